@@ -1,0 +1,52 @@
+"""Analytic roofline and memory simulator for language-model inference.
+
+>>> import roofsim
+>>> roofsim.predict("mamba2-780m", "rtx-4090", prompt=8192).request.ttft  # seconds  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from roofsim.predict import Prediction, predict
+    from roofsim.specs.architecture import Architecture
+    from roofsim.specs.device import Device
+    from roofsim.specs.host import Host
+    from roofsim.specs.runtime import Runtime
+    from roofsim.specs.workload import Workload
+    from roofsim.studies.crossover import Comparison, crossover
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "predict": "roofsim.predict",
+    "Prediction": "roofsim.predict",
+    "crossover": "roofsim.studies.crossover",
+    "Comparison": "roofsim.studies.crossover",
+    "Architecture": "roofsim.specs.architecture",
+    "Device": "roofsim.specs.device",
+    "Host": "roofsim.specs.host",
+    "Runtime": "roofsim.specs.runtime",
+    "Workload": "roofsim.specs.workload",
+}
+
+__all__ = [
+    "Architecture",
+    "Comparison",
+    "Device",
+    "Host",
+    "Prediction",
+    "Runtime",
+    "Workload",
+    "crossover",
+    "predict",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used: importing the package imports nothing else."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'roofsim' has no attribute '{name}'")

@@ -1,0 +1,52 @@
+"""The exceptions that roofsim raises on purpose.
+
+    RoofsimError
+    └── InputError          something the user gave cannot be used (exit code 2)
+        ├── SpecError       a device, model or runtime file is wrong; one line per problem
+        ├── UnknownName     no such device, model, runtime or field; says what is near
+        └── Unsupported     the specs are fine by themselves but do not go together
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class RoofsimError(Exception):
+    """Base of all exceptions of this package."""
+
+
+class InputError(RoofsimError):
+    """Something the user gave cannot be used."""
+
+
+class SpecError(InputError):
+    """A spec file is wrong.
+
+    `problems` holds one line each, led by the file and the path inside it.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class UnknownName(InputError):
+    """No such name; the message lists the nearest ones."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = nearest(name, names)
+        hint = f"; nearest: {', '.join(near)}" if near else f"; known: {', '.join(names[:12])}"
+        super().__init__(f"{what}: no '{name}'{hint}" if names else f"{what}: no '{name}'")
+
+
+class Unsupported(InputError):
+    """The specs are valid but do not go together (a dtype without a unit, a model a runtime lacks)."""
+
+
+def nearest(name: str, names: Iterable[str]) -> list[str]:
+    """Up to three names that look like `name`, the case of letters aside."""
+    by_lower = {each.lower(): each for each in names}
+    return [by_lower[match] for match in get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)]

@@ -1,0 +1,1 @@
+"""Kinds of channel mixer, one module each; a model file names them by `kind`."""

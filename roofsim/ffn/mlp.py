@@ -1,0 +1,70 @@
+"""Dense feed-forward layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from roofsim.mixers.base import Parameters, Part, elementwise, linear
+from roofsim.ops import pointwise
+from roofsim.ops.base import Operator
+from roofsim.passes import Pass
+
+
+class Mlp(Part):
+    """Two matrices with an activation between them."""
+
+    kind: Literal["mlp"]
+    width: PositiveInt
+    bias: bool = False
+
+    def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
+        """Up, activation, down."""
+        return [
+            linear(p, "up_proj", d_model, self.width, "x", bias=self.bias),
+            elementwise(p, "activation", pointwise.activation, self.width, "up_proj"),
+            linear(p, "down_proj", self.width, d_model, "activation", bias=self.bias),
+        ]
+
+    def parameters(self, d_model: int) -> Parameters:
+        """Both matrices and their biases."""
+        return {"mlp": 2 * d_model * self.width + self.bias * (self.width + d_model)}
+
+
+class GatedMlp(Part):
+    """Three matrices: down(act(gate(x)) · up(x)) (Shazeer 2020, arXiv 2002.05202).
+
+    `fused` says that gate and up are one matrix; `lora_rank` adds a low-rank pair to them.
+    """
+
+    kind: Literal["gated_mlp"]
+    width: PositiveInt
+    fused: bool = False
+    lora_rank: int = Field(default=0, ge=0)
+
+    def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
+        """Gate and up, their product, down."""
+        halves = ["gate_proj", "up_proj"]
+        if self.fused:
+            ops = [linear(p, "gate_up_proj", d_model, 2 * self.width, "x")]
+            halves = ["gate_up_proj"]
+        else:
+            ops = [linear(p, name, d_model, self.width, "x") for name in halves]
+        if self.lora_rank:
+            ops.append(linear(p, "lora_a", d_model, self.lora_rank, "x"))
+            ops.append(linear(p, "lora_b", self.lora_rank, 2 * self.width, "lora_a"))
+            ops.append(elementwise(p, "lora", pointwise.add, 2 * self.width, *halves, "lora_b"))
+            halves = ["lora"]
+        ops.append(elementwise(p, "gate", pointwise.gated_activation, self.width, *halves))
+        ops.append(linear(p, "down_proj", self.width, d_model, "gate"))
+        return ops
+
+    def parameters(self, d_model: int) -> Parameters:
+        """The three matrices and the adapter."""
+        return {"mlp": 3 * d_model * self.width + self.adapter_parameters(d_model)}
+
+    def adapter_parameters(self, d_model: int) -> int:
+        """Weights of the low-rank adapter on gate and up."""
+        return self.lora_rank * (d_model + 2 * self.width)

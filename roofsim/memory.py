@@ -1,0 +1,98 @@
+"""Peak memory of a pass: weights, state, and the most that is alive at once beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from roofsim.arith import Number, maximum, single
+from roofsim.passes import Pass
+from roofsim.runtimes.lowering import LoweredRow, mask_bytes
+from roofsim.specs.architecture import Architecture
+from roofsim.specs.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The bytes of activations alive while one operator runs; `scores` is the logits' part of them."""
+
+    layer: str
+    operator: str
+    live: Number
+    scores: Number = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes by part at the moment of the peak; all Numbers."""
+
+    weights: Number
+    state: Number
+    activations: Number
+    logits: Number
+    masks: Number
+    workspace: Number
+    peak: Number
+    reserved: Number
+    binding: str
+
+
+def moments(rows: Sequence[LoweredRow], p: Pass, d_model: int) -> Iterator[Moment]:
+    """What is alive at each operator: the residual stream, results still needed, inputs, result, scratch."""
+    stream = p.activation_bytes(d_model)
+    for row in rows:
+        last_use: dict[str, int] = {}
+        for index, (operator, _) in enumerate(row):
+            for use in operator.uses:
+                last_use[use] = index
+        sizes: dict[str, Number] = {"x": 0 if row.row.layer == "embedding" else stream}
+        for index, (operator, lowered) in enumerate(row):
+            out = operator.out if lowered.out is None else lowered.out
+            live = out + lowered.temporary
+            for name, size in sizes.items():
+                if last_use.get(name, -1) >= index:
+                    live = live + size
+            sizes[operator.name] = out
+            scores = 0
+            if row.row.layer == "head":
+                scores = sum(size for name, size in sizes.items() if name in ("lm_head", "logits_scale"))
+            yield Moment(row.row.layer, operator.name, live, scores)
+
+
+def weight_bytes(architecture: Architecture, p: Pass) -> Number:
+    """Bytes of all parameters."""
+    return architecture.total_parameters * p.precision.weights
+
+
+def peak(architecture: Architecture, runtime: Runtime, rows: Sequence[LoweredRow], p: Pass) -> Memory:
+    """Peak allocation of a pass, by part; for arrays `binding` is empty."""
+    weights = weight_bytes(architecture, p)
+    held = architecture.state_bytes(p.context + p.new - architecture.prefix_tokens, p.precision) * p.batch
+    if architecture.family in runtime.drops_cache:
+        held = held * 0
+    kept, building = mask_bytes(architecture, runtime, p)
+    stream = p.activation_bytes(architecture.d_model)
+    best = building + stream
+    logits: Number = 0 * best
+    masks: Number = building
+    binding = "building the mask" if single(best) and best > stream else ""
+    # the cache grows layer by layer; while the mask is built, before the first layer, it is empty
+    state = held * 0
+    for moment in moments(rows, p, architecture.d_model):
+        in_layers = moment.layer not in ("embedding", "head")
+        live = moment.live + held + (kept if in_layers else 0)
+        if single(live) and single(best):
+            if live > best:
+                best, logits, state, masks = live, moment.scores, held, kept if in_layers else 0
+                binding = f"{moment.layer}: {moment.operator}"
+        else:
+            best, binding = maximum(best, live), ""
+    total = weights + best
+    context = runtime.memory.context.value if runtime.memory.context else 0
+    reserved = total * (1 + runtime.memory.fragmentation) + context
+    if not single(best):
+        state = held
+    activations = best - logits - state - masks if single(best) else best - held
+    workspace = reserved - total
+    return Memory(weights, state, activations, logits, masks if single(best) else 0, workspace, total, reserved, binding)
+

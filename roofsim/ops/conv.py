@@ -1,0 +1,30 @@
+"""Short causal convolutions, one filter per channel."""
+
+from __future__ import annotations
+
+from roofsim.arith import Number
+from roofsim.cost import Cost
+from roofsim.ops.base import operator
+
+
+@operator("conv")
+def causal_conv1d(
+    batch: Number,
+    new: Number,
+    *,
+    channels: Number,
+    width: Number,
+    weight_bytes: Number,
+    act_bytes: Number,
+) -> Cost:
+    """Depthwise convolution with `width` taps, its bias and SiLU (Gu & Dao 2023, arXiv 2312.00752, fig. 3).
+
+    It runs on the vector unit. The last `width` inputs of each channel are kept for the next pass.
+    """
+    elements = batch * new * channels
+    return Cost(
+        vector=elements * (2 * width + 5),
+        weights=channels * (width + 1) * weight_bytes,
+        activations=2 * elements * act_bytes,
+        state=2 * batch * channels * width * act_bytes,
+    )

@@ -1,0 +1,148 @@
+"""The parameters that can be calibrated: what each means, its unit, its limits and its prior.
+
+The fit, the command line and the docs iterate this one table. A device file may state its own value
+(`parameters:`), which wins over the prior; a calibration wins over both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One row: `symbol` is how formulas print it, `scope` whose property it is, `source` why the prior."""
+
+    name: str
+    symbol: str
+    unit: str
+    prior: float
+    low: float
+    high: float
+    scope: str
+    meaning: str
+    source: str
+
+
+_ROWS = (
+    Parameter(
+        "gemm_efficiency", "eta_g", "", 0.80, 0.2, 1.05, "device",
+        "fraction of the dense matrix peak that a large matrix product reaches",
+        "large products on A100 0.70-0.90, H100 0.71-0.79, RTX 4090 0.98, Orin Nano 0.58 "
+        "(op_gemm_*.csv, op_vidur_a100.csv, op_llmservingsim_rtx4090.csv, ssmscope_*.csv)",
+    ),
+    Parameter(
+        "gemm_fill", "h_g", "", 1700, 0, 20000, "device",
+        "output elements per compute unit at which a matrix product runs at half its rate (Hockney's n1/2)",
+        "fits of 1.6e5 to 2.9e5 output elements on A100, H100 and RTX 4090, over 108-132 units",
+    ),
+    Parameter(
+        "attention_efficiency", "eta_a", "", 0.90, 0.2, 1.05, "device",
+        "fraction of the matrix peak in the two products of fused attention, the softmax counted apart",
+        "A100 0.90, H100 0.94, RTX 4090 0.86 (op_attention_*.csv, op_llmservingsim_rtx4090.csv, our H100 rows)",
+    ),
+    Parameter(
+        "softmax_efficiency", "eta_s", "", 0.26, 0.02, 1, "device",
+        "fraction of the vector peak in the softmax of fused attention (five FLOP per pair)",
+        "difference of head widths 64 and 128 on the H100 (sdpa_causal rows); A100 agrees",
+    ),
+    Parameter(
+        "attention_fill", "h_a", "", 500, 0, 5000, "device",
+        "keys at which fused attention runs at half its rate (diagonal tiles, first wave)",
+        "530 on A100, 240-860 on H100 (op_attention_a100_h100.csv and our sdpa_causal rows)",
+    ),
+    Parameter(
+        "masked_attention_efficiency", "eta_m", "", 0.60, 0.1, 1, "device",
+        "fraction of the matrix peak when a mask is passed, so that every pair is scored by a memory-efficient kernel",
+        "Zamba2 on the RTX 4090 (ssmscope_*.csv, op:aten::scaled_dot_product_attention): 0.47 with its traffic",
+    ),
+    Parameter(
+        "ssd_efficiency", "eta_d", "", 0.9, 0.05, 3, "device",
+        "rate of the chunked Mamba-2 scan as a fraction of the fp32 vector peak (its Triton products do not scale "
+        "with the matrix unit)",
+        "H100 1.0, B200 0.9, RTX 4090 at least 0.6 (our ssd_chunk_scan rows, op_ssm_h100_b200.csv, ssmscope_*.csv)",
+    ),
+    Parameter(
+        "scan_efficiency", "eta_c", "", 0.085, 0.01, 1, "device",
+        "fraction of the vector peak in the selective scan of Mamba-1 (nine FLOP per state element)",
+        "H100 0.10 up to 4,096 tokens and 0.08 from 16,384, Orin Nano 0.11 and 0.08 (selective_scan and "
+        "mambainnerfn rows)",
+    ),
+    Parameter(
+        "vector_efficiency", "eta_v", "", 0.5, 0.05, 1, "device",
+        "fraction of the vector peak in element-wise kernels (nearly always bound by memory instead)",
+        "prior: half of the peak counts multiply-add pairs that these kernels lack",
+    ),
+    Parameter(
+        "memory_efficiency", "eta_w", "", 0.90, 0.3, 1, "device",
+        "fraction of the memory bandwidth that streaming reaches",
+        "copies and sums: H100 0.91, RTX 4090 0.92, Orin Nano 0.93, A100 0.89",
+    ),
+    Parameter(
+        "strided_efficiency", "eta_r", "", 0.70, 0.1, 1, "device",
+        "fraction of the bandwidth in kernels that convert, reduce or broadcast",
+        "pieces of an eager norm: H100 0.56-0.72 (h100_kernels.jsonl), RTX 4090 0.88 and Orin Nano 0.72-0.77 "
+        "(ssmscope_*.csv)",
+    ),
+    Parameter(
+        "transpose_efficiency", "eta_t", "", 0.17, 0.02, 1, "device",
+        "fraction of the bandwidth in copies that turn rows into columns",
+        "copies before the selective scan of mamba-790m on the H100, 0.53 TB/s of 3.35 (h100_kernels.jsonl)",
+    ),
+    Parameter(
+        "cache_speed", "kappa", "", 1.8, 1, 10, "device",
+        "bandwidth of the last-level cache as a multiple of memory's, for tensors that stay in it",
+        "RTX 4090: gated activation of 22 to 44 MB at 1.8 times the rate of a large one (op_llmservingsim_rtx4090.csv)",
+    ),
+    Parameter(
+        "cache_share", "phi", "", 0.6, 0, 1, "device",
+        "share of the last-level cache in which one kernel finds what the kernel before it wrote",
+        "RTX 4090: gated activations of 66 to 176 MB miss all but 45 MB of a 75 MB cache (op_llmservingsim_rtx4090.csv)",
+    ),
+    Parameter(
+        "kernel_time", "t_k", "s", 1.2e-6, 0, 1e-4, "device",
+        "shortest time of a kernel on the device",
+        "H100: 1.1-1.2 us for kernels on a few kilobytes (h100_kernels.jsonl)",
+    ),
+    Parameter(
+        "strided_kernel_time", "t_r", "s", 2.0e-6, 0, 1e-4, "device",
+        "shortest time of a kernel that converts, reduces or broadcasts",
+        "H100 decode: conversions 2.4 us, means 2.2 us, broadcasts 1.6 us (h100_kernels.jsonl)",
+    ),
+    Parameter(
+        "tensor_kernel_time", "t_g", "s", 3e-6, 0, 1e-4, "device",
+        "time that a matrix product, attention or scan kernel takes beside its work",
+        "H100 3.8 us, A100 5.4 us, RTX 4090 5.8 us over vLLM's products; 2.2-3 us for the smallest in an H100 decode",
+    ),
+    Parameter(
+        "dispatch", "t_h", "s", 12e-6, 1e-7, 1e-3, "host",
+        "host time to prepare and launch one kernel in eager mode",
+        "12.4 ms for about 1,030 kernels on the desktop of the RTX 4090 (ssmscope_*.csv)",
+    ),
+    Parameter(
+        "triton_dispatch", "t_t", "s", 60e-6, 0, 1e-3, "host",
+        "host time that a kernel launched through Triton takes beside that of dispatch",
+        "mamba2-780m decode on the desktop of the RTX 4090: 13.7-14.7 ms for 435 kernels, 144 of them Triton's "
+        "(ssmscope_*.csv)",
+    ),
+    Parameter(
+        "flop_power", "p_f", "", 0.7, 0, 2, "device",
+        "share of (TDP - idle) drawn by matrix work at its peak rate",
+        "prior: a long H100 prefill bound by compute draws 690-707 W of 700 W, one bound by memory 560 W",
+    ),
+    Parameter(
+        "byte_power", "p_b", "", 0.7, 0, 2, "device",
+        "share of (TDP - idle) drawn by memory traffic at full bandwidth",
+        "prior: as for flop_power",
+    ),
+)  # fmt: skip
+
+PARAMETERS: Mapping[str, Parameter] = MappingProxyType({row.name: row for row in _ROWS})
+"""Every calibratable parameter by name."""
+
+
+def priors() -> dict[str, float]:
+    """The prior of every parameter."""
+    return {row.name: row.prior for row in _ROWS}

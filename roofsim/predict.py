@@ -1,0 +1,405 @@
+"""Predicting a request: prefill, decode, memory and energy of one model on one device with one runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from roofsim import memory as memory_model
+from roofsim.arith import Number, single
+from roofsim.cost import Cost
+from roofsim.energy import energy
+from roofsim.errors import Unsupported
+from roofsim.memory import Memory
+from roofsim.ops.base import Kind
+from roofsim.passes import Pass
+from roofsim.roofline import Bound, Machine, Stretch, launch_time, machine, pass_time, terms
+from roofsim.runtimes.lowering import LoweredRow, lower
+from roofsim.specs import library
+from roofsim.specs.architecture import Architecture
+from roofsim.specs.device import Device
+from roofsim.specs.host import Host
+from roofsim.specs.runtime import Runtime
+from roofsim.specs.workload import Workload, workload
+
+SCHEMA = 1
+"""Version of the JSON that results turn into."""
+
+DEFAULT_RUNTIME = "transformers-4.52-eager"
+"""The stack of the SSM-Scope measurements, against which the model is checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Everything but the workload: what runs, on what, with which software, fed by which host."""
+
+    architecture: Architecture
+    device: Device
+    runtime: Runtime
+    host: Host | None
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    given_machine: Machine | None = None
+
+    def machine(self, dtype: str) -> Machine:
+        """The numbers that decide time: of the device and the host, or those given instead."""
+        return self.given_machine or machine(self.device, self.host, dtype, self.parameters)
+
+
+def setup(
+    model: str | Architecture,
+    device: str | Device,
+    runtime: str | Runtime = DEFAULT_RUNTIME,
+    host: str | Host | None = None,
+) -> Setup:
+    """Look up names, aliases and paths; the host is the device's own unless named."""
+    found = library.device(device) if isinstance(device, str) else device
+    chosen = host or found.host
+    return Setup(
+        library.architecture(model) if isinstance(model, str) else model,
+        found,
+        library.runtime(runtime) if isinstance(runtime, str) else runtime,
+        library.host(chosen) if isinstance(chosen, str) else chosen,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorRow:
+    """One operator of one kind of layer, summed over all `count` of its layers."""
+
+    layer: str
+    operator: str
+    kind: Kind
+    count: int
+    kernels: Number
+    matrix_flops: Number
+    vector_flops: Number
+    bytes_weights: Number
+    bytes_activations: Number
+    bytes_state: Number
+    time: Number
+    bound: Bound
+
+
+@dataclass(frozen=True, slots=True)
+class PassPrediction:
+    """Time, work and traffic of one pass. `time` is what a clock around a synchronised pass shows.
+
+    `device_time` is the sum of kernel durations, `host_time` what the host needs to launch them. `mfu` and
+    `mbu` compare the model's own work and traffic, not the runtime's, with the peaks.
+    """
+
+    time: Number
+    device_time: Number
+    host_time: Number
+    kernels: Number
+    matrix_flops: Number
+    vector_flops: Number
+    bytes: Number
+    bound: Bound | None
+    mfu: Number
+    mbu: Number
+    energy: Number
+    operators: tuple[OperatorRow, ...] = ()
+
+
+def predict_pass(s: Setup, p: Pass, dtype: str, *, detail: bool = True) -> PassPrediction:
+    """One pass; with `detail` also its operators (leave it out for arrays)."""
+    m = s.machine(dtype)
+    stretches: list[Stretch] = []
+    table: list[OperatorRow] = []
+    total, model = Cost(), Cost()
+    kernels: Number = 0
+    for row in lower(s.architecture, s.runtime, p):
+        n = row.row.count
+        pieces: list[tuple[Number, Number]] = []
+        for operator, lowered in row:
+            cost = Cost()
+            launches: Number = 0
+            host: Number = 0
+            time: Number = 0
+            by_bound: dict[Bound, Number] = {}
+            for each in lowered.kernels:
+                t = terms(each, m)
+                busy = each.count * t.time
+                launches = launches + each.count
+                host = host + each.count * launch_time(each, s.runtime, m)
+                time = time + busy
+                cost = cost + each.cost * each.count
+                if detail:
+                    by_bound[t.bound] = by_bound.get(t.bound, 0) + busy
+            pieces.append((host, time))
+            total = total + cost * n
+            model = model + operator.cost * n
+            kernels = kernels + launches * n
+            if by_bound:
+                bound = max(by_bound, key=lambda b: by_bound[b])
+                table.append(_operator_row(row, operator, launches, cost, time, bound))
+        stretches.extend(_stretches(n, pieces))
+    device_time = sum(stretch.device * stretch.count for stretch in stretches)
+    start = s.runtime.host.launch.value if s.runtime.host.launch else 0
+    host_time = start + sum(stretch.host * stretch.count for stretch in stretches)
+    wall = pass_time(stretches, start)
+    return PassPrediction(
+        wall, device_time, host_time, kernels, total.matrix, total.vector, total.bytes,
+        _pass_bound(table, host_time, device_time) if detail else None,
+        model.matrix / (wall * m.matrix_rate), model.bytes / (wall * m.bandwidth),
+        energy(s.device, m, total, wall), tuple(table),
+    )  # fmt: skip
+
+
+def _pass_bound(table: Sequence[OperatorRow], host_time: Number, device_time: Number) -> Bound:
+    if host_time > device_time:
+        return "launch"
+    shares: dict[Bound, Number] = {}
+    for line in table:
+        shares[line.bound] = shares.get(line.bound, 0) + line.time
+    return max(shares, key=lambda b: shares[b])
+
+
+def _stretches(count: int, pieces: Sequence[tuple[Number, Number]]) -> Iterator[Stretch]:
+    """A kind of layer as one piece that repeats; the operators of a single one each for themselves."""
+    if count == 1:
+        for host, time in pieces:
+            yield Stretch(host, time, 1)
+    else:
+        yield Stretch(sum(h for h, _ in pieces), sum(t for _, t in pieces), count)
+
+
+def _operator_row(
+    row: LoweredRow, operator: Any, launches: Number, cost: Cost, time: Number, bound: Bound
+) -> OperatorRow:
+    n = row.row.count
+    return OperatorRow(
+        row.row.layer, operator.name, operator.kind, n, launches * n, cost.matrix * n, cost.vector * n,
+        cost.weights * n, cost.activations * n, cost.state * n, time * n, bound,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a user of the model sees: seconds, tokens per second (output tokens), joules."""
+
+    ttft: Number
+    tpot: Number
+    total_time: Number
+    tokens_per_second: Number
+    energy: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The longest prompt at this batch, and the largest batch at this prompt; 0 if even 1 does not fit."""
+
+    max_prompt: int
+    max_batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Everything that `roofsim predict` shows. `to_dict` gives the JSON of the design, section 6."""
+
+    model: str
+    device: str
+    runtime: str
+    host: str | None
+    workload: Workload
+    capacity: float
+    prefill: PassPrediction
+    decode: PassPrediction
+    request: Request
+    memory: Memory
+    limits: Limits | None
+    assumptions: tuple[str, ...] = ()
+
+    @property
+    def fits(self) -> Any:
+        """Whether the prefill fits the device."""
+        return self.memory.reserved <= self.capacity
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, SI units; arrays become lists."""
+        w, mem = self.workload, self.memory
+        return plain(
+            {
+                "schema": SCHEMA,
+                "model": self.model,
+                "device": self.device,
+                "runtime": self.runtime,
+                "host": self.host,
+                "calibration": None,
+                "workload": {
+                    "batch": w.batch,
+                    "prompt": w.prompt,
+                    "generate": w.generate,
+                    "dtype": w.dtype,
+                    "cache_dtype": w.cache_dtype or w.dtype,
+                    "weight_format": w.weight_format or w.dtype,
+                    "logits": w.logits,
+                },
+                "prefill": _fields(self.prefill),
+                "decode": _fields(self.decode),
+                "request": _fields(self.request),
+                "memory": {
+                    "capacity": self.capacity,
+                    "weights": mem.weights,
+                    "state": mem.state,
+                    "activations": mem.activations,
+                    "logits": mem.logits,
+                    "masks": mem.masks,
+                    "workspace": mem.workspace,
+                    "peak": mem.peak,
+                    "reserved": mem.reserved,
+                    "fits": self.fits,
+                    "binding": mem.binding,
+                },
+                "limits": _fields(self.limits) if self.limits else None,
+                "assumptions": list(self.assumptions),
+            }
+        )
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+
+
+def plain(value: Any) -> Any:
+    """`value` in the types that JSON knows."""
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return plain(_fields(value))
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return value
+
+
+def predict(
+    model: str | Architecture,
+    device: str | Device,
+    runtime: str | Runtime = DEFAULT_RUNTIME,
+    *,
+    host: str | Host | None = None,
+    **fields: Any,
+) -> Prediction:
+    """Predict one request.
+
+    `fields` are those of `Workload`: batch, prompt, generate, dtype, cache_dtype, weight_format, logits.
+    `batch` and `prompt` may be NumPy arrays that broadcast; then every figure is an array, without operators
+    and limits. Raises InputError for names and values that cannot be used.
+    """
+    s = setup(model, device, runtime, host)
+    fields.setdefault("dtype", s.device.default_dtype)
+    return predict_request(s, workload(**fields))
+
+
+def predict_request(s: Setup, w: Workload, *, detail: bool = True) -> Prediction:
+    """As `predict`, for specs that were looked up and checked before.
+
+    Without `detail` there are no operators and no limits; arrays never have them.
+    """
+    w = w.model_copy(update={"logits": w.logits or s.runtime.logits})
+    scalar = detail and single(w.batch) and single(w.prompt)
+    prefix = s.architecture.prefix_tokens
+    prompt_pass = w.prefill(prefix, s.runtime.logits)
+    prefill = predict_pass(s, prompt_pass, w.dtype, detail=scalar)
+    decode = predict_pass(s, w.decode(prefix), w.dtype, detail=scalar)
+    request = _request(w, prefill, *_steps(s, w, decode))
+    rows = lower(s.architecture, s.runtime, prompt_pass)
+    held = memory_model.peak(s.architecture, s.runtime, rows, prompt_pass)
+    limits = None
+    if scalar:
+        limits = Limits(
+            largest(lambda n: fits(s, w.model_copy(update={"prompt": n}))),
+            largest(lambda n: fits(s, w.model_copy(update={"batch": n}))),
+        )
+    return Prediction(
+        s.architecture.id or s.architecture.name, s.device.id, s.runtime.id, s.host.id if s.host else None, w,
+        s.device.capacity, prefill, decode, request, held, limits, assumptions(s, w),
+    )  # fmt: skip
+
+
+def _steps(s: Setup, w: Workload, first: PassPrediction) -> tuple[Number, Number]:
+    """Mean time and energy of the steps after the first token, by Simpson's rule over the context."""
+    steps = max(w.generate - 1, 0)
+    if steps < 2:
+        return first.time, first.energy
+    prefix = s.architecture.prefix_tokens
+    middle, last = (
+        predict_pass(s, w.decode(prefix, done), w.dtype, detail=False) for done in ((steps - 1) / 2, steps - 1)
+    )
+    return (first.time + 4 * middle.time + last.time) / 6, (first.energy + 4 * middle.energy + last.energy) / 6
+
+
+def _request(w: Workload, prefill: PassPrediction, tpot: Number, joules: Number) -> Request:
+    """The prefill makes the first token, every step one more."""
+    steps = max(w.generate - 1, 0)
+    total = prefill.time + steps * tpot
+    made = w.batch * max(w.generate, 1)
+    return Request(prefill.time, tpot, total, made / total, prefill.energy + steps * joules)
+
+
+def footprint(s: Setup, w: Workload) -> Memory:
+    """Memory of the prefill of a workload."""
+    p = w.prefill(s.architecture.prefix_tokens, s.runtime.logits)
+    return memory_model.peak(s.architecture, s.runtime, lower(s.architecture, s.runtime, p), p)
+
+
+def fits(s: Setup, w: Workload) -> bool:
+    """Whether the model has positions for it, and prefill and generation fit the device."""
+    if s.architecture.positions and w.prompt > s.architecture.positions:
+        return False
+    after = w.prompt + w.generate
+    p = w.prefill(s.architecture.prefix_tokens, s.runtime.logits)
+    grown = s.architecture.state_bytes(after, w.precision) * w.batch + memory_model.weight_bytes(s.architecture, p)
+    return bool(footprint(s, w).reserved <= s.device.capacity and grown <= s.device.capacity)
+
+
+def largest(holds: Callable[[int], bool], ceiling: int = 2**40) -> int:
+    """The largest whole number up to `ceiling` for which `holds`, if it holds below some number and not above."""
+    if not holds(1):
+        return 0
+    low, high = 1, 2
+    while high < ceiling and holds(high):
+        low, high = high, high * 2
+    if high >= ceiling:
+        return ceiling
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def assumptions(s: Setup, w: Workload) -> tuple[str, ...]:
+    """What was taken for granted, in words."""
+    said = [f"batch {w.batch}" if isinstance(w.batch, int) else "batches as given", w.dtype]
+    if w.weight_format and w.weight_format != w.dtype:
+        said.append(f"weights {w.weight_format}")
+    if w.cache_dtype and w.cache_dtype != w.dtype:
+        said.append(f"cache {w.cache_dtype}")
+    said.append("logits of all positions" if (w.logits or s.runtime.logits) == "all" else "logits of the last position")
+    if s.runtime.host.mode == "eager":
+        if s.host is None:
+            raise Unsupported(f"{s.device.id}: names no host, and {s.runtime.id} launches from one; use --host")
+        said.append(f"host {s.host.id} ({s.host.dispatch.value * 1e6:.3g} us a kernel)")
+    said.append("efficiencies are priors or stated by the device file, not fitted to this machine")
+    return tuple(said)
+
+
+Metric = Literal["ttft", "tpot", "memory", "energy", "throughput", "total"]
+
+
+def metric_value(s: Setup, w: Workload, metric: Metric) -> Number:
+    """One figure of a request, and no more work than it needs; seconds, bytes, joules or tokens per second."""
+    prefix = s.architecture.prefix_tokens
+    if metric == "memory":
+        return footprint(s, w).peak
+    if metric == "tpot":
+        return _steps(s, w, predict_pass(s, w.decode(prefix), w.dtype, detail=False))[0]
+    prefill = predict_pass(s, w.prefill(prefix, s.runtime.logits), w.dtype, detail=False)
+    if metric == "ttft":
+        return prefill.time
+    request = _request(w, prefill, *_steps(s, w, predict_pass(s, w.decode(prefix), w.dtype, detail=False)))
+    return {"energy": request.energy, "throughput": request.tokens_per_second, "total": request.total_time}[metric]

@@ -1,0 +1,150 @@
+"""Time of kernels on a device, and of a pass on a device that a host keeps fed. The only maxima of time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from roofsim.arith import Number, maximum, minimum
+from roofsim.parameters import priors
+from roofsim.runtimes.kernels import Kernel
+from roofsim.specs.device import Device
+from roofsim.specs.host import Host
+from roofsim.specs.runtime import Runtime
+
+Bound = Literal["compute", "memory", "launch", "network"]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The numbers of a device, a host and a runtime that decide time; SI units.
+
+    Every field may also be a symbol: then times are formulas.
+    """
+
+    matrix_rate: Number
+    vector_rate: Number
+    bandwidth: Number
+    cache: Number
+    units: Number
+    parameters: Mapping[str, Number]
+
+    def __getitem__(self, parameter: str) -> Number:
+        """The value of a calibratable parameter."""
+        return self.parameters[parameter]
+
+
+def machine(device: Device, host: Host | None, dtype: str, changes: Mapping[str, float] | None = None) -> Machine:
+    """The machine for matrix work in `dtype`; raises Unsupported if the device has no unit for it."""
+    values = priors()
+    values |= {name: sourced.value for name, sourced in device.parameters.items()}
+    if host:
+        values["dispatch"] = host.dispatch.value
+    return Machine(
+        device.matrix_peak(dtype),
+        device.peak.vector["fp32"].value,
+        device.memory.bandwidth.value,
+        device.cache.last_level.value,
+        device.units.value,
+        values | dict(changes or {}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What competes for the time of one launch, in seconds: the largest wins, `fixed` comes on top."""
+
+    fixed: Number
+    compute: Number
+    memory: Number
+
+    @property
+    def time(self) -> Number:
+        """Seconds that the launch keeps the device busy."""
+        return self.fixed + maximum(self.compute, self.memory)
+
+    @property
+    def bound(self) -> Bound:
+        """The term that decides (for numbers, not for arrays or symbols)."""
+        if self.fixed >= self.compute and self.fixed >= self.memory:
+            return "launch"
+        return "compute" if self.compute >= self.memory else "memory"
+
+
+_RATE = {
+    "gemm": "gemm_efficiency",
+    "attention": "attention_efficiency",
+    "masked_attention": "masked_attention_efficiency",
+}
+_FILL = {"gemm": "gemm_fill", "attention": "attention_fill"}
+_VECTOR = {"attention": "softmax_efficiency", "masked_attention": "softmax_efficiency", "scan": "scan_efficiency"}
+
+_STREAM = {"strided": "strided_efficiency", "transpose": "transpose_efficiency"}
+_FIXED = {"stream": "kernel_time", "strided": "strided_kernel_time", "transpose": "strided_kernel_time"}
+
+
+def terms(kernel: Kernel, m: Machine) -> Terms:
+    """The roofline of one launch (Williams et al. 2009), with the parts of it that a device reaches.
+
+    Matrix and vector work of fused attention wait for each other and add up; elsewhere they overlap.
+    Activations that a kernel finds in the last-level cache move at its speed, the others at memory's.
+    """
+    cost, like = kernel.cost, kernel.like
+    share = 1 if kernel.blocks is None else minimum(kernel.blocks / m.units, 1)
+    fill = m[_FILL[like]] * kernel.fill if like in _FILL else 0
+    if like == "gemm":
+        fill = fill * m.units
+    vector = cost.vector / (m.vector_rate * m[_VECTOR.get(like, "vector_efficiency")])
+    if like == "ssd":
+        compute = cost.matrix / (m.vector_rate * m["ssd_efficiency"])
+    elif like in _RATE:
+        matrix = (cost.matrix + fill) / (m.matrix_rate * m[_RATE[like]])
+        compute = matrix + vector if like != "gemm" else matrix
+    else:
+        compute = vector
+    missed = maximum(cost.activations - m["cache_share"] * m.cache, 0)
+    moved = cost.weights + cost.state + missed + (cost.activations - missed) / m["cache_speed"]
+    memory = moved / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
+    fixed = m[_FIXED.get(like, "tensor_kernel_time")]
+    return Terms(fixed, compute / share, memory / share)
+
+
+def launch_time(kernel: Kernel, runtime: Runtime, m: Machine) -> Number:
+    """Seconds of the host to launch a kernel once."""
+    policy = runtime.host
+    if policy.mode == "none":
+        return 0
+    if policy.mode == "graph":
+        return policy.replay.value if policy.replay else 0
+    return (m["dispatch"] + (m["triton_dispatch"] if kernel.triton else 0)) * policy.work
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Equal pieces of a pass, in order: host and device time of each of `count`."""
+
+    host: Number
+    device: Number
+    count: int
+
+
+def pass_time(stretches: Sequence[Stretch], start: Number) -> Number:
+    """Wall time of a pass: the device works behind a queue that the host fills.
+
+    From any piece on, the pass lasts at least as long as the host needs to reach it and the device to finish
+    from there. The largest such sum is the time. Along equal pieces the sum grows or falls steadily, so the
+    first and the last of them suffice.
+    """
+    host = start
+    left = sum(s.device * s.count for s in stretches)
+    wall = left + host
+    for s in stretches:
+        last = s.count - 1
+        wall = maximum(wall, host + s.host + left)
+        if last:
+            wall = maximum(wall, host + s.count * s.host + left - last * s.device)
+        host = host + s.count * s.host
+        left = left - s.count * s.device
+    return maximum(wall, host)
+

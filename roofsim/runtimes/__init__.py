@@ -1,0 +1,1 @@
+"""From operators to kernels: what each software stack makes of a network."""

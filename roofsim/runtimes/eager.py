@@ -1,0 +1,300 @@
+"""Eager PyTorch as the transformers library writes it: a kernel for nearly every line of Python.
+
+The kernels are those that the library's own modelling code launches for bf16 tensors on CUDA, read from its
+source and traced operator by operator (transformers 4.52.3, 4.53.0 and 5.17.0). fp32 intermediates of the
+norms, copies for repeated heads, and concatenated caches are where most of the traffic comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from roofsim.arith import Number, ceil
+from roofsim.cost import Cost
+from roofsim.ops import attention, conv, gemm, pointwise, scan
+from roofsim.ops.base import CostFunction, Operator
+from roofsim.runtimes import fused
+from roofsim.runtimes.kernels import Class, Kernel, Lowered, Situation
+
+FP32 = 4
+QUERY_TILE = 64
+"""Queries per block of the memory-efficient attention kernel (CUTLASS fmha in PyTorch, 64 × 64 tiles)."""
+
+
+def piece(name: str, like: Class, elements: Number, moved: Number, flops: Number = 1, count: Number = 1) -> Kernel:
+    """An element-wise kernel that moves `moved` bytes per element."""
+    return Kernel(name, like, Cost(vector=flops * elements, activations=elements * moved), count)
+
+
+def tiny(name: str, count: Number = 1) -> Kernel:
+    """A kernel on so few elements that only its launch counts."""
+    return Kernel(name, "stream", Cost(), count)
+
+
+def norm_pieces(elements: Number, a: Number) -> tuple[Kernel, ...]:
+    """x → fp32, square, mean, + ε, rsqrt, x · r, → back, · weight."""
+    return (
+        piece("to fp32", "strided", elements, a + FP32),
+        piece("square", "stream", elements, 2 * FP32),
+        piece("mean", "strided", elements, FP32),
+        tiny("rsqrt(mean + eps)", 2),
+        piece("scale", "strided", elements, 2 * FP32),
+        piece("from fp32", "stream", elements, FP32 + a),
+        piece("weight", "strided", elements, 2 * a),
+    )
+
+
+def rms_norm(o: Operator, s: Situation) -> Lowered:
+    """Eight kernels; two fp32 copies of the input live at once."""
+    elements = o.sizes["tokens"] * o.sizes["width"]
+    return Lowered(norm_pieces(elements, o.sizes["act_bytes"]), 2 * FP32 * elements)
+
+
+def gated_rms_norm(o: Operator, s: Situation) -> Lowered:
+    """As the norm, after x · silu(z) in fp32: eleven kernels, four fp32 tensors at once."""
+    elements, a = o.sizes["tokens"] * o.sizes["width"], o.sizes["act_bytes"]
+    gate = (
+        piece("gate to fp32", "strided", elements, a + FP32),
+        piece("silu", "stream", elements, 2 * FP32, 5),
+        piece("gate", "stream", elements, 3 * FP32),
+    )
+    first, *rest = norm_pieces(elements, a)
+    return Lowered((first, *gate, *rest), 4 * FP32 * elements)
+
+
+def gated_activation(o: Operator, s: Situation) -> Lowered:
+    """The activation, then the product."""
+    elements, a = o.sizes["tokens"] * o.sizes["width"], o.sizes["act_bytes"]
+    pieces = (piece("activation", "stream", elements, 2 * a, 5), piece("product", "stream", elements, 3 * a))
+    return Lowered(pieces, elements * a)
+
+
+def activation(o: Operator, s: Situation) -> Lowered:
+    """GELU by its tanh formula, written out: eight kernels."""
+    elements, a = o.sizes["tokens"] * o.sizes["width"], o.sizes["act_bytes"]
+    return Lowered((piece("gelu step", "stream", elements, 2 * a, count=8),), 2 * elements * a)
+
+
+def rotary(o: Operator, s: Situation) -> Lowered:
+    """x · cos + rotate_half(x) · sin, for queries and for keys: product, negate, join, product, sum."""
+    half, a = o.sizes["tokens"] * o.sizes["width"] / 2, o.sizes["act_bytes"]
+    pieces = (
+        piece("product", "strided", half, 2 * a, count=4),
+        piece("negate half", "strided", half / 2, 2 * a, count=2),
+        piece("join halves", "strided", half, 2 * a, count=2),
+        piece("sum", "stream", half, 3 * a, count=2),
+    )
+    return Lowered(pieces, 2 * half * a)
+
+
+def cache_append(o: Operator, s: Situation) -> Lowered:
+    """Concatenate keys and values to what is there: everything is read and written again."""
+    width, byte = o.sizes["width"], o.sizes["cache_bytes"]
+    new = s.p.tokens * width
+    if s.p.phase == "prefill" and not s.runtime.attention.copies_first_cache:
+        return Lowered(())
+    held = s.p.batch * s.p.context * width
+    moved = Cost(activations=new / 2 * byte, state=(held + new / 2) * byte)
+    return Lowered((Kernel("append", "strided", moved, 2),))
+
+
+def causal_attention(o: Operator, s: Situation) -> Lowered:
+    """SDPA: flash without a mask; with one, a kernel that scores every pair and reads the mask for every head.
+
+    Keys and values are first repeated for every query head where the library does so. The switch follows
+    the mask, which may depend on the length.
+    """
+    z = o.sizes
+    heads, kv_heads, a, byte = z["heads"], z["kv_heads"], z["act_bytes"], z["cache_bytes"]
+    width = z["qk_dim"] + z["v_dim"]
+    seen = z["context"] + z["new"]
+    keys = z["batch"] * seen * width
+    queries = z["batch"] * z["new"] * heads
+    kernels: list[Kernel] = []
+    temporary: Number = 0
+    repeated = s.runtime.attention.kv_heads == "repeated" and heads != kv_heads
+    if repeated:
+        copy = Cost(activations=keys * heads * byte / 2, state=keys * kv_heads * byte / 2)
+        kernels.append(Kernel("repeat heads", "strided", copy, 2))
+        temporary = keys * heads * byte
+    if s.p.phase == "prefill" and s.runtime.attention.copies_queries:
+        kernels.append(piece("contiguous", "strided", queries * z["qk_dim"], 2 * a))
+    flash = fused.kernel(o)
+    if repeated:
+        cost = replace(flash.cost, state=0, activations=flash.cost.activations + keys * heads * byte)
+        flash = replace(flash, cost=cost)
+    pairs = z["batch"] * z["new"] * seen
+    everything = Cost(
+        matrix=2 * pairs * heads * width,
+        vector=6 * pairs * heads,
+        activations=flash.cost.activations + pairs * heads * s.runtime.attention.mask_bytes,
+        state=flash.cost.state,
+    )
+    blocks = z["batch"] * heads * ceil(z["new"] / QUERY_TILE)
+    masked = Kernel("masked attention", "masked_attention", everything, s.masked, blocks=blocks)
+    kernels.append(replace(flash, count=1 - s.masked))
+    kernels.append(masked)
+    return Lowered(tuple(kernels), temporary)
+
+
+def causal_conv1d(o: Operator, s: Situation) -> Lowered:
+    """The kernel of causal_conv1d, and in prefill the copy of its last inputs into the state."""
+    kernel = replace(fused.kernel(o), like="strided")
+    return Lowered((kernel,) if s.p.phase == "decode" else (kernel, tiny("state", 2)))
+
+
+def ssd_kernels(o: Operator, fp32_states: bool = True) -> tuple[Kernel, ...]:
+    """The five Triton kernels of mamba_ssm's chunked scan; states go through memory once in fp32.
+
+    `_chunk_cumsum`, `_chunk_state`, `_state_passing`, `_bmm_chunk`, `_chunk_scan` of mamba_ssm 2.2.4.
+    """
+    z = o.sizes
+    heads, d_state, groups, chunk, a = z["heads"], z["d_state"], z["groups"], z["chunk"], z["act_bytes"]
+    d_inner = heads * z["head_dim"]
+    tokens = z["batch"] * z["new"]
+    chunks = z["batch"] * ceil(z["new"] / chunk)
+    states = chunks * d_inner * d_state
+    steps = tokens * heads * FP32
+    scores = chunks * chunk * chunk * groups * FP32
+    causal = tokens * (chunk + 1) / 2
+    return (
+        Kernel("chunk_cumsum", "stream", Cost(activations=tokens * heads * a + 2 * steps), triton=True),
+        Kernel(
+            "chunk_state",
+            "ssd",
+            Cost(
+                matrix=2 * tokens * d_inner * d_state,
+                activations=tokens * (d_inner + groups * d_state) * a + 2 * steps + states * FP32,
+            ),
+            triton=True,
+        ),
+        Kernel(
+            "state_passing",
+            "strided",
+            Cost(vector=2 * states, activations=states * (FP32 + a), state=2 * z["batch"] * d_inner * d_state * FP32),
+            triton=True,
+        ),
+        Kernel(
+            "bmm_chunk",
+            "ssd",
+            Cost(matrix=2 * tokens * chunk * groups * d_state, activations=2 * tokens * groups * d_state * a + scores),
+            triton=True,
+        ),
+        Kernel(
+            "chunk_scan",
+            "ssd",
+            Cost(
+                matrix=2 * causal * d_inner + 2 * tokens * d_inner * d_state,
+                vector=3 * causal * heads,
+                activations=scores + tokens * (2 * d_inner + groups * d_state) * a + 2 * steps + states * a,
+            ),
+            triton=True,
+        ),
+    )
+
+
+def decay(count: Number = 3) -> Kernel:
+    """A = −exp(log A) in fp32: convert, exponential, negate."""
+    return tiny("decay", count)
+
+
+def ssd_scan(o: Operator, s: Situation) -> Lowered:
+    """Prefill: the chunked scan, and the state copied into the cache. Decode: one update of the state."""
+    z = o.sizes
+    if s.p.phase == "decode":
+        return Lowered((decay(), replace(fused.kernel(o), like="stream", triton=True)))
+    chunks = z["batch"] * ceil(z["new"] / z["chunk"])
+    states = chunks * z["heads"] * z["head_dim"] * z["d_state"]
+    return Lowered((decay(), *ssd_kernels(o), tiny("state", 2)), states * (FP32 + z["act_bytes"]))
+
+
+def selective_scan(o: Operator, s: Situation) -> Lowered:
+    """Prefill: Δ, the gate, B and C are copied into rows of time, then one CUDA kernel. Decode: one update."""
+    z = o.sizes
+    a, tokens = z["act_bytes"], z["batch"] * z["new"]
+    if s.p.phase == "decode":
+        return Lowered((decay(), tiny("to fp32", 2), replace(fused.kernel(o), like="stream", triton=True)))
+    kernels = (
+        decay(),
+        tiny("to fp32", 2),
+        piece("to rows", "transpose", tokens * z["d_inner"], 2 * a, count=3),
+        piece("to rows", "transpose", tokens * z["d_state"], 2 * a, count=2),
+        writes_ungated(fused.kernel(o), tokens * z["d_inner"] * a),
+        tiny("state", 2),
+    )
+    return Lowered(kernels, tokens * z["d_inner"] * 3 * a)
+
+
+def writes_ungated(kernel: Kernel, more: Number) -> Kernel:
+    """The scan kernel, which also writes its result before the gate."""
+    return replace(kernel, cost=kernel.cost + Cost(activations=more))
+
+
+def add(o: Operator, s: Situation) -> Lowered:
+    """The sum; Mamba and Mamba-2 keep the residual stream in fp32."""
+    z = o.sizes
+    if s.family not in FP32_STREAM:
+        return fused.lower(o, s)
+    elements = z["tokens"] * z["width"]
+    return Lowered((piece("add", "strided", elements, 2 * FP32 + z["act_bytes"]),), out=elements * FP32)
+
+
+FP32_STREAM = ("mamba", "mamba2")
+
+
+def embedding(o: Operator, s: Situation) -> Lowered:
+    """The look-up, and the once-a-pass work of positions: arange, frequencies, cos, sin, conversions."""
+    return Lowered((fused.kernel(o), tiny("positions", ONCE)))
+
+
+ONCE = 10
+"""Small kernels at the start of a pass: position ids (1) and the table of cosines and sines (9)."""
+
+RULES: dict[CostFunction, Callable[[Operator, Situation], Lowered]] = {
+    pointwise.rms_norm: rms_norm,
+    pointwise.gated_rms_norm: gated_rms_norm,
+    pointwise.gated_activation: gated_activation,
+    pointwise.activation: activation,
+    pointwise.embedding: embedding,
+    pointwise.add: add,
+    attention.rotary: rotary,
+    attention.cache_append: cache_append,
+    attention.causal_attention: causal_attention,
+    conv.causal_conv1d: causal_conv1d,
+    scan.ssd_scan: ssd_scan,
+    scan.selective_scan: selective_scan,
+}
+
+
+def lower(operator: Operator, situation: Situation) -> Lowered:
+    """The kernels of one operator, with what the library's code of this family adds."""
+    rule = RULES.get(operator.function, fused.lower)
+    lowered = rule(operator, situation)
+    extra = tuple(_extras(operator, situation))
+    return replace(lowered, kernels=(*lowered.kernels, *extra)) if extra else lowered
+
+
+def _extras(o: Operator, s: Situation) -> Iterator[Kernel]:
+    """Kernels that only some families have.
+
+    Falcon-H1 multiplies by a constant around most projections, and prepares Δ outside the scan. Mamba and
+    Mamba-2 keep the residual stream in fp32 and return fp32 logits.
+    """
+    z = o.sizes
+    if s.family == "falcon_h1":
+        if o.function is gemm.linear:
+            a = z["act_bytes"]
+            before = {"ssm.in_proj": 1, "attn.o_proj": 1, "ssm.out_proj": 2, "down_proj": 1}.get(o.name, 0)
+            width = z["d_in"] if o.name == "ssm.in_proj" else z["d_out"]
+            if before:
+                yield piece("multiplier", "stream", z["tokens"] * width, 2 * a, count=before)
+            if o.name in ("ssm.in_proj", "attn.k_proj", "gate_proj"):
+                yield piece("multiplier", "strided", z["tokens"] * z["d_out"], 2 * a)
+        if o.function is scan.ssd_scan and s.p.phase == "prefill":
+            yield tiny("softplus(dt + bias)", 2)
+    if s.family in FP32_STREAM:
+        if o.name.startswith("residual"):
+            yield piece("stream to bf16", "stream", z["tokens"] * z["width"], FP32 + z["act_bytes"])
+        if o.name == "lm_head":
+            yield piece("logits to fp32", "strided", z["tokens"] * z["d_out"], z["act_bytes"] + FP32)

@@ -1,0 +1,43 @@
+"""The ideal: every operator is one kernel that moves nothing twice."""
+
+from __future__ import annotations
+
+from roofsim.arith import Number, maximum, minimum
+from roofsim.ops import attention, conv, gemm, pointwise, scan
+from roofsim.ops.base import CostFunction, Operator
+from roofsim.runtimes.kernels import Class, Kernel, Lowered, Situation
+
+LIKE: dict[CostFunction, Class] = {
+    gemm.linear: "gemm",
+    attention.causal_attention: "attention",
+    scan.ssd_scan: "ssd",
+    scan.selective_scan: "scan",
+    conv.causal_conv1d: "stream",
+    pointwise.embedding: "stream",
+}
+
+
+def lower(operator: Operator, situation: Situation) -> Lowered:
+    """One kernel with the operator's own cost."""
+    return Lowered((kernel(operator),))
+
+
+def kernel(operator: Operator) -> Kernel:
+    """The fused kernel of an operator."""
+    like = LIKE.get(operator.function, "stream")
+    return Kernel(operator.name, like, operator.cost, fill=fill(operator))
+
+
+def fill(operator: Operator) -> Number:
+    """Matrix work, in FLOP per unit of Hockney's n½, that stands for a device that is not yet full.
+
+    A product of M × K by K × N takes as long as one with h more output elements: 2 K per unit of h. Causal
+    attention over S keys takes as long as one with h more keys for every query.
+    """
+    sizes = operator.sizes
+    if operator.function is gemm.linear:
+        return 2 * sizes["d_in"]
+    if operator.function is attention.causal_attention:
+        visible = minimum(sizes["context"] + sizes["new"], maximum(sizes["window"], 1))
+        return operator.cost.matrix / visible * (sizes["new"] / (sizes["context"] + sizes["new"]))
+    return 0

@@ -1,0 +1,60 @@
+"""What a runtime makes of an operator: kernels, and the memory that they need on the side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from roofsim.arith import Number
+from roofsim.cost import Cost
+from roofsim.ops.base import Operator
+from roofsim.passes import Pass
+from roofsim.specs.runtime import Runtime
+
+Class = Literal["gemm", "attention", "masked_attention", "ssd", "scan", "stream", "strided", "transpose"]
+"""What a kernel is like: decides which efficiencies hold for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One launch (or `count` equal ones).
+
+    `fill` is extra matrix work that stands for a unit that is not yet full (Hockney's n½ times the work
+    per element), `blocks` how many independent pieces the work has: with fewer than the device has units,
+    the rest idle. `triton` says that Python launches it through Triton, which costs the host more.
+    """
+
+    name: str
+    like: Class
+    cost: Cost
+    count: Number = 1
+    fill: Number = 0
+    blocks: Number | None = None
+    triton: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """The kernels of one operator, and bytes that live only while it runs (`out` if it is not the operator's)."""
+
+    kernels: tuple[Kernel, ...]
+    temporary: Number = 0
+    out: Number | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a lowering may depend on beside the operator: the runtime, the model's family and the pass.
+
+    `masked` is 1 where an N × N mask is passed to attention, else 0; like every size it may be an array.
+    """
+
+    runtime: Runtime
+    family: str
+    p: Pass
+    masked: Number = 0
+
+
+Lowering = Callable[[Operator, Situation], Lowered]
+"""What every module of lowerings offers as `lower`."""

@@ -1,0 +1,71 @@
+"""A whole pass as a runtime runs it: its rows of operators, each with the kernels it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from roofsim.arith import Number, at_least
+from roofsim.errors import Unsupported
+from roofsim.ops.base import Operator
+from roofsim.passes import Pass
+from roofsim.runtimes.kernels import Lowered, Situation
+from roofsim.specs.architecture import Architecture, Row
+from roofsim.specs.runtime import Runtime
+
+NEVER = 10**15
+"""A length that no sequence reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoweredRow:
+    """Equal layers and, for each operator of one, what the runtime makes of it."""
+
+    row: Row
+    lowered: tuple[Lowered, ...]
+
+    def __iter__(self) -> Iterator[tuple[Operator, Lowered]]:
+        """The operators with their kernels."""
+        return iter(zip(self.row.operators, self.lowered, strict=True))
+
+
+@lru_cache
+def module(name: str) -> ModuleType:
+    """The module of a lowering; raises Unsupported if there is none."""
+    known = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem[0] != "_")
+    found = import_module(f"roofsim.runtimes.{name}") if name in known else None
+    if not hasattr(found, "lower"):
+        lowerings = [each for each in known if each not in ("kernels", "lowering")]
+        raise Unsupported(f"no lowering '{name}'; there are {', '.join(lowerings)}")
+    assert_lower: ModuleType = found  # type: ignore[assignment]
+    return assert_lower
+
+
+def lower(architecture: Architecture, runtime: Runtime, p: Pass) -> tuple[LoweredRow, ...]:
+    """The rows of a pass with their kernels."""
+    how = module(runtime.implementations.get(architecture.family, runtime.lowering))
+    masked = at_least(p.context + p.new, mask_from(architecture, runtime))
+    situation = Situation(runtime, architecture.family, p, masked)
+    return tuple(
+        LoweredRow(row, tuple(how.lower(each, situation) for each in row.operators)) for row in architecture.rows(p)
+    )
+
+
+def mask_from(architecture: Architecture, runtime: Runtime) -> int:
+    """The sequence length from which this runtime builds an N × N mask for this model."""
+    if architecture.family in runtime.always_masked:
+        return 1
+    if runtime.attention.mask == "declared_window":
+        return architecture.declared_window() or NEVER
+    return 1 if runtime.attention.mask == "always" and architecture.attends else NEVER
+
+
+def mask_bytes(architecture: Architecture, runtime: Runtime, p: Pass) -> tuple[Number, Number]:
+    """Bytes of the mask that a pass keeps, and of all its copies while it is built."""
+    seen = p.context + p.new
+    cells = p.batch * p.new * seen * at_least(seen, mask_from(architecture, runtime))
+    return cells * runtime.attention.mask_bytes, cells * runtime.attention.mask_build_bytes

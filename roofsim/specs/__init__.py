@@ -1,0 +1,1 @@
+"""What a user gives: device, architecture, runtime and workload, read and checked."""

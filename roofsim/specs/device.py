@@ -1,0 +1,145 @@
+"""What the silicon can do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from roofsim.errors import Unsupported
+from roofsim.schema import Spec
+from roofsim.specs.quantity import (
+    Bandwidth,
+    Bytes,
+    Count,
+    Frequency,
+    Name,
+    Power,
+    Price,
+    Rate,
+    Sourced,
+)
+
+MatrixType = Literal["fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4", "int4"]
+
+
+class Memory(Spec):
+    """Main memory; `unified` when CPU and GPU share it, `usable` where less than all can be had."""
+
+    capacity: Bytes
+    bandwidth: Bandwidth
+    unified: bool
+    usable: Bytes | None = None
+
+
+class Cache(Spec):
+    """The largest cache that all units share."""
+
+    last_level: Bytes
+
+
+class Peak(Spec):
+    """Dense peaks in FLOP/s by unit and dtype; matrix units accumulate in fp32 unless a note says otherwise."""
+
+    matrix: Mapping[MatrixType, Rate]
+    vector: Mapping[Literal["fp32", "fp16"], Rate]
+
+    @model_validator(mode="after")
+    def _sane(self) -> Peak:
+        if "fp32" not in self.vector:
+            raise ValueError("vector.fp32 is missing")
+        if not self.matrix:
+            raise ValueError("matrix is empty; give at least one dtype")
+        low, high = self.matrix.get("fp8"), self.matrix.get("bf16")
+        if low and high and low.value < high.value:
+            raise ValueError("matrix.fp8 is below matrix.bf16; one of them is wrong")
+        return self
+
+
+class PowerDraw(Spec):
+    """Limits of the power drawn: at most `tdp`, about `idle` when nothing runs."""
+
+    tdp: Power
+    idle: Power | None = None
+
+
+class Links(Spec):
+    """To other devices (both directions summed) and to the host (each way)."""
+
+    device: Bandwidth | None = None
+    host: Bandwidth | None = None
+
+
+class Device(Spec):
+    """One accelerator or processor. Sizes are SI floats: bytes, B/s, FLOP/s, Hz, W.
+
+    `parameters` are values of calibratable parameters (see `roofsim.parameters`) stated for this device.
+    """
+
+    name: str
+    id: str = ""
+    aliases: tuple[Name, ...] = ()
+    vendor: str
+    kind: Literal["gpu", "soc", "cpu"]
+    year: Count | None = None
+    memory: Memory
+    cache: Cache
+    peak: Peak
+    units: Count
+    clock: Frequency | None = None
+    power: PowerDraw
+    links: Links = Links()
+    price: Price | None = None
+    host: Name | None = None
+    parameters: Mapping[str, Sourced] = {}
+    sources: Mapping[str, str] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _sources_known(self) -> Device:
+        missing = sorted({s for s in _sources(self) if s not in self.sources})
+        if missing:
+            raise ValueError(f"source {', '.join(map(repr, missing))} is not in sources ({', '.join(self.sources)})")
+        ridge = max(rate.value for rate in self.peak.matrix.values()) / self.memory.bandwidth.value
+        if not 0.1 <= ridge <= 10_000:
+            raise ValueError(f"the ridge point is {ridge:.3g} FLOP/B; between 0.1 and 10000 would be plausible")
+        return self
+
+    @property
+    def capacity(self) -> float:
+        """Bytes that a program can get."""
+        return float((self.memory.usable or self.memory.capacity).value)
+
+    def matrix_peak(self, dtype: str) -> float:
+        """Dense matrix rate for `dtype` in FLOP/s; raises Unsupported if there is no unit for it."""
+        for each in _RUNS_AS.get(dtype, (dtype,)):
+            rate = self.peak.matrix.get(each)  # type: ignore[call-overload]
+            if rate:
+                return float(rate.value)
+        raise Unsupported(
+            f"{self.id or self.name}: no matrix peak for {dtype}; it has {', '.join(self.peak.matrix)} "
+            "(choose one with --dtype)"
+        )
+
+    @property
+    def default_dtype(self) -> str:
+        """bf16 where there is a unit for it, else fp16, else fp32."""
+        return next((d for d in ("bf16", "fp16") if d in self.peak.matrix), "fp32")
+
+    @property
+    def ridge_point(self) -> float:
+        """FLOP/B at which the default dtype stops being bound by memory."""
+        return self.matrix_peak(self.default_dtype) / float(self.memory.bandwidth.value)
+
+
+_RUNS_AS = {"fp32": ("fp32", "tf32")}
+
+
+def _sources(value: Any) -> list[str]:
+    if isinstance(value, Sourced):
+        return [value.source]
+    if isinstance(value, Spec):
+        return [s for name in type(value).model_fields for s in _sources(getattr(value, name))]
+    if isinstance(value, Mapping):
+        return [s for each in value.values() for s in _sources(each)]
+    return []

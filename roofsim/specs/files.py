@@ -1,0 +1,116 @@
+"""Reading spec files: every problem of a file is reported at once, each led by where it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from roofsim.errors import SpecError
+from roofsim.schema import Spec
+
+MAX_BYTES = 1_000_000
+"""No spec is near this size; a larger file is a mistake."""
+
+S = TypeVar("S", bound=Spec)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The safe loader, strict about keys that are written twice."""
+
+
+def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    if twice:
+        line = node.start_mark.line + 1
+        raise yaml.constructor.ConstructorError(None, None, f"line {line}: '{twice[0]}' is written twice", None)
+    return dict(yaml.SafeLoader.construct_mapping(loader, node, deep=True))
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def read_text(path: Path) -> str:
+    """The text of a small file; raises SpecError for what is no such thing."""
+    if path.is_dir():
+        raise SpecError([f"{path}: is a directory; give a YAML file"])
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise SpecError([f"{path}: {size / 1e6:.0f} MB is too large for a spec (at most {MAX_BYTES // 1_000_000} MB)"])
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SpecError([f"{path}: not a text file (UTF-8 expected)"]) from None
+    except OSError as error:
+        raise SpecError([f"{path}: {error.strerror or error}"]) from None
+    if "\0" in text:
+        raise SpecError([f"{path}: not a text file (it holds NUL bytes)"])
+    return text
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds; raises SpecError if it does not."""
+    text = read_text(path)
+    try:
+        if "&" in text or "*" in text:
+            # a few anchors can expand to gigabytes, and no spec needs them
+            for event in yaml.parse(text, Loader=_Loader):
+                if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                    line = event.start_mark.line + 1
+                    raise SpecError([f"{path}: line {line}: anchors and aliases (& and *) are not allowed"])
+        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise SpecError([f"{path}: {place}not valid YAML: {error.problem or error.context}"]) from None
+    except yaml.YAMLError as error:
+        raise SpecError([f"{path}: not valid YAML: {' '.join(str(error).split())}"]) from None
+    except (RecursionError, ValueError, OverflowError) as error:
+        raise SpecError([f"{path}: not usable as YAML: {str(error) or type(error).__name__}"]) from None
+    if not isinstance(value, dict):
+        raise SpecError([f"{path}: holds {_named(value)}; a mapping (key: value) is expected"])
+    return value
+
+
+def build(model: type[S], values: Mapping[str, Any], where: str) -> S:
+    """The spec that `values` describe; raises SpecError with a line for each problem."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise SpecError([_line(where, problem, model) for problem in error.errors(include_url=False)]) from None
+    except RecursionError:
+        raise SpecError([f"{where}: nested too deeply"]) from None
+
+
+def _line(where: str, problem: Any, model: type[Spec]) -> str:
+    path = ".".join(str(step) for step in problem["loc"] if step not in ("function-after",))
+    kind, message = problem["type"], problem["msg"]
+    if kind == "extra_forbidden":
+        message = "no such field"
+    elif kind == "missing":
+        message = "is missing"
+    elif kind == "value_error":
+        message = str(problem["ctx"]["error"])
+    elif kind in ("union_tag_invalid", "union_tag_not_found"):
+        expected = problem.get("ctx", {}).get("expected_tags", "")
+        message = f"`kind` is missing or not known; one of {expected}" if expected else "`kind` is missing"
+    else:
+        message = f"{message[0].lower()}{message[1:]}, not {_named(problem['input'])}"
+    return f"{where}: {path}: {message}" if path else f"{where}: {message}"
+
+
+def _named(value: Any) -> str:
+    """What was read, short enough for a message."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"the number {value}"
+    if isinstance(value, dict | list | tuple):
+        return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
+    text = str(value)
+    return f"'{text[:57]}...'" if len(text) > 60 else f"'{text}'"

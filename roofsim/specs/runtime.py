@@ -1,0 +1,74 @@
+"""What the software stack does to a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from roofsim.passes import Logits
+from roofsim.schema import Spec
+from roofsim.specs.quantity import Bytes, Name, Time
+
+Mask = Literal["never", "always", "declared_window"]
+
+
+class AttentionPolicy(Spec):
+    """How attention is run.
+
+    `mask` says when an N × N mask is built: `declared_window` means as soon as the sequence is as long as
+    the window that the config states, even one that is switched off. With a mask, the flash kernel is left
+    for one that scores every pair. `kv_heads: repeated` copies keys and values to every query head first;
+    `copies_queries` makes queries contiguous in prefill; `copies_first_cache` concatenates to an empty cache.
+    """
+
+    mask: Mask = "never"
+    mask_bytes: PositiveInt = 2
+    mask_build_bytes: PositiveInt = 6
+    kv_heads: Literal["grouped", "repeated"] = "grouped"
+    copies_queries: bool = False
+    copies_first_cache: bool = False
+
+
+class HostPolicy(Spec):
+    """What the host does: nothing, launch every kernel (`eager`), or replay a captured graph (`graph`).
+
+    `work` is the host time per kernel relative to eager PyTorch; `replay` the time per kernel of a graph.
+    """
+
+    mode: Literal["none", "eager", "graph"] = "none"
+    work: PositiveFloat = 1.0
+    launch: Time | None = None
+    replay: Time | None = None
+
+
+class MemoryPolicy(Spec):
+    """What the process holds beside its tensors: `context` of the driver, and the allocator's slack."""
+
+    context: Bytes | None = None
+    fragmentation: float = Field(default=0.0, ge=0, le=1)
+
+
+class Runtime(Spec):
+    """A software stack at one version.
+
+    `lowering` names the module of `roofsim.runtimes` that turns operators into kernels; `mixers` overrides it
+    for kinds of part that other code runs. `returns_cache` lists families whose plain call drops the cache.
+    """
+
+    name: str
+    id: str = ""
+    aliases: tuple[Name, ...] = ()
+    version: str
+    lowering: Name
+    logits: Logits = "last"
+    cache: Literal["static", "concat", "paged"] = "static"
+    attention: AttentionPolicy = AttentionPolicy()
+    host: HostPolicy = HostPolicy()
+    memory: MemoryPolicy = MemoryPolicy()
+    implementations: Mapping[str, Name] = {}
+    always_masked: tuple[str, ...] = ()
+    drops_cache: tuple[str, ...] = ()
+    explains: Mapping[str, str] = {}
+    sources: Mapping[str, str] = Field(min_length=1)

@@ -1,0 +1,120 @@
+"""What is asked of a model: how many sequences, how long, in which precision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import field_validator
+
+from roofsim.errors import InputError
+from roofsim.passes import Logits, Pass, Precision
+from roofsim.schema import Spec
+
+DTYPE_BYTES: Mapping[str, float] = MappingProxyType(
+    {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1, "fp4": 0.5, "int4": 0.5}
+)
+"""Bytes per element of plain dtypes."""
+
+WEIGHT_FORMATS: Mapping[str, float] = MappingProxyType(
+    {
+        **DTYPE_BYTES,
+        "int8-channel": 1,
+        "int4-g128": 4.25 / 8,  # 4 bits, and per 128 weights an fp16 scale and a 16-bit zero point
+        "mxfp4": 4.25 / 8,  # OCP MX v1.0: 4 bits, and an 8-bit scale per 32 weights
+        "nvfp4": 4.5 / 8,  # 4 bits, and an fp8 scale per 16 weights
+        "q8_0": 8.5 / 8,  # llama.cpp ggml-common.h: 32 bytes and an fp16 scale per 32 weights
+        "q4_0": 4.5 / 8,  # llama.cpp ggml-common.h: 16 bytes and an fp16 scale per 32 weights
+    }
+)
+"""Bytes per weight of the formats that weights can be stored in, their scales included."""
+
+MAX_COUNT = 10**12
+
+
+class Workload(Spec):
+    """A request: `batch` sequences with `prompt` tokens each, of which `generate` more are made.
+
+    `batch` and `prompt` may be NumPy arrays; then results are arrays.
+    """
+
+    batch: Any = 1
+    prompt: Any = 1024
+    generate: int = 128
+    dtype: str = "bf16"
+    cache_dtype: str | None = None
+    weight_format: str | None = None
+    logits: Logits | None = None
+
+    @field_validator("batch", "prompt")
+    @classmethod
+    def _counts(cls, value: Any) -> Any:
+        if hasattr(value, "__array_ufunc__"):
+            value = value.astype(float)  # int64 overflows silently near 10^19 FLOP
+            if not ((value >= 1) & (value <= MAX_COUNT)).all():
+                raise ValueError("every element must be from 1 to 10^12")
+            return value
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+            raise ValueError(f"{value!r} is not a whole number")
+        if not 1 <= value <= MAX_COUNT:
+            raise ValueError(f"{value} is not from 1 to 10^12")
+        return int(value)
+
+    @field_validator("generate")
+    @classmethod
+    def _generate(cls, value: int) -> int:
+        if not 0 <= value <= MAX_COUNT:
+            raise ValueError(f"{value} is not from 0 to 10^12")
+        return value
+
+    @field_validator("dtype", "cache_dtype")
+    @classmethod
+    def _dtype(cls, value: str | None) -> str | None:
+        return known("dtype", value, DTYPE_BYTES)
+
+    @field_validator("weight_format")
+    @classmethod
+    def _format(cls, value: str | None) -> str | None:
+        return known("weight format", value, WEIGHT_FORMATS)
+
+    @property
+    def precision(self) -> Precision:
+        """Bytes per element; recurrent states are fp32 (as the transformers library keeps them)."""
+        activations = DTYPE_BYTES[self.dtype]
+        return Precision(
+            WEIGHT_FORMATS[self.weight_format or self.dtype],
+            activations,
+            DTYPE_BYTES[self.cache_dtype or self.dtype],
+            DTYPE_BYTES["fp32"],
+        )
+
+    def prefill(self, prefix: int, logits: Logits) -> Pass:
+        """The pass over the prompt; `prefix` tokens of the model's own come before it."""
+        return Pass(self.batch, self.prompt + prefix, 0, self.precision, self.logits or logits)
+
+    def decode(self, prefix: int, done: int = 0) -> Pass:
+        """The step after the prompt and `done` generated tokens."""
+        return Pass(self.batch, 1, self.prompt + prefix + done, self.precision, "last", "decode")
+
+
+def known(what: str, value: str | None, table: Mapping[str, Any]) -> str | None:
+    """`value` in lower case if the table has it; raises ValueError that lists what it has."""
+    if value is None or value.lower() in table:
+        return value and value.lower()
+    raise ValueError(f"no {what} '{value}'; one of {', '.join(table)}")
+
+
+def workload(**fields: Any) -> Workload:
+    """A checked workload; raises InputError with one line for each wrong field."""
+    from pydantic import ValidationError
+
+    try:
+        return Workload(**fields)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_url=False):
+            cause = problem.get("ctx", {}).get("error")
+            where = ".".join(str(step) for step in problem["loc"])
+            lines.append(f"{where}: {cause or problem['msg'].lower()}")
+        raise InputError("\n".join(lines)) from None

@@ -1,0 +1,154 @@
+"""Quantities as people write them: the only doors between text and SI floats.
+
+    >>> parse("1008 GB/s", "B/s")
+    1008000000000.0
+    >>> parse("24 GiB", "B")
+    25769803776.0
+    >>> show(1.008e12, "B/s")
+    '1.01 TB/s'
+    >>> show(25769803776, "B")
+    '24.0 GiB'
+
+Decimal prefixes are powers of 1000, binary ones (Ki, Mi, Gi, Ti) powers of 1024 and only for bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+DECIMAL = {
+    "a": -18, "f": -15, "p": -12, "n": -9, "u": -6, "µ": -6, "μ": -6, "m": -3,
+    "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18,
+}  # fmt: skip
+"""SI prefixes and their powers of ten."""
+
+BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40}
+"""IEC prefixes and their powers of two."""
+
+UNITS = {
+    "B": "bytes",
+    "B/s": "bandwidth",
+    "FLOP/s": "rate of work",
+    "FLOP": "work",
+    "s": "time",
+    "Hz": "frequency",
+    "W": "power",
+    "J": "energy",
+    "J/B": "energy per byte",
+    "J/FLOP": "energy per FLOP",
+    "USD": "price",
+    "": "number",
+}
+"""Every unit that a spec may use, and what it measures."""
+
+_QUANTITY = re.compile(r"\s*([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*")
+
+
+def parse(text: str, unit: str) -> float:
+    """The SI value of a quantity such as `3.35 TB/s`.
+
+    Raises ValueError, whose text says what would be right, if `text` is not a number and a unit
+    that measures the same as `unit`.
+    """
+    match = _QUANTITY.fullmatch(text)
+    factor = _factor(match[2], unit) if match else None
+    if match is None or factor is None:
+        raise ValueError(f"'{text}' is not a quantity in {unit or 'plain numbers'}; write it like '{_EXAMPLES[unit]}'")
+    value = float(match[1].replace("_", "").replace(",", "")) * factor
+    if not math.isfinite(value):
+        raise ValueError(f"'{text}' is not finite")
+    return value
+
+
+def _factor(written: str, unit: str) -> float | None:
+    """What one `written` is in `unit`, or None if it does not measure the same."""
+    if not written.endswith(unit):
+        return None
+    prefix = written[: len(written) - len(unit)]
+    if prefix in BINARY and unit.startswith("B"):
+        return float(2 ** BINARY[prefix])
+    if prefix in DECIMAL and (unit or not prefix):
+        return float(10 ** DECIMAL[prefix]) if DECIMAL[prefix] >= 0 else 1 / 10 ** -DECIMAL[prefix]
+    return None
+
+
+_EXAMPLES = {
+    "B": "24 GiB", "B/s": "1008 GB/s", "FLOP/s": "165.2 TFLOP/s", "FLOP": "2 GFLOP", "s": "12 us",
+    "Hz": "2520 MHz", "W": "450 W", "J": "1 J", "J/B": "40 pJ/B", "J/FLOP": "1 pJ/FLOP", "USD": "1599 USD",
+    "": "128",
+}  # fmt: skip
+
+
+def show(value: float, unit: str, digits: int = 3) -> str:
+    """A quantity for people: `digits` significant digits and a sensible prefix (GiB for bytes)."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    size = abs(value)
+    if unit == "B":
+        steps = [("B", 1.0)] + [(f"{prefix}B", 2.0**power) for prefix, power in BINARY.items()]
+    elif unit == "USD":
+        steps = [("USD", 1.0)]
+    else:
+        steps = [(f"{p}{unit}", 10.0**e) for p, e in DECIMAL.items() if p not in "µμ" or p == ""]
+    name, step = steps[0]
+    for candidate, size_of in steps:
+        if size >= size_of * (1 - 0.5 * 10**-digits):
+            name, step = candidate, size_of
+    if size == 0:
+        name, step = unit, 1.0
+    return f"{significant(value / step, digits)} {name}".rstrip()
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """`value` with that many significant digits, never in exponent form."""
+    if value == 0:
+        return "0"
+    decimals = max(digits - 1 - math.floor(math.log10(abs(value))), 0)
+    text = f"{value:,.{decimals}f}"
+    if len(text.replace(",", "").replace(".", "").lstrip("-0")) > max(digits, len(f"{abs(value):.0f}")):
+        text = f"{value:,.{max(decimals - 1, 0)}f}"
+    return text
+
+
+_COUNT = re.compile(r"(\d[\d_,]*(?:\.\d+)?)([kKmM]?)")
+
+
+def parse_count(text: str) -> int:
+    """A number of tokens or sequences: `4096`, `32k` (32 × 1024, as the field says it), `1.5M`.
+
+    Raises ValueError if it is not a whole number from 1 to 10¹².
+    """
+    match = _COUNT.fullmatch(text.strip())
+    if match:
+        value = float(match[1].replace("_", "").replace(",", "")) * 1024 ** {"": 0, "k": 1, "m": 2}[match[2].lower()]
+        if value == int(value) and 1 <= value <= 1e12:
+            return int(value)
+    raise ValueError(f"'{text}' is not a whole number from 1 to 10^12; write it like 4096, 32k (= 32768) or 1.5M")
+
+
+def parse_counts(text: str) -> list[int]:
+    """One count, a list `1k,4k,32k`, or a range `1k..256k*2` (a factor) or `1k..8k+1k` (a step).
+
+    Raises ValueError as `parse_count` does, or if the range does not grow.
+    """
+    counts: list[int] = []
+    for piece in text.split(","):
+        span = re.fullmatch(r"\s*(.+?)\.\.(.+?)(?:([*+])(.+?))?\s*", piece)
+        if not span:
+            counts.append(parse_count(piece))
+            continue
+        low, high = parse_count(span[1]), parse_count(span[2])
+        step = float(span[4]) if span[3] == "*" else parse_count(span[4]) if span[3] else 2.0
+        grows = step > 1 if span[3] != "+" else True
+        if high < low or not grows:
+            raise ValueError(f"'{piece}' is not a growing range; write it like 1k..256k*2 or 1k..8k+1k")
+        value = float(low)
+        while value <= high:
+            counts.append(round(value))
+            value = value + step if span[3] == "+" else value * step
+            if len(counts) > 100_000:
+                raise ValueError(f"'{piece}' holds more than 100000 values")
+    return counts

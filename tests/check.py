@@ -1,0 +1,74 @@
+"""Runs every check that a change must pass, in order: `python tests/check.py [CHECK ...]`, by default all.
+
+A check is one entry of CHECKS. Each prints one line with its time, and what it said only if it failed; the
+tests come last and are shown as they run. All run even if one fails; the exit code is 1 if any did.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+COVERED = ("units", "arith", "cost", "roofline")  # modules that the tests must reach in every branch
+
+
+def script(name: str) -> str:
+    """The program `name` of the environment that runs this file."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def module(name: str, *arguments: str) -> list[str]:
+    """`python -m name arguments` in that environment."""
+    return [sys.executable, "-m", name, *arguments]
+
+
+CHECKS = {
+    "lint": [script("ruff"), "check"],
+    "format": [script("ruff"), "format", "--check"],
+    "types": module("mypy", "--strict", "roofsim"),
+    "layers": [script("lint-imports"), "--no-cache"],
+    "tests": module(
+        "pytest", "-q", "-n", "2", "--dist", "loadgroup",
+        *(f"--cov=roofsim.{name}" for name in COVERED), "--cov-branch", "--cov-fail-under=100",
+    ),
+}  # fmt: skip
+SHOWN = "tests"  # its output is shown as it comes; it stays last, so that a log ends with pytest's summary
+
+
+def passes(name: str, command: list[str]) -> bool:
+    """Runs one check and reports it."""
+    start = time.perf_counter()
+    live = name == SHOWN
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            check=False,
+            text=True,
+            stdout=None if live else subprocess.PIPE,
+            stderr=None if live else subprocess.STDOUT,
+        )
+        ok, said = done.returncode == 0, done.stdout or ""
+    except FileNotFoundError as error:
+        ok, said = False, f"{error}; install the `dev` extra"
+    print(f"{'ok' if ok else 'FAILED':8}{name:10}{time.perf_counter() - start:6.1f} s", flush=True)
+    if not ok and said:
+        print(said.rstrip(), flush=True)
+    return ok
+
+
+def main(names: list[str]) -> int:
+    """Runs the named checks, or all of them."""
+    if unknown := set(names) - set(CHECKS):
+        print(f"no check {', '.join(sorted(unknown))}; there are: {', '.join(CHECKS)}", file=sys.stderr)
+        return 2
+    results = [passes(name, command) for name, command in CHECKS.items() if not names or name in names]
+    print(f"checks: {sum(results)} passed, {results.count(False)} failed")
+    return int(not all(results))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
