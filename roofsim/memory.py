@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from roofsim.arith import Number, maximum, single
 from roofsim.passes import Pass
-from roofsim.runtimes.lowering import LoweredRow, mask_bytes
+from roofsim.runtimes.lowering import LoweredRow, keeps, mask_bytes
 from roofsim.specs.architecture import Architecture
 from roofsim.specs.runtime import Runtime
 
@@ -37,18 +37,32 @@ class Memory:
     binding: str
 
 
-def moments(rows: Sequence[LoweredRow], p: Pass, d_model: int) -> Iterator[Moment]:
-    """What is alive at each operator: the residual stream, results still needed, inputs, result, scratch."""
-    stream = p.activation_bytes(d_model)
+ENDS = ("embedding", "head")
+
+
+def moments(rows: Sequence[LoweredRow], p: Pass, d_model: int, keeps: int | None = None) -> Iterator[Moment]:
+    """What is alive at each operator: the residual stream, results still needed, inputs, result, scratch.
+
+    `keeps` is for stacks whose Python scopes hold more than is needed: the input of a layer until its end, the
+    normed input of a part until the part returns, and `keeps` copies of the embeddings throughout the layers.
+    """
+    stream = embedded = p.activation_bytes(d_model)
     for row in rows:
         last_use: dict[str, int] = {}
-        for index, (operator, _) in enumerate(row):
-            for use in operator.uses:
-                last_use[use] = index
+        for index, (operator, lowered) in enumerate(row):
+            for name in (*operator.uses, *lowered.holds):
+                last_use[name] = index
+            if keeps is not None and operator.name.startswith("residual_"):
+                last_use[operator.name.replace("residual_", "norm_")] = index - 1
+                last_use["x"] = index
+            if row.row.layer not in ENDS:
+                # the result of a layer's last operator is the next one's residual stream
+                stream = operator.out if lowered.out is None else lowered.out
         sizes: dict[str, Number] = {"x": 0 if row.row.layer == "embedding" else stream}
+        kept = 0 if row.row.layer in ENDS or not keeps else keeps * embedded
         for index, (operator, lowered) in enumerate(row):
             out = operator.out if lowered.out is None else lowered.out
-            live = out + lowered.temporary
+            live = kept + out + lowered.temporary
             for name, size in sizes.items():
                 if last_use.get(name, -1) >= index:
                     live = live + size
@@ -64,7 +78,7 @@ def weight_bytes(architecture: Architecture, p: Pass) -> Number:
     return architecture.total_parameters * p.precision.weights
 
 
-def peak(architecture: Architecture, runtime: Runtime, rows: Sequence[LoweredRow], p: Pass) -> Memory:
+def peak(architecture: Architecture, runtime: Runtime, rows: Sequence[LoweredRow], p: Pass, workspace: Number = 0) -> Memory:
     """Peak allocation of a pass, by part; for arrays `binding` is empty."""
     weights = weight_bytes(architecture, p)
     held = architecture.state_bytes(p.context + p.new - architecture.prefix_tokens, p.precision) * p.batch
@@ -78,8 +92,8 @@ def peak(architecture: Architecture, runtime: Runtime, rows: Sequence[LoweredRow
     binding = "building the mask" if single(best) and best > stream else ""
     # the cache grows layer by layer; while the mask is built, before the first layer, it is empty
     state = held * 0
-    for moment in moments(rows, p, architecture.d_model):
-        in_layers = moment.layer not in ("embedding", "head")
+    for moment in moments(rows, p, architecture.d_model, keeps(architecture, runtime)):
+        in_layers = moment.layer not in ENDS
         live = moment.live + held + (kept if in_layers else 0)
         if single(live) and single(best):
             if live > best:
@@ -87,12 +101,12 @@ def peak(architecture: Architecture, runtime: Runtime, rows: Sequence[LoweredRow
                 binding = f"{moment.layer}: {moment.operator}"
         else:
             best, binding = maximum(best, live), ""
-    total = weights + best
+    total = weights + best + workspace
     context = runtime.memory.context.value if runtime.memory.context else 0
     reserved = total * (1 + runtime.memory.fragmentation) + context
     if not single(best):
         state = held
     activations = best - logits - state - masks if single(best) else best - held
-    workspace = reserved - total
-    return Memory(weights, state, activations, logits, masks if single(best) else 0, workspace, total, reserved, binding)
+    outside = reserved - total
+    return Memory(weights, state, activations, logits, masks if single(best) else 0, workspace + outside, total, reserved, binding)
 

@@ -128,6 +128,11 @@ _ROWS = (
         "(ssmscope_*.csv)",
     ),
     Parameter(
+        "workspace", "M_w", "B", 8.125 * 2**20, 0, 2**30, "device",
+        "memory that the matrix library keeps for itself once it has been used",
+        "PyTorch's default for cuBLAS, 8.125 MiB (32 MiB on Hopper); SSM-Scope and H100 peaks exceed live tensors by it",
+    ),
+    Parameter(
         "flop_power", "p_f", "", 0.7, 0, 2, "device",
         "share of (TDP - idle) drawn by matrix work at its peak rate",
         "prior: a long H100 prefill bound by compute draws 690-707 W of 700 W, one bound by memory 560 W",

@@ -46,6 +46,21 @@ class Setup:
         return self.given_machine or machine(self.device, self.host, dtype, self.parameters)
 
 
+    def prefill(self, w: Workload) -> Pass:
+        """The pass over the prompt, after the model's own prefix tokens."""
+        new = w.prompt + self.architecture.prefix_tokens
+        return Pass(w.batch, new, 0, w.precision(self.runtime.state), w.logits or self.runtime.logits)
+
+    def decode(self, w: Workload, done: Number = 0) -> Pass:
+        """The step after the prompt and `done` generated tokens."""
+        held = w.prompt + self.architecture.prefix_tokens + done
+        return Pass(w.batch, 1, held, w.precision(self.runtime.state), "last", "decode")
+
+    def workspace(self, dtype: str) -> Number:
+        """Bytes that the matrix library keeps, if the runtime has one."""
+        return self.machine(dtype)["workspace"] if self.runtime.memory.workspace else 0
+
+
 def setup(
     model: str | Architecture,
     device: str | Device,
@@ -85,8 +100,8 @@ class OperatorRow:
 class PassPrediction:
     """Time, work and traffic of one pass. `time` is what a clock around a synchronised pass shows.
 
-    `device_time` is the sum of kernel durations, `host_time` what the host needs to launch them. `mfu` and
-    `mbu` compare the model's own work and traffic, not the runtime's, with the peaks.
+    `device_time` is the sum of kernel durations, `host_time` what the host needs to launch them. The model's
+    own work and traffic, not the runtime's, at the peaks are `model_matrix_time` and `model_traffic_time`.
     """
 
     time: Number
@@ -97,10 +112,20 @@ class PassPrediction:
     vector_flops: Number
     bytes: Number
     bound: Bound | None
-    mfu: Number
-    mbu: Number
     energy: Number
+    model_matrix_time: Number
+    model_traffic_time: Number
     operators: tuple[OperatorRow, ...] = ()
+
+    @property
+    def mfu(self) -> Number:
+        """Model FLOP utilisation: the model's matrix work at the peak rate over the time."""
+        return self.model_matrix_time / self.time
+
+    @property
+    def mbu(self) -> Number:
+        """Model bandwidth utilisation: the model's traffic at full bandwidth over the time."""
+        return self.model_traffic_time / self.time
 
 
 def predict_pass(s: Setup, p: Pass, dtype: str, *, detail: bool = True) -> PassPrediction:
@@ -143,8 +168,7 @@ def predict_pass(s: Setup, p: Pass, dtype: str, *, detail: bool = True) -> PassP
     return PassPrediction(
         wall, device_time, host_time, kernels, total.matrix, total.vector, total.bytes,
         _pass_bound(table, host_time, device_time) if detail else None,
-        model.matrix / (wall * m.matrix_rate), model.bytes / (wall * m.bandwidth),
-        energy(s.device, m, total, wall), tuple(table),
+        energy(s.device, m, total, wall), model.matrix / m.matrix_rate, model.bytes / m.bandwidth, tuple(table),
     )  # fmt: skip
 
 
@@ -237,8 +261,8 @@ class Prediction:
                     "weight_format": w.weight_format or w.dtype,
                     "logits": w.logits,
                 },
-                "prefill": _fields(self.prefill),
-                "decode": _fields(self.decode),
+                "prefill": _pass_fields(self.prefill),
+                "decode": _pass_fields(self.decode),
                 "request": _fields(self.request),
                 "memory": {
                     "capacity": self.capacity,
@@ -257,6 +281,13 @@ class Prediction:
                 "assumptions": list(self.assumptions),
             }
         )
+
+
+def _pass_fields(p: PassPrediction) -> dict[str, Any]:
+    """The fields of the JSON contract, operators last."""
+    names = ("time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "bound", "mfu",
+             "mbu", "energy", "operators")  # fmt: skip
+    return {name: getattr(p, name) for name in names}
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -302,13 +333,9 @@ def predict_request(s: Setup, w: Workload, *, detail: bool = True) -> Prediction
     """
     w = w.model_copy(update={"logits": w.logits or s.runtime.logits})
     scalar = detail and single(w.batch) and single(w.prompt)
-    prefix = s.architecture.prefix_tokens
-    prompt_pass = w.prefill(prefix, s.runtime.logits)
-    prefill = predict_pass(s, prompt_pass, w.dtype, detail=scalar)
-    decode = predict_pass(s, w.decode(prefix), w.dtype, detail=scalar)
+    prefill = predict_pass(s, s.prefill(w), w.dtype, detail=scalar)
+    decode = predict_pass(s, s.decode(w), w.dtype, detail=scalar)
     request = _request(w, prefill, *_steps(s, w, decode))
-    rows = lower(s.architecture, s.runtime, prompt_pass)
-    held = memory_model.peak(s.architecture, s.runtime, rows, prompt_pass)
     limits = None
     if scalar:
         limits = Limits(
@@ -317,7 +344,7 @@ def predict_request(s: Setup, w: Workload, *, detail: bool = True) -> Prediction
         )
     return Prediction(
         s.architecture.id or s.architecture.name, s.device.id, s.runtime.id, s.host.id if s.host else None, w,
-        s.device.capacity, prefill, decode, request, held, limits, assumptions(s, w),
+        s.device.capacity, prefill, decode, request, footprint(s, w), limits, assumptions(s, w),
     )  # fmt: skip
 
 
@@ -326,9 +353,8 @@ def _steps(s: Setup, w: Workload, first: PassPrediction) -> tuple[Number, Number
     steps = max(w.generate - 1, 0)
     if steps < 2:
         return first.time, first.energy
-    prefix = s.architecture.prefix_tokens
     middle, last = (
-        predict_pass(s, w.decode(prefix, done), w.dtype, detail=False) for done in ((steps - 1) / 2, steps - 1)
+        predict_pass(s, s.decode(w, done), w.dtype, detail=False) for done in ((steps - 1) / 2, steps - 1)
     )
     return (first.time + 4 * middle.time + last.time) / 6, (first.energy + 4 * middle.energy + last.energy) / 6
 
@@ -343,8 +369,9 @@ def _request(w: Workload, prefill: PassPrediction, tpot: Number, joules: Number)
 
 def footprint(s: Setup, w: Workload) -> Memory:
     """Memory of the prefill of a workload."""
-    p = w.prefill(s.architecture.prefix_tokens, s.runtime.logits)
-    return memory_model.peak(s.architecture, s.runtime, lower(s.architecture, s.runtime, p), p)
+    p = s.prefill(w)
+    rows = lower(s.architecture, s.runtime, p)
+    return memory_model.peak(s.architecture, s.runtime, rows, p, s.workspace(w.dtype))
 
 
 def fits(s: Setup, w: Workload) -> bool:
@@ -352,8 +379,8 @@ def fits(s: Setup, w: Workload) -> bool:
     if s.architecture.positions and w.prompt > s.architecture.positions:
         return False
     after = w.prompt + w.generate
-    p = w.prefill(s.architecture.prefix_tokens, s.runtime.logits)
-    grown = s.architecture.state_bytes(after, w.precision) * w.batch + memory_model.weight_bytes(s.architecture, p)
+    p = s.prefill(w)
+    grown = s.architecture.state_bytes(after, p.precision) * w.batch + memory_model.weight_bytes(s.architecture, p)
     return bool(footprint(s, w).reserved <= s.device.capacity and grown <= s.device.capacity)
 
 
@@ -393,13 +420,12 @@ Metric = Literal["ttft", "tpot", "memory", "energy", "throughput", "total"]
 
 def metric_value(s: Setup, w: Workload, metric: Metric) -> Number:
     """One figure of a request, and no more work than it needs; seconds, bytes, joules or tokens per second."""
-    prefix = s.architecture.prefix_tokens
     if metric == "memory":
         return footprint(s, w).peak
     if metric == "tpot":
-        return _steps(s, w, predict_pass(s, w.decode(prefix), w.dtype, detail=False))[0]
-    prefill = predict_pass(s, w.prefill(prefix, s.runtime.logits), w.dtype, detail=False)
+        return _steps(s, w, predict_pass(s, s.decode(w), w.dtype, detail=False))[0]
+    prefill = predict_pass(s, s.prefill(w), w.dtype, detail=False)
     if metric == "ttft":
         return prefill.time
-    request = _request(w, prefill, *_steps(s, w, predict_pass(s, w.decode(prefix), w.dtype, detail=False)))
+    request = _request(w, prefill, *_steps(s, w, predict_pass(s, s.decode(w), w.dtype, detail=False)))
     return {"energy": request.energy, "throughput": request.tokens_per_second, "total": request.total_time}[metric]

@@ -54,7 +54,7 @@ def parse(text: str, unit: str) -> float:
     match = _QUANTITY.fullmatch(text)
     factor = _factor(match[2], unit) if match else None
     if match is None or factor is None:
-        raise ValueError(f"'{text}' is not a quantity in {unit or 'plain numbers'}; write it like '{_EXAMPLES[unit]}'")
+        raise ValueError(f"'{text}' is not a quantity in {unit or 'plain numbers'}; write it like '{EXAMPLES[unit]}'")
     value = float(match[1].replace("_", "").replace(",", "")) * factor
     if not math.isfinite(value):
         raise ValueError(f"'{text}' is not finite")
@@ -73,11 +73,12 @@ def _factor(written: str, unit: str) -> float | None:
     return None
 
 
-_EXAMPLES = {
+EXAMPLES = {
     "B": "24 GiB", "B/s": "1008 GB/s", "FLOP/s": "165.2 TFLOP/s", "FLOP": "2 GFLOP", "s": "12 us",
     "Hz": "2520 MHz", "W": "450 W", "J": "1 J", "J/B": "40 pJ/B", "J/FLOP": "1 pJ/FLOP", "USD": "1599 USD",
     "": "128",
 }  # fmt: skip
+"""How a quantity in each unit is written."""
 
 
 def show(value: float, unit: str, digits: int = 3) -> str:

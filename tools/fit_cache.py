@@ -33,7 +33,7 @@ def predicted(rows: list[dict[str, str]], values: dict[str, float]) -> list[floa
     out = []
     for row in rows:
         s = replace(setup(MODELS[row["model"]], "rtx-4090", "transformers-4.52-eager"), parameters=values)
-        p = workload(prompt=int(row["prompt_len"])).prefill(0, "all")
+        p = s.prefill(workload(prompt=int(row["prompt_len"])))
         wanted = OPERATORS[row["op"]]
         table = predict_pass(s, p, "bf16").operators
         out.append(sum(o.time for o in table if o.kind == "norm" and (o.operator == "gate") == (wanted == "gate")))

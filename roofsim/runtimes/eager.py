@@ -18,6 +18,8 @@ from roofsim.runtimes import fused
 from roofsim.runtimes.kernels import Class, Kernel, Lowered, Situation
 
 FP32 = 4
+KEPT_EMBEDDINGS = {"zamba2": 2}
+"""Copies of the embeddings that the model's forward holds while its layers run; one where not listed."""
 QUERY_TILE = 64
 """Queries per block of the memory-efficient attention kernel (CUTLASS fmha in PyTorch, 64 × 64 tiles)."""
 
@@ -52,7 +54,7 @@ def rms_norm(o: Operator, s: Situation) -> Lowered:
 
 
 def gated_rms_norm(o: Operator, s: Situation) -> Lowered:
-    """As the norm, after x · silu(z) in fp32: eleven kernels, four fp32 tensors at once."""
+    """As the norm, after x · silu(z) in fp32: eleven kernels."""
     elements, a = o.sizes["tokens"] * o.sizes["width"], o.sizes["act_bytes"]
     gate = (
         piece("gate to fp32", "strided", elements, a + FP32),
@@ -60,14 +62,15 @@ def gated_rms_norm(o: Operator, s: Situation) -> Lowered:
         piece("gate", "stream", elements, 3 * FP32),
     )
     first, *rest = norm_pieces(elements, a)
-    return Lowered((first, *gate, *rest), 4 * FP32 * elements)
+    # three fp32 tensors are alive at the product, before there is a result
+    return Lowered((first, *gate, *rest), (3 * FP32 - a) * elements, holds=("conv",))
 
 
 def gated_activation(o: Operator, s: Situation) -> Lowered:
     """The activation, then the product."""
     elements, a = o.sizes["tokens"] * o.sizes["width"], o.sizes["act_bytes"]
     pieces = (piece("activation", "stream", elements, 2 * a, 5), piece("product", "stream", elements, 3 * a))
-    return Lowered(pieces, elements * a)
+    return Lowered(pieces)
 
 
 def activation(o: Operator, s: Situation) -> Lowered:
@@ -223,7 +226,7 @@ def selective_scan(o: Operator, s: Situation) -> Lowered:
         writes_ungated(fused.kernel(o), tokens * z["d_inner"] * a),
         tiny("state", 2),
     )
-    return Lowered(kernels, tokens * z["d_inner"] * 3 * a)
+    return Lowered(kernels, tokens * (3 * z["d_inner"] + 2 * z["d_state"]) * a)
 
 
 def writes_ungated(kernel: Kernel, more: Number) -> Kernel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roofsim.arith import Number, maximum, minimum
+from roofsim.arith import Number
 from roofsim.ops import attention, conv, gemm, pointwise, scan
 from roofsim.ops.base import CostFunction, Operator
 from roofsim.runtimes.kernels import Class, Kernel, Lowered, Situation
@@ -32,12 +32,11 @@ def fill(operator: Operator) -> Number:
     """Matrix work, in FLOP per unit of Hockney's n½, that stands for a device that is not yet full.
 
     A product of M × K by K × N takes as long as one with h more output elements: 2 K per unit of h. Causal
-    attention over S keys takes as long as one with h more keys for every query.
+    attention takes as long as one with h more keys, half of them seen: (d_qk + d_v) per query, head and unit.
     """
     sizes = operator.sizes
     if operator.function is gemm.linear:
         return 2 * sizes["d_in"]
     if operator.function is attention.causal_attention:
-        visible = minimum(sizes["context"] + sizes["new"], maximum(sizes["window"], 1))
-        return operator.cost.matrix / visible * (sizes["new"] / (sizes["context"] + sizes["new"]))
+        return sizes["batch"] * sizes["new"] * sizes["heads"] * (sizes["qk_dim"] + sizes["v_dim"])
     return 0

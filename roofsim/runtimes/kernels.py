@@ -36,11 +36,16 @@ class Kernel:
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """The kernels of one operator, and bytes that live only while it runs (`out` if it is not the operator's)."""
+    """The kernels of one operator.
+
+    `temporary` are bytes that live only while it runs, `out` the size of its result if it is not the
+    operator's, `holds` operators whose results a Python scope keeps alive until then though nothing reads them.
+    """
 
     kernels: tuple[Kernel, ...]
     temporary: Number = 0
     out: Number | None = None
+    holds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

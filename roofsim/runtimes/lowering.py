@@ -47,12 +47,23 @@ def module(name: str) -> ModuleType:
 
 def lower(architecture: Architecture, runtime: Runtime, p: Pass) -> tuple[LoweredRow, ...]:
     """The rows of a pass with their kernels."""
-    how = module(runtime.implementations.get(architecture.family, runtime.lowering))
+    how = implementation(architecture, runtime)
     masked = at_least(p.context + p.new, mask_from(architecture, runtime))
     situation = Situation(runtime, architecture.family, p, masked)
     return tuple(
         LoweredRow(row, tuple(how.lower(each, situation) for each in row.operators)) for row in architecture.rows(p)
     )
+
+
+def implementation(architecture: Architecture, runtime: Runtime) -> ModuleType:
+    """The module of lowerings that this runtime uses for this model."""
+    return module(runtime.implementations.get(architecture.family, runtime.lowering))
+
+
+def keeps(architecture: Architecture, runtime: Runtime) -> int | None:
+    """How many copies of the embeddings live through all layers; None if the code holds nothing it need not."""
+    copies = getattr(implementation(architecture, runtime), "KEPT_EMBEDDINGS", None)
+    return None if copies is None else int(copies.get(architecture.family, 1))
 
 
 def mask_from(architecture: Architecture, runtime: Runtime) -> int:

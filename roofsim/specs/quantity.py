@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -13,6 +13,7 @@ from roofsim.schema import Spec
 class Sourced(Spec):
     """A number and where it is from: `source` names an entry of the file's `sources`."""
 
+    unit: ClassVar[str] = ""
     value: float
     source: str
     note: str = ""
@@ -23,9 +24,9 @@ def quantity(unit: str, low: float, high: float) -> Any:
 
     def read(value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise ValueError(f"{value!r} is not a quantity; write it like '{units._EXAMPLES[unit]}'")
+            raise ValueError(f"{value!r} is not a quantity; write it like '{units.EXAMPLES[unit]}'")
         if isinstance(value, int | float) and unit:
-            raise ValueError(f"{value!r} has no unit; write it like '{units._EXAMPLES[unit]}'")
+            raise ValueError(f"{value!r} has no unit; write it like '{units.EXAMPLES[unit]}'")
         return units.parse(str(value), unit)
 
     def check(value: float) -> float:
@@ -40,6 +41,7 @@ def quantity(unit: str, low: float, high: float) -> Any:
     class Quantity(Sourced):
         value: number  # type: ignore[valid-type]
 
+    Quantity.unit = unit
     return Quantity
 
 

@@ -44,17 +44,23 @@ class HostPolicy(Spec):
 
 
 class MemoryPolicy(Spec):
-    """What the process holds beside its tensors: `context` of the driver, and the allocator's slack."""
+    """What the process holds beside its tensors.
+
+    `context` is the driver's, `fragmentation` the allocator's slack as a share of the peak; `workspace` says
+    whether the matrix library keeps one.
+    """
 
     context: Bytes | None = None
     fragmentation: float = Field(default=0.0, ge=0, le=1)
+    workspace: bool = False
 
 
 class Runtime(Spec):
     """A software stack at one version.
 
-    `lowering` names the module of `roofsim.runtimes` that turns operators into kernels; `mixers` overrides it
-    for kinds of part that other code runs. `returns_cache` lists families whose plain call drops the cache.
+    `lowering` names the module of `roofsim.runtimes` that turns operators into kernels; `implementations` overrides it
+    for families that other code runs. `state` is the dtype of recurrent states: fp32 or the model's.
+    `drops_cache` lists families whose plain call returns no cache, `always_masked` those with a mask of their own.
     """
 
     name: str
@@ -64,6 +70,7 @@ class Runtime(Spec):
     lowering: Name
     logits: Logits = "last"
     cache: Literal["static", "concat", "paged"] = "static"
+    state: Literal["fp32", "model"] = "fp32"
     attention: AttentionPolicy = AttentionPolicy()
     host: HostPolicy = HostPolicy()
     memory: MemoryPolicy = MemoryPolicy()

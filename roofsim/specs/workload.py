@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import field_validator
 
 from roofsim.errors import InputError
-from roofsim.passes import Logits, Pass, Precision
+from roofsim.passes import Logits, Precision
 from roofsim.schema import Spec
 
 DTYPE_BYTES: Mapping[str, float] = MappingProxyType(
@@ -31,6 +31,8 @@ WEIGHT_FORMATS: Mapping[str, float] = MappingProxyType(
 """Bytes per weight of the formats that weights can be stored in, their scales included."""
 
 MAX_COUNT = 10**12
+
+StateType = Literal["fp32", "model"]
 
 
 class Workload(Spec):
@@ -78,24 +80,15 @@ class Workload(Spec):
     def _format(cls, value: str | None) -> str | None:
         return known("weight format", value, WEIGHT_FORMATS)
 
-    @property
-    def precision(self) -> Precision:
-        """Bytes per element; recurrent states are fp32 (as the transformers library keeps them)."""
+    def precision(self, state: StateType = "fp32") -> Precision:
+        """Bytes per element; recurrent states are fp32 or in the model's dtype."""
         activations = DTYPE_BYTES[self.dtype]
         return Precision(
             WEIGHT_FORMATS[self.weight_format or self.dtype],
             activations,
             DTYPE_BYTES[self.cache_dtype or self.dtype],
-            DTYPE_BYTES["fp32"],
+            activations if state == "model" else DTYPE_BYTES["fp32"],
         )
-
-    def prefill(self, prefix: int, logits: Logits) -> Pass:
-        """The pass over the prompt; `prefix` tokens of the model's own come before it."""
-        return Pass(self.batch, self.prompt + prefix, 0, self.precision, self.logits or logits)
-
-    def decode(self, prefix: int, done: int = 0) -> Pass:
-        """The step after the prompt and `done` generated tokens."""
-        return Pass(self.batch, 1, self.prompt + prefix + done, self.precision, "last", "decode")
 
 
 def known(what: str, value: str | None, table: Mapping[str, Any]) -> str | None:

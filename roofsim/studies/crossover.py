@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from roofsim.arith import Number
+from roofsim.errors import InputError
 from roofsim.predict import (
     DEFAULT_RUNTIME,
     SCHEMA,
@@ -22,6 +23,7 @@ from roofsim.predict import (
     predict_request,
     setup,
 )
+from roofsim.regime import close
 from roofsim.roofline import Machine
 from roofsim.runtimes.lowering import NEVER, mask_from
 from roofsim.specs.architecture import Architecture
@@ -115,27 +117,31 @@ def crossover(
 
     `fields` are those of `Workload` but for the prompt. Raises InputError for what cannot be used.
     """
-    pairs = _pairs(models)
-    made: dict[Any, Setup] = {}
-    for model in dict.fromkeys(each for pair in pairs for each in pair):
-        made[model] = setup(model, device, runtime, host)
-    first = next(iter(made.values()))
+    pairs = pairs_of(models)
+    setups = {each: setup(each, device, runtime, host) for each in dict.fromkeys(m for pair in pairs for m in pair)}
+    return compare_setups(setups, pairs, metric, longest, **fields)
+
+
+def compare_setups(
+    setups: Mapping[Any, Setup], pairs: Sequence[tuple[Any, Any]], metric: Metric, longest: int = LONGEST, **fields: Any
+) -> Comparison:
+    """As `crossover`, for specs that were looked up before; `pairs` name two of `setups` each."""
+    first = next(iter(setups.values()))
     fields.setdefault("dtype", first.device.default_dtype)
     w = workload(prompt=1, **fields)
     return Comparison(
         first.device.id,
         first.runtime.id,
-        tuple(compare(made[a], made[b], w, metric, longest) for a, b in pairs),
+        tuple(compare(setups[a], setups[b], w, metric, longest) for a, b in pairs),
         assumptions(first, w),
     )
 
 
-def _pairs(models: Sequence[Any]) -> list[tuple[Any, Any]]:
+def pairs_of(models: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Every pair of the models given; the paper's if there are none. Raises InputError for just one."""
     if not models:
         return list(PAPER_PAIRS)
     if len(models) == 1:
-        from roofsim.errors import InputError
-
         raise InputError("crossover: one model cannot cross itself; give two or more, or none for the paper's pairs")
     return [(a, b) for i, a in enumerate(models) for b in models[i + 1 :]]
 
@@ -235,8 +241,6 @@ def _regime(s: Setup, w: Workload, metric: Metric, n: int) -> str:
 
 
 def _close(a: Setup, b: Setup, w: Workload, metric: Metric, at: int) -> Any:
-    from roofsim.symbolic import close
-
     def side(s: Setup, m: Machine, n: Any) -> Any:
         return curve(_given(s, m), w, metric, n)
 

@@ -1,0 +1,105 @@
+"""The command line. Each module beside this one holds one command and is imported when it is used."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from roofsim import __version__
+from roofsim.errors import InputError, nearest
+
+if TYPE_CHECKING or not sys.stdout.isatty():
+    import click
+else:
+    # the same library with coloured help; loaded only where someone sees the colours
+    import rich_click as click
+
+
+class Problem(click.ClickException):
+    """What the user gave cannot be used."""
+
+    exit_code = 2
+
+
+class Commands(click.Group):
+    """Commands found by listing this folder; a typo gets suggestions."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return sorted(summaries())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in summaries():
+            return None
+        command: click.Command = import_module(f"roofsim.cli.{cmd_name.replace('-', '_')}").command
+        command.name = cmd_name
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but with the nearest names in the message."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = nearest(args[0], summaries())
+            if near:
+                error.message += f" Did you mean {' or '.join(near)}?"
+            raise
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List commands with the first line of their modules, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(summaries().items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; our own errors become a message and exit code 2."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            raise Problem(str(error)) from None
+
+
+@cache
+def summaries() -> Mapping[str, str]:
+    """Every command and what it is for: the first line of its module's docstring."""
+    found = {}
+    for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        found[path.stem.replace("_", "-")] = docstring.splitlines()[0]
+    return found
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="roofsim")
+def group() -> None:
+    """Predict time, memory and energy of language-model inference, and where one model overtakes another.
+
+    \b
+    Example: roofsim crossover --device orin
+    """
+
+
+def main() -> None:
+    """The program; exit codes: 0 done, 2 wrong input, 1 a defect of ours."""
+    try:
+        group(prog_name="roofsim")
+    except BrokenPipeError:
+        # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        if os.environ.get("ROOFSIM_DEBUG"):
+            raise
+        click.echo(
+            f"roofsim: a defect of ours: {type(error).__name__}: {error}\n"
+            "Run again with ROOFSIM_DEBUG=1 for the traceback, and report it with the command.",
+            err=True,
+        )
+        sys.exit(1)

@@ -1,0 +1,228 @@
+"""Options that commands share, and the way from words to values."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from click.shell_completion import CompletionItem
+
+from roofsim.cli import click
+from roofsim.errors import InputError, UnknownName
+from roofsim.report.formats import FORMATS
+from roofsim.report.table import Table
+from roofsim.units import parse_count, parse_counts
+
+if TYPE_CHECKING:
+    from roofsim.predict import Setup
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Name(click.ParamType):
+    """A device, model, runtime or host by name, alias or path; completes names in the shell."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.name = {"hardware": "device", "models": "model", "runtimes": "runtime"}.get(kind, "host")
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Names and aliases that begin with what is typed."""
+        from roofsim.specs import library
+
+        known = [*library.names(self.kind), *library.aliases(self.kind)]
+        return [CompletionItem(each) for each in known if each.lower().startswith(incomplete.lower())]
+
+
+class Tokens(click.ParamType):
+    """A count such as 4096, 32k (= 32,768) or 1.5M."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The whole number."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_count(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Range(click.ParamType):
+    """Counts: 4096, 1k,4k,32k or 1k..256k*2."""
+
+    name = "counts"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        """The whole numbers."""
+        if isinstance(value, list):
+            return value
+        try:
+            return parse_counts(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for each in reversed(decorators):
+            function = each(function)
+        return function
+
+    return decorate
+
+
+model_argument = click.argument("model", type=Name("models"))
+models_argument = click.argument("models", nargs=-1, type=Name("models"))
+device_option = click.option(
+    "--device", "-d", required=True, type=Name("hardware"), metavar="DEVICE",
+    help="Device by name, alias or path; a mode after @ (orin@15w).",
+)  # fmt: skip
+stack_options = _stack(
+    click.option(
+        "--runtime", "-r", type=Name("runtimes"), metavar="RUNTIME", default=None,
+        help="Software stack.  [default: transformers-4.52-eager]",
+    ),
+    click.option(
+        "--host", type=Name("hardware/hosts"), metavar="HOST", default=None,
+        help="Host that launches the kernels.  [default: the device's own]",
+    ),
+    click.option(
+        "--set", "changes", multiple=True, metavar="PATH=VALUE",
+        help="Change a field for a what-if: device.memory.bandwidth=2x, runtime.attention.mask=never, "
+        "parameters.gemm_efficiency=0.9. Repeatable.",
+    ),
+)  # fmt: skip
+workload_options = _stack(
+    click.option("--batch", "-b", type=Tokens(), default=1, metavar="N", help="Sequences at once.  [default: 1]"),
+    click.option(
+        "--generate", "-g", type=click.IntRange(0), default=128, metavar="N",
+        help="Generated tokens.  [default: 128]",
+    ),
+    click.option("--dtype", metavar="T", default=None, help="Dtype of activations: bf16, fp16, fp32, fp8 ..."),
+    click.option("--cache", "cache_dtype", metavar="T", default=None, help="Dtype of the KV cache."),
+    click.option(
+        "--weights", "weight_format", metavar="FMT", default=None, help="Format of the weights: int4-g128, q8_0 ..."
+    ),
+    click.option("--logits", type=click.Choice(["all", "last"]), default=None, help="Positions that are scored."),
+)  # fmt: skip
+prompt_option = click.option(
+    "--prompt", "-p", type=Tokens(), default=1024, metavar="N", help="Tokens of the prompt.  [default: 1024]"
+)
+output_options = _stack(
+    click.option(
+        "--format", "-f", "format_", type=click.Choice(sorted(FORMATS)), default="table", help="Form of the output."
+    ),
+    click.option("--output", "-o", metavar="FILE", default=None, help="Write there instead of to the terminal."),
+    click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr."),
+)
+plot_option = click.option("--plot", metavar="FILE", default=None, help="Draw a figure: .png, .svg or .pdf.")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where a result goes, and in which form."""
+
+    format_: str
+    output: str | None
+    quiet: bool
+
+    def write(self, tables: Sequence[Table], data: Mapping[str, Any]) -> None:
+        """Print the result, or write it to a file that appears whole or not at all."""
+        text = FORMATS[self.format_](tables, data)
+        if self.output is None:
+            click.echo(text)
+        else:
+            write_whole(self.output, text + "\n")
+            self.say(f"wrote {self.output}")
+
+    def say(self, message: str) -> None:
+        """A word to the user that is no part of the result."""
+        if not self.quiet:
+            click.echo(message, err=True)
+
+
+def write_whole(path: str, text: str) -> None:
+    """Write a file through a temporary one beside it."""
+    target = Path(path)
+    partial = ""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
+        ) as file:
+            partial = file.name
+            file.write(text)
+        Path(partial).chmod(0o666 & ~_umask())
+        Path(partial).replace(target)
+    except OSError as error:
+        if partial:
+            Path(partial).unlink(missing_ok=True)
+        raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The workload's fields among a command's options, those left out left out."""
+    names = ("batch", "prompt", "generate", "dtype", "cache_dtype", "weight_format", "logits")
+    return {name: options[name] for name in names if options.get(name) is not None}
+
+
+def changed_setup(
+    model: str, device: str, runtime: str | None, host: str | None, changes: Sequence[str]
+) -> Setup:
+    """Everything but the workload, with the changes of --set applied."""
+    from roofsim.predict import DEFAULT_RUNTIME, setup
+    from roofsim.specs.override import changed
+
+    found = setup(model, device, runtime or DEFAULT_RUNTIME, host)
+    if not changes:
+        return found
+    by_root: dict[str, list[tuple[str, str]]] = {
+        "device": [], "model": [], "runtime": [], "host": [], "parameters": [],
+    }  # fmt: skip
+    for change in changes:
+        path, equals, value = change.partition("=")
+        root, _, rest = path.strip().partition(".")
+        if not equals or not rest:
+            raise InputError(f"--set {change}: write it like device.memory.bandwidth=2x")
+        if root not in by_root:
+            raise UnknownName("--set", root, by_root)
+        by_root[root].append((rest, value.strip()))
+    return replace(
+        found,
+        device=changed(found.device, "device", by_root["device"]),
+        architecture=changed(found.architecture, "model", by_root["model"]),
+        runtime=changed(found.runtime, "runtime", by_root["runtime"]),
+        host=changed(found.host, "host", by_root["host"]) if found.host else None,
+        parameters=_parameters(found, by_root["parameters"]),
+    )
+
+
+def _parameters(s: Setup, changes: Sequence[tuple[str, str]]) -> dict[str, float]:
+    from roofsim.parameters import PARAMETERS
+    from roofsim.roofline import machine
+
+    now = machine(s.device, s.host, s.device.default_dtype).parameters
+    values = {}
+    for name, text in changes:
+        row = PARAMETERS.get(name)
+        if row is None:
+            raise UnknownName("--set parameters", name, PARAMETERS)
+        try:
+            value = float(text[:-1]) * float(now[name]) if text.endswith("x") else float(text)
+        except ValueError:
+            raise InputError(f"--set parameters.{name}: '{text}' is not a number; write 0.9 or 2x") from None
+        if not row.low <= value <= row.high:
+            raise InputError(f"--set parameters.{name}: {value:g} is not from {row.low:g} to {row.high:g}")
+        values[name] = value
+    return values

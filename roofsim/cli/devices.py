@@ -1,0 +1,31 @@
+"""List the devices that are known."""
+
+from __future__ import annotations
+
+from roofsim.cli import click
+from roofsim.cli import _options as o
+from roofsim.report.table import Column, Table
+
+
+@click.command()
+@o.output_options
+def command(format_: str, output: str | None, quiet: bool) -> None:
+    """List every shipped device in every mode, with the numbers that decide a roofline.
+
+    \b
+    Example: roofsim devices --format markdown
+    """
+    from roofsim.specs import library
+
+    rows = []
+    for d in library.all_devices():
+        rate = d.matrix_peak(d.default_dtype)
+        rows.append(
+            [d.id, d.memory.capacity.value, d.memory.bandwidth.value, rate, d.ridge_point, d.power.tdp.value]
+        )
+    columns = [Column("device"), Column("memory", "B"), Column("bandwidth", "B/s"), Column("matrix", "FLOP/s"),
+               Column("ridge", "count"), Column("TDP", "W")]  # fmt: skip
+    keys = ("id", "capacity", "bandwidth", "matrix_peak", "ridge_point", "tdp")
+    data = {"schema": 1, "devices": [dict(zip(keys, row, strict=True)) for row in rows]}
+    note = "Dense peaks at bf16, else fp16; ridge point in FLOP/B. `roofsim show DEVICE` gives the source of each number."
+    o.Output(format_, output, quiet).write([Table("Devices", columns, rows, [note])], data)

@@ -1,0 +1,44 @@
+"""Draw the operators of a model on the roofline of a device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from roofsim.cli import click
+from roofsim.cli import _options as o
+
+
+@click.command()
+@o.model_argument
+@o.device_option
+@o.prompt_option
+@o.workload_options
+@o.stack_options
+@o.plot_option
+@o.output_options
+def command(
+    model: str, device: str, runtime: str | None, host: str | None, changes: tuple[str, ...],
+    plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Place every operator of MODEL by its arithmetic intensity and the rate it reaches.
+
+    \b
+    Example: roofsim roofline mamba2-780m --device rtx-4090 --prompt 8k --plot roofline.pdf
+    """
+    from roofsim.predict import predict_request
+    from roofsim.report.results import roofline_tables
+    from roofsim.specs.workload import workload
+
+    s = o.changed_setup(model, device, runtime, host, changes)
+    w = workload(**{"dtype": s.device.default_dtype, **o.fields_of(options)})
+    result = predict_request(s, w)
+    m = s.machine(w.dtype)
+    out = o.Output(format_, output, quiet)
+    if plot:
+        from roofsim.report import plots
+
+        passes = [("prefill", result.prefill), ("decode", result.decode)]
+        plots.save(plots.roofline(result.model, s.device.name, m, w.dtype, passes), plot)
+        out.say(f"drew {plot}")
+    tables, data = roofline_tables(result, s.device.name, s.runtime.name, m)
+    out.write(tables, data)

@@ -1,0 +1,26 @@
+"""List the runtimes that are known."""
+
+from __future__ import annotations
+
+from roofsim.cli import click
+from roofsim.cli import _options as o
+from roofsim.report.table import Column, Table
+
+
+@click.command()
+@o.output_options
+def command(format_: str, output: str | None, quiet: bool) -> None:
+    """List every shipped runtime: which software it describes and what it does.
+
+    \b
+    Example: roofsim runtimes
+    """
+    from roofsim.specs import library
+
+    found = [library.runtime(name) for name in library.names("runtimes")]
+    rows = [[r.id, r.logits, r.attention.mask, r.host.mode, r.version] for r in found]
+    columns = [Column("runtime"), Column("logits"), Column("mask"), Column("host"), Column("version")]
+    keys = ("id", "logits", "mask", "host", "version")
+    data = {"schema": 1, "runtimes": [dict(zip(keys, row, strict=True)) for row in rows]}
+    note = "`roofsim show RUNTIME` explains each choice."
+    o.Output(format_, output, quiet).write([Table("Runtimes", columns, rows, [note])], data)

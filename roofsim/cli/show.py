@@ -1,0 +1,63 @@
+"""Show a model, device, runtime or host with its sources."""
+
+from __future__ import annotations
+
+from roofsim.cli import click
+from roofsim.cli import _options as o
+from roofsim.errors import UnknownName
+from roofsim.report.table import Table
+
+KINDS = ("models", "hardware", "runtimes", "hardware/hosts")
+
+
+@click.command()
+@click.argument("name", type=o.Name("models"))
+@click.option("--dtype", default="bf16", metavar="T", help="Dtype that a model's state is counted in.  [default: bf16]")
+@o.output_options
+def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool) -> None:
+    """Show the spec called NAME: every number with its source; of a model also parameters, state and FLOP.
+
+    \b
+    Example: roofsim show Zamba2-1.2B
+    """
+    from roofsim.report import specs
+    from roofsim.specs.workload import workload
+
+    kind, spec = find(name)
+    w = workload(dtype=dtype)
+    tables: list[Table]
+    if kind == "models":
+        tables, data = specs.model(spec, w)
+    else:
+        tables, data = specs.plain_spec(kind, spec)
+    o.Output(format_, output, quiet).write(tables, data)
+
+
+def find(name: str) -> tuple[str, object]:
+    """The kind and the spec that a name stands for, models first; a path is tried as each kind."""
+    from roofsim.errors import SpecError
+    from roofsim.specs import library
+
+    load = {
+        "models": library.architecture,
+        "hardware": library.device,
+        "runtimes": library.runtime,
+        "hardware/hosts": library.host,
+    }
+    known: list[str] = []
+    problem: SpecError | None = None
+    for kind in KINDS:
+        try:
+            return kind, load[kind](name)
+        except UnknownName:
+            base, _, mode = name.partition("@")
+            if mode and kind == "hardware" and base in (*library.names(kind), *library.aliases(kind)):
+                raise
+            known += [*library.names(kind), *library.aliases(kind)]
+        except SpecError as error:
+            if name in known:
+                raise
+            problem = problem if problem and len(problem.problems) <= len(error.problems) else error
+    if problem:
+        raise problem
+    raise UnknownName("models, devices, runtimes and hosts", name, known)

@@ -1,0 +1,115 @@
+"""The formats that every result can be written in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from roofsim.report.table import Figure, Table
+
+Writer = Callable[[Sequence[Table], Mapping[str, Any]], str]
+
+FORMATS: dict[str, Writer] = {}
+"""Every format by the name that --format knows."""
+
+
+def format_named(name: str) -> Callable[[Writer], Writer]:
+    """Register a writer under this name."""
+
+    def register(writer: Writer) -> Writer:
+        FORMATS[name] = writer
+        return writer
+
+    return register
+
+
+@format_named("table")
+def as_table(tables: Sequence[Table], data: Mapping[str, Any]) -> str:
+    """Text for a terminal; coloured only if it is one."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    stream = io.StringIO()
+    real = Console()
+    console = Console(
+        file=stream,
+        width=min(real.width, 120) if real.is_terminal else 80,
+        force_terminal=real.is_terminal,
+        color_system="auto" if real.is_terminal else None,
+        highlight=False,
+    )
+    for table in tables:
+        if table.title:
+            console.print(Text(table.title, style="bold"))
+        if table.rows:
+            shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+            for column in table.columns:
+                shown.add_column(
+                    column.name,
+                    justify="right" if column.numeric else "left",
+                    overflow="fold",
+                    no_wrap=column.numeric or column is table.columns[0],
+                )
+            for row in table.rows:
+                shown.add_row(*(Text(c.text(v)) for c, v in zip(table.columns, row, strict=True)))
+            console.print(shown)
+        for note in table.notes:
+            console.print(Text(note))
+        console.print()
+    lines = (line.rstrip() for line in stream.getvalue().rstrip("\n").split("\n"))
+    return "\n".join(lines)
+
+
+@format_named("json")
+def as_json(tables: Sequence[Table], data: Mapping[str, Any]) -> str:
+    """The whole result in SI units; figures that are not finite become null."""
+    return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@format_named("csv")
+def as_csv(tables: Sequence[Table], data: Mapping[str, Any]) -> str:
+    """Raw numbers; several tables follow one another after an empty line."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    for i, table in enumerate(t for t in tables if t.rows):
+        if i:
+            stream.write("\n")
+        writer.writerow([column.key for column in table.columns])
+        writer.writerows([_raw(value) for value in row] for row in table.rows)
+    return stream.getvalue().rstrip("\n")
+
+
+def _raw(value: Any) -> Any:
+    return "" if value is None else value.value if isinstance(value, Figure) else value
+
+
+@format_named("markdown")
+def as_markdown(tables: Sequence[Table], data: Mapping[str, Any]) -> str:
+    """Tables as GitHub reads them."""
+    lines: list[str] = []
+    for table in tables:
+        if table.title:
+            lines += [f"**{table.title}**", ""]
+        if table.rows:
+            lines.append("| " + " | ".join(c.name for c in table.columns) + " |")
+            lines.append("|" + "|".join("---:" if c.numeric else "---" for c in table.columns) + "|")
+            for row in table.rows:
+                cells = (c.text(v).replace("|", "\\|").replace("\n", " ") for c, v in zip(table.columns, row, strict=True))
+                lines.append("| " + " | ".join(cells) + " |")
+            lines.append("")
+        lines += [line for note in table.notes for line in (note, "")]
+    return "\n".join(lines).rstrip("\n")

@@ -1,0 +1,189 @@
+"""Figures, as a paper could print them. The one importer of matplotlib."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator, NullFormatter
+
+from roofsim import units
+from roofsim.errors import InputError
+from roofsim.predict import PassPrediction
+from roofsim.report.results import METRICS
+from roofsim.roofline import Machine
+from roofsim.studies.crossover import Comparison, Pair
+from roofsim.studies.limits import PARTS, LimitsResult
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+"""Okabe and Ito's palette: told apart by people with any colour vision."""
+
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
+GIB = 2**30
+SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def save(figure: Figure, path: str) -> None:
+    """Write a figure in the format of the path's ending; the file appears whole or not at all."""
+    target = Path(path)
+    if target.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path}: a plot ends in {', '.join(SUFFIXES)}")
+    partial = target.with_name(f".{target.name}.part{target.suffix}")
+    try:
+        # no date in the file: the same input gives the same bytes
+        metadata = {"Date": None} if target.suffix == ".svg" else {"CreationDate": None} if target.suffix == ".pdf" else None
+        figure.savefig(partial, dpi=200, bbox_inches="tight", metadata=metadata)
+        partial.replace(target)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    finally:
+        partial.unlink(missing_ok=True)
+        plt.close(figure)
+
+
+def _ticks(axis: Any, unit: str) -> None:
+    axis.set_major_formatter(FuncFormatter(lambda v, _: units.show(v, unit) if unit else units.significant(v)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _lengths(axes: Axes, low: float, high: float) -> None:
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(low, high)
+    axes.set_xlabel("prompt length (tokens)")
+    axes.xaxis.set_major_formatter(FuncFormatter(_tokens))
+
+
+def _tokens(value: float, _: object = None) -> str:
+    return f"{value / 1024:g}k" if value >= 1024 else f"{value:g}"
+
+
+def crossover(c: Comparison, device: str, runtime: str) -> Figure:
+    """One panel per pair: the metric over length, crossings marked, each curve dashed where memory ends."""
+    with plt.rc_context(STYLE):
+        pairs = c.pairs
+        across = min(len(pairs), 2)
+        down = -(-len(pairs) // across)
+        figure, grid = plt.subplots(
+            down, across, figsize=(3.6 * across if across > 1 else 4.8, 2.7 * down + 0.4), squeeze=False
+        )
+        for axes, pair in zip(grid.flat, pairs, strict=False):
+            _pair(axes, pair)
+        for axes in list(grid.flat)[len(pairs) :]:
+            axes.set_visible(False)
+        what = METRICS[pairs[0].metric][0]
+        figure.suptitle(f"{what.capitalize()} on {device}\n{runtime}", fontsize=9.5)
+        figure.tight_layout()
+        return figure
+
+
+def _pair(axes: Axes, pair: Pair) -> None:
+    lengths = pair.lengths
+    last = max(min(max(pair.max_prompt.values()), lengths[-1]), lengths[0] * 4)
+    shown = [i for i, n in enumerate(lengths) if 256 <= n <= last * 2]
+    for side, name, colour in (("a", pair.a, COLOURS[0]), ("b", pair.b, COLOURS[1])):
+        end = pair.max_prompt[side]
+        inside = [i for i in shown if lengths[i] <= end]
+        outside = [i for i in shown if lengths[i] >= (lengths[inside[-1]] if inside else 0)]
+        values = pair.values[side]
+        axes.plot([lengths[i] for i in inside], [values[i] for i in inside], color=colour, lw=1.6, label=name)
+        axes.plot([lengths[i] for i in outside], [values[i] for i in outside], color=colour, lw=1, ls=(0, (1, 2)))
+        if inside and end < lengths[shown[-1]]:
+            i = inside[-1]
+            axes.plot(lengths[i], values[i], marker="x", color=colour, ms=6, mew=1.6)
+            axes.annotate("out of\nmemory", (lengths[i], values[i]), fontsize=6.5, color=colour,
+                          xytext=(4, -2), textcoords="offset points", va="top")  # fmt: skip
+    low, high = lengths[shown[0]], lengths[shown[-1]]
+    inside_view = [c for c in pair.crossings if low <= c.length <= high]
+    for number, crossing in enumerate(inside_view):
+        axes.axvline(crossing.length, color="0.35", lw=0.8, ls="--")
+        right = math.log(crossing.length / low) > 0.6 * math.log(high / low)
+        note = f"{crossing.length:,}" + ("" if crossing.within_memory else "\n(beyond memory)")
+        axes.annotate(note, (crossing.length, 0.03 + 0.09 * (number % 4)), xycoords=("data", "axes fraction"),
+                      fontsize=7, xytext=(-2 if right else 2, 0), textcoords="offset points", color="0.25",
+                      ha="right" if right else "left")  # fmt: skip
+    _lengths(axes, lengths[shown[0]], lengths[shown[-1]])
+    axes.set_yscale("log")
+    name, unit = METRICS[pair.metric]
+    axes.set_ylabel(name)
+    _ticks(axes.yaxis, unit)
+    axes.legend(fontsize=7, loc="upper left", frameon=True, framealpha=0.9, edgecolor="none")
+
+
+def roofline(model: str, device: str, m: Machine, dtype: str, passes: Sequence[tuple[str, PassPrediction]]) -> Figure:
+    """Each operator at its arithmetic intensity and the rate it reaches, under the roofs of the device."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(6.2, 4.2))
+        low, high = 0.1, 1e4
+        intensity = [low * (high / low) ** (i / 200) for i in range(201)]
+        for rate, label in ((m.matrix_rate, f"{dtype} matrix peak"), (m.vector_rate, "fp32 vector peak")):
+            axes.plot(intensity, [min(rate, m.bandwidth * x) for x in intensity], color="0.2", lw=1.2)
+            axes.annotate(f"{label}, {units.show(rate, 'FLOP/s')}", (high, rate), fontsize=7, ha="right", va="bottom")
+        axes.annotate(f"{units.show(m.bandwidth, 'B/s')}", (low * 2, m.bandwidth * low * 2.3), fontsize=7, rotation=38)
+        kinds = sorted({o.kind for _, p in passes for o in p.operators})
+        markers = {"prefill": "o", "decode": "^"}
+        for phase, p in passes:
+            for o in p.operators:
+                moved = o.bytes_weights + o.bytes_activations + o.bytes_state
+                work = o.matrix_flops + o.vector_flops
+                if moved and work and o.time:
+                    axes.scatter(
+                        work / moved, work / o.time, s=12 + 400 * o.time / p.device_time, marker=markers[phase],
+                        color=COLOURS[kinds.index(o.kind) % len(COLOURS)], alpha=0.75, lw=0,
+                    )  # fmt: skip
+        for i, kind in enumerate(kinds):
+            axes.scatter([], [], color=COLOURS[i % len(COLOURS)], label=kind, s=20)
+        for phase, _ in passes:
+            axes.scatter([], [], color="0.5", marker=markers[phase], label=phase, s=20)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlim(low, high)
+        axes.set_ylim(m.matrix_rate / 1e5, m.matrix_rate * 2)
+        _ticks(axes.yaxis, "FLOP/s")
+        axes.set_xlabel("arithmetic intensity (FLOP/B of the model's traffic)")
+        axes.set_ylabel("rate reached")
+        axes.set_title(f"{model} on {device}\narea: share of device time", fontsize=9)
+        axes.legend(fontsize=7, loc="lower right", ncols=2)
+        return figure
+
+
+def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
+    """Peak memory by part over prompt length, with what the device has."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(5.4, 3.4))
+        lengths = [each.prompt for each in r.at]
+        parts = {part: [getattr(each.memory, part) for each in r.at] for part in PARTS}
+        shown = {part: values for part, values in parts.items() if any(values)}
+        axes.stackplot(
+            lengths, [[v / GIB for v in values] for values in shown.values()], labels=list(shown), colors=COLOURS, alpha=0.85
+        )
+        axes.axhline(r.capacity / GIB, color="0.2", lw=1, ls="--")
+        axes.annotate(f"capacity {units.show(r.capacity, 'B')}", (lengths[-1], r.capacity / GIB), fontsize=7,
+                      va="bottom", ha="right")  # fmt: skip
+        axes.set_xlim(lengths[0], lengths[-1])
+        axes.set_xlabel("prompt length (tokens)")
+        axes.xaxis.set_major_formatter(FuncFormatter(_tokens))
+        axes.xaxis.set_major_locator(MultipleLocator(2 ** max(round(math.log2(lengths[-1] / 6)), 7)))
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 4, 8]))
+        axes.set_ylim(0, max(r.capacity, max(each.memory.peak for each in r.at)) * 1.1 / GIB)
+        axes.set_ylabel("peak memory of a prefill (GiB)")
+        axes.set_title(f"{r.model} on {device}\n{runtime}", fontsize=9)
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0.01, 0.88), reverse=True)
+        return figure

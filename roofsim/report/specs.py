@@ -1,0 +1,139 @@
+"""How specs are shown: their numbers with sources, and what a model adds up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from roofsim import units
+from roofsim.cost import Cost
+from roofsim.passes import Pass
+from roofsim.report.table import Column, Table
+from roofsim.specs.architecture import Architecture, describe_part
+from roofsim.specs.override import written
+from roofsim.specs.quantity import Sourced
+from roofsim.specs.workload import Workload
+
+LENGTHS = (128, 1024, 4096, 32768)
+BY_KIND = ("gemm", "attention", "scan", "conv")
+
+
+def plain_spec(kind: str, spec: Any) -> tuple[list[Table], dict[str, Any]]:
+    """A device, runtime or host: every field, and the source of every number."""
+    rows = [[path, value, source, note] for path, value, source, note in _fields(spec, "")]
+    columns = [Column("field"), Column("value", "text"), Column("source"), Column("note")]
+    tables = [Table(f"{spec.name} ({spec.id})", columns, rows)]
+    explains = getattr(spec, "explains", None)
+    if explains:
+        tables.append(Table("Why", [Column("choice"), Column("reason")], list(explains.items())))
+    tables.append(Table("Sources", [Column("key"), Column("source")], list(spec.sources.items())))
+    return tables, {"schema": 1, "kind": {"hardware": "device", "runtimes": "runtime"}.get(kind, "host"), **written(spec)}
+
+
+def _fields(value: Any, path: str) -> Iterator[tuple[str, str, str, str]]:
+    for name in type(value).model_fields:
+        each = getattr(value, name)
+        here = f"{path}{name}"
+        if name in ("name", "id", "sources", "explains") or each is None:
+            continue
+        yield from _field(each, here)
+
+
+def _field(each: Any, here: str) -> Iterator[tuple[str, str, str, str]]:
+    if isinstance(each, Sourced):
+        shown = units.show(each.value, each.unit) if each.unit else f"{each.value:g}"
+        yield here, shown, each.source, each.note
+    elif hasattr(each, "model_fields"):
+        yield from _fields(each, f"{here}.")
+    elif isinstance(each, Mapping):
+        for key, inner in each.items():
+            yield from _field(inner, f"{here}.{key}")
+    elif isinstance(each, tuple):
+        if each:
+            yield here, ", ".join(map(str, each)), "", ""
+    else:
+        yield here, "yes" if each is True else "no" if each is False else str(each), "", ""
+
+
+def model(a: Architecture, w: Workload) -> tuple[list[Table], dict[str, Any]]:
+    """A model: its layers, parameters by kind, state and FLOP."""
+    data = model_data(a, w)
+    layers = [
+        [name, count, "\n".join(describe_part(part) for part in a.layers[name])] for name, count in a.counts.items()
+    ]
+    parameters = data["parameters"]
+    total = parameters["total"]
+    kinds = [[kind, n, n / total] for kind, n in parameters["by_kind"].items() if n]
+    state = data["state"]
+    held = [[f"after {int(n):,} tokens", value] for n, value in state["at"].items()]
+    flops = [
+        [f"{phase} {int(n):,}", each["matrix"], each["vector"], *(each["by_kind"][kind] for kind in BY_KIND)]
+        for phase in ("prefill", "decode")
+        for n, each in data["flops"][phase].items()
+    ]
+    published = a.published_parameters
+    notes = [f"Published: {published.value:,} ({a.sources[published.source]})."] if published else []
+    tables = [
+        Table(f"{a.name}: width {a.d_model:,}, vocabulary {a.vocab:,}, embeddings "
+              f"{'tied' if a.tied_embeddings else 'separate'}",
+              [Column("layer"), Column("count", "count"), Column("parts")], layers),
+        Table("Parameters", [Column("kind"), Column("number", "count"), Column("share", "%")],
+              [*kinds, ["total", total, 1.0]], notes),
+        Table(f"State of one sequence ({w.dtype}, recurrent states fp32)", [Column("state"), Column("bytes", "B")],
+              [["per token", state["bytes_per_token"]], ["constant", state["constant_bytes"]], *held]),
+        Table("Work of one pass, logits of all positions; decode is one token on a context",
+              [Column("pass"), Column("matrix", "FLOP"), Column("vector", "FLOP"), *(Column(k, "FLOP") for k in BY_KIND)],
+              flops),
+        Table("Sources", [Column("key"), Column("source")], list(a.sources.items())),
+    ]  # fmt: skip
+    return tables, data
+
+
+def model_data(a: Architecture, w: Workload) -> dict[str, Any]:
+    """The JSON of `roofsim show MODEL` (design, section 6)."""
+    precision = w.precision()
+    kinds = ("attention", "mlp", "ssm", "moe", "norm", "embedding", "lm_head")
+    by_kind = {kind: a.parameters.get(kind, 0) for kind in kinds}
+    by_kind |= {kind: n for kind, n in a.parameters.items() if n}
+
+    def held(n: int) -> float:
+        return float(a.state_bytes(n, precision))
+
+    def work(p: Pass) -> dict[str, Any]:
+        total = Cost()
+        split = dict.fromkeys(BY_KIND, 0.0)
+        for row in a.rows(p):
+            for operator in row.operators:
+                cost = operator.cost * row.count
+                total = total + cost
+                if operator.kind in split:
+                    split[operator.kind] += cost.matrix
+        return {"matrix": total.matrix, "vector": total.vector, "by_kind": split}
+
+    def prefill(n: int) -> Pass:
+        return Pass(1, n + a.prefix_tokens, 0, precision, "all")
+
+    def decode(n: int) -> Pass:
+        return Pass(1, 1, n + a.prefix_tokens, precision, "all", "decode")
+
+    return {
+        "schema": 1,
+        "model": a.id or a.name,
+        "dtype": w.dtype,
+        "parameters": {
+            "total": a.total_parameters,
+            "active": a.total_parameters,
+            "embedding": a.parameters["embedding"],
+            "by_kind": by_kind,
+        },
+        "state": {
+            "bytes_per_token": held(64) - held(63),
+            "constant_bytes": held(0),
+            "at": {str(n): held(n) for n in LENGTHS},
+        },
+        "flops": {
+            "prefill": {str(n): work(prefill(n)) for n in LENGTHS},
+            "decode": {str(n): work(decode(n)) for n in LENGTHS},
+        },
+        "sources": dict(a.sources),
+    }

@@ -1,0 +1,64 @@
+"""A table of raw values, and how each of its columns is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from roofsim import units
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number with a unit of its own, for tables whose rows measure different things."""
+
+    value: float
+    unit: str
+
+    def __str__(self) -> str:
+        return Column("", self.unit).text(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`name` heads the column; `unit` says how numbers are shown and is part of the name elsewhere."""
+
+    name: str
+    unit: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The name with its unit, for formats that hold raw numbers."""
+        return f"{self.name} [{self.unit}]" if self.unit and self.unit not in ("text", "count", "%", "ratio", "rate") else self.name
+
+    def text(self, value: Any) -> str:
+        """One value for people."""
+        if value is None:
+            return "–"
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        if isinstance(value, int | float):
+            if self.unit == "count":
+                return f"{value:,.0f}"
+            if self.unit == "%":
+                return f"{value:.1%}"
+            if self.unit in units.UNITS:
+                return units.show(float(value), self.unit)
+            return units.significant(float(value))
+        return str(value)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the column is set flush right."""
+        return self.unit is not None and self.unit != "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of raw values under columns, with a title above and notes below."""
+
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Any]]
+    notes: Sequence[str] = ()

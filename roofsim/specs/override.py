@@ -1,0 +1,93 @@
+"""Changing one field of a spec for a what-if: `device.memory.bandwidth=2x`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from roofsim.errors import InputError, UnknownName
+from roofsim.schema import Spec
+from roofsim.specs.files import build
+from roofsim.specs.quantity import Sourced
+
+S = TypeVar("S", bound=Spec)
+
+
+def written(value: Any) -> Any:
+    """A spec as the mapping that a file would hold: reading it again gives the same spec."""
+    if isinstance(value, Sourced):
+        number = f"{value.value!r} {value.unit}" if value.unit else value.value
+        return {"value": number, "source": value.source} | ({"note": value.note} if value.note else {})
+    if isinstance(value, Spec):
+        fields = {name: getattr(value, name) for name in type(value).model_fields}
+        return {name: written(each) for name, each in fields.items() if each is not None}
+    if isinstance(value, Mapping):
+        return {key: written(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [written(each) for each in value]
+    return value
+
+
+def changed(spec: S, root: str, changes: Sequence[tuple[str, str]]) -> S:
+    """`spec` with fields replaced: paths are relative to it, values are quantities, words or factors like 2x.
+
+    Raises UnknownName for a path that is not there and SpecError for a value that cannot be.
+    """
+    if not changes:
+        return spec
+    values = written(spec)
+    for path, value in changes:
+        _set(values, root, path.split("."), value)
+    return build(type(spec), values, "--set")
+
+
+def _set(values: Any, root: str, path: Sequence[str], value: str) -> None:
+    *way, last = path
+    node, seen = values, root
+    for step in way:
+        node = _step(node, step, seen)
+        seen = f"{seen}.{step}"
+    old = _step(node, last, seen)
+    key: Any = int(last) if isinstance(node, list) else last
+    if isinstance(old, dict) and "value" in old:
+        node[key] = {**old, "value": _scaled(old["value"], value, f"{seen}.{last}"), "note": f"set to {value}"}
+    elif isinstance(old, dict | list):
+        inside = old if isinstance(old, dict) else range(len(old))
+        raise InputError(f"--set {seen}.{last}: is a group; name a field of it ({', '.join(map(str, inside))})")
+    else:
+        node[key] = _plain(old, value, f"{seen}.{last}")
+
+
+def _step(node: Any, step: str, seen: str) -> Any:
+    if isinstance(node, list):
+        if step.isdigit() and int(step) < len(node):
+            return node[int(step)]
+        raise UnknownName(f"--set {seen}", step, [str(i) for i in range(len(node))])
+    if not isinstance(node, dict) or step not in node:
+        raise UnknownName(f"--set {seen}", step, node if isinstance(node, dict) else [])
+    return node[step]
+
+
+def _scaled(old: Any, value: str, where: str) -> Any:
+    factor = re.fullmatch(r"([0-9.]+)x", value)
+    if not factor:
+        return value
+    number, _, unit = str(old).partition(" ")
+    try:
+        return f"{float(number) * float(factor[1])!r} {unit}".strip()
+    except ValueError:
+        raise InputError(f"--set {where}: '{value}' is not a factor; write it like 2x or 0.5x") from None
+
+
+def _plain(old: Any, value: str, where: str) -> Any:
+    """`value` in the type that the field has now."""
+    try:
+        if isinstance(old, bool):
+            return {"true": True, "false": False}[value.lower()]
+        if isinstance(old, int | float):
+            scaled = _scaled(old, value, where)
+            return type(old)(float(scaled))
+    except (KeyError, ValueError):
+        raise InputError(f"--set {where}: '{value}' is not like the '{old}' that is there") from None
+    return value

@@ -1,0 +1,79 @@
+"""What fits: the longest prompt, the largest batch, and memory over length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from roofsim.memory import Memory
+from roofsim.predict import SCHEMA, Limits, Setup, assumptions, fits, footprint, largest, plain
+from roofsim.specs.workload import Workload
+
+PARTS = ("weights", "state", "activations", "logits", "masks", "workspace")
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryAt:
+    """Memory of a prefill of `prompt` tokens."""
+
+    prompt: int
+    memory: Memory
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsResult:
+    """The limits of one model on one device, and its memory at several lengths."""
+
+    model: str
+    device: str
+    runtime: str
+    workload: Workload
+    capacity: float
+    limits: Limits
+    at: tuple[MemoryAt, ...]
+    assumptions: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, SI units."""
+        names = (*PARTS, "peak", "reserved", "binding")
+        return {
+            "schema": SCHEMA,
+            "model": self.model,
+            "device": self.device,
+            "runtime": self.runtime,
+            "batch": self.workload.batch,
+            "prompt": self.workload.prompt,
+            "capacity": self.capacity,
+            "limits": {"max_prompt": self.limits.max_prompt, "max_batch": self.limits.max_batch},
+            "memory": [
+                {"prompt": each.prompt, **{name: plain(getattr(each.memory, name)) for name in names}} for each in self.at
+            ],
+            "assumptions": list(self.assumptions),
+        }
+
+
+def limits_of(s: Setup, w: Workload) -> Limits:
+    """The longest prompt at this batch and the largest batch at this prompt."""
+    return Limits(
+        largest(lambda n: fits(s, w.model_copy(update={"prompt": n}))),
+        largest(lambda n: fits(s, w.model_copy(update={"batch": n}))),
+    )
+
+
+def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> LimitsResult:
+    """Limits, and memory at `lengths` (powers of two up to the longest prompt, and that one, if None)."""
+    found = limits_of(s, w)
+    if lengths is None:
+        top = max(min(found.max_prompt, 2**20), 1024)
+        lengths = sorted({*(2**k for k in range(9, 21) if 2**k <= top), top})
+    at = tuple(MemoryAt(n, footprint(s, w.model_copy(update={"prompt": n}))) for n in lengths)
+    return LimitsResult(
+        s.architecture.id, s.device.id, s.runtime.id, w, s.device.capacity, found, at, assumptions(s, w)
+    )
+
+
+def spread(result: LimitsResult, points: int = 64) -> list[int]:
+    """Evenly spaced lengths over those of a result, for a figure."""
+    low, high = result.at[0].prompt, result.at[-1].prompt
+    return sorted({round(low + (high - low) * i / (points - 1)) for i in range(points)})
