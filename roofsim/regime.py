@@ -151,10 +151,33 @@ class ClosedForm:
 FORMULAS = {1: "N = −c0 / c1", 2: "N = (−c1 ± √(c1² − 4 c2 c0)) / (2 c2)"}
 
 
-def close(
-    difference: Callable[[Traced, Mapping[str, Machine]], Any], at: int, machines: Mapping[str, Machine]
-) -> ClosedForm | None:
-    """The closed form of `difference(N, machines)` near `at`; None if it is no polynomial in N there.
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """A figure as a polynomial in N, in one regime: `terms` by power of N, and the value of every symbol.
+
+    `elasticities` give the per cent by which the figure changes for one per cent more of each symbol, N included.
+    """
+
+    value: float
+    terms: tuple[Polynomial, ...]
+    symbols: Mapping[str, float]
+    elasticities: Mapping[str, float]
+
+    @property
+    def coefficients(self) -> tuple[float, ...]:
+        """The numbers before N⁰, N¹, ..."""
+        return tuple(_value(each, self.symbols) for each in self.terms)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The same in symbols."""
+        return tuple(text(each, self.symbols) for each in self.terms)
+
+
+def expand(
+    figure: Callable[[Traced, Mapping[str, Machine]], Any], at: int, machines: Mapping[str, Machine]
+) -> Expansion | None:
+    """`figure(N, machines)` as a polynomial around `at`; None if it is none there.
 
     Sides with the same machine share its symbols; else those of the second carry its name.
     """
@@ -167,35 +190,43 @@ def close(
             values |= own
         made[side] = twin
     try:
-        g = difference(Traced.symbol(LENGTH, float(at)), made)
+        g = figure(Traced.symbol(LENGTH, float(at)), made)
     except NotPolynomial:
         return None
     if not isinstance(g, Traced):
         return None
     by_power: dict[int, Polynomial] = {}
     for powers, c in g.polynomial.items():
-        k = dict(powers).get(LENGTH, 0)
-        by_power.setdefault(k, {})[tuple(p for p in powers if p[0] != LENGTH)] = c
+        if c:
+            k = dict(powers).get(LENGTH, 0)
+            by_power.setdefault(k, {})[tuple(p for p in powers if p[0] != LENGTH)] = c
     if min(by_power, default=0) < 0:
         return None
-    degree = max((k for k, terms in by_power.items() if any(terms.values())), default=0)
-    coefficients = tuple(_value(by_power.get(k, {}), values) for k in range(degree + 1))
-    slope = sum(k * c * at ** (k - 1) for k, c in enumerate(coefficients) if k)
-    elasticities = {}
-    if slope:
-        values_with_length = values | {LENGTH: float(at)}
-        for name in values:
-            moved = sum(
-                dict(powers)[name] * c * _monomial(powers, values_with_length)
-                for powers, c in g.polynomial.items()
-                if name in dict(powers)
-            )
-            if moved:
-                elasticities[name] = -moved / (slope * at)
-    return ClosedForm(
-        degree, coefficients, tuple(text(by_power.get(k, {}), values) for k in range(degree + 1)),
-        _root(coefficients, at), FORMULAS.get(degree), elasticities,
-    )  # fmt: skip
+    known = values | {LENGTH: float(at)}
+    changes: dict[str, float] = {}
+    for powers, c in g.polynomial.items():
+        size = c * _monomial(powers, known)
+        for name, k in powers:
+            changes[name] = changes.get(name, 0.0) + k * size
+    elasticities = {name: change / g.value for name, change in changes.items() if change and g.value}
+    terms = tuple(by_power.get(k, {}) for k in range(max(by_power, default=0) + 1))
+    return Expansion(g.value, terms, values, elasticities)
+
+
+def close(
+    difference: Callable[[Traced, Mapping[str, Machine]], Any], at: int, machines: Mapping[str, Machine]
+) -> ClosedForm | None:
+    """Where the difference of two sides is zero, near `at`; None if it is no polynomial in N there."""
+    g = expand(difference, at, machines)
+    if g is None:
+        return None
+    c = g.coefficients
+    slope = sum(k * each * at**k for k, each in enumerate(c))
+    # the crossing moves against the change of the difference, over its slope
+    elasticities = {
+        name: -e * g.value / slope for name, e in g.elasticities.items() if slope and name != LENGTH
+    }
+    return ClosedForm(len(c) - 1, c, g.texts, _root(c, at), FORMULAS.get(len(c) - 1), elasticities)
 
 
 def _monomial(powers: Powers, values: Mapping[str, float]) -> float:

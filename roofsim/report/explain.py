@@ -1,0 +1,75 @@
+"""How explanations and formulas are laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from roofsim.nomenclature import SYMBOLS
+from roofsim.ops.base import CostFunction
+from roofsim.parameters import PARAMETERS
+from roofsim.report.results import METRICS
+from roofsim.report.table import Column, Figure, Table
+from roofsim.studies.explain import Explanation
+
+COLUMNS = ("matrix", "vector", "weights", "activations", "state")
+
+
+def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
+    """The polynomial, its symbols with their pull, and the regimes."""
+    what, unit = METRICS[e.metric]
+    title = f"{what.capitalize()} of {e.model} on {device}\nwith {runtime}, {e.length:,} tokens: {Figure(e.value, unit)}"
+    power = ["1", "N", *(f"N^{k}" for k in range(2, len(e.terms)))]
+    formula = Table(
+        title,
+        [Column("times"), Column("coefficient", "text"), Column("at this length", "text")],
+        [
+            [name, term, f"{Figure(c * e.length**k, unit)} ({c * e.length**k / e.value:.1%})"]
+            for k, (name, term, c) in enumerate(zip(power, e.terms, e.coefficients, strict=True))
+        ],
+        () if e.terms else ["There is no polynomial in N here."],
+    )
+    meanings = {symbol: meaning for symbol, meaning in SYMBOLS.values()}
+    meanings |= {p.symbol: p.meaning for p in PARAMETERS.values()}
+    rows = [
+        [name, f"{e.length:,}" if name == "N" else f"{e.symbols[name]:.4g}", f"{pull:+.2f} %", meanings[name]]
+        for name, pull in e.elasticities.items()
+        if abs(pull) >= SMALL
+    ]
+    symbols = Table(
+        "What moves it: per cent of change for one per cent more",
+        [Column("symbol"), Column("value", "text"), Column("moves", "text"), Column("meaning")],
+        rows,
+    )
+    spans = [
+        [f"{r.first:,} to {r.last:,}", str(r.bound), "yes" if r.masked else "no"] for r in e.regimes
+    ]
+    regimes = Table("Regimes of the prefill", [Column("tokens"), Column("bound by"), Column("mask built")], spans)
+    return [formula, symbols, regimes]
+
+
+SMALL = 0.005
+
+
+def formula_data(functions: Sequence[CostFunction], *, latex: bool) -> list[dict[str, Any]]:
+    """The cost of each function by column, as text or LaTeX."""
+    from roofsim import symbolic
+
+    show = symbolic.latex if latex else str
+    data = []
+    for function in functions:
+        columns = symbolic.cost_expressions(function)
+        doc = (function.__doc__ or "").strip().splitlines()[0]
+        data.append({"operator": function.__name__, "meaning": doc, **{c: show(columns[c]) for c in COLUMNS}})
+    return data
+
+
+def formula_tables(functions: Sequence[CostFunction], *, latex: bool) -> list[Table]:
+    """One table per operator: FLOP and bytes in the symbols of the nomenclature."""
+    units = {"matrix": "FLOP", "vector": "FLOP", "weights": "B", "activations": "B", "state": "B"}
+    tables = []
+    for each in formula_data(functions, latex=latex):
+        rows = [[f"{c} ({units[c]})", each[c]] for c in COLUMNS if each[c] != "0"]
+        tables.append(Table(f"{each['operator']}: {each['meaning']}", [Column("part"), Column("formula")], rows))
+    used = [[symbol, meaning] for symbol, meaning in SYMBOLS.values()]
+    return [*tables, Table("Symbols", [Column("symbol"), Column("meaning")], used)]
