@@ -1,10 +1,10 @@
 """The exceptions that roofsim raises on purpose.
 
-    RoofsimError
-    └── InputError          something the user gave cannot be used (exit code 2)
-        ├── SpecError       a device, model or runtime file is wrong; one line per problem
-        ├── UnknownName     no such device, model, runtime or field; says what is near
-        └── Unsupported     the specs are fine by themselves but do not go together
+RoofsimError
+└── InputError          something the user gave cannot be used (exit code 2)
+    ├── SpecError       a device, model or runtime file is wrong; one line per problem
+    ├── UnknownName     no such device, model, runtime or field; says what is near
+    └── Unsupported     the specs are fine by themselves but do not go together
 """
 
 from __future__ import annotations

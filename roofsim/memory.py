@@ -78,7 +78,9 @@ def weight_bytes(architecture: Architecture, p: Pass) -> Number:
     return architecture.total_parameters * p.precision.weights
 
 
-def peak(architecture: Architecture, runtime: Runtime, rows: Sequence[LoweredRow], p: Pass, workspace: Number = 0) -> Memory:
+def peak(
+    architecture: Architecture, runtime: Runtime, rows: Sequence[LoweredRow], p: Pass, workspace: Number = 0
+) -> Memory:
     """Peak allocation of a pass, by part; for arrays `binding` is empty."""
     weights = weight_bytes(architecture, p)
     held = architecture.state_bytes(p.context + p.new - architecture.prefix_tokens, p.precision) * p.batch
@@ -108,5 +110,14 @@ def peak(architecture: Architecture, runtime: Runtime, rows: Sequence[LoweredRow
         state = held
     activations = best - logits - state - masks if single(best) else best - held
     outside = reserved - total
-    return Memory(weights, state, activations, logits, masks if single(best) else 0, workspace + outside, total, reserved, binding)
-
+    return Memory(
+        weights,
+        state,
+        activations,
+        logits,
+        masks if single(best) else 0,
+        workspace + outside,
+        total,
+        reserved,
+        binding,
+    )

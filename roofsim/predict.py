@@ -45,7 +45,6 @@ class Setup:
         """The numbers that decide time: of the device and the host, or those given instead."""
         return self.given_machine or machine(self.device, self.host, dtype, self.parameters)
 
-
     def prefill(self, w: Workload) -> Pass:
         """The pass over the prompt, after the model's own prefix tokens."""
         new = w.prompt + self.architecture.prefix_tokens
@@ -244,7 +243,7 @@ class Prediction:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units; arrays become lists."""
         w, mem = self.workload, self.memory
-        return plain(
+        result: dict[str, Any] = plain(
             {
                 "schema": SCHEMA,
                 "model": self.model,
@@ -281,6 +280,7 @@ class Prediction:
                 "assumptions": list(self.assumptions),
             }
         )
+        return result
 
 
 def _pass_fields(p: PassPrediction) -> dict[str, Any]:
@@ -353,9 +353,7 @@ def _steps(s: Setup, w: Workload, first: PassPrediction) -> tuple[Number, Number
     steps = max(w.generate - 1, 0)
     if steps < 2:
         return first.time, first.energy
-    middle, last = (
-        predict_pass(s, s.decode(w, done), w.dtype, detail=False) for done in ((steps - 1) / 2, steps - 1)
-    )
+    middle, last = (predict_pass(s, s.decode(w, done), w.dtype, detail=False) for done in ((steps - 1) / 2, steps - 1))
     return (first.time + 4 * middle.time + last.time) / 6, (first.energy + 4 * middle.energy + last.energy) / 6
 
 

@@ -223,9 +223,7 @@ def close(
     c = g.coefficients
     slope = sum(k * each * at**k for k, each in enumerate(c))
     # the crossing moves against the change of the difference, over its slope
-    elasticities = {
-        name: -e * g.value / slope for name, e in g.elasticities.items() if slope and name != LENGTH
-    }
+    elasticities = {name: -e * g.value / slope for name, e in g.elasticities.items() if slope and name != LENGTH}
     return ClosedForm(len(c) - 1, c, g.texts, _root(c, at), FORMULAS.get(len(c) - 1), elasticities)
 
 

@@ -78,7 +78,11 @@ _RATE = {
     "masked_attention": "masked_attention_efficiency",
 }
 _FILL = {"gemm": "gemm_fill", "attention": "attention_fill"}
-_VECTOR = {"attention": "softmax_efficiency", "masked_attention": "softmax_efficiency", "scan": "scan_efficiency"}
+_VECTOR = {
+    "attention": "softmax_efficiency",
+    "masked_attention": "softmax_efficiency",
+    "scan": "scan_efficiency",
+}
 
 _STREAM = {"strided": "strided_efficiency", "transpose": "transpose_efficiency"}
 _FIXED = {"stream": "kernel_time", "strided": "strided_kernel_time", "transpose": "strided_kernel_time"}
@@ -147,4 +151,3 @@ def pass_time(stretches: Sequence[Stretch], start: Number) -> Number:
         host = host + s.count * s.host
         left = left - s.count * s.device
     return maximum(wall, host)
-

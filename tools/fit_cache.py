@@ -44,9 +44,7 @@ def main() -> None:
     """Print the estimates with their standard errors and the residuals."""
     with open(sys.argv[1], newline="") as file:
         rows = [
-            r
-            for r in csv.DictReader(file)
-            if r["op"] in OPERATORS and r["model"] in MODELS and "4090" in r["device"]
+            r for r in csv.DictReader(file) if r["op"] in OPERATORS and r["model"] in MODELS and "4090" in r["device"]
         ]
     measured = [float(r["value"]) for r in rows]
     scale = list(START.values())

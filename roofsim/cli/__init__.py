@@ -9,16 +9,11 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from roofsim import __version__
+from roofsim.cli._click import click
 from roofsim.errors import InputError, nearest
-
-if TYPE_CHECKING or not sys.stdout.isatty():
-    import click
-else:
-    # the same library with coloured help; loaded only where someone sees the colours
-    import rich_click as click
 
 
 class Problem(click.ClickException):
@@ -50,9 +45,8 @@ class Commands(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             near = nearest(args[0], summaries())
-            if near:
-                error.message += f" Did you mean {' or '.join(near)}?"
-            raise
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise click.UsageError(error.message + hint, ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List commands with the first line of their modules, without importing them."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from click.shell_completion import CompletionItem
 
-from roofsim.cli import click
+from roofsim.cli._click import click
 from roofsim.errors import InputError, UnknownName
 from roofsim.report.formats import FORMATS
 from roofsim.report.table import Table
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Name(click.ParamType):
+class Name(click.ParamType[str]):
     """A device, model, runtime or host by name, alias or path; completes names in the shell."""
 
     def __init__(self, kind: str) -> None:
@@ -38,7 +38,7 @@ class Name(click.ParamType):
         return [CompletionItem(each) for each in known if each.lower().startswith(incomplete.lower())]
 
 
-class Tokens(click.ParamType):
+class Tokens(click.ParamType[int]):
     """A count such as 4096, 32k (= 32,768) or 1.5M."""
 
     name = "count"
@@ -53,7 +53,7 @@ class Tokens(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class Range(click.ParamType):
+class Range(click.ParamType[list[int]]):
     """Counts: 4096, 1k,4k,32k or 1k..256k*2."""
 
     name = "counts"
@@ -116,7 +116,12 @@ prompt_option = click.option(
 )
 output_options = _stack(
     click.option(
-        "--format", "-f", "format_", type=click.Choice(sorted(FORMATS)), default="table", help="Form of the output."
+        "--format",
+        "-f",
+        "format_",
+        type=click.Choice(sorted(FORMATS)),
+        default="table",
+        help="Form of the output.",
     ),
     click.option("--output", "-o", metavar="FILE", default=None, help="Write there instead of to the terminal."),
     click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr."),
@@ -177,9 +182,7 @@ def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in names if options.get(name) is not None}
 
 
-def changed_setup(
-    model: str, device: str, runtime: str | None, host: str | None, changes: Sequence[str]
-) -> Setup:
+def changed_setup(model: str, device: str, runtime: str | None, host: str | None, changes: Sequence[str]) -> Setup:
     """Everything but the workload, with the changes of --set applied."""
     from roofsim.predict import DEFAULT_RUNTIME, setup
     from roofsim.specs.override import changed

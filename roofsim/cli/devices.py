@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from roofsim.cli import click
 from roofsim.cli import _options as o
+from roofsim.cli._click import click
 from roofsim.report.table import Column, Table
 
 
@@ -20,12 +20,12 @@ def command(format_: str, output: str | None, quiet: bool) -> None:
     rows = []
     for d in library.all_devices():
         rate = d.matrix_peak(d.default_dtype)
-        rows.append(
-            [d.id, d.memory.capacity.value, d.memory.bandwidth.value, rate, d.ridge_point, d.power.tdp.value]
-        )
+        rows.append([d.id, d.memory.capacity.value, d.memory.bandwidth.value, rate, d.ridge_point, d.power.tdp.value])
     columns = [Column("device"), Column("memory", "B"), Column("bandwidth", "B/s"), Column("matrix", "FLOP/s"),
                Column("ridge", "count"), Column("TDP", "W")]  # fmt: skip
     keys = ("id", "capacity", "bandwidth", "matrix_peak", "ridge_point", "tdp")
     data = {"schema": 1, "devices": [dict(zip(keys, row, strict=True)) for row in rows]}
-    note = "Dense peaks at bf16, else fp16; ridge point in FLOP/B. `roofsim show DEVICE` gives the source of each number."
+    note = (
+        "Dense peaks at bf16, else fp16; ridge point in FLOP/B. `roofsim show DEVICE` gives the source of each number."
+    )
     o.Output(format_, output, quiet).write([Table("Devices", columns, rows, [note])], data)

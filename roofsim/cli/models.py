@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from roofsim.cli import click
 from roofsim.cli import _options as o
+from roofsim.cli._click import click
 from roofsim.report.table import Column, Table
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from roofsim.cli import click
 from roofsim.cli import _options as o
+from roofsim.cli._click import click
 
 
 @click.command()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from roofsim.cli import click
+from typing import Any
+
 from roofsim.cli import _options as o
+from roofsim.cli._click import click
 from roofsim.errors import UnknownName
 from roofsim.report.table import Table
 
@@ -33,7 +35,7 @@ def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool
     o.Output(format_, output, quiet).write(tables, data)
 
 
-def find(name: str) -> tuple[str, object]:
+def find(name: str) -> tuple[str, Any]:
     """The kind and the spec that a name stands for, models first; a path is tried as each kind."""
     from roofsim.errors import SpecError
     from roofsim.specs import library

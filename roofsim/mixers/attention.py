@@ -86,7 +86,13 @@ class Attention(Part):
             "window": self.window or p.context + p.new,
         }
         ops.append(
-            Operator("attention", attention.causal_attention, score, p.activation_bytes(q), tuple(dict.fromkeys(parts)))
+            Operator(
+                "attention",
+                attention.causal_attention,
+                score,
+                p.activation_bytes(q),
+                tuple(dict.fromkeys(parts)),
+            )
         )
         ops.append(linear(p, "o_proj", q, d_model, "attention", bias=self.out_bias))
         return ops

@@ -76,9 +76,7 @@ class Hymba(Part):
             Operator("attention", attention.causal_attention, score, inner, ("rotary", "in_proj")),
             convolution(p, self.d_inner, self.d_conv, "in_proj"),
             linear(p, "x_proj", self.d_inner, self.dt_rank + 2 * self.d_state, "conv"),
-            elementwise(
-                p, "dt_bc_norm", pointwise.rms_norm, self.dt_rank + 2 * self.d_state, "x_proj", weights=True
-            ),
+            elementwise(p, "dt_bc_norm", pointwise.rms_norm, self.dt_rank + 2 * self.d_state, "x_proj", weights=True),
             linear(p, "dt_proj", self.dt_rank, self.d_inner, "dt_bc_norm", reported_as="scan"),
             Operator("scan", scan.selective_scan, recur, inner, ("in_proj", "conv", "dt_bc_norm", "dt_proj")),
             elementwise(p, "attention_norm", pointwise.rms_norm, self.d_inner, "attention", weights=True),

@@ -61,6 +61,12 @@ class SharedBlock(Part):
 def _renamed(operators: Sequence[Operator], source: str) -> list[Operator]:
     """The operators with `source` in place of the residual stream."""
     return [
-        Operator(each.name, each.function, each.sizes, each.out, tuple(source if u == "x" else u for u in each.uses))
+        Operator(
+            each.name,
+            each.function,
+            each.sizes,
+            each.out,
+            tuple(source if u == "x" else u for u in each.uses),
+        )
         for each in operators
     ]

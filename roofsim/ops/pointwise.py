@@ -10,25 +10,23 @@ from roofsim.ops.base import operator
 @operator("norm")
 def rms_norm(tokens: Number, *, width: Number, weight_bytes: Number, act_bytes: Number) -> Cost:
     """x / rms(x) · w: square, sum, scale, weight."""
-    return Cost(
-        vector=4 * tokens * width, weights=width * weight_bytes, activations=2 * tokens * width * act_bytes
-    )
+    return Cost(vector=4 * tokens * width, weights=width * weight_bytes, activations=2 * tokens * width * act_bytes)
 
 
 @operator("norm")
 def layer_norm(tokens: Number, *, width: Number, weight_bytes: Number, act_bytes: Number) -> Cost:
     """(x − mean) / std · w + b: two reductions, two products, two sums."""
     return Cost(
-        vector=7 * tokens * width, weights=2 * width * weight_bytes, activations=2 * tokens * width * act_bytes
+        vector=7 * tokens * width,
+        weights=2 * width * weight_bytes,
+        activations=2 * tokens * width * act_bytes,
     )
 
 
 @operator("norm")
 def gated_rms_norm(tokens: Number, *, width: Number, weight_bytes: Number, act_bytes: Number) -> Cost:
     """rms_norm(x · silu(z)) of Mamba-2: reads x and the gate z, writes one result."""
-    return Cost(
-        vector=10 * tokens * width, weights=width * weight_bytes, activations=3 * tokens * width * act_bytes
-    )
+    return Cost(vector=10 * tokens * width, weights=width * weight_bytes, activations=3 * tokens * width * act_bytes)
 
 
 @operator("pointwise")

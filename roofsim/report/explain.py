@@ -18,7 +18,9 @@ COLUMNS = ("matrix", "vector", "weights", "activations", "state")
 def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
     """The polynomial, its symbols with their pull, and the regimes."""
     what, unit = METRICS[e.metric]
-    title = f"{what.capitalize()} of {e.model} on {device}\nwith {runtime}, {e.length:,} tokens: {Figure(e.value, unit)}"
+    title = (
+        f"{what.capitalize()} of {e.model} on {device}\nwith {runtime}, {e.length:,} tokens: {Figure(e.value, unit)}"
+    )
     power = ["1", "N", *(f"N^{k}" for k in range(2, len(e.terms)))]
     formula = Table(
         title,
@@ -41,9 +43,7 @@ def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
         [Column("symbol"), Column("value", "text"), Column("moves", "text"), Column("meaning")],
         rows,
     )
-    spans = [
-        [f"{r.first:,} to {r.last:,}", str(r.bound), "yes" if r.masked else "no"] for r in e.regimes
-    ]
+    spans = [[f"{r.first:,} to {r.last:,}", str(r.bound), "yes" if r.masked else "no"] for r in e.regimes]
     regimes = Table("Regimes of the prefill", [Column("tokens"), Column("bound by"), Column("mask built")], spans)
     return [formula, symbols, regimes]
 

@@ -48,7 +48,9 @@ def as_table(tables: Sequence[Table], data: Mapping[str, Any]) -> str:
         if table.title:
             console.print(Text(table.title, style="bold"))
         if table.rows:
-            shown = RichTable(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+            shown = RichTable(
+                box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0)
+            )
             for column in table.columns:
                 shown.add_column(
                     column.name,
@@ -108,7 +110,9 @@ def as_markdown(tables: Sequence[Table], data: Mapping[str, Any]) -> str:
             lines.append("| " + " | ".join(c.name for c in table.columns) + " |")
             lines.append("|" + "|".join("---:" if c.numeric else "---" for c in table.columns) + "|")
             for row in table.rows:
-                cells = (c.text(v).replace("|", "\\|").replace("\n", " ") for c, v in zip(table.columns, row, strict=True))
+                cells = (
+                    c.text(v).replace("|", "\\|").replace("\n", " ") for c, v in zip(table.columns, row, strict=True)
+                )
                 lines.append("| " + " | ".join(cells) + " |")
             lines.append("")
         lines += [line for note in table.notes for line in (note, "")]

@@ -27,7 +27,7 @@ from roofsim.studies.limits import PARTS, LimitsResult
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 """Okabe and Ito's palette: told apart by people with any colour vision."""
 
-STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -49,7 +49,9 @@ def save(figure: Figure, path: str) -> None:
     partial = target.with_name(f".{target.name}.part{target.suffix}")
     try:
         # no date in the file: the same input gives the same bytes
-        metadata = {"Date": None} if target.suffix == ".svg" else {"CreationDate": None} if target.suffix == ".pdf" else None
+        metadata = (
+            {"Date": None} if target.suffix == ".svg" else {"CreationDate": None} if target.suffix == ".pdf" else None
+        )
         figure.savefig(partial, dpi=200, bbox_inches="tight", metadata=metadata)
         partial.replace(target)
     except OSError as error:
@@ -172,7 +174,11 @@ def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
         parts = {part: [getattr(each.memory, part) for each in r.at] for part in PARTS}
         shown = {part: values for part, values in parts.items() if any(values)}
         axes.stackplot(
-            lengths, [[v / GIB for v in values] for values in shown.values()], labels=list(shown), colors=COLOURS, alpha=0.85
+            lengths,
+            [[v / GIB for v in values] for values in shown.values()],
+            labels=list(shown),
+            colors=COLOURS,
+            alpha=0.85,
         )
         axes.axhline(r.capacity / GIB, color="0.2", lw=1, ls="--")
         axes.annotate(f"capacity {units.show(r.capacity, 'B')}", (lengths[-1], r.capacity / GIB), fontsize=7,

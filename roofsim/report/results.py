@@ -26,7 +26,15 @@ def crossover_tables(c: Comparison, device: str, runtime: str) -> list[Table]:
     metric = c.pairs[0].metric
     what = METRICS[metric][0]
     rows = [
-        [p.a, p.b, _ahead(p), p.ratios.get("8192"), p.ratios.get("57344"), _fits(p.max_prompt["a"]), _fits(p.max_prompt["b"])]
+        [
+            p.a,
+            p.b,
+            _ahead(p),
+            p.ratios.get("8192"),
+            p.ratios.get("57344"),
+            _fits(p.max_prompt["a"]),
+            _fits(p.max_prompt["b"]),
+        ]
         for p in c.pairs
     ]
     columns = [Column("A"), Column("B"), Column("B is ahead", "text"), Column("A/B 8k", "ratio"), Column("A/B 56k", "ratio"),
@@ -90,7 +98,10 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
     passes = Table(
         "Passes",
         [Column("figure"), Column("prefill", "text"), Column("decode", "text")],
-        [[name, prefill, decode] for (name, prefill), (_, decode) in zip(_pass(p.prefill), _pass(p.decode), strict=True)],
+        [
+            [name, prefill, decode]
+            for (name, prefill), (_, decode) in zip(_pass(p.prefill), _pass(p.decode), strict=True)
+        ],
     )
     parts = ("weights", "state", "activations", "logits", "masks", "workspace")
     fits = "fits" if p.fits else "does not fit"
@@ -155,7 +166,11 @@ def limits_tables(r: LimitsResult, device: str, runtime: str) -> list[Table]:
         m = each.memory
         parts = [getattr(m, part) for part in named]
         rows.append([each.prompt, *parts, m.peak - sum(parts), m.peak, "yes" if m.reserved <= r.capacity else "no"])
-    columns = [Column("prompt", "count"), *(Column(part, "B") for part in (*named, "other", "peak")), Column("fits", "text")]
+    columns = [
+        Column("prompt", "count"),
+        *(Column(part, "B") for part in (*named, "other", "peak")),
+        Column("fits", "text"),
+    ]
     last = r.at[-1].memory
     notes = [
         f"Longest prompt at batch {r.workload.batch}: {_fits(r.limits.max_prompt)} tokens. Largest batch at "
@@ -183,6 +198,15 @@ def roofline_tables(p: Prediction, device: str, runtime: str, m: Machine) -> tup
     columns = [Column("pass"), Column("operator"), Column("FLOP/B", "ratio"), Column("rate", "FLOP/s"),
                Column("of roof", "%"), Column("time", "s"), Column("bound")]  # fmt: skip
     ridge = m.matrix_rate / m.bandwidth
-    notes = [f"Ridge point {ridge:.0f} FLOP/B. Of roof: the least time that peaks and bandwidth allow over the predicted."]
-    result = {"schema": 1, "model": p.model, "device": p.device, "runtime": p.runtime, "ridge_point": ridge, "operators": data}
+    notes = [
+        f"Ridge point {ridge:.0f} FLOP/B. Of roof: the least time that peaks and bandwidth allow over the predicted."
+    ]
+    result = {
+        "schema": 1,
+        "model": p.model,
+        "device": p.device,
+        "runtime": p.runtime,
+        "ridge_point": ridge,
+        "operators": data,
+    }
     return [Table(f"{p.model} on {device}\nwith {runtime}", columns, rows, notes)], result

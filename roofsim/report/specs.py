@@ -27,7 +27,11 @@ def plain_spec(kind: str, spec: Any) -> tuple[list[Table], dict[str, Any]]:
     if explains:
         tables.append(Table("Why", [Column("choice"), Column("reason")], list(explains.items())))
     tables.append(Table("Sources", [Column("key"), Column("source")], list(spec.sources.items())))
-    return tables, {"schema": 1, "kind": {"hardware": "device", "runtimes": "runtime"}.get(kind, "host"), **written(spec)}
+    return tables, {
+        "schema": 1,
+        "kind": {"hardware": "device", "runtimes": "runtime"}.get(kind, "host"),
+        **written(spec),
+    }
 
 
 def _fields(value: Any, path: str) -> Iterator[tuple[str, str, str, str]]:

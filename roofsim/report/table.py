@@ -30,7 +30,11 @@ class Column:
     @property
     def key(self) -> str:
         """The name with its unit, for formats that hold raw numbers."""
-        return f"{self.name} [{self.unit}]" if self.unit and self.unit not in ("text", "count", "%", "ratio", "rate") else self.name
+        return (
+            f"{self.name} [{self.unit}]"
+            if self.unit and self.unit not in ("text", "count", "%", "ratio", "rate")
+            else self.name
+        )
 
     def text(self, value: Any) -> str:
         """One value for people."""

@@ -175,13 +175,20 @@ def ssd_kernels(o: Operator, fp32_states: bool = True) -> tuple[Kernel, ...]:
         Kernel(
             "state_passing",
             "strided",
-            Cost(vector=2 * states, activations=states * (FP32 + a), state=2 * z["batch"] * d_inner * d_state * FP32),
+            Cost(
+                vector=2 * states,
+                activations=states * (FP32 + a),
+                state=2 * z["batch"] * d_inner * d_state * FP32,
+            ),
             triton=True,
         ),
         Kernel(
             "bmm_chunk",
             "ssd",
-            Cost(matrix=2 * tokens * chunk * groups * d_state, activations=2 * tokens * groups * d_state * a + scores),
+            Cost(
+                matrix=2 * tokens * chunk * groups * d_state,
+                activations=2 * tokens * groups * d_state * a + scores,
+            ),
             triton=True,
         ),
         Kernel(

@@ -18,10 +18,12 @@ from roofsim.passes import Pass, Precision
 from roofsim.schema import Spec
 from roofsim.specs.quantity import Name
 
-load_parts("roofsim.mixers")
-AnyPart = load_parts("roofsim.ffn")
 if TYPE_CHECKING:
-    AnyPart = Part  # noqa: F811 - the union is built from the registered parts
+    AnyPart = Part
+else:
+    # the union of all kinds of part that are registered
+    load_parts("roofsim.mixers")
+    AnyPart = load_parts("roofsim.ffn")
 
 Layer = tuple[AnyPart, ...]
 
@@ -106,7 +108,7 @@ class Architecture(Spec):
     @property
     def attends(self) -> bool:
         """Whether any layer keeps a KV cache."""
-        return self.state_bytes(2, Precision()) > self.state_bytes(1, Precision())
+        return bool(self.state_bytes(2, Precision()) > self.state_bytes(1, Precision()))
 
     def rows(self, p: Pass) -> tuple[Row, ...]:
         """The operators of a pass: embedding, each kind of layer with its count, head."""

@@ -42,7 +42,9 @@ def read_text(path: Path) -> str:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise SpecError([f"{path}: {size / 1e6:.0f} MB is too large for a spec (at most {MAX_BYTES // 1_000_000} MB)"])
+            raise SpecError(
+                [f"{path}: {size / 1e6:.0f} MB is too large for a spec (at most {MAX_BYTES // 1_000_000} MB)"]
+            )
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise SpecError([f"{path}: not a text file (UTF-8 expected)"]) from None
@@ -61,9 +63,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
             # a few anchors can expand to gigabytes, and no spec needs them
             for event in yaml.parse(text, Loader=_Loader):
                 if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                    line = event.start_mark.line + 1
+                    line = event.start_mark.line + 1 if event.start_mark else 0
                     raise SpecError([f"{path}: line {line}: anchors and aliases (& and *) are not allowed"])
-        value = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
+        value = yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""

@@ -28,9 +28,11 @@ def folder(kind: str) -> Path:
 @lru_cache
 def names(kind: str) -> Mapping[str, Path]:
     """The specs that are shipped, by name."""
-    return {path.stem: path for path in sorted(folder(kind).rglob("*.yaml"))} if kind != "hardware" else {
-        path.stem: path for path in sorted(folder(kind).glob("*.yaml"))
-    }
+    return (
+        {path.stem: path for path in sorted(folder(kind).rglob("*.yaml"))}
+        if kind != "hardware"
+        else {path.stem: path for path in sorted(folder(kind).glob("*.yaml"))}
+    )
 
 
 _ALIASES = re.compile(r"^aliases: *\[(.*)\]", re.MULTILINE)
@@ -116,7 +118,7 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
     for key, value in changes.items():
         old = merged.get(key)
         both = isinstance(old, dict) and isinstance(value, dict)
-        merged[key] = merge(old, value) if both and "value" not in value else value
+        merged[key] = merge(dict(old or {}), value) if both and "value" not in value else value
     return merged
 
 

@@ -51,7 +51,11 @@ def _set(values: Any, root: str, path: Sequence[str], value: str) -> None:
     old = _step(node, last, seen)
     key: Any = int(last) if isinstance(node, list) else last
     if isinstance(old, dict) and "value" in old:
-        node[key] = {**old, "value": _scaled(old["value"], value, f"{seen}.{last}"), "note": f"set to {value}"}
+        node[key] = {
+            **old,
+            "value": _scaled(old["value"], value, f"{seen}.{last}"),
+            "note": f"set to {value}",
+        }
     elif isinstance(old, dict | list):
         inside = old if isinstance(old, dict) else range(len(old))
         raise InputError(f"--set {seen}.{last}: is a group; name a field of it ({', '.join(map(str, inside))})")

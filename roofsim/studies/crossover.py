@@ -123,7 +123,11 @@ def crossover(
 
 
 def compare_setups(
-    setups: Mapping[Any, Setup], pairs: Sequence[tuple[Any, Any]], metric: Metric, longest: int = LONGEST, **fields: Any
+    setups: Mapping[Any, Setup],
+    pairs: Sequence[tuple[Any, Any]],
+    metric: Metric,
+    longest: int = LONGEST,
+    **fields: Any,
 ) -> Comparison:
     """As `crossover`, for specs that were looked up before; `pairs` name two of `setups` each."""
     first = next(iter(setups.values()))
@@ -172,9 +176,7 @@ def compare(a: Setup, b: Setup, w: Workload, metric: Metric, longest: int = LONG
     crossings = []
     for i in np.flatnonzero(ahead[1:] != ahead[:-1]):
         crossings.append(_crossing(a, b, w, metric, int(grid[i]), int(grid[i + 1]), min(ends.values())))
-    ratios = {
-        str(n): float(curve(a, w, metric, n) / curve(b, w, metric, n)) for n in RATIO_LENGTHS if n <= longest
-    }
+    ratios = {str(n): float(curve(a, w, metric, n) / curve(b, w, metric, n)) for n in RATIO_LENGTHS if n <= longest}
     names = {"a": a.architecture.id, "b": b.architecture.id}
     return Pair(
         names["a"], names["b"], metric, tuple(crossings), ratios, ends,

@@ -47,7 +47,8 @@ class LimitsResult:
             "capacity": self.capacity,
             "limits": {"max_prompt": self.limits.max_prompt, "max_batch": self.limits.max_batch},
             "memory": [
-                {"prompt": each.prompt, **{name: plain(getattr(each.memory, name)) for name in names}} for each in self.at
+                {"prompt": each.prompt, **{name: plain(getattr(each.memory, name)) for name in names}}
+                for each in self.at
             ],
             "assumptions": list(self.assumptions),
         }

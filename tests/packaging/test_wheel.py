@@ -27,9 +27,7 @@ COMMANDS = (
 def output(*command: str | Path, cwd: Path, **environment: str) -> str:
     """What the command prints, run without the Python settings of this process."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    done = subprocess.run(
-        command, cwd=cwd, env=inherited | environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=cwd, env=inherited | environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
     return done.stdout
 
@@ -60,9 +58,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = home / "environment"
     venv.create(environment, symlinks=True)
     python = environment / "bin" / "python"
-    output(
-        sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=home
-    )
+    output(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=home)
     (site_packages,) = environment.glob("lib/python*/site-packages")
     # A folder named in a .pth file is searched last, and the .pth files inside it are not read: an editable
     # roofsim of this process stays out of sight.
@@ -78,9 +74,7 @@ def test_the_wheel_holds_the_package_and_nothing_beside_it(wheel: Path) -> None:
 
 @pytest.mark.parametrize("kind", SPEC_FOLDERS)
 def test_the_wheel_holds_every_spec_of_the_checkout(kind: str, installed: Path, tmp_path: Path) -> None:
-    where = output(
-        installed / "bin" / "python", "-c", "import roofsim; print(roofsim.__path__[0])", cwd=tmp_path
-    )
+    where = output(installed / "bin" / "python", "-c", "import roofsim; print(roofsim.__path__[0])", cwd=tmp_path)
     package = Path(where.strip())
     assert package.is_relative_to(installed)
     specs = spec_files(ROOT / kind)
