@@ -99,7 +99,8 @@ _ROWS = (
     Parameter(
         "cache_share", "phi", "", 0.6, 0, 1, "device",
         "share of the last-level cache in which one kernel finds what the kernel before it wrote",
-        "RTX 4090: gated activations of 66 to 176 MB miss all but 45 MB of a 75 MB cache (op_llmservingsim_rtx4090.csv)",
+        "RTX 4090: gated activations of 66 to 176 MB miss all but 45 MB of a 75 MB cache "
+        "(op_llmservingsim_rtx4090.csv)",
     ),
     Parameter(
         "kernel_time", "t_k", "s", 1.2e-6, 0, 1e-4, "device",
@@ -130,7 +131,7 @@ _ROWS = (
     Parameter(
         "workspace", "M_w", "B", 8.125 * 2**20, 0, 2**30, "device",
         "memory that the matrix library keeps for itself once it has been used",
-        "PyTorch's default for cuBLAS, 8.125 MiB (32 MiB on Hopper); SSM-Scope and H100 peaks exceed live tensors by it",
+        "PyTorch's default for cuBLAS, 8.125 MiB (32 MiB on Hopper); measured peaks exceed the live tensors by it",
     ),
     Parameter(
         "flop_power", "p_f", "", 0.7, 0, 2, "device",

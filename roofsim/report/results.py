@@ -37,8 +37,8 @@ def crossover_tables(c: Comparison, device: str, runtime: str) -> list[Table]:
         ]
         for p in c.pairs
     ]
-    columns = [Column("A"), Column("B"), Column("B is ahead", "text"), Column("A/B 8k", "ratio"), Column("A/B 56k", "ratio"),
-               Column("A fits", "text"), Column("B fits", "text")]  # fmt: skip
+    columns = [Column("A"), Column("B"), Column("B is ahead", "text"), Column("A/B 8k", "ratio"),
+               Column("A/B 56k", "ratio"), Column("A fits", "text"), Column("B fits", "text")]  # fmt: skip
     notes = [
         f"A/B: {what} of A over that of B at 8,192 and 57,344 tokens; fits: longest prompt in memory. Lengths in "
         "brackets lie beyond it for A or B.",
@@ -105,6 +105,10 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
     )
     parts = ("weights", "state", "activations", "logits", "masks", "workspace")
     fits = "fits" if p.fits else "does not fit"
+    notes = [f"The peak is at: {mem.binding}."]
+    if p.limits:
+        longest, largest = _fits(p.limits.max_prompt), _fits(p.limits.max_batch)
+        notes.append(f"Longest prompt at this batch {longest}; largest batch at this prompt {largest}.")
     memory = Table(
         f"Memory of the prefill: {fits} in {Figure(p.capacity, 'B')}",
         [Column("part"), Column("bytes", "B"), Column("share", "%")],
@@ -112,9 +116,8 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
             *([part, getattr(mem, part), getattr(mem, part) / mem.reserved] for part in parts if getattr(mem, part)),
             ["peak allocated", mem.peak, mem.peak / mem.reserved],
         ],
-        [f"The peak is at: {mem.binding}."]
-        + ([f"Longest prompt at this batch {p.limits.max_prompt:,}; largest batch at this prompt {p.limits.max_batch:,}."] if p.limits else []),
-    )  # fmt: skip
+        notes,
+    )
     tables = [request, passes, memory]
     for name, each in (("prefill", p.prefill), ("decode", p.decode)):
         tables.append(operator_table(name, each, everything=operators))
@@ -142,16 +145,13 @@ SHOWN = 6
 
 def operator_table(name: str, p: PassPrediction, *, everything: bool) -> Table:
     """Operators by time; without `everything` the largest few and the rest in one row."""
-    rows: Sequence[object] = sorted(p.operators, key=lambda o: -o.time)
+    rows = sorted(p.operators, key=lambda o: -o.time)
     shown = rows if everything or len(rows) <= SHOWN + 1 else rows[:SHOWN]
-    table = [
-        [o.layer, o.operator, o.kind, o.count, o.kernels, o.time, o.time / p.device_time, o.bound]  # type: ignore[attr-defined]
-        for o in shown
-    ]
+    table = [[o.layer, o.operator, o.kind, o.count, o.kernels, o.time, o.time / p.device_time, o.bound] for o in shown]
     rest = rows[len(shown) :]
     if rest:
-        time = sum(o.time for o in rest)  # type: ignore[attr-defined]
-        kernels = sum(o.kernels for o in rest)  # type: ignore[attr-defined]
+        time = sum(o.time for o in rest)
+        kernels = sum(o.kernels for o in rest)
         table.append(["", f"{len(rest)} others", "", None, kernels, time, time / p.device_time, ""])
     columns = [Column("layer"), Column("operator"), Column("kind"), Column("layers", "count"),
                Column("kernels", "count"), Column("time", "s"), Column("share", "%"), Column("bound")]  # fmt: skip

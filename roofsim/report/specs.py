@@ -16,6 +16,7 @@ from roofsim.specs.workload import Workload
 
 LENGTHS = (128, 1024, 4096, 32768)
 BY_KIND = ("gemm", "attention", "scan", "conv")
+SHOWN = ("gemm", "attention", "scan")
 
 
 def plain_spec(kind: str, spec: Any) -> tuple[list[Table], dict[str, Any]]:
@@ -71,7 +72,7 @@ def model(a: Architecture, w: Workload) -> tuple[list[Table], dict[str, Any]]:
     state = data["state"]
     held = [[f"after {int(n):,} tokens", value] for n, value in state["at"].items()]
     flops = [
-        [f"{phase} {int(n):,}", each["matrix"], each["vector"], *(each["by_kind"][kind] for kind in BY_KIND)]
+        [f"{phase} {int(n):,}", each["matrix"], each["vector"], *(each["by_kind"][kind] for kind in SHOWN)]
         for phase in ("prefill", "decode")
         for n, each in data["flops"][phase].items()
     ]
@@ -86,7 +87,7 @@ def model(a: Architecture, w: Workload) -> tuple[list[Table], dict[str, Any]]:
         Table(f"State of one sequence ({w.dtype}, recurrent states fp32)", [Column("state"), Column("bytes", "B")],
               [["per token", state["bytes_per_token"]], ["constant", state["constant_bytes"]], *held]),
         Table("Work of one pass, logits of all positions; decode is one token on a context",
-              [Column("pass"), Column("matrix", "FLOP"), Column("vector", "FLOP"), *(Column(k, "FLOP") for k in BY_KIND)],
+              [Column("pass"), Column("matrix", "FLOP"), Column("vector", "FLOP"), *(Column(k, "FLOP") for k in SHOWN)],
               flops),
         Table("Sources", [Column("key"), Column("source")], list(a.sources.items())),
     ]  # fmt: skip
