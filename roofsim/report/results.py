@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from roofsim.predict import PassPrediction, Prediction
 from roofsim.report.table import Column, Figure, Table
 from roofsim.roofline import Machine
