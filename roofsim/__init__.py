@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from roofsim.predict import Prediction, predict
+    from roofsim.prediction import Prediction, predict
     from roofsim.specs.architecture import Architecture
     from roofsim.specs.device import Device
     from roofsim.specs.host import Host
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "predict": "roofsim.predict",
-    "Prediction": "roofsim.predict",
+    "predict": "roofsim.prediction",
+    "Prediction": "roofsim.prediction",
     "crossover": "roofsim.studies.crossover",
     "Comparison": "roofsim.studies.crossover",
     "Architecture": "roofsim.specs.architecture",

@@ -35,20 +35,41 @@ class Cost:
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
-            self.matrix + other.matrix,
-            self.vector + other.vector,
-            self.weights + other.weights,
-            self.activations + other.activations,
-            self.state + other.state,
+            _sum(self.matrix, other.matrix),
+            _sum(self.vector, other.vector),
+            _sum(self.weights, other.weights),
+            _sum(self.activations, other.activations),
+            _sum(self.state, other.state),
         )
 
     def __mul__(self, times: Number) -> Cost:
         return Cost(
-            self.matrix * times,
-            self.vector * times,
-            self.weights * times,
-            self.activations * times,
-            self.state * times,
+            _product(self.matrix, times),
+            _product(self.vector, times),
+            _product(self.weights, times),
+            _product(self.activations, times),
+            _product(self.state, times),
         )
 
     __rmul__ = __mul__
+
+
+def _sum(a: Number, b: Number) -> Number:
+    """a + b; a plain nought costs no pass over an array."""
+    if _nought(a):
+        return b
+    return a if _nought(b) else a + b
+
+
+def _product(a: Number, times: Number) -> Number:
+    if _nought(a) or _one(times):
+        return a
+    return a * times
+
+
+def _nought(x: Number) -> bool:
+    return type(x) is int and x == 0
+
+
+def _one(x: Number) -> bool:
+    return type(x) is int and x == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from roofsim.arith import Number
@@ -21,7 +22,7 @@ class Precision:
     state: Number = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pass:
     """`batch` sequences, each with `new` tokens on top of `context` tokens that it already holds.
 
@@ -35,7 +36,7 @@ class Pass:
     logits: Logits = "all"
     phase: Phase = "prefill"
 
-    @property
+    @cached_property
     def tokens(self) -> Number:
         """New tokens of all sequences."""
         return self.batch * self.new

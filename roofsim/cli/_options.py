@@ -18,7 +18,7 @@ from roofsim.report.table import Table
 from roofsim.units import parse_count, parse_counts
 
 if TYPE_CHECKING:
-    from roofsim.predict import Setup
+    from roofsim.prediction import Setup
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -184,7 +184,7 @@ def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def changed_setup(model: str, device: str, runtime: str | None, host: str | None, changes: Sequence[str]) -> Setup:
     """Everything but the workload, with the changes of --set applied."""
-    from roofsim.predict import DEFAULT_RUNTIME, setup
+    from roofsim.prediction import DEFAULT_RUNTIME, setup
     from roofsim.specs.override import changed
 
     found = setup(model, device, runtime or DEFAULT_RUNTIME, host)

@@ -27,7 +27,7 @@ def command(
     \b
     Example: roofsim predict mamba2-780m --device rtx-4090 --prompt 32k
     """
-    from roofsim.predict import predict_request
+    from roofsim.prediction import predict_request
     from roofsim.report.results import prediction_tables
     from roofsim.specs.workload import workload
 

@@ -25,7 +25,7 @@ def command(
     \b
     Example: roofsim roofline mamba2-780m --device rtx-4090 --prompt 8k --plot roofline.pdf
     """
-    from roofsim.predict import predict_request
+    from roofsim.prediction import predict_request
     from roofsim.report.results import roofline_tables
     from roofsim.specs.workload import workload
 

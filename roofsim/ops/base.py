@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
@@ -29,7 +30,7 @@ def operator(kind: Kind) -> Callable[[CostFunction], CostFunction]:
     return register
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Operator:
     """One step of a layer: a cost function, the sizes it is called with, and what it reads.
 
@@ -49,7 +50,7 @@ class Operator:
         """The kind it is reported under."""
         return self.reported_as or _REGISTER[self.function]
 
-    @property
+    @cached_property
     def cost(self) -> Cost:
         """Its cost when nothing is materialised that need not be."""
         return self.function(**self.sizes)

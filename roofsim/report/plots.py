@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator, NullF
 
 from roofsim import units
 from roofsim.errors import InputError
-from roofsim.predict import PassPrediction
+from roofsim.prediction import PassPrediction
 from roofsim.report.results import METRICS
 from roofsim.roofline import Machine
 from roofsim.studies.crossover import Comparison, Pair

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roofsim.predict import PassPrediction, Prediction
+from roofsim.prediction import PassPrediction, Prediction
 from roofsim.report.table import Column, Figure, Table
 from roofsim.roofline import Machine
 from roofsim.studies.crossover import Comparison, Crossing, Pair

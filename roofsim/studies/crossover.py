@@ -9,7 +9,7 @@ from typing import Any
 
 from roofsim.arith import Number
 from roofsim.errors import InputError
-from roofsim.predict import (
+from roofsim.prediction import (
     DEFAULT_RUNTIME,
     SCHEMA,
     Metric,

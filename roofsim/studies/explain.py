@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from roofsim.ops.base import CostFunction
-from roofsim.predict import SCHEMA, Metric, Setup, metric_value, plain, predict_pass
+from roofsim.prediction import SCHEMA, Metric, Setup, metric_value, plain, predict_pass
 from roofsim.regime import expand
 from roofsim.roofline import Bound
 from roofsim.runtimes.lowering import NEVER, mask_from

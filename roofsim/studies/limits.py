@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roofsim.memory import Memory
-from roofsim.predict import SCHEMA, Limits, Setup, assumptions, fits, footprint, largest, plain
+from roofsim.prediction import SCHEMA, Limits, Setup, assumptions, fits, footprint, largest, plain
 from roofsim.specs.workload import Workload
 
 PARTS = ("weights", "state", "activations", "logits", "masks", "workspace")

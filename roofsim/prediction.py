@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from roofsim import memory as memory_model
@@ -323,7 +323,40 @@ def predict(
     """
     s = setup(model, device, runtime, host)
     fields.setdefault("dtype", s.device.default_dtype)
-    return predict_request(s, workload(**fields))
+    w = workload(**fields)
+    if single(w.batch) and single(w.prompt):
+        return predict_request(s, w)
+    return _in_chunks(s, w)
+
+
+CHUNK = 2**14
+"""Points predicted at once: small enough that the arrays of one operator stay in a processor's cache."""
+
+
+def _in_chunks(s: Setup, w: Workload) -> Prediction:
+    """Arrays, piece by piece; figures that depend on neither array are spread over all points."""
+    import numpy as np
+
+    batch, prompt = np.broadcast_arrays(w.batch, w.prompt)
+    flat = (batch.ravel().astype(float), prompt.ravel().astype(float))
+    pieces = [
+        predict_request(s, w.model_copy(update={"batch": flat[0][i : i + CHUNK], "prompt": flat[1][i : i + CHUNK]}))
+        for i in range(0, max(batch.size, 1), CHUNK)
+    ]
+
+    def whole(values: list[Any]) -> Any:
+        first = values[0]
+        if hasattr(first, "__dataclass_fields__"):
+            return replace(first, **{n: whole([getattr(v, n) for v in values]) for n in first.__dataclass_fields__})
+        if isinstance(first, float | np.ndarray | np.generic) and not isinstance(first, str):
+            parts = [
+                np.broadcast_to(v, flat[0][i * CHUNK : (i + 1) * CHUNK].shape) for i, v in enumerate(values)
+            ]
+            return np.concatenate(parts).reshape(batch.shape)
+        return first
+
+    made = ("prefill", "decode", "request", "memory")
+    return replace(pieces[0], workload=w, **{n: whole([getattr(p, n) for p in pieces]) for n in made})
 
 
 def predict_request(s: Setup, w: Workload, *, detail: bool = True) -> Prediction:
