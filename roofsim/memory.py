@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from roofsim.arith import Number, maximum, single
+from roofsim.arith import Number, at_least, maximum, single
 from roofsim.passes import Pass
 from roofsim.runtimes.lowering import LoweredRow, keeps, mask_bytes
 from roofsim.specs.architecture import Architecture
@@ -89,34 +89,30 @@ def peak(
     kept, building = mask_bytes(architecture, runtime, p)
     stream = p.activation_bytes(architecture.d_model)
     best = building + stream
-    logits: Number = 0 * best
+    logits: Number = 0
+    state: Number = 0  # while the mask is built, before the first layer, the cache is empty
     masks: Number = building
-    binding = "building the mask" if single(best) and best > stream else ""
-    # the cache grows layer by layer; while the mask is built, before the first layer, it is empty
-    state = held * 0
+    binding = "building the mask" if single(building) and building else ""
     for moment in moments(rows, p, architecture.d_model, keeps(architecture, runtime)):
-        in_layers = moment.layer not in ENDS
-        live = moment.live + held + (kept if in_layers else 0)
-        if single(live) and single(best):
-            if live > best:
-                best, logits, state, masks = live, moment.scores, held, kept if in_layers else 0
-                binding = f"{moment.layer}: {moment.operator}"
-        else:
-            best, binding = maximum(best, live), ""
+        mask = 0 if moment.layer in ENDS else kept
+        live = moment.live + held + mask
+        larger = 1 - at_least(best, live)
+        logits = larger * moment.scores + (1 - larger) * logits
+        state = larger * held + (1 - larger) * state
+        masks = larger * mask + (1 - larger) * masks
+        best = maximum(best, live)
+        if single(larger) and larger:
+            binding = f"{moment.layer}: {moment.operator}"
     total = weights + best + workspace
     context = runtime.memory.context.value if runtime.memory.context else 0
     reserved = total * (1 + runtime.memory.fragmentation) + context
-    if not single(best):
-        state = held
-    activations = best - logits - state - masks if single(best) else best - held
-    outside = reserved - total
     return Memory(
         weights,
         state,
-        activations,
+        best - logits - state - masks,
         logits,
-        masks if single(best) else 0,
-        workspace + outside,
+        masks,
+        workspace + reserved - total,
         total,
         reserved,
         binding,

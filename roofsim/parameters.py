@@ -28,7 +28,7 @@ class Parameter:
 
 _ROWS = (
     Parameter(
-        "gemm_efficiency", "eta_g", "", 0.80, 0.2, 1.05, "device",
+        "gemm_efficiency", "eta_g", "", 0.80, 0.2, 1, "device",
         "fraction of the dense matrix peak that a large matrix product reaches",
         "large products on A100 0.70-0.90, H100 0.71-0.79, RTX 4090 0.98, Orin Nano 0.58 "
         "(op_gemm_*.csv, op_vidur_a100.csv, op_llmservingsim_rtx4090.csv, ssmscope_*.csv)",
@@ -39,7 +39,7 @@ _ROWS = (
         "fits of 1.6e5 to 2.9e5 output elements on A100, H100 and RTX 4090, over 108-132 units",
     ),
     Parameter(
-        "attention_efficiency", "eta_a", "", 0.90, 0.2, 1.05, "device",
+        "attention_efficiency", "eta_a", "", 0.90, 0.2, 1, "device",
         "fraction of the matrix peak in the two products of fused attention, the softmax counted apart",
         "A100 0.90, H100 0.94, RTX 4090 0.86 (op_attention_*.csv, op_llmservingsim_rtx4090.csv, our H100 rows)",
     ),

@@ -100,7 +100,7 @@ class PassPrediction:
     """Time, work and traffic of one pass. `time` is what a clock around a synchronised pass shows.
 
     `device_time` is the sum of kernel durations, `host_time` what the host needs to launch them. The model's
-    own work and traffic, not the runtime's, at the peaks are `model_matrix_time` and `model_traffic_time`.
+    own work, and its weights and state, at the peaks take `model_matrix_time` and `model_traffic_time`.
     """
 
     time: Number
@@ -123,7 +123,7 @@ class PassPrediction:
 
     @property
     def mbu(self) -> Number:
-        """Model bandwidth utilisation: the model's traffic at full bandwidth over the time."""
+        """Model bandwidth utilisation: weights and state moved once at full bandwidth over the time."""
         return self.model_traffic_time / self.time
 
 
@@ -167,7 +167,8 @@ def predict_pass(s: Setup, p: Pass, dtype: str, *, detail: bool = True) -> PassP
     return PassPrediction(
         wall, device_time, host_time, kernels, total.matrix, total.vector, total.bytes,
         _pass_bound(table, host_time, device_time) if detail else None,
-        energy(s.device, m, total, wall), model.matrix / m.matrix_rate, model.bytes / m.bandwidth, tuple(table),
+        energy(s.device, m, total, wall), model.matrix / m.matrix_rate,
+        (model.weights + model.state) / m.bandwidth, tuple(table),
     )  # fmt: skip
 
 
@@ -349,9 +350,7 @@ def _in_chunks(s: Setup, w: Workload) -> Prediction:
         if hasattr(first, "__dataclass_fields__"):
             return replace(first, **{n: whole([getattr(v, n) for v in values]) for n in first.__dataclass_fields__})
         if isinstance(first, float | np.ndarray | np.generic) and not isinstance(first, str):
-            parts = [
-                np.broadcast_to(v, flat[0][i * CHUNK : (i + 1) * CHUNK].shape) for i, v in enumerate(values)
-            ]
+            parts = [np.broadcast_to(v, flat[0][i * CHUNK : (i + 1) * CHUNK].shape) for i, v in enumerate(values)]
             return np.concatenate(parts).reshape(batch.shape)
         return first
 

@@ -101,7 +101,7 @@ def terms(kernel: Kernel, m: Machine) -> Terms:
         fill = fill * m.units
     vector = cost.vector / (m.vector_rate * m[_VECTOR.get(like, "vector_efficiency")])
     if like == "ssd":
-        compute = cost.matrix / (m.vector_rate * m["ssd_efficiency"])
+        compute = cost.matrix / minimum(m.vector_rate * m["ssd_efficiency"], m.matrix_rate)
     elif like in _RATE:
         matrix = (cost.matrix + fill) / (m.matrix_rate * m[_RATE[like]])
         compute = matrix + vector if like != "gemm" else matrix

@@ -42,7 +42,10 @@ UNITS = {
 }
 """Every unit that a spec may use, and what it measures."""
 
-_QUANTITY = re.compile(r"\s*([+-]?(?:\d[\d_,]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*")
+_WHOLE = r"(?:\d{1,3}(?:,\d{3})+|\d[\d_]*)"
+"""Digits, with thousands set off by commas or any by underscores; a decimal comma is not one of them."""
+
+_QUANTITY = re.compile(rf"\s*([+-]?(?:{_WHOLE}(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\d,.].*?)?\s*")
 
 
 def parse(text: str, unit: str) -> float:
@@ -52,7 +55,7 @@ def parse(text: str, unit: str) -> float:
     that measures the same as `unit`.
     """
     match = _QUANTITY.fullmatch(text)
-    factor = _factor(match[2], unit) if match else None
+    factor = _factor(match[2] or "", unit) if match else None
     if match is None or factor is None:
         raise ValueError(f"'{text}' is not a quantity in {unit or 'plain numbers'}; write it like '{EXAMPLES[unit]}'")
     value = float(match[1].replace("_", "").replace(",", "")) * factor
@@ -90,8 +93,8 @@ def show(value: float, unit: str, digits: int = 3) -> str:
     size = abs(value)
     if unit == "B":
         steps = [("B", 1.0)] + [(f"{prefix}B", 2.0**power) for prefix, power in BINARY.items()]
-    elif unit == "USD":
-        steps = [("USD", 1.0)]
+    elif unit in ("USD", ""):
+        steps = [(unit, 1.0)]
     else:
         steps = [(f"{p}{unit}", 10.0**e) for p, e in DECIMAL.items() if p not in "µμ" or p == ""]
     name, step = steps[0]
@@ -114,7 +117,7 @@ def significant(value: float, digits: int = 3) -> str:
     return text
 
 
-_COUNT = re.compile(r"(\d[\d_,]*(?:\.\d+)?)([kKmM]?)")
+_COUNT = re.compile(rf"({_WHOLE}(?:\.\d+)?)([kKmM]?)")
 
 
 def parse_count(text: str) -> int:
@@ -137,19 +140,23 @@ def parse_counts(text: str) -> list[int]:
     """
     counts: list[int] = []
     for piece in text.split(","):
-        span = re.fullmatch(r"\s*(.+?)\.\.(.+?)(?:([*+])(.+?))?\s*", piece)
+        span = re.fullmatch(r"\s*(.+?)\.\.(.+?)(?:\*(\d+(?:\.\d+)?)|\+(.+?))?\s*", piece)
         if not span:
             counts.append(parse_count(piece))
             continue
         low, high = parse_count(span[1]), parse_count(span[2])
-        step = float(span[4]) if span[3] == "*" else parse_count(span[4]) if span[3] else 2.0
-        grows = step > 1 if span[3] != "+" else True
-        if high < low or not grows:
+        step = parse_count(span[4]) if span[4] else 0
+        factor = 1.0 if step else float(span[3] or 2)
+        if high < low or (not step and factor <= 1):
             raise ValueError(f"'{piece}' is not a growing range; write it like 1k..256k*2 or 1k..8k+1k")
-        value = float(low)
+        value = low
         while value <= high:
-            counts.append(round(value))
-            value = value + step if span[3] == "+" else value * step
-            if len(counts) > 100_000:
-                raise ValueError(f"'{piece}' holds more than 100000 values")
+            counts.append(value)
+            value = value + step if step else max(round(value * factor), value + 1)
+            if len(counts) > MOST_COUNTS:
+                raise ValueError(f"'{piece}' holds more than {MOST_COUNTS:,} values")
     return counts
+
+
+MOST_COUNTS = 100_000
+"""The most values that a range may hold."""

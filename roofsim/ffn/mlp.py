@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field, PositiveInt
-
 from roofsim.mixers.base import Parameters, Part, elementwise, linear
 from roofsim.ops import pointwise
 from roofsim.ops.base import Operator
 from roofsim.passes import Pass
+from roofsim.schema import Extra, Size
 
 
 class Mlp(Part):
     """Two matrices with an activation between them."""
 
     kind: Literal["mlp"]
-    width: PositiveInt
+    width: Size
     bias: bool = False
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
@@ -40,9 +39,9 @@ class GatedMlp(Part):
     """
 
     kind: Literal["gated_mlp"]
-    width: PositiveInt
+    width: Size
     fused: bool = False
-    lora_rank: int = Field(default=0, ge=0)
+    lora_rank: Extra = 0
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Gate and up, their product, down."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import model_validator
 
 from roofsim.arith import Number, minimum
 from roofsim.mixers.base import Parameters, Part, elementwise, linear
 from roofsim.ops import attention, pointwise
 from roofsim.ops.base import Operator
 from roofsim.passes import Pass, Precision
+from roofsim.schema import Extra, Size
 
 
 class Attention(Part):
@@ -23,19 +24,19 @@ class Attention(Part):
     """
 
     kind: Literal["attention"]
-    heads: PositiveInt
-    kv_heads: PositiveInt
-    head_dim: PositiveInt
-    window: PositiveInt | None = None
+    heads: Size
+    kv_heads: Size
+    head_dim: Size
+    window: Size | None = None
     windowed_cache: bool = True
-    declared_window: PositiveInt | None = None
-    d_in: PositiveInt | None = None
+    declared_window: Size | None = None
+    d_in: Size | None = None
     qkv_bias: bool = False
     out_bias: bool = False
     fused_qkv: bool = False
     qk_norm: bool = False
     rotary: bool = True
-    lora_rank: int = Field(default=0, ge=0)
+    lora_rank: Extra = 0
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Attention:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import PositiveInt
-
 from roofsim.arith import Number, minimum
 from roofsim.mixers.base import Parameters, Part, convolution, elementwise, linear
 from roofsim.ops import attention, pointwise, scan
 from roofsim.ops.base import Operator
 from roofsim.passes import Pass, Precision
+from roofsim.schema import Size
 
 
 class Hymba(Part):
@@ -22,14 +21,14 @@ class Hymba(Part):
     """
 
     kind: Literal["hymba"]
-    heads: PositiveInt
-    kv_heads: PositiveInt
-    head_dim: PositiveInt
-    d_inner: PositiveInt
-    d_state: PositiveInt
-    dt_rank: PositiveInt
-    d_conv: PositiveInt = 4
-    window: PositiveInt | None = None
+    heads: Size
+    kv_heads: Size
+    head_dim: Size
+    d_inner: Size
+    d_state: Size
+    dt_rank: Size
+    d_conv: Size = 4
+    window: Size | None = None
     reuses_kv: bool = False
 
     @property
@@ -62,7 +61,13 @@ class Hymba(Part):
             "cache_bytes": byte.cache,
         }
         append = {**common, "width": self.kv_width, "cache_bytes": byte.cache}
-        recur = {**common, "d_inner": self.d_inner, "d_state": self.d_state, "state_bytes": byte.state}
+        recur = {
+            **common,
+            "weight_bytes": byte.weights,
+            "d_inner": self.d_inner,
+            "d_state": self.d_state,
+            "state_bytes": byte.state,
+        }
         inner = p.activation_bytes(self.d_inner)
         rotated = self.heads * self.head_dim + (0 if self.reuses_kv else self.kv_heads * self.head_dim)
         ops = [

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import PositiveInt
-
 from roofsim.arith import Number
 from roofsim.mixers.base import Parameters, Part, convolution, linear
 from roofsim.ops import scan
 from roofsim.ops.base import Operator
 from roofsim.passes import Pass, Precision
+from roofsim.schema import Size
 
 
 class Mamba1(Part):
     """A selective state-space layer: `d_inner` channels with `d_state` states each."""
 
     kind: Literal["mamba1"]
-    d_inner: PositiveInt
-    d_state: PositiveInt
-    dt_rank: PositiveInt
-    d_conv: PositiveInt = 4
+    d_inner: Size
+    d_state: Size
+    dt_rank: Size
+    d_conv: Size = 4
     conv_bias: bool = True
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
@@ -32,6 +31,7 @@ class Mamba1(Part):
             "new": p.new,
             "d_inner": self.d_inner,
             "d_state": self.d_state,
+            "weight_bytes": byte.weights,
             "act_bytes": byte.activations,
             "state_bytes": byte.state,
         }

@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import PositiveInt
-
 from roofsim.arith import Number
 from roofsim.mixers.base import Parameters, Part, convolution, elementwise, linear
 from roofsim.ops import pointwise, scan
 from roofsim.ops.base import Operator
 from roofsim.passes import Pass, Precision
+from roofsim.schema import Size
 
 
 class Mamba2(Part):
     """State-space dual: `heads` of `head_dim` channels share one decay; B and C per group."""
 
     kind: Literal["mamba2"]
-    heads: PositiveInt
-    head_dim: PositiveInt
-    d_state: PositiveInt
-    groups: PositiveInt = 1
-    chunk: PositiveInt = 256
-    d_conv: PositiveInt = 4
+    heads: Size
+    head_dim: Size
+    d_state: Size
+    groups: Size = 1
+    chunk: Size = 256
+    d_conv: Size = 4
     conv_bias: bool = True
     gated_norm: bool = True
 
@@ -48,6 +47,7 @@ class Mamba2(Part):
             "d_state": self.d_state,
             "groups": self.groups,
             "chunk": self.chunk,
+            "weight_bytes": byte.weights,
             "act_bytes": byte.activations,
             "state_bytes": byte.state,
         }

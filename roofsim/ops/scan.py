@@ -16,16 +16,24 @@ multiply-add with C (2), and the pair-wise combination of the parallel scan (2).
 
 @operator("scan")
 def selective_scan(
-    batch: Number, new: Number, *, d_inner: Number, d_state: Number, act_bytes: Number, state_bytes: Number
+    batch: Number,
+    new: Number,
+    *,
+    d_inner: Number,
+    d_state: Number,
+    weight_bytes: Number,
+    act_bytes: Number,
+    state_bytes: Number,
 ) -> Cost:
     """Mamba-1: hₜ = exp(ΔₜA) hₜ₋₁ + ΔₜBₜuₜ, yₜ = Cₜhₜ + Du, gated (Gu & Dao 2023, eq. 2 and alg. 2).
 
     Fused in one pass over the sequence: the state stays on the chip between tokens and is read and written
-    once. Reads u, Δ and the gate, B and C; writes y. All of it is vector work.
+    once. Reads u, Δ and the gate, B and C, and the weights A, D and Δ's bias; writes y. All of it is vector work.
     """
     tokens = batch * new
     return Cost(
         vector=tokens * d_inner * (SELECTIVE_SCAN_FLOPS * d_state + 8),
+        weights=d_inner * (d_state + 2) * weight_bytes,
         activations=tokens * (4 * d_inner + 2 * d_state) * act_bytes,
         state=2 * batch * d_inner * d_state * state_bytes,
     )
@@ -49,6 +57,7 @@ def ssd_scan(
     d_state: Number,
     groups: Number,
     chunk: Number,
+    weight_bytes: Number,
     act_bytes: Number,
     state_bytes: Number,
 ) -> Cost:
@@ -64,6 +73,7 @@ def ssd_scan(
     chunks = batch * ceil(new / minimum(chunk, new))
     return Cost(
         matrix=2 * pairs * (groups * d_state + d_inner) + 4 * tokens * d_inner * d_state,
+        weights=3 * heads * weight_bytes,
         vector=3 * pairs * heads + tokens * (3 * d_inner + 4 * heads) + 2 * chunks * d_inner * d_state,
         activations=tokens * (2 * d_inner + 2 * groups * d_state + heads) * act_bytes
         + 2 * (chunks - batch) * d_inner * d_state * state_bytes,

@@ -67,7 +67,9 @@ def gated_rms_norm(o: Operator, s: Situation) -> Lowered:
 
 
 def gated_activation(o: Operator, s: Situation) -> Lowered:
-    """The activation, then the product."""
+    """The activation, then the product; the gate of a state-space layer is part of its decode kernel."""
+    if o.name.endswith("ssm.gate") and s.p.phase == "decode":
+        return Lowered(())
     elements, a = o.sizes["tokens"] * o.sizes["width"], o.sizes["act_bytes"]
     pieces = (piece("activation", "stream", elements, 2 * a, 5), piece("product", "stream", elements, 3 * a))
     return Lowered(pieces)
@@ -108,6 +110,8 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     Keys and values are first repeated for every query head where the library does so. The switch follows
     the mask, which may depend on the length.
     """
+    if s.family in UNFUSED:
+        return unfused_attention(o, s)
     z = o.sizes
     heads, kv_heads, a, byte = z["heads"], z["kv_heads"], z["act_bytes"], z["cache_bytes"]
     width = z["qk_dim"] + z["v_dim"]
@@ -141,10 +145,42 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     return Lowered(tuple(kernels), temporary)
 
 
+UNFUSED = ("gpt_neo",)
+"""Families whose library code writes attention out, scores in fp32."""
+
+
+def unfused_attention(o: Operator, s: Situation) -> Lowered:
+    """Scores of all pairs in fp32 on the vector unit, mask, softmax, conversion, then the product with V."""
+    z = o.sizes
+    heads, a = z["heads"], z["act_bytes"]
+    seen = z["context"] + z["new"]
+    pairs = z["batch"] * z["new"] * seen * heads
+    rows = z["batch"] * (z["new"] + seen) * heads * z["qk_dim"]
+    scores = Cost(vector=2 * pairs * z["qk_dim"], activations=(rows + pairs) * FP32)
+    out = Cost(matrix=2 * pairs * z["v_dim"], activations=pairs * a, state=z["batch"] * seen * heads * z["v_dim"] * a)
+    kernels = (
+        piece("to fp32", "strided", rows / 2, a + FP32, count=2),
+        Kernel("scores", "stream", scores),
+        tiny("constant"),
+        piece("causal", "strided", pairs, 2 * FP32 + 1),
+        piece("mask", "strided", pairs, 2 * FP32 + a),
+        piece("softmax", "stream", pairs, 2 * FP32, 5),
+        piece("from fp32", "stream", pairs, FP32 + a),
+        Kernel("product", "gemm", out),
+        piece("merge heads", "strided", z["batch"] * z["new"] * heads * z["v_dim"], 2 * a),
+    )
+    return Lowered(kernels, 2 * pairs * FP32)
+
+
 def causal_conv1d(o: Operator, s: Situation) -> Lowered:
     """The kernel of causal_conv1d, and in prefill the copy of its last inputs into the state."""
     kernel = replace(fused.kernel(o), like="strided")
-    return Lowered((kernel,) if s.p.phase == "decode" else (kernel, tiny("state", 2)))
+    return Lowered((kernel, tiny("state", 2)) if keeps_state(s) else (kernel,))
+
+
+def keeps_state(s: Situation) -> bool:
+    """Whether this pass copies new states into a cache."""
+    return s.p.phase == "prefill" and s.family not in s.runtime.drops_cache
 
 
 def ssd_kernels(o: Operator, fp32_states: bool = True) -> tuple[Kernel, ...]:
@@ -216,7 +252,9 @@ def ssd_scan(o: Operator, s: Situation) -> Lowered:
         return Lowered((decay(), replace(fused.kernel(o), like="stream", triton=True)))
     chunks = z["batch"] * ceil(z["new"] / z["chunk"])
     states = chunks * z["heads"] * z["head_dim"] * z["d_state"]
-    return Lowered((decay(), *ssd_kernels(o), tiny("state", 2)), states * (FP32 + z["act_bytes"]))
+    # fp32 states are set to nought and copied, others converted in one step
+    copies = (tiny("state", 2 if s.runtime.state == "fp32" else 1),) if keeps_state(s) else ()
+    return Lowered((decay(), *ssd_kernels(o), *copies), states * (FP32 + z["act_bytes"]))
 
 
 def selective_scan(o: Operator, s: Situation) -> Lowered:
@@ -224,7 +262,7 @@ def selective_scan(o: Operator, s: Situation) -> Lowered:
     z = o.sizes
     a, tokens = z["act_bytes"], z["batch"] * z["new"]
     if s.p.phase == "decode":
-        return Lowered((decay(), tiny("to fp32", 2), replace(fused.kernel(o), like="stream", triton=True)))
+        return Lowered((decay(), tiny("to fp32"), replace(fused.kernel(o), like="stream", triton=True)))
     kernels = (
         decay(),
         tiny("to fp32", 2),
@@ -255,11 +293,15 @@ FP32_STREAM = ("mamba", "mamba2")
 
 def embedding(o: Operator, s: Situation) -> Lowered:
     """The look-up, and the once-a-pass work of positions: arange, frequencies, cos, sin, conversions."""
-    return Lowered((fused.kernel(o), tiny("positions", ONCE)))
+    once = ONCE + (ZAMBA2_ONCE if s.family == "zamba2" and s.family in s.runtime.always_masked else 0)
+    return Lowered((fused.kernel(o), tiny("positions", once)))
 
 
 ONCE = 10
 """Small kernels at the start of a pass: position ids (1) and the table of cosines and sines (9)."""
+
+ZAMBA2_ONCE = 85
+"""What transformers 4.52's Zamba2 adds: 76 to clear its cache, 8 for its mask, a copy of the embeddings."""
 
 RULES: dict[CostFunction, Callable[[Operator, Situation], Lowered]] = {
     pointwise.rms_norm: rms_norm,
@@ -288,10 +330,13 @@ def lower(operator: Operator, situation: Situation) -> Lowered:
 def _extras(o: Operator, s: Situation) -> Iterator[Kernel]:
     """Kernels that only some families have.
 
-    Falcon-H1 multiplies by a constant around most projections, and prepares Δ outside the scan. Mamba and
-    Mamba-2 keep the residual stream in fp32 and return fp32 logits.
+    Phi-3 rotates a part of each head. Falcon-H1 multiplies by a constant around most projections, and prepares Δ
+    outside the scan. Mamba and Mamba-2 keep the residual stream in fp32 and return fp32 logits.
     """
     z = o.sizes
+    if s.family == "phi3" and o.function is attention.rotary:
+        # joins the rotated part of each head with the part that is not, even if that is empty
+        yield piece("join parts", "strided", z["tokens"] * z["width"] / 2, 2 * z["act_bytes"], count=2)
     if s.family == "falcon_h1":
         if o.function is gemm.linear:
             a = z["act_bytes"]

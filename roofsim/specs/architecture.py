@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from roofsim.arith import Number
 from roofsim.mixers.base import Part, elementwise, linear, load_parts
 from roofsim.ops import pointwise
 from roofsim.ops.base import Operator
 from roofsim.passes import Pass, Precision
-from roofsim.schema import Spec
+from roofsim.schema import Extra, Size, Spec
 from roofsim.specs.quantity import Name
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ class Row:
 class Stretch(Spec):
     """`repeat` times the layers `of`, in that order."""
 
-    repeat: PositiveInt
+    repeat: Size
     of: tuple[str, ...] = Field(min_length=1)
 
 
 class Published(Spec):
     """The number of parameters that its makers or a checkpoint state."""
 
-    value: PositiveInt
+    value: int = Field(gt=0)
     source: str
 
 
@@ -62,12 +62,12 @@ class Architecture(Spec):
     id: str = ""
     family: str
     aliases: tuple[Name, ...] = ()
-    d_model: PositiveInt
-    vocab: PositiveInt
+    d_model: Size
+    vocab: Size
     tied_embeddings: bool
     norm: Literal["rms", "layer"] = "rms"
-    positions: NonNegativeInt = 0
-    prefix_tokens: NonNegativeInt = 0
+    positions: Extra = 0
+    prefix_tokens: Extra = 0
     logits_scaled: bool = False
     layers: Mapping[str, Layer] = Field(min_length=1)
     layout: tuple[Stretch, ...] = Field(min_length=1)

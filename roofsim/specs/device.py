@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from roofsim.errors import Unsupported
+from roofsim.errors import Unsupported, nearest
+from roofsim.parameters import PARAMETERS
 from roofsim.schema import Spec
 from roofsim.specs.quantity import (
     Bandwidth,
@@ -100,6 +101,13 @@ class Device(Spec):
         missing = sorted({s for s in _sources(self) if s not in self.sources})
         if missing:
             raise ValueError(f"source {', '.join(map(repr, missing))} is not in sources ({', '.join(self.sources)})")
+        for name, stated in self.parameters.items():
+            row = PARAMETERS.get(name)
+            if row is None:
+                near = ", ".join(nearest(name, PARAMETERS)) or ", ".join(PARAMETERS)
+                raise ValueError(f"parameters: no '{name}'; nearest: {near}")
+            if not row.low <= stated.value <= row.high:
+                raise ValueError(f"parameters.{name}: {stated.value:g} is not from {row.low:g} to {row.high:g}")
         ridge = max(rate.value for rate in self.peak.matrix.values()) / self.memory.bandwidth.value
         if not 0.1 <= ridge <= 10_000:
             raise ValueError(f"the ridge point is {ridge:.3g} FLOP/B; between 0.1 and 10000 would be plausible")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +17,9 @@ from roofsim.schema import Spec
 MAX_BYTES = 1_000_000
 """No spec is near this size; a larger file is a mistake."""
 
+MAX_DEPTH = 64
+"""No spec is nested as deep as this."""
+
 S = TypeVar("S", bound=Spec)
 
 
@@ -24,11 +28,10 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-    twice = sorted({key for key in keys if keys.count(key) > 1})
+    keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+    twice = [key for key, times in keys.items() if times > 1]
     if twice:
-        line = node.start_mark.line + 1
-        raise yaml.constructor.ConstructorError(None, None, f"line {line}: '{twice[0]}' is written twice", None)
+        raise yaml.constructor.ConstructorError(None, None, f"'{twice[0]}' is written twice", node.start_mark)
     return dict(yaml.SafeLoader.construct_mapping(loader, node, deep=True))
 
 
@@ -37,34 +40,41 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 def read_text(path: Path) -> str:
     """The text of a small file; raises SpecError for what is no such thing."""
-    if path.is_dir():
-        raise SpecError([f"{path}: is a directory; give a YAML file"])
     try:
+        if path.is_dir():
+            raise SpecError([f"{path}: is a directory; give a YAML file"])
+        if not path.is_file():
+            raise SpecError([f"{path}: {'not a regular file' if path.exists() else 'no such file'}"])
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise SpecError(
-                [f"{path}: {size / 1e6:.0f} MB is too large for a spec (at most {MAX_BYTES // 1_000_000} MB)"]
-            )
+            raise SpecError([f"{path}: {size:,} bytes are too many for a spec (at most {MAX_BYTES:,})"])
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise SpecError([f"{path}: not a text file (UTF-8 expected)"]) from None
     except OSError as error:
-        raise SpecError([f"{path}: {error.strerror or error}"]) from None
+        raise SpecError([f"{_named(path)}: {error.strerror or error}"]) from None
     if "\0" in text:
         raise SpecError([f"{path}: not a text file (it holds NUL bytes)"])
     return text
+
+
+def _check_events(text: str, path: Path) -> None:
+    """Refuse what can hurt before anything is built: anchors, which can expand without end, and deep nesting."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        line = event.start_mark.line + 1 if event.start_mark else 0
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise SpecError([f"{path}: line {line}: anchors and aliases (& and *) are not allowed"])
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise SpecError([f"{path}: line {line}: nested more than {MAX_DEPTH} deep"])
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
     """The mapping that a YAML file holds; raises SpecError if it does not."""
     text = read_text(path)
     try:
-        if "&" in text or "*" in text:
-            # a few anchors can expand to gigabytes, and no spec needs them
-            for event in yaml.parse(text, Loader=_Loader):
-                if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                    line = event.start_mark.line + 1 if event.start_mark else 0
-                    raise SpecError([f"{path}: line {line}: anchors and aliases (& and *) are not allowed"])
+        _check_events(text, path)
         value = yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
@@ -114,5 +124,7 @@ def _named(value: Any) -> str:
         return f"the number {value}"
     if isinstance(value, dict | list | tuple):
         return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
+    if isinstance(value, int) and not -(10**30) < value < 10**30:
+        return "a number of more than 30 digits"
     text = str(value)
     return f"'{text[:57]}...'" if len(text) > 60 else f"'{text}'"

@@ -52,10 +52,10 @@ def aliases(kind: str) -> Mapping[str, str]:
 def locate(kind: str, what: str, name: str) -> Path:
     """The file of a spec given by name, alias or path; raises UnknownName or SpecError."""
     if name.endswith((".yaml", ".yml", ".json")) or "/" in name or "\\" in name or name in (".", ".."):
-        path = Path(name).expanduser()
-        if not path.exists():
-            raise SpecError([f"{name}: no such file"])
-        return path
+        try:
+            return Path(name).expanduser()
+        except RuntimeError as error:
+            raise SpecError([f"{name}: {error}"]) from None
     shipped = names(kind)
     if name in shipped:
         return shipped[name]
@@ -68,21 +68,29 @@ def locate(kind: str, what: str, name: str) -> Path:
 
 def device(name: str) -> Device:
     """A device by name, alias or path, with its mode after an @ (`jetson-orin-nano-8gb@15w`)."""
-    base, _, mode = name.partition("@")
+    base, mode = _split(name)
     path = locate("hardware", "devices", base)
     values = read_mapping(path)
-    variants = values.pop("variants", {}) or {}
+    variants = values.pop("variants", None) or {}
     default = values.pop("default_variant", None)
-    if not isinstance(variants, dict) or not all(isinstance(v, dict) for v in variants.values()):
-        raise SpecError([f"{path}: variants: a mapping from mode to changes is expected"])
-    if default is not None and default not in variants:
-        raise SpecError([f"{path}: default_variant: '{default}' is not among variants ({', '.join(variants)})"])
+    if not isinstance(variants, dict) or not all(
+        isinstance(k, str) and isinstance(v, dict) for k, v in variants.items()
+    ):
+        raise SpecError([f"{path}: variants: a mapping from the name of a mode to changes is expected"])
+    if default is not None and (not isinstance(default, str) or default not in variants):
+        raise SpecError([f"{path}: default_variant: {default!r} is not among variants ({', '.join(variants)})"])
     mode = mode or default or ""
     if mode and mode not in variants:
         raise UnknownName(f"modes of {path.stem}", mode, variants)
     merged = merge(values, variants.get(mode, {}))
     merged.setdefault("id", f"{path.stem}@{mode}" if mode else path.stem)
     return build(Device, merged, str(path))
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A device and its mode: what follows the last @ of the last part of a path."""
+    cut = name.rfind("@")
+    return (name[:cut], name[cut + 1 :]) if cut > max(name.rfind("/"), name.rfind("\\")) else (name, "")
 
 
 def modes(name: str) -> tuple[str, ...]:

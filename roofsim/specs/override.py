@@ -20,8 +20,7 @@ def written(value: Any) -> Any:
         number = f"{value.value!r} {value.unit}" if value.unit else value.value
         return {"value": number, "source": value.source} | ({"note": value.note} if value.note else {})
     if isinstance(value, Spec):
-        fields = {name: getattr(value, name) for name in type(value).model_fields}
-        return {name: written(each) for name, each in fields.items() if each is not None}
+        return {name: written(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, Mapping):
         return {key: written(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -39,6 +38,8 @@ def changed(spec: S, root: str, changes: Sequence[tuple[str, str]]) -> S:
     values = written(spec)
     for path, value in changes:
         _set(values, root, path.split("."), value)
+    if "sources" in values:
+        values["sources"] = {**values["sources"], SOURCE: "given for this run"}
     return build(type(spec), values, "--set")
 
 
@@ -50,6 +51,11 @@ def _set(values: Any, root: str, path: Sequence[str], value: str) -> None:
         seen = f"{seen}.{step}"
     old = _step(node, last, seen)
     key: Any = int(last) if isinstance(node, list) else last
+    if old is None and re.match(r"[+-]?[\d.]", value):
+        # a field that the file leaves out: a quantity, unless it is a plain number
+        plain = value.replace(".", "", 1).isdigit()
+        node[key] = float(value) if plain and "." in value else int(value) if plain else _given(value)
+        return
     if isinstance(old, dict) and "value" in old:
         node[key] = {
             **old,
@@ -63,6 +69,14 @@ def _set(values: Any, root: str, path: Sequence[str], value: str) -> None:
         node[key] = _plain(old, value, f"{seen}.{last}")
 
 
+def _given(value: str) -> dict[str, str]:
+    return {"value": value, "source": SOURCE}
+
+
+SOURCE = "--set"
+"""The key under which a changed spec lists that a number was given on the command line."""
+
+
 def _step(node: Any, step: str, seen: str) -> Any:
     if isinstance(node, list):
         if step.isdigit() and int(step) < len(node):
@@ -74,14 +88,12 @@ def _step(node: Any, step: str, seen: str) -> Any:
 
 
 def _scaled(old: Any, value: str, where: str) -> Any:
-    factor = re.fullmatch(r"([0-9.]+)x", value)
-    if not factor:
+    if not value.endswith("x"):
         return value
     number, _, unit = str(old).partition(" ")
-    try:
-        return f"{float(number) * float(factor[1])!r} {unit}".strip()
-    except ValueError:
-        raise InputError(f"--set {where}: '{value}' is not a factor; write it like 2x or 0.5x") from None
+    if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", value[:-1]):
+        raise InputError(f"--set {where}: '{value}' is not a factor; write it like 2x or 0.5x")
+    return f"{float(number) * float(value[:-1])!r} {unit}".strip()
 
 
 def _plain(old: Any, value: str, where: str) -> Any:
@@ -90,8 +102,8 @@ def _plain(old: Any, value: str, where: str) -> Any:
         if isinstance(old, bool):
             return {"true": True, "false": False}[value.lower()]
         if isinstance(old, int | float):
-            scaled = _scaled(old, value, where)
-            return type(old)(float(scaled))
-    except (KeyError, ValueError):
+            number = float(_scaled(old, value, where))
+            return int(number) if number == int(number) and isinstance(old, int) else number
+    except (KeyError, ValueError, OverflowError):
         raise InputError(f"--set {where}: '{value}' is not like the '{old}' that is there") from None
     return value

@@ -52,23 +52,20 @@ class Workload(Spec):
     @field_validator("batch", "prompt")
     @classmethod
     def _counts(cls, value: Any) -> Any:
-        if hasattr(value, "__array_ufunc__"):
-            value = value.astype(float)  # int64 overflows silently near 10^19 FLOP
-            if not ((value >= 1) & (value <= MAX_COUNT)).all():
-                raise ValueError("every element must be from 1 to 10^12")
+        if getattr(value, "shape", ()):
+            if value.dtype.kind not in "iuf":
+                raise ValueError(f"an array of {value.dtype} is not one of numbers")
+            # int64 overflows silently near 10^19 FLOP
+            value = value.astype(float)
+            if not (value.size and ((value >= 1) & (value <= MAX_COUNT) & (value % 1 == 0)).all()):
+                raise ValueError("every element must be a whole number from 1 to 10^12, and there must be one")
             return value
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-            raise ValueError(f"{value!r} is not a whole number")
-        if not 1 <= value <= MAX_COUNT:
-            raise ValueError(f"{value} is not from 1 to 10^12")
-        return int(value)
+        return _whole(value, 1)
 
-    @field_validator("generate")
+    @field_validator("generate", mode="before")
     @classmethod
-    def _generate(cls, value: int) -> int:
-        if not 0 <= value <= MAX_COUNT:
-            raise ValueError(f"{value} is not from 0 to 10^12")
-        return value
+    def _generate(cls, value: Any) -> int:
+        return _whole(value, 0)
 
     @field_validator("dtype", "cache_dtype")
     @classmethod
@@ -96,6 +93,16 @@ def known(what: str, value: str | None, table: Mapping[str, Any]) -> str | None:
     if value is None or value.lower() in table:
         return value and value.lower()
     raise ValueError(f"no {what} '{value}'; one of {', '.join(table)}")
+
+
+def _whole(value: Any, least: int) -> int:
+    """A whole number, a NumPy scalar included."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= MAX_COUNT:
+        raise ValueError(f"{value!r} is not a whole number from {least} to 10^12")
+    if value != int(value):
+        raise ValueError(f"{value!r} is not a whole number")
+    return int(value)
 
 
 def workload(**fields: Any) -> Workload:
