@@ -33,13 +33,22 @@ class SpecError(InputError):
 
 
 class UnknownName(InputError):
-    """No such name; the message lists the nearest ones."""
+    """No such name; the message lists the nearest of `known` and `more`, or else the first of `known`."""
 
-    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
-        near = nearest(name, names)
-        hint = f"; nearest: {', '.join(near)}" if near else f"; known: {', '.join(names[:12])}"
-        super().__init__(f"{what}: no '{name}'{hint}" if names else f"{what}: no '{name}'")
+    def __init__(self, what: str, name: str, known: Iterable[str], more: Iterable[str] = ()) -> None:
+        names = list(known)
+        near = nearest(name, [*names, *more])
+        if near:
+            hint = f"; nearest: {', '.join(near)}"
+        elif names:
+            hint = f"; known: {', '.join(names[:MOST])}{', ...' if len(names) > MOST else ''}"
+        else:
+            hint = "; there are none"
+        super().__init__(f"{what}: no '{name}'{hint}")
+
+
+MOST = 12
+"""How many names a message lists at most."""
 
 
 class Unsupported(InputError):

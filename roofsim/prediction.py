@@ -32,7 +32,10 @@ DEFAULT_RUNTIME = "transformers-4.52-eager"
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Everything but the workload: what runs, on what, with which software, fed by which host."""
+    """Everything but the workload: what runs, on what, with which software, fed by which host.
+
+    `changes` says in words what a what-if changed in the specs.
+    """
 
     architecture: Architecture
     device: Device
@@ -40,6 +43,7 @@ class Setup:
     host: Host | None
     parameters: Mapping[str, float] = field(default_factory=dict)
     given_machine: Machine | None = None
+    changes: tuple[str, ...] = ()
 
     def machine(self, dtype: str) -> Machine:
         """The numbers that decide time: of the device and the host, or those given instead."""
@@ -229,6 +233,7 @@ class Prediction:
     host: str | None
     workload: Workload
     capacity: float
+    positions: int | None
     prefill: PassPrediction
     decode: PassPrediction
     request: Request
@@ -238,8 +243,9 @@ class Prediction:
 
     @property
     def fits(self) -> Any:
-        """Whether the prefill fits the device."""
-        return self.memory.reserved <= self.capacity
+        """Whether the request fits the device and the positions of the model."""
+        enough = self.positions is None or self.workload.prompt + self.workload.generate - 1 <= self.positions
+        return (self.memory.reserved <= self.capacity) & enough
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units; arrays become lists."""
@@ -376,7 +382,8 @@ def predict_request(s: Setup, w: Workload, *, detail: bool = True) -> Prediction
         )
     return Prediction(
         s.architecture.id or s.architecture.name, s.device.id, s.runtime.id, s.host.id if s.host else None, w,
-        s.device.capacity, prefill, decode, request, footprint(s, w), limits, assumptions(s, w),
+        s.device.capacity, s.architecture.positions or None, prefill, decode, request, footprint(s, w), limits,
+        assumptions(s, w),
     )  # fmt: skip
 
 
@@ -406,7 +413,7 @@ def footprint(s: Setup, w: Workload) -> Memory:
 
 def fits(s: Setup, w: Workload) -> bool:
     """Whether the model has positions for it, and prefill and generation fit the device."""
-    if s.architecture.positions and w.prompt > s.architecture.positions:
+    if s.architecture.positions and w.prompt + w.generate - 1 > s.architecture.positions:
         return False
     after = w.prompt + w.generate
     p = s.prefill(w)
@@ -441,6 +448,9 @@ def assumptions(s: Setup, w: Workload) -> tuple[str, ...]:
         if s.host is None:
             raise Unsupported(f"{s.device.id}: names no host, and {s.runtime.id} launches from one; use --host")
         said.append(f"host {s.host.id} ({s.host.dispatch.value * 1e6:.3g} us a kernel)")
+    if s.architecture.positions:
+        said.append(f"{s.architecture.id} has {s.architecture.positions:,} positions")
+    said += [f"changed: {change}" for change in s.changes]
     said.append("efficiencies are priors or stated by the device file, not fitted to this machine")
     return tuple(said)
 

@@ -53,21 +53,26 @@ def machine(device: Device, host: Host | None, dtype: str, changes: Mapping[str,
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What competes for the time of one launch, in seconds: the largest wins, `fixed` comes on top."""
+    """What competes for the time of one launch, in seconds: the largest wins, `fixed` comes on top.
+
+    `filling` is what computing loses while the device is not yet full.
+    """
 
     fixed: Number
     compute: Number
     memory: Number
+    filling: Number = 0
 
     @property
     def time(self) -> Number:
         """Seconds that the launch keeps the device busy."""
-        return self.fixed + maximum(self.compute, self.memory)
+        return self.fixed + maximum(self.compute + self.filling, self.memory)
 
     @property
     def bound(self) -> Bound:
         """The term that decides (for numbers, not for arrays or symbols)."""
-        if self.fixed >= self.compute and self.fixed >= self.memory:
+        idle = self.fixed + (self.filling if self.compute + self.filling >= self.memory else 0)
+        if idle >= self.compute and idle >= self.memory:
             return "launch"
         return "compute" if self.compute >= self.memory else "memory"
 
@@ -99,19 +104,21 @@ def terms(kernel: Kernel, m: Machine) -> Terms:
     fill = m[_FILL[like]] * kernel.fill if like in _FILL else 0
     if like == "gemm":
         fill = fill * m.units
+    filling: Number = 0
     vector = cost.vector / (m.vector_rate * m[_VECTOR.get(like, "vector_efficiency")])
     if like == "ssd":
         compute = cost.matrix / minimum(m.vector_rate * m["ssd_efficiency"], m.matrix_rate)
     elif like in _RATE:
-        matrix = (cost.matrix + fill) / (m.matrix_rate * m[_RATE[like]])
-        compute = matrix + vector if like != "gemm" else matrix
+        rate = m.matrix_rate * m[_RATE[like]]
+        filling = fill / rate
+        compute = cost.matrix / rate + (vector if like != "gemm" else 0)
     else:
         compute = vector
     missed = maximum(cost.activations - m["cache_share"] * m.cache, 0)
     moved = cost.weights + cost.state + missed + (cost.activations - missed) / m["cache_speed"]
     memory = moved / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
     fixed = m[_FIXED.get(like, "tensor_kernel_time")]
-    return Terms(fixed, compute / share, memory / share)
+    return Terms(fixed, compute / share, memory / share, filling / share)
 
 
 def launch_time(kernel: Kernel, runtime: Runtime, m: Machine) -> Number:

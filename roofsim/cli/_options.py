@@ -39,14 +39,19 @@ class Name(click.ParamType[str]):
 
 
 class Tokens(click.ParamType[int]):
-    """A count such as 4096, 32k (= 32,768) or 1.5M."""
+    """A count such as 4096, 32k (= 32,768) or 1.5M, and nought where that is allowed."""
 
     name = "count"
+
+    def __init__(self, nought: bool = False) -> None:
+        self.nought = nought
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The whole number."""
         if isinstance(value, int):
             return value
+        if self.nought and value.strip() == "0":
+            return 0
         try:
             return parse_count(value)
         except ValueError as error:
@@ -66,6 +71,28 @@ class Range(click.ParamType[list[int]]):
             return parse_counts(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Target(click.ParamType[str]):
+    """A file to be written: its folder must be there, before any work is done."""
+
+    name = "file"
+
+    def __init__(self, suffixes: tuple[str, ...] = ()) -> None:
+        self.suffixes = suffixes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The path as given."""
+        path = Path(value)
+        if not value or path.is_dir():
+            self.fail(f"'{value}' is not the name of a file", param, ctx)
+        if self.suffixes and path.suffix.lower() not in self.suffixes:
+            self.fail(f"'{value}' should end in {', '.join(self.suffixes)}", param, ctx)
+        if not path.parent.is_dir():
+            self.fail(f"'{value}': there is no folder '{path.parent}'", param, ctx)
+        if not os.access(path.parent, os.W_OK):
+            self.fail(f"'{value}': the folder '{path.parent}' cannot be written to", param, ctx)
+        return str(value)
 
 
 def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
@@ -101,7 +128,7 @@ stack_options = _stack(
 workload_options = _stack(
     click.option("--batch", "-b", type=Tokens(), default=1, metavar="N", help="Sequences at once.  [default: 1]"),
     click.option(
-        "--generate", "-g", type=click.IntRange(0), default=128, metavar="N",
+        "--generate", "-g", type=Tokens(nought=True), default=128, metavar="N",
         help="Generated tokens.  [default: 128]",
     ),
     click.option("--dtype", metavar="T", default=None, help="Dtype of activations: bf16, fp16, fp32, fp8 ..."),
@@ -123,10 +150,18 @@ output_options = _stack(
         default="table",
         help="Form of the output.",
     ),
-    click.option("--output", "-o", metavar="FILE", default=None, help="Write there instead of to the terminal."),
+    click.option(
+        "--output", "-o", type=Target(), metavar="FILE", default=None, help="Write there instead of to the terminal."
+    ),
     click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr."),
 )
-plot_option = click.option("--plot", metavar="FILE", default=None, help="Draw a figure: .png, .svg or .pdf.")
+plot_option = click.option(
+    "--plot",
+    type=Target((".png", ".svg", ".pdf")),
+    metavar="FILE",
+    default=None,
+    help="Draw a figure: .png, .svg or .pdf.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +243,7 @@ def changed_setup(model: str, device: str, runtime: str | None, host: str | None
         runtime=changed(found.runtime, "runtime", by_root["runtime"]),
         host=changed(found.host, "host", by_root["host"]) if found.host else None,
         parameters=_parameters(found, by_root["parameters"]),
+        changes=tuple(changes),
     )
 
 

@@ -40,9 +40,9 @@ def command(
     result = compare_setups(setups, pairs, metric, longest, **o.fields_of(options))
     one = next(iter(setups.values()))
     out = o.Output(format_, output, quiet)
+    out.write(crossover_tables(result, one.device.name, one.runtime.name), result.to_dict())
     if plot:
         from roofsim.report import plots
 
         plots.save(plots.crossover(result, one.device.name, one.runtime.name), plot)
         out.say(f"drew {plot}")
-    out.write(crossover_tables(result, one.device.name, one.runtime.name), result.to_dict())

@@ -34,9 +34,9 @@ def command(
     w = workload(**{"dtype": s.device.default_dtype, **o.fields_of(options)})
     result = limits(s, w, lengths)
     out = o.Output(format_, output, quiet)
+    out.write(limits_tables(result, s.device.name, s.runtime.name), result.to_dict())
     if plot:
         from roofsim.report import plots
 
         plots.save(plots.memory(limits(s, w, spread(result)), s.device.name, s.runtime.name), plot)
         out.say(f"drew {plot}")
-    out.write(limits_tables(result, s.device.name, s.runtime.name), result.to_dict())

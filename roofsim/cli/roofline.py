@@ -34,11 +34,11 @@ def command(
     result = predict_request(s, w)
     m = s.machine(w.dtype)
     out = o.Output(format_, output, quiet)
+    tables, data = roofline_tables(result, s.device.name, s.runtime.name, m)
+    out.write(tables, data)
     if plot:
         from roofsim.report import plots
 
         passes = [("prefill", result.prefill), ("decode", result.decode)]
         plots.save(plots.roofline(result.model, s.device.name, m, w.dtype, passes), plot)
         out.say(f"drew {plot}")
-    tables, data = roofline_tables(result, s.device.name, s.runtime.name, m)
-    out.write(tables, data)

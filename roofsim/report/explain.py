@@ -21,7 +21,7 @@ def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
     title = (
         f"{what.capitalize()} of {e.model} on {device}\nwith {runtime}, {e.length:,} tokens: {Figure(e.value, unit)}"
     )
-    power = ["1", "N", *(f"N^{k}" for k in range(2, len(e.terms)))]
+    power = ["1", "N", *(f"N^{k}" for k in range(2, len(e.terms)))][: len(e.terms)]
     formula = Table(
         title,
         [Column("times"), Column("coefficient", "text"), Column("at this length", "text")],
@@ -29,7 +29,7 @@ def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
             [name, term, f"{Figure(c * e.length**k, unit)} ({c * e.length**k / e.value:.1%})"]
             for k, (name, term, c) in enumerate(zip(power, e.terms, e.coefficients, strict=True))
         ],
-        () if e.terms else ["There is no polynomial in N here."],
+        () if e.terms else ["This figure is no polynomial in N (a rate, or a sum below the line)."],
     )
     meanings = {symbol: meaning for symbol, meaning in SYMBOLS.values()}
     meanings |= {p.symbol: p.meaning for p in PARAMETERS.values()}

@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
 from roofsim import units
 from roofsim.errors import InputError
@@ -38,21 +38,16 @@ STYLE: Any = {
     "pdf.fonttype": 42,
 }
 GIB = 2**30
-SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def save(figure: Figure, path: str) -> None:
     """Write a figure in the format of the path's ending; the file appears whole or not at all."""
     target = Path(path)
-    if target.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: a plot ends in {', '.join(SUFFIXES)}")
     partial = target.with_name(f".{target.name}.part{target.suffix}")
+    # no date in the file: the same input gives the same bytes
+    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     try:
-        # no date in the file: the same input gives the same bytes
-        metadata = (
-            {"Date": None} if target.suffix == ".svg" else {"CreationDate": None} if target.suffix == ".pdf" else None
-        )
-        figure.savefig(partial, dpi=200, bbox_inches="tight", metadata=metadata)
+        figure.savefig(partial, dpi=200, bbox_inches="tight", metadata=undated.get(target.suffix.lower()))
         partial.replace(target)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
@@ -99,34 +94,38 @@ def crossover(c: Comparison, device: str, runtime: str) -> Figure:
 def _pair(axes: Axes, pair: Pair) -> None:
     lengths = pair.lengths
     last = max(min(max(pair.max_prompt.values()), lengths[-1]), lengths[0] * 4)
-    shown = [i for i, n in enumerate(lengths) if 256 <= n <= last * 2]
+    shown = [i for i, n in enumerate(lengths) if SHORTEST_SHOWN <= n <= last * 2]
+    if len(shown) < 2:
+        shown = list(range(len(lengths)))
+    low, high = lengths[shown[0]], lengths[shown[-1]]
     for side, name, colour in (("a", pair.a, COLOURS[0]), ("b", pair.b, COLOURS[1])):
-        end = pair.max_prompt[side]
+        end, values = pair.max_prompt[side], pair.values[side]
         inside = [i for i in shown if lengths[i] <= end]
         outside = [i for i in shown if lengths[i] >= (lengths[inside[-1]] if inside else 0)]
-        values = pair.values[side]
         axes.plot([lengths[i] for i in inside], [values[i] for i in inside], color=colour, lw=1.6, label=name)
         axes.plot([lengths[i] for i in outside], [values[i] for i in outside], color=colour, lw=1, ls=(0, (1, 2)))
-        if inside and end < lengths[shown[-1]]:
-            i = inside[-1]
-            axes.plot(lengths[i], values[i], marker="x", color=colour, ms=6, mew=1.6)
-            axes.annotate("out of\nmemory", (lengths[i], values[i]), fontsize=6.5, color=colour,
-                          xytext=(4, -2), textcoords="offset points", va="top")  # fmt: skip
-    low, high = lengths[shown[0]], lengths[shown[-1]]
-    inside_view = [c for c in pair.crossings if low <= c.length <= high]
-    for number, crossing in enumerate(inside_view):
+        if inside and end < high:
+            axes.plot(lengths[inside[-1]], values[inside[-1]], marker="x", color=colour, ms=6, mew=1.6)
+    if min(pair.max_prompt.values()) < high:
+        axes.plot([], [], marker="x", color="0.3", ms=5, mew=1.4, ls=(0, (1, 2)), label="out of memory")
+    for number, crossing in enumerate(c for c in pair.crossings if low <= c.length <= high):
         axes.axvline(crossing.length, color="0.35", lw=0.8, ls="--")
-        right = math.log(crossing.length / low) > 0.6 * math.log(high / low)
-        note = f"{crossing.length:,}" + ("" if crossing.within_memory else "\n(beyond memory)")
-        axes.annotate(note, (crossing.length, 0.03 + 0.09 * (number % 4)), xycoords=("data", "axes fraction"),
-                      fontsize=7, xytext=(-2 if right else 2, 0), textcoords="offset points", color="0.25",
-                      ha="right" if right else "left")  # fmt: skip
-    _lengths(axes, lengths[shown[0]], lengths[shown[-1]])
-    axes.set_yscale("log")
+        axes.annotate(f"{crossing.length:,}", (crossing.length, 1.0), xycoords=("data", "axes fraction"),
+                      fontsize=6.5, xytext=(0, 2 + 7 * (number % 3)), textcoords="offset points", color="0.25",
+                      ha="center", annotation_clip=False)  # fmt: skip
+    _lengths(axes, low, high)
     name, unit = METRICS[pair.metric]
+    axes.set_yscale("log", base=2 if unit == "B" else 10)
     axes.set_ylabel(name)
     _ticks(axes.yaxis, unit)
-    axes.legend(fontsize=7, loc="upper left", frameon=True, framealpha=0.9, edgecolor="none")
+    bottom, top = axes.get_ylim()
+    if unit != "B" and top / bottom < 30:
+        axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axes.legend(fontsize=7, loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
+
+
+SHORTEST_SHOWN = 256
+"""Shorter prompts are left out of a figure: every curve is flat there."""
 
 
 def roofline(model: str, device: str, m: Machine, dtype: str, passes: Sequence[tuple[str, PassPrediction]]) -> Figure:
@@ -138,7 +137,10 @@ def roofline(model: str, device: str, m: Machine, dtype: str, passes: Sequence[t
         for rate, label in ((m.matrix_rate, f"{dtype} matrix peak"), (m.vector_rate, "fp32 vector peak")):
             axes.plot(intensity, [min(rate, m.bandwidth * x) for x in intensity], color="0.2", lw=1.2)
             axes.annotate(f"{label}, {units.show(rate, 'FLOP/s')}", (high, rate), fontsize=7, ha="right", va="bottom")
-        axes.annotate(f"{units.show(m.bandwidth, 'B/s')}", (low * 2, m.bandwidth * low * 2.3), fontsize=7, rotation=38)
+        fastest = m.bandwidth * m["cache_speed"]
+        axes.plot(intensity, [min(m.matrix_rate, fastest * x) for x in intensity], color="0.5", lw=0.9, ls="--")
+        axes.plot([], [], color="0.2", lw=1.2, label=f"memory, {units.show(m.bandwidth, 'B/s')}")
+        axes.plot([], [], color="0.5", lw=0.9, ls="--", label=f"cache, {units.show(fastest, 'B/s')}")
         kinds = sorted({o.kind for _, p in passes for o in p.operators})
         markers = {"prefill": "o", "decode": "^"}
         for phase, p in passes:
@@ -183,7 +185,7 @@ def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
         axes.axhline(r.capacity / GIB, color="0.2", lw=1, ls="--")
         axes.annotate(f"capacity {units.show(r.capacity, 'B')}", (lengths[-1], r.capacity / GIB), fontsize=7,
                       va="bottom", ha="right")  # fmt: skip
-        axes.set_xlim(lengths[0], lengths[-1])
+        axes.set_xlim(lengths[0], max(lengths[-1], lengths[0] + 1))
         axes.set_xlabel("prompt length (tokens)")
         axes.xaxis.set_major_formatter(FuncFormatter(_tokens))
         axes.xaxis.set_major_locator(MultipleLocator(2 ** max(round(math.log2(lengths[-1] / 6)), 7)))
@@ -191,5 +193,5 @@ def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
         axes.set_ylim(0, max(r.capacity, max(each.memory.peak for each in r.at)) * 1.1 / GIB)
         axes.set_ylabel("peak memory of a prefill (GiB)")
         axes.set_title(f"{r.model} on {device}\n{runtime}", fontsize=9)
-        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0.01, 0.88), reverse=True)
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0.01, 0.88), reverse=True, frameon=True)
         return figure

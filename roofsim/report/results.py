@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from roofsim.nomenclature import SYMBOLS
+from roofsim.parameters import PARAMETERS
 from roofsim.prediction import PassPrediction, Prediction
 from roofsim.report.table import Column, Figure, Table
 from roofsim.roofline import Machine
 from roofsim.studies.crossover import Comparison, Crossing, Pair
 from roofsim.studies.limits import LimitsResult
+from roofsim.studies.validate import Validation
 
 METRICS = {
     "ttft": ("time to first token", "s"),
@@ -42,7 +45,13 @@ def crossover_tables(c: Comparison, device: str, runtime: str) -> list[Table]:
         "brackets lie beyond it for A or B.",
         "Assumed: " + "; ".join(c.assumptions) + ".",
     ]
-    reasons = [line for p in c.pairs if p.crossings for line in _reason(p, p.crossings[-1])]
+    turned = [p for p in c.pairs if p.crossings]
+    reasons = [line for p in turned for line in _reason(p, p.crossings[-1], closed=len(c.pairs) == 1)]
+    symbols = dict.fromkeys(name for p in turned for name in _pulls(p.crossings[-1]))
+    if symbols:
+        meanings = {row.symbol: row.meaning for row in PARAMETERS.values()}
+        meanings |= {symbol: meaning for symbol, meaning in SYMBOLS.values()}
+        reasons += ["Symbols", *(f"  {name}: {meanings.get(name, name)}" for name in symbols)]
     return [
         Table(f"{what.capitalize()} on {device}\nwith {runtime}", columns, rows, notes),
         *([Table("Why (last crossing of each pair)", (), (), reasons)] if reasons else []),
@@ -73,14 +82,21 @@ def _ahead(pair: Pair) -> str:
     return "\n".join(spans) or "never"
 
 
-def _reason(pair: Pair, c: Crossing) -> list[str]:
+def _pulls(c: Crossing) -> list[str]:
+    """The four parameters that move a crossing most."""
+    return list(c.elasticities)[:4]
+
+
+def _reason(pair: Pair, c: Crossing, *, closed: bool) -> list[str]:
     lines = [f"{pair.a} / {pair.b}: {c.faster_after} ahead from {c.length:,}"]
     lines += [f"  {side}" for side in c.regime.split("; ")]
     if c.switch:
         lines.append(f"  a switch turns it: {c.switch}")
     if c.elasticities:
-        top = list(c.elasticities.items())[:4]
-        lines.append("  1 % more moves it by: " + ", ".join(f"{k} {v:+.2f} %" for k, v in top))
+        lines.append("  1 % more moves it by: " + ", ".join(f"{k} {c.elasticities[k]:+.2f} %" for k in _pulls(c)))
+    if closed and c.closed_form:
+        head, _, terms = c.closed_form.partition(" with ")
+        lines += [f"  {head}, with", *(f"    {term}" for term in terms.split("; "))]
     return lines
 
 
@@ -188,16 +204,18 @@ def roofline_tables(p: Prediction, device: str, runtime: str, m: Machine) -> tup
             work = o.matrix_flops + o.vector_flops
             if not moved or not o.time:
                 continue
-            roof = max(o.matrix_flops / m.matrix_rate, o.vector_flops / m.vector_rate, moved / m.bandwidth)
-            row = [phase, o.operator, work / moved, work / o.time, roof / o.time, o.time, o.bound]
+            fastest = m.bandwidth * m["cache_speed"]
+            roof = max(o.matrix_flops / m.matrix_rate, o.vector_flops / m.vector_rate, moved / fastest)
+            row = [phase, o.layer, o.operator, work / moved, work / o.time, roof / o.time, o.time, o.bound]
             rows.append(row)
-            names = ("phase", "operator", "arithmetic_intensity", "flop_rate", "roof_share", "time", "bound")
-            data.append({"layer": o.layer, **dict(zip(names, row, strict=True))})
-    columns = [Column("pass"), Column("operator"), Column("FLOP/B", "ratio"), Column("rate", "FLOP/s"),
+            names = ("phase", "layer", "operator", "arithmetic_intensity", "flop_rate", "roof_share", "time", "bound")
+            data.append(dict(zip(names, row, strict=True)))
+    columns = [Column("pass"), Column("layer"), Column("operator"), Column("FLOP/B", "ratio"), Column("rate", "FLOP/s"),
                Column("of roof", "%"), Column("time", "s"), Column("bound")]  # fmt: skip
     ridge = m.matrix_rate / m.bandwidth
     notes = [
-        f"Ridge point {ridge:.0f} FLOP/B. Of roof: the least time that peaks and bandwidth allow over the predicted."
+        f"Ridge point {ridge:.0f} FLOP/B. Of roof: the least time that peaks and the cache's bandwidth allow, over the "
+        "predicted."
     ]
     result = {
         "schema": 1,
@@ -208,3 +226,29 @@ def roofline_tables(p: Prediction, device: str, runtime: str, m: Machine) -> tup
         "operators": data,
     }
     return [Table(f"{p.model} on {device}\nwith {runtime}", columns, rows, notes)], result
+
+
+UNITS = {"latency_s": "s", "device_time_s": "s", "peak_mem_bytes": "B", "energy_j": "J", "kernel_count": "count"}
+
+
+def validation_tables(v: Validation, *, rows: bool) -> list[Table]:
+    """Scores by device, phase and metric; with `rows` every row as well."""
+    columns = [Column("device"), Column("phase"), Column("metric"), Column("rows", "count"), Column("median", "%"),
+               Column("worst", "%"), Column("bias", "%")]  # fmt: skip
+    scores = [[s.device, s.phase, s.metric, s.rows, s.median_error, s.worst_error, s.bias] for s in v.scores]
+    flagged = sum(bool(row.flags) for row in v.rows)
+    notes = [
+        f"{len(v.rows)} rows predicted, {flagged} of them flagged and not scored; {sum(v.skipped.values())} others."
+    ]
+    tables = [Table(f"{v.file} against {v.runtime}: size of the relative error", columns, scores, notes)]
+    if rows:
+        each = [
+            [r.model, r.device, r.phase, r.metric, r.batch, r.prompt, Figure(r.measured, UNITS[r.metric]),
+             Figure(r.predicted, UNITS[r.metric]), f"{r.error:+.1%}", ", ".join(r.flags)]
+            for r in sorted(v.rows, key=lambda r: (r.device, r.model, r.phase, r.metric, r.batch, r.prompt))
+        ]  # fmt: skip
+        names = [Column("model"), Column("device"), Column("phase"), Column("metric"), Column("batch", "count"),
+                 Column("prompt", "count"), Column("measured", "text"), Column("predicted", "text"),
+                 Column("error", "text"), Column("flags")]  # fmt: skip
+        tables.append(Table("Rows", names, each))
+    return tables

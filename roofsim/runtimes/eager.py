@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from roofsim.arith import Number, ceil
+from roofsim.arith import Number, at_least, ceil
 from roofsim.cost import Cost
 from roofsim.ops import attention, conv, gemm, pointwise, scan
 from roofsim.ops.base import CostFunction, Operator
@@ -141,6 +141,8 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     blocks = z["batch"] * heads * ceil(z["new"] / QUERY_TILE)
     masked = Kernel("masked attention", "masked_attention", everything, s.masked, blocks=blocks)
     kernels.append(replace(flash, count=1 - s.masked))
+    if s.p.phase == "decode" and s.runtime.attention.splits_decode:
+        kernels.append(tiny("sum of splits", 1 - s.masked))
     kernels.append(masked)
     return Lowered(tuple(kernels), temporary)
 
@@ -303,7 +305,20 @@ ONCE = 10
 ZAMBA2_ONCE = 85
 """What transformers 4.52's Zamba2 adds: 76 to clear its cache, 8 for its mask, a copy of the embeddings."""
 
+
+def linear(o: Operator, s: Situation) -> Lowered:
+    """One product, with what the matrix library adds around it."""
+    library, z = s.runtime.matrix_library, o.sizes
+    product = fused.kernel(o)
+    if s.p.phase == "decode" and library.splits_narrow and z["d_in"] > z["d_out"] and not z["bias"]:
+        return Lowered((product, tiny("sum of splits")))
+    if s.p.phase == "prefill" and library.clears_from:
+        return Lowered((product, tiny("clear", at_least(z["tokens"], library.clears_from))))
+    return Lowered((product,))
+
+
 RULES: dict[CostFunction, Callable[[Operator, Situation], Lowered]] = {
+    gemm.linear: linear,
     pointwise.rms_norm: rms_norm,
     pointwise.gated_rms_norm: gated_rms_norm,
     pointwise.gated_activation: gated_activation,

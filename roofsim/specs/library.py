@@ -63,7 +63,7 @@ def locate(kind: str, what: str, name: str) -> Path:
     known = lower.get(name.lower()) or aliases(kind).get(name.lower())
     if known:
         return shipped[known]
-    raise UnknownName(what, name, [*shipped, *aliases(kind)])
+    raise UnknownName(what, name, shipped, aliases(kind))
 
 
 def device(name: str) -> Device:
@@ -79,7 +79,10 @@ def device(name: str) -> Device:
         raise SpecError([f"{path}: variants: a mapping from the name of a mode to changes is expected"])
     if default is not None and (not isinstance(default, str) or default not in variants):
         raise SpecError([f"{path}: default_variant: {default!r} is not among variants ({', '.join(variants)})"])
-    mode = mode or default or ""
+    if mode is None:
+        mode = default or ""
+    elif not mode:
+        raise UnknownName(f"modes of {path.stem}", mode, variants)
     if mode and mode not in variants:
         raise UnknownName(f"modes of {path.stem}", mode, variants)
     merged = merge(values, variants.get(mode, {}))
@@ -87,10 +90,10 @@ def device(name: str) -> Device:
     return build(Device, merged, str(path))
 
 
-def _split(name: str) -> tuple[str, str]:
-    """A device and its mode: what follows the last @ of the last part of a path."""
+def _split(name: str) -> tuple[str, str | None]:
+    """A device and its mode, if any: what follows the last @ of the last part of a path."""
     cut = name.rfind("@")
-    return (name[:cut], name[cut + 1 :]) if cut > max(name.rfind("/"), name.rfind("\\")) else (name, "")
+    return (name[:cut], name[cut + 1 :]) if cut > max(name.rfind("/"), name.rfind("\\")) else (name, None)
 
 
 def modes(name: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from roofsim.errors import InputError, UnknownName
+from roofsim.errors import InputError, SpecError, UnknownName
 from roofsim.schema import Spec
 from roofsim.specs.files import build
 from roofsim.specs.quantity import Sourced
@@ -40,7 +40,12 @@ def changed(spec: S, root: str, changes: Sequence[tuple[str, str]]) -> S:
         _set(values, root, path.split("."), value)
     if "sources" in values:
         values["sources"] = {**values["sources"], SOURCE: "given for this run"}
-    return build(type(spec), values, "--set")
+    try:
+        return build(type(spec), values, "--set")
+    except SpecError as error:
+        raise SpecError(
+            [p.replace("--set: ", f"--set {root}.", 1).replace(".value: ", ": ", 1) for p in error.problems]
+        ) from None
 
 
 def _set(values: Any, root: str, path: Sequence[str], value: str) -> None:

@@ -20,7 +20,8 @@ class AttentionPolicy(Spec):
     `mask` says when an N × N mask is built: `declared_window` means as soon as the sequence is as long as
     the window that the config states, even one that is switched off. With a mask, the flash kernel is left
     for one that scores every pair. `kv_heads: repeated` copies keys and values to every query head first;
-    `copies_queries` makes queries contiguous in prefill; `copies_first_cache` concatenates to an empty cache.
+    `copies_queries` makes queries contiguous in prefill; `copies_first_cache` concatenates to an empty cache;
+    `splits_decode` spreads the keys of a decode step over the device and sums up in a second kernel.
     """
 
     mask: Mask = "never"
@@ -28,6 +29,7 @@ class AttentionPolicy(Spec):
     mask_build_bytes: PositiveInt = 6
     kv_heads: Literal["grouped", "repeated"] = "grouped"
     copies_queries: bool = False
+    splits_decode: bool = False
     copies_first_cache: bool = False
 
 
@@ -55,6 +57,17 @@ class MemoryPolicy(Spec):
     workspace: bool = False
 
 
+class MatrixLibrary(Spec):
+    """Kernels that the matrix library adds of its own accord.
+
+    `splits_narrow`: a decode step splits products with more inputs than outputs and sums the pieces in a second
+    kernel; `clears_from`: from that many tokens on, a product clears a buffer first.
+    """
+
+    splits_narrow: bool = False
+    clears_from: PositiveInt | None = None
+
+
 class Runtime(Spec):
     """A software stack at one version.
 
@@ -73,6 +86,7 @@ class Runtime(Spec):
     state: Literal["fp32", "model"] = "fp32"
     attention: AttentionPolicy = AttentionPolicy()
     host: HostPolicy = HostPolicy()
+    matrix_library: MatrixLibrary = MatrixLibrary()
     memory: MemoryPolicy = MemoryPolicy()
     implementations: Mapping[str, Name] = {}
     always_masked: tuple[str, ...] = ()

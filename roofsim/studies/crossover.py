@@ -160,18 +160,26 @@ def curve(s: Setup, w: Workload, metric: Metric, n: Number) -> Number:
     return metric_value(s, at_length(w, n), metric)
 
 
+def _fits_at(s: Setup, w: Workload, n: int) -> bool:
+    return fits(s, at_length(w, n))
+
+
 def compare(a: Setup, b: Setup, w: Workload, metric: Metric, longest: int = LONGEST) -> Pair:
     """All lengths up to `longest` at which the order of two models changes."""
     import numpy as np
 
+    if longest <= SHORTEST:
+        raise InputError(f"longest: {longest:,} is not above {SHORTEST}, the shortest prompt compared")
+    if a.architecture == b.architecture:
+        raise InputError(f"crossover: {a.architecture.id} is given twice")
     longest = min([longest, *(s.architecture.positions for s in (a, b) if s.architecture.positions)])
-    grid = np.unique(np.geomspace(SHORTEST, longest, POINTS).round())
+    ends = {side: largest(partial(_fits_at, s, w)) for side, s in (("a", a), ("b", b))}
+    # both sides of every switch and every end of memory, so that no curve is drawn across them
+    starts = [mask_from(s.architecture, s.runtime) - s.architecture.prefix_tokens for s in (a, b)]
+    marks = [n for start in starts for n in (start - 1, start)] + list(ends.values())
+    grid = np.unique([*np.geomspace(SHORTEST, longest, POINTS).round(), *(n for n in marks if SHORTEST < n < longest)])
     # a metric that does not depend on length comes back as one number
     values = {side: np.broadcast_to(curve(s, w, metric, grid), grid.shape) for side, s in (("a", a), ("b", b))}
-    ends = {
-        side: largest(lambda n, s=s: fits(s, at_length(w, n)))  # type: ignore[misc]
-        for side, s in (("a", a), ("b", b))
-    }
     ahead = values["a"] <= values["b"]
     crossings = []
     for i in np.flatnonzero(ahead[1:] != ahead[:-1]):

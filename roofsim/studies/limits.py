@@ -68,7 +68,7 @@ def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> Limit
     if lengths is None:
         top = max(min(found.max_prompt, 2**20), 1024)
         lengths = sorted({*(2**k for k in range(9, 21) if 2**k <= top), top})
-    at = tuple(MemoryAt(n, footprint(s, w.model_copy(update={"prompt": n}))) for n in lengths)
+    at = tuple(MemoryAt(n, footprint(s, w.model_copy(update={"prompt": n}))) for n in sorted(set(lengths)))
     return LimitsResult(
         s.architecture.id, s.device.id, s.runtime.id, w, s.device.capacity, found, at, assumptions(s, w)
     )

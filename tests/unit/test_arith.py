@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy as sp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roofsim.arith import at_least, ceil, maximum, minimum, single
@@ -18,6 +18,7 @@ numbers = st.integers(1, 10**6)
 
 
 @pytest.mark.parametrize(("function", "meaning"), PAIRWISE)
+@settings(max_examples=30)  # SymPy's maximum takes milliseconds
 @given(a=numbers, b=numbers)
 def test_numbers_arrays_and_symbols_agree(
     function: Callable[..., Any], meaning: Callable[..., Any], a: int, b: int

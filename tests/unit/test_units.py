@@ -181,7 +181,7 @@ def test_what_is_no_range_is_told_how_to_write_one(text: str) -> None:
 
 
 def test_a_range_of_a_million_counts_is_refused() -> None:
-    with pytest.raises(ValueError, match="more than 100000"):
+    with pytest.raises(ValueError, match="more than 100,000"):
         parse_counts("1..1000000+1")
 
 

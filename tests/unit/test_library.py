@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from roofsim.errors import InputError, SpecError, UnknownName
+from roofsim.specs import library
+
+LOADERS = {
+    "hardware": library.device,
+    "models": library.architecture,
+    "runtimes": library.runtime,
+    "hardware/hosts": library.host,
+}
+SHIPPED = [(kind, name) for kind in LOADERS for name in library.names(kind)]
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+def test_every_yaml_file_of_the_checkout_has_a_name(kind: str) -> None:
+    files = {path.stem for path in library.folder(kind).rglob("*.yaml")}
+    hosts = {path.stem for path in library.folder("hardware/hosts").rglob("*.yaml")}
+    assert set(library.names(kind)) == (files - hosts if kind == "hardware" else files)
+
+
+@pytest.mark.parametrize(("kind", "name"), SHIPPED)
+def test_a_spec_is_found_by_name_alias_and_path_in_any_case(kind: str, name: str) -> None:
+    load = LOADERS[kind]
+    spec = load(name)
+    assert spec.id.partition("@")[0] == name
+    assert load(str(library.names(kind)[name])) == spec
+    for other in (name.upper(), name.lower(), *spec.aliases, *(alias.upper() for alias in spec.aliases)):
+        assert load(other) == spec
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+def test_no_two_specs_of_a_kind_share_a_name_or_alias(kind: str) -> None:
+    spelled = [name.lower() for name in library.names(kind)]
+    spelled += [alias.lower() for name in library.names(kind) for alias in LOADERS[kind](name).aliases]
+    assert [name for name, times in Counter(spelled).items() if times > 1] == []
+
+
+@pytest.mark.parametrize(("kind", "name"), SHIPPED)
+def test_aliases_are_written_on_one_line_where_the_index_reads_them(kind: str, name: str) -> None:
+    indexed = {alias for alias, target in library.aliases(kind).items() if target == name}
+    assert indexed == {alias.lower() for alias in LOADERS[kind](name).aliases}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        ("hardware", "rtx-409", "devices: no 'rtx-409'; nearest: rtx-4090"),
+        ("models", "Qwen-0.5B", "models: no 'Qwen-0.5B'; nearest: Qwen2.5-0.5B"),
+        ("runtimes", "transformer-5", "runtimes: no 'transformer-5'; nearest: transformers-5"),
+        ("hardware/hosts", "desktp", "hosts: no 'desktp'; nearest: desktop"),
+        ("hardware", "orin@20w", "modes of jetson-orin-nano-8gb: no '20w'; nearest: "),
+        ("hardware", "", "devices: no ''; known: "),
+    ],
+)
+def test_an_unknown_name_is_told_what_is_near(kind: str, name: str, message: str) -> None:
+    with pytest.raises(UnknownName) as error:
+        LOADERS[kind](name)
+    assert str(error.value).startswith(message)
+
+
+def test_the_device_of_the_paper_is_the_orin_nano_at_25_watts() -> None:
+    device = library.device("orin")
+    assert (device.id, device.power.tdp.value) == ("jetson-orin-nano-8gb@25w", 25)
+    assert library.device("orin@") == library.device("orin@25w") == device
+
+
+def test_a_variant_replaces_what_it_states_and_keeps_the_rest() -> None:
+    fast, slow = library.device("orin"), library.device("orin@15w")
+    assert (slow.memory.bandwidth.value, fast.memory.bandwidth.value) == (68e9, 102e9)
+    assert slow.memory.capacity == fast.memory.capacity
+    assert slow.memory.bandwidth.source == "orin"
+    assert slow.peak.matrix["bf16"].value == pytest.approx(10.2e12)
+
+
+def test_modes_are_listed_and_absent_where_a_device_has_but_one() -> None:
+    assert library.modes("orin") == ("7w", "15w", "25w")
+    assert library.modes("rtx-4090") == ()
+    with pytest.raises(UnknownName, match="modes of rtx-4090: no '300w'"):
+        library.device("rtx-4090@300w")
+
+
+def test_every_mode_of_every_device_is_listed_once() -> None:
+    ids = [device.id for device in library.all_devices()]
+    assert len(ids) == len(set(ids))
+    assert {device.partition("@")[0] for device in ids} == set(library.names("hardware"))
+    assert sum(device.startswith("jetson-orin-nano-8gb@") for device in ids) == 3
+
+
+def test_a_path_may_hold_an_at_sign_and_end_in_a_mode(tmp_path: Path) -> None:
+    folder = tmp_path / "user@host"
+    folder.mkdir()
+    copy = folder / "mine.yaml"
+    copy.write_bytes(library.names("hardware")["jetson-orin-nano-8gb"].read_bytes())
+    assert library.device(str(copy)).id == "mine@25w"
+    assert library.device(f"{copy}@7w").id == "mine@7w"
+
+
+def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").write_bytes(library.names("models")["mamba-130m"].read_bytes())
+    assert library.architecture("~/mine.yaml").id == "mine"
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+@pytest.mark.parametrize(
+    "name",
+    ["nope.yaml", "./nope", ".", "..", "/", "/dev/null", "/dev/zero", "a\0.yaml", "a" * 5000 + ".yaml", "x/" * 3000, "~nobody-here/x.yaml",
+     "-", "%s", "{}", "@", "a b", "ｒtx-4090", "x" * 10_000],
+)  # fmt: skip
+def test_a_name_that_finds_nothing_is_an_input_error(kind: str, name: str) -> None:
+    with pytest.raises(InputError):
+        LOADERS[kind](name)
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(SpecError, match="nope.yaml: no such file"):
+        library.device("nope.yaml")
+
+
+def test_merging_lays_mappings_over_each_other_and_replaces_whole_quantities() -> None:
+    base = {"memory": {"size": {"value": "1 GB", "note": "old"}, "kind": "hbm"}, "name": "a"}
+    changes = {"memory": {"size": {"value": "2 GB"}}, "name": "b"}
+    assert library.merge(base, changes) == {"memory": {"size": {"value": "2 GB"}, "kind": "hbm"}, "name": "b"}
+    assert base["name"] == "a"

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from roofsim.errors import InputError
+from roofsim.specs.workload import DTYPE_BYTES, WEIGHT_FORMATS, workload
+
+
+def test_a_workload_needs_nothing_said() -> None:
+    w = workload()
+    assert (w.batch, w.prompt, w.generate, w.dtype, w.logits) == (1, 1024, 128, "bf16", None)
+
+
+@pytest.mark.parametrize("value", [1, 7.0, 10**12, np.int64(5), np.float64(5.0), np.array(5)])
+def test_a_whole_number_becomes_an_int(value: Any) -> None:
+    w = workload(batch=value, prompt=value)
+    assert (type(w.batch), w.batch, w.prompt) == (int, int(value), int(value))
+
+
+@pytest.mark.parametrize("values", [[1, 2], [[1], [2]], [2**40 // 2], [1.0, 8.0]])
+def test_an_array_becomes_float64(values: Any) -> None:
+    for dtype in (np.int64, np.uint32, np.float32):
+        prompt = workload(prompt=np.array(values).clip(max=10**6).astype(dtype)).prompt
+        assert prompt.dtype == np.float64
+
+
+WRONG = [0, -1, 1.5, True, "4", None, float("nan"), float("inf"), 10**13, 10**400, [1, 2], 1 + 0j, object(), np.array([0, 1]), np.array([np.nan]),
+         np.array([np.inf]), np.array(["a"]), np.array([1.5]), np.array([1j]), np.array([]), np.array([True])]  # fmt: skip
+
+
+@pytest.mark.parametrize("field", ["batch", "prompt"])
+@pytest.mark.parametrize("value", WRONG, ids=lambda value: str(type(value)) + str(value)[:9])
+def test_what_is_no_count_is_refused(field: str, value: Any) -> None:
+    with pytest.raises(InputError, match=f"{field}: .*10\\^12|{field}: .*number"):
+        workload(**{field: value})
+
+
+def test_nothing_may_be_generated_but_not_less() -> None:
+    assert workload(generate=0).generate == 0
+    for wrong in (-1, 1.5, True, "7", None, float("nan"), float("inf"), 10**13, np.array([1, 2])):
+        with pytest.raises(InputError, match="generate: "):
+            workload(generate=wrong)
+
+
+@pytest.mark.parametrize("field", ["dtype", "cache_dtype"])
+@pytest.mark.parametrize("name", DTYPE_BYTES)
+def test_every_dtype_is_known_in_any_case(field: str, name: str) -> None:
+    assert getattr(workload(**{field: name.upper()}), field) == name
+
+
+@pytest.mark.parametrize("name", WEIGHT_FORMATS)
+def test_weights_take_the_bytes_of_their_format_and_the_rest_those_of_the_dtype(name: str) -> None:
+    precision = workload(dtype="fp16", weight_format=name, cache_dtype="fp8").precision()
+    assert (precision.weights, precision.activations, precision.cache, precision.state) == (WEIGHT_FORMATS[name], 2, 1, 4)
+
+
+def test_recurrent_states_are_fp32_unless_the_stack_keeps_them_in_the_dtype_of_the_model() -> None:
+    assert workload(dtype="bf16").precision().state == 4
+    assert workload(dtype="bf16").precision("model").state == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"dtype": "bf17"}, "dtype: no dtype 'bf17'; one of fp32"),
+        ({"cache_dtype": ""}, "cache_dtype: no dtype ''"),
+        ({"dtype": 3}, "dtype: "),
+        ({"weight_format": "q5"}, "weight_format: no weight format 'q5'; one of fp32"),
+        ({"logits": "some"}, "logits: input should be 'all' or 'last'"),
+        ({"length": 1}, "length: "),
+    ],
+)
+def test_a_wrong_word_is_told_what_is_known(fields: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError) as error:
+        workload(**fields)
+    assert str(error.value).startswith(said)
+
+
+def test_all_wrong_fields_are_told_at_once() -> None:
+    with pytest.raises(InputError) as error:
+        workload(batch=0, prompt=-1, dtype="x", logits="y")
+    assert [line.split(":")[0] for line in str(error.value).splitlines()] == ["batch", "prompt", "dtype", "logits"]
