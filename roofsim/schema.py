@@ -8,9 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Spec(BaseModel):
-    """A frozen value read from YAML; fields it does not know are an error."""
+    """A frozen value read from YAML; fields it does not know are an error.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    Validators are built when a spec is first read, so that importing the package stays quick.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 Size = Annotated[int, Field(ge=1, le=10**9)]

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from roofsim.report.formats import FORMATS
-from roofsim.report.results import validation_tables
+from roofsim.report.validation import validation_tables
 from roofsim.studies.validate import validate
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "validation.md"

@@ -83,6 +83,8 @@ def group() -> None:
 
 def main() -> None:
     """The program; exit codes: 0 done, 2 wrong input, 1 a defect of ours."""
+    # pydantic would look through all installed packages for plugins, which takes longer than a prediction
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         group(prog_name="roofsim")
     except BrokenPipeError:

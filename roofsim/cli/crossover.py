@@ -32,7 +32,7 @@ def command(
     \b
     Example: roofsim crossover Qwen2.5-0.5B mamba2-780m --device orin --plot crossing.png
     """
-    from roofsim.report.results import crossover_tables
+    from roofsim.report.crossover import crossover_tables
     from roofsim.studies.crossover import compare_setups, pairs_of
 
     pairs = pairs_of(models)

@@ -26,7 +26,7 @@ def command(
     \b
     Example: roofsim limits Qwen2.5-0.5B --device orin --plot memory.png
     """
-    from roofsim.report.results import limits_tables
+    from roofsim.report.limits import limits_tables
     from roofsim.specs.workload import workload
     from roofsim.studies.limits import limits, spread
 

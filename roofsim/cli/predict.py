@@ -28,7 +28,7 @@ def command(
     Example: roofsim predict mamba2-780m --device rtx-4090 --prompt 32k
     """
     from roofsim.prediction import predict_request
-    from roofsim.report.results import prediction_tables
+    from roofsim.report.prediction import prediction_tables
     from roofsim.specs.workload import workload
 
     s = o.changed_setup(model, device, runtime, host, changes)

@@ -21,7 +21,7 @@ def command(runs: str, runtime: str, rows: bool, format_: str, output: str | Non
     \b
     Example: roofsim validate runs.csv --runtime transformers-5-eager --rows
     """
-    from roofsim.report.results import validation_tables
+    from roofsim.report.validation import validation_tables
     from roofsim.studies.validate import validate
 
     result = validate(runs, runtime)

@@ -8,7 +8,7 @@ from typing import Any
 from roofsim.nomenclature import SYMBOLS
 from roofsim.ops.base import CostFunction
 from roofsim.parameters import PARAMETERS
-from roofsim.report.results import METRICS
+from roofsim.report.metrics import METRICS
 from roofsim.report.table import Column, Figure, Table
 from roofsim.studies.explain import Explanation
 

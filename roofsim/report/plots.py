@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLo
 from roofsim import units
 from roofsim.errors import InputError
 from roofsim.prediction import PassPrediction
-from roofsim.report.results import METRICS
+from roofsim.report.metrics import METRICS
 from roofsim.roofline import Machine
 from roofsim.studies.crossover import Comparison, Pair
 from roofsim.studies.limits import PARTS, LimitsResult

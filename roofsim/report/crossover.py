@@ -1,0 +1,83 @@
+"""How a comparison over length is laid out."""
+
+from __future__ import annotations
+
+from roofsim.nomenclature import SYMBOLS
+from roofsim.parameters import PARAMETERS
+from roofsim.report.metrics import METRICS, tokens_that_fit
+from roofsim.report.table import Column, Table
+from roofsim.studies.crossover import Comparison, Crossing, Pair
+
+
+def crossover_tables(c: Comparison, device: str, runtime: str) -> list[Table]:
+    """One row per pair, then why each turns where it turns last."""
+    metric = c.pairs[0].metric
+    what = METRICS[metric][0]
+    rows = [
+        [
+            p.a,
+            p.b,
+            _ahead(p),
+            p.ratios.get("8192"),
+            p.ratios.get("57344"),
+            tokens_that_fit(p.max_prompt["a"]),
+            tokens_that_fit(p.max_prompt["b"]),
+        ]
+        for p in c.pairs
+    ]
+    columns = [Column("A"), Column("B"), Column("B is ahead", "text"), Column("A/B 8k", "ratio"),
+               Column("A/B 56k", "ratio"), Column("A fits", "text"), Column("B fits", "text")]  # fmt: skip
+    notes = [
+        f"A/B: {what} of A over that of B at 8,192 and 57,344 tokens; fits: longest prompt in memory. Lengths in "
+        "brackets lie beyond it for A or B.",
+        "Assumed: " + "; ".join(c.assumptions) + ".",
+    ]
+    turned = [p for p in c.pairs if p.crossings]
+    reasons = [line for p in turned for line in _reason(p, p.crossings[-1], closed=len(c.pairs) == 1)]
+    symbols = dict.fromkeys(name for p in turned for name in _pulls(p.crossings[-1]))
+    if symbols:
+        meanings = {row.symbol: row.meaning for row in PARAMETERS.values()}
+        meanings |= {symbol: meaning for symbol, meaning in SYMBOLS.values()}
+        reasons += ["Symbols", *(f"  {name}: {meanings.get(name, name)}" for name in symbols)]
+    return [
+        Table(f"{what.capitalize()} on {device}\nwith {runtime}", columns, rows, notes),
+        *([Table("Why (last crossing of each pair)", (), (), reasons)] if reasons else []),
+    ]
+
+
+def _ahead(pair: Pair) -> str:
+    """The lengths at which B is ahead: `from 24,995`, `16-298, from 24,995`, `never`."""
+    starts = pair.values["a"][0] <= pair.values["b"][0]
+    b_ahead = not starts if pair.metric != "throughput" else starts
+    spans: list[str] = []
+    begin = pair.lengths[0] if b_ahead else None
+    for crossing in pair.crossings:
+        if begin is None:
+            begin = crossing.length
+        else:
+            spans.append(f"{begin:,}-{crossing.length - 1:,}")
+            begin = None
+    if begin == pair.lengths[0]:
+        return "always"
+    if begin is not None:
+        last = f"from {begin:,}"
+        spans.append(last if pair.crossings[-1].within_memory else f"({last})")
+    return "\n".join(spans) or "never"
+
+
+def _pulls(c: Crossing) -> list[str]:
+    """The four parameters that move a crossing most."""
+    return list(c.elasticities)[:4]
+
+
+def _reason(pair: Pair, c: Crossing, *, closed: bool) -> list[str]:
+    lines = [f"{pair.a} / {pair.b}: {c.faster_after} ahead from {c.length:,}"]
+    lines += [f"  {side}" for side in c.regime.split("; ")]
+    if c.switch:
+        lines.append(f"  a switch turns it: {c.switch}")
+    if c.elasticities:
+        lines.append("  1 % more moves it by: " + ", ".join(f"{k} {c.elasticities[k]:+.2f} %" for k in _pulls(c)))
+    if closed and c.closed_form:
+        head, _, terms = c.closed_form.partition(" with ")
+        lines += [f"  {head}, with", *(f"    {term}" for term in terms.split("; "))]
+    return lines

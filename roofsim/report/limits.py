@@ -1,0 +1,30 @@
+"""How limits are laid out: memory by part over length."""
+
+from __future__ import annotations
+
+from roofsim.report.metrics import tokens_that_fit
+from roofsim.report.table import Column, Figure, Table
+from roofsim.studies.limits import LimitsResult
+
+
+def limits_tables(r: LimitsResult, device: str, runtime: str) -> list[Table]:
+    """The two limits, then memory by part over length."""
+    named = ("weights", "state", "logits", "masks")
+    rows = []
+    for each in r.at:
+        m = each.memory
+        parts = [getattr(m, part) for part in named]
+        rows.append([each.prompt, *parts, m.peak - sum(parts), m.peak, "yes" if m.reserved <= r.capacity else "no"])
+    columns = [
+        Column("prompt", "count"),
+        *(Column(part, "B") for part in (*named, "other", "peak")),
+        Column("fits", "text"),
+    ]
+    last = r.at[-1].memory
+    notes = [
+        f"Longest prompt at batch {r.workload.batch}: {tokens_that_fit(r.limits.max_prompt)} tokens. Largest batch at "
+        f"{r.workload.prompt:,} tokens: {tokens_that_fit(r.limits.max_batch)}. Capacity {Figure(r.capacity, 'B')}.",
+        f"What binds at {r.at[-1].prompt:,} tokens: {last.binding}.",
+        "Assumed: " + "; ".join(r.assumptions) + ".",
+    ]
+    return [Table(f"Peak memory of a prefill: {r.model} on {device}\nwith {runtime}", columns, rows, notes)]

@@ -1,0 +1,113 @@
+"""How a prediction is laid out: the request, both passes, memory and operators."""
+
+from __future__ import annotations
+
+from roofsim.prediction import PassPrediction, Prediction
+from roofsim.report.metrics import tokens_that_fit
+from roofsim.report.table import Column, Figure, Table
+from roofsim.roofline import Machine
+
+
+def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool) -> list[Table]:
+    """The request, both passes side by side, memory by part, and the operators."""
+    w, r, mem = p.workload, p.request, p.memory
+    request = Table(
+        f"{p.model} on {device}\nwith {runtime}",
+        [Column("batch", "count"), Column("prompt", "count"), Column("generate", "count"), Column("TTFT", "s"),
+         Column("TPOT", "s"), Column("total", "s"), Column("tokens/s", "rate"), Column("energy", "J")],
+        [[w.batch, w.prompt, w.generate, r.ttft, r.tpot, r.total_time, r.tokens_per_second, r.energy]],
+    )  # fmt: skip
+    passes = Table(
+        "Passes",
+        [Column("figure"), Column("prefill", "text"), Column("decode", "text")],
+        [
+            [name, prefill, decode]
+            for (name, prefill), (_, decode) in zip(_pass(p.prefill), _pass(p.decode), strict=True)
+        ],
+    )
+    parts = ("weights", "state", "activations", "logits", "masks", "workspace")
+    fits = "fits" if p.fits else "does not fit"
+    notes = [f"The peak is at: {mem.binding}."]
+    if p.limits:
+        longest, largest = tokens_that_fit(p.limits.max_prompt), tokens_that_fit(p.limits.max_batch)
+        notes.append(f"Longest prompt at this batch {longest}; largest batch at this prompt {largest}.")
+    memory = Table(
+        f"Memory of the prefill: {fits} in {Figure(p.capacity, 'B')}",
+        [Column("part"), Column("bytes", "B"), Column("share", "%")],
+        [
+            *([part, getattr(mem, part), getattr(mem, part) / mem.reserved] for part in parts if getattr(mem, part)),
+            ["peak allocated", mem.peak, mem.peak / mem.reserved],
+        ],
+        notes,
+    )
+    tables = [request, passes, memory]
+    for name, each in (("prefill", p.prefill), ("decode", p.decode)):
+        tables.append(operator_table(name, each, everything=operators))
+    return [*tables, Table("", (), (), ["Assumed: " + "; ".join(p.assumptions) + "."])]
+
+
+def _pass(p: PassPrediction) -> list[tuple[str, object]]:
+    return [
+        ("time", Figure(p.time, "s")),
+        ("device busy", Figure(p.device_time, "s")),
+        ("host busy", Figure(p.host_time, "s")),
+        ("kernels", Figure(p.kernels, "count")),
+        ("matrix work", Figure(p.matrix_flops, "FLOP")),
+        ("vector work", Figure(p.vector_flops, "FLOP")),
+        ("traffic", Figure(p.bytes, "B")),
+        ("energy", Figure(p.energy, "J")),
+        ("MFU", Figure(p.mfu, "%")),
+        ("MBU", Figure(p.mbu, "%")),
+        ("bound by", p.bound),
+    ]
+
+
+SHOWN = 6
+
+
+def operator_table(name: str, p: PassPrediction, *, everything: bool) -> Table:
+    """Operators by time; without `everything` the largest few and the rest in one row."""
+    rows = sorted(p.operators, key=lambda o: -o.time)
+    shown = rows if everything or len(rows) <= SHOWN + 1 else rows[:SHOWN]
+    table = [[o.layer, o.operator, o.kind, o.count, o.kernels, o.time, o.time / p.device_time, o.bound] for o in shown]
+    rest = rows[len(shown) :]
+    if rest:
+        time = sum(o.time for o in rest)
+        kernels = sum(o.kernels for o in rest)
+        table.append(["", f"{len(rest)} others", "", None, kernels, time, time / p.device_time, ""])
+    columns = [Column("layer"), Column("operator"), Column("kind"), Column("layers", "count"),
+               Column("kernels", "count"), Column("time", "s"), Column("share", "%"), Column("bound")]  # fmt: skip
+    return Table(f"Operators of {name} by device time", columns, table)
+
+
+def roofline_tables(p: Prediction, device: str, runtime: str, m: Machine) -> tuple[list[Table], dict[str, object]]:
+    """Every operator's arithmetic intensity, the rate it reaches and the share of its roof."""
+    rows, data = [], []
+    for phase, each in (("prefill", p.prefill), ("decode", p.decode)):
+        for o in sorted(each.operators, key=lambda o: -o.time):
+            moved = o.bytes_weights + o.bytes_activations + o.bytes_state
+            work = o.matrix_flops + o.vector_flops
+            if not moved or not o.time:
+                continue
+            fastest = m.bandwidth * m["cache_speed"]
+            roof = max(o.matrix_flops / m.matrix_rate, o.vector_flops / m.vector_rate, moved / fastest)
+            row = [phase, o.layer, o.operator, work / moved, work / o.time, roof / o.time, o.time, o.bound]
+            rows.append(row)
+            names = ("phase", "layer", "operator", "arithmetic_intensity", "flop_rate", "roof_share", "time", "bound")
+            data.append(dict(zip(names, row, strict=True)))
+    columns = [Column("pass"), Column("layer"), Column("operator"), Column("FLOP/B", "ratio"), Column("rate", "FLOP/s"),
+               Column("of roof", "%"), Column("time", "s"), Column("bound")]  # fmt: skip
+    ridge = m.matrix_rate / m.bandwidth
+    notes = [
+        f"Ridge point {ridge:.0f} FLOP/B. Of roof: the least time that peaks and the cache's bandwidth allow, over the "
+        "predicted."
+    ]
+    result = {
+        "schema": 1,
+        "model": p.model,
+        "device": p.device,
+        "runtime": p.runtime,
+        "ridge_point": ridge,
+        "operators": data,
+    }
+    return [Table(f"{p.model} on {device}\nwith {runtime}", columns, rows, notes)], result

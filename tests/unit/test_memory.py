@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import pytest
+
+from roofsim.memory import moments, weight_bytes
+from roofsim.ops import pointwise
+from roofsim.ops.base import Operator
+from roofsim.passes import Pass, Precision
+from roofsim.prediction import footprint, setup
+from roofsim.runtimes.kernels import Lowered
+from roofsim.runtimes.lowering import LoweredRow
+from roofsim.specs import library
+from roofsim.specs.architecture import Row
+from roofsim.specs.workload import workload
+
+STREAM = 10  # bytes of the residual stream: one token, five elements of two bytes
+ONE_TOKEN = Pass(1, 1, 0)
+SETUPS = [(model, runtime) for model in library.names("models") for runtime in library.names("runtimes")]
+
+
+def row(layer: str, *operators: tuple[str, int, tuple[str, ...]], **lowered: object) -> LoweredRow:
+    made = tuple(Operator(name, pointwise.add, {}, out, uses) for name, out, uses in operators)
+    return LoweredRow(Row(layer, 1, made), tuple(Lowered((), **lowered) for _ in made))
+
+
+def live(*rows: LoweredRow) -> dict[str, float]:
+    return {moment.operator: moment.live for moment in moments(rows, ONE_TOKEN, 5)}
+
+
+def test_a_result_lives_from_its_operator_to_its_last_use() -> None:
+    layer = row("mlp", ("up", 100, ("x",)), ("act", 200, ("up",)), ("down", STREAM, ("act",)), ("add", STREAM, ("x", "down")))
+    assert live(layer) == {"up": STREAM + 100, "act": STREAM + 300, "down": STREAM + 200 + 10, "add": STREAM + 20}
+
+
+def test_a_result_that_nothing_reads_dies_at_once() -> None:
+    layer = row("mlp", ("spare", 1000, ("x",)), ("out", STREAM, ("x",)))
+    assert live(layer) == {"spare": STREAM + 1000, "out": STREAM + STREAM}
+
+
+def test_what_an_operator_needs_on_the_side_lives_while_it_runs() -> None:
+    assert live(row("mlp", ("norm", 100, ("x",)), temporary=7)) == {"norm": STREAM + 100 + 7}
+
+
+def test_a_runtime_may_write_a_wider_result() -> None:
+    assert live(row("mlp", ("add", STREAM, ("x",)), out=4 * STREAM))["add"] == 4 * STREAM + 4 * STREAM
+
+
+def test_before_the_embedding_there_is_no_stream() -> None:
+    assert live(row("embedding", ("embedding", STREAM, ()))) == {"embedding": STREAM}
+
+
+def test_the_logits_are_told_apart_in_the_head() -> None:
+    head = row("head", ("final_norm", STREAM, ("x",)), ("lm_head", 1000, ("final_norm",)), ("logits_scale", 1000, ("lm_head",)))
+    scores = [moment.scores for moment in moments([head], ONE_TOKEN, 5)]
+    assert scores == [0, 1000, 2000]
+
+
+@pytest.mark.parametrize(("model", "runtime"), SETUPS)
+@pytest.mark.parametrize("prompt", [1, 2000, 40_000])
+def test_the_parts_of_the_peak_add_up_to_what_is_reserved(model: str, runtime: str, prompt: int) -> None:
+    memory = footprint(setup(model, "rtx-4090", runtime), workload(prompt=prompt, batch=2))
+    parts = (memory.weights, memory.state, memory.activations, memory.logits, memory.masks, memory.workspace)
+    assert min(parts) >= 0
+    assert sum(parts) == pytest.approx(memory.reserved, rel=1e-12)
+    assert memory.weights < memory.peak <= memory.reserved
+    assert memory.binding
+
+
+@pytest.mark.parametrize("fmt", ["bf16", "q4_0", "fp32"])
+def test_weights_are_held_in_the_format_they_are_stored_in(fmt: str) -> None:
+    model = library.architecture("Llama-3.2-1B")
+    precision = workload(weight_format=fmt).precision()
+    assert weight_bytes(model, Pass(1, 1, 0, precision)) == model.total_parameters * precision.weights
+
+
+def test_scores_of_the_last_position_need_less_than_those_of_all() -> None:
+    s = setup("Llama-3.2-1B", "rtx-4090", "transformers-5-eager")
+    last, every = (footprint(s, workload(prompt=8192, logits=logits)) for logits in ("last", "all"))
+    assert every.peak - last.peak > 2 * 8000 * s.architecture.vocab
+    assert every.binding == "head: lm_head"
+
+
+def test_a_context_and_the_slack_of_the_allocator_are_reserved_on_top_of_the_peak() -> None:
+    s = setup("mamba-130m", "rtx-4090", "ideal")
+    policy = s.runtime.memory.model_copy(update={"fragmentation": 0.5})
+    slack = setup("mamba-130m", "rtx-4090", s.runtime.model_copy(update={"memory": policy}))
+    assert footprint(slack, workload()).reserved == 1.5 * footprint(s, workload()).peak
+
+
+def test_a_mask_grows_with_the_square_of_the_length_from_the_declared_window_on() -> None:
+    s = setup("Qwen2.5-0.5B", "rtx-4090", "transformers-4.52-eager")
+    short, at, long = (footprint(s, workload(prompt=n)) for n in (32767, 32768, 131072))
+    assert (short.masks, at.masks, long.masks) == (0, 0, 6 * 131072**2)
+    assert long.binding == "building the mask"
+
+
+def test_precision_of_the_state_is_that_of_the_runtime() -> None:
+    for runtime, bytes_per in (("transformers-4.52-eager", 2), ("transformers-5-eager", 4)):
+        s = setup("Zamba2-1.2B", "rtx-4090", runtime)
+        held = s.architecture.state_bytes(100, Precision(2, 2, 2, bytes_per))
+        assert footprint(s, workload(prompt=100)).state == held

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roofsim.cost import Cost
+from roofsim.errors import Unsupported
+from roofsim.parameters import PARAMETERS, priors
+from roofsim.roofline import Machine, Stretch, Terms, launch_time, machine, pass_time, terms
+from roofsim.runtimes.kernels import Class, Kernel
+from roofsim.specs import library
+
+PERFECT = {
+    name: 1.0 if name.endswith("_efficiency") or name == "cache_speed" else 0.0
+    for name in PARAMETERS
+}  # fmt: skip
+RIDGE, VECTOR_RIDGE = 128, 8
+IDEAL = Machine(matrix_rate=1024.0, vector_rate=64.0, bandwidth=8.0, cache=0.0, units=4, parameters=PERFECT)
+PRIOR = replace(IDEAL, cache=1000.0, parameters=priors())
+
+amounts = st.floats(0, 1e9)
+kernels = st.builds(
+    Kernel,
+    st.just("kernel"),
+    st.sampled_from(get_args(Class)),
+    st.builds(Cost, amounts, amounts, amounts, amounts, amounts),
+    fill=st.floats(0, 1e6),
+    blocks=st.none() | st.integers(1, 100),
+)
+
+
+@given(moved=st.integers(1, 2**20), intensity=st.integers(1, 2 * RIDGE))
+def test_the_bound_of_matrix_work_changes_exactly_at_the_ridge_point(moved: int, intensity: int) -> None:
+    t = terms(Kernel("product", "gemm", Cost(matrix=moved * intensity, weights=moved)), IDEAL)
+    assert t.bound == ("compute" if intensity >= RIDGE else "memory")
+    assert t.time == max(moved * intensity / 1024, moved / 8)
+
+
+@given(moved=st.integers(1, 2**20), intensity=st.integers(1, 2 * VECTOR_RIDGE))
+def test_the_bound_of_vector_work_changes_exactly_at_its_ridge_point(moved: int, intensity: int) -> None:
+    t = terms(Kernel("sum", "stream", Cost(vector=moved * intensity, activations=moved)), IDEAL)
+    assert t.bound == ("compute" if intensity >= VECTOR_RIDGE else "memory")
+
+
+@pytest.mark.parametrize(
+    ("parts", "bound"),
+    [((3, 2, 1), "launch"), ((2, 2, 2), "launch"), ((1, 2, 2), "compute"), ((1, 3, 2), "compute"), ((1, 2, 3), "memory")],
+)
+def test_the_bound_is_the_largest_term(parts: tuple[int, int, int], bound: str) -> None:
+    t = Terms(*parts)
+    assert t.bound == bound
+    assert t.time == parts[0] + max(parts[1:])
+
+
+@pytest.mark.parametrize("m", [IDEAL, PRIOR])
+@given(kernel=kernels)
+def test_a_kernel_takes_no_less_than_work_and_traffic_at_the_peaks(m: Machine, kernel: Kernel) -> None:
+    t, cost = terms(kernel, m), kernel.cost
+    slack = 1 - 1e-12
+    assert t.fixed + max(t.compute, t.memory) == t.time
+    assert t.time >= slack * (cost.weights + cost.state) / m.bandwidth
+    if kernel.like in ("gemm", "attention", "masked_attention", "ssd"):
+        assert t.time >= slack * cost.matrix / m.matrix_rate
+    else:
+        assert t.time >= slack * cost.vector / m.vector_rate
+
+
+@given(kernel=kernels, grown=st.sampled_from(["matrix", "vector", "weights", "activations", "state"]), by=st.floats(1, 10))
+def test_more_of_any_cost_is_never_faster(kernel: Kernel, grown: str, by: float) -> None:
+    more = replace(kernel, cost=replace(kernel.cost, **{grown: by * getattr(kernel.cost, grown)}))
+    assert terms(more, PRIOR).time >= terms(kernel, PRIOR).time * (1 - 1e-12)
+
+
+def test_matrix_and_vector_work_of_attention_wait_for_each_other_and_of_a_product_overlap() -> None:
+    cost = Cost(matrix=1024, vector=64)
+    seconds = {like: terms(Kernel("kernel", like, cost), IDEAL).compute for like in get_args(Class)}
+    assert seconds == {
+        "gemm": 1, "attention": 2, "masked_attention": 2, "ssd": 16, "scan": 1, "stream": 1, "strided": 1, "transpose": 1,
+    }  # fmt: skip
+
+
+def test_the_chunked_scan_is_never_faster_than_the_matrix_unit() -> None:
+    fast = replace(IDEAL, vector_rate=10 * IDEAL.matrix_rate)
+    assert terms(Kernel("scan", "ssd", Cost(matrix=1024)), fast).compute == 1
+
+
+@pytest.mark.parametrize(("blocks", "slower"), [(1, 4), (2, 2), (4, 1), (8, 1), (None, 1)])
+def test_fewer_blocks_than_units_leave_units_idle(blocks: int | None, slower: float) -> None:
+    t = terms(Kernel("attention", "masked_attention", Cost(matrix=1024, state=8), blocks=blocks), IDEAL)
+    assert (t.compute, t.memory) == (slower, slower)
+
+
+@pytest.mark.parametrize(("like", "full"), [("gemm", 10 * 4), ("attention", 10), ("stream", 0), ("masked_attention", 0)])
+def test_a_product_or_attention_at_its_half_rate_size_takes_twice_its_time(like: Class, full: int) -> None:
+    m = replace(IDEAL, parameters=PERFECT | {"gemm_fill": 10.0, "attention_fill": 10.0})
+    work = max(full, 1)
+    t = terms(Kernel("kernel", like, Cost(matrix=work), fill=1), m)
+    assert t.compute == (2 * work / 1024 if full else work / 1024 if like == "masked_attention" else 0)
+
+
+def test_activations_within_the_share_of_the_cache_move_at_its_speed_and_the_rest_at_memory_speed() -> None:
+    m = replace(IDEAL, cache=100.0, parameters=PERFECT | {"cache_share": 0.5, "cache_speed": 2.0})
+    small, large = (terms(Kernel("add", "stream", Cost(activations=moved)), m).memory for moved in (50, 130))
+    assert (small, large) == (50 / 2 / 8, (50 / 2 + 80) / 8)
+
+
+def test_weights_and_state_come_from_memory_however_large_the_cache() -> None:
+    m = replace(IDEAL, cache=1e9, parameters=PERFECT | {"cache_share": 1.0, "cache_speed": 2.0})
+    assert terms(Kernel("read", "stream", Cost(weights=8, state=8)), m).memory == 2
+
+
+def test_a_calibration_wins_over_the_device_and_the_device_over_the_prior() -> None:
+    device, host = library.device("rtx-4090"), library.host("desktop")
+    stated = {name: value.value for name, value in device.parameters.items()}
+    assert stated
+    m = machine(device, host, "bf16")
+    assert {name: m[name] for name in PARAMETERS} == priors() | stated | {"dispatch": host.dispatch.value}
+    assert machine(device, host, "bf16", {"gemm_efficiency": 0.123})["gemm_efficiency"] == 0.123
+    assert machine(device, None, "bf16")["dispatch"] == PARAMETERS["dispatch"].prior
+
+
+def test_a_dtype_without_a_unit_is_unsupported() -> None:
+    with pytest.raises(Unsupported, match="t4: no matrix peak for bf16; it has fp16, int8"):
+        machine(library.device("t4"), None, "bf16")
+
+
+def test_the_host_pays_per_launch_in_eager_mode_only() -> None:
+    kernel, triton = Kernel("add", "stream", Cost()), Kernel("scan", "ssd", Cost(), triton=True)
+    m = replace(IDEAL, parameters=PERFECT | {"dispatch": 10e-6, "triton_dispatch": 60e-6})
+    eager, graph, ideal = (library.runtime(name) for name in ("transformers-5-eager", "cuda-graph", "ideal"))
+    assert [launch_time(each, eager, m) for each in (kernel, triton)] == pytest.approx([10e-6, 70e-6])
+    assert [launch_time(each, graph, m) for each in (kernel, triton)] == [1e-6, 1e-6]
+    assert [launch_time(each, ideal, m) for each in (kernel, triton)] == [0, 0]
+
+
+def test_the_work_of_a_host_scales_its_launches_and_a_graph_without_replay_time_is_free() -> None:
+    kernel = Kernel("add", "stream", Cost())
+    m = replace(IDEAL, parameters=PERFECT | {"dispatch": 10e-6})
+    runtime = library.runtime("transformers-5-eager")
+    lighter = runtime.model_copy(update={"host": runtime.host.model_copy(update={"work": 0.5})})
+    free = runtime.model_copy(update={"host": runtime.host.model_copy(update={"mode": "graph", "replay": None})})
+    assert launch_time(kernel, lighter, m) == pytest.approx(5e-6)
+    assert launch_time(kernel, free, m) == 0
+
+
+durations = st.floats(0, 1)
+stretches = st.lists(st.builds(Stretch, durations, durations, st.integers(1, 20)), min_size=1, max_size=8)
+
+
+@given(pieces=stretches, start=durations)
+def test_the_device_works_off_a_queue_that_the_host_fills(pieces: list[Stretch], start: float) -> None:
+    launched = free = start
+    for piece in pieces:
+        for _ in range(piece.count):
+            launched += piece.host
+            free = max(free, launched) + piece.device
+    assert pass_time(pieces, start) == pytest.approx(free)
+
+
+@given(pieces=stretches, start=durations)
+def test_a_pass_lasts_between_the_longer_and_the_sum_of_host_and_device(pieces: list[Stretch], start: float) -> None:
+    host = start + sum(piece.count * piece.host for piece in pieces)
+    device = sum(piece.count * piece.device for piece in pieces)
+    assert max(host, device) * (1 - 1e-9) <= pass_time(pieces, start) <= (host + device) * (1 + 1e-9)
