@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from roofsim import __version__
-from roofsim.cli._click import click
+from roofsim.cli._click import Group, click
 from roofsim.errors import InputError, nearest
+
+LISTING = "roofsim.listing"
+"""Set in a context while commands are only listed."""
 
 
 class Problem(click.ClickException):
@@ -22,7 +25,7 @@ class Problem(click.ClickException):
     exit_code = 2
 
 
-class Commands(click.Group):
+class Commands(Group):
     """Commands found by listing this folder; a typo gets suggestions."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -30,12 +33,19 @@ class Commands(click.Group):
         return sorted(summaries())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
+        """Import one command; for the list of commands its first line is enough."""
         if cmd_name not in summaries():
             return None
+        if ctx.meta.get(LISTING):
+            return click.Command(cmd_name, short_help=summaries()[cmd_name])
         command: click.Command = import_module(f"roofsim.cli.{cmd_name.replace('-', '_')}").command
         command.name = cmd_name
         return command
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Help of the program itself, without importing the commands."""
+        ctx.meta[LISTING] = True
+        super().format_help(ctx, formatter)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -47,11 +57,6 @@ class Commands(click.Group):
             near = nearest(args[0], summaries())
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             raise click.UsageError(error.message + hint, ctx) from None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List commands with the first line of their modules, without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(summaries().items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; our own errors become a message and exit code 2."""

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING or not sys.stdout.isatty():
     import click as click
+    from click import Group as Group
 else:
     # the same library with another look; it takes twice as long to load
     import rich_click as click
+    from rich_click import RichGroup as Group
 
-__all__ = ["click"]
+__all__ = ["Group", "click"]

@@ -19,6 +19,7 @@ from roofsim.units import parse_count, parse_counts
 
 if TYPE_CHECKING:
     from roofsim.prediction import Setup
+    from roofsim.specs.workload import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,16 +27,38 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Name(click.ParamType[str]):
     """A device, model, runtime or host by name, alias or path; completes names in the shell."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *more: str) -> None:
         self.kind = kind
+        self.kinds = (kind, *more)
         self.name = {"hardware": "device", "models": "model", "runtimes": "runtime"}.get(kind, "host")
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Names and aliases that begin with what is typed."""
         from roofsim.specs import library
 
-        known = [*library.names(self.kind), *library.aliases(self.kind)]
+        if "/" in incomplete:
+            return [CompletionItem(incomplete, type="file")]
+        base, at, _ = incomplete.partition("@")
+        if at and self.kind == "hardware":
+            known = [f"{base}@{mode}" for mode in library.modes(base)]
+        else:
+            known = [each for kind in self.kinds for each in (*library.names(kind), *library.aliases(kind))]
         return [CompletionItem(each) for each in known if each.lower().startswith(incomplete.lower())]
+
+
+class Word(click.ParamType[str]):
+    """A word out of a table in `roofsim.specs.workload`; completes in the shell, is checked with the workload."""
+
+    name = "word"
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Words that begin with what is typed."""
+        from roofsim.specs import workload
+
+        return [CompletionItem(each) for each in getattr(workload, self.table) if each.startswith(incomplete)]
 
 
 class Tokens(click.ParamType[int]):
@@ -122,7 +145,7 @@ stack_options = _stack(
     click.option(
         "--set", "changes", multiple=True, metavar="PATH=VALUE",
         help="Change a field for a what-if: device.memory.bandwidth=2x, runtime.attention.mask=never, "
-        "parameters.gemm_efficiency=0.9. Repeatable.",
+        "parameters.gemm_efficiency=0.9 (repeatable).",
     ),
 )  # fmt: skip
 workload_options = _stack(
@@ -131,10 +154,10 @@ workload_options = _stack(
         "--generate", "-g", type=Tokens(nought=True), default=128, metavar="N",
         help="Generated tokens.  [default: 128]",
     ),
-    click.option("--dtype", metavar="T", default=None, help="Dtype of activations: bf16, fp16, fp32, fp8 ..."),
-    click.option("--cache", "cache_dtype", metavar="T", default=None, help="Dtype of the KV cache."),
+    click.option("--dtype", type=Word("DTYPE_BYTES"), metavar="T", default=None, help="Dtype of activations: bf16, fp16, fp32, fp8 ..."),
+    click.option("--cache", "cache_dtype", type=Word("DTYPE_BYTES"), metavar="T", default=None, help="Dtype of the KV cache."),
     click.option(
-        "--weights", "weight_format", metavar="FMT", default=None, help="Format of the weights: int4-g128, q8_0 ..."
+        "--weights", "weight_format", type=Word("WEIGHT_FORMATS"), metavar="FMT", default=None, help="Format of the weights: int4-g128, q8_0 ..."
     ),
     click.option("--logits", type=click.Choice(["all", "last"]), default=None, help="Positions that are scored."),
 )  # fmt: skip
@@ -209,6 +232,19 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def workload_of(s: Setup, options: Mapping[str, Any]) -> Workload:
+    """The workload that a command's options describe; messages name the options."""
+    from roofsim.specs.workload import workload
+
+    try:
+        return workload(**{"dtype": s.device.default_dtype, **fields_of(options)})
+    except InputError as error:
+        lines = str(error).splitlines()
+        for field, option in (("weight_format", "--weights"), ("cache_dtype", "--cache"), ("dtype", "--dtype")):
+            lines = [option + line.removeprefix(field) if line.startswith(f"{field}:") else line for line in lines]
+        raise InputError("\n".join(lines)) from None
 
 
 def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:

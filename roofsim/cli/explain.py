@@ -31,11 +31,10 @@ def command(
     Example: roofsim explain Qwen2.5-0.5B --device rtx-4090 --prompt 16k --metric ttft
     """
     from roofsim.report.explain import explain_tables, formula_data, formula_tables
-    from roofsim.specs.workload import workload
     from roofsim.studies.explain import explain
 
     s = o.changed_setup(model, device, runtime, host, changes)
-    w = workload(**{"dtype": s.device.default_dtype, **o.fields_of(options)})
+    w = o.workload_of(s, options)
     result = explain(s, w, metric)
     tables = explain_tables(result, s.device.name, s.runtime.name)
     data = result.to_dict()

@@ -27,11 +27,10 @@ def command(
     Example: roofsim limits Qwen2.5-0.5B --device orin --plot memory.png
     """
     from roofsim.report.limits import limits_tables
-    from roofsim.specs.workload import workload
     from roofsim.studies.limits import limits, spread
 
     s = o.changed_setup(model, device, runtime, host, changes)
-    w = workload(**{"dtype": s.device.default_dtype, **o.fields_of(options)})
+    w = o.workload_of(s, options)
     result = limits(s, w, lengths)
     out = o.Output(format_, output, quiet)
     out.write(limits_tables(result, s.device.name, s.runtime.name), result.to_dict())

@@ -29,10 +29,9 @@ def command(
     """
     from roofsim.prediction import predict_request
     from roofsim.report.prediction import prediction_tables
-    from roofsim.specs.workload import workload
 
     s = o.changed_setup(model, device, runtime, host, changes)
-    w = workload(**{"dtype": s.device.default_dtype, **o.fields_of(options)})
+    w = o.workload_of(s, options)
     result = predict_request(s, w)
     everything = operators or format_ == "csv"
     tables = prediction_tables(result, s.device.name, s.runtime.name, everything)

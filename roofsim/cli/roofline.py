@@ -27,10 +27,9 @@ def command(
     """
     from roofsim.prediction import predict_request
     from roofsim.report.prediction import roofline_tables
-    from roofsim.specs.workload import workload
 
     s = o.changed_setup(model, device, runtime, host, changes)
-    w = workload(**{"dtype": s.device.default_dtype, **o.fields_of(options)})
+    w = o.workload_of(s, options)
     result = predict_request(s, w)
     m = s.machine(w.dtype)
     out = o.Output(format_, output, quiet)

@@ -13,7 +13,7 @@ KINDS = ("models", "hardware", "runtimes", "hardware/hosts")
 
 
 @click.command()
-@click.argument("name", type=o.Name("models"))
+@click.argument("name", type=o.Name(*KINDS))
 @click.option("--dtype", default="bf16", metavar="T", help="Dtype that a model's state is counted in.  [default: bf16]")
 @o.output_options
 def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool) -> None:
@@ -47,7 +47,7 @@ def find(name: str) -> tuple[str, Any]:
         "hardware/hosts": library.host,
     }
     known: list[str] = []
-    problem: SpecError | None = None
+    problems: list[tuple[str, SpecError]] = []
     for kind in KINDS:
         try:
             return kind, load[kind](name)
@@ -57,9 +57,10 @@ def find(name: str) -> tuple[str, Any]:
                 raise
             known += [*library.names(kind), *library.aliases(kind)]
         except SpecError as error:
-            if name in known:
-                raise
-            problem = problem if problem and len(problem.problems) <= len(error.problems) else error
-    if problem:
-        raise problem
+            problems.append((kind, error))
+    if problems:
+        # the kind that the file resembles most: the fewest fields that are missing or unknown
+        raise min(problems, key=lambda item: sum("no such field" in p or "is missing" in p for p in item[1].problems))[
+            1
+        ]
     raise UnknownName("models, devices, runtimes and hosts", name, known)

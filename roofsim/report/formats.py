@@ -39,7 +39,7 @@ def as_table(tables: Sequence[Table], data: Mapping[str, Any]) -> str:
     real = Console()
     console = Console(
         file=stream,
-        width=min(real.width, 120) if real.is_terminal else 80,
+        width=min(max(real.width, 80), 120) if real.is_terminal else 80,
         force_terminal=real.is_terminal,
         color_system="auto" if real.is_terminal else None,
         highlight=False,

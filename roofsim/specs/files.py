@@ -108,6 +108,8 @@ def _line(where: str, problem: Any, model: type[Spec]) -> str:
         message = "is missing"
     elif kind == "value_error":
         message = str(problem["ctx"]["error"])
+    elif kind in ("model_type", "model_attributes_type"):
+        message = f"{_named(problem['input'])} is no group of fields (a number needs its unit: '24 GiB')"
     elif kind in ("union_tag_invalid", "union_tag_not_found"):
         expected = problem.get("ctx", {}).get("expected_tags", "")
         message = f"`kind` is missing or not known; one of {expected}" if expected else "`kind` is missing"

@@ -118,6 +118,8 @@ def host(name: str) -> Host:
 
 def _load(model: type[S], kind: str, what: str, name: str) -> S:
     path = locate(kind, what, name)
+    if path.suffix == ".json":
+        raise SpecError([f"{path}: published configs are not read yet; describe the {what[:-1]} in a YAML file"])
     values = read_mapping(path)
     values.setdefault("id", path.stem)
     return build(model, values, str(path))

@@ -93,7 +93,7 @@ def _step(node: Any, step: str, seen: str) -> Any:
 
 
 def _scaled(old: Any, value: str, where: str) -> Any:
-    if not value.endswith("x"):
+    if not value.endswith(("x", "X")):
         return value
     number, _, unit = str(old).partition(" ")
     if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", value[:-1]):

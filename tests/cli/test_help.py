@@ -1,0 +1,106 @@
+"""Help: every command says what it does, and shows it with an example that runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shlex
+
+import click
+import pytest
+
+from roofsim.cli import group, summaries
+from roofsim.report.formats import FORMATS
+
+COMMANDS = sorted(summaries())
+CONTEXT = click.Context(group, info_name="roofsim")
+
+
+def command(name):
+    return group.get_command(CONTEXT, name)
+
+
+def test_the_help_lists_every_command_with_its_summary(roofsim):
+    text = " ".join(roofsim("--help").split())
+    for name, summary in summaries().items():
+        assert f"{name} {summary}" in text
+
+
+def test_a_long_and_a_short_flag_give_the_same_help(roofsim):
+    assert roofsim("-h") == roofsim("--help")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_summary_is_one_sentence(name):
+    assert re.fullmatch(r"[A-Z][^.]*[^. ]\.", summaries()[name])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_is_for(name):
+    silent = [p.name for p in command(name).params if isinstance(p, click.Option) and not (p.help or "").strip()]
+    assert silent == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_the_options_that_all_share(name):
+    flags = {flag for p in command(name).params for flag in p.opts}
+    assert {"--format", "-f", "--output", "-o", "--quiet", "-q"} <= flags
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_at_most_80_wide_off_a_terminal(roofsim, name):
+    assert max(map(len, roofsim(f"{name} --help").splitlines())) <= 80
+
+
+def test_the_example_of_the_program_runs(roofsim):
+    (line,) = [each for each in roofsim("--help").splitlines() if "Example: " in each]
+    program, *arguments = shlex.split(line.partition("Example: ")[2])
+    assert program == "roofsim"
+    assert roofsim(shlex.join(arguments))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("form", sorted(FORMATS))
+def test_the_example_of_a_command_runs_in_every_format(attempt, example, name, form):
+    result = attempt("", *example(name), "--format", form)
+    assert result.exit_code == 0, result.stderr
+    text = result.stdout
+    assert text.strip()
+    {"json": is_json, "csv": is_csv, "markdown": is_markdown, "table": is_table}.get(form, bool)(text)
+
+
+def is_json(text):
+    data = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert next(iter(data)) == "schema"
+    assert data["schema"] == 1
+
+
+def is_csv(text):
+    for block in text.strip().split("\n\n"):
+        head, *rows = csv.reader(io.StringIO(block))
+        assert rows
+        assert len(set(head)) == len(head), f"a name heads two columns: {head}"
+        assert {len(row) for row in rows} == {len(head)}
+
+
+def is_markdown(text):
+    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert blocks
+    for head, rule, *rows in blocks:
+        assert re.fullmatch(r"\|(-+:?\|)+", rule)
+        assert {len(re.findall(r"(?<!\\)\|", line)) for line in (head, rule, *rows)} == {rule.count("|")}
+
+
+def is_table(text):
+    for line in text.splitlines():
+        assert len(line) <= 80
+        assert "…" not in line
+        assert line == line.rstrip()
+
+
+def test_the_version_is_the_packages(roofsim):
+    from roofsim import __version__
+
+    assert __version__ in roofsim("--version")
