@@ -1,4 +1,4 @@
-"""Energy of a pass: idle power over its time, and what work and traffic add."""
+"""Energy of a pass: idle power over its time, and what activity, work and traffic add."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from roofsim.roofline import Machine
 from roofsim.specs.device import Device
 
 
-def energy(device: Device, m: Machine, cost: Cost, time: Number) -> Number:
-    """Joules: idle · t + e_F · FLOP + e_B · bytes, never more than TDP · t.
+def energy(device: Device, m: Machine, cost: Cost, busy: Number, time: Number) -> Number:
+    """Joules of a pass that keeps the device `busy` seconds out of `time`; never more than TDP · time.
 
-    Energy per FLOP and per byte are the shares `flop_power` and `byte_power` of what the device draws above
-    idle, at its peak rates; vector work is charged like matrix work of the same duration.
+    E = idle · time + (TDP − idle) · (p_a · busy + p_f · work at peak + p_b · traffic at full bandwidth), the
+    last two in seconds: an active device draws some power of its own, work and traffic add to it.
     """
     tdp = device.power.tdp.value
     idle = device.power.idle.value if device.power.idle else IDLE_SHARE * tdp
-    busy = m["flop_power"] * (cost.matrix / m.matrix_rate + cost.vector / m.vector_rate)
-    moved = m["byte_power"] * cost.bytes / m.bandwidth
-    return minimum(idle * time + (tdp - idle) * (busy + moved), tdp * time)
+    work = cost.matrix / m.matrix_rate + cost.vector / m.vector_rate
+    above = m["active_power"] * busy + m["flop_power"] * work + m["byte_power"] * cost.bytes / m.bandwidth
+    return minimum(idle * time + (tdp - idle) * above, tdp * time)
 
 
 IDLE_SHARE = 1 / 10

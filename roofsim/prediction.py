@@ -171,7 +171,7 @@ def predict_pass(s: Setup, p: Pass, dtype: str, *, detail: bool = True) -> PassP
     return PassPrediction(
         wall, device_time, host_time, kernels, total.matrix, total.vector, total.bytes,
         _pass_bound(table, host_time, device_time) if detail else None,
-        energy(s.device, m, total, wall), model.matrix / m.matrix_rate,
+        energy(s.device, m, total, device_time, wall), model.matrix / m.matrix_rate,
         (model.weights + model.state) / m.bandwidth, tuple(table),
     )  # fmt: skip
 

@@ -154,10 +154,16 @@ workload_options = _stack(
         "--generate", "-g", type=Tokens(nought=True), default=128, metavar="N",
         help="Generated tokens.  [default: 128]",
     ),
-    click.option("--dtype", type=Word("DTYPE_BYTES"), metavar="T", default=None, help="Dtype of activations: bf16, fp16, fp32, fp8 ..."),
-    click.option("--cache", "cache_dtype", type=Word("DTYPE_BYTES"), metavar="T", default=None, help="Dtype of the KV cache."),
     click.option(
-        "--weights", "weight_format", type=Word("WEIGHT_FORMATS"), metavar="FMT", default=None, help="Format of the weights: int4-g128, q8_0 ..."
+        "--dtype", type=Word("DTYPE_BYTES"), metavar="T", default=None,
+        help="Dtype of activations: bf16, fp16, fp32, fp8 ...",
+    ),
+    click.option(
+        "--cache", "cache_dtype", type=Word("DTYPE_BYTES"), metavar="T", default=None, help="Dtype of the KV cache.",
+    ),
+    click.option(
+        "--weights", "weight_format", type=Word("WEIGHT_FORMATS"), metavar="FMT", default=None,
+        help="Format of the weights: int4-g128, q8_0 ...",
     ),
     click.option("--logits", type=click.Choice(["all", "last"]), default=None, help="Positions that are scored."),
 )  # fmt: skip

@@ -35,6 +35,9 @@ from roofsim.specs import library
 from roofsim.specs.architecture import Architecture, describe_part
 from roofsim.specs.quantity import Sourced
 
+SYMPY = sys.modules["sympy"]
+"""Loaded by `symbolic`, its one importer."""
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "python -m roofsim.report.docs"
 MARK = f"<!-- Written by `{COMMAND}` from the code: edit that, not this page. -->"
@@ -95,8 +98,8 @@ def run_all(lines: Sequence[str]) -> list[str]:
 
 
 def symbol(name: str) -> Any:
-    """A positive symbol; SymPy is there since `symbolic` loaded it."""
-    return sys.modules["sympy"].Symbol(name, positive=True)
+    """A positive symbol, as `symbolic` makes them."""
+    return SYMPY.Symbol(name, positive=True)
 
 
 def maths(expression: Any) -> str:
@@ -192,37 +195,45 @@ def mixers() -> Iterator[str]:
     yield "# Mixers and channel mixers"
     yield (
         "The parts of a layer that a model file can name by `kind`. Each stands for one residual branch; the norm "
-        "before it and the sum after it belong to the layer. Parameters and state are the part's own methods, run on "
-        "symbols with every switch as it is by default; fields that are left out are marked with what they are then. "
-        f"{maths(symbol('d_model'))} is the width of the model; the other symbols are those of "
-        "[formulas.md](formulas.md), or the field's name."
+        "before it and the sum after it belong to the layer. Parameters and state are the part's own methods run on "
+        "symbols, with every switch as it is by default; the lists say what a switch or an optional size changes. "
+        f"{maths(symbol('d_model'))} is the width of the model, the other symbols are those of "
+        "[formulas.md](formulas.md) or the field's name."
     )
     models = [library.architecture(name) for name in library.names("models")]
-    for kind, part in PARTS.items():
+    for kind, part in sorted(PARTS.items(), key=lambda each: (each[1].__module__.startswith(FFN), each[0])):
         yield f"## {kind}"
         yield documented(part)
-        yield table(["field", "default", "meaning"], [_field(name, i) for name, i in part.model_fields.items()][1:])
+        fields = [_field(name, info) for name, info in part.model_fields.items() if name != "kind"]
+        yield table(["field", "default", "meaning"], fields)
         yield from _algebra(part)
         yield from _example(kind, models)
 
 
-def _field(name: str, info: Any) -> list[str]:
-    inside = isinstance(info.annotation, type) and issubclass(info.annotation, Part)
-    link = f", [as here](#{info.annotation.model_fields['kind'].annotation.__args__[0]})" if inside else ""
-    meaning = info.description or MEANINGS.get(name) or SYMBOLS.get(name, ("", "–"))[1]
-    default = "required" if info.is_required() else WORDS.get(str(info.default), str(info.default))
-    return [f"`{name}`", default, meaning + link]
-
-
+FFN = "roofsim.ffn"
 WORDS = {"None": "none", "True": "yes", "False": "no"}
+
+
+def _field(name: str, info: Any) -> list[str]:
+    meaning = info.description or MEANINGS.get(name) or SYMBOLS.get(name, ("", "–"))[1]
+    if inside := part_of(info):
+        kind = inside.model_fields["kind"].annotation.__args__[0]  # type: ignore[union-attr]
+        meaning += f", a [{kind}](#{kind})"
+    default = "required" if info.is_required() else WORDS.get(str(info.default), str(info.default))
+    return [f"`{name}`", default, meaning]
+
+
+def part_of(info: Any) -> type[Part] | None:
+    """The kind of part that a field holds, if it holds one."""
+    return info.annotation if isinstance(info.annotation, type) and issubclass(info.annotation, Part) else None
 
 
 def construct(part: type[Part], inside: str = "") -> Part:
     """A part whose sizes are symbols, with its switches as they are by default (0 or 1)."""
     values: dict[str, Any] = {}
     for name, info in part.model_fields.items():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, Part):
-            values[name] = construct(info.annotation, name)
+        if within := part_of(info):
+            values[name] = construct(within, name)
         elif info.annotation is bool:
             values[name] = int(info.default)
         elif info.annotation in (int, float):
@@ -268,10 +279,9 @@ def _algebra(part: type[Part]) -> Iterator[str]:
     yield formula("state", state)
     lines = []
     for name, other in switched(made):
-        changes = {kind: (n - numbers[kind]).expand() for kind, n in own(other).items() if n != numbers[kind]}
-        lines += [f"- {name} adds {maths(n)} to {kind}" for kind, n in changes.items() if n != 0]
-        if held(other) != state:
-            lines.append(f"- {name} makes the state {maths(held(other))}")
+        changes = {kind: SYMPY.expand(n - numbers.get(kind, 0)) for kind, n in own(other).items()}
+        lines += [f"- {name} changes {kind} by {maths(n)}" for kind, n in changes.items() if n != 0]
+        lines += [f"- {name} makes the state {maths(held(other))}"] * (held(other) != state)
     if lines:
         yield "\n".join(lines)
 
@@ -282,7 +292,7 @@ def _example(kind: str, models: Sequence[Architecture]) -> Iterator[str]:
     if not users:
         return
     links = [f"[{a.id}](models.md#{anchor(a.id)})" for a in users]
-    yield f"In {', '.join(links)}. Operators in the first:"
+    yield f"In {', '.join(links)}. Operators in {users[0].id}:"
     part = next(part for part, _ in users[0].parts() if getattr(part, "kind", "") == kind)
     rows = [
         [f"`{o.name}`", f"[{o.function.__name__}](formulas.md#{o.function.__name__})", o.kind, ", ".join(o.uses)]
@@ -314,7 +324,8 @@ def parameters() -> Iterator[str]:
     for p in PARAMETERS.values():
         yield f"## {p.name}"
         yield f"{p.meaning[0].upper()}{p.meaning[1:]}."
-        yield f"Prior {_shown(p, p.prior)}: {p.source}."
+        known = p.source.removeprefix("prior: ")
+        yield f"Prior {_shown(p, p.prior)}{', not measured' * (known != p.source)}: {known}."
         if found := stated.get(p.name):
             yield table(
                 ["stated by", "value", "source", "note"], [[w, _shown(p, q.value), s, q.note] for w, q, s in found]

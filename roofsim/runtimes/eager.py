@@ -94,7 +94,12 @@ def rotary(o: Operator, s: Situation) -> Lowered:
 
 
 def cache_append(o: Operator, s: Situation) -> Lowered:
-    """Concatenate keys and values to what is there: everything is read and written again."""
+    """Concatenate keys and values to what is there: everything is read and written again.
+
+    A cache that is laid out beforehand takes the new ones in place.
+    """
+    if s.runtime.cache != "concat":
+        return Lowered((replace(fused.kernel(o), like="strided", cost=o.cost * (1 / 2), count=2),))
     width, byte = o.sizes["width"], o.sizes["cache_bytes"]
     new = s.p.tokens * width
     if s.p.phase == "prefill" and not s.runtime.attention.copies_first_cache:

@@ -50,8 +50,9 @@ def test_every_command_has_the_options_that_all_share(name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_is_at_most_80_wide_off_a_terminal(roofsim, name):
-    assert max(map(len, roofsim(f"{name} --help").splitlines())) <= 80
+def test_help_is_at_most_80_wide_but_for_the_example_which_is_for_copying(roofsim, name):
+    lines = roofsim(f"{name} --help").splitlines()
+    assert max(len(line) for line in lines if not line.startswith("  Example: ")) <= 80
 
 
 def test_the_example_of_the_program_runs(roofsim):

@@ -29,11 +29,21 @@ def test_case_does_not_hide_the_nearest_name() -> None:
 
 
 def test_a_name_like_no_other_is_told_what_is_known() -> None:
-    assert str(UnknownName("devices", "zzzz", NAMES)).endswith("known: Llama-3.2-1B, h100-sxm, rtx-3090, rtx-4090")
+    assert str(UnknownName("devices", "zzzz", NAMES)).endswith("known: rtx-4090, rtx-3090, h100-sxm, Llama-3.2-1B")
 
 
-def test_where_nothing_is_known_nothing_is_suggested() -> None:
-    assert str(UnknownName("modes", "15w", [])) == "modes: no '15w'"
+def test_at_most_twelve_known_names_are_listed() -> None:
+    message = str(UnknownName("devices", "zzzz", [f"a{i}" for i in range(13)]))
+    assert message.endswith("a10, a11, ...")
+
+
+def test_a_name_may_be_near_to_one_that_is_not_listed() -> None:
+    assert str(UnknownName("devices", "oring", NAMES, ["orin"])) == "devices: no 'oring'; nearest: orin"
+    assert str(UnknownName("devices", "zzzz", ["a"], ["b"])) == "devices: no 'zzzz'; known: a"
+
+
+def test_where_nothing_is_known_that_is_said() -> None:
+    assert str(UnknownName("modes", "15w", [])) == "modes: no '15w'; there are none"
 
 
 @given(name=st.text(min_size=1), names=st.lists(st.text(), max_size=20))

@@ -147,7 +147,7 @@ PROBLEMS = [
     ("memory.bandwidth.value", True, "True is not a quantity; write it like '1008 GB/s'"),
     ("memory.bandwidth.value", [1], "[1] is not a quantity; write it like '1008 GB/s'"),
     ("memory.bandwidth.value", None, "None is not a quantity; write it like '1008 GB/s'"),
-    ("memory.bandwidth", "1008 GB/s", "not '1008 GB/s'"),
+    ("memory.bandwidth", "1008 GB/s", "'1008 GB/s' is no group of fields"),
     ("memory.bandwidth.origin", "guess", "no such field"),
     ("memory.capacity.value", "0 GB", "is not plausible here"),
     ("memory.unified", "maybe", "not 'maybe'"),

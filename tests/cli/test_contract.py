@@ -1,0 +1,221 @@
+"""The JSON of the commands: the keys, types and units that design.md, section 6, promises."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pytest
+from pytest import approx
+
+import roofsim as package
+
+NUMBER = "number"
+COUNT = "whole number"
+FORM = ["--format", "json"]
+KINDS = {"gemm", "attention", "scan", "conv", "norm", "pointwise", "routing", "embedding", "collective"}
+BOUNDS = {"compute", "memory", "launch", "network"}
+
+OPERATOR = {
+    "layer": str, "operator": str, "kind": KINDS, "count": COUNT, "kernels": NUMBER, "matrix_flops": NUMBER,
+    "vector_flops": NUMBER, "bytes_weights": NUMBER, "bytes_activations": NUMBER, "bytes_state": NUMBER,
+    "time": NUMBER, "bound": BOUNDS,
+}  # fmt: skip
+PASS = {
+    "time": NUMBER, "device_time": NUMBER, "host_time": NUMBER, "kernels": NUMBER, "matrix_flops": NUMBER,
+    "vector_flops": NUMBER, "bytes": NUMBER, "bound": BOUNDS, "mfu": NUMBER, "mbu": NUMBER, "energy": NUMBER,
+    "operators": [OPERATOR],
+}  # fmt: skip
+PREDICTION = {
+    "schema": {1}, "model": str, "device": str, "runtime": str, "calibration": {None},
+    "workload": {
+        "batch": COUNT, "prompt": COUNT, "generate": COUNT, "dtype": str, "cache_dtype": str, "weight_format": str,
+        "logits": {"all", "last"},
+    },
+    "prefill": PASS,
+    "decode": PASS,
+    "request": {"ttft": NUMBER, "tpot": NUMBER, "total_time": NUMBER, "tokens_per_second": NUMBER, "energy": NUMBER},
+    "memory": {
+        "capacity": NUMBER, "weights": NUMBER, "state": NUMBER, "activations": NUMBER, "logits": NUMBER,
+        "masks": NUMBER, "workspace": NUMBER, "peak": NUMBER, "reserved": NUMBER, "fits": bool,
+    },
+    "limits": {"max_prompt": COUNT, "max_batch": COUNT},
+}  # fmt: skip
+WORK = {"matrix": NUMBER, "vector": NUMBER, "by_kind": dict.fromkeys(("gemm", "attention", "scan", "conv"), NUMBER)}
+LENGTHS = ("128", "1024", "4096", "32768")
+MODEL = {
+    "schema": {1},
+    "model": str,
+    "parameters": {
+        "total": COUNT, "active": COUNT, "embedding": COUNT,
+        "by_kind": dict.fromkeys(("attention", "mlp", "ssm", "moe", "norm", "embedding", "lm_head"), COUNT),
+    },
+    "state": {"bytes_per_token": NUMBER, "constant_bytes": NUMBER, "at": dict.fromkeys(LENGTHS, NUMBER)},
+    "flops": {"prefill": dict.fromkeys(LENGTHS, WORK), "decode": dict.fromkeys(LENGTHS, WORK)},
+}  # fmt: skip
+COMPARISON = {
+    "schema": {1}, "device": str, "runtime": str,
+    "pairs": [
+        {
+            "a": str, "b": str, "metric": {"ttft", "tpot", "memory", "energy", "throughput", "total"},
+            "crossings": [
+                {
+                    "length": COUNT, "interval": {None}, "faster_before": str, "faster_after": str, "regime": str,
+                    "closed_form": (str, None),
+                }
+            ],
+            "ratios": dict.fromkeys(("1024", "8192", "57344"), NUMBER),
+            "max_prompt": {"a": COUNT, "b": COUNT},
+        }
+    ],
+}  # fmt: skip
+LIMITS = {
+    "schema": {1}, "model": str, "device": str, "runtime": str, "capacity": NUMBER,
+    "limits": {"max_prompt": COUNT, "max_batch": COUNT},
+}  # fmt: skip
+
+
+def problems(value, contract, path="$"):
+    """Where a value is not what the contract says; keys beyond the contract are free."""
+    if isinstance(contract, Mapping):
+        if not isinstance(value, Mapping):
+            return [f"{path}: no mapping"]
+        missing = [f"{path}.{key}: missing" for key in contract if key not in value]
+        present = [key for key in contract if key in value]
+        return missing + [p for key in present for p in problems(value[key], contract[key], f"{path}.{key}")]
+    if isinstance(contract, list):
+        if not isinstance(value, list) or not value:
+            return [f"{path}: no list with something in it"]
+        return [p for i, each in enumerate(value) for p in problems(each, contract[0], f"{path}[{i}]")]
+    if isinstance(contract, set):
+        return [] if value in contract else [f"{path}: {value!r} is none of {contract}"]
+    if isinstance(contract, tuple):
+        fits = any(value is None if each is None else isinstance(value, each) for each in contract)
+        return [] if fits else [f"{path}: {value!r}"]
+    if contract in (NUMBER, COUNT):
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+        return [] if number and (contract == NUMBER or isinstance(value, int)) else [f"{path}: {value!r} no {contract}"]
+    return [] if isinstance(value, contract) else [f"{path}: {value!r} is no {contract.__name__}"]
+
+
+@pytest.mark.parametrize("model", ["Qwen2.5-0.5B", "mamba2-780m", "Zamba2-1.2B", "Hymba-1.5B"])
+@pytest.mark.parametrize("device", ["rtx-4090", "orin", "t4"])
+def test_predict_keeps_the_contract(data, model, device):
+    assert problems(data(f"predict {model} -d {device}"), PREDICTION) == []
+
+
+@pytest.mark.parametrize("model", ["Qwen2.5-0.5B", "mamba-790m", "Zamba2-1.2B", "Falcon-H1-0.5B", "GPT-Neo-125M"])
+def test_show_keeps_the_contract_for_a_model(data, model):
+    assert problems(data(f"show {model}"), MODEL) == []
+
+
+@pytest.mark.parametrize("metric", ["ttft", "memory"])
+def test_crossover_keeps_the_contract(data, metric):
+    pair = data(f"crossover Qwen2.5-0.5B mamba2-780m -d rtx-4090 -m {metric}")
+    assert problems(pair, COMPARISON) == []
+
+
+def test_limits_keeps_the_contract(data):
+    assert problems(data("limits Qwen2.5-0.5B -d orin"), LIMITS) == []
+
+
+@pytest.mark.parametrize("name", ["orin", "rtx-4090", "transformers-4.52-eager", "ideal", "desktop"])
+def test_show_gives_a_spec_that_reads_back_as_the_same_spec(data, name):
+    from roofsim.specs.device import Device
+    from roofsim.specs.host import Host
+    from roofsim.specs.runtime import Runtime
+
+    written = data(f"show {name}")
+    kind = {"device": Device, "runtime": Runtime, "host": Host}[written["kind"]]
+    assert written["schema"] == 1
+    fields = {key: value for key, value in written.items() if key in kind.model_fields}
+    if kind is not Device:  # a device has a `kind` of its own
+        assert set(written) - set(kind.model_fields) == {"schema", "kind"}
+        from roofsim.specs import library
+
+        shipped = {"runtime": library.runtime, "host": library.host}[written["kind"]](name)
+        assert kind.model_validate(fields) == shipped
+
+
+def test_orin_is_named_in_full_and_in_its_25_watt_mode(data, roofsim):
+    assert data("predict mamba2-780m -d orin")["device"] == "jetson-orin-nano-8gb@25w"
+    assert "NVIDIA Jetson Orin Nano 8GB (25 W" in roofsim("predict mamba2-780m -d orin")
+
+
+def test_figures_are_in_si_units(data):
+    p = data("predict Qwen2.5-0.5B -d rtx-4090")
+    assert p["memory"]["capacity"] == 24 * 2**30
+    assert p["memory"]["weights"] == approx(2 * 494_032_768, rel=0.001), "bf16 weights in bytes"
+    assert p["request"]["tpot"] == approx(12.4e-3, rel=0.15), "SSM-Scope measured 12.4 ms"
+
+
+def test_the_parts_of_a_prediction_add_up(data):
+    p = data("predict Zamba2-1.2B -d rtx-4090 --prompt 8k --generate 64")
+    for name in ("prefill", "decode"):
+        one = p[name]
+        sums = {
+            "device_time": ["time"], "kernels": ["kernels"], "matrix_flops": ["matrix_flops"],
+            "vector_flops": ["vector_flops"], "bytes": ["bytes_weights", "bytes_activations", "bytes_state"],
+        }  # fmt: skip
+        for total, parts in sums.items():
+            assert sum(o[part] for o in one["operators"] for part in parts) == approx(one[total]), (name, total)
+        assert one["time"] >= max(one["device_time"], one["host_time"]) * (1 - 1e-12)
+    request, memory = p["request"], p["memory"]
+    assert request["ttft"] == p["prefill"]["time"]
+    assert request["total_time"] == approx(request["ttft"] + 63 * request["tpot"])
+    assert request["tokens_per_second"] == approx(64 / request["total_time"])
+    parts = ("weights", "state", "activations", "logits", "masks", "workspace")
+    assert sum(memory[part] for part in parts) == approx(memory["peak"])
+    assert memory["reserved"] >= memory["peak"]
+
+
+def test_the_parameters_of_a_model_add_up_and_are_the_published_number(data):
+    for model, published in (("Qwen2.5-0.5B", 494_032_768), ("mamba2-780m", 780_143_616), ("Zamba2-1.2B", 1_215_064_704)):
+        parameters = data(f"show {model}")["parameters"]
+        assert sum(parameters["by_kind"].values()) == parameters["total"]
+        assert parameters["total"] == approx(published, rel=0.001)
+
+
+def test_matrix_work_by_kind_adds_up_to_the_matrix_work(data):
+    for phase in data("show Falcon-H1-0.5B")["flops"].values():
+        for work in phase.values():
+            assert sum(work["by_kind"].values()) == approx(work["matrix"])
+
+
+def test_the_command_line_says_what_the_library_says(data):
+    told = data("predict mamba2-780m -d rtx-4090 --prompt 8k --batch 4 --generate 16 --weights q8_0 --logits last")
+    asked = package.predict(
+        "mamba2-780m", "rtx-4090", prompt=8192, batch=4, generate=16, weight_format="q8_0", logits="last"
+    )
+    assert told == asked.to_dict()
+
+
+def test_limits_are_the_last_prompt_and_batch_that_fit(data):
+    found = data("limits Qwen2.5-0.5B -d orin -p 2k")["limits"]
+    for option, most in (("prompt", found["max_prompt"]), ("batch", found["max_batch"])):
+        other = "" if option == "prompt" else " --prompt 2k"
+        for n, fits in ((most, True), (most + 1, False)):
+            assert data(f"predict Qwen2.5-0.5B -d orin --{option} {n}{other}")["memory"]["fits"] is fits
+    assert data("predict Qwen2.5-0.5B -d orin -p 2k")["limits"] == found
+
+
+def test_limits_of_a_model_that_never_fits_are_nought(data):
+    found = data("limits Llama-3.1-8B -d orin")
+    assert found["limits"] == {"max_prompt": 0, "max_batch": 0}
+    assert data("predict Llama-3.1-8B -d orin")["memory"]["fits"] is False
+
+
+def test_lengths_of_limits_are_those_asked_for_in_order(data):
+    found = data("limits mamba2-780m -d orin --lengths 4k,1k,1k..2k+512")
+    assert [each["prompt"] for each in found["memory"]] == [1024, 1536, 2048, 4096]
+
+
+@pytest.mark.parametrize("name", ["devices", "models", "runtimes"])
+def test_a_list_holds_every_shipped_spec(data, name):
+    from roofsim.specs import library
+
+    kind = {"devices": "hardware"}.get(name, name)
+    listed = {each["id"] for each in data(name)[name]}
+    assert {each.partition("@")[0] for each in listed} == set(library.names(kind))
+    for each in listed:
+        assert data(f"show {each}")

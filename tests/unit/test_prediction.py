@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from roofsim import predict
+from roofsim.errors import InputError, Unsupported
+from roofsim.prediction import CHUNK, fits, largest, predict_pass, predict_request, setup
+from roofsim.specs import library
+from roofsim.specs.workload import workload
+
+MODELS = ["Qwen2.5-0.5B", "Zamba2-1.2B", "mamba-130m", "mamba2-780m", "Hymba-1.5B", "GPT-Neo-125M", "Falcon-H1-0.5B"]
+RUNTIMES = list(library.names("runtimes"))
+NOT_FIGURES = {"bound", "operators", "binding"}
+
+
+def figures(value: Any, where: str = "") -> dict[str, Any]:
+    """Every number of a prediction by its path."""
+    if is_dataclass(value):
+        inside = ((each.name, getattr(value, each.name)) for each in fields(value) if each.name not in NOT_FIGURES)
+        return {path: number for name, each in inside for path, number in figures(each, f"{where}.{name}").items()}
+    return {where: value}
+
+
+def all_figures(p: Any) -> dict[str, Any]:
+    return {path: n for part in ("prefill", "decode", "request", "memory") for path, n in figures(getattr(p, part), part).items()}
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_prediction_of_arrays_is_that_of_each_number(model: str, runtime: str) -> None:
+    batch, prompt = np.array([[1], [3]]), np.array([1, 100, 257, 32767, 32768, 50_000])
+    s = setup(model, "rtx-4090", runtime)
+    arrays = all_figures(predict(model, "rtx-4090", runtime, batch=batch, prompt=prompt))
+    for i, j in np.ndindex(2, len(prompt)):
+        one = all_figures(predict_request(s, workload(batch=batch[i, 0], prompt=prompt[j]), detail=False))
+        for path, number in one.items():
+            at = np.broadcast_to(arrays[path], (2, len(prompt)))[i, j]
+            assert at == pytest.approx(number, rel=1e-9), path
+
+
+def test_every_figure_of_an_array_has_its_shape() -> None:
+    p = predict("Qwen2.5-0.5B", "rtx-4090", batch=np.array([[1], [3]]), prompt=np.array([1, 2, 3]))
+    assert {path: np.shape(number) for path, number in all_figures(p).items() if np.shape(number) != (2, 3)} == {}
+    assert p.fits.shape == (2, 3)
+    assert (p.limits, p.prefill.operators) == (None, ())
+
+
+def test_an_array_longer_than_a_chunk_is_predicted_like_its_pieces() -> None:
+    prompt = np.arange(1, CHUNK + 5)
+    whole = all_figures(predict("mamba-130m", "rtx-4090", prompt=prompt))
+    for piece in (slice(None, CHUNK), slice(CHUNK, None)):
+        for path, number in all_figures(predict("mamba-130m", "rtx-4090", prompt=prompt[piece])).items():
+            np.testing.assert_allclose(np.broadcast_to(whole[path], prompt.shape)[piece], number, rtol=1e-12, err_msg=path)
+
+
+@pytest.mark.parametrize("generate", [0, 1, 2, 3, 128])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_request_is_its_prefill_and_one_step_for_every_token_after_the_first(generate: int, batch: int) -> None:
+    p = predict("Qwen2.5-0.5B", "rtx-4090", batch=batch, prompt=500, generate=generate)
+    steps, r = max(generate - 1, 0), p.request
+    assert r.ttft == p.prefill.time
+    assert r.total_time == pytest.approx(r.ttft + steps * r.tpot)
+    assert r.tokens_per_second == pytest.approx(batch * max(generate, 1) / r.total_time)
+    assert r.energy >= p.prefill.energy + steps * p.decode.energy * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("model", ["Qwen2.5-0.5B", "Zamba2-1.2B", "mamba2-780m"])
+@pytest.mark.parametrize("runtime", ["ideal", "transformers-4.52-eager"])
+def test_the_time_per_token_is_the_mean_over_all_steps(model: str, runtime: str) -> None:
+    s, w = setup(model, "orin", runtime), workload(prompt=3000, generate=200)
+    steps = [predict_pass(s, s.decode(w, done), w.dtype, detail=False) for done in range(199)]
+    request = predict_request(s, w, detail=False).request
+    # Simpson's rule is exact but for a change of bound between the first step and the last
+    assert request.tpot == pytest.approx(np.mean([step.time for step in steps]), rel=1e-3)
+    energy = request.energy - predict_pass(s, s.prefill(w), w.dtype, detail=False).energy
+    assert energy == pytest.approx(np.sum([step.energy for step in steps]), rel=1e-3)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_operators_add_up_to_their_pass(model: str, runtime: str) -> None:
+    p = predict(model, "rtx-4090", runtime, prompt=300)
+    for phase in (p.prefill, p.decode):
+        table = phase.operators
+        for figure in ("matrix_flops", "vector_flops", "kernels"):
+            assert sum(getattr(row, figure) for row in table) == pytest.approx(getattr(phase, figure))
+        moved = sum(row.bytes_weights + row.bytes_activations + row.bytes_state for row in table)
+        assert moved == pytest.approx(phase.bytes)
+        assert sum(row.time for row in table) == pytest.approx(phase.device_time)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_limits_are_the_last_that_fit(model: str, runtime: str) -> None:
+    s, w = setup(model, "rtx-4070-ti", runtime), workload(prompt=700)
+    limits = predict_request(s, w).limits
+    assert limits
+    for field, most in (("prompt", limits.max_prompt), ("batch", limits.max_batch)):
+        assert most < 2**40
+        assert fits(s, w.model_copy(update={field: most}))
+        assert not fits(s, w.model_copy(update={field: most + 1}))
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 1023, 1024, 1025, 2**40 - 1])
+def test_the_largest_number_is_found_exactly(most: int) -> None:
+    assert largest(lambda n: n <= most) == most
+
+
+def test_nothing_may_fit_and_everything_may() -> None:
+    assert largest(lambda n: False) == 0
+    assert largest(lambda n: True) == 2**40
+    assert largest(lambda n: True, ceiling=100) == 100
+
+
+def test_a_model_larger_than_the_memory_fits_nothing() -> None:
+    p = predict("Llama-3.1-8B", "orin")
+    assert not p.fits
+    assert (p.limits.max_prompt, p.limits.max_batch) == (0, 0)
+
+
+def test_a_model_with_a_table_of_positions_ends_with_it() -> None:
+    p = predict("GPT-Neo-125M", "rtx-4090", generate=1)
+    assert p.limits.max_prompt == 2048
+    assert not predict("GPT-Neo-125M", "rtx-4090", prompt=2000, generate=100).fits
+
+
+def test_the_energy_of_a_pass_is_between_idle_and_full_power() -> None:
+    device = library.device("h100-sxm")
+    for runtime in RUNTIMES:
+        p = predict("Llama-3.1-8B", device, runtime, prompt=4096)
+        for phase in (p.prefill, p.decode):
+            assert device.power.idle.value * phase.time <= phase.energy <= device.power.tdp.value * phase.time
+
+
+@pytest.mark.parametrize(("device", "dtype"), [("rtx-4090", "bf16"), ("t4", "fp16"), ("apple-m1", "fp16")])
+def test_the_dtype_is_the_best_that_the_device_has_a_unit_for(device: str, dtype: str) -> None:
+    assert predict("mamba-130m", device, "ideal").workload.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "said"),
+    [
+        ({"dtype": "bf16", "device": "t4"}, Unsupported, "no matrix peak for bf16"),
+        ({"dtype": "fp8", "device": "orin"}, Unsupported, "no matrix peak for fp8"),
+        ({"batch": 0}, InputError, "batch"),
+        ({"length": 5}, InputError, "length"),
+        ({"model": "qwen"}, InputError, "models: no 'qwen'; nearest"),
+        ({"device": "orinn"}, InputError, "devices: no 'orinn'; nearest"),
+        ({"runtime": "vlm"}, InputError, "runtimes: no 'vlm'"),
+        ({"host": "laptop"}, InputError, "hosts: no 'laptop'"),
+    ],
+)
+def test_what_cannot_be_predicted_is_an_input_error(fields: dict[str, Any], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        predict(**{"model": "mamba-130m", "device": "rtx-4090", **fields})
+
+
+def test_an_eager_runtime_needs_a_host_and_no_other_does() -> None:
+    device = library.device("rtx-4090").model_copy(update={"host": None})
+    with pytest.raises(Unsupported, match="names no host"):
+        predict("mamba-130m", device, "transformers-5-eager")
+    assert predict("mamba-130m", device, "ideal").host is None
+
+
+def test_the_json_has_the_fields_of_the_contract() -> None:
+    result = json.loads(json.dumps(predict("Qwen2.5-0.5B", "orin", prompt=1000).to_dict()))
+    assert result["schema"] == 1
+    assert result["device"] == "jetson-orin-nano-8gb@25w"
+    contract = {
+        "workload": {"batch", "prompt", "generate", "dtype", "cache_dtype", "weight_format", "logits"},
+        "prefill": {"time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "bound", "mfu", "mbu", "energy",
+                    "operators"},
+        "request": {"ttft", "tpot", "total_time", "tokens_per_second", "energy"},
+        "memory": {"capacity", "weights", "state", "activations", "logits", "masks", "workspace", "peak", "reserved", "fits"},
+        "limits": {"max_prompt", "max_batch"},
+    }  # fmt: skip
+    contract["decode"] = contract["prefill"]
+    assert {part: names - set(result[part]) for part, names in contract.items() if names - set(result[part])} == {}
+    row = {"layer", "operator", "kind", "count", "kernels", "matrix_flops", "vector_flops", "bytes_weights", "bytes_activations",
+           "bytes_state", "time", "bound"}  # fmt: skip
+    assert all(set(each) == row for each in result["prefill"]["operators"])
+
+
+def test_the_json_of_arrays_holds_lists() -> None:
+    result = json.loads(json.dumps(predict("mamba-130m", "orin", prompt=np.array([10, 20])).to_dict()))
+    assert len(result["request"]["ttft"]) == 2
+    assert result["workload"]["prompt"] == [10, 20]
