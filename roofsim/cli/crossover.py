@@ -27,22 +27,32 @@ def command(
     """Compare MODELS in pairs over prompt length; without MODELS, the pairs of the SSM-Scope paper.
 
     All crossings are found by number, then explained: what bounds both sides there, the closed form of that
-    regime, and what moves the crossing.
+    regime, and what moves the crossing. With several runtimes, set off by commas, the crossings are put side by
+    side: one that moves with the runtime is a property of the software.
 
     \b
     Example: roofsim crossover Qwen2.5-0.5B mamba2-780m --device orin --plot crossing.png
     """
-    from roofsim.report.crossover import crossover_tables
-    from roofsim.studies.crossover import compare_setups, pairs_of
+    from roofsim.report.crossover import crossover_tables, runtimes_tables
+    from roofsim.studies.crossover import across_runtimes, compare_setups, pairs_of
 
     pairs = pairs_of(models)
-    setups = {m: o.changed_setup(m, device, runtime, host, changes) for m in dict.fromkeys(m for p in pairs for m in p)}
-    result = compare_setups(setups, pairs, metric, longest, **o.fields_of(options))
+    names = list(dict.fromkeys(name for pair in pairs for name in pair))
+    runtimes = [each.strip() or None for each in (runtime or "").split(",")]
+    results = []
+    for each in runtimes:
+        setups = {name: o.changed_setup(name, device, each, host, changes) for name in names}
+        results.append(compare_setups(setups, pairs, metric, longest, **o.fields_of(options)))
     one = next(iter(setups.values()))
     out = o.Output(format_, output, quiet)
-    out.write(crossover_tables(result, one.device.name, one.runtime.name), result.to_dict())
+    if len(results) > 1:
+        both = across_runtimes(results)
+        out.write(runtimes_tables(both, one.device.name), both.to_dict())
+    else:
+        out.write(crossover_tables(results[0], one.device.name, one.runtime.name), results[0].to_dict())
     if plot:
         from roofsim.report import plots
 
-        plots.save(plots.crossover(result, one.device.name, one.runtime.name), plot)
+        shown = ", ".join(result.runtime for result in results) if len(results) > 1 else one.runtime.name
+        plots.save(plots.crossover(results, one.device.name, shown), plot)
         out.say(f"drew {plot}")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+
+if TYPE_CHECKING:
+    from roofsim.prediction import Setup
 
 
 @click.command()
@@ -15,24 +18,58 @@ from roofsim.cli._click import click
 @o.workload_options
 @o.stack_options
 @click.option("--operators", is_flag=True, help="List every operator, not only the largest.")
+@click.option(
+    "--explain", "explained", is_flag=True, help="Also what would change the figures: logits, mask, graphs ..."
+)
+@click.option(
+    "--memory-plot", type=o.Target((".png", ".svg", ".pdf")), metavar="FILE", default=None,
+    help="Draw what is alive over the operators of the prefill.",
+)  # fmt: skip
 @o.output_options
 def command(
     model: str, device: str, runtime: str | None, host: str | None, changes: tuple[str, ...], operators: bool,
-    format_: str, output: str | None, quiet: bool, **options: Any,
+    explained: bool, memory_plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Predict prefill, decode, memory and energy of MODEL on a device.
 
-    MODEL is a name, an alias or the path of a YAML file.
+    MODEL is a name, an alias or the path of a YAML file. Several runtimes, set off by commas, are put side by
+    side, and their difference is taken apart.
 
     \b
     Example: roofsim predict mamba2-780m --device rtx-4090 --prompt 32k
+    Example: roofsim predict Qwen2.5-0.5B -d orin -r transformers-4.52-eager,cuda-graph,ideal
     """
-    from roofsim.prediction import predict_request
+    from roofsim.prediction import plain, predict_request
     from roofsim.report.prediction import prediction_tables
 
+    out = o.Output(format_, output, quiet)
+    runtimes = (runtime or "").split(",")
+    if len(runtimes) > 1:
+        _compare(out, [o.changed_setup(model, device, each.strip(), host, changes) for each in runtimes], options)
+        return
     s = o.changed_setup(model, device, runtime, host, changes)
     w = o.workload_of(s, options)
     result = predict_request(s, w)
-    everything = operators or format_ == "csv"
-    tables = prediction_tables(result, s.device.name, s.runtime.name, everything)
-    o.Output(format_, output, quiet).write(tables, result.to_dict())
+    tables = prediction_tables(result, s.device.name, s.runtime.name, operators or format_ == "csv")
+    data = result.to_dict()
+    if explained:
+        from roofsim.report.compare import remedy_table
+        from roofsim.studies.compare import remedies
+
+        found = remedies(s, w)
+        tables.insert(-1, remedy_table(result, found))
+        data["remedies"] = plain(found)
+    out.write(tables, data)
+    if memory_plot:
+        from roofsim.report import plots
+
+        plots.save(plots.timeline(s, w), memory_plot)
+        out.say(f"drew {memory_plot}")
+
+
+def _compare(out: o.Output, setups: list[Setup], options: dict[str, Any]) -> None:
+    from roofsim.report.compare import comparison_tables
+    from roofsim.studies.compare import compare_runtimes
+
+    result = compare_runtimes(setups, o.workload_of(setups[0], options))
+    out.write(comparison_tables(result, setups[0].device.name), result.to_dict())

@@ -6,7 +6,7 @@ from roofsim.nomenclature import SYMBOLS
 from roofsim.parameters import PARAMETERS
 from roofsim.report.metrics import METRICS, tokens_that_fit
 from roofsim.report.table import Column, Table
-from roofsim.studies.crossover import Comparison, Crossing, Pair
+from roofsim.studies.crossover import AcrossRuntimes, Comparison, Crossing, Pair
 
 
 def crossover_tables(c: Comparison, device: str, runtime: str) -> list[Table]:
@@ -81,3 +81,20 @@ def _reason(pair: Pair, c: Crossing, *, closed: bool) -> list[str]:
         head, _, terms = c.closed_form.partition(" with ")
         lines += [f"  {head}, with", *(f"    {term}" for term in terms.split("; "))]
     return lines
+
+
+def runtimes_tables(c: AcrossRuntimes, device: str) -> list[Table]:
+    """One row per pair, one column per runtime: where B is ahead."""
+    first = c.comparisons[0]
+    what = METRICS[first.pairs[0].metric][0]
+    columns = [Column("A"), Column("B"), *(Column(each.runtime, "text") for each in c.comparisons)]
+    rows = []
+    for i, verdict in enumerate(c.verdicts):
+        rows.append([verdict.a, verdict.b, *(_ahead(each.pairs[i]) for each in c.comparisons)])
+    notes = ["Lengths at which B is ahead; in brackets where A or B is out of memory."]
+    for verdict in c.verdicts:
+        kind = "a property of the runtime" if verdict.property_of_runtime else "the same with every runtime here"
+        notes.append(f"{verdict.a} / {verdict.b}: {kind}.")
+    for comparison in c.comparisons:
+        notes.append(f"Assumed with {comparison.runtime}: {'; '.join(comparison.assumptions[:-1])}.")
+    return [Table(f"{what.capitalize()} on {device}", columns, rows, notes)]

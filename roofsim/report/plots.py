@@ -18,9 +18,12 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLo
 
 from roofsim import units
 from roofsim.errors import InputError
-from roofsim.prediction import PassPrediction
+from roofsim.memory import moments
+from roofsim.prediction import PassPrediction, Setup, footprint
 from roofsim.report.metrics import METRICS
 from roofsim.roofline import Machine
+from roofsim.runtimes.lowering import keeps, lower
+from roofsim.specs.workload import Workload
 from roofsim.studies.crossover import Comparison, Pair
 from roofsim.studies.limits import PARTS, LimitsResult
 
@@ -72,17 +75,24 @@ def _tokens(value: float, _: object = None) -> str:
     return f"{value / 1024:g}k" if value >= 1024 else f"{value:g}"
 
 
-def crossover(c: Comparison, device: str, runtime: str) -> Figure:
-    """One panel per pair: the metric over length, crossings marked, each curve dashed where memory ends."""
+def crossover(comparisons: Sequence[Comparison], device: str, runtime: str) -> Figure:
+    """One panel per pair (and runtime): the metric over length, crossings marked, curves dashed where memory ends."""
     with plt.rc_context(STYLE):
-        pairs = c.pairs
+        several = len(comparisons) > 1
+        panels = [
+            (pair, c.runtime if several else "")
+            for group in zip(*(c.pairs for c in comparisons), strict=True)
+            for pair, c in zip(group, comparisons, strict=True)
+        ]
+        pairs = [pair for pair, _ in panels]
         across = min(len(pairs), 2)
         down = -(-len(pairs) // across)
         figure, grid = plt.subplots(
             down, across, figsize=(3.6 * across if across > 1 else 4.8, 2.7 * down + 0.4), squeeze=False
         )
-        for axes, pair in zip(grid.flat, pairs, strict=False):
+        for axes, (pair, title) in zip(grid.flat, panels, strict=False):
             _pair(axes, pair)
+            axes.set_title(title, fontsize=8, pad=14)
         for axes in list(grid.flat)[len(pairs) :]:
             axes.set_visible(False)
         what = METRICS[pairs[0].metric][0]
@@ -165,6 +175,33 @@ def roofline(model: str, device: str, m: Machine, dtype: str, passes: Sequence[t
         axes.set_ylabel("rate reached")
         axes.set_title(f"{model} on {device}\narea: share of device time", fontsize=9)
         axes.legend(fontsize=7, loc="lower right", ncols=2)
+        return figure
+
+
+def timeline(s: Setup, w: Workload) -> Figure:
+    """What is alive over the operators of a prefill; equal layers are drawn once."""
+    with plt.rc_context(STYLE):
+        p = s.prefill(w)
+        rows = lower(s.architecture, s.runtime, p)
+        steps = list(moments(rows, p, s.architecture.d_model, keeps(s.architecture, s.runtime)))
+        held = footprint(s, w)
+        figure, axes = plt.subplots(figsize=(max(5.4, 0.17 * len(steps)), 3.6))
+        bars = [step.live / GIB for step in steps]
+        colours = [COLOURS[0] if step.scores == 0 else COLOURS[3] for step in steps]
+        axes.bar(range(len(steps)), bars, color=colours, width=0.85)
+        axes.set_xticks(range(len(steps)), [step.operator for step in steps], rotation=90, fontsize=6)
+        for i, step in enumerate(steps):
+            if i == 0 or step.layer != steps[i - 1].layer:
+                axes.axvline(i - 0.5, color="0.6", lw=0.7)
+                axes.annotate(step.layer, (i - 0.4, 1.01), xycoords=("data", "axes fraction"), fontsize=7)
+        axes.set_ylabel("activations alive (GiB)")
+        axes.set_xlim(-0.6, len(steps) - 0.4)
+        base = units.show(held.weights + held.state, "B")
+        axes.set_title(
+            f"{s.architecture.id} on {s.device.id}, {w.prompt:,} tokens; peak {units.show(held.peak, 'B')} "
+            f"with {base} of weights and state",
+            fontsize=8, pad=16,
+        )  # fmt: skip
         return figure
 
 

@@ -141,6 +141,50 @@ def compare_setups(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Where the last crossing of a pair lies with each runtime, None for never, and whether the runtime decides it."""
+
+    a: str
+    b: str
+    last: Mapping[str, int | None]
+    property_of_runtime: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AcrossRuntimes:
+    """The same comparison with several runtimes."""
+
+    comparisons: tuple[Comparison, ...]
+    verdicts: tuple[Verdict, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """One comparison per runtime, and the verdicts."""
+        return {
+            "schema": SCHEMA,
+            "runtimes": [comparison.to_dict() for comparison in self.comparisons],
+            "verdicts": plain(self.verdicts),
+        }
+
+
+MOVES = 1.25
+"""Crossings further apart than by this factor are put down to the runtime; model errors are about half of it."""
+
+
+def across_runtimes(comparisons: Sequence[Comparison]) -> AcrossRuntimes:
+    """Say of every pair whether its crossing is a property of the runtime."""
+    verdicts = []
+    for pairs in zip(*(comparison.pairs for comparison in comparisons), strict=True):
+        last = {
+            comparison.runtime: pair.crossings[-1].length if pair.crossings else None
+            for comparison, pair in zip(comparisons, pairs, strict=True)
+        }
+        found = [n for n in last.values() if n is not None]
+        moved = len(found) not in (0, len(last)) or (bool(found) and max(found) > MOVES * min(found))
+        verdicts.append(Verdict(pairs[0].a, pairs[0].b, last, moved))
+    return AcrossRuntimes(tuple(comparisons), tuple(verdicts))
+
+
 def pairs_of(models: Sequence[Any]) -> list[tuple[Any, Any]]:
     """Every pair of the models given; the paper's if there are none. Raises InputError for just one."""
     if not models:

@@ -1,0 +1,50 @@
+"""How runtimes side by side, and remedies, are laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from roofsim.prediction import Prediction
+from roofsim.report.table import Column, Figure, Table
+from roofsim.studies.compare import Remedy, RuntimeComparison
+
+UNITS = {"ttft": "s", "tpot": "s", "memory": "B", "energy": "J"}
+FIGURES = [Column("TTFT", "text"), Column("TPOT", "text"), Column("peak", "text"), Column("energy", "text")]
+
+
+def comparison_tables(c: RuntimeComparison, device: str) -> list[Table]:
+    """The figures of every runtime, then what makes each differ from the first."""
+    first = c.sides[0].prediction
+    rows = [
+        [side.prediction.runtime, *_figures(side.prediction), "yes" if side.prediction.fits else "no"]
+        for side in c.sides
+    ]
+    w = first.workload
+    title = f"{first.model} on {device}\nbatch {w.batch}, {w.prompt:,} tokens, {w.generate:,} generated"
+    tables = [Table(title, [Column("runtime"), *FIGURES, Column("fits", "text")], rows)]
+    for side in c.sides[1:]:
+        parts = [[part.step, *(_signed(getattr(part, name), name) for name in UNITS)] for part in side.contributions]
+        title = f"From {first.runtime} to {side.prediction.runtime}"
+        note = "The parts add up to the difference; each is made after those above it."
+        tables.append(Table(title, [Column("part"), *FIGURES], parts, [note]))
+    return [*tables, Table("", (), (), ["Assumed: " + "; ".join(c.assumptions) + "."])]
+
+
+def _figures(p: Prediction) -> list[Figure]:
+    return [
+        Figure(p.request.ttft, "s"),
+        Figure(p.request.tpot, "s"),
+        Figure(p.memory.peak, "B"),
+        Figure(p.request.energy, "J"),
+    ]
+
+
+def _signed(value: float, name: str) -> str:
+    return f"{'+' if value >= 0 else '-'}{Figure(abs(value), UNITS[name])}" if value else "0"
+
+
+def remedy_table(p: Prediction, found: Sequence[Remedy]) -> Table:
+    """What each change alone would make of the figures."""
+    rows = [["now", *_figures(p)]]
+    rows += [[r.change, *(Figure(getattr(r, name), unit) for name, unit in UNITS.items())] for r in found]
+    return Table("What would change it, each alone", [Column("change"), *FIGURES], rows)

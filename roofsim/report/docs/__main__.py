@@ -1,0 +1,58 @@
+"""Writes the generated pages; with `--check` writes nothing and names those that are not up to date."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from roofsim.report.docs import console, formulas, parts, specs
+
+COMMAND = "python -m roofsim.report.docs"
+MARK = f"<!-- Written by `{COMMAND}` from the code: change that, not this page. -->"
+FOLDER = console.PACKAGE / "docs"
+
+PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
+    "cli.md": console.cli,
+    "devices.md": specs.devices,
+    "formulas.md": formulas.formulas,
+    "mixers.md": parts.mixers,
+    "models.md": specs.models,
+    "parameters.md": specs.parameters,
+    "runtimes.md": specs.runtimes,
+}
+"""Pages that are made from the code and the spec files."""
+
+CONSOLES = ("quickstart.md",)
+"""Pages written by hand whose consoles show what their commands print."""
+
+
+def pages(folder: Path) -> dict[str, str]:
+    """The text that every page should have, by its name."""
+    made = {name: "\n\n".join([MARK, *page()]) + "\n" for name, page in PAGES.items()}
+    return made | {name: console.filled(read(folder / name)) for name in CONSOLES}
+
+
+def read(path: Path) -> str:
+    """The text of a page, empty if there is none."""
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def main(arguments: Sequence[str], folder: Path = FOLDER) -> int:
+    """Writes or checks the pages in `folder`; the exit code."""
+    if list(arguments) not in ([], ["--check"]) or not folder.is_dir():
+        sys.stderr.write(f"usage, in a checkout: {COMMAND} [--check]\n")
+        return 2
+    made = pages(folder)
+    stale = [name for name, text in made.items() if read(folder / name) != text]
+    for name in stale:
+        if arguments:
+            sys.stderr.write(f"docs/{name} is not up to date; run: {COMMAND}\n")
+        else:
+            (folder / name).write_text(made[name], encoding="utf-8")
+            sys.stdout.write(f"wrote docs/{name}\n")
+    return int(bool(arguments and stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

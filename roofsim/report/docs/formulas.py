@@ -1,0 +1,57 @@
+"""The page of the cost formulas."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import Any
+
+from roofsim import ops, symbolic
+from roofsim.nomenclature import SYMBOLS
+from roofsim.ops.base import REGISTER, CostFunction
+from roofsim.report.docs.markdown import documented, formula, inline, named, symbol, table
+
+
+def formulas() -> Iterator[str]:
+    """Every cost function by module."""
+    yield "# Formulas"
+    yield (
+        "What each operator costs: a plain function of named sizes in `roofsim/ops/`, here as SymPy reads it. "
+        "`matrix` and `vector` are FLOP (a multiply-add is 2) for the two kinds of unit; `weights`, `activations` and "
+        "`state` are bytes moved. A column that is left out is 0. [model.md](model.md) says what becomes of them."
+    )
+    yield "## Symbols"
+    rows = [[inline(symbol(sign)), f"`{name}`", meaning] for name, (sign, meaning) in SYMBOLS.items()]
+    yield table(["symbol", "in the code", "meaning"], rows)
+    yield "The symbols of the parameters that can be calibrated are in [parameters.md](parameters.md)."
+    for found in iter_modules(ops.__path__):
+        module = import_module(f"{ops.__name__}.{found.name}")
+        costs = [function for function in REGISTER if function.__module__ == module.__name__]
+        if costs:
+            yield f"## {documented(module).splitlines()[0].rstrip('.')}"
+            yield from _family(module, sorted(costs, key=_line))
+
+
+def _family(module: ModuleType, costs: Sequence[CostFunction]) -> Iterator[str]:
+    """What several functions of a module share, then its cost functions with that by name."""
+    mine = [f for _, f in inspect.getmembers(module, inspect.isfunction) if f.__module__ == module.__name__]
+    shared: dict[Any, Any] = {}
+    for helper in sorted(set(mine) - set(costs), key=_line):
+        words = helper.__name__.replace("_", " ")
+        expression = helper(**{name: symbol(named(name)) for name in inspect.signature(helper).parameters})
+        shared[expression] = symbol(f"\\text{{{words}}}")
+        yield f"**{words}.** {documented(helper)}"
+        yield formula(words, expression)
+    for cost in costs:
+        yield f"### {cost.__name__}"
+        yield f"*{REGISTER[cost]}.* {documented(cost)}"
+        for column, expression in symbolic.cost_expressions(cost).items():
+            if expression != 0:
+                yield formula(column, expression.subs(shared))
+
+
+def _line(function: Callable[..., Any]) -> int:
+    return function.__code__.co_firstlineno

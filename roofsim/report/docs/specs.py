@@ -1,0 +1,119 @@
+"""The pages of what files and tables state: parameters, devices, models and runtimes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from roofsim import units
+from roofsim.parameters import PARAMETERS, Parameter
+from roofsim.report.docs.console import listed
+from roofsim.report.docs.markdown import inline, symbol, table, untitled
+from roofsim.report.specs import plain_spec
+from roofsim.specs import library
+from roofsim.specs.architecture import describe_part
+from roofsim.specs.quantity import Sourced
+
+
+def parameters() -> Iterator[str]:
+    """Every parameter that can be calibrated, and who states a value of it."""
+    yield "# Parameters"
+    yield (
+        "The numbers between what a data sheet says and what a kernel takes. A device or host file may state its own "
+        "value, which wins over the prior; `--set parameters.NAME=VALUE` wins over both. The limits are those of "
+        "`--set` and of a fit. [model.md](model.md) says where each one enters."
+    )
+    rows = [
+        [
+            f"[{p.name}](#{p.name})",
+            inline(symbol(p.symbol)),
+            _shown(p, p.prior),
+            f"{_shown(p, p.low)} to {_shown(p, p.high)}",
+            p.scope,
+        ]
+        for p in PARAMETERS.values()
+    ]
+    yield table(["parameter", "symbol", "prior", "limits", "belongs to"], rows)
+    stated = _stated()
+    for p in PARAMETERS.values():
+        known = p.source.removeprefix("prior: ")
+        yield f"## {p.name}"
+        yield f"{p.meaning[0].upper()}{p.meaning[1:]}."
+        yield f"Prior {_shown(p, p.prior)}{', not measured' * (known != p.source)}: {known}."
+        if found := stated.get(p.name):
+            rows = [[who, _shown(p, sourced.value), text, sourced.note] for who, sourced, text in found]
+            yield table(["stated by", "value", "source", "note"], rows)
+
+
+def _shown(p: Parameter, value: float) -> str:
+    return units.show(value, p.unit) if p.unit else f"{value:g}"
+
+
+def _stated() -> dict[str, list[tuple[str, Sourced, str]]]:
+    """Who states a value of each parameter: the file, the value and its source; a device once for modes that agree."""
+    found: dict[str, dict[tuple[str, float], tuple[str, Sourced, str]]] = {}
+    for d in library.all_devices():
+        file = d.id.partition("@")[0]
+        for name, value in d.parameters.items():
+            seen = found.setdefault(name, {})
+            who = file if (file, value.value) in seen else d.id
+            seen[file, value.value] = (who, value, d.sources[value.source])
+    for file in library.names("hardware/hosts"):
+        h = library.host(file)
+        for name in PARAMETERS:
+            stated = getattr(h, name, None)
+            if isinstance(stated, Sourced):
+                found.setdefault(name, {})[file, stated.value] = (f"host {file}", stated, h.sources[stated.source])
+    return {name: list(seen.values()) for name, seen in found.items()}
+
+
+def devices() -> Iterator[str]:
+    """Every device and host: each number with its source."""
+    yield "# Devices and hosts"
+    yield listed("devices")
+    for name in library.names("hardware"):
+        d = library.device(name)
+        modes = ", ".join(f"`@{mode}`" for mode in library.modes(name))
+        yield f"## {name}"
+        yield f"{d.name}." + (f" Modes: {modes}; shown is `{d.id}`." if modes else "")
+        yield untitled(plain_spec("hardware", d)[0])
+    yield "# Hosts"
+    for name in library.names("hardware/hosts"):
+        h = library.host(name)
+        yield f"## {name}"
+        yield f"The {h.name}."
+        yield untitled(plain_spec("hardware/hosts", h)[0])
+
+
+def models() -> Iterator[str]:
+    """Every model: its layers, its parameters and its sources."""
+    yield "# Models"
+    yield listed("models")
+    for name in library.names("models"):
+        a = library.architecture(name)
+        facts = [f"width {a.d_model:,}", f"vocabulary {a.vocab:,}"]
+        facts.append(f"embeddings {'tied' if a.tied_embeddings else 'separate'}")
+        facts += [f"{a.positions:,} learned positions"] * bool(a.positions)
+        facts += [f"{a.prefix_tokens:,} learned tokens before every prompt"] * bool(a.prefix_tokens)
+        kinds = ", ".join(f"{kind} {n:,}" for kind, n in a.parameters.items() if n)
+        said = a.published_parameters
+        published = f"; published {said.value:,} (`{said.source}`)" if said else ""
+        yield f"## {name}"
+        yield f"{a.name}: {', '.join(facts)}."
+        rows = [
+            [layer, f"{count:,}", ", ".join(f"`{describe_part(part)}`" for part in a.layers[layer])]
+            for layer, count in a.counts.items()
+        ]
+        yield table(["layer", "count", "parts"], rows)
+        yield f"{a.total_parameters:,} parameters ({kinds}){published}."
+        yield "\n".join(f"- `{key}`: {text}" for key, text in a.sources.items())
+
+
+def runtimes() -> Iterator[str]:
+    """Every runtime: what it does, and why."""
+    yield "# Runtimes"
+    yield listed("runtimes")
+    for name in library.names("runtimes"):
+        r = library.runtime(name)
+        yield f"## {name}"
+        yield f"{r.name}. Version: {r.version}."
+        yield untitled(plain_spec("runtimes", r)[0])

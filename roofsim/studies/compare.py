@@ -1,0 +1,138 @@
+"""Runtimes side by side, and which of their choices makes the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from roofsim.prediction import SCHEMA, Metric, Prediction, Setup, assumptions, metric_value, plain, predict_request
+from roofsim.specs import library
+from roofsim.specs.runtime import Runtime
+from roofsim.specs.workload import Workload
+
+STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("logits", ("logits",)),
+    ("mask", ("attention.mask", "attention.mask_bytes", "attention.mask_build_bytes", "always_masked")),
+    ("cache copies", ("cache", "attention.copies_first_cache", "drops_cache")),
+    ("repeated heads", ("attention.kv_heads", "attention.copies_queries", "attention.splits_decode")),
+    ("fusion", ("lowering", "implementations", "matrix_library", "state")),
+    ("launch", ("host",)),
+    ("reserve", ("memory",)),
+)
+"""What two runtimes can differ in, in the order in which the differences are made."""
+
+METRICS: tuple[Metric, ...] = ("ttft", "tpot", "memory", "energy")
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one kind of choice adds to each figure on the way from the first runtime to this one."""
+
+    step: str
+    ttft: float
+    tpot: float
+    memory: float
+    energy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One runtime: its prediction, and the contributions that lead from the first runtime's figures to its own."""
+
+    prediction: Prediction
+    contributions: tuple[Contribution, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeComparison:
+    """One model on one device with several runtimes; the first is what the others are compared with."""
+
+    sides: tuple[Side, ...]
+    assumptions: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, SI units; contributions add up to the difference from the first runtime."""
+        return {
+            "schema": SCHEMA,
+            "runtimes": [
+                {**side.prediction.to_dict(), "contributions": plain(side.contributions)} for side in self.sides
+            ],
+        }
+
+
+def compare_runtimes(setups: Sequence[Setup], w: Workload) -> RuntimeComparison:
+    """Predict with every setup, and take the difference from the first apart."""
+    first = setups[0]
+    sides = [Side(predict_request(s, w), contributions(first, s, w) if s is not first else ()) for s in setups]
+    return RuntimeComparison(tuple(sides), assumptions(first, w))
+
+
+def contributions(start: Setup, end: Setup, w: Workload) -> tuple[Contribution, ...]:
+    """Change one kind of choice after the other; the parts add up to the whole difference."""
+    now = start
+    before = _figures(now, w)
+    found = []
+    for step, fields in STEPS:
+        now = replace(now, runtime=_adopt(now.runtime, end.runtime, fields))
+        after = _figures(now, w)
+        change = [b - a for a, b in zip(before, after, strict=True)]
+        if any(change):
+            found.append(Contribution(step, *change))
+        before = after
+    return tuple(found)
+
+
+def _figures(s: Setup, w: Workload) -> list[float]:
+    return [float(metric_value(s, w, metric)) for metric in METRICS]
+
+
+def _adopt(runtime: Runtime, other: Runtime, fields: Sequence[str]) -> Runtime:
+    """`runtime` with these fields of the other."""
+    changes: dict[str, Any] = {}
+    for path in fields:
+        group, _, name = path.partition(".")
+        if name:
+            inner = changes.get(group, getattr(runtime, group))
+            changes[group] = inner.model_copy(update={name: getattr(getattr(other, group), name)})
+        else:
+            changes[group] = getattr(other, group)
+    return runtime.model_copy(update=changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A change of the stack or the machine, and what each figure would be with it."""
+
+    change: str
+    ttft: float
+    tpot: float
+    memory: float
+    energy: float
+
+
+def remedies(s: Setup, w: Workload) -> list[Remedy]:
+    """What other choices would give, alone; those that change nothing are left out."""
+    attention = s.runtime.attention
+    tries: list[tuple[str, Setup, Workload]] = [
+        ("logits of the last position only", s, w.model_copy(update={"logits": "last"})),
+        ("no mask", _with(s, attention=attention.model_copy(update={"mask": "never"}), always_masked=()), w),
+        ("captured graphs instead of eager launches", _with(s, host=library.runtime("cuda-graph").host), w),
+        ("no copies of keys and values", _with(s, cache="static", attention=_plain(attention)), w),
+        ("every operator fused", _with(s, lowering="fused", implementations={}), w),
+    ]
+    now = _figures(s, w)
+    found = []
+    for change, other, work in tries:
+        figures = _figures(other, work)
+        if any(abs(b - a) > a / 1000 for a, b in zip(now, figures, strict=True)):
+            found.append(Remedy(change, *figures))
+    return found
+
+
+def _plain(attention: Any) -> Any:
+    return attention.model_copy(update={"kv_heads": "grouped", "copies_queries": False, "copies_first_cache": False})
+
+
+def _with(s: Setup, **changes: Any) -> Setup:
+    return replace(s, runtime=s.runtime.model_copy(update=changes))

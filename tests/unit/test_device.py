@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from roofsim.errors import SpecError, Unsupported
+from roofsim.specs import library
+from roofsim.specs.device import Device
+from roofsim.specs.files import build
+from roofsim.specs.override import written
+
+RTX = library.device("rtx-4090")
+
+
+def changed(**groups: object) -> Device:
+    return build(Device, {**written(RTX), **groups}, "device.yaml")
+
+
+def rate(value: str) -> dict[str, str]:
+    return {"value": value, "source": "techpowerup"}
+
+
+@pytest.mark.parametrize(
+    ("peak", "said"),
+    [
+        ({"matrix": {}, "vector": {"fp32": rate("82 TFLOP/s")}}, "matrix is empty"),
+        ({"matrix": {"bf16": rate("165 TFLOP/s")}, "vector": {"fp16": rate("82 TFLOP/s")}}, "vector.fp32 is missing"),
+        (
+            {"matrix": {"bf16": rate("165 TFLOP/s"), "fp8": rate("100 TFLOP/s")}, "vector": {"fp32": rate("82 TFLOP/s")}},
+            "matrix.fp8 is below matrix.bf16",
+        ),
+        ({"matrix": {"bf16": rate("1 GFLOP/s")}, "vector": {"fp32": rate("1 GFLOP/s")}}, "ridge point is 0.000992 FLOP/B"),
+        ({"matrix": {"bf16": rate("1 EFLOP/s")}, "vector": {"fp32": rate("1 EFLOP/s")}}, "between 0.1 and 10000"),
+    ],
+)
+def test_peaks_that_cannot_be_true_are_refused(peak: dict[str, object], said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        changed(peak=peak)
+
+
+def test_the_ridge_point_is_the_peak_of_the_default_dtype_over_the_bandwidth() -> None:
+    assert RTX.ridge_point == pytest.approx(165.2e12 / 1008e9, rel=1e-3)
+
+
+def test_a_device_of_which_less_than_all_can_be_had_has_that_capacity() -> None:
+    device = library.device("apple-m1")
+    assert device.memory.usable
+    assert device.capacity == device.memory.usable.value < device.memory.capacity.value
+    assert RTX.capacity == RTX.memory.capacity.value
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("rtx-4090", "bf16"), ("t4", "fp16"), ("apple-m1", "fp16")])
+def test_the_default_dtype_is_bf16_where_there_is_a_unit_for_it(name: str, dtype: str) -> None:
+    assert library.device(name).default_dtype == dtype
+
+
+def test_without_two_byte_units_the_default_dtype_is_fp32() -> None:
+    device = changed(peak={"matrix": {"fp32": rate("82 TFLOP/s")}, "vector": {"fp32": rate("82 TFLOP/s")}})
+    assert device.default_dtype == "fp32"
+
+
+def test_fp32_runs_on_the_tf32_unit_where_it_has_none_of_its_own() -> None:
+    assert RTX.matrix_peak("fp32") == RTX.peak.matrix["tf32"].value
+    ryzen = library.device("ryzen-9-7950x")
+    assert ryzen.matrix_peak("fp32") == ryzen.peak.matrix["fp32"].value
+
+
+def test_a_dtype_without_a_unit_is_told_which_there_are() -> None:
+    with pytest.raises(Unsupported, match=r"rtx-4090: no matrix peak for fp4; it has .*bf16.* \(choose one with --dtype\)"):
+        RTX.matrix_peak("fp4")

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from roofsim.errors import Unsupported
+from roofsim.ops import attention
+from roofsim.passes import Pass
+from roofsim.runtimes.lowering import NEVER, lower, mask_bytes, mask_from, module
+from roofsim.specs import library
+
+QWEN, ZAMBA, MAMBA = (library.architecture(name) for name in ("Qwen2.5-0.5B", "Zamba2-1.2B", "mamba2-130m"))
+PAPER, IDEAL = (library.runtime(name) for name in ("transformers-4.52-eager", "ideal"))
+
+
+@pytest.mark.parametrize("name", ["vllm", "", "kernels", "lowering", "__init__", "os"])
+def test_an_unknown_lowering_is_told_which_there_are(name: str) -> None:
+    with pytest.raises(Unsupported, match=f"no lowering '{name}'; there are eager, fused, mamba_ssm"):
+        module(name)
+
+
+@pytest.mark.parametrize("model", library.names("models"))
+def test_the_ideal_is_one_kernel_with_the_cost_of_its_operator(model: str) -> None:
+    for row in lower(library.architecture(model), IDEAL, Pass(2, 100, 50)):
+        for operator, lowered in row:
+            assert [kernel.cost for kernel in lowered.kernels] == [operator.cost]
+            assert lowered.temporary == 0
+
+
+@pytest.mark.parametrize(
+    ("architecture", "runtime", "start"),
+    [(QWEN, PAPER, 32768), (ZAMBA, PAPER, 1), (MAMBA, PAPER, NEVER), (QWEN, IDEAL, NEVER)],
+)
+def test_a_mask_is_built_from_the_length_that_the_stack_and_the_model_say(architecture, runtime, start) -> None:  # type: ignore[no-untyped-def]
+    assert mask_from(architecture, runtime) == start
+
+
+def test_a_stack_that_always_masks_does_so_where_there_is_attention() -> None:
+    always = IDEAL.model_copy(update={"attention": IDEAL.attention.model_copy(update={"mask": "always"})})
+    assert mask_from(QWEN, always) == 1
+    assert mask_from(MAMBA, always) == NEVER
+
+
+def test_a_mask_has_a_cell_for_every_query_and_key_from_its_length_on() -> None:
+    lengths = np.array([1.0, 32767, 32768, 40000])
+    kept, building = mask_bytes(QWEN, PAPER, Pass(1, lengths, 0))
+    np.testing.assert_array_equal(kept, 2 * np.array([0, 0, 32768**2, 40000**2]))
+    np.testing.assert_array_equal(building, 3 * kept)
+
+
+@pytest.mark.parametrize(("new", "names"), [(32767, {"attention"}), (32768, {"masked attention"})])
+def test_with_a_mask_attention_leaves_the_flash_kernel(new: int, names: set[str]) -> None:
+    kernels = [
+        kernel
+        for row in lower(QWEN, PAPER, Pass(1, new, 0))
+        for operator, lowered in row
+        if operator.function is attention.causal_attention
+        for kernel in lowered.kernels
+    ]
+    assert {kernel.name for kernel in kernels if kernel.count and "attention" in kernel.name} == names
+
+
+def test_repeated_heads_are_copied_and_grouped_ones_are_not() -> None:
+    grouped = PAPER.model_copy(update={"attention": PAPER.attention.model_copy(update={"kv_heads": "grouped"})})
+    p = Pass(1, 1000, 0)
+    names = [{kernel.name for row in lower(QWEN, runtime, p) for _, lowered in row for kernel in lowered.kernels} for runtime in (PAPER, grouped)]
+    assert names[0] - names[1] == {"repeat heads"}
+    assert names[1] <= names[0]
