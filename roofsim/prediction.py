@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from roofsim import memory as memory_model
-from roofsim.arith import Number, single
+from roofsim.arith import Number, maximum, minimum, single
 from roofsim.cost import Cost
 from roofsim.energy import energy
 from roofsim.errors import Unsupported
@@ -72,13 +72,13 @@ def setup(
 ) -> Setup:
     """Look up names, aliases and paths; the host is the device's own unless named."""
     found = library.device(device) if isinstance(device, str) else device
+    stack = library.runtime(runtime) if isinstance(runtime, str) else runtime
+    network = library.architecture(model) if isinstance(model, str) else model
+    if stack.supports and network.family not in stack.supports:
+        known = ", ".join(stack.supports)
+        raise Unsupported(f"{stack.id or stack.name} does not run {network.family} ({network.name}); it runs {known}")
     chosen = host or found.host
-    return Setup(
-        library.architecture(model) if isinstance(model, str) else model,
-        found,
-        library.runtime(runtime) if isinstance(runtime, str) else runtime,
-        library.host(chosen) if isinstance(chosen, str) else chosen,
-    )
+    return Setup(network, found, stack, library.host(chosen) if isinstance(chosen, str) else chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +150,8 @@ def predict_pass(s: Setup, p: Pass, dtype: str, *, detail: bool = True) -> PassP
             for each in lowered.kernels:
                 t = terms(each, m)
                 busy = each.count * t.time
-                launches = launches + each.count
-                host = host + each.count * launch_time(each, s.runtime, m)
+                launches = launches + (0 if each.joined else each.count)
+                host = host + each.count * launch_time(each, s.runtime, m, p.phase)
                 time = time + busy
                 cost = cost + each.cost * each.count
                 if detail:
@@ -404,11 +404,21 @@ def _request(w: Workload, prefill: PassPrediction, tpot: Number, joules: Number)
     return Request(prefill.time, tpot, total, made / total, prefill.energy + steps * joules)
 
 
-def footprint(s: Setup, w: Workload) -> Memory:
-    """Memory of the prefill of a workload."""
+def footprint(s: Setup, w: Workload, *, reserve: bool = True) -> Memory:
+    """Memory of the prefill of a workload: of its last piece, if the runtime cuts prompts into pieces.
+
+    With `reserve`, what the runtime takes beforehand counts as reserved, whatever is in it.
+    """
     p = s.prefill(w)
+    if s.runtime.memory.chunk:
+        new = minimum(p.new, s.runtime.memory.chunk)
+        p = replace(p, new=new, context=p.new - new)
     rows = lower(s.architecture, s.runtime, p)
-    return memory_model.peak(s.architecture, s.runtime, rows, p, s.workspace(w.dtype))
+    held = memory_model.peak(s.architecture, s.runtime, rows, p, s.workspace(w.dtype))
+    if s.runtime.memory.reserve is None or not reserve:
+        return held
+    reserved = maximum(held.reserved, s.runtime.memory.reserve * s.device.capacity)
+    return replace(held, workspace=held.workspace + reserved - held.reserved, reserved=reserved)
 
 
 def fits(s: Setup, w: Workload) -> bool:
@@ -418,7 +428,9 @@ def fits(s: Setup, w: Workload) -> bool:
     after = w.prompt + w.generate
     p = s.prefill(w)
     grown = s.architecture.state_bytes(after, p.precision) * w.batch + memory_model.weight_bytes(s.architecture, p)
-    return bool(footprint(s, w).reserved <= s.device.capacity and grown <= s.device.capacity)
+    limit = s.device.capacity * (s.runtime.memory.reserve or 1)
+    held = footprint(s, w, reserve=False)
+    return bool(held.reserved <= limit and grown <= limit)
 
 
 def largest(holds: Callable[[int], bool], ceiling: int = 2**40) -> int:

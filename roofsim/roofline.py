@@ -8,6 +8,7 @@ from typing import Literal
 
 from roofsim.arith import Number, maximum, minimum
 from roofsim.parameters import priors
+from roofsim.passes import Phase
 from roofsim.runtimes.kernels import Kernel
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
@@ -117,16 +118,17 @@ def terms(kernel: Kernel, m: Machine) -> Terms:
     missed = maximum(cost.activations - m["cache_share"] * m.cache, 0)
     moved = cost.weights + cost.state + missed + (cost.activations - missed) / m["cache_speed"]
     memory = moved / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
-    fixed = m[_FIXED.get(like, "tensor_kernel_time")]
+    fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")]
     return Terms(fixed, compute / share, memory / share, filling / share)
 
 
-def launch_time(kernel: Kernel, runtime: Runtime, m: Machine) -> Number:
+def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> Number:
     """Seconds of the host to launch a kernel once."""
     policy = runtime.host
-    if policy.mode == "none":
+    mode = policy.prefill or policy.mode if phase == "prefill" else policy.mode
+    if mode == "none" or kernel.joined:
         return 0
-    if policy.mode == "graph":
+    if mode == "graph":
         return policy.replay.value if policy.replay else 0
     return (m["dispatch"] + (m["triton_dispatch"] if kernel.triton else 0)) * policy.work
 

@@ -18,11 +18,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLo
 
 from roofsim import units
 from roofsim.errors import InputError
-from roofsim.memory import moments
+from roofsim.memory import ENDS, Moment, moments
 from roofsim.prediction import PassPrediction, Setup, footprint
 from roofsim.report.metrics import METRICS
 from roofsim.roofline import Machine
-from roofsim.runtimes.lowering import keeps, lower
+from roofsim.runtimes.lowering import keeps, lower, mask_bytes
 from roofsim.specs.workload import Workload
 from roofsim.studies.crossover import Comparison, Pair
 from roofsim.studies.limits import PARTS, LimitsResult
@@ -186,15 +186,27 @@ def timeline(s: Setup, w: Workload) -> Figure:
         steps = list(moments(rows, p, s.architecture.d_model, keeps(s.architecture, s.runtime)))
         held = footprint(s, w)
         figure, axes = plt.subplots(figsize=(max(5.4, 0.17 * len(steps)), 3.6))
-        bars = [step.live / GIB for step in steps]
-        colours = [COLOURS[0] if step.scores == 0 else COLOURS[3] for step in steps]
-        axes.bar(range(len(steps)), bars, color=colours, width=0.85)
+        kept, building = mask_bytes(s.architecture, s.runtime, p)
+        if building:
+            steps.insert(0, Moment("mask", "building the mask", p.activation_bytes(s.architecture.d_model)))
+        masks = [building if step.layer == "mask" else 0 if step.layer in ENDS else kept for step in steps]
+        scores = [step.scores / GIB for step in steps]
+        live = [step.live / GIB - score for step, score in zip(steps, scores, strict=True)]
+        places = range(len(steps))
+        axes.bar(places, live, color=COLOURS[0], width=0.85, label="activations")
+        if any(scores):
+            axes.bar(places, scores, bottom=live, color=COLOURS[3], width=0.85, label="logits")
+        if building:
+            axes.bar(places, [mask / GIB for mask in masks], bottom=live, color=COLOURS[4], width=0.85, label="masks")
+        axes.legend(fontsize=7, loc="upper center", frameon=True, edgecolor="none")
         axes.set_xticks(range(len(steps)), [step.operator for step in steps], rotation=90, fontsize=6)
         for i, step in enumerate(steps):
             if i == 0 or step.layer != steps[i - 1].layer:
                 axes.axvline(i - 0.5, color="0.6", lw=0.7)
+                if step.layer in ("mask", "embedding"):
+                    continue
                 axes.annotate(step.layer, (i - 0.4, 1.01), xycoords=("data", "axes fraction"), fontsize=7)
-        axes.set_ylabel("activations alive (GiB)")
+        axes.set_ylabel("alive beside weights and state (GiB)")
         axes.set_xlim(-0.6, len(steps) - 0.4)
         base = units.show(held.weights + held.state, "B")
         axes.set_title(

@@ -36,10 +36,12 @@ class AttentionPolicy(Spec):
 class HostPolicy(Spec):
     """What the host does: nothing, launch every kernel (`eager`), or replay a captured graph (`graph`).
 
-    `work` is the host time per kernel relative to eager PyTorch; `replay` the time per kernel of a graph.
+    `prefill` is for stacks that do otherwise there. `work` is the host time per kernel relative to eager
+    PyTorch, `replay` the time per kernel of a graph, `launch` the time of a step before its first kernel.
     """
 
     mode: Literal["none", "eager", "graph"] = "none"
+    prefill: Literal["none", "eager", "graph"] | None = None
     work: PositiveFloat = 1.0
     launch: Time | None = None
     replay: Time | None = None
@@ -49,12 +51,16 @@ class MemoryPolicy(Spec):
     """What the process holds beside its tensors.
 
     `context` is the driver's, `fragmentation` the allocator's slack as a share of the peak; `workspace` says
-    whether the matrix library keeps one.
+    whether the matrix library keeps one. `reserve` is the share of the device that is taken at the start and
+    filled with blocks of `block` tokens of cache; `chunk` the most tokens of a prompt that go through at once.
     """
 
     context: Bytes | None = None
     fragmentation: float = Field(default=0.0, ge=0, le=1)
     workspace: bool = False
+    reserve: float | None = Field(default=None, gt=0, le=1)
+    block: PositiveInt = 1
+    chunk: PositiveInt | None = None
 
 
 class MatrixLibrary(Spec):
@@ -71,9 +77,10 @@ class MatrixLibrary(Spec):
 class Runtime(Spec):
     """A software stack at one version.
 
-    `lowering` names the module of `roofsim.runtimes` that turns operators into kernels; `implementations` overrides it
-    for families that other code runs. `state` is the dtype of recurrent states: fp32 or the model's.
-    `drops_cache` lists families whose plain call returns no cache, `always_masked` those with a mask of their own.
+    `lowering` names the module of `roofsim.runtimes` that turns operators into kernels, `implementations` another
+    one for families that other code runs. `supports` lists the families it can run, all if it is empty. `state` is
+    the dtype of recurrent states: fp32 or the model's. `drops_cache` lists families whose plain call returns no
+    cache, `always_masked` those with a mask of their own. `explains` says why, field by field.
     """
 
     name: str
@@ -89,6 +96,7 @@ class Runtime(Spec):
     matrix_library: MatrixLibrary = MatrixLibrary()
     memory: MemoryPolicy = MemoryPolicy()
     implementations: Mapping[str, Name] = {}
+    supports: tuple[str, ...] = ()
     always_masked: tuple[str, ...] = ()
     drops_cache: tuple[str, ...] = ()
     explains: Mapping[str, str] = {}

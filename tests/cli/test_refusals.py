@@ -169,11 +169,9 @@ def test_a_path_that_holds_no_such_spec_is_named_with_what_is_wrong(refused, fil
 
 def test_all_problems_of_a_file_are_named_at_once(refused, files):
     message = refused("predict mamba2-780m -d wrong.yaml")
-    assert {"memory.capacity", "memory.bandwidht: no such field", "peak: is missing"} <= {
-        part for part in ("memory.capacity", "memory.bandwidht: no such field", "peak: is missing") if part in message
-    }
-    assert all(line.partition("Error: ")[2].startswith("wrong.yaml: ") or line.startswith("wrong.yaml: ")
-               for line in message.splitlines())  # fmt: skip
+    for problem in ("memory.capacity", "memory.bandwidht: no such field", "peak: is missing"):
+        assert problem in message
+    assert all(line.startswith("wrong.yaml: ") for line in message.removeprefix("Error: ").splitlines())
 
 
 @pytest.mark.parametrize("command", ["predict mamba2-780m -d rtx-4090", "limits mamba2-780m -d orin", "devices",
@@ -181,7 +179,8 @@ def test_all_problems_of_a_file_are_named_at_once(refused, files):
                                      "roofline mamba2-780m -d orin"])  # fmt: skip
 @pytest.mark.parametrize("target", ["absent/out.txt", ".", ""])
 def test_a_place_that_cannot_be_written_is_refused(refused, command, target):
-    assert "--output" in refused(command, "-o", target) or target in refused(command, "-o", target)
+    message = refused(command, "-o", target)
+    assert f"{target}:" in message or f"'{target}'" in message
 
 
 PLOTTED = [CROSSOVER, "limits mamba2-780m -d orin", "roofline mamba2-780m -d orin"]

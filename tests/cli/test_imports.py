@@ -1,0 +1,70 @@
+"""What each kind of command loads: the heavy libraries only where they work."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("numpy", "pydantic", "sympy", "scipy", "matplotlib", "rich", "rich_click", "yaml")
+SCRIPT = """
+import contextlib, io, json, sys
+from roofsim.cli import main
+sys.argv = ["roofsim", *sys.argv[1:]]
+with contextlib.redirect_stdout(io.StringIO()):
+    try:
+        main()
+    except SystemExit as stop:
+        assert not stop.code, stop.code
+print(json.dumps([name for name in {heavy!r} if name in sys.modules]))
+"""
+
+
+def loaded(*arguments: str) -> set[str]:
+    """Those of the heavy libraries that a command line loads."""
+    script = SCRIPT.replace("{heavy!r}", repr(HEAVY))
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["predict", "--help"], ["crossover", "--help"]])
+def test_help_loads_nothing_heavy(arguments):
+    assert loaded(*arguments) == set()
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    script = f"import sys, roofsim; print([name for name in {HEAVY!r} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_prediction_loads_what_reads_files_and_sets_tables():
+    allowed = {"pydantic", "yaml", "rich"}
+    assert loaded("predict", "mamba2-780m", "-d", "rtx-4090") <= allowed
+    assert loaded("predict", "mamba2-780m", "-d", "rtx-4090", "-f", "json") <= allowed - {"rich"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["crossover", "Qwen2.5-0.5B", "mamba2-780m", "-d", "rtx-4090"],
+        ["limits", "mamba2-780m", "-d", "orin"],
+        ["explain", "mamba2-780m", "-d", "rtx-4090"],
+        ["roofline", "mamba2-780m", "-d", "rtx-4090"],
+        ["show", "mamba2-780m"],
+        ["devices"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_without_a_figure_or_formulas_neither_sympy_nor_matplotlib_is_loaded(arguments):
+    assert loaded(*arguments) & {"sympy", "scipy", "matplotlib"} == set()
+
+
+def test_formulas_load_sympy_and_figures_matplotlib(tmp_path):
+    assert "sympy" in loaded("explain", "mamba2-780m", "-d", "rtx-4090", "--formulas")
+    figure = str(tmp_path / "figure.svg")
+    assert "matplotlib" in loaded("limits", "mamba2-780m", "-d", "orin", "--plot", figure)

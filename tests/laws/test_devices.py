@@ -1,0 +1,88 @@
+"""What holds for every device and host that ships, in every mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from roofsim.parameters import PARAMETERS
+from roofsim.specs import library
+from roofsim.specs.device import Device
+from roofsim.specs.host import Host
+from roofsim.specs.workload import DTYPE_BYTES
+
+DEVICES = list(library.all_devices())
+HOSTS = [library.host(name) for name in library.names("hardware/hosts")]
+RUNTIMES = [library.runtime(name) for name in library.names("runtimes")]
+every_device = pytest.mark.parametrize("device", DEVICES, ids=lambda device: device.id)
+
+
+def sources(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if "source" in value:
+            yield value["source"]
+        for each in value.values():
+            yield from sources(each)
+
+
+@pytest.mark.parametrize("spec", [*DEVICES, *HOSTS, *RUNTIMES], ids=lambda spec: spec.id)
+def test_every_number_has_a_source_that_the_file_names(spec: Any) -> None:
+    assert set(sources(spec.model_dump())) <= set(spec.sources)
+
+
+@pytest.mark.parametrize("name", library.names("hardware"))
+def test_every_source_of_a_device_is_used_by_a_number_in_one_of_its_modes(name: str) -> None:
+    modes = [device for device in DEVICES if device.id.partition("@")[0] == name]
+    assert {source for device in modes for source in sources(device.model_dump())} == set(modes[0].sources)
+
+
+@every_device
+def test_the_ridge_point_is_that_of_a_processor(device: Device) -> None:
+    assert 10 <= device.ridge_point <= 2000
+
+
+@every_device
+def test_a_narrower_type_is_never_slower(device: Device) -> None:
+    rates = device.peak.matrix
+    for wide, narrow in (("fp32", "tf32"), ("tf32", "fp16"), ("tf32", "bf16"), ("fp16", "fp8"), ("bf16", "fp8"), ("fp8", "fp4"), ("int8", "int4")):
+        if wide in rates and narrow in rates:
+            assert rates[wide].value <= rates[narrow].value, (wide, narrow)
+
+
+@every_device
+def test_the_matrix_unit_is_no_slower_than_the_vector_unit(device: Device) -> None:
+    assert device.matrix_peak(device.default_dtype) >= device.peak.vector["fp32"].value
+
+
+@every_device
+def test_power_and_memory_are_plausible(device: Device) -> None:
+    assert device.power.idle is None or 0 < device.power.idle.value < device.power.tdp.value
+    assert device.cache.last_level.value < device.capacity <= device.memory.capacity.value
+    assert device.default_dtype in DTYPE_BYTES
+
+
+@every_device
+def test_what_a_device_states_of_itself_is_a_known_parameter_within_its_limits(device: Device) -> None:
+    for name, stated in device.parameters.items():
+        assert PARAMETERS[name].scope == "device"
+        assert PARAMETERS[name].low <= stated.value <= PARAMETERS[name].high
+
+
+@every_device
+def test_the_host_of_a_device_ships(device: Device) -> None:
+    assert device.host is None or device.host in library.names("hardware/hosts")
+
+
+@pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.id)
+def test_the_dispatch_of_a_host_is_within_its_limits(host: Host) -> None:
+    assert PARAMETERS["dispatch"].low <= host.dispatch.value <= PARAMETERS["dispatch"].high
+
+
+@pytest.mark.parametrize("name", [name for name in library.names("hardware") if library.modes(name)])
+def test_a_mode_with_more_power_is_no_slower(name: str) -> None:
+    modes = sorted((d for d in DEVICES if d.id.startswith(f"{name}@") or d.id == name), key=lambda d: d.power.tdp.value)
+    for less, more in zip(modes, modes[1:], strict=False):
+        assert less.memory.bandwidth.value <= more.memory.bandwidth.value
+        assert less.matrix_peak("bf16") <= more.matrix_peak("bf16")

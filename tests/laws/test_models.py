@@ -1,0 +1,141 @@
+"""What holds for every model that ships, before any device is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roofsim.cost import Cost
+from roofsim.ops import pointwise
+from roofsim.passes import Pass, Precision
+from roofsim.specs import library
+from roofsim.specs.architecture import Architecture
+
+MODELS = [library.architecture(name) for name in library.names("models")]
+every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
+BYTES = Precision(weights=1, activations=1, cache=1, state=1)
+
+
+def costs(model: Architecture, p: Pass) -> Iterator[tuple[object, Cost]]:
+    return ((each.function, row.count * each.cost) for row in model.rows(p) for each in row.operators)
+
+
+def total(model: Architecture, p: Pass) -> Cost:
+    return sum((cost for _, cost in costs(model, p)), start=Cost())
+
+
+def decode(context: int, batch: int = 1, precision: Precision = BYTES) -> Pass:
+    return Pass(batch, 1, context, precision, "last", "decode")
+
+
+@every_model
+def test_the_parameters_are_exactly_those_published(model: Architecture) -> None:
+    assert model.published_parameters
+    assert model.total_parameters == sum(model.parameters.values()) == model.published_parameters.value
+
+
+@every_model
+def test_the_layout_names_every_layer_and_no_other(model: Architecture) -> None:
+    assert set(model.counts) == set(model.layers)
+    assert sum(row.count for row in model.rows(Pass(1, 1, 0))) == model.depth + 2
+
+
+@every_model
+@pytest.mark.parametrize("bytes_per", [0.53125, 1, 2])
+def test_a_decode_step_reads_every_parameter_once_but_looks_rows_up_in_tables(model: Architecture, bytes_per: float) -> None:
+    """Read: all parameters (a shared block at each of its uses), less the tables that no product uses, plus one
+    row of each table for the token. A tied embedding is read whole, as the LM head."""
+    uses = sum(
+        count * sum(sum(block.values()) for block in part.shared_parameters(model.d_model).values()) for part, count in model.parts()
+    )
+    blocks = {name: sum(block.values()) for part, _ in model.parts() for name, block in part.shared_parameters(model.d_model).items()}
+    tables = model.parameters["position"] + (0 if model.tied_embeddings else model.parameters["embedding"])
+    rows = model.d_model * (2 if model.positions else 1)
+    expected = model.total_parameters + uses - sum(blocks.values()) - tables + rows
+    assert total(model, decode(100, precision=Precision(weights=bytes_per))).weights == pytest.approx(bytes_per * expected, rel=1e-12)
+
+
+@every_model
+@pytest.mark.parametrize("context", [0, 1, 200])
+def test_a_decode_step_reads_and_writes_recurrent_states_and_reads_the_cache(model: Architecture, context: int) -> None:
+    constant, held, grown = (sum(n * part.state_bytes(c, BYTES) for part, n in model.parts()) for c in (0, context, context + 1))
+    assert total(model, decode(context)).state >= 2 * constant + (held - constant) + (grown - held)
+
+
+@every_model
+def test_state_grows_steadily_until_windows_are_full_and_never_shrinks(model: Architecture) -> None:
+    tokens = np.arange(0, 100_000, 500)
+    held = np.broadcast_to(model.state_bytes(tokens, BYTES), tokens.shape)
+    growth = np.diff(held)
+    assert (growth >= 0).all()
+    assert (np.diff(growth) <= 0).all()
+    assert model.attends == (growth[0] > 0)
+
+
+@every_model
+@settings(max_examples=20)
+@given(batch=st.integers(2, 64), new=st.integers(1, 4000), context=st.integers(0, 4000))
+def test_cost_is_linear_in_the_batch_with_the_weights_read_once(model: Architecture, batch: int, new: int, context: int) -> None:
+    one, many = (list(costs(model, Pass(b, new, context, BYTES))) for b in (1, batch))
+    for (function, cost), (_, grown) in zip(one, many, strict=True):
+        times = batch if function is pointwise.embedding else 1
+        for column in ("matrix", "vector", "activations", "state"):
+            assert getattr(grown, column) == pytest.approx(batch * getattr(cost, column), rel=1e-12)
+        assert grown.weights == pytest.approx(times * cost.weights, rel=1e-12)
+
+
+@every_model
+def test_prefill_does_the_matrix_work_of_the_decode_steps_it_replaces(model: Architecture) -> None:
+    """With chunks of one token, and apart from the LM head, which a decode step runs for its one position."""
+    layers = {name: tuple(unchunked(part) for part in layer) for name, layer in model.layers.items()}
+    stepwise = model.model_copy(update={"layers": layers})
+    prefill = total(stepwise, Pass(1, 60, 40, BYTES))
+    steps = [total(stepwise, decode(40 + i)) for i in range(60)]
+    assert prefill.matrix == pytest.approx(sum(step.matrix for step in steps), rel=1e-12)
+    assert prefill.vector == pytest.approx(sum(step.vector for step in steps), rel=1e-12)
+
+
+def unchunked(part):  # type: ignore[no-untyped-def]
+    """The part with a chunk of one token wherever it scans in chunks."""
+    if "chunk" in type(part).model_fields:
+        return part.model_copy(update={"chunk": 1})
+    if "ssm" in type(part).model_fields:
+        return part.model_copy(update={"ssm": unchunked(part.ssm)})
+    return part
+
+
+@every_model
+@pytest.mark.parametrize("size", ["batch", "new", "context"])
+@settings(max_examples=20)
+@given(batch=st.integers(1, 16), new=st.integers(1, 5000), context=st.integers(0, 5000), more=st.integers(1, 5000))
+def test_no_cost_falls_when_a_pass_grows(model: Architecture, size: str, batch: int, new: int, context: int, more: int) -> None:
+    small = {"batch": batch, "new": new, "context": context}
+    before, after = (total(model, Pass(**p, precision=BYTES)) for p in (small, {**small, size: small[size] + more}))
+    for column in ("matrix", "vector", "weights", "activations", "state"):
+        assert 0 <= getattr(before, column) <= getattr(after, column) * (1 + 1e-12), column
+
+
+@every_model
+@pytest.mark.parametrize("logits", ["all", "last"])
+def test_a_pass_of_arrays_costs_what_each_of_its_numbers_costs(model: Architecture, logits) -> None:  # type: ignore[no-untyped-def]
+    batch, new, context = np.array([1.0, 2, 7]), np.array([1.0, 255, 5000]), np.array([0.0, 3000, 12])
+    together = total(model, Pass(batch, new, context, BYTES, logits))
+    for i in range(3):
+        alone = total(model, Pass(int(batch[i]), int(new[i]), int(context[i]), BYTES, logits))
+        for column in ("matrix", "vector", "weights", "activations", "state"):
+            assert np.broadcast_to(getattr(together, column), 3)[i] == pytest.approx(getattr(alone, column), rel=1e-12)
+
+
+@every_model
+def test_a_window_longer_than_the_sequence_changes_nothing(model: Architecture) -> None:
+    wide = {
+        name: tuple(part.model_copy(update={"window": 10**6}) if getattr(part, "window", 0) is None else part for part in layer)
+        for name, layer in model.layers.items()
+    }
+    same = model.model_copy(update={"layers": wide})
+    assert total(same, Pass(1, 50, 50, BYTES)) == total(model, Pass(1, 50, 50, BYTES))
+    assert same.state_bytes(1000, BYTES) == model.state_bytes(1000, BYTES)

@@ -1,0 +1,123 @@
+"""Whatever can be added in one place is used, named and complete."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from typing import get_args
+
+import pytest
+
+from roofsim.mixers.base import PARTS, Part
+from roofsim.nomenclature import SYMBOLS
+from roofsim.ops.base import REGISTER, Kind
+from roofsim.parameters import PARAMETERS, Parameter, priors
+from roofsim.passes import Pass
+from roofsim.prediction import predict_pass, setup
+from roofsim.roofline import Machine
+from roofsim.runtimes import eager, fused, lowering
+from roofsim.specs import library
+from roofsim.units import UNITS
+
+MODELS = [library.architecture(name) for name in library.names("models")]
+RUNTIMES = [library.runtime(name) for name in library.names("runtimes")]
+USED = {each.function for model in MODELS for row in model.rows(Pass(1, 1, 0)) for each in row.operators}
+
+
+@pytest.mark.parametrize("function", REGISTER, ids=lambda function: function.__name__)
+def test_every_operator_is_run_by_a_shipped_model_and_every_size_of_it_has_a_symbol(function: object) -> None:
+    assert function in USED
+    assert set(inspect.signature(function).parameters) <= set(SYMBOLS)
+    assert REGISTER[function] in get_args(Kind)
+    assert inspect.getdoc(function)
+
+
+def test_every_operator_of_every_model_is_registered() -> None:
+    assert set(REGISTER) >= USED
+
+
+def parts(part: Part) -> list[Part]:
+    inside = (getattr(part, name) for name in type(part).model_fields)
+    return [part, *(each for field in inside if isinstance(field, Part) for each in parts(field))]
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_every_kind_of_part_is_used_by_a_shipped_model_and_says_what_it_is(kind: str) -> None:
+    used = {each.kind for model in MODELS for part, _ in model.parts() for each in parts(part)}
+    assert kind in used
+    assert inspect.getdoc(PARTS[kind])
+
+
+def test_two_parts_of_one_kind_are_refused() -> None:
+    with pytest.raises(TypeError, match="two parts are called 'mlp'"):
+        type("Another", (PARTS["mlp"],), {"__annotations__": {}})
+    assert PARTS["mlp"].__name__ == "Mlp"
+
+
+def test_every_lowering_that_a_runtime_names_is_there() -> None:
+    named = {name for runtime in RUNTIMES for name in (runtime.lowering, *runtime.implementations.values())}
+    assert all(callable(lowering.module(name).lower) for name in named)
+
+
+def test_every_family_that_a_runtime_or_lowering_names_is_that_of_a_shipped_model() -> None:
+    families = {model.family for model in MODELS}
+    for runtime in RUNTIMES:
+        assert {*runtime.implementations, *runtime.always_masked, *runtime.drops_cache} <= families, runtime.id
+    assert set(eager.FP32_STREAM) <= families
+
+
+def test_every_rule_of_a_lowering_is_for_a_registered_operator() -> None:
+    assert {*fused.LIKE, *eager.RULES} <= set(REGISTER)
+
+
+def test_no_two_names_share_a_symbol() -> None:
+    symbols = Counter([symbol for symbol, _ in SYMBOLS.values()] + [row.symbol for row in PARAMETERS.values()])
+    assert [symbol for symbol, times in symbols.items() if times > 1] == []
+
+
+def test_every_symbol_is_a_size_of_an_operator_or_a_number_of_the_machine_or_the_length() -> None:
+    sizes = {name for function in REGISTER for name in inspect.signature(function).parameters}
+    assert set(SYMBOLS) <= sizes | set(inspect.signature(Machine).parameters) | {"length"}
+
+
+@pytest.mark.parametrize("row", PARAMETERS.values(), ids=lambda row: row.name)
+def test_a_prior_lies_within_its_limits_and_says_what_it_means_and_why(row: Parameter) -> None:
+    assert row.low <= row.prior <= row.high
+    assert row.unit in UNITS
+    assert row.scope in ("device", "host", "runtime")
+    assert row.meaning
+    assert row.source
+    assert priors()[row.name] == row.prior
+
+
+@pytest.mark.parametrize("row", [row for row in PARAMETERS.values() if row.name.endswith("_efficiency")], ids=lambda row: row.name)
+def test_no_efficiency_may_be_calibrated_above_its_peak(row: Parameter) -> None:
+    # that of the chunked scan is relative to the vector peak, and the roofline stops it at the matrix peak
+    assert row.high <= 1 or row.name == "ssd_efficiency"
+
+
+class Watched(dict[str, float]):
+    """Parameters that remember which of them were read."""
+
+    def __init__(self, values: dict[str, float]) -> None:
+        super().__init__(values)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> float:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+
+def test_every_parameter_changes_something() -> None:
+    read: set[str] = set()
+    for model in MODELS:
+        for runtime in RUNTIMES:
+            s = setup(model, "rtx-4090", runtime)
+            watched = Watched(dict(s.machine("bf16").parameters))
+            m = Machine(*(getattr(s.machine("bf16"), name) for name in ("matrix_rate", "vector_rate", "bandwidth", "cache", "units")), watched)
+            given = type(s)(s.architecture, s.device, s.runtime, s.host, given_machine=m)
+            for p in (Pass(1, 100, 0), Pass(1, 1, 100, phase="decode")):
+                predict_pass(given, p, "bf16")
+            given.workspace("bf16")
+            read |= watched.read
+    assert read == set(PARAMETERS)
