@@ -438,10 +438,9 @@ def largest(holds: Callable[[int], bool], ceiling: int = 2**40) -> int:
     if not holds(1):
         return 0
     low, high = 1, 2
-    while high < ceiling and holds(high):
+    while high <= ceiling and holds(high):
         low, high = high, high * 2
-    if high >= ceiling:
-        return ceiling
+    high = min(high, ceiling + 1)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if holds(middle) else (low, middle)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from roofsim.specs import library
+
 settings.register_profile("roofsim", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("roofsim")
 
@@ -19,3 +21,21 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference data: {folder} is not there; set ROOFSIM_SHARED to its place")
     return folder
+
+
+FAMILIES = {name: library.architecture(name).family for name in library.names("models")}
+SUPPORTS = {name: library.runtime(name).supports for name in library.names("runtimes")}
+STACKS = [(m, r) for m, family in FAMILIES.items() for r, known in SUPPORTS.items() if not known or family in known]
+
+
+@pytest.fixture(scope="session")
+def stacks() -> list[tuple[str, str]]:
+    """The names of every shipped model with every shipped runtime that runs it."""
+    return STACKS
+
+
+@pytest.fixture(params=STACKS, ids="-".join)
+def stack(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Each of them."""
+    name: tuple[str, str] = request.param
+    return name

@@ -107,7 +107,7 @@ class Target(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The path as given."""
         path = Path(value)
-        if not value or path.is_dir():
+        if not value or (path.exists() and not path.is_file()):
             self.fail(f"'{value}' is not the name of a file", param, ctx)
         if self.suffixes and path.suffix.lower() not in self.suffixes:
             self.fail(f"'{value}' should end in {', '.join(self.suffixes)}", param, ctx)
@@ -203,7 +203,7 @@ class Output:
 
     def write(self, tables: Sequence[Table], data: Mapping[str, Any]) -> None:
         """Print the result, or write it to a file that appears whole or not at all."""
-        text = FORMATS[self.format_](tables, data)
+        text = FORMATS[self.format_](tables, data, self.output is None)
         if self.output is None:
             click.echo(text)
         else:
@@ -218,7 +218,7 @@ class Output:
 
 def write_whole(path: str, text: str) -> None:
     """Write a file through a temporary one beside it."""
-    target = Path(path)
+    target = Path(path).resolve()
     partial = ""
     try:
         with tempfile.NamedTemporaryFile(

@@ -45,7 +45,7 @@ def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
     )
     spans = [[f"{r.first:,} to {r.last:,}", str(r.bound), "yes" if r.masked else "no"] for r in e.regimes]
     regimes = Table("Regimes of the prefill", [Column("tokens"), Column("bound by"), Column("mask built")], spans)
-    return [formula, symbols, regimes]
+    return [formula, symbols, regimes, Table("", (), (), ["Assumed: " + "; ".join(e.assumptions) + "."])]
 
 
 SMALL = 0.005

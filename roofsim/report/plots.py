@@ -38,6 +38,7 @@ STYLE: Any = {
     "grid.alpha": 0.25,
     "legend.frameon": False,
     "svg.fonttype": "none",
+    "svg.hashsalt": "roofsim",
     "pdf.fonttype": 42,
 }
 GIB = 2**30
@@ -45,12 +46,13 @@ GIB = 2**30
 
 def save(figure: Figure, path: str) -> None:
     """Write a figure in the format of the path's ending; the file appears whole or not at all."""
-    target = Path(path)
+    target = Path(path).resolve()
     partial = target.with_name(f".{target.name}.part{target.suffix}")
     # no date in the file: the same input gives the same bytes
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     try:
-        figure.savefig(partial, dpi=200, bbox_inches="tight", metadata=undated.get(target.suffix.lower()))
+        with plt.rc_context(STYLE):
+            figure.savefig(partial, dpi=200, bbox_inches="tight", metadata=undated.get(target.suffix.lower()))
         partial.replace(target)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None

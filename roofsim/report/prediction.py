@@ -100,7 +100,8 @@ def roofline_tables(p: Prediction, device: str, runtime: str, m: Machine) -> tup
     ridge = m.matrix_rate / m.bandwidth
     notes = [
         f"Ridge point {ridge:.0f} FLOP/B. Of roof: the least time that peaks and the cache's bandwidth allow, over the "
-        "predicted."
+        "predicted.",
+        "Assumed: " + "; ".join(p.assumptions) + ".",
     ]
     result = {
         "schema": 1,

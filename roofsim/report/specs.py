@@ -9,6 +9,7 @@ from roofsim import units
 from roofsim.cost import Cost
 from roofsim.passes import Pass
 from roofsim.report.table import Column, Table
+from roofsim.schema import Spec
 from roofsim.specs.architecture import Architecture, describe_part
 from roofsim.specs.override import written
 from roofsim.specs.quantity import Sourced
@@ -48,7 +49,7 @@ def _field(each: Any, here: str) -> Iterator[tuple[str, str, str, str]]:
     if isinstance(each, Sourced):
         shown = units.show(each.value, each.unit) if each.unit else f"{each.value:g}"
         yield here, shown, each.source, each.note
-    elif hasattr(each, "model_fields"):
+    elif isinstance(each, Spec):
         yield from _fields(each, f"{here}.")
     elif isinstance(each, Mapping):
         for key, inner in each.items():

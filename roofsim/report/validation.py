@@ -18,14 +18,14 @@ def validation_tables(v: Validation, *, rows: bool) -> list[Table]:
         f"{len(v.rows)} rows predicted, {flagged} of them flagged and not scored; {sum(v.skipped.values())} others."
     ]
     tables = [Table(f"{v.file} against {v.runtime}: size of the relative error", columns, scores, notes)]
-    if rows:
+    for device in dict.fromkeys(r.device for r in v.rows) if rows else ():
         each = [
-            [r.model, r.device, r.phase, r.metric, r.batch, r.prompt, Figure(r.measured, UNITS[r.metric]),
-             Figure(r.predicted, UNITS[r.metric]), f"{r.error:+.1%}", ", ".join(r.flags)]
-            for r in sorted(v.rows, key=lambda r: (r.device, r.model, r.phase, r.metric, r.batch, r.prompt))
+            [r.model, f"{r.phase} {r.metric}", r.batch, r.prompt, str(Figure(r.measured, UNITS[r.metric])),
+             str(Figure(r.predicted, UNITS[r.metric])), f"{r.error:+.1%}{'*' if r.flags else ''}"]
+            for r in sorted(v.rows, key=lambda r: (r.model, r.phase, r.metric, r.batch, r.prompt))
+            if r.device == device
         ]  # fmt: skip
-        names = [Column("model"), Column("device"), Column("phase"), Column("metric"), Column("batch", "count"),
-                 Column("prompt", "count"), Column("measured", "text"), Column("predicted", "text"),
-                 Column("error", "text"), Column("flags")]  # fmt: skip
-        tables.append(Table("Rows", names, each))
+        names = [Column("model"), Column("figure"), Column("batch", "count"), Column("prompt", "count"),
+                 Column("measured", "text"), Column("predicted", "text"), Column("error", "text")]  # fmt: skip
+        tables.append(Table(device, names, each, ["* flagged in the file (suspect, or a contended host)"]))
     return tables

@@ -16,7 +16,7 @@ from roofsim.ops import pointwise
 from roofsim.ops.base import Operator
 from roofsim.passes import Pass, Precision
 from roofsim.schema import Extra, Size, Spec
-from roofsim.specs.quantity import Name
+from roofsim.specs.quantity import Documented, Name
 
 if TYPE_CHECKING:
     AnyPart = Part
@@ -51,7 +51,7 @@ class Published(Spec):
     source: str
 
 
-class Architecture(Spec):
+class Architecture(Documented):
     """A decoder-only language model: kinds of layer by name, and how they are stacked.
 
     `prefix_tokens` are learned tokens put before every prompt; `positions` is the number of rows of a learned
@@ -72,7 +72,6 @@ class Architecture(Spec):
     layers: Mapping[str, Layer] = Field(min_length=1)
     layout: tuple[Stretch, ...] = Field(min_length=1)
     published_parameters: Published | None = None
-    sources: Mapping[str, str] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> Architecture:

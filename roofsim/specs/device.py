@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from roofsim.errors import Unsupported, nearest
 from roofsim.parameters import PARAMETERS
@@ -14,6 +14,7 @@ from roofsim.specs.quantity import (
     Bandwidth,
     Bytes,
     Count,
+    Documented,
     Frequency,
     Name,
     Power,
@@ -72,7 +73,7 @@ class Links(Spec):
     host: Bandwidth | None = None
 
 
-class Device(Spec):
+class Device(Documented):
     """One accelerator or processor. Sizes are SI floats: bytes, B/s, FLOP/s, Hz, W.
 
     `parameters` are values of calibratable parameters (see `roofsim.parameters`) stated for this device.
@@ -94,13 +95,9 @@ class Device(Spec):
     price: Price | None = None
     host: Name | None = None
     parameters: Mapping[str, Sourced] = {}
-    sources: Mapping[str, str] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _sources_known(self) -> Device:
-        missing = sorted({s for s in _sources(self) if s not in self.sources})
-        if missing:
-            raise ValueError(f"source {', '.join(map(repr, missing))} is not in sources ({', '.join(self.sources)})")
+    def _plausible(self) -> Device:
         for name, stated in self.parameters.items():
             row = PARAMETERS.get(name)
             if row is None:
@@ -141,13 +138,3 @@ class Device(Spec):
 
 
 _RUNS_AS = {"fp32": ("fp32", "tf32")}
-
-
-def _sources(value: Any) -> list[str]:
-    if isinstance(value, Sourced):
-        return [value.source]
-    if isinstance(value, Spec):
-        return [s for name in type(value).model_fields for s in _sources(getattr(value, name))]
-    if isinstance(value, Mapping):
-        return [s for each in value.values() for s in _sources(each)]
-    return []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,10 +27,12 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-    twice = [key for key, times in keys.items() if times > 1]
-    if twice:
-        raise yaml.constructor.ConstructorError(None, None, f"'{twice[0]}' is written twice", node.start_mark)
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is written twice", key.start_mark)
+            seen.add(key.value)
     return dict(yaml.SafeLoader.construct_mapping(loader, node, deep=True))
 
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from pydantic import Field, model_validator
-
-from roofsim.schema import Spec
-from roofsim.specs.quantity import Name, Time
+from roofsim.specs.quantity import Documented, Name, Time
 
 
-class Host(Spec):
+class Host(Documented):
     """Host time of an eager framework.
 
     `dispatch` is the time to prepare and launch one kernel in eager PyTorch, framework and Python
@@ -21,10 +16,3 @@ class Host(Spec):
     id: str = ""
     aliases: tuple[Name, ...] = ()
     dispatch: Time
-    sources: Mapping[str, str] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _sources_known(self) -> Host:
-        if self.dispatch.source not in self.sources:
-            raise ValueError(f"source '{self.dispatch.source}' is not in sources")
-        return self

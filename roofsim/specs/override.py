@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from roofsim.errors import InputError, SpecError, UnknownName
+from roofsim.parameters import PARAMETERS
 from roofsim.schema import Spec
 from roofsim.specs.files import build
 from roofsim.specs.quantity import Sourced
@@ -54,6 +55,12 @@ def _set(values: Any, root: str, path: Sequence[str], value: str) -> None:
     for step in way:
         node = _step(node, step, seen)
         seen = f"{seen}.{step}"
+    if path[:-1] == ["parameters"] and last in PARAMETERS:
+        # a device need not state what it leaves to the prior
+        node = values["parameters"] = {
+            last: {"value": PARAMETERS[last].prior, "source": SOURCE},
+            **values["parameters"],
+        }
     old = _step(node, last, seen)
     key: Any = int(last) if isinstance(node, list) else last
     if old is None and re.match(r"[+-]?[\d.]", value):

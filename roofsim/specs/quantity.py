@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from roofsim import units
 from roofsim.schema import Spec
@@ -90,6 +91,31 @@ class Count(Sourced):
     """A whole number of things, or a year."""
 
     value: Annotated[float, _between("", 1, 1e7)]
+
+
+def sources_of(value: Any) -> Iterator[str]:
+    """The source that each number inside a spec names."""
+    if isinstance(value, Sourced):
+        yield value.source
+    elif isinstance(value, Spec):
+        for name in type(value).model_fields:
+            yield from sources_of(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from sources_of(each)
+
+
+class Documented(Spec):
+    """A whole file: its `sources` by key, one of which every number names."""
+
+    sources: Mapping[str, str] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _sources_known(self) -> Self:
+        missing = sorted(set(sources_of(self)) - set(self.sources))
+        if missing:
+            raise ValueError(f"source {', '.join(map(repr, missing))} is not in sources ({', '.join(self.sources)})")
+        return self
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]

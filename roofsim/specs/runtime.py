@@ -9,7 +9,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from roofsim.passes import Logits
 from roofsim.schema import Spec
-from roofsim.specs.quantity import Bytes, Name, Time
+from roofsim.specs.quantity import Bytes, Documented, Name, Time
 
 Mask = Literal["never", "always", "declared_window"]
 
@@ -74,7 +74,7 @@ class MatrixLibrary(Spec):
     clears_from: PositiveInt | None = None
 
 
-class Runtime(Spec):
+class Runtime(Documented):
     """A software stack at one version.
 
     `lowering` names the module of `roofsim.runtimes` that turns operators into kernels, `implementations` another
@@ -100,4 +100,3 @@ class Runtime(Spec):
     always_masked: tuple[str, ...] = ()
     drops_cache: tuple[str, ...] = ()
     explains: Mapping[str, str] = {}
-    sources: Mapping[str, str] = Field(min_length=1)

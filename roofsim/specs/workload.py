@@ -57,7 +57,8 @@ class Workload(Spec):
                 raise ValueError(f"an array of {value.dtype} is not one of numbers")
             # int64 overflows silently near 10^19 FLOP
             value = value.astype(float)
-            if not (value.size and ((value >= 1) & (value <= MAX_COUNT) & (value % 1 == 0)).all()):
+            inside = value.size and ((value >= 1) & (value <= MAX_COUNT)).all()
+            if not inside or (value % 1).any():
                 raise ValueError("every element must be a whole number from 1 to 10^12, and there must be one")
             return value
         return _whole(value, 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from roofsim.ops.base import CostFunction
-from roofsim.prediction import SCHEMA, Metric, Setup, metric_value, plain, predict_pass
+from roofsim.prediction import SCHEMA, Metric, Setup, assumptions, metric_value, plain, predict_pass
 from roofsim.regime import expand
 from roofsim.roofline import Bound
 from roofsim.runtimes.lowering import NEVER, mask_from
@@ -43,6 +43,7 @@ class Explanation:
     elasticities: Mapping[str, float]
     symbols: Mapping[str, float]
     regimes: tuple[Regime, ...]
+    assumptions: tuple[str, ...]
     functions: tuple[CostFunction, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def explain(s: Setup, w: Workload, metric: Metric) -> Explanation:
     functions = dict.fromkeys(o.function for row in s.architecture.rows(s.prefill(w)) for o in row.operators)
     return Explanation(
         s.architecture.id, s.device.id, s.runtime.id, metric, w.prompt, value, form.texts if form else (),
-        form.coefficients if form else (), elasticities, form.symbols if form else {}, tuple(regimes(s, w)),
+        form.coefficients if form else (), elasticities, form.symbols if form else {}, tuple(regimes(s, w)), assumptions(s, w),
         tuple(functions),
     )  # fmt: skip
 

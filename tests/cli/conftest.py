@@ -93,18 +93,18 @@ def refused(attempt: Run, here: Path) -> Callable[..., str]:
 
 
 @pytest.fixture
-def example(here: Path) -> Callable[[str], list[str]]:
-    """The example in the help of a command, as arguments; the files that it reads are there."""
+def examples(here: Path) -> Callable[..., list[str]]:
+    """The examples in the help of a command, as lines for `roofsim`; the files that they read are there."""
 
-    def words(name: str) -> list[str]:
+    def lines(*command: str) -> list[str]:
         (here / "runs.csv").write_text(RUNS, encoding="utf-8")
-        text = CliRunner().invoke(group, [name, "--help"], prog_name="roofsim", terminal_width=200).stdout
-        (line,) = [each for each in text.splitlines() if each.strip().startswith("Example: ")]
-        program, *arguments = shlex.split(line.strip().removeprefix("Example: "))
-        assert program == "roofsim"
-        return arguments
+        text = CliRunner().invoke(group, [*command, "--help"], prog_name="roofsim", terminal_width=200).stdout
+        found = [line.partition("Example: ")[2] for line in text.splitlines() if line.startswith("  Example: ")]
+        assert found, "the help shows no example"
+        assert all(line.startswith("roofsim ") for line in found)
+        return [line.removeprefix("roofsim ") for line in found]
 
-    return words
+    return lines
 
 
 @pytest.fixture(scope="session", autouse=True)

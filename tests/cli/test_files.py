@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
+import threading
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -70,10 +72,21 @@ def test_output_to_a_link_writes_the_file_that_it_points_to(roofsim, here):
 def test_what_is_no_file_stays_what_it_is(attempt, here, option):
     path = here / option.partition(" ")[2].format("pipe")
     os.mkfifo(path)
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # so that a writer does not wait for one
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a writer waits until there is a reader
+    done = threading.Event()
+
+    def drain():
+        while not done.wait(0.01):
+            with contextlib.suppress(BlockingIOError):
+                os.read(reader, 2**20)
+
+    thread = threading.Thread(target=drain)
+    thread.start()
     try:
         attempt(f"{CROSSOVER} {option.format('pipe')}")
     finally:
+        done.set()
+        thread.join()
         os.close(reader)
     assert stat.S_ISFIFO(path.lstat().st_mode)
 
@@ -150,7 +163,7 @@ def test_the_same_input_draws_the_same_bytes(roofsim, here, ending):
     assert (here / f"one.{ending}").read_bytes() == (here / f"two.{ending}").read_bytes()
 
 
-def test_a_figure_that_fails_midway_leaves_the_old_file_and_nothing_else(refused, here, monkeypatch):
+def test_a_figure_that_fails_midway_leaves_the_old_file_and_nothing_else(attempt, here, monkeypatch):
     from matplotlib.figure import Figure
 
     (here / "figure.png").write_text("before")
@@ -160,7 +173,10 @@ def test_a_figure_that_fails_midway_leaves_the_old_file_and_nothing_else(refused
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Figure, "savefig", savefig)
-    assert "No space left on device" in refused(f"{CROSSOVER} --plot figure.png")
+    result = attempt(f"{CROSSOVER} --plot figure.png")
+    assert result.exit_code == 2
+    assert "No space left on device" in result.stderr
+    assert [(path.name, path.read_text()) for path in here.iterdir()] == [("figure.png", "before")]
 
 
 @pytest.mark.parametrize(

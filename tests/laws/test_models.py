@@ -90,7 +90,7 @@ def test_cost_is_linear_in_the_batch_with_the_weights_read_once(model: Architect
 
 @every_model
 def test_prefill_does_the_matrix_work_of_the_decode_steps_it_replaces(model: Architecture) -> None:
-    """With chunks of one token, and apart from the LM head, which a decode step runs for its one position."""
+    """With chunks of one token."""
     layers = {name: tuple(unchunked(part) for part in layer) for name, layer in model.layers.items()}
     stepwise = model.model_copy(update={"layers": layers})
     prefill = total(stepwise, Pass(1, 60, 40, BYTES))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from typing import get_args
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar, get_args
 
 import pytest
 
@@ -13,10 +15,11 @@ from roofsim.nomenclature import SYMBOLS
 from roofsim.ops.base import REGISTER, Kind
 from roofsim.parameters import PARAMETERS, Parameter, priors
 from roofsim.passes import Pass
-from roofsim.prediction import predict_pass, setup
+from roofsim.prediction import predict_request, setup
 from roofsim.roofline import Machine
 from roofsim.runtimes import eager, fused, lowering
 from roofsim.specs import library
+from roofsim.specs.workload import workload
 from roofsim.units import UNITS
 
 MODELS = [library.architecture(name) for name in library.names("models")]
@@ -99,25 +102,17 @@ def test_no_efficiency_may_be_calibrated_above_its_peak(row: Parameter) -> None:
 class Watched(dict[str, float]):
     """Parameters that remember which of them were read."""
 
-    def __init__(self, values: dict[str, float]) -> None:
-        super().__init__(values)
-        self.read: set[str] = set()
+    read: ClassVar[set[str]] = set()
 
     def __getitem__(self, name: str) -> float:
         self.read.add(name)
         return super().__getitem__(name)
 
 
-def test_every_parameter_changes_something() -> None:
-    read: set[str] = set()
-    for model in MODELS:
-        for runtime in RUNTIMES:
-            s = setup(model, "rtx-4090", runtime)
-            watched = Watched(dict(s.machine("bf16").parameters))
-            m = Machine(*(getattr(s.machine("bf16"), name) for name in ("matrix_rate", "vector_rate", "bandwidth", "cache", "units")), watched)
-            given = type(s)(s.architecture, s.device, s.runtime, s.host, given_machine=m)
-            for p in (Pass(1, 100, 0), Pass(1, 1, 100, phase="decode")):
-                predict_pass(given, p, "bf16")
-            given.workspace("bf16")
-            read |= watched.read
-    assert read == set(PARAMETERS)
+def test_every_parameter_decides_something(stacks: Sequence[tuple[str, str]]) -> None:
+    for model, runtime in stacks:
+        s = setup(model, "rtx-4090", runtime)
+        m = s.machine("bf16")
+        watched = replace(s, given_machine=replace(m, parameters=Watched(m.parameters)))
+        predict_request(watched, workload(prompt=100), detail=False)
+    assert Watched.read == set(PARAMETERS)

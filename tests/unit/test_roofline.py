@@ -13,6 +13,7 @@ from roofsim.parameters import PARAMETERS, priors
 from roofsim.roofline import Machine, Stretch, Terms, launch_time, machine, pass_time, terms
 from roofsim.runtimes.kernels import Class, Kernel
 from roofsim.specs import library
+from roofsim.specs.runtime import Runtime
 
 PERFECT = {
     name: 1.0 if name.endswith("_efficiency") or name == "cache_speed" else 0.0
@@ -136,19 +137,35 @@ def test_the_host_pays_per_launch_in_eager_mode_only() -> None:
     kernel, triton = Kernel("add", "stream", Cost()), Kernel("scan", "ssd", Cost(), triton=True)
     m = replace(IDEAL, parameters=PERFECT | {"dispatch": 10e-6, "triton_dispatch": 60e-6})
     eager, graph, ideal = (library.runtime(name) for name in ("transformers-5-eager", "cuda-graph", "ideal"))
-    assert [launch_time(each, eager, m) for each in (kernel, triton)] == pytest.approx([10e-6, 70e-6])
-    assert [launch_time(each, graph, m) for each in (kernel, triton)] == [1e-6, 1e-6]
-    assert [launch_time(each, ideal, m) for each in (kernel, triton)] == [0, 0]
+    for phase in ("prefill", "decode"):
+        assert [launch_time(each, eager, m, phase) for each in (kernel, triton)] == pytest.approx([10e-6, 70e-6])
+        assert [launch_time(each, graph, m, phase) for each in (kernel, triton)] == [1e-6, 1e-6]
+        assert [launch_time(each, ideal, m, phase) for each in (kernel, triton)] == [0, 0]
 
 
 def test_the_work_of_a_host_scales_its_launches_and_a_graph_without_replay_time_is_free() -> None:
     kernel = Kernel("add", "stream", Cost())
     m = replace(IDEAL, parameters=PERFECT | {"dispatch": 10e-6})
+    assert launch_time(kernel, hosted(work=0.5), m, "decode") == pytest.approx(5e-6)
+    assert launch_time(kernel, hosted(mode="graph", replay=None), m, "decode") == 0
+
+
+def test_a_host_may_do_otherwise_in_prefill() -> None:
+    kernel = Kernel("add", "stream", Cost())
+    m = replace(IDEAL, parameters=PERFECT | {"dispatch": 10e-6})
+    runtime = hosted(mode="none", prefill="eager")
+    assert launch_time(kernel, runtime, m, "prefill") == pytest.approx(10e-6)
+    assert launch_time(kernel, runtime, m, "decode") == 0
+
+
+def test_a_part_of_a_launch_is_not_launched() -> None:
+    m = replace(IDEAL, parameters=PERFECT | {"dispatch": 10e-6})
+    assert launch_time(Kernel("k_proj", "gemm", Cost(), joined=True), hosted(), m, "prefill") == 0
+
+
+def hosted(**changes: object) -> Runtime:
     runtime = library.runtime("transformers-5-eager")
-    lighter = runtime.model_copy(update={"host": runtime.host.model_copy(update={"work": 0.5})})
-    free = runtime.model_copy(update={"host": runtime.host.model_copy(update={"mode": "graph", "replay": None})})
-    assert launch_time(kernel, lighter, m) == pytest.approx(5e-6)
-    assert launch_time(kernel, free, m) == 0
+    return runtime.model_copy(update={"host": runtime.host.model_copy(update=changes)})
 
 
 durations = st.floats(0, 1)

@@ -1,0 +1,110 @@
+"""Tables for people: whole numbers and names, whatever the width."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from roofsim.cli import _options, group, summaries
+from roofsim.report.formats import FORMATS
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """The tables that the last command rendered."""
+    caught = []
+
+    def spy(tables, data):
+        caught[:] = tables
+        return FORMATS["table"](tables, data)
+
+    monkeypatch.setattr(_options, "FORMATS", {**FORMATS, "table": spy})
+    return caught
+
+
+def cut(tables, text):
+    """Numbers and first names of rows that the text does not show whole."""
+    tokens = set(re.split(r"  +|\n| \| ", ANSI.sub("", text))) | set(ANSI.sub("", text).split())
+    missing = []
+    for table in tables:
+        for row in table.rows:
+            for column, value in zip(table.columns, row, strict=True):
+                for word in column.text(value).split() if column.numeric else ():
+                    if word not in tokens:
+                        missing.append((column.name, column.text(value)))
+        missing += [(c.name, "heading") for c in table.columns if table.rows for w in c.name.split() if w not in tokens]
+    return missing
+
+
+@pytest.mark.parametrize("name", sorted(summaries()))
+def test_no_number_and_no_heading_of_an_example_is_cut(roofsim, examples, shown, name):
+    for line in examples(name):
+        text = roofsim(line, "-f", "table")
+        assert shown
+        assert cut(shown, text) == []
+
+
+LONG = [
+    "predict Falcon-H1-0.5B -d orin --operators",
+    "predict Llama-3.1-8B -d raspberry-pi-5 -b 512 -p 1M -g 1M",
+    "limits Qwen2.5-0.5B -d b200-sxm -b 64 --lengths 1k..16M*4",
+    "crossover Phi-3-mini mamba2-2.7b Falcon-H1-1.5B -d orin -m memory",
+    "crossover Qwen2.5-0.5B mamba2-780m -d raspberry-pi-5 -m energy",
+    "roofline Zamba2-1.2B -d b200-sxm",
+    "explain Zamba2-1.2B -d orin -m energy",
+    "show Hymba-1.5B",
+    "show transformers-4.52-eager",
+]
+
+
+@pytest.mark.parametrize("line", LONG)
+def test_no_number_and_no_heading_is_cut_at_80_columns(roofsim, shown, line):
+    text = roofsim(line)
+    assert max(map(len, text.splitlines())) <= 80
+    assert cut(shown, text) == []
+
+
+@pytest.mark.parametrize("width", ["20", "200"])
+@pytest.mark.parametrize("line", [LONG[0], LONG[1], LONG[-1]])
+def test_no_number_and_no_heading_is_cut_on_a_terminal_of_any_width(roofsim, shown, monkeypatch, line, width):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setenv("COLUMNS", width)
+    assert cut(shown, roofsim(line)) == []
+
+
+def test_colour_appears_on_a_terminal_and_not_where_it_is_unwanted(here, monkeypatch):
+    def coloured(*arguments):
+        words = ["predict", "mamba2-780m", "-d", "orin", *arguments]
+        return bool(ANSI.search(CliRunner().invoke(group, words, prog_name="roofsim", color=True).stdout))
+
+    assert not coloured()
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    assert coloured()
+    assert not any(coloured("-f", form) for form in ("json", "csv", "markdown"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not re.search(r"\x1b\[[34]\d", CliRunner().invoke(group, ["devices"], color=True).stdout)
+
+
+def test_files_hold_no_colour_even_on_a_terminal(roofsim, here, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    roofsim("predict mamba2-780m -d orin -o out.txt")
+    assert not ANSI.search((here / "out.txt").read_text(encoding="utf-8"))
+
+
+def test_figures_have_three_digits_and_a_unit(roofsim):
+    text = roofsim("predict mamba2-780m -d rtx-4090 -p 8k")
+    for figure in (r"\d+\.?\d* ms", r"\d+\.?\d* GiB", r"\d+\.?\d* TFLOP", r"\d+\.\d%", r"\d+\.?\d* J"):
+        assert re.search(figure, text)
+    assert not re.search(r"\d\.\d{4}", text)
+
+
+def test_csv_holds_raw_numbers_under_names_with_units(roofsim):
+    text = roofsim("devices -f csv")
+    head, *rows = (line.split(",") for line in text.splitlines())
+    assert head == ["device", "memory [B]", "bandwidth [B/s]", "matrix [FLOP/s]", "ridge", "TDP [W]"]
+    (card,) = [row for row in rows if row[0] == "rtx-4090"]
+    assert [float(value) for value in card[1:4]] == [24 * 2**30, 1008e9, 165.2e12]

@@ -1,0 +1,42 @@
+"""Every example in the README and in docs/ runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from roofsim.cli import group
+from roofsim.report.docs.console import commands
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = {
+    str(p.relative_to(ROOT)): p.read_text("utf-8") for p in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+}
+COMMANDS = [(page, line) for page, text in PAGES.items() for line in commands(text)]
+PYTHON = {page: re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S) for page, text in PAGES.items()}
+
+
+def test_there_are_examples() -> None:
+    assert len(COMMANDS) >= 6
+    assert any(PYTHON.values())
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_a_command_in_a_console_runs(page: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    program, *arguments = shlex.split(line)
+    assert program == "roofsim"
+    result = CliRunner().invoke(group, arguments, prog_name="roofsim")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("page", [page for page, blocks in PYTHON.items() if blocks])
+def test_the_python_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "example"}
+    for block in PYTHON[page]:
+        exec(compile(block, page, "exec"), names)

@@ -1,0 +1,180 @@
+"""The pages of docs/ are up to date, complete and linked."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from roofsim.cli import summaries
+from roofsim.mixers.base import PARTS, Part
+from roofsim.nomenclature import SYMBOLS
+from roofsim.ops.base import REGISTER
+from roofsim.parameters import PARAMETERS
+from roofsim.report.docs import __main__ as docs
+from roofsim.report.docs import console, markdown, parts
+from roofsim.specs import library
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+DECISIONS = sorted((DOCS / "decisions").glob("*.md"))
+
+
+def text(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def headings(page: str) -> list[str]:
+    return [line.lstrip("#").strip() for line in page.splitlines() if re.match(r"#+ ", line)]
+
+
+def test_generated_pages_and_consoles_are_up_to_date() -> None:
+    command = [sys.executable, "-m", "roofsim.report.docs", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=DOCS.parent)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_stale_page_is_named_with_the_command_that_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(docs, "PAGES", {"one.md": lambda: iter(["# One"]), "two.md": lambda: iter(["# Two"])})
+    monkeypatch.setattr(docs, "CONSOLES", ())
+    assert docs.main([], tmp_path) == 0
+    assert docs.main(["--check"], tmp_path) == 0
+    (tmp_path / "two.md").write_text("old", encoding="utf-8")
+    capsys.readouterr()
+    assert docs.main(["--check"], tmp_path) == 1
+    said = capsys.readouterr().err
+    assert "two.md" in said
+    assert docs.COMMAND in said
+    assert "one.md" not in said
+    assert (tmp_path / "two.md").read_text(encoding="utf-8") == "old"
+
+
+@pytest.mark.parametrize("arguments", [["--chekc"], ["--check", "cli"]])
+def test_other_arguments_are_refused(arguments: list[str], tmp_path: Path) -> None:
+    assert docs.main(arguments, tmp_path) == 2
+
+
+def test_a_console_is_filled_with_what_its_commands_print_and_cut_where_it_was_cut(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(console, "run_all", lambda lines: [f"1 {line}\n2\n3" for line in lines])
+    page = "a\n```console\n$ roofsim a\nold\n…\n$ roofsim b\n```\nb\n"
+    filled = "a\n```console\n$ roofsim a\n1 roofsim a\n…\n$ roofsim b\n1 roofsim b\n2\n3\n```\nb\n"
+    assert console.filled(page) == filled
+    assert console.filled(filled) == filled
+
+
+def test_a_command_that_fails_stops_the_page() -> None:
+    with pytest.raises(RuntimeError, match="exit code 2"):
+        console.run("roofsim predict no-such-model -d orin")
+
+
+def documented() -> Iterator[tuple[str, str]]:
+    """The page and the heading that each thing must have."""
+    yield from (("cli.md", f"roofsim {name}") for name in summaries())
+    yield from (("formulas.md", function.__name__) for function in REGISTER)
+    yield from (("mixers.md", kind) for kind in PARTS)
+    yield from (("parameters.md", name) for name in PARAMETERS)
+    for kind, page in (("hardware", "devices.md"), ("hardware/hosts", "devices.md"), ("models", "models.md"),
+                       ("runtimes", "runtimes.md")):  # fmt: skip
+        yield from ((page, name) for name in library.names(kind))
+
+
+def test_everything_that_can_be_added_in_one_place_has_a_section() -> None:
+    missing = [(page, name) for page, name in documented() if name not in headings(text(page))]
+    assert not missing
+
+
+def test_every_symbol_has_a_row() -> None:
+    rows = [line for page in ("formulas.md", "parameters.md") for line in text(page).splitlines() if line[:1] == "|"]
+    signs = [sign for sign, _ in SYMBOLS.values()] + [p.symbol for p in PARAMETERS.values()]
+    cells = [markdown.inline(markdown.symbol(sign)) for sign in signs]
+    assert not [cell for cell in cells if sum(cell in row for row in rows) != 1]
+
+
+def test_every_field_of_a_part_has_a_meaning() -> None:
+    assert not re.findall(rf"^\| `\w+` \|.*\| {parts.UNKNOWN} \|$", text("mixers.md"), re.MULTILINE)
+
+
+def test_no_meaning_is_left_over_from_a_field_that_is_gone() -> None:
+    assert set(parts.MEANINGS) <= {name for part in PARTS.values() for name in part.model_fields}
+
+
+def size(name: str, inside: str) -> object:
+    """The symbol of a field, of a part inside another if `inside` names it."""
+    return markdown.symbol(markdown.named(name) + (f"__{inside}" if inside else ""))
+
+
+def values(part: Part, inside: str = "") -> dict[object, object]:
+    """The value of every symbol of a part."""
+    found: dict[object, object] = {}
+    for name, info in type(part).model_fields.items():
+        value = getattr(part, name)
+        found |= values(value, name) if parts.part_of(info) else {size(name, inside): value}
+    return found
+
+
+def as_given(made: Part, part: Part, inside: str = "") -> Part:
+    """The symbolic part with the switches of a real one, and with the optional sizes that it gives."""
+    given: dict[str, object] = {}
+    for name, info in type(part).model_fields.items():
+        value = getattr(part, name)
+        if parts.part_of(info):
+            given[name] = as_given(getattr(made, name), value, name)
+        elif isinstance(value, bool):
+            given[name] = int(value)
+        elif info.default is None:
+            given[name] = value and size(name, inside)
+    return made.model_copy(update=given)
+
+
+@pytest.mark.parametrize("model", library.names("models"))
+def test_the_printed_parameters_of_a_part_are_its_numbers(model: str) -> None:
+    a = library.architecture(model)
+    for part, _ in a.parts():
+        d_model = markdown.symbol("d_model")
+        printed = parts.own_parameters(as_given(parts.construct(type(part)), part), d_model)
+        known = {d_model: a.d_model} | {each: value for each, value in values(part).items() if isinstance(value, int)}
+        numbers = [markdown.SYMPY.sympify(n).subs(known) for n in printed.values()]
+        assert numbers == list(parts.own_parameters(part, a.d_model).values())
+
+
+def links(page: Path) -> list[str]:
+    return re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    return {markdown.anchor(heading) for heading in headings(page.read_text(encoding="utf-8"))}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in links(page):
+        if "://" in link:
+            continue
+        name, _, place = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.is_file(), link
+        assert not place or place in anchors(target), link
+
+
+def test_the_index_leads_to_every_page() -> None:
+    listed = {(DOCS / link).resolve() for link in links(DOCS / "index.md")}
+    assert set(PAGES) - {DOCS / "index.md"} <= listed
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    assert [int(page.name[:3]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_a_decision_is_half_a_page_of_context_choice_and_measurement(page: Path) -> None:
+    said = page.read_text(encoding="utf-8")
+    assert headings(said)[1:] == ["Context", "Choice", "Measured"]
+    assert len(said.splitlines()) <= 40

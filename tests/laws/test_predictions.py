@@ -1,0 +1,112 @@
+"""What holds for every shipped device, model and runtime together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roofsim.cost import Cost
+from roofsim.passes import Pass
+from roofsim.prediction import PassPrediction, Setup, footprint, predict_pass, setup
+from roofsim.roofline import Machine
+from roofsim.specs import library
+from roofsim.specs.architecture import Architecture
+from roofsim.specs.workload import Workload, workload
+
+DEVICES = list(library.all_devices())
+PROMPTS = np.array([1.0, 7, 300, 5000, 131_072])
+ROUNDING = 1 + 1e-9
+
+
+def at_least(figure: object, other: object) -> bool:
+    return bool(np.all(np.asarray(figure) * ROUNDING >= other))
+
+
+def own_work(model: Architecture, p: Pass) -> Cost:
+    return sum((row.count * each.cost for row in model.rows(p) for each in row.operators), start=Cost())
+
+
+def passes(s: Setup, w: Workload) -> Iterator[tuple[Pass, PassPrediction]]:
+    for p in (s.prefill(w), s.decode(w)):
+        yield p, predict_pass(s, p, w.dtype, detail=False)
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=lambda device: device.id)
+def test_no_prediction_is_below_what_the_silicon_allows(device, stacks: Sequence[tuple[str, str]]) -> None:  # type: ignore[no-untyped-def]
+    """Weights and state cannot come faster than memory, nor matrix work than the peak: with any runtime."""
+    specs = {name: library.architecture(name) for name, _ in stacks}
+    runtimes = {name: library.runtime(name) for _, name in stacks}
+    w = workload(prompt=PROMPTS, dtype=device.default_dtype)
+    for model, runtime in stacks:
+        s = setup(specs[model], device, runtimes[runtime])
+        for p, predicted in passes(s, w):
+            cost = own_work(s.architecture, p)
+            least = np.maximum(
+                cost.matrix / device.matrix_peak(w.dtype), (cost.weights + cost.state) / device.memory.bandwidth.value
+            )
+            assert at_least(predicted.time, least), (model, runtime, p.phase)
+            assert at_least(1, predicted.mfu), (model, runtime, p.phase)
+            assert at_least(1, predicted.mbu), (model, runtime, p.phase)
+
+
+def test_a_runtime_moves_at_least_the_weights_and_the_state_and_does_all_the_work(stack: tuple[str, str]) -> None:
+    s = setup(stack[0], "rtx-4090", stack[1])
+    for p, predicted in passes(s, workload(prompt=PROMPTS)):
+        cost = own_work(s.architecture, p)
+        assert at_least(predicted.bytes, cost.weights + cost.state), p.phase
+        # a stack may do matrix work on the vector unit, in fp32
+        assert at_least(predicted.matrix_flops + predicted.vector_flops, cost.matrix), p.phase
+
+
+def test_time_is_between_the_longer_and_the_sum_of_host_and_device(stack: tuple[str, str]) -> None:
+    s = setup(stack[0], "orin", stack[1])
+    for _, p in passes(s, workload(prompt=PROMPTS, batch=3)):
+        assert at_least(p.time, p.host_time)
+        assert at_least(p.time, p.device_time)
+        assert at_least(p.host_time + p.device_time, p.time)
+
+
+@pytest.mark.parametrize("size", ["batch", "prompt"])
+def test_a_larger_request_takes_no_less_time_traffic_or_memory(stack: tuple[str, str], size: str) -> None:
+    s = setup(stack[0], "rtx-4090", stack[1])
+    growing = np.unique(np.geomspace(1, 200_000, 200).round())
+    w = workload(**{size: growing})
+    predicted = {p.phase: each for p, each in passes(s, w)}
+    figures = {"peak": footprint(s, w).peak} | {
+        f"{phase} {name}": getattr(each, name)
+        for phase, each in predicted.items()
+        for name in ("time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "energy")
+    }
+    spread = {name: np.broadcast_to(figure, growing.shape) for name, figure in figures.items()}
+    falls = {name: growing[1:][each[1:] * ROUNDING < each[:-1]].tolist() for name, each in spread.items()}
+    assert {name: lengths for name, lengths in falls.items() if lengths} == {}
+
+
+machines = st.tuples(st.sampled_from(DEVICES), st.sampled_from(["matrix_rate", "vector_rate", "bandwidth", "cache"]))
+
+
+@settings(max_examples=60)
+@given(data=st.data(), machine=machines, factor=st.floats(1, 16))
+def test_a_faster_device_is_never_slower(data: st.DataObject, stacks: Sequence[tuple[str, str]], machine, factor: float) -> None:  # type: ignore[no-untyped-def]
+    device, number = machine
+    model, runtime = data.draw(st.sampled_from(stacks))
+    s = setup(model, device, runtime)
+    w = workload(prompt=PROMPTS, dtype=device.default_dtype)
+    m: Machine = s.machine(w.dtype)
+    faster = replace(s, given_machine=replace(m, **{number: factor * getattr(m, number)}))
+    for (_, slow), (_, fast) in zip(passes(s, w), passes(faster, w), strict=True):
+        assert at_least(slow.time, fast.time)
+
+
+def test_the_state_that_is_held_is_what_the_model_says(stack: tuple[str, str]) -> None:
+    s = setup(stack[0], "rtx-4090", stack[1])
+    for prompt in (1, 1000, 30_000):
+        w = workload(prompt=prompt, batch=3)
+        held = 3 * s.architecture.state_bytes(prompt, s.prefill(w).precision)
+        drops = s.architecture.family in s.runtime.drops_cache
+        assert footprint(s, w).state == pytest.approx(0 if drops else held)
