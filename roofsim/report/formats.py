@@ -11,7 +11,7 @@ from typing import Any
 
 from roofsim.report.table import Figure, Table
 
-Writer = Callable[[Sequence[Table], Mapping[str, Any], bool], str]
+Writer = Callable[..., str]
 """From tables, the plain data behind them and whether a terminal shows it, to text."""
 
 FORMATS: dict[str, Writer] = {}
@@ -29,7 +29,7 @@ def format_named(name: str) -> Callable[[Writer], Writer]:
 
 
 @format_named("table")
-def as_table(tables: Sequence[Table], data: Mapping[str, Any], shown: bool = False) -> str:
+def as_table(tables: Sequence[Table], data: Mapping[str, Any], terminal: bool = False) -> str:
     """Text for a terminal; coloured only if it is one."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -38,7 +38,7 @@ def as_table(tables: Sequence[Table], data: Mapping[str, Any], shown: bool = Fal
 
     stream = io.StringIO()
     real = Console()
-    terminal = shown and real.is_terminal
+    terminal = terminal and real.is_terminal
     console = Console(
         file=stream,
         width=min(max(real.width, 80), 120) if terminal else 80,
@@ -71,7 +71,7 @@ def as_table(tables: Sequence[Table], data: Mapping[str, Any], shown: bool = Fal
 
 
 @format_named("json")
-def as_json(tables: Sequence[Table], data: Mapping[str, Any], shown: bool = False) -> str:
+def as_json(tables: Sequence[Table], data: Mapping[str, Any], terminal: bool = False) -> str:
     """The whole result in SI units; figures that are not finite become null."""
     return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
 
@@ -85,7 +85,7 @@ def _finite(value: Any) -> Any:
 
 
 @format_named("csv")
-def as_csv(tables: Sequence[Table], data: Mapping[str, Any], shown: bool = False) -> str:
+def as_csv(tables: Sequence[Table], data: Mapping[str, Any], terminal: bool = False) -> str:
     """Raw numbers; several tables follow one another after an empty line."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -102,7 +102,7 @@ def _raw(value: Any) -> Any:
 
 
 @format_named("markdown")
-def as_markdown(tables: Sequence[Table], data: Mapping[str, Any], shown: bool = False) -> str:
+def as_markdown(tables: Sequence[Table], data: Mapping[str, Any], terminal: bool = False) -> str:
     """Tables as GitHub reads them."""
     lines: list[str] = []
     for table in tables:

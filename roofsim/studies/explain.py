@@ -65,8 +65,8 @@ def explain(s: Setup, w: Workload, metric: Metric) -> Explanation:
     functions = dict.fromkeys(o.function for row in s.architecture.rows(s.prefill(w)) for o in row.operators)
     return Explanation(
         s.architecture.id, s.device.id, s.runtime.id, metric, w.prompt, value, form.texts if form else (),
-        form.coefficients if form else (), elasticities, form.symbols if form else {}, tuple(regimes(s, w)), assumptions(s, w),
-        tuple(functions),
+        form.coefficients if form else (), elasticities, form.symbols if form else {}, tuple(regimes(s, w)),
+        assumptions(s, w), tuple(functions),
     )  # fmt: skip
 
 
