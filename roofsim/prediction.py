@@ -234,6 +234,7 @@ class Prediction:
     workload: Workload
     capacity: float
     positions: int | None
+    grown: Number
     prefill: PassPrediction
     decode: PassPrediction
     request: Request
@@ -245,7 +246,7 @@ class Prediction:
     def fits(self) -> Any:
         """Whether the request fits the device and the positions of the model."""
         enough = self.positions is None or self.workload.prompt + self.workload.generate - 1 <= self.positions
-        return (self.memory.reserved <= self.capacity) & enough
+        return (self.memory.reserved <= self.capacity) & (self.grown <= self.capacity) & enough
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units; arrays become lists."""
@@ -355,12 +356,12 @@ def _in_chunks(s: Setup, w: Workload) -> Prediction:
         first = values[0]
         if hasattr(first, "__dataclass_fields__"):
             return replace(first, **{n: whole([getattr(v, n) for v in values]) for n in first.__dataclass_fields__})
-        if isinstance(first, float | np.ndarray | np.generic) and not isinstance(first, str):
+        if isinstance(first, int | float | np.ndarray | np.generic):
             parts = [np.broadcast_to(v, flat[0][i * CHUNK : (i + 1) * CHUNK].shape) for i, v in enumerate(values)]
             return np.concatenate(parts).reshape(batch.shape)
         return first
 
-    made = ("prefill", "decode", "request", "memory")
+    made = ("grown", "prefill", "decode", "request", "memory")
     return replace(pieces[0], workload=w, **{n: whole([getattr(p, n) for p in pieces]) for n in made})
 
 
@@ -382,8 +383,8 @@ def predict_request(s: Setup, w: Workload, *, detail: bool = True) -> Prediction
         )
     return Prediction(
         s.architecture.id or s.architecture.name, s.device.id, s.runtime.id, s.host.id if s.host else None, w,
-        s.device.capacity, s.architecture.positions or None, prefill, decode, request, footprint(s, w), limits,
-        assumptions(s, w),
+        s.device.capacity, s.architecture.positions or None, grown(s, w), prefill, decode, request, footprint(s, w),
+        limits, assumptions(s, w),
     )  # fmt: skip
 
 
@@ -421,16 +422,20 @@ def footprint(s: Setup, w: Workload, *, reserve: bool = True) -> Memory:
     return replace(held, workspace=held.workspace + reserved - held.reserved, reserved=reserved)
 
 
+def grown(s: Setup, w: Workload) -> Number:
+    """Bytes of weights and state after the last generated token."""
+    p = s.prefill(w)
+    held = s.architecture.state_bytes(w.prompt + w.generate, p.precision) * w.batch
+    return held + memory_model.weight_bytes(s.architecture, p)
+
+
 def fits(s: Setup, w: Workload) -> bool:
     """Whether the model has positions for it, and prefill and generation fit the device."""
     if s.architecture.positions and w.prompt + w.generate - 1 > s.architecture.positions:
         return False
-    after = w.prompt + w.generate
-    p = s.prefill(w)
-    grown = s.architecture.state_bytes(after, p.precision) * w.batch + memory_model.weight_bytes(s.architecture, p)
     limit = s.device.capacity * (s.runtime.memory.reserve or 1)
     held = footprint(s, w, reserve=False)
-    return bool(held.reserved <= limit and grown <= limit)
+    return bool(held.reserved <= limit and grown(s, w) <= limit)
 
 
 def largest(holds: Callable[[int], bool], ceiling: int = 2**40) -> int:

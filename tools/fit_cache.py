@@ -36,7 +36,7 @@ def predicted(rows: list[dict[str, str]], values: dict[str, float]) -> list[floa
         p = s.prefill(workload(prompt=int(row["prompt_len"])))
         wanted = OPERATORS[row["op"]]
         table = predict_pass(s, p, "bf16").operators
-        out.append(sum(o.time for o in table if o.kind == "norm" and (o.operator == "gate") == (wanted == "gate")))
+        out.append(sum(o.time for o in table if o.kind == "norm" and (o.operator == "ssm_gate") == (wanted == "gate")))
     return out
 
 

@@ -56,8 +56,8 @@ class Mamba2(Part):
             linear(p, "in_proj", d_model, self.d_inner + self.conv_channels + self.heads, "x"),
             convolution(p, self.conv_channels, self.d_conv, "in_proj"),
             Operator("scan", scan.ssd_scan, size, p.activation_bytes(self.d_inner), ("in_proj", "conv")),
-            elementwise(p, "gate", gate, self.d_inner, "scan", "in_proj", weights=self.gated_norm),
-            linear(p, "out_proj", self.d_inner, d_model, "gate"),
+            elementwise(p, "ssm_gate", gate, self.d_inner, "scan", "in_proj", weights=self.gated_norm),
+            linear(p, "out_proj", self.d_inner, d_model, "ssm_gate"),
         ]
 
     def parameters(self, d_model: int) -> Parameters:

@@ -68,7 +68,7 @@ def gated_rms_norm(o: Operator, s: Situation) -> Lowered:
 
 def gated_activation(o: Operator, s: Situation) -> Lowered:
     """The activation, then the product; the gate of a state-space layer is part of its decode kernel."""
-    if o.name.endswith("ssm.gate") and s.p.phase == "decode":
+    if o.name.endswith("ssm_gate") and s.p.phase == "decode":
         return Lowered(())
     elements, a = o.sizes["tokens"] * o.sizes["width"], o.sizes["act_bytes"]
     pieces = (piece("activation", "stream", elements, 2 * a, 5), piece("product", "stream", elements, 3 * a))
@@ -136,14 +136,18 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     if repeated:
         cost = replace(flash.cost, state=0, activations=flash.cost.activations + keys * heads * byte)
         flash = replace(flash, cost=cost)
-    pairs = z["batch"] * z["new"] * seen
+    # a tile that is partly filled takes the time of a whole one
+    tiles = ceil(z["new"] / QUERY_TILE)
+    pairs = z["batch"] * tiles * QUERY_TILE * seen
     everything = Cost(
         matrix=2 * pairs * heads * width,
         vector=6 * pairs * heads,
-        activations=flash.cost.activations + pairs * heads * s.runtime.attention.mask_bytes,
+        activations=flash.cost.activations + z["batch"] * z["new"] * seen * heads * s.runtime.attention.mask_bytes,
         state=flash.cost.state,
     )
-    blocks = z["batch"] * heads * ceil(z["new"] / QUERY_TILE)
+    blocks = z["batch"] * heads * tiles
+    if s.runtime.attention.mask_padded:
+        temporary = temporary + s.masked * z["batch"] * z["new"] * seen * s.runtime.attention.mask_bytes
     masked = Kernel("masked attention", "masked_attention", everything, s.masked, blocks=blocks)
     kernels.append(replace(flash, count=1 - s.masked))
     if s.p.phase == "decode" and s.runtime.attention.splits_decode:
@@ -300,15 +304,14 @@ FP32_STREAM = ("mamba", "mamba2")
 
 def embedding(o: Operator, s: Situation) -> Lowered:
     """The look-up, and the once-a-pass work of positions: arange, frequencies, cos, sin, conversions."""
-    once = ONCE + (ZAMBA2_ONCE if s.family == "zamba2" and s.family in s.runtime.always_masked else 0)
+    if o.name != "embedding":
+        return Lowered((fused.kernel(o),))
+    once = s.runtime.once_kernels.get(s.family, {}).get(s.p.phase, ONCE)
     return Lowered((fused.kernel(o), tiny("positions", once)))
 
 
 ONCE = 10
 """Small kernels at the start of a pass: position ids (1) and the table of cosines and sines (9)."""
-
-ZAMBA2_ONCE = 85
-"""What transformers 4.52's Zamba2 adds: 76 to clear its cache, 8 for its mask, a copy of the embeddings."""
 
 
 def linear(o: Operator, s: Situation) -> Lowered:
@@ -354,6 +357,9 @@ def _extras(o: Operator, s: Situation) -> Iterator[Kernel]:
     outside the scan. Mamba and Mamba-2 keep the residual stream in fp32 and return fp32 logits.
     """
     z = o.sizes
+    more = s.runtime.layer_kernels.get(s.family, {}).get(s.p.phase, 0)
+    if more and o.name == "norm_1":
+        yield tiny("layer", more)
     if s.family == "phi3" and o.function is attention.rotary:
         # joins the rotated part of each head with the part that is not, even if that is empty
         yield piece("join parts", "strided", z["tokens"] * z["width"] / 2, 2 * z["act_bytes"], count=2)

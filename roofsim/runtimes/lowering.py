@@ -36,13 +36,11 @@ class LoweredRow:
 @lru_cache
 def module(name: str) -> ModuleType:
     """The module of a lowering; raises Unsupported if there is none."""
-    known = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem[0] != "_")
-    found = import_module(f"roofsim.runtimes.{name}") if name in known else None
-    if not hasattr(found, "lower"):
-        lowerings = [each for each in known if each not in ("kernels", "lowering")]
+    known = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
+    lowerings = [each for each in known if each not in ("__init__", "kernels", "lowering")]
+    if name not in lowerings:
         raise Unsupported(f"no lowering '{name}'; there are {', '.join(lowerings)}")
-    assert_lower: ModuleType = found  # type: ignore[assignment]
-    return assert_lower
+    return import_module(f"roofsim.runtimes.{name}")
 
 
 def lower(architecture: Architecture, runtime: Runtime, p: Pass) -> tuple[LoweredRow, ...]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from roofsim.passes import Logits
+from roofsim.passes import Logits, Phase
 from roofsim.schema import Spec
 from roofsim.specs.quantity import Bytes, Documented, Name, Time
 
@@ -19,7 +19,7 @@ class AttentionPolicy(Spec):
 
     `mask` says when an N × N mask is built: `declared_window` means as soon as the sequence is as long as
     the window that the config states, even one that is switched off. With a mask, the flash kernel is left
-    for one that scores every pair. `kv_heads: repeated` copies keys and values to every query head first;
+    for one that scores every pair; `mask_padded` says that it first copies the mask to aligned rows. `kv_heads: repeated` copies keys and values to every query head first;
     `copies_queries` makes queries contiguous in prefill; `copies_first_cache` concatenates to an empty cache;
     `splits_decode` spreads the keys of a decode step over the device and sums up in a second kernel.
     """
@@ -27,6 +27,7 @@ class AttentionPolicy(Spec):
     mask: Mask = "never"
     mask_bytes: PositiveInt = 2
     mask_build_bytes: PositiveInt = 6
+    mask_padded: bool = False
     kv_heads: Literal["grouped", "repeated"] = "grouped"
     copies_queries: bool = False
     splits_decode: bool = False
@@ -80,7 +81,9 @@ class Runtime(Documented):
     `lowering` names the module of `roofsim.runtimes` that turns operators into kernels, `implementations` another
     one for families that other code runs. `supports` lists the families it can run, all if it is empty. `state` is
     the dtype of recurrent states: fp32 or the model's. `drops_cache` lists families whose plain call returns no
-    cache, `always_masked` those with a mask of their own. `explains` says why, field by field.
+    cache, `always_masked` those with a mask of their own. `once_kernels` and `layer_kernels` count small kernels
+    that a family's code launches at the start of a pass (ten otherwise), and on top in every layer. `explains`
+    says why, field by field.
     """
 
     name: str
@@ -97,6 +100,8 @@ class Runtime(Documented):
     memory: MemoryPolicy = MemoryPolicy()
     implementations: Mapping[str, Name] = {}
     supports: tuple[str, ...] = ()
+    once_kernels: Mapping[str, Mapping[Phase, int]] = {}
+    layer_kernels: Mapping[str, Mapping[Phase, int]] = {}
     always_masked: tuple[str, ...] = ()
     drops_cache: tuple[str, ...] = ()
     explains: Mapping[str, str] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from roofsim.arith import Number
 from roofsim.errors import InputError
@@ -117,8 +117,13 @@ def crossover(
 
     `fields` are those of `Workload` but for the prompt. Raises InputError for what cannot be used.
     """
-    pairs = pairs_of(models)
-    setups = {each: setup(each, device, runtime, host) for each in dict.fromkeys(m for pair in pairs for m in pair)}
+    names = [each.id or each.name if isinstance(each, Architecture) else each for each in models]
+    given = dict(zip(names, models, strict=True))
+    pairs = pairs_of(names)
+    setups = {
+        name: setup(given.get(name, name), device, runtime, host)
+        for name in dict.fromkeys(name for pair in pairs for name in pair)
+    }
     return compare_setups(setups, pairs, metric, longest, **fields)
 
 
@@ -130,6 +135,8 @@ def compare_setups(
     **fields: Any,
 ) -> Comparison:
     """As `crossover`, for specs that were looked up before; `pairs` name two of `setups` each."""
+    if metric not in get_args(Metric):
+        raise InputError(f"metric: no '{metric}'; one of {', '.join(get_args(Metric))}")
     first = next(iter(setups.values()))
     fields.setdefault("dtype", first.device.default_dtype)
     w = workload(prompt=1, **fields)
