@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -10,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roofsim.cost import Cost
+from roofsim.mixers.base import Part
 from roofsim.ops import pointwise
-from roofsim.passes import Pass, Precision
+from roofsim.passes import Logits, Pass, Precision
 from roofsim.specs import library
 from roofsim.specs.architecture import Architecture
 
 MODELS = [library.architecture(name) for name in library.names("models")]
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
+COLUMNS = ("matrix", "vector", "weights", "activations", "state")
 BYTES = Precision(weights=1, activations=1, cache=1, state=1)
 
 
@@ -44,25 +46,34 @@ def test_the_layout_names_every_layer_and_no_other(model: Architecture) -> None:
     assert sum(row.count for row in model.rows(Pass(1, 1, 0))) == model.depth + 2
 
 
+def shared(part: Part, model: Architecture) -> Mapping[str, int]:
+    return {name: sum(kinds.values()) for name, kinds in part.shared_parameters(model.d_model).items()}
+
+
 @every_model
 @pytest.mark.parametrize("bytes_per", [0.53125, 1, 2])
-def test_a_decode_step_reads_every_parameter_once_but_looks_rows_up_in_tables(model: Architecture, bytes_per: float) -> None:
-    """Read: all parameters (a shared block at each of its uses), less the tables that no product uses, plus one
-    row of each table for the token. A tied embedding is read whole, as the LM head."""
-    uses = sum(
-        count * sum(sum(block.values()) for block in part.shared_parameters(model.d_model).values()) for part, count in model.parts()
-    )
-    blocks = {name: sum(block.values()) for part, _ in model.parts() for name, block in part.shared_parameters(model.d_model).items()}
+def test_a_decode_step_reads_every_parameter_once_but_looks_rows_up_in_tables(
+    model: Architecture, bytes_per: float
+) -> None:
+    """All parameters, a shared block at each of its uses, and of every table but a tied one a row per token.
+
+    A tied embedding is read whole, as the LM head, and once more for the row of the token.
+    """
+    uses = sum(count * sum(shared(part, model).values()) for part, count in model.parts())
+    once = sum({name: size for part, _ in model.parts() for name, size in shared(part, model).items()}.values())
     tables = model.parameters["position"] + (0 if model.tied_embeddings else model.parameters["embedding"])
     rows = model.d_model * (2 if model.positions else 1)
-    expected = model.total_parameters + uses - sum(blocks.values()) - tables + rows
-    assert total(model, decode(100, precision=Precision(weights=bytes_per))).weights == pytest.approx(bytes_per * expected, rel=1e-12)
+    expected = model.total_parameters - once + uses - tables + rows
+    read = total(model, decode(100, precision=Precision(weights=bytes_per))).weights
+    assert read == pytest.approx(bytes_per * expected, rel=1e-12)
 
 
 @every_model
 @pytest.mark.parametrize("context", [0, 1, 200])
 def test_a_decode_step_reads_and_writes_recurrent_states_and_reads_the_cache(model: Architecture, context: int) -> None:
-    constant, held, grown = (sum(n * part.state_bytes(c, BYTES) for part, n in model.parts()) for c in (0, context, context + 1))
+    constant, held, grown = (
+        sum(n * part.state_bytes(c, BYTES) for part, n in model.parts()) for c in (0, context, context + 1)
+    )
     assert total(model, decode(context)).state >= 2 * constant + (held - constant) + (grown - held)
 
 
@@ -79,7 +90,9 @@ def test_state_grows_steadily_until_windows_are_full_and_never_shrinks(model: Ar
 @every_model
 @settings(max_examples=20)
 @given(batch=st.integers(2, 64), new=st.integers(1, 4000), context=st.integers(0, 4000))
-def test_cost_is_linear_in_the_batch_with_the_weights_read_once(model: Architecture, batch: int, new: int, context: int) -> None:
+def test_cost_is_linear_in_the_batch_with_the_weights_read_once(
+    model: Architecture, batch: int, new: int, context: int
+) -> None:
     one, many = (list(costs(model, Pass(b, new, context, BYTES))) for b in (1, batch))
     for (function, cost), (_, grown) in zip(one, many, strict=True):
         times = batch if function is pointwise.embedding else 1
@@ -99,7 +112,7 @@ def test_prefill_does_the_matrix_work_of_the_decode_steps_it_replaces(model: Arc
     assert prefill.vector == pytest.approx(sum(step.vector for step in steps), rel=1e-12)
 
 
-def unchunked(part):  # type: ignore[no-untyped-def]
+def unchunked(part: Part) -> Part:
     """The part with a chunk of one token wherever it scans in chunks."""
     if "chunk" in type(part).model_fields:
         return part.model_copy(update={"chunk": 1})
@@ -112,28 +125,32 @@ def unchunked(part):  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize("size", ["batch", "new", "context"])
 @settings(max_examples=20)
 @given(batch=st.integers(1, 16), new=st.integers(1, 5000), context=st.integers(0, 5000), more=st.integers(1, 5000))
-def test_no_cost_falls_when_a_pass_grows(model: Architecture, size: str, batch: int, new: int, context: int, more: int) -> None:
+def test_no_cost_falls_when_a_pass_grows(
+    model: Architecture, size: str, batch: int, new: int, context: int, more: int
+) -> None:
     small = {"batch": batch, "new": new, "context": context}
     before, after = (total(model, Pass(**p, precision=BYTES)) for p in (small, {**small, size: small[size] + more}))
-    for column in ("matrix", "vector", "weights", "activations", "state"):
+    for column in COLUMNS:
         assert 0 <= getattr(before, column) <= getattr(after, column) * (1 + 1e-12), column
 
 
 @every_model
 @pytest.mark.parametrize("logits", ["all", "last"])
-def test_a_pass_of_arrays_costs_what_each_of_its_numbers_costs(model: Architecture, logits) -> None:  # type: ignore[no-untyped-def]
+def test_a_pass_of_arrays_costs_what_each_of_its_numbers_costs(model: Architecture, logits: Logits) -> None:
     batch, new, context = np.array([1.0, 2, 7]), np.array([1.0, 255, 5000]), np.array([0.0, 3000, 12])
     together = total(model, Pass(batch, new, context, BYTES, logits))
     for i in range(3):
         alone = total(model, Pass(int(batch[i]), int(new[i]), int(context[i]), BYTES, logits))
-        for column in ("matrix", "vector", "weights", "activations", "state"):
+        for column in COLUMNS:
             assert np.broadcast_to(getattr(together, column), 3)[i] == pytest.approx(getattr(alone, column), rel=1e-12)
 
 
 @every_model
 def test_a_window_longer_than_the_sequence_changes_nothing(model: Architecture) -> None:
     wide = {
-        name: tuple(part.model_copy(update={"window": 10**6}) if getattr(part, "window", 0) is None else part for part in layer)
+        name: tuple(
+            part.model_copy(update={"window": 10**6}) if getattr(part, "window", 0) is None else part for part in layer
+        )
         for name, layer in model.layers.items()
     }
     same = model.model_copy(update={"layers": wide})

@@ -81,7 +81,9 @@ def test_the_formula_has_no_symbol_but_its_sizes(function: Callable[..., Cost]) 
 
 @named(FUNCTIONS)
 @given(data=st.data())
-def test_no_cost_is_negative_and_none_falls_when_a_size_grows(function: Callable[..., Cost], data: st.DataObject) -> None:
+def test_no_cost_is_negative_and_none_falls_when_a_size_grows(
+    function: Callable[..., Cost], data: st.DataObject
+) -> None:
     small = data.draw(sizes(function))
     # a longer chunk trades states for pairs: it has a law of its own
     grown = data.draw(st.sampled_from([name for name in small if name != "chunk"]))
@@ -124,7 +126,8 @@ def test_prefill_costs_the_flops_of_the_decodes_it_replaces(
     if "chunk" in whole:
         whole["chunk"] = 1
     steps = [
-        function(**{**whole, "new": 1, **({"context": whole["context"] + i} if "context" in whole else {})}) for i in range(new)
+        function(**{**whole, "new": 1, **({"context": whole["context"] + i} if "context" in whole else {})})
+        for i in range(new)
     ]
     assert function(**whole).matrix == pytest.approx(sum(step.matrix for step in steps), rel=1e-12)
     assert function(**whole).vector == pytest.approx(sum(step.vector for step in steps), rel=1e-12)

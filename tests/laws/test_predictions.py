@@ -16,6 +16,7 @@ from roofsim.prediction import PassPrediction, Setup, footprint, predict_pass, s
 from roofsim.roofline import Machine
 from roofsim.specs import library
 from roofsim.specs.architecture import Architecture
+from roofsim.specs.device import Device
 from roofsim.specs.workload import Workload, workload
 
 DEVICES = list(library.all_devices())
@@ -37,7 +38,7 @@ def passes(s: Setup, w: Workload) -> Iterator[tuple[Pass, PassPrediction]]:
 
 
 @pytest.mark.parametrize("device", DEVICES, ids=lambda device: device.id)
-def test_no_prediction_is_below_what_the_silicon_allows(device, stacks: Sequence[tuple[str, str]]) -> None:  # type: ignore[no-untyped-def]
+def test_no_prediction_is_below_what_the_silicon_allows(device: Device, stacks: Sequence[tuple[str, str]]) -> None:
     """Weights and state cannot come faster than memory, nor matrix work than the peak: with any runtime."""
     specs = {name: library.architecture(name) for name, _ in stacks}
     runtimes = {name: library.runtime(name) for _, name in stacks}
@@ -87,13 +88,14 @@ def test_a_larger_request_takes_no_less_time_traffic_or_memory(stack: tuple[str,
     assert {name: lengths for name, lengths in falls.items() if lengths} == {}
 
 
-machines = st.tuples(st.sampled_from(DEVICES), st.sampled_from(["matrix_rate", "vector_rate", "bandwidth", "cache"]))
+numbers = st.sampled_from(["matrix_rate", "vector_rate", "bandwidth", "cache"])
 
 
 @settings(max_examples=60)
-@given(data=st.data(), machine=machines, factor=st.floats(1, 16))
-def test_a_faster_device_is_never_slower(data: st.DataObject, stacks: Sequence[tuple[str, str]], machine, factor: float) -> None:  # type: ignore[no-untyped-def]
-    device, number = machine
+@given(data=st.data(), device=st.sampled_from(DEVICES), number=numbers, factor=st.floats(1, 16))
+def test_a_faster_device_is_never_slower(
+    stacks: Sequence[tuple[str, str]], data: st.DataObject, device: Device, number: str, factor: float
+) -> None:
     model, runtime = data.draw(st.sampled_from(stacks))
     s = setup(model, device, runtime)
     w = workload(prompt=PROMPTS, dtype=device.default_dtype)

@@ -93,7 +93,9 @@ def test_a_prior_lies_within_its_limits_and_says_what_it_means_and_why(row: Para
     assert priors()[row.name] == row.prior
 
 
-@pytest.mark.parametrize("row", [row for row in PARAMETERS.values() if row.name.endswith("_efficiency")], ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "row", [row for row in PARAMETERS.values() if row.name.endswith("_efficiency")], ids=lambda row: row.name
+)
 def test_no_efficiency_may_be_calibrated_above_its_peak(row: Parameter) -> None:
     # that of the chunked scan is relative to the vector peak, and the roofline stops it at the matrix peak
     assert row.high <= 1 or row.name == "ssd_efficiency"

@@ -61,7 +61,10 @@ def test_parameters_are_counted_by_kind() -> None:
         ({"layers": {"a": [{**ATTENTION, "lora_rank": 2}, MLP], "b": [MLP]}}, 3 * 2 * (3 * 32 + 64)),
         ({"layers": {"a": [ATTENTION, MLP], "b": [{**MLP, "bias": True}]}}, 4 * (64 + 32)),
         ({"layers": {"a": [ATTENTION, MLP], "b": [{"kind": "gated_mlp", "width": 64}]}}, 4 * 32 * 64),
-        ({"layers": {"a": [ATTENTION, MLP], "b": [{"kind": "gated_mlp", "width": 64, "lora_rank": 2}]}}, 4 * (32 * 64 + 2 * 160)),
+        (
+            {"layers": {"a": [ATTENTION, MLP], "b": [{"kind": "gated_mlp", "width": 64, "lora_rank": 2}]}},
+            4 * (32 * 64 + 2 * 160),
+        ),
     ],
 )
 def test_what_a_switch_adds_is_counted(changes: dict[str, object], more: int) -> None:
@@ -69,11 +72,19 @@ def test_what_a_switch_adds_is_counted(changes: dict[str, object], more: int) ->
 
 
 def test_a_block_that_layers_share_is_counted_once_and_run_every_time() -> None:
-    shared = {"kind": "shared_block", "block": "A", "attention": {**ATTENTION, "d_in": 64}, "mlp": {"kind": "gated_mlp", "width": 64}}
+    shared = {
+        "kind": "shared_block",
+        "block": "A",
+        "attention": {**ATTENTION, "d_in": 64},
+        "mlp": {"kind": "gated_mlp", "width": 64},
+    }
     once, twice = (tiny(layers={"a": [shared]}, layout=[{"repeat": n, "of": ["a"]}]) for n in (1, 2))
     own = 32 * 32  # the output matrix of each use
     assert twice.total_parameters - once.total_parameters == own
-    work = [sum(op.cost.matrix * row.count for row in model.rows(Pass(1, 1, 0)) for op in row.operators) for model in (once, twice)]
+    work = [
+        sum(op.cost.matrix * row.count for row in model.rows(Pass(1, 1, 0)) for op in row.operators)
+        for model in (once, twice)
+    ]
     head = 2 * 32 * 100
     assert work[1] - head == 2 * (work[0] - head)
 
@@ -96,7 +107,11 @@ def test_every_operator_uses_the_stream_or_an_operator_before_it() -> None:
 
 
 def test_positions_are_looked_up_and_added() -> None:
-    assert operators(tiny(positions=50).rows(Pass(1, 10, 0)), "embedding") == ["embedding", "position_embedding", "add_positions"]
+    assert operators(tiny(positions=50).rows(Pass(1, 10, 0)), "embedding") == [
+        "embedding",
+        "position_embedding",
+        "add_positions",
+    ]
 
 
 def test_a_layer_norm_model_runs_layer_norms() -> None:
@@ -139,9 +154,14 @@ def test_the_smallest_window_that_is_declared_and_off_is_known() -> None:
 
 def test_a_shared_matrix_of_gate_and_up_costs_what_two_cost() -> None:
     p = Pass(2, 7, 0)
-    apart, fused = (tiny(layers={"a": [{"kind": "gated_mlp", "width": 64, "fused": fused}]}, layout=[{"repeat": 1, "of": ["a"]}])
-                    for fused in (False, True))  # fmt: skip
-    work = [[each.cost for each in model.rows(p)[1].operators if each.function is gemm.linear] for model in (apart, fused)]
+    once = [{"repeat": 1, "of": ["a"]}]
+    apart, fused = (
+        tiny(layers={"a": [{"kind": "gated_mlp", "width": 64, "fused": joined}]}, layout=once)
+        for joined in (False, True)
+    )
+    work = [
+        [each.cost for each in model.rows(p)[1].operators if each.function is gemm.linear] for model in (apart, fused)
+    ]
     assert [len(each) for each in work] == [3, 2]
     assert sum(c.matrix for c in work[0]) == sum(c.matrix for c in work[1])
     assert sum(c.weights for c in work[0]) == sum(c.weights for c in work[1])
@@ -152,7 +172,9 @@ def test_a_part_is_described_by_the_fields_that_are_not_defaults() -> None:
     assert "attention=attention(" in describe_part(library.architecture("Falcon-H1-0.5B").layers["hybrid"][0])
 
 
-@pytest.mark.parametrize("changes", [{"layers": {}}, {"layout": []}, {"layers": {"a": []}}, {"sources": {}}, {"d_model": 2**40}])
+@pytest.mark.parametrize(
+    "changes", [{"layers": {}}, {"layout": []}, {"layers": {"a": []}}, {"sources": {}}, {"d_model": 2**40}]
+)
 def test_a_model_of_nothing_or_of_the_absurd_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(SpecError):
         tiny(**changes)

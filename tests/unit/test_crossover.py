@@ -33,7 +33,10 @@ def figure(model: str, device: str, runtime: str, metric: str, prompt: int) -> f
 def test_a_crossing_is_the_first_length_with_the_other_order(metric: Metric, runtime: str) -> None:
     for pair in crossover(*MODELS, device="orin", runtime=runtime, metric=metric).pairs:
         for crossing in pair.crossings:
-            for prompt, ahead in ((crossing.length - 1, crossing.faster_before), (crossing.length, crossing.faster_after)):
+            for prompt, ahead in (
+                (crossing.length - 1, crossing.faster_before),
+                (crossing.length, crossing.faster_after),
+            ):
                 a, b = (figure(model, "orin", runtime, metric, prompt) for model in (pair.a, pair.b))
                 assert (a < b) == (ahead == pair.a), (pair.a, pair.b, crossing)
 
@@ -42,7 +45,9 @@ def test_a_crossing_is_the_first_length_with_the_other_order(metric: Metric, run
 def test_between_crossings_the_order_stays(metric: Metric) -> None:
     for pair in crossover(*MODELS, device="orin", metric=metric).pairs:
         order = [a <= b for a, b in zip(pair.values["a"], pair.values["b"], strict=True)]
-        changes = [(low, high) for (low, high), (x, y) in zip(pairwise(pair.lengths), pairwise(order), strict=True) if x != y]
+        changes = [
+            (low, high) for (low, high), (x, y) in zip(pairwise(pair.lengths), pairwise(order), strict=True) if x != y
+        ]
         assert len(changes) == len(pair.crossings)
         assert all(low < crossing.length <= high for (low, high), crossing in zip(changes, pair.crossings, strict=True))
         assert all(x.faster_after == y.faster_before for x, y in pairwise(pair.crossings))
@@ -88,7 +93,9 @@ def test_a_crossing_says_whether_both_models_fit_there() -> None:
 
 def test_a_closed_form_gives_the_length_that_was_found() -> None:
     comparison = crossover(*MODELS, device="orin", metric="ttft")
-    roots = [(crossing.root, crossing.length) for pair in comparison.pairs for crossing in pair.crossings if crossing.root]
+    roots = [
+        (crossing.root, crossing.length) for pair in comparison.pairs for crossing in pair.crossings if crossing.root
+    ]
     assert roots
     for root, length in roots:
         assert root == pytest.approx(length, rel=0.02)

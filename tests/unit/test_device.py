@@ -25,10 +25,16 @@ def rate(value: str) -> dict[str, str]:
         ({"matrix": {}, "vector": {"fp32": rate("82 TFLOP/s")}}, "matrix is empty"),
         ({"matrix": {"bf16": rate("165 TFLOP/s")}, "vector": {"fp16": rate("82 TFLOP/s")}}, "vector.fp32 is missing"),
         (
-            {"matrix": {"bf16": rate("165 TFLOP/s"), "fp8": rate("100 TFLOP/s")}, "vector": {"fp32": rate("82 TFLOP/s")}},
+            {
+                "matrix": {"bf16": rate("165 TFLOP/s"), "fp8": rate("100 TFLOP/s")},
+                "vector": {"fp32": rate("82 TFLOP/s")},
+            },
             "matrix.fp8 is below matrix.bf16",
         ),
-        ({"matrix": {"bf16": rate("1 GFLOP/s")}, "vector": {"fp32": rate("1 GFLOP/s")}}, "ridge point is 0.000992 FLOP/B"),
+        (
+            {"matrix": {"bf16": rate("1 GFLOP/s")}, "vector": {"fp32": rate("1 GFLOP/s")}},
+            "ridge point is 0.000992 FLOP/B",
+        ),
         ({"matrix": {"bf16": rate("1 EFLOP/s")}, "vector": {"fp32": rate("1 EFLOP/s")}}, "between 0.1 and 10000"),
     ],
 )
@@ -65,5 +71,7 @@ def test_fp32_runs_on_the_tf32_unit_where_it_has_none_of_its_own() -> None:
 
 
 def test_a_dtype_without_a_unit_is_told_which_there_are() -> None:
-    with pytest.raises(Unsupported, match=r"rtx-4090: no matrix peak for fp4; it has .*bf16.* \(choose one with --dtype\)"):
+    with pytest.raises(
+        Unsupported, match=r"rtx-4090: no matrix peak for fp4; it has .*bf16.* \(choose one with --dtype\)"
+    ):
         RTX.matrix_peak("fp4")

@@ -60,7 +60,9 @@ def test_what_is_no_mapping_is_refused_with_the_place(text: str, said: str, tmp_
 
 
 @pytest.mark.parametrize("load", LOADERS)
-@pytest.mark.parametrize("text", ["1: 2", "~: 2", ".nan: 2", "a: b", "name: [x]", "name: 5", "sources: 5", "aliases: {a: b}"])
+@pytest.mark.parametrize(
+    "text", ["1: 2", "~: 2", ".nan: 2", "a: b", "name: [x]", "name: 5", "sources: 5", "aliases: {a: b}"]
+)
 def test_a_mapping_that_is_no_spec_is_refused(load: Callable[[str], Any], text: str, tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(text)
@@ -267,15 +269,17 @@ def test_wrong_variants_are_told(spec_file: Write, changes: Mapping[str, Any], s
 
 
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["1 B", "1e30 TB/s", 10**400]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["1 B", "1e30 TB/s", 10**400]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8) | st.integers(), inner, max_size=3),
     max_leaves=4,
 )
-DEVICE_FIELDS = ["memory", "memory.capacity", "memory.capacity.value", "peak.matrix", "peak.matrix.bf16.value", "units", "units.value",
-                 "parameters", "links", "power.idle", "variants", "default_variant", "sources", "aliases", "id", "host"]  # fmt: skip
-MODEL_FIELDS = ["d_model", "vocab", "layers", "layers.mamba", "layers.mamba.0", "layers.mamba.0.kind", "layers.mamba.0.heads",
-                "layers.hybrid.0.attention.window", "layers.hybrid.0.block", "layout", "layout.0.repeat", "prefix_tokens",
-                "positions", "tied_embeddings", "published_parameters", "id", "family"]  # fmt: skip
+DEVICE_FIELDS = ["memory", "memory.capacity", "memory.capacity.value", "peak.matrix", "peak.matrix.bf16.value", "units", "units.value", "parameters", "links", "power.idle", "variants", "default_variant", "sources", "aliases", "id", "host"]
+MODEL_FIELDS = ["d_model", "vocab", "layers", "layers.mamba", "layers.mamba.0", "layers.mamba.0.kind", "layers.mamba.0.heads", "layers.hybrid.0.block", "layers.hybrid.0.attention.window", "layout", "layout.0.repeat", "prefix_tokens", "positions", "tied_embeddings", "published_parameters", "id", "family"]
 
 
 @given(field=st.sampled_from(DEVICE_FIELDS), value=anything)

@@ -108,19 +108,19 @@ def test_a_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert library.architecture("~/mine.yaml").id == "mine"
 
 
+PATHS = ["nope.yaml", "./nope", ".", "..", "/", "/dev/null", "/dev/zero", "a\0.yaml", "~nobody-here/x.yaml"]
+LONG = ["a" * 5000 + ".yaml", "x/" * 3000, "x" * 10_000]
+
+
 @pytest.mark.parametrize("kind", LOADERS)
-@pytest.mark.parametrize(
-    "name",
-    ["nope.yaml", "./nope", ".", "..", "/", "/dev/null", "/dev/zero", "a\0.yaml", "a" * 5000 + ".yaml", "x/" * 3000, "~nobody-here/x.yaml",
-     "-", "%s", "{}", "@", "a b", "ｒtx-4090", "x" * 10_000],
-)  # fmt: skip
+@pytest.mark.parametrize("name", [*PATHS, *LONG, "-", "%s", "{}", "@", "a b", "rtx–4090"])
 def test_a_name_that_finds_nothing_is_an_input_error(kind: str, name: str) -> None:
     with pytest.raises(InputError):
         LOADERS[kind](name)
 
 
 def test_a_missing_file_is_named() -> None:
-    with pytest.raises(SpecError, match="nope.yaml: no such file"):
+    with pytest.raises(SpecError, match=r"nope\.yaml: no such file"):
         library.device("nope.yaml")
 
 

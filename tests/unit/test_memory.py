@@ -27,12 +27,20 @@ def live(*rows: LoweredRow) -> dict[str, float]:
 
 
 def test_a_result_lives_from_its_operator_to_its_last_use() -> None:
-    layer = row("mlp", ("up", 100, ("x",)), ("act", 200, ("up",)), ("down", STREAM, ("act",)), ("add", STREAM, ("x", "down")))
+    layer = row(
+        "mlp", ("up", 100, ("x",)), ("act", 200, ("up",)), ("down", STREAM, ("act",)), ("add", STREAM, ("x", "down"))
+    )
     assert live(layer) == {"up": STREAM + 100, "act": STREAM + 300, "down": STREAM + 200 + STREAM, "add": 3 * STREAM}
 
 
 def test_code_that_keeps_embeddings_keeps_the_input_of_a_layer_and_of_its_parts_too() -> None:
-    layer = row("mlp", ("norm_1", 20, ("x",)), ("up", 100, ("norm_1",)), ("down", STREAM, ("up",)), ("residual_1", STREAM, ("down",)))
+    layer = row(
+        "mlp",
+        ("norm_1", 20, ("x",)),
+        ("up", 100, ("norm_1",)),
+        ("down", STREAM, ("up",)),
+        ("residual_1", STREAM, ("down",)),
+    )
     kept = {moment.operator: moment.live for moment in moments([layer], ONE_TOKEN, 5, keeps=2)}
     embeddings = 2 * STREAM
     assert kept == {
@@ -67,7 +75,9 @@ def test_before_the_embedding_there_is_no_stream() -> None:
 
 
 def test_the_logits_are_told_apart_in_the_head() -> None:
-    head = row("head", ("final_norm", STREAM, ("x",)), ("lm_head", 1000, ("final_norm",)), ("logits_scale", 1000, ("lm_head",)))
+    head = row(
+        "head", ("final_norm", STREAM, ("x",)), ("lm_head", 1000, ("final_norm",)), ("logits_scale", 1000, ("lm_head",))
+    )
     scores = [moment.scores for moment in moments([head], ONE_TOKEN, 5)]
     assert scores == [0, 1000, 2000]
 

@@ -25,7 +25,11 @@ def figures(value: Any, where: str = "") -> dict[str, Any]:
 
 
 def all_figures(p: Any) -> dict[str, Any]:
-    return {path: n for part in ("prefill", "decode", "request", "memory") for path, n in figures(getattr(p, part), part).items()}
+    return {
+        path: n
+        for part in ("prefill", "decode", "request", "memory")
+        for path, n in figures(getattr(p, part), part).items()
+    }
 
 
 def test_a_prediction_of_arrays_is_that_of_each_number(stack: tuple[str, str]) -> None:
@@ -52,7 +56,9 @@ def test_an_array_longer_than_a_chunk_is_predicted_like_its_pieces() -> None:
     whole = all_figures(predict("mamba-130m", "rtx-4090", prompt=prompt))
     for piece in (slice(None, CHUNK), slice(CHUNK, None)):
         for path, number in all_figures(predict("mamba-130m", "rtx-4090", prompt=prompt[piece])).items():
-            np.testing.assert_allclose(np.broadcast_to(whole[path], prompt.shape)[piece], number, rtol=1e-12, err_msg=path)
+            np.testing.assert_allclose(
+                np.broadcast_to(whole[path], prompt.shape)[piece], number, rtol=1e-12, err_msg=path
+            )
 
 
 @pytest.mark.parametrize("generate", [0, 1, 2, 3, 128])
@@ -167,16 +173,17 @@ def test_the_json_has_the_fields_of_the_contract() -> None:
     assert result["device"] == "jetson-orin-nano-8gb@25w"
     contract = {
         "workload": {"batch", "prompt", "generate", "dtype", "cache_dtype", "weight_format", "logits"},
-        "prefill": {"time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "bound", "mfu", "mbu", "energy",
-                    "operators"},
+        "prefill": {"time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "bound",
+                    "mfu", "mbu", "energy", "operators"},
         "request": {"ttft", "tpot", "total_time", "tokens_per_second", "energy"},
-        "memory": {"capacity", "weights", "state", "activations", "logits", "masks", "workspace", "peak", "reserved", "fits"},
+        "memory": {"capacity", "weights", "state", "activations", "logits", "masks", "workspace", "peak", "reserved",
+                   "fits"},
         "limits": {"max_prompt", "max_batch"},
     }  # fmt: skip
     contract["decode"] = contract["prefill"]
     assert {part: names - set(result[part]) for part, names in contract.items() if names - set(result[part])} == {}
-    row = {"layer", "operator", "kind", "count", "kernels", "matrix_flops", "vector_flops", "bytes_weights", "bytes_activations",
-           "bytes_state", "time", "bound"}  # fmt: skip
+    row = {"layer", "operator", "kind", "count", "kernels", "matrix_flops", "vector_flops", "bytes_weights",
+           "bytes_activations", "bytes_state", "time", "bound"}  # fmt: skip
     assert all(set(each) == row for each in result["prefill"]["operators"])
 
 

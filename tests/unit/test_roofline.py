@@ -50,8 +50,8 @@ def test_the_bound_of_vector_work_changes_exactly_at_its_ridge_point(moved: int,
 @pytest.mark.parametrize(
     ("parts", "bound"),
     [
-        ((3, 2, 1), "launch"), ((2, 2, 2), "launch"), ((1, 2, 2), "compute"), ((1, 3, 2), "compute"), ((1, 2, 3), "memory"),
-        ((1, 2, 1, 2), "launch"), ((1, 4, 1, 2), "compute"), ((1, 2, 5, 2), "memory"), ((1, 0, 5, 9), "launch"),
+        ((3, 2, 1), "launch"), ((2, 2, 2), "launch"), ((1, 2, 2), "compute"), ((1, 3, 2), "compute"),
+        ((1, 2, 3), "memory"), ((1, 2, 1, 2), "launch"), ((1, 4, 1, 2), "compute"), ((1, 2, 5, 2), "memory"), ((1, 0, 5, 9), "launch"),
     ],
 )  # fmt: skip
 def test_the_bound_is_the_largest_term_and_a_device_not_yet_full_counts_as_launch(
@@ -73,7 +73,9 @@ def test_a_kernel_takes_no_less_than_work_and_traffic_at_the_peaks(m: Machine, k
         assert t.time >= slack * cost.vector / m.vector_rate
 
 
-@given(kernel=kernels, grown=st.sampled_from(["matrix", "vector", "weights", "activations", "state"]), by=st.floats(1, 10))
+@given(
+    kernel=kernels, grown=st.sampled_from(["matrix", "vector", "weights", "activations", "state"]), by=st.floats(1, 10)
+)
 def test_more_of_any_cost_is_never_faster(kernel: Kernel, grown: str, by: float) -> None:
     more = replace(kernel, cost=replace(kernel.cost, **{grown: by * getattr(kernel.cost, grown)}))
     assert terms(more, PRIOR).time >= terms(kernel, PRIOR).time * (1 - 1e-12)
@@ -83,7 +85,8 @@ def test_matrix_and_vector_work_of_attention_wait_for_each_other_and_of_a_produc
     cost = Cost(matrix=1024, vector=64)
     seconds = {like: terms(Kernel("kernel", like, cost), IDEAL).compute for like in get_args(Class)}
     assert seconds == {
-        "gemm": 1, "attention": 2, "masked_attention": 2, "ssd": 16, "scan": 1, "stream": 1, "strided": 1, "transpose": 1,
+        "gemm": 1, "attention": 2, "masked_attention": 2, "ssd": 16,
+        "scan": 1, "stream": 1, "strided": 1, "transpose": 1,
     }  # fmt: skip
 
 
@@ -98,7 +101,9 @@ def test_fewer_blocks_than_units_leave_units_idle(blocks: int | None, slower: fl
     assert (t.compute, t.memory) == (slower, slower)
 
 
-@pytest.mark.parametrize(("like", "full"), [("gemm", 10 * 4), ("attention", 10), ("stream", 0), ("masked_attention", 0)])
+@pytest.mark.parametrize(
+    ("like", "full"), [("gemm", 10 * 4), ("attention", 10), ("stream", 0), ("masked_attention", 0)]
+)
 def test_a_product_or_attention_at_its_half_rate_size_takes_twice_its_time(like: Class, full: int) -> None:
     m = replace(IDEAL, parameters=PERFECT | {"gemm_fill": 10.0, "attention_fill": 10.0})
     work = max(full, 1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from roofsim.errors import InputError
+from roofsim.passes import Precision
 from roofsim.specs.workload import DTYPE_BYTES, WEIGHT_FORMATS, workload
 
 
@@ -28,12 +29,12 @@ def test_an_array_becomes_float64(values: Any, dtype: Any) -> None:
     np.testing.assert_array_equal(prompt, values)
 
 
-WRONG = [0, -1, 1.5, True, "4", None, float("nan"), float("inf"), 10**13, 10**400, [1, 2], 1 + 0j, object(), np.array([0, 1]), np.array([np.nan]),
-         np.array([np.inf]), np.array(["a"]), np.array([1.5]), np.array([1j]), np.array([]), np.array([True])]  # fmt: skip
+NO_COUNTS = [0, -1, 1.5, True, "4", None, float("nan"), float("inf"), 10**13, 10**400, [1, 2], 1 + 0j, object()]
+NO_ARRAYS = [[0, 1], [np.nan], [np.inf], ["a"], [1.5], [1j], [], [True]]
 
 
 @pytest.mark.parametrize("field", ["batch", "prompt"])
-@pytest.mark.parametrize("value", WRONG, ids=lambda value: str(type(value)) + str(value)[:9])
+@pytest.mark.parametrize("value", [*NO_COUNTS, *map(np.array, NO_ARRAYS)], ids=lambda value: str(value)[:9])
 def test_what_is_no_count_is_refused(field: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"{field}: .*10\\^12|{field}: .*number"):
         workload(**{field: value})
@@ -55,7 +56,7 @@ def test_every_dtype_is_known_in_any_case(field: str, name: str) -> None:
 @pytest.mark.parametrize("name", WEIGHT_FORMATS)
 def test_weights_take_the_bytes_of_their_format_and_the_rest_those_of_the_dtype(name: str) -> None:
     precision = workload(dtype="fp16", weight_format=name, cache_dtype="fp8").precision()
-    assert (precision.weights, precision.activations, precision.cache, precision.state) == (WEIGHT_FORMATS[name], 2, 1, 4)
+    assert precision == Precision(WEIGHT_FORMATS[name], activations=2, cache=1, state=4)
 
 
 def test_recurrent_states_are_fp32_unless_the_stack_keeps_them_in_the_dtype_of_the_model() -> None:

@@ -32,7 +32,16 @@ SHIPPED = {
     "tiiuae/Falcon-H1-0.5B-Instruct": "Falcon-H1-0.5B",
     "tiiuae/Falcon-H1-1.5B-Instruct": "Falcon-H1-1.5B",
 }
-LINEAR = ("attention_proj", "ssm_proj", "mlp", "moe_experts", "moe_shared", "moe_router", "shared_block_linear", "lm_head")
+LINEAR = (
+    "attention_proj",
+    "ssm_proj",
+    "mlp",
+    "moe_experts",
+    "moe_shared",
+    "moe_router",
+    "shared_block_linear",
+    "lm_head",
+)
 LENGTHS = (128, 1024, 4096)
 CACHED = Precision(weights=2, activations=2, cache=2, state=4)
 every_model = pytest.mark.parametrize("name", SHIPPED)
