@@ -38,6 +38,8 @@ class Memory:
 
 
 ENDS = ("embedding", "head")
+INPUT_OF = {"o_proj": "attn_norm", "down_proj": "mlp_norm"}
+"""The last operator of each part of a shared block, and the input that the part's Python scope holds."""
 
 
 def moments(rows: Sequence[LoweredRow], p: Pass, d_model: int, keeps: int | None = None) -> Iterator[Moment]:
@@ -55,6 +57,8 @@ def moments(rows: Sequence[LoweredRow], p: Pass, d_model: int, keeps: int | None
             if keeps is not None and operator.name.startswith("residual_"):
                 last_use[operator.name.replace("residual_", "norm_")] = index - 1
                 last_use["x"] = index
+            if keeps is not None and operator.name in INPUT_OF:
+                last_use[INPUT_OF[operator.name]] = index
             if row.row.layer not in ENDS:
                 # the result of a layer's last operator is the next one's residual stream
                 stream = operator.out if lowered.out is None else lowered.out

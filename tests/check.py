@@ -30,6 +30,7 @@ CHECKS = {
     "format": [script("ruff"), "format", "--check"],
     "types": module("mypy", "--strict", "roofsim"),
     "layers": [script("lint-imports"), "--no-cache"],
+    "docs": module("roofsim.report.docs", "--check"),
     "tests": module(
         "pytest", "-q", "-n", "2", "--dist", "loadgroup",
         *(f"--cov=roofsim.{name}" for name in COVERED), "--cov-branch", "--cov-fail-under=100",

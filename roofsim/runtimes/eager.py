@@ -132,6 +132,7 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
         temporary = keys * heads * byte
     if s.p.phase == "prefill" and s.runtime.attention.copies_queries:
         kernels.append(piece("contiguous", "strided", queries * z["qk_dim"], 2 * a))
+        temporary = temporary + queries * z["qk_dim"] * a
     flash = fused.kernel(o)
     if repeated:
         cost = replace(flash.cost, state=0, activations=flash.cost.activations + keys * heads * byte)

@@ -18,9 +18,9 @@ def shown(monkeypatch):
     """The tables that the last command rendered."""
     caught = []
 
-    def spy(tables, data):
+    def spy(tables, *rest):
         caught[:] = tables
-        return FORMATS["table"](tables, data)
+        return FORMATS["table"](tables, *rest)
 
     monkeypatch.setattr(_options, "FORMATS", {**FORMATS, "table": spy})
     return caught

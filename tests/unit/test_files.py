@@ -278,8 +278,15 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8) | st.integers(), inner, max_size=3),
     max_leaves=4,
 )
-DEVICE_FIELDS = ["memory", "memory.capacity", "memory.capacity.value", "peak.matrix", "peak.matrix.bf16.value", "units", "units.value", "parameters", "links", "power.idle", "variants", "default_variant", "sources", "aliases", "id", "host"]
-MODEL_FIELDS = ["d_model", "vocab", "layers", "layers.mamba", "layers.mamba.0", "layers.mamba.0.kind", "layers.mamba.0.heads", "layers.hybrid.0.block", "layers.hybrid.0.attention.window", "layout", "layout.0.repeat", "prefix_tokens", "positions", "tied_embeddings", "published_parameters", "id", "family"]
+DEVICE_FIELDS = [
+    "memory", "memory.capacity", "memory.capacity.value", "peak.matrix", "peak.matrix.bf16.value", "units",
+    "units.value", "parameters", "links", "power.idle", "variants", "default_variant", "sources", "aliases", "id", "host",
+]  # fmt: skip
+MODEL_FIELDS = [
+    "d_model", "vocab", "layers", "layers.mamba", "layers.mamba.0", "layers.mamba.0.kind", "layers.mamba.0.heads",
+    "layers.hybrid.0.attention.window", "layers.hybrid.0.block", "layout", "layout.0.repeat", "prefix_tokens",
+    "positions", "tied_embeddings", "published_parameters", "id", "family",
+]  # fmt: skip
 
 
 @given(field=st.sampled_from(DEVICE_FIELDS), value=anything)

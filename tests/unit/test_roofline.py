@@ -51,7 +51,8 @@ def test_the_bound_of_vector_work_changes_exactly_at_its_ridge_point(moved: int,
     ("parts", "bound"),
     [
         ((3, 2, 1), "launch"), ((2, 2, 2), "launch"), ((1, 2, 2), "compute"), ((1, 3, 2), "compute"),
-        ((1, 2, 3), "memory"), ((1, 2, 1, 2), "launch"), ((1, 4, 1, 2), "compute"), ((1, 2, 5, 2), "memory"), ((1, 0, 5, 9), "launch"),
+        ((1, 2, 3), "memory"), ((1, 2, 1, 2), "launch"), ((1, 4, 1, 2), "compute"), ((1, 2, 5, 2), "memory"),
+        ((1, 0, 5, 9), "launch"),
     ],
 )  # fmt: skip
 def test_the_bound_is_the_largest_term_and_a_device_not_yet_full_counts_as_launch(
