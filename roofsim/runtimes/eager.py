@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from roofsim.arith import Number, at_least, ceil
+from roofsim.arith import Number, at_least, ceil, maximum
 from roofsim.cost import Cost
 from roofsim.ops import attention, conv, gemm, pointwise, scan
 from roofsim.ops.base import CostFunction, Operator
@@ -137,8 +137,8 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     if repeated:
         cost = replace(flash.cost, state=0, activations=flash.cost.activations + keys * heads * byte)
         flash = replace(flash, cost=cost)
-    # a tile that is partly filled takes the time of a whole one
-    tiles = ceil(z["new"] / QUERY_TILE)
+    # a block of few queries takes the time of a whole one
+    tiles = maximum(z["new"] / QUERY_TILE, 1)
     pairs = z["batch"] * tiles * QUERY_TILE * seen
     everything = Cost(
         matrix=2 * pairs * heads * width,
@@ -179,8 +179,10 @@ def unfused_attention(o: Operator, s: Situation) -> Lowered:
         piece("softmax", "stream", pairs, 2 * FP32, 5),
         piece("from fp32", "stream", pairs, FP32 + a),
         Kernel("product", "gemm", out),
-        piece("merge heads", "strided", z["batch"] * z["new"] * heads * z["v_dim"], 2 * a),
     )
+    if s.p.phase == "prefill":
+        merge = piece("merge heads", "strided", z["batch"] * z["new"] * heads * z["v_dim"], 2 * a)
+        kernels = (*kernels, merge)
     return Lowered(kernels, 2 * pairs * FP32)
 
 
@@ -319,10 +321,10 @@ def linear(o: Operator, s: Situation) -> Lowered:
     """One product, with what the matrix library adds around it."""
     library, z = s.runtime.matrix_library, o.sizes
     product = fused.kernel(o)
-    if s.p.phase == "decode" and library.splits_narrow and z["d_in"] > z["d_out"] and not z["bias"]:
+    if s.p.phase == "decode" and library.splits_from and z["d_in"] >= max(library.splits_from, z["d_out"]):
         return Lowered((product, tiny("sum of splits")))
     if s.p.phase == "prefill" and library.clears_from:
-        return Lowered((product, tiny("clear", at_least(z["tokens"], library.clears_from))))
+        return Lowered((product, tiny("clear", at_least(z["tokens"] * z["d_out"], library.clears_from))))
     return Lowered((product,))
 
 

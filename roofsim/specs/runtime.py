@@ -19,9 +19,10 @@ class AttentionPolicy(Spec):
 
     `mask` says when an N × N mask is built: `declared_window` means as soon as the sequence is as long as
     the window that the config states, even one that is switched off. With a mask, the flash kernel is left
-    for one that scores every pair; `mask_padded` says that it first copies the mask to aligned rows. `kv_heads: repeated` copies keys and values to every query head first;
-    `copies_queries` makes queries contiguous in prefill; `copies_first_cache` concatenates to an empty cache;
-    `splits_decode` spreads the keys of a decode step over the device and sums up in a second kernel.
+    for one that scores every pair; `mask_padded` says that it first copies the mask to aligned rows.
+    `kv_heads: repeated` copies keys and values to every query head first; `copies_queries` makes queries
+    contiguous in prefill; `copies_first_cache` concatenates to an empty cache; `splits_decode` spreads the keys
+    of a decode step over the device and sums up in a second kernel.
     """
 
     mask: Mask = "never"
@@ -67,11 +68,12 @@ class MemoryPolicy(Spec):
 class MatrixLibrary(Spec):
     """Kernels that the matrix library adds of its own accord.
 
-    `splits_narrow`: a decode step splits products with more inputs than outputs and sums the pieces in a second
-    kernel; `clears_from`: from that many tokens on, a product clears a buffer first.
+    `splits_from`: a decode step splits products that have at least so many inputs, and no more outputs than
+    inputs, and sums the pieces in a second kernel; `clears_from`: a prefill's products with at least so many
+    results (tokens × outputs) clear a buffer first.
     """
 
-    splits_narrow: bool = False
+    splits_from: PositiveInt | None = None
     clears_from: PositiveInt | None = None
 
 

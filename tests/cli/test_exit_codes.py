@@ -13,6 +13,12 @@ from roofsim.errors import InputError
 PREDICT = ["roofsim", "predict", "mamba2-780m", "-d", "rtx-4090"]
 
 
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    """What main() sets for its own process is not left behind in this one."""
+    monkeypatch.setenv("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+
 @pytest.fixture
 def broken(monkeypatch, here):
     """A prediction that runs into a defect."""

@@ -280,7 +280,8 @@ anything = st.recursive(
 )
 DEVICE_FIELDS = [
     "memory", "memory.capacity", "memory.capacity.value", "peak.matrix", "peak.matrix.bf16.value", "units",
-    "units.value", "parameters", "links", "power.idle", "variants", "default_variant", "sources", "aliases", "id", "host",
+    "units.value", "parameters", "links", "power.idle", "variants", "default_variant", "sources", "aliases", "id",
+    "host",
 ]  # fmt: skip
 MODEL_FIELDS = [
     "d_model", "vocab", "layers", "layers.mamba", "layers.mamba.0", "layers.mamba.0.kind", "layers.mamba.0.heads",
