@@ -92,9 +92,12 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         group(prog_name="roofsim")
-    except BrokenPipeError:
-        # whoever read the output has seen enough
+    except OSError as error:
+        # Python would flush what is left once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # else whoever read the output has seen enough
+            click.echo(f"roofsim: cannot write: {error.strerror}", err=True)
+            sys.exit(2)
     except Exception as error:
         if os.environ.get("ROOFSIM_DEBUG"):
             raise

@@ -108,6 +108,7 @@ def roofline_tables(p: Prediction, device: str, runtime: str, m: Machine) -> tup
         "model": p.model,
         "device": p.device,
         "runtime": p.runtime,
+        "assumptions": p.assumptions,
         "ridge_point": ridge,
         "operators": data,
     }
