@@ -170,7 +170,7 @@ def unfused_attention(o: Operator, s: Situation) -> Lowered:
     rows = z["batch"] * (z["new"] + seen) * heads * z["qk_dim"]
     scores = Cost(vector=2 * pairs * z["qk_dim"], activations=(rows + pairs) * FP32)
     out = Cost(matrix=2 * pairs * z["v_dim"], activations=pairs * a, state=z["batch"] * seen * heads * z["v_dim"] * a)
-    kernels = (
+    kernels: tuple[Kernel, ...] = (
         piece("to fp32", "strided", rows / 2, a + FP32, count=2),
         Kernel("scores", "stream", scores),
         tiny("constant"),
@@ -277,7 +277,7 @@ def selective_scan(o: Operator, s: Situation) -> Lowered:
     a, tokens = z["act_bytes"], z["batch"] * z["new"]
     if s.p.phase == "decode":
         return Lowered((decay(), tiny("to fp32"), replace(fused.kernel(o), like="stream", triton=True)))
-    kernels = (
+    kernels: tuple[Kernel, ...] = (
         decay(),
         tiny("to fp32", 2),
         piece("to rows", "transpose", tokens * z["d_inner"], 2 * a, count=3),
