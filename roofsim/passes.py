@@ -43,4 +43,4 @@ class Pass:
 
     def activation_bytes(self, width: Number) -> Number:
         """Bytes of a tensor with `width` elements for every new token."""
-        return self.tokens * width * self.precision.activations
+        return width * self.precision.activations * self.tokens

@@ -141,6 +141,7 @@ def predict_pass(s: Setup, p: Pass, dtype: str, *, detail: bool = True) -> PassP
     for row in lower(s.architecture, s.runtime, p):
         n = row.row.count
         pieces: list[tuple[Number, Number]] = []
+        layer, layer_model = Cost(), Cost()
         for operator, lowered in row:
             cost = Cost()
             launches: Number = 0
@@ -157,12 +158,14 @@ def predict_pass(s: Setup, p: Pass, dtype: str, *, detail: bool = True) -> PassP
                 if detail:
                     by_bound[t.bound] = by_bound.get(t.bound, 0) + busy
             pieces.append((host, time))
-            total = total + cost * n
-            model = model + operator.cost * n
+            layer = layer + cost
+            layer_model = layer_model + operator.cost
             kernels = kernels + launches * n
             if by_bound:
                 bound = max(by_bound, key=lambda b: by_bound[b])
                 table.append(_operator_row(row, operator, launches, cost, time, bound))
+        total = total + layer * n
+        model = model + layer_model * n
         stretches.extend(_stretches(n, pieces))
     device_time = sum(stretch.device * stretch.count for stretch in stretches)
     start = s.runtime.host.launch.value if s.runtime.host.launch else 0

@@ -101,7 +101,6 @@ def terms(kernel: Kernel, m: Machine) -> Terms:
     Activations that a kernel finds in the last-level cache move at its speed, the others at memory's.
     """
     cost, like = kernel.cost, kernel.like
-    share = 1 if kernel.blocks is None else minimum(kernel.blocks / m.units, 1)
     fill = m[_FILL[like]] * kernel.fill if like in _FILL else 0
     if like == "gemm":
         fill = fill * m.units
@@ -116,9 +115,12 @@ def terms(kernel: Kernel, m: Machine) -> Terms:
     else:
         compute = vector
     missed = maximum(cost.activations - m["cache_share"] * m.cache, 0)
-    moved = cost.weights + cost.state + missed + (cost.activations - missed) / m["cache_speed"]
+    moved = cost.weights + cost.state + cost.activations / m["cache_speed"] + missed * (1 - 1 / m["cache_speed"])
     memory = moved / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
     fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")]
+    if kernel.blocks is None:
+        return Terms(fixed, compute, memory, filling)
+    share = minimum(kernel.blocks / m.units, 1)
     return Terms(fixed, compute / share, memory / share, filling / share)
 
 

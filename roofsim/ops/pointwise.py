@@ -10,56 +10,56 @@ from roofsim.ops.base import operator
 @operator("norm")
 def rms_norm(tokens: Number, *, width: Number, weight_bytes: Number, act_bytes: Number) -> Cost:
     """x / rms(x) · w: square, sum, scale, weight."""
-    return Cost(vector=4 * tokens * width, weights=width * weight_bytes, activations=2 * tokens * width * act_bytes)
+    return Cost(vector=4 * width * tokens, weights=width * weight_bytes, activations=2 * width * act_bytes * tokens)
 
 
 @operator("norm")
 def layer_norm(tokens: Number, *, width: Number, weight_bytes: Number, act_bytes: Number) -> Cost:
     """(x − mean) / std · w + b: two reductions, two products, two sums."""
     return Cost(
-        vector=7 * tokens * width,
+        vector=7 * width * tokens,
         weights=2 * width * weight_bytes,
-        activations=2 * tokens * width * act_bytes,
+        activations=2 * width * act_bytes * tokens,
     )
 
 
 @operator("norm")
 def gated_rms_norm(tokens: Number, *, width: Number, weight_bytes: Number, act_bytes: Number) -> Cost:
     """rms_norm(x · silu(z)) of Mamba-2: reads x and the gate z, writes one result."""
-    return Cost(vector=10 * tokens * width, weights=width * weight_bytes, activations=3 * tokens * width * act_bytes)
+    return Cost(vector=10 * width * tokens, weights=width * weight_bytes, activations=3 * width * act_bytes * tokens)
 
 
 @operator("pointwise")
 def activation(tokens: Number, *, width: Number, act_bytes: Number) -> Cost:
     """SiLU or GELU of every element: 5 FLOP (scale, exponential, sum, divide, product)."""
-    return Cost(vector=5 * tokens * width, activations=2 * tokens * width * act_bytes)
+    return Cost(vector=5 * width * tokens, activations=2 * width * act_bytes * tokens)
 
 
 @operator("pointwise")
 def gated_activation(tokens: Number, *, width: Number, act_bytes: Number) -> Cost:
     """act(gate) · up (Shazeer 2020, arXiv 2002.05202): reads both, writes one."""
-    return Cost(vector=6 * tokens * width, activations=3 * tokens * width * act_bytes)
+    return Cost(vector=6 * width * tokens, activations=3 * width * act_bytes * tokens)
 
 
 @operator("pointwise")
 def add(tokens: Number, *, width: Number, act_bytes: Number) -> Cost:
     """The sum of two tensors, such as the residual connection."""
-    return Cost(vector=tokens * width, activations=3 * tokens * width * act_bytes)
+    return Cost(vector=width * tokens, activations=3 * width * act_bytes * tokens)
 
 
 @operator("pointwise")
 def scale(tokens: Number, *, width: Number, act_bytes: Number) -> Cost:
     """Every element times one number."""
-    return Cost(vector=tokens * width, activations=2 * tokens * width * act_bytes)
+    return Cost(vector=width * tokens, activations=2 * width * act_bytes * tokens)
 
 
 @operator("pointwise")
 def concat(tokens: Number, *, width: Number, act_bytes: Number) -> Cost:
     """Tensors joined to `width` elements per token: read and written once, no work."""
-    return Cost(activations=2 * tokens * width * act_bytes)
+    return Cost(activations=2 * width * act_bytes * tokens)
 
 
 @operator("embedding")
 def embedding(tokens: Number, *, width: Number, weight_bytes: Number, act_bytes: Number) -> Cost:
     """One row of a table per token: only the rows looked up are read."""
-    return Cost(weights=tokens * width * weight_bytes, activations=tokens * width * act_bytes)
+    return Cost(weights=width * weight_bytes * tokens, activations=width * act_bytes * tokens)
