@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from roofsim.arith import Number, at_least, ceil, maximum
+from roofsim.arith import Number, at_least, ceil, maximum, single
 from roofsim.cost import Cost
 from roofsim.ops import attention, conv, gemm, pointwise, scan
 from roofsim.ops.base import CostFunction, Operator
@@ -137,24 +137,30 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     if repeated:
         cost = replace(flash.cost, state=0, activations=flash.cost.activations + keys * heads * byte)
         flash = replace(flash, cost=cost)
-    # a block of few queries takes the time of a whole one
-    tiles = maximum(z["new"] / QUERY_TILE, 1)
-    pairs = z["batch"] * tiles * QUERY_TILE * seen
-    everything = Cost(
-        matrix=2 * pairs * heads * width,
-        vector=6 * pairs * heads,
-        activations=flash.cost.activations + z["batch"] * z["new"] * seen * heads * s.runtime.attention.mask_bytes,
-        state=flash.cost.state,
-    )
-    blocks = z["batch"] * heads * tiles
-    if s.runtime.attention.mask_padded:
-        temporary = temporary + s.masked * z["batch"] * z["new"] * seen * s.runtime.attention.mask_bytes
-    masked = Kernel("masked attention", "masked_attention", everything, s.masked, blocks=blocks)
     kernels.append(replace(flash, count=1 - s.masked))
     if s.p.phase == "decode" and s.runtime.attention.splits_decode:
         kernels.append(tiny("sum of splits", 1 - s.masked))
-    kernels.append(masked)
-    return Lowered(tuple(kernels), temporary)
+    if single(s.masked) and not s.masked:
+        return Lowered(tuple(kernels), temporary)
+    mask = z["batch"] * z["new"] * seen * s.runtime.attention.mask_bytes
+    if s.runtime.attention.mask_padded:
+        temporary = temporary + s.masked * mask
+    return Lowered((*kernels, masked_attention(o, s, flash.cost, mask)), temporary)
+
+
+def masked_attention(o: Operator, s: Situation, flash: Cost, mask: Number) -> Kernel:
+    """The memory-efficient kernel: all pairs, and the mask's bytes once for every head."""
+    z = o.sizes
+    # a block of few queries takes the time of a whole one
+    tiles = maximum(z["new"] / QUERY_TILE, 1)
+    pairs = z["batch"] * z["heads"] * tiles * QUERY_TILE * (z["context"] + z["new"])
+    cost = Cost(
+        matrix=2 * (z["qk_dim"] + z["v_dim"]) * pairs,
+        vector=6 * pairs,
+        activations=flash.activations + z["heads"] * mask,
+        state=flash.state,
+    )
+    return Kernel("masked attention", "masked_attention", cost, s.masked, blocks=z["batch"] * z["heads"] * tiles)
 
 
 UNFUSED = ("gpt_neo",)

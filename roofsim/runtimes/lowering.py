@@ -46,7 +46,7 @@ def module(name: str) -> ModuleType:
 def lower(architecture: Architecture, runtime: Runtime, p: Pass) -> tuple[LoweredRow, ...]:
     """The rows of a pass with their kernels."""
     how = implementation(architecture, runtime)
-    masked = at_least(p.context + p.new, mask_from(architecture, runtime))
+    masked = is_masked(architecture, runtime, p)
     situation = Situation(runtime, architecture.family, p, masked)
     return tuple(
         LoweredRow(row, tuple(how.lower(each, situation) for each in row.operators)) for row in architecture.rows(p)
@@ -73,8 +73,13 @@ def mask_from(architecture: Architecture, runtime: Runtime) -> int:
     return 1 if runtime.attention.mask == "always" and architecture.attends else NEVER
 
 
+def is_masked(architecture: Architecture, runtime: Runtime, p: Pass) -> Number:
+    """1 where the pass builds a mask, else 0."""
+    start = mask_from(architecture, runtime)
+    return 0 if start == NEVER else at_least(p.context + p.new, start)
+
+
 def mask_bytes(architecture: Architecture, runtime: Runtime, p: Pass) -> tuple[Number, Number]:
     """Bytes of the mask that a pass keeps, and of all its copies while it is built."""
-    seen = p.context + p.new
-    cells = p.batch * p.new * seen * at_least(seen, mask_from(architecture, runtime))
+    cells = is_masked(architecture, runtime, p) * p.batch * p.new * (p.context + p.new)
     return cells * runtime.attention.mask_bytes, cells * runtime.attention.mask_build_bytes
