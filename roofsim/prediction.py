@@ -12,9 +12,19 @@ from roofsim.cost import Cost
 from roofsim.energy import energy
 from roofsim.errors import Unsupported
 from roofsim.memory import Memory
-from roofsim.ops.base import Kind
+from roofsim.ops.base import Kind, Operator
 from roofsim.passes import Pass
-from roofsim.roofline import Bound, Machine, Stretch, launch_time, machine, pass_time, terms
+from roofsim.roofline import (
+    Bound,
+    Machine,
+    Stretch,
+    deciding_parameter,
+    launch_time,
+    light_time,
+    machine,
+    pass_time,
+    terms,
+)
 from roofsim.runtimes.lowering import LoweredRow, lower
 from roofsim.specs import library
 from roofsim.specs.architecture import Architecture
@@ -25,6 +35,8 @@ from roofsim.specs.workload import Workload, workload
 
 SCHEMA = 1
 """Version of the JSON that results turn into."""
+
+Basis = Literal["calibrated", "prior", "set"]
 
 DEFAULT_RUNTIME = "transformers-4.52-eager"
 """The stack of the SSM-Scope measurements, against which the model is checked."""
@@ -48,6 +60,12 @@ class Setup:
     def machine(self, dtype: str) -> Machine:
         """The numbers that decide time: of the device and the host, or those given instead."""
         return self.given_machine or machine(self.device, self.host, dtype, self.parameters)
+
+    def basis(self, parameter: str) -> Basis:
+        """Where the value of a calibratable parameter is from."""
+        if parameter in self.parameters:
+            return "set"
+        return "calibrated" if parameter in self.device.parameters else "prior"
 
     def prefill(self, w: Workload) -> Pass:
         """The pass over the prompt, after the model's own prefix tokens."""
@@ -83,7 +101,12 @@ def setup(
 
 @dataclass(frozen=True, slots=True)
 class OperatorRow:
-    """One operator of one kind of layer, summed over all `count` of its layers."""
+    """One operator of one kind of layer, summed over all `count` of its layers.
+
+    `light_time` is what its kernels would take at the device's peaks; `basis` says where the efficiency that
+    decides its time is from: "calibrated" (stated by the device file, from measured kernels), "prior", or "set"
+    by the user.
+    """
 
     layer: str
     operator: str
@@ -96,7 +119,9 @@ class OperatorRow:
     bytes_activations: Number
     bytes_state: Number
     time: Number
+    light_time: Number
     bound: Bound
+    basis: Basis
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +144,11 @@ class PassPrediction:
     model_matrix_time: Number
     model_traffic_time: Number
     operators: tuple[OperatorRow, ...] = ()
+
+    @property
+    def idle_time(self) -> Number:
+        """Seconds in which the device waits for the host."""
+        return self.time - self.device_time
 
     @property
     def mfu(self) -> Number:
@@ -147,7 +177,8 @@ def predict_pass(s: Setup, p: Pass, dtype: str, *, detail: bool = True) -> PassP
             launches: Number = 0
             host: Number = 0
             time: Number = 0
-            by_bound: dict[Bound, Number] = {}
+            light: Number = 0
+            by_bound: dict[tuple[Bound, str], Number] = {}
             for each in lowered.kernels:
                 t = terms(each, m)
                 busy = each.count * t.time
@@ -156,14 +187,17 @@ def predict_pass(s: Setup, p: Pass, dtype: str, *, detail: bool = True) -> PassP
                 time = time + busy
                 cost = cost + each.cost * each.count
                 if detail:
-                    by_bound[t.bound] = by_bound.get(t.bound, 0) + busy
+                    light = light + each.count * light_time(each.cost, m)
+                    reason = (t.bound, deciding_parameter(each.like, t.bound))
+                    by_bound[reason] = by_bound.get(reason, 0) + busy
             pieces.append((host, time))
             layer = layer + cost
             layer_model = layer_model + operator.cost
             kernels = kernels + launches * n
             if by_bound:
-                bound = max(by_bound, key=lambda b: by_bound[b])
-                table.append(_operator_row(row, operator, launches, cost, time, bound))
+                bound, parameter = max(by_bound, key=lambda b: by_bound[b])
+                summed = (launches * n, cost * n, time * n, light * n)
+                table.append(_operator_row(row, operator, *summed, bound, s.basis(parameter)))
         total = total + layer * n
         model = model + layer_model * n
         stretches.extend(_stretches(n, pieces))
@@ -198,12 +232,12 @@ def _stretches(count: int, pieces: Sequence[tuple[Number, Number]]) -> Iterator[
 
 
 def _operator_row(
-    row: LoweredRow, operator: Any, launches: Number, cost: Cost, time: Number, bound: Bound
-) -> OperatorRow:
-    n = row.row.count
+    row: LoweredRow, operator: Operator, kernels: Number, cost: Cost, time: Number, light: Number, bound: Bound,
+    basis: Basis,
+) -> OperatorRow:  # fmt: skip
     return OperatorRow(
-        row.row.layer, operator.name, operator.kind, n, launches * n, cost.matrix * n, cost.vector * n,
-        cost.weights * n, cost.activations * n, cost.state * n, time * n, bound,
+        row.row.layer, operator.name, operator.kind, row.row.count, kernels, cost.matrix, cost.vector,
+        cost.weights, cost.activations, cost.state, time, light, bound, basis,
     )  # fmt: skip
 
 
@@ -296,8 +330,8 @@ class Prediction:
 
 def _pass_fields(p: PassPrediction) -> dict[str, Any]:
     """The fields of the JSON contract, operators last."""
-    names = ("time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "bound", "mfu",
-             "mbu", "energy", "operators")  # fmt: skip
+    names = ("time", "device_time", "idle_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes",
+             "bound", "mfu", "mbu", "energy", "operators")  # fmt: skip
     return {name: getattr(p, name) for name in names}
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from roofsim.arith import Number, maximum, minimum
+from roofsim.cost import Cost
 from roofsim.parameters import priors
 from roofsim.passes import Phase
-from roofsim.runtimes.kernels import Kernel
+from roofsim.runtimes.kernels import Class, Kernel
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
@@ -114,14 +115,32 @@ def terms(kernel: Kernel, m: Machine) -> Terms:
         compute = cost.matrix / rate + (vector if like != "gemm" else 0)
     else:
         compute = vector
-    missed = maximum(cost.activations - m["cache_share"] * m.cache, 0)
-    moved = cost.weights + cost.state + cost.activations / m["cache_speed"] + missed * (1 - 1 / m["cache_speed"])
-    memory = moved / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
+    memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
     fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")]
     if kernel.blocks is None:
         return Terms(fixed, compute, memory, filling)
     share = minimum(kernel.blocks / m.units, 1)
     return Terms(fixed, compute / share, memory / share, filling / share)
+
+
+def traffic(cost: Cost, m: Machine) -> Number:
+    """Bytes to memory, and those that the last-level cache serves at the bytes that memory moves meanwhile."""
+    missed = maximum(cost.activations - m["cache_share"] * m.cache, 0)
+    return cost.weights + cost.state + cost.activations / m["cache_speed"] + missed * (1 - 1 / m["cache_speed"])
+
+
+def light_time(cost: Cost, m: Machine) -> Number:
+    """Speed of light: seconds at the peaks of the matrix unit, the vector unit and the memory, the largest."""
+    return maximum(maximum(cost.matrix / m.matrix_rate, cost.vector / m.vector_rate), traffic(cost, m) / m.bandwidth)
+
+
+def deciding_parameter(like: Class, bound: Bound) -> str:
+    """The calibratable parameter that scales the term that decides a kernel's time."""
+    if bound == "launch":
+        return _FIXED.get(like, "tensor_kernel_time")
+    if bound == "memory":
+        return _STREAM.get(like, "memory_efficiency")
+    return "ssd_efficiency" if like == "ssd" else _RATE.get(like) or _VECTOR.get(like, "vector_efficiency")
 
 
 def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> Number:

@@ -40,7 +40,10 @@ class Name(click.ParamType[str]):
             return [CompletionItem(incomplete, type="file")]
         base, at, _ = incomplete.partition("@")
         if at and self.kind == "hardware":
-            known = [f"{base}@{mode}" for mode in library.modes(base)]
+            try:
+                known = [f"{base}@{mode}" for mode in library.modes(base)]
+            except InputError:
+                known = []
         else:
             known = [each for kind in self.kinds for each in (*library.names(kind), *library.aliases(kind))]
         return [CompletionItem(each) for each in known if each.lower().startswith(incomplete.lower())]

@@ -14,7 +14,7 @@ def linear(
     """y = x Wᵀ + b for every token: 2 FLOP per weight and token; `bias` is 1 or 0."""
     return Cost(
         matrix=2 * d_in * d_out * tokens,
-        vector=bias * d_out * tokens if bias else 0,
+        vector=bias * d_out * tokens,
         weights=(d_in + bias) * d_out * weight_bytes,
         activations=(d_in + d_out) * act_bytes * tokens,
     )

@@ -43,13 +43,14 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
     tables = [request, passes, memory]
     for name, each in (("prefill", p.prefill), ("decode", p.decode)):
         tables.append(operator_table(name, each, everything=operators))
-    return [*tables, Table("", (), (), ["Assumed: " + "; ".join(p.assumptions) + "."])]
+    return [*tables, Table("", (), (), [BASIS, "Assumed: " + "; ".join(p.assumptions) + "."])]
 
 
 def _pass(p: PassPrediction) -> list[tuple[str, object]]:
     return [
         ("time", Figure(p.time, "s")),
         ("device busy", Figure(p.device_time, "s")),
+        ("device idle", Figure(p.idle_time, "s")),
         ("host busy", Figure(p.host_time, "s")),
         ("kernels", Figure(p.kernels, "count")),
         ("matrix work", Figure(p.matrix_flops, "FLOP")),
@@ -69,15 +70,31 @@ def operator_table(name: str, p: PassPrediction, *, everything: bool) -> Table:
     """Operators by time; without `everything` the largest few and the rest in one row."""
     rows = sorted(p.operators, key=lambda o: -o.time)
     shown = rows if everything or len(rows) <= SHOWN + 1 else rows[:SHOWN]
-    table = [[o.layer, o.operator, o.kind, o.count, o.kernels, o.time, o.time / p.device_time, o.bound] for o in shown]
+    table: list[list[object]] = [
+        [o.layer, o.operator, o.kernels, o.time, o.time / p.device_time, _share(o.light_time, o.time), o.bound, o.basis]
+        for o in shown
+    ]
     rest = rows[len(shown) :]
     if rest:
         time = sum(o.time for o in rest)
         kernels = sum(o.kernels for o in rest)
-        table.append(["", f"{len(rest)} others", "", None, kernels, time, time / p.device_time, ""])
-    columns = [Column("layer"), Column("operator"), Column("kind"), Column("layers", "count"),
-               Column("kernels", "count"), Column("time", "s"), Column("share", "%"), Column("bound")]  # fmt: skip
+        light = sum(o.light_time for o in rest)
+        table.append(["", f"{len(rest)} others", kernels, time, time / p.device_time, _share(light, time), "", ""])
+    columns = [Column("layer"), Column("operator"), Column("kernels", "count"), Column("time", "s"),
+               Column("share", "%"), Column("SOL", "%"), Column("bound"), Column("basis")]  # fmt: skip
     return Table(f"Operators of {name} by device time", columns, table)
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+BASIS = (
+    "Parameters, state and work are exact counts; kernels, traffic, memory and shares are derived from the specs. "
+    "Times are derived with an efficiency (basis): calibrated, in the device file, on kernels measured on such a "
+    "device, or a prior for devices of its class. SOL: speed of light, the time at the device's peaks over the "
+    "predicted."
+)
 
 
 def roofline_tables(p: Prediction, device: str, runtime: str, m: Machine) -> tuple[list[Table], dict[str, object]]:
@@ -89,18 +106,15 @@ def roofline_tables(p: Prediction, device: str, runtime: str, m: Machine) -> tup
             work = o.matrix_flops + o.vector_flops
             if not moved or not o.time:
                 continue
-            fastest = m.bandwidth * m["cache_speed"]
-            roof = max(o.matrix_flops / m.matrix_rate, o.vector_flops / m.vector_rate, moved / fastest)
-            row = [phase, o.layer, o.operator, work / moved, work / o.time, roof / o.time, o.time, o.bound]
+            row = [phase, o.layer, o.operator, work / moved, work / o.time, o.light_time / o.time, o.time, o.bound]
             rows.append(row)
-            names = ("phase", "layer", "operator", "arithmetic_intensity", "flop_rate", "roof_share", "time", "bound")
+            names = ("phase", "layer", "operator", "arithmetic_intensity", "flop_rate", "light_share", "time", "bound")
             data.append(dict(zip(names, row, strict=True)))
     columns = [Column("pass"), Column("layer"), Column("operator"), Column("FLOP/B", "ratio"), Column("rate", "FLOP/s"),
-               Column("of roof", "%"), Column("time", "s"), Column("bound")]  # fmt: skip
+               Column("SOL", "%"), Column("time", "s"), Column("bound")]  # fmt: skip
     ridge = m.matrix_rate / m.bandwidth
     notes = [
-        f"Ridge point {ridge:.0f} FLOP/B. Of roof: the least time that peaks and the cache's bandwidth allow, over the "
-        "predicted.",
+        f"Ridge point {ridge:.0f} FLOP/B. SOL: speed of light, the time at the device's peaks over the predicted.",
         "Assumed: " + "; ".join(p.assumptions) + ".",
     ]
     result = {

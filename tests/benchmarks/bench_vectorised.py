@@ -77,9 +77,7 @@ def whole_request(s: Setup) -> Work:
     """Every figure of a request: both passes, memory, energy."""
 
     def work(lengths: np.ndarray, batches: np.ndarray) -> Any:
-        return predict(
-            s.architecture, s.device, s.runtime, prompt=lengths, batch=batches, generate=1, dtype="bf16"
-        )
+        return predict(s.architecture, s.device, s.runtime, prompt=lengths, batch=batches, generate=1, dtype="bf16")
 
     return work
 
@@ -115,7 +113,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.profile:
         for runtime in RUNTIMES:
-            profile(setup(options.profile, DEVICE, runtime), whole_request(setup(options.profile, DEVICE, runtime)), 10 * CHUNK)
+            profile(
+                setup(options.profile, DEVICE, runtime),
+                whole_request(setup(options.profile, DEVICE, runtime)),
+                10 * CHUNK,
+            )
         return
     lengths, batches = points(options.points)
     base = seconds(plain, lengths, batches, options.runs)

@@ -58,7 +58,7 @@ def test_the_modes_of_a_device_complete_after_the_at_sign():
     assert completed("predict mamba2-780m -d jetson-orin-nano-8gb@1") == {"jetson-orin-nano-8gb@15w"}
 
 
-@pytest.mark.parametrize("line", ["predict mamba2-780m -d nope@", "predict nope", "predict -r ./absent/", "nope "])
+@pytest.mark.parametrize("line", ["predict mamba2-780m -d nope@", "predict nope", "predict -r ./absent/"])
 def test_what_is_not_known_completes_to_nothing_new_and_without_an_error(line):
     assert completed(line) <= {line.rpartition(" ")[2]}
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 
 import pytest
-from pytest import approx
 
 import roofsim as package
 
@@ -137,8 +136,8 @@ def test_orin_is_named_in_full_and_in_its_25_watt_mode(data, roofsim):
 def test_figures_are_in_si_units(data):
     p = data("predict Qwen2.5-0.5B -d rtx-4090")
     assert p["memory"]["capacity"] == 24 * 2**30
-    assert p["memory"]["weights"] == approx(2 * 494_032_768, rel=0.001), "bf16 weights in bytes"
-    assert p["request"]["tpot"] == approx(12.4e-3, rel=0.15), "SSM-Scope measured 12.4 ms"
+    assert p["memory"]["weights"] == pytest.approx(2 * 494_032_768, rel=0.001), "bf16 weights in bytes"
+    assert p["request"]["tpot"] == pytest.approx(12.4e-3, rel=0.15), "SSM-Scope measured 12.4 ms"
 
 
 def test_the_parts_of_a_prediction_add_up(data):
@@ -150,28 +149,32 @@ def test_the_parts_of_a_prediction_add_up(data):
             "vector_flops": ["vector_flops"], "bytes": ["bytes_weights", "bytes_activations", "bytes_state"],
         }  # fmt: skip
         for total, parts in sums.items():
-            assert sum(o[part] for o in one["operators"] for part in parts) == approx(one[total]), (name, total)
+            assert sum(o[part] for o in one["operators"] for part in parts) == pytest.approx(one[total]), (name, total)
         assert one["time"] >= max(one["device_time"], one["host_time"]) * (1 - 1e-12)
     request, memory = p["request"], p["memory"]
     assert request["ttft"] == p["prefill"]["time"]
-    assert request["total_time"] == approx(request["ttft"] + 63 * request["tpot"])
-    assert request["tokens_per_second"] == approx(64 / request["total_time"])
+    assert request["total_time"] == pytest.approx(request["ttft"] + 63 * request["tpot"])
+    assert request["tokens_per_second"] == pytest.approx(64 / request["total_time"])
     parts = ("weights", "state", "activations", "logits", "masks", "workspace")
-    assert sum(memory[part] for part in parts) == approx(memory["peak"])
+    assert sum(memory[part] for part in parts) == pytest.approx(memory["peak"])
     assert memory["reserved"] >= memory["peak"]
 
 
 def test_the_parameters_of_a_model_add_up_and_are_the_published_number(data):
-    for model, published in (("Qwen2.5-0.5B", 494_032_768), ("mamba2-780m", 780_143_616), ("Zamba2-1.2B", 1_215_064_704)):
+    for model, published in (
+        ("Qwen2.5-0.5B", 494_032_768),
+        ("mamba2-780m", 780_143_616),
+        ("Zamba2-1.2B", 1_215_064_704),
+    ):
         parameters = data(f"show {model}")["parameters"]
         assert sum(parameters["by_kind"].values()) == parameters["total"]
-        assert parameters["total"] == approx(published, rel=0.001)
+        assert parameters["total"] == pytest.approx(published, rel=0.001)
 
 
 def test_matrix_work_by_kind_adds_up_to_the_matrix_work(data):
     for phase in data("show Falcon-H1-0.5B")["flops"].values():
         for work in phase.values():
-            assert sum(work["by_kind"].values()) == approx(work["matrix"])
+            assert sum(work["by_kind"].values()) == pytest.approx(work["matrix"])
 
 
 def test_the_command_line_says_what_the_library_says(data):

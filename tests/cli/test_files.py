@@ -121,7 +121,9 @@ def is_pdf(path):
 
 
 @pytest.mark.parametrize("name", sorted(PLOTTED))
-@pytest.mark.parametrize(("ending", "valid"), [("png", starts_like_png), ("svg", is_svg), ("pdf", is_pdf), ("SVG", is_svg)])
+@pytest.mark.parametrize(
+    ("ending", "valid"), [("png", starts_like_png), ("svg", is_svg), ("pdf", is_pdf), ("SVG", is_svg)]
+)
 def test_a_figure_is_a_valid_file_of_its_ending(roofsim, here, name, ending, valid):
     said = roofsim(f"{PLOTTED[name]} --plot figure.{ending}")
     assert said == roofsim(PLOTTED[name]), "a figure changes nothing about the result"

@@ -26,7 +26,11 @@ def loaded(*arguments: str) -> set[str]:
     """Those of the heavy libraries that a command line loads."""
     script = SCRIPT.replace("{heavy!r}", repr(HEAVY))
     done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        [sys.executable, "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))

@@ -156,11 +156,25 @@ def files(here: Path) -> Path:
     return here
 
 
-@pytest.mark.parametrize("name", ["wrong.yaml", "broken.yaml", "binary.yaml", "empty.yaml", "list.yaml", "./folder",
-                                  "absent.yaml", "absent/model.yaml", "."])  # fmt: skip
-@pytest.mark.parametrize("line", ["predict {} -d orin", "predict mamba2-780m -d {}", "predict mamba2-780m -d orin -r {}",
-                                  "predict mamba2-780m -d orin --host {}", "show {}", "crossover mamba2-780m {} -d orin",
-                                  "validate {}"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "wrong.yaml", "broken.yaml", "binary.yaml", "empty.yaml", "list.yaml", "./folder", "absent.yaml",
+        "absent/model.yaml", ".",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "predict {} -d orin",
+        "predict mamba2-780m -d {}",
+        "predict mamba2-780m -d orin -r {}",
+        "predict mamba2-780m -d orin --host {}",
+        "show {}",
+        "crossover mamba2-780m {} -d orin",
+        "validate {}",
+    ],
+)
 def test_a_path_that_holds_no_such_spec_is_named_with_what_is_wrong(refused, files, line, name):
     message = refused(line.format(name))
     assert Path(name).name in message
@@ -223,7 +237,8 @@ def test_a_shipped_spec_works_by_path_under_another_name(data, here):
 
 
 @pytest.mark.parametrize(
-    ("written", "number"), [("4096", 4096), ("4k", 4096), ("4K", 4096), ("4_096", 4096), ("4,096", 4096), ("1.5k", 1536)]
+    ("written", "number"),
+    [("4096", 4096), ("4k", 4096), ("4K", 4096), ("4_096", 4096), ("4,096", 4096), ("1.5k", 1536)],
 )
 def test_a_count_may_be_written_as_the_field_writes_it(data, written, number):
     p = data(PREDICT, "-p", written, "-b", written, "-g", written)["workload"]
@@ -231,5 +246,7 @@ def test_a_count_may_be_written_as_the_field_writes_it(data, written, number):
 
 
 def test_names_do_not_depend_on_case_or_on_which_alias_is_used(data):
-    shipped = data("predict Qwen2.5-0.5B -d jetson-orin-nano-8gb@25w -r transformers-4.52-eager --host jetson-orin-nano")
+    shipped = data(
+        "predict Qwen2.5-0.5B -d jetson-orin-nano-8gb@25w -r transformers-4.52-eager --host jetson-orin-nano"
+    )
     assert data("predict QWEN2.5-0.5b -d ORIN -r ssm-scope --host Orin-Host") == shipped

@@ -20,7 +20,7 @@ def test_bytes_are_all_traffic_and_flops_all_work() -> None:
     assert (cost.flops, cost.bytes) == (11, 11100)
 
 
-@given(a=costs, b=costs, times=st.integers(0, 1000))
+@given(a=costs, b=costs, times=st.integers(0, 3) | st.integers(4, 1000))
 def test_costs_add_and_scale_column_by_column(a: Cost, b: Cost, times: int) -> None:
     assert astuple(a + b) == tuple(x + y for x, y in zip(astuple(a), astuple(b), strict=True))
     assert astuple(times * a) == tuple(times * x for x in astuple(a))

@@ -35,6 +35,7 @@ def test_a_name_like_no_other_is_told_what_is_known() -> None:
 def test_at_most_twelve_known_names_are_listed() -> None:
     message = str(UnknownName("devices", "zzzz", [f"a{i}" for i in range(13)]))
     assert message.endswith("a10, a11, ...")
+    assert str(UnknownName("devices", "zzzz", [f"a{i}" for i in range(12)])).endswith("a10, a11")
 
 
 def test_a_name_may_be_near_to_one_that_is_not_listed() -> None:

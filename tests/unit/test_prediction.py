@@ -153,6 +153,7 @@ def test_the_dtype_is_the_best_that_the_device_has_a_unit_for(device: str, dtype
         ({"device": "orinn"}, InputError, "devices: no 'orinn'; nearest"),
         ({"runtime": "vlm"}, InputError, "runtimes: no 'vlm'"),
         ({"host": "laptop"}, InputError, "hosts: no 'laptop'"),
+        ({"model": "Phi-3-mini", "runtime": "mamba-ssm"}, Unsupported, "mamba-ssm does not run phi3"),
     ],
 )
 def test_what_cannot_be_predicted_is_an_input_error(fields: dict[str, Any], error: type[Exception], said: str) -> None:
@@ -183,7 +184,7 @@ def test_the_json_has_the_fields_of_the_contract() -> None:
     contract["decode"] = contract["prefill"]
     assert {part: names - set(result[part]) for part, names in contract.items() if names - set(result[part])} == {}
     row = {"layer", "operator", "kind", "count", "kernels", "matrix_flops", "vector_flops", "bytes_weights",
-           "bytes_activations", "bytes_state", "time", "bound"}  # fmt: skip
+           "bytes_activations", "bytes_state", "time", "light_time", "bound", "basis"}  # fmt: skip
     assert all(set(each) == row for each in result["prefill"]["operators"])
 
 

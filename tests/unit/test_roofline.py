@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from roofsim.cost import Cost
@@ -34,6 +34,8 @@ kernels = st.builds(
 )
 
 
+@example(moved=8, intensity=RIDGE)
+@example(moved=8, intensity=RIDGE - 1)
 @given(moved=st.integers(1, 2**20), intensity=st.integers(1, 2 * RIDGE))
 def test_the_bound_of_matrix_work_changes_exactly_at_the_ridge_point(moved: int, intensity: int) -> None:
     t = terms(Kernel("product", "gemm", Cost(matrix=moved * intensity, weights=moved)), IDEAL)
@@ -41,6 +43,8 @@ def test_the_bound_of_matrix_work_changes_exactly_at_the_ridge_point(moved: int,
     assert t.time == max(moved * intensity / 1024, moved / 8)
 
 
+@example(moved=8, intensity=VECTOR_RIDGE)
+@example(moved=8, intensity=VECTOR_RIDGE - 1)
 @given(moved=st.integers(1, 2**20), intensity=st.integers(1, 2 * VECTOR_RIDGE))
 def test_the_bound_of_vector_work_changes_exactly_at_its_ridge_point(moved: int, intensity: int) -> None:
     t = terms(Kernel("sum", "stream", Cost(vector=moved * intensity, activations=moved)), IDEAL)
@@ -165,8 +169,10 @@ def test_a_host_may_do_otherwise_in_prefill() -> None:
 
 
 def test_a_part_of_a_launch_is_not_launched() -> None:
-    m = replace(IDEAL, parameters=PERFECT | {"dispatch": 10e-6})
-    assert launch_time(Kernel("k_proj", "gemm", Cost(), joined=True), hosted(), m, "prefill") == 0
+    m = replace(IDEAL, parameters=PERFECT | {"dispatch": 10e-6, "tensor_kernel_time": 3e-6})
+    part = Kernel("k_proj", "gemm", Cost(), joined=True)
+    assert launch_time(part, hosted(), m, "prefill") == 0
+    assert (terms(part, m).fixed, terms(replace(part, joined=False), m).fixed) == (0, 3e-6)
 
 
 def hosted(**changes: object) -> Runtime:

@@ -109,7 +109,12 @@ def test_one_bandwidth_can_be_written_in_many_ways(text: str) -> None:
     assert parse(text, "B/s") == pytest.approx(1008e9, rel=1e-15)
 
 
-@given(text=st.text(alphabet=string.printable + "µμ٣²"), unit=st.sampled_from(list(UNITS)))
+texts = st.text(alphabet=string.printable + "µμ٣²") | st.from_regex(
+    r"[0-9]{1,3}e[0-9]{1,4} [kGE]?(B|s)", fullmatch=True
+)
+
+
+@given(text=texts, unit=st.sampled_from(list(UNITS)))
 def test_any_text_is_a_finite_number_or_a_value_error(text: str, unit: str) -> None:
     with suppress(ValueError):
         assert math.isfinite(parse(text, unit))
