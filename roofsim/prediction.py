@@ -31,7 +31,7 @@ from roofsim.specs.architecture import Architecture
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
-from roofsim.specs.workload import Workload, workload
+from roofsim.specs.workload import MAX_COUNT, Workload, workload
 
 SCHEMA = 1
 """Version of the JSON that results turn into."""
@@ -475,7 +475,7 @@ def fits(s: Setup, w: Workload) -> bool:
     return bool(held.reserved <= limit and grown(s, w) <= limit)
 
 
-def largest(holds: Callable[[int], bool], ceiling: int = 2**40) -> int:
+def largest(holds: Callable[[int], bool], ceiling: int = MAX_COUNT) -> int:
     """The largest whole number up to `ceiling` for which `holds`, if it holds below some number and not above."""
     if not holds(1):
         return 0

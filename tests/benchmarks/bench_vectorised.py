@@ -1,7 +1,7 @@
 """How many points per second a vectorised prediction does, beside a plain NumPy pass over as many elements.
 
-A point is one (length, batch) at random; a prediction gives every figure of a request of it. Run it from the
-checkout, on one core, on a machine that does nothing else:
+A point is one (length, batch) at random; a prediction gives every figure of a request of it. Time is the
+processor's. Run it from the checkout, on one core, on a machine that does nothing else:
 
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 taskset -c 0 python tests/benchmarks/bench_vectorised.py
 
@@ -62,14 +62,14 @@ def chunks(lengths: np.ndarray, batches: np.ndarray) -> Iterator[tuple[np.ndarra
 
 
 def seconds(work: Work, lengths: np.ndarray, batches: np.ndarray, runs: int) -> float:
-    """Median time of passes over all points, after one over the first chunk that is not counted."""
+    """Median processor time of passes over all points, after one over the first chunk that is not counted."""
     work(lengths[:CHUNK], batches[:CHUNK])
     times = []
     for _ in range(runs):
-        start = time.perf_counter()
+        start = time.process_time()
         for piece in chunks(lengths, batches):
             work(*piece)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return median(times)
 
 

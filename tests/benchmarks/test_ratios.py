@@ -38,11 +38,11 @@ def ratio(numerator, denominator):
 @pytest.mark.parametrize(
     ("model", "runtime", "most"),
     [
-        # measured on one core of a virtual machine: 46, 110, 230 and 380 passes; three times as much is allowed
+        # measured on one core of a virtual machine: 60, 80, 140 and 210 passes; about three times as much is allowed
         ("mamba2-780m", "ideal", 150),
-        ("Qwen2.5-0.5B", "ideal", 350),
-        ("Qwen2.5-0.5B", "transformers-4.52-eager", 700),
-        ("Falcon-H1-0.5B", "transformers-4.52-eager", 1200),
+        ("Qwen2.5-0.5B", "ideal", 250),
+        ("Qwen2.5-0.5B", "transformers-4.52-eager", 420),
+        ("Falcon-H1-0.5B", "transformers-4.52-eager", 640),
     ],
 )
 def test_a_vectorised_prefill_costs_few_passes_of_thirty_numpy_operations(model, runtime, most):

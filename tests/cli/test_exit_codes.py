@@ -75,7 +75,7 @@ def program(*arguments: str, **options) -> subprocess.Popen[bytes]:
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(here):
-    with program("limits", "mamba2-780m", "-d", "orin", "--lengths", "1..3000+1", stdout=subprocess.PIPE) as running:
+    with program("limits", "mamba2-780m", "-d", "orin", "--lengths", "1..1200+1", stdout=subprocess.PIPE) as running:
         assert running.stdout.read(10)
         running.stdout.close()
         assert running.stderr.read() == b""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -216,11 +215,14 @@ def test_no_result_is_written_if_the_figure_cannot_be_drawn(refused, command):
     refused(f"{command} --plot absent/figure.png -o out.txt")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_is_read_only_is_refused(refused, here):
-    (here / "locked").mkdir(mode=0o555)
-    refused(f"{PREDICT} -o locked/out.txt")
-    refused(f"{PLOTTED[0]} --plot locked/figure.png")
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc, in which not even root can make a file")
+@pytest.mark.parametrize("option", ["-o /proc/out.txt", "--plot /proc/figure.png"])
+def test_a_folder_that_is_read_only_is_refused(attempt, here, option):
+    result = attempt(f"{PLOTTED[0]} {option}")
+    assert result.exit_code == 2
+    assert "Error: " in result.stderr
+    assert "/proc" in result.stderr
+    assert list(here.iterdir()) == []
 
 
 def test_a_result_that_fails_leaves_the_file_that_was_there(refused, here):

@@ -8,8 +8,9 @@ import pytest
 
 from roofsim import crossover, predict
 from roofsim.errors import InputError
-from roofsim.prediction import Metric
+from roofsim.prediction import Metric, predict_request, setup
 from roofsim.specs import library
+from roofsim.specs.workload import workload
 from roofsim.studies.crossover import PAPER_PAIRS
 
 MODELS = ("Qwen2.5-0.5B", "mamba2-780m", "Llama-3.2-1B")
@@ -17,7 +18,7 @@ METRICS = get_args(Metric)
 
 
 def figure(model: str, device: str, runtime: str, metric: str, prompt: int) -> float:
-    p = predict(model, device, runtime, prompt=prompt)
+    p = predict_request(setup(model, device, runtime), workload(prompt=prompt), detail=False)
     return {
         "ttft": p.request.ttft,
         "tpot": p.request.tpot,
