@@ -24,7 +24,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes by part at the moment of the peak; all Numbers."""
+    """Bytes by part at the moment of the peak, which is their sum; `reserved` is what the process holds then."""
 
     weights: Number
     state: Number
@@ -116,7 +116,7 @@ def peak(
         best - logits - state - masks,
         logits,
         masks,
-        workspace + reserved - total,
+        workspace,
         total,
         reserved,
         binding,

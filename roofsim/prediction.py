@@ -456,7 +456,7 @@ def footprint(s: Setup, w: Workload, *, reserve: bool = True) -> Memory:
     if s.runtime.memory.reserve is None or not reserve:
         return held
     reserved = maximum(held.reserved, s.runtime.memory.reserve * s.device.capacity)
-    return replace(held, workspace=held.workspace + reserved - held.reserved, reserved=reserved)
+    return replace(held, reserved=reserved)
 
 
 def grown(s: Setup, w: Workload) -> Number:

@@ -262,6 +262,16 @@ def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in names if options.get(name) is not None}
 
 
+def several(runtimes: str | None) -> list[str | None]:
+    """The names in a list set off by commas; None, the default, if there is no list."""
+    if runtimes is None:
+        return [None]
+    names = [each.strip() for each in runtimes.split(",")]
+    if not all(names) or len(set(names)) < len(names):
+        raise InputError(f"--runtime {runtimes}: each runtime once, set off by commas: ideal,cuda-graph")
+    return list(names)
+
+
 def changed_setup(model: str, device: str, runtime: str | None, host: str | None, changes: Sequence[str]) -> Setup:
     """Everything but the workload, with the changes of --set applied."""
     from roofsim.prediction import DEFAULT_RUNTIME, setup

@@ -38,9 +38,8 @@ def command(
 
     pairs = pairs_of(models)
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
-    runtimes = [each.strip() or None for each in (runtime or "").split(",")]
     results = []
-    for each in runtimes:
+    for each in o.several(runtime):
         setups = {name: o.changed_setup(name, device, each, host, changes) for name in names}
         results.append(compare_setups(setups, pairs, metric, longest, **o.fields_of(options)))
     one = next(iter(setups.values()))

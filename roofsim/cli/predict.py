@@ -43,9 +43,9 @@ def command(
     from roofsim.report.prediction import prediction_tables
 
     out = o.Output(format_, output, quiet)
-    runtimes = (runtime or "").split(",")
+    runtimes = o.several(runtime)
     if len(runtimes) > 1:
-        _compare(out, [o.changed_setup(model, device, each.strip(), host, changes) for each in runtimes], options)
+        _compare(out, [o.changed_setup(model, device, each, host, changes) for each in runtimes], options)
         return
     s = o.changed_setup(model, device, runtime, host, changes)
     w = o.workload_of(s, options)

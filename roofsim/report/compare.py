@@ -27,7 +27,8 @@ def comparison_tables(c: RuntimeComparison, device: str) -> list[Table]:
         title = f"From {first.runtime} to {side.prediction.runtime}"
         note = "The parts add up to the difference; each is made after those above it."
         tables.append(Table(title, [Column("part"), *FIGURES], parts, [note]))
-    return [*tables, Table("", (), (), ["Assumed: " + "; ".join(c.assumptions) + "."])]
+    notes = [f"Assumed with {p.runtime}: {'; '.join(p.assumptions)}." for p in (side.prediction for side in c.sides)]
+    return [*tables, Table("", (), (), notes)]
 
 
 def _figures(p: Prediction) -> list[Figure]:

@@ -14,7 +14,7 @@ def limits_tables(r: LimitsResult, device: str, runtime: str) -> list[Table]:
     for each in r.at:
         m = each.memory
         parts = [getattr(m, part) for part in named]
-        rows.append([each.prompt, *parts, m.peak - sum(parts), m.peak, "yes" if m.reserved <= r.capacity else "no"])
+        rows.append([each.prompt, *parts, m.peak - sum(parts), m.peak, "yes" if each.fits else "no"])
     columns = [
         Column("prompt", "count"),
         *(Column(part, "B") for part in (*named, "other", "peak")),

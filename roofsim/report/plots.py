@@ -133,7 +133,7 @@ def _pair(axes: Axes, pair: Pair) -> None:
     bottom, top = axes.get_ylim()
     if unit != "B" and top / bottom < 30:
         axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
-    axes.legend(fontsize=7, loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
+    axes.legend(fontsize=7, loc="best", frameon=True, framealpha=0.9, edgecolor="none")
 
 
 SHORTEST_SHOWN = 256
@@ -153,17 +153,20 @@ def roofline(model: str, device: str, m: Machine, dtype: str, passes: Sequence[t
         axes.plot(intensity, [min(m.matrix_rate, fastest * x) for x in intensity], color="0.5", lw=0.9, ls="--")
         axes.plot([], [], color="0.2", lw=1.2, label=f"memory, {units.show(m.bandwidth, 'B/s')}")
         axes.plot([], [], color="0.5", lw=0.9, ls="--", label=f"cache, {units.show(fastest, 'B/s')}")
-        kinds = sorted({o.kind for _, p in passes for o in p.operators})
         markers = {"prefill": "o", "decode": "^"}
+        points: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
         for phase, p in passes:
             for o in p.operators:
                 moved = o.bytes_weights + o.bytes_activations + o.bytes_state
                 work = o.matrix_flops + o.vector_flops
                 if moved and work and o.time:
-                    axes.scatter(
-                        work / moved, work / o.time, s=12 + 400 * o.time / p.device_time, marker=markers[phase],
-                        color=COLOURS[kinds.index(o.kind) % len(COLOURS)], alpha=0.75, lw=0,
-                    )  # fmt: skip
+                    area = 12 + 400 * o.time / p.device_time
+                    points.setdefault((o.kind, phase), []).append((work / moved, work / o.time, area))
+        kinds = sorted({kind for kind, _ in points})
+        for (kind, phase), found in points.items():
+            x, y, areas = zip(*found, strict=True)
+            colour = COLOURS[kinds.index(kind) % len(COLOURS)]
+            axes.scatter(x, y, s=areas, marker=markers[phase], color=colour, alpha=0.75, lw=0)
         for i, kind in enumerate(kinds):
             axes.scatter([], [], color=COLOURS[i % len(COLOURS)], label=kind, s=20)
         for phase, _ in passes:
@@ -171,7 +174,8 @@ def roofline(model: str, device: str, m: Machine, dtype: str, passes: Sequence[t
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlim(low, high)
-        axes.set_ylim(m.matrix_rate / 1e5, m.matrix_rate * 2)
+        slowest = min(rate for found in points.values() for _, rate, _ in found)
+        axes.set_ylim(min(m.matrix_rate / 1e5, slowest / 2), m.matrix_rate * 2)
         _ticks(axes.yaxis, "FLOP/s")
         axes.set_xlabel("arithmetic intensity (FLOP/B of the model's traffic)")
         axes.set_ylabel("rate reached")

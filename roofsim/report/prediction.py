@@ -37,6 +37,7 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
         [
             *([part, getattr(mem, part), getattr(mem, part) / mem.reserved] for part in parts if getattr(mem, part)),
             ["peak allocated", mem.peak, mem.peak / mem.reserved],
+            *([["reserved", mem.reserved, 1.0]] if mem.reserved > mem.peak else []),
         ],
         notes,
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from roofsim.prediction import SCHEMA, Metric, Prediction, Setup, assumptions, metric_value, plain, predict_request
+from roofsim.prediction import SCHEMA, Metric, Prediction, Setup, metric_value, plain, predict_request
 from roofsim.specs import library
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload
@@ -49,7 +49,6 @@ class RuntimeComparison:
     """One model on one device with several runtimes; the first is what the others are compared with."""
 
     sides: tuple[Side, ...]
-    assumptions: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units; contributions add up to the difference from the first runtime."""
@@ -65,7 +64,7 @@ def compare_runtimes(setups: Sequence[Setup], w: Workload) -> RuntimeComparison:
     """Predict with every setup, and take the difference from the first apart."""
     first = setups[0]
     sides = [Side(predict_request(s, w), contributions(first, s, w) if s is not first else ()) for s in setups]
-    return RuntimeComparison(tuple(sides), assumptions(first, w))
+    return RuntimeComparison(tuple(sides))
 
 
 def contributions(start: Setup, end: Setup, w: Workload) -> tuple[Contribution, ...]:

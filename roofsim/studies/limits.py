@@ -15,10 +15,11 @@ PARTS = ("weights", "state", "activations", "logits", "masks", "workspace")
 
 @dataclass(frozen=True, slots=True)
 class MemoryAt:
-    """Memory of a prefill of `prompt` tokens."""
+    """Memory of a prefill of `prompt` tokens; `fits` as for the limits, generation and positions included."""
 
     prompt: int
     memory: Memory
+    fits: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class LimitsResult:
             "capacity": self.capacity,
             "limits": {"max_prompt": self.limits.max_prompt, "max_batch": self.limits.max_batch},
             "memory": [
-                {"prompt": each.prompt, **{name: plain(getattr(each.memory, name)) for name in names}}
+                {"prompt": each.prompt, "fits": each.fits, **{n: plain(getattr(each.memory, n)) for n in names}}
                 for each in self.at
             ],
             "assumptions": list(self.assumptions),
@@ -68,7 +69,8 @@ def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> Limit
     if lengths is None:
         top = max(min(found.max_prompt, 2**20), 1024)
         lengths = sorted({*(2**k for k in range(9, 21) if 2**k <= top), top})
-    at = tuple(MemoryAt(n, footprint(s, w.model_copy(update={"prompt": n}))) for n in sorted(set(lengths)))
+    asked = [w.model_copy(update={"prompt": n}) for n in sorted(set(lengths))]
+    at = tuple(MemoryAt(each.prompt, footprint(s, each), fits(s, each)) for each in asked)
     return LimitsResult(
         s.architecture.id, s.device.id, s.runtime.id, w, s.device.capacity, found, at, assumptions(s, w)
     )
