@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from roofsim.report.page import page
 from roofsim.report.table import Figure, Table
 
 Writer = Callable[..., str]
@@ -30,44 +31,8 @@ def format_named(name: str) -> Callable[[Writer], Writer]:
 
 @format_named("table")
 def as_table(tables: Sequence[Table], data: Mapping[str, Any], terminal: bool = False) -> str:
-    """Text for a terminal; coloured only if it is one."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    stream = io.StringIO()
-    real = Console()
-    terminal = terminal and real.is_terminal
-    console = Console(
-        file=stream,
-        width=min(max(real.width, 80), 120) if terminal else 80,
-        force_terminal=terminal,
-        color_system="auto" if terminal else None,
-        highlight=False,
-    )
-    for table in tables:
-        if table.title:
-            console.print(Text(table.title, style="bold"))
-        if table.rows:
-            shown = RichTable(
-                box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0)
-            )
-            for column in table.columns:
-                shown.add_column(
-                    column.name,
-                    justify="right" if column.numeric else "left",
-                    overflow="fold",
-                    no_wrap=column.numeric or column is table.columns[0],
-                )
-            for row in table.rows:
-                shown.add_row(*(Text(c.text(v)) for c, v in zip(table.columns, row, strict=True)))
-            console.print(shown)
-        for note in table.notes:
-            console.print(Text(note))
-        console.print()
-    lines = (line.rstrip() for line in stream.getvalue().rstrip("\n").split("\n"))
-    return "\n".join(lines)
+    """Text for people, with bold headings on a terminal."""
+    return page(tables, terminal)
 
 
 @format_named("json")
