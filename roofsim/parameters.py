@@ -54,9 +54,11 @@ _ROWS = (
         "530 on A100, 240-860 on H100 (op_attention_a100_h100.csv and our sdpa_causal rows)",
     ),
     Parameter(
-        "masked_attention_efficiency", "eta_m", "", 0.60, 0.1, 1, "device",
-        "fraction of the matrix peak when a mask is passed, so that every pair is scored by a memory-efficient kernel",
-        "Zamba2 on the RTX 4090 (ssmscope_*.csv, op:aten::scaled_dot_product_attention): 0.47 with its traffic",
+        "masked_attention_efficiency", "eta_m", "", 1.5, 0.2, 6, "device",
+        "rate of attention's products when a mask is passed, as a multiple of the fp32 vector peak: every pair is "
+        "scored by a memory-efficient kernel that the matrix unit does not bound",
+        "H100 1.4-1.6 at head width 64, 2.1-2.2 at 128 (docs/decisions/013); Zamba2 on the RTX 4090 1.2 "
+        "(ssmscope_*.csv, op:aten::scaled_dot_product_attention)",
     ),
     Parameter(
         "ssd_efficiency", "eta_d", "", 0.9, 0.05, 3, "device",

@@ -79,11 +79,10 @@ class Terms:
         return "compute" if self.compute >= self.memory else "memory"
 
 
-_RATE = {
-    "gemm": "gemm_efficiency",
-    "attention": "attention_efficiency",
-    "masked_attention": "masked_attention_efficiency",
-}
+_RATE = {"gemm": "gemm_efficiency", "attention": "attention_efficiency"}
+_RATE_OF_VECTOR = {"ssd": "ssd_efficiency", "masked_attention": "masked_attention_efficiency"}
+"""Products that the matrix unit does not bound: their rate goes with the vector peak, up to the matrix peak."""
+_SOFTMAX = ("attention", "masked_attention")
 _FILL = {"gemm": "gemm_fill", "attention": "attention_fill"}
 _VECTOR = {
     "attention": "softmax_efficiency",
@@ -107,20 +106,23 @@ def terms(kernel: Kernel, m: Machine) -> Terms:
         fill = fill * m.units
     filling: Number = 0
     vector = cost.vector / (m.vector_rate * m[_VECTOR.get(like, "vector_efficiency")])
-    if like == "ssd":
-        compute = cost.matrix / minimum(m.vector_rate * m["ssd_efficiency"], m.matrix_rate)
-    elif like in _RATE:
+    if like in _RATE:
         rate = m.matrix_rate * m[_RATE[like]]
         filling = fill / rate
-        compute = cost.matrix / rate + (vector if like != "gemm" else 0)
+        compute = cost.matrix / rate
+    elif like in _RATE_OF_VECTOR:
+        compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.matrix_rate)
     else:
         compute = vector
+    if like in _SOFTMAX:
+        compute = compute + vector
     memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
     fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")]
     if kernel.blocks is None:
         return Terms(fixed, compute, memory, filling)
     share = minimum(kernel.blocks / m.units, 1)
-    return Terms(fixed, compute / share, memory / share, filling / share)
+    full = minimum(kernel.blocks / (m.units * kernel.together), 1)
+    return Terms(fixed, compute / full, memory / share, filling / full)
 
 
 def traffic(cost: Cost, m: Machine) -> Number:
@@ -140,7 +142,7 @@ def deciding_parameter(like: Class, bound: Bound) -> str:
         return _FIXED.get(like, "tensor_kernel_time")
     if bound == "memory":
         return _STREAM.get(like, "memory_efficiency")
-    return "ssd_efficiency" if like == "ssd" else _RATE.get(like) or _VECTOR.get(like, "vector_efficiency")
+    return _RATE.get(like) or _RATE_OF_VECTOR.get(like) or _VECTOR.get(like, "vector_efficiency")
 
 
 def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> Number:

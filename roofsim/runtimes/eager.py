@@ -22,6 +22,8 @@ KEPT_EMBEDDINGS = {"zamba2": 2}
 """Copies of the embeddings that the model's forward holds while its layers run; one where not listed."""
 QUERY_TILE = 64
 """Queries per block of the memory-efficient attention kernel (CUTLASS fmha in PyTorch, 64 × 64 tiles)."""
+RESIDENT_WIDTH = 154
+"""Head widths of its blocks that one compute unit runs at once (H100: docs/decisions/013)."""
 
 
 def piece(name: str, like: Class, elements: Number, moved: Number, flops: Number = 1, count: Number = 1) -> Kernel:
@@ -160,7 +162,9 @@ def masked_attention(o: Operator, s: Situation, flash: Cost, mask: Number) -> Ke
         activations=flash.activations + z["heads"] * mask,
         state=flash.state,
     )
-    return Kernel("masked attention", "masked_attention", cost, s.masked, blocks=z["batch"] * z["heads"] * tiles)
+    blocks = z["batch"] * z["heads"] * tiles
+    together = maximum(RESIDENT_WIDTH / z["qk_dim"], 1)
+    return Kernel("masked attention", "masked_attention", cost, s.masked, blocks=blocks, together=together)
 
 
 UNFUSED = ("gpt_neo",)

@@ -22,8 +22,9 @@ class Kernel:
 
     `fill` is extra matrix work that stands for a unit that is not yet full (Hockney's n½ times the work
     per element), `blocks` how many independent pieces the work has: with fewer than the device has units,
-    the rest idle. `triton` says that Python launches it through Triton, which costs the host more,
-    `joined` that it is a part of the launch before it.
+    the rest idle, and a unit computes at its full rate only with `together` of them at once. `triton` says
+    that Python launches it through Triton, which costs the host more, `joined` that it is a part of the
+    launch before it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Kernel:
     count: Number = 1
     fill: Number = 0
     blocks: Number | None = None
+    together: Number = 1
     triton: bool = False
     joined: bool = False
 

@@ -97,8 +97,8 @@ def test_a_prior_lies_within_its_limits_and_says_what_it_means_and_why(row: Para
     "row", [row for row in PARAMETERS.values() if row.name.endswith("_efficiency")], ids=lambda row: row.name
 )
 def test_no_efficiency_may_be_calibrated_above_its_peak(row: Parameter) -> None:
-    # that of the chunked scan is relative to the vector peak, and the roofline stops it at the matrix peak
-    assert row.high <= 1 or row.name == "ssd_efficiency"
+    # those of two kernels are relative to the vector peak, and the roofline stops them at the matrix peak
+    assert row.high <= 1 or row.name in ("ssd_efficiency", "masked_attention_efficiency")
 
 
 class Watched(dict[str, float]):

@@ -90,20 +90,26 @@ def test_matrix_and_vector_work_of_attention_wait_for_each_other_and_of_a_produc
     cost = Cost(matrix=1024, vector=64)
     seconds = {like: terms(Kernel("kernel", like, cost), IDEAL).compute for like in get_args(Class)}
     assert seconds == {
-        "gemm": 1, "attention": 2, "masked_attention": 2, "ssd": 16,
+        "gemm": 1, "attention": 2, "masked_attention": 17, "ssd": 16,
         "scan": 1, "stream": 1, "strided": 1, "transpose": 1,
     }  # fmt: skip
 
 
-def test_the_chunked_scan_is_never_faster_than_the_matrix_unit() -> None:
+@pytest.mark.parametrize("like", ["ssd", "masked_attention"])
+def test_products_at_the_vector_peak_are_never_faster_than_the_matrix_unit(like: Class) -> None:
     fast = replace(IDEAL, vector_rate=10 * IDEAL.matrix_rate)
-    assert terms(Kernel("scan", "ssd", Cost(matrix=1024)), fast).compute == 1
+    assert terms(Kernel("kernel", like, Cost(matrix=1024)), fast).compute == 1
 
 
 @pytest.mark.parametrize(("blocks", "slower"), [(1, 4), (2, 2), (4, 1), (8, 1), (None, 1)])
 def test_fewer_blocks_than_units_leave_units_idle(blocks: int | None, slower: float) -> None:
-    t = terms(Kernel("attention", "masked_attention", Cost(matrix=1024, state=8), blocks=blocks), IDEAL)
+    t = terms(Kernel("attention", "masked_attention", Cost(matrix=64, state=8), blocks=blocks), IDEAL)
     assert (t.compute, t.memory) == (slower, slower)
+
+
+def test_a_unit_that_needs_several_blocks_at_once_computes_slower_with_one_but_moves_as_much() -> None:
+    t = terms(Kernel("attention", "masked_attention", Cost(matrix=64, state=8), blocks=4, together=2), IDEAL)
+    assert (t.compute, t.memory) == (2, 1)
 
 
 @pytest.mark.parametrize(
