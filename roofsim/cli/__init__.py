@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import gc
 import os
 import sys
@@ -72,7 +71,7 @@ def summaries() -> Mapping[str, str]:
     """Every command and what it is for: the first line of its module's docstring."""
     found = {}
     for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
-        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        docstring = path.read_text(encoding="utf-8").split('"""')[1]
         found[path.stem.replace("_", "-")] = docstring.splitlines()[0]
     return found
 
