@@ -412,12 +412,7 @@ def predict_request(s: Setup, w: Workload, *, detail: bool = True) -> Prediction
     prefill = predict_pass(s, s.prefill(w), w.dtype, detail=scalar)
     decode = predict_pass(s, s.decode(w), w.dtype, detail=scalar)
     request = _request(w, prefill, *_steps(s, w, decode))
-    limits = None
-    if scalar:
-        limits = Limits(
-            largest(lambda n: fits(s, w.model_copy(update={"prompt": n}))),
-            largest(lambda n: fits(s, w.model_copy(update={"batch": n}))),
-        )
+    limits = limits_of(s, w) if scalar else None
     return Prediction(
         s.architecture.id or s.architecture.name, s.device.id, s.runtime.id, s.host.id if s.host else None, w,
         s.device.capacity, s.architecture.positions or None, grown(s, w), prefill, decode, request, footprint(s, w),
@@ -473,6 +468,14 @@ def fits(s: Setup, w: Workload) -> bool:
     limit = s.device.capacity * (s.runtime.memory.reserve or 1)
     held = footprint(s, w, reserve=False)
     return bool(held.reserved <= limit and grown(s, w) <= limit)
+
+
+def limits_of(s: Setup, w: Workload) -> Limits:
+    """The longest prompt at this batch and the largest batch at this prompt."""
+    return Limits(
+        largest(lambda n: fits(s, w.model_copy(update={"prompt": n}))),
+        largest(lambda n: fits(s, w.model_copy(update={"batch": n}))),
+    )
 
 
 def largest(holds: Callable[[int], bool], ceiling: int = MAX_COUNT) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -178,13 +178,6 @@ class Architecture(Documented):
         """The window that the published config states but switches off, if any."""
         windows = [getattr(part, "declared_window", None) for part, _ in self.parts()]
         return min((w for w in windows if w), default=None)
-
-
-def passes_of(rows: Sequence[Row]) -> Iterator[tuple[Row, Operator]]:
-    """Every operator with the row that it is in."""
-    for row in rows:
-        for each in row.operators:
-            yield row, each
 
 
 def describe_part(part: Any) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roofsim.memory import Memory
-from roofsim.prediction import SCHEMA, Limits, Setup, assumptions, fits, footprint, largest, plain
+from roofsim.prediction import SCHEMA, Limits, Setup, assumptions, fits, footprint, limits_of, plain
 from roofsim.specs.workload import Workload
 
 PARTS = ("weights", "state", "activations", "logits", "masks", "workspace")
@@ -53,14 +53,6 @@ class LimitsResult:
             ],
             "assumptions": list(self.assumptions),
         }
-
-
-def limits_of(s: Setup, w: Workload) -> Limits:
-    """The longest prompt at this batch and the largest batch at this prompt."""
-    return Limits(
-        largest(lambda n: fits(s, w.model_copy(update={"prompt": n}))),
-        largest(lambda n: fits(s, w.model_copy(update={"batch": n}))),
-    )
 
 
 def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> LimitsResult:
