@@ -54,6 +54,10 @@ class Part(Spec):
         """Parameters by the name of a block whose uses share them."""
         return {}
 
+    def idle_parameters(self, d_model: int) -> int:
+        """Those of its parameters that one token does not use."""
+        return 0
+
     def state_bytes(self, context: Number, precision: Precision) -> Number:
         """Bytes that one sequence holds after `context` tokens."""
         return 0
@@ -80,11 +84,13 @@ def linear(p: Pass, name: str, d_in: int, d_out: int, *uses: str, bias: bool = F
     return Operator(name, gemm.linear, sizes, p.activation_bytes(d_out), uses, **options)
 
 
-def elementwise(p: Pass, name: str, function: Any, width: int, *uses: str, weights: bool = False) -> Operator:
-    """The operator of a function of `width` elements per new token."""
-    sizes = {"tokens": p.tokens, "width": width, "act_bytes": p.precision.activations}
-    if weights:
-        sizes["weight_bytes"] = p.precision.weights
+def elementwise(
+    p: Pass, name: str, function: Any, width: int, *uses: str, weights: bool | None = None, **sizes: Number
+) -> Operator:
+    """The operator of a function of `width` elements per new token; `weights` says whether a norm has any."""
+    sizes = {"tokens": p.tokens, "width": width, "act_bytes": p.precision.activations, **sizes}
+    if weights is not None:
+        sizes["weight_bytes"] = p.precision.weights if weights else 0
     return Operator(name, function, sizes, p.activation_bytes(width), uses)
 
 

@@ -349,6 +349,8 @@ RULES: dict[CostFunction, Callable[[Operator, Situation], Lowered]] = {
     attention.rotary: rotary,
     attention.cache_append: cache_append,
     attention.causal_attention: causal_attention,
+    attention.chunked_attention: causal_attention,
+    attention.block_sparse_attention: causal_attention,
     conv.causal_conv1d: causal_conv1d,
     scan.ssd_scan: ssd_scan,
     scan.selective_scan: selective_scan,

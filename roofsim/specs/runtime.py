@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from roofsim.passes import Logits, Phase
+from roofsim.passes import Latents, Logits, Phase
 from roofsim.schema import Spec
 from roofsim.specs.quantity import Bytes, Documented, Name, Time
 
@@ -22,7 +22,8 @@ class AttentionPolicy(Spec):
     for one that scores every pair; `mask_padded` says that it first copies the mask to aligned rows.
     `kv_heads: repeated` copies keys and values to every query head first; `copies_queries` makes queries
     contiguous in prefill; `copies_first_cache` concatenates to an empty cache; `splits_decode` spreads the keys
-    of a decode step over the device and sums up in a second kernel.
+    of a decode step over the device and sums up in a second kernel. `latents` is the form of latent attention in
+    a decode step; a prefill always expands.
     """
 
     mask: Mask = "never"
@@ -33,6 +34,7 @@ class AttentionPolicy(Spec):
     copies_queries: bool = False
     splits_decode: bool = False
     copies_first_cache: bool = False
+    latents: Latents = "absorbed"
 
 
 class HostPolicy(Spec):

@@ -1,0 +1,107 @@
+"""Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from roofsim.arith import Number
+from roofsim.mixers.attention import SOFTMAX_FLOPS
+from roofsim.mixers.base import Parameters, Part, elementwise, linear
+from roofsim.ops import attention, gemm, pointwise
+from roofsim.ops.base import Operator
+from roofsim.passes import Pass, Precision
+from roofsim.schema import Size
+
+
+class LatentAttention(Part):
+    """Keys and values of all heads from one latent of `kv_rank` elements a token, which alone is cached.
+
+    Beside it the cache holds one key of `rope_dim` elements that all heads share and that carries the position.
+    The software either expands the latents of all tokens to keys and values of every head, or absorbs the
+    expanding matrices into queries and outputs and attends to the latents themselves.
+    """
+
+    kind: Literal["mla"]
+    heads: Size
+    kv_rank: Size
+    q_rank: Size | None = None
+    nope_dim: Size
+    rope_dim: Size
+    v_dim: Size
+    bias: bool = False
+    rotary: bool = True
+
+    @property
+    def qk_dim(self) -> int:
+        """Width of a query or key head."""
+        return self.nope_dim + self.rope_dim
+
+    def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
+        """Down- and up-projections, cache, attention in one of its two forms, output."""
+        q = self.heads * self.qk_dim
+        if self.q_rank:
+            ops = [
+                linear(p, "q_a_proj", d_model, self.q_rank, "x", bias=self.bias),
+                elementwise(p, "q_a_norm", pointwise.rms_norm, self.q_rank, "q_a_proj", weights=True),
+                linear(p, "q_proj", self.q_rank, q, "q_a_norm"),
+            ]
+        else:
+            ops = [linear(p, "q_proj", d_model, q, "x")]
+        cached = self.kv_rank + self.rope_dim
+        ops += [
+            linear(p, "kv_a_proj", d_model, cached, "x", bias=self.bias),
+            elementwise(p, "kv_a_norm", pointwise.rms_norm, self.kv_rank, "kv_a_proj", weights=True),
+        ]
+        turned = ("q_proj", "kv_a_proj")
+        if self.rotary:
+            ops.append(elementwise(p, "rotary", attention.rotary, (self.heads + 1) * self.rope_dim, *turned))
+            turned = ("q_proj", "rotary")
+        byte = p.precision
+        size = {"batch": p.batch, "new": p.new, "act_bytes": byte.activations, "cache_bytes": byte.cache}
+        append = {**size, "width": cached}
+        ops.append(Operator("cache_append", attention.cache_append, append, 0, ("kv_a_norm", turned[1])))
+        size |= {"context": p.context, "heads": self.heads, "pair_flops": SOFTMAX_FLOPS}
+        ops += self._expanded(p, size, turned) if p.latents == "expanded" else self._absorbed(p, size, turned)
+        ops.append(linear(p, "o_proj", self.heads * self.v_dim, d_model, ops[-1].name, bias=self.bias))
+        return ops
+
+    def _expanded(self, p: Pass, size: dict[str, Number], uses: tuple[str, ...]) -> list[Operator]:
+        """Keys and values of every head for all tokens that are held, then ordinary attention."""
+        width = self.heads * (self.nope_dim + self.v_dim)
+        everything = Pass(p.batch, p.context + p.new, 0, p.precision)
+        score = {**size, "kv_heads": self.heads, "qk_dim": self.qk_dim, "v_dim": self.v_dim}
+        score["window"] = p.context + p.new
+        out = p.activation_bytes(self.heads * self.v_dim)
+        return [
+            linear(everything, "kv_b_proj", self.kv_rank, width, "kv_a_norm"),
+            Operator("attention", attention.causal_attention, score, out, (*uses, "kv_b_proj")),
+        ]
+
+    def _absorbed(self, p: Pass, size: dict[str, Number], uses: tuple[str, ...]) -> list[Operator]:
+        """Queries into the space of the latents, attention there, and back out to the values of each head."""
+        latents = p.activation_bytes(self.heads * self.kv_rank)
+        score = {**size, "kv_rank": self.kv_rank, "rope_dim": self.rope_dim}
+        return [
+            self._per_head(p, "q_absorb", self.nope_dim, self.kv_rank, "q_proj"),
+            Operator("attention", attention.latent_attention, score, latents, (*uses, "q_absorb", "kv_a_norm")),
+            self._per_head(p, "v_absorb", self.kv_rank, self.v_dim, "attention"),
+        ]
+
+    def _per_head(self, p: Pass, name: str, d_in: int, d_out: int, *uses: str) -> Operator:
+        byte = p.precision
+        sizes = {"tokens": p.tokens, "heads": self.heads, "d_in": d_in, "d_out": d_out}
+        sizes |= {"weight_bytes": byte.weights, "act_bytes": byte.activations}
+        return Operator(name, gemm.head_linear, sizes, p.activation_bytes(self.heads * d_out), uses)
+
+    def parameters(self, d_model: int) -> Parameters:
+        """All projections, and the norms of the latents; both forms use the same matrices."""
+        q = self.heads * self.qk_dim
+        queries = (d_model + self.bias) * self.q_rank + self.q_rank * (1 + q) if self.q_rank else d_model * q
+        down = (d_model + self.bias) * (self.kv_rank + self.rope_dim) + self.kv_rank
+        up = self.kv_rank * self.heads * (self.nope_dim + self.v_dim)
+        return {"attention": queries + down + up + (self.heads * self.v_dim + self.bias) * d_model}
+
+    def state_bytes(self, context: Number, precision: Precision) -> Number:
+        """The latent and the shared key of every token."""
+        return context * (self.kv_rank + self.rope_dim) * precision.cache
