@@ -14,7 +14,10 @@ from roofsim.schema import Size
 
 
 class Mamba2(Part):
-    """State-space dual: `heads` of `head_dim` channels share one decay; B and C per group. `bias`: of the projections."""
+    """State-space dual: `heads` of `head_dim` channels share one decay; B and C per group.
+
+    `bias` says whether the projections have one.
+    """
 
     kind: Literal["mamba2"]
     heads: Size
@@ -57,7 +60,7 @@ class Mamba2(Part):
             linear(p, "in_proj", d_model, self.d_inner + self.conv_channels + self.heads, "x", bias=self.bias),
             convolution(p, self.conv_channels, self.d_conv, "in_proj"),
             Operator("scan", scan.ssd_scan, size, p.activation_bytes(self.d_inner), ("in_proj", "conv")),
-            elementwise(p, "ssm_gate", gate, self.d_inner, "scan", "in_proj", weights=self.gated_norm),
+            elementwise(p, "ssm_gate", gate, self.d_inner, "scan", "in_proj", weights=self.gated_norm or None),
             linear(p, "out_proj", self.d_inner, d_model, "ssm_gate", bias=self.bias),
         ]
 

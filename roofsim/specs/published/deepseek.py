@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 from roofsim.schema import Extra, Size
-from roofsim.specs.published.base import Decoder, Part, one_of, per_layer
+from roofsim.specs.published.base import Decoder, Part, names, one_of, per_layer
 
 
 class DeepSeek(Decoder):
     """DeepSeek-V2, V3 and R1, Kimi-K2, Moonlight: dense layers first."""
 
-    model_types: ClassVar = ("deepseek_v2", "deepseek_v3", "kimi_k2")
-    no_effect: ClassVar = frozenset({"moe_layer_freq"})
+    model_types: ClassVar[tuple[str, ...]] = ("deepseek_v2", "deepseek_v3", "kimi_k2")
+    no_effect: ClassVar[frozenset[str]] = names("moe_layer_freq")
 
     kv_lora_rank: Size = 512
     q_lora_rank: Size | None = 1536
@@ -56,7 +56,7 @@ class DeepSeek(Decoder):
 class Glm4MoeLite(DeepSeek):
     """GLM-4.7-Flash: which layers are dense is a list."""
 
-    model_types: ClassVar = ("glm4_moe_lite",)
+    model_types: ClassVar[tuple[str, ...]] = ("glm4_moe_lite",)
 
     q_lora_rank: Size | None = 768
     qk_nope_head_dim: Size = 192

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from roofsim.schema import Extra, Size
-from roofsim.specs.published.base import Config, Decoder, Part, one_of, per_layer
+from roofsim.specs.published.base import Config, Decoder, Part, names, one_of, per_layer
 from roofsim.specs.published.llama import WINDOWED, Windowed
 
 
 class Gemma(Decoder):
     """Gemma 1."""
 
-    model_types: ClassVar = ("gemma",)
+    model_types: ClassVar[tuple[str, ...]] = ("gemma",)
 
     tie_word_embeddings: bool = True
     head_dim: Size | None = 256
@@ -31,8 +31,8 @@ class Gemma(Decoder):
 class Gemma2(Windowed):
     """Gemma 2: windowed layers alternate with full ones; scores and logits are bent."""
 
-    model_types: ClassVar = ("gemma2",)
-    no_effect: ClassVar = frozenset({"cache_implementation"})
+    model_types: ClassVar[tuple[str, ...]] = ("gemma2",)
+    no_effect: ClassVar[frozenset[str]] = names("cache_implementation")
 
     tie_word_embeddings: bool = True
     head_dim: Size | None = 256
@@ -64,7 +64,7 @@ class Gemma2(Windowed):
 class Gemma3(Gemma2):
     """Gemma 3: five windowed layers to a full one, a norm per head."""
 
-    model_types: ClassVar = ("gemma3_text", "gemma3")
+    model_types: ClassVar[tuple[str, ...]] = ("gemma3_text", "gemma3")
 
     sliding_window_pattern: Size = 6
     attn_logit_softcapping: float | None = None
@@ -78,7 +78,7 @@ class Gemma3(Gemma2):
 class Gemma4(Config):
     """Gemma 4: full layers with wider heads, some without values of their own; experts beside the MLP in one model."""
 
-    model_types: ClassVar = ("gemma4_text", "gemma4")
+    model_types: ClassVar[tuple[str, ...]] = ("gemma4_text", "gemma4")
 
     tie_word_embeddings: bool = True
     hidden_size: Size

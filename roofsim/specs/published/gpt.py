@@ -4,31 +4,25 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pydantic import AliasChoices, Field
-
 from roofsim.schema import Extra, Size
-from roofsim.specs.published.base import Config, Decoder, Depth, Part, divided, one_of, per_layer
-
-
-def named(*names: str, default: Any = ...) -> Any:
-    """A field that files call by any of these names."""
-    return Field(default, validation_alias=AliasChoices(*names))
+from roofsim.specs.published.base import Config, Decoder, Depth, Part, called, divided, names, one_of, per_layer
 
 
 class Gpt2(Config):
     """GPT-2, StarCoder 1 (multi-query)."""
 
-    model_types: ClassVar = ("gpt2", "gpt_bigcode")
-    no_effect: ClassVar = frozenset({"attention_softmax_in_fp32", "runner_max_sequence_length", "validate_runner_input",
-                                     "pre_allocate_kv_cache", "inference_runner", "scale_attention_softmax_in_fp32",
-                                     "max_batch_size", "n_ctx"})  # fmt: skip
+    model_types: ClassVar[tuple[str, ...]] = ("gpt2", "gpt_bigcode")
+    no_effect: ClassVar[frozenset[str]] = names(
+        "attention_softmax_in_fp32 runner_max_sequence_length validate_runner_input pre_allocate_kv_cache "
+        "inference_runner scale_attention_softmax_in_fp32 max_batch_size n_ctx"
+    )
 
     tie_word_embeddings: bool = True
     model_type: str
-    positions: Size = named("n_positions", "max_position_embeddings", default=1024)
-    n_embd: Size = named("n_embd", "hidden_size")
-    n_layer: Depth = named("n_layer", "num_hidden_layers")
-    n_head: Size = named("n_head", "num_attention_heads")
+    positions: Size = called("n_positions", "max_position_embeddings", default=1024)
+    n_embd: Size = called("n_embd", "hidden_size")
+    n_layer: Depth = called("n_layer", "num_hidden_layers")
+    n_head: Size = called("n_head", "num_attention_heads")
     n_inner: Size | None = None
     multi_query: bool = True
     add_cross_attention: bool = False
@@ -60,7 +54,7 @@ class Gpt2(Config):
 class GptNeo(Config):
     """GPT-Neo: windowed layers alternate with full ones; the library caches both whole."""
 
-    model_types: ClassVar = ("gpt_neo",)
+    model_types: ClassVar[tuple[str, ...]] = ("gpt_neo",)
 
     tie_word_embeddings: bool = True
     hidden_size: Size
@@ -114,7 +108,7 @@ class GptNeo(Config):
 class GptNeoX(Decoder):
     """GPT-NeoX, Pythia: attention and MLP side by side, each behind its own norm."""
 
-    model_types: ClassVar = ("gpt_neox",)
+    model_types: ClassVar[tuple[str, ...]] = ("gpt_neox",)
 
     rotary_pct: float | None = None
     use_parallel_residual: bool = True
@@ -136,14 +130,14 @@ class GptNeoX(Decoder):
 class GptJ(Config):
     """GPT-J, CodeGen: attention and MLP side by side behind one norm."""
 
-    model_types: ClassVar = ("gptj", "codegen")
-    no_effect: ClassVar = frozenset({"n_positions", "n_ctx"})
+    model_types: ClassVar[tuple[str, ...]] = ("gptj", "codegen")
+    no_effect: ClassVar[frozenset[str]] = names("n_positions n_ctx")
 
     n_embd: Size
     n_layer: Depth
     n_head: Size
     n_inner: Size | None = None
-    rotary_dim_: Size | None = named("rotary_dim", default=64)
+    rotary_dim_: Size | None = called("rotary_dim", default=64)
     rotary: bool = True
 
     @property
@@ -171,7 +165,7 @@ class GptJ(Config):
 class Phi(Decoder):
     """Phi-1 to 2: as GPT-J, with biases everywhere."""
 
-    model_types: ClassVar = ("phi",)
+    model_types: ClassVar[tuple[str, ...]] = ("phi",)
 
     qk_layernorm: bool = False
 
@@ -191,8 +185,8 @@ class Phi(Decoder):
 class Opt(Decoder):
     """OPT: learned positions, two spare rows in their table."""
 
-    model_types: ClassVar = ("opt",)
-    no_effect: ClassVar = frozenset({"_remove_final_layer_norm"})
+    model_types: ClassVar[tuple[str, ...]] = ("opt",)
+    no_effect: ClassVar[frozenset[str]] = names("_remove_final_layer_norm")
 
     tie_word_embeddings: bool = True
     ffn_dim: Size
@@ -227,14 +221,15 @@ class Opt(Decoder):
 class Bloom(Config):
     """BLOOM: ALiBi, and a norm after the embedding."""
 
-    model_types: ClassVar = ("bloom",)
-    no_effect: ClassVar = frozenset({"n_inner", "offset_alibi", "skip_bias_add", "skip_bias_add_qkv", "unk_token_id",
-                                     "apply_residual_connection_post_layernorm"})  # fmt: skip
+    model_types: ClassVar[tuple[str, ...]] = ("bloom",)
+    no_effect: ClassVar[frozenset[str]] = names(
+        "n_inner offset_alibi skip_bias_add skip_bias_add_qkv unk_token_id apply_residual_connection_post_layernorm"
+    )
 
     tie_word_embeddings: bool = True
-    hidden_size: Size = named("hidden_size", "n_embed")
-    n_layer: Depth = named("n_layer", "num_hidden_layers")
-    n_head: Size = named("n_head", "num_attention_heads")
+    hidden_size: Size = called("hidden_size", "n_embed")
+    n_layer: Depth = called("n_layer", "num_hidden_layers")
+    n_head: Size = called("n_head", "num_attention_heads")
 
     @property
     def width(self) -> int:
@@ -261,12 +256,12 @@ class Bloom(Config):
 class Falcon(Decoder):
     """Falcon 1 and 2: one key and value head or a few, attention and MLP side by side."""
 
-    model_types: ClassVar = ("falcon", "RefinedWeb", "RefinedWebModel")
+    model_types: ClassVar[tuple[str, ...]] = ("falcon", "RefinedWeb", "RefinedWebModel")
 
     tie_word_embeddings: bool = True
-    num_hidden_layers: Depth = named("num_hidden_layers", "n_layer")
-    num_attention_heads: Size = named("num_attention_heads", "n_head")
-    num_kv_heads: Size | None = named("num_kv_heads", "n_head_kv", default=None)
+    num_hidden_layers: Depth = called("num_hidden_layers", "n_layer")
+    num_attention_heads: Size = called("num_attention_heads", "n_head")
+    num_kv_heads: Size | None = called("num_kv_heads", "n_head_kv", default=None)
     ffn_hidden_size: Size | None = None
     bias: bool = False
     alibi: bool = False
@@ -298,15 +293,16 @@ class Falcon(Decoder):
 class Mpt(Config):
     """MPT: ALiBi, no biases at all."""
 
-    model_types: ClassVar = ("mpt",)
-    no_effect: ClassVar = frozenset({"max_seq_len", "init_config", "verbose", "norm_type", "embedding_fraction",
-                                     "learned_pos_emb", "attn_pdrop", "logit_scale", "tokenizer_name", "fc_type",
-                                     "use_pad_tok_in_ffn", "ffn_config"})  # fmt: skip
+    model_types: ClassVar[tuple[str, ...]] = ("mpt",)
+    no_effect: ClassVar[frozenset[str]] = names(
+        "max_seq_len init_config verbose norm_type embedding_fraction learned_pos_emb attn_pdrop logit_scale "
+        "tokenizer_name fc_type use_pad_tok_in_ffn ffn_config"
+    )
 
     tie_word_embeddings: bool = True
-    d_model: Size = named("d_model", "hidden_size")
-    n_heads: Size = named("n_heads", "num_attention_heads")
-    n_layers: Depth = named("n_layers", "num_hidden_layers")
+    d_model: Size = called("d_model", "hidden_size")
+    n_heads: Size = called("n_heads", "num_attention_heads")
+    n_layers: Depth = called("n_layers", "num_hidden_layers")
     expansion_ratio: Size = 4
     no_bias: bool = True
     attn_config: dict[str, Any] | None = None

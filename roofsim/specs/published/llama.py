@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from roofsim.schema import Extra, Size
-from roofsim.specs.published.base import Decoder, Part, one_of, per_layer
+from roofsim.specs.published.base import Decoder, Part, names, one_of, per_layer
 
 WINDOWED = {"full_attention": False, "sliding_attention": True, "attention": False}
 """Entries of `layer_types`, and whether such a layer looks back through a window."""
@@ -14,7 +14,7 @@ WINDOWED = {"full_attention": False, "sliding_attention": True, "attention": Fal
 class Llama(Decoder):
     """Llama 1 to 3; also what others publish under this type (TinyLlama, SmolLM, Yi, Falcon 3 ...)."""
 
-    model_types: ClassVar = ("llama",)
+    model_types: ClassVar[tuple[str, ...]] = ("llama",)
 
     attention_bias: bool = False
     mlp_bias: bool = False
@@ -35,13 +35,13 @@ class Llama(Decoder):
 class Granite(Llama):
     """Granite: Llama with multipliers."""
 
-    model_types: ClassVar = ("granite",)
+    model_types: ClassVar[tuple[str, ...]] = ("granite",)
 
 
 class Helium(Llama):
     """Helium: Llama without a bias on the output."""
 
-    model_types: ClassVar = ("helium",)
+    model_types: ClassVar[tuple[str, ...]] = ("helium",)
 
     def attention(self, i: int) -> Part:
         """Biases on queries, keys and values only."""
@@ -51,7 +51,7 @@ class Helium(Llama):
 class SeedOss(Llama):
     """Seed-OSS: the biases of inputs and output are apart."""
 
-    model_types: ClassVar = ("seed_oss",)
+    model_types: ClassVar[tuple[str, ...]] = ("seed_oss",)
 
     attention_out_bias: bool = False
 
@@ -63,7 +63,7 @@ class SeedOss(Llama):
 class Ernie45(Decoder):
     """ERNIE 4.5, dense: one switch for all biases."""
 
-    model_types: ClassVar = ("ernie4_5",)
+    model_types: ClassVar[tuple[str, ...]] = ("ernie4_5",)
 
     tie_word_embeddings: bool = True
     use_bias: bool = False
@@ -77,10 +77,11 @@ class Ernie45(Decoder):
 class HunYuan(Llama):
     """Hunyuan V1, dense: queries and keys are normalised."""
 
-    model_types: ClassVar = ("hunyuan_v1_dense",)
-    no_effect: ClassVar = frozenset({"use_qk_norm", "use_cla", "attention_head_dim", "add_classification_head",
-                                     "class_num", "cla_share_factor", "norm_type", "org_vocab_size", "pool_type",
-                                     "eod_token_id", "use_rotary_pos_emb", "enable_lm_head_fp32"})  # fmt: skip
+    model_types: ClassVar[tuple[str, ...]] = ("hunyuan_v1_dense",)
+    no_effect: ClassVar[frozenset[str]] = names(
+        "use_qk_norm use_cla attention_head_dim add_classification_head class_num cla_share_factor norm_type "
+        "org_vocab_size pool_type eod_token_id use_rotary_pos_emb enable_lm_head_fp32"
+    )
 
     def attention(self, i: int) -> Part:
         """With a norm per head."""
@@ -111,7 +112,7 @@ class Windowed(Decoder):
 class Mistral(Windowed):
     """Mistral: every layer windowed, or none."""
 
-    model_types: ClassVar = ("mistral", "ministral", "ministral3")
+    model_types: ClassVar[tuple[str, ...]] = ("mistral", "ministral", "ministral3")
 
     sliding_window: Size | None = 4096
 
@@ -123,7 +124,7 @@ class Mistral(Windowed):
 class Qwen2(Windowed):
     """Qwen2 and 2.5: biases on queries, keys and values; a window that is declared but mostly switched off."""
 
-    model_types: ClassVar = ("qwen2",)
+    model_types: ClassVar[tuple[str, ...]] = ("qwen2",)
 
     sliding_window: Size | None = 4096
     use_sliding_window: bool = False
@@ -155,7 +156,7 @@ class Qwen2(Windowed):
 class Qwen3(Qwen2):
     """Qwen3: a norm per query and key head instead of biases."""
 
-    model_types: ClassVar = ("qwen3",)
+    model_types: ClassVar[tuple[str, ...]] = ("qwen3",)
 
     head_dim: Size | None = 128
     attention_bias: bool = False
@@ -170,8 +171,8 @@ class Qwen3(Qwen2):
 class Phi3(Windowed):
     """Phi-3 and Phi-4: projections in one matrix each, and part of a head rotated in some."""
 
-    model_types: ClassVar = ("phi3",)
-    no_effect: ClassVar = frozenset({"interpolate_factor"})
+    model_types: ClassVar[tuple[str, ...]] = ("phi3",)
+    no_effect: ClassVar[frozenset[str]] = names("interpolate_factor")
 
     attention_bias: bool = False
     full_attn_mod: int = 1
@@ -186,7 +187,7 @@ class Phi3(Windowed):
 class SmolLM3(Windowed):
     """SmolLM3: every fourth layer has no positions."""
 
-    model_types: ClassVar = ("smollm3",)
+    model_types: ClassVar[tuple[str, ...]] = ("smollm3",)
 
     tie_word_embeddings: bool = True
     num_key_value_heads: Size | None = 4
@@ -212,8 +213,8 @@ class SmolLM3(Windowed):
 class Olmo(Llama):
     """OLMo 1: layer norms without weights."""
 
-    model_types: ClassVar = ("olmo",)
-    no_effect: ClassVar = frozenset({"clip_qkv"})
+    model_types: ClassVar[tuple[str, ...]] = ("olmo",)
+    no_effect: ClassVar[frozenset[str]] = names("clip_qkv")
 
     def around(self) -> dict[str, Any]:
         """Norms without weights."""
@@ -227,7 +228,7 @@ class Olmo(Llama):
 class Olmo2(Windowed):
     """OLMo 2 and 3: norms after each part, and over all queries and keys of a token."""
 
-    model_types: ClassVar = ("olmo2", "olmo3")
+    model_types: ClassVar[tuple[str, ...]] = ("olmo2", "olmo3")
 
     sliding_window: Size | None = None
     attention_bias: bool = False
@@ -250,7 +251,7 @@ class Olmo2(Windowed):
 class Exaone4(Windowed):
     """EXAONE 4: norms after each part, a norm per head, no positions in full layers beside windowed ones."""
 
-    model_types: ClassVar = ("exaone4",)
+    model_types: ClassVar[tuple[str, ...]] = ("exaone4",)
 
     sliding_window: Size | None = 4096
     sliding_window_pattern: int | str | None = 4
@@ -277,7 +278,7 @@ class Exaone4(Windowed):
 class StableLm(Decoder):
     """StableLM 2 and 3B: layer norms, a quarter of each head rotated."""
 
-    model_types: ClassVar = ("stablelm", "stablelm_epoch")
+    model_types: ClassVar[tuple[str, ...]] = ("stablelm", "stablelm_epoch")
 
     use_qkv_bias: bool = False
     qk_layernorm: bool = False
@@ -298,7 +299,7 @@ class StableLm(Decoder):
 class Cohere(Decoder):
     """Command R: attention and MLP side by side behind one norm."""
 
-    model_types: ClassVar = ("cohere",)
+    model_types: ClassVar[tuple[str, ...]] = ("cohere",)
 
     tie_word_embeddings: bool = True
     attention_bias: bool = False
@@ -318,10 +319,11 @@ class Cohere(Decoder):
 class Cohere2(Windowed):
     """Command R7B and A: three windowed layers with positions to one full layer without."""
 
-    model_types: ClassVar = ("cohere2",)
-    no_effect: ClassVar = frozenset({"use_embedding_sharing", "use_parallel_block", "use_parallel_embedding",
-                                     "use_gated_activation", "position_embedding_type", "order_of_interleaved_layers",
-                                     "cache_implementation"})  # fmt: skip
+    model_types: ClassVar[tuple[str, ...]] = ("cohere2",)
+    no_effect: ClassVar[frozenset[str]] = names(
+        "use_embedding_sharing use_parallel_block use_parallel_embedding use_gated_activation "
+        "position_embedding_type order_of_interleaved_layers cache_implementation"
+    )
 
     tie_word_embeddings: bool = True
     sliding_window: Size | None = 4096
@@ -348,7 +350,7 @@ class Cohere2(Windowed):
 class Glm(Decoder):
     """GLM-4-9B of 2024: biases on queries, keys and values, half of each head rotated."""
 
-    model_types: ClassVar = ("glm", "glm4")
+    model_types: ClassVar[tuple[str, ...]] = ("glm", "glm4")
 
     num_key_value_heads: Size | None = 2
     head_dim: Size | None = 128
@@ -382,13 +384,13 @@ class Ungated(Decoder):
 class Arcee(Ungated):
     """AFM-4.5B: squared ReLU."""
 
-    model_types: ClassVar = ("arcee",)
+    model_types: ClassVar[tuple[str, ...]] = ("arcee",)
 
 
 class Nemotron(Ungated):
     """Nemotron-4 and Minitron: squared ReLU, layer norms, half of each head rotated."""
 
-    model_types: ClassVar = ("nemotron",)
+    model_types: ClassVar[tuple[str, ...]] = ("nemotron",)
 
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Attention and a plain MLP."""
@@ -403,8 +405,8 @@ class Nemotron(Ungated):
 class Starcoder2(Windowed):
     """StarCoder 2: layer norms, biases everywhere, a plain MLP."""
 
-    model_types: ClassVar = ("starcoder2",)
-    no_effect: ClassVar = frozenset({"norm_type", "mlp_type", "use_qk_norm"})
+    model_types: ClassVar[tuple[str, ...]] = ("starcoder2",)
+    no_effect: ClassVar[frozenset[str]] = names("norm_type mlp_type use_qk_norm")
 
     tie_word_embeddings: bool = True
     num_key_value_heads: Size | None = 2

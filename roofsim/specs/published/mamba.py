@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from roofsim.schema import Extra, Size
-from roofsim.specs.published.base import Config, Decoder, Depth, Part, divided, one_of, per_layer
+from roofsim.specs.published.base import Config, Decoder, Depth, Part, divided, names, one_of, per_layer
 
 MIXERS = {
     "mamba": "mamba",
@@ -25,10 +25,11 @@ MIXERS = {
 class Mamba(Config):
     """Mamba 1: no attention, no MLP."""
 
-    model_types: ClassVar = ("mamba",)
-    no_effect: ClassVar = frozenset({"rms_norm", "pad_vocab_size_multiple", "residual_in_fp32", "d_inner", "d_model",
-                                     "fused_add_norm", "n_layer", "ssm_cfg", "time_step_rank_", "intermediate_size",
-                                     "is_decoder", "use_falcon_mambapy", "mixer_rms_eps", "bc_dt_rms_eps"})  # fmt: skip
+    model_types: ClassVar[tuple[str, ...]] = ("mamba",)
+    no_effect: ClassVar[frozenset[str]] = names(
+        "rms_norm pad_vocab_size_multiple residual_in_fp32 d_inner d_model fused_add_norm n_layer ssm_cfg "
+        "intermediate_size is_decoder use_falcon_mambapy mixer_rms_eps bc_dt_rms_eps"
+    )
 
     tie_word_embeddings: bool = True
     hidden_size: Size
@@ -67,7 +68,7 @@ class Mamba(Config):
 class FalconMamba(Mamba):
     """Falcon-Mamba: the stated width counts, not `expand`; B, C and Δ are normalised without weights."""
 
-    model_types: ClassVar = ("falcon_mamba",)
+    model_types: ClassVar[tuple[str, ...]] = ("falcon_mamba",)
 
     intermediate_size: Size
 
@@ -85,9 +86,10 @@ class FalconMamba(Mamba):
 class Mamba2(Config):
     """Mamba 2: no attention, no MLP."""
 
-    model_types: ClassVar = ("mamba2",)
-    no_effect: ClassVar = frozenset({"norm_before_gate", "residual_in_fp32", "rms_norm", "pad_vocab_size_multiple",
-                                     "time_step_rank", "intermediate_size"})  # fmt: skip
+    model_types: ClassVar[tuple[str, ...]] = ("mamba2",)
+    no_effect: ClassVar[frozenset[str]] = names(
+        "norm_before_gate residual_in_fp32 rms_norm pad_vocab_size_multiple time_step_rank intermediate_size"
+    )
 
     hidden_size: Size
     num_hidden_layers: Depth
@@ -169,9 +171,9 @@ class WithMamba2(Decoder):
 class FalconH1(WithMamba2):
     """Falcon-H1: attention and Mamba-2 side by side in every layer."""
 
-    model_types: ClassVar = ("falcon_h1",)
-    no_effect: ClassVar = frozenset(
-        {"mamba_norm_before_gate", "mamba_use_mlp", "attn_layer_indices", "mlp_expansion_factor"}
+    model_types: ClassVar[tuple[str, ...]] = ("falcon_h1",)
+    no_effect: ClassVar[frozenset[str]] = names(
+        "mamba_norm_before_gate mamba_use_mlp attn_layer_indices mlp_expansion_factor"
     )
 
     mamba_d_ssm: Size | None = 1024
@@ -202,7 +204,7 @@ class FalconH1(WithMamba2):
 class Bamba(WithMamba2):
     """Bamba: Mamba-2 with a few attention layers, an MLP after each."""
 
-    model_types: ClassVar = ("bamba",)
+    model_types: ClassVar[tuple[str, ...]] = ("bamba",)
 
     num_key_value_heads: Size | None = 8
     attn_layer_indices: list[int] | None = None
@@ -227,8 +229,8 @@ class Bamba(WithMamba2):
 class GraniteHybrid(WithMamba2):
     """Granite 4.0: Mamba-2 with a few attention layers; a shared MLP after each, and experts in most sizes."""
 
-    model_types: ClassVar = ("granitemoehybrid",)
-    no_effect: ClassVar = frozenset({"normalization_function", "init_method", "mlp_bias"})
+    model_types: ClassVar[tuple[str, ...]] = ("granitemoehybrid",)
+    no_effect: ClassVar[frozenset[str]] = names("normalization_function init_method mlp_bias")
 
     layer_types: list[str] | None = None
     layers_block_type: list[str] | None = None
@@ -265,10 +267,11 @@ LETTERS = {"M": "mamba", "*": "attention", "-": "mlp", "E": "moe"}
 class NemotronH(Decoder):
     """Nemotron-H and Nemotron 3: one mixer per layer, be it Mamba-2, attention, an MLP or experts."""
 
-    model_types: ClassVar = ("nemotron_h",)
-    no_effect: ClassVar = frozenset({"expand", "mamba_ssm_cache_dtype", "n_shared_experts_", "residual_in_fp32",
-                                     "rescale_prenorm_residual", "mamba_rms_norm", "norm_before_gate", "head_dim_",
-                                     "attention_head_dim", "mtp_hybrid_override_pattern"})  # fmt: skip
+    model_types: ClassVar[tuple[str, ...]] = ("nemotron_h",)
+    no_effect: ClassVar[frozenset[str]] = names(
+        "expand mamba_ssm_cache_dtype residual_in_fp32 rescale_prenorm_residual mamba_rms_norm norm_before_gate "
+        "attention_head_dim mtp_hybrid_override_pattern"
+    )
 
     num_hidden_layers: Depth = 1
     num_key_value_heads: Size | None = 8
@@ -338,8 +341,8 @@ class NemotronH(Decoder):
 class Jamba(Decoder):
     """Jamba: Mamba-1 with a few attention layers; experts in every other layer."""
 
-    model_types: ClassVar = ("jamba",)
-    no_effect: ClassVar = frozenset({"sliding_window", "mamba_inner_layernorms", "calc_logits_for_entire_prompt"})
+    model_types: ClassVar[tuple[str, ...]] = ("jamba",)
+    no_effect: ClassVar[frozenset[str]] = names("sliding_window mamba_inner_layernorms calc_logits_for_entire_prompt")
 
     num_key_value_heads: Size | None = 8
     num_experts: Size = 16
@@ -375,8 +378,8 @@ class Jamba(Decoder):
 class Zamba(Decoder):
     """Zamba 1: Mamba-1, and a transformer block that several layers share."""
 
-    model_types: ClassVar = ("zamba",)
-    no_effect: ClassVar = frozenset({"ffn_hidden_size", "kv_channels", "num_query_groups"})
+    model_types: ClassVar[tuple[str, ...]] = ("zamba",)
+    no_effect: ClassVar[frozenset[str]] = names("ffn_hidden_size kv_channels num_query_groups")
 
     tie_word_embeddings: bool = True
     attention_hidden_size: Size | None = None
@@ -421,10 +424,11 @@ class Zamba(Decoder):
 class Zamba2(Decoder):
     """Zamba 2: Mamba-2, and one or two transformer blocks that layers share, with adapters of their own."""
 
-    model_types: ClassVar = ("zamba2",)
-    no_effect: ClassVar = frozenset({"ffn_hidden_size", "kv_channels", "num_query_groups", "attention_hidden_size",
-                                     "mamba_headdim", "use_long_context", "use_shared_mlp_adapter", "hybrid_layer_ids",
-                                     "attention_head_dim", "vocab_size_", "state_size", "lora_rank"})  # fmt: skip
+    model_types: ClassVar[tuple[str, ...]] = ("zamba2",)
+    no_effect: ClassVar[frozenset[str]] = names(
+        "ffn_hidden_size kv_channels num_query_groups attention_hidden_size mamba_headdim use_long_context "
+        "use_shared_mlp_adapter hybrid_layer_ids attention_head_dim state_size lora_rank"
+    )
 
     tie_word_embeddings: bool = True
     n_mamba_heads: Size = 8

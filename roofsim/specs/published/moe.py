@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pydantic import AliasChoices, Field
-
 from roofsim.schema import Extra, Size
-from roofsim.specs.published.base import Config, Decoder, Depth, Part, divided, one_of, per_layer
+from roofsim.specs.published.base import Config, Decoder, Depth, Part, called, divided, names, one_of, per_layer
 from roofsim.specs.published.llama import Llama, Mistral, Qwen2, Qwen3, Windowed
 
 
 class Mixtral(Mistral):
     """Mixtral: every layer has experts."""
 
-    model_types: ClassVar = ("mixtral",)
+    model_types: ClassVar[tuple[str, ...]] = ("mixtral",)
 
     sliding_window: Size | None = None
     num_local_experts: Size
@@ -33,12 +31,12 @@ class Mixtral(Mistral):
 class MiniMaxM2(Mixtral):
     """MiniMax-M2: norms over all queries and keys of a token."""
 
-    model_types: ClassVar = ("minimax_m2",)
-    no_effect: ClassVar = frozenset({"attn_type_list", "mtp_transformer_layers", "num_mtp_modules", "qk_norm_type",
-                                     "rotary_dim", "shared_moe_mode", "use_mtp", "use_qk_norm", "use_routing_bias",
-                                     "layernorm_full_attention_beta", "layernorm_linear_attention_beta", "use_grouped",
-                                     "layernorm_mlp_beta", "shared_intermediate_size", "mlp_intermediate_size",
-                                     "max_model_len", "scoring_func"})  # fmt: skip
+    model_types: ClassVar[tuple[str, ...]] = ("minimax_m2",)
+    no_effect: ClassVar[frozenset[str]] = names(
+        "attn_type_list mtp_transformer_layers num_mtp_modules qk_norm_type rotary_dim shared_moe_mode use_mtp "
+        "use_qk_norm use_routing_bias layernorm_full_attention_beta layernorm_linear_attention_beta use_grouped "
+        "layernorm_mlp_beta shared_intermediate_size mlp_intermediate_size max_model_len scoring_func"
+    )
 
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Attention and experts."""
@@ -48,8 +46,8 @@ class MiniMaxM2(Mixtral):
 class PhiMoe(Mistral):
     """Phi-3.5-MoE: biases, layer norms, and a bias on the head."""
 
-    model_types: ClassVar = ("phimoe",)
-    no_effect: ClassVar = frozenset({"input_jitter_noise", "router_jitter_noise"})
+    model_types: ClassVar[tuple[str, ...]] = ("phimoe",)
+    no_effect: ClassVar[frozenset[str]] = names("input_jitter_noise router_jitter_noise")
 
     sliding_window: Size | None = None
     num_local_experts: Size
@@ -74,7 +72,7 @@ class Sparse(Config):
 
     moe_intermediate_size: Size
     num_experts_per_tok: Size
-    num_experts: Size = Field(validation_alias=AliasChoices("num_experts", "num_local_experts"))
+    num_experts: Size = called("num_experts", "num_local_experts")
     decoder_sparse_step: Size = 1
     mlp_only_layers: list[int] | None = None
     shared_expert_intermediate_size: Extra = 0
@@ -95,7 +93,7 @@ class Sparse(Config):
 class Qwen2Moe(Sparse, Qwen2):
     """Qwen1.5-MoE, Qwen2-MoE."""
 
-    model_types: ClassVar = ("qwen2_moe",)
+    model_types: ClassVar[tuple[str, ...]] = ("qwen2_moe",)
 
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Attention, and experts or an MLP."""
@@ -106,7 +104,7 @@ class Qwen2Moe(Sparse, Qwen2):
 class Qwen3Moe(Sparse, Qwen3):
     """Qwen3-MoE: no shared expert."""
 
-    model_types: ClassVar = ("qwen3_moe",)
+    model_types: ClassVar[tuple[str, ...]] = ("qwen3_moe",)
 
     head_dim: Size | None = None
     shared_expert_intermediate_size: Extra = 0
@@ -120,8 +118,8 @@ class Qwen3Moe(Sparse, Qwen3):
 class OlMoe(Llama):
     """OLMoE: norms over all queries and keys of a token."""
 
-    model_types: ClassVar = ("olmoe",)
-    no_effect: ClassVar = frozenset({"clip_qkv"})
+    model_types: ClassVar[tuple[str, ...]] = ("olmoe",)
+    no_effect: ClassVar[frozenset[str]] = names("clip_qkv")
 
     num_experts: Size
     num_experts_per_tok: Size
@@ -139,7 +137,7 @@ class OlMoe(Llama):
 class GraniteMoe(Llama):
     """Granite 3 MoE, with a shared expert in some."""
 
-    model_types: ClassVar = ("granitemoe", "granitemoeshared")
+    model_types: ClassVar[tuple[str, ...]] = ("granitemoe", "granitemoeshared")
 
     num_local_experts: Size
     num_experts_per_tok: Size
@@ -154,8 +152,8 @@ class GraniteMoe(Llama):
 class Glm4Moe(Decoder):
     """GLM-4.5: dense layers first, then routed experts and a shared one."""
 
-    model_types: ClassVar = ("glm4_moe", "dots1")
-    no_effect: ClassVar = frozenset({"moe_layer_freq", "max_window_layers"})
+    model_types: ClassVar[tuple[str, ...]] = ("glm4_moe", "dots1")
+    no_effect: ClassVar[frozenset[str]] = names("moe_layer_freq max_window_layers")
 
     model_type: str
     head_dim: Size | None = None
@@ -190,13 +188,13 @@ class Glm4Moe(Decoder):
 class GptOss(Windowed):
     """gpt-oss: sinks, biases everywhere, windowed layers alternate with full ones."""
 
-    model_types: ClassVar = ("gpt_oss",)
-    no_effect: ClassVar = frozenset({"initial_context_length"})
+    model_types: ClassVar[tuple[str, ...]] = ("gpt_oss",)
+    no_effect: ClassVar[frozenset[str]] = names("initial_context_length")
 
     head_dim: Size | None = 64
     sliding_window: Size | None = 128
-    num_local_experts: Size = Field(validation_alias=AliasChoices("num_local_experts", "num_experts"))
-    num_experts_per_tok: Size = Field(validation_alias=AliasChoices("num_experts_per_tok", "experts_per_token"))
+    num_local_experts: Size = called("num_local_experts", "num_experts")
+    num_experts_per_tok: Size = called("num_experts_per_tok", "experts_per_token")
     attention_bias: bool = True
 
     def windowed_by_rule(self, i: int) -> bool:
@@ -215,8 +213,8 @@ class GptOss(Windowed):
 class Llama4(Decoder):
     """Llama 4: chunked layers with positions, every fourth layer full and without; experts in some or all layers."""
 
-    model_types: ClassVar = ("llama4_text", "llama4")
-    no_effect: ClassVar = frozenset({"for_llm_compressor"})
+    model_types: ClassVar[tuple[str, ...]] = ("llama4_text", "llama4")
+    no_effect: ClassVar[frozenset[str]] = names("for_llm_compressor")
 
     head_dim: Size | None = 128
     intermediate_size_mlp: Size = 16384
@@ -259,8 +257,8 @@ class Llama4(Decoder):
 class Ernie45Moe(Decoder):
     """ERNIE 4.5: dense layers first, then routed experts and shared ones."""
 
-    model_types: ClassVar = ("ernie4_5_moe",)
-    no_effect: ClassVar = frozenset({"moe_capacity", "moe_gate", "moe_use_aux_free", "moe_layer_interval_"})
+    model_types: ClassVar[tuple[str, ...]] = ("ernie4_5_moe",)
+    no_effect: ClassVar[frozenset[str]] = names("moe_capacity moe_gate moe_use_aux_free")
 
     tie_word_embeddings: bool = True
     use_bias: bool = False
@@ -289,7 +287,7 @@ class Ernie45Moe(Decoder):
 class Dbrx(Config):
     """DBRX: one matrix for queries, keys and values, layer norms without biases, experts in every layer."""
 
-    model_types: ClassVar = ("dbrx",)
+    model_types: ClassVar[tuple[str, ...]] = ("dbrx",)
 
     d_model: Size
     n_heads: Size
