@@ -12,7 +12,7 @@ from pydantic import Field
 
 from roofsim.arith import Number
 from roofsim.ops import conv, gemm, pointwise
-from roofsim.ops.base import Operator
+from roofsim.ops.base import CostFunction, Operator
 from roofsim.passes import Pass, Precision
 from roofsim.schema import Spec
 
@@ -95,17 +95,22 @@ def elementwise(
     return Operator(name, function, sizes, p.activation_bytes(width), uses)
 
 
-def convolution(p: Pass, channels: int, width: int, *uses: str) -> Operator:
-    """The operator of a short causal convolution."""
+def convolution(p: Pass, channels: int, width: int, *uses: str, bias: bool = True, held: int | None = None) -> Operator:
+    """The operator of a short causal convolution with SiLU; with none if it says how many inputs are `held`."""
     sizes = {
         "batch": p.batch,
         "new": p.new,
         "channels": channels,
         "width": width,
+        "bias": int(bias),
         "weight_bytes": p.precision.weights,
         "act_bytes": p.precision.activations,
     }
-    return Operator("conv", conv.causal_conv1d, sizes, p.activation_bytes(channels), uses)
+    function: CostFunction = conv.causal_conv1d
+    if held is not None:
+        sizes["held"] = held
+        function = conv.short_conv1d
+    return Operator("conv", function, sizes, p.activation_bytes(channels), uses)
 
 
 def renamed(operators: Sequence[Operator], source: str) -> list[Operator]:

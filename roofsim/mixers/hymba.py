@@ -66,6 +66,7 @@ class Hymba(Part):
             "weight_bytes": byte.weights,
             "d_inner": self.d_inner,
             "d_state": self.d_state,
+            "groups": 1,
             "state_bytes": byte.state,
         }
         inner = p.activation_bytes(self.d_inner)

@@ -58,7 +58,7 @@ class Mamba2(Part):
         gate = pointwise.gated_rms_norm if self.gated_norm else pointwise.gated_activation
         return [
             linear(p, "in_proj", d_model, self.d_inner + self.conv_channels + self.heads, "x", bias=self.bias),
-            convolution(p, self.conv_channels, self.d_conv, "in_proj"),
+            convolution(p, self.conv_channels, self.d_conv, "in_proj", bias=self.conv_bias),
             Operator("scan", scan.ssd_scan, size, p.activation_bytes(self.d_inner), ("in_proj", "conv")),
             elementwise(p, "ssm_gate", gate, self.d_inner, "scan", "in_proj", weights=self.gated_norm or None),
             linear(p, "out_proj", self.d_inner, d_model, "ssm_gate", bias=self.bias),

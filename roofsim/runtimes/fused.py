@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from roofsim.arith import Number
-from roofsim.ops import attention, conv, gemm, pointwise, scan
+from roofsim.ops import attention, conv, gemm, pointwise, recurrence, scan
 from roofsim.ops.base import CostFunction, Operator
 from roofsim.runtimes.kernels import Class, Kernel, Lowered, Situation
 
@@ -17,7 +17,14 @@ LIKE: dict[CostFunction, Class] = {
     attention.latent_attention: "attention",
     scan.ssd_scan: "ssd",
     scan.selective_scan: "scan",
+    recurrence.linear_attention: "ssd",
+    recurrence.mlstm: "ssd",
+    recurrence.wkv: "ssd",
+    recurrence.delta_rule: "ssd",
+    recurrence.rg_lru: "scan",
+    recurrence.wkv4: "scan",
     conv.causal_conv1d: "stream",
+    conv.short_conv1d: "stream",
     pointwise.embedding: "stream",
 }
 

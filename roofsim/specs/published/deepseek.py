@@ -12,7 +12,7 @@ class DeepSeek(Decoder):
     """DeepSeek-V2, V3 and R1, Kimi-K2, Moonlight: dense layers first."""
 
     model_types: ClassVar[tuple[str, ...]] = ("deepseek_v2", "deepseek_v3", "kimi_k2")
-    no_effect: ClassVar[frozenset[str]] = names("moe_layer_freq")
+    no_effect: ClassVar[frozenset[str]] = names("moe_layer_freq qk_head_dim head_dim")
 
     kv_lora_rank: Size = 512
     q_lora_rank: Size | None = 1536

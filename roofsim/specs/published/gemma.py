@@ -102,6 +102,7 @@ class Gemma4(Config):
     hidden_size_per_layer_input: Extra = 256
     vocab_size_per_layer_input: Size = 262_144
     final_logit_softcapping: float | None = None
+    per_layer_config: dict[str, dict[str, Any]] | None = None
 
     @property
     def width(self) -> int:
@@ -127,6 +128,9 @@ class Gemma4(Config):
         kv_heads = self.num_key_value_heads
         if full and self.attention_k_eq_v and self.num_global_key_value_heads:
             kv_heads = self.num_global_key_value_heads
+        if self.per_layer_config is not None:  # how later versions of the library save what differs
+            own = {int(key): value for key, value in self.per_layer_config.items() if key.isdecimal()}.get(i, {})
+            head_dim, kv_heads = own.get("head_dim", self.head_dim), own.get("num_key_value_heads", kv_heads)
         attention: Part = {
             "kind": "attention",
             "heads": self.num_attention_heads,

@@ -14,7 +14,7 @@ class Gpt2(Config):
     model_types: ClassVar[tuple[str, ...]] = ("gpt2", "gpt_bigcode")
     no_effect: ClassVar[frozenset[str]] = names(
         "attention_softmax_in_fp32 runner_max_sequence_length validate_runner_input pre_allocate_kv_cache "
-        "inference_runner scale_attention_softmax_in_fp32 max_batch_size n_ctx"
+        "inference_runner scale_attention_softmax_in_fp32 max_batch_size num_key_value_heads"
     )
 
     tie_word_embeddings: bool = True
@@ -25,7 +25,6 @@ class Gpt2(Config):
     n_head: Size = called("n_head", "num_attention_heads")
     n_inner: Size | None = None
     multi_query: bool = True
-    add_cross_attention: bool = False
 
     @property
     def width(self) -> int:
@@ -257,6 +256,7 @@ class Falcon(Decoder):
     """Falcon 1 and 2: one key and value head or a few, attention and MLP side by side."""
 
     model_types: ClassVar[tuple[str, ...]] = ("falcon", "RefinedWeb", "RefinedWebModel")
+    no_effect: ClassVar[frozenset[str]] = names("activation apply_residual_connection_post_layernorm")
 
     tie_word_embeddings: bool = True
     num_hidden_layers: Depth = called("num_hidden_layers", "n_layer")

@@ -91,7 +91,7 @@ class HunYuan(Llama):
 class Windowed(Decoder):
     """Models of which some layers look back through a window, as `layer_types` or a rule says."""
 
-    sliding_window: Size | None = None
+    sliding_window: Extra | None = None
     layer_types: list[str] | None = None
 
     def windowed_by_rule(self, i: int) -> bool:
@@ -102,7 +102,7 @@ class Windowed(Decoder):
         """The window of a layer."""
         types = per_layer("layer_types", self.layer_types, self.depth)
         windowed = one_of("layer_types", types[i], WINDOWED) if types else self.windowed_by_rule(i)
-        return self.sliding_window if windowed else None
+        return (self.sliding_window or None) if windowed else None
 
     def label(self, i: int) -> str:
         """What a layer is called."""
@@ -126,7 +126,7 @@ class Qwen2(Windowed):
 
     model_types: ClassVar[tuple[str, ...]] = ("qwen2",)
 
-    sliding_window: Size | None = 4096
+    sliding_window: Extra | None = 4096
     use_sliding_window: bool = False
     max_window_layers: Extra = 28
     qkv_bias: bool = True
@@ -145,7 +145,7 @@ class Qwen2(Windowed):
 
     def attention(self, i: int) -> Part:
         """The attention of a layer."""
-        declared = None if self.use_sliding_window else self.sliding_window
+        declared = None if self.use_sliding_window else self.sliding_window or None
         return self.heads(window=self.window(i), declared_window=declared, qkv_bias=self.qkv_bias)
 
     def channel_mixer(self, i: int) -> Part:
@@ -163,7 +163,7 @@ class Qwen3(Qwen2):
 
     def attention(self, i: int) -> Part:
         """With a norm per head; the head's width does not follow from the model's."""
-        declared = None if self.use_sliding_window else self.sliding_window
+        declared = None if self.use_sliding_window else self.sliding_window or None
         bias = self.attention_bias
         return self.heads(window=self.window(i), declared_window=declared, qkv_bias=bias, out_bias=bias, qk_norm="head")
 

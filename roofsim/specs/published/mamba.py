@@ -80,7 +80,7 @@ class FalconMamba(Mamba):
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """A selective state-space layer with norms inside."""
         label, (mixer,) = super().layer(i)
-        return label, [{**mixer, "inner_norm": "plain"}]
+        return label, [{**mixer, "norms": "plain"}]
 
 
 class Mamba2(Config):
@@ -270,7 +270,7 @@ class NemotronH(Decoder):
     model_types: ClassVar[tuple[str, ...]] = ("nemotron_h",)
     no_effect: ClassVar[frozenset[str]] = names(
         "expand mamba_ssm_cache_dtype residual_in_fp32 rescale_prenorm_residual mamba_rms_norm norm_before_gate "
-        "attention_head_dim mtp_hybrid_override_pattern"
+        "attention_head_dim mtp_hybrid_override_pattern n_shared_experts mamba_proj_bias attention_bias"
     )
 
     num_hidden_layers: Depth = 1
@@ -279,10 +279,8 @@ class NemotronH(Decoder):
     hybrid_override_pattern: str | None = None
     layers_block_type: list[str] | None = None
     layer_types: list[str] | None = None
-    attention_bias: bool = False
     mlp_bias: bool = False
     use_bias: bool = False
-    mamba_proj_bias: bool = False
     use_conv_bias: bool = True
     ssm_state_size: Size = 128
     mamba_num_heads: Size = 128
@@ -291,7 +289,6 @@ class NemotronH(Decoder):
     conv_kernel: Size = 4
     chunk_size: Size = 128
     n_routed_experts: Size | None = None
-    n_shared_experts: Extra = 1
     moe_intermediate_size: Size | None = None
     moe_shared_expert_intermediate_size: Extra | None = None
     moe_latent_size: Size | None = None
@@ -324,10 +321,9 @@ class NemotronH(Decoder):
         if kind == "mamba":
             mixer = ssd(self.mamba_num_heads, self.mamba_head_dim, self.ssm_state_size, self.n_groups,
                         self.chunk_size, self.conv_kernel)  # fmt: skip
-            return kind, [with_biases(mixer, self.use_conv_bias, self.use_bias or self.mamba_proj_bias)]
+            return kind, [with_biases(mixer, self.use_conv_bias, self.use_bias)]
         if kind == "attention":
-            bias = self.attention_bias
-            return kind, [{**self.heads(window=self.sliding_window, qkv_bias=bias, out_bias=bias), "rotary": False}]
+            return kind, [{**self.heads(window=self.sliding_window), "rotary": False}]
         if kind == "mlp":
             return kind, [{**self.gated_mlp(bias=self.mlp_bias), "kind": "mlp"}]
         if not (self.n_routed_experts and self.moe_intermediate_size):
@@ -335,7 +331,8 @@ class NemotronH(Decoder):
         shared = self.moe_shared_expert_intermediate_size or 0
         return kind, [{"kind": "moe", "experts": self.n_routed_experts, "top_k": self.num_experts_per_tok,
                        "width": self.moe_intermediate_size, "gated": False, "latent": self.moe_latent_size,
-                       "shared_width": shared * self.n_shared_experts or None}]  # fmt: skip
+                       "shared_bias": self.mlp_bias or None, "latent_bias": self.mlp_bias or None,
+                       "shared_width": shared or None}]  # fmt: skip
 
 
 class Jamba(Decoder):
@@ -370,7 +367,7 @@ class Jamba(Decoder):
         if not attends:
             rank = self.mamba_dt_rank if isinstance(self.mamba_dt_rank, int) else ceil(self.hidden_size / 16)
             mixer = {"kind": "mamba1", "d_inner": self.mamba_expand * self.hidden_size, "d_state": self.mamba_d_state,
-                     "dt_rank": rank, "d_conv": self.mamba_d_conv, "inner_norm": "weighted"}  # fmt: skip
+                     "dt_rank": rank, "d_conv": self.mamba_d_conv, "norms": "learned"}  # fmt: skip
             mixer = with_biases(mixer, self.mamba_conv_bias, self.mamba_proj_bias)
         return ("attention" if attends else "mamba") + ("_moe" if sparse else ""), [mixer, channel]
 
@@ -406,7 +403,7 @@ class Zamba(Decoder):
         """Mamba-1, before it the shared block in some layers."""
         rank = self.mamba_dt_rank if isinstance(self.mamba_dt_rank, int) else ceil(self.hidden_size / 16)
         mixer: Part = {"kind": "mamba1", "d_inner": self.mamba_expand * self.hidden_size, "d_state": self.mamba_d_state,
-                       "dt_rank": rank, "d_conv": self.mamba_d_conv, "heads": self.n_mamba_heads}  # fmt: skip
+                       "dt_rank": rank, "d_conv": self.mamba_d_conv, "mamba_heads": self.n_mamba_heads}  # fmt: skip
         mixer = with_biases(mixer, self.mamba_conv_bias, self.mamba_proj_bias)
         if not self.is_hybrid(i):
             return "mamba", [mixer]
@@ -427,7 +424,7 @@ class Zamba2(Decoder):
     model_types: ClassVar[tuple[str, ...]] = ("zamba2",)
     no_effect: ClassVar[frozenset[str]] = names(
         "ffn_hidden_size kv_channels num_query_groups attention_hidden_size mamba_headdim use_long_context "
-        "use_shared_mlp_adapter hybrid_layer_ids attention_head_dim state_size lora_rank"
+        "use_shared_mlp_adapter hybrid_layer_ids attention_head_dim state_size lora_rank use_conv_bias"
     )
 
     tie_word_embeddings: bool = True
@@ -437,7 +434,6 @@ class Zamba2(Decoder):
     mamba_expand: Size = 2
     mamba_ngroups: Size = 1
     chunk_size: Size = 256
-    use_conv_bias: bool = True
     add_bias_linear: bool = False
     layers_block_type: list[str] | None = None
     num_mem_blocks: int = Field(1, ge=1, le=26)
@@ -455,7 +451,7 @@ class Zamba2(Decoder):
         head_dim = divided(d_inner, self.n_mamba_heads, "the inner width of Mamba-2", "n_mamba_heads")
         mixer = ssd(self.n_mamba_heads, head_dim, self.mamba_d_state, self.mamba_ngroups, self.chunk_size,
                     self.mamba_d_conv)  # fmt: skip
-        mixer = with_biases(mixer, self.use_conv_bias, self.add_bias_linear)
+        mixer = with_biases(mixer, True, self.add_bias_linear)
         if not hybrid[i]:
             return "mamba", [mixer]
         if self.add_bias_linear:

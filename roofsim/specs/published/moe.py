@@ -279,9 +279,13 @@ class Ernie45Moe(Decoder):
         if not sparse:
             return "dense", [attention, self.gated_mlp(bias=bias)]
         moe = {"kind": "moe", "experts": self.moe_num_experts, "top_k": self.moe_k,
-               "width": self.moe_intermediate_size, "expert_bias": bias or None, "shared_bias": bias or None,
+               "width": self.moe_intermediate_size, "router_bias": True, "shared_bias": bias or None,
                "shared_width": self.moe_num_shared_experts * self.moe_intermediate_size or None}  # fmt: skip
         return "moe", [attention, moe]
+
+    def around(self) -> dict[str, Any]:
+        """With a bias on the head where there are biases at all."""
+        return {"lm_head_bias": True} if self.use_bias else {}
 
 
 class Dbrx(Config):
