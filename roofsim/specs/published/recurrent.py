@@ -137,8 +137,9 @@ class MiniMax(Mixtral):
     model_types: ClassVar[tuple[str, ...]] = ("minimax", "minimax_text_01", "minimax_m1")
     no_effect: ClassVar[frozenset[str]] = names(
         "full_attn_alpha_factor full_attn_beta_factor linear_attn_alpha_factor linear_attn_beta_factor "
-        "mlp_alpha_factor mlp_beta_factor layernorm_full_attention_alpha layernorm_full_attention_beta layernorm_linear_attention_alpha "
-        "layernorm_linear_attention_beta layernorm_mlp_alpha layernorm_mlp_beta postnorm rotary_dim shared_moe_mode"
+        "mlp_alpha_factor mlp_beta_factor layernorm_full_attention_alpha layernorm_full_attention_beta "
+        "layernorm_linear_attention_alpha layernorm_linear_attention_beta layernorm_mlp_alpha layernorm_mlp_beta "
+        "postnorm rotary_dim shared_moe_mode"
     )
 
     layer_types: list[str] | None = None
@@ -272,12 +273,13 @@ class XLstm(Config):
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """mLSTM and a gated MLP; widths are rounded up."""
         one_of("weight_mode", self.weight_mode, ("single", "fused"))
+        if self.use_bias:
+            raise ValueError("use_bias: only false is known for this model_type")
         qk, v = (rounded_up(self.hidden_size * factor, 64) for factor in (self.qk_dim_factor, self.v_dim_factor))
         mixer = {"kind": "mlstm", "heads": self.num_heads, "qk_dim": divided(qk, self.num_heads, "qk_dim", "num_heads"),
-                 "v_dim": divided(v, self.num_heads, "v_dim", "num_heads"), "chunk": self.chunk_size,
-                 "bias": self.use_bias or None}  # fmt: skip
+                 "v_dim": divided(v, self.num_heads, "v_dim", "num_heads"), "chunk": self.chunk_size}  # fmt: skip
         width = rounded_up(self.hidden_size * self.ffn_proj_factor, self.ffn_round_up_to_multiple_of)
-        return "xlstm", [mixer, {"kind": "gated_mlp", "width": width, "bias": self.use_bias or None}]
+        return "xlstm", [mixer, {"kind": "gated_mlp", "width": width}]
 
     def around(self) -> dict[str, Any]:
         """The logits are bent."""
@@ -295,8 +297,8 @@ class Lfm2(Decoder):
 
     model_types: ClassVar[tuple[str, ...]] = ("lfm2",)
     no_effect: ClassVar[frozenset[str]] = names(
-        "block_dim block_mlp_init_scale block_norm_eps block_out_init_scale block_use_swiglu block_use_xavier_init "
-        "conv_dim conv_dim_out conv_use_xavier_init num_heads theta use_pos_enc"
+        "block_dim block_mlp_init_scale block_norm_eps block_out_init_scale block_use_swiglu "
+        "block_use_xavier_init conv_dim conv_dim_out conv_use_xavier_init num_heads theta use_pos_enc"
     )
 
     tie_word_embeddings: bool = called("tie_embedding", "tie_word_embeddings", default=True)
