@@ -15,6 +15,8 @@ from roofsim.ops import pointwise
 from roofsim.passes import Logits, Pass, Precision
 from roofsim.specs import library
 from roofsim.specs.architecture import Architecture
+from roofsim.specs.weights import WEIGHT_FORMATS
+from roofsim.specs.workload import workload
 
 MODELS = [library.architecture(name) for name in library.names("models")]
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
@@ -66,6 +68,33 @@ def test_a_decode_step_reads_every_parameter_once_but_looks_rows_up_in_tables(
     expected = model.total_parameters - once + uses - tables + rows
     read = total(model, decode(100, precision=Precision(weights=bytes_per))).weights
     assert read == pytest.approx(bytes_per * expected, rel=1e-12)
+
+
+@every_model
+@pytest.mark.parametrize("name", WEIGHT_FORMATS)
+def test_a_decode_step_reads_the_bytes_that_are_held(model: Architecture, name: str) -> None:
+    """In every format: but of tables a row per token, of experts those it goes to, and shared blocks at each use."""
+    precision = workload(weight_format=name).precision("fp32", model)
+    read = total(model, decode(100, precision=precision)).weights
+    once = {"embedding", *(table for part, _ in model.parts() for table in part.tables)}
+    tables = sum(m.count * m.weights * precision.of(m.operator) for m in model.inventory.matrices if m.operator in once)
+    rows = model.d_model * precision.of("lm_head" if model.tied_embeddings else "embedding")
+    positions = (model.d_model if model.positions else 0) - model.parameters["position"]
+    again = sum(count for part, count in model.parts() if any(shared(part, model).values()))
+    expected = model.weight_bytes(precision) - tables + rows + positions * precision.vectors
+    if again:
+        assert read > expected
+    else:
+        assert read == pytest.approx(expected, rel=1e-12)
+
+
+@every_model
+def test_the_matrices_of_a_model_are_nearly_all_of_its_parameters(model: Architecture) -> None:
+    matrices = sum(m.count * m.weights for m in model.inventory.matrices)
+    assert 0.98 * model.total_parameters < matrices < model.total_parameters
+    for bytes_per in (0.5, 3):
+        every = dict.fromkeys({"weights", "vectors"}, bytes_per)
+        assert model.weight_bytes(Precision(bytes_per, stored=every)) == model.total_parameters * bytes_per
 
 
 @every_model
