@@ -39,7 +39,7 @@ def command(
     values["name"] = name or values["name"]
     sources = dict(values.pop("sources"))
     if source:
-        sources["config"] = f"{sources['config']}: {source}"
+        sources["config"] = f"{sources['config']}; {source}"
     if published:
         values["published_parameters"] = stated(published)
         sources["published"] = "stated by its makers or the checkpoint"
@@ -61,13 +61,14 @@ def command(
 
 def stated(text: str) -> dict[str, object]:
     """A published count: exact if it is written out, else with as many digits as it has."""
-    scale = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}.get(text[-1:].upper())
-    digits = text[:-1] if scale else text
+    from roofsim.units import parse_short_count
+
     try:
-        value = round(float(digits) * (scale or 1))
-    except (ValueError, OverflowError):
-        raise InputError(f"--published {text}: write 8030261248 or 8.03B") from None
-    rounded = {"digits": len(digits.replace(".", "").lstrip("0"))} if scale else {}
+        value = parse_short_count(text)
+    except ValueError as error:
+        raise InputError(f"--published: {error}") from None
+    figures = "".join(each for each in text if each.isdigit()).lstrip("0")
+    rounded = {} if text.strip()[-1].isdigit() else {"digits": len(figures)}
     return {"value": value, **rounded, "source": "published"}
 
 

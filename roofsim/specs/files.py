@@ -154,4 +154,4 @@ def model_text(values: Mapping[str, Any]) -> str:
     lines = {"published_parameters"} & values.keys()
     shown = {**values, "layers": layers, "layout": [_Line(each) for each in values["layout"]]}
     shown |= {name: _Line(values[name]) for name in lines}
-    return str(yaml.dump(shown, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True))
+    return str(yaml.dump(shown, Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True))
