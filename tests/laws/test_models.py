@@ -71,21 +71,23 @@ def test_a_decode_step_reads_every_parameter_once_but_looks_rows_up_in_tables(
 
 
 @every_model
-@pytest.mark.parametrize("name", WEIGHT_FORMATS)
-def test_a_decode_step_reads_the_bytes_that_are_held(model: Architecture, name: str) -> None:
-    """In every format: but of tables a row per token, of experts those it goes to, and shared blocks at each use."""
+@pytest.mark.parametrize("name", ["bf16", "int4-g128", "q3_k_m", "q4_k_m"])
+def test_a_pass_that_uses_every_expert_reads_the_bytes_that_are_held(model: Architecture, name: str) -> None:
+    """But for look-ups in tables, and shared blocks at each of their uses.
+
+    Within a thousandth: operators read the norm of a head for each head, and no operator reads attention sinks.
+    """
     precision = workload(weight_format=name).precision("fp32", model)
-    read = total(model, decode(100, precision=precision)).weights
-    once = {"embedding", *(table for part, _ in model.parts() for table in part.tables)}
-    tables = sum(m.count * m.weights * precision.of(m.operator) for m in model.inventory.matrices if m.operator in once)
-    rows = model.d_model * precision.of("lm_head" if model.tied_embeddings else "embedding")
-    positions = (model.d_model if model.positions else 0) - model.parameters["position"]
-    again = sum(count for part, count in model.parts() if any(shared(part, model).values()))
-    expected = model.weight_bytes(precision) - tables + rows + positions * precision.vectors
-    if again:
+    p = Pass(1, 10**6, 0, precision, latents="expanded")
+    read = sum(cost.weights for function, cost in costs(model, p) if function is not pointwise.embedding)
+    looked_up = {"embedding", *(table for part, _ in model.parts() for table in part.tables)}
+    held = {m: m.count * m.weights * precision.of(m.operator) for m in model.inventory.matrices}
+    tables = sum(size for m, size in held.items() if m.operator in looked_up)
+    expected = model.weight_bytes(precision) - tables - model.parameters["position"] * precision.vectors
+    if any(part.shares("x") for part, _ in model.parts()):
         assert read > expected
     else:
-        assert read == pytest.approx(expected, rel=1e-12)
+        assert read == pytest.approx(expected, rel=1e-3)
 
 
 @every_model
