@@ -15,7 +15,6 @@ from roofsim.ops import pointwise
 from roofsim.passes import Logits, Pass, Precision
 from roofsim.specs import library
 from roofsim.specs.architecture import Architecture
-from roofsim.specs.weights import WEIGHT_FORMATS
 from roofsim.specs.workload import workload
 
 MODELS = [library.architecture(name) for name in library.names("models")]
