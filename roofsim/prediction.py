@@ -31,7 +31,7 @@ from roofsim.specs.architecture import Architecture
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
-from roofsim.specs.workload import MAX_COUNT, Workload, workload
+from roofsim.specs.workload import MAX_COUNT, STORED, Workload, workload
 
 SCHEMA = 1
 """Version of the JSON that results turn into."""
@@ -409,7 +409,8 @@ def predict_request(s: Setup, w: Workload, *, detail: bool = True) -> Prediction
 
     Without `detail` there are no operators and no limits; arrays never have them.
     """
-    w = w.model_copy(update={"logits": w.logits or s.runtime.logits})
+    kept = STORED if s.architecture.stored else None
+    w = w.model_copy(update={"logits": w.logits or s.runtime.logits, "weight_format": w.weight_format or kept})
     scalar = detail and single(w.batch) and single(w.prompt)
     prefill = predict_pass(s, s.prefill(w), w.dtype, detail=scalar)
     decode = predict_pass(s, s.decode(w), w.dtype, detail=scalar)
@@ -498,7 +499,8 @@ def assumptions(s: Setup, w: Workload) -> tuple[str, ...]:
     """What was taken for granted, in words."""
     said = [f"batch {w.batch}" if isinstance(w.batch, int) else "batches as given", w.dtype]
     if w.weight_format and w.weight_format != w.dtype:
-        said.append(f"weights {w.weight_format}")
+        bits = 8 * s.architecture.weight_bytes(s.prefill(w).precision) / s.architecture.total_parameters
+        said.append(f"weights {w.weight_format} ({bits:.3g} bits each)")
     if w.cache_dtype and w.cache_dtype != w.dtype:
         said.append(f"cache {w.cache_dtype}")
     said.append("logits of all positions" if (w.logits or s.runtime.logits) == "all" else "logits of the last position")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -39,3 +41,38 @@ def stack(request: pytest.FixtureRequest) -> tuple[str, str]:
     """Each of them."""
     name: tuple[str, str] = request.param
     return name
+
+
+Tensors = Mapping[str, tuple[Sequence[int], str]]
+"""By name the length of a row first, and the type."""
+
+
+@pytest.fixture(scope="session")
+def write_gguf() -> Callable[[Path, str, Mapping[str, Any], Tensors], int]:
+    """Writes a GGUF file whose data are holes, with the writer of llama.cpp; gives the bytes of its tensors."""
+    gguf = pytest.importorskip("gguf", reason="the package gguf is not installed")
+    import numpy as np
+
+    def write(path: Path, architecture: str, metadata: Mapping[str, Any], tensors: Tensors) -> int:
+        writer = gguf.GGUFWriter(path, architecture)
+        add = {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32, list: writer.add_array,
+               str: writer.add_string}  # fmt: skip
+        for key, value in metadata.items():
+            add[type(value)](key if key.startswith(("general.", "split.")) else f"{architecture}.{key}", value)
+        writer.add_token_list([f"token {i}" for i in range(64)])
+        total, end = 0, 0
+        for name, (shape, kind) in tensors.items():
+            encoding = gguf.GGMLQuantizationType[kind]
+            weights, size = gguf.GGML_QUANT_SIZES[encoding]
+            size = int(np.prod(shape, dtype=object)) // weights * size
+            writer.add_tensor_info(name, shape[::-1], np.dtype(np.float16), size, raw_dtype=encoding)
+            total, end = total + size, end + writer.ggml_pad(size, writer.data_alignment)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        header = writer.fout[0].tell()
+        writer.close()
+        os.truncate(path, writer.ggml_pad(header, writer.data_alignment) + end)
+        return total
+
+    return write

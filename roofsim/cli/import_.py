@@ -1,4 +1,4 @@
-"""Turn a published config.json into a model file."""
+"""Turn a published config.json or a GGUF file into a model file."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ def command(
     config: Path, output: str | None, name: str | None, source: str | None, published: str | None, verbose: bool,
     quiet: bool,
 ) -> None:  # fmt: skip
-    """Read CONFIG, a published config.json or its folder, and write a model file.
+    """Read CONFIG, a published config.json, its folder or a GGUF file, and write a model file.
 
     Nothing is downloaded and no code of a model is run. A field that may change what is computed and that is not
-    understood is an error.
+    understood is an error. Of a GGUF file only the header is read: what it computes, and how its weights are stored.
 
     \b
     Example: roofsim import Qwen3-8B/config.json -o qwen3-8b.yaml
     """
     from roofsim.specs.architecture import Architecture
     from roofsim.specs.files import build, model_text
-    from roofsim.specs.published.read import read_config
+    from roofsim.specs.library import read_published
 
-    found = read_config(config)
+    found = read_published(config)
     values = dict(found.values)
     del values["id"]  # a model file is called as it is stored
     values["name"] = name or values["name"]
     sources = dict(values.pop("sources"))
     if source:
-        sources["config"] = f"{sources['config']}; {source}"
+        read = next(iter(sources))
+        sources[read] = f"{sources[read]}; {source}"
     if published:
         values["published_parameters"] = stated(published)
         sources["published"] = "stated by its makers or the checkpoint"

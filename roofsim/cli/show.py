@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from roofsim.cli import _options as o
@@ -46,6 +47,8 @@ def find(name: str) -> tuple[str, Any]:
         "runtimes": library.runtime,
         "hardware/hosts": library.host,
     }
+    if library.is_published(Path(name)):
+        return "models", library.architecture(name)
     known: list[str] = []
     problems: list[tuple[str, SpecError]] = []
     for kind in KINDS:

@@ -65,7 +65,7 @@ class Published(Spec):
 class Stored(Spec):
     """Bits per weight in a file: of what each operator reads, of other matrices (`weights`) and of the `vectors`."""
 
-    bits: Mapping[str, Annotated[float, Field(gt=0, le=64)]]
+    bits: Mapping[str, Annotated[float, Field(gt=0, le=10_000)]]
     source: str
 
     @model_validator(mode="after")

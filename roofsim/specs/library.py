@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from roofsim.errors import SpecError, UnknownName
 from roofsim.schema import Spec
@@ -16,7 +16,13 @@ from roofsim.specs.files import build, read_mapping
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
 
+if TYPE_CHECKING:
+    from roofsim.specs.published.read import Published
+
 S = TypeVar("S", bound=Spec)
+
+GGUF = ".gguf"
+"""How the names of GGUF files end."""
 
 
 def folder(kind: str) -> Path:
@@ -51,7 +57,7 @@ def aliases(kind: str) -> Mapping[str, str]:
 
 def locate(kind: str, what: str, name: str) -> Path:
     """The file of a spec given by name, alias or path; raises UnknownName or SpecError."""
-    if name.endswith((".yaml", ".yml", ".json")) or "/" in name or "\\" in name or name in (".", ".."):
+    if name.endswith((".yaml", ".yml", ".json", GGUF)) or "/" in name or "\\" in name or name in (".", ".."):
         try:
             return Path(name).expanduser()
         except RuntimeError as error:
@@ -119,17 +125,27 @@ def host(name: str) -> Host:
 def _load(model: type[S], kind: str, what: str, name: str) -> S:
     path = locate(kind, what, name)
     if model is Architecture and is_published(path):
-        from roofsim.specs.published.read import read_config  # many adapters: only where one is needed
-
-        return build(model, read_config(path).values, str(path))
+        return build(model, read_published(path).values, str(path))
     values = read_mapping(path)
     values.setdefault("id", path.stem)
     return build(model, values, str(path))
 
 
+def read_published(path: Path) -> Published:
+    """What a published model is: read from a GGUF file, a config.json, or the folder of one."""
+    # many adapters: only where one is needed
+    if path.suffix == GGUF:
+        from roofsim.specs.gguf.read import read_gguf
+
+        return read_gguf(path)
+    from roofsim.specs.published.read import read_config
+
+    return read_config(path)
+
+
 def is_published(path: Path) -> bool:
-    """Whether a path is that of a published config: a JSON file, or a folder with a config.json."""
-    return path.suffix == ".json" or (path / "config.json").is_file()
+    """Whether a path is that of a published model: a JSON or GGUF file, or a folder with a config.json."""
+    return path.suffix in (".json", GGUF) or (path / "config.json").is_file()
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from roofsim.specs.weights import DTYPE_BYTES, WEIGHT_FORMATS, Inventory, stored
 if TYPE_CHECKING:
     from roofsim.specs.architecture import Architecture
 
+STORED = "stored"
+"""The weight format of a model whose file says how its weights are stored, unless another is asked for."""
+
 MAX_COUNT = 10**12
 
 StateType = Literal["fp32", "model"]
@@ -70,10 +73,11 @@ class Workload(Spec):
         """
         activations = DTYPE_BYTES[self.dtype]
         weights: Mapping[str, Any] = {}
-        if self.weight_format and self.weight_format != self.dtype:
+        if self.weight_format in (None, STORED):
+            if architecture and architecture.stored:
+                weights = {operator: bits / 8 for operator, bits in architecture.stored.bits.items()}
+        elif self.weight_format != self.dtype:
             weights = stored(self.weight_format, self.dtype, architecture.inventory if architecture else Inventory())
-        elif self.weight_format is None and architecture and architecture.stored:
-            weights = {name: bits / 8 for name, bits in architecture.stored.bits.items()}
         return Precision(
             weights.get("weights", activations),
             activations,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
@@ -98,6 +98,16 @@ class Config(BaseModel):
             if name in ADAPTERS:
                 raise TypeError(f"two adapters read '{name}': {ADAPTERS[name].__qualname__} and {cls.__qualname__}")
             ADAPTERS[name] = cls
+
+    @classmethod
+    def accepts(cls) -> dict[str, bool]:
+        """The fields of a file that are read, by all of their names, and whether null is a value of theirs."""
+        found: dict[str, bool] = {}
+        for name, info in cls.model_fields.items():
+            alias = info.validation_alias
+            choices = [str(c) for c in alias.choices] if isinstance(alias, AliasChoices) else [str(alias or name)]
+            found |= dict.fromkeys(choices, type(None) in get_args(info.annotation))
+        return found
 
     @property
     def width(self) -> int:

@@ -9,9 +9,9 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import AliasChoices, ValidationError
+from pydantic import ValidationError
 
 from roofsim.errors import SpecError, UnknownName
 from roofsim.specs import published
@@ -154,13 +154,8 @@ def _check_code(fields: Mapping[str, Any], file: Path) -> None:
 
 def _sorted(adapter: type[Config], fields: Mapping[str, Any], file: Path) -> tuple[dict[str, Any], list[str]]:
     """The fields that the adapter reads and those that change nothing; raises SpecError for all others."""
-    nullable, names = {}, set()
-    for name, info in adapter.model_fields.items():
-        alias = info.validation_alias
-        choices = [str(c) for c in alias.choices] if isinstance(alias, AliasChoices) else [str(alias or name)]
-        names.update(choices)
-        nullable.update(dict.fromkeys(choices, type(None) in get_args(info.annotation)))
-    known = {name: fields[name] for name in names if name in fields and (fields[name] is not None or nullable[name])}
+    names = adapter.accepts()
+    known = {name: fields[name] for name in names if name in fields and (fields[name] is not None or names[name])}
     ignored, problems = [], []
     for name, value in fields.items():
         if name in names:
