@@ -15,7 +15,6 @@ from typing import Any
 from roofsim.specs.gguf.header import Header, Tensor
 from roofsim.specs.published.base import divided
 
-
 MAX_LAYERS = 10_000
 """No model has as many layers."""
 
