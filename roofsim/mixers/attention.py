@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import model_validator
@@ -100,16 +101,12 @@ class Attention(Part):
         """Projections, norms, positions, cache, scores, gate, output."""
         ops: list[Operator] = []
         source = self._project(p, d_model, ops)
-        if self.qk_norm:
-            weights = self.qk_norm != "plain"
-            for part, width in (("q", self.q_width), ("k", self.kv_width // 2)):
-                if part in source:
-                    norm = elementwise(p, f"{part}_norm", pointwise.rms_norm, width, source[part], weights=weights)
-                    ops.append(norm)
-                    source[part] = norm.name
-        if self.v_norm and "v" in source:
-            ops.append(elementwise(p, "v_norm", pointwise.rms_norm, self.kv_width // 2, source["v"], weights=False))
-            source["v"] = "v_norm"
+        norms = {"q": (self.heads, self.qk_norm), "k": (self.kv_heads, self.qk_norm)}
+        norms["v"] = (self.kv_heads, "plain" if self.v_norm else None)
+        for part, (heads, norm) in norms.items():
+            if norm and part in source:
+                ops.append(self._norm(p, f"{part}_norm", heads, norm, source[part]))
+                source[part] = ops[-1].name
         if self.rotary:
             heads = self.heads + (0 if self.reuses_kv else self.kv_heads)
             turned = [source[part] for part in ("q", "k") if part in source]
@@ -158,6 +155,13 @@ class Attention(Part):
         if self.reuses_kv:
             return {"q": made["q_proj"]}
         return {"q": made["q_proj"], "k": made["k_proj"], "v": made["k_proj" if self.k_is_v else "v_proj"]}
+
+    def _norm(self, p: Pass, name: str, heads: int, norm: str, source: str) -> Operator:
+        """A norm of heads: all alike and so with one weight vector, or over the width of all of them."""
+        if norm in ("width", "heads"):
+            return elementwise(p, name, pointwise.rms_norm, heads * self.head_dim, source, weights=True)
+        one = elementwise(p, name, pointwise.rms_norm, self.head_dim, source, weights=norm != "plain")
+        return replace(one, sizes={**one.sizes, "tokens": p.tokens * heads}, out=one.out * heads)
 
     def _scores(self, p: Pass) -> tuple[CostFunction, dict[str, Any]]:
         """How far a token sees: the cost function, and the sizes that only it takes."""
