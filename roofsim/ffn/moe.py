@@ -34,6 +34,7 @@ class Moe(Part):
     shared_gate: bool = False
     shared_bias: bool = False
     latent: Size | None = None
+    latent_bias: bool = False
     normed_input: bool = False
 
     @model_validator(mode="after")
@@ -61,7 +62,7 @@ class Moe(Part):
         ops.append(Operator("route", routing.route, sizes, p.activation_bytes(self.top_k), ("router",)))
         d, source = d_model, "x"
         if self.latent:
-            ops.append(linear(p, "latent_down", d_model, self.latent, "x"))
+            ops.append(linear(p, "latent_down", d_model, self.latent, "x", bias=self.latent_bias))
             d, source = self.latent, "latent_down"
         first = 2 * self.width if self.gated else self.width
         act = pointwise.gated_activation if self.gated else pointwise.activation
@@ -76,7 +77,7 @@ class Moe(Part):
         sizes = {"tokens": p.tokens, "top_k": self.top_k, "width": d, "act_bytes": p.precision.activations}
         ops.append(Operator("combine", routing.combine, sizes, p.activation_bytes(d), ("experts_down", "route")))
         if self.latent:
-            ops.append(linear(p, "latent_up", self.latent, d_model, "combine"))
+            ops.append(linear(p, "latent_up", self.latent, d_model, "combine", bias=self.latent_bias))
         if self.shared_width:
             ops += self._shared(p, d_model, ops[-1].name)
         return ops
@@ -112,7 +113,9 @@ class Moe(Part):
         router = (d_model + self.router_bias) * self.experts + self.normed_input * (d_model + self.experts)
         shared = self.matrices * d_model * self.shared_width + self.shared_gate * d_model
         shared += self.shared_bias * ((self.matrices - 1) * self.shared_width + d_model)
-        around = 2 * d_model * self.latent if self.latent else 0
+        around = 0
+        if self.latent:
+            around = 2 * d_model * self.latent + self.latent_bias * (d_model + self.latent)
         return {"moe": self.experts * self.expert_parameters(d_model) + router + shared + around}
 
     def idle_parameters(self, d_model: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Annotated, Any, ClassVar, Union
@@ -112,11 +113,16 @@ def convolution(p: Pass, channels: int, width: int, *uses: str, bias: bool = Tru
     return Operator("conv", function, sizes, p.activation_bytes(channels), uses)
 
 
+def renamed(operators: Sequence[Operator], source: str) -> list[Operator]:
+    """The operators with `source` in place of the residual stream."""
+    return [replace(each, uses=tuple(source if use == "x" else use for use in each.uses)) for each in operators]
+
+
 def branches(p: Pass, d_model: int, parts: Mapping[str, Part]) -> Iterator[Operator]:
     """Parts side by side on the same input, then their sum; operators are named `part.operator`."""
     for label, part in parts.items():
         for each in part.operators(p, d_model):
             uses = tuple(use if use == "x" else f"{label}.{use}" for use in each.uses)
-            yield Operator(f"{label}.{each.name}", each.function, each.sizes, each.out, uses, each.reported_as)
+            yield replace(each, name=f"{label}.{each.name}", uses=uses)
     ends = tuple(f"{label}.{part.operators(p, d_model)[-1].name}" for label, part in parts.items())
     yield elementwise(p, "sum", pointwise.add, d_model, *ends)

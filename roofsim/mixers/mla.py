@@ -8,7 +8,8 @@ from typing import Literal
 from roofsim.arith import Number
 from roofsim.mixers.attention import SOFTMAX_FLOPS
 from roofsim.mixers.base import Parameters, Part, elementwise, linear
-from roofsim.ops import attention, gemm, pointwise
+from roofsim.mixers.recurrent import head_linear
+from roofsim.ops import attention, pointwise
 from roofsim.ops.base import Operator
 from roofsim.passes import Pass, Precision
 from roofsim.schema import Size
@@ -83,16 +84,10 @@ class LatentAttention(Part):
         latents = p.activation_bytes(self.heads * self.kv_rank)
         score = {**size, "kv_rank": self.kv_rank, "rope_dim": self.rope_dim}
         return [
-            self._per_head(p, "q_absorb", self.nope_dim, self.kv_rank, "q_proj"),
+            head_linear(p, "q_absorb", self.heads, self.nope_dim, self.kv_rank, "q_proj"),
             Operator("attention", attention.latent_attention, score, latents, (*uses, "q_absorb", "kv_a_norm")),
-            self._per_head(p, "v_absorb", self.kv_rank, self.v_dim, "attention"),
+            head_linear(p, "v_absorb", self.heads, self.kv_rank, self.v_dim, "attention"),
         ]
-
-    def _per_head(self, p: Pass, name: str, d_in: int, d_out: int, *uses: str) -> Operator:
-        byte = p.precision
-        sizes = {"tokens": p.tokens, "heads": self.heads, "d_in": d_in, "d_out": d_out}
-        sizes |= {"weight_bytes": byte.weights, "act_bytes": byte.activations}
-        return Operator(name, gemm.head_linear, sizes, p.activation_bytes(self.heads * d_out), uses)
 
     def parameters(self, d_model: int) -> Parameters:
         """All projections, and the norms of the latents; both forms use the same matrices."""

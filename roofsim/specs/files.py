@@ -95,12 +95,13 @@ def build(model: type[S], values: Mapping[str, Any], where: str) -> S:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise SpecError([_line(where, problem, model) for problem in error.errors(include_url=False)]) from None
+        raise SpecError([problem_line(where, problem) for problem in error.errors(include_url=False)]) from None
     except RecursionError:
         raise SpecError([f"{where}: nested too deeply"]) from None
 
 
-def _line(where: str, problem: Any, model: type[Spec]) -> str:
+def problem_line(where: str, problem: Any) -> str:
+    """One line for one of pydantic's problems, led by where it is."""
     path = ".".join(str(step) for step in problem["loc"] if step not in ("function-after",))
     kind, message = problem["type"], problem["msg"]
     if kind == "extra_forbidden":
