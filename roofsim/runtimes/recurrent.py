@@ -100,7 +100,7 @@ def chunked_kernels(o: Operator, per_channel: bool) -> tuple[Kernel, ...]:
     pairs = z["batch"] * chunk_pairs(z["new"], z["chunk"])
     below = pairs - tokens
     state = heads * qk * v
-    states = z["batch"] * ceil(z["new"] / minimum(z["chunk"], z["new"])) * state * a
+    states = z["batch"] * ceil(z["new"] / z["chunk"]) * state * a
     scores = tokens * heads * z["chunk"] * a
     held = 2 * z["batch"] * state * z["state_bytes"]
     system = Cost(matrix=2 * below * z["key_heads"] * qk, activations=queries * a + decays + scores)
