@@ -122,20 +122,43 @@ def latent_attention(
     heads: Number,
     kv_rank: Number,
     rope_dim: Number,
+    window: Number,
     pair_flops: Number,
     act_bytes: Number,
     cache_bytes: Number,
 ) -> Cost:
     """Attention of all heads to one latent per token, its values too (DeepSeek-V2, arXiv 2405.04434, section 2.1.2).
 
-    A score is a product over latent and position, a result a sum of latents; each latent is read once.
+    A score is a product over latent and position, a result a sum of latents. A latent that any query of the pass
+    sees is read once; `window` is how many tokens each of them sees.
     """
-    pairs = batch * causal_pairs(new, context, context + new)
+    pairs = batch * causal_pairs(new, context, window)
     return Cost(
         matrix=2 * pairs * heads * (2 * kv_rank + rope_dim),
         vector=pair_flops * pairs * heads,
         activations=batch * new * heads * (2 * kv_rank + rope_dim) * act_bytes,
-        state=batch * (context + new) * (kv_rank + rope_dim) * cache_bytes,
+        state=batch * minimum(context + new, window * new) * (kv_rank + rope_dim) * cache_bytes,
+    )
+
+
+@operator("attention")
+def index_scores(
+    batch: Number,
+    new: Number,
+    context: Number,
+    *,
+    heads: Number,
+    qk_dim: Number,
+    act_bytes: Number,
+    cache_bytes: Number,
+) -> Cost:
+    """Which tokens a query shall see: Σ w · relu(q · k) over heads that share one key (DeepSeek-V3.2, eq. 1)."""
+    pairs = batch * causal_pairs(new, context, context + new)
+    return Cost(
+        matrix=2 * pairs * heads * (qk_dim + 1),
+        vector=pairs * heads,
+        activations=batch * new * heads * (qk_dim + 1) * act_bytes,
+        state=batch * (context + new) * qk_dim * cache_bytes,
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from roofsim.arith import Number, at_least, ceil, maximum, single
 from roofsim.cost import Cost
-from roofsim.ops import attention, conv, gemm, pointwise, scan
+from roofsim.ops import attention, conv, gemm, pointwise, routing, scan
 from roofsim.ops.base import CostFunction, Operator
 from roofsim.runtimes import fused, recurrent
 from roofsim.runtimes.kernels import FP32, Kernel, Lowered, Situation, keeps_state, piece, tiny
@@ -349,8 +349,48 @@ def linear(o: Operator, s: Situation) -> Lowered:
     return Lowered((product,))
 
 
+def route(o: Operator, s: Situation) -> Lowered:
+    """Softmax, the best, their sum, division, conversion; then tokens sorted by expert or a mask per expert."""
+    choice = tiny("choice", 5)
+    if s.runtime.experts == "loop":
+        return Lowered((choice, tiny("mask", 4)))
+    return Lowered((choice, tiny("sort by expert", 7)))
+
+
+def expert_linear(o: Operator, s: Situation) -> Lowered:
+    """One grouped product of all experts; or, in a loop, one for each expert that any token chose.
+
+    In the loop the tokens of an expert are searched and gathered before its first product, and their results are
+    weighted and added after its last.
+    """
+    z, product = o.sizes, fused.kernel(o)
+    rows = z["tokens"] * z["top_k"]
+    first = o.name.endswith("up")
+    gathered = piece("gather rows", "strided", rows * z["d_in"], 2 * z["act_bytes"])
+    if s.runtime.experts == "grouped":
+        return Lowered((gathered, product) if first else (product,))
+    touched = gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
+    kernels = (tiny("find tokens"), gathered, product) if first else (product, tiny("weight and add", 2))
+    return Lowered(tuple(replace(each, cost=each.cost * (1 / touched), count=each.count * touched) for each in kernels))
+
+
+def combine(o: Operator, s: Situation) -> Lowered:
+    """Weighted, put back in order and summed; in a loop, weighted and added expert by expert."""
+    z = o.sizes
+    rows = z["tokens"] * z["top_k"] * z["width"]
+    weighted = piece("weight", "strided", rows, 2 * z["act_bytes"])
+    if s.runtime.experts == "grouped":
+        back = piece("gather back", "strided", rows, 2 * z["act_bytes"])
+        return Lowered((weighted, tiny("order", 3), back, piece("sum", "strided", rows, z["act_bytes"])))
+    moved = piece("weight and add", "strided", rows, 5 * z["act_bytes"])
+    return Lowered((replace(moved, joined=True),))  # launched by the loop
+
+
 RULES: dict[CostFunction, Callable[[Operator, Situation], Lowered]] = {
     gemm.linear: linear,
+    gemm.expert_linear: expert_linear,
+    routing.route: route,
+    routing.combine: combine,
     pointwise.rms_norm: rms_norm,
     pointwise.gated_rms_norm: gated_rms_norm,
     pointwise.gated_activation: gated_activation,

@@ -15,6 +15,7 @@ LIKE: dict[CostFunction, Class] = {
     attention.chunked_attention: "attention",
     attention.block_sparse_attention: "attention",
     attention.latent_attention: "attention",
+    attention.index_scores: "gemm",
     scan.ssd_scan: "ssd",
     scan.selective_scan: "scan",
     recurrence.linear_attention: "ssd",
@@ -47,6 +48,8 @@ def fill(operator: Operator) -> Number:
     attention takes as long as one with h more keys, half of them seen: (d_qk + d_v) per query, head and unit.
     """
     sizes = operator.sizes
+    if operator.function is attention.index_scores:
+        return 2 * sizes["qk_dim"]
     if LIKE.get(operator.function) == "gemm":
         return 2 * sizes["d_in"]
     if operator.function is attention.latent_attention:

@@ -50,10 +50,15 @@ NORM_VECTORS = {"rms": 1, "layer": 2, "layer_no_bias": 1, "layer_no_weights": 0}
 
 
 class Published(Spec):
-    """The number of parameters that its makers or a checkpoint state."""
+    """The number of parameters that its makers or a checkpoint state, to so many `digits` if it is rounded."""
 
     value: int = Field(gt=0)
+    digits: int | None = Field(default=None, ge=1, le=15)
     source: str
+
+    def agrees(self, parameters: int) -> bool:
+        """Whether a count is the one stated, rounded as it is."""
+        return (parameters if self.digits is None else int(float(f"{parameters:.{self.digits}g}"))) == self.value
 
 
 class Architecture(Documented):
@@ -122,6 +127,13 @@ class Architecture(Documented):
         for name, count in self.counts.items():
             for part in self.layers[name]:
                 yield part, count
+
+    @property
+    def kind(self) -> Literal["transformer", "ssm", "hybrid"]:
+        """What it keeps of its past: a cache that grows, a constant state, or both."""
+        if not self.attends:
+            return "ssm"
+        return "hybrid" if self.state_bytes(0, Precision()) > 0 else "transformer"
 
     @property
     def attends(self) -> bool:

@@ -82,12 +82,13 @@ class MatrixLibrary(Spec):
 class Runtime(Documented):
     """A software stack at one version.
 
-    `lowering` names the module of `roofsim.runtimes` that turns operators into kernels, `implementations` another
-    one for families that other code runs. `supports` lists the families it can run, all if it is empty. `state` is
-    the dtype of recurrent states: fp32 or the model's. `drops_cache` lists families whose plain call returns no
-    cache, `always_masked` those with a mask of their own. `once_kernels` and `layer_kernels` count small kernels
-    that a family's code launches at the start of a pass (ten otherwise), and on top in every layer. `explains`
-    says why, field by field.
+    `lowering` names the module of `roofsim.runtimes` that turns operators into kernels, `implementations` another one
+    for families that other code runs. `supports` lists the families it can run, all if it is empty. `state` is the
+    dtype of recurrent states: fp32 or the model's. `experts` says whether all experts of a layer are one grouped
+    product or each that is used its own. `drops_cache` lists families whose plain call returns no cache,
+    `always_masked` those with a mask of their own. `once_kernels` and `layer_kernels` count small kernels that a
+    family's code launches at the start of a pass (ten otherwise), and on top in every layer. `explains` says why,
+    field by field.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Runtime(Documented):
     logits: Logits = "last"
     cache: Literal["static", "concat", "paged"] = "static"
     state: Literal["fp32", "model"] = "fp32"
+    experts: Literal["grouped", "loop"] = "grouped"
     attention: AttentionPolicy = AttentionPolicy()
     host: HostPolicy = HostPolicy()
     matrix_library: MatrixLibrary = MatrixLibrary()

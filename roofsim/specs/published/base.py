@@ -21,38 +21,42 @@ ADAPTERS: dict[str, type[Config]] = {}
 
 NO_EFFECT = frozenset(
     """
-    _attn_implementation _attn_implementation_autoset activation_function architectures attention_dropout
-    attention_dropout_prob attention_in_multiplier attention_multiplier attention_out_multiplier
-    attention_probs_dropout_prob attention_softmax_in_fp32 attn_dropout_prob attn_implementation attn_pdrop
-    attn_scale attn_temperature_tuning audio_config audio_token_id auto_map aux_loss_alpha bias_dropout_fusion
-    boi_token_index bos_token_id classifier_dropout decoder_start_token_id dim_model_base dropout dtype emb_pdrop
-    embd_dropout embd_pdrop embedding_dropout embedding_multiplier eoi_token_index eos_token_id ep_size ffn_act_fn
-    ffn_dropout_rate finetuning_task floor_scale forced_bos_token_id forced_eos_token_id global_rope_theta
-    gradient_checkpointing hidden_act hidden_activation hidden_dropout hidden_dropout_prob hidden_mamba_act id2label
-    image_token_id image_token_index init_device init_method init_method_std init_range init_std initializer_factor
-    initializer_gain initializer_m initializer_range input_jitter_noise is_decoder key_multiplier
-    keys_to_ignore_at_inference label2id layer_norm_eps layer_norm_epsilon layer_norm_rms_eps layerdrop
-    layernorm_epsilon lm_head_multiplier logit_scale logits_scaling long_factor mamba_hidden_act
-    masked_softmax_fusion max_length max_position_embeddings max_seq_len max_seq_length max_sequence_length
-    mlp_hidden_act mlp_multipliers mm_tokens_per_image model_max_length model_type moe_jitter_eps moe_loss_weight
-    moe_norm_min moe_normalize_expert_weights moe_renormalize moe_router_activation_func moe_shared_expert_overlap
-    mrope_section mtp_layers_block_type mtp_num_hidden_layers mtp_use_dedicated_embeddings n_ctx n_group n_positions
-    name_or_path norm_eps norm_epsilon norm_min norm_topk_prob num_expert_group num_labels num_logits_to_keep
-    num_mtp_layers num_nextn_predict_layers original_max_position_embeddings output_attentions output_hidden_states
-    output_router_logits pad_token_id prefix pretraining_tp problem_type quantization_config query_pre_attn_scalar
-    reorder_and_upcast_attn rescale_prenorm_residual resid_dropout resid_pdrop residual_dropout residual_multiplier
-    return_dict rms_norm_eps rope_interleave rope_interleaved rope_local_base_freq rope_parameters rope_scaling
-    rope_theta rope_type rotary_base rotary_emb_base rotary_scaling_factor rotary_value_base route_scale
-    routed_scaling_factor router_aux_loss_coef router_jitter_noise router_z_loss_coef
-    scale_attn_by_inverse_layer_idx scale_attn_weights scale_depth scale_emb scale_router_weights scoring_func
-    sep_token_id seq_aux seq_length short_factor slow_but_exact ssm_in_multiplier ssm_multipliers ssm_out_multiplier
-    summary_activation summary_first_dropout summary_proj_to_labels summary_type summary_use_proj swiglu_alpha
-    swiglu_limit task_specific_params tie_encoder_decoder time_step_floor time_step_init_scheme time_step_limit
-    time_step_max time_step_min time_step_rank_init time_step_scale tokenizer_class topk_group topk_method topk_norm
-    torch_dtype torchscript transformers_version unk_token_id use_associative_scan use_bfloat16
-    use_bidirectional_attention use_cache use_flash_attention use_flash_attn use_grouped_topk use_mamba_kernels
-    use_mambapy use_mem_eff_path use_return_dict use_scaled_init video_token_id vision_config vision_end_token_id
-    vision_soft_tokens_per_image vision_start_token_id z_loss_coefficient
+    activation_function architectures attention_dropout attention_dropout_prob attention_in_multiplier
+    attention_multiplier attention_out_multiplier attention_probs_dropout_prob attention_softmax_in_fp32
+    attn_dropout_prob attn_implementation attn_pdrop attn_scale attn_temperature_tuning audio_config audio_token_id
+    auto_map aux_loss_alpha bad_words_ids begin_suppress_tokens bias_dropout_fusion boi_token_index bos_token_id
+    chunk_size_feed_forward classifier_dropout compression_config cross_attention_hidden_size decoder_start_token_id
+    dim_model_base diversity_penalty do_sample dropout dtype early_stopping emb_pdrop embd_dropout embd_pdrop
+    embedding_dropout embedding_multiplier encoder_no_repeat_ngram_size eoi_token_index eos_token_id ep_size
+    exponential_decay_length_penalty ffn_act_fn ffn_dropout_rate finetuning_task floor_scale forced_bos_token_id
+    forced_eos_token_id global_rope_theta gradient_checkpointing hidden_act hidden_activation hidden_dropout
+    hidden_dropout_prob hidden_mamba_act id2label ignore_index image_token_id image_token_index init_device
+    init_method init_method_std init_range init_std initializer_factor initializer_gain initializer_m
+    initializer_range input_jitter_noise is_decoder key_multiplier keys_to_ignore_at_inference label2id
+    language_model_only layer_norm_eps layer_norm_epsilon layer_norm_rms_eps layerdrop layernorm_epsilon
+    length_penalty lm_head_multiplier logit_scale logits_scaling long_factor mamba_hidden_act masked_softmax_fusion
+    max_length max_position_embeddings max_seq_len max_seq_length max_sequence_length min_length mlp_hidden_act
+    mlp_multipliers mm_tokens_per_image model_max_length model_type moe_jitter_eps moe_loss_weight moe_norm_min
+    moe_normalize_expert_weights moe_renormalize moe_router_activation_func moe_shared_expert_overlap mrope_section
+    mtp_layers_block_type mtp_num_hidden_layers mtp_use_dedicated_embeddings n_ctx n_group n_positions name_or_path
+    no_repeat_ngram_size norm_eps norm_epsilon norm_min norm_topk_prob num_beam_groups num_beams num_expert_group
+    num_labels num_logits_to_keep num_mtp_layers num_nextn_predict_layers num_return_sequences
+    original_max_position_embeddings output_attentions output_hidden_states output_router_logits output_scores
+    pad_token_id prefix pretraining_tp problem_type pruned_heads quantization_config query_pre_attn_scalar
+    remove_invalid_values reorder_and_upcast_attn repetition_penalty rescale_prenorm_residual resid_dropout
+    resid_pdrop residual_dropout residual_multiplier return_dict return_dict_in_generate rms_norm_eps
+    rope_interleave rope_interleaved rope_local_base_freq rope_parameters rope_scaling rope_theta rope_type
+    rotary_base rotary_emb_base rotary_scaling_factor rotary_value_base route_scale routed_scaling_factor
+    router_aux_loss_coef router_jitter_noise router_z_loss_coef scale_attn_by_inverse_layer_idx scale_attn_weights
+    scale_depth scale_emb scale_router_weights scoring_func sep_token_id seq_aux seq_length short_factor
+    slow_but_exact ssm_in_multiplier ssm_multipliers ssm_out_multiplier summary_activation summary_first_dropout
+    summary_proj_to_labels summary_type summary_use_proj suppress_tokens swiglu_alpha swiglu_limit
+    task_specific_params temperature tf_legacy_loss tie_encoder_decoder time_step_floor time_step_init_scheme
+    time_step_limit time_step_max time_step_min time_step_rank time_step_rank_init time_step_scale tokenizer_class
+    top_k top_p topk_group topk_method topk_norm torch_dtype torchscript transformers_version typical_p unk_token_id
+    use_associative_scan use_bfloat16 use_bidirectional_attention use_cache use_flash_attention use_flash_attn
+    use_grouped_topk use_mamba_kernels use_mambapy use_mem_eff_path use_return_dict use_scaled_init video_token_id
+    vision_config vision_end_token_id vision_soft_tokens_per_image vision_start_token_id z_loss_coefficient
     """.split()  # noqa: SIM905 - words read better than 170 quoted strings
 )
 """Fields that change neither a count nor a cost: tokens, training, starting values, the base of rotations, scales."""

@@ -53,6 +53,44 @@ class DeepSeek(Decoder):
         }
 
 
+class SparseDeepSeek(DeepSeek):
+    """DeepSeek-V3.2, GLM-5: an indexer chooses the tokens that a query sees."""
+
+    model_types: ClassVar[tuple[str, ...]] = ("deepseek_v32", "glm_moe_dsa")
+    no_effect: ClassVar[frozenset[str]] = names("moe_layer_freq qk_head_dim head_dim indexer_rope_interleave")
+
+    index_n_heads: Size = 64
+    index_head_dim: Size = 128
+    index_topk: Size = 2048
+    first_k_dense_replace: Extra = 3
+    n_shared_experts: Extra = 1
+    mlp_layer_types: list[str] | None = None
+    indexer_types: list[str] | None = None
+
+    def dense_layers(self, i: int) -> int:
+        """The first layers, or as the list says."""
+        return dense_by_list(self.mlp_layer_types, self.depth, i, self.first_k_dense_replace)
+
+    def latent_attention(self) -> Part:
+        """With its indexer."""
+        if any(each != "full" for each in self.indexer_types or ()):
+            raise ValueError("indexer_types: only layers with an indexer of their own ('full') are known")
+        return {
+            **super().latent_attention(),
+            "index_heads": self.index_n_heads,
+            "index_dim": self.index_head_dim,
+            "index_top_k": self.index_topk,
+        }
+
+
+def dense_by_list(types: list[str] | None, depth: int, i: int, first: int) -> int:
+    """A number above `i` if layer `i` has a dense MLP: as `mlp_layer_types` says, else the first layers have."""
+    stated = per_layer("mlp_layer_types", types, depth)
+    if stated is None:
+        return first
+    return i + 1 if one_of("mlp_layer_types", stated[i], {"dense": True, "sparse": False}) else 0
+
+
 class Glm4MoeLite(DeepSeek):
     """GLM-4.7-Flash: which layers are dense is a list."""
 
@@ -67,7 +105,4 @@ class Glm4MoeLite(DeepSeek):
 
     def dense_layers(self, i: int) -> int:
         """The first layer, or as the list says."""
-        types = per_layer("mlp_layer_types", self.mlp_layer_types, self.depth)
-        if types is None:
-            return self.first_k_dense_replace
-        return i + 1 if one_of("mlp_layer_types", types[i], {"dense": True, "sparse": False}) else 0
+        return dense_by_list(self.mlp_layer_types, self.depth, i, self.first_k_dense_replace)

@@ -124,7 +124,13 @@ class Mistral(Windowed):
 class Qwen2(Windowed):
     """Qwen2 and 2.5: biases on queries, keys and values; a window that is declared but mostly switched off."""
 
-    model_types: ClassVar[tuple[str, ...]] = ("qwen2",)
+    model_types: ClassVar[tuple[str, ...]] = (
+        "qwen2",
+        "qwen2_vl_text",
+        "qwen2_vl",
+        "qwen2_5_vl_text",
+        "qwen2_5_vl",
+    )
 
     sliding_window: Extra | None = 4096
     use_sliding_window: bool = False
@@ -156,7 +162,7 @@ class Qwen2(Windowed):
 class Qwen3(Qwen2):
     """Qwen3: a norm per query and key head instead of biases."""
 
-    model_types: ClassVar[tuple[str, ...]] = ("qwen3",)
+    model_types: ClassVar[tuple[str, ...]] = ("qwen3", "qwen3_vl_text", "qwen3_vl")
 
     head_dim: Size | None = 128
     attention_bias: bool = False

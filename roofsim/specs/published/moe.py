@@ -104,7 +104,9 @@ class Qwen2Moe(Sparse, Qwen2):
 class Qwen3Moe(Sparse, Qwen3):
     """Qwen3-MoE: no shared expert."""
 
-    model_types: ClassVar[tuple[str, ...]] = ("qwen3_moe",)
+    model_types: ClassVar[tuple[str, ...]] = ("qwen3_moe", "qwen3_vl_moe_text", "qwen3_vl_moe")
+
+    no_effect: ClassVar[frozenset[str]] = names("use_qk_norm")
 
     head_dim: Size | None = None
     shared_expert_intermediate_size: Extra = 0

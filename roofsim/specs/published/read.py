@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from pydantic import AliasChoices, ValidationError
 
-from roofsim.errors import SpecError, UnknownName, nearest
+from roofsim.errors import SpecError, UnknownName
 from roofsim.specs import published
 from roofsim.specs.files import problem_line, read_text
 from roofsim.specs.published.base import ADAPTERS, NO_EFFECT, NO_EFFECT_PATTERN, Config, architecture_values
@@ -65,9 +65,7 @@ def read_config(path: Path) -> Published:
         raise SpecError([f"{file}: model_type: is missing; without it nothing says what the fields mean"])
     adapter = adapters().get(kind)
     if adapter is None:
-        near = nearest(kind, adapters())
-        hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(sorted(adapters()))}"
-        raise SpecError([f"{file}: model_type: no adapter reads '{kind[:80]}'; {hint}"])
+        raise SpecError([f"{file}: model_type: {UnknownName('adapters', kind[:80], sorted(adapters()))}"])
     _check_code(outer, file)
     known, ignored = _sorted(adapter, fields, file)
     try:
@@ -176,6 +174,3 @@ def _sorted(adapter: type[Config], fields: Mapping[str, Any], file: Path) -> tup
     if problems:
         raise SpecError(problems)
     return known, sorted(ignored)
-
-
-__all__ = ["Published", "UnknownName", "adapters", "read_config"]

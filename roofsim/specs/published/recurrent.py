@@ -9,7 +9,7 @@ from pydantic import Field
 
 from roofsim.schema import Extra, Size
 from roofsim.specs.published.base import Config, Decoder, Depth, Part, called, divided, names, one_of, per_layer
-from roofsim.specs.published.deepseek import DeepSeek
+from roofsim.specs.published.deepseek import DeepSeek, dense_by_list
 from roofsim.specs.published.moe import Mixtral, Sparse
 
 LINEAR = {"linear_attention": True, "full_attention": False}
@@ -20,7 +20,7 @@ class Qwen35(Decoder):
     """Qwen3.5, dense: three layers of the gated delta rule to one of gated attention."""
 
     model_types: ClassVar[tuple[str, ...]] = ("qwen3_5_text", "qwen3_5")
-    no_effect: ClassVar[frozenset[str]] = names("mamba_ssm_dtype attn_output_gate")
+    no_effect: ClassVar[frozenset[str]] = names("mamba_ssm_dtype attn_output_gate output_gate_type")
 
     head_dim: Size | None = 256
     attention_bias: bool = False
@@ -125,10 +125,7 @@ class KimiLinear(DeepSeek):
 
     def dense_layers(self, i: int) -> int:
         """The first layers, or as the list says."""
-        types = per_layer("mlp_layer_types", self.mlp_layer_types, self.depth)
-        if types is None:
-            return self.first_k_dense_replace
-        return i + 1 if one_of("mlp_layer_types", types[i], {"dense": True, "sparse": False}) else 0
+        return dense_by_list(self.mlp_layer_types, self.depth, i, self.first_k_dense_replace)
 
 
 class MiniMax(Mixtral):
