@@ -180,7 +180,7 @@ def mlstm(o: Operator, s: Situation) -> Lowered:
     rows = z["batch"] * chunks * z["chunk"] * heads
     square = rows * z["chunk"]
     across = Cost(
-        matrix=(2 * square * (qk + v) + 2 * rows * qk * v) / 3,
+        matrix=(2 * square * (qk + v) + 4 * rows * qk * v) / 3,
         activations=(2 * square + rows * (2 * qk + 2 * v) + chunks * state) / 3 * FP32,
     )
     kernels = (

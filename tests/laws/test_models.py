@@ -146,7 +146,13 @@ def test_no_cost_falls_when_a_pass_grows(
     small = {"batch": batch, "new": new, "context": context}
     before, after = (total(model, Pass(**p, precision=BYTES)) for p in (small, {**small, size: small[size] + more}))
     for column in COLUMNS:
-        assert 0 <= getattr(before, column) <= getattr(after, column) * (1 + 1e-12), column
+        if column == "state" or size != "context" or not cut_in_chunks(model):
+            assert 0 <= getattr(before, column) <= getattr(after, column) * (1 + 1e-12), column
+
+
+def cut_in_chunks(model: Architecture) -> bool:
+    """A token that begins a chunk sees only itself: more context, less work."""
+    return any(getattr(part, "chunk", None) and part.kind == "attention" for part, _ in model.parts())
 
 
 @every_family

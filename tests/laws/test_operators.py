@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from roofsim.cost import Cost
 from roofsim.nomenclature import SYMBOLS
-from roofsim.ops import attention, scan
+from roofsim.ops import attention, gemm, scan
 from roofsim.ops.base import REGISTER
 from roofsim.specs import architecture  # noqa: F401 - loads every operator
 from roofsim.symbolic import cost_expressions
@@ -117,6 +117,8 @@ def test_cost_is_linear_in_the_tokens_and_the_weights_are_read_once_unless_looke
     one = data.draw(sizes(function))
     cost, many = function(**one), function(**{**one, "tokens": times * one["tokens"]})
     for column in COLUMNS:
+        if function is gemm.expert_linear and column == "weights":
+            continue  # more tokens touch more experts
         factor = 1 if column == "weights" and REGISTER[function] != "embedding" else times
         assert getattr(many, column) == pytest.approx(factor * getattr(cost, column), rel=1e-12)
 
