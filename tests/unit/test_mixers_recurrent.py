@@ -86,7 +86,7 @@ def test_the_library_does_up_to_twice_the_work_in_chunks(name: str, counted: int
 
 
 def rwkv(d_model: int, layers: int, channel: int) -> int:
-    """Parameters around the time mixes: channel mixes, two layer norms in each layer and two around them, two tables."""
+    """Parameters around the time mixes: channel mixes, two layer norms per layer and two around all, two tables."""
     return layers * (channel + 4 * d_model) + 4 * d_model + 2 * 65536 * d_model
 
 
