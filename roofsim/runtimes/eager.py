@@ -75,7 +75,7 @@ def activation(o: Operator, s: Situation) -> Lowered:
     return Lowered((step,), 2 * elements * a if count > 2 else 0)
 
 
-ACTIVATION_KERNELS = {"gpt_neo": 8, "rwkv": 2}
+ACTIVATION_KERNELS = {"gpt_neo": 8, "rwkv": 2, "nemotron_h": 2}
 """Kernels of an activation without a gate, where it is more than one."""
 
 
