@@ -134,7 +134,7 @@ class Attention(Part):
         read = tuple(dict.fromkeys(source.values()))
         ops.append(Operator("attention", function, score, p.activation_bytes(self.q_width), read))
         if self.output_gate:
-            ops.append(elementwise(p, "gate", pointwise.gated_activation, self.q_width, "attention", "q_proj"))
+            ops.append(elementwise(p, "output_gate", pointwise.gated_activation, self.q_width, "attention", "q_proj"))
         ops.append(linear(p, "o_proj", self.q_width, d_model, ops[-1].name, bias=self.out_bias))
         return ops
 

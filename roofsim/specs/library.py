@@ -129,7 +129,10 @@ def _load(model: type[S], kind: str, what: str, name: str) -> S:
 
 def is_published(path: Path) -> bool:
     """Whether a path is that of a published config: a JSON file, or a folder with a config.json."""
-    return path.suffix == ".json" or (path / "config.json").is_file()
+    try:
+        return path.suffix == ".json" or (path / "config.json").is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
