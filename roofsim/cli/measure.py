@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -155,7 +155,7 @@ def command(
     started = monotonic()
     subjects = [subject(each) for each in models]
     stack = None if plan else load(on)
-    file = runs(device_name or own_name(stack), _read(output), output)
+    file = runs(device_name or own_name(stack), read_runs(output), output)
     wanted = {each.name: session.cases(each.name, phases, dtype, batches, prompts, logits) for each in subjects}
     known = file.cases
     states = [(case, session.state(case, known)) for cases in wanted.values() for case in cases]
@@ -169,10 +169,11 @@ def command(
     def on_time() -> bool:
         return max_seconds is None or monotonic() - started < max_seconds
 
-    book.models(subjects, wanted, Protocol(warmup, repeats, energy), on_time)
+    book.models(subjects, wanted, Protocol(warmup, repeats, energy), lambda case: on_time())
     if micro and not book.lost:
         book.operators(on_time)
-    left = sum(session.state(case, book.file.cases) == "to do" for case, _ in states)
+    now = book.file.cases
+    left = sum(session.state(case, now) == "to do" and case not in book.impossible for case, _ in states)
     fresh = book.file.rows[len(file.rows) :]
     summary = {"schema": 1, "device": file.device, "rows": fresh, "left": left}
     out.write(measured_tables(file.device, fresh, left), summary)
@@ -181,7 +182,7 @@ def command(
         ctx.exit(1)
 
 
-def _read(path: str) -> str:
+def read_runs(path: str) -> str:
     """The text of the file of runs as it is, nothing if there is none yet."""
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -207,13 +208,14 @@ class Book:
     def __init__(self, stack: Stack, file: Runs, path: str, kernels: str | None, dtype: str, quiet: bool) -> None:
         self.stack, self.file, self.path, self.dtype, self.quiet = stack, file, path, dtype, quiet
         self.kernels, self.lost = kernels, False
+        self.impossible: set[Case] = set()
 
     def models(
         self,
         subjects: Sequence[Subject],
-        wanted: dict[str, list[Case]],
+        wanted: Mapping[str, Sequence[Case]],
         protocol: Protocol,
-        on_time: Callable[[], bool],
+        may_begin: Callable[[Case], bool],
     ) -> None:
         """Measure what is left of every model."""
         from roofsim.measure import session
@@ -223,7 +225,7 @@ class Book:
         with _progress(total, self.quiet) as say:
             for each in subjects:
                 for done in session.measure_model(
-                    self.stack, each, wanted[each.name], self.file.cases, protocol, on_time
+                    self.stack, each, wanted[each.name], self.file.cases, protocol, may_begin
                 ):
                     self.add(done.rows, versions(models=True))
                     self.add_kernels(done.case, done.kernels)

@@ -21,8 +21,9 @@ SHORT = 128
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a case, or of building a model: rows to be written at once, and a word on it.
+    """What came of a case (`done`, `oom`, `failed`, `left out`) or of building a model (`built`).
 
+    `rows` are to be written at once; `said` is a word on it.
     `kernels` are the longest of the pass by name, their seconds and number; `lost` says that the device no longer
     answers.
     """
@@ -60,17 +61,18 @@ def measure_model(
     wanted: Sequence[Case],
     known: Mapping[Case, str],
     protocol: Protocol,
-    on_time: Callable[[], bool],
+    may_begin: Callable[[Case], bool],
 ) -> Iterator[Outcome]:
-    """Build a model and measure what is left to do of it, while there is time.
+    """Build a model and measure what is left to do of it; `may_begin` is asked before each case and may end it.
 
     Raises InputError if the model cannot be built.
     """
     found = dict(known)
-    if all(state(case, found) != "to do" for case in wanted) or not on_time():
+    first = next((case for case in wanted if state(case, found) == "to do"), None)
+    if first is None or not may_begin(first):
         return
     try:
-        model = built(stack, each, wanted[0].dtype)
+        model = built(stack, each, first.dtype)
     except Exception as error:
         if not stack.is_out_of_memory(error):
             raise
@@ -83,13 +85,17 @@ def measure_model(
     bench = Bench(stack, model, Counter(stack))
     common = {"arch": model.arch}
     failure = _tried(stack, lambda: passes.settle(bench, SHORT))
-    if failure is None and not any(case.model == each.name for case in found):
-        yield Outcome(wanted[0], "built", ({**loaded(wanted[0], model), **common},), _word(bench))
+    if failure is None:
+        fresh = not any((case.model, case.dtype) == (first.model, first.dtype) for case in found)
+        yield Outcome(first, "built", ({**loaded(first, model), **common},) if fresh else (), _word(bench))
     for case in wanted:
-        if not on_time():
-            return
-        if state(case, found) != "to do" or not _has_positions(case, model, protocol):
+        if state(case, found) != "to do":
             continue
+        if not _has_positions(case, model, protocol):
+            yield Outcome(case, "left out", said=f"left out: {model.positions:,} positions are too few")
+            continue
+        if not may_begin(case):
+            return
         outcome = _outcome(bench, case, protocol)
         found[case] = outcome.end
         yield replace(outcome, rows=tuple({**row, **common} for row in outcome.rows))
@@ -156,7 +162,7 @@ def loaded(case: Case, model: Built) -> Row:
 
 
 def fallback_note(bench: Bench) -> str:
-    """What the rows say of a model that runs reference code in place of kernels: on a GPU, that it is no measurement."""
+    """What the rows of a model say that runs reference code in place of kernels: on a GPU they measure nothing."""
     if not bench.built.fallback:
         return ""
     return "kernels=fallback;suspect=1" if bench.stack.on == "cuda" else "kernels=fallback"
