@@ -79,7 +79,8 @@ class Runs:
 
     def plus(self, rows: Iterable[Row]) -> Runs:
         """With more rows of this device at the end."""
-        added = tuple({"device": self.device, **row} for row in rows)
+        empty = dict.fromkeys(self.columns, "")
+        added = tuple({**empty, "device": self.device, **row} for row in rows)
         return replace(self, text=self.text + _written(added, self.columns), rows=self.rows + added)
 
 
@@ -108,7 +109,7 @@ def runs(device: str, text: str = "", where: str = "") -> Runs:
 
 def _written(rows: Iterable[Row], columns: Sequence[str], head: bool = False) -> str:
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, restval="", extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(stream, columns, extrasaction="ignore", lineterminator="\n")
     if head:
         writer.writeheader()
     writer.writerows(rows)
