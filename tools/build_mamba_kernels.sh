@@ -3,14 +3,15 @@
 #
 # usage: tools/build_mamba_kernels.sh FOLDER MAMBA_SSM.tar.gz CAUSAL_CONV1D.tar.gz
 #
-# The wheels are left in FOLDER and installed. Needs PyTorch with CUDA, nvcc, ninja, setuptools, wheel and packaging.
+# The wheels are left in FOLDER and installed. Needs PyTorch with CUDA, nvcc, g++, ninja, setuptools, wheel, packaging.
 #   ARCH=90           compute capability, 90 for an H100
 #   JOBS=<cores>      compilers at once
-#   FORWARD_ONLY=1    leave out the backward scan of Mamba-1, which takes most of the time; 0 builds all of it
+#   FORWARD_ONLY=1    leave out the backward passes, which take most of the time; 0 builds all
 #   INSTALL=1         install what was built; 0 only builds
 #   PYTHON=python3
 #
-# Both setup.py compile for every GPU there is: of their -gencode lines those of ARCH stay.
+# Both setup.py compile for every GPU there is: of their -gencode lines those of ARCH stay. If the build without the
+# backward passes fails, all is built.
 set -euo pipefail
 
 [ $# = 3 ] || { sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//' >&2; exit 2; }
@@ -22,7 +23,7 @@ for file in "$2" "$3"; do
 done
 "$python" - <<'PY'
 import importlib.util as u, sys
-missing = [name for name in ("torch", "setuptools", "wheel", "packaging", "ninja") if u.find_spec(name) is None]
+missing = [name for name in ("torch", "setuptools", "wheel", "packaging", "ninja", "pip") if u.find_spec(name) is None]
 if missing:
     sys.exit(f"not installed: {', '.join(missing)}")
 import torch
@@ -30,13 +31,21 @@ print(f"PyTorch {torch.__version__}, CUDA {torch.version.cuda}, Python {sys.vers
 if torch.version.cuda is None:
     sys.exit("this PyTorch is built without CUDA")
 PY
-command -v nvcc >/dev/null || export PATH="${CUDA_HOME:-/usr/local/cuda}/bin:$PATH"
-nvcc --version | sed -n 's/^Cuda compilation tools, //p'
+
+# PyTorch takes the folder above nvcc for CUDA's, which is wrong if nvcc is a link or a wrapper
+for home in "${CUDA_HOME:-}" /usr/local/cuda "$(dirname "$(dirname "$(readlink -f "$(command -v nvcc || echo /)")")")"; do
+  if [ -x "$home/bin/nvcc" ] && [ -f "$home/include/cuda_runtime_api.h" ]; then
+    export CUDA_HOME=$home PATH="$home/bin:$PATH"
+    break
+  fi
+done
+nvcc --version | sed -n 's/^Cuda compilation tools, /CUDA /p'
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Unpack an sdist into its own folder and keep the -gencode lines of ARCH only; with `forward`, drop the backward scan.
+# Unpack an sdist into its own folder and keep the -gencode lines of ARCH only; with `forward`, put functions that
+# raise in the place of the backward kernels.
 prepare() {
   rm -rf "$work/$1" && mkdir "$work/$1" && tar -xzf "$2" -C "$work/$1" --strip-components=1 || return 1
   "$python" - "$work/$1" "$arch" "$3" <<'PY'
@@ -55,27 +64,24 @@ if arch not in found:
     sys.exit(f"{setup}: no -gencode line of {arch} among {', '.join(sorted(found)) or 'none'}")
 text = pair.sub(lambda match: match[0] if match["arch"] == arch else f"{match['indent']}pass", text)
 text = text.replace('"--ptxas-options=-v",', "").replace('"-lineinfo",', "")  # both only make the build larger
-scan = folder / "csrc" / "selective_scan"
-if extent == "forward" and scan.is_dir():
-    instances = []
-    for source in sorted(scan.glob("selective_scan_bwd_*.cu")):
-        instances += re.findall(r"selective_scan_bwd_cuda<[^;]*;", source.read_text())
-        text = re.sub(rf'^ *"csrc/selective_scan/{source.name}",\n', "", text, flags=re.M)
-    stub = [
-        "#include <c10/cuda/CUDAStream.h>",
-        "#include <torch/python.h>",
-        '#include "selective_scan.h"',
-        "template <typename input_t, typename weight_t>",
-        "void selective_scan_bwd_cuda(SSMParamsBwd &, cudaStream_t) {",
-        '    TORCH_CHECK(false, "built without the backward scan");',
-        "}",
-        *(f"template void {each}" for each in instances),
-    ]
-    (scan / "selective_scan_no_bwd.cpp").write_text("\n".join(stub) + "\n")
-    first = '"csrc/selective_scan/selective_scan.cpp",'
-    if len(instances) != 6 or text.count(first) != 1 or "_bwd_" in text:
-        sys.exit(f"{setup}: not as expected; set FORWARD_ONLY=0")
-    text = text.replace(first, f'{first}\n                "csrc/selective_scan/selective_scan_no_bwd.cpp",')
+if extent == "forward":
+    line = re.compile(r'^ *"(?P<path>csrc/[\w/]*_bwd[\w]*\.cu)",\n', re.M)
+    sources = [folder / match["path"] for match in line.finditer(text)]
+    instance = re.compile(r"^template void (\w+)<([^;]*)>\((\w+) &params, cudaStream_t stream\);", re.M)
+    made = [match for source in sources for match in instance.findall(source.read_text())]
+    if not made:
+        sys.exit(f"{setup}: no backward kernels found")
+    place = sources[0].parent
+    (header,) = [path for path in place.glob("*.h") if path.stem in ("selective_scan", "causal_conv1d")]
+    stub = ["#include <c10/cuda/CUDAStream.h>", "#include <torch/python.h>", f'#include "{header.name}"']
+    for name, parameters in dict.fromkeys((name, parameters) for name, _, parameters in made):
+        stub.append("template <typename input_t, typename weight_t>")
+        stub.append(f"void {name}({parameters} &, cudaStream_t) {{")
+        stub.append('    TORCH_CHECK(false, "built without the backward passes");\n}')
+    stub += [f"template void {name}<{types}>({parameters} &, cudaStream_t);" for name, types, parameters in made]
+    (place / "no_backward.cpp").write_text("\n".join(stub) + "\n")
+    first, added = f'"{sources[0].relative_to(folder).as_posix()}",', place.relative_to(folder) / "no_backward.cpp"
+    text = line.sub(lambda match: f'"{added.as_posix()}",\n' if first in match[0] else "", text)
 setup.write_text(text)
 PY
 }
@@ -84,24 +90,30 @@ build() {
   echo "== $1 ($2) =="
   local start=$SECONDS
   (cd "$work/$1" && MAMBA_FORCE_BUILD=TRUE CAUSAL_CONV1D_FORCE_BUILD=TRUE MAX_JOBS=$jobs \
-    TORCH_CUDA_ARCH_LIST="${arch%?}.${arch: -1}" CC=${CC:-gcc} CXX=${CXX:-g++} \
+    TORCH_CUDA_ARCH_LIST="${arch%?}.${arch: -1}" \
     "$python" -m pip wheel . --quiet --no-build-isolation --no-deps --no-index --wheel-dir "$wheels") || return 1
   echo "$1 took $((SECONDS - start)) s"
 }
 
-prepare causal_conv1d "$3" all
-build causal_conv1d all
-if [ "$forward_only" = 1 ] && prepare mamba_ssm "$2" forward && build mamba_ssm forward; then
-  :
-else
-  prepare mamba_ssm "$2" all
-  build mamba_ssm all
-fi
+# NAME SDIST: without the backward passes, or else all
+make_wheel() {
+  if [ "$forward_only" = 1 ]; then
+    prepare "$1" "$2" forward && build "$1" forward && return
+    echo "$1: the build without the backward passes failed; building all" >&2
+  fi
+  prepare "$1" "$2" all && build "$1" all
+}
+
+# side by side: each has fewer sources than a large machine has cores
+make_wheel causal_conv1d "$3" &
+conv=$!
+make_wheel mamba_ssm "$2"
+wait "$conv"
 ls -l "$wheels"
 
 if [ "$install" = 1 ]; then
   # their metadata asks for packages that only other parts of them use
-  "$python" -m pip install --quiet --no-deps --no-index --force-reinstall "$wheels"/*.whl
+  "$python" -m pip install --quiet --no-deps --no-index --force-reinstall "$wheels"/mamba_ssm*.whl "$wheels"/causal_conv1d*.whl
   cd "$work"  # away from any folder with sources
   "$python" -c "
 import causal_conv1d, mamba_ssm

@@ -117,10 +117,11 @@ class Counter:
 
 def _handle(nvml: Any, torch: Any) -> Any:
     """The GPU that PyTorch calls the current one: NVML does not know CUDA_VISIBLE_DEVICES."""
-    uuid = getattr(torch.cuda.get_device_properties(torch.cuda.current_device()), "uuid", None)
-    if uuid is None:
-        return nvml.nvmlDeviceGetHandleByIndex(torch.cuda.current_device())
-    return nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+    index = torch.cuda.current_device()
+    try:
+        return nvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(index).uuid}")
+    except Exception:  # no uuid, or of a form that this NVML does not take
+        return nvml.nvmlDeviceGetHandleByIndex(index)
 
 
 def energy_of(

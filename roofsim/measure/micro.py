@@ -8,6 +8,7 @@ the same: those that fit the last-level cache are read from it.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -192,6 +193,8 @@ def measured(
 ) -> Iterator[tuple[str, Row]]:
     """Time what is not known yet, by operator and note, while there is time; then the cost of a launch."""
     slow: set[str] = set()
+    gc.collect()
+    stack.release()  # models before
     for each in cases():
         if not on_time():
             return

@@ -16,7 +16,7 @@ from roofsim.measure.stack import Stack
 from roofsim.passes import Logits, Phase
 
 SHORT = 128
-"""Tokens of the pass that sets a model up."""
+"""Tokens of the pass that sets a model up, fewer where a table of positions is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ def measure_model(
     first = next((case for case in wanted if state(case, found) == "to do"), None)
     if first is None or not may_begin(first):
         return
+    _forget(stack)  # the model before
     try:
         model = built(stack, each, first.dtype)
     except Exception as error:
@@ -84,7 +85,7 @@ def measure_model(
         return
     bench = Bench(stack, model, Counter(stack))
     common = {"arch": model.arch}
-    failure = _tried(stack, lambda: passes.settle(bench, SHORT))
+    failure = _tried(stack, lambda: passes.settle(bench, min(SHORT, (model.positions or 2 * SHORT) // 2)))
     if failure is None:
         fresh = not any((case.model, case.dtype) == (first.model, first.dtype) for case in found)
         yield Outcome(first, "built", ({**loaded(first, model), **common},) if fresh else (), _word(bench))

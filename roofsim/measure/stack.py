@@ -54,7 +54,7 @@ class Stack:
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Whether an exception says that memory ran out."""
-        if isinstance(error, MemoryError | self.torch.OutOfMemoryError):
+        if isinstance(error, MemoryError | self.torch.cuda.OutOfMemoryError):
             return True
         return isinstance(error, RuntimeError) and bool(
             re.search(r"out of memory|can't allocate memory|CUBLAS_STATUS_ALLOC_FAILED", str(error))

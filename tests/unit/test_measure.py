@@ -25,7 +25,8 @@ from roofsim.specs import library
 
 CASE = Case("mamba2-780m", "prefill", "bf16", 1, 1024)
 DECODE = Case("mamba2-780m", "decode", "bf16", 8, 1024)
-HERE = Stack(torch=SimpleNamespace(OutOfMemoryError=type("OutOfMemoryError", (RuntimeError,), {})), on="cpu")
+OutOfMemory = type("OutOfMemoryError", (RuntimeError,), {})
+HERE = Stack(torch=SimpleNamespace(cuda=SimpleNamespace(OutOfMemoryError=OutOfMemory)), on="cpu")
 
 
 def again(file: Runs, device: str = "") -> Runs:
