@@ -82,7 +82,7 @@ def work(options: argparse.Namespace) -> int:
     from roofsim.cli.measure import Book, read_runs
     from roofsim.errors import InputError
     from roofsim.measure import stack as stacks
-    from roofsim.measure.build import subject
+    from roofsim.measure.build import fallbacks, made, subject
     from roofsim.measure.passes import Protocol
     from roofsim.measure.runs import Case, runs
 
@@ -111,6 +111,9 @@ def work(options: argparse.Namespace) -> int:
             now.write_text(json.dumps({}))
             start = time.time()
             try:
+                if stack.on == "cuda" and (slow := fallbacks(made(stack, each, "bf16", "meta"))):
+                    print(f"!! {each.name} left out: reference code in place of {', '.join(slow)}", flush=True)
+                    continue
                 book.models([each], {each.name: cases}, protocol, may_begin)
             except InputError as error:
                 print(f"!! {error}", flush=True)
@@ -144,12 +147,16 @@ def write_failure(runs_path: str, reason: str) -> bool:
     return bool(at.get("micro"))
 
 
-def missing(options: argparse.Namespace) -> list[str]:
-    """Packages that are not installed."""
-    needed = ["click", "pydantic", "yaml", "torch", "transformers"]
-    if options.on == "cuda" and not options.without_kernels:
-        needed += ["mamba_ssm", "causal_conv1d"]
-    return [name for name in needed if find_spec(name) is None]
+def missing(options: argparse.Namespace) -> str:
+    """What is not installed or cannot be loaded."""
+    absent = [name for name in ("click", "pydantic", "yaml", "torch", "transformers") if find_spec(name) is None]
+    if absent:
+        return f"not installed: {', '.join(absent)}"
+    if options.on == "cpu" or options.without_kernels:
+        return ""
+    script = "import mamba_ssm, causal_conv1d, mamba_ssm.ops.triton.ssd_combined"
+    tried = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    return tried.stderr[-2000:] if tried.returncode else ""
 
 
 def watch(options: argparse.Namespace) -> int:
@@ -188,7 +195,7 @@ def main() -> int:
     if options.worker is not None:
         return work(options)
     if absent := missing(options):
-        print(f"not installed: {', '.join(absent)}; see the head of {__file__}", file=sys.stderr)
+        print(f"{absent}\nsee the head of {__file__}", file=sys.stderr)
         return 2
     sys.path.insert(0, str(ROOT))
     return watch(options)

@@ -86,7 +86,7 @@ class Built:
 
 def built(stack: Stack, each: Subject, dtype: str) -> Built:
     """The model on the device; raises InputError if it cannot be built or is not the model that we describe."""
-    empty = _made(stack, each, dtype, "meta")
+    empty = made(stack, each, dtype, "meta")
     total = sum(parameter.numel() for parameter in empty.parameters())
     if each.parameters not in (None, total):
         raise InputError(
@@ -94,12 +94,13 @@ def built(stack: Stack, each: Subject, dtype: str) -> Built:
             f"{each.parameters:,}; what would be measured is not what is predicted"
         )
     arch, positions = each.arch or architecture_of(empty), each.positions or learned_positions(empty)
-    model = _made(stack, each, dtype, stack.on).eval()
+    model = made(stack, each, dtype, stack.on).eval()
     vocab = model.get_input_embeddings().num_embeddings
     return Built(model, arch, vocab, positions, fallbacks(model))
 
 
-def _made(stack: Stack, each: Subject, dtype: str, where: str) -> Any:
+def made(stack: Stack, each: Subject, dtype: str, where: str) -> Any:
+    """The model on a device, or on `meta`, where tensors have no data; raises InputError if it cannot be built."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     fields = {name: value for name, value in each.fields.items() if name not in ("model_type", "auto_map")}

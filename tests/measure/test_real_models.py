@@ -9,6 +9,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from click.testing import CliRunner
 
 from roofsim.cli import group
 from roofsim.errors import InputError
-from roofsim.measure import build, micro, passes
+from roofsim.measure import build, meters, micro, passes
 from roofsim.measure.meters import Counter
 from roofsim.measure.passes import Bench
 from roofsim.measure.stack import Stack, load
@@ -84,7 +85,7 @@ def rows(path: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("name", [n for n in library.names("models") if library.architecture(n).family != "hymba"])
 def test_transformers_builds_every_shipped_model_with_the_parameters_that_we_count(stack: Stack, name: str) -> None:
     each = build.subject(name)
-    model = build._made(stack, each, "bf16", "meta")
+    model = build.made(stack, each, "bf16", "meta")
     assert sum(p.numel() for p in model.parameters()) == each.parameters
     assert build.architecture_of(model) == each.arch
     assert build.learned_positions(model) == each.positions
@@ -185,6 +186,65 @@ def test_scoring_all_positions_is_said_in_the_note(here: Path) -> None:
     roofsim("measure", name, "-o", "my.csv", "--prompts", "8", "--repeats", "1", "--on", "cpu", "-q", "--logits", "all")
     notes = {(r["phase"], r["note"].split(";")[0]) for r in rows("my.csv") if r["metric"] == "latency_s"}
     assert notes == {("prefill", "logits=all"), ("decode", "per step, library cache")}
+
+
+def event(name: str, start: float, end: float, device: Any, annotation: bool = False) -> Any:
+    """What PyTorch's profiler tells of one thing, times in µs."""
+    span = SimpleNamespace(elapsed_us=lambda: end - start)
+    return SimpleNamespace(name=name, time_range=span, device_type=device, is_user_annotation=annotation)
+
+
+def test_a_profile_sums_what_ran_on_the_gpu_and_nothing_else(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu, host = stack.torch.autograd.DeviceType.CUDA, stack.torch.autograd.DeviceType.CPU
+    seen = [
+        event("gemm", 0, 50, gpu), event("gemm", 60, 80, gpu), event("Memset (Device)", 80, 81, gpu),
+        event("cudaLaunchKernel", 0, 9, host), event("ProfilerStep#0", 0, 100, gpu, annotation=True),
+    ]  # fmt: skip
+
+    class Profiler:
+        def __init__(self, activities: Any) -> None:
+            assert [each.name for each in activities] == ["CUDA"]
+
+        def __enter__(self) -> Any:
+            return SimpleNamespace(events=lambda: seen)
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr("torch.profiler.profile", Profiler)
+    monkeypatch.setattr(stack.torch.cuda, "synchronize", lambda: None)
+    found = meters.profiled(Stack(stack.torch, "cuda"), lambda: None)
+    assert found is not None
+    assert found.device_time == pytest.approx(71e-6)
+    assert found.kernels == 3
+    assert [(name, number) for name, _, number in found.longest] == [("gemm", 2), ("Memset (Device)", 1)]
+    assert meters.profiled(stack, lambda: None) is None
+
+
+def test_memory_on_a_gpu_is_the_allocators_peak_since_the_pass_began(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    for name, result in (
+        ("empty_cache", None), ("reset_peak_memory_stats", None), ("max_memory_allocated", 7),
+        ("max_memory_reserved", 9),
+    ):  # fmt: skip
+        monkeypatch.setattr(stack.torch.cuda, name, lambda name=name, result=result: done.append(name) or result)
+    result, memory = meters.with_memory(Stack(stack.torch, "cuda"), 3, lambda: done.append("pass"))
+    assert (memory.peak, memory.reserved) == (7, 9)
+    assert done == ["empty_cache", "reset_peak_memory_stats", "pass", "max_memory_allocated", "max_memory_reserved"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak of a process")
+def test_memory_on_a_processor_is_the_weights_and_what_the_pass_adds(stack: Stack) -> None:
+    size = 1 << 27
+
+    def work() -> None:
+        stack.torch.ones(size, dtype=stack.torch.uint8)
+
+    _, memory = meters.with_memory(stack, 1000, work)
+    assert memory.peak == pytest.approx(1000 + size, rel=0.05)  # the interpreter grows too
+    assert memory.reserved is None
 
 
 @pytest.fixture
