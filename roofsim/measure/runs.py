@@ -109,7 +109,7 @@ def runs(device: str, text: str = "", where: str = "") -> Runs:
 
 def _written(rows: Iterable[Row], columns: Sequence[str], head: bool = False) -> str:
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(stream, columns, lineterminator="\n")
     if head:
         writer.writeheader()
     writer.writerows(rows)
