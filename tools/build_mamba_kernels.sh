@@ -74,6 +74,7 @@ if extent == "forward":
     place = sources[0].parent
     (header,) = [path for path in place.glob("*.h") if path.stem in ("selective_scan", "causal_conv1d")]
     stub = ["#include <c10/cuda/CUDAStream.h>", "#include <torch/python.h>", f'#include "{header.name}"']
+    stub.append("using complex_t = c10::complex<float>;")  # as selective_scan_common.h has it
     for name, parameters in dict.fromkeys((name, parameters) for name, _, parameters in made):
         stub.append("template <typename input_t, typename weight_t>")
         stub.append(f"void {name}({parameters} &, cudaStream_t) {{")
