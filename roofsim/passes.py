@@ -10,6 +10,7 @@ from roofsim.arith import Number
 
 Logits = Literal["all", "last"]
 Phase = Literal["prefill", "decode"]
+Latents = Literal["absorbed", "expanded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class Precision:
 class Pass:
     """`batch` sequences, each with `new` tokens on top of `context` tokens that it already holds.
 
-    `phase` is for software, which runs other code for a decode step; formulas do not look at it.
+    `phase` is for software, which runs other code for a decode step; formulas do not look at it. `latents` says in
+    which form latent attention runs: on keys and values expanded for every head, or on the latents themselves.
     """
 
     batch: Number
@@ -35,6 +37,7 @@ class Pass:
     precision: Precision = Precision()
     logits: Logits = "all"
     phase: Phase = "prefill"
+    latents: Latents = "absorbed"
 
     @cached_property
     def tokens(self) -> Number:

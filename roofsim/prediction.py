@@ -70,12 +70,14 @@ class Setup:
     def prefill(self, w: Workload) -> Pass:
         """The pass over the prompt, after the model's own prefix tokens."""
         new = w.prompt + self.architecture.prefix_tokens
-        return Pass(w.batch, new, 0, w.precision(self.runtime.state), w.logits or self.runtime.logits)
+        logits = w.logits or self.runtime.logits
+        return Pass(w.batch, new, 0, w.precision(self.runtime.state), logits, latents="expanded")
 
     def decode(self, w: Workload, done: Number = 0) -> Pass:
         """The step after the prompt and `done` generated tokens."""
         held = w.prompt + self.architecture.prefix_tokens + done
-        return Pass(w.batch, 1, held, w.precision(self.runtime.state), "last", "decode")
+        latents = self.runtime.attention.latents
+        return Pass(w.batch, 1, held, w.precision(self.runtime.state), "last", "decode", latents)
 
     def workspace(self, dtype: str) -> Number:
         """Bytes that the matrix library keeps, if the runtime has one."""

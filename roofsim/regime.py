@@ -23,6 +23,10 @@ Polynomial = dict[Powers, float]
 LENGTH = SYMBOLS["length"][0]
 
 
+VANISHED = 1e-9
+"""A share below this is nought."""
+
+
 class NotPolynomial(Exception):
     """A step would divide by a sum: there is no closed form of this kind."""
 
@@ -83,6 +87,13 @@ class Traced:
 
     def __rtruediv__(self, other: Any) -> Traced:
         return self._of(other) / self
+
+    def __rpow__(self, base: Any) -> Traced:
+        # the share of experts that no token chose: it vanishes for any but the shortest prompts
+        value = base**self.value
+        if value > VANISHED:
+            raise NotPolynomial
+        return Traced(0.0, {})
 
     __radd__ = __add__
     __rmul__ = __mul__

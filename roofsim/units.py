@@ -158,5 +158,24 @@ def parse_counts(text: str) -> list[int]:
     return counts
 
 
+_THOUSANDS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+
+
+def short_count(value: float) -> str:
+    """A number of parameters as the field writes it: 494M, 7.62B."""
+    letter = max(
+        (each for each in _THOUSANDS if value >= _THOUSANDS[each]), key=lambda each: _THOUSANDS[each], default=""
+    )
+    return significant(value / _THOUSANDS[letter]) + letter
+
+
+def parse_short_count(text: str) -> int:
+    """A number of parameters: `8030261248`, `8.03B`, `350M`; raises ValueError if it is none."""
+    match = re.fullmatch(rf"({_WHOLE}(?:\.\d+)?)([KMBT]?)", text.strip().upper())
+    if match is None:
+        raise ValueError(f"'{text}' is not a number of parameters; write it like 8030261248, 350M or 8.03B")
+    return round(float(match[1].replace("_", "").replace(",", "")) * _THOUSANDS[match[2]])
+
+
 MOST_COUNTS = 100_000
 """The most values that a range may hold."""

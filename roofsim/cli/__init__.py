@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ class Commands(Group):
             return None
         if ctx.meta.get(LISTING):
             return click.Command(cmd_name, short_help=summaries()[cmd_name])
-        command: click.Command = import_module(f"roofsim.cli.{cmd_name.replace('-', '_')}").command
+        module = cmd_name.replace("-", "_")
+        module += "_" * iskeyword(module)
+        command: click.Command = import_module(f"roofsim.cli.{module}").command
         command.name = cmd_name
         return command
 
@@ -72,7 +75,7 @@ def summaries() -> Mapping[str, str]:
     found = {}
     for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
         docstring = path.read_text(encoding="utf-8").split('"""')[1]
-        found[path.stem.replace("_", "-")] = docstring.splitlines()[0]
+        found[path.stem.rstrip("_").replace("_", "-")] = docstring.splitlines()[0]
     return found
 
 

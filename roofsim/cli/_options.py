@@ -15,7 +15,7 @@ from roofsim.cli._click import click
 from roofsim.errors import InputError, UnknownName
 from roofsim.report.formats import FORMATS
 from roofsim.report.table import Table
-from roofsim.units import parse_count, parse_counts
+from roofsim.units import parse_count, parse_counts, parse_short_count
 
 if TYPE_CHECKING:
     from roofsim.prediction import Setup
@@ -80,6 +80,19 @@ class Tokens(click.ParamType[int]):
             return 0
         try:
             return parse_count(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Parameters(click.ParamType[int]):
+    """A number of parameters such as 8B, 350M or 1.5T."""
+
+    name = "parameters"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        try:
+            return parse_short_count(value) if isinstance(value, str) else value
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

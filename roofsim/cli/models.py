@@ -4,30 +4,47 @@ from __future__ import annotations
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.errors import UnknownName
 from roofsim.report.table import Column, Table
 
 
 @click.command()
+@click.option("--kind", type=click.Choice(["transformer", "ssm", "hybrid", "moe"]), help="Only models of this kind.")
+@click.option("--family", metavar="NAME", help="Only models of this family, or of one whose name begins so.")
+@click.option("--min-size", type=o.Parameters(), metavar="N", help="Only models with at least so many parameters: 1B.")
+@click.option("--max-size", type=o.Parameters(), metavar="N", help="Only models with at most so many parameters: 8B.")
 @o.output_options
-def command(format_: str, output: str | None, quiet: bool) -> None:
-    """List every shipped model with its parameters and what a sequence keeps.
+def command(
+    kind: str | None, family: str | None, min_size: int | None, max_size: int | None, format_: str,
+    output: str | None, quiet: bool,
+) -> None:  # fmt: skip
+    """List the shipped models with their parameters and what a sequence keeps, all or some of them.
 
     \b
-    Example: roofsim models -f csv
+    Example: roofsim models --kind hybrid --max-size 8B
     """
     from roofsim.passes import Precision
     from roofsim.specs import library
 
+    found = [library.architecture(name) for name in library.names("models")]
+    families = {a.family for a in found}
+    if family and not any(each.startswith(family.lower()) for each in families):
+        raise UnknownName("families", family, sorted(families))
     rows = []
-    for name in library.names("models"):
-        a = library.architecture(name)
+    for a in found:
+        active = a.active_parameters
+        kinds = (a.kind, "moe") if active < a.total_parameters else (a.kind,)
+        if (kind and kind not in kinds) or (family and not a.family.startswith(family.lower())):
+            continue
+        if not (min_size or 0) <= a.total_parameters <= (max_size or float("inf")):
+            continue
         constant = a.state_bytes(0, Precision())
         growth = a.state_bytes(64, Precision()) - a.state_bytes(63, Precision())
-        rows.append([name, a.family, a.total_parameters, a.depth, growth, constant])
-    rows.sort(key=lambda row: row[2])
-    columns = [Column("model"), Column("family"), Column("parameters", "number"), Column("layers", "count"),
-               Column("per token", "B"), Column("constant", "B")]  # fmt: skip
-    keys = ("id", "family", "parameters", "layers", "bytes_per_token", "constant_bytes")
+        rows.append([a.id, a.family, ", ".join(kinds), a.total_parameters, active, growth, constant])
+    rows.sort(key=lambda row: row[3])
+    columns = [Column("model"), Column("family"), Column("kind"), Column("parameters", "short"),
+               Column("active", "short"), Column("per token", "B"), Column("constant", "B")]  # fmt: skip
+    keys = ("id", "family", "kind", "parameters", "active", "bytes_per_token", "constant_bytes")
     data = {"schema": 1, "models": [dict(zip(keys, row, strict=True)) for row in rows]}
     note = "Per token and constant: bytes of KV cache and recurrent state per sequence, bf16 with fp32 states."
     o.Output(format_, output, quiet).write([Table("Models", columns, rows, [note])], data)

@@ -41,28 +41,30 @@ class GatedMlp(Part):
     kind: Literal["gated_mlp"]
     width: Size
     fused: bool = False
+    bias: bool = False
     lora_rank: Extra = 0
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Gate and up, their product, down."""
         halves = ["gate_proj", "up_proj"]
         if self.fused:
-            ops = [linear(p, "gate_up_proj", d_model, 2 * self.width, "x")]
+            ops = [linear(p, "gate_up_proj", d_model, 2 * self.width, "x", bias=self.bias)]
             halves = ["gate_up_proj"]
         else:
-            ops = [linear(p, name, d_model, self.width, "x") for name in halves]
+            ops = [linear(p, name, d_model, self.width, "x", bias=self.bias) for name in halves]
         if self.lora_rank:
             ops.append(linear(p, "lora_a", d_model, self.lora_rank, "x"))
             ops.append(linear(p, "lora_b", self.lora_rank, 2 * self.width, "lora_a"))
             ops.append(elementwise(p, "lora", pointwise.add, 2 * self.width, *halves, "lora_b"))
             halves = ["lora"]
         ops.append(elementwise(p, "gate", pointwise.gated_activation, self.width, *halves))
-        ops.append(linear(p, "down_proj", self.width, d_model, "gate"))
+        ops.append(linear(p, "down_proj", self.width, d_model, "gate", bias=self.bias))
         return ops
 
     def parameters(self, d_model: int) -> Parameters:
-        """The three matrices and the adapter."""
-        return {"mlp": 3 * d_model * self.width + self.adapter_parameters(d_model)}
+        """The three matrices, their biases and the adapter."""
+        biases = self.bias * (2 * self.width + d_model)
+        return {"mlp": 3 * d_model * self.width + biases + self.adapter_parameters(d_model)}
 
     def adapter_parameters(self, d_model: int) -> int:
         """Weights of the low-rank adapter on gate and up."""

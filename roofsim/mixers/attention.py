@@ -1,26 +1,43 @@
-"""Grouped-query attention."""
+"""Grouped-query attention and what published models vary in it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 from pydantic import model_validator
 
 from roofsim.arith import Number, minimum
 from roofsim.mixers.base import Parameters, Part, elementwise, linear
 from roofsim.ops import attention, pointwise
-from roofsim.ops.base import Operator
+from roofsim.ops.base import CostFunction, Operator
 from roofsim.passes import Pass, Precision
 from roofsim.schema import Extra, Size
+
+SOFTMAX_FLOPS = 5
+"""Vector FLOP per pair: scale, subtract the maximum, exponential, sum, rescale."""
+SOFT_CAP_FLOPS = 7
+"""Divide, hyperbolic tangent (five), multiply."""
+ALIBI_FLOPS = 2
+"""Slope times distance, added to the score."""
 
 
 class Attention(Part):
     """Softmax attention with `heads` queries on `kv_heads` keys and values (Ainslie et al. 2023).
 
-    `window` limits how far back a token sees; `windowed_cache` says whether the cache is cut to it.
-    `declared_window` is a window that the published config states but switches off: some software reacts
-    to it all the same. `d_in` is the width of its input where that is not the model's.
+    `window` limits how far back a token sees, `chunk` cuts the sequence into pieces that do not see each other;
+    `windowed_cache` says whether the cache is cut to either. `block` and `blocks` make a query see its own block of
+    keys and the best others, `blocks` in all. `declared_window` is a window that the published config states but
+    switches off: some software reacts to it all the same.
+
+    `d_in` is the width of its input where that is not the model's. `rotary_dim` is the part of each head that is
+    rotated, all of it if absent; `alibi` adds a slope to the scores instead; `soft_cap` bends them; `sinks` is a
+    learned score per head that takes part in the softmax alone. `qk_norm` normalises queries and keys: each head
+    with one weight (`head`), each head with its own (`heads`), all of them together (`width`), or without weights.
+    `v_norm` normalises values, without weights. `k_is_v`: one projection serves keys and values. `output_gate`: the
+    query projection makes a sigmoid gate as well. `reuses_kv`: it reads keys and values of an earlier layer and keeps
+    none.
     """
 
     kind: Literal["attention"]
@@ -28,55 +45,82 @@ class Attention(Part):
     kv_heads: Size
     head_dim: Size
     window: Size | None = None
+    chunk: Size | None = None
+    block: Size | None = None
+    blocks: Size | None = None
     windowed_cache: bool = True
     declared_window: Size | None = None
     d_in: Size | None = None
     qkv_bias: bool = False
     out_bias: bool = False
     fused_qkv: bool = False
-    qk_norm: bool = False
+    qk_norm: Literal["head", "heads", "width", "plain"] | None = None
+    v_norm: bool = False
+    k_is_v: bool = False
+    output_gate: bool = False
+    reuses_kv: bool = False
     rotary: bool = True
+    rotary_dim: Size | None = None
+    alibi: bool = False
+    soft_cap: bool = False
+    sinks: bool = False
     lora_rank: Extra = 0
 
     @model_validator(mode="after")
-    def _heads_divide(self) -> Attention:
+    def _consistent(self) -> Attention:
         if self.heads % self.kv_heads:
             raise ValueError(f"kv_heads {self.kv_heads} does not divide heads {self.heads}")
+        if sum(limit is not None for limit in (self.window, self.chunk, self.block)) > 1:
+            raise ValueError("only one of window, chunk and block can limit what a token sees")
+        if (self.block is None) != (self.blocks is None):
+            raise ValueError("block and blocks go together: the keys of a block, and how many blocks a query sees")
+        if self.rotary_dim and self.rotary_dim > self.head_dim:
+            raise ValueError(f"rotary_dim {self.rotary_dim} is more than head_dim {self.head_dim}")
         return self
 
     @property
+    def q_width(self) -> int:
+        """Elements of the queries of a token."""
+        return self.heads * self.head_dim
+
+    @property
     def kv_width(self) -> int:
-        """Elements that one token adds to the cache: keys and values of all its heads."""
+        """Elements of the keys and values of a token."""
         return 2 * self.kv_heads * self.head_dim
 
-    def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
-        """Projections, positions, cache, scores, output."""
-        q, kv, d_in = self.heads * self.head_dim, self.kv_width // 2, self.d_in or d_model
-        ops: list[Operator] = []
+    def _projections(self) -> dict[str, int]:
+        """The matrices that read the input, and their widths."""
+        q, kv = self.q_width * (2 if self.output_gate else 1), self.kv_width // 2
+        if self.reuses_kv:
+            return {"q_proj": q}
         if self.fused_qkv:
-            ops.append(linear(p, "qkv_proj", d_in, q + 2 * kv, "x", bias=self.qkv_bias))
-            parts = ["qkv_proj"] * 3
-        else:
-            parts = ["q_proj", "k_proj", "v_proj"]
-            for name, width in zip(parts, (q, kv, kv), strict=True):
-                ops.append(linear(p, name, d_in, width, "x", bias=self.qkv_bias))
-                if self.lora_rank:
-                    ops.append(linear(p, f"{name}_lora_a", d_in, self.lora_rank, "x"))
-                    ops.append(linear(p, f"{name}_lora_b", self.lora_rank, width, f"{name}_lora_a"))
-                    ops.append(elementwise(p, f"{name}_lora", pointwise.add, width, name, f"{name}_lora_b"))
-            if self.lora_rank:
-                parts = [f"{name}_lora" for name in parts]
-        if self.qk_norm:
-            ops.append(elementwise(p, "q_norm", pointwise.rms_norm, q, parts[0], weights=True))
-            ops.append(elementwise(p, "k_norm", pointwise.rms_norm, kv, parts[1], weights=True))
-            parts[:2] = ["q_norm", "k_norm"]
+            return {"qkv_proj": q + 2 * kv}
+        return {"q_proj": q, "k_proj": kv} if self.k_is_v else {"q_proj": q, "k_proj": kv, "v_proj": kv}
+
+    def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
+        """Projections, norms, positions, cache, scores, gate, output."""
+        ops: list[Operator] = []
+        source = self._project(p, d_model, ops)
+        norms = {"q": (self.heads, self.qk_norm), "k": (self.kv_heads, self.qk_norm)}
+        norms["v"] = (self.kv_heads, "plain" if self.v_norm else None)
+        for part, (heads, norm) in norms.items():
+            if norm and part in source:
+                ops.append(self._norm(p, f"{part}_norm", heads, norm, source[part]))
+                source[part] = ops[-1].name
         if self.rotary:
-            ops.append(elementwise(p, "rotary", attention.rotary, q + kv, *dict.fromkeys(parts[:2])))
-            parts[:2] = ["rotary", "rotary"]
+            heads = self.heads + (0 if self.reuses_kv else self.kv_heads)
+            turned = [source[part] for part in ("q", "k") if part in source]
+            width = heads * (self.rotary_dim or self.head_dim)
+            ops.append(elementwise(p, "rotary", attention.rotary, width, *dict.fromkeys(turned)))
+            source |= {part: "rotary" for part in ("q", "k") if part in source}
         byte = p.precision
-        size = {"batch": p.batch, "new": p.new, "act_bytes": byte.activations, "cache_bytes": byte.cache}
-        append = {**size, "width": self.kv_width}
-        ops.append(Operator("cache_append", attention.cache_append, append, 0, tuple(dict.fromkeys(parts[1:]))))
+        size: dict[str, Number] = {"batch": p.batch, "new": p.new, "act_bytes": byte.activations}
+        size["cache_bytes"] = byte.cache
+        if not self.reuses_kv:
+            kept = tuple(dict.fromkeys((source["k"], source["v"])))
+            append = {**size, "width": self.kv_width}
+            ops.append(Operator("cache_append", attention.cache_append, append, 0, kept))
+        function, limit = self._scores(p)
         score = {
             **size,
             "context": p.context,
@@ -84,32 +128,70 @@ class Attention(Part):
             "kv_heads": self.kv_heads,
             "qk_dim": self.head_dim,
             "v_dim": self.head_dim,
-            "window": self.window or p.context + p.new,
+            "pair_flops": SOFTMAX_FLOPS + SOFT_CAP_FLOPS * self.soft_cap + ALIBI_FLOPS * self.alibi,
+            **limit,
         }
-        ops.append(
-            Operator(
-                "attention",
-                attention.causal_attention,
-                score,
-                p.activation_bytes(q),
-                tuple(dict.fromkeys(parts)),
-            )
-        )
-        ops.append(linear(p, "o_proj", q, d_model, "attention", bias=self.out_bias))
+        read = tuple(dict.fromkeys(source.values()))
+        ops.append(Operator("attention", function, score, p.activation_bytes(self.q_width), read))
+        if self.output_gate:
+            ops.append(elementwise(p, "gate", pointwise.gated_activation, self.q_width, "attention", "q_proj"))
+        ops.append(linear(p, "o_proj", self.q_width, d_model, ops[-1].name, bias=self.out_bias))
         return ops
 
+    def _project(self, p: Pass, d_model: int, ops: list[Operator]) -> dict[str, str]:
+        """Append the projections and their adapters; the operator that makes queries, keys and values each."""
+        d_in = self.d_in or d_model
+        made: dict[str, str] = {}
+        for name, width in self._projections().items():
+            ops.append(linear(p, name, d_in, width, "x", bias=self.qkv_bias))
+            made[name] = name
+            if self.lora_rank:
+                ops.append(linear(p, f"{name}_lora_a", d_in, self.lora_rank, "x"))
+                ops.append(linear(p, f"{name}_lora_b", self.lora_rank, width, f"{name}_lora_a"))
+                ops.append(elementwise(p, f"{name}_lora", pointwise.add, width, name, f"{name}_lora_b"))
+                made[name] = f"{name}_lora"
+        if self.fused_qkv:
+            return dict.fromkeys("qkv", made["qkv_proj"])
+        if self.reuses_kv:
+            return {"q": made["q_proj"]}
+        return {"q": made["q_proj"], "k": made["k_proj"], "v": made["k_proj" if self.k_is_v else "v_proj"]}
+
+    def _norm(self, p: Pass, name: str, heads: int, norm: str, source: str) -> Operator:
+        """A norm of heads: all alike and so with one weight vector, or over the width of all of them."""
+        if norm in ("width", "heads"):
+            return elementwise(p, name, pointwise.rms_norm, heads * self.head_dim, source, weights=True)
+        one = elementwise(p, name, pointwise.rms_norm, self.head_dim, source, weights=norm != "plain")
+        return replace(one, sizes={**one.sizes, "tokens": p.tokens * heads}, out=one.out * heads)
+
+    def _scores(self, p: Pass) -> tuple[CostFunction, dict[str, Any]]:
+        """How far a token sees: the cost function, and the sizes that only it takes."""
+        if self.chunk:
+            return attention.chunked_attention, {"chunk": self.chunk}
+        if self.block:
+            return attention.block_sparse_attention, {"block": self.block, "blocks": self.blocks}
+        return attention.causal_attention, {"window": self.window or p.context + p.new}
+
     def parameters(self, d_model: int) -> Parameters:
-        """Weights and biases of the four projections, and the norms of queries and keys."""
-        q, kv, d_in = self.heads * self.head_dim, self.kv_width, self.d_in or d_model
-        weights = (d_in + self.qkv_bias) * (q + kv) + (q + self.out_bias) * d_model
-        return {"attention": weights + self.adapter_parameters(d_model) + self.qk_norm * 2 * self.head_dim}
+        """Weights and biases of the projections, the norms of queries and keys, and the sinks."""
+        read = (self.d_in or d_model) + self.qkv_bias
+        weights = read * sum(self._projections().values()) + (self.q_width + self.out_bias) * d_model
+        norms = {None: 0, "plain": 0, "head": self.head_dim, "heads": 0, "width": 0}[self.qk_norm]
+        keys = 0 if self.reuses_kv else 1
+        norms = norms * (1 + keys)
+        if self.qk_norm in ("heads", "width"):
+            norms = self.q_width + keys * self.kv_width // 2
+        adapters = self.adapter_parameters(d_model)
+        return {"attention": weights + adapters + norms + self.heads * self.sinks}
 
     def adapter_parameters(self, d_model: int) -> int:
-        """Weights of the low-rank adapters on q, k and v."""
-        q, kv, d_in = self.heads * self.head_dim, self.kv_width, self.d_in or d_model
-        return self.lora_rank * (3 * d_in + q + kv)
+        """Weights of the low-rank adapters on the projections."""
+        d_in = self.d_in or d_model
+        return self.lora_rank * sum(d_in + width for width in self._projections().values())
 
     def state_bytes(self, context: Number, precision: Precision) -> Number:
         """Keys and values: of all tokens, or of window − 1 of them (the newest brings its own)."""
-        held = minimum(context, self.window - 1) if self.window and self.windowed_cache else context
+        if self.reuses_kv:
+            return 0
+        limit = self.window or self.chunk
+        held = minimum(context, limit - 1) if limit and self.windowed_cache else context
         return held * self.kv_width * precision.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Annotated, Any, ClassVar, Union
@@ -11,7 +12,7 @@ from pydantic import Field
 
 from roofsim.arith import Number
 from roofsim.ops import conv, gemm, pointwise
-from roofsim.ops.base import Operator
+from roofsim.ops.base import CostFunction, Operator
 from roofsim.passes import Pass, Precision
 from roofsim.schema import Spec
 
@@ -54,6 +55,10 @@ class Part(Spec):
         """Parameters by the name of a block whose uses share them."""
         return {}
 
+    def idle_parameters(self, d_model: int) -> int:
+        """Those of its parameters that one token does not use."""
+        return 0
+
     def state_bytes(self, context: Number, precision: Precision) -> Number:
         """Bytes that one sequence holds after `context` tokens."""
         return 0
@@ -80,25 +85,37 @@ def linear(p: Pass, name: str, d_in: int, d_out: int, *uses: str, bias: bool = F
     return Operator(name, gemm.linear, sizes, p.activation_bytes(d_out), uses, **options)
 
 
-def elementwise(p: Pass, name: str, function: Any, width: int, *uses: str, weights: bool = False) -> Operator:
-    """The operator of a function of `width` elements per new token."""
-    sizes = {"tokens": p.tokens, "width": width, "act_bytes": p.precision.activations}
-    if weights:
-        sizes["weight_bytes"] = p.precision.weights
+def elementwise(
+    p: Pass, name: str, function: Any, width: int, *uses: str, weights: bool | None = None, **sizes: Number
+) -> Operator:
+    """The operator of a function of `width` elements per new token; `weights` says whether a norm has any."""
+    sizes = {"tokens": p.tokens, "width": width, "act_bytes": p.precision.activations, **sizes}
+    if weights is not None:
+        sizes["weight_bytes"] = p.precision.weights if weights else 0
     return Operator(name, function, sizes, p.activation_bytes(width), uses)
 
 
-def convolution(p: Pass, channels: int, width: int, *uses: str) -> Operator:
-    """The operator of a short causal convolution."""
+def convolution(p: Pass, channels: int, width: int, *uses: str, bias: bool = True, held: int | None = None) -> Operator:
+    """The operator of a short causal convolution with SiLU; with none if it says how many inputs are `held`."""
     sizes = {
         "batch": p.batch,
         "new": p.new,
         "channels": channels,
         "width": width,
+        "bias": int(bias),
         "weight_bytes": p.precision.weights,
         "act_bytes": p.precision.activations,
     }
-    return Operator("conv", conv.causal_conv1d, sizes, p.activation_bytes(channels), uses)
+    function: CostFunction = conv.causal_conv1d
+    if held is not None:
+        sizes["held"] = held
+        function = conv.short_conv1d
+    return Operator("conv", function, sizes, p.activation_bytes(channels), uses)
+
+
+def renamed(operators: Sequence[Operator], source: str) -> list[Operator]:
+    """The operators with `source` in place of the residual stream."""
+    return [replace(each, uses=tuple(source if use == "x" else use for use in each.uses)) for each in operators]
 
 
 def branches(p: Pass, d_model: int, parts: Mapping[str, Part]) -> Iterator[Operator]:
@@ -106,6 +123,6 @@ def branches(p: Pass, d_model: int, parts: Mapping[str, Part]) -> Iterator[Opera
     for label, part in parts.items():
         for each in part.operators(p, d_model):
             uses = tuple(use if use == "x" else f"{label}.{use}" for use in each.uses)
-            yield Operator(f"{label}.{each.name}", each.function, each.sizes, each.out, uses, each.reported_as)
+            yield replace(each, name=f"{label}.{each.name}", uses=uses)
     ends = tuple(f"{label}.{part.operators(p, d_model)[-1].name}" for label, part in parts.items())
     yield elementwise(p, "sum", pointwise.add, d_model, *ends)

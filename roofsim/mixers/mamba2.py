@@ -14,7 +14,10 @@ from roofsim.schema import Size
 
 
 class Mamba2(Part):
-    """State-space dual: `heads` of `head_dim` channels share one decay; B and C per group."""
+    """State-space dual: `heads` of `head_dim` channels share one decay; B and C per group.
+
+    `bias` says whether the projections have one.
+    """
 
     kind: Literal["mamba2"]
     heads: Size
@@ -25,6 +28,7 @@ class Mamba2(Part):
     d_conv: Size = 4
     conv_bias: bool = True
     gated_norm: bool = True
+    bias: bool = False
 
     @property
     def d_inner(self) -> int:
@@ -53,16 +57,17 @@ class Mamba2(Part):
         }
         gate = pointwise.gated_rms_norm if self.gated_norm else pointwise.gated_activation
         return [
-            linear(p, "in_proj", d_model, self.d_inner + self.conv_channels + self.heads, "x"),
-            convolution(p, self.conv_channels, self.d_conv, "in_proj"),
+            linear(p, "in_proj", d_model, self.d_inner + self.conv_channels + self.heads, "x", bias=self.bias),
+            convolution(p, self.conv_channels, self.d_conv, "in_proj", bias=self.conv_bias),
             Operator("scan", scan.ssd_scan, size, p.activation_bytes(self.d_inner), ("in_proj", "conv")),
-            elementwise(p, "ssm_gate", gate, self.d_inner, "scan", "in_proj", weights=self.gated_norm),
-            linear(p, "out_proj", self.d_inner, d_model, "ssm_gate"),
+            elementwise(p, "ssm_gate", gate, self.d_inner, "scan", "in_proj", weights=self.gated_norm or None),
+            linear(p, "out_proj", self.d_inner, d_model, "ssm_gate", bias=self.bias),
         ]
 
     def parameters(self, d_model: int) -> Parameters:
         """Projections, filters, A, D and Δ's bias per head, and the weight of the gated norm."""
         projections = d_model * (2 * self.d_inner + self.conv_channels + self.heads)
+        projections += self.bias * (self.d_inner + self.conv_channels + self.heads + d_model)
         filters = self.conv_channels * (self.d_conv + self.conv_bias)
         return {"ssm": projections + filters + 3 * self.heads + self.gated_norm * self.d_inner}
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from roofsim.arith import Number
 from roofsim.ffn.mlp import GatedMlp
 from roofsim.mixers.attention import Attention
-from roofsim.mixers.base import Parameters, Part, elementwise, linear
+from roofsim.mixers.base import Parameters, Part, elementwise, linear, renamed
 from roofsim.ops import pointwise
 from roofsim.ops.base import Operator
 from roofsim.passes import Pass, Precision
@@ -34,9 +34,9 @@ class SharedBlock(Part):
         ops = [
             elementwise(p, "join", pointwise.concat, joined, "x"),
             elementwise(p, "attn_norm", pointwise.rms_norm, joined, "join", weights=True),
-            *_renamed(self.attention.operators(p, d_model), "attn_norm"),
+            *renamed(self.attention.operators(p, d_model), "attn_norm"),
             elementwise(p, "mlp_norm", pointwise.rms_norm, d_model, "o_proj", weights=True),
-            *_renamed(self.mlp.operators(p, d_model), "mlp_norm"),
+            *renamed(self.mlp.operators(p, d_model), "mlp_norm"),
         ]
         return [*ops, linear(p, "block_out", d_model, d_model, "down_proj")]
 
@@ -56,17 +56,3 @@ class SharedBlock(Part):
     def state_bytes(self, context: Number, precision: Precision) -> Number:
         """The KV cache of this use."""
         return self.attention.state_bytes(context, precision)
-
-
-def _renamed(operators: Sequence[Operator], source: str) -> list[Operator]:
-    """The operators with `source` in place of the residual stream."""
-    return [
-        Operator(
-            each.name,
-            each.function,
-            each.sizes,
-            each.out,
-            tuple(source if u == "x" else u for u in each.uses),
-        )
-        for each in operators
-    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roofsim.arith import Number, maximum, minimum
+from roofsim.arith import Number, ceil, maximum, minimum
 from roofsim.cost import Cost
 from roofsim.ops.base import operator
 
@@ -28,21 +28,137 @@ def causal_attention(
     qk_dim: Number,
     v_dim: Number,
     window: Number,
+    pair_flops: Number,
     act_bytes: Number,
     cache_bytes: Number,
 ) -> Cost:
     """softmax(QKᵀ)V, fused: scores never leave the chip (Dao et al. 2022, arXiv 2205.14135).
 
-    Five vector FLOP per pair: scale, subtract the maximum, exponential, sum, rescale. The keys and values
-    of the tokens that are visible are read once for all queries of a sequence.
+    `pair_flops` is the vector work per pair and head. The keys and values of the tokens that are visible are
+    read once for all queries of a sequence.
     """
     pairs = batch * causal_pairs(new, context, window)
     visible = minimum(context, window) + new
     return Cost(
         matrix=2 * pairs * heads * (qk_dim + v_dim),
-        vector=5 * pairs * heads,
+        vector=pair_flops * pairs * heads,
         activations=batch * new * heads * (qk_dim + v_dim) * act_bytes,
         state=batch * visible * kv_heads * (qk_dim + v_dim) * cache_bytes,
+    )
+
+
+def chunked_pairs(length: Number, chunk: Number) -> Number:
+    """(query, key) pairs of a sequence whose tokens see only the tokens of their own chunk, themselves included."""
+    full = ceil(length / chunk) - 1
+    rest = length - full * chunk
+    return full * chunk * (chunk + 1) / 2 + rest * (rest + 1) / 2
+
+
+@operator("attention")
+def chunked_attention(
+    batch: Number,
+    new: Number,
+    context: Number,
+    *,
+    heads: Number,
+    kv_heads: Number,
+    qk_dim: Number,
+    v_dim: Number,
+    chunk: Number,
+    pair_flops: Number,
+    act_bytes: Number,
+    cache_bytes: Number,
+) -> Cost:
+    """Causal attention inside chunks of the sequence, as in Llama 4: no token sees the chunk before its own."""
+    pairs = batch * (chunked_pairs(context + new, chunk) - chunked_pairs(context, chunk))
+    visible = minimum(context, chunk) + new
+    return Cost(
+        matrix=2 * pairs * heads * (qk_dim + v_dim),
+        vector=pair_flops * pairs * heads,
+        activations=batch * new * heads * (qk_dim + v_dim) * act_bytes,
+        state=batch * visible * kv_heads * (qk_dim + v_dim) * cache_bytes,
+    )
+
+
+@operator("attention")
+def block_sparse_attention(
+    batch: Number,
+    new: Number,
+    context: Number,
+    *,
+    heads: Number,
+    kv_heads: Number,
+    qk_dim: Number,
+    v_dim: Number,
+    block: Number,
+    blocks: Number,
+    pair_flops: Number,
+    act_bytes: Number,
+    cache_bytes: Number,
+) -> Cost:
+    """Mixture of block attention: a query sees its own block and the best of the past ones, `blocks` in all.
+
+    Lu et al. 2025, arXiv 2502.13189, eq. 2 to 6. Each query first scores the mean key of every block; that is
+    one pair per `block` keys. What all queries of a pass may see is read once, what one query cannot see is not.
+    """
+    budget = block * blocks
+    pairs = batch * causal_pairs(new, context, budget)
+    gate = batch * causal_pairs(new, context, new + context) / block
+    visible = minimum(context + new, budget * new)
+    return Cost(
+        matrix=2 * pairs * heads * (qk_dim + v_dim) + 2 * gate * heads * qk_dim,
+        vector=pair_flops * pairs * heads + gate * heads,
+        activations=batch * new * heads * (qk_dim + v_dim) * act_bytes,
+        state=batch * (visible * (qk_dim + v_dim) + (context + new) / block * qk_dim) * kv_heads * cache_bytes,
+    )
+
+
+@operator("attention")
+def latent_attention(
+    batch: Number,
+    new: Number,
+    context: Number,
+    *,
+    heads: Number,
+    kv_rank: Number,
+    rope_dim: Number,
+    window: Number,
+    pair_flops: Number,
+    act_bytes: Number,
+    cache_bytes: Number,
+) -> Cost:
+    """Attention of all heads to one latent per token, its values too (DeepSeek-V2, arXiv 2405.04434, section 2.1.2).
+
+    A score is a product over latent and position, a result a sum of latents. A latent that any query of the pass
+    sees is read once; `window` is how many tokens each of them sees.
+    """
+    pairs = batch * causal_pairs(new, context, window)
+    return Cost(
+        matrix=2 * pairs * heads * (2 * kv_rank + rope_dim),
+        vector=pair_flops * pairs * heads,
+        activations=batch * new * heads * (2 * kv_rank + rope_dim) * act_bytes,
+        state=batch * minimum(context + new, window * new) * (kv_rank + rope_dim) * cache_bytes,
+    )
+
+
+@operator("attention")
+def index_scores(
+    batch: Number,
+    new: Number,
+    context: Number,
+    *,
+    heads: Number,
+    qk_dim: Number,
+    act_bytes: Number,
+    cache_bytes: Number,
+) -> Cost:
+    """Which tokens a query shall see: Σ w · relu(q · k) over heads that share one key (DeepSeek-V3.2, eq. 1)."""
+    pairs = batch * causal_pairs(new, context, context + new)
+    return Cost(
+        matrix=2 * pairs * heads * (qk_dim + 1),
+        vector=pairs * heads,
+        activations=batch * new * heads * (qk_dim + 1) * act_bytes,
+        state=batch * (context + new) * qk_dim * cache_bytes,
     )
 
 

@@ -14,6 +14,7 @@ def causal_conv1d(
     *,
     channels: Number,
     width: Number,
+    bias: Number,
     weight_bytes: Number,
     act_bytes: Number,
 ) -> Cost:
@@ -23,8 +24,33 @@ def causal_conv1d(
     """
     elements = batch * new * channels
     return Cost(
-        vector=elements * (2 * width + 5),
-        weights=channels * (width + 1) * weight_bytes,
+        vector=elements * (2 * width + bias + 4),
+        weights=channels * (width + bias) * weight_bytes,
         activations=2 * elements * act_bytes,
         state=2 * batch * channels * width * act_bytes,
+    )
+
+
+@operator("conv")
+def short_conv1d(
+    batch: Number,
+    new: Number,
+    *,
+    channels: Number,
+    width: Number,
+    held: Number,
+    bias: Number,
+    weight_bytes: Number,
+    act_bytes: Number,
+) -> Cost:
+    """Depthwise convolution with `width` taps and no activation (Griffin, arXiv 2402.19427, section 2.3).
+
+    It runs on the vector unit. The last `held` inputs of each channel are kept for the next pass.
+    """
+    elements = batch * new * channels
+    return Cost(
+        vector=elements * (2 * width + bias - 1),
+        weights=channels * (width + bias) * weight_bytes,
+        activations=2 * elements * act_bytes,
+        state=2 * batch * channels * held * act_bytes,
     )

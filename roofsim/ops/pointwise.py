@@ -14,11 +14,11 @@ def rms_norm(tokens: Number, *, width: Number, weight_bytes: Number, act_bytes: 
 
 
 @operator("norm")
-def layer_norm(tokens: Number, *, width: Number, weight_bytes: Number, act_bytes: Number) -> Cost:
-    """(x − mean) / std · w + b: two reductions, two products, two sums."""
+def layer_norm(tokens: Number, *, width: Number, bias: Number, weight_bytes: Number, act_bytes: Number) -> Cost:
+    """(x − mean) / std · w + b: two reductions, two products, one sum, and one more with a bias."""
     return Cost(
-        vector=7 * width * tokens,
-        weights=2 * width * weight_bytes,
+        vector=(6 + bias) * width * tokens,
+        weights=(1 + bias) * width * weight_bytes,
         activations=2 * width * act_bytes * tokens,
     )
 
@@ -45,6 +45,12 @@ def gated_activation(tokens: Number, *, width: Number, act_bytes: Number) -> Cos
 def add(tokens: Number, *, width: Number, act_bytes: Number) -> Cost:
     """The sum of two tensors, such as the residual connection."""
     return Cost(vector=width * tokens, activations=3 * width * act_bytes * tokens)
+
+
+@operator("pointwise")
+def soft_cap(tokens: Number, *, width: Number, act_bytes: Number) -> Cost:
+    """c · tanh(x / c) of every element: divide, hyperbolic tangent (five), multiply."""
+    return Cost(vector=7 * width * tokens, activations=2 * width * act_bytes * tokens)
 
 
 @operator("pointwise")

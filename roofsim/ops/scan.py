@@ -21,6 +21,7 @@ def selective_scan(
     *,
     d_inner: Number,
     d_state: Number,
+    groups: Number,
     weight_bytes: Number,
     act_bytes: Number,
     state_bytes: Number,
@@ -28,13 +29,14 @@ def selective_scan(
     """Mamba-1: hₜ = exp(ΔₜA) hₜ₋₁ + ΔₜBₜuₜ, yₜ = Cₜhₜ + Du, gated (Gu & Dao 2023, eq. 2 and alg. 2).
 
     Fused in one pass over the sequence: the state stays on the chip between tokens and is read and written
-    once. Reads u, Δ and the gate, B and C, and the weights A, D and Δ's bias; writes y. All of it is vector work.
+    once. Reads u, Δ and the gate, B and C of every group, and the weights A, D and Δ's bias; writes y. All of it
+    is vector work.
     """
     tokens = batch * new
     return Cost(
         vector=tokens * d_inner * (SELECTIVE_SCAN_FLOPS * d_state + 8),
         weights=d_inner * (d_state + 2) * weight_bytes,
-        activations=tokens * (4 * d_inner + 2 * d_state) * act_bytes,
+        activations=tokens * (4 * d_inner + 2 * groups * d_state) * act_bytes,
         state=2 * batch * d_inner * d_state * state_bytes,
     )
 

@@ -117,7 +117,7 @@ def model_data(a: Architecture, w: Workload) -> dict[str, Any]:
         return {"matrix": total.matrix, "vector": total.vector, "by_kind": split}
 
     def prefill(n: int) -> Pass:
-        return Pass(1, n + a.prefix_tokens, 0, precision, "all")
+        return Pass(1, n + a.prefix_tokens, 0, precision, "all", latents="expanded")
 
     def decode(n: int) -> Pass:
         return Pass(1, 1, n + a.prefix_tokens, precision, "all", "decode")
@@ -128,7 +128,7 @@ def model_data(a: Architecture, w: Workload) -> dict[str, Any]:
         "dtype": w.dtype,
         "parameters": {
             "total": a.total_parameters,
-            "active": a.total_parameters,
+            "active": a.active_parameters,
             "embedding": a.parameters["embedding"],
             "by_kind": by_kind,
         },

@@ -32,7 +32,7 @@ class Column:
         """The name with its unit, for formats that hold raw numbers."""
         return (
             f"{self.name} [{self.unit}]"
-            if self.unit and self.unit not in ("text", "count", "%", "ratio", "rate")
+            if self.unit and self.unit not in ("text", "count", "short", "%", "ratio", "rate")
             else self.name
         )
 
@@ -45,6 +45,8 @@ class Column:
         if isinstance(value, int | float):
             if self.unit == "count":
                 return f"{value:,.0f}"
+            if self.unit == "short":
+                return units.short_count(value)
             if self.unit == "%":
                 return f"{value:.1%}"
             if self.unit in units.UNITS:

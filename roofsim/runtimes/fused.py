@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from roofsim.arith import Number
-from roofsim.ops import attention, conv, gemm, pointwise, scan
+from roofsim.ops import attention, conv, gemm, pointwise, recurrence, scan
 from roofsim.ops.base import CostFunction, Operator
 from roofsim.runtimes.kernels import Class, Kernel, Lowered, Situation
 
 LIKE: dict[CostFunction, Class] = {
     gemm.linear: "gemm",
+    gemm.expert_linear: "gemm",
+    gemm.head_linear: "gemm",
     attention.causal_attention: "attention",
+    attention.chunked_attention: "attention",
+    attention.block_sparse_attention: "attention",
+    attention.latent_attention: "attention",
+    attention.index_scores: "gemm",
     scan.ssd_scan: "ssd",
     scan.selective_scan: "scan",
+    recurrence.linear_attention: "ssd",
+    recurrence.mlstm: "ssd",
+    recurrence.wkv: "ssd",
+    recurrence.delta_rule: "ssd",
+    recurrence.rg_lru: "scan",
+    recurrence.wkv4: "scan",
     conv.causal_conv1d: "stream",
+    conv.short_conv1d: "stream",
     pointwise.embedding: "stream",
 }
 
@@ -35,8 +48,12 @@ def fill(operator: Operator) -> Number:
     attention takes as long as one with h more keys, half of them seen: (d_qk + d_v) per query, head and unit.
     """
     sizes = operator.sizes
-    if operator.function is gemm.linear:
+    if operator.function is attention.index_scores:
+        return 2 * sizes["qk_dim"]
+    if LIKE.get(operator.function) == "gemm":
         return 2 * sizes["d_in"]
-    if operator.function is attention.causal_attention:
+    if operator.function is attention.latent_attention:
+        return sizes["batch"] * sizes["new"] * sizes["heads"] * (2 * sizes["kv_rank"] + sizes["rope_dim"])
+    if LIKE.get(operator.function) == "attention":
         return sizes["batch"] * sizes["new"] * sizes["heads"] * (sizes["qk_dim"] + sizes["v_dim"])
     return 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from roofsim.cost import Cost
-from roofsim.ops import attention, gemm, pointwise, scan
+from roofsim.ops import gemm, pointwise, scan
 from roofsim.ops.base import Operator
 from roofsim.runtimes import fused
 from roofsim.runtimes.eager import decay, ssd_kernels
@@ -31,7 +31,7 @@ def lower(operator: Operator, situation: Situation) -> Lowered:
         return Lowered((Kernel("add and norm", "stream", moved),))
     if operator.function is pointwise.add and name.startswith("residual"):
         return Lowered(())
-    if operator.function is attention.causal_attention and situation.p.phase == "decode":
+    if fused.LIKE.get(operator.function) == "attention" and situation.p.phase == "decode":
         return Lowered((fused.kernel(operator), Kernel("sum of splits", "stream", Cost())))
     if operator.function is scan.ssd_scan:
         if situation.p.phase == "decode":

@@ -44,18 +44,32 @@ class Stretch(Spec):
     of: tuple[str, ...] = Field(min_length=1)
 
 
+Norm = Literal["rms", "layer", "layer_no_bias", "layer_no_weights"]
+NORM_VECTORS = {"rms": 1, "layer": 2, "layer_no_bias": 1, "layer_no_weights": 0}
+"""Learned vectors of each kind of norm."""
+
+
 class Published(Spec):
-    """The number of parameters that its makers or a checkpoint state."""
+    """The number of parameters that its makers or a checkpoint state, to so many `digits` if it is rounded."""
 
     value: int = Field(gt=0)
+    digits: int | None = Field(default=None, ge=1, le=15)
     source: str
+
+    def agrees(self, parameters: int) -> bool:
+        """Whether a count is the one stated, rounded as it is."""
+        return (parameters if self.digits is None else int(float(f"{parameters:.{self.digits}g}"))) == self.value
 
 
 class Architecture(Documented):
     """A decoder-only language model: kinds of layer by name, and how they are stacked.
 
-    `prefix_tokens` are learned tokens put before every prompt; `positions` is the number of rows of a learned
-    position table; `logits_scaled` says that the logits are multiplied by a number after the LM head.
+    `norm_position` says whether a norm stands before each part of a layer, after it, or both. With
+    `parallel_residual` all parts of a layer read its input, through norms of their own or a `shared_norm`.
+    `prefix_tokens` are learned tokens put before every prompt; `positions` is the number of learned positions, whose
+    table has `spare_positions` rows more. `embedding_width` is the width of the embedding where two matrices go
+    between it and the model's. `embedding_norm` normalises what the layers read, `embedding_scaled` multiplies it
+    by a number; `logits_scaled` and `logits_soft_cap` say what follows the LM head.
     """
 
     name: str
@@ -65,10 +79,20 @@ class Architecture(Documented):
     d_model: Size
     vocab: Size
     tied_embeddings: bool
-    norm: Literal["rms", "layer"] = "rms"
+    norm: Norm = "rms"
+    norm_position: Literal["before", "after", "both"] = "before"
+    parallel_residual: bool = False
+    shared_norm: bool = False
+    final_norm: bool = True
     positions: Extra = 0
+    spare_positions: Extra = 0
     prefix_tokens: Extra = 0
+    embedding_width: Size | None = None
+    embedding_norm: bool = False
+    embedding_scaled: bool = False
+    lm_head_bias: bool = False
     logits_scaled: bool = False
+    logits_soft_cap: bool = False
     layers: Mapping[str, Layer] = Field(min_length=1)
     layout: tuple[Stretch, ...] = Field(min_length=1)
     published_parameters: Published | None = None
@@ -105,6 +129,13 @@ class Architecture(Documented):
                 yield part, count
 
     @property
+    def kind(self) -> Literal["transformer", "ssm", "hybrid"]:
+        """What it keeps of its past: a cache that grows, a constant state, or both."""
+        if not self.attends:
+            return "ssm"
+        return "hybrid" if self.state_bytes(0, Precision()) > 0 else "transformer"
+
+    @property
     def attends(self) -> bool:
         """Whether any layer keeps a KV cache."""
         return bool(self.state_bytes(2, Precision()) > self.state_bytes(1, Precision()))
@@ -115,48 +146,77 @@ class Architecture(Documented):
         return Row("embedding", 1, tuple(self._embedding(p))), *body, Row("head", 1, tuple(self._head(p)))
 
     def _norm(self, p: Pass, name: str, *uses: str) -> Operator:
-        function = pointwise.rms_norm if self.norm == "rms" else pointwise.layer_norm
-        return elementwise(p, name, function, self.d_model, *uses, weights=True)
+        if self.norm == "rms":
+            return elementwise(p, name, pointwise.rms_norm, self.d_model, *uses, weights=True)
+        vectors = NORM_VECTORS[self.norm]
+        bias = int(vectors == 2)
+        return elementwise(p, name, pointwise.layer_norm, self.d_model, *uses, weights=vectors > 0, bias=bias)
 
     def _embedding(self, p: Pass) -> Iterator[Operator]:
-        yield elementwise(p, "embedding", pointwise.embedding, self.d_model, weights=True)
+        yield elementwise(p, "embedding", pointwise.embedding, self.embedding_width or self.d_model, weights=True)
+        last = "embedding"
+        if self.embedding_width:
+            yield linear(p, "embedding_up", self.embedding_width, self.d_model, last)
+            last = "embedding_up"
+        if self.embedding_scaled:
+            yield elementwise(p, "embedding_scale", pointwise.scale, self.d_model, last)
+            last = "embedding_scale"
         if self.positions:
             yield elementwise(p, "position_embedding", pointwise.embedding, self.d_model, weights=True)
-            yield elementwise(p, "add_positions", pointwise.add, self.d_model, "embedding", "position_embedding")
+            yield elementwise(p, "add_positions", pointwise.add, self.d_model, last, "position_embedding")
+            last = "add_positions"
+        if self.embedding_norm:
+            yield self._norm(p, "embedding_norm", last)
 
     def _layer(self, layer: Layer, p: Pass) -> Iterator[Operator]:
         stream = "x"
+        norm = ""
         for number, part in enumerate(layer, 1):
-            source = stream
-            if part.normed:
-                source = f"norm_{number}"
-                yield self._norm(p, source, stream)
+            source = "x" if self.parallel_residual else stream
+            if part.normed and self.norm_position != "after":
+                if not (norm and self.shared_norm):
+                    norm = f"norm_{number}"
+                    yield self._norm(p, norm, source)
+                source = norm
             last = source
             for each in part.operators(p, self.d_model):
                 uses = tuple(source if use == "x" else use for use in each.uses)
                 yield Operator(each.name, each.function, each.sizes, each.out, uses, each.reported_as)
                 last = each.name
+            if part.normed and self.norm_position != "before":
+                yield self._norm(p, f"post_norm_{number}", last)
+                last = f"post_norm_{number}"
             yield elementwise(p, f"residual_{number}", pointwise.add, self.d_model, stream, last)
             stream = f"residual_{number}"
 
     def _head(self, p: Pass) -> Iterator[Operator]:
-        yield self._norm(p, "final_norm", "x")
         scored = p if p.logits == "all" else Pass(p.batch, 1, p.context, p.precision)
-        yield linear(scored, "lm_head", self.d_model, self.vocab, "final_norm")
+        last = "x"
+        if self.final_norm:
+            yield self._norm(p, "final_norm", last)
+            last = "final_norm"
+        if self.embedding_width:
+            yield linear(scored, "embedding_down", self.d_model, self.embedding_width, last)
+            last = "embedding_down"
+        yield linear(scored, "lm_head", self.embedding_width or self.d_model, self.vocab, last, bias=self.lm_head_bias)
         if self.logits_scaled:
             yield elementwise(scored, "logits_scale", pointwise.scale, self.vocab, "lm_head")
+        if self.logits_soft_cap:
+            yield elementwise(scored, "logits_soft_cap", pointwise.soft_cap, self.vocab, "lm_head")
 
     @cached_property
     def parameters(self) -> Mapping[str, int]:
         """Exact number of parameters by kind; a tied embedding and a shared block count once."""
-        kinds = Counter({"embedding": self.vocab * self.d_model})
-        kinds["position"] = self.positions * self.d_model + self.prefix_tokens * self.d_model
-        kinds["lm_head"] = 0 if self.tied_embeddings else self.vocab * self.d_model
-        width = self.d_model if self.norm == "rms" else 2 * self.d_model
-        kinds["norm"] = width
+        embedded = self.embedding_width or self.d_model
+        kinds = Counter({"embedding": self.vocab * embedded})
+        if self.embedding_width:
+            kinds["embedding_projection"] = 2 * embedded * self.d_model
+        kinds["position"] = (self.positions + self.spare_positions + self.prefix_tokens) * self.d_model
+        kinds["lm_head"] = (0 if self.tied_embeddings else self.vocab * embedded) + self.lm_head_bias * self.vocab
+        width = NORM_VECTORS[self.norm] * self.d_model
+        kinds["norm"] = width * (self.final_norm + self.embedding_norm + self._layer_norms)
         blocks: dict[str, Mapping[str, int]] = {}
         for part, count in self.parts():
-            kinds["norm"] += part.normed * count * width
             for kind, number in part.parameters(self.d_model).items():
                 kinds[kind] += count * number
             blocks |= part.shared_parameters(self.d_model)
@@ -165,9 +225,24 @@ class Architecture(Documented):
         return dict(kinds)
 
     @property
+    def _layer_norms(self) -> int:
+        """Norms of all layers that stand before or after their parts."""
+        total = 0
+        for name, count in self.counts.items():
+            normed = sum(part.normed for part in self.layers[name])
+            before = 0 if self.norm_position == "after" else min(normed, 1) if self.shared_norm else normed
+            total += count * (before + (0 if self.norm_position == "before" else normed))
+        return total
+
+    @property
     def total_parameters(self) -> int:
         """Exact number of parameters."""
         return sum(self.parameters.values())
+
+    @property
+    def active_parameters(self) -> int:
+        """Parameters that one token uses: all but those of the experts that it does not go to."""
+        return self.total_parameters - sum(count * part.idle_parameters(self.d_model) for part, count in self.parts())
 
     def state_bytes(self, tokens: Number, precision: Precision) -> Number:
         """Bytes that one sequence holds after a prompt of `tokens` tokens: caches and recurrent states."""

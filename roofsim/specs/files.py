@@ -95,12 +95,13 @@ def build(model: type[S], values: Mapping[str, Any], where: str) -> S:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise SpecError([_line(where, problem, model) for problem in error.errors(include_url=False)]) from None
+        raise SpecError([problem_line(where, problem) for problem in error.errors(include_url=False)]) from None
     except RecursionError:
         raise SpecError([f"{where}: nested too deeply"]) from None
 
 
-def _line(where: str, problem: Any, model: type[Spec]) -> str:
+def problem_line(where: str, problem: Any) -> str:
+    """One line for one of pydantic's problems, led by where it is."""
     path = ".".join(str(step) for step in problem["loc"] if step not in ("function-after",))
     kind, message = problem["type"], problem["msg"]
     if kind == "extra_forbidden":
@@ -131,3 +132,26 @@ def _named(value: Any) -> str:
         return "a number of more than 30 digits"
     text = str(value)
     return f"'{text[:57]}...'" if len(text) > 60 else f"'{text}'"
+
+
+YAML_MAP = "tag:yaml.org,2002:map"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Block style, but for what fits a line: parts of a layer and stretches."""
+
+
+class _Line(dict[str, Any]):
+    """A mapping that is written in one line."""
+
+
+_Dumper.add_representer(_Line, lambda dumper, value: dumper.represent_mapping(YAML_MAP, value.items(), flow_style=True))
+
+
+def model_text(values: Mapping[str, Any]) -> str:
+    """A model file with these values, in their order."""
+    layers = {name: [_Line(part) for part in parts] for name, parts in values["layers"].items()}
+    lines = {"published_parameters"} & values.keys()
+    shown = {**values, "layers": layers, "layout": [_Line(each) for each in values["layout"]]}
+    shown |= {name: _Line(values[name]) for name in lines}
+    return str(yaml.dump(shown, Dumper=_Dumper, sort_keys=False, width=10_000, allow_unicode=True))

@@ -118,11 +118,18 @@ def host(name: str) -> Host:
 
 def _load(model: type[S], kind: str, what: str, name: str) -> S:
     path = locate(kind, what, name)
-    if path.suffix == ".json":
-        raise SpecError([f"{path}: published configs are not read yet; describe the {what[:-1]} in a YAML file"])
+    if model is Architecture and is_published(path):
+        from roofsim.specs.published.read import read_config  # many adapters: only where one is needed
+
+        return build(model, read_config(path).values, str(path))
     values = read_mapping(path)
     values.setdefault("id", path.stem)
     return build(model, values, str(path))
+
+
+def is_published(path: Path) -> bool:
+    """Whether a path is that of a published config: a JSON file, or a folder with a config.json."""
+    return path.suffix == ".json" or (path / "config.json").is_file()
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from roofsim.passes import Logits, Phase
+from roofsim.passes import Latents, Logits, Phase
 from roofsim.schema import Spec
 from roofsim.specs.quantity import Bytes, Documented, Name, Time
 
@@ -22,7 +22,8 @@ class AttentionPolicy(Spec):
     for one that scores every pair; `mask_padded` says that it first copies the mask to aligned rows.
     `kv_heads: repeated` copies keys and values to every query head first; `copies_queries` makes queries
     contiguous in prefill; `copies_first_cache` concatenates to an empty cache; `splits_decode` spreads the keys
-    of a decode step over the device and sums up in a second kernel.
+    of a decode step over the device and sums up in a second kernel. `latents` is the form of latent attention in
+    a decode step; a prefill always expands.
     """
 
     mask: Mask = "never"
@@ -33,6 +34,7 @@ class AttentionPolicy(Spec):
     copies_queries: bool = False
     splits_decode: bool = False
     copies_first_cache: bool = False
+    latents: Latents = "absorbed"
 
 
 class HostPolicy(Spec):
@@ -80,12 +82,13 @@ class MatrixLibrary(Spec):
 class Runtime(Documented):
     """A software stack at one version.
 
-    `lowering` names the module of `roofsim.runtimes` that turns operators into kernels, `implementations` another
-    one for families that other code runs. `supports` lists the families it can run, all if it is empty. `state` is
-    the dtype of recurrent states: fp32 or the model's. `drops_cache` lists families whose plain call returns no
-    cache, `always_masked` those with a mask of their own. `once_kernels` and `layer_kernels` count small kernels
-    that a family's code launches at the start of a pass (ten otherwise), and on top in every layer. `explains`
-    says why, field by field.
+    `lowering` names the module of `roofsim.runtimes` that turns operators into kernels, `implementations` another one
+    for families that other code runs. `supports` lists the families it can run, all if it is empty. `state` is the
+    dtype of recurrent states: fp32 or the model's. `experts` says whether all experts of a layer are one grouped
+    product or each that is used its own. `drops_cache` lists families whose plain call returns no cache,
+    `always_masked` those with a mask of their own. `once_kernels` and `layer_kernels` count small kernels that a
+    family's code launches at the start of a pass (ten otherwise), and on top in every layer. `explains` says why,
+    field by field.
     """
 
     name: str
@@ -96,6 +99,7 @@ class Runtime(Documented):
     logits: Logits = "last"
     cache: Literal["static", "concat", "paged"] = "static"
     state: Literal["fp32", "model"] = "fp32"
+    experts: Literal["grouped", "loop"] = "grouped"
     attention: AttentionPolicy = AttentionPolicy()
     host: HostPolicy = HostPolicy()
     matrix_library: MatrixLibrary = MatrixLibrary()
