@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from roofsim.measure.configs import config_fields
 from roofsim.measure.stack import DTYPES, Stack
 from roofsim.passes import Precision
 from roofsim.specs import library
-from roofsim.specs.files import read_text
+from roofsim.specs.architecture import Architecture
+from roofsim.specs.published.read import read_json
 
 RECURRENT = ("A_log", "dt_bias", "conv1d", "conv.conv", "recurrent", "LSTM", "Lightning", "Rwkv")
 """Parts of the names of parameters and classes that only layers with a constant state have, in transformers."""
@@ -43,25 +43,31 @@ def subject(words: str) -> Subject:
     given, equals, rest = words.partition("=")
     name, where = (given, rest) if equals and rest else ("", words)
     path = Path(where).expanduser()
-    if path.is_dir():
-        path = path / "config.json"
-    if path.suffix == ".json":
-        return Subject(name or where, _published(path))
+    if library.is_published(path) or path.is_dir():
+        file = path / "config.json" if path.is_dir() else path
+        fields = read_json(file)
+        if not isinstance(fields.get("model_type"), str):
+            raise SpecError([f"{where}: no `model_type`; a config.json as transformers writes it is expected"])
+        return _described(name or where, fields, _known(file))
     a = library.architecture(where)
+    own = where if path.suffix in (".yaml", ".yml") else a.id
+    return _described(name or own, config_fields(a), a)
+
+
+def _known(file: Path) -> Architecture | None:
+    """What we make of a published config; None if we do not read its kind: transformers may."""
+    try:
+        return library.architecture(str(file))
+    except SpecError:
+        return None
+
+
+def _described(name: str, fields: Mapping[str, Any], a: Architecture | None) -> Subject:
+    if a is None:
+        return Subject(name, fields)
     attends, recurs = a.attends, bool(a.state_bytes(0, Precision()))
     arch = ("hybrid" if attends else "ssm") if recurs else "transformer"
-    own = where if path.suffix in (".yaml", ".yml") else a.id
-    return Subject(name or own, config_fields(a), a.total_parameters, arch, a.positions or None)
-
-
-def _published(path: Path) -> Mapping[str, Any]:
-    try:
-        fields = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise SpecError([f"{path}: line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}"]) from None
-    if not isinstance(fields, dict) or not isinstance(fields.get("model_type"), str):
-        raise SpecError([f"{path}: no `model_type`; a config.json as transformers writes it is expected"])
-    return fields
+    return Subject(name, fields, a.total_parameters, arch, a.positions or None)
 
 
 @dataclass(frozen=True, slots=True)

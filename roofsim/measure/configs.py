@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from roofsim.errors import Unsupported
 from roofsim.ffn.mlp import GatedMlp, Mlp
+from roofsim.ffn.moe import Moe
 from roofsim.mixers.attention import Attention
 from roofsim.mixers.base import Part
 from roofsim.mixers.mamba1 import Mamba1
@@ -29,8 +30,8 @@ def config_fields(a: Architecture) -> Fields:
     """The config of a model, `model_type` first; raises Unsupported for a family without a class."""
     if a.family not in FAMILIES:
         raise Unsupported(
-            f"{a.id}: no class of transformers is known for the family '{a.family}'; known: {', '.join(FAMILIES)}; "
-            "of another family give the config.json"
+            f"{a.id}: from our description only these families can be built: {', '.join(FAMILIES)}; of the family "
+            f"'{a.family}' give the published config.json, if transformers has a class for it"
         )
     return {
         "model_type": a.family,
@@ -103,6 +104,18 @@ def qwen2(a: Architecture) -> Fields:
 
 
 @family
+def qwen3(a: Architecture) -> Fields:
+    """Qwen3, dense."""
+    return {**_decoder(a), "attention_bias": _one(a, Attention).qkv_bias}
+
+
+@family
+def mistral(a: Architecture) -> Fields:
+    """Mistral, with a window or without."""
+    return {**_decoder(a), "sliding_window": _one(a, Attention).window}
+
+
+@family
 def phi3(a: Architecture) -> Fields:
     """Phi-3."""
     return {**_decoder(a), "sliding_window": _one(a, Attention).window}
@@ -139,6 +152,12 @@ def mamba(a: Architecture) -> Fields:
 
 
 @family
+def falcon_mamba(a: Architecture) -> Fields:
+    """Falcon-Mamba: Mamba-1 with norms without weights inside."""
+    return mamba(a)
+
+
+@family
 def mamba2(a: Architecture) -> Fields:
     """Mamba-2."""
     part = _one(a, Mamba2)
@@ -164,15 +183,60 @@ def falcon_h1(a: Architecture) -> Fields:
         "num_hidden_layers": a.depth,
         "intermediate_size": _one(a, GatedMlp).width,
         "max_position_embeddings": LONGEST,
-        "mamba_d_conv": both.ssm.d_conv,
-        "mamba_d_state": both.ssm.d_state,
+        **_mamba(both.ssm),
         "mamba_d_ssm": both.ssm.d_inner,
-        "mamba_n_heads": both.ssm.heads,
-        "mamba_d_head": both.ssm.head_dim,
-        "mamba_n_groups": both.ssm.groups,
-        "mamba_chunk_size": both.ssm.chunk,
-        "mamba_conv_bias": both.ssm.conv_bias,
         "mamba_rms_norm": both.ssm.gated_norm,
+    }
+
+
+def _mamba(ssm: Mamba2) -> Fields:
+    return {
+        "mamba_d_conv": ssm.d_conv,
+        "mamba_d_state": ssm.d_state,
+        "mamba_n_heads": ssm.heads,
+        "mamba_d_head": ssm.head_dim,
+        "mamba_n_groups": ssm.groups,
+        "mamba_chunk_size": ssm.chunk,
+        "mamba_conv_bias": ssm.conv_bias,
+    }
+
+
+def _attending(a: Architecture) -> list[bool]:
+    """Of every layer, whether it holds attention rather than Mamba-2."""
+    attends = {name: any(isinstance(part, Attention) for part in a.layers[name]) for name in a.layers}
+    return [attends[name] for name in stacked(a)]
+
+
+@family
+def bamba(a: Architecture) -> Fields:
+    """Bamba: layers of Mamba-2, some of attention."""
+    ssm = _one(a, Mamba2)
+    return {
+        **_decoder(a),
+        **_mamba(ssm),
+        "mamba_expand": ssm.d_inner // a.d_model,
+        "attn_layer_indices": [i for i, attends in enumerate(_attending(a)) if attends],
+    }
+
+
+@family
+def granitemoehybrid(a: Architecture) -> Fields:
+    """Granite 4.0 H: layers of Mamba-2, some of attention, each with experts."""
+    ssm, moe, attention = _one(a, Mamba2), _one(a, Moe), _one(a, Attention)
+    heads = _heads(attention)
+    del heads["head_dim"]  # follows from the width
+    return {
+        **heads,
+        **_mamba(ssm),
+        "num_hidden_layers": a.depth,
+        "mamba_expand": ssm.d_inner // a.d_model,
+        "layer_types": ["attention" if attends else "mamba" for attends in _attending(a)],
+        "intermediate_size": moe.width,
+        "shared_intermediate_size": moe.shared_width,
+        "num_local_experts": moe.experts,
+        "num_experts_per_tok": moe.top_k,
+        "position_embedding_type": "rope" if attention.rotary else "nope",
+        "max_position_embeddings": LONGEST,
     }
 
 
