@@ -162,9 +162,8 @@ def watch(options: argparse.Namespace) -> int:
     """Keep a process at work until all is done or the time is up."""
     stop = time.time() + options.max_seconds
     more = []
-    # what Triton finds out by trying is kept for the next process
     environment = {
-        **os.environ, "TRITON_CACHE_AUTOTUNING": "1", "PYTHONUNBUFFERED": "1",
+        **os.environ, "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }  # fmt: skip
     for _ in range(ATTEMPTS):

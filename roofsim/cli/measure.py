@@ -143,7 +143,7 @@ def command(
     Example: roofsim measure Qwen2.5-0.5B mamba2-780m -o my-runs.csv --prompts 1k,8k --plan
     """
     from roofsim.measure import session
-    from roofsim.measure.build import subject
+    from roofsim.measure.build import checked, subject
     from roofsim.measure.passes import Protocol
     from roofsim.measure.runs import runs
     from roofsim.measure.stack import device_name as own_name
@@ -164,6 +164,8 @@ def command(
         data = [{**_named(case), "state": state} for case, state in states]
         out.write(plan_tables(file.device, states), {"schema": 1, "device": file.device, "cases": data})
         return
+    for each in subjects:  # all of them before any work is done
+        checked(stack, each, dtype)
     book = Book(stack, file, output, kernels, dtype, quiet)
 
     def on_time() -> bool:

@@ -90,15 +90,21 @@ class Built:
         return word in inspect.signature(self.model.forward).parameters
 
 
-def built(stack: Stack, each: Subject, dtype: str) -> Built:
-    """The model on the device; raises InputError if it cannot be built or is not the model that we describe."""
-    empty = made(stack, each, dtype, "meta")
-    total = sum(parameter.numel() for parameter in empty.parameters())
+def checked(stack: Stack, each: Subject, dtype: str) -> Any:
+    """The model without data; raises InputError if it cannot be built or is not the model that we describe."""
+    model = made(stack, each, dtype, "meta")
+    total = sum(parameter.numel() for parameter in model.parameters())
     if each.parameters not in (None, total):
         raise InputError(
             f"{each.name}: transformers builds a model with {total:,} parameters, our description has "
             f"{each.parameters:,}; what would be measured is not what is predicted"
         )
+    return model
+
+
+def built(stack: Stack, each: Subject, dtype: str) -> Built:
+    """The model on the device; raises InputError as `checked` does."""
+    empty = checked(stack, each, dtype)
     arch, positions = each.arch or architecture_of(empty), each.positions or learned_positions(empty)
     model = made(stack, each, dtype, stack.on).eval()
     vocab = model.get_input_embeddings().num_embeddings

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from roofsim.errors import InputError
 from roofsim.measure import passes
 from roofsim.measure.build import Built, Subject, built
 from roofsim.measure.meters import Counter
@@ -72,17 +73,16 @@ def measure_model(
     if first is None or not may_begin(first):
         return
     _forget(stack)  # the model before
-    try:
-        model = built(stack, each, first.dtype)
-    except Exception as error:
-        if not stack.is_out_of_memory(error):
-            raise
-        _forget(stack)
+    made: list[Built] = []
+    failure = _tried(stack, lambda: made.append(built(stack, each, first.dtype)), InputError)
+    if failure is not None:
+        end, said, lost = failure
         for case in wanted:
             if state(case, found) == "to do":
-                found[case] = "oom"
-                yield Outcome(case, "oom", (case.row("oom", 1.0, "weights do not fit"),), "weights do not fit")
+                said = "weights do not fit" if end == "oom" else said
+                yield Outcome(case, end, (case.row(end, 1.0, _plain(said)),), said, lost=lost)
         return
+    (model,) = made
     bench = Bench(stack, model, Counter(stack))
     common = {"arch": model.arch}
     failure = _tried(stack, lambda: passes.settle(bench, min(SHORT, (model.positions or 2 * SHORT) // 2)))
@@ -127,11 +127,18 @@ def _outcome(bench: Bench, case: Case, protocol: Protocol) -> Outcome:
     return Outcome(case, end, (row,), said, lost=lost)
 
 
-def _tried(stack: Stack, work: Callable[[], Any]) -> tuple[str, str, bool] | None:
-    """Run it; how it ended if not well: `oom` or `failed`, what was said, whether the device is lost."""
+def _tried(
+    stack: Stack, work: Callable[[], Any], but: type[Exception] | tuple[()] = ()
+) -> tuple[str, str, bool] | None:
+    """Run it; how it ended if not well: `oom` or `failed`, what was said, whether the device is lost.
+
+    Exceptions of the type `but` are passed on.
+    """
     try:
         work()
         return None
+    except but:
+        raise
     except Exception as error:  # whatever a model's own code raises is a result to be written down
         end = "oom" if stack.is_out_of_memory(error) else "failed"
         said = "out of memory" if end == "oom" else f"{type(error).__name__}: {error}".splitlines()[0][:200]

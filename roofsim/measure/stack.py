@@ -92,7 +92,8 @@ def processor() -> str:
 
 def versions(*, models: bool) -> str:
     """The column `framework`: PyTorch and transformers, for models also how they run."""
-    text = f"torch {metadata.version('torch')} transformers {metadata.version('transformers')}"
+    torch = import_module("torch").__version__  # with the CUDA it was built for
+    text = f"torch {torch} transformers {metadata.version('transformers')}"
     if not models:
         return text
     scans = [f"{name} {metadata.version(name)}" for name in SCANS if find_spec(name)]

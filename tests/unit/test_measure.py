@@ -231,6 +231,24 @@ def test_what_a_models_code_raises_is_a_row_and_the_rest_goes_on(fake: dict[str,
     assert {o.case.tokens for o in outcomes()[1:] if o.end == "done"} == {1, 4, 8}
 
 
+def test_weights_that_do_not_fit_end_every_case_and_a_wrong_model_is_refused(
+    fake: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(error: Exception) -> None:
+        def build_it(*_: Any) -> None:
+            raise error
+
+        monkeypatch.setattr(session, "built", build_it)
+
+    fails(OutOfMemory("no memory"))
+    assert [(o.end, o.rows[0]["note"]) for o in outcomes()] == [("oom", "weights do not fit")] * 8
+    fails(ZeroDivisionError("odd"))
+    assert {(o.end, o.rows[0]["metric"]) for o in outcomes()} == {("failed", "failed")}
+    fails(InputError("not what is predicted"))
+    with pytest.raises(InputError, match="not what is predicted"):
+        outcomes()
+
+
 def test_nothing_follows_when_the_device_no_longer_answers(fake: dict[str, Any]) -> None:
     fake["2"] = RuntimeError("an illegal memory access was encountered")
     fake["lost"] = True
