@@ -13,11 +13,12 @@ from roofsim.schema import Extra, Size
 
 
 class Mlp(Part):
-    """Two matrices with an activation between them."""
+    """Two matrices with an activation between them, which may have `activation_weights` of its own."""
 
     kind: Literal["mlp"]
     width: Size
     bias: bool = False
+    activation_weights: Extra = 0
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Up, activation, down."""
@@ -29,7 +30,7 @@ class Mlp(Part):
 
     def parameters(self, d_model: int) -> Parameters:
         """Both matrices and their biases."""
-        return {"mlp": 2 * d_model * self.width + self.bias * (self.width + d_model)}
+        return {"mlp": 2 * d_model * self.width + self.bias * (self.width + d_model) + self.activation_weights}
 
 
 class GatedMlp(Part):

@@ -12,15 +12,17 @@ from roofsim.specs.published.llama import Qwen2, Ungated, Windowed
 
 
 class Apertus(Ungated):
-    """Apertus: a norm per head, an MLP of two matrices with an activation of its own (xIELU)."""
+    """Apertus: a norm per head, an MLP of two matrices with a learned activation (xIELU, two numbers)."""
 
     model_types: ClassVar[tuple[str, ...]] = ("apertus",)
     no_effect: ClassVar[frozenset[str]] = names("post_norm qk_norm")
 
     def layer(self, i: int) -> tuple[str, list[Part]]:
-        """Attention and a plain MLP; the activation's four numbers are no parameters."""
+        """Attention and a plain MLP."""
+        if self.mlp_bias:
+            raise ValueError("mlp_bias: only false is known for this model_type")
         label, (attention, mlp) = super().layer(i)
-        return label, [{**attention, "qk_norm": "head"}, mlp]
+        return label, [{**attention, "qk_norm": "head"}, {**mlp, "activation_weights": 2}]
 
 
 class Jais2(Ungated):

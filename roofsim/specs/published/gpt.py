@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from roofsim.schema import Extra, Size
 from roofsim.specs.published.base import Config, Decoder, Depth, Part, called, divided, names, one_of, per_layer
@@ -361,7 +361,7 @@ class Mpt(Config):
     d_model: Size = called("d_model", "hidden_size")
     n_heads: Size = called("n_heads", "num_attention_heads")
     n_layers: Depth = called("n_layers", "num_hidden_layers")
-    expansion_ratio: Size = 4
+    expansion_ratio: Literal[4] = 4
     no_bias: bool = True
     attn_config: dict[str, Any] | None = None
 

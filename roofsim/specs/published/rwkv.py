@@ -87,8 +87,8 @@ class Rwkv7(Rwkv):
     hidden_size: Size = 2048
     num_hidden_layers: Depth = 24
     hidden_ratio: float | None = 4.0
-    head_dim: Size | None = 64
-    num_heads: Size | None = None
+    head_dim: Size | None = called("head_dim", "head_size", default=64)
+    num_heads: Size | None = called("num_heads", "num_attention_heads", default=None)
     decay_low_rank_dim: Size | None = 64
     gate_low_rank_dim: Size | None = 128
     a_low_rank_dim: Size | None = 64

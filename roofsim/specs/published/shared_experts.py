@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from roofsim.schema import Extra, Size
 from roofsim.specs.published.base import Decoder, Part, called, names, one_of, per_layer
@@ -95,7 +95,8 @@ class ExaoneMoe(Routed, Windowed):
 
     sliding_window: Size | None = 4096
     sliding_window_pattern: int | str | None = 4
-    first_k_dense_replace: Extra = 1
+    first_k_dense_replace: Extra = called("first_k_dense_replace", "first_last_k_dense_replace", default=1)
+    is_moe_layer: list[bool] | None = None
     n_shared_experts: Extra = called("n_shared_experts", "num_shared_experts", default=1)
 
     def windowed_by_rule(self, i: int) -> bool:
@@ -111,6 +112,9 @@ class ExaoneMoe(Routed, Windowed):
         if self.sliding_window and not self.window(i):
             attention["rotary"] = False
         label, channel = self.channel_mixer(i)
+        stated = per_layer("is_moe_layer", self.is_moe_layer, self.depth)
+        if stated is not None and stated[i] != (channel["kind"] == "moe"):
+            raise ValueError(f"is_moe_layer: says something else of layer {i} than first_k_dense_replace does")
         return self.label(i) + label, [attention, channel]
 
 
@@ -118,7 +122,9 @@ class Afmoe(Routed, Windowed):
     """Trinity: gated attention, windows with positions and every fourth layer full without, norms on both sides."""
 
     model_types: ClassVar[tuple[str, ...]] = ("afmoe",)
-    no_effect: ClassVar[frozenset[str]] = names("score_func route_norm load_balance_coeff num_limited_groups")
+    no_effect: ClassVar[frozenset[str]] = names(
+        "score_func route_norm load_balance_coeff num_limited_groups num_expert_groups use_grouped_mm"
+    )
 
     head_dim: Size | None = 128
     sliding_window: Size | None = 1024
@@ -128,7 +134,7 @@ class Afmoe(Routed, Windowed):
     n_routed_experts: Size = called("num_experts", default=64)
     num_experts_per_tok: Size = 6
     mup_enabled: bool = False
-    attention_bias: bool = False
+    attention_bias: Literal[False] = False
 
     def windowed_by_rule(self, i: int) -> bool:
         """All but each fourth layer."""
@@ -136,8 +142,7 @@ class Afmoe(Routed, Windowed):
 
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Attention, and an MLP or experts; the bias that chooses experts is a parameter."""
-        bias = self.attention_bias
-        attention = self.heads(window=self.window(i), qkv_bias=bias, out_bias=bias, qk_norm="head", output_gate=True)
+        attention = self.heads(window=self.window(i), qk_norm="head", output_gate=True)
         if not self.window(i):
             attention["rotary"] = False
         label, channel = self.channel_mixer(i, router_bias=True)
