@@ -77,16 +77,11 @@ def moments(rows: Sequence[LoweredRow], p: Pass, d_model: int, keeps: int | None
             yield Moment(row.row.layer, operator.name, live, scores)
 
 
-def weight_bytes(architecture: Architecture, p: Pass) -> Number:
-    """Bytes of all parameters."""
-    return architecture.total_parameters * p.precision.weights
-
-
 def peak(
     architecture: Architecture, runtime: Runtime, rows: Sequence[LoweredRow], p: Pass, workspace: Number = 0
 ) -> Memory:
     """Peak allocation of a pass, by part; for arrays `binding` is empty."""
-    weights = weight_bytes(architecture, p)
+    weights = architecture.weight_bytes(p.precision)
     held = architecture.state_bytes(p.context + p.new - architecture.prefix_tokens, p.precision) * p.batch
     if architecture.family in runtime.drops_cache:
         held = held * 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -15,12 +16,25 @@ Latents = Literal["absorbed", "expanded"]
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """Bytes per element of what a pass moves; fractions where scales of a quantised format are shared."""
+    """Bytes per element of what a pass moves; fractions where scales of a quantised format are shared.
+
+    `stored` has the operators whose weights take another number of bytes, and under `vectors` what is no matrix.
+    """
 
     weights: Number = 2
     activations: Number = 2
     cache: Number = 2
     state: Number = 4
+    stored: Mapping[str, Number] = field(default_factory=dict)
+
+    def of(self, operator: str) -> Number:
+        """Bytes per weight of the matrix that an operator reads."""
+        return self.stored.get(operator, self.weights)
+
+    @property
+    def vectors(self) -> Number:
+        """Bytes per weight of norms, filters, decays and other weights that are no matrix."""
+        return self.of("vectors")
 
 
 @dataclass(frozen=True)

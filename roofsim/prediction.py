@@ -71,13 +71,13 @@ class Setup:
         """The pass over the prompt, after the model's own prefix tokens."""
         new = w.prompt + self.architecture.prefix_tokens
         logits = w.logits or self.runtime.logits
-        return Pass(w.batch, new, 0, w.precision(self.runtime.state), logits, latents="expanded")
+        return Pass(w.batch, new, 0, w.precision(self.runtime.state, self.architecture), logits, latents="expanded")
 
     def decode(self, w: Workload, done: Number = 0) -> Pass:
         """The step after the prompt and `done` generated tokens."""
         held = w.prompt + self.architecture.prefix_tokens + done
         latents = self.runtime.attention.latents
-        return Pass(w.batch, 1, held, w.precision(self.runtime.state), "last", "decode", latents)
+        return Pass(w.batch, 1, held, w.precision(self.runtime.state, self.architecture), "last", "decode", latents)
 
     def workspace(self, dtype: str) -> Number:
         """Bytes that the matrix library keeps, if the runtime has one."""
@@ -460,7 +460,7 @@ def grown(s: Setup, w: Workload) -> Number:
     """Bytes of weights and state after the last generated token."""
     p = s.prefill(w)
     held = s.architecture.state_bytes(w.prompt + w.generate, p.precision) * w.batch
-    return held + memory_model.weight_bytes(s.architecture, p)
+    return held + s.architecture.weight_bytes(p.precision)
 
 
 def fits(s: Setup, w: Workload) -> bool:

@@ -179,7 +179,7 @@ workload_options = _stack(
     ),
     click.option(
         "--weights", "weight_format", type=Word("WEIGHT_FORMATS"), metavar="FMT", default=None,
-        help="Format of the weights: int4-g128, q8_0 ...",
+        help="Format of the weights: q4_k_m, q8_0, int4-g128, fp8-block128, nvfp4 ...",
     ),
     click.option("--logits", type=click.Choice(["all", "last"]), default=None, help="Positions that are scored."),
 )  # fmt: skip

@@ -29,7 +29,7 @@ class LayerEmbedding(Part):
         """Look-up, projection, norm, sum; gate, projection out, norm."""
         w = self.width
         return [
-            elementwise(p, "layer_embedding", pointwise.embedding, w, weights=True),
+            elementwise(p, "layer_embedding", pointwise.embedding, w, weight_bytes=p.precision.of("layer_embedding")),
             linear(p, "layer_input_proj", d_model, w, "x"),
             elementwise(p, "layer_input_norm", pointwise.rms_norm, w, "layer_input_proj", weights=True),
             elementwise(p, "layer_input", pointwise.add, w, "layer_embedding", "layer_input_norm"),
@@ -42,6 +42,11 @@ class LayerEmbedding(Part):
     def parameters(self, d_model: int) -> Parameters:
         """Its share of the table and of the projection in, the gate and the projection out, and a norm."""
         return {"layer_embedding": self.vocab * self.width + 3 * d_model * self.width, "norm": d_model}
+
+    @property
+    def tables(self) -> Mapping[str, tuple[int, int]]:
+        """Its share of the table."""
+        return {"layer_embedding": (self.vocab, self.width)}
 
     def shared_parameters(self, d_model: int) -> Mapping[str, Parameters]:
         """One norm serves what all layers look up."""

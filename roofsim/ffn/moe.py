@@ -85,7 +85,7 @@ class Moe(Part):
     def _expert(self, p: Pass, name: str, d_in: int, d_out: int, *uses: str) -> Operator:
         byte = p.precision
         sizes = {"tokens": p.tokens, "experts": self.experts, "top_k": self.top_k, "d_in": d_in, "d_out": d_out}
-        sizes |= {"bias": int(self.expert_bias), "weight_bytes": byte.weights, "act_bytes": byte.activations}
+        sizes |= {"bias": int(self.expert_bias), "weight_bytes": byte.of(name), "act_bytes": byte.activations}
         return Operator(name, gemm.expert_linear, sizes, p.activation_bytes(self.top_k * d_out), uses)
 
     def _shared(self, p: Pass, d_model: int, routed: str) -> list[Operator]:

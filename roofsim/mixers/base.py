@@ -55,6 +55,15 @@ class Part(Spec):
         """Parameters by the name of a block whose uses share them."""
         return {}
 
+    def shares(self, operator: str) -> bool:
+        """Whether all uses of its block share the weights of one of its operators."""
+        return False
+
+    @property
+    def tables(self) -> Mapping[str, tuple[int, int]]:
+        """Rows and width of what its operators look tokens up in, by operator."""
+        return {}
+
     def idle_parameters(self, d_model: int) -> int:
         """Those of its parameters that one token does not use."""
         return 0
@@ -79,7 +88,7 @@ def linear(p: Pass, name: str, d_in: int, d_out: int, *uses: str, bias: bool = F
         "d_in": d_in,
         "d_out": d_out,
         "bias": int(bias),
-        "weight_bytes": p.precision.weights,
+        "weight_bytes": p.precision.of(name),
         "act_bytes": p.precision.activations,
     }
     return Operator(name, gemm.linear, sizes, p.activation_bytes(d_out), uses, **options)
@@ -91,7 +100,7 @@ def elementwise(
     """The operator of a function of `width` elements per new token; `weights` says whether a norm has any."""
     sizes = {"tokens": p.tokens, "width": width, "act_bytes": p.precision.activations, **sizes}
     if weights is not None:
-        sizes["weight_bytes"] = p.precision.weights if weights else 0
+        sizes["weight_bytes"] = p.precision.vectors if weights else 0
     return Operator(name, function, sizes, p.activation_bytes(width), uses)
 
 
@@ -103,7 +112,7 @@ def convolution(p: Pass, channels: int, width: int, *uses: str, bias: bool = Tru
         "channels": channels,
         "width": width,
         "bias": int(bias),
-        "weight_bytes": p.precision.weights,
+        "weight_bytes": p.precision.vectors,
         "act_bytes": p.precision.activations,
     }
     function: CostFunction = conv.causal_conv1d

@@ -70,7 +70,7 @@ class GatedDelta(Part):
             "keys": 1,
             "gates": 2,
             "chunk": self.chunk,
-            "weight_bytes": p.precision.weights,
+            "weight_bytes": p.precision.vectors,
         }
         return [
             *ops,

@@ -65,7 +65,7 @@ class Hymba(Part):
         append = {**common, "width": self.kv_width, "cache_bytes": byte.cache}
         recur = {
             **common,
-            "weight_bytes": byte.weights,
+            "weight_bytes": byte.vectors,
             "d_inner": self.d_inner,
             "d_state": self.d_state,
             "groups": 1,

@@ -40,7 +40,7 @@ class Kda(Part):
             "keys": 1,
             "gates": self.head_dim + 1,
             "chunk": self.chunk,
-            "weight_bytes": p.precision.weights,
+            "weight_bytes": p.precision.vectors,
         }
         qkv = ("q_proj", "k_proj", "v_proj")
         return [

@@ -48,7 +48,7 @@ class Mamba1(Part):
             "d_inner": inner,
             "d_state": self.d_state,
             "groups": self.mamba_heads,
-            "weight_bytes": p.precision.weights,
+            "weight_bytes": p.precision.vectors,
         }
         projections = self._projections(p)
         made = dict.fromkeys(each.name for each in projections)

@@ -51,7 +51,7 @@ class Mamba2(Part):
             "d_state": self.d_state,
             "groups": self.groups,
             "chunk": self.chunk,
-            "weight_bytes": byte.weights,
+            "weight_bytes": byte.vectors,
             "act_bytes": byte.activations,
             "state_bytes": byte.state,
         }

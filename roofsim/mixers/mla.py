@@ -114,9 +114,9 @@ class LatentAttention(Part):
         latents = p.activation_bytes(self.heads * self.kv_rank)
         score = {**size, "kv_rank": self.kv_rank, "rope_dim": self.rope_dim}
         return [
-            head_linear(p, "q_absorb", self.heads, self.nope_dim, self.kv_rank, "q_proj"),
+            head_linear(p, "q_absorb", self.heads, self.nope_dim, self.kv_rank, "q_proj", matrix="kv_b_proj"),
             Operator("attention", attention.latent_attention, score, latents, (*uses, "q_absorb", "kv_a_norm")),
-            head_linear(p, "v_absorb", self.heads, self.kv_rank, self.v_dim, "attention"),
+            head_linear(p, "v_absorb", self.heads, self.kv_rank, self.v_dim, "attention", matrix="kv_b_proj"),
         ]
 
     def parameters(self, d_model: int) -> Parameters:

@@ -22,14 +22,19 @@ def recurrence(p: Pass, function: CostFunction, width: int, *uses: str, **sizes:
     return Operator("scan", function, {**common, **sizes}, p.activation_bytes(width), uses)
 
 
-def head_linear(p: Pass, name: str, heads: int, d_in: int, d_out: int, *uses: str, **options: Any) -> Operator:
-    """The operator of a linear layer that every head has for its own part of the input."""
+def head_linear(
+    p: Pass, name: str, heads: int, d_in: int, d_out: int, *uses: str, matrix: str = "", **options: Any
+) -> Operator:
+    """The operator of a linear layer that every head has for its own part of the input.
+
+    `matrix` names the operator as whose matrix it is stored, if that is another one.
+    """
     sizes = {
         "tokens": p.tokens,
         "heads": heads,
         "d_in": d_in,
         "d_out": d_out,
-        "weight_bytes": p.precision.weights,
+        "weight_bytes": p.precision.of(matrix or name),
         "act_bytes": p.precision.activations,
     }
     return Operator(name, gemm.head_linear, sizes, p.activation_bytes(heads * d_out), uses, **options)
@@ -42,7 +47,7 @@ def shift(p: Pass, name: str, width: int, mixes: int) -> Operator:
         "new": p.new,
         "width": width,
         "mixes": mixes,
-        "weight_bytes": p.precision.weights,
+        "weight_bytes": p.precision.vectors,
         "act_bytes": p.precision.activations,
     }
     return Operator(name, gating.token_shift, sizes, p.activation_bytes(mixes * width), ("x",))

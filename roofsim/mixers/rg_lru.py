@@ -32,7 +32,7 @@ class RgLru(Part):
         """Both projections in, convolution, gates of the recurrence, recurrence, output gate, projection out."""
         width = self.width
         gates = ("input_gate", "recurrent_gate")
-        sizes = {"channels": width, "weight_bytes": p.precision.weights}
+        sizes = {"channels": width, "weight_bytes": p.precision.vectors}
         blocks = (self.heads, self.head_dim, self.head_dim)
         return [
             linear(p, "linear_y", d_model, width, "x", bias=True),

@@ -26,7 +26,7 @@ class Rwkv4(Part):
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Token shift, key, value and receptance, WKV, gate, output."""
         width = self.width
-        sizes = {"channels": width, "weight_bytes": p.precision.weights}
+        sizes = {"channels": width, "weight_bytes": p.precision.vectors}
         return [
             shift(p, "token_shift", width, 3),
             *(linear(p, name, d_model, width, "token_shift") for name in ("key", "value", "receptance")),

@@ -40,7 +40,7 @@ class Wkv(Part):
             "v_dim": self.head_dim,
             "gates": gates,
             "chunk": self.chunk,
-            "weight_bytes": p.precision.weights,
+            "weight_bytes": p.precision.vectors,
         }
         names = ("receptance", "key", "value", "gate")
         return [

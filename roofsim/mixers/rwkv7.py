@@ -58,7 +58,7 @@ class Rwkv7(Part):
             "keys": 2,
             "gates": 2 * self.head_dim,
             "chunk": self.chunk,
-            "weight_bytes": p.precision.weights,
+            "weight_bytes": p.precision.vectors,
         }
         read = ("receptance", "key", value)
         return [

@@ -53,6 +53,10 @@ class SharedBlock(Part):
         mlp = self.mlp.parameters(d_model)["mlp"] - self.mlp.adapter_parameters(d_model)
         return {self.block: {"attention": attention, "mlp": mlp, "norm": 3 * d_model}}
 
+    def shares(self, operator: str) -> bool:
+        """All but the adapters and the output matrix."""
+        return "lora" not in operator and operator != "block_out"
+
     def state_bytes(self, context: Number, precision: Precision) -> Number:
         """The KV cache of this use."""
         return self.attention.state_bytes(context, precision)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,7 @@ from roofsim.ops.base import Operator
 from roofsim.passes import Pass, Precision
 from roofsim.schema import Extra, Size, Spec
 from roofsim.specs.quantity import Documented, Name
+from roofsim.specs.weights import Inventory, Matrix
 
 if TYPE_CHECKING:
     AnyPart = Part
@@ -61,6 +62,19 @@ class Published(Spec):
         return (parameters if self.digits is None else int(float(f"{parameters:.{self.digits}g}"))) == self.value
 
 
+class Stored(Spec):
+    """Bits per weight in a file: of what each operator reads, of other matrices (`weights`) and of the `vectors`."""
+
+    bits: Mapping[str, Annotated[float, Field(gt=0, le=64)]]
+    source: str
+
+    @model_validator(mode="after")
+    def _complete(self) -> Stored:
+        if missing := {"weights", "vectors"} - set(self.bits):
+            raise ValueError(f"bits: {', '.join(sorted(missing))} is missing")
+        return self
+
+
 class Architecture(Documented):
     """A decoder-only language model: kinds of layer by name, and how they are stacked.
 
@@ -69,7 +83,8 @@ class Architecture(Documented):
     `prefix_tokens` are learned tokens put before every prompt; `positions` is the number of learned positions, whose
     table has `spare_positions` rows more. `embedding_width` is the width of the embedding where two matrices go
     between it and the model's. `embedding_norm` normalises what the layers read, `embedding_scaled` multiplies it
-    by a number; `logits_scaled` and `logits_soft_cap` say what follows the LM head.
+    by a number; `logits_scaled` and `logits_soft_cap` say what follows the LM head. `stored` says how the weights of
+    a quantised file are stored.
     """
 
     name: str
@@ -96,6 +111,7 @@ class Architecture(Documented):
     layers: Mapping[str, Layer] = Field(min_length=1)
     layout: tuple[Stretch, ...] = Field(min_length=1)
     published_parameters: Published | None = None
+    stored: Stored | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Architecture:
@@ -104,8 +120,9 @@ class Architecture(Documented):
             raise ValueError(f"layout names layers that are not defined: {', '.join(unknown)}")
         if unused := sorted(set(self.layers) - used):
             raise ValueError(f"layers defined but not in the layout: {', '.join(unused)}")
-        if self.published_parameters and self.published_parameters.source not in self.sources:
-            raise ValueError(f"source '{self.published_parameters.source}' is not in sources")
+        for stated in (self.published_parameters, self.stored):
+            if stated and stated.source not in self.sources:
+                raise ValueError(f"source '{stated.source}' is not in sources")
         return self
 
     @cached_property
@@ -153,7 +170,9 @@ class Architecture(Documented):
         return elementwise(p, name, pointwise.layer_norm, self.d_model, *uses, weights=vectors > 0, bias=bias)
 
     def _embedding(self, p: Pass) -> Iterator[Operator]:
-        yield elementwise(p, "embedding", pointwise.embedding, self.embedding_width or self.d_model, weights=True)
+        table = p.precision.of("lm_head" if self.tied_embeddings else "embedding")
+        width = self.embedding_width or self.d_model
+        yield elementwise(p, "embedding", pointwise.embedding, width, weight_bytes=table)
         last = "embedding"
         if self.embedding_width:
             yield linear(p, "embedding_up", self.embedding_width, self.d_model, last)
@@ -244,6 +263,41 @@ class Architecture(Documented):
         """Parameters that one token uses: all but those of the experts that it does not go to."""
         return self.total_parameters - sum(count * part.idle_parameters(self.d_model) for part, count in self.parts())
 
+    @cached_property
+    def inventory(self) -> Inventory:
+        """The matrices by the operator that reads them, tables included; a block that layers share once."""
+        p = Pass(1, 1, 0, latents="expanded")  # in this form one operator reads the matrices of latent attention
+        found: Counter[tuple[str, int, int]] = Counter()
+        if not self.tied_embeddings:
+            width = self.embedding_width or self.d_model
+            found["embedding", self.vocab * width, width] = 1
+        operators = [*self._embedding(p), *self._head(p)]
+        found.update(matrix for operator in operators for matrix in _matrices(operator))
+        blocks: set[str] = set()
+        for part, count in self.parts():
+            shared = set(part.shared_parameters(self.d_model))
+            for operator in part.operators(p, self.d_model):
+                operators.append(operator)
+                times = int(not shared <= blocks) if part.shares(operator.name) else count
+                found.update(dict.fromkeys(_matrices(operator), times))
+            for name, (rows, width) in part.tables.items():
+                found[name, rows * width, width] += count
+            blocks |= shared
+        sizes = [operator.sizes for operator in operators]
+        return Inventory(
+            tuple(Matrix(name, count, weights, row) for (name, weights, row), count in found.items() if count),
+            max((size["heads"] // size["kv_heads"] for size in sizes if "kv_heads" in size), default=1),
+            max((size["experts"] for size in sizes if "experts" in size), default=0),
+        )
+
+    def weight_bytes(self, precision: Precision) -> Number:
+        """Bytes of all parameters as they are stored."""
+        if not precision.stored:
+            return self.total_parameters * precision.weights
+        matrices = self.inventory.matrices
+        vectors = self.total_parameters - sum(m.count * m.weights for m in matrices)
+        return sum(m.count * m.weights * precision.of(m.operator) for m in matrices) + vectors * precision.vectors
+
     def state_bytes(self, tokens: Number, precision: Precision) -> Number:
         """Bytes that one sequence holds after a prompt of `tokens` tokens: caches and recurrent states."""
         held = tokens + self.prefix_tokens
@@ -253,6 +307,15 @@ class Architecture(Documented):
         """The window that the published config states but switches off, if any."""
         windows = [getattr(part, "declared_window", None) for part, _ in self.parts()]
         return min((w for w in windows if w), default=None)
+
+
+def _matrices(operator: Operator) -> Iterator[tuple[str, int, int]]:
+    """The matrix that an operator reads, if it does: its name, weights and length of a row."""
+    size = operator.sizes
+    if "d_in" in size:
+        copies = size.get("experts", size.get("heads", 1))
+        weights = copies * (size["d_in"] + size.get("bias", 0)) * size["d_out"]
+        yield operator.name.rpartition(".")[2], weights, size["d_in"]
 
 
 def describe_part(part: Any) -> str:

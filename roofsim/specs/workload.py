@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import field_validator
 
 from roofsim.errors import InputError
 from roofsim.passes import Logits, Precision
 from roofsim.schema import Spec
+from roofsim.specs.weights import DTYPE_BYTES, WEIGHT_FORMATS, Inventory, stored
 
-DTYPE_BYTES: Mapping[str, float] = MappingProxyType(
-    {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1, "fp4": 0.5, "int4": 0.5}
-)
-"""Bytes per element of plain dtypes."""
-
-WEIGHT_FORMATS: Mapping[str, float] = MappingProxyType(
-    {
-        **DTYPE_BYTES,
-        "int8-channel": 1,
-        "int4-g128": 4.25 / 8,  # 4 bits, and per 128 weights an fp16 scale and a 16-bit zero point
-        "mxfp4": 4.25 / 8,  # OCP MX v1.0: 4 bits, and an 8-bit scale per 32 weights
-        "nvfp4": 4.5 / 8,  # 4 bits, and an fp8 scale per 16 weights
-        "q8_0": 8.5 / 8,  # llama.cpp ggml-common.h: 32 bytes and an fp16 scale per 32 weights
-        "q4_0": 4.5 / 8,  # llama.cpp ggml-common.h: 16 bytes and an fp16 scale per 32 weights
-    }
-)
-"""Bytes per weight of the formats that weights can be stored in, their scales included."""
+if TYPE_CHECKING:
+    from roofsim.specs.architecture import Architecture
 
 MAX_COUNT = 10**12
 
@@ -78,14 +63,23 @@ class Workload(Spec):
     def _format(cls, value: str | None) -> str | None:
         return known("weight format", value, WEIGHT_FORMATS)
 
-    def precision(self, state: StateType = "fp32") -> Precision:
-        """Bytes per element; recurrent states are fp32 or in the model's dtype."""
+    def precision(self, state: StateType = "fp32", architecture: Architecture | None = None) -> Precision:
+        """Bytes per element; recurrent states are fp32 or in the model's dtype.
+
+        A weight format may store the matrices of an architecture in several ways, as may the file that it is from.
+        """
         activations = DTYPE_BYTES[self.dtype]
+        weights: Mapping[str, Any] = {}
+        if self.weight_format and self.weight_format != self.dtype:
+            weights = stored(self.weight_format, self.dtype, architecture.inventory if architecture else Inventory())
+        elif self.weight_format is None and architecture and architecture.stored:
+            weights = {name: bits / 8 for name, bits in architecture.stored.bits.items()}
         return Precision(
-            WEIGHT_FORMATS[self.weight_format or self.dtype],
+            weights.get("weights", activations),
             activations,
             DTYPE_BYTES[self.cache_dtype or self.dtype],
             activations if state == "model" else DTYPE_BYTES["fp32"],
+            weights,
         )
 
 

@@ -15,6 +15,7 @@ from roofsim.ops import gemm, pointwise
 from roofsim.passes import Logits, Pass, Precision
 from roofsim.specs import library
 from roofsim.specs.architecture import Architecture
+from roofsim.specs.workload import workload
 
 MODELS = sorted((library.architecture(name) for name in library.names("models")), key=lambda m: m.total_parameters)
 SMALLEST = {model.family: model for model in reversed(MODELS)}
@@ -83,6 +84,35 @@ def sinks(part: Part) -> int:
 def scales(part: Part) -> int:
     moe = getattr(part, "moe", part)
     return moe.experts if getattr(moe, "normed_input", False) else 0
+
+
+@every_family
+@pytest.mark.parametrize("name", ["bf16", "int4-g128", "q3_k_m", "q4_k_m"])
+def test_a_pass_that_uses_every_expert_reads_the_bytes_that_are_held(model: Architecture, name: str) -> None:
+    """But for look-ups in tables, and shared blocks at each of their uses.
+
+    Within a thousandth: operators read the norm of a head for each head, and no operator reads attention sinks.
+    """
+    precision = workload(weight_format=name).precision("fp32", model)
+    p = Pass(1, 10**6, 0, precision, latents="expanded")
+    read = sum(cost.weights for function, cost in costs(model, p) if function is not pointwise.embedding)
+    looked_up = {"embedding", *(table for part, _ in model.parts() for table in part.tables)}
+    held = {m: m.count * m.weights * precision.of(m.operator) for m in model.inventory.matrices}
+    tables = sum(size for m, size in held.items() if m.operator in looked_up)
+    expected = model.weight_bytes(precision) - tables - model.parameters["position"] * precision.vectors
+    if any(part.shares("x") for part, _ in model.parts()):
+        assert read > expected
+    else:
+        assert read == pytest.approx(expected, rel=1e-3)
+
+
+@every_family
+def test_the_matrices_of_a_model_are_nearly_all_of_its_parameters(model: Architecture) -> None:
+    matrices = sum(m.count * m.weights for m in model.inventory.matrices)
+    assert 0.98 * model.total_parameters < matrices < model.total_parameters
+    for bytes_per in (0.5, 3):
+        every = dict.fromkeys({"weights", "vectors"}, bytes_per)
+        assert model.weight_bytes(Precision(bytes_per, stored=every)) == model.total_parameters * bytes_per
 
 
 @every_family

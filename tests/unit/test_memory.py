@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from roofsim.memory import moments, weight_bytes
+from roofsim.memory import moments
 from roofsim.ops import pointwise
 from roofsim.ops.base import Operator
 from roofsim.passes import Pass, Precision
 from roofsim.prediction import footprint, setup
 from roofsim.runtimes.kernels import Lowered
 from roofsim.runtimes.lowering import LoweredRow
-from roofsim.specs import library
 from roofsim.specs.architecture import Row
 from roofsim.specs.workload import workload
 
@@ -93,11 +92,13 @@ def test_the_parts_add_up_to_the_peak(stack: tuple[str, str], prompt: int) -> No
     assert memory.binding
 
 
-@pytest.mark.parametrize("fmt", ["bf16", "q4_0", "fp32"])
+@pytest.mark.parametrize("fmt", ["bf16", "q4_0", "int4-g128", "fp32"])
 def test_weights_are_held_in_the_format_they_are_stored_in(fmt: str) -> None:
-    model = library.architecture("Llama-3.2-1B")
-    precision = workload(weight_format=fmt).precision()
-    assert weight_bytes(model, Pass(1, 1, 0, precision)) == model.total_parameters * precision.weights
+    s = setup("Llama-3.2-1B", "rtx-4090", "ideal")
+    held = footprint(s, workload(weight_format=fmt)).weights
+    assert held == s.architecture.weight_bytes(workload(weight_format=fmt).precision("fp32", s.architecture))
+    if fmt in ("bf16", "fp32"):
+        assert held == s.architecture.total_parameters * {"bf16": 2, "fp32": 4}[fmt]
 
 
 def test_scores_of_the_last_position_need_less_than_those_of_all() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from roofsim.errors import InputError
-from roofsim.passes import Precision
-from roofsim.specs.workload import DTYPE_BYTES, WEIGHT_FORMATS, workload
+from roofsim.specs.weights import DTYPE_BYTES, WEIGHT_FORMATS, bytes_per_weight
+from roofsim.specs.workload import workload
 
 
 def test_a_workload_needs_nothing_said() -> None:
@@ -55,8 +55,17 @@ def test_every_dtype_is_known_in_any_case(field: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", WEIGHT_FORMATS)
 def test_weights_take_the_bytes_of_their_format_and_the_rest_those_of_the_dtype(name: str) -> None:
-    precision = workload(dtype="fp16", weight_format=name, cache_dtype="fp8").precision()
-    assert precision == Precision(WEIGHT_FORMATS[name], activations=2, cache=1, state=4)
+    precision = workload(dtype="bf16", weight_format=name, cache_dtype="fp8").precision()
+    assert (precision.activations, precision.cache, precision.state) == (2, 1, 4)
+    assert precision.weights == bytes_per_weight(WEIGHT_FORMATS[name].matrices)
+    assert precision.weights <= precision.of("lm_head") <= 4
+
+
+@pytest.mark.parametrize("name", DTYPE_BYTES)
+def test_weights_are_all_in_the_dtype_unless_another_format_is_said(name: str) -> None:
+    for said in (None, name):
+        precision = workload(dtype=name, weight_format=said).precision()
+        assert {precision.weights, precision.vectors, precision.of("lm_head")} == {DTYPE_BYTES[name]}
 
 
 def test_recurrent_states_are_fp32_unless_the_stack_keeps_them_in_the_dtype_of_the_model() -> None:

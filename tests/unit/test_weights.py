@@ -1,0 +1,111 @@
+"""Formats of stored weights against the sizes that their makers state."""
+
+from __future__ import annotations
+
+import pytest
+
+from roofsim.specs import library
+from roofsim.specs.architecture import Architecture
+from roofsim.specs.override import written
+from roofsim.specs.weights import (
+    ENCODINGS,
+    WEIGHT_FORMATS,
+    Inventory,
+    Matrix,
+    bytes_per_weight,
+    stored,
+)
+from roofsim.specs.workload import workload
+
+LLAMA_31_8B = {
+    "q2_k": 3.1593,
+    "iq4_xs": 4.4597,
+    "q4_k_m": 4.8944,
+    "q5_k_m": 5.7036,
+    "q6_k": 6.5633,
+    "q8_0": 8.5008,
+}
+"""Bits per weight of Llama-3.1-8B: llama.cpp, tools/quantize/README.md."""
+
+
+def held(name: str, fmt: str, dtype: str = "bf16") -> float:
+    model = library.architecture(name)
+    return model.weight_bytes(workload(weight_format=fmt, dtype=dtype).precision("fp32", model))
+
+
+@pytest.mark.parametrize(("fmt", "bits"), LLAMA_31_8B.items())
+def test_mixes_of_llama_cpp_take_the_bits_per_weight_that_it_states(fmt: str, bits: float) -> None:
+    # four decimals are stated
+    assert 8 * held("Llama-3.1-8B", fmt) / 8_030_261_312 == pytest.approx(bits, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("model", "fmt", "file"),
+    [
+        # sizes of files, which hold a vocabulary of 6 to 8 MB beside the weights
+        ("Llama-3.1-8B", "q4_k_m", 4_920_734_272),
+        ("Llama-3.1-8B", "q8_0", 8_540_771_072),
+        ("Qwen2.5-0.5B", "q4_k_m", 397_808_192),  # rows of 896 that blocks of 256 do not divide
+    ],
+)
+def test_a_file_is_as_large_as_its_weights_and_a_vocabulary(model: str, fmt: str, file: int) -> None:
+    assert 5e6 < file - held(model, fmt) < 9e6
+
+
+def test_the_blocks_of_llama_cpp_have_the_sizes_that_its_package_states() -> None:
+    constants = pytest.importorskip("gguf.constants", reason="the package gguf is not installed")
+    for name, (weights, size) in constants.GGML_QUANT_SIZES.items():
+        if ours := ENCODINGS.get(name.name.lower()):
+            assert 8 * size / weights == 8 * bytes_per_weight(name.name.lower()), name.name
+            assert ours.group in (0, weights) or name.name == "NVFP4", name.name
+
+
+def test_published_checkpoints_keep_what_is_no_layer_in_the_dtype() -> None:
+    model = library.architecture("Llama-3.1-8B")
+    precision = workload(weight_format="awq-int4", dtype="fp16").precision("fp32", model)
+    assert (precision.of("embedding"), precision.of("lm_head"), precision.vectors) == (2, 2, 2)
+    assert precision.of("q_proj") == (4 + 20 / 128) / 8
+    # hugging-quants/Meta-Llama-3.1-8B-Instruct-AWQ-INT4: 5.73 GB in two files
+    assert held("Llama-3.1-8B", "awq-int4", "fp16") == pytest.approx(5.73e9, rel=0.01)
+
+
+def test_a_row_that_blocks_do_not_divide_is_stored_in_another_way() -> None:
+    assert bytes_per_weight("q4_k", 256) == bytes_per_weight("q4_k") == 4.5 / 8
+    assert bytes_per_weight("q4_k", 896) == bytes_per_weight("q5_0")
+    assert bytes_per_weight("q6_k", 896) == bytes_per_weight("q8_0")
+    assert bytes_per_weight("q4_k", 48) == 2
+
+
+def test_a_scale_per_row_weighs_more_the_shorter_the_row() -> None:
+    assert bytes_per_weight("int8-channel", 16) == 9 / 8
+    assert 1 < bytes_per_weight("int8-channel", 4096) < bytes_per_weight("int8-channel", 1024) < 1.01
+
+
+@pytest.mark.parametrize(("layers", "more"), [(32, 16), (24, 12), (22, 10), (16, 8), (1, 1)])
+def test_half_of_the_layers_have_more_bits_as_the_quantiser_counts_them(layers: int, more: int) -> None:
+    found = stored("q4_k_m", "bf16", Inventory((Matrix("down_proj", layers, 1024, 256),)))
+    assert found["down_proj"] * 8 == pytest.approx(4.5 + more / layers * (6.5625 - 4.5))
+
+
+def test_models_of_eight_experts_keep_keys_and_values_in_eight_bits() -> None:
+    matrices = tuple(Matrix(name, 4, 1024, 256) for name in ("q_proj", "k_proj", "v_proj", "o_proj"))
+    bits = {e: stored("q4_k_m", "bf16", Inventory(matrices, 4, e)) for e in (8, 64)}
+    assert [8 * bits[8][m.operator] for m in matrices] == [4.5, 8.5, 8.5, 5.5]
+    assert [8 * bits[64][m.operator] for m in matrices][::3] == [4.5, 4.5]
+
+
+def test_every_encoding_and_every_format_names_its_source() -> None:
+    assert all(encoding.source for encoding in ENCODINGS.values())
+    assert all(form.source for form in WEIGHT_FORMATS.values())
+    assert {form.matrices for form in WEIGHT_FORMATS.values()} <= set(ENCODINGS)
+
+
+def test_what_a_file_says_of_its_weights_is_used_unless_a_format_is_asked_for() -> None:
+    model = library.architecture("Llama-3.2-1B")
+    bits = {"weights": 4.5, "vectors": 32, "v_proj": 6.5, "lm_head": 8}
+    values = {**written(model), "stored": {"bits": bits, "source": next(iter(model.sources))}}
+    kept = Architecture.model_validate(values)
+    precision = workload().precision("fp32", kept)
+    assert (precision.weights, precision.of("v_proj"), precision.vectors) == (4.5 / 8, 6.5 / 8, 4)
+    assert kept.weight_bytes(precision) < model.total_parameters
+    assert workload(weight_format="bf16").precision("fp32", kept) == workload().precision("fp32", model)
