@@ -25,14 +25,16 @@ def shared() -> Path:
     return folder
 
 
-FAMILIES = {name: library.architecture(name).family for name in library.names("models")}
+MODELS = sorted(map(library.architecture, library.names("models")), key=lambda m: m.total_parameters, reverse=True)
+FAMILIES = {model.id: family for family, model in {model.family: model for model in MODELS}.items()}
+"""The smallest model of every family, and the family."""
 SUPPORTS = {name: library.runtime(name).supports for name in library.names("runtimes")}
 STACKS = [(m, r) for m, family in FAMILIES.items() for r, known in SUPPORTS.items() if not known or family in known]
 
 
 @pytest.fixture(scope="session")
 def stacks() -> list[tuple[str, str]]:
-    """The names of every shipped model with every shipped runtime that runs it."""
+    """The smallest model of every family with every shipped runtime that runs it, by name."""
     return STACKS
 
 

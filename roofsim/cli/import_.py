@@ -1,4 +1,4 @@
-"""Turn a published config.json or a GGUF file into a model file."""
+"""Turn a published configuration into a model file."""
 
 from __future__ import annotations
 

@@ -40,11 +40,11 @@ def command(
             continue
         constant = a.state_bytes(0, Precision())
         growth = a.state_bytes(64, Precision()) - a.state_bytes(63, Precision())
-        rows.append([a.id, a.family, ", ".join(kinds), a.total_parameters, active, growth, constant])
-    rows.sort(key=lambda row: row[3])
-    columns = [Column("model"), Column("family"), Column("kind"), Column("parameters", "short"),
-               Column("active", "short"), Column("per token", "B"), Column("constant", "B")]  # fmt: skip
-    keys = ("id", "family", "kind", "parameters", "active", "bytes_per_token", "constant_bytes")
+        rows.append([a.id, a.family, a.total_parameters, active, growth, constant, a.kind])
+    rows.sort(key=lambda row: row[2])
+    columns = [Column("model"), Column("family"), Column("parameters", "short"), Column("active", "short"),
+               Column("per token", "B"), Column("constant", "B")]  # fmt: skip
+    keys = ("id", "family", "parameters", "active", "bytes_per_token", "constant_bytes", "kind")
     data = {"schema": 1, "models": [dict(zip(keys, row, strict=True)) for row in rows]}
     note = "Per token and constant: bytes of KV cache and recurrent state per sequence, bf16 with fp32 states."
-    o.Output(format_, output, quiet).write([Table("Models", columns, rows, [note])], data)
+    o.Output(format_, output, quiet).write([Table("Models", columns, [row[:-1] for row in rows], [note])], data)

@@ -13,11 +13,12 @@ from roofsim.schema import Extra, Size
 
 
 class Mlp(Part):
-    """Two matrices with an activation between them."""
+    """Two matrices with an activation between them, which may have `activation_weights` of its own."""
 
     kind: Literal["mlp"]
     width: Size
     bias: bool = False
+    activation_weights: Extra = 0
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Up, activation, down."""
@@ -29,13 +30,14 @@ class Mlp(Part):
 
     def parameters(self, d_model: int) -> Parameters:
         """Both matrices and their biases."""
-        return {"mlp": 2 * d_model * self.width + self.bias * (self.width + d_model)}
+        return {"mlp": 2 * d_model * self.width + self.bias * (self.width + d_model) + self.activation_weights}
 
 
 class GatedMlp(Part):
     """Three matrices: down(act(gate(x)) · up(x)) (Shazeer 2020, arXiv 2002.05202).
 
-    `fused` says that gate and up are one matrix; `lora_rank` adds a low-rank pair to them.
+    `fused` says that gate and up are one matrix; `lora_rank` adds a low-rank pair to them. `inner_norm` normalises
+    what goes into the last matrix.
     """
 
     kind: Literal["gated_mlp"]
@@ -43,6 +45,7 @@ class GatedMlp(Part):
     fused: bool = False
     bias: bool = False
     lora_rank: Extra = 0
+    inner_norm: bool = False
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Gate and up, their product, down."""
@@ -58,12 +61,14 @@ class GatedMlp(Part):
             ops.append(elementwise(p, "lora", pointwise.add, 2 * self.width, *halves, "lora_b"))
             halves = ["lora"]
         ops.append(elementwise(p, "gate", pointwise.gated_activation, self.width, *halves))
-        ops.append(linear(p, "down_proj", self.width, d_model, "gate", bias=self.bias))
+        if self.inner_norm:
+            ops.append(elementwise(p, "inner_norm", pointwise.rms_norm, self.width, "gate", weights=True))
+        ops.append(linear(p, "down_proj", self.width, d_model, ops[-1].name, bias=self.bias))
         return ops
 
     def parameters(self, d_model: int) -> Parameters:
         """The three matrices, their biases and the adapter."""
-        biases = self.bias * (2 * self.width + d_model)
+        biases = self.bias * (2 * self.width + d_model) + self.inner_norm * self.width
         return {"mlp": 3 * d_model * self.width + biases + self.adapter_parameters(d_model)}
 
     def adapter_parameters(self, d_model: int) -> int:

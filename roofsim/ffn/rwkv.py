@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import Field
+
 from roofsim.arith import Number
 from roofsim.mixers.base import Parameters, Part, elementwise, linear
 from roofsim.mixers.recurrent import shift
@@ -17,11 +19,11 @@ from roofsim.schema import Size
 class RwkvMlp(Part):
     """Two matrices with a squared ReLU between them, after a token shift (Peng et al. 2023, arXiv 2305.13048).
 
-    `receptance` says that a third matrix gates the result: RWKV-4 to RWKV-6, not RWKV-7. `d_in` is the model's width.
+    `receptance` says that a third matrix gates the result: RWKV-4 to RWKV-6, not RWKV-7.
     """
 
     kind: Literal["rwkv_mlp"]
-    d_in: Size
+    d_in: Size = Field(description="width of the model")
     width: Size
     receptance: bool = True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import model_validator
@@ -28,7 +29,8 @@ class Attention(Part):
     `window` limits how far back a token sees, `chunk` cuts the sequence into pieces that do not see each other;
     `windowed_cache` says whether the cache is cut to either. `block` and `blocks` make a query see its own block of
     keys and the best others, `blocks` in all. `declared_window` is a window that the published config states but
-    switches off: some software reacts to it all the same.
+    switches off: some software reacts to it all the same. `repeated_cache`: keys and values are cached once for every
+    query head, as the published code of Falcon-40B does.
 
     `d_in` is the width of its input where that is not the model's. `rotary_dim` is the part of each head that is
     rotated, all of it if absent; `alibi` adds a slope to the scores instead; `soft_cap` bends them; `sinks` is a
@@ -36,18 +38,20 @@ class Attention(Part):
     with one weight (`head`), each head with its own (`heads`), all of them together (`width`), or without weights.
     `v_norm` normalises values, without weights. `k_is_v`: one projection serves keys and values. `output_gate`: the
     query projection makes a sigmoid gate as well. `reuses_kv`: it reads keys and values of an earlier layer and keeps
-    none.
+    none. `v_dim` is the width of a value head where it is not `head_dim`. `out_norm` normalises what the heads made.
     """
 
     kind: Literal["attention"]
     heads: Size
     kv_heads: Size
     head_dim: Size
+    v_dim: Size | None = None
     window: Size | None = None
     chunk: Size | None = None
     block: Size | None = None
     blocks: Size | None = None
     windowed_cache: bool = True
+    repeated_cache: bool = False
     declared_window: Size | None = None
     d_in: Size | None = None
     qkv_bias: bool = False
@@ -57,6 +61,7 @@ class Attention(Part):
     v_norm: bool = False
     k_is_v: bool = False
     output_gate: bool = False
+    out_norm: bool = False
     reuses_kv: bool = False
     rotary: bool = True
     rotary_dim: Size | None = None
@@ -73,6 +78,8 @@ class Attention(Part):
             raise ValueError("only one of window, chunk and block can limit what a token sees")
         if (self.block is None) != (self.blocks is None):
             raise ValueError("block and blocks go together: the keys of a block, and how many blocks a query sees")
+        if self.v_dim and (self.fused_qkv or self.k_is_v):
+            raise ValueError("v_dim needs a projection of its own for values")
         if self.rotary_dim and self.rotary_dim > self.head_dim:
             raise ValueError(f"rotary_dim {self.rotary_dim} is more than head_dim {self.head_dim}")
         return self
@@ -83,33 +90,49 @@ class Attention(Part):
         return self.heads * self.head_dim
 
     @property
+    def value_dim(self) -> int:
+        """Elements of a value head."""
+        return self.v_dim or self.head_dim
+
+    @property
+    def out_width(self) -> int:
+        """Elements that all heads make of a token."""
+        return self.heads * self.value_dim
+
+    @property
+    def k_width(self) -> int:
+        """Elements of the keys of a token."""
+        return self.kv_heads * self.head_dim
+
+    @property
     def kv_width(self) -> int:
         """Elements of the keys and values of a token."""
-        return 2 * self.kv_heads * self.head_dim
+        return self.kv_heads * (self.head_dim + self.value_dim)
+
+    @property
+    def cached_width(self) -> int:
+        """Elements that a token adds to the cache."""
+        return self.kv_width * (self.heads // self.kv_heads if self.repeated_cache else 1)
 
     def _projections(self) -> dict[str, int]:
         """The matrices that read the input, and their widths."""
-        q, kv = self.q_width * (2 if self.output_gate else 1), self.kv_width // 2
+        q, k = self.q_width + (self.out_width if self.output_gate else 0), self.k_width
         if self.reuses_kv:
             return {"q_proj": q}
         if self.fused_qkv:
-            return {"qkv_proj": q + 2 * kv}
-        return {"q_proj": q, "k_proj": kv} if self.k_is_v else {"q_proj": q, "k_proj": kv, "v_proj": kv}
+            return {"qkv_proj": q + 2 * k}
+        return {"q_proj": q, "k_proj": k} if self.k_is_v else {"q_proj": q, "k_proj": k, "v_proj": self.kv_width - k}
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Projections, norms, positions, cache, scores, gate, output."""
         ops: list[Operator] = []
         source = self._project(p, d_model, ops)
-        if self.qk_norm:
-            weights = self.qk_norm != "plain"
-            for part, width in (("q", self.q_width), ("k", self.kv_width // 2)):
-                if part in source:
-                    norm = elementwise(p, f"{part}_norm", pointwise.rms_norm, width, source[part], weights=weights)
-                    ops.append(norm)
-                    source[part] = norm.name
-        if self.v_norm and "v" in source:
-            ops.append(elementwise(p, "v_norm", pointwise.rms_norm, self.kv_width // 2, source["v"], weights=False))
-            source["v"] = "v_norm"
+        norms = {"q": (self.heads, self.qk_norm), "k": (self.kv_heads, self.qk_norm)}
+        norms["v"] = (self.kv_heads, "plain" if self.v_norm else None)
+        for part, (heads, norm) in norms.items():
+            if norm and part in source:
+                ops.append(self._norm(p, f"{part}_norm", heads, norm, source[part]))
+                source[part] = ops[-1].name
         if self.rotary:
             heads = self.heads + (0 if self.reuses_kv else self.kv_heads)
             turned = [source[part] for part in ("q", "k") if part in source]
@@ -121,24 +144,26 @@ class Attention(Part):
         size["cache_bytes"] = byte.cache
         if not self.reuses_kv:
             kept = tuple(dict.fromkeys((source["k"], source["v"])))
-            append = {**size, "width": self.kv_width}
+            append = {**size, "width": self.cached_width}
             ops.append(Operator("cache_append", attention.cache_append, append, 0, kept))
         function, limit = self._scores(p)
         score = {
             **size,
             "context": p.context,
             "heads": self.heads,
-            "kv_heads": self.kv_heads,
+            "kv_heads": self.heads if self.repeated_cache else self.kv_heads,
             "qk_dim": self.head_dim,
-            "v_dim": self.head_dim,
+            "v_dim": self.value_dim,
             "pair_flops": SOFTMAX_FLOPS + SOFT_CAP_FLOPS * self.soft_cap + ALIBI_FLOPS * self.alibi,
             **limit,
         }
         read = tuple(dict.fromkeys(source.values()))
-        ops.append(Operator("attention", function, score, p.activation_bytes(self.q_width), read))
+        ops.append(Operator("attention", function, score, p.activation_bytes(self.out_width), read))
         if self.output_gate:
-            ops.append(elementwise(p, "gate", pointwise.gated_activation, self.q_width, "attention", "q_proj"))
-        ops.append(linear(p, "o_proj", self.q_width, d_model, ops[-1].name, bias=self.out_bias))
+            ops.append(elementwise(p, "output_gate", pointwise.gated_activation, self.out_width, "attention", "q_proj"))
+        if self.out_norm:
+            ops.append(elementwise(p, "out_norm", pointwise.rms_norm, self.out_width, ops[-1].name, weights=True))
+        ops.append(linear(p, "o_proj", self.out_width, d_model, ops[-1].name, bias=self.out_bias))
         return ops
 
     def _project(self, p: Pass, d_model: int, ops: list[Operator]) -> dict[str, str]:
@@ -159,6 +184,13 @@ class Attention(Part):
             return {"q": made["q_proj"]}
         return {"q": made["q_proj"], "k": made["k_proj"], "v": made["k_proj" if self.k_is_v else "v_proj"]}
 
+    def _norm(self, p: Pass, name: str, heads: int, norm: str, source: str) -> Operator:
+        """A norm of heads: all alike and so with one weight vector, or over the width of all of them."""
+        if norm in ("width", "heads"):
+            return elementwise(p, name, pointwise.rms_norm, heads * self.head_dim, source, weights=True)
+        one = elementwise(p, name, pointwise.rms_norm, self.head_dim, source, weights=norm != "plain")
+        return replace(one, sizes={**one.sizes, "tokens": p.tokens * heads}, out=one.out * heads)
+
     def _scores(self, p: Pass) -> tuple[CostFunction, dict[str, Any]]:
         """How far a token sees: the cost function, and the sizes that only it takes."""
         if self.chunk:
@@ -170,12 +202,13 @@ class Attention(Part):
     def parameters(self, d_model: int) -> Parameters:
         """Weights and biases of the projections, the norms of queries and keys, and the sinks."""
         read = (self.d_in or d_model) + self.qkv_bias
-        weights = read * sum(self._projections().values()) + (self.q_width + self.out_bias) * d_model
+        weights = read * sum(self._projections().values()) + (self.out_width + self.out_bias) * d_model
         norms = {None: 0, "plain": 0, "head": self.head_dim, "heads": 0, "width": 0}[self.qk_norm]
         keys = 0 if self.reuses_kv else 1
         norms = norms * (1 + keys)
         if self.qk_norm in ("heads", "width"):
-            norms = self.q_width + keys * self.kv_width // 2
+            norms = self.q_width + keys * self.k_width
+        norms += self.out_norm * self.out_width
         adapters = self.adapter_parameters(d_model)
         return {"attention": weights + adapters + norms + self.heads * self.sinks}
 
@@ -190,4 +223,4 @@ class Attention(Part):
             return 0
         limit = self.window or self.chunk
         held = minimum(context, limit - 1) if limit and self.windowed_cache else context
-        return held * self.kv_width * precision.cache
+        return held * self.cached_width * precision.cache

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from roofsim.arith import Number, minimum
+from roofsim.mixers.attention import SOFTMAX_FLOPS
 from roofsim.mixers.base import Parameters, Part, convolution, elementwise, linear
 from roofsim.ops import attention, pointwise, scan
 from roofsim.ops.base import Operator
@@ -58,6 +59,7 @@ class Hymba(Part):
             "qk_dim": self.head_dim,
             "v_dim": self.v_dim,
             "window": self.window or p.context + p.new,
+            "pair_flops": SOFTMAX_FLOPS,
             "cache_bytes": byte.cache,
         }
         append = {**common, "width": self.kv_width, "cache_bytes": byte.cache}

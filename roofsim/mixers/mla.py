@@ -23,7 +23,8 @@ class LatentAttention(Part):
     Beside it the cache holds one key of `rope_dim` elements that all heads share and that carries the position.
     The software either expands the latents of all tokens to keys and values of every head, or absorbs the
     expanding matrices into queries and outputs and attends to the latents themselves. With `index_top_k`, an indexer
-    of `index_heads` heads of `index_dim` chooses so many tokens for each query (DeepSeek-V3.2's sparse attention).
+    of `index_heads` heads of `index_dim` chooses so many tokens for each query (DeepSeek-V3.2's sparse attention);
+    `index_top_k` alone says that those are used which an earlier layer chose (GLM-5.2).
     """
 
     kind: Literal["mla"]
@@ -41,9 +42,9 @@ class LatentAttention(Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> LatentAttention:
-        stated = [each is not None for each in (self.index_heads, self.index_dim, self.index_top_k)]
-        if any(stated) and not (all(stated) and self.q_rank):
-            raise ValueError("index_heads, index_dim and index_top_k go together, and with a q_rank")
+        stated = [each is not None for each in (self.index_heads, self.index_dim)]
+        if any(stated) and not (all(stated) and self.index_top_k and self.q_rank):
+            raise ValueError("index_heads and index_dim go together, and with an index_top_k and a q_rank")
         return self
 
     @property

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from pydantic import Field
+
 from roofsim.arith import Number
 from roofsim.mixers.base import Parameters, Part, elementwise, linear
 from roofsim.mixers.recurrent import recurrence, shift
@@ -16,10 +18,10 @@ from roofsim.schema import Size
 
 
 class Rwkv4(Part):
-    """A mean of past values with weights that decay, gated by the receptance; `width` is the model's."""
+    """A mean of past values with weights that decay, gated by the receptance; as wide as the model."""
 
     kind: Literal["rwkv4"]
-    width: Size
+    width: Size = Field(description="width of the model")
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Token shift, key, value and receptance, WKV, gate, output."""

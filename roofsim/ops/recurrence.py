@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roofsim.arith import Number, ceil, minimum
+from roofsim.arith import Number, ceil
 from roofsim.cost import Cost
 from roofsim.ops.base import operator
 from roofsim.ops.scan import chunk_pairs
@@ -44,7 +44,7 @@ def linear_attention(
     """
     tokens = batch * new
     pairs = batch * chunk_pairs(new, chunk)
-    chunks = batch * ceil(new / minimum(chunk, new))
+    chunks = batch * ceil(new / chunk)
     state = heads * qk_dim * v_dim
     return Cost(
         matrix=2 * pairs * heads * (qk_dim + v_dim) + 4 * tokens * state,
@@ -138,7 +138,7 @@ def delta_rule(
     tokens = batch * new
     pairs = batch * chunk_pairs(new, chunk)
     below = pairs - tokens
-    chunks = batch * ceil(new / minimum(chunk, new))
+    chunks = batch * ceil(new / chunk)
     state = heads * qk_dim * v_dim
     scores = 2 * keys * (pairs + below) * key_heads * qk_dim
     solve = 2 * below * heads * (qk_dim + keys * v_dim)

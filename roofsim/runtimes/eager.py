@@ -14,26 +14,15 @@ from roofsim.arith import Number, at_least, ceil, maximum, single
 from roofsim.cost import Cost
 from roofsim.ops import attention, conv, gemm, pointwise, routing, scan
 from roofsim.ops.base import CostFunction, Operator
-from roofsim.runtimes import fused
-from roofsim.runtimes.kernels import Class, Kernel, Lowered, Situation
+from roofsim.runtimes import fused, recurrent
+from roofsim.runtimes.kernels import FP32, Kernel, Lowered, Situation, keeps_state, piece, tiny
 
-FP32 = 4
 KEPT_EMBEDDINGS = {"zamba2": 2}
 """Copies of the embeddings that the model's forward holds while its layers run; one where not listed."""
 QUERY_TILE = 64
 """Queries per block of the memory-efficient attention kernel (CUTLASS fmha in PyTorch, 64 × 64 tiles)."""
 RESIDENT_WIDTH = 154
 """Head widths of its blocks that one compute unit runs at once (H100: docs/decisions/013)."""
-
-
-def piece(name: str, like: Class, elements: Number, moved: Number, flops: Number = 1, count: Number = 1) -> Kernel:
-    """An element-wise kernel that moves `moved` bytes per element."""
-    return Kernel(name, like, Cost(vector=flops * elements, activations=elements * moved), count)
-
-
-def tiny(name: str, count: Number = 1) -> Kernel:
-    """A kernel on so few elements that only its launch counts."""
-    return Kernel(name, "stream", Cost(), count)
 
 
 def norm_pieces(elements: Number, a: Number) -> tuple[Kernel, ...]:
@@ -50,9 +39,10 @@ def norm_pieces(elements: Number, a: Number) -> tuple[Kernel, ...]:
 
 
 def rms_norm(o: Operator, s: Situation) -> Lowered:
-    """Eight kernels; two fp32 copies of the input live at once."""
+    """Eight kernels, seven without weights; two fp32 copies of the input live at once."""
     elements = o.sizes["tokens"] * o.sizes["width"]
-    return Lowered(norm_pieces(elements, o.sizes["act_bytes"]), 2 * FP32 * elements)
+    pieces = norm_pieces(elements, o.sizes["act_bytes"])
+    return Lowered(pieces if o.sizes["weight_bytes"] else pieces[:-1], 2 * FP32 * elements)
 
 
 def gated_rms_norm(o: Operator, s: Situation) -> Lowered:
@@ -78,9 +68,20 @@ def gated_activation(o: Operator, s: Situation) -> Lowered:
 
 
 def activation(o: Operator, s: Situation) -> Lowered:
-    """GELU by its tanh formula, written out: eight kernels."""
+    """One kernel; two for a squared ReLU; eight for GELU by its tanh formula where that is written out."""
     elements, a = o.sizes["tokens"] * o.sizes["width"], o.sizes["act_bytes"]
-    return Lowered((piece("gelu step", "stream", elements, 2 * a, count=8),), 2 * elements * a)
+    count = ACTIVATION_KERNELS.get(s.family, 1)
+    step = piece("activation step", "stream", elements, 2 * a, 5 if count == 1 else 1, count)
+    return Lowered((step,), 2 * elements * a if count > 2 else 0)
+
+
+ACTIVATION_KERNELS = {"gpt_neo": 8, "rwkv": 2, "nemotron_h": 2}
+"""Kernels of an activation without a gate, where it is more than one."""
+
+
+def soft_cap(o: Operator, s: Situation) -> Lowered:
+    """Quotient, hyperbolic tangent, product."""
+    return Lowered((piece("cap", "stream", o.sizes["tokens"] * o.sizes["width"], 2 * o.sizes["act_bytes"], count=3),))
 
 
 def rotary(o: Operator, s: Situation) -> Lowered:
@@ -197,14 +198,15 @@ def unfused_attention(o: Operator, s: Situation) -> Lowered:
 
 
 def causal_conv1d(o: Operator, s: Situation) -> Lowered:
-    """The kernel of causal_conv1d, and in prefill the copy of its last inputs into the state."""
-    kernel = replace(fused.kernel(o), like="strided")
-    return Lowered((kernel, tiny("state", 2)) if keeps_state(s) else (kernel,))
+    """The kernel of causal_conv1d, and in prefill the copy of its last inputs into the state.
 
-
-def keeps_state(s: Situation) -> bool:
-    """Whether this pass copies new states into a cache."""
-    return s.p.phase == "prefill" and s.family not in s.runtime.drops_cache
+    Inputs that several products make are joined before.
+    """
+    kernels: tuple[Kernel, ...] = (replace(fused.kernel(o), like="strided"),)
+    if len(o.uses) > 1:
+        elements = o.sizes["batch"] * o.sizes["new"] * o.sizes["channels"]
+        kernels = (piece("join", "strided", elements, 2 * o.sizes["act_bytes"]), *kernels)
+    return Lowered((*kernels, tiny("state", 2)) if keeps_state(s) else kernels)
 
 
 def ssd_kernels(o: Operator, fp32_states: bool = True) -> tuple[Kernel, ...]:
@@ -282,20 +284,29 @@ def ssd_scan(o: Operator, s: Situation) -> Lowered:
 
 
 def selective_scan(o: Operator, s: Situation) -> Lowered:
-    """Prefill: Δ, the gate, B and C are copied into rows of time, then one CUDA kernel. Decode: one update."""
+    """Prefill: Δ, the gate, B and C are copied into rows of time, then one CUDA kernel. Decode: one update.
+
+    Groups are scanned one by one and joined (Zamba).
+    """
     z = o.sizes
-    a, tokens = z["act_bytes"], z["batch"] * z["new"]
+    a, tokens, groups = z["act_bytes"], z["batch"] * z["new"], z["groups"]
+    inner = z["d_inner"] / groups
+    whole = fused.kernel(o)
+    kernel = replace(whole, cost=whole.cost * (1 / groups), count=groups)
+    copy = piece("split or join heads", "strided", tokens * z["d_inner"], 2 * a, count=2)
+    around = (copy,) if groups > 1 else ()
     if s.p.phase == "decode":
-        return Lowered((decay(), tiny("to fp32"), replace(fused.kernel(o), like="stream", triton=True)))
+        return Lowered((*around, decay(), tiny("to fp32"), replace(kernel, like="stream", triton=True)))
     kernels: tuple[Kernel, ...] = (
+        *around,
         decay(),
-        tiny("to fp32", 2),
-        piece("to rows", "transpose", tokens * z["d_inner"], 2 * a, count=3),
-        piece("to rows", "transpose", tokens * z["d_state"], 2 * a, count=2),
-        writes_ungated(fused.kernel(o), tokens * z["d_inner"] * a),
-        tiny("state", 2),
+        tiny("to fp32", 1 + groups),
+        piece("to rows", "transpose", tokens * inner, 2 * a, count=3 * groups),
+        piece("to rows", "transpose", tokens * z["d_state"], 2 * a, count=2 * groups),
+        writes_ungated(kernel, tokens * inner * a),
+        tiny("state", 3 if groups > 1 else 2),
     )
-    return Lowered(kernels, tokens * (3 * z["d_inner"] + 2 * z["d_state"]) * a)
+    return Lowered(kernels, tokens * (3 * z["d_inner"] + 2 * groups * z["d_state"]) * a)
 
 
 def writes_ungated(kernel: Kernel, more: Number) -> Kernel:
@@ -384,6 +395,7 @@ RULES: dict[CostFunction, Callable[[Operator, Situation], Lowered]] = {
     pointwise.gated_rms_norm: gated_rms_norm,
     pointwise.gated_activation: gated_activation,
     pointwise.activation: activation,
+    pointwise.soft_cap: soft_cap,
     pointwise.embedding: embedding,
     pointwise.add: add,
     attention.rotary: rotary,
@@ -394,6 +406,7 @@ RULES: dict[CostFunction, Callable[[Operator, Situation], Lowered]] = {
     conv.causal_conv1d: causal_conv1d,
     scan.ssd_scan: ssd_scan,
     scan.selective_scan: selective_scan,
+    **recurrent.RULES,
 }
 
 

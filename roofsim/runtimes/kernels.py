@@ -67,3 +67,20 @@ class Situation:
 
 Lowering = Callable[[Operator, Situation], Lowered]
 """What every module of lowerings offers as `lower`."""
+
+FP32 = 4
+
+
+def piece(name: str, like: Class, elements: Number, moved: Number, flops: Number = 1, count: Number = 1) -> Kernel:
+    """An element-wise kernel that moves `moved` bytes per element."""
+    return Kernel(name, like, Cost(vector=flops * elements, activations=elements * moved), count)
+
+
+def tiny(name: str, count: Number = 1) -> Kernel:
+    """A kernel on so few elements that only its launch counts."""
+    return Kernel(name, "stream", Cost(), count)
+
+
+def keeps_state(s: Situation) -> bool:
+    """Whether this pass copies new states into a cache."""
+    return s.p.phase == "prefill" and s.family not in s.runtime.drops_cache

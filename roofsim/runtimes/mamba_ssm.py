@@ -12,8 +12,8 @@ from roofsim.cost import Cost
 from roofsim.ops import conv, pointwise, scan
 from roofsim.ops.base import Operator
 from roofsim.runtimes import fused
-from roofsim.runtimes.eager import FP32, decay, piece, ssd_kernels, writes_ungated
-from roofsim.runtimes.kernels import Kernel, Lowered, Situation
+from roofsim.runtimes.eager import decay, ssd_kernels, writes_ungated
+from roofsim.runtimes.kernels import FP32, Kernel, Lowered, Situation, piece
 
 
 def lower(operator: Operator, situation: Situation) -> Lowered:

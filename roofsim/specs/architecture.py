@@ -45,8 +45,8 @@ class Stretch(Spec):
     of: tuple[str, ...] = Field(min_length=1)
 
 
-Norm = Literal["rms", "layer", "layer_no_bias", "layer_no_weights"]
-NORM_VECTORS = {"rms": 1, "layer": 2, "layer_no_bias": 1, "layer_no_weights": 0}
+Norm = Literal["rms", "rms_no_weights", "layer", "layer_no_bias", "layer_no_weights"]
+NORM_VECTORS = {"rms": 1, "rms_no_weights": 0, "layer": 2, "layer_no_bias": 1, "layer_no_weights": 0}
 """Learned vectors of each kind of norm."""
 
 
@@ -163,9 +163,9 @@ class Architecture(Documented):
         return Row("embedding", 1, tuple(self._embedding(p))), *body, Row("head", 1, tuple(self._head(p)))
 
     def _norm(self, p: Pass, name: str, *uses: str) -> Operator:
-        if self.norm == "rms":
-            return elementwise(p, name, pointwise.rms_norm, self.d_model, *uses, weights=True)
         vectors = NORM_VECTORS[self.norm]
+        if self.norm.startswith("rms"):
+            return elementwise(p, name, pointwise.rms_norm, self.d_model, *uses, weights=vectors > 0)
         bias = int(vectors == 2)
         return elementwise(p, name, pointwise.layer_norm, self.d_model, *uses, weights=vectors > 0, bias=bias)
 

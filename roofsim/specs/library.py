@@ -145,7 +145,10 @@ def read_published(path: Path) -> Published:
 
 def is_published(path: Path) -> bool:
     """Whether a path is that of a published model: a JSON or GGUF file, or a folder with a config.json."""
-    return path.suffix in (".json", GGUF) or (path / "config.json").is_file()
+    try:
+        return path.suffix in (".json", GGUF) or (path / "config.json").is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 
 from roofsim.cost import Cost
 from roofsim.mixers.base import Part
-from roofsim.ops import pointwise
+from roofsim.ops import gemm, pointwise
 from roofsim.passes import Logits, Pass, Precision
 from roofsim.specs import library
 from roofsim.specs.architecture import Architecture
 from roofsim.specs.workload import workload
 
-MODELS = [library.architecture(name) for name in library.names("models")]
+MODELS = sorted((library.architecture(name) for name in library.names("models")), key=lambda m: m.total_parameters)
+SMALLEST = {model.family: model for model in reversed(MODELS)}
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
+every_family = pytest.mark.parametrize("model", SMALLEST.values(), ids=lambda model: model.id)
 COLUMNS = ("matrix", "vector", "weights", "activations", "state")
 BYTES = Precision(weights=1, activations=1, cache=1, state=1)
 
@@ -38,7 +40,8 @@ def decode(context: int, batch: int = 1, precision: Precision = BYTES) -> Pass:
 @every_model
 def test_the_parameters_are_exactly_those_published(model: Architecture) -> None:
     assert model.published_parameters
-    assert model.total_parameters == sum(model.parameters.values()) == model.published_parameters.value
+    assert model.total_parameters == sum(model.parameters.values())
+    assert model.published_parameters.agrees(model.total_parameters)
 
 
 @every_model
@@ -51,25 +54,39 @@ def shared(part: Part, model: Architecture) -> Mapping[str, int]:
     return {name: sum(kinds.values()) for name, kinds in part.shared_parameters(model.d_model).items()}
 
 
-@every_model
+@every_family
 @pytest.mark.parametrize("bytes_per", [0.53125, 1, 2])
 def test_a_decode_step_reads_every_parameter_once_but_looks_rows_up_in_tables(
     model: Architecture, bytes_per: float
 ) -> None:
-    """All parameters, a shared block at each of its uses, and of every table but a tied one a row per token.
+    """All active parameters, a shared block at each of its uses, and of every table but a tied one a row per token.
 
-    A tied embedding is read whole, as the LM head, and once more for the row of the token.
+    A tied embedding is read whole, as the LM head, and once more for the row of the token. Sinks and the scale of
+    each expert, one number per head or expert, are left out.
     """
     uses = sum(count * sum(shared(part, model).values()) for part, count in model.parts())
     once = sum({name: size for part, _ in model.parts() for name, size in shared(part, model).items()}.values())
-    tables = model.parameters["position"] + (0 if model.tied_embeddings else model.parameters["embedding"])
+    small = sum(n * (sinks(part) + scales(part)) for part, n in model.parts())
+    tables = small + model.parameters["position"] + (0 if model.tied_embeddings else model.parameters["embedding"])
     rows = model.d_model * (2 if model.positions else 1)
-    expected = model.total_parameters - once + uses - tables + rows
+    for part, n in model.parts():
+        if part.kind == "layer_embedding":
+            tables, rows = tables + n * part.vocab * part.width, rows + n * part.width
+    expected = model.active_parameters - once + uses - tables + rows
     read = total(model, decode(100, precision=Precision(weights=bytes_per))).weights
     assert read == pytest.approx(bytes_per * expected, rel=1e-12)
 
 
-@every_model
+def sinks(part: Part) -> int:
+    return part.heads if getattr(part, "sinks", False) else 0
+
+
+def scales(part: Part) -> int:
+    moe = getattr(part, "moe", part)
+    return moe.experts if getattr(moe, "normed_input", False) else 0
+
+
+@every_family
 @pytest.mark.parametrize("name", ["bf16", "int4-g128", "q3_k_m", "q4_k_m"])
 def test_a_pass_that_uses_every_expert_reads_the_bytes_that_are_held(model: Architecture, name: str) -> None:
     """But for look-ups in tables, and shared blocks at each of their uses.
@@ -89,7 +106,7 @@ def test_a_pass_that_uses_every_expert_reads_the_bytes_that_are_held(model: Arch
         assert read == pytest.approx(expected, rel=1e-3)
 
 
-@every_model
+@every_family
 def test_the_matrices_of_a_model_are_nearly_all_of_its_parameters(model: Architecture) -> None:
     matrices = sum(m.count * m.weights for m in model.inventory.matrices)
     assert 0.98 * model.total_parameters < matrices < model.total_parameters
@@ -98,7 +115,7 @@ def test_the_matrices_of_a_model_are_nearly_all_of_its_parameters(model: Archite
         assert model.weight_bytes(Precision(bytes_per, stored=every)) == model.total_parameters * bytes_per
 
 
-@every_model
+@every_family
 @pytest.mark.parametrize("context", [0, 1, 200])
 def test_a_decode_step_reads_and_writes_recurrent_states_and_reads_the_cache(model: Architecture, context: int) -> None:
     constant, held, grown = (
@@ -107,7 +124,7 @@ def test_a_decode_step_reads_and_writes_recurrent_states_and_reads_the_cache(mod
     assert total(model, decode(context)).state >= 2 * constant + (held - constant) + (grown - held)
 
 
-@every_model
+@every_family
 def test_state_grows_steadily_until_windows_are_full_and_never_shrinks(model: Architecture) -> None:
     tokens = np.arange(0, 100_000, 500)
     held = np.broadcast_to(model.state_bytes(tokens, BYTES), tokens.shape)
@@ -117,7 +134,7 @@ def test_state_grows_steadily_until_windows_are_full_and_never_shrinks(model: Ar
     assert model.attends == (growth[0] > 0)
 
 
-@every_model
+@every_family
 @settings(max_examples=20)
 @given(batch=st.integers(2, 64), new=st.integers(1, 4000), context=st.integers(0, 4000))
 def test_cost_is_linear_in_the_batch_with_the_weights_read_once(
@@ -126,12 +143,15 @@ def test_cost_is_linear_in_the_batch_with_the_weights_read_once(
     one, many = (list(costs(model, Pass(b, new, context, BYTES))) for b in (1, batch))
     for (function, cost), (_, grown) in zip(one, many, strict=True):
         times = batch if function is pointwise.embedding else 1
+        if function is gemm.expert_linear:  # more tokens touch more experts
+            assert cost.weights <= grown.weights <= batch * cost.weights * (1 + 1e-12)
+            times = grown.weights / cost.weights
         for column in ("matrix", "vector", "activations", "state"):
             assert getattr(grown, column) == pytest.approx(batch * getattr(cost, column), rel=1e-12)
         assert grown.weights == pytest.approx(times * cost.weights, rel=1e-12)
 
 
-@every_model
+@every_family
 def test_prefill_does_the_matrix_work_of_the_decode_steps_it_replaces(model: Architecture) -> None:
     """With chunks of one token."""
     layers = {name: tuple(unchunked(part) for part in layer) for name, layer in model.layers.items()}
@@ -151,7 +171,7 @@ def unchunked(part: Part) -> Part:
     return part
 
 
-@every_model
+@every_family
 @pytest.mark.parametrize("size", ["batch", "new", "context"])
 @settings(max_examples=20)
 @given(batch=st.integers(1, 16), new=st.integers(1, 5000), context=st.integers(0, 5000), more=st.integers(1, 5000))
@@ -161,10 +181,16 @@ def test_no_cost_falls_when_a_pass_grows(
     small = {"batch": batch, "new": new, "context": context}
     before, after = (total(model, Pass(**p, precision=BYTES)) for p in (small, {**small, size: small[size] + more}))
     for column in COLUMNS:
-        assert 0 <= getattr(before, column) <= getattr(after, column) * (1 + 1e-12), column
+        if column == "state" or size != "context" or not cut_in_chunks(model):
+            assert 0 <= getattr(before, column) <= getattr(after, column) * (1 + 1e-12), column
 
 
-@every_model
+def cut_in_chunks(model: Architecture) -> bool:
+    """A token that begins a chunk sees only itself: more context, less work."""
+    return any(getattr(part, "chunk", None) and part.kind == "attention" for part, _ in model.parts())
+
+
+@every_family
 @pytest.mark.parametrize("logits", ["all", "last"])
 def test_a_pass_of_arrays_costs_what_each_of_its_numbers_costs(model: Architecture, logits: Logits) -> None:
     batch, new, context = np.array([1.0, 2, 7]), np.array([1.0, 255, 5000]), np.array([0.0, 3000, 12])
@@ -175,7 +201,7 @@ def test_a_pass_of_arrays_costs_what_each_of_its_numbers_costs(model: Architectu
             assert np.broadcast_to(getattr(together, column), 3)[i] == pytest.approx(getattr(alone, column), rel=1e-12)
 
 
-@every_model
+@every_family
 def test_a_window_longer_than_the_sequence_changes_nothing(model: Architecture) -> None:
     wide = {
         name: tuple(

@@ -88,6 +88,10 @@ def test_time_is_between_the_longer_and_the_sum_of_host_and_device(stack: tuple[
 @pytest.mark.parametrize("size", ["batch", "prompt"])
 def test_a_larger_request_takes_no_less_time_traffic_or_memory(stack: tuple[str, str], size: str) -> None:
     s = setup(stack[0], "rtx-4090", stack[1])
+    if size == "prompt":
+        s = replace(s, architecture=unchunked(s.architecture))
+    if size == "prompt" and s.architecture.family == "xlstm" and s.runtime.lowering == "eager":
+        pytest.skip("the library's code takes the tokens after the last whole chunk one by one: 64 are faster than 63")
     growing = np.unique(np.geomspace(1, 200_000, 200).round())
     w = workload(**{size: growing})
     predicted = {p.phase: each for p, each in passes(s, w)}
@@ -99,6 +103,20 @@ def test_a_larger_request_takes_no_less_time_traffic_or_memory(stack: tuple[str,
     spread = {name: np.broadcast_to(figure, growing.shape) for name, figure in figures.items()}
     falls = {name: growing[1:][each[1:] * ROUNDING < each[:-1]].tolist() for name, each in spread.items()}
     assert {name: lengths for name, lengths in falls.items() if lengths} == {}
+
+
+def unchunked(model: Architecture) -> Architecture:
+    """With windows for chunks of attention: a token that begins a chunk sees only itself, so more can take less."""
+    layers = {
+        name: tuple(
+            part.model_copy(update={"chunk": None, "window": part.chunk})
+            if part.kind == "attention" and part.chunk
+            else part
+            for part in layer
+        )
+        for name, layer in model.layers.items()
+    }
+    return model.model_copy(update={"layers": layers})
 
 
 numbers = st.sampled_from(["matrix_rate", "vector_rate", "bandwidth", "cache"])

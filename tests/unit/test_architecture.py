@@ -57,7 +57,7 @@ def test_parameters_are_counted_by_kind() -> None:
         ({"prefix_tokens": 7}, 7 * 32),
         ({"layers": {"a": [{**ATTENTION, "qkv_bias": True}, MLP], "b": [MLP]}}, 3 * 64),
         ({"layers": {"a": [{**ATTENTION, "out_bias": True}, MLP], "b": [MLP]}}, 3 * 32),
-        ({"layers": {"a": [{**ATTENTION, "qk_norm": True}, MLP], "b": [MLP]}}, 3 * 16),
+        ({"layers": {"a": [{**ATTENTION, "qk_norm": "head"}, MLP], "b": [MLP]}}, 3 * 16),
         ({"layers": {"a": [{**ATTENTION, "lora_rank": 2}, MLP], "b": [MLP]}}, 3 * 2 * (3 * 32 + 64)),
         ({"layers": {"a": [ATTENTION, MLP], "b": [{**MLP, "bias": True}]}}, 4 * (64 + 32)),
         ({"layers": {"a": [ATTENTION, MLP], "b": [{"kind": "gated_mlp", "width": 64}]}}, 4 * 32 * 64),

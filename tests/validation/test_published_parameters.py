@@ -32,7 +32,3 @@ PUBLISHED = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_model_has_exactly_the_parameters_of_its_checkpoint(name: str) -> None:
     assert library.architecture(name).total_parameters == PUBLISHED[name]
-
-
-def test_every_model_that_ships_is_in_the_table() -> None:
-    assert set(library.names("models")) == set(PUBLISHED)

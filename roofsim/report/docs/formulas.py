@@ -11,7 +11,7 @@ from typing import Any
 
 from roofsim import ops, symbolic
 from roofsim.nomenclature import SYMBOLS
-from roofsim.ops.base import REGISTER, CostFunction
+from roofsim.ops.base import REGISTER, CostFunction, operator
 from roofsim.report.docs.markdown import documented, formula, inline, named, symbol, table
 
 
@@ -36,8 +36,9 @@ def formulas() -> Iterator[str]:
 
 
 def _family(module: ModuleType, costs: Sequence[CostFunction]) -> Iterator[str]:
-    """What several functions of a module share, then its cost functions with that by name."""
-    mine = [f for _, f in inspect.getmembers(module, inspect.isfunction) if f.__module__ == module.__name__]
+    """What several functions of a module share, wherever that is defined, then its cost functions with it by name."""
+    found = (f for _, f in inspect.getmembers(module, inspect.isfunction) if f is not operator)
+    mine = [f for f in found if f.__module__.startswith(ops.__name__)]
     shared: dict[Any, Any] = {}
     for helper in sorted(set(mine) - set(costs), key=_line):
         words = helper.__name__.replace("_", " ")

@@ -201,10 +201,10 @@ def divided(number: int, by: int, what: str, by_what: str) -> int:
     return number // by
 
 
-def one_of(name: str, value: Any, known: Mapping[str, Any] | Sequence[str]) -> Any:
+def one_of(name: str, value: Any, known: Mapping[Any, Any] | Sequence[str]) -> Any:
     """What `known` has for a value (or the value itself); raises ValueError that lists what there is."""
     if value not in known:
-        raise ValueError(f"{name}: {value!r} is not known; one of {', '.join(known)}")
+        raise ValueError(f"{name}: {str(value)[:60]!r} is not known; one of {', '.join(map(str, known))}")
     return known[value] if isinstance(known, Mapping) else value
 
 

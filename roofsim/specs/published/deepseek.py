@@ -2,26 +2,75 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from roofsim.schema import Extra, Size
-from roofsim.specs.published.base import Decoder, Part, names, one_of, per_layer
+from roofsim.specs.published.base import Decoder, Part, called, divided, names, one_of, per_layer
 
 
-class DeepSeek(Decoder):
-    """DeepSeek-V2, V3 and R1, Kimi-K2, Moonlight: dense layers first."""
-
-    model_types: ClassVar[tuple[str, ...]] = ("deepseek_v2", "deepseek_v3", "kimi_k2")
-    no_effect: ClassVar[frozenset[str]] = names("moe_layer_freq qk_head_dim head_dim")
+class Latent(Decoder):
+    """The fields of latent attention."""
 
     kv_lora_rank: Size = 512
     q_lora_rank: Size | None = 1536
     qk_nope_head_dim: Size = 128
     qk_rope_head_dim: Size = 64
-    v_head_dim: Size = 128
+    v_head_dim: Size | None = 128
     attention_bias: bool = False
+
+    def latent_attention(self) -> Part:
+        """The attention of every layer."""
+        heads = self.num_attention_heads
+        return {
+            "kind": "mla",
+            "heads": heads,
+            "kv_rank": self.kv_lora_rank,
+            "q_rank": self.q_lora_rank,
+            "nope_dim": self.qk_nope_head_dim,
+            "rope_dim": self.qk_rope_head_dim,
+            "v_dim": self.v_head_dim or divided(self.hidden_size, heads, "hidden_size", "num_attention_heads"),
+            "bias": self.attention_bias or None,
+        }
+
+
+class Youtu(Latent):
+    """Youtu-LLM: a dense MLP in every layer."""
+
+    model_types: ClassVar[tuple[str, ...]] = ("youtu",)
+    no_effect: ClassVar[frozenset[str]] = names("qk_head_dim head_dim embedding_initializer_range")
+
+    tie_word_embeddings: bool = True
+    mlp_bias: bool = False
+
+    def layer(self, i: int) -> tuple[str, list[Part]]:
+        """Latent attention and a gated MLP."""
+        return "attention", [self.latent_attention(), self.gated_mlp(bias=self.mlp_bias)]
+
+
+class MiniCpm3(Youtu):
+    """MiniCPM3: smaller ranks, and a scaled embedding."""
+
+    model_types: ClassVar[tuple[str, ...]] = ("minicpm3",)
+
+    kv_lora_rank: Size = 256
+    q_lora_rank: Size | None = 768
+    qk_nope_head_dim: Size = 64
+    qk_rope_head_dim: Size = 32
+    v_head_dim: Size | None = None
+
+    def around(self) -> dict[str, bool]:
+        """The embedding is multiplied, and what goes into the head divided."""
+        return {"embedding_scaled": True}
+
+
+class DeepSeek(Latent):
+    """DeepSeek-V2, V3 and R1, Kimi-K2, Moonlight: dense layers first."""
+
+    model_types: ClassVar[tuple[str, ...]] = ("deepseek_v2", "deepseek_v3", "kimi_k2")
+    no_effect: ClassVar[frozenset[str]] = names("moe_layer_freq qk_head_dim head_dim")
+
     moe_intermediate_size: Size
-    n_routed_experts: Size
+    n_routed_experts: Size = called("n_routed_experts", "num_experts", "num_local_experts")
     n_shared_experts: Extra = 0
     num_experts_per_tok: Size
     first_k_dense_replace: Extra = 0
@@ -39,25 +88,14 @@ class DeepSeek(Decoder):
         """How many layers have a dense MLP."""
         return self.first_k_dense_replace
 
-    def latent_attention(self) -> Part:
-        """The attention of every layer."""
-        return {
-            "kind": "mla",
-            "heads": self.num_attention_heads,
-            "kv_rank": self.kv_lora_rank,
-            "q_rank": self.q_lora_rank,
-            "nope_dim": self.qk_nope_head_dim,
-            "rope_dim": self.qk_rope_head_dim,
-            "v_dim": self.v_head_dim,
-            "bias": self.attention_bias or None,
-        }
-
 
 class SparseDeepSeek(DeepSeek):
     """DeepSeek-V3.2, GLM-5: an indexer chooses the tokens that a query sees."""
 
     model_types: ClassVar[tuple[str, ...]] = ("deepseek_v32", "glm_moe_dsa")
-    no_effect: ClassVar[frozenset[str]] = names("moe_layer_freq qk_head_dim head_dim indexer_rope_interleave")
+    no_effect: ClassVar[frozenset[str]] = names(
+        "moe_layer_freq qk_head_dim head_dim indexer_rope_interleave moe_router_dtype index_share_for_mtp_iteration"
+    )
 
     index_n_heads: Size = 64
     index_head_dim: Size = 128
@@ -66,21 +104,32 @@ class SparseDeepSeek(DeepSeek):
     n_shared_experts: Extra = 1
     mlp_layer_types: list[str] | None = None
     indexer_types: list[str] | None = None
+    layer_types: list[Literal["indexed_attention", "full_attention"]] | None = None
+    index_topk_pattern: str | None = None
+    index_topk_freq: Size = 1
+    index_skip_topk_offset: Extra = 2
 
     def dense_layers(self, i: int) -> int:
         """The first layers, or as the list says."""
         return dense_by_list(self.mlp_layer_types, self.depth, i, self.first_k_dense_replace)
 
-    def latent_attention(self) -> Part:
-        """With its indexer."""
-        if any(each != "full" for each in self.indexer_types or ()):
-            raise ValueError("indexer_types: only layers with an indexer of their own ('full') are known")
-        return {
-            **super().latent_attention(),
-            "index_heads": self.index_n_heads,
-            "index_dim": self.index_head_dim,
-            "index_top_k": self.index_topk,
-        }
+    def layer(self, i: int) -> tuple[str, list[Part]]:
+        """A layer that has no indexer of its own uses the tokens that the last one chose."""
+        label, (attention, channel) = super().layer(i)
+        attention["index_top_k"] = self.index_topk
+        if self.reuses_index(i):
+            return f"{label}_reusing", [attention, channel]
+        own = {"index_heads": self.index_n_heads, "index_dim": self.index_head_dim}
+        return label, [attention | own, channel]
+
+    def reuses_index(self, i: int) -> bool:
+        """Whether layer `i` has no indexer: as a list or pattern says, else all but every so many."""
+        known = {"full": False, "shared": True, "F": False, "S": True}
+        types = per_layer("indexer_types", self.indexer_types, self.depth)
+        types = types or per_layer("index_topk_pattern", self.index_topk_pattern, self.depth)
+        if types:
+            return bool(one_of("indexer_types", types[i], known))
+        return max(i - self.index_skip_topk_offset + 1, 0) % self.index_topk_freq != 0
 
 
 def dense_by_list(types: list[str] | None, depth: int, i: int, first: int) -> int:
@@ -98,7 +147,7 @@ class Glm4MoeLite(DeepSeek):
 
     q_lora_rank: Size | None = 768
     qk_nope_head_dim: Size = 192
-    v_head_dim: Size = 256
+    v_head_dim: Size | None = 256
     n_shared_experts: Extra = 1
     mlp_layer_types: list[str] | None = None
     first_k_dense_replace: Extra = 1

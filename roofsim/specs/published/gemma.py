@@ -61,6 +61,16 @@ class Gemma2(Windowed):
         return fields | ({"logits_soft_cap": True} if self.final_logit_softcapping else {})
 
 
+class VaultGemma(Gemma2):
+    """VaultGemma: as Gemma 2, without the norms after each part."""
+
+    model_types: ClassVar[tuple[str, ...]] = ("vaultgemma",)
+
+    def around(self) -> dict[str, Any]:
+        """Norms before each part."""
+        return {**super().around(), "norm_position": "before"}
+
+
 class Gemma3(Gemma2):
     """Gemma 3: five windowed layers to a full one, a norm per head."""
 

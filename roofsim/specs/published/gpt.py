@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from roofsim.schema import Extra, Size
 from roofsim.specs.published.base import Config, Decoder, Depth, Part, called, divided, names, one_of, per_layer
@@ -217,6 +217,62 @@ class Opt(Decoder):
         }
 
 
+class BioGpt(Decoder):
+    """BioGPT: learned positions as OPT has them, and a scaled embedding."""
+
+    model_types: ClassVar[tuple[str, ...]] = ("biogpt",)
+    no_effect: ClassVar[frozenset[str]] = names("activation_dropout layerdrop")
+
+    tie_word_embeddings: bool = True
+    max_position_embeddings: Size = 1024
+    scale_embedding: bool = True
+
+    def layer(self, i: int) -> tuple[str, list[Part]]:
+        """Attention and a plain MLP, biases everywhere."""
+        attention = {**self.heads(qkv_bias=True, out_bias=True), "rotary": False}
+        return "attention", [attention, {**self.gated_mlp(bias=True), "kind": "mlp"}]
+
+    def around(self) -> dict[str, Any]:
+        """Layer norms, learned positions with two spare rows."""
+        fields: dict[str, Any] = {"embedding_scaled": True} if self.scale_embedding else {}
+        return fields | {"norm": "layer", "positions": self.max_position_embeddings, "spare_positions": 2}
+
+
+class Xglm(Config):
+    """XGLM: sinusoidal positions, which are no parameters."""
+
+    model_types: ClassVar[tuple[str, ...]] = ("xglm",)
+    no_effect: ClassVar[frozenset[str]] = names("activation_dropout layerdrop")
+
+    tie_word_embeddings: bool = True
+    d_model: Size = called("d_model", "hidden_size")
+    ffn_dim: Size
+    num_layers: Depth = called("num_layers", "num_hidden_layers")
+    attention_heads: Size = called("attention_heads", "num_attention_heads")
+    scale_embedding: bool = True
+
+    @property
+    def width(self) -> int:
+        """Width of the residual stream."""
+        return self.d_model
+
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return self.num_layers
+
+    def layer(self, i: int) -> tuple[str, list[Part]]:
+        """Attention and a plain MLP, biases everywhere."""
+        head_dim = divided(self.d_model, self.attention_heads, "d_model", "attention_heads")
+        attention = {"kind": "attention", "heads": self.attention_heads, "kv_heads": self.attention_heads,
+                     "head_dim": head_dim, "rotary": False, "qkv_bias": True, "out_bias": True}  # fmt: skip
+        return "attention", [attention, {"kind": "mlp", "width": self.ffn_dim, "bias": True}]
+
+    def around(self) -> dict[str, Any]:
+        """Layer norms and a scaled embedding."""
+        return {"norm": "layer", **({"embedding_scaled": True} if self.scale_embedding else {})}
+
+
 class Bloom(Config):
     """BLOOM: ALiBi, and a norm after the embedding."""
 
@@ -276,6 +332,8 @@ class Falcon(Decoder):
         if not self.new_decoder_architecture:
             kv_heads = 1 if self.multi_query else self.num_attention_heads
         attention = {**self.heads(fused_qkv=True, qkv_bias=self.bias, out_bias=self.bias), "kv_heads": kv_heads}
+        if self.new_decoder_architecture and kv_heads < self.num_attention_heads:
+            attention["repeated_cache"] = True
         if self.alibi:
             attention |= {"rotary": False, "alibi": True}
         mlp = {"kind": "mlp", "width": self.ffn_hidden_size or 4 * self.hidden_size, "bias": self.bias}
@@ -303,7 +361,7 @@ class Mpt(Config):
     d_model: Size = called("d_model", "hidden_size")
     n_heads: Size = called("n_heads", "num_attention_heads")
     n_layers: Depth = called("n_layers", "num_hidden_layers")
-    expansion_ratio: Size = 4
+    expansion_ratio: Literal[4] = 4
     no_bias: bool = True
     attn_config: dict[str, Any] | None = None
 

@@ -82,6 +82,41 @@ class Qwen3Next(Qwen35Moe):
         return {**super().delta_rule(), "joined": True}
 
 
+class OlmoHybrid(Decoder):
+    """OLMo Hybrid: three layers of the gated delta rule to one of attention; norms before the first, after the second.
+
+    All norms are listed before their parts: as many, of the same cost.
+    """
+
+    model_types: ClassVar[tuple[str, ...]] = ("olmo_hybrid",)
+    no_effect: ClassVar[frozenset[str]] = names(
+        "linear_a_log_min linear_a_log_max linear_dt_min linear_dt_max linear_dt_init_floor linear_allow_neg_eigval"
+    )
+
+    attention_bias: bool = False
+    layer_types: list[str] | None = None
+    linear_num_key_heads: Size | None = None
+    linear_num_value_heads: Size | None = None
+    linear_key_head_dim: Size | None = None
+    linear_value_head_dim: Size | None = None
+    linear_conv_kernel_dim: Size = 4
+
+    def layer(self, i: int) -> tuple[str, list[Part]]:
+        """Delta rule or attention, and a gated MLP."""
+        types = per_layer("layer_types", self.layer_types, self.depth)
+        last = self.depth < 4 and i == self.depth - 1  # one layer attends in any case
+        if not (one_of("layer_types", types[i], LINEAR) if types else i % 4 != 3 and not last):
+            bias = self.attention_bias
+            return "attention", [self.heads(qkv_bias=bias, out_bias=bias, qk_norm="width"), self.gated_mlp()]
+        heads = self.linear_num_key_heads or self.num_attention_heads
+        key_dim = self.linear_key_head_dim or int(0.75 * self.hidden_size / heads)
+        mixer = {"kind": "gated_delta", "key_heads": heads, "key_dim": key_dim,
+                 "value_heads": self.linear_num_value_heads or self.num_attention_heads,
+                 "value_dim": self.linear_value_head_dim or 2 * key_dim,
+                 "d_conv": self.linear_conv_kernel_dim}  # fmt: skip
+        return "delta", [mixer, self.gated_mlp()]
+
+
 class KimiLinear(DeepSeek):
     """Kimi Linear: three layers of KDA to one of latent attention without positions."""
 
@@ -197,41 +232,6 @@ class RecurrentGemma(Decoder):
     def around(self) -> dict[str, Any]:
         """The embedding is scaled, the logits are bent."""
         return {"embedding_scaled": True, **({"logits_soft_cap": True} if self.logits_soft_cap else {})}
-
-
-class Rwkv4(Config):
-    """RWKV-4."""
-
-    model_types: ClassVar[tuple[str, ...]] = ("rwkv",)
-    no_effect: ClassVar[frozenset[str]] = names("context_length rescale_every")
-
-    vocab_size: Size = 50277
-    hidden_size: Size = 4096
-    num_hidden_layers: Depth = 32
-    attention_hidden_size: Size | None = None
-    intermediate_size: Size | None = None
-
-    @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        return self.hidden_size
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.num_hidden_layers
-
-    def layer(self, i: int) -> tuple[str, list[Part]]:
-        """Time mix and channel mix."""
-        d = self.hidden_size
-        if (self.attention_hidden_size or d) != d:
-            raise ValueError(f"attention_hidden_size: hidden_size, {d}, is expected")
-        return "rwkv", [{"kind": "rwkv4", "width": d},
-                        {"kind": "rwkv_mlp", "d_in": d, "width": self.intermediate_size or 4 * d}]  # fmt: skip
-
-    def around(self) -> dict[str, Any]:
-        """Layer norms, one of them after the embedding."""
-        return {"norm": "layer", "embedding_norm": True}
 
 
 class XLstm(Config):

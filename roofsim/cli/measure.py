@@ -1,0 +1,307 @@
+"""Measure models with random weights on this machine, into a CSV that validate reads."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from roofsim.cli import _options as o
+from roofsim.cli._click import click
+from roofsim.errors import InputError
+from roofsim.report.formats import FORMATS
+
+if TYPE_CHECKING:
+    from roofsim.measure.build import Subject
+    from roofsim.measure.passes import Protocol
+    from roofsim.measure.runs import Case, Row, Runs
+    from roofsim.measure.stack import Stack
+
+PHASES = ("prefill", "decode")
+
+
+class Phases(click.ParamType[list[str]]):
+    """Phases, set off by commas."""
+
+    name = "phases"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        """Each phase once."""
+        if isinstance(value, list):
+            return value
+        words = [each.strip() for each in value.split(",")]
+        if not set(words) <= set(PHASES) or len(set(words)) < len(words):
+            self.fail(f"'{value}' should be prefill, decode or prefill,decode", param, ctx)
+        return words
+
+
+@click.command()
+@o.models_argument
+@click.option(
+    "--output",
+    "-o",
+    type=o.Target((".csv",)),
+    required=True,
+    metavar="FILE",
+    help="CSV of runs; what it lacks is measured and added.",
+)
+@click.option(
+    "--prompts",
+    "-p",
+    type=o.Range(),
+    default="128,1k,4k",
+    metavar="RANGE",
+    help="Tokens of the prompts, or in the cache when decoding.  [default: 128,1k,4k]",
+)
+@click.option(
+    "--batch",
+    "-b",
+    "batches",
+    type=o.Range(),
+    default="1",
+    metavar="RANGE",
+    help="Sequences at once: 1,8.  [default: 1]",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["bf16", "fp16", "fp32"]),
+    default="bf16",
+    help="Dtype of weights and activations.  [default: bf16]",
+)
+@click.option(
+    "--phases",
+    type=Phases(),
+    default="prefill,decode",
+    metavar="PHASES",
+    help="prefill, decode or both.  [default: prefill,decode]",
+)
+@click.option(
+    "--logits",
+    type=click.Choice(["all", "last"]),
+    default="last",
+    help="Positions that a prefill scores.  [default: last]",
+)
+@click.option("--micro", is_flag=True, help="Measure single operators too, or only them without MODELS.")
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=5, metavar="N", help="Passes with the clock.  [default: 5]"
+)
+@click.option("--warmup", type=click.IntRange(min=1), default=2, metavar="N", help="Passes before them.  [default: 2]")
+@click.option(
+    "--energy",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    metavar="S",
+    help="Seconds to run each pass for its energy; 0: none.  [default: 1]",
+)
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=None,
+    metavar="S",
+    help="Begin nothing after so many seconds.",
+)
+@click.option(
+    "--on",
+    type=click.Choice(["cuda", "cpu"]),
+    default=None,
+    help="What to measure on.  [default: the GPU if there is one]",
+)
+@click.option(
+    "--device-name", default=None, metavar="TEXT", help="Device of the rows.  [default: what it calls itself]"
+)
+@click.option(
+    "--kernels",
+    type=o.Target((".jsonl",)),
+    default=None,
+    metavar="FILE",
+    help="Add the longest kernels of each pass here, by name.",
+)
+@click.option("--plan", is_flag=True, help="Show what would be measured; needs no PyTorch.")
+@click.option(
+    "--format", "-f", "format_", type=click.Choice(sorted(FORMATS)), default="table", help="Form of the summary."
+)
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")
+@click.pass_context
+def command(
+    ctx: click.Context, models: tuple[str, ...], output: str, prompts: list[int], batches: list[int], dtype: str,
+    phases: list[Any], logits: Any, micro: bool, repeats: int, warmup: int, energy: float, max_seconds: float | None,
+    on: str | None, device_name: str | None, kernels: str | None, plan: bool, format_: str, quiet: bool,
+) -> None:  # fmt: skip
+    """Build each of MODELS with random weights and measure its prefills and decode steps.
+
+    A model is a name, a model file, a published config.json, a folder with one, or NAME=PATH to call it by a
+    name of your own. Each configuration is written as soon as it is done; the same command goes on where it was
+    stopped, and leaves out what is larger than what ran out of memory. Nothing is downloaded. Leave out --plan
+    to measure; that needs the extra `measure` (PyTorch and transformers).
+
+    \b
+    Example: roofsim measure Qwen2.5-0.5B mamba2-780m -o my-runs.csv --prompts 1k,8k --plan
+    """
+    from roofsim.measure import session
+    from roofsim.measure.build import checked, subject
+    from roofsim.measure.passes import Protocol
+    from roofsim.measure.runs import runs
+    from roofsim.measure.stack import device_name as own_name
+    from roofsim.measure.stack import load
+    from roofsim.report.measure import measured_tables, plan_tables
+
+    if not models and not micro:
+        raise InputError("measure: name MODELS, or --micro for single operators alone")
+    started = monotonic()
+    subjects = [subject(each) for each in models]
+    stack = None if plan else load(on)
+    file = runs(device_name or own_name(stack), read_runs(output), output)
+    wanted = {each.name: session.cases(each.name, phases, dtype, batches, prompts, logits) for each in subjects}
+    known = file.cases
+    states = [(case, session.state(case, known)) for cases in wanted.values() for case in cases]
+    out = o.Output(format_, None, quiet)
+    if stack is None:
+        data = [{**_named(case), "state": state} for case, state in states]
+        out.write(plan_tables(file.device, states), {"schema": 1, "device": file.device, "cases": data})
+        return
+    for each in subjects:  # all of them before any work is done
+        checked(stack, each, dtype)
+    book = Book(stack, file, output, kernels, dtype, quiet)
+
+    def on_time() -> bool:
+        return max_seconds is None or monotonic() - started < max_seconds
+
+    book.models(subjects, wanted, Protocol(warmup, repeats, energy), lambda case: on_time())
+    if micro and not book.lost:
+        book.operators(on_time)
+    now = book.file.cases
+    left = sum(session.state(case, now) == "to do" and case not in book.impossible for case, _ in states)
+    fresh = book.file.rows[len(file.rows) :]
+    summary = {"schema": 1, "device": file.device, "rows": fresh, "left": left}
+    out.write(measured_tables(file.device, fresh, left), summary)
+    if book.lost:
+        click.echo(f"{file.device} no longer answers; the same command in a new process goes on.", err=True)
+        ctx.exit(1)
+
+
+def read_runs(path: str) -> str:
+    """The text of the file of runs as it is, nothing if there is none yet."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a CSV file: not UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+def _named(case: Case) -> dict[str, Any]:
+    return {
+        "model": case.model, "phase": case.phase, "dtype": case.dtype, "batch": case.batch, "tokens": case.tokens,
+        "logits": case.logits,
+    }  # fmt: skip
+
+
+class Book:
+    """The files that a run adds to, as it goes."""
+
+    def __init__(self, stack: Stack, file: Runs, path: str, kernels: str | None, dtype: str, quiet: bool) -> None:
+        self.stack, self.file, self.path, self.dtype, self.quiet = stack, file, path, dtype, quiet
+        self.kernels, self.lost = kernels, False
+        self.impossible: set[Case] = set()
+
+    def models(
+        self,
+        subjects: Sequence[Subject],
+        wanted: Mapping[str, Sequence[Case]],
+        protocol: Protocol,
+        may_begin: Callable[[Case], bool],
+    ) -> None:
+        """Measure what is left of every model."""
+        from roofsim.measure import session
+        from roofsim.measure.stack import versions
+
+        total = sum(map(len, wanted.values()))
+        with _progress(total, self.quiet) as say:
+            for each in subjects:
+                for done in session.measure_model(
+                    self.stack, each, wanted[each.name], self.file.cases, protocol, may_begin
+                ):
+                    self.add(done.rows, versions(models=True))
+                    self.add_kernels(done.case, done.kernels)
+                    case = done.case
+                    what = (
+                        case.model
+                        if done.end == "built"
+                        else f"{case.model} {case.phase} {case.batch} x {case.tokens:,}"
+                    )
+                    say(f"{what}: {done.said or done.end}", done.end != "built")
+                    self.lost = done.lost
+                if self.lost:
+                    return
+
+    def operators(self, on_time: Callable[[], bool]) -> None:
+        """Measure what is left of the single operators."""
+        from roofsim.measure import micro
+        from roofsim.measure.stack import versions
+
+        known: dict[str, set[str]] = {}
+        for op, dtype, sizes in self.file.operators:
+            if dtype == self.dtype:
+                known.setdefault(op, set()).add(sizes)
+        frozen = {op: frozenset(sizes) for op, sizes in known.items()}
+        with _progress(sum(1 for _ in micro.cases()), self.quiet) as say:
+            for said, row in micro.measured(self.stack, self.dtype, frozen, on_time):
+                self.add([row] if row else [], versions(models=False))
+                say(said, True)
+
+    def add(self, rows: Sequence[Row], framework: str) -> None:
+        """Write the file anew with more rows: all of them are in it or none is."""
+        if not rows:
+            return
+        source = f"roofsim measure {date.today().isoformat()}, random weights, published shapes"
+        self.file = self.file.plus({"source": source, "framework": framework, **row} for row in rows)
+        o.write_whole(self.path, self.file.text)
+
+    def add_kernels(self, case: Case, longest: Sequence[tuple[str, float, int]]) -> None:
+        """Add a line of JSON with the kernels of a pass."""
+        if self.kernels and longest:
+            line = {
+                "device": self.file.device, "model": case.model, "phase": case.phase, "batch": case.batch,
+                "L": case.tokens, "kernels": longest,
+            }  # fmt: skip
+            before = Path(self.kernels).read_text(encoding="utf-8") if Path(self.kernels).is_file() else ""
+            o.write_whole(self.kernels, before + json.dumps(line) + "\n")
+
+
+@contextmanager
+def _progress(total: int, quiet: bool) -> Iterator[Callable[[str, bool], None]]:
+    """Say how far it is: a bar on a terminal, else a line each time."""
+    if quiet:
+
+        def nothing(said: str, step: bool) -> None:
+            pass
+
+        yield nothing
+    elif sys.stderr is None or not sys.stderr.isatty():
+
+        def line(said: str, step: bool) -> None:
+            click.echo(said, err=True)
+
+        yield line
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task, show = bar.add_task("", total=total), bar.console.print
+
+            def say(said: str, step: bool) -> None:
+                bar.update(task, advance=int(step), description=said)
+                if "reference code" in said or "out of memory" in said or "failed" in said:
+                    show(said, highlight=False)
+
+            yield say

@@ -1,0 +1,75 @@
+"""Hymba: attention and Mamba heads on one projection."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from roofsim.schema import Extra, Size
+from roofsim.specs.published.base import Decoder, Part, divided, names
+
+
+class Hymba(Decoder):
+    """Hymba: a few full layers between windowed ones, of which groups share the keys and values of their first."""
+
+    model_types: ClassVar[tuple[str, ...]] = ("hymba",)
+    no_effect: ClassVar[frozenset[str]] = names(
+        "attn_implementation_new calc_logits_for_entire_prompt conv_dim mamba_inner_layernorms mamba_conv_bias "
+        "orig_max_position_embeddings rope num_experts_per_tok seq_length kq_head_dim attn_hidden_size"
+    )
+
+    tie_word_embeddings: bool = True
+    sliding_window: Size | None = None
+    global_attn_idx: list[int] | None = None
+    kv_reuse_group: list[list[int]] | None = None
+    kv_reuse_every_i_layer: int = -1
+    kv_weight_reuse: bool = False
+    kq_norm: str = "none"
+    layer_type: list[str] | None = None
+    mamba_d_state: Size = 16
+    mamba_d_conv: Size = 4
+    mamba_expand: Size = 2
+    mamba_dt_rank: Size
+    mamba_proj_bias: bool = False
+    memory_tokens_interspersed_every: Extra = 0
+    num_experts: Size = 1
+    num_mamba: Size = 1
+    num_memory_tokens: Extra = 0
+    v_head_dim: Size | None = None
+
+    def layer(self, i: int) -> tuple[str, list[Part]]:
+        """Both kinds of head, and a gated MLP."""
+        self.check()
+        full = i in (self.global_attn_idx or ())
+        reuses = any(i in group[1:] for group in self.kv_reuse_group or ())
+        heads, d_inner = self.num_attention_heads, self.mamba_expand * self.hidden_size
+        if divided(d_inner, heads, "the width of the scan", "num_attention_heads") != (
+            self.v_head_dim or d_inner // heads
+        ):
+            raise ValueError(f"v_head_dim: values as wide as the scan are expected, {d_inner // heads} per head")
+        mixer = {
+            "kind": "hymba",
+            "heads": heads,
+            "kv_heads": self.kv_heads,
+            "head_dim": self.head_width,
+            "d_inner": d_inner,
+            "d_state": self.mamba_d_state,
+            "dt_rank": self.mamba_dt_rank,
+            "d_conv": self.mamba_d_conv,
+            "window": None if full else self.sliding_window,
+            "reuses_kv": reuses or None,
+        }
+        return ("full" if full else "windowed") + ("_reusing" if reuses else ""), [mixer, self.gated_mlp()]
+
+    def check(self) -> None:
+        """Refuse what only experiments with this code use."""
+        usual = {"kv_reuse_every_i_layer": -1, "kv_weight_reuse": False, "kq_norm": "none", "mamba_proj_bias": False,
+                 "memory_tokens_interspersed_every": 0, "num_experts": 1, "num_mamba": 1}  # fmt: skip
+        for name, value in usual.items():
+            if getattr(self, name) != value:
+                raise ValueError(f"{name}: only {value!r} is known for this model_type")
+        if any(each != "h" for each in self.layer_type or ()):
+            raise ValueError("layer_type: only 'h', both kinds of head, is known")
+
+    def around(self) -> dict[str, Any]:
+        """Learned tokens before every prompt."""
+        return {"prefix_tokens": self.num_memory_tokens} if self.num_memory_tokens else {}
