@@ -137,7 +137,9 @@ def switched(made: Part) -> Iterator[tuple[str, Part]]:
     for name, info in type(made).model_fields.items():
         if info.annotation is bool:
             yield f"`{name}: {'no' if info.default else 'yes'}`", made.model_copy(update={name: 1 - info.default})
-        elif choices := [each for kind in get_args(info.annotation) for each in get_args(kind) if isinstance(each, str)]:
+        elif choices := [
+            each for kind in get_args(info.annotation) for each in get_args(kind) if isinstance(each, str)
+        ]:
             yield from ((f"`{name}: {each}`", made.model_copy(update={name: each})) for each in choices)
         elif not info.is_required() and info.default is None:
             yield f"`{name}`", made.model_copy(update={name: symbol(named(name))})
