@@ -16,10 +16,13 @@ from pydantic import AliasChoices, ValidationError
 from roofsim.errors import SpecError, UnknownName
 from roofsim.specs import published
 from roofsim.specs.files import problem_line, read_text
-from roofsim.specs.published.base import ADAPTERS, NO_EFFECT, NO_EFFECT_PATTERN, Config, architecture_values
+from roofsim.specs.published.base import ADAPTERS, Config, architecture_values, ignorable
 
 MAX_DEPTH = 32
 """No published config is nested as deep as this."""
+
+MOST_LINES = 12
+"""Lines of a message; a list of a thousand entries may be wrong in each."""
 
 TEXT_CONFIGS = ("text_config", "language_config", "llm_config")
 """Where multimodal models keep the config of the language model."""
@@ -73,7 +76,8 @@ def read_config(path: Path) -> Published:
         values = architecture_values(config)
     except ValidationError as error:
         lines = [problem_line(str(file), problem) for problem in error.errors(include_url=False)]
-        raise SpecError(lines) from None
+        more = [f"{file}: {len(lines) - MOST_LINES} more of the kind"] if len(lines) > MOST_LINES else []
+        raise SpecError(lines[:MOST_LINES] + more) from None
     except ValueError as error:
         raise SpecError([f"{file}: {error}"]) from None
     if outer.get("quantization_config"):
@@ -165,12 +169,13 @@ def _sorted(adapter: type[Config], fields: Mapping[str, Any], file: Path) -> tup
     for name, value in fields.items():
         if name in names:
             continue
-        if name in NO_EFFECT or name in adapter.no_effect or NO_EFFECT_PATTERN.search(name) or not value:
+        if ignorable(name, value, adapter.no_effect):
             ignored.append(name)
         else:
             problems.append(
-                f"{file}: {name}: not understood for model_type {fields['model_type']}; it may change what is computed"
+                f"{file}: {name[:80]}: not understood for model_type {fields['model_type']}; it may change what is computed"
             )
     if problems:
-        raise SpecError(problems)
+        more = [f"{file}: {len(problems) - MOST_LINES} more fields that are not understood"]
+        raise SpecError(problems[:MOST_LINES] + (more if len(problems) > MOST_LINES else []))
     return known, sorted(ignored)
