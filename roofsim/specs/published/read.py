@@ -119,6 +119,14 @@ def read_json(path: Path) -> dict[str, Any]:
         raise SpecError([f"{path}: nested too deeply"]) from None
     except ValueError as error:
         raise SpecError([f"{path}: not usable as JSON: {error}"]) from None
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise SpecError(
+            [f"{path}: not valid JSON: half of a surrogate pair (\\ud800 to \\udfff) in a string"]
+        ) from None
+    except RecursionError:
+        raise SpecError([f"{path}: nested too deeply"]) from None
     if not isinstance(value, dict):
         raise SpecError([f"{path}: holds no object ({{...}}); a config.json is expected"])
     if _depth(value) > MAX_DEPTH:
@@ -172,9 +180,8 @@ def _sorted(adapter: type[Config], fields: Mapping[str, Any], file: Path) -> tup
         if ignorable(name, value, adapter.no_effect):
             ignored.append(name)
         else:
-            problems.append(
-                f"{file}: {name[:80]}: not understood for model_type {fields['model_type']}; it may change what is computed"
-            )
+            what = f"not understood for model_type {fields['model_type']}; it may change what is computed"
+            problems.append(f"{file}: {name[:80]}: {what}")
     if problems:
         more = [f"{file}: {len(problems) - MOST_LINES} more fields that are not understood"]
         raise SpecError(problems[:MOST_LINES] + (more if len(problems) > MOST_LINES else []))
