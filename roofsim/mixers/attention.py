@@ -112,7 +112,8 @@ class Attention(Part):
     @property
     def cached_width(self) -> int:
         """Elements that a token adds to the cache."""
-        return self.kv_width * (self.heads // self.kv_heads if self.repeated_cache else 1)
+        heads = self.heads if self.repeated_cache else self.kv_heads
+        return heads * (self.head_dim + self.value_dim)
 
     def _projections(self) -> dict[str, int]:
         """The matrices that read the input, and their widths."""

@@ -129,6 +129,8 @@ def as_given(made: Part, part: Part, inside: str = "") -> Part:
             given[name] = as_given(getattr(made, name), value, name)
         elif isinstance(value, bool):
             given[name] = int(value)
+        elif isinstance(value, str) or value == 0:
+            given[name] = value  # a choice, or a size that says that something is not there
         elif info.default is None:
             given[name] = value and size(name, inside)
     return made.model_copy(update=given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 from roofsim.mixers.base import PARTS, Part
 from roofsim.nomenclature import SYMBOLS
@@ -22,7 +22,21 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "out_bias": "the output projection has a bias",
         "fused_qkv": "queries, keys and values come from one matrix",
         "qk_norm": "queries and keys are normed before they meet",
+        "v_norm": "values are normed, without weights",
+        "k_is_v": "one projection serves keys and values",
+        "output_gate": "the query projection makes a gate on what the heads made as well",
+        "out_norm": "what the heads made is normed before the projection out",
+        "repeated_cache": "keys and values are cached once for every query head",
         "rotary": "positions enter by rotation",
+        "rotary_dim": "elements of a head that are rotated, where not all are",
+        "alibi": "positions enter by a slope on the scores",
+        "soft_cap": "scores are bent by a hyperbolic tangent",
+        "sinks": "a learned score per head takes part in the softmax",
+        "q_rank": "rank of the queries, where they have one",
+        "nope_dim": "elements of a head that carry no position",
+        "index_heads": "heads of the indexer that chooses tokens",
+        "index_dim": "width of a head of the indexer",
+        "index_top_k": "tokens that a query sees",
         "lora_rank": "rank of the adapters on its input projections",
         "dt_rank": "rank of the projection that makes Δ",
         "d_conv": "taps of the convolution",
@@ -30,6 +44,18 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "gated_norm": "the gate is followed by a norm",
         "reuses_kv": "attends to the keys and values of the layer before and keeps none",
         "width": "width between its matrices",
+        "inner_norm": "what goes into the last matrix is normed",
+        "activation_weights": "learned numbers of its activation",
+        "vocab": "rows of its table",
+        "gated": "its experts have three matrices, not two",
+        "expert_bias": "its experts have biases",
+        "router_bias": "the router has a bias",
+        "shared_width": "width of the expert that every token uses; 0 if there is none",
+        "shared_gate": "a learned gate on that expert",
+        "shared_bias": "that expert has biases",
+        "latent": "width at which the experts work, where it is not the model's",
+        "latent_bias": "the projections to that width and back have biases",
+        "normed_input": "the router has a norm of its own, with a scale per channel and per expert",
         "bias": "its matrices have a bias",
         "fused": "gate and up are one matrix",
         "joined": "one matrix makes queries, keys, values and output gate, another the gates of the rule",
@@ -107,10 +133,14 @@ def construct(part: type[Part], inside: str = "") -> Part:
 
 
 def switched(made: Part) -> Iterator[tuple[str, Part]]:
-    """The same part with each of its switches the other way, and with each size that may be left out."""
+    """The same part with each of its switches the other way, each choice, and each size that may be left out."""
     for name, info in type(made).model_fields.items():
         if info.annotation is bool:
             yield f"`{name}: {'no' if info.default else 'yes'}`", made.model_copy(update={name: 1 - info.default})
+        elif choices := [
+            each for kind in get_args(info.annotation) for each in get_args(kind) if isinstance(each, str)
+        ]:
+            yield from ((f"`{name}: {each}`", made.model_copy(update={name: each})) for each in choices)
         elif not info.is_required() and info.default is None:
             yield f"`{name}`", made.model_copy(update={name: symbol(named(name))})
 

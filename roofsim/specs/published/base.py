@@ -6,14 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, get_args
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from roofsim.schema import Extra, Size
 
 Part = dict[str, Any]
 """A part of a layer, as a model file writes it."""
 
-Depth = Annotated[int, Field(ge=1, le=10_000)]
+MOST_LAYERS = 1_000
+"""No published model is as deep; what looks at a layer for each layer stays quick."""
+
+Depth = Annotated[int, Field(ge=1, le=MOST_LAYERS)]
 """A number of layers."""
 
 ADAPTERS: dict[str, type[Config]] = {}
@@ -139,6 +142,31 @@ class Config(BaseModel):
         return None if width == head_dim else max(width, 1)
 
 
+class Group(BaseModel):
+    """Fields that a file keeps together under one name; those that change nothing are left out, others refused."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+
+    no_effect: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        read = cls.model_fields.keys()
+        return {
+            name: value
+            for name, value in given.items()
+            if value is not None and (name in read or not (value is False or ignorable(name, value, cls.no_effect)))
+        }
+
+
+def ignorable(name: str, value: Any, more: frozenset[str]) -> bool:
+    """Whether a field that is not read changes nothing: known for it, or switched off."""
+    return name in NO_EFFECT or name in more or bool(NO_EFFECT_PATTERN.search(name)) or not value
+
+
 def architecture_values(config: Config) -> dict[str, Any]:
     """The values of a model file that `config` describes."""
     layers: dict[str, list[Part]] = {}
@@ -192,6 +220,15 @@ def per_layer(name: str, given: Sequence[Any] | None, depth: int) -> Sequence[An
     if given is not None and len(given) != depth:
         raise ValueError(f"{name}: has {len(given)} entries; one for each of the {depth} layers is expected")
     return given
+
+
+def listed(name: str, given: Sequence[int] | None, depth: int, i: int) -> bool:
+    """Whether a list of layers has layer `i`; raises ValueError if it names one that is not there, or one twice."""
+    if not given:
+        return False
+    if len(given) > depth or len(set(given)) < len(given) or not all(0 <= each < depth for each in given):
+        raise ValueError(f"{name}: each of the layers 0 to {depth - 1} at most once is expected")
+    return i in given
 
 
 def divided(number: int, by: int, what: str, by_what: str) -> int:

@@ -104,7 +104,7 @@ class SparseDeepSeek(DeepSeek):
     n_shared_experts: Extra = 1
     mlp_layer_types: list[str] | None = None
     indexer_types: list[str] | None = None
-    layer_types: list[Literal["indexed_attention", "full_attention"]] | None = None
+    layer_types: list[Literal["indexed_attention", "deepseek_sparse_attention"]] | None = None
     index_topk_pattern: str | None = None
     index_topk_freq: Size = 1
     index_skip_topk_offset: Extra = 2

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from roofsim.schema import Size, Spec
-from roofsim.specs.published.base import Config, Decoder, Depth, Part, divided, names, per_layer
+from roofsim.schema import Size
+from roofsim.specs.published.base import Config, Decoder, Depth, Group, Part, divided, names, per_layer
 from roofsim.specs.published.llama import Qwen2, Ungated, Windowed
 
 
@@ -133,29 +133,21 @@ class MiMo(Qwen2):
         return {**super().attention(i), "qkv_bias": self.attention_bias}
 
 
-class NasAttention(Spec, strict=True):
+class NasAttention(Group):
     """The attention of a block: heads that share keys and values, or nothing at all."""
 
     no_op: bool = False
     n_heads_in_group: Size | None = None
-    num_sink_tokens: None = None
-    replace_with_linear: bool = False
-    sparsify: Any = None
-    unshifted_sink: bool = False
-    use_prefill_window_in_sink_attention: bool = False
-    window_length: None = None
 
 
-class NasMlp(Spec, strict=True):
+class NasMlp(Group):
     """The MLP of a block: how wide in units of two thirds of the model's width, or nothing at all."""
 
     no_op: bool = False
     ffn_mult: float | None = Field(None, gt=0, le=64)
-    replace_with_linear: bool = False
-    sparsify: Any = None
 
 
-class NasBlock(Spec, strict=True):
+class NasBlock(Group):
     """A block."""
 
     attention: NasAttention
@@ -189,8 +181,6 @@ class NemotronNas(Config):
         """What the search left of attention and MLP."""
         blocks = per_layer("block_configs", self.block_configs, self.depth) or ()
         block: NasBlock = blocks[i]
-        if block.attention.replace_with_linear or block.ffn.replace_with_linear:
-            raise ValueError(f"block_configs: block {i} replaces a part by a linear layer, which is not known")
         parts: list[Part] = []
         if not block.attention.no_op:
             group = block.attention.n_heads_in_group or 1

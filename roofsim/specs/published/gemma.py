@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
 
 from roofsim.schema import Extra, Size
-from roofsim.specs.published.base import Config, Decoder, Part, names, one_of, per_layer
+from roofsim.specs.published.base import Config, Decoder, Depth, Group, Part, names, one_of, per_layer
 from roofsim.specs.published.llama import WINDOWED, Windowed
 
 
@@ -85,6 +87,14 @@ class Gemma3(Gemma2):
         return {**super().attention(i), "qk_norm": "head"}
 
 
+class OfLayer(Group):
+    """What differs in one layer."""
+
+    head_dim: Size | None = None
+    num_key_value_heads: Size | None = None
+    intermediate_size: Size | None = None
+
+
 class Gemma4(Config):
     """Gemma 4: full layers with wider heads, some without values of their own; experts beside the MLP in one model."""
 
@@ -92,7 +102,7 @@ class Gemma4(Config):
 
     tie_word_embeddings: bool = True
     hidden_size: Size
-    num_hidden_layers: Size
+    num_hidden_layers: Depth
     num_attention_heads: Size
     num_key_value_heads: Size
     num_global_key_value_heads: Size | None = None
@@ -112,7 +122,7 @@ class Gemma4(Config):
     hidden_size_per_layer_input: Extra = 256
     vocab_size_per_layer_input: Size = 262_144
     final_logit_softcapping: float | None = None
-    per_layer_config: dict[str, dict[str, Any]] | None = None
+    per_layer_config: dict[Annotated[str, Field(pattern=r"^\d{1,4}$")], OfLayer] | None = None
 
     @property
     def width(self) -> int:
@@ -136,11 +146,13 @@ class Gemma4(Config):
         reuses = bool(self.num_kv_shared_layers) and i >= self.depth - self.num_kv_shared_layers
         head_dim = (self.global_head_dim or self.head_dim) if full else self.head_dim
         kv_heads = self.num_key_value_heads
+        wide = self.intermediate_size * (2 if self.use_double_wide_mlp and reuses else 1)
         if full and self.attention_k_eq_v and self.num_global_key_value_heads:
             kv_heads = self.num_global_key_value_heads
         if self.per_layer_config is not None:  # how later versions of the library save what differs
-            own = {int(key): value for key, value in self.per_layer_config.items() if key.isdecimal()}.get(i, {})
-            head_dim, kv_heads = own.get("head_dim", self.head_dim), own.get("num_key_value_heads", kv_heads)
+            own = {int(key): value for key, value in self.per_layer_config.items()}.get(i, OfLayer())
+            head_dim, kv_heads = own.head_dim or self.head_dim, own.num_key_value_heads or kv_heads
+            wide = own.intermediate_size or wide
         attention: Part = {
             "kind": "attention",
             "heads": self.num_attention_heads,
@@ -155,7 +167,6 @@ class Gemma4(Config):
             "qkv_bias": self.attention_bias or None,
             "out_bias": self.attention_bias or None,
         }
-        wide = self.intermediate_size * (2 if self.use_double_wide_mlp and reuses else 1)
         mlp: Part = {"kind": "gated_mlp", "width": wide}
         if self.enable_moe_block:
             if not (self.num_experts and self.top_k_experts and self.moe_intermediate_size):

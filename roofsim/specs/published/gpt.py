@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from roofsim.schema import Extra, Size
-from roofsim.specs.published.base import Config, Decoder, Depth, Part, called, divided, names, one_of, per_layer
+from roofsim.specs.published.base import Config, Decoder, Depth, Group, Part, called, divided, names, one_of, per_layer
 
 
 class Gpt2(Config):
@@ -348,6 +348,17 @@ class Falcon(Decoder):
         return fields | ({"parallel_residual": True, "shared_norm": True} if self.parallel_attn else {})
 
 
+class MptAttention(Group):
+    """What MPT's attention states."""
+
+    no_effect: ClassVar[frozenset[str]] = names("clip_qkv softmax_scale prefix_lm alibi_bias_max attn_impl")
+
+    attn_type: Literal["multihead_attention"] = "multihead_attention"
+    qk_ln: Literal[False] = False
+    attn_uses_sequence_id: Literal[False] = False
+    alibi: bool = True
+
+
 class Mpt(Config):
     """MPT: ALiBi, no biases at all."""
 
@@ -362,8 +373,8 @@ class Mpt(Config):
     n_heads: Size = called("n_heads", "num_attention_heads")
     n_layers: Depth = called("n_layers", "num_hidden_layers")
     expansion_ratio: Literal[4] = 4
-    no_bias: bool = True
-    attn_config: dict[str, Any] | None = None
+    no_bias: Literal[True] = True
+    attn_config: MptAttention = MptAttention()
 
     @property
     def width(self) -> int:
@@ -377,17 +388,9 @@ class Mpt(Config):
 
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Attention and a plain MLP."""
-        stated = self.attn_config or {}
-        if (
-            not self.no_bias
-            or stated.get("qk_ln")
-            or stated.get("attn_type", "multihead_attention") != ("multihead_attention")
-        ):
-            raise ValueError("no_bias, attn_config: only multi-head attention without biases and norms is known")
-        alibi = bool(stated.get("alibi", True))
         head_dim = divided(self.d_model, self.n_heads, "d_model", "n_heads")
         attention = {"kind": "attention", "heads": self.n_heads, "kv_heads": self.n_heads, "head_dim": head_dim,
-                     "rotary": False, "fused_qkv": True, "alibi": alibi}  # fmt: skip
+                     "rotary": False, "fused_qkv": True, "alibi": self.attn_config.alibi}  # fmt: skip
         return "attention", [attention, {"kind": "mlp", "width": self.expansion_ratio * self.d_model}]
 
     def around(self) -> dict[str, Any]:

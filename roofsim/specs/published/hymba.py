@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from roofsim.schema import Extra, Size
-from roofsim.specs.published.base import Decoder, Part, divided, names
+from roofsim.specs.published.base import Decoder, Part, divided, listed, names
 
 
 class Hymba(Decoder):
@@ -39,8 +39,9 @@ class Hymba(Decoder):
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Both kinds of head, and a gated MLP."""
         self.check()
-        full = i in (self.global_attn_idx or ())
-        reuses = any(i in group[1:] for group in self.kv_reuse_group or ())
+        full = listed("global_attn_idx", self.global_attn_idx, self.depth, i)
+        shared = [each for group in self.kv_reuse_group or () for each in group[1:]]
+        reuses = listed("kv_reuse_group", shared, self.depth, i)
         heads, d_inner = self.num_attention_heads, self.mamba_expand * self.hidden_size
         if divided(d_inner, heads, "the width of the scan", "num_attention_heads") != (
             self.v_head_dim or d_inner // heads

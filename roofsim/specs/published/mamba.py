@@ -8,7 +8,18 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from roofsim.schema import Extra, Size
-from roofsim.specs.published.base import Config, Decoder, Depth, Part, divided, names, one_of, per_layer
+from roofsim.specs.published.base import (
+    MOST_LAYERS,
+    Config,
+    Decoder,
+    Depth,
+    Part,
+    divided,
+    listed,
+    names,
+    one_of,
+    per_layer,
+)
 
 MIXERS = {
     "mamba": "mamba",
@@ -215,11 +226,8 @@ class Bamba(WithMamba2):
 
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Mamba-2 or attention on half of each head, and a gated MLP."""
-        indices = self.attn_layer_indices or []
-        if any(not 0 <= each < self.depth for each in indices):
-            raise ValueError(f"attn_layer_indices: from 0 to {self.depth - 1}, not {indices}")
         mlp = self.gated_mlp(bias=self.mlp_bias)
-        if i not in indices:
+        if not listed("attn_layer_indices", self.attn_layer_indices, self.depth, i):
             return "mamba", [self.ssm(), mlp]
         attention = self.heads(qkv_bias=self.attention_bias, out_bias=self.attention_bias)
         attention["rotary_dim"] = self.rotary_dim(self.head_width, default=1 / 2)
@@ -309,6 +317,8 @@ class NemotronH(Decoder):
     def depth(self) -> int:
         """As many layers as the pattern has; raises ValueError if the file says otherwise."""
         depth = len(self.kinds)
+        if depth > MOST_LAYERS:
+            raise ValueError(f"hybrid_override_pattern: at most {MOST_LAYERS} layers are expected, not {depth}")
         if "num_hidden_layers" in self.model_fields_set and depth != self.num_hidden_layers:
             raise ValueError(
                 f"hybrid_override_pattern: has {depth} layers, num_hidden_layers says {self.num_hidden_layers}"

@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from roofsim.schema import Extra, Size
-from roofsim.specs.published.base import Config, Decoder, Depth, Part, called, divided, names, one_of, per_layer
+from roofsim.specs.published.base import (
+    Config,
+    Decoder,
+    Depth,
+    Group,
+    Part,
+    called,
+    divided,
+    listed,
+    names,
+    one_of,
+    per_layer,
+)
 from roofsim.specs.published.llama import Llama, Mistral, Qwen2, Qwen3, Windowed
 
 
@@ -79,7 +91,8 @@ class Sparse(Config):
 
     def is_sparse(self, i: int) -> bool:
         """Whether layer `i` has experts."""
-        return i not in (self.mlp_only_layers or ()) and (i + 1) % self.decoder_sparse_step == 0
+        dense = listed("mlp_only_layers", self.mlp_only_layers, self.depth, i)
+        return not dense and (i + 1) % self.decoder_sparse_step == 0
 
     def experts(self) -> Part:
         """The experts of a layer, and the gated one that every token uses."""
@@ -247,7 +260,9 @@ class Llama4(Decoder):
         elif self.use_qk_norm:
             attention["qk_norm"] = "plain"
         step = self.interleave_moe_layer_step
-        sparse = i in self.moe_layers if self.moe_layers is not None else i % step == step - 1
+        sparse = i % step == step - 1
+        if self.moe_layers is not None:
+            sparse = listed("moe_layers", self.moe_layers, self.depth, i)
         mlp = {"kind": "gated_mlp", "width": self.intermediate_size_mlp}
         if sparse:
             width = self.gated_mlp()["width"]
@@ -290,6 +305,24 @@ class Ernie45Moe(Decoder):
         return {"lm_head_bias": True} if self.use_bias else {}
 
 
+class DbrxAttention(Group):
+    """What DBRX's attention states."""
+
+    no_effect: ClassVar[frozenset[str]] = names("clip_qkv")
+
+    kv_n_heads: Size = 1
+
+
+class DbrxFfn(Group):
+    """What DBRX's experts state."""
+
+    no_effect: ClassVar[frozenset[str]] = names("hidden_size uniform_expert_assignment")
+
+    ffn_hidden_size: Size = 3584
+    moe_num_experts: Size = 4
+    moe_top_k: Size = 1
+
+
 class Dbrx(Config):
     """DBRX: one matrix for queries, keys and values, layer norms without biases, experts in every layer."""
 
@@ -298,8 +331,9 @@ class Dbrx(Config):
     d_model: Size
     n_heads: Size
     n_layers: Depth
-    attn_config: dict[str, Any]
-    ffn_config: dict[str, Any]
+    attn_config: DbrxAttention
+    ffn_config: DbrxFfn
+    num_key_value_heads: Size | None = None
 
     @property
     def width(self) -> int:
@@ -313,12 +347,14 @@ class Dbrx(Config):
 
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Attention and experts."""
-        ffn = self.ffn_config
+        ffn, kv_heads = self.ffn_config, self.attn_config.kv_n_heads
+        if self.num_key_value_heads not in (None, kv_heads):
+            raise ValueError(f"num_key_value_heads: attn_config.kv_n_heads, {kv_heads}, is expected")
         head_dim = divided(self.d_model, self.n_heads, "d_model", "n_heads")
-        attention = {"kind": "attention", "heads": self.n_heads, "kv_heads": self.attn_config.get("kv_n_heads", 1),
-                     "head_dim": head_dim, "fused_qkv": True}  # fmt: skip
-        moe = {"kind": "moe", "experts": ffn.get("moe_num_experts", 4), "top_k": ffn.get("moe_top_k", 1),
-               "width": ffn.get("ffn_hidden_size", 3584)}  # fmt: skip
+        attention = {"kind": "attention", "heads": self.n_heads, "kv_heads": kv_heads, "head_dim": head_dim,
+                     "fused_qkv": True}  # fmt: skip
+        moe = {"kind": "moe", "experts": ffn.moe_num_experts, "top_k": ffn.moe_top_k,
+               "width": ffn.ffn_hidden_size}  # fmt: skip
         return "attention", [attention, moe]
 
     def around(self) -> dict[str, Any]:

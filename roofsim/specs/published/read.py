@@ -16,10 +16,13 @@ from pydantic import ValidationError
 from roofsim.errors import SpecError, UnknownName
 from roofsim.specs import published
 from roofsim.specs.files import problem_line, read_text
-from roofsim.specs.published.base import ADAPTERS, NO_EFFECT, NO_EFFECT_PATTERN, Config, architecture_values
+from roofsim.specs.published.base import ADAPTERS, Config, architecture_values, ignorable
 
 MAX_DEPTH = 32
 """No published config is nested as deep as this."""
+
+MOST_LINES = 12
+"""Lines of a message; a list of a thousand entries may be wrong in each."""
 
 TEXT_CONFIGS = ("text_config", "language_config", "llm_config")
 """Where multimodal models keep the config of the language model."""
@@ -73,7 +76,8 @@ def read_config(path: Path) -> Published:
         values = architecture_values(config)
     except ValidationError as error:
         lines = [problem_line(str(file), problem) for problem in error.errors(include_url=False)]
-        raise SpecError(lines) from None
+        more = [f"{file}: {len(lines) - MOST_LINES} more of the kind"] if len(lines) > MOST_LINES else []
+        raise SpecError(lines[:MOST_LINES] + more) from None
     except ValueError as error:
         raise SpecError([f"{file}: {error}"]) from None
     if outer.get("quantization_config"):
@@ -115,6 +119,14 @@ def read_json(path: Path) -> dict[str, Any]:
         raise SpecError([f"{path}: nested too deeply"]) from None
     except ValueError as error:
         raise SpecError([f"{path}: not usable as JSON: {error}"]) from None
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise SpecError(
+            [f"{path}: not valid JSON: half of a surrogate pair (\\ud800 to \\udfff) in a string"]
+        ) from None
+    except RecursionError:
+        raise SpecError([f"{path}: nested too deeply"]) from None
     if not isinstance(value, dict):
         raise SpecError([f"{path}: holds no object ({{...}}); a config.json is expected"])
     if _depth(value) > MAX_DEPTH:
@@ -160,12 +172,12 @@ def _sorted(adapter: type[Config], fields: Mapping[str, Any], file: Path) -> tup
     for name, value in fields.items():
         if name in names:
             continue
-        if name in NO_EFFECT or name in adapter.no_effect or NO_EFFECT_PATTERN.search(name) or not value:
+        if ignorable(name, value, adapter.no_effect):
             ignored.append(name)
         else:
-            problems.append(
-                f"{file}: {name}: not understood for model_type {fields['model_type']}; it may change what is computed"
-            )
+            what = f"not understood for model_type {fields['model_type']}; it may change what is computed"
+            problems.append(f"{file}: {name[:80]}: {what}")
     if problems:
-        raise SpecError(problems)
+        more = [f"{file}: {len(problems) - MOST_LINES} more fields that are not understood"]
+        raise SpecError(problems[:MOST_LINES] + (more if len(problems) > MOST_LINES else []))
     return known, sorted(ignored)

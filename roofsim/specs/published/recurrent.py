@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from roofsim.schema import Extra, Size
-from roofsim.specs.published.base import Config, Decoder, Depth, Part, called, divided, names, one_of, per_layer
+from roofsim.specs.published.base import (
+    Config,
+    Decoder,
+    Depth,
+    Group,
+    Part,
+    called,
+    divided,
+    listed,
+    names,
+    one_of,
+    per_layer,
+)
 from roofsim.specs.published.deepseek import DeepSeek, dense_by_list
 from roofsim.specs.published.moe import Mixtral, Sparse
 
@@ -117,6 +129,16 @@ class OlmoHybrid(Decoder):
         return "delta", [mixer, self.gated_mlp()]
 
 
+class KdaLayers(Group):
+    """Which layers are recurrent, counted from 1, and their sizes."""
+
+    full_attn_layers: list[int] | None = None
+    kda_layers: list[int] | None = None
+    num_heads: Size | None = None
+    head_dim: Size | None = None
+    short_conv_kernel_size: Size | None = None
+
+
 class KimiLinear(DeepSeek):
     """Kimi Linear: three layers of KDA to one of latent attention without positions."""
 
@@ -130,19 +152,18 @@ class KimiLinear(DeepSeek):
     first_k_dense_replace: Extra = 1
     layer_types: list[str] | None = None
     mlp_layer_types: list[str] | None = None
-    linear_attn_config: dict[str, Any] | None = None
+    linear_attn_config: KdaLayers = KdaLayers()
     linear_head_dim: Size = 128
     linear_num_heads: Size = 32
     linear_conv_kernel_dim: Size = 4
 
     def is_linear(self, i: int) -> bool:
         """Whether layer `i` is recurrent; the published file counts its layers from 1."""
-        stated = self.linear_attn_config or {}
-        full, linear = stated.get("full_attn_layers"), stated.get("kda_layers")
-        if isinstance(full, list) and isinstance(linear, list):
-            if sorted([*full, *linear], key=str) != sorted(range(1, self.depth + 1), key=str):
+        full, linear = self.linear_attn_config.full_attn_layers, self.linear_attn_config.kda_layers
+        if full is not None or linear is not None:
+            if sorted([*(full or ()), *(linear or ())]) != list(range(1, self.depth + 1)):
                 raise ValueError(f"linear_attn_config: kda_layers and full_attn_layers do not name 1 to {self.depth}")
-            return i + 1 in linear
+            return i + 1 in (linear or ())
         types = per_layer("layer_types", self.layer_types, self.depth)
         return bool(one_of("layer_types", types[i], LINEAR)) if types else not (i and i % 4 == 0)
 
@@ -152,10 +173,10 @@ class KimiLinear(DeepSeek):
         attention["rotary"] = False
         if not self.is_linear(i):
             return f"attention_{label}", [attention, channel]
-        stated = self.linear_attn_config or {}
-        kda = {"kind": "kda", "heads": stated.get("num_heads", self.linear_num_heads),
-               "head_dim": stated.get("head_dim", self.linear_head_dim),
-               "d_conv": stated.get("short_conv_kernel_size", self.linear_conv_kernel_dim)}  # fmt: skip
+        stated = self.linear_attn_config
+        kda = {"kind": "kda", "heads": stated.num_heads or self.linear_num_heads,
+               "head_dim": stated.head_dim or self.linear_head_dim,
+               "d_conv": stated.short_conv_kernel_size or self.linear_conv_kernel_dim}  # fmt: skip
         return f"delta_{label}", [kda, channel]
 
     def dense_layers(self, i: int) -> int:
@@ -247,8 +268,9 @@ class XLstm(Config):
     hidden_size: Size = called("hidden_size", "embedding_dim", default=4096)
     num_hidden_layers: Depth = called("num_hidden_layers", "num_blocks", default=32)
     num_heads: Size = 8
-    use_bias: bool = False
-    add_out_norm: bool = True
+    tie_word_embeddings: Literal[False] = False
+    use_bias: Literal[False] = False
+    add_out_norm: Literal[True] = True
     qk_dim_factor: float = Field(0.5, gt=0, le=16)
     v_dim_factor: float = Field(1.0, gt=0, le=16)
     chunk_size: Size = 64
@@ -270,8 +292,6 @@ class XLstm(Config):
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """mLSTM and a gated MLP; widths are rounded up."""
         one_of("weight_mode", self.weight_mode, ("single", "fused"))
-        if self.use_bias:
-            raise ValueError("use_bias: only false is known for this model_type")
         qk, v = (rounded_up(self.hidden_size * factor, 64) for factor in (self.qk_dim_factor, self.v_dim_factor))
         mixer = {"kind": "mlstm", "heads": self.num_heads, "qk_dim": divided(qk, self.num_heads, "qk_dim", "num_heads"),
                  "v_dim": divided(v, self.num_heads, "v_dim", "num_heads"), "chunk": self.chunk_size}  # fmt: skip
@@ -280,8 +300,7 @@ class XLstm(Config):
 
     def around(self) -> dict[str, Any]:
         """The logits are bent."""
-        fields: dict[str, Any] = {} if self.add_out_norm else {"final_norm": False}
-        return fields | ({"logits_soft_cap": True} if self.output_logit_soft_cap else {})
+        return {"logits_soft_cap": True} if self.output_logit_soft_cap else {}
 
 
 def rounded_up(value: float, multiple: int) -> int:
@@ -315,7 +334,7 @@ class Lfm2(Decoder):
         if types:
             conv = one_of("layer_types", types[i], {"conv": True, "full_attention": False, "short_conv": True})
         else:
-            conv = self.full_attn_idxs is not None and i not in self.full_attn_idxs
+            conv = self.full_attn_idxs is not None and not listed("full_attn_idxs", self.full_attn_idxs, self.depth, i)
         label, channel = self.channel_mixer(i)
         if not conv:
             return "attention" + label, [self.heads(qk_norm="head"), channel]
