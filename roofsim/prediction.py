@@ -38,6 +38,9 @@ SCHEMA = 1
 
 Basis = Literal["calibrated", "prior", "set"]
 
+SIMPSON = ((1 / 6, 0), (4 / 6, 1 / 2), (1 / 6, 1))
+"""Weights and places of Simpson's rule over an interval of length one."""
+
 DEFAULT_RUNTIME = "transformers-4.52-eager"
 """The stack of the SSM-Scope measurements, against which the model is checked."""
 
@@ -71,6 +74,19 @@ class Setup:
         """The pass over the prompt, after the model's own prefix tokens."""
         new = w.prompt + self.architecture.prefix_tokens
         return Pass(w.batch, new, 0, w.precision(self.runtime.state), w.logits or self.runtime.logits)
+
+    def pieces(self, w: Workload) -> tuple[tuple[Number, Pass], ...]:
+        """The passes that a prompt goes through, each with how often: one, or many if the runtime cuts it.
+
+        The work of a piece grows with what came before it, so three pieces stand for all (Simpson's rule).
+        """
+        whole = self.prefill(w)
+        chunk = self.runtime.memory.chunk
+        if chunk is None or (single(whole.new) and whole.new <= chunk):
+            return ((1, whole),)
+        new = minimum(whole.new, chunk)
+        times, last = whole.new / new, whole.new - new
+        return tuple((times * share, replace(whole, new=new, context=at * last)) for share, at in SIMPSON)
 
     def decode(self, w: Workload, done: Number = 0) -> Pass:
         """The step after the prompt and `done` generated tokens."""
@@ -211,6 +227,33 @@ def predict_pass(s: Setup, p: Pass, dtype: str, *, detail: bool = True) -> PassP
         energy(s.device, m, total, device_time, wall), model.matrix / m.matrix_rate,
         (model.weights + model.state) / m.bandwidth, tuple(table),
     )  # fmt: skip
+
+
+def predict_prefill(s: Setup, w: Workload, *, detail: bool = True) -> PassPrediction:
+    """The prefill of a prompt: one pass, or all the pieces that the runtime cuts it into."""
+    done = [(times, predict_pass(s, p, w.dtype, detail=detail)) for times, p in s.pieces(w)]
+    if len(done) == 1:
+        return done[0][1]
+    sums = {
+        name: sum(times * getattr(p, name) for times, p in done)
+        for name in PassPrediction.__dataclass_fields__
+        if name not in ("bound", "operators")
+    }
+    table = tuple(_summed(done, rows) for rows in zip(*(p.operators for _, p in done), strict=True))
+    bound = _pass_bound(table, sums["host_time"], sums["device_time"]) if detail else None
+    return PassPrediction(**sums, bound=bound, operators=table)
+
+
+_ADDED = ("kernels", "matrix_flops", "vector_flops", "bytes_weights", "bytes_activations", "bytes_state", "time",
+          "light_time")  # fmt: skip
+
+
+def _summed(done: Sequence[tuple[Number, PassPrediction]], rows: Sequence[OperatorRow]) -> OperatorRow:
+    """One operator over all pieces; what bounds it is what bounds the pieces in which it takes longest."""
+    weights = [times for times, _ in done]
+    longest = max(zip(weights, rows, strict=True), key=lambda pair: pair[0] * pair[1].time)[1]
+    sums = {name: sum(n * getattr(row, name) for n, row in zip(weights, rows, strict=True)) for name in _ADDED}
+    return replace(longest, **sums)
 
 
 def _pass_bound(table: Sequence[OperatorRow], host_time: Number, device_time: Number) -> Bound:
@@ -409,7 +452,7 @@ def predict_request(s: Setup, w: Workload, *, detail: bool = True) -> Prediction
     """
     w = w.model_copy(update={"logits": w.logits or s.runtime.logits})
     scalar = detail and single(w.batch) and single(w.prompt)
-    prefill = predict_pass(s, s.prefill(w), w.dtype, detail=scalar)
+    prefill = predict_prefill(s, w, detail=scalar)
     decode = predict_pass(s, s.decode(w), w.dtype, detail=scalar)
     request = _request(w, prefill, *_steps(s, w, decode))
     limits = limits_of(s, w) if scalar else None
@@ -421,12 +464,17 @@ def predict_request(s: Setup, w: Workload, *, detail: bool = True) -> Prediction
 
 
 def _steps(s: Setup, w: Workload, first: PassPrediction) -> tuple[Number, Number]:
-    """Mean time and energy of the steps after the first token, by Simpson's rule over the context."""
-    steps = max(w.generate - 1, 0)
-    if steps < 2:
-        return first.time, first.energy
-    middle, last = (predict_pass(s, s.decode(w, done), w.dtype, detail=False) for done in ((steps - 1) / 2, steps - 1))
-    return (first.time + 4 * middle.time + last.time) / 6, (first.energy + 4 * middle.energy + last.energy) / 6
+    """Mean time and energy of the steps after the first token."""
+    each = [
+        (share, first if done == 0 else predict_pass(s, s.decode(w, done), w.dtype, detail=False))
+        for share, done in samples(max(w.generate - 1, 0))
+    ]
+    return sum(share * p.time for share, p in each), sum(share * p.energy for share, p in each)
+
+
+def samples(steps: int) -> tuple[tuple[float, float], ...]:
+    """Steps that stand for so many (the tokens before each, and its weight in the mean): Simpson's rule."""
+    return tuple((share, at * (steps - 1)) for share, at in SIMPSON) if steps > 1 else ((1, 0),)
 
 
 def _request(w: Workload, prefill: PassPrediction, tpot: Number, joules: Number) -> Request:
@@ -520,7 +568,7 @@ def metric_value(s: Setup, w: Workload, metric: Metric) -> Number:
         return footprint(s, w).peak
     if metric == "tpot":
         return _steps(s, w, predict_pass(s, s.decode(w), w.dtype, detail=False))[0]
-    prefill = predict_pass(s, s.prefill(w), w.dtype, detail=False)
+    prefill = predict_prefill(s, w, detail=False)
     if metric == "ttft":
         return prefill.time
     request = _request(w, prefill, *_steps(s, w, predict_pass(s, s.decode(w), w.dtype, detail=False)))

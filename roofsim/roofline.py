@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from roofsim.arith import Number, maximum, minimum
+from roofsim.arith import Number, maximum, minimum, single
 from roofsim.cost import Cost
 from roofsim.parameters import priors
 from roofsim.passes import Phase
@@ -162,7 +162,7 @@ class Stretch:
 
     host: Number
     device: Number
-    count: int
+    count: Number
 
 
 def pass_time(stretches: Sequence[Stretch], start: Number) -> Number:
@@ -178,7 +178,7 @@ def pass_time(stretches: Sequence[Stretch], start: Number) -> Number:
     for s in stretches:
         last = s.count - 1
         wall = maximum(wall, host + s.host + left)
-        if last:
+        if not single(last) or last:
             wall = maximum(wall, host + s.count * s.host + left - last * s.device)
         host = host + s.count * s.host
         left = left - s.count * s.device

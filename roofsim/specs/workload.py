@@ -26,6 +26,9 @@ WEIGHT_FORMATS: Mapping[str, float] = MappingProxyType(
         "nvfp4": 4.5 / 8,  # 4 bits, and an fp8 scale per 16 weights
         "q8_0": 8.5 / 8,  # llama.cpp ggml-common.h: 32 bytes and an fp16 scale per 32 weights
         "q4_0": 4.5 / 8,  # llama.cpp ggml-common.h: 16 bytes and an fp16 scale per 32 weights
+        "q5_0": 5.5 / 8,  # llama.cpp ggml-common.h: 20 bytes and an fp16 scale per 32 weights
+        "q6_k": 6.5625 / 8,  # llama.cpp ggml-common.h: 210 bytes per 256 weights
+        "q4_k_m": 4.9 / 8,  # a mixture of Q4_K and Q6_K: 4.58 GiB for the 8.03e9 weights of LLaMA-3-8B
     }
 )
 """Bytes per weight of the formats that weights can be stored in, their scales included."""
