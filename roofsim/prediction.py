@@ -28,6 +28,7 @@ from roofsim.roofline import (
 from roofsim.runtimes.lowering import LoweredRow, lower
 from roofsim.specs import library
 from roofsim.specs.architecture import Architecture
+from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
@@ -59,15 +60,26 @@ class Setup:
     parameters: Mapping[str, float] = field(default_factory=dict)
     given_machine: Machine | None = None
     changes: tuple[str, ...] = ()
+    calibration: Calibration | None = None
 
     def machine(self, dtype: str) -> Machine:
         """The numbers that decide time: of the device and the host, or those given instead."""
-        return self.given_machine or machine(self.device, self.host, dtype, self.parameters)
+        return self.given_machine or machine(self.device, self.host, dtype, {**self.fitted, **self.parameters})
+
+    @property
+    def fitted(self) -> Mapping[str, float]:
+        """What the calibration says of this device and runtime, and of the host if it is the one it was made with."""
+        if self.calibration is None:
+            return {}
+        same = self.host is not None and self.host.id == self.calibration.host
+        return self.calibration.values(("device", "runtime", "host") if same else ("device", "runtime"))
 
     def basis(self, parameter: str) -> Basis:
         """Where the value of a calibratable parameter is from."""
         if parameter in self.parameters:
             return "set"
+        if parameter in self.fitted and self.calibration and self.calibration.parameters[parameter].determined:
+            return "calibrated"
         return "calibrated" if parameter in self.device.parameters else "prior"
 
     def prefill(self, w: Workload) -> Pass:
@@ -321,6 +333,8 @@ class Prediction:
     memory: Memory
     limits: Limits | None
     assumptions: tuple[str, ...] = ()
+    calibration: str | None = None
+    intervals: Mapping[str, tuple[float, float]] | None = None
 
     @property
     def fits(self) -> Any:
@@ -338,7 +352,7 @@ class Prediction:
                 "device": self.device,
                 "runtime": self.runtime,
                 "host": self.host,
-                "calibration": None,
+                "calibration": self.calibration,
                 "workload": {
                     "batch": w.batch,
                     "prompt": w.prompt,
@@ -365,6 +379,7 @@ class Prediction:
                     "binding": mem.binding,
                 },
                 "limits": _fields(self.limits) if self.limits else None,
+                **({"intervals": self.intervals} if self.intervals is not None else {}),
                 "assumptions": list(self.assumptions),
             }
         )
@@ -459,7 +474,7 @@ def predict_request(s: Setup, w: Workload, *, detail: bool = True) -> Prediction
     return Prediction(
         s.architecture.id or s.architecture.name, s.device.id, s.runtime.id, s.host.id if s.host else None, w,
         s.device.capacity, s.architecture.positions or None, grown(s, w), prefill, decode, request, footprint(s, w),
-        limits, assumptions(s, w),
+        limits, assumptions(s, w), s.calibration.id or s.calibration.name if s.calibration else None,
     )  # fmt: skip
 
 
@@ -555,8 +570,17 @@ def assumptions(s: Setup, w: Workload) -> tuple[str, ...]:
     if s.architecture.positions:
         said.append(f"{s.architecture.id} has {s.architecture.positions:,} positions")
     said += [f"changed: {change}" for change in s.changes]
-    said.append("efficiencies are priors or stated by the device file, not fitted to this machine")
+    said.append(basis_of(s))
     return tuple(said)
+
+
+def basis_of(s: Setup) -> str:
+    """Where the efficiencies are from, in words."""
+    c = s.calibration
+    if c is None:
+        return "efficiencies are priors or stated by the device file, not fitted to this machine"
+    origin = f", transferred from {c.transferred_from}" if c.transferred_from else ""
+    return f"calibration {c.id or c.name}{origin}: {c.dataset.used} rows of {c.dataset.file}, fitted {c.date}"
 
 
 Metric = Literal["ttft", "tpot", "memory", "energy", "throughput", "total"]

@@ -43,7 +43,9 @@ class Problem:
         self.program = program
         self.prior = before
         self.measured = np.log([case.measured for case in cases])
-        self.groups = np.array([case.group for case in cases])
+        # a host's times differ more from run to run than a device's
+        waiting = program.host_bound(before.values(before.centre))
+        self.groups = np.array([f"{c.group} host" if h else c.group for c, h in zip(cases, waiting, strict=True)])
 
     def residuals(self, free: Array) -> Array:
         """The residual of every case."""

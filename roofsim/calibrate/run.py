@@ -208,16 +208,7 @@ def _result(
     residuals: Array, slack: Array, skipped: Mapping[str, int],
 ) -> Result:  # fmt: skip
     cases = problem.cases
-    kinds = {(case.metric, _phase(case)) for case in cases}
-    scatter = []
-    sigma = np.zeros(len(cases))
-    for metric, phase in sorted(kinds):
-        mine = np.array([case.metric == metric and _phase(case) == phase for case in cases])
-        scored = mine & np.array([not case.flags for case in cases])
-        chosen = scored if scored.any() else mine
-        each = spread_of(residuals[chosen])
-        sigma[mine] = each
-        scatter.append(Scatter(metric=metric, phase=phase, sigma=_short(each), rows=int(chosen.sum())))
+    scatter, sigma = _scatter(problem, found, residuals)
     fitted = problem.residuals(found.free)
     factor = np.exp(NORMAL_95 * np.sqrt(sigma**2 + slack))
     measured = np.array([case.measured for case in cases])
@@ -238,12 +229,36 @@ def _result(
         method=METHOD,
         covered=_covered(cases),
         parameters=estimates,
-        scatter=tuple(scatter),
+        scatter=scatter,
         held_out=tuple(held_out_errors(lines)),
         covariance=covariance,
         notes=tuple(_notes(problem, found)),
     )
     return Result(calibration, lines, skipped, correlations)
+
+
+FEW = 4
+"""Rows without which a kind of figure has no scatter of its own for hosts that take longer than devices."""
+
+
+def _scatter(problem: Problem, found: Fit, residuals: Array) -> tuple[tuple[Scatter, ...], Array]:
+    """The scatter of every kind of figure, and of every case."""
+    cases = problem.cases
+    waiting = problem.program.host_bound(problem.prior.values(found.free))
+    flagged = np.array([bool(case.flags) for case in cases])
+    kinds = np.array([f"{case.metric} {_phase(case)}" for case in cases])
+    rows, sigma = [], np.zeros(len(cases))
+    for kind in np.unique(kinds):
+        mine = kinds == kind
+        split = min((mine & waiting).sum(), (mine & ~waiting).sum()) >= FEW
+        for host in (False, True) if split else (bool((mine & waiting).sum() > (mine & ~waiting).sum()),):
+            part = mine & (waiting == host) if split else mine
+            scored = part & ~flagged if (part & ~flagged).any() else part
+            sigma[part] = spread_of(residuals[scored])
+            metric, _, phase = str(kind).partition(" ")
+            each = _short(float(sigma[part][0]))
+            rows.append(Scatter(metric=metric, phase=phase, host=host, sigma=each, rows=int(scored.sum())))
+    return tuple(rows), sigma
 
 
 def _phase(case: Case) -> str:

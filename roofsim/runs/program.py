@@ -114,6 +114,16 @@ class Program:
             result = np.where(self._is["memory"], result + m["workspace"], result)
         return result
 
+    def host_bound(self, values: Mapping[str, float]) -> Array:
+        """Whether each target is a wall time in which the host needs longer than the device."""
+        if not self._jobs or "wall" not in self._is:
+            return np.zeros(len(self.targets), dtype=bool)
+        host, busy = (x * self._counts for x in self._times(self.machines(values)))
+        longer = host.sum(axis=0) - busy.sum(axis=0)
+        summed = np.bincount(self._rows, self._shares * longer[self._of], len(self.targets))
+        bound: Array = self._is["wall"] & (summed > 0)
+        return bound
+
     def slopes(self, values: Mapping[str, float], names: Sequence[str]) -> Array:
         """Derivatives of the logarithm of every target by these parameters, each on its scale without limits."""
         columns = []

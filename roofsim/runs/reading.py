@@ -50,8 +50,8 @@ class Run(NamedTuple):
         return notes(self.note)
 
     def stated(self, key: str) -> bool:
-        """Whether the note says `key=1`."""
-        return self.notes.get(key) == "1"
+        """Whether the note says `key=1`, with or without a reason after it."""
+        return self.notes.get(key, "").split()[:1] == ["1"]
 
 
 @lru_cache(maxsize=2**16)

@@ -97,8 +97,8 @@ def field(run: Run, name: str) -> Any:
     if attribute in Run._fields:
         value = getattr(run, attribute)
         return 0 if value is None else value
-    text = run.notes.get(name, "0")
+    text = run.notes.get(name) or "0"
     try:
-        return float(text)
+        return float(text.split()[0])
     except ValueError:
         return text

@@ -62,11 +62,13 @@ class Covariance(Spec):
 class Scatter(Spec):
     """What is left between predictions and measurements of one kind of figure, as a standard deviation of logs.
 
-    `sigma` is from rows that were held out, its bias included.
+    `sigma` is from rows that were held out, its bias included. `host` says that it is of wall times in which the
+    host takes longer than the device.
     """
 
     metric: str
     phase: str
+    host: bool = False
     sigma: float = Field(ge=0)
     rows: int = Field(ge=1)
 
@@ -131,12 +133,15 @@ class Calibration(Spec):
         """The estimates of parameters of these scopes."""
         return {name: each.value for name, each in self.parameters.items() if PARAMETERS[name].scope in scopes}
 
-    def scatter_of(self, metric: str, phase: str) -> Scatter:
-        """The scatter of a kind of figure; of the most alike one, or the largest of all, where it was not measured."""
-        alike = [s for s in self.scatter if s.metric == metric and s.phase == phase]
-        alike = alike or [s for s in self.scatter if s.metric == metric and s.phase in PHASES]
-        alike = alike or [s for s in self.scatter if {s.metric, metric} <= set(TIMES) and s.phase == phase]
-        return max(alike or self.scatter, key=lambda s: s.sigma)
+    def scatter_of(self, metric: str, phase: str, host: bool = False) -> Scatter | None:
+        """The scatter of a kind of figure, or the largest of those most like it; None if there is none like it."""
+        passes = [s for s in self.scatter if s.phase in PHASES]
+        mine = [s for s in (passes if phase in PHASES else self.scatter) if s.metric == metric]
+        alike = [s for s in mine if s.phase == phase and s.host == host]
+        alike = alike or [s for s in mine if s.phase == phase] or mine
+        if metric in TIMES:
+            alike = alike or [s for s in passes or self.scatter if s.metric in TIMES]
+        return max(alike, key=lambda s: s.sigma, default=None)
 
 
 TIMES = ("latency_s", "device_time_s")
