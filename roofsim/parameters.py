@@ -52,8 +52,9 @@ class Parameter:
 
 _ROWS = (
     Parameter(
-        "gemm_efficiency", "eta_g", "", 0.80, 0.2, 1, 0.15, "device",
-        "fraction of the dense matrix peak that a large matrix product reaches",
+        "gemm_efficiency", "eta_g", "", 0.80, 0.05, 2, 0.3, "device",
+        "fraction of the dense matrix peak (fp32 accumulation) that a large matrix product reaches; above 1 where a "
+        "library accumulates in fp16 on a card that halves the rate for fp32",
         "large products on A100 0.70-0.90, H100 0.71-0.79, RTX 4090 0.98, Orin Nano 0.58 "
         "(op_gemm_*.csv, op_vidur_a100.csv, op_llmservingsim_rtx4090.csv, ssmscope_*.csv)",
     ),
@@ -85,6 +86,13 @@ _ROWS = (
         "(ssmscope_*.csv, op:aten::scaled_dot_product_attention)",
     ),
     Parameter(
+        "quantised_efficiency", "eta_q", "", 0.2, 0.005, 2, 1.0, "device",
+        "rate of matrix-vector products on quantised weights as a fraction of the fp32 vector peak: unpacking weights "
+        "takes longer than reading them on a small device",
+        "decode of Llama-3.2-1B in Q4_K_M on an Orin Nano in four power modes: 0.06 to 0.07 of the peak at each clock "
+        "(jetson_orin_nano_super_llamacpp.csv); RTX 3090 at least 0.05: large cards are not bound by the prior",
+    ),
+    Parameter(
         "ssd_efficiency", "eta_d", "", 0.9, 0.05, 3, 0.5, "device",
         "rate of the chunked Mamba-2 scan as a fraction of the fp32 vector peak (its Triton products do not scale "
         "with the matrix unit)",
@@ -102,7 +110,7 @@ _ROWS = (
         "prior: half of the peak counts multiply-add pairs that these kernels lack",
     ),
     Parameter(
-        "memory_efficiency", "eta_w", "", 0.90, 0.3, 1, 0.08, "device",
+        "memory_efficiency", "eta_w", "", 0.90, 0.1, 1, 0.12, "device",
         "fraction of the memory bandwidth that streaming reaches",
         "copies and sums: H100 0.91, RTX 4090 0.92, Orin Nano 0.93, A100 0.89",
     ),

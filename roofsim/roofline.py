@@ -80,7 +80,11 @@ class Terms:
 
 
 _RATE = {"gemm": "gemm_efficiency", "attention": "attention_efficiency"}
-_RATE_OF_VECTOR = {"ssd": "ssd_efficiency", "masked_attention": "masked_attention_efficiency"}
+_RATE_OF_VECTOR = {
+    "ssd": "ssd_efficiency",
+    "masked_attention": "masked_attention_efficiency",
+    "quantised_product": "quantised_efficiency",
+}
 """Products that the matrix unit does not bound: their rate goes with the vector peak, up to the matrix peak."""
 _SOFTMAX = ("attention", "masked_attention")
 _FILL = {"gemm": "gemm_fill", "attention": "attention_fill"}
@@ -91,7 +95,12 @@ _VECTOR = {
 }
 
 _STREAM = {"strided": "strided_efficiency", "transpose": "transpose_efficiency"}
-_FIXED = {"stream": "kernel_time", "strided": "strided_kernel_time", "transpose": "strided_kernel_time"}
+_FIXED = {
+    "stream": "kernel_time",
+    "quantised_product": "kernel_time",
+    "strided": "strided_kernel_time",
+    "transpose": "strided_kernel_time",
+}
 
 
 def terms(kernel: Kernel, m: Machine) -> Terms:

@@ -22,8 +22,16 @@ HOPELESS = 0.95
 FLOOR = {"peak_mem_bytes": 1e-3, "kernel_count": 1e-3, "weights_bytes": 1e-3}
 """Least scatter of residuals by metric, for what is counted; 1 % elsewhere, as repeats of a run differ."""
 
-START = 0.1
-"""Scatter of the first pass, before there are residuals to take it from."""
+START, CEILING = 0.1, 0.2
+"""Scatter of the first pass, before there are residuals to take it from, and the most that rows are weighted with: a
+larger one is a model that does not follow yet, and to believe it would leave every parameter at its prior."""
+
+ENOUGH = 0.97
+"""A start that lowers the cost by less than three per cent is left to the solver."""
+
+REACH = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.5, 1.0, 1.5, 2.0, 3.0)
+"""Standard deviations of the prior at which each parameter is tried first: one whose term is hidden behind a larger
+one has no slope where it starts."""
 
 EVALUATIONS = 30
 """Most steps of one fit: it takes ten to twenty, unless it moves to and fro across a kink of the model."""
@@ -50,22 +58,62 @@ class Fit:
 
 
 def touched(problem: Problem) -> Array:
-    """The parameters that any case depends on, by index."""
-    everything = np.arange(len(problem.prior.names))
-    steep = np.abs(problem.jacobian(problem.prior.centre, everything)).max(axis=0, initial=0)
-    return np.flatnonzero(steep > 1e-6)
+    """The parameters that any case depends on, somewhere within the reach of the prior, by index."""
+    centre, found = problem.prior.centre, []
+    here = problem.residuals(centre)
+    for i, spread in enumerate(problem.prior.spread):
+        for step in REACH:
+            there = centre.copy()
+            there[i] += step * spread
+            if np.abs(problem.residuals(there) - here).max(initial=0) > 1e-6:
+                found.append(i)
+                break
+    return np.array(found, dtype=int)
 
 
-def fit(problem: Problem, which: Array, keep: Array, before: Fit | None = None) -> Fit:
-    """Fit the parameters `which` to the cases where `keep`, from the prior, or quickly from an earlier fit."""
+def fit(problem: Problem, which: Array, keep: Array, before: Fit | None = None, passes: int = PASSES) -> Fit:
+    """Fit the parameters `which` to the cases where `keep`, from an earlier fit or from the prior."""
     free = problem.prior.centre.copy()
     scatter = {str(group): START for group in np.unique(problem.groups)}
     if before:
         free[which], scatter = before.free[which], before.scatter
-    for _ in range(1 if before else PASSES):
+    else:
+        starts = [_solve(problem, which, keep, each, scatter) for each in (free, _first(problem, which, keep, free))]
+        free = min(starts, key=lambda x: _cost(problem, keep, x))
+    for _ in range(passes):
         free = _solve(problem, which, keep, free, scatter)
         scatter = scatters(problem, problem.residuals(free), keep)
     return Fit(free, covariance(problem, free, keep, scatter), which, scatter)
+
+
+def _cost(problem: Problem, keep: Array, free: Array) -> float:
+    """Soft squares of the residuals at their first scatter, and squares of the distances from the prior."""
+    z = (problem.residuals(free)[keep] / START) ** 2
+    data = 2 * SOFT**2 * (np.sqrt(1 + z / SOFT**2) - 1)
+    return float(data.sum() + (((free - problem.prior.centre) / problem.prior.spread) ** 2).sum())
+
+
+def _first(problem: Problem, which: Array, keep: Array, free: Array) -> Array:
+    """A start for the solver: again and again the one parameter moved to the one place that helps most."""
+    best = _cost(problem, keep, free)
+    for _ in range(len(which)):
+        moves = []
+        for i in which:
+            for step in REACH:
+                there = free.copy()
+                there[i] = problem.prior.centre[i] + step * problem.prior.spread[i]
+                moves.append((_cost(problem, keep, there), i, there))
+        cost, _, there = min(moves, key=lambda move: move[:2])
+        if cost > best * ENOUGH:
+            break
+        best, free = cost, there
+    return free
+
+
+def _weights(problem: Problem, keep: Array, scatter: dict[str, float], ceiling: float) -> Array:
+    """One over the scatter of each case, none taken as larger than the ceiling."""
+    weights: Array = 1 / np.array([min(scatter[group], ceiling) for group in problem.groups[keep]])
+    return weights
 
 
 def determined(problem: Problem, which: Array, keep: Array, done: Callable[[], None] = lambda: None) -> Fit:
@@ -77,16 +125,17 @@ def determined(problem: Problem, which: Array, keep: Array, done: Callable[[], N
     found = fit(problem, which, keep)
     while True:
         done()
-        left = np.sqrt(np.diag(_given(found, which))) / problem.prior.spread[which]
+        left = np.sqrt(np.diag(_given(covariance(problem, found.free, keep, found.scatter, CEILING), which)))
+        left = left / problem.prior.spread[which]
         if not len(which) or left.max() <= DETERMINED:
-            return fit(problem, which, keep)
+            return fit(problem, which, keep, found)
         which = which[left < HOPELESS] if left.max() >= HOPELESS else which[left < left.max()]
-        found = fit(problem, which, keep, found)
+        found = fit(problem, which, keep, found, passes=1)
 
 
-def _given(found: Fit, which: Array) -> Array:
+def _given(found: Array, which: Array) -> Array:
     """Covariance of the parameters `which`, the others taken as known."""
-    precision = np.linalg.inv(found.covariance)[np.ix_(which, which)]
+    precision = np.linalg.inv(found)[np.ix_(which, which)]
     inverse: Array = np.linalg.inv(precision)
     return inverse
 
@@ -95,7 +144,7 @@ def _solve(problem: Problem, which: Array, keep: Array, free: Array, scatter: di
     """One weighted fit: residuals over their scatter with a soft loss, priors as plain squares beside them."""
     if not len(which):
         return free
-    scale = 1 / np.array([scatter[group] for group in problem.groups[keep]])
+    scale = _weights(problem, keep, scatter, CEILING)
     centre, spread = problem.prior.centre[which], problem.prior.spread[which]
 
     def full(x: Array) -> Array:
@@ -121,7 +170,7 @@ def _solve(problem: Problem, which: Array, keep: Array, free: Array, scatter: di
 
     found: Any = least_squares(
         residuals, free[which], jac=jacobian, loss=loss, method="trf", x_scale=spread, max_nfev=EVALUATIONS,
-        xtol=1e-5, ftol=1e-5, gtol=1e-5,
+        xtol=1e-4, ftol=1e-4, gtol=1e-4,
     )  # fmt: skip
     return full(found.x)
 
@@ -136,10 +185,10 @@ def scatters(problem: Problem, residuals: Array, keep: Array) -> dict[str, float
     return found
 
 
-def covariance(problem: Problem, free: Array, keep: Array, scatter: dict[str, float]) -> Array:
+def covariance(problem: Problem, free: Array, keep: Array, scatter: dict[str, float], ceiling: float = np.inf) -> Array:
     """Covariance of all parameters of the problem: data and priors, with what softening costs (Huber 1981, ch. 7)."""
     everything = np.arange(len(free))
-    scale = 1 / np.array([scatter[group] for group in problem.groups[keep]])
+    scale = _weights(problem, keep, scatter, ceiling)
     slopes = problem.jacobian(free, everything)[keep] * scale[:, None]
     pull, stiffness = psi(problem.residuals(free)[keep] * scale)
     information = slopes.T @ slopes

@@ -176,7 +176,7 @@ def _held_out(
     residuals, slack = np.zeros(len(fold)), np.zeros(len(fold))
     for k in range(folds):
         out = fold == k
-        part = fit(problem, found.varied, ~out, found)
+        part = fit(problem, found.varied, ~out, found, passes=1)
         residuals[out] = problem.residuals(part.free)[out]
         slopes = problem.jacobian(part.free, np.arange(len(part.free)))[out]
         slack[out] = np.einsum("ij,jk,ik->i", slopes, part.covariance, slopes)

@@ -160,7 +160,8 @@ class Reader:
             map(str, (s.device.id, s.architecture.id, run.phase, w.batch, run.prompt, run.context, run.generated,
                       w.logits, w.dtype, precision))
         )  # fmt: skip
-        base = self._footprint(s, w, precision, configuration)
+        held = w if run.phase == "prefill" else w.model_copy(update={"prompt": w.prompt + w.generate, "logits": "last"})
+        base = self._footprint(s, held, precision, configuration)
         if base > s.device.capacity:
             raise Skip(f"{s.architecture.id} does not fit the memory of {s.device.id}: the run must have swapped")
         measured = run.value

@@ -127,11 +127,11 @@ class Program:
     def slopes(self, values: Mapping[str, float], names: Sequence[str]) -> Array:
         """Derivatives of the logarithm of every target by these parameters, each on its scale without limits."""
         columns = []
+        here = np.log(self.predict(values))
         for name in names:
             row = PARAMETERS[name]
-            at = row.free(values[name])
-            up, down = (np.log(self.predict({**values, name: row.bounded(at + step)})) for step in (STEP, -STEP))
-            columns.append((up - down) / (2 * STEP))
+            nudged = row.bounded(row.free(values[name]) + STEP)
+            columns.append((np.log(self.predict({**values, name: nudged})) - here) / STEP)
         return np.stack(columns, axis=1) if columns else np.zeros((len(self.targets), 0))
 
     def _times(self, machines: Mapping[str, Machine]) -> tuple[Array, Array]:

@@ -22,9 +22,11 @@ class AttentionPolicy(Spec):
     for one that scores every pair; `mask_padded` says that it first copies the mask to aligned rows.
     `kv_heads: repeated` copies keys and values to every query head first; `copies_queries` makes queries
     contiguous in prefill; `copies_first_cache` concatenates to an empty cache; `splits_decode` spreads the keys
-    of a decode step over the device and sums up in a second kernel.
+    of a decode step over the device and sums up in a second kernel. `kernel: written_out` is for stacks that score
+    every pair in memory instead of running a flash kernel.
     """
 
+    kernel: Literal["flash", "written_out"] = "flash"
     mask: Mask = "never"
     mask_bytes: PositiveInt = 2
     mask_build_bytes: PositiveInt = 6
@@ -70,11 +72,13 @@ class MatrixLibrary(Spec):
 
     `splits_from`: a decode step splits products that have at least so many inputs, and no more outputs than
     inputs, and sums the pieces in a second kernel; `clears_from`: a prefill's products with at least so many
-    results (tokens × outputs) clear a buffer first.
+    results (tokens × outputs) clear a buffer first. `dequantises_from`: products with at least so many rows copy
+    quantised weights to fp16 first.
     """
 
     splits_from: PositiveInt | None = None
     clears_from: PositiveInt | None = None
+    dequantises_from: PositiveInt | None = None
 
 
 class Runtime(Documented):
