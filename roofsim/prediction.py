@@ -64,7 +64,8 @@ class Setup:
 
     def machine(self, dtype: str) -> Machine:
         """The numbers that decide time: of the device and the host, or those given instead."""
-        return self.given_machine or machine(self.device, self.host, dtype, {**self.fitted, **self.parameters})
+        values = {**self.fitted, **self.parameters}
+        return self.given_machine or machine(self.device, self.host, dtype, values, self.runtime)
 
     @property
     def fitted(self) -> Mapping[str, float]:

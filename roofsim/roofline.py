@@ -37,14 +37,17 @@ class Machine:
         return self.parameters[parameter]
 
 
-def machine(device: Device, host: Host | None, dtype: str, changes: Mapping[str, float] | None = None) -> Machine:
-    """The machine for matrix work in `dtype`; raises Unsupported if the device has no unit for it."""
+def machine(
+    device: Device, host: Host | None, dtype: str, changes: Mapping[str, float] | None = None,
+    runtime: Runtime | None = None,
+) -> Machine:  # fmt: skip
+    """The machine for matrix work in `dtype` as the runtime sums it up; raises Unsupported if there is no such unit."""
     values = priors()
     values |= {name: sourced.value for name, sourced in device.parameters.items()}
     if host:
         values["dispatch"] = host.dispatch.value
     return Machine(
-        device.matrix_peak(dtype),
+        device.matrix_peak(dtype, runtime.matrix_library.accumulates if runtime else "fp32"),
         device.peak.vector["fp32"].value,
         device.memory.bandwidth.value,
         device.cache.last_level.value,
@@ -96,6 +99,8 @@ _VECTOR = {
 
 _STREAM = {"strided": "strided_efficiency", "transpose": "transpose_efficiency"}
 _FIXED = {
+    "attention": "attention_kernel_time",
+    "masked_attention": "attention_kernel_time",
     "stream": "kernel_time",
     "quantised_product": "kernel_time",
     "strided": "strided_kernel_time",

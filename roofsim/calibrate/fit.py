@@ -17,13 +17,13 @@ DETERMINED = 0.7
 data then say as much as the prior)."""
 
 HOPELESS = 0.95
-"""A parameter of which this much of the prior's standard deviation is left is not worth another fit."""
+"""A parameter of which this much of the prior's standard deviation is left, all others known, is out at once."""
 
 FLOOR = {"peak_mem_bytes": 1e-3, "kernel_count": 1e-3, "weights_bytes": 1e-3}
 """Least scatter of residuals by metric, for what is counted; 1 % elsewhere, as repeats of a run differ."""
 
-START, CEILING = 0.1, 0.2
-"""Scatter of the first pass, before there are residuals to take it from, and the most that rows are weighted with: a
+START, CEILING = 0.03, 0.2
+"""Scatter of the first pass, where data count for more than priors, and the most that rows are weighted with: a
 larger one is a model that does not follow yet, and to believe it would leave every parameter at its prior."""
 
 ENOUGH = 0.97
@@ -119,25 +119,21 @@ def _weights(problem: Problem, keep: Array, scatter: dict[str, float], ceiling: 
 def determined(problem: Problem, which: Array, keep: Array, done: Callable[[], None] = lambda: None) -> Fit:
     """Fit, and put parameters that the data cannot determine back to their prior.
 
-    Those on which the data say next to nothing go at once, then the least determined one by one: of two that only
-    matter together, the second may be determined once the first is given.
+    Those that the data say next to nothing of, even with all others known, go at once; then the least determined one
+    by one, since of two that can stand for each other one may be determined once the other is given.
     """
     found = fit(problem, which, keep)
-    while True:
+    while len(which):
         done()
-        left = np.sqrt(np.diag(_given(covariance(problem, found.free, keep, found.scatter, CEILING), which)))
-        left = left / problem.prior.spread[which]
-        if not len(which) or left.max() <= DETERMINED:
-            return fit(problem, which, keep, found)
-        which = which[left < HOPELESS] if left.max() >= HOPELESS else which[left < left.max()]
+        spread = problem.prior.spread[which]
+        precision = np.linalg.inv(covariance(problem, found.free, keep, found.scatter, CEILING))[np.ix_(which, which)]
+        alone = 1 / np.sqrt(np.diag(precision)) / spread
+        left = np.sqrt(np.diag(np.linalg.inv(precision))) / spread
+        if left.max() <= DETERMINED:
+            break
+        which = which[alone < HOPELESS] if alone.max() >= HOPELESS else which[left < left.max()]
         found = fit(problem, which, keep, found, passes=1)
-
-
-def _given(found: Array, which: Array) -> Array:
-    """Covariance of the parameters `which`, the others taken as known."""
-    precision = np.linalg.inv(found)[np.ix_(which, which)]
-    inverse: Array = np.linalg.inv(precision)
-    return inverse
+    return fit(problem, which, keep, found)
 
 
 def _solve(problem: Problem, which: Array, keep: Array, free: Array, scatter: dict[str, float]) -> Array:

@@ -11,13 +11,8 @@ from roofsim.runs.reading import Run
 from roofsim.specs import library
 from roofsim.specs.runtime import Runtime
 
-DEVICES = {
-    "apple-m1-7-core-gpu": "apple-m1@7-core",
-    "apple-m2-ultra-76-core-gpu": "apple-m2-ultra",
-    "h100-80gb-sku": "",
-    "jetson-orin-nano-8gb-super": "jetson-orin-nano-8gb",
-}
-"""Names as data sets write them, where cutting words off the end would find nothing or another device; "" is none."""
+UNKNOWN = re.compile(r"not (stated|visible|known)")
+"""What a name says that leaves open which device it is."""
 
 MODES = {"MAXN": "25w", "25W": "", "15W": "15w", "7W": "7w"}
 """Modes of a Jetson in notes (`power_mode=`), and the variant of the device at those clocks; "" has none."""
@@ -27,14 +22,10 @@ MODES = {"MAXN": "25w", "25W": "", "15W": "15w", "7W": "7w"}
 def device_named(words: str, mode: str = "") -> str:
     """The device that free text such as `RTX 4090 24GB` means, in a mode if one is told; raises UnknownName."""
     parts = re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-").split("-")
-    for end in range(len(parts), 0, -1):
+    for end in range(0 if UNKNOWN.search(words) else len(parts), 0, -1):
         name = "-".join(parts[:end])
-        name = DEVICES.get(name, name)
-        base, _, variant = name.partition("@")
-        if base and (base in library.names("hardware") or base in library.aliases("hardware")):
-            return name if variant else name + _mode(name, mode)
-        if not name:
-            break
+        if name in library.names("hardware") or name in library.aliases("hardware"):
+            return name + _mode(name, mode)
     raise UnknownName("devices", words, library.names("hardware"))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from roofsim.arith import Number
@@ -48,6 +48,11 @@ class Sizes:
         return self._run.prompt or self["l"]
 
     @property
+    def cached(self) -> int:
+        """Tokens whose keys and values were there before a prefill."""
+        return self._run.context or 0
+
+    @property
     def held(self) -> int:
         """Tokens whose keys and values a decode step sees."""
         return self._run.context or self["l"]
@@ -86,7 +91,7 @@ def _attention(z: Sizes, p: Precision, new: int, context: int) -> Operator:
 def _attention_prefill(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
     if not z.get("causal", 1):
         raise KeyError("causal=1")
-    return (fused.kernel(_attention(z, p, z.prompt, 0)),)
+    return (fused.kernel(_attention(z, p, z.prompt, z.cached)),)
 
 
 def _attention_decode(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
@@ -123,7 +128,9 @@ def _convolution(phase: Phase) -> Builder:
             "weight_bytes": p.weights,
             "act_bytes": p.activations,
         }
-        return _fused(conv.causal_conv1d, sizes)
+        kernel = fused.kernel(Operator("conv", conv.causal_conv1d, sizes))
+        # as in `runtimes.eager`: a prefill reads and writes across rows of time
+        return (kernel if phase == "decode" else replace(kernel, like="strided"),)
 
     return build
 

@@ -88,7 +88,7 @@ class Program:
 
     def machines(self, values: Mapping[str, float]) -> dict[str, Machine]:
         """The machine of each dtype under these values of parameters."""
-        return {dtype: machine(self._device, self._host, dtype, values) for dtype in self._dtypes}
+        return {dtype: machine(self._device, self._host, dtype, values, self._runtime) for dtype in self._dtypes}
 
     def predict(self, values: Mapping[str, float]) -> Array:
         """The predicted figure of every target; what `values` leaves out is as the device and the priors have it."""
