@@ -14,6 +14,7 @@ from roofsim.prediction import DEFAULT_RUNTIME, SCHEMA, Setup, plain
 from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
 from roofsim.runs.importers import read_runs
 from roofsim.runs.program import Array, Program
+from roofsim.runs.reading import Runs
 from roofsim.runs.where import parse
 from roofsim.specs import library
 from roofsim.specs.calibration import Calibration, interval
@@ -106,9 +107,15 @@ def validate(
 
     Raises InputError if the file cannot be read, lacks a column or has no row that can be predicted.
     """
-    data = read_runs(path, skip_bad_rows=skip_bad_rows)
+    return validate_runs(read_runs(path, skip_bad_rows=skip_bad_rows), runtime, calibration, where, transfer)
+
+
+def validate_runs(
+    data: Runs, runtime: str | Runtime, calibration: Calibration | None = None, where: str = "", transfer: bool = False
+) -> Validation:
+    """As `validate`, for runs that were read before. Rows that name no device are of the calibration's."""
     keep = parse(where) if where else None
-    reader = Reader(runtime)
+    reader = Reader(runtime, calibration.device if calibration else None)
     skipped: dict[str, int] = {}
     by_device: dict[str, list[Case]] = {}
     for run in data.runs:
@@ -129,7 +136,7 @@ def validate(
     if not rows:
         most = sorted(skipped.items(), key=lambda item: -item[1])[:4]
         listed = "; ".join(f"{reason} ({n})" for reason, n in most)
-        raise InputError(f"{path}: no row can be predicted: {listed or 'the file has none'}")
+        raise InputError(f"{data.file}: no row can be predicted: {listed or 'the file has none'}")
     rows.sort(key=lambda row: row.line)
     name = calibration.id or calibration.name if calibration else None
     return Validation(data.file, reader.runtime.id, name, tuple(rows), tuple(scores(rows)), skipped)
