@@ -525,6 +525,17 @@ def grown(s: Setup, w: Workload) -> Number:
     return held + memory_model.weight_bytes(s.architecture, p)
 
 
+def cache_capacity(s: Setup, w: Workload) -> float | None:
+    """Tokens of KV cache that fit what the runtime takes at its start, in whole blocks; None if it takes nothing."""
+    policy = s.runtime.memory
+    each = s.architecture.state_bytes(2, s.prefill(w).precision) - s.architecture.state_bytes(1, s.prefill(w).precision)
+    if policy.reserve is None or not each:
+        return None
+    held = footprint(s, w.model_copy(update={"prompt": policy.chunk or w.prompt}), reserve=False)
+    free = policy.reserve * s.device.capacity - (held.reserved - held.state)
+    return float(max(free // (each * policy.block) * policy.block, 0))
+
+
 def fits(s: Setup, w: Workload) -> bool:
     """Whether the model has positions for it, and prefill and generation fit the device."""
     if s.architecture.positions and w.prompt + w.generate - 1 > s.architecture.positions:
@@ -567,7 +578,8 @@ def assumptions(s: Setup, w: Workload) -> tuple[str, ...]:
     if s.runtime.host.mode == "eager":
         if s.host is None:
             raise Unsupported(f"{s.device.id}: names no host, and {s.runtime.id} launches from one; use --host")
-        said.append(f"host {s.host.id} ({s.host.dispatch.value * 1e6:.3g} us a kernel)")
+        dispatch = s.machine(w.dtype)["dispatch"]
+        said.append(f"host {s.host.id} ({dispatch * 1e6:.3g} us a kernel)")
     if s.architecture.positions:
         said.append(f"{s.architecture.id} has {s.architecture.positions:,} positions")
     said += [f"changed: {change}" for change in s.changes]

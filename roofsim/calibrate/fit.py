@@ -82,8 +82,8 @@ def fit(problem: Problem, which: Array, keep: Array, before: Fit | None = None, 
         free = min(starts, key=lambda x: _cost(problem, keep, x))
     for _ in range(passes):
         free = _solve(problem, which, keep, free, scatter)
-        scatter = scatters(problem, problem.residuals(free), keep)
-    return Fit(free, covariance(problem, free, keep, scatter), which, scatter)
+        scatter = scatters(problem, problem.residuals(free), keep, len(which))
+    return Fit(free, covariance(problem, free, which, keep, scatter), which, scatter)
 
 
 def _cost(problem: Problem, keep: Array, free: Array) -> float:
@@ -126,7 +126,8 @@ def determined(problem: Problem, which: Array, keep: Array, done: Callable[[], N
     while len(which):
         done()
         spread = problem.prior.spread[which]
-        precision = np.linalg.inv(covariance(problem, found.free, keep, found.scatter, CEILING))[np.ix_(which, which)]
+        precision = information(problem, found.free, keep, found.scatter, CEILING)[np.ix_(which, which)]
+        precision = precision + np.diag(1 / spread**2)
         alone = 1 / np.sqrt(np.diag(precision)) / spread
         left = np.sqrt(np.diag(np.linalg.inv(precision))) / spread
         if left.max() <= DETERMINED:
@@ -171,24 +172,46 @@ def _solve(problem: Problem, which: Array, keep: Array, free: Array, scatter: di
     return full(found.x)
 
 
-def scatters(problem: Problem, residuals: Array, keep: Array) -> dict[str, float]:
-    """The scatter of every group: 1.4826 times the median size of its residuals, and no less than its floor."""
+def scatters(problem: Problem, residuals: Array, keep: Array, varied: int) -> dict[str, float]:
+    """The scatter of every group: 1.4826 times the median size of its residuals, and no less than its floor.
+
+    Residuals of a fit are smaller than errors, the more so the more parameters were varied.
+    """
     found = {}
+    freedom = max(1 - varied / max(int(keep.sum()), 1), 1 / 4) ** -0.5
     for group in np.unique(problem.groups):
         mine = np.abs(residuals[keep & (problem.groups == group)])
         floor = FLOOR.get(str(group).split()[0], 0.01)
-        found[str(group)] = max(1.4826 * float(np.median(mine)), floor) if len(mine) else START
+        found[str(group)] = max(1.4826 * freedom * float(np.median(mine)), floor) if len(mine) else START
     return found
 
 
-def covariance(problem: Problem, free: Array, keep: Array, scatter: dict[str, float], ceiling: float = np.inf) -> Array:
-    """Covariance of all parameters of the problem: data and priors, with what softening costs (Huber 1981, ch. 7)."""
-    everything = np.arange(len(free))
-    scale = _weights(problem, keep, scatter, ceiling)
-    slopes = problem.jacobian(free, everything)[keep] * scale[:, None]
-    pull, stiffness = psi(problem.residuals(free)[keep] * scale)
-    information = slopes.T @ slopes
-    before = np.diag(problem.prior.spread**-2)
-    bread = np.linalg.inv(information * stiffness.mean() + before)
-    found: Array = bread @ (information * (pull**2).mean() + before) @ bread
-    return (found + found.T) / 2
+def information(problem: Problem, free: Array, keep: Array, scatter: dict[str, float], ceiling: float) -> Array:
+    """What the data say of all parameters: their slopes squared over the scatter (Fisher's information)."""
+    slopes = problem.jacobian(free, np.arange(len(free)))[keep] * _weights(problem, keep, scatter, ceiling)[:, None]
+    found: Array = slopes.T @ slopes
+    return found
+
+
+def covariance(problem: Problem, free: Array, which: Array, keep: Array, scatter: dict[str, float]) -> Array:
+    """Covariance of all parameters: what may be off where they were fitted, where they were not, and both.
+
+    Those not fitted are as uncertain as their priors. What they are off by moves the fitted ones too: the error of the
+    fitted is H⁻¹ (noise − K e), e being that of the others, H the curvature of the fit and K what couples the two. Of
+    a soft loss the curvature is less than the information, the noise as well (Huber 1981, chapter 7).
+    """
+    pull, stiffness = psi(problem.residuals(free)[keep] * _weights(problem, keep, scatter, np.inf))
+    known = information(problem, free, keep, scatter, np.inf)
+    rest = np.setdiff1d(np.arange(len(free)), which)
+    before = problem.prior.spread**2
+    curvature = known * stiffness.mean() + np.diag(1 / before)
+    noise = known * (pull**2).mean() + np.diag(1 / before)
+    found = np.diag(before)
+    if len(which):
+        inverse = np.linalg.inv(curvature[np.ix_(which, which)])
+        moved = inverse @ curvature[np.ix_(which, rest)]
+        own = inverse @ noise[np.ix_(which, which)] @ inverse + moved @ np.diag(before[rest]) @ moved.T
+        found[np.ix_(which, which)] = (own + own.T) / 2
+        found[np.ix_(which, rest)] = -moved * before[rest]
+        found[np.ix_(rest, which)] = found[np.ix_(which, rest)].T
+    return found

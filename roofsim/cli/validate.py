@@ -10,14 +10,16 @@ from roofsim.cli._click import click
 @click.argument("runs", metavar="RUNS.csv")
 @click.option("--runtime", "-r", type=o.Name("runtimes"), default="transformers-4.52-eager", metavar="RUNTIME",
               help="Software stack of the runs.  [default: transformers-4.52-eager]")  # fmt: skip
+@click.option("--device", "-d", type=o.Name("hardware"), metavar="DEVICE", default=None,
+              help="Device of rows that name none.")  # fmt: skip
 @o.calibration_options
 @click.option("--where", default="", metavar="EXPRESSION", help="Rows to look at: \"op == 'e2e' and batch == 1\".")
 @click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be read instead of refusing the file.")
 @click.option("--rows", is_flag=True, help="List every row, not only the scores and the worst rows.")
 @o.output_options
 def command(
-    runs: str, runtime: str, calibration: str | None, transfer: bool, where: str, skip_bad_rows: bool, rows: bool,
-    format_: str, output: str | None, quiet: bool,
+    runs: str, runtime: str, device: str | None, calibration: str | None, transfer: bool, where: str,
+    skip_bad_rows: bool, rows: bool, format_: str, output: str | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Predict every row of RUNS.csv and show the errors by device, phase and metric, and the worst rows.
 
@@ -34,5 +36,6 @@ def command(
 
     o.needs_calibration(calibration, transfer)
     fitted = library.calibration(calibration) if calibration else None
-    result = validate(runs, runtime, fitted, where=where, transfer=transfer, skip_bad_rows=skip_bad_rows)
+    result = validate(runs, runtime, fitted, where=where, transfer=transfer, skip_bad_rows=skip_bad_rows,
+                      device=device)  # fmt: skip
     o.Output(format_, output, quiet).write(validation_tables(result, rows=rows), result.to_dict())

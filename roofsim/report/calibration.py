@@ -9,12 +9,9 @@ from roofsim.calibrate.run import Line, Result
 from roofsim.parameters import PARAMETERS
 from roofsim.report.formats import FORMATS
 from roofsim.report.table import Column, Figure, Table
+from roofsim.report.validation import UNITS
 from roofsim.units import significant
 
-METRIC_UNITS = {
-    "latency_s": "s", "device_time_s": "s", "energy_j": "J", "peak_mem_bytes": "B", "weights_bytes": "B",
-    "kernel_count": "count",
-}  # fmt: skip
 WORST = 8
 """Rows of the largest errors that are listed."""
 
@@ -81,7 +78,7 @@ def worst_table(lines: tuple[Line, ...]) -> Table:
 
 
 def _both(x: Line) -> tuple[str, str]:
-    unit = METRIC_UNITS.get(x.case.metric, "")
+    unit = UNITS.get(x.case.metric, "")
     return str(Figure(x.case.measured, unit)), str(Figure(x.held_out, unit))
 
 

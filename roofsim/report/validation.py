@@ -9,7 +9,7 @@ from roofsim.studies.validate import Row, Validation
 
 UNITS = {
     "latency_s": "s", "device_time_s": "s", "peak_mem_bytes": "B", "weights_bytes": "B", "energy_j": "J",
-    "kernel_count": "count",
+    "kernel_count": "count", "kv_tokens": "count",
 }  # fmt: skip
 """The unit in which a metric is shown."""
 

@@ -11,7 +11,7 @@ from roofsim.errors import RoofsimError
 from roofsim.memory import weight_bytes
 from roofsim.ops.base import Kind
 from roofsim.passes import Pass, Phase, Precision
-from roofsim.prediction import Setup, footprint, samples, setup
+from roofsim.prediction import Setup, cache_capacity, footprint, samples, setup
 from roofsim.runs.names import device_of
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
 from roofsim.runs.reading import Run
@@ -150,6 +150,11 @@ class Reader:
             p = Pass(1, 1, 0, _precision(run, s.device.default_dtype, s.runtime))
             size = float(weight_bytes(s.architecture, p))
             return self._made(run, s, metric, run.value, Target("constant", constant=size), f"{run.model}|load")
+        if run.phase == "load" and metric == "kv_tokens":
+            tokens = cache_capacity(s, Workload(dtype=s.device.default_dtype, logits="last"))
+            if tokens is None:
+                raise Skip(f"{s.runtime.id} lays out no cache at its start")
+            return self._made(run, s, metric, run.value, Target("constant", constant=tokens), f"{run.model}|load")
         if run.phase not in ("prefill", "decode"):
             raise Skip(f"op {run.op} of phase {run.phase or 'none'} is no whole pass of a model")
         if part and (run.phase != "prefill" or part_of(part, s.architecture.family) is None):

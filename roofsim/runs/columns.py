@@ -27,6 +27,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "peak_reserved_bytes": Metric("B", 1e3, 1e15),
         "weights_bytes": Metric("B", 1e3, 1e15),
         "kernel_count": Metric("", 1, 1e9),
+        "kv_tokens": Metric("", 1, 1e12),
         "tflops": Metric("TFLOP/s", 1e-6, 1e6),
     }
 )
@@ -42,6 +43,7 @@ _STEMS = {
     "peak_reserved_bytes": ("peak_reserved", "max_memory_reserved", "reserved"),
     "weights_bytes": ("weights_size", "weight_memory", "model_size"),
     "kernel_count": ("kernel_count", "kernels", "launches"),
+    "kv_tokens": ("kv_tokens", "kv_cache_tokens", "kv_capacity"),
     "tflops": ("tflops", "tflop_s"),
 }  # fmt: skip
 STEMS: Mapping[str, str] = MappingProxyType({stem: name for name, stems in _STEMS.items() for stem in stems})

@@ -26,6 +26,10 @@ from roofsim.specs.runtime import Runtime
 Array = Any
 """A NumPy array of float64 (ints where it indexes)."""
 
+HOST_MATTERS = 1 / 2
+"""Where the host needs at least this share of the device's time, what it takes longer in a bad run shows in the wall
+time: hosts were seen to take twice as long from one run to the next."""
+
 STEP = 1e-4
 """Step of the derivatives, on the scale of parameters without limits."""
 
@@ -115,11 +119,11 @@ class Program:
         return result
 
     def host_bound(self, values: Mapping[str, float]) -> Array:
-        """Whether each target is a wall time in which the host needs longer than the device."""
+        """Whether each target is a wall time in which the host matters."""
         if not self._jobs or "wall" not in self._is:
             return np.zeros(len(self.targets), dtype=bool)
         host, busy = (x * self._counts for x in self._times(self.machines(values)))
-        longer = host.sum(axis=0) - busy.sum(axis=0)
+        longer = host.sum(axis=0) - HOST_MATTERS * busy.sum(axis=0)
         summed = np.bincount(self._rows, self._shares * longer[self._of], len(self.targets))
         bound: Array = self._is["wall"] & (summed > 0)
         return bound

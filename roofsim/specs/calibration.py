@@ -63,7 +63,7 @@ class Scatter(Spec):
     """What is left between predictions and measurements of one kind of figure, as a standard deviation of logs.
 
     `sigma` is from rows that were held out, its bias included. `host` says that it is of wall times in which the
-    host takes longer than the device.
+    host matters (`roofsim.runs.program.HOST_MATTERS`).
     """
 
     metric: str

@@ -103,6 +103,7 @@ class Comparison:
     runtime: str
     pairs: tuple[Pair, ...]
     assumptions: tuple[str, ...]
+    calibration: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of the design, section 6, with the curves beside it."""
@@ -150,6 +151,7 @@ def compare_setups(
         first.runtime.id,
         tuple(compare(setups[a], setups[b], w, metric, longest) for a, b in pairs),
         assumptions(first, w),
+        first.calibration.id or first.calibration.name if first.calibration else None,
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from roofsim.fitted import outside
 from roofsim.parameters import PARAMETERS
 from roofsim.prediction import Metric, Prediction, Setup, fits, footprint, largest, predict_request, samples
-from roofsim.runs.program import Array, Program
+from roofsim.runs.program import HOST_MATTERS, Array, Program
 from roofsim.runs.targets import Jobs, Target
 from roofsim.specs.calibration import NORMAL_95, Calibration, interval
 from roofsim.specs.quantity import Bytes
@@ -49,7 +49,7 @@ def intervals(s: Setup, w: Workload, p: Prediction) -> dict[str, tuple[float, fl
     jobs = Jobs()
     figures = targets(s, w, jobs)
     waits = {"ttft": p.prefill, "tpot": p.decode}
-    host = {name: bool(each.host_time > each.device_time) for name, each in waits.items()}
+    host = {name: bool(each.host_time > HOST_MATTERS * each.device_time) for name, each in waits.items()}
     known = [name for name in figures if scatter(c, name) is not None]
     slopes = Slopes.of(s, w, [figures[name] for name in known], jobs)
     values = {
@@ -148,6 +148,18 @@ def _limits(s: Setup, w: Workload, factor: float) -> dict[str, tuple[float, floa
         ends = [_largest(_scaled(s, size), w, field) for size in (1 / factor, factor)]
         bounds[name] = (float(ends[0]), float(ends[1]))
     return bounds
+
+
+def limits_within(s: Setup, w: Workload) -> dict[str, tuple[float, float]]:
+    """95 % intervals of the longest prompt and the largest batch; none if the calibration has no data on memory."""
+    c = _calibration(s)
+    spread = scatter(c, "peak")
+    if spread is None:
+        return {}
+    jobs = Jobs()
+    w = w.model_copy(update={"logits": w.logits or s.runtime.logits})
+    slopes = Slopes.of(s, w, [targets(s, w, jobs)["peak"]], jobs)
+    return _limits(s, w, interval(1.0, slopes.variance(0) + spread**2)[1])
 
 
 def _largest(s: Setup, w: Workload, field: str) -> int:

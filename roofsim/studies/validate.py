@@ -102,20 +102,26 @@ def validate(
     where: str = "",
     transfer: bool = False,
     skip_bad_rows: bool = False,
+    device: str | None = None,
 ) -> Validation:
-    """Predict the rows of a file of runs.
+    """Predict the rows of a file of runs; `device` is that of rows that name none.
 
     Raises InputError if the file cannot be read, lacks a column or has no row that can be predicted.
     """
-    return validate_runs(read_runs(path, skip_bad_rows=skip_bad_rows), runtime, calibration, where, transfer)
+    return validate_runs(read_runs(path, skip_bad_rows=skip_bad_rows), runtime, calibration, where, transfer, device)
 
 
 def validate_runs(
-    data: Runs, runtime: str | Runtime, calibration: Calibration | None = None, where: str = "", transfer: bool = False
+    data: Runs,
+    runtime: str | Runtime,
+    calibration: Calibration | None = None,
+    where: str = "",
+    transfer: bool = False,
+    device: str | None = None,
 ) -> Validation:
-    """As `validate`, for runs that were read before. Rows that name no device are of the calibration's."""
+    """As `validate`, for runs that were read before; rows that name no device are of the calibration's."""
     keep = parse(where) if where else None
-    reader = Reader(runtime, calibration.device if calibration else None)
+    reader = Reader(runtime, device or (calibration.device if calibration else None))
     skipped: dict[str, int] = {}
     by_device: dict[str, list[Case]] = {}
     for run in data.runs:
