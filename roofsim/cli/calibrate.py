@@ -14,7 +14,7 @@ from roofsim.report.formats import FORMATS
 
 
 @click.command()
-@click.argument("runs", metavar="RUNS.csv")
+@click.argument("runs", nargs=-1, required=True, metavar="RUNS.csv ...")
 @o.device_option
 @click.option("--runtime", "-r", type=o.Name("runtimes"), required=True, metavar="RUNTIME",
               help="Software stack of the runs.")  # fmt: skip
@@ -36,14 +36,14 @@ from roofsim.report.formats import FORMATS
               help="Form of the summary on the terminal.")  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr, show no progress.")
 def command(
-    runs: str, device: str, runtime: str, host: str | None, output: str, report: str | None, where: str, folds: int,
-    any_framework: bool, skip_bad_rows: bool, name: str, source: str, format_: str, quiet: bool,
+    runs: tuple[str, ...], device: str, runtime: str, host: str | None, output: str, report: str | None, where: str,
+    folds: int, any_framework: bool, skip_bad_rows: bool, name: str, source: str, format_: str, quiet: bool,
 ) -> None:  # fmt: skip
     """Fit what a device and a host reach to measured RUNS, and say how far the predictions can be trusted.
 
     Times, memory, energy and kernel counts of whole passes and times of single operators are fitted together; the
     error is measured on configurations held out. Rows of other devices and software are left out. RUNS may be CSV,
-    or what llama-bench, optimum-benchmark or vLLM wrote.
+    or what llama-bench, optimum-benchmark or vLLM wrote; several files are fitted together.
 
     \b
     Example: roofsim calibrate runs.csv --device rtx-4090 --runtime transformers-4.52-eager -o fitted.yaml
@@ -53,17 +53,17 @@ def command(
     needs_scipy()
     from roofsim.calibrate.run import Options, calibrate
     from roofsim.errors import InputError
-    from roofsim.report.calibration import calibration_tables
-    from roofsim.runs.importers import read_runs
+    from roofsim.report.calibration import result_tables
+    from roofsim.runs.importers import read_all
     from roofsim.specs import library
     from roofsim.specs.files import dump
 
-    if Path(output).resolve() == Path(runs).resolve():
-        raise InputError(f"--output {output}: is the file of runs, which is never changed")
+    if Path(output).resolve() in [Path(each).resolve() for each in runs]:
+        raise InputError(f"--output {output}: is a file of runs, which is never changed")
     d, r = library.device(device), library.runtime(runtime)
     chosen = host or d.host
     options = Options(where, folds, any_framework, name, source)
-    data = read_runs(runs, skip_bad_rows=skip_bad_rows)
+    data = read_all(runs, skip_bad_rows=skip_bad_rows)
     with progress(quiet) as step:
         result = calibrate(data, d, r, library.host(chosen) if chosen else None, options, step)
     out = o.Output(format_, None, quiet)
@@ -75,7 +75,7 @@ def command(
     out.say(f"wrote {output}")
     if data.bad:
         out.say(f"left out {len(data.bad)} rows that cannot be read")
-    out.write(calibration_tables(result, d.name, r.name), {"schema": 1, **c.model_dump(mode="json")})
+    out.write(result_tables(result, d.name, r.name), {"schema": 1, **c.model_dump(mode="json")})
 
 
 def write_report(result: Any, folder: str) -> None:

@@ -1,4 +1,4 @@
-"""Show a model, device, runtime or host with its sources."""
+"""Show a model, device, runtime, host or calibration with its sources."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from roofsim.cli._click import click
 from roofsim.errors import UnknownName
 from roofsim.report.table import Table
 
-KINDS = ("models", "hardware", "runtimes", "hardware/hosts")
+KINDS = ("models", "hardware", "runtimes", "hardware/hosts", "hardware/calibrated")
 
 
 @click.command()
@@ -30,6 +30,10 @@ def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool
     tables: list[Table]
     if kind == "models":
         tables, data = specs.model(spec, w)
+    elif kind == "hardware/calibrated":
+        from roofsim.report.calibrated import calibration_tables
+
+        tables, data = calibration_tables(spec)
     else:
         tables, data = specs.plain_spec(kind, spec)
     o.Output(format_, output, quiet).write(tables, data)
@@ -45,6 +49,7 @@ def find(name: str) -> tuple[str, Any]:
         "hardware": library.device,
         "runtimes": library.runtime,
         "hardware/hosts": library.host,
+        "hardware/calibrated": library.calibration,
     }
     known: list[str] = []
     problems: list[tuple[str, SpecError]] = []

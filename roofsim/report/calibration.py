@@ -3,67 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from statistics import median
 
 from roofsim.calibrate.run import Line, Result
-from roofsim.parameters import PARAMETERS
+from roofsim.report.calibrated import held_out_table, parameter_table
 from roofsim.report.formats import FORMATS
 from roofsim.report.table import Column, Figure, Table
 from roofsim.report.validation import UNITS
-from roofsim.units import significant
 
 WORST = 8
 """Rows of the largest errors that are listed."""
+
+STRONGEST, REASONS = 6, 6
+"""How many correlations, and how many reasons for leaving rows out, are listed."""
 
 POOR = 0.10
 """A median error beyond this is put down to a term that the model lacks."""
 
 
-def calibration_tables(r: Result, device: str, runtime: str) -> list[Table]:
+def result_tables(r: Result, device: str, runtime: str) -> list[Table]:
     """Estimates with their intervals, errors on held-out rows, the worst rows, and notes."""
     c = r.calibration
-    used = f"{c.dataset.used:,} of {c.dataset.rows:,} rows of {c.dataset.file}"
-    rows = [
-        [name, _value(name, e.value), f"{_value(name, e.low)} to {_value(name, e.high)}", _value(name, e.prior)]
-        for name, e in c.parameters.items()
-        if e.determined
-    ]
-    columns = [
-        Column("parameter"),
-        Column("estimate", "text"),
-        Column("95 % interval", "text"),
-        Column("prior", "text"),
-    ]
-    strong = [f"{a} and {b} {x:+.2f}" for a, b, x in r.correlations if {a, b} <= {row[0] for row in rows}][:6]
-    notes = [*c.notes, *([f"correlated: {', '.join(strong)}"] if strong else [])]
-    last = [f"Left out: {n:,} rows, {reason}." for reason, n in _by_count(r)] + [f"Method: {c.method}."]
-    return [
-        Table(f"{device} with {runtime}\nfitted to {used}", columns, rows, [f"{n[0].upper()}{n[1:]}." for n in notes]),
-        held_out_table(r),
-        worst_table(r.lines),
-        Table("", (), (), last),
-    ]
-
-
-def _value(name: str, x: float) -> str:
-    unit = PARAMETERS[name].unit
-    return str(Figure(x, unit)) if unit else significant(x)
-
-
-def _by_count(r: Result, most: int = 6) -> list[tuple[str, int]]:
-    return sorted(r.skipped.items(), key=lambda item: -item[1])[:most]
-
-
-def held_out_table(r: Result) -> Table:
-    """Errors by metric and phase on rows that the fit had not seen."""
-    errors = [Column(name, "%") for name in ("median", "90th", "bias", "covered")]
-    columns = [Column("metric"), Column("of"), Column("lengths", "text"), Column("rows", "count"), *errors]
-    rows = [
-        [h.metric, h.phase, h.lengths, h.rows, h.median_error, h.p90_error, h.bias, h.coverage]
-        for h in r.calibration.held_out
-    ]
-    note = "covered: share of the measurements inside the 95 % interval of their prediction."
-    return Table("Size of the relative error on configurations held out", columns, rows, [note])
+    title = f"{device} with {runtime}\nfitted to {c.dataset.used:,} of {c.dataset.rows:,} rows of {c.dataset.file}"
+    parameters = parameter_table(c, title)
+    shown = {row[0] for row in parameters.rows}
+    strong = [f"{a} and {b} {x:+.2f}" for a, b, x in r.correlations if {a, b} <= shown][:STRONGEST]
+    notes = [*parameters.notes, *([f"Correlated: {', '.join(strong)}."] if strong else [])]
+    left = sorted(r.skipped.items(), key=lambda item: -item[1])[:REASONS]
+    last = [f"Left out: {n:,} rows, {reason}." for reason, n in left] + [f"Method: {c.method}."]
+    return [replace(parameters, notes=notes), held_out_table(c), worst_table(r.lines), Table("", (), (), last)]
 
 
 def worst_table(lines: tuple[Line, ...]) -> Table:
@@ -114,7 +83,7 @@ def summary(r: Result) -> str:
         + (f", where `{c.dataset.where}`." if c.dataset.where else "."),
     ]
     missing = list(missing_terms(r))
-    tables = calibration_tables(r, c.device, c.runtime)
+    tables = result_tables(r, c.device, c.runtime)
     body = FORMATS["markdown"](tables, {})
     figures = [f"![{name}]({name}.png)" for name in ("predicted", "residuals", "parameters")]
     lacks = ["## What the model does not follow", *(f"- {each}" for each in missing)] if missing else []
