@@ -9,7 +9,7 @@ from roofsim.cli._click import click
 from roofsim.errors import UnknownName
 from roofsim.report.table import Table
 
-KINDS = ("models", "hardware", "runtimes", "hardware/hosts", "hardware/calibrated")
+KINDS = ("models", "hardware/calibrated", "hardware", "runtimes", "hardware/hosts")
 
 
 @click.command()

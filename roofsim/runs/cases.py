@@ -60,7 +60,7 @@ class Case:
     @property
     def tokens(self) -> int:
         """The length that a residual is shown over: the prompt or what is held."""
-        return self.run.prompt or self.run.context or 0
+        return self.run.prompt or self.run.context or self.run.generated or 0
 
 
 _SUFFIXES = ("-instruct", "-chat", "-hf", "-base", "-it")
