@@ -8,12 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import exp, log
 from types import MappingProxyType
+
+EDGE = 1e-6
+"""How near to a limit a value may come, as a share of the range, before its scale without limits has an end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One row: `symbol` is how formulas print it, `scope` whose property it is, `source` why the prior."""
+    """One row: `symbol` is how formulas print it, `scope` whose property it is, `source` why the prior.
+
+    `spread` is how much it differs from one device or host to the next, as a share of the prior: the standard
+    deviation that a fit gives the prior.
+    """
 
     name: str
     symbol: str
@@ -21,133 +29,162 @@ class Parameter:
     prior: float
     low: float
     high: float
+    spread: float
     scope: str
     meaning: str
     source: str
 
+    def free(self, value: float) -> float:
+        """The value on a scale without limits, log((x − low) / (high − x)); near a limit as if inside by 10⁻⁶."""
+        share = min(max((value - self.low) / (self.high - self.low), EDGE), 1 - EDGE)
+        return log(share / (1 - share))
+
+    def bounded(self, free: float) -> float:
+        """The value that a number on the scale without limits stands for."""
+        return self.low + (self.high - self.low) / (1 + exp(-free))
+
+    @property
+    def free_spread(self) -> float:
+        """The spread of the prior on the scale without limits."""
+        slope = (self.high - self.low) / ((self.prior - self.low) * (self.high - self.prior))
+        return self.spread * self.prior * slope
+
 
 _ROWS = (
     Parameter(
-        "gemm_efficiency", "eta_g", "", 0.80, 0.2, 1, "device",
+        "gemm_efficiency", "eta_g", "", 0.80, 0.05, 1, 0.25, "device",
         "fraction of the dense matrix peak that a large matrix product reaches",
         "large products on A100 0.70-0.90, H100 0.71-0.79, RTX 4090 0.98, Orin Nano 0.58 "
         "(op_gemm_*.csv, op_vidur_a100.csv, op_llmservingsim_rtx4090.csv, ssmscope_*.csv)",
     ),
     Parameter(
-        "gemm_fill", "h_g", "", 1700, 0, 20000, "device",
+        "gemm_fill", "h_g", "", 1700, 0, 20000, 0.5, "device",
         "output elements per compute unit at which a matrix product runs at half its rate (Hockney's n1/2)",
         "fits of 1.6e5 to 2.9e5 output elements on A100, H100 and RTX 4090, over 108-132 units",
     ),
     Parameter(
-        "attention_efficiency", "eta_a", "", 0.90, 0.2, 1, "device",
+        "attention_efficiency", "eta_a", "", 0.90, 0.2, 1, 0.15, "device",
         "fraction of the matrix peak in the two products of fused attention, the softmax counted apart",
         "A100 0.90, H100 0.94, RTX 4090 0.86 (op_attention_*.csv, op_llmservingsim_rtx4090.csv, our H100 rows)",
     ),
     Parameter(
-        "softmax_efficiency", "eta_s", "", 0.26, 0.02, 1, "device",
+        "softmax_efficiency", "eta_s", "", 0.26, 0.02, 1, 0.5, "device",
         "fraction of the vector peak in the softmax of fused attention (five FLOP per pair)",
         "difference of head widths 64 and 128 on the H100 (sdpa_causal rows); A100 agrees",
     ),
     Parameter(
-        "attention_fill", "h_a", "", 500, 0, 5000, "device",
+        "attention_fill", "h_a", "", 500, 0, 5000, 0.7, "device",
         "keys at which fused attention runs at half its rate (diagonal tiles, first wave)",
         "530 on A100, 240-860 on H100 (op_attention_a100_h100.csv and our sdpa_causal rows)",
     ),
     Parameter(
-        "masked_attention_efficiency", "eta_m", "", 1.5, 0.2, 6, "device",
+        "masked_attention_efficiency", "eta_m", "", 1.5, 0.2, 6, 0.4, "device",
         "rate of attention's products when a mask is passed, as a multiple of the fp32 vector peak: every pair is "
         "scored by a memory-efficient kernel that the matrix unit does not bound",
         "H100 1.4-1.6 at head width 64, 2.1-2.2 at 128 (docs/decisions/013); Zamba2 on the RTX 4090 1.2 "
         "(ssmscope_*.csv, op:aten::scaled_dot_product_attention)",
     ),
     Parameter(
-        "ssd_efficiency", "eta_d", "", 0.9, 0.05, 3, "device",
+        "quantised_efficiency", "eta_q", "", 0.2, 0.005, 2, 1.0, "device",
+        "rate of matrix-vector products on quantised weights as a fraction of the fp32 vector peak: unpacking weights "
+        "takes longer than reading them on a small device",
+        "decode of Llama-3.2-1B in Q4_K_M on an Orin Nano in four power modes: 0.06 to 0.07 of the peak at each clock "
+        "(jetson_orin_nano_super_llamacpp.csv); RTX 3090 at least 0.05: large cards are not bound by the prior",
+    ),
+    Parameter(
+        "ssd_efficiency", "eta_d", "", 0.9, 0.05, 3, 0.5, "device",
         "rate of the chunked Mamba-2 scan as a fraction of the fp32 vector peak (its Triton products do not scale "
         "with the matrix unit)",
         "H100 1.0, B200 0.9, RTX 4090 at least 0.6 (our ssd_chunk_scan rows, op_ssm_h100_b200.csv, ssmscope_*.csv)",
     ),
     Parameter(
-        "scan_efficiency", "eta_c", "", 0.085, 0.01, 1, "device",
+        "scan_efficiency", "eta_c", "", 0.085, 0.01, 1, 0.3, "device",
         "fraction of the vector peak in the selective scan of Mamba-1 (nine FLOP per state element)",
         "H100 0.10 up to 4,096 tokens and 0.08 from 16,384, Orin Nano 0.11 and 0.08 (selective_scan and "
         "mambainnerfn rows)",
     ),
     Parameter(
-        "vector_efficiency", "eta_v", "", 0.5, 0.05, 1, "device",
+        "vector_efficiency", "eta_v", "", 0.5, 0.05, 1, 0.5, "device",
         "fraction of the vector peak in element-wise kernels (nearly always bound by memory instead)",
         "prior: half of the peak counts multiply-add pairs that these kernels lack",
     ),
     Parameter(
-        "memory_efficiency", "eta_w", "", 0.90, 0.3, 1, "device",
+        "memory_efficiency", "eta_w", "", 0.90, 0.1, 1, 0.12, "device",
         "fraction of the memory bandwidth that streaming reaches",
         "copies and sums: H100 0.91, RTX 4090 0.92, Orin Nano 0.93, A100 0.89",
     ),
     Parameter(
-        "strided_efficiency", "eta_r", "", 0.70, 0.1, 1, "device",
+        "strided_efficiency", "eta_r", "", 0.70, 0.1, 1, 0.25, "device",
         "fraction of the bandwidth in kernels that convert, reduce or broadcast",
         "pieces of an eager norm: H100 0.56-0.72 (h100_kernels.jsonl), RTX 4090 0.88 and Orin Nano 0.72-0.77 "
         "(ssmscope_*.csv)",
     ),
     Parameter(
-        "transpose_efficiency", "eta_t", "", 0.17, 0.02, 1, "device",
+        "transpose_efficiency", "eta_t", "", 0.17, 0.02, 1, 0.5, "device",
         "fraction of the bandwidth in copies that turn rows into columns",
         "copies before the selective scan of mamba-790m on the H100, 0.53 TB/s of 3.35 (h100_kernels.jsonl)",
     ),
     Parameter(
-        "cache_speed", "kappa", "", 1.8, 1, 10, "device",
+        "cache_speed", "kappa", "", 1.8, 1, 10, 0.5, "device",
         "bandwidth of the last-level cache as a multiple of memory's, for tensors that stay in it",
         "RTX 4090: gated activation of 22 to 44 MB at 1.8 times the rate of a large one (op_llmservingsim_rtx4090.csv)",
     ),
     Parameter(
-        "cache_share", "phi", "", 0.6, 0, 1, "device",
+        "cache_share", "phi", "", 0.6, 0, 1, 0.4, "device",
         "share of the last-level cache in which one kernel finds what the kernel before it wrote",
         "RTX 4090: gated activations of 66 to 176 MB miss all but 45 MB of a 75 MB cache "
         "(op_llmservingsim_rtx4090.csv)",
     ),
     Parameter(
-        "kernel_time", "t_k", "s", 1.2e-6, 0, 1e-4, "device",
+        "kernel_time", "t_k", "s", 1.2e-6, 0, 1e-4, 0.6, "device",
         "shortest time of a kernel on the device",
         "H100: 1.1-1.2 us for kernels on a few kilobytes (h100_kernels.jsonl)",
     ),
     Parameter(
-        "strided_kernel_time", "t_r", "s", 2.0e-6, 0, 1e-4, "device",
+        "strided_kernel_time", "t_r", "s", 2.0e-6, 0, 1e-4, 0.6, "device",
         "shortest time of a kernel that converts, reduces or broadcasts",
         "H100 decode: conversions 2.4 us, means 2.2 us, broadcasts 1.6 us (h100_kernels.jsonl)",
     ),
     Parameter(
-        "tensor_kernel_time", "t_g", "s", 3e-6, 0, 1e-4, "device",
-        "time that a matrix product, attention or scan kernel takes beside its work",
+        "tensor_kernel_time", "t_g", "s", 3e-6, 0, 1e-4, 0.6, "device",
+        "time that a matrix product or scan kernel takes beside its work",
         "H100 3.8 us, A100 5.4 us, RTX 4090 5.8 us over vLLM's products; 2.2-3 us for the smallest in an H100 decode",
     ),
     Parameter(
-        "dispatch", "t_h", "s", 12e-6, 1e-7, 1e-3, "host",
+        "attention_kernel_time", "t_a", "s", 3e-6, 0, 1e-4, 1.0, "device",
+        "time that a fused attention kernel takes beside its work, its scheduling and the sum of splits included",
+        "as tensor_kernel_time in an H100 decode; vLLM's kernels 10 us on H100, 18 us on A100, 13 us on RTX 4090 "
+        "(op_attention_a100_h100.csv, op_llmservingsim_rtx4090.csv), the spread of the prior",
+    ),
+    Parameter(
+        "dispatch", "t_h", "s", 12e-6, 1e-7, 1e-3, 1.0, "host",
         "host time to prepare and launch one kernel in eager mode",
         "12.4 ms for about 1,030 kernels on the desktop of the RTX 4090 (ssmscope_*.csv)",
     ),
     Parameter(
-        "triton_dispatch", "t_t", "s", 60e-6, 0, 1e-3, "host",
+        "triton_dispatch", "t_t", "s", 60e-6, 0, 1e-3, 1.0, "host",
         "host time that a kernel launched through Triton takes beside that of dispatch",
         "mamba2-780m decode on the desktop of the RTX 4090: 13.7-14.7 ms for 435 kernels, 144 of them Triton's "
         "(ssmscope_*.csv)",
     ),
     Parameter(
-        "workspace", "M_w", "B", 8.125 * 2**20, 0, 2**30, "device",
+        "workspace", "M_w", "B", 8.125 * 2**20, 0, 2**30, 0.7, "device",
         "memory that the matrix library keeps for itself once it has been used",
         "PyTorch's default for cuBLAS, 8.125 MiB (32 MiB on Hopper); measured peaks exceed the live tensors by it",
     ),
     Parameter(
-        "active_power", "p_a", "", 0.55, 0, 1, "device",
+        "active_power", "p_a", "", 0.55, 0, 1, 0.3, "device",
         "share of (TDP - idle) drawn whenever a kernel runs",
         "non-negative least squares over 16 prefills of four models on an H100 (energy_j of "
         "h100_sxm_transformers_eager.csv): 0.556, 0.749, 0.445 for p_a, p_f, p_b; median error 5 %",
     ),
     Parameter(
-        "flop_power", "p_f", "", 0.75, 0, 2, "device",
+        "flop_power", "p_f", "", 0.75, 0, 2, 0.4, "device",
         "share of (TDP - idle) drawn on top by work at its peak rate",
         "as for active_power",
     ),
     Parameter(
-        "byte_power", "p_b", "", 0.45, 0, 2, "device",
+        "byte_power", "p_b", "", 0.45, 0, 2, 0.4, "device",
         "share of (TDP - idle) drawn on top by memory traffic at full bandwidth",
         "as for active_power",
     ),

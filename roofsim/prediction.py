@@ -28,6 +28,7 @@ from roofsim.roofline import (
 from roofsim.runtimes.lowering import LoweredRow, lower
 from roofsim.specs import library
 from roofsim.specs.architecture import Architecture
+from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
@@ -37,6 +38,9 @@ SCHEMA = 1
 """Version of the JSON that results turn into."""
 
 Basis = Literal["calibrated", "prior", "set"]
+
+SIMPSON = ((1 / 6, 0), (4 / 6, 1 / 2), (1 / 6, 1))
+"""Weights and places of Simpson's rule over an interval of length one."""
 
 DEFAULT_RUNTIME = "transformers-4.52-eager"
 """The stack of the SSM-Scope measurements, against which the model is checked."""
@@ -56,15 +60,27 @@ class Setup:
     parameters: Mapping[str, float] = field(default_factory=dict)
     given_machine: Machine | None = None
     changes: tuple[str, ...] = ()
+    calibration: Calibration | None = None
 
     def machine(self, dtype: str) -> Machine:
         """The numbers that decide time: of the device and the host, or those given instead."""
-        return self.given_machine or machine(self.device, self.host, dtype, self.parameters)
+        values = {**self.fitted, **self.parameters}
+        return self.given_machine or machine(self.device, self.host, dtype, values, self.runtime)
+
+    @property
+    def fitted(self) -> Mapping[str, float]:
+        """What the calibration says of this device and runtime, and of the host if it is the one it was made with."""
+        if self.calibration is None:
+            return {}
+        same = self.host is not None and self.host.id == self.calibration.host
+        return self.calibration.values(("device", "runtime", "host") if same else ("device", "runtime"))
 
     def basis(self, parameter: str) -> Basis:
         """Where the value of a calibratable parameter is from."""
         if parameter in self.parameters:
             return "set"
+        if parameter in self.fitted and self.calibration and self.calibration.parameters[parameter].determined:
+            return "calibrated"
         return "calibrated" if parameter in self.device.parameters else "prior"
 
     def prefill(self, w: Workload) -> Pass:
@@ -72,6 +88,19 @@ class Setup:
         new = w.prompt + self.architecture.prefix_tokens
         logits = w.logits or self.runtime.logits
         return Pass(w.batch, new, 0, w.precision(self.runtime.state, self.architecture), logits, latents="expanded")
+
+    def pieces(self, w: Workload) -> tuple[tuple[Number, Pass], ...]:
+        """The passes that a prompt goes through, each with how often: one, or many if the runtime cuts it.
+
+        The work of a piece grows with what came before it, so three pieces stand for all (Simpson's rule).
+        """
+        whole = self.prefill(w)
+        chunk = self.runtime.memory.chunk
+        if chunk is None or (single(whole.new) and whole.new <= chunk):
+            return ((1, whole),)
+        new = minimum(whole.new, chunk)
+        times, last = whole.new / new, whole.new - new
+        return tuple((times * share, replace(whole, new=new, context=at * last)) for share, at in SIMPSON)
 
     def decode(self, w: Workload, done: Number = 0) -> Pass:
         """The step after the prompt and `done` generated tokens."""
@@ -215,6 +244,33 @@ def predict_pass(s: Setup, p: Pass, dtype: str, *, detail: bool = True) -> PassP
     )  # fmt: skip
 
 
+def predict_prefill(s: Setup, w: Workload, *, detail: bool = True) -> PassPrediction:
+    """The prefill of a prompt: one pass, or all the pieces that the runtime cuts it into."""
+    done = [(times, predict_pass(s, p, w.dtype, detail=detail)) for times, p in s.pieces(w)]
+    if len(done) == 1:
+        return done[0][1]
+    sums = {
+        name: sum(times * getattr(p, name) for times, p in done)
+        for name in PassPrediction.__dataclass_fields__
+        if name not in ("bound", "operators")
+    }
+    table = tuple(_summed(done, rows) for rows in zip(*(p.operators for _, p in done), strict=True))
+    bound = _pass_bound(table, sums["host_time"], sums["device_time"]) if detail else None
+    return PassPrediction(**sums, bound=bound, operators=table)
+
+
+_ADDED = ("kernels", "matrix_flops", "vector_flops", "bytes_weights", "bytes_activations", "bytes_state", "time",
+          "light_time")  # fmt: skip
+
+
+def _summed(done: Sequence[tuple[Number, PassPrediction]], rows: Sequence[OperatorRow]) -> OperatorRow:
+    """One operator over all pieces; what bounds it is what bounds the pieces in which it takes longest."""
+    weights = [times for times, _ in done]
+    longest = max(zip(weights, rows, strict=True), key=lambda pair: pair[0] * pair[1].time)[1]
+    sums = {name: sum(n * getattr(row, name) for n, row in zip(weights, rows, strict=True)) for name in _ADDED}
+    return replace(longest, **sums)
+
+
 def _pass_bound(table: Sequence[OperatorRow], host_time: Number, device_time: Number) -> Bound:
     if host_time > device_time:
         return "launch"
@@ -280,6 +336,8 @@ class Prediction:
     memory: Memory
     limits: Limits | None
     assumptions: tuple[str, ...] = ()
+    calibration: str | None = None
+    intervals: Mapping[str, tuple[float, float]] | None = None
 
     @property
     def fits(self) -> Any:
@@ -297,7 +355,7 @@ class Prediction:
                 "device": self.device,
                 "runtime": self.runtime,
                 "host": self.host,
-                "calibration": None,
+                "calibration": self.calibration,
                 "workload": {
                     "batch": w.batch,
                     "prompt": w.prompt,
@@ -324,6 +382,7 @@ class Prediction:
                     "binding": mem.binding,
                 },
                 "limits": _fields(self.limits) if self.limits else None,
+                **({"intervals": self.intervals} if self.intervals is not None else {}),
                 "assumptions": list(self.assumptions),
             }
         )
@@ -412,24 +471,29 @@ def predict_request(s: Setup, w: Workload, *, detail: bool = True) -> Prediction
     kept = STORED if s.architecture.stored else None
     w = w.model_copy(update={"logits": w.logits or s.runtime.logits, "weight_format": w.weight_format or kept})
     scalar = detail and single(w.batch) and single(w.prompt)
-    prefill = predict_pass(s, s.prefill(w), w.dtype, detail=scalar)
+    prefill = predict_prefill(s, w, detail=scalar)
     decode = predict_pass(s, s.decode(w), w.dtype, detail=scalar)
     request = _request(w, prefill, *_steps(s, w, decode))
     limits = limits_of(s, w) if scalar else None
     return Prediction(
         s.architecture.id or s.architecture.name, s.device.id, s.runtime.id, s.host.id if s.host else None, w,
         s.device.capacity, s.architecture.positions or None, grown(s, w), prefill, decode, request, footprint(s, w),
-        limits, assumptions(s, w),
+        limits, assumptions(s, w), s.calibration.id or s.calibration.name if s.calibration else None,
     )  # fmt: skip
 
 
 def _steps(s: Setup, w: Workload, first: PassPrediction) -> tuple[Number, Number]:
-    """Mean time and energy of the steps after the first token, by Simpson's rule over the context."""
-    steps = max(w.generate - 1, 0)
-    if steps < 2:
-        return first.time, first.energy
-    middle, last = (predict_pass(s, s.decode(w, done), w.dtype, detail=False) for done in ((steps - 1) / 2, steps - 1))
-    return (first.time + 4 * middle.time + last.time) / 6, (first.energy + 4 * middle.energy + last.energy) / 6
+    """Mean time and energy of the steps after the first token."""
+    each = [
+        (share, first if done == 0 else predict_pass(s, s.decode(w, done), w.dtype, detail=False))
+        for share, done in samples(max(w.generate - 1, 0))
+    ]
+    return sum(share * p.time for share, p in each), sum(share * p.energy for share, p in each)
+
+
+def samples(steps: int) -> tuple[tuple[float, float], ...]:
+    """Steps that stand for so many (the tokens before each, and its weight in the mean): Simpson's rule."""
+    return tuple((share, at * (steps - 1)) for share, at in SIMPSON) if steps > 1 else ((1, 0),)
 
 
 def _request(w: Workload, prefill: PassPrediction, tpot: Number, joules: Number) -> Request:
@@ -462,6 +526,17 @@ def grown(s: Setup, w: Workload) -> Number:
     p = s.prefill(w)
     held = s.architecture.state_bytes(w.prompt + w.generate, p.precision) * w.batch
     return held + s.architecture.weight_bytes(p.precision)
+
+
+def cache_capacity(s: Setup, w: Workload) -> float | None:
+    """Tokens of KV cache that fit what the runtime takes at its start, in whole blocks; None if it takes nothing."""
+    policy = s.runtime.memory
+    each = s.architecture.state_bytes(2, s.prefill(w).precision) - s.architecture.state_bytes(1, s.prefill(w).precision)
+    if policy.reserve is None or not each:
+        return None
+    held = footprint(s, w.model_copy(update={"prompt": policy.chunk or w.prompt}), reserve=False)
+    free = policy.reserve * s.device.capacity - (held.reserved - held.state)
+    return float(max(free // (each * policy.block) * policy.block, 0))
 
 
 def fits(s: Setup, w: Workload) -> bool:
@@ -507,12 +582,22 @@ def assumptions(s: Setup, w: Workload) -> tuple[str, ...]:
     if s.runtime.host.mode == "eager":
         if s.host is None:
             raise Unsupported(f"{s.device.id}: names no host, and {s.runtime.id} launches from one; use --host")
-        said.append(f"host {s.host.id} ({s.host.dispatch.value * 1e6:.3g} us a kernel)")
+        dispatch = s.machine(w.dtype)["dispatch"]
+        said.append(f"host {s.host.id} ({dispatch * 1e6:.3g} us a kernel)")
     if s.architecture.positions:
         said.append(f"{s.architecture.id} has {s.architecture.positions:,} positions")
     said += [f"changed: {change}" for change in s.changes]
-    said.append("efficiencies are priors or stated by the device file, not fitted to this machine")
+    said.append(basis_of(s))
     return tuple(said)
+
+
+def basis_of(s: Setup) -> str:
+    """Where the efficiencies are from, in words."""
+    c = s.calibration
+    if c is None:
+        return "efficiencies are priors or stated by the device file, not fitted to this machine"
+    origin = f", transferred from {c.transferred_from}" if c.transferred_from else ""
+    return f"calibration {c.id or c.name}{origin}: {c.dataset.used} rows of {c.dataset.file}, fitted {c.date}"
 
 
 Metric = Literal["ttft", "tpot", "memory", "energy", "throughput", "total"]
@@ -524,7 +609,7 @@ def metric_value(s: Setup, w: Workload, metric: Metric) -> Number:
         return footprint(s, w).peak
     if metric == "tpot":
         return _steps(s, w, predict_pass(s, s.decode(w), w.dtype, detail=False))[0]
-    prefill = predict_pass(s, s.prefill(w), w.dtype, detail=False)
+    prefill = predict_prefill(s, w, detail=False)
     if metric == "ttft":
         return prefill.time
     request = _request(w, prefill, *_steps(s, w, predict_pass(s, s.decode(w), w.dtype, detail=False)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from roofsim.arith import Number, maximum, minimum
+from roofsim.arith import Number, maximum, minimum, single
 from roofsim.cost import Cost
 from roofsim.parameters import priors
 from roofsim.passes import Phase
@@ -37,14 +37,17 @@ class Machine:
         return self.parameters[parameter]
 
 
-def machine(device: Device, host: Host | None, dtype: str, changes: Mapping[str, float] | None = None) -> Machine:
-    """The machine for matrix work in `dtype`; raises Unsupported if the device has no unit for it."""
+def machine(
+    device: Device, host: Host | None, dtype: str, changes: Mapping[str, float] | None = None,
+    runtime: Runtime | None = None,
+) -> Machine:  # fmt: skip
+    """The machine for matrix work in `dtype` as the runtime sums it up; raises Unsupported if there is no such unit."""
     values = priors()
     values |= {name: sourced.value for name, sourced in device.parameters.items()}
     if host:
         values["dispatch"] = host.dispatch.value
     return Machine(
-        device.matrix_peak(dtype),
+        device.matrix_peak(dtype, runtime.matrix_library.accumulates if runtime else "fp32"),
         device.peak.vector["fp32"].value,
         device.memory.bandwidth.value,
         device.cache.last_level.value,
@@ -80,7 +83,11 @@ class Terms:
 
 
 _RATE = {"gemm": "gemm_efficiency", "attention": "attention_efficiency"}
-_RATE_OF_VECTOR = {"ssd": "ssd_efficiency", "masked_attention": "masked_attention_efficiency"}
+_RATE_OF_VECTOR = {
+    "ssd": "ssd_efficiency",
+    "masked_attention": "masked_attention_efficiency",
+    "quantised_product": "quantised_efficiency",
+}
 """Products that the matrix unit does not bound: their rate goes with the vector peak, up to the matrix peak."""
 _SOFTMAX = ("attention", "masked_attention")
 _FILL = {"gemm": "gemm_fill", "attention": "attention_fill"}
@@ -91,7 +98,14 @@ _VECTOR = {
 }
 
 _STREAM = {"strided": "strided_efficiency", "transpose": "transpose_efficiency"}
-_FIXED = {"stream": "kernel_time", "strided": "strided_kernel_time", "transpose": "strided_kernel_time"}
+_FIXED = {
+    "attention": "attention_kernel_time",
+    "masked_attention": "attention_kernel_time",
+    "stream": "kernel_time",
+    "quantised_product": "kernel_time",
+    "strided": "strided_kernel_time",
+    "transpose": "strided_kernel_time",
+}
 
 
 def terms(kernel: Kernel, m: Machine) -> Terms:
@@ -162,7 +176,7 @@ class Stretch:
 
     host: Number
     device: Number
-    count: int
+    count: Number
 
 
 def pass_time(stretches: Sequence[Stretch], start: Number) -> Number:
@@ -178,7 +192,7 @@ def pass_time(stretches: Sequence[Stretch], start: Number) -> Number:
     for s in stretches:
         last = s.count - 1
         wall = maximum(wall, host + s.host + left)
-        if last:
+        if not single(last) or last:
             wall = maximum(wall, host + s.count * s.host + left - last * s.device)
         host = host + s.count * s.host
         left = left - s.count * s.device

@@ -30,7 +30,7 @@ class Name(click.ParamType[str]):
     def __init__(self, kind: str, *more: str) -> None:
         self.kind = kind
         self.kinds = (kind, *more)
-        self.name = {"hardware": "device", "models": "model", "runtimes": "runtime"}.get(kind, "host")
+        self.name = {"hardware": "device", "models": "model", "runtimes": "runtime"}.get(kind, kind.rpartition("/")[2])
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Names and aliases that begin with what is typed."""
@@ -149,6 +149,16 @@ device_option = click.option(
     "--device", "-d", required=True, type=Name("hardware"), metavar="DEVICE",
     help="Device by name, alias or path; a mode after @ (orin@15w).",
 )  # fmt: skip
+calibration_options = _stack(
+    click.option(
+        "--calibration", type=Name("hardware/calibrated"), metavar="NAME", default=None,
+        help="Fitted parameters by name or path; figures then carry 95 % intervals.",
+    ),
+    click.option(
+        "--transfer", is_flag=True,
+        help="Use a calibration of another device or runtime: its efficiencies, this device's peaks, wider intervals.",
+    ),
+)  # fmt: skip
 stack_options = _stack(
     click.option(
         "--runtime", "-r", type=Name("runtimes"), metavar="RUNTIME", default=None,
@@ -158,6 +168,7 @@ stack_options = _stack(
         "--host", type=Name("hardware/hosts"), metavar="HOST", default=None,
         help="Host that launches the kernels.  [default: the device's own]",
     ),
+    calibration_options,
     click.option(
         "--set", "changes", multiple=True, metavar="PATH=VALUE",
         help="Change a field for a what-if: device.memory.bandwidth=2x, runtime.attention.mask=never, "
@@ -285,12 +296,21 @@ def several(runtimes: str | None) -> list[str | None]:
     return list(names)
 
 
-def changed_setup(model: str, device: str, runtime: str | None, host: str | None, changes: Sequence[str]) -> Setup:
-    """Everything but the workload, with the changes of --set applied."""
+def changed_setup(
+    model: str, device: str, runtime: str | None, host: str | None, changes: Sequence[str],
+    calibration: str | None = None, transfer: bool = False,
+) -> Setup:  # fmt: skip
+    """Everything but the workload, with the calibration and the changes of --set applied."""
     from roofsim.prediction import DEFAULT_RUNTIME, setup
     from roofsim.specs.override import changed
 
+    needs_calibration(calibration, transfer)
     found = setup(model, device, runtime or DEFAULT_RUNTIME, host)
+    if calibration is not None:
+        from roofsim.fitted import calibrated
+        from roofsim.specs import library
+
+        found = calibrated(found, library.calibration(calibration), transfer=transfer)
     if not changes:
         return found
     by_root: dict[str, list[tuple[str, str]]] = {
@@ -315,11 +335,16 @@ def changed_setup(model: str, device: str, runtime: str | None, host: str | None
     )
 
 
+def needs_calibration(calibration: str | None, transfer: bool) -> None:
+    """Raise InputError if there is nothing to transfer."""
+    if transfer and calibration is None:
+        raise InputError("--transfer: transfers a calibration; name one with --calibration")
+
+
 def _parameters(s: Setup, changes: Sequence[tuple[str, str]]) -> dict[str, float]:
     from roofsim.parameters import PARAMETERS
-    from roofsim.roofline import machine
 
-    now = machine(s.device, s.host, s.device.default_dtype).parameters
+    now = s.machine(s.device.default_dtype).parameters
     values = {}
     for name, text in changes:
         row = PARAMETERS.get(name)

@@ -21,7 +21,8 @@ from roofsim.cli._click import click
 @o.plot_option
 @o.output_options
 def command(
-    models: tuple[str, ...], device: str, runtime: str | None, host: str | None, changes: tuple[str, ...],
+    models: tuple[str, ...], device: str, runtime: str | None, host: str | None, calibration: str | None,
+    transfer: bool, changes: tuple[str, ...],
     metric: Any, longest: int, plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Compare MODELS in pairs over prompt length; without MODELS, the pairs of the SSM-Scope paper.
@@ -40,7 +41,7 @@ def command(
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
     results = []
     for each in o.several(runtime):
-        setups = {name: o.changed_setup(name, device, each, host, changes) for name in names}
+        setups = {name: o.changed_setup(name, device, each, host, changes, calibration, transfer) for name in names}
         results.append(compare_setups(setups, pairs, metric, longest, **o.fields_of(options)))
     one = next(iter(setups.values()))
     out = o.Output(format_, output, quiet)

@@ -22,7 +22,8 @@ from roofsim.cli._click import click
 @o.stack_options
 @o.output_options
 def command(
-    model: str, device: str, runtime: str | None, host: str | None, changes: tuple[str, ...], metric: Any,
+    model: str, device: str, runtime: str | None, host: str | None, calibration: str | None,
+    transfer: bool, changes: tuple[str, ...], metric: Any,
     formulas: bool, latex: bool, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Say why a figure is what it is, as a polynomial in the prompt length N that holds around --prompt.
@@ -33,7 +34,7 @@ def command(
     from roofsim.report.explain import explain_tables, formula_data, formula_tables
     from roofsim.studies.explain import explain
 
-    s = o.changed_setup(model, device, runtime, host, changes)
+    s = o.changed_setup(model, device, runtime, host, changes, calibration, transfer)
     w = o.workload_of(s, options)
     result = explain(s, w, metric)
     tables = explain_tables(result, s.device.name, s.runtime.name)

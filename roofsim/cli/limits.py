@@ -18,7 +18,8 @@ from roofsim.cli._click import click
 @o.plot_option
 @o.output_options
 def command(
-    model: str, device: str, runtime: str | None, host: str | None, changes: tuple[str, ...], lengths: list[int] | None,
+    model: str, device: str, runtime: str | None, host: str | None, calibration: str | None,
+    transfer: bool, changes: tuple[str, ...], lengths: list[int] | None,
     plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Say what fits: the longest prompt at this batch, the largest batch at this prompt, memory against length.
@@ -29,7 +30,7 @@ def command(
     from roofsim.report.limits import limits_tables
     from roofsim.studies.limits import limits, spread
 
-    s = o.changed_setup(model, device, runtime, host, changes)
+    s = o.changed_setup(model, device, runtime, host, changes, calibration, transfer)
     w = o.workload_of(s, options)
     result = limits(s, w, lengths)
     out = o.Output(format_, output, quiet)

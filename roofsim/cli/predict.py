@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @o.output_options
 def command(
-    model: str, device: str, runtime: str | None, host: str | None, changes: tuple[str, ...], operators: bool,
+    model: str, device: str, runtime: str | None, host: str | None, calibration: str | None,
+    transfer: bool, changes: tuple[str, ...], operators: bool,
     explained: bool, memory_plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Predict prefill, decode, memory and energy of MODEL on a device.
@@ -45,11 +46,20 @@ def command(
     out = o.Output(format_, output, quiet)
     runtimes = o.several(runtime)
     if len(runtimes) > 1:
-        _compare(out, [o.changed_setup(model, device, each, host, changes) for each in runtimes], options)
+        _compare(
+            out,
+            [o.changed_setup(model, device, each, host, changes, calibration, transfer) for each in runtimes],
+            options,
+        )
         return
-    s = o.changed_setup(model, device, runtime, host, changes)
+    s = o.changed_setup(model, device, runtime, host, changes, calibration, transfer)
     w = o.workload_of(s, options)
-    result = predict_request(s, w)
+    if s.calibration:
+        from roofsim.studies.uncertainty import predict_with_intervals
+
+        result = predict_with_intervals(s, w)
+    else:
+        result = predict_request(s, w)
     tables = prediction_tables(result, s.device.name, s.runtime.name, operators or format_ == "csv")
     data = result.to_dict()
     if explained:

@@ -17,7 +17,8 @@ from roofsim.cli._click import click
 @o.plot_option
 @o.output_options
 def command(
-    model: str, device: str, runtime: str | None, host: str | None, changes: tuple[str, ...],
+    model: str, device: str, runtime: str | None, host: str | None, calibration: str | None,
+    transfer: bool, changes: tuple[str, ...],
     plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Place every operator of MODEL by its arithmetic intensity and the rate it reaches.
@@ -28,7 +29,7 @@ def command(
     from roofsim.prediction import predict_request
     from roofsim.report.prediction import roofline_tables
 
-    s = o.changed_setup(model, device, runtime, host, changes)
+    s = o.changed_setup(model, device, runtime, host, changes, calibration, transfer)
     w = o.workload_of(s, options)
     result = predict_request(s, w)
     m = s.machine(w.dtype)

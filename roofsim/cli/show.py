@@ -1,4 +1,4 @@
-"""Show a model, device, runtime or host with its sources."""
+"""Show a model, device, runtime, host or calibration with its sources."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from roofsim.cli._click import click
 from roofsim.errors import UnknownName
 from roofsim.report.table import Table
 
-KINDS = ("models", "hardware", "runtimes", "hardware/hosts")
+KINDS = ("models", "hardware/calibrated", "hardware", "runtimes", "hardware/hosts")
 
 
 @click.command()
@@ -31,6 +31,10 @@ def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool
     tables: list[Table]
     if kind == "models":
         tables, data = specs.model(spec, w)
+    elif kind == "hardware/calibrated":
+        from roofsim.report.calibrated import calibration_tables
+
+        tables, data = calibration_tables(spec)
     else:
         tables, data = specs.plain_spec(kind, spec)
     o.Output(format_, output, quiet).write(tables, data)
@@ -46,6 +50,7 @@ def find(name: str) -> tuple[str, Any]:
         "hardware": library.device,
         "runtimes": library.runtime,
         "hardware/hosts": library.host,
+        "hardware/calibrated": library.calibration,
     }
     if library.is_published(Path(name)):
         return "models", library.architecture(name)

@@ -24,7 +24,17 @@ def limits_tables(r: LimitsResult, device: str, runtime: str) -> list[Table]:
     notes = [
         f"Longest prompt at batch {r.workload.batch}: {tokens_that_fit(r.limits.max_prompt)} tokens. Largest batch at "
         f"{r.workload.prompt:,} tokens: {tokens_that_fit(r.limits.max_batch)}. Capacity {Figure(r.capacity, 'B')}.",
+        *_within(r),
         f"What binds at {r.at[-1].prompt:,} tokens: {last.binding}.",
         "Assumed: " + "; ".join(r.assumptions) + ".",
     ]
     return [Table(f"Peak memory of a prefill: {r.model} on {device}\nwith {runtime}", columns, rows, notes)]
+
+
+def _within(r: LimitsResult) -> list[str]:
+    """The intervals of both limits in words, with a calibration that has data on memory."""
+    if not r.intervals:
+        return []
+    ends = {name: [tokens_that_fit(int(end)) for end in ends] for name, ends in r.intervals.items()}
+    prompt, batch = (" to ".join(ends[name]) for name in ("max_prompt", "max_batch"))
+    return [f"95 % intervals by calibration {r.calibration}: longest prompt {prompt}, largest batch {batch}."]

@@ -41,10 +41,30 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
         ],
         notes,
     )
-    tables = [request, passes, memory]
+    tables = [request, *([_intervals(p)] if p.intervals else []), passes, memory]
     for name, each in (("prefill", p.prefill), ("decode", p.decode)):
         tables.append(operator_table(name, each, everything=operators))
     return [*tables, Table("", (), (), [BASIS, "Assumed: " + "; ".join(p.assumptions) + "."])]
+
+
+_FIGURES = {
+    "ttft": ("TTFT", "s"), "tpot": ("TPOT", "s"),
+    "total_time": ("total", "s"), "tokens_per_second": ("tokens/s", "rate"),
+    "device_time": ("device busy, prefill", "s"), "decode_device_time": ("device busy, decode", "s"),
+    "energy": ("energy", "J"), "peak": ("peak allocated", "B"), "max_prompt": ("longest prompt", "count"),
+    "max_batch": ("largest batch", "count"),
+}  # fmt: skip
+"""What each figure with an interval is called, and its unit."""
+
+
+def _intervals(p: Prediction) -> Table:
+    """The 95 % intervals of the figures that the calibration has data for."""
+    rows = [
+        [_FIGURES[name][0], *(Figure(end, _FIGURES[name][1]) for end in ends)]
+        for name, ends in (p.intervals or {}).items()
+    ]
+    columns = [Column("figure"), Column("from", "text"), Column("to", "text")]
+    return Table(f"95 % intervals by calibration {p.calibration}", columns, rows)
 
 
 def _pass(p: PassPrediction) -> list[tuple[str, object]]:
@@ -92,7 +112,7 @@ def _share(part: float, whole: float) -> float | None:
 
 BASIS = (
     "Parameters, state and work are exact counts; kernels, traffic, memory and shares are derived from the specs. "
-    "Times are derived with an efficiency (basis): calibrated, in the device file, on kernels measured on such a "
+    "Times are derived with an efficiency (basis): calibrated, by a fit or in the device file, on runs of such a "
     "device, or a prior for devices of its class. SOL: speed of light, the time at the device's peaks over the "
     "predicted."
 )

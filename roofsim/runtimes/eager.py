@@ -222,14 +222,16 @@ def ssd_kernels(o: Operator, fp32_states: bool = True) -> tuple[Kernel, ...]:
     states = chunks * d_inner * d_state
     steps = tokens * heads * FP32
     scores = chunks * chunk * chunk * groups * FP32
-    causal = tokens * (chunk + 1) / 2
+    # the products are of whole chunks, however short the sequence
+    padded = z["batch"] * maximum(z["new"], chunk)
+    causal = padded * (chunk + 1) / 2
     return (
         Kernel("chunk_cumsum", "stream", Cost(activations=tokens * heads * a + 2 * steps), triton=True),
         Kernel(
             "chunk_state",
             "ssd",
             Cost(
-                matrix=2 * tokens * d_inner * d_state,
+                matrix=2 * padded * d_inner * d_state,
                 activations=tokens * (d_inner + groups * d_state) * a + 2 * steps + states * FP32,
             ),
             triton=True,
@@ -248,7 +250,7 @@ def ssd_kernels(o: Operator, fp32_states: bool = True) -> tuple[Kernel, ...]:
             "bmm_chunk",
             "ssd",
             Cost(
-                matrix=2 * tokens * chunk * groups * d_state,
+                matrix=2 * padded * chunk * groups * d_state,
                 activations=2 * tokens * groups * d_state * a + scores,
             ),
             triton=True,
@@ -257,7 +259,7 @@ def ssd_kernels(o: Operator, fp32_states: bool = True) -> tuple[Kernel, ...]:
             "chunk_scan",
             "ssd",
             Cost(
-                matrix=2 * causal * d_inner + 2 * tokens * d_inner * d_state,
+                matrix=2 * causal * d_inner + 2 * padded * d_inner * d_state,
                 vector=3 * causal * heads,
                 activations=scores + tokens * (2 * d_inner + groups * d_state) * a + 2 * steps + states * a,
             ),

@@ -12,7 +12,9 @@ from roofsim.ops.base import Operator
 from roofsim.passes import Pass
 from roofsim.specs.runtime import Runtime
 
-Class = Literal["gemm", "attention", "masked_attention", "ssd", "scan", "stream", "strided", "transpose"]
+Class = Literal[
+    "gemm", "quantised_product", "attention", "masked_attention", "ssd", "scan", "stream", "strided", "transpose"
+]  # fmt: skip
 """What a kernel is like: decides which efficiencies hold for it."""
 
 

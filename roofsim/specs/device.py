@@ -42,9 +42,13 @@ class Cache(Spec):
 
 
 class Peak(Spec):
-    """Dense peaks in FLOP/s by unit and dtype; matrix units accumulate in fp32 unless a note says otherwise."""
+    """Dense peaks in FLOP/s by unit and dtype; matrix units accumulate in fp32 unless a note says otherwise.
+
+    `fp16_accumulation` is the peak of products in fp16 that are summed up in fp16, where it is another one.
+    """
 
     matrix: Mapping[MatrixType, Rate]
+    fp16_accumulation: Rate | None = None
     vector: Mapping[Literal["fp32", "fp16"], Rate]
 
     @model_validator(mode="after")
@@ -115,8 +119,10 @@ class Device(Documented):
         """Bytes that a program can get."""
         return float((self.memory.usable or self.memory.capacity).value)
 
-    def matrix_peak(self, dtype: str) -> float:
+    def matrix_peak(self, dtype: str, accumulates: str = "fp32") -> float:
         """Dense matrix rate for `dtype` in FLOP/s; raises Unsupported if there is no unit for it."""
+        if dtype == accumulates == "fp16" and self.peak.fp16_accumulation:
+            return float(self.peak.fp16_accumulation.value)
         for each in _RUNS_AS.get(dtype, (dtype,)):
             rate = self.peak.matrix.get(each)  # type: ignore[call-overload]
             if rate:

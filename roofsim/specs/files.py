@@ -100,6 +100,12 @@ def build(model: type[S], values: Mapping[str, Any], where: str) -> S:
         raise SpecError([f"{where}: nested too deeply"]) from None
 
 
+def dump(spec: Spec) -> str:
+    """A spec as the text of a YAML file that reads back as the same spec; fields at their default are left out."""
+    values = spec.model_dump(mode="json", exclude_defaults=True, exclude={"id"})
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
+
+
 def problem_line(where: str, problem: Any) -> str:
     """One line for one of pydantic's problems, led by where it is."""
     path = ".".join(str(step) for step in problem["loc"] if step not in ("function-after",))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from roofsim.errors import SpecError, UnknownName
 from roofsim.schema import Spec
 from roofsim.specs.architecture import Architecture
+from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.files import build, read_mapping
 from roofsim.specs.host import Host
@@ -120,6 +121,11 @@ def runtime(name: str) -> Runtime:
 def host(name: str) -> Host:
     """A host by name, alias or path."""
     return _load(Host, "hardware/hosts", "hosts", name)
+
+
+def calibration(name: str) -> Calibration:
+    """A calibration by name, alias or path."""
+    return _load(Calibration, "hardware/calibrated", "calibrations", name)
 
 
 def _load(model: type[S], kind: str, what: str, name: str) -> S:

@@ -23,9 +23,11 @@ class AttentionPolicy(Spec):
     `kv_heads: repeated` copies keys and values to every query head first; `copies_queries` makes queries
     contiguous in prefill; `copies_first_cache` concatenates to an empty cache; `splits_decode` spreads the keys
     of a decode step over the device and sums up in a second kernel. `latents` is the form of latent attention in
-    a decode step; a prefill always expands.
+    a decode step; a prefill always expands. `kernel: written_out` is for stacks that score every
+    pair in memory instead of running a flash kernel.
     """
 
+    kernel: Literal["flash", "written_out"] = "flash"
     mask: Mask = "never"
     mask_bytes: PositiveInt = 2
     mask_build_bytes: PositiveInt = 6
@@ -72,11 +74,14 @@ class MatrixLibrary(Spec):
 
     `splits_from`: a decode step splits products that have at least so many inputs, and no more outputs than
     inputs, and sums the pieces in a second kernel; `clears_from`: a prefill's products with at least so many
-    results (tokens × outputs) clear a buffer first.
+    results (tokens × outputs) clear a buffer first. `dequantises_from`: products with at least so many rows copy
+    quantised weights to fp16 first. `accumulates` is the dtype in which products in fp16 are summed up.
     """
 
     splits_from: PositiveInt | None = None
     clears_from: PositiveInt | None = None
+    dequantises_from: PositiveInt | None = None
+    accumulates: Literal["fp32", "fp16"] = "fp32"
 
 
 class Runtime(Documented):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, get_args
 
@@ -31,6 +31,7 @@ from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload, workload
+from roofsim.studies.uncertainty import span_of_crossing
 
 PAPER_PAIRS = (
     ("Qwen2.5-0.5B", "mamba2-780m"),
@@ -46,6 +47,9 @@ PAPER_PAIRS = (
 
 SHORTEST, LONGEST = 16, 2**20
 POINTS = 240
+SPAN_POINTS = 97
+"""Lengths at which the certainty of an order is looked at: six per doubling."""
+
 RATIO_LENGTHS = (1024, 8192, 57344)
 HIGHER_IS_BETTER = ("throughput",)
 
@@ -54,8 +58,9 @@ HIGHER_IS_BETTER = ("throughput",)
 class Crossing:
     """The first length at which the order is the other way round.
 
-    `regime` says what bounds both sides there, `closed_form` gives the difference of both sides in that
-    regime (None if it is no polynomial of degree one or two), `elasticities` the per cent that the length
+    `interval` holds the lengths at which the order is not certain at 95 %, with a calibration; it may end with the
+    lengths looked at. `regime` says what bounds both sides there, `closed_form` gives the difference of both sides
+    in that regime (None if it is no polynomial of degree one or two), `elasticities` the per cent that the length
     moves for one per cent more of a parameter. `switch` is what software does from exactly that length on,
     if the order is turned by a jump. `within_memory` says whether both models fit there.
     """
@@ -98,6 +103,7 @@ class Comparison:
     runtime: str
     pairs: tuple[Pair, ...]
     assumptions: tuple[str, ...]
+    calibration: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of the design, section 6, with the curves beside it."""
@@ -145,6 +151,7 @@ def compare_setups(
         first.runtime.id,
         tuple(compare(setups[a], setups[b], w, metric, longest) for a, b in pairs),
         assumptions(first, w),
+        first.calibration.id or first.calibration.name if first.calibration else None,
     )
 
 
@@ -234,7 +241,11 @@ def compare(a: Setup, b: Setup, w: Workload, metric: Metric, longest: int = LONG
     ahead = values["a"] <= values["b"]
     crossings = []
     for i in np.flatnonzero(ahead[1:] != ahead[:-1]):
-        crossings.append(_crossing(a, b, w, metric, int(grid[i]), int(grid[i + 1]), min(ends.values())))
+        found = _crossing(a, b, w, metric, int(grid[i]), int(grid[i + 1]), min(ends.values()))
+        if a.calibration and b.calibration:
+            lengths = [int(n) for n in np.unique(np.geomspace(SHORTEST, longest, SPAN_POINTS).round())]
+            found = replace(found, interval=span_of_crossing(a, b, w, metric, found.length, lengths))
+        crossings.append(found)
     ratios = {str(n): float(curve(a, w, metric, n) / curve(b, w, metric, n)) for n in RATIO_LENGTHS if n <= longest}
     names = {"a": a.architecture.id, "b": b.architecture.id}
     return Pair(
@@ -318,4 +329,4 @@ def _reciprocal(a: Setup, b: Setup, w: Workload, n: Any, machines: Mapping[str, 
 
 
 def _given(s: Setup, m: Machine) -> Setup:
-    return Setup(s.architecture, s.device, s.runtime, s.host, s.parameters, m)
+    return replace(s, given_machine=m)

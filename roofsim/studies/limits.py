@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from roofsim.fitted import outside
 from roofsim.memory import Memory
 from roofsim.prediction import SCHEMA, Limits, Setup, assumptions, fits, footprint, limits_of, plain
 from roofsim.specs.workload import Workload
@@ -34,6 +35,8 @@ class LimitsResult:
     limits: Limits
     at: tuple[MemoryAt, ...]
     assumptions: tuple[str, ...]
+    calibration: str | None = None
+    intervals: Mapping[str, tuple[float, float]] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units."""
@@ -46,12 +49,14 @@ class LimitsResult:
             "batch": self.workload.batch,
             "prompt": self.workload.prompt,
             "capacity": self.capacity,
+            "calibration": self.calibration,
             "limits": {"max_prompt": self.limits.max_prompt, "max_batch": self.limits.max_batch},
             "memory": [
                 {"prompt": each.prompt, "fits": each.fits, **{n: plain(getattr(each.memory, n)) for n in names}}
                 for each in self.at
             ],
             "assumptions": list(self.assumptions),
+            **({"intervals": plain(self.intervals)} if self.intervals is not None else {}),
         }
 
 
@@ -63,9 +68,16 @@ def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> Limit
         lengths = sorted({*(2**k for k in range(9, 21) if 2**k <= top), top})
     asked = [w.model_copy(update={"prompt": n}) for n in sorted(set(lengths))]
     at = tuple(MemoryAt(each.prompt, footprint(s, each), fits(s, each)) for each in asked)
-    return LimitsResult(
+    result = LimitsResult(
         s.architecture.id, s.device.id, s.runtime.id, w, s.device.capacity, found, at, assumptions(s, w)
     )
+    if s.calibration is None:
+        return result
+    from roofsim.studies.uncertainty import limits_within
+
+    name = s.calibration.id or s.calibration.name
+    said = (*result.assumptions, *outside(s, w))
+    return replace(result, calibration=name, intervals=limits_within(s, w), assumptions=said)
 
 
 def spread(result: LimitsResult, points: int = 64) -> list[int]:

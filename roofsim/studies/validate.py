@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import csv
-import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from statistics import median
 from typing import Any
 
-from roofsim.errors import InputError, RoofsimError, UnknownName
-from roofsim.prediction import DEFAULT_RUNTIME, SCHEMA, Prediction, Setup, plain, predict_request, setup
+import numpy as np
+
+from roofsim.errors import InputError, RoofsimError
+from roofsim.fitted import calibrated
+from roofsim.prediction import DEFAULT_RUNTIME, SCHEMA, Setup, plain
+from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
+from roofsim.runs.importers import read_runs
+from roofsim.runs.program import Array, Program
+from roofsim.runs.reading import Runs
+from roofsim.runs.where import parse
 from roofsim.specs import library
+from roofsim.specs.calibration import Calibration, interval
 from roofsim.specs.runtime import Runtime
-from roofsim.specs.workload import workload
-
-COLUMNS = ("device", "model", "phase", "op", "batch", "prompt_len", "metric", "value")
-"""Columns that a file of runs must have; all others may be missing."""
-
-WHOLE_PASS = {"e2e": None, "forward_gpu_busy": "device_time_s"}
-"""Values of `op` that mean a whole pass, and the metric that they stand for if not the row's own."""
+from roofsim.studies.uncertainty import covariance
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measured figure and its prediction. `flags` say why a row is left out of summaries."""
+    """One measured figure and its prediction. `flags` say why a row is left out of summaries.
+
+    `phase` is prefill or decode, or the name of the one operator that was measured; `interval` holds 95 %, with a
+    calibration that has data of this kind.
+    """
 
     line: int
     device: str
@@ -38,24 +40,35 @@ class Row:
     measured: float
     predicted: float
     flags: tuple[str, ...]
+    interval: tuple[float, float] | None = None
 
     @property
     def error(self) -> float:
         """Relative error of the prediction."""
         return self.predicted / self.measured - 1
 
+    @property
+    def covered(self) -> bool | None:
+        """Whether the interval of the prediction holds the measurement."""
+        return None if self.interval is None else self.interval[0] <= self.measured <= self.interval[1]
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How well one kind of figure is predicted: sizes of relative errors over `rows` rows, and their median sign."""
+    """How well one kind of figure is predicted: sizes of relative errors over `rows` rows, and their median sign.
+
+    `coverage` is the share of the measurements inside the intervals of their predictions.
+    """
 
     device: str
     phase: str
     metric: str
     rows: int
     median_error: float
+    p90_error: float
     worst_error: float
     bias: float
+    coverage: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +77,14 @@ class Validation:
 
     file: str
     runtime: str
+    calibration: str | None
     rows: tuple[Row, ...]
     scores: tuple[Score, ...]
     skipped: Mapping[str, int]
+
+    def worst(self, most: int) -> list[Row]:
+        """The rows with the largest errors, flagged ones left out."""
+        return sorted((row for row in self.rows if not row.flags), key=lambda row: -abs(np.log1p(row.error)))[:most]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units."""
@@ -76,111 +94,117 @@ class Validation:
         return {"schema": SCHEMA, **data}
 
 
-def validate(path: str, runtime: str | Runtime = DEFAULT_RUNTIME) -> Validation:
-    """Predict the whole-pass rows of a CSV in the schema of the README's data.
+def validate(
+    path: str,
+    runtime: str | Runtime = DEFAULT_RUNTIME,
+    calibration: Calibration | None = None,
+    *,
+    where: str = "",
+    transfer: bool = False,
+    skip_bad_rows: bool = False,
+    device: str | None = None,
+) -> Validation:
+    """Predict the rows of a file of runs; `device` is that of rows that name none.
 
     Raises InputError if the file cannot be read, lacks a column or has no row that can be predicted.
     """
+    return validate_runs(read_runs(path, skip_bad_rows=skip_bad_rows), runtime, calibration, where, transfer, device)
+
+
+def validate_runs(
+    data: Runs,
+    runtime: str | Runtime,
+    calibration: Calibration | None = None,
+    where: str = "",
+    transfer: bool = False,
+    device: str | None = None,
+) -> Validation:
+    """As `validate`, for runs that were read before; rows that name no device are of the calibration's."""
+    keep = parse(where) if where else None
+    reader = Reader(runtime, device or (calibration.device if calibration else None))
     skipped: dict[str, int] = {}
-    known: dict[Any, Any] = {}
-    rows = []
-    for line, record in _records(path):
+    by_device: dict[str, list[Case]] = {}
+    for run in data.runs:
         try:
-            rows.append(_predicted(line, record, runtime, known))
-        except _Skip as reason:
+            if keep and not keep(run):
+                raise Skip("left out by --where")
+            case = reader.case(run)
+            by_device.setdefault(case.device, []).append(case)
+        except Skip as reason:
             skipped[str(reason)] = skipped.get(str(reason), 0) + 1
+    rows: list[Row] = []
+    for device, cases in by_device.items():
+        try:
+            rows += _predicted(reader, device, cases, calibration, transfer)
+        except RoofsimError as error:
+            why = str(error).split(";")[0]
+            skipped[why] = skipped.get(why, 0) + len(cases)
     if not rows:
-        why = "; ".join(f"{reason} ({n})" for reason, n in sorted(skipped.items(), key=lambda item: -item[1])[:4])
-        raise InputError(f"{path}: no row can be predicted: {why or 'the file has none'}")
-    name = runtime if isinstance(runtime, str) else runtime.id
-    return Validation(Path(path).name, name, tuple(rows), tuple(scores(rows)), skipped)
+        most = sorted(skipped.items(), key=lambda item: -item[1])[:4]
+        listed = "; ".join(f"{reason} ({n})" for reason, n in most)
+        raise InputError(f"{data.file}: no row can be predicted: {listed or 'the file has none'}")
+    rows.sort(key=lambda row: row.line)
+    name = calibration.id or calibration.name if calibration else None
+    return Validation(data.file, reader.runtime.id, name, tuple(rows), tuple(scores(rows)), skipped)
+
+
+def _predicted(
+    reader: Reader, device: str, cases: Sequence[Case], calibration: Calibration | None, transfer: bool
+) -> Iterator[Row]:
+    """The rows of one device."""
+    found = library.device(device)
+    host = library.host(found.host) if found.host else None
+    program = Program([case.target for case in cases], reader.jobs, found, host, reader.runtime)
+    s = Setup(ANY_MODEL, found, reader.runtime, host)
+    if calibration:
+        s = calibrated(s, calibration, transfer=transfer)
+    predicted = program.predict(s.fitted)
+    spread = _variances(s, program, cases) if s.calibration else [None] * len(cases)
+    for case, value, variance in zip(cases, predicted.tolist(), spread, strict=True):
+        run = case.run
+        yield Row(
+            run.line, case.device, case.model, phase_of(case), run.batch or 1, case.tokens, case.metric, case.measured,
+            value, case.flags, None if variance is None else interval(value, variance),
+        )  # fmt: skip
+
+
+ANY_MODEL: Any = None
+"""Setups of single operators have no model."""
+
+
+def phase_of(case: Case) -> str:
+    """The phase of a whole pass, or the operator that was measured."""
+    return case.phase if case.run.op in WHOLE_PASS else case.run.op
+
+
+def _variances(s: Setup, program: Program, cases: Sequence[Case]) -> list[float | None]:
+    """The variance of the logarithm of every prediction; None for kinds of figure that were not calibrated."""
+    c = s.calibration
+    if c is None:
+        return [None] * len(cases)
+    values = {name: float(x) for name, x in s.machine(s.device.default_dtype).parameters.items()}
+    names = tuple(values)
+    slopes: Array = program.slopes(values, names)
+    parameters = np.einsum("ij,jk,ik->i", slopes, covariance(s, names), slopes)
+    waiting = program.host_bound(values)
+    found: list[float | None] = []
+    for case, extra, host in zip(cases, parameters.tolist(), waiting.tolist(), strict=True):
+        each = c.scatter_of(case.metric, phase_of(case), host)
+        found.append(None if each is None else extra + each.sigma**2)
+    return found
 
 
 def scores(rows: Sequence[Row]) -> Iterator[Score]:
     """One score per device, phase and metric, without flagged rows."""
-    groups: dict[tuple[str, str, str], list[float]] = {}
+    groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
         if not row.flags:
-            groups.setdefault((row.device, row.phase, row.metric), []).append(row.error)
-    for key, errors in sorted(groups.items()):
-        sizes = [abs(e) for e in errors]
-        yield Score(*key, len(errors), median(sizes), max(sizes), median(errors))
-
-
-class _Skip(Exception):
-    """A row that is no whole pass, or that cannot be predicted."""
-
-
-def _records(path: str) -> Iterator[tuple[int, dict[str, str]]]:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise InputError(f"{path}: no column {', '.join(map(repr, missing))}; needed: {', '.join(COLUMNS)}")
-            for record in reader:
-                yield reader.line_num, {name: value or "" for name, value in record.items() if name}
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a CSV file: {error}") from None
-
-
-def _predicted(line: int, record: Mapping[str, str], runtime: str | Runtime, known: dict[Any, Any]) -> Row:
-    op, phase, note = record["op"], record["phase"], record.get("note", "")
-    if op not in WHOLE_PASS or phase not in ("prefill", "decode") or not record["model"]:
-        raise _Skip(f"op {op} of phase {phase} is no whole pass of a model")
-    metric = WHOLE_PASS[op] or record["metric"]
-    try:
-        measured, batch = float(record["value"]), int(record["batch"])
-        prompt, generated = int(record["prompt_len"] or 0), int(record.get("gen_len") or 0)
-    except ValueError as error:
-        raise _Skip(f"not a number: {error}") from None
-    if not (math.isfinite(measured) and measured > 0 and batch > 0 and prompt > 0):
-        raise _Skip("a figure is not positive")
-    logits = next((kind for kind in ("all", "last") if re.search(rf"logits={kind}\b", note)), None)
-    key = (record["device"], record["model"], batch, prompt, generated, logits)
-    if key not in known:
-        known[key] = _prediction(*key, runtime)
-    s, p = known[key]
-    value = figure(p, phase, metric)
-    flags = tuple(f for f in ("suspect", "host_contended") if f"{f}=1" in note)
-    if metric not in ("latency_s", "energy_j"):
-        flags = tuple(f for f in flags if f != "host_contended")
-    return Row(line, s.device.id, s.architecture.id, phase, batch, prompt, metric, measured, value, flags)
-
-
-def _prediction(
-    device: str, model: str, batch: int, prompt: int, generated: int, logits: Any, runtime: str | Runtime
-) -> tuple[Setup, Prediction]:
-    try:
-        s = setup(model, device_named(device), runtime)
-        w = workload(
-            batch=batch, prompt=prompt, generate=max(generated, 1), dtype=s.device.default_dtype, logits=logits
-        )
-    except RoofsimError as error:
-        raise _Skip(str(error).split(";")[0]) from None
-    return s, predict_request(s, w, detail=False)
-
-
-def device_named(words: str) -> str:
-    """The device that free text such as `RTX 4090 24GB` means; raises UnknownName."""
-    parts = re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-").split("-")
-    for end in range(len(parts), 0, -1):
-        name = "-".join(parts[:end])
-        if name in library.names("hardware") or name in library.aliases("hardware"):
-            return name
-    raise UnknownName("devices", words, library.names("hardware"))
-
-
-def figure(p: Prediction, phase: str, metric: str) -> float:
-    """The predicted figure that a measured metric names."""
-    one = p.prefill if phase == "prefill" else p.decode
-    if metric == "latency_s":
-        return float(p.request.ttft if phase == "prefill" else p.request.tpot)
-    if metric == "peak_mem_bytes" and phase == "prefill":
-        return float(p.memory.peak)
-    fields = {"device_time_s": one.device_time, "kernel_count": one.kernels, "energy_j": one.energy}
-    if metric not in fields:
-        raise _Skip(f"{metric} of {phase} is not predicted")
-    return float(fields[metric])
+            groups.setdefault((row.device, row.phase, row.metric), []).append(row)
+    for key, mine in sorted(groups.items()):
+        errors = np.array([row.error for row in mine])
+        sizes = np.abs(errors)
+        inside = [row.covered for row in mine if row.covered is not None]
+        yield Score(
+            *key, len(mine), float(np.median(sizes)), float(np.quantile(sizes, 0.9)), float(sizes.max()),
+            float(np.median(errors)), sum(inside) / len(inside) if inside else None,
+        )  # fmt: skip

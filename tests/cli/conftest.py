@@ -17,8 +17,12 @@ from roofsim.cli import group
 # what the examples in the help read
 RUNS = """\
 device,model,phase,op,batch,prompt_len,metric,value
-RTX 4090,Qwen2.5-0.5B,prefill,e2e,1,4096,latency_s,0.05
-RTX 4090,Qwen2.5-0.5B,decode,e2e,1,4096,latency_s,0.012
+RTX 4090,Qwen2.5-0.5B,prefill,e2e,1,1024,latency_s,0.0143
+RTX 4090,Qwen2.5-0.5B,decode,e2e,1,1024,latency_s,0.0130
+RTX 4090,Qwen2.5-0.5B,prefill,e2e,1,4096,latency_s,0.0462
+RTX 4090,Qwen2.5-0.5B,decode,e2e,1,4096,latency_s,0.0124
+RTX 4090,Qwen2.5-0.5B,prefill,e2e,1,8192,latency_s,0.0909
+RTX 4090,Qwen2.5-0.5B,decode,e2e,1,8192,latency_s,0.0124
 """
 
 Run = Callable[..., Result]

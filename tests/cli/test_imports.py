@@ -36,7 +36,9 @@ def loaded(*arguments: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["predict", "--help"], ["crossover", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["predict", "--help"], ["crossover", "--help"], ["calibrate", "--help"]]
+)
 def test_help_loads_nothing_heavy(arguments):
     assert loaded(*arguments) == set()
 

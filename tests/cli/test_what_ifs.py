@@ -6,7 +6,14 @@ import pytest
 
 ONLY_TRAFFIC = [
     f"--set=parameters.{name}=0"
-    for name in ("kernel_time", "strided_kernel_time", "tensor_kernel_time", "gemm_fill", "attention_fill")
+    for name in (
+        "kernel_time",
+        "strided_kernel_time",
+        "tensor_kernel_time",
+        "attention_kernel_time",
+        "gemm_fill",
+        "attention_fill",
+    )
 ]
 """Kernels without a shortest time and without a device to fill: what is left is traffic and work."""
 

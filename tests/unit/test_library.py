@@ -13,6 +13,7 @@ LOADERS = {
     "models": library.architecture,
     "runtimes": library.runtime,
     "hardware/hosts": library.host,
+    "hardware/calibrated": library.calibration,
 }
 SHIPPED = [(kind, name) for kind in LOADERS for name in library.names(kind)]
 
@@ -20,15 +21,17 @@ SHIPPED = [(kind, name) for kind in LOADERS for name in library.names(kind)]
 @pytest.mark.parametrize("kind", LOADERS)
 def test_every_yaml_file_of_the_checkout_has_a_name(kind: str) -> None:
     files = {path.stem for path in library.folder(kind).rglob("*.yaml")}
-    hosts = {path.stem for path in library.folder("hardware/hosts").rglob("*.yaml")}
-    assert set(library.names(kind)) == (files - hosts if kind == "hardware" else files)
+    apart = {
+        path.stem for each in ("hosts", "calibrated") for path in library.folder(f"hardware/{each}").rglob("*.yaml")
+    }
+    assert set(library.names(kind)) == (files - apart if kind == "hardware" else files)
 
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)
 def test_a_spec_is_found_by_name_alias_and_path_in_any_case(kind: str, name: str) -> None:
     load = LOADERS[kind]
     spec = load(name)
-    assert spec.id.partition("@")[0] == name
+    assert (spec.id if kind == "hardware/calibrated" else spec.id.partition("@")[0]) == name
     assert load(str(library.names(kind)[name])) == spec
     for other in (name.upper(), name.lower(), *spec.aliases, *(alias.upper() for alias in spec.aliases)):
         assert load(other) == spec

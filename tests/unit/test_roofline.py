@@ -90,12 +90,12 @@ def test_matrix_and_vector_work_of_attention_wait_for_each_other_and_of_a_produc
     cost = Cost(matrix=1024, vector=64)
     seconds = {like: terms(Kernel("kernel", like, cost), IDEAL).compute for like in get_args(Class)}
     assert seconds == {
-        "gemm": 1, "attention": 2, "masked_attention": 17, "ssd": 16,
+        "gemm": 1, "quantised_product": 16, "attention": 2, "masked_attention": 17, "ssd": 16,
         "scan": 1, "stream": 1, "strided": 1, "transpose": 1,
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("like", ["ssd", "masked_attention"])
+@pytest.mark.parametrize("like", ["ssd", "masked_attention", "quantised_product"])
 def test_products_at_the_vector_peak_are_never_faster_than_the_matrix_unit(like: Class) -> None:
     fast = replace(IDEAL, vector_rate=10 * IDEAL.matrix_rate)
     assert terms(Kernel("kernel", like, Cost(matrix=1024)), fast).compute == 1

@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from roofsim.report.docs import console, formulas, parts, specs
+from roofsim.report.docs import calibrations, console, formulas, parts, specs
 
 COMMAND = "python -m roofsim.report.docs"
 MARK = f"<!-- Written by `{COMMAND}` from the code: change that, not this page. -->"
 FOLDER = console.PACKAGE / "docs"
 
 PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
+    "calibrations.md": calibrations.calibrations,
     "cli.md": console.cli,
     "devices.md": specs.devices,
     "formulas.md": formulas.formulas,

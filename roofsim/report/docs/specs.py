@@ -19,8 +19,10 @@ def parameters() -> Iterator[str]:
     yield "# Parameters"
     yield (
         "The numbers between what a data sheet says and what a kernel takes. A device or host file may state its own "
-        "value, which wins over the prior; `--set parameters.NAME=VALUE` wins over both. The limits are those of "
-        "`--set` and of a fit. [model.md](model.md) says where each one enters."
+        "value, which wins over the prior, a [calibration](calibration.md) wins over both, and "
+        "`--set parameters.NAME=VALUE` over all. The limits are those of `--set` and of a fit; the spread is by how "
+        "much a parameter differs between devices or hosts, as a share of the prior. [model.md](model.md) says where "
+        "each one enters."
     )
     rows = [
         [
@@ -28,11 +30,12 @@ def parameters() -> Iterator[str]:
             inline(symbol(p.symbol)),
             _shown(p, p.prior),
             f"{_shown(p, p.low)} to {_shown(p, p.high)}",
+            f"{p.spread:.0%}",
             p.scope,
         ]
         for p in PARAMETERS.values()
     ]
-    yield table(["parameter", "symbol", "prior", "limits", "belongs to"], rows)
+    yield table(["parameter", "symbol", "prior", "limits", "spread", "belongs to"], rows)
     stated = _stated()
     for p in PARAMETERS.values():
         known = p.source.removeprefix("prior: ")

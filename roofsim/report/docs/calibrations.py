@@ -1,0 +1,24 @@
+"""The page of the shipped calibrations: what each was fitted to, and its errors on rows held out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from roofsim.report.calibrated import calibration_tables
+from roofsim.report.docs.console import listed
+from roofsim.report.docs.markdown import untitled
+from roofsim.specs import library
+
+
+def calibrations() -> Iterator[str]:
+    """Every calibration: its data, its parameters with their intervals, its errors."""
+    yield "# Calibrations"
+    yield (
+        "Fitted by `tools/calibrate_shipped.py`; [calibration.md](calibration.md) says how, and what the errors mean. "
+        "Use one with `--calibration NAME`."
+    )
+    yield listed("calibrations")
+    for name in library.names("hardware/calibrated"):
+        c = library.calibration(name)
+        yield f"## {name}"
+        yield untitled(calibration_tables(c)[0])

@@ -1,0 +1,319 @@
+"""What a measured figure means in the model: which passes, which of their figures, and how they add up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from roofsim.arith import Number
+from roofsim.errors import RoofsimError
+from roofsim.ops.base import Kind
+from roofsim.passes import Pass, Phase, Precision
+from roofsim.prediction import Setup, cache_capacity, footprint, samples, setup
+from roofsim.runs.names import device_of
+from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
+from roofsim.runs.reading import Run
+from roofsim.runs.targets import Figure, Group, Job, Jobs, Target
+from roofsim.specs import library
+from roofsim.specs.architecture import Architecture
+from roofsim.specs.device import Device
+from roofsim.specs.host import Host
+from roofsim.specs.runtime import Runtime
+from roofsim.specs.weights import DTYPE_BYTES, WEIGHT_FORMATS
+from roofsim.specs.workload import Workload, workload
+
+WHOLE_PASS = {"e2e": None, "forward_gpu_busy": "device_time_s"}
+"""Values of `op` that mean a whole pass, and the metric that they stand for if not the row's own."""
+
+MIXED_FLAGS = ("suspect", "host_contended")
+"""Keys of a note that say a figure should not be scored."""
+
+
+class Skip(Exception):
+    """A run that the model has no figure for, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A measured figure and what it is predicted from: a weighted sum over jobs, or a number that needs none.
+
+    `configuration` names what was run (all figures of one run share it), `kinds` the kinds of operator in it.
+    """
+
+    run: Run
+    device: str
+    model: str
+    metric: str
+    phase: str
+    measured: float
+    target: Target
+    configuration: str
+    kinds: frozenset[str]
+    flags: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """Figures that are alike: their residuals have one scatter."""
+        return f"{self.metric} {self.phase}" if self.run.op in WHOLE_PASS else f"{self.metric} {self.run.op}"
+
+    @property
+    def tokens(self) -> int:
+        """The length that a residual is shown over: the prompt or what is held."""
+        return self.run.prompt or self.run.context or self.run.generated or 0
+
+
+_SUFFIXES = ("-instruct", "-chat", "-hf", "-base", "-it")
+
+
+def network_named(words: str) -> Architecture:
+    """The model that a cell means: its name without the owner, or without what only says how it was tuned."""
+    name = words.rsplit("/", 1)[-1]
+    plain = name.lower()
+    for suffix in _SUFFIXES:
+        plain = plain.removesuffix(suffix)
+    for each in (name, plain, plain.removeprefix("meta-")):
+        if each in library.names("models") or each.lower() in _known_models():
+            return library.architecture(each)
+    return library.architecture(name)
+
+
+def _known_models() -> frozenset[str]:
+    return frozenset([*(name.lower() for name in library.names("models")), *library.aliases("models")])
+
+
+class Reader:
+    """Turns runs into cases on one runtime, and keeps what they share: setups, and jobs by their key."""
+
+    def __init__(self, runtime: str | Runtime, device: str | Device | None = None, host: str | Host | None = None):
+        self.runtime = library.runtime(runtime) if isinstance(runtime, str) else runtime
+        self.jobs = Jobs()
+        self._device = library.device(device) if isinstance(device, str) else device
+        self._host = library.host(host) if isinstance(host, str) else host
+        self._devices: dict[str, Device] = {}
+        self._setups: dict[tuple[str, str], Setup | Skip] = {}
+        self._footprints: dict[str, float] = {}
+
+    def device(self, run: Run) -> Device:
+        """The device of a run: as it names it, or the one given if it names none; raises Skip."""
+        if not run.device:
+            if self._device is None:
+                raise Skip("the row names no device")
+            return self._device
+        key = f"{run.device}|{run.notes.get('power_mode', '')}"
+        if key not in self._devices:
+            try:
+                name = device_of(run)
+            except RoofsimError as error:
+                raise Skip(str(error).split(";")[0]) from None
+            found = library.device(name)
+            same = self._device is not None and found.id == self._device.id
+            self._devices[key] = self._device if same and self._device else found
+        return self._devices[key]
+
+    def case(self, run: Run) -> Case:
+        """What a run is predicted from; raises Skip if the model has no such figure."""
+        device = self.device(run)
+        if run.op in BUILDERS:
+            return self._operator(run, device)
+        if run.op not in WHOLE_PASS and run.op not in PARTS:
+            raise Skip(f"op {run.op} is not predicted")
+        return self._pass(run, device, None if run.op in WHOLE_PASS else run.op)
+
+    def _operator(self, run: Run, device: Device) -> Case:
+        if run.metric not in ("latency_s", "device_time_s"):
+            raise Skip(f"{run.metric} of one operator is not predicted")
+        dtype = _dtype(run.dtype) or device.default_dtype
+        precision = _precision(run, dtype, self.runtime)
+        phase: Phase = "decode" if run.phase == "decode" else "prefill"
+        try:
+            kernels = BUILDERS[run.op](Sizes(run), precision, self.runtime)
+            device.matrix_peak(dtype)
+        except KeyError as error:
+            raise Skip(f"{run.op}: its note lacks {error.args[0]}") from None
+        except ValueError as error:
+            raise Skip(f"{run.op}: a size in its note is no number: {error}") from None
+        except RoofsimError as error:
+            raise Skip(str(error).split(";")[0]) from None
+        key = f"{run.op}|{dtype}|{kernels!r}"
+        self.jobs.setdefault(key, Job(phase, dtype, (Group(1, kernels),), alone=True))
+        eager = self.runtime.host.mode == "eager" and run.metric == "latency_s"
+        return Case(
+            run, device.id, run.model, run.metric, run.phase, run.value,
+            Target("wall" if eager else "device", ((1.0, key),)), key, frozenset({_kind(run.op)}), _flags(run),
+        )  # fmt: skip
+
+    def _pass(self, run: Run, device: Device, part: str | None) -> Case:
+        s = self._setup(run.model, device)
+        metric = WHOLE_PASS.get(run.op) or ("device_time_s" if part else run.metric)
+        if run.phase == "load" and metric == "weights_bytes":
+            p = Pass(1, 1, 0, _precision(run, s.device.default_dtype, s.runtime))
+            size = float(s.architecture.weight_bytes(p.precision))
+            return self._made(run, s, metric, run.value, Target("constant", constant=size), f"{run.model}|load")
+        if run.phase == "load" and metric == "kv_tokens":
+            tokens = cache_capacity(s, Workload(dtype=s.device.default_dtype, logits="last"))
+            if tokens is None:
+                raise Skip(f"{s.runtime.id} lays out no cache at its start")
+            return self._made(run, s, metric, run.value, Target("constant", constant=tokens), f"{run.model}|load")
+        if run.phase not in ("prefill", "decode"):
+            raise Skip(f"op {run.op} of phase {run.phase or 'none'} is no whole pass of a model")
+        if part and (run.phase != "prefill" or part_of(part, s.architecture.family) is None):
+            raise Skip(f"op {part} is not predicted")
+        w, precision = self._workload(run, s)
+        each = [(float(n), replace(p, precision=precision)) for n, p in _passes(run, s, w)]
+        configuration = "|".join(
+            map(str, (s.device.id, s.architecture.id, run.phase, w.batch, run.prompt, run.context, run.generated,
+                      w.logits, w.dtype, precision))
+        )  # fmt: skip
+        held = w if run.phase == "prefill" else w.model_copy(update={"prompt": w.prompt + w.generate, "logits": "last"})
+        base = self._footprint(s, held, precision, configuration)
+        if base > s.device.capacity:
+            raise Skip(f"{s.architecture.id} does not fit the memory of {s.device.id}: the run must have swapped")
+        measured = run.value
+        if metric == "throughput_tok_s":
+            metric, measured = "latency_s", _seconds(run, w)
+        if metric == "peak_mem_bytes":
+            if run.phase != "prefill":
+                raise Skip("peak_mem_bytes of decode is not predicted")
+            return self._made(run, s, metric, measured, Target("memory", constant=base), configuration)
+        if metric == "kernel_count":
+            count = sum(n * self.jobs[self.jobs.add(s, p, w.dtype)].launches for n, p in each)
+            return self._made(run, s, metric, measured, Target("constant", constant=float(count)), configuration)
+        figures: Mapping[str, Figure] = {"latency_s": "wall", "device_time_s": "device", "energy_j": "energy"}
+        if metric not in figures:
+            raise Skip(f"{metric} of {run.phase} is not predicted")
+        parts = tuple((n, self.jobs.add(s, p, w.dtype, part)) for n, p in each)
+        return self._made(run, s, metric, measured, Target(figures[metric], parts), configuration)
+
+    def _made(self, run: Run, s: Setup, metric: str, measured: float, target: Target, configuration: str) -> Case:
+        flags = _flags(run)
+        if metric not in ("latency_s", "energy_j"):
+            flags = tuple(f for f in flags if f != "host_contended")
+        return Case(
+            run, s.device.id, s.architecture.id or s.architecture.name, metric, run.phase, measured, target,
+            configuration, kinds_of(s.architecture), flags,
+        )  # fmt: skip
+
+    def _setup(self, model: str, device: Device) -> Setup:
+        key = (model, device.id)
+        if not model:
+            raise Skip("the row names no model")
+        if key not in self._setups:
+            try:
+                network = network_named(model)
+                self._setups[key] = setup(network, device, self.runtime, self._host)
+            except RoofsimError as error:
+                self._setups[key] = Skip(str(error).split(";")[0])
+        found = self._setups[key]
+        if isinstance(found, Skip):
+            raise found
+        return found
+
+    def _workload(self, run: Run, s: Setup) -> tuple[Workload, Precision]:
+        """The workload of a run; the precision apart, since its weights may have any size per element."""
+        if run.op == "e2e_serving" or run.batch == 0:
+            raise Skip("the row is no single batch of equal requests")
+        logits = run.notes.get("logits")
+        dtype = _dtype(run.dtype)
+        fields = {
+            "batch": run.batch or 1,
+            "prompt": max(run.prompt or run.context or 0, 1),
+            "generate": max(run.generated or 0, 1),
+            "dtype": dtype if dtype in s.device.peak.matrix else s.device.default_dtype,
+            "logits": logits if logits in ("all", "last") else s.runtime.logits,
+        }
+        if run.phase == "prefill" and not run.prompt:
+            raise Skip("the length of the prompt is not stated")
+        try:
+            w = workload(**fields)
+        except RoofsimError as error:
+            raise Skip(str(error).splitlines()[0]) from None
+        return w, _precision(run, w.dtype, s.runtime, s.architecture)
+
+    def _footprint(self, s: Setup, w: Workload, precision: Precision, key: str) -> float:
+        """Peak memory without the workspace of the matrix library, which is a parameter."""
+        if key not in self._footprints:
+            held = footprint(s, w)
+            more = s.architecture.total_parameters * (precision.weights - w.precision(s.runtime.state).weights)
+            self._footprints[key] = float(held.peak - held.workspace + more)
+        return self._footprints[key]
+
+
+def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
+    """The passes of a run with their weights; a rate over a whole request counts its prefill and its steps."""
+    if run.phase == "prefill":
+        return s.pieces(w)
+    held = run.context if run.context is not None and (run.context or not run.prompt) else run.prompt or 0
+    steps = max((run.generated or 0) - (1 if run.prompt else 0), 1)
+    start = Pass(w.batch, 1, held + s.architecture.prefix_tokens, s.decode(w).precision, "last", "decode")
+    mean = [(share, replace(start, context=start.context + done)) for share, done in samples(steps)]
+    if _whole_request(run):
+        return [*s.pieces(w), *((share * steps, p) for share, p in mean)]
+    return mean
+
+
+def _whole_request(run: Run) -> bool:
+    """Whether a rate counts the time of the prefill as well."""
+    return run.metric == "throughput_tok_s" and "including prefill" in run.note
+
+
+def _seconds(run: Run, w: Workload) -> float:
+    """Seconds that a rate in tokens per second stands for: of a prompt, of a request or of a step of all sequences."""
+    tokens = w.batch * (w.prompt if run.phase == "prefill" else w.generate if _whole_request(run) else 1)
+    return float(tokens / run.value)
+
+
+def _flags(run: Run) -> tuple[str, ...]:
+    return tuple(flag for flag in MIXED_FLAGS if run.stated(flag))
+
+
+_DTYPES = {"f32": "fp32", "f16": "fp16", "float16": "fp16", "float32": "fp32", "bfloat16": "bf16", "half": "fp16"}
+
+
+def _dtype(words: str) -> str | None:
+    """The dtype that a cell such as `f16`, `bf16/f32 CPU` or `torch.bfloat16` means first, if any."""
+    for word in re.findall(r"[a-z0-9]+", words.lower()):
+        name: str = _DTYPES.get(word, word)
+        if name in DTYPE_BYTES:
+            return name
+    return None
+
+
+_UNITS = {"b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def _precision(run: Run, dtype: str, runtime: Runtime, network: Architecture | None = None) -> Precision:
+    """Bytes per element: weights by their format, or by the size of the model's file where the note states it."""
+    name = re.sub(r"[^a-z0-9]+", "_", run.weight_dtype.lower()).strip("_")
+    known = (_DTYPES.get(name, name), run.weight_dtype.lower())
+    weights = next((each for each in known if each in WEIGHT_FORMATS), None)
+    cache = _dtype(run.notes.get("kv_dtype", ""))
+    asked = Workload(dtype=dtype, weight_format=weights, cache_dtype=cache)
+    size = re.match(r"([\d.]+) *([KMG]?i?B)\b", run.notes.get("model_bytes", ""), re.IGNORECASE)
+    if network and size and (weights is None or "_k" in name):
+        # a mixture of formats: its file says how many bytes there are
+        held = float(size[1]) * _UNITS[size[2].lower()]
+        plain = asked.model_copy(update={"weight_format": None}).precision(runtime.state)
+        return replace(plain, weights=held / network.total_parameters)
+    if weights is None and name and name not in ("none", "no"):
+        raise Skip(f"no weight format '{run.weight_dtype}'")
+    return asked.precision(runtime.state, network)
+
+
+_KINDS: Mapping[str, Kind] = {"gemm": "gemm", "linear": "gemm", "copy": "pointwise", "add": "pointwise"}
+
+
+def _kind(op: str) -> Kind:
+    """The kind of operator that a row about one operator covers."""
+    if op in _KINDS:
+        return _KINDS[op]
+    for word, kind in (("attention", "attention"), ("sdpa", "attention"), ("conv", "conv"), ("scan", "scan"),
+                       ("ssd", "scan"), ("norm", "norm")):  # fmt: skip
+        if word in op:
+            return kind  # type: ignore[return-value]
+    return "pointwise"
+
+
+def kinds_of(network: Architecture) -> frozenset[str]:
+    """The kinds of operator in a model."""
+    return frozenset(o.kind for row in network.rows(Pass(1, 2, 0)) for o in row.operators)

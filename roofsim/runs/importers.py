@@ -1,0 +1,268 @@
+"""Outputs of other tools as runs: llama-bench, optimum-benchmark, vLLM's benchmarks and start-up logs.
+
+What a file is shows in its content, not in its name. Anything else is read as a CSV of the schema.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from roofsim.errors import InputError
+from roofsim.runs.columns import METRICS
+from roofsim.runs.reading import Bad, Run, Runs, read_csv, refusal
+
+MAX_BYTES = 200_000_000
+"""Outputs of these tools are a few megabytes; a CSV of the schema may be of any size."""
+
+
+def read_runs(path: str, *, skip_bad_rows: bool = False) -> Runs:
+    """The runs in a file, whichever tool wrote it; raises InputError as `read_csv` does."""
+    head = _head(path)
+    if head.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
+        return _made(path, skip_bad_rows, _from_json(path, _text(path)))
+    first = head.splitlines()[0] if head.strip() else ""
+    if {"n_prompt", "n_gen", "avg_ns"} <= {cell.strip().strip('"') for cell in first.split(",")}:
+        return _made(path, skip_bad_rows, _llama_bench(csv.DictReader(_text(path).splitlines())))
+    if re.search(r"KV cache size|LLM engine|[Mm]odel (loading|weights) took", _text(path) if _is_log(path) else ""):
+        return _made(path, skip_bad_rows, _vllm_log(_text(path)))
+    return read_csv(path, skip_bad_rows=skip_bad_rows)
+
+
+def read_all(paths: Sequence[str], *, skip_bad_rows: bool = False) -> Runs:
+    """The runs of several files as one; their digest is that of their digests."""
+    found = [read_runs(path, skip_bad_rows=skip_bad_rows) for path in paths]
+    if len(found) == 1:
+        return found[0]
+    digest = hashlib.sha256("".join(each.digest for each in found).encode()).hexdigest()
+    runs = tuple(run for each in found for run in each.runs)
+    return Runs(" + ".join(each.file for each in found), digest, runs, tuple(b for each in found for b in each.bad))
+
+
+def _head(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file.read(65_536).decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+def _is_log(path: str) -> bool:
+    return path.endswith((".log", ".txt", ".out"))
+
+
+def _text(path: str) -> str:
+    try:
+        if Path(path).stat().st_size > MAX_BYTES:
+            raise InputError(f"{path}: more than {MAX_BYTES:,} bytes; outputs of benchmarks are smaller")
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file (UTF-8 expected)") from None
+
+
+def _made(path: str, skip_bad_rows: bool, found: Iterator[Run | Bad]) -> Runs:
+    """The runs of a file of another tool, with the same rules as for a CSV."""
+    runs: list[Run] = []
+    bad: list[Bad] = []
+    try:
+        for number, each in enumerate(found, 1):
+            if isinstance(each, Bad):
+                bad.append(each)
+                continue
+            row = METRICS[each.metric]
+            if row.low <= each.value <= row.high:
+                runs.append(each._replace(line=each.line or number))
+            else:
+                bad.append(Bad(number, f"{each.metric}: {each.value:g} {row.unit} is not plausible"))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise InputError(f"{path}: not an output that can be read: {type(error).__name__} at {error}") from None
+    if bad and not skip_bad_rows:
+        raise InputError(refusal(path, bad))
+    if not runs:
+        raise InputError(f"{path}: holds no measured figure")
+    return Runs(Path(path).name, hashlib.sha256(Path(path).read_bytes()).hexdigest(), tuple(runs), tuple(bad))
+
+
+def _run(**fields: Any) -> Run:
+    """A run with what is known; the rest is empty."""
+    empty: dict[str, Any] = dict.fromkeys(Run._fields, "") | dict.fromkeys(("batch", "prompt", "context", "generated"))
+    return Run(**(empty | {"line": 0, "op": "e2e", **fields}))
+
+
+def _from_json(path: str, text: str) -> Iterator[Run | Bad]:
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        try:
+            data = [json.loads(line) for line in text.splitlines() if line.strip()]
+        except json.JSONDecodeError:
+            raise InputError(f"{path}: not valid JSON: {error}") from None
+    first = data[0] if isinstance(data, list) and data else data
+    if isinstance(first, dict) and "avg_ns" in first:
+        return _llama_bench(data if isinstance(data, list) else [data])
+    if isinstance(data, dict) and ("report" in data or {"prefill", "decode"} & set(data)):
+        return _optimum(path, data)
+    if isinstance(first, dict) and ("mean_ttft_ms" in first or "median_ttft_ms" in first):
+        return (run for each in (data if isinstance(data, list) else [data]) for run in _vllm_serving(each))
+    if isinstance(data, dict) and "avg_latency" in data:
+        raise InputError(
+            f"{path}: vLLM's latency benchmark does not write the model and the lengths; save the result of "
+            "`vllm bench serve --max-concurrency 1` instead"
+        )
+    raise InputError(f"{path}: JSON of no kind that is known: llama-bench, optimum-benchmark, vllm bench serve")
+
+
+def _llama_bench(rows: Any) -> Iterator[Run | Bad]:
+    """llama-bench -o csv or json: `pp` is the time of a prompt, `tg` that of so many tokens."""
+    for number, row in enumerate(rows, 2):
+        prompt, generated, depth = (int(row.get(name) or 0) for name in ("n_prompt", "n_gen", "n_depth"))
+        if bool(prompt) == bool(generated):
+            yield Bad(number, "a test of prompt and generation together (-pg) has no single phase; use -p and -n")
+            continue
+        seconds = float(row["avg_ns"]) * 1e-9
+        name = Path(str(row["model_filename"])).stem
+        flash = str(row.get("flash_attn", "0")).lower()
+        notes = [
+            "tool=llama-bench",
+            f"fa={int(flash in ('1', 'true', 'on'))}",
+            f"n_ubatch={row.get('n_ubatch', '')}",
+            f"model_bytes={row['model_size']}B",
+        ]
+        yield _run(
+            line=number,
+            device=_device(row.get("gpu_info")) or str(row.get("cpu_info") or ""),
+            framework=f"llama.cpp b{row.get('build_number', '')} ({row.get('backends', '')})",
+            model=_without_format(name),
+            phase="prefill" if prompt else "decode",
+            dtype="f16",
+            weight_dtype=_ggml_format(str(row.get("model_type", "")), name),
+            batch=1,
+            prompt=prompt,
+            context=depth,
+            generated=generated,
+            metric="latency_s",
+            value=seconds if prompt else seconds / generated,
+            note=";".join(notes),
+        )
+
+
+def _device(words: Any) -> str:
+    """The first of several devices, without its maker."""
+    first = str(words or "").split(",")[0]
+    return re.sub(r"^(NVIDIA|AMD|Intel)( GeForce)? ", "", first).strip()
+
+
+_FORMAT = re.compile(r"[-._ ]((?:I?Q\d[\w]*|F16|BF16|F32))$", re.IGNORECASE)
+
+
+def _without_format(stem: str) -> str:
+    """`Meta-Llama-3-8B-Instruct-Q4_K_M` without its last part."""
+    return _FORMAT.sub("", stem)
+
+
+def _ggml_format(kind: str, stem: str) -> str:
+    """`llama 8B Q4_K - Medium` is q4_k_m."""
+    match = re.search(r"(I?Q\d\w*|BF16|F16|all F32)(?: - (Small|Medium|Large))?", kind)
+    if match:
+        size = f"_{match[2][0]}" if match[2] else ""
+        return f"{match[1].removeprefix('all ')}{size}".lower()
+    found = _FORMAT.search(stem)
+    return found[1].lower() if found else ""
+
+
+def _optimum(path: str, data: Mapping[str, Any]) -> Iterator[Run | Bad]:
+    """optimum-benchmark's benchmark.json: config beside report."""
+    if "config" not in data:
+        raise InputError(f"{path}: a report without its config; give the benchmark.json that holds both")
+    config, report = data["config"], data["report"]
+    backend, scenario = config["backend"], config["scenario"]
+    shapes, asked = scenario["input_shapes"], scenario.get("generate_kwargs") or {}
+    prompt, generated = int(shapes["sequence_length"]), int(asked.get("max_new_tokens") or 1)
+    gpus = (config.get("environment") or {}).get("gpu") or []
+    common = {
+        "source": str(data.get("name") or config.get("name") or ""),
+        "device": _device(gpus[0] if isinstance(gpus, list) and gpus else gpus),
+        "framework": f"{backend.get('name', 'pytorch')} {backend.get('version') or ''} (optimum-benchmark)".strip(),
+        "model": str(backend["model"]),
+        "dtype": str(backend.get("torch_dtype") or backend.get("dtype") or "").removeprefix("torch."),
+        "batch": int(shapes.get("batch_size") or 1),
+        "prompt": prompt,
+    }
+    for phase in ("prefill", "decode"):
+        part = report.get(phase)
+        if not part:
+            continue
+        steps = max(generated - 1, 1) if phase == "decode" else 1
+        sizes = {"context": prompt, "generated": generated} if phase == "decode" else {"context": 0, "generated": 0}
+        for metric, value in _optimum_figures(part, steps):
+            yield _run(**common, **sizes, phase=phase, metric=metric, value=value)
+
+
+_TO_SI = {"s": 1, "ms": 1e-3, "MB": 1e6, "MiB": 2**20, "kWh": 3.6e6, "J": 1}
+
+
+def _optimum_figures(part: Mapping[str, Any], steps: int) -> Iterator[tuple[str, float]]:
+    """Means of latency (per step), peak memory and energy (per step) in SI units."""
+    latency, memory, energy = (part.get(name) or {} for name in ("latency", "memory", "energy"))
+    if latency:
+        mean = latency.get("mean")
+        mean = sum(latency["values"]) / len(latency["values"]) if mean is None else mean
+        yield "latency_s", float(mean) * _TO_SI[latency.get("unit", "s")] / steps
+    for key, metric in (("max_allocated", "peak_mem_bytes"), ("max_reserved", "peak_reserved_bytes")):
+        if memory.get(key):
+            yield metric, float(memory[key]) * _TO_SI[memory.get("unit", "MB")]
+    if energy.get("gpu"):
+        yield "energy_j", float(energy["gpu"]) * _TO_SI[energy.get("unit", "kWh")] / steps
+
+
+def _vllm_serving(data: Mapping[str, Any]) -> Iterator[Run | Bad]:
+    """`vllm bench serve --save-result`: one request at a time is a plain run, more are serving."""
+    done = int(data["completed"])
+    prompt, generated = (round(data[name] / done) for name in ("total_input_tokens", "total_output_tokens"))
+    batch = int(data.get("max_concurrency") or 0)
+    alone = batch == 1
+    common = {
+        "framework": f"vllm {data.get('backend', '')}",
+        "model": str(data["model_id"]),
+        "op": "e2e" if alone else "e2e_serving",
+        "batch": batch or None,
+        "prompt": prompt,
+        "generated": generated,
+        "note": f"request_rate={data.get('request_rate', '')};requests={done}",
+    }
+    for name, phase in (("ttft", "prefill"), ("tpot", "decode")):
+        value = data.get(f"median_{name}_ms", data.get(f"mean_{name}_ms"))
+        if value:
+            held = prompt if phase == "decode" else 0
+            yield _run(**common, context=held, phase=phase, metric="latency_s", value=float(value) * 1e-3)
+
+
+def _vllm_log(text: str) -> Iterator[Run | Bad]:
+    """What an engine says at its start: the size of the weights and how many tokens of cache fit."""
+    engine = re.search(r"LLM engine \(v?([\w.+]+)\)", text)
+    model = re.search(r"model='([^']+)'", text)
+    dtype = re.search(r"dtype=torch\.(\w+)", text)
+    common = {
+        "framework": f"vllm {engine[1] if engine else ''}".strip(),
+        "model": model[1] if model else "",
+        "dtype": dtype[1] if dtype else "",
+        "phase": "load",
+    }
+    patterns: Sequence[tuple[str, str]] = (
+        (r"(?:Model loading|[Ll]oading model weights) took ([\d.]+) (G|M)i?B", "weights_bytes"),
+        (r"KV cache size: ([\d,]+) tokens", "kv_tokens"),
+    )
+    for pattern, metric in patterns:
+        match = re.search(pattern, text)
+        if match:
+            number = float(match[1].replace(",", ""))
+            # the log says GB and GiB in turn for the same 2^30 bytes
+            value = number * {"G": 2**30, "M": 2**20}[match[2]] if metric == "weights_bytes" else number
+            yield _run(**common, line=text[: match.start()].count("\n") + 1, metric=metric, value=value)

@@ -1,0 +1,254 @@
+"""Rows that measured one operator: the kernels that its name and the sizes in its note stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from roofsim.arith import Number
+from roofsim.ops import attention, conv, gemm, pointwise, scan
+from roofsim.ops.base import CostFunction, Operator
+from roofsim.passes import Pass, Phase, Precision
+from roofsim.runs.reading import Run
+from roofsim.runtimes import eager, fused
+from roofsim.runtimes.kernels import Kernel, Situation
+from roofsim.specs.runtime import Runtime
+
+
+class Sizes:
+    """The sizes of a run, from its columns or from its note whatever the case of the key; raises KeyError."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._notes = {key.lower(): text for key, text in run.notes.items()}
+
+    def __getitem__(self, keys: str) -> int:
+        """The first of several keys (`heads|h`) that is there."""
+        for key in keys.split("|"):
+            if key in self._notes:
+                return int(float(self._notes[key].split()[0]))
+        raise KeyError(keys.split("|")[0])
+
+    def get(self, keys: str, default: int) -> int:
+        """As `self[keys]`, or `default`."""
+        try:
+            return self[keys]
+        except KeyError:
+            return default
+
+    @property
+    def batch(self) -> int:
+        """Sequences, one if not stated."""
+        return self._run.batch or 1
+
+    @property
+    def prompt(self) -> int:
+        """New tokens of each sequence."""
+        return self._run.prompt or self["l"]
+
+    @property
+    def cached(self) -> int:
+        """Tokens whose keys and values were there before a prefill."""
+        return self._run.context or 0
+
+    @property
+    def held(self) -> int:
+        """Tokens whose keys and values a decode step sees."""
+        return self._run.context or self["l"]
+
+
+Builder = Callable[[Sizes, Precision, Runtime], tuple[Kernel, ...]]
+
+
+def _fused(function: CostFunction, sizes: Mapping[str, Number], name: str = "op") -> tuple[Kernel, ...]:
+    return (fused.kernel(Operator(name, function, sizes)),)
+
+
+def _linear(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    sizes = {"tokens": z["m"], "d_in": z["k"], "d_out": z["n"], "bias": 0, "weight_bytes": p.weights,
+             "act_bytes": p.activations}  # fmt: skip
+    return _fused(gemm.linear, sizes)
+
+
+def _attention(z: Sizes, p: Precision, new: int, context: int) -> Operator:
+    heads, width = z["heads|h"], z["head_dim|d"]
+    sizes = {
+        "batch": z.batch,
+        "new": new,
+        "context": context,
+        "heads": heads,
+        "kv_heads": z.get("kv_heads|kv", heads),
+        "qk_dim": width,
+        "v_dim": width,
+        "window": context + new,
+        "act_bytes": p.activations,
+        "cache_bytes": p.cache,
+    }
+    return Operator("attention", attention.causal_attention, sizes)
+
+
+def _attention_prefill(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    if not z.get("causal", 1):
+        raise KeyError("causal=1")
+    return (fused.kernel(_attention(z, p, z.prompt, z.cached)),)
+
+
+def _attention_decode(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    return (fused.kernel(_attention(z, p, 1, max(z.held - 1, 0))),)
+
+
+def _copy(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    sizes = {"tokens": 1, "width": z["bytes_read_plus_written"] / 2 / p.activations, "act_bytes": p.activations}
+    return _fused(pointwise.scale, sizes)
+
+
+def _pointwise(function: CostFunction, *, written_out: bool = False, weights: bool = False) -> Builder:
+    def build(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+        tokens, width = z["tokens|l"], z["hidden|d|width"]
+        sizes = {"tokens": tokens, "width": width, "act_bytes": p.activations}
+        if weights:
+            sizes["weight_bytes"] = p.weights
+        operator = Operator("op", function, sizes)
+        if written_out:
+            situation = Situation(r, "", Pass(1, tokens, 0, p))
+            return eager.lower(operator, situation).kernels
+        return (fused.kernel(operator),)
+
+    return build
+
+
+def _convolution(phase: Phase) -> Builder:
+    def build(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+        sizes = {
+            "batch": z.batch,
+            "new": 1 if phase == "decode" else z.prompt,
+            "channels": _channels(z),
+            "width": z.get("d_conv", 4),
+            "weight_bytes": p.weights,
+            "act_bytes": p.activations,
+        }
+        kernel = fused.kernel(Operator("conv", conv.causal_conv1d, sizes))
+        # as in `runtimes.eager`: a prefill reads and writes across rows of time
+        return (kernel if phase == "decode" else replace(kernel, like="strided"),)
+
+    return build
+
+
+def _channels(z: Sizes) -> int:
+    """Channels of the convolution: stated, of Mamba-2 (x, B, C) or of a gated delta rule (q, k, v)."""
+    if z.get("nheads", 0):
+        return z["nheads"] * z["head_dim"] + 2 * z["n_groups"] * z["d_state"]
+    if z.get("num_v_heads", 0):
+        return 2 * z["num_k_heads"] * z["head_k_dim"] + z["num_v_heads"] * z["head_v_dim"]
+    return z["d"]
+
+
+def _selective_scan(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    sizes = {
+        "batch": z.batch,
+        "new": z.prompt,
+        "d_inner": z["d"],
+        "d_state": z["n"],
+        "weight_bytes": p.weights,
+        "act_bytes": p.activations,
+        "state_bytes": p.state,
+    }
+    return _fused(scan.selective_scan, sizes)
+
+
+def _ssd(z: Sizes, p: Precision, new: int) -> Operator:
+    sizes = {
+        "batch": z.batch,
+        "new": new,
+        "heads": z["nheads|h"],
+        "head_dim": z["head_dim|p"],
+        "d_state": z["d_state|n"],
+        "groups": z.get("n_groups", 1),
+        "chunk": z.get("chunk_size|chunk", 256),
+        "weight_bytes": p.weights,
+        "act_bytes": p.activations,
+        "state_bytes": p.state,
+    }
+    return Operator("scan", scan.ssd_scan, sizes)
+
+
+def _ssd_prefill(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    return eager.ssd_kernels(_ssd(z, p, z.prompt))
+
+
+BUILDERS: Mapping[str, Builder] = MappingProxyType(
+    {
+        "gemm": _linear,
+        "linear": _linear,
+        "attention_prefill": _attention_prefill,
+        "sdpa_causal": _attention_prefill,
+        "sdpa_causal_gqa": _attention_prefill,
+        "attention_decode": _attention_decode,
+        "sdpa_decode": _attention_decode,
+        "sdpa_decode_gqa": _attention_decode,
+        "copy": _copy,
+        "add": _pointwise(pointwise.add),
+        "silu_mul": _pointwise(pointwise.gated_activation, written_out=True),
+        "rmsnorm_eager": _pointwise(pointwise.rms_norm, written_out=True, weights=True),
+        "rmsnorm_fused": _pointwise(pointwise.rms_norm, weights=True),
+        "input_layernorm": _pointwise(pointwise.rms_norm, weights=True),
+        "causal_conv1d": _convolution("prefill"),
+        "mamba2:causal_conv1d_fn": _convolution("prefill"),
+        "mamba2:causal_conv1d_update": _convolution("decode"),
+        "gdn:causal_conv1d_fn": _convolution("prefill"),
+        "gdn:causal_conv1d_update": _convolution("decode"),
+        "selective_scan": _selective_scan,
+        "ssd_chunk_scan": _ssd_prefill,
+        "mamba2:mamba_chunk_scan_combined": _ssd_prefill,
+        "mamba2:ssd_prefill_triton_5kernels": _ssd_prefill,
+    }
+)
+"""Names of operators in files of runs, and what builds their kernels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Operators of a pass whose device time was summed: those with one of these functions and of these names.
+
+    An empty tuple leaves out the condition. `families` limits it to models that call the library this way.
+    """
+
+    functions: tuple[CostFunction, ...] = ()
+    names: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+
+    def __contains__(self, operator: Operator) -> bool:
+        """Whether an operator is summed."""
+        name = operator.name.rpartition(".")[2]
+        return (not self.functions or operator.function in self.functions) and (not self.names or name in self.names)
+
+
+_NORMS = (pointwise.rms_norm, pointwise.layer_norm)
+PARTS: Mapping[str, tuple[Part, ...]] = MappingProxyType(
+    {
+        "op:aten::linear": (
+            Part(names=("lm_head",), families=("mamba",)),
+            Part(names=("in_proj", "lm_head"), families=("mamba2",)),
+            Part((gemm.linear,)),
+        ),
+        "op:aten::matmul": (Part(names=("in_proj",), families=("mamba",)),),
+        "op:aten::scaled_dot_product_attention": (Part((attention.causal_attention,)),),
+        "op:mambainnerfn": (Part(names=("conv", "x_proj", "dt_proj", "scan", "out_proj"), families=("mamba",)),),
+        "op:mambasplitconv1dscancombinedfn": (
+            Part(names=("conv", "scan", "ssm_gate", "out_proj"), families=("mamba2",)),
+        ),
+        "op:mambachunkscancombinedfn": (Part((scan.ssd_scan,)),),
+        "op:causalconv1dfn": (Part((conv.causal_conv1d,)),),
+        "op:layernormfn": (Part(_NORMS),),
+        "op:zamba2rmsnorm_prof": (Part(_NORMS),),
+        "op:zamba2rmsnormgated_prof": (Part((pointwise.gated_rms_norm,)),),
+        "op:llamarmsnorm_prof": (Part(_NORMS),),
+    }
+)
+"""Names under which a profiler sums device time over a pass (torch's and SSM-Scope's), and the operators they sum."""
+
+
+def part_of(op: str, family: str) -> Part | None:
+    """The operators that a profiler's name sums for a family of models, None if they are not known."""
+    return next((part for part in PARTS.get(op, ()) if not part.families or family in part.families), None)

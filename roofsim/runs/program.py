@@ -1,0 +1,171 @@
+"""Many figures predicted at once: kernels that are alike become one kernel whose sizes are arrays.
+
+The formulas are those of `roofsim.roofline` and `roofsim.energy`; here is only the bookkeeping that calls each of
+them once per class of kernel instead of once per kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from roofsim.cost import Cost
+from roofsim.energy import energy
+from roofsim.parameters import PARAMETERS
+from roofsim.passes import Phase
+from roofsim.roofline import Machine, Stretch, launch_time, machine, pass_time, terms
+from roofsim.runs.targets import Job, Target
+from roofsim.runtimes.kernels import Kernel
+from roofsim.specs.device import Device
+from roofsim.specs.host import Host
+from roofsim.specs.runtime import Runtime
+
+Array = Any
+"""A NumPy array of float64 (ints where it indexes)."""
+
+HOST_MATTERS = 1 / 2
+"""Where the host needs at least this share of the device's time, what it takes longer in a bad run shows in the wall
+time: hosts were seen to take twice as long from one run to the next."""
+
+STEP = 1e-4
+"""Step of the derivatives, on the scale of parameters without limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """Kernels of one class in all jobs: one kernel with arrays, and the slot that each belongs to."""
+
+    dtype: str
+    phase: Phase
+    kernel: Kernel
+    slots: Array
+
+
+class Program:
+    """Targets on one device, one host and one runtime, ready to be predicted for any values of the parameters."""
+
+    def __init__(
+        self, targets: Sequence[Target], jobs: Mapping[str, Job], device: Device, host: Host | None, runtime: Runtime
+    ) -> None:
+        self.targets = tuple(targets)
+        self._device, self._host, self._runtime = device, host, runtime
+        used = list(dict.fromkeys(key for each in targets for _, key in each.parts))
+        self._jobs = [jobs[key] for key in used]
+        place = {key: i for i, key in enumerate(used)}
+        links = [(row, place[key], share) for row, each in enumerate(targets) for share, key in each.parts]
+        self._rows = np.array([row for row, _, _ in links], dtype=int)
+        self._of = np.array([job for _, job, _ in links], dtype=int)
+        self._shares = np.array([share for _, _, share in links], dtype=float)
+        self._constants = np.array([each.constant for each in targets], dtype=float)
+        names = [each.figure for each in targets]
+        self._is = {name: np.array([each == name for each in names], dtype=bool) for name in set(names)}
+        self._dtypes = sorted({job.dtype for job in self._jobs})
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Give every piece of every job a slot (its position in the job, the job), and sort kernels by class."""
+        deepest = max((len(job.groups) for job in self._jobs), default=0)
+        self._shape = (deepest, len(self._jobs))
+        self._counts = np.ones(self._shape)
+        found: dict[tuple[Any, ...], list[tuple[int, Kernel]]] = {}
+        work = np.zeros((3, len(self._jobs)))
+        for j, job in enumerate(self._jobs):
+            for g, group in enumerate(job.groups):
+                self._counts[g, j] = group.count
+                slot = g * len(self._jobs) + j
+                for k in group.kernels:
+                    key = (job.dtype, job.phase, k.like, k.joined, k.triton, k.blocks is None)
+                    found.setdefault(key, []).append((slot, k))
+                    n = group.count * k.count
+                    work[:, j] += (n * k.cost.matrix, n * k.cost.vector, n * k.cost.bytes)
+        self._alike = [
+            _Alike(key[0], key[1], _joined([k for _, k in each]), np.array([slot for slot, _ in each], dtype=int))
+            for key, each in found.items()
+        ]
+        self._work = Cost(matrix=work[0], vector=work[1], activations=work[2])
+        self._alone = np.array([job.alone for job in self._jobs], dtype=bool)
+        launch = self._runtime.host.launch
+        self._start = np.where(self._alone, 0.0, launch.value if launch else 0.0)
+
+    def machines(self, values: Mapping[str, float]) -> dict[str, Machine]:
+        """The machine of each dtype under these values of parameters."""
+        return {dtype: machine(self._device, self._host, dtype, values, self._runtime) for dtype in self._dtypes}
+
+    def predict(self, values: Mapping[str, float]) -> Array:
+        """The predicted figure of every target; what `values` leaves out is as the device and the priors have it."""
+        result = self._constants.copy()
+        m: Machine | None = None
+        if self._jobs:
+            machines = self.machines(values)
+            m = machines[self._dtypes[0]]
+            host, busy = self._times(machines)
+            device = (busy * self._counts).sum(axis=0)
+            stretches = [Stretch(h, d, n) for h, d, n in zip(host, busy, self._counts, strict=True)]
+            wall = np.maximum(pass_time(stretches, self._start), 0)
+            # an operator that is called again and again hides whichever of host and device is the faster
+            wall = np.where(self._alone, np.maximum((host * self._counts).sum(axis=0), device), wall)
+            rate = np.array([machines[job.dtype].matrix_rate for job in self._jobs])
+            joules = energy(self._device, replace(m, matrix_rate=rate), self._work, device, wall)
+            for name, figures in (("wall", wall), ("device", device), ("energy", joules)):
+                if name in self._is:
+                    summed = np.bincount(self._rows, self._shares * figures[self._of], len(self.targets))
+                    result = np.where(self._is[name], summed, result)
+        if "memory" in self._is and self._runtime.memory.workspace:
+            m = m or machine(self._device, self._host, self._device.default_dtype, values)
+            result = np.where(self._is["memory"], result + m["workspace"], result)
+        return result
+
+    def host_bound(self, values: Mapping[str, float]) -> Array:
+        """Whether each target is a wall time in which the host matters."""
+        if not self._jobs or "wall" not in self._is:
+            return np.zeros(len(self.targets), dtype=bool)
+        host, busy = (x * self._counts for x in self._times(self.machines(values)))
+        longer = host.sum(axis=0) - HOST_MATTERS * busy.sum(axis=0)
+        summed = np.bincount(self._rows, self._shares * longer[self._of], len(self.targets))
+        bound: Array = self._is["wall"] & (summed > 0)
+        return bound
+
+    def slopes(self, values: Mapping[str, float], names: Sequence[str]) -> Array:
+        """Derivatives of the logarithm of every target by these parameters, each on its scale without limits."""
+        columns = []
+        here = np.log(self.predict(values))
+        for name in names:
+            row = PARAMETERS[name]
+            nudged = row.bounded(row.free(values[name]) + STEP)
+            columns.append((np.log(self.predict({**values, name: nudged})) - here) / STEP)
+        return np.stack(columns, axis=1) if columns else np.zeros((len(self.targets), 0))
+
+    def _times(self, machines: Mapping[str, Machine]) -> tuple[Array, Array]:
+        """Host and device seconds of one of each piece, by slot."""
+        size = self._counts.size
+        host, busy = np.zeros(size), np.zeros(size)
+        for each in self._alike:
+            m = machines[each.dtype]
+            busy += np.bincount(each.slots, each.kernel.count * terms(each.kernel, m).time, size)
+            launch = launch_time(each.kernel, self._runtime, m, each.phase)
+            if launch:
+                host += np.bincount(each.slots, each.kernel.count * launch, size)
+        return host.reshape(self._shape), busy.reshape(self._shape)
+
+
+def _joined(kernels: Sequence[Kernel]) -> Kernel:
+    """One kernel that holds the sizes of all as arrays."""
+
+    def array(values: Sequence[Any]) -> Array:
+        return np.array(values, dtype=float)
+
+    costs = [k.cost for k in kernels]
+    names = ("matrix", "vector", "weights", "activations", "state")
+    cost = Cost(**{name: array([getattr(c, name) for c in costs]) for name in names})
+    first = kernels[0]
+    return replace(
+        first,
+        cost=cost,
+        count=array([k.count for k in kernels]),
+        fill=array([k.fill for k in kernels]),
+        blocks=None if first.blocks is None else array([k.blocks for k in kernels]),
+        together=array([k.together for k in kernels]),
+    )

@@ -1,0 +1,77 @@
+"""What a figure is computed from: jobs, which are passes lowered to kernels, and how their figures add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from roofsim.arith import Number
+from roofsim.passes import Pass, Phase
+from roofsim.prediction import Setup
+from roofsim.runs.operators import part_of
+from roofsim.runtimes.kernels import Kernel
+from roofsim.runtimes.lowering import lower
+
+Figure = Literal["wall", "device", "energy", "constant", "memory"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A figure as a weighted sum over jobs; `constant` alone, or beside the workspace of the matrix library."""
+
+    figure: Figure
+    parts: tuple[tuple[float, str], ...] = ()
+    constant: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Kernels that are one piece of a pass, `count` times over."""
+
+    count: int
+    kernels: tuple[Kernel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One pass, or one operator by itself (`alone`), lowered to kernels."""
+
+    phase: Phase
+    dtype: str
+    groups: tuple[Group, ...]
+    alone: bool = False
+
+    @property
+    def launches(self) -> Number:
+        """Kernels that are launched."""
+        return sum(g.count * k.count for g in self.groups for k in g.kernels if not k.joined)
+
+
+class Jobs(dict[str, Job]):
+    """Jobs by a key that says what they are, so that equal ones are lowered once."""
+
+    def add(self, s: Setup, p: Pass, dtype: str, part: str | None = None) -> str:
+        """The key of a pass, or of the operators in it that a profiler's name sums."""
+        key = "|".join(
+            map(str, (s.device.id, s.architecture.id, s.runtime.id, p.batch, p.new, p.context, p.logits, p.phase,
+                      p.precision, dtype, part))
+        )  # fmt: skip
+        if key not in self:
+            self[key] = Job(p.phase, dtype, tuple(_groups(s, p, part)))
+        return key
+
+    def target(self, s: Setup, figure: Figure, passes: Iterable[tuple[Number, Pass]], dtype: str) -> Target:
+        """A figure that is the weighted sum over passes."""
+        return Target(figure, tuple((float(n), self.add(s, p, dtype)) for n, p in passes))
+
+
+def _groups(s: Setup, p: Pass, part: str | None) -> Iterator[Group]:
+    """Equal layers are one piece that repeats; the operators of a single one are pieces of their own."""
+    wanted = part_of(part, s.architecture.family) if part else None
+    for row in lower(s.architecture, s.runtime, p):
+        operators = [lowered.kernels for operator, lowered in row if wanted is None or operator in wanted]
+        if row.row.count == 1:
+            yield from (Group(1, kernels) for kernels in operators if kernels)
+        elif operators:
+            yield Group(row.row.count, tuple(kernel for kernels in operators for kernel in kernels))

@@ -1,0 +1,154 @@
+"""A set of parameters fitted to measured runs: estimates, their covariance, and what the data covered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import exp, isfinite, sqrt
+
+from pydantic import Field, model_validator
+
+from roofsim.parameters import PARAMETERS
+from roofsim.schema import Spec
+from roofsim.specs.quantity import Name
+
+NORMAL_95 = 1.959963984540054
+"""Standard deviations on each side of the mean that hold 95 % of a normal distribution."""
+
+
+class Dataset(Spec):
+    """The file that was fitted: its name, the SHA-256 of its bytes, and which of its rows were used."""
+
+    file: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    rows: int = Field(ge=1)
+    used: int = Field(ge=1)
+    where: str = ""
+
+
+class Estimate(Spec):
+    """One parameter: the estimate with its 95 % interval, and the prior that it began from.
+
+    One that the data could not determine is at its prior, with the prior's interval or a little less.
+    """
+
+    value: float
+    low: float
+    high: float
+    prior: float
+    determined: bool
+
+
+class Covariance(Spec):
+    """Covariance of `names` on their scale without limits (`Parameter.free`); the lower triangle, row by row."""
+
+    names: tuple[str, ...]
+    lower: tuple[tuple[float, ...], ...]
+
+    @model_validator(mode="after")
+    def _triangular(self) -> Covariance:
+        if [len(row) for row in self.lower] != list(range(1, len(self.names) + 1)):
+            raise ValueError(f"lower is no triangle of {len(self.names)} rows")
+        return self
+
+    def variance(self, slopes: Mapping[str, float]) -> float:
+        """Variance of a figure that changes by `slopes` with each parameter on its scale without limits."""
+        total = 0.0
+        for i, a in enumerate(self.names):
+            for j, b in enumerate(self.names[: i + 1]):
+                total += (1 if i == j else 2) * self.lower[i][j] * slopes.get(a, 0.0) * slopes.get(b, 0.0)
+        return max(total, 0.0)
+
+
+class Scatter(Spec):
+    """What is left between predictions and measurements of one kind of figure, as a standard deviation of logs.
+
+    `sigma` is from rows that were held out, its bias included. `host` says that it is of wall times in which the
+    host matters (`roofsim.runs.program.HOST_MATTERS`).
+    """
+
+    metric: str
+    phase: str
+    host: bool = False
+    sigma: float = Field(ge=0)
+    rows: int = Field(ge=1)
+
+
+class HeldOut(Spec):
+    """Errors on rows that were not fitted: sizes of relative errors, their median sign, how many intervals cover."""
+
+    metric: str
+    phase: str
+    lengths: str = "all"
+    rows: int = Field(ge=1)
+    median_error: float
+    p90_error: float
+    bias: float
+    coverage: float
+
+
+class Covered(Spec):
+    """What the data reached: spans of batch and of tokens (prompt or context), models, kinds of operator."""
+
+    batch: tuple[int, int]
+    tokens: tuple[int, int]
+    models: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+
+class Calibration(Spec):
+    """Parameters of one device with one runtime behind one host, as `roofsim calibrate` fitted them."""
+
+    name: str
+    id: str = ""
+    aliases: tuple[Name, ...] = ()
+    device: str
+    runtime: str
+    host: str | None = None
+    date: str
+    versions: Mapping[str, str]
+    source: str = ""
+    dataset: Dataset
+    method: str
+    covered: Covered
+    parameters: Mapping[str, Estimate] = Field(min_length=1)
+    scatter: tuple[Scatter, ...] = Field(min_length=1)
+    held_out: tuple[HeldOut, ...] = ()
+    covariance: Covariance
+    notes: tuple[str, ...] = ()
+    transferred_from: str = ""
+
+    @model_validator(mode="after")
+    def _known(self) -> Calibration:
+        for name, each in self.parameters.items():
+            row = PARAMETERS.get(name)
+            if row is None:
+                raise ValueError(f"parameters: no '{name}' in roofsim.parameters")
+            if not (isfinite(each.value) and row.low <= each.value <= row.high):
+                raise ValueError(f"parameters.{name}: {each.value:g} is not from {row.low:g} to {row.high:g}")
+        if missing := sorted(set(self.covariance.names) - set(self.parameters)):
+            raise ValueError(f"covariance: {', '.join(missing)} are not among parameters")
+        return self
+
+    def values(self, scopes: Sequence[str] = ("device", "host", "runtime")) -> dict[str, float]:
+        """The estimates of parameters of these scopes."""
+        return {name: each.value for name, each in self.parameters.items() if PARAMETERS[name].scope in scopes}
+
+    def scatter_of(self, metric: str, phase: str, host: bool = False) -> Scatter | None:
+        """The scatter of a kind of figure, or the largest of those most like it; None if there is none like it."""
+        passes = [s for s in self.scatter if s.phase in PHASES]
+        mine = [s for s in (passes if phase in PHASES else self.scatter) if s.metric == metric]
+        alike = [s for s in mine if s.phase == phase and s.host == host]
+        alike = alike or [s for s in mine if s.phase == phase] or mine
+        if metric in TIMES:
+            alike = alike or [s for s in passes or self.scatter if s.metric in TIMES]
+        return max(alike, key=lambda s: s.sigma, default=None)
+
+
+TIMES = ("latency_s", "device_time_s")
+PHASES = ("prefill", "decode")
+
+
+def interval(value: float, variance: float) -> tuple[float, float]:
+    """The 95 % interval of a figure whose logarithm has this variance."""
+    factor = exp(NORMAL_95 * sqrt(variance))
+    return value / factor, value * factor

@@ -1,0 +1,184 @@
+"""Calibrating, validating and predicting with a calibration on the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from roofsim.calibrate.simulation import Stack, design, values_of
+from roofsim.specs import library
+
+FIT = "calibrate runs.csv -d h100-sxm -r transformers-5-eager -o fitted.yaml"
+
+
+@pytest.fixture
+def runs(here):
+    """A file of runs that the model made for an H100, with a product twice as slow as the device file says."""
+    stack = Stack(library.device("h100-sxm"), library.runtime("transformers-5-eager"), library.host("h100-vm"))
+    rows = list(design(("Qwen2.5-0.5B", "mamba2-780m"), (1024, 8192, 65536), (1,)))
+    values = values_of(stack, rows, {"gemm_efficiency": 0.35})
+    lines = ["gpu,model,phase,batch_size,seq_len,context,metric,value,note"]
+    for i, (row, value) in enumerate(zip(rows, values, strict=True)):
+        size = f"{row.batch},{row.prompt},{row.context}"
+        # a few per cent up and down, so that there is a scatter
+        lines.append(f"H100 SXM 80GB,{row.model},{row.phase},{size},{row.metric},{value * (1 + 0.02 * (i % 3 - 1))},")
+    path = here / "runs.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def fitted(runs, roofsim):
+    roofsim(FIT)
+    return runs.with_name("fitted.yaml")
+
+
+def test_calibrate_writes_a_calibration_and_a_report(runs, roofsim, here):
+    before = runs.read_bytes()
+    shown = roofsim(f"{FIT} --report report")
+    assert "gemm_efficiency" in shown
+    assert "configurations held out" in shown
+    found = library.calibration(str(here / "fitted.yaml"))
+    assert found.parameters["gemm_efficiency"].value == pytest.approx(0.35, rel=0.05)
+    assert (found.device, found.runtime, found.host) == ("h100-sxm", "transformers-5-eager", "h100-vm")
+    assert found.dataset.used == 36
+    assert {path.name for path in (here / "report").iterdir()} == {
+        "summary.md", "predicted.png", "residuals.png", "parameters.png",
+    }  # fmt: skip
+    assert "# NVIDIA H100" in (here / "report" / "summary.md").read_text(encoding="utf-8")
+    assert runs.read_bytes() == before
+
+
+def test_calibrate_says_nothing_on_stderr_when_asked_to_be_quiet(runs, attempt):
+    assert attempt(f"{FIT} -q").stderr == ""
+    assert "wrote fitted.yaml" in attempt(FIT).stderr
+
+
+def test_the_summary_is_machine_readable(runs, data):
+    found = data(FIT)
+    assert found["schema"] == 1
+    assert found["parameters"]["gemm_efficiency"]["determined"] is True
+    assert found["held_out"]
+
+
+def test_predictions_with_a_calibration_carry_its_name_and_intervals(fitted, data):
+    line = "predict Qwen2.5-0.5B -d h100-sxm -r transformers-5-eager -p 4096"
+    found = data(f"{line} --calibration fitted.yaml")
+    assert found["calibration"] == "fitted"
+    for name in ("ttft", "tpot"):
+        low, high = found["intervals"][name]
+        assert low < found["request"][name] < high
+    assert found["intervals"]["max_prompt"][0] <= found["limits"]["max_prompt"] <= found["intervals"]["max_prompt"][1]
+    plain = data(line)
+    assert plain["calibration"] is None
+    assert "intervals" not in plain
+    assert plain["request"]["ttft"] < found["request"]["ttft"]
+
+
+def test_every_command_that_predicts_takes_a_calibration(fitted, data, roofsim):
+    stack = "-d h100-sxm -r transformers-5-eager --calibration fitted.yaml"
+    crossing = data(f"crossover Qwen2.5-0.5B mamba2-780m {stack}")
+    assert crossing["calibration"] == "fitted"
+    for each in crossing["pairs"][0]["crossings"]:
+        assert each["interval"][0] <= each["length"] <= each["interval"][1]
+    limits = data(f"limits Qwen2.5-0.5B {stack}")
+    assert limits["calibration"] == "fitted"
+    assert limits["intervals"]["max_prompt"][0] <= limits["limits"]["max_prompt"]
+    for command in ("explain", "roofline"):
+        assert "calibration fitted" in roofsim(f"{command} Qwen2.5-0.5B {stack}").replace("\n", " ")
+    assert "95 % intervals by calibration fitted" in roofsim(f"predict Qwen2.5-0.5B {stack}")
+
+
+def test_validate_with_a_calibration_says_what_its_intervals_cover(fitted, data, roofsim):
+    found = data("validate runs.csv -r transformers-5-eager --calibration fitted.yaml")
+    assert found["calibration"] == "fitted"
+    assert all(0 <= score["coverage"] <= 1 for score in found["scores"])
+    assert all(row["interval"][0] < row["interval"][1] for row in found["rows"])
+    assert "Worst rows" in roofsim("validate runs.csv -r transformers-5-eager")
+
+
+def test_a_transfer_is_asked_for(fitted, refused, data):
+    line = "predict Qwen2.5-0.5B -d h200-sxm -r transformers-5-eager --calibration fitted.yaml"
+    assert "h100-sxm, not h200-sxm" in refused(line)
+    found = data(f"{line} --transfer")
+    assert found["intervals"]["ttft"][0] < found["request"]["ttft"] < found["intervals"]["ttft"][1]
+    assert any("transferred from h100-sxm" in each for each in found["assumptions"])
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("calibrate runs.csv -d rtx-4090 -r transformers-5-eager -o c.yaml", "measured on h100-sxm"),
+        ("calibrate runs.csv -d h100-sxm -r transformers-5-eager -o c.yaml --where 'batch > 9'", "left out by --where"),
+        ("calibrate runs.csv -d h100-sxm -r transformers-5-eager -o c.yaml --where 'batch +'", "cannot be read"),
+        ("calibrate runs.csv -d h100-sxm -r transformers-5-eager -o c.yaml --where '1 > 2'", "left out by --where"),
+        ("calibrate runs.csv -d h100-sxm -r nothing -o c.yaml", "no 'nothing'"),
+        ("calibrate runs.csv -d h100-sxm -r transformers-5-eager -o c.txt", "should end in .yaml"),
+        ("calibrate runs.csv -d h100-sxm -r transformers-5-eager", "--output"),
+        ("calibrate absent.csv -d h100-sxm -r transformers-5-eager -o c.yaml", "absent.csv"),
+        ("calibrate runs.csv -d h100-sxm -r transformers-5-eager -o c.yaml --report runs.csv", "runs.csv"),
+        ("predict Qwen2.5-0.5B -d h100-sxm --calibration nothing", "no 'nothing'"),
+        ("predict Qwen2.5-0.5B -d h100-sxm --transfer", "name one with --calibration"),
+        ("validate runs.csv --where 'x('", "cannot be read"),
+        ("validate runs.csv -d toaster", "toaster"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_refused_and_nothing_is_written(runs, refused, line, reason):
+    assert reason in refused(line)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("nan", "not a positive number"),
+        ("-1", "not a positive number"),
+        ("1e9", "is the unit right"),
+        ("", "not a number"),
+    ],
+)
+def test_a_wrong_row_is_refused_by_its_line_and_left_out_on_demand(runs, refused, roofsim, value, reason):
+    lines = runs.read_text().splitlines()
+    lines.append(f"H100 SXM 80GB,Qwen2.5-0.5B,prefill,1,2048,0,latency_s,{value},")
+    runs.write_text("\n".join(lines) + "\n")
+    message = refused(FIT)
+    assert "line 38" in message
+    assert reason in message
+    roofsim(f"{FIT} --skip-bad-rows")
+
+
+def test_one_row_is_too_few(runs, refused):
+    runs.write_text("\n".join(runs.read_text().splitlines()[:2]) + "\n")
+    assert "needs at least 3 configurations" in refused(FIT)
+
+
+def test_figures_in_another_unit_are_noticed(runs, refused):
+    text = runs.read_text().splitlines()
+    moved = [",".join([*(cells := line.split(","))[:7], str(float(cells[7]) * 1000), ""]) for line in text[1:]
+             if ",latency_s," in line]  # fmt: skip
+    runs.write_text("\n".join([text[0], *moved]) + "\n")
+    assert "is a unit or the device wrong" in refused(FIT)
+
+
+def test_the_file_of_runs_is_never_the_output(runs, refused):
+    runs.rename(runs.with_name("runs.yaml"))
+    assert "never changed" in refused("calibrate runs.yaml -d h100-sxm -r transformers-5-eager -o runs.yaml")
+
+
+def test_without_scipy_calibrate_says_what_to_install(runs):
+    script = """
+import sys
+sys.modules["scipy"] = None
+from roofsim.cli import main
+sys.argv = ["roofsim", "calibrate", "runs.csv", "-d", "h100-sxm", "-r", "transformers-5-eager", "-o", "c.yaml"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "roofsim[calibrate]" in done.stderr
+
+
+def test_the_rows_of_a_result_are_numbers(runs, data):
+    assert json.dumps(data(f"{FIT} -q"))

@@ -1,0 +1,509 @@
+"""Reading files of measured runs, and predicting many of them at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roofsim.errors import InputError, UnknownName
+from roofsim.prediction import predict_pass, predict_request, samples, setup
+from roofsim.runs.cases import Reader, Skip
+from roofsim.runs.columns import METRICS, column, measured
+from roofsim.runs.importers import read_runs
+from roofsim.runs.names import device_named, made_with
+from roofsim.runs.program import Program
+from roofsim.runs.reading import Run, notes, read_csv
+from roofsim.runs.targets import Jobs
+from roofsim.runs.where import parse
+from roofsim.specs import library
+from roofsim.specs.workload import workload
+from roofsim.studies.uncertainty import targets
+
+HEADER = "device,model,phase,op,batch,prompt_len,metric,value"
+ROW = "RTX 4090,Qwen2.5-0.5B,prefill,e2e,1,4096,latency_s,0.05"
+
+
+def run(**fields) -> Run:
+    empty = dict.fromkeys(Run._fields, "") | dict.fromkeys(("batch", "prompt", "context", "generated"))
+    start = {"line": 1, "device": "RTX 4090", "model": "Qwen2.5-0.5B", "phase": "prefill", "op": "e2e", "batch": 1,
+             "prompt": 1024, "metric": "latency_s", "value": 1.0}  # fmt: skip
+    return Run(**(empty | start | fields))
+
+
+@pytest.fixture
+def csv_of(tmp_path: Path):
+    def write(*lines: str) -> str:
+        path = tmp_path / "runs.csv"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+# --- what is read ---
+
+
+@pytest.mark.parametrize(
+    ("header", "cell", "metric", "value"),
+    [
+        ("latency_ms", "12.5", "latency_s", 0.0125),
+        ("Latency [us]", "40", "latency_s", 40e-6),
+        ("ttft (s)", "1", "latency_s", 1),
+        ("device_time_ns", "5e6", "device_time_s", 5e-3),
+        ("Peak memory (GiB)", "2", "peak_mem_bytes", 2**31),
+        ("peak_mem_mb", "3", "peak_mem_bytes", 3e6),
+        ("energy_mJ", "250", "energy_j", 0.25),
+        ("throughput_tok_s", "1,200.5", "throughput_tok_s", 1200.5),
+        ("kernel_count", "1030", "kernel_count", 1030),
+    ],
+)
+def test_a_column_per_figure_is_read_in_the_unit_of_its_header(csv_of, header, cell, metric, value):
+    (found,) = read_csv(
+        csv_of(f"gpu;model;stage;seq_len;{header}".replace(";", ","), f'RTX 4090,m,prefill,64,"{cell}"')
+    ).runs
+    assert (found.metric, found.value) == (metric, pytest.approx(value))
+    assert (found.device, found.phase, found.prompt) == ("RTX 4090", "prefill", 64)
+
+
+def test_names_of_figures_that_tell_the_phase_need_no_column_for_it(csv_of):
+    found = read_csv(csv_of("model,prompt,ttft_ms,tpot_ms", "m,64,5,2")).runs
+    assert [(each.phase, each.value) for each in found] == [("prefill", 5e-3), ("decode", 2e-3)]
+
+
+def test_a_unit_may_stand_in_a_column_in_the_metric_or_in_the_header_of_the_value(csv_of):
+    one = read_csv(csv_of("model,phase,metric,value,unit", "m,prefill,latency,7,ms")).runs
+    two = read_csv(csv_of("model,phase,metric,value", "m,prefill,latency_ms,7")).runs
+    three = read_csv(csv_of("model,phase,metric,value (ms)", "m,prefill,latency,7")).runs
+    assert [r.value for r in (*one, *two, *three)] == pytest.approx([7e-3] * 3)
+
+
+def test_every_metric_of_the_schema_is_its_own_name():
+    for name in METRICS:
+        found = measured(name)
+        assert found is not None
+        assert (found.metric, found.factor) == (name, 1)
+
+
+def test_columns_that_are_not_known_are_ignored_and_the_file_is_not_changed(csv_of):
+    path = csv_of(HEADER + ",colour,time", ROW + ",blue,noon")
+    before = Path(path).read_bytes()
+    (found,) = read_csv(path).runs
+    assert found.value == 0.05
+    assert Path(path).read_bytes() == before
+
+
+def test_counts_may_be_written_as_people_write_them(csv_of):
+    (found,) = read_csv(csv_of("model,phase,seq_len,batch_size,latency_s", "m,prefill,32k,8.0,1")).runs
+    assert (found.prompt, found.batch) == (32768, 8)
+
+
+def test_a_byte_order_mark_and_empty_lines_do_no_harm(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_bytes(("\ufeff\n" + HEADER + "\n\n" + ROW + "\n\n").encode())
+    assert len(read_csv(str(path)).runs) == 1
+
+
+def test_notes_hold_pairs_and_flags_with_reasons():
+    found = run(note="std=0.1;suspect=1 (first call);free text")
+    assert notes(found.note)["std"] == "0.1"
+    assert found.stated("suspect")
+    assert not found.stated("std")
+
+
+def test_a_hundred_thousand_rows_are_read(tmp_path):
+    path = tmp_path / "many.csv"
+    path.write_text(HEADER + "\n" + (ROW + "\n") * 100_000)
+    assert len(read_csv(str(path)).runs) == 100_000
+    assert len(read_csv(str(path), keep=lambda r: r.line < 12).runs) == 10
+
+
+# --- what is refused ---
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("RTX 4090,m,prefill,e2e,1,64,latency_s,nan", "not a positive number"),
+        ("RTX 4090,m,prefill,e2e,1,64,latency_s,-0.5", "not a positive number"),
+        ("RTX 4090,m,prefill,e2e,1,64,latency_s,0", "not a positive number"),
+        ("RTX 4090,m,prefill,e2e,1,64,latency_s,inf", "not a positive number"),
+        ("RTX 4090,m,prefill,e2e,1,64,latency_s,fast", "'fast' is not a number"),
+        ("RTX 4090,m,prefill,e2e,1,64,latency_s,1e9", "is the unit right"),
+        ("RTX 4090,m,prefill,e2e,1.5,64,latency_s,1", "batch: '1.5' is not a whole number"),
+        ("RTX 4090,m,prefill,e2e,1,-3,latency_s,1", "prompt_len: '-3' is not a whole number"),
+        ("RTX 4090,m,prefill,e2e,1,64,colour,1", "metric 'colour' is not known"),
+        ("RTX 4090,m,prefill,e2e,1,64,latency_gb,1", "'gb' is no unit of latency_s"),
+        ("RTX 4090,m,,e2e,1,64,latency_s,1", "phase is missing"),
+        ("RTX 4090,m,prefill", "3 cells under 8 columns"),
+    ],
+)
+def test_a_wrong_row_is_named_by_its_line_and_left_out_only_on_demand(csv_of, row, reason):
+    path = csv_of(HEADER, ROW, row, ROW)
+    with pytest.raises(InputError, match="line 3: ") as caught:
+        read_csv(path)
+    assert reason in str(caught.value)
+    assert "--skip-bad-rows" in str(caught.value)
+    found = read_csv(path, skip_bad_rows=True)
+    assert [r.line for r in found.runs] == [2, 4]
+    assert [b.line for b in found.bad] == [3]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "is empty"),
+        ("\n\n", "is empty"),
+        (HEADER + "\n", "no rows"),
+        ("device,model\nx,y\n", "no column 'metric', 'value'"),
+        ("phase,metric,value\nprefill,latency_s,1\n", "no column 'model'"),
+        ("model,prompt,ttft\nm,64,5\n", "'ttft' has no unit"),
+        ("model,prompt,ttft_gb\nm,64,5\n", "'gb' is no unit"),
+        ("model,prompt,seq_len,ttft_ms\nm,64,64,5\n", "both mean prompt_len"),
+    ],
+)
+def test_a_file_that_holds_no_runs_is_refused_with_the_reason(tmp_path, text, reason):
+    path = tmp_path / "runs.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=reason):
+        read_csv(str(path))
+
+
+def test_binary_and_absent_files_are_refused(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_bytes(b"\xff\xfe\x00\x01,\n\x00")
+    for each in (path, tmp_path / "absent.csv", tmp_path):
+        with pytest.raises(InputError, match=each.name):
+            read_runs(str(each))
+
+
+def test_many_wrong_rows_are_listed_in_part(csv_of):
+    with pytest.raises(InputError, match="15 more wrong rows"):
+        read_csv(csv_of(HEADER, *["RTX 4090,m,prefill,e2e,1,64,latency_s,x"] * 25))
+
+
+def test_a_header_says_the_same_column_whatever_its_case_and_its_signs():
+    assert column("Batch Size") == column("batch_size") == column("BATCH-SIZE") == "batch"
+    assert column("colour") is None
+
+
+# --- filters ---
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("op == 'e2e'", True),
+        ("prompt_len > 1024", False),
+        ("prompt_len >= 1024 and not host_contended", True),
+        ("batch in (1, 8) or value > 5", True),
+        ("'4090' in device", True),
+        ("1 <= batch <= 4", True),
+        ("std < 0.2", True),
+        ("missing", False),
+        ("device > 3", False),
+        ("-1 < batch", True),
+    ],
+)
+def test_a_filter_looks_at_columns_and_at_notes(text, kept):
+    assert parse(text)(run(note="std=0.1;host_contended=0")) is kept
+
+
+@pytest.mark.parametrize(
+    "text", ["", "batch ==", "__import__('os')", "batch + 1", "model.x", "[b for b in model]", "-model", "lambda: 1"]
+)
+def test_a_filter_that_is_more_than_a_comparison_is_refused(text):
+    with pytest.raises(InputError, match="--where"):
+        parse(text)
+
+
+# --- names ---
+
+
+@pytest.mark.parametrize(
+    ("words", "mode", "name"),
+    [
+        ("RTX 4090 24GB", "", "rtx-4090"),
+        ("H100 SXM 80GB", "", "h100-sxm-80gb"),
+        ("Jetson Orin Nano 8GB Super", "15W", "jetson-orin-nano-8gb@15w"),
+        ("Jetson Orin Nano 8GB", "MAXN", "jetson-orin-nano-8gb@25w"),
+        ("Apple M2 Ultra (76-core GPU, 192GB)", "", "apple-m2-ultra"),
+    ],
+)
+def test_devices_are_found_in_free_text(words, mode, name):
+    assert device_named(words, mode) == name
+
+
+@pytest.mark.parametrize(("words", "mode"), [("H100 80GB (SKU not stated)", ""), ("toaster", ""),
+                                             ("Jetson Orin Nano 8GB Super", "25W"), ("RTX 4090", "15W")])  # fmt: skip
+def test_a_device_that_is_left_open_is_not_guessed(words, mode):
+    with pytest.raises(UnknownName):
+        device_named(words, mode)
+
+
+@pytest.mark.parametrize(
+    ("framework", "runtime", "same"),
+    [
+        ("llama.cpp b2824 (CUDA)", "llama.cpp", True),
+        ("torch 2.11 transformers 5.17.0", "transformers-5-eager", True),
+        ("torch 2.11 transformers 5.17.0", "transformers-4.52-eager", False),
+        ("PyTorch eager (transformers / mamba_ssm)", "transformers-4.52-eager", True),
+        ("vllm 0.19.0", "transformers-5-eager", False),
+        ("trtllm 1.0", "vllm", False),
+        ("", "vllm", True),
+        ("my own code", "vllm", True),
+    ],
+)
+def test_software_that_is_named_must_be_the_runtimes(framework, runtime, same):
+    assert made_with(run(framework=framework), library.runtime(runtime)) is same
+
+
+# --- many at once ---
+
+STACKS = [
+    ("Qwen2.5-0.5B", "rtx-4090", "transformers-4.52-eager"),
+    ("Zamba2-1.2B", "rtx-4090", "transformers-4.52-eager"),
+    ("mamba2-780m", "h100-sxm", "transformers-5-eager"),
+    ("mamba-790m", "orin", "cuda-graph"),
+    ("Llama-3.2-1B", "h100-sxm", "vllm"),
+    ("Llama-3.2-1B", "rtx-3090", "llama.cpp-b2824"),
+    ("Falcon-H1-0.5B", "t4", "transformers-4.52-eager"),
+]
+
+
+@pytest.mark.parametrize(("model", "device", "runtime"), STACKS)
+@pytest.mark.parametrize(("batch", "prompt"), [(1, 100), (4, 4096)])
+def test_figures_computed_at_once_are_those_of_a_prediction(model, device, runtime, batch, prompt):
+    s = setup(model, device, runtime)
+    w = workload(batch=batch, prompt=prompt, generate=64, dtype=s.device.default_dtype, logits=s.runtime.logits)
+    p = predict_request(s, w)
+    jobs = Jobs()
+    found = targets(s, w, jobs)
+    values = dict(zip(found, Program(list(found.values()), jobs, s.device, s.host, s.runtime).predict({}), strict=True))
+    assert values == pytest.approx(
+        {
+            "ttft": p.request.ttft,
+            "tpot": p.request.tpot,
+            "device_time": p.prefill.device_time,
+            "decode_device_time": p.decode.device_time,
+            "energy": p.request.energy,
+            "total": p.request.total_time,
+            "peak": p.memory.peak,
+        },
+        rel=1e-9,
+    )
+
+
+def test_a_parameter_changes_what_it_changes_in_a_prediction():
+    s = setup("mamba2-780m", "rtx-4090", "transformers-4.52-eager")
+    w = workload(prompt=2048, logits="all")
+    jobs = Jobs()
+    program = Program([targets(s, w, jobs)["device_time"]], jobs, s.device, s.host, s.runtime)
+    from dataclasses import replace
+
+    changed = predict_pass(replace(s, parameters={"gemm_efficiency": 0.4}), s.prefill(w), w.dtype, detail=False)
+    assert program.predict({"gemm_efficiency": 0.4}) == pytest.approx([changed.device_time])
+
+
+def test_the_steps_that_stand_for_all_weigh_as_one():
+    for steps in (0, 1, 2, 7, 100):
+        assert sum(share for share, _ in samples(steps)) == pytest.approx(1)
+        assert all(0 <= at <= max(steps - 1, 0) for _, at in samples(steps))
+
+
+# --- rows of operators ---
+
+
+@pytest.mark.parametrize(
+    ("op", "fields", "note"),
+    [
+        ("gemm", {}, "m=64;n=4096;k=4096"),
+        ("attention_prefill", {"prompt": 4096}, "heads=32;kv_heads=8;head_dim=128"),
+        ("attention_decode", {"context": 4096, "prompt": None}, "heads=32;kv_heads=8;head_dim=128;kv_dtype=fp8"),
+        ("sdpa_causal", {"prompt": 0}, "H=14;D=64;L=256;kv_expanded"),
+        ("copy", {}, "bytes_read_plus_written=2097152"),
+        ("rmsnorm_eager", {}, "L=1024;d=1536"),
+        ("causal_conv1d", {"prompt": 0}, "D=3072;L=256"),
+        ("selective_scan", {"prompt": 0}, "D=3072;N=16;L=256"),
+        ("ssd_chunk_scan", {"prompt": 0}, "H=48;P=64;N=128;chunk=256;L=256"),
+        ("mamba2:causal_conv1d_update", {"phase": "decode"}, "d_state=128;d_conv=4;nheads=64;head_dim=64;n_groups=8"),
+    ],
+)
+def test_a_row_of_one_operator_is_predicted_from_the_sizes_in_its_note(op, fields, note):
+    reader = Reader("vllm")
+    case = reader.case(run(op=op, note=note, phase=fields.pop("phase", "op"), model="", **fields))
+    device = library.device("rtx-4090")
+    (value,) = Program([case.target], reader.jobs, device, None, reader.runtime).predict({})
+    assert 1e-7 < value < 1e-2
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"op": "gemm", "note": "m=1;n=2"}, "note lacks k"),
+        ({"op": "gemm", "note": "m=1;n=2;k=x"}, "no number"),
+        ({"op": "sampler"}, "op sampler is not predicted"),
+        ({"op": "e2e_serving"}, "not predicted"),
+        ({"model": "GPT-9"}, "no 'GPT-9'"),
+        ({"device": "toaster"}, "no 'toaster'"),
+        ({"device": ""}, "names no device"),
+        ({"prompt": None}, "length of the prompt"),
+        ({"metric": "tflops"}, "tflops of prefill is not predicted"),
+        ({"weight_dtype": "q77"}, "no weight format 'q77'"),
+        ({"model": "Phi-3-mini", "batch": 10**6}, "does not fit the memory"),
+    ],
+)
+def test_a_row_that_the_model_has_no_figure_for_says_why(fields, reason):
+    with pytest.raises(Skip) as caught:
+        Reader("transformers-4.52-eager").case(run(**fields))
+    assert reason in str(caught.value)
+
+
+def test_quantised_weights_are_as_large_as_their_file():
+    reader = Reader("llama.cpp")
+    case = reader.case(run(model="LLaMA-3-8B", weight_dtype="q4_k_m", note="model_bytes=4.58GiB", phase="decode",
+                           prompt=0, generated=128, metric="throughput_tok_s", value=100.0))  # fmt: skip
+    assert case.measured == pytest.approx(0.01)
+    moved = sum(
+        g.count * k.count * k.cost.weights for g in reader.jobs[case.target.parts[0][1]].groups for k in g.kernels
+    )
+    # all but the rows of the embeddings that no token asks for
+    assert moved == pytest.approx(4.58 * 2**30 * (1 - 128256 * 4096 / 8.03e9), rel=0.01)
+
+
+# --- other tools ---
+
+LLAMA_BENCH = {
+    "build_commit": "abc", "build_number": 4384, "cpu_info": "Ryzen", "gpu_info": "NVIDIA GeForce RTX 4090",
+    "backends": "CUDA", "model_filename": "models/Meta-Llama-3-8B-Instruct-Q4_K_M.gguf",
+    "model_type": "llama 8B Q4_K - Medium", "model_size": 4913000000, "n_ubatch": 512, "flash_attn": True,
+    "n_prompt": 512, "n_gen": 0, "n_depth": 0, "avg_ns": 70_000_000, "avg_ts": 7314.0,
+}  # fmt: skip
+
+
+def test_llama_bench_is_read_from_json_and_from_csv(tmp_path):
+    decode = {**LLAMA_BENCH, "n_prompt": 0, "n_gen": 128, "avg_ns": 1_280_000_000, "n_depth": 4096}
+    (tmp_path / "bench.json").write_text(json.dumps([LLAMA_BENCH, decode]))
+    (tmp_path / "bench.csv").write_text(
+        "\n".join([",".join(LLAMA_BENCH), *(",".join(map(str, each.values())) for each in (LLAMA_BENCH, decode))])
+    )
+    for name in ("bench.json", "bench.csv"):
+        one, two = read_runs(str(tmp_path / name)).runs
+        assert (one.phase, one.prompt, one.value) == ("prefill", 512, pytest.approx(0.07))
+        assert (two.phase, two.context, two.generated, two.value) == ("decode", 4096, 128, pytest.approx(0.01))
+        assert one.weight_dtype == "q4_k_m"
+        assert one.notes["fa"] == "1"
+        assert one.device == "RTX 4090"
+        assert Reader("llama.cpp").case(one).model == "Llama-3.1-8B"
+
+
+def test_a_mixed_test_of_llama_bench_is_a_wrong_row(tmp_path):
+    (tmp_path / "bench.json").write_text(json.dumps([LLAMA_BENCH, {**LLAMA_BENCH, "n_gen": 128}]))
+    with pytest.raises(InputError, match="line 3: a test of prompt and generation together"):
+        read_runs(str(tmp_path / "bench.json"))
+    assert len(read_runs(str(tmp_path / "bench.json"), skip_bad_rows=True).runs) == 1
+
+
+OPTIMUM = {
+    "config": {
+        "name": "cuda",
+        "backend": {"name": "pytorch", "version": "2.5.1", "model": "meta-llama/Llama-3.1-8B",
+                    "torch_dtype": "bfloat16"},
+        "scenario": {"input_shapes": {"batch_size": 1, "sequence_length": 64},
+                     "generate_kwargs": {"max_new_tokens": 64}},
+        "environment": {"gpu": ["NVIDIA A100-SXM4-80GB"]},
+    },
+    "report": {
+        "prefill": {
+            "latency": {"unit": "s", "mean": 0.0266, "values": [0.0266]},
+            "memory": {"unit": "MB", "max_allocated": 16085.6, "max_reserved": 16240.0},
+            "energy": {"unit": "kWh", "gpu": 1e-6},
+        },
+        "decode": {"latency": {"unit": "s", "mean": 1.6228}, "memory": None, "energy": None},
+    },
+}  # fmt: skip
+
+
+def test_optimum_benchmark_is_read(tmp_path):
+    (tmp_path / "benchmark.json").write_text(json.dumps(OPTIMUM))
+    found = {(r.phase, r.metric): r.value for r in read_runs(str(tmp_path / "benchmark.json")).runs}
+    assert found == pytest.approx(
+        {
+            ("prefill", "latency_s"): 0.0266,
+            ("prefill", "peak_mem_bytes"): 16.0856e9,
+            ("prefill", "peak_reserved_bytes"): 16.24e9,
+            ("prefill", "energy_j"): 3.6,
+            ("decode", "latency_s"): 1.6228 / 63,
+        }
+    )
+
+
+def test_a_report_without_its_config_is_refused(tmp_path):
+    (tmp_path / "report.json").write_text(json.dumps(OPTIMUM["report"]))
+    with pytest.raises(InputError, match="without its config"):
+        read_runs(str(tmp_path / "report.json"))
+
+
+def test_vllm_serving_one_request_at_a_time_is_a_plain_run(tmp_path):
+    result = {"backend": "vllm", "model_id": "meta-llama/Llama-3.1-8B", "completed": 10, "total_input_tokens": 10240,
+              "total_output_tokens": 1280, "max_concurrency": 1, "request_rate": "inf", "mean_ttft_ms": 40.0,
+              "median_ttft_ms": 39.0, "mean_tpot_ms": 8.0}  # fmt: skip
+    (tmp_path / "serve.json").write_text(json.dumps(result))
+    one, two = read_runs(str(tmp_path / "serve.json")).runs
+    assert (one.op, one.phase, one.prompt, one.value) == ("e2e", "prefill", 1024, pytest.approx(0.039))
+    assert (two.phase, two.context, two.generated, two.value) == ("decode", 1024, 128, pytest.approx(0.008))
+    (tmp_path / "serve.json").write_text(json.dumps({**result, "max_concurrency": 16}))
+    assert {r.op for r in read_runs(str(tmp_path / "serve.json")).runs} == {"e2e_serving"}
+
+
+LOG = """\
+INFO 11-21 10:00:00 [core.py:58] Initializing a V1 LLM engine (v0.19.0) with config: \
+model='meta-llama/Llama-3.1-8B', dtype=torch.bfloat16, max_seq_len=8192
+INFO 11-21 10:00:09 [gpu_model_runner.py:1595] Model loading took 14.9889 GiB and 3.2 seconds
+INFO 11-21 10:00:20 [kv_cache_utils.py:829] GPU KV cache size: 41,408 tokens
+"""
+
+
+def test_a_start_up_log_of_vllm_tells_weights_and_capacity(tmp_path):
+    (tmp_path / "vllm.log").write_text(LOG)
+    found = {r.metric: r.value for r in read_runs(str(tmp_path / "vllm.log")).runs}
+    assert found == {"weights_bytes": pytest.approx(14.9889 * 2**30), "kv_tokens": 41408}
+
+
+def test_capacity_of_a_log_is_predicted(tmp_path):
+    (tmp_path / "vllm.log").write_text(LOG)
+    reader = Reader("vllm", "rtx-4090")
+    for each in read_runs(str(tmp_path / "vllm.log")).runs:
+        case = reader.case(each)
+        # captured graphs and the framework's own memory are not counted
+        assert case.target.constant == pytest.approx(each.value, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "of no kind"),
+        ("{}", "of no kind"),
+        ('{"avg_latency": 1}', "does not write the model"),
+        ('[{"avg_ns": 1}]', "cannot be read|KeyError|not an output|together"),
+    ],
+)
+def test_json_that_is_no_output_of_a_benchmark_is_refused(tmp_path, text, reason):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(InputError, match=reason):
+        read_runs(str(tmp_path / "x.json"))
+
+
+def test_slopes_are_those_of_the_logarithm():
+    s = setup("Qwen2.5-0.5B", "h100-sxm", "transformers-5-eager")
+    w = workload(prompt=16384, logits="last")
+    jobs = Jobs()
+    program = Program([targets(s, w, jobs)["device_time"]], jobs, s.device, s.host, s.runtime)
+    values = {name: float(x) for name, x in s.machine("bf16").parameters.items()}
+    names = ["gemm_efficiency", "memory_efficiency", "dispatch"]
+    slopes = program.slopes(values, names)[0]
+    assert np.all(slopes[:2] < 0), "a better device takes less time"
+    assert slopes[2] == 0, "the host does not change device time"

@@ -1,0 +1,88 @@
+"""Refit every calibration in hardware/calibrated/.
+
+usage: python tools/calibrate_shipped.py FOLDER [NAME ...]
+
+FOLDER holds the files of runs named below; our own, hardware/measured/h100_sxm_transformers_eager.csv, is read from
+the checkout. The other files are tables of published measurements: each row names its source, a repository and commit
+or a paper. Needs SciPy.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from roofsim.calibrate.run import Options, calibrate
+from roofsim.report.calibration import missing_terms
+from roofsim.runs.importers import read_all
+from roofsim.specs import library
+from roofsim.specs.files import dump
+
+ROOT = Path(__file__).resolve().parents[1] / "hardware"
+DATE = "2026-11-22"
+
+SSM_SCOPE = "SSM-Scope (arXiv 2507.12442), artifact sapmitra/SSM-Scope at 574a2c2589"
+LLAMA_BENCH = "XiongjieDai/GPU-Benchmarks-on-LLM-Inference at aa72e0ec86, LLaMA 3"
+AICONFIGURATOR = "ai-dynamo/aiconfigurator at 095f58a51c, systems/data"
+
+# A VM's host that shared its processor with a compiler says nothing of the host; operators that are called one by one
+# from Python take as long as the call below some 200 us.
+QUIET = "op == 'e2e' and not (metric == 'latency_s' and host_contended) or op != 'e2e' and value > 2e-4"
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """One calibration: what it is fitted to, and why not to all of it."""
+
+    name: str
+    device: str
+    runtime: str
+    files: tuple[str, ...]
+    source: str
+    where: str = ""
+
+
+SHIPPED = (
+    Shipped("h100-sxm@transformers-5", "h100-sxm", "transformers-5-eager", ("h100_sxm_transformers_eager.csv",),
+            "our own measurements, hardware/measured", QUIET),
+    Shipped("rtx-4090@ssm-scope", "rtx-4090", "transformers-4.52-eager",
+            ("ssmscope_rtx4090_orin_nano.csv",), SSM_SCOPE),
+    Shipped("jetson-orin-nano-8gb@ssm-scope", "jetson-orin-nano-8gb", "transformers-4.52-eager",
+            ("ssmscope_rtx4090_orin_nano.csv",), SSM_SCOPE),
+    # the energy there is that of one rail, not of the board
+    Shipped("jetson-orin-nano-8gb@llama.cpp", "jetson-orin-nano-8gb", "llama.cpp",
+            ("jetson_orin_nano_super_llamacpp.csv",), "YuvrajSingh-mist/smolperfbenchmark at ba92a6e0b1",
+            "metric != 'energy_j'"),
+    *(Shipped(f"{device}@llama.cpp-b2824", device, "llama.cpp-b2824", ("llamacpp_llama3_gpus_apple.csv",), LLAMA_BENCH)
+      for device in ("rtx-3090", "rtx-4070-ti", "rtx-4090", "a100-pcie-80gb")),
+    *(Shipped(f"{device}@llama.cpp-b2797", device, "llama.cpp-b2797-metal", ("llamacpp_llama3_gpus_apple.csv",),
+              LLAMA_BENCH) for device in ("apple-m1-7-core", "apple-m2-ultra")),
+    *(Shipped(f"{device}@vllm-operators", device, "vllm",
+              ("op_gemm_a100_h100.csv", "op_attention_a100_h100.csv", "op_ssm_h100_b200.csv"), AICONFIGURATOR)
+      for device in ("h100-sxm", "a100-sxm-80gb")),
+)  # fmt: skip
+
+
+def main() -> None:
+    """Write the files, and print the errors on rows held out."""
+    folder, names = Path(sys.argv[1]), sys.argv[2:]
+    for each in SHIPPED:
+        if names and each.name not in names:
+            continue
+        device, runtime = library.device(each.device), library.runtime(each.runtime)
+        own = ROOT / "measured"
+        data = read_all([str(own / f if (own / f).is_file() else folder / f) for f in each.files])
+        host = library.host(device.host) if device.host else None
+        options = Options(where=each.where, name=f"{device.name}, {runtime.name}", source=each.source, date=DATE)
+        result = calibrate(data, device, runtime, host, options)
+        (ROOT / "calibrated" / f"{each.name}.yaml").write_text(dump(result.calibration), encoding="utf-8")
+        print(f"{each.name}: {len(result.lines)} rows")
+        for h in result.calibration.held_out:
+            if h.lengths == "all":
+                print(f"  {h.metric} of {h.phase}: {h.rows} rows, median {h.median_error:.1%}, "
+                      f"90th {h.p90_error:.1%}, covered {h.coverage:.0%}")  # fmt: skip
+        for line in missing_terms(result):
+            print(f"  ! {line}")
+
+
+if __name__ == "__main__":
+    main()
