@@ -67,8 +67,9 @@ class DeepSeek(Latent):
     """DeepSeek-V2, V3 and R1, Kimi-K2, Moonlight: dense layers first."""
 
     model_types: ClassVar[tuple[str, ...]] = ("deepseek_v2", "deepseek_v3", "kimi_k2")
-    no_effect: ClassVar[frozenset[str]] = names("moe_layer_freq qk_head_dim head_dim")
+    no_effect: ClassVar[frozenset[str]] = names("qk_head_dim head_dim")
 
+    moe_layer_freq: Literal[1] = 1
     moe_intermediate_size: Size
     n_routed_experts: Size = called("n_routed_experts", "num_experts", "num_local_experts")
     n_shared_experts: Extra = 0
@@ -94,7 +95,7 @@ class SparseDeepSeek(DeepSeek):
 
     model_types: ClassVar[tuple[str, ...]] = ("deepseek_v32", "glm_moe_dsa")
     no_effect: ClassVar[frozenset[str]] = names(
-        "moe_layer_freq qk_head_dim head_dim indexer_rope_interleave moe_router_dtype index_share_for_mtp_iteration"
+        "qk_head_dim head_dim indexer_rope_interleave moe_router_dtype index_share_for_mtp_iteration"
     )
 
     index_n_heads: Size = 64

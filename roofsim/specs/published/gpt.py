@@ -359,13 +359,21 @@ class MptAttention(Group):
     alibi: bool = True
 
 
+class MptFfn(Group):
+    """What MPT's MLP states."""
+
+    no_effect: ClassVar[frozenset[str]] = names("fc_type")
+
+    ffn_type: Literal["mptmlp"] = "mptmlp"
+
+
 class Mpt(Config):
     """MPT: ALiBi, no biases at all."""
 
     model_types: ClassVar[tuple[str, ...]] = ("mpt",)
     no_effect: ClassVar[frozenset[str]] = names(
         "max_seq_len init_config verbose norm_type embedding_fraction learned_pos_emb attn_pdrop logit_scale "
-        "tokenizer_name fc_type use_pad_tok_in_ffn ffn_config"
+        "tokenizer_name fc_type use_pad_tok_in_ffn"
     )
 
     tie_word_embeddings: bool = True
@@ -375,6 +383,7 @@ class Mpt(Config):
     expansion_ratio: Literal[4] = 4
     no_bias: Literal[True] = True
     attn_config: MptAttention = MptAttention()
+    ffn_config: MptFfn = MptFfn()
 
     @property
     def width(self) -> int:

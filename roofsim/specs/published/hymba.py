@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from roofsim.schema import Extra, Size
 from roofsim.specs.published.base import Decoder, Part, divided, listed, names
@@ -13,32 +13,36 @@ class Hymba(Decoder):
 
     model_types: ClassVar[tuple[str, ...]] = ("hymba",)
     no_effect: ClassVar[frozenset[str]] = names(
-        "attn_implementation_new calc_logits_for_entire_prompt conv_dim mamba_inner_layernorms mamba_conv_bias "
-        "orig_max_position_embeddings rope num_experts_per_tok seq_length kq_head_dim attn_hidden_size"
+        "attn_implementation_new calc_logits_for_entire_prompt conv_dim "
+        "orig_max_position_embeddings num_experts_per_tok seq_length"
     )
 
     tie_word_embeddings: bool = True
     sliding_window: Size | None = None
     global_attn_idx: list[int] | None = None
     kv_reuse_group: list[list[int]] | None = None
-    kv_reuse_every_i_layer: int = -1
-    kv_weight_reuse: bool = False
-    kq_norm: str = "none"
-    layer_type: list[str] | None = None
+    kv_reuse_every_i_layer: Literal[-1] = -1
+    kv_weight_reuse: Literal[False] = False
+    kq_norm: Literal["none"] = "none"
+    kq_head_dim: Literal[-1] = -1
+    attn_hidden_size: Literal[-1] = -1
+    rope: Literal[True] = True
+    layer_type: list[Literal["h"]] | None = None
     mamba_d_state: Size = 16
     mamba_d_conv: Size = 4
     mamba_expand: Size = 2
     mamba_dt_rank: Size
-    mamba_proj_bias: bool = False
-    memory_tokens_interspersed_every: Extra = 0
-    num_experts: Size = 1
-    num_mamba: Size = 1
+    mamba_proj_bias: Literal[False] = False
+    mamba_conv_bias: Literal[True] = True
+    mamba_inner_layernorms: Literal[True] = True
+    memory_tokens_interspersed_every: Literal[0] = 0
+    num_experts: Literal[1] = 1
+    num_mamba: Literal[1] = 1
     num_memory_tokens: Extra = 0
     v_head_dim: Size | None = None
 
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Both kinds of head, and a gated MLP."""
-        self.check()
         full = listed("global_attn_idx", self.global_attn_idx, self.depth, i)
         shared = [each for group in self.kv_reuse_group or () for each in group[1:]]
         reuses = listed("kv_reuse_group", shared, self.depth, i)
@@ -60,16 +64,6 @@ class Hymba(Decoder):
             "reuses_kv": reuses or None,
         }
         return ("full" if full else "windowed") + ("_reusing" if reuses else ""), [mixer, self.gated_mlp()]
-
-    def check(self) -> None:
-        """Refuse what only experiments with this code use."""
-        usual = {"kv_reuse_every_i_layer": -1, "kv_weight_reuse": False, "kq_norm": "none", "mamba_proj_bias": False,
-                 "memory_tokens_interspersed_every": 0, "num_experts": 1, "num_mamba": 1}  # fmt: skip
-        for name, value in usual.items():
-            if getattr(self, name) != value:
-                raise ValueError(f"{name}: only {value!r} is known for this model_type")
-        if any(each != "h" for each in self.layer_type or ()):
-            raise ValueError("layer_type: only 'h', both kinds of head, is known")
 
     def around(self) -> dict[str, Any]:
         """Learned tokens before every prompt."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from roofsim.schema import Extra, Size
 from roofsim.specs.published.base import Decoder, Part, names, one_of, per_layer
@@ -79,9 +79,12 @@ class HunYuan(Llama):
 
     model_types: ClassVar[tuple[str, ...]] = ("hunyuan_v1_dense",)
     no_effect: ClassVar[frozenset[str]] = names(
-        "use_qk_norm use_cla attention_head_dim add_classification_head class_num cla_share_factor norm_type "
+        "attention_head_dim add_classification_head class_num cla_share_factor norm_type "
         "org_vocab_size pool_type eod_token_id use_rotary_pos_emb enable_lm_head_fp32"
     )
+
+    use_qk_norm: Literal[True] = True
+    use_cla: Literal[False] = False
 
     def attention(self, i: int) -> Part:
         """With a norm per head."""
@@ -327,7 +330,7 @@ class Cohere2(Windowed):
 
     model_types: ClassVar[tuple[str, ...]] = ("cohere2",)
     no_effect: ClassVar[frozenset[str]] = names(
-        "use_embedding_sharing use_parallel_block use_parallel_embedding use_gated_activation "
+        "use_embedding_sharing use_parallel_embedding "
         "position_embedding_type order_of_interleaved_layers cache_implementation"
     )
 
@@ -335,6 +338,8 @@ class Cohere2(Windowed):
     sliding_window: Size | None = 4096
     sliding_window_pattern: Size = 4
     attention_bias: bool = False
+    use_parallel_block: Literal[True] = True
+    use_gated_activation: Literal[True] = True
 
     def windowed_by_rule(self, i: int) -> bool:
         """All but each fourth."""
@@ -412,9 +417,11 @@ class Starcoder2(Windowed):
     """StarCoder 2: layer norms, biases everywhere, a plain MLP."""
 
     model_types: ClassVar[tuple[str, ...]] = ("starcoder2",)
-    no_effect: ClassVar[frozenset[str]] = names("norm_type mlp_type use_qk_norm")
 
     tie_word_embeddings: bool = True
+    norm_type: Literal["layer_norm"] = "layer_norm"
+    mlp_type: Literal["default"] = "default"
+    use_qk_norm: Literal[False] = False
     num_key_value_heads: Size | None = 2
     use_bias: bool = True
 

@@ -183,10 +183,9 @@ class FalconH1(WithMamba2):
     """Falcon-H1: attention and Mamba-2 side by side in every layer."""
 
     model_types: ClassVar[tuple[str, ...]] = ("falcon_h1",)
-    no_effect: ClassVar[frozenset[str]] = names(
-        "mamba_norm_before_gate mamba_use_mlp attn_layer_indices mlp_expansion_factor"
-    )
+    no_effect: ClassVar[frozenset[str]] = names("mamba_norm_before_gate attn_layer_indices mlp_expansion_factor")
 
+    mamba_use_mlp: Literal[True] = True
     mamba_d_ssm: Size | None = 1024
     mamba_rms_norm: bool = False
     attention_bias: bool = False
@@ -227,7 +226,11 @@ class Bamba(WithMamba2):
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Mamba-2 or attention on half of each head, and a gated MLP."""
         mlp = self.gated_mlp(bias=self.mlp_bias)
-        if not listed("attn_layer_indices", self.attn_layer_indices, self.depth, i):
+        attends = listed("attn_layer_indices", self.attn_layer_indices, self.depth, i)
+        types = per_layer("layer_types", self.layer_types or self.layers_block_type, self.depth)
+        if types and (one_of("layer_types", types[i], MIXERS) == "attention") != attends:
+            raise ValueError(f"layer_types: says {types[i]} of layer {i}, attn_layer_indices says otherwise")
+        if not attends:
             return "mamba", [self.ssm(), mlp]
         attention = self.heads(qkv_bias=self.attention_bias, out_bias=self.attention_bias)
         attention["rotary_dim"] = self.rotary_dim(self.head_width, default=1 / 2)
@@ -349,8 +352,9 @@ class Jamba(Decoder):
     """Jamba: Mamba-1 with a few attention layers; experts in every other layer."""
 
     model_types: ClassVar[tuple[str, ...]] = ("jamba",)
-    no_effect: ClassVar[frozenset[str]] = names("sliding_window mamba_inner_layernorms calc_logits_for_entire_prompt")
+    no_effect: ClassVar[frozenset[str]] = names("sliding_window calc_logits_for_entire_prompt")
 
+    mamba_inner_layernorms: Literal[True] = True
     num_key_value_heads: Size | None = 8
     num_experts: Size = 16
     num_experts_per_tok: Size = 2

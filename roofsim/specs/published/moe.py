@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from roofsim.schema import Extra, Size
 from roofsim.specs.published.base import (
@@ -45,10 +45,14 @@ class MiniMaxM2(Mixtral):
 
     model_types: ClassVar[tuple[str, ...]] = ("minimax_m2",)
     no_effect: ClassVar[frozenset[str]] = names(
-        "attn_type_list mtp_transformer_layers num_mtp_modules qk_norm_type rotary_dim shared_moe_mode use_mtp "
-        "use_qk_norm use_routing_bias layernorm_full_attention_beta layernorm_linear_attention_beta use_grouped "
-        "layernorm_mlp_beta shared_intermediate_size mlp_intermediate_size max_model_len scoring_func"
+        "mtp_transformer_layers num_mtp_modules qk_norm_type rotary_dim shared_moe_mode use_mtp "
+        "use_routing_bias layernorm_full_attention_beta layernorm_linear_attention_beta use_grouped "
+        "layernorm_mlp_beta mlp_intermediate_size max_model_len scoring_func"
     )
+
+    attn_type_list: list[Literal[1]] | None = None
+    use_qk_norm: Literal[True] = True
+    shared_intermediate_size: Literal[0] = 0
 
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Attention and experts."""
@@ -119,8 +123,7 @@ class Qwen3Moe(Sparse, Qwen3):
 
     model_types: ClassVar[tuple[str, ...]] = ("qwen3_moe", "qwen3_vl_moe_text", "qwen3_vl_moe")
 
-    no_effect: ClassVar[frozenset[str]] = names("use_qk_norm")
-
+    use_qk_norm: Literal[True] = True
     head_dim: Size | None = None
     shared_expert_intermediate_size: Extra = 0
 
@@ -168,8 +171,9 @@ class Glm4Moe(Decoder):
     """GLM-4.5: dense layers first, then routed experts and a shared one."""
 
     model_types: ClassVar[tuple[str, ...]] = ("glm4_moe", "dots1")
-    no_effect: ClassVar[frozenset[str]] = names("moe_layer_freq max_window_layers")
+    no_effect: ClassVar[frozenset[str]] = names("max_window_layers")
 
+    moe_layer_freq: Literal[1] = 1
     model_type: str
     head_dim: Size | None = None
     attention_bias: bool = False

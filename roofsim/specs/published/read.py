@@ -159,6 +159,8 @@ def _check_code(fields: Mapping[str, Any], file: Path) -> None:
                 [f"{file}: auto_map: the model is made by code of its own ({made!r}), which is neither read nor run; "
                  f"remove the field if that code computes what {fields.get('model_type')} does"]
             )  # fmt: skip
+    if fields.get("use_bidirectional_attention") is True:  # other values concern images
+        raise SpecError([f"{file}: use_bidirectional_attention: a model that sees what follows does not generate"])
     for name in ("is_encoder_decoder", "add_cross_attention"):
         if fields.get(name):
             raise SpecError([f"{file}: {name}: only decoders are modelled, without cross-attention"])
@@ -170,7 +172,7 @@ def _sorted(adapter: type[Config], fields: Mapping[str, Any], file: Path) -> tup
     known = {name: fields[name] for name in names if name in fields and (fields[name] is not None or names[name])}
     ignored, problems = [], []
     for name, value in fields.items():
-        if name in names:
+        if name in names or name == "model_type":
             continue
         if ignorable(name, value, adapter.no_effect):
             ignored.append(name)

@@ -32,8 +32,9 @@ class Qwen35(Decoder):
     """Qwen3.5, dense: three layers of the gated delta rule to one of gated attention."""
 
     model_types: ClassVar[tuple[str, ...]] = ("qwen3_5_text", "qwen3_5")
-    no_effect: ClassVar[frozenset[str]] = names("mamba_ssm_dtype attn_output_gate output_gate_type")
+    no_effect: ClassVar[frozenset[str]] = names("mamba_ssm_dtype output_gate_type")
 
+    attn_output_gate: Literal[True] = True
     head_dim: Size | None = 256
     attention_bias: bool = False
     layer_types: list[str] | None = None
@@ -143,8 +144,9 @@ class KimiLinear(DeepSeek):
     """Kimi Linear: three layers of KDA to one of latent attention without positions."""
 
     model_types: ClassVar[tuple[str, ...]] = ("kimi_linear",)
-    no_effect: ClassVar[frozenset[str]] = names("moe_layer_freq mla_use_nope head_dim qk_head_dim")
+    no_effect: ClassVar[frozenset[str]] = names("head_dim qk_head_dim")
 
+    mla_use_nope: Literal[True] = True
     q_lora_rank: Size | None = None
     n_routed_experts: Size = called("n_routed_experts", "num_experts", "num_local_experts")
     n_shared_experts: Extra = called("n_shared_experts", "num_shared_experts", default=1)
@@ -218,17 +220,28 @@ class MiniMax(Mixtral):
         return "lightning", [mixer, self.experts()]
 
 
+RECURRENT_GEMMA = {
+    "linear_attention": "recurrent",
+    "recurrent": "recurrent",
+    "sliding_attention": "attention",
+    "full_attention": "attention",
+    "attention": "attention",
+}
+"""Entries of `layer_types`, and what `block_types` calls such a layer."""
+
+
 class RecurrentGemma(Decoder):
     """RecurrentGemma: two recurrent blocks to one windowed attention."""
 
     model_types: ClassVar[tuple[str, ...]] = ("recurrent_gemma",)
     no_effect: ClassVar[frozenset[str]] = names(
-        "embeddings_scale_by_sqrt_dim w_init_variance_scale final_w_init_variance_scale layer_types"
+        "embeddings_scale_by_sqrt_dim w_init_variance_scale final_w_init_variance_scale"
     )
 
     tie_word_embeddings: bool = True
     lru_width: Size | None = None
     attention_window_size: Size = called("attention_window_size", "sliding_window", default=2048)
+    layer_types: list[str] | None = None
     block_types: list[str] = called("block_types", "_block_types", default=["recurrent", "recurrent", "attention"])
     conv1d_width: Size = 4
     attention_bias: bool = False
@@ -239,6 +252,9 @@ class RecurrentGemma(Decoder):
         if not self.block_types:
             raise ValueError("block_types: a pattern such as recurrent, recurrent, attention is expected")
         kind = one_of("block_types", self.block_types[i % len(self.block_types)], ("recurrent", "attention"))
+        types = per_layer("layer_types", self.layer_types, self.depth)
+        if types and one_of("layer_types", types[i], RECURRENT_GEMMA) != kind:
+            raise ValueError(f"layer_types: says {types[i]} of layer {i}, block_types says {kind}")
         half = divided(self.intermediate_size or 0, 2, "intermediate_size", "the number of branches,")
         mlp = {"kind": "gated_mlp", "width": half, "bias": True}
         if kind == "recurrent":
@@ -313,13 +329,14 @@ class Lfm2(Decoder):
 
     model_types: ClassVar[tuple[str, ...]] = ("lfm2",)
     no_effect: ClassVar[frozenset[str]] = names(
-        "block_dim block_mlp_init_scale block_norm_eps block_out_init_scale block_use_swiglu "
+        "block_dim block_mlp_init_scale block_norm_eps block_out_init_scale "
         "block_use_xavier_init conv_dim conv_dim_out conv_use_xavier_init num_heads theta use_pos_enc"
     )
 
     tie_word_embeddings: bool = called("tie_embedding", "tie_word_embeddings", default=True)
     num_key_value_heads: Size | None = 8
     ff_dim: Size = called("block_ff_dim", "intermediate_size", default=12288)
+    block_use_swiglu: Literal[True] = True
     conv_L_cache: Size = 3  # noqa: N815 - the name in the file
     conv_bias: bool = False
     block_multiple_of: Size = 256

@@ -27,12 +27,14 @@ class HunYuanMoe(HunYuan):
 
     model_types: ClassVar[tuple[str, ...]] = ("hunyuan_v1_moe",)
     no_effect: ClassVar[frozenset[str]] = HunYuan.no_effect | names(
-        "moe_layer_num_skipped moe_drop_tokens moe_random_routing_dropped_token group_limited_greedy capacity_factor "
+        "moe_drop_tokens moe_random_routing_dropped_token group_limited_greedy capacity_factor "
         "use_mixed_mlp_moe routed_scaling_factor kv_lora_rank q_lora_rank qk_nope_head_dim qk_rope_head_dim v_head_dim "
-        "use_mla mask_init_id anyres_pooling_size moe_router_topk_scaling_factor"
+        "mask_init_id anyres_pooling_size moe_router_topk_scaling_factor"
     )
 
     num_experts: Size = called("num_experts", "num_local_experts")
+    use_mla: Literal[False] = False
+    moe_layer_num_skipped: Literal[0] = 0
     moe_topk: Size | list[int] = 1
     num_shared_expert: Size | list[int] = 1
     moe_intermediate_size: Size | list[int] | None = None
@@ -76,8 +78,10 @@ class SolarOpen(Routed):
     """Solar Open: experts in every layer."""
 
     model_types: ClassVar[tuple[str, ...]] = ("solar_open",)
-    no_effect: ClassVar[frozenset[str]] = names("moe_layer_freq intermediate_size use_qk_norm")
+    no_effect: ClassVar[frozenset[str]] = names("intermediate_size")
 
+    moe_layer_freq: Literal[1] = 1
+    use_qk_norm: Literal[False] = False
     head_dim: Size | None = 128
     n_shared_experts: Extra = called("n_shared_experts", "num_shared_experts", default=1)
     attention_bias: bool = False
