@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from roofsim import __version__
 from roofsim.calibrate.fit import Fit, determined, fit, touched
 from roofsim.calibrate.problem import Problem, prior
 from roofsim.errors import InputError
@@ -223,7 +224,7 @@ def _result(
         runtime=runtime.id,
         host=host.id if host and runtime.host.mode != "none" else None,
         date=o.date,
-        versions={name: version(name) for name in ("roofsim", "numpy", "scipy")},
+        versions={"roofsim": __version__, **{name: version(name) for name in ("numpy", "scipy")}},
         source=o.source,
         dataset=Dataset(file=runs.file, sha256=runs.digest, rows=len(runs.runs), used=len(cases), where=o.where),
         method=METHOD,
