@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from roofsim.errors import InputError, Unsupported
 from roofsim.ops.base import Kind
@@ -35,65 +35,68 @@ def calibrated(s: Setup, c: Calibration, *, transfer: bool = False) -> Setup:
     return replace(s, calibration=transferred(c, s))
 
 
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """A parameter of a transfer: its value, whether it was taken over, and the variance that the move adds."""
+
+    value: float
+    taken: bool
+    more: float
+
+
 def transferred(c: Calibration, s: Setup) -> Calibration:
     """The calibration of a sibling for this setup: its efficiencies and times of kernels, the device's own peaks.
 
-    Variances grow by the square of what such parameters differ by between devices. A parameter of the host is kept
-    only behind the same host, one that the new device states itself is as it states.
+    Variances grow by the square of what such parameters differ by between devices; those of the host as well, since
+    another device stands in another machine. What is of another host, or what the new device states as the software
+    defines it, is not taken over.
     """
+    alike = _sort(c.device) == (s.device.vendor, s.device.kind) and s.runtime.id == c.runtime
+    share = SIBLING if alike else STRANGER
     same_host = s.host is not None and s.host.id == c.host
-    alike = _sort(c.device) == (s.device.vendor, s.device.kind)
-    share = SIBLING if alike and s.runtime.id == c.runtime else STRANGER
     own = machine(s.device, s.host, s.device.default_dtype).parameters
-    kept, added = {}, {}
+    moved = {}
     for name, each in c.parameters.items():
         row = PARAMETERS[name]
-        foreign = (row.scope == "host" and not same_host) or (row.scope == "runtime" and s.runtime.id != c.runtime)
-        stated = name in MEASURED_APART and name in s.device.parameters
-        same = (row.scope == "host" and same_host) or (row.scope == "runtime" and s.runtime.id == c.runtime)
-        if foreign or stated:
-            value, more = float(own[name]), row.free_spread
+        stays = (row.scope == "host" and not same_host) or (name in MEASURED_APART and name in s.device.parameters)
+        if stays:
+            moved[name] = _Moved(float(own[name]), False, row.free_spread**2)
         else:
-            value, more = each.value, 0.0 if same else share * row.free_spread
-        kept[name], added[name] = (value, each.determined and not (foreign or stated), foreign or stated), more
-    names = c.covariance.names
-    lower = tuple(
-        tuple(_entry(c, i, j, kept, added) for j in range(i + 1)) for i in range(len(names))
-    )  # fmt: skip
+            moved[name] = _Moved(each.value, True, (share * row.free_spread) ** 2)
+    covariance = _widened(c.covariance, moved)
+    variances = {name: row[-1] for name, row in zip(covariance.names, covariance.lower, strict=True)}
     estimates = {}
-    for name, (value, fitted, _) in kept.items():
-        row, i = PARAMETERS[name], names.index(name) if name in names else -1
-        width = NORMAL_95 * (lower[i][i] ** 0.5 if i >= 0 else row.free_spread)
-        centre = row.free(value)
-        estimates[name] = Estimate(
-            value=value, low=row.bounded(centre - width), high=row.bounded(centre + width),
-            prior=c.parameters[name].prior, determined=fitted,
-        )  # fmt: skip
+    for name, m in moved.items():
+        row, old = PARAMETERS[name], c.parameters[name]
+        centre, width = row.free(m.value), NORMAL_95 * variances.get(name, row.free_spread**2) ** 0.5
+        low, high = row.bounded(centre - width), row.bounded(centre + width)
+        fitted = old.determined and m.taken
+        estimates[name] = Estimate(value=m.value, low=low, high=high, prior=old.prior, determined=fitted)
     note = f"transferred from {c.device} with {c.runtime}: efficiencies from there, peaks from the device file"
-    return c.model_copy(
-        update={
-            "device": s.device.id,
-            "runtime": s.runtime.id,
-            "host": s.host.id if s.host else None,
-            "parameters": estimates,
-            "covariance": Covariance(names=names, lower=lower),
-            "notes": (*c.notes, note),
-            "transferred_from": c.device,
-        }
-    )
+    changes = {
+        "device": s.device.id,
+        "runtime": s.runtime.id,
+        "host": s.host.id if s.host else None,
+        "parameters": estimates,
+        "covariance": covariance,
+        "notes": (*c.notes, note),
+        "transferred_from": c.device,
+    }
+    return c.model_copy(update=changes)
 
 
 MEASURED_APART = ("workspace",)
 """Parameters that a device file states as the software defines them, so that a sibling's are no better."""
 
 
-def _entry(
-    c: Calibration, i: int, j: int, kept: Mapping[str, tuple[float, bool, bool]], added: Mapping[str, float]
-) -> float:
-    """One entry of the transferred covariance: what is not taken over has the prior's variance alone."""
-    a, b = c.covariance.names[i], c.covariance.names[j]
-    old = 0.0 if kept[a][2] or kept[b][2] else c.covariance.lower[i][j]
-    return old + (added[a] ** 2 if i == j else 0.0)
+def _widened(c: Covariance, moved: Mapping[str, _Moved]) -> Covariance:
+    """The covariance after a transfer: what is not taken over has the prior's variance and goes with nothing."""
+    lower = []
+    for i, a in enumerate(c.names):
+        row = [c.lower[i][j] if moved[a].taken and moved[b].taken else 0.0 for j, b in enumerate(c.names[: i + 1])]
+        row[i] += moved[a].more
+        lower.append(tuple(row))
+    return Covariance(names=c.names, lower=tuple(lower))
 
 
 def _sort(device: str) -> tuple[str, str] | None:

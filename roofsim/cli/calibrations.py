@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from statistics import median
+from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.report.table import Column, Table
+
+METRICS = {"latency_s": "latency", "device_time_s": "device_time", "peak_mem_bytes": "memory", "energy_j": "energy"}
+"""The metrics whose errors are listed, and what they are called."""
 
 
 @click.command()
@@ -19,19 +23,20 @@ def command(format_: str, output: str | None, quiet: bool) -> None:
     """
     from roofsim.specs import library
 
-    rows = []
+    data: list[dict[str, Any]] = []
     for name in library.names("hardware/calibrated"):
         c = library.calibration(name)
-        errors = {
-            metric: median(h.median_error for h in mine)
-            for metric in ("latency_s", "device_time_s", "peak_mem_bytes", "energy_j")
-            if (mine := [h for h in c.held_out if h.metric == metric and h.lengths == "all"])
-        }
-        rows.append([c.id, c.device, c.runtime, c.dataset.used, *(errors.get(m) for m in (
-            "latency_s", "device_time_s", "peak_mem_bytes", "energy_j"))])  # fmt: skip
-    columns = [Column("calibration"), Column("device"), Column("runtime"), Column("rows", "count"),
-               *(Column(each, "%") for each in ("latency", "device time", "memory", "energy"))]  # fmt: skip
-    keys = ("id", "device", "runtime", "rows", "latency_error", "device_time_error", "memory_error", "energy_error")
-    data = {"schema": 1, "calibrations": [dict(zip(keys, row, strict=True)) for row in rows]}
-    note = "Median errors on configurations held out. `roofsim show NAME` gives all of a calibration."
-    o.Output(format_, output, quiet).write([Table("Calibrations", columns, rows, [note])], data)
+        errors: dict[str, float | None] = {}
+        for metric, short in METRICS.items():
+            found = [h.median_error for h in c.held_out if h.metric == metric and h.lengths == "all"]
+            errors[f"{short}_error"] = median(found) if found else None
+        data.append({"id": c.id, "device": c.device, "runtime": c.runtime, "rows": c.dataset.used, **errors})
+    columns = [Column("calibration"), Column("runtime"), Column("rows", "count"), Column("latency", "%"),
+               Column("busy", "%")]  # fmt: skip
+    rows = [[d[k] for k in ("id", "runtime", "rows", "latency_error", "device_time_error")] for d in data]
+    note = (
+        "Median errors of wall times and of device times on configurations held out. `roofsim show NAME` gives all "
+        "of a calibration."
+    )
+    out = {"schema": 1, "calibrations": data}
+    o.Output(format_, output, quiet).write([Table("Calibrations", columns, rows, [note])], out)

@@ -61,6 +61,10 @@ def intervals(s: Setup, w: Workload, p: Prediction) -> dict[str, tuple[float, fl
     for i, name in enumerate(known):
         spread = scatter(c, name, host.get(name, False)) or 0.0
         found[name] = interval(float(values[name]), slopes.variance(i) + spread**2)
+    for wall, device in (("ttft", "device_time"), ("tpot", "decode_device_time")):
+        if {wall, device} <= set(found):
+            # no clock shows less than the device works
+            found[wall] = (max(found[wall][0], min(found[device][0], float(values[wall]))), found[wall][1])
     if "total" in found:
         found |= _request(p, slopes.variance(known.index("total")), c, host)
         del found["total"]
