@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from roofsim.arith import Number
+from roofsim.mixers.attention import SOFTMAX_FLOPS
 from roofsim.ops import attention, conv, gemm, pointwise, scan
 from roofsim.ops.base import CostFunction, Operator
 from roofsim.passes import Pass, Phase, Precision
@@ -82,6 +83,7 @@ def _attention(z: Sizes, p: Precision, new: int, context: int) -> Operator:
         "qk_dim": width,
         "v_dim": width,
         "window": context + new,
+        "pair_flops": SOFTMAX_FLOPS,
         "act_bytes": p.activations,
         "cache_bytes": p.cache,
     }
@@ -125,6 +127,7 @@ def _convolution(phase: Phase) -> Builder:
             "new": 1 if phase == "decode" else z.prompt,
             "channels": _channels(z),
             "width": z.get("d_conv", 4),
+            "bias": 1,
             "weight_bytes": p.weights,
             "act_bytes": p.activations,
         }
@@ -150,6 +153,7 @@ def _selective_scan(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
         "new": z.prompt,
         "d_inner": z["d"],
         "d_state": z["n"],
+        "groups": 1,
         "weight_bytes": p.weights,
         "act_bytes": p.activations,
         "state_bytes": p.state,
