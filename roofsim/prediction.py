@@ -235,7 +235,7 @@ def predict_pass(s: Setup, p: Pass, dtype: str, *, detail: bool = True) -> PassP
     device_time = sum(stretch.device * stretch.count for stretch in stretches)
     start = s.runtime.host.launch.value if s.runtime.host.launch else 0
     host_time = start + sum(stretch.host * stretch.count for stretch in stretches)
-    wall = pass_time(stretches, start)
+    wall = pass_time(stretches, start, s.runtime.host.mode == "inline")
     return PassPrediction(
         wall, device_time, host_time, kernels, total.matrix, total.vector, total.bytes,
         _pass_bound(table, host_time, device_time) if detail else None,
@@ -579,7 +579,7 @@ def assumptions(s: Setup, w: Workload) -> tuple[str, ...]:
     if w.cache_dtype and w.cache_dtype != w.dtype:
         said.append(f"cache {w.cache_dtype}")
     said.append("logits of all positions" if (w.logits or s.runtime.logits) == "all" else "logits of the last position")
-    if s.runtime.host.mode == "eager":
+    if s.runtime.host.mode in ("eager", "inline"):
         if s.host is None:
             raise Unsupported(f"{s.device.id}: names no host, and {s.runtime.id} launches from one; use --host")
         dispatch = s.machine(w.dtype)["dispatch"]

@@ -179,13 +179,15 @@ class Stretch:
     count: Number
 
 
-def pass_time(stretches: Sequence[Stretch], start: Number) -> Number:
-    """Wall time of a pass: the device works behind a queue that the host fills.
+def pass_time(stretches: Sequence[Stretch], start: Number, inline: bool = False) -> Number:
+    """Wall time of a pass: the device works behind a queue that the host fills; or one after the other, `inline`.
 
     From any piece on, the pass lasts at least as long as the host needs to reach it and the device to finish
     from there. The largest such sum is the time. Along equal pieces the sum grows or falls steadily, so the
     first and the last of them suffice.
     """
+    if inline:
+        return start + sum((s.host + s.device) * s.count for s in stretches)
     host = start
     left = sum(s.device * s.count for s in stretches)
     wall = left + host

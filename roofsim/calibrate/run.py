@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from roofsim import __version__
 from roofsim.calibrate.fit import Fit, determined, fit, touched
 from roofsim.calibrate.problem import Problem, prior
 from roofsim.errors import InputError
@@ -36,6 +37,9 @@ from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
 
 FOLDS = 5
+MOST = 20_000
+"""Rows that are fitted at most; more of the same say no more of the parameters."""
+
 FEWEST = 3
 """Configurations without which there is nothing to hold out."""
 
@@ -105,7 +109,7 @@ def calibrate(
     o = options or Options()
     skipped: dict[str, int] = {}
     reader = Reader(runtime, device, host)
-    cases = _cases(runs, reader, device, o, skipped)
+    cases = _thinned(_cases(runs, reader, device, o, skipped), skipped)
     configurations = sorted({case.configuration for case in cases})
     if len(configurations) < FEWEST:
         raise InputError(
@@ -155,6 +159,16 @@ def _cases(runs: Runs, reader: Reader, device: Device, o: Options, skipped: dict
     if not cases:
         raise InputError(f"{runs.file}: no row to fit {device.id} with {reader.runtime.id}{_why(skipped)}")
     return cases
+
+
+def _thinned(cases: list[Case], skipped: dict[str, int]) -> list[Case]:
+    """No more cases than a fit takes minutes for: every so many of each configuration, in the order of their lines."""
+    every = -(-len(cases) // MOST)
+    if every <= 1:
+        return cases
+    kept = sorted(cases, key=lambda case: (case.configuration, case.metric, case.run.line))[::every]
+    skipped[f"one in {every} is enough"] = len(cases) - len(kept)
+    return sorted(kept, key=lambda case: case.run.line)
 
 
 def _why(skipped: Mapping[str, int], most: int = 4) -> str:
@@ -223,7 +237,7 @@ def _result(
         runtime=runtime.id,
         host=host.id if host and runtime.host.mode != "none" else None,
         date=o.date,
-        versions={name: version(name) for name in ("roofsim", "numpy", "scipy")},
+        versions={"roofsim": __version__, **{name: version(name) for name in ("numpy", "scipy")}},
         source=o.source,
         dataset=Dataset(file=runs.file, sha256=runs.digest, rows=len(runs.runs), used=len(cases), where=o.where),
         method=METHOD,

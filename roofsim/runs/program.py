@@ -104,7 +104,7 @@ class Program:
             host, busy = self._times(machines)
             device = (busy * self._counts).sum(axis=0)
             stretches = [Stretch(h, d, n) for h, d, n in zip(host, busy, self._counts, strict=True)]
-            wall = np.maximum(pass_time(stretches, self._start), 0)
+            wall = np.maximum(pass_time(stretches, self._start, self._runtime.host.mode == "inline"), 0)
             # an operator that is called again and again hides whichever of host and device is the faster
             wall = np.where(self._alone, np.maximum((host * self._counts).sum(axis=0), device), wall)
             rate = np.array([machines[job.dtype].matrix_rate for job in self._jobs])

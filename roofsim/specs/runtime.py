@@ -42,11 +42,12 @@ class AttentionPolicy(Spec):
 class HostPolicy(Spec):
     """What the host does: nothing, launch every kernel (`eager`), or replay a captured graph (`graph`).
 
+    `inline` is for stacks that run on the host itself: nothing is queued, each kernel follows its own preparation.
     `prefill` is for stacks that do otherwise there. `work` is the host time per kernel relative to eager
     PyTorch, `replay` the time per kernel of a graph, `launch` the time of a step before its first kernel.
     """
 
-    mode: Literal["none", "eager", "graph"] = "none"
+    mode: Literal["none", "eager", "graph", "inline"] = "none"
     prefill: Literal["none", "eager", "graph"] | None = None
     work: PositiveFloat = 1.0
     launch: Time | None = None

@@ -132,7 +132,7 @@ def test_the_work_of_linear_layers_is_the_same(table, models):
     differences: dict[str, tuple[float, float]] = {}
     for name, model in models.items():
         expected = table[name]
-        # that class sends every token through all experts; docs/decisions/015-llama4-flops.md
+        # that class sends every token through all experts; docs/decisions/018-llama4-flops.md
         idle = model.total_parameters - model.active_parameters if model.family == "llama4" else 0
         for key, _, p in passes(expected):
             if key not in expected:

@@ -75,11 +75,11 @@ def read_config(path: Path) -> Published:
         config = adapter.model_validate(known)
         values = architecture_values(config)
     except ValidationError as error:
-        lines = [problem_line(str(file), problem) for problem in error.errors(include_url=False)]
+        lines = [f"{file}: {_short(problem_line('', each)[2:])}" for each in error.errors(include_url=False)]
         more = [f"{file}: {len(lines) - MOST_LINES} more of the kind"] if len(lines) > MOST_LINES else []
         raise SpecError(lines[:MOST_LINES] + more) from None
     except ValueError as error:
-        raise SpecError([f"{file}: {error}"]) from None
+        raise SpecError([f"{file}: {_short(str(error))}"]) from None
     if outer.get("quantization_config"):
         notes.append("quantization_config: the weights are stored quantised; counts are of parameters, see --weights")
     name = _name(outer, file)
@@ -98,6 +98,15 @@ def _name(fields: Mapping[str, Any], file: Path) -> str:
     return file.resolve().parent.name if file.stem == "config" else file.stem.replace("__", "/")
 
 
+MOST_LETTERS = 300
+"""Letters of a message that quotes a file."""
+
+
+def _short(text: str) -> str:
+    """A text short enough for a message."""
+    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}..."
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object that a JSON file holds; raises SpecError if it does not."""
     text = read_text(path)
@@ -107,7 +116,7 @@ def read_json(path: Path) -> dict[str, Any]:
         if len(fields) < len(pairs):
             keys = [key for key, _ in pairs]
             twice = next(key for key in keys if keys.count(key) > 1)
-            raise SpecError([f"{path}: '{twice}' is written twice"])
+            raise SpecError([f"{path}: {_short(repr(twice))} is written twice"])
         return fields
 
     try:
@@ -149,16 +158,17 @@ def _check_code(fields: Mapping[str, Any], file: Path) -> None:
     named = fields.get("architectures")
     classes = named if isinstance(named, list) else []
     if classes and not any(isinstance(each, str) and each.endswith(HEADS) for each in classes):
-        raise SpecError([f"{file}: architectures: {classes[0]!r} is no class of a language model (…ForCausalLM)"])
+        raise SpecError(
+            [f"{file}: architectures: {_short(repr(classes[0]))} is no class of a language model (…ForCausalLM)"]
+        )
     code = fields.get("auto_map")
     if code:
         made = code.get("AutoModelForCausalLM") if isinstance(code, dict) else code
         own = isinstance(made, str) and "--" not in made and made.rpartition(".")[2] in classes
         if made is not None and not own:
-            raise SpecError(
-                [f"{file}: auto_map: the model is made by code of its own ({made!r}), which is neither read nor run; "
-                 f"remove the field if that code computes what {fields.get('model_type')} does"]
-            )  # fmt: skip
+            what = f"the model is made by code of its own ({_short(repr(made))}), which is neither read nor run"
+            hint = f"remove the field if that code computes what {fields.get('model_type')} does"
+            raise SpecError([f"{file}: auto_map: {what}; {hint}"])
     if fields.get("use_bidirectional_attention") is True:  # other values concern images
         raise SpecError([f"{file}: use_bidirectional_attention: a model that sees what follows does not generate"])
     for name in ("is_encoder_decoder", "add_cross_attention"):
