@@ -63,7 +63,7 @@ class Mamba1(Part):
     def _projections(self, p: Pass) -> list[Operator]:
         """What makes Δ, B and C; the published implementation multiplies by Δ's matrix inside the scan's operator."""
         rank, states = self.dt_rank, self.d_state
-        if self.mamba_heads > 1:
+        if self.mamba_heads != 1:
             heads, channels = self.mamba_heads, self.d_inner // self.mamba_heads
             return [
                 head_linear(p, "x_proj", heads, channels, rank + 2 * states, "conv", reported_as="scan"),

@@ -159,6 +159,10 @@ def _first_two(place: Place) -> bool:
     return place.index < 2
 
 
+def _first_four(place: Place) -> bool:
+    return place.index < 4
+
+
 def _shared_keys(place: Place) -> bool:
     return place.network.queries_per_key >= 4
 
@@ -179,7 +183,7 @@ def _llama(
     output: tuple[tuple[str, Rule], ...] = (),
 ) -> Format:
     """A mix of llama.cpp; models of eight experts keep keys and values in 8 bits, and in small ones the output in 5."""
-    small = matrices in ("q2_k", "q3_k", "q4_k", "iq4_xs")
+    small = matrices in ("q2_k", "q3_k", "q4_k", "iq4_nl", "iq4_xs")
     eight = (("q8_0", _eight_experts),)
     mixed = {
         "k_proj": eight,
@@ -199,7 +203,7 @@ _INT4 = Format("int4-g128", PUBLISHED)
 WEIGHT_FORMATS: Mapping[str, Format] = MappingProxyType(
     {
         **{n: Format(n, PLAIN, n, n, n) for n, size in DTYPE_BYTES.items() if size >= 2},
-        **{n: Format(n, PUBLISHED) for n, size in DTYPE_BYTES.items() if size < 2},
+        **{n: Format(n, f"{PUBLISHED}; a scale per tensor is left out") for n, b in DTYPE_BYTES.items() if b < 2},
         **{n: Format(n, PUBLISHED) for n in ENCODINGS if n.startswith("int4-g")},
         "gptq-int4": _INT4,
         "awq-int4": _INT4,
@@ -211,9 +215,15 @@ WEIGHT_FORMATS: Mapping[str, Format] = MappingProxyType(
             "q3_k", "Q3_K_M", (("q5_k", _first_two), ("q4_k", _every)),
             (("q5_k", _first_sixteenth), ("q4_k", _every)), (("q4_k", _every),),
         ),
+        "q3_k_s": _llama("q3_k", "Q3_K_S"),
+        "q3_k_l": _llama("q3_k", "Q3_K_L", (("q5_k", _every),), (("q5_k", _every),), (("q5_k", _every),)),
         "q4_0": _llama("q4_0", "Q4_0"),
+        "iq4_nl": _llama("iq4_nl", "IQ4_NL", (("q5_k", _shared_keys),), (("q5_k", _first_eighth),)),
         "iq4_xs": _llama("iq4_xs", "IQ4_XS", (("q5_k", _shared_keys),), (("q5_k", _first_eighth),)),
+        "q4_k_s": _llama("q4_k", "Q4_K_S", (("q5_k", _first_four),), (("q5_k", _first_eighth),)),
         "q4_k_m": _llama("q4_k", "Q4_K_M", HALF, HALF),
+        "q5_0": _llama("q5_0", "Q5_0"),
+        "q5_k_s": _llama("q5_k", "Q5_K_S"),
         "q5_k_m": _llama("q5_k", "Q5_K_M", HALF, HALF),
         "q6_k": _llama("q6_k", "Q6_K"),
         "q8_0": _llama("q8_0", "Q8_0"),

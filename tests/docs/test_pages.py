@@ -15,6 +15,7 @@ from roofsim.mixers.base import PARTS, Part
 from roofsim.nomenclature import SYMBOLS
 from roofsim.ops.base import REGISTER
 from roofsim.parameters import PARAMETERS
+from roofsim.passes import Latents, Pass, Precision
 from roofsim.report.docs import __main__ as docs
 from roofsim.report.docs import console, markdown, parts
 from roofsim.specs import library
@@ -79,7 +80,7 @@ def documented() -> Iterator[tuple[str, str]]:
     """The page and the heading that each thing must have."""
     yield from (("cli.md", f"roofsim {name}") for name in summaries())
     yield from (("formulas.md", function.__name__) for function in REGISTER)
-    yield from (("mixers.md", kind) for kind in PARTS)
+    yield from ((f"mixers/{kind}.md", kind) for kind in PARTS)
     yield from (("parameters.md", name) for name in PARAMETERS)
     for kind, page in (("hardware", "devices.md"), ("hardware/hosts", "devices.md"), ("models", "models.md"),
                        ("runtimes", "runtimes.md")):  # fmt: skip
@@ -98,12 +99,14 @@ def test_every_symbol_has_a_row() -> None:
     assert not [cell for cell in cells if sum(cell in row for row in rows) != 1]
 
 
-def test_every_field_of_a_part_has_a_meaning() -> None:
-    assert not re.findall(rf"^\| `\w+` \|.*\| {parts.UNKNOWN} \|$", text("mixers.md"), re.MULTILINE)
+@pytest.mark.parametrize("kind", PARTS)
+def test_every_field_of_a_part_has_a_meaning(kind: str) -> None:
+    assert not re.findall(rf"^\| `\w+` \|.*\| {parts.UNKNOWN} \|$", text(f"mixers/{kind}.md"), re.MULTILINE)
 
 
 def test_no_meaning_is_left_over_from_a_field_that_is_gone() -> None:
-    assert set(parts.MEANINGS) <= {name for part in PARTS.values() for name in part.model_fields}
+    fields = {(kind, name) for kind, part in PARTS.items() for name in part.model_fields}
+    assert set(parts.MEANINGS) <= {name for _, name in fields} | {f"{kind}.{name}" for kind, name in fields}
 
 
 def size(name: str, inside: str) -> object:
@@ -131,8 +134,8 @@ def as_given(made: Part, part: Part, inside: str = "") -> Part:
             given[name] = int(value)
         elif isinstance(value, str) or value == 0:
             given[name] = value  # a choice, or a size that says that something is not there
-        elif info.default is None:
-            given[name] = value and size(name, inside)
+        elif parts.left_out(name, info) and isinstance(value, int):
+            given[name] = info.default if value == info.default else size(name, inside)
     return made.model_copy(update=given)
 
 
@@ -145,6 +148,35 @@ def test_the_printed_parameters_of_a_part_are_its_numbers(model: str) -> None:
         known = {d_model: a.d_model} | {each: value for each, value in values(part).items() if isinstance(value, int)}
         numbers = [markdown.SYMPY.sympify(n).subs(known) for n in printed.values()]
         assert numbers == list(parts.own_parameters(part, a.d_model).values())
+
+
+REAL = {
+    (type(part), repr(part)): (a, part)
+    for a in map(library.architecture, library.names("models"))
+    for part, _ in a.parts()
+}
+ONE_OF_EACH = {type(part).__name__: (a, part) for a, part in reversed(list(REAL.values()))}
+
+
+@pytest.mark.parametrize("latents", ["expanded", "absorbed"])
+@pytest.mark.parametrize("name", sorted(ONE_OF_EACH))
+def test_the_printed_costs_of_an_operator_are_its_numbers(name: str, latents: Latents) -> None:
+    a, part = ONE_OF_EACH[name]
+    made = as_given(parts.construct(type(part)), part)
+    known = {markdown.symbol("d_model"): a.d_model} | {
+        each: value for each, value in values(part).items() if isinstance(value, int)
+    }
+    of_pass = {"batch": 3, "new": 700, "context": 300, "weight_bytes": 1, "act_bytes": 2, "cache_bytes": 4,
+               "state_bytes": 8}  # fmt: skip
+    known |= {markdown.symbol(markdown.named(each)): value for each, value in of_pass.items()}
+    p = Pass(3, 700, 300, Precision(1, 2, 4, 8), latents=latents)
+    printed, counted = parts.operators(made, latents), part.operators(p, a.d_model)
+    assert [o.name for o in printed] == [o.name for o in counted]
+    named = {sign: expression for expression, sign in parts.shared().items()}
+    for symbolic, real in zip(printed, counted, strict=True):
+        for column in ("matrix", "vector", "weights", "activations", "state"):
+            number = parts.column(symbolic, column).subs(named).subs(known)
+            assert float(number) == pytest.approx(getattr(real.cost, column), rel=1e-9), (real.name, column)
 
 
 def links(page: Path) -> list[str]:
@@ -167,7 +199,8 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def test_the_index_leads_to_every_page() -> None:
-    listed = {(DOCS / link).resolve() for link in links(DOCS / "index.md")}
+    leading = (DOCS / "index.md", DOCS / "mixers.md")
+    listed = {(DOCS / link).resolve() for page in leading for link in links(page)}
     assert set(PAGES) - {DOCS / "index.md"} <= listed
 
 

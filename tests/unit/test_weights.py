@@ -19,6 +19,11 @@ from roofsim.specs.workload import workload
 
 LLAMA_31_8B = {
     "q2_k": 3.1593,
+    "q3_k_s": 3.6429,
+    "q3_k_l": 4.2979,
+    "iq4_nl": 4.6818,
+    "q4_k_s": 4.6672,
+    "q5_k_s": 5.5704,
     "iq4_xs": 4.4597,
     "q4_k_m": 4.8944,
     "q5_k_m": 5.7036,

@@ -17,10 +17,11 @@ PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
     "cli.md": console.cli,
     "devices.md": specs.devices,
     "formulas.md": formulas.formulas,
-    "mixers.md": parts.mixers,
+    **parts.pages(),
     "models.md": specs.models,
     "parameters.md": specs.parameters,
     "runtimes.md": specs.runtimes,
+    "weights.md": specs.weights,
 }
 """Pages that are made from the code and the spec files."""
 
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str], folder: Path = FOLDER) -> int:
         if arguments:
             sys.stderr.write(f"docs/{name} is not up to date; run: {COMMAND}\n")
         else:
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(made[name], encoding="utf-8")
             sys.stdout.write(f"wrote docs/{name}\n")
     return int(bool(arguments and stale))

@@ -27,23 +27,33 @@ def formulas() -> Iterator[str]:
     rows = [[inline(symbol(sign)), f"`{name}`", meaning] for name, (sign, meaning) in SYMBOLS.items()]
     yield table(["symbol", "in the code", "meaning"], rows)
     yield "The symbols of the parameters that can be calibrated are in [parameters.md](parameters.md)."
-    for found in iter_modules(ops.__path__):
-        module = import_module(f"{ops.__name__}.{found.name}")
+    for module in modules():
         costs = [function for function in REGISTER if function.__module__ == module.__name__]
         if costs:
             yield f"## {documented(module).splitlines()[0].rstrip('.')}"
             yield from _family(module, sorted(costs, key=_line))
 
 
+def modules() -> Iterator[ModuleType]:
+    """The modules of cost functions."""
+    return (import_module(f"{ops.__name__}.{found.name}") for found in iter_modules(ops.__path__))
+
+
+def helpers(module: ModuleType, **sizes: Any) -> Iterator[tuple[Callable[..., Any], Any, Any]]:
+    """What cost functions of a module share: the function, its expression, and the symbol that stands for it."""
+    found = (f for _, f in inspect.getmembers(module, inspect.isfunction) if f is not operator)
+    mine = {f for f in found if f.__module__.startswith(ops.__name__)}
+    for helper in sorted(mine - set(REGISTER), key=_line):
+        given = {name: sizes.get(name, symbol(named(name))) for name in inspect.signature(helper).parameters}
+        yield helper, helper(**given), symbol(f"\\text{{{helper.__name__.replace('_', ' ')}}}")
+
+
 def _family(module: ModuleType, costs: Sequence[CostFunction]) -> Iterator[str]:
     """What several functions of a module share, wherever that is defined, then its cost functions with it by name."""
-    found = (f for _, f in inspect.getmembers(module, inspect.isfunction) if f is not operator)
-    mine = [f for f in found if f.__module__.startswith(ops.__name__)]
     shared: dict[Any, Any] = {}
-    for helper in sorted(set(mine) - set(costs), key=_line):
+    for helper, expression, sign in helpers(module):
         words = helper.__name__.replace("_", " ")
-        expression = helper(**{name: symbol(named(name)) for name in inspect.signature(helper).parameters})
-        shared[expression] = symbol(f"\\text{{{words}}}")
+        shared[expression] = sign
         yield f"**{words}.** {documented(helper)}"
         yield formula(words, expression)
     for cost in costs:

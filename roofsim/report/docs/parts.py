@@ -1,17 +1,20 @@
-"""The page of the mixers and channel mixers: their fields, and their parameters and state in symbols."""
+"""The pages of the mixers and channel mixers: fields, and parameters, state and costs in symbols."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, get_args
 
 from roofsim.mixers.base import PARTS, Part
 from roofsim.nomenclature import SYMBOLS
+from roofsim.ops.base import Operator
 from roofsim.passes import Pass, Precision
+from roofsim.report.docs.formulas import helpers, modules
 from roofsim.report.docs.markdown import SYMPY, anchor, documented, formula, inline, named, symbol, table
 from roofsim.specs import library
-from roofsim.specs.architecture import Architecture
 
 MEANINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -70,44 +73,81 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "gate_rank": "rank of the matrices that make the output gate",
         "value_rank": "rank of the matrices that share the first layer's values; 0 in that layer",
         "receptance": "a third matrix gates the result",
-        "block": "name of the block whose uses share their weights",
+        "shared_block.block": "name of the block whose uses share their weights",
+        "attention.chunk": "tokens of a piece whose tokens see each other only",
         "attention": "the attention inside",
         "ssm": "the state-space layer inside",
         "mlp": "the channel mixer inside",
     }
 )
-"""What a field means, where neither its own description nor the nomenclature says it."""
+"""What a field means, where neither its own description nor the nomenclature says it; `kind.field` for one kind."""
 
 UNKNOWN = "–"
 WORDS = {"None": "none", "True": "yes", "False": "no"}
 CHANNEL_MIXERS = "roofsim.ffn"
+TOGETHER: Mapping[str, tuple[str, ...]] = MappingProxyType({"block": ("block", "blocks"), "blocks": ()})
+"""Sizes that a part has both or neither of, under the first."""
+
+BYTES = {"weights": "weight_bytes", "activations": "act_bytes", "cache": "cache_bytes", "state": "state_bytes"}
+WORK = {"matrix": "matrix FLOP", "vector": "vector FLOP"}
+TRAFFIC = {"weights": "weights, B", "activations": "activations, B", "state": "state, B"}
+LATENTS = {"expanded": "As prefill runs it, keys and values expanded", "absorbed": "As decode runs it, on the latents"}
+
+
+def kinds() -> list[str]:
+    """Every kind of part: mixers, then channel mixers."""
+    return sorted(PARTS, key=lambda kind: (PARTS[kind].__module__.startswith(CHANNEL_MIXERS), kind))
+
+
+def pages() -> dict[str, Callable[[], Iterator[str]]]:
+    """The page of every kind, and the one that lists them."""
+    return {"mixers.md": mixers, **{f"mixers/{kind}.md": partial(page, kind) for kind in kinds()}}
 
 
 def mixers() -> Iterator[str]:
-    """Every kind of part of a layer: mixers, then channel mixers."""
+    """Every kind, with a line of what it is."""
     yield "# Mixers and channel mixers"
     yield (
         "The parts of a layer that a model file can name by `kind`. Each stands for one residual branch; the norm "
-        "before it and the sum after it belong to the layer. Parameters and state are the part's own methods run on "
-        "symbols, with every switch as it is by default; the lists say what a switch or an optional size changes. "
-        f"{inline(symbol('d_model'))} is the width of the model, the other symbols are those of "
-        "[formulas.md](formulas.md) or the field's name."
+        "before it and the sum after it belong to the layer. The page of a kind has its fields, and its parameters, "
+        "state and costs as formulas: they are the part's own methods run on symbols."
     )
-    models = [library.architecture(name) for name in library.names("models")]
-    for kind, part in sorted(PARTS.items(), key=lambda each: (each[1].__module__.startswith(CHANNEL_MIXERS), each[0])):
-        yield f"## {kind}"
-        yield documented(part)
-        fields = [_field(name, info) for name, info in part.model_fields.items() if name != "kind"]
-        yield table(["field", "default", "meaning"], fields)
-        yield from _algebra(part)
-        yield from _example(kind, models)
+    rows = []
+    for kind in kinds():
+        summary = documented(PARTS[kind]).split("\n\n")[0].replace("\n", " ")
+        rows.append([f"[{kind}](mixers/{kind}.md)", "channel mixer" if is_channel_mixer(kind) else "mixer", summary])
+    yield table(["kind", "is a", "what it computes"], rows)
 
 
-def _field(name: str, info: Any) -> list[str]:
-    meaning = info.description or MEANINGS.get(name) or SYMBOLS.get(name, ("", UNKNOWN))[1]
+def is_channel_mixer(kind: str) -> bool:
+    """Whether a kind mixes channels, not tokens."""
+    return PARTS[kind].__module__.startswith(CHANNEL_MIXERS)
+
+
+def page(kind: str) -> Iterator[str]:
+    """One kind: what it is and where it is from, its fields, and its formulas."""
+    part = PARTS[kind]
+    yield f"# {kind}"
+    yield documented(sys.modules[part.__module__])
+    yield documented(part)
+    fields = [_field(kind, name, info) for name, info in part.model_fields.items() if name != "kind"]
+    yield table(["field", "default", "meaning"], fields)
+    yield (
+        f"{inline(symbol('d_model'))} is the width of the model; the other symbols are those of "
+        "[formulas.md](../formulas.md) or the field's name, and so are words in a formula. Switches are as they are by "
+        "default, optional sizes left out; the lists say what each changes."
+    )
+    yield from _algebra(part)
+    yield from _costs(part)
+    yield from _used(kind)
+
+
+def _field(kind: str, name: str, info: Any) -> list[str]:
+    stated = info.description or MEANINGS.get(f"{kind}.{name}") or MEANINGS.get(name)
+    meaning = stated or SYMBOLS.get(name, ("", UNKNOWN))[1]
     if inside := part_of(info):
-        (kind,) = inside.model_fields["kind"].annotation.__args__  # type: ignore[union-attr]
-        meaning += f", a [{kind}](#{kind})"
+        (within,) = inside.model_fields["kind"].annotation.__args__  # type: ignore[union-attr]
+        meaning += f", a [{within}]({within}.md)"
     default = "required" if info.is_required() else WORDS.get(str(info.default), str(info.default))
     return [f"`{name}`", default, meaning]
 
@@ -115,6 +155,11 @@ def _field(name: str, info: Any) -> list[str]:
 def part_of(info: Any) -> type[Part] | None:
     """The kind of part that a field holds, if it holds one."""
     return info.annotation if isinstance(info.annotation, type) and issubclass(info.annotation, Part) else None
+
+
+def left_out(name: str, info: Any) -> bool:
+    """Whether a field is a size that a part need not have: none or 0 by default, or 1 and without a symbol."""
+    return not info.is_required() and (not info.default or (info.default == 1 and name not in SYMBOLS))
 
 
 def construct(part: type[Part], inside: str = "") -> Part:
@@ -125,7 +170,7 @@ def construct(part: type[Part], inside: str = "") -> Part:
             values[name] = construct(within, name)
         elif info.annotation is bool:
             values[name] = int(info.default)
-        elif info.annotation in (int, float):
+        elif info.annotation in (int, float) and not left_out(name, info):
             values[name] = symbol(named(name) + (f"__{inside}" if inside else ""))
         else:
             values[name] = name if info.is_required() else info.default
@@ -133,16 +178,21 @@ def construct(part: type[Part], inside: str = "") -> Part:
 
 
 def switched(made: Part) -> Iterator[tuple[str, Part]]:
-    """The same part with each of its switches the other way, each choice, and each size that may be left out."""
+    """The same part with each of its switches the other way, each other word, and each size that may be left out."""
     for name, info in type(made).model_fields.items():
         if info.annotation is bool:
             yield f"`{name}: {'no' if info.default else 'yes'}`", made.model_copy(update={name: 1 - info.default})
-        elif choices := [
-            each for kind in get_args(info.annotation) for each in get_args(kind) if isinstance(each, str)
-        ]:
-            yield from ((f"`{name}: {each}`", made.model_copy(update={name: each})) for each in choices)
-        elif not info.is_required() and info.default is None:
-            yield f"`{name}`", made.model_copy(update={name: symbol(named(name))})
+        elif words := [word for word in _words(info) if word != info.default and not info.is_required()]:
+            yield from ((f"`{name}: {word}`", made.model_copy(update={name: word})) for word in words)
+        elif left_out(name, info) and (together := TOGETHER.get(name, (name,))):
+            label = " and ".join(f"`{each}`" for each in together)
+            yield label, made.model_copy(update={each: symbol(named(each)) for each in together})
+
+
+def _words(info: Any) -> Iterator[str]:
+    """The words that a field can have."""
+    for each in (info.annotation, *get_args(info.annotation)):
+        yield from (word for word in get_args(each) if isinstance(word, str))
 
 
 def own_parameters(part: Part, d_model: Any) -> dict[str, Any]:
@@ -153,18 +203,39 @@ def own_parameters(part: Part, d_model: Any) -> dict[str, Any]:
 
 def held(part: Part) -> Any:
     """Bytes of state in symbols, after as many tokens as the context."""
-    of = {"weights": "weight_bytes", "activations": "act_bytes", "cache": "cache_bytes", "state": "state_bytes"}
-    precision = Precision(**{name: symbol(named(size)) for name, size in of.items()})
-    return SYMPY.sympify(part.state_bytes(symbol(named("context")), precision))
+    return SYMPY.sympify(part.state_bytes(symbol(named("context")), precision()))
+
+
+def precision() -> Precision:
+    """Bytes per element in symbols."""
+    return Precision(**{name: symbol(named(size)) for name, size in BYTES.items()})
+
+
+def operators(part: Part, latents: Any = "absorbed") -> Sequence[Operator]:
+    """The operators of a part for a pass in symbols."""
+    batch, new, context = (symbol(named(size)) for size in ("batch", "new", "context"))
+    return part.operators(Pass(batch, new, context, precision(), latents=latents), symbol("d_model"))
+
+
+def column(operator: Operator, name: str) -> Any:
+    """One column of the cost of an operator, with what formulas share by name."""
+    return SYMPY.sympify(getattr(operator.cost, name)).subs(shared())
+
+
+@cache
+def shared() -> Mapping[Any, Any]:
+    """The expressions that formulas share, and the symbols that stand for them."""
+    tokens = symbol(named("batch")) * symbol(named("new"))
+    return {expression: sign for module in modules() for _, expression, sign in helpers(module, tokens=tokens)}
 
 
 def _algebra(part: type[Part]) -> Iterator[str]:
     """Parameters and state in symbols, and what each switch changes."""
     made, width = construct(part), symbol("d_model")
     numbers, state = own_parameters(made, width), held(made)
-    yield "Parameters:"
+    yield "## Parameters"
     yield from (formula(kind, n) for kind, n in numbers.items())
-    yield "State of one sequence in bytes:"
+    yield "## State of one sequence, in bytes"
     yield formula("state", state)
     lines: list[str] = []
     for name, other in switched(made):
@@ -175,16 +246,62 @@ def _algebra(part: type[Part]) -> Iterator[str]:
         yield "\n".join(lines)
 
 
-def _example(kind: str, models: Sequence[Architecture]) -> Iterator[str]:
-    """Who uses a kind, and its operators in the first of them."""
-    uses = [(a, part) for a in models for part, _ in a.parts() if part.model_dump()["kind"] == kind]
-    if not uses:
-        return
-    first, part = uses[0]
-    links = dict.fromkeys(f"[{a.id}](models.md#{anchor(a.id)})" for a, _ in uses)
-    yield f"In {', '.join(links)}. Operators in {first.id}:"
-    rows = [
-        [f"`{o.name}`", f"[{o.function.__name__}](formulas.md#{o.function.__name__})", o.kind, ", ".join(o.uses)]
-        for o in part.operators(Pass(1, 1024, 0), first.d_model)
-    ]
-    yield table(["operator", "formula", "reported as", "reads"], rows)
+def _costs(part: type[Part]) -> Iterator[str]:
+    """Its operators: what each computes and reads, its work and its traffic."""
+    made = construct(part)
+    forms = {form: operators(made, form) for form in LATENTS}
+    if [o.name for o in forms["expanded"]] == [o.name for o in forms["absorbed"]]:
+        forms = {"absorbed": forms["absorbed"]}
+    yield "## Operators"
+    for form, found in forms.items():
+        if len(forms) > 1:
+            yield f"**{LATENTS[form]}.**"
+        links = {o.function.__name__: f"[{o.function.__name__}](../formulas.md#{o.function.__name__})" for o in found}
+        rows = [[f"`{o.name}`", links[o.function.__name__], o.kind, ", ".join(o.uses)] for o in found]
+        yield table(["operator", "formula", "reported as", "reads"], rows)
+        for columns in (WORK, TRAFFIC):
+            yield table(["operator", *columns.values()], [_row(o, columns) for o in found if any(_row(o, columns)[1:])])
+    if lines := list(_changes(made)):
+        yield "\n".join(lines)
+    functions = {o.function: None for found in forms.values() for o in found}
+    says = [f"- {f.__name__}: {' '.join(documented(f).split())}" for f in functions]
+    yield "\n".join(["The formulas, and where they are from:", "", *says])
+
+
+def _changes(made: Part) -> Iterator[str]:
+    """What each switch does to the operators: which come and go, and whose matrix work or state is another."""
+    before = {o.name: o for o in operators(made)}
+    for name, other in switched(made):
+        after = {o.name: o for o in operators(other)}
+        for word, those in (("adds", after.keys() - before.keys()), ("leaves out", before.keys() - after.keys())):
+            if those:
+                listed = [each for each in (*before, *after) if each in those]
+                yield f"- {name} {word} {', '.join(f'`{each}`' for each in dict.fromkeys(listed))}"
+        for each in (name for name in before if name in after):
+            for column_, said in (("matrix", "matrix FLOP"), ("state", "state bytes")):
+                old, new = column(before[each], column_), column(after[each], column_)
+                if SYMPY.expand(old - new) != 0:
+                    yield f"- {name} makes the {said} of `{each}` {inline(new)}"
+
+
+def _row(operator: Operator, columns: Mapping[str, str]) -> list[str]:
+    costs = [column(operator, name) for name in columns]
+    return [f"`{operator.name}`", *(inline(cost) if cost != 0 else "" for cost in costs)]
+
+
+def _used(kind: str) -> Iterator[str]:
+    """The shipped models that have layers of a kind."""
+    models = [library.architecture(name) for name in library.names("models")]
+    uses = [a for a in models if any(kind in kinds_within(part) for part, _ in a.parts())]
+    if uses:
+        yield "## Models"
+        yield ", ".join(f"[{a.id}](../models.md#{anchor(a.id)})" for a in uses)
+
+
+def kinds_within(part: Part) -> set[str]:
+    """The kind of a part and of those inside it."""
+    found = {str(part.model_dump()["kind"])}
+    for name, info in type(part).model_fields.items():
+        if part_of(info):
+            found |= kinds_within(getattr(part, name))
+    return found

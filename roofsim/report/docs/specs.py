@@ -12,6 +12,8 @@ from roofsim.report.specs import plain_spec
 from roofsim.specs import library
 from roofsim.specs.architecture import describe_part
 from roofsim.specs.quantity import Sourced
+from roofsim.specs.weights import ENCODINGS, WEIGHT_FORMATS, bytes_per_weight
+from roofsim.specs.workload import workload
 
 
 def parameters() -> Iterator[str]:
@@ -109,6 +111,38 @@ def models() -> Iterator[str]:
         yield table(["layer", "count", "parts"], rows)
         yield f"{a.total_parameters:,} parameters ({kinds}){published}."
         yield "\n".join(f"- `{key}`: {text}" for key, text in a.sources.items())
+
+
+def weights() -> Iterator[str]:
+    """Every format that weights can be stored in, and what shipped models take in it."""
+    yield "# Weight formats"
+    yield (
+        "What `--weights` knows. A format says in which encoding the matrices of the layers are, the embedding, the "
+        "LM head, and the rest (norms, filters, decays, routers, biases of no matrix): – is the dtype of the model. "
+        "Mixed are the operators whose matrices have another encoding in some or all layers. Bits are the mean over "
+        "all parameters of a model in bf16; a GGUF file states its own. Biases count with their matrix."
+    )
+    models = [library.architecture(name) for name in ("Llama-3.1-8B", "Qwen2.5-0.5B", "Mixtral-8x7B", "mamba2-2.7b")]
+    rows = []
+    for name, form in WEIGHT_FORMATS.items():
+        bits = [8 * a.weight_bytes(workload(weight_format=name).precision("fp32", a)) / a.total_parameters
+                for a in models]  # fmt: skip
+        mixed = ", ".join(f"`{operator}`" for operator, rules in form.mixed.items() if rules)
+        kept = [form.embedding or "–", form.head or "–", form.rest or "–"]
+        rows.append([f"`{name}`", form.matrices, *kept, mixed, *(f"{each:.4g}" for each in bits), form.source])
+    heads = ["format", "matrices", "embedding", "LM head", "rest", "mixed", *(f"bits, {a.id}" for a in models)]
+    yield table([*heads, "source"], rows)
+    yield "## Encodings"
+    yield (
+        "Bits of a weight and of what its group shares: scales, zero points, minima. A row that groups do not divide "
+        "is in the encoding named last."
+    )
+    rows = [
+        [f"`{name}`", f"{e.bits:g}", f"{e.shared:g}", f"{e.group:,}" if e.group else "a row" if e.shared else "–",
+         f"{8 * bytes_per_weight(name):.5g}", e.fallback or "–", e.source]
+        for name, e in ENCODINGS.items()
+    ]  # fmt: skip
+    yield table(["encoding", "bits", "shared bits", "by", "bits per weight", "else", "source"], rows)
 
 
 def runtimes() -> Iterator[str]:
