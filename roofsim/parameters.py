@@ -168,6 +168,13 @@ _ROWS = (
         "(ssmscope_*.csv)",
     ),
     Parameter(
+        "attention_plan", "t_p", "s", 0.040, 0, 0.5, 0.5, "host",
+        "host time to plan attention for a length of keys not seen before, once per shape and decode step, on devices "
+        "where PyTorch prefers attention that needs a plan (cuDNN's)",
+        "H100, PyTorch 2.11: 37 to 60 ms for most shapes whatever the length; a step of Qwen2.5-0.5B takes 95 ms as it "
+        "is, 28 ms with cuDNN's attention switched off and 29 ms at lengths seen before (data/README.md)",
+    ),
+    Parameter(
         "workspace", "M_w", "B", 8.125 * 2**20, 0, 2**30, 0.7, "device",
         "memory that the matrix library keeps for itself once it has been used",
         "PyTorch's default for cuBLAS, 8.125 MiB (32 MiB on Hopper); measured peaks exceed the live tensors by it",

@@ -25,7 +25,7 @@ from roofsim.roofline import (
     pass_time,
     terms,
 )
-from roofsim.runtimes.lowering import LoweredRow, lower
+from roofsim.runtimes.lowering import LoweredRow, lower, plans
 from roofsim.specs import library
 from roofsim.specs.architecture import Architecture
 from roofsim.specs.calibration import Calibration
@@ -234,6 +234,7 @@ def predict_pass(s: Setup, p: Pass, dtype: str, *, detail: bool = True) -> PassP
         stretches.extend(_stretches(n, pieces))
     device_time = sum(stretch.device * stretch.count for stretch in stretches)
     start = s.runtime.host.launch.value if s.runtime.host.launch else 0
+    start = start + plans(s.architecture, s.runtime, s.device, p) * m["attention_plan"]
     host_time = start + sum(stretch.host * stretch.count for stretch in stretches)
     wall = pass_time(stretches, start, s.runtime.host.mode == "inline")
     return PassPrediction(

@@ -89,6 +89,7 @@ class Program:
         self._alone = np.array([job.alone for job in self._jobs], dtype=bool)
         launch = self._runtime.host.launch
         self._start = np.where(self._alone, 0.0, launch.value if launch else 0.0)
+        self._plans = np.array([job.plans for job in self._jobs], dtype=float)
 
     def machines(self, values: Mapping[str, float]) -> dict[str, Machine]:
         """The machine of each dtype under these values of parameters."""
@@ -104,7 +105,12 @@ class Program:
             host, busy = self._times(machines)
             device = (busy * self._counts).sum(axis=0)
             stretches = [Stretch(h, d, n) for h, d, n in zip(host, busy, self._counts, strict=True)]
-            wall = np.maximum(pass_time(stretches, self._start, self._runtime.host.mode == "inline"), 0)
+            wall = np.maximum(
+                pass_time(
+                    stretches, self._start + self._plans * m["attention_plan"], self._runtime.host.mode == "inline"
+                ),
+                0,
+            )
             # an operator that is called again and again hides whichever of host and device is the faster
             wall = np.where(self._alone, np.maximum((host * self._counts).sum(axis=0), device), wall)
             rate = np.array([machines[job.dtype].matrix_rate for job in self._jobs])
@@ -122,8 +128,10 @@ class Program:
         """Whether each target is a wall time in which the host matters."""
         if not self._jobs or "wall" not in self._is:
             return np.zeros(len(self.targets), dtype=bool)
-        host, busy = (x * self._counts for x in self._times(self.machines(values)))
-        longer = host.sum(axis=0) - HOST_MATTERS * busy.sum(axis=0)
+        machines = self.machines(values)
+        host, busy = (x * self._counts for x in self._times(machines))
+        planned = self._plans * machines[self._dtypes[0]]["attention_plan"]
+        longer = planned + host.sum(axis=0) - HOST_MATTERS * busy.sum(axis=0)
         summed = np.bincount(self._rows, self._shares * longer[self._of], len(self.targets))
         bound: Array = self._is["wall"] & (summed > 0)
         return bound

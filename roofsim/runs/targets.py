@@ -11,7 +11,7 @@ from roofsim.passes import Pass, Phase
 from roofsim.prediction import Setup
 from roofsim.runs.operators import part_of
 from roofsim.runtimes.kernels import Kernel
-from roofsim.runtimes.lowering import lower
+from roofsim.runtimes.lowering import lower, plans
 
 Figure = Literal["wall", "device", "energy", "constant", "memory"]
 
@@ -35,12 +35,13 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One pass, or one operator by itself (`alone`), lowered to kernels."""
+    """One pass, or one operator by itself (`alone`), lowered to kernels; `plans` of attention precede them."""
 
     phase: Phase
     dtype: str
     groups: tuple[Group, ...]
     alone: bool = False
+    plans: int = 0
 
     @property
     def launches(self) -> Number:
@@ -58,7 +59,8 @@ class Jobs(dict[str, Job]):
                       p.precision, dtype, part))
         )  # fmt: skip
         if key not in self:
-            self[key] = Job(p.phase, dtype, tuple(_groups(s, p, part)))
+            planned = 0 if part else plans(s.architecture, s.runtime, s.device, p)
+            self[key] = Job(p.phase, dtype, tuple(_groups(s, p, part)), plans=planned)
         return key
 
     def target(self, s: Setup, figure: Figure, passes: Iterable[tuple[Number, Pass]], dtype: str) -> Target:

@@ -417,6 +417,9 @@ def lower(operator: Operator, situation: Situation) -> Lowered:
     rule = RULES.get(operator.function, fused.lower)
     lowered = rule(operator, situation)
     extra = tuple(_extras(operator, situation))
+    if operator.name == "lm_head" and situation.family in FP32_STREAM:
+        # the logits and their fp32 copy are alive at once
+        lowered = replace(lowered, temporary=operator.sizes["tokens"] * operator.sizes["d_out"] * FP32)
     return replace(lowered, kernels=(*lowered.kernels, *extra)) if extra else lowered
 
 

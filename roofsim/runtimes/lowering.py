@@ -15,6 +15,7 @@ from roofsim.ops.base import Operator
 from roofsim.passes import Pass
 from roofsim.runtimes.kernels import Lowered, Situation
 from roofsim.specs.architecture import Architecture, Row
+from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
 
 NEVER = 10**15
@@ -83,3 +84,15 @@ def mask_bytes(architecture: Architecture, runtime: Runtime, p: Pass) -> tuple[N
     """Bytes of the mask that a pass keeps, and of all its copies while it is built."""
     cells = is_masked(architecture, runtime, p) * p.batch * p.new * (p.context + p.new)
     return cells * runtime.attention.mask_bytes, cells * runtime.attention.mask_build_bytes
+
+
+def plans(architecture: Architecture, runtime: Runtime, device: Device, p: Pass) -> int:
+    """How many plans of attention the host makes in a pass: one for each shape of a decode step, where they are made.
+
+    A prefill needs them as well, but only the first of its length in a process.
+    """
+    if not (runtime.attention.plans and device.plans_attention and p.phase == "decode"):
+        return 0
+    shapes = ("heads", "kv_heads", "qk_dim", "v_dim")
+    scores = (each for row in architecture.rows(p) for each in row.operators if "pair_flops" in each.sizes)
+    return len({tuple(each.sizes.get(name) for name in shapes) for each in scores})

@@ -81,6 +81,8 @@ class Device(Documented):
     """One accelerator or processor. Sizes are SI floats: bytes, B/s, FLOP/s, Hz, W.
 
     `parameters` are values of calibratable parameters (see `roofsim.parameters`) stated for this device.
+    `plans_attention` says that the attention kernels which PyTorch prefers on it (cuDNN's) need a plan for every
+    length of keys.
     """
 
     name: str
@@ -98,6 +100,7 @@ class Device(Documented):
     links: Links = Links()
     price: Price | None = None
     host: Name | None = None
+    plans_attention: bool = False
     parameters: Mapping[str, Sourced] = {}
 
     @model_validator(mode="after")

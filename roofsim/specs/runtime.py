@@ -22,7 +22,9 @@ class AttentionPolicy(Spec):
     for one that scores every pair; `mask_padded` says that it first copies the mask to aligned rows.
     `kv_heads: repeated` copies keys and values to every query head first; `copies_queries` makes queries
     contiguous in prefill; `copies_first_cache` concatenates to an empty cache; `splits_decode` spreads the keys
-    of a decode step over the device and sums up in a second kernel. `latents` is the form of latent attention in
+    of a decode step over the device and sums up in a second kernel. `plans` says that each
+    decode step has a length not seen before, for which devices that plan attention make a new plan. `latents` is the
+    form of latent attention in
     a decode step; a prefill always expands. `kernel: written_out` is for stacks that score every
     pair in memory instead of running a flash kernel.
     """
@@ -36,6 +38,7 @@ class AttentionPolicy(Spec):
     copies_queries: bool = False
     splits_decode: bool = False
     copies_first_cache: bool = False
+    plans: bool = False
     latents: Latents = "absorbed"
 
 

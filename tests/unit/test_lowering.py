@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from roofsim.errors import Unsupported
 from roofsim.ops import attention
 from roofsim.passes import Pass
-from roofsim.runtimes.lowering import NEVER, lower, mask_bytes, mask_from, module
+from roofsim.prediction import predict_pass, setup
+from roofsim.runtimes.lowering import NEVER, lower, mask_bytes, mask_from, module, plans
 from roofsim.specs import library
 from roofsim.specs.architecture import Architecture
 from roofsim.specs.runtime import Runtime
+from roofsim.specs.workload import workload
 
 QWEN, ZAMBA, MAMBA = (library.architecture(name) for name in ("Qwen2.5-0.5B", "Zamba2-1.2B", "mamba2-130m"))
 PAPER, IDEAL = (library.runtime(name) for name in ("transformers-4.52-eager", "ideal"))
@@ -73,3 +77,24 @@ def test_repeated_heads_are_copied_and_grouped_ones_are_not() -> None:
     )
     assert repeating == grouping | {"repeat heads"}
     assert "repeat heads" not in grouping
+
+
+def test_attention_is_planned_once_per_shape_and_decode_step_where_device_and_stack_both_plan() -> None:
+    def planned(model: str, device: str, stack: str) -> tuple[int, int]:
+        s = setup(model, device, stack)
+        w = workload(prompt=512, dtype="bf16")
+        return tuple(plans(s.architecture, s.runtime, s.device, p) for p in (s.prefill(w), s.decode(w)))
+
+    assert planned("Qwen2.5-0.5B", "h100-sxm", "transformers-5-eager") == (0, 1)
+    assert planned("Gemma-4-26B-A4B", "h100-sxm", "transformers-5-eager") == (0, 2)  # heads of two widths
+    assert planned("mamba2-780m", "h100-sxm", "transformers-5-eager") == (0, 0)
+    assert planned("Qwen2.5-0.5B", "rtx-4090", "transformers-5-eager") == (0, 0)
+    assert planned("Qwen2.5-0.5B", "h100-sxm", "vllm") == (0, 0)
+
+
+def test_a_plan_is_time_of_the_host_before_the_first_kernel() -> None:
+    s = setup("Qwen2.5-0.5B", "h100-sxm", "transformers-5-eager")
+    w = workload(prompt=512, dtype="bf16")
+    step = predict_pass(s, s.decode(w), "bf16")
+    without = replace(s, device=s.device.model_copy(update={"plans_attention": False}))
+    assert step.host_time - predict_pass(without, s.decode(w), "bf16").host_time == pytest.approx(0.040)

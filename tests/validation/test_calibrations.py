@@ -17,7 +17,7 @@ from roofsim.specs.workload import workload
 from roofsim.studies.uncertainty import predict_with_intervals
 
 NAMES = sorted(library.names("hardware/calibrated"))
-MEASURED = Path(__file__).resolve().parents[2] / "hardware" / "measured"
+MEASURED = Path(__file__).resolve().parents[2] / "data"
 
 
 @pytest.fixture(params=NAMES)
