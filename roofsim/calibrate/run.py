@@ -181,12 +181,8 @@ def _why(skipped: Mapping[str, int], most: int = 4) -> str:
 def _held_out(
     problem: Problem, found: Fit, configurations: Sequence[str], folds: int, progress: Callable[[], None]
 ) -> tuple[Array, Array]:
-    """Residuals of every case from a fit that has not seen its configuration, and what the parameters add to them.
-
-    Configurations are dealt out in turn, in order of their names, so that each fold has some of every kind.
-    """
-    place = {name: i % folds for i, name in enumerate(configurations)}
-    fold = np.array([place[case.configuration] for case in problem.cases])
+    """Residuals of every case from a fit that has not seen its configuration, and what the parameters add to them."""
+    fold = dealt(problem.cases, configurations, folds)
     residuals, slack = np.zeros(len(fold)), np.zeros(len(fold))
     for k in range(folds):
         out = fold == k
@@ -196,6 +192,12 @@ def _held_out(
         slack[out] = np.einsum("ij,jk,ik->i", slopes, part.covariance, slopes)
         progress()
     return residuals, slack
+
+
+def dealt(cases: Sequence[Case], configurations: Sequence[str], folds: int) -> Array:
+    """The fold of every case: configurations dealt out in order of their names, so that each has some of every kind."""
+    place = {name: i % folds for i, name in enumerate(configurations)}
+    return np.array([place[case.configuration] for case in cases])
 
 
 def spread_of(residuals: Array) -> float:

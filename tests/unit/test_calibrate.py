@@ -9,7 +9,7 @@ import pytest
 
 from roofsim.calibrate.fit import determined, scatters
 from roofsim.calibrate.problem import Problem, prior
-from roofsim.calibrate.run import Options, calibrate, spread_of
+from roofsim.calibrate.run import Options, calibrate, dealt, spread_of
 from roofsim.calibrate.simulation import Stack, coverage, design, values_of
 from roofsim.errors import InputError, SpecError, Unsupported
 from roofsim.fitted import calibrated, outside
@@ -126,14 +126,17 @@ def test_a_wild_row_moves_the_estimates_less_than_their_errors(fitted):
         assert each.low <= wild.parameters[name].value <= each.high
 
 
-def test_figures_of_one_configuration_are_held_out_together(result):
-    problem_cases = [line.case for line in result.lines]
-    by_configuration = {}
-    for line in result.lines:
-        by_configuration.setdefault(line.case.configuration, []).append(line)
-    assert len(by_configuration) < len(problem_cases)
-    # decode and prefill of one length are other configurations, metrics of one pass are not
-    assert max(len(lines) for lines in by_configuration.values()) == 4
+def test_no_configuration_is_ever_split_and_every_fold_has_some(result):
+    cases = [line.case for line in result.lines]
+    configurations = sorted({case.configuration for case in cases})
+    fold = dealt(cases, configurations, 5)
+    of = {}
+    for case, each in zip(cases, fold.tolist(), strict=True):
+        of.setdefault(case.configuration, set()).add(each)
+    assert all(len(folds) == 1 for folds in of.values())
+    assert set(fold.tolist()) == set(range(5))
+    # prefill and decode are configurations of their own, the metrics of one pass are not
+    assert len(configurations) * 3 == len(cases)
 
 
 def test_held_out_errors_are_no_smaller_than_fitted_ones(result):

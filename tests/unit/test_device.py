@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from roofsim.errors import SpecError, Unsupported
+from roofsim.prediction import setup
 from roofsim.specs import library
 from roofsim.specs.device import Device
 from roofsim.specs.files import build
@@ -75,3 +76,12 @@ def test_a_dtype_without_a_unit_is_told_which_there_are() -> None:
         Unsupported, match=r"rtx-4090: no matrix peak for fp4; it has .*bf16.* \(choose one with --dtype\)"
     ):
         RTX.matrix_peak("fp4")
+
+
+def test_products_summed_up_in_fp16_have_their_own_peak_where_there_is_one():
+    card, server = library.device("rtx-3090"), library.device("a100-pcie-80gb")
+    assert card.matrix_peak("fp16", "fp16") == pytest.approx(2 * card.matrix_peak("fp16"), rel=0.01)
+    assert card.matrix_peak("bf16", "fp16") == card.matrix_peak("bf16")
+    assert server.matrix_peak("fp16", "fp16") == server.matrix_peak("fp16")
+    new, old = (setup("Llama-3.2-1B", card, name).machine("fp16") for name in ("llama.cpp", "llama.cpp-b2824"))
+    assert old.matrix_rate == pytest.approx(2 * new.matrix_rate, rel=0.01)

@@ -7,9 +7,14 @@ import pytest
 
 from roofsim.errors import Unsupported
 from roofsim.ops import attention
+<<<<<<< HEAD
 from roofsim.passes import Pass
 from roofsim.prediction import predict_pass, setup
 from roofsim.runtimes.lowering import NEVER, lower, mask_bytes, mask_from, module, plans
+=======
+from roofsim.passes import Pass, Precision
+from roofsim.runtimes.lowering import NEVER, lower, mask_bytes, mask_from, module
+>>>>>>> calibrate
 from roofsim.specs import library
 from roofsim.specs.architecture import Architecture
 from roofsim.specs.runtime import Runtime
@@ -79,6 +84,7 @@ def test_repeated_heads_are_copied_and_grouped_ones_are_not() -> None:
     assert "repeat heads" not in grouping
 
 
+<<<<<<< HEAD
 def test_attention_is_planned_once_per_shape_and_decode_step_where_device_and_stack_both_plan() -> None:
     def planned(model: str, device: str, stack: str) -> tuple[int, int]:
         s = setup(model, device, stack)
@@ -98,3 +104,50 @@ def test_a_plan_is_time_of_the_host_before_the_first_kernel() -> None:
     step = predict_pass(s, s.decode(w), "bf16")
     without = replace(s, device=s.device.model_copy(update={"plans_attention": False}))
     assert step.host_time - predict_pass(without, s.decode(w), "bf16").host_time == pytest.approx(0.040)
+=======
+def kernels_of(runtime: str, model: str, p: Pass, operator: str):
+    (found,) = {
+        lowered.kernels
+        for row in lower(library.architecture(model), library.runtime(runtime), p)
+        for each, lowered in row
+        if each.name == operator
+    }
+    return found
+
+
+@pytest.mark.parametrize("runtime", ["transformers-5-eager", "mamba-ssm", "vllm"])
+def test_a_short_scan_does_the_products_of_a_whole_chunk(runtime):
+    short, chunk, two = (
+        sum(k.cost.matrix for k in kernels_of(runtime, "mamba2-780m", Pass(2, new, 0), "scan"))
+        for new in (16, 256, 512)
+    )
+    assert short == chunk
+    assert two == 2 * chunk
+
+
+def test_llama_cpp_unpacks_quantised_weights_as_it_goes_or_beforehand():
+    quantised = replace(Pass(1, 512, 0), precision=Precision(weights=4.5 / 8))
+    (tiles,) = kernels_of("llama.cpp", "Llama-3.2-1B", quantised, "down_proj")
+    copy, product = kernels_of("llama.cpp-b2824", "Llama-3.2-1B", quantised, "down_proj")
+    weights = 2048 * 8192
+    assert tiles.cost.weights == weights * 4.5 / 8
+    assert copy.cost.bytes == weights * (4.5 / 8 + 2)
+    assert product.cost.weights == 0
+    assert product.cost.activations - tiles.cost.activations == 2 * weights
+    step = replace(quantised, new=1, context=512, phase="decode")
+    assert {k.like for r in ("llama.cpp", "llama.cpp-b2824") for k in kernels_of(r, "Llama-3.2-1B", step, "down_proj")
+            if k.count} == {"quantised_product"}  # fmt: skip
+    plain = replace(step, precision=Precision(weights=2))
+    assert {k.like for k in kernels_of("llama.cpp", "Llama-3.2-1B", plain, "down_proj")} == {"stream"}
+
+
+def test_attention_that_is_written_out_moves_the_scores_of_all_pairs():
+    p = Pass(1, 512, 1536)
+    (flash,) = kernels_of("llama.cpp", "Llama-3.2-1B", p, "attention")
+    written = kernels_of("llama.cpp-b2824", "Llama-3.2-1B", p, "attention")
+    pairs = 32 * 512 * 2048
+    assert flash.like == "attention"
+    # fp32 out, in, out and in again, fp16 out and in
+    assert sum(k.cost.activations for k in written if k.name != "merge heads") > 20 * pairs
+    assert sum(k.cost.matrix for k in written) == 4 * pairs * 64
+>>>>>>> calibrate

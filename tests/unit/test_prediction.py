@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,16 @@ import pytest
 
 from roofsim import predict
 from roofsim.errors import InputError, Unsupported
-from roofsim.prediction import CHUNK, fits, largest, predict_pass, predict_request, setup
+from roofsim.prediction import (
+    CHUNK,
+    cache_capacity,
+    fits,
+    largest,
+    predict_pass,
+    predict_prefill,
+    predict_request,
+    setup,
+)
 from roofsim.specs import library
 from roofsim.specs.workload import MAX_COUNT, workload
 
@@ -190,3 +199,45 @@ def test_the_json_of_arrays_holds_lists() -> None:
     result = json.loads(json.dumps(predict("mamba-130m", "orin", prompt=np.array([10, 20])).to_dict()))
     assert len(result["request"]["ttft"]) == 2
     assert result["workload"]["prompt"] == [10, 20]
+
+
+@pytest.mark.parametrize("runtime", ["vllm", "llama.cpp"])
+def test_a_prompt_in_pieces_takes_as_long_as_its_pieces(runtime):
+    s = setup("Llama-3.2-1B", "rtx-4090", runtime)
+    chunk = s.runtime.memory.chunk
+    w = workload(prompt=8 * chunk, dtype="bf16", logits="last")
+    whole = s.prefill(w)
+    pieces = [replace(whole, new=chunk, context=i * chunk) for i in range(8)]
+    one_by_one = [predict_pass(s, p, w.dtype, detail=False) for p in pieces]
+    found = predict_prefill(s, w)
+    assert sum(n * p.new for n, p in s.pieces(w)) == pytest.approx(8 * chunk)
+    assert found.time == pytest.approx(sum(p.time for p in one_by_one), rel=0.01)
+    assert found.kernels == pytest.approx(sum(p.kernels for p in one_by_one))
+    assert found.matrix_flops == pytest.approx(sum(p.matrix_flops for p in one_by_one), rel=1e-6)
+    assert sum(o.time for o in found.operators) == pytest.approx(found.device_time)
+
+
+def test_a_prompt_as_long_as_one_piece_is_one_pass():
+    s = setup("Llama-3.2-1B", "rtx-4090", "llama.cpp")
+    w = workload(prompt=s.runtime.memory.chunk, logits="last")
+    assert s.pieces(w) == ((1, s.prefill(w)),)
+    assert predict_prefill(s, w) == predict_pass(s, s.prefill(w), w.dtype)
+
+
+def test_arrays_of_prompts_in_pieces_are_as_single_ones():
+    s = setup("Llama-3.2-1B", "rtx-4090", "llama.cpp")
+    lengths = np.array([100.0, 512.0, 4096.0])
+    many = predict_prefill(s, workload(prompt=lengths, logits="last"), detail=False).time
+    each = [predict_prefill(s, workload(prompt=int(n), logits="last"), detail=False).time for n in lengths]
+    assert many == pytest.approx(each)
+
+
+def test_the_cache_that_fits_is_whole_blocks_and_less_than_memory():
+    s = setup("Llama-3.1-8B", "rtx-4090", "vllm")
+    tokens = cache_capacity(s, workload(logits="last"))
+    assert tokens % s.runtime.memory.block == 0
+    each = s.architecture.state_bytes(2, s.prefill(workload()).precision) - s.architecture.state_bytes(
+        1, s.prefill(workload()).precision
+    )
+    assert 0 < tokens * each < s.device.capacity - 2 * s.architecture.total_parameters
+    assert cache_capacity(setup("Llama-3.1-8B", "rtx-4090", "ideal"), workload()) is None
