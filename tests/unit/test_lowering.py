@@ -7,14 +7,9 @@ import pytest
 
 from roofsim.errors import Unsupported
 from roofsim.ops import attention
-<<<<<<< HEAD
-from roofsim.passes import Pass
+from roofsim.passes import Pass, Precision
 from roofsim.prediction import predict_pass, setup
 from roofsim.runtimes.lowering import NEVER, lower, mask_bytes, mask_from, module, plans
-=======
-from roofsim.passes import Pass, Precision
-from roofsim.runtimes.lowering import NEVER, lower, mask_bytes, mask_from, module
->>>>>>> calibrate
 from roofsim.specs import library
 from roofsim.specs.architecture import Architecture
 from roofsim.specs.runtime import Runtime
@@ -84,7 +79,6 @@ def test_repeated_heads_are_copied_and_grouped_ones_are_not() -> None:
     assert "repeat heads" not in grouping
 
 
-<<<<<<< HEAD
 def test_attention_is_planned_once_per_shape_and_decode_step_where_device_and_stack_both_plan() -> None:
     def planned(model: str, device: str, stack: str) -> tuple[int, int]:
         s = setup(model, device, stack)
@@ -104,7 +98,8 @@ def test_a_plan_is_time_of_the_host_before_the_first_kernel() -> None:
     step = predict_pass(s, s.decode(w), "bf16")
     without = replace(s, device=s.device.model_copy(update={"plans_attention": False}))
     assert step.host_time - predict_pass(without, s.decode(w), "bf16").host_time == pytest.approx(0.040)
-=======
+
+
 def kernels_of(runtime: str, model: str, p: Pass, operator: str):
     (found,) = {
         lowered.kernels
@@ -150,4 +145,3 @@ def test_attention_that_is_written_out_moves_the_scores_of_all_pairs():
     # fp32 out, in, out and in again, fp16 out and in
     assert sum(k.cost.activations for k in written if k.name != "merge heads") > 20 * pairs
     assert sum(k.cost.matrix for k in written) == 4 * pairs * 64
->>>>>>> calibrate
