@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from roofsim import units
 from roofsim.calibrate.run import Line, Result
 from roofsim.parameters import PARAMETERS
 from roofsim.report.plots import COLOURS, STYLE, save
+from roofsim.report.validation import UNITS
 
 
 def save_all(r: Result, folder: str) -> None:
     """Write the three figures as PNG."""
     for name, draw in (("predicted", predicted), ("residuals", residuals), ("parameters", parameters)):
         save(draw(r), str(Path(folder) / f"{name}.png"))
+
+
+def _logarithmic(axis: Any, unit: str = "") -> None:
+    """Ticks at 1, 2 and 5 of each decade, written as quantities."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: units.show(v, unit) if unit else units.significant(v)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _by_metric(lines: Sequence[Line]) -> dict[str, list[Line]]:
@@ -47,6 +58,9 @@ def predicted(r: Result) -> Figure:
             axes.plot(ends, ends, color="0.4", lw=0.8)
             axes.set_xscale("log")
             axes.set_yscale("log")
+            for axis in (axes.xaxis, axes.yaxis):
+                _logarithmic(axis, UNITS.get(metric, "").replace("count", ""))
+            axes.tick_params(labelsize=7)
             axes.set_title(metric)
             axes.set_xlabel("measured")
             axes.legend(fontsize=6)
@@ -89,6 +103,7 @@ def parameters(r: Result) -> Figure:
         axes.axvline(1, color="0.4", lw=0.8)
         axes.set_yticks(range(len(shown)), [name for name, _ in shown])
         axes.set_xscale("log")
+        _logarithmic(axes.xaxis)
         axes.set_xlabel("estimate over prior")
         axes.invert_yaxis()
         figure.tight_layout()
