@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from roofsim.cost import Cost
 from roofsim.mixers.base import Part
 from roofsim.ops import gemm, pointwise
-from roofsim.passes import Logits, Pass, Precision
+from roofsim.passes import Latents, Logits, Pass, Precision
 from roofsim.specs import library
 from roofsim.specs.architecture import Architecture
 from roofsim.specs.workload import workload
@@ -87,14 +87,17 @@ def scales(part: Part) -> int:
 
 
 @every_family
+@pytest.mark.parametrize("latents", ["expanded", "absorbed"])
 @pytest.mark.parametrize("name", ["bf16", "int4-g128", "q3_k_m", "q4_k_m"])
-def test_a_pass_that_uses_every_expert_reads_the_bytes_that_are_held(model: Architecture, name: str) -> None:
+def test_a_pass_that_uses_every_expert_reads_the_bytes_that_are_held(
+    model: Architecture, name: str, latents: Latents
+) -> None:
     """But for look-ups in tables, and shared blocks at each of their uses.
 
     Within a thousandth: operators read the norm of a head for each head, and no operator reads attention sinks.
     """
     precision = workload(weight_format=name).precision("fp32", model)
-    p = Pass(1, 10**6, 0, precision, latents="expanded")
+    p = Pass(1, 10**6, 0, precision, latents=latents)
     read = sum(cost.weights for function, cost in costs(model, p) if function is not pointwise.embedding)
     looked_up = {"embedding", *(table for part, _ in model.parts() for table in part.tables)}
     held = {m: m.count * m.weights * precision.of(m.operator) for m in model.inventory.matrices}

@@ -190,6 +190,12 @@ def test_a_file_that_is_cut_off_is_told_so(small: Path, share: float) -> None:
         read_gguf(small)
 
 
+def test_a_file_that_lacks_its_last_byte_is_told_so(small: Path) -> None:
+    small.write_bytes(small.read_bytes()[:-1])
+    with pytest.raises(SpecError, match=r"output_norm\.weight: ends at byte"):
+        read_gguf(small)
+
+
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=st.floats(0, 1), data=st.binary(min_size=1, max_size=12))
 def test_a_damaged_header_is_read_or_refused_and_never_a_defect(small: Path, where: float, data: bytes) -> None:

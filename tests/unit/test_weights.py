@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from roofsim.passes import Pass
 from roofsim.specs import library
 from roofsim.specs.architecture import Architecture
 from roofsim.specs.override import written
@@ -74,6 +75,23 @@ def test_published_checkpoints_keep_what_is_no_layer_in_the_dtype() -> None:
     assert held("Llama-3.1-8B", "awq-int4", "fp16") == pytest.approx(5.73e9, rel=0.01)
 
 
+@pytest.mark.parametrize(("name", "size"), [("Llama-3.2-1B", 6.5625 / 8), ("Llama-3.1-8B", 4.5 / 8)])
+def test_a_tied_table_is_stored_as_the_head_is(name: str, size: float) -> None:
+    model = library.architecture(name)
+    p = Pass(1, 1, 0, workload(weight_format="q4_k_m").precision("fp32", model))
+    (looked_up,) = model.rows(p)[0].operators
+    assert looked_up.cost.weights == model.d_model * size
+
+
+def test_both_forms_of_latent_attention_read_the_same_bytes() -> None:
+    model = library.architecture("DeepSeek-V2-Lite")
+    precision = workload(weight_format="q4_k_m").precision("fp32", model)
+    forms = (Pass(1, 1, 0, precision, latents="expanded"), Pass(1, 1, 0, precision, latents="absorbed"))
+    read = [sum(o.cost.weights for row in model.rows(p) for o in row.operators) for p in forms]
+    assert read[0] == pytest.approx(read[1], rel=1e-12)
+    assert precision.of("kv_b_proj") != precision.weights
+
+
 def test_a_row_that_blocks_do_not_divide_is_stored_in_another_way() -> None:
     assert bytes_per_weight("q4_k", 256) == bytes_per_weight("q4_k") == 4.5 / 8
     assert bytes_per_weight("q4_k", 896) == bytes_per_weight("q5_0")
@@ -97,6 +115,19 @@ def test_models_of_eight_experts_keep_keys_and_values_in_eight_bits() -> None:
     bits = {e: stored("q4_k_m", "bf16", Inventory(matrices, 4, e)) for e in (8, 64)}
     assert [8 * bits[8][m.operator] for m in matrices] == [4.5, 8.5, 8.5, 5.5]
     assert [8 * bits[64][m.operator] for m in matrices][::3] == [4.5, 4.5]
+
+
+@pytest.mark.parametrize(("queries", "bits"), [(1, 3.4375), (2, 3.4375), (4, 4.5), (8, 4.5)])
+def test_values_that_many_queries_share_take_more_bits(queries: int, bits: float) -> None:
+    found = stored("q2_k", "bf16", Inventory((Matrix("v_proj", 4, 1024, 256),), queries))
+    assert 8 * found["v_proj"] == bits
+
+
+@pytest.mark.parametrize(("fmt", "size"), [("int4-g128", 2), ("nvfp4", 2), ("q4_k_m", 4), ("q8_0", 4)])
+def test_routers_are_kept_as_they_are(fmt: str, size: int) -> None:
+    found = stored(fmt, "bf16", Inventory((Matrix("router", 4, 1024, 256), Matrix("experts_up", 4, 1024, 256)), 4, 64))
+    assert found["router"] == found["vectors"] == size
+    assert found["experts_up"] < size
 
 
 def test_every_encoding_and_every_format_names_its_source() -> None:
