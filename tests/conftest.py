@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from roofsim.specs import library
+from roofsim.specs.architecture import Architecture
 
 settings.register_profile("roofsim", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("roofsim")
@@ -25,16 +26,33 @@ def shared() -> Path:
     return folder
 
 
-MODELS = sorted(map(library.architecture, library.names("models")), key=lambda m: m.total_parameters, reverse=True)
-FAMILIES = {model.id: family for family, model in {model.family: model for model in MODELS}.items()}
-"""The smallest model of every family, and the family."""
 SUPPORTS = {name: library.runtime(name).supports for name in library.names("runtimes")}
-STACKS = [(m, r) for m, family in FAMILIES.items() for r, known in SUPPORTS.items() if not known or family in known]
+
+
+def stacks_of(model: Architecture) -> list[tuple[str, str]]:
+    """The model with every shipped runtime that runs it."""
+    return [(model.id, name) for name, known in SUPPORTS.items() if not known or model.family in known]
+
+
+def like(model: Architecture) -> frozenset[str]:
+    """What sets a model apart from others: its kinds of part, and where it keeps or leaves the beaten track."""
+    kinds = {part.kind for part, _ in model.parts()}
+    kinds |= {"window" for part, _ in model.parts() if getattr(part, "window", None)}
+    kinds |= {"declared" for part, _ in model.parts() if getattr(part, "declared_window", None)}
+    return frozenset(kinds | {"ssm-scope"} if model.family in ("gpt_neo", "phi3", "zamba2", "falcon_h1") else kinds)
+
+
+MODELS = sorted(
+    map(library.architecture, library.names("models")), key=lambda m: (-len(stacks_of(m)), m.total_parameters)
+)
+ALIKE = {like(model): model for model in reversed(MODELS)}
+"""Of all models of the same kinds of part one: the smallest of those that most runtimes run."""
+STACKS = [stack for model in ALIKE.values() for stack in stacks_of(model)]
 
 
 @pytest.fixture(scope="session")
 def stacks() -> list[tuple[str, str]]:
-    """The smallest model of every family with every shipped runtime that runs it, by name."""
+    """One model of every make with every shipped runtime that runs it, by name."""
     return STACKS
 
 
