@@ -2,8 +2,8 @@
 
 usage: python tools/calibrate_shipped.py FOLDER [NAME ...]
 
-FOLDER holds the files of runs named below; our own, data/h100_sxm_transformers_eager.csv, is read from
-the checkout. The other files are tables of published measurements: each row names its source, a repository and commit
+FOLDER holds the files of runs named below; our own, in data/, are read from the
+checkout. The other files are tables of published measurements: each row names its source, a repository and commit
 or a paper. Needs SciPy.
 """
 
@@ -47,6 +47,8 @@ class Shipped:
 SHIPPED = (
     Shipped("h100-sxm@transformers-5", "h100-sxm", "transformers-5-eager", ("h100_sxm_transformers_eager.csv",),
             "our own measurements, data/h100_sxm_transformers_eager.csv", QUIET),
+    Shipped("epyc-genoa-2-cores@transformers-5", "epyc-genoa-2-cores", "transformers-5-cpu",
+            ("epyc_2_cores_transformers_eager.csv",), "our own measurements, data/epyc_2_cores_transformers_eager.csv"),
     Shipped("rtx-4090@ssm-scope", "rtx-4090", "transformers-4.52-eager",
             ("ssmscope_rtx4090_orin_nano.csv",), SSM_SCOPE),
     Shipped("jetson-orin-nano-8gb@ssm-scope", "jetson-orin-nano-8gb", "transformers-4.52-eager",
