@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from roofsim.cost import Cost
 from roofsim.errors import Unsupported
 from roofsim.parameters import PARAMETERS, priors
-from roofsim.roofline import Machine, Stretch, Terms, launch_time, machine, pass_time, terms
+from roofsim.roofline import (
+    Machine,
+    Stretch,
+    Terms,
+    deciding_parameter,
+    launch_time,
+    light_time,
+    machine,
+    pass_time,
+    terms,
+)
 from roofsim.runtimes.kernels import Class, Kernel
 from roofsim.specs import library
 from roofsim.specs.runtime import Runtime
@@ -205,3 +215,23 @@ def test_a_pass_lasts_between_the_longer_and_the_sum_of_host_and_device(pieces: 
     host = start + sum(piece.count * piece.host for piece in pieces)
     device = sum(piece.count * piece.device for piece in pieces)
     assert max(host, device) * (1 - 1e-9) <= pass_time(pieces, start) <= (host + device) * (1 + 1e-9)
+
+
+@given(matrix=amounts, vector=amounts, weights=amounts)
+def test_light_takes_the_longest_of_both_kinds_of_work_and_the_traffic(
+    matrix: float, vector: float, weights: float
+) -> None:
+    longest = max(matrix / IDEAL.matrix_rate, vector / IDEAL.vector_rate, weights / IDEAL.bandwidth)
+    assert light_time(Cost(matrix, vector, weights), IDEAL) == pytest.approx(longest)
+
+
+@given(like=st.sampled_from(get_args(Class)), bound=st.sampled_from(["compute", "memory", "launch"]))
+def test_what_decides_a_kernels_time_is_a_parameter_that_moves_it(like: Class, bound: str) -> None:
+    assert deciding_parameter(like, bound) in PARAMETERS  # type: ignore[arg-type]
+
+
+@given(stretches=st.lists(st.builds(Stretch, st.floats(0, 1), st.floats(0, 1), st.integers(1, 9)), min_size=1))
+def test_without_a_queue_host_and_device_take_turns(stretches: list[Stretch]) -> None:
+    total = sum((s.host + s.device) * s.count for s in stretches)
+    assert pass_time(stretches, 0.5, inline=True) == pytest.approx(0.5 + total)
+    assert pass_time(stretches, 0.5) <= pass_time(stretches, 0.5, inline=True) * (1 + 1e-9)

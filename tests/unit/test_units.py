@@ -10,7 +10,18 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from roofsim.units import BINARY, DECIMAL, EXAMPLES, UNITS, parse, parse_count, parse_counts, show
+from roofsim.units import (
+    BINARY,
+    DECIMAL,
+    EXAMPLES,
+    UNITS,
+    parse,
+    parse_count,
+    parse_counts,
+    parse_short_count,
+    short_count,
+    show,
+)
 
 PREFIXED = [(f"{p}{unit}", unit) for unit in UNITS if unit for p in DECIMAL]
 PREFIXED += [(f"{p}{unit}", unit) for unit in ("B", "B/s") for p in BINARY]
@@ -199,3 +210,21 @@ def test_a_range_grows_from_its_low_end_and_stays_below_its_high_end(low: int, s
     assert counts[0] == low
     assert counts[-1] <= low + span
     assert all(a < b for a, b in pairwise(counts))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("8030261248", 8_030_261_248), ("8.03B", 8_030_000_000), ("350m", 350_000_000), ("1T", 10**12)]
+)
+def test_a_number_of_parameters_is_read_as_the_field_writes_it(text: str, value: int) -> None:
+    assert parse_short_count(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "B", "8.2X", "-1B", "1e9", "8,0.3B"])
+def test_what_is_no_number_of_parameters_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a number of parameters; write it like"):
+        parse_short_count(text)
+
+
+@given(st.integers(1, 10**14))
+def test_a_short_count_says_the_number_to_three_digits(value: int) -> None:
+    assert parse_short_count(short_count(value)) == pytest.approx(value, rel=0.005)
