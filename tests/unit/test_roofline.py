@@ -82,7 +82,7 @@ def test_a_kernel_takes_no_less_than_work_and_traffic_at_the_peaks(m: Machine, k
     slack = 1 - 1e-12
     assert t.fixed + max(t.compute + t.filling, t.memory) == t.time
     assert t.time >= slack * (cost.weights + cost.state) / m.bandwidth
-    if kernel.like in ("gemm", "attention", "masked_attention", "ssd"):
+    if kernel.like in ("gemm", "attention", "masked_attention", "ssd", "quantised_product"):
         assert t.time >= slack * cost.matrix / m.matrix_rate
     else:
         assert t.time >= slack * cost.vector / m.vector_rate
