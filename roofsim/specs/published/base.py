@@ -90,6 +90,8 @@ class Config(BaseModel):
     """Fields that this kind of model states and that change nothing here."""
 
     vocab_size: Size
+    hidden_size: Size
+    num_hidden_layers: Depth
     tie_word_embeddings: bool = False
     partial_rotary_factor: Annotated[float, Field(gt=0, le=1)] | None = None
     rope_parameters: dict[str, Any] | None = None
@@ -113,14 +115,9 @@ class Config(BaseModel):
         return found
 
     @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        raise NotImplementedError
-
-    @property
     def depth(self) -> int:
         """Number of layers."""
-        raise NotImplementedError
+        return self.num_hidden_layers
 
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """What layer `i` (from 0) is called and its parts."""
@@ -181,7 +178,7 @@ def architecture_values(config: Config) -> dict[str, Any]:
         layers[name] = parts
         names.append(name)
     return {
-        "d_model": config.width,
+        "d_model": config.hidden_size,
         "vocab": config.vocab_size,
         "tied_embeddings": config.tie_word_embeddings,
         **config.around(),
@@ -253,22 +250,10 @@ def called(*names: str, default: Any = ...) -> Any:
 class Decoder(Config):
     """The names that nearly every published Transformer uses."""
 
-    hidden_size: Size
-    num_hidden_layers: Depth
     num_attention_heads: Size
     num_key_value_heads: Size | None = None
     head_dim: Size | None = None
     intermediate_size: Extra = 0
-
-    @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        return self.hidden_size
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.num_hidden_layers
 
     @property
     def kv_heads(self) -> int:

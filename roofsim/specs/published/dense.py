@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from roofsim.schema import Size
-from roofsim.specs.published.base import Config, Decoder, Depth, Group, Part, divided, names, per_layer
+from roofsim.specs.published.base import Config, Decoder, Group, Part, divided, names, per_layer
 from roofsim.specs.published.llama import Qwen2, Ungated, Windowed
 
 
@@ -160,22 +160,10 @@ class NemotronNas(Config):
     model_types: ClassVar[tuple[str, ...]] = ("nemotron-nas",)
     no_effect: ClassVar[frozenset[str]] = names("intermediate_size num_key_value_heads")
 
-    hidden_size: Size
-    num_hidden_layers: Depth
     num_attention_heads: Size
     attention_bias: bool = False
     mlp_bias: bool = False
     block_configs: list[NasBlock]
-
-    @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        return self.hidden_size
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.num_hidden_layers
 
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """What the search left of attention and MLP."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from roofsim.schema import Extra, Size
-from roofsim.specs.published.base import Config, Decoder, Depth, Group, Part, names, one_of, per_layer
+from roofsim.specs.published.base import Config, Decoder, Group, Part, names, one_of, per_layer
 from roofsim.specs.published.llama import WINDOWED, Windowed
 
 
@@ -101,8 +101,6 @@ class Gemma4(Config):
     model_types: ClassVar[tuple[str, ...]] = ("gemma4_text", "gemma4")
 
     tie_word_embeddings: bool = True
-    hidden_size: Size
-    num_hidden_layers: Depth
     num_attention_heads: Size
     num_key_value_heads: Size
     num_global_key_value_heads: Size | None = None
@@ -123,16 +121,6 @@ class Gemma4(Config):
     vocab_size_per_layer_input: Size = 262_144
     final_logit_softcapping: float | None = None
     per_layer_config: dict[Annotated[str, Field(pattern=r"^\d{1,4}$")], OfLayer] | None = None
-
-    @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        return self.hidden_size
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.num_hidden_layers
 
     def full(self, i: int) -> bool:
         """Whether layer `i` sees everything: the last of each six, and the last layer."""

@@ -20,30 +20,20 @@ class Gpt2(Config):
     tie_word_embeddings: bool = True
     model_type: str
     positions: Size = called("n_positions", "max_position_embeddings", default=1024)
-    n_embd: Size = called("n_embd", "hidden_size")
-    n_layer: Depth = called("n_layer", "num_hidden_layers")
+    hidden_size: Size = called("n_embd", "hidden_size")
+    num_hidden_layers: Depth = called("n_layer", "num_hidden_layers")
     n_head: Size = called("n_head", "num_attention_heads")
     n_inner: Size | None = None
     multi_query: bool = True
 
-    @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        return self.n_embd
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.n_layer
-
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Attention with one matrix for queries, keys and values, and a plain MLP."""
-        head_dim = divided(self.n_embd, self.n_head, "n_embd", "n_head")
+        head_dim = divided(self.hidden_size, self.n_head, "n_embd", "n_head")
         one = self.model_type == "gpt_bigcode" and self.multi_query
         attention = {"kind": "attention", "heads": self.n_head, "kv_heads": 1 if one else self.n_head,
                      "head_dim": head_dim, "rotary": False, "fused_qkv": True, "qkv_bias": True,
                      "out_bias": True}  # fmt: skip
-        return "attention", [attention, {"kind": "mlp", "width": self.n_inner or 4 * self.n_embd, "bias": True}]
+        return "attention", [attention, {"kind": "mlp", "width": self.n_inner or 4 * self.hidden_size, "bias": True}]
 
     def around(self) -> dict[str, Any]:
         """Layer norms and learned positions."""
@@ -56,8 +46,7 @@ class GptNeo(Config):
     model_types: ClassVar[tuple[str, ...]] = ("gpt_neo",)
 
     tie_word_embeddings: bool = True
-    hidden_size: Size
-    num_layers: Depth
+    num_hidden_layers: Depth = called("num_layers")
     num_heads: Size
     intermediate_size: Size | None = None
     max_position_embeddings: Size = 2048
@@ -65,24 +54,14 @@ class GptNeo(Config):
     attention_types: list[Any] | None = None
     attention_layers: list[str] | None = None
 
-    @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        return self.hidden_size
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.num_layers
-
     def kinds(self) -> list[str]:
         """`global` or `local` for every layer."""
         if self.attention_layers is not None:
             return list(per_layer("attention_layers", self.attention_layers, self.depth) or ())
         kinds: list[str] = []
-        for entry in self.attention_types or [[["global", "local"], self.num_layers // 2]]:
+        for entry in self.attention_types or [[["global", "local"], self.num_hidden_layers // 2]]:
             match entry:
-                case [[*names], int(times)] if 0 <= times <= self.num_layers:
+                case [[*names], int(times)] if 0 <= times <= self.num_hidden_layers:
                     kinds += [str(name) for name in names] * times
                 case _:
                     raise ValueError(f"attention_types: entries such as [['global', 'local'], 6], not {entry!r}")
@@ -132,29 +111,19 @@ class GptJ(Config):
     model_types: ClassVar[tuple[str, ...]] = ("gptj", "codegen")
     no_effect: ClassVar[frozenset[str]] = names("n_positions n_ctx")
 
-    n_embd: Size
-    n_layer: Depth
+    hidden_size: Size = called("n_embd")
+    num_hidden_layers: Depth = called("n_layer")
     n_head: Size
     n_inner: Size | None = None
     rotary_dim_: Size | None = called("rotary_dim", default=64)
     rotary: bool = True
 
-    @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        return self.n_embd
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.n_layer
-
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Attention without biases, and a plain MLP with them."""
-        head_dim = divided(self.n_embd, self.n_head, "n_embd", "n_head")
+        head_dim = divided(self.hidden_size, self.n_head, "n_embd", "n_head")
         attention = {"kind": "attention", "heads": self.n_head, "kv_heads": self.n_head, "head_dim": head_dim,
                      "rotary_dim": self.rotary_dim_}  # fmt: skip
-        return "attention", [attention, {"kind": "mlp", "width": self.n_inner or 4 * self.n_embd, "bias": True}]
+        return "attention", [attention, {"kind": "mlp", "width": self.n_inner or 4 * self.hidden_size, "bias": True}]
 
     def around(self) -> dict[str, Any]:
         """One layer norm for both parts, and a bias on the head."""
@@ -245,25 +214,15 @@ class Xglm(Config):
     no_effect: ClassVar[frozenset[str]] = names("activation_dropout layerdrop")
 
     tie_word_embeddings: bool = True
-    d_model: Size = called("d_model", "hidden_size")
+    hidden_size: Size = called("d_model", "hidden_size")
     ffn_dim: Size
-    num_layers: Depth = called("num_layers", "num_hidden_layers")
+    num_hidden_layers: Depth = called("num_layers", "num_hidden_layers")
     attention_heads: Size = called("attention_heads", "num_attention_heads")
     scale_embedding: bool = True
 
-    @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        return self.d_model
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.num_layers
-
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Attention and a plain MLP, biases everywhere."""
-        head_dim = divided(self.d_model, self.attention_heads, "d_model", "attention_heads")
+        head_dim = divided(self.hidden_size, self.attention_heads, "d_model", "attention_heads")
         attention = {"kind": "attention", "heads": self.attention_heads, "kv_heads": self.attention_heads,
                      "head_dim": head_dim, "rotary": False, "qkv_bias": True, "out_bias": True}  # fmt: skip
         return "attention", [attention, {"kind": "mlp", "width": self.ffn_dim, "bias": True}]
@@ -283,18 +242,8 @@ class Bloom(Config):
 
     tie_word_embeddings: bool = True
     hidden_size: Size = called("hidden_size", "n_embed")
-    n_layer: Depth = called("n_layer", "num_hidden_layers")
+    num_hidden_layers: Depth = called("n_layer", "num_hidden_layers")
     n_head: Size = called("n_head", "num_attention_heads")
-
-    @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        return self.hidden_size
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.n_layer
 
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Attention and a plain MLP of four times the width, biases everywhere."""
@@ -377,30 +326,20 @@ class Mpt(Config):
     )
 
     tie_word_embeddings: bool = True
-    d_model: Size = called("d_model", "hidden_size")
+    hidden_size: Size = called("d_model", "hidden_size")
     n_heads: Size = called("n_heads", "num_attention_heads")
-    n_layers: Depth = called("n_layers", "num_hidden_layers")
+    num_hidden_layers: Depth = called("n_layers", "num_hidden_layers")
     expansion_ratio: Literal[4] = 4
     no_bias: Literal[True] = True
     attn_config: MptAttention = MptAttention()
     ffn_config: MptFfn = MptFfn()
 
-    @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        return self.d_model
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.n_layers
-
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Attention and a plain MLP."""
-        head_dim = divided(self.d_model, self.n_heads, "d_model", "n_heads")
+        head_dim = divided(self.hidden_size, self.n_heads, "d_model", "n_heads")
         attention = {"kind": "attention", "heads": self.n_heads, "kv_heads": self.n_heads, "head_dim": head_dim,
                      "rotary": False, "fused_qkv": True, "alibi": self.attn_config.alibi}  # fmt: skip
-        return "attention", [attention, {"kind": "mlp", "width": self.expansion_ratio * self.d_model}]
+        return "attention", [attention, {"kind": "mlp", "width": self.expansion_ratio * self.hidden_size}]
 
     def around(self) -> dict[str, Any]:
         """Layer norms without biases."""

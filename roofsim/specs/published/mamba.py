@@ -43,24 +43,12 @@ class Mamba(Config):
     )
 
     tie_word_embeddings: bool = True
-    hidden_size: Size
-    num_hidden_layers: Depth
     state_size: Size = 16
     expand: Size = 2
     conv_kernel: Size = 4
     time_step_rank: Size | Literal["auto"] = "auto"
     use_bias: bool = False
     use_conv_bias: bool = True
-
-    @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        return self.hidden_size
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.num_hidden_layers
 
     @property
     def d_inner(self) -> int:
@@ -102,8 +90,6 @@ class Mamba2(Config):
         "norm_before_gate residual_in_fp32 rms_norm pad_vocab_size_multiple time_step_rank intermediate_size"
     )
 
-    hidden_size: Size
-    num_hidden_layers: Depth
     num_heads: Size
     head_dim: Size = 64
     state_size: Size = 128
@@ -113,16 +99,6 @@ class Mamba2(Config):
     chunk_size: Size = 256
     use_bias: bool = False
     use_conv_bias: bool = True
-
-    @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        return self.hidden_size
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.num_hidden_layers
 
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """A state-space dual layer."""

@@ -332,29 +332,19 @@ class Dbrx(Config):
 
     model_types: ClassVar[tuple[str, ...]] = ("dbrx",)
 
-    d_model: Size
+    hidden_size: Size = called("d_model")
     n_heads: Size
-    n_layers: Depth
+    num_hidden_layers: Depth = called("n_layers")
     attn_config: DbrxAttention
     ffn_config: DbrxFfn
     num_key_value_heads: Size | None = None
-
-    @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        return self.d_model
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.n_layers
 
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Attention and experts."""
         ffn, kv_heads = self.ffn_config, self.attn_config.kv_n_heads
         if self.num_key_value_heads not in (None, kv_heads):
             raise ValueError(f"num_key_value_heads: attn_config.kv_n_heads, {kv_heads}, is expected")
-        head_dim = divided(self.d_model, self.n_heads, "d_model", "n_heads")
+        head_dim = divided(self.hidden_size, self.n_heads, "d_model", "n_heads")
         attention = {"kind": "attention", "heads": self.n_heads, "kv_heads": kv_heads, "head_dim": head_dim,
                      "fused_qkv": True}  # fmt: skip
         moe = {"kind": "moe", "experts": ffn.moe_num_experts, "top_k": ffn.moe_top_k,

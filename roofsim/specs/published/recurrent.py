@@ -295,16 +295,6 @@ class XLstm(Config):
     output_logit_soft_cap: float | None = 30.0
     weight_mode: str = "single"
 
-    @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        return self.hidden_size
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.num_hidden_layers
-
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """mLSTM and a gated MLP; widths are rounded up."""
         one_of("weight_mode", self.weight_mode, ("single", "fused"))

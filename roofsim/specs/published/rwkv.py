@@ -12,19 +12,7 @@ from roofsim.specs.published.base import Config, Depth, Part, called, divided, n
 class Rwkv(Config):
     """What all versions state."""
 
-    hidden_size: Size
-    num_hidden_layers: Depth
     intermediate_size: Size | None = None
-
-    @property
-    def width(self) -> int:
-        """Width of the residual stream."""
-        return self.hidden_size
-
-    @property
-    def depth(self) -> int:
-        """Number of layers."""
-        return self.num_hidden_layers
 
     def channel_mix(self, width: int, **more: Any) -> Part:
         """The channel mix, as wide as stated or else `width`."""
