@@ -4,6 +4,7 @@ RoofsimError
 └── InputError          something the user gave cannot be used (exit code 2)
     ├── SpecError       a device, model or runtime file is wrong; one line per problem
     ├── UnknownName     no such device, model, runtime or field; says what is near
+    ├── MissingExtra    an optional package is not installed; says the line that adds it here
     └── Unsupported     the specs are fine by themselves but do not go together
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class RoofsimError(Exception):
@@ -49,6 +51,23 @@ class UnknownName(InputError):
 
 MOST = 12
 """How many names a message lists at most."""
+
+
+class MissingExtra(InputError):
+    """`what` needs packages of an extra; the message ends with the line that installs it, as typed where this runs."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what}; install the extra `{extra}`:\n{install(extra)}")
+
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def install(extra: str, root: Path = ROOT) -> str:
+    """The line that adds an extra: to the `.venv` of the checkout in `root`, if it is one."""
+    if (root / "pyproject.toml").is_file():
+        return f"python3 -m pip --python .venv install --editable '.[{extra}]'"
+    return f"python3 -m pip install 'roofsim[{extra}]'"
 
 
 class Unsupported(InputError):

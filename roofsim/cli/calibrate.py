@@ -48,9 +48,6 @@ def command(
     \b
     Example: roofsim calibrate runs.csv --device rtx-4090 --runtime transformers-4.52-eager -o fitted.yaml
     """
-    from roofsim.calibrate import needs_scipy
-
-    needs_scipy()
     from roofsim.calibrate.run import Options, calibrate
     from roofsim.errors import InputError
     from roofsim.report.calibration import result_tables

@@ -11,10 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from roofsim.errors import InputError
-
-INSTALL = "pip install 'roofsim[measure]'"
-"""How to get what measuring needs."""
+from roofsim.errors import InputError, MissingExtra
 
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",
@@ -66,7 +63,7 @@ def load(on: str | None = None) -> Stack:
     os.environ.update(OFFLINE)
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
-        raise InputError(f"measuring needs PyTorch and transformers; not installed: {', '.join(missing)}\n{INSTALL}")
+        raise MissingExtra(f"measuring needs PyTorch and transformers; not installed: {', '.join(missing)}", "measure")
     torch = import_module("torch")
     has_gpu = torch.cuda.is_available()
     if on == "cuda" and not has_gpu:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -165,19 +163,6 @@ def test_figures_in_another_unit_are_noticed(runs, refused):
 def test_the_file_of_runs_is_never_the_output(runs, refused):
     runs.rename(runs.with_name("runs.yaml"))
     assert "never changed" in refused("calibrate runs.yaml -d h100-sxm -r transformers-5-eager -o runs.yaml")
-
-
-def test_without_scipy_calibrate_says_what_to_install(runs):
-    script = """
-import sys
-sys.modules["scipy"] = None
-from roofsim.cli import main
-sys.argv = ["roofsim", "calibrate", "runs.csv", "-d", "h100-sxm", "-r", "transformers-5-eager", "-o", "c.yaml"]
-main()
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "roofsim[calibrate]" in done.stderr
 
 
 def test_the_rows_of_a_result_are_numbers(runs, data):

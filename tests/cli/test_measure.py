@@ -19,7 +19,7 @@ def bare(monkeypatch):
 def test_without_pytorch_the_line_that_installs_it_is_told(refused, bare):
     message = refused(MEASURE)
     assert "torch, transformers" in message
-    assert message.splitlines()[-1] == "pip install 'roofsim[measure]'"
+    assert message.splitlines()[-1] == "python3 -m pip --python .venv install --editable '.[measure]'"
 
 
 def test_a_model_that_is_wrong_is_told_before_anything_is_loaded(refused, bare):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Mapping
 from copy import deepcopy
@@ -25,7 +24,7 @@ TESTS = Path(__file__).parents[1]
 CONFIGS: dict[str, Any] = json.loads((TESTS / "data" / "configs.json").read_text())["configs"]
 CASES: dict[str, Any] = json.loads((TESTS / "data" / "published.json").read_text())["cases"]
 CONFIGS |= {name: each["config"] for name, each in CASES.items()}
-SHARED = Path(os.environ.get("ROOFSIM_SHARED") or TESTS.parents[1] / "shared")
+SHARED = TESTS.parents[1] / "shared"
 CONFIGS |= {path.stem: json.loads(path.read_text()) for path in sorted(SHARED.glob("data/hf_configs/*.json"))}
 
 RECURRENT = {

@@ -24,8 +24,8 @@ from roofsim.measure.passes import Bench
 from roofsim.measure.stack import Stack, load
 from roofsim.specs import library
 
-pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'roofsim[measure]'")
-pytest.importorskip("transformers", reason="transformers is not installed: pip install 'roofsim[measure]'")
+pytest.importorskip("torch", reason="PyTorch is not installed")
+pytest.importorskip("transformers", reason="transformers is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of PyTorch and transformers are not ours
 
 ATTENTION = {"kind": "attention", "heads": 4, "kv_heads": 2, "head_dim": 16}

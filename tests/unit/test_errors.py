@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roofsim.errors import InputError, RoofsimError, SpecError, UnknownName, Unsupported, nearest
+from roofsim.errors import InputError, MissingExtra, RoofsimError, SpecError, UnknownName, Unsupported, install, nearest
 
 NAMES = ["rtx-4090", "rtx-3090", "h100-sxm", "Llama-3.2-1B"]
 
 
-@pytest.mark.parametrize("kind", [SpecError, UnknownName, Unsupported])
+@pytest.mark.parametrize("kind", [SpecError, UnknownName, MissingExtra, Unsupported])
 def test_whatever_the_user_can_cause_is_an_input_error(kind: type[Exception]) -> None:
     assert issubclass(kind, InputError)
     assert issubclass(kind, RoofsimError)
@@ -18,6 +20,16 @@ def test_whatever_the_user_can_cause_is_an_input_error(kind: type[Exception]) ->
 def test_a_spec_error_has_one_line_per_problem() -> None:
     error = SpecError(["a.yaml: x: is missing", "a.yaml: y: no such field"])
     assert str(error).splitlines() == list(error.problems)
+
+
+def test_a_missing_extra_ends_with_the_line_that_adds_it_to_the_checkout() -> None:
+    line = str(MissingExtra("reading a GGUF file needs the package gguf", "gguf")).splitlines()[-1]
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    assert line.replace("gguf", "calibrate") in readme.splitlines()
+
+
+def test_outside_a_checkout_the_extra_is_that_of_the_package(tmp_path: Path) -> None:
+    assert install("gguf", tmp_path) == "python3 -m pip install 'roofsim[gguf]'"
 
 
 def test_an_unknown_name_is_told_the_nearest_first() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from roofsim.errors import InputError, SpecError
+from roofsim.errors import InputError, MissingExtra, SpecError
 from roofsim.prediction import predict
 from roofsim.specs import library
 from roofsim.specs.gguf.header import Length, read_header
@@ -263,5 +263,5 @@ def test_without_the_package_the_line_that_installs_it_is_told(small: Path, monk
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(SpecError, match=r"pip install 'roofsim\[gguf\]'"):
+    with pytest.raises(MissingExtra, match=r"--editable '\.\[gguf\]'$"):
         read_gguf(small)

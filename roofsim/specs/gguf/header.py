@@ -15,7 +15,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Any
 
-from roofsim.errors import SpecError
+from roofsim.errors import MissingExtra, SpecError
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -34,8 +34,6 @@ MAX_NAME = 10_000
 
 KEPT = 4_096
 """Lists up to this length are read: one number per layer. Longer ones are those of the vocabulary."""
-
-INSTALL = "reading a GGUF file needs the package gguf: pip install 'roofsim[gguf]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +110,11 @@ def _read(path: Path) -> Header:
 
 
 def _block_sizes() -> dict[int, tuple[str, int, int]]:
-    """The types of tensor by number: name, weights and bytes of a block; raises SpecError without the package."""
+    """The types of tensor by number: name, weights and bytes of a block; raises MissingExtra without the package."""
     try:
         from gguf.constants import GGML_QUANT_SIZES
     except ImportError:
-        raise SpecError([INSTALL]) from None
+        raise MissingExtra("reading a GGUF file needs the package gguf", "gguf") from None
     return {int(kind): (kind.name, weights, size) for kind, (weights, size) in GGML_QUANT_SIZES.items()}
 
 
