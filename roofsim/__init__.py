@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from roofsim.prediction import Prediction, predict
-    from roofsim.specs.architecture import Architecture
+    from roofsim.model.architecture import Architecture
+    from roofsim.prediction.request import Prediction, predict
     from roofsim.specs.device import Device
     from roofsim.specs.host import Host
     from roofsim.specs.runtime import Runtime
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "predict": "roofsim.prediction",
-    "Prediction": "roofsim.prediction",
+    "predict": "roofsim.prediction.request",
+    "Prediction": "roofsim.prediction.request",
     "crossover": "roofsim.studies.crossover",
     "Comparison": "roofsim.studies.crossover",
-    "Architecture": "roofsim.specs.architecture",
+    "Architecture": "roofsim.model.architecture",
     "Device": "roofsim.specs.device",
     "Host": "roofsim.specs.host",
     "Runtime": "roofsim.specs.runtime",

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from roofsim.specs import library
-from roofsim.specs.architecture import Architecture
+from roofsim import library
+from roofsim.model.architecture import Architecture
 
 # The same examples every time, so that a failure is the change's; ROOFSIM_RANDOM=1 looks for others.
 settings.register_profile("roofsim", deadline=None, derandomize="ROOFSIM_RANDOM" not in os.environ)

@@ -11,10 +11,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from roofsim import library
 from roofsim.calibrate.run import Options, calibrate
 from roofsim.report.calibration import missing_terms
 from roofsim.runs.importers import read_all
-from roofsim.specs import library
 from roofsim.specs.files import dump
 
 ROOT = Path(__file__).resolve().parents[1] / "hardware"

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from scipy.optimize import least_squares
 
-from roofsim.prediction import predict_pass, setup
+from roofsim.prediction.request import predict_pass, setup
 from roofsim.specs.workload import workload
 
 MODELS = {"Zamba2-1.2B-Instruct-v2": "Zamba2-1.2B", "mamba2-130m": "mamba2-130m"}

@@ -79,7 +79,7 @@ def place(runs: str) -> Path:
 def work(options: argparse.Namespace) -> int:
     """Measure until the time is up."""
     from roofsim.cli.measure import Book, read_runs
-    from roofsim.errors import InputError
+    from roofsim.foundation.errors import InputError
     from roofsim.measure import stack as stacks
     from roofsim.measure.build import fallbacks, made, subject
     from roofsim.measure.passes import Protocol

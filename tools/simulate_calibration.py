@@ -10,8 +10,8 @@ states the result for 40 seeds.
 
 import sys
 
+from roofsim import library
 from roofsim.calibrate.simulation import Stack, coverage, design
-from roofsim.specs import library
 
 MODELS = ("Qwen2.5-0.5B", "Llama-3.2-1B", "mamba2-780m", "mamba-790m")
 

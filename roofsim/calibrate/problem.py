@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roofsim.parameters import PARAMETERS
+from roofsim.foundation.parameters import PARAMETERS
 from roofsim.runs.cases import Case
 from roofsim.runs.program import Array, Program
 

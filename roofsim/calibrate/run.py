@@ -14,24 +14,15 @@ import numpy as np
 from roofsim import __version__
 from roofsim.calibrate.fit import Fit, determined, fit, touched
 from roofsim.calibrate.problem import Problem, prior
-from roofsim.errors import InputError
-from roofsim.parameters import PARAMETERS
-from roofsim.roofline import machine
+from roofsim.engine.roofline import machine
+from roofsim.foundation.errors import InputError
+from roofsim.foundation.parameters import PARAMETERS
 from roofsim.runs.cases import Case, Reader, Skip
 from roofsim.runs.names import made_with
 from roofsim.runs.program import Array, Program
 from roofsim.runs.reading import Run, Runs
 from roofsim.runs.where import parse
-from roofsim.specs.calibration import (
-    NORMAL_95,
-    Calibration,
-    Covariance,
-    Covered,
-    Dataset,
-    Estimate,
-    HeldOut,
-    Scatter,
-)
+from roofsim.specs.calibration import NORMAL_95, Calibration, Covariance, Covered, Dataset, Estimate, HeldOut, Scatter
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime

@@ -9,8 +9,8 @@ import numpy as np
 
 from roofsim.calibrate.problem import Prior, prior
 from roofsim.calibrate.run import Options, calibrate
-from roofsim.parameters import PARAMETERS
-from roofsim.roofline import machine
+from roofsim.engine.roofline import machine
+from roofsim.foundation.parameters import PARAMETERS
 from roofsim.runs.cases import Reader
 from roofsim.runs.program import Array, Program
 from roofsim.runs.reading import Run, Runs

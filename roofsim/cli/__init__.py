@@ -14,7 +14,7 @@ from typing import Any
 
 from roofsim import __version__
 from roofsim.cli._click import Group, click
-from roofsim.errors import InputError, nearest
+from roofsim.foundation.errors import InputError, nearest
 
 LISTING = "roofsim.listing"
 """Set in a context while commands are only listed."""

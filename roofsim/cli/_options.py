@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from click.shell_completion import CompletionItem
 
 from roofsim.cli._click import click
-from roofsim.errors import InputError, UnknownName
+from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.foundation.units import parse_count, parse_counts, parse_short_count
 from roofsim.report.formats import FORMATS
 from roofsim.report.table import Table
-from roofsim.units import parse_count, parse_counts, parse_short_count
 
 if TYPE_CHECKING:
-    from roofsim.prediction import Setup
+    from roofsim.prediction.request import Setup
     from roofsim.specs.workload import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,7 +34,7 @@ class Name(click.ParamType[str]):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Names and aliases that begin with what is typed."""
-        from roofsim.specs import library
+        from roofsim import library
 
         if "/" in incomplete:
             return [CompletionItem(incomplete, type="file")]
@@ -301,14 +301,14 @@ def changed_setup(
     calibration: str | None = None, transfer: bool = False,
 ) -> Setup:  # fmt: skip
     """Everything but the workload, with the calibration and the changes of --set applied."""
-    from roofsim.prediction import DEFAULT_RUNTIME, setup
+    from roofsim.prediction.request import DEFAULT_RUNTIME, setup
     from roofsim.specs.override import changed
 
     needs_calibration(calibration, transfer)
     found = setup(model, device, runtime or DEFAULT_RUNTIME, host)
     if calibration is not None:
-        from roofsim.fitted import calibrated
-        from roofsim.specs import library
+        from roofsim import library
+        from roofsim.prediction.fitted import calibrated
 
         found = calibrated(found, library.calibration(calibration), transfer=transfer)
     if not changes:
@@ -342,7 +342,7 @@ def needs_calibration(calibration: str | None, transfer: bool) -> None:
 
 
 def _parameters(s: Setup, changes: Sequence[tuple[str, str]]) -> dict[str, float]:
-    from roofsim.parameters import PARAMETERS
+    from roofsim.foundation.parameters import PARAMETERS
 
     now = s.machine(s.device.default_dtype).parameters
     values = {}

@@ -48,11 +48,11 @@ def command(
     \b
     Example: roofsim calibrate runs.csv --device rtx-4090 --runtime transformers-4.52-eager -o fitted.yaml
     """
+    from roofsim import library
     from roofsim.calibrate.run import Options, calibrate
-    from roofsim.errors import InputError
+    from roofsim.foundation.errors import InputError
     from roofsim.report.calibration import result_tables
     from roofsim.runs.importers import read_all
-    from roofsim.specs import library
     from roofsim.specs.files import dump
 
     if Path(output).resolve() in [Path(each).resolve() for each in runs]:
@@ -77,7 +77,7 @@ def command(
 
 def write_report(result: Any, folder: str) -> None:
     """Figures and a summary; the folder is made if it is not there."""
-    from roofsim.errors import InputError
+    from roofsim.foundation.errors import InputError
     from roofsim.report import plots_of_fit
     from roofsim.report.calibration import summary
 

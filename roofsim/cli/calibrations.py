@@ -21,7 +21,7 @@ def command(format_: str, output: str | None, quiet: bool) -> None:
     \b
     Example: roofsim calibrations
     """
-    from roofsim.specs import library
+    from roofsim import library
 
     data: list[dict[str, Any]] = []
     for name in library.names("hardware/calibrated"):

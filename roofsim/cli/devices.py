@@ -15,7 +15,7 @@ def command(format_: str, output: str | None, quiet: bool) -> None:
     \b
     Example: roofsim devices --format markdown
     """
-    from roofsim.specs import library
+    from roofsim import library
 
     rows = []
     for d in library.all_devices():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
-from roofsim.errors import InputError
+from roofsim.foundation.errors import InputError
 
 
 @click.command()
@@ -29,9 +29,9 @@ def command(
     \b
     Example: roofsim import Qwen3-8B/config.json -o qwen3-8b.yaml
     """
-    from roofsim.specs.architecture import Architecture
+    from roofsim.library import read_published
+    from roofsim.model.architecture import Architecture
     from roofsim.specs.files import build, model_text
-    from roofsim.specs.library import read_published
 
     found = read_published(config)
     values = dict(found.values)
@@ -62,7 +62,7 @@ def command(
 
 def stated(text: str) -> dict[str, object]:
     """A published count: exact if it is written out, else with as many digits as it has."""
-    from roofsim.units import parse_short_count
+    from roofsim.foundation.units import parse_short_count
 
     try:
         value = parse_short_count(text)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
-from roofsim.errors import InputError
+from roofsim.foundation.errors import InputError
 from roofsim.report.formats import FORMATS
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
-from roofsim.errors import UnknownName
+from roofsim.foundation.errors import UnknownName
 from roofsim.report.table import Column, Table
 
 
@@ -23,8 +23,8 @@ def command(
     \b
     Example: roofsim models --kind hybrid --max-size 8B
     """
-    from roofsim.passes import Precision
-    from roofsim.specs import library
+    from roofsim import library
+    from roofsim.model.step import Precision
 
     found = [library.architecture(name) for name in library.names("models")]
     families = {a.family for a in found}

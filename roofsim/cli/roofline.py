@@ -26,7 +26,7 @@ def command(
     \b
     Example: roofsim roofline mamba2-780m --device rtx-4090 --prompt 8k --plot roofline.pdf
     """
-    from roofsim.prediction import predict_request
+    from roofsim.prediction.request import predict_request
     from roofsim.report.prediction import roofline_tables
 
     s = o.changed_setup(model, device, runtime, host, changes, calibration, transfer)

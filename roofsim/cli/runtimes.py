@@ -15,7 +15,7 @@ def command(format_: str, output: str | None, quiet: bool) -> None:
     \b
     Example: roofsim runtimes
     """
-    from roofsim.specs import library
+    from roofsim import library
 
     found = [library.runtime(name) for name in library.names("runtimes")]
     rows = [[r.id, r.logits, r.attention.mask, r.host.mode, r.version] for r in found]

@@ -7,7 +7,7 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
-from roofsim.errors import UnknownName
+from roofsim.foundation.errors import UnknownName
 from roofsim.report.table import Table
 
 KINDS = ("models", "hardware/calibrated", "hardware", "runtimes", "hardware/hosts")
@@ -42,8 +42,8 @@ def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool
 
 def find(name: str) -> tuple[str, Any]:
     """The kind and the spec that a name stands for, models first; a path is tried as each kind."""
-    from roofsim.errors import SpecError
-    from roofsim.specs import library
+    from roofsim import library
+    from roofsim.foundation.errors import SpecError
 
     load = {
         "models": library.architecture,

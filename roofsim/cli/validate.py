@@ -30,8 +30,8 @@ def command(
     \b
     Example: roofsim validate runs.csv --runtime transformers-5-eager --rows
     """
+    from roofsim import library
     from roofsim.report.validation import validation_tables
-    from roofsim.specs import library
     from roofsim.studies.validate import validate
 
     o.needs_calibration(calibration, transfer)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from roofsim.errors import InputError, SpecError
+from roofsim import library
+from roofsim.adapters.published.read import read_json
+from roofsim.foundation.errors import InputError, SpecError
 from roofsim.measure.configs import config_fields
 from roofsim.measure.stack import DTYPES, Stack
-from roofsim.passes import Precision
-from roofsim.specs import library
-from roofsim.specs.architecture import Architecture
-from roofsim.specs.published.read import read_json
+from roofsim.model.architecture import Architecture
+from roofsim.model.step import Precision
 
 RECURRENT = ("A_log", "dt_bias", "conv1d", "conv.conv", "recurrent", "LSTM", "Lightning", "Rwkv")
 """Parts of the names of parameters and classes that only layers with a constant state have, in transformers."""

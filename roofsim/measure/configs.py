@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from roofsim.errors import Unsupported
-from roofsim.ffn.mlp import GatedMlp, Mlp
-from roofsim.ffn.moe import Moe
-from roofsim.mixers.attention import Attention
-from roofsim.mixers.base import Part
-from roofsim.mixers.mamba1 import Mamba1
-from roofsim.mixers.mamba2 import Mamba2
-from roofsim.mixers.parallel import Parallel
-from roofsim.mixers.shared import SharedBlock
-from roofsim.specs.architecture import Architecture
+from roofsim.foundation.errors import Unsupported
+from roofsim.model.architecture import Architecture
+from roofsim.model.ffn.mlp import GatedMlp, Mlp
+from roofsim.model.ffn.moe import Moe
+from roofsim.model.mixers.attention import Attention
+from roofsim.model.mixers.mamba1 import Mamba1
+from roofsim.model.mixers.mamba2 import Mamba2
+from roofsim.model.mixers.parallel import Parallel
+from roofsim.model.mixers.shared import SharedBlock
+from roofsim.model.part import Part
 
 P = TypeVar("P", bound=Part)
 Fields = dict[str, Any]

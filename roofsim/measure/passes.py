@@ -8,11 +8,11 @@ from statistics import median, stdev
 from time import perf_counter
 from typing import Any
 
-from roofsim.errors import Unsupported
+from roofsim.foundation.errors import Unsupported
 from roofsim.measure.build import Built
 from roofsim.measure.meters import Counter, Energy, Memory, Profile, energy_of, profiled, with_memory
 from roofsim.measure.stack import Stack
-from roofsim.passes import Logits, Phase
+from roofsim.model.step import Logits, Phase
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from roofsim.errors import InputError
-from roofsim.passes import Logits, Phase
+from roofsim.foundation.errors import InputError
+from roofsim.model.step import Logits, Phase
 
 COLUMNS = (
     "source", "device", "framework", "model", "arch", "phase", "op", "dtype", "weight_dtype", "batch", "prompt_len",

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from roofsim.errors import InputError
+from roofsim.foundation.errors import InputError
 from roofsim.measure import passes
 from roofsim.measure.build import Built, Subject, built
 from roofsim.measure.meters import Counter
 from roofsim.measure.passes import Bench, Measured, Protocol
 from roofsim.measure.runs import Case, Row
 from roofsim.measure.stack import Stack
-from roofsim.passes import Logits, Phase
+from roofsim.model.step import Logits, Phase
 
 SHORT = 128
 """Tokens of the pass that sets a model up, fewer where a table of positions is short."""

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from roofsim.errors import InputError, MissingExtra
+from roofsim.foundation.errors import InputError, MissingExtra
 
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",

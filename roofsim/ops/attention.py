@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from roofsim.arith import Number, ceil, maximum, minimum
-from roofsim.cost import Cost
+from roofsim.foundation.arith import Number, ceil, maximum, minimum
+from roofsim.foundation.cost import Cost
 from roofsim.ops.base import operator
 
 

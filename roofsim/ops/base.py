@@ -8,8 +8,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
-from roofsim.arith import Number
-from roofsim.cost import Cost
+from roofsim.foundation.arith import Number
+from roofsim.foundation.cost import Cost
 
 Kind = Literal["gemm", "attention", "scan", "conv", "norm", "pointwise", "routing", "embedding", "collective"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from roofsim.parameters import PARAMETERS
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.units import significant
 from roofsim.report.table import Column, Figure, Table
 from roofsim.specs.calibration import Calibration
-from roofsim.units import significant
 
 
 def parameter_table(c: Calibration, title: str) -> Table:

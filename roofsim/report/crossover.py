@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from roofsim.nomenclature import SYMBOLS
-from roofsim.parameters import PARAMETERS
+from roofsim.foundation.nomenclature import SYMBOLS
+from roofsim.foundation.parameters import PARAMETERS
 from roofsim.report.metrics import METRICS, tokens_that_fit
 from roofsim.report.table import Column, Table
 from roofsim.studies.crossover import AcrossRuntimes, Comparison, Crossing, Pair

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from roofsim.nomenclature import SYMBOLS
+from roofsim.foundation.nomenclature import SYMBOLS
+from roofsim.foundation.parameters import PARAMETERS
 from roofsim.ops.base import CostFunction
-from roofsim.parameters import PARAMETERS
 from roofsim.report.metrics import METRICS
 from roofsim.report.table import Column, Figure, Table
 from roofsim.studies.explain import Explanation
@@ -53,7 +53,7 @@ SMALL = 0.005
 
 def formula_data(functions: Sequence[CostFunction], *, latex: bool) -> list[dict[str, Any]]:
     """The cost of each function by column, as text or LaTeX."""
-    from roofsim import symbolic
+    from roofsim.engine import symbolic
 
     show = symbolic.latex if latex else str
     data = []

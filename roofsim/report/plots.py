@@ -16,13 +16,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
-from roofsim import units
-from roofsim.errors import InputError
-from roofsim.memory import ENDS, Moment, moments
-from roofsim.prediction import PassPrediction, Setup, footprint
+from roofsim.engine.memory import ENDS, Moment, moments
+from roofsim.engine.roofline import Machine
+from roofsim.foundation import units
+from roofsim.foundation.errors import InputError
+from roofsim.lowering.step import keeps, lower, mask_bytes
+from roofsim.prediction.request import PassPrediction, Setup, footprint
 from roofsim.report.metrics import METRICS
-from roofsim.roofline import Machine
-from roofsim.runtimes.lowering import keeps, lower, mask_bytes
 from roofsim.specs.workload import Workload
 from roofsim.studies.crossover import Comparison, Pair
 from roofsim.studies.limits import PARTS, LimitsResult

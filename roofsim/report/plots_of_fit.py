@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from roofsim import units
 from roofsim.calibrate.run import Line, Result
-from roofsim.parameters import PARAMETERS
+from roofsim.foundation import units
+from roofsim.foundation.parameters import PARAMETERS
 from roofsim.report.plots import COLOURS, STYLE, save
 from roofsim.report.validation import UNITS
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from roofsim.prediction import PassPrediction, Prediction
+from roofsim.engine.roofline import Machine
+from roofsim.prediction.request import PassPrediction, Prediction
 from roofsim.report.metrics import tokens_that_fit
 from roofsim.report.table import Column, Figure, Table
-from roofsim.roofline import Machine
 
 
 def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool) -> list[Table]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from roofsim import units
-from roofsim.cost import Cost
-from roofsim.passes import Pass
+from roofsim.foundation import units
+from roofsim.foundation.cost import Cost
+from roofsim.foundation.quantity import Sourced
+from roofsim.foundation.schema import Spec
+from roofsim.model.architecture import Architecture, describe_part
+from roofsim.model.step import Pass
 from roofsim.report.table import Column, Table
-from roofsim.schema import Spec
-from roofsim.specs.architecture import Architecture, describe_part
 from roofsim.specs.override import written
-from roofsim.specs.quantity import Sourced
 from roofsim.specs.workload import Workload
 
 LENGTHS = (128, 1024, 4096, 32768)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from roofsim import units
+from roofsim.foundation import units
 
 
 @dataclass(frozen=True, slots=True)

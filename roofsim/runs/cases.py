@@ -6,21 +6,21 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from roofsim.arith import Number
-from roofsim.errors import RoofsimError
+from roofsim import library
+from roofsim.foundation.arith import Number
+from roofsim.foundation.errors import RoofsimError
+from roofsim.model.architecture import Architecture
+from roofsim.model.step import Pass, Phase, Precision
+from roofsim.model.weights import DTYPE_BYTES, WEIGHT_FORMATS
 from roofsim.ops.base import Kind
-from roofsim.passes import Pass, Phase, Precision
-from roofsim.prediction import Setup, cache_capacity, footprint, samples, setup
+from roofsim.prediction.request import Setup, cache_capacity, footprint, samples, setup
 from roofsim.runs.names import device_of
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
 from roofsim.runs.reading import Run
 from roofsim.runs.targets import Figure, Group, Job, Jobs, Target
-from roofsim.specs import library
-from roofsim.specs.architecture import Architecture
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
-from roofsim.specs.weights import DTYPE_BYTES, WEIGHT_FORMATS
 from roofsim.specs.workload import Workload, workload
 
 WHOLE_PASS = {"e2e": None, "forward_gpu_busy": "device_time_s"}

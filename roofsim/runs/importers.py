@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from roofsim.errors import InputError
+from roofsim.foundation.errors import InputError
 from roofsim.runs.columns import METRICS
 from roofsim.runs.reading import Bad, Run, Runs, read_csv, refusal
 

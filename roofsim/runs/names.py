@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from roofsim.errors import UnknownName
+from roofsim import library
+from roofsim.foundation.errors import UnknownName
 from roofsim.runs.reading import Run
-from roofsim.specs import library
 from roofsim.specs.runtime import Runtime
 
 UNKNOWN = re.compile(r"not (stated|visible|known)")

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from roofsim.arith import Number
-from roofsim.mixers.attention import SOFTMAX_FLOPS
+from roofsim.foundation.arith import Number
+from roofsim.lowering import eager, fused
+from roofsim.lowering.kernels import Kernel, Situation
+from roofsim.model.mixers.attention import SOFTMAX_FLOPS
+from roofsim.model.step import Pass, Phase, Precision
 from roofsim.ops import attention, conv, gemm, pointwise, scan
 from roofsim.ops.base import CostFunction, Operator
-from roofsim.passes import Pass, Phase, Precision
 from roofsim.runs.reading import Run
-from roofsim.runtimes import eager, fused
-from roofsim.runtimes.kernels import Kernel, Situation
 from roofsim.specs.runtime import Runtime
 
 

@@ -1,6 +1,6 @@
 """Many figures predicted at once: kernels that are alike become one kernel whose sizes are arrays.
 
-The formulas are those of `roofsim.roofline` and `roofsim.energy`; here is only the bookkeeping that calls each of
+The formulas are those of `engine.roofline` and `engine.energy`; here is only the bookkeeping that calls each of
 them once per class of kernel instead of once per kernel.
 """
 
@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from roofsim.cost import Cost
-from roofsim.energy import energy
-from roofsim.parameters import PARAMETERS
-from roofsim.passes import Phase
-from roofsim.roofline import Machine, Stretch, launch_time, machine, pass_time, terms
+from roofsim.engine.energy import energy
+from roofsim.engine.roofline import Machine, Stretch, launch_time, machine, pass_time, terms
+from roofsim.foundation.cost import Cost
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.lowering.kernels import Kernel
+from roofsim.model.step import Phase
 from roofsim.runs.targets import Job, Target
-from roofsim.runtimes.kernels import Kernel
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime

@@ -18,9 +18,9 @@ from sys import intern
 from types import MappingProxyType
 from typing import NamedTuple
 
-from roofsim.errors import InputError
+from roofsim.foundation.errors import InputError
+from roofsim.foundation.units import parse_count
 from roofsim.runs.columns import METRICS, Measured, column, measured
-from roofsim.units import parse_count
 
 
 class Run(NamedTuple):

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from roofsim.arith import Number
-from roofsim.passes import Pass, Phase
-from roofsim.prediction import Setup
+from roofsim.foundation.arith import Number
+from roofsim.lowering.kernels import Kernel
+from roofsim.lowering.step import lower, plans
+from roofsim.model.step import Pass, Phase
+from roofsim.prediction.request import Setup
 from roofsim.runs.operators import part_of
-from roofsim.runtimes.kernels import Kernel
-from roofsim.runtimes.lowering import lower, plans
 
 Figure = Literal["wall", "device", "energy", "constant", "memory"]
 

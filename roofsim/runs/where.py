@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from roofsim.errors import InputError
+from roofsim.foundation.errors import InputError
 from roofsim.runs.reading import Run
 
 Filter = Callable[[Run], bool]

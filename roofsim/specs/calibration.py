@@ -7,9 +7,9 @@ from math import exp, isfinite, sqrt
 
 from pydantic import Field, model_validator
 
-from roofsim.parameters import PARAMETERS
-from roofsim.schema import Spec
-from roofsim.specs.quantity import Name
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.quantity import Name
+from roofsim.foundation.schema import Spec
 
 NORMAL_95 = 1.959963984540054
 """Standard deviations on each side of the mean that hold 95 % of a normal distribution."""
@@ -122,7 +122,7 @@ class Calibration(Spec):
         for name, each in self.parameters.items():
             row = PARAMETERS.get(name)
             if row is None:
-                raise ValueError(f"parameters: no '{name}' in roofsim.parameters")
+                raise ValueError(f"parameters: no '{name}' in roofsim.foundation.parameters")
             if not (isfinite(each.value) and row.low <= each.value <= row.high):
                 raise ValueError(f"parameters.{name}: {each.value:g} is not from {row.low:g} to {row.high:g}")
         if missing := sorted(set(self.covariance.names) - set(self.parameters)):

@@ -7,10 +7,9 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from roofsim.errors import Unsupported, nearest
-from roofsim.parameters import PARAMETERS
-from roofsim.schema import Spec
-from roofsim.specs.quantity import (
+from roofsim.foundation.errors import Unsupported, nearest
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.quantity import (
     Bandwidth,
     Bytes,
     Count,
@@ -22,6 +21,7 @@ from roofsim.specs.quantity import (
     Rate,
     Sourced,
 )
+from roofsim.foundation.schema import Spec
 
 MatrixType = Literal["fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4", "int4"]
 
@@ -80,7 +80,7 @@ class Links(Spec):
 class Device(Documented):
     """One accelerator or processor. Sizes are SI floats: bytes, B/s, FLOP/s, Hz, W.
 
-    `parameters` are values of calibratable parameters (see `roofsim.parameters`) stated for this device.
+    `parameters` are values of calibratable parameters (see `roofsim.foundation.parameters`) stated for this device.
     `plans_attention` says that the attention kernels which PyTorch prefers on it (cuDNN's) need a plan for every
     length of keys.
     """

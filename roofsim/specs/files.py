@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from roofsim.errors import SpecError
-from roofsim.schema import Spec
+from roofsim.foundation.errors import SpecError
+from roofsim.foundation.schema import Spec
 
 MAX_BYTES = 1_000_000
 """No spec is near this size; a larger file is a mistake."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roofsim.specs.quantity import Documented, Name, Time
+from roofsim.foundation.quantity import Documented, Name, Time
 
 
 class Host(Documented):

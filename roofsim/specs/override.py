@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from roofsim.errors import InputError, SpecError, UnknownName
-from roofsim.parameters import PARAMETERS
-from roofsim.schema import Spec
+from roofsim.foundation.errors import InputError, SpecError, UnknownName
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.quantity import Sourced
+from roofsim.foundation.schema import Spec
 from roofsim.specs.files import build
-from roofsim.specs.quantity import Sourced
 
 S = TypeVar("S", bound=Spec)
 

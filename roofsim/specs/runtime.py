@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from roofsim.passes import Latents, Logits, Phase
-from roofsim.schema import Spec
-from roofsim.specs.quantity import Bytes, Documented, Name, Time
+from roofsim.foundation.quantity import Bytes, Documented, Name, Time
+from roofsim.foundation.schema import Spec
+from roofsim.model.step import Latents, Logits, Phase
 
 Mask = Literal["never", "always", "declared_window"]
 
@@ -91,7 +91,7 @@ class MatrixLibrary(Spec):
 class Runtime(Documented):
     """A software stack at one version.
 
-    `lowering` names the module of `roofsim.runtimes` that turns operators into kernels, `implementations` another one
+    `lowering` names the module of `roofsim.lowering` that turns operators into kernels, `implementations` another one
     for families that other code runs. `supports` lists the families it can run, all if it is empty. `state` is the
     dtype of recurrent states: fp32 or the model's. `experts` says whether all experts of a layer are one grouped
     product or each that is used its own. `drops_cache` lists families whose plain call returns no cache,

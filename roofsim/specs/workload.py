@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import field_validator
 
-from roofsim.errors import InputError
-from roofsim.passes import Logits, Precision
-from roofsim.schema import Spec
-from roofsim.specs.weights import DTYPE_BYTES, WEIGHT_FORMATS, Inventory, stored
+from roofsim.foundation.errors import InputError
+from roofsim.foundation.schema import Spec
+from roofsim.model.step import Logits, Precision
+from roofsim.model.weights import DTYPE_BYTES, WEIGHT_FORMATS, Inventory, stored
 
 if TYPE_CHECKING:
-    from roofsim.specs.architecture import Architecture
+    from roofsim.model.architecture import Architecture
 
 STORED = "stored"
 """The weight format of a model whose file says how its weights are stored, unless another is asked for."""

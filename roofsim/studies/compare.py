@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from roofsim.prediction import SCHEMA, Metric, Prediction, Setup, metric_value, plain, predict_request
-from roofsim.specs import library
+from roofsim import library
+from roofsim.prediction.request import SCHEMA, Metric, Prediction, Setup, metric_value, plain, predict_request
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload
 

@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, get_args
 
-from roofsim.arith import Number
-from roofsim.errors import InputError
-from roofsim.prediction import (
+from roofsim.engine.regime import close
+from roofsim.engine.roofline import Machine
+from roofsim.foundation.arith import Number
+from roofsim.foundation.errors import InputError
+from roofsim.lowering.step import NEVER, mask_from
+from roofsim.model.architecture import Architecture
+from roofsim.prediction.request import (
     DEFAULT_RUNTIME,
     SCHEMA,
     Metric,
@@ -23,10 +27,6 @@ from roofsim.prediction import (
     predict_request,
     setup,
 )
-from roofsim.regime import close
-from roofsim.roofline import Machine
-from roofsim.runtimes.lowering import NEVER, mask_from
-from roofsim.specs.architecture import Architecture
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from roofsim.engine.regime import expand
+from roofsim.engine.roofline import Bound
+from roofsim.lowering.step import NEVER, mask_from
 from roofsim.ops.base import CostFunction
-from roofsim.prediction import SCHEMA, Metric, Setup, assumptions, metric_value, plain, predict_pass
-from roofsim.regime import expand
-from roofsim.roofline import Bound
-from roofsim.runtimes.lowering import NEVER, mask_from
+from roofsim.prediction.request import SCHEMA, Metric, Setup, assumptions, metric_value, plain, predict_pass
 from roofsim.specs.workload import Workload
 
 

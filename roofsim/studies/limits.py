@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from roofsim.fitted import outside
-from roofsim.memory import Memory
-from roofsim.prediction import SCHEMA, Limits, Setup, assumptions, fits, footprint, limits_of, plain
+from roofsim.engine.memory import Memory
+from roofsim.prediction.fitted import outside
+from roofsim.prediction.request import SCHEMA, Limits, Setup, assumptions, fits, footprint, limits_of, plain
 from roofsim.specs.workload import Workload
 
 PARTS = ("weights", "state", "activations", "logits", "masks", "workspace")

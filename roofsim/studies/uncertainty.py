@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from roofsim.fitted import outside
-from roofsim.parameters import PARAMETERS
-from roofsim.prediction import Metric, Prediction, Setup, fits, footprint, largest, predict_request, samples
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.quantity import Bytes
+from roofsim.prediction.fitted import outside
+from roofsim.prediction.request import Metric, Prediction, Setup, fits, footprint, largest, predict_request, samples
 from roofsim.runs.program import HOST_MATTERS, Array, Program
 from roofsim.runs.targets import Jobs, Target
 from roofsim.specs.calibration import NORMAL_95, Calibration, interval
-from roofsim.specs.quantity import Bytes
 from roofsim.specs.workload import Workload
 
 KIND: Mapping[str, tuple[str, str]] = {

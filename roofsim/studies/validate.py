@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from roofsim.errors import InputError, RoofsimError
-from roofsim.fitted import calibrated
-from roofsim.prediction import DEFAULT_RUNTIME, SCHEMA, Setup, plain
+from roofsim import library
+from roofsim.foundation.errors import InputError, RoofsimError
+from roofsim.prediction.fitted import calibrated
+from roofsim.prediction.request import DEFAULT_RUNTIME, SCHEMA, Setup, plain
 from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
 from roofsim.runs.importers import read_runs
 from roofsim.runs.program import Array, Program
 from roofsim.runs.reading import Runs
 from roofsim.runs.where import parse
-from roofsim.specs import library
 from roofsim.specs.calibration import Calibration, interval
 from roofsim.specs.runtime import Runtime
 from roofsim.studies.uncertainty import covariance

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from roofsim import predict
-from roofsim.prediction import Setup, predict_pass, setup
+from roofsim.prediction.request import Setup, predict_pass, setup
 from roofsim.specs.workload import workload
 
 POINTS = 1_000_000

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from roofsim import library
 from roofsim.calibrate.simulation import Stack, design, values_of
-from roofsim.specs import library
 
 FIT = "calibrate runs.csv -d h100-sxm -r transformers-5-eager -o fitted.yaml"
 

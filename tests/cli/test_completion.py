@@ -6,8 +6,8 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
+from roofsim import library
 from roofsim.cli import group, summaries
-from roofsim.specs import library
 from roofsim.specs.workload import DTYPE_BYTES, WEIGHT_FORMATS
 
 

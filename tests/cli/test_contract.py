@@ -207,7 +207,7 @@ def test_lengths_of_limits_are_those_asked_for_in_order(data):
 
 @pytest.mark.parametrize("name", ["devices", "models", "runtimes"])
 def test_a_list_holds_every_shipped_spec(data, name):
-    from roofsim.specs import library
+    from roofsim import library
 
     kind = {"devices": "hardware"}.get(name, name)
     listed = {each["id"] for each in data(name)[name]}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from roofsim.specs import library
+from roofsim import library
 
 DATA = Path(__file__).parents[1] / "data"
 CASES: Mapping[str, Any] = json.loads((DATA / "published.json").read_text())["cases"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from roofsim.specs import library
+from roofsim import library
 
 PREDICT = "predict mamba2-780m -d rtx-4090"
 CROSSOVER = "crossover Qwen2.5-0.5B mamba2-780m -d rtx-4090"

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from roofsim import library
 from roofsim.cli import summaries
-from roofsim.mixers.base import PARTS, Part
-from roofsim.nomenclature import SYMBOLS
+from roofsim.foundation.nomenclature import SYMBOLS
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.model.part import PARTS, Part
+from roofsim.model.step import Latents, Pass, Precision
 from roofsim.ops.base import REGISTER
-from roofsim.parameters import PARAMETERS
-from roofsim.passes import Latents, Pass, Precision
 from roofsim.report.docs import __main__ as docs
 from roofsim.report.docs import console, markdown, parts
-from roofsim.specs import library
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))

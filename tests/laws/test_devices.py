@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from roofsim.parameters import PARAMETERS
-from roofsim.specs import library
+from roofsim import library
+from roofsim.foundation.parameters import PARAMETERS
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.workload import DTYPE_BYTES

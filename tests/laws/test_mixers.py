@@ -12,11 +12,11 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roofsim.cost import Cost
-from roofsim.mixers.attention import Attention
-from roofsim.mixers.base import PARTS, Part
-from roofsim.passes import Pass, Precision
-from roofsim.specs import architecture  # noqa: F401 - loads every part
+from roofsim.foundation.cost import Cost
+from roofsim.model import architecture  # noqa: F401 - loads every part
+from roofsim.model.mixers.attention import Attention
+from roofsim.model.part import PARTS, Part
+from roofsim.model.step import Pass, Precision
 
 COLUMNS = [each.name for each in columns_of(Cost)]
 D_MODEL = 12

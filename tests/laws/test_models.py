@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roofsim.cost import Cost
-from roofsim.mixers.base import Part
+from roofsim import library
+from roofsim.foundation.cost import Cost
+from roofsim.model.architecture import Architecture
+from roofsim.model.part import Part
+from roofsim.model.step import Latents, Logits, Pass, Precision
 from roofsim.ops import gemm, pointwise
-from roofsim.passes import Latents, Logits, Pass, Precision
-from roofsim.specs import library
-from roofsim.specs.architecture import Architecture
 from roofsim.specs.workload import workload
 
 MODELS = sorted((library.architecture(name) for name in library.names("models")), key=lambda m: m.total_parameters)

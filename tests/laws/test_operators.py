@@ -14,12 +14,12 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roofsim.cost import Cost
-from roofsim.nomenclature import SYMBOLS
+from roofsim.engine.symbolic import cost_expressions
+from roofsim.foundation.cost import Cost
+from roofsim.foundation.nomenclature import SYMBOLS
+from roofsim.model import architecture  # noqa: F401 - loads every operator
 from roofsim.ops import attention, gemm, scan
 from roofsim.ops.base import REGISTER
-from roofsim.specs import architecture  # noqa: F401 - loads every operator
-from roofsim.symbolic import cost_expressions
 
 COLUMNS = [each.name for each in fields(Cost)]
 RANGES = {

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roofsim.cost import Cost
-from roofsim.passes import Pass
-from roofsim.prediction import PassPrediction, Setup, footprint, predict_pass, setup
-from roofsim.roofline import Machine
-from roofsim.specs import library
-from roofsim.specs.architecture import Architecture
+from roofsim import library
+from roofsim.engine.roofline import Machine
+from roofsim.foundation.cost import Cost
+from roofsim.model.architecture import Architecture
+from roofsim.model.step import Pass
+from roofsim.prediction.request import PassPrediction, Setup, footprint, predict_pass, setup
 from roofsim.specs.device import Device
 from roofsim.specs.workload import Workload, workload
 

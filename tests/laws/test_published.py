@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from roofsim.errors import SpecError
-from roofsim.specs import library
-from roofsim.specs.architecture import Architecture
+from roofsim import library
+from roofsim.adapters.published.base import stacked
+from roofsim.adapters.published.read import read_config
+from roofsim.foundation.errors import SpecError
+from roofsim.model.architecture import Architecture
 from roofsim.specs.files import build, model_text, read_mapping
-from roofsim.specs.published.base import stacked
-from roofsim.specs.published.read import read_config
 
 TESTS = Path(__file__).parents[1]
 CONFIGS: dict[str, Any] = json.loads((TESTS / "data" / "configs.json").read_text())["configs"]

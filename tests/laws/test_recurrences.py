@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roofsim.cost import Cost
+from roofsim.foundation.cost import Cost
 from roofsim.ops import recurrence
 
 SMALL = st.integers(1, 6)

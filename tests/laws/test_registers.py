@@ -10,18 +10,19 @@ from typing import ClassVar, get_args
 
 import pytest
 
-from roofsim.mixers.base import PARTS, Part
-from roofsim.nomenclature import SYMBOLS
+from roofsim import library
+from roofsim.engine.roofline import Machine
+from roofsim.foundation.nomenclature import SYMBOLS
+from roofsim.foundation.parameters import PARAMETERS, Parameter, priors
+from roofsim.foundation.units import UNITS
+from roofsim.lowering import eager, fused
+from roofsim.lowering import step as lowering
+from roofsim.model.part import PARTS, Part
+from roofsim.model.step import Pass
 from roofsim.ops import attention
 from roofsim.ops.base import REGISTER, Kind
-from roofsim.parameters import PARAMETERS, Parameter, priors
-from roofsim.passes import Pass
-from roofsim.prediction import predict_request, setup
-from roofsim.roofline import Machine
-from roofsim.runtimes import eager, fused, lowering
-from roofsim.specs import library
+from roofsim.prediction.request import predict_request, setup
 from roofsim.specs.workload import workload
-from roofsim.units import UNITS
 
 MODELS = [library.architecture(name) for name in library.names("models")]
 RUNTIMES = [library.runtime(name) for name in library.names("runtimes")]

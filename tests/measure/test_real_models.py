@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from roofsim import library
 from roofsim.cli import group
-from roofsim.errors import InputError
+from roofsim.foundation.errors import InputError
 from roofsim.measure import build, meters, micro, passes
 from roofsim.measure.configs import FAMILIES
 from roofsim.measure.meters import Counter
 from roofsim.measure.passes import Bench
 from roofsim.measure.stack import Stack, load
-from roofsim.specs import library
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 pytest.importorskip("transformers", reason="transformers is not installed")

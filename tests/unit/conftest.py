@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from roofsim.library import locate
 from roofsim.specs.files import read_mapping
-from roofsim.specs.library import locate
 
 ABSENT = object()
 Writer = Callable[[str, str, Mapping[str, Any]], Path]

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from roofsim.errors import SpecError
+from roofsim import library
+from roofsim.foundation.errors import SpecError
+from roofsim.model.architecture import Architecture, Row, describe_part
+from roofsim.model.step import Pass, Precision
 from roofsim.ops import gemm, pointwise
-from roofsim.passes import Pass, Precision
-from roofsim.specs import library
-from roofsim.specs.architecture import Architecture, Row, describe_part
 from roofsim.specs.files import build
 
 ATTENTION = {"kind": "attention", "heads": 4, "kv_heads": 2, "head_dim": 8}

@@ -10,7 +10,7 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roofsim.arith import at_least, ceil, maximum, minimum, single
+from roofsim.foundation.arith import at_least, ceil, maximum, minimum, single
 
 PAIRWISE = [(maximum, max), (minimum, min), (at_least, lambda x, threshold: int(x >= threshold))]
 X, Y = sp.symbols("x y", positive=True)

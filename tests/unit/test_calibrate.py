@@ -7,18 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from roofsim import library
 from roofsim.calibrate.fit import determined, scatters
 from roofsim.calibrate.problem import Problem, prior
 from roofsim.calibrate.run import Options, calibrate, dealt, spread_of
 from roofsim.calibrate.simulation import Stack, coverage, design, values_of
-from roofsim.errors import InputError, SpecError, Unsupported
-from roofsim.fitted import calibrated, outside
-from roofsim.parameters import PARAMETERS, priors
-from roofsim.prediction import predict_request, setup
+from roofsim.foundation.errors import InputError, SpecError, Unsupported
+from roofsim.foundation.parameters import PARAMETERS, priors
+from roofsim.prediction.fitted import calibrated, outside
+from roofsim.prediction.request import predict_request, setup
 from roofsim.runs.cases import Reader
 from roofsim.runs.program import Program
 from roofsim.runs.reading import Runs
-from roofsim.specs import library
 from roofsim.specs.calibration import Calibration, Covariance
 from roofsim.specs.files import build, dump, read_mapping
 from roofsim.specs.workload import workload

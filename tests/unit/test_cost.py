@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roofsim.cost import Cost
+from roofsim.foundation.cost import Cost
 
 costs = st.builds(Cost, **{each.name: st.integers(0, 10**9) for each in fields(Cost)})
 

@@ -6,10 +6,9 @@ from typing import get_args
 
 import pytest
 
-from roofsim import crossover, predict
-from roofsim.errors import InputError
-from roofsim.prediction import Metric, predict_request, setup
-from roofsim.specs import library
+from roofsim import crossover, library, predict
+from roofsim.foundation.errors import InputError
+from roofsim.prediction.request import Metric, predict_request, setup
 from roofsim.specs.workload import workload
 from roofsim.studies.crossover import PAPER_PAIRS
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from roofsim.errors import SpecError, Unsupported
-from roofsim.prediction import setup
-from roofsim.specs import library
+from roofsim import library
+from roofsim.foundation.errors import SpecError, Unsupported
+from roofsim.prediction.request import setup
 from roofsim.specs.device import Device
 from roofsim.specs.files import build
 from roofsim.specs.override import written

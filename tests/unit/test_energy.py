@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from roofsim.cost import Cost
-from roofsim.energy import IDLE_SHARE, energy
-from roofsim.prediction import setup
-from roofsim.roofline import Machine
-from roofsim.specs import library
+from roofsim import library
+from roofsim.engine.energy import IDLE_SHARE, energy
+from roofsim.engine.roofline import Machine
+from roofsim.foundation.cost import Cost
+from roofsim.prediction.request import setup
 
 DEVICE = library.device("h100-sxm")
 TDP, IDLE = DEVICE.power.tdp.value, DEVICE.power.idle.value

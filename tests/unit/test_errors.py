@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roofsim.errors import InputError, MissingExtra, RoofsimError, SpecError, UnknownName, Unsupported, install, nearest
+from roofsim.foundation.errors import (
+    InputError,
+    MissingExtra,
+    RoofsimError,
+    SpecError,
+    UnknownName,
+    Unsupported,
+    install,
+    nearest,
+)
 
 NAMES = ["rtx-4090", "rtx-3090", "h100-sxm", "Llama-3.2-1B"]
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from roofsim.errors import InputError, MissingExtra, SpecError
-from roofsim.prediction import predict
-from roofsim.specs import library
-from roofsim.specs.gguf.header import Length, read_header
-from roofsim.specs.gguf.read import read_gguf
+from roofsim import library
+from roofsim.adapters.gguf.header import Length, read_header
+from roofsim.adapters.gguf.read import read_gguf
+from roofsim.foundation.errors import InputError, MissingExtra, SpecError
+from roofsim.prediction.request import predict
 from roofsim.specs.workload import workload
 
 pytest.importorskip("gguf", reason="the package gguf is not installed")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from roofsim.errors import InputError, SpecError, UnknownName
-from roofsim.specs import library
+from roofsim import library
+from roofsim.foundation.errors import InputError, SpecError, UnknownName
 
 LOADERS = {
     "hardware": library.device,

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from roofsim.errors import Unsupported
+from roofsim import library
+from roofsim.foundation.errors import Unsupported
+from roofsim.lowering.step import NEVER, lower, mask_bytes, mask_from, module, plans
+from roofsim.model.architecture import Architecture
+from roofsim.model.step import Pass, Precision
 from roofsim.ops import attention
-from roofsim.passes import Pass, Precision
-from roofsim.prediction import predict_pass, setup
-from roofsim.runtimes.lowering import NEVER, lower, mask_bytes, mask_from, module, plans
-from roofsim.specs import library
-from roofsim.specs.architecture import Architecture
+from roofsim.prediction.request import predict_pass, setup
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import workload
 

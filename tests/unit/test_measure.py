@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roofsim.errors import InputError, Unsupported
+from roofsim import library
+from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.measure import build, meters, passes, session
 from roofsim.measure.configs import FAMILIES, config_fields, stacked
 from roofsim.measure.meters import Counter, Memory, energy_of
@@ -21,7 +22,6 @@ from roofsim.measure.passes import Measured, Protocol
 from roofsim.measure.runs import COLUMNS, Case, Runs, runs, sizes
 from roofsim.measure.session import cases, state
 from roofsim.measure.stack import Stack
-from roofsim.specs import library
 
 CASE = Case("mamba2-780m", "prefill", "bf16", 1, 1024)
 DECODE = Case("mamba2-780m", "decode", "bf16", 8, 1024)

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from roofsim.memory import moments
+from roofsim.engine.memory import moments
+from roofsim.lowering.kernels import Lowered
+from roofsim.lowering.step import LoweredRow
+from roofsim.model.architecture import Row
+from roofsim.model.step import Pass, Precision
 from roofsim.ops import pointwise
 from roofsim.ops.base import Operator
-from roofsim.passes import Pass, Precision
-from roofsim.prediction import footprint, setup
-from roofsim.runtimes.kernels import Lowered
-from roofsim.runtimes.lowering import LoweredRow
-from roofsim.specs.architecture import Row
+from roofsim.prediction.request import footprint, setup
 from roofsim.specs.workload import workload
 
 STREAM = 10  # bytes of the residual stream: one token, five elements of two bytes

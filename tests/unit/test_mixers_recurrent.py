@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from roofsim.mixers.base import PARTS, Part
-from roofsim.passes import Pass, Precision
-from roofsim.specs import architecture  # noqa: F401 - loads every part
+from roofsim.model import architecture  # noqa: F401 - loads every part
+from roofsim.model.part import PARTS, Part
+from roofsim.model.step import Pass, Precision
 
 CACHED = Precision(weights=2, activations=2, cache=2, state=4)
 DELTA = {"kind": "gated_delta", "key_heads": 16, "value_heads": 32, "key_dim": 128, "value_dim": 128}

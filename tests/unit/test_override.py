@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from roofsim.errors import InputError, SpecError, UnknownName
-from roofsim.schema import Spec
-from roofsim.specs import library
+from roofsim import library
+from roofsim.foundation.errors import InputError, SpecError, UnknownName
+from roofsim.foundation.schema import Spec
 from roofsim.specs.files import build
 from roofsim.specs.override import changed, written
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from roofsim.passes import Pass, Precision
+from roofsim.model.step import Pass, Precision
 
 
 def test_unless_said_all_is_two_bytes_wide_but_recurrent_states() -> None:

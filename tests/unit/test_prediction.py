@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from roofsim import predict
-from roofsim.errors import InputError, Unsupported
-from roofsim.prediction import (
+from roofsim import library, predict
+from roofsim.foundation.errors import InputError, Unsupported
+from roofsim.prediction.request import (
     CHUNK,
     cache_capacity,
     fits,
@@ -19,7 +19,6 @@ from roofsim.prediction import (
     predict_request,
     setup,
 )
-from roofsim.specs import library
 from roofsim.specs.workload import MAX_COUNT, workload
 
 NOT_FIGURES = {"bound", "operators", "binding"}

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from roofsim.errors import SpecError
-from roofsim.passes import Pass, Precision
-from roofsim.specs import library
-from roofsim.specs.architecture import Architecture
-from roofsim.specs.published.base import MOST_LAYERS, Config, stacked
-from roofsim.specs.published.read import adapters, read_config
+from roofsim import library
+from roofsim.adapters.published.base import MOST_LAYERS, Config, stacked
+from roofsim.adapters.published.read import adapters, read_config
+from roofsim.foundation.errors import SpecError
+from roofsim.model.architecture import Architecture
+from roofsim.model.step import Pass, Precision
 
 DATA = Path(__file__).parents[1] / "data"
 CASES: Mapping[str, Any] = json.loads((DATA / "published.json").read_text())["cases"]

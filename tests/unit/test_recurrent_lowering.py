@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from roofsim.cost import Cost
-from roofsim.mixers.base import PARTS
+from roofsim import library
+from roofsim.foundation.cost import Cost
+from roofsim.lowering import eager
+from roofsim.lowering.kernels import Kernel, Situation
+from roofsim.model.part import PARTS
+from roofsim.model.step import Pass
 from roofsim.ops.base import Operator
-from roofsim.passes import Pass
-from roofsim.runtimes import eager
-from roofsim.runtimes.kernels import Kernel, Situation
-from roofsim.specs import library
 
 WIDTH = 64
 GDN = {"kind": "gated_delta", "key_heads": 2, "value_heads": 4, "key_dim": 16, "value_dim": 16}

@@ -7,10 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from roofsim.cost import Cost
-from roofsim.errors import Unsupported
-from roofsim.parameters import PARAMETERS, priors
-from roofsim.roofline import (
+from roofsim import library
+from roofsim.engine.roofline import (
     Machine,
     Stretch,
     Terms,
@@ -21,8 +19,10 @@ from roofsim.roofline import (
     pass_time,
     terms,
 )
-from roofsim.runtimes.kernels import Class, Kernel
-from roofsim.specs import library
+from roofsim.foundation.cost import Cost
+from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.parameters import PARAMETERS, priors
+from roofsim.lowering.kernels import Class, Kernel
 from roofsim.specs.runtime import Runtime
 
 PERFECT = {

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roofsim.errors import InputError, UnknownName
-from roofsim.prediction import predict_pass, predict_request, samples, setup
+from roofsim import library
+from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.prediction.request import predict_pass, predict_request, samples, setup
 from roofsim.runs.cases import Reader, Skip
 from roofsim.runs.columns import METRICS, column, measured
 from roofsim.runs.importers import read_runs
@@ -18,7 +19,6 @@ from roofsim.runs.program import Program
 from roofsim.runs.reading import Run, notes, read_csv
 from roofsim.runs.targets import Jobs
 from roofsim.runs.where import parse
-from roofsim.specs import library
 from roofsim.specs.workload import workload
 from roofsim.studies.uncertainty import targets
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from roofsim.units import (
+from roofsim.foundation.units import (
     BINARY,
     DECIMAL,
     EXAMPLES,

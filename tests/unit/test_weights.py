@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from roofsim.passes import Pass
-from roofsim.specs import library
-from roofsim.specs.architecture import Architecture
+from roofsim import library
+from roofsim.model.architecture import Architecture
+from roofsim.model.step import Pass
+from roofsim.model.weights import ENCODINGS, WEIGHT_FORMATS, Inventory, Matrix, bytes_per_weight, stored
 from roofsim.specs.override import written
-from roofsim.specs.weights import (
-    ENCODINGS,
-    WEIGHT_FORMATS,
-    Inventory,
-    Matrix,
-    bytes_per_weight,
-    stored,
-)
 from roofsim.specs.workload import workload
 
 LLAMA_31_8B = {

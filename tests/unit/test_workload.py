@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from roofsim.errors import InputError
-from roofsim.specs.weights import DTYPE_BYTES, WEIGHT_FORMATS, bytes_per_weight
+from roofsim.foundation.errors import InputError
+from roofsim.model.weights import DTYPE_BYTES, WEIGHT_FORMATS, bytes_per_weight
 from roofsim.specs.workload import workload
 
 

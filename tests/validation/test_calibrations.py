@@ -7,12 +7,12 @@ from statistics import median
 
 import pytest
 
+from roofsim import library
 from roofsim.calibrate.run import Options, calibrate
-from roofsim.fitted import calibrated
-from roofsim.parameters import PARAMETERS
-from roofsim.prediction import setup
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.prediction.fitted import calibrated
+from roofsim.prediction.request import setup
 from roofsim.runs.importers import read_all
-from roofsim.specs import library
 from roofsim.specs.workload import workload
 from roofsim.studies.uncertainty import predict_with_intervals
 

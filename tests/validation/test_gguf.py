@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from roofsim.specs import library
-from roofsim.specs.architecture import Architecture
-from roofsim.specs.gguf.keys import ARCHITECTURES
-from roofsim.specs.gguf.read import read_gguf
+from roofsim import library
+from roofsim.adapters.gguf.keys import ARCHITECTURES
+from roofsim.adapters.gguf.read import read_gguf
+from roofsim.model.architecture import Architecture
 from roofsim.specs.workload import workload
 
 HEADERS = [json.loads(line) for line in Path(__file__).with_name("gguf_headers.jsonl").read_text().splitlines()]

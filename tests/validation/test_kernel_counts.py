@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from roofsim.prediction import predict_pass, setup
-from roofsim.specs import library
+from roofsim import library
+from roofsim.prediction.request import predict_pass, setup
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import workload
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from roofsim.passes import Pass, Precision
-from roofsim.specs import library
-from roofsim.specs.architecture import Architecture
+from roofsim import library
+from roofsim.model.architecture import Architecture
+from roofsim.model.step import Pass, Precision
 
 # name of the checkpoint in the table: name of the model here
 SHIPPED = {

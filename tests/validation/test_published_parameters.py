@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from roofsim.specs import library
+from roofsim import library
 
 PUBLISHED = {
     "Falcon-H1-0.5B": 521_411_104,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from roofsim.passes import Precision
-from roofsim.prediction import footprint, setup
-from roofsim.specs.architecture import Architecture
+from roofsim.model.architecture import Architecture
+from roofsim.model.step import Precision
+from roofsim.prediction.request import footprint, setup
 from roofsim.specs.workload import workload
 
 TOLERANCE = 24 * 2**20

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from roofsim import library
 from roofsim.report.calibrated import calibration_tables
 from roofsim.report.docs.console import listed
 from roofsim.report.docs.markdown import untitled
-from roofsim.specs import library
 
 
 def calibrations() -> Iterator[str]:

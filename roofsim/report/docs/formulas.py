@@ -9,8 +9,9 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
-from roofsim import ops, symbolic
-from roofsim.nomenclature import SYMBOLS
+from roofsim import ops
+from roofsim.engine import symbolic
+from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.ops.base import REGISTER, CostFunction, operator
 from roofsim.report.docs.markdown import documented, formula, inline, named, symbol, table
 

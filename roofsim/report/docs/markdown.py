@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from roofsim import symbolic
-from roofsim.nomenclature import SYMBOLS
+from roofsim.engine import symbolic
+from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.report.formats import as_markdown
 from roofsim.report.table import Column, Table
 

@@ -8,13 +8,13 @@ from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, get_args
 
-from roofsim.mixers.base import PARTS, Part
-from roofsim.nomenclature import SYMBOLS
+from roofsim import library
+from roofsim.foundation.nomenclature import SYMBOLS
+from roofsim.model.part import PARTS, Part
+from roofsim.model.step import Pass, Precision
 from roofsim.ops.base import Operator
-from roofsim.passes import Pass, Precision
 from roofsim.report.docs.formulas import helpers, modules
 from roofsim.report.docs.markdown import SYMPY, anchor, documented, formula, inline, named, symbol, table
-from roofsim.specs import library
 
 MEANINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -84,7 +84,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
 
 UNKNOWN = "–"
 WORDS = {"None": "none", "True": "yes", "False": "no"}
-CHANNEL_MIXERS = "roofsim.ffn"
+CHANNEL_MIXERS = "roofsim.model.ffn"
 TOGETHER: Mapping[str, tuple[str, ...]] = MappingProxyType({"block": ("block", "blocks"), "blocks": ()})
 """Sizes that a part has both or neither of, under the first."""
 

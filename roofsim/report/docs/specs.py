@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from roofsim import units
-from roofsim.parameters import PARAMETERS, Parameter
+from roofsim import library
+from roofsim.foundation import units
+from roofsim.foundation.parameters import PARAMETERS, Parameter
+from roofsim.foundation.quantity import Sourced
+from roofsim.model.architecture import describe_part
+from roofsim.model.weights import ENCODINGS, WEIGHT_FORMATS, bytes_per_weight
 from roofsim.report.docs.console import listed
 from roofsim.report.docs.markdown import inline, symbol, table, untitled
 from roofsim.report.specs import plain_spec
-from roofsim.specs import library
-from roofsim.specs.architecture import describe_part
-from roofsim.specs.quantity import Sourced
-from roofsim.specs.weights import ENCODINGS, WEIGHT_FORMATS, bytes_per_weight
 from roofsim.specs.workload import workload
 
 

@@ -1,0 +1,1 @@
+"""Networks as other people describe them: published configs and GGUF files."""

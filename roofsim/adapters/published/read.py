@@ -1,0 +1,195 @@
+"""Reading a config.json: what is in it, which adapter reads it, and what it leaves aside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+from pydantic import ValidationError
+
+from roofsim.adapters import published
+from roofsim.adapters.published.base import ADAPTERS, Config, architecture_values, ignorable
+from roofsim.foundation.errors import SpecError, UnknownName
+from roofsim.specs.files import problem_line, read_text
+
+MAX_DEPTH = 32
+"""No published config is nested as deep as this."""
+
+MOST_LINES = 12
+"""Lines of a message; a list of a thousand entries may be wrong in each."""
+
+TEXT_CONFIGS = ("text_config", "language_config", "llm_config")
+"""Where multimodal models keep the config of the language model."""
+
+HEADS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForVision2Seq")
+"""Ends of the names of classes that generate text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A config.json as read: the values of a model file, and the fields that were left aside."""
+
+    values: Mapping[str, Any]
+    ignored: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@cache
+def adapters() -> Mapping[str, type[Config]]:
+    """Every adapter by model type."""
+    for module in iter_modules(published.__path__):
+        import_module(f"{published.__name__}.{module.name}")
+    return ADAPTERS
+
+
+def read_config(path: Path) -> Published:
+    """The network of a config.json (or of the folder that holds one); raises SpecError that says what is wrong."""
+    file = path / "config.json" if path.is_dir() else path
+    fields = read_json(file)
+    notes: list[str] = []
+    outer = fields
+    for key in TEXT_CONFIGS:
+        if isinstance(fields.get(key), dict):
+            inner = dict(fields[key])
+            inner.setdefault("model_type", fields.get("model_type"))
+            if "tie_word_embeddings" in fields:
+                inner.setdefault("tie_word_embeddings", fields["tie_word_embeddings"])
+            notes.append(f"{key} of a {fields.get('model_type')} model: only the language model is counted")
+            fields = inner
+            break
+    kind = fields.get("model_type")
+    if not isinstance(kind, str):
+        raise SpecError([f"{file}: model_type: is missing; without it nothing says what the fields mean"])
+    adapter = adapters().get(kind)
+    if adapter is None:
+        raise SpecError([f"{file}: model_type: {UnknownName('adapters', kind[:80], sorted(adapters()))}"])
+    _check_code(outer, file)
+    known, ignored = _sorted(adapter, fields, file)
+    try:
+        config = adapter.model_validate(known)
+        values = architecture_values(config)
+    except ValidationError as error:
+        lines = [f"{file}: {_short(problem_line('', each)[2:])}" for each in error.errors(include_url=False)]
+        more = [f"{file}: {len(lines) - MOST_LINES} more of the kind"] if len(lines) > MOST_LINES else []
+        raise SpecError(lines[:MOST_LINES] + more) from None
+    except ValueError as error:
+        raise SpecError([f"{file}: {_short(str(error))}"]) from None
+    if outer.get("quantization_config"):
+        notes.append("quantization_config: the weights are stored quantised; counts are of parameters, see --weights")
+    name = _name(outer, file)
+    source = f"config.json of {name} (model_type {kind})"
+    family = kind.removesuffix("_text")
+    values = {"name": name, "id": file.stem if file.stem != "config" else file.resolve().parent.name,
+              "family": family, **values, "sources": {"config": source}}  # fmt: skip
+    return Published(values, tuple(ignored), tuple(notes))
+
+
+def _name(fields: Mapping[str, Any], file: Path) -> str:
+    """What the config calls itself, else the folder or file it is in."""
+    said = fields.get("_name_or_path")
+    if isinstance(said, str) and said and not said.startswith((".", "/")) and len(said) <= 100:
+        return said
+    return file.resolve().parent.name if file.stem == "config" else file.stem.replace("__", "/")
+
+
+MOST_LETTERS = 300
+"""Letters of a message that quotes a file."""
+
+
+def _short(text: str) -> str:
+    """A text short enough for a message."""
+    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}..."
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds; raises SpecError if it does not."""
+    text = read_text(path)
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise SpecError([f"{path}: {_short(repr(twice))} is written twice"])
+        return fields
+
+    try:
+        value = json.loads(text, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise SpecError([f"{path}: {where}: not valid JSON: {error.msg}"]) from None
+    except RecursionError:
+        raise SpecError([f"{path}: nested too deeply"]) from None
+    except ValueError as error:
+        raise SpecError([f"{path}: not usable as JSON: {error}"]) from None
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise SpecError(
+            [f"{path}: not valid JSON: half of a surrogate pair (\\ud800 to \\udfff) in a string"]
+        ) from None
+    except RecursionError:
+        raise SpecError([f"{path}: nested too deeply"]) from None
+    if not isinstance(value, dict):
+        raise SpecError([f"{path}: holds no object ({{...}}); a config.json is expected"])
+    if _depth(value) > MAX_DEPTH:
+        raise SpecError([f"{path}: nested more than {MAX_DEPTH} deep"])
+    return value
+
+
+def _depth(value: Any) -> int:
+    """How deep mappings and lists are nested, counted no further than needed."""
+    level, here = 0, [value]
+    while here and level <= MAX_DEPTH:
+        inner = [x for each in here for x in (each.values() if isinstance(each, dict) else each)]
+        here = [x for x in inner if isinstance(x, dict | list)]
+        level += 1
+    return level
+
+
+def _check_code(fields: Mapping[str, Any], file: Path) -> None:
+    """Refuse a class that is no language model, code from elsewhere, and models with an encoder."""
+    named = fields.get("architectures")
+    classes = named if isinstance(named, list) else []
+    if classes and not any(isinstance(each, str) and each.endswith(HEADS) for each in classes):
+        raise SpecError(
+            [f"{file}: architectures: {_short(repr(classes[0]))} is no class of a language model (…ForCausalLM)"]
+        )
+    code = fields.get("auto_map")
+    if code:
+        made = code.get("AutoModelForCausalLM") if isinstance(code, dict) else code
+        own = isinstance(made, str) and "--" not in made and made.rpartition(".")[2] in classes
+        if made is not None and not own:
+            what = f"the model is made by code of its own ({_short(repr(made))}), which is neither read nor run"
+            hint = f"remove the field if that code computes what {fields.get('model_type')} does"
+            raise SpecError([f"{file}: auto_map: {what}; {hint}"])
+    if fields.get("use_bidirectional_attention") is True:  # other values concern images
+        raise SpecError([f"{file}: use_bidirectional_attention: a model that sees what follows does not generate"])
+    for name in ("is_encoder_decoder", "add_cross_attention"):
+        if fields.get(name):
+            raise SpecError([f"{file}: {name}: only decoders are modelled, without cross-attention"])
+
+
+def _sorted(adapter: type[Config], fields: Mapping[str, Any], file: Path) -> tuple[dict[str, Any], list[str]]:
+    """The fields that the adapter reads and those that change nothing; raises SpecError for all others."""
+    names = adapter.accepts()
+    known = {name: fields[name] for name in names if name in fields and (fields[name] is not None or names[name])}
+    ignored, problems = [], []
+    for name, value in fields.items():
+        if name in names or name == "model_type":
+            continue
+        if ignorable(name, value, adapter.no_effect):
+            ignored.append(name)
+        else:
+            what = f"not understood for model_type {fields['model_type']}; it may change what is computed"
+            problems.append(f"{file}: {name[:80]}: {what}")
+    if problems:
+        more = [f"{file}: {len(problems) - MOST_LINES} more fields that are not understood"]
+        raise SpecError(problems[:MOST_LINES] + (more if len(problems) > MOST_LINES else []))
+    return known, sorted(ignored)

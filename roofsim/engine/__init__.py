@@ -1,0 +1,1 @@
+"""From kernels to figures: time, memory and energy on a device."""

@@ -1,0 +1,201 @@
+"""Time of kernels on a device, and of a pass on a device that a host keeps fed. The only maxima of time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from roofsim.foundation.arith import Number, maximum, minimum, single
+from roofsim.foundation.cost import Cost
+from roofsim.foundation.parameters import priors
+from roofsim.lowering.kernels import Class, Kernel
+from roofsim.model.step import Phase
+from roofsim.specs.device import Device
+from roofsim.specs.host import Host
+from roofsim.specs.runtime import Runtime
+
+Bound = Literal["compute", "memory", "launch", "network"]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The numbers of a device, a host and a runtime that decide time; SI units.
+
+    Every field may also be a symbol: then times are formulas.
+    """
+
+    matrix_rate: Number
+    vector_rate: Number
+    bandwidth: Number
+    cache: Number
+    units: Number
+    parameters: Mapping[str, Number]
+
+    def __getitem__(self, parameter: str) -> Number:
+        """The value of a calibratable parameter."""
+        return self.parameters[parameter]
+
+
+def machine(
+    device: Device, host: Host | None, dtype: str, changes: Mapping[str, float] | None = None,
+    runtime: Runtime | None = None,
+) -> Machine:  # fmt: skip
+    """The machine for matrix work in `dtype` as the runtime sums it up; raises Unsupported if there is no such unit."""
+    values = priors()
+    values |= {name: sourced.value for name, sourced in device.parameters.items()}
+    if host:
+        values["dispatch"] = host.dispatch.value
+    return Machine(
+        device.matrix_peak(dtype, runtime.matrix_library.accumulates if runtime else "fp32"),
+        device.peak.vector["fp32"].value,
+        device.memory.bandwidth.value,
+        device.cache.last_level.value,
+        device.units.value,
+        values | dict(changes or {}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What competes for the time of one launch, in seconds: the largest wins, `fixed` comes on top.
+
+    `filling` is what computing loses while the device is not yet full.
+    """
+
+    fixed: Number
+    compute: Number
+    memory: Number
+    filling: Number = 0
+
+    @property
+    def time(self) -> Number:
+        """Seconds that the launch keeps the device busy."""
+        return self.fixed + maximum(self.compute + self.filling, self.memory)
+
+    @property
+    def bound(self) -> Bound:
+        """The term that decides (for numbers, not for arrays or symbols)."""
+        idle = self.fixed + (self.filling if self.compute + self.filling >= self.memory else 0)
+        if idle >= self.compute and idle >= self.memory:
+            return "launch"
+        return "compute" if self.compute >= self.memory else "memory"
+
+
+_RATE = {"gemm": "gemm_efficiency", "attention": "attention_efficiency"}
+_RATE_OF_VECTOR = {
+    "ssd": "ssd_efficiency",
+    "masked_attention": "masked_attention_efficiency",
+    "quantised_product": "quantised_efficiency",
+}
+"""Products that the matrix unit does not bound: their rate goes with the vector peak, up to the matrix peak."""
+_SOFTMAX = ("attention", "masked_attention")
+_FILL = {"gemm": "gemm_fill", "attention": "attention_fill"}
+_VECTOR = {
+    "attention": "softmax_efficiency",
+    "masked_attention": "softmax_efficiency",
+    "scan": "scan_efficiency",
+}
+
+_STREAM = {"strided": "strided_efficiency", "transpose": "transpose_efficiency"}
+_FIXED = {
+    "attention": "attention_kernel_time",
+    "masked_attention": "attention_kernel_time",
+    "stream": "kernel_time",
+    "quantised_product": "kernel_time",
+    "strided": "strided_kernel_time",
+    "transpose": "strided_kernel_time",
+}
+
+
+def terms(kernel: Kernel, m: Machine) -> Terms:
+    """The roofline of one launch (Williams et al. 2009), with the parts of it that a device reaches.
+
+    Matrix and vector work of fused attention wait for each other and add up; elsewhere they overlap.
+    Activations that a kernel finds in the last-level cache move at its speed, the others at memory's.
+    """
+    cost, like = kernel.cost, kernel.like
+    fill = m[_FILL[like]] * kernel.fill if like in _FILL else 0
+    if like == "gemm":
+        fill = fill * m.units
+    filling: Number = 0
+    vector = cost.vector / (m.vector_rate * m[_VECTOR.get(like, "vector_efficiency")])
+    if like in _RATE:
+        rate = m.matrix_rate * m[_RATE[like]]
+        filling = fill / rate
+        compute = cost.matrix / rate
+    elif like in _RATE_OF_VECTOR:
+        compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.matrix_rate)
+    else:
+        compute = vector
+    if like in _SOFTMAX:
+        compute = compute + vector
+    memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
+    fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")]
+    if kernel.blocks is None:
+        return Terms(fixed, compute, memory, filling)
+    share = minimum(kernel.blocks / m.units, 1)
+    full = minimum(kernel.blocks / (m.units * kernel.together), 1)
+    return Terms(fixed, compute / full, memory / share, filling / full)
+
+
+def traffic(cost: Cost, m: Machine) -> Number:
+    """Bytes to memory, and those that the last-level cache serves at the bytes that memory moves meanwhile."""
+    missed = maximum(cost.activations - m["cache_share"] * m.cache, 0)
+    return cost.weights + cost.state + cost.activations / m["cache_speed"] + missed * (1 - 1 / m["cache_speed"])
+
+
+def light_time(cost: Cost, m: Machine) -> Number:
+    """Speed of light: seconds at the peaks of the matrix unit, the vector unit and the memory, the largest."""
+    return maximum(maximum(cost.matrix / m.matrix_rate, cost.vector / m.vector_rate), traffic(cost, m) / m.bandwidth)
+
+
+def deciding_parameter(like: Class, bound: Bound) -> str:
+    """The calibratable parameter that scales the term that decides a kernel's time."""
+    if bound == "launch":
+        return _FIXED.get(like, "tensor_kernel_time")
+    if bound == "memory":
+        return _STREAM.get(like, "memory_efficiency")
+    return _RATE.get(like) or _RATE_OF_VECTOR.get(like) or _VECTOR.get(like, "vector_efficiency")
+
+
+def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> Number:
+    """Seconds of the host to launch a kernel once."""
+    policy = runtime.host
+    mode = policy.prefill or policy.mode if phase == "prefill" else policy.mode
+    if mode == "none" or kernel.joined:
+        return 0
+    if mode == "graph":
+        return policy.replay.value if policy.replay else 0
+    return (m["dispatch"] + (m["triton_dispatch"] if kernel.triton else 0)) * policy.work
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Equal pieces of a pass, in order: host and device time of each of `count`."""
+
+    host: Number
+    device: Number
+    count: Number
+
+
+def pass_time(stretches: Sequence[Stretch], start: Number, inline: bool = False) -> Number:
+    """Wall time of a pass: the device works behind a queue that the host fills; or one after the other, `inline`.
+
+    From any piece on, the pass lasts at least as long as the host needs to reach it and the device to finish
+    from there. The largest such sum is the time. Along equal pieces the sum grows or falls steadily, so the
+    first and the last of them suffice.
+    """
+    if inline:
+        return start + sum((s.host + s.device) * s.count for s in stretches)
+    host = start
+    left = sum(s.device * s.count for s in stretches)
+    wall = left + host
+    for s in stretches:
+        last = s.count - 1
+        wall = maximum(wall, host + s.host + left)
+        if not single(last) or last:
+            wall = maximum(wall, host + s.count * s.host + left - last * s.device)
+        host = host + s.count * s.host
+        left = left - s.count * s.device
+    return maximum(wall, host)

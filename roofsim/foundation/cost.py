@@ -1,0 +1,75 @@
+"""What an operator or a kernel costs, before any device is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from roofsim.foundation.arith import Number
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Work (FLOP) and memory traffic (bytes).
+
+    `matrix` is work for the matrix unit, `vector` everything element-wise, reducing or transcendental:
+    the two run on different hardware. Traffic is split by what is moved: `weights` (read once per
+    pass), `activations` (read and written between operators), `state` (KV cache and recurrent state,
+    read and written).
+    """
+
+    matrix: Number = 0
+    vector: Number = 0
+    weights: Number = 0
+    activations: Number = 0
+    state: Number = 0
+
+    @property
+    def bytes(self) -> Number:
+        """All traffic, in bytes."""
+        return self.weights + self.activations + self.state
+
+    @property
+    def flops(self) -> Number:
+        """All work, in FLOP."""
+        return self.matrix + self.vector
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            _sum(self.matrix, other.matrix),
+            _sum(self.vector, other.vector),
+            _sum(self.weights, other.weights),
+            _sum(self.activations, other.activations),
+            _sum(self.state, other.state),
+        )
+
+    def __mul__(self, times: Number) -> Cost:
+        return Cost(
+            _product(self.matrix, times),
+            _product(self.vector, times),
+            _product(self.weights, times),
+            _product(self.activations, times),
+            _product(self.state, times),
+        )
+
+    __rmul__ = __mul__
+
+
+def _sum(a: Number, b: Number) -> Number:
+    """a + b; a plain nought costs no pass over an array."""
+    if _nought(a):
+        return b
+    return a if _nought(b) else a + b
+
+
+def _product(a: Number, times: Number) -> Number:
+    if _nought(a) or _one(times):
+        return a
+    return a * times
+
+
+def _nought(x: Number) -> bool:
+    return type(x) is int and x == 0
+
+
+def _one(x: Number) -> bool:
+    return type(x) is int and x == 1

@@ -1,0 +1,80 @@
+"""The exceptions that roofsim raises on purpose.
+
+RoofsimError
+└── InputError          something the user gave cannot be used (exit code 2)
+    ├── SpecError       a device, model or runtime file is wrong; one line per problem
+    ├── UnknownName     no such device, model, runtime or field; says what is near
+    ├── MissingExtra    an optional package is not installed; says the line that adds it here
+    └── Unsupported     the specs are fine by themselves but do not go together
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class RoofsimError(Exception):
+    """Base of all exceptions of this package."""
+
+
+class InputError(RoofsimError):
+    """Something the user gave cannot be used."""
+
+
+class SpecError(InputError):
+    """A spec file is wrong.
+
+    `problems` holds one line each, led by the file and the path inside it.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class UnknownName(InputError):
+    """No such name; the message lists the nearest of `known` and `more`, or else the first of `known`."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str], more: Iterable[str] = ()) -> None:
+        names = list(known)
+        near = nearest(name, [*names, *more])
+        if near:
+            hint = f"; nearest: {', '.join(near)}"
+        elif names:
+            hint = f"; known: {', '.join(names[:MOST])}{', ...' if len(names) > MOST else ''}"
+        else:
+            hint = "; there are none"
+        super().__init__(f"{what}: no '{name}'{hint}")
+
+
+MOST = 12
+"""How many names a message lists at most."""
+
+
+class MissingExtra(InputError):
+    """`what` needs packages of an extra; the message ends with the line that installs it, as typed where this runs."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what}; install the extra `{extra}`:\n{install(extra)}")
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def install(extra: str, root: Path = ROOT) -> str:
+    """The line that adds an extra: to the `.venv` of the checkout in `root`, if it is one."""
+    if (root / "pyproject.toml").is_file():
+        return f"python3 -m pip --python .venv install --editable '.[{extra}]'"
+    return f"python3 -m pip install 'roofsim[{extra}]'"
+
+
+class Unsupported(InputError):
+    """The specs are valid but do not go together (a dtype without a unit, a model a runtime lacks)."""
+
+
+def nearest(name: str, names: Iterable[str]) -> list[str]:
+    """Up to three names that look like `name`, the case of letters aside."""
+    by_lower = {each.lower(): each for each in names}
+    return [by_lower[match] for match in get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)]

@@ -1,0 +1,175 @@
+"""Finding specs by name, alias or path: `hardware/`, `models/` and `runtimes/`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from roofsim.foundation.errors import SpecError, UnknownName
+from roofsim.foundation.schema import Spec
+from roofsim.model.architecture import Architecture
+from roofsim.specs.calibration import Calibration
+from roofsim.specs.device import Device
+from roofsim.specs.files import build, read_mapping
+from roofsim.specs.host import Host
+from roofsim.specs.runtime import Runtime
+
+if TYPE_CHECKING:
+    from roofsim.adapters.published.read import Published
+
+S = TypeVar("S", bound=Spec)
+
+GGUF = ".gguf"
+"""How the names of GGUF files end."""
+
+
+def folder(kind: str) -> Path:
+    """`hardware`, `models` or `runtimes`: inside an installed package, else beside it in a checkout."""
+    packaged = Path(__file__).resolve().parent / "data" / kind
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[1] / kind
+
+
+@lru_cache
+def names(kind: str) -> Mapping[str, Path]:
+    """The specs that are shipped, by name."""
+    return (
+        {path.stem: path for path in sorted(folder(kind).rglob("*.yaml"))}
+        if kind != "hardware"
+        else {path.stem: path for path in sorted(folder(kind).glob("*.yaml"))}
+    )
+
+
+_ALIASES = re.compile(r"^aliases: *\[(.*)\]", re.MULTILINE)
+
+
+@lru_cache
+def aliases(kind: str) -> Mapping[str, str]:
+    """Short names and what they stand for, read without parsing whole files: one line `aliases: [a, b]`."""
+    found: dict[str, str] = {}
+    for name, path in names(kind).items():
+        match = _ALIASES.search(path.read_text(encoding="utf-8"))
+        for alias in match[1].split(",") if match else ():
+            found[alias.strip().strip("'\"").lower()] = name
+    return found
+
+
+def locate(kind: str, what: str, name: str) -> Path:
+    """The file of a spec given by name, alias or path; raises UnknownName or SpecError."""
+    if name.endswith((".yaml", ".yml", ".json", GGUF)) or "/" in name or "\\" in name or name in (".", ".."):
+        try:
+            return Path(name).expanduser()
+        except RuntimeError as error:
+            raise SpecError([f"{name}: {error}"]) from None
+    shipped = names(kind)
+    if name in shipped:
+        return shipped[name]
+    lower = {each.lower(): each for each in shipped}
+    known = lower.get(name.lower()) or aliases(kind).get(name.lower())
+    if known:
+        return shipped[known]
+    raise UnknownName(what, name, shipped, aliases(kind))
+
+
+def device(name: str) -> Device:
+    """A device by name, alias or path, with its mode after an @ (`jetson-orin-nano-8gb@15w`)."""
+    base, mode = _split(name)
+    path = locate("hardware", "devices", base)
+    values = read_mapping(path)
+    variants = values.pop("variants", None) or {}
+    default = values.pop("default_variant", None)
+    if not isinstance(variants, dict) or not all(
+        isinstance(k, str) and isinstance(v, dict) for k, v in variants.items()
+    ):
+        raise SpecError([f"{path}: variants: a mapping from the name of a mode to changes is expected"])
+    if default is not None and (not isinstance(default, str) or default not in variants):
+        raise SpecError([f"{path}: default_variant: {default!r} is not among variants ({', '.join(variants)})"])
+    if mode is None:
+        mode = default or ""
+    elif not mode:
+        raise UnknownName(f"modes of {path.stem}", mode, variants)
+    if mode and mode not in variants:
+        raise UnknownName(f"modes of {path.stem}", mode, variants)
+    merged = merge(values, variants.get(mode, {}))
+    merged.setdefault("id", f"{path.stem}@{mode}" if mode else path.stem)
+    return build(Device, merged, str(path))
+
+
+def _split(name: str) -> tuple[str, str | None]:
+    """A device and its mode, if any: what follows the last @ of the last part of a path."""
+    cut = name.rfind("@")
+    return (name[:cut], name[cut + 1 :]) if cut > max(name.rfind("/"), name.rfind("\\")) else (name, None)
+
+
+def modes(name: str) -> tuple[str, ...]:
+    """The modes that a device can be in; empty if it has but one."""
+    return tuple(read_mapping(locate("hardware", "devices", name)).get("variants") or ())
+
+
+def architecture(name: str) -> Architecture:
+    """A model by name, alias or path."""
+    return _load(Architecture, "models", "models", name)
+
+
+def runtime(name: str) -> Runtime:
+    """A runtime by name, alias or path."""
+    return _load(Runtime, "runtimes", "runtimes", name)
+
+
+def host(name: str) -> Host:
+    """A host by name, alias or path."""
+    return _load(Host, "hardware/hosts", "hosts", name)
+
+
+def calibration(name: str) -> Calibration:
+    """A calibration by name, alias or path."""
+    return _load(Calibration, "hardware/calibrated", "calibrations", name)
+
+
+def _load(model: type[S], kind: str, what: str, name: str) -> S:
+    path = locate(kind, what, name)
+    if model is Architecture and is_published(path):
+        return build(model, read_published(path).values, str(path))
+    values = read_mapping(path)
+    values.setdefault("id", path.stem)
+    return build(model, values, str(path))
+
+
+def read_published(path: Path) -> Published:
+    """What a published model is: read from a GGUF file, a config.json, or the folder of one."""
+    # many adapters: only where one is needed
+    if path.suffix == GGUF:
+        from roofsim.adapters.gguf.read import read_gguf
+
+        return read_gguf(path)
+    from roofsim.adapters.published.read import read_config
+
+    return read_config(path)
+
+
+def is_published(path: Path) -> bool:
+    """Whether a path is that of a published model: a JSON or GGUF file, or a folder with a config.json."""
+    try:
+        return path.suffix in (".json", GGUF) or (path / "config.json").is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` laid over it, mapping by mapping; a whole quantity is replaced at once."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = merge(dict(old or {}), value) if both and "value" not in value else value
+    return merged
+
+
+def all_devices() -> Iterator[Device]:
+    """Every shipped device in every mode."""
+    for name in names("hardware"):
+        bare = device(name)
+        ids = dict.fromkeys([bare.id, *(f"{name}@{mode}" for mode in modes(name))])
+        yield from (device(each) for each in ids)

@@ -1,0 +1,454 @@
+"""Eager PyTorch as the transformers library writes it: a kernel for nearly every line of Python.
+
+The kernels are those that the library's own modelling code launches for bf16 tensors on CUDA, read from its
+source and traced operator by operator (transformers 4.52.3, 4.53.0 and 5.17.0). fp32 intermediates of the
+norms, copies for repeated heads, and concatenated caches are where most of the traffic comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from roofsim.foundation.arith import Number, at_least, ceil, maximum, single
+from roofsim.foundation.cost import Cost
+from roofsim.lowering import fused, recurrent
+from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, keeps_state, piece, tiny
+from roofsim.ops import attention, conv, gemm, pointwise, routing, scan
+from roofsim.ops.base import CostFunction, Operator
+
+KEPT_EMBEDDINGS = {"zamba2": 2}
+"""Copies of the embeddings that the model's forward holds while its layers run; one where not listed."""
+QUERY_TILE = 64
+"""Queries per block of the memory-efficient attention kernel (CUTLASS fmha in PyTorch, 64 × 64 tiles)."""
+RESIDENT_WIDTH = 154
+"""Head widths of its blocks that one compute unit runs at once (H100: docs/decisions/013)."""
+
+
+def norm_pieces(elements: Number, a: Number) -> tuple[Kernel, ...]:
+    """x → fp32, square, mean, + ε, rsqrt, x · r, → back, · weight."""
+    return (
+        piece("to fp32", "strided", elements, a + FP32),
+        piece("square", "stream", elements, 2 * FP32),
+        piece("mean", "strided", elements, FP32),
+        tiny("rsqrt(mean + eps)", 2),
+        piece("scale", "strided", elements, 2 * FP32),
+        piece("from fp32", "stream", elements, FP32 + a),
+        piece("weight", "strided", elements, 2 * a),
+    )
+
+
+def rms_norm(o: Operator, s: Situation) -> Lowered:
+    """Eight kernels, seven without weights; two fp32 copies of the input live at once."""
+    elements = o.sizes["tokens"] * o.sizes["width"]
+    pieces = norm_pieces(elements, o.sizes["act_bytes"])
+    return Lowered(pieces if o.sizes["weight_bytes"] else pieces[:-1], 2 * FP32 * elements)
+
+
+def gated_rms_norm(o: Operator, s: Situation) -> Lowered:
+    """As the norm, after x · silu(z) in fp32: eleven kernels."""
+    elements, a = o.sizes["tokens"] * o.sizes["width"], o.sizes["act_bytes"]
+    gate = (
+        piece("gate to fp32", "strided", elements, a + FP32),
+        piece("silu", "stream", elements, 2 * FP32, 5),
+        piece("gate", "stream", elements, 3 * FP32),
+    )
+    first, *rest = norm_pieces(elements, a)
+    # three fp32 tensors are alive at the product, before there is a result
+    return Lowered((first, *gate, *rest), (3 * FP32 - a) * elements, holds=("conv",))
+
+
+def gated_activation(o: Operator, s: Situation) -> Lowered:
+    """The activation, then the product; the gate of a state-space layer is part of its decode kernel."""
+    if o.name.endswith("ssm_gate") and s.p.phase == "decode":
+        return Lowered(())
+    elements, a = o.sizes["tokens"] * o.sizes["width"], o.sizes["act_bytes"]
+    pieces = (piece("activation", "stream", elements, 2 * a, 5), piece("product", "stream", elements, 3 * a))
+    return Lowered(pieces)
+
+
+def activation(o: Operator, s: Situation) -> Lowered:
+    """One kernel; two for a squared ReLU; eight for GELU by its tanh formula where that is written out."""
+    elements, a = o.sizes["tokens"] * o.sizes["width"], o.sizes["act_bytes"]
+    count = ACTIVATION_KERNELS.get(s.family, 1)
+    step = piece("activation step", "stream", elements, 2 * a, 5 if count == 1 else 1, count)
+    return Lowered((step,), 2 * elements * a if count > 2 else 0)
+
+
+ACTIVATION_KERNELS = {"gpt_neo": 8, "rwkv": 2, "nemotron_h": 2}
+"""Kernels of an activation without a gate, where it is more than one."""
+
+
+def soft_cap(o: Operator, s: Situation) -> Lowered:
+    """Quotient, hyperbolic tangent, product."""
+    return Lowered((piece("cap", "stream", o.sizes["tokens"] * o.sizes["width"], 2 * o.sizes["act_bytes"], count=3),))
+
+
+def rotary(o: Operator, s: Situation) -> Lowered:
+    """x · cos + rotate_half(x) · sin, for queries and for keys: product, negate, join, product, sum."""
+    half, a = o.sizes["tokens"] * o.sizes["width"] / 2, o.sizes["act_bytes"]
+    pieces = (
+        piece("product", "strided", half, 2 * a, count=4),
+        piece("negate half", "strided", half / 2, 2 * a, count=2),
+        piece("join halves", "strided", half, 2 * a, count=2),
+        piece("sum", "stream", half, 3 * a, count=2),
+    )
+    return Lowered(pieces, 2 * half * a)
+
+
+def cache_append(o: Operator, s: Situation) -> Lowered:
+    """Concatenate keys and values to what is there: everything is read and written again.
+
+    A cache that is laid out beforehand takes the new ones in place.
+    """
+    if s.runtime.cache != "concat":
+        return Lowered((replace(fused.kernel(o), like="strided", cost=o.cost * (1 / 2), count=2),))
+    width, byte = o.sizes["width"], o.sizes["cache_bytes"]
+    new = s.p.tokens * width
+    if s.p.phase == "prefill" and not s.runtime.attention.copies_first_cache:
+        return Lowered(())
+    held = s.p.batch * s.p.context * width
+    moved = Cost(activations=new / 2 * byte, state=(held + new / 2) * byte)
+    return Lowered((Kernel("append", "strided", moved, 2),))
+
+
+def causal_attention(o: Operator, s: Situation) -> Lowered:
+    """SDPA: flash without a mask; with one, a kernel that scores every pair and reads the mask for every head.
+
+    Keys and values are first repeated for every query head where the library does so. The switch follows
+    the mask, which may depend on the length.
+    """
+    if s.family in UNFUSED:
+        return unfused_attention(o, s)
+    z = o.sizes
+    heads, kv_heads, a, byte = z["heads"], z["kv_heads"], z["act_bytes"], z["cache_bytes"]
+    width = z["qk_dim"] + z["v_dim"]
+    seen = z["context"] + z["new"]
+    keys = z["batch"] * seen * width
+    queries = z["batch"] * z["new"] * heads
+    kernels: list[Kernel] = []
+    temporary: Number = 0
+    repeated = s.runtime.attention.kv_heads == "repeated" and heads != kv_heads
+    if repeated:
+        copy = Cost(activations=keys * heads * byte / 2, state=keys * kv_heads * byte / 2)
+        kernels.append(Kernel("repeat heads", "strided", copy, 2))
+        temporary = keys * heads * byte
+    if s.p.phase == "prefill" and s.runtime.attention.copies_queries:
+        kernels.append(piece("contiguous", "strided", queries * z["qk_dim"], 2 * a))
+        temporary = temporary + queries * z["qk_dim"] * a
+    flash = fused.kernel(o)
+    if repeated:
+        cost = replace(flash.cost, state=0, activations=flash.cost.activations + keys * heads * byte)
+        flash = replace(flash, cost=cost)
+    kernels.append(replace(flash, count=1 - s.masked))
+    if s.p.phase == "decode" and s.runtime.attention.splits_decode:
+        kernels.append(tiny("sum of splits", 1 - s.masked))
+    if single(s.masked) and not s.masked:
+        return Lowered(tuple(kernels), temporary)
+    mask = z["batch"] * z["new"] * seen * s.runtime.attention.mask_bytes
+    if s.runtime.attention.mask_padded:
+        temporary = temporary + s.masked * mask
+    return Lowered((*kernels, masked_attention(o, s, flash.cost, mask)), temporary)
+
+
+def masked_attention(o: Operator, s: Situation, flash: Cost, mask: Number) -> Kernel:
+    """The memory-efficient kernel: all pairs, and the mask's bytes once for every head."""
+    z = o.sizes
+    # a block of few queries takes the time of a whole one
+    tiles = maximum(z["new"] / QUERY_TILE, 1)
+    pairs = z["batch"] * z["heads"] * tiles * QUERY_TILE * (z["context"] + z["new"])
+    cost = Cost(
+        matrix=2 * (z["qk_dim"] + z["v_dim"]) * pairs,
+        vector=6 * pairs,
+        activations=flash.activations + z["heads"] * mask,
+        state=flash.state,
+    )
+    blocks = z["batch"] * z["heads"] * tiles
+    together = maximum(RESIDENT_WIDTH / z["qk_dim"], 1)
+    return Kernel("masked attention", "masked_attention", cost, s.masked, blocks=blocks, together=together)
+
+
+UNFUSED = ("gpt_neo",)
+"""Families whose library code writes attention out, scores in fp32."""
+
+
+def unfused_attention(o: Operator, s: Situation) -> Lowered:
+    """Scores of all pairs in fp32 on the vector unit, mask, softmax, conversion, then the product with V."""
+    z = o.sizes
+    heads, a = z["heads"], z["act_bytes"]
+    seen = z["context"] + z["new"]
+    pairs = z["batch"] * z["new"] * seen * heads
+    rows = z["batch"] * (z["new"] + seen) * heads * z["qk_dim"]
+    scores = Cost(vector=2 * pairs * z["qk_dim"], activations=(rows + pairs) * FP32)
+    out = Cost(matrix=2 * pairs * z["v_dim"], activations=pairs * a, state=z["batch"] * seen * heads * z["v_dim"] * a)
+    kernels: tuple[Kernel, ...] = (
+        piece("to fp32", "strided", rows / 2, a + FP32, count=2),
+        Kernel("scores", "stream", scores),
+        tiny("constant"),
+        piece("causal", "strided", pairs, 2 * FP32 + 1),
+        piece("mask", "strided", pairs, 2 * FP32 + a),
+        piece("softmax", "stream", pairs, 2 * FP32, 5),
+        piece("from fp32", "stream", pairs, FP32 + a),
+        Kernel("product", "gemm", out),
+    )
+    if s.p.phase == "prefill":
+        merge = piece("merge heads", "strided", z["batch"] * z["new"] * heads * z["v_dim"], 2 * a)
+        kernels = (*kernels, merge)
+    return Lowered(kernels, 2 * pairs * FP32)
+
+
+def causal_conv1d(o: Operator, s: Situation) -> Lowered:
+    """The kernel of causal_conv1d, and in prefill the copy of its last inputs into the state.
+
+    Inputs that several products make are joined before.
+    """
+    kernels: tuple[Kernel, ...] = (replace(fused.kernel(o), like="strided"),)
+    if len(o.uses) > 1:
+        elements = o.sizes["batch"] * o.sizes["new"] * o.sizes["channels"]
+        kernels = (piece("join", "strided", elements, 2 * o.sizes["act_bytes"]), *kernels)
+    return Lowered((*kernels, tiny("state", 2)) if keeps_state(s) else kernels)
+
+
+def ssd_kernels(o: Operator, fp32_states: bool = True) -> tuple[Kernel, ...]:
+    """The five Triton kernels of mamba_ssm's chunked scan; states go through memory once in fp32.
+
+    `_chunk_cumsum`, `_chunk_state`, `_state_passing`, `_bmm_chunk`, `_chunk_scan` of mamba_ssm 2.2.4.
+    """
+    z = o.sizes
+    heads, d_state, groups, chunk, a = z["heads"], z["d_state"], z["groups"], z["chunk"], z["act_bytes"]
+    d_inner = heads * z["head_dim"]
+    tokens = z["batch"] * z["new"]
+    chunks = z["batch"] * ceil(z["new"] / chunk)
+    states = chunks * d_inner * d_state
+    steps = tokens * heads * FP32
+    scores = chunks * chunk * chunk * groups * FP32
+    # the products are of whole chunks, however short the sequence
+    padded = z["batch"] * maximum(z["new"], chunk)
+    causal = padded * (chunk + 1) / 2
+    return (
+        Kernel("chunk_cumsum", "stream", Cost(activations=tokens * heads * a + 2 * steps), triton=True),
+        Kernel(
+            "chunk_state",
+            "ssd",
+            Cost(
+                matrix=2 * padded * d_inner * d_state,
+                activations=tokens * (d_inner + groups * d_state) * a + 2 * steps + states * FP32,
+            ),
+            triton=True,
+        ),
+        Kernel(
+            "state_passing",
+            "strided",
+            Cost(
+                vector=2 * states,
+                activations=states * (FP32 + a),
+                state=2 * z["batch"] * d_inner * d_state * FP32,
+            ),
+            triton=True,
+        ),
+        Kernel(
+            "bmm_chunk",
+            "ssd",
+            Cost(
+                matrix=2 * padded * chunk * groups * d_state,
+                activations=2 * tokens * groups * d_state * a + scores,
+            ),
+            triton=True,
+        ),
+        Kernel(
+            "chunk_scan",
+            "ssd",
+            Cost(
+                matrix=2 * causal * d_inner + 2 * padded * d_inner * d_state,
+                vector=3 * causal * heads,
+                activations=scores + tokens * (2 * d_inner + groups * d_state) * a + 2 * steps + states * a,
+            ),
+            triton=True,
+        ),
+    )
+
+
+def decay(count: Number = 3) -> Kernel:
+    """A = −exp(log A) in fp32: convert, exponential, negate."""
+    return tiny("decay", count)
+
+
+def ssd_scan(o: Operator, s: Situation) -> Lowered:
+    """Prefill: the chunked scan, and the state copied into the cache. Decode: one update of the state."""
+    z = o.sizes
+    if s.p.phase == "decode":
+        return Lowered((decay(), replace(fused.kernel(o), like="stream", triton=True)))
+    chunks = z["batch"] * ceil(z["new"] / z["chunk"])
+    states = chunks * z["heads"] * z["head_dim"] * z["d_state"]
+    # fp32 states are set to nought and copied, others converted in one step
+    copies = (tiny("state", 2 if s.runtime.state == "fp32" else 1),) if keeps_state(s) else ()
+    return Lowered((decay(), *ssd_kernels(o), *copies), states * (FP32 + z["act_bytes"]))
+
+
+def selective_scan(o: Operator, s: Situation) -> Lowered:
+    """Prefill: Δ, the gate, B and C are copied into rows of time, then one CUDA kernel. Decode: one update.
+
+    Groups are scanned one by one and joined (Zamba).
+    """
+    z = o.sizes
+    a, tokens, groups = z["act_bytes"], z["batch"] * z["new"], z["groups"]
+    inner = z["d_inner"] / groups
+    whole = fused.kernel(o)
+    kernel = replace(whole, cost=whole.cost * (1 / groups), count=groups)
+    copy = piece("split or join heads", "strided", tokens * z["d_inner"], 2 * a, count=2)
+    around = (copy,) if groups > 1 else ()
+    if s.p.phase == "decode":
+        return Lowered((*around, decay(), tiny("to fp32"), replace(kernel, like="stream", triton=True)))
+    kernels: tuple[Kernel, ...] = (
+        *around,
+        decay(),
+        tiny("to fp32", 1 + groups),
+        piece("to rows", "transpose", tokens * inner, 2 * a, count=3 * groups),
+        piece("to rows", "transpose", tokens * z["d_state"], 2 * a, count=2 * groups),
+        writes_ungated(kernel, tokens * inner * a),
+        tiny("state", 3 if groups > 1 else 2),
+    )
+    return Lowered(kernels, tokens * (3 * z["d_inner"] + 2 * groups * z["d_state"]) * a)
+
+
+def writes_ungated(kernel: Kernel, more: Number) -> Kernel:
+    """The scan kernel, which also writes its result before the gate."""
+    return replace(kernel, cost=kernel.cost + Cost(activations=more))
+
+
+def add(o: Operator, s: Situation) -> Lowered:
+    """The sum; Mamba and Mamba-2 keep the residual stream in fp32."""
+    z = o.sizes
+    if s.family not in FP32_STREAM:
+        return fused.lower(o, s)
+    elements = z["tokens"] * z["width"]
+    return Lowered((piece("add", "strided", elements, 2 * FP32 + z["act_bytes"]),), out=elements * FP32)
+
+
+FP32_STREAM = ("mamba", "mamba2")
+
+
+def embedding(o: Operator, s: Situation) -> Lowered:
+    """The look-up, and the once-a-pass work of positions: arange, frequencies, cos, sin, conversions."""
+    if o.name != "embedding":
+        return Lowered((fused.kernel(o),))
+    once = s.runtime.once_kernels.get(s.family, {}).get(s.p.phase, ONCE)
+    return Lowered((fused.kernel(o), tiny("positions", once)))
+
+
+ONCE = 10
+"""Small kernels at the start of a pass: position ids (1) and the table of cosines and sines (9)."""
+
+
+def linear(o: Operator, s: Situation) -> Lowered:
+    """One product, with what the matrix library adds around it."""
+    library, z = s.runtime.matrix_library, o.sizes
+    product = fused.kernel(o)
+    if s.p.phase == "decode" and library.splits_from and z["d_in"] >= max(library.splits_from, z["d_out"]):
+        return Lowered((product, tiny("sum of splits")))
+    if s.p.phase == "prefill" and library.clears_from:
+        return Lowered((product, tiny("clear", at_least(z["tokens"] * z["d_out"], library.clears_from))))
+    return Lowered((product,))
+
+
+def route(o: Operator, s: Situation) -> Lowered:
+    """Softmax, the best, their sum, division, conversion; then tokens sorted by expert or a mask per expert."""
+    choice = tiny("choice", 5)
+    if s.runtime.experts == "loop":
+        return Lowered((choice, tiny("mask", 4)))
+    return Lowered((choice, tiny("sort by expert", 7)))
+
+
+def expert_linear(o: Operator, s: Situation) -> Lowered:
+    """One grouped product of all experts; or, in a loop, one for each expert that any token chose.
+
+    In the loop the tokens of an expert are searched and gathered before its first product, and their results are
+    weighted and added after its last.
+    """
+    z, product = o.sizes, fused.kernel(o)
+    rows = z["tokens"] * z["top_k"]
+    first = o.name.endswith("up")
+    gathered = piece("gather rows", "strided", rows * z["d_in"], 2 * z["act_bytes"])
+    if s.runtime.experts == "grouped":
+        return Lowered((gathered, product) if first else (product,))
+    touched = gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
+    kernels = (tiny("find tokens"), gathered, product) if first else (product, tiny("weight and add", 2))
+    return Lowered(tuple(replace(each, cost=each.cost * (1 / touched), count=each.count * touched) for each in kernels))
+
+
+def combine(o: Operator, s: Situation) -> Lowered:
+    """Weighted, put back in order and summed; in a loop, weighted and added expert by expert."""
+    z = o.sizes
+    rows = z["tokens"] * z["top_k"] * z["width"]
+    weighted = piece("weight", "strided", rows, 2 * z["act_bytes"])
+    if s.runtime.experts == "grouped":
+        back = piece("gather back", "strided", rows, 2 * z["act_bytes"])
+        return Lowered((weighted, tiny("order", 3), back, piece("sum", "strided", rows, z["act_bytes"])))
+    moved = piece("weight and add", "strided", rows, 5 * z["act_bytes"])
+    return Lowered((replace(moved, joined=True),))  # launched by the loop
+
+
+RULES: dict[CostFunction, Callable[[Operator, Situation], Lowered]] = {
+    gemm.linear: linear,
+    gemm.expert_linear: expert_linear,
+    routing.route: route,
+    routing.combine: combine,
+    pointwise.rms_norm: rms_norm,
+    pointwise.gated_rms_norm: gated_rms_norm,
+    pointwise.gated_activation: gated_activation,
+    pointwise.activation: activation,
+    pointwise.soft_cap: soft_cap,
+    pointwise.embedding: embedding,
+    pointwise.add: add,
+    attention.rotary: rotary,
+    attention.cache_append: cache_append,
+    attention.causal_attention: causal_attention,
+    attention.chunked_attention: causal_attention,
+    attention.block_sparse_attention: causal_attention,
+    conv.causal_conv1d: causal_conv1d,
+    scan.ssd_scan: ssd_scan,
+    scan.selective_scan: selective_scan,
+    **recurrent.RULES,
+}
+
+
+def lower(operator: Operator, situation: Situation) -> Lowered:
+    """The kernels of one operator, with what the library's code of this family adds."""
+    rule = RULES.get(operator.function, fused.lower)
+    lowered = rule(operator, situation)
+    extra = tuple(_extras(operator, situation))
+    if operator.name == "lm_head" and situation.family in FP32_STREAM:
+        # the logits and their fp32 copy are alive at once
+        lowered = replace(lowered, temporary=operator.sizes["tokens"] * operator.sizes["d_out"] * FP32)
+    return replace(lowered, kernels=(*lowered.kernels, *extra)) if extra else lowered
+
+
+def _extras(o: Operator, s: Situation) -> Iterator[Kernel]:
+    """Kernels that only some families have.
+
+    Phi-3 rotates a part of each head. Falcon-H1 multiplies by a constant around most projections, and prepares Δ
+    outside the scan. Mamba and Mamba-2 keep the residual stream in fp32 and return fp32 logits.
+    """
+    z = o.sizes
+    more = s.runtime.layer_kernels.get(s.family, {}).get(s.p.phase, 0)
+    if more and o.name == "norm_1":
+        yield tiny("layer", more)
+    if s.family == "phi3" and o.function is attention.rotary:
+        # joins the rotated part of each head with the part that is not, even if that is empty
+        yield piece("join parts", "strided", z["tokens"] * z["width"] / 2, 2 * z["act_bytes"], count=2)
+    if s.family == "falcon_h1":
+        if o.function is gemm.linear:
+            a = z["act_bytes"]
+            before = {"ssm.in_proj": 1, "attn.o_proj": 1, "ssm.out_proj": 2, "down_proj": 1}.get(o.name, 0)
+            width = z["d_in"] if o.name == "ssm.in_proj" else z["d_out"]
+            if before:
+                yield piece("multiplier", "stream", z["tokens"] * width, 2 * a, count=before)
+            if o.name in ("ssm.in_proj", "attn.k_proj", "gate_proj"):
+                yield piece("multiplier", "strided", z["tokens"] * z["d_out"], 2 * a)
+        if o.function is scan.ssd_scan and s.p.phase == "prefill":
+            yield tiny("softplus(dt + bias)", 2)
+    if s.family in FP32_STREAM:
+        if o.name.startswith("residual"):
+            yield piece("stream to bf16", "stream", z["tokens"] * z["width"], FP32 + z["act_bytes"])
+        if o.name == "lm_head":
+            yield piece("logits to fp32", "strided", z["tokens"] * z["d_out"], z["act_bytes"] + FP32)

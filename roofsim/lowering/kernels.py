@@ -1,0 +1,88 @@
+"""What a runtime makes of an operator: kernels, and the memory that they need on the side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from roofsim.foundation.arith import Number
+from roofsim.foundation.cost import Cost
+from roofsim.model.step import Pass
+from roofsim.ops.base import Operator
+from roofsim.specs.runtime import Runtime
+
+Class = Literal[
+    "gemm", "quantised_product", "attention", "masked_attention", "ssd", "scan", "stream", "strided", "transpose"
+]  # fmt: skip
+"""What a kernel is like: decides which efficiencies hold for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One launch (or `count` equal ones).
+
+    `fill` is extra matrix work that stands for a unit that is not yet full (Hockney's n½ times the work
+    per element), `blocks` how many independent pieces the work has: with fewer than the device has units,
+    the rest idle, and a unit computes at its full rate only with `together` of them at once. `triton` says
+    that Python launches it through Triton, which costs the host more, `joined` that it is a part of the
+    launch before it.
+    """
+
+    name: str
+    like: Class
+    cost: Cost
+    count: Number = 1
+    fill: Number = 0
+    blocks: Number | None = None
+    together: Number = 1
+    triton: bool = False
+    joined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """The kernels of one operator.
+
+    `temporary` are bytes that live only while it runs, `out` the size of its result if it is not the
+    operator's, `holds` operators whose results a Python scope keeps alive until then though nothing reads them.
+    """
+
+    kernels: tuple[Kernel, ...]
+    temporary: Number = 0
+    out: Number | None = None
+    holds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a lowering may depend on beside the operator: the runtime, the model's family and the pass.
+
+    `masked` is 1 where an N × N mask is passed to attention, else 0; like every size it may be an array.
+    """
+
+    runtime: Runtime
+    family: str
+    p: Pass
+    masked: Number = 0
+
+
+Lowering = Callable[[Operator, Situation], Lowered]
+"""What every module of lowerings offers as `lower`."""
+
+FP32 = 4
+
+
+def piece(name: str, like: Class, elements: Number, moved: Number, flops: Number = 1, count: Number = 1) -> Kernel:
+    """An element-wise kernel that moves `moved` bytes per element."""
+    return Kernel(name, like, Cost(vector=flops * elements, activations=elements * moved), count)
+
+
+def tiny(name: str, count: Number = 1) -> Kernel:
+    """A kernel on so few elements that only its launch counts."""
+    return Kernel(name, "stream", Cost(), count)
+
+
+def keeps_state(s: Situation) -> bool:
+    """Whether this pass copies new states into a cache."""
+    return s.p.phase == "prefill" and s.family not in s.runtime.drops_cache

@@ -1,0 +1,98 @@
+"""A whole pass as a runtime runs it: its rows of operators, each with the kernels it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from roofsim.foundation.arith import Number, at_least
+from roofsim.foundation.errors import Unsupported
+from roofsim.lowering.kernels import Lowered, Situation
+from roofsim.model.architecture import Architecture, Row
+from roofsim.model.step import Pass
+from roofsim.ops.base import Operator
+from roofsim.specs.device import Device
+from roofsim.specs.runtime import Runtime
+
+NEVER = 10**15
+"""A length that no sequence reaches."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoweredRow:
+    """Equal layers and, for each operator of one, what the runtime makes of it."""
+
+    row: Row
+    lowered: tuple[Lowered, ...]
+
+    def __iter__(self) -> Iterator[tuple[Operator, Lowered]]:
+        """The operators with their kernels."""
+        return iter(zip(self.row.operators, self.lowered, strict=True))
+
+
+@lru_cache
+def module(name: str) -> ModuleType:
+    """The module of a lowering; raises Unsupported if there is none."""
+    known = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
+    lowerings = [each for each in known if each not in ("__init__", "kernels", "step", "recurrent")]
+    if name not in lowerings:
+        raise Unsupported(f"no lowering '{name}'; there are {', '.join(lowerings)}")
+    return import_module(f"roofsim.lowering.{name}")
+
+
+def lower(architecture: Architecture, runtime: Runtime, p: Pass) -> tuple[LoweredRow, ...]:
+    """The rows of a pass with their kernels."""
+    how = implementation(architecture, runtime)
+    masked = is_masked(architecture, runtime, p)
+    situation = Situation(runtime, architecture.family, p, masked)
+    return tuple(
+        LoweredRow(row, tuple(how.lower(each, situation) for each in row.operators)) for row in architecture.rows(p)
+    )
+
+
+def implementation(architecture: Architecture, runtime: Runtime) -> ModuleType:
+    """The module of lowerings that this runtime uses for this model."""
+    return module(runtime.implementations.get(architecture.family, runtime.lowering))
+
+
+def keeps(architecture: Architecture, runtime: Runtime) -> int | None:
+    """How many copies of the embeddings live through all layers; None if the code holds nothing it need not."""
+    copies = getattr(implementation(architecture, runtime), "KEPT_EMBEDDINGS", None)
+    return None if copies is None else int(copies.get(architecture.family, 1))
+
+
+def mask_from(architecture: Architecture, runtime: Runtime) -> int:
+    """The sequence length from which this runtime builds an N × N mask for this model."""
+    if architecture.family in runtime.always_masked:
+        return 1
+    if runtime.attention.mask == "declared_window":
+        return architecture.declared_window() or NEVER
+    return 1 if runtime.attention.mask == "always" and architecture.attends else NEVER
+
+
+def is_masked(architecture: Architecture, runtime: Runtime, p: Pass) -> Number:
+    """1 where the pass builds a mask, else 0."""
+    start = mask_from(architecture, runtime)
+    return 0 if start == NEVER else at_least(p.context + p.new, start)
+
+
+def mask_bytes(architecture: Architecture, runtime: Runtime, p: Pass) -> tuple[Number, Number]:
+    """Bytes of the mask that a pass keeps, and of all its copies while it is built."""
+    cells = is_masked(architecture, runtime, p) * p.batch * p.new * (p.context + p.new)
+    return cells * runtime.attention.mask_bytes, cells * runtime.attention.mask_build_bytes
+
+
+def plans(architecture: Architecture, runtime: Runtime, device: Device, p: Pass) -> int:
+    """How many plans of attention the host makes in a pass: one for each shape of a decode step, where they are made.
+
+    A prefill needs them as well, but only the first of its length in a process.
+    """
+    if not (runtime.attention.plans and device.plans_attention and p.phase == "decode"):
+        return 0
+    shapes = ("heads", "kv_heads", "qk_dim", "v_dim")
+    scores = (each for row in architecture.rows(p) for each in row.operators if "pair_flops" in each.sizes)
+    return len({tuple(each.sizes.get(name) for name in shapes) for each in scores})

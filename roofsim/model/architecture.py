@@ -1,0 +1,329 @@
+"""What a network computes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from roofsim.foundation.arith import Number
+from roofsim.foundation.quantity import Documented, Name
+from roofsim.foundation.schema import Extra, Size, Spec
+from roofsim.model.part import Part, elementwise, linear, load_parts
+from roofsim.model.step import Pass, Precision
+from roofsim.model.weights import Inventory, Matrix
+from roofsim.ops import pointwise
+from roofsim.ops.base import Operator
+
+if TYPE_CHECKING:
+    AnyPart = Part
+else:
+    # the union of all kinds of part that are registered
+    load_parts("roofsim.model.mixers")
+    AnyPart = load_parts("roofsim.model.ffn")
+
+Layer = tuple[AnyPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Equal layers: their name, how often they occur, and the operators of one."""
+
+    layer: str
+    count: int
+    operators: tuple[Operator, ...]
+
+
+class Stretch(Spec):
+    """`repeat` times the layers `of`, in that order."""
+
+    repeat: Size
+    of: tuple[str, ...] = Field(min_length=1)
+
+
+Norm = Literal["rms", "rms_no_weights", "layer", "layer_no_bias", "layer_no_weights"]
+NORM_VECTORS = {"rms": 1, "rms_no_weights": 0, "layer": 2, "layer_no_bias": 1, "layer_no_weights": 0}
+"""Learned vectors of each kind of norm."""
+
+
+class Published(Spec):
+    """The number of parameters that its makers or a checkpoint state, to so many `digits` if it is rounded."""
+
+    value: int = Field(gt=0)
+    digits: int | None = Field(default=None, ge=1, le=15)
+    source: str
+
+    def agrees(self, parameters: int) -> bool:
+        """Whether a count is the one stated, rounded as it is."""
+        return (parameters if self.digits is None else int(float(f"{parameters:.{self.digits}g}"))) == self.value
+
+
+class Stored(Spec):
+    """Bits per weight in a file: of what each operator reads, of other matrices (`weights`) and of the `vectors`."""
+
+    bits: Mapping[str, Annotated[float, Field(gt=0, le=10_000)]]
+    source: str
+
+    @model_validator(mode="after")
+    def _complete(self) -> Stored:
+        if missing := {"weights", "vectors"} - set(self.bits):
+            raise ValueError(f"bits: {', '.join(sorted(missing))} is missing")
+        return self
+
+
+class Architecture(Documented):
+    """A decoder-only language model: kinds of layer by name, and how they are stacked.
+
+    `norm_position` says whether a norm stands before each part of a layer, after it, or both. With
+    `parallel_residual` all parts of a layer read its input, through norms of their own or a `shared_norm`.
+    `prefix_tokens` are learned tokens put before every prompt; `positions` is the number of learned positions, whose
+    table has `spare_positions` rows more. `embedding_width` is the width of the embedding where two matrices go
+    between it and the model's. `embedding_norm` normalises what the layers read, `embedding_scaled` multiplies it
+    by a number; `logits_scaled` and `logits_soft_cap` say what follows the LM head. `stored` says how the weights of
+    a quantised file are stored.
+    """
+
+    name: str
+    id: str = ""
+    family: str
+    aliases: tuple[Name, ...] = ()
+    d_model: Size
+    vocab: Size
+    tied_embeddings: bool
+    norm: Norm = "rms"
+    norm_position: Literal["before", "after", "both"] = "before"
+    parallel_residual: bool = False
+    shared_norm: bool = False
+    final_norm: bool = True
+    positions: Extra = 0
+    spare_positions: Extra = 0
+    prefix_tokens: Extra = 0
+    embedding_width: Size | None = None
+    embedding_norm: bool = False
+    embedding_scaled: bool = False
+    lm_head_bias: bool = False
+    logits_scaled: bool = False
+    logits_soft_cap: bool = False
+    layers: Mapping[str, Layer] = Field(min_length=1)
+    layout: tuple[Stretch, ...] = Field(min_length=1)
+    published_parameters: Published | None = None
+    stored: Stored | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Architecture:
+        used = {name for stretch in self.layout for name in stretch.of}
+        if unknown := sorted(used - set(self.layers)):
+            raise ValueError(f"layout names layers that are not defined: {', '.join(unknown)}")
+        if unused := sorted(set(self.layers) - used):
+            raise ValueError(f"layers defined but not in the layout: {', '.join(unused)}")
+        for stated in (self.published_parameters, self.stored):
+            if stated and stated.source not in self.sources:
+                raise ValueError(f"source '{stated.source}' is not in sources")
+        return self
+
+    @cached_property
+    def counts(self) -> Mapping[str, int]:
+        """How often each layer occurs."""
+        counter: Counter[str] = Counter()
+        for stretch in self.layout:
+            for name in stretch.of:
+                counter[name] += stretch.repeat
+        return counter
+
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return sum(self.counts.values())
+
+    def parts(self) -> Iterator[tuple[Part, int]]:
+        """Every part of every kind of layer, with the number of its uses."""
+        for name, count in self.counts.items():
+            for part in self.layers[name]:
+                yield part, count
+
+    @property
+    def kind(self) -> Literal["transformer", "ssm", "hybrid"]:
+        """What it keeps of its past: a cache that grows, a constant state, or both."""
+        if not self.attends:
+            return "ssm"
+        return "hybrid" if self.state_bytes(0, Precision()) > 0 else "transformer"
+
+    @property
+    def attends(self) -> bool:
+        """Whether any layer keeps a KV cache."""
+        return bool(self.state_bytes(2, Precision()) > self.state_bytes(1, Precision()))
+
+    def rows(self, p: Pass) -> tuple[Row, ...]:
+        """The operators of a pass: embedding, each kind of layer with its count, head."""
+        body = (Row(name, count, tuple(self._layer(self.layers[name], p))) for name, count in self.counts.items())
+        return Row("embedding", 1, tuple(self._embedding(p))), *body, Row("head", 1, tuple(self._head(p)))
+
+    def _norm(self, p: Pass, name: str, *uses: str) -> Operator:
+        vectors = NORM_VECTORS[self.norm]
+        if self.norm.startswith("rms"):
+            return elementwise(p, name, pointwise.rms_norm, self.d_model, *uses, weights=vectors > 0)
+        bias = int(vectors == 2)
+        return elementwise(p, name, pointwise.layer_norm, self.d_model, *uses, weights=vectors > 0, bias=bias)
+
+    def _embedding(self, p: Pass) -> Iterator[Operator]:
+        table = p.precision.of("lm_head" if self.tied_embeddings else "embedding")
+        width = self.embedding_width or self.d_model
+        yield elementwise(p, "embedding", pointwise.embedding, width, weight_bytes=table)
+        last = "embedding"
+        if self.embedding_width:
+            yield linear(p, "embedding_up", self.embedding_width, self.d_model, last)
+            last = "embedding_up"
+        if self.embedding_scaled:
+            yield elementwise(p, "embedding_scale", pointwise.scale, self.d_model, last)
+            last = "embedding_scale"
+        if self.positions:
+            yield elementwise(p, "position_embedding", pointwise.embedding, self.d_model, weights=True)
+            yield elementwise(p, "add_positions", pointwise.add, self.d_model, last, "position_embedding")
+            last = "add_positions"
+        if self.embedding_norm:
+            yield self._norm(p, "embedding_norm", last)
+
+    def _layer(self, layer: Layer, p: Pass) -> Iterator[Operator]:
+        stream = "x"
+        norm = ""
+        for number, part in enumerate(layer, 1):
+            source = "x" if self.parallel_residual else stream
+            if part.normed and self.norm_position != "after":
+                if not (norm and self.shared_norm):
+                    norm = f"norm_{number}"
+                    yield self._norm(p, norm, source)
+                source = norm
+            last = source
+            for each in part.operators(p, self.d_model):
+                uses = tuple(source if use == "x" else use for use in each.uses)
+                yield Operator(each.name, each.function, each.sizes, each.out, uses, each.reported_as)
+                last = each.name
+            if part.normed and self.norm_position != "before":
+                yield self._norm(p, f"post_norm_{number}", last)
+                last = f"post_norm_{number}"
+            yield elementwise(p, f"residual_{number}", pointwise.add, self.d_model, stream, last)
+            stream = f"residual_{number}"
+
+    def _head(self, p: Pass) -> Iterator[Operator]:
+        scored = p if p.logits == "all" else Pass(p.batch, 1, p.context, p.precision)
+        last = "x"
+        if self.final_norm:
+            yield self._norm(p, "final_norm", last)
+            last = "final_norm"
+        if self.embedding_width:
+            yield linear(scored, "embedding_down", self.d_model, self.embedding_width, last)
+            last = "embedding_down"
+        yield linear(scored, "lm_head", self.embedding_width or self.d_model, self.vocab, last, bias=self.lm_head_bias)
+        if self.logits_scaled:
+            yield elementwise(scored, "logits_scale", pointwise.scale, self.vocab, "lm_head")
+        if self.logits_soft_cap:
+            yield elementwise(scored, "logits_soft_cap", pointwise.soft_cap, self.vocab, "lm_head")
+
+    @cached_property
+    def parameters(self) -> Mapping[str, int]:
+        """Exact number of parameters by kind; a tied embedding and a shared block count once."""
+        embedded = self.embedding_width or self.d_model
+        kinds = Counter({"embedding": self.vocab * embedded})
+        if self.embedding_width:
+            kinds["embedding_projection"] = 2 * embedded * self.d_model
+        kinds["position"] = (self.positions + self.spare_positions + self.prefix_tokens) * self.d_model
+        kinds["lm_head"] = (0 if self.tied_embeddings else self.vocab * embedded) + self.lm_head_bias * self.vocab
+        width = NORM_VECTORS[self.norm] * self.d_model
+        kinds["norm"] = width * (self.final_norm + self.embedding_norm + self._layer_norms)
+        blocks: dict[str, Mapping[str, int]] = {}
+        for part, count in self.parts():
+            for kind, number in part.parameters(self.d_model).items():
+                kinds[kind] += count * number
+            blocks |= part.shared_parameters(self.d_model)
+        for block in blocks.values():
+            kinds.update(block)
+        return dict(kinds)
+
+    @property
+    def _layer_norms(self) -> int:
+        """Norms of all layers that stand before or after their parts."""
+        total = 0
+        for name, count in self.counts.items():
+            normed = sum(part.normed for part in self.layers[name])
+            before = 0 if self.norm_position == "after" else min(normed, 1) if self.shared_norm else normed
+            total += count * (before + (0 if self.norm_position == "before" else normed))
+        return total
+
+    @property
+    def total_parameters(self) -> int:
+        """Exact number of parameters."""
+        return sum(self.parameters.values())
+
+    @property
+    def active_parameters(self) -> int:
+        """Parameters that one token uses: all but those of the experts that it does not go to."""
+        return self.total_parameters - sum(count * part.idle_parameters(self.d_model) for part, count in self.parts())
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        """The matrices by the operator that reads them, tables included; a block that layers share once."""
+        p = Pass(1, 1, 0, latents="expanded")  # in this form one operator reads the matrices of latent attention
+        found: Counter[tuple[str, int, int]] = Counter()
+        if not self.tied_embeddings:
+            width = self.embedding_width or self.d_model
+            found["embedding", self.vocab * width, width] = 1
+        operators = [*self._embedding(p), *self._head(p)]
+        found.update(matrix for operator in operators for matrix in _matrices(operator))
+        blocks: set[str] = set()
+        for part, count in self.parts():
+            shared = set(part.shared_parameters(self.d_model))
+            for operator in part.operators(p, self.d_model):
+                operators.append(operator)
+                times = int(not shared <= blocks) if part.shares(operator.name) else count
+                found.update(dict.fromkeys(_matrices(operator), times))
+            for name, (rows, width) in part.tables.items():
+                found[name, rows * width, width] += count
+            blocks |= shared
+        sizes = [operator.sizes for operator in operators]
+        return Inventory(
+            tuple(Matrix(name, count, weights, row) for (name, weights, row), count in found.items() if count),
+            max((size["heads"] // size["kv_heads"] for size in sizes if "kv_heads" in size), default=1),
+            max((size["experts"] for size in sizes if "experts" in size), default=0),
+        )
+
+    def weight_bytes(self, precision: Precision) -> Number:
+        """Bytes of all parameters as they are stored."""
+        if not precision.stored:
+            return self.total_parameters * precision.weights
+        matrices = self.inventory.matrices
+        vectors = self.total_parameters - sum(m.count * m.weights for m in matrices)
+        return sum(m.count * m.weights * precision.of(m.operator) for m in matrices) + vectors * precision.vectors
+
+    def state_bytes(self, tokens: Number, precision: Precision) -> Number:
+        """Bytes that one sequence holds after a prompt of `tokens` tokens: caches and recurrent states."""
+        held = tokens + self.prefix_tokens
+        return sum(count * part.state_bytes(held, precision) for part, count in self.parts())
+
+    def declared_window(self) -> int | None:
+        """The window that the published config states but switches off, if any."""
+        windows = [getattr(part, "declared_window", None) for part, _ in self.parts()]
+        return min((w for w in windows if w), default=None)
+
+
+def _matrices(operator: Operator) -> Iterator[tuple[str, int, int]]:
+    """The matrix that an operator reads, if it does: its name, weights and length of a row."""
+    size = operator.sizes
+    if "d_in" in size:
+        copies = size.get("experts", size.get("heads", 1))
+        weights = copies * (size["d_in"] + size.get("bias", 0)) * size["d_out"]
+        yield operator.name.rpartition(".")[2], weights, size["d_in"]
+
+
+def describe_part(part: Any) -> str:
+    """`attention(heads=14, kv_heads=2, head_dim=64)`: the fields of a part that are not defaults."""
+    shown = []
+    for name, info in type(part).model_fields.items():
+        value = getattr(part, name)
+        if name == "kind" or value == info.default:
+            continue
+        shown.append(f"{name}={describe_part(value) if isinstance(value, Part) else value}")
+    return f"{part.kind}({', '.join(shown)})"

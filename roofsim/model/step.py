@@ -1,0 +1,63 @@
+"""One forward pass over a batch: how many tokens are new, how many are held, in which precision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from roofsim.foundation.arith import Number
+
+Logits = Literal["all", "last"]
+Phase = Literal["prefill", "decode"]
+Latents = Literal["absorbed", "expanded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """Bytes per element of what a pass moves; fractions where scales of a quantised format are shared.
+
+    `stored` has the operators whose weights take another number of bytes, and under `vectors` what is no matrix.
+    """
+
+    weights: Number = 2
+    activations: Number = 2
+    cache: Number = 2
+    state: Number = 4
+    stored: Mapping[str, Number] = field(default_factory=dict)
+
+    def of(self, operator: str) -> Number:
+        """Bytes per weight of the matrix that an operator reads."""
+        return self.stored.get(operator, self.weights)
+
+    @property
+    def vectors(self) -> Number:
+        """Bytes per weight of norms, filters, decays and other weights that are no matrix."""
+        return self.of("vectors")
+
+
+@dataclass(frozen=True)
+class Pass:
+    """`batch` sequences, each with `new` tokens on top of `context` tokens that it already holds.
+
+    `phase` is for software, which runs other code for a decode step; formulas do not look at it. `latents` says in
+    which form latent attention runs: on keys and values expanded for every head, or on the latents themselves.
+    """
+
+    batch: Number
+    new: Number
+    context: Number
+    precision: Precision = Precision()
+    logits: Logits = "all"
+    phase: Phase = "prefill"
+    latents: Latents = "absorbed"
+
+    @cached_property
+    def tokens(self) -> Number:
+        """New tokens of all sequences."""
+        return self.batch * self.new
+
+    def activation_bytes(self, width: Number) -> Number:
+        """Bytes of a tensor with `width` elements for every new token."""
+        return width * self.precision.activations * self.tokens

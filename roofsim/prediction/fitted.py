@@ -1,0 +1,126 @@
+"""A calibration on a setup: whether it is for it, what can be taken over to a sibling, and where the data end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from roofsim import library
+from roofsim.engine.roofline import machine
+from roofsim.foundation.errors import InputError, Unsupported
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.model.step import Pass
+from roofsim.ops.base import Kind
+from roofsim.prediction.request import Setup
+from roofsim.specs.calibration import NORMAL_95, Calibration, Covariance, Estimate
+from roofsim.specs.workload import Workload
+
+SIBLING, STRANGER = 0.5, 1.0
+"""By how many of the priors' standard deviations an efficiency may differ on another device of the same vendor and
+kind, and on any other: the H100's and A100's fits to the same operators of vLLM differ by 0.4 (docs/calibration.md)."""
+
+
+def calibrated(s: Setup, c: Calibration, *, transfer: bool = False) -> Setup:
+    """The setup with a calibration, which must be of its device and runtime unless it may be transferred.
+
+    Raises Unsupported if it is of others.
+    """
+    device, runtime = s.device.id == c.device, s.runtime.id == c.runtime
+    if device and runtime:
+        return replace(s, calibration=c)
+    name = c.id or c.name
+    if not transfer:
+        wrong = f"device {c.device}, not {s.device.id}" if not device else f"runtime {c.runtime}, not {s.runtime.id}"
+        raise Unsupported(f"calibration {name} is of {wrong}; --transfer takes over what can be, with wider intervals")
+    return replace(s, calibration=transferred(c, s))
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """A parameter of a transfer: its value, whether it was taken over, and the variance that the move adds."""
+
+    value: float
+    taken: bool
+    more: float
+
+
+def transferred(c: Calibration, s: Setup) -> Calibration:
+    """The calibration of a sibling for this setup: its efficiencies and times of kernels, the device's own peaks.
+
+    Variances grow by the square of what such parameters differ by between devices; those of the host as well, since
+    another device stands in another machine. What is of another host, or what the new device states as the software
+    defines it, is not taken over.
+    """
+    alike = _sort(c.device) == (s.device.vendor, s.device.kind) and s.runtime.id == c.runtime
+    share = SIBLING if alike else STRANGER
+    same_host = s.host is not None and s.host.id == c.host
+    own = machine(s.device, s.host, s.device.default_dtype).parameters
+    moved = {}
+    for name, each in c.parameters.items():
+        row = PARAMETERS[name]
+        stays = (row.scope == "host" and not same_host) or (name in MEASURED_APART and name in s.device.parameters)
+        if stays:
+            moved[name] = _Moved(float(own[name]), False, row.free_spread**2)
+        else:
+            moved[name] = _Moved(each.value, True, (share * row.free_spread) ** 2)
+    covariance = _widened(c.covariance, moved)
+    variances = {name: row[-1] for name, row in zip(covariance.names, covariance.lower, strict=True)}
+    estimates = {}
+    for name, m in moved.items():
+        row, old = PARAMETERS[name], c.parameters[name]
+        centre, width = row.free(m.value), NORMAL_95 * variances.get(name, row.free_spread**2) ** 0.5
+        low, high = row.bounded(centre - width), row.bounded(centre + width)
+        fitted = old.determined and m.taken
+        estimates[name] = Estimate(value=m.value, low=low, high=high, prior=old.prior, determined=fitted)
+    note = f"transferred from {c.device} with {c.runtime}: efficiencies from there, peaks from the device file"
+    changes = {
+        "device": s.device.id,
+        "runtime": s.runtime.id,
+        "host": s.host.id if s.host else None,
+        "parameters": estimates,
+        "covariance": covariance,
+        "notes": (*c.notes, note),
+        "transferred_from": c.device,
+    }
+    return c.model_copy(update=changes)
+
+
+MEASURED_APART = ("workspace",)
+"""Parameters that a device file states as the software defines them, so that a sibling's are no better."""
+
+
+def _widened(c: Covariance, moved: Mapping[str, _Moved]) -> Covariance:
+    """The covariance after a transfer: what is not taken over has the prior's variance and goes with nothing."""
+    lower = []
+    for i, a in enumerate(c.names):
+        row = [c.lower[i][j] if moved[a].taken and moved[b].taken else 0.0 for j, b in enumerate(c.names[: i + 1])]
+        row[i] += moved[a].more
+        lower.append(tuple(row))
+    return Covariance(names=c.names, lower=tuple(lower))
+
+
+def _sort(device: str) -> tuple[str, str] | None:
+    """Vendor and kind of a device, None if it is not among those that can be found."""
+    try:
+        found = library.device(device)
+    except InputError:
+        return None
+    return found.vendor, found.kind
+
+
+def outside(s: Setup, w: Workload) -> Iterator[str]:
+    """What of a workload the data of the calibration did not reach, in words."""
+    c = s.calibration
+    if c is None:
+        return
+    yield from _beyond("batch", w.batch, c.covered.batch)
+    yield from _beyond("prompt", w.prompt, c.covered.tokens, "tokens")
+    kinds: set[Kind] = {o.kind for row in s.architecture.rows(Pass(1, 2, 0)) for o in row.operators}
+    missing = sorted(kinds - set(c.covered.kinds))
+    if missing:
+        yield f"{s.architecture.id} has operators that were not measured: {', '.join(missing)}"
+
+
+def _beyond(what: str, value: object, span: tuple[int, int], unit: str = "") -> Iterator[str]:
+    if isinstance(value, int) and not span[0] <= value <= span[1]:
+        yield f"{what} {value:,} is outside the {span[0]:,} to {span[1]:,} {unit}".rstrip() + " that were measured"
