@@ -1,4 +1,4 @@
-"""Finding specs by name, alias or path: `hardware/`, `models/` and `runtimes/`."""
+"""Finding specs by name, alias or path: `hardware/`, `models/` and `runtimes/`, and the folders in them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.files import build, read_mapping
 from roofsim.specs.host import Host
+from roofsim.specs.implementation import NOTHING_KNOWN, Facts, Implementation
 from roofsim.specs.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -35,11 +36,8 @@ def folder(kind: str) -> Path:
 @lru_cache
 def names(kind: str) -> Mapping[str, Path]:
     """The specs that are shipped, by name."""
-    return (
-        {path.stem: path for path in sorted(folder(kind).rglob("*.yaml"))}
-        if kind != "hardware"
-        else {path.stem: path for path in sorted(folder(kind).glob("*.yaml"))}
-    )
+    found = folder(kind).rglob("*.yaml") if kind == "models" else folder(kind).glob("*.yaml")
+    return {path.stem: path for path in sorted(found)}
 
 
 _ALIASES = re.compile(r"^aliases: *\[(.*)\]", re.MULTILINE)
@@ -126,6 +124,41 @@ def host(name: str) -> Host:
 def calibration(name: str) -> Calibration:
     """A calibration by name, alias or path."""
     return _load(Calibration, "hardware/calibrated", "calibrations", name)
+
+
+@lru_cache
+def implementation(name: str) -> Implementation:
+    """An implementation by name or path, with what the one that it is based on says beside it."""
+    path = locate(IMPLEMENTATIONS, "implementations", name)
+    values = read_mapping(path)
+    if isinstance(base := values.get("based_on"), str):
+        below = read_mapping(locate(IMPLEMENTATIONS, "implementations", base))
+        if "based_on" in below:
+            raise SpecError([f"{path}: based_on: '{base}' is based on another itself; name that one"])
+        values = merge(below, values)
+    found = build(Implementation, {"id": path.stem, **values}, str(path))
+    for family in ("", *found.families):
+        _facts(found, family)
+    return found
+
+
+IMPLEMENTATIONS = "runtimes/implementations"
+
+
+@lru_cache
+def facts(name: str | None, family: str) -> Facts:
+    """What an implementation says of a family, or the one that runs that family for it; nothing if there is none."""
+    if name is None:
+        return NOTHING_KNOWN
+    found = _facts(implementation(name), family)
+    return _facts(implementation(found.run_by), family) if found.run_by else found
+
+
+def _facts(found: Implementation, family: str) -> Facts:
+    """The facts of one family: those of every family, and its own in their place."""
+    stated = {**found.every, **found.families.get(family, {})}
+    where = f"{found.id}: families.{family}" if family else f"{found.id}: every"
+    return build(Facts, {name: fact.value for name, fact in stated.items()}, where)
 
 
 def _load(model: type[S], kind: str, what: str, name: str) -> S:

@@ -9,7 +9,8 @@ from typing import Literal
 from roofsim.foundation.arith import Number
 from roofsim.foundation.cost import Cost
 from roofsim.model.step import Pass
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
+from roofsim.specs.implementation import NOTHING_KNOWN, Facts
 from roofsim.specs.runtime import Runtime
 
 Class = Literal[
@@ -45,25 +46,26 @@ class Lowered:
     """The kernels of one operator.
 
     `temporary` are bytes that live only while it runs, `out` the size of its result if it is not the
-    operator's, `holds` operators whose results a Python scope keeps alive until then though nothing reads them.
+    operator's, `holds` the roles of operators whose results a Python scope keeps alive until then though nothing reads
+    them.
     """
 
     kernels: tuple[Kernel, ...]
     temporary: Number = 0
     out: Number | None = None
-    holds: tuple[str, ...] = ()
+    holds: tuple[Role, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What a lowering may depend on beside the operator: the runtime, the model's family and the pass.
+    """What a lowering may depend on beside the operator: the runtime, the pass, and facts of the code that is run.
 
     `masked` is 1 where an N × N mask is passed to attention, else 0; like every size it may be an array.
     """
 
     runtime: Runtime
-    family: str
     p: Pass
+    facts: Facts = NOTHING_KNOWN
     masked: Number = 0
 
 
@@ -85,4 +87,4 @@ def tiny(name: str, count: Number = 1) -> Kernel:
 
 def keeps_state(s: Situation) -> bool:
     """Whether this pass copies new states into a cache."""
-    return s.p.phase == "prefill" and s.family not in s.runtime.drops_cache
+    return s.p.phase == "prefill" and not (s.facts.drops_cache and s.runtime.call == "plain")

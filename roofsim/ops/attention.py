@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from roofsim.foundation.arith import Number, ceil, maximum, minimum
 from roofsim.foundation.cost import Cost
-from roofsim.ops.base import operator
+from roofsim.ops.base import Role, operator
 
 
 def causal_pairs(new: Number, context: Number, window: Number) -> Number:
@@ -17,7 +17,7 @@ def causal_pairs(new: Number, context: Number, window: Number) -> Number:
     return growing * (context + (growing + 1) / 2) + (new - growing) * window
 
 
-@operator("attention")
+@operator("attention", Role.ATTENTION)
 def causal_attention(
     batch: Number,
     new: Number,
@@ -54,7 +54,7 @@ def chunked_pairs(length: Number, chunk: Number) -> Number:
     return full * chunk * (chunk + 1) / 2 + rest * (rest + 1) / 2
 
 
-@operator("attention")
+@operator("attention", Role.ATTENTION)
 def chunked_attention(
     batch: Number,
     new: Number,
@@ -80,7 +80,7 @@ def chunked_attention(
     )
 
 
-@operator("attention")
+@operator("attention", Role.ATTENTION)
 def block_sparse_attention(
     batch: Number,
     new: Number,
@@ -113,7 +113,7 @@ def block_sparse_attention(
     )
 
 
-@operator("attention")
+@operator("attention", Role.ATTENTION)
 def latent_attention(
     batch: Number,
     new: Number,
@@ -141,7 +141,7 @@ def latent_attention(
     )
 
 
-@operator("attention")
+@operator("attention", Role.INDEX)
 def index_scores(
     batch: Number,
     new: Number,
@@ -162,13 +162,13 @@ def index_scores(
     )
 
 
-@operator("attention")
+@operator("attention", Role.CACHE)
 def cache_append(batch: Number, new: Number, *, width: Number, act_bytes: Number, cache_bytes: Number) -> Cost:
     """Write the keys and values of the new tokens, `width` elements each, into the cache."""
     return Cost(activations=batch * new * width * act_bytes, state=batch * new * width * cache_bytes)
 
 
-@operator("pointwise")
+@operator("pointwise", Role.ROTARY)
 def rotary(tokens: Number, *, width: Number, act_bytes: Number) -> Cost:
     """Rotate queries and keys by their position: 3 FLOP per element (two products, one sum)."""
     return Cost(vector=3 * tokens * width, activations=2 * tokens * width * act_bytes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from roofsim.foundation.arith import Number, ceil, minimum
 from roofsim.foundation.cost import Cost
-from roofsim.ops.base import operator
+from roofsim.ops.base import Role, operator
 
 SELECTIVE_SCAN_FLOPS = 9
 """Vector FLOP per token, channel and state element of the selective scan.
@@ -14,7 +14,7 @@ multiply-add with C (2), and the pair-wise combination of the parallel scan (2).
 """
 
 
-@operator("scan")
+@operator("scan", Role.RECURRENCE)
 def selective_scan(
     batch: Number,
     new: Number,
@@ -49,7 +49,7 @@ def chunk_pairs(new: Number, chunk: Number) -> Number:
     return full * size * (size + 1) / 2 + rest * (rest + 1) / 2
 
 
-@operator("scan")
+@operator("scan", Role.RECURRENCE)
 def ssd_scan(
     batch: Number,
     new: Number,

@@ -113,7 +113,7 @@ def _pointwise(function: CostFunction, *, written_out: bool = False, weights: bo
             sizes["weight_bytes"] = p.weights
         operator = Operator("op", function, sizes)
         if written_out:
-            situation = Situation(r, "", Pass(1, tokens, 0, p))
+            situation = Situation(r, Pass(1, tokens, 0, p))
             return eager.lower(operator, situation).kernels
         return (fused.kernel(operator),)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from roofsim import library
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.cost import Cost
+from roofsim.lowering.step import drops_cache
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
 from roofsim.prediction.request import PassPrediction, Setup, footprint, predict_pass, setup
@@ -141,5 +142,5 @@ def test_the_state_that_is_held_is_what_the_model_says(stack: tuple[str, str]) -
     for prompt in (1, 1000, 30_000):
         w = workload(prompt=prompt, batch=3)
         held = 3 * s.architecture.state_bytes(prompt, s.prefill(w).precision)
-        drops = s.architecture.family in s.runtime.drops_cache
-        assert footprint(s, w).state == pytest.approx(0 if drops else held)
+        dropped = drops_cache(s.architecture, s.runtime)
+        assert footprint(s, w).state == pytest.approx(0 if dropped else held)
