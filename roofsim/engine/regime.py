@@ -99,8 +99,9 @@ class Traced:
     __rmul__ = __mul__
 
     def __ceil__(self) -> Traced:
-        # the value is rounded, the formula is not: it holds over many chunks
-        return Traced(math.ceil(self.value), self.polynomial)
+        # the value is rounded, the formula is not: it holds over many chunks; in the first one it is a one
+        whole = math.ceil(self.value)
+        return Traced(whole, {(): 1.0} if whole == 1 else self.polynomial)
 
     def __float__(self) -> float:
         return float(self.value)

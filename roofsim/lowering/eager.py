@@ -13,7 +13,7 @@ from dataclasses import replace
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused, recurrent
-from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, keeps_state, piece, tiny
+from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, keeps_state, norm_pieces, piece, tiny
 from roofsim.ops import attention, conv, gemm, pointwise, routing, scan
 from roofsim.ops.base import CostFunction, Operator, Role
 
@@ -21,19 +21,6 @@ QUERY_TILE = 64
 """Queries per block of the memory-efficient attention kernel (CUTLASS fmha in PyTorch, 64 × 64 tiles)."""
 RESIDENT_WIDTH = 154
 """Head widths of its blocks that one compute unit runs at once (H100: docs/decisions/013)."""
-
-
-def norm_pieces(elements: Number, a: Number) -> tuple[Kernel, ...]:
-    """x → fp32, square, mean, + ε, rsqrt, x · r, → back, · weight."""
-    return (
-        piece("to fp32", "strided", elements, a + FP32),
-        piece("square", "stream", elements, 2 * FP32),
-        piece("mean", "strided", elements, FP32),
-        tiny("rsqrt(mean + eps)", 2),
-        piece("scale", "strided", elements, 2 * FP32),
-        piece("from fp32", "stream", elements, FP32 + a),
-        piece("weight", "strided", elements, 2 * a),
-    )
 
 
 def rms_norm(o: Operator, s: Situation) -> Lowered:

@@ -85,6 +85,20 @@ def tiny(name: str, count: Number = 1) -> Kernel:
     return Kernel(name, "stream", Cost(), count)
 
 
+def norm_pieces(elements: Number, a: Number, in_fp32: bool = False) -> tuple[Kernel, ...]:
+    """x → fp32, square, mean, + ε, rsqrt, x · r, → back, · weight; or the weight `in_fp32` and then back."""
+    back = piece("from fp32", "stream", elements, FP32 + a)
+    weight = piece("weight", "strided", elements, FP32 + a if in_fp32 else 2 * a)
+    return (
+        piece("to fp32", "strided", elements, a + FP32),
+        piece("square", "stream", elements, 2 * FP32),
+        piece("mean", "strided", elements, FP32),
+        tiny("rsqrt(mean + eps)", 2),
+        piece("scale", "strided", elements, 2 * FP32),
+        *((weight, back) if in_fp32 else (back, weight)),
+    )
+
+
 def keeps_state(s: Situation) -> bool:
     """Whether this pass copies new states into a cache."""
     return s.p.phase == "prefill" and not (s.facts.drops_cache and s.runtime.call == "plain")

@@ -12,10 +12,10 @@ from dataclasses import replace
 from roofsim.foundation.arith import ceil, minimum
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused
-from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, keeps_state, piece, tiny
+from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, keeps_state, norm_pieces, piece, tiny
 from roofsim.ops import conv, gating, recurrence
 from roofsim.ops.base import CostFunction, Operator, Role
-from roofsim.ops.scan import chunk_pairs
+from roofsim.ops.pairs import chunk_pairs
 
 
 def short_conv1d(o: Operator, s: Situation) -> Lowered:
@@ -244,15 +244,7 @@ def rms_norm_gate(o: Operator, s: Situation) -> Lowered:
     """The norm in fp32 and the gate: twelve kernels if heads share the norm, ten if they do not."""
     z = o.sizes
     elements, a = z["tokens"] * z["width"], z["act_bytes"]
-    norm = (
-        piece("to fp32", "strided", elements, a + FP32),
-        piece("square", "stream", elements, 2 * FP32),
-        piece("mean", "strided", elements, FP32),
-        tiny("rsqrt(mean + eps)", 2),
-        piece("scale", "strided", elements, 2 * FP32),
-        piece("weight", "strided", elements, FP32 + a),
-        piece("from fp32", "stream", elements, FP32 + a),
-    )
+    norm = norm_pieces(elements, a, in_fp32=True)
     if z["norm_weights"] == z["width"]:
         gate = (piece("gate", "stream", elements, 2 * a, 4), piece("product", "stream", elements, 3 * a))
         return Lowered((*norm, *gate), 2 * FP32 * elements)

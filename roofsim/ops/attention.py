@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from roofsim.foundation.arith import Number, ceil, maximum, minimum
+from roofsim.foundation.arith import Number, minimum
 from roofsim.foundation.cost import Cost
 from roofsim.ops.base import Role, operator
-
-
-def causal_pairs(new: Number, context: Number, window: Number) -> Number:
-    """How many (query, key) pairs a sequence scores.
-
-    Query i of `new` sees the `context` tokens before the pass and i of the pass itself, at most `window` of
-    them. Without a limit that is new · (context + (new + 1) / 2).
-    """
-    growing = minimum(maximum(window - context, 0), new)
-    return growing * (context + (growing + 1) / 2) + (new - growing) * window
+from roofsim.ops.pairs import causal_pairs, chunk_pairs
 
 
 @operator("attention", Role.ATTENTION)
@@ -47,13 +38,6 @@ def causal_attention(
     )
 
 
-def chunked_pairs(length: Number, chunk: Number) -> Number:
-    """(query, key) pairs of a sequence whose tokens see only the tokens of their own chunk, themselves included."""
-    full = ceil(length / chunk) - 1
-    rest = length - full * chunk
-    return full * chunk * (chunk + 1) / 2 + rest * (rest + 1) / 2
-
-
 @operator("attention", Role.ATTENTION)
 def chunked_attention(
     batch: Number,
@@ -70,7 +54,7 @@ def chunked_attention(
     cache_bytes: Number,
 ) -> Cost:
     """Causal attention inside chunks of the sequence, as in Llama 4: no token sees the chunk before its own."""
-    pairs = batch * (chunked_pairs(context + new, chunk) - chunked_pairs(context, chunk))
+    pairs = batch * (chunk_pairs(context + new, chunk) - chunk_pairs(context, chunk))
     visible = minimum(context, chunk) + new
     return Cost(
         matrix=2 * pairs * heads * (qk_dim + v_dim),

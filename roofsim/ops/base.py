@@ -77,9 +77,12 @@ class Role(StrEnum):
 
 
 _REGISTER: dict[CostFunction, Kind] = {}
-_ROLES: dict[CostFunction, Role] = {}
 REGISTER: Mapping[CostFunction, Kind] = MappingProxyType(_REGISTER)
 """Every cost function and the kind of operator that it describes."""
+
+_ROLES: dict[CostFunction, Role] = {}
+ROLES: Mapping[CostFunction, Role] = MappingProxyType(_ROLES)
+"""The role that an operator with this cost function has unless it says more."""
 
 
 def operator(kind: Kind, role: Role) -> Callable[[CostFunction], CostFunction]:

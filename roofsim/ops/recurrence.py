@@ -5,7 +5,7 @@ from __future__ import annotations
 from roofsim.foundation.arith import Number, ceil
 from roofsim.foundation.cost import Cost
 from roofsim.ops.base import Role, operator
-from roofsim.ops.scan import chunk_pairs
+from roofsim.ops.pairs import chunk_pairs
 
 RG_LRU_FLOPS = 23
 """Vector FLOP per token and channel of the RG-LRU (De et al. 2024, arXiv 2402.19427, eq. 1 to 4).

@@ -5,6 +5,7 @@ from __future__ import annotations
 from roofsim.foundation.arith import Number, ceil, minimum
 from roofsim.foundation.cost import Cost
 from roofsim.ops.base import Role, operator
+from roofsim.ops.pairs import chunk_pairs
 
 SELECTIVE_SCAN_FLOPS = 9
 """Vector FLOP per token, channel and state element of the selective scan.
@@ -39,14 +40,6 @@ def selective_scan(
         activations=tokens * (4 * d_inner + 2 * groups * d_state) * act_bytes,
         state=2 * batch * d_inner * d_state * state_bytes,
     )
-
-
-def chunk_pairs(new: Number, chunk: Number) -> Number:
-    """(query, key) pairs inside the chunks of a sequence: full chunks, then what is left."""
-    size = minimum(chunk, new)
-    full = ceil(new / size) - 1
-    rest = new - full * size
-    return full * size * (size + 1) / 2 + rest * (rest + 1) / 2
 
 
 @operator("scan", Role.RECURRENCE)
