@@ -91,7 +91,7 @@ def cache_append(o: Operator, s: Situation) -> Lowered:
     new = s.p.tokens * width
     if s.p.phase == "prefill" and not s.runtime.attention.copies_first_cache:
         return Lowered(())
-    held = s.p.batch * s.p.context * width
+    held = s.p.batch * (s.p.context if o.held is None else o.held) * width
     moved = Cost(activations=new / 2 * byte, state=(held + new / 2) * byte)
     return Lowered((Kernel("append", "strided", moved, 2),))
 
@@ -99,8 +99,8 @@ def cache_append(o: Operator, s: Situation) -> Lowered:
 def causal_attention(o: Operator, s: Situation) -> Lowered:
     """SDPA: flash without a mask; with one, a kernel that scores every pair and reads the mask for every head.
 
-    Keys and values are first repeated for every query head where the library does so. The switch follows
-    the mask, which may depend on the length.
+    Keys and values that the cache holds are first repeated for every query head where the library does so. The
+    switch follows the mask, which may depend on the length.
     """
     if "attention" in s.facts.written_out:
         return unfused_attention(o, s)
@@ -108,7 +108,7 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     heads, kv_heads, a, byte = z["heads"], z["kv_heads"], z["act_bytes"], z["cache_bytes"]
     width = z["qk_dim"] + z["v_dim"]
     seen = z["context"] + z["new"]
-    keys = z["batch"] * seen * width
+    keys = z["batch"] * (z["new"] + (z["context"] if o.held is None else o.held)) * width
     queries = z["batch"] * z["new"] * heads
     kernels: list[Kernel] = []
     temporary: Number = 0

@@ -11,6 +11,7 @@ from roofsim.lowering.step import NEVER, lower, mask_bytes, mask_from, module, p
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import attention
+from roofsim.ops.base import Role
 from roofsim.prediction.request import predict_pass, setup
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import workload
@@ -145,3 +146,27 @@ def test_attention_that_is_written_out_moves_the_scores_of_all_pairs():
     # fp32 out, in, out and in again, fp16 out and in
     assert sum(k.cost.activations for k in written if k.name != "merge heads") > 20 * pairs
     assert sum(k.cost.matrix for k in written) == 4 * pairs * 64
+
+
+LIMITED = {"Llama-4-Scout-17B-16E": "chunked", "Gemma-3-1B": "windowed"}
+"""Models with the layer whose cache is cut to a chunk or window."""
+
+
+@pytest.mark.parametrize(("model", "layer"), LIMITED.items())
+@pytest.mark.parametrize("context", [100, 8192, 32_768, 100_000])
+def test_a_step_moves_no_more_keys_and_values_than_its_cache_holds(model: str, layer: str, context: int) -> None:
+    known = library.architecture(model)
+    for name in library.names("runtimes"):
+        if (supports := library.runtime(name).supports) and known.family not in supports:
+            continue
+        s = setup(known, "h100-sxm", name)
+        p = s.decode(workload(prompt=context))
+        (part,) = (part for part in known.layers[layer] if part.kind == "attention")
+        token = part.cached_width * p.precision.cache
+        held = part.state_bytes(context, p.precision)
+        (row,) = (row for row in lower(known, s.runtime, p) if row.row.layer == layer)
+        moved = {o.role: [k.cost.state * k.count for k in lowered.kernels if k.cost.state] for o, lowered in row}
+        # a window sees the token beside those that are held, and its first one
+        assert max(moved[Role.ATTENTION]) <= held + (1 if part.chunk else 2) * token, name
+        # keys and values that are concatenated are read and written
+        assert sum(moved[Role.CACHE]) <= 2 * held + token, name
