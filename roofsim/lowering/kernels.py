@@ -25,9 +25,10 @@ class Kernel:
 
     `fill` is extra matrix work that stands for a unit that is not yet full (Hockney's n½ times the work
     per element), `blocks` how many independent pieces the work has: with fewer than the device has units,
-    the rest idle, and a unit computes at its full rate only with `together` of them at once. `triton` says
-    that Python launches it through Triton, which costs the host more, `joined` that it is a part of the
-    launch before it.
+    the rest idle, and a unit computes at its full rate only with `together` of them at once. It takes at least
+    the time of `beneath`, which is a part of it, and at most that of all `instead`, which could take its place.
+    `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part of
+    the launch before it.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Kernel:
     fill: Number = 0
     blocks: Number | None = None
     together: Number = 1
+    beneath: Kernel | None = None
+    instead: tuple[Kernel, ...] = ()
     triton: bool = False
     joined: bool = False
 

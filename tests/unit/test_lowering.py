@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 
 from roofsim import library
+from roofsim.engine.roofline import terms
 from roofsim.foundation.errors import Unsupported
 from roofsim.lowering.step import NEVER, lower, mask_bytes, mask_from, module, plans
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Precision
-from roofsim.ops import attention
+from roofsim.ops import attention, gemm
 from roofsim.ops.base import Role
 from roofsim.prediction.request import predict_pass, setup
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import workload
 
 QWEN, ZAMBA, MAMBA = (library.architecture(name) for name in ("Qwen2.5-0.5B", "Zamba2-1.2B", "mamba2-130m"))
+LLAMA = library.architecture("Llama-3.2-1B")
 PAPER, IDEAL = (library.runtime(name) for name in ("transformers-4.52-eager", "ideal"))
 
 
@@ -170,3 +172,33 @@ def test_a_step_moves_no_more_keys_and_values_than_its_cache_holds(model: str, l
         assert max(moved[Role.ATTENTION]) <= held + (1 if part.chunk else 2) * token, name
         # keys and values that are concatenated are read and written
         assert sum(moved[Role.CACHE]) <= 2 * held + token, name
+
+
+LLAMA_CPP = [name for name in library.names("runtimes") if library.runtime(name).lowering == "ggml"]
+
+
+@pytest.mark.parametrize("runtime", LLAMA_CPP)
+@pytest.mark.parametrize("fmt", ["bf16", "q8_0", "q4_k_m"])
+def test_a_product_takes_no_less_time_with_a_row_more(runtime: str, fmt: str) -> None:
+    rows = np.array([*range(1, 70), 128.0, 256, 512])
+    precision = workload(weight_format=fmt).precision("fp32", LLAMA)
+    lowered = lower(LLAMA, library.runtime(runtime), Pass(1, rows, 100, precision, "last"))
+    for device in library.all_devices():
+        m = setup(LLAMA, device, runtime).machine(device.default_dtype)
+        for row in lowered:
+            for o, each in row:
+                if o.function is gemm.linear and o.role is not Role.LOGITS:
+                    times = sum(k.count * terms(k, m).time for k in each.kernels)
+                    assert rows[1:][times[1:] < times[:-1] * (1 - 1e-12)].tolist() == [], (device.id, o.name)
+
+
+def test_a_product_of_one_row_is_not_bounded_by_that_of_many() -> None:
+    """A slow GPU unpacks each weight once whatever the rows: measured at one, so it holds for the first of many."""
+    m = setup(LLAMA, "jetson-orin-nano-8gb@7w", "llama.cpp").machine("bf16")
+    precision = Precision(weights=4.5 / 8)
+    time = {}
+    for rows in (1, 2, 8, 9, 64):
+        (kernel,) = kernels_of("llama.cpp", "Llama-3.2-1B", Pass(1, rows, 100, precision), "down_proj")
+        time[rows] = terms(kernel, m).time
+    assert time[1] == pytest.approx(202e-6, rel=0.01)
+    assert time[1] == time[2] == time[9] < time[64]
