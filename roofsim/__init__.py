@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from roofsim.model.architecture import Architecture
-    from roofsim.prediction.request import Prediction, predict
+    from roofsim.prediction.request import predict
+    from roofsim.prediction.results import Prediction
     from roofsim.specs.device import Device
     from roofsim.specs.host import Host
     from roofsim.specs.runtime import Runtime

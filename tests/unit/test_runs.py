@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from roofsim import library
+from roofsim.engine.passes import run_pass
 from roofsim.foundation.errors import InputError, UnknownName
-from roofsim.prediction.request import predict_pass, predict_request, samples, setup
+from roofsim.prediction.request import predict_request
+from roofsim.prediction.setup import setup
+from roofsim.prediction.steps import prefill, samples
 from roofsim.runs.cases import Reader, Skip
 from roofsim.runs.columns import METRICS, column, measured
 from roofsim.runs.importers import read_runs
@@ -303,7 +306,7 @@ def test_a_parameter_changes_what_it_changes_in_a_prediction():
     program = Program([targets(s, w, jobs)["device_time"]], jobs, s.device, s.host, s.runtime)
     from dataclasses import replace
 
-    changed = predict_pass(replace(s, parameters={"gemm_efficiency": 0.4}), s.prefill(w), w.dtype, detail=False)
+    changed = run_pass(replace(s, parameters={"gemm_efficiency": 0.4}).stack(w.dtype), prefill(s, w))
     assert program.predict({"gemm_efficiency": 0.4}) == pytest.approx([changed.device_time])
 
 
