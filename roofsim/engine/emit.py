@@ -49,8 +49,8 @@ class _Writer:
         self.known: set[Place] = set()
         for atom in reachable(graph, outputs):
             self._atom(atom)
-        for out in outputs:
-            self.steps.append((None, self._sum(out)))
+        results = [self._sum(out) for out in outputs]  # what they read is computed first
+        self.steps += [(None, text) for text in results]
 
     def _atom(self, number: int) -> None:
         atom = self.graph.atoms[number]

@@ -11,19 +11,19 @@ import pytest
 from roofsim import library
 from roofsim.engine.passes import run_pass
 from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.request import predict_request
 from roofsim.prediction.setup import setup
-from roofsim.prediction.steps import prefill, samples
+from roofsim.prediction.steps import decode, pieces, prefill, samples
 from roofsim.runs.cases import Reader, Skip
 from roofsim.runs.columns import METRICS, column, measured
 from roofsim.runs.importers import read_runs
 from roofsim.runs.names import device_named, made_with
 from roofsim.runs.program import Program
 from roofsim.runs.reading import Run, notes, read_csv
-from roofsim.runs.targets import Jobs
+from roofsim.runs.targets import Jobs, Target
 from roofsim.runs.where import parse
 from roofsim.specs.workload import workload
-from roofsim.studies.uncertainty import targets
 
 HEADER = "device,model,phase,op,batch,prompt_len,metric,value"
 ROW = "RTX 4090,Qwen2.5-0.5B,prefill,e2e,1,4096,latency_s,0.05"
@@ -274,6 +274,23 @@ STACKS = [
     ("Llama-3.2-1B", "rtx-3090", "llama.cpp-b2824"),
     ("Falcon-H1-0.5B", "t4", "transformers-4.52-eager"),
 ]
+
+
+def targets(s, w, jobs):
+    """What each figure of a request is a sum over, as rows of runs state it."""
+    steps = max(w.generate - 1, 0)
+    mean = [(share, decode(s, w, done)) for share, done in samples(steps)]
+    whole = [*pieces(s, w), *((share * steps, p) for share, p in mean)]
+    held = Evaluation(s, w).memory
+    return {
+        "ttft": jobs.target(s, "wall", pieces(s, w), w.dtype),
+        "tpot": jobs.target(s, "wall", mean, w.dtype),
+        "device_time": jobs.target(s, "device", pieces(s, w), w.dtype),
+        "decode_device_time": jobs.target(s, "device", [(1, decode(s, w))], w.dtype),
+        "energy": jobs.target(s, "energy", whole, w.dtype),
+        "total": jobs.target(s, "wall", whole, w.dtype),
+        "peak": Target("memory", constant=float(held.peak - held.workspace)),
+    }
 
 
 @pytest.mark.parametrize(("model", "device", "runtime"), STACKS)
