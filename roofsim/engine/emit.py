@@ -85,29 +85,37 @@ class _Writer:
         place: Place = ("product", product)
         if place not in self.known:
             self.known.add(place)
-            if k < 0:
-                rest = (*first, (atom, k + 1)) if k < -1 else tuple(first)
-                above = self._product(rest) if rest else ["1.0"]
-                text = [*above, " / ", *self._factor(atom)]
-            else:
-                rest = (*first, (atom, k - 1)) if k > 1 else tuple(first)
-                text = [*self._product(rest), " * ", *self._factor(atom)]
+            one = ((atom, 1 if k > 0 else -1),)
+            rest = (*first, (atom, k - one[0][1])) if abs(k) > 1 else tuple(first)
+            text = [*self._product(rest), " * ", *self._product(one)] if rest else ["1.0 / ", *self._factor(atom)]
             self.steps.append((place, text))
         return [place]
 
     def _sum(self, x: Any) -> list[Any]:
-        """The text of a sum: its products with their numbers, the constant last."""
+        """The text of a sum: products with their numbers, the constant last; what all lie over is divided by once."""
         if not isinstance(x, Sum):
             return [repr(float(x))]
+        over: dict[Product, dict[Product, float]] = {}
+        for product, c in x.products.items():
+            below = tuple((atom, k) for atom, k in product if k < 0)
+            over.setdefault(below, {})[tuple((atom, k) for atom, k in product if k > 0)] = c
         text: list[Any] = []
-        ordered = sorted(x.products.items(), key=lambda item: (not item[0], item[1] < 0))
-        for product, c in ordered:
+        for below in sorted(over, key=lambda each: not each):
+            if len(over[below]) == 1 or not below:
+                each = {_together(above, below): c for above, c in over[below].items()}
+                text = self._added(text, each)
+            else:
+                text += [" + " if text else "", *self._product(below), " * (", *self._added([], over[below]), ")"]
+        return text
+
+    def _added(self, text: list[Any], products: Mapping[Product, float]) -> list[Any]:
+        for product, c in sorted(products.items(), key=lambda item: (not item[0], item[1] < 0)):
             sign = (" - " if text else "-") if c < 0 else (" + " if text else "")
             size = abs(c)
             if not product:
-                text += [sign, repr(size)]
+                text = [*text, sign, repr(size)]
             else:
-                text += [sign, *([] if size == 1 else [repr(size), " * "]), *self._product(product)]
+                text = [*text, sign, *([] if size == 1 else [repr(size), " * "]), *self._product(product)]
         return text
 
     def code(self) -> Code:
@@ -138,6 +146,10 @@ class _Writer:
             register[place] = free.pop()
             lines.append(self.syntax.line.format(register[place], words))
         return Code(tuple(lines), made, tuple(results))
+
+
+def _together(above: Product, below: Product) -> Product:
+    return tuple(sorted((*above, *below)))
 
 
 def _filled(pattern: str, *args: list[Any]) -> list[Any]:

@@ -54,18 +54,18 @@ class Evaluation:
     def step(self) -> tuple[Number, Number]:
         """Mean time and energy of the steps after the first token."""
         each = [
-            (share, self.decode if done == 0 else run_pass(self.stack, decode(self.s, self.w, done)))
-            for share, done in samples(max(self.w.generate - 1, 0))
+            (share, self.decode if single(done) and done == 0 else run_pass(self.stack, decode(self.s, self.w, done)))
+            for share, done in samples(maximum(self.w.generate - 1, 0))
         ]
         return sum(share * p.time for share, p in each), sum(share * p.energy for share, p in each)
 
     @cached_property
     def request(self) -> Request:
         """The prefill makes the first token, every step one more."""
-        steps = max(self.w.generate - 1, 0)
+        steps = maximum(self.w.generate - 1, 0)
         time, joules = self.step
         total = self.prefill.time + steps * time
-        made = self.w.batch * max(self.w.generate, 1)
+        made = self.w.batch * maximum(self.w.generate, 1)
         return Request(self.prefill.time, time, total, made / total, self.prefill.energy + steps * joules)
 
     @cached_property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from roofsim.foundation.arith import Number, ceil, minimum, single
+from roofsim.foundation.arith import Number, ceil, maximum, minimum, single
 from roofsim.model.step import Pass
 from roofsim.prediction.setup import Setup
 from roofsim.specs.workload import Workload
@@ -63,6 +63,8 @@ def _cut(whole: Pass, tokens: Number) -> Pass:
     return replace(whole, new=new, batch=tokens / new)
 
 
-def samples(steps: int) -> tuple[tuple[float, float], ...]:
-    """Steps that stand for so many (the tokens before each, and its weight in the mean): Simpson's rule."""
-    return tuple((share, at * (steps - 1)) for share, at in SIMPSON) if steps > 1 else ((1, 0),)
+def samples(steps: Number) -> tuple[tuple[float, Number], ...]:
+    """Steps that stand for so many (the weight of each in the mean, and the tokens before it): Simpson's rule."""
+    if single(steps) and steps <= 1:
+        return ((1, 0),)
+    return tuple((share, at * maximum(steps - 1, 0)) for share, at in SIMPSON)
