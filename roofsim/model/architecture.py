@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -209,7 +209,7 @@ class Architecture(Documented):
             stream = f"residual_{number}"
 
     def _head(self, p: Pass) -> Iterator[Operator]:
-        scored = p if p.logits == "all" else Pass(p.batch, 1, p.context, p.precision)
+        scored = p if p.logits == "all" else replace(p, new=1)
         last = "x"
         if self.final_norm:
             yield self._norm(p, "final_norm", last)

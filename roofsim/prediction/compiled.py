@@ -12,8 +12,7 @@ from roofsim.engine.compiled import Function
 from roofsim.engine.derivative import derivative
 from roofsim.engine.graph import Graph
 from roofsim.foundation.errors import InputError, UnknownName
-from roofsim.prediction.evaluation import FIGURES, Evaluation
-from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.places import COUNTS, placed
 from roofsim.prediction.setup import Setup
 from roofsim.specs.workload import Workload
@@ -102,12 +101,3 @@ def traced(s: Setup, w: Workload, figures: Sequence[str], over: Sequence[str]) -
     variables = {name: graph.variable(name, whole=name in COUNTS) for name in over}
     e = Evaluation(*placed(s, w, variables))
     return Function(graph, {name: figure(name)(e) for name in figures}, tuple(over))
-
-
-def figure(name: str) -> Callable[[Evaluation], Any]:
-    """How a figure or metric is computed; raises UnknownName."""
-    if name in METRICS:
-        return METRICS[name].of
-    if name not in FIGURES:
-        raise UnknownName("figures", name, [*METRICS, *FIGURES])
-    return FIGURES[name]

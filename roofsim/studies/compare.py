@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from roofsim import library
-from roofsim.prediction.evaluation import Evaluation
-from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.request import predict_request, settled
 from roofsim.prediction.results import SCHEMA, Prediction, plain
 from roofsim.prediction.setup import Setup
@@ -89,7 +88,7 @@ def contributions(start: Setup, end: Setup, w: Workload) -> tuple[Contribution, 
 
 def _figures(s: Setup, w: Workload) -> list[float]:
     e = Evaluation(s, settled(s, w))
-    return [float(METRICS[metric].of(e)) for metric in COMPARED]
+    return [float(figure(metric)(e)) for metric in COMPARED]
 
 
 def _adopt(runtime: Runtime, other: Runtime, fields: Sequence[str]) -> Runtime:

@@ -12,6 +12,7 @@ import pytest
 
 from roofsim import library
 from roofsim.cli import summaries
+from roofsim.foundation.cost import COLUMNS
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.model.part import PARTS, Part
@@ -174,7 +175,7 @@ def test_the_printed_costs_of_an_operator_are_its_numbers(name: str, latents: La
     assert [o.name for o in printed] == [o.name for o in counted]
     named = {sign: expression for expression, sign in parts.shared().items()}
     for symbolic, real in zip(printed, counted, strict=True):
-        for column in ("matrix", "vector", "weights", "activations", "state"):
+        for column in COLUMNS:
             number = parts.column(symbolic, column).subs(named).subs(known)
             assert float(number) == pytest.approx(getattr(real.cost, column), rel=1e-9), (real.name, column)
 

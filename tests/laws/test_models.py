@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roofsim import library
-from roofsim.foundation.cost import Cost
+from roofsim.foundation.cost import COLUMNS, Cost
 from roofsim.model.architecture import Architecture
 from roofsim.model.part import Part
 from roofsim.model.step import Latents, Logits, Pass, Precision
@@ -21,7 +21,6 @@ MODELS = sorted((library.architecture(name) for name in library.names("models"))
 SMALLEST = {model.family: model for model in reversed(MODELS)}
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
 every_family = pytest.mark.parametrize("model", SMALLEST.values(), ids=lambda model: model.id)
-COLUMNS = ("matrix", "vector", "weights", "activations", "state")
 BYTES = Precision(weights=1, activations=1, cache=1, state=1)
 
 
