@@ -10,8 +10,8 @@ from pydantic import model_validator
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
 from roofsim.model.mixers.attention import SOFTMAX_FLOPS
-from roofsim.model.mixers.recurrent import head_linear
 from roofsim.model.part import Parameters, Part, elementwise, linear
+from roofsim.model.recurrent import head_linear
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import attention, pointwise
 from roofsim.ops.base import Operator

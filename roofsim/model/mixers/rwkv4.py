@@ -9,8 +9,8 @@ from pydantic import Field
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
-from roofsim.model.mixers.recurrent import recurrence, shift
 from roofsim.model.part import Parameters, Part, elementwise, linear
+from roofsim.model.recurrent import recurrence, shift
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import pointwise
 from roofsim.ops.base import Operator
