@@ -24,6 +24,7 @@ from roofsim.engine.roofline import (
 from roofsim.foundation.arith import Number, maximum, minimum, single
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.schema import variant
 from roofsim.lowering.step import LoweredRow, lower, plans
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
@@ -447,7 +448,7 @@ def _in_chunks(s: Setup, w: Workload) -> Prediction:
     batch, prompt = np.broadcast_arrays(w.batch, w.prompt)
     flat = (batch.ravel().astype(float), prompt.ravel().astype(float))
     pieces = [
-        predict_request(s, w.model_copy(update={"batch": flat[0][i : i + CHUNK], "prompt": flat[1][i : i + CHUNK]}))
+        predict_request(s, variant(w, batch=flat[0][i : i + CHUNK], prompt=flat[1][i : i + CHUNK]))
         for i in range(0, max(batch.size, 1), CHUNK)
     ]
 
@@ -470,7 +471,7 @@ def predict_request(s: Setup, w: Workload, *, detail: bool = True) -> Prediction
     Without `detail` there are no operators and no limits; arrays never have them.
     """
     kept = STORED if s.architecture.stored else None
-    w = w.model_copy(update={"logits": w.logits or s.runtime.logits, "weight_format": w.weight_format or kept})
+    w = variant(w, logits=w.logits or s.runtime.logits, weight_format=w.weight_format or kept)
     scalar = detail and single(w.batch) and single(w.prompt)
     prefill = predict_prefill(s, w, detail=scalar)
     decode = predict_pass(s, s.decode(w), w.dtype, detail=scalar)
@@ -535,7 +536,7 @@ def cache_capacity(s: Setup, w: Workload) -> float | None:
     each = s.architecture.state_bytes(2, s.prefill(w).precision) - s.architecture.state_bytes(1, s.prefill(w).precision)
     if policy.reserve is None or not each:
         return None
-    held = footprint(s, w.model_copy(update={"prompt": policy.chunk or w.prompt}), reserve=False)
+    held = footprint(s, variant(w, prompt=policy.chunk or w.prompt), reserve=False)
     free = policy.reserve * s.device.capacity - (held.reserved - held.state)
     return float(max(free // (each * policy.block) * policy.block, 0))
 
@@ -552,8 +553,8 @@ def fits(s: Setup, w: Workload) -> bool:
 def limits_of(s: Setup, w: Workload) -> Limits:
     """The longest prompt at this batch and the largest batch at this prompt."""
     return Limits(
-        largest(lambda n: fits(s, w.model_copy(update={"prompt": n}))),
-        largest(lambda n: fits(s, w.model_copy(update={"batch": n}))),
+        largest(lambda n: fits(s, variant(w, prompt=n))),
+        largest(lambda n: fits(s, variant(w, batch=n))),
     )
 
 

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from roofsim.foundation.errors import SpecError
-from roofsim.foundation.schema import Spec
+from roofsim.foundation.schema import Spec, checked, plain
 
 MAX_BYTES = 1_000_000
 """No spec is near this size; a larger file is a mistake."""
@@ -93,7 +93,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 def build(model: type[S], values: Mapping[str, Any], where: str) -> S:
     """The spec that `values` describe; raises SpecError with a line for each problem."""
     try:
-        return model.model_validate(values)
+        return checked(model, values)
     except ValidationError as error:
         raise SpecError([problem_line(where, problem) for problem in error.errors(include_url=False)]) from None
     except RecursionError:
@@ -102,7 +102,8 @@ def build(model: type[S], values: Mapping[str, Any], where: str) -> S:
 
 def dump(spec: Spec) -> str:
     """A spec as the text of a YAML file that reads back as the same spec; fields at their default are left out."""
-    values = spec.model_dump(mode="json", exclude_defaults=True, exclude={"id"})
+    values = plain(spec, defaults=False)
+    values.pop("id", None)
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
 
 
@@ -110,13 +111,13 @@ def problem_line(where: str, problem: Any) -> str:
     """One line for one of pydantic's problems, led by where it is."""
     path = ".".join(str(step) for step in problem["loc"] if step not in ("function-after",))
     kind, message = problem["type"], problem["msg"]
-    if kind == "extra_forbidden":
+    if kind == "unexpected_keyword_argument":
         message = "no such field"
     elif kind == "missing":
         message = "is missing"
     elif kind == "value_error":
         message = str(problem["ctx"]["error"])
-    elif kind in ("model_type", "model_attributes_type"):
+    elif kind == "dataclass_type":
         message = f"{_named(problem['input'])} is no group of fields (a number needs its unit: '24 GiB')"
     elif kind in ("union_tag_invalid", "union_tag_not_found"):
         expected = problem.get("ctx", {}).get("expected_tags", "")

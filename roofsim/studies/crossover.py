@@ -11,6 +11,7 @@ from roofsim.engine.regime import close
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.schema import variant
 from roofsim.lowering.step import NEVER, mask_from
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.request import (
@@ -210,7 +211,7 @@ def pairs_of(models: Sequence[Any]) -> list[tuple[Any, Any]]:
 
 def at_length(w: Workload, n: Number) -> Workload:
     """The same workload with another prompt, which may be an array or a traced number."""
-    return w.model_copy(update={"prompt": n})
+    return variant(w, prompt=n)
 
 
 def curve(s: Setup, w: Workload, metric: Metric, n: Number) -> Number:
@@ -300,7 +301,7 @@ def _switch(s: Setup, low: int, high: int) -> str | None:
 
 def _regime(s: Setup, w: Workload, metric: Metric, n: int) -> str:
     """What bounds one side at a length, in a few words."""
-    p = predict_request(s, at_length(w, n).model_copy(update={"generate": min(w.generate, 2)}))
+    p = predict_request(s, variant(at_length(w, n), generate=min(w.generate, 2)))
     if metric == "memory":
         return f"{s.architecture.id}: {p.memory.binding}"
     shown: PassPrediction = p.decode if metric in ("tpot", "throughput") else p.prefill

@@ -8,6 +8,7 @@ from typing import Any
 
 from roofsim.engine.regime import expand
 from roofsim.engine.roofline import Bound
+from roofsim.foundation.schema import variant
 from roofsim.lowering.step import NEVER, mask_from
 from roofsim.ops.base import CostFunction
 from roofsim.prediction.request import SCHEMA, Metric, Setup, assumptions, metric_value, plain, predict_pass
@@ -57,7 +58,7 @@ def explain(s: Setup, w: Workload, metric: Metric) -> Explanation:
     m = s.machine(w.dtype)
 
     def figure(n: Any, machines: Mapping[str, Any]) -> Any:
-        return metric_value(replace(s, given_machine=machines["a"]), w.model_copy(update={"prompt": n}), metric)
+        return metric_value(replace(s, given_machine=machines["a"]), variant(w, prompt=n), metric)
 
     form = expand(figure, w.prompt, {"a": m})
     value = float(metric_value(s, w, metric))
@@ -75,7 +76,7 @@ def regimes(s: Setup, w: Workload) -> list[Regime]:
     start = mask_from(s.architecture, s.runtime)
     found: list[Regime] = []
     for n in sorted({round(2 ** (k / 2)) for k in range(8, 41)} | ({start} if 16 < start < NEVER else set())):
-        p = s.prefill(w.model_copy(update={"prompt": n}))
+        p = s.prefill(variant(w, prompt=n))
         here = Regime(n, n, predict_pass(s, p, w.dtype).bound, n >= start)
         if found and (found[-1].bound, found[-1].masked) == (here.bound, here.masked):
             found[-1] = replace(found[-1], last=n)

@@ -14,6 +14,7 @@ import numpy as np
 
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Bytes
+from roofsim.foundation.schema import variant
 from roofsim.prediction.fitted import outside
 from roofsim.prediction.request import Metric, Prediction, Setup, fits, footprint, largest, predict_request, samples
 from roofsim.runs.program import HOST_MATTERS, Array, Program
@@ -45,7 +46,7 @@ def predict_with_intervals(s: Setup, w: Workload) -> Prediction:
 def intervals(s: Setup, w: Workload, p: Prediction) -> dict[str, tuple[float, float]]:
     """The 95 % interval of each figure of a request for whose kind the calibration has data."""
     c = _calibration(s)
-    w = w.model_copy(update={"logits": w.logits or s.runtime.logits})
+    w = variant(w, logits=w.logits or s.runtime.logits)
     jobs = Jobs()
     figures = targets(s, w, jobs)
     waits = {"ttft": p.prefill, "tpot": p.decode}
@@ -161,13 +162,13 @@ def limits_within(s: Setup, w: Workload) -> dict[str, tuple[float, float]]:
     if spread is None:
         return {}
     jobs = Jobs()
-    w = w.model_copy(update={"logits": w.logits or s.runtime.logits})
+    w = variant(w, logits=w.logits or s.runtime.logits)
     slopes = Slopes.of(s, w, [targets(s, w, jobs)["peak"]], jobs)
     return _limits(s, w, interval(1.0, slopes.variance(0) + spread**2)[1])
 
 
 def _largest(s: Setup, w: Workload, field: str) -> int:
-    return largest(lambda n: fits(s, w.model_copy(update={field: n})))
+    return largest(lambda n: fits(s, variant(w, **{field: n})))
 
 
 def _scaled(s: Setup, factor: float) -> Setup:
@@ -175,11 +176,11 @@ def _scaled(s: Setup, factor: float) -> Setup:
     room: dict[str, Any] = {"capacity": _times(s.device.memory.capacity, factor)}
     if s.device.memory.usable:
         room["usable"] = _times(s.device.memory.usable, factor)
-    return replace(s, device=s.device.model_copy(update={"memory": s.device.memory.model_copy(update=room)}))
+    return replace(s, device=variant(s.device, memory=variant(s.device.memory, **room)))
 
 
 def _times(size: Bytes, factor: float) -> Bytes:
-    return size.model_copy(update={"value": size.value * factor})
+    return variant(size, value=size.value * factor)
 
 
 def _calibration(s: Setup) -> Calibration:
@@ -210,7 +211,7 @@ def span_of_crossing(
     logs, slopes, spread = [], [], np.zeros(len(lengths))
     for s in (a, b):
         jobs = Jobs()
-        works = [w.model_copy(update={"prompt": n, "logits": w.logits or s.runtime.logits}) for n in lengths]
+        works = [variant(w, prompt=n, logits=w.logits or s.runtime.logits) for n in lengths]
         program = Program([targets(s, each, jobs)[figure] for each in works], jobs, s.device, s.host, s.runtime)
         logs.append(np.log(program.predict(values)))
         slopes.append(program.slopes(values, names))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from roofsim import library
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.cost import Cost
+from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
 from roofsim.prediction.request import PassPrediction, Setup, footprint, predict_pass, setup
@@ -109,14 +110,12 @@ def unchunked(model: Architecture) -> Architecture:
     """With windows for chunks of attention: a token that begins a chunk sees only itself, so more can take less."""
     layers = {
         name: tuple(
-            part.model_copy(update={"chunk": None, "window": part.chunk})
-            if part.kind == "attention" and part.chunk
-            else part
+            variant(part, chunk=None, window=part.chunk) if part.kind == "attention" and part.chunk else part
             for part in layer
         )
         for name, layer in model.layers.items()
     }
-    return model.model_copy(update={"layers": layers})
+    return variant(model, layers=layers)
 
 
 numbers = st.sampled_from(["matrix_rate", "vector_rate", "bandwidth", "cache"])

@@ -22,6 +22,7 @@ from roofsim.engine.roofline import (
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.parameters import PARAMETERS, priors
+from roofsim.foundation.schema import variant
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.specs.runtime import Runtime
 
@@ -193,7 +194,7 @@ def test_a_part_of_a_launch_is_not_launched() -> None:
 
 def hosted(**changes: object) -> Runtime:
     runtime = library.runtime("transformers-5-eager")
-    return runtime.model_copy(update={"host": runtime.host.model_copy(update=changes)})
+    return variant(runtime, host=variant(runtime.host, **changes))
 
 
 durations = st.floats(0, 1)

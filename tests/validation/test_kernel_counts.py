@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from roofsim import library
+from roofsim.foundation.schema import variant
 from roofsim.prediction.request import predict_pass, setup
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import workload
@@ -59,9 +60,9 @@ def test_the_kernels_of_a_pass_are_those_traced(runtime: str, model: str) -> Non
     stack = library.runtime(runtime)
     bare = {
         "matrix_library": type(stack.matrix_library)(),
-        "attention": stack.attention.model_copy(update={"splits_decode": False}),
+        "attention": variant(stack.attention, splits_decode=False),
     }
-    assert kernels(model, stack.model_copy(update=bare)) == pytest.approx(TRACED[runtime][model], rel=TOLERANCE)
+    assert kernels(model, variant(stack, **bare)) == pytest.approx(TRACED[runtime][model], rel=TOLERANCE)
 
 
 @pytest.mark.parametrize("model", MEASURED)
