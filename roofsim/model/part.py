@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib import import_module
-from pkgutil import iter_modules
 from typing import Any, ClassVar
 
 from roofsim.foundation.arith import Number
@@ -26,6 +25,8 @@ class _Kinds(Mapping[str, "type[Part]"]):
 
     @cached_property
     def _modules(self) -> Mapping[str, str]:
+        from pkgutil import iter_modules
+
         packages = (import_module(f"roofsim.model.{name}") for name in ("mixers", "ffn"))
         return {each.name: f"{p.__name__}.{each.name}" for p in packages for each in iter_modules(p.__path__)}
 

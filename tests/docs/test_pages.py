@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from roofsim import library
-from roofsim.cli import summaries
+from roofsim.cli import modules
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.schema import variant
@@ -79,7 +79,7 @@ def test_a_command_that_fails_stops_the_page() -> None:
 
 def documented() -> Iterator[tuple[str, str]]:
     """The page and the heading that each thing must have."""
-    yield from (("cli.md", f"roofsim {name}") for name in summaries())
+    yield from (("cli.md", f"roofsim {name}") for name in modules())
     yield from (("formulas.md", function.__name__) for function in REGISTER)
     yield from ((f"mixers/{kind}.md", kind) for kind in PARTS)
     yield from (("parameters.md", name) for name in PARAMETERS)
