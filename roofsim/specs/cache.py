@@ -74,7 +74,8 @@ def _read(entry: str, key: bytes) -> Any:
     with suppress(Exception), open(entry, "rb") as file:
         data = file.read()
         if data[8:].startswith(key) and data[:8] == b"%08x" % crc32(data[8:]):
-            return _Specs(BytesIO(data[8 + len(key) :])).load()
+            found = _Specs(BytesIO(data[8 + len(key) :])).load()
+            return found if isinstance(found, Spec) else None
     return None
 
 
@@ -82,7 +83,7 @@ def _write(entry: str, key: bytes, spec: Spec) -> None:
     """Through a file beside it, so that it appears whole or not at all."""
     data = key + pickle.dumps(spec, pickle.HIGHEST_PROTOCOL)
     partial = f"{entry}.{os.getpid()}"
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         os.makedirs(os.path.dirname(entry), mode=0o700, exist_ok=True)
         with open(partial, "xb") as file:
             file.write(b"%08x" % crc32(data) + data)

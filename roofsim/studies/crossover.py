@@ -32,7 +32,6 @@ from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload, workload
-from roofsim.studies.uncertainty import span_of_crossing
 
 PAPER_PAIRS = (
     ("Qwen2.5-0.5B", "mamba2-780m"),
@@ -245,6 +244,9 @@ def compare(a: Setup, b: Setup, w: Workload, metric: Metric, longest: int = LONG
         found = _crossing(a, b, w, metric, int(grid[i]), int(grid[i + 1]), min(ends.values()))
         if a.calibration and b.calibration:
             lengths = [int(n) for n in np.unique(np.geomspace(SHORTEST, longest, SPAN_POINTS).round())]
+            # brings readers of measured runs along, which a comparison without a calibration does not need
+            from roofsim.studies.uncertainty import span_of_crossing
+
             found = replace(found, interval=span_of_crossing(a, b, w, metric, found.length, lengths))
         crossings.append(found)
     ratios = {str(n): float(curve(a, w, metric, n) / curve(b, w, metric, n)) for n in RATIO_LENGTHS if n <= longest}
