@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -111,3 +112,6 @@ def main() -> None:
             err=True,
         )
         sys.exit(1)
+    finally:
+        # at its end Python would look through all that is left once more, for a tenth of a command's time
+        gc.freeze()
