@@ -8,6 +8,7 @@ from typing import Any
 from roofsim.engine.memory import Memory
 from roofsim.engine.passes import PassFigures, operators, pass_bound, weighted_operators
 from roofsim.foundation.arith import single
+from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import FIGURES, Evaluation, Request
@@ -66,7 +67,7 @@ def compile(
 def settled(s: Setup, w: Workload) -> Workload:
     """The workload with what the runtime and the model's file decide where nothing was asked for."""
     kept = STORED if s.architecture.stored else None
-    return w.model_copy(update={"logits": w.logits or s.runtime.logits, "weight_format": w.weight_format or kept})
+    return variant(w, logits=w.logits or s.runtime.logits, weight_format=w.weight_format or kept)
 
 
 def predict_request(s: Setup, w: Workload, *, detail: bool = True) -> Prediction:
@@ -101,7 +102,7 @@ def predict_arrays(s: Setup, w: Workload) -> Prediction:
 
     w = settled(s, w)
     batch, prompt = np.broadcast_arrays(w.batch, w.prompt)
-    one = w.model_copy(update={"batch": 1, "prompt": 1})
+    one = variant(w, batch=1, prompt=1)
     found = compiled(s, one, tuple(FIGURES), ("batch", "prompt"))(batch=batch, prompt=prompt)
 
     def part(name: str, made: type) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 
 from roofsim import crossover, library, predict
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.schema import variant
 from roofsim.prediction.metrics import Metric
 from roofsim.prediction.request import predict_request
 from roofsim.prediction.setup import setup
@@ -56,7 +57,7 @@ def test_between_crossings_the_order_stays(metric: Metric) -> None:
 
 
 def test_a_model_never_crosses_its_twin() -> None:
-    twins = [library.architecture("mamba-130m").model_copy(update={"id": name}) for name in ("castor", "pollux")]
+    twins = [variant(library.architecture("mamba-130m"), id=name) for name in ("castor", "pollux")]
     (pair,) = crossover(*twins, device="rtx-4090").pairs
     assert pair.crossings == ()
     assert set(pair.ratios.values()) == {1.0}

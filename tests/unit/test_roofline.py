@@ -21,6 +21,7 @@ from roofsim.engine.schedule import Stretch, times
 from roofsim.foundation.cost import COLUMNS, Cost
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.parameters import PARAMETERS, priors
+from roofsim.foundation.schema import variant
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.specs.runtime import Runtime
 
@@ -190,7 +191,7 @@ def test_a_part_of_a_launch_is_not_launched() -> None:
 
 def hosted(**changes: object) -> Runtime:
     runtime = library.runtime("transformers-5-eager")
-    return runtime.model_copy(update={"host": runtime.host.model_copy(update=changes)})
+    return variant(runtime, host=variant(runtime.host, **changes))
 
 
 durations = st.floats(0, 1)
