@@ -307,7 +307,6 @@ def changed_setup(
 ) -> Setup:  # fmt: skip
     """Everything but the workload, with the calibration and the changes of --set applied."""
     from roofsim.prediction.setup import DEFAULT_RUNTIME, setup
-    from roofsim.specs.override import changed
 
     needs_calibration(calibration, transfer)
     found = setup(model, device, runtime or DEFAULT_RUNTIME, host)
@@ -318,6 +317,7 @@ def changed_setup(
         found = calibrated(found, library.calibration(calibration), transfer=transfer)
     if not changes:
         return found
+    from roofsim.specs.override import changed
 
     by_root: dict[str, list[tuple[str, str]]] = {
         "device": [], "model": [], "runtime": [], "host": [], "parameters": [],
