@@ -9,20 +9,25 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from roofsim.foundation.version import __version__
+
 if TYPE_CHECKING:
     from roofsim.model.architecture import Architecture
-    from roofsim.prediction.request import Prediction, predict
+    from roofsim.prediction.compiled import Compiled
+    from roofsim.prediction.request import compile, predict
+    from roofsim.prediction.results import Prediction
     from roofsim.specs.device import Device
     from roofsim.specs.host import Host
     from roofsim.specs.runtime import Runtime
     from roofsim.specs.workload import Workload
     from roofsim.studies.crossover import Comparison, crossover
 
-__version__ = "0.1.0"
 
 _HOMES = {
+    "compile": "roofsim.prediction.request",
+    "Compiled": "roofsim.prediction.compiled",
     "predict": "roofsim.prediction.request",
-    "Prediction": "roofsim.prediction.request",
+    "Prediction": "roofsim.prediction.results",
     "crossover": "roofsim.studies.crossover",
     "Comparison": "roofsim.studies.crossover",
     "Architecture": "roofsim.model.architecture",
@@ -35,11 +40,14 @@ _HOMES = {
 __all__ = [
     "Architecture",
     "Comparison",
+    "Compiled",
     "Device",
     "Host",
     "Prediction",
     "Runtime",
     "Workload",
+    "__version__",
+    "compile",
     "crossover",
     "predict",
 ]

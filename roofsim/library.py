@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from roofsim.foundation.errors import SpecError, UnknownName
 from roofsim.foundation.schema import Spec
 from roofsim.model.architecture import Architecture
+from roofsim.specs.cache import kept
 from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
-from roofsim.specs.files import build, read_mapping
 from roofsim.specs.host import Host
 from roofsim.specs.implementation import NOTHING_KNOWN, Facts, Implementation
 from roofsim.specs.runtime import Runtime
@@ -36,8 +37,17 @@ def folder(kind: str) -> Path:
 @lru_cache
 def names(kind: str) -> Mapping[str, Path]:
     """The specs that are shipped, by name."""
-    found = folder(kind).rglob("*.yaml") if kind == "models" else folder(kind).glob("*.yaml")
-    return {path.stem: path for path in sorted(found)}
+    found = _files(str(folder(kind)), inside=kind == "models")
+    return {path.stem: path for path in map(Path, found)}
+
+
+def _files(folder: str, inside: bool) -> Iterator[str]:
+    """The YAML files of a folder in order, and of the folders `inside` it."""
+    for each in sorted(os.scandir(folder), key=lambda each: each.name):
+        if each.name.endswith(".yaml"):
+            yield each.path
+        elif inside and each.is_dir():
+            yield from _files(each.path, inside)
 
 
 _ALIASES = re.compile(r"^aliases: *\[(.*)\]", re.MULTILINE)
@@ -75,7 +85,14 @@ def device(name: str) -> Device:
     """A device by name, alias or path, with its mode after an @ (`jetson-orin-nano-8gb@15w`)."""
     base, mode = _split(name)
     path = locate("hardware", "devices", base)
-    values = read_mapping(path)
+    return kept(path, f"device @{mode}", lambda text: _device(path, text, mode))
+
+
+def _device(path: Path, text: str, mode: str | None) -> Device:
+    # what reads and checks files takes longer to import than a prediction: only for files that are not in the cache
+    from roofsim.specs.files import build, mapping
+
+    values = mapping(text, path)
     variants = values.pop("variants", None) or {}
     default = values.pop("default_variant", None)
     if not isinstance(variants, dict) or not all(
@@ -103,12 +120,19 @@ def _split(name: str) -> tuple[str, str | None]:
 
 def modes(name: str) -> tuple[str, ...]:
     """The modes that a device can be in; empty if it has but one."""
+    from roofsim.specs.files import read_mapping
+
     return tuple(read_mapping(locate("hardware", "devices", name)).get("variants") or ())
 
 
 def architecture(name: str) -> Architecture:
     """A model by name, alias or path."""
-    return _load(Architecture, "models", "models", name)
+    path = locate("models", "models", name)
+    if not is_published(path):
+        return kept(path, "model", lambda text: _read(Architecture, path, text))
+    from roofsim.specs.files import build
+
+    return build(Architecture, read_published(path).values, str(path))
 
 
 def runtime(name: str) -> Runtime:
@@ -126,23 +150,19 @@ def calibration(name: str) -> Calibration:
     return _load(Calibration, "hardware/calibrated", "calibrations", name)
 
 
+IMPLEMENTATIONS = "runtimes/implementations"
+
+
 @lru_cache
 def implementation(name: str) -> Implementation:
     """An implementation by name or path, with what the one that it is based on says beside it."""
-    path = locate(IMPLEMENTATIONS, "implementations", name)
-    values = read_mapping(path)
-    if isinstance(base := values.get("based_on"), str):
-        below = read_mapping(locate(IMPLEMENTATIONS, "implementations", base))
-        if "based_on" in below:
-            raise SpecError([f"{path}: based_on: '{base}' is based on another itself; name that one"])
-        values = merge(below, values)
-    found = build(Implementation, {"id": path.stem, **values}, str(path))
-    for family in ("", *found.families):
-        _facts(found, family)
-    return found
-
-
-IMPLEMENTATIONS = "runtimes/implementations"
+    found = _load(Implementation, IMPLEMENTATIONS, "implementations", name)
+    if found.based_on is None:
+        return found
+    base = _load(Implementation, IMPLEMENTATIONS, "implementations", found.based_on)
+    if base.based_on is not None:
+        raise SpecError([f"{found.id}: based_on: '{base.id}' is based on another itself; name that one"])
+    return found.over(base)
 
 
 @lru_cache
@@ -150,22 +170,19 @@ def facts(name: str | None, family: str) -> Facts:
     """What an implementation says of a family, or the one that runs that family for it; nothing if there is none."""
     if name is None:
         return NOTHING_KNOWN
-    found = _facts(implementation(name), family)
-    return _facts(implementation(found.run_by), family) if found.run_by else found
-
-
-def _facts(found: Implementation, family: str) -> Facts:
-    """The facts of one family: those of every family, and its own in their place."""
-    stated = {**found.every, **found.families.get(family, {})}
-    where = f"{found.id}: families.{family}" if family else f"{found.id}: every"
-    return build(Facts, {name: fact.value for name, fact in stated.items()}, where)
+    found = implementation(name).of(family)
+    return implementation(found.run_by).of(family) if found.run_by else found
 
 
 def _load(model: type[S], kind: str, what: str, name: str) -> S:
     path = locate(kind, what, name)
-    if model is Architecture and is_published(path):
-        return build(model, read_published(path).values, str(path))
-    values = read_mapping(path)
+    return kept(path, model.__name__, lambda text: _read(model, path, text))
+
+
+def _read(model: type[S], path: Path, text: str) -> S:
+    from roofsim.specs.files import build, mapping
+
+    values = mapping(text, path)
     values.setdefault("id", path.stem)
     return build(model, values, str(path))
 

@@ -9,9 +9,10 @@ from roofsim import library
 from roofsim.engine.roofline import machine
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.schema import variant
 from roofsim.model.step import Pass
 from roofsim.ops.base import Kind
-from roofsim.prediction.request import Setup
+from roofsim.prediction.setup import Setup
 from roofsim.specs.calibration import NORMAL_95, Calibration, Covariance, Estimate
 from roofsim.specs.workload import Workload
 
@@ -82,7 +83,7 @@ def transferred(c: Calibration, s: Setup) -> Calibration:
         "notes": (*c.notes, note),
         "transferred_from": c.device,
     }
-    return c.model_copy(update=changes)
+    return variant(c, **changes)
 
 
 MEASURED_APART = ("workspace",)

@@ -9,7 +9,7 @@ from roofsim import library
 from roofsim.foundation import units
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.quantity import Sourced
-from roofsim.foundation.schema import Spec
+from roofsim.foundation.schema import Spec, items, plain
 from roofsim.model.architecture import Architecture, describe_part
 from roofsim.model.step import Pass
 from roofsim.report.table import Column, Table
@@ -45,7 +45,7 @@ def runtime(spec: Runtime) -> tuple[list[Table], dict[str, Any]]:
     if spec.implementation is None:
         return tables, data
     known = library.implementation(spec.implementation)
-    data["facts"] = {"every": written(known.every), "families": written(known.families), "sources": known.sources}
+    data["facts"] = {"every": plain(known.every), "families": plain(known.families), "sources": known.sources}
     return [*tables, *implementation(known)], data
 
 
@@ -65,16 +65,17 @@ def implementation(known: Implementation) -> list[Table]:
 
 def _fact(value: Any) -> str:
     """A value as a file states it, in one line."""
+    if isinstance(value, Spec):
+        return " and ".join(f"{key} {_fact(each)}" for key, each in items(value) if each)
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_fact(each)}" for key, each in value.items())
+        return ", ".join(f"{key}: {_fact(each)}" for key, each in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _fields(value: Any, path: str) -> Iterator[tuple[str, str, str, str]]:
-    for name in type(value).model_fields:
-        each = getattr(value, name)
+    for name, each in items(value):
         here = f"{path}{name}"
         if name in ("name", "id", "sources", "explains") or each is None:
             continue

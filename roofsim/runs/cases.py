@@ -9,11 +9,15 @@ from dataclasses import dataclass, replace
 from roofsim import library
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import RoofsimError
+from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Phase, Precision
 from roofsim.model.weights import DTYPE_BYTES, WEIGHT_FORMATS
 from roofsim.ops.base import Kind
-from roofsim.prediction.request import Setup, cache_capacity, footprint, samples, setup
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.limits import cache_capacity
+from roofsim.prediction.setup import Setup, setup
+from roofsim.prediction.steps import decode, pieces, samples
 from roofsim.runs.names import device_of
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
 from roofsim.runs.reading import Run
@@ -189,7 +193,7 @@ class Reader:
             map(str, (s.device.id, s.architecture.id, run.phase, w.batch, run.prompt, run.context, run.generated,
                       w.logits, w.dtype, precision))
         )  # fmt: skip
-        held = w if run.phase == "prefill" else w.model_copy(update={"prompt": w.prompt + w.generate, "logits": "last"})
+        held = w if run.phase == "prefill" else variant(w, prompt=w.prompt + w.generate, logits="last")
         base = self._footprint(s, held, precision, configuration)
         if base > s.device.capacity:
             raise Skip(f"{s.architecture.id} does not fit the memory of {s.device.id}: the run must have swapped")
@@ -257,7 +261,7 @@ class Reader:
     def _footprint(self, s: Setup, w: Workload, precision: Precision, key: str) -> float:
         """Peak memory without the workspace of the matrix library, which is a parameter."""
         if key not in self._footprints:
-            held = footprint(s, w)
+            held = Evaluation(s, w).memory
             more = s.architecture.total_parameters * (precision.weights - w.precision(s.runtime.state).weights)
             self._footprints[key] = float(held.peak - held.workspace + more)
         return self._footprints[key]
@@ -266,13 +270,13 @@ class Reader:
 def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
     """The passes of a run with their weights; a rate over a whole request counts its prefill and its steps."""
     if run.phase == "prefill":
-        return s.pieces(w)
+        return pieces(s, w)
     held = run.context if run.context is not None and (run.context or not run.prompt) else run.prompt or 0
     steps = max((run.generated or 0) - (1 if run.prompt else 0), 1)
-    start = Pass(w.batch, 1, held + s.architecture.prefix_tokens, s.decode(w).precision, "last", "decode")
+    start = Pass(w.batch, 1, held + s.architecture.prefix_tokens, decode(s, w).precision, "last", "decode")
     mean = [(share, replace(start, context=start.context + done)) for share, done in samples(steps)]
     if _whole_request(run):
-        return [*s.pieces(w), *((share * steps, p) for share, p in mean)]
+        return [*pieces(s, w), *((share * steps, p) for share, p in mean)]
     return mean
 
 
@@ -317,7 +321,7 @@ def _precision(run: Run, dtype: str, runtime: Runtime, network: Architecture | N
     if network and size and (weights is None or "_k" in name):
         # a mixture of formats: its file says how many bytes there are
         held = float(size[1]) * _UNITS[size[2].lower()]
-        plain = asked.model_copy(update={"weight_format": None}).precision(runtime.state)
+        plain = variant(asked, weight_format=None).precision(runtime.state)
         return replace(plain, weights=held / network.total_parameters)
     if weights is None and name and name not in ("none", "no"):
         raise Skip(f"no weight format '{run.weight_dtype}'")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Literal
 
-from pydantic import model_validator
-
+from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import Unsupported, nearest
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import (
@@ -51,8 +51,7 @@ class Peak(Spec):
     fp16_accumulation: Rate | None = None
     vector: Mapping[Literal["fp32", "fp16"], Rate]
 
-    @model_validator(mode="after")
-    def _sane(self) -> Peak:
+    def __post_init__(self) -> None:
         if "fp32" not in self.vector:
             raise ValueError("vector.fp32 is missing")
         if not self.matrix:
@@ -60,7 +59,6 @@ class Peak(Spec):
         low, high = self.matrix.get("fp8"), self.matrix.get("bf16")
         if low and high and low.value < high.value:
             raise ValueError("matrix.fp8 is below matrix.bf16; one of them is wrong")
-        return self
 
 
 class PowerDraw(Spec):
@@ -97,14 +95,14 @@ class Device(Documented):
     units: Count
     clock: Frequency | None = None
     power: PowerDraw
-    links: Links = Links()
+    links: Links = field(default_factory=Links)
     price: Price | None = None
     host: Name | None = None
     plans_attention: bool = False
-    parameters: Mapping[str, Sourced] = {}
+    parameters: Mapping[str, Sourced] = field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _plausible(self) -> Device:
+    def __post_init__(self) -> None:
+        super().__post_init__()
         for name, stated in self.parameters.items():
             row = PARAMETERS.get(name)
             if row is None:
@@ -115,21 +113,27 @@ class Device(Documented):
         ridge = max(rate.value for rate in self.peak.matrix.values()) / self.memory.bandwidth.value
         if not 0.1 <= ridge <= 10_000:
             raise ValueError(f"the ridge point is {ridge:.3g} FLOP/B; between 0.1 and 10000 would be plausible")
-        return self
 
     @property
-    def capacity(self) -> float:
+    def capacity(self) -> Number:
         """Bytes that a program can get."""
-        return float((self.memory.usable or self.memory.capacity).value)
+        return (self.memory.usable or self.memory.capacity).value
 
-    def matrix_peak(self, dtype: str, accumulates: str = "fp32") -> float:
+    def matrix_peak(self, dtype: str, accumulates: str = "fp32") -> Number:
         """Dense matrix rate for `dtype` in FLOP/s; raises Unsupported if there is no unit for it."""
+        return self._matrix_unit(dtype, accumulates)[1].value
+
+    def matrix_path(self, dtype: str, accumulates: str = "fp32") -> str:
+        """Where the peak stands that products in `dtype` have; raises Unsupported if there is no unit for it."""
+        return self._matrix_unit(dtype, accumulates)[0]
+
+    def _matrix_unit(self, dtype: str, accumulates: str) -> tuple[str, Rate]:
         if dtype == accumulates == "fp16" and self.peak.fp16_accumulation:
-            return float(self.peak.fp16_accumulation.value)
+            return "peak.fp16_accumulation", self.peak.fp16_accumulation
         for each in _RUNS_AS.get(dtype, (dtype,)):
             rate = self.peak.matrix.get(each)  # type: ignore[call-overload]
             if rate:
-                return float(rate.value)
+                return f"peak.matrix.{each}", rate
         raise Unsupported(
             f"{self.id or self.name}: no matrix peak for {dtype}; it has {', '.join(self.peak.matrix)} "
             "(choose one with --dtype)"
@@ -141,9 +145,9 @@ class Device(Documented):
         return next((d for d in ("bf16", "fp16") if d in self.peak.matrix), "fp32")
 
     @property
-    def ridge_point(self) -> float:
+    def ridge_point(self) -> Number:
         """FLOP/B at which the default dtype stops being bound by memory."""
-        return self.matrix_peak(self.default_dtype) / float(self.memory.bandwidth.value)
+        return self.matrix_peak(self.default_dtype) / self.memory.bandwidth.value
 
 
 _RUNS_AS = {"fp32": ("fp32", "tf32")}

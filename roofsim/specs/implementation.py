@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import Any, Literal
 
-from pydantic import Field
-
 from roofsim.foundation.quantity import Documented, Name, Sourced
-from roofsim.foundation.schema import Extra, Size, Spec
+from roofsim.foundation.schema import Extra, Size, Spec, assembled, variant
 from roofsim.model.step import Phase
 from roofsim.ops.base import Role
 
@@ -42,12 +41,12 @@ class Facts(Spec):
     run_by: Name | None = None
     lowering: Name | None = None
     kept_embeddings: Size | None = None
-    once_kernels: Mapping[Phase, Extra] = {}
-    layer_kernels: Mapping[Phase, Extra] = {}
-    scan_kernels: Mapping[Phase, Extra] = {}
+    once_kernels: Mapping[Phase, Extra] = field(default_factory=dict)
+    layer_kernels: Mapping[Phase, Extra] = field(default_factory=dict)
+    scan_kernels: Mapping[Phase, Extra] = field(default_factory=dict)
     activation_kernels: Size = 1
     written_out: tuple[WrittenOut, ...] = ()
-    multipliers: Mapping[Role, Multiplied] = {}
+    multipliers: Mapping[Role, Multiplied] = field(default_factory=dict)
     fp32_stream: bool = False
     fp32_logits: bool = False
     joins_rotary: bool = False
@@ -55,13 +54,17 @@ class Facts(Spec):
     drops_cache: bool = False
 
 
-NOTHING_KNOWN = Facts()
+NOTHING_KNOWN = assembled(Facts)
 
 
 class Fact(Sourced):
     """The value of one field of `Facts`, and where it is from."""
 
     value: Any
+
+
+Stated = Mapping[str, Fact]
+"""Facts by their field."""
 
 
 class Implementation(Documented):
@@ -74,5 +77,32 @@ class Implementation(Documented):
     id: str = ""
     aliases: tuple[Name, ...] = ()
     based_on: Name | None = None
-    every: Mapping[str, Fact] = {}
-    families: Mapping[Name, Mapping[str, Fact]] = Field(default={})
+    every: Stated = field(default_factory=dict)
+    families: Mapping[Name, Stated] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        from roofsim.specs.files import build
+
+        def typed(stated: Stated, where: str) -> Stated:
+            values = {name: fact.value for name, fact in stated.items()}
+            found = build(Facts, values, f"{self.id}: {where}")
+            return {name: variant(fact, value=getattr(found, name)) for name, fact in stated.items()}
+
+        families = {name: typed(stated, f"families.{name}") for name, stated in self.families.items()}
+        self.__dict__.update(every=typed(self.every, "every"), families=families)
+        super().__post_init__()
+
+    def of(self, family: str) -> Facts:
+        """The facts of one family: those of every family, and its own in their place."""
+        stated = {**self.every, **self.families.get(family, {})}
+        return assembled(Facts, **{name: fact.value for name, fact in stated.items()})
+
+    def over(self, base: Implementation) -> Implementation:
+        """This one where it says something, another where it does not."""
+        named = dict.fromkeys((*base.families, *self.families))
+        return variant(
+            self,
+            every={**base.every, **self.every},
+            families={name: {**base.families.get(name, {}), **self.families.get(name, {})} for name in named},
+            sources={**base.sources, **self.sources},
+        )

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from roofsim.foundation.errors import InputError, SpecError, UnknownName
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Sourced
-from roofsim.foundation.schema import Spec
+from roofsim.foundation.schema import Spec, items
 from roofsim.specs.files import build
 
 S = TypeVar("S", bound=Spec)
@@ -21,7 +21,7 @@ def written(value: Any) -> Any:
         number = f"{value.value!r} {value.unit}" if value.unit else value.value
         return {"value": number, "source": value.source} | ({"note": value.note} if value.note else {})
     if isinstance(value, Spec):
-        return {name: written(getattr(value, name)) for name in type(value).model_fields}
+        return {name: written(each) for name, each in items(value)}
     if isinstance(value, Mapping):
         return {key: written(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

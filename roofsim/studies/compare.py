@@ -7,8 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from roofsim import library
+from roofsim.foundation.schema import variant
 from roofsim.ops.base import Role
-from roofsim.prediction.request import SCHEMA, Metric, Prediction, Setup, metric_value, plain, predict_request
+from roofsim.prediction.evaluation import Evaluation, figure
+from roofsim.prediction.request import predict_request, settled
+from roofsim.prediction.results import SCHEMA, Prediction, plain
+from roofsim.prediction.setup import Setup
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload
 
@@ -23,7 +27,8 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """What two runtimes can differ in, in the order in which the differences are made."""
 
-METRICS: tuple[Metric, ...] = ("ttft", "tpot", "memory", "energy")
+COMPARED = ("ttft", "tpot", "memory", "energy")
+"""Metrics that are taken apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,8 @@ def contributions(start: Setup, end: Setup, w: Workload) -> tuple[Contribution, 
 
 
 def _figures(s: Setup, w: Workload) -> list[float]:
-    return [float(metric_value(s, w, metric)) for metric in METRICS]
+    e = Evaluation(s, settled(s, w))
+    return [float(figure(metric)(e)) for metric in COMPARED]
 
 
 def _adopt(runtime: Runtime, other: Runtime, fields: Sequence[str]) -> Runtime:
@@ -94,10 +100,10 @@ def _adopt(runtime: Runtime, other: Runtime, fields: Sequence[str]) -> Runtime:
         group, _, name = path.partition(".")
         if name:
             inner = changes.get(group, getattr(runtime, group))
-            changes[group] = inner.model_copy(update={name: getattr(getattr(other, group), name)})
+            changes[group] = variant(inner, **{name: getattr(getattr(other, group), name)})
         else:
             changes[group] = getattr(other, group)
-    return runtime.model_copy(update=changes)
+    return variant(runtime, **changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +121,8 @@ def remedies(s: Setup, w: Workload) -> list[Remedy]:
     """What other choices would give, alone; those that change nothing are left out."""
     attention = s.runtime.attention
     tries: list[tuple[str, Setup, Workload]] = [
-        ("logits of the last position only", s, w.model_copy(update={"logits": "last"})),
-        ("no mask", _with(s, attention=attention.model_copy(update={"mask": "never"})), w),
+        ("logits of the last position only", s, variant(w, logits="last")),
+        ("no mask", _with(s, attention=variant(attention, mask="never")), w),
         ("captured graphs instead of eager launches", _with(s, host=library.runtime("cuda-graph").host), w),
         ("no copies of keys and values", _with(s, cache="static", attention=_plain(attention)), w),
         ("every operator fused", _with(s, fused=tuple(Role)), w),
@@ -131,8 +137,8 @@ def remedies(s: Setup, w: Workload) -> list[Remedy]:
 
 
 def _plain(attention: Any) -> Any:
-    return attention.model_copy(update={"kv_heads": "grouped", "copies_queries": False, "copies_first_cache": False})
+    return variant(attention, kv_heads="grouped", copies_queries=False, copies_first_cache=False)
 
 
 def _with(s: Setup, **changes: Any) -> Setup:
-    return replace(s, runtime=s.runtime.model_copy(update=changes))
+    return replace(s, runtime=variant(s.runtime, **changes))

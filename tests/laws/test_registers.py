@@ -14,6 +14,7 @@ from roofsim import library
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS, Parameter, priors
+from roofsim.foundation.schema import items
 from roofsim.foundation.units import UNITS
 from roofsim.lowering import eager, fused
 from roofsim.lowering import step as lowering
@@ -21,7 +22,8 @@ from roofsim.model.part import PARTS, Part
 from roofsim.model.step import Pass
 from roofsim.ops import attention
 from roofsim.ops.base import REGISTER, Kind, Role
-from roofsim.prediction.request import predict_request, setup
+from roofsim.prediction.evaluation import FIGURES, Evaluation
+from roofsim.prediction.setup import setup
 from roofsim.specs.workload import workload
 
 MODELS = [library.architecture(name) for name in library.names("models")]
@@ -44,7 +46,7 @@ def test_every_operator_of_every_model_is_registered() -> None:
 
 
 def parts(part: Part) -> list[Part]:
-    inside = (getattr(part, name) for name in type(part).model_fields)
+    inside = (each for _, each in items(part))
     return [part, *(each for field in inside if isinstance(field, Part) for each in parts(field))]
 
 
@@ -128,8 +130,10 @@ class Watched(dict[str, float]):
 def test_every_parameter_decides_something(stacks: Sequence[tuple[str, str]]) -> None:
     for model, runtime in stacks:
         s = setup(model, "rtx-4090", runtime)
-        m = s.machine("bf16")
-        watched = replace(s, given_machine=replace(m, parameters=Watched(m.parameters)))
         for weights in ("bf16", "q4_0"):
-            predict_request(watched, workload(prompt=100, weight_format=weights), detail=False)
+            e = Evaluation(s, workload(prompt=100, weight_format=weights))
+            watched = replace(e.stack.machine, parameters=Watched(e.stack.machine.parameters))
+            vars(e)["stack"] = replace(e.stack, machine=watched)
+            for figure in FIGURES.values():
+                figure(e)
     assert Watched.read == set(PARAMETERS)

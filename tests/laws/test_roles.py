@@ -13,6 +13,7 @@ import yaml
 
 import roofsim.lowering
 from roofsim import library
+from roofsim.foundation.schema import assembled, items, variant
 from roofsim.lowering import eager
 from roofsim.lowering import step as lowering
 from roofsim.lowering.kernels import Situation
@@ -20,7 +21,9 @@ from roofsim.model.architecture import Architecture, Row
 from roofsim.model.part import PARTS
 from roofsim.model.step import Pass
 from roofsim.ops.base import Operator, Role
-from roofsim.prediction.request import Setup, footprint, predict_pass, setup
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.setup import Setup, setup
+from roofsim.prediction.steps import decode, prefill
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import workload
 
@@ -47,18 +50,14 @@ def renamed(o: Operator) -> Operator:
 
 
 def figures(s: Setup, prompt: int) -> dict[str, Any]:
-    w = workload(prompt=prompt, batch=2)
-    found: dict[str, Any] = {"memory": footprint(s, w)}
-    for p in (s.prefill(w), s.decode(w)):
-        done = predict_pass(s, p, w.dtype, detail=False)
-        found |= {f"{p.phase} {name}": getattr(done, name) for name in ("time", "kernels", "bytes", "energy")}
-    return found
+    done = Evaluation(s, workload(prompt=prompt, batch=2))
+    return {"memory": done.memory, "request": done.request, "prefill": done.prefill, "decode": done.decode}
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_other_names_of_operators_change_nothing(model: str) -> None:
     known = library.architecture(model)
-    other = Renamed.model_construct(**{name: getattr(known, name) for name in type(known).model_fields})
+    other = assembled(Renamed, **dict(items(known)))
     for name, runtime in RUNTIMES.items():
         if runtime.supports and known.family not in runtime.supports:
             continue
@@ -98,19 +97,21 @@ def test_eager_with_fused_norms_is_a_file_and_differs_in_norms_alone(model: str,
     path.write_text(f"{text}\nfused: [norm]\n", encoding="utf-8")
     one, other = (setup(model, "h100-sxm", name) for name in ("transformers-5-eager", str(path)))
     w = workload(prompt=1024)
-    for p in (one.prefill(w), one.decode(w)):
+    for p in (prefill(one, w), decode(one, w)):
         before, after = kernels(one, p), kernels(other, p)
         assert {key for key in before if before[key] != after[key]} == {
             key for key, (role, _) in before.items() if role is Role.NORM
         }
-        assert predict_pass(other, p, "bf16").kernels < predict_pass(one, p, "bf16").kernels
-    assert footprint(other, w).peak <= footprint(one, w).peak
+    eager_norms, fused_norms = (Evaluation(s, w) for s in (one, other))
+    assert fused_norms.prefill.kernels < eager_norms.prefill.kernels
+    assert fused_norms.decode.kernels < eager_norms.decode.kernels
+    assert fused_norms.memory.peak <= eager_norms.memory.peak
 
 
 def test_every_role_can_be_fused_and_then_all_is_one_kernel_each() -> None:
     s = setup("Qwen3-30B-A3B", "h100-sxm", "transformers-5-eager")
-    fused = s.runtime.model_copy(update={"fused": tuple(Role)})
-    rows = lowering.lower(s.architecture, fused, s.prefill(workload()))
+    fused = variant(s.runtime, fused=tuple(Role))
+    rows = lowering.lower(s.architecture, fused, prefill(s, workload()))
     assert {len(lowered.kernels) for row in rows for o, lowered in row if o.role is not Role.EMBEDDING} == {1}
 
 
@@ -126,7 +127,7 @@ LIGHTNING = {"kind": "lightning", "heads": 4, "head_dim": 16}
 
 
 def counted(family: str, **fields: Any) -> float:
-    part = PARTS[fields["kind"]].model_validate(fields)
+    part = PARTS[fields["kind"]](**fields)
     p = Pass(1, 4096, 0)
     s = Situation(RUNTIMES["transformers-5-eager"], p, library.facts("transformers", family))
     return sum(k.count for o in part.operators(p, 64) if o.role is Role.RECURRENCE for k in eager.lower(o, s).kernels)
@@ -154,7 +155,7 @@ def test_a_lowering_that_hands_on_to_another_keeps_what_is_known_of_the_code(mon
     for model in ("Qwen2.5-0.5B", "Zamba2-1.2B", "Falcon-H1-0.5B", "GPT-Neo-125M"):
         for name in ("transformers-5-eager", "transformers-4.52-eager"):
             s = setup(model, "rtx-4090", name)
-            other = replace(s, runtime=s.runtime.model_copy(update={"lowering": "delegating"}))
+            other = replace(s, runtime=variant(s.runtime, lowering="delegating"))
             assert figures(s, 16_384) == figures(other, 16_384)
 
 
@@ -192,6 +193,6 @@ def test_a_wrong_fact_is_told_where_it_is(values: dict[str, Any], message: str, 
 
 def test_a_runtime_may_name_an_implementation_by_its_path(tmp_path: Path) -> None:
     path = wrong(tmp_path, based_on="transformers", every={"kept_embeddings": {"value": 3, "source": "code"}})
-    runtime: Runtime = RUNTIMES["transformers-5-eager"].model_copy(update={"implementation": path})
+    runtime: Runtime = variant(RUNTIMES["transformers-5-eager"], implementation=path)
     assert lowering.keeps(library.architecture("Qwen2.5-0.5B"), runtime) == 3
     assert lowering.keeps(library.architecture("Zamba2-1.2B"), runtime) == 2

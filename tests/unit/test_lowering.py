@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 
 from roofsim import library
+from roofsim.engine.passes import run_pass
 from roofsim.engine.roofline import terms
 from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.schema import variant
 from roofsim.lowering.step import NEVER, lower, mask_bytes, mask_from, module, plans
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import attention, gemm
 from roofsim.ops.base import Role
-from roofsim.prediction.request import predict_pass, setup
+from roofsim.prediction.setup import setup
+from roofsim.prediction.steps import decode, prefill
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import workload
 
@@ -47,7 +50,7 @@ def test_a_mask_is_built_from_the_length_that_the_stack_and_the_model_say(
 
 
 def test_a_stack_that_always_masks_does_so_where_there_is_attention() -> None:
-    always = IDEAL.model_copy(update={"attention": IDEAL.attention.model_copy(update={"mask": "always"})})
+    always = variant(IDEAL, attention=variant(IDEAL.attention, mask="always"))
     assert mask_from(QWEN, always) == 1
     assert mask_from(MAMBA, always) == NEVER
 
@@ -72,7 +75,7 @@ def test_with_a_mask_attention_leaves_the_flash_kernel(new: int, names: set[str]
 
 
 def test_repeated_heads_are_copied_and_grouped_ones_are_not() -> None:
-    grouped = PAPER.model_copy(update={"attention": PAPER.attention.model_copy(update={"kv_heads": "grouped"})})
+    grouped = variant(PAPER, attention=variant(PAPER.attention, kv_heads="grouped"))
     p = Pass(1, 1000, 0)
     repeating, grouping = (
         {kernel.name for row in lower(QWEN, runtime, p) for _, lowered in row for kernel in lowered.kernels}
@@ -86,7 +89,7 @@ def test_attention_is_planned_once_per_shape_and_decode_step_where_device_and_st
     def planned(model: str, device: str, stack: str) -> tuple[int, int]:
         s = setup(model, device, stack)
         w = workload(prompt=512, dtype="bf16")
-        return tuple(plans(s.architecture, s.runtime, s.device, p) for p in (s.prefill(w), s.decode(w)))
+        return tuple(plans(s.architecture, s.runtime, s.device, p) for p in (prefill(s, w), decode(s, w)))
 
     assert planned("Qwen2.5-0.5B", "h100-sxm", "transformers-5-eager") == (0, 1)
     assert planned("Gemma-4-26B-A4B", "h100-sxm", "transformers-5-eager") == (0, 2)  # heads of two widths
@@ -98,9 +101,9 @@ def test_attention_is_planned_once_per_shape_and_decode_step_where_device_and_st
 def test_a_plan_is_time_of_the_host_before_the_first_kernel() -> None:
     s = setup("Qwen2.5-0.5B", "h100-sxm", "transformers-5-eager")
     w = workload(prompt=512, dtype="bf16")
-    step = predict_pass(s, s.decode(w), "bf16")
-    without = replace(s, device=s.device.model_copy(update={"plans_attention": False}))
-    assert step.host_time - predict_pass(without, s.decode(w), "bf16").host_time == pytest.approx(0.040)
+    step = run_pass(s.stack("bf16"), decode(s, w))
+    without = replace(s, device=variant(s.device, plans_attention=False))
+    assert step.host_time - run_pass(without.stack("bf16"), decode(s, w)).host_time == pytest.approx(0.040)
 
 
 def kernels_of(runtime: str, model: str, p: Pass, operator: str):
@@ -162,7 +165,7 @@ def test_a_step_moves_no_more_keys_and_values_than_its_cache_holds(model: str, l
         if (supports := library.runtime(name).supports) and known.family not in supports:
             continue
         s = setup(known, "h100-sxm", name)
-        p = s.decode(workload(prompt=context))
+        p = decode(s, workload(prompt=context))
         (part,) = (part for part in known.layers[layer] if part.kind == "attention")
         token = part.cached_width * p.precision.cache
         held = part.state_bytes(context, p.precision)

@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 from roofsim import library
 from roofsim.engine.roofline import (
     Machine,
-    Stretch,
     Terms,
     deciding_parameter,
     launch_time,
     light_time,
     machine,
-    pass_time,
     terms,
 )
-from roofsim.foundation.cost import Cost
+from roofsim.engine.schedule import Stretch, times
+from roofsim.foundation.cost import COLUMNS, Cost
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.parameters import PARAMETERS, priors
+from roofsim.foundation.schema import variant
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.specs.runtime import Runtime
 
@@ -88,9 +88,7 @@ def test_a_kernel_takes_no_less_than_work_and_traffic_at_the_peaks(m: Machine, k
         assert t.time >= slack * cost.vector / m.vector_rate
 
 
-@given(
-    kernel=kernels, grown=st.sampled_from(["matrix", "vector", "weights", "activations", "state"]), by=st.floats(1, 10)
-)
+@given(kernel=kernels, grown=st.sampled_from(COLUMNS), by=st.floats(1, 10))
 def test_more_of_any_cost_is_never_faster(kernel: Kernel, grown: str, by: float) -> None:
     more = replace(kernel, cost=replace(kernel.cost, **{grown: by * getattr(kernel.cost, grown)}))
     assert terms(more, PRIOR).time >= terms(kernel, PRIOR).time * (1 - 1e-12)
@@ -193,7 +191,7 @@ def test_a_part_of_a_launch_is_not_launched() -> None:
 
 def hosted(**changes: object) -> Runtime:
     runtime = library.runtime("transformers-5-eager")
-    return runtime.model_copy(update={"host": runtime.host.model_copy(update=changes)})
+    return variant(runtime, host=variant(runtime.host, **changes))
 
 
 durations = st.floats(0, 1)
@@ -207,14 +205,14 @@ def test_the_device_works_off_a_queue_that_the_host_fills(pieces: list[Stretch],
         for _ in range(piece.count):
             launched += piece.host
             free = max(free, launched) + piece.device
-    assert pass_time(pieces, start) == pytest.approx(free)
+    assert times(pieces, start).wall == pytest.approx(free)
 
 
 @given(pieces=stretches, start=durations)
 def test_a_pass_lasts_between_the_longer_and_the_sum_of_host_and_device(pieces: list[Stretch], start: float) -> None:
     host = start + sum(piece.count * piece.host for piece in pieces)
     device = sum(piece.count * piece.device for piece in pieces)
-    assert max(host, device) * (1 - 1e-9) <= pass_time(pieces, start) <= (host + device) * (1 + 1e-9)
+    assert max(host, device) * (1 - 1e-9) <= times(pieces, start).wall <= (host + device) * (1 + 1e-9)
 
 
 @given(matrix=amounts, vector=amounts, weights=amounts)
@@ -233,5 +231,5 @@ def test_what_decides_a_kernels_time_is_a_parameter_that_moves_it(like: Class, b
 @given(stretches=st.lists(st.builds(Stretch, st.floats(0, 1), st.floats(0, 1), st.integers(1, 9)), min_size=1))
 def test_without_a_queue_host_and_device_take_turns(stretches: list[Stretch]) -> None:
     total = sum((s.host + s.device) * s.count for s in stretches)
-    assert pass_time(stretches, 0.5, inline=True) == pytest.approx(0.5 + total)
-    assert pass_time(stretches, 0.5) <= pass_time(stretches, 0.5, inline=True) * (1 + 1e-9)
+    assert times(stretches, 0.5, inline=True).wall == pytest.approx(0.5 + total)
+    assert times(stretches, 0.5).wall <= times(stretches, 0.5, inline=True).wall * (1 + 1e-9)

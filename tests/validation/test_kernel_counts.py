@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from roofsim import library
-from roofsim.prediction.request import predict_pass, setup
+from roofsim.engine.passes import run_pass
+from roofsim.foundation.schema import variant
+from roofsim.prediction.setup import setup
+from roofsim.prediction.steps import decode, prefill
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import workload
 
@@ -50,8 +53,8 @@ MEASURED = {
 
 def kernels(model: str, runtime: Runtime, prompt: int = 1024) -> tuple[float, float]:
     s, w = setup(model, "rtx-4090", runtime), workload(prompt=prompt)
-    prefill, decode = (predict_pass(s, p, "bf16").kernels for p in (s.prefill(w), s.decode(w)))
-    return prefill, decode
+    first, step = (run_pass(s.stack("bf16"), p).kernels for p in (prefill(s, w), decode(s, w)))
+    return first, step
 
 
 @pytest.mark.parametrize(("runtime", "model"), [(runtime, model) for runtime in TRACED for model in TRACED[runtime]])
@@ -59,9 +62,9 @@ def test_the_kernels_of_a_pass_are_those_traced(runtime: str, model: str) -> Non
     stack = library.runtime(runtime)
     bare = {
         "matrix_library": type(stack.matrix_library)(),
-        "attention": stack.attention.model_copy(update={"splits_decode": False}),
+        "attention": variant(stack.attention, splits_decode=False),
     }
-    assert kernels(model, stack.model_copy(update=bare)) == pytest.approx(TRACED[runtime][model], rel=TOLERANCE)
+    assert kernels(model, variant(stack, **bare)) == pytest.approx(TRACED[runtime][model], rel=TOLERANCE)
 
 
 @pytest.mark.parametrize("model", MEASURED)
