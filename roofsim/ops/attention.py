@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from roofsim.foundation.arith import Number, ceil, maximum, minimum
+from roofsim.foundation.arith import Number, minimum
 from roofsim.foundation.cost import Cost
-from roofsim.ops.base import operator
+from roofsim.ops.base import Role, operator
+from roofsim.ops.pairs import causal_pairs, chunk_pairs
 
 
-def causal_pairs(new: Number, context: Number, window: Number) -> Number:
-    """How many (query, key) pairs a sequence scores.
-
-    Query i of `new` sees the `context` tokens before the pass and i of the pass itself, at most `window` of
-    them. Without a limit that is new · (context + (new + 1) / 2).
-    """
-    growing = minimum(maximum(window - context, 0), new)
-    return growing * (context + (growing + 1) / 2) + (new - growing) * window
-
-
-@operator("attention")
+@operator("attention", Role.ATTENTION)
 def causal_attention(
     batch: Number,
     new: Number,
@@ -47,14 +38,7 @@ def causal_attention(
     )
 
 
-def chunked_pairs(length: Number, chunk: Number) -> Number:
-    """(query, key) pairs of a sequence whose tokens see only the tokens of their own chunk, themselves included."""
-    full = ceil(length / chunk) - 1
-    rest = length - full * chunk
-    return full * chunk * (chunk + 1) / 2 + rest * (rest + 1) / 2
-
-
-@operator("attention")
+@operator("attention", Role.ATTENTION)
 def chunked_attention(
     batch: Number,
     new: Number,
@@ -69,9 +53,12 @@ def chunked_attention(
     act_bytes: Number,
     cache_bytes: Number,
 ) -> Cost:
-    """Causal attention inside chunks of the sequence, as in Llama 4: no token sees the chunk before its own."""
-    pairs = batch * (chunked_pairs(context + new, chunk) - chunked_pairs(context, chunk))
-    visible = minimum(context, chunk) + new
+    """Causal attention inside chunks of the sequence, as in Llama 4: no token sees the chunk before its own.
+
+    At most one chunk less a token is held beside the new tokens, and all that is held is read.
+    """
+    pairs = batch * (chunk_pairs(context + new, chunk) - chunk_pairs(context, chunk))
+    visible = minimum(context, chunk - 1) + new
     return Cost(
         matrix=2 * pairs * heads * (qk_dim + v_dim),
         vector=pair_flops * pairs * heads,
@@ -80,7 +67,7 @@ def chunked_attention(
     )
 
 
-@operator("attention")
+@operator("attention", Role.ATTENTION)
 def block_sparse_attention(
     batch: Number,
     new: Number,
@@ -113,7 +100,7 @@ def block_sparse_attention(
     )
 
 
-@operator("attention")
+@operator("attention", Role.ATTENTION)
 def latent_attention(
     batch: Number,
     new: Number,
@@ -141,7 +128,7 @@ def latent_attention(
     )
 
 
-@operator("attention")
+@operator("attention", Role.INDEX)
 def index_scores(
     batch: Number,
     new: Number,
@@ -162,13 +149,13 @@ def index_scores(
     )
 
 
-@operator("attention")
+@operator("attention", Role.CACHE)
 def cache_append(batch: Number, new: Number, *, width: Number, act_bytes: Number, cache_bytes: Number) -> Cost:
     """Write the keys and values of the new tokens, `width` elements each, into the cache."""
     return Cost(activations=batch * new * width * act_bytes, state=batch * new * width * cache_bytes)
 
 
-@operator("pointwise")
+@operator("pointwise", Role.ROTARY)
 def rotary(tokens: Number, *, width: Number, act_bytes: Number) -> Cost:
     """Rotate queries and keys by their position: 3 FLOP per element (two products, one sum)."""
     return Cost(vector=3 * tokens * width, activations=2 * tokens * width * act_bytes)
