@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -63,7 +63,7 @@ class Compiled:
     def _slope(self, figure: str, variable: str) -> Function:
         graph = self.function.graph
         made = derivative(graph, self.function.outputs[figure], variable)
-        return Function(graph, {figure: made}, self.variables)
+        return Function(graph, {figure: made}, self.variables, self.function.numba)
 
     def _known(self, figure: str, variable: str) -> None:
         for what, name, names in (("figures", figure, self.figures), ("variables", variable, self.variables)):
@@ -78,15 +78,15 @@ class Compiled:
 _KEPT: OrderedDict[Any, tuple[Any, Compiled]] = OrderedDict()
 
 
-def compiled(s: Setup, w: Workload, figures: Sequence[str], over: Sequence[str]) -> Compiled:
+def compiled(s: Setup, w: Workload, figures: Sequence[str], over: Sequence[str], *, numba: bool = False) -> Compiled:
     """Figures of a workload over variables, compiled once for the same specs; raises InputError for wrong names."""
     parts = (s.architecture, s.device, s.runtime, s.host, s.calibration)
     asked = tuple((name, value) for name, value in sorted(vars(w).items()) if name not in over)
-    key = (tuple(map(id, parts)), tuple(sorted(s.parameters.items())), asked, tuple(figures), tuple(over))
+    key = (tuple(map(id, parts)), tuple(sorted(s.parameters.items())), asked, tuple(figures), tuple(over), numba)
     if key in _KEPT:
         _KEPT.move_to_end(key)
         return _KEPT[key][1]
-    made = Compiled(traced(s, w, figures, over))
+    made = Compiled(replace(traced(s, w, figures, over), numba=numba))
     _KEPT[key] = (parts, made)  # the parts are kept alive, so that what they are known by stays theirs
     if len(_KEPT) > KEPT:
         _KEPT.popitem(last=False)

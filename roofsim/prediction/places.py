@@ -10,6 +10,7 @@ from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.schema import variant
 from roofsim.prediction.setup import Setup
+from roofsim.specs.device import DRIVES_PEAKS, with_peaks
 from roofsim.specs.workload import Workload
 
 COUNTS = ("batch", "prompt", "generate")
@@ -34,7 +35,10 @@ def placed(s: Setup, w: Workload, variables: Mapping[str, Any]) -> tuple[Setup, 
             part = getattr(s, SPECS[root])
             if part is None:
                 raise InputError(f"{path}: there is no {root}")
-            s = replace(s, **{SPECS[root]: with_value(part, rest.split("."), x, path)})
+            made = with_value(part, rest.split("."), x, path)
+            if root == "device" and rest in DRIVES_PEAKS:
+                made = with_peaks(made, x / getattr(part, rest).value, [p[12:] for p in variables if ".peak." in p])
+            s = replace(s, **{SPECS[root]: made})
         else:
             raise UnknownName("variables", path, [*COUNTS, *(f"{each}." for each in (*SPECS, "parameters"))])
     return s, w

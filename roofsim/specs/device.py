@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import field
 from typing import Literal
 
@@ -21,7 +21,7 @@ from roofsim.foundation.quantity import (
     Rate,
     Sourced,
 )
-from roofsim.foundation.schema import Spec
+from roofsim.foundation.schema import Spec, variant
 
 MatrixType = Literal["fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4", "int4"]
 
@@ -151,3 +151,21 @@ class Device(Documented):
 
 
 _RUNS_AS = {"fp32": ("fp32", "tf32")}
+
+DRIVES_PEAKS = ("clock", "units")
+"""Fields to which peaks are proportional: a datasheet's peak is units × clock × what a unit does in a cycle."""
+
+
+def with_peaks(device: Device, factor: Number, keep: Container[str] = ()) -> Device:
+    """The device with all peaks larger by a factor, but those at paths below `peak` that are to stay."""
+
+    def scaled(path: str, rate: Rate) -> Rate:
+        return rate if path in keep else variant(rate, value=rate.value * factor)
+
+    old = device.peak
+    sides = {
+        side: {dtype: scaled(f"{side}.{dtype}", rate) for dtype, rate in getattr(old, side).items()}
+        for side in ("matrix", "vector")
+    }
+    fp16 = old.fp16_accumulation and scaled("fp16_accumulation", old.fp16_accumulation)
+    return variant(device, peak=variant(old, fp16_accumulation=fp16, **sides))
