@@ -38,7 +38,7 @@ def causal_attention(
     read once for all queries of a sequence.
     """
     pairs = batch * causal_pairs(new, context, window)
-    visible = minimum(context, window) + new
+    visible = minimum(context, window - 1) + new
     return Cost(
         matrix=2 * pairs * heads * (qk_dim + v_dim),
         vector=pair_flops * pairs * heads,
