@@ -54,6 +54,11 @@ def chunked_pairs(length: Number, chunk: Number) -> Number:
     return full * chunk * (chunk + 1) / 2 + rest * (rest + 1) / 2
 
 
+def begun(length: Number, chunk: Number) -> Number:
+    """Tokens of a sequence that are in the same chunk as its next one."""
+    return length - (ceil((length + 1) / chunk) - 1) * chunk
+
+
 @operator("attention")
 def chunked_attention(
     batch: Number,
@@ -71,7 +76,7 @@ def chunked_attention(
 ) -> Cost:
     """Causal attention inside chunks of the sequence, as in Llama 4: no token sees the chunk before its own."""
     pairs = batch * (chunked_pairs(context + new, chunk) - chunked_pairs(context, chunk))
-    visible = minimum(context, chunk) + new
+    visible = begun(context, chunk) + new
     return Cost(
         matrix=2 * pairs * heads * (qk_dim + v_dim),
         vector=pair_flops * pairs * heads,
