@@ -85,6 +85,17 @@ def chunked_attention(
     )
 
 
+def past_blocks(length: Number, block: Number, most: Number) -> Number:
+    """Whole blocks before their own that the tokens of a sequence see, each of the `most` that it may or all there are.
+
+    Those of block b see min(b, most).
+    """
+    full = ceil(length / block) - 1
+    rest = length - full * block
+    few = minimum(full, most)
+    return block * (few * (few - 1) / 2 + (full - few) * most) + rest * few
+
+
 @operator("attention")
 def block_sparse_attention(
     batch: Number,
@@ -103,13 +114,14 @@ def block_sparse_attention(
 ) -> Cost:
     """Mixture of block attention: a query sees its own block and the best of the past ones, `blocks` in all.
 
-    Lu et al. 2025, arXiv 2502.13189, eq. 2 to 6. Each query first scores the mean key of every block; that is
-    one pair per `block` keys. What all queries of a pass may see is read once, what one query cannot see is not.
+    Lu et al. 2025, arXiv 2502.13189, eq. 2 to 6. Of its own block a query sees what is before it. Each query first
+    scores the mean key of every block; that is one pair per `block` keys. What all queries of a pass may see is read
+    once, what one query cannot see is not.
     """
-    budget = block * blocks
-    pairs = batch * causal_pairs(new, context, budget)
+    past = past_blocks(context + new, block, blocks - 1) - past_blocks(context, block, blocks - 1)
+    pairs = batch * (chunked_pairs(context + new, block) - chunked_pairs(context, block) + block * past)
     gate = batch * causal_pairs(new, context, new + context) / block
-    visible = minimum(context + new, budget * new)
+    visible = minimum(context + new, begun(context, block) + new + block * (blocks - 1) * new)
     return Cost(
         matrix=2 * pairs * heads * (qk_dim + v_dim) + 2 * gate * heads * qk_dim,
         vector=pair_flops * pairs * heads + gate * heads,
