@@ -6,7 +6,8 @@ import pytest
 from counting import attention_parts, channel_parts, recurrent_parts
 from counting.rows import PARTS, check
 
-CASES = {**attention_parts.CASES, **recurrent_parts.CASES, **channel_parts.CASES}
+WRITTEN = {"attention": attention_parts.CASES, "recurrent": recurrent_parts.CASES, "channel": channel_parts.CASES}
+CASES = {f"{family}: {name}": case for family, cases in WRITTEN.items() for name, case in cases.items()}
 
 
 def test_every_kind_of_part_is_written_down() -> None:
@@ -19,15 +20,15 @@ def test_a_part_has_the_operators_tensors_and_state_of_its_definition(name: str)
 
 
 def test_uses_of_a_block_share_what_is_no_adapter_and_not_the_matrix_behind_it() -> None:
-    block = CASES["shared block"]
+    block = CASES["channel: shared block"]
     own = {each.name for each in block.operators if "lora" in each.name} | {"block_out"}
     assert {each.name for each in block.operators if not block.part.shares(each.name)} == own
-    assert not CASES["gated"].part.shares("gate_proj")
+    assert not CASES["channel: gated"].part.shares("gate_proj")
 
 
 def test_a_table_has_a_row_for_every_token_of_the_vocabulary() -> None:
-    assert dict(CASES["looked up"].part.tables) == {"layer_embedding": (7, 4)}
-    assert dict(CASES["gated"].part.tables) == {}
+    assert dict(CASES["channel: looked up"].part.tables) == {"layer_embedding": (7, 4)}
+    assert dict(CASES["channel: gated"].part.tables) == {}
 
 
 def test_parts_are_normed_but_for_shared_blocks_and_embeddings_of_layers() -> None:
