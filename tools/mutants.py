@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import gc
 import importlib
 import inspect
 import pkgutil
@@ -25,6 +24,7 @@ import signal
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -97,11 +97,13 @@ class Mistake:
     choice: int
     change: str
     within: str
+    again: int = 0
 
     @property
     def key(self) -> str:
         """What `survivors.yaml` calls it: it does not move with the lines."""
-        return f"{self.module}:{self.function}: {self.change} in {self.within}"
+        same = f" (no. {self.again + 1})" if self.again else ""
+        return f"{self.module}:{self.function}: {self.change} in {self.within}{same}"
 
 
 def changes(node: ast.AST, names: set[str]) -> Iterator[ast.AST]:
@@ -209,6 +211,7 @@ def mistakes(module: ModuleType) -> Iterator[Mistake]:
         if name not in present:
             continue
         names = set(present[name].__code__.co_varnames)
+        seen: Counter[tuple[str, str]] = Counter()
         parents = {child: node for node in ast.walk(function) for child in ast.iter_child_nodes(node)}
         for index, node in enumerate(inside(function)):
             around = parents.get(node, node)
@@ -218,7 +221,9 @@ def mistakes(module: ModuleType) -> Iterator[Mistake]:
                 becomes = "..." if isinstance(other, ast.stmt) else ast.unparse(ast.fix_missing_locations(other))[:60]
                 if isinstance(other, ast.If):
                     becomes = ast.unparse(ast.fix_missing_locations(other)).split("\n")[0][:60]
-                yield Mistake(module.__name__, name, node.lineno, index, choice, f"{was} -> {becomes}", within)
+                change = f"{was} -> {becomes}"
+                yield Mistake(module.__name__, name, node.lineno, index, choice, change, within, seen[change, within])
+                seen[change, within] += 1
 
 
 def live(module: ModuleType) -> dict[str, FunctionType]:
@@ -379,7 +384,6 @@ def run(drawn: Iterator[Mistake], count: int, limit: float) -> tuple[int, list[M
     print(f"{len(tests)} tests", file=sys.stderr)
     noticing: dict[str, list[str]] = {}
     tried, survivors = 0, []
-    gc.freeze()
     for mistake in drawn:
         if tried == count:
             break

@@ -107,6 +107,22 @@ SHARED_KEYS = Case(
     {"attention": [(24, 10), (6, 10), (12,), (10, 12)]},
     cached(6, 6, last=2),
 )
+GATED_NARROW = Case(
+    GQA | {"v_dim": 2, "output_gate": True, "out_norm": True},
+    [
+        matrix("q_proj", 10, 12 + 8, "x"),
+        matrix("k_proj", 10, 6, "x"),
+        matrix("v_proj", 10, 4, "x"),
+        each("rotary", attention.rotary, 18, "q_proj", "k_proj"),
+        append(10, "rotary", "v_proj"),
+        scores(4, 2, 3, 2, "rotary", "v_proj"),
+        each("output_gate", pointwise.gated_activation, 8, "attention", "q_proj"),
+        norm("out_norm", 8, "output_gate"),
+        matrix("o_proj", 8, 10, "out_norm"),
+    ],
+    {"attention": [(20, 10), (6, 10), (4, 10), (8,), (10, 8)]},
+    cached(6, 4),
+)
 BORROWED = Case(
     GQA | {"reuses_kv": True, "qk_norm": "plain", "block": 2, "blocks": 2},
     [
@@ -287,6 +303,7 @@ CASES = {
     "narrow values": NARROW_VALUES,
     "fused": FUSED,
     "shared keys": SHARED_KEYS,
+    "gated, narrow values": GATED_NARROW,
     "borrowed": BORROWED,
     "borrowed and normed": BORROWED_AND_NORMED,
     "borrowed, normed over the width": BORROWED_WIDTH,
