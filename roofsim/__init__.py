@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from roofsim.model.architecture import Architecture
-    from roofsim.prediction.request import Prediction, predict
+    from roofsim.prediction.compiled import Compiled
+    from roofsim.prediction.request import compile, predict
+    from roofsim.prediction.results import Prediction
     from roofsim.specs.device import Device
     from roofsim.specs.host import Host
     from roofsim.specs.runtime import Runtime
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "compile": "roofsim.prediction.request",
+    "Compiled": "roofsim.prediction.compiled",
     "predict": "roofsim.prediction.request",
     "Prediction": "roofsim.prediction.request",
     "crossover": "roofsim.studies.crossover",
@@ -35,11 +39,13 @@ _HOMES = {
 __all__ = [
     "Architecture",
     "Comparison",
+    "Compiled",
     "Device",
     "Host",
     "Prediction",
     "Runtime",
     "Workload",
+    "compile",
     "crossover",
     "predict",
 ]

@@ -13,7 +13,9 @@ from dataclasses import replace
 
 from scipy.optimize import least_squares
 
-from roofsim.prediction.request import predict_pass, setup
+from roofsim.engine.passes import operators
+from roofsim.prediction.setup import setup
+from roofsim.prediction.steps import prefill
 from roofsim.specs.workload import workload
 
 MODELS = {"Zamba2-1.2B-Instruct-v2": "Zamba2-1.2B", "mamba2-130m": "mamba2-130m"}
@@ -33,9 +35,9 @@ def predicted(rows: list[dict[str, str]], values: dict[str, float]) -> list[floa
     out = []
     for row in rows:
         s = replace(setup(MODELS[row["model"]], "rtx-4090", "transformers-4.52-eager"), parameters=values)
-        p = s.prefill(workload(prompt=int(row["prompt_len"])))
+        p = prefill(s, workload(prompt=int(row["prompt_len"])))
         wanted = OPERATORS[row["op"]]
-        table = predict_pass(s, p, "bf16").operators
+        table = operators(s.stack("bf16"), p, s.basis)
         out.append(sum(o.time for o in table if o.kind == "norm" and (o.operator == "ssm_gate") == (wanted == "gate")))
     return out
 

@@ -18,7 +18,7 @@ from roofsim.report.formats import FORMATS
 from roofsim.report.table import Table
 
 if TYPE_CHECKING:
-    from roofsim.prediction.request import Setup
+    from roofsim.prediction.setup import Setup
     from roofsim.specs.workload import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -301,7 +301,7 @@ def changed_setup(
     calibration: str | None = None, transfer: bool = False,
 ) -> Setup:  # fmt: skip
     """Everything but the workload, with the calibration and the changes of --set applied."""
-    from roofsim.prediction.request import DEFAULT_RUNTIME, setup
+    from roofsim.prediction.setup import DEFAULT_RUNTIME, setup
     from roofsim.specs.override import changed
 
     needs_calibration(calibration, transfer)

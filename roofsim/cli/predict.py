@@ -8,7 +8,7 @@ from roofsim.cli import _options as o
 from roofsim.cli._click import click
 
 if TYPE_CHECKING:
-    from roofsim.prediction.request import Setup
+    from roofsim.prediction.setup import Setup
 
 
 @click.command()
@@ -40,7 +40,8 @@ def command(
     Example: roofsim predict mamba2-780m --device rtx-4090 --prompt 32k
     Example: roofsim predict Qwen2.5-0.5B -d orin -r transformers-4.52-eager,cuda-graph,ideal
     """
-    from roofsim.prediction.request import plain, predict_request
+    from roofsim.prediction.request import predict_request
+    from roofsim.prediction.results import plain
     from roofsim.report.prediction import prediction_tables
 
     out = o.Output(format_, output, quiet)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from roofsim.foundation.arith import Number, at_least, maximum, single
+from roofsim.foundation.arith import Number, at_least, leading, maximum
 from roofsim.lowering.step import LoweredRow, keeps, mask_bytes
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
@@ -77,42 +77,64 @@ def moments(rows: Sequence[LoweredRow], p: Pass, d_model: int, keeps: int | None
             yield Moment(row.row.layer, operator.name, live, scores)
 
 
-def peak(
-    architecture: Architecture, runtime: Runtime, rows: Sequence[LoweredRow], p: Pass, workspace: Number = 0
-) -> Memory:
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is held beside the weights while one operator runs; the parts are of the total."""
+
+    layer: str
+    operator: str
+    total: Number
+    state: Number = 0
+    logits: Number = 0
+    masks: Number = 0
+
+    @property
+    def activations(self) -> Number:
+        """What is none of the other parts."""
+        return self.total - self.state - self.logits - self.masks
+
+
+def timeline(
+    architecture: Architecture, runtime: Runtime, rows: Sequence[LoweredRow], p: Pass, sequences: Number
+) -> list[Held]:
+    """What is held at each operator of a pass while so many sequences hold their state."""
+    state = architecture.state_bytes(p.context + p.new - architecture.prefix_tokens, p.precision) * sequences
+    if architecture.family in runtime.drops_cache:
+        state = state * 0
+    kept, building = mask_bytes(architecture, runtime, p)
+    # while the mask is built, before the first layer, the cache is empty
+    found = [Held("", BUILDING, building + p.activation_bytes(architecture.d_model), masks=building)]
+    for moment in moments(rows, p, architecture.d_model, keeps(architecture, runtime)):
+        masks = 0 if moment.layer in ENDS else kept
+        total = moment.live + state + masks
+        found.append(Held(moment.layer, moment.operator, total, state, moment.scores, masks))
+    return found
+
+
+BUILDING = "building the mask"
+
+
+def peak(architecture: Architecture, runtime: Runtime, steps: Sequence[Held], p: Pass, workspace: Number = 0) -> Memory:
     """Peak allocation of a pass, by part; for arrays `binding` is empty."""
     weights = architecture.weight_bytes(p.precision)
-    held = architecture.state_bytes(p.context + p.new - architecture.prefix_tokens, p.precision) * p.batch
-    if architecture.family in runtime.drops_cache:
-        held = held * 0
-    kept, building = mask_bytes(architecture, runtime, p)
-    stream = p.activation_bytes(architecture.d_model)
-    best = building + stream
-    logits: Number = 0
-    state: Number = 0  # while the mask is built, before the first layer, the cache is empty
-    masks: Number = building
-    binding = "building the mask" if single(building) and building else ""
-    for moment in moments(rows, p, architecture.d_model, keeps(architecture, runtime)):
-        mask = 0 if moment.layer in ENDS else kept
-        live = moment.live + held + mask
-        larger = 1 - at_least(best, live)
-        logits = larger * moment.scores + (1 - larger) * logits
-        state = larger * held + (1 - larger) * state
-        masks = larger * mask + (1 - larger) * masks
-        best = maximum(best, live)
-        if single(larger) and larger:
-            binding = f"{moment.layer}: {moment.operator}"
-    total = weights + best + workspace
+    most = _largest(steps)
+    total = weights + most.total + workspace
     context = runtime.memory.context.value if runtime.memory.context else 0
     reserved = total * (1 + runtime.memory.fragmentation) + context
+    binding = f"{most.layer}: {most.operator}" if most.layer else most.operator
     return Memory(
-        weights,
-        state,
-        best - logits - state - masks,
-        logits,
-        masks,
-        workspace,
-        total,
-        reserved,
-        binding,
-    )
+        weights, most.state, most.activations, most.logits, most.masks, workspace, total, reserved, binding
+    )  # fmt: skip
+
+
+def _largest(steps: Sequence[Held]) -> Held:
+    """The step at which most is held; for arrays and traced numbers part by part."""
+    first, *others = [steps[i] for i in leading([each.total for each in steps])]
+    for each in others:
+        larger = 1 - at_least(first.total, each.total)
+        chosen = (larger * getattr(each, part) + (1 - larger) * getattr(first, part) for part in PARTS)
+        first = Held("", "", maximum(first.total, each.total), *chosen)
+    return first
+
+
+PARTS = ("state", "logits", "masks")

@@ -1,12 +1,12 @@
-"""Time of kernels on a device, and of a pass on a device that a host keeps fed. The only maxima of time."""
+"""Time of a kernel: the roofline of a launch, and what the host needs for it. The only maxima of time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from roofsim.foundation.arith import Number, maximum, minimum, single
+from roofsim.foundation.arith import Number, maximum, minimum
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.parameters import priors
 from roofsim.lowering.kernels import Class, Kernel
@@ -167,34 +167,3 @@ def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> N
     if mode == "graph":
         return policy.replay.value if policy.replay else 0
     return (m["dispatch"] + (m["triton_dispatch"] if kernel.triton else 0)) * policy.work
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Equal pieces of a pass, in order: host and device time of each of `count`."""
-
-    host: Number
-    device: Number
-    count: Number
-
-
-def pass_time(stretches: Sequence[Stretch], start: Number, inline: bool = False) -> Number:
-    """Wall time of a pass: the device works behind a queue that the host fills; or one after the other, `inline`.
-
-    From any piece on, the pass lasts at least as long as the host needs to reach it and the device to finish
-    from there. The largest such sum is the time. Along equal pieces the sum grows or falls steadily, so the
-    first and the last of them suffice.
-    """
-    if inline:
-        return start + sum((s.host + s.device) * s.count for s in stretches)
-    host = start
-    left = sum(s.device * s.count for s in stretches)
-    wall = left + host
-    for s in stretches:
-        last = s.count - 1
-        wall = maximum(wall, host + s.host + left)
-        if not single(last) or last:
-            wall = maximum(wall, host + s.count * s.host + left - last * s.device)
-        host = host + s.count * s.host
-        left = left - s.count * s.device
-    return maximum(wall, host)

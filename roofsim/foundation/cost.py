@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from roofsim.foundation.arith import Number
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Work (FLOP) and memory traffic (bytes).
+    """Work (FLOP) and traffic (bytes).
 
     `matrix` is work for the matrix unit, `vector` everything element-wise, reducing or transcendental:
-    the two run on different hardware. Traffic is split by what is moved: `weights` (read once per
+    the two run on different hardware. Memory traffic is split by what is moved: `weights` (read once per
     pass), `activations` (read and written between operators), `state` (KV cache and recurrent state,
-    read and written).
+    read and written). `network` is what leaves for other devices.
     """
 
     matrix: Number = 0
@@ -22,10 +22,11 @@ class Cost:
     weights: Number = 0
     activations: Number = 0
     state: Number = 0
+    network: Number = 0
 
     @property
     def bytes(self) -> Number:
-        """All traffic, in bytes."""
+        """All memory traffic, in bytes."""
         return self.weights + self.activations + self.state
 
     @property
@@ -34,24 +35,16 @@ class Cost:
         return self.matrix + self.vector
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            _sum(self.matrix, other.matrix),
-            _sum(self.vector, other.vector),
-            _sum(self.weights, other.weights),
-            _sum(self.activations, other.activations),
-            _sum(self.state, other.state),
-        )
+        return Cost(*(_sum(getattr(self, name), getattr(other, name)) for name in COLUMNS))
 
     def __mul__(self, times: Number) -> Cost:
-        return Cost(
-            _product(self.matrix, times),
-            _product(self.vector, times),
-            _product(self.weights, times),
-            _product(self.activations, times),
-            _product(self.state, times),
-        )
+        return Cost(*(_product(getattr(self, name), times) for name in COLUMNS))
 
     __rmul__ = __mul__
+
+
+COLUMNS = tuple(field.name for field in fields(Cost))
+"""The columns of a cost, from which sums, tables and JSON take theirs."""
 
 
 def _sum(a: Number, b: Number) -> Number:

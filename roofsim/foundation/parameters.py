@@ -43,11 +43,14 @@ class Parameter:
         """The value that a number on the scale without limits stands for."""
         return self.low + (self.high - self.low) / (1 + exp(-free))
 
+    def stretch(self, value: float) -> float:
+        """By how much the value changes for a step on the scale without limits."""
+        return (value - self.low) * (self.high - value) / (self.high - self.low)
+
     @property
     def free_spread(self) -> float:
         """The spread of the prior on the scale without limits."""
-        slope = (self.high - self.low) / ((self.prior - self.low) * (self.high - self.prior))
-        return self.spread * self.prior * slope
+        return self.spread * self.prior / self.stretch(self.prior)
 
 
 _ROWS = (

@@ -11,7 +11,7 @@ from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.model.step import Pass
 from roofsim.ops.base import Kind
-from roofsim.prediction.request import Setup
+from roofsim.prediction.setup import Setup
 from roofsim.specs.calibration import NORMAL_95, Calibration, Covariance, Estimate
 from roofsim.specs.workload import Workload
 

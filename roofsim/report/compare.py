@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from roofsim.prediction.request import Prediction
+from roofsim.prediction.results import Prediction
 from roofsim.report.table import Column, Figure, Table
 from roofsim.studies.compare import Remedy, RuntimeComparison
 

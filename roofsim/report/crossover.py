@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS
-from roofsim.report.metrics import METRICS, tokens_that_fit
-from roofsim.report.table import Column, Table
+from roofsim.prediction.metrics import METRICS
+from roofsim.report.table import Column, Table, tokens_that_fit
 from roofsim.studies.crossover import AcrossRuntimes, Comparison, Crossing, Pair
 
 
 def crossover_tables(c: Comparison, device: str, runtime: str) -> list[Table]:
     """One row per pair, then why each turns where it turns last."""
     metric = c.pairs[0].metric
-    what = METRICS[metric][0]
+    what = METRICS[metric].words
     rows = [
         [
             p.a,
@@ -88,7 +88,7 @@ def _reason(pair: Pair, c: Crossing, *, closed: bool) -> list[str]:
 def runtimes_tables(c: AcrossRuntimes, device: str) -> list[Table]:
     """One row per pair, one column per runtime: where B is ahead."""
     first = c.comparisons[0]
-    what = METRICS[first.pairs[0].metric][0]
+    what = METRICS[first.pairs[0].metric].words
     columns = [Column("A"), Column("B"), *(Column(each.runtime, "text") for each in c.comparisons)]
     rows = []
     for i, verdict in enumerate(c.verdicts):

@@ -5,31 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from roofsim.foundation.cost import COLUMNS
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.ops.base import CostFunction
-from roofsim.report.metrics import METRICS
+from roofsim.prediction.metrics import METRICS
 from roofsim.report.table import Column, Figure, Table
 from roofsim.studies.explain import Explanation
 
-COLUMNS = ("matrix", "vector", "weights", "activations", "state")
+UNITS = {name: "FLOP" if name in ("matrix", "vector") else "B" for name in COLUMNS}
 
 
 def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
     """The polynomial, its symbols with their pull, and the regimes."""
-    what, unit = METRICS[e.metric]
+    row, shown = METRICS[e.metric], METRICS[e.form_of]
     title = (
-        f"{what.capitalize()} of {e.model} on {device}\nwith {runtime}, {e.length:,} tokens: {Figure(e.value, unit)}"
+        f"{row.words.capitalize()} of {e.model} on {device}\n"
+        f"with {runtime}, {e.length:,} tokens: {Figure(e.value, row.unit)}"
     )
+    total = sum(c * e.length**k for k, c in enumerate(e.coefficients))
+    notes = [] if e.terms else ["This figure is no polynomial in N: something below the line is a sum."]
+    if e.terms and shown is not row:
+        notes = [f"The terms are those of the {shown.words}, {Figure(total, shown.unit)}, which is below the line."]
     power = ["1", "N", *(f"N^{k}" for k in range(2, len(e.terms)))][: len(e.terms)]
     formula = Table(
         title,
         [Column("times"), Column("coefficient", "text"), Column("at this length", "text")],
         [
-            [name, term, f"{Figure(c * e.length**k, unit)} ({c * e.length**k / e.value:.1%})"]
+            [name, term, f"{Figure(c * e.length**k, shown.unit)} ({c * e.length**k / total:.1%})"]
             for k, (name, term, c) in enumerate(zip(power, e.terms, e.coefficients, strict=True))
         ],
-        () if e.terms else ["This figure is no polynomial in N (a rate, or a sum below the line)."],
+        notes,
     )
     meanings = {symbol: meaning for symbol, meaning in SYMBOLS.values()}
     meanings |= {p.symbol: p.meaning for p in PARAMETERS.values()}
@@ -66,10 +72,9 @@ def formula_data(functions: Sequence[CostFunction], *, latex: bool) -> list[dict
 
 def formula_tables(functions: Sequence[CostFunction], *, latex: bool) -> list[Table]:
     """One table per operator: FLOP and bytes in the symbols of the nomenclature."""
-    units = {"matrix": "FLOP", "vector": "FLOP", "weights": "B", "activations": "B", "state": "B"}
     tables = []
     for each in formula_data(functions, latex=latex):
-        rows = [[f"{c} ({units[c]})", each[c]] for c in COLUMNS if each[c] != "0"]
+        rows = [[f"{c} ({UNITS[c]})", each[c]] for c in COLUMNS if each[c] != "0"]
         tables.append(Table(f"{each['operator']}: {each['meaning']}", [Column("part"), Column("formula")], rows))
     used = [[symbol, meaning] for symbol, meaning in SYMBOLS.values()]
     return [*tables, Table("Symbols", [Column("symbol"), Column("meaning")], used)]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from roofsim.report.metrics import tokens_that_fit
-from roofsim.report.table import Column, Figure, Table
+from roofsim.report.table import Column, Figure, Table, tokens_that_fit
 from roofsim.studies.limits import LimitsResult
 
 

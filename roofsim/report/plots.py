@@ -16,13 +16,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
-from roofsim.engine.memory import ENDS, Moment, moments
 from roofsim.engine.roofline import Machine
 from roofsim.foundation import units
 from roofsim.foundation.errors import InputError
-from roofsim.lowering.step import keeps, lower, mask_bytes
-from roofsim.prediction.request import PassPrediction, Setup, footprint
-from roofsim.report.metrics import METRICS
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.results import PassPrediction
+from roofsim.prediction.setup import Setup
 from roofsim.specs.workload import Workload
 from roofsim.studies.crossover import Comparison, Pair
 from roofsim.studies.limits import PARTS, LimitsResult
@@ -97,7 +97,7 @@ def crossover(comparisons: Sequence[Comparison], device: str, runtime: str) -> F
             axes.set_title(title, fontsize=8, pad=14)
         for axes in list(grid.flat)[len(pairs) :]:
             axes.set_visible(False)
-        what = METRICS[pairs[0].metric][0]
+        what = METRICS[pairs[0].metric].words
         figure.suptitle(f"{what.capitalize()} on {device}\n{runtime}", fontsize=9.5)
         figure.tight_layout()
         return figure
@@ -126,7 +126,8 @@ def _pair(axes: Axes, pair: Pair) -> None:
                       fontsize=6.5, xytext=(0, 2 + 7 * (number % 3)), textcoords="offset points", color="0.25",
                       ha="center", annotation_clip=False)  # fmt: skip
     _lengths(axes, low, high)
-    name, unit = METRICS[pair.metric]
+    row = METRICS[pair.metric]
+    name, unit = row.words, row.unit
     axes.set_yscale("log", base=2 if unit == "B" else 10)
     axes.set_ylabel(name)
     _ticks(axes.yaxis, unit)
@@ -187,36 +188,32 @@ def roofline(model: str, device: str, m: Machine, dtype: str, passes: Sequence[t
 def timeline(s: Setup, w: Workload) -> Figure:
     """What is alive over the operators of a prefill; equal layers are drawn once."""
     with plt.rc_context(STYLE):
-        p = s.prefill(w)
-        rows = lower(s.architecture, s.runtime, p)
-        steps = list(moments(rows, p, s.architecture.d_model, keeps(s.architecture, s.runtime)))
-        held = footprint(s, w)
+        e = Evaluation(s, w)
+        building, *others = e.timeline
+        steps = [building, *others] if building.masks else others
         figure, axes = plt.subplots(figsize=(max(5.4, 0.17 * len(steps)), 3.6))
-        kept, building = mask_bytes(s.architecture, s.runtime, p)
-        if building:
-            steps.insert(0, Moment("mask", "building the mask", p.activation_bytes(s.architecture.d_model)))
-        masks = [building if step.layer == "mask" else 0 if step.layer in ENDS else kept for step in steps]
-        scores = [step.scores / GIB for step in steps]
-        live = [step.live / GIB - score for step, score in zip(steps, scores, strict=True)]
+        scores = [step.logits / GIB for step in steps]
+        masks = [step.masks / GIB for step in steps]
+        live = [step.activations / GIB for step in steps]
         places = range(len(steps))
         axes.bar(places, live, color=COLOURS[0], width=0.85, label="activations")
         if any(scores):
             axes.bar(places, scores, bottom=live, color=COLOURS[3], width=0.85, label="logits")
-        if building:
-            axes.bar(places, [mask / GIB for mask in masks], bottom=live, color=COLOURS[4], width=0.85, label="masks")
+        if any(masks):
+            axes.bar(places, masks, bottom=live, color=COLOURS[4], width=0.85, label="masks")
         axes.legend(fontsize=7, loc="upper center", frameon=True, edgecolor="none")
         axes.set_xticks(range(len(steps)), [step.operator for step in steps], rotation=90, fontsize=6)
         for i, step in enumerate(steps):
             if i == 0 or step.layer != steps[i - 1].layer:
                 axes.axvline(i - 0.5, color="0.6", lw=0.7)
-                if step.layer in ("mask", "embedding"):
+                if step.layer in ("", "embedding"):
                     continue
                 axes.annotate(step.layer, (i - 0.4, 1.01), xycoords=("data", "axes fraction"), fontsize=7)
         axes.set_ylabel("alive beside weights and state (GiB)")
         axes.set_xlim(-0.6, len(steps) - 0.4)
-        base = units.show(held.weights + held.state, "B")
+        base = units.show(e.memory.weights + steps[-1].state, "B")
         axes.set_title(
-            f"{s.architecture.id} on {s.device.id}, {w.prompt:,} tokens; peak {units.show(held.peak, 'B')} "
+            f"{s.architecture.id} on {s.device.id}, {w.prompt:,} tokens; peak {units.show(e.memory.peak, 'B')} "
             f"with {base} of weights and state",
             fontsize=8, pad=16,
         )  # fmt: skip

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from roofsim.engine.roofline import Machine
-from roofsim.prediction.request import PassPrediction, Prediction
-from roofsim.report.metrics import tokens_that_fit
-from roofsim.report.table import Column, Figure, Table
+from roofsim.prediction.results import PassPrediction, Prediction
+from roofsim.report.table import Column, Figure, Table, tokens_that_fit
 
 
 def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool) -> list[Table]:

@@ -68,3 +68,8 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[Any]]
     notes: Sequence[str] = ()
+
+
+def tokens_that_fit(n: int) -> str:
+    """The longest prompt or largest batch that fits, in words if it is beyond any use."""
+    return f"{n:,}" if n < 10**7 else "any"

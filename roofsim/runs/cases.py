@@ -13,7 +13,10 @@ from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Phase, Precision
 from roofsim.model.weights import DTYPE_BYTES, WEIGHT_FORMATS
 from roofsim.ops.base import Kind
-from roofsim.prediction.request import Setup, cache_capacity, footprint, samples, setup
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.limits import cache_capacity
+from roofsim.prediction.setup import Setup, setup
+from roofsim.prediction.steps import decode, pieces, samples
 from roofsim.runs.names import device_of
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
 from roofsim.runs.reading import Run
@@ -257,7 +260,7 @@ class Reader:
     def _footprint(self, s: Setup, w: Workload, precision: Precision, key: str) -> float:
         """Peak memory without the workspace of the matrix library, which is a parameter."""
         if key not in self._footprints:
-            held = footprint(s, w)
+            held = Evaluation(s, w).memory
             more = s.architecture.total_parameters * (precision.weights - w.precision(s.runtime.state).weights)
             self._footprints[key] = float(held.peak - held.workspace + more)
         return self._footprints[key]
@@ -266,13 +269,13 @@ class Reader:
 def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
     """The passes of a run with their weights; a rate over a whole request counts its prefill and its steps."""
     if run.phase == "prefill":
-        return s.pieces(w)
+        return pieces(s, w)
     held = run.context if run.context is not None and (run.context or not run.prompt) else run.prompt or 0
     steps = max((run.generated or 0) - (1 if run.prompt else 0), 1)
-    start = Pass(w.batch, 1, held + s.architecture.prefix_tokens, s.decode(w).precision, "last", "decode")
+    start = Pass(w.batch, 1, held + s.architecture.prefix_tokens, decode(s, w).precision, "last", "decode")
     mean = [(share, replace(start, context=start.context + done)) for share, done in samples(steps)]
     if _whole_request(run):
-        return [*s.pieces(w), *((share * steps, p) for share, p in mean)]
+        return [*pieces(s, w), *((share * steps, p) for share, p in mean)]
     return mean
 
 

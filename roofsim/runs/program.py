@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from roofsim.engine.energy import energy
-from roofsim.engine.roofline import Machine, Stretch, launch_time, machine, pass_time, terms
+from roofsim.engine.passes import starting_time
+from roofsim.engine.roofline import Machine, launch_time, machine, terms
+from roofsim.engine.schedule import Stretch, times
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Kernel
@@ -87,8 +89,6 @@ class Program:
         ]
         self._work = Cost(matrix=work[0], vector=work[1], activations=work[2])
         self._alone = np.array([job.alone for job in self._jobs], dtype=bool)
-        launch = self._runtime.host.launch
-        self._start = np.where(self._alone, 0.0, launch.value if launch else 0.0)
         self._plans = np.array([job.plans for job in self._jobs], dtype=float)
 
     def machines(self, values: Mapping[str, float]) -> dict[str, Machine]:
@@ -103,19 +103,14 @@ class Program:
             machines = self.machines(values)
             m = machines[self._dtypes[0]]
             host, busy = self._times(machines)
-            device = (busy * self._counts).sum(axis=0)
             stretches = [Stretch(h, d, n) for h, d, n in zip(host, busy, self._counts, strict=True)]
-            wall = np.maximum(
-                pass_time(
-                    stretches, self._start + self._plans * m["attention_plan"], self._runtime.host.mode == "inline"
-                ),
-                0,
-            )
+            start = np.where(self._alone, 0.0, starting_time(self._runtime, m, self._plans))
+            t = times(stretches, start, self._runtime.host.mode == "inline")
             # an operator that is called again and again hides whichever of host and device is the faster
-            wall = np.where(self._alone, np.maximum((host * self._counts).sum(axis=0), device), wall)
+            wall = np.where(self._alone, np.maximum(t.host, t.device), t.wall)
             rate = np.array([machines[job.dtype].matrix_rate for job in self._jobs])
-            joules = energy(self._device, replace(m, matrix_rate=rate), self._work, device, wall)
-            for name, figures in (("wall", wall), ("device", device), ("energy", joules)):
+            joules = energy(self._device, replace(m, matrix_rate=rate), self._work, t.device, wall)
+            for name, figures in (("wall", wall), ("device", t.device), ("energy", joules)):
                 if name in self._is:
                     summed = np.bincount(self._rows, self._shares * figures[self._of], len(self.targets))
                     result = np.where(self._is[name], summed, result)

@@ -10,7 +10,7 @@ from roofsim.foundation.arith import Number
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import lower, plans
 from roofsim.model.step import Pass, Phase
-from roofsim.prediction.request import Setup
+from roofsim.prediction.setup import Setup
 from roofsim.runs.operators import part_of
 
 Figure = Literal["wall", "device", "energy", "constant", "memory"]

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import Unsupported, nearest
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import (
@@ -118,18 +119,25 @@ class Device(Documented):
         return self
 
     @property
-    def capacity(self) -> float:
+    def capacity(self) -> Number:
         """Bytes that a program can get."""
-        return float((self.memory.usable or self.memory.capacity).value)
+        return (self.memory.usable or self.memory.capacity).value
 
-    def matrix_peak(self, dtype: str, accumulates: str = "fp32") -> float:
+    def matrix_peak(self, dtype: str, accumulates: str = "fp32") -> Number:
         """Dense matrix rate for `dtype` in FLOP/s; raises Unsupported if there is no unit for it."""
+        return self._matrix_unit(dtype, accumulates)[1].value
+
+    def matrix_path(self, dtype: str, accumulates: str = "fp32") -> str:
+        """Where the peak stands that products in `dtype` have; raises Unsupported if there is no unit for it."""
+        return self._matrix_unit(dtype, accumulates)[0]
+
+    def _matrix_unit(self, dtype: str, accumulates: str) -> tuple[str, Rate]:
         if dtype == accumulates == "fp16" and self.peak.fp16_accumulation:
-            return float(self.peak.fp16_accumulation.value)
+            return "peak.fp16_accumulation", self.peak.fp16_accumulation
         for each in _RUNS_AS.get(dtype, (dtype,)):
             rate = self.peak.matrix.get(each)  # type: ignore[call-overload]
             if rate:
-                return float(rate.value)
+                return f"peak.matrix.{each}", rate
         raise Unsupported(
             f"{self.id or self.name}: no matrix peak for {dtype}; it has {', '.join(self.peak.matrix)} "
             "(choose one with --dtype)"
@@ -141,9 +149,9 @@ class Device(Documented):
         return next((d for d in ("bf16", "fp16") if d in self.peak.matrix), "fp32")
 
     @property
-    def ridge_point(self) -> float:
+    def ridge_point(self) -> Number:
         """FLOP/B at which the default dtype stops being bound by memory."""
-        return self.matrix_peak(self.default_dtype) / float(self.memory.bandwidth.value)
+        return self.matrix_peak(self.default_dtype) / self.memory.bandwidth.value
 
 
 _RUNS_AS = {"fp32": ("fp32", "tf32")}

@@ -7,7 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from roofsim import library
-from roofsim.prediction.request import SCHEMA, Metric, Prediction, Setup, metric_value, plain, predict_request
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.request import predict_request, settled
+from roofsim.prediction.results import SCHEMA, Prediction, plain
+from roofsim.prediction.setup import Setup
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload
 
@@ -22,7 +26,8 @@ STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """What two runtimes can differ in, in the order in which the differences are made."""
 
-METRICS: tuple[Metric, ...] = ("ttft", "tpot", "memory", "energy")
+COMPARED = ("ttft", "tpot", "memory", "energy")
+"""Metrics that are taken apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,8 @@ def contributions(start: Setup, end: Setup, w: Workload) -> tuple[Contribution, 
 
 
 def _figures(s: Setup, w: Workload) -> list[float]:
-    return [float(metric_value(s, w, metric)) for metric in METRICS]
+    e = Evaluation(s, settled(s, w))
+    return [float(METRICS[metric].of(e)) for metric in COMPARED]
 
 
 def _adopt(runtime: Runtime, other: Runtime, fields: Sequence[str]) -> Runtime:

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, get_args
+from typing import Any
 
-from roofsim.engine.regime import close
-from roofsim.engine.roofline import Machine
-from roofsim.foundation.arith import Number
+from roofsim.engine.regime import LENGTH, Expansion, expand
 from roofsim.foundation.errors import InputError
 from roofsim.lowering.step import NEVER, mask_from
 from roofsim.model.architecture import Architecture
-from roofsim.prediction.request import (
-    DEFAULT_RUNTIME,
-    SCHEMA,
-    Metric,
-    PassPrediction,
-    Setup,
-    assumptions,
-    fits,
-    largest,
-    metric_value,
-    plain,
-    predict_request,
-    setup,
-)
+from roofsim.prediction.compiled import Compiled, compiled
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.limits import longest_prompt
+from roofsim.prediction.metrics import METRICS, Metric, metric_named
+from roofsim.prediction.request import detailed_decode, detailed_prefill
+from roofsim.prediction.results import SCHEMA, plain
+from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
+from roofsim.prediction.symbols import Symbols, at_symbols, slopes, symbols_of
+from roofsim.prediction.words import assumptions
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
@@ -51,7 +43,6 @@ SPAN_POINTS = 97
 """Lengths at which the certainty of an order is looked at: six per doubling."""
 
 RATIO_LENGTHS = (1024, 8192, 57344)
-HIGHER_IS_BETTER = ("throughput",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +78,7 @@ class Pair:
 
     a: str
     b: str
-    metric: Metric
+    metric: str
     crossings: tuple[Crossing, ...]
     ratios: Mapping[str, float]
     max_prompt: Mapping[str, int]
@@ -114,7 +105,7 @@ def crossover(
     *models: str | Architecture,
     device: str | Device,
     runtime: str | Runtime = DEFAULT_RUNTIME,
-    metric: Metric = "ttft",
+    metric: str = "ttft",
     host: str | Host | None = None,
     longest: int = LONGEST,
     **fields: Any,
@@ -136,13 +127,12 @@ def crossover(
 def compare_setups(
     setups: Mapping[Any, Setup],
     pairs: Sequence[tuple[Any, Any]],
-    metric: Metric,
+    metric: str,
     longest: int = LONGEST,
     **fields: Any,
 ) -> Comparison:
     """As `crossover`, for specs that were looked up before; `pairs` name two of `setups` each."""
-    if metric not in get_args(Metric):
-        raise InputError(f"metric: no '{metric}'; one of {', '.join(get_args(Metric))}")
+    metric_named(metric)
     first = next(iter(setups.values()))
     fields.setdefault("dtype", first.device.default_dtype)
     w = workload(prompt=1, **fields)
@@ -208,21 +198,12 @@ def pairs_of(models: Sequence[Any]) -> list[tuple[Any, Any]]:
     return [(a, b) for i, a in enumerate(models) for b in models[i + 1 :]]
 
 
-def at_length(w: Workload, n: Number) -> Workload:
-    """The same workload with another prompt, which may be an array or a traced number."""
-    return w.model_copy(update={"prompt": n})
+def curve(s: Setup, w: Workload, metric: str) -> Compiled:
+    """A metric over prompt length."""
+    return compiled(s, w.model_copy(update={"prompt": 1}), (metric,), ("prompt",))
 
 
-def curve(s: Setup, w: Workload, metric: Metric, n: Number) -> Number:
-    """The metric over prompt length."""
-    return metric_value(s, at_length(w, n), metric)
-
-
-def _fits_at(s: Setup, w: Workload, n: int) -> bool:
-    return fits(s, at_length(w, n))
-
-
-def compare(a: Setup, b: Setup, w: Workload, metric: Metric, longest: int = LONGEST) -> Pair:
+def compare(a: Setup, b: Setup, w: Workload, metric: str, longest: int = LONGEST) -> Pair:
     """All lengths up to `longest` at which the order of two models changes."""
     import numpy as np
 
@@ -231,13 +212,13 @@ def compare(a: Setup, b: Setup, w: Workload, metric: Metric, longest: int = LONG
     if a.architecture == b.architecture:
         raise InputError(f"crossover: {a.architecture.id} is given twice")
     longest = min([longest, *(s.architecture.positions for s in (a, b) if s.architecture.positions)])
-    ends = {side: largest(partial(_fits_at, s, w)) for side, s in (("a", a), ("b", b))}
+    ends = {side: longest_prompt(s, w) for side, s in (("a", a), ("b", b))}
     # both sides of every switch and every end of memory, so that no curve is drawn across them
     starts = [mask_from(s.architecture, s.runtime) - s.architecture.prefix_tokens for s in (a, b)]
     marks = [n for start in starts for n in (start - 1, start)] + list(ends.values())
     grid = np.unique([*np.geomspace(SHORTEST, longest, POINTS).round(), *(n for n in marks if SHORTEST < n < longest)])
-    # a metric that does not depend on length comes back as one number
-    values = {side: np.broadcast_to(curve(s, w, metric, grid), grid.shape) for side, s in (("a", a), ("b", b))}
+    curves = {side: curve(s, w, metric) for side, s in (("a", a), ("b", b))}
+    values = {side: f(prompt=grid)[metric] for side, f in curves.items()}
     ahead = values["a"] <= values["b"]
     crossings = []
     for i in np.flatnonzero(ahead[1:] != ahead[:-1]):
@@ -246,7 +227,7 @@ def compare(a: Setup, b: Setup, w: Workload, metric: Metric, longest: int = LONG
             lengths = [int(n) for n in np.unique(np.geomspace(SHORTEST, longest, SPAN_POINTS).round())]
             found = replace(found, interval=span_of_crossing(a, b, w, metric, found.length, lengths))
         crossings.append(found)
-    ratios = {str(n): float(curve(a, w, metric, n) / curve(b, w, metric, n)) for n in RATIO_LENGTHS if n <= longest}
+    ratios = {str(n): curves["a"].at(n)[0] / curves["b"].at(n)[0] for n in RATIO_LENGTHS if n <= longest}
     names = {"a": a.architecture.id, "b": b.architecture.id}
     return Pair(
         names["a"], names["b"], metric, tuple(crossings), ratios, ends,
@@ -254,32 +235,36 @@ def compare(a: Setup, b: Setup, w: Workload, metric: Metric, longest: int = LONG
     )  # fmt: skip
 
 
-def _crossing(a: Setup, b: Setup, w: Workload, metric: Metric, low: int, high: int, both_fit: int) -> Crossing:
+def _crossing(a: Setup, b: Setup, w: Workload, metric: str, low: int, high: int, both_fit: int) -> Crossing:
     """Bisect over whole lengths, then explain what is found."""
 
+    sides = curve(a, w, metric).at, curve(b, w, metric).at
+
     def difference(n: int) -> float:
-        return float(curve(a, w, metric, n) - curve(b, w, metric, n))
+        return float(sides[0](n)[0] - sides[1](n)[0])
 
     before = difference(low) <= 0
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if (difference(middle) <= 0) == before else (low, middle)
-    winner, loser = (a, b) if before != (metric in HIGHER_IS_BETTER) else (b, a)
+    winner, loser = (a, b) if before != METRICS[metric].higher else (b, a)
     switch = next((text for s in (a, b) if (text := _switch(s, low, high))), None)
-    form = None if switch else _close(a, b, w, metric, high)
     text = root = None
-    elasticities: Mapping[str, float] = {}
-    if form:
-        elasticities = dict(sorted(form.elasticities.items(), key=lambda item: -abs(item[1])))
+    pulls: Mapping[str, float] = {}
+    if not switch:
+        gap = _Gap.of(a, b, w, metric)
+        pulls = gap.pulls(high)
+        form = gap.form(high)
+        found = form.root(high) if form else None
         # a regime may end before its own root; then the formula explains, but does not place, the crossing
-        if form.formula and form.root and abs(form.root / high - 1) < ROOT_TOLERANCE:
-            root = form.root
-            powers = [f"c{k} = {term}" for k, term in enumerate(form.terms)]
-            text = f"{form.formula} = {form.root:,.0f} with " + "; ".join(powers)
+        if form and found and abs(found / high - 1) < ROOT_TOLERANCE:
+            root = found
+            powers = [f"c{k} = {term}" for k, term in enumerate(form.texts)]
+            text = f"{form.formula} = {root:,.0f} with " + "; ".join(powers)
     return Crossing(
         high, None, winner.architecture.id, loser.architecture.id,
         "; ".join(_regime(s, w, metric, high) for s in (a, b)),
-        text, root, elasticities, switch, high <= both_fit,
+        text, root, pulls, switch, high <= both_fit,
     )  # fmt: skip
 
 
@@ -298,12 +283,12 @@ def _switch(s: Setup, low: int, high: int) -> str | None:
     return None
 
 
-def _regime(s: Setup, w: Workload, metric: Metric, n: int) -> str:
+def _regime(s: Setup, w: Workload, metric: str, n: int) -> str:
     """What bounds one side at a length, in a few words."""
-    p = predict_request(s, at_length(w, n).model_copy(update={"generate": min(w.generate, 2)}))
+    e = Evaluation(s, w.model_copy(update={"prompt": n}))
     if metric == "memory":
-        return f"{s.architecture.id}: {p.memory.binding}"
-    shown: PassPrediction = p.decode if metric in ("tpot", "throughput") else p.prefill
+        return f"{s.architecture.id}: {e.memory.binding}"
+    shown = detailed_decode(e) if METRICS[metric].decoding else detailed_prefill(e)
     kinds: dict[str, float] = {}
     for row in shown.operators:
         kinds[row.kind] = kinds.get(row.kind, 0) + float(row.time)
@@ -312,21 +297,45 @@ def _regime(s: Setup, w: Workload, metric: Metric, n: int) -> str:
     return f"{s.architecture.id}: {shown.bound}-bound ({share} of device time)"
 
 
-def _close(a: Setup, b: Setup, w: Workload, metric: Metric, at: int) -> Any:
-    def side(s: Setup, m: Machine, n: Any) -> Any:
-        return curve(_given(s, m), w, metric, n)
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """The difference of a metric between two setups, as a figure of the numbers of both machines and the prompt.
 
-    def difference(n: Any, machines: Mapping[str, Machine]) -> Any:
-        return side(a, machines["a"], n) - side(b, machines["b"], n)
+    Sides with the same machine share its symbols; else those of the second carry its name. Of a metric that is a
+    constant over another, the other is taken: tokens per second cross where the times do.
+    """
 
-    if metric == "throughput":  # tokens over time: the times are equal where the rates are
-        difference = partial(_reciprocal, a, b, w)
-    return close(difference, at, {"a": a.machine(w.dtype), "b": b.machine(w.dtype)})
+    sides: tuple[tuple[Setup, Symbols], tuple[Setup, Symbols]]
+    w: Workload
+    metric: Metric
 
+    @classmethod
+    def of(cls, a: Setup, b: Setup, w: Workload, metric: str) -> _Gap:
+        """The difference of a from b."""
+        row = METRICS[metric]
+        same = a.machine(w.dtype) == b.machine(w.dtype)
+        sides = (a, symbols_of(a, w)), (b, symbols_of(b, w, "" if same else "_b"))
+        return cls(sides, w, METRICS[row.inverse] if row.inverse else row)
 
-def _reciprocal(a: Setup, b: Setup, w: Workload, n: Any, machines: Mapping[str, Machine]) -> Any:
-    return curve(_given(a, machines["a"]), w, "total", n) - curve(_given(b, machines["b"]), w, "total", n)
+    @property
+    def values(self) -> dict[str, float]:
+        """The value of every symbol."""
+        (_, first), (_, second) = self.sides
+        return {**first.values, **second.values}
 
+    def figure(self, variables: Mapping[str, Any]) -> Any:
+        """The difference for these numbers."""
+        a, b = (at_symbols(s, self.w, symbols, self.metric, variables) for s, symbols in self.sides)
+        return a - b
 
-def _given(s: Setup, m: Machine) -> Setup:
-    return replace(s, given_machine=m)
+    def form(self, length: int) -> Expansion | None:
+        """It as a polynomial of the length, in the regime around one."""
+        return expand(self.figure, self.values, length)
+
+    def pulls(self, length: int) -> dict[str, float]:
+        """The per cent by which the length of no difference moves for one per cent more of each symbol."""
+        values = {**self.values, LENGTH: float(length)}
+        _, by = slopes(self.figure, values)
+        along = by.pop(LENGTH) * length
+        moves = {name: -slope * values[name] / along for name, slope in by.items() if slope and along}
+        return dict(sorted(moves.items(), key=lambda item: -abs(item[1])))

@@ -6,11 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from roofsim.engine.regime import expand
+from roofsim.engine.regime import LENGTH, expand
 from roofsim.engine.roofline import Bound
 from roofsim.lowering.step import NEVER, mask_from
 from roofsim.ops.base import CostFunction
-from roofsim.prediction.request import SCHEMA, Metric, Setup, assumptions, metric_value, plain, predict_pass
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.metrics import METRICS, metric_named
+from roofsim.prediction.request import detailed_prefill
+from roofsim.prediction.results import SCHEMA, plain
+from roofsim.prediction.setup import Setup
+from roofsim.prediction.steps import prefill
+from roofsim.prediction.symbols import at_symbols, slopes, symbols_of
+from roofsim.prediction.words import assumptions
 from roofsim.specs.workload import Workload
 
 
@@ -28,16 +35,18 @@ class Regime:
 class Explanation:
     """A figure at one length as a polynomial in the length, in symbols and numbers.
 
-    `terms` and `coefficients` are by power of N; `symbols` holds the value of every symbol; `elasticities` the per
-    cent by which the figure changes for one per cent more of each. `functions` are the cost formulas involved.
+    `terms` and `coefficients` are by power of N, of the metric `form_of`: the metric itself, or what it is a constant
+    over. `symbols` holds the value of every symbol; `elasticities` the per cent by which the figure changes for one
+    per cent more of each. `functions` are the cost formulas involved.
     """
 
     model: str
     device: str
     runtime: str
-    metric: Metric
+    metric: str
     length: int
     value: float
+    form_of: str
     terms: tuple[str, ...]
     coefficients: tuple[float, ...]
     elasticities: Mapping[str, float]
@@ -52,20 +61,20 @@ class Explanation:
         return {"schema": SCHEMA, **plain(fields), "functions": [f.__name__ for f in self.functions]}
 
 
-def explain(s: Setup, w: Workload, metric: Metric) -> Explanation:
-    """Explain one figure of a workload."""
-    m = s.machine(w.dtype)
-
-    def figure(n: Any, machines: Mapping[str, Any]) -> Any:
-        return metric_value(replace(s, given_machine=machines["a"]), w.model_copy(update={"prompt": n}), metric)
-
-    form = expand(figure, w.prompt, {"a": m})
-    value = float(metric_value(s, w, metric))
-    elasticities = dict(sorted(form.elasticities.items(), key=lambda item: -abs(item[1]))) if form else {}
-    functions = dict.fromkeys(o.function for row in s.architecture.rows(s.prefill(w)) for o in row.operators)
+def explain(s: Setup, w: Workload, metric: str) -> Explanation:
+    """Explain one figure of a workload; raises InputError for a metric that there is not."""
+    row = metric_named(metric)
+    shown = METRICS[row.inverse] if row.inverse else row
+    symbols = symbols_of(s, w)
+    form = expand(lambda variables: at_symbols(s, w, symbols, shown, variables), symbols.values, w.prompt)
+    values = {**symbols.values, LENGTH: float(w.prompt)}
+    value, by = slopes(lambda variables: at_symbols(s, w, symbols, row, variables), values)
+    pulls = {name: slope * values[name] / value for name, slope in by.items() if slope}
+    functions = dict.fromkeys(o.function for row in s.architecture.rows(prefill(s, w)) for o in row.operators)
     return Explanation(
-        s.architecture.id, s.device.id, s.runtime.id, metric, w.prompt, value, form.texts if form else (),
-        form.coefficients if form else (), elasticities, form.symbols if form else {}, tuple(regimes(s, w)),
+        s.architecture.id, s.device.id, s.runtime.id, metric, w.prompt, value, shown.name,
+        form.texts if form else (), form.coefficients if form else (),
+        dict(sorted(pulls.items(), key=lambda item: -abs(item[1]))), symbols.values, tuple(regimes(s, w)),
         assumptions(s, w), tuple(functions),
     )  # fmt: skip
 
@@ -75,8 +84,7 @@ def regimes(s: Setup, w: Workload) -> list[Regime]:
     start = mask_from(s.architecture, s.runtime)
     found: list[Regime] = []
     for n in sorted({round(2 ** (k / 2)) for k in range(8, 41)} | ({start} if 16 < start < NEVER else set())):
-        p = s.prefill(w.model_copy(update={"prompt": n}))
-        here = Regime(n, n, predict_pass(s, p, w.dtype).bound, n >= start)
+        here = Regime(n, n, detailed_prefill(Evaluation(s, w.model_copy(update={"prompt": n}))).bound, n >= start)
         if found and (found[-1].bound, found[-1].masked) == (here.bound, here.masked):
             found[-1] = replace(found[-1], last=n)
         else:

@@ -7,8 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from roofsim.engine.memory import Memory
+from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import outside
-from roofsim.prediction.request import SCHEMA, Limits, Setup, assumptions, fits, footprint, limits_of, plain
+from roofsim.prediction.limits import fits, limits_of
+from roofsim.prediction.results import SCHEMA, Limits, plain
+from roofsim.prediction.setup import Setup
+from roofsim.prediction.words import assumptions
 from roofsim.specs.workload import Workload
 
 PARTS = ("weights", "state", "activations", "logits", "masks", "workspace")
@@ -67,7 +71,7 @@ def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> Limit
         top = max(min(found.max_prompt, 2**20), 1024)
         lengths = sorted({*(2**k for k in range(9, 21) if 2**k <= top), top})
     asked = [w.model_copy(update={"prompt": n}) for n in sorted(set(lengths))]
-    at = tuple(MemoryAt(each.prompt, footprint(s, each), fits(s, each)) for each in asked)
+    at = tuple(MemoryAt(each.prompt, Evaluation(s, each).memory, fits(s, each)) for each in asked)
     result = LimitsResult(
         s.architecture.id, s.device.id, s.runtime.id, w, s.device.capacity, found, at, assumptions(s, w)
     )

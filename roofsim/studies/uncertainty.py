@@ -7,34 +7,37 @@ on their scale without limits, C their covariance, σ the scatter of that kind o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from roofsim.engine.derivative import gradient
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Bytes
+from roofsim.prediction.compiled import compiled
 from roofsim.prediction.fitted import outside
-from roofsim.prediction.request import Metric, Prediction, Setup, fits, footprint, largest, predict_request, samples
-from roofsim.runs.program import HOST_MATTERS, Array, Program
-from roofsim.runs.targets import Jobs, Target
+from roofsim.prediction.limits import limits_of
+from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.request import predict_request, settled
+from roofsim.prediction.results import Prediction
+from roofsim.prediction.setup import Setup
+from roofsim.runs.program import HOST_MATTERS, Array
 from roofsim.specs.calibration import NORMAL_95, Calibration, interval
 from roofsim.specs.workload import Workload
 
-KIND: Mapping[str, tuple[str, str]] = {
-    "ttft": ("latency_s", "prefill"),
-    "tpot": ("latency_s", "decode"),
-    "device_time": ("device_time_s", "prefill"),
-    "decode_device_time": ("device_time_s", "decode"),
-    "energy": ("energy_j", "prefill"),
-    "total": ("latency_s", "prefill"),
-    "peak": ("peak_mem_bytes", "prefill"),
+FIGURES: Mapping[str, tuple[str, tuple[str, str]]] = {
+    **{name: (METRICS[name].figure, METRICS[name].measured) for name in ("ttft", "tpot", "energy", "total")},
+    "device_time": ("prefill.device_time", ("device_time_s", "prefill")),
+    "decode_device_time": ("decode.device_time", ("device_time_s", "decode")),
+    "peak": (METRICS["memory"].figure, METRICS["memory"].measured),
 }
-"""The kind of measurement whose scatter a predicted figure has."""
+"""Figures with intervals, as the prediction calls them, and the kind of measurement whose scatter they have."""
 
 
 def predict_with_intervals(s: Setup, w: Workload) -> Prediction:
     """As `predict_request`; with a calibration also intervals, and what lies beyond its data."""
+    w = settled(s, w)
     result = predict_request(s, w)
     if s.calibration is None:
         return result
@@ -45,71 +48,51 @@ def predict_with_intervals(s: Setup, w: Workload) -> Prediction:
 def intervals(s: Setup, w: Workload, p: Prediction) -> dict[str, tuple[float, float]]:
     """The 95 % interval of each figure of a request for whose kind the calibration has data."""
     c = _calibration(s)
-    w = w.model_copy(update={"logits": w.logits or s.runtime.logits})
-    jobs = Jobs()
-    figures = targets(s, w, jobs)
     waits = {"ttft": p.prefill, "tpot": p.decode}
     host = {name: bool(each.host_time > HOST_MATTERS * each.device_time) for name, each in waits.items()}
-    known = [name for name in figures if scatter(c, name) is not None]
-    slopes = Slopes.of(s, w, [figures[name] for name in known], jobs)
-    values = {
-        "ttft": p.request.ttft, "tpot": p.request.tpot, "device_time": p.prefill.device_time,
-        "decode_device_time": p.decode.device_time, "energy": p.request.energy, "peak": p.memory.peak,
-        "total": p.request.total_time,
-    }  # fmt: skip
+    known = [name for name in FIGURES if scatter(c, FIGURES[name][1]) is not None]
+    values, slopes = logs(s, w, [FIGURES[name][0] for name in known])
+    spread = covariance(s, tuple(slopes[0]) if slopes else ())
+    variances = {name: _quadratic(list(by.values()), spread) for name, by in zip(known, slopes, strict=True)}
     found = {}
-    for i, name in enumerate(known):
-        spread = scatter(c, name, host.get(name, False)) or 0.0
-        found[name] = interval(float(values[name]), slopes.variance(i) + spread**2)
+    for name, value in zip(known, values, strict=True):
+        sigma = scatter(c, FIGURES[name][1], host.get(name, False)) or 0.0
+        found[name] = interval(float(value), variances[name] + sigma**2)
+    at = dict(zip(known, values, strict=True))
     for wall, device in (("ttft", "device_time"), ("tpot", "decode_device_time")):
         if {wall, device} <= set(found):
             # no clock shows less than the device works
-            found[wall] = (max(found[wall][0], min(found[device][0], float(values[wall]))), found[wall][1])
+            found[wall] = (max(found[wall][0], min(found[device][0], float(at[wall]))), found[wall][1])
     if "total" in found:
-        found |= _request(p, slopes.variance(known.index("total")), c, host)
+        found |= _request(p, variances["total"], c, host)
         del found["total"]
-    if "peak" in known:
-        found |= _limits(s, w, found["peak"][1] / float(values["peak"]))
+    if "peak" in found:
+        found |= _limits(s, w, found["peak"][1] / float(at["peak"]))
     return found
 
 
-def targets(s: Setup, w: Workload, jobs: Jobs) -> dict[str, Target]:
-    """What each figure of a request is a sum over."""
-    steps = max(w.generate - 1, 0)
-    pieces = s.pieces(w)
-    mean = [(share, s.decode(w, done)) for share, done in samples(steps)]
-    whole = [*pieces, *((share * steps, p) for share, p in mean)] if steps else list(pieces)
-    held = footprint(s, w)
-    return {
-        "ttft": jobs.target(s, "wall", pieces, w.dtype),
-        "tpot": jobs.target(s, "wall", mean, w.dtype),
-        "device_time": jobs.target(s, "device", pieces, w.dtype),
-        "decode_device_time": jobs.target(s, "device", [(1, s.decode(w))], w.dtype),
-        "energy": jobs.target(s, "energy", whole, w.dtype),
-        "total": jobs.target(s, "wall", whole, w.dtype),
-        "peak": Target("memory", constant=float(held.peak - held.workspace)),
-    }
+def logs(s: Setup, w: Workload, figures: Sequence[str]) -> tuple[list[Any], list[dict[str, Any]]]:
+    """Figures, and the derivatives of their logarithms by the parameters that the user has not set.
+
+    The derivatives are on the parameters' scale without limits; a prompt that is an array gives arrays.
+    """
+    parameters = {name: x for name, x in s.machine(w.dtype).parameters.items() if name not in s.parameters}
+    values = {f"parameters.{name}": float(x) for name, x in parameters.items()}
+    over = (*values, "prompt")
+    function = compiled(s, w.model_copy(update={"prompt": 1}), tuple(figures), over).function
+    found, slopes = [], []
+    for out in function.outputs.values():
+        value, by = gradient(function.graph, out, {**values, "prompt": w.prompt})
+        found.append(value)
+        steps = {name: PARAMETERS[name].stretch(float(x)) for name, x in parameters.items()}
+        slopes.append({name: by[f"parameters.{name}"] * step / value for name, step in steps.items()})
+    return found, slopes
 
 
-@dataclass(frozen=True, slots=True)
-class Slopes:
-    """Derivatives of the logarithms of figures by parameters, and the covariance of those parameters."""
-
-    names: tuple[str, ...]
-    slopes: Array
-    covariance: Array
-
-    @classmethod
-    def of(cls, s: Setup, w: Workload, figures: Sequence[Target], jobs: Jobs) -> Slopes:
-        """Derivatives of these figures; parameters that the user has set are certain."""
-        program = Program(figures, jobs, s.device, s.host, s.runtime)
-        values = {name: float(value) for name, value in s.machine(w.dtype).parameters.items()}
-        names = tuple(name for name in values if name not in s.parameters)
-        return cls(names, program.slopes(values, names), covariance(s, names))
-
-    def variance(self, i: int) -> float:
-        """Variance of the logarithm of one figure that is due to the parameters."""
-        return float(max(self.slopes[i] @ self.covariance @ self.slopes[i], 0.0))
+def _quadratic(slopes: Sequence[Any], spread: Array) -> float:
+    """The variance that parameters with a covariance give a figure with these derivatives."""
+    row = np.array(slopes, dtype=float)
+    return float(max(row @ spread @ row, 0.0))
 
 
 def covariance(s: Setup, names: Sequence[str]) -> Array:
@@ -125,10 +108,9 @@ def covariance(s: Setup, names: Sequence[str]) -> Array:
     return found
 
 
-def scatter(c: Calibration, figure: str, host: bool = False) -> float | None:
-    """The scatter of a kind of figure, None if the calibration has no data of such a kind."""
-    metric, phase = KIND[figure]
-    found = c.scatter_of(metric, phase, host)
+def scatter(c: Calibration, measured: tuple[str, str], host: bool = False) -> float | None:
+    """The scatter of a kind of measurement, None if the calibration has no data of such a kind."""
+    found = c.scatter_of(*measured, host)
     return found.sigma if found else None
 
 
@@ -137,7 +119,7 @@ def _request(
 ) -> dict[str, tuple[float, float]]:
     """The whole request: prefill and steps, whose scatters are taken to go together."""
     share = float(p.request.ttft / p.request.total_time)
-    first, step = (scatter(c, name, host[name]) or 0 for name in ("ttft", "tpot"))
+    first, step = (scatter(c, FIGURES[name][1], host[name]) or 0 for name in ("ttft", "tpot"))
     variance += (share * first + (1 - share) * step) ** 2
     return {
         "total_time": interval(float(p.request.total_time), variance),
@@ -148,26 +130,21 @@ def _request(
 def _limits(s: Setup, w: Workload, factor: float) -> dict[str, tuple[float, float]]:
     """The longest prompt and the largest batch if every peak were larger, or smaller, by a factor."""
     bounds = {}
-    for name, field in (("max_prompt", "prompt"), ("max_batch", "batch")):
-        ends = [_largest(_scaled(s, size), w, field) for size in (1 / factor, factor)]
-        bounds[name] = (float(ends[0]), float(ends[1]))
+    ends = [limits_of(_scaled(s, size), w) for size in (1 / factor, factor)]
+    for name in ("max_prompt", "max_batch"):
+        bounds[name] = (float(getattr(ends[0], name)), float(getattr(ends[1], name)))
     return bounds
 
 
 def limits_within(s: Setup, w: Workload) -> dict[str, tuple[float, float]]:
     """95 % intervals of the longest prompt and the largest batch; none if the calibration has no data on memory."""
-    c = _calibration(s)
-    spread = scatter(c, "peak")
+    figure, measured = FIGURES["peak"]
+    spread = scatter(_calibration(s), measured)
     if spread is None:
         return {}
-    jobs = Jobs()
-    w = w.model_copy(update={"logits": w.logits or s.runtime.logits})
-    slopes = Slopes.of(s, w, [targets(s, w, jobs)["peak"]], jobs)
-    return _limits(s, w, interval(1.0, slopes.variance(0) + spread**2)[1])
-
-
-def _largest(s: Setup, w: Workload, field: str) -> int:
-    return largest(lambda n: fits(s, w.model_copy(update={field: n})))
+    _, (slopes,) = logs(s, w, [figure])
+    variance = _quadratic(list(slopes.values()), covariance(s, tuple(slopes)))
+    return _limits(s, w, interval(1.0, variance + spread**2)[1])
 
 
 def _scaled(s: Setup, factor: float) -> Setup:
@@ -188,37 +165,32 @@ def _calibration(s: Setup) -> Calibration:
     return s.calibration
 
 
-FIGURE: Mapping[Metric, str] = {
-    "ttft": "ttft", "tpot": "tpot", "memory": "peak", "energy": "energy", "total": "total", "throughput": "total",
-}  # fmt: skip
-"""The figure that each metric of a comparison is; throughput goes with the time of the request."""
-
-
 def span_of_crossing(
-    a: Setup, b: Setup, w: Workload, metric: Metric, at: int, lengths: Sequence[int]
+    a: Setup, b: Setup, w: Workload, metric: str, at: int, lengths: Sequence[int]
 ) -> tuple[int, int] | None:
     """The lengths around a crossing at which the order of two models is not certain at 95 %; None without data.
 
     There the difference of both logarithms is within its own interval (Fieller's argument for a ratio of one).
     """
-    figure = FIGURE[metric]
-    if scatter(_calibration(a), figure) is None:
+    row = METRICS[metric]
+    shown = METRICS[row.inverse] if row.inverse else row
+    if scatter(_calibration(a), shown.measured) is None:
         return None
     lengths = sorted({*lengths, at})
-    values = {name: float(value) for name, value in a.machine(w.dtype).parameters.items()}
-    names = tuple(name for name in values if name not in a.parameters)
-    logs, slopes, spread = [], [], np.zeros(len(lengths))
+    w = w.model_copy(update={"prompt": np.array(lengths, dtype=float)})
+    which = "decode" if shown.measured[1] == "decode" else "prefill"
+    sides, spread = [], np.zeros(len(lengths))
     for s in (a, b):
-        jobs = Jobs()
-        works = [w.model_copy(update={"prompt": n, "logits": w.logits or s.runtime.logits}) for n in lengths]
-        program = Program([targets(s, each, jobs)[figure] for each in works], jobs, s.device, s.host, s.runtime)
-        logs.append(np.log(program.predict(values)))
-        slopes.append(program.slopes(values, names))
-        waiting = program.host_bound(values)
-        spread += [(scatter(_calibration(s), figure, bool(h)) or 0) ** 2 for h in waiting]
-    steep = slopes[0] - slopes[1]
-    variance = np.einsum("ij,jk,ik->i", steep, covariance(a, names), steep) + spread
-    near = np.abs(logs[0] - logs[1]) <= NORMAL_95 * np.sqrt(variance)
+        (value,), (by,) = logs(s, w, [shown.figure])
+        sides.append((np.log(value), {name: np.broadcast_to(x, len(lengths)) for name, x in by.items()}))
+        one = w.model_copy(update={"prompt": 1})
+        times = compiled(s, one, (f"{which}.host_time", f"{which}.device_time"), ("prompt",))
+        host, device = times(prompt=w.prompt).values()
+        spread += [(scatter(_calibration(s), shown.measured, bool(x)) or 0) ** 2 for x in host > HOST_MATTERS * device]
+    (first, by_a), (second, by_b) = sides
+    steep = np.stack([by_a[name] - by_b[name] for name in by_a], axis=1)
+    variance = np.einsum("ij,jk,ik->i", steep, covariance(a, tuple(by_a)), steep) + spread
+    near = np.abs(first - second) <= NORMAL_95 * np.sqrt(variance)
     low = high = lengths.index(at)
     while low > 0 and near[low - 1]:
         low -= 1

@@ -11,7 +11,8 @@ import numpy as np
 from roofsim import library
 from roofsim.foundation.errors import InputError, RoofsimError
 from roofsim.prediction.fitted import calibrated
-from roofsim.prediction.request import DEFAULT_RUNTIME, SCHEMA, Setup, plain
+from roofsim.prediction.results import SCHEMA, plain
+from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup
 from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
 from roofsim.runs.importers import read_runs
 from roofsim.runs.program import Array, Program

@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 
 from roofsim import predict
-from roofsim.prediction.request import Setup, predict_pass, setup
+from roofsim.engine.passes import run_pass
+from roofsim.prediction.setup import Setup, setup
+from roofsim.prediction.steps import prefill
 from roofsim.specs.workload import workload
 
 POINTS = 1_000_000
@@ -87,7 +89,7 @@ def prefill_only(s: Setup) -> Work:
 
     def work(lengths: np.ndarray, batches: np.ndarray) -> Any:
         w = workload(prompt=lengths, batch=batches, generate=1, dtype="bf16")
-        return predict_pass(s, s.prefill(w), w.dtype, detail=False)
+        return run_pass(s.stack(w.dtype), prefill(s, w))
 
     return work
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from roofsim import predict
-from roofsim.prediction.request import setup
+from roofsim.prediction.setup import setup
 
 spec = importlib.util.spec_from_file_location("bench_vectorised", Path(__file__).with_name("bench_vectorised.py"))
 bench = importlib.util.module_from_spec(spec)

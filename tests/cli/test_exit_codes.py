@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from roofsim.prediction import request as prediction
 
 from roofsim import cli
 from roofsim.foundation.errors import InputError
+from roofsim.prediction import request as prediction
 
 PREDICT = ["roofsim", "predict", "mamba2-780m", "-d", "rtx-4090"]
 

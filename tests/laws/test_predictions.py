@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roofsim import library
+from roofsim.engine.passes import PassFigures, run_pass
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.cost import Cost
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
-from roofsim.prediction.request import PassPrediction, Setup, footprint, predict_pass, setup
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.setup import Setup, setup
+from roofsim.prediction.steps import decode, prefill
 from roofsim.specs.device import Device
 from roofsim.specs.workload import Workload, workload
 
@@ -34,9 +38,12 @@ def own_work(model: Architecture, p: Pass) -> Cost:
     return sum((row.count * each.cost for row in model.rows(p) for each in row.operators), start=Cost())
 
 
-def passes(s: Setup, w: Workload) -> Iterator[tuple[Pass, PassPrediction]]:
-    for p in (s.prefill(w), s.decode(w)):
-        yield p, predict_pass(s, p, w.dtype, detail=False)
+def passes(s: Setup, w: Workload, **numbers: Any) -> Iterator[tuple[Pass, PassFigures]]:
+    """Both passes of a request, on a machine with other numbers where some are given."""
+    stack = s.stack(w.dtype)
+    stack = replace(stack, machine=replace(stack.machine, **numbers))
+    for p in (prefill(s, w), decode(s, w)):
+        yield p, run_pass(stack, p)
 
 
 def column(values: Sequence[float]) -> np.ndarray:
@@ -58,8 +65,9 @@ def side_by_side(dtype: str) -> tuple[list[str], Machine]:
 def test_no_prediction_is_below_what_the_silicon_allows(stack: tuple[str, str], dtype: str) -> None:
     """Weights and state cannot come faster than memory, nor matrix work than the peak, on any device."""
     devices, m = side_by_side(dtype)
-    s = replace(setup(stack[0], ANY_DEVICE, stack[1]), given_machine=m)
-    for p, predicted in passes(s, workload(prompt=PROMPTS, dtype=dtype)):
+    s = setup(stack[0], ANY_DEVICE, stack[1])
+    numbers = {each.name: getattr(m, each.name) for each in fields(Machine)}
+    for p, predicted in passes(s, workload(prompt=PROMPTS, dtype=dtype), **numbers):
         cost = own_work(s.architecture, p)
         least = np.maximum(cost.matrix / m.matrix_rate, (cost.weights + cost.state) / m.bandwidth)
         slow = np.all(predicted.time * ROUNDING >= least, axis=1)
@@ -95,7 +103,7 @@ def test_a_larger_request_takes_no_less_time_traffic_or_memory(stack: tuple[str,
     growing = np.unique(np.geomspace(1, 200_000, 200).round())
     w = workload(**{size: growing})
     predicted = {p.phase: each for p, each in passes(s, w)}
-    figures = {"peak": footprint(s, w).peak} | {
+    figures = {"peak": Evaluation(s, w).memory.peak} | {
         f"{phase} {name}": getattr(each, name)
         for phase, each in predicted.items()
         for name in ("time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "energy")
@@ -131,8 +139,8 @@ def test_a_faster_device_is_never_slower(
     s = setup(model, device, runtime)
     w = workload(prompt=PROMPTS, dtype=device.default_dtype)
     m: Machine = s.machine(w.dtype)
-    faster = replace(s, given_machine=replace(m, **{number: factor * getattr(m, number)}))
-    for (_, slow), (_, fast) in zip(passes(s, w), passes(faster, w), strict=True):
+    faster = {number: factor * getattr(m, number)}
+    for (_, slow), (_, fast) in zip(passes(s, w), passes(s, w, **faster), strict=True):
         assert at_least(slow.time, fast.time)
 
 
@@ -140,6 +148,6 @@ def test_the_state_that_is_held_is_what_the_model_says(stack: tuple[str, str]) -
     s = setup(stack[0], "rtx-4090", stack[1])
     for prompt in (1, 1000, 30_000):
         w = workload(prompt=prompt, batch=3)
-        held = 3 * s.architecture.state_bytes(prompt, s.prefill(w).precision)
+        held = 3 * s.architecture.state_bytes(prompt, prefill(s, w).precision)
         drops = s.architecture.family in s.runtime.drops_cache
-        assert footprint(s, w).state == pytest.approx(0 if drops else held)
+        assert Evaluation(s, w).memory.state == pytest.approx(0 if drops else held)

@@ -21,7 +21,8 @@ from roofsim.model.part import PARTS, Part
 from roofsim.model.step import Pass
 from roofsim.ops import attention
 from roofsim.ops.base import REGISTER, Kind
-from roofsim.prediction.request import predict_request, setup
+from roofsim.prediction.evaluation import FIGURES, Evaluation
+from roofsim.prediction.setup import setup
 from roofsim.specs.workload import workload
 
 MODELS = [library.architecture(name) for name in library.names("models")]
@@ -118,8 +119,10 @@ class Watched(dict[str, float]):
 def test_every_parameter_decides_something(stacks: Sequence[tuple[str, str]]) -> None:
     for model, runtime in stacks:
         s = setup(model, "rtx-4090", runtime)
-        m = s.machine("bf16")
-        watched = replace(s, given_machine=replace(m, parameters=Watched(m.parameters)))
         for weights in ("bf16", "q4_0"):
-            predict_request(watched, workload(prompt=100, weight_format=weights), detail=False)
+            e = Evaluation(s, workload(prompt=100, weight_format=weights))
+            watched = replace(e.stack.machine, parameters=Watched(e.stack.machine.parameters))
+            vars(e)["stack"] = replace(e.stack, machine=watched)
+            for figure in FIGURES.values():
+                figure(e)
     assert Watched.read == set(PARAMETERS)

@@ -15,7 +15,8 @@ from roofsim.calibrate.simulation import Stack, coverage, design, values_of
 from roofsim.foundation.errors import InputError, SpecError, Unsupported
 from roofsim.foundation.parameters import PARAMETERS, priors
 from roofsim.prediction.fitted import calibrated, outside
-from roofsim.prediction.request import predict_request, setup
+from roofsim.prediction.request import predict_request
+from roofsim.prediction.setup import setup
 from roofsim.runs.cases import Reader
 from roofsim.runs.program import Program
 from roofsim.runs.reading import Runs

@@ -12,7 +12,7 @@ costs = st.builds(Cost, **{each.name: st.integers(0, 10**9) for each in fields(C
 
 
 def test_a_cost_is_nothing_unless_said() -> None:
-    assert astuple(Cost()) == (0, 0, 0, 0, 0)
+    assert astuple(Cost()) == (0, 0, 0, 0, 0, 0)
 
 
 def test_bytes_are_all_traffic_and_flops_all_work() -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from roofsim import crossover, library, predict
 from roofsim.foundation.errors import InputError
-from roofsim.prediction.request import Metric, predict_request, setup
+from roofsim.prediction.metrics import Metric
+from roofsim.prediction.request import predict_request
+from roofsim.prediction.setup import setup
 from roofsim.specs.workload import workload
 from roofsim.studies.crossover import PAPER_PAIRS
 

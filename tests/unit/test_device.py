@@ -4,7 +4,7 @@ import pytest
 
 from roofsim import library
 from roofsim.foundation.errors import SpecError, Unsupported
-from roofsim.prediction.request import setup
+from roofsim.prediction.setup import setup
 from roofsim.specs.device import Device
 from roofsim.specs.files import build
 from roofsim.specs.override import written

@@ -8,7 +8,7 @@ from roofsim import library
 from roofsim.engine.energy import IDLE_SHARE, energy
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.cost import Cost
-from roofsim.prediction.request import setup
+from roofsim.prediction.setup import setup
 
 DEVICE = library.device("h100-sxm")
 TDP, IDLE = DEVICE.power.tdp.value, DEVICE.power.idle.value

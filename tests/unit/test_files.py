@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from roofsim import library
 from roofsim.foundation.errors import InputError, SpecError
-from roofsim.prediction.request import predict_request, setup
+from roofsim.prediction.request import predict_request
+from roofsim.prediction.setup import setup
 from roofsim.specs.files import read_mapping
 from roofsim.specs.workload import workload
 

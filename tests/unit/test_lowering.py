@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from roofsim import library
+from roofsim.engine.passes import run_pass
 from roofsim.foundation.errors import Unsupported
 from roofsim.lowering.step import NEVER, lower, mask_bytes, mask_from, module, plans
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import attention
-from roofsim.prediction.request import predict_pass, setup
+from roofsim.prediction.setup import setup
+from roofsim.prediction.steps import decode, prefill
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import workload
 
@@ -83,7 +85,7 @@ def test_attention_is_planned_once_per_shape_and_decode_step_where_device_and_st
     def planned(model: str, device: str, stack: str) -> tuple[int, int]:
         s = setup(model, device, stack)
         w = workload(prompt=512, dtype="bf16")
-        return tuple(plans(s.architecture, s.runtime, s.device, p) for p in (s.prefill(w), s.decode(w)))
+        return tuple(plans(s.architecture, s.runtime, s.device, p) for p in (prefill(s, w), decode(s, w)))
 
     assert planned("Qwen2.5-0.5B", "h100-sxm", "transformers-5-eager") == (0, 1)
     assert planned("Gemma-4-26B-A4B", "h100-sxm", "transformers-5-eager") == (0, 2)  # heads of two widths
@@ -95,9 +97,9 @@ def test_attention_is_planned_once_per_shape_and_decode_step_where_device_and_st
 def test_a_plan_is_time_of_the_host_before_the_first_kernel() -> None:
     s = setup("Qwen2.5-0.5B", "h100-sxm", "transformers-5-eager")
     w = workload(prompt=512, dtype="bf16")
-    step = predict_pass(s, s.decode(w), "bf16")
+    step = run_pass(s.stack("bf16"), decode(s, w))
     without = replace(s, device=s.device.model_copy(update={"plans_attention": False}))
-    assert step.host_time - predict_pass(without, s.decode(w), "bf16").host_time == pytest.approx(0.040)
+    assert step.host_time - run_pass(without.stack("bf16"), decode(s, w)).host_time == pytest.approx(0.040)
 
 
 def kernels_of(runtime: str, model: str, p: Pass, operator: str):

@@ -9,7 +9,8 @@ from roofsim.model.architecture import Row
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import pointwise
 from roofsim.ops.base import Operator
-from roofsim.prediction.request import footprint, setup
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.setup import setup
 from roofsim.specs.workload import workload
 
 STREAM = 10  # bytes of the residual stream: one token, five elements of two bytes
@@ -84,7 +85,7 @@ def test_the_logits_are_told_apart_in_the_head() -> None:
 @pytest.mark.parametrize("prompt", [1, 2000, 40_000])
 def test_the_parts_add_up_to_the_peak(stack: tuple[str, str], prompt: int) -> None:
     model, runtime = stack
-    memory = footprint(setup(model, "rtx-4090", runtime), workload(prompt=prompt, batch=2))
+    memory = Evaluation(setup(model, "rtx-4090", runtime), workload(prompt=prompt, batch=2)).memory
     parts = (memory.weights, memory.state, memory.activations, memory.logits, memory.masks, memory.workspace)
     assert min(parts) >= 0
     assert sum(parts) == pytest.approx(memory.peak, rel=1e-12)
@@ -95,7 +96,7 @@ def test_the_parts_add_up_to_the_peak(stack: tuple[str, str], prompt: int) -> No
 @pytest.mark.parametrize("fmt", ["bf16", "q4_0", "int4-g128", "fp32"])
 def test_weights_are_held_in_the_format_they_are_stored_in(fmt: str) -> None:
     s = setup("Llama-3.2-1B", "rtx-4090", "ideal")
-    held = footprint(s, workload(weight_format=fmt)).weights
+    held = Evaluation(s, workload(weight_format=fmt)).memory.weights
     assert held == s.architecture.weight_bytes(workload(weight_format=fmt).precision("fp32", s.architecture))
     if fmt in ("bf16", "fp32"):
         assert held == s.architecture.total_parameters * {"bf16": 2, "fp32": 4}[fmt]
@@ -103,7 +104,7 @@ def test_weights_are_held_in_the_format_they_are_stored_in(fmt: str) -> None:
 
 def test_scores_of_the_last_position_need_less_than_those_of_all() -> None:
     s = setup("Llama-3.2-1B", "rtx-4090", "transformers-5-eager")
-    last, every = (footprint(s, workload(prompt=8192, logits=logits)) for logits in ("last", "all"))
+    last, every = (Evaluation(s, workload(prompt=8192, logits=logits)).memory for logits in ("last", "all"))
     assert (last.logits, every.logits) == (0, 2 * 8192 * s.architecture.vocab)
     assert last.peak < every.peak
     assert every.binding == "head: lm_head"
@@ -113,12 +114,12 @@ def test_a_context_and_the_slack_of_the_allocator_are_reserved_on_top_of_the_pea
     s = setup("mamba-130m", "rtx-4090", "ideal")
     policy = s.runtime.memory.model_copy(update={"fragmentation": 0.5})
     slack = setup("mamba-130m", "rtx-4090", s.runtime.model_copy(update={"memory": policy}))
-    assert footprint(slack, workload()).reserved == 1.5 * footprint(s, workload()).peak
+    assert Evaluation(slack, workload()).memory.reserved == 1.5 * Evaluation(s, workload()).memory.peak
 
 
 def test_a_mask_grows_with_the_square_of_the_length_from_the_declared_window_on() -> None:
     s = setup("Qwen2.5-0.5B", "rtx-4090", "transformers-4.52-eager")
-    short, at, long = (footprint(s, workload(prompt=n)) for n in (32767, 32768, 131072))
+    short, at, long = (Evaluation(s, workload(prompt=n)).memory for n in (32767, 32768, 131072))
     assert (short.masks, at.masks, long.masks) == (0, 0, 6 * 131072**2)
     assert long.binding == "building the mask"
 
@@ -127,4 +128,4 @@ def test_precision_of_the_state_is_that_of_the_runtime() -> None:
     for runtime, bytes_per in (("transformers-4.52-eager", 2), ("transformers-5-eager", 4)):
         s = setup("Zamba2-1.2B", "rtx-4090", runtime)
         held = s.architecture.state_bytes(100, Precision(2, 2, 2, bytes_per))
-        assert footprint(s, workload(prompt=100)).state == held
+        assert Evaluation(s, workload(prompt=100)).memory.state == held

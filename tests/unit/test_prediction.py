@@ -8,17 +8,14 @@ import numpy as np
 import pytest
 
 from roofsim import library, predict
+from roofsim.engine.compiled import CHUNK
+from roofsim.engine.passes import operators, run_pass
 from roofsim.foundation.errors import InputError, Unsupported
-from roofsim.prediction.request import (
-    CHUNK,
-    cache_capacity,
-    fits,
-    largest,
-    predict_pass,
-    predict_prefill,
-    predict_request,
-    setup,
-)
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.limits import cache_capacity, fits, largest
+from roofsim.prediction.request import detailed_prefill, predict_request
+from roofsim.prediction.setup import setup
+from roofsim.prediction.steps import decode, pieces, prefill
 from roofsim.specs.workload import MAX_COUNT, workload
 
 NOT_FIGURES = {"bound", "operators", "binding"}
@@ -82,19 +79,19 @@ def test_a_request_is_its_prefill_and_one_step_for_every_token_after_the_first(g
 @pytest.mark.parametrize("runtime", ["ideal", "transformers-4.52-eager"])
 def test_the_time_per_token_is_the_mean_over_all_steps(model: str, runtime: str) -> None:
     s, w = setup(model, "orin", runtime), workload(prompt=3000, generate=200)
-    steps = [predict_pass(s, s.decode(w, done), w.dtype, detail=False) for done in range(199)]
+    steps = [run_pass(s.stack(w.dtype), decode(s, w, done)) for done in range(199)]
     request = predict_request(s, w, detail=False).request
     # Simpson's rule is exact but for a change of bound between the first step and the last
     assert request.tpot == pytest.approx(np.mean([step.time for step in steps]), rel=1e-3)
-    energy = request.energy - predict_pass(s, s.prefill(w), w.dtype, detail=False).energy
+    energy = request.energy - run_pass(s.stack(w.dtype), prefill(s, w)).energy
     assert energy == pytest.approx(np.sum([step.energy for step in steps]), rel=1e-3)
 
 
 def test_the_operators_add_up_to_their_pass(stack: tuple[str, str]) -> None:
     s, w = setup(stack[0], "rtx-4090", stack[1]), workload(prompt=300)
-    for p in (s.prefill(w), s.decode(w)):
-        whole = predict_pass(s, p, w.dtype)
-        table = whole.operators
+    for p in (prefill(s, w), decode(s, w)):
+        whole = run_pass(s.stack(w.dtype), p)
+        table = list(operators(s.stack(w.dtype), p, s.basis))
         for figure in ("matrix_flops", "vector_flops", "kernels"):
             assert sum(getattr(row, figure) for row in table) == pytest.approx(getattr(whole, figure))
         moved = sum(row.bytes_weights + row.bytes_activations + row.bytes_state for row in table)
@@ -205,29 +202,60 @@ def test_a_prompt_in_pieces_takes_as_long_as_its_pieces(runtime):
     s = setup("Llama-3.2-1B", "rtx-4090", runtime)
     chunk = s.runtime.memory.chunk
     w = workload(prompt=8 * chunk, dtype="bf16", logits="last")
-    whole = s.prefill(w)
-    pieces = [replace(whole, new=chunk, context=i * chunk) for i in range(8)]
-    one_by_one = [predict_pass(s, p, w.dtype, detail=False) for p in pieces]
-    found = predict_prefill(s, w)
-    assert sum(n * p.new for n, p in s.pieces(w)) == pytest.approx(8 * chunk)
+    whole = prefill(s, w)
+    all_pieces = [replace(whole, new=chunk, context=i * chunk) for i in range(8)]
+    one_by_one = [run_pass(s.stack(w.dtype), p) for p in all_pieces]
+    found = detailed_prefill(Evaluation(s, w))
+    assert sum(n * p.new for n, p in pieces(s, w)) == pytest.approx(8 * chunk)
     assert found.time == pytest.approx(sum(p.time for p in one_by_one), rel=0.01)
     assert found.kernels == pytest.approx(sum(p.kernels for p in one_by_one))
     assert found.matrix_flops == pytest.approx(sum(p.matrix_flops for p in one_by_one), rel=1e-6)
     assert sum(o.time for o in found.operators) == pytest.approx(found.device_time)
 
 
+@pytest.mark.parametrize("runtime", ["vllm", "llama.cpp"])
+def test_prompts_that_fill_a_step_together_are_one_pass_of_all(runtime):
+    s = setup("Llama-3.2-1B", "rtx-4090", runtime)
+    n = s.runtime.memory.chunk // 8
+    together, twice = (workload(batch=b, prompt=n, dtype="bf16", logits="last") for b in (8, 16))
+    assert pieces(s, together) == ((1, prefill(s, together)),)
+    ((times, step),) = pieces(s, twice)
+    assert (times, step.batch, step.new, step.context) == (2, 8, n, 0)
+    assert Evaluation(s, twice).prefill.time == pytest.approx(2 * Evaluation(s, together).prefill.time)
+
+
+@pytest.mark.parametrize("runtime", ["vllm", "llama.cpp"])
+def test_activations_are_those_of_one_step_and_the_state_that_of_all_sequences(runtime):
+    s = setup("Llama-3.2-1B", "h100-sxm", runtime)
+    n = s.runtime.memory.chunk
+    one, many = (Evaluation(s, workload(batch=b, prompt=n, dtype="bf16")).held for b in (1, 64))
+    assert many.state == 64 * one.state
+    assert many.activations == pytest.approx(one.activations)
+
+
+def test_a_step_never_holds_more_tokens_than_the_runtime_schedules():
+    s = setup("Llama-3.2-1B", "rtx-4090", "vllm")
+    most = s.runtime.memory.chunk
+    for batch in (1, 3, 64):
+        for prompt in (1, 129, most - 1, most + 1, 5 * most + 7):
+            w = workload(batch=batch, prompt=prompt)
+            parts = pieces(s, w)
+            assert all(p.tokens <= most * (1 + 1e-12) for _, p in parts)
+            assert sum(n * p.tokens for n, p in parts) == pytest.approx(batch * prompt)
+
+
 def test_a_prompt_as_long_as_one_piece_is_one_pass():
     s = setup("Llama-3.2-1B", "rtx-4090", "llama.cpp")
     w = workload(prompt=s.runtime.memory.chunk, logits="last")
-    assert s.pieces(w) == ((1, s.prefill(w)),)
-    assert predict_prefill(s, w) == predict_pass(s, s.prefill(w), w.dtype)
+    assert pieces(s, w) == ((1, prefill(s, w)),)
+    assert Evaluation(s, w).prefill == run_pass(s.stack(w.dtype), prefill(s, w))
 
 
 def test_arrays_of_prompts_in_pieces_are_as_single_ones():
     s = setup("Llama-3.2-1B", "rtx-4090", "llama.cpp")
     lengths = np.array([100.0, 512.0, 4096.0])
-    many = predict_prefill(s, workload(prompt=lengths, logits="last"), detail=False).time
-    each = [predict_prefill(s, workload(prompt=int(n), logits="last"), detail=False).time for n in lengths]
+    many = Evaluation(s, workload(prompt=lengths, logits="last")).prefill.time
+    each = [Evaluation(s, workload(prompt=int(n), logits="last")).prefill.time for n in lengths]
     assert many == pytest.approx(each)
 
 
@@ -235,8 +263,8 @@ def test_the_cache_that_fits_is_whole_blocks_and_less_than_memory():
     s = setup("Llama-3.1-8B", "rtx-4090", "vllm")
     tokens = cache_capacity(s, workload(logits="last"))
     assert tokens % s.runtime.memory.block == 0
-    each = s.architecture.state_bytes(2, s.prefill(workload()).precision) - s.architecture.state_bytes(
-        1, s.prefill(workload()).precision
+    each = s.architecture.state_bytes(2, prefill(s, workload()).precision) - s.architecture.state_bytes(
+        1, prefill(s, workload()).precision
     )
     assert 0 < tokens * each < s.device.capacity - 2 * s.architecture.total_parameters
     assert cache_capacity(setup("Llama-3.1-8B", "rtx-4090", "ideal"), workload()) is None

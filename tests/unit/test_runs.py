@@ -9,18 +9,21 @@ import numpy as np
 import pytest
 
 from roofsim import library
+from roofsim.engine.passes import run_pass
 from roofsim.foundation.errors import InputError, UnknownName
-from roofsim.prediction.request import predict_pass, predict_request, samples, setup
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.request import predict_request
+from roofsim.prediction.setup import setup
+from roofsim.prediction.steps import decode, pieces, prefill, samples
 from roofsim.runs.cases import Reader, Skip
 from roofsim.runs.columns import METRICS, column, measured
 from roofsim.runs.importers import read_runs
 from roofsim.runs.names import device_named, made_with
 from roofsim.runs.program import Program
 from roofsim.runs.reading import Run, notes, read_csv
-from roofsim.runs.targets import Jobs
+from roofsim.runs.targets import Jobs, Target
 from roofsim.runs.where import parse
 from roofsim.specs.workload import workload
-from roofsim.studies.uncertainty import targets
 
 HEADER = "device,model,phase,op,batch,prompt_len,metric,value"
 ROW = "RTX 4090,Qwen2.5-0.5B,prefill,e2e,1,4096,latency_s,0.05"
@@ -273,6 +276,23 @@ STACKS = [
 ]
 
 
+def targets(s, w, jobs):
+    """What each figure of a request is a sum over, as rows of runs state it."""
+    steps = max(w.generate - 1, 0)
+    mean = [(share, decode(s, w, done)) for share, done in samples(steps)]
+    whole = [*pieces(s, w), *((share * steps, p) for share, p in mean)]
+    held = Evaluation(s, w).memory
+    return {
+        "ttft": jobs.target(s, "wall", pieces(s, w), w.dtype),
+        "tpot": jobs.target(s, "wall", mean, w.dtype),
+        "device_time": jobs.target(s, "device", pieces(s, w), w.dtype),
+        "decode_device_time": jobs.target(s, "device", [(1, decode(s, w))], w.dtype),
+        "energy": jobs.target(s, "energy", whole, w.dtype),
+        "total": jobs.target(s, "wall", whole, w.dtype),
+        "peak": Target("memory", constant=float(held.peak - held.workspace)),
+    }
+
+
 @pytest.mark.parametrize(("model", "device", "runtime"), STACKS)
 @pytest.mark.parametrize(("batch", "prompt"), [(1, 100), (4, 4096)])
 def test_figures_computed_at_once_are_those_of_a_prediction(model, device, runtime, batch, prompt):
@@ -303,7 +323,7 @@ def test_a_parameter_changes_what_it_changes_in_a_prediction():
     program = Program([targets(s, w, jobs)["device_time"]], jobs, s.device, s.host, s.runtime)
     from dataclasses import replace
 
-    changed = predict_pass(replace(s, parameters={"gemm_efficiency": 0.4}), s.prefill(w), w.dtype, detail=False)
+    changed = run_pass(replace(s, parameters={"gemm_efficiency": 0.4}).stack(w.dtype), prefill(s, w))
     assert program.predict({"gemm_efficiency": 0.4}) == pytest.approx([changed.device_time])
 
 

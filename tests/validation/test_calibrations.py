@@ -11,7 +11,7 @@ from roofsim import library
 from roofsim.calibrate.run import Options, calibrate
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.prediction.fitted import calibrated
-from roofsim.prediction.request import setup
+from roofsim.prediction.setup import setup
 from roofsim.runs.importers import read_all
 from roofsim.specs.workload import workload
 from roofsim.studies.uncertainty import predict_with_intervals

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from roofsim import library
-from roofsim.prediction.request import predict_pass, setup
+from roofsim.engine.passes import run_pass
+from roofsim.prediction.setup import setup
+from roofsim.prediction.steps import decode, prefill
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import workload
 
@@ -50,8 +52,8 @@ MEASURED = {
 
 def kernels(model: str, runtime: Runtime, prompt: int = 1024) -> tuple[float, float]:
     s, w = setup(model, "rtx-4090", runtime), workload(prompt=prompt)
-    prefill, decode = (predict_pass(s, p, "bf16").kernels for p in (s.prefill(w), s.decode(w)))
-    return prefill, decode
+    first, step = (run_pass(s.stack("bf16"), p).kernels for p in (prefill(s, w), decode(s, w)))
+    return first, step
 
 
 @pytest.mark.parametrize(("runtime", "model"), [(runtime, model) for runtime in TRACED for model in TRACED[runtime]])

@@ -10,7 +10,8 @@ import pytest
 
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Precision
-from roofsim.prediction.request import footprint, setup
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.setup import setup
 from roofsim.specs.workload import workload
 
 TOLERANCE = 24 * 2**20
@@ -18,7 +19,7 @@ TOLERANCE = 24 * 2**20
 
 def above_weights(model: str, prompt: int) -> tuple[Architecture, float]:
     s = setup(model, "rtx-4090", "transformers-4.52-eager")
-    memory = footprint(s, workload(prompt=prompt))
+    memory = Evaluation(s, workload(prompt=prompt)).memory
     return s.architecture, memory.peak - memory.weights
 
 
@@ -58,5 +59,5 @@ def test_the_mask_of_qwen_appears_at_its_declared_window() -> None:
 @pytest.mark.parametrize(("model", "longest"), [("mamba2-780m", 220_000), ("Qwen2.5-0.5B", 57_344)])
 def test_the_longest_prompts_in_24_gb_are_those_of_the_paper(model: str, longest: int) -> None:
     s = setup(model, "rtx-4090", "transformers-4.52-eager")
-    assert footprint(s, workload(prompt=longest)).peak < s.device.capacity
-    assert footprint(s, workload(prompt=int(1.2 * longest))).peak > s.device.capacity
+    assert Evaluation(s, workload(prompt=longest)).memory.peak < s.device.capacity
+    assert Evaluation(s, workload(prompt=int(1.2 * longest))).memory.peak > s.device.capacity

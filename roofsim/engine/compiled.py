@@ -1,0 +1,120 @@
+"""A traced graph as a function: of numbers, of arrays in pieces that stay in a processor's cache, in JavaScript."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from roofsim.engine.emit import javascript, python
+from roofsim.engine.graph import Graph
+from roofsim.foundation.errors import InputError
+
+CHUNK = 2**13
+"""Points computed at once: few enough that what is alive at a time stays in a processor's cache."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """Outputs of a graph as one function of its variables."""
+
+    graph: Graph
+    outputs: Mapping[str, Any]
+    variables: tuple[str, ...]
+
+    @cached_property
+    def source(self) -> str:
+        """Its text in Python."""
+        return python(self.graph, list(self.outputs.values()), self.variables)
+
+    @cached_property
+    def _code(self) -> Any:
+        return compile(self.source, "<compiled pass>", "exec")
+
+    def _made(self, names: dict[str, Any]) -> Callable[..., tuple[Any, ...]]:
+        exec(self._code, names)
+        function: Callable[..., tuple[Any, ...]] = names["f"]
+        return function
+
+    @cached_property
+    def at(self) -> Callable[..., tuple[Any, ...]]:
+        """The outputs, in order, for one number per variable, in order."""
+        return self._made(dict(PLAIN))
+
+    @cached_property
+    def _of_arrays(self) -> Callable[..., tuple[Any, ...]]:
+        import numpy as np
+
+        return self._made(
+            {"maximum": np.maximum, "minimum": np.minimum, "ceil": np.ceil, "power": np.power,
+             "at_least": lambda a, b: (a >= b) * 1.0}
+        )  # fmt: skip
+
+    def __call__(self, **values: Any) -> dict[str, Any]:
+        """The outputs for numbers, or for arrays that broadcast; raises InputError for values that cannot be."""
+        if unknown := sorted(values.keys() ^ set(self.variables)):
+            raise InputError(f"compiled for {', '.join(self.variables)}; wrong or missing: {', '.join(unknown)}")
+        given = [values[name] for name in self.variables]
+        if all(isinstance(x, int | float) for x in given):
+            return dict(zip(self.outputs, self.at(*map(float, given)), strict=True))
+        import numpy as np
+
+        arrays = [_array(name, x) for name, x in zip(self.variables, given, strict=True)]
+        try:
+            shape = np.broadcast_shapes(*(x.shape for x in arrays))
+        except ValueError:
+            shapes = ", ".join(f"{n} {x.shape}" for n, x in zip(self.variables, arrays, strict=True))
+            raise InputError(f"shapes that do not broadcast: {shapes}") from None
+        arrays = [x.reshape((1,) * (len(shape) - x.ndim) + x.shape) for x in arrays]
+        results = [np.empty(shape) for _ in self.outputs]
+        for place in _pieces(shape):
+            piece = [
+                x[tuple(slice(None) if n == 1 else p for n, p in zip(x.shape, place, strict=True))] for x in arrays
+            ]
+            for result, value in zip(results, self._of_arrays(*piece), strict=True):
+                result[place] = value
+        return dict(zip(self.outputs, results, strict=True))
+
+    def javascript(self) -> str:
+        """A JavaScript function from an object of the variables to an object of the outputs."""
+        return javascript(self.graph, self.outputs, self.variables)
+
+
+PLAIN: Mapping[str, Callable[..., float]] = {
+    "maximum": lambda a, b: a if a >= b else b,
+    "minimum": lambda a, b: a if a <= b else b,
+    "ceil": math.ceil,
+    "power": pow,
+    "at_least": lambda a, b: 1.0 if a >= b else 0.0,
+}
+
+
+def _array(name: str, value: Any) -> Any:
+    import numpy as np
+
+    try:
+        # int64 overflows silently near 10^19 FLOP
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{name}: {value!r} is not a number or an array of numbers") from None
+    if not np.isfinite(array).all() or not (array > 0).all():
+        raise InputError(f"{name}: every number must be above 0 and finite")
+    return array
+
+
+def _pieces(shape: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    """Slices that cover an array of this shape, of at most `CHUNK` elements each where one row is no longer."""
+    inner = math.prod(shape[1:])
+    if not shape:
+        yield ()
+        return
+    if inner > CHUNK:
+        for i in range(shape[0]):
+            for rest in _pieces(shape[1:]):
+                yield (slice(i, i + 1), *rest)
+        return
+    rows = max(CHUNK // max(inner, 1), 1)
+    for i in range(0, shape[0], rows):
+        yield (slice(i, i + rows), *(slice(None) for _ in shape[1:]))

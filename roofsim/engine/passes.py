@@ -1,0 +1,190 @@
+"""One pass from its kernels: time, work, traffic and energy, in total and by operator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+from roofsim.engine.energy import energy
+from roofsim.engine.roofline import Bound, Machine, Terms, deciding_parameter, launch_time, light_time, terms
+from roofsim.engine.schedule import Stretch, times
+from roofsim.foundation.arith import Number, share
+from roofsim.foundation.cost import Cost
+from roofsim.lowering.kernels import Kernel, Lowered
+from roofsim.lowering.step import LoweredRow, lower, plans
+from roofsim.model.architecture import Architecture
+from roofsim.model.step import Pass
+from roofsim.ops.base import Kind
+from roofsim.specs.device import Device
+from roofsim.specs.runtime import Runtime
+
+Basis = Literal["calibrated", "prior", "set"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What runs a pass: a model with a runtime on a device, and the numbers that decide time."""
+
+    architecture: Architecture
+    runtime: Runtime
+    device: Device
+    machine: Machine
+
+
+@dataclass(frozen=True, slots=True)
+class PassFigures:
+    """Time, work and traffic of one pass. `time` is what a clock around a synchronised pass shows.
+
+    `device_time` is the sum of kernel durations, `host_time` what the host needs to launch them. The model's
+    own work, and its weights and state, at the peaks take `model_matrix_time` and `model_traffic_time`.
+    """
+
+    time: Number
+    device_time: Number
+    host_time: Number
+    kernels: Number
+    matrix_flops: Number
+    vector_flops: Number
+    bytes: Number
+    energy: Number
+    model_matrix_time: Number
+    model_traffic_time: Number
+
+    @property
+    def idle_time(self) -> Number:
+        """Seconds in which the device waits for the host."""
+        return self.time - self.device_time
+
+    @property
+    def mfu(self) -> Number:
+        """Model FLOP utilisation: the model's matrix work at the peak rate over the time."""
+        return self.model_matrix_time / self.time
+
+    @property
+    def mbu(self) -> Number:
+        """Model bandwidth utilisation: weights and state moved once at full bandwidth over the time."""
+        return self.model_traffic_time / self.time
+
+
+def run_pass(stack: Stack, p: Pass) -> PassFigures:
+    """The figures of one pass."""
+    m, runtime = stack.machine, stack.runtime
+    stretches: list[Stretch] = []
+    total, model = Cost(), Cost()
+    kernels: Number = 0
+    for row in lower(stack.architecture, runtime, p):
+        n = row.row.count
+        pieces: list[Stretch] = []
+        done, own = Cost(), Cost()
+        for operator, lowered in row:
+            host: Number = 0
+            busy: Number = 0
+            for each in lowered.kernels:
+                kernels = kernels + (0 if each.joined else each.count * n)
+                host = host + each.count * launch_time(each, runtime, m, p.phase)
+                busy = busy + each.count * terms(each, m).time
+                done = done + each.cost * each.count
+            pieces.append(Stretch(host, busy, 1))
+            own = own + operator.cost
+        total = total + done * n
+        model = model + own * n
+        stretches += _together(pieces, n)
+    start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p))
+    t = times(stretches, start, runtime.host.mode == "inline")
+    return PassFigures(
+        t.wall, t.device, t.host, kernels, total.matrix, total.vector, total.bytes,
+        energy(stack.device, m, total, t.device, t.wall), model.matrix / m.matrix_rate,
+        (model.weights + model.state) / m.bandwidth,
+    )  # fmt: skip
+
+
+def starting_time(runtime: Runtime, m: Machine, planned: Number) -> Number:
+    """Seconds of the host before the first kernel of a pass: of the step itself, and of plans of attention."""
+    launch = runtime.host.launch.value if runtime.host.launch else 0
+    return launch + planned * m["attention_plan"]
+
+
+def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:
+    """A kind of layer as one piece that repeats; the operators of a single one each for themselves."""
+    if count == 1:
+        return [Stretch(share(p.host), share(p.device), 1) for p in pieces]
+    return [Stretch(share(sum(p.host for p in pieces)), share(sum(p.device for p in pieces)), count)]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorRow:
+    """One operator of one kind of layer, summed over all `count` of its layers.
+
+    `light_time` is what its kernels would take at the device's peaks; `basis` says where the efficiency that
+    decides its time is from: "calibrated" (fitted, or stated by the device file, from measured kernels), "prior", or
+    "set" by the user.
+    """
+
+    layer: str
+    operator: str
+    kind: Kind
+    count: int
+    kernels: Number
+    matrix_flops: Number
+    vector_flops: Number
+    bytes_weights: Number
+    bytes_activations: Number
+    bytes_state: Number
+    time: Number
+    light_time: Number
+    bound: Bound
+    basis: Basis
+
+
+SUMMED = tuple(f.name for f in fields(OperatorRow) if f.type == "Number")
+
+
+def operators(stack: Stack, p: Pass, basis: Callable[[str], Basis]) -> Iterator[OperatorRow]:
+    """The operators of one pass that launch anything (for numbers, not for arrays); `basis` is of a parameter."""
+    for row in lower(stack.architecture, stack.runtime, p):
+        for operator, lowered in row:
+            if lowered.kernels:
+                yield _operator_row(row, operator.name, operator.kind, lowered, stack.machine, basis)
+
+
+def _operator_row(
+    row: LoweredRow, name: str, kind: Kind, lowered: Lowered, m: Machine, basis: Callable[[str], Basis]
+) -> OperatorRow:
+    n = row.row.count
+    timed: list[tuple[Kernel, Terms]] = [(each, terms(each, m)) for each in lowered.kernels]
+    cost = sum((each.cost * each.count for each, _ in timed), Cost())
+    by_bound: dict[tuple[Bound, str], Number] = {}
+    for each, t in timed:
+        reason = (t.bound, deciding_parameter(each.like, t.bound))
+        by_bound[reason] = by_bound.get(reason, 0) + each.count * t.time
+    bound, parameter = max(by_bound, key=lambda b: by_bound[b])
+    return OperatorRow(
+        row.row.layer, name, kind, n, n * sum(0 if each.joined else each.count for each, _ in timed),
+        n * cost.matrix, n * cost.vector, n * cost.weights, n * cost.activations, n * cost.state,
+        n * sum(by_bound.values()), n * sum(each.count * light_time(each.cost, m) for each, _ in timed),
+        bound, basis(parameter),
+    )  # fmt: skip
+
+
+def weighted(done: Sequence[tuple[Number, PassFigures]]) -> PassFigures:
+    """The sum of passes, each so often."""
+    return PassFigures(*(sum(n * getattr(p, f.name) for n, p in done) for f in fields(PassFigures)))
+
+
+def weighted_operators(done: Sequence[tuple[Number, Sequence[OperatorRow]]]) -> Iterator[OperatorRow]:
+    """The same for their operators; what bounds one is what bounds the passes in which it takes longest."""
+    for rows in zip(*(each for _, each in done), strict=True):
+        parts = [(n, row) for (n, _), row in zip(done, rows, strict=True)]
+        longest = max(parts, key=lambda part: part[0] * part[1].time)[1]
+        yield replace(longest, **{name: sum(n * getattr(row, name) for n, row in parts) for name in SUMMED})
+
+
+def pass_bound(figures: PassFigures, table: Sequence[OperatorRow]) -> Bound:
+    """What bounds a pass: its host, or what bounds most of its device time."""
+    if figures.host_time > figures.device_time:
+        return "launch"
+    shares: dict[Bound, Number] = {}
+    for row in table:
+        shares[row.bound] = shares.get(row.bound, 0) + row.time
+    return max(shares, key=lambda b: shares[b])

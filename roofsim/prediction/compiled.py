@@ -1,0 +1,113 @@
+"""A request compiled once: the model run on variables, and what came out written as one function."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from roofsim.engine.compiled import Function
+from roofsim.engine.derivative import derivative
+from roofsim.engine.graph import Graph
+from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.prediction.evaluation import FIGURES, Evaluation
+from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.places import COUNTS, placed
+from roofsim.prediction.setup import Setup
+from roofsim.specs.workload import Workload
+
+KEPT = 128
+"""Compiled requests that are kept, the last used ones."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Figures of a request as a function of some of its numbers.
+
+    `f(prompt=..., batch=...)` takes numbers, or arrays that broadcast, and gives the figures by name, in SI units.
+    """
+
+    function: Function
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """What it gives."""
+        return tuple(self.function.outputs)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """What it takes; every value must be above 0."""
+        return self.function.variables
+
+    def __call__(self, **values: Any) -> dict[str, Any]:
+        """The figures, for keyword arguments or `**{"device.memory.bandwidth": ...}`; raises InputError."""
+        return self.function(**values)
+
+    @cached_property
+    def at(self) -> Callable[..., tuple[float, ...]]:
+        """The figures in order, for one number per variable in order: the fastest way to ask."""
+        return self.function.at
+
+    def derivative(self, figure: str, variable: str) -> Callable[..., Any]:
+        """The change of a figure per unit of a variable, as a function of the same variables."""
+        self._known(figure, variable)
+        slope = self._slope(figure, variable)
+        return lambda **values: slope(**values)[figure]
+
+    def elasticity(self, figure: str, variable: str) -> Callable[..., Any]:
+        """The per cent by which a figure changes for one per cent more of a variable."""
+        slope = self.derivative(figure, variable)
+        return lambda **values: slope(**values) * values[variable] / self(**values)[figure]
+
+    def _slope(self, figure: str, variable: str) -> Function:
+        graph = self.function.graph
+        made = derivative(graph, self.function.outputs[figure], variable)
+        return Function(graph, {figure: made}, self.variables)
+
+    def _known(self, figure: str, variable: str) -> None:
+        for what, name, names in (("figures", figure, self.figures), ("variables", variable, self.variables)):
+            if name not in names:
+                raise UnknownName(what, name, names)
+
+    def javascript(self) -> str:
+        """The same function in JavaScript, from an object of the variables to an object of the figures."""
+        return self.function.javascript()
+
+
+_KEPT: OrderedDict[Any, tuple[Any, Compiled]] = OrderedDict()
+
+
+def compiled(s: Setup, w: Workload, figures: Sequence[str], over: Sequence[str]) -> Compiled:
+    """Figures of a workload over variables, compiled once for the same specs; raises InputError for wrong names."""
+    parts = (s.architecture, s.device, s.runtime, s.host, s.calibration)
+    asked = tuple((name, value) for name, value in sorted(vars(w).items()) if name not in over)
+    key = (tuple(map(id, parts)), tuple(sorted(s.parameters.items())), asked, tuple(figures), tuple(over))
+    if key in _KEPT:
+        _KEPT.move_to_end(key)
+        return _KEPT[key][1]
+    made = Compiled(traced(s, w, figures, over))
+    _KEPT[key] = (parts, made)  # the parts are kept alive, so that what they are known by stays theirs
+    if len(_KEPT) > KEPT:
+        _KEPT.popitem(last=False)
+    return made
+
+
+def traced(s: Setup, w: Workload, figures: Sequence[str], over: Sequence[str]) -> Function:
+    """The model run on variables."""
+    if len(set(over)) < len(over):
+        raise InputError(f"over: a variable is given twice in {', '.join(over)}")
+    graph = Graph()
+    variables = {name: graph.variable(name, whole=name in COUNTS) for name in over}
+    e = Evaluation(*placed(s, w, variables))
+    return Function(graph, {name: figure(name)(e) for name in figures}, tuple(over))
+
+
+def figure(name: str) -> Callable[[Evaluation], Any]:
+    """How a figure or metric is computed; raises UnknownName."""
+    if name in METRICS:
+        return METRICS[name].of
+    if name not in FIGURES:
+        raise UnknownName("figures", name, [*METRICS, *FIGURES])
+    return FIGURES[name]

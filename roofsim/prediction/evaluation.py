@@ -1,0 +1,116 @@
+"""Every figure of a request, computed when it is asked for: for numbers, arrays and traced numbers alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+
+from roofsim.engine.memory import Held, Memory, peak, timeline
+from roofsim.engine.passes import PassFigures, Stack, run_pass, weighted
+from roofsim.foundation.arith import Number, maximum, single
+from roofsim.lowering.step import lower
+from roofsim.prediction.setup import Setup
+from roofsim.prediction.steps import decode, last_piece, pieces, prefill, samples
+from roofsim.specs.workload import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a user of the model sees: seconds, tokens per second (output tokens), joules."""
+
+    ttft: Number
+    tpot: Number
+    total_time: Number
+    tokens_per_second: Number
+    energy: Number
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A workload on a setup."""
+
+    s: Setup
+    w: Workload
+
+    @cached_property
+    def stack(self) -> Stack:
+        """What runs its passes."""
+        return self.s.stack(self.w.dtype)
+
+    @cached_property
+    def prefill(self) -> PassFigures:
+        """The prefill of all prompts: one pass, or all the pieces that the runtime cuts it into."""
+        done = [(times, run_pass(self.stack, p)) for times, p in pieces(self.s, self.w)]
+        (times, only), *more = done
+        return weighted(done) if more or not single(times) or times != 1 else only
+
+    @cached_property
+    def decode(self) -> PassFigures:
+        """The first step after the prompt."""
+        return run_pass(self.stack, decode(self.s, self.w))
+
+    @cached_property
+    def step(self) -> tuple[Number, Number]:
+        """Mean time and energy of the steps after the first token."""
+        each = [
+            (share, self.decode if single(done) and done == 0 else run_pass(self.stack, decode(self.s, self.w, done)))
+            for share, done in samples(maximum(self.w.generate - 1, 0))
+        ]
+        return sum(share * p.time for share, p in each), sum(share * p.energy for share, p in each)
+
+    @cached_property
+    def request(self) -> Request:
+        """The prefill makes the first token, every step one more."""
+        steps = maximum(self.w.generate - 1, 0)
+        time, joules = self.step
+        total = self.prefill.time + steps * time
+        made = self.w.batch * maximum(self.w.generate, 1)
+        return Request(self.prefill.time, time, total, made / total, self.prefill.energy + steps * joules)
+
+    @cached_property
+    def timeline(self) -> list[Held]:
+        """What is held beside the weights at each operator of the prefill, of its last piece if it is cut."""
+        p = last_piece(self.s, self.w)
+        rows = lower(self.s.architecture, self.s.runtime, p)
+        return timeline(self.s.architecture, self.s.runtime, rows, p, self.w.batch)
+
+    @cached_property
+    def held(self) -> Memory:
+        """Memory of the prefill, without what the runtime takes beforehand."""
+        workspace = self.stack.machine["workspace"] if self.s.runtime.memory.workspace else 0
+        p = last_piece(self.s, self.w)
+        return peak(self.s.architecture, self.s.runtime, self.timeline, p, workspace)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """Memory of the prefill; what the runtime takes beforehand counts as reserved, whatever is in it."""
+        share = self.s.runtime.memory.reserve
+        if share is None:
+            return self.held
+        return replace(self.held, reserved=maximum(self.held.reserved, share * self.s.device.capacity))
+
+    @cached_property
+    def grown(self) -> Number:
+        """Bytes of weights and state after the last generated token."""
+        precision = prefill(self.s, self.w).precision
+        held = self.s.architecture.state_bytes(self.w.prompt + self.w.generate, precision) * self.w.batch
+        return held + self.s.architecture.weight_bytes(precision)
+
+
+def _reader(part: str, name: str) -> Callable[[Evaluation], Number]:
+    return lambda e: getattr(getattr(e, part), name)
+
+
+_OF_PASSES = (*(f.name for f in fields(PassFigures)), "idle_time", "mfu", "mbu")
+
+FIGURES: Mapping[str, Callable[[Evaluation], Number]] = {
+    **{f.name: _reader("request", f.name) for f in fields(Request)},
+    "ttft": lambda e: e.prefill.time,
+    "tpot": lambda e: e.step[0],
+    **{f"{part}.{name}": _reader(part, name) for part in ("prefill", "decode") for name in _OF_PASSES},
+    **{f"memory.{f.name}": _reader("memory", f.name) for f in fields(Memory) if f.name != "binding"},
+    "memory.held": lambda e: e.held.reserved,
+    "memory.grown": lambda e: e.grown,
+}
+"""Every figure by name: of the request, of its passes, of its memory (SI units)."""

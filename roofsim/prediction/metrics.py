@@ -1,0 +1,57 @@
+"""What a request is judged by: one row a metric, from which commands, reports, figures and intervals take all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from roofsim.foundation.arith import Number
+from roofsim.foundation.errors import InputError
+from roofsim.prediction.evaluation import FIGURES, Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One row: its name, its unit, what it is called, the figure that it reads.
+
+    `higher` says that more is better. `inverse` is a metric that this one is a constant over, if it is: the two have
+    the same crossings, and only one of them is a polynomial. `measured` is the kind of measurement (column `metric`
+    of runs, phase) whose scatter it has, `decoding` whether the decode steps decide it.
+    """
+
+    name: str
+    unit: str
+    words: str
+    figure: str
+    measured: tuple[str, str]
+    decoding: bool = False
+    higher: bool = False
+    inverse: str | None = None
+
+    def of(self, e: Evaluation) -> Number:
+        """Its value, and no more work than it needs."""
+        return FIGURES[self.figure](e)
+
+
+_ROWS = (
+    Metric("ttft", "s", "time to first token", "ttft", ("latency_s", "prefill")),
+    Metric("tpot", "s", "time per output token", "tpot", ("latency_s", "decode"), decoding=True),
+    Metric("memory", "B", "peak memory", "memory.peak", ("peak_mem_bytes", "prefill")),
+    Metric("energy", "J", "energy per request", "energy", ("energy_j", "prefill")),
+    Metric(
+        "throughput", "", "output tokens per second", "tokens_per_second", ("latency_s", "prefill"), decoding=True,
+        higher=True, inverse="total",
+    ),
+    Metric("total", "s", "time of the whole request", "total_time", ("latency_s", "prefill")),
+)  # fmt: skip
+
+METRICS: Mapping[str, Metric] = MappingProxyType({row.name: row for row in _ROWS})
+"""Every metric by name."""
+
+
+def metric_named(name: str) -> Metric:
+    """A metric by its name; raises InputError."""
+    if name not in METRICS:
+        raise InputError(f"metric: no '{name}'; one of {', '.join(METRICS)}")
+    return METRICS[name]

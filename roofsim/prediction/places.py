@@ -1,0 +1,77 @@
+"""Where the variables of a compiled request stand: fields of the workload and of the specs, by their paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import replace
+from typing import Any
+
+from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.prediction.setup import Setup
+from roofsim.specs.workload import Workload
+
+COUNTS = ("batch", "prompt", "generate")
+"""Variables that are whole numbers."""
+
+SPECS = {"device": "device", "host": "host", "runtime": "runtime", "model": "architecture"}
+"""The first step of a path, and the part of a setup that it leads into."""
+
+
+def placed(s: Setup, w: Workload, variables: Mapping[str, Any]) -> tuple[Setup, Workload]:
+    """The setup and the workload with variables in the place of numbers; raises InputError for a wrong path."""
+    w = w.model_copy(update={name: x for name, x in variables.items() if name in COUNTS})
+    for path, x in variables.items():
+        if path in COUNTS:
+            continue
+        root, _, rest = path.partition(".")
+        if root in ("parameters", "calibration") and rest:
+            if rest not in PARAMETERS:
+                raise UnknownName("parameters", rest, PARAMETERS)
+            s = replace(s, parameters={**s.parameters, rest: x})
+        elif root in SPECS and rest:
+            part = getattr(s, SPECS[root])
+            if part is None:
+                raise InputError(f"{path}: there is no {root}")
+            s = replace(s, **{SPECS[root]: with_value(part, rest.split("."), x, path)})
+        else:
+            raise UnknownName("variables", path, [*COUNTS, *(f"{each}." for each in (*SPECS, "parameters"))])
+    return s, w
+
+
+def with_value(node: Any, path: list[str], value: Any, whole: str) -> Any:
+    """A copy of a spec with another number at a path; nothing checks it, since it may be a variable."""
+    if not path:
+        if isinstance(getattr(node, "value", None), int | float):
+            return with_field(node, "value", value)
+        if isinstance(node, int | float) and not isinstance(node, bool):
+            return value
+        raise InputError(f"{whole}: is not a number that can vary")
+    step, *rest = path
+    if isinstance(node, Mapping):
+        if step not in node:
+            raise UnknownName(whole, step, node)
+        return {**node, step: with_value(node[step], rest, value, whole)}
+    if isinstance(node, tuple):
+        if not step.isdigit() or int(step) >= len(node):
+            raise UnknownName(whole, step, [str(i) for i in range(len(node))])
+        return tuple(with_value(x, rest, value, whole) if i == int(step) else x for i, x in enumerate(node))
+    names = field_names(node)
+    if step not in names:
+        raise UnknownName(whole, step, names)
+    return with_field(node, step, with_value(getattr(node, step), rest, value, whole))
+
+
+def field_names(spec: Any) -> tuple[str, ...]:
+    """The fields of a spec."""
+    return tuple(type(spec).model_fields)
+
+
+def with_field(spec: Any, name: str, value: Any) -> Any:
+    """A copy of a frozen spec with another value in one field, unchecked, without what was derived from the old one."""
+    made = copy(spec)
+    for derived in set(vars(made)) - set(field_names(spec)):
+        del vars(made)[derived]
+    vars(made)[name] = value
+    return made

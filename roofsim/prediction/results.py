@@ -1,0 +1,119 @@
+"""What a prediction hands out, and as which plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from roofsim.engine.memory import Memory
+from roofsim.engine.passes import OperatorRow, PassFigures
+from roofsim.engine.roofline import Bound
+from roofsim.foundation.arith import Number
+from roofsim.prediction.evaluation import Request
+from roofsim.specs.workload import Workload
+
+SCHEMA = 1
+"""Version of the JSON that results turn into."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassPrediction(PassFigures):
+    """The figures of one pass, what bounds it and its operators; both are of single numbers, not of arrays."""
+
+    bound: Bound | None = None
+    operators: tuple[OperatorRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The longest prompt at this batch, and the largest batch at this prompt; 0 if even 1 does not fit."""
+
+    max_prompt: int
+    max_batch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Everything that `roofsim predict` shows. `to_dict` gives the JSON of the design, section 6."""
+
+    model: str
+    device: str
+    runtime: str
+    host: str | None
+    workload: Workload
+    capacity: float
+    positions: int | None
+    grown: Number
+    prefill: PassPrediction
+    decode: PassPrediction
+    request: Request
+    memory: Memory
+    limits: Limits | None
+    assumptions: tuple[str, ...] = ()
+    calibration: str | None = None
+    intervals: Mapping[str, tuple[float, float]] | None = None
+
+    @property
+    def fits(self) -> Any:
+        """Whether the request fits the device and the positions of the model."""
+        enough = self.positions is None or self.workload.prompt + self.workload.generate - 1 <= self.positions
+        return (self.memory.reserved <= self.capacity) & (self.grown <= self.capacity) & enough
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, SI units; arrays become lists."""
+        w = self.workload
+        memory = columns(self.memory)
+        binding = memory.pop("binding")
+        result: dict[str, Any] = plain(
+            {
+                "schema": SCHEMA,
+                "model": self.model,
+                "device": self.device,
+                "runtime": self.runtime,
+                "host": self.host,
+                "calibration": self.calibration,
+                "workload": {
+                    "batch": w.batch,
+                    "prompt": w.prompt,
+                    "generate": w.generate,
+                    "dtype": w.dtype,
+                    "cache_dtype": w.cache_dtype or w.dtype,
+                    "weight_format": w.weight_format or w.dtype,
+                    "logits": w.logits,
+                },
+                "prefill": _pass_fields(self.prefill),
+                "decode": _pass_fields(self.decode),
+                "request": columns(self.request),
+                "memory": {"capacity": self.capacity, **memory, "fits": self.fits, "binding": binding},
+                "limits": columns(self.limits) if self.limits else None,
+                **({"intervals": self.intervals} if self.intervals is not None else {}),
+                "assumptions": list(self.assumptions),
+            }
+        )
+        return result
+
+
+def _pass_fields(p: PassPrediction) -> dict[str, Any]:
+    """The fields of the JSON contract, operators last."""
+    names = ("time", "device_time", "idle_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes",
+             "bound", "mfu", "mbu", "energy", "operators")  # fmt: skip
+    return {name: getattr(p, name) for name in names}
+
+
+def columns(value: Any) -> dict[str, Any]:
+    """The fields of a result by name."""
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+
+
+def plain(value: Any) -> Any:
+    """`value` in the types that JSON knows."""
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return plain(columns(value))
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return value

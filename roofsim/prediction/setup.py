@@ -1,0 +1,87 @@
+"""What is predicted: a model on a device with a runtime and a host, under given or fitted parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from roofsim import library
+from roofsim.engine.passes import Basis, Stack
+from roofsim.engine.roofline import Machine, machine
+from roofsim.foundation.arith import Number
+from roofsim.foundation.errors import Unsupported
+from roofsim.model.architecture import Architecture
+from roofsim.specs.calibration import Calibration
+from roofsim.specs.device import Device
+from roofsim.specs.host import Host
+from roofsim.specs.runtime import Runtime
+
+DEFAULT_RUNTIME = "transformers-4.52-eager"
+"""The stack of the SSM-Scope measurements, against which the model is checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Everything but the workload: what runs, on what, with which software, fed by which host.
+
+    `parameters` are set for this run, `changes` says in words what a what-if changed in the specs.
+    """
+
+    architecture: Architecture
+    device: Device
+    runtime: Runtime
+    host: Host | None
+    parameters: Mapping[str, Number] = field(default_factory=dict)
+    changes: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+
+    def machine(self, dtype: str) -> Machine:
+        """The numbers that decide time, of the device, the host and the calibration."""
+        return machine(self.device, self.host, dtype, {**self.fitted, **self.parameters}, self.runtime)
+
+    def stack(self, dtype: str) -> Stack:
+        """What runs a pass with activations in `dtype`."""
+        return Stack(self.architecture, self.runtime, self.device, self.machine(dtype))
+
+    @property
+    def fitted(self) -> Mapping[str, float]:
+        """What the calibration says of this device and runtime, and of the host if it is the one it was made with."""
+        if self.calibration is None:
+            return {}
+        same = self.host is not None and self.host.id == self.calibration.host
+        return self.calibration.values(("device", "runtime", "host") if same else ("device", "runtime"))
+
+    def basis(self, parameter: str) -> Basis:
+        """Where the value of a calibratable parameter is from."""
+        if parameter in self.parameters:
+            return "set"
+        if parameter in self.fitted and self.calibration and self.calibration.parameters[parameter].determined:
+            return "calibrated"
+        return "calibrated" if parameter in self.device.parameters else "prior"
+
+    @property
+    def model_name(self) -> str:
+        """What the model is called."""
+        return self.architecture.id or self.architecture.name
+
+    @property
+    def calibration_name(self) -> str | None:
+        """What the calibration is called, if there is one."""
+        return self.calibration.id or self.calibration.name if self.calibration else None
+
+
+def setup(
+    model: str | Architecture,
+    device: str | Device,
+    runtime: str | Runtime = DEFAULT_RUNTIME,
+    host: str | Host | None = None,
+) -> Setup:
+    """Look up names, aliases and paths; the host is the device's own unless named."""
+    found = library.device(device) if isinstance(device, str) else device
+    stack = library.runtime(runtime) if isinstance(runtime, str) else runtime
+    network = library.architecture(model) if isinstance(model, str) else model
+    if stack.supports and network.family not in stack.supports:
+        known = ", ".join(stack.supports)
+        raise Unsupported(f"{stack.id or stack.name} does not run {network.family} ({network.name}); it runs {known}")
+    chosen = host or found.host
+    return Setup(network, found, stack, library.host(chosen) if isinstance(chosen, str) else chosen)

@@ -1,0 +1,38 @@
+"""What a prediction takes for granted, in words."""
+
+from __future__ import annotations
+
+from roofsim.foundation.errors import Unsupported
+from roofsim.prediction.setup import Setup
+from roofsim.prediction.steps import prefill
+from roofsim.specs.workload import Workload
+
+
+def assumptions(s: Setup, w: Workload) -> tuple[str, ...]:
+    """What was taken for granted; raises Unsupported if nothing says who launches the kernels."""
+    said = [f"batch {w.batch}" if isinstance(w.batch, int) else "batches as given", w.dtype]
+    if w.weight_format and w.weight_format != w.dtype:
+        bits = 8 * s.architecture.weight_bytes(prefill(s, w).precision) / s.architecture.total_parameters
+        said.append(f"weights {w.weight_format} ({bits:.3g} bits each)")
+    if w.cache_dtype and w.cache_dtype != w.dtype:
+        said.append(f"cache {w.cache_dtype}")
+    said.append("logits of all positions" if (w.logits or s.runtime.logits) == "all" else "logits of the last position")
+    if s.runtime.host.mode in ("eager", "inline"):
+        if s.host is None:
+            raise Unsupported(f"{s.device.id}: names no host, and {s.runtime.id} launches from one; use --host")
+        dispatch = s.machine(w.dtype)["dispatch"]
+        said.append(f"host {s.host.id} ({dispatch * 1e6:.3g} us a kernel)")
+    if s.architecture.positions:
+        said.append(f"{s.architecture.id} has {s.architecture.positions:,} positions")
+    said += [f"changed: {change}" for change in s.changes]
+    said.append(basis_of(s))
+    return tuple(said)
+
+
+def basis_of(s: Setup) -> str:
+    """Where the efficiencies are from."""
+    c = s.calibration
+    if c is None:
+        return "efficiencies are priors or stated by the device file, not fitted to this machine"
+    origin = f", transferred from {c.transferred_from}" if c.transferred_from else ""
+    return f"calibration {c.id or c.name}{origin}: {c.dataset.used} rows of {c.dataset.file}, fitted {c.date}"

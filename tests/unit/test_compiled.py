@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import roofsim
+from roofsim import library
+from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.prediction.compiled import Compiled, compiled
+from roofsim.prediction.evaluation import FIGURES
+from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.request import predict_request, settled
+from roofsim.prediction.setup import setup
+from roofsim.specs.workload import workload
+
+POINTS = 1000
+EVERY = ("Qwen2.5-0.5B", "mamba2-780m", "Falcon-H1-0.5B")
+"""Models of three kinds, compiled with every runtime."""
+
+
+def compiled_stack(model: str, runtime: str, figures: tuple[str, ...]) -> Compiled:
+    s = setup(model, "h100-sxm", runtime)
+    w = settled(s, workload(generate=32, dtype="bf16"))
+    return compiled(s, w, figures, ("prompt", "batch"))
+
+
+def test_a_compiled_figure_is_that_of_a_prediction(stack: tuple[str, str]) -> None:
+    f = compiled_stack(*stack, (*METRICS, "prefill.kernels", "decode.device_time", "memory.state", "memory.grown"))
+    s = setup(stack[0], "h100-sxm", stack[1])
+    for prompt, batch in ((1, 1), (700, 3), (40_000, 1), (9000, 64)):
+        p = predict_request(s, workload(prompt=prompt, batch=batch, generate=32, dtype="bf16"), detail=False)
+        known = {
+            "ttft": p.request.ttft, "tpot": p.request.tpot, "memory": p.memory.peak, "energy": p.request.energy,
+            "throughput": p.request.tokens_per_second, "total": p.request.total_time,
+            "prefill.kernels": p.prefill.kernels, "decode.device_time": p.decode.device_time,
+            "memory.state": p.memory.state, "memory.grown": p.grown,
+        }  # fmt: skip
+        assert f(prompt=prompt, batch=batch) == pytest.approx(known, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        ("device.memory.bandwidth", "device.memory.bandwidth"),
+        ("device.peak.matrix.bf16", "device.peak.matrix.bf16"),
+        ("device.power.tdp", "device.power.tdp"),
+        ("host.dispatch", "host.dispatch"),
+        ("parameters.gemm_efficiency", "device.parameters.gemm_efficiency"),
+    ],
+)
+def test_a_what_if_is_an_argument_like_any_other(path: str, change: str) -> None:
+    s = setup("Qwen2.5-0.5B", "rtx-4090", "transformers-5-eager")
+    f = roofsim.compile(
+        s.architecture, s.device, s.runtime, figures=["ttft", "tpot", "energy"], over=["prompt", path], generate=32
+    )
+    from dataclasses import replace
+
+    from roofsim.prediction.places import with_value
+
+    old = {"parameters": s.machine("bf16").parameters}.get(path.split(".")[0])
+    part = path.split(".")[0]
+    node = None if part == "parameters" else getattr(s, part)
+    value = old[path.split(".")[1]] if old else node
+    for step in [] if old else path.split(".")[1:]:
+        value = value[step] if isinstance(value, dict) else getattr(value, step)
+    number = float(getattr(value, "value", value))
+    for factor in (0.5, 1.0, 1.2):
+        if part == "parameters":
+            other = replace(s, parameters={path.split(".")[1]: factor * number})
+        else:
+            other = replace(s, **{part: with_value(node, path.split(".")[1:], factor * number, path)})
+        p = predict_request(other, workload(prompt=3000, generate=32, dtype="bf16"), detail=False)
+        found = f(**{"prompt": 3000, path: factor * number})
+        assert found == pytest.approx(
+            {"ttft": p.request.ttft, "tpot": p.request.tpot, "energy": p.request.energy}, rel=1e-10
+        ), change
+
+
+def test_generated_tokens_may_vary() -> None:
+    f = roofsim.compile("mamba2-780m", "orin", figures=["total", "energy"], over=["generate"], prompt=2048)
+    for n in (1, 2, 3, 100):
+        p = roofsim.predict("mamba2-780m", "orin", prompt=2048, generate=n)
+        assert f(generate=n) == pytest.approx({"total": p.request.total_time, "energy": p.request.energy}, rel=1e-10)
+
+
+@pytest.mark.parametrize("figure", METRICS)
+@pytest.mark.parametrize("variable", ["device.memory.bandwidth", "device.peak.matrix.bf16", "host.dispatch", "prompt"])
+def test_elasticities_are_those_of_finite_differences(figure: str, variable: str) -> None:
+    over = ["device.memory.bandwidth", "device.peak.matrix.bf16", "host.dispatch", "prompt"]
+    f = roofsim.compile("Falcon-H1-0.5B", "rtx-4090", "transformers-5-eager", figures=[figure], over=over)
+    at = {"device.memory.bandwidth": 9e11, "device.peak.matrix.bf16": 1.6e14, "host.dispatch": 1.1e-5}
+    at["prompt"] = 256 * 75 if variable == "prompt" else 5000  # whole chunks, as far as a rounding counts as smooth
+    h = 256 / at["prompt"] if variable == "prompt" else 1e-6
+    up, down = (f(**{**at, variable: at[variable] * (1 + step)})[figure] for step in (h, -h))
+    found = f.elasticity(figure, variable)(**at)
+    assert found == pytest.approx((up - down) / (2 * h) / f(**at)[figure], rel=2e-3, abs=1e-6)
+
+
+def test_the_same_request_is_compiled_once() -> None:
+    s = setup("mamba-130m", "orin")
+    one, two = (compiled(s, workload(prompt=n), ("ttft",), ("prompt",)) for n in (5, 50))
+    assert one is two
+    assert compiled(s, workload(batch=2), ("ttft",), ("prompt",)) is not one
+
+
+def test_arrays_broadcast_over_any_variable() -> None:
+    f = roofsim.compile("mamba-130m", "orin", over=["prompt", "device.memory.bandwidth"])
+    found = f(prompt=np.array([100, 2000, 30_000]), **{"device.memory.bandwidth": np.array([[1e11], [2e11]])})
+    assert {name: each.shape for name, each in found.items()} == dict.fromkeys(f.figures, (2, 3))
+    assert f.variables == ("prompt", "device.memory.bandwidth")
+
+
+@pytest.mark.parametrize(
+    ("asked", "wrong"),
+    [
+        ({"figures": ["ttfd"]}, "no 'ttfd'; nearest: ttft"),
+        ({"over": ["promt"]}, "no 'promt'; nearest: prompt"),
+        ({"over": ["device.memory.bandwith"]}, "nearest: bandwidth"),
+        ({"over": ["device.name"]}, "not a number"),
+        ({"over": ["device.memory"]}, "not a number"),
+        ({"over": ["parameters.gem_efficiency"]}, "nearest: gemm_efficiency"),
+        ({"over": ["prompt", "prompt"]}, "twice"),
+        ({"over": ["model.layers.mamba.0.d_stat"]}, "nearest: d_state"),
+    ],
+)
+def test_a_wrong_figure_or_variable_is_told(asked: dict[str, list[str]], wrong: str) -> None:
+    with pytest.raises(InputError, match=wrong):
+        roofsim.compile("mamba-130m", "orin", **asked)
+
+
+def test_a_wrong_name_in_a_derivative_is_told() -> None:
+    f = roofsim.compile("mamba-130m", "orin", figures=["ttft"], over=["prompt"])
+    for figure, variable in (("tpot", "prompt"), ("ttft", "batch")):
+        with pytest.raises(UnknownName):
+            f.derivative(figure, variable)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+def test_javascript_gives_what_python_gives(tmp_path: Path) -> None:
+    """1,000 random points of all figures: every shipped model with one runtime, three models with every runtime."""
+    dice = random.Random(1)
+    stacks: list[tuple[str, str]] = []
+    for name in library.names("models"):
+        family = library.architecture(name).family
+        runtimes = [r for r in library.names("runtimes") if family in (library.runtime(r).supports or [family])]
+        stacks += [(name, r) for r in (runtimes if name in EVERY else [dice.choice(runtimes)])]
+    points = [(dice.randint(1, 200_000), dice.randint(1, 256)) for _ in range(POINTS)]
+    functions = [compiled_stack(*stack, tuple(FIGURES)) for stack in stacks]
+    (tmp_path / "points.json").write_text(json.dumps(points))
+    made = ",\n".join(f.javascript() for f in functions)
+    (tmp_path / "run.js").write_text(
+        f"const points = require('./points.json'), fs = require('fs'), all = [{made}];\n"
+        "const rows = all.map(f => points.map(([prompt, batch]) => Object.values(f({prompt, batch}))));\n"
+        "fs.writeFileSync('rows.json', JSON.stringify(rows));\n"
+    )
+    subprocess.run(["node", "run.js"], cwd=tmp_path, check=True, timeout=300)
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    prompt, batch = np.array(points, dtype=float).T
+    for stack, f, found in zip(stacks, functions, rows, strict=True):
+        expected = f(prompt=prompt, batch=batch)
+        for (name, figure), column in zip(expected.items(), np.array(found, dtype=float).T, strict=True):
+            # idle time is a difference of two times, and as exact as they are
+            size = expected[name.replace("idle_time", "time")] if name.endswith("idle_time") else figure
+            assert np.all(np.abs(column - figure) <= 1e-12 * np.abs(size)), (stack, name)

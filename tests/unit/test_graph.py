@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roofsim.engine.compiled import CHUNK, Function
+from roofsim.engine.derivative import derivative, gradient
+from roofsim.engine.emit import size
+from roofsim.engine.graph import Graph, NotPolynomial, Sum
+from roofsim.foundation.arith import at_least, ceil, leading, maximum, minimum, share
+from roofsim.foundation.errors import InputError, UnknownName
+
+Formula = Callable[[Any, Any], Any]
+counts = st.integers(1, 10_000)
+
+FORMULAS: dict[str, Formula] = {
+    "sums": lambda a, b: 3 * a - b / 4 + 7,
+    "products": lambda a, b: (a + b + 1) * (a - 2 * b) * a / 3,
+    "powers": lambda a, b: (a + 2) ** 3 + a**2 / b**2,
+    "quotients of sums": lambda a, b: (a + 1) / (a + b) + 5 / (b + 2),
+    "maxima": lambda a, b: maximum(a, 2 * b) + maximum(maximum(a - b, 0), b / 7),
+    "minima": lambda a, b: minimum(minimum(a, 300), b) * a,
+    "roundings": lambda a, b: ceil(a / 96) * 96 + ceil((a + b) / 7) + ceil(a * b / 3),
+    "switches": lambda a, b: at_least(a, 4096) * b + (1 - at_least(b, a)) * a,
+    "shares of experts": lambda a, b: 64 * (1 - (1 - 6 / 64) ** a) * b,
+    "shared sums": lambda a, b: share(a * a + b * b + a + b + 1) * (a + 1) + maximum(a, b),
+    "large products": lambda a, b: (a + b + a * b + 1) * (a * a + b * b + a + b + 2),
+}
+
+
+def traced(formula: Formula) -> Function:
+    graph = Graph()
+    variables = graph.variable("a", whole=True), graph.variable("b", whole=True)
+    return Function(graph, {"y": formula(*variables)}, ("a", "b"))
+
+
+@pytest.mark.parametrize("formula", FORMULAS.values(), ids=FORMULAS)
+@given(a=counts, b=counts)
+def test_a_traced_formula_gives_the_number_that_it_gave(formula: Formula, a: int, b: int) -> None:
+    f = traced(formula)
+    assert f(a=a, b=b)["y"] == pytest.approx(float(formula(a, b)), rel=1e-12, abs=1e-9)
+
+
+@pytest.mark.parametrize("formula", FORMULAS.values(), ids=FORMULAS)
+def test_an_array_gives_each_of_its_numbers(formula: Formula) -> None:
+    f = traced(formula)
+    a, b = np.arange(1.0, 400), np.arange(1.0, 9)[:, None] * 37
+    found = f(a=a, b=b)["y"]
+    assert found.shape == (8, 399)
+    for i, j in ((0, 0), (3, 96), (7, 398)):
+        assert found[i, j] == pytest.approx(f(a=float(a[j]), b=float(b[i, 0]))["y"], rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    "shape", [(3 * CHUNK + 1,), (3, CHUNK), (2, 3, CHUNK + 5), (CHUNK + 1, 1, 2)], ids=lambda s: "x".join(map(str, s))
+)
+def test_what_is_longer_than_a_piece_is_computed_whole(shape: tuple[int, ...]) -> None:
+    f = traced(FORMULAS["sums"])
+    a = np.arange(1.0, math.prod(shape) + 1).reshape(shape)
+    np.testing.assert_allclose(f(a=a, b=2.0)["y"], 3 * a - 0.5 + 7, rtol=1e-15)
+
+
+@pytest.mark.parametrize("formula", FORMULAS.values(), ids=FORMULAS)
+@given(a=st.floats(1.5, 5000), b=st.floats(1.5, 5000))
+def test_derivatives_are_those_of_the_formula_on_either_side(formula: Formula, a: float, b: float) -> None:
+    f = traced(formula)
+    value, by = gradient(f.graph, f.outputs["y"], {"a": a, "b": b})
+    assert value == pytest.approx(f.at(a, b)[0], rel=1e-12, abs=1e-9)
+    for i, name in enumerate("ab"):
+        slope = Function(f.graph, {"y": derivative(f.graph, f.outputs["y"], name)}, f.variables).at(a, b)[0]
+        assert by[name] == pytest.approx(slope, rel=1e-9, abs=1e-9)
+        step = 1e-6 * (a, b)[i]
+        ends = [smooth(formula, a + (i == 0) * s, b + (i == 1) * s) for s in (-step, 0, step)]
+        left, right = (ends[1] - ends[0]) / step, (ends[2] - ends[1]) / step
+        if abs(left - right) < 1e-3 * (abs(left) + abs(right) + 1):  # no corner here
+            assert slope == pytest.approx((left + right) / 2, rel=1e-4, abs=1e-4 * (1 + abs(ends[1])))
+
+
+def smooth(formula: Formula, a: float, b: float) -> float:
+    """The formula without roundings, which derivatives look through, and with its switches as they are here."""
+    graph = Graph({"a": a, "b": b})
+    made = formula_without_rounding(formula, graph)
+    return made if isinstance(made, float) else float(made)
+
+
+def formula_without_rounding(formula: Formula, graph: Graph) -> Any:
+    a, b = graph.variable("a"), graph.variable("b")
+    try:
+        made = formula(a, b)
+    except NotPolynomial:
+        return float(formula(a.value, b.value))
+    if not isinstance(made, Sum):
+        return float(made)
+    numbers = [graph.point[graph.atoms[i].name] for i in range(len(graph.atoms))]
+    return sum(c * math.prod(numbers[atom] ** k for atom, k in product) for product, c in made.products.items())
+
+
+def test_equal_work_is_recorded_once() -> None:
+    graph = Graph()
+    n = graph.variable("n")
+    outputs = [maximum(n * 2, 5) + 1, maximum(5, n + n) * 3]
+    assert size(graph, outputs) == {"variable": 1, "max": 1}
+
+
+def test_what_can_never_be_the_largest_is_dropped() -> None:
+    n = Graph().variable("n")
+    assert maximum(maximum(n, 5), n + 1).products == maximum(5, n + 1).products
+    assert maximum(2 * n, n) is not None
+    assert maximum(2 * n, n).products == (2 * n).products
+    assert minimum(n, 3 * n).products == n.products
+    assert leading([n, 2 * n, n + 5, 3]) == [1, 2]
+    assert (at_least(n + 5, 5), at_least(1, n + 2)) == (1, 0)
+
+
+def test_constants_are_plain_numbers() -> None:
+    n = Graph().variable("n")
+    assert (n - n, 0 * n, n / n, n**0) == (0, 0, 1, 1)
+
+
+def test_a_quotient_that_divides_evenly_is_not_rounded_up() -> None:
+    f = traced(lambda a, b: ceil(a / 49) + ceil(a * b / 3))
+    n = np.arange(1, 3000.0)
+    np.testing.assert_array_equal(f(a=49 * n, b=3.0)["y"], n + 49 * n)
+
+
+def test_a_traced_number_has_neither_truth_nor_value() -> None:
+    n = Graph().variable("n")
+    for question in (bool, float):
+        with pytest.raises(TypeError, match="traced number"):
+            question(n)
+
+
+def test_around_a_point_only_the_polynomial_is_left() -> None:
+    graph = Graph({"n": 5000})
+    n = graph.variable("n")
+    made = maximum(n * n, 3 * n) + ceil(n / 64) * at_least(n, 4096) + 64 * (1 - 0.5**n)
+    assert made.products == {((0, 2),): 1, ((0, 1),): 1 / 64, (): 64}
+    with pytest.raises(NotPolynomial):
+        1 / (n + 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "wrong"),
+    [
+        ({"a": 1}, "wrong or missing: b"),
+        ({"a": 1, "b": 2, "c": 3}, "wrong or missing: c"),
+        ({"a": [1, 2, 3], "b": [1, 2]}, "do not broadcast"),
+        ({"a": "many", "b": [1.0]}, "not a number"),
+        ({"a": np.nan, "b": [1.0]}, "finite"),
+        ({"a": [0.0], "b": 1}, "above 0"),
+        ({"a": [None], "b": 1}, "not a number|finite"),
+    ],
+)
+def test_values_that_cannot_be_are_told(values: dict[str, Any], wrong: str) -> None:
+    with pytest.raises((InputError, UnknownName), match=wrong):
+        traced(FORMULAS["sums"])(**values)
