@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from roofsim import library
-from roofsim.engine.memory import moments, peak
+from roofsim.engine.memory import Memory, moments, peak, timeline
 from roofsim.lowering.kernels import Lowered
 from roofsim.lowering.step import LoweredRow
 from roofsim.model.architecture import Architecture, Row
@@ -50,6 +50,11 @@ def test_a_result_lives_from_its_operator_to_the_last_that_reads_it() -> None:
         "layer.d": 1 + 3000 + 40000,
         "layer.residual_1": 1 + 40000 + 1,
     }
+
+
+def test_a_result_that_nothing_reads_dies_at_once() -> None:
+    layer = row("layer", ("spare", 10, ("x",)), ("residual_1", 1, ("x",)))
+    assert live(layer) == {"layer.spare": 1 + 10, "layer.residual_1": 1 + 1}
 
 
 def test_scratch_lives_with_its_operator_and_a_wider_result_is_what_lives_on() -> None:
@@ -95,8 +100,8 @@ def test_code_that_keeps_embeddings_keeps_inputs_until_their_part_or_layer_retur
         ("next", 600000, ("norm_2",)),
         ("residual_2", 1, ("residual_1", "next")),
     )
-    kept = 2 * 1
-    assert live(layer, keeps=2) == {
+    kept = 2 * 3
+    assert live(layer, d_model=3, keeps=2) == {
         "layer.norm_1": kept + 1 + 10,
         "layer.up": kept + 1 + 10 + 200,
         "layer.down": kept + 1 + 10 + 200 + 3000,  # its part holds its input until it returns
@@ -168,8 +173,13 @@ def runtime(**changes: Any) -> Runtime:
     return library.runtime("ideal").model_copy(update=changes)
 
 
+def memory_of(rows: list[LoweredRow], p: Pass, workspace: int = 0, **changes: Any) -> Memory:
+    model, stack = architecture(), runtime(**changes)
+    return peak(model, stack, timeline(model, stack, rows, p, p.batch), p, workspace)
+
+
 def parts(rows: list[LoweredRow], workspace: int = 0, **changes: Any) -> dict[str, Any]:
-    memory = peak(architecture(), runtime(**changes), rows, P, workspace)
+    memory = memory_of(rows, P, workspace, **changes)
     names = ("weights", "state", "activations", "logits", "masks", "workspace", "peak", "reserved", "binding")
     return {name: getattr(memory, name) for name in names}
 
@@ -221,9 +231,9 @@ def test_building_a_mask_can_be_the_peak_before_there_is_a_cache() -> None:
 
 def test_an_array_of_lengths_has_the_peak_of_each() -> None:
     lengths = np.array([0.0, 6.0])
-    many = peak(architecture(), runtime(**masks(6)), [LAYER, HEAD], Pass(2, 4, lengths, P.precision))
+    many = memory_of([LAYER, HEAD], Pass(2, 4, lengths, P.precision), **masks(6))
     for index, context in enumerate(lengths):
-        one = peak(architecture(), runtime(**masks(6)), [LAYER, HEAD], Pass(2, 4, context, P.precision))
+        one = memory_of([LAYER, HEAD], Pass(2, 4, context, P.precision), **masks(6))
         for name in ("state", "activations", "logits", "masks", "peak", "reserved"):
             assert np.broadcast_to(getattr(many, name), 2)[index] == getattr(one, name)
 

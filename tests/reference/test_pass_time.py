@@ -10,7 +10,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from roofsim.engine.roofline import Stretch, pass_time
+from roofsim.engine.schedule import Stretch, times
 
 Piece = tuple[float, float, int]
 """Time of the host and of the device, and how often."""
@@ -46,7 +46,10 @@ def simulated(pieces: list[Piece], start: float) -> float:
 
 
 def taken(pieces: list[Piece], start: float, inline: bool = False) -> float:
-    return pass_time([Stretch(*piece) for piece in pieces], start, inline)
+    found = times([Stretch(*piece) for piece in pieces], start, inline)
+    assert found.host == start + sum(host * count for host, _, count in pieces)
+    assert found.device == sum(device * count for _, device, count in pieces)
+    return found.wall
 
 
 def drawn(seed: int) -> Iterator[tuple[list[Piece], float]]:
@@ -86,5 +89,5 @@ def test_on_the_host_itself_everything_waits_for_everything() -> None:
 def test_an_array_of_counts_takes_what_each_of_them_takes() -> None:
     counts = np.array([1.0, 2.0, 5.0])
     for host, device in product([1, 3], [2, 4]):
-        many = pass_time([Stretch(host, device, counts), Stretch(2, 1, 2)], 1)
+        many = times([Stretch(host, device, counts), Stretch(2, 1, 2)], 1).wall
         assert list(many) == [simulated([(host, device, int(count)), (2, 1, 2)], 1) for count in counts]

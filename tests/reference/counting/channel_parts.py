@@ -147,6 +147,21 @@ IN_A_LATENT = Case(
     },
     idle=[(3, 6), (3,), (6, 3), (6,)] * 2,
 )  # fmt: skip
+IN_A_LATENT_WITHOUT_BIASES = Case(
+    {"kind": "moe", "experts": 4, "top_k": 2, "width": 3, "latent": 6},
+    [
+        matrix("router", 10, 4, "x"),
+        ROUTE,
+        matrix("latent_down", 10, 6, "x"),
+        experts("experts_up", 6, 6, "latent_down", "route"),
+        chosen(pointwise.gated_activation),
+        experts("experts_down", 3, 6, "experts_act"),
+        combine(6),
+        matrix("latent_up", 6, 10, "combine"),
+    ],
+    {"moe": [(4, 10), (6, 10), (10, 6), *[(3, 6), (3, 6), (6, 3)] * 4]},
+    idle=[(3, 6), (3, 6), (6, 3)] * 2,
+)
 BARE: list[Shape] = [(3, 10), (3, 10), (10, 3)]
 DENSE_AND_EXPERTS = Case(
     {
@@ -310,6 +325,7 @@ CASES = {
     "adapted": ADAPTED,
     "gated experts": GATED_EXPERTS,
     "experts in a latent": IN_A_LATENT,
+    "experts in a latent without biases": IN_A_LATENT_WITHOUT_BIASES,
     "dense and experts": DENSE_AND_EXPERTS,
     "looked up": LOOKED_UP,
     "channel mix": channel_mix(receptance=True),
