@@ -112,6 +112,15 @@ def test_code_that_keeps_embeddings_keeps_inputs_until_their_part_or_layer_retur
     }
 
 
+def test_other_code_keeps_no_input_that_is_read_no_more() -> None:
+    layer = row("layer", ("norm_1", 10, ("x",)), ("up", 200, ("norm_1",)), ("residual_1", 1, ("x", "up")))
+    longer = row(
+        "layer", ("norm_1", 10, ("x",)), ("up", 200, ("norm_1",)), ("down", 3000, ("up",)), ("residual_1", 1, ("down",))
+    )
+    assert live(layer) == {"layer.norm_1": 1 + 10, "layer.up": 1 + 10 + 200, "layer.residual_1": 1 + 200 + 1}
+    assert live(longer)["layer.down"] == 200 + 3000
+
+
 def test_parts_inside_a_shared_block_hold_their_inputs_until_they_return() -> None:
     block = row(
         "block",
@@ -229,13 +238,15 @@ def test_building_a_mask_can_be_the_peak_before_there_is_a_cache() -> None:
     assert (found["peak"], found["binding"]) == (3 * WEIGHTS + 1000 * CELLS + STREAM, "building the mask")
 
 
-def test_an_array_of_lengths_has_the_peak_of_each() -> None:
-    lengths = np.array([0.0, 6.0])
-    many = memory_of([LAYER, HEAD], Pass(2, 4, lengths, P.precision), **masks(6))
+@pytest.mark.parametrize("build_bytes", [6, 150, 1000])
+@pytest.mark.parametrize("head", [HEAD, LARGE_HEAD])
+def test_an_array_of_lengths_has_the_peak_of_each(build_bytes: int, head: LoweredRow) -> None:
+    lengths = np.array([0.0, 6.0, 500.0])
+    many = memory_of([LAYER, head], Pass(2, 4, lengths, P.precision), **masks(build_bytes))
     for index, context in enumerate(lengths):
-        one = memory_of([LAYER, HEAD], Pass(2, 4, context, P.precision), **masks(6))
+        one = memory_of([LAYER, head], Pass(2, 4, context, P.precision), **masks(build_bytes))
         for name in ("state", "activations", "logits", "masks", "peak", "reserved"):
-            assert np.broadcast_to(getattr(many, name), 2)[index] == getattr(one, name)
+            assert np.broadcast_to(getattr(many, name), 3)[index] == pytest.approx(getattr(one, name)), (name, context)
 
 
 @pytest.mark.parametrize(("slack", "context", "reserved"), [(0, 0, 1), (0.25, 0, 1.25), (0, 4096, 1), (0.5, 4096, 1.5)])
