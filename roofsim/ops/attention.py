@@ -74,9 +74,12 @@ def chunked_attention(
     act_bytes: Number,
     cache_bytes: Number,
 ) -> Cost:
-    """Causal attention inside chunks of the sequence, as in Llama 4: no token sees the chunk before its own."""
+    """Causal attention inside chunks of the sequence, as in Llama 4: no token sees the chunk before its own.
+
+    At most one chunk less a token is held beside the new tokens, and all that is held is read.
+    """
     pairs = batch * (chunked_pairs(context + new, chunk) - chunked_pairs(context, chunk))
-    visible = begun(context, chunk) + new
+    visible = minimum(context, chunk - 1) + new
     return Cost(
         matrix=2 * pairs * heads * (qk_dim + v_dim),
         vector=pair_flops * pairs * heads,

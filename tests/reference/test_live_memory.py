@@ -239,7 +239,7 @@ def test_building_a_mask_can_be_the_peak_before_there_is_a_cache() -> None:
 
 
 @pytest.mark.parametrize("build_bytes", [6, 150, 1000])
-@pytest.mark.parametrize("head", [HEAD, LARGE_HEAD])
+@pytest.mark.parametrize("head", [HEAD, LARGE_HEAD, row("head", ("lm_head", 50, ("x",)))])
 def test_an_array_of_lengths_has_the_peak_of_each(build_bytes: int, head: LoweredRow) -> None:
     lengths = np.array([0.0, 6.0, 500.0])
     many = memory_of([LAYER, head], Pass(2, 4, lengths, P.precision), **masks(build_bytes))

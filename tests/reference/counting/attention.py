@@ -53,16 +53,18 @@ def chunked_attention(
     t: Tally, batch: int, new: int, context: int, heads: int, kv_heads: int, qk_dim: int, v_dim: int, chunk: int,
     pair_flops: float, act_bytes: float, cache_bytes: float,
 ) -> None:  # fmt: skip
-    """A query sees itself and what is before it in its own chunk of the sequence."""
+    """A query sees itself and what is before it in its own chunk of the sequence.
+
+    Convention: what the cache holds is read, whether a query sees it or not: the last `chunk` − 1 tokens.
+    """
     for _ in range(batch):
-        read: set[int] = set()
+        held = list(range(context))[-(chunk - 1) :] if chunk > 1 else []
         for query in range(context, context + new):
             seen = [key for key in range(query + 1) if key // chunk == query // chunk]
-            read.update(seen)
             for _ in range(heads):
                 attend(t, seen, qk_dim, v_dim, pair_flops)
                 t.activations += (qk_dim + v_dim) * act_bytes
-        read_cache(t, read, kv_heads, qk_dim + v_dim, cache_bytes)
+        read_cache(t, {*held, *range(context, context + new)}, kv_heads, qk_dim + v_dim, cache_bytes)
 
 
 @counts(
