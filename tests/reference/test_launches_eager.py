@@ -5,16 +5,34 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
-from counting.launches import FP32, PREFILL, STEP, Expected, Launch, Own, check, each, network, runtime, tiny
+from counting.launches import (
+    FP32,
+    GATED,
+    GQA,
+    MLP,
+    PREFILL,
+    SELECTIVE,
+    SSM,
+    STEP,
+    Expected,
+    Launch,
+    Own,
+    check,
+    chunked_scan,
+    each,
+    network,
+    runtime,
+    tiny,
+)
 from counting.rows import ACT, CACHE, PRECISION, TOKENS, D
 
+from roofsim.lowering.step import lower
 from roofsim.model.step import Pass
+from roofsim.specs.runtime import Runtime
 
 NEW, OLD = "transformers-5-eager", "transformers-4.52-eager"
-GQA: dict[str, Any] = {"kind": "attention", "heads": 4, "kv_heads": 2, "head_dim": 3}
-MLP = {"kind": "mlp", "width": 6}
-GATED = {"kind": "gated_mlp", "width": 6}
 EVERY = TOKENS * D
 """Elements of the stream."""
 STEPS = 2 * D
@@ -67,7 +85,7 @@ def test_a_pass_begins_with_a_look_up_and_the_small_work_of_positions(
 def test_a_large_product_of_a_prefill_clears_a_buffer_first(limit: int, clears: int) -> None:
     stack = runtime(NEW, matrix_library={"clears_from": limit})
     check(network(GQA), stack, PREFILL, {"q_proj": [product(10), *[tiny()] * clears]})  # 6 tokens · 12
-    check(network(GQA), stack, STEP, {"q_proj": [product(10)]})
+    check(network(GQA), runtime(NEW, matrix_library={"clears_from": 1}), STEP, {"q_proj": [product(10)]})
     check(network(GQA), runtime(NEW, matrix_library={"clears_from": None}), PREFILL, {"q_proj": [product(10)]})
 
 
@@ -151,45 +169,78 @@ def test_heads_are_repeated_and_queries_made_contiguous_where_the_library_does_s
     check(alike, runtime(OLD), STEP, {"attention": [Own("attention", fill=2 * 4 * 6)]})
 
 
-MASKED = GQA | {"declared_window": 7}
+MASKED = GQA | {"declared_window": 7, "v_dim": 2}
 
 
 def masked(new: int, context: int, tiles: float, **columns: float) -> Launch:
     """All pairs of whole tiles of 64 queries; 2 bytes of mask for every pair and head; blocks of one head each."""
     pairs = 2 * 4 * tiles * 64 * (context + new)
     mask = 2 * new * (context + new) * 2
-    queries = 2 * new * 4 * (3 + 3) * ACT
+    queries = 2 * new * 4 * (3 + 2) * ACT
     return Launch(
-        "masked_attention", matrix=pairs * (2 * 3 + 2 * 3), vector=6 * pairs,
+        "masked_attention", matrix=pairs * (2 * 3 + 2 * 2), vector=6 * pairs,
         activations=queries + 4 * mask + columns.get("keys", 0), state=columns.get("state", 0),
         blocks=2 * 4 * tiles, together=154 / 3,
     )  # fmt: skip
 
 
 def test_with_a_mask_every_pair_is_scored_in_tiles_and_the_mask_read_for_every_head() -> None:
-    copies = 2 * 7 * 4 * 6 * CACHE
+    copies = 2 * 7 * 4 * 5 * CACHE
+    both = Launch("strided", 2, activations=copies / 2, state=2 * 7 * 2 * 5 * CACHE / 2)
     contiguous = each("strided", 2 * 3 * 4 * 3, ACT, ACT)
     padded = 2 * 3 * 7 * 2
-    found = [repeated(7), contiguous, masked(3, 4, 1, keys=copies)]
+    found = [both, contiguous, masked(3, 4, 1, keys=copies)]
     on_the_side = copies + 2 * 3 * 4 * 3 * ACT + padded
     check(network(MASKED), runtime(OLD), PREFILL, {"attention": Expected(found, temporary=on_the_side)})
-    grouped = runtime(OLD, attention={"kv_heads": "grouped", "copies_queries": False, "mask_padded": False})
-    held = 2 * 7 * 2 * 6 * CACHE
-    check(network(MASKED), grouped, PREFILL, {"attention": [masked(3, 4, 1, state=held)]})
+    held = 2 * 7 * 2 * 5 * CACHE
+    check(network(MASKED), GROUPED, PREFILL, {"attention": [masked(3, 4, 1, state=held)]})
     long = Pass(2, 96, 4, PRECISION)
-    held = 2 * 100 * 2 * 6 * CACHE
-    check(network(MASKED), grouped, long, {"attention": [masked(96, 4, 96 / 64, state=held)]})
-    shorter = network(GQA | {"declared_window": 8})
-    check(shorter, grouped, PREFILL, {"attention": [Own("attention", fill=2 * 3 * 4 * 6)]})
+    held = 2 * 100 * 2 * 5 * CACHE
+    check(network(MASKED), GROUPED, long, {"attention": [masked(96, 4, 96 / 64, state=held)]})
+    shorter = network(MASKED | {"declared_window": 8})
+    check(shorter, GROUPED, PREFILL, {"attention": [Own("attention", fill=2 * 3 * 4 * 5)]})
+    splitting = runtime(OLD, attention={"kv_heads": "grouped", "splits_decode": True, "mask_padded": False})
+    check(network(MASKED), splitting, STEP, {"attention": [masked(1, 6, 1, state=2 * 7 * 2 * 5 * CACHE)]})
+
+
+GROUPED = runtime(OLD, attention={"kv_heads": "grouped", "copies_queries": False, "mask_padded": False})
+
+
+def test_for_an_array_of_lengths_each_leaves_the_flash_kernel_with_its_mask() -> None:
+    stack = runtime(OLD, attention={"splits_decode": True})
+    lengths = np.array([2.0, 6.0, 200.0])
+    for phase in ("prefill", "decode"):
+        many = attention_of(Pass(2, 3, lengths, PRECISION, phase=phase), stack)
+        for index, context in enumerate(lengths):
+            one = attention_of(Pass(2, 3, context, PRECISION, phase=phase), stack)
+            for key, values in many.items():
+                assert np.broadcast_to(values, 3)[index] == pytest.approx(one.get(key, 0)), (key, context)
+
+
+def attention_of(p: Pass, stack: Runtime) -> dict[tuple[str, str], Any]:
+    """Counts and columns of the kernels of attention by class, and what is needed on the side."""
+    found: dict[tuple[str, str], Any] = {}
+    for row in lower(network(MASKED), stack, p):
+        for operator, lowered in row:
+            if operator.name != "attention":
+                continue
+            found["side", "temporary"] = lowered.temporary
+            for k in lowered.kernels:
+                for column in ("matrix", "vector", "activations", "state"):
+                    found[k.like, column] = found.get((k.like, column), 0) + k.count * getattr(k.cost, column)
+                found[k.like, "count"] = found.get((k.like, "count"), 0) + k.count
+    return found
 
 
 def test_wide_heads_leave_a_unit_no_room_for_two_blocks() -> None:
-    model = network({"kind": "attention", "heads": 1, "kv_heads": 1, "head_dim": 200, "declared_window": 7})
+    model = network(
+        {"kind": "attention", "heads": 1, "kv_heads": 1, "head_dim": 200, "v_dim": 100, "declared_window": 7}
+    )
     stack = runtime(OLD, attention={"copies_queries": False, "mask_padded": False})
     pairs = 2 * 64 * 7
     kernel = Launch(
-        "masked_attention", matrix=pairs * 2 * 400, vector=6 * pairs,
-        activations=2 * 3 * 400 * ACT + 2 * 3 * 7 * 2, state=2 * 7 * 400 * CACHE, blocks=2, together=1,
+        "masked_attention", matrix=pairs * 2 * 300, vector=6 * pairs,
+        activations=2 * 3 * 300 * ACT + 2 * 3 * 7 * 2, state=2 * 7 * 300 * CACHE, blocks=2, together=1,
     )  # fmt: skip
     check(model, stack, PREFILL, {"attention": [kernel]})
 
@@ -208,11 +259,11 @@ def test_gpt_neo_writes_attention_out_in_fp32() -> None:
             each("strided", pairs, 2 * FP32, ACT),
             each("stream", pairs, FP32, FP32, flops=5),
             each("stream", pairs, FP32, ACT),
-            Launch("gemm", matrix=2 * 3 * pairs, activations=pairs * ACT, state=2 * 7 * 4 * 3 * ACT),
+            Launch("gemm", matrix=2 * 2 * pairs, activations=pairs * ACT, state=2 * 7 * 4 * 2 * ACT),
         ]
 
-    model = network(GQA | {"kv_heads": 4}, family="gpt_neo")
-    merged = each("strided", 2 * 3 * 4 * 3, ACT, ACT)
+    model = network(GQA | {"kv_heads": 4, "v_dim": 2}, family="gpt_neo")
+    merged = each("strided", 2 * 3 * 4 * 2, ACT, ACT)
     prefill = Expected([*written(3), merged], temporary=2 * 2 * 3 * 7 * 4 * FP32)
     check(model, runtime(NEW), PREFILL, {"attention": prefill})
     check(model, runtime(NEW), STEP, {"attention": Expected(written(1), temporary=2 * 2 * 1 * 7 * 4 * FP32)})
@@ -242,9 +293,6 @@ def test_a_cap_on_logits_is_three_kernels_and_a_sum_one() -> None:
     check(network(MLP, logits_soft_cap=True), runtime(NEW), PREFILL, expected)
 
 
-SSM = {"kind": "mamba2", "heads": 4, "head_dim": 3, "d_state": 5, "groups": 2, "chunk": 2}
-
-
 @pytest.mark.parametrize("family", ["mamba", "mamba2"])
 def test_mamba_keeps_its_stream_and_its_logits_in_fp32(family: str) -> None:
     expected = {
@@ -254,35 +302,6 @@ def test_mamba_keeps_its_stream_and_its_logits_in_fp32(family: str) -> None:
         "lm_head": Expected([product(10), each("strided", TOKENS * 7, ACT, FP32)], temporary=TOKENS * 7 * FP32),
     }
     check(network(SSM, family=family), runtime(NEW), PREFILL, expected)
-
-
-def chunked_scan(new: int) -> tuple[list[Launch], int]:
-    """The five kernels of mamba_ssm on two sequences in chunks of two, and elements of the states of all chunks.
-
-    Four heads of three channels; B and C of five elements for two groups. States go through memory in fp32, and again
-    in the dtype of the activations; Δ and its running sum are fp32. Products are of whole chunks.
-    """
-    tokens, chunks = 2 * new, 2 * -(-new // 2)
-    whole = 2 * max(new, 2)
-    states, deltas, scores = chunks * 12 * 5, tokens * 4, chunks * 2 * 2 * 2
-    b = tokens * 2 * 5
-    below = whole * (2 + 1) / 2  # pairs that are not masked
-    return [
-        Launch("stream", activations=deltas * ACT + 2 * deltas * FP32, triton=True),
-        Launch(
-            "ssd", matrix=2 * whole * 12 * 5,
-            activations=(tokens * 12 + b) * ACT + 2 * deltas * FP32 + states * FP32, triton=True,
-        ),
-        Launch(
-            "strided", vector=2 * states, activations=states * FP32 + states * ACT, state=2 * 2 * 12 * 5 * FP32,
-            triton=True,
-        ),
-        Launch("ssd", matrix=2 * whole * 2 * 2 * 5, activations=2 * b * ACT + scores * FP32, triton=True),
-        Launch(
-            "ssd", matrix=2 * below * 12 + 2 * whole * 12 * 5, vector=3 * below * 4,
-            activations=scores * FP32 + (2 * tokens * 12 + b) * ACT + 2 * deltas * FP32 + states * ACT, triton=True,
-        ),
-    ], states  # fmt: skip
 
 
 @pytest.mark.parametrize("new", [1, 3, 4])
@@ -316,9 +335,6 @@ def test_the_gate_of_a_scan_is_normed_in_fp32_or_a_part_of_its_step() -> None:
     gated = [each("stream", elements, ACT, ACT, flops=5), each("stream", elements, 2 * ACT, ACT)]
     check(plain, runtime(NEW), PREFILL, {"ssm_gate": gated})
     check(plain, runtime(NEW), STEP, {"ssm_gate": []})
-
-
-SELECTIVE = {"kind": "mamba1", "d_inner": 6, "d_state": 4, "dt_rank": 2}
 
 
 def test_a_selective_scan_copies_its_inputs_into_rows_of_time() -> None:

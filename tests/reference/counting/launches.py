@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from counting.rows import PASS, PRECISION
+from counting.rows import ACT, PASS, PRECISION
 from roofsim import library
 from roofsim.lowering.step import lower
 from roofsim.model.architecture import Architecture
@@ -135,3 +135,39 @@ def resolved(own: Own, operator: Any) -> Launch:
     scaled = {name: value * own.part for name, value in columns.items()}
     made = Launch(own.like, own.count, fill=own.fill, triton=own.triton, joined=own.joined, **scaled)
     return replace(made)
+
+
+GQA: dict[str, Any] = {"kind": "attention", "heads": 4, "kv_heads": 2, "head_dim": 3}
+MLP = {"kind": "mlp", "width": 6}
+GATED = {"kind": "gated_mlp", "width": 6}
+SSM = {"kind": "mamba2", "heads": 4, "head_dim": 3, "d_state": 5, "groups": 2, "chunk": 2}
+SELECTIVE = {"kind": "mamba1", "d_inner": 6, "d_state": 4, "dt_rank": 2}
+
+
+def chunked_scan(new: int) -> tuple[list[Launch], int]:
+    """The five kernels of mamba_ssm on two sequences in chunks of two, and elements of the states of all chunks.
+
+    Four heads of three channels; B and C of five elements for two groups. States go through memory in fp32, and again
+    in the dtype of the activations; Δ and its running sum are fp32. Products are of whole chunks.
+    """
+    tokens, chunks = 2 * new, 2 * -(-new // 2)
+    whole = 2 * max(new, 2)
+    states, deltas, scores = chunks * 12 * 5, tokens * 4, chunks * 2 * 2 * 2
+    b = tokens * 2 * 5
+    below = whole * (2 + 1) / 2  # pairs that are not masked
+    return [
+        Launch("stream", activations=deltas * ACT + 2 * deltas * FP32, triton=True),
+        Launch(
+            "ssd", matrix=2 * whole * 12 * 5,
+            activations=(tokens * 12 + b) * ACT + 2 * deltas * FP32 + states * FP32, triton=True,
+        ),
+        Launch(
+            "strided", vector=2 * states, activations=states * FP32 + states * ACT, state=2 * 2 * 12 * 5 * FP32,
+            triton=True,
+        ),
+        Launch("ssd", matrix=2 * whole * 2 * 2 * 5, activations=2 * b * ACT + scores * FP32, triton=True),
+        Launch(
+            "ssd", matrix=2 * below * 12 + 2 * whole * 12 * 5, vector=3 * below * 4,
+            activations=scores * FP32 + (2 * tokens * 12 + b) * ACT + 2 * deltas * FP32 + states * ACT, triton=True,
+        ),
+    ], states  # fmt: skip
