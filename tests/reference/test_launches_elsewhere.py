@@ -29,7 +29,8 @@ from counting.launches import (
 )
 from counting.rows import ACT, CACHE, PRECISION, TOKENS, D
 
-from roofsim.lowering.step import lower
+from roofsim import library
+from roofsim.lowering.step import keeps, lower, mask_bytes, plans
 from roofsim.model.step import Pass, Precision
 
 EVERY = TOKENS * D
@@ -187,18 +188,22 @@ def test_llama_cpp_works_in_fp32() -> None:
 
 def test_attention_that_is_written_out_scores_all_pairs_in_memory() -> None:
     def written(new: int, like: str) -> list[Launch]:
-        pairs, held = 2 * new * 7 * 4, 2 * 7 * 2 * CACHE
+        pairs, held = 2 * new * 7 * 4, 2 * 7 * CACHE
         rows = 2 * new * 4
-        # two query heads read the same keys: what is read again may come from the cache
+        # four query heads read the same keys: what three of them read again may come from the cache
         return [
-            Launch(like, matrix=2 * 3 * pairs, activations=pairs * FP32 + rows * 3 * FP32 + held * 3, state=held * 3),
+            Launch(
+                like, matrix=2 * 3 * pairs, activations=pairs * FP32 + rows * 3 * FP32 + 3 * held * 3, state=held * 3
+            ),
             each("stream", pairs, FP32, FP32, flops=5),
             each("stream", pairs, FP32, FP16),
-            Launch(like, matrix=2 * 2 * pairs, activations=pairs * FP16 + rows * 2 * FP32 + held * 2, state=held * 2),
+            Launch(
+                like, matrix=2 * 2 * pairs, activations=pairs * FP16 + rows * 2 * FP32 + 3 * held * 2, state=held * 2
+            ),
             each("strided", rows * 2, FP32, FP32),
         ]
 
-    model, stack = network(GQA | {"v_dim": 2}), runtime("llama.cpp-b2824")
+    model, stack = network(GQA | {"kv_heads": 1, "v_dim": 2}), runtime("llama.cpp-b2824")
     side = 2 * 3 * 7 * 4 * (FP32 + FP16)
     check(model, stack, PREFILL, {"attention": Expected(written(3, "gemm"), temporary=side)})
     check(model, stack, STEP, {"attention": Expected(written(1, "stream"), temporary=side / 3)})
@@ -221,3 +226,37 @@ def test_the_ideal_is_one_kernel_for_each_operator_that_a_device_not_yet_full_de
     check(network(GQA | {"chunk": 3}), stack, PREFILL, {"attention": [Own("attention", fill=queries * 4 * 6)]})
     check(network(SSM), stack, PREFILL, {"scan": [Own("ssd")], "conv": [Own("stream")]})
     check(network(SELECTIVE), stack, PREFILL, {"scan": [Own("scan")]})
+
+
+def test_a_mask_is_built_where_runtime_and_network_say_so_with_a_cell_for_every_query_and_key() -> None:
+    cells = 2 * 3 * 7
+    declared, plain, scans = network(GQA | {"declared_window": 7}), network(GQA), network(SSM)
+    longer = network(GQA | {"declared_window": 8})
+    old = runtime("transformers-4.52-eager")
+    always = runtime("ideal", attention={"mask": "always"})
+    stated = [
+        (declared, old, cells), (longer, old, 0), (plain, old, 0), (network(GQA, family="zamba2"), old, cells),
+        (plain, always, cells), (scans, always, 0), (declared, runtime("ideal"), 0),
+    ]  # fmt: skip
+    for model, stack, expected in stated:
+        assert mask_bytes(model, stack, PREFILL) == (2 * expected, 6 * expected)
+    first = Pass(2, 1, 0, PRECISION)  # from the first token on
+    assert mask_bytes(plain, always, first)[0] == mask_bytes(network(GQA, family="zamba2"), old, first)[0] == 2 * 2
+
+
+def test_embeddings_are_kept_by_the_library_alone_and_twice_by_zamba2() -> None:
+    old = runtime("transformers-4.52-eager")
+    assert [keeps(network(GQA, family=family), old) for family in ("llama", "zamba2", "mamba2")] == [1, 2, None]
+    assert keeps(network(GQA), runtime("ideal")) is None
+
+
+def test_a_step_plans_attention_once_for_each_shape_of_heads() -> None:
+    h100, eager = library.device("h100-sxm"), runtime("transformers-5-eager")
+    wide = {"kind": "attention", "heads": 4, "kv_heads": 4, "head_dim": 5, "v_dim": 5}
+    one_wider = [{**wide, "heads": 8}, {**wide, "kv_heads": 2}, {**wide, "head_dim": 6}, {**wide, "v_dim": 6}]
+    for other in one_wider:
+        assert plans(network(wide, other, wide), eager, h100, STEP) == 2
+    assert plans(network(wide, *one_wider), eager, h100, STEP) == 5
+    assert plans(network(wide, MLP), eager, h100, PREFILL) == 0
+    assert plans(network(wide), runtime("vllm"), h100, STEP) == 0
+    assert plans(network(wide), eager, library.device("rtx-4090"), STEP) == 0

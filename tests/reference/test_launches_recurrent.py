@@ -39,15 +39,18 @@ def test_griffin_pads_and_loops_over_tokens() -> None:
 
 
 DELTA = {"kind": "gated_delta", "key_heads": 2, "value_heads": 4, "key_dim": 3, "value_dim": 5, "chunk": 2}
-# three tokens in chunks of two: each scores itself, the second of a chunk the first as well; two sequences
+# chunks of two: each token scores itself, the second of a chunk the first as well; two sequences
 PAIRS, BELOW, CHUNKS = 2 * (1 + 2 + 1), 2 * 1, 2 * 2
 
 
-def test_a_gated_delta_rule_is_five_triton_kernels_that_do_its_products() -> None:
-    q, k, v = TOKENS * 2 * 3, TOKENS * 4 * 3, TOKENS * 4 * 5
-    decays, squares = TOKENS * 4, TOKENS * 4 * 2 * ACT
+@pytest.mark.parametrize(("new", "below", "chunks"), [(3, 2 * 1, 2 * 2), (4, 2 * 2, 2 * 2), (5, 2 * 2, 2 * 3)])
+def test_a_gated_delta_rule_is_four_triton_kernels_that_do_its_products(new: int, below: int, chunks: int) -> None:
+    tokens = 2 * new
+    pairs = tokens + below
+    q, k, v = tokens * 2 * 3, tokens * 4 * 3, tokens * 4 * 5
+    decays, squares = tokens * 4, tokens * 4 * 2 * ACT
     state = 4 * 3 * 5
-    states = CHUNKS * state * ACT
+    states = chunks * state * ACT
     prefill = [
         each("strided", q, ACT, ACT, count=2),  # out of one product: queries and keys, values and gate, gates
         each("strided", v, ACT, ACT, count=2),
@@ -60,31 +63,33 @@ def test_a_gated_delta_rule_is_five_triton_kernels_that_do_its_products() -> Non
         each("strided", v, ACT, ACT),
         each("stream", q, ACT, ACT, flops=3, count=2),
         each("stream", decays, FP32, FP32),
-        each("stream", TOKENS * 4 * 2, 0, ACT, flops=0),
+        each("stream", tokens * 4 * 2, 0, ACT, flops=0),
         # keys with keys; the system solved for keys and values; states; scores, and results of pairs and of states
-        Launch("ssd", matrix=2 * BELOW * 2 * 3, activations=q * ACT + decays * FP32 + squares, triton=True),
-        Launch("ssd", matrix=2 * BELOW * 4 * (3 + 5), activations=2 * (k + v) * ACT + squares, triton=True),
+        Launch("ssd", matrix=2 * below * 2 * 3, activations=q * ACT + decays * FP32 + squares, triton=True),
+        Launch("ssd", matrix=2 * below * 4 * (3 + 5), activations=2 * (k + v) * ACT + squares, triton=True),
         Launch(
-            "ssd", matrix=2 * 2 * TOKENS * state, activations=2 * (k + v) * ACT + decays * FP32 + states,
+            "ssd", matrix=2 * 2 * tokens * state, activations=2 * (k + v) * ACT + decays * FP32 + states,
             state=2 * 2 * state * STATE, triton=True,
         ),
         Launch(
-            "ssd", matrix=2 * PAIRS * 2 * 3 + 2 * PAIRS * 4 * 5 + 2 * TOKENS * state,
+            "ssd", matrix=2 * pairs * 2 * 3 + 2 * pairs * 4 * 5 + 2 * tokens * state,
             activations=(2 * q + q + 2 * v) * ACT + 2 * decays * FP32 + squares + states, triton=True,
         ),
         tiny(),
         Launch("stream", state=2 * 2 * state * STATE),
     ]  # fmt: skip
-    side = decays * FP32 + (TOKENS * 4 * (3 + 2) + 2 * v + CHUNKS * state) * ACT
+    side = decays * FP32 + (tokens * 4 * (3 + 2) + 2 * v + chunks * state) * ACT
     step = [
         each("strided", 2 * 6, ACT, ACT, count=2), each("strided", 2 * 20, ACT, ACT, count=2), tiny(2),
         each("strided", 2 * (6 + 6 + 20), ACT, ACT), tiny(3), each("stream", 2 * 4, FP32, FP32, count=4), tiny(),
         Own("stream", triton=True), Launch("stream", state=2 * 2 * state * STATE),
     ]  # fmt: skip
     part = DELTA | {"joined": True}
-    checked(part, "qwen3_next", {"scan": Expected(prefill, temporary=side)}, {"scan": step})
+    p, joined = Pass(2, new, 4, PRECISION), network(part, family="qwen3_next")
+    check(joined, EAGER, p, {"scan": Expected(prefill, temporary=side)})
+    check(joined, EAGER, STEP, {"scan": step})
     apart = network(DELTA, family="qwen3_5")
-    check(apart, EAGER, PREFILL, {"scan": Expected(prefill[4:], temporary=side)})
+    check(apart, EAGER, p, {"scan": Expected(prefill[4:], temporary=side)})
 
 
 def test_kimi_delta_attention_has_a_decay_for_every_channel() -> None:
@@ -133,7 +138,7 @@ def test_two_keys_have_no_code_in_the_library_and_run_as_one_kernel() -> None:
     checked(part, "rwkv7", {"scan": [Own("ssd")]}, {"scan": [Own("ssd")], "output_norm": [Own("stream")]})
 
 
-@pytest.mark.parametrize(("new", "size", "blocks"), [(3, 2, 2), (4, 2, 2), (1, 1, 1)])
+@pytest.mark.parametrize(("new", "size", "blocks"), [(3, 2, 2), (4, 2, 2), (5, 2, 3), (1, 1, 1)])
 def test_lightning_attention_loops_over_blocks(new: int, size: int, blocks: int) -> None:
     part = {"kind": "lightning", "heads": 2, "head_dim": 3, "chunk": 2}
     state = 2 * 2 * 3 * 3
