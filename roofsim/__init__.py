@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from roofsim.foundation.version import __version__
+
 if TYPE_CHECKING:
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
@@ -20,13 +22,12 @@ if TYPE_CHECKING:
     from roofsim.specs.workload import Workload
     from roofsim.studies.crossover import Comparison, crossover
 
-__version__ = "0.1.0"
 
 _HOMES = {
     "compile": "roofsim.prediction.request",
     "Compiled": "roofsim.prediction.compiled",
     "predict": "roofsim.prediction.request",
-    "Prediction": "roofsim.prediction.request",
+    "Prediction": "roofsim.prediction.results",
     "crossover": "roofsim.studies.crossover",
     "Comparison": "roofsim.studies.crossover",
     "Architecture": "roofsim.model.architecture",
@@ -45,6 +46,7 @@ __all__ = [
     "Prediction",
     "Runtime",
     "Workload",
+    "__version__",
     "compile",
     "crossover",
     "predict",

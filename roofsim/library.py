@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -11,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from roofsim.foundation.errors import SpecError, UnknownName
 from roofsim.foundation.schema import Spec
 from roofsim.model.architecture import Architecture
+from roofsim.specs.cache import kept
 from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
-from roofsim.specs.files import build, read_mapping
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
 
@@ -35,11 +36,17 @@ def folder(kind: str) -> Path:
 @lru_cache
 def names(kind: str) -> Mapping[str, Path]:
     """The specs that are shipped, by name."""
-    return (
-        {path.stem: path for path in sorted(folder(kind).rglob("*.yaml"))}
-        if kind != "hardware"
-        else {path.stem: path for path in sorted(folder(kind).glob("*.yaml"))}
-    )
+    found = _files(str(folder(kind)), inside=kind != "hardware")
+    return {path.stem: path for path in map(Path, found)}
+
+
+def _files(folder: str, inside: bool) -> Iterator[str]:
+    """The YAML files of a folder in order, and of the folders `inside` it."""
+    for each in sorted(os.scandir(folder), key=lambda each: each.name):
+        if each.name.endswith(".yaml"):
+            yield each.path
+        elif inside and each.is_dir():
+            yield from _files(each.path, inside)
 
 
 _ALIASES = re.compile(r"^aliases: *\[(.*)\]", re.MULTILINE)
@@ -77,7 +84,14 @@ def device(name: str) -> Device:
     """A device by name, alias or path, with its mode after an @ (`jetson-orin-nano-8gb@15w`)."""
     base, mode = _split(name)
     path = locate("hardware", "devices", base)
-    values = read_mapping(path)
+    return kept(path, f"device @{mode}", lambda text: _device(path, text, mode))
+
+
+def _device(path: Path, text: str, mode: str | None) -> Device:
+    # what reads and checks files takes longer to import than a prediction: only for files that are not in the cache
+    from roofsim.specs.files import build, mapping
+
+    values = mapping(text, path)
     variants = values.pop("variants", None) or {}
     default = values.pop("default_variant", None)
     if not isinstance(variants, dict) or not all(
@@ -105,12 +119,19 @@ def _split(name: str) -> tuple[str, str | None]:
 
 def modes(name: str) -> tuple[str, ...]:
     """The modes that a device can be in; empty if it has but one."""
+    from roofsim.specs.files import read_mapping
+
     return tuple(read_mapping(locate("hardware", "devices", name)).get("variants") or ())
 
 
 def architecture(name: str) -> Architecture:
     """A model by name, alias or path."""
-    return _load(Architecture, "models", "models", name)
+    path = locate("models", "models", name)
+    if not is_published(path):
+        return kept(path, "model", lambda text: _read(Architecture, path, text))
+    from roofsim.specs.files import build
+
+    return build(Architecture, read_published(path).values, str(path))
 
 
 def runtime(name: str) -> Runtime:
@@ -130,9 +151,13 @@ def calibration(name: str) -> Calibration:
 
 def _load(model: type[S], kind: str, what: str, name: str) -> S:
     path = locate(kind, what, name)
-    if model is Architecture and is_published(path):
-        return build(model, read_published(path).values, str(path))
-    values = read_mapping(path)
+    return kept(path, model.__name__, lambda text: _read(model, path, text))
+
+
+def _read(model: type[S], path: Path, text: str) -> S:
+    from roofsim.specs.files import build, mapping
+
+    values = mapping(text, path)
     values.setdefault("id", path.stem)
     return build(model, values, str(path))
 

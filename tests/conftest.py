@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,11 @@ from hypothesis import settings
 
 from roofsim import library
 from roofsim.model.architecture import Architecture
+
+# Specs that were read once are kept for all tests of a run, and not in the user's home.
+_CACHE = None if "ROOFSIM_CACHE" in os.environ else tempfile.TemporaryDirectory(prefix="roofsim-")
+if _CACHE:
+    os.environ["ROOFSIM_CACHE"] = _CACHE.name
 
 # The same examples every time, so that a failure is the change's; ROOFSIM_RANDOM=1 looks for others.
 settings.register_profile("roofsim", deadline=None, derandomize="ROOFSIM_RANDOM" not in os.environ)

@@ -75,6 +75,8 @@ CLASSES = {"stream": "strided", "strided": "stream", "gemm": "stream", "attentio
            "scan": "stream", "transpose": "strided", "quantised_product": "stream", "masked_attention": "attention",
            "prefill": "decode", "decode": "prefill", "expanded": "absorbed"}  # fmt: skip
 """Words that choose a class of kernel or a phase."""
+CHECKS = ("__post_init__", "__init_subclass__", "__get_pydantic_core_schema__")
+"""Methods that refuse wrong input or define a class, not formulas."""
 CALLS = {"minimum": "maximum", "maximum": "minimum", "min": "max", "max": "min"}
 OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
@@ -199,7 +201,7 @@ def functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.Functi
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.ClassDef):
             yield from functions(node, f"{prefix}{node.name}.")
-        elif isinstance(node, ast.FunctionDef) and not any("validator" in ast.unparse(d) for d in node.decorator_list):
+        elif isinstance(node, ast.FunctionDef) and node.name not in CHECKS:
             yield prefix + node.name, node
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from roofsim import __version__
 from roofsim.calibrate.fit import Fit, determined, fit, touched
 from roofsim.calibrate.problem import Problem, prior
 from roofsim.engine.roofline import machine
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.version import __version__
 from roofsim.runs.cases import Case, Reader, Skip
 from roofsim.runs.names import made_with
 from roofsim.runs.program import Array, Program

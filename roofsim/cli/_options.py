@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
-
-from click.shell_completion import CompletionItem
 
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError, UnknownName
@@ -18,6 +15,8 @@ from roofsim.report.formats import FORMATS
 from roofsim.report.table import Table
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from roofsim.prediction.setup import Setup
     from roofsim.specs.workload import Workload
 
@@ -34,6 +33,8 @@ class Name(click.ParamType[str]):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Names and aliases that begin with what is typed."""
+        from click.shell_completion import CompletionItem
+
         from roofsim import library
 
         if "/" in incomplete:
@@ -59,6 +60,8 @@ class Word(click.ParamType[str]):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Words that begin with what is typed."""
+        from click.shell_completion import CompletionItem
+
         from roofsim.specs import workload
 
         return [CompletionItem(each) for each in getattr(workload, self.table) if each.startswith(incomplete)]
@@ -245,6 +248,8 @@ class Output:
 
 def write_whole(path: str, text: str) -> None:
     """Write a file through a temporary one beside it."""
+    import tempfile
+
     target = Path(path).resolve()
     partial = ""
     try:
@@ -302,7 +307,6 @@ def changed_setup(
 ) -> Setup:  # fmt: skip
     """Everything but the workload, with the calibration and the changes of --set applied."""
     from roofsim.prediction.setup import DEFAULT_RUNTIME, setup
-    from roofsim.specs.override import changed
 
     needs_calibration(calibration, transfer)
     found = setup(model, device, runtime or DEFAULT_RUNTIME, host)
@@ -313,6 +317,8 @@ def changed_setup(
         found = calibrated(found, library.calibration(calibration), transfer=transfer)
     if not changes:
         return found
+    from roofsim.specs.override import changed
+
     by_root: dict[str, list[tuple[str, str]]] = {
         "device": [], "model": [], "runtime": [], "host": [], "parameters": [],
     }  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.foundation.schema import plain, variant
 from roofsim.report.formats import FORMATS
 
 
@@ -64,7 +65,7 @@ def command(
     with progress(quiet) as step:
         result = calibrate(data, d, r, library.host(chosen) if chosen else None, options, step)
     out = o.Output(format_, None, quiet)
-    c = result.calibration.model_copy(update={"id": Path(output).stem})
+    c = variant(result.calibration, id=Path(output).stem)
     if report:
         write_report(result, report)
         out.say(f"wrote {report}")
@@ -72,7 +73,7 @@ def command(
     out.say(f"wrote {output}")
     if data.bad:
         out.say(f"left out {len(data.bad)} rows that cannot be read")
-    out.write(result_tables(result, d.name, r.name), {"schema": 1, **c.model_dump(mode="json")})
+    out.write(result_tables(result, d.name, r.name), {"schema": 1, **plain(c)})
 
 
 def write_report(result: Any, folder: str) -> None:

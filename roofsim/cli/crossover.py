@@ -6,13 +6,14 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.prediction.metrics import METRICS
 
 
 @click.command()
 @o.models_argument
 @o.device_option
 @click.option(
-    "--metric", "-m", type=click.Choice(["ttft", "tpot", "memory", "energy", "throughput", "total"]), default="ttft",
+    "--metric", "-m", type=click.Choice(list(METRICS)), default="ttft",
     help="What is compared.  [default: ttft]",
 )  # fmt: skip
 @click.option("--longest", type=o.Tokens(), default=2**20, metavar="N", help="Longest prompt looked at.  [default: 1M]")

@@ -6,6 +6,7 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.prediction.metrics import METRICS
 
 
 @click.command()
@@ -13,7 +14,7 @@ from roofsim.cli._click import click
 @o.device_option
 @o.prompt_option
 @click.option(
-    "--metric", "-m", type=click.Choice(["ttft", "tpot", "memory", "energy", "throughput", "total"]), default="ttft",
+    "--metric", "-m", type=click.Choice(list(METRICS)), default="ttft",
     help="What is explained.  [default: ttft]",
 )  # fmt: skip
 @click.option("--formulas", is_flag=True, help="Also the cost formula of every operator.")

@@ -10,7 +10,7 @@ from typing import Any
 
 from roofsim.engine.emit import javascript, python
 from roofsim.engine.graph import Graph
-from roofsim.foundation.errors import InputError
+from roofsim.foundation.errors import InputError, MissingExtra
 
 CHUNK = 2**13
 """Points computed at once: few enough that what is alive at a time stays in a processor's cache."""
@@ -18,11 +18,12 @@ CHUNK = 2**13
 
 @dataclass(frozen=True)
 class Function:
-    """Outputs of a graph as one function of its variables."""
+    """Outputs of a graph as one function of its variables; with `numba`, arrays go through machine code."""
 
     graph: Graph
     outputs: Mapping[str, Any]
     variables: tuple[str, ...]
+    numba: bool = False
 
     @cached_property
     def source(self) -> str:
@@ -44,7 +45,9 @@ class Function:
         return self._made(dict(PLAIN))
 
     @cached_property
-    def _of_arrays(self) -> Callable[..., tuple[Any, ...]]:
+    def _of_arrays(self) -> Callable[..., Sequence[Any]]:
+        if self.numba:
+            return _machine_code(self)
         import numpy as np
 
         return self._made(
@@ -89,6 +92,35 @@ PLAIN: Mapping[str, Callable[..., float]] = {
     "power": pow,
     "at_least": lambda a, b: 1.0 if a >= b else 0.0,
 }
+
+
+def _machine_code(function: Function) -> Callable[..., Sequence[Any]]:
+    """The outputs of arrays, point by point in a loop that numba compiles; raises MissingExtra without it."""
+    try:
+        from numba import njit
+    except ImportError:
+        raise MissingExtra("machine code for compiled requests needs numba", "numba") from None
+    import numpy as np
+
+    functions = {name: each if name in ("ceil", "power") else njit(each) for name, each in PLAIN.items()}
+    given = [f"v{i}" for i in range(len(function.variables))]
+    made = [f"y{i}" for i in range(len(function.outputs))]
+    point = f"{', '.join(f'{y}[i]' for y in made)}, = f({', '.join(f'{v}[i]' for v in given)})"
+    source = f"def loop({', '.join((*given, *made))}):\n    for i in range({given[0]}.size):\n        {point}\n"
+    names: dict[str, Any] = {**functions}
+    exec(compile(function.source, "<compiled pass>", "exec"), names)
+    names["f"] = njit(names["f"])
+    exec(source, names)
+    loop = njit(names["loop"])
+
+    def run(*arrays: Any) -> Sequence[Any]:
+        shape = np.broadcast_shapes(*(x.shape for x in arrays))
+        flat = [np.ascontiguousarray(np.broadcast_to(x, shape)).ravel() for x in arrays]
+        results = [np.empty(flat[0].size) for _ in made]
+        loop(*flat, *results)
+        return [each.reshape(shape) for each in results]
+
+    return run
 
 
 def _array(name: str, value: Any) -> Any:

@@ -10,9 +10,8 @@ RoofsimError
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
-from pathlib import Path
 
 
 class RoofsimError(Exception):
@@ -60,12 +59,12 @@ class MissingExtra(InputError):
         super().__init__(f"{what}; install the extra `{extra}`:\n{install(extra)}")
 
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def install(extra: str, root: Path = ROOT) -> str:
+def install(extra: str, root: str | os.PathLike[str] = ROOT) -> str:
     """The line that adds an extra: to the `.venv` of the checkout in `root`, if it is one."""
-    if (root / "pyproject.toml").is_file():
+    if os.path.isfile(os.path.join(root, "pyproject.toml")):
         return f"python3 -m pip --python .venv install --editable '.[{extra}]'"
     return f"python3 -m pip install 'roofsim[{extra}]'"
 
@@ -76,5 +75,7 @@ class Unsupported(InputError):
 
 def nearest(name: str, names: Iterable[str]) -> list[str]:
     """Up to three names that look like `name`, the case of letters aside."""
+    from difflib import get_close_matches  # only where something is amiss
+
     by_lower = {each.lower(): each for each in names}
     return [by_lower[match] for match in get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)]

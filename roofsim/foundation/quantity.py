@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Self
-
-from pydantic import BeforeValidator, Field, model_validator
+from typing import Annotated, Any, ClassVar
 
 from roofsim.foundation import units
-from roofsim.foundation.schema import Spec
+from roofsim.foundation.schema import Limit, Spec, items
 
 
 class Sourced(Spec):
@@ -20,10 +18,20 @@ class Sourced(Spec):
     note: str = ""
 
 
-def _between(unit: str, low: float, high: float) -> BeforeValidator:
+class Between:
     """Reads a quantity in `unit`; values outside low..high cannot be true and are refused."""
 
-    def read(value: Any) -> float:
+    def __init__(self, unit: str, low: float, high: float) -> None:
+        self.unit, self.low, self.high = unit, low, high
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core.core_schema import no_info_before_validator_function
+
+        return no_info_before_validator_function(self.read, handler(source))
+
+    def read(self, value: Any) -> float:
+        """The SI value; raises ValueError if there is none that can be true."""
+        unit, low, high = self.unit, self.low, self.high
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError(f"{value!r} is not a quantity; write it like '{units.EXAMPLES[unit]}'")
         if isinstance(value, int | float) and unit:
@@ -35,62 +43,60 @@ def _between(unit: str, low: float, high: float) -> BeforeValidator:
             raise ValueError(f"{written} is not plausible here; between {span} would be")
         return number
 
-    return BeforeValidator(read)
-
 
 class Bytes(Sourced):
     """A size."""
 
     unit: ClassVar[str] = "B"
-    value: Annotated[float, _between("B", 1e3, 1e15)]
+    value: Annotated[float, Between("B", 1e3, 1e15)]
 
 
 class Bandwidth(Sourced):
     """A rate of transfer."""
 
     unit: ClassVar[str] = "B/s"
-    value: Annotated[float, _between("B/s", 1e6, 1e15)]
+    value: Annotated[float, Between("B/s", 1e6, 1e15)]
 
 
 class Rate(Sourced):
     """A rate of work."""
 
     unit: ClassVar[str] = "FLOP/s"
-    value: Annotated[float, _between("FLOP/s", 1e6, 1e19)]
+    value: Annotated[float, Between("FLOP/s", 1e6, 1e19)]
 
 
 class Time(Sourced):
     """A duration."""
 
     unit: ClassVar[str] = "s"
-    value: Annotated[float, _between("s", 0, 10)]
+    value: Annotated[float, Between("s", 0, 10)]
 
 
 class Frequency(Sourced):
     """A clock."""
 
     unit: ClassVar[str] = "Hz"
-    value: Annotated[float, _between("Hz", 1e6, 1e11)]
+    value: Annotated[float, Between("Hz", 1e6, 1e11)]
 
 
 class Power(Sourced):
     """Electrical power."""
 
     unit: ClassVar[str] = "W"
-    value: Annotated[float, _between("W", 0, 1e6)]
+    value: Annotated[float, Between("W", 0, 1e6)]
 
 
 class Price(Sourced):
     """What it costs."""
 
     unit: ClassVar[str] = "USD"
-    value: Annotated[float, _between("USD", 0, 1e8)]
+    value: Annotated[float, Between("USD", 0, 1e8)]
 
 
 class Count(Sourced):
     """A whole number of things, or a year."""
 
-    value: Annotated[float, _between("", 1, 1e7)]
+    value: Annotated[float, Between("", 1, 1e7)]
 
 
 def sources_of(value: Any) -> Iterator[str]:
@@ -98,8 +104,8 @@ def sources_of(value: Any) -> Iterator[str]:
     if isinstance(value, Sourced):
         yield value.source
     elif isinstance(value, Spec):
-        for name in type(value).model_fields:
-            yield from sources_of(getattr(value, name))
+        for _, each in items(value):
+            yield from sources_of(each)
     elif isinstance(value, Mapping):
         for each in value.values():
             yield from sources_of(each)
@@ -108,15 +114,13 @@ def sources_of(value: Any) -> Iterator[str]:
 class Documented(Spec):
     """A whole file: its `sources` by key, one of which every number names."""
 
-    sources: Mapping[str, str] = Field(min_length=1)
+    sources: Annotated[Mapping[str, str], Limit(min_length=1)]
 
-    @model_validator(mode="after")
-    def _sources_known(self) -> Self:
+    def __post_init__(self) -> None:
         missing = sorted(set(sources_of(self)) - set(self.sources))
         if missing:
             raise ValueError(f"source {', '.join(map(repr, missing))} is not in sources ({', '.join(self.sources)})")
-        return self
 
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]
+Name = Annotated[str, Limit(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]
 """A name that can be a file name and a word on the command line."""

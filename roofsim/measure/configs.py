@@ -7,13 +7,14 @@ from typing import Any, TypeVar
 
 from roofsim.foundation.errors import Unsupported
 from roofsim.model.architecture import Architecture
-from roofsim.model.ffn.mlp import GatedMlp, Mlp
+from roofsim.model.ffn.gated_mlp import GatedMlp
+from roofsim.model.ffn.mlp import Mlp
 from roofsim.model.ffn.moe import Moe
 from roofsim.model.mixers.attention import Attention
 from roofsim.model.mixers.mamba1 import Mamba1
 from roofsim.model.mixers.mamba2 import Mamba2
 from roofsim.model.mixers.parallel import Parallel
-from roofsim.model.mixers.shared import SharedBlock
+from roofsim.model.mixers.shared_block import SharedBlock
 from roofsim.model.part import Part
 
 P = TypeVar("P", bound=Part)

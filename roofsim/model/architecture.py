@@ -4,29 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import Field, model_validator
+from typing import Annotated, Any, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.quantity import Documented, Name
-from roofsim.foundation.schema import Extra, Size, Spec
-from roofsim.model.part import Part, elementwise, linear, load_parts
+from roofsim.foundation.schema import Extra, Limit, Size, Spec, default
+from roofsim.model.part import Part, elementwise, linear
 from roofsim.model.step import Pass, Precision
 from roofsim.model.weights import Inventory, Matrix
 from roofsim.ops import pointwise
 from roofsim.ops.base import Operator
 
-if TYPE_CHECKING:
-    AnyPart = Part
-else:
-    # the union of all kinds of part that are registered
-    load_parts("roofsim.model.mixers")
-    AnyPart = load_parts("roofsim.model.ffn")
-
-Layer = tuple[AnyPart, ...]
+Layer = tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +33,7 @@ class Stretch(Spec):
     """`repeat` times the layers `of`, in that order."""
 
     repeat: Size
-    of: tuple[str, ...] = Field(min_length=1)
+    of: Annotated[tuple[str, ...], Limit(min_length=1)]
 
 
 Norm = Literal["rms", "rms_no_weights", "layer", "layer_no_bias", "layer_no_weights"]
@@ -53,8 +44,8 @@ NORM_VECTORS = {"rms": 1, "rms_no_weights": 0, "layer": 2, "layer_no_bias": 1, "
 class Published(Spec):
     """The number of parameters that its makers or a checkpoint state, to so many `digits` if it is rounded."""
 
-    value: int = Field(gt=0)
-    digits: int | None = Field(default=None, ge=1, le=15)
+    value: Annotated[int, Limit(gt=0)]
+    digits: Annotated[int, Limit(ge=1, le=15)] | None = None
     source: str
 
     def agrees(self, parameters: int) -> bool:
@@ -65,14 +56,12 @@ class Published(Spec):
 class Stored(Spec):
     """Bits per weight in a file: of what each operator reads, of other matrices (`weights`) and of the `vectors`."""
 
-    bits: Mapping[str, Annotated[float, Field(gt=0, le=10_000)]]
+    bits: Mapping[str, Annotated[float, Limit(gt=0, le=10_000)]]
     source: str
 
-    @model_validator(mode="after")
-    def _complete(self) -> Stored:
+    def __post_init__(self) -> None:
         if missing := {"weights", "vectors"} - set(self.bits):
             raise ValueError(f"bits: {', '.join(sorted(missing))} is missing")
-        return self
 
 
 class Architecture(Documented):
@@ -108,13 +97,13 @@ class Architecture(Documented):
     lm_head_bias: bool = False
     logits_scaled: bool = False
     logits_soft_cap: bool = False
-    layers: Mapping[str, Layer] = Field(min_length=1)
-    layout: tuple[Stretch, ...] = Field(min_length=1)
+    layers: Annotated[Mapping[str, Layer], Limit(min_length=1)]
+    layout: Annotated[tuple[Stretch, ...], Limit(min_length=1)]
     published_parameters: Published | None = None
     stored: Stored | None = None
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Architecture:
+    def __post_init__(self) -> None:
+        super().__post_init__()
         used = {name for stretch in self.layout for name in stretch.of}
         if unknown := sorted(used - set(self.layers)):
             raise ValueError(f"layout names layers that are not defined: {', '.join(unknown)}")
@@ -123,7 +112,6 @@ class Architecture(Documented):
         for stated in (self.published_parameters, self.stored):
             if stated and stated.source not in self.sources:
                 raise ValueError(f"source '{stated.source}' is not in sources")
-        return self
 
     @cached_property
     def counts(self) -> Mapping[str, int]:
@@ -209,7 +197,7 @@ class Architecture(Documented):
             stream = f"residual_{number}"
 
     def _head(self, p: Pass) -> Iterator[Operator]:
-        scored = p if p.logits == "all" else Pass(p.batch, 1, p.context, p.precision)
+        scored = p if p.logits == "all" else replace(p, new=1)
         last = "x"
         if self.final_norm:
             yield self._norm(p, "final_norm", last)
@@ -321,9 +309,9 @@ def _matrices(operator: Operator) -> Iterator[tuple[str, int, int]]:
 def describe_part(part: Any) -> str:
     """`attention(heads=14, kv_heads=2, head_dim=64)`: the fields of a part that are not defaults."""
     shown = []
-    for name, info in type(part).model_fields.items():
-        value = getattr(part, name)
-        if name == "kind" or value == info.default:
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if field.name == "kind" or value == default(field):
             continue
-        shown.append(f"{name}={describe_part(value) if isinstance(value, Part) else value}")
+        shown.append(f"{field.name}={describe_part(value) if isinstance(value, Part) else value}")
     return f"{part.kind}({', '.join(shown)})"

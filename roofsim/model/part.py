@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from importlib import import_module
-from pkgutil import iter_modules
-from typing import Annotated, Any, ClassVar, Union
-
-from pydantic import Field
+from typing import Any, ClassVar
 
 from roofsim.foundation.arith import Number
-from roofsim.foundation.schema import Spec
+from roofsim.foundation.schema import Spec, checked
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import conv, gemm, pointwise
 from roofsim.ops.base import CostFunction, Operator
@@ -19,7 +17,31 @@ from roofsim.ops.base import CostFunction, Operator
 Parameters = Mapping[str, int]
 """Number of parameters by kind: attention, ssm, mlp, moe, norm, embedding, lm_head."""
 
-PARTS: dict[str, type[Part]] = {}
+_DEFINED: dict[str, type[Part]] = {}
+
+
+class _Kinds(Mapping[str, "type[Part]"]):
+    """The kinds by name; each is the module of that name, which is imported when the kind is asked for."""
+
+    @cached_property
+    def _modules(self) -> Mapping[str, str]:
+        from pkgutil import iter_modules
+
+        packages = (import_module(f"roofsim.model.{name}") for name in ("mixers", "ffn"))
+        return {each.name: f"{p.__name__}.{each.name}" for p in packages for each in iter_modules(p.__path__)}
+
+    def __getitem__(self, kind: str) -> type[Part]:
+        import_module(self._modules[kind])
+        return _DEFINED[kind]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+
+PARTS: Mapping[str, type[Part]] = _Kinds()
 """Every kind of mixer and channel mixer by the name it has in a model file."""
 
 
@@ -32,16 +54,21 @@ class Part(Spec):
     normed: ClassVar[bool] = True
     """Whether the layer applies its norm before this part."""
 
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **options: Any) -> None:
         """Register the subclass under the literal of its field `kind`."""
-        field = cls.model_fields.get("kind")
-        if field is None:
-            return
-        (kind,) = field.annotation.__args__  # type: ignore[union-attr]
-        if kind in PARTS:
-            raise TypeError(f"two parts are called '{kind}': {PARTS[kind].__qualname__} and {cls.__qualname__}")
-        PARTS[kind] = cls
+        super().__init_subclass__(**options)
+        if field := cls.__dataclass_fields__.get("kind"):
+            kind = str(field.type).split("'")[1]  # annotations are text: Literal['attention']
+            if kind in _DEFINED:
+                raise TypeError(f"two parts are called '{kind}': {_DEFINED[kind].__qualname__} and {cls.__qualname__}")
+            _DEFINED[kind] = cls
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """A field for any part is checked as the kind that is given; that of one kind as every dataclass."""
+        from pydantic_core.core_schema import no_info_plain_validator_function
+
+        return no_info_plain_validator_function(_read) if cls is Part else handler(source)
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Its operators in order, for one pass; they read the residual stream as `x`."""
@@ -73,12 +100,19 @@ class Part(Spec):
         return 0
 
 
-def load_parts(package: str) -> Any:
-    """Import every module of `package` and return the union of all parts known by then."""
-    found = import_module(package)
-    for module in iter_modules(found.__path__):
-        import_module(f"{package}.{module.name}")
-    return Annotated[Union[tuple(PARTS.values())], Field(discriminator="kind")]  # noqa: UP007 - built at run time
+def _read(value: Any) -> Part:
+    """The part that a mapping describes."""
+    from pydantic_core import PydanticKnownError
+
+    if isinstance(value, Part):
+        return value
+    if not isinstance(value, Mapping):
+        raise PydanticKnownError("dataclass_type", {"class_name": "Part"})
+    kind = value.get("kind")
+    if not isinstance(kind, str) or kind not in PARTS:
+        context = {"discriminator": "kind", "tag": str(kind), "expected_tags": ", ".join(map(repr, PARTS))}
+        raise PydanticKnownError("union_tag_invalid", context)
+    return checked(PARTS[kind], value)
 
 
 def linear(p: Pass, name: str, d_in: int, d_out: int, *uses: str, bias: bool = False, **options: Any) -> Operator:

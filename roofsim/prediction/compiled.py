@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,8 +12,7 @@ from roofsim.engine.compiled import Function
 from roofsim.engine.derivative import derivative
 from roofsim.engine.graph import Graph
 from roofsim.foundation.errors import InputError, UnknownName
-from roofsim.prediction.evaluation import FIGURES, Evaluation
-from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.places import COUNTS, placed
 from roofsim.prediction.setup import Setup
 from roofsim.specs.workload import Workload
@@ -64,7 +63,7 @@ class Compiled:
     def _slope(self, figure: str, variable: str) -> Function:
         graph = self.function.graph
         made = derivative(graph, self.function.outputs[figure], variable)
-        return Function(graph, {figure: made}, self.variables)
+        return Function(graph, {figure: made}, self.variables, self.function.numba)
 
     def _known(self, figure: str, variable: str) -> None:
         for what, name, names in (("figures", figure, self.figures), ("variables", variable, self.variables)):
@@ -79,15 +78,15 @@ class Compiled:
 _KEPT: OrderedDict[Any, tuple[Any, Compiled]] = OrderedDict()
 
 
-def compiled(s: Setup, w: Workload, figures: Sequence[str], over: Sequence[str]) -> Compiled:
+def compiled(s: Setup, w: Workload, figures: Sequence[str], over: Sequence[str], *, numba: bool = False) -> Compiled:
     """Figures of a workload over variables, compiled once for the same specs; raises InputError for wrong names."""
     parts = (s.architecture, s.device, s.runtime, s.host, s.calibration)
     asked = tuple((name, value) for name, value in sorted(vars(w).items()) if name not in over)
-    key = (tuple(map(id, parts)), tuple(sorted(s.parameters.items())), asked, tuple(figures), tuple(over))
+    key = (tuple(map(id, parts)), tuple(sorted(s.parameters.items())), asked, tuple(figures), tuple(over), numba)
     if key in _KEPT:
         _KEPT.move_to_end(key)
         return _KEPT[key][1]
-    made = Compiled(traced(s, w, figures, over))
+    made = Compiled(replace(traced(s, w, figures, over), numba=numba))
     _KEPT[key] = (parts, made)  # the parts are kept alive, so that what they are known by stays theirs
     if len(_KEPT) > KEPT:
         _KEPT.popitem(last=False)
@@ -102,12 +101,3 @@ def traced(s: Setup, w: Workload, figures: Sequence[str], over: Sequence[str]) -
     variables = {name: graph.variable(name, whole=name in COUNTS) for name in over}
     e = Evaluation(*placed(s, w, variables))
     return Function(graph, {name: figure(name)(e) for name in figures}, tuple(over))
-
-
-def figure(name: str) -> Callable[[Evaluation], Any]:
-    """How a figure or metric is computed; raises UnknownName."""
-    if name in METRICS:
-        return METRICS[name].of
-    if name not in FIGURES:
-        raise UnknownName("figures", name, [*METRICS, *FIGURES])
-    return FIGURES[name]

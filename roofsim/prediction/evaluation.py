@@ -9,7 +9,9 @@ from functools import cached_property
 from roofsim.engine.memory import Held, Memory, peak, timeline
 from roofsim.engine.passes import PassFigures, Stack, run_pass, weighted
 from roofsim.foundation.arith import Number, maximum, single
+from roofsim.foundation.errors import UnknownName
 from roofsim.lowering.step import lower
+from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import decode, last_piece, pieces, prefill, samples
 from roofsim.specs.workload import Workload
@@ -114,3 +116,11 @@ FIGURES: Mapping[str, Callable[[Evaluation], Number]] = {
     "memory.grown": lambda e: e.grown,
 }
 """Every figure by name: of the request, of its passes, of its memory (SI units)."""
+
+
+def figure(name: str) -> Callable[[Evaluation], Number]:
+    """How a figure or a metric is computed, with no more work than it needs; raises UnknownName."""
+    name = METRICS[name].figure if name in METRICS else name
+    if name not in FIGURES:
+        raise UnknownName("figures", name, [*METRICS, *FIGURES])
+    return FIGURES[name]

@@ -9,6 +9,7 @@ from roofsim import library
 from roofsim.engine.roofline import machine
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.schema import variant
 from roofsim.model.step import Pass
 from roofsim.ops.base import Kind
 from roofsim.prediction.setup import Setup
@@ -82,7 +83,7 @@ def transferred(c: Calibration, s: Setup) -> Calibration:
         "notes": (*c.notes, note),
         "transferred_from": c.device,
     }
-    return c.model_copy(update=changes)
+    return variant(c, **changes)
 
 
 MEASURED_APART = ("workspace",)

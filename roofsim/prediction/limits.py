@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from roofsim.foundation.schema import variant
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.results import Limits
@@ -63,7 +64,7 @@ def cache_capacity(s: Setup, w: Workload) -> float | None:
     each = s.architecture.state_bytes(2, precision) - s.architecture.state_bytes(1, precision)
     if policy.reserve is None or not each:
         return None
-    full = w.model_copy(update={"prompt": policy.chunk or w.prompt})
+    full = variant(w, prompt=policy.chunk or w.prompt)
     held = Evaluation(s, full).held
     free = policy.reserve * s.device.capacity - (held.reserved - held.state)
     return float(max(free // (each * policy.block) * policy.block, 0))

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from roofsim.foundation.arith import Number
-from roofsim.foundation.errors import InputError
-from roofsim.prediction.evaluation import FIGURES, Evaluation
+from roofsim.foundation.errors import UnknownName
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +27,6 @@ class Metric:
     higher: bool = False
     inverse: str | None = None
 
-    def of(self, e: Evaluation) -> Number:
-        """Its value, and no more work than it needs."""
-        return FIGURES[self.figure](e)
-
 
 _ROWS = (
     Metric("ttft", "s", "time to first token", "ttft", ("latency_s", "prefill")),
@@ -51,7 +45,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType({row.name: row for row in _ROWS
 
 
 def metric_named(name: str) -> Metric:
-    """A metric by its name; raises InputError."""
+    """A metric by its name; raises UnknownName."""
     if name not in METRICS:
-        raise InputError(f"metric: no '{name}'; one of {', '.join(METRICS)}")
+        raise UnknownName("metric", name, METRICS)
     return METRICS[name]

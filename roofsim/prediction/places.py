@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.schema import variant
 from roofsim.prediction.setup import Setup
+from roofsim.specs.device import DRIVES_PEAKS, with_peaks
 from roofsim.specs.workload import Workload
 
 COUNTS = ("batch", "prompt", "generate")
@@ -21,7 +22,7 @@ SPECS = {"device": "device", "host": "host", "runtime": "runtime", "model": "arc
 
 def placed(s: Setup, w: Workload, variables: Mapping[str, Any]) -> tuple[Setup, Workload]:
     """The setup and the workload with variables in the place of numbers; raises InputError for a wrong path."""
-    w = w.model_copy(update={name: x for name, x in variables.items() if name in COUNTS})
+    w = variant(w, **{name: x for name, x in variables.items() if name in COUNTS})
     for path, x in variables.items():
         if path in COUNTS:
             continue
@@ -34,7 +35,10 @@ def placed(s: Setup, w: Workload, variables: Mapping[str, Any]) -> tuple[Setup, 
             part = getattr(s, SPECS[root])
             if part is None:
                 raise InputError(f"{path}: there is no {root}")
-            s = replace(s, **{SPECS[root]: with_value(part, rest.split("."), x, path)})
+            made = with_value(part, rest.split("."), x, path)
+            if root == "device" and rest in DRIVES_PEAKS:
+                made = with_peaks(made, x / getattr(part, rest).value, [p[12:] for p in variables if ".peak." in p])
+            s = replace(s, **{SPECS[root]: made})
         else:
             raise UnknownName("variables", path, [*COUNTS, *(f"{each}." for each in (*SPECS, "parameters"))])
     return s, w
@@ -44,7 +48,7 @@ def with_value(node: Any, path: list[str], value: Any, whole: str) -> Any:
     """A copy of a spec with another number at a path; nothing checks it, since it may be a variable."""
     if not path:
         if isinstance(getattr(node, "value", None), int | float):
-            return with_field(node, "value", value)
+            return variant(node, value=value)
         if isinstance(node, int | float) and not isinstance(node, bool):
             return value
         raise InputError(f"{whole}: is not a number that can vary")
@@ -57,21 +61,7 @@ def with_value(node: Any, path: list[str], value: Any, whole: str) -> Any:
         if not step.isdigit() or int(step) >= len(node):
             raise UnknownName(whole, step, [str(i) for i in range(len(node))])
         return tuple(with_value(x, rest, value, whole) if i == int(step) else x for i, x in enumerate(node))
-    names = field_names(node)
+    names = [each.name for each in fields(node)] if is_dataclass(node) else []
     if step not in names:
         raise UnknownName(whole, step, names)
-    return with_field(node, step, with_value(getattr(node, step), rest, value, whole))
-
-
-def field_names(spec: Any) -> tuple[str, ...]:
-    """The fields of a spec."""
-    return tuple(type(spec).model_fields)
-
-
-def with_field(spec: Any, name: str, value: Any) -> Any:
-    """A copy of a frozen spec with another value in one field, unchecked, without what was derived from the old one."""
-    made = copy(spec)
-    for derived in set(vars(made)) - set(field_names(spec)):
-        del vars(made)[derived]
-    vars(made)[name] = value
-    return made
+    return variant(node, **{step: with_value(getattr(node, step), rest, value, whole)})

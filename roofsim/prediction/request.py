@@ -8,6 +8,7 @@ from typing import Any
 from roofsim.engine.memory import Memory
 from roofsim.engine.passes import PassFigures, operators, pass_bound, weighted_operators
 from roofsim.foundation.arith import single
+from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import FIGURES, Evaluation, Request
@@ -50,23 +51,25 @@ def compile(
     figures: list[str] | tuple[str, ...] = ("ttft", "tpot", "memory", "energy"),
     over: list[str] | tuple[str, ...] = ("prompt", "batch"),
     host: str | Host | None = None,
+    numba: bool = False,
     **fields: Any,
 ) -> Compiled:
     """Compile figures of a request into one function of the numbers named in `over`.
 
     `over` are prompt, batch and generate, and paths into the specs such as `device.memory.bandwidth`,
     `device.peak.matrix.bf16`, `host.dispatch`, `runtime.host.work` or `parameters.gemm_efficiency`; `fields` are the
-    rest of the workload. Raises InputError for names and values that cannot be used.
+    rest of the workload. With `numba` (an extra) arrays take a quarter of the time, after a second of compiling. Raises
+    InputError for names and values that cannot be used.
     """
     s = setup(model, device, runtime, host)
     fields.setdefault("dtype", s.device.default_dtype)
-    return compiled(s, settled(s, workload(**fields)), tuple(figures), tuple(over))
+    return compiled(s, settled(s, workload(**fields)), tuple(figures), tuple(over), numba=numba)
 
 
 def settled(s: Setup, w: Workload) -> Workload:
     """The workload with what the runtime and the model's file decide where nothing was asked for."""
     kept = STORED if s.architecture.stored else None
-    return w.model_copy(update={"logits": w.logits or s.runtime.logits, "weight_format": w.weight_format or kept})
+    return variant(w, logits=w.logits or s.runtime.logits, weight_format=w.weight_format or kept)
 
 
 def predict_request(s: Setup, w: Workload, *, detail: bool = True) -> Prediction:
@@ -101,7 +104,7 @@ def predict_arrays(s: Setup, w: Workload) -> Prediction:
 
     w = settled(s, w)
     batch, prompt = np.broadcast_arrays(w.batch, w.prompt)
-    one = w.model_copy(update={"batch": 1, "prompt": 1})
+    one = variant(w, batch=1, prompt=1)
     found = compiled(s, one, tuple(FIGURES), ("batch", "prompt"))(batch=batch, prompt=prompt)
 
     def part(name: str, made: type) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from roofsim.engine.graph import Graph
 from roofsim.engine.regime import LENGTH
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS
-from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.metrics import Metric
 from roofsim.prediction.places import placed
 from roofsim.prediction.setup import Setup
@@ -49,7 +49,7 @@ def symbols_of(s: Setup, w: Workload, suffix: str = "") -> Symbols:
 def at_symbols(s: Setup, w: Workload, symbols: Symbols, metric: Metric, variables: Mapping[str, Any]) -> Any:
     """A metric with variables in the place of the numbers that these symbols stand for, and of the prompt."""
     found = {path: variables[name] for name, path in symbols.paths.items()}
-    return metric.of(Evaluation(*placed(s, w, {**found, "prompt": variables[LENGTH]})))
+    return figure(metric.name)(Evaluation(*placed(s, w, {**found, "prompt": variables[LENGTH]})))
 
 
 def slopes(figure: Callable[[Mapping[str, Any]], Any], values: Mapping[str, float]) -> tuple[float, dict[str, float]]:

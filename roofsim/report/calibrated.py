@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.schema import plain
 from roofsim.foundation.units import significant
 from roofsim.report.table import Column, Figure, Table
 from roofsim.specs.calibration import Calibration
@@ -64,4 +65,4 @@ def calibration_tables(c: Calibration) -> tuple[list[Table], dict[str, Any]]:
     rows = [row for row in facts if row[1]]
     head = Table(f"{c.name} ({c.id})", [Column("field"), Column("value", "text")], rows)
     tables = [head, parameter_table(c, "Parameters"), held_out_table(c, lengths=False)]
-    return tables, {"schema": 1, "kind": "calibration", **c.model_dump(mode="json")}
+    return tables, {"schema": 1, "kind": "calibration", **plain(c)}

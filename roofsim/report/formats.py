@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -38,6 +35,8 @@ def as_table(tables: Sequence[Table], data: Mapping[str, Any], terminal: bool = 
 @format_named("json")
 def as_json(tables: Sequence[Table], data: Mapping[str, Any], terminal: bool = False) -> str:
     """The whole result in SI units; figures that are not finite become null."""
+    import json
+
     return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
 
 
@@ -52,6 +51,9 @@ def _finite(value: Any) -> Any:
 @format_named("csv")
 def as_csv(tables: Sequence[Table], data: Mapping[str, Any], terminal: bool = False) -> str:
     """Raw numbers; several tables follow one another after an empty line."""
+    import csv
+    import io
+
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     for i, table in enumerate(t for t in tables if t.rows):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
@@ -17,10 +16,16 @@ LEAST = 10
 """A column is not folded to less."""
 
 
+def _columns() -> int:
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
+
+
 def page(tables: Sequence[Table], terminal: bool) -> str:
     """Every table with its title above and its notes below; headings are bold on a terminal."""
     terminal = terminal and bool(os.environ.get("FORCE_COLOR") or (sys.stdout and sys.stdout.isatty()))
-    width = min(max(shutil.get_terminal_size().columns, NARROW), WIDE) if terminal else NARROW
+    width = min(max(_columns(), NARROW), WIDE) if terminal else NARROW
     bold = "\x1b[1m{}\x1b[0m".format if terminal else str
     lines: list[str] = []
     for table in tables:

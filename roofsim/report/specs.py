@@ -8,7 +8,7 @@ from typing import Any
 from roofsim.foundation import units
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.quantity import Sourced
-from roofsim.foundation.schema import Spec
+from roofsim.foundation.schema import Spec, items
 from roofsim.model.architecture import Architecture, describe_part
 from roofsim.model.step import Pass
 from roofsim.report.table import Column, Table
@@ -37,8 +37,7 @@ def plain_spec(kind: str, spec: Any) -> tuple[list[Table], dict[str, Any]]:
 
 
 def _fields(value: Any, path: str) -> Iterator[tuple[str, str, str, str]]:
-    for name in type(value).model_fields:
-        each = getattr(value, name)
+    for name, each in items(value):
         here = f"{path}{name}"
         if name in ("name", "id", "sources", "explains") or each is None:
             continue

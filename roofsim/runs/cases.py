@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from roofsim import library
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import RoofsimError
+from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Phase, Precision
 from roofsim.model.weights import DTYPE_BYTES, WEIGHT_FORMATS
@@ -192,7 +193,7 @@ class Reader:
             map(str, (s.device.id, s.architecture.id, run.phase, w.batch, run.prompt, run.context, run.generated,
                       w.logits, w.dtype, precision))
         )  # fmt: skip
-        held = w if run.phase == "prefill" else w.model_copy(update={"prompt": w.prompt + w.generate, "logits": "last"})
+        held = w if run.phase == "prefill" else variant(w, prompt=w.prompt + w.generate, logits="last")
         base = self._footprint(s, held, precision, configuration)
         if base > s.device.capacity:
             raise Skip(f"{s.architecture.id} does not fit the memory of {s.device.id}: the run must have swapped")
@@ -320,7 +321,7 @@ def _precision(run: Run, dtype: str, runtime: Runtime, network: Architecture | N
     if network and size and (weights is None or "_k" in name):
         # a mixture of formats: its file says how many bytes there are
         held = float(size[1]) * _UNITS[size[2].lower()]
-        plain = asked.model_copy(update={"weight_format": None}).precision(runtime.state)
+        plain = variant(asked, weight_format=None).precision(runtime.state)
         return replace(plain, weights=held / network.total_parameters)
     if weights is None and name and name not in ("none", "no"):
         raise Skip(f"no weight format '{run.weight_dtype}'")

@@ -16,7 +16,7 @@ from roofsim.engine.energy import energy
 from roofsim.engine.passes import starting_time
 from roofsim.engine.roofline import Machine, launch_time, machine, terms
 from roofsim.engine.schedule import Stretch, times
-from roofsim.foundation.cost import Cost
+from roofsim.foundation.cost import COLUMNS, Cost
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Kernel
 from roofsim.model.step import Phase
@@ -161,8 +161,7 @@ def _joined(kernels: Sequence[Kernel]) -> Kernel:
         return np.array(values, dtype=float)
 
     costs = [k.cost for k in kernels]
-    names = ("matrix", "vector", "weights", "activations", "state")
-    cost = Cost(**{name: array([getattr(c, name) for c in costs]) for name in names})
+    cost = Cost(*(array([getattr(c, name) for c in costs]) for name in COLUMNS))
     first = kernels[0]
     return replace(
         first,

@@ -55,8 +55,7 @@ class Jobs(dict[str, Job]):
     def add(self, s: Setup, p: Pass, dtype: str, part: str | None = None) -> str:
         """The key of a pass, or of the operators in it that a profiler's name sums."""
         key = "|".join(
-            map(str, (s.device.id, s.architecture.id, s.runtime.id, p.batch, p.new, p.context, p.logits, p.phase,
-                      p.precision, dtype, part))
+            map(str, (s.device.id, s.architecture.id, s.runtime.id, p, dtype, part))
         )  # fmt: skip
         if key not in self:
             planned = 0 if part else plans(s.architecture, s.runtime, s.device, p)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import exp, isfinite, sqrt
-
-from pydantic import Field, model_validator
+from typing import Annotated
 
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Name
-from roofsim.foundation.schema import Spec
+from roofsim.foundation.schema import Limit, Spec
 
 NORMAL_95 = 1.959963984540054
 """Standard deviations on each side of the mean that hold 95 % of a normal distribution."""
@@ -19,9 +18,9 @@ class Dataset(Spec):
     """The file that was fitted: its name, the SHA-256 of its bytes, and which of its rows were used."""
 
     file: str
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    rows: int = Field(ge=1)
-    used: int = Field(ge=1)
+    sha256: Annotated[str, Limit(pattern="^[0-9a-f]{64}$")]
+    rows: Annotated[int, Limit(ge=1)]
+    used: Annotated[int, Limit(ge=1)]
     where: str = ""
 
 
@@ -44,11 +43,9 @@ class Covariance(Spec):
     names: tuple[str, ...]
     lower: tuple[tuple[float, ...], ...]
 
-    @model_validator(mode="after")
-    def _triangular(self) -> Covariance:
+    def __post_init__(self) -> None:
         if [len(row) for row in self.lower] != list(range(1, len(self.names) + 1)):
             raise ValueError(f"lower is no triangle of {len(self.names)} rows")
-        return self
 
     def variance(self, slopes: Mapping[str, float]) -> float:
         """Variance of a figure that changes by `slopes` with each parameter on its scale without limits."""
@@ -69,8 +66,8 @@ class Scatter(Spec):
     metric: str
     phase: str
     host: bool = False
-    sigma: float = Field(ge=0)
-    rows: int = Field(ge=1)
+    sigma: Annotated[float, Limit(ge=0)]
+    rows: Annotated[int, Limit(ge=1)]
 
 
 class HeldOut(Spec):
@@ -79,7 +76,7 @@ class HeldOut(Spec):
     metric: str
     phase: str
     lengths: str = "all"
-    rows: int = Field(ge=1)
+    rows: Annotated[int, Limit(ge=1)]
     median_error: float
     p90_error: float
     bias: float
@@ -110,15 +107,14 @@ class Calibration(Spec):
     dataset: Dataset
     method: str
     covered: Covered
-    parameters: Mapping[str, Estimate] = Field(min_length=1)
-    scatter: tuple[Scatter, ...] = Field(min_length=1)
+    parameters: Annotated[Mapping[str, Estimate], Limit(min_length=1)]
+    scatter: Annotated[tuple[Scatter, ...], Limit(min_length=1)]
     held_out: tuple[HeldOut, ...] = ()
     covariance: Covariance
     notes: tuple[str, ...] = ()
     transferred_from: str = ""
 
-    @model_validator(mode="after")
-    def _known(self) -> Calibration:
+    def __post_init__(self) -> None:
         for name, each in self.parameters.items():
             row = PARAMETERS.get(name)
             if row is None:
@@ -127,7 +123,6 @@ class Calibration(Spec):
                 raise ValueError(f"parameters.{name}: {each.value:g} is not from {row.low:g} to {row.high:g}")
         if missing := sorted(set(self.covariance.names) - set(self.parameters)):
             raise ValueError(f"covariance: {', '.join(missing)} are not among parameters")
-        return self
 
     def values(self, scopes: Sequence[str] = ("device", "host", "runtime")) -> dict[str, float]:
         """The estimates of parameters of these scopes."""

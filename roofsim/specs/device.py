@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from dataclasses import field
 from typing import Literal
-
-from pydantic import model_validator
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import Unsupported, nearest
@@ -22,7 +21,7 @@ from roofsim.foundation.quantity import (
     Rate,
     Sourced,
 )
-from roofsim.foundation.schema import Spec
+from roofsim.foundation.schema import Spec, variant
 
 MatrixType = Literal["fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4", "int4"]
 
@@ -52,8 +51,7 @@ class Peak(Spec):
     fp16_accumulation: Rate | None = None
     vector: Mapping[Literal["fp32", "fp16"], Rate]
 
-    @model_validator(mode="after")
-    def _sane(self) -> Peak:
+    def __post_init__(self) -> None:
         if "fp32" not in self.vector:
             raise ValueError("vector.fp32 is missing")
         if not self.matrix:
@@ -61,7 +59,6 @@ class Peak(Spec):
         low, high = self.matrix.get("fp8"), self.matrix.get("bf16")
         if low and high and low.value < high.value:
             raise ValueError("matrix.fp8 is below matrix.bf16; one of them is wrong")
-        return self
 
 
 class PowerDraw(Spec):
@@ -98,14 +95,14 @@ class Device(Documented):
     units: Count
     clock: Frequency | None = None
     power: PowerDraw
-    links: Links = Links()
+    links: Links = field(default_factory=Links)
     price: Price | None = None
     host: Name | None = None
     plans_attention: bool = False
-    parameters: Mapping[str, Sourced] = {}
+    parameters: Mapping[str, Sourced] = field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _plausible(self) -> Device:
+    def __post_init__(self) -> None:
+        super().__post_init__()
         for name, stated in self.parameters.items():
             row = PARAMETERS.get(name)
             if row is None:
@@ -116,7 +113,6 @@ class Device(Documented):
         ridge = max(rate.value for rate in self.peak.matrix.values()) / self.memory.bandwidth.value
         if not 0.1 <= ridge <= 10_000:
             raise ValueError(f"the ridge point is {ridge:.3g} FLOP/B; between 0.1 and 10000 would be plausible")
-        return self
 
     @property
     def capacity(self) -> Number:
@@ -155,3 +151,21 @@ class Device(Documented):
 
 
 _RUNS_AS = {"fp32": ("fp32", "tf32")}
+
+DRIVES_PEAKS = ("clock", "units")
+"""Fields to which peaks are proportional: a datasheet's peak is units × clock × what a unit does in a cycle."""
+
+
+def with_peaks(device: Device, factor: Number, keep: Container[str] = ()) -> Device:
+    """The device with all peaks larger by a factor, but those at paths below `peak` that are to stay."""
+
+    def scaled(path: str, rate: Rate) -> Rate:
+        return rate if path in keep else variant(rate, value=rate.value * factor)
+
+    old = device.peak
+    sides = {
+        side: {dtype: scaled(f"{side}.{dtype}", rate) for dtype, rate in getattr(old, side).items()}
+        for side in ("matrix", "vector")
+    }
+    fp16 = old.fp16_accumulation and scaled("fp16_accumulation", old.fp16_accumulation)
+    return variant(device, peak=variant(old, fp16_accumulation=fp16, **sides))

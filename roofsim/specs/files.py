@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
 
 from roofsim.foundation.errors import SpecError
-from roofsim.foundation.schema import Spec
-
-MAX_BYTES = 1_000_000
-"""No spec is near this size; a larger file is a mistake."""
+from roofsim.foundation.schema import Spec, checked, plain
+from roofsim.specs.text import named, read_text
 
 MAX_DEPTH = 64
 """No spec is nested as deep as this."""
@@ -39,26 +35,6 @@ def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
-def read_text(path: Path) -> str:
-    """The text of a small file; raises SpecError for what is no such thing."""
-    try:
-        if path.is_dir():
-            raise SpecError([f"{path}: is a directory; give a YAML file"])
-        if not path.is_file():
-            raise SpecError([f"{path}: {'not a regular file' if path.exists() else 'no such file'}"])
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise SpecError([f"{path}: {size:,} bytes are too many for a spec (at most {MAX_BYTES:,})"])
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise SpecError([f"{path}: not a text file (UTF-8 expected)"]) from None
-    except OSError as error:
-        raise SpecError([f"{_named(path)}: {error.strerror or error}"]) from None
-    if "\0" in text:
-        raise SpecError([f"{path}: not a text file (it holds NUL bytes)"])
-    return text
-
-
 def _check_events(text: str, path: Path) -> None:
     """Refuse what can hurt before anything is built: anchors, which can expand without end, and deep nesting."""
     depth = 0
@@ -73,7 +49,11 @@ def _check_events(text: str, path: Path) -> None:
 
 def read_mapping(path: Path) -> dict[str, Any]:
     """The mapping that a YAML file holds; raises SpecError if it does not."""
-    text = read_text(path)
+    return mapping(read_text(path), path)
+
+
+def mapping(text: str, path: Path) -> dict[str, Any]:
+    """The mapping that the text of a file holds; raises SpecError if it does not."""
     try:
         _check_events(text, path)
         value = yaml.load(text, Loader=_Loader)
@@ -86,14 +66,16 @@ def read_mapping(path: Path) -> dict[str, Any]:
     except (RecursionError, ValueError, OverflowError) as error:
         raise SpecError([f"{path}: not usable as YAML: {str(error) or type(error).__name__}"]) from None
     if not isinstance(value, dict):
-        raise SpecError([f"{path}: holds {_named(value)}; a mapping (key: value) is expected"])
+        raise SpecError([f"{path}: holds {named(value)}; a mapping (key: value) is expected"])
     return value
 
 
 def build(model: type[S], values: Mapping[str, Any], where: str) -> S:
     """The spec that `values` describe; raises SpecError with a line for each problem."""
+    from pydantic import ValidationError
+
     try:
-        return model.model_validate(values)
+        return checked(model, values)
     except ValidationError as error:
         raise SpecError([problem_line(where, problem) for problem in error.errors(include_url=False)]) from None
     except RecursionError:
@@ -102,7 +84,8 @@ def build(model: type[S], values: Mapping[str, Any], where: str) -> S:
 
 def dump(spec: Spec) -> str:
     """A spec as the text of a YAML file that reads back as the same spec; fields at their default are left out."""
-    values = spec.model_dump(mode="json", exclude_defaults=True, exclude={"id"})
+    values = plain(spec, defaults=False)
+    values.pop("id", None)
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
 
 
@@ -110,34 +93,20 @@ def problem_line(where: str, problem: Any) -> str:
     """One line for one of pydantic's problems, led by where it is."""
     path = ".".join(str(step) for step in problem["loc"] if step not in ("function-after",))
     kind, message = problem["type"], problem["msg"]
-    if kind == "extra_forbidden":
+    if kind == "unexpected_keyword_argument":
         message = "no such field"
     elif kind == "missing":
         message = "is missing"
     elif kind == "value_error":
         message = str(problem["ctx"]["error"])
-    elif kind in ("model_type", "model_attributes_type"):
-        message = f"{_named(problem['input'])} is no group of fields (a number needs its unit: '24 GiB')"
+    elif kind == "dataclass_type":
+        message = f"{named(problem['input'])} is no group of fields (a number needs its unit: '24 GiB')"
     elif kind in ("union_tag_invalid", "union_tag_not_found"):
         expected = problem.get("ctx", {}).get("expected_tags", "")
         message = f"`kind` is missing or not known; one of {expected}" if expected else "`kind` is missing"
     else:
-        message = f"{message[0].lower()}{message[1:]}, not {_named(problem['input'])}"
+        message = f"{message[0].lower()}{message[1:]}, not {named(problem['input'])}"
     return f"{where}: {path}: {message}" if path else f"{where}: {message}"
-
-
-def _named(value: Any) -> str:
-    """What was read, short enough for a message."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"the number {value}"
-    if isinstance(value, dict | list | tuple):
-        return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
-    if isinstance(value, int) and not -(10**30) < value < 10**30:
-        return "a number of more than 30 digits"
-    text = str(value)
-    return f"'{text[:57]}...'" if len(text) > 60 else f"'{text}'"
 
 
 YAML_MAP = "tag:yaml.org,2002:map"

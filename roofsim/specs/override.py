@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from roofsim.foundation.errors import InputError, SpecError, UnknownName
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Sourced
-from roofsim.foundation.schema import Spec
+from roofsim.foundation.schema import Spec, items
+from roofsim.specs.device import DRIVES_PEAKS, Device, with_peaks
 from roofsim.specs.files import build
 
 S = TypeVar("S", bound=Spec)
@@ -21,7 +22,7 @@ def written(value: Any) -> Any:
         number = f"{value.value!r} {value.unit}" if value.unit else value.value
         return {"value": number, "source": value.source} | ({"note": value.note} if value.note else {})
     if isinstance(value, Spec):
-        return {name: written(getattr(value, name)) for name in type(value).model_fields}
+        return {name: written(each) for name, each in items(value)}
     if isinstance(value, Mapping):
         return {key: written(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -42,11 +43,27 @@ def changed(spec: S, root: str, changes: Sequence[tuple[str, str]]) -> S:
     if "sources" in values:
         values["sources"] = {**values["sources"], SOURCE: "given for this run"}
     try:
-        return build(type(spec), values, "--set")
+        made = build(type(spec), values, "--set")
     except SpecError as error:
         raise SpecError(
             [p.replace("--set: ", f"--set {root}.", 1).replace(".value: ", ": ", 1) for p in error.problems]
         ) from None
+    return _peaks_follow(spec, made, [path for path, _ in changes]) if isinstance(spec, Device) else made
+
+
+def _peaks_follow(old: Any, new: Any, paths: Sequence[str]) -> Any:
+    """Peaks change as clock and units do, but those that are given themselves; raises InputError without a clock."""
+    factor = 1.0
+    for name in DRIVES_PEAKS:
+        if name in paths:
+            if getattr(old, name) is None:
+                raise InputError(
+                    f"--set device.{name}: {old.id} states none, so what its peaks would be cannot be said; set them: "
+                    f"{', '.join(f'device.peak.matrix.{dtype}' for dtype in old.peak.matrix)}"
+                )
+            factor *= getattr(new, name).value / getattr(old, name).value
+    keep = [path.removeprefix("peak.").removesuffix(".value") for path in paths if path.startswith("peak.")]
+    return new if factor == 1 else with_peaks(new, factor, keep)
 
 
 def _set(values: Any, root: str, path: Sequence[str], value: str) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
-
-from pydantic import Field, PositiveFloat, PositiveInt
+from dataclasses import field
+from typing import Annotated, Literal
 
 from roofsim.foundation.quantity import Bytes, Documented, Name, Time
-from roofsim.foundation.schema import Spec
+from roofsim.foundation.schema import Limit, Spec
 from roofsim.model.step import Latents, Logits, Phase
+
+PositiveInt = Annotated[int, Limit(gt=0)]
+PositiveFloat = Annotated[float, Limit(gt=0)]
 
 Mask = Literal["never", "always", "declared_window"]
 
@@ -66,9 +68,9 @@ class MemoryPolicy(Spec):
     """
 
     context: Bytes | None = None
-    fragmentation: float = Field(default=0.0, ge=0, le=1)
+    fragmentation: Annotated[float, Limit(ge=0, le=1)] = 0.0
     workspace: bool = False
-    reserve: float | None = Field(default=None, gt=0, le=1)
+    reserve: Annotated[float, Limit(gt=0, le=1)] | None = None
     block: PositiveInt = 1
     chunk: PositiveInt | None = None
 
@@ -109,14 +111,14 @@ class Runtime(Documented):
     cache: Literal["static", "concat", "paged"] = "static"
     state: Literal["fp32", "model"] = "fp32"
     experts: Literal["grouped", "loop"] = "grouped"
-    attention: AttentionPolicy = AttentionPolicy()
-    host: HostPolicy = HostPolicy()
-    matrix_library: MatrixLibrary = MatrixLibrary()
-    memory: MemoryPolicy = MemoryPolicy()
-    implementations: Mapping[str, Name] = {}
+    attention: AttentionPolicy = field(default_factory=AttentionPolicy)
+    host: HostPolicy = field(default_factory=HostPolicy)
+    matrix_library: MatrixLibrary = field(default_factory=MatrixLibrary)
+    memory: MemoryPolicy = field(default_factory=MemoryPolicy)
+    implementations: Mapping[str, Name] = field(default_factory=dict)
     supports: tuple[str, ...] = ()
-    once_kernels: Mapping[str, Mapping[Phase, int]] = {}
-    layer_kernels: Mapping[str, Mapping[Phase, int]] = {}
+    once_kernels: Mapping[str, Mapping[Phase, int]] = field(default_factory=dict)
+    layer_kernels: Mapping[str, Mapping[Phase, int]] = field(default_factory=dict)
     always_masked: tuple[str, ...] = ()
     drops_cache: tuple[str, ...] = ()
-    explains: Mapping[str, str] = {}
+    explains: Mapping[str, str] = field(default_factory=dict)

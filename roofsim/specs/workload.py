@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import field_validator
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import Spec
@@ -37,34 +37,19 @@ class Workload(Spec):
     weight_format: str | None = None
     logits: Logits | None = None
 
-    @field_validator("batch", "prompt")
     @classmethod
-    def _counts(cls, value: Any) -> Any:
-        if getattr(value, "shape", ()):
-            if value.dtype.kind not in "iuf":
-                raise ValueError(f"an array of {value.dtype} is not one of numbers")
-            # int64 overflows silently near 10^19 FLOP
-            value = value.astype(float)
-            inside = value.size and ((value >= 1) & (value <= MAX_COUNT)).all()
-            if not inside or (value % 1).any():
-                raise ValueError("every element must be a whole number from 1 to 10^12, and there must be one")
-            return value
-        return _whole(value, 1)
-
-    @field_validator("generate", mode="before")
-    @classmethod
-    def _generate(cls, value: Any) -> int:
-        return _whole(value, 0)
-
-    @field_validator("dtype", "cache_dtype")
-    @classmethod
-    def _dtype(cls, value: str | None) -> str | None:
-        return known("dtype", value, DTYPE_BYTES)
-
-    @field_validator("weight_format")
-    @classmethod
-    def _format(cls, value: str | None) -> str | None:
-        return known("weight format", value, WEIGHT_FORMATS)
+    def validated(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Checked here and not by pydantic, which takes longer to import than a prediction; raises InputError."""
+        values = {each.name: each.default for each in fields(cls)}
+        problems = [f"{name}: no such field; it has {', '.join(values)}" for name in given if name not in values]
+        for name in reversed([name for name in values if name in given]):
+            try:
+                values[name] = CHECKS[name](given[name])
+            except ValueError as error:
+                problems.insert(0, f"{name}: {error}")
+        if problems:
+            raise InputError("\n".join(problems))
+        return values
 
     def precision(self, state: StateType = "fp32", architecture: Architecture | None = None) -> Precision:
         """Bytes per element; recurrent states are fp32 or in the model's dtype.
@@ -87,14 +72,40 @@ class Workload(Spec):
         )
 
 
-def known(what: str, value: str | None, table: Mapping[str, Any]) -> str | None:
-    """`value` in lower case if the table has it; raises ValueError that lists what it has."""
-    if value is None or value.lower() in table:
-        return value and value.lower()
-    raise ValueError(f"no {what} '{value}'; one of {', '.join(table)}")
+def _counts(value: Any) -> Any:
+    """A whole number, or an array of them."""
+    if not getattr(value, "shape", ()):
+        return _whole(1, value)
+    if value.dtype.kind not in "iuf":
+        raise ValueError(f"an array of {value.dtype} is not one of numbers")
+    # int64 overflows silently near 10^19 FLOP
+    value = value.astype(float)
+    inside = value.size and ((value >= 1) & (value <= MAX_COUNT)).all()
+    if not inside or (value % 1).any():
+        raise ValueError("every element must be a whole number from 1 to 10^12, and there must be one")
+    return value
 
 
-def _whole(value: Any, least: int) -> int:
+def _word(what: str, table: Mapping[str, Any], value: Any, optional: bool = True) -> str | None:
+    """A word in lower case that the table has; raises ValueError that lists what it has."""
+    if value is None and optional:
+        return None
+    if not isinstance(value, str):
+        raise ValueError("input should be a valid string")
+    if value.lower() not in table:
+        raise ValueError(f"no {what} '{value}'; one of {', '.join(table)}")
+    return value.lower()
+
+
+def _logits(value: Any) -> Logits | None:
+    words: tuple[Logits, ...] = get_args(Logits)
+    for word in (None, *words):
+        if value == word:
+            return word
+    raise ValueError(f"input should be {' or '.join(map(repr, words))}")
+
+
+def _whole(least: int, value: Any) -> int:
     """A whole number, a NumPy scalar included."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= MAX_COUNT:
@@ -104,16 +115,18 @@ def _whole(value: Any, least: int) -> int:
     return int(value)
 
 
+CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "batch": _counts,
+    "prompt": _counts,
+    "generate": partial(_whole, 0),
+    "dtype": partial(_word, "dtype", DTYPE_BYTES, optional=False),
+    "cache_dtype": partial(_word, "dtype", DTYPE_BYTES),
+    "weight_format": partial(_word, "weight format", WEIGHT_FORMATS),
+    "logits": _logits,
+}
+"""What reads each field of a workload."""
+
+
 def workload(**fields: Any) -> Workload:
     """A checked workload; raises InputError with one line for each wrong field."""
-    from pydantic import ValidationError
-
-    try:
-        return Workload(**fields)
-    except ValidationError as error:
-        lines = []
-        for problem in error.errors(include_url=False):
-            cause = problem.get("ctx", {}).get("error")
-            where = ".".join(str(step) for step in problem["loc"])
-            lines.append(f"{where}: {cause or problem['msg'].lower()}")
-        raise InputError("\n".join(lines)) from None
+    return Workload(**fields)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from roofsim import library
-from roofsim.prediction.evaluation import Evaluation
-from roofsim.prediction.metrics import METRICS
+from roofsim.foundation.schema import variant
+from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.request import predict_request, settled
 from roofsim.prediction.results import SCHEMA, Prediction, plain
 from roofsim.prediction.setup import Setup
@@ -89,7 +89,7 @@ def contributions(start: Setup, end: Setup, w: Workload) -> tuple[Contribution, 
 
 def _figures(s: Setup, w: Workload) -> list[float]:
     e = Evaluation(s, settled(s, w))
-    return [float(METRICS[metric].of(e)) for metric in COMPARED]
+    return [float(figure(metric)(e)) for metric in COMPARED]
 
 
 def _adopt(runtime: Runtime, other: Runtime, fields: Sequence[str]) -> Runtime:
@@ -99,10 +99,10 @@ def _adopt(runtime: Runtime, other: Runtime, fields: Sequence[str]) -> Runtime:
         group, _, name = path.partition(".")
         if name:
             inner = changes.get(group, getattr(runtime, group))
-            changes[group] = inner.model_copy(update={name: getattr(getattr(other, group), name)})
+            changes[group] = variant(inner, **{name: getattr(getattr(other, group), name)})
         else:
             changes[group] = getattr(other, group)
-    return runtime.model_copy(update=changes)
+    return variant(runtime, **changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,8 @@ def remedies(s: Setup, w: Workload) -> list[Remedy]:
     """What other choices would give, alone; those that change nothing are left out."""
     attention = s.runtime.attention
     tries: list[tuple[str, Setup, Workload]] = [
-        ("logits of the last position only", s, w.model_copy(update={"logits": "last"})),
-        ("no mask", _with(s, attention=attention.model_copy(update={"mask": "never"}), always_masked=()), w),
+        ("logits of the last position only", s, variant(w, logits="last")),
+        ("no mask", _with(s, attention=variant(attention, mask="never"), always_masked=()), w),
         ("captured graphs instead of eager launches", _with(s, host=library.runtime("cuda-graph").host), w),
         ("no copies of keys and values", _with(s, cache="static", attention=_plain(attention)), w),
         ("every operator fused", _with(s, lowering="fused", implementations={}), w),
@@ -136,8 +136,8 @@ def remedies(s: Setup, w: Workload) -> list[Remedy]:
 
 
 def _plain(attention: Any) -> Any:
-    return attention.model_copy(update={"kv_heads": "grouped", "copies_queries": False, "copies_first_cache": False})
+    return variant(attention, kv_heads="grouped", copies_queries=False, copies_first_cache=False)
 
 
 def _with(s: Setup, **changes: Any) -> Setup:
-    return replace(s, runtime=s.runtime.model_copy(update=changes))
+    return replace(s, runtime=variant(s.runtime, **changes))

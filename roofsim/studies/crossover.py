@@ -8,6 +8,7 @@ from typing import Any
 
 from roofsim.engine.regime import LENGTH, Expansion, expand
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.schema import variant
 from roofsim.lowering.step import NEVER, mask_from
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.compiled import Compiled, compiled
@@ -23,7 +24,6 @@ from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload, workload
-from roofsim.studies.uncertainty import span_of_crossing
 
 PAPER_PAIRS = (
     ("Qwen2.5-0.5B", "mamba2-780m"),
@@ -200,7 +200,7 @@ def pairs_of(models: Sequence[Any]) -> list[tuple[Any, Any]]:
 
 def curve(s: Setup, w: Workload, metric: str) -> Compiled:
     """A metric over prompt length."""
-    return compiled(s, w.model_copy(update={"prompt": 1}), (metric,), ("prompt",))
+    return compiled(s, variant(w, prompt=1), (metric,), ("prompt",))
 
 
 def compare(a: Setup, b: Setup, w: Workload, metric: str, longest: int = LONGEST) -> Pair:
@@ -225,6 +225,9 @@ def compare(a: Setup, b: Setup, w: Workload, metric: str, longest: int = LONGEST
         found = _crossing(a, b, w, metric, int(grid[i]), int(grid[i + 1]), min(ends.values()))
         if a.calibration and b.calibration:
             lengths = [int(n) for n in np.unique(np.geomspace(SHORTEST, longest, SPAN_POINTS).round())]
+            # brings readers of measured runs along, which a comparison without a calibration does not need
+            from roofsim.studies.uncertainty import span_of_crossing
+
             found = replace(found, interval=span_of_crossing(a, b, w, metric, found.length, lengths))
         crossings.append(found)
     ratios = {str(n): curves["a"].at(n)[0] / curves["b"].at(n)[0] for n in RATIO_LENGTHS if n <= longest}
@@ -285,7 +288,7 @@ def _switch(s: Setup, low: int, high: int) -> str | None:
 
 def _regime(s: Setup, w: Workload, metric: str, n: int) -> str:
     """What bounds one side at a length, in a few words."""
-    e = Evaluation(s, w.model_copy(update={"prompt": n}))
+    e = Evaluation(s, variant(w, prompt=n))
     if metric == "memory":
         return f"{s.architecture.id}: {e.memory.binding}"
     shown = detailed_decode(e) if METRICS[metric].decoding else detailed_prefill(e)

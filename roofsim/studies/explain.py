@@ -8,6 +8,7 @@ from typing import Any
 
 from roofsim.engine.regime import LENGTH, expand
 from roofsim.engine.roofline import Bound
+from roofsim.foundation.schema import variant
 from roofsim.lowering.step import NEVER, mask_from
 from roofsim.ops.base import CostFunction
 from roofsim.prediction.evaluation import Evaluation
@@ -84,7 +85,7 @@ def regimes(s: Setup, w: Workload) -> list[Regime]:
     start = mask_from(s.architecture, s.runtime)
     found: list[Regime] = []
     for n in sorted({round(2 ** (k / 2)) for k in range(8, 41)} | ({start} if 16 < start < NEVER else set())):
-        here = Regime(n, n, detailed_prefill(Evaluation(s, w.model_copy(update={"prompt": n}))).bound, n >= start)
+        here = Regime(n, n, detailed_prefill(Evaluation(s, variant(w, prompt=n))).bound, n >= start)
         if found and (found[-1].bound, found[-1].masked) == (here.bound, here.masked):
             found[-1] = replace(found[-1], last=n)
         else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from roofsim.engine.memory import Memory
+from roofsim.foundation.schema import variant
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import outside
 from roofsim.prediction.limits import fits, limits_of
@@ -70,7 +71,7 @@ def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> Limit
     if lengths is None:
         top = max(min(found.max_prompt, 2**20), 1024)
         lengths = sorted({*(2**k for k in range(9, 21) if 2**k <= top), top})
-    asked = [w.model_copy(update={"prompt": n}) for n in sorted(set(lengths))]
+    asked = [variant(w, prompt=n) for n in sorted(set(lengths))]
     at = tuple(MemoryAt(each.prompt, Evaluation(s, each).memory, fits(s, each)) for each in asked)
     result = LimitsResult(
         s.architecture.id, s.device.id, s.runtime.id, w, s.device.capacity, found, at, assumptions(s, w)

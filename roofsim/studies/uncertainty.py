@@ -15,6 +15,7 @@ import numpy as np
 from roofsim.engine.derivative import gradient
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Bytes
+from roofsim.foundation.schema import variant
 from roofsim.prediction.compiled import compiled
 from roofsim.prediction.fitted import outside
 from roofsim.prediction.limits import limits_of
@@ -79,7 +80,7 @@ def logs(s: Setup, w: Workload, figures: Sequence[str]) -> tuple[list[Any], list
     parameters = {name: x for name, x in s.machine(w.dtype).parameters.items() if name not in s.parameters}
     values = {f"parameters.{name}": float(x) for name, x in parameters.items()}
     over = (*values, "prompt")
-    function = compiled(s, w.model_copy(update={"prompt": 1}), tuple(figures), over).function
+    function = compiled(s, variant(w, prompt=1), tuple(figures), over).function
     found, slopes = [], []
     for out in function.outputs.values():
         value, by = gradient(function.graph, out, {**values, "prompt": w.prompt})
@@ -152,11 +153,11 @@ def _scaled(s: Setup, factor: float) -> Setup:
     room: dict[str, Any] = {"capacity": _times(s.device.memory.capacity, factor)}
     if s.device.memory.usable:
         room["usable"] = _times(s.device.memory.usable, factor)
-    return replace(s, device=s.device.model_copy(update={"memory": s.device.memory.model_copy(update=room)}))
+    return replace(s, device=variant(s.device, memory=variant(s.device.memory, **room)))
 
 
 def _times(size: Bytes, factor: float) -> Bytes:
-    return size.model_copy(update={"value": size.value * factor})
+    return variant(size, value=size.value * factor)
 
 
 def _calibration(s: Setup) -> Calibration:
@@ -177,13 +178,13 @@ def span_of_crossing(
     if scatter(_calibration(a), shown.measured) is None:
         return None
     lengths = sorted({*lengths, at})
-    w = w.model_copy(update={"prompt": np.array(lengths, dtype=float)})
+    w = variant(w, prompt=np.array(lengths, dtype=float))
     which = "decode" if shown.measured[1] == "decode" else "prefill"
     sides, spread = [], np.zeros(len(lengths))
     for s in (a, b):
         (value,), (by,) = logs(s, w, [shown.figure])
         sides.append((np.log(value), {name: np.broadcast_to(x, len(lengths)) for name, x in by.items()}))
-        one = w.model_copy(update={"prompt": 1})
+        one = variant(w, prompt=1)
         times = compiled(s, one, (f"{which}.host_time", f"{which}.device_time"), ("prompt",))
         host, device = times(prompt=w.prompt).values()
         spread += [(scatter(_calibration(s), shown.measured, bool(x)) or 0) ** 2 for x in host > HOST_MATTERS * device]

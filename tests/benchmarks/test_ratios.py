@@ -7,13 +7,16 @@ import time
 from pathlib import Path
 from statistics import median
 
-import numpy as np
 import pytest
 
+import roofsim
 from roofsim import predict
+from roofsim.prediction.evaluation import FIGURES
+from roofsim.prediction.request import predict_request
 from roofsim.prediction.setup import setup
+from roofsim.specs.workload import workload
 
-spec = importlib.util.spec_from_file_location("bench_vectorised", Path(__file__).with_name("bench_vectorised.py"))
+spec = importlib.util.spec_from_file_location("bench_compiled", Path(__file__).with_name("bench_compiled.py"))
 bench = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(bench)
 
@@ -35,63 +38,76 @@ def ratio(numerator, denominator):
     return median(found)
 
 
+AT = bench.points(100_000)
+
+
+def plain():
+    bench.plain(AT["prompt"], AT["batch"])
+
+
 @pytest.mark.parametrize(
-    ("model", "runtime", "most"),
+    ("model", "runtime", "figures", "most"),
     [
-        # measured on one core of a virtual machine: 60, 80, 140 and 210 passes; about three times as much is allowed
-        ("mamba2-780m", "ideal", 150),
-        ("Qwen2.5-0.5B", "ideal", 250),
-        ("Qwen2.5-0.5B", "transformers-4.52-eager", 420),
-        ("Falcon-H1-0.5B", "transformers-4.52-eager", 640),
+        # measured on one core of a virtual machine: 2, 3, 6, 4 and 35 passes; about four times as much is allowed
+        ("mamba2-780m", "ideal", ("ttft",), 8),
+        ("Qwen2.5-0.5B", "transformers-4.52-eager", ("ttft",), 12),
+        ("Zamba2-1.2B", "transformers-4.52-eager", ("ttft",), 24),
+        ("Qwen2.5-0.5B", "transformers-4.52-eager", ("tpot",), 24),
+        ("Qwen2.5-0.5B", "transformers-4.52-eager", tuple(FIGURES), 140),
     ],
 )
-def test_a_vectorised_prefill_costs_few_passes_of_thirty_numpy_operations(model, runtime, most):
-    lengths, batches = bench.points(bench.CHUNK)
-    prefill = bench.prefill_only(setup(model, bench.DEVICE, runtime))
-    many = 20  # so that one plain pass is long enough for the clock
-
-    def plain():
-        for _ in range(many):
-            bench.plain(lengths, batches)
-
-    assert ratio(lambda: prefill(lengths, batches), plain) * many < most
+def test_a_compiled_figure_costs_few_passes_of_thirty_numpy_operations(model, runtime, figures, most):
+    f = roofsim.compile(model, bench.DEVICE, runtime, figures=figures, dtype="bf16")
+    assert ratio(lambda: f(prompt=AT["prompt"], batch=AT["batch"]), plain) < most
 
 
-def test_a_whole_request_costs_little_more_than_its_passes_and_memory():
-    lengths, batches = bench.points(bench.CHUNK)
-    s = setup("Qwen2.5-0.5B", bench.DEVICE, "transformers-4.52-eager")
-    request, prefill = bench.whole_request(s), bench.prefill_only(s)
-    assert ratio(lambda: request(lengths, batches), lambda: prefill(lengths, batches)) < 6
+def test_numbers_of_the_machine_cost_little_more_than_lengths_and_batches():
+    over = (*bench.MACHINE, "prompt")
+    stack = ("Qwen2.5-0.5B", bench.DEVICE, "transformers-4.52-eager")
+    machine = roofsim.compile(*stack, figures=["ttft"], over=over)
+    lengths = roofsim.compile(*stack, figures=["ttft"])
+    values = {name: AT[name] for name in over}
+    assert ratio(lambda: machine(**values), lambda: lengths(prompt=AT["prompt"], batch=AT["batch"])) < 3
 
 
-def test_a_point_among_many_costs_a_hundredth_of_a_point_alone():
-    lengths, batches = bench.points(bench.CHUNK)
-    s = setup("mamba2-780m", bench.DEVICE, "transformers-4.52-eager")
-    request = bench.whole_request(s)
-    one = lengths[:1], batches[:1]
-    alone = ratio(lambda: [request(*one) for _ in range(20)], lambda: request(lengths, batches)) / 20
-    assert alone * bench.CHUNK > 100
+def test_compiling_costs_no_more_than_a_few_predictions():
+    s = setup("Qwen2.5-0.5B", bench.DEVICE)
+    lengths = iter(range(100, 10**6))
+
+    def once():
+        predict_request(s, workload(prompt=1000), detail=False)
+
+    def compiled():
+        roofsim.compile(s.architecture, s.device, figures=["ttft", "tpot", "memory"], generate=next(lengths)).at(1, 1)
+
+    assert ratio(compiled, once) < 30
 
 
-def test_many_points_at_once_cost_no_more_each_than_a_chunk_does():
-    lengths, batches = bench.points(10 * bench.CHUNK)
-    s = setup("mamba2-780m", bench.DEVICE, "transformers-4.52-eager")
-    request = bench.whole_request(s)
+def test_a_point_of_a_compiled_request_costs_a_tenth_of_a_prediction():
+    s = setup("mamba2-780m", bench.DEVICE)
+    f = roofsim.compile(s.architecture, s.device, figures=["ttft", "tpot", "memory", "energy"])
 
-    def by_hand():
-        for piece in bench.chunks(lengths, batches):
-            request(*piece)
+    def many(work):
+        return lambda: [work(n) for n in range(1000, 1020)]
 
-    assert ratio(lambda: request(lengths, batches), by_hand) < 1.7
+    one = many(lambda n: predict_request(s, workload(prompt=n), detail=False))
+    assert ratio(one, many(lambda n: f(prompt=n, batch=1))) > 10
+
+
+def test_many_points_at_once_cost_no_more_each_than_a_piece_does():
+    f = roofsim.compile("mamba2-780m", bench.DEVICE, figures=["ttft", "memory"])
+    size = bench.CHUNK
+    pieces = [{name: AT[name][i : i + size] for name in f.variables} for i in range(0, 12 * size, size)]
+    whole = {name: AT[name][: 12 * size] for name in f.variables}
+    assert ratio(lambda: f(**whole), lambda: [f(**piece) for piece in pieces]) < 1.7
 
 
 def test_what_the_benchmark_times_is_what_single_predictions_say():
-    lengths, batches = bench.points(6, seed=1)
-    s = setup("Falcon-H1-0.5B", bench.DEVICE, "transformers-4.52-eager")
-    many = bench.whole_request(s)(lengths, batches)
-    for i, (n, b) in enumerate(zip(lengths, batches, strict=True)):
-        one = predict(s.architecture, s.device, s.runtime, prompt=int(n), batch=int(b), generate=1, dtype="bf16")
-        np.testing.assert_allclose(many.request.ttft[i], one.request.ttft, rtol=1e-12)
-        np.testing.assert_allclose(many.request.tpot[i], one.request.tpot, rtol=1e-12)
-        np.testing.assert_allclose(many.memory.peak[i], one.memory.peak, rtol=1e-12)
-    assert bench.prefill_only(s)(lengths, batches).time == pytest.approx(many.prefill.time)
+    f = roofsim.compile("Falcon-H1-0.5B", bench.DEVICE, figures=["ttft", "tpot", "memory"], generate=1)
+    found = f(prompt=AT["prompt"][:6], batch=AT["batch"][:6])
+    for i in range(6):
+        one = predict(
+            "Falcon-H1-0.5B", bench.DEVICE, prompt=int(AT["prompt"][i]), batch=int(AT["batch"][i]), generate=1
+        )
+        expected = {"ttft": one.request.ttft, "tpot": one.request.tpot, "memory": one.memory.peak}
+        assert {name: each[i] for name, each in found.items()} == pytest.approx(expected, rel=1e-12)

@@ -7,7 +7,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from roofsim import library
-from roofsim.cli import group, summaries
+from roofsim.cli import group, modules
 from roofsim.specs.workload import DTYPE_BYTES, WEIGHT_FORMATS
 
 
@@ -19,7 +19,7 @@ def completed(line: str) -> set[str]:
 
 
 def test_commands_complete():
-    assert completed("") == set(summaries())
+    assert completed("") == set(modules())
     assert completed("pre") == {"predict"}
 
 

@@ -123,9 +123,9 @@ def test_show_gives_a_spec_that_reads_back_as_the_same_spec(data, name):
 
     _, spec = find(name)
     written = data(f"show {name}")
-    fields = {key: value for key, value in written.items() if key in type(spec).model_fields}
+    fields = {key: value for key, value in written.items() if hasattr(spec, key)}
     assert written["schema"] == 1
-    assert type(spec).model_validate(fields) == spec
+    assert type(spec)(**fields) == spec
 
 
 def test_orin_is_named_in_full_and_in_its_25_watt_mode(data, roofsim):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 
@@ -18,6 +19,8 @@ PREDICT = ["roofsim", "predict", "mamba2-780m", "-d", "rtx-4090"]
 def _environment(monkeypatch):
     """What main() sets for its own process is not left behind in this one."""
     monkeypatch.setenv("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -48,10 +48,34 @@ def test_importing_the_package_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_a_prediction_loads_what_reads_files_and_sets_tables():
-    allowed = {"pydantic", "yaml", "rich"}
-    assert loaded("predict", "mamba2-780m", "-d", "rtx-4090") <= allowed
-    assert loaded("predict", "mamba2-780m", "-d", "rtx-4090", "-f", "json") <= allowed - {"rich"}
+@pytest.mark.parametrize("more", [[], ["-f", "json"], ["-f", "csv"], ["--weights", "q4_k_m", "--batch", "8"]], ids=str)
+@pytest.mark.parametrize("model", ["mamba2-780m", "Falcon-H1-0.5B", "zamba2-1.2B"])
+def test_a_prediction_from_specs_that_were_read_before_loads_nothing_heavy(model, more):
+    loaded("predict", model, "-d", "orin")
+    assert loaded("predict", model, "-d", "orin", *more) == set()
+
+
+def test_a_prediction_from_new_files_loads_what_reads_and_checks_them(monkeypatch, tmp_path):
+    monkeypatch.setenv("ROOFSIM_CACHE", str(tmp_path))
+    assert loaded("predict", "mamba2-780m", "-d", "rtx-4090") == {"pydantic", "yaml"}
+    assert loaded("predict", "mamba2-780m", "-d", "rtx-4090") == set()
+
+
+def test_what_is_changed_for_a_run_is_checked():
+    loaded("predict", "mamba2-780m", "-d", "orin")
+    assert "pydantic" in loaded("predict", "mamba2-780m", "-d", "orin", "--set", "device.memory.bandwidth=2x")
+
+
+@pytest.mark.parametrize("cache", ["off", "kept"])
+def test_a_model_loads_the_kinds_of_layer_that_it_has(cache, monkeypatch, tmp_path):
+    monkeypatch.setenv("ROOFSIM_CACHE", cache if cache == "off" else str(tmp_path))
+    script = (
+        "import sys; from roofsim import library; library.architecture('mamba2-780m');"
+        "print([m for m in sys.modules if m.startswith(('roofsim.model.mixers.', 'roofsim.model.ffn.'))])"
+    )
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert done.stdout == "['roofsim.model.mixers.mamba2']\n"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from roofsim.cli import _options, group, summaries
+from roofsim.cli import _options, group, modules
 from roofsim.report.formats import FORMATS
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -40,7 +40,7 @@ def cut(tables, text):
     return missing
 
 
-@pytest.mark.parametrize("name", sorted(set(summaries()) - {"import"}))
+@pytest.mark.parametrize("name", sorted(set(modules()) - {"import"}))
 def test_no_number_and_no_heading_of_an_example_is_cut(roofsim, examples, shown, name):
     for line in examples(name):
         text = roofsim(line, "-f", "table")

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from roofsim import library
-from roofsim.cli import summaries
+from roofsim.cli import modules
+from roofsim.foundation.cost import COLUMNS
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.schema import variant
 from roofsim.model.part import PARTS, Part
 from roofsim.model.step import Latents, Pass, Precision
 from roofsim.ops.base import REGISTER
@@ -78,7 +80,7 @@ def test_a_command_that_fails_stops_the_page() -> None:
 
 def documented() -> Iterator[tuple[str, str]]:
     """The page and the heading that each thing must have."""
-    yield from (("cli.md", f"roofsim {name}") for name in summaries())
+    yield from (("cli.md", f"roofsim {name}") for name in modules())
     yield from (("formulas.md", function.__name__) for function in REGISTER)
     yield from ((f"mixers/{kind}.md", kind) for kind in PARTS)
     yield from (("parameters.md", name) for name in PARAMETERS)
@@ -105,7 +107,7 @@ def test_every_field_of_a_part_has_a_meaning(kind: str) -> None:
 
 
 def test_no_meaning_is_left_over_from_a_field_that_is_gone() -> None:
-    fields = {(kind, name) for kind, part in PARTS.items() for name in part.model_fields}
+    fields = {(kind, name) for kind, part in PARTS.items() for name in parts.fields_of(part)}
     assert set(parts.MEANINGS) <= {name for _, name in fields} | {f"{kind}.{name}" for kind, name in fields}
 
 
@@ -117,7 +119,7 @@ def size(name: str, inside: str) -> object:
 def values(part: Part, inside: str = "") -> dict[object, object]:
     """The value of every symbol of a part."""
     found: dict[object, object] = {}
-    for name, info in type(part).model_fields.items():
+    for name, info in parts.fields_of(type(part)).items():
         value = getattr(part, name)
         found |= values(value, name) if parts.part_of(info) else {size(name, inside): value}
     return found
@@ -126,7 +128,7 @@ def values(part: Part, inside: str = "") -> dict[object, object]:
 def as_given(made: Part, part: Part, inside: str = "") -> Part:
     """The symbolic part with the switches of a real one, and with the optional sizes that it gives."""
     given: dict[str, object] = {}
-    for name, info in type(part).model_fields.items():
+    for name, info in parts.fields_of(type(part)).items():
         value = getattr(part, name)
         if parts.part_of(info):
             given[name] = as_given(getattr(made, name), value, name)
@@ -136,7 +138,7 @@ def as_given(made: Part, part: Part, inside: str = "") -> Part:
             given[name] = value  # a choice, or a size that says that something is not there
         elif parts.left_out(name, info) and isinstance(value, int):
             given[name] = info.default if value == info.default else size(name, inside)
-    return made.model_copy(update=given)
+    return variant(made, **given)
 
 
 @pytest.mark.parametrize("model", library.names("models"))
@@ -174,7 +176,7 @@ def test_the_printed_costs_of_an_operator_are_its_numbers(name: str, latents: La
     assert [o.name for o in printed] == [o.name for o in counted]
     named = {sign: expression for expression, sign in parts.shared().items()}
     for symbolic, real in zip(printed, counted, strict=True):
-        for column in ("matrix", "vector", "weights", "activations", "state"):
+        for column in COLUMNS:
             number = parts.column(symbolic, column).subs(named).subs(known)
             assert float(number) == pytest.approx(getattr(real.cost, column), rel=1e-9), (real.name, column)
 

@@ -10,6 +10,7 @@ import pytest
 
 from roofsim import library
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.schema import plain
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.workload import DTYPE_BYTES
@@ -30,13 +31,13 @@ def sources(value: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("spec", [*DEVICES, *HOSTS, *RUNTIMES], ids=lambda spec: spec.id)
 def test_every_number_has_a_source_that_the_file_names(spec: Any) -> None:
-    assert set(sources(spec.model_dump())) <= set(spec.sources)
+    assert set(sources(plain(spec))) <= set(spec.sources)
 
 
 @pytest.mark.parametrize("name", library.names("hardware"))
 def test_every_source_of_a_device_is_used_by_a_number_in_one_of_its_modes(name: str) -> None:
     modes = [device for device in DEVICES if device.id.partition("@")[0] == name]
-    assert {source for device in modes for source in sources(device.model_dump())} == set(modes[0].sources)
+    assert {source for device in modes for source in sources(plain(device))} == set(modes[0].sources)
 
 
 @every_device

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roofsim.foundation.cost import Cost
+from roofsim.foundation.schema import items, variant
 from roofsim.model import architecture  # noqa: F401 - loads every part
 from roofsim.model.mixers.attention import Attention
 from roofsim.model.part import PARTS, Part
@@ -81,7 +82,7 @@ SIZES = st.integers(1, 12)
 
 
 def parts(kind: str) -> st.SearchStrategy[Part]:
-    return nested(kind, EXAMPLES[kind]).map(PARTS[kind].model_validate)
+    return nested(kind, EXAMPLES[kind]).map(lambda fields: PARTS[kind](**fields))
 
 
 def total(part: Part, p: Pass) -> Cost:
@@ -92,9 +93,9 @@ def stepwise(part: Part) -> Part:
     """The part with chunks of one token; the chunks that attention sees are no matter of computing."""
     if isinstance(part, Attention):
         return part
-    inside = {name: stepwise(each) for name in type(part).model_fields if isinstance(each := getattr(part, name), Part)}
-    chunk = {"chunk": 1} if "chunk" in type(part).model_fields else {}
-    return part.model_copy(update={**inside, **chunk})
+    inside = {name: stepwise(each) for name, each in items(part) if isinstance(each, Part)}
+    chunk = {"chunk": 1} if hasattr(part, "chunk") else {}
+    return variant(part, **inside, **chunk)
 
 
 def number_of_parameters(part: Part) -> int:

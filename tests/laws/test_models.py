@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roofsim import library
-from roofsim.foundation.cost import Cost
+from roofsim.foundation.cost import COLUMNS, Cost
+from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
 from roofsim.model.part import Part
 from roofsim.model.step import Latents, Logits, Pass, Precision
@@ -21,7 +22,6 @@ MODELS = sorted((library.architecture(name) for name in library.names("models"))
 SMALLEST = {model.family: model for model in reversed(MODELS)}
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
 every_family = pytest.mark.parametrize("model", SMALLEST.values(), ids=lambda model: model.id)
-COLUMNS = ("matrix", "vector", "weights", "activations", "state")
 BYTES = Precision(weights=1, activations=1, cache=1, state=1)
 
 
@@ -158,7 +158,7 @@ def test_cost_is_linear_in_the_batch_with_the_weights_read_once(
 def test_prefill_does_the_matrix_work_of_the_decode_steps_it_replaces(model: Architecture) -> None:
     """With chunks of one token."""
     layers = {name: tuple(unchunked(part) for part in layer) for name, layer in model.layers.items()}
-    stepwise = model.model_copy(update={"layers": layers})
+    stepwise = variant(model, layers=layers)
     prefill = total(stepwise, Pass(1, 60, 40, BYTES))
     steps = [total(stepwise, decode(40 + i)) for i in range(60)]
     assert prefill.matrix == pytest.approx(sum(step.matrix for step in steps), rel=1e-12)
@@ -167,10 +167,10 @@ def test_prefill_does_the_matrix_work_of_the_decode_steps_it_replaces(model: Arc
 
 def unchunked(part: Part) -> Part:
     """The part with a chunk of one token wherever it scans in chunks."""
-    if "chunk" in type(part).model_fields:
-        return part.model_copy(update={"chunk": 1})
-    if "ssm" in type(part).model_fields:
-        return part.model_copy(update={"ssm": unchunked(part.ssm)})
+    if hasattr(part, "chunk"):
+        return variant(part, chunk=1)
+    if hasattr(part, "ssm"):
+        return variant(part, ssm=unchunked(part.ssm))
     return part
 
 
@@ -207,11 +207,9 @@ def test_a_pass_of_arrays_costs_what_each_of_its_numbers_costs(model: Architectu
 @every_family
 def test_a_window_longer_than_the_sequence_changes_nothing(model: Architecture) -> None:
     wide = {
-        name: tuple(
-            part.model_copy(update={"window": 10**6}) if getattr(part, "window", 0) is None else part for part in layer
-        )
+        name: tuple(variant(part, window=10**6) if getattr(part, "window", 0) is None else part for part in layer)
         for name, layer in model.layers.items()
     }
-    same = model.model_copy(update={"layers": wide})
+    same = variant(model, layers=wide)
     assert total(same, Pass(1, 50, 50, BYTES)) == total(model, Pass(1, 50, 50, BYTES))
     assert same.state_bytes(1000, BYTES) == model.state_bytes(1000, BYTES)

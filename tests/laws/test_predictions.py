@@ -16,6 +16,7 @@ from roofsim import library
 from roofsim.engine.passes import PassFigures, run_pass
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.cost import Cost
+from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
 from roofsim.prediction.evaluation import Evaluation
@@ -117,14 +118,12 @@ def unchunked(model: Architecture) -> Architecture:
     """With windows for chunks of attention: a token that begins a chunk sees only itself, so more can take less."""
     layers = {
         name: tuple(
-            part.model_copy(update={"chunk": None, "window": part.chunk})
-            if part.kind == "attention" and part.chunk
-            else part
+            variant(part, chunk=None, window=part.chunk) if part.kind == "attention" and part.chunk else part
             for part in layer
         )
         for name, layer in model.layers.items()
     }
-    return model.model_copy(update={"layers": layers})
+    return variant(model, layers=layers)
 
 
 numbers = st.sampled_from(["matrix_rate", "vector_rate", "bandwidth", "cache"])

@@ -14,6 +14,7 @@ from roofsim import library
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS, Parameter, priors
+from roofsim.foundation.schema import items
 from roofsim.foundation.units import UNITS
 from roofsim.lowering import eager, fused
 from roofsim.lowering import step as lowering
@@ -45,7 +46,7 @@ def test_every_operator_of_every_model_is_registered() -> None:
 
 
 def parts(part: Part) -> list[Part]:
-    inside = (getattr(part, name) for name in type(part).model_fields)
+    inside = (each for _, each in items(part))
     return [part, *(each for field in inside if isinstance(field, Part) for each in parts(field))]
 
 

@@ -10,6 +10,7 @@ from roofsim import library
 from roofsim.engine.energy import IDLE_SHARE, energy
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.cost import Cost
+from roofsim.foundation.schema import checked, variant
 from roofsim.specs.device import Device, PowerDraw
 
 SHARES = {"active_power": 0.1, "flop_power": 0.2, "byte_power": 0.3, "cache_share": 0, "cache_speed": 1}
@@ -18,7 +19,7 @@ M = Machine(matrix_rate=1000, vector_rate=100, bandwidth=10, cache=0, units=1, p
 
 def drawing(**power: str) -> Device:
     stated: Any = {name: {"value": value, "source": "made up"} for name, value in power.items()}
-    return library.device("h100-sxm").model_copy(update={"power": PowerDraw.model_validate(stated)})
+    return variant(library.device("h100-sxm"), power=checked(PowerDraw, stated))
 
 
 @pytest.mark.parametrize(

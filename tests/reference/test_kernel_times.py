@@ -10,6 +10,7 @@ from roofsim import library
 from roofsim.engine.roofline import Machine, Terms, deciding_parameter, launch_time, light_time, machine, terms, traffic
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.parameters import priors
+from roofsim.foundation.schema import checked, variant
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.specs.runtime import HostPolicy, MatrixLibrary, Runtime
 
@@ -146,7 +147,7 @@ def test_the_parameter_that_decides_is_the_one_in_the_term_that_decides(
 
 
 def hosted(**policy: Any) -> Runtime:
-    return library.runtime("ideal").model_copy(update={"host": HostPolicy.model_validate(policy)})
+    return variant(library.runtime("ideal"), host=checked(HostPolicy, policy))
 
 
 REPLAY = {"value": "2 us", "source": "made up"}
@@ -186,6 +187,6 @@ def test_a_machine_is_made_of_what_the_files_say() -> None:
     assert (made.cache, made.units) == (72 * 2**20, 128)
     assert (made["gemm_fill"], made["tensor_kernel_time"], made["dispatch"]) == (3, 5.8e-6, host.dispatch.value)
     assert made["scan_efficiency"] == priors()["scan_efficiency"]
-    halves = library.runtime("ideal").model_copy(update={"matrix_library": MatrixLibrary(accumulates="fp16")})
+    halves = variant(library.runtime("ideal"), matrix_library=MatrixLibrary(accumulates="fp16"))
     assert machine(device, None, "fp16", runtime=halves).matrix_rate == 330.3e12
     assert machine(device, None, "fp16", runtime=library.runtime("ideal")).matrix_rate == 165.2e12

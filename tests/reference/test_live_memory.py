@@ -10,6 +10,7 @@ import pytest
 
 from roofsim import library
 from roofsim.engine.memory import Memory, moments, peak, timeline
+from roofsim.foundation.schema import checked, variant
 from roofsim.lowering.kernels import Lowered
 from roofsim.lowering.step import LoweredRow
 from roofsim.model.architecture import Architecture, Row
@@ -179,7 +180,7 @@ CELLS = 2 * 4 * 10
 
 
 def runtime(**changes: Any) -> Runtime:
-    return library.runtime("ideal").model_copy(update=changes)
+    return variant(library.runtime("ideal"), **changes)
 
 
 def memory_of(rows: list[LoweredRow], p: Pass, workspace: int = 0, **changes: Any) -> Memory:
@@ -256,5 +257,5 @@ def test_the_process_reserves_the_slack_of_its_allocator_and_a_context(
     policy: Any = {"fragmentation": slack}
     if context:
         policy["context"] = {"value": f"{context} B", "source": "made up"}
-    found = parts([LAYER, HEAD], memory=MemoryPolicy.model_validate(policy))
+    found = parts([LAYER, HEAD], memory=checked(MemoryPolicy, policy))
     assert found["reserved"] == reserved * found["peak"] + context

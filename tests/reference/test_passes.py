@@ -24,6 +24,7 @@ from roofsim.engine.passes import (
 from roofsim.engine.roofline import Machine, deciding_parameter, launch_time, light_time, terms
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.parameters import priors
+from roofsim.foundation.schema import checked, variant
 from roofsim.lowering.step import lower
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Precision
@@ -49,7 +50,7 @@ def network() -> Architecture:
 
 
 def stack(name: str, m: Machine = M, **policy: Any) -> Stack:
-    runtime: Runtime = library.runtime(name).model_copy(update={"host": HostPolicy.model_validate(HOST | policy)})
+    runtime: Runtime = variant(library.runtime(name), host=checked(HostPolicy, HOST | policy))
     return Stack(network(), runtime, library.device("h100-sxm"), m)
 
 

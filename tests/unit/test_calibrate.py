@@ -14,6 +14,7 @@ from roofsim.calibrate.run import Options, calibrate, dealt, spread_of
 from roofsim.calibrate.simulation import Stack, coverage, design, values_of
 from roofsim.foundation.errors import InputError, SpecError, Unsupported
 from roofsim.foundation.parameters import PARAMETERS, priors
+from roofsim.foundation.schema import variant
 from roofsim.prediction.fitted import calibrated, outside
 from roofsim.prediction.request import predict_request
 from roofsim.prediction.setup import setup
@@ -249,7 +250,7 @@ def test_figures_a_thousand_times_too_large_are_taken_for_a_wrong_unit():
 def test_a_calibration_is_read_back_as_it_was_written(fitted, tmp_path):
     path = tmp_path / "h100.yaml"
     path.write_text(dump(fitted), encoding="utf-8")
-    assert library.calibration(str(path)).model_copy(update={"id": fitted.id}) == fitted
+    assert variant(library.calibration(str(path)), id=fitted.id) == fitted
 
 
 @pytest.mark.parametrize(
@@ -341,7 +342,7 @@ def test_intervals_hold_their_figures_and_only_those_with_data(fitted):
     for name, value in figures.items():
         low, high = p.intervals[name]
         assert low <= value <= high, name
-    no_memory = fitted.model_copy(update={"scatter": tuple(x for x in fitted.scatter if x.metric != "peak_mem_bytes")})
+    no_memory = variant(fitted, scatter=tuple(x for x in fitted.scatter if x.metric != "peak_mem_bytes"))
     assert "peak" not in predict_with_intervals(replace(s, calibration=no_memory), workload(prompt=8192)).intervals
 
 

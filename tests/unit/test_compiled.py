@@ -141,6 +141,15 @@ def test_a_wrong_name_in_a_derivative_is_told() -> None:
             f.derivative(figure, variable)
 
 
+def test_machine_code_gives_the_same_bits() -> None:
+    pytest.importorskip("numba", reason="numba is not installed")
+    stack = ("Zamba2-1.2B", "rtx-4090", "transformers-4.52-eager")
+    fast, plain = (roofsim.compile(*stack, numba=n) for n in (True, False))
+    values = {"prompt": np.arange(1, 40_000.0, 7), "batch": np.array([[1.0], [3.0]])}
+    for name, found in fast(**values).items():
+        np.testing.assert_array_equal(found, plain(**values)[name], err_msg=name)
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
 def test_javascript_gives_what_python_gives(tmp_path: Path) -> None:
     """1,000 random points of all figures: every shipped model with one runtime, three models with every runtime."""

@@ -8,6 +8,7 @@ from roofsim import library
 from roofsim.engine.energy import IDLE_SHARE, energy
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.cost import Cost
+from roofsim.foundation.schema import variant
 from roofsim.prediction.setup import setup
 
 DEVICE = library.device("h100-sxm")
@@ -49,5 +50,5 @@ def test_no_pass_draws_more_than_the_device_may() -> None:
 
 
 def test_a_device_of_unknown_idle_power_idles_at_a_share_of_its_limit() -> None:
-    silent = DEVICE.model_copy(update={"power": DEVICE.power.model_copy(update={"idle": None})})
+    silent = variant(DEVICE, power=variant(DEVICE.power, idle=None))
     assert energy(silent, drawing(), Cost(), 0.0, 10.0) == pytest.approx(IDLE_SHARE * TDP * 10)

@@ -8,6 +8,7 @@ import pytest
 from roofsim import library
 from roofsim.engine.passes import run_pass
 from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.schema import variant
 from roofsim.lowering.step import NEVER, lower, mask_bytes, mask_from, module, plans
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Precision
@@ -46,7 +47,7 @@ def test_a_mask_is_built_from_the_length_that_the_stack_and_the_model_say(
 
 
 def test_a_stack_that_always_masks_does_so_where_there_is_attention() -> None:
-    always = IDEAL.model_copy(update={"attention": IDEAL.attention.model_copy(update={"mask": "always"})})
+    always = variant(IDEAL, attention=variant(IDEAL.attention, mask="always"))
     assert mask_from(QWEN, always) == 1
     assert mask_from(MAMBA, always) == NEVER
 
@@ -71,7 +72,7 @@ def test_with_a_mask_attention_leaves_the_flash_kernel(new: int, names: set[str]
 
 
 def test_repeated_heads_are_copied_and_grouped_ones_are_not() -> None:
-    grouped = PAPER.model_copy(update={"attention": PAPER.attention.model_copy(update={"kv_heads": "grouped"})})
+    grouped = variant(PAPER, attention=variant(PAPER.attention, kv_heads="grouped"))
     p = Pass(1, 1000, 0)
     repeating, grouping = (
         {kernel.name for row in lower(QWEN, runtime, p) for _, lowered in row for kernel in lowered.kernels}
@@ -98,7 +99,7 @@ def test_a_plan_is_time_of_the_host_before_the_first_kernel() -> None:
     s = setup("Qwen2.5-0.5B", "h100-sxm", "transformers-5-eager")
     w = workload(prompt=512, dtype="bf16")
     step = run_pass(s.stack("bf16"), decode(s, w))
-    without = replace(s, device=s.device.model_copy(update={"plans_attention": False}))
+    without = replace(s, device=variant(s.device, plans_attention=False))
     assert step.host_time - run_pass(without.stack("bf16"), decode(s, w)).host_time == pytest.approx(0.040)
 
 

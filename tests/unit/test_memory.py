@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from roofsim.engine.memory import moments
+from roofsim.foundation.schema import variant
 from roofsim.lowering.kernels import Lowered
 from roofsim.lowering.step import LoweredRow
 from roofsim.model.architecture import Row
@@ -112,8 +113,8 @@ def test_scores_of_the_last_position_need_less_than_those_of_all() -> None:
 
 def test_a_context_and_the_slack_of_the_allocator_are_reserved_on_top_of_the_peak() -> None:
     s = setup("mamba-130m", "rtx-4090", "ideal")
-    policy = s.runtime.memory.model_copy(update={"fragmentation": 0.5})
-    slack = setup("mamba-130m", "rtx-4090", s.runtime.model_copy(update={"memory": policy}))
+    policy = variant(s.runtime.memory, fragmentation=0.5)
+    slack = setup("mamba-130m", "rtx-4090", variant(s.runtime, memory=policy))
     assert Evaluation(slack, workload()).memory.reserved == 1.5 * Evaluation(s, workload()).memory.peak
 
 

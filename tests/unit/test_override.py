@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from roofsim import library
+from roofsim import compile, library
 from roofsim.foundation.errors import InputError, SpecError, UnknownName
-from roofsim.foundation.schema import Spec
+from roofsim.foundation.schema import Spec, variant
 from roofsim.specs.files import build
 from roofsim.specs.override import changed, written
 
@@ -75,9 +75,9 @@ def test_a_parameter_that_the_device_does_not_state_can_be_set() -> None:
 
 
 def test_a_change_leaves_the_original_and_all_other_fields_alone() -> None:
-    before = DEVICE.model_dump()
+    before = written(DEVICE)
     device = changed(DEVICE, "device", [("memory.bandwidth", "2x")])
-    assert DEVICE.model_dump() == before
+    assert written(DEVICE) == before
     assert device.peak == DEVICE.peak
     assert device.memory.capacity == DEVICE.memory.capacity
 
@@ -160,3 +160,38 @@ def test_all_values_that_cannot_be_are_told_at_once() -> None:
     with pytest.raises(SpecError) as error:
         changed(DEVICE, "device", [("memory.bandwidth", "fast"), ("power.tdp", "-1 W")])
     assert len(error.value.problems) == 2
+
+
+@pytest.mark.parametrize("field", ["clock", "units"])
+def test_peaks_follow_clock_and_units(field: str) -> None:
+    old = library.device("rtx-4090")
+    new = changed(old, "device", [(field, "2x")])
+    assert getattr(new, field).value == 2 * getattr(old, field).value
+    assert {d: r.value for d, r in new.peak.matrix.items()} == {d: 2 * r.value for d, r in old.peak.matrix.items()}
+    assert new.peak.vector["fp32"].value == 2 * old.peak.vector["fp32"].value
+    assert new.memory == old.memory
+
+
+def test_a_peak_that_is_set_does_not_follow() -> None:
+    old = library.device("rtx-4090")
+    new = changed(old, "device", [("clock", "2x"), ("peak.matrix.bf16", "100 TFLOP/s"), ("units", "0.5x")])
+    assert new.peak.matrix["bf16"].value == 1e14
+    assert new.peak.matrix["fp16"].value == old.peak.matrix["fp16"].value
+    faster = changed(old, "device", [("clock", "2x"), ("peak.matrix.bf16", "100 TFLOP/s")])
+    assert (faster.peak.matrix["bf16"].value, faster.peak.matrix["fp16"].value) == (
+        1e14,
+        2 * old.peak.matrix["fp16"].value,
+    )
+
+
+def test_without_a_clock_peaks_cannot_follow_it() -> None:
+    bare = variant(library.device("rtx-4090"), clock=None)
+    with pytest.raises(InputError, match=r"states none.*device\.peak\.matrix\.bf16"):
+        changed(bare, "device", [("clock", "3 GHz")])
+
+
+def test_a_compiled_clock_moves_the_peaks() -> None:
+    f = compile("Llama-3.1-8B", "h100-sxm", "ideal", figures=["ttft"], over=["device.clock"], prompt=4096)
+    clock = library.device("h100-sxm").clock.value
+    slow, fast = (f(**{"device.clock": clock * k})["ttft"] for k in (1, 2))
+    assert fast == pytest.approx(slow / 2, rel=0.1)

@@ -11,6 +11,7 @@ from roofsim import library, predict
 from roofsim.engine.compiled import CHUNK
 from roofsim.engine.passes import operators, run_pass
 from roofsim.foundation.errors import InputError, Unsupported
+from roofsim.foundation.schema import variant
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity, fits, largest
 from roofsim.prediction.request import detailed_prefill, predict_request
@@ -105,8 +106,8 @@ def test_the_limits_are_the_last_that_fit(stack: tuple[str, str]) -> None:
     limits = predict_request(s, w).limits
     assert limits
     for field, most in (("prompt", limits.max_prompt), ("batch", limits.max_batch)):
-        assert most == 0 or fits(s, w.model_copy(update={field: most}))
-        assert most == MAX_COUNT or not fits(s, w.model_copy(update={field: most + 1}))
+        assert most == 0 or fits(s, variant(w, **{field: most}))
+        assert most == MAX_COUNT or not fits(s, variant(w, **{field: most + 1}))
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 1023, 1024, 1025, MAX_COUNT - 1])
@@ -165,7 +166,7 @@ def test_what_cannot_be_predicted_is_an_input_error(fields: dict[str, Any], erro
 
 
 def test_an_eager_runtime_needs_a_host_and_no_other_does() -> None:
-    device = library.device("rtx-4090").model_copy(update={"host": None})
+    device = variant(library.device("rtx-4090"), host=None)
     with pytest.raises(Unsupported, match="names no host"):
         predict("mamba-130m", device, "transformers-5-eager")
     assert predict("mamba-130m", device, "ideal").host is None

@@ -53,10 +53,7 @@ def read(tmp_path: Path) -> Reader:
 def in_order(model: Architecture) -> list[str]:
     """The kind of mixer of every layer."""
     return [
-        model.layers[name][0].model_dump()["kind"]
-        for stretch in model.layout
-        for _ in range(stretch.repeat)
-        for name in stretch.of
+        model.layers[name][0].kind for stretch in model.layout for _ in range(stretch.repeat) for name in stretch.of
     ]
 
 

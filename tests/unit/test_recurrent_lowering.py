@@ -46,7 +46,7 @@ every_trace = pytest.mark.parametrize(
 
 
 def kernels(family: str, fields: Mapping[str, Any], p: Pass) -> list[tuple[Operator, Kernel]]:
-    part = PARTS[fields["kind"]].model_validate(fields)
+    part = PARTS[fields["kind"]](**fields)
     s = Situation(library.runtime("transformers-5-eager"), family, p)
     return [(o, each) for o in part.operators(p, WIDTH) for each in eager.lower(o, s).kernels]
 

@@ -18,9 +18,10 @@ from roofsim.engine.roofline import (
     terms,
 )
 from roofsim.engine.schedule import Stretch, times
-from roofsim.foundation.cost import Cost
+from roofsim.foundation.cost import COLUMNS, Cost
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.parameters import PARAMETERS, priors
+from roofsim.foundation.schema import variant
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.specs.runtime import Runtime
 
@@ -87,9 +88,7 @@ def test_a_kernel_takes_no_less_than_work_and_traffic_at_the_peaks(m: Machine, k
         assert t.time >= slack * cost.vector / m.vector_rate
 
 
-@given(
-    kernel=kernels, grown=st.sampled_from(["matrix", "vector", "weights", "activations", "state"]), by=st.floats(1, 10)
-)
+@given(kernel=kernels, grown=st.sampled_from(COLUMNS), by=st.floats(1, 10))
 def test_more_of_any_cost_is_never_faster(kernel: Kernel, grown: str, by: float) -> None:
     more = replace(kernel, cost=replace(kernel.cost, **{grown: by * getattr(kernel.cost, grown)}))
     assert terms(more, PRIOR).time >= terms(kernel, PRIOR).time * (1 - 1e-12)
@@ -192,7 +191,7 @@ def test_a_part_of_a_launch_is_not_launched() -> None:
 
 def hosted(**changes: object) -> Runtime:
     runtime = library.runtime("transformers-5-eager")
-    return runtime.model_copy(update={"host": runtime.host.model_copy(update=changes)})
+    return variant(runtime, host=variant(runtime.host, **changes))
 
 
 durations = st.floats(0, 1)

@@ -133,7 +133,7 @@ def test_what_a_file_says_of_its_weights_is_used_unless_a_format_is_asked_for() 
     model = library.architecture("Llama-3.2-1B")
     bits = {"weights": 4.5, "vectors": 32, "v_proj": 6.5, "lm_head": 8}
     values = {**written(model), "stored": {"bits": bits, "source": next(iter(model.sources))}}
-    kept = Architecture.model_validate(values)
+    kept = Architecture(**values)
     precision = workload().precision("fp32", kept)
     assert (precision.weights, precision.of("v_proj"), precision.vectors) == (4.5 / 8, 6.5 / 8, 4)
     assert kept.weight_bytes(precision) < model.total_parameters

@@ -6,6 +6,7 @@ import pytest
 
 from roofsim import library
 from roofsim.engine.passes import run_pass
+from roofsim.foundation.schema import variant
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode, prefill
 from roofsim.specs.runtime import Runtime
@@ -61,9 +62,9 @@ def test_the_kernels_of_a_pass_are_those_traced(runtime: str, model: str) -> Non
     stack = library.runtime(runtime)
     bare = {
         "matrix_library": type(stack.matrix_library)(),
-        "attention": stack.attention.model_copy(update={"splits_decode": False}),
+        "attention": variant(stack.attention, splits_decode=False),
     }
-    assert kernels(model, stack.model_copy(update=bare)) == pytest.approx(TRACED[runtime][model], rel=TOLERANCE)
+    assert kernels(model, variant(stack, **bare)) == pytest.approx(TRACED[runtime][model], rel=TOLERANCE)
 
 
 @pytest.mark.parametrize("model", MEASURED)

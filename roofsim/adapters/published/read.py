@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from roofsim.adapters import published
 from roofsim.adapters.published.base import ADAPTERS, Config, architecture_values, ignorable
 from roofsim.foundation.errors import SpecError, UnknownName
-from roofsim.specs.files import problem_line, read_text
+from roofsim.specs.files import problem_line
+from roofsim.specs.text import read_text
 
 MAX_DEPTH = 32
 """No published config is nested as deep as this."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from roofsim.model.ffn.mlp import GatedMlp
+from roofsim.model.ffn.gated_mlp import GatedMlp
 from roofsim.model.ffn.moe import Moe
 from roofsim.model.part import Parameters, Part, elementwise, renamed
 from roofsim.model.step import Pass

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import model_validator
-
 from roofsim.foundation.schema import Extra, Size
 from roofsim.model.part import Parameters, Part, elementwise, linear
 from roofsim.model.step import Pass
@@ -37,13 +35,11 @@ class Moe(Part):
     latent_bias: bool = False
     normed_input: bool = False
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Moe:
+    def __post_init__(self) -> None:
         if self.top_k > self.experts:
             raise ValueError(f"top_k {self.top_k} is more than experts {self.experts}")
         if self.shared_gate and not self.shared_width:
             raise ValueError("shared_gate needs a shared_width")
-        return self
 
     @property
     def matrices(self) -> int:

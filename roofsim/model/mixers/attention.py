@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from pydantic import model_validator
-
 from roofsim.foundation.arith import Number, minimum
 from roofsim.foundation.schema import Extra, Size
 from roofsim.model.part import Parameters, Part, elementwise, linear
@@ -70,8 +68,7 @@ class Attention(Part):
     sinks: bool = False
     lora_rank: Extra = 0
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Attention:
+    def __post_init__(self) -> None:
         if self.heads % self.kv_heads:
             raise ValueError(f"kv_heads {self.kv_heads} does not divide heads {self.heads}")
         if sum(limit is not None for limit in (self.window, self.chunk, self.block)) > 1:
@@ -82,7 +79,6 @@ class Attention(Part):
             raise ValueError("v_dim needs a projection of its own for values")
         if self.rotary_dim and self.rotary_dim > self.head_dim:
             raise ValueError(f"rotary_dim {self.rotary_dim} is more than head_dim {self.head_dim}")
-        return self
 
     @property
     def q_width(self) -> int:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import model_validator
-
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
-from roofsim.model.mixers.recurrent import output_norm, recurrence
 from roofsim.model.part import Parameters, Part, convolution, linear
+from roofsim.model.recurrent import output_norm, recurrence
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import gating
 from roofsim.ops.base import Operator
@@ -33,11 +31,9 @@ class GatedDelta(Part):
     chunk: Size = 64
     joined: bool = False
 
-    @model_validator(mode="after")
-    def _heads_divide(self) -> GatedDelta:
+    def __post_init__(self) -> None:
         if self.value_heads % self.key_heads:
             raise ValueError(f"key_heads {self.key_heads} does not divide value_heads {self.value_heads}")
-        return self
 
     @property
     def values(self) -> int:

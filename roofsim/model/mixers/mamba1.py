@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import model_validator
-
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
-from roofsim.model.mixers.recurrent import head_linear, recurrence
 from roofsim.model.part import Parameters, Part, convolution, elementwise, linear
+from roofsim.model.recurrent import head_linear, recurrence
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import pointwise, scan
 from roofsim.ops.base import Operator
@@ -33,13 +31,11 @@ class Mamba1(Part):
     norms: Literal["none", "learned", "plain"] = "none"
     mamba_heads: Size = 1
 
-    @model_validator(mode="after")
-    def _heads_divide(self) -> Mamba1:
+    def __post_init__(self) -> None:
         if self.d_inner % self.mamba_heads:
             raise ValueError(f"mamba_heads {self.mamba_heads} does not divide d_inner {self.d_inner}")
         if self.mamba_heads > 1 and self.norms != "none":
             raise ValueError(f"norms '{self.norms}' go with one mamba head, not with {self.mamba_heads}")
-        return self
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Projections in, convolution, Δ B C and their norms, scan with its gate, projection out."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import model_validator
-
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
 from roofsim.model.mixers.attention import SOFTMAX_FLOPS
-from roofsim.model.mixers.recurrent import head_linear
 from roofsim.model.part import Parameters, Part, elementwise, linear
+from roofsim.model.recurrent import head_linear
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import attention, pointwise
 from roofsim.ops.base import Operator
@@ -40,12 +38,10 @@ class LatentAttention(Part):
     index_dim: Size | None = None
     index_top_k: Size | None = None
 
-    @model_validator(mode="after")
-    def _consistent(self) -> LatentAttention:
+    def __post_init__(self) -> None:
         stated = [each is not None for each in (self.index_heads, self.index_dim)]
         if any(stated) and not (all(stated) and self.index_top_k and self.q_rank):
             raise ValueError("index_heads and index_dim go together, and with an index_top_k and a q_rank")
-        return self
 
     @property
     def qk_dim(self) -> int:

@@ -7,8 +7,8 @@ from typing import Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
-from roofsim.model.mixers.recurrent import output_norm, recurrence
 from roofsim.model.part import Parameters, Part, elementwise, linear
+from roofsim.model.recurrent import output_norm, recurrence
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import gating, pointwise
 from roofsim.ops import recurrence as recurrences

@@ -7,8 +7,8 @@ from typing import Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
-from roofsim.model.mixers.recurrent import head_linear, recurrence
 from roofsim.model.part import Parameters, Part, convolution, elementwise, linear
+from roofsim.model.recurrent import head_linear, recurrence
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import pointwise
 from roofsim.ops import recurrence as recurrences

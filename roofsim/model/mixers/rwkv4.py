@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field
-
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
-from roofsim.model.mixers.recurrent import recurrence, shift
 from roofsim.model.part import Parameters, Part, elementwise, linear
+from roofsim.model.recurrent import recurrence, shift
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import pointwise
 from roofsim.ops.base import Operator
@@ -21,7 +19,7 @@ class Rwkv4(Part):
     """A mean of past values with weights that decay, gated by the receptance; as wide as the model."""
 
     kind: Literal["rwkv4"]
-    width: Size = Field(description="width of the model")
+    width: Size
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Token shift, key, value and receptance, WKV, gate, output."""

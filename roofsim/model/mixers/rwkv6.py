@@ -1,4 +1,4 @@
-"""Time mixes of RWKV-5 and RWKV-6, Eagle and Finch (Peng et al. 2024, arXiv 2404.05892)."""
+"""Time mix of RWKV-6, Finch (Peng et al. 2024, arXiv 2404.05892)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
-from roofsim.model.mixers.recurrent import head_linear, output_norm, recurrence, shift
 from roofsim.model.part import Parameters, Part, elementwise, linear
+from roofsim.model.recurrent import head_linear, output_norm, recurrence, shift
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import gating, pointwise
 from roofsim.ops.base import Operator
@@ -20,7 +20,7 @@ MIXES = 5
 
 
 class Wkv(Part):
-    """What both share: linear attention with a bonus for the current token; as wide as the model."""
+    """What it shares with RWKV-5: linear attention with a bonus for the current token; as wide as the model."""
 
     heads: Size
     head_dim: Size
@@ -53,20 +53,6 @@ class Wkv(Part):
     def state_bytes(self, context: Number, precision: Precision) -> Number:
         """The last token and a matrix per head; no growth."""
         return self.width * (self.head_dim * precision.state + precision.activations)
-
-
-class Rwkv5(Wkv):
-    """RWKV-5: a constant decay per channel."""
-
-    kind: Literal["rwkv5"]
-
-    def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
-        """Token shift, projections, recurrence in chunks, norm of every head with its gate, output."""
-        return [shift(p, "token_shift", self.width, 4), *self.mixed(p, d_model, "token_shift", gates=0)]
-
-    def parameters(self, d_model: int) -> Parameters:
-        """Five matrices, four mixes, decay, bonus and the norm."""
-        return {"ssm": 5 * d_model * self.width + 8 * self.width}
 
 
 class Rwkv6(Wkv):

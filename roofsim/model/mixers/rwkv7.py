@@ -7,8 +7,8 @@ from typing import Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Extra, Size
-from roofsim.model.mixers.recurrent import recurrence, shift
 from roofsim.model.part import Parameters, Part, elementwise, linear
+from roofsim.model.recurrent import recurrence, shift
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import gating, pointwise
 from roofsim.ops.base import Operator

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, fields
 from functools import cache, partial
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from roofsim import library
 from roofsim.foundation.nomenclature import SYMBOLS
+from roofsim.foundation.schema import default, variant
 from roofsim.model.part import PARTS, Part
 from roofsim.model.step import Pass, Precision
 from roofsim.ops.base import Operator
@@ -47,6 +49,8 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "gated_norm": "the gate is followed by a norm",
         "reuses_kv": "attends to the keys and values of the layer before and keeps none",
         "width": "width between its matrices",
+        "rwkv4.width": "width of the model",
+        "rwkv_mlp.d_in": "width of the model",
         "inner_norm": "what goes into the last matrix is normed",
         "activation_weights": "learned numbers of its activation",
         "vocab": "rows of its table",
@@ -130,8 +134,8 @@ def page(kind: str) -> Iterator[str]:
     yield f"# {kind}"
     yield documented(sys.modules[part.__module__])
     yield documented(part)
-    fields = [_field(kind, name, info) for name, info in part.model_fields.items() if name != "kind"]
-    yield table(["field", "default", "meaning"], fields)
+    rows = [_field(kind, name, info) for name, info in fields_of(part).items() if name != "kind"]
+    yield table(["field", "default", "meaning"], rows)
     yield (
         f"{inline(symbol('d_model'))} is the width of the model; the other symbols are those of "
         "[formulas.md](../formulas.md) or the field's name, and so are words in a formula. Switches are as they are by "
@@ -142,30 +146,48 @@ def page(kind: str) -> Iterator[str]:
     yield from _used(kind)
 
 
-def _field(kind: str, name: str, info: Any) -> list[str]:
-    stated = info.description or MEANINGS.get(f"{kind}.{name}") or MEANINGS.get(name)
+class Info(NamedTuple):
+    """What a field may be, and what it is if nothing is said."""
+
+    annotation: Any
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        """Whether something must be said."""
+        return self.default is MISSING
+
+
+def fields_of(part: type[Part]) -> dict[str, Info]:
+    """The fields of a kind by name."""
+    types = get_type_hints(part)
+    return {each.name: Info(types[each.name], default(each)) for each in fields(part)}
+
+
+def _field(kind: str, name: str, info: Info) -> list[str]:
+    stated = MEANINGS.get(f"{kind}.{name}") or MEANINGS.get(name)
     meaning = stated or SYMBOLS.get(name, ("", UNKNOWN))[1]
     if inside := part_of(info):
-        (within,) = inside.model_fields["kind"].annotation.__args__  # type: ignore[union-attr]
+        (within,) = get_args(fields_of(inside)["kind"].annotation)
         meaning += f", a [{within}]({within}.md)"
-    default = "required" if info.is_required() else WORDS.get(str(info.default), str(info.default))
+    default = "required" if info.required else WORDS.get(str(info.default), str(info.default))
     return [f"`{name}`", default, meaning]
 
 
-def part_of(info: Any) -> type[Part] | None:
+def part_of(info: Info) -> type[Part] | None:
     """The kind of part that a field holds, if it holds one."""
     return info.annotation if isinstance(info.annotation, type) and issubclass(info.annotation, Part) else None
 
 
-def left_out(name: str, info: Any) -> bool:
+def left_out(name: str, info: Info) -> bool:
     """Whether a field is a size that a part need not have: none or 0 by default, or 1 and without a symbol."""
-    return not info.is_required() and (not info.default or (info.default == 1 and name not in SYMBOLS))
+    return not info.required and (not info.default or (info.default == 1 and name not in SYMBOLS))
 
 
 def construct(part: type[Part], inside: str = "") -> Part:
     """A part whose sizes are symbols, with its switches as they are by default (0 or 1)."""
     values: dict[str, Any] = {}
-    for name, info in part.model_fields.items():
+    for name, info in fields_of(part).items():
         if within := part_of(info):
             values[name] = construct(within, name)
         elif info.annotation is bool:
@@ -173,23 +195,25 @@ def construct(part: type[Part], inside: str = "") -> Part:
         elif info.annotation in (int, float) and not left_out(name, info):
             values[name] = symbol(named(name) + (f"__{inside}" if inside else ""))
         else:
-            values[name] = name if info.is_required() else info.default
-    return part.model_construct(**values)
+            values[name] = name if info.required else info.default
+    made = object.__new__(part)
+    made.__dict__.update(values)
+    return made
 
 
 def switched(made: Part) -> Iterator[tuple[str, Part]]:
     """The same part with each of its switches the other way, each other word, and each size that may be left out."""
-    for name, info in type(made).model_fields.items():
+    for name, info in fields_of(type(made)).items():
         if info.annotation is bool:
-            yield f"`{name}: {'no' if info.default else 'yes'}`", made.model_copy(update={name: 1 - info.default})
-        elif words := [word for word in _words(info) if word != info.default and not info.is_required()]:
-            yield from ((f"`{name}: {word}`", made.model_copy(update={name: word})) for word in words)
+            yield f"`{name}: {'no' if info.default else 'yes'}`", variant(made, **{name: 1 - info.default})
+        elif words := [word for word in _words(info) if word != info.default and not info.required]:
+            yield from ((f"`{name}: {word}`", variant(made, **{name: word})) for word in words)
         elif left_out(name, info) and (together := TOGETHER.get(name, (name,))):
             label = " and ".join(f"`{each}`" for each in together)
-            yield label, made.model_copy(update={each: symbol(named(each)) for each in together})
+            yield label, variant(made, **{each: symbol(named(each)) for each in together})
 
 
-def _words(info: Any) -> Iterator[str]:
+def _words(info: Info) -> Iterator[str]:
     """The words that a field can have."""
     for each in (info.annotation, *get_args(info.annotation)):
         yield from (word for word in get_args(each) if isinstance(word, str))
@@ -300,8 +324,8 @@ def _used(kind: str) -> Iterator[str]:
 
 def kinds_within(part: Part) -> set[str]:
     """The kind of a part and of those inside it."""
-    found = {str(part.model_dump()["kind"])}
-    for name, info in type(part).model_fields.items():
+    found = {str(getattr(part, "kind", ""))}
+    for name, info in fields_of(type(part)).items():
         if part_of(info):
             found |= kinds_within(getattr(part, name))
     return found

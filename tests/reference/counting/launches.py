@@ -13,6 +13,7 @@ import pytest
 
 from counting.rows import ACT, PASS, PRECISION
 from roofsim import library
+from roofsim.foundation.schema import variant
 from roofsim.lowering.step import lower
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
@@ -81,10 +82,10 @@ def runtime(name: str, **changes: Any) -> Runtime:
     """A shipped runtime with some policies changed, field by field."""
     made = library.runtime(name)
     nested = {
-        key: getattr(made, key).model_copy(update=value) if isinstance(value, dict) else value
+        key: variant(getattr(made, key), **value) if isinstance(value, dict) else value
         for key, value in changes.items()
     }
-    return made.model_copy(update=nested)
+    return variant(made, **nested)
 
 
 @dataclass(frozen=True)

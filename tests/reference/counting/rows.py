@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from roofsim.model import architecture  # noqa: F401 - loads every part
+from roofsim.foundation.schema import checked
 from roofsim.model.part import PARTS, Part
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import attention, conv, gating, gemm, pointwise, recurrence, scan
@@ -147,7 +147,7 @@ class Case:
     @property
     def part(self) -> Part:
         """The part itself, made anew."""
-        return PARTS[self.fields["kind"]].model_validate(self.fields)
+        return checked(PARTS[self.fields["kind"]], self.fields)
 
 
 def elements(tensors: Sequence[Shape]) -> int:

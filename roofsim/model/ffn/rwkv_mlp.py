@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import Field
-
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
-from roofsim.model.mixers.recurrent import shift
 from roofsim.model.part import Parameters, Part, elementwise, linear
+from roofsim.model.recurrent import shift
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import pointwise
 from roofsim.ops.base import Operator
@@ -23,7 +21,7 @@ class RwkvMlp(Part):
     """
 
     kind: Literal["rwkv_mlp"]
-    d_in: Size = Field(description="width of the model")
+    d_in: Size
     width: Size
     receptance: bool = True
 

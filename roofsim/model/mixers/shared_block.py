@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from roofsim.foundation.arith import Number
-from roofsim.model.ffn.mlp import GatedMlp
+from roofsim.model.ffn.gated_mlp import GatedMlp
 from roofsim.model.mixers.attention import Attention
 from roofsim.model.part import Parameters, Part, elementwise, linear, renamed
 from roofsim.model.step import Pass, Precision

@@ -1,0 +1,46 @@
+"""The text of spec files, and what was read as messages name it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from roofsim.foundation.errors import SpecError
+
+MAX_BYTES = 1_000_000
+"""No spec is near this size; a larger file is a mistake."""
+
+
+def read_text(path: Path) -> str:
+    """The text of a small file; raises SpecError for what is no such thing."""
+    try:
+        if path.is_dir():
+            raise SpecError([f"{path}: is a directory; give a YAML file"])
+        if not path.is_file():
+            raise SpecError([f"{path}: {'not a regular file' if path.exists() else 'no such file'}"])
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise SpecError([f"{path}: {size:,} bytes are too many for a spec (at most {MAX_BYTES:,})"])
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SpecError([f"{path}: not a text file (UTF-8 expected)"]) from None
+    except OSError as error:
+        raise SpecError([f"{named(path)}: {error.strerror or error}"]) from None
+    if "\0" in text:
+        raise SpecError([f"{path}: not a text file (it holds NUL bytes)"])
+    return text
+
+
+def named(value: Any) -> str:
+    """What was read, short enough for a message."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"the number {value}"
+    if isinstance(value, dict | list | tuple):
+        return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
+    if isinstance(value, int) and not -(10**30) < value < 10**30:
+        return "a number of more than 30 digits"
+    text = str(value)
+    return f"'{text[:57]}...'" if len(text) > 60 else f"'{text}'"
