@@ -1,4 +1,4 @@
-"""Finding specs by name, alias or path: `hardware/`, `models/` and `runtimes/`."""
+"""Finding specs by name, alias or path: `hardware/`, `models/` and `runtimes/`, and the folders in them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from roofsim.specs.cache import kept
 from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
+from roofsim.specs.implementation import NOTHING_KNOWN, Facts, Implementation
 from roofsim.specs.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def folder(kind: str) -> Path:
 @lru_cache
 def names(kind: str) -> Mapping[str, Path]:
     """The specs that are shipped, by name."""
-    found = _files(str(folder(kind)), inside=kind != "hardware")
+    found = _files(str(folder(kind)), inside=kind == "models")
     return {path.stem: path for path in map(Path, found)}
 
 
@@ -147,6 +148,30 @@ def host(name: str) -> Host:
 def calibration(name: str) -> Calibration:
     """A calibration by name, alias or path."""
     return _load(Calibration, "hardware/calibrated", "calibrations", name)
+
+
+IMPLEMENTATIONS = "runtimes/implementations"
+
+
+@lru_cache
+def implementation(name: str) -> Implementation:
+    """An implementation by name or path, with what the one that it is based on says beside it."""
+    found = _load(Implementation, IMPLEMENTATIONS, "implementations", name)
+    if found.based_on is None:
+        return found
+    base = _load(Implementation, IMPLEMENTATIONS, "implementations", found.based_on)
+    if base.based_on is not None:
+        raise SpecError([f"{found.id}: based_on: '{base.id}' is based on another itself; name that one"])
+    return found.over(base)
+
+
+@lru_cache
+def facts(name: str | None, family: str) -> Facts:
+    """What an implementation says of a family, or the one that runs that family for it; nothing if there is none."""
+    if name is None:
+        return NOTHING_KNOWN
+    found = implementation(name).of(family)
+    return implementation(found.run_by).of(family) if found.run_by else found
 
 
 def _load(model: type[S], kind: str, what: str, name: str) -> S:

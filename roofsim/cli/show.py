@@ -35,6 +35,8 @@ def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool
         from roofsim.report.calibrated import calibration_tables
 
         tables, data = calibration_tables(spec)
+    elif kind == "runtimes":
+        tables, data = specs.runtime(spec)
     else:
         tables, data = specs.plain_spec(kind, spec)
     o.Output(format_, output, quiet).write(tables, data)

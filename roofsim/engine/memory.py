@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from roofsim.foundation.arith import Number, at_least, leading, maximum
-from roofsim.lowering.step import LoweredRow, keeps, mask_bytes
+from roofsim.lowering.step import LoweredRow, drops_cache, keeps, mask_bytes
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
+from roofsim.ops.base import Role
 from roofsim.specs.runtime import Runtime
 
 
@@ -38,8 +39,9 @@ class Memory:
 
 
 ENDS = ("embedding", "head")
-INPUT_OF = {"o_proj": "attn_norm", "down_proj": "mlp_norm"}
-"""The last operator of each part of a shared block, and the input that the part's Python scope holds."""
+ENDS_OF_BRANCHES = (Role.ATTENTION_OUT, Role.FFN_OUT)
+"""The last operators of the branches of a part, until which a Python scope holds what the branch reads."""
+SCORES = (Role.LOGITS, Role.LOGITS_SCALE)
 
 
 def moments(rows: Sequence[LoweredRow], p: Pass, d_model: int, keeps: int | None = None) -> Iterator[Moment]:
@@ -51,14 +53,20 @@ def moments(rows: Sequence[LoweredRow], p: Pass, d_model: int, keeps: int | None
     stream = embedded = p.activation_bytes(d_model)
     for row in rows:
         last_use: dict[str, int] = {}
+        latest: dict[Role, str] = {}
+        scores_of: set[str] = set()
         for index, (operator, lowered) in enumerate(row):
-            for name in (*operator.uses, *lowered.holds):
+            latest[operator.role] = operator.name
+            if operator.role in SCORES:
+                scores_of.add(operator.name)
+            for name in (*operator.uses, *(latest[role] for role in lowered.holds if role in latest)):
                 last_use[name] = index
-            if keeps is not None and operator.name.startswith("residual_"):
-                last_use[operator.name.replace("residual_", "norm_")] = index - 1
+            if keeps is not None and operator.role is Role.RESIDUAL:
+                if Role.PART_NORM in latest:
+                    last_use[latest.pop(Role.PART_NORM)] = index - 1
                 last_use["x"] = index
-            if keeps is not None and operator.name in INPUT_OF:
-                last_use[INPUT_OF[operator.name]] = index
+            if keeps is not None and operator.role in ENDS_OF_BRANCHES and Role.BRANCH_NORM in latest:
+                last_use[latest.pop(Role.BRANCH_NORM)] = index
             if row.row.layer not in ENDS:
                 # the result of a layer's last operator is the next one's residual stream
                 stream = operator.out if lowered.out is None else lowered.out
@@ -71,9 +79,7 @@ def moments(rows: Sequence[LoweredRow], p: Pass, d_model: int, keeps: int | None
                 if last_use.get(name, -1) >= index:
                     live = live + size
             sizes[operator.name] = out
-            scores = 0
-            if row.row.layer == "head":
-                scores = sum(size for name, size in sizes.items() if name in ("lm_head", "logits_scale"))
+            scores = sum(size for name, size in sizes.items() if name in scores_of)
             yield Moment(row.row.layer, operator.name, live, scores)
 
 
@@ -99,7 +105,7 @@ def timeline(
 ) -> list[Held]:
     """What is held at each operator of a pass while so many sequences hold their state."""
     state = architecture.state_bytes(p.context + p.new - architecture.prefix_tokens, p.precision) * sequences
-    if architecture.family in runtime.drops_cache:
+    if drops_cache(architecture, runtime):
         state = state * 0
     kept, building = mask_bytes(architecture, runtime, p)
     # while the mask is built, before the first layer, the cache is empty

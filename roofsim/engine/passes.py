@@ -71,12 +71,12 @@ def run_pass(stack: Stack, p: Pass) -> PassFigures:
     """The figures of one pass."""
     m, runtime = stack.machine, stack.runtime
     stretches: list[Stretch] = []
-    total, model = Cost(), Cost()
+    done: list[tuple[Number, Cost]] = []
+    own: list[tuple[Number, Cost]] = []
     kernels: Number = 0
     for row in lower(stack.architecture, runtime, p):
         n = row.row.count
         pieces: list[Stretch] = []
-        done, own = Cost(), Cost()
         for operator, lowered in row:
             host: Number = 0
             busy: Number = 0
@@ -84,12 +84,11 @@ def run_pass(stack: Stack, p: Pass) -> PassFigures:
                 kernels = kernels + (0 if each.joined else each.count * n)
                 host = host + each.count * launch_time(each, runtime, m, p.phase)
                 busy = busy + each.count * terms(each, m).time
-                done = done + each.cost * each.count
+                done.append((each.count * n, each.cost))
             pieces.append(Stretch(host, busy, 1))
-            own = own + operator.cost
-        total = total + done * n
-        model = model + own * n
+            own.append((n, operator.cost))
         stretches += _together(pieces, n)
+    total, model = Cost.total(done), Cost.total(own)
     start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p))
     t = times(stretches, start, runtime.host.mode == "inline")
     return PassFigures(

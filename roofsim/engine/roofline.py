@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from roofsim.foundation.arith import Number, maximum, minimum
@@ -60,18 +60,23 @@ def machine(
 class Terms:
     """What competes for the time of one launch, in seconds: the largest wins, `fixed` comes on top.
 
-    `filling` is what computing loses while the device is not yet full.
+    `filling` is what computing loses while the device is not yet full. Whatever they are, the launch takes `least`
+    seconds at least and `most` at most, where there are such limits.
     """
 
     fixed: Number
     compute: Number
     memory: Number
     filling: Number = 0
+    least: Number | None = None
+    most: Number | None = None
 
     @property
     def time(self) -> Number:
         """Seconds that the launch keeps the device busy."""
-        return self.fixed + maximum(self.compute + self.filling, self.memory)
+        time = self.fixed + maximum(self.compute + self.filling, self.memory)
+        time = time if self.least is None else maximum(time, self.least)
+        return time if self.most is None else minimum(time, self.most)
 
     @property
     def bound(self) -> Bound:
@@ -108,6 +113,16 @@ _FIXED = {
 
 
 def terms(kernel: Kernel, m: Machine) -> Terms:
+    """What decides the time of one launch, within the limits that other kernels set."""
+    own = _unlimited(kernel, m)
+    if kernel.beneath:
+        own = replace(own, least=terms(kernel.beneath, m).time)
+    if kernel.instead:
+        own = replace(own, most=sum(each.count * terms(each, m).time for each in kernel.instead))
+    return own
+
+
+def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     """The roofline of one launch (Williams et al. 2009), with the parts of it that a device reaches.
 
     Matrix and vector work of fused attention wait for each other and add up; elsewhere they overlap.

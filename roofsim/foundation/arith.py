@@ -18,14 +18,14 @@ Number: TypeAlias = Any
 
 def maximum(a: Number, b: Number) -> Number:
     """The larger of the two, element by element."""
-    if own := _arithmetic(a, b):
+    if not (type(a) in _PLAIN and type(b) in _PLAIN) and (own := _arithmetic(a, b)):
         return own.maximum(a, b)
     return a if a >= b else b
 
 
 def minimum(a: Number, b: Number) -> Number:
     """The smaller of the two, element by element."""
-    if own := _arithmetic(a, b):
+    if not (type(a) in _PLAIN and type(b) in _PLAIN) and (own := _arithmetic(a, b)):
         return own.minimum(a, b)
     return a if a <= b else b
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from roofsim.foundation.arith import Number
@@ -41,6 +42,12 @@ class Cost:
         return Cost(*(_product(getattr(self, name), times) for name in COLUMNS))
 
     __rmul__ = __mul__
+
+    @classmethod
+    def total(cls, parts: Sequence[tuple[Number, Cost]]) -> Cost:
+        """The sum of costs, each so often; a plain nought takes no part."""
+        columns = ((n * x for n, cost in parts if not _nought(x := getattr(cost, name))) for name in COLUMNS)
+        return cls(*map(sum, columns))
 
 
 COLUMNS = tuple(field.name for field in fields(Cost))

@@ -13,29 +13,14 @@ from dataclasses import replace
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused, recurrent
-from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, keeps_state, piece, tiny
+from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, keeps_state, norm_pieces, piece, tiny
 from roofsim.ops import attention, conv, gemm, pointwise, routing, scan
-from roofsim.ops.base import CostFunction, Operator
+from roofsim.ops.base import CostFunction, Operator, Role
 
-KEPT_EMBEDDINGS = {"zamba2": 2}
-"""Copies of the embeddings that the model's forward holds while its layers run; one where not listed."""
 QUERY_TILE = 64
 """Queries per block of the memory-efficient attention kernel (CUTLASS fmha in PyTorch, 64 × 64 tiles)."""
 RESIDENT_WIDTH = 154
 """Head widths of its blocks that one compute unit runs at once (H100: docs/decisions/013)."""
-
-
-def norm_pieces(elements: Number, a: Number) -> tuple[Kernel, ...]:
-    """x → fp32, square, mean, + ε, rsqrt, x · r, → back, · weight."""
-    return (
-        piece("to fp32", "strided", elements, a + FP32),
-        piece("square", "stream", elements, 2 * FP32),
-        piece("mean", "strided", elements, FP32),
-        tiny("rsqrt(mean + eps)", 2),
-        piece("scale", "strided", elements, 2 * FP32),
-        piece("from fp32", "stream", elements, FP32 + a),
-        piece("weight", "strided", elements, 2 * a),
-    )
 
 
 def rms_norm(o: Operator, s: Situation) -> Lowered:
@@ -55,12 +40,12 @@ def gated_rms_norm(o: Operator, s: Situation) -> Lowered:
     )
     first, *rest = norm_pieces(elements, a)
     # three fp32 tensors are alive at the product, before there is a result
-    return Lowered((first, *gate, *rest), (3 * FP32 - a) * elements, holds=("conv",))
+    return Lowered((first, *gate, *rest), (3 * FP32 - a) * elements, holds=(Role.CONVOLUTION,))
 
 
 def gated_activation(o: Operator, s: Situation) -> Lowered:
     """The activation, then the product; the gate of a state-space layer is part of its decode kernel."""
-    if o.name.endswith("ssm_gate") and s.p.phase == "decode":
+    if o.role is Role.STATE_GATE and s.p.phase == "decode":
         return Lowered(())
     elements, a = o.sizes["tokens"] * o.sizes["width"], o.sizes["act_bytes"]
     pieces = (piece("activation", "stream", elements, 2 * a, 5), piece("product", "stream", elements, 3 * a))
@@ -68,15 +53,11 @@ def gated_activation(o: Operator, s: Situation) -> Lowered:
 
 
 def activation(o: Operator, s: Situation) -> Lowered:
-    """One kernel; two for a squared ReLU; eight for GELU by its tanh formula where that is written out."""
+    """One kernel, or as many as the family's code takes."""
     elements, a = o.sizes["tokens"] * o.sizes["width"], o.sizes["act_bytes"]
-    count = ACTIVATION_KERNELS.get(s.family, 1)
+    count = s.facts.activation_kernels
     step = piece("activation step", "stream", elements, 2 * a, 5 if count == 1 else 1, count)
     return Lowered((step,), 2 * elements * a if count > 2 else 0)
-
-
-ACTIVATION_KERNELS = {"gpt_neo": 8, "rwkv": 2, "nemotron_h": 2}
-"""Kernels of an activation without a gate, where it is more than one."""
 
 
 def soft_cap(o: Operator, s: Situation) -> Lowered:
@@ -87,12 +68,15 @@ def soft_cap(o: Operator, s: Situation) -> Lowered:
 def rotary(o: Operator, s: Situation) -> Lowered:
     """x · cos + rotate_half(x) · sin, for queries and for keys: product, negate, join, product, sum."""
     half, a = o.sizes["tokens"] * o.sizes["width"] / 2, o.sizes["act_bytes"]
-    pieces = (
+    pieces: tuple[Kernel, ...] = (
         piece("product", "strided", half, 2 * a, count=4),
         piece("negate half", "strided", half / 2, 2 * a, count=2),
         piece("join halves", "strided", half, 2 * a, count=2),
         piece("sum", "stream", half, 3 * a, count=2),
     )
+    if s.facts.joins_rotary:
+        # the rotated part of each head with the part that is not, even if that is empty
+        pieces = (*pieces, piece("join parts", "strided", half, 2 * a, count=2))
     return Lowered(pieces, 2 * half * a)
 
 
@@ -107,7 +91,7 @@ def cache_append(o: Operator, s: Situation) -> Lowered:
     new = s.p.tokens * width
     if s.p.phase == "prefill" and not s.runtime.attention.copies_first_cache:
         return Lowered(())
-    held = s.p.batch * s.p.context * width
+    held = s.p.batch * (s.p.context if o.held is None else o.held) * width
     moved = Cost(activations=new / 2 * byte, state=(held + new / 2) * byte)
     return Lowered((Kernel("append", "strided", moved, 2),))
 
@@ -115,16 +99,16 @@ def cache_append(o: Operator, s: Situation) -> Lowered:
 def causal_attention(o: Operator, s: Situation) -> Lowered:
     """SDPA: flash without a mask; with one, a kernel that scores every pair and reads the mask for every head.
 
-    Keys and values are first repeated for every query head where the library does so. The switch follows
-    the mask, which may depend on the length.
+    Keys and values that the cache holds are first repeated for every query head where the library does so. The
+    switch follows the mask, which may depend on the length.
     """
-    if s.family in UNFUSED:
+    if "attention" in s.facts.written_out:
         return unfused_attention(o, s)
     z = o.sizes
     heads, kv_heads, a, byte = z["heads"], z["kv_heads"], z["act_bytes"], z["cache_bytes"]
     width = z["qk_dim"] + z["v_dim"]
     seen = z["context"] + z["new"]
-    keys = z["batch"] * seen * width
+    keys = z["batch"] * (z["new"] + (z["context"] if o.held is None else o.held)) * width
     queries = z["batch"] * z["new"] * heads
     kernels: list[Kernel] = []
     temporary: Number = 0
@@ -166,10 +150,6 @@ def masked_attention(o: Operator, s: Situation, flash: Cost, mask: Number) -> Ke
     blocks = z["batch"] * z["heads"] * tiles
     together = maximum(RESIDENT_WIDTH / z["qk_dim"], 1)
     return Kernel("masked attention", "masked_attention", cost, s.masked, blocks=blocks, together=together)
-
-
-UNFUSED = ("gpt_neo",)
-"""Families whose library code writes attention out, scores in fp32."""
 
 
 def unfused_attention(o: Operator, s: Situation) -> Lowered:
@@ -282,13 +262,15 @@ def ssd_scan(o: Operator, s: Situation) -> Lowered:
     states = chunks * z["heads"] * z["head_dim"] * z["d_state"]
     # fp32 states are set to nought and copied, others converted in one step
     copies = (tiny("state", 2 if s.runtime.state == "fp32" else 1),) if keeps_state(s) else ()
-    return Lowered((decay(), *ssd_kernels(o), *copies), states * (FP32 + z["act_bytes"]))
+    before = tiny("softplus(dt + bias)", s.facts.scan_kernels.get("prefill", 0))
+    kernels = (decay(), *ssd_kernels(o), *copies, *((before,) if before.count else ()))
+    return Lowered(kernels, states * (FP32 + z["act_bytes"]))
 
 
 def selective_scan(o: Operator, s: Situation) -> Lowered:
     """Prefill: Δ, the gate, B and C are copied into rows of time, then one CUDA kernel. Decode: one update.
 
-    Groups are scanned one by one and joined (Zamba).
+    Groups are scanned one by one and joined.
     """
     z = o.sizes
     a, tokens, groups = z["act_bytes"], z["batch"] * z["new"], z["groups"]
@@ -317,38 +299,42 @@ def writes_ungated(kernel: Kernel, more: Number) -> Kernel:
 
 
 def add(o: Operator, s: Situation) -> Lowered:
-    """The sum; Mamba and Mamba-2 keep the residual stream in fp32."""
+    """The sum; into an fp32 stream, with the conversion of the stream for what reads it next."""
     z = o.sizes
-    if s.family not in FP32_STREAM:
+    if not (s.facts.fp32_stream and o.role is Role.RESIDUAL):
         return fused.lower(o, s)
-    elements = z["tokens"] * z["width"]
-    return Lowered((piece("add", "strided", elements, 2 * FP32 + z["act_bytes"]),), out=elements * FP32)
-
-
-FP32_STREAM = ("mamba", "mamba2")
-
-
-def embedding(o: Operator, s: Situation) -> Lowered:
-    """The look-up, and the once-a-pass work of positions: arange, frequencies, cos, sin, conversions."""
-    if o.name != "embedding":
-        return Lowered((fused.kernel(o),))
-    once = s.runtime.once_kernels.get(s.family, {}).get(s.p.phase, ONCE)
-    return Lowered((fused.kernel(o), tiny("positions", once)))
-
-
-ONCE = 10
-"""Small kernels at the start of a pass: position ids (1) and the table of cosines and sines (9)."""
+    elements, a = z["tokens"] * z["width"], z["act_bytes"]
+    kernels = (piece("add", "strided", elements, 2 * FP32 + a), piece("stream to bf16", "stream", elements, FP32 + a))
+    return Lowered(kernels, out=elements * FP32)
 
 
 def linear(o: Operator, s: Situation) -> Lowered:
-    """One product, with what the matrix library adds around it."""
+    """One product, with what the matrix library adds around it, and what the family's code does to its ends."""
     library, z = s.runtime.matrix_library, o.sizes
-    product = fused.kernel(o)
+    kernels = [fused.kernel(o)]
     if s.p.phase == "decode" and library.splits_from and z["d_in"] >= max(library.splits_from, z["d_out"]):
-        return Lowered((product, tiny("sum of splits")))
-    if s.p.phase == "prefill" and library.clears_from:
-        return Lowered((product, tiny("clear", at_least(z["tokens"] * z["d_out"], library.clears_from))))
-    return Lowered((product,))
+        kernels.append(tiny("sum of splits"))
+    elif s.p.phase == "prefill" and library.clears_from:
+        kernels.append(tiny("clear", at_least(z["tokens"] * z["d_out"], library.clears_from)))
+    kernels += multipliers(o, s)
+    if not (s.facts.fp32_logits and o.role is Role.LOGITS):
+        return Lowered(tuple(kernels))
+    # the logits and their fp32 copy are alive at once
+    scores = z["tokens"] * z["d_out"]
+    return Lowered((*kernels, piece("logits to fp32", "strided", scores, z["act_bytes"] + FP32)), scores * FP32)
+
+
+def multipliers(o: Operator, s: Situation) -> Iterator[Kernel]:
+    """Products with a constant around a linear layer, where the family's code has them."""
+    if (times := s.facts.multipliers.get(o.role)) is None:
+        return
+    z, a = o.sizes, o.sizes["act_bytes"]
+    if times.inputs:
+        yield piece("multiplier", "stream", z["tokens"] * z["d_in"], 2 * a, count=times.inputs)
+    if times.results:
+        yield piece("multiplier", "stream", z["tokens"] * z["d_out"], 2 * a, count=times.results)
+    if times.views:
+        yield piece("multiplier", "strided", z["tokens"] * z["d_out"], 2 * a, count=times.views)
 
 
 def route(o: Operator, s: Situation) -> Lowered:
@@ -367,7 +353,7 @@ def expert_linear(o: Operator, s: Situation) -> Lowered:
     """
     z, product = o.sizes, fused.kernel(o)
     rows = z["tokens"] * z["top_k"]
-    first = o.name.endswith("up")
+    first = o.role is Role.EXPERT_IN
     gathered = piece("gather rows", "strided", rows * z["d_in"], 2 * z["act_bytes"])
     if s.runtime.experts == "grouped":
         return Lowered((gathered, product) if first else (product,))
@@ -398,7 +384,6 @@ RULES: dict[CostFunction, Callable[[Operator, Situation], Lowered]] = {
     pointwise.gated_activation: gated_activation,
     pointwise.activation: activation,
     pointwise.soft_cap: soft_cap,
-    pointwise.embedding: embedding,
     pointwise.add: add,
     attention.rotary: rotary,
     attention.cache_append: cache_append,
@@ -413,42 +398,5 @@ RULES: dict[CostFunction, Callable[[Operator, Situation], Lowered]] = {
 
 
 def lower(operator: Operator, situation: Situation) -> Lowered:
-    """The kernels of one operator, with what the library's code of this family adds."""
-    rule = RULES.get(operator.function, fused.lower)
-    lowered = rule(operator, situation)
-    extra = tuple(_extras(operator, situation))
-    if operator.name == "lm_head" and situation.family in FP32_STREAM:
-        # the logits and their fp32 copy are alive at once
-        lowered = replace(lowered, temporary=operator.sizes["tokens"] * operator.sizes["d_out"] * FP32)
-    return replace(lowered, kernels=(*lowered.kernels, *extra)) if extra else lowered
-
-
-def _extras(o: Operator, s: Situation) -> Iterator[Kernel]:
-    """Kernels that only some families have.
-
-    Phi-3 rotates a part of each head. Falcon-H1 multiplies by a constant around most projections, and prepares Δ
-    outside the scan. Mamba and Mamba-2 keep the residual stream in fp32 and return fp32 logits.
-    """
-    z = o.sizes
-    more = s.runtime.layer_kernels.get(s.family, {}).get(s.p.phase, 0)
-    if more and o.name == "norm_1":
-        yield tiny("layer", more)
-    if s.family == "phi3" and o.function is attention.rotary:
-        # joins the rotated part of each head with the part that is not, even if that is empty
-        yield piece("join parts", "strided", z["tokens"] * z["width"] / 2, 2 * z["act_bytes"], count=2)
-    if s.family == "falcon_h1":
-        if o.function is gemm.linear:
-            a = z["act_bytes"]
-            before = {"ssm.in_proj": 1, "attn.o_proj": 1, "ssm.out_proj": 2, "down_proj": 1}.get(o.name, 0)
-            width = z["d_in"] if o.name == "ssm.in_proj" else z["d_out"]
-            if before:
-                yield piece("multiplier", "stream", z["tokens"] * width, 2 * a, count=before)
-            if o.name in ("ssm.in_proj", "attn.k_proj", "gate_proj"):
-                yield piece("multiplier", "strided", z["tokens"] * z["d_out"], 2 * a)
-        if o.function is scan.ssd_scan and s.p.phase == "prefill":
-            yield tiny("softplus(dt + bias)", 2)
-    if s.family in FP32_STREAM:
-        if o.name.startswith("residual"):
-            yield piece("stream to bf16", "stream", z["tokens"] * z["width"], FP32 + z["act_bytes"])
-        if o.name == "lm_head":
-            yield piece("logits to fp32", "strided", z["tokens"] * z["d_out"], z["act_bytes"] + FP32)
+    """The kernels of one operator."""
+    return RULES.get(operator.function, fused.lower)(operator, situation)

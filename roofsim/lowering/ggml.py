@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from roofsim.foundation.arith import Number, at_least, single
+from roofsim.foundation.arith import Number, at_least, maximum, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused, serving
 from roofsim.lowering.kernels import FP32, Class, Kernel, Lowered, Situation, piece
@@ -23,24 +23,47 @@ VECTOR_ROWS = 8
 
 
 def linear(o: Operator, s: Situation) -> Lowered:
-    """One product; a copy of quantised weights in fp16 before it where the back end hands it to cuBLAS."""
-    z = o.sizes
-    tokens, quantised = z["tokens"], z["weight_bytes"] < FP16
-    product = replace(fused.kernel(o), cost=replace(o.cost, activations=(z["d_in"] + z["d_out"]) * FP32 * tokens))
-    rows = replace(product, like="quantised_product" if quantised else "stream", fill=0)
+    """One product; a copy of quantised weights in fp16 before it where the back end hands it to cuBLAS.
+
+    Whatever the rows, each weight is unpacked at least once, as for one row. Few rows take no more time than they
+    would in the kernels for many: the back end changes over where it is told to, not where it pays.
+    """
+    tokens = o.sizes["tokens"]
+    rows, one = _rows(o, tokens), _rows(o, 1)
     many = at_least(tokens, VECTOR_ROWS + 1)
-    if single(many) and not many:
-        return Lowered((rows,))
-    few = () if single(many) else (replace(rows, count=1 - many),)
+    products, temporary = _tiles(o, s, one)
+    if not single(many):
+        few = replace(rows, count=1 - many, instead=products)
+        return Lowered((few, *(replace(each, count=each.count * many) for each in products)), many * temporary)
+    return Lowered(products, temporary) if many else Lowered((replace(rows, instead=products),))
+
+
+def _rows(o: Operator, tokens: Number) -> Kernel:
+    """The matrix-vector kernel, which reads the weights as they are stored."""
+    like: Class = "quantised_product" if o.sizes["weight_bytes"] < FP16 else "stream"
+    return Kernel(o.name, like, _cost(o, tokens))
+
+
+def _tiles(o: Operator, s: Situation, one: Kernel) -> tuple[tuple[Kernel, ...], Number]:
+    """The kernels for many rows, and the bytes that they need beside their results."""
+    z = o.sizes
+    product = replace(fused.kernel(o), cost=_cost(o, z["tokens"]))
     threshold = s.runtime.matrix_library.dequantises_from
-    if threshold is None or not quantised:
-        return Lowered((*few, replace(product, count=many)))
+    if threshold is None or not z["weight_bytes"] < FP16:
+        return (replace(product, beneath=one),), 0
     weights = z["d_in"] * z["d_out"]
-    copied = at_least(tokens, threshold)
-    copy = Kernel("to fp16", "stream", Cost(weights=weights * z["weight_bytes"], activations=weights * FP16), copied)
-    moved = product.cost.activations + copied * weights * FP16
-    work = replace(product.cost, weights=(1 - copied) * product.cost.weights, activations=moved)
-    return Lowered((*few, copy, replace(product, cost=work, count=many)), copied * weights * FP16)
+    copied = at_least(maximum(z["tokens"], VECTOR_ROWS + 1), threshold)
+    moved = Cost(weights=weights * z["weight_bytes"], activations=weights * FP16)
+    copy = Kernel("to fp16", "stream", moved, copied, beneath=one)
+    moved = replace(product.cost, weights=(1 - copied) * product.cost.weights)
+    moved = replace(moved, activations=product.cost.activations + copied * weights * FP16)
+    return (copy, replace(product, cost=moved)), copied * weights * FP16
+
+
+def _cost(o: Operator, tokens: Number) -> Cost:
+    """The cost of a product of so many rows of fp32."""
+    cost = o.function(**{**o.sizes, "tokens": tokens})
+    return replace(cost, activations=(o.sizes["d_in"] + o.sizes["d_out"]) * FP32 * tokens)
 
 
 def norm(o: Operator, s: Situation) -> Lowered:

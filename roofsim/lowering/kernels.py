@@ -9,7 +9,8 @@ from typing import Literal
 from roofsim.foundation.arith import Number
 from roofsim.foundation.cost import Cost
 from roofsim.model.step import Pass
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
+from roofsim.specs.implementation import NOTHING_KNOWN, Facts
 from roofsim.specs.runtime import Runtime
 
 Class = Literal[
@@ -24,9 +25,10 @@ class Kernel:
 
     `fill` is extra matrix work that stands for a unit that is not yet full (Hockney's n½ times the work
     per element), `blocks` how many independent pieces the work has: with fewer than the device has units,
-    the rest idle, and a unit computes at its full rate only with `together` of them at once. `triton` says
-    that Python launches it through Triton, which costs the host more, `joined` that it is a part of the
-    launch before it.
+    the rest idle, and a unit computes at its full rate only with `together` of them at once. It takes at least
+    the time of `beneath`, which is a part of it, and at most that of all `instead`, which could take its place.
+    `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part of
+    the launch before it.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Kernel:
     fill: Number = 0
     blocks: Number | None = None
     together: Number = 1
+    beneath: Kernel | None = None
+    instead: tuple[Kernel, ...] = ()
     triton: bool = False
     joined: bool = False
 
@@ -45,25 +49,26 @@ class Lowered:
     """The kernels of one operator.
 
     `temporary` are bytes that live only while it runs, `out` the size of its result if it is not the
-    operator's, `holds` operators whose results a Python scope keeps alive until then though nothing reads them.
+    operator's, `holds` the roles of operators whose results a Python scope keeps alive until then though nothing reads
+    them.
     """
 
     kernels: tuple[Kernel, ...]
     temporary: Number = 0
     out: Number | None = None
-    holds: tuple[str, ...] = ()
+    holds: tuple[Role, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What a lowering may depend on beside the operator: the runtime, the model's family and the pass.
+    """What a lowering may depend on beside the operator: the runtime, the pass, and facts of the code that is run.
 
     `masked` is 1 where an N × N mask is passed to attention, else 0; like every size it may be an array.
     """
 
     runtime: Runtime
-    family: str
     p: Pass
+    facts: Facts = NOTHING_KNOWN
     masked: Number = 0
 
 
@@ -83,6 +88,20 @@ def tiny(name: str, count: Number = 1) -> Kernel:
     return Kernel(name, "stream", Cost(), count)
 
 
+def norm_pieces(elements: Number, a: Number, in_fp32: bool = False) -> tuple[Kernel, ...]:
+    """x → fp32, square, mean, + ε, rsqrt, x · r, → back, · weight; or the weight `in_fp32` and then back."""
+    back = piece("from fp32", "stream", elements, FP32 + a)
+    weight = piece("weight", "strided", elements, FP32 + a if in_fp32 else 2 * a)
+    return (
+        piece("to fp32", "strided", elements, a + FP32),
+        piece("square", "stream", elements, 2 * FP32),
+        piece("mean", "strided", elements, FP32),
+        tiny("rsqrt(mean + eps)", 2),
+        piece("scale", "strided", elements, 2 * FP32),
+        *((weight, back) if in_fp32 else (back, weight)),
+    )
+
+
 def keeps_state(s: Situation) -> bool:
     """Whether this pass copies new states into a cache."""
-    return s.p.phase == "prefill" and s.family not in s.runtime.drops_cache
+    return s.p.phase == "prefill" and not (s.facts.drops_cache and s.runtime.call == "plain")

@@ -12,20 +12,20 @@ from dataclasses import replace
 from roofsim.foundation.arith import ceil, minimum
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused
-from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, keeps_state, piece, tiny
+from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, keeps_state, norm_pieces, piece, tiny
 from roofsim.ops import conv, gating, recurrence
-from roofsim.ops.base import CostFunction, Operator
-from roofsim.ops.scan import chunk_pairs
+from roofsim.ops.base import CostFunction, Operator, Role
+from roofsim.ops.pairs import chunk_pairs
 
 
 def short_conv1d(o: Operator, s: Situation) -> Lowered:
     """The kernel of causal_conv1d, with a copy of its last inputs in prefill.
 
-    RecurrentGemma's is the library's own: padded and convolved, or joined, multiplied and summed for one token.
+    Written out it is padded and convolved, or joined, multiplied and summed for one token.
     """
     z = o.sizes
     kernel = replace(fused.kernel(o), like="strided")
-    if z["held"] == z["width"]:
+    if "convolution" not in s.facts.written_out:
         return Lowered((kernel, tiny("state", 2)) if keeps_state(s) else (kernel,))
     elements, a = z["batch"] * z["new"] * z["channels"], z["act_bytes"]
     if s.p.phase == "decode":
@@ -36,7 +36,7 @@ def short_conv1d(o: Operator, s: Situation) -> Lowered:
 def delta_rule(o: Operator, s: Situation) -> Lowered:
     """Gates, the kernels of flash-linear-attention, and the copy of the new state into the cache.
 
-    Gated DeltaNet has a decay per head, KDA (more than two gates a head) one per key channel. RWKV-7 (two keys) is
+    Gated DeltaNet has a decay per head, KDA (more than two gates a head) one per key channel. A rule with two keys is
     not in transformers.
     """
     z = o.sizes
@@ -73,7 +73,7 @@ def delta_rule(o: Operator, s: Situation) -> Lowered:
 
 def joined(o: Operator) -> tuple[Kernel, ...]:
     """Copies that take queries, keys, values and gates out of one product, and join the first three again."""
-    if "in_proj_ba" not in o.uses:
+    if o.role is not Role.SPLIT_RECURRENCE:
         return ()
     z = o.sizes
     tokens, a = z["batch"] * z["new"], z["act_bytes"]
@@ -123,7 +123,9 @@ def chunked_kernels(o: Operator, per_channel: bool) -> tuple[Kernel, ...]:
 
 
 def linear_attention(o: Operator, s: Situation) -> Lowered:
-    """MiniMax's loop over blocks, thirteen kernels each, four of them products of whole squares; seven for a token."""
+    """Written out: thirteen kernels per block, four of them products of whole squares; a token has seven."""
+    if "linear_attention" not in s.facts.written_out:
+        return fused.lower(o, s)
     z = o.sizes
     heads, qk, v, a = z["heads"], z["qk_dim"], z["v_dim"], z["act_bytes"]
     state = z["batch"] * heads * qk * v
@@ -160,10 +162,12 @@ def linear_attention(o: Operator, s: Situation) -> Lowered:
 
 
 def mlstm(o: Operator, s: Situation) -> Lowered:
-    """xLSTM's own code: 17 kernels per whole chunk that pass the state on, 30 for each token that is left.
+    """Written out: 17 kernels per whole chunk that pass the state on, 30 for each token that is left.
 
     50 more work on all chunks at once; a step alone has 33. The new states are copied into the cache (3).
     """
+    if "mlstm" not in s.facts.written_out:
+        return fused.lower(o, s)
     z = o.sizes
     heads, qk, v, a = z["heads"], z["qk_dim"], z["v_dim"], z["act_bytes"]
     state = z["batch"] * heads * qk * v
@@ -199,7 +203,9 @@ def mlstm(o: Operator, s: Situation) -> Lowered:
 
 
 def rg_lru(o: Operator, s: Situation) -> Lowered:
-    """RecurrentGemma's loop over tokens, six kernels each, after 22 on all of them; 23 for one token."""
+    """Written out: a loop over tokens, six kernels each, after 22 on all of them; 23 for one token."""
+    if "rg_lru" not in s.facts.written_out:
+        return fused.lower(o, s)
     z = o.sizes
     tokens, a = z["batch"] * z["new"], z["act_bytes"]
     if s.p.phase == "decode":
@@ -210,15 +216,17 @@ def rg_lru(o: Operator, s: Situation) -> Lowered:
 
 
 def wkv4(o: Operator, s: Situation) -> Lowered:
-    """Prefill: RWKV's own CUDA kernel, its decay, and states joined before and copied after. Decode: 34 steps."""
+    """Written out in 34 steps for one token; a prompt has the CUDA kernel, its decay, states joined and copied."""
+    if "wkv4" not in s.facts.written_out:
+        return fused.lower(o, s)
     if s.p.phase == "decode":
         return Lowered((fused.kernel(o), tiny("steps", 33)))
     return Lowered((tiny("decay", 2), tiny("state"), fused.kernel(o), tiny("state", 3)))
 
 
 def token_shift(o: Operator, s: Situation) -> Lowered:
-    """RWKV-4: two products, a difference and a sum for every mix, and the last token kept; one kernel elsewhere."""
-    if s.family != "rwkv":
+    """Written out: two products, a difference and a sum for every mix, and the last token kept."""
+    if "token_shift" not in s.facts.written_out:
         return fused.lower(o, s)
     z = o.sizes
     elements, a = z["batch"] * z["new"] * z["width"], z["act_bytes"]
@@ -233,18 +241,10 @@ def token_shift(o: Operator, s: Situation) -> Lowered:
 
 
 def rms_norm_gate(o: Operator, s: Situation) -> Lowered:
-    """The norm in fp32 and the gate: twelve kernels if heads share the norm, ten if they do not (MiniMax)."""
+    """The norm in fp32 and the gate: twelve kernels if heads share the norm, ten if they do not."""
     z = o.sizes
     elements, a = z["tokens"] * z["width"], z["act_bytes"]
-    norm = (
-        piece("to fp32", "strided", elements, a + FP32),
-        piece("square", "stream", elements, 2 * FP32),
-        piece("mean", "strided", elements, FP32),
-        tiny("rsqrt(mean + eps)", 2),
-        piece("scale", "strided", elements, 2 * FP32),
-        piece("weight", "strided", elements, FP32 + a),
-        piece("from fp32", "stream", elements, FP32 + a),
-    )
+    norm = norm_pieces(elements, a, in_fp32=True)
     if z["norm_weights"] == z["width"]:
         gate = (piece("gate", "stream", elements, 2 * a, 4), piece("product", "stream", elements, 3 * a))
         return Lowered((*norm, *gate), 2 * FP32 * elements)
@@ -258,8 +258,8 @@ def rms_norm_gate(o: Operator, s: Situation) -> Lowered:
 
 
 def layer_norm_gate(o: Operator, s: Situation) -> Lowered:
-    """xLSTM's norm of heads written out in fp32, its weight, the gate and their product: eleven kernels."""
-    if s.family != "xlstm":
+    """Written out: the norm of heads in fp32, its weight, the gate and their product, eleven kernels."""
+    if "head_norm" not in s.facts.written_out:
         return fused.lower(o, s)
     elements, a = o.sizes["tokens"] * o.sizes["width"], o.sizes["act_bytes"]
     pieces = (

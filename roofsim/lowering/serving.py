@@ -1,7 +1,7 @@
 """A serving engine's kernels: products joined, sums fused with norms, caches written in place, attention paged.
 
 As vLLM's model code arranges them: one product for queries, keys and values, one for gate and up, one kernel
-for sum and norm, for the rotation in place and for the gated activation; Mamba layers with mamba_ssm's scan.
+for sum and norm, for the rotation in place and for the gated activation; state-space layers with mamba_ssm's scan.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from roofsim.lowering import fused
 from roofsim.lowering.eager import decay, ssd_kernels
 from roofsim.lowering.kernels import Kernel, Lowered, Situation
 from roofsim.ops import gemm, pointwise, scan
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
 
-JOINED = ("k_proj", "v_proj", "up_proj")
+JOINED = (Role.KEY, Role.VALUE, Role.FFN_UP)
 """Products that are columns of the one before them."""
 
 
 def lower(operator: Operator, situation: Situation) -> Lowered:
     """The kernels of one operator."""
-    z, name = operator.sizes, operator.name.rpartition(".")[2]
+    z = operator.sizes
     if operator.function is gemm.linear:
         product = fused.kernel(operator)
-        return Lowered((replace(product, fill=0, joined=True),) if name in JOINED else (product,))
+        return Lowered((replace(product, fill=0, joined=True),) if operator.role in JOINED else (product,))
     if operator.function in (pointwise.rms_norm, pointwise.layer_norm):
         elements = z["tokens"] * z["width"]
         moved = Cost(vector=5 * elements, activations=4 * elements * z["act_bytes"])
         return Lowered((Kernel("add and norm", "stream", moved),))
-    if operator.function is pointwise.add and name.startswith("residual"):
+    if operator.role is Role.RESIDUAL:
         return Lowered(())
     if fused.LIKE.get(operator.function) == "attention" and situation.p.phase == "decode":
         return Lowered((fused.kernel(operator), Kernel("sum of splits", "stream", Cost())))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from roofsim import library
 from roofsim.foundation.arith import Number, at_least
 from roofsim.foundation.errors import Unsupported
-from roofsim.lowering.kernels import Lowered, Situation
+from roofsim.lowering import fused
+from roofsim.lowering.kernels import Kernel, Lowered, Situation, tiny
 from roofsim.model.architecture import Architecture, Row
 from roofsim.model.step import Pass
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
 from roofsim.specs.device import Device
+from roofsim.specs.implementation import Facts
 from roofsim.specs.runtime import Runtime
 
 NEVER = 10**15
@@ -46,32 +49,51 @@ def module(name: str) -> ModuleType:
 
 def lower(architecture: Architecture, runtime: Runtime, p: Pass) -> tuple[LoweredRow, ...]:
     """The rows of a pass with their kernels."""
-    how = implementation(architecture, runtime)
-    masked = is_masked(architecture, runtime, p)
-    situation = Situation(runtime, architecture.family, p, masked)
-    return tuple(
-        LoweredRow(row, tuple(how.lower(each, situation) for each in row.operators)) for row in architecture.rows(p)
-    )
+    known = facts(architecture, runtime)
+    how = module(known.lowering or runtime.lowering)
+    s = Situation(runtime, p, known, is_masked(architecture, runtime, p))
+    return tuple(_row(row, how, s) for row in architecture.rows(p))
 
 
-def implementation(architecture: Architecture, runtime: Runtime) -> ModuleType:
-    """The module of lowerings that this runtime uses for this model."""
-    return module(runtime.implementations.get(architecture.family, runtime.lowering))
+def _row(row: Row, how: ModuleType, s: Situation) -> LoweredRow:
+    """A row by its lowering, but for what the runtime fuses, and with what the code does once in a pass or layer."""
+    lowered = [(fused if o.is_one_of(s.runtime.fused) else how).lower(o, s) for o in row.operators]
+    roles = {o.role for o in row.operators}
+    if Role.EMBEDDING in roles:
+        lowered[0] = _with(lowered[0], tiny("positions", s.facts.once_kernels.get(s.p.phase, 0)))
+    if Role.RESIDUAL in roles:
+        lowered[0] = _with(lowered[0], tiny("layer", s.facts.layer_kernels.get(s.p.phase, 0)))
+    return LoweredRow(row, tuple(lowered))
+
+
+def _with(lowered: Lowered, more: Kernel) -> Lowered:
+    return replace(lowered, kernels=(*lowered.kernels, more)) if more.count else lowered
+
+
+def facts(architecture: Architecture, runtime: Runtime) -> Facts:
+    """What the code that runs this model does, by the implementation that the runtime names."""
+    return library.facts(runtime.implementation, architecture.family)
 
 
 def keeps(architecture: Architecture, runtime: Runtime) -> int | None:
     """How many copies of the embeddings live through all layers; None if the code holds nothing it need not."""
-    copies = getattr(implementation(architecture, runtime), "KEPT_EMBEDDINGS", None)
-    return None if copies is None else int(copies.get(architecture.family, 1))
+    return facts(architecture, runtime).kept_embeddings
+
+
+def drops_cache(architecture: Architecture, runtime: Runtime) -> bool:
+    """Whether a call returns no cache, so that nothing is held of it."""
+    return runtime.call == "plain" and facts(architecture, runtime).drops_cache
 
 
 def mask_from(architecture: Architecture, runtime: Runtime) -> int:
     """The sequence length from which this runtime builds an N × N mask for this model."""
-    if architecture.family in runtime.always_masked:
+    if runtime.attention.mask == "never":
+        return NEVER
+    if facts(architecture, runtime).always_masked:
         return 1
     if runtime.attention.mask == "declared_window":
         return architecture.declared_window() or NEVER
-    return 1 if runtime.attention.mask == "always" and architecture.attends else NEVER
+    return 1 if architecture.attends else NEVER
 
 
 def is_masked(architecture: Architecture, runtime: Runtime, p: Pass) -> Number:

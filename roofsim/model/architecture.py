@@ -15,7 +15,7 @@ from roofsim.model.part import Part, elementwise, linear
 from roofsim.model.step import Pass, Precision
 from roofsim.model.weights import Inventory, Matrix
 from roofsim.ops import pointwise
-from roofsim.ops.base import Operator
+from roofsim.ops.base import CostFunction, Operator, Role
 
 Layer = tuple[Part, ...]
 
@@ -150,17 +150,18 @@ class Architecture(Documented):
         body = (Row(name, count, tuple(self._layer(self.layers[name], p))) for name, count in self.counts.items())
         return Row("embedding", 1, tuple(self._embedding(p))), *body, Row("head", 1, tuple(self._head(p)))
 
-    def _norm(self, p: Pass, name: str, *uses: str) -> Operator:
+    def _norm(self, p: Pass, name: str, *uses: str, acts_as: Role | None = None) -> Operator:
         vectors = NORM_VECTORS[self.norm]
+        function: CostFunction = pointwise.layer_norm
+        bias = {"bias": int(vectors == 2)}
         if self.norm.startswith("rms"):
-            return elementwise(p, name, pointwise.rms_norm, self.d_model, *uses, weights=vectors > 0)
-        bias = int(vectors == 2)
-        return elementwise(p, name, pointwise.layer_norm, self.d_model, *uses, weights=vectors > 0, bias=bias)
+            function, bias = pointwise.rms_norm, {}
+        return elementwise(p, name, function, self.d_model, *uses, weights=vectors > 0, acts_as=acts_as, **bias)
 
     def _embedding(self, p: Pass) -> Iterator[Operator]:
         table = p.precision.of("lm_head" if self.tied_embeddings else "embedding")
         width = self.embedding_width or self.d_model
-        yield elementwise(p, "embedding", pointwise.embedding, width, weight_bytes=table)
+        yield elementwise(p, "embedding", pointwise.embedding, width, weight_bytes=table, acts_as=Role.EMBEDDING)
         last = "embedding"
         if self.embedding_width:
             yield linear(p, "embedding_up", self.embedding_width, self.d_model, last)
@@ -183,18 +184,18 @@ class Architecture(Documented):
             if part.normed and self.norm_position != "after":
                 if not (norm and self.shared_norm):
                     norm = f"norm_{number}"
-                    yield self._norm(p, norm, source)
+                    yield self._norm(p, norm, source, acts_as=Role.PART_NORM)
                 source = norm
             last = source
             for each in part.operators(p, self.d_model):
-                uses = tuple(source if use == "x" else use for use in each.uses)
-                yield Operator(each.name, each.function, each.sizes, each.out, uses, each.reported_as)
+                yield replace(each, uses=tuple(source if use == "x" else use for use in each.uses))
                 last = each.name
             if part.normed and self.norm_position != "before":
                 yield self._norm(p, f"post_norm_{number}", last)
                 last = f"post_norm_{number}"
-            yield elementwise(p, f"residual_{number}", pointwise.add, self.d_model, stream, last)
-            stream = f"residual_{number}"
+            total = f"residual_{number}"
+            yield elementwise(p, total, pointwise.add, self.d_model, stream, last, acts_as=Role.RESIDUAL)
+            stream = total
 
     def _head(self, p: Pass) -> Iterator[Operator]:
         scored = p if p.logits == "all" else replace(p, new=1)
@@ -205,9 +206,11 @@ class Architecture(Documented):
         if self.embedding_width:
             yield linear(scored, "embedding_down", self.d_model, self.embedding_width, last)
             last = "embedding_down"
-        yield linear(scored, "lm_head", self.embedding_width or self.d_model, self.vocab, last, bias=self.lm_head_bias)
+        width, bias = self.embedding_width or self.d_model, self.lm_head_bias
+        yield linear(scored, "lm_head", width, self.vocab, last, bias=bias, acts_as=Role.LOGITS)
         if self.logits_scaled:
-            yield elementwise(scored, "logits_scale", pointwise.scale, self.vocab, "lm_head")
+            scale, role = pointwise.scale, Role.LOGITS_SCALE
+            yield elementwise(scored, "logits_scale", scale, self.vocab, "lm_head", acts_as=role)
         if self.logits_soft_cap:
             yield elementwise(scored, "logits_soft_cap", pointwise.soft_cap, self.vocab, "lm_head")
 
@@ -266,7 +269,7 @@ class Architecture(Documented):
             shared = set(part.shared_parameters(self.d_model))
             for operator in part.operators(p, self.d_model):
                 operators.append(operator)
-                times = int(not shared <= blocks) if part.shares(operator.name) else count
+                times = int(not shared <= blocks) if part.shares(operator.role) else count
                 found.update(dict.fromkeys(_matrices(operator), times))
             for name, (rows, width) in part.tables.items():
                 found[name, rows * width, width] += count

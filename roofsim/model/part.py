@@ -12,7 +12,7 @@ from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Spec, checked
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import conv, gemm, pointwise
-from roofsim.ops.base import CostFunction, Operator
+from roofsim.ops.base import CostFunction, Operator, Role
 
 Parameters = Mapping[str, int]
 """Number of parameters by kind: attention, ssm, mlp, moe, norm, embedding, lm_head."""
@@ -82,8 +82,8 @@ class Part(Spec):
         """Parameters by the name of a block whose uses share them."""
         return {}
 
-    def shares(self, operator: str) -> bool:
-        """Whether all uses of its block share the weights of one of its operators."""
+    def shares(self, role: Role) -> bool:
+        """Whether all uses of its block share the weights of its operators of this role."""
         return False
 
     @property
@@ -129,13 +129,14 @@ def linear(p: Pass, name: str, d_in: int, d_out: int, *uses: str, bias: bool = F
 
 
 def elementwise(
-    p: Pass, name: str, function: Any, width: int, *uses: str, weights: bool | None = None, **sizes: Number
-) -> Operator:
+    p: Pass, name: str, function: Any, width: int, *uses: str, weights: bool | None = None, acts_as: Role | None = None,
+    **sizes: Number,
+) -> Operator:  # fmt: skip
     """The operator of a function of `width` elements per new token; `weights` says whether a norm has any."""
     sizes = {"tokens": p.tokens, "width": width, "act_bytes": p.precision.activations, **sizes}
     if weights is not None:
         sizes["weight_bytes"] = p.precision.vectors if weights else 0
-    return Operator(name, function, sizes, p.activation_bytes(width), uses)
+    return Operator(name, function, sizes, p.activation_bytes(width), uses, acts_as=acts_as)
 
 
 def convolution(p: Pass, channels: int, width: int, *uses: str, bias: bool = True, held: int | None = None) -> Operator:

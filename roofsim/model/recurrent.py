@@ -8,10 +8,12 @@ from roofsim.foundation.arith import Number
 from roofsim.model.part import elementwise
 from roofsim.model.step import Pass
 from roofsim.ops import gating, gemm
-from roofsim.ops.base import CostFunction, Operator
+from roofsim.ops.base import CostFunction, Operator, Role
 
 
-def recurrence(p: Pass, function: CostFunction, width: int, *uses: str, **sizes: Number) -> Operator:
+def recurrence(
+    p: Pass, function: CostFunction, width: int, *uses: str, acts_as: Role | None = None, **sizes: Number
+) -> Operator:
     """The operator of a recurrence that yields `width` elements per new token; its state as `p` says by default."""
     common = {
         "batch": p.batch,
@@ -19,7 +21,7 @@ def recurrence(p: Pass, function: CostFunction, width: int, *uses: str, **sizes:
         "act_bytes": p.precision.activations,
         "state_bytes": p.precision.state,
     }
-    return Operator("scan", function, {**common, **sizes}, p.activation_bytes(width), uses)
+    return Operator("scan", function, {**common, **sizes}, p.activation_bytes(width), uses, acts_as=acts_as)
 
 
 def head_linear(

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from roofsim.foundation.arith import Number, ceil, maximum, minimum
+from roofsim.foundation.arith import Number, minimum
 from roofsim.foundation.cost import Cost
-from roofsim.ops.base import operator
+from roofsim.ops.base import Role, operator
+from roofsim.ops.pairs import begun, causal_pairs, chunk_pairs, past_blocks
 
 
-def causal_pairs(new: Number, context: Number, window: Number) -> Number:
-    """How many (query, key) pairs a sequence scores.
-
-    Query i of `new` sees the `context` tokens before the pass and i of the pass itself, at most `window` of
-    them. Without a limit that is new · (context + (new + 1) / 2).
-    """
-    growing = minimum(maximum(window - context, 0), new)
-    return growing * (context + (growing + 1) / 2) + (new - growing) * window
-
-
-@operator("attention")
+@operator("attention", Role.ATTENTION)
 def causal_attention(
     batch: Number,
     new: Number,
@@ -47,19 +38,7 @@ def causal_attention(
     )
 
 
-def chunked_pairs(length: Number, chunk: Number) -> Number:
-    """(query, key) pairs of a sequence whose tokens see only the tokens of their own chunk, themselves included."""
-    full = ceil(length / chunk) - 1
-    rest = length - full * chunk
-    return full * chunk * (chunk + 1) / 2 + rest * (rest + 1) / 2
-
-
-def begun(length: Number, chunk: Number) -> Number:
-    """Tokens of a sequence that are in the same chunk as its next one."""
-    return length - (ceil((length + 1) / chunk) - 1) * chunk
-
-
-@operator("attention")
+@operator("attention", Role.ATTENTION)
 def chunked_attention(
     batch: Number,
     new: Number,
@@ -78,7 +57,7 @@ def chunked_attention(
 
     At most one chunk less a token is held beside the new tokens, and all that is held is read.
     """
-    pairs = batch * (chunked_pairs(context + new, chunk) - chunked_pairs(context, chunk))
+    pairs = batch * (chunk_pairs(context + new, chunk) - chunk_pairs(context, chunk))
     visible = minimum(context, chunk - 1) + new
     return Cost(
         matrix=2 * pairs * heads * (qk_dim + v_dim),
@@ -88,18 +67,7 @@ def chunked_attention(
     )
 
 
-def past_blocks(length: Number, block: Number, most: Number) -> Number:
-    """Whole blocks before their own that the tokens of a sequence see, each of the `most` that it may or all there are.
-
-    Those of block b see min(b, most).
-    """
-    full = ceil(length / block) - 1
-    rest = length - full * block
-    few = minimum(full, most)
-    return block * (few * (few - 1) / 2 + (full - few) * most) + rest * few
-
-
-@operator("attention")
+@operator("attention", Role.ATTENTION)
 def block_sparse_attention(
     batch: Number,
     new: Number,
@@ -122,7 +90,7 @@ def block_sparse_attention(
     once, what one query cannot see is not.
     """
     past = past_blocks(context + new, block, blocks - 1) - past_blocks(context, block, blocks - 1)
-    pairs = batch * (chunked_pairs(context + new, block) - chunked_pairs(context, block) + block * past)
+    pairs = batch * (chunk_pairs(context + new, block) - chunk_pairs(context, block) + block * past)
     gate = batch * causal_pairs(new, context, new + context) / block
     visible = minimum(context + new, begun(context, block) + new + block * (blocks - 1) * new)
     return Cost(
@@ -133,7 +101,7 @@ def block_sparse_attention(
     )
 
 
-@operator("attention")
+@operator("attention", Role.ATTENTION)
 def latent_attention(
     batch: Number,
     new: Number,
@@ -161,7 +129,7 @@ def latent_attention(
     )
 
 
-@operator("attention")
+@operator("attention", Role.INDEX)
 def index_scores(
     batch: Number,
     new: Number,
@@ -182,13 +150,13 @@ def index_scores(
     )
 
 
-@operator("attention")
+@operator("attention", Role.CACHE)
 def cache_append(batch: Number, new: Number, *, width: Number, act_bytes: Number, cache_bytes: Number) -> Cost:
     """Write the keys and values of the new tokens, `width` elements each, into the cache."""
     return Cost(activations=batch * new * width * act_bytes, state=batch * new * width * cache_bytes)
 
 
-@operator("pointwise")
+@operator("pointwise", Role.ROTARY)
 def rotary(tokens: Number, *, width: Number, act_bytes: Number) -> Cost:
     """Rotate queries and keys by their position: 3 FLOP per element (two products, one sum)."""
     return Cost(vector=3 * tokens * width, activations=2 * tokens * width * act_bytes)

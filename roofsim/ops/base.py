@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
@@ -15,16 +16,81 @@ Kind = Literal["gemm", "attention", "scan", "conv", "norm", "pointwise", "routin
 
 CostFunction = Callable[..., Cost]
 
+
+class Role(StrEnum):
+    """What an operator is for in its layer. Lowerings and memory go by it, and a runtime says with it what is fused.
+
+    The first ones are those of cost functions; an operator that software treats otherwise has one of the second.
+    """
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> Role:
+        """A word with what it means."""
+        role = str.__new__(cls, value)
+        role._value_ = value
+        role.meaning = meaning
+        return role
+
+    PROJECTION = "projection", "a linear layer"
+    EXPERT = "expert", "a linear layer of experts"
+    ROUTING = "routing", "the choice of experts"
+    COMBINE = "combine", "the weighted sum of what experts made"
+    NORM = "norm", "a norm without a gate"
+    GATED_NORM = "gated_norm", "a norm with a gate"
+    GATE = "gate", "a gate, with its activation if it has one"
+    ACTIVATION = "activation", "an activation without a gate"
+    SUM = "sum", "a sum"
+    SCALE = "scale", "a product with a number"
+    SOFT_CAP = "soft_cap", "a soft cap"
+    JOIN = "join", "tensors laid side by side"
+    LOOKUP = "lookup", "a look-up in a table"
+    ROTARY = "rotary", "the rotation of queries and keys"
+    CACHE = "cache", "the writing of keys and values to the cache"
+    ATTENTION = "attention", "softmax attention"
+    INDEX = "index", "the choice of the tokens that attention sees"
+    CONVOLUTION = "convolution", "a short convolution"
+    RECURRENCE = "recurrence", "a recurrence over tokens"
+    MIX = "mix", "a mix of neighbouring tokens or of two tensors"
+
+    EMBEDDING = "embedding", "the look-up of the tokens, which begins a pass"
+    PART_NORM = "part_norm", "the norm of the stream before a part; held until the part has returned"
+    BRANCH_NORM = "branch_norm", "a norm inside a part before one of its branches; held until the branch's end"
+    RESIDUAL = "residual", "the sum that ends a part"
+    KEY = "key", "the projection to keys, beside that to queries"
+    VALUE = "value", "the projection to values, beside that to queries"
+    ATTENTION_OUT = "attention_out", "the projection that ends attention"
+    FFN_GATE = "ffn_gate", "the projection to the gate of a dense layer"
+    FFN_UP = "ffn_up", "the projection up of a dense layer, beside that to the gate"
+    FFN_OUT = "ffn_out", "the projection that ends a dense layer"
+    EXPERT_IN = "expert_in", "the first product of the experts"
+    EXPERT_OUT = "expert_out", "the last product of the experts"
+    STATE_IN = "state_in", "the projection into a state-space layer"
+    STATE_PARAMETERS = "state_parameters", "a projection that makes the step, B or C of a state-space layer"
+    SPLIT_RECURRENCE = "split_recurrence", "a recurrence that first takes its inputs out of joint products"
+    STATE_GATE = "state_gate", "the gate after a state-space recurrence, with its norm if it has one"
+    STATE_OUT = "state_out", "the projection that ends a state-space layer"
+    ADAPTER = "adapter", "a low-rank matrix of an adapter"
+    BLOCK_OUT = "block_out", "the projection after a shared block, which each use has for itself"
+    LOGITS = "logits", "the scores of the vocabulary"
+    LOGITS_SCALE = "logits_scale", "the product of the scores with a number"
+
+
 _REGISTER: dict[CostFunction, Kind] = {}
 REGISTER: Mapping[CostFunction, Kind] = MappingProxyType(_REGISTER)
 """Every cost function and the kind of operator that it describes."""
 
+_ROLES: dict[CostFunction, Role] = {}
+ROLES: Mapping[CostFunction, Role] = MappingProxyType(_ROLES)
+"""The role that an operator with this cost function has unless it says more."""
 
-def operator(kind: Kind) -> Callable[[CostFunction], CostFunction]:
-    """Register a cost function as an operator of this kind."""
+
+def operator(kind: Kind, role: Role) -> Callable[[CostFunction], CostFunction]:
+    """Register a cost function as an operator of this kind, and the role that it has unless an operator says more."""
 
     def register(function: CostFunction) -> CostFunction:
         _REGISTER[function] = kind
+        _ROLES[function] = role
         return function
 
     return register
@@ -35,7 +101,9 @@ class Operator:
     """One step of a layer: a cost function, the sizes it is called with, and what it reads.
 
     `out` is the size of the result in bytes and `uses` names the operators of the same layer whose
-    results it reads (`x` is the residual stream): that is enough to know which tensors are alive.
+    results it reads (`x` is the residual stream): that is enough to know which tensors are alive. `acts_as` is its
+    role where that is more than its cost function's, `held` the tokens of each sequence that its cache holds if those
+    are not all of the context. Names are for `uses`, weight formats and readers; nothing else looks at them.
     """
 
     name: str
@@ -43,12 +111,23 @@ class Operator:
     sizes: Mapping[str, Number]
     out: Number = 0
     uses: tuple[str, ...] = ()
-    reported_as: Kind | None = field(default=None)
+    reported_as: Kind | None = None
+    acts_as: Role | None = None
+    held: Number | None = None
 
     @property
     def kind(self) -> Kind:
         """The kind it is reported under."""
         return self.reported_as or _REGISTER[self.function]
+
+    @property
+    def role(self) -> Role:
+        """What it is for."""
+        return self.acts_as or _ROLES[self.function]
+
+    def is_one_of(self, roles: Collection[Role]) -> bool:
+        """Whether its role is among these, or that of its cost function."""
+        return self.role in roles or _ROLES[self.function] in roles
 
     @cached_property
     def cost(self) -> Cost:

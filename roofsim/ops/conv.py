@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.cost import Cost
-from roofsim.ops.base import operator
+from roofsim.ops.base import Role, operator
 
 
-@operator("conv")
+@operator("conv", Role.CONVOLUTION)
 def causal_conv1d(
     batch: Number,
     new: Number,
@@ -31,7 +31,7 @@ def causal_conv1d(
     )
 
 
-@operator("conv")
+@operator("conv", Role.CONVOLUTION)
 def short_conv1d(
     batch: Number,
     new: Number,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.cost import Cost
-from roofsim.ops.base import operator
+from roofsim.ops.base import Role, operator
 
 
-@operator("pointwise")
+@operator("pointwise", Role.GATE)
 def product(tokens: Number, *, width: Number, act_bytes: Number) -> Cost:
     """One tensor times another, element by element."""
     return Cost(vector=width * tokens, activations=3 * width * act_bytes * tokens)
 
 
-@operator("norm")
+@operator("norm", Role.GATED_NORM)
 def rms_norm_gate(
     tokens: Number, *, width: Number, norm_weights: Number, weight_bytes: Number, act_bytes: Number
 ) -> Cost:
@@ -23,7 +23,7 @@ def rms_norm_gate(
     )
 
 
-@operator("norm")
+@operator("norm", Role.GATED_NORM)
 def layer_norm_gate(
     tokens: Number, *, width: Number, norm_weights: Number, weight_bytes: Number, act_bytes: Number
 ) -> Cost:
@@ -33,7 +33,7 @@ def layer_norm_gate(
     )
 
 
-@operator("norm")
+@operator("norm", Role.GATED_NORM)
 def bonus_norm_gate(tokens: Number, *, width: Number, weight_bytes: Number, act_bytes: Number) -> Cost:
     """(layer_norm(x) + (r · (ρ ⊙ k)) v) ⊙ g of RWKV-7 (arXiv 2503.14456, section 4): norm, bonus and gate.
 
@@ -46,7 +46,7 @@ def bonus_norm_gate(tokens: Number, *, width: Number, weight_bytes: Number, act_
     )
 
 
-@operator("pointwise")
+@operator("pointwise", Role.MIX)
 def token_shift(
     batch: Number, new: Number, *, width: Number, mixes: Number, weight_bytes: Number, act_bytes: Number
 ) -> Cost:
@@ -63,7 +63,7 @@ def token_shift(
     )
 
 
-@operator("pointwise")
+@operator("pointwise", Role.MIX)
 def learned_mix(tokens: Number, *, width: Number, mixes: Number, weight_bytes: Number, act_bytes: Number) -> Cost:
     """x + (x₋₁ − x) ⊙ (μ + m) where m is computed: the second mix of RWKV-6 (arXiv 2404.05892, section 4.2).
 
@@ -76,7 +76,7 @@ def learned_mix(tokens: Number, *, width: Number, mixes: Number, weight_bytes: N
     )
 
 
-@operator("pointwise")
+@operator("pointwise", Role.MIX)
 def lerp(tokens: Number, *, width: Number, act_bytes: Number) -> Cost:
     """x + (y − x) σ(z): reads all three."""
     return Cost(vector=7 * width * tokens, activations=4 * width * act_bytes * tokens)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.cost import Cost
-from roofsim.ops.base import operator
+from roofsim.ops.base import Role, operator
 
 
-@operator("gemm")
+@operator("gemm", Role.PROJECTION)
 def linear(
     tokens: Number, *, d_in: Number, d_out: Number, bias: Number, weight_bytes: Number, act_bytes: Number
 ) -> Cost:
@@ -25,7 +25,7 @@ def experts_touched(tokens: Number, experts: Number, top_k: Number) -> Number:
     return experts * (1 - (1 - top_k / experts) ** tokens)
 
 
-@operator("gemm")
+@operator("gemm", Role.EXPERT)
 def expert_linear(
     tokens: Number,
     *,
@@ -50,7 +50,7 @@ def expert_linear(
     )
 
 
-@operator("gemm")
+@operator("gemm", Role.PROJECTION)
 def head_linear(
     tokens: Number, *, heads: Number, d_in: Number, d_out: Number, weight_bytes: Number, act_bytes: Number
 ) -> Cost:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from roofsim.foundation.arith import Number, ceil
 from roofsim.foundation.cost import Cost
-from roofsim.ops.base import operator
-from roofsim.ops.scan import chunk_pairs
+from roofsim.ops.base import Role, operator
+from roofsim.ops.pairs import chunk_pairs
 
 RG_LRU_FLOPS = 23
 """Vector FLOP per token and channel of the RG-LRU (De et al. 2024, arXiv 2402.19427, eq. 1 to 4).
@@ -21,7 +21,7 @@ w + maximum, maximum, two differences and exponentials, numerator (3), denominat
 """
 
 
-@operator("scan")
+@operator("scan", Role.RECURRENCE)
 def linear_attention(
     batch: Number,
     new: Number,
@@ -55,7 +55,7 @@ def linear_attention(
     )
 
 
-@operator("scan")
+@operator("scan", Role.RECURRENCE)
 def mlstm(
     batch: Number,
     new: Number,
@@ -82,7 +82,7 @@ def mlstm(
     )
 
 
-@operator("scan")
+@operator("scan", Role.RECURRENCE)
 def wkv(
     batch: Number,
     new: Number,
@@ -108,7 +108,7 @@ def wkv(
     )
 
 
-@operator("scan")
+@operator("scan", Role.RECURRENCE)
 def delta_rule(
     batch: Number,
     new: Number,
@@ -154,7 +154,7 @@ def delta_rule(
     )
 
 
-@operator("scan")
+@operator("scan", Role.RECURRENCE)
 def rg_lru(
     batch: Number, new: Number, *, channels: Number, weight_bytes: Number, act_bytes: Number, state_bytes: Number
 ) -> Cost:
@@ -172,7 +172,7 @@ def rg_lru(
     )
 
 
-@operator("scan")
+@operator("scan", Role.RECURRENCE)
 def wkv4(
     batch: Number, new: Number, *, channels: Number, weight_bytes: Number, act_bytes: Number, state_bytes: Number
 ) -> Cost:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from roofsim.foundation.arith import Number, ceil, minimum
 from roofsim.foundation.cost import Cost
-from roofsim.ops.base import operator
+from roofsim.ops.base import Role, operator
+from roofsim.ops.pairs import chunk_pairs
 
 SELECTIVE_SCAN_FLOPS = 9
 """Vector FLOP per token, channel and state element of the selective scan.
@@ -14,7 +15,7 @@ multiply-add with C (2), and the pair-wise combination of the parallel scan (2).
 """
 
 
-@operator("scan")
+@operator("scan", Role.RECURRENCE)
 def selective_scan(
     batch: Number,
     new: Number,
@@ -41,15 +42,7 @@ def selective_scan(
     )
 
 
-def chunk_pairs(new: Number, chunk: Number) -> Number:
-    """(query, key) pairs inside the chunks of a sequence: full chunks, then what is left."""
-    size = minimum(chunk, new)
-    full = ceil(new / size) - 1
-    rest = new - full * size
-    return full * size * (size + 1) / 2 + rest * (rest + 1) / 2
-
-
-@operator("scan")
+@operator("scan", Role.RECURRENCE)
 def ssd_scan(
     batch: Number,
     new: Number,

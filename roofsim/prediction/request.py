@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from roofsim.engine.memory import Memory
-from roofsim.engine.passes import PassFigures, operators, pass_bound, weighted_operators
-from roofsim.foundation.arith import single
+from roofsim.engine.passes import OperatorRow, PassFigures, operators, weighted_operators
+from roofsim.foundation.arith import Number, single
 from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
+from roofsim.model.step import Pass
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import FIGURES, Evaluation, Request
 from roofsim.prediction.limits import limits_of
@@ -72,30 +75,32 @@ def settled(s: Setup, w: Workload) -> Workload:
     return variant(w, logits=w.logits or s.runtime.logits, weight_format=w.weight_format or kept)
 
 
-def predict_request(s: Setup, w: Workload, *, detail: bool = True) -> Prediction:
-    """As `predict`, for numbers and for specs that were looked up before; without `detail` no operators and limits."""
+def predict_request(s: Setup, w: Workload) -> Prediction:
+    """As `predict`, for numbers and for specs that were looked up before."""
     w = settled(s, w)
     e = Evaluation(s, w)
     return Prediction(
         s.model_name, s.device.id, s.runtime.id, s.host.id if s.host else None, w, s.device.capacity,
-        s.architecture.positions or None, e.grown,
-        detailed_prefill(e) if detail else PassPrediction(**columns(e.prefill)),
-        detailed_decode(e) if detail else PassPrediction(**columns(e.decode)),
-        e.request, e.memory, limits_of(s, w) if detail else None, assumptions(s, w), s.calibration_name,
+        s.architecture.positions or None, e.grown, detailed_prefill(e), detailed_decode(e), e.request, e.memory,
+        assumptions(s, w), s.calibration_name, _limits=partial(limits_of, s, w),
     )  # fmt: skip
 
 
 def detailed_prefill(e: Evaluation) -> PassPrediction:
-    """The prefill with its operators."""
-    done = [(times, tuple(operators(e.stack, p, e.s.basis))) for times, p in pieces(e.s, e.w)]
-    table = done[0][1] if len(done) == 1 and done[0][0] == 1 else tuple(weighted_operators(done))
-    return PassPrediction(**columns(e.prefill), bound=pass_bound(e.prefill, table), operators=table)
+    """The prefill, with its operators when asked for."""
+    return PassPrediction(**columns(e.prefill), _table=partial(_operators, e, pieces(e.s, e.w)))
 
 
 def detailed_decode(e: Evaluation) -> PassPrediction:
-    """The first step after the prompt with its operators."""
-    table = tuple(operators(e.stack, decode(e.s, e.w), e.s.basis))
-    return PassPrediction(**columns(e.decode), bound=pass_bound(e.decode, table), operators=table)
+    """The first step after the prompt, with its operators when asked for."""
+    return PassPrediction(**columns(e.decode), _table=partial(_operators, e, ((1, decode(e.s, e.w)),)))
+
+
+def _operators(e: Evaluation, passes: Sequence[tuple[Number, Pass]]) -> tuple[OperatorRow, ...]:
+    """The operators of passes that are each done so often, added up."""
+    done = [(times, tuple(operators(e.stack, p, e.s.basis))) for times, p in passes]
+    (times, only), *more = done
+    return tuple(weighted_operators(done)) if more or times != 1 else only
 
 
 def predict_arrays(s: Setup, w: Workload) -> Prediction:
@@ -115,5 +120,5 @@ def predict_arrays(s: Setup, w: Workload) -> Prediction:
         s.architecture.positions or None, found["memory.grown"],
         PassPrediction(**part("prefill", PassFigures)), PassPrediction(**part("decode", PassFigures)),
         Request(*(found[f.name] for f in fields(Request))), Memory(**part("memory", Memory), binding=""),
-        None, assumptions(s, w), s.calibration_name,
+        assumptions(s, w), s.calibration_name,
     )  # fmt: skip

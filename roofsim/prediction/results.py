@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from roofsim.engine.memory import Memory
-from roofsim.engine.passes import OperatorRow, PassFigures
+from roofsim.engine.passes import OperatorRow, PassFigures, pass_bound
 from roofsim.engine.roofline import Bound
 from roofsim.foundation.arith import Number
 from roofsim.prediction.evaluation import Request
@@ -17,12 +18,21 @@ SCHEMA = 1
 """Version of the JSON that results turn into."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PassPrediction(PassFigures):
-    """The figures of one pass, what bounds it and its operators; both are of single numbers, not of arrays."""
+    """The figures of one pass. What bounds it and its operators are made when asked for, of numbers, not of arrays."""
 
-    bound: Bound | None = None
-    operators: tuple[OperatorRow, ...] = ()
+    _table: Callable[[], tuple[OperatorRow, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @cached_property
+    def operators(self) -> tuple[OperatorRow, ...]:
+        """Its operators, summed over equal layers."""
+        return self._table()
+
+    @cached_property
+    def bound(self) -> Bound | None:
+        """What bounds it."""
+        return pass_bound(self, self.operators) if self.operators else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +43,16 @@ class Limits:
     max_batch: int
 
 
-@dataclass(frozen=True, slots=True)
+def no_limits() -> None:
+    """Those of arrays."""
+
+
+@dataclass(frozen=True)
 class Prediction:
-    """Everything that `roofsim predict` shows. `to_dict` gives the JSON of the design, section 6."""
+    """Everything that `roofsim predict` shows. `to_dict` gives the JSON of the design, section 6.
+
+    Limits are found when asked for; there are none for arrays.
+    """
 
     model: str
     device: str
@@ -49,10 +66,15 @@ class Prediction:
     decode: PassPrediction
     request: Request
     memory: Memory
-    limits: Limits | None
     assumptions: tuple[str, ...] = ()
     calibration: str | None = None
     intervals: Mapping[str, tuple[float, float]] | None = None
+    _limits: Callable[[], Limits | None] = field(default=no_limits, repr=False, compare=False)
+
+    @cached_property
+    def limits(self) -> Limits | None:
+        """The longest prompt at this batch, and the largest batch at this prompt."""
+        return self._limits()
 
     @property
     def fits(self) -> Any:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from roofsim import library
 from roofsim.foundation import units
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.quantity import Sourced
-from roofsim.foundation.schema import Spec, items
+from roofsim.foundation.schema import Spec, items, plain
 from roofsim.model.architecture import Architecture, describe_part
 from roofsim.model.step import Pass
 from roofsim.report.table import Column, Table
+from roofsim.specs.implementation import Implementation
 from roofsim.specs.override import written
+from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload
 
 LENGTHS = (128, 1024, 4096, 32768)
@@ -34,6 +37,41 @@ def plain_spec(kind: str, spec: Any) -> tuple[list[Table], dict[str, Any]]:
         "kind": {"hardware": "device", "runtimes": "runtime"}.get(kind, "host"),
         **written(spec),
     }
+
+
+def runtime(spec: Runtime) -> tuple[list[Table], dict[str, Any]]:
+    """A runtime, and what the code that it runs does by family of models."""
+    tables, data = plain_spec("runtimes", spec)
+    if spec.implementation is None:
+        return tables, data
+    known = library.implementation(spec.implementation)
+    data["facts"] = {"every": plain(known.every), "families": plain(known.families), "sources": known.sources}
+    return [*tables, *implementation(known)], data
+
+
+def implementation(known: Implementation) -> list[Table]:
+    """What the code of a library does: every fact with its source."""
+    rows = []
+    for family, facts in {"every": known.every, **known.families}.items():
+        # what another implementation runs is told there
+        shown = {"run_by": facts["run_by"]} if "run_by" in facts else facts
+        rows += [[family, name, _fact(fact.value), fact.source, fact.note] for name, fact in shown.items()]
+    columns = [Column("family"), Column("fact"), Column("value", "text"), Column("source"), Column("note")]
+    return [
+        Table(f"Code: {known.name} ({known.id})", columns, rows),
+        Table("Sources", [Column("key"), Column("source")], list(known.sources.items())),
+    ]
+
+
+def _fact(value: Any) -> str:
+    """A value as a file states it, in one line."""
+    if isinstance(value, Spec):
+        return " and ".join(f"{key} {_fact(each)}" for key, each in items(value) if each)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_fact(each)}" for key, each in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _fields(value: Any, path: str) -> Iterator[tuple[str, str, str, str]]:

@@ -12,7 +12,7 @@ from roofsim.lowering.kernels import Kernel, Situation
 from roofsim.model.mixers.attention import SOFTMAX_FLOPS
 from roofsim.model.step import Pass, Phase, Precision
 from roofsim.ops import attention, conv, gemm, pointwise, scan
-from roofsim.ops.base import CostFunction, Operator
+from roofsim.ops.base import CostFunction, Operator, Role
 from roofsim.runs.reading import Run
 from roofsim.specs.runtime import Runtime
 
@@ -113,7 +113,7 @@ def _pointwise(function: CostFunction, *, written_out: bool = False, weights: bo
             sizes["weight_bytes"] = p.weights
         operator = Operator("op", function, sizes)
         if written_out:
-            situation = Situation(r, "", Pass(1, tokens, 0, p))
+            situation = Situation(r, Pass(1, tokens, 0, p))
             return eager.lower(operator, situation).kernels
         return (fused.kernel(operator),)
 
@@ -213,35 +213,35 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Operators of a pass whose device time was summed: those with one of these functions and of these names.
+    """Operators of a pass whose device time was summed: those with one of these functions and of these roles.
 
     An empty tuple leaves out the condition. `families` limits it to models that call the library this way.
     """
 
     functions: tuple[CostFunction, ...] = ()
-    names: tuple[str, ...] = ()
+    roles: tuple[Role, ...] = ()
     families: tuple[str, ...] = ()
 
     def __contains__(self, operator: Operator) -> bool:
         """Whether an operator is summed."""
-        name = operator.name.rpartition(".")[2]
-        return (not self.functions or operator.function in self.functions) and (not self.names or name in self.names)
+        named = not self.functions or operator.function in self.functions
+        return named and (not self.roles or operator.role in self.roles)
 
 
 _NORMS = (pointwise.rms_norm, pointwise.layer_norm)
+_INNER = (Role.CONVOLUTION, Role.STATE_PARAMETERS, Role.RECURRENCE, Role.STATE_OUT)
+_COMBINED = (Role.CONVOLUTION, Role.RECURRENCE, Role.STATE_GATE, Role.STATE_OUT)
 PARTS: Mapping[str, tuple[Part, ...]] = MappingProxyType(
     {
         "op:aten::linear": (
-            Part(names=("lm_head",), families=("mamba",)),
-            Part(names=("in_proj", "lm_head"), families=("mamba2",)),
+            Part(roles=(Role.LOGITS,), families=("mamba",)),
+            Part(roles=(Role.STATE_IN, Role.LOGITS), families=("mamba2",)),
             Part((gemm.linear,)),
         ),
-        "op:aten::matmul": (Part(names=("in_proj",), families=("mamba",)),),
+        "op:aten::matmul": (Part(roles=(Role.STATE_IN,), families=("mamba",)),),
         "op:aten::scaled_dot_product_attention": (Part((attention.causal_attention,)),),
-        "op:mambainnerfn": (Part(names=("conv", "x_proj", "dt_proj", "scan", "out_proj"), families=("mamba",)),),
-        "op:mambasplitconv1dscancombinedfn": (
-            Part(names=("conv", "scan", "ssm_gate", "out_proj"), families=("mamba2",)),
-        ),
+        "op:mambainnerfn": (Part(roles=_INNER, families=("mamba",)),),
+        "op:mambasplitconv1dscancombinedfn": (Part(roles=_COMBINED, families=("mamba2",)),),
         "op:mambachunkscancombinedfn": (Part((scan.ssd_scan,)),),
         "op:causalconv1dfn": (Part((conv.causal_conv1d,)),),
         "op:layernormfn": (Part(_NORMS),),

@@ -79,7 +79,7 @@ class Program:
                 self._counts[g, j] = group.count
                 slot = g * len(self._jobs) + j
                 for k in group.kernels:
-                    key = (job.dtype, job.phase, k.like, k.joined, k.triton, k.blocks is None)
+                    key = (job.dtype, job.phase, k.joined, k.triton, _class(k))
                     found.setdefault(key, []).append((slot, k))
                     n = group.count * k.count
                     work[:, j] += (n * k.cost.matrix, n * k.cost.vector, n * k.cost.bytes)
@@ -154,6 +154,12 @@ class Program:
         return host.reshape(self._shape), busy.reshape(self._shape)
 
 
+def _class(kernel: Kernel) -> tuple[Any, ...]:
+    """What kernels have in common whose sizes can be arrays of one: their class, and those of their limits."""
+    beneath = _class(kernel.beneath) if kernel.beneath else ()
+    return kernel.like, kernel.blocks is None, beneath, tuple(_class(each) for each in kernel.instead)
+
+
 def _joined(kernels: Sequence[Kernel]) -> Kernel:
     """One kernel that holds the sizes of all as arrays."""
 
@@ -170,4 +176,6 @@ def _joined(kernels: Sequence[Kernel]) -> Kernel:
         fill=array([k.fill for k in kernels]),
         blocks=None if first.blocks is None else array([k.blocks for k in kernels]),
         together=array([k.together for k in kernels]),
+        beneath=_joined([k.beneath for k in kernels if k.beneath]) if first.beneath else None,
+        instead=tuple(_joined(each) for each in zip(*(k.instead for k in kernels), strict=True)),
     )

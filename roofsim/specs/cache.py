@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from roofsim.foundation.schema import Spec
 from roofsim.foundation.version import __version__
+from roofsim.ops.base import Role
 from roofsim.specs.text import read_text
 
 S = TypeVar("S", bound=Spec)
@@ -60,11 +61,11 @@ def code() -> str:
 
 
 class _Specs(pickle.Unpickler):
-    """Makes specs and nothing else: what an entry says is no reason to run any code."""
+    """Makes specs, words of theirs, and nothing else: what an entry says is no reason to run any code."""
 
     def find_class(self, module: str, name: str) -> Any:
         found = super().find_class(module, name) if module.startswith("roofsim.") else None
-        if isinstance(found, type) and issubclass(found, Spec):
+        if isinstance(found, type) and issubclass(found, (Spec, Role)):
             return found
         raise pickle.UnpicklingError(f"{module}.{name} is no spec")
 

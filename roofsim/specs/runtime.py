@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from roofsim.foundation.quantity import Bytes, Documented, Name, Time
 from roofsim.foundation.schema import Limit, Spec
-from roofsim.model.step import Latents, Logits, Phase
+from roofsim.model.step import Latents, Logits
+from roofsim.ops.base import Role
 
 PositiveInt = Annotated[int, Limit(gt=0)]
 PositiveFloat = Annotated[float, Limit(gt=0)]
@@ -19,16 +20,15 @@ Mask = Literal["never", "always", "declared_window"]
 class AttentionPolicy(Spec):
     """How attention is run.
 
-    `mask` says when an N × N mask is built: `declared_window` means as soon as the sequence is as long as
-    the window that the config states, even one that is switched off. With a mask, the flash kernel is left
-    for one that scores every pair; `mask_padded` says that it first copies the mask to aligned rows.
-    `kv_heads: repeated` copies keys and values to every query head first; `copies_queries` makes queries
-    contiguous in prefill; `copies_first_cache` concatenates to an empty cache; `splits_decode` spreads the keys
-    of a decode step over the device and sums up in a second kernel. `plans` says that each
-    decode step has a length not seen before, for which devices that plan attention make a new plan. `latents` is the
-    form of latent attention in
-    a decode step; a prefill always expands. `kernel: written_out` is for stacks that score every
-    pair in memory instead of running a flash kernel.
+    `mask` says when an N × N mask is built: `declared_window` means as soon as the sequence is as long as the window
+    that the config states, even one that is switched off, or always in families that have it so. With a mask, the
+    flash kernel is left for one that scores every pair; `mask_padded` says that it first copies the mask to aligned
+    rows. `kv_heads: repeated` copies keys and values to every query head first; `copies_queries` makes queries
+    contiguous in prefill; `copies_first_cache` concatenates to an empty cache; `splits_decode` spreads the keys of a
+    decode step over the device and sums up in a second kernel. `plans` says that each decode step has a length not
+    seen before, for which devices that plan attention make a new plan. `latents` is the form of latent attention in a
+    decode step; a prefill always expands. `kernel: written_out` is for stacks that score every pair in memory instead
+    of running a flash kernel.
     """
 
     kernel: Literal["flash", "written_out"] = "flash"
@@ -93,13 +93,12 @@ class MatrixLibrary(Spec):
 class Runtime(Documented):
     """A software stack at one version.
 
-    `lowering` names the module of `roofsim.lowering` that turns operators into kernels, `implementations` another one
-    for families that other code runs. `supports` lists the families it can run, all if it is empty. `state` is the
-    dtype of recurrent states: fp32 or the model's. `experts` says whether all experts of a layer are one grouped
-    product or each that is used its own. `drops_cache` lists families whose plain call returns no cache,
-    `always_masked` those with a mask of their own. `once_kernels` and `layer_kernels` count small kernels that a
-    family's code launches at the start of a pass (ten otherwise), and on top in every layer. `explains` says why,
-    field by field.
+    `lowering` names the module of `roofsim.lowering` that turns operators into kernels, `implementation` the library
+    whose code runs the models, with its facts of each family. `fused` lists roles of operators that are one kernel
+    which moves nothing twice, whatever the lowering makes of others. `supports` lists the families it can run, all if
+    it is empty. `call` says whether a model is called by itself (`plain`) or by something that hands it a cache, as
+    `generate` does. `state` is the dtype of recurrent states: fp32 or the model's. `experts` says whether all experts
+    of a layer are one grouped product or each that is used its own. `explains` says why, field by field.
     """
 
     name: str
@@ -107,6 +106,9 @@ class Runtime(Documented):
     aliases: tuple[Name, ...] = ()
     version: str
     lowering: Name
+    implementation: str | None = None
+    fused: tuple[Role, ...] = ()
+    call: Literal["generate", "plain"] = "generate"
     logits: Logits = "last"
     cache: Literal["static", "concat", "paged"] = "static"
     state: Literal["fp32", "model"] = "fp32"
@@ -115,10 +117,5 @@ class Runtime(Documented):
     host: HostPolicy = field(default_factory=HostPolicy)
     matrix_library: MatrixLibrary = field(default_factory=MatrixLibrary)
     memory: MemoryPolicy = field(default_factory=MemoryPolicy)
-    implementations: Mapping[str, Name] = field(default_factory=dict)
     supports: tuple[str, ...] = ()
-    once_kernels: Mapping[str, Mapping[Phase, int]] = field(default_factory=dict)
-    layer_kernels: Mapping[str, Mapping[Phase, int]] = field(default_factory=dict)
-    always_masked: tuple[str, ...] = ()
-    drops_cache: tuple[str, ...] = ()
     explains: Mapping[str, str] = field(default_factory=dict)

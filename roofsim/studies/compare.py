@@ -8,6 +8,7 @@ from typing import Any
 
 from roofsim import library
 from roofsim.foundation.schema import variant
+from roofsim.ops.base import Role
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.request import predict_request, settled
 from roofsim.prediction.results import SCHEMA, Prediction, plain
@@ -17,10 +18,10 @@ from roofsim.specs.workload import Workload
 
 STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("logits", ("logits",)),
-    ("mask", ("attention.mask", "attention.mask_bytes", "attention.mask_build_bytes", "always_masked")),
-    ("cache copies", ("cache", "attention.copies_first_cache", "drops_cache")),
+    ("mask", ("attention.mask", "attention.mask_bytes", "attention.mask_build_bytes")),
+    ("cache copies", ("cache", "attention.copies_first_cache", "call")),
     ("repeated heads", ("attention.kv_heads", "attention.copies_queries", "attention.splits_decode")),
-    ("fusion", ("lowering", "implementations", "matrix_library", "state")),
+    ("fusion", ("lowering", "implementation", "fused", "matrix_library", "state")),
     ("launch", ("host",)),
     ("reserve", ("memory",)),
 )
@@ -121,10 +122,10 @@ def remedies(s: Setup, w: Workload) -> list[Remedy]:
     attention = s.runtime.attention
     tries: list[tuple[str, Setup, Workload]] = [
         ("logits of the last position only", s, variant(w, logits="last")),
-        ("no mask", _with(s, attention=variant(attention, mask="never"), always_masked=()), w),
+        ("no mask", _with(s, attention=variant(attention, mask="never")), w),
         ("captured graphs instead of eager launches", _with(s, host=library.runtime("cuda-graph").host), w),
         ("no copies of keys and values", _with(s, cache="static", attention=_plain(attention)), w),
-        ("every operator fused", _with(s, lowering="fused", implementations={}), w),
+        ("every operator fused", _with(s, fused=tuple(Role)), w),
     ]
     now = _figures(s, w)
     found = []

@@ -101,8 +101,8 @@ def scalar() -> None:
         f = roofsim.compile(s.architecture, s.device, figures=["ttft", "tpot", "memory", "energy", "total"])
         works: dict[str, Callable[[int], Any]] = {
             "roofsim.compile": lambda n, f=f: f(prompt=n, batch=1),
-            "figures of a request": lambda n, s=s: predict_request(s, workload(prompt=n), detail=False),
-            "operators and limits too": lambda n, s=s: predict_request(s, workload(prompt=n)),
+            "figures of a request": lambda n, s=s: predict_request(s, workload(prompt=n)),
+            "operators and limits too": lambda n, s=s: predict_request(s, workload(prompt=n)).to_dict(),
             "roofsim.predict by names": lambda n, model=model: roofsim.predict(model, DEVICE, prompt=n),
         }
         for name, work in works.items():

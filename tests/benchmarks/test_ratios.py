@@ -75,7 +75,7 @@ def test_compiling_costs_no_more_than_a_few_predictions():
     lengths = iter(range(100, 10**6))
 
     def once():
-        predict_request(s, workload(prompt=1000), detail=False)
+        predict_request(s, workload(prompt=1000))
 
     def compiled():
         roofsim.compile(s.architecture, s.device, figures=["ttft", "tpot", "memory"], generate=next(lengths)).at(1, 1)
@@ -90,7 +90,7 @@ def test_a_point_of_a_compiled_request_costs_a_tenth_of_a_prediction():
     def many(work):
         return lambda: [work(n) for n in range(1000, 1020)]
 
-    one = many(lambda n: predict_request(s, workload(prompt=n), detail=False))
+    one = many(lambda n: predict_request(s, workload(prompt=n)))
     assert ratio(one, many(lambda n: f(prompt=n, batch=1))) > 10
 
 

@@ -128,6 +128,15 @@ def test_show_gives_a_spec_that_reads_back_as_the_same_spec(data, name):
     assert type(spec)(**fields) == spec
 
 
+def test_show_tells_what_is_known_of_the_code_that_a_runtime_runs(data, roofsim):
+    facts = data("show transformers-4.52-eager")["facts"]
+    assert facts["families"]["gpt_neo"]["activation_kernels"]["value"] == 8
+    named = {fact["source"] for each in (facts["every"], *facts["families"].values()) for fact in each.values()}
+    assert named <= set(facts["sources"])
+    assert "GELU by its tanh formula" in roofsim("show transformers-4.52-eager", "--format", "csv")
+    assert "facts" not in data("show ideal")
+
+
 def test_orin_is_named_in_full_and_in_its_25_watt_mode(data, roofsim):
     assert data("predict mamba2-780m -d orin")["device"] == "jetson-orin-nano-8gb@25w"
     assert "NVIDIA Jetson Orin Nano 8GB (25 W" in roofsim("predict mamba2-780m -d orin")

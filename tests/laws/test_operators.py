@@ -18,7 +18,7 @@ from roofsim.engine.symbolic import cost_expressions
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.model import architecture  # noqa: F401 - loads every operator
-from roofsim.ops import attention, gemm, scan
+from roofsim.ops import attention, gemm, pairs, scan
 from roofsim.ops.base import REGISTER
 
 COLUMNS = [each.name for each in fields(Cost)]
@@ -153,7 +153,7 @@ def test_a_window_as_long_as_the_sequence_is_full_attention(data: st.DataObject,
 @given(new=st.integers(1, 300), context=st.integers(0, 300), window=st.integers(1, 400))
 def test_pairs_are_what_counting_them_gives(new: int, context: int, window: int) -> None:
     counted = sum(min(context + i + 1, window) for i in range(new))
-    assert attention.causal_pairs(new, context, window) == counted
+    assert pairs.causal_pairs(new, context, window) == counted
 
 
 @given(data=st.data(), more=st.integers(0, 10_000))
@@ -171,7 +171,7 @@ def test_a_chunk_as_long_as_the_sequence_is_the_quadratic_form(data: st.DataObje
 @given(new=st.integers(1, 2000), chunk=st.integers(1, 600))
 def test_chunk_pairs_are_what_counting_them_gives(new: int, chunk: int) -> None:
     counted = sum(i % chunk + 1 for i in range(new))
-    assert scan.chunk_pairs(new, chunk) == counted
+    assert pairs.chunk_pairs(new, chunk) == counted
 
 
 @given(data=st.data(), more=st.integers(1, 500))

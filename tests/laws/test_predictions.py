@@ -17,6 +17,7 @@ from roofsim.engine.passes import PassFigures, run_pass
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.schema import variant
+from roofsim.lowering.step import drops_cache
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
 from roofsim.prediction.evaluation import Evaluation
@@ -148,5 +149,5 @@ def test_the_state_that_is_held_is_what_the_model_says(stack: tuple[str, str]) -
     for prompt in (1, 1000, 30_000):
         w = workload(prompt=prompt, batch=3)
         held = 3 * s.architecture.state_bytes(prompt, prefill(s, w).precision)
-        drops = s.architecture.family in s.runtime.drops_cache
-        assert Evaluation(s, w).memory.state == pytest.approx(0 if drops else held)
+        dropped = drops_cache(s.architecture, s.runtime)
+        assert Evaluation(s, w).memory.state == pytest.approx(0 if dropped else held)

@@ -21,7 +21,7 @@ from roofsim.lowering import step as lowering
 from roofsim.model.part import PARTS, Part
 from roofsim.model.step import Pass
 from roofsim.ops import attention
-from roofsim.ops.base import REGISTER, Kind
+from roofsim.ops.base import REGISTER, Kind, Role
 from roofsim.prediction.evaluation import FIGURES, Evaluation
 from roofsim.prediction.setup import setup
 from roofsim.specs.workload import workload
@@ -64,15 +64,25 @@ def test_two_parts_of_one_kind_are_refused() -> None:
 
 
 def test_every_lowering_that_a_runtime_names_is_there() -> None:
-    named = {name for runtime in RUNTIMES for name in (runtime.lowering, *runtime.implementations.values())}
-    assert all(callable(lowering.module(name).lower) for name in named)
+    named = {runtime.lowering for runtime in RUNTIMES}
+    named |= {library.facts(runtime.implementation, model.family).lowering for runtime in RUNTIMES for model in MODELS}
+    assert all(callable(lowering.module(name).lower) for name in named if name)
 
 
-def test_every_family_that_a_runtime_or_lowering_names_is_that_of_a_shipped_model() -> None:
+def test_every_implementation_is_named_and_every_family_in_it_is_that_of_a_shipped_model() -> None:
     families = {model.family for model in MODELS}
-    for runtime in RUNTIMES:
-        assert {*runtime.implementations, *runtime.always_masked, *runtime.drops_cache} <= families, runtime.id
-    assert set(eager.FP32_STREAM) <= families
+    known = {name: library.implementation(name) for name in library.names(library.IMPLEMENTATIONS)}
+    named = {runtime.implementation for runtime in RUNTIMES} | {each.based_on for each in known.values()}
+    assert set(known) <= named
+    for name, each in known.items():
+        assert set(each.families) <= families, name
+        run_by = {facts["run_by"].value for facts in each.families.values() if "run_by" in facts}
+        assert run_by <= set(known), name
+
+
+def test_every_role_is_that_of_an_operator_of_a_shipped_model_and_says_what_it_means() -> None:
+    roles = {each.role for model in MODELS for row in model.rows(Pass(1, 1, 0)) for each in row.operators}
+    assert {role for role in Role if role.meaning} - roles == {Role.EXPERT}  # experts are the first or last product
 
 
 def test_every_rule_of_a_lowering_is_for_a_registered_operator() -> None:

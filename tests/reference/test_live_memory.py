@@ -16,7 +16,7 @@ from roofsim.lowering.step import LoweredRow
 from roofsim.model.architecture import Architecture, Row
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import pointwise
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
 from roofsim.specs.files import build
 from roofsim.specs.runtime import AttentionPolicy, MemoryPolicy, Runtime
 
@@ -25,9 +25,21 @@ ONE = Pass(1, 1, 0, Precision(activations=1))
 Step = tuple[str, int, tuple[str, ...]] | tuple[str, int, tuple[str, ...], Mapping[str, Any]]
 
 
+ROLES = {
+    "attn_norm": Role.BRANCH_NORM, "mlp_norm": Role.BRANCH_NORM, "o_proj": Role.ATTENTION_OUT,
+    "down_proj": Role.FFN_OUT, "conv": Role.CONVOLUTION, "lm_head": Role.LOGITS, "logits_scale": Role.LOGITS_SCALE,
+    "residual": Role.RESIDUAL, "norm": Role.PART_NORM,
+}  # fmt: skip
+
+
+def role(name: str) -> Role | None:
+    """What an operator of the tests is for."""
+    return ROLES.get(name.rstrip("_12"))
+
+
 def row(layer: str, *steps: Step) -> LoweredRow:
     """Operators by name, bytes of the result and what they read; then what the lowering says."""
-    operators = tuple(Operator(name, pointwise.add, {}, out, uses) for name, out, uses, *_ in steps)
+    operators = tuple(Operator(name, pointwise.add, {}, out, uses, acts_as=role(name)) for name, out, uses, *_ in steps)
     return LoweredRow(Row(layer, 1, operators), tuple(Lowered((), **(dict(*more))) for _, _, _, *more in steps))
 
 
@@ -61,11 +73,11 @@ def test_a_result_that_nothing_reads_dies_at_once() -> None:
 def test_scratch_lives_with_its_operator_and_a_wider_result_is_what_lives_on() -> None:
     layer = row(
         "layer",
-        ("a", 10, ("x",), {"temporary": 200}),
-        ("b", 3000, ("a",), {"out": 7000}),
-        ("c", 1, ("b",), {"holds": ("a",)}),
+        ("conv", 10, ("x",), {"temporary": 200}),
+        ("b", 3000, ("conv",), {"out": 7000}),
+        ("c", 1, ("b",), {"holds": (Role.CONVOLUTION, Role.ROTARY)}),
     )
-    assert live(layer) == {"layer.a": 1 + 10 + 200, "layer.b": 10 + 7000, "layer.c": 10 + 7000 + 1}
+    assert live(layer) == {"layer.conv": 1 + 10 + 200, "layer.b": 10 + 7000, "layer.c": 10 + 7000 + 1}
 
 
 def test_the_stream_of_a_layer_is_as_wide_as_its_last_result() -> None:
@@ -156,7 +168,7 @@ def test_what_the_logits_take_of_the_head_is_told() -> None:
         ("logits_scale", 200 + 3000, 200 + 3000),
         ("logits_soft_cap", 3000 + 40000, 200 + 3000),
     ]
-    layer = row("layer", ("lm_head", 200, ("x",)))
+    layer = row("layer", ("o_proj", 200, ("x",)))
     assert [m.scores for m in moments([layer], ONE, 1)] == [0]
 
 
@@ -215,9 +227,10 @@ def test_at_the_head_the_logits_are_told_apart() -> None:
 
 
 def test_a_call_that_returns_no_cache_holds_none() -> None:
-    found = parts([LAYER, HEAD], drops_cache=("toy",))
+    found = parts([LAYER, HEAD], implementation="mamba_ssm", call="plain")
     assert found["state"] == 0
     assert found["peak"] == 3 * WEIGHTS + STREAM + 10_000 + STREAM
+    assert parts([LAYER, HEAD], implementation="mamba_ssm", call="generate")["state"] == HELD
 
 
 def masks(build_bytes: int) -> dict[str, Any]:

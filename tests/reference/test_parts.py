@@ -6,6 +6,9 @@ import pytest
 from counting import attention_parts, channel_parts, recurrent_parts
 from counting.rows import PARTS, check
 
+from roofsim.ops import gemm
+from roofsim.ops.base import Role
+
 WRITTEN = {"attention": attention_parts.CASES, "recurrent": recurrent_parts.CASES, "channel": channel_parts.CASES}
 CASES = {f"{family}: {name}": case for family, cases in WRITTEN.items() for name, case in cases.items()}
 
@@ -21,9 +24,10 @@ def test_a_part_has_the_operators_tensors_and_state_of_its_definition(name: str)
 
 def test_uses_of_a_block_share_what_is_no_adapter_and_not_the_matrix_behind_it() -> None:
     block = CASES["channel: shared block"]
-    own = {each.name for each in block.operators if "lora" in each.name} | {"block_out"}
-    assert {each.name for each in block.operators if not block.part.shares(each.name)} == own
-    assert not CASES["channel: gated"].part.shares("gate_proj")
+    own = {each.name for each in block.operators if "lora" in each.name and each.function is gemm.linear}
+    matrices = [each for each in block.part.operators(block.p, 10) if each.function is gemm.linear]
+    assert {each.name for each in matrices if not block.part.shares(each.role)} == own | {"block_out"}
+    assert not CASES["channel: gated"].part.shares(Role.FFN_GATE)
 
 
 def test_a_table_has_a_row_for_every_token_of_the_vocabulary() -> None:

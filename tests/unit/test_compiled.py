@@ -34,7 +34,7 @@ def test_a_compiled_figure_is_that_of_a_prediction(stack: tuple[str, str]) -> No
     f = compiled_stack(*stack, (*METRICS, "prefill.kernels", "decode.device_time", "memory.state", "memory.grown"))
     s = setup(stack[0], "h100-sxm", stack[1])
     for prompt, batch in ((1, 1), (700, 3), (40_000, 1), (9000, 64)):
-        p = predict_request(s, workload(prompt=prompt, batch=batch, generate=32, dtype="bf16"), detail=False)
+        p = predict_request(s, workload(prompt=prompt, batch=batch, generate=32, dtype="bf16"))
         known = {
             "ttft": p.request.ttft, "tpot": p.request.tpot, "memory": p.memory.peak, "energy": p.request.energy,
             "throughput": p.request.tokens_per_second, "total": p.request.total_time,
@@ -75,7 +75,7 @@ def test_a_what_if_is_an_argument_like_any_other(path: str, change: str) -> None
             other = replace(s, parameters={path.split(".")[1]: factor * number})
         else:
             other = replace(s, **{part: with_value(node, path.split(".")[1:], factor * number, path)})
-        p = predict_request(other, workload(prompt=3000, generate=32, dtype="bf16"), detail=False)
+        p = predict_request(other, workload(prompt=3000, generate=32, dtype="bf16"))
         found = f(**{"prompt": 3000, path: factor * number})
         assert found == pytest.approx(
             {"ttft": p.request.ttft, "tpot": p.request.tpot, "energy": p.request.energy}, rel=1e-10

@@ -19,7 +19,7 @@ METRICS = list(METRICS)
 
 
 def figure(model: str, device: str, runtime: str, metric: str, prompt: int) -> float:
-    p = predict_request(setup(model, device, runtime), workload(prompt=prompt), detail=False)
+    p = predict_request(setup(model, device, runtime), workload(prompt=prompt))
     return {
         "ttft": p.request.ttft,
         "tpot": p.request.tpot,

@@ -284,7 +284,7 @@ def test_a_device_file_with_anything_in_a_field_predicts_or_is_an_input_error(
 ) -> None:
     path = spec_file("hardware", "rtx-4090", {field: value})
     with suppress(InputError):
-        predict_request(setup("mamba-130m", str(path), "ideal"), workload(), detail=False)
+        predict_request(setup("mamba-130m", str(path), "ideal"), workload())
 
 
 @given(field=st.sampled_from(MODEL_FIELDS), value=anything)
@@ -293,4 +293,4 @@ def test_a_model_file_with_anything_in_a_field_predicts_or_is_an_input_error(
 ) -> None:
     path = spec_file("models", "Zamba2-1.2B", {field: value})
     with suppress(InputError):
-        predict_request(setup(str(path), "rtx-4090", "ideal"), workload(), detail=False)
+        predict_request(setup(str(path), "rtx-4090", "ideal"), workload())

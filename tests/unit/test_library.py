@@ -14,6 +14,7 @@ LOADERS = {
     "runtimes": library.runtime,
     "hardware/hosts": library.host,
     "hardware/calibrated": library.calibration,
+    "runtimes/implementations": library.implementation,
 }
 SHIPPED = [(kind, name) for kind in LOADERS for name in library.names(kind)]
 
@@ -21,10 +22,8 @@ SHIPPED = [(kind, name) for kind in LOADERS for name in library.names(kind)]
 @pytest.mark.parametrize("kind", LOADERS)
 def test_every_yaml_file_of_the_checkout_has_a_name(kind: str) -> None:
     files = {path.stem for path in library.folder(kind).rglob("*.yaml")}
-    apart = {
-        path.stem for each in ("hosts", "calibrated") for path in library.folder(f"hardware/{each}").rglob("*.yaml")
-    }
-    assert set(library.names(kind)) == (files - apart if kind == "hardware" else files)
+    apart = {other for other in LOADERS if other.startswith(f"{kind}/")}
+    assert set(library.names(kind)) == files - {name for other in apart for name in library.names(other)}
 
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)

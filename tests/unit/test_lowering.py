@@ -7,18 +7,21 @@ import pytest
 
 from roofsim import library
 from roofsim.engine.passes import run_pass
+from roofsim.engine.roofline import terms
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.lowering.step import NEVER, lower, mask_bytes, mask_from, module, plans
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Precision
-from roofsim.ops import attention
+from roofsim.ops import attention, gemm
+from roofsim.ops.base import Role
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode, prefill
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import workload
 
 QWEN, ZAMBA, MAMBA = (library.architecture(name) for name in ("Qwen2.5-0.5B", "Zamba2-1.2B", "mamba2-130m"))
+LLAMA = library.architecture("Llama-3.2-1B")
 PAPER, IDEAL = (library.runtime(name) for name in ("transformers-4.52-eager", "ideal"))
 
 
@@ -148,3 +151,57 @@ def test_attention_that_is_written_out_moves_the_scores_of_all_pairs():
     # fp32 out, in, out and in again, fp16 out and in
     assert sum(k.cost.activations for k in written if k.name != "merge heads") > 20 * pairs
     assert sum(k.cost.matrix for k in written) == 4 * pairs * 64
+
+
+LIMITED = {"Llama-4-Scout-17B-16E": "chunked", "Gemma-3-1B": "windowed"}
+"""Models with the layer whose cache is cut to a chunk or window."""
+
+
+@pytest.mark.parametrize(("model", "layer"), LIMITED.items())
+@pytest.mark.parametrize("context", [100, 8192, 32_768, 100_000])
+def test_a_step_moves_no_more_keys_and_values_than_its_cache_holds(model: str, layer: str, context: int) -> None:
+    known = library.architecture(model)
+    for name in library.names("runtimes"):
+        if (supports := library.runtime(name).supports) and known.family not in supports:
+            continue
+        s = setup(known, "h100-sxm", name)
+        p = decode(s, workload(prompt=context))
+        (part,) = (part for part in known.layers[layer] if part.kind == "attention")
+        token = part.cached_width * p.precision.cache
+        held = part.state_bytes(context, p.precision)
+        (row,) = (row for row in lower(known, s.runtime, p) if row.row.layer == layer)
+        moved = {o.role: [k.cost.state * k.count for k in lowered.kernels if k.cost.state] for o, lowered in row}
+        # a window sees the token beside those that are held, and its first one
+        assert max(moved[Role.ATTENTION]) <= held + (1 if part.chunk else 2) * token, name
+        # keys and values that are concatenated are read and written
+        assert sum(moved[Role.CACHE]) <= 2 * held + token, name
+
+
+LLAMA_CPP = [name for name in library.names("runtimes") if library.runtime(name).lowering == "ggml"]
+
+
+@pytest.mark.parametrize("runtime", LLAMA_CPP)
+@pytest.mark.parametrize("fmt", ["bf16", "q8_0", "q4_k_m"])
+def test_a_product_takes_no_less_time_with_a_row_more(runtime: str, fmt: str) -> None:
+    rows = np.array([*range(1, 70), 128.0, 256, 512])
+    precision = workload(weight_format=fmt).precision("fp32", LLAMA)
+    lowered = lower(LLAMA, library.runtime(runtime), Pass(1, rows, 100, precision, "last"))
+    for device in library.all_devices():
+        m = setup(LLAMA, device, runtime).machine(device.default_dtype)
+        for row in lowered:
+            for o, each in row:
+                if o.function is gemm.linear and o.role is not Role.LOGITS:
+                    times = sum(k.count * terms(k, m).time for k in each.kernels)
+                    assert rows[1:][times[1:] < times[:-1] * (1 - 1e-12)].tolist() == [], (device.id, o.name)
+
+
+def test_a_product_of_one_row_is_not_bounded_by_that_of_many() -> None:
+    """A slow GPU unpacks each weight once whatever the rows: measured at one, so it holds for the first of many."""
+    m = setup(LLAMA, "jetson-orin-nano-8gb@7w", "llama.cpp").machine("bf16")
+    precision = Precision(weights=4.5 / 8)
+    time = {}
+    for rows in (1, 2, 8, 9, 64):
+        (kernel,) = kernels_of("llama.cpp", "Llama-3.2-1B", Pass(1, rows, 100, precision), "down_proj")
+        time[rows] = terms(kernel, m).time
+    assert time[1] == pytest.approx(202e-6, rel=0.01)
+    assert time[1] == time[2] == time[9] < time[64]

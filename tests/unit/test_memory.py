@@ -9,7 +9,7 @@ from roofsim.lowering.step import LoweredRow
 from roofsim.model.architecture import Row
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import pointwise
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.setup import setup
 from roofsim.specs.workload import workload
@@ -18,8 +18,11 @@ STREAM = 10  # bytes of the residual stream: one token, five elements of two byt
 ONE_TOKEN = Pass(1, 1, 0)
 
 
-def row(layer: str, *operators: tuple[str, int, tuple[str, ...]], **lowered: object) -> LoweredRow:
-    made = tuple(Operator(name, pointwise.add, {}, out, uses) for name, out, uses in operators)
+def row(layer: str, *operators: tuple[str, int, tuple[str, ...]], roles=(), **lowered: object) -> LoweredRow:
+    acts_as = dict(roles)
+    made = tuple(
+        Operator(name, pointwise.add, {}, out, uses, acts_as=acts_as.get(name)) for name, out, uses in operators
+    )
     return LoweredRow(Row(layer, 1, made), tuple(Lowered((), **lowered) for _ in made))
 
 
@@ -41,6 +44,7 @@ def test_code_that_keeps_embeddings_keeps_the_input_of_a_layer_and_of_its_parts_
         ("up", 100, ("norm_1",)),
         ("down", STREAM, ("up",)),
         ("residual_1", STREAM, ("down",)),
+        roles={"norm_1": Role.PART_NORM, "residual_1": Role.RESIDUAL},
     )
     kept = {moment.operator: moment.live for moment in moments([layer], ONE_TOKEN, 5, keeps=2)}
     embeddings = 2 * STREAM
@@ -63,7 +67,8 @@ def test_what_an_operator_needs_on_the_side_lives_while_it_runs() -> None:
 
 
 def test_a_scope_may_hold_what_nothing_reads_any_more() -> None:
-    layer = row("mlp", ("up", 100, ("x",)), ("act", 200, ("up",)), ("down", STREAM, ("act",)), holds=("up",))
+    layer = row("mlp", ("up", 100, ("x",)), ("act", 200, ("up",)), ("down", STREAM, ("act",)),
+                roles={"up": Role.FFN_UP}, holds=(Role.FFN_UP,))  # fmt: skip
     assert live(layer) == {"up": STREAM + 100, "act": 300, "down": 100 + 200 + STREAM}
 
 
@@ -77,8 +82,9 @@ def test_before_the_embedding_there_is_no_stream() -> None:
 
 def test_the_logits_are_told_apart_in_the_head() -> None:
     head = row(
-        "head", ("final_norm", STREAM, ("x",)), ("lm_head", 1000, ("final_norm",)), ("logits_scale", 1000, ("lm_head",))
-    )
+        "head", ("norm", STREAM, ("x",)), ("scores", 1000, ("norm",)), ("scale", 1000, ("scores",)),
+        roles={"scores": Role.LOGITS, "scale": Role.LOGITS_SCALE},
+    )  # fmt: skip
     scores = [moment.scores for moment in moments([head], ONE_TOKEN, 5)]
     assert scores == [0, 1000, 2000]
 

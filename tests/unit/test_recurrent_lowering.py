@@ -47,7 +47,7 @@ every_trace = pytest.mark.parametrize(
 
 def kernels(family: str, fields: Mapping[str, Any], p: Pass) -> list[tuple[Operator, Kernel]]:
     part = PARTS[fields["kind"]](**fields)
-    s = Situation(library.runtime("transformers-5-eager"), family, p)
+    s = Situation(library.runtime("transformers-5-eager"), p, library.facts("transformers", family))
     return [(o, each) for o in part.operators(p, WIDTH) for each in eager.lower(o, s).kernels]
 
 

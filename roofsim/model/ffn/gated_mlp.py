@@ -9,7 +9,7 @@ from roofsim.foundation.schema import Extra, Size
 from roofsim.model.part import Parameters, Part, elementwise, linear
 from roofsim.model.step import Pass
 from roofsim.ops import pointwise
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
 
 
 class GatedMlp(Part):
@@ -28,21 +28,25 @@ class GatedMlp(Part):
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Gate and up, their product, down."""
-        halves = ["gate_proj", "up_proj"]
+        roles = {"gate_proj": Role.FFN_GATE, "up_proj": Role.FFN_UP}
+        halves = list(roles)
         if self.fused:
             ops = [linear(p, "gate_up_proj", d_model, 2 * self.width, "x", bias=self.bias)]
             halves = ["gate_up_proj"]
         else:
-            ops = [linear(p, name, d_model, self.width, "x", bias=self.bias) for name in halves]
+            ops = [
+                linear(p, name, d_model, self.width, "x", bias=self.bias, acts_as=role) for name, role in roles.items()
+            ]
         if self.lora_rank:
-            ops.append(linear(p, "lora_a", d_model, self.lora_rank, "x"))
-            ops.append(linear(p, "lora_b", self.lora_rank, 2 * self.width, "lora_a"))
+            ops.append(linear(p, "lora_a", d_model, self.lora_rank, "x", acts_as=Role.ADAPTER))
+            ops.append(linear(p, "lora_b", self.lora_rank, 2 * self.width, "lora_a", acts_as=Role.ADAPTER))
             ops.append(elementwise(p, "lora", pointwise.add, 2 * self.width, *halves, "lora_b"))
             halves = ["lora"]
         ops.append(elementwise(p, "gate", pointwise.gated_activation, self.width, *halves))
         if self.inner_norm:
             ops.append(elementwise(p, "inner_norm", pointwise.rms_norm, self.width, "gate", weights=True))
-        ops.append(linear(p, "down_proj", self.width, d_model, ops[-1].name, bias=self.bias))
+        last = ops[-1].name
+        ops.append(linear(p, "down_proj", self.width, d_model, last, bias=self.bias, acts_as=Role.FFN_OUT))
         return ops
 
     def parameters(self, d_model: int) -> Parameters:

@@ -9,7 +9,7 @@ from roofsim.foundation.schema import Extra, Size
 from roofsim.model.part import Parameters, Part, elementwise, linear
 from roofsim.model.step import Pass
 from roofsim.ops import pointwise
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
 
 
 class Mlp(Part):
@@ -23,9 +23,9 @@ class Mlp(Part):
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Up, activation, down."""
         return [
-            linear(p, "up_proj", d_model, self.width, "x", bias=self.bias),
+            linear(p, "up_proj", d_model, self.width, "x", bias=self.bias, acts_as=Role.FFN_UP),
             elementwise(p, "activation", pointwise.activation, self.width, "up_proj"),
-            linear(p, "down_proj", self.width, d_model, "activation", bias=self.bias),
+            linear(p, "down_proj", self.width, d_model, "activation", bias=self.bias, acts_as=Role.FFN_OUT),
         ]
 
     def parameters(self, d_model: int) -> Parameters:

@@ -9,7 +9,7 @@ from roofsim.foundation.schema import Extra, Size
 from roofsim.model.part import Parameters, Part, elementwise, linear
 from roofsim.model.step import Pass
 from roofsim.ops import gemm, pointwise, routing
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
 
 
 class Moe(Part):
@@ -66,9 +66,9 @@ class Moe(Part):
         sizes = {"tokens": chosen, "width": self.width, "act_bytes": p.precision.activations}
         gathered = p.activation_bytes(self.width * self.top_k)
         ops += [
-            self._expert(p, "experts_up", d, first, source, "route"),
+            self._expert(p, Role.EXPERT_IN, "experts_up", d, first, source, "route"),
             Operator("experts_act", act, sizes, gathered, ("experts_up",)),
-            self._expert(p, "experts_down", self.width, d, "experts_act"),
+            self._expert(p, Role.EXPERT_OUT, "experts_down", self.width, d, "experts_act"),
         ]
         sizes = {"tokens": p.tokens, "top_k": self.top_k, "width": d, "act_bytes": p.precision.activations}
         ops.append(Operator("combine", routing.combine, sizes, p.activation_bytes(d), ("experts_down", "route")))
@@ -78,11 +78,12 @@ class Moe(Part):
             ops += self._shared(p, d_model, ops[-1].name)
         return ops
 
-    def _expert(self, p: Pass, name: str, d_in: int, d_out: int, *uses: str) -> Operator:
+    def _expert(self, p: Pass, role: Role, name: str, d_in: int, d_out: int, *uses: str) -> Operator:
         byte = p.precision
         sizes = {"tokens": p.tokens, "experts": self.experts, "top_k": self.top_k, "d_in": d_in, "d_out": d_out}
         sizes |= {"bias": int(self.expert_bias), "weight_bytes": byte.of(name), "act_bytes": byte.activations}
-        return Operator(name, gemm.expert_linear, sizes, p.activation_bytes(self.top_k * d_out), uses)
+        out = p.activation_bytes(self.top_k * d_out)
+        return Operator(name, gemm.expert_linear, sizes, out, uses, acts_as=role)
 
     def _shared(self, p: Pass, d_model: int, routed: str) -> list[Operator]:
         """The expert that every token uses, its gate, and the sum with the routed ones."""

@@ -11,7 +11,7 @@ from roofsim.foundation.schema import Extra, Size
 from roofsim.model.part import Parameters, Part, elementwise, linear
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import attention, pointwise
-from roofsim.ops.base import CostFunction, Operator
+from roofsim.ops.base import CostFunction, Operator, Role
 
 SOFTMAX_FLOPS = 5
 """Vector FLOP per pair: scale, subtract the maximum, exponential, sum, rescale."""
@@ -19,6 +19,9 @@ SOFT_CAP_FLOPS = 7
 """Divide, hyperbolic tangent (five), multiply."""
 ALIBI_FLOPS = 2
 """Slope times distance, added to the score."""
+
+PROJECTIONS = {"k_proj": Role.KEY, "v_proj": Role.VALUE}
+"""Roles of the projections beside that to queries."""
 
 
 class Attention(Part):
@@ -142,7 +145,7 @@ class Attention(Part):
         if not self.reuses_kv:
             kept = tuple(dict.fromkeys((source["k"], source["v"])))
             append = {**size, "width": self.cached_width}
-            ops.append(Operator("cache_append", attention.cache_append, append, 0, kept))
+            ops.append(Operator("cache_append", attention.cache_append, append, 0, kept, held=self._held(p.context)))
         function, limit = self._scores(p)
         score = {
             **size,
@@ -155,12 +158,14 @@ class Attention(Part):
             **limit,
         }
         read = tuple(dict.fromkeys(source.values()))
-        ops.append(Operator("attention", function, score, p.activation_bytes(self.out_width), read))
+        out, held = p.activation_bytes(self.out_width), self._held(p.context)
+        ops.append(Operator("attention", function, score, out, read, held=held))
         if self.output_gate:
             ops.append(elementwise(p, "output_gate", pointwise.gated_activation, self.out_width, "attention", "q_proj"))
         if self.out_norm:
             ops.append(elementwise(p, "out_norm", pointwise.rms_norm, self.out_width, ops[-1].name, weights=True))
-        ops.append(linear(p, "o_proj", self.out_width, d_model, ops[-1].name, bias=self.out_bias))
+        last, role = ops[-1].name, Role.ATTENTION_OUT
+        ops.append(linear(p, "o_proj", self.out_width, d_model, last, bias=self.out_bias, acts_as=role))
         return ops
 
     def _project(self, p: Pass, d_model: int, ops: list[Operator]) -> dict[str, str]:
@@ -168,12 +173,13 @@ class Attention(Part):
         d_in = self.d_in or d_model
         made: dict[str, str] = {}
         for name, width in self._projections().items():
-            ops.append(linear(p, name, d_in, width, "x", bias=self.qkv_bias))
+            ops.append(linear(p, name, d_in, width, "x", bias=self.qkv_bias, acts_as=PROJECTIONS.get(name)))
             made[name] = name
             if self.lora_rank:
-                ops.append(linear(p, f"{name}_lora_a", d_in, self.lora_rank, "x"))
-                ops.append(linear(p, f"{name}_lora_b", self.lora_rank, width, f"{name}_lora_a"))
-                ops.append(elementwise(p, f"{name}_lora", pointwise.add, width, name, f"{name}_lora_b"))
+                down, up = f"{name}_lora_a", f"{name}_lora_b"
+                ops.append(linear(p, down, d_in, self.lora_rank, "x", acts_as=Role.ADAPTER))
+                ops.append(linear(p, up, self.lora_rank, width, down, acts_as=Role.ADAPTER))
+                ops.append(elementwise(p, f"{name}_lora", pointwise.add, width, name, up))
                 made[name] = f"{name}_lora"
         if self.fused_qkv:
             return dict.fromkeys("qkv", made["qkv_proj"])
@@ -218,6 +224,10 @@ class Attention(Part):
         """Keys and values: of all tokens, or of window − 1 of them (the newest brings its own)."""
         if self.reuses_kv:
             return 0
+        held = self._held(context)
+        return (context if held is None else held) * self.cached_width * precision.cache
+
+    def _held(self, context: Number) -> Number | None:
+        """Tokens that the cache holds, if those are not all."""
         limit = self.window or self.chunk
-        held = minimum(context, limit - 1) if limit and self.windowed_cache else context
-        return held * self.cached_width * precision.cache
+        return minimum(context, limit - 1) if limit and self.windowed_cache else None

@@ -11,7 +11,7 @@ from roofsim.model.part import Parameters, Part, convolution, linear
 from roofsim.model.recurrent import output_norm, recurrence
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import gating
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
 from roofsim.ops.recurrence import delta_rule
 
 
@@ -71,7 +71,9 @@ class GatedDelta(Part):
         return [
             *ops,
             convolution(p, qkv, self.d_conv, source, bias=False),
-            recurrence(p, delta_rule, v, "conv", *gates, **rule),
+            recurrence(
+                p, delta_rule, v, "conv", *gates, acts_as=Role.SPLIT_RECURRENCE if self.joined else None, **rule
+            ),
             output_norm(p, gating.rms_norm_gate, v, self.value_dim, "scan", z),
             linear(p, "out_proj", v, d_model, "output_norm"),
         ]

@@ -78,10 +78,13 @@ class Hymba(Part):
             elementwise(p, "rotary", attention.rotary, rotated, "in_proj"),
         ]
         if not self.reuses_kv:
-            ops.append(Operator("cache_append", attention.cache_append, append, 0, ("rotary", "in_proj")))
+            uses = ("rotary", "in_proj")
+            ops.append(Operator("cache_append", attention.cache_append, append, 0, uses, held=self._held(p.context)))
         return [
             *ops,
-            Operator("attention", attention.causal_attention, score, inner, ("rotary", "in_proj")),
+            Operator(
+                "attention", attention.causal_attention, score, inner, ("rotary", "in_proj"), held=self._held(p.context)
+            ),
             convolution(p, self.d_inner, self.d_conv, "in_proj"),
             linear(p, "x_proj", self.d_inner, self.dt_rank + 2 * self.d_state, "conv"),
             elementwise(p, "dt_bc_norm", pointwise.rms_norm, self.dt_rank + 2 * self.d_state, "x_proj", weights=True),
@@ -102,6 +105,11 @@ class Hymba(Part):
 
     def state_bytes(self, context: Number, precision: Precision) -> Number:
         """Keys and values unless reused, and the recurrent and convolution states."""
-        held = minimum(context, self.window - 1) if self.window else context
+        held = self._held(context)
+        held = context if held is None else held
         recurrent = self.d_inner * (self.d_state * precision.state + self.d_conv * precision.activations)
         return held * self.kv_width * precision.cache + recurrent
+
+    def _held(self, context: Number) -> Number | None:
+        """Tokens that the cache holds, if those are not all."""
+        return minimum(context, self.window - 1) if self.window else None

@@ -11,7 +11,7 @@ from roofsim.model.part import Parameters, Part, convolution, linear
 from roofsim.model.recurrent import output_norm, recurrence
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import gating
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
 from roofsim.ops.recurrence import delta_rule
 
 
@@ -42,9 +42,9 @@ class Kda(Part):
             "chunk": self.chunk,
             "weight_bytes": p.precision.vectors,
         }
-        qkv = ("q_proj", "k_proj", "v_proj")
+        qkv = {"q_proj": None, "k_proj": Role.KEY, "v_proj": Role.VALUE}
         return [
-            *(linear(p, name, d_model, width, "x") for name in qkv),
+            *(linear(p, name, d_model, width, "x", acts_as=role) for name, role in qkv.items()),
             convolution(p, 3 * width, self.d_conv, *qkv, bias=False),
             linear(p, "f_a_proj", d_model, rank, "x"),
             linear(p, "f_b_proj", rank, width, "f_a_proj"),

@@ -11,7 +11,7 @@ from roofsim.model.part import Parameters, Part, convolution, elementwise, linea
 from roofsim.model.recurrent import head_linear, recurrence
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import pointwise, scan
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
 
 
 class Mamba1(Part):
@@ -49,29 +49,29 @@ class Mamba1(Part):
         projections = self._projections(p)
         made = dict.fromkeys(each.name for each in projections)
         return [
-            linear(p, "in_proj", d_model, 2 * inner, "x", bias=self.bias),
+            linear(p, "in_proj", d_model, 2 * inner, "x", bias=self.bias, acts_as=Role.STATE_IN),
             convolution(p, inner, self.d_conv, "in_proj", bias=self.conv_bias),
             *projections,
             recurrence(p, scan.selective_scan, inner, "in_proj", "conv", *made, **sizes),
-            linear(p, "out_proj", inner, d_model, "scan", bias=self.bias),
+            linear(p, "out_proj", inner, d_model, "scan", bias=self.bias, acts_as=Role.STATE_OUT),
         ]
 
     def _projections(self, p: Pass) -> list[Operator]:
         """What makes Δ, B and C; the published implementation multiplies by Δ's matrix inside the scan's operator."""
-        rank, states = self.dt_rank, self.d_state
+        rank, states, role = self.dt_rank, self.d_state, Role.STATE_PARAMETERS
         if self.mamba_heads != 1:
             heads, channels = self.mamba_heads, self.d_inner // self.mamba_heads
             return [
-                head_linear(p, "x_proj", heads, channels, rank + 2 * states, "conv", reported_as="scan"),
-                head_linear(p, "dt_proj", heads, rank, channels, "x_proj", reported_as="scan"),
+                head_linear(p, "x_proj", heads, channels, rank + 2 * states, "conv", reported_as="scan", acts_as=role),
+                head_linear(p, "dt_proj", heads, rank, channels, "x_proj", reported_as="scan", acts_as=role),
             ]
-        ops, source = [linear(p, "x_proj", self.d_inner, rank + 2 * states, "conv")], "x_proj"
+        ops, source = [linear(p, "x_proj", self.d_inner, rank + 2 * states, "conv", acts_as=role)], "x_proj"
         if self.norms != "none":
             learned = self.norms == "learned"
             normed = {"dt_norm": rank, "b_norm": states, "c_norm": states}
             ops += [elementwise(p, n, pointwise.rms_norm, w, "x_proj", weights=learned) for n, w in normed.items()]
             source = "dt_norm"
-        return [*ops, linear(p, "dt_proj", rank, self.d_inner, source, reported_as="scan")]
+        return [*ops, linear(p, "dt_proj", rank, self.d_inner, source, reported_as="scan", acts_as=role)]
 
     def parameters(self, d_model: int) -> Parameters:
         """Projections, filters, A, D and the bias of Δ; biases and norms where there are any."""

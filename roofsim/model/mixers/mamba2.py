@@ -10,7 +10,7 @@ from roofsim.foundation.schema import Size
 from roofsim.model.part import Parameters, Part, convolution, elementwise, linear
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import pointwise, scan
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
 
 
 class Mamba2(Part):
@@ -56,12 +56,14 @@ class Mamba2(Part):
             "state_bytes": byte.state,
         }
         gate = pointwise.gated_rms_norm if self.gated_norm else pointwise.gated_activation
+        projected = self.d_inner + self.conv_channels + self.heads
+        weights, role = self.gated_norm or None, Role.STATE_GATE
         return [
-            linear(p, "in_proj", d_model, self.d_inner + self.conv_channels + self.heads, "x", bias=self.bias),
+            linear(p, "in_proj", d_model, projected, "x", bias=self.bias, acts_as=Role.STATE_IN),
             convolution(p, self.conv_channels, self.d_conv, "in_proj", bias=self.conv_bias),
             Operator("scan", scan.ssd_scan, size, p.activation_bytes(self.d_inner), ("in_proj", "conv")),
-            elementwise(p, "ssm_gate", gate, self.d_inner, "scan", "in_proj", weights=self.gated_norm or None),
-            linear(p, "out_proj", self.d_inner, d_model, "ssm_gate", bias=self.bias),
+            elementwise(p, "ssm_gate", gate, self.d_inner, "scan", "in_proj", weights=weights, acts_as=role),
+            linear(p, "out_proj", self.d_inner, d_model, "ssm_gate", bias=self.bias, acts_as=Role.STATE_OUT),
         ]
 
     def parameters(self, d_model: int) -> Parameters:

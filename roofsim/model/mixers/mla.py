@@ -12,7 +12,7 @@ from roofsim.model.part import Parameters, Part, elementwise, linear
 from roofsim.model.recurrent import head_linear
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import attention, pointwise
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
 
 
 class LatentAttention(Part):
@@ -76,7 +76,8 @@ class LatentAttention(Part):
         window = self.index_top_k or p.context + p.new
         size |= {"context": p.context, "heads": self.heads, "pair_flops": SOFTMAX_FLOPS, "window": window}
         ops += self._expanded(p, size, turned) if p.latents == "expanded" else self._absorbed(p, size, turned)
-        ops.append(linear(p, "o_proj", self.heads * self.v_dim, d_model, ops[-1].name, bias=self.bias))
+        last, role = ops[-1].name, Role.ATTENTION_OUT
+        ops.append(linear(p, "o_proj", self.heads * self.v_dim, d_model, last, bias=self.bias, acts_as=role))
         return ops
 
     def _index(self, p: Pass, d_model: int, size: dict[str, Number]) -> list[Operator]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
+from roofsim.model.mixers.attention import PROJECTIONS
 from roofsim.model.part import Parameters, Part, elementwise, linear
 from roofsim.model.recurrent import output_norm, recurrence
 from roofsim.model.step import Pass, Precision
@@ -38,7 +39,7 @@ class MLstm(Part):
         }
         gates = ("i_gate", "f_gate")
         return [
-            *(linear(p, name, d_model, width, "x", bias=self.bias) for name, width in parts.items()),
+            *(linear(p, n, d_model, w, "x", bias=self.bias, acts_as=PROJECTIONS.get(n)) for n, w in parts.items()),
             *(linear(p, name, d_model, self.heads, "x", bias=True) for name in gates),
             *(elementwise(p, f"{name}_cap", pointwise.soft_cap, self.heads, name) for name in gates),
             recurrence(p, recurrences.mlstm, v, "q_proj", "k_proj", "v_proj", "i_gate_cap", "f_gate_cap", **sizes),

@@ -11,7 +11,7 @@ from roofsim.model.mixers.attention import Attention
 from roofsim.model.part import Parameters, Part, elementwise, linear, renamed
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import pointwise
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
 
 
 class SharedBlock(Part):
@@ -33,12 +33,12 @@ class SharedBlock(Part):
         joined = 2 * d_model
         ops = [
             elementwise(p, "join", pointwise.concat, joined, "x"),
-            elementwise(p, "attn_norm", pointwise.rms_norm, joined, "join", weights=True),
+            elementwise(p, "attn_norm", pointwise.rms_norm, joined, "join", weights=True, acts_as=Role.BRANCH_NORM),
             *renamed(self.attention.operators(p, d_model), "attn_norm"),
-            elementwise(p, "mlp_norm", pointwise.rms_norm, d_model, "o_proj", weights=True),
+            elementwise(p, "mlp_norm", pointwise.rms_norm, d_model, "o_proj", weights=True, acts_as=Role.BRANCH_NORM),
             *renamed(self.mlp.operators(p, d_model), "mlp_norm"),
         ]
-        return [*ops, linear(p, "block_out", d_model, d_model, "down_proj")]
+        return [*ops, linear(p, "block_out", d_model, d_model, "down_proj", acts_as=Role.BLOCK_OUT)]
 
     def parameters(self, d_model: int) -> Parameters:
         """What each use has for itself: adapters and the output matrix."""
@@ -53,9 +53,9 @@ class SharedBlock(Part):
         mlp = self.mlp.parameters(d_model)["mlp"] - self.mlp.adapter_parameters(d_model)
         return {self.block: {"attention": attention, "mlp": mlp, "norm": 3 * d_model}}
 
-    def shares(self, operator: str) -> bool:
+    def shares(self, role: Role) -> bool:
         """All but the adapters and the output matrix."""
-        return "lora" not in operator and operator != "block_out"
+        return role not in (Role.ADAPTER, Role.BLOCK_OUT)
 
     def state_bytes(self, context: Number, precision: Precision) -> Number:
         """The KV cache of this use."""

@@ -9,10 +9,13 @@ from roofsim.foundation import units
 from roofsim.foundation.parameters import PARAMETERS, Parameter
 from roofsim.foundation.quantity import Sourced
 from roofsim.model.architecture import describe_part
+from roofsim.model.step import Pass
 from roofsim.model.weights import ENCODINGS, WEIGHT_FORMATS, bytes_per_weight
+from roofsim.ops.base import ROLES, Role
 from roofsim.report.docs.console import listed
-from roofsim.report.docs.markdown import inline, symbol, table, untitled
-from roofsim.report.specs import plain_spec
+from roofsim.report.docs.markdown import documented, inline, symbol, table, untitled
+from roofsim.report.specs import implementation, plain_spec
+from roofsim.specs.implementation import Facts
 from roofsim.specs.workload import workload
 
 
@@ -154,3 +157,28 @@ def runtimes() -> Iterator[str]:
         yield f"## {name}"
         yield f"{r.name}. Version: {r.version}."
         yield untitled(plain_spec("runtimes", r)[0])
+    yield "# Implementations"
+    yield (
+        "What the code of a library does to the families of models that it runs, whatever the runtime chooses: the "
+        "`implementation` of a runtime is one of these, a file in `runtimes/implementations/`. Facts of every family "
+        "hold for all that have none of their own in their place."
+    )
+    yield documented(Facts).partition("\n\n")[2]
+    for name in library.names(library.IMPLEMENTATIONS):
+        known = library.implementation(name)
+        yield f"## {name}"
+        yield f"{known.name}." + (f" Based on [{known.based_on}](#{known.based_on})." if known.based_on else "")
+        yield untitled(implementation(known))
+    yield "# Roles"
+    yield (
+        "What an operator is for. A runtime lists under `fused` the roles of operators that it runs as one kernel that "
+        "moves nothing twice; a role is fused with the one that it is a kind of."
+    )
+    wider: dict[Role, set[Role]] = {role: set() for role in Role}
+    for model in map(library.architecture, library.names("models")):
+        for operator in (each for row in model.rows(Pass(1, 1, 0)) for each in row.operators):
+            wider[operator.role].add(ROLES[operator.function])
+    rows = [
+        [f"`{role}`", ", ".join(f"`{kind}`" for kind in sorted(wider[role] - {role})), role.meaning] for role in Role
+    ]
+    yield table(["role", "a kind of", "meaning"], rows)
