@@ -135,6 +135,18 @@ def test_a_cache_is_concatenated_or_written_in_place() -> None:
             check(model, runtime(NEW, cache=cache), p, {"cache_append": [Own("strided", part=1 / 2, count=2)]})
 
 
+@pytest.mark.parametrize("limit", [{"window": 3}, {"chunk": 3}])
+def test_what_a_window_or_chunk_no_longer_holds_is_neither_joined_nor_repeated(limit: dict[str, int]) -> None:
+    model = network(GQA | limit)
+    check(model, runtime(NEW), STEP, {"cache_append": appended(2 * 2, 2)})  # the last two, and the new one
+    check(model, runtime(NEW), Pass(2, 3, 1, PRECISION), {"cache_append": appended(2 * 1, 2 * 3)})
+    both = network(GQA | limit | {"windowed_cache": False})
+    check(both, runtime(NEW), STEP, {"cache_append": appended(2 * 6, 2)})
+    copies = 2 * 3 * 4 * 6 * CACHE
+    attended = Own("attention", fill=2 * 4 * 6, instead={"state": 0.0, "activations": 2 * 4 * 6 * ACT + copies})
+    check(model, runtime(OLD), STEP, {"attention": Expected([repeated(3), attended], temporary=copies)})
+
+
 def test_attention_is_one_kernel_and_in_a_step_a_sum_of_splits() -> None:
     queries = 2 * 3 * 4
     model = network(GQA)

@@ -6,7 +6,7 @@ The pass has 2 sequences of 3 new tokens on 4 held ones; every kind of number ha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -38,11 +38,13 @@ class Row:
     out: float
     uses: tuple[str, ...]
     kind: str
+    held: float | None = None
+    """Tokens that its cache holds, if not all of the context."""
 
 
 def rows_of(operators: Sequence[Operator]) -> list[Row]:
     """What a part says, in the same form."""
-    return [Row(o.name, o.function, dict(o.sizes), o.out, tuple(o.uses), o.kind) for o in operators]
+    return [Row(o.name, o.function, dict(o.sizes), o.out, tuple(o.uses), o.kind, o.held) for o in operators]
 
 
 def row(
@@ -85,10 +87,10 @@ def filters(channels: int, taps: int, *uses: str, bias: int = 1, held: int | Non
     return row("conv", conv.causal_conv1d if held is None else conv.short_conv1d, channels, *uses, **sizes)
 
 
-def append(width: int, *uses: str) -> Row:
+def append(width: int, *uses: str, held: int | None = None) -> Row:
     """What goes into the cache."""
     sizes = {"batch": BATCH, "new": NEW, "width": width, "act_bytes": ACT, "cache_bytes": CACHE}
-    return row("cache_append", attention.cache_append, 0, *uses, **sizes)
+    return replace(row("cache_append", attention.cache_append, 0, *uses, **sizes), held=held)
 
 
 def scores(
@@ -99,12 +101,14 @@ def scores(
     *uses: str,
     function: Callable[..., Any] = attention.causal_attention,
     flops: int = 5,
+    held: int | None = None,
     **limit: float,
 ) -> Row:
     """Softmax attention; without a limit a token sees all seven."""
     sizes = {"batch": BATCH, "new": NEW, "context": CONTEXT, "heads": heads, "kv_heads": kv_heads, "qk_dim": qk_dim}
     sizes |= {"v_dim": v_dim, "pair_flops": flops, "act_bytes": ACT, "cache_bytes": CACHE}
-    return row("attention", function, heads * v_dim, *uses, **sizes, **(limit or {"window": NEW + CONTEXT}))
+    made = row("attention", function, heads * v_dim, *uses, **sizes, **(limit or {"window": NEW + CONTEXT}))
+    return replace(made, held=held)
 
 
 def recurrent(function: Callable[..., Any], width: int, *uses: str, state: int = STATE, **sizes: float) -> Row:
