@@ -96,7 +96,7 @@ class Evaluation:
     def grown(self) -> Number:
         """Bytes of weights and state after the last generated token."""
         precision = prefill(self.s, self.w).precision
-        held = self.s.architecture.state_bytes(self.w.prompt + self.w.generate, precision) * self.w.batch
+        held: Number = self.s.architecture.state_bytes(self.w.prompt + self.w.generate, precision) * self.w.batch
         return held + self.s.architecture.weight_bytes(precision)
 
 

@@ -50,7 +50,7 @@ def intervals(s: Setup, w: Workload, p: Prediction) -> dict[str, tuple[float, fl
     """The 95 % interval of each figure of a request for whose kind the calibration has data."""
     c = _calibration(s)
     waits = {"ttft": p.prefill, "tpot": p.decode}
-    host = {name: bool(each.host_time > HOST_MATTERS * each.device_time) for name, each in waits.items()}
+    host = {name: float(each.host_time) > HOST_MATTERS * float(each.device_time) for name, each in waits.items()}
     known = [name for name in FIGURES if scatter(c, FIGURES[name][1]) is not None]
     values, slopes = logs(s, w, [FIGURES[name][0] for name in known])
     spread = covariance(s, tuple(slopes[0]) if slopes else ())
