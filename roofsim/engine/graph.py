@@ -213,8 +213,9 @@ class Sum:
         @staticmethod
         def ceil(x: Sum) -> Any:
             if x.value is not None:
-                # the value is rounded, the formula is not: it holds over many chunks
-                return Sum(x.graph, x.products, math.ceil(x.value))
+                # the value is rounded, the formula is not: it holds over many chunks; in the first one it is a one
+                whole = math.ceil(x.value)
+                return 1.0 if whole == 1 else Sum(x.graph, x.products, whole)
             if x.whole:
                 return x
             above, below = _fraction(x)

@@ -16,7 +16,6 @@ def causal_pairs(new: Number, context: Number, window: Number) -> Number:
 
 def chunk_pairs(new: Number, chunk: Number) -> Number:
     """Each of `new` tokens sees only those of its own chunk, itself included: full chunks, then what is left."""
-    size = minimum(chunk, maximum(new, 1))  # there may be none
-    full = ceil(new / size) - 1
-    rest = new - full * size
-    return full * size * (size + 1) / 2 + rest * (rest + 1) / 2
+    full = ceil(new / chunk) - 1
+    rest = new - full * chunk
+    return full * chunk * (chunk + 1) / 2 + rest * (rest + 1) / 2
