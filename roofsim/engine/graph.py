@@ -214,7 +214,7 @@ class Sum:
         def ceil(x: Sum) -> Any:
             if x.value is not None:
                 # the value is rounded, the formula is not: it holds over many chunks; in the first one it is a one
-                whole = math.ceil(x.value)
+                whole = float(math.ceil(x.value))
                 return 1.0 if whole == 1 else Sum(x.graph, x.products, whole)
             if x.whole:
                 return x

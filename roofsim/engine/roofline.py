@@ -81,10 +81,9 @@ class Terms:
     @property
     def bound(self) -> Bound:
         """The term that decides (for numbers, not for arrays or symbols)."""
-        idle = self.fixed + (self.filling if self.compute + self.filling >= self.memory else 0)
-        if idle >= self.compute and idle >= self.memory:
-            return "launch"
-        return "compute" if self.compute >= self.memory else "memory"
+        if self.compute + self.filling >= self.memory:
+            return "launch" if self.fixed + self.filling >= self.compute else "compute"
+        return "launch" if self.fixed >= self.memory else "memory"
 
 
 _RATE = {"gemm": "gemm_efficiency", "attention": "attention_efficiency"}

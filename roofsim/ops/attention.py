@@ -5,7 +5,7 @@ from __future__ import annotations
 from roofsim.foundation.arith import Number, minimum
 from roofsim.foundation.cost import Cost
 from roofsim.ops.base import Role, operator
-from roofsim.ops.pairs import causal_pairs, chunk_pairs
+from roofsim.ops.pairs import begun, causal_pairs, chunk_pairs, past_blocks
 
 
 @operator("attention", Role.ATTENTION)
@@ -29,7 +29,7 @@ def causal_attention(
     read once for all queries of a sequence.
     """
     pairs = batch * causal_pairs(new, context, window)
-    visible = minimum(context, window) + new
+    visible = minimum(context, window - 1) + new
     return Cost(
         matrix=2 * pairs * heads * (qk_dim + v_dim),
         vector=pair_flops * pairs * heads,
@@ -85,13 +85,14 @@ def block_sparse_attention(
 ) -> Cost:
     """Mixture of block attention: a query sees its own block and the best of the past ones, `blocks` in all.
 
-    Lu et al. 2025, arXiv 2502.13189, eq. 2 to 6. Each query first scores the mean key of every block; that is
-    one pair per `block` keys. What all queries of a pass may see is read once, what one query cannot see is not.
+    Lu et al. 2025, arXiv 2502.13189, eq. 2 to 6. Of its own block a query sees what is before it. Each query first
+    scores the mean key of every block; that is one pair per `block` keys. What all queries of a pass may see is read
+    once, what one query cannot see is not.
     """
-    budget = block * blocks
-    pairs = batch * causal_pairs(new, context, budget)
+    past = past_blocks(context + new, block, blocks - 1) - past_blocks(context, block, blocks - 1)
+    pairs = batch * (chunk_pairs(context + new, block) - chunk_pairs(context, block) + block * past)
     gate = batch * causal_pairs(new, context, new + context) / block
-    visible = minimum(context + new, budget * new)
+    visible = minimum(context + new, begun(context, block) + new + block * (blocks - 1) * new)
     return Cost(
         matrix=2 * pairs * heads * (qk_dim + v_dim) + 2 * gate * heads * qk_dim,
         vector=pair_flops * pairs * heads + gate * heads,

@@ -19,3 +19,19 @@ def chunk_pairs(new: Number, chunk: Number) -> Number:
     full = ceil(new / chunk) - 1
     rest = new - full * chunk
     return full * chunk * (chunk + 1) / 2 + rest * (rest + 1) / 2
+
+
+def begun(length: Number, chunk: Number) -> Number:
+    """Tokens of a sequence that are in the same chunk as its next one."""
+    return length - (ceil((length + 1) / chunk) - 1) * chunk
+
+
+def past_blocks(length: Number, block: Number, most: Number) -> Number:
+    """Whole blocks before their own that the tokens of a sequence see, each of the `most` that it may or all there are.
+
+    Those of block b see min(b, most).
+    """
+    full = ceil(length / block) - 1
+    rest = length - full * block
+    few = minimum(full, most)
+    return block * (few * (few - 1) / 2 + (full - few) * most) + rest * few

@@ -88,8 +88,9 @@ def test_no_cost_is_negative_and_none_falls_when_a_size_grows(
 ) -> None:
     small = data.draw(sizes(function))
     # a longer chunk trades states for pairs, a longer block the choice of blocks for pairs; a token that begins a chunk
-    # of attention sees only itself
-    varies = {"chunk", "block"} | ({"context"} if function is attention.chunked_attention else set())
+    # or block of attention sees nothing of it but itself
+    cut = (attention.chunked_attention, attention.block_sparse_attention)
+    varies = {"chunk", "block"} | ({"context"} if function in cut else set())
     grown = data.draw(st.sampled_from([name for name in small if name not in varies]))
     more = 1 - small["bias"] if grown == "bias" else data.draw(st.integers(1, 5000))
     before, after = astuple(function(**small)), astuple(function(**{**small, grown: small[grown] + more}))

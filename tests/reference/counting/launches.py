@@ -1,0 +1,174 @@
+"""Launches written down by hand: for an operator of a toy network, what a runtime launches and what each moves.
+
+The prefill has 2 sequences of 3 new tokens on 4 held ones, the step 2 of 1 on 6; elements have the bytes of `rows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
+from typing import Any
+
+import pytest
+
+from counting.rows import ACT, PASS, PRECISION
+from roofsim import library
+from roofsim.foundation.schema import variant
+from roofsim.lowering.step import lower
+from roofsim.model.architecture import Architecture
+from roofsim.model.step import Pass
+from roofsim.specs.files import build
+from roofsim.specs.runtime import Runtime
+
+PREFILL = PASS
+STEP = Pass(2, 1, 6, PRECISION, phase="decode")
+FP32, FP16 = 4, 2
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One kernel, `count` times."""
+
+    like: str
+    count: float = 1
+    matrix: float = 0
+    vector: float = 0
+    weights: float = 0
+    activations: float = 0
+    state: float = 0
+    fill: float = 0
+    blocks: float | None = None
+    together: float = 1
+    triton: bool = False
+    joined: bool = False
+
+
+@dataclass(frozen=True)
+class Own:
+    """One kernel with the operator's own cost, and `more` activations; `part` of it, or what is given in its place."""
+
+    like: str
+    fill: float = 0
+    count: float = 1
+    more: float = 0
+    part: float = 1
+    triton: bool = False
+    joined: bool = False
+    instead: Mapping[str, float] | None = None
+
+
+def each(like: str, elements: float, reads: float, writes: float, flops: float = 1, count: float = 1) -> Launch:
+    """So many elements, of which so many bytes are read and written, with some steps each."""
+    return Launch(like, count, vector=flops * elements, activations=elements * (reads + writes))
+
+
+def tiny(count: float = 1) -> Launch:
+    """A launch on next to nothing."""
+    return Launch("stream", count)
+
+
+BASE: dict[str, Any] = {
+    "name": "toy", "family": "llama", "d_model": 10, "vocab": 7, "tied_embeddings": True,
+    "layout": [{"repeat": 1, "of": ["one"]}], "sources": {"here": "made up"},
+}  # fmt: skip
+
+
+def network(*parts: Mapping[str, Any], family: str = "llama", **changes: Any) -> Architecture:
+    """A toy network of one layer."""
+    return build(Architecture, {**BASE, "family": family, "layers": {"one": list(parts)}, **changes}, "toy.yaml")
+
+
+def runtime(name: str, **changes: Any) -> Runtime:
+    """A shipped runtime with some policies changed, field by field."""
+    made = library.runtime(name)
+    nested = {
+        key: variant(getattr(made, key), **value) if isinstance(value, dict) else value
+        for key, value in changes.items()
+    }
+    return variant(made, **nested)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Launches of an operator, bytes that it takes on the side, and the size of its result where that is changed."""
+
+    launches: Sequence[Launch | Own]
+    temporary: float = 0
+    out: float | None = None
+
+
+def check(
+    model: Architecture, stack: Runtime, p: Pass, expected: Mapping[str, Expected | Sequence[Launch | Own]]
+) -> None:
+    """Operators of a network are launched as expected; kernels that are not launched at all do not count."""
+    found = {o.name: (o, lowered) for row in lower(model, stack, p) for o, lowered in row}
+    for name, stated in expected.items():
+        wanted = stated if isinstance(stated, Expected) else Expected(stated)
+        operator, lowered = found[name]
+        got = [
+            Launch(
+                k.like, k.count, k.cost.matrix, k.cost.vector, k.cost.weights, k.cost.activations, k.cost.state,
+                k.fill, k.blocks, k.together, k.triton, k.joined,
+            )
+            for k in lowered.kernels
+            if k.count
+        ]  # fmt: skip
+        asked = [launch if isinstance(launch, Launch) else resolved(launch, operator) for launch in wanted.launches]
+        assert [(k.like, k.triton, k.joined) for k in got] == [(k.like, k.triton, k.joined) for k in asked], name
+        for number, (one, other) in enumerate(zip(got, asked, strict=True)):
+            assert numbers(one) == pytest.approx(numbers(other)), (name, number)
+        assert lowered.temporary == pytest.approx(wanted.temporary), name
+        if wanted.out is not None:
+            assert lowered.out == wanted.out
+
+
+def numbers(launch: Launch) -> list[float]:
+    """Its counts and costs."""
+    return [-1 if value is None else value for value in astuple(launch)[1:10]]
+
+
+def resolved(own: Own, operator: Any) -> Launch:
+    """The launch with the cost that the operator has when nothing is materialised."""
+    c = operator.cost
+    columns = {"matrix": c.matrix, "vector": c.vector, "weights": c.weights, "state": c.state}
+    columns |= {"activations": c.activations + own.more}
+    columns |= dict(own.instead or {})
+    scaled = {name: value * own.part for name, value in columns.items()}
+    made = Launch(own.like, own.count, fill=own.fill, triton=own.triton, joined=own.joined, **scaled)
+    return replace(made)
+
+
+GQA: dict[str, Any] = {"kind": "attention", "heads": 4, "kv_heads": 2, "head_dim": 3}
+MLP = {"kind": "mlp", "width": 6}
+GATED = {"kind": "gated_mlp", "width": 6}
+SSM = {"kind": "mamba2", "heads": 4, "head_dim": 3, "d_state": 5, "groups": 2, "chunk": 2}
+SELECTIVE = {"kind": "mamba1", "d_inner": 6, "d_state": 4, "dt_rank": 2}
+
+
+def chunked_scan(new: int) -> tuple[list[Launch], int]:
+    """The five kernels of mamba_ssm on two sequences in chunks of two, and elements of the states of all chunks.
+
+    Four heads of three channels; B and C of five elements for two groups. States go through memory in fp32, and again
+    in the dtype of the activations; Δ and its running sum are fp32. Products are of whole chunks.
+    """
+    tokens, chunks = 2 * new, 2 * -(-new // 2)
+    whole = 2 * max(new, 2)
+    states, deltas, scores = chunks * 12 * 5, tokens * 4, chunks * 2 * 2 * 2
+    b = tokens * 2 * 5
+    below = whole * (2 + 1) / 2  # pairs that are not masked
+    return [
+        Launch("stream", activations=deltas * ACT + 2 * deltas * FP32, triton=True),
+        Launch(
+            "ssd", matrix=2 * whole * 12 * 5,
+            activations=(tokens * 12 + b) * ACT + 2 * deltas * FP32 + states * FP32, triton=True,
+        ),
+        Launch(
+            "strided", vector=2 * states, activations=states * FP32 + states * ACT, state=2 * 2 * 12 * 5 * FP32,
+            triton=True,
+        ),
+        Launch("ssd", matrix=2 * whole * 2 * 2 * 5, activations=2 * b * ACT + scores * FP32, triton=True),
+        Launch(
+            "ssd", matrix=2 * below * 12 + 2 * whole * 12 * 5, vector=3 * below * 4,
+            activations=scores * FP32 + (2 * tokens * 12 + b) * ACT + 2 * deltas * FP32 + states * ACT, triton=True,
+        ),
+    ], states  # fmt: skip

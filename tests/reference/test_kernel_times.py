@@ -1,0 +1,192 @@
+"""Time of one kernel, of its launch and of light, worked out by hand in round numbers for every class of kernel."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+
+from roofsim import library
+from roofsim.engine.roofline import Machine, Terms, deciding_parameter, launch_time, light_time, machine, terms, traffic
+from roofsim.foundation.cost import Cost
+from roofsim.foundation.parameters import priors
+from roofsim.foundation.schema import checked, variant
+from roofsim.lowering.kernels import Class, Kernel
+from roofsim.specs.runtime import HostPolicy, MatrixLibrary, Runtime
+
+PARAMETERS = {
+    "gemm_efficiency": 1 / 2, "attention_efficiency": 1 / 4, "softmax_efficiency": 1 / 5, "vector_efficiency": 1 / 2,
+    "masked_attention_efficiency": 3, "quantised_efficiency": 1 / 5, "ssd_efficiency": 2, "scan_efficiency": 1 / 10,
+    "memory_efficiency": 1 / 2, "strided_efficiency": 1 / 4, "transpose_efficiency": 1 / 8,
+    "cache_share": 1 / 2, "cache_speed": 4, "gemm_fill": 5, "attention_fill": 6,
+    "kernel_time": 1, "strided_kernel_time": 2, "tensor_kernel_time": 3, "attention_kernel_time": 4,
+    "dispatch": 7, "triton_dispatch": 80,
+}  # fmt: skip
+M = Machine(matrix_rate=1000, vector_rate=100, bandwidth=10, cache=50, units=4, parameters=PARAMETERS)
+COST = Cost(matrix=3000, vector=200, weights=20, activations=60, state=30)
+# 25 of the 60 bytes of activations come from the cache, at four times the speed: 6.25; 35 + 20 + 30 do not
+MOVED = 91.25
+STREAMED, STRIDED, TURNED = MOVED / 5, MOVED / 2.5, MOVED / 1.25
+ROWS: dict[str, tuple[float, float, float, float]] = {
+    # fixed; compute; memory; filling
+    "gemm": (3, 3000 / 500, STREAMED, 5 * 2 * 4 / 500),  # per unit of the device
+    "quantised_product": (1, 3000 / 20, STREAMED, 0),
+    "attention": (4, 3000 / 250 + 200 / 20, STREAMED, 6 * 2 / 250),  # the softmax waits for the products
+    "masked_attention": (4, 3000 / 300 + 200 / 20, STREAMED, 0),
+    "ssd": (3, 3000 / 200, STREAMED, 0),
+    "scan": (3, 200 / 10, STREAMED, 0),
+    "stream": (1, 200 / 50, STREAMED, 0),
+    "strided": (2, 200 / 50, STRIDED, 0),
+    "transpose": (2, 200 / 50, TURNED, 0),
+}
+
+
+def kernel(like: Any, cost: Cost = COST, **more: Any) -> Kernel:
+    return Kernel("kernel", like, cost, fill=2, **more)
+
+
+def parts(each: Terms) -> tuple[float, float, float, float]:
+    return each.fixed, each.compute, each.memory, each.filling
+
+
+def test_every_class_of_kernel_is_worked_out() -> None:
+    assert set(ROWS) == set(get_args(Class))
+
+
+@pytest.mark.parametrize("like", ROWS)
+def test_each_class_has_its_rates_and_its_fixed_time(like: str) -> None:
+    fixed, compute, memory, filling = ROWS[like]
+    assert parts(terms(kernel(like), M)) == pytest.approx((fixed, compute, memory, filling))
+    assert parts(terms(kernel(like, joined=True), M)) == pytest.approx((0, compute, memory, filling))
+
+
+@pytest.mark.parametrize("like", ROWS)
+@pytest.mark.parametrize(
+    ("blocks", "together", "slower", "memory_slower"),
+    # four units: two blocks keep half of them busy; if a unit needs two blocks at once, a quarter
+    [(2, 1, 2, 2), (2, 2, 4, 2), (1, 1, 4, 4), (4, 1, 1, 1), (4, 2, 2, 1), (16, 2, 1, 1)],
+)
+def test_units_without_a_block_idle_and_those_with_too_few_compute_slower(
+    like: str, blocks: int, together: int, slower: float, memory_slower: float
+) -> None:
+    fixed, compute, memory, filling = ROWS[like]
+    found = terms(kernel(like, blocks=blocks, together=together), M)
+    assert parts(found) == pytest.approx((fixed, compute * slower, memory * memory_slower, filling * slower))
+
+
+@pytest.mark.parametrize("like", ["quantised_product", "masked_attention", "ssd"])
+def test_products_that_go_by_the_vector_peak_stop_at_the_matrix_peak(like: str) -> None:
+    slow = Machine(matrix_rate=15, vector_rate=100, bandwidth=10, cache=50, units=4, parameters=PARAMETERS)
+    assert terms(kernel(like, Cost(matrix=3000)), slow).compute == 3000 / 15
+
+
+@pytest.mark.parametrize(
+    ("cost", "moved"),
+    [
+        (Cost(weights=20), 20), (Cost(state=30), 30),
+        (Cost(activations=20), 5), (Cost(activations=25), 6.25), (Cost(activations=60), 6.25 + 35),
+        (COST, MOVED),
+    ],
+)  # fmt: skip
+def test_the_cache_serves_its_share_of_the_activations_at_its_speed(cost: Cost, moved: float) -> None:
+    assert traffic(cost, M) == pytest.approx(moved)
+
+
+@pytest.mark.parametrize(
+    ("cost", "seconds"),
+    [
+        (COST, 9.125),  # 3 for matrix, 2 for vector work, 9.125 for traffic
+        (Cost(matrix=12000, vector=200, weights=20), 12),
+        (Cost(matrix=3000, vector=800, weights=20), 8),
+    ],
+)
+def test_light_needs_the_longest_of_matrix_work_vector_work_and_traffic_at_the_peaks(
+    cost: Cost, seconds: float
+) -> None:
+    assert light_time(cost, M) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "compute", "memory", "filling", "time", "bound"),
+    [
+        (1, 5, 3, 0, 6, "compute"), (1, 3, 5, 0, 6, "memory"), (4, 3, 2, 0, 7, "launch"),
+        (1, 4, 4, 0, 5, "compute"), (4, 4, 3, 0, 8, "launch"), (4, 3, 4, 0, 8, "launch"),
+        (1, 4, 5, 2, 7, "compute"),  # computing, with what it loses while filling, outlasts memory
+        (1, 4, 7, 2, 8, "memory"),  # it does not
+        (1, 4, 6, 2, 7, "compute"),  # as long as
+        (2, 4, 5, 2, 8, "launch"),  # it outlasts memory, and 2 fixed and 2 filling are no less than 4
+        (1, 1, 9, 3, 10, "memory"), (5, 1, 5, 3, 10, "launch"), (5, 1, 6, 4, 11, "memory"),
+    ],
+)  # fmt: skip
+def test_the_longer_of_computing_and_moving_comes_on_top_of_what_is_fixed(
+    fixed: float, compute: float, memory: float, filling: float, time: float, bound: str
+) -> None:
+    each = Terms(fixed, compute, memory, filling)
+    assert (each.time, each.bound) == (time, bound)
+
+
+@pytest.mark.parametrize(
+    ("like", "launch", "compute", "memory"),
+    [
+        ("gemm", "tensor_kernel_time", "gemm_efficiency", "memory_efficiency"),
+        ("quantised_product", "kernel_time", "quantised_efficiency", "memory_efficiency"),
+        ("attention", "attention_kernel_time", "attention_efficiency", "memory_efficiency"),
+        ("masked_attention", "attention_kernel_time", "masked_attention_efficiency", "memory_efficiency"),
+        ("ssd", "tensor_kernel_time", "ssd_efficiency", "memory_efficiency"),
+        ("scan", "tensor_kernel_time", "scan_efficiency", "memory_efficiency"),
+        ("stream", "kernel_time", "vector_efficiency", "memory_efficiency"),
+        ("strided", "strided_kernel_time", "vector_efficiency", "strided_efficiency"),
+        ("transpose", "strided_kernel_time", "vector_efficiency", "transpose_efficiency"),
+    ],
+)
+def test_the_parameter_that_decides_is_the_one_in_the_term_that_decides(
+    like: Any, launch: str, compute: str, memory: str
+) -> None:
+    found = [deciding_parameter(like, bound) for bound in ("launch", "compute", "memory")]
+    assert found == [launch, compute, memory]
+
+
+def hosted(**policy: Any) -> Runtime:
+    return variant(library.runtime("ideal"), host=checked(HostPolicy, policy))
+
+
+REPLAY = {"value": "2 us", "source": "made up"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "prefill", "decode"),
+    [
+        ({"mode": "none"}, 0, 0),
+        ({"mode": "eager"}, 7, 7),
+        ({"mode": "eager", "work": 0.5}, 3.5, 3.5),
+        ({"mode": "inline", "work": 2}, 14, 14),
+        ({"mode": "graph", "replay": REPLAY}, 2e-6, 2e-6),
+        ({"mode": "graph"}, 0, 0),
+        ({"mode": "graph", "replay": REPLAY, "prefill": "eager"}, 7, 2e-6),
+        ({"mode": "eager", "prefill": "none"}, 0, 7),
+        ({"mode": "eager", "prefill": "graph", "replay": REPLAY}, 2e-6, 7),
+    ],
+)
+def test_the_host_pays_for_a_launch_what_its_mode_says(policy: dict[str, Any], prefill: float, decode: float) -> None:
+    runtime = hosted(**policy)
+    assert launch_time(kernel("gemm"), runtime, M, "prefill") == pytest.approx(prefill)
+    assert launch_time(kernel("gemm"), runtime, M, "decode") == pytest.approx(decode)
+    assert launch_time(kernel("gemm", joined=True), runtime, M, "decode") == 0
+
+
+def test_a_launch_through_triton_costs_more_but_not_in_a_graph() -> None:
+    triton = kernel("ssd", triton=True)
+    assert launch_time(triton, hosted(mode="eager", work=0.5), M, "decode") == pytest.approx((7 + 80) / 2)
+    assert launch_time(triton, hosted(mode="graph", replay=REPLAY), M, "decode") == pytest.approx(2e-6)
+
+
+def test_a_machine_is_made_of_what_the_files_say() -> None:
+    device, host = library.device("rtx-4090"), library.host("desktop")
+    made = machine(device, host, "fp16", {"gemm_fill": 3})
+    assert (made.matrix_rate, made.vector_rate, made.bandwidth) == (165.2e12, 82.6e12, 1008e9)
+    assert (made.cache, made.units) == (72 * 2**20, 128)
+    assert (made["gemm_fill"], made["tensor_kernel_time"], made["dispatch"]) == (3, 5.8e-6, host.dispatch.value)
+    assert made["scan_efficiency"] == priors()["scan_efficiency"]
+    halves = variant(library.runtime("ideal"), matrix_library=MatrixLibrary(accumulates="fp16"))
+    assert machine(device, None, "fp16", runtime=halves).matrix_rate == 330.3e12
+    assert machine(device, None, "fp16", runtime=library.runtime("ideal")).matrix_rate == 165.2e12

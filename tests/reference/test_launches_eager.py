@@ -1,0 +1,464 @@
+"""Eager PyTorch: what transformers launches for each operator of toy networks, written down launch by launch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from counting.launches import (
+    FP32,
+    GATED,
+    GQA,
+    MLP,
+    PREFILL,
+    SELECTIVE,
+    SSM,
+    STEP,
+    Expected,
+    Launch,
+    Own,
+    check,
+    chunked_scan,
+    each,
+    network,
+    runtime,
+    tiny,
+)
+from counting.rows import ACT, CACHE, PRECISION, TOKENS, D
+
+from roofsim.lowering.step import lower
+from roofsim.model.step import Pass
+from roofsim.specs.runtime import Runtime
+
+NEW, OLD = "transformers-5-eager", "transformers-4.52-eager"
+EVERY = TOKENS * D
+"""Elements of the stream."""
+STEPS = 2 * D
+"""Those of a step."""
+
+
+def rms_norm(elements: float, weighted: bool = True) -> Expected:
+    """x → fp32, x², mean, + ε and root, x · root, → back, · weight."""
+    pieces = [
+        each("strided", elements, ACT, FP32),
+        each("stream", elements, FP32, FP32),
+        each("strided", elements, FP32, 0),
+        tiny(2),
+        each("strided", elements, FP32, FP32),
+        each("stream", elements, FP32, ACT),
+        each("strided", elements, ACT, ACT),
+    ]
+    return Expected(pieces if weighted else pieces[:-1], temporary=2 * FP32 * elements)
+
+
+def product(d_in: int, **more: Any) -> Own:
+    return Own("gemm", fill=2 * d_in, **more)
+
+
+def test_norms_are_written_out_in_fp32() -> None:
+    model = network(GQA | {"qk_norm": "plain"}, MLP)
+    expected = {
+        "norm_1": rms_norm(EVERY),
+        "q_norm": rms_norm(TOKENS * 12, weighted=False),
+        "final_norm": rms_norm(EVERY),
+    }
+    check(model, runtime(NEW), PREFILL, expected)
+    check(network(MLP, norm="layer"), runtime(NEW), PREFILL, {"norm_1": [Own("stream")]})
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "prefill", "decode"),
+    [("llama", NEW, 10, 10), ("gpt_neo", NEW, 12, 12), ("gpt_neo", OLD, 6, 5), ("zamba2", OLD, 95, 17)],
+)
+def test_a_pass_begins_with_a_look_up_and_the_small_work_of_positions(
+    family: str, name: str, prefill: int, decode: int
+) -> None:
+    model = network(MLP, family=family, positions=9)
+    check(model, runtime(name), PREFILL, {"embedding": [Own("stream"), tiny(prefill)]})
+    check(model, runtime(name), STEP, {"embedding": [Own("stream"), tiny(decode)]})
+    check(model, runtime(name), STEP, {"position_embedding": [Own("stream")]})
+
+
+@pytest.mark.parametrize(("limit", "clears"), [(72, 1), (73, 0)])
+def test_a_large_product_of_a_prefill_clears_a_buffer_first(limit: int, clears: int) -> None:
+    stack = runtime(NEW, matrix_library={"clears_from": limit})
+    check(network(GQA), stack, PREFILL, {"q_proj": [product(10), *[tiny()] * clears]})  # 6 tokens · 12
+    check(network(GQA), runtime(NEW, matrix_library={"clears_from": 1}), STEP, {"q_proj": [product(10)]})
+    check(network(GQA), runtime(NEW, matrix_library={"clears_from": None}), PREFILL, {"q_proj": [product(10)]})
+
+
+@pytest.mark.parametrize(("limit", "splits"), [(12, 1), (13, 0), (None, 0)])
+def test_a_step_splits_products_of_many_inputs_and_no_more_outputs(limit: int | None, splits: int) -> None:
+    stack = runtime(NEW, matrix_library={"splits_from": limit})
+    expected = {"o_proj": [product(12), *[tiny()] * splits], "q_proj": [product(10)]}
+    check(network(GQA), stack, STEP, expected)
+    check(network(GQA), stack, PREFILL, {"o_proj": [product(12)]})
+    check(network({**GQA, "heads": 2}), runtime(NEW, matrix_library={"splits_from": 6}), STEP, {"o_proj": [product(6)]})
+
+
+def test_a_rotation_is_two_products_a_negated_half_joined_and_a_sum_for_queries_and_for_keys() -> None:
+    half = TOKENS * 18 / 2
+    rotated = [
+        each("strided", half, ACT, ACT, count=4),
+        each("strided", half / 2, ACT, ACT, count=2),
+        each("strided", half, ACT, ACT, count=2),
+        each("stream", half, 2 * ACT, ACT, count=2),
+    ]
+    check(network(GQA), runtime(NEW), PREFILL, {"rotary": Expected(rotated, temporary=2 * half * ACT)})
+    joined = each("strided", half, ACT, ACT, count=2)
+    check(
+        network(GQA, family="phi3"), runtime(NEW), PREFILL,
+        {"rotary": Expected([*rotated, joined], temporary=2 * half * ACT)},
+    )  # fmt: skip
+
+
+def appended(held: int, new: int) -> list[Launch]:
+    """Keys, then values, of six elements each: what was held is read, and written with what is new.
+
+    Convention: the library keeps its cache in the dtype of the activations, so that what is new is read in that of the
+    cache.
+    """
+    state = (held * 6 + (held + new) * 6) * CACHE
+    return [Launch("strided", 2, activations=new * 6 * CACHE, state=state)]
+
+
+def test_a_cache_is_concatenated_or_written_in_place() -> None:
+    model = network(GQA)
+    check(model, runtime(NEW), PREFILL, {"cache_append": appended(2 * 4, 2 * 3)})
+    check(model, runtime(NEW), STEP, {"cache_append": appended(2 * 6, 2)})
+    check(model, runtime(OLD), PREFILL, {"cache_append": []})  # the first time there is nothing to join
+    check(model, runtime(OLD), STEP, {"cache_append": appended(2 * 6, 2)})
+    for cache in ("static", "paged"):
+        for p in (PREFILL, STEP):
+            check(model, runtime(NEW, cache=cache), p, {"cache_append": [Own("strided", part=1 / 2, count=2)]})
+
+
+@pytest.mark.parametrize("limit", [{"window": 3}, {"chunk": 3}])
+def test_what_a_window_or_chunk_no_longer_holds_is_neither_joined_nor_repeated(limit: dict[str, int]) -> None:
+    model = network(GQA | limit)
+    check(model, runtime(NEW), STEP, {"cache_append": appended(2 * 2, 2)})  # the last two, and the new one
+    check(model, runtime(NEW), Pass(2, 3, 1, PRECISION), {"cache_append": appended(2 * 1, 2 * 3)})
+    both = network(GQA | limit | {"windowed_cache": False})
+    check(both, runtime(NEW), STEP, {"cache_append": appended(2 * 6, 2)})
+    copies = 2 * 3 * 4 * 6 * CACHE
+    attended = Own("attention", fill=2 * 4 * 6, instead={"state": 0.0, "activations": 2 * 4 * 6 * ACT + copies})
+    check(model, runtime(OLD), STEP, {"attention": Expected([repeated(3), attended], temporary=copies)})
+
+
+def test_attention_is_one_kernel_and_in_a_step_a_sum_of_splits() -> None:
+    queries = 2 * 3 * 4
+    model = network(GQA)
+    check(model, runtime(NEW), PREFILL, {"attention": [Own("attention", fill=queries * 6)]})
+    check(model, runtime(NEW), STEP, {"attention": [Own("attention", fill=2 * 4 * 6), tiny()]})
+    unsplit = runtime(NEW, attention={"splits_decode": False})
+    check(model, unsplit, STEP, {"attention": [Own("attention", fill=2 * 4 * 6)]})
+
+
+def repeated(seen: int) -> Launch:
+    """Keys, then values, of three elements each: read once for two heads, written for four."""
+    return Launch("strided", 2, activations=2 * seen * 4 * 3 * CACHE, state=2 * seen * 2 * 3 * CACHE)
+
+
+def test_heads_are_repeated_and_queries_made_contiguous_where_the_library_does_so() -> None:
+    copies = 2 * 7 * 4 * 6 * CACHE
+    reading = {"state": 0.0}
+    contiguous = each("strided", 2 * 3 * 4 * 3, ACT, ACT)
+    expected = [repeated(7), contiguous, Own("attention", fill=2 * 3 * 4 * 6, more=copies, instead=None)]
+    check(network(GQA), runtime(OLD), STEP, {"attention": Expected(
+        [repeated(7), Own("attention", fill=2 * 4 * 6, instead={**reading, "activations": 2 * 4 * 6 * ACT + copies})],
+        temporary=copies,
+    )})  # fmt: skip
+    expected[-1] = Own(
+        "attention", fill=2 * 3 * 4 * 6, instead={**reading, "activations": 2 * 3 * 4 * 6 * ACT + copies}
+    )
+    check(
+        network(GQA), runtime(OLD), PREFILL,
+        {"attention": Expected(expected, temporary=copies + 2 * 3 * 4 * 3 * ACT)},
+    )  # fmt: skip
+    alike = network({**GQA, "kv_heads": 4})
+    check(alike, runtime(OLD), STEP, {"attention": [Own("attention", fill=2 * 4 * 6)]})
+
+
+MASKED = GQA | {"declared_window": 7, "v_dim": 2}
+
+
+def masked(new: int, context: int, tiles: float, **columns: float) -> Launch:
+    """All pairs of whole tiles of 64 queries; 2 bytes of mask for every pair and head; blocks of one head each."""
+    pairs = 2 * 4 * tiles * 64 * (context + new)
+    mask = 2 * new * (context + new) * 2
+    queries = 2 * new * 4 * (3 + 2) * ACT
+    return Launch(
+        "masked_attention", matrix=pairs * (2 * 3 + 2 * 2), vector=6 * pairs,
+        activations=queries + 4 * mask + columns.get("keys", 0), state=columns.get("state", 0),
+        blocks=2 * 4 * tiles, together=154 / 3,
+    )  # fmt: skip
+
+
+def test_with_a_mask_every_pair_is_scored_in_tiles_and_the_mask_read_for_every_head() -> None:
+    copies = 2 * 7 * 4 * 5 * CACHE
+    both = Launch("strided", 2, activations=copies / 2, state=2 * 7 * 2 * 5 * CACHE / 2)
+    contiguous = each("strided", 2 * 3 * 4 * 3, ACT, ACT)
+    padded = 2 * 3 * 7 * 2
+    found = [both, contiguous, masked(3, 4, 1, keys=copies)]
+    on_the_side = copies + 2 * 3 * 4 * 3 * ACT + padded
+    check(network(MASKED), runtime(OLD), PREFILL, {"attention": Expected(found, temporary=on_the_side)})
+    held = 2 * 7 * 2 * 5 * CACHE
+    check(network(MASKED), GROUPED, PREFILL, {"attention": [masked(3, 4, 1, state=held)]})
+    long = Pass(2, 96, 4, PRECISION)
+    held = 2 * 100 * 2 * 5 * CACHE
+    check(network(MASKED), GROUPED, long, {"attention": [masked(96, 4, 96 / 64, state=held)]})
+    shorter = network(MASKED | {"declared_window": 8})
+    check(shorter, GROUPED, PREFILL, {"attention": [Own("attention", fill=2 * 3 * 4 * 5)]})
+    splitting = runtime(OLD, attention={"kv_heads": "grouped", "splits_decode": True, "mask_padded": False})
+    check(network(MASKED), splitting, STEP, {"attention": [masked(1, 6, 1, state=2 * 7 * 2 * 5 * CACHE)]})
+
+
+GROUPED = runtime(OLD, attention={"kv_heads": "grouped", "copies_queries": False, "mask_padded": False})
+
+
+def test_for_an_array_of_lengths_each_leaves_the_flash_kernel_with_its_mask() -> None:
+    stack = runtime(OLD, attention={"splits_decode": True})
+    lengths = np.array([2.0, 6.0, 200.0])
+    for phase in ("prefill", "decode"):
+        many = attention_of(Pass(2, 3, lengths, PRECISION, phase=phase), stack)
+        for index, context in enumerate(lengths):
+            one = attention_of(Pass(2, 3, context, PRECISION, phase=phase), stack)
+            for key, values in many.items():
+                assert np.broadcast_to(values, 3)[index] == pytest.approx(one.get(key, 0)), (key, context)
+
+
+def attention_of(p: Pass, stack: Runtime) -> dict[tuple[str, str], Any]:
+    """Counts and columns of the kernels of attention by class, and what is needed on the side."""
+    found: dict[tuple[str, str], Any] = {}
+    for row in lower(network(MASKED), stack, p):
+        for operator, lowered in row:
+            if operator.name != "attention":
+                continue
+            found["side", "temporary"] = lowered.temporary
+            for k in lowered.kernels:
+                for column in ("matrix", "vector", "activations", "state"):
+                    found[k.like, column] = found.get((k.like, column), 0) + k.count * getattr(k.cost, column)
+                found[k.like, "count"] = found.get((k.like, "count"), 0) + k.count
+    return found
+
+
+def test_wide_heads_leave_a_unit_no_room_for_two_blocks() -> None:
+    model = network(
+        {"kind": "attention", "heads": 1, "kv_heads": 1, "head_dim": 200, "v_dim": 100, "declared_window": 7}
+    )
+    stack = runtime(OLD, attention={"copies_queries": False, "mask_padded": False})
+    pairs = 2 * 64 * 7
+    kernel = Launch(
+        "masked_attention", matrix=pairs * 2 * 300, vector=6 * pairs,
+        activations=2 * 3 * 300 * ACT + 2 * 3 * 7 * 2, state=2 * 7 * 300 * CACHE, blocks=2, together=1,
+    )  # fmt: skip
+    check(model, stack, PREFILL, {"attention": [kernel]})
+
+
+def test_gpt_neo_writes_attention_out_in_fp32() -> None:
+    # the library keeps its cache in the dtype of the activations
+
+    def written(new: int) -> list[Launch | Own]:
+        pairs = 2 * new * 7 * 4
+        queries, keys = 2 * new * 4 * 3, 2 * 7 * 4 * 3
+        return [
+            each("strided", (queries + keys) / 2, ACT, FP32, count=2),
+            Launch("stream", vector=2 * 3 * pairs, activations=(queries + keys + pairs) * FP32),
+            tiny(),
+            each("strided", pairs, 2 * FP32, 1),  # scores, mask of bools, scores
+            each("strided", pairs, 2 * FP32, ACT),
+            each("stream", pairs, FP32, FP32, flops=5),
+            each("stream", pairs, FP32, ACT),
+            Launch("gemm", matrix=2 * 2 * pairs, activations=pairs * ACT, state=2 * 7 * 4 * 2 * ACT),
+        ]
+
+    model = network(GQA | {"kv_heads": 4, "v_dim": 2}, family="gpt_neo")
+    merged = each("strided", 2 * 3 * 4 * 2, ACT, ACT)
+    prefill = Expected([*written(3), merged], temporary=2 * 2 * 3 * 7 * 4 * FP32)
+    check(model, runtime(NEW), PREFILL, {"attention": prefill})
+    check(model, runtime(NEW), STEP, {"attention": Expected(written(1), temporary=2 * 2 * 1 * 7 * 4 * FP32)})
+
+
+def test_activations_are_one_kernel_or_as_many_as_their_formula_has_steps() -> None:
+    elements = TOKENS * 6
+    expected = {"activation": [each("stream", elements, ACT, ACT, flops=5)]}
+    check(network(MLP), runtime(NEW), PREFILL, expected)
+    two = {"activation": [each("stream", elements, ACT, ACT, count=2)]}
+    check(network(MLP, family="nemotron_h"), runtime(NEW), PREFILL, two)
+    eight = Expected([each("stream", elements, ACT, ACT, count=8)], temporary=2 * elements * ACT)
+    check(network(MLP, family="gpt_neo"), runtime(NEW), PREFILL, {"activation": eight})
+    gated = [each("stream", elements, ACT, ACT, flops=5), each("stream", elements, 2 * ACT, ACT)]
+    check(network(GATED), runtime(NEW), PREFILL, {"gate": gated})
+    check(network(GATED), runtime(NEW), STEP, {"gate": [
+        each("stream", 12, ACT, ACT, flops=5), each("stream", 12, 2 * ACT, ACT),
+    ]})  # fmt: skip
+
+
+def test_a_cap_on_logits_is_three_kernels_and_a_sum_one() -> None:
+    expected = {
+        "logits_soft_cap": [each("stream", TOKENS * 7, ACT, ACT, count=3)],
+        "residual_1": [each("stream", EVERY, 2 * ACT, ACT)],
+        "lm_head": [product(10)],
+    }
+    check(network(MLP, logits_soft_cap=True), runtime(NEW), PREFILL, expected)
+
+
+@pytest.mark.parametrize("family", ["mamba", "mamba2"])
+def test_mamba_keeps_its_stream_and_its_logits_in_fp32(family: str) -> None:
+    expected = {
+        "residual_1": Expected(
+            [each("strided", EVERY, FP32 + ACT, FP32), each("stream", EVERY, FP32, ACT, flops=1)], out=EVERY * FP32
+        ),
+        "lm_head": Expected([product(10), each("strided", TOKENS * 7, ACT, FP32)], temporary=TOKENS * 7 * FP32),
+    }
+    check(network(SSM, family=family), runtime(NEW), PREFILL, expected)
+
+
+@pytest.mark.parametrize("new", [1, 3, 4])
+@pytest.mark.parametrize(("name", "family", "copies"), [(NEW, "mamba2", 2), (NEW, "bamba", 2), (OLD, "zamba2", 1)])
+def test_a_chunked_scan_is_five_kernels_between_the_decay_and_the_copy_of_the_state(
+    new: int, name: str, family: str, copies: int
+) -> None:
+    kernels, states = chunked_scan(new)
+    p = Pass(2, new, 4, PRECISION)
+    scan = Expected([tiny(3), *kernels, tiny(copies)], temporary=states * (FP32 + ACT))
+    check(network(SSM, family=family), runtime(name), p, {"scan": scan, "conv": [Own("strided"), tiny(2)]})
+
+
+def test_a_step_of_a_scan_is_one_update() -> None:
+    expected = {"scan": [tiny(3), Own("stream", triton=True)], "conv": [Own("strided")]}
+    check(network(SSM, family="mamba2"), runtime(NEW), STEP, expected)
+
+
+def test_the_gate_of_a_scan_is_normed_in_fp32_or_a_part_of_its_step() -> None:
+    elements = TOKENS * 12
+    pieces = [
+        each("strided", elements, ACT, FP32),
+        each("strided", elements, ACT, FP32),
+        each("stream", elements, FP32, FP32, flops=5),
+        each("stream", elements, 2 * FP32, FP32),
+        *rms_norm(elements).launches[1:],
+    ]
+    normed = Expected(pieces, temporary=(3 * FP32 - ACT) * elements)
+    check(network(SSM, family="mamba2"), runtime(NEW), PREFILL, {"ssm_gate": normed})
+    plain = network(SSM | {"gated_norm": False}, family="mamba2")
+    gated = [each("stream", elements, ACT, ACT, flops=5), each("stream", elements, 2 * ACT, ACT)]
+    check(plain, runtime(NEW), PREFILL, {"ssm_gate": gated})
+    check(plain, runtime(NEW), STEP, {"ssm_gate": []})
+
+
+def test_a_selective_scan_copies_its_inputs_into_rows_of_time() -> None:
+    rows = [
+        each("transpose", TOKENS * 6, ACT, ACT, count=3),  # u, Δ and the gate
+        each("transpose", TOKENS * 4, ACT, ACT, count=2),  # B and C
+    ]
+    ungated = TOKENS * 6 * ACT
+    side = (3 * TOKENS * 6 + 2 * TOKENS * 4) * ACT
+    prefill = Expected([tiny(3), tiny(2), *rows, Own("scan", more=ungated), tiny(2)], temporary=side)
+    model = network(SELECTIVE, family="falcon_mamba")
+    check(model, runtime(NEW), PREFILL, {"scan": prefill})
+    check(model, runtime(NEW), STEP, {"scan": [tiny(3), tiny(), Own("stream", triton=True)]})
+
+
+def test_heads_of_a_selective_scan_are_split_scanned_one_by_one_and_joined() -> None:
+    model = network(SELECTIVE | {"mamba_heads": 2}, family="zamba")
+    split = each("strided", TOKENS * 6, ACT, ACT, count=2)
+    launches = [
+        split, tiny(3), tiny(3),
+        each("transpose", TOKENS * 3, ACT, ACT, count=6),
+        each("transpose", TOKENS * 4, ACT, ACT, count=4),
+        Own("scan", part=1 / 2, count=2, more=2 * TOKENS * 3 * ACT),
+        tiny(3),
+    ]  # fmt: skip
+    side = (3 * TOKENS * 6 + 2 * 2 * TOKENS * 4) * ACT
+    check(model, runtime(NEW), PREFILL, {"scan": Expected(launches, temporary=side)})
+    step = [
+        each("strided", 2 * 6, ACT, ACT, count=2), tiny(3), tiny(), Own("stream", part=1 / 2, count=2, triton=True),
+    ]  # fmt: skip
+    check(model, runtime(NEW), STEP, {"scan": step})
+
+
+FALCON = {"kind": "parallel", "attention": GQA, "ssm": SSM | {"groups": 1}}
+
+
+def scaled(like: str, elements: float, count: int = 1) -> Launch:
+    """One product with a constant."""
+    return each(like, elements, ACT, ACT, count=count)
+
+
+def test_falcon_h1_multiplies_by_constants_around_its_projections() -> None:
+    model = network(FALCON, GATED, family="falcon_h1")
+    projected = 12 + 12 + 5 + 5 + 4
+    expected = {
+        "ssm.in_proj": [product(10), scaled("stream", TOKENS * 10), scaled("strided", TOKENS * projected)],
+        "ssm.out_proj": [product(12), scaled("stream", TOKENS * 10, 2)],
+        "attn.q_proj": [product(10)],
+        "attn.k_proj": [product(10), scaled("strided", TOKENS * 6)],
+        "attn.o_proj": [product(12), scaled("stream", TOKENS * 10)],
+        "gate_proj": [product(10), scaled("strided", TOKENS * 6)],
+        "up_proj": [product(10)],
+        "down_proj": [product(6), scaled("stream", TOKENS * 10)],
+    }
+    check(model, runtime(NEW), PREFILL, expected)
+
+
+def test_falcon_h1_prepares_steps_outside_of_its_scan_and_returns_no_cache_unless_given_one() -> None:
+    model = network(FALCON, family="falcon_h1")
+    kernels = [*lone_group(chunked_scan(3)[0])]
+    side = chunked_scan(3)[1] * (FP32 + ACT)
+    prefill = {
+        "ssm.scan": Expected([tiny(3), *kernels, tiny(2)], temporary=side),
+        "ssm.conv": [Own("strided")],
+        "norm_1": rms_norm(EVERY),
+    }
+    check(model, runtime(OLD), PREFILL, prefill)
+    step = {"norm_1": Expected([*rms_norm(STEPS).launches, tiny(2)], temporary=2 * FP32 * STEPS)}
+    check(model, runtime(OLD), STEP, step | {"ssm.scan": [tiny(3), Own("stream", triton=True)]})
+
+
+def lone_group(kernels: list[Launch]) -> list[Launch]:
+    """The kernels with B and C for one group in place of two."""
+    first, state, passing, scores, scan = kernels
+    b, squares = TOKENS * 5 * ACT, 4 * 2 * 2 * FP32
+    return [
+        first,
+        replace(state, activations=state.activations - b),
+        passing,
+        replace(scores, matrix=scores.matrix / 2, activations=scores.activations - 2 * b - squares),
+        replace(scan, activations=scan.activations - b - squares),
+    ]
+
+
+EXPERTS = {"kind": "moe", "experts": 4, "top_k": 2, "width": 3}
+ROWS = 2 * TOKENS
+
+
+def test_experts_are_one_grouped_product_on_sorted_tokens() -> None:
+    gathered = each("strided", ROWS * 10, ACT, ACT)
+    expected = {
+        "route": [tiny(5), tiny(7)],
+        "experts_up": [gathered, product(10)],
+        "experts_down": [product(3)],
+        "combine": [
+            each("strided", ROWS * 10, ACT, ACT), tiny(3), each("strided", ROWS * 10, ACT, ACT),
+            each("strided", ROWS * 10, ACT, 0),
+        ],
+    }  # fmt: skip
+    check(network(EXPERTS), runtime(NEW), PREFILL, expected)
+
+
+def test_experts_in_a_loop_are_launched_one_by_one_as_far_as_any_token_chose_them() -> None:
+    touched = 4 * (1 - (1 / 2) ** 6)  # each of six tokens leaves half of the experts
+    rows = ROWS / touched * 10
+    expected = {
+        "route": [tiny(5), tiny(4)],
+        "experts_up": [
+            tiny(touched), each("strided", rows, ACT, ACT, count=touched),
+            Own("gemm", fill=20, part=1 / touched, count=touched),
+        ],
+        "experts_down": [Own("gemm", fill=6, part=1 / touched, count=touched), tiny(2 * touched)],
+        "combine": [Launch("strided", vector=ROWS * 10, activations=ROWS * 10 * 5 * ACT, joined=True)],
+    }  # fmt: skip
+    check(network(EXPERTS), runtime(OLD), PREFILL, expected)

@@ -1,0 +1,262 @@
+"""What serving engines, mamba_ssm, llama.cpp and the ideal launch for toy networks, written down launch by launch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from counting.launches import (
+    FP16,
+    FP32,
+    GATED,
+    GQA,
+    MLP,
+    PREFILL,
+    SELECTIVE,
+    SSM,
+    STEP,
+    Expected,
+    Launch,
+    Own,
+    check,
+    chunked_scan,
+    each,
+    network,
+    runtime,
+    tiny,
+)
+from counting.rows import ACT, CACHE, PRECISION, TOKENS, D
+
+from roofsim import library
+from roofsim.lowering.step import keeps, lower, mask_bytes, plans
+from roofsim.model.step import Pass, Precision
+
+EVERY = TOKENS * D
+
+
+def product(d_in: int) -> Own:
+    return Own("gemm", fill=2 * d_in)
+
+
+def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
+    stack = runtime("vllm")
+    added = Launch("stream", vector=5 * EVERY, activations=4 * EVERY * ACT)  # stream and branch in, both out
+    expected = {
+        "norm_1": [added],
+        "q_proj": [product(10)],
+        "k_proj": [Own("gemm", joined=True)],
+        "v_proj": [Own("gemm", joined=True)],
+        "rotary": [Own("stream")],
+        "cache_append": [Own("stream")],
+        "attention": [Own("attention", fill=2 * 3 * 4 * 6)],
+        "o_proj": [product(12)],
+        "residual_1": [],
+        "gate_proj": [product(10)],
+        "up_proj": [Own("gemm", joined=True)],
+        "gate": [Own("stream")],
+        "down_proj": [product(6)],
+        "residual_2": [],
+        "final_norm": [added],
+        "embedding": [Own("stream")],
+    }
+    check(network(GQA, GATED), stack, PREFILL, expected)
+    step = {"attention": [Own("attention", fill=2 * 4 * 6), tiny()], "q_proj": [product(10)]}
+    check(network(GQA, GATED), stack, STEP, step)
+    check(network(GQA, norm="layer"), stack, PREFILL, {"norm_1": [added]})
+    moe = {"kind": "moe", "experts": 4, "top_k": 2, "width": 3, "shared_width": 5}
+    check(network(moe), stack, PREFILL, {"shared_sum": [Own("stream")], "experts_up": [product(10)]})
+
+
+@pytest.mark.parametrize("new", [1, 3])
+def test_a_serving_engine_scans_with_the_kernels_of_mamba_ssm(new: int) -> None:
+    stack, p = runtime("vllm"), Pass(2, new, 4, PRECISION)
+    check(network(SSM, family="mamba2"), stack, p, {"scan": [tiny(), *chunked_scan(new)[0]]})
+    check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)]})
+    check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [Own("scan")], "conv": [Own("stream")]})
+    check(network(SELECTIVE, family="mamba"), stack, STEP, {"scan": [Own("stream", triton=True)]})
+
+
+@pytest.mark.parametrize("name", ["mamba-ssm", "transformers-4.52-eager"])
+def test_mamba_ssm_fuses_norm_and_sum_with_a_stream_in_fp32(name: str) -> None:
+    added = Launch("stream", vector=5 * EVERY, activations=2 * EVERY * (FP32 + ACT), triton=True)
+    expected = {
+        "norm_1": Expected([added], temporary=EVERY * FP32),
+        "in_proj": [product(10)],
+        "conv": [Own("strided")],
+        "scan": [tiny(3), *chunked_scan(3)[0]],
+        "ssm_gate": [Own("stream", triton=True)],
+        "residual_1": Expected([], out=EVERY * ACT),
+        "lm_head": [product(10)],
+    }
+    check(network(SSM, family="mamba2"), runtime(name), PREFILL, expected)
+    step = {"scan": [tiny(3), Own("stream", triton=True)], "conv": [Own("strided")]}
+    check(network(SSM, family="mamba2"), runtime(name), STEP, step)
+
+
+def test_mamba_ssm_copies_b_and_c_into_rows_and_writes_the_result_before_the_gate() -> None:
+    stack, model = runtime("mamba-ssm"), network(SELECTIVE, family="mamba")
+    rows = each("transpose", TOKENS * 4, ACT, ACT, count=2)
+    check(model, stack, PREFILL, {"scan": [tiny(3), rows, Own("scan", more=TOKENS * 6 * ACT)]})
+    check(model, stack, STEP, {"scan": [tiny(2), Own("stream", triton=True)]})
+
+
+QUANTISED = Precision(weights=1 / 2, activations=ACT, cache=CACHE)
+WIDE = Precision(weights=2, activations=ACT, cache=CACHE)
+
+
+def multiplied(like: str, tokens: int, d_in: int, d_out: int, weights: float, fill: float = 0, **more: Any) -> Launch:
+    """A product on fp32 activations."""
+    return Launch(
+        like, matrix=2 * tokens * d_in * d_out, weights=d_in * d_out * weights,
+        activations=tokens * (d_in + d_out) * FP32 + more.get("read", 0), fill=fill,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("new", "weights", "like"),
+    [
+        (4, 1 / 2, "quantised_product"), (4, 2, "stream"),  # eight rows
+        (9, 1 / 2, "gemm"), (9, 2, "gemm"),
+    ],
+)  # fmt: skip
+def test_llama_cpp_multiplies_up_to_eight_rows_by_vectors(new: int, weights: float, like: str) -> None:
+    p = Pass(2 if new == 4 else 1, new, 4, Precision(weights=weights, activations=ACT, cache=CACHE))
+    fill = 2 * 10 if like == "gemm" else 0
+    tokens = 8 if new == 4 else 9
+    check(network(MLP), runtime("llama.cpp"), p, {"up_proj": [multiplied(like, tokens, 10, 6, weights, fill)]})
+
+
+def test_an_older_one_unpacks_quantised_weights_before_a_large_product() -> None:
+    stack = runtime("llama.cpp-b2824", matrix_library={"dequantises_from": 12})
+    p = Pass(1, 12, 0, QUANTISED)
+    unpacked = Launch("stream", weights=60 / 2, activations=60 * FP16)
+    large = multiplied("gemm", 12, 10, 6, 0, 20, read=60 * FP16)
+    check(network(MLP), stack, p, {"up_proj": Expected([unpacked, large], temporary=60 * FP16)})
+    check(network(MLP), stack, replace(p, new=11), {"up_proj": [multiplied("gemm", 11, 10, 6, 1 / 2, 20)]})
+    check(network(MLP), stack, replace(p, new=8), {"up_proj": [multiplied("quantised_product", 8, 10, 6, 1 / 2)]})
+    check(network(MLP), stack, Pass(1, 12, 0, WIDE), {"up_proj": [multiplied("gemm", 12, 10, 6, 2, 20)]})
+
+
+@pytest.mark.parametrize("name", ["llama.cpp", "llama.cpp-b2824"])
+@pytest.mark.parametrize("weights", [1 / 2, 2])
+def test_for_an_array_of_lengths_each_is_launched_as_alone(name: str, weights: float) -> None:
+    stack = runtime(name, matrix_library={"dequantises_from": 12 if name.endswith("b2824") else None})
+    precision = Precision(weights=weights, activations=ACT, cache=CACHE)
+    lengths = np.array([1.0, 8.0, 9.0, 11.0, 12.0])
+
+    def totals(new: Any) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for row in lower(network(MLP), stack, Pass(1, new, 0, precision)):
+            for operator, lowered in row:
+                if operator.name != "up_proj":
+                    continue
+                found["side"] = {"temporary": lowered.temporary}
+                for k in lowered.kernels:
+                    each = found.setdefault(k.like, {})
+                    for column in ("matrix", "weights", "activations"):
+                        each[column] = each.get(column, 0) + k.count * getattr(k.cost, column)
+                    each["count"] = each.get("count", 0) + k.count
+        return found
+
+    many = totals(lengths)
+    for index, new in enumerate(lengths):
+        alone = totals(new)
+        for like, columns in many.items():
+            for column, values in columns.items():
+                one = alone.get(like, {}).get(column, 0)
+                assert np.broadcast_to(values, 5)[index] == pytest.approx(one), (like, column, new)
+
+
+def test_llama_cpp_works_in_fp32() -> None:
+    elements, half = TOKENS * 6, TOKENS * 18 / 2
+    new = TOKENS * 6
+    expected = {
+        "norm_1": [each("stream", EVERY, FP32, FP32, flops=3), each("stream", EVERY, FP32, FP32)],
+        "rotary": [each("stream", half, FP32, FP32, flops=3, count=2)],
+        "cache_append": [Launch("strided", 2, activations=new * FP32, state=new * CACHE)],
+        "attention": [Own("attention", fill=2 * 3 * 4 * 6)],
+        "residual_1": [each("stream", EVERY, 2 * FP32, FP32)],
+        "gate": [each("stream", elements, FP32, FP32, flops=5), each("stream", elements, 2 * FP32, FP32)],
+    }
+    check(network(GQA, GATED), runtime("llama.cpp"), PREFILL, expected)
+    layer = {"norm_1": [each("stream", EVERY, FP32, FP32, flops=3), each("stream", EVERY, FP32, FP32)]}
+    check(network(GQA, norm="layer"), runtime("llama.cpp"), PREFILL, layer)
+    check(network(SSM, family="mamba2"), runtime("llama.cpp"), STEP, {"scan": [Own("stream", triton=True)]})
+
+
+def test_attention_that_is_written_out_scores_all_pairs_in_memory() -> None:
+    def written(new: int, like: str) -> list[Launch]:
+        pairs, held = 2 * new * 7 * 4, 2 * 7 * CACHE
+        rows = 2 * new * 4
+        # four query heads read the same keys: what three of them read again may come from the cache
+        return [
+            Launch(
+                like, matrix=2 * 3 * pairs, activations=pairs * FP32 + rows * 3 * FP32 + 3 * held * 3, state=held * 3
+            ),
+            each("stream", pairs, FP32, FP32, flops=5),
+            each("stream", pairs, FP32, FP16),
+            Launch(
+                like, matrix=2 * 2 * pairs, activations=pairs * FP16 + rows * 2 * FP32 + 3 * held * 2, state=held * 2
+            ),
+            each("strided", rows * 2, FP32, FP32),
+        ]
+
+    model, stack = network(GQA | {"kv_heads": 1, "v_dim": 2}), runtime("llama.cpp-b2824")
+    side = 2 * 3 * 7 * 4 * (FP32 + FP16)
+    check(model, stack, PREFILL, {"attention": Expected(written(3, "gemm"), temporary=side)})
+    check(model, stack, STEP, {"attention": Expected(written(1, "stream"), temporary=side / 3)})
+
+
+def test_the_ideal_is_one_kernel_for_each_operator_that_a_device_not_yet_full_delays() -> None:
+    stack = runtime("ideal")
+    latent: dict[str, Any] = {
+        "kind": "mla", "heads": 3, "kv_rank": 6, "nope_dim": 4, "rope_dim": 2, "v_dim": 5, "q_rank": 7,
+        "index_heads": 2, "index_dim": 3, "index_top_k": 5,
+    }  # fmt: skip
+    queries = 2 * 3
+    check(network(latent), stack, PREFILL, {
+        "q_absorb": [Own("gemm", fill=2 * 4)],
+        "attention": [Own("attention", fill=queries * 3 * (2 * 6 + 2))],
+        "index_scores": [Own("gemm", fill=2 * 3)],
+        "index_norm": [Own("stream")],
+    })  # fmt: skip
+    check(network(GQA | {"v_dim": 2}), stack, PREFILL, {"attention": [Own("attention", fill=queries * 4 * (3 + 2))]})
+    check(network(GQA | {"chunk": 3}), stack, PREFILL, {"attention": [Own("attention", fill=queries * 4 * 6)]})
+    check(network(SSM), stack, PREFILL, {"scan": [Own("ssd")], "conv": [Own("stream")]})
+    check(network(SELECTIVE), stack, PREFILL, {"scan": [Own("scan")]})
+
+
+def test_a_mask_is_built_where_runtime_and_network_say_so_with_a_cell_for_every_query_and_key() -> None:
+    cells = 2 * 3 * 7
+    declared, plain, scans = network(GQA | {"declared_window": 7}), network(GQA), network(SSM)
+    longer = network(GQA | {"declared_window": 8})
+    old = runtime("transformers-4.52-eager")
+    always = runtime("ideal", attention={"mask": "always"})
+    stated = [
+        (declared, old, cells), (longer, old, 0), (plain, old, 0), (network(GQA, family="zamba2"), old, cells),
+        (plain, always, cells), (scans, always, 0), (declared, runtime("ideal"), 0),
+    ]  # fmt: skip
+    for model, stack, expected in stated:
+        assert mask_bytes(model, stack, PREFILL) == (2 * expected, 6 * expected)
+    first = Pass(2, 1, 0, PRECISION)  # from the first token on
+    assert mask_bytes(plain, always, first)[0] == mask_bytes(network(GQA, family="zamba2"), old, first)[0] == 2 * 2
+
+
+def test_embeddings_are_kept_by_the_library_alone_and_twice_by_zamba2() -> None:
+    old = runtime("transformers-4.52-eager")
+    assert [keeps(network(GQA, family=family), old) for family in ("llama", "zamba2", "mamba2")] == [1, 2, None]
+    assert keeps(network(GQA), runtime("ideal")) is None
+
+
+def test_a_step_plans_attention_once_for_each_shape_of_heads() -> None:
+    h100, eager = library.device("h100-sxm"), runtime("transformers-5-eager")
+    wide = {"kind": "attention", "heads": 4, "kv_heads": 4, "head_dim": 5, "v_dim": 5}
+    one_wider = [{**wide, "heads": 8}, {**wide, "kv_heads": 2}, {**wide, "head_dim": 6}, {**wide, "v_dim": 6}]
+    for other in one_wider:
+        assert plans(network(wide, other, wide), eager, h100, STEP) == 2
+    assert plans(network(wide, *one_wider), eager, h100, STEP) == 5
+    assert plans(network(wide, MLP), eager, h100, PREFILL) == 0
+    assert plans(network(wide), runtime("vllm"), h100, STEP) == 0
+    assert plans(network(wide), eager, library.device("rtx-4090"), STEP) == 0

@@ -1,0 +1,171 @@
+"""A whole pass, added up launch by launch from its kernels; what its figures and its table of operators say."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from counting.queue import Piece, simulated
+
+from roofsim import library
+from roofsim.engine.energy import energy
+from roofsim.engine.passes import (
+    OperatorRow,
+    PassFigures,
+    Stack,
+    operators,
+    pass_bound,
+    run_pass,
+    starting_time,
+    weighted,
+    weighted_operators,
+)
+from roofsim.engine.roofline import Machine, deciding_parameter, launch_time, light_time, terms
+from roofsim.foundation.cost import Cost
+from roofsim.foundation.parameters import priors
+from roofsim.foundation.schema import checked, variant
+from roofsim.lowering.step import lower
+from roofsim.model.architecture import Architecture
+from roofsim.model.step import Pass, Precision
+from roofsim.specs.files import build
+from roofsim.specs.runtime import HostPolicy, Runtime
+
+M = Machine(matrix_rate=4e6, vector_rate=3e5, bandwidth=2e5, cache=100, units=4, parameters=priors())
+HOST = {"mode": "eager", "work": 2, "launch": {"value": "30 us", "source": "made up"}}
+FAST = Machine(matrix_rate=4e14, vector_rate=3e13, bandwidth=2e12, cache=100, units=4, parameters=priors())
+"""So fast that the device waits for the host."""
+WORDS = ("matrix", "vector", "weights", "activations", "state")
+
+
+def network() -> Architecture:
+    attention = {"kind": "attention", "heads": 4, "kv_heads": 2, "head_dim": 3}
+    ssm = {"kind": "mamba2", "heads": 4, "head_dim": 3, "d_state": 5}
+    values = {
+        "name": "toy", "family": "toy", "d_model": 10, "vocab": 7, "tied_embeddings": True,
+        "layers": {"one": [attention, {"kind": "gated_mlp", "width": 6}], "two": [ssm]},
+        "layout": [{"repeat": 3, "of": ["one"]}, {"repeat": 1, "of": ["two"]}], "sources": {"here": "made up"},
+    }  # fmt: skip
+    return build(Architecture, values, "toy.yaml")
+
+
+def stack(name: str, m: Machine = M, **policy: Any) -> Stack:
+    runtime: Runtime = variant(library.runtime(name), host=checked(HostPolicy, HOST | policy))
+    return Stack(network(), runtime, library.device("h100-sxm"), m)
+
+
+PREFILL = Pass(2, 5, 3, Precision())
+DECODE = Pass(2, 1, 7, Precision(), phase="decode")
+every_stack = pytest.mark.parametrize("name", ["ideal", "vllm", "transformers-5-eager"])
+every_pass = pytest.mark.parametrize("p", [PREFILL, DECODE], ids=["prefill", "decode"])
+
+
+@every_stack
+@every_pass
+@pytest.mark.parametrize("mode", ["eager", "inline"])
+@pytest.mark.parametrize("m", [M, FAST], ids=["slow", "fast"])
+def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mode: str, m: Machine) -> None:
+    s = stack(name, m, mode=mode)
+    pieces: list[Piece] = []
+    moved = dict.fromkeys(WORDS, 0.0)
+    kernels = model_matrix = model_traffic = 0.0
+    for row in lower(s.architecture, s.runtime, p):
+        for _ in range(row.row.count):
+            host = device = 0.0
+            for operator, lowered in row:
+                for kernel in lowered.kernels:
+                    host += kernel.count * launch_time(kernel, s.runtime, m, p.phase)
+                    device += kernel.count * terms(kernel, m).time
+                    kernels += 0 if kernel.joined else kernel.count
+                    for word in WORDS:
+                        moved[word] += kernel.count * getattr(kernel.cost, word)
+                model_matrix += operator.cost.matrix / m.matrix_rate
+                model_traffic += (operator.cost.weights + operator.cost.state) / m.bandwidth
+                if row.row.count == 1:  # equal layers come as wholes
+                    pieces.append((host, device, 1))
+                    host = device = 0.0
+            pieces.append((host, device, 1))
+    plans = 1 if name == "transformers-5-eager" and p.phase == "decode" else 0  # one shape of attention
+    start = 30e-6 + plans * priors()["attention_plan"]
+    device = sum(piece[1] for piece in pieces)
+    host = start + sum(piece[0] for piece in pieces)
+    wall = host + device if mode == "inline" else simulated(pieces, start)
+    found = run_pass(s, p)
+    expected = PassFigures(
+        wall, device, host, kernels, moved["matrix"], moved["vector"],
+        moved["weights"] + moved["activations"] + moved["state"], energy(s.device, m, Cost(**moved), device, wall),
+        model_matrix, model_traffic,
+    )  # fmt: skip
+    assert {f.name: getattr(found, f.name) for f in fields(PassFigures)} == pytest.approx(
+        {f.name: getattr(expected, f.name) for f in fields(PassFigures)}
+    )
+    assert found.idle_time == pytest.approx(wall - device)
+    assert found.mfu == pytest.approx(model_matrix / wall)
+    assert found.mbu == pytest.approx(model_traffic / wall)
+
+
+def test_a_pass_starts_after_its_launch_and_its_plans() -> None:
+    runtime = stack("ideal").runtime
+    assert starting_time(runtime, M, 3) == pytest.approx(30e-6 + 3 * priors()["attention_plan"])
+    assert starting_time(stack("ideal", launch=None).runtime, M, 0) == 0
+
+
+@every_stack
+@every_pass
+def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers(name: str, p: Pass) -> None:
+    s = stack(name)
+    expected = {}
+    for row in lower(s.architecture, s.runtime, p):
+        for operator, lowered in row:
+            n = row.row.count
+            total = dict.fromkeys((*WORDS, "time", "light", "kernels"), 0.0)
+            reasons: dict[tuple[str, str], float] = {}
+            for kernel in lowered.kernels:
+                for _ in range(n):
+                    t = terms(kernel, M)
+                    for word in WORDS:
+                        total[word] += kernel.count * getattr(kernel.cost, word)
+                    total["time"] += kernel.count * t.time
+                    total["light"] += kernel.count * light_time(kernel.cost, M)
+                    total["kernels"] += 0 if kernel.joined else kernel.count
+                    reason = t.bound, deciding_parameter(kernel.like, t.bound)
+                    reasons[reason] = reasons.get(reason, 0) + kernel.count * t.time
+            if lowered.kernels:
+                longest = max(reasons, key=lambda each: reasons[each])
+                expected[row.row.layer, operator.name] = (operator.kind, n, total, longest)
+    found = {(each.layer, each.operator): each for each in operators(s, p, basis=lambda parameter: parameter)}  # type: ignore[arg-type, return-value]
+    assert set(found) == set(expected)
+    for key, (kind, n, total, (bound, parameter)) in expected.items():
+        each = found[key]
+        got = {
+            "matrix": each.matrix_flops, "vector": each.vector_flops, "weights": each.bytes_weights,
+            "activations": each.bytes_activations, "state": each.bytes_state, "time": each.time,
+            "light": each.light_time, "kernels": each.kernels,
+        }  # fmt: skip
+        assert got == pytest.approx(total), key
+        assert (each.kind, each.count, each.bound, each.basis) == (kind, n, bound, parameter), key
+
+
+ROW = OperatorRow("one", "a", "gemm", 3, 1, 2, 3, 4, 5, 6, 7, 8, "compute", "prior")
+FIGURES = PassFigures(*range(1, 11))
+
+
+def test_passes_that_come_several_times_add_up() -> None:
+    twice = PassFigures(*(10 * value for value in range(1, 11)))
+    assert weighted([(2, FIGURES), (3, twice)]) == PassFigures(*(32 * value for value in range(1, 11)))
+
+
+def test_operators_of_several_passes_add_up_and_are_bound_as_where_they_take_longest() -> None:
+    short = replace(ROW, time=10, bound="memory", basis="set", kernels=10)
+    (found,) = weighted_operators([(4, [ROW]), (2, [short])])
+    assert (found.kernels, found.time, found.matrix_flops) == (4 * 1 + 2 * 10, 4 * 7 + 2 * 10, 6 * 2)
+    assert (found.count, found.bound, found.basis) == (3, "compute", "prior")
+    (other,) = weighted_operators([(4, [ROW]), (3, [short])])
+    assert (other.bound, other.basis) == ("memory", "set")
+
+
+def test_a_pass_is_bound_by_its_host_or_by_what_bounds_most_of_its_device_time() -> None:
+    table = [replace(ROW, time=4, bound="memory"), replace(ROW, time=5), replace(ROW, time=4, bound="memory")]
+    assert pass_bound(replace(FIGURES, host_time=14, device_time=13), table) == "launch"
+    assert pass_bound(replace(FIGURES, host_time=13, device_time=13), table) == "memory"
+    assert pass_bound(replace(FIGURES, host_time=0, device_time=13), table[:2]) == "compute"
