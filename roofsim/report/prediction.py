@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.arith import Number
+from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import PassPrediction, Prediction
 from roofsim.report.table import Column, Figure, Table, tokens_that_fit
 
@@ -48,6 +49,7 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
 
 
 _FIGURES = {
+    **{row.interval: (row.words, row.unit) for row in METRICS.values()},
     "ttft": ("TTFT", "s"), "tpot": ("TPOT", "s"),
     "total_time": ("total", "s"), "tokens_per_second": ("tokens/s", "rate"),
     "device_time": ("device busy, prefill", "s"), "decode_device_time": ("device busy, decode", "s"),

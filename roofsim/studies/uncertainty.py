@@ -28,10 +28,9 @@ from roofsim.specs.calibration import NORMAL_95, Calibration, interval
 from roofsim.specs.workload import Workload
 
 FIGURES: Mapping[str, tuple[str, tuple[str, str]]] = {
-    **{name: (METRICS[name].figure, METRICS[name].measured) for name in ("ttft", "tpot", "energy", "total")},
+    **{row.interval: (row.figure, row.measured) for row in METRICS.values() if not row.inverse},
     "device_time": ("prefill.device_time", ("device_time_s", "prefill")),
     "decode_device_time": ("decode.device_time", ("device_time_s", "decode")),
-    "peak": (METRICS["memory"].figure, METRICS["memory"].measured),
 }
 """Figures with intervals, as the prediction calls them, and the kind of measurement whose scatter they have."""
 
