@@ -14,7 +14,8 @@ from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum
 def derivative(graph: Graph, output: Any, variable: str) -> Any:
     """How `output` changes with a variable, as numbers of the same graph.
 
-    A rounding counts as what it rounds, so that the derivative is that over many chunks; a switch as constant.
+    A rounding counts as what it rounds, so that the derivative is that over many chunks, but in the first one; a switch
+    counts as constant.
     """
     known: dict[int, Any] = {}
     for number in reachable(graph, [output]):
@@ -25,7 +26,8 @@ def derivative(graph: Graph, output: Any, variable: str) -> Any:
         elif atom.op == "at_least":
             known[number] = 0.0
         elif atom.op == "ceil":
-            known[number] = _shared(_slope(args[0], known) / args[1])
+            several = at_least(graph.atom("ceil", args, positive=atom.positive, whole=True), 2)
+            known[number] = _shared(_slope(args[0], known) / args[1] * several)
         elif atom.op == "shared":
             known[number] = _shared(_slope(args[0], known))
         elif atom.op == "power":
@@ -91,7 +93,7 @@ def gradient(graph: Graph, output: Any, values: Mapping[str, Number]) -> tuple[N
         if atom.op == "variable":
             slopes[atom.name] = slopes[atom.name] + weight
         elif atom.op == "ceil":
-            _pulled(atom.args[0], weight / atom.args[1], at, pull)
+            _pulled(atom.args[0], weight / atom.args[1] * at_least(at[number], 2), at, pull)
         elif atom.op == "shared":
             _pulled(atom.args[0], weight, at, pull)
         elif atom.op == "power":

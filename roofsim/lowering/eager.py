@@ -189,7 +189,7 @@ def causal_conv1d(o: Operator, s: Situation) -> Lowered:
     return Lowered((*kernels, tiny("state", 2)) if keeps_state(s) else kernels)
 
 
-def ssd_kernels(o: Operator, fp32_states: bool = True) -> tuple[Kernel, ...]:
+def ssd_kernels(o: Operator) -> tuple[Kernel, ...]:
     """The five Triton kernels of mamba_ssm's chunked scan; states go through memory once in fp32.
 
     `_chunk_cumsum`, `_chunk_state`, `_state_passing`, `_bmm_chunk`, `_chunk_scan` of mamba_ssm 2.2.4.
