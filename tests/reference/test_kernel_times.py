@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -123,6 +124,27 @@ def test_the_longer_of_computing_and_moving_comes_on_top_of_what_is_fixed(
 ) -> None:
     each = Terms(fixed, compute, memory, filling)
     assert (each.time, each.bound) == (time, bound)
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "time"), [(None, None, 6), (5, None, 6), (7, None, 7), (None, 7, 6), (None, 5, 5), (2, 5, 5)]
+)
+def test_a_kernel_takes_no_less_than_its_least_and_no_more_than_its_most(
+    least: float | None, most: float | None, time: float
+) -> None:
+    assert Terms(1, 5, 3, 0, least, most).time == time
+
+
+def test_a_kernel_takes_no_less_than_the_one_beneath_it_and_no_more_than_those_in_its_stead() -> None:
+    slow, quick = kernel("stream", Cost(vector=1000)), kernel("stream", Cost(vector=50))
+    assert (terms(slow, M).time, terms(quick, M).time) == (1 + 20, 1 + 1)
+    own = kernel("stream", Cost(vector=400))
+    assert terms(own, M).time == 1 + 8
+    assert terms(replace(own, beneath=slow), M).time == 21
+    assert terms(replace(own, beneath=quick), M).time == 9
+    assert terms(replace(own, instead=(replace(quick, count=3),)), M).time == 3 * 2
+    assert terms(replace(own, instead=(quick, slow)), M).time == 9
+    assert parts(terms(replace(own, beneath=slow, instead=(quick,)), M)) == parts(terms(own, M))
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from counting.rows import ACT, CACHE, PRECISION, TOKENS, D
 
 from roofsim.lowering.step import lower
 from roofsim.model.step import Pass
+from roofsim.ops.base import Role
 from roofsim.specs.runtime import Runtime
 
 NEW, OLD = "transformers-5-eager", "transformers-4.52-eager"
@@ -313,7 +314,8 @@ def test_mamba_keeps_its_stream_and_its_logits_in_fp32(family: str) -> None:
         ),
         "lm_head": Expected([product(10), each("strided", TOKENS * 7, ACT, FP32)], temporary=TOKENS * 7 * FP32),
     }
-    check(network(SSM, family=family), runtime(NEW), PREFILL, expected)
+    expected |= {"in_proj": [product(10)], "add_positions": [Own("stream")]}
+    check(network(SSM, family=family, positions=9), runtime(NEW), PREFILL, expected)
 
 
 @pytest.mark.parametrize("new", [1, 3, 4])
@@ -414,6 +416,8 @@ def test_falcon_h1_prepares_steps_outside_of_its_scan_and_returns_no_cache_unles
         "norm_1": rms_norm(EVERY),
     }
     check(model, runtime(OLD), PREFILL, prefill)
+    handed = {"ssm.scan": Expected([tiny(3), *kernels, tiny(2), tiny(2)], temporary=side)}
+    check(model, runtime(NEW), PREFILL, handed | {"ssm.conv": [Own("strided"), tiny(2)]})
     step = {"norm_1": Expected([*rms_norm(STEPS).launches, tiny(2)], temporary=2 * FP32 * STEPS)}
     check(model, runtime(OLD), STEP, step | {"ssm.scan": [tiny(3), Own("stream", triton=True)]})
 
@@ -462,3 +466,11 @@ def test_experts_in_a_loop_are_launched_one_by_one_as_far_as_any_token_chose_the
         "combine": [Launch("strided", vector=ROWS * 10, activations=ROWS * 10 * 5 * ACT, joined=True)],
     }  # fmt: skip
     check(network(EXPERTS), runtime(OLD), PREFILL, expected)
+
+
+def test_what_a_runtime_fuses_by_role_or_by_the_role_of_its_kind_is_one_kernel() -> None:
+    one, out = {"norm_1": [Own("stream")]}, {"norm_1": rms_norm(EVERY)}
+    last = {"final_norm": rms_norm(EVERY)}
+    check(network(MLP), runtime(NEW, fused=(Role.NORM,)), PREFILL, one | {"final_norm": [Own("stream")]})
+    check(network(MLP), runtime(NEW, fused=(Role.PART_NORM,)), PREFILL, one | last)
+    check(network(MLP), runtime(NEW, fused=(Role.GATED_NORM,)), PREFILL, out | last)

@@ -30,8 +30,10 @@ from counting.launches import (
 from counting.rows import ACT, CACHE, PRECISION, TOKENS, D
 
 from roofsim import library
+from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import keeps, lower, mask_bytes, plans
 from roofsim.model.step import Pass, Precision
+from roofsim.specs.runtime import Runtime
 
 EVERY = TOKENS * D
 
@@ -139,10 +141,46 @@ def test_an_older_one_unpacks_quantised_weights_before_a_large_product() -> None
     check(network(MLP), stack, Pass(1, 12, 0, WIDE), {"up_proj": [multiplied("gemm", 12, 10, 6, 2, 20)]})
 
 
+def kernels_of(stack: Runtime, p: Pass, name: str) -> tuple[Kernel, ...]:
+    return next(
+        lowered.kernels for row in lower(network(MLP), stack, p) for operator, lowered in row if operator.name == name
+    )
+
+
+def shown(kernel: Kernel | None) -> Launch | None:
+    """A kernel as a launch."""
+    if kernel is None:
+        return None
+    c = kernel.cost
+    return Launch(kernel.like, kernel.count, c.matrix, c.vector, c.weights, c.activations, c.state, kernel.fill)
+
+
+def test_a_product_of_llama_cpp_unpacks_its_weights_once_and_few_rows_take_no_more_than_many() -> None:
+    new, old = runtime("llama.cpp"), runtime("llama.cpp-b2824", matrix_library={"dequantises_from": 9})
+    one_row = multiplied("quantised_product", 1, 10, 6, 1 / 2)
+    unpacked = Launch("stream", weights=60 / 2, activations=60 * FP16)
+    (many,) = kernels_of(new, Pass(1, 9, 0, QUANTISED), "up_proj")
+    assert (shown(many.beneath), many.instead) == (one_row, ())
+    copy, product = kernels_of(old, Pass(1, 9, 0, QUANTISED), "up_proj")
+    assert (shown(copy.beneath), product.beneath, copy.instead) == (one_row, None, ())
+    (few,) = kernels_of(new, Pass(1, 3, 0, QUANTISED), "up_proj")
+    assert few.beneath is None
+    assert [shown(each) for each in few.instead] == [multiplied("gemm", 3, 10, 6, 1 / 2, 20)]
+    assert shown(few.instead[0].beneath) == one_row
+    # the back end unpacks from nine rows on, so that the kernels for many would be those of nine
+    (few,) = kernels_of(old, Pass(1, 3, 0, QUANTISED), "up_proj")
+    copy, product = few.instead
+    assert (shown(copy), shown(copy.beneath)) == (unpacked, one_row)
+    assert shown(product) == multiplied("gemm", 3, 10, 6, 0, 20, read=60 * FP16)
+    later = runtime("llama.cpp-b2824", matrix_library={"dequantises_from": 10})
+    (few,) = kernels_of(later, Pass(1, 3, 0, QUANTISED), "up_proj")
+    assert [each.count for each in few.instead] == [0, 1]
+
+
 @pytest.mark.parametrize("name", ["llama.cpp", "llama.cpp-b2824"])
 @pytest.mark.parametrize("weights", [1 / 2, 2])
 def test_for_an_array_of_lengths_each_is_launched_as_alone(name: str, weights: float) -> None:
-    stack = runtime(name, matrix_library={"dequantises_from": 12 if name.endswith("b2824") else None})
+    stack = runtime(name, matrix_library={"dequantises_from": 9 if name.endswith("b2824") else None})
     precision = Precision(weights=weights, activations=ACT, cache=CACHE)
     lengths = np.array([1.0, 8.0, 9.0, 11.0, 12.0])
 
@@ -188,8 +226,8 @@ def test_llama_cpp_works_in_fp32() -> None:
 
 def test_attention_that_is_written_out_scores_all_pairs_in_memory() -> None:
     def written(new: int, like: str) -> list[Launch]:
-        pairs, held = 2 * new * 7 * 4, 2 * 7 * CACHE
-        rows = 2 * new * 4
+        pairs, held = 2 * new * 7 * 8, 2 * 7 * 2 * CACHE
+        rows = 2 * new * 8
         # four query heads read the same keys: what three of them read again may come from the cache
         return [
             Launch(
@@ -203,8 +241,8 @@ def test_attention_that_is_written_out_scores_all_pairs_in_memory() -> None:
             each("strided", rows * 2, FP32, FP32),
         ]
 
-    model, stack = network(GQA | {"kv_heads": 1, "v_dim": 2}), runtime("llama.cpp-b2824")
-    side = 2 * 3 * 7 * 4 * (FP32 + FP16)
+    model, stack = network(GQA | {"heads": 8, "v_dim": 2}), runtime("llama.cpp-b2824")
+    side = 2 * 3 * 7 * 8 * (FP32 + FP16)
     check(model, stack, PREFILL, {"attention": Expected(written(3, "gemm"), temporary=side)})
     check(model, stack, STEP, {"attention": Expected(written(1, "stream"), temporary=side / 3)})
 

@@ -231,6 +231,7 @@ def test_a_call_that_returns_no_cache_holds_none() -> None:
     assert found["state"] == 0
     assert found["peak"] == 3 * WEIGHTS + STREAM + 10_000 + STREAM
     assert parts([LAYER, HEAD], implementation="mamba_ssm", call="generate")["state"] == HELD
+    assert parts([LAYER, HEAD], implementation="transformers", call="plain")["state"] == HELD
 
 
 def masks(build_bytes: int) -> dict[str, Any]:

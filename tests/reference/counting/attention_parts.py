@@ -258,12 +258,12 @@ HYMBA = {"kind": "hymba", "heads": 4, "kv_heads": 2, "head_dim": 3, "d_inner": 8
 def both_kinds(*, reused: bool) -> list[Row]:
     """Attention with values of two elements beside a selective scan of eight channels, after the projection."""
     turned = 12 if reused else 18
-    window = NEW + CONTEXT if reused else 3
+    window = NEW + CONTEXT if reused else 5
     return [
         matrix("in_proj", 10, 8 + 8 + 12 + (0 if reused else 6 + 4), "x"),
         each("rotary", attention.rotary, turned, "in_proj"),
-        *([] if reused else [append(10, "rotary", "in_proj", held=2)]),
-        scores(4, 2, 3, 2, "rotary", "in_proj", held=None if reused else 2, window=window),
+        *([] if reused else [append(10, "rotary", "in_proj", held=4)]),
+        scores(4, 2, 3, 2, "rotary", "in_proj", held=None if reused else 4, window=window),
         filters(8, 4, "in_proj"),
         matrix("x_proj", 8, 2 + 5 + 5, "conv"),
         norm("dt_bc_norm", 12, "x_proj"),
@@ -289,10 +289,10 @@ def hymba_state(*cache: tuple[Shape, float]) -> list[tuple[Shape, float]]:
 
 
 BOTH_KINDS = Case(
-    HYMBA | {"window": 3},
+    HYMBA | {"window": 5},
     both_kinds(reused=False),
     hymba_tensors(38),
-    lambda context: hymba_state(((min(context, 2), 6), CACHE), ((min(context, 2), 4), CACHE)),
+    lambda context: hymba_state(((min(context, 4), 6), CACHE), ((min(context, 4), 4), CACHE)),
 )
 WITHOUT_KEYS = Case(
     HYMBA | {"reuses_kv": True}, both_kinds(reused=True), hymba_tensors(28), lambda context: hymba_state()
