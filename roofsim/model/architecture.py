@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.quantity import Documented, Name
-from roofsim.foundation.schema import Extra, Limit, Size, Spec, default
+from roofsim.foundation.schema import Extra, Limit, Size, Spec, default, items, variant
 from roofsim.model.part import Part, elementwise, linear
 from roofsim.model.step import Pass, Precision
 from roofsim.model.weights import Inventory, Matrix
@@ -297,10 +297,22 @@ class Architecture(Documented):
         held = tokens + self.prefix_tokens
         return sum(count * part.state_bytes(held, precision) for part, count in self.parts())
 
+    def with_whole_caches(self) -> Architecture:
+        """The same network where no cache is cut to the window of its layer."""
+        layers = {name: tuple(map(_with_whole_cache, layer)) for name, layer in self.layers.items()}
+        return self if layers == self.layers else variant(self, layers=layers)
+
     def declared_window(self) -> int | None:
         """The window that the published config states but switches off, if any."""
         windows = [getattr(part, "declared_window", None) for part, _ in self.parts()]
         return min((w for w in windows if w), default=None)
+
+
+def _with_whole_cache(part: Any) -> Any:
+    changes = {name: _with_whole_cache(each) for name, each in items(part) if isinstance(each, Part)}
+    if getattr(part, "windowed_cache", False):
+        changes["windowed_cache"] = False
+    return variant(part, **changes) if changes else part
 
 
 def _matrices(operator: Operator) -> Iterator[tuple[str, int, int]]:

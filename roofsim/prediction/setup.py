@@ -10,6 +10,7 @@ from roofsim.engine.passes import Basis, Stack
 from roofsim.engine.roofline import Machine, machine
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import Unsupported
+from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
 from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
@@ -83,5 +84,7 @@ def setup(
     if stack.supports and network.family not in stack.supports:
         known = ", ".join(stack.supports)
         raise Unsupported(f"{stack.id or stack.name} does not run {network.family} ({network.name}); it runs {known}")
+    if facts(network, stack).whole_cache:
+        network = network.with_whole_caches()
     chosen = host or found.host
     return Setup(network, found, stack, library.host(chosen) if isinstance(chosen, str) else chosen)

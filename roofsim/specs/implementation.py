@@ -35,7 +35,8 @@ class Facts(Spec):
     scan, `activation_kernels` those of an activation without a gate. `written_out` lists what takes many kernels
     where others call one. `multipliers` are by the role of a product. `fp32_stream` keeps the residual stream in
     fp32, `fp32_logits` copies the logits to it. `joins_rotary` joins rotated parts of heads with what is not rotated.
-    `always_masked` builds a mask wherever the runtime builds any; `drops_cache` returns no cache from a plain call.
+    `always_masked` builds a mask wherever the runtime builds any; `drops_cache` returns no cache from a plain call;
+    `whole_cache` keeps all keys and values of layers that see only a window of them.
     """
 
     run_by: Name | None = None
@@ -52,6 +53,7 @@ class Facts(Spec):
     joins_rotary: bool = False
     always_masked: bool = False
     drops_cache: bool = False
+    whole_cache: bool = False
 
 
 NOTHING_KNOWN = assembled(Facts)

@@ -136,3 +136,19 @@ def test_precision_of_the_state_is_that_of_the_runtime() -> None:
         s = setup("Zamba2-1.2B", "rtx-4090", runtime)
         held = s.architecture.state_bytes(100, Precision(2, 2, 2, bytes_per))
         assert Evaluation(s, workload(prompt=100)).memory.state == held
+
+
+def test_a_library_that_grows_every_cache_holds_and_reads_what_windows_hide() -> None:
+    w = workload(prompt=16384, generate=1)
+    old, new = (
+        Evaluation(setup("Mistral-7B-v0.1", "rtx-4090", r), w)
+        for r in ("transformers-4.52-eager", "transformers-5-eager")
+    )
+    each = 2 * 32 * 8 * 128 * 2
+    assert old.memory.state == 16384 * each
+    assert new.memory.state == 4095 * each  # the next token is one of the window
+    assert old.decode.bytes - new.decode.bytes > (16384 - 4096) * each
+    hybrid = (
+        Evaluation(setup("Gemma-2-2B", "rtx-4090", r), w) for r in ("transformers-4.52-eager", "transformers-5-eager")
+    )
+    assert len({e.memory.state for e in hybrid}) == 1
