@@ -8,6 +8,8 @@ from typing import Any
 
 import sympy as sp
 
+from roofsim.engine.emit import symbolic
+from roofsim.engine.graph import Graph
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.ops.base import CostFunction
@@ -22,6 +24,18 @@ def cost_expressions(function: CostFunction) -> dict[str, Any]:
     """The columns of a cost in the symbols of the nomenclature."""
     cost = function(**{name: sp.Symbol(SYMBOLS[name][0], positive=True) for name in arguments(function)})
     return {each.name: sp.sympify(getattr(cost, each.name)) for each in fields(Cost)}
+
+
+def expression(graph: Graph, output: Any) -> Any:
+    """What a graph gives, in its variables; a dot in a name becomes an underscore."""
+    functions = {
+        "max": sp.Max,
+        "min": sp.Min,
+        "ceil": lambda above, below: sp.ceiling(above / below),
+        "at_least": lambda x, threshold: sp.Heaviside(x - threshold, 1),
+        "power": lambda base, exponent: sp.Pow(base, exponent, evaluate=False),
+    }
+    return symbolic(graph, output, lambda name: sp.Symbol(name.replace(".", "_"), positive=True), functions)
 
 
 def latex(expression: Any) -> str:

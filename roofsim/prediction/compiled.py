@@ -70,6 +70,13 @@ class Compiled:
             if name not in names:
                 raise UnknownName(what, name, names)
 
+    def expression(self, figure: str) -> Any:
+        """A figure as a SymPy expression of the variables, a dot in a name is an underscore; for LaTeX and algebra."""
+        from roofsim.engine.symbolic import expression
+
+        self._known(figure, self.variables[0])
+        return expression(self.function.graph, self.function.outputs[figure])
+
     def javascript(self) -> str:
         """The same function in JavaScript, from an object of the variables to an object of the figures."""
         return self.function.javascript()

@@ -273,7 +273,7 @@ def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
         return pieces(s, w)
     held = run.context if run.context is not None and (run.context or not run.prompt) else run.prompt or 0
     steps = max((run.generated or 0) - (1 if run.prompt else 0), 1)
-    start = Pass(w.batch, 1, held + s.architecture.prefix_tokens, decode(s, w).precision, "last", "decode")
+    start = replace(decode(s, w), context=held + s.architecture.prefix_tokens)
     mean = [(share, replace(start, context=start.context + done)) for share, done in samples(steps)]
     if _whole_request(run):
         return [*pieces(s, w), *((share * steps, p) for share, p in mean)]

@@ -141,6 +141,17 @@ def test_a_wrong_name_in_a_derivative_is_told() -> None:
             f.derivative(figure, variable)
 
 
+@pytest.mark.parametrize("runtime", ["ideal", "transformers-4.52-eager", "vllm"])
+def test_sympy_gives_what_python_gives(runtime: str) -> None:
+    over = ["prompt", "batch", "device.memory.bandwidth"]
+    f = roofsim.compile("Qwen2.5-0.5B", "rtx-4090", runtime, figures=["ttft", "memory"], over=over)
+    at = {"prompt": 33_000, "batch": 3, "device.memory.bandwidth": 1e12}
+    for figure, value in f(**at).items():
+        made = f.expression(figure)
+        symbols = {symbol: at.get(symbol.name, 1e12) for symbol in made.free_symbols}
+        assert float(made.subs(symbols).evalf(20)) == pytest.approx(value, rel=1e-12)
+
+
 def test_machine_code_gives_the_same_bits() -> None:
     pytest.importorskip("numba", reason="numba is not installed")
     stack = ("Zamba2-1.2B", "rtx-4090", "transformers-4.52-eager")
