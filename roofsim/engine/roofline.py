@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from roofsim.foundation.arith import Number, maximum, minimum
@@ -22,7 +22,8 @@ Bound = Literal["compute", "memory", "launch", "network"]
 class Machine:
     """The numbers of a device, a host and a runtime that decide time; SI units.
 
-    Every field may also be a symbol: then times are formulas.
+    `matrix_rate` is the dense peak of products in the dtype of activations, `peaks` that of every unit there is. Every
+    number may also be a symbol: then times are formulas.
     """
 
     matrix_rate: Number
@@ -31,6 +32,11 @@ class Machine:
     cache: Number
     units: Number
     parameters: Mapping[str, Number]
+    peaks: Mapping[str, Number] = field(default_factory=dict)
+
+    def rate(self, unit: str | None) -> Number:
+        """The dense peak of a unit, if the device has it; else that of the dtype of activations."""
+        return self.matrix_rate if unit is None else self.peaks.get(unit, self.matrix_rate)
 
     def __getitem__(self, parameter: str) -> Number:
         """The value of a calibratable parameter."""
@@ -53,6 +59,7 @@ def machine(
         device.cache.last_level.value,
         device.units.value,
         values | dict(changes or {}),
+        {unit: rate.value for unit, rate in device.peak.matrix.items()},
     )
 
 
@@ -136,11 +143,11 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     filling: Number = 0
     vector = cost.vector / (m.vector_rate * m[_VECTOR.get(like, "vector_efficiency")])
     if like in _RATE:
-        rate = m.matrix_rate * m[_RATE[like]]
+        rate = m.rate(kernel.unit) * m[_RATE[like]]
         filling = fill / rate
         compute = cost.matrix / rate
     elif like in _RATE_OF_VECTOR:
-        compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.matrix_rate)
+        compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.rate(kernel.unit))
     else:
         compute = vector
     if like in _SOFTMAX:

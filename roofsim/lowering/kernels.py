@@ -27,7 +27,8 @@ class Kernel:
     per element), `blocks` how many independent pieces the work has: with fewer than the device has units,
     the rest idle, and a unit computes at its full rate only with `together` of them at once. It takes at least
     the time of `beneath`, which is a part of it, and at most that of all `instead`, which could take its place.
-    `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part of
+    `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
+    has one. `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part of
     the launch before it.
     """
 
@@ -40,6 +41,7 @@ class Kernel:
     together: Number = 1
     beneath: Kernel | None = None
     instead: tuple[Kernel, ...] = ()
+    unit: str | None = None
     triton: bool = False
     joined: bool = False
 

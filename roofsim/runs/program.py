@@ -163,7 +163,7 @@ class Program:
 def _class(kernel: Kernel) -> tuple[Any, ...]:
     """What kernels have in common whose sizes can be arrays of one: their class, and those of their limits."""
     beneath = _class(kernel.beneath) if kernel.beneath else ()
-    return kernel.like, kernel.blocks is None, beneath, tuple(_class(each) for each in kernel.instead)
+    return kernel.like, kernel.unit, kernel.blocks is None, beneath, tuple(_class(each) for each in kernel.instead)
 
 
 def _joined(kernels: Sequence[Kernel]) -> Kernel:

@@ -233,3 +233,11 @@ def test_without_a_queue_host_and_device_take_turns(stretches: list[Stretch]) ->
     total = sum((s.host + s.device) * s.count for s in stretches)
     assert times(stretches, 0.5, inline=True).wall == pytest.approx(0.5 + total)
     assert times(stretches, 0.5).wall <= times(stretches, 0.5, inline=True).wall * (1 + 1e-9)
+
+
+def test_a_product_runs_at_the_peak_of_its_unit_where_there_is_one() -> None:
+    m = replace(IDEAL, peaks={"int8": 2048.0})
+    product = Kernel("product", "gemm", Cost(matrix=4096.0))
+    assert terms(product, m).compute == 4
+    assert terms(replace(product, unit="int8"), m).compute == 2
+    assert terms(replace(product, unit="fp4"), m).compute == 4
