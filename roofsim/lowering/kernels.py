@@ -28,8 +28,8 @@ class Kernel:
     the rest idle, and a unit computes at its full rate only with `together` of them at once. It takes at least
     the time of `beneath`, which is a part of it, and at most that of all `instead`, which could take its place.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
-    has one. `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part of
-    the launch before it.
+    has one. `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part
+    of the launch before it.
     """
 
     name: str
