@@ -10,7 +10,8 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roofsim.foundation.arith import at_least, ceil, maximum, minimum, single
+from roofsim.engine.graph import Graph
+from roofsim.foundation.arith import at_least, ceil, leading, maximum, minimum, share, single
 
 PAIRWISE = [(maximum, max), (minimum, min), (at_least, lambda x, threshold: int(x >= threshold))]
 X, Y = sp.symbols("x y", positive=True)
@@ -46,3 +47,20 @@ def test_ceil_is_the_smallest_whole_number_not_below(x: float) -> None:
 )
 def test_single_is_neither_array_nor_symbol(value: Any, is_single: bool) -> None:
     assert single(value) is is_single
+
+
+def test_traced_numbers_bring_their_own_arithmetic() -> None:
+    n = Graph().variable("n")
+    assert not single(n)
+    assert maximum(n, 2 * n).products == (2 * n).products
+
+
+@pytest.mark.parametrize("value", [1.5, np.array([1.0, 2.0]), X + 1])
+def test_what_is_not_traced_is_shared_as_it_is(value: Any) -> None:
+    assert share(value) is value
+
+
+def test_only_one_of_plain_numbers_can_be_the_largest_and_any_of_arrays() -> None:
+    assert leading([1, 5, 3, 5]) == [1]
+    assert leading([np.array([1.0]), 5, 3]) == [0, 1, 2]
+    assert leading([X, 5]) == [0, 1]

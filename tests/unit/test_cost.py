@@ -27,6 +27,11 @@ def test_costs_add_and_scale_column_by_column(a: Cost, b: Cost, times: int) -> N
     assert (a + b) * times == a * times + times * b
 
 
+@given(parts=st.lists(st.tuples(st.integers(0, 9), costs), max_size=5))
+def test_a_total_is_the_sum_of_its_parts(parts: list[tuple[int, Cost]]) -> None:
+    assert Cost.total(parts) == sum((n * cost for n, cost in parts), Cost())
+
+
 def test_a_cost_does_not_change() -> None:
     with pytest.raises(FrozenInstanceError):
         Cost().matrix = 1  # type: ignore[misc]

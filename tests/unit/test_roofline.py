@@ -241,3 +241,12 @@ def test_a_product_runs_at_the_peak_of_its_unit_where_there_is_one() -> None:
     assert terms(product, m).compute == 4
     assert terms(replace(product, unit="int8"), m).compute == 2
     assert terms(replace(product, unit="fp4"), m).compute == 4
+
+
+def test_a_kernel_takes_no_less_than_a_part_of_it_and_no_more_than_what_could_take_its_place() -> None:
+    short, long = (Kernel("product", "gemm", Cost(matrix=work)) for work in (1024.0, 8192.0))
+    assert terms(replace(short, beneath=long), IDEAL).time == terms(long, IDEAL).time
+    assert terms(replace(long, beneath=short), IDEAL).time == terms(long, IDEAL).time
+    instead = (replace(short, count=3), short)
+    assert terms(replace(long, instead=instead), IDEAL).time == 4 * terms(short, IDEAL).time
+    assert terms(replace(short, instead=instead), IDEAL).time == terms(short, IDEAL).time
