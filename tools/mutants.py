@@ -347,7 +347,7 @@ def first_failure(tests: dict[str, Test], order: Sequence[str]) -> tuple[str, Ba
             tests[name]()
         except Overdue as late:
             return name, late
-        except Exception as error:
+        except (Exception, pytest.fail.Exception) as error:
             return name, error
     return None
 

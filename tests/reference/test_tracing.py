@@ -18,6 +18,7 @@ from roofsim.engine.emit import symbolic
 from roofsim.engine.graph import Graph, NotPolynomial, Sum
 from roofsim.engine.regime import LENGTH, Expansion, expand, text
 from roofsim.foundation.arith import at_least, ceil, leading, maximum, minimum, share
+from roofsim.foundation.errors import InputError
 
 NAMES = ("a", "b", "c")
 Values = Mapping[str, float]
@@ -157,10 +158,8 @@ def slope(formula: Tree, point: Values, name: str, step: float = 1e-6) -> float 
 
 
 def smooth(formula: Tree) -> bool:
-    """Whether no choice hangs on a rounding: derivatives look through roundings, choices do not."""
-    if formula.op == "ceil" or not isinstance(formula.parts[0], Tree | tuple):
-        return formula.op in ("variable", "number")
-    return all(smooth(part) for part in formula.parts if isinstance(part, Tree))
+    """Whether nothing is rounded in it: derivatives look through roundings, choices do not."""
+    return formula.op != "ceil" and all(smooth(part) for part in formula.parts if isinstance(part, Tree))
 
 
 def test_derivatives_are_the_slopes_of_the_tree() -> None:
@@ -187,7 +186,16 @@ def test_a_rounding_has_the_slope_of_what_it_rounds() -> None:
     output = ceil(a / 3) * 2 + ceil(a * a / 5)
     point = {"a": 7.0}
     assert Function(graph, {"y": derivative(graph, output, "a")}, ("a",))(**point)["y"] == close(2 / 3 + 14 / 5)
-    assert gradient(graph, output, point)[1]["a"] == close(2 / 3 + 14 / 5)
+    value, slopes = gradient(graph, output, point)
+    assert (value, slopes["a"]) == (3 * 2 + 10, close(2 / 3 + 14 / 5))
+
+
+@pytest.mark.parametrize("wrong", [[0.0], [-1.0, 2.0], [np.nan], [np.inf]])
+def test_sizes_are_above_nought_and_finite(wrong: list[float]) -> None:
+    graph = Graph()
+    f = Function(graph, {"y": graph.variable("a") * 2}, ("a",))
+    with pytest.raises(InputError):
+        f(a=wrong)
 
 
 def test_around_a_point_a_formula_is_the_polynomial_that_holds_there() -> None:
