@@ -430,6 +430,9 @@ def main() -> int:
     random.Random(options.seed).shuffle(every)
     tried, survivors = run(iter(every), len(every) if options.all else options.count, options.limit)
     known = explained()
+    if not options.only:
+        for key in sorted(known.keys() - {mistake.key for mistake in every}):
+            print(f"{EXPLAINED.relative_to(ROOT)}: there is no such mistake any more: {key}")
     for mistake in survivors:
         path = Path(str(sys.modules[mistake.module].__file__)).relative_to(ROOT)
         print(f"{path}:{mistake.line}: {mistake.key}\n    {known.get(mistake.key, 'not explained')}")
