@@ -35,7 +35,7 @@ class Stack:
     def prior(self) -> Prior:
         """Where parameters are expected; the truth of each simulation is drawn from it."""
         values = machine(self.device, self.host, self.device.default_dtype, None, self.runtime).parameters
-        return prior(values, tuple(PARAMETERS))
+        return prior({name: float(x) for name, x in values.items()}, tuple(PARAMETERS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def command(
         constant = a.state_bytes(0, Precision())
         growth = a.state_bytes(64, Precision()) - a.state_bytes(63, Precision())
         rows.append([a.id, a.family, a.total_parameters, active, growth, constant, a.kind])
-    rows.sort(key=lambda row: row[2])
+    rows.sort(key=lambda row: int(str(row[2])))
     columns = [Column("model"), Column("family"), Column("parameters", "short"), Column("active", "short"),
                Column("per token", "B"), Column("constant", "B")]  # fmt: skip
     keys = ("id", "family", "parameters", "active", "bytes_per_token", "constant_bytes", "kind")

@@ -153,10 +153,10 @@ def _operator_row(
     n = row.row.count
     timed: list[tuple[Kernel, Terms]] = [(each, terms(each, m)) for each in lowered.kernels]
     cost = sum((each.cost * each.count for each, _ in timed), Cost())
-    by_bound: dict[tuple[Bound, str], Number] = {}
+    by_bound: dict[tuple[Bound, str], float] = {}
     for each, t in timed:
         reason = (t.bound, deciding_parameter(each.like, t.bound))
-        by_bound[reason] = by_bound.get(reason, 0) + each.count * t.time
+        by_bound[reason] = by_bound.get(reason, 0.0) + float(each.count * t.time)
     bound, parameter = max(by_bound, key=lambda b: by_bound[b])
     return OperatorRow(
         row.row.layer, name, kind, n, n * sum(0 if each.joined else each.count for each, _ in timed),
@@ -175,15 +175,15 @@ def weighted_operators(done: Sequence[tuple[Number, Sequence[OperatorRow]]]) -> 
     """The same for their operators; what bounds one is what bounds the passes in which it takes longest."""
     for rows in zip(*(each for _, each in done), strict=True):
         parts = [(n, row) for (n, _), row in zip(done, rows, strict=True)]
-        longest = max(parts, key=lambda part: part[0] * part[1].time)[1]
+        longest = max(parts, key=lambda part: float(part[0] * part[1].time))[1]
         yield replace(longest, **{name: sum(n * getattr(row, name) for n, row in parts) for name in SUMMED})
 
 
 def pass_bound(figures: PassFigures, table: Sequence[OperatorRow]) -> Bound:
     """What bounds a pass: its host, or what bounds most of its device time."""
-    if figures.host_time > figures.device_time:
+    if float(figures.host_time) > float(figures.device_time):
         return "launch"
-    shares: dict[Bound, Number] = {}
+    shares: dict[Bound, float] = {}
     for row in table:
-        shares[row.bound] = shares.get(row.bound, 0) + row.time
+        shares[row.bound] = shares.get(row.bound, 0.0) + float(row.time)
     return max(shares, key=lambda b: shares[b])

@@ -38,7 +38,7 @@ class Machine:
 
 
 def machine(
-    device: Device, host: Host | None, dtype: str, changes: Mapping[str, float] | None = None,
+    device: Device, host: Host | None, dtype: str, changes: Mapping[str, Number] | None = None,
     runtime: Runtime | None = None,
 ) -> Machine:  # fmt: skip
     """The machine for matrix work in `dtype` as the runtime sums it up; raises Unsupported if there is no such unit."""
@@ -81,9 +81,10 @@ class Terms:
     @property
     def bound(self) -> Bound:
         """The term that decides (for numbers, not for arrays or symbols)."""
-        if self.compute + self.filling >= self.memory:
-            return "launch" if self.fixed + self.filling >= self.compute else "compute"
-        return "launch" if self.fixed >= self.memory else "memory"
+        fixed, compute, memory, filling = map(float, (self.fixed, self.compute, self.memory, self.filling))
+        if compute + filling >= memory:
+            return "launch" if fixed + filling >= compute else "compute"
+        return "launch" if fixed >= memory else "memory"
 
 
 _RATE = {"gemm": "gemm_efficiency", "attention": "attention_efficiency"}

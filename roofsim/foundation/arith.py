@@ -10,52 +10,83 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from typing import Any, TypeAlias
-
-Number: TypeAlias = Any
-"""A float, a NumPy array of float64, a SymPy expression, or a traced number of the engine."""
+from typing import Any, Protocol
 
 
-def maximum(a: Number, b: Number) -> Number:
+class Number(Protocol):
+    """A float, a NumPy array of float64, a SymPy expression, or a traced number of the engine.
+
+    They are not compared: a branch goes by the `float` of a size that a spec fixes, or by a function of this module.
+    """
+
+    def __add__(self, other: Any, /) -> Number: ...
+
+    def __radd__(self, other: Any, /) -> Number: ...
+
+    def __sub__(self, other: Any, /) -> Number: ...
+
+    def __rsub__(self, other: Any, /) -> Number: ...
+
+    def __mul__(self, other: Any, /) -> Number: ...
+
+    def __rmul__(self, other: Any, /) -> Number: ...
+
+    def __truediv__(self, other: Any, /) -> Number: ...
+
+    def __rtruediv__(self, other: Any, /) -> Number: ...
+
+    def __pow__(self, other: Any, /) -> Number: ...
+
+    def __rpow__(self, other: Any, /) -> Number: ...
+
+    def __neg__(self) -> Number: ...
+
+    def __float__(self) -> float: ...
+
+
+def maximum(a: Any, b: Any) -> Number:
     """The larger of the two, element by element."""
     if not (type(a) in _PLAIN and type(b) in _PLAIN) and (own := _arithmetic(a, b)):
-        return own.maximum(a, b)
-    return a if a >= b else b
+        larger: Number = own.maximum(a, b)
+    else:
+        larger = a if a >= b else b
+    return larger
 
 
-def minimum(a: Number, b: Number) -> Number:
+def minimum(a: Any, b: Any) -> Number:
     """The smaller of the two, element by element."""
     if not (type(a) in _PLAIN and type(b) in _PLAIN) and (own := _arithmetic(a, b)):
-        return own.minimum(a, b)
-    return a if a <= b else b
+        smaller: Number = own.minimum(a, b)
+    else:
+        smaller = a if a <= b else b
+    return smaller
 
 
-def ceil(x: Number) -> Number:
+def ceil(x: Any) -> Number:
     """The smallest whole number not below `x`."""
-    if own := _arithmetic(x):
-        return own.ceil(x)
-    return math.ceil(x)
+    own = _arithmetic(x)
+    whole: Number = own.ceil(x) if own else math.ceil(x)
+    return whole
 
 
-def at_least(x: Number, threshold: Number) -> Number:
+def at_least(x: Any, threshold: Any) -> Number:
     """1 where `x >= threshold`, else 0: for switches that software throws at a length."""
-    if own := _arithmetic(x, threshold):
-        return own.at_least(x, threshold)
-    return 1 if x >= threshold else 0
+    own = _arithmetic(x, threshold)
+    reached: Number = own.at_least(x, threshold) if own else int(x >= threshold)
+    return reached
 
 
 def share(x: Number) -> Number:
     """`x` as one number that several others are made of: where formulas are traced, it is computed once."""
     own = _arithmetic(x)
-    return own.share(x) if own and hasattr(own, "share") else x
+    shared: Number = own.share(x) if own else x
+    return shared
 
 
 def leading(values: Sequence[Number]) -> list[int]:
     """Which of the values can be the largest: one of plain numbers, all of arrays."""
     own = _arithmetic(*values)
-    if own is None:
-        return [max(range(len(values)), key=lambda i: values[i])]
-    return list(own.leading(values)) if hasattr(own, "leading") else list(range(len(values)))
+    return list(own.leading(values)) if own else [max(range(len(values)), key=lambda i: float(values[i]))]
 
 
 def single(x: Number) -> bool:
@@ -66,7 +97,7 @@ def single(x: Number) -> bool:
 _PLAIN = frozenset({int, float, bool})
 
 
-def _arithmetic(*values: Any) -> Number:
+def _arithmetic(*values: Any) -> Any:
     """Who computes with these values: their own arithmetic, NumPy, SymPy, or nobody for plain numbers."""
     if all(type(x) in _PLAIN for x in values):
         return None
@@ -78,7 +109,19 @@ def _arithmetic(*values: Any) -> Number:
     return _Symbols if any(hasattr(x, "free_symbols") for x in values) else None
 
 
-class _Arrays:
+class _Plain:
+    """What arrays and SymPy's expressions have in common."""
+
+    @staticmethod
+    def share(x: Any) -> Any:
+        return x
+
+    @staticmethod
+    def leading(values: Any) -> list[int]:
+        return list(range(len(values)))
+
+
+class _Arrays(_Plain):
     """NumPy's arithmetic."""
 
     @staticmethod
@@ -98,7 +141,7 @@ class _Arrays:
         return sys.modules["numpy"].where(x >= threshold, 1.0, 0.0)
 
 
-class _Symbols:
+class _Symbols(_Plain):
     """SymPy's arithmetic."""
 
     @staticmethod

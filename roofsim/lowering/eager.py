@@ -273,7 +273,7 @@ def selective_scan(o: Operator, s: Situation) -> Lowered:
     Groups are scanned one by one and joined.
     """
     z = o.sizes
-    a, tokens, groups = z["act_bytes"], z["batch"] * z["new"], z["groups"]
+    a, tokens, groups = z["act_bytes"], z["batch"] * z["new"], float(z["groups"])
     inner = z["d_inner"] / groups
     whole = fused.kernel(o)
     kernel = replace(whole, cost=whole.cost * (1 / groups), count=groups)
@@ -312,7 +312,11 @@ def linear(o: Operator, s: Situation) -> Lowered:
     """One product, with what the matrix library adds around it, and what the family's code does to its ends."""
     library, z = s.runtime.matrix_library, o.sizes
     kernels = [fused.kernel(o)]
-    if s.p.phase == "decode" and library.splits_from and z["d_in"] >= max(library.splits_from, z["d_out"]):
+    if (
+        s.p.phase == "decode"
+        and library.splits_from
+        and float(z["d_in"]) >= max(library.splits_from, float(z["d_out"]))
+    ):
         kernels.append(tiny("sum of splits"))
     elif s.p.phase == "prefill" and library.clears_from:
         kernels.append(tiny("clear", at_least(z["tokens"] * z["d_out"], library.clears_from)))

@@ -40,7 +40,7 @@ def linear(o: Operator, s: Situation) -> Lowered:
 
 def _rows(o: Operator, tokens: Number) -> Kernel:
     """The matrix-vector kernel, which reads the weights as they are stored."""
-    like: Class = "quantised_product" if o.sizes["weight_bytes"] < FP16 else "stream"
+    like: Class = "quantised_product" if float(o.sizes["weight_bytes"]) < FP16 else "stream"
     return Kernel(o.name, like, _cost(o, tokens))
 
 
@@ -49,7 +49,7 @@ def _tiles(o: Operator, s: Situation, one: Kernel) -> tuple[tuple[Kernel, ...], 
     z = o.sizes
     product = replace(fused.kernel(o), cost=_cost(o, z["tokens"]))
     threshold = s.runtime.matrix_library.dequantises_from
-    if threshold is None or not z["weight_bytes"] < FP16:
+    if threshold is None or not float(z["weight_bytes"]) < FP16:
         return (replace(product, beneath=one),), 0
     weights = z["d_in"] * z["d_out"]
     copied = at_least(maximum(z["tokens"], VECTOR_ROWS + 1), threshold)

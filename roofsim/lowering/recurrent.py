@@ -43,7 +43,7 @@ def delta_rule(o: Operator, s: Situation) -> Lowered:
     if z["keys"] != 1:
         return fused.lower(o, s)
     tokens, a = z["batch"] * z["new"], z["act_bytes"]
-    per_channel = z["gates"] > 2
+    per_channel = float(z["gates"]) > 2
     decays = tokens * z["heads"] * (z["gates"] - 1)
     state = z["batch"] * z["heads"] * z["qk_dim"] * z["v_dim"] * z["state_bytes"]
     if per_channel:

@@ -138,12 +138,13 @@ class Architecture(Documented):
         """What it keeps of its past: a cache that grows, a constant state, or both."""
         if not self.attends:
             return "ssm"
-        return "hybrid" if self.state_bytes(0, Precision()) > 0 else "transformer"
+        return "hybrid" if float(self.state_bytes(0, Precision())) > 0 else "transformer"
 
     @property
     def attends(self) -> bool:
         """Whether any layer keeps a KV cache."""
-        return bool(self.state_bytes(2, Precision()) > self.state_bytes(1, Precision()))
+        one, two = (float(self.state_bytes(tokens, Precision())) for tokens in (1, 2))
+        return two > one
 
     def rows(self, p: Pass) -> tuple[Row, ...]:
         """The operators of a pass: embedding, each kind of layer with its count, head."""
@@ -277,8 +278,10 @@ class Architecture(Documented):
         sizes = [operator.sizes for operator in operators]
         return Inventory(
             tuple(Matrix(name, count, weights, row) for (name, weights, row), count in found.items() if count),
-            max((size["heads"] // size["kv_heads"] for size in sizes if "kv_heads" in size), default=1),
-            max((size["experts"] for size in sizes if "experts" in size), default=0),
+            max(
+                (int(float(size["heads"]) / float(size["kv_heads"])) for size in sizes if "kv_heads" in size), default=1
+            ),
+            max((int(float(size["experts"])) for size in sizes if "experts" in size), default=0),
         )
 
     def weight_bytes(self, precision: Precision) -> Number:
@@ -306,7 +309,7 @@ def _matrices(operator: Operator) -> Iterator[tuple[str, int, int]]:
     if "d_in" in size:
         copies = size.get("experts", size.get("heads", 1))
         weights = copies * (size["d_in"] + size.get("bias", 0)) * size["d_out"]
-        yield operator.name.rpartition(".")[2], weights, size["d_in"]
+        yield operator.name.rpartition(".")[2], int(float(weights)), int(float(size["d_in"]))
 
 
 def describe_part(part: Any) -> str:

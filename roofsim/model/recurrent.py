@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from roofsim.foundation.arith import Number
@@ -12,7 +13,7 @@ from roofsim.ops.base import CostFunction, Operator, Role
 
 
 def recurrence(
-    p: Pass, function: CostFunction, width: int, *uses: str, acts_as: Role | None = None, **sizes: Number
+    p: Pass, function: CostFunction, width: int, *uses: str, sizes: Mapping[str, Number], acts_as: Role | None = None
 ) -> Operator:
     """The operator of a recurrence that yields `width` elements per new token; its state as `p` says by default."""
     common = {

@@ -57,18 +57,35 @@ class Evaluation:
         """Mean time and energy of the steps after the first token."""
         each = [
             (share, self.decode if single(done) and done == 0 else run_pass(self.stack, decode(self.s, self.w, done)))
-            for share, done in samples(maximum(self.w.generate - 1, 0))
+            for share, done in samples(self.steps)
         ]
         return sum(share * p.time for share, p in each), sum(share * p.energy for share, p in each)
 
+    @property
+    def steps(self) -> Number:
+        """Tokens after the first: the prefill makes one, every step one more."""
+        return maximum(self.w.generate - 1, 0)
+
     @cached_property
+    def total_time(self) -> Number:
+        """Seconds from the prompt to the last token."""
+        return self.prefill.time + self.steps * self.step[0]
+
+    @cached_property
+    def energy(self) -> Number:
+        """Joules of the request."""
+        return self.prefill.energy + self.steps * self.step[1]
+
+    @property
+    def tokens_per_second(self) -> Number:
+        """Generated tokens of all sequences over the time of the request."""
+        made: Number = self.w.batch * maximum(self.w.generate, 1)
+        return made / self.total_time
+
+    @property
     def request(self) -> Request:
-        """The prefill makes the first token, every step one more."""
-        steps = maximum(self.w.generate - 1, 0)
-        time, joules = self.step
-        total = self.prefill.time + steps * time
-        made = self.w.batch * maximum(self.w.generate, 1)
-        return Request(self.prefill.time, time, total, made / total, self.prefill.energy + steps * joules)
+        """What a user sees."""
+        return Request(self.prefill.time, self.step[0], self.total_time, self.tokens_per_second, self.energy)
 
     @cached_property
     def timeline(self) -> list[Held]:
@@ -96,7 +113,7 @@ class Evaluation:
     def grown(self) -> Number:
         """Bytes of weights and state after the last generated token."""
         precision = prefill(self.s, self.w).precision
-        held = self.s.architecture.state_bytes(self.w.prompt + self.w.generate, precision) * self.w.batch
+        held: Number = self.s.architecture.state_bytes(self.w.prompt + self.w.generate, precision) * self.w.batch
         return held + self.s.architecture.weight_bytes(precision)
 
 
@@ -107,9 +124,11 @@ def _reader(part: str, name: str) -> Callable[[Evaluation], Number]:
 _OF_PASSES = (*(f.name for f in fields(PassFigures)), "idle_time", "mfu", "mbu")
 
 FIGURES: Mapping[str, Callable[[Evaluation], Number]] = {
-    **{f.name: _reader("request", f.name) for f in fields(Request)},
     "ttft": lambda e: e.prefill.time,
     "tpot": lambda e: e.step[0],
+    "total_time": lambda e: e.total_time,
+    "tokens_per_second": lambda e: e.tokens_per_second,
+    "energy": lambda e: e.energy,
     **{f"{part}.{name}": _reader(part, name) for part in ("prefill", "decode") for name in _OF_PASSES},
     **{f"memory.{f.name}": _reader("memory", f.name) for f in fields(Memory) if f.name != "binding"},
     "memory.held": lambda e: e.held.reserved,

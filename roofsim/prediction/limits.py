@@ -24,7 +24,7 @@ def fits(s: Setup, w: Workload) -> bool:
 def _fits(s: Setup, f: Compiled, w: Workload, batch: int, prompt: int) -> bool:
     if s.architecture.positions and prompt + w.generate - 1 > s.architecture.positions:
         return False
-    limit = s.device.capacity * (s.runtime.memory.reserve or 1)
+    limit = float(s.device.capacity) * (s.runtime.memory.reserve or 1)
     return all(size <= limit for size in f.at(batch, prompt))
 
 
@@ -66,5 +66,5 @@ def cache_capacity(s: Setup, w: Workload) -> float | None:
         return None
     full = variant(w, prompt=policy.chunk or w.prompt)
     held = Evaluation(s, full).held
-    free = policy.reserve * s.device.capacity - (held.reserved - held.state)
-    return float(max(free // (each * policy.block) * policy.block, 0))
+    free = float(policy.reserve * s.device.capacity - (held.reserved - held.state))
+    return max(free // float(each * policy.block) * policy.block, 0.0)

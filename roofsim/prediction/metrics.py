@@ -13,9 +13,10 @@ from roofsim.foundation.errors import UnknownName
 class Metric:
     """One row: its name, its unit, what it is called, the figure that it reads.
 
-    `higher` says that more is better. `inverse` is a metric that this one is a constant over, if it is: the two have
-    the same crossings, and only one of them is a polynomial. `measured` is the kind of measurement (column `metric`
-    of runs, phase) whose scatter it has, `decoding` whether the decode steps decide it.
+    `higher` says that more is better, `decoding` that the decode steps decide it. `inverse` is a metric that this one
+    is a constant over, if it is: the two have the same crossings, and only one of them is a polynomial. `measured` is
+    the kind of measurement (column `metric` of runs, phase) whose scatter it has, `within` the name of its interval if
+    that is another than its own.
     """
 
     name: str
@@ -26,12 +27,18 @@ class Metric:
     decoding: bool = False
     higher: bool = False
     inverse: str | None = None
+    within: str = ""
+
+    @property
+    def interval(self) -> str:
+        """What its interval is called in a prediction."""
+        return self.within or self.name
 
 
 _ROWS = (
     Metric("ttft", "s", "time to first token", "ttft", ("latency_s", "prefill")),
     Metric("tpot", "s", "time per output token", "tpot", ("latency_s", "decode"), decoding=True),
-    Metric("memory", "B", "peak memory", "memory.peak", ("peak_mem_bytes", "prefill")),
+    Metric("memory", "B", "peak memory", "memory.peak", ("peak_mem_bytes", "prefill"), within="peak"),
     Metric("energy", "J", "energy per request", "energy", ("energy_j", "prefill")),
     Metric(
         "throughput", "", "output tokens per second", "tokens_per_second", ("latency_s", "prefill"), decoding=True,

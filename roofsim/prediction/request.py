@@ -80,7 +80,7 @@ def predict_request(s: Setup, w: Workload) -> Prediction:
     w = settled(s, w)
     e = Evaluation(s, w)
     return Prediction(
-        s.model_name, s.device.id, s.runtime.id, s.host.id if s.host else None, w, s.device.capacity,
+        s.model_name, s.device.id, s.runtime.id, s.host.id if s.host else None, w, float(s.device.capacity),
         s.architecture.positions or None, e.grown, detailed_prefill(e), detailed_decode(e), e.request, e.memory,
         assumptions(s, w), s.calibration_name, _limits=partial(limits_of, s, w),
     )  # fmt: skip
@@ -116,7 +116,7 @@ def predict_arrays(s: Setup, w: Workload) -> Prediction:
         return {f.name: found[f"{name}.{f.name}"] for f in fields(made) if f"{name}.{f.name}" in found}
 
     return Prediction(
-        s.model_name, s.device.id, s.runtime.id, s.host.id if s.host else None, w, s.device.capacity,
+        s.model_name, s.device.id, s.runtime.id, s.host.id if s.host else None, w, float(s.device.capacity),
         s.architecture.positions or None, found["memory.grown"],
         PassPrediction(**part("prefill", PassFigures)), PassPrediction(**part("decode", PassFigures)),
         Request(*(found[f.name] for f in fields(Request))), Memory(**part("memory", Memory), binding=""),

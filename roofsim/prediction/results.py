@@ -80,7 +80,8 @@ class Prediction:
     def fits(self) -> Any:
         """Whether the request fits the device and the positions of the model."""
         enough = self.positions is None or self.workload.prompt + self.workload.generate - 1 <= self.positions
-        return (self.memory.reserved <= self.capacity) & (self.grown <= self.capacity) & enough
+        held: tuple[Any, Any] = self.memory.reserved, self.grown
+        return (held[0] <= self.capacity) & (held[1] <= self.capacity) & enough
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units; arrays become lists."""

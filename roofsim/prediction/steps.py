@@ -38,7 +38,7 @@ def pieces(s: Setup, w: Workload) -> tuple[tuple[Number, Pass], ...]:
     """
     whole = prefill(s, w)
     most = s.runtime.memory.chunk
-    if most is None or (single(whole.tokens) and whole.tokens <= most):
+    if most is None or (single(whole.tokens) and float(whole.tokens) <= most):
         return ((1, whole),)
     times = ceil(whole.tokens / most)
     cut = _cut(whole, whole.tokens / times)
@@ -65,6 +65,6 @@ def _cut(whole: Pass, tokens: Number) -> Pass:
 
 def samples(steps: Number) -> tuple[tuple[float, Number], ...]:
     """Steps that stand for so many (the weight of each in the mean, and the tokens before it): Simpson's rule."""
-    if single(steps) and steps <= 1:
+    if single(steps) and float(steps) <= 1:
         return ((1, 0),)
     return tuple((share, at * maximum(steps - 1, 0)) for share, at in SIMPSON)

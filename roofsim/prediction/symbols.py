@@ -56,4 +56,5 @@ def slopes(figure: Callable[[Mapping[str, Any]], Any], values: Mapping[str, floa
     """A figure of variables at their values, and its derivative by each."""
     graph = Graph()
     made = figure({name: graph.variable(name, whole=name == LENGTH) for name in values})
-    return gradient(graph, made, values)
+    value, by = gradient(graph, made, values)
+    return float(value), {name: float(slope) for name, slope in by.items()}

@@ -147,12 +147,13 @@ def roofline(model: str, device: str, m: Machine, dtype: str, passes: Sequence[t
         figure, axes = plt.subplots(figsize=(6.2, 4.2))
         low, high = 0.1, 1e4
         intensity = [low * (high / low) ** (i / 200) for i in range(201)]
-        for rate, label in ((m.matrix_rate, f"{dtype} matrix peak"), (m.vector_rate, "fp32 vector peak")):
-            axes.plot(intensity, [min(rate, m.bandwidth * x) for x in intensity], color="0.2", lw=1.2)
+        peak, vector, bandwidth = map(float, (m.matrix_rate, m.vector_rate, m.bandwidth))
+        for rate, label in ((peak, f"{dtype} matrix peak"), (vector, "fp32 vector peak")):
+            axes.plot(intensity, [min(rate, bandwidth * x) for x in intensity], color="0.2", lw=1.2)
             axes.annotate(f"{label}, {units.show(rate, 'FLOP/s')}", (high, rate), fontsize=7, ha="right", va="bottom")
-        fastest = m.bandwidth * m["cache_speed"]
-        axes.plot(intensity, [min(m.matrix_rate, fastest * x) for x in intensity], color="0.5", lw=0.9, ls="--")
-        axes.plot([], [], color="0.2", lw=1.2, label=f"memory, {units.show(m.bandwidth, 'B/s')}")
+        fastest = bandwidth * float(m["cache_speed"])
+        axes.plot(intensity, [min(peak, fastest * x) for x in intensity], color="0.5", lw=0.9, ls="--")
+        axes.plot([], [], color="0.2", lw=1.2, label=f"memory, {units.show(bandwidth, 'B/s')}")
         axes.plot([], [], color="0.5", lw=0.9, ls="--", label=f"cache, {units.show(fastest, 'B/s')}")
         markers = {"prefill": "o", "decode": "^"}
         points: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
@@ -161,13 +162,14 @@ def roofline(model: str, device: str, m: Machine, dtype: str, passes: Sequence[t
                 moved = o.bytes_weights + o.bytes_activations + o.bytes_state
                 work = o.matrix_flops + o.vector_flops
                 if moved and work and o.time:
-                    area = 12 + 400 * o.time / p.device_time
-                    points.setdefault((o.kind, phase), []).append((work / moved, work / o.time, area))
+                    point = work / moved, work / o.time, 12 + 400 * o.time / p.device_time
+                    x, y, area = map(float, point)
+                    points.setdefault((o.kind, phase), []).append((x, y, area))
         kinds = sorted({kind for kind, _ in points})
         for (kind, phase), found in points.items():
-            x, y, areas = zip(*found, strict=True)
+            xs, ys, areas = zip(*found, strict=True)
             colour = COLOURS[kinds.index(kind) % len(COLOURS)]
-            axes.scatter(x, y, s=areas, marker=markers[phase], color=colour, alpha=0.75, lw=0)
+            axes.scatter(xs, ys, s=areas, marker=markers[phase], color=colour, alpha=0.75, lw=0)
         for i, kind in enumerate(kinds):
             axes.scatter([], [], color=COLOURS[i % len(COLOURS)], label=kind, s=20)
         for phase, _ in passes:
@@ -176,7 +178,7 @@ def roofline(model: str, device: str, m: Machine, dtype: str, passes: Sequence[t
         axes.set_yscale("log")
         axes.set_xlim(low, high)
         slowest = min(rate for found in points.values() for _, rate, _ in found)
-        axes.set_ylim(min(m.matrix_rate / 1e5, slowest / 2), m.matrix_rate * 2)
+        axes.set_ylim(min(peak / 1e5, slowest / 2), peak * 2)
         _ticks(axes.yaxis, "FLOP/s")
         axes.set_xlabel("arithmetic intensity (FLOP/B of the model's traffic)")
         axes.set_ylabel("rate reached")
@@ -192,9 +194,9 @@ def timeline(s: Setup, w: Workload) -> Figure:
         building, *others = e.timeline
         steps = [building, *others] if building.masks else others
         figure, axes = plt.subplots(figsize=(max(5.4, 0.17 * len(steps)), 3.6))
-        scores = [step.logits / GIB for step in steps]
-        masks = [step.masks / GIB for step in steps]
-        live = [step.activations / GIB for step in steps]
+        scores = [float(step.logits) / GIB for step in steps]
+        masks = [float(step.masks) / GIB for step in steps]
+        live = [float(step.activations) / GIB for step in steps]
         places = range(len(steps))
         axes.bar(places, live, color=COLOURS[0], width=0.85, label="activations")
         if any(scores):
@@ -211,9 +213,9 @@ def timeline(s: Setup, w: Workload) -> Figure:
                 axes.annotate(step.layer, (i - 0.4, 1.01), xycoords=("data", "axes fraction"), fontsize=7)
         axes.set_ylabel("alive beside weights and state (GiB)")
         axes.set_xlim(-0.6, len(steps) - 0.4)
-        base = units.show(e.memory.weights + steps[-1].state, "B")
+        base = units.show(float(e.memory.weights + steps[-1].state), "B")
         axes.set_title(
-            f"{s.architecture.id} on {s.device.id}, {w.prompt:,} tokens; peak {units.show(e.memory.peak, 'B')} "
+            f"{s.architecture.id} on {s.device.id}, {w.prompt:,} tokens; peak {units.show(float(e.memory.peak), 'B')} "
             f"with {base} of weights and state",
             fontsize=8, pad=16,
         )  # fmt: skip
@@ -242,7 +244,7 @@ def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
         axes.xaxis.set_major_formatter(FuncFormatter(_tokens))
         axes.xaxis.set_major_locator(MultipleLocator(2 ** max(round(math.log2(lengths[-1] / 6)), 7)))
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 4, 8]))
-        axes.set_ylim(0, max(r.capacity, max(each.memory.peak for each in r.at)) * 1.1 / GIB)
+        axes.set_ylim(0, max(r.capacity, max(float(each.memory.peak) for each in r.at)) * 1.1 / GIB)
         axes.set_ylabel("peak memory of a prefill (GiB)")
         axes.set_title(f"{r.model} on {device}\n{runtime}", fontsize=9)
         axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0.01, 0.88), reverse=True, frameon=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from roofsim.engine.roofline import Machine
+from roofsim.foundation.arith import Number
+from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import PassPrediction, Prediction
 from roofsim.report.table import Column, Figure, Table, tokens_that_fit
 
@@ -36,7 +38,7 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
         [
             *([part, getattr(mem, part), getattr(mem, part) / mem.reserved] for part in parts if getattr(mem, part)),
             ["peak allocated", mem.peak, mem.peak / mem.reserved],
-            *([["reserved", mem.reserved, 1.0]] if mem.reserved > mem.peak else []),
+            *([["reserved", mem.reserved, 1.0]] if float(mem.reserved) > float(mem.peak) else []),
         ],
         notes,
     )
@@ -47,6 +49,7 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
 
 
 _FIGURES = {
+    **{row.interval: (row.words, row.unit) for row in METRICS.values()},
     "ttft": ("TTFT", "s"), "tpot": ("TPOT", "s"),
     "total_time": ("total", "s"), "tokens_per_second": ("tokens/s", "rate"),
     "device_time": ("device busy, prefill", "s"), "decode_device_time": ("device busy, decode", "s"),
@@ -88,7 +91,7 @@ SHOWN = 6
 
 def operator_table(name: str, p: PassPrediction, *, everything: bool) -> Table:
     """Operators by time; without `everything` the largest few and the rest in one row."""
-    rows = sorted(p.operators, key=lambda o: -o.time)
+    rows = sorted(p.operators, key=lambda o: -float(o.time))
     shown = rows if everything or len(rows) <= SHOWN + 1 else rows[:SHOWN]
     table: list[list[object]] = [
         [o.layer, o.operator, o.kernels, o.time, o.time / p.device_time, _share(o.light_time, o.time), o.bound, o.basis]
@@ -105,7 +108,7 @@ def operator_table(name: str, p: PassPrediction, *, everything: bool) -> Table:
     return Table(f"Operators of {name} by device time", columns, table)
 
 
-def _share(part: float, whole: float) -> float | None:
+def _share(part: Number, whole: Number) -> Number | None:
     return part / whole if whole else None
 
 
@@ -121,7 +124,7 @@ def roofline_tables(p: Prediction, device: str, runtime: str, m: Machine) -> tup
     """Every operator's arithmetic intensity, the rate it reaches and the share of its roof."""
     rows, data = [], []
     for phase, each in (("prefill", p.prefill), ("decode", p.decode)):
-        for o in sorted(each.operators, key=lambda o: -o.time):
+        for o in sorted(each.operators, key=lambda o: -float(o.time)):
             moved = o.bytes_weights + o.bytes_activations + o.bytes_state
             work = o.matrix_flops + o.vector_flops
             if not moved or not o.time:

@@ -150,7 +150,7 @@ def model_data(a: Architecture, w: Workload) -> dict[str, Any]:
                 cost = operator.cost * row.count
                 total = total + cost
                 if operator.kind in split:
-                    split[operator.kind] += cost.matrix
+                    split[operator.kind] += float(cost.matrix)
         return {"matrix": total.matrix, "vector": total.vector, "by_kind": split}
 
     def prefill(n: int) -> Pass:

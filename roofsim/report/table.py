@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from roofsim.foundation import units
+from roofsim.foundation.arith import Number
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
     """A number with a unit of its own, for tables whose rows measure different things."""
 
-    value: float
+    value: Number
     unit: str
 
     def __str__(self) -> str:
-        return Column("", self.unit).text(self.value)
+        return Column("", self.unit).text(float(self.value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,7 +195,7 @@ class Reader:
         )  # fmt: skip
         held = w if run.phase == "prefill" else variant(w, prompt=w.prompt + w.generate, logits="last")
         base = self._footprint(s, held, precision, configuration)
-        if base > s.device.capacity:
+        if base > float(s.device.capacity):
             raise Skip(f"{s.architecture.id} does not fit the memory of {s.device.id}: the run must have swapped")
         measured = run.value
         if metric == "throughput_tok_s":

@@ -16,6 +16,7 @@ from roofsim.engine.energy import energy
 from roofsim.engine.passes import starting_time
 from roofsim.engine.roofline import Machine, launch_time, machine, terms
 from roofsim.engine.schedule import Stretch, times
+from roofsim.foundation.arith import maximum
 from roofsim.foundation.cost import COLUMNS, Cost
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Kernel
@@ -82,7 +83,7 @@ class Program:
                     key = (job.dtype, job.phase, k.joined, k.triton, _class(k))
                     found.setdefault(key, []).append((slot, k))
                     n = group.count * k.count
-                    work[:, j] += (n * k.cost.matrix, n * k.cost.vector, n * k.cost.bytes)
+                    work[:, j] += [float(n * x) for x in (k.cost.matrix, k.cost.vector, k.cost.bytes)]
         self._alike = [
             _Alike(key[0], key[1], _joined([k for _, k in each]), np.array([slot for slot, _ in each], dtype=int))
             for key, each in found.items()
@@ -104,13 +105,16 @@ class Program:
             m = machines[self._dtypes[0]]
             host, busy = self._times(machines)
             stretches = [Stretch(h, d, n) for h, d, n in zip(host, busy, self._counts, strict=True)]
-            start = np.where(self._alone, 0.0, starting_time(self._runtime, m, self._plans))
-            t = times(stretches, start, self._runtime.host.mode == "inline")
+            first: Array = starting_time(self._runtime, m, self._plans)
+            t = times(stretches, np.where(self._alone, 0.0, first), self._runtime.host.mode == "inline")
             # an operator that is called again and again hides whichever of host and device is the faster
-            wall = np.where(self._alone, np.maximum(t.host, t.device), t.wall)
+            longer: Array = maximum(t.host, t.device)
+            queued: Array = t.wall
+            wall: Array = np.where(self._alone, longer, queued)
             rate = np.array([machines[job.dtype].matrix_rate for job in self._jobs])
             joules = energy(self._device, replace(m, matrix_rate=rate), self._work, t.device, wall)
-            for name, figures in (("wall", wall), ("device", t.device), ("energy", joules)):
+            found: dict[str, Array] = {"wall": wall, "device": t.device, "energy": joules}
+            for name, figures in found.items():
                 if name in self._is:
                     summed = np.bincount(self._rows, self._shares * figures[self._of], len(self.targets))
                     result = np.where(self._is[name], summed, result)
@@ -147,10 +151,12 @@ class Program:
         host, busy = np.zeros(size), np.zeros(size)
         for each in self._alike:
             m = machines[each.dtype]
-            busy += np.bincount(each.slots, each.kernel.count * terms(each.kernel, m).time, size)
+            took: Array = each.kernel.count * terms(each.kernel, m).time
+            busy += np.bincount(each.slots, took, size)
             launch = launch_time(each.kernel, self._runtime, m, each.phase)
             if launch:
-                host += np.bincount(each.slots, each.kernel.count * launch, size)
+                took = each.kernel.count * launch
+                host += np.bincount(each.slots, took, size)
         return host.reshape(self._shape), busy.reshape(self._shape)
 
 

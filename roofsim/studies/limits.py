@@ -74,7 +74,7 @@ def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> Limit
     asked = [variant(w, prompt=n) for n in sorted(set(lengths))]
     at = tuple(MemoryAt(each.prompt, Evaluation(s, each).memory, fits(s, each)) for each in asked)
     result = LimitsResult(
-        s.architecture.id, s.device.id, s.runtime.id, w, s.device.capacity, found, at, assumptions(s, w)
+        s.architecture.id, s.device.id, s.runtime.id, w, float(s.device.capacity), found, at, assumptions(s, w)
     )
     if s.calibration is None:
         return result

@@ -28,10 +28,9 @@ from roofsim.specs.calibration import NORMAL_95, Calibration, interval
 from roofsim.specs.workload import Workload
 
 FIGURES: Mapping[str, tuple[str, tuple[str, str]]] = {
-    **{name: (METRICS[name].figure, METRICS[name].measured) for name in ("ttft", "tpot", "energy", "total")},
+    **{row.interval: (row.figure, row.measured) for row in METRICS.values() if not row.inverse},
     "device_time": ("prefill.device_time", ("device_time_s", "prefill")),
     "decode_device_time": ("decode.device_time", ("device_time_s", "decode")),
-    "peak": (METRICS["memory"].figure, METRICS["memory"].measured),
 }
 """Figures with intervals, as the prediction calls them, and the kind of measurement whose scatter they have."""
 
@@ -50,7 +49,7 @@ def intervals(s: Setup, w: Workload, p: Prediction) -> dict[str, tuple[float, fl
     """The 95 % interval of each figure of a request for whose kind the calibration has data."""
     c = _calibration(s)
     waits = {"ttft": p.prefill, "tpot": p.decode}
-    host = {name: bool(each.host_time > HOST_MATTERS * each.device_time) for name, each in waits.items()}
+    host = {name: float(each.host_time) > HOST_MATTERS * float(each.device_time) for name, each in waits.items()}
     known = [name for name in FIGURES if scatter(c, FIGURES[name][1]) is not None]
     values, slopes = logs(s, w, [FIGURES[name][0] for name in known])
     spread = covariance(s, tuple(slopes[0]) if slopes else ())

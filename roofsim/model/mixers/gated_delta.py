@@ -72,7 +72,7 @@ class GatedDelta(Part):
             *ops,
             convolution(p, qkv, self.d_conv, source, bias=False),
             recurrence(
-                p, delta_rule, v, "conv", *gates, acts_as=Role.SPLIT_RECURRENCE if self.joined else None, **rule
+                p, delta_rule, v, "conv", *gates, sizes=rule, acts_as=Role.SPLIT_RECURRENCE if self.joined else None
             ),
             output_norm(p, gating.rms_norm_gate, v, self.value_dim, "scan", z),
             linear(p, "out_proj", v, d_model, "output_norm"),

@@ -49,7 +49,7 @@ class Kda(Part):
             linear(p, "f_a_proj", d_model, rank, "x"),
             linear(p, "f_b_proj", rank, width, "f_a_proj"),
             linear(p, "b_proj", d_model, self.heads, "x"),
-            recurrence(p, delta_rule, width, "conv", "f_b_proj", "b_proj", **rule),
+            recurrence(p, delta_rule, width, "conv", "f_b_proj", "b_proj", sizes=rule),
             linear(p, "g_a_proj", d_model, rank, "x"),
             linear(p, "g_b_proj", rank, width, "g_a_proj"),
             output_norm(p, gating.rms_norm_gate, width, self.head_dim, "scan", "g_b_proj"),

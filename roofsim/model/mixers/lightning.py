@@ -42,7 +42,7 @@ class Lightning(Part):
         return [
             linear(p, "qkv_proj", d_model, 3 * width, "x"),
             elementwise(p, "qkv_activation", pointwise.activation, 3 * width, "qkv_proj"),
-            recurrence(p, linear_attention, width, "qkv_activation", **sizes),
+            recurrence(p, linear_attention, width, "qkv_activation", sizes=sizes),
             linear(p, "output_gate", d_model, width, "x"),
             output_norm(p, gating.rms_norm_gate, width, width, "scan", "output_gate"),
             linear(p, "out_proj", width, d_model, "output_norm"),

@@ -52,7 +52,7 @@ class Mamba1(Part):
             linear(p, "in_proj", d_model, 2 * inner, "x", bias=self.bias, acts_as=Role.STATE_IN),
             convolution(p, inner, self.d_conv, "in_proj", bias=self.conv_bias),
             *projections,
-            recurrence(p, scan.selective_scan, inner, "in_proj", "conv", *made, **sizes),
+            recurrence(p, scan.selective_scan, inner, "in_proj", "conv", *made, sizes=sizes),
             linear(p, "out_proj", inner, d_model, "scan", bias=self.bias, acts_as=Role.STATE_OUT),
         ]
 

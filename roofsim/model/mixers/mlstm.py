@@ -42,7 +42,7 @@ class MLstm(Part):
             *(linear(p, n, d_model, w, "x", bias=self.bias, acts_as=PROJECTIONS.get(n)) for n, w in parts.items()),
             *(linear(p, name, d_model, self.heads, "x", bias=True) for name in gates),
             *(elementwise(p, f"{name}_cap", pointwise.soft_cap, self.heads, name) for name in gates),
-            recurrence(p, recurrences.mlstm, v, "q_proj", "k_proj", "v_proj", "i_gate_cap", "f_gate_cap", **sizes),
+            recurrence(p, recurrences.mlstm, v, "q_proj", "k_proj", "v_proj", "i_gate_cap", "f_gate_cap", sizes=sizes),
             output_norm(p, gating.layer_norm_gate, v, (1 + self.bias) * v, "scan", "o_gate"),
             linear(p, "out_proj", v, d_model, "output_norm", bias=self.bias),
         ]

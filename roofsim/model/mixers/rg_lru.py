@@ -40,7 +40,7 @@ class RgLru(Part):
             convolution(p, width, self.d_conv, "linear_x", held=self.d_conv - 1),
             # their biases are added inside the recurrence
             *(head_linear(p, name, *blocks, "conv", reported_as="scan") for name in gates),
-            recurrence(p, recurrences.rg_lru, width, "conv", *gates, **sizes),
+            recurrence(p, recurrences.rg_lru, width, "conv", *gates, sizes=sizes),
             elementwise(p, "output_gate", pointwise.gated_activation, width, "linear_y", "scan"),
             linear(p, "linear_out", width, d_model, "output_gate", bias=True),
         ]

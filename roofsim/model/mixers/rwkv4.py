@@ -28,7 +28,7 @@ class Rwkv4(Part):
         return [
             shift(p, "token_shift", width, 3),
             *(linear(p, name, d_model, width, "token_shift") for name in ("key", "value", "receptance")),
-            recurrence(p, wkv4, width, "key", "value", **sizes),
+            recurrence(p, wkv4, width, "key", "value", sizes=sizes),
             elementwise(p, "output_gate", pointwise.gated_activation, width, "receptance", "scan"),
             linear(p, "output", width, d_model, "output_gate"),
         ]

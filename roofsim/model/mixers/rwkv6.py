@@ -45,7 +45,7 @@ class Wkv(Part):
         names = ("receptance", "key", "value", "gate")
         return [
             *(linear(p, name, d_model, width, source) for name in names),
-            recurrence(p, wkv, width, "receptance", "key", "value", *decays, **sizes),
+            recurrence(p, wkv, width, "receptance", "key", "value", *decays, sizes=sizes),
             output_norm(p, gating.layer_norm_gate, width, 2 * width, "scan", "gate"),
             linear(p, "output", width, d_model, "output_norm"),
         ]

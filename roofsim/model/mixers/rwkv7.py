@@ -63,7 +63,7 @@ class Rwkv7(Part):
         read = ("receptance", "key", value)
         return [
             *ops,
-            recurrence(p, delta_rule, width, *read, "decay_b", "rate_b", **rule),
+            recurrence(p, delta_rule, width, *read, "decay_b", "rate_b", sizes=rule),
             elementwise(p, "output_norm", gating.bonus_norm_gate, width, "scan", *read, "gate_b", weights=True),
             linear(p, "output", width, d_model, "output_norm"),
         ]
