@@ -347,7 +347,7 @@ def first_failure(tests: dict[str, Test], order: Sequence[str]) -> tuple[str, Ba
             tests[name]()
         except Overdue as late:
             return name, late
-        except Exception as error:
+        except (Exception, pytest.fail.Exception) as error:
             return name, error
     return None
 
@@ -430,6 +430,9 @@ def main() -> int:
     random.Random(options.seed).shuffle(every)
     tried, survivors = run(iter(every), len(every) if options.all else options.count, options.limit)
     known = explained()
+    if not options.only:
+        for key in sorted(known.keys() - {mistake.key for mistake in every}):
+            print(f"{EXPLAINED.relative_to(ROOT)}: there is no such mistake any more: {key}")
     for mistake in survivors:
         path = Path(str(sys.modules[mistake.module].__file__)).relative_to(ROOT)
         print(f"{path}:{mistake.line}: {mistake.key}\n    {known.get(mistake.key, 'not explained')}")

@@ -75,7 +75,7 @@ def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
 def test_a_serving_engine_scans_with_the_kernels_of_mamba_ssm(new: int) -> None:
     stack, p = runtime("vllm"), Pass(2, new, 4, PRECISION)
     check(network(SSM, family="mamba2"), stack, p, {"scan": [tiny(), *chunked_scan(new)[0]]})
-    check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)]})
+    check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)], "conv": [Own("stream")]})
     check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [Own("scan")], "conv": [Own("stream")]})
     check(network(SELECTIVE, family="mamba"), stack, STEP, {"scan": [Own("stream", triton=True)]})
 
@@ -177,10 +177,10 @@ def test_a_product_of_llama_cpp_unpacks_its_weights_once_and_few_rows_take_no_mo
     assert [each.count for each in few.instead] == [0, 1]
 
 
-@pytest.mark.parametrize("name", ["llama.cpp", "llama.cpp-b2824"])
+@pytest.mark.parametrize("threshold", [None, 9, 12])
 @pytest.mark.parametrize("weights", [1 / 2, 2])
-def test_for_an_array_of_lengths_each_is_launched_as_alone(name: str, weights: float) -> None:
-    stack = runtime(name, matrix_library={"dequantises_from": 9 if name.endswith("b2824") else None})
+def test_for_an_array_of_lengths_each_is_launched_as_alone(threshold: int | None, weights: float) -> None:
+    stack = runtime("llama.cpp-b2824", matrix_library={"dequantises_from": threshold})
     precision = Precision(weights=weights, activations=ACT, cache=CACHE)
     lengths = np.array([1.0, 8.0, 9.0, 11.0, 12.0])
 

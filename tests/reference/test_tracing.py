@@ -18,6 +18,7 @@ from roofsim.engine.emit import symbolic
 from roofsim.engine.graph import Graph, NotPolynomial, Sum
 from roofsim.engine.regime import LENGTH, Expansion, expand, text
 from roofsim.foundation.arith import at_least, ceil, leading, maximum, minimum, share
+from roofsim.foundation.errors import InputError
 
 NAMES = ("a", "b", "c")
 Values = Mapping[str, float]
@@ -157,10 +158,8 @@ def slope(formula: Tree, point: Values, name: str, step: float = 1e-6) -> float 
 
 
 def smooth(formula: Tree) -> bool:
-    """Whether no choice hangs on a rounding: derivatives look through roundings, choices do not."""
-    if formula.op == "ceil" or not isinstance(formula.parts[0], Tree | tuple):
-        return formula.op in ("variable", "number")
-    return all(smooth(part) for part in formula.parts if isinstance(part, Tree))
+    """Whether nothing is rounded in it: derivatives look through roundings, choices do not."""
+    return formula.op != "ceil" and all(smooth(part) for part in formula.parts if isinstance(part, Tree))
 
 
 def test_derivatives_are_the_slopes_of_the_tree() -> None:
@@ -187,7 +186,29 @@ def test_a_rounding_has_the_slope_of_what_it_rounds() -> None:
     output = ceil(a / 3) * 2 + ceil(a * a / 5)
     point = {"a": 7.0}
     assert Function(graph, {"y": derivative(graph, output, "a")}, ("a",))(**point)["y"] == close(2 / 3 + 14 / 5)
-    assert gradient(graph, output, point)[1]["a"] == close(2 / 3 + 14 / 5)
+    value, slopes = gradient(graph, output, point)
+    assert (value, slopes["a"]) == (3 * 2 + 10, close(2 / 3 + 14 / 5))
+
+
+@pytest.mark.parametrize("point", [(1, 2, 3), (3, 1, 2), (2, 3, 1), (1, 3, 2), (3, 2, 1), (2, 1, 3)])
+def test_of_three_the_largest_and_the_smallest_alone_have_a_slope(point: tuple[float, ...]) -> None:
+    graph = Graph()
+    variables = [graph.variable(name) for name in NAMES]
+    at = dict(zip(NAMES, map(float, point), strict=True))
+    for function, number in ((maximum, 3), (minimum, 1)):
+        output = function(function(*variables[:2]), variables[2]) * 5
+        expected = {name: 5.0 if value == number else 0.0 for name, value in at.items()}
+        assert gradient(graph, output, at) == (5 * number, expected)
+        slopes = {name: derivative(graph, output, name) for name in NAMES}
+        assert Function(graph, slopes, NAMES)(**at) == expected
+
+
+@pytest.mark.parametrize("wrong", [[0.0], [-1.0, 2.0], [np.nan], [np.inf]])
+def test_sizes_are_above_nought_and_finite(wrong: list[float]) -> None:
+    graph = Graph()
+    f = Function(graph, {"y": graph.variable("a") * 2}, ("a",))
+    with pytest.raises(InputError):
+        f(a=wrong)
 
 
 def test_around_a_point_a_formula_is_the_polynomial_that_holds_there() -> None:
@@ -226,6 +247,11 @@ def test_what_is_seen_without_numbers() -> None:
     assert (n * m).whole is False
     assert (2 * n).whole
     assert (n / 2).whole is False
+    assert maximum(n - m, m).positive
+    assert minimum(n - m, m).positive is False
+    assert maximum(n - m, m - n).positive is False
+    assert minimum(n, m).positive
+    assert [maximum(n, 2 * n + m).whole, minimum(n, m).whole, minimum(n, 3).whole] == [False, False, True]
 
 
 def expansion(*terms: dict[tuple[tuple[str, int], ...], float]) -> Expansion:
@@ -273,6 +299,7 @@ def test_roots_are_those_of_the_polynomial_nearest_to_a_length() -> None:
         ({(("P", 1),): 2.0, (): -1.0}, "2 P - 1"),
         ({(): 1e-4, (("P", 1),): 1.0}, "1 P + 1 smaller"),
         ({(): 0.0, (("P", 1),): 1.0}, "1 P"),
+        ({(("W", 1),): 1.5, (("P", 1),): 1.0}, "1 P + 1.5 W"),
         ({((f"x{i}", 1),): float(20 - i) for i in range(10)}, None),
     ],
 )
