@@ -38,8 +38,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = ROOT / "tests" / "reference"
-EXPLAINED = TESTS / "survivors.yaml"
+TESTS = (ROOT / "tests" / "reference", ROOT / "tests" / "unit" / "test_graph.py")
+EXPLAINED = TESTS[0] / "survivors.yaml"
 PACKAGES = ("roofsim.ops", "roofsim.model.mixers", "roofsim.model.ffn", "roofsim.lowering", "roofsim.engine")
 """Where mistakes are seeded: in every module of these."""
 MOST = 0.05
@@ -334,7 +334,7 @@ class Collector:
 def collected() -> dict[str, Test]:
     """The reference tests by name."""
     collector = Collector()
-    options = ["-qq", "--no-header", "--no-summary", "-p", "no:cacheprovider", str(TESTS)]
+    options = ["-qq", "--no-header", "--no-summary", "-p", "no:cacheprovider", *map(str, TESTS)]
     if pytest.main(options, plugins=[collector]) not in (0, 5):
         raise SystemExit(2)
     return collector.tests

@@ -13,6 +13,7 @@ from roofsim.engine.compiled import CHUNK, Function
 from roofsim.engine.derivative import derivative, gradient
 from roofsim.engine.emit import size
 from roofsim.engine.graph import Graph, NotPolynomial, Sum
+from roofsim.engine.regime import expand, text
 from roofsim.foundation.arith import at_least, ceil, leading, maximum, minimum, share
 from roofsim.foundation.errors import InputError, UnknownName
 
@@ -160,3 +161,47 @@ def test_around_a_point_only_the_polynomial_is_left() -> None:
 def test_values_that_cannot_be_are_told(values: dict[str, Any], wrong: str) -> None:
     with pytest.raises((InputError, UnknownName), match=wrong):
         traced(FORMULAS["sums"])(**values)
+
+
+def test_signs_powers_and_inverses_are_exact() -> None:
+    f = traced(lambda a, b: -a + 3 * b + a**-2 + 2 / (a * b) - (a + b) ** -1)
+    assert f.at(2.0, 5.0)[0] == pytest.approx(-2 + 15 + 1 / 4 + 2 / 10 - 1 / 7, rel=1e-15)
+
+
+@pytest.mark.parametrize("size", [0.3, 1 / 7, math.pi, 2.5e-7, 12.0])
+def test_a_rounding_of_any_size_is_that_of_the_number(size: float) -> None:
+    graph = Graph()
+    n = graph.variable("n")  # may be no whole number
+    f = Function(graph, {"y": ceil(n * size) + ceil(n * size + 2 * n)}, ("n",))
+    for value in (1.0, 2.5, 17.0, 9999.0):
+        assert f.at(value)[0] == math.ceil(value * size) + math.ceil(value * size + 2 * value)
+
+
+def test_extremes_of_equal_and_of_constant_numbers() -> None:
+    n = Graph().variable("n")
+    assert maximum(n, n).products == minimum(n, n).products == n.products
+    assert (maximum(n - n + 3, 2), minimum(n - n + 3, 2)) == (3, 2)
+    assert not (n - 5).positive
+    assert ((n - 5) * (n - 5)).positive is False
+    assert (1 / (n * n)).positive
+
+
+def test_a_form_has_the_root_that_is_nearest() -> None:
+    form = expand(lambda v: (v["N"] - 30) * (v["N"] - 500) * v["k"], {"k": 2.0}, 400)
+    assert form is not None
+    assert form.coefficients == (30_000, -1060, 2)
+    assert form.root(400) == pytest.approx(500)
+    assert form.root(40) == pytest.approx(30)
+    assert (form.formula or "").startswith("N = (−c1 ±")
+    line = expand(lambda v: 3 * v["N"] - v["k"] * 12, {"k": 2.0}, 400)
+    assert line is not None
+    assert line.root(1) == 8
+    assert line.texts == ("- 12 k", "3")
+    assert expand(lambda v: v["k"] / v["N"], {"k": 2.0}, 400) is None
+    assert expand(lambda v: 5.0, {"k": 2.0}, 400) is None
+
+
+def test_terms_are_told_by_their_size_and_small_ones_only_counted() -> None:
+    values = {"a": 2.0, "b": 10.0, "c": 1e-9}
+    told = text({(("a", 1),): 3.0, (("b", -1), ("a", 2)): -100.0, (("c", 1),): 1.0, (): 0.0}, values)
+    assert told == "- 100 a^2 / b + 3 a + 1 smaller"
