@@ -106,5 +106,13 @@ def traced(s: Setup, w: Workload, figures: Sequence[str], over: Sequence[str]) -
         raise InputError(f"over: a variable is given twice in {', '.join(over)}")
     graph = Graph()
     variables = {name: graph.variable(name, whole=name in COUNTS) for name in over}
+    known = {name: figure(name) for name in figures}
     e = Evaluation(*placed(s, w, variables))
-    return Function(graph, {name: figure(name)(e) for name in figures}, tuple(over))
+    try:
+        return Function(graph, {name: read(e) for name, read in known.items()}, tuple(over))
+    except TypeError as error:
+        # a branch was asked of a variable: it decides what is run, not only how long that takes
+        others = [name for name in over if name not in COUNTS]
+        if not others:
+            raise
+        raise InputError(f"over: one of {', '.join(others)} decides what is run, and cannot vary: {error}") from None

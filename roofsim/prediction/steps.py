@@ -38,7 +38,7 @@ def pieces(s: Setup, w: Workload) -> tuple[tuple[Number, Pass], ...]:
     """
     whole = prefill(s, w)
     most = s.runtime.memory.chunk
-    if most is None or (single(whole.tokens) and float(whole.tokens) <= most):
+    if most is None or (single(whole.tokens) and single(most) and float(whole.tokens) <= most):
         return ((1, whole),)
     times = ceil(whole.tokens / most)
     cut = _cut(whole, whole.tokens / times)

@@ -82,6 +82,20 @@ def test_a_what_if_is_an_argument_like_any_other(path: str, change: str) -> None
         ), change
 
 
+@pytest.mark.parametrize(
+    ("path", "low", "high"),
+    [("runtime.memory.chunk", 256, 4096), ("model.d_model", 1024, 4096), ("model.layers.decoder.1.width", 4096, 16384)],
+)
+def test_numbers_of_runtime_and_model_may_vary(path: str, low: int, high: int) -> None:
+    f = roofsim.compile("Llama-3.2-1B", "rtx-4090", "vllm", figures=["memory"], over=[path], prompt=9000)
+    assert f(**{path: low})["memory"] < f(**{path: high})["memory"]
+
+
+def test_a_variable_that_decides_what_is_run_is_told() -> None:
+    with pytest.raises(InputError, match=r"one of model\.d_model decides what is run, and cannot vary"):
+        roofsim.compile("Llama-3.2-1B", "h100-sxm", "transformers-5-eager", figures=["tpot"], over=["model.d_model"])
+
+
 def test_generated_tokens_may_vary() -> None:
     f = roofsim.compile("mamba2-780m", "orin", figures=["total", "energy"], over=["generate"], prompt=2048)
     for n in (1, 2, 3, 100):
@@ -127,6 +141,7 @@ def test_arrays_broadcast_over_any_variable() -> None:
         ({"over": ["parameters.gem_efficiency"]}, "nearest: gemm_efficiency"),
         ({"over": ["prompt", "prompt"]}, "twice"),
         ({"over": ["model.layers.mamba.0.d_stat"]}, "nearest: d_state"),
+        ({"over": ["device.memory.bandwidth.value.x"]}, "is not a number|no 'x'"),
     ],
 )
 def test_a_wrong_figure_or_variable_is_told(asked: dict[str, list[str]], wrong: str) -> None:
