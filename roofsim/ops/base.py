@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.cost import Cost
@@ -22,6 +22,9 @@ class Role(StrEnum):
 
     The first ones are those of cost functions; an operator that software treats otherwise has one of the second.
     """
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return Role, (self.value,)  # by its value: some releases of Python 3.11 look members up by `getattr` instead
 
     meaning: str
 
