@@ -67,14 +67,14 @@ class PassFigures:
         return self.model_traffic_time / self.time
 
 
-def run_pass(stack: Stack, p: Pass) -> PassFigures:
-    """The figures of one pass."""
+def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) -> PassFigures:
+    """The figures of one pass; `rows` is how it is lowered, where that is known already."""
     m, runtime = stack.machine, stack.runtime
     stretches: list[Stretch] = []
     done: list[tuple[Number, Cost]] = []
     own: list[tuple[Number, Cost]] = []
     kernels: Number = 0
-    for row in lower(stack.architecture, runtime, p):
+    for row in rows or lower(stack.architecture, runtime, p):
         n = row.row.count
         pieces: list[Stretch] = []
         for operator, lowered in row:

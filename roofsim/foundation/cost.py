@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from roofsim.foundation.arith import Number
 
@@ -46,12 +47,13 @@ class Cost:
     @classmethod
     def total(cls, parts: Sequence[tuple[Number, Cost]]) -> Cost:
         """The sum of costs, each so often; a plain nought takes no part."""
-        columns = ((n * x for n, cost in parts if not _nought(x := getattr(cost, name))) for name in COLUMNS)
-        return cls(*map(sum, columns))
+        rows = [(n, _columns(cost)) for n, cost in parts]
+        return cls(*(sum([n * row[i] for n, row in rows if not _nought(row[i])]) for i in range(len(COLUMNS))))
 
 
 COLUMNS = tuple(field.name for field in fields(Cost))
 """The columns of a cost, from which sums, tables and JSON take theirs."""
+_columns: Callable[[Cost], tuple[Number, ...]] = attrgetter(*COLUMNS)
 
 
 def _sum(a: Number, b: Number) -> Number:

@@ -189,7 +189,7 @@ class Architecture(Documented):
                 source = norm
             last = source
             for each in part.operators(p, self.d_model):
-                yield replace(each, uses=tuple(source if use == "x" else use for use in each.uses))
+                yield each.reading(source)
                 last = each.name
             if part.normed and self.norm_position != "before":
                 yield self._norm(p, f"post_norm_{number}", last)

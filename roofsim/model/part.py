@@ -159,7 +159,7 @@ def convolution(p: Pass, channels: int, width: int, *uses: str, bias: bool = Tru
 
 def renamed(operators: Sequence[Operator], source: str) -> list[Operator]:
     """The operators with `source` in place of the residual stream."""
-    return [replace(each, uses=tuple(source if use == "x" else use for use in each.uses)) for each in operators]
+    return [each.reading(source) for each in operators]
 
 
 def branches(p: Pass, d_model: int, parts: Mapping[str, Part]) -> Iterator[Operator]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
@@ -131,6 +131,12 @@ class Operator:
     def is_one_of(self, roles: Collection[Role]) -> bool:
         """Whether its role is among these, or that of its cost function."""
         return self.role in roles or _ROLES[self.function] in roles
+
+    def reading(self, source: str) -> Operator:
+        """The same with `source` in place of the residual stream."""
+        if source == "x" or "x" not in self.uses:
+            return self
+        return replace(self, uses=tuple(source if use == "x" else use for use in self.uses))
 
     @cached_property
     def cost(self) -> Cost:

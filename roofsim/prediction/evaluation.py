@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
@@ -10,7 +10,7 @@ from roofsim.engine.memory import Held, Memory, peak, timeline
 from roofsim.engine.passes import PassFigures, Stack, run_pass, weighted
 from roofsim.foundation.arith import Number, maximum, single
 from roofsim.foundation.errors import UnknownName
-from roofsim.lowering.step import lower
+from roofsim.lowering.step import LoweredRow, lower
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import decode, last_piece, pieces, prefill, samples
@@ -43,9 +43,15 @@ class Evaluation:
     @cached_property
     def prefill(self) -> PassFigures:
         """The prefill of all prompts: one pass, or all the pieces that the runtime cuts it into."""
-        done = [(times, run_pass(self.stack, p)) for times, p in pieces(self.s, self.w)]
+        rows = self._last_rows if self.s.runtime.memory.chunk is None else None
+        done = [(times, run_pass(self.stack, p, rows)) for times, p in pieces(self.s, self.w)]
         (times, only), *more = done
         return weighted(done) if more or not single(times) or times != 1 else only
+
+    @cached_property
+    def _last_rows(self) -> Sequence[LoweredRow]:
+        """How the last piece of the prefill is lowered."""
+        return lower(self.s.architecture, self.s.runtime, last_piece(self.s, self.w))
 
     @cached_property
     def decode(self) -> PassFigures:
@@ -91,8 +97,7 @@ class Evaluation:
     def timeline(self) -> list[Held]:
         """What is held beside the weights at each operator of the prefill, of its last piece if it is cut."""
         p = last_piece(self.s, self.w)
-        rows = lower(self.s.architecture, self.s.runtime, p)
-        return timeline(self.s.architecture, self.s.runtime, rows, p, self.w.batch)
+        return timeline(self.s.architecture, self.s.runtime, self._last_rows, p, self.w.batch)
 
     @cached_property
     def held(self) -> Memory:

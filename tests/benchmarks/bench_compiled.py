@@ -1,7 +1,7 @@
 """How many points per second a compiled request does, as ratios to a plain NumPy pass over as many elements.
 
-A point is one (length, batch), or one (bandwidth, peak, length), at random. Time is the processor's. Run it from the
-checkout, on one core, on a machine that does nothing else:
+A point is one (length, batch), or one (bandwidth, peak, length): at random, or of a mesh of as many points. Time is
+the processor's. Run it from the checkout, on one core, on a machine that does nothing else:
 
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 taskset -c 0 python tests/benchmarks/bench_compiled.py
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -34,6 +34,7 @@ MODELS = (
 RUNTIMES = ("transformers-4.52-eager", "ideal")
 OPERATIONS = 30
 POINTS, RUNS = 1_000_000, 5
+WORKLOAD = ("prompt", "batch")
 MACHINE = ("device.memory.bandwidth", "device.peak.matrix.bf16")
 
 
@@ -43,6 +44,17 @@ def points(count: int) -> dict[str, np.ndarray]:
     ranges = {"prompt": (16, 2**18), "batch": (1, 64), MACHINE[0]: (1e11, 4e12), MACHINE[1]: (1e13, 1e15)}
     found = {name: np.exp(random.uniform(np.log(low), np.log(high), count)) for name, (low, high) in ranges.items()}
     return {name: x.round() for name, x in found.items()}
+
+
+def flat(at: Mapping[str, np.ndarray], over: Sequence[str]) -> dict[str, np.ndarray]:
+    """The values of each variable, one of each to a point."""
+    return {name: at[name] for name in over}
+
+
+def mesh(at: Mapping[str, np.ndarray], over: Sequence[str]) -> dict[str, np.ndarray]:
+    """As many points, every value of a variable with every value of the others."""
+    side = round(len(at[over[0]]) ** (1 / len(over)))
+    return dict(zip(over, np.meshgrid(*(at[name][:side] for name in over), indexing="ij", sparse=True), strict=True))
 
 
 def plain(x: np.ndarray, y: np.ndarray) -> None:
@@ -74,23 +86,26 @@ def rates(count: int, runs: int) -> None:
     at = points(count)
     base = seconds(lambda: plain(at["prompt"], at["batch"]), runs)
     print(f"NumPy, {OPERATIONS} operations: {count / base / 1e6:.1f} M points/s = 1 pass")
-    heads = ("TTFT", "TTFT over machine", "all figures", "compile")
+    heads = ("TTFT", "TTFT over machine", "mesh", "mesh over machine", "all figures", "compile")
     print(f"{'model':16}{'runtime':25}" + "".join(f"{head:>20}" for head in heads))
     for model in MODELS:
         for runtime in RUNTIMES:
             cells, made = [], 0.0
-            for figures, over in (
-                (("ttft",), ("prompt", "batch")),
-                (("ttft",), (*MACHINE, "prompt")),
-                (tuple(FIGURES), ("prompt", "batch")),
+            for figures, over, points_of in (
+                (("ttft",), WORKLOAD, flat),
+                (("ttft",), (*MACHINE, "prompt"), flat),
+                (("ttft",), WORKLOAD, mesh),
+                (("ttft",), (*MACHINE, "prompt"), mesh),
+                (tuple(FIGURES), WORKLOAD, flat),
             ):
                 start = time.process_time()
                 f = roofsim.compile(model, DEVICE, runtime, figures=figures, over=over, dtype="bf16")
-                values: Mapping[str, np.ndarray] = {name: at[name] for name in over}
-                f(**{name: x[:2] for name, x in values.items()})
+                values = points_of(at, over)
+                f(**{name: x.flat[:2] for name, x in values.items()})
                 made = time.process_time() - start
                 took = seconds(lambda f=f, values=values: f(**values), runs)
-                cells.append(f"{count / took / 1e6:.2f} M/s ({took / base:.1f})")
+                done = np.broadcast(*values.values()).size
+                cells.append(f"{done / took / 1e6:.2f} M/s ({took / base * count / done:.1f})")
             print(f"{model:16}{runtime:25}" + "".join(f"{cell:>20}" for cell in (*cells, f"{made:.3f} s")), flush=True)
 
 
