@@ -15,6 +15,11 @@ from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
 
+FLOP_PER_CLOCK = 256
+"""fp32 FLOP of a compute unit and clock, for devices that state no clock: 128 lanes with a multiply-add each."""
+RESIDENT = 16
+"""Blocks of 128 threads that a unit with 2,048 threads keeps going at once."""
+
 Bound = Literal["compute", "memory", "launch", "network"]
 
 
@@ -22,8 +27,8 @@ Bound = Literal["compute", "memory", "launch", "network"]
 class Machine:
     """The numbers of a device, a host and a runtime that decide time; SI units.
 
-    `matrix_rate` is the dense peak of products in the dtype of activations, `peaks` that of every unit there is. Every
-    number may also be a symbol: then times are formulas.
+    `matrix_rate` is the dense peak of products in the dtype of activations, `peaks` that of every unit there is; `clock`
+    belongs to the units as the peaks do. Every number may also be a symbol: then times are formulas.
     """
 
     matrix_rate: Number
@@ -32,6 +37,7 @@ class Machine:
     cache: Number
     units: Number
     parameters: Mapping[str, Number]
+    clock: Number = 1e9
     peaks: Mapping[str, Number] = field(default_factory=dict)
 
     def rate(self, unit: str | None) -> Number:
@@ -59,6 +65,7 @@ def machine(
         device.cache.last_level.value,
         device.units.value,
         values | dict(changes or {}),
+        device.clock.value if device.clock else device.peak.vector["fp32"].value / (FLOP_PER_CLOCK * device.units.value),
         {unit: rate.value for unit, rate in device.peak.matrix.items()},
     )
 
@@ -101,6 +108,8 @@ _RATE_OF_VECTOR = {
     "quantised_product": "quantised_efficiency",
 }
 """Products that the matrix unit does not bound: their rate goes with the vector peak, up to the matrix peak."""
+_PER_CLOCK = {"quantised_tiles": "tile_flops"}
+"""Products whose rate goes with units and clock, whatever the peaks."""
 _SOFTMAX = ("attention", "masked_attention")
 _FILL = {"gemm": "gemm_fill", "attention": "attention_fill"}
 _VECTOR = {
@@ -148,8 +157,13 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         compute = cost.matrix / rate
     elif like in _RATE_OF_VECTOR:
         compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.rate(kernel.unit))
+    elif like in _PER_CLOCK:
+        compute = cost.matrix / minimum(m.units * m.clock * m[_PER_CLOCK[like]], m.rate(kernel.unit))
     else:
         compute = vector
+    if like == "quantised_product":
+        compute = maximum(compute, cost.weights / (m.units * m.clock * m["unpacked_bytes"]))
+    compute = maximum(compute, kernel.steps * m["step_time"] * _waves(kernel, m))
     if like in _SOFTMAX:
         compute = compute + vector
     memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
@@ -159,6 +173,11 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     share = minimum(kernel.blocks / m.units, 1)
     full = minimum(kernel.blocks / (m.units * kernel.together), 1)
     return Terms(fixed, compute / full, memory / share, filling / full)
+
+
+def _waves(kernel: Kernel, m: Machine) -> Number:
+    """How often the device is filled with blocks, those that a unit keeps going at once taken together."""
+    return 1 if kernel.blocks is None else maximum(kernel.blocks / (m.units * RESIDENT), 1)
 
 
 def traffic(cost: Cost, m: Machine) -> Number:
@@ -178,7 +197,7 @@ def deciding_parameter(like: Class, bound: Bound) -> str:
         return _FIXED.get(like, "tensor_kernel_time")
     if bound == "memory":
         return _STREAM.get(like, "memory_efficiency")
-    return _RATE.get(like) or _RATE_OF_VECTOR.get(like) or _VECTOR.get(like, "vector_efficiency")
+    return _RATE.get(like) or _PER_CLOCK.get(like) or _RATE_OF_VECTOR.get(like) or _VECTOR.get(like, "vector_efficiency")
 
 
 def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> Number:

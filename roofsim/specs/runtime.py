@@ -49,7 +49,8 @@ class HostPolicy(Spec):
 
     `inline` is for stacks that run on the host itself: nothing is queued, each kernel follows its own preparation.
     `prefill` is for stacks that do otherwise there. `work` is the host time per kernel relative to eager
-    PyTorch, `replay` the time per kernel of a graph, `launch` the time of a step before its first kernel.
+    PyTorch, `replay` the time per kernel of a graph, `launch` the time of a step before its first kernel. `gaps` says
+    that the device rests between a kernel and the next, which waits for it.
     """
 
     mode: Literal["none", "eager", "graph", "inline"] = "none"
@@ -57,6 +58,7 @@ class HostPolicy(Spec):
     work: PositiveFloat = 1.0
     launch: Time | None = None
     replay: Time | None = None
+    gaps: bool = False
 
 
 class MemoryPolicy(Spec):
@@ -64,7 +66,8 @@ class MemoryPolicy(Spec):
 
     `context` is the driver's, `fragmentation` the allocator's slack as a share of the peak; `workspace` says
     whether the matrix library keeps one. `reserve` is the share of the device that is taken at the start and
-    filled with blocks of `block` tokens of cache; `chunk` the most tokens of a prompt that go through at once.
+    filled with blocks of `block` tokens of cache; `chunk` the most tokens of a prompt that go through at once. Where
+    `side_by_side` tokens are handed over together, a chunk has equal parts of all their prompts.
     """
 
     context: Bytes | None = None
@@ -73,6 +76,7 @@ class MemoryPolicy(Spec):
     reserve: Annotated[float, Limit(gt=0, le=1)] | None = None
     block: PositiveInt = 1
     chunk: PositiveInt | None = None
+    side_by_side: PositiveInt | None = None
 
 
 class MatrixLibrary(Spec):
