@@ -80,15 +80,12 @@ def run_pass(stack: Stack, p: Pass) -> PassFigures:
         for operator, lowered in row:
             host: Number = 0
             busy: Number = 0
-            gaps: Number = 0
             for each in lowered.kernels:
                 kernels = kernels + (0 if each.joined else each.count * n)
                 host = host + each.count * launch_time(each, runtime, m, p.phase)
                 busy = busy + each.count * terms(each, m).time
-                if runtime.host.gaps and not each.joined:
-                    gaps = gaps + each.count * m["kernel_gap"]
                 done.append((each.count * n, each.cost))
-            pieces.append(Stretch(host, busy, 1, gaps))
+            pieces.append(Stretch(host, busy, 1))
             own.append((n, operator.cost))
         stretches += _together(pieces, n)
     total, model = Cost.total(done), Cost.total(own)
@@ -110,9 +107,8 @@ def starting_time(runtime: Runtime, m: Machine, planned: Number) -> Number:
 def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:
     """A kind of layer as one piece that repeats; the operators of a single one each for themselves."""
     if count == 1:
-        return [Stretch(share(p.host), share(p.device), 1, p.gaps) for p in pieces]
-    host, device, gaps = (share(sum(getattr(p, each) for p in pieces)) for each in ("host", "device", "gaps"))
-    return [Stretch(host, device, count, gaps)]
+        return [Stretch(share(p.host), share(p.device), 1) for p in pieces]
+    return [Stretch(share(sum(p.host for p in pieces)), share(sum(p.device for p in pieces)), count)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ Bound = Literal["compute", "memory", "launch", "network"]
 class Machine:
     """The numbers of a device, a host and a runtime that decide time; SI units.
 
-    `matrix_rate` is the dense peak of products in the dtype of activations, `peaks` that of every unit there is; `clock`
-    belongs to the units as the peaks do. Every number may also be a symbol: then times are formulas.
+    `matrix_rate` is the dense peak of products in the dtype of activations, `peaks` that of every unit there is;
+    `clock` is that of the units. Every number may also be a symbol: then times are formulas.
     """
 
     matrix_rate: Number
@@ -58,14 +58,15 @@ def machine(
     values |= {name: sourced.value for name, sourced in device.parameters.items()}
     if host:
         values["dispatch"] = host.dispatch.value
+    vector = device.peak.vector["fp32"].value
     return Machine(
         device.matrix_peak(dtype, runtime.matrix_library.accumulates if runtime else "fp32"),
-        device.peak.vector["fp32"].value,
+        vector,
         device.memory.bandwidth.value,
         device.cache.last_level.value,
         device.units.value,
         values | dict(changes or {}),
-        device.clock.value if device.clock else device.peak.vector["fp32"].value / (FLOP_PER_CLOCK * device.units.value),
+        device.clock.value if device.clock else vector / (FLOP_PER_CLOCK * device.units.value),
         {unit: rate.value for unit, rate in device.peak.matrix.items()},
     )
 
@@ -106,12 +107,13 @@ _RATE_OF_VECTOR = {
     "ssd": "ssd_efficiency",
     "masked_attention": "masked_attention_efficiency",
     "quantised_product": "quantised_efficiency",
+    "packed_product": "quantised_efficiency",
 }
 """Products that the matrix unit does not bound: their rate goes with the vector peak, up to the matrix peak."""
 _PER_CLOCK = {"quantised_tiles": "tile_flops"}
 """Products whose rate goes with units and clock, whatever the peaks."""
 _SOFTMAX = ("attention", "masked_attention")
-_FILL = {"gemm": "gemm_fill", "attention": "attention_fill"}
+_FILL = {"gemm": "gemm_fill", "quantised_tiles": "gemm_fill", "attention": "attention_fill"}
 _VECTOR = {
     "attention": "softmax_efficiency",
     "masked_attention": "softmax_efficiency",
@@ -147,7 +149,7 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     """
     cost, like = kernel.cost, kernel.like
     fill = m[_FILL[like]] * kernel.fill if like in _FILL else 0
-    if like == "gemm":
+    if _FILL.get(like) == "gemm_fill":
         fill = fill * m.units
     filling: Number = 0
     vector = cost.vector / (m.vector_rate * m[_VECTOR.get(like, "vector_efficiency")])
@@ -158,12 +160,15 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     elif like in _RATE_OF_VECTOR:
         compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.rate(kernel.unit))
     elif like in _PER_CLOCK:
-        compute = cost.matrix / minimum(m.units * m.clock * m[_PER_CLOCK[like]], m.rate(kernel.unit))
+        rate = minimum(m.units * m.clock * m[_PER_CLOCK[like]], m.rate(kernel.unit))
+        filling = fill / rate
+        compute = cost.matrix / rate
     else:
         compute = vector
-    if like == "quantised_product":
+    if like == "packed_product":
         compute = maximum(compute, cost.weights / (m.units * m.clock * m["unpacked_bytes"]))
-    compute = maximum(compute, kernel.steps * m["step_time"] * _waves(kernel, m))
+    if kernel.steps is not None:
+        compute = maximum(compute, kernel.steps * m["step_time"] * _waves(kernel, m))
     if like in _SOFTMAX:
         compute = compute + vector
     memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
@@ -197,7 +202,8 @@ def deciding_parameter(like: Class, bound: Bound) -> str:
         return _FIXED.get(like, "tensor_kernel_time")
     if bound == "memory":
         return _STREAM.get(like, "memory_efficiency")
-    return _RATE.get(like) or _PER_CLOCK.get(like) or _RATE_OF_VECTOR.get(like) or _VECTOR.get(like, "vector_efficiency")
+    rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _RATE
+    return rates.get(like, "vector_efficiency")
 
 
 def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> Number:

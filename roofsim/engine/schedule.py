@@ -10,12 +10,11 @@ from roofsim.foundation.arith import Number, maximum, single
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Equal pieces of a pass, in order: host and device time of each of `count`, and how long the device rests in it."""
+    """Equal pieces of a pass, in order: host and device time of each of `count`."""
 
     host: Number
     device: Number
     count: Number
-    gaps: Number = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +41,8 @@ def _queued(stretches: Sequence[Stretch], start: Number) -> Number:
     """
     launched = done = start
     for s in stretches:
-        behind = maximum(done, launched + s.host) + s.count * (s.device + s.gaps)
+        behind = maximum(done, launched + s.host) + s.count * s.device
         launched = launched + s.count * s.host
         alone = single(s.count) and s.count == 1
-        done = behind if alone else maximum(behind, launched + s.device + s.gaps)
+        done = behind if alone else maximum(behind, launched + s.device)
     return maximum(done, launched)

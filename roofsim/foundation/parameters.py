@@ -166,12 +166,6 @@ _ROWS = (
         "H100 decode: conversions 2.4 us, means 2.2 us, broadcasts 1.6 us (h100_kernels.jsonl)",
     ),
     Parameter(
-        "kernel_gap", "t_w", "s", 1.4e-6, 0, 5e-5, 0.5, "device",
-        "rest of the device between a kernel and the next that waits for it, where a runtime counts it",
-        "H100: small products of a captured graph, 32 x 256 x 1536, follow each other every 4.4 us and take 3 us "
-        "(torch 2.11, CUDA 13)",
-    ),
-    Parameter(
         "tensor_kernel_time", "t_g", "s", 3e-6, 0, 1e-4, 0.6, "device",
         "time that a matrix product or scan kernel takes beside its work",
         "H100 3.8 us, A100 5.4 us, RTX 4090 5.8 us over vLLM's products; 2.2-3 us for the smallest in an H100 decode",

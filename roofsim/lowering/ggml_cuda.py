@@ -1,6 +1,6 @@
 """llama.cpp of 2026 on CUDA: which kernels a graph becomes, and what they move.
 
-Read from the graphs (src/models/*.cpp, llama-graph.cpp), from the choice of kernels for products (ggml-cuda.cu,
+Read from the graphs (src/models/*.cpp), from the choice of kernels for products (ggml-cuda.cu,
 `ggml_cuda_mul_mat`), from what is fused (`ggml_cuda_try_fuse`), and from ssm-scan.cu, ssm-conv.cu and concat.cu.
 Activations are fp32 throughout; states are gathered, joined with the new tokens, and copied back.
 """
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
+from roofsim.foundation.arith import Number, at_least, ceil, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused, serving
 from roofsim.lowering.kernels import FP32, Class, Kernel, Lowered, Situation, piece, tiny
-from roofsim.ops import attention, conv, gemm, gating, pointwise, scan
+from roofsim.ops import attention, conv, gating, gemm, pointwise, scan
 from roofsim.ops.base import CostFunction, Operator, Role
 
 FP16 = 2
@@ -25,7 +25,7 @@ TILED_ROWS = 16
 Q8_1 = 36 / 32
 """Bytes per element of activations that are quantised for a product: 32 bytes, a scale and a sum."""
 SEQUENTIAL_TOKENS = 128
-"""Tokens up to which Mamba-2 goes token by token (SSM_SSD_MIN_TOKENS)."""
+"""Tokens up to which a recurrence with one decay per head goes token by token (SSM_SSD_MIN_TOKENS)."""
 CHUNK = 256
 """Tokens of a chunk beyond that (SSM_SSD_CHUNK_SIZE)."""
 THREADS = 128
@@ -62,11 +62,11 @@ def _half(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
     """One row by vectors, up to 16 by tiles, more by cuBLAS with activations converted to fp16 and back."""
     z = o.sizes
     tokens = z["tokens"]
-    joined, many = o.role is Role.FFN_UP, at_least(tokens, TILED_ROWS + 1)
+    joined, many = o.role is Role.FFN_GATE, at_least(tokens, TILED_ROWS + 1)
     tiles = replace(_rows(o, "gemm", tokens, s), count=several, fill=fused.fill(o))
     moved = FP32 + FP16
     return (
-        replace(_rows(o, "stream", tokens, s), count=1 - several, joined=joined),
+        replace(_rows(o, "vector_product", tokens, s), count=1 - several, joined=joined),
         piece("to fp16", "strided", tokens * z["d_in"], moved, count=many),
         tiles,
         piece("to fp32", "strided", tokens * z["d_out"], moved, count=many),
@@ -82,11 +82,11 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
     z = o.sizes
     tokens = z["tokens"]
     many = at_least(tokens, QUANTISED_ROWS + 1)
-    one = _rows(o, "quantised_product", 1, s)
-    tiles = replace(_rows(o, "quantised_tiles", tokens, s), unit="int8", beneath=one)
+    one = _rows(o, "packed_product", 1, s)
+    tiles = replace(_rows(o, "quantised_tiles", tokens, s), unit="int8", beneath=one, fill=fused.fill(o))
     parts = tiny("sum of parts")
-    vectors = replace(_rows(o, "quantised_product", tokens, s), instead=(tiles, parts))
-    joined = o.role is Role.FFN_UP
+    vectors = replace(_rows(o, "packed_product", tokens, s), instead=(tiles, parts))
+    joined = o.role is Role.FFN_GATE
     return (
         piece("to q8_1", "stream", tokens * z["d_in"], FP32 + Q8_1, 3, count=several if joined else 1),
         replace(vectors, count=1 - several, joined=joined),
@@ -172,7 +172,7 @@ def convolution(o: Operator, s: Situation) -> Lowered:
 
 
 def ssd_scan(o: Operator, s: Situation) -> Lowered:
-    """Mamba-2: up to 128 tokens one after the other, a warp for each row of the state; beyond in chunks by cuBLAS."""
+    """Up to 128 tokens one after the other, a warp for each row of the state; more in chunks, by cuBLAS."""
     z = o.sizes
     tokens, inner = z["batch"] * z["new"], z["heads"] * z["head_dim"]
     chunked = at_least(z["new"], SEQUENTIAL_TOKENS + 1)
@@ -218,7 +218,7 @@ def _chunks(o: Operator, chunked: Number) -> tuple[Kernel, ...]:
 
 
 def selective_scan(o: Operator, s: Situation) -> Lowered:
-    """Mamba-1: token after token, 128 channels in a block."""
+    """Token after token, 128 channels in a block."""
     z = o.sizes
     tokens, inner = z["batch"] * z["new"], z["d_inner"]
     elements, state = tokens * inner, z["batch"] * inner * z["d_state"] * FP32

@@ -14,7 +14,8 @@ from roofsim.specs.implementation import NOTHING_KNOWN, Facts
 from roofsim.specs.runtime import Runtime
 
 Class = Literal[
-    "gemm", "quantised_product", "quantised_tiles", "attention", "masked_attention", "ssd", "scan", "stream", "strided", "transpose"
+    "gemm", "vector_product", "quantised_product", "packed_product", "quantised_tiles", "attention",
+    "masked_attention", "ssd", "scan", "stream", "strided", "transpose",
 ]  # fmt: skip
 """What a kernel is like: decides which efficiencies hold for it."""
 
@@ -40,7 +41,7 @@ class Kernel:
     fill: Number = 0
     blocks: Number | None = None
     together: Number = 1
-    steps: Number = 0
+    steps: Number | None = None
     beneath: Kernel | None = None
     instead: tuple[Kernel, ...] = ()
     unit: str | None = None

@@ -49,8 +49,7 @@ class HostPolicy(Spec):
 
     `inline` is for stacks that run on the host itself: nothing is queued, each kernel follows its own preparation.
     `prefill` is for stacks that do otherwise there. `work` is the host time per kernel relative to eager
-    PyTorch, `replay` the time per kernel of a graph, `launch` the time of a step before its first kernel. `gaps` says
-    that the device rests between a kernel and the next, which waits for it.
+    PyTorch, `replay` the time per kernel of a graph, `launch` the time of a step before its first kernel.
     """
 
     mode: Literal["none", "eager", "graph", "inline"] = "none"
@@ -58,7 +57,6 @@ class HostPolicy(Spec):
     work: PositiveFloat = 1.0
     launch: Time | None = None
     replay: Time | None = None
-    gaps: bool = False
 
 
 class MemoryPolicy(Spec):
