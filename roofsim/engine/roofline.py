@@ -167,8 +167,6 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         compute = vector
     if like == "packed_product":
         compute = maximum(compute, cost.weights / (m.units * m.clock * m["unpacked_bytes"]))
-    if kernel.steps is not None:
-        compute = maximum(compute, kernel.steps * m["step_time"] * _waves(kernel, m))
     if like in _SOFTMAX:
         compute = compute + vector
     memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
@@ -177,12 +175,10 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         return Terms(fixed, compute, memory, filling)
     share = minimum(kernel.blocks / m.units, 1)
     full = minimum(kernel.blocks / (m.units * kernel.together), 1)
-    return Terms(fixed, compute / full, memory / share, filling / full)
-
-
-def _waves(kernel: Kernel, m: Machine) -> Number:
-    """How often the device is filled with blocks, those that a unit keeps going at once taken together."""
-    return 1 if kernel.blocks is None else maximum(kernel.blocks / (m.units * RESIDENT), 1)
+    compute = compute / full
+    if kernel.steps is not None:
+        compute = maximum(compute, kernel.steps * m["step_time"] * maximum(kernel.blocks / (m.units * RESIDENT), 1))
+    return Terms(fixed, compute, memory / share, filling / full)
 
 
 def traffic(cost: Cost, m: Machine) -> Number:

@@ -98,7 +98,8 @@ def test_matrix_and_vector_work_of_attention_wait_for_each_other_and_of_a_produc
     cost = Cost(matrix=1024, vector=64)
     seconds = {like: terms(Kernel("kernel", like, cost), IDEAL).compute for like in get_args(Class)}
     assert seconds == {
-        "gemm": 1, "quantised_product": 16, "packed_product": 16, "vector_product": 1, "quantised_tiles": 1, "attention": 2, "masked_attention": 17, "ssd": 16,
+        "gemm": 1, "quantised_product": 16, "packed_product": 16, "vector_product": 1, "quantised_tiles": 1,
+        "attention": 2, "masked_attention": 17, "ssd": 16,
         "scan": 1, "stream": 1, "strided": 1, "transpose": 1,
     }  # fmt: skip
 
