@@ -57,6 +57,8 @@ SHIPPED = (
     Shipped("jetson-orin-nano-8gb@llama.cpp", "jetson-orin-nano-8gb", "llama.cpp",
             ("jetson_orin_nano_super_llamacpp.csv",), "YuvrajSingh-mist/smolperfbenchmark at ba92a6e0b1",
             "metric != 'energy_j'"),
+    Shipped("h100-sxm@llama.cpp", "h100-sxm", "llama.cpp", ("h100_llamacpp.csv",),
+            "our own measurements, llama.cpp of 2026-10-01 with CUDA 13, llama-bench and llama-batched-bench"),
     *(Shipped(f"{device}@llama.cpp-b2824", device, "llama.cpp-b2824", ("llamacpp_llama3_gpus_apple.csv",), LLAMA_BENCH)
       for device in ("rtx-3090", "rtx-4070-ti", "rtx-4090", "a100-pcie-80gb")),
     *(Shipped(f"{device}@llama.cpp-b2797", device, "llama.cpp-b2797-metal", ("llamacpp_llama3_gpus_apple.csv",),

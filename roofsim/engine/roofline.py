@@ -15,6 +15,11 @@ from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
 
+FLOP_PER_CLOCK = 256
+"""fp32 FLOP of a compute unit and clock, for devices that state no clock: 128 lanes with a multiply-add each."""
+RESIDENT = 16
+"""Blocks of 128 threads that a unit with 2,048 threads keeps going at once."""
+
 Bound = Literal["compute", "memory", "launch", "network"]
 
 
@@ -22,8 +27,8 @@ Bound = Literal["compute", "memory", "launch", "network"]
 class Machine:
     """The numbers of a device, a host and a runtime that decide time; SI units.
 
-    `matrix_rate` is the dense peak of products in the dtype of activations, `peaks` that of every unit there is. Every
-    number may also be a symbol: then times are formulas.
+    `matrix_rate` is the dense peak of products in the dtype of activations, `peaks` that of every unit there is;
+    `clock` is that of the units. Every number may also be a symbol: then times are formulas.
     """
 
     matrix_rate: Number
@@ -32,6 +37,7 @@ class Machine:
     cache: Number
     units: Number
     parameters: Mapping[str, Number]
+    clock: Number = 1e9
     peaks: Mapping[str, Number] = field(default_factory=dict)
 
     def rate(self, unit: str | None) -> Number:
@@ -52,13 +58,15 @@ def machine(
     values |= {name: sourced.value for name, sourced in device.parameters.items()}
     if host:
         values["dispatch"] = host.dispatch.value
+    vector = device.peak.vector["fp32"].value
     return Machine(
         device.matrix_peak(dtype, runtime.matrix_library.accumulates if runtime else "fp32"),
-        device.peak.vector["fp32"].value,
+        vector,
         device.memory.bandwidth.value,
         device.cache.last_level.value,
         device.units.value,
         values | dict(changes or {}),
+        device.clock.value if device.clock else vector / (FLOP_PER_CLOCK * device.units.value),
         {unit: rate.value for unit, rate in device.peak.matrix.items()},
     )
 
@@ -99,10 +107,13 @@ _RATE_OF_VECTOR = {
     "ssd": "ssd_efficiency",
     "masked_attention": "masked_attention_efficiency",
     "quantised_product": "quantised_efficiency",
+    "packed_product": "quantised_efficiency",
 }
 """Products that the matrix unit does not bound: their rate goes with the vector peak, up to the matrix peak."""
+_PER_CLOCK = {"quantised_tiles": "tile_flops"}
+"""Products whose rate goes with units and clock, whatever the peaks."""
 _SOFTMAX = ("attention", "masked_attention")
-_FILL = {"gemm": "gemm_fill", "attention": "attention_fill"}
+_FILL = {"gemm": "gemm_fill", "quantised_tiles": "gemm_fill", "attention": "attention_fill"}
 _VECTOR = {
     "attention": "softmax_efficiency",
     "masked_attention": "softmax_efficiency",
@@ -138,7 +149,7 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     """
     cost, like = kernel.cost, kernel.like
     fill = m[_FILL[like]] * kernel.fill if like in _FILL else 0
-    if like == "gemm":
+    if _FILL.get(like) == "gemm_fill":
         fill = fill * m.units
     filling: Number = 0
     vector = cost.vector / (m.vector_rate * m[_VECTOR.get(like, "vector_efficiency")])
@@ -148,8 +159,14 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         compute = cost.matrix / rate
     elif like in _RATE_OF_VECTOR:
         compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.rate(kernel.unit))
+    elif like in _PER_CLOCK:
+        rate = minimum(m.units * m.clock * m[_PER_CLOCK[like]], m.rate(kernel.unit))
+        filling = fill / rate
+        compute = cost.matrix / rate
     else:
         compute = vector
+    if like == "packed_product":
+        compute = maximum(compute, cost.weights / (m.units * m.clock * m["unpacked_bytes"]))
     if like in _SOFTMAX:
         compute = compute + vector
     memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
@@ -158,7 +175,10 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         return Terms(fixed, compute, memory, filling)
     share = minimum(kernel.blocks / m.units, 1)
     full = minimum(kernel.blocks / (m.units * kernel.together), 1)
-    return Terms(fixed, compute / full, memory / share, filling / full)
+    compute = compute / full
+    if kernel.steps is not None:
+        compute = maximum(compute, kernel.steps * m["step_time"] * maximum(kernel.blocks / (m.units * RESIDENT), 1))
+    return Terms(fixed, compute, memory / share, filling / full)
 
 
 def traffic(cost: Cost, m: Machine) -> Number:
@@ -178,7 +198,8 @@ def deciding_parameter(like: Class, bound: Bound) -> str:
         return _FIXED.get(like, "tensor_kernel_time")
     if bound == "memory":
         return _STREAM.get(like, "memory_efficiency")
-    return _RATE.get(like) or _RATE_OF_VECTOR.get(like) or _VECTOR.get(like, "vector_efficiency")
+    rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _RATE
+    return rates.get(like, "vector_efficiency")
 
 
 def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> Number:

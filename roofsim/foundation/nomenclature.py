@@ -52,6 +52,7 @@ SYMBOLS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "bandwidth": ("W", "memory bandwidth, B/s"),
         "cache": ("C", "last-level cache, B"),
         "units": ("u", "compute units"),
+        "clock": ("nu", "clock, Hz"),
     }
 )
 """Name in the code: (symbol, meaning and unit)."""

@@ -95,6 +95,23 @@ _ROWS = (
         "(jetson_orin_nano_super_llamacpp.csv); RTX 3090 at least 0.05: large cards are not bound by the prior",
     ),
     Parameter(
+        "unpacked_bytes", "b_q", "B", 6, 1, 64, 0.4, "device",
+        "bytes of quantised weights that a compute unit's matrix-vector kernels take in per clock",
+        "decode on an Orin Nano 5.1 to 5.8 at 612 to 1,020 MHz, Q4_K_M and Q8_0; H100 6 in Q4_K_M, 7.7 in Q8_0 over "
+        "2 us a kernel (jetson_orin_nano_super_llamacpp.csv, h100_llamacpp.csv)",
+    ),
+    Parameter(
+        "tile_flops", "f_q", "FLOP", 560, 50, 8192, 0.3, "device",
+        "FLOP per compute unit and clock in products of many rows on quantised weights, which unpacking bounds",
+        "slope of prefill over tokens: Orin Nano 576 at 612 and 1,020 MHz, H100 510 to 640 "
+        "(jetson_orin_nano_super_llamacpp.csv, h100_llamacpp.csv)",
+    ),
+    Parameter(
+        "step_time", "t_s", "s", 0.85e-6, 1e-8, 1e-4, 0.5, "device",
+        "time of one step of a block of threads that waits for memory: a token of a sequential scan, a row of a join",
+        "prefill of mamba2-2.7b: 128 tokens, which go one by one, beside 512, which do not (h100_llamacpp.csv)",
+    ),
+    Parameter(
         "ssd_efficiency", "eta_d", "", 0.9, 0.05, 3, 0.5, "device",
         "rate of the chunked Mamba-2 scan as a fraction of the fp32 vector peak (its Triton products do not scale "
         "with the matrix unit)",

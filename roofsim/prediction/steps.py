@@ -41,7 +41,7 @@ def pieces(s: Setup, w: Workload) -> tuple[tuple[Number, Pass], ...]:
     if most is None or (single(whole.tokens) and single(most) and float(whole.tokens) <= most):
         return ((1, whole),)
     times = ceil(whole.tokens / most)
-    cut = _cut(whole, whole.tokens / times)
+    cut = _cut(s, whole, whole.tokens / times)
     if single(whole.new) and cut.new == whole.new:
         return ((times, cut),)
     return tuple((times * share, replace(cut, context=at * (whole.new - cut.new))) for share, at in SIMPSON)
@@ -53,13 +53,15 @@ def last_piece(s: Setup, w: Workload) -> Pass:
     most = s.runtime.memory.chunk
     if most is None:
         return whole
-    cut = _cut(whole, minimum(whole.tokens, most))
+    cut = _cut(s, whole, minimum(whole.tokens, most))
     return replace(cut, context=whole.new - cut.new)
 
 
-def _cut(whole: Pass, tokens: Number) -> Pass:
-    """A step of `tokens` new tokens: of one prompt, or of as many prompts as it takes."""
-    new = minimum(whole.new, tokens)
+def _cut(s: Setup, whole: Pass, tokens: Number) -> Pass:
+    """A step of `tokens` new tokens: of one prompt, or of as many prompts as it takes or as go side by side."""
+    handed = s.runtime.memory.side_by_side
+    beside = 1 if handed is None else minimum(whole.batch, maximum(handed / whole.new, 1))
+    new = minimum(whole.new, tokens / beside)
     return replace(whole, new=new, batch=tokens / new)
 
 

@@ -35,6 +35,7 @@ def symbols_of(s: Setup, w: Workload, suffix: str = "") -> Symbols:
         "bandwidth": "device.memory.bandwidth",
         "cache": "device.cache.last_level",
         "units": "device.units",
+        "clock": "device.clock",
     }
     m = s.machine(w.dtype)
     paths = {SYMBOLS[name][0] + suffix: path for name, path in fields.items()}

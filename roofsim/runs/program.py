@@ -163,7 +163,14 @@ class Program:
 def _class(kernel: Kernel) -> tuple[Any, ...]:
     """What kernels have in common whose sizes can be arrays of one: their class, and those of their limits."""
     beneath = _class(kernel.beneath) if kernel.beneath else ()
-    return kernel.like, kernel.unit, kernel.blocks is None, beneath, tuple(_class(each) for each in kernel.instead)
+    return (
+        kernel.like,
+        kernel.unit,
+        kernel.blocks is None,
+        kernel.steps is None,
+        beneath,
+        tuple(_class(each) for each in kernel.instead),
+    )
 
 
 def _joined(kernels: Sequence[Kernel]) -> Kernel:
@@ -182,6 +189,7 @@ def _joined(kernels: Sequence[Kernel]) -> Kernel:
         fill=array([k.fill for k in kernels]),
         blocks=None if first.blocks is None else array([k.blocks for k in kernels]),
         together=array([k.together for k in kernels]),
+        steps=None if first.steps is None else array([k.steps for k in kernels]),
         beneath=_joined([k.beneath for k in kernels if k.beneath]) if first.beneath else None,
         instead=tuple(_joined(each) for each in zip(*(k.instead for k in kernels), strict=True)),
     )

@@ -64,7 +64,8 @@ class MemoryPolicy(Spec):
 
     `context` is the driver's, `fragmentation` the allocator's slack as a share of the peak; `workspace` says
     whether the matrix library keeps one. `reserve` is the share of the device that is taken at the start and
-    filled with blocks of `block` tokens of cache; `chunk` the most tokens of a prompt that go through at once.
+    filled with blocks of `block` tokens of cache; `chunk` the most tokens of a prompt that go through at once. Where
+    `side_by_side` tokens are handed over together, a chunk has equal parts of all their prompts.
     """
 
     context: Bytes | None = None
@@ -73,6 +74,7 @@ class MemoryPolicy(Spec):
     reserve: Annotated[float, Limit(gt=0, le=1)] | None = None
     block: PositiveInt = 1
     chunk: PositiveInt | None = None
+    side_by_side: PositiveInt | None = None
 
 
 class MatrixLibrary(Spec):

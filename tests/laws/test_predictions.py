@@ -102,6 +102,9 @@ def test_a_larger_request_takes_no_less_time_traffic_or_memory(stack: tuple[str,
         s = replace(s, architecture=unchunked(s.architecture))
     if size == "prompt" and s.architecture.family == "xlstm" and s.runtime.lowering == "eager":
         pytest.skip("the library's code takes the tokens after the last whole chunk one by one: 64 are faster than 63")
+    chunks = any(part.kind in ("mamba2", "parallel") for layer in s.architecture.layers.values() for part in layer)
+    if size == "prompt" and chunks and s.runtime.lowering == "ggml_cuda":
+        pytest.skip("up to 128 tokens are scanned one by one, more in chunks: 129 are faster")
     growing = np.unique(np.geomspace(1, 200_000, 200).round())
     w = workload(**{size: growing})
     predicted = {p.phase: each for p, each in passes(s, w)}

@@ -21,9 +21,9 @@ PARAMETERS = {
     "memory_efficiency": 1 / 2, "strided_efficiency": 1 / 4, "transpose_efficiency": 1 / 8,
     "cache_share": 1 / 2, "cache_speed": 4, "gemm_fill": 5, "attention_fill": 6,
     "kernel_time": 1, "strided_kernel_time": 2, "tensor_kernel_time": 3, "attention_kernel_time": 4,
-    "dispatch": 7, "triton_dispatch": 80,
+    "unpacked_bytes": 1 / 2, "tile_flops": 5, "step_time": 6, "dispatch": 7, "triton_dispatch": 80,
 }  # fmt: skip
-M = Machine(matrix_rate=1000, vector_rate=100, bandwidth=10, cache=50, units=4, parameters=PARAMETERS)
+M = Machine(matrix_rate=1000, vector_rate=100, bandwidth=10, cache=50, units=4, parameters=PARAMETERS, clock=3)
 COST = Cost(matrix=3000, vector=200, weights=20, activations=60, state=30)
 # 25 of the 60 bytes of activations come from the cache, at four times the speed: 6.25; 35 + 20 + 30 do not
 MOVED = 91.25
@@ -32,6 +32,9 @@ ROWS: dict[str, tuple[float, float, float, float]] = {
     # fixed; compute; memory; filling
     "gemm": (3, 3000 / 500, STREAMED, 5 * 2 * 4 / 500),  # per unit of the device
     "quantised_product": (1, 3000 / 20, STREAMED, 0),
+    "packed_product": (3, 3000 / 20, STREAMED, 0),  # more than 20 bytes at half a byte per unit and clock
+    "vector_product": (3, 200 / 50, STREAMED, 0),
+    "quantised_tiles": (3, 3000 / (5 * 4 * 3), STREAMED, 5 * 2 * 4 / (5 * 4 * 3)),
     "attention": (4, 3000 / 250 + 200 / 20, STREAMED, 6 * 2 / 250),  # the softmax waits for the products
     "masked_attention": (4, 3000 / 300 + 200 / 20, STREAMED, 0),
     "ssd": (3, 3000 / 200, STREAMED, 0),
@@ -73,6 +76,16 @@ def test_units_without_a_block_idle_and_those_with_too_few_compute_slower(
     fixed, compute, memory, filling = ROWS[like]
     found = terms(kernel(like, blocks=blocks, together=together), M)
     assert parts(found) == pytest.approx((fixed, compute * slower, memory * memory_slower, filling * slower))
+
+
+def test_packed_weights_come_in_by_bytes_per_unit_and_clock_where_that_takes_longest() -> None:
+    assert terms(kernel("packed_product", Cost(matrix=300, weights=240)), M).compute == 240 / (4 * 3 / 2)
+
+
+def test_steps_that_wait_for_memory_take_their_time_however_little_they_move() -> None:
+    assert terms(kernel("scan", Cost(), steps=7, blocks=64), M).compute == 7 * 6  # 16 blocks on each of 4 units
+    assert terms(kernel("scan", Cost(), steps=7, blocks=160), M).compute == 7 * 6 * 160 / 64
+    assert terms(kernel("scan", Cost(vector=4000), steps=7, blocks=64), M).compute == 4000 / 10
 
 
 @pytest.mark.parametrize("like", ["quantised_product", "masked_attention", "ssd"])

@@ -116,18 +116,47 @@ def multiplied(like: str, tokens: int, d_in: int, d_out: int, weights: float, fi
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("new", "weights", "like"),
-    [
-        (4, 1 / 2, "quantised_product"), (4, 2, "stream"),  # eight rows
-        (9, 1 / 2, "gemm"), (9, 2, "gemm"),
-    ],
-)  # fmt: skip
-def test_llama_cpp_multiplies_up_to_eight_rows_by_vectors(new: int, weights: float, like: str) -> None:
-    p = Pass(2 if new == 4 else 1, new, 4, Precision(weights=weights, activations=ACT, cache=CACHE))
-    fill = 2 * 10 if like == "gemm" else 0
-    tokens = 8 if new == 4 else 9
-    check(network(MLP), runtime("llama.cpp"), p, {"up_proj": [multiplied(like, tokens, 10, 6, weights, fill)]})
+def pass_of(rows: int, weights: float) -> Pass:
+    return Pass(1, rows, 4, Precision(weights=weights, activations=ACT, cache=CACHE))
+
+
+def quantised(rows: int, like: str, fill: float = 0) -> list[Launch]:
+    """Activations to blocks of 32 bytes with a scale and a sum, the product, and for many rows the sum of its parts."""
+    to_blocks = each("stream", rows * 10, FP32, 36 / 32, flops=3)
+    return [to_blocks, multiplied(like, rows, 10, 6, 1 / 2, fill), *([tiny()] if fill else [])]
+
+
+def test_llama_cpp_multiplies_by_vectors_by_tiles_or_by_the_library() -> None:
+    stack = runtime("llama.cpp")
+    to_half, back = (each("strided", 17 * width, FP32, FP16) for width in (10, 6))
+    expected: dict[tuple[int, float], list[Launch]] = {
+        (1, 2): [multiplied("vector_product", 1, 10, 6, 2)],
+        (2, 2): [multiplied("gemm", 2, 10, 6, 2, 20)],
+        (16, 2): [multiplied("gemm", 16, 10, 6, 2, 20)],
+        (17, 2): [to_half, multiplied("gemm", 17, 10, 6, 2, 20), back],
+        (1, 1 / 2): quantised(1, "packed_product"),
+        (8, 1 / 2): quantised(8, "packed_product"),
+        (9, 1 / 2): quantised(9, "quantised_tiles", 20),
+    }
+    for (rows, weights), launches in expected.items():
+        check(network(MLP), stack, pass_of(rows, weights), {"up_proj": launches})
+
+
+def test_llama_cpp_joins_gate_and_up_and_the_activation_in_a_step_of_one_row() -> None:
+    stack = runtime("llama.cpp")
+    one = replace(multiplied("vector_product", 1, 10, 6, 2), joined=True)
+    check(network(GATED), stack, pass_of(1, 2), {"gate_proj": [one], "gate": []})
+    joined = replace(multiplied("packed_product", 1, 10, 6, 1 / 2), joined=True)
+    check(network(GATED), stack, pass_of(1, 1 / 2), {"up_proj": quantised(1, "packed_product"), "gate_proj": [joined]})
+
+
+def test_llama_cpp_adds_biases_apart_from_two_rows_on() -> None:
+    stack, model = runtime("llama.cpp"), network(GQA | {"qkv_bias": True})
+    check(model, stack, pass_of(1, 2), {"k_proj": [Own("vector_product", instead={"activations": 16 * FP32})]})
+    bias = each("strided", 2 * 6, FP32, FP32)
+    check(model, stack, pass_of(2, 2), {
+        "k_proj": [Own("gemm", fill=20, instead={"activations": 2 * 16 * FP32}), bias]
+    })  # fmt: skip
 
 
 def test_an_older_one_unpacks_quantised_weights_before_a_large_product() -> None:
@@ -157,16 +186,16 @@ def shown(kernel: Kernel | None) -> Launch | None:
 
 def test_a_product_of_llama_cpp_unpacks_its_weights_once_and_few_rows_take_no_more_than_many() -> None:
     new, old = runtime("llama.cpp"), runtime("llama.cpp-b2824", matrix_library={"dequantises_from": 9})
-    one_row = multiplied("quantised_product", 1, 10, 6, 1 / 2)
+    packed, one_row = (multiplied(f"{like}_product", 1, 10, 6, 1 / 2) for like in ("packed", "quantised"))
     unpacked = Launch("stream", weights=60 / 2, activations=60 * FP16)
-    (many,) = kernels_of(new, Pass(1, 9, 0, QUANTISED), "up_proj")
-    assert (shown(many.beneath), many.instead) == (one_row, ())
+    _, many, _ = kernels_of(new, Pass(1, 9, 0, QUANTISED), "up_proj")
+    assert (shown(many.beneath), many.instead) == (packed, ())
     copy, product = kernels_of(old, Pass(1, 9, 0, QUANTISED), "up_proj")
     assert (shown(copy.beneath), product.beneath, copy.instead) == (one_row, None, ())
-    (few,) = kernels_of(new, Pass(1, 3, 0, QUANTISED), "up_proj")
+    _, few = kernels_of(new, Pass(1, 3, 0, QUANTISED), "up_proj")
     assert few.beneath is None
-    assert [shown(each) for each in few.instead] == [multiplied("gemm", 3, 10, 6, 1 / 2, 20)]
-    assert shown(few.instead[0].beneath) == one_row
+    assert [shown(each) for each in few.instead] == [multiplied("quantised_tiles", 3, 10, 6, 1 / 2, 20), tiny()]
+    assert shown(few.instead[0].beneath) == packed
     # the back end unpacks from nine rows on, so that the kernels for many would be those of nine
     (few,) = kernels_of(old, Pass(1, 3, 0, QUANTISED), "up_proj")
     copy, product = few.instead
@@ -210,18 +239,69 @@ def test_for_an_array_of_lengths_each_is_launched_as_alone(threshold: int | None
 def test_llama_cpp_works_in_fp32() -> None:
     elements, half = TOKENS * 6, TOKENS * 18 / 2
     new = TOKENS * 6
+    stack = runtime("llama.cpp")
     expected = {
-        "norm_1": [each("stream", EVERY, FP32, FP32, flops=3), each("stream", EVERY, FP32, FP32)],
+        "norm_1": [each("stream", EVERY, FP32, FP32, flops=4)],
         "rotary": [each("stream", half, FP32, FP32, flops=3, count=2)],
-        "cache_append": [Launch("strided", 2, activations=new * FP32, state=new * CACHE)],
-        "attention": [Own("attention", fill=2 * 3 * 4 * 6)],
-        "residual_1": [each("stream", EVERY, 2 * FP32, FP32)],
-        "gate": [each("stream", elements, FP32, FP32, flops=5), each("stream", elements, 2 * FP32, FP32)],
+        "cache_append": [Launch("strided", activations=new * FP32, state=2 * new * CACHE)],
+        "attention": [Own("attention", fill=2 * 3 * 4 * 6), tiny(2)],
+        "residual_1": [each("strided", EVERY, 2 * FP32, FP32)],
+        "gate": [each("stream", elements, 2 * FP32, FP32, flops=5)],
     }
-    check(network(GQA, GATED), runtime("llama.cpp"), PREFILL, expected)
-    layer = {"norm_1": [each("stream", EVERY, FP32, FP32, flops=3), each("stream", EVERY, FP32, FP32)]}
-    check(network(GQA, norm="layer"), runtime("llama.cpp"), PREFILL, layer)
-    check(network(SSM, family="mamba2"), runtime("llama.cpp"), STEP, {"scan": [Own("stream", triton=True)]})
+    check(network(GQA, GATED), stack, PREFILL, expected)
+    check(network(GQA, GATED), stack, STEP, {"attention": [Own("attention", fill=2 * 4 * 6), tiny()]})
+    layer = {"norm_1": [each("stream", EVERY, FP32, FP32, flops=4), each("strided", EVERY, FP32, FP32, count=2)]}
+    check(network(GQA, norm="layer"), stack, PREFILL, layer)
+
+
+def test_llama_cpp_gathers_joins_and_keeps_the_inputs_of_a_convolution() -> None:
+    channels = 12 + 2 * 2 * 5
+    held, elements = 2 * channels * 3 * FP32, TOKENS * channels  # two sequences, four taps
+    moved = Launch("strided", activations=held, state=held)
+    check(network(SSM, family="mamba2"), runtime("llama.cpp"), PREFILL, {"conv": [
+        moved, Launch("strided", activations=2 * (elements * FP32 + held), blocks=2 * channels), moved,
+        Own("stream", instead={"activations": 2 * elements * FP32, "state": 0}),
+    ]})  # fmt: skip
+
+
+@pytest.mark.parametrize("new", [1, 3, 128])
+def test_llama_cpp_scans_up_to_128_tokens_one_after_the_other(new: int) -> None:
+    p, tokens, state = replace(PREFILL, new=new), 2 * new, 2 * 12 * 5 * FP32
+    step, skip = (each("strided", tokens * width, FP32, FP32) for width in (4, 12))
+    scan = Launch(
+        "scan", vector=9 * tokens * 12 * 5, activations=tokens * (2 * 12 + 2 * 2 * 5 + 4) * FP32, state=2 * state,
+        blocks=2 * 12 / 4,  # a warp for each row of the state, four in a block
+    )  # fmt: skip
+    model, stack = network(SSM, family="mamba2"), runtime("llama.cpp")
+    kept = Launch("stream", state=2 * state)
+    summed = each("strided", tokens * 12, 2 * FP32, FP32)
+    check(model, stack, p, {"scan": [replace(step, count=2), scan, kept, skip, summed]})
+    found = next(k for row in lower(model, stack, p) for _, each in row for k in each.kernels if k.like == "scan")
+    assert found.steps == new
+
+
+def test_llama_cpp_scans_more_tokens_in_chunks_with_four_products_for_each_sequence() -> None:
+    p, stack = replace(PREFILL, new=512), runtime("llama.cpp")
+    rows = lower(network(SSM, family="mamba2"), stack, p)
+    scan = next(lowered for row in rows for o, lowered in row if o.name == "scan")
+    chunks, sequences = 2, 2
+    assert [(k.name, k.count) for k in scan.kernels if k.count] == [
+        ("step", 2), ("decay", 1), ("first state", 1),
+        ("scores", chunks * sequences), ("prepare", chunks), ("from states", chunks * sequences),
+        ("inside", chunks * sequences), ("scale", chunks), ("states", chunks * sequences),
+        ("keep", 1), ("skip", 1), ("add", 1),
+    ]  # fmt: skip
+    pairs = 2 * 256 * 256 * (2 * 5 + 12)
+    whole = chunks * sequences * (pairs + 2 * 2 * 256 * 12 * 5)
+    assert sum(k.count * k.cost.matrix for k in scan.kernels) == whole
+
+
+def test_llama_cpp_reads_the_weights_of_a_gated_short_convolution_for_every_sequence_of_a_step() -> None:
+    model = network({"kind": "short_conv", "channels": 6})
+    weights = 10 * 18 * 2
+    step = Pass(2, 1, 6, Precision(weights=2, activations=ACT, cache=CACHE), phase="decode")
+    read = {"activations": 2 * 28 * FP32 + weights}
+    check(model, runtime("llama.cpp"), step, {"in_proj": [Own("gemm", fill=20, instead=read)]})
 
 
 def test_attention_that_is_written_out_scores_all_pairs_in_memory() -> None:

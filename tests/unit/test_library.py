@@ -82,7 +82,7 @@ def test_a_variant_replaces_what_it_states_and_keeps_the_rest() -> None:
 
 
 def test_modes_are_listed_and_absent_where_a_device_has_but_one() -> None:
-    assert library.modes("orin") == ("7w", "15w", "25w")
+    assert library.modes("orin") == ("7w", "15w", "25w-820mhz", "25w")
     assert library.modes("rtx-4090") == ()
     with pytest.raises(UnknownName, match="modes of rtx-4090: no '300w'"):
         library.device("rtx-4090@300w")
@@ -92,7 +92,7 @@ def test_every_mode_of_every_device_is_listed_once() -> None:
     ids = [device.id for device in library.all_devices()]
     assert len(ids) == len(set(ids))
     assert {device.partition("@")[0] for device in ids} == set(library.names("hardware"))
-    assert sum(device.startswith("jetson-orin-nano-8gb@") for device in ids) == 3
+    assert sum(device.startswith("jetson-orin-nano-8gb@") for device in ids) == 4
 
 
 def test_a_path_may_hold_an_at_sign_and_end_in_a_mode(tmp_path: Path) -> None:

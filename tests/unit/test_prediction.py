@@ -214,15 +214,23 @@ def test_a_prompt_in_pieces_takes_as_long_as_its_pieces(runtime):
     assert sum(o.time for o in found.operators) == pytest.approx(found.device_time)
 
 
-@pytest.mark.parametrize("runtime", ["vllm", "llama.cpp"])
-def test_prompts_that_fill_a_step_together_are_one_pass_of_all(runtime):
-    s = setup("Llama-3.2-1B", "rtx-4090", runtime)
+def test_prompts_that_fill_a_step_together_are_one_pass_of_all():
+    s = setup("Llama-3.2-1B", "rtx-4090", "vllm")
     n = s.runtime.memory.chunk // 8
     together, twice = (workload(batch=b, prompt=n, dtype="bf16", logits="last") for b in (8, 16))
     assert pieces(s, together) == ((1, prefill(s, together)),)
     ((times, step),) = pieces(s, twice)
     assert (times, step.batch, step.new, step.context) == (2, 8, n, 0)
     assert Evaluation(s, twice).prefill.time == pytest.approx(2 * Evaluation(s, together).prefill.time)
+
+
+def test_llama_cpp_takes_equal_parts_of_all_prompts_of_a_batch_of_2048_tokens():
+    s = setup("Llama-3.2-1B", "rtx-4090", "llama.cpp")
+    for batch, prompt, beside in ((16, 64, 16), (8, 512, 4), (2, 4096, 1)):
+        found = pieces(s, workload(batch=batch, prompt=prompt, dtype="bf16"))
+        assert sum(times for times, _ in found) == pytest.approx(batch * prompt / 512)
+        assert {(p.batch, p.new) for _, p in found} == {(beside, 512 / beside)}
+        assert [p.context for _, p in found] == pytest.approx([at * (prompt - 512 / beside) for at in (0, 1 / 2, 1)])
 
 
 @pytest.mark.parametrize("runtime", ["vllm", "llama.cpp"])

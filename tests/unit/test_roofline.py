@@ -26,11 +26,11 @@ from roofsim.lowering.kernels import Class, Kernel
 from roofsim.specs.runtime import Runtime
 
 PERFECT = {
-    name: 1.0 if name.endswith("_efficiency") or name == "cache_speed" else 0.0
+    name: 1.0 if name.endswith("_efficiency") or name in ("cache_speed", "unpacked_bytes", "tile_flops") else 0.0
     for name in PARAMETERS
 }  # fmt: skip
 RIDGE, VECTOR_RIDGE = 128, 8
-IDEAL = Machine(matrix_rate=1024.0, vector_rate=64.0, bandwidth=8.0, cache=0.0, units=4, parameters=PERFECT)
+IDEAL = Machine(matrix_rate=1024.0, vector_rate=64.0, bandwidth=8.0, cache=0.0, units=4, parameters=PERFECT, clock=1e9)
 PRIOR = replace(IDEAL, cache=1000.0, parameters=priors())
 
 amounts = st.floats(0, 1e9)
@@ -98,7 +98,8 @@ def test_matrix_and_vector_work_of_attention_wait_for_each_other_and_of_a_produc
     cost = Cost(matrix=1024, vector=64)
     seconds = {like: terms(Kernel("kernel", like, cost), IDEAL).compute for like in get_args(Class)}
     assert seconds == {
-        "gemm": 1, "quantised_product": 16, "attention": 2, "masked_attention": 17, "ssd": 16,
+        "gemm": 1, "quantised_product": 16, "packed_product": 16, "vector_product": 1, "quantised_tiles": 1,
+        "attention": 2, "masked_attention": 17, "ssd": 16,
         "scan": 1, "stream": 1, "strided": 1, "transpose": 1,
     }  # fmt: skip
 

@@ -232,6 +232,7 @@ def test_a_filter_that_is_more_than_a_comparison_is_refused(text):
         ("H100 SXM 80GB", "", "h100-sxm-80gb"),
         ("Jetson Orin Nano 8GB Super", "15W", "jetson-orin-nano-8gb@15w"),
         ("Jetson Orin Nano 8GB", "MAXN", "jetson-orin-nano-8gb@25w"),
+        ("Jetson Orin Nano 8GB Super", "25W", "jetson-orin-nano-8gb@25w-820mhz"),
         ("Apple M2 Ultra (76-core GPU, 192GB)", "", "apple-m2-ultra"),
     ],
 )
@@ -240,7 +241,7 @@ def test_devices_are_found_in_free_text(words, mode, name):
 
 
 @pytest.mark.parametrize(("words", "mode"), [("H100 80GB (SKU not stated)", ""), ("toaster", ""),
-                                             ("Jetson Orin Nano 8GB Super", "25W"), ("RTX 4090", "15W")])  # fmt: skip
+                                             ("Jetson Orin Nano 8GB Super", "10W"), ("RTX 4090", "15W")])  # fmt: skip
 def test_a_device_that_is_left_open_is_not_guessed(words, mode):
     with pytest.raises(UnknownName):
         device_named(words, mode)

@@ -10,7 +10,7 @@ from roofsim.foundation.schema import Size
 from roofsim.model.part import Parameters, Part, convolution, elementwise, linear
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import gating
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
 
 
 class ShortConv(Part):
@@ -23,13 +23,13 @@ class ShortConv(Part):
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Projection in, gate, convolution, gate, projection out."""
-        channels = self.channels
+        channels, role = self.channels, Role.SEQUENCE_PROJECTION
         return [
-            linear(p, "in_proj", d_model, 3 * channels, "x", bias=self.bias),
+            linear(p, "in_proj", d_model, 3 * channels, "x", bias=self.bias, acts_as=role),
             elementwise(p, "input_gate", gating.product, channels, "in_proj"),
             convolution(p, channels, self.d_conv, "input_gate", bias=self.bias, held=self.d_conv),
             elementwise(p, "output_gate", gating.product, channels, "in_proj", "conv"),
-            linear(p, "out_proj", channels, d_model, "output_gate", bias=self.bias),
+            linear(p, "out_proj", channels, d_model, "output_gate", bias=self.bias, acts_as=role),
         ]
 
     def parameters(self, d_model: int) -> Parameters:

@@ -1,0 +1,256 @@
+"""llama.cpp of 2026 on CUDA: which kernels a graph becomes, and what they move.
+
+Read from the graphs (src/models/*.cpp), from the choice of kernels for products (ggml-cuda.cu,
+`ggml_cuda_mul_mat`), from what is fused (`ggml_cuda_try_fuse`), and from ssm-scan.cu, ssm-conv.cu and concat.cu.
+Activations are fp32 throughout; states are gathered, joined with the new tokens, and copied back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from roofsim.foundation.arith import Number, at_least, ceil, single
+from roofsim.foundation.cost import Cost
+from roofsim.lowering import fused, serving
+from roofsim.lowering.kernels import FP32, Class, Kernel, Lowered, Situation, piece, tiny
+from roofsim.ops import attention, conv, gating, gemm, pointwise, scan
+from roofsim.ops.base import CostFunction, Operator, Role
+
+FP16 = 2
+QUANTISED_ROWS = 8
+"""Rows up to which quantised weights are multiplied by vector kernels (MMVQ_MAX_BATCH_SIZE)."""
+TILED_ROWS = 16
+"""Rows up to which weights in fp16 are multiplied without cuBLAS (`ggml_cuda_should_use_mmf`)."""
+Q8_1 = 36 / 32
+"""Bytes per element of activations that are quantised for a product: 32 bytes, a scale and a sum."""
+SEQUENTIAL_TOKENS = 128
+"""Tokens up to which a recurrence with one decay per head goes token by token (SSM_SSD_MIN_TOKENS)."""
+CHUNK = 256
+"""Tokens of a chunk beyond that (SSM_SSD_CHUNK_SIZE)."""
+THREADS = 128
+"""Threads of a block in the kernels for states."""
+
+
+def _present(*kernels: Kernel) -> tuple[Kernel, ...]:
+    """The kernels that are launched at all, as far as that is known."""
+    return tuple(each for each in kernels if not single(each.count) or float(each.count))
+
+
+def linear(o: Operator, s: Situation) -> Lowered:
+    """One product and its bias, which is a sum of its own from two rows on.
+
+    In a gated layer's step of one row, gate, up and the activation are one kernel.
+    """
+    z = o.sizes
+    several = at_least(z["tokens"], 2)
+    product = _quantised(o, s, several) if float(z["weight_bytes"]) < FP16 else _half(o, s, several)
+    bias = piece("bias", "strided", z["tokens"] * z["d_out"], 2 * FP32, count=several * z["bias"])
+    return Lowered(_present(*product, bias))
+
+
+def _rows(o: Operator, like: Class, tokens: Number, s: Situation) -> Kernel:
+    """A kernel that reads the weights as they are stored; in 3-D products, again for every sequence."""
+    z = o.sizes
+    cost = replace(o.function(**{**z, "tokens": tokens}), activations=(z["d_in"] + z["d_out"]) * FP32 * tokens)
+    if o.role is Role.SEQUENCE_PROJECTION and s.p.phase == "decode":
+        cost = replace(cost, activations=cost.activations + (tokens - 1) * cost.weights)
+    return Kernel(o.name, like, cost)
+
+
+def _half(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
+    """One row by vectors, up to 16 by tiles, more by cuBLAS with activations converted to fp16 and back."""
+    z = o.sizes
+    tokens = z["tokens"]
+    joined, many = o.role is Role.FFN_GATE, at_least(tokens, TILED_ROWS + 1)
+    tiles = replace(_rows(o, "gemm", tokens, s), count=several, fill=fused.fill(o))
+    moved = FP32 + FP16
+    return (
+        replace(_rows(o, "vector_product", tokens, s), count=1 - several, joined=joined),
+        piece("to fp16", "strided", tokens * z["d_in"], moved, count=many),
+        tiles,
+        piece("to fp32", "strided", tokens * z["d_out"], moved, count=many),
+    )
+
+
+def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
+    """Activations to q8_1, then vectors or, from nine rows on, tiles for the int8 unit and a sum of their parts.
+
+    Whatever the rows, each weight is unpacked at least once, as for one row. Few rows take no more time than they
+    would in the kernels for many: the back end changes over where it is told to, not where it pays.
+    """
+    z = o.sizes
+    tokens = z["tokens"]
+    many = at_least(tokens, QUANTISED_ROWS + 1)
+    one = _rows(o, "packed_product", 1, s)
+    tiles = replace(_rows(o, "quantised_tiles", tokens, s), unit="int8", beneath=one, fill=fused.fill(o))
+    parts = tiny("sum of parts")
+    vectors = replace(_rows(o, "packed_product", tokens, s), instead=(tiles, parts))
+    joined = o.role is Role.FFN_GATE
+    return (
+        piece("to q8_1", "stream", tokens * z["d_in"], FP32 + Q8_1, 3, count=several if joined else 1),
+        replace(vectors, count=1 - several, joined=joined),
+        replace(vectors, count=several - many),
+        replace(tiles, count=many),
+        replace(parts, count=many),
+    )
+
+
+def norm(o: Operator, s: Situation) -> Lowered:
+    """The norm with its weight."""
+    return Lowered((piece("norm", "stream", o.sizes["tokens"] * o.sizes["width"], 2 * FP32, 4),))
+
+
+def layer_norm(o: Operator, s: Situation) -> Lowered:
+    """The norm, then weight and bias."""
+    elements = o.sizes["tokens"] * o.sizes["width"]
+    return Lowered((
+        piece("norm", "stream", elements, 2 * FP32, 4), piece("weight and bias", "strided", elements, 2 * FP32, count=2)
+    ))  # fmt: skip
+
+
+def gated_activation(o: Operator, s: Situation) -> Lowered:
+    """The activation and the product; a part of the product before it where there is one row."""
+    z = o.sizes
+    several = at_least(z["tokens"], 2)
+    return Lowered(_present(piece("gate", "stream", z["tokens"] * z["width"], 3 * FP32, 5, count=several)))
+
+
+def state_gate(o: Operator, s: Situation) -> Lowered:
+    """The gate taken out of the product, the activation, and the norm with its weight."""
+    elements = o.sizes["tokens"] * o.sizes["width"]
+    return Lowered((
+        piece("contiguous", "strided", elements, 2 * FP32), piece("gate", "stream", elements, 3 * FP32, 5),
+        *norm(o, s).kernels,
+    ))  # fmt: skip
+
+
+def product(o: Operator, s: Situation) -> Lowered:
+    """Two tensors, or parts of one, multiplied."""
+    return Lowered((piece("product", "strided", o.sizes["tokens"] * o.sizes["width"], 3 * FP32),))
+
+
+def rotary(o: Operator, s: Situation) -> Lowered:
+    """Queries, then keys, which go into the cache on the way."""
+    return Lowered((piece("rope", "stream", o.sizes["tokens"] * o.sizes["width"] / 2, 2 * FP32, 3, count=2),))
+
+
+def cache_append(o: Operator, s: Situation) -> Lowered:
+    """Values, converted into the cache; keys are, by the kernel that turns them."""
+    z = o.sizes
+    new = s.p.tokens * z["width"] / 2
+    return Lowered((Kernel("append", "strided", Cost(activations=new * FP32, state=2 * new * z["cache_bytes"])),))
+
+
+def add(o: Operator, s: Situation) -> Lowered:
+    """The sum."""
+    return Lowered((piece("add", "strided", o.sizes["tokens"] * o.sizes["width"], 3 * FP32),))
+
+
+def causal_attention(o: Operator, s: Situation) -> Lowered:
+    """Flash attention and the sum of its parts; before it, in a prefill, how far the mask lets each tile see."""
+    extra = tiny("sum of parts") if s.p.phase == "decode" else tiny("mask and sum of parts", 2)
+    return Lowered((fused.kernel(o), extra))
+
+
+def convolution(o: Operator, s: Situation) -> Lowered:
+    """States gathered, joined with the new tokens row by row, the last ones copied back, and the convolution.
+
+    The join has a block of threads for every channel of every sequence, whose tokens lie far apart.
+    """
+    z = o.sizes
+    batch, new, channels = z["batch"], z["new"], z["channels"]
+    held = batch * channels * (z["width"] - 1) * FP32
+    elements = batch * new * channels
+    return Lowered((
+        Kernel("gather", "strided", Cost(activations=held, state=held)),
+        Kernel("join", "strided", Cost(activations=2 * (elements * FP32 + held)), blocks=batch * channels,
+               steps=ceil(new / THREADS)),
+        Kernel("keep", "strided", Cost(activations=held, state=held)),
+        Kernel(o.name, "stream", Cost(vector=o.cost.vector, weights=o.cost.weights, activations=2 * elements * FP32)),
+    ))  # fmt: skip
+
+
+def ssd_scan(o: Operator, s: Situation) -> Lowered:
+    """Up to 128 tokens one after the other, a warp for each row of the state; more in chunks, by cuBLAS."""
+    z = o.sizes
+    tokens, inner = z["batch"] * z["new"], z["heads"] * z["head_dim"]
+    chunked = at_least(z["new"], SEQUENTIAL_TOKENS + 1)
+    state = z["batch"] * inner * z["d_state"] * FP32
+    moved = tokens * (2 * inner + 2 * z["groups"] * z["d_state"] + z["heads"]) * FP32
+    before = piece("step", "strided", tokens * z["heads"], 2 * FP32, count=2)
+    one_by_one = Kernel(
+        o.name, "scan", Cost(vector=9 * tokens * inner * z["d_state"], activations=moved, state=2 * state),
+        count=1 - chunked, blocks=z["batch"] * inner / (THREADS / 32), steps=z["new"],
+    )  # fmt: skip
+    after = (
+        Kernel("keep", "stream", Cost(state=2 * state)),
+        piece("skip", "strided", tokens * inner, 2 * FP32), piece("add", "strided", tokens * inner, 3 * FP32),
+    )  # fmt: skip
+    return Lowered(_present(before, one_by_one, *_chunks(o, chunked), *after))
+
+
+def _chunks(o: Operator, chunked: Number) -> tuple[Kernel, ...]:
+    """Decays and first states, then for each chunk what the products read, four products a sequence, and a scaling."""
+    z = o.sizes
+    batch, heads, n = z["batch"], z["heads"], z["d_state"]
+    inner = heads * z["head_dim"]
+    times = ceil(z["new"] / CHUNK)
+    length = z["new"] / times
+    state = inner * n * FP32
+    tokens = batch * length
+    prepared = heads * (length * FP16 + n * (FP16 + FP32)) + inner * FP16
+    loops = chunked * times
+
+    def multiplied(name: str, matrix: Number, moved: Number) -> Kernel:
+        return Kernel(name, "gemm", Cost(matrix=matrix, activations=moved), loops * batch, unit="tf32")
+
+    return (
+        Kernel("decay", "scan", Cost(activations=2 * batch * z["new"] * heads * FP32), chunked),
+        Kernel("first state", "stream", Cost(state=2 * batch * state), chunked),
+        multiplied("scores", 2 * length * length * n * z["groups"], 2 * length * n * FP32),
+        piece("prepare", "strided", tokens, prepared + inner * FP32, 4 * heads * length, count=loops),
+        multiplied("from states", 2 * length * inner * n, length * (heads * n + inner) * FP32 + state),
+        multiplied("inside", 2 * length * length * inner, length * heads * (length + z["head_dim"]) * FP16),
+        Kernel("scale", "stream", Cost(activations=2 * batch * state), loops),
+        multiplied("states", 2 * length * inner * n, length * heads * (n + z["head_dim"]) * FP16 + 2 * state),
+    )
+
+
+def selective_scan(o: Operator, s: Situation) -> Lowered:
+    """Token after token, 128 channels in a block."""
+    z = o.sizes
+    tokens, inner = z["batch"] * z["new"], z["d_inner"]
+    elements, state = tokens * inner, z["batch"] * inner * z["d_state"] * FP32
+    moved = tokens * (3 * inner + 2 * z["groups"] * z["d_state"]) * FP32
+    cost = Cost(vector=o.cost.vector, weights=o.cost.weights, activations=moved, state=2 * state)
+    return Lowered((
+        piece("step", "strided", elements, 2 * FP32),
+        Kernel(o.name, "scan", cost, blocks=z["batch"] * inner / THREADS, steps=z["new"]),
+        Kernel("keep", "stream", Cost(state=2 * state)),
+        piece("skip", "strided", elements, 2 * FP32), piece("add", "strided", elements, 3 * FP32),
+        piece("contiguous", "strided", elements, 2 * FP32), piece("gate", "stream", elements, 3 * FP32, 5),
+    ))  # fmt: skip
+
+
+RULES: dict[CostFunction, Callable[[Operator, Situation], Lowered]] = {
+    gemm.linear: linear,
+    pointwise.rms_norm: norm,
+    pointwise.layer_norm: layer_norm,
+    pointwise.gated_activation: gated_activation,
+    pointwise.gated_rms_norm: state_gate,
+    gating.product: product,
+    pointwise.add: add,
+    attention.rotary: rotary,
+    attention.cache_append: cache_append,
+    attention.causal_attention: causal_attention,
+    conv.causal_conv1d: convolution,
+    conv.short_conv1d: convolution,
+    scan.ssd_scan: ssd_scan,
+    scan.selective_scan: selective_scan,
+}
+
+
+def lower(operator: Operator, situation: Situation) -> Lowered:
+    """The kernels of one operator; what has no rule here as a serving engine runs it."""
+    return RULES.get(operator.function, serving.lower)(operator, situation)
