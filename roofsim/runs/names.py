@@ -14,7 +14,7 @@ from roofsim.specs.runtime import Runtime
 UNKNOWN = re.compile(r"not (stated|visible|known)")
 """What a name says that leaves open which device it is."""
 
-MODES = {"MAXN": "25w", "25W": "25w-820mhz", "15W": "15w", "7W": "7w"}
+MODES = {"MAXN": "25w", "25W": "25w-820", "15W": "15w", "7W": "7w"}
 """Modes of a Jetson in notes (`power_mode=`), and the variant of the device at those clocks; "" has none."""
 
 

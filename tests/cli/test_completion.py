@@ -54,7 +54,8 @@ def test_a_beginning_completes_whatever_its_case():
 
 
 def test_the_modes_of_a_device_complete_after_the_at_sign():
-    assert completed("predict mamba2-780m -d orin@") == {"orin@7w", "orin@15w", "orin@25w"}
+    modes = {"orin@7w", "orin@15w", "orin@25w", "orin@25w-820"}
+    assert completed("predict mamba2-780m -d orin@") == modes
     assert completed("predict mamba2-780m -d jetson-orin-nano-8gb@1") == {"jetson-orin-nano-8gb@15w"}
 
 

@@ -251,3 +251,10 @@ def test_a_kernel_takes_no_less_than_a_part_of_it_and_no_more_than_what_could_ta
     instead = (replace(short, count=3), short)
     assert terms(replace(long, instead=instead), IDEAL).time == 4 * terms(short, IDEAL).time
     assert terms(replace(short, instead=instead), IDEAL).time == terms(short, IDEAL).time
+
+
+@pytest.mark.parametrize(("blocks", "rounds"), [(1, 1), (64, 1), (128, 2)])
+def test_steps_that_wait_for_each_other_take_their_time_in_every_round_of_resident_blocks(blocks, rounds):
+    m = replace(IDEAL, parameters=PERFECT | {"step_time": 2.0})
+    scan = Kernel("scan", "scan", Cost(vector=64), blocks=blocks, steps=100)
+    assert terms(scan, m).time == rounds * 100 * 2.0
