@@ -22,18 +22,25 @@ gguf = pytest.importorskip("gguf", reason="the package gguf is not installed")
 
 ATTENTION = {"kind": "attention", "heads": 4, "kv_heads": 2, "head_dim": 16}
 MAMBA2 = {"kind": "mamba2", "heads": 8, "head_dim": 16, "d_state": 16, "groups": 2}
+MOE = {"kind": "moe", "experts": 8, "top_k": 2, "width": 32}
 MLP = {"kind": "gated_mlp", "width": 96}
 TINY: dict[str, dict[str, Any]] = {
     "llama": {"attention": [ATTENTION, MLP]},
     "qwen2": {"attention": [{**ATTENTION, "qkv_bias": True}, MLP]},
     "qwen3": {"attention": [{**ATTENTION, "head_dim": 32, "qk_norm": "head"}, MLP]},
-    "olmoe": {"attention": [{**ATTENTION, "qk_norm": "width"}, {"kind": "moe", "experts": 8, "top_k": 2, "width": 32}]},
+    "olmoe": {"attention": [{**ATTENTION, "kv_heads": 4, "qk_norm": "width"}, MOE]},
+    "mixtral": {"attention": [ATTENTION, MOE]},
+    "qwen3_moe": {"moe": [{**ATTENTION, "head_dim": 32, "qk_norm": "head"}, MOE]},
     "mamba": {"mamba": [{"kind": "mamba1", "d_inner": 128, "d_state": 16, "dt_rank": 4}]},
     "mamba2": {"mamba": [MAMBA2]},
     "falcon_h1": {"hybrid": [{"kind": "parallel", "attention": ATTENTION, "ssm": MAMBA2}, MLP]},
     "lfm2": {
         "conv": [{"kind": "short_conv", "channels": 64}, MLP],
         "attention": [{**ATTENTION, "qk_norm": "head"}, MLP],
+    },
+    "granitemoehybrid": {
+        "mamba": [{**MAMBA2, "groups": 1}, {**MOE, "shared_width": 48}],
+        "attention": [{**ATTENTION, "rotary": False}, {**MOE, "shared_width": 48}],
     },
 }
 
@@ -106,6 +113,20 @@ def test_what_a_file_cannot_say_is_refused() -> None:
 
     with pytest.raises(Unsupported, match="layer 0"):
         checked(tiny("llama", layers={"attention": [{**ATTENTION, "chunk": 32}, MLP]}))
+
+
+@pytest.mark.parametrize(
+    ("family", "layers", "said"),
+    [
+        ("mamba", {"mamba": [{"kind": "mamba1", "d_inner": 96, "d_state": 16, "dt_rank": 4}]}, "twice the width"),
+        ("lfm2", {"conv": TINY["lfm2"]["conv"], "attention": [{**ATTENTION, "heads": 8, "qk_norm": "head"}, MLP]},
+         "as wide as the model"),
+        ("olmoe", {"attention": [{**ATTENTION, "qk_norm": "width"}, MOE]}, "as many heads"),
+    ],
+)  # fmt: skip
+def test_what_llama_cpp_would_not_load_is_refused(family: str, layers: Any, said: str) -> None:
+    with pytest.raises(Unsupported, match=said):
+        checked(tiny(family, layers=layers))
 
 
 def test_a_format_that_is_a_mixture_of_llama_cpp_is_refused(tmp_path: Path) -> None:

@@ -90,8 +90,25 @@ def contents(a: Architecture) -> Contents:
             f"{a.id or a.name}: a GGUF file of the architecture '{name}' would hold {held:,} parameters, the model "
             f"has {a.total_parameters:,}"
         )
+    if reason := _unloadable(a, [part for layer in a.layers.values() for part in _flat(layer)]):
+        raise Unsupported(f"{a.id or a.name}: llama.cpp's '{name}' takes {reason}")
     general = {"general.name": a.name, "tokenizer.ggml.model": "none"}
     return Contents(name, general | {f"{name}.{key}": value for key, value in own.items()}, tensors)
+
+
+def _unloadable(a: Architecture, parts: Sequence[Part]) -> str:
+    """What llama.cpp's loader of an architecture insists on and a model does not have; nothing if all is well."""
+    one = any(isinstance(part, Mamba1) and part.d_inner != 2 * a.d_model for part in parts)
+    two = any(isinstance(part, Mamba2) and part.d_inner != 2 * a.d_model for part in parts)
+    heads = [part for part in parts if isinstance(part, Attention)]
+    wide = any(part.heads * part.head_dim != a.d_model for part in heads)
+    if one or (two and a.family == "granitemoehybrid"):
+        return "recurrent layers of twice the width of the model only"
+    if wide and a.family in ("lfm2", "olmoe"):
+        return "queries as wide as the model only"
+    if a.family == "olmoe" and (a.tied_embeddings or any(part.kv_heads != part.heads for part in heads)):
+        return "as many heads of keys as of queries, and a head apart from the embedding, only"
+    return ""
 
 
 def _numbers(a: Architecture, layers: Sequence[Sequence[Part]]) -> dict[str, Any]:
