@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from roofsim.measure.stack import Stack
 
 PHASES = ("prefill", "decode")
+STACKS = ("transformers", "llama.cpp")
+"""What can be measured."""
 
 
 class Phases(click.ParamType[list[str]]):
@@ -38,6 +41,39 @@ class Phases(click.ParamType[list[str]]):
         if not set(words) <= set(PHASES) or len(set(words)) < len(words):
             self.fail(f"'{value}' should be prefill, decode or prefill,decode", param, ctx)
         return words
+
+
+class Formats(click.ParamType[list[str]]):
+    """Formats of weights, set off by commas."""
+
+    name = "formats"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        """Each format once."""
+        from roofsim.adapters.gguf.write import FORMATS as WRITTEN
+        from roofsim.measure.llamacpp import QUANTISED
+
+        if isinstance(value, list):
+            return value
+        words = [each.strip().lower() for each in value.split(",")]
+        for word in words:
+            if word not in (*WRITTEN, *QUANTISED):
+                self.fail(f"'{word}' is none of {', '.join((*WRITTEN, *QUANTISED))}", param, ctx)
+        return list(dict.fromkeys(words))
+
+
+class Folder(click.ParamType[str]):
+    """A folder that is there and can be written to."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The path as given."""
+        if not os.path.isdir(value):
+            self.fail(f"there is no folder '{value}'", param, ctx)
+        if not os.access(value, os.W_OK):
+            self.fail(f"the folder '{value}' cannot be written to", param, ctx)
+        return str(value)
 
 
 @click.command()
@@ -67,6 +103,23 @@ class Phases(click.ParamType[list[str]]):
     metavar="RANGE",
     help="Sequences at once: 1,8.  [default: 1]",
 )
+@click.option(
+    "--stack", type=click.Choice(STACKS), default="transformers", help="What runs the models.  [default: transformers]"
+)
+@click.option(
+    "--weights",
+    type=Formats(),
+    default="f16",
+    metavar="FORMATS",
+    help="Formats of the weights of llama.cpp: f16,q8_0,q4_k_m.  [default: f16]",
+)
+@click.option("--llama-bench", default=None, metavar="PATH", help="The program.  [default: on the path]")
+@click.option("--llama-batched-bench", default=None, metavar="PATH", help="The program.  [default: on the path]")
+@click.option("--llama-quantize", default=None, metavar="PATH", help="The program.  [default: on the path]")
+@click.option(
+    "--scratch", type=Folder(), default=None, metavar="DIR", help="Where files of weights lie meanwhile: /dev/shm."
+)
+@click.option("--keep-gguf", type=Folder(), default=None, metavar="DIR", help="Keep the files of weights here.")
 @click.option(
     "--dtype",
     type=click.Choice(["bf16", "fp16", "fp32"]),
@@ -128,9 +181,11 @@ class Phases(click.ParamType[list[str]]):
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")
 @click.pass_context
 def command(
-    ctx: click.Context, models: tuple[str, ...], output: str, prompts: list[int], batches: list[int], dtype: str,
-    phases: list[Any], logits: Any, micro: bool, repeats: int, warmup: int, energy: float, max_seconds: float | None,
-    on: str | None, device_name: str | None, kernels: str | None, plan: bool, format_: str, quiet: bool,
+    ctx: click.Context, models: tuple[str, ...], output: str, prompts: list[int], batches: list[int], stack: str,
+    weights: list[str], llama_bench: str | None, llama_batched_bench: str | None, llama_quantize: str | None,
+    scratch: str | None, keep_gguf: str | None, dtype: str, phases: list[Any], logits: Any, micro: bool, repeats: int,
+    warmup: int, energy: float, max_seconds: float | None, on: str | None, device_name: str | None, kernels: str | None,
+    plan: bool, format_: str, quiet: bool,
 ) -> None:  # fmt: skip
     """Build each of MODELS with random weights and measure its prefills and decode steps.
 
@@ -153,20 +208,39 @@ def command(
     if not models and not micro:
         raise InputError("measure: name MODELS, or --micro for single operators alone")
     started = monotonic()
+    if stack == "llama.cpp":
+        from roofsim.cli import _llamacpp
+
+        if micro:
+            raise InputError("--micro measures operators of PyTorch; leave out --stack llama.cpp")
+        asked = _llamacpp.Asked(
+            models,
+            weights,
+            phases,
+            batches,
+            prompts,
+            repeats,
+            max_seconds and started + max_seconds,
+            scratch,
+            keep_gguf,
+        )
+        paths = _llamacpp.programs(llama_bench, llama_batched_bench, llama_quantize)
+        _llamacpp.measure(asked, paths, output, device_name, o.Output(format_, None, quiet), plan=plan, quiet=quiet)
+        return
     subjects = [subject(each) for each in models]
-    stack = None if plan else load(on)
-    file = runs(device_name or own_name(stack), read_runs(output), output)
+    running = None if plan else load(on)
+    file = runs(device_name or own_name(running), read_runs(output), output)
     wanted = {each.name: session.cases(each.name, phases, dtype, batches, prompts, logits) for each in subjects}
     known = file.cases
     states = [(case, session.state(case, known)) for cases in wanted.values() for case in cases]
     out = o.Output(format_, None, quiet)
-    if stack is None:
+    if running is None:
         data = [{**_named(case), "state": state} for case, state in states]
         out.write(plan_tables(file.device, states), {"schema": 1, "device": file.device, "cases": data})
         return
     for each in subjects:  # all of them before any work is done
-        checked(stack, each, dtype)
-    book = Book(stack, file, output, kernels, dtype, quiet)
+        checked(running, each, dtype)
+    book = Book(running, file, output, kernels, dtype, quiet)
 
     def on_time() -> bool:
         return max_seconds is None or monotonic() - started < max_seconds

@@ -28,13 +28,27 @@ def plan_tables(device: str, states: Sequence[tuple[Any, str]]) -> list[Table]:
     return [Table(f"To be measured on {device}", columns, rows, [f"{left} of {len(states)} are to do."])]
 
 
+def llamacpp_plan(device: str, states: Sequence[tuple[Any, str]]) -> list[Table]:
+    """As `plan_tables`, for files of weights in several formats."""
+    columns = [
+        Column("model", "text"), Column("weights", "text"), Column("phase", "text"), Column("batch", "count"),
+        Column("tokens", "count"), Column("state", "text"),
+    ]  # fmt: skip
+    rows = [[p.model, p.weights, p.phase, p.batch, p.tokens, state] for p, state in states]
+    left = sum(state == "to do" for _, state in states)
+    return [Table(f"To be measured on {device}", columns, rows, [f"{left} of {len(states)} are to do."])]
+
+
 def measured_tables(device: str, rows: Sequence[Mapping[str, str]], left: int) -> list[Table]:
     """What was measured: a row per pass, and one per operator."""
     passes: dict[tuple[str, str, int, int], dict[str, float]] = {}
     operators = []
     for row in rows:
         if row["op"] == "e2e" and row["phase"] in ("prefill", "decode"):
-            key = (row["model"], row["phase"], int(row["batch"]), int(row["prompt_len"]))
+            tokens = max(int(row["prompt_len"]), int(row["context_len"]))
+            stored = row["weight_dtype"] not in ("", row["dtype"])
+            name = f"{row['model']} {row['weight_dtype']}" if stored else row["model"]
+            key = (name, row["phase"], int(row["batch"]), tokens)
             passes.setdefault(key, {})[row["metric"]] = float(row["value"])
         elif row["phase"] == "op":
             operators.append([row["op"], row["note"].rpartition(";timed=")[0], float(row["value"])])

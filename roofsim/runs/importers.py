@@ -28,7 +28,7 @@ def read_runs(path: str, *, skip_bad_rows: bool = False) -> Runs:
         return _made(path, skip_bad_rows, _from_json(path, _text(path)))
     first = head.splitlines()[0] if head.strip() else ""
     if {"n_prompt", "n_gen", "avg_ns"} <= {cell.strip().strip('"') for cell in first.split(",")}:
-        return _made(path, skip_bad_rows, _llama_bench(csv.DictReader(_text(path).splitlines())))
+        return _made(path, skip_bad_rows, llama_bench(csv.DictReader(_text(path).splitlines())))
     if re.search(r"KV cache size|LLM engine|[Mm]odel (loading|weights) took", _text(path) if _is_log(path) else ""):
         return _made(path, skip_bad_rows, _vllm_log(_text(path)))
     return read_csv(path, skip_bad_rows=skip_bad_rows)
@@ -106,7 +106,7 @@ def _from_json(path: str, text: str) -> Iterator[Run | Bad]:
             raise InputError(f"{path}: not valid JSON: {error}") from None
     first = data[0] if isinstance(data, list) and data else data
     if isinstance(first, dict) and "avg_ns" in first:
-        return _llama_bench(data if isinstance(data, list) else [data])
+        return llama_bench(data if isinstance(data, list) else [data])
     if isinstance(data, dict) and ("report" in data or {"prefill", "decode"} & set(data)):
         return _optimum(path, data)
     if isinstance(first, dict) and ("mean_ttft_ms" in first or "median_ttft_ms" in first):
@@ -119,7 +119,7 @@ def _from_json(path: str, text: str) -> Iterator[Run | Bad]:
     raise InputError(f"{path}: JSON of no kind that is known: llama-bench, optimum-benchmark, vllm bench serve")
 
 
-def _llama_bench(rows: Any) -> Iterator[Run | Bad]:
+def llama_bench(rows: Any) -> Iterator[Run | Bad]:
     """llama-bench -o csv or json: `pp` is the time of a prompt, `tg` that of so many tokens."""
     for number, row in enumerate(rows, 2):
         prompt, generated, depth = (int(row.get(name) or 0) for name in ("n_prompt", "n_gen", "n_depth"))

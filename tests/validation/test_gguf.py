@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 
 from roofsim import library
+from roofsim.adapters.gguf.contents import ARCHITECTURES as WRITABLE
+from roofsim.adapters.gguf.contents import MATRIX
 from roofsim.adapters.gguf.keys import ARCHITECTURES
 from roofsim.adapters.gguf.read import read_gguf
+from roofsim.adapters.gguf.write import checked
 from roofsim.foundation.schema import items
 from roofsim.specs.workload import workload
 
@@ -75,3 +78,23 @@ def test_a_file_describes_the_layers_that_the_config_describes(
 
 def test_every_architecture_is_read_from_a_file_that_the_converter_wrote() -> None:
     assert set(ARCHITECTURES) - {header["architecture"] for header in HEADERS} == UNSEEN
+
+
+WRITTEN = [header for header in HEADERS if header["architecture"] in set(WRITABLE.values())]
+REFUSED = {"llama_tied_bias": "biases that are not written", "olmoe": "fewer heads of keys than llama.cpp loads"}
+
+
+@pytest.mark.parametrize("header", WRITTEN, ids=lambda header: header["name"])
+def test_a_file_of_ours_has_the_tensors_that_the_converter_wrote(
+    header: dict[str, Any], file: tuple[Path, int]
+) -> None:
+    if header["name"] in REFUSED:
+        pytest.skip(f"{header['name']}: has {REFUSED[header['name']]}")
+    held = checked(library.architecture(str(file[0])))
+    ours = {name: (list(entry.shape), entry.kind == MATRIX) for name, entry in held.tensors.items()}
+    assert ours == {name: (shape, kind == "BF16") for name, (shape, kind) in tensors(header)}
+    said = {key.removeprefix(f"{held.architecture}."): value for key, value in held.metadata.items()}
+    metadata = dict(header["metadata"])
+    if held.architecture == "qwen3moe":
+        del metadata["feed_forward_length"]  # of a dense layer, of which there is none
+    assert {key: said.get(key, value) for key, value in metadata.items()} == metadata

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from roofsim.adapters.gguf.header import Tensor, read_header
+from roofsim.adapters.gguf.header import Header, Tensor, read_header
 from roofsim.adapters.gguf.keys import ARCHITECTURES, BALANCE, NO_WEIGHTS, OPERATORS, VECTORS, Model, config, model_type
 from roofsim.adapters.published.base import architecture_values
 from roofsim.adapters.published.read import Published, adapters
@@ -26,7 +26,12 @@ def read_gguf(path: Path) -> Published:
 
     Only the header is read. The parameters of the tensors must be those that the network has.
     """
-    header = read_header(path)
+    return published(read_header(path))
+
+
+def published(header: Header) -> Published:
+    """The values of a model file that the header of a GGUF file gives; raises SpecError that says what is wrong."""
+    path = header.path
     name = header.fields.get("general.architecture")
     if not isinstance(name, str):
         raise SpecError([f"{path}: general.architecture: is missing; without it nothing says what the fields mean"])

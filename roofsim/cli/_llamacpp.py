@@ -1,0 +1,176 @@
+"""What `roofsim measure --stack llama.cpp` does: files of weights, llama.cpp's benchmarks, rows as they come."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from roofsim import library
+from roofsim.adapters.gguf.write import checked
+from roofsim.cli import _options as o
+from roofsim.cli._click import click
+from roofsim.foundation.errors import InputError
+from roofsim.measure.llamacpp import Done, Files, Point, Programs, Session, known, points, state
+from roofsim.measure.programs import Ended, program
+from roofsim.measure.runs import Runs, runs
+from roofsim.model.architecture import Architecture
+from roofsim.model.step import Phase
+
+if TYPE_CHECKING:
+    from roofsim.cli._options import Output
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be measured; `until` is a reading of the monotonic clock."""
+
+    models: Sequence[str]
+    weights: Sequence[str]
+    phases: Sequence[Phase]
+    batches: Sequence[int]
+    prompts: Sequence[int]
+    repeats: int
+    until: float | None
+    scratch: str | None = None
+    keep: str | None = None
+
+
+def programs(bench: str | None, batched: str | None, quantize: str | None) -> Callable[[], Programs]:
+    """llama.cpp's programs; those that are not named are looked for beside llama-bench, then on the path."""
+
+    def found() -> Programs:
+        first = program("llama-bench", "--llama-bench", bench)
+
+        def beside(name: str, given: str | None) -> Path:
+            if given is None and (first.parent / name).is_file():
+                return first.parent / name
+            return program(name, f"--{name}", given)
+
+        if batched is not None:
+            beside("llama-batched-bench", batched)
+        if quantize is not None:
+            beside("llama-quantize", quantize)
+        return Programs(
+            first, lambda: beside("llama-batched-bench", batched), lambda: beside("llama-quantize", quantize)
+        )
+
+    return found
+
+
+def named(words: str) -> tuple[str, Architecture]:
+    """The model that `NAME`, `PATH` or `NAME=PATH` means; raises InputError if no file of it can be written."""
+    given, equals, rest = words.partition("=")
+    name, where = (given, rest) if equals and rest else ("", words)
+    a = library.architecture(where)
+    checked(a)
+    return name or a.id or a.name, a
+
+
+def measure(
+    asked: Asked, find: Callable[[], Programs], path: str, device: str | None, out: Output, *, plan: bool, quiet: bool
+) -> None:
+    """Measure what is left, and write each row as soon as it is there."""
+    from roofsim.cli.measure import read_runs
+    from roofsim.report.measure import llamacpp_plan, measured_tables
+
+    subjects = [named(each) for each in asked.models]
+    wanted = {name: points(name, asked.weights, asked.phases, asked.batches, asked.prompts) for name, _ in subjects}
+    tools = None if plan else _complete(find(), asked)
+    from roofsim.measure.stack import processor
+
+    file = runs(device or (tools.device() if tools else processor()), read_runs(path), path)
+    states = [(point, state(point, known(file))) for each in wanted.values() for point in each]
+    if tools is None:
+        rows = [
+            {"model": p.model, "weights": p.weights, "phase": p.phase, "batch": p.batch, "tokens": p.tokens, "state": s}
+            for p, s in states
+        ]
+        out.write(llamacpp_plan(file.device, states), {"schema": 1, "device": file.device, "cases": rows})
+        return
+
+    def say(said: str) -> None:
+        if not quiet:
+            click.echo(said, err=True)
+
+    book = Book(file, path)
+    session = Session(tools, asked.repeats, until=asked.until)
+    with folder(asked.scratch, asked.keep) as place:
+        files = Files(place, asked.keep is not None, tools)
+        try:
+            for name, a in subjects:
+                model(book, session, files, (name, a), wanted[name], say)
+        except Ended:
+            say("the time is up")
+        finally:
+            files.forget()
+    now = known(book.file)
+    left = sum(state(point, now) == "to do" for point, _ in states)
+    fresh = book.file.rows[len(file.rows) :]
+    summary = {"schema": 1, "device": file.device, "rows": fresh, "left": left}
+    out.write(measured_tables(file.device, fresh, left), summary)
+
+
+def model(
+    book: Book,
+    session: Session,
+    files: Files,
+    subject: tuple[str, Architecture],
+    wanted: Sequence[Point],
+    say: Callable[[str], None],
+) -> None:
+    """Measure what is left of a model, a format at a time; raises Ended when the time is up."""
+    name, a = subject
+    for weights in dict.fromkeys(point.weights for point in wanted):
+        mine = [point for point in wanted if point.weights == weights]
+        if not any(state(point, known(book.file)) == "to do" for point in mine):
+            continue
+        path = files.file(a, name, weights, session.until, say)
+        for done in session.measure(path, mine, known(book.file)):
+            book.add(done, a)
+            say(f"{done.point.said}: {done.said}")
+        if weights != "f16":  # others are made from it
+            files.forget(weights)
+    files.forget()
+
+
+class Book:
+    """The file of runs, which grows."""
+
+    def __init__(self, file: Runs, path: str) -> None:
+        self.file, self.path = file, path
+
+    def add(self, done: Done, a: Architecture) -> None:
+        """Write the file anew with more rows: all of them are in it or none is."""
+        source = f"roofsim measure {date.today().isoformat()}, llama.cpp, random weights, published shapes"
+        common = {"source": source, "arch": a.kind}
+        self.file = self.file.plus({**common, **row} for row in done.rows)
+        o.write_whole(self.path, self.file.text)
+
+
+@contextmanager
+def folder(scratch: str | None, keep: str | None) -> Iterator[Path]:
+    """Where files of weights lie: a folder to be kept, or one of our own that goes in the end."""
+    if keep is not None:
+        yield Path(keep)
+        return
+    try:
+        with tempfile.TemporaryDirectory(prefix="roofsim-", dir=scratch, ignore_cleanup_errors=True) as place:
+            yield Path(place)
+    except OSError as error:
+        raise InputError(f"{scratch or 'temporary folder'}: {error.strerror or error}") from None
+
+
+def _complete(tools: Programs, asked: Asked) -> Programs:
+    """The programs, all that will be needed looked for before any work is done."""
+    from roofsim.adapters.gguf.write import FORMATS
+
+    if max(asked.batches) > 1:
+        tools.batched()
+    if any(weights not in FORMATS for weights in asked.weights):
+        tools.quantize()
+    return tools

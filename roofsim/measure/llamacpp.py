@@ -1,0 +1,314 @@
+"""llama.cpp, timed by its own llama-bench and llama-batched-bench, on files with random weights that are written."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from roofsim.adapters.gguf.header import read_header
+from roofsim.adapters.gguf.write import FORMATS, checked, write_gguf
+from roofsim.foundation.errors import InputError, SpecError
+from roofsim.foundation.units import show
+from roofsim.measure.programs import Ended, lines
+from roofsim.measure.runs import ENDS, Row, Runs
+from roofsim.measure.stack import VENDORS, processor
+from roofsim.model.architecture import Architecture
+from roofsim.model.step import Phase
+from roofsim.runs.importers import llama_bench
+from roofsim.runs.reading import Bad
+
+UBATCH = 512
+"""Tokens that are worked on at once: llama.cpp's own default, stated so that it stays."""
+BATCH = 2048
+
+STEPS = 32
+"""Decode steps whose mean is one measurement."""
+
+QUANTISED = (
+    "q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_0", "q4_1", "q4_k_s", "q4_k_m", "q5_0", "q5_1", "q5_k_s", "q5_k_m",
+    "q6_k", "iq4_nl", "iq4_xs", "mxfp4_moe",
+)  # fmt: skip
+"""Formats that llama-quantize makes without an importance matrix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One thing to time: a prefill of `tokens`, or decode steps on top of as many."""
+
+    model: str
+    weights: str
+    phase: Phase
+    batch: int
+    tokens: int
+
+    def beyond(self, other: Point) -> bool:
+        """Whether it needs at least the memory that the other needs."""
+        same = (self.model, self.weights) == (other.model, other.weights)
+        return same and self.batch >= other.batch and self.tokens >= other.tokens
+
+    @property
+    def said(self) -> str:
+        """In words."""
+        return f"{self.model} {self.weights} {self.phase} {self.batch} x {self.tokens:,}"
+
+    def row(self, metric: str, value: float, note: str, steps: int = STEPS) -> Row:
+        """One figure of it, as the published data have it: a decode step of one sequence has a context, no prompt."""
+        decode = self.phase == "decode"
+        return {
+            "model": self.model, "phase": self.phase, "op": "e2e", "dtype": "fp16", "weight_dtype": self.weights,
+            "batch": str(self.batch), "prompt_len": str(0 if decode and self.batch == 1 else self.tokens),
+            "context_len": str(self.tokens if decode else 0), "gen_len": str(steps if decode else 0),
+            "metric": metric, "value": repr(value), "note": note,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a point: `done`, `oom` or `failed`, its rows and a word on it."""
+
+    point: Point
+    end: str
+    rows: tuple[Row, ...]
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """llama.cpp's programs; those that may not be needed are asked for when they are."""
+
+    bench: Path
+    batched: Callable[[], Path]
+    quantize: Callable[[], Path]
+
+    def device(self) -> str:
+        """What llama-bench calls the first of its devices, without its maker; else the processor."""
+        try:
+            listed = "".join(lines([self.bench, "--list-devices"]))
+        except Ended:
+            return processor()
+        found = re.search(r"^\s+\w+: (.+?) \(\d+ MiB", listed, re.MULTILINE)
+        return VENDORS.sub("", found[1]) if found else processor()
+
+
+def points(
+    model: str, formats: Sequence[str], phases: Sequence[Phase], batches: Sequence[int], prompts: Sequence[int]
+) -> list[Point]:
+    """What is asked of a model, the smallest first."""
+    return [
+        Point(model, weights, phase, batch, tokens)
+        for weights in formats
+        for batch in sorted(set(batches))
+        for tokens in sorted(set(prompts))
+        for phase in phases
+    ]
+
+
+def known(file: Runs) -> dict[Point, str]:
+    """What a file of runs has of llama.cpp on this device, and how it ended."""
+    found: dict[Point, str] = {}
+    for row in file.rows:
+        if row["device"] == file.device and row["framework"].startswith("llama.cpp") and row["op"] == "e2e":
+            phase: Phase = "decode" if row["phase"] == "decode" else "prefill"
+            tokens = row["context_len"] if phase == "decode" else row["prompt_len"]
+            try:
+                point = Point(row["model"], row["weight_dtype"], phase, int(row["batch"]), int(tokens))
+            except ValueError:
+                continue
+            found[point] = row["metric"] if row["metric"] in ENDS else found.get(point, "done")
+    return found
+
+
+def state(point: Point, ended: Mapping[Point, str]) -> str:
+    """`to do`, how it ended, or `left out` if less than it ran out of memory."""
+    if point in ended:
+        return ended[point]
+    return "left out" if any(end == "oom" and point.beyond(other) for other, end in ended.items()) else "to do"
+
+
+@dataclass
+class Files:
+    """GGUF files in a folder, made when they are needed; those that are not to be kept go when the next model comes."""
+
+    folder: Path
+    keep: bool
+    programs: Programs
+    made: list[Path] = field(default_factory=list)
+
+    def file(self, a: Architecture, name: str, weights: str, until: float | None, say: Callable[[str], None]) -> Path:
+        """The file of a model in a format; raises InputError if there is no room, Ended if there is no time."""
+        path = self.folder / f"{name}-{weights}.gguf"
+        if path in self.made or (self.keep and self._holds(path, a)):
+            return path
+        if weights in FORMATS:
+            self._room(path, a.total_parameters * {"f32": 4.0, "q8_0": 1.07}.get(weights, 2.0))
+            say(f"{name} {weights}: writing {path}")
+            self.made.append(path)
+            write_gguf(a, path, weights)
+            return path
+        quantize = self.programs.quantize()
+        plain = self.file(a, name, "f16", until, say)
+        self._room(path, a.total_parameters * 0.9)
+        say(f"{name} {weights}: {quantize.name}")
+        partial = path.with_name(f".{path.name}.partial")
+        self.made.append(path)
+        try:
+            for _ in lines([quantize, plain, partial, weights.upper()], until):
+                pass
+            partial.replace(path)
+        except Ended as error:
+            if error.killed:
+                raise
+            raise InputError(f"{quantize}: {name} {weights}: {error.reason}") from None
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror or error}") from None
+        finally:
+            partial.unlink(missing_ok=True)
+        return path
+
+    def forget(self, *weights: str) -> None:
+        """Remove what was made and is not to be kept: all, or only some formats."""
+        for path in list(self.made):
+            if not weights or any(path.stem.endswith(f"-{each}") for each in weights):
+                self.made.remove(path)
+                if not self.keep:
+                    path.unlink(missing_ok=True)
+
+    def _holds(self, path: Path, a: Architecture) -> bool:
+        """Whether a file is there that was made of this model before."""
+        if not path.is_file():
+            return False
+        try:
+            header = read_header(path)
+        except SpecError:
+            return False
+        return {name: each.shape for name, each in header.tensors.items()} == {
+            name: each.shape for name, each in checked(a).tensors.items()
+        }
+
+    def _room(self, path: Path, size: float) -> None:
+        try:
+            free = shutil.disk_usage(self.folder).free
+        except OSError as error:
+            raise InputError(f"{self.folder}: {error.strerror or error}") from None
+        if size > free:
+            raise InputError(
+                f"{path}: needs {show(size, 'B')}, {show(free, 'B')} are free; name a roomier folder with --scratch"
+            )
+
+
+Ask = tuple[list[str | Path], list[Point]]
+"""A command, and the points whose figures it prints, in the order in which it prints them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """How often each thing is timed, and until when by the monotonic clock."""
+
+    programs: Programs
+    repeats: int = 3
+    steps: int = STEPS
+    until: float | None = None
+
+    def measure(self, path: Path, wanted: Sequence[Point], ended: Mapping[Point, str]) -> Iterator[Done]:
+        """Time what is left of the points of one file; raises Ended when the time is up."""
+        found, size = dict(ended), sum(each.size for each in read_header(path).tensors.values())
+        while left := [point for point in wanted if state(point, found) == "to do"]:
+            command, asked = self._ask(path, left)
+            waiting = list(asked)
+            try:
+                for done in self._figures(command, waiting, size):
+                    found[done.point] = done.end
+                    yield done
+            except Ended as error:
+                if error.killed:
+                    raise
+                if not waiting:  # all figures came before it failed
+                    continue
+                end = "oom" if error.out_of_memory else "failed"
+                if end == "failed" and len(waiting) == len(asked):
+                    over = waiting  # it did not begin: the file, or an option
+                elif waiting[0].batch > 1 and end == "oom":
+                    over = waiting[-1:]  # sequences at once need their memory at the start
+                else:
+                    over = waiting[:1]
+                for point in over:
+                    found[point] = end
+                    yield self._over(point, end, error.reason)
+            else:
+                for point in waiting:
+                    found[point] = "failed"
+                    yield self._over(point, "failed", "printed no figure of it")
+
+    def _over(self, point: Point, end: str, reason: str) -> Done:
+        row = point.row(end, 1.0, re.sub("[;=]", ",", reason), self.steps)
+        return Done(point, end, ({**row, "framework": "llama.cpp"},), "out of memory" if end == "oom" else reason)
+
+    def _ask(self, path: Path, left: Sequence[Point]) -> Ask:
+        """One run of a program for as much as it can do at once of what is next."""
+        first = left[0]
+        common: list[str | Path] = ["-m", path, "-b", str(BATCH), "-ub", str(UBATCH), "-fa", "1"]
+        if first.batch == 1:
+            same = [point for point in left if (point.phase, point.batch) == (first.phase, 1)]
+            tokens = ",".join(str(point.tokens) for point in same)
+            decode = ["-p", "0", "-n", str(self.steps), "-d", tokens]
+            sizes = ["-p", tokens, "-n", "0"] if first.phase == "prefill" else decode
+            return [self.programs.bench, *common, "-o", "jsonl", "-r", str(self.repeats), *sizes], same
+        same = [point for point in left if point.batch > 1 and point.tokens == first.tokens]
+        batches = sorted({point.batch for point in same})
+        context = max(batches) * (first.tokens + self.steps)
+        each = ",".join(str(batch) for batch in batches for _ in range(self.repeats))
+        sizes = ["-npp", str(first.tokens), "-ntg", str(self.steps), "-npl", each, "-c", str(context), "-ngl", "99"]
+        ordered = sorted(same, key=lambda point: (point.batch, point.phase != "prefill"))
+        return [self.programs.batched(), *common, "--output-format", "jsonl", *sizes], ordered
+
+    def _figures(self, command: Sequence[str | Path], waiting: list[Point], size: int) -> Iterator[Done]:
+        """The figures that a program prints; what has come is taken off `waiting`."""
+        times: dict[int, list[dict[str, float]]] = {}
+        for line in lines(command, self.until):
+            try:
+                data = json.loads(line[line.index("{") :]) if "{" in line else {}
+            except json.JSONDecodeError:
+                continue
+            if "avg_ns" in data:
+                yield from self._single(data, waiting, size)
+            elif "t_pp" in data:
+                batch = int(data["pl"])
+                times.setdefault(batch, []).append(data)
+                if len(times[batch]) == self.repeats:
+                    yield from self._batch(batch, times[batch], waiting, size)
+
+    def _single(self, data: Mapping[str, Any], waiting: list[Point], size: int) -> Iterator[Done]:
+        """What a line of llama-bench says."""
+        for run in llama_bench([data]):
+            if isinstance(run, Bad):
+                continue
+            decode = run.phase == "decode"
+            tokens = run.context if decode else run.prompt
+            point = next((p for p in waiting if p.phase == run.phase and p.tokens == tokens), None)
+            if point is None:
+                continue
+            waiting.remove(point)
+            samples = [ns * 1e-9 / (run.generated or 1) for ns in data.get("samples_ns") or ()] or [run.value]
+            yield self._done(point, samples, size, f"ubatch={data.get('n_ubatch', UBATCH)}", run.framework)
+
+    def _batch(self, batch: int, times: list[dict[str, float]], waiting: list[Point], size: int) -> Iterator[Done]:
+        """What lines of llama-batched-bench of one batch say: of a prefill the time of all sequences together."""
+        for point in [point for point in waiting if point.batch == batch]:
+            waiting.remove(point)
+            decode = point.phase == "decode"
+            samples = [each["t_tg"] / self.steps if decode else each["t_pp"] for each in times]
+            what = "one step of all sequences" if decode else "all sequences together"
+            yield self._done(point, samples, size, f"ubatch={UBATCH};llama-batched-bench;{what}", "llama.cpp")
+
+    def _done(self, point: Point, samples: Sequence[float], size: int, note: str, framework: str) -> Done:
+        middle = median(samples)
+        spread = (max(samples) - min(samples)) / middle if middle else 0.0
+        said = f"model_bytes={size}B;spread={spread:.3f};n={len(samples)};flash_attn=1;{note}"
+        row = {**point.row("latency_s", middle, said, self.steps), "framework": framework}
+        return Done(point, "done", (row,), f"{middle * 1e3:.4g} ms")

@@ -1,0 +1,98 @@
+"""Programs of others that are run: where they are, what they print line by line, and how they end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Timer
+from time import monotonic
+
+from roofsim.foundation.errors import InputError
+
+LINES = 40
+"""Lines of what a program said last that an error is looked for in."""
+
+SHORT_OF_MEMORY = (
+    "out of memory", "failed to allocate", "unable to allocate", "cannot allocate", "not enough memory", "bad_alloc",
+    "cudaMalloc failed", "failed to create context", "failed to create the llama_context", "alloc_tensor_range",
+)  # fmt: skip
+"""What programs say, in lower case or as they write it, when memory ran out."""
+
+
+class Ended(Exception):
+    """A program did not do all that it was asked: `killed` since the time was up, else it failed with `code`."""
+
+    def __init__(self, code: int, said: str, killed: bool) -> None:
+        super().__init__(said)
+        self.code, self.said, self.killed = code, said, killed
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether what it said last is about memory."""
+        said = self.said.lower()
+        return any(words.lower() in said for words in SHORT_OF_MEMORY)
+
+    @property
+    def reason(self) -> str:
+        """The line that tells most: the first with an error, else the last."""
+        lines = [line.strip() for line in self.said.splitlines() if line.strip()]
+        told = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "said nothing")
+        return f"ended with {self.code}: {told[:200]}"
+
+
+def program(name: str, option: str, given: str | None) -> Path:
+    """Where a program is: as given, else on the path; raises InputError that says how to give it."""
+    if given is None:
+        found = shutil.which(name)
+        if found is None:
+            raise InputError(f"{name} is not on the path; give it with {option} PATH (it is built with llama.cpp)")
+        return Path(found)
+    path = Path(given).expanduser()
+    path = path / name if path.is_dir() else path
+    if not path.is_file():
+        raise InputError(f"{option} {given}: there is no program {path}")
+    if not os.access(path, os.X_OK):
+        raise InputError(f"{option} {given}: {path} may not be executed; is it the program {name}?")
+    return path.absolute()
+
+
+def lines(command: Sequence[str | Path], until: float | None = None) -> Iterator[str]:
+    """What a program writes to its output, line by line; raises Ended if it does not end well by `until`.
+
+    Leaving off ends it. `until` is a reading of the monotonic clock.
+    """
+    with tempfile.TemporaryFile("w+", errors="replace") as errors:
+        try:
+            child = subprocess.Popen(
+                [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+                text=True, errors="replace",
+            )  # fmt: skip
+        except OSError as error:
+            raise InputError(f"{command[0]}: cannot be run: {error.strerror or error}") from None
+        late: list[bool] = []
+
+        def kill() -> None:
+            late.append(True)
+            child.kill()
+
+        timer = Timer(max(until - monotonic(), 0), kill) if until is not None else None
+        if timer:
+            timer.start()
+        try:
+            yield from child.stdout or ()
+            code = child.wait()
+        finally:
+            if timer:
+                timer.cancel()
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+            if child.stdout:
+                child.stdout.close()
+        if code:
+            errors.seek(0)
+            raise Ended(code, "".join(errors.readlines()[-LINES:]), bool(late))

@@ -1,0 +1,188 @@
+"""measure --stack llama.cpp, with a program that stands in for llama.cpp's and with the real ones where they are."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+gguf = pytest.importorskip("gguf", reason="the package gguf is not installed")
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = ROOT / "tests" / "data" / "llamacpp"
+TINY = """\
+name: Tiny
+family: qwen2
+d_model: 64
+vocab: 320
+tied_embeddings: true
+layers:
+  decoder:
+    - {kind: attention, heads: 4, kv_heads: 2, head_dim: 16, qkv_bias: true}
+    - {kind: gated_mlp, width: 96}
+layout:
+  - {repeat: 2, of: [decoder]}
+sources:
+  test: "sizes of our own"
+"""
+MEASURE = "measure Qwen2.5-0.5B=tiny.yaml -o my.csv --stack llama.cpp --scratch scratch --llama-bench programs"
+RUNS = "-d rtx-4090 -r llama.cpp"
+
+
+@pytest.fixture
+def folder(here):
+    """A folder with a tiny model, programs that stand in for llama.cpp's, and an empty one for files of weights."""
+    (here / "tiny.yaml").write_text(TINY)
+    (here / "scratch").mkdir()
+    (here / "programs").mkdir()
+    for name in ("llama-bench", "llama-batched-bench", "llama-quantize"):
+        program = here / "programs" / name
+        shutil.copyfile(PROGRAMS / "programs.py", program)
+        program.chmod(0o755)
+    return here
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "my.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_what_is_measured_is_calibrated_with_and_validated(folder, roofsim, data):
+    roofsim(f"{MEASURE} --weights f16,q4_k_m --prompts 128,1k,4k,16k --batch 1,8 --repeats 3")
+    found = rows(folder)
+    assert {row["device"] for row in found} == {"RTX 4090"}
+    assert {(row["dtype"], row["weight_dtype"], row["arch"]) for row in found} == {
+        ("fp16", "f16", "transformer"), ("fp16", "q4_k_m", "transformer")
+    }  # fmt: skip
+    assert len(found) == 2 * 2 * 2 * 4
+    scored = data(f"validate my.csv {RUNS}")
+    assert len(scored["rows"]) == len(found)
+    roofsim(f"calibrate my.csv {RUNS} -o fitted.yaml --quiet")
+    assert "32 rows of my.csv" in roofsim(f"predict Qwen2.5-0.5B {RUNS} --calibration fitted.yaml -f json")
+
+
+def test_a_row_says_what_was_asked_of_which_program(folder, roofsim):
+    roofsim(f"{MEASURE} --prompts 1k --batch 1,8 --repeats 3 --device-name H100")
+    prefill, decode, together, step = rows(folder)
+    assert [row["phase"] for row in (prefill, decode, together, step)] == ["prefill", "decode"] * 2
+    sizes = ("batch", "prompt_len", "context_len", "gen_len")
+    assert [prefill[name] for name in sizes] == ["1", "1024", "0", "0"]
+    assert [decode[name] for name in sizes] == ["1", "0", "1024", "32"]
+    assert [together[name] for name in sizes] == ["8", "1024", "0", "0"]
+    assert [step[name] for name in sizes] == ["8", "1024", "1024", "32"]
+    # the middle one of three repeats, a step for decode
+    assert float(prefill["value"]) == pytest.approx(1.01 * 1024 * (1e-5 + 1e-8 * 512), rel=1e-5)
+    assert float(decode["value"]) == pytest.approx(1.01 * (1e-5 + 1e-8 * 1024), rel=1e-5)
+    assert float(step["value"]) == pytest.approx(1e-5 + 8e-6, rel=1e-5)
+    assert prefill["framework"] == "llama.cpp b5163 (CUDA)"
+    assert {"flash_attn=1", "ubatch=512", "n=3"} <= set(prefill["note"].split(";"))
+    assert "llama-batched-bench" in together["note"]
+    assert prefill["device"] == "H100"
+
+
+def test_the_same_command_goes_on_where_it_was_stopped(folder, attempt, roofsim, data):
+    stopped = attempt(f"{MEASURE} --prompts 1k,4k --max-seconds 1e-6")
+    assert stopped.exit_code == 0
+    assert "the time is up" in stopped.stderr
+    assert not any((folder / "scratch").iterdir())
+    roofsim(f"{MEASURE} --prompts 1k")
+    before = (folder / "my.csv").read_text()
+    plan = data(f"{MEASURE} --prompts 1k,4k --plan --device-name 'RTX 4090'")
+    assert [case["state"] for case in plan["cases"]] == ["done", "done", "to do", "to do"]
+    result = data(f"{MEASURE} --prompts 1k,4k")
+    assert len(result["rows"]) == 2
+    assert result["left"] == 0
+    assert (folder / "my.csv").read_text().startswith(before)
+    assert not data(f"{MEASURE} --prompts 1k,4k")["rows"]
+
+
+def test_what_needs_more_than_what_ran_out_of_memory_is_left_out(folder, data, monkeypatch):
+    monkeypatch.setenv("FAKE_MEMORY", "6000")
+    result = data(f"{MEASURE} --prompts 1k,4k,8k --batch 1,2,8 --repeats 1")
+    ended = {(r["phase"], r["batch"], max(r["prompt_len"], r["context_len"])): r["metric"] for r in result["rows"]}
+    assert {key for key, metric in ended.items() if metric == "oom"} == {
+        ("prefill", "1", "8192"), ("decode", "8", "1024"), ("decode", "2", "4096")
+    }  # fmt: skip
+    assert ended["decode", "2", "1024"] == "latency_s"
+    assert result["left"] == 0
+
+
+def test_a_program_that_fails_is_written_down_with_its_reason(folder, data, monkeypatch):
+    monkeypatch.setenv("FAKE_BENCH", "fails")
+    result = data(f"{MEASURE} --prompts 1k,4k")
+    assert {row["metric"] for row in result["rows"]} == {"failed"}
+    assert "failed to load model" in result["rows"][0]["note"]
+    assert len(result["rows"]) == 4
+
+
+def test_files_are_kept_where_they_are_asked_for_and_used_again(folder, roofsim):
+    (folder / "kept").mkdir()
+    roofsim(f"{MEASURE} --prompts 1k --weights q8_0,q4_k_m --keep-gguf kept")
+    kept = {path.name: path.stat().st_mtime_ns for path in (folder / "kept").iterdir()}
+    assert set(kept) == {f"Qwen2.5-0.5B-{each}.gguf" for each in ("f16", "q8_0", "q4_k_m")}
+    roofsim(f"{MEASURE} --prompts 4k --weights q8_0,q4_k_m --keep-gguf kept")
+    assert {path.name: path.stat().st_mtime_ns for path in (folder / "kept").iterdir()} == kept
+
+
+@pytest.mark.parametrize(
+    ("line", "right"),
+    [
+        ("measure tiny.yaml -o my.csv --stack llama.cpp", "--llama-bench PATH"),
+        ("measure tiny.yaml -o my.csv --stack llama.cpp --llama-bench absent/llama-bench", "absent/llama-bench"),
+        ("measure tiny.yaml -o my.csv --stack llama.cpp --llama-bench tiny.yaml", "may not be executed"),
+        (f"{MEASURE} --llama-quantize absent", "--llama-quantize absent"),
+        ("measure Phi-3-mini -o my.csv --stack llama.cpp", "not of 'phi3'"),
+        ("measure absent.yaml -o my.csv --stack llama.cpp", "absent.yaml"),
+        (f"{MEASURE} --weights q9", "q8_0"),
+        (f"{MEASURE} --scratch absent", "no folder 'absent'"),
+        (f"{MEASURE} --micro", "--micro"),
+        (f"{MEASURE} --stack ollama", "llama.cpp"),
+        ("measure tiny.yaml -o absent/my.csv --stack llama.cpp", "absent"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_with_what_can(folder, refused, monkeypatch, line, right):
+    monkeypatch.setenv("PATH", str(folder / "scratch"))
+    assert right in refused(line)
+    assert not (folder / "my.csv").exists()
+
+
+def test_a_folder_without_room_is_told_before_a_file_is_written(folder, refused, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**6, 10**6, 1000))
+    assert "--scratch" in refused(f"{MEASURE} --prompts 1k")
+
+
+def test_a_quantiser_that_fails_is_told(folder, refused, monkeypatch):
+    monkeypatch.setenv("FAKE_QUANTIZE", "fails")
+    assert "no such type" in refused(f"{MEASURE} --prompts 1k --weights q4_k_m")
+    assert not any((folder / "scratch").iterdir())
+
+
+def test_the_tool_measures_what_it_is_given_and_goes_on(folder):
+    command = [
+        sys.executable, str(ROOT / "tools" / "measure_stacks.py"), "my.csv", "--llama-bench", "programs",
+        "--scratch", "scratch", "--models", "tiny.yaml", "--weights", "f16", "--shrink", "8", "--minutes", "5",
+    ]  # fmt: skip
+    first = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert first.returncode == 0, first.stderr
+    assert "all is done" in first.stdout
+    assert {row["metric"] for row in rows(folder)} == {"latency_s"}
+    size = len(rows(folder))
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0
+    assert len(rows(folder)) == size
+    assert not any((folder / "scratch").iterdir())
+
+
+REAL = shutil.which("llama-bench")
+
+
+@pytest.mark.skipif(REAL is None, reason="no llama-bench on the path; no package of PyPI or Debian brings it")
+def test_the_real_llama_bench_loads_what_is_written(folder, data):
+    line = "measure tiny.yaml -o my.csv --stack llama.cpp --scratch scratch --prompts 16,64 --batch 1,4 --repeats 2"
+    result = data(f"{line} --weights f16,q8_0")
+    assert {row["metric"] for row in result["rows"]} == {"latency_s"}
+    assert len(result["rows"]) == 16
