@@ -69,17 +69,22 @@ def batched(given):
         }), flush=True)  # fmt: skip
 
 
-if NAME == "llama-quantize":
-    if os.environ.get("FAKE_QUANTIZE") == "fails":
-        print("main: failed to quantize model: error: no such type", file=sys.stderr)
+def main():
+    if NAME == "llama-quantize":
+        if os.environ.get("FAKE_QUANTIZE") == "fails":
+            print("main: failed to quantize model: error: no such type", file=sys.stderr)
+            sys.exit(1)
+        shutil.copyfile(sys.argv[1], sys.argv[2])
+    elif "--list-devices" in sys.argv:
+        print("Available devices:\n  CUDA0: NVIDIA GeForce RTX 4090 (24081 MiB, 23642 MiB free)")
+    elif os.environ.get("FAKE_BENCH") == "fails":
+        print("main: error: failed to load model", file=sys.stderr)
         sys.exit(1)
-    shutil.copyfile(sys.argv[1], sys.argv[2])
-elif "--list-devices" in sys.argv:
-    print("Available devices:\n  CUDA0: NVIDIA GeForce RTX 4090 (24081 MiB, 23642 MiB free)")
-elif os.environ.get("FAKE_BENCH") == "fails":
-    print("main: error: failed to load model", file=sys.stderr)
-    sys.exit(1)
-elif NAME == "llama-bench":
-    bench(options())
-else:
-    batched(options())
+    elif NAME == "llama-bench":
+        bench(options())
+    else:
+        batched(options())
+
+
+if __name__ == "__main__":
+    main()
