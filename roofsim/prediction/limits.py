@@ -21,19 +21,19 @@ def fits(s: Setup, w: Workload) -> bool:
     return _fits(s, compiled(s, w, HELD, ("batch", "prompt")), w, w.batch, w.prompt)
 
 
-def _fits(s: Setup, f: Compiled, w: Workload, batch: int, prompt: int) -> bool:
+def _fits(s: Setup, f: Compiled, w: Workload, batch: int, prompt: int, room: float = 1.0) -> bool:
     if s.architecture.positions and prompt + w.generate - 1 > s.architecture.positions:
         return False
-    limit = float(s.device.capacity) * (s.runtime.memory.reserve or 1)
+    limit = room * float(s.device.capacity) * (s.runtime.memory.reserve or 1)
     return all(size <= limit for size in f.at(batch, prompt))
 
 
-def limits_of(s: Setup, w: Workload) -> Limits:
-    """The longest prompt at this batch and the largest batch at this prompt."""
+def limits_of(s: Setup, w: Workload, room: float = 1.0) -> Limits:
+    """The longest prompt at this batch and the largest batch at this prompt, in so many times the device's memory."""
     f = compiled(s, w, HELD, ("batch", "prompt"))
     return Limits(
-        largest(lambda n: _fits(s, f, w, w.batch, n)),
-        largest(lambda n: _fits(s, f, w, n, w.prompt)),
+        largest(lambda n: _fits(s, f, w, w.batch, n, room)),
+        largest(lambda n: _fits(s, f, w, n, w.prompt, room)),
     )
 
 

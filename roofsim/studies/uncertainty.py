@@ -14,7 +14,6 @@ import numpy as np
 
 from roofsim.engine.derivative import gradient
 from roofsim.foundation.parameters import PARAMETERS
-from roofsim.foundation.quantity import Bytes
 from roofsim.foundation.schema import variant
 from roofsim.prediction.compiled import compiled
 from roofsim.prediction.fitted import outside
@@ -129,11 +128,8 @@ def _request(
 
 def _limits(s: Setup, w: Workload, factor: float) -> dict[str, tuple[float, float]]:
     """The longest prompt and the largest batch if every peak were larger, or smaller, by a factor."""
-    bounds = {}
-    ends = [limits_of(_scaled(s, size), w) for size in (1 / factor, factor)]
-    for name in ("max_prompt", "max_batch"):
-        bounds[name] = (float(getattr(ends[0], name)), float(getattr(ends[1], name)))
-    return bounds
+    less, more = (limits_of(s, w, room) for room in (1 / factor, factor))
+    return {name: (float(getattr(less, name)), float(getattr(more, name))) for name in ("max_prompt", "max_batch")}
 
 
 def limits_within(s: Setup, w: Workload) -> dict[str, tuple[float, float]]:
@@ -145,18 +141,6 @@ def limits_within(s: Setup, w: Workload) -> dict[str, tuple[float, float]]:
     _, (slopes,) = logs(s, w, [figure])
     variance = _quadratic(list(slopes.values()), covariance(s, tuple(slopes)))
     return _limits(s, w, interval(1.0, variance + spread**2)[1])
-
-
-def _scaled(s: Setup, factor: float) -> Setup:
-    """The setup on a device with more or less memory."""
-    room: dict[str, Any] = {"capacity": _times(s.device.memory.capacity, factor)}
-    if s.device.memory.usable:
-        room["usable"] = _times(s.device.memory.usable, factor)
-    return replace(s, device=variant(s.device, memory=variant(s.device.memory, **room)))
-
-
-def _times(size: Bytes, factor: float) -> Bytes:
-    return variant(size, value=size.value * factor)
 
 
 def _calibration(s: Setup) -> Calibration:
