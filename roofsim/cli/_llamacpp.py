@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,21 +76,17 @@ def measure(
 ) -> None:
     """Measure what is left, and write each row as soon as it is there."""
     from roofsim.cli.measure import read_runs
-    from roofsim.report.measure import llamacpp_plan, measured_tables
+    from roofsim.measure.stack import processor
+    from roofsim.report.measure import measured_tables, plan_tables
 
     subjects = [named(each) for each in asked.models]
     wanted = {name: points(name, asked.weights, asked.phases, asked.batches, asked.prompts) for name, _ in subjects}
     tools = None if plan else _complete(find(), asked)
-    from roofsim.measure.stack import processor
-
     file = runs(device or (tools.device() if tools else processor()), read_runs(path), path)
     states = [(point, state(point, known(file))) for each in wanted.values() for point in each]
     if tools is None:
-        rows = [
-            {"model": p.model, "weights": p.weights, "phase": p.phase, "batch": p.batch, "tokens": p.tokens, "state": s}
-            for p, s in states
-        ]
-        out.write(llamacpp_plan(file.device, states), {"schema": 1, "device": file.device, "cases": rows})
+        cases = [{**asdict(point), "state": each} for point, each in states]
+        out.write(plan_tables(file.device, tuple(cases[0]), cases), {"device": file.device, "cases": cases})
         return
 
     def say(said: str) -> None:
@@ -111,7 +107,7 @@ def measure(
     now = known(book.file)
     left = sum(state(point, now) == "to do" for point, _ in states)
     fresh = book.file.rows[len(file.rows) :]
-    summary = {"schema": 1, "device": file.device, "rows": fresh, "left": left}
+    summary = {"device": file.device, "rows": fresh, "left": left}
     out.write(measured_tables(file.device, fresh, left), summary)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.units import parse_count, parse_counts, parse_short_count
+from roofsim.foundation.version import SCHEMA
 from roofsim.report.formats import FORMATS
 from roofsim.report.table import Table
 
@@ -233,7 +234,7 @@ class Output:
 
     def write(self, tables: Sequence[Table], data: Mapping[str, Any]) -> None:
         """Print the result, or write it to a file that appears whole or not at all."""
-        text = FORMATS[self.format_](tables, data, self.output is None)
+        text = FORMATS[self.format_](tables, {"schema": SCHEMA, **data}, self.output is None)
         if self.output is None:
             click.echo(text)
         else:

@@ -73,7 +73,7 @@ def command(
     out.say(f"wrote {output}")
     if data.bad:
         out.say(f"left out {len(data.bad)} rows that cannot be read")
-    out.write(result_tables(result, d.name, r.name), {"schema": 1, **plain(c)})
+    out.write(result_tables(result, d.name, r.name), plain(c))
 
 
 def write_report(result: Any, folder: str) -> None:

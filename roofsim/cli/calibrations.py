@@ -38,5 +38,5 @@ def command(format_: str, output: str | None, quiet: bool) -> None:
         "Median errors of wall times and of device times on configurations held out. `roofsim show NAME` gives all "
         "of a calibration."
     )
-    out = {"schema": 1, "calibrations": data}
+    out = {"calibrations": data}
     o.Output(format_, output, quiet).write([Table("Calibrations", columns, rows, [note])], out)

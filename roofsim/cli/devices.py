@@ -24,7 +24,7 @@ def command(format_: str, output: str | None, quiet: bool) -> None:
     columns = [Column("device"), Column("memory", "B"), Column("bandwidth", "B/s"), Column("matrix", "FLOP/s"),
                Column("ridge", "count"), Column("TDP", "W")]  # fmt: skip
     keys = ("id", "capacity", "bandwidth", "matrix_peak", "ridge_point", "tdp")
-    data = {"schema": 1, "devices": [dict(zip(keys, row, strict=True)) for row in rows]}
+    data = {"devices": [dict(zip(keys, row, strict=True)) for row in rows]}
     note = (
         "Dense peaks at bf16, else fp16; ridge point in FLOP/B. `roofsim show DEVICE` gives the source of each number."
     )

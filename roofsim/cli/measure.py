@@ -236,7 +236,8 @@ def command(
     out = o.Output(format_, None, quiet)
     if running is None:
         data = [{**_named(case), "state": state} for case, state in states]
-        out.write(plan_tables(file.device, states), {"schema": 1, "device": file.device, "cases": data})
+        names = ("model", "phase", "dtype", "batch", "tokens", "state")
+        out.write(plan_tables(file.device, names, data), {"device": file.device, "cases": data})
         return
     for each in subjects:  # all of them before any work is done
         checked(running, each, dtype)
@@ -251,7 +252,7 @@ def command(
     now = book.file.cases
     left = sum(session.state(case, now) == "to do" and case not in book.impossible for case, _ in states)
     fresh = book.file.rows[len(file.rows) :]
-    summary = {"schema": 1, "device": file.device, "rows": fresh, "left": left}
+    summary = {"device": file.device, "rows": fresh, "left": left}
     out.write(measured_tables(file.device, fresh, left), summary)
     if book.lost:
         click.echo(f"{file.device} no longer answers; the same command in a new process goes on.", err=True)

@@ -45,6 +45,6 @@ def command(
     columns = [Column("model"), Column("family"), Column("parameters", "short"), Column("active", "short"),
                Column("per token", "B"), Column("constant", "B")]  # fmt: skip
     keys = ("id", "family", "parameters", "active", "bytes_per_token", "constant_bytes", "kind")
-    data = {"schema": 1, "models": [dict(zip(keys, row, strict=True)) for row in rows]}
+    data = {"models": [dict(zip(keys, row, strict=True)) for row in rows]}
     note = "Per token and constant: bytes of KV cache and recurrent state per sequence, bf16 with fp32 states."
     o.Output(format_, output, quiet).write([Table("Models", columns, [row[:-1] for row in rows], [note])], data)

@@ -21,6 +21,6 @@ def command(format_: str, output: str | None, quiet: bool) -> None:
     rows = [[r.id, r.logits, r.attention.mask, r.host.mode, r.version] for r in found]
     columns = [Column("runtime"), Column("logits"), Column("mask"), Column("host"), Column("version")]
     keys = ("id", "logits", "mask", "host", "version")
-    data = {"schema": 1, "runtimes": [dict(zip(keys, row, strict=True)) for row in rows]}
+    data = {"runtimes": [dict(zip(keys, row, strict=True)) for row in rows]}
     note = "`roofsim show RUNTIME` explains each choice."
     o.Output(format_, output, quiet).write([Table("Runtimes", columns, rows, [note])], data)

@@ -11,11 +11,9 @@ from roofsim.engine.memory import Memory
 from roofsim.engine.passes import OperatorRow, PassFigures, pass_bound
 from roofsim.engine.roofline import Bound
 from roofsim.foundation.arith import Number
+from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.evaluation import Request
 from roofsim.specs.workload import Workload
-
-SCHEMA = 1
-"""Version of the JSON that results turn into."""
 
 
 @dataclass(frozen=True)

@@ -65,4 +65,4 @@ def calibration_tables(c: Calibration) -> tuple[list[Table], dict[str, Any]]:
     rows = [row for row in facts if row[1]]
     head = Table(f"{c.name} ({c.id})", [Column("field"), Column("value", "text")], rows)
     tables = [head, parameter_table(c, "Parameters"), held_out_table(c, lengths=False)]
-    return tables, {"schema": 1, "kind": "calibration", **plain(c)}
+    return tables, {"kind": "calibration", **plain(c)}

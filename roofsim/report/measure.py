@@ -17,26 +17,12 @@ SHOWN = (
 """Metrics of a whole pass that the summary shows, what heads them, and their units."""
 
 
-def plan_tables(device: str, states: Sequence[tuple[Any, str]]) -> list[Table]:
-    """Every case, and whether it is still to be measured."""
-    columns = [
-        Column("model", "text"), Column("phase", "text"), Column("dtype", "text"), Column("batch", "count"),
-        Column("tokens", "count"), Column("state", "text"),
-    ]  # fmt: skip
-    rows = [[c.model, c.phase, c.dtype, c.batch, c.tokens, state] for c, state in states]
-    left = sum(state == "to do" for _, state in states)
-    return [Table(f"To be measured on {device}", columns, rows, [f"{left} of {len(states)} are to do."])]
-
-
-def llamacpp_plan(device: str, states: Sequence[tuple[Any, str]]) -> list[Table]:
-    """As `plan_tables`, for files of weights in several formats."""
-    columns = [
-        Column("model", "text"), Column("weights", "text"), Column("phase", "text"), Column("batch", "count"),
-        Column("tokens", "count"), Column("state", "text"),
-    ]  # fmt: skip
-    rows = [[p.model, p.weights, p.phase, p.batch, p.tokens, state] for p, state in states]
-    left = sum(state == "to do" for _, state in states)
-    return [Table(f"To be measured on {device}", columns, rows, [f"{left} of {len(states)} are to do."])]
+def plan_tables(device: str, names: Sequence[str], cases: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """Every case by those of its fields, and whether it is still to be measured."""
+    columns = [Column(name, "count" if name in ("batch", "tokens") else "text") for name in names]
+    left = sum(case["state"] == "to do" for case in cases)
+    rows = [[case[name] for name in names] for case in cases]
+    return [Table(f"To be measured on {device}", columns, rows, [f"{left} of {len(cases)} are to do."])]
 
 
 def measured_tables(device: str, rows: Sequence[Mapping[str, str]], left: int) -> list[Table]:

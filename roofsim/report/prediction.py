@@ -141,7 +141,6 @@ def roofline_tables(p: Prediction, device: str, runtime: str, m: Machine) -> tup
         "Assumed: " + "; ".join(p.assumptions) + ".",
     ]
     result = {
-        "schema": 1,
         "model": p.model,
         "device": p.device,
         "runtime": p.runtime,

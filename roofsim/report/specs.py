@@ -33,7 +33,6 @@ def plain_spec(kind: str, spec: Any) -> tuple[list[Table], dict[str, Any]]:
         tables.append(Table("Why", [Column("choice"), Column("reason")], list(explains.items())))
     tables.append(Table("Sources", [Column("key"), Column("source")], list(spec.sources.items())))
     return tables, {
-        "schema": 1,
         "kind": {"hardware": "device", "runtimes": "runtime"}.get(kind, "host"),
         **written(spec),
     }
@@ -160,7 +159,6 @@ def model_data(a: Architecture, w: Workload) -> dict[str, Any]:
         return Pass(1, 1, n + a.prefix_tokens, precision, "all", "decode")
 
     return {
-        "schema": 1,
         "model": a.id or a.name,
         "dtype": w.dtype,
         "parameters": {

@@ -8,10 +8,11 @@ from typing import Any
 
 from roofsim import library
 from roofsim.foundation.schema import variant
+from roofsim.foundation.version import SCHEMA
 from roofsim.ops.base import Role
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.request import predict_request, settled
-from roofsim.prediction.results import SCHEMA, Prediction, plain
+from roofsim.prediction.results import Prediction, plain
 from roofsim.prediction.setup import Setup
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload

@@ -9,6 +9,7 @@ from typing import Any
 from roofsim.engine.regime import LENGTH, Expansion, expand
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
+from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.step import NEVER, mask_from
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.compiled import Compiled, compiled
@@ -16,7 +17,7 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import longest_prompt
 from roofsim.prediction.metrics import METRICS, Metric, metric_named
 from roofsim.prediction.request import detailed_decode, detailed_prefill
-from roofsim.prediction.results import SCHEMA, plain
+from roofsim.prediction.results import plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
 from roofsim.prediction.symbols import Symbols, at_symbols, slopes, symbols_of
 from roofsim.prediction.words import assumptions

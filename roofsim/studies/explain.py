@@ -9,12 +9,13 @@ from typing import Any
 from roofsim.engine.regime import LENGTH, expand
 from roofsim.engine.roofline import Bound
 from roofsim.foundation.schema import variant
+from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.step import NEVER, mask_from
 from roofsim.ops.base import CostFunction
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.metrics import METRICS, metric_named
 from roofsim.prediction.request import detailed_prefill
-from roofsim.prediction.results import SCHEMA, plain
+from roofsim.prediction.results import plain
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import prefill
 from roofsim.prediction.symbols import at_symbols, slopes, symbols_of

@@ -8,10 +8,11 @@ from typing import Any
 
 from roofsim.engine.memory import Memory
 from roofsim.foundation.schema import variant
+from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import outside
 from roofsim.prediction.limits import fits, limits_of
-from roofsim.prediction.results import SCHEMA, Limits, plain
+from roofsim.prediction.results import Limits, plain
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import assumptions
 from roofsim.specs.workload import Workload

@@ -10,8 +10,9 @@ import numpy as np
 
 from roofsim import library
 from roofsim.foundation.errors import InputError, RoofsimError
+from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.fitted import calibrated
-from roofsim.prediction.results import SCHEMA, plain
+from roofsim.prediction.results import plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup
 from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
 from roofsim.runs.importers import read_runs
