@@ -103,9 +103,7 @@ def _device(path: Path, text: str, mode: str | None) -> Device:
         raise SpecError([f"{path}: default_variant: {default!r} is not among variants ({', '.join(variants)})"])
     if mode is None:
         mode = default or ""
-    elif not mode:
-        raise UnknownName(f"modes of {path.stem}", mode, variants)
-    if mode and mode not in variants:
+    elif not mode or mode not in variants:
         raise UnknownName(f"modes of {path.stem}", mode, variants)
     merged = merge(values, variants.get(mode, {}))
     merged.setdefault("id", f"{path.stem}@{mode}" if mode else path.stem)

@@ -7,8 +7,8 @@ from functools import reduce
 from math import log, prod
 from typing import Any
 
-from roofsim.engine.graph import Atom, Graph, Sum, reachable, share
-from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum
+from roofsim.engine.graph import Atom, Graph, Sum, reachable
+from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, share
 
 
 def derivative(graph: Graph, output: Any, variable: str) -> Any:
@@ -27,14 +27,14 @@ def derivative(graph: Graph, output: Any, variable: str) -> Any:
             known[number] = 0.0
         elif atom.op == "ceil":
             several = at_least(graph.atom("ceil", args, positive=atom.positive, whole=True), 2)
-            known[number] = _shared(_slope(args[0], known) / args[1] * several)
+            known[number] = share(_slope(args[0], known) / args[1] * several)
         elif atom.op == "shared":
-            known[number] = _shared(_slope(args[0], known))
+            known[number] = share(_slope(args[0], known))
         elif atom.op == "power":
             value = graph.atom("power", args, positive=True)
-            known[number] = _shared(_slope(args[1], known) * (value * log(args[0])))
+            known[number] = share(_slope(args[1], known) * (value * log(args[0])))
         else:
-            known[number] = _shared(_chosen(args, known, larger=atom.op == "max"))
+            known[number] = share(_chosen(args, known, larger=atom.op == "max"))
     return _slope(output, known)
 
 
@@ -70,10 +70,6 @@ def _slope(x: Any, known: dict[int, Any]) -> Any:
             factor: Any = Sum(x.graph, {rest: c * k}) if rest else c * k
             total = total + factor * slope
     return total
-
-
-def _shared(x: Any) -> Any:
-    return share(x) if isinstance(x, Sum) else x
 
 
 def gradient(graph: Graph, output: Any, values: Mapping[str, Number]) -> tuple[Number, dict[str, Number]]:

@@ -18,6 +18,8 @@ COUNTS = ("batch", "prompt", "generate")
 
 SPECS = {"device": "device", "host": "host", "runtime": "runtime", "model": "architecture"}
 """The first step of a path, and the part of a setup that it leads into."""
+PEAK = "device.peak."
+"""How the paths of peaks begin."""
 
 
 def placed(s: Setup, w: Workload, variables: Mapping[str, Any]) -> tuple[Setup, Workload]:
@@ -37,7 +39,8 @@ def placed(s: Setup, w: Workload, variables: Mapping[str, Any]) -> tuple[Setup, 
                 raise InputError(f"{path}: there is no {root}")
             made = with_value(part, rest.split("."), x, path)
             if root == "device" and rest in DRIVES_PEAKS:
-                made = with_peaks(made, x / getattr(part, rest).value, [p[12:] for p in variables if ".peak." in p])
+                own = [p.removeprefix(PEAK) for p in variables if p.startswith(PEAK)]
+                made = with_peaks(made, x / getattr(part, rest).value, own)
             s = replace(s, **{SPECS[root]: made})
         else:
             raise UnknownName("variables", path, [*COUNTS, *(f"{each}." for each in (*SPECS, "parameters"))])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -79,10 +79,19 @@ def predict_request(s: Setup, w: Workload) -> Prediction:
     """As `predict`, for numbers and for specs that were looked up before."""
     w = settled(s, w)
     e = Evaluation(s, w)
+    found = _prediction(s, w, e.grown, detailed_prefill(e), detailed_decode(e), e.request, e.memory)
+    return replace(found, _limits=partial(limits_of, s, w))
+
+
+def _prediction(
+    s: Setup, w: Workload, grown: Number, prefill: PassPrediction, decode: PassPrediction, request: Request,
+    memory: Memory,
+) -> Prediction:  # fmt: skip
+    """Figures beside what they are of."""
     return Prediction(
         s.model_name, s.device.id, s.runtime.id, s.host.id if s.host else None, w, float(s.device.capacity),
-        s.architecture.positions or None, e.grown, detailed_prefill(e), detailed_decode(e), e.request, e.memory,
-        assumptions(s, w), s.calibration_name, _limits=partial(limits_of, s, w),
+        s.architecture.positions or None, grown, prefill, decode, request, memory, assumptions(s, w),
+        s.calibration_name,
     )  # fmt: skip
 
 
@@ -115,10 +124,8 @@ def predict_arrays(s: Setup, w: Workload) -> Prediction:
     def part(name: str, made: type) -> dict[str, Any]:
         return {f.name: found[f"{name}.{f.name}"] for f in fields(made) if f"{name}.{f.name}" in found}
 
-    return Prediction(
-        s.model_name, s.device.id, s.runtime.id, s.host.id if s.host else None, w, float(s.device.capacity),
-        s.architecture.positions or None, found["memory.grown"],
+    return _prediction(
+        s, w, found["memory.grown"],
         PassPrediction(**part("prefill", PassFigures)), PassPrediction(**part("decode", PassFigures)),
         Request(*(found[f.name] for f in fields(Request))), Memory(**part("memory", Memory), binding=""),
-        assumptions(s, w), s.calibration_name,
     )  # fmt: skip

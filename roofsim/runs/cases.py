@@ -218,7 +218,7 @@ class Reader:
         if metric not in ("latency_s", "energy_j"):
             flags = tuple(f for f in flags if f != "host_contended")
         return Case(
-            run, s.device.id, s.architecture.id or s.architecture.name, metric, run.phase, measured, target,
+            run, s.device.id, s.model_name, metric, run.phase, measured, target,
             configuration, kinds_of(s.architecture), flags,
         )  # fmt: skip
 

@@ -142,7 +142,7 @@ def compare_setups(
         first.runtime.id,
         tuple(compare(setups[a], setups[b], w, metric, longest) for a, b in pairs),
         assumptions(first, w),
-        first.calibration.id or first.calibration.name if first.calibration else None,
+        first.calibration_name,
     )
 
 

@@ -15,7 +15,7 @@ from roofsim.ops.base import CostFunction
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.metrics import METRICS, metric_named
 from roofsim.prediction.request import detailed_prefill
-from roofsim.prediction.results import plain
+from roofsim.prediction.results import columns, plain
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import prefill
 from roofsim.prediction.symbols import at_symbols, slopes, symbols_of
@@ -59,8 +59,7 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; formulas by name."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "functions"}
-        return {"schema": SCHEMA, **plain(fields), "functions": [f.__name__ for f in self.functions]}
+        return {"schema": SCHEMA, **plain({**columns(self), "functions": [f.__name__ for f in self.functions]})}
 
 
 def explain(s: Setup, w: Workload, metric: str) -> Explanation:

@@ -81,9 +81,8 @@ def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> Limit
         return result
     from roofsim.studies.uncertainty import limits_within
 
-    name = s.calibration.id or s.calibration.name
     said = (*result.assumptions, *outside(s, w))
-    return replace(result, calibration=name, intervals=limits_within(s, w), assumptions=said)
+    return replace(result, calibration=s.calibration_name, intervals=limits_within(s, w), assumptions=said)
 
 
 def spread(result: LimitsResult, points: int = 64) -> list[int]:
