@@ -130,14 +130,12 @@ class _Writer:
         made = 0
         lines: list[str] = []
         results: list[str] = []
-        ends = len([1 for place, _ in self.steps if place is None])
         for i, (place, text) in enumerate(self.steps):
             words = "".join(register[part] if isinstance(part, tuple) else part for part in text)
             if place is None:
                 results.append(words)
                 continue
-            if i < len(self.steps) - ends:
-                free += [register[p] for p in {p for p in text if isinstance(p, tuple)} if last[p] == i]
+            free += [register[p] for p in {p for p in text if isinstance(p, tuple)} if last[p] == i]
             if place not in last:
                 continue
             if not free:
