@@ -191,27 +191,34 @@ def ssd_scan(o: Operator, s: Situation) -> Lowered:
 
 
 def _chunks(o: Operator, chunked: Number) -> tuple[Kernel, ...]:
-    """Decays and first states, then for each chunk what the products read, four products a sequence, and a scaling."""
+    """Decays and first states, then for each chunk what the products read, four products a sequence, and a scaling.
+
+    Prepared are B and x · Δ in fp16, C in fp32 and, in fp16, the decayed scores of every head; scores themselves, B
+    and C are those of a group. The product inside a chunk is added to what came from the states.
+    """
     z = o.sizes
     batch, heads, n = z["batch"], z["heads"], z["d_state"]
     inner = heads * z["head_dim"]
     times = ceil(z["new"] / CHUNK)
     length = z["new"] / times
     state = inner * n * FP32
-    tokens = batch * length
+    scores, both = z["groups"] * length * FP32, 2 * z["groups"] * n * FP32
     prepared = heads * (length * FP16 + n * (FP16 + FP32)) + inner * FP16
+    read = inner * FP32 + both + scores + 2 * heads * FP32
     loops = chunked * times
 
     def multiplied(name: str, matrix: Number, moved: Number) -> Kernel:
         return Kernel(name, "gemm", Cost(matrix=matrix, activations=moved), loops * batch, unit="tf32")
 
     return (
-        Kernel("decay", "scan", Cost(activations=2 * batch * z["new"] * heads * FP32), chunked),
+        Kernel("decay", "scan", Cost(activations=3 * batch * z["new"] * heads * FP32), chunked),
         Kernel("first state", "stream", Cost(state=2 * batch * state), chunked),
-        multiplied("scores", 2 * length * length * n * z["groups"], 2 * length * n * FP32),
-        piece("prepare", "strided", tokens, prepared + inner * FP32, 4 * heads * length, count=loops),
+        multiplied("scores", 2 * length * length * n * z["groups"], length * (both + scores)),
+        piece("prepare", "strided", batch * length, read + prepared, 4 * heads * length, count=loops),
         multiplied("from states", 2 * length * inner * n, length * (heads * n + inner) * FP32 + state),
-        multiplied("inside", 2 * length * length * inner, length * heads * (length + z["head_dim"]) * FP16),
+        multiplied(
+            "inside", 2 * length * length * inner, length * (heads * length + inner) * FP16 + 2 * length * inner * FP32
+        ),
         Kernel("scale", "stream", Cost(activations=2 * batch * state), loops),
         multiplied("states", 2 * length * inner * n, length * heads * (n + z["head_dim"]) * FP16 + 2 * state),
     )

@@ -215,6 +215,13 @@ def test_a_launch_through_triton_costs_more_but_not_in_a_graph() -> None:
     assert launch_time(triton, hosted(mode="graph", replay=REPLAY), M, "decode") == pytest.approx(2e-6)
 
 
+def test_a_kernel_runs_at_the_peak_of_its_unit_if_the_device_has_one() -> None:
+    m = replace(M, peaks={"int8": 2000, "fp64": 7})
+    assert terms(kernel("gemm", unit="int8"), m).compute == pytest.approx(3000 / (2000 / 2))
+    for unit in (None, "fp8"):
+        assert terms(kernel("gemm", unit=unit), m).compute == pytest.approx(3000 / (1000 / 2))
+
+
 def test_a_machine_is_made_of_what_the_files_say() -> None:
     device, host = library.device("rtx-4090"), library.host("desktop")
     made = machine(device, host, "fp16", {"gemm_fill": 3})
@@ -222,6 +229,9 @@ def test_a_machine_is_made_of_what_the_files_say() -> None:
     assert (made.cache, made.units) == (72 * 2**20, 128)
     assert (made["gemm_fill"], made["tensor_kernel_time"], made["dispatch"]) == (3, 5.8e-6, host.dispatch.value)
     assert made["scan_efficiency"] == priors()["scan_efficiency"]
+    assert made.clock == device.clock.value
+    # without a clock: that at which 128 lanes of each unit, a multiply-add each, make the vector peak
+    assert machine(variant(device, clock=None), None, "fp16").clock == pytest.approx(82.6e12 / (2 * 128 * 128))
     halves = variant(library.runtime("ideal"), matrix_library=MatrixLibrary(accumulates="fp16"))
     assert machine(device, None, "fp16", runtime=halves).matrix_rate == 330.3e12
     assert machine(device, None, "fp16", runtime=library.runtime("ideal")).matrix_rate == 165.2e12

@@ -254,6 +254,25 @@ def test_llama_cpp_works_in_fp32() -> None:
     check(network(GQA, norm="layer"), stack, PREFILL, layer)
 
 
+def test_an_older_one_works_in_fp32_too_and_applies_weights_apart() -> None:
+    elements, half, new = TOKENS * 6, TOKENS * 18 / 2, TOKENS * 6
+    stack = runtime("llama.cpp-b2824", attention={"kernel": "flash"})
+    norm = [each("stream", EVERY, FP32, FP32, flops=3), each("stream", EVERY, FP32, FP32)]
+    expected = {
+        "norm_1": norm,
+        "rotary": [each("stream", half, FP32, FP32, flops=3, count=2)],
+        "cache_append": [Launch("strided", 2, activations=new * FP32, state=new * CACHE)],
+        "attention": [Own("attention", fill=2 * 3 * 4 * 6)],
+        "residual_1": [each("stream", EVERY, 2 * FP32, FP32)],
+        "gate": [each("stream", elements, FP32, FP32, flops=5), each("stream", elements, 2 * FP32, FP32)],
+    }
+    check(network(GQA, GATED), stack, PREFILL, expected)
+    check(network(GQA, norm="layer"), stack, PREFILL, {"norm_1": norm})
+    check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)]})
+    for weights, like in ((2, "stream"), (1 / 2, "quantised_product")):
+        check(network(MLP), stack, pass_of(1, weights), {"up_proj": [multiplied(like, 1, 10, 6, weights)]})
+
+
 def test_llama_cpp_gathers_joins_and_keeps_the_inputs_of_a_convolution() -> None:
     channels = 12 + 2 * 2 * 5
     held, elements = 2 * channels * 3 * FP32, TOKENS * channels  # two sequences, four taps
@@ -281,27 +300,98 @@ def test_llama_cpp_scans_up_to_128_tokens_one_after_the_other(new: int) -> None:
 
 
 def test_llama_cpp_scans_more_tokens_in_chunks_with_four_products_for_each_sequence() -> None:
+    # two sequences of 512 tokens in chunks of 256; four heads of three, two groups of B and C with five elements
     p, stack = replace(PREFILL, new=512), runtime("llama.cpp")
-    rows = lower(network(SSM, family="mamba2"), stack, p)
-    scan = next(lowered for row in rows for o, lowered in row if o.name == "scan")
-    chunks, sequences = 2, 2
-    assert [(k.name, k.count) for k in scan.kernels if k.count] == [
-        ("step", 2), ("decay", 1), ("first state", 1),
-        ("scores", chunks * sequences), ("prepare", chunks), ("from states", chunks * sequences),
-        ("inside", chunks * sequences), ("scale", chunks), ("states", chunks * sequences),
-        ("keep", 1), ("skip", 1), ("add", 1),
-    ]  # fmt: skip
-    pairs = 2 * 256 * 256 * (2 * 5 + 12)
-    whole = chunks * sequences * (pairs + 2 * 2 * 256 * 12 * 5)
-    assert sum(k.count * k.cost.matrix for k in scan.kernels) == whole
+    tokens, state, rows, pairs = 2 * 256, 12 * 5, 256 * 2 * 5, 256 * 256
+    step, skip = (each("strided", 2 * 512 * width, FP32, FP32) for width in (4, 12))
+    deltas = 2 * 512 * 4 * FP32  # read, written after the softplus, and summed up
+    first = Launch("stream", state=2 * 2 * state * FP32)
+    scores = Launch("gemm", 4, matrix=2 * pairs * 2 * 5, activations=2 * rows * FP32 + pairs * 2 * FP32)
+    read = tokens * 12 * FP32 + 2 * 2 * rows * FP32 + 2 * pairs * 2 * FP32 + 2 * tokens * 4 * FP32
+    made = tokens * 12 * FP16 + tokens * 4 * 5 * (FP16 + FP32) + 2 * pairs * 4 * FP16
+    prepared = Launch("strided", 2, vector=4 * 2 * pairs * 4, activations=read + made)
+    result = 256 * 12 * FP32
+    from_states = Launch(
+        "gemm", 4, matrix=2 * 256 * 12 * 5, activations=state * FP32 + 256 * 4 * 5 * FP32 + result
+    )  # fmt: skip
+    inside = Launch(
+        "gemm", 4, matrix=2 * pairs * 12, activations=256 * 12 * FP16 + pairs * 4 * FP16 + 2 * result
+    )  # fmt: skip
+    scaled = Launch("stream", 2, activations=2 * 2 * state * FP32)
+    states = Launch(
+        "gemm", 4, matrix=2 * 256 * 12 * 5,
+        activations=256 * 4 * 5 * FP16 + 256 * 12 * FP16 + 2 * state * FP32,
+    )  # fmt: skip
+    model = network(SSM, family="mamba2")
+    check(model, stack, p, {"scan": [
+        replace(step, count=2), Launch("scan", activations=3 * deltas), first, scores, prepared, from_states, inside,
+        scaled, states, first, skip, each("strided", 2 * 512 * 12, 2 * FP32, FP32),
+    ]})  # fmt: skip
+    products = [k for row in lower(model, stack, p) for o, each in row for k in each.kernels if o.name == "scan"]
+    assert {k.unit for k in products if k.like == "gemm" and k.count} == {"tf32"}
+
+
+@pytest.mark.parametrize(("new", "chunks"), [(129, 1), (256, 1), (257, 2), (513, 3)])
+def test_llama_cpp_begins_a_chunk_every_256_tokens(new: int, chunks: int) -> None:
+    rows = lower(network(SSM, family="mamba2"), runtime("llama.cpp"), replace(PREFILL, new=new))
+    kernels = [k for row in rows for o, each in row for k in each.kernels if o.name == "scan" and k.count]
+    assert [k.count for k in kernels if k.like == "gemm"] == [2 * chunks] * 4
+    assert sum(k.count * k.cost.matrix for k in kernels if k.name == "states") == pytest.approx(2 * 2 * new * 12 * 5)
+
+
+@pytest.mark.parametrize("heads", [1, 3])
+def test_llama_cpp_scans_token_after_token_where_every_channel_has_decays_of_its_own(heads: int) -> None:
+    elements, state = TOKENS * 6, 2 * 6 * 4 * FP32
+    model, stack = network(SELECTIVE | {"mamba_heads": heads}, family="mamba"), runtime("llama.cpp")
+    own, found = next((o.cost, each) for row in lower(model, stack, PREFILL) for o, each in row if o.name == "scan")
+    scan = Launch(
+        "scan", vector=own.vector, weights=own.weights, activations=(3 * elements + 2 * TOKENS * heads * 4) * FP32,
+        state=2 * state, blocks=2 * 6 / 128,  # 128 channels in a block
+    )  # fmt: skip
+    once, summed = each("strided", elements, FP32, FP32), each("strided", elements, 2 * FP32, FP32)
+    gate = each("stream", elements, 2 * FP32, FP32, flops=5)
+    kept = Launch("stream", state=2 * state)
+    check(model, stack, PREFILL, {"scan": [once, scan, kept, once, summed, once, gate]})
+    assert found.kernels[1].steps == 3
+
+
+def test_llama_cpp_takes_the_gate_of_a_scan_out_of_the_product_and_norms_with_a_weight() -> None:
+    elements = TOKENS * 12
+    model = network(SSM, family="mamba2")
+    check(model, runtime("llama.cpp"), PREFILL, {"ssm_gate": [
+        each("strided", elements, FP32, FP32), each("stream", elements, 2 * FP32, FP32, flops=5),
+        each("stream", elements, FP32, FP32, flops=4),
+    ]})  # fmt: skip
+
+
+def test_llama_cpp_multiplies_the_gates_of_a_short_convolution() -> None:
+    gate = each("strided", TOKENS * 6, 2 * FP32, FP32)
+    expected = {"input_gate": [gate], "output_gate": [gate]}
+    check(network({"kind": "short_conv", "channels": 6}), runtime("llama.cpp"), PREFILL, expected)
+
+
+@pytest.mark.parametrize(("rows", "launches"), [(1, 0), (2, 1), (3, 1)])
+def test_llama_cpp_activates_a_gate_apart_from_two_rows_on(rows: int, launches: int) -> None:
+    gate = each("stream", rows * 6, 2 * FP32, FP32, flops=5)
+    check(network(GATED), runtime("llama.cpp"), pass_of(rows, 2), {"gate": [gate] * launches})
+
+
+@pytest.mark.parametrize(("new", "steps"), [(3, 1), (128, 1), (129, 2)])
+def test_llama_cpp_joins_128_tokens_of_a_channel_at_a_time(new: int, steps: int) -> None:
+    rows = lower(network(SSM, family="mamba2"), runtime("llama.cpp"), replace(PREFILL, new=new))
+    (join,) = (k for row in rows for _, each in row for k in each.kernels if k.name == "join")
+    assert join.steps == steps
 
 
 def test_llama_cpp_reads_the_weights_of_a_gated_short_convolution_for_every_sequence_of_a_step() -> None:
     model = network({"kind": "short_conv", "channels": 6})
     weights = 10 * 18 * 2
-    step = Pass(2, 1, 6, Precision(weights=2, activations=ACT, cache=CACHE), phase="decode")
-    read = {"activations": 2 * 28 * FP32 + weights}
-    check(model, runtime("llama.cpp"), step, {"in_proj": [Own("gemm", fill=20, instead=read)]})
+    for batch in (2, 4):
+        step = Pass(batch, 1, 6, WIDE, phase="decode")
+        read = {"activations": batch * 28 * FP32 + (batch - 1) * weights}
+        check(model, runtime("llama.cpp"), step, {"in_proj": [Own("gemm", fill=20, instead=read)]})
+        check(network(MLP), runtime("llama.cpp"), step, {"up_proj": [multiplied("gemm", batch, 10, 6, 2, 20)]})
+    check(model, runtime("llama.cpp"), pass_of(4, 2), {"in_proj": [multiplied("gemm", 4, 10, 18, 2, 20)]})
 
 
 def test_attention_that_is_written_out_scores_all_pairs_in_memory() -> None:
