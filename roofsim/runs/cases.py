@@ -105,7 +105,7 @@ class Reader:
             if self._device is None:
                 raise Skip("the row names no device")
             return self._device
-        key = f"{run.device}|{run.notes.get('power_mode', '')}"
+        key = f"{run.device}|{run.notes.get('power_mode', '')}|{run.notes.get('gpu_mhz', '')}"
         if key not in self._devices:
             try:
                 name = device_of(run)
