@@ -145,8 +145,8 @@ def predicted(points: Sequence[Point], which: str = "") -> Figure:
         for axes, (panel, mine) in zip(panels, groups.items(), strict=True):
             ends = _ends([x for p in mine for x in (p.measured, p.predicted)])
             for size, grey in BANDS:
-                low, high = ([x * (1 + sign * size) for x in ends] for sign in (-1, 1))
-                axes.fill_between(ends, low, high, color=grey, lw=0, zorder=0)
+                below, above = ([x * (1 + sign * size) for x in ends] for sign in (-1, 1))
+                axes.fill_between(ends, below, above, color=grey, lw=0, zorder=0)
             axes.plot(ends, ends, color="0.4", lw=0.8)
             for label, look in looks.items():
                 shown = [p for p in mine if p.phase == label]

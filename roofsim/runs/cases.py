@@ -262,7 +262,7 @@ class Reader:
             "batch": run.batch or 1,
             "prompt": max(run.prompt or run.context or 0, 1),
             "generate": max(run.generated or 0, 1),
-            "dtype": dtype if dtype in s.device.peak.matrix else s.device.default_dtype,
+            "dtype": _activations(dtype, s.device),
             "logits": logits if logits in ("all", "last") else s.runtime.logits,
         }
         if run.phase == "prefill" and not run.prompt:
@@ -320,6 +320,20 @@ def _dtype(words: str) -> str | None:
         if name in DTYPE_BYTES:
             return name
     return None
+
+
+_HALF = ("fp16", "bf16")
+
+
+def _activations(dtype: str | None, device: Device) -> str:
+    """The dtype of activations; where a device has but one of fp16 and bf16, that one for both. Raises Skip."""
+    if dtype is None or (dtype in _HALF and dtype not in device.peak.matrix):
+        return device.default_dtype
+    try:
+        device.matrix_peak(dtype)
+    except RoofsimError as error:
+        raise Skip(str(error).split(";")[0]) from None
+    return dtype
 
 
 _UNITS = {"b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}

@@ -1,4 +1,4 @@
-"""Holding predictions against a file of runs on the command line: what is scored, with what, and what is not and why."""
+"""Holding predictions against a file of runs: what is scored, with which runtime, and what is not and why."""
 
 from __future__ import annotations
 
@@ -116,11 +116,24 @@ def test_rows_may_name_a_model_of_the_users_own(here, csv_of, data, refused, wor
     text = library.names("models")["Qwen2.5-0.5B"].read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.startswith(("name:", "aliases:"))]
     (here / "tiny.yaml").write_text("\n".join(["name: Tiny One", *lines]), encoding="utf-8")
-    name = csv_of(*(f"H100 SXM,vllm,{model},decode,e2e,1,512,512,latency_s,0.003," for model in (words, "Qwen2.5-0.5B")))
+    name = csv_of(
+        *(f"H100 SXM,vllm,{model},decode,e2e,1,512,512,latency_s,0.003," for model in (words, "Qwen2.5-0.5B"))
+    )
     found = data(f"validate {name} -m tiny.yaml")
     assert [row["model"] for row in found["rows"]] == ["tiny", "Qwen2.5-0.5B"]
     assert found["rows"][0]["predicted"] == found["rows"][1]["predicted"]
     assert "absent.yaml" in refused(f"validate {name} -m absent.yaml")
+
+
+def test_a_dtype_that_a_device_lacks_is_no_other_dtype(csv_of, data):
+    row = "{},vllm,Qwen2.5-0.5B,prefill,e2e,1,512,0,latency_s,0.01,,{}"
+    cells = [("T4", "fp32"), ("T4", "fp16"), ("T4", "bf16"), ("A100 SXM 80GB", "fp8"), ("A100 SXM 80GB", "")]
+    name = csv_of(*(row.format(*each) for each in cells))
+    path = Path(name)
+    path.write_text(path.read_text(encoding="utf-8").replace(HEADER, f"{HEADER},dtype"), encoding="utf-8")
+    found = data(f"validate {name}")
+    assert [row["line"] for row in found["rows"]] == [3, 4, 6]
+    assert found["skipped"] == {"t4: no matrix peak for fp32": 1, "a100-sxm-80gb: no matrix peak for fp8": 1}
 
 
 def test_an_operator_that_a_model_lacks_is_left_out_and_not_predicted_as_no_time(csv_of, data):
