@@ -67,7 +67,7 @@ class Case:
         return self.run.prompt or self.run.context or self.run.generated or 0
 
 
-_SUFFIXES = ("-instruct", "-chat", "-hf", "-base", "-it")
+_SUFFIXES = ("-hf", "-instruct", "-chat", "-base", "-it")
 
 
 def network_named(words: str) -> Architecture:
