@@ -23,8 +23,15 @@ def lower(operator: Operator, situation: Situation) -> Lowered:
     """The kernels of one operator."""
     z = operator.sizes
     if operator.function is gemm.linear:
-        product = fused.kernel(operator)
-        return Lowered((replace(product, fill=0, joined=True),) if operator.role in JOINED else (product,))
+        products, copied = fused.products(operator, situation.p, z["tokens"])
+        if operator.role in JOINED:
+            # the input was quantised for the product that it is part of
+            return Lowered((replace(products[-1], fill=0, joined=True),), copied)
+        return Lowered(products, copied)
+    if operator.function is gemm.expert_linear:
+        # tokens are quantised before they go to experts, what experts made of them row by row
+        rows = z["tokens"] if operator.role is Role.EXPERT_IN else fused.rows(operator)
+        return Lowered(fused.products(operator, situation.p, rows)[0])
     if operator.function in (pointwise.rms_norm, pointwise.layer_norm):
         elements = z["tokens"] * z["width"]
         moved = Cost(vector=5 * elements, activations=4 * elements * z["act_bytes"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from roofsim.foundation.arith import Number
+from roofsim.model.step import Product
 
 DTYPE_BYTES: Mapping[str, float] = MappingProxyType(
     {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1, "fp4": 0.5, "int4": 0.5}
@@ -22,7 +23,8 @@ ROW = 0
 class Encoding:
     """`bits` for each weight, and `shared` bits for each `group` of them: scales, zero points, minima.
 
-    A row that groups do not divide is stored in the encoding `fallback`, if there is one.
+    A row that groups do not divide is stored in the encoding `fallback`, if there is one. Kernels are written for a
+    `family` of encodings; those of plain 16 or 32 bits are of none.
     """
 
     bits: float
@@ -30,6 +32,7 @@ class Encoding:
     shared: float = 0
     source: str = ""
     fallback: str = ""
+    family: str = ""
 
 
 PLAIN = "IEEE 754, OCP OFP8: the width of the type"
@@ -39,12 +42,12 @@ FALLBACK = "src/llama-quant.cpp, tensor_type_fallback"
 
 def _ggml(name: str, bits: float, group: int, shared: float, fallback: str = "fp16") -> Encoding:
     """A block of llama.cpp, and what its quantiser takes where blocks do not divide a row."""
-    return Encoding(bits, group, shared, f"{GGML.format(name)}; {FALLBACK}", fallback)
+    return Encoding(bits, group, shared, f"{GGML.format(name)}; {FALLBACK}", fallback, "ggml")
 
 
 ENCODINGS: Mapping[str, Encoding] = MappingProxyType(
     {
-        **{name: Encoding(8 * size, source=PLAIN) for name, size in DTYPE_BYTES.items()},
+        **{n: Encoding(8 * b, source=PLAIN, family=n if b < 2 else "") for n, b in DTYPE_BYTES.items()},
         # an fp16 scale; _1 also an fp16 minimum
         "q4_0": _ggml("q4_0", 4, 32, 16),
         "q5_0": _ggml("q5_0", 5, 32, 16),
@@ -61,20 +64,34 @@ ENCODINGS: Mapping[str, Encoding] = MappingProxyType(
         # an fp16 scale and a zero point of 4 bits
         **{
             f"int4-g{group}": Encoding(
-                4, group, 16 + 4, "Frantar et al. 2023 (GPTQ), Lin et al. 2024 (AWQ): scales, packed qzeros"
+                4,
+                group,
+                16 + 4,
+                "Frantar et al. 2023 (GPTQ), Lin et al. 2024 (AWQ): scales, packed qzeros",
+                family="int4",
             )
             for group in (128, 64, 32)
         },
-        "int8-channel": Encoding(8, ROW, 16, "compressed-tensors, strategy channel: a 16-bit scale per row"),
+        "int8-channel": Encoding(
+            8, ROW, 16, "compressed-tensors, strategy channel: a 16-bit scale per row", family="int8"
+        ),
         "fp8-block128": Encoding(
-            8, 128 * 128, 32, "DeepSeek-V3 (arXiv 2412.19437), 3.3.2: an fp32 scale per 128 x 128"
+            8, 128 * 128, 32, "DeepSeek-V3 (arXiv 2412.19437), 3.3.2: an fp32 scale per 128 x 128", family="fp8"
         ),
         "nvfp4": Encoding(
-            4, 16, 8, "NVIDIA, Introducing NVFP4 (2025): an fp8 scale per 16; that per tensor is left out"
+            4,
+            16,
+            8,
+            "NVIDIA, Introducing NVFP4 (2025): an fp8 scale per 16; that per tensor is left out",
+            family="nvfp4",
         ),
-        "mxfp4": Encoding(4, 32, 8, "OCP Microscaling Formats v1.0, 5.3: an 8-bit scale per 32"),
-        "nf4": Encoding(4, 64, 32, "Dettmers et al. 2023 (QLoRA, arXiv 2305.14314), 3: an fp32 constant per 64"),
-        "nf4-double": Encoding(4, 64, 8 + 32 / 256, "QLoRA, 3: 8-bit constants per 64, an fp32 one per 256 of them"),
+        "mxfp4": Encoding(4, 32, 8, "OCP Microscaling Formats v1.0, 5.3: an 8-bit scale per 32", family="mxfp4"),
+        "nf4": Encoding(
+            4, 64, 32, "Dettmers et al. 2023 (QLoRA, arXiv 2305.14314), 3: an fp32 constant per 64", family="nf4"
+        ),
+        "nf4-double": Encoding(
+            4, 64, 8 + 32 / 256, "QLoRA, 3: 8-bit constants per 64, an fp32 one per 256 of them", family="nf4"
+        ),
     }
 )
 """Every way to store a matrix."""
@@ -230,6 +247,19 @@ WEIGHT_FORMATS: Mapping[str, Format] = MappingProxyType(
     }
 )  # fmt: skip
 """Every format that weights can be asked for in."""
+
+
+ACTIVATION_BYTES: Mapping[str, float] = MappingProxyType(
+    {"fp8": 1, "int8": 1, "fp4": bytes_per_weight("nvfp4")}
+)  # fmt: skip
+"""Bytes per activation that was quantised for a product on a unit; one scale for each token is left out."""
+
+
+def multiplied(name: str, product: Product) -> dict[str, Product]:
+    """How products are computed by operator, if those on quantised matrices are computed so; `weights` is for these."""
+    form = WEIGHT_FORMATS[name]
+    kept = [*form.spared, *(n for n, e in (("lm_head", form.head), ("embedding", form.embedding)) if e is None)]
+    return {"weights": product, **dict.fromkeys(kept, "weights_only")}
 
 
 def stored(name: str, dtype: str, network: Inventory) -> dict[str, Number]:

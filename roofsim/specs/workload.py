@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import Spec
-from roofsim.model.step import Logits, Precision
-from roofsim.model.weights import DTYPE_BYTES, WEIGHT_FORMATS, Inventory, stored
+from roofsim.model.step import Logits, Precision, Product
+from roofsim.model.weights import DTYPE_BYTES, WEIGHT_FORMATS, Inventory, multiplied, stored
 
 if TYPE_CHECKING:
     from roofsim.model.architecture import Architecture
@@ -51,24 +51,31 @@ class Workload(Spec):
             raise InputError("\n".join(problems))
         return values
 
-    def precision(self, state: StateType = "fp32", architecture: Architecture | None = None) -> Precision:
+    def precision(
+        self, state: StateType = "fp32", architecture: Architecture | None = None, product: Product = "weights_only"
+    ) -> Precision:
         """Bytes per element; recurrent states are fp32 or in the model's dtype.
 
-        A weight format may store the matrices of an architecture in several ways, as may the file that it is from.
+        A weight format may store the matrices of an architecture in several ways, as may the file that it is from;
+        `product` is how those on quantised matrices are multiplied.
         """
         activations = DTYPE_BYTES[self.dtype]
         weights: Mapping[str, Any] = {}
+        products: Mapping[str, Product] = {}
         if self.weight_format in (None, STORED):
             if architecture and architecture.stored:
                 weights = {operator: bits / 8 for operator, bits in architecture.stored.bits.items()}
         elif self.weight_format != self.dtype:
             weights = stored(self.weight_format, self.dtype, architecture.inventory if architecture else Inventory())
+            if product != "weights_only":
+                products = multiplied(self.weight_format, product)
         return Precision(
             weights.get("weights", activations),
             activations,
             DTYPE_BYTES[self.cache_dtype or self.dtype],
             activations if state == "model" else DTYPE_BYTES["fp32"],
             weights,
+            products,
         )
 
 
