@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from roofsim.foundation.arith import Number
+from roofsim.foundation.errors import UnknownName
 from roofsim.model.step import Product
 
 DTYPE_BYTES: Mapping[str, float] = MappingProxyType(
@@ -74,6 +76,9 @@ ENCODINGS: Mapping[str, Encoding] = MappingProxyType(
         },
         "int8-channel": Encoding(
             8, ROW, 16, "compressed-tensors, strategy channel: a 16-bit scale per row", family="int8"
+        ),
+        "int8-weights": Encoding(
+            8, ROW, 16, "as int8-channel, for kernels that unpack weights to 16 bits (W8A16)", family="w8a16"
         ),
         "fp8-block128": Encoding(
             8, 128 * 128, 32, "DeepSeek-V3 (arXiv 2412.19437), 3.3.2: an fp32 scale per 128 x 128", family="fp8"
@@ -224,7 +229,8 @@ WEIGHT_FORMATS: Mapping[str, Format] = MappingProxyType(
         **{n: Format(n, PUBLISHED) for n in ENCODINGS if n.startswith("int4-g")},
         "gptq-int4": _INT4,
         "awq-int4": _INT4,
-        **{n: Format(n, PUBLISHED) for n in ("int8-channel", "fp8-block128", "nvfp4", "mxfp4", "nf4", "nf4-double")},
+        **{n: Format(n, PUBLISHED) for n in ("int8-channel", "int8-weights", "fp8-block128", "nvfp4", "mxfp4")},
+        **{n: Format(n, PUBLISHED) for n in ("nf4", "nf4-double")},
         "q2_k": _llama(
             "q2_k", "Q2_K", (("q4_k", _shared_keys), ("q3_k", _every)), (("q3_k", _every),), (("q3_k", _every),)
         ),
@@ -289,3 +295,45 @@ def stored(name: str, dtype: str, network: Inventory) -> dict[str, Number]:
         )
         found[operator] = held / weights
     return found
+
+
+_SPELLED: Mapping[str, str] = MappingProxyType(
+    {
+        spelling: name
+        for name, spellings in {
+            "fp32": "f32 float32 float",
+            "fp16": "f16 float16 half",
+            "bf16": "bfloat16",
+            "fp8": "f8 float8 e4m3 f8-e4m3 fp8-e4m3 fp8-e4m3fn float8-e4m3fn fp8-dynamic fp8-static fp8-w8a8 w8a8-fp8 "
+            "fbgemm-fp8 fp8-tensor fp8-per-tensor fp8-channel fp8-ootb modelopt-fp8",
+            "fp8-block128": "fp8-block block-fp8 fp8-blockwise finegrained-fp8 fp8-block-128 fp8-w8a8-block",
+            "int8-channel": "i8 w8a8 w8a8-int8 int8-w8a8 int8-sq smoothquant int8-channelwise",
+            "int8-weights": "w8a16 int8-w8a16 int8-wo int8-weight-only gptq-int8 int8-gptq gptq-8bit bnb-int8 llm-int8",
+            "int4-g128": "w4a16 int4-wo int4-weight-only awq gptq int4-awq awq-4bit int4-gptq gptq-4bit awq-marlin "
+            "gptq-marlin autoround auto-round int4-g-128 w4a16-g128 compressed-tensors-int4",
+            "nvfp4": "nv-fp4 modelopt-fp4 modelopt-nvfp4 nvfp4-w4a4 w4a4-nvfp4 w4a16-nvfp4 nvfp4-pack-quantized",
+            "mxfp4": "mx-fp4 w4a16-mxfp4 mxfp4-moe",
+            "nf4": "bnb-nf4 bitsandbytes-nf4 bitsandbytes bnb bnb-4bit bnb-int4 4bit-nf4",
+            "nf4-double": "nf4-double-quant bnb-nf4-double nf4-dq",
+        }.items()
+        for spelling in spellings.split()
+    }
+)
+"""What files of runs and configs call a format, words set off by dashes."""
+
+_SIZES = {"small": "s", "medium": "m", "large": "l"}
+_SAME = {spelled.replace("_", "-"): spelled for spelled in WEIGHT_FORMATS}
+
+
+def format_named(words: str) -> str:
+    """The format that words such as `int4 awq`, `Q4_K - Medium` or `fp8_block` mean; raises UnknownName.
+
+    Remarks in brackets, bits per weight and the name of the library do not count.
+    """
+    plain = re.sub(r"\(.*?\)|[\d.]+ *bpw", "", words.lower())
+    parts = [part for part in re.split(r"[^a-z0-9]+", plain) if part not in ("", "torch", "ggml", "gguf", "mostly")]
+    name = "-".join(_SIZES.get(part, part) for part in parts)
+    name = _SPELLED.get(name, name)
+    if name not in _SAME:
+        raise UnknownName("weight formats", words, WEIGHT_FORMATS)
+    return _SAME[name]

@@ -46,4 +46,4 @@ def _runs(product: Product, device: Device) -> bool:
 def _others(runtime: Runtime, device: Device) -> str:
     """What would be right: the formats that the runtime has kernels for on this device."""
     known = [name for name in WEIGHT_FORMATS if any(_runs(each, device) for each in _kernels(name, runtime))]
-    return f"there it takes {', '.join(known)}"
+    return f"there it takes {', '.join(known)} (see --runtime for other stacks)"

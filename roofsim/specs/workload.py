@@ -7,10 +7,10 @@ from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from roofsim.foundation.errors import InputError
+from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.schema import Spec
 from roofsim.model.step import Logits, Precision, Product
-from roofsim.model.weights import DTYPE_BYTES, WEIGHT_FORMATS, Inventory, multiplied, stored
+from roofsim.model.weights import DTYPE_BYTES, WEIGHT_FORMATS, Inventory, format_named, multiplied, stored
 
 if TYPE_CHECKING:
     from roofsim.model.architecture import Architecture
@@ -104,6 +104,18 @@ def _word(what: str, table: Mapping[str, Any], value: Any, optional: bool = True
     return value.lower()
 
 
+def _weights(value: Any) -> str | None:
+    """A weight format by one of its names; raises ValueError that lists what there is."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError("input should be a valid string")
+    try:
+        return format_named(value)
+    except UnknownName:
+        raise ValueError(f"no weight format '{value}'; one of {', '.join(WEIGHT_FORMATS)}") from None
+
+
 def _logits(value: Any) -> Logits | None:
     words: tuple[Logits, ...] = get_args(Logits)
     for word in (None, *words):
@@ -128,7 +140,7 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "generate": partial(_whole, 0),
     "dtype": partial(_word, "dtype", DTYPE_BYTES, optional=False),
     "cache_dtype": partial(_word, "dtype", DTYPE_BYTES),
-    "weight_format": partial(_word, "weight format", WEIGHT_FORMATS),
+    "weight_format": _weights,
     "logits": _logits,
 }
 """What reads each field of a workload."""
