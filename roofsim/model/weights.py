@@ -147,7 +147,8 @@ class Format:
     """What each kind of weight is stored in; None stands for the dtype of the model.
 
     `mixed` has the operators whose matrices take another encoding in some layers: the first rule that holds
-    decides. `rest` is for what is no matrix (norms, filters, decays) and for the operators in `spared`.
+    decides. `rest` is for what is no matrix (norms, filters, decays) and for the operators in `spared`. In a network
+    that has the operators in `only`, all other matrices are kept in the dtype of the model.
     """
 
     matrices: str
@@ -157,6 +158,11 @@ class Format:
     rest: str | None = None
     mixed: Mapping[str, tuple[tuple[str, Rule], ...]] = field(default_factory=dict)
     spared: tuple[str, ...] = ("router", "shared_gate")
+    only: tuple[str, ...] = ()
+
+    def chosen(self, network: Inventory) -> tuple[str, ...]:
+        """The operators of a network whose matrices alone are in this format; none if all are."""
+        return tuple(each for each in self.only if any(each == matrix.operator for matrix in network.matrices))
 
 
 def _every(place: Place) -> bool:
@@ -219,6 +225,7 @@ def _llama(
 
 
 PUBLISHED = "checkpoints with this encoding leave the embeddings, the LM head, norms and routers as they are"
+EXPERTS = "gpt-oss (arXiv 2508.10925), 2.1: the weights of experts are quantised, others are not"
 HALF = (("q6_k", _more_bits),)
 _INT4 = Format("int4-g128", PUBLISHED)
 
@@ -229,7 +236,8 @@ WEIGHT_FORMATS: Mapping[str, Format] = MappingProxyType(
         **{n: Format(n, PUBLISHED) for n in ENCODINGS if n.startswith("int4-g")},
         "gptq-int4": _INT4,
         "awq-int4": _INT4,
-        **{n: Format(n, PUBLISHED) for n in ("int8-channel", "int8-weights", "fp8-block128", "nvfp4", "mxfp4")},
+        **{n: Format(n, PUBLISHED) for n in ("int8-channel", "int8-weights", "fp8-block128", "nvfp4")},
+        "mxfp4": Format("mxfp4", f"{EXPERTS}; {PUBLISHED}", only=("experts_up", "experts_down")),
         **{n: Format(n, PUBLISHED) for n in ("nf4", "nf4-double")},
         "q2_k": _llama(
             "q2_k", "Q2_K", (("q4_k", _shared_keys), ("q3_k", _every)), (("q3_k", _every),), (("q3_k", _every),)
@@ -261,9 +269,11 @@ ACTIVATION_BYTES: Mapping[str, float] = MappingProxyType(
 """Bytes per activation that was quantised for a product on a unit; one scale for each token is left out."""
 
 
-def multiplied(name: str, product: Product) -> dict[str, Product]:
-    """How products are computed by operator, if those on quantised matrices are computed so; `weights` is for these."""
+def multiplied(name: str, product: Product, network: Inventory) -> dict[str, Product]:
+    """How products are computed by operator, where `product` is how those on quantised matrices are; see Precision."""
     form = WEIGHT_FORMATS[name]
+    if chosen := form.chosen(network):
+        return {"weights": "weights_only", **dict.fromkeys(chosen, product)}
     kept = [*form.spared, *(n for n, e in (("lm_head", form.head), ("embedding", form.embedding)) if e is None)]
     return {"weights": product, **dict.fromkeys(kept, "weights_only")}
 
@@ -274,6 +284,8 @@ def stored(name: str, dtype: str, network: Inventory) -> dict[str, Number]:
     kept = {"embedding": form.embedding, "layer_embedding": form.embedding, "lm_head": form.head, "vectors": form.rest}
     usual = {**{kind: encoding or dtype for kind, encoding in kept.items()}, "weights": form.matrices}
     usual |= dict.fromkeys(form.spared, usual["vectors"])
+    if chosen := form.chosen(network):
+        usual |= {"weights": dtype, **dict.fromkeys(chosen, form.matrices)}
     found: dict[str, Number] = {kind: bytes_per_weight(encoding) for kind, encoding in usual.items()}
     by_operator: dict[str, list[Matrix]] = {}
     for matrix in network.matrices:
@@ -283,7 +295,7 @@ def stored(name: str, dtype: str, network: Inventory) -> dict[str, Number]:
         encodings = Counter(
             next(
                 (other for other, rule in form.mixed.get(operator, ()) if rule(Place(i, of, network))),
-                usual.get(operator, form.matrices),
+                usual.get(operator, usual["weights"]),
             )
             for i in range(of)
         )

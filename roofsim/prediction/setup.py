@@ -49,9 +49,12 @@ class Setup:
 
     def precision(self, w: Workload) -> Precision:
         """Bytes per element, and how quantised weights are multiplied; raises Unsupported if they cannot be."""
-        if w.weight_format in (None, STORED, w.dtype):
+        name = w.weight_format
+        if name in (None, STORED):
+            name = self.architecture.stored.format if self.architecture.stored else None
+        if name in (None, w.dtype):
             return w.precision(self.runtime.state, self.architecture)
-        product = product_of(str(w.weight_format), self.runtime, self.device)
+        product = product_of(str(name), self.runtime, self.device)
         return w.precision(self.runtime.state, self.architecture, product)
 
     @property

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 STORED = "stored"
 """The weight format of a model whose file says how its weights are stored, unless another is asked for."""
 
+WHOLE = 16
+"""Bits from which on weights are not quantised."""
+
 MAX_COUNT = 10**12
 
 StateType = Literal["fp32", "model"]
@@ -61,14 +64,17 @@ class Workload(Spec):
         """
         activations = DTYPE_BYTES[self.dtype]
         weights: Mapping[str, Any] = {}
-        products: Mapping[str, Product] = {}
+        products: dict[str, Product] = {}
         if self.weight_format in (None, STORED):
             if architecture and architecture.stored:
-                weights = {operator: bits / 8 for operator, bits in architecture.stored.bits.items()}
+                bits = architecture.stored.bits
+                weights = {operator: each / 8 for operator, each in bits.items()}
+                products = {operator: product if each < WHOLE else "weights_only" for operator, each in bits.items()}
         elif self.weight_format != self.dtype:
-            weights = stored(self.weight_format, self.dtype, architecture.inventory if architecture else Inventory())
+            network = architecture.inventory if architecture else Inventory()
+            weights = stored(self.weight_format, self.dtype, network)
             if product != "weights_only":
-                products = multiplied(self.weight_format, product)
+                products = multiplied(self.weight_format, product, network)
         return Precision(
             weights.get("weights", activations),
             activations,
