@@ -19,7 +19,7 @@ from roofsim.prediction.limits import cache_capacity
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup, setup
 from roofsim.prediction.steps import decode, pieces, samples
-from roofsim.runs.names import device_of
+from roofsim.runs.names import device_of, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
 from roofsim.runs.reading import Run
 from roofsim.runs.targets import Figure, Group, Job, Jobs, Target
@@ -73,7 +73,9 @@ _SUFFIXES = ("-instruct", "-chat", "-hf", "-base", "-it")
 
 
 def network_named(words: str) -> Architecture:
-    """The model that a cell means: its name without the owner, or without what only says how it was tuned."""
+    """The model that a cell means: its file, its name without the owner, or without what only says how it was tuned."""
+    if words.lower().endswith((".yaml", ".yml", ".json", library.GGUF)):
+        return library.architecture(words)
     name = words.rsplit("/", 1)[-1]
     plain = name.lower()
     for suffix in _SUFFIXES:
@@ -89,13 +91,21 @@ def _known_models() -> frozenset[str]:
 
 
 class Reader:
-    """Turns runs into cases on one runtime, and keeps what they share: setups, and jobs by their key."""
+    """Turns runs into cases on one runtime, and keeps what they share: setups, and jobs by their key.
 
-    def __init__(self, runtime: str | Runtime, device: str | Device | None = None, host: str | Host | None = None):
+    `device` is that of rows that name none, or that name it by the words of its own file; `models` are networks that
+    rows may name so besides those of the library.
+    """
+
+    def __init__(
+        self, runtime: str | Runtime, device: str | Device | None = None, host: str | Host | None = None,
+        models: Sequence[Architecture] = (),
+    ):  # fmt: skip
         self.runtime = library.runtime(runtime) if isinstance(runtime, str) else runtime
         self.jobs = Jobs()
         self._device = library.device(device) if isinstance(device, str) else device
         self._host = library.host(host) if isinstance(host, str) else host
+        self._models = {name.lower(): each for each in models for name in (each.id, each.name, *each.aliases) if name}
         self._devices: dict[str, Device] = {}
         self._setups: dict[tuple[str, str], Setup | Skip] = {}
         self._footprints: dict[str, float] = {}
@@ -109,6 +119,9 @@ class Reader:
             return self._device
         key = f"{run.device}|{run.notes.get('power_mode', '')}"
         if key not in self._devices:
+            if self._device is not None and same_device(run, self._device):
+                self._devices[key] = self._device
+                return self._device
             try:
                 name = device_of(run)
             except RoofsimError as error:
@@ -179,7 +192,7 @@ class Reader:
         if run.phase == "load" and metric == "weights_bytes":
             size = float(s.architecture.weight_bytes(_precision(s, self._loaded(run, s))))
             return self._made(run, s, metric, run.value, Target("constant", constant=size), f"{run.model}|load")
-        if run.phase == "load" and metric == "kv_tokens":
+        if metric == "kv_tokens":
             w = self._loaded(run, s)
             _precision(s, w)
             tokens = cache_capacity(s, w)
@@ -215,6 +228,8 @@ class Reader:
         if metric not in figures:
             raise Skip(f"{metric} of {run.phase} is not predicted")
         parts = tuple((n, self.jobs.add(s, p, w.dtype, part)) for n, p in each)
+        if part and not any(self.jobs[key].groups for _, key in parts):
+            raise Skip(f"{s.architecture.id} has no operator that {part} sums")
         return self._made(run, s, metric, measured, Target(figures[metric], parts), configuration)
 
     def _made(self, run: Run, s: Setup, metric: str, measured: float, target: Target, configuration: str) -> Case:
@@ -232,7 +247,7 @@ class Reader:
             raise Skip("the row names no model")
         if key not in self._setups:
             try:
-                network = network_named(model)
+                network = self._models.get(model.lower()) or network_named(model)
                 self._setups[key] = setup(network, device, self.runtime, self._host)
             except RoofsimError as error:
                 self._setups[key] = Skip(str(error).split(";")[0])
@@ -247,7 +262,6 @@ class Reader:
         unit = _unit(run.dtype)
         product: Product = "weights_only"
         if unit:
-            device.matrix_peak(unit)
             product = unit
         elif format_ and format_ != dtype and not run.notes.get("quant", "").endswith("_wo"):
             product = product_of(format_, self.runtime, device)
@@ -346,10 +360,11 @@ def _activations(dtype: str | None, device: Device) -> str:
 def _formats(run: Run, device: Device) -> tuple[str, str | None]:
     """The dtype of activations and the format of weights; of narrow units, activations are quantised on the way.
 
-    Raises Skip for a format that is not known.
+    Raises Skip for a format that is not known, and for a unit that the device lacks.
     """
     narrow = _unit(run.dtype)
-    dtype = _activations(None if narrow else _dtype(run.dtype), device)
+    dtype = _activations(narrow or _dtype(run.dtype), device)
+    dtype = device.default_dtype if narrow else dtype
     words = run.weight_dtype if run.weight_dtype.lower() not in _NOT_TOLD else ""
     try:
         format_ = format_named(words) if words else None
