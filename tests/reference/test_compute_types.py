@@ -41,18 +41,20 @@ def narrow(unit: str, d_in: int, d_out: int, rows: int = TOKENS, **more: Any) ->
     return Own("gemm", instead={"activations": rows * (d_in * BYTES[unit] + d_out * ACT)}, **more)
 
 
-@pytest.mark.parametrize("unit", BYTES)
-def test_a_serving_engine_quantises_what_a_product_reads_once(unit: str) -> None:
-    expected = {
-        "q_proj": [quantise(unit, TOKENS * D), narrow(unit, 10, 12, fill=2 * 10)],
-        "k_proj": [narrow(unit, 10, 6, joined=True)],
-        "o_proj": [quantise(unit, TOKENS * 12), narrow(unit, 12, 10, fill=2 * 12)],
-        "gate_proj": [quantise(unit, TOKENS * D), narrow(unit, 10, 6, fill=2 * 10)],
-        "up_proj": [narrow(unit, 10, 6, joined=True)],
-        "down_proj": [quantise(unit, TOKENS * 6), narrow(unit, 6, 10, fill=2 * 6)],
-        "lm_head": [Own("gemm", fill=2 * 10)],
+@pytest.mark.parametrize(
+    ("unit", "apart"),
+    # fp8 on the way in norms and activations, fp4 in activations
+    [("fp8", ["o_proj"]), ("int8", ["q_proj", "o_proj", "gate_proj", "down_proj"]),
+     ("fp4", ["q_proj", "o_proj", "gate_proj"])],
+)  # fmt: skip
+def test_a_serving_engine_quantises_what_a_product_reads_once(unit: str, apart: list[str]) -> None:
+    inputs = {"q_proj": (10, 12), "o_proj": (12, 10), "gate_proj": (10, 6), "down_proj": (6, 10)}
+    expected: dict[str, list[Launch | Own]] = {
+        name: [*([quantise(unit, TOKENS * d_in)] if name in apart else []), narrow(unit, d_in, d_out, fill=2 * d_in)]
+        for name, (d_in, d_out) in inputs.items()
     }
-    check(MODEL, runtime("vllm"), quantised(unit), expected)
+    expected |= {name: [narrow(unit, 10, 6, joined=True)] for name in ("k_proj", "v_proj", "up_proj")}
+    check(MODEL, runtime("vllm"), quantised(unit), {**expected, "lm_head": [Own("gemm", fill=2 * 10)]})
 
 
 @pytest.mark.parametrize("unit", BYTES)
