@@ -191,9 +191,9 @@ def test_matrix_work_by_kind_adds_up_to_the_matrix_work(data):
 
 
 def test_the_command_line_says_what_the_library_says(data):
-    told = data("predict mamba2-780m -d rtx-4090 --prompt 8k --batch 4 --generate 16 --weights q8_0 --logits last")
+    told = data("predict mamba2-780m -d rtx-4090 -r ideal -p 8k -b 4 --generate 16 --weights q8_0 --logits last")
     asked = package.predict(
-        "mamba2-780m", "rtx-4090", prompt=8192, batch=4, generate=16, weight_format="q8_0", logits="last"
+        "mamba2-780m", "rtx-4090", "ideal", prompt=8192, batch=4, generate=16, weight_format="q8_0", logits="last"
     )
     assert told == asked.to_dict()
 
