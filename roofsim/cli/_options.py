@@ -153,15 +153,18 @@ device_option = click.option(
     "--device", "-d", required=True, type=Name("hardware"), metavar="DEVICE",
     help="Device by name, alias or path; a mode after @ (orin@15w).",
 )  # fmt: skip
+transfer_option = click.option(
+    "--transfer", is_flag=True,
+    help="Use a calibration of another device or runtime, the nearest if none is named: its efficiencies, this "
+    "device's peaks, wider intervals.",
+)  # fmt: skip
 calibration_options = _stack(
     click.option(
-        "--calibration", type=Name("hardware/calibrated"), metavar="NAME", default=None,
-        help="Fitted parameters by name or path; figures then carry 95 % intervals.",
+        "--calibration", type=Name("hardware/calibrated"), metavar="NAME", default="auto",
+        help="Fitted parameters by name or path; auto: those shipped for this device, mode and runtime; none: priors."
+        "  [default: auto]",
     ),
-    click.option(
-        "--transfer", is_flag=True,
-        help="Use a calibration of another device or runtime: its efficiencies, this device's peaks, wider intervals.",
-    ),
+    transfer_option,
 )  # fmt: skip
 stack_options = _stack(
     click.option(
@@ -304,18 +307,13 @@ def several(runtimes: str | None) -> list[str | None]:
 
 def changed_setup(
     model: str, device: str, runtime: str | None, host: str | None, changes: Sequence[str],
-    calibration: str | None = None, transfer: bool = False,
+    calibration: str, transfer: bool,
 ) -> Setup:  # fmt: skip
     """Everything but the workload, with the calibration and the changes of --set applied."""
+    from roofsim.prediction.fitted import chosen
     from roofsim.prediction.setup import DEFAULT_RUNTIME, setup
 
-    needs_calibration(calibration, transfer)
-    found = setup(model, device, runtime or DEFAULT_RUNTIME, host)
-    if calibration is not None:
-        from roofsim import library
-        from roofsim.prediction.fitted import calibrated
-
-        found = calibrated(found, library.calibration(calibration), transfer=transfer)
+    found = chosen(setup(model, device, runtime or DEFAULT_RUNTIME, host), calibration, transfer=transfer)
     if not changes:
         return found
     from roofsim.specs.override import changed
@@ -340,12 +338,6 @@ def changed_setup(
         parameters=_parameters(found, by_root["parameters"]),
         changes=tuple(changes),
     )
-
-
-def needs_calibration(calibration: str | None, transfer: bool) -> None:
-    """Raise InputError if there is nothing to transfer."""
-    if transfer and calibration is None:
-        raise InputError("--transfer: transfers a calibration; name one with --calibration")
 
 
 def _parameters(s: Setup, changes: Sequence[tuple[str, str]]) -> dict[str, float]:

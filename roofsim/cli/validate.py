@@ -12,13 +12,16 @@ from roofsim.cli._click import click
               help="Software stack of the runs.  [default: transformers-4.52-eager]")  # fmt: skip
 @click.option("--device", "-d", type=o.Name("hardware"), metavar="DEVICE", default=None,
               help="Device of rows that name none.")  # fmt: skip
-@o.calibration_options
+@click.option("--calibration", type=o.Name("hardware/calibrated"), metavar="NAME", default="none",
+              help="Fitted parameters by name or path, auto as for predict, or none: a fit may have seen these rows."
+              "  [default: none]")  # fmt: skip
+@o.transfer_option
 @click.option("--where", default="", metavar="EXPRESSION", help="Rows to look at: \"op == 'e2e' and batch == 1\".")
 @click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be read instead of refusing the file.")
 @click.option("--rows", is_flag=True, help="List every row, not only the scores and the worst rows.")
 @o.output_options
 def command(
-    runs: str, runtime: str, device: str | None, calibration: str | None, transfer: bool, where: str,
+    runs: str, runtime: str, device: str | None, calibration: str, transfer: bool, where: str,
     skip_bad_rows: bool, rows: bool, format_: str, output: str | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Predict every row of RUNS.csv and show the errors by device, phase and metric, and the worst rows.
@@ -30,12 +33,9 @@ def command(
     \b
     Example: roofsim validate runs.csv --runtime transformers-5-eager --rows
     """
-    from roofsim import library
     from roofsim.report.validation import validation_tables
     from roofsim.studies.validate import validate
 
-    o.needs_calibration(calibration, transfer)
-    fitted = library.calibration(calibration) if calibration else None
-    result = validate(runs, runtime, fitted, where=where, transfer=transfer, skip_bad_rows=skip_bad_rows,
+    result = validate(runs, runtime, calibration, where=where, transfer=transfer, skip_bad_rows=skip_bad_rows,
                       device=device)  # fmt: skip
     o.Output(format_, output, quiet).write(validation_tables(result, rows=rows), result.to_dict())

@@ -19,13 +19,10 @@ WORST = 5
 
 def validation_tables(v: Validation, *, rows: bool) -> list[Table]:
     """Scores by device, phase and metric, and the worst rows; with `rows` every row instead."""
-    with_intervals = any(s.coverage is not None for s in v.scores)
-    errors = [Column(name, "%") for name in ("median", "90th", "worst", "bias")]
+    errors = [Column(name, "%") for name in ("median", "90th", "worst", "bias", "covered")]
     columns = [Column("device"), Column("phase"), Column("metric"), Column("rows", "count"), *errors]
-    columns += [Column("covered", "%")] if with_intervals else []
     scores = [
-        [s.device, s.phase, s.metric, s.rows, s.median_error, s.p90_error, s.worst_error, s.bias,
-         *([s.coverage] if with_intervals else [])]
+        [s.device, s.phase, s.metric, s.rows, s.median_error, s.p90_error, s.worst_error, s.bias, s.coverage]
         for s in v.scores
     ]  # fmt: skip
     flagged = sum(bool(row.flags) for row in v.rows)

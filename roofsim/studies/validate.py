@@ -11,7 +11,8 @@ import numpy as np
 from roofsim import library
 from roofsim.foundation.errors import InputError, RoofsimError
 from roofsim.foundation.version import SCHEMA
-from roofsim.prediction.fitted import calibrated
+from roofsim.prediction.fitted import AUTO, NONE, chosen
+from roofsim.prediction.intervals import scatter, variance
 from roofsim.prediction.results import plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup
 from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
@@ -21,15 +22,13 @@ from roofsim.runs.reading import Runs
 from roofsim.runs.where import parse
 from roofsim.specs.calibration import Calibration, interval
 from roofsim.specs.runtime import Runtime
-from roofsim.studies.uncertainty import covariance
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One measured figure and its prediction. `flags` say why a row is left out of summaries.
 
-    `phase` is prefill or decode, or the name of the one operator that was measured; `interval` holds 95 %, with a
-    calibration that has data of this kind.
+    `phase` is prefill or decode, or the name of the one operator that was measured; `interval` holds 95 %.
     """
 
     line: int
@@ -42,7 +41,7 @@ class Row:
     measured: float
     predicted: float
     flags: tuple[str, ...]
-    interval: tuple[float, float] | None = None
+    interval: tuple[float, float]
 
     @property
     def error(self) -> float:
@@ -50,9 +49,9 @@ class Row:
         return self.predicted / self.measured - 1
 
     @property
-    def covered(self) -> bool | None:
+    def covered(self) -> bool:
         """Whether the interval of the prediction holds the measurement."""
-        return None if self.interval is None else self.interval[0] <= self.measured <= self.interval[1]
+        return self.interval[0] <= self.measured <= self.interval[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class Score:
     p90_error: float
     worst_error: float
     bias: float
-    coverage: float | None
+    coverage: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ class Validation:
 def validate(
     path: str,
     runtime: str | Runtime = DEFAULT_RUNTIME,
-    calibration: Calibration | None = None,
+    calibration: str | Calibration = NONE,
     *,
     where: str = "",
     transfer: bool = False,
@@ -108,7 +107,9 @@ def validate(
 ) -> Validation:
     """Predict the rows of a file of runs; `device` is that of rows that name none.
 
-    Raises InputError if the file cannot be read, lacks a column or has no row that can be predicted.
+    `calibration` is one by name or path, "auto" for the shipped ones of the devices in the file, or "none": what is
+    scored with a fit to these very rows says how well they were fitted, not how well others are predicted. Raises
+    InputError if the file cannot be read, lacks a column or has no row that can be predicted.
     """
     return validate_runs(read_runs(path, skip_bad_rows=skip_bad_rows), runtime, calibration, where, transfer, device)
 
@@ -116,14 +117,17 @@ def validate(
 def validate_runs(
     data: Runs,
     runtime: str | Runtime,
-    calibration: Calibration | None = None,
+    calibration: str | Calibration = NONE,
     where: str = "",
     transfer: bool = False,
     device: str | None = None,
 ) -> Validation:
     """As `validate`, for runs that were read before; rows that name no device are of the calibration's."""
     keep = parse(where) if where else None
-    reader = Reader(runtime, device or (calibration.device if calibration else None))
+    if isinstance(calibration, str) and calibration not in (AUTO, NONE):
+        calibration = library.calibration(calibration)
+    reader = Reader(runtime, device or (calibration.device if isinstance(calibration, Calibration) else None))
+    setups: list[Setup] = []
     skipped: dict[str, int] = {}
     by_device: dict[str, list[Case]] = {}
     for run in data.runs:
@@ -137,7 +141,11 @@ def validate_runs(
     rows: list[Row] = []
     for device, cases in by_device.items():
         try:
-            rows += _predicted(reader, device, cases, calibration, transfer)
+            found = library.device(device)
+            host = library.host(found.host) if found.host else None
+            s = chosen(Setup(ANY_MODEL, found, reader.runtime, host), calibration, transfer=transfer)
+            rows += _predicted(s, reader, cases)
+            setups.append(s)
         except RoofsimError as error:
             why = str(error).split(";")[0]
             skipped[why] = skipped.get(why, 0) + len(cases)
@@ -146,27 +154,20 @@ def validate_runs(
         listed = "; ".join(f"{reason} ({n})" for reason, n in most)
         raise InputError(f"{data.file}: no row can be predicted: {listed or 'the file has none'}")
     rows.sort(key=lambda row: row.line)
-    name = calibration.id or calibration.name if calibration else None
-    return Validation(data.file, reader.runtime.id, name, tuple(rows), tuple(scores(rows)), skipped)
+    names = dict.fromkeys(s.calibration_name for s in setups if s.calibration_name)
+    return Validation(data.file, reader.runtime.id, ", ".join(names) or None, tuple(rows), tuple(scores(rows)), skipped)
 
 
-def _predicted(
-    reader: Reader, device: str, cases: Sequence[Case], calibration: Calibration | None, transfer: bool
-) -> Iterator[Row]:
+def _predicted(s: Setup, reader: Reader, cases: Sequence[Case]) -> Iterator[Row]:
     """The rows of one device."""
-    found = library.device(device)
-    host = library.host(found.host) if found.host else None
-    program = Program([case.target for case in cases], reader.jobs, found, host, reader.runtime)
-    s = Setup(ANY_MODEL, found, reader.runtime, host)
-    if calibration:
-        s = calibrated(s, calibration, transfer=transfer)
+    program = Program([case.target for case in cases], reader.jobs, s.device, s.host, s.runtime)
     predicted = program.predict(s.fitted)
-    spread = _variances(s, program, cases) if s.calibration else [None] * len(cases)
-    for case, value, variance in zip(cases, predicted.tolist(), spread, strict=True):
+    spread = _variances(s, program, cases)
+    for case, value, off in zip(cases, predicted.tolist(), spread, strict=True):
         run = case.run
         yield Row(
             run.line, case.device, case.model, phase_of(case), run.batch or 1, case.tokens, case.metric, case.measured,
-            value, case.flags, None if variance is None else interval(value, variance),
+            value, case.flags, interval(value, off),
         )  # fmt: skip
 
 
@@ -179,21 +180,14 @@ def phase_of(case: Case) -> str:
     return case.phase if case.run.op in WHOLE_PASS else case.run.op
 
 
-def _variances(s: Setup, program: Program, cases: Sequence[Case]) -> list[float | None]:
-    """The variance of the logarithm of every prediction; None for kinds of figure that were not calibrated."""
-    c = s.calibration
-    if c is None:
-        return [None] * len(cases)
+def _variances(s: Setup, program: Program, cases: Sequence[Case]) -> list[float]:
+    """The variance of the logarithm of every prediction."""
     values = {name: float(x) for name, x in s.machine(s.device.default_dtype).parameters.items()}
-    names = tuple(values)
-    slopes: Array = program.slopes(values, names)
-    parameters = np.einsum("ij,jk,ik->i", slopes, covariance(s, names), slopes)
+    slopes: Array = program.slopes(values, tuple(values))
+    parameters: Any = variance(s, dict(zip(values, slopes.T, strict=True)))
     waiting = program.host_bound(values)
-    found: list[float | None] = []
-    for case, extra, host in zip(cases, parameters.tolist(), waiting.tolist(), strict=True):
-        each = c.scatter_of(case.metric, phase_of(case), host)
-        found.append(None if each is None else extra + each.sigma**2)
-    return found
+    sigma = [scatter(s, (c.metric, phase_of(c)), bool(h)) for c, h in zip(cases, waiting, strict=True)]
+    return [float(x) for x in parameters + np.square(sigma)]
 
 
 def scores(rows: Sequence[Row]) -> Iterator[Score]:
@@ -205,8 +199,8 @@ def scores(rows: Sequence[Row]) -> Iterator[Score]:
     for key, mine in sorted(groups.items()):
         errors = np.array([row.error for row in mine])
         sizes = np.abs(errors)
-        inside = [row.covered for row in mine if row.covered is not None]
+        inside = [row.covered for row in mine]
         yield Score(
             *key, len(mine), float(np.median(sizes)), float(np.quantile(sizes, 0.9)), float(sizes.max()),
-            float(np.median(errors)), sum(inside) / len(inside) if inside else None,
+            float(np.median(errors)), sum(inside) / len(inside),
         )  # fmt: skip

@@ -24,8 +24,9 @@ PASS = {
     "vector_flops": NUMBER, "bytes": NUMBER, "bound": BOUNDS, "mfu": NUMBER, "mbu": NUMBER, "energy": NUMBER,
     "operators": [OPERATOR],
 }  # fmt: skip
+LIMITED = ("max_prompt", "max_batch")
 PREDICTION = {
-    "schema": {1}, "model": str, "device": str, "runtime": str, "calibration": {None},
+    "schema": {1}, "model": str, "device": str, "runtime": str, "calibration": (str, None),
     "workload": {
         "batch": COUNT, "prompt": COUNT, "generate": COUNT, "dtype": str, "cache_dtype": str, "weight_format": str,
         "logits": {"all", "last"},
@@ -38,6 +39,10 @@ PREDICTION = {
         "masks": NUMBER, "workspace": NUMBER, "peak": NUMBER, "reserved": NUMBER, "fits": bool,
     },
     "limits": {"max_prompt": COUNT, "max_batch": COUNT},
+    "intervals": {
+        name: [NUMBER] for name in ("ttft", "tpot", "total_time", "tokens_per_second", "energy", "peak", *LIMITED)
+    },
+    "basis": {"prior", "calibrated"},
 }  # fmt: skip
 WORK = {"matrix": NUMBER, "vector": NUMBER, "by_kind": dict.fromkeys(("gemm", "attention", "scan", "conv"), NUMBER)}
 LENGTHS = ("128", "1024", "4096", "32768")
@@ -58,18 +63,27 @@ COMPARISON = {
             "a": str, "b": str, "metric": {"ttft", "tpot", "memory", "energy", "throughput", "total"},
             "crossings": [
                 {
-                    "length": COUNT, "interval": {None}, "faster_before": str, "faster_after": str, "regime": str,
+                    "length": COUNT, "interval": [COUNT], "faster_before": str, "faster_after": str, "regime": str,
                     "closed_form": (str, None),
                 }
             ],
             "ratios": dict.fromkeys(("1024", "8192", "57344"), NUMBER),
             "max_prompt": {"a": COUNT, "b": COUNT},
+            "bands": {"a": [[NUMBER]], "b": [[NUMBER]]},
         }
     ],
+    "calibration": (str, None), "basis": {"prior", "calibrated"},
 }  # fmt: skip
 LIMITS = {
     "schema": {1}, "model": str, "device": str, "runtime": str, "capacity": NUMBER,
     "limits": {"max_prompt": COUNT, "max_batch": COUNT},
+    "intervals": {name: [NUMBER] for name in LIMITED},
+    "calibration": (str, None), "basis": {"prior", "calibrated"},
+}  # fmt: skip
+ROOFLINE = {
+    "schema": {1}, "model": str, "device": str, "runtime": str, "calibration": (str, None),
+    "basis": {"prior", "calibrated"}, "ridge_point": NUMBER,
+    "operators": [{"time": NUMBER, "flop_rate": NUMBER, "intervals": {"time": [NUMBER], "flop_rate": [NUMBER]}}],
 }  # fmt: skip
 
 
@@ -111,6 +125,10 @@ def test_show_keeps_the_contract_for_a_model(data, model):
 def test_crossover_keeps_the_contract(data, metric):
     pair = data(f"crossover Qwen2.5-0.5B mamba2-780m -d rtx-4090 -m {metric}")
     assert problems(pair, COMPARISON) == []
+
+
+def test_roofline_keeps_the_contract(data):
+    assert problems(data("roofline Qwen2.5-0.5B -d t4"), ROOFLINE) == []
 
 
 def test_limits_keeps_the_contract(data):
