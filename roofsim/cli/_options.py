@@ -250,6 +250,14 @@ class Output:
             click.echo(message, err=True)
 
 
+def make_folder(option: str, path: str) -> None:
+    """Make the folder that an option names, if it is not there."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{option} {path}: {error.strerror or error}") from None
+
+
 def write_whole(path: str, text: str) -> None:
     """Write a file through a temporary one beside it."""
     import tempfile
@@ -329,15 +337,30 @@ def changed_setup(
         if root not in by_root:
             raise UnknownName("--set", root, by_root)
         by_root[root].append((rest, value.strip()))
-    return replace(
+    made = replace(
         found,
         device=changed(found.device, "device", by_root["device"]),
         architecture=changed(found.architecture, "model", by_root["model"]),
         runtime=changed(found.runtime, "runtime", by_root["runtime"]),
         host=changed(found.host, "host", by_root["host"]) if found.host else None,
-        parameters=_parameters(found, by_root["parameters"]),
         changes=tuple(changes),
     )
+    return replace(made, parameters={**_restated(found, made, by_root), **_parameters(found, by_root["parameters"])})
+
+
+def _restated(found: Setup, made: Setup, by_root: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, float]:
+    """Parameters that a change of the device or the host states anew: it wins over a fit, of which factors are."""
+    from roofsim.prediction.places import parameter_at
+
+    uncalibrated = replace(made, calibration=None).machine(made.device.default_dtype).parameters
+    values = {}
+    for root in ("device", "host"):
+        for path, text in by_root[root]:
+            name = parameter_at(f"{root}.{path}")
+            if name and name in found.fitted:
+                factor = text.endswith("x")
+                values[name] = float(text[:-1]) * found.fitted[name] if factor else float(uncalibrated[name])
+    return values
 
 
 def _parameters(s: Setup, changes: Sequence[tuple[str, str]]) -> dict[str, float]:

@@ -41,12 +41,23 @@ class PassPrediction(PassFigures):
         return pass_bound(self, self.operators) if self.operators else None
 
 
+Reason = Literal["memory", "context window", "nothing"]
+"""What ends a limit; nothing does where even the largest number that can be asked for fits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The longest prompt at this batch, and the largest batch at this prompt; 0 if even 1 does not fit."""
+    """The longest prompt at this batch, and the largest batch at this prompt; 0 if even 1 does not fit.
+
+    `prompt_bound` and `batch_bound` say what ends them; `memory_prompt` is the longest prompt that memory holds, which
+    may be beyond the context window.
+    """
 
     max_prompt: int
     max_batch: int
+    prompt_bound: Reason
+    batch_bound: Reason
+    memory_prompt: int
 
 
 def of_arrays() -> None:
@@ -156,4 +167,4 @@ def plain(value: Any) -> Any:
         return plain(columns(value))
     if hasattr(value, "tolist"):
         return value.tolist()
-    return value
+    return None if value != value else value  # JSON knows no number that is none

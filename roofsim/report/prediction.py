@@ -9,7 +9,9 @@ from roofsim.foundation.arith import Number
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import PassPrediction, Prediction
-from roofsim.report.table import Column, Figure, Table, tokens_that_fit
+from roofsim.prediction.words import by
+from roofsim.report.limits import largest_batch, longest_prompt
+from roofsim.report.table import Column, Figure, Table
 
 
 def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool) -> list[Table]:
@@ -33,8 +35,8 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
     fits = "fits" if p.fits else "does not fit"
     notes = [f"The peak is at: {mem.binding}."]
     if p.limits:
-        longest, largest = tokens_that_fit(p.limits.max_prompt), tokens_that_fit(p.limits.max_batch)
-        notes.append(f"Longest prompt at this batch {longest}; largest batch at this prompt {largest}.")
+        longest, largest = longest_prompt(p.limits), largest_batch(p.limits)
+        notes.append(f"Longest prompt at this batch: {longest}. Largest batch at this prompt: {largest}.")
     memory = Table(
         f"Memory of the prefill: {fits} in {Figure(p.capacity, 'B')}",
         [Column("part"), Column("bytes", "B"), Column("share", "%")],
@@ -70,11 +72,6 @@ def _intervals(p: Prediction) -> Table:
     ]
     columns = [Column("figure"), Column("from", "text"), Column("to", "text")]
     return Table(f"95 % intervals {by(p.calibration)}", columns, rows)
-
-
-def by(calibration: str | None) -> str:
-    """What intervals rest on, in words."""
-    return f"by calibration {calibration}" if calibration else "by the priors of such devices and runtimes"
 
 
 def _pass(p: PassPrediction) -> list[tuple[str, object]]:
@@ -135,21 +132,25 @@ def roofline_tables(
 
     `within` are the intervals of the times of the operators of each pass.
     """
-    rows, data = [], []
+    tables: list[Table] = []
+    data: list[dict[str, object]] = []
     for phase, each in (("prefill", p.prefill), ("decode", p.decode)):
+        rows = []
         timed = zip(each.operators, within[phase], strict=True)
         for o, (low, high) in sorted(timed, key=lambda pair: -float(pair[0].time)):
             moved = o.bytes_weights + o.bytes_activations + o.bytes_state
             work = o.matrix_flops + o.vector_flops
             if not moved or not o.time:
                 continue
-            row = [phase, o.layer, o.operator, work / moved, work / o.time, o.light_time / o.time, o.time, o.bound]
-            rows.append([*row[:-1], f"x{high / float(o.time):.2f}", row[-1]])
-            names = ("phase", "layer", "operator", "arithmetic_intensity", "flop_rate", "light_share", "time", "bound")
+            row = [o.layer, o.operator, work / moved, work / o.time, o.light_time / o.time, o.time]
+            rows.append([*row, f"x{high / float(o.time):.2f}", o.bound])
+            names = ("layer", "operator", "arithmetic_intensity", "flop_rate", "light_share", "time")
             ends = {"time": [low, high], "flop_rate": [work / high, work / low]}
-            data.append({**dict(zip(names, row, strict=True)), "intervals": ends})
-    columns = [Column("pass"), Column("layer"), Column("operator"), Column("FLOP/B", "ratio"), Column("rate", "FLOP/s"),
-               Column("SOL", "%"), Column("time", "s"), Column("within", "text"), Column("bound")]  # fmt: skip
+            data.append({"phase": phase, **dict(zip(names, row, strict=True)), "bound": o.bound, "intervals": ends})
+        columns = [Column(phase), Column("operator"), Column("FLOP/B", "ratio"), Column("rate", "FLOP/s"),
+                   Column("SOL", "%"), Column("time", "s"), Column("within", "text"), Column("bound")]  # fmt: skip
+        title = f"{p.model} on {device}\nwith {runtime}" if not tables else ""
+        tables.append(Table(title, columns, rows))
     ridge = m.matrix_rate / m.bandwidth
     notes = [
         f"Ridge point {ridge:.0f} FLOP/B. SOL: speed of light, the time at the device's peaks over the predicted. "
@@ -166,4 +167,4 @@ def roofline_tables(
         "ridge_point": ridge,
         "operators": data,
     }
-    return [Table(f"{p.model} on {device}\nwith {runtime}", columns, rows, notes)], result
+    return [*tables, Table("", (), (), notes)], result

@@ -25,6 +25,10 @@ PASS = {
     "operators": [OPERATOR],
 }  # fmt: skip
 LIMITED = ("max_prompt", "max_batch")
+REASONS = {"memory", "context window", "nothing"}
+BOUNDS = {
+    "max_prompt": COUNT, "max_batch": COUNT, "prompt_bound": REASONS, "batch_bound": REASONS, "memory_prompt": COUNT,
+}  # fmt: skip
 PREDICTION = {
     "schema": {1}, "model": str, "device": str, "runtime": str, "calibration": (str, None),
     "workload": {
@@ -38,7 +42,7 @@ PREDICTION = {
         "capacity": NUMBER, "weights": NUMBER, "state": NUMBER, "activations": NUMBER, "logits": NUMBER,
         "masks": NUMBER, "workspace": NUMBER, "peak": NUMBER, "reserved": NUMBER, "fits": bool,
     },
-    "limits": {"max_prompt": COUNT, "max_batch": COUNT},
+    "limits": BOUNDS,
     "intervals": {
         name: [NUMBER] for name in ("ttft", "tpot", "total_time", "tokens_per_second", "energy", "peak", *LIMITED)
     },
@@ -76,7 +80,7 @@ COMPARISON = {
 }  # fmt: skip
 LIMITS = {
     "schema": {1}, "model": str, "device": str, "runtime": str, "capacity": NUMBER,
-    "limits": {"max_prompt": COUNT, "max_batch": COUNT},
+    "limits": BOUNDS,
     "intervals": {name: [NUMBER] for name in LIMITED},
     "calibration": (str, None), "basis": {"prior", "calibrated"},
 }  # fmt: skip
@@ -223,7 +227,9 @@ def test_limits_are_the_last_prompt_and_batch_that_fit(data):
 
 def test_limits_of_a_model_that_never_fits_are_nought(data):
     found = data("limits Llama-3.1-8B -d orin")
-    assert found["limits"] == {"max_prompt": 0, "max_batch": 0}
+    assert found["limits"] == {
+        "max_prompt": 0, "max_batch": 0, "prompt_bound": "memory", "batch_bound": "memory", "memory_prompt": 0,
+    }  # fmt: skip
     assert data("predict Llama-3.1-8B -d orin")["memory"]["fits"] is False
 
 
