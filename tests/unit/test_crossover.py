@@ -8,6 +8,7 @@ import pytest
 from roofsim import crossover, library, predict
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
+from roofsim.prediction.fitted import chosen
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.request import predict_request
 from roofsim.prediction.setup import setup
@@ -19,7 +20,7 @@ METRICS = list(METRICS)
 
 
 def figure(model: str, device: str, runtime: str, metric: str, prompt: int) -> float:
-    p = predict_request(setup(model, device, runtime), workload(prompt=prompt))
+    p = predict_request(chosen(setup(model, device, runtime)), workload(prompt=prompt))
     return {
         "ttft": p.request.ttft,
         "tpot": p.request.tpot,

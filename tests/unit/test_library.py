@@ -14,6 +14,7 @@ LOADERS = {
     "runtimes": library.runtime,
     "hardware/hosts": library.host,
     "hardware/calibrated": library.calibration,
+    "hardware/priors": library.population,
     "runtimes/implementations": library.implementation,
 }
 SHIPPED = [(kind, name) for kind in LOADERS for name in library.names(kind)]
