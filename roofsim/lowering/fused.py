@@ -74,8 +74,11 @@ def products(operator: Operator, p: Pass, inputs: Number) -> tuple[tuple[Kernel,
     """
     z, unit, last = operator.sizes, unit_of(operator, p), product(operator, p)
     if unit:
-        bytes_per_input = z["act_bytes"] + ACTIVATION_BYTES[unit]
-        return (piece("quantise", "strided", inputs * z["d_in"], bytes_per_input, QUANTISE_FLOPS), last), 0
+        elements, narrow = inputs * z["d_in"], ACTIVATION_BYTES[unit]
+        return (
+            piece("quantise", "strided", elements, z["act_bytes"] + narrow, QUANTISE_FLOPS),
+            last,
+        ), elements * narrow
     if computed(operator, p) != "copied" or operator.function is not gemm.linear:
         return (last,), 0
     weights, many = z["d_in"] * z["d_out"], at_least(z["tokens"], 2)

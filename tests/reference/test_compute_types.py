@@ -36,6 +36,11 @@ def quantise(unit: str, elements: float) -> Launch:
     return each("strided", elements, ACT, BYTES[unit], flops=4)
 
 
+def after_quantising(unit: str, elements: float, product: Own) -> Expected:
+    """A product and, before it, the kernel that quantises its input, whose result lives as long as the product."""
+    return Expected([quantise(unit, elements), product], elements * BYTES[unit])
+
+
 def narrow(unit: str, d_in: int, d_out: int, rows: int = TOKENS, **more: Any) -> Own:
     """A product that reads quantised activations and writes plain ones."""
     return Own("gemm", instead={"activations": rows * (d_in * BYTES[unit] + d_out * ACT)}, **more)
@@ -49,20 +54,21 @@ def narrow(unit: str, d_in: int, d_out: int, rows: int = TOKENS, **more: Any) ->
 )  # fmt: skip
 def test_a_serving_engine_quantises_what_a_product_reads_once(unit: str, apart: list[str]) -> None:
     inputs = {"q_proj": (10, 12), "o_proj": (12, 10), "gate_proj": (10, 6), "down_proj": (6, 10)}
-    expected: dict[str, list[Launch | Own]] = {
-        name: [*([quantise(unit, TOKENS * d_in)] if name in apart else []), narrow(unit, d_in, d_out, fill=2 * d_in)]
+    expected = {
+        name: after_quantising(unit, TOKENS * d_in, product) if name in apart else Expected([product])
         for name, (d_in, d_out) in inputs.items()
+        for product in [narrow(unit, d_in, d_out, fill=2 * d_in)]
     }
-    expected |= {name: [narrow(unit, 10, 6, joined=True)] for name in ("k_proj", "v_proj", "up_proj")}
-    check(MODEL, runtime("vllm"), quantised(unit), {**expected, "lm_head": [Own("gemm", fill=2 * 10)]})
+    expected |= {name: Expected([narrow(unit, 10, 6, joined=True)]) for name in ("k_proj", "v_proj", "up_proj")}
+    check(MODEL, runtime("vllm"), quantised(unit), {**expected, "lm_head": Expected([Own("gemm", fill=2 * 10)])})
 
 
 @pytest.mark.parametrize("unit", BYTES)
 def test_eager_code_quantises_in_every_linear_layer(unit: str) -> None:
     expected = {
-        "q_proj": [quantise(unit, TOKENS * D), narrow(unit, 10, 12, fill=2 * 10)],
-        "k_proj": [quantise(unit, TOKENS * D), narrow(unit, 10, 6, fill=2 * 10)],
-        "lm_head": [Own("gemm", fill=2 * 10)],
+        "q_proj": after_quantising(unit, TOKENS * D, narrow(unit, 10, 12, fill=2 * 10)),
+        "k_proj": after_quantising(unit, TOKENS * D, narrow(unit, 10, 6, fill=2 * 10)),
+        "lm_head": Expected([Own("gemm", fill=2 * 10)]),
     }
     check(MODEL, runtime("transformers-5-eager"), quantised(unit), expected)
 
@@ -73,14 +79,20 @@ def test_the_ideal_quantises_on_the_way() -> None:
 
 def test_tokens_are_quantised_before_they_go_to_experts_and_afterwards_row_by_row() -> None:
     rows = 2 * TOKENS
+    first, last = narrow("fp8", 10, 6, rows, fill=2 * 10), narrow("fp8", 3, 10, rows, fill=2 * 3)
     expected = {
-        "experts_up": [quantise("fp8", TOKENS * D), narrow("fp8", 10, 6, rows, fill=2 * 10)],
-        "experts_down": [quantise("fp8", rows * 3), narrow("fp8", 3, 10, rows, fill=2 * 3)],
+        "experts_up": after_quantising("fp8", TOKENS * D, first),
+        "experts_down": after_quantising("fp8", rows * 3, last),
     }
     check(network(MOE), runtime("vllm"), quantised("fp8"), expected)
     gathered = each("strided", rows * D, ACT, ACT)
-    eager = {"experts_up": [gathered, quantise("fp8", rows * D), narrow("fp8", 10, 6, rows, fill=2 * 10)]}
+    eager = {
+        "experts_up": Expected([gathered, quantise("fp8", rows * D), first], rows * D),
+        "experts_down": after_quantising("fp8", rows * 3, last),
+    }
     check(network(MOE), runtime("transformers-5-eager"), quantised("fp8"), eager)
+    # weights of experts are unpacked inside their products
+    check(network(MOE), runtime("vllm"), quantised("copied"), {"experts_up": [Own("gemm", fill=2 * 10)]})
 
 
 @pytest.mark.parametrize("name", ["vllm", "transformers-5-eager"])
@@ -89,8 +101,18 @@ def test_from_two_rows_on_weights_are_unpacked_to_a_copy(name: str) -> None:
     unpack = Launch("strided", weights=10 * 12 * WEIGHT, activations=copy)
     product = Own("gemm", fill=2 * 10, more=copy, instead={"weights": 0, "activations": TOKENS * 22 * ACT + copy})
     check(MODEL, runtime(name), quantised("copied"), {"q_proj": Expected([unpack, product], copy)})
+    two = {"weights": 0, "activations": 2 * 22 * ACT + copy}
+    step = Expected([unpack, Own("gemm", fill=2 * 10, instead=two)], copy)
+    check(MODEL, runtime(name), quantised("copied", STEP), {"q_proj": step})
     one = Pass(1, 1, 6, STEP.precision, phase="decode")
     check(MODEL, runtime(name), quantised("copied", one), {"q_proj": [Own("gemm", fill=2 * 10)]})
+
+
+def test_a_serving_engine_unpacks_joined_weights_in_one_go() -> None:
+    copy = 10 * 6 * ACT
+    unpack = Launch("strided", weights=10 * 6 * WEIGHT, activations=copy, joined=True)
+    product = Own("gemm", joined=True, instead={"weights": 0, "activations": TOKENS * 16 * ACT + copy})
+    check(MODEL, runtime("vllm"), quantised("copied"), {"k_proj": Expected([unpack, product], copy)})
 
 
 @pytest.mark.parametrize("name", ["vllm", "transformers-5-eager", "ideal"])
