@@ -165,11 +165,11 @@ def _operator_row(
     n = row.row.count
     timed: list[tuple[Kernel, Terms]] = [(each, terms(each, m)) for each in lowered.kernels]
     cost = sum((each.cost * each.count for each, _ in timed), Cost())
-    by_bound: dict[tuple[Bound, str], float] = {}
+    by_bound: dict[tuple[Bound, str], Number] = {}
     for each, t in timed:
         reason = (t.bound, deciding_parameter(each.like, t.bound))
-        by_bound[reason] = by_bound.get(reason, 0.0) + float(each.count * t.time)
-    bound, parameter = max(by_bound, key=lambda b: by_bound[b])
+        by_bound[reason] = by_bound.get(reason, 0) + each.count * t.time
+    bound, parameter = max(by_bound, key=lambda b: float(by_bound[b]))
     return OperatorRow(
         row.row.layer, name, kind, n, n * sum(0 if each.joined else each.count for each, _ in timed),
         n * cost.matrix, n * cost.vector, n * cost.weights, n * cost.activations, n * cost.state,

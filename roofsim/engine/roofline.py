@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from roofsim import library
 from roofsim.foundation.arith import Number, maximum, minimum
 from roofsim.foundation.cost import Cost
-from roofsim.foundation.parameters import priors
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.model.step import Phase
 from roofsim.specs.device import Device
@@ -53,8 +53,11 @@ def machine(
     device: Device, host: Host | None, dtype: str, changes: Mapping[str, Number] | None = None,
     runtime: Runtime | None = None,
 ) -> Machine:  # fmt: skip
-    """The machine for matrix work in `dtype` as the runtime sums it up; raises Unsupported if there is no such unit."""
-    values = priors()
+    """The machine for matrix work in `dtype` as the runtime sums it up; raises Unsupported if there is no such unit.
+
+    A parameter is at its prior for such devices and runtimes, unless the device or the host states it, or `changes` do.
+    """
+    values = dict(library.priors(device, runtime).values)
     values |= {name: sourced.value for name, sourced in device.parameters.items()}
     if host:
         values["dispatch"] = host.dispatch.value

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.units import show
+from roofsim.prediction.fitted import outside
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import prefill
 from roofsim.specs.workload import Workload
 
 
-def assumptions(s: Setup, w: Workload) -> tuple[str, ...]:
-    """What was taken for granted; raises Unsupported if nothing says who launches the kernels."""
+def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str, ...]:
+    """What was taken for granted; raises Unsupported if nothing says who launches the kernels.
+
+    Where not `one_length` is asked for, nothing is said of whether the data reached it.
+    """
     said = [f"batch {w.batch}" if isinstance(w.batch, int) else "batches as given", w.dtype]
     if w.weight_format and w.weight_format != w.dtype:
         bits = 8 * s.architecture.weight_bytes(prefill(s, w).precision) / s.architecture.total_parameters
@@ -33,6 +37,7 @@ def assumptions(s: Setup, w: Workload) -> tuple[str, ...]:
     if s.device.power.tdp is None:
         said.append(f"no energy: the power that {s.device.id} draws is not published")
     said += [f"changed: {change}" for change in s.changes]
+    said += outside(s, w) if one_length else ()
     said.append(basis_of(s))
     return tuple(said)
 
@@ -41,6 +46,12 @@ def basis_of(s: Setup) -> str:
     """Where the efficiencies are from."""
     c = s.calibration
     if c is None:
-        return "efficiencies are priors or stated by the device file, not fitted to this machine"
+        near = f"; calibration {s.near}: --transfer takes over what can be" if s.near else ""
+        return f"efficiencies are priors or stated by the device file, not fitted to this machine{near}"
     origin = f", transferred from {c.transferred_from}" if c.transferred_from else ""
     return f"calibration {c.id or c.name}{origin}: {c.dataset.used} rows of {c.dataset.file}, fitted {c.date}"
+
+
+def by(calibration: str | None) -> str:
+    """What intervals rest on, in words."""
+    return f"by calibration {calibration}" if calibration else "by the priors of such devices and runtimes"

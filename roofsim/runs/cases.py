@@ -117,7 +117,7 @@ class Reader:
             if self._device is None:
                 raise Skip("the row names no device")
             return self._device
-        key = f"{run.device}|{run.notes.get('power_mode', '')}"
+        key = f"{run.device}|{run.notes.get('power_mode', '')}|{run.notes.get('gpu_mhz', '')}"
         if key not in self._devices:
             if self._device is not None and same_device(run, self._device):
                 self._devices[key] = self._device

@@ -226,18 +226,42 @@ def test_a_filter_that_is_more_than_a_comparison_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    ("words", "mode", "name"),
+    ("words", "mode", "clock", "name"),
     [
-        ("RTX 4090 24GB", "", "rtx-4090"),
-        ("H100 SXM 80GB", "", "h100-sxm-80gb"),
-        ("Jetson Orin Nano 8GB Super", "15W", "jetson-orin-nano-8gb@15w"),
-        ("Jetson Orin Nano 8GB", "MAXN", "jetson-orin-nano-8gb@25w"),
-        ("Jetson Orin Nano 8GB Super", "25W", "jetson-orin-nano-8gb@25w-820"),
-        ("Apple M2 Ultra (76-core GPU, 192GB)", "", "apple-m2-ultra"),
+        ("RTX 4090 24GB", "", "", "rtx-4090"),
+        ("NVIDIA GeForce RTX 4090", "", "", "geforce-rtx-4090"),
+        ("NVIDIA A100-SXM4-80GB", "", "", "a100-sxm4-80gb"),
+        ("A100 PCIe 40GB", "", "", "a100-pcie-40gb"),
+        ("Tesla V100-SXM2-32GB", "", "", "v100-sxm2-32gb"),
+        ("NVIDIA H100 80GB HBM3", "", "", "h100-80gb"),
+        ("H100 SXM 80GB", "", "", "h100-sxm-80gb"),
+        ("RTX 4070 Ti 12GB", "", "", "rtx-4070-ti"),
+        ("AMD Ryzen AI Max+ 395 (Strix Halo, 128GB)", "", "", "amd-ryzen-ai-max-395"),
+        ("RTX PRO 6000 Blackwell Server", "", "", "rtx-pro-6000-blackwell"),
+        ("AMD EPYC 7001 2 cores", "", "", "amd-epyc-7001-2-cores"),
+        ("Jetson Orin Nano 8GB Super", "15W", "612", "jetson-orin-nano-8gb@15w"),
+        ("Jetson Orin Nano 8GB", "MAXN", "", "jetson-orin-nano-8gb@maxn"),
+        ("Jetson Orin Nano 8GB", "MAXN_SUPER", "1020", "jetson-orin-nano-8gb@maxn"),
+        ("Jetson Orin Nano 8GB Super", "25W", "820", "jetson-orin-nano-8gb@25w-820"),
+        ("Jetson Orin Nano 8GB Super", "25W", "918", "jetson-orin-nano-8gb@25w"),
+        ("Apple M2 Ultra (76-core GPU, 192GB)", "", "", "apple-m2-ultra"),
+        ("Apple M2 Ultra (76-core GPU, 64GB)", "", "", "apple-m2-ultra"),
     ],
 )
-def test_devices_are_found_in_free_text(words, mode, name):
-    assert device_named(words, mode) == name
+def test_devices_are_found_in_free_text(words, mode, clock, name):
+    assert device_named(words, mode, clock) == name
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "RTX 3080 Ti", "RTX 3080 12GB", "RTX 4080 SUPER", "RTX 4070 Ti SUPER", "RTX 4090 Laptop", "H200 NVL",
+        "Apple M4 Ultra", "Jetson Orin Nano 4GB", "AMD EPYC 9654 (96 cores)", "A10G",
+    ],
+)  # fmt: skip
+def test_another_kind_of_a_device_is_not_taken_for_it(words):
+    with pytest.raises(UnknownName):
+        device_named(words)
 
 
 @pytest.mark.parametrize(("words", "mode"), [("H100 80GB (SKU not stated)", ""), ("toaster", ""),
