@@ -92,7 +92,7 @@ def test_tokens_are_quantised_before_they_go_to_experts_and_afterwards_row_by_ro
     }
     check(network(MOE), runtime("transformers-5-eager"), quantised("fp8"), eager)
     # weights of experts are unpacked inside their products
-    check(network(MOE), runtime("vllm"), quantised("copied"), {"experts_up": [Own("gemm", fill=2 * 10)]})
+    check(network(MOE), runtime("vllm"), quantised("copied_from_2"), {"experts_up": [Own("gemm", fill=2 * 10)]})
 
 
 @pytest.mark.parametrize("name", ["vllm", "transformers-5-eager"])
@@ -100,19 +100,29 @@ def test_from_two_rows_on_weights_are_unpacked_to_a_copy(name: str) -> None:
     copy = 10 * 12 * ACT
     unpack = Launch("strided", weights=10 * 12 * WEIGHT, activations=copy)
     product = Own("gemm", fill=2 * 10, more=copy, instead={"weights": 0, "activations": TOKENS * 22 * ACT + copy})
-    check(MODEL, runtime(name), quantised("copied"), {"q_proj": Expected([unpack, product], copy)})
+    check(MODEL, runtime(name), quantised("copied_from_2"), {"q_proj": Expected([unpack, product], copy)})
     two = {"weights": 0, "activations": 2 * 22 * ACT + copy}
     step = Expected([unpack, Own("gemm", fill=2 * 10, instead=two)], copy)
-    check(MODEL, runtime(name), quantised("copied", STEP), {"q_proj": step})
+    check(MODEL, runtime(name), quantised("copied_from_2", STEP), {"q_proj": step})
     one = Pass(1, 1, 6, STEP.precision, phase="decode")
-    check(MODEL, runtime(name), quantised("copied", one), {"q_proj": [Own("gemm", fill=2 * 10)]})
+    check(MODEL, runtime(name), quantised("copied_from_2", one), {"q_proj": [Own("gemm", fill=2 * 10)]})
+
+
+def test_blocks_of_ggml_are_unpacked_to_a_copy_from_nine_rows_on() -> None:
+    stack, copy = runtime("transformers-5-eager"), 10 * 12 * ACT
+    for rows in (1, 8, 9):
+        p = quantised("copied_from_9", Pass(rows, 1, 6, STEP.precision, phase="decode"))
+        unpack = Launch("strided", weights=10 * 12 * WEIGHT, activations=copy)
+        read = {"weights": 0, "activations": rows * 22 * ACT + copy}
+        many = Expected([unpack, Own("gemm", fill=2 * 10, instead=read)], copy)
+        check(MODEL, stack, p, {"q_proj": many if rows > 8 else Expected([Own("gemm", fill=2 * 10)])})
 
 
 def test_a_serving_engine_unpacks_joined_weights_in_one_go() -> None:
     copy = 10 * 6 * ACT
     unpack = Launch("strided", weights=10 * 6 * WEIGHT, activations=copy, joined=True)
     product = Own("gemm", joined=True, instead={"weights": 0, "activations": TOKENS * 16 * ACT + copy})
-    check(MODEL, runtime("vllm"), quantised("copied"), {"k_proj": Expected([unpack, product], copy)})
+    check(MODEL, runtime("vllm"), quantised("copied_from_2"), {"k_proj": Expected([unpack, product], copy)})
 
 
 @pytest.mark.parametrize("name", ["vllm", "transformers-5-eager", "ideal"])
@@ -173,12 +183,16 @@ def test_utilisation_and_energy_of_a_pass_count_work_by_its_unit() -> None:
         ("fp8-block128", "vllm", "l40s", "fp8"), ("int8-channel", "vllm", "a100-sxm-80gb", "int8"),
         ("int4-g128", "vllm", "h100", "weights_only"), ("gptq-int4", "vllm", "b200", "weights_only"),
         ("nvfp4", "vllm", "b200", "fp4"), ("nvfp4", "vllm", "h100", "weights_only"),
-        ("mxfp4", "vllm", "h100", "weights_only"), ("nf4", "vllm", "h100", "copied"),
+        ("mxfp4", "vllm", "h100", "weights_only"), ("nf4", "vllm", "h100", "copied_from_2"),
         ("bf16", "vllm", "h100", "weights_only"), ("q4_k_m", "llama.cpp", "h100", "weights_only"),
         ("q8_0", "llama.cpp-b2824", "rtx-4090", "weights_only"), ("q4_k_m", "ideal", "h100", "weights_only"),
-        ("fp8-block128", "transformers-5-eager", "h100", "fp8"), ("fp8", "ideal", "rtx-4090", "fp8"),
+        ("fp8-block128", "transformers-5-eager", "h100", "fp8"), ("fp8", "transformers-5-eager", "h100", "fp8"),
+        ("q4_k_m", "transformers-5-eager", "rtx-4090", "copied_from_9"),
+        ("nvfp4", "transformers-5-eager", "b200", "fp4"),
+        ("fp8-block128", "transformers-4.52-eager", "h100", "fp8"),
+        ("fp8", "ideal", "rtx-4090", "fp8"),
         ("awq-int4", "transformers-5-eager", "a100-sxm-80gb", "weights_only"),
-        ("nf4", "transformers-4.52-eager", "rtx-4090", "copied"),
+        ("nf4", "transformers-4.52-eager", "rtx-4090", "copied_from_2"),
     ],
 )  # fmt: skip
 def test_a_runtime_says_how_a_device_multiplies_a_format(name: str, stack: str, device: str, how: str) -> None:
@@ -190,7 +204,8 @@ def test_a_runtime_says_how_a_device_multiplies_a_format(name: str, stack: str, 
     [
         ("q4_k_m", "vllm", "h100", "no kernels for weights in q4_k_m", "fp8-block128"),
         ("fp8", "llama.cpp", "h100", "no kernels for weights in fp8", "q8_0"),
-        ("fp8", "transformers-5-eager", "h100", "no kernels for weights in fp8", "fp8-block128"),
+        ("fp8", "transformers-4.52-eager", "h100", "no kernels for weights in fp8", "fp8-block128"),
+        ("q4_k_m", "transformers-4.52-eager", "h100", "no kernels for weights in q4_k_m", "int4-g128"),
         ("fp8-block128", "transformers-5-eager", "a100-sxm-80gb", "on fp8 units, of which a100-sxm-80gb has none",
          "int4-g128"),
         ("int4-g128", "mamba-ssm", "h100", "no kernels for weights in int4-g128", "bf16"),
