@@ -44,6 +44,11 @@ class Precision:
         return self.products.get(operator.rpartition(".")[2], self.products["weights"])
 
     @property
+    def units(self) -> tuple[str, ...]:
+        """The narrower dtypes whose matrix units compute products."""
+        return tuple(sorted(set(self.products.values()) - {"weights_only", "copied_from_2", "copied_from_9"}))
+
+    @property
     def vectors(self) -> Number:
         """Bytes per weight of norms, filters, decays and other weights that are no matrix."""
         return self.of("vectors")

@@ -227,3 +227,11 @@ def test_what_a_stack_cannot_run_is_refused_with_what_it_can(
 def test_a_runtime_that_says_nothing_unpacks_whatever_it_is_given() -> None:
     silent = variant(library.runtime("vllm"), products=None)
     assert product_of("q4_k_m", silent, library.device("h100")) == "weights_only"
+
+
+@pytest.mark.parametrize(
+    ("how", "units"), [("fp8", ("fp8",)), ("fp4", ("fp4",)), ("weights_only", ()), ("copied_from_2", ())]
+)
+def test_a_precision_names_the_narrower_units_that_it_needs(how: str, units: tuple[str, ...]) -> None:
+    assert quantised(how).precision.units == units
+    assert PRECISION.units == ()
