@@ -490,6 +490,7 @@ PRODUCT = {"op": "gemm", "note": "m=1024;n=512;k=2048", "phase": "op", "model": 
         ({"dtype": "bf16", "weight_dtype": "int8", "note": PRODUCT["note"] + ";quant=int8_wo"}, None, 1),
         ({"dtype": "bf16", "weight_dtype": "awq"}, None, (4 + 20 / 128) / 8),
         ({"dtype": "bf16", "weight_dtype": "nvfp4"}, None, 4.5 / 8),
+        ({"dtype": "w4a16_mxfp4", "weight_dtype": "w4a16_mxfp4", "device": "B200"}, None, 4.25 / 8),
         ({"dtype": "nvfp4", "weight_dtype": "nvfp4", "device": "B200"}, "fp4", 4.5 / 8),
     ],
 )  # fmt: skip
