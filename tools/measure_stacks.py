@@ -2,7 +2,7 @@
 
 usage: python tools/measure_stacks.py RUNS.csv --stack llama.cpp --llama-bench PATH [--minutes M]
 
-Needs of Python numpy, gguf, click, rich-click, pydantic and PyYAML, and no network; of llama.cpp the programs
+Needs of Python numpy, gguf, click, pydantic and PyYAML, and no network; of llama.cpp the programs
 llama-bench, llama-batched-bench and llama-quantize, found beside the first. Each row is in RUNS.csv as soon as it is
 measured; what is there already is not measured again: the same command goes on.
 
@@ -148,7 +148,7 @@ def llama(options: argparse.Namespace) -> int:
 def main() -> int:
     """Check what is needed, then measure."""
     options = arguments()
-    absent = [name for name in ("click", "rich_click", "pydantic", "yaml", "numpy", "gguf") if find_spec(name) is None]
+    absent = [name for name in ("click", "pydantic", "yaml", "numpy", "gguf") if find_spec(name) is None]
     if absent:
         print(f"not installed: {', '.join(absent)}\nsee the head of {__file__}", file=sys.stderr)
         return 2

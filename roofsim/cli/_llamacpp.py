@@ -94,12 +94,14 @@ def measure(
             click.echo(said, err=True)
 
     book = Book(file, path)
-    session = Session(tools, asked.repeats, until=asked.until)
+    session, refused = Session(tools, asked.repeats, until=asked.until), list[str]()
     with folder(asked.scratch, asked.keep) as place:
         files = Files(place, asked.keep is not None, tools)
         try:
             for name, a in subjects:
-                model(book, session, files, (name, a), wanted[name], say)
+                for each in model(book, session, files, (name, a), wanted[name], say):
+                    refused.append(each)
+                    say(each)
         except Ended:
             say("the time is up")
         finally:
@@ -107,8 +109,13 @@ def measure(
     now = known(book.file)
     left = sum(state(point, now) == "to do" for point, _ in states)
     fresh = book.file.rows[len(file.rows) :]
+    if refused and not fresh:
+        raise InputError("\n".join(refused))
     summary = {"device": file.device, "rows": fresh, "left": left}
     out.write(measured_tables(file.device, fresh, left), summary)
+    if refused:
+        click.echo("\n".join(refused), err=True)
+        click.get_current_context().exit(1)
 
 
 def model(
@@ -118,14 +125,21 @@ def model(
     subject: tuple[str, Architecture],
     wanted: Sequence[Point],
     say: Callable[[str], None],
-) -> None:
-    """Measure what is left of a model, a format at a time; raises Ended when the time is up."""
+) -> Iterator[str]:
+    """Measure what is left of a model, a format at a time; gives what a format was refused for.
+
+    Raises Ended when the time is up.
+    """
     name, a = subject
     for weights in dict.fromkeys(point.weights for point in wanted):
         mine = [point for point in wanted if point.weights == weights]
         if not any(state(point, known(book.file)) == "to do" for point in mine):
             continue
-        path = files.file(a, name, weights, session.until, say)
+        try:
+            path = files.file(a, name, weights, session.until, say)
+        except InputError as error:
+            yield str(error)
+            continue
         for done in session.measure(path, mine, known(book.file)):
             book.add(done, a)
             say(f"{done.point.said}: {done.said}")

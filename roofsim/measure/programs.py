@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -32,16 +33,25 @@ class Ended(Exception):
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether what it said last is about memory."""
+        """Whether what it said last is about memory, or the system killed it, as it does when there is none left."""
         said = self.said.lower()
-        return any(words.lower() in said for words in SHORT_OF_MEMORY)
+        return self.signal == signal.SIGKILL or any(words.lower() in said for words in SHORT_OF_MEMORY)
+
+    @property
+    def signal(self) -> int:
+        """The signal that ended it, also where a shell in between says so by 128 more; 0 if there was none."""
+        return -self.code if self.code < 0 else max(self.code - 128, 0)
 
     @property
     def reason(self) -> str:
         """The line that tells most: the first with an error, else the last."""
         lines = [line.strip() for line in self.said.splitlines() if line.strip()]
         told = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "said nothing")
-        return f"ended with {self.code}: {told[:200]}"
+        try:
+            how = f"killed by {signal.Signals(self.signal).name}"
+        except ValueError:
+            how = f"ended with {self.code}"
+        return f"{how}: {told[:200]}"
 
 
 def program(name: str, option: str, given: str | None) -> Path:
