@@ -6,18 +6,18 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roofsim import library
 from roofsim.adapters.gguf.write import checked
-from roofsim.cli import _options as o
+from roofsim.cli._book import Book
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
-from roofsim.measure.llamacpp import Done, Files, Point, Programs, Session, known, points, state
+from roofsim.measure.llamacpp import Files, Programs, Session
+from roofsim.measure.points import Point, known, points, state
 from roofsim.measure.programs import Ended, program
-from roofsim.measure.runs import Runs, runs
+from roofsim.measure.runs import runs
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Phase
 
@@ -93,7 +93,7 @@ def measure(
         if not quiet:
             click.echo(said, err=True)
 
-    book = Book(file, path)
+    book = Book(file, path, "llama.cpp")
     session, refused = Session(tools, asked.repeats, until=asked.until), list[str]()
     with folder(asked.scratch, asked.keep) as place:
         files = Files(place, asked.keep is not None, tools)
@@ -141,25 +141,11 @@ def model(
             yield str(error)
             continue
         for done in session.measure(path, mine, known(book.file)):
-            book.add(done, a)
+            book.add(done.rows, a.kind)
             say(f"{done.point.said}: {done.said}")
         if weights != "f16":  # others are made from it
             files.forget(weights)
     files.forget()
-
-
-class Book:
-    """The file of runs, which grows."""
-
-    def __init__(self, file: Runs, path: str) -> None:
-        self.file, self.path = file, path
-
-    def add(self, done: Done, a: Architecture) -> None:
-        """Write the file anew with more rows: all of them are in it or none is."""
-        source = f"roofsim measure {date.today().isoformat()}, llama.cpp, random weights, published shapes"
-        common = {"source": source, "arch": a.kind}
-        self.file = self.file.plus({**common, **row} for row in done.rows)
-        o.write_whole(self.path, self.file.text)
 
 
 @contextmanager

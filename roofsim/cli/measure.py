@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from roofsim.measure.stack import Stack
 
 PHASES = ("prefill", "decode")
-STACKS = ("transformers", "transformers-static", "llama.cpp")
+STACKS = ("transformers", "transformers-static", "llama.cpp", "vllm")
 """What can be measured."""
 
 
@@ -56,13 +56,14 @@ class Formats(click.ParamType[list[str]]):
         """Each format once."""
         from roofsim.adapters.gguf.write import FORMATS as WRITTEN
         from roofsim.measure.llamacpp import QUANTISED
+        from roofsim.measure.vllm import WEIGHTS
 
         if isinstance(value, list):
             return value
         words = [each.strip().lower() for each in value.split(",")]
         for word in words:
-            if word not in (*WRITTEN, *QUANTISED):
-                self.fail(f"'{word}' is none of {', '.join((*WRITTEN, *QUANTISED))}", param, ctx)
+            if word not in (known := dict.fromkeys((*WRITTEN, *QUANTISED, *WEIGHTS))):
+                self.fail(f"'{word}' is none of {', '.join(known)}", param, ctx)
         return list(dict.fromkeys(words))
 
 
@@ -113,9 +114,19 @@ class Folder(click.ParamType[str]):
 @click.option(
     "--weights",
     type=Formats(),
-    default="f16",
+    default=None,
     metavar="FORMATS",
-    help="Formats of the weights of llama.cpp: f16,q8_0,q4_k_m.  [default: f16]",
+    help="Formats of weights: of llama.cpp f16,q8_0,q4_k_m, of vLLM bf16,fp8.  [default: f16 or bf16]",
+)
+@click.option(
+    "--vllm-python", default=None, metavar="PATH", help="The Python that vLLM is installed in.  [default: this one]"
+)
+@click.option(
+    "--batched-tokens",
+    type=click.IntRange(min=1),
+    default=16384,
+    metavar="N",
+    help="Tokens that vLLM's engine takes in a step.  [default: 16384]",
 )
 @click.option(
     "--modes",
@@ -193,10 +204,11 @@ class Folder(click.ParamType[str]):
 @click.pass_context
 def command(
     ctx: click.Context, models: tuple[str, ...], output: str, prompts: list[int], batches: list[int], stack: str,
-    weights: list[str], modes: list[Any] | None, llama_bench: str | None, llama_batched_bench: str | None,
-    llama_quantize: str | None, scratch: str | None, keep_gguf: str | None, dtype: str, phases: list[Any], logits: Any,
-    micro: bool, repeats: int, warmup: int, energy: float, max_seconds: float | None, on: str | None,
-    device_name: str | None, kernels: str | None, plan: bool, format_: str, quiet: bool,
+    weights: list[str] | None, vllm_python: str | None, batched_tokens: int, modes: list[Any] | None,
+    llama_bench: str | None, llama_batched_bench: str | None, llama_quantize: str | None, scratch: str | None,
+    keep_gguf: str | None, dtype: str, phases: list[Any], logits: Any, micro: bool, repeats: int, warmup: int,
+    energy: float, max_seconds: float | None, on: str | None, device_name: str | None, kernels: str | None, plan: bool,
+    format_: str, quiet: bool,
 ) -> None:  # fmt: skip
     """Build each of MODELS with random weights and measure its prefills and decode steps.
 
@@ -226,7 +238,7 @@ def command(
             raise InputError("--micro measures operators of PyTorch; leave out --stack llama.cpp")
         asked = _llamacpp.Asked(
             models,
-            weights,
+            weights or ["f16"],
             phases,
             batches,
             prompts,
@@ -238,6 +250,17 @@ def command(
         paths = _llamacpp.programs(llama_bench, llama_batched_bench, llama_quantize)
         _llamacpp.measure(asked, paths, output, device_name, o.Output(format_, None, quiet), plan=plan, quiet=quiet)
         return
+    if stack == "vllm":
+        from roofsim.cli import _vllm
+
+        if micro:
+            raise InputError("--micro measures operators of PyTorch; leave out --stack vllm")
+        until = max_seconds and started + max_seconds
+        wish = _vllm.Asked(models, weights or [dtype], phases, batches, prompts, repeats, batched_tokens, until)
+        _vllm.measure(wish, vllm_python, output, device_name, o.Output(format_, None, quiet), plan=plan, quiet=quiet)
+        return
+    if weights:
+        raise InputError(f"--weights goes with --stack llama.cpp and vllm, not {stack}; write --dtype")
     subjects = [subject(each) for each in models]
     running = None if plan else load(on)
     file = runs(device_name or own_name(running), read_runs(output), output)

@@ -16,11 +16,10 @@ from roofsim.adapters.gguf.header import read_header
 from roofsim.adapters.gguf.write import FORMATS, checked, write_gguf
 from roofsim.foundation.errors import InputError, SpecError
 from roofsim.foundation.units import show
+from roofsim.measure.points import STEPS, Done, Point, state
 from roofsim.measure.programs import Ended, lines
-from roofsim.measure.runs import ENDS, Row, Runs
 from roofsim.measure.stack import VENDORS, processor
 from roofsim.model.architecture import Architecture
-from roofsim.model.step import Phase
 from roofsim.runs.importers import llama_bench
 from roofsim.runs.reading import Bad
 
@@ -28,55 +27,11 @@ UBATCH = 512
 """Tokens that are worked on at once: llama.cpp's own default, stated so that it stays."""
 BATCH = 2048
 
-STEPS = 32
-"""Decode steps whose mean is one measurement."""
-
 QUANTISED = (
     "q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_0", "q4_1", "q4_k_s", "q4_k_m", "q5_0", "q5_1", "q5_k_s", "q5_k_m",
     "q6_k", "iq4_nl", "iq4_xs", "mxfp4_moe",
 )  # fmt: skip
 """Formats that llama-quantize makes without an importance matrix."""
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One thing to time: a prefill of `tokens`, or decode steps on top of as many."""
-
-    model: str
-    weights: str
-    phase: Phase
-    batch: int
-    tokens: int
-
-    def beyond(self, other: Point) -> bool:
-        """Whether it needs at least the memory that the other needs."""
-        same = (self.model, self.weights) == (other.model, other.weights)
-        return same and self.batch >= other.batch and self.tokens >= other.tokens
-
-    @property
-    def said(self) -> str:
-        """In words."""
-        return f"{self.model} {self.weights} {self.phase} {self.batch} x {self.tokens:,}"
-
-    def row(self, metric: str, value: float, note: str, steps: int = STEPS) -> Row:
-        """One figure of it, as the published data have it: a decode step of one sequence has a context, no prompt."""
-        decode = self.phase == "decode"
-        return {
-            "model": self.model, "phase": self.phase, "op": "e2e", "dtype": "fp16", "weight_dtype": self.weights,
-            "batch": str(self.batch), "prompt_len": str(0 if decode and self.batch == 1 else self.tokens),
-            "context_len": str(self.tokens if decode else 0), "gen_len": str(steps if decode else 0),
-            "metric": metric, "value": repr(value), "note": note,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What came of a point: `done`, `oom` or `failed`, its rows and a word on it."""
-
-    point: Point
-    end: str
-    rows: tuple[Row, ...]
-    said: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,41 +50,6 @@ class Programs:
             return processor()
         found = re.search(r"^\s+\w+: (.+?) \(\d+ MiB", listed, re.MULTILINE)
         return VENDORS.sub("", found[1]) if found else processor()
-
-
-def points(
-    model: str, formats: Sequence[str], phases: Sequence[Phase], batches: Sequence[int], prompts: Sequence[int]
-) -> list[Point]:
-    """What is asked of a model, the smallest first."""
-    return [
-        Point(model, weights, phase, batch, tokens)
-        for weights in formats
-        for batch in sorted(set(batches))
-        for tokens in sorted(set(prompts))
-        for phase in phases
-    ]
-
-
-def known(file: Runs) -> dict[Point, str]:
-    """What a file of runs has of llama.cpp on this device, and how it ended."""
-    found: dict[Point, str] = {}
-    for row in file.rows:
-        if row["device"] == file.device and row["framework"].startswith("llama.cpp") and row["op"] == "e2e":
-            phase: Phase = "decode" if row["phase"] == "decode" else "prefill"
-            tokens = row["context_len"] if phase == "decode" else row["prompt_len"]
-            try:
-                point = Point(row["model"], row["weight_dtype"], phase, int(row["batch"]), int(tokens))
-            except ValueError:
-                continue
-            found[point] = row["metric"] if row["metric"] in ENDS else found.get(point, "done")
-    return found
-
-
-def state(point: Point, ended: Mapping[Point, str]) -> str:
-    """`to do`, how it ended, or `left out` if less than it ran out of memory."""
-    if point in ended:
-        return ended[point]
-    return "left out" if any(end == "oom" and point.beyond(other) for other, end in ended.items()) else "to do"
 
 
 @dataclass
@@ -247,8 +167,7 @@ class Session:
                 yield self._over(point, end, reason)
 
     def _over(self, point: Point, end: str, reason: str) -> Done:
-        row = point.row(end, 1.0, re.sub("[;=]", ",", reason), self.steps)
-        return Done(point, end, ({**row, "framework": "llama.cpp"},), "out of memory" if end == "oom" else reason)
+        return Done(point, end, (point.over(end, reason, self.steps),), "out of memory" if end == "oom" else reason)
 
     def _ask(self, path: Path, left: Sequence[Point]) -> Ask:
         """One run of a program for as much as it can do at once of what is next."""

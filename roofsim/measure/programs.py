@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 from time import monotonic
@@ -79,7 +80,7 @@ def lines(command: Sequence[str | Path], until: float | None = None) -> Iterator
         try:
             child = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
-                text=True, errors="replace",
+                text=True, errors="replace", start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             raise InputError(f"{command[0]}: cannot be run: {error.strerror or error}") from None
@@ -87,7 +88,7 @@ def lines(command: Sequence[str | Path], until: float | None = None) -> Iterator
 
         def kill() -> None:
             late.append(True)
-            child.kill()
+            _end(child)
 
         timer = Timer(max(until - monotonic(), 0), kill) if until is not None else None
         if timer:
@@ -98,11 +99,16 @@ def lines(command: Sequence[str | Path], until: float | None = None) -> Iterator
         finally:
             if timer:
                 timer.cancel()
-            if child.poll() is None:
-                child.kill()
-                child.wait()
+            _end(child)
+            child.wait()
             if child.stdout:
                 child.stdout.close()
         if code:
             errors.seek(0)
             raise Ended(code, "".join(errors.readlines()[-LINES:]), bool(late))
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """Kill a program and what it started, which may outlive it and keep the device's memory."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
