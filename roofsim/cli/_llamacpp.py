@@ -68,7 +68,8 @@ def named(words: str) -> tuple[str, Architecture]:
     name, where = (given, rest) if equals and rest else ("", words)
     a = library.architecture(where)
     checked(a)
-    return name or a.id or a.name, a
+    own = where if Path(where).suffix in (".yaml", ".yml") else a.id or a.name  # by which validate finds it again
+    return name or own, a
 
 
 def measure(

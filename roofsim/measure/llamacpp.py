@@ -63,7 +63,7 @@ class Files:
 
     def file(self, a: Architecture, name: str, weights: str, until: float | None, say: Callable[[str], None]) -> Path:
         """The file of a model in a format; raises InputError if there is no room, Ended if there is no time."""
-        path = self.folder / f"{name}-{weights}.gguf"
+        path = self.folder / f"{re.sub(r'[^a-zA-Z0-9._-]', '_', name)}-{weights}.gguf"
         if path in self.made or (self.keep and self._holds(path, a)):
             return path
         if weights in FORMATS:

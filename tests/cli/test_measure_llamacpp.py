@@ -220,7 +220,7 @@ def test_the_tool_measures_what_it_is_given_and_goes_on(folder):
 REAL = shutil.which("llama-bench")
 
 
-@pytest.mark.skipif(REAL is None, reason="no llama-bench on the path; no package of PyPI or Debian brings it")
+@pytest.mark.skipif(REAL is None, reason="no llama-bench on the path; tests/measure drives llama.cpp's library")
 def test_the_real_llama_bench_loads_what_is_written(folder, data):
     line = "measure tiny.yaml -o my.csv --stack llama.cpp --scratch scratch --prompts 16,64 --batch 1,4 --repeats 2"
     result = data(f"{line} --weights f16,q8_0")
