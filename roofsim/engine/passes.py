@@ -7,7 +7,16 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from roofsim.engine.energy import energy
-from roofsim.engine.roofline import Bound, Machine, Terms, deciding_parameter, launch_time, light_time, terms
+from roofsim.engine.roofline import (
+    Bound,
+    Machine,
+    Terms,
+    deciding_parameter,
+    gap_time,
+    launch_time,
+    light_time,
+    terms,
+)
 from roofsim.engine.schedule import Stretch, times
 from roofsim.foundation.arith import Number, share
 from roofsim.foundation.cost import Cost
@@ -74,7 +83,7 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
     done: list[tuple[Number, Cost]] = []
     own: list[tuple[Number, Cost]] = []
     kernels: Number = 0
-    for row in rows or lower(stack.architecture, runtime, p):
+    for row in rows or lower(stack.architecture, runtime, p, stack.device):
         n = row.row.count
         pieces: list[Stretch] = []
         for operator, lowered in row:
@@ -90,7 +99,7 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
         stretches += _together(pieces, n)
     total, model = Cost.total(done), Cost.total(own)
     start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p))
-    t = times(stretches, start, runtime.host.mode == "inline")
+    t = times(stretches, start, runtime.host.mode == "inline", kernels * gap_time(runtime, p.phase))
     return PassFigures(
         t.wall, t.device, t.host, kernels, total.matrix, total.vector, total.bytes,
         energy(stack.device, m, total, t.device, t.wall), model.matrix / m.matrix_rate,
@@ -141,7 +150,7 @@ SUMMED = tuple(f.name for f in fields(OperatorRow) if f.type == "Number")
 
 def operators(stack: Stack, p: Pass, basis: Callable[[str], Basis]) -> Iterator[OperatorRow]:
     """The operators of one pass that launch anything (for numbers, not for arrays); `basis` is of a parameter."""
-    for row in lower(stack.architecture, stack.runtime, p):
+    for row in lower(stack.architecture, stack.runtime, p, stack.device):
         for operator, lowered in row:
             if lowered.kernels:
                 yield _operator_row(row, operator.name, operator.kind, lowered, stack.machine, basis)

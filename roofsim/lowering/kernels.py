@@ -68,13 +68,15 @@ class Lowered:
 class Situation:
     """What a lowering may depend on beside the operator: the runtime, the pass, and facts of the code that is run.
 
-    `masked` is 1 where an N × N mask is passed to attention, else 0; like every size it may be an array.
+    `masked` is 1 where an N × N mask is passed to attention, else 0; like every size it may be an array. `cudnn` says
+    that it goes to that library all the same.
     """
 
     runtime: Runtime
     p: Pass
     facts: Facts = NOTHING_KNOWN
     masked: Number = 0
+    cudnn: bool = False
 
 
 Lowering = Callable[[Operator, Situation], Lowered]

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from roofsim import library
-from roofsim.foundation.arith import Number, at_least
+from roofsim.foundation.arith import Number, at_least, single
 from roofsim.foundation.errors import Unsupported
 from roofsim.lowering import fused
 from roofsim.lowering.kernels import Kernel, Lowered, Situation, tiny
@@ -47,12 +47,21 @@ def module(name: str) -> ModuleType:
     return import_module(f"roofsim.lowering.{name}")
 
 
-def lower(architecture: Architecture, runtime: Runtime, p: Pass) -> tuple[LoweredRow, ...]:
-    """The rows of a pass with their kernels."""
+def lower(
+    architecture: Architecture, runtime: Runtime, p: Pass, device: Device | None = None
+) -> tuple[LoweredRow, ...]:
+    """The rows of a pass with their kernels, as software chooses them for a device or for any."""
     known = facts(architecture, runtime)
     how = module(known.lowering or runtime.lowering)
-    s = Situation(runtime, p, known, is_masked(architecture, runtime, p))
+    cudnn = runtime.attention.cudnn and device is not None and device.plans_attention
+    p = laid_out(runtime, p)
+    s = Situation(runtime, p, known, is_masked(architecture, runtime, p), cudnn)
     return tuple(_row(row, how, s) for row in architecture.rows(p))
+
+
+def laid_out(runtime: Runtime, p: Pass) -> Pass:
+    """The pass with all places of its caches held, as a decode step sees a cache that is longer than what it holds."""
+    return replace(p, context=p.context + runtime.spare) if runtime.spare and p.phase == "decode" else p
 
 
 def _row(row: Row, how: ModuleType, s: Situation) -> LoweredRow:
@@ -61,13 +70,15 @@ def _row(row: Row, how: ModuleType, s: Situation) -> LoweredRow:
     roles = {o.role for o in row.operators}
     if Role.EMBEDDING in roles:
         lowered[0] = _with(lowered[0], tiny("positions", s.facts.once_kernels.get(s.p.phase, 0)))
+        lowered[0] = _with(lowered[0], tiny("mask", s.runtime.attention.mask_kernels * s.masked))
     if Role.RESIDUAL in roles:
         lowered[0] = _with(lowered[0], tiny("layer", s.facts.layer_kernels.get(s.p.phase, 0)))
     return LoweredRow(row, tuple(lowered))
 
 
 def _with(lowered: Lowered, more: Kernel) -> Lowered:
-    return replace(lowered, kernels=(*lowered.kernels, more)) if more.count else lowered
+    nothing = single(more.count) and not more.count
+    return lowered if nothing else replace(lowered, kernels=(*lowered.kernels, more))
 
 
 def facts(architecture: Architecture, runtime: Runtime) -> Facts:
@@ -99,6 +110,8 @@ def mask_from(architecture: Architecture, runtime: Runtime) -> int:
 def is_masked(architecture: Architecture, runtime: Runtime, p: Pass) -> Number:
     """1 where the pass builds a mask, else 0."""
     start = mask_from(architecture, runtime)
+    if runtime.attention.mask == "steps" and p.phase == "prefill":
+        return 0
     return 0 if start == NEVER else at_least(p.context + p.new, start)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from roofsim.engine.energy import energy
 from roofsim.engine.passes import starting_time
-from roofsim.engine.roofline import Machine, launch_time, machine, terms
+from roofsim.engine.roofline import Machine, gap_time, launch_time, machine, terms
 from roofsim.engine.schedule import Stretch, times
 from roofsim.foundation.arith import maximum
 from roofsim.foundation.cost import COLUMNS, Cost
@@ -91,6 +91,8 @@ class Program:
         self._work = Cost(matrix=work[0], vector=work[1], activations=work[2])
         self._alone = np.array([job.alone for job in self._jobs], dtype=bool)
         self._plans = np.array([job.plans for job in self._jobs], dtype=float)
+        gaps = [0.0 if job.alone else job.launches * gap_time(self._runtime, job.phase) for job in self._jobs]
+        self._gaps = np.array(gaps, dtype=float)
 
     def machines(self, values: Mapping[str, float]) -> dict[str, Machine]:
         """The machine of each dtype under these values of parameters."""
@@ -106,7 +108,8 @@ class Program:
             host, busy = self._times(machines)
             stretches = [Stretch(h, d, n) for h, d, n in zip(host, busy, self._counts, strict=True)]
             first: Array = starting_time(self._runtime, m, self._plans)
-            t = times(stretches, np.where(self._alone, 0.0, first), self._runtime.host.mode == "inline")
+            start = np.where(self._alone, 0.0, first)
+            t = times(stretches, start, self._runtime.host.mode == "inline", self._gaps)
             # an operator that is called again and again hides whichever of host and device is the faster
             longer: Array = maximum(t.host, t.device)
             queued: Array = t.wall

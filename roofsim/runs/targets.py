@@ -70,7 +70,7 @@ class Jobs(dict[str, Job]):
 def _groups(s: Setup, p: Pass, part: str | None) -> Iterator[Group]:
     """Equal layers are one piece that repeats; the operators of a single one are pieces of their own."""
     wanted = part_of(part, s.architecture.family) if part else None
-    for row in lower(s.architecture, s.runtime, p):
+    for row in lower(s.architecture, s.runtime, p, s.device):
         operators = [lowered.kernels for operator, lowered in row if wanted is None or operator in wanted]
         if row.row.count == 1:
             yield from (Group(1, kernels) for kernels in operators if kernels)
