@@ -98,7 +98,7 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
             own.append((n, operator.cost))
         stretches += _together(pieces, n)
     total, model = Cost.total(done), Cost.total(own)
-    start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p))
+    start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p), serving_work(runtime, p))
     t = times(stretches, start, runtime.host.mode == "inline", kernels * gap_time(runtime, p.phase))
     return PassFigures(
         t.wall, t.device, t.host, kernels, total.matrix, total.vector, total.bytes,
@@ -107,10 +107,19 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
     )  # fmt: skip
 
 
-def starting_time(runtime: Runtime, m: Machine, planned: Number) -> Number:
-    """Seconds of the host before the first kernel of a pass: of the step itself, and of plans of attention."""
+def starting_time(runtime: Runtime, m: Machine, planned: Number, work: Number = 0) -> Number:
+    """Seconds of the host before the first kernel of a pass: of the step itself, and of plans of attention.
+
+    `work` is that of a serving engine, in launches of a kernel.
+    """
     launch = runtime.host.launch.value if runtime.host.launch else 0
-    return launch + planned * m["attention_plan"]
+    return launch + planned * m["attention_plan"] + work * m["dispatch"]
+
+
+def serving_work(runtime: Runtime, p: Pass) -> Number:
+    """What a serving engine does for a step and its sequences while the device waits, in launches of a kernel."""
+    policy = runtime.host
+    return policy.step_work + p.batch * (policy.request_work if p.phase == "prefill" else policy.sequence_work)
 
 
 def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:

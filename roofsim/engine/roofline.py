@@ -218,6 +218,7 @@ def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> N
     policy, mode = runtime.host, launch_mode(runtime, phase)
     if mode == "none" or kernel.joined:
         return 0
-    if mode == "graph":
+    if mode == "graph" and policy.captured is None:
         return policy.replay.value if policy.replay else 0
-    return (m["dispatch"] + (m["triton_dispatch"] if kernel.triton else 0)) * policy.work
+    launch = (m["dispatch"] + (m["triton_dispatch"] if kernel.triton else 0)) * policy.work
+    return launch * (1 - kernel.replayed)

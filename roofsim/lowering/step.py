@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from roofsim import library
-from roofsim.foundation.arith import Number, at_least, single
+from roofsim.foundation.arith import Number, at_least, ceil, single
 from roofsim.foundation.errors import Unsupported
 from roofsim.lowering import fused
 from roofsim.lowering.kernels import Kernel, Lowered, Situation, tiny
@@ -54,9 +54,33 @@ def lower(
     known = facts(architecture, runtime)
     how = module(known.lowering or runtime.lowering)
     cudnn = runtime.attention.cudnn and device is not None and device.plans_attention
-    p = laid_out(runtime, p)
-    s = Situation(runtime, p, known, is_masked(architecture, runtime, p), cudnn)
+    inside = captured(runtime, p)
+    p = laid_out(runtime, padded(p, inside))
+    s = Situation(runtime, p, known, is_masked(architecture, runtime, p), cudnn, inside)
     return tuple(_row(row, how, s) for row in architecture.rows(p))
+
+
+def captured(runtime: Runtime, p: Pass) -> Number:
+    """1 where there are graphs of so many tokens as a pass has, else 0."""
+    most = runtime.host.captured
+    return 0 if most is None else 1 - at_least(p.tokens, most + 1)
+
+
+def padded(p: Pass, inside: Number) -> Pass:
+    """The pass with as many tokens as the smallest graph that holds it, where there is one."""
+    if single(inside) and not inside:
+        return p
+    return replace(p, padding=inside * (graph_size(p.tokens) - p.tokens))
+
+
+def graph_size(tokens: Number) -> Number:
+    """Tokens of the smallest graph for so many: 1, 2, 4, a multiple of 8, or from 256 on of 16.
+
+    As `_set_cudagraph_sizes` of vLLM 0.23 lays them out.
+    """
+    few = 1 + at_least(tokens, 2) + 2 * at_least(tokens, 3)
+    eights, sixteens = 8 * ceil(tokens / 8), 16 * ceil(tokens / 16)
+    return few + at_least(tokens, 5) * (eights - 4) + at_least(tokens, 257) * (sixteens - eights)
 
 
 def laid_out(runtime: Runtime, p: Pass) -> Pass:

@@ -30,6 +30,11 @@ def decode(s: Setup, w: Workload, done: Number = 0) -> Pass:
     return Pass(w.batch, 1, held, precision, "last", "decode", s.runtime.attention.latents)
 
 
+def turns(s: Setup, batch: Number) -> Number:
+    """How often a stack that runs only so many sequences at once takes new ones until all of a batch have run."""
+    return 1 if s.runtime.sequences is None else ceil(batch / s.runtime.sequences)
+
+
 def pieces(s: Setup, w: Workload) -> tuple[tuple[Number, Pass], ...]:
     """The passes that prompts go through, each with how often: one, or equal ones if the runtime cuts steps.
 

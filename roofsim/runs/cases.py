@@ -17,7 +17,7 @@ from roofsim.ops.base import Kind
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
 from roofsim.prediction.setup import Setup, setup
-from roofsim.prediction.steps import decode, pieces, samples
+from roofsim.prediction.steps import decode, pieces, samples, turns
 from roofsim.runs.names import device_of
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
 from roofsim.runs.reading import Run
@@ -178,7 +178,7 @@ class Reader:
             p = Pass(1, 1, 0, _precision(run, s.device.default_dtype, s.runtime))
             size = float(s.architecture.weight_bytes(p.precision))
             return self._made(run, s, metric, run.value, Target("constant", constant=size), f"{run.model}|load")
-        if run.phase == "load" and metric == "kv_tokens":
+        if metric == "kv_tokens":
             tokens = cache_capacity(s, Workload(dtype=s.device.default_dtype, logits="last"))
             if tokens is None:
                 raise Skip(f"{s.runtime.id} lays out no cache at its start")
@@ -273,8 +273,9 @@ def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
         return pieces(s, w)
     held = run.context if run.context is not None and (run.context or not run.prompt) else run.prompt or 0
     steps = max((run.generated or 0) - (1 if run.prompt else 0), 1)
-    start = replace(decode(s, w), context=held + s.architecture.prefix_tokens)
-    mean = [(share, replace(start, context=start.context + done)) for share, done in samples(steps)]
+    times = turns(s, w.batch)
+    start = replace(decode(s, w), context=held + s.architecture.prefix_tokens, batch=w.batch / times)
+    mean = [(times * share, replace(start, context=start.context + done)) for share, done in samples(steps)]
     if _whole_request(run):
         return [*pieces(s, w), *((share * steps, p) for share, p in mean)]
     return mean

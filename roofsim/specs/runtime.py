@@ -13,6 +13,7 @@ from roofsim.ops.base import Role
 
 PositiveInt = Annotated[int, Limit(gt=0)]
 PositiveFloat = Annotated[float, Limit(gt=0)]
+NotNegative = Annotated[float, Limit(ge=0)]
 
 Mask = Literal["never", "always", "declared_window", "steps"]
 
@@ -56,7 +57,10 @@ class HostPolicy(Spec):
     `inline` is for stacks that run on the host itself: nothing is queued, each kernel follows its own preparation.
     `prefill` is for stacks that do otherwise there. `work` is the host time per kernel relative to eager
     PyTorch, `replay` the time per kernel of a graph, `launch` the time of a step before its first kernel. `gap` is
-    how long the device waits between two kernels of a graph.
+    how long the device waits between two kernels of a graph. Graphs of up to `captured` tokens are made beforehand;
+    a prefill of no more replays them piece by piece between its calls of attention, what has more is launched.
+    `step_work` is host time of each step, `sequence_work` of each sequence in a decode step and `request_work` of
+    each in a prefill, in launches of a kernel; the device has nothing to do in it.
     """
 
     mode: Literal["none", "eager", "graph", "inline"] = "none"
@@ -65,6 +69,10 @@ class HostPolicy(Spec):
     launch: Time | None = None
     replay: Time | None = None
     gap: Time | None = None
+    captured: PositiveInt | None = None
+    step_work: NotNegative = 0.0
+    sequence_work: NotNegative = 0.0
+    request_work: NotNegative = 0.0
 
 
 class MemoryPolicy(Spec):
@@ -110,9 +118,10 @@ class Runtime(Documented):
     which moves nothing twice, whatever the lowering makes of others. `supports` lists the families it can run, all if
     it is empty. A cache is laid out beforehand and written in place (`static`), by indices that the device works out
     (`indexed`), in pages, or concatenated; `spare` places beyond what is held are laid out and attended to in a step.
-    `call` says whether a model is called by itself (`plain`) or by something that hands it a cache, as
-    `generate` does. `state` is the dtype of recurrent states: fp32 or the model's. `experts` says whether all experts
-    of a layer are one grouped product or each that is used its own. `explains` says why, field by field.
+    At most so many `sequences` run at once, the others wait. `call` says whether a model is called by itself (`plain`)
+    or by something that hands it a cache, as `generate` does. `state` is the dtype of recurrent states: fp32 or the
+    model's. `experts` says whether all experts of a layer are one grouped product or each that is used its own.
+    `explains` says why, field by field.
     """
 
     name: str
@@ -123,6 +132,7 @@ class Runtime(Documented):
     implementation: str | None = None
     fused: tuple[Role, ...] = ()
     call: Literal["generate", "plain"] = "generate"
+    sequences: PositiveInt | None = None
     logits: Logits = "last"
     cache: Literal["static", "indexed", "concat", "paged"] = "static"
     spare: Extra = 0

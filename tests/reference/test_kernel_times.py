@@ -232,6 +232,13 @@ def test_a_device_waits_between_the_kernels_of_a_graph_and_nowhere_else() -> Non
         assert found == pytest.approx([prefill, decode])
 
 
+def test_the_host_launches_what_no_graph_brings_along() -> None:
+    for policy in ({"mode": "graph", "captured": 8, "work": 2}, {"mode": "eager", "work": 2}):
+        for replayed, seconds in ((0, 14), (1, 0), (0.5, 7)):
+            found = launch_time(kernel("gemm", replayed=replayed), hosted(**policy), M, "decode")
+            assert found == pytest.approx(seconds)
+
+
 def test_a_launch_through_triton_costs_more_but_not_in_a_graph() -> None:
     triton = kernel("ssd", triton=True)
     assert launch_time(triton, hosted(mode="eager", work=0.5), M, "decode") == pytest.approx((7 + 80) / 2)
