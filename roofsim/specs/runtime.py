@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from roofsim.foundation.quantity import Bytes, Documented, Name, Time
 from roofsim.foundation.schema import Extra, Limit, Spec
-from roofsim.model.step import Latents, Logits
+from roofsim.model.step import Latents, Logits, Product
 from roofsim.ops.base import Role
 
 PositiveInt = Annotated[int, Limit(gt=0)]
@@ -80,8 +80,9 @@ class MemoryPolicy(Spec):
 
     `context` is the driver's, `fragmentation` the allocator's slack as a share of the peak; `workspace` says
     whether the matrix library keeps one. `reserve` is the share of the device that is taken at the start and
-    filled with blocks of `block` tokens of cache; `chunk` the most tokens of a prompt that go through at once. Where
-    `side_by_side` tokens are handed over together, a chunk has equal parts of all their prompts.
+    filled with blocks of `block` tokens of cache; `chunk` the most tokens of a prompt that go through at once,
+    `large_chunk` on devices with memory of `large_from` and more. Where `side_by_side` tokens are handed over together,
+    a chunk has equal parts of all their prompts.
     """
 
     context: Bytes | None = None
@@ -90,6 +91,8 @@ class MemoryPolicy(Spec):
     reserve: Annotated[float, Limit(gt=0, le=1)] | None = None
     block: PositiveInt = 1
     chunk: PositiveInt | None = None
+    large_chunk: PositiveInt | None = None
+    large_from: Bytes | None = None
     side_by_side: PositiveInt | None = None
 
 
@@ -121,7 +124,9 @@ class Runtime(Documented):
     At most so many `sequences` run at once, the others wait. `call` says whether a model is called by itself (`plain`)
     or by something that hands it a cache, as `generate` does. `state` is the dtype of recurrent states: fp32 or the
     model's. `experts` says whether all experts of a layer are one grouped product or each that is used its own.
-    `explains` says why, field by field.
+    `products` has the kernels for quantised weights by their encoding or its family, in order of preference: weights
+    of others are refused. Without it, weights of any are unpacked inside the product. `explains` says why, field by
+    field.
     """
 
     name: str
@@ -142,5 +147,6 @@ class Runtime(Documented):
     host: HostPolicy = field(default_factory=HostPolicy)
     matrix_library: MatrixLibrary = field(default_factory=MatrixLibrary)
     memory: MemoryPolicy = field(default_factory=MemoryPolicy)
+    products: Mapping[Name, tuple[Product, ...]] | None = None
     supports: tuple[str, ...] = ()
     explains: Mapping[str, str] = field(default_factory=dict)
