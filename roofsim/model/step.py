@@ -60,6 +60,7 @@ class Pass:
 
     `phase` is for software, which runs other code for a decode step; formulas do not look at it. `latents` says in
     which form latent attention runs: on keys and values expanded for every head, or on the latents themselves.
+    `padding` counts tokens that belong to no sequence, added to reach a size that software is prepared for.
     """
 
     batch: Number
@@ -69,11 +70,12 @@ class Pass:
     logits: Logits = "all"
     phase: Phase = "prefill"
     latents: Latents = "absorbed"
+    padding: Number = 0
 
     @cached_property
     def tokens(self) -> Number:
-        """New tokens of all sequences."""
-        return self.batch * self.new
+        """New tokens of all sequences, with those that only pad."""
+        return self.batch * self.new + self.padding
 
     def activation_bytes(self, width: Number) -> Number:
         """Bytes of a tensor with `width` elements for every new token."""

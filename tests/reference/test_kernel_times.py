@@ -8,7 +8,17 @@ from typing import Any, get_args
 import pytest
 
 from roofsim import library
-from roofsim.engine.roofline import Machine, Terms, deciding_parameter, launch_time, light_time, machine, terms, traffic
+from roofsim.engine.roofline import (
+    Machine,
+    Terms,
+    deciding_parameter,
+    gap_time,
+    launch_time,
+    light_time,
+    machine,
+    terms,
+    traffic,
+)
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.parameters import priors
 from roofsim.foundation.schema import checked, variant
@@ -207,6 +217,26 @@ def test_the_host_pays_for_a_launch_what_its_mode_says(policy: dict[str, Any], p
     assert launch_time(kernel("gemm"), runtime, M, "prefill") == pytest.approx(prefill)
     assert launch_time(kernel("gemm"), runtime, M, "decode") == pytest.approx(decode)
     assert launch_time(kernel("gemm", joined=True), runtime, M, "decode") == 0
+
+
+def test_a_device_waits_between_the_kernels_of_a_graph_and_nowhere_else() -> None:
+    gap = {"value": "3 us", "source": "made up"}
+    stated = [
+        ({"mode": "graph", "gap": gap}, 3e-6, 3e-6),
+        ({"mode": "graph", "gap": gap, "prefill": "eager"}, 0, 3e-6),
+        ({"mode": "eager", "gap": gap, "prefill": "graph"}, 3e-6, 0),
+        ({"mode": "graph"}, 0, 0),
+    ]
+    for policy, prefill, decode in stated:
+        found = [gap_time(hosted(**policy), phase) for phase in ("prefill", "decode")]
+        assert found == pytest.approx([prefill, decode])
+
+
+def test_the_host_launches_what_no_graph_brings_along() -> None:
+    for policy in ({"mode": "graph", "captured": 8, "work": 2}, {"mode": "eager", "work": 2}):
+        for replayed, seconds in ((0, 14), (1, 0), (0.5, 7)):
+            found = launch_time(kernel("gemm", replayed=replayed), hosted(**policy), M, "decode")
+            assert found == pytest.approx(seconds)
 
 
 def test_a_launch_through_triton_costs_more_but_not_in_a_graph() -> None:

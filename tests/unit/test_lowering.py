@@ -169,7 +169,7 @@ def test_a_step_moves_no_more_keys_and_values_than_its_cache_holds(model: str, l
         p = decode(s, workload(prompt=context))
         (part,) = (part for part in known.layers[layer] if part.kind == "attention")
         token = part.cached_width * p.precision.cache
-        held = part.state_bytes(context, p.precision)
+        held = part.state_bytes(context + s.runtime.spare, p.precision)
         (row,) = (row for row in lower(known, s.runtime, p) if row.row.layer == layer)
         moved = {o.role: [k.cost.state * k.count for k in lowered.kernels if k.cost.state] for o, lowered in row}
         # a window sees the token beside those that are held, and its first one

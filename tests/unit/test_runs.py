@@ -10,7 +10,7 @@ import pytest
 
 from roofsim import library
 from roofsim.engine.passes import run_pass
-from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.foundation.errors import InputError, UnknownName, Unsupported
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.request import predict, predict_request
 from roofsim.prediction.setup import setup
@@ -21,6 +21,7 @@ from roofsim.runs.importers import read_runs
 from roofsim.runs.names import device_named, made_with
 from roofsim.runs.program import Program
 from roofsim.runs.reading import Run, notes, read_csv
+from roofsim.runs.stacks import runtime_of
 from roofsim.runs.targets import Jobs, Target
 from roofsim.runs.where import parse
 from roofsim.specs.workload import workload
@@ -305,10 +306,46 @@ def test_a_device_that_is_left_open_is_not_guessed(words, mode):
         ("trtllm 1.0", "vllm", False),
         ("", "vllm", True),
         ("my own code", "vllm", True),
+        ("transformers static cache, eager", "transformers-5-static-eager", True),
+        ("transformers static cache, eager", "transformers-5-static", False),
+        ("transformers static cache, captured graph", "transformers-5-static", True),
+        ("transformers static cache, captured graph", "transformers-5-static-eager", False),
+        ("transformers static cache, torch.compile", "transformers-5-static", False),
+        ("transformers static cache, torch.compile", "transformers-5-static-eager", False),
+        ("transformers static cache, eager", "transformers-5-eager", False),
+        ("torch 2.11 transformers 5.17.0; eager, SDPA", "transformers-5-static-eager", False),
     ],
 )
 def test_software_that_is_named_must_be_the_runtimes(framework, runtime, same):
     assert made_with(run(framework=framework), library.runtime(runtime)) is same
+
+
+@pytest.mark.parametrize(
+    ("framework", "runtime"),
+    [
+        ("llama.cpp b9292 (CUDA, llama-server)", "llama.cpp"),
+        ("llama.cpp b2824 (CUDA)", "llama.cpp-b2824"),
+        ("vllm", "vllm"),
+        ("vllm 0.12.0", "vllm"),
+        ("transformers static cache, captured graph", "transformers-5-static"),
+        ("transformers static cache, eager", "transformers-5-static-eager"),
+        ("torch 2.11.0+cu130 transformers 5.17.0; eager, SDPA", "transformers-5-eager"),
+        ("PyTorch eager (transformers / mamba_ssm)", "transformers-4.52-eager"),
+        ("", None),
+    ],
+)
+def test_a_row_says_which_runtime_it_was_made_with(framework, runtime):
+    assert runtime_of(run(framework=framework)) == runtime
+
+
+@pytest.mark.parametrize(
+    "framework",
+    ["sglang 0.5.8.post1", "trtllm 1.0.0rc3", "TensorRT-LLM 0.6.1", "LMDeploy TurboMind 0.2.0 (CUDA 11.8)",
+     "ik_llama.cpp (Dec 2024, -rtr 1) CPU", "transformers static cache, torch.compile"],
+)  # fmt: skip
+def test_software_that_no_runtime_describes_is_named_as_such(framework):
+    with pytest.raises(Unsupported, match="no runtime describes"):
+        runtime_of(run(framework=framework))
 
 
 # --- many at once ---
