@@ -12,11 +12,14 @@ from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import Unsupported
 from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
+from roofsim.model.step import Precision
 from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.population import Priors
+from roofsim.specs.products import product_of
 from roofsim.specs.runtime import Runtime
+from roofsim.specs.workload import STORED, Workload
 
 DEFAULT_RUNTIME = "transformers-4.52-eager"
 """The stack of the SSM-Scope measurements, against which the model is checked."""
@@ -46,6 +49,16 @@ class Setup:
     def stack(self, dtype: str) -> Stack:
         """What runs a pass with activations in `dtype`."""
         return Stack(self.architecture, self.runtime, self.device, self.machine(dtype))
+
+    def precision(self, w: Workload) -> Precision:
+        """Bytes per element, and how quantised weights are multiplied; raises Unsupported if they cannot be."""
+        name = w.weight_format
+        if name in (None, STORED):
+            name = self.architecture.stored.format if self.architecture.stored else None
+        if name in (None, w.dtype):
+            return w.precision(self.runtime.state, self.architecture)
+        product = product_of(str(name), self.runtime, self.device)
+        return w.precision(self.runtime.state, self.architecture, product)
 
     @property
     def fitted(self) -> Mapping[str, float]:

@@ -71,6 +71,7 @@ class Program:
         self._shape = (deepest, len(self._jobs))
         self._counts = np.ones(self._shape)
         found: dict[tuple[Any, ...], list[tuple[int, Kernel]]] = {}
+        machines = self.machines({})
         work = np.zeros((3, len(self._jobs)))
         for j, job in enumerate(self._jobs):
             for g, group in enumerate(job.groups):
@@ -80,7 +81,9 @@ class Program:
                     key = (job.dtype, job.phase, k.joined, k.triton, _class(k))
                     found.setdefault(key, []).append((slot, k))
                     n = group.count * k.count
-                    work[:, j] += [float(n * x) for x in (k.cost.matrix, k.cost.vector, k.cost.bytes)]
+                    m = machines[job.dtype]
+                    matrix = k.cost.matrix * m.matrix_rate / m.rate(k.unit)
+                    work[:, j] += [float(n * x) for x in (matrix, k.cost.vector, k.cost.bytes)]
         self._alike = [
             _Alike(key[0], key[1], _joined([k for _, k in each]), np.array([slot for slot, _ in each], dtype=int))
             for key, each in found.items()

@@ -159,14 +159,14 @@ def test_show_tells_what_is_known_of_the_code_that_a_runtime_runs(data, roofsim)
     assert "facts" not in data("show ideal")
 
 
-def test_orin_is_named_in_full_and_in_its_25_watt_mode(data, roofsim):
-    assert data("predict mamba2-780m -d orin")["device"] == "jetson-orin-nano-8gb@25w"
-    assert "NVIDIA Jetson Orin Nano 8GB (25 W" in roofsim("predict mamba2-780m -d orin")
+def test_orin_is_named_in_full_and_in_the_mode_of_the_papers_clocks(data, roofsim):
+    assert data("predict mamba2-780m -d orin")["device"] == "jetson-orin-nano-8gb@maxn"
+    assert "NVIDIA Jetson Orin Nano 8GB (MAXN" in roofsim("predict mamba2-780m -d orin")
 
 
 def test_figures_are_in_si_units(data):
     p = data("predict Qwen2.5-0.5B -d rtx-4090")
-    assert p["memory"]["capacity"] == 24 * 2**30
+    assert p["memory"]["capacity"] == 23.5 * 2**30, "what can be had of 24 GiB"
     assert p["memory"]["weights"] == pytest.approx(2 * 494_032_768, rel=0.001), "bf16 weights in bytes"
     assert p["request"]["tpot"] == pytest.approx(12.4e-3, rel=0.15), "SSM-Scope measured 12.4 ms"
 
@@ -209,9 +209,9 @@ def test_matrix_work_by_kind_adds_up_to_the_matrix_work(data):
 
 
 def test_the_command_line_says_what_the_library_says(data):
-    told = data("predict mamba2-780m -d rtx-4090 --prompt 8k --batch 4 --generate 16 --weights q8_0 --logits last")
+    told = data("predict mamba2-780m -d rtx-4090 -r ideal -p 8k -b 4 --generate 16 --weights q8_0 --logits last")
     asked = package.predict(
-        "mamba2-780m", "rtx-4090", prompt=8192, batch=4, generate=16, weight_format="q8_0", logits="last"
+        "mamba2-780m", "rtx-4090", "ideal", prompt=8192, batch=4, generate=16, weight_format="q8_0", logits="last"
     )
     assert told == asked.to_dict()
 

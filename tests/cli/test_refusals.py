@@ -250,6 +250,6 @@ def test_a_count_may_be_written_as_the_field_writes_it(data, written, number):
 
 def test_names_do_not_depend_on_case_or_on_which_alias_is_used(data):
     shipped = data(
-        "predict Qwen2.5-0.5B -d jetson-orin-nano-8gb@25w -r transformers-4.52-eager --host jetson-orin-nano"
+        "predict Qwen2.5-0.5B -d jetson-orin-nano-8gb@maxn -r transformers-4.52-eager --host jetson-orin-nano"
     )
     assert data("predict QWEN2.5-0.5b -d ORIN -r ssm-scope --host Orin-Host") == shipped

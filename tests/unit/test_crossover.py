@@ -107,7 +107,7 @@ def test_a_closed_form_gives_the_length_that_was_found() -> None:
 def test_without_models_the_pairs_of_the_paper_are_compared() -> None:
     comparison = crossover(device="orin", longest=4096)
     assert tuple((pair.a, pair.b) for pair in comparison.pairs) == PAPER_PAIRS
-    assert comparison.device == "jetson-orin-nano-8gb@25w"
+    assert comparison.device == "jetson-orin-nano-8gb@maxn"
 
 
 def test_the_positions_of_a_model_bound_the_lengths() -> None:

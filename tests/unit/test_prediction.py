@@ -176,7 +176,7 @@ def test_an_eager_runtime_needs_a_host_and_no_other_does() -> None:
 def test_the_json_has_the_fields_of_the_contract() -> None:
     result = json.loads(json.dumps(predict("Qwen2.5-0.5B", "orin", prompt=1000).to_dict()))
     assert result["schema"] == 1
-    assert result["device"] == "jetson-orin-nano-8gb@25w"
+    assert result["device"] == "jetson-orin-nano-8gb@maxn"
     contract = {
         "workload": {"batch", "prompt", "generate", "dtype", "cache_dtype", "weight_format", "logits"},
         "prefill": {"time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "bound",
