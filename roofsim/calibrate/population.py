@@ -419,7 +419,8 @@ def learn(all_of_them: Sequence[Stack], progress: Callable[[str], None] = lambda
         return alike or [x for x in kind if x.stack.classes[1] == r.stack.classes[1]] or kind or rest
 
     def of_other_runtimes(r: Residuals) -> Sequence[Residuals]:
-        return [x for x in runtimes if x.stack.classes[1] != r.stack.classes[1]]
+        rest = [x for x in runtimes if x.stack.classes[1] != r.stack.classes[1]]
+        return [x for x in rest if x.stack.device.kind == r.stack.device.kind] or rest
 
     both = sorted({stack.classes for stack in all_of_them})
     wider = [("", ""), *sorted({(d, "") for d, _ in both}), *sorted({("", r) for _, r in both})]
