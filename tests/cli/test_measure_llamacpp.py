@@ -220,6 +220,19 @@ def test_the_tool_measures_what_it_is_given_and_goes_on(folder):
     assert not any((folder / "scratch").iterdir())
 
 
+def test_the_tool_measures_what_needs_no_quantiser_where_there_is_none(folder, monkeypatch):
+    (folder / "programs" / "llama-quantize").unlink()
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "measure_stacks.py"), "my.csv", "--llama-bench", "programs", "--scratch",
+         "scratch", "--models", "tiny.yaml", "--shrink", "64", "--minutes", "5"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "--llama-quantize PATH" in done.stdout
+    assert {row["weight_dtype"] for row in rows(folder)} == {"f16", "q8_0"}
+
+
 @pytest.mark.parametrize("stack", ["llama.cpp", "vllm", "transformers-static", "transformers"])
 def test_the_tool_plans_every_stack_over_all_kinds_lengths_and_batches(stack):
     command = [sys.executable, str(ROOT / "tools" / "measure_stacks.py"), "my.csv", "--stack", stack, "--list"]
