@@ -81,7 +81,8 @@ class Session:
                 except Ended as error:
                     if error.killed:
                         raise
-                    end, reason = "oom" if error.out_of_memory else "failed", error.reason
+                    short = error.out_of_memory or "out of memory" in heard.error.lower()
+                    end, reason = "oom" if short else "failed", "; ".join(filter(None, (error.reason, heard.error)))
                     if heard.at is not None:
                         over = [point for point in heard.waiting if (point.batch, point.tokens) == heard.at]
             for point in list(over):
@@ -113,13 +114,15 @@ class Heard:
     def __init__(self, left: Sequence[Point], session: Session) -> None:
         self.waiting, self.session, self.first = list(left), session, left[0]
         self.at: tuple[int, int] | None = None
-        self.version, self.log = "", dict[str, float]()
+        self.version, self.error, self.log = "", "", dict[str, float]()
 
     def line(self, line: str) -> Iterator[Done | tuple[Row, ...]]:
         """What comes of a line; raises InputError if it says that the model is another."""
         for pattern, unit, name in LOGGED:
             if found := re.search(pattern, line):
                 self.log[name] = float(found[1].replace(",", "")) * unit
+        if found := re.search(r"\b\w*Error: .+", line):  # of the engine's own process, whose log is among the output
+            self.error = found[0].strip()[:200]
         start = line.find('{"roofsim"')
         try:
             said = json.loads(line[start:])["roofsim"] if start >= 0 else {}

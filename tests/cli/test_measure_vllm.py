@@ -113,6 +113,13 @@ def test_an_engine_that_does_not_come_up_fails_all_of_a_model_and_no_other(log, 
     assert "no kernel image" in result["rows"][0]["note"]
 
 
+def test_the_reason_of_an_engine_that_does_not_come_up_is_looked_for_in_its_log(log, data, monkeypatch):
+    monkeypatch.setenv("FAKE_VLLM", "log")
+    result = data(f"{MEASURE} --prompts 128,1k")
+    assert {row["metric"] for row in result["rows"]} == {"oom"}
+    assert all("OutOfMemoryError" in row["note"] for row in result["rows"])
+
+
 def test_another_model_is_refused(log, attempt, monkeypatch):
     monkeypatch.setenv("FAKE_VLLM", "model")
     result = attempt(f"{MEASURE} --prompts 128")
