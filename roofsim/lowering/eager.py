@@ -419,11 +419,11 @@ def expert_linear(o: Operator, s: Situation) -> Lowered:
     weighted and added after its last.
     """
     z, rows = o.sizes, fused.rows(o)
-    products, _ = fused.products(o, s.p, rows)
+    products, copied = fused.products(o, s.p, rows)
     first = o.role is Role.EXPERT_IN
     gathered = piece("gather rows", "strided", rows * z["d_in"], 2 * z["act_bytes"])
     if s.runtime.experts == "grouped":
-        return Lowered((gathered, *products) if first else products)
+        return Lowered((gathered, *products) if first else products, copied)
     touched = gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
     kernels = (tiny("find tokens"), gathered, *products) if first else (*products, tiny("weight and add", 2))
     return Lowered(tuple(replace(each, cost=each.cost * (1 / touched), count=each.count * touched) for each in kernels))

@@ -66,14 +66,16 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
     z = operator.sizes
     if operator.function is gemm.linear:
         products, copied = fused.products(operator, situation.p, z["tokens"])
+        last = products[-1]
         if operator.role in JOINED:
-            # the input was quantised for the product that it is part of
-            return Lowered((replace(products[-1], fill=0, joined=True),), copied)
-        return Lowered(products if _quantised_apart(operator, products[-1].unit) else products[-1:], copied)
+            if last.unit:  # the input was quantised for the product that it is part of
+                products, copied = (last,), 0
+            return Lowered((*(replace(each, fill=0, joined=True) for each in products),), copied)
+        return Lowered(products, copied) if _quantised_apart(operator, last.unit) else Lowered((last,))
     if operator.function is gemm.expert_linear:
         # tokens are quantised before they go to experts, what experts made of them row by row
         rows = z["tokens"] if operator.role is Role.EXPERT_IN else fused.rows(operator)
-        return Lowered(fused.products(operator, situation.p, rows)[0])
+        return Lowered(*fused.products(operator, situation.p, rows))
     if operator.function in (pointwise.rms_norm, pointwise.layer_norm):
         elements = z["tokens"] * z["width"]
         moved = Cost(vector=5 * elements, activations=4 * elements * z["act_bytes"])

@@ -12,10 +12,10 @@ from roofsim.foundation.arith import Number
 Logits = Literal["all", "last"]
 Phase = Literal["prefill", "decode"]
 Latents = Literal["absorbed", "expanded"]
-Product = Literal["weights_only", "copied", "fp8", "int8", "fp4"]
+Product = Literal["weights_only", "copied_from_2", "copied_from_9", "fp8", "int8", "fp4"]
 """How a product with quantised weights is computed: in the dtype of activations on weights that the kernel unpacks
-(`weights_only`) or that another kernel unpacked to a copy before it; or on the unit of a narrower dtype, to which
-activations are quantised."""
+(`weights_only`), or that from so many rows on another kernel unpacked to a copy before it (`copied_from_`); or on the
+unit of a narrower dtype, to which activations are quantised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,11 @@ class Precision:
         if not self.products:
             return "weights_only"
         return self.products.get(operator.rpartition(".")[2], self.products["weights"])
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The narrower dtypes whose matrix units compute products."""
+        return tuple(sorted(set(self.products.values()) - {"weights_only", "copied_from_2", "copied_from_9"}))
 
     @property
     def vectors(self) -> Number:

@@ -69,7 +69,7 @@ class Case:
         return self.run.prompt or self.run.context or self.run.generated or 0
 
 
-_SUFFIXES = ("-instruct", "-chat", "-hf", "-base", "-it")
+_SUFFIXES = ("-hf", "-instruct", "-chat", "-base", "-it")
 
 
 def network_named(words: str) -> Architecture:
@@ -380,7 +380,9 @@ _NOT_TOLD = ("", "none", "no", "unquantized", "unquantised")
 
 
 def _unit(words: str) -> Product | None:
-    """The unit of a narrow dtype that a cell names as what is computed in: `fp8`, `int8`, `nvfp4`."""
+    """The unit of a narrow dtype that a cell says is computed in: `fp8`, `int8`, `nvfp4`; none of `w4a16_mxfp4`."""
+    if "a16" in words.lower():
+        return None
     for word in re.findall(r"[a-z0-9]+", words.lower()):
         encoding = ENCODINGS.get(word)
         if encoding and encoding.family in UNIT_OF:

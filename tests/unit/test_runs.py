@@ -15,7 +15,7 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.request import predict, predict_request
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode, pieces, prefill, samples
-from roofsim.runs.cases import Reader, Skip
+from roofsim.runs.cases import Reader, Skip, network_named
 from roofsim.runs.columns import METRICS, column, measured
 from roofsim.runs.importers import read_runs
 from roofsim.runs.names import device_named, made_with
@@ -251,6 +251,29 @@ def test_a_filter_that_is_more_than_a_comparison_is_refused(text):
 )
 def test_devices_are_found_in_free_text(words, mode, clock, name):
     assert device_named(words, mode, clock) == name
+
+
+@pytest.mark.parametrize(
+    ("words", "model"),
+    [
+        ("LLaMA-3-70B", "Llama-3.1-70B"),
+        ("meta-llama/Meta-Llama-3-70B-Instruct", "Llama-3.1-70B"),
+        ("LLaMA-7B", "Llama-2-7B"),
+        ("meta-llama/Llama-2-13b-hf", "Llama-2-13B"),
+        ("meta-llama/Llama-2-70b-chat-hf", "Llama-2-70B"),
+        ("Qwen/Qwen2.5-14B-Instruct", "Qwen2.5-14B"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Llama-8B", "Llama-3.1-8B"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", "DeepSeek-R1-Distill-Qwen-32B"),
+        ("google/gemma-3-27b-it", "Gemma-3-27B"),
+        ("EleutherAI/gpt-j-6b", "GPT-J-6B"),
+        ("microsoft/Phi-4-mini-instruct", "Phi-4-mini"),
+        ("mistralai/Mistral-Nemo-Instruct-2407", "Mistral-Nemo-12B"),
+        ("nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-NVFP4", "Nemotron-3-Ultra-550B-A55B"),
+        ("LFM2-350M", "LFM2-350M"),
+    ],
+)
+def test_models_are_found_as_files_name_them(words, model):
+    assert network_named(words).id == model
 
 
 @pytest.mark.parametrize(
@@ -504,6 +527,7 @@ PRODUCT = {"op": "gemm", "note": "m=1024;n=512;k=2048", "phase": "op", "model": 
         ({"dtype": "bf16", "weight_dtype": "int8", "note": PRODUCT["note"] + ";quant=int8_wo"}, None, 1),
         ({"dtype": "bf16", "weight_dtype": "awq"}, None, (4 + 20 / 128) / 8),
         ({"dtype": "bf16", "weight_dtype": "nvfp4"}, None, 4.5 / 8),
+        ({"dtype": "w4a16_mxfp4", "weight_dtype": "w4a16_mxfp4", "device": "B200"}, None, 4.25 / 8),
         ({"dtype": "nvfp4", "weight_dtype": "nvfp4", "device": "B200"}, "fp4", 4.5 / 8),
     ],
 )  # fmt: skip
