@@ -20,7 +20,6 @@ from roofsim.engine.roofline import (
     traffic,
 )
 from roofsim.foundation.cost import Cost
-from roofsim.foundation.parameters import priors
 from roofsim.foundation.schema import checked, variant
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.specs.runtime import HostPolicy, MatrixLibrary, Runtime
@@ -258,7 +257,7 @@ def test_a_machine_is_made_of_what_the_files_say() -> None:
     assert (made.matrix_rate, made.vector_rate, made.bandwidth) == (165.2e12, 82.6e12, 1008e9)
     assert (made.cache, made.units) == (72 * 2**20, 128)
     assert (made["gemm_fill"], made["tensor_kernel_time"], made["dispatch"]) == (3, 5.8e-6, host.dispatch.value)
-    assert made["scan_efficiency"] == priors()["scan_efficiency"]
+    assert made["scan_efficiency"] == library.priors(device, None).values["scan_efficiency"]
     assert made.clock == device.clock.value
     # without a clock: that at which 128 lanes of each unit, a multiply-add each, make the vector peak
     assert machine(variant(device, clock=None), None, "fp16").clock == pytest.approx(82.6e12 / (2 * 128 * 128))
