@@ -96,7 +96,7 @@ class Session:
         weights = left[0].weights
         engine = {
             "dtype": DTYPES[weights], "max_model_len": longest, "max_num_batched_tokens": self.budget,
-            "max_num_seqs": max(SEQUENCES, *(batch for batch, _ in places)), "gpu_memory_utilization": MEMORY,
+            "max_num_seqs": sequences(left), "gpu_memory_utilization": MEMORY,
             **({"quantization": "fp8"} if weights == "fp8" else {}),
         }  # fmt: skip
         fields = dict(each.fields)
@@ -108,11 +108,17 @@ class Session:
         }  # fmt: skip
 
 
+def sequences(points: Sequence[Point]) -> int:
+    """How many sequences an engine is made for that these points are asked of."""
+    return max(SEQUENCES, *(point.batch for point in points))
+
+
 class Heard:
     """What a process has said so far: its version, the point it is at, what it has not come to."""
 
     def __init__(self, left: Sequence[Point], session: Session) -> None:
         self.waiting, self.session, self.first = list(left), session, left[0]
+        self.sequences = sequences(left)
         self.at: tuple[int, int] | None = None
         self.version, self.error, self.log = "", "", dict[str, float]()
 
@@ -171,7 +177,8 @@ class Heard:
             return Done(point, "failed", (self.named(point.over("failed", reason, self.session.steps)),), reason)
         how = "one output token each" if point.phase == "prefill" else f"mean of {self.session.steps} steps"
         note = f"{how};spread={(max(times) - min(times)) / middle:.3f};n={len(times)};dummy weights;no prefix cache"
-        row = point.row("latency_s", middle, f"{note};max_num_batched_tokens={self.session.budget}", self.session.steps)
+        note = f"{note};max_num_batched_tokens={self.session.budget};max_num_seqs={self.sequences}"
+        row = point.row("latency_s", middle, note, self.session.steps)
         return Done(point, "done", (self.named(row),), f"{middle * 1e3:.4g} ms")
 
 

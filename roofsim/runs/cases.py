@@ -309,7 +309,7 @@ def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
         return pieces(s, w)
     held = run.context if run.context is not None and (run.context or not run.prompt) else run.prompt or 0
     steps = max((run.generated or 0) - (1 if run.prompt else 0), 1)
-    times = turns(s, w.batch)
+    times = turns(s, w.batch, Sizes(run).get("max_num_seqs", 0))
     start = replace(decode(s, w), context=held + s.architecture.prefix_tokens, batch=w.batch / times)
     mean = [(times * share, replace(start, context=start.context + done)) for share, done in samples(steps)]
     if _whole_request(run):

@@ -348,6 +348,21 @@ def test_software_that_no_runtime_describes_is_named_as_such(framework):
         runtime_of(run(framework=framework))
 
 
+def test_requests_that_a_stack_does_not_take_at_once_wait_for_their_turn():
+    reader = Reader("vllm", "h100-sxm")
+
+    def parts(batch, **more):
+        row = run(device="", model="Qwen2.5-0.5B", phase="decode", batch=batch, context=256, generated=1, **more)
+        return reader.case(row).target.parts
+
+    (one,), (two,), (three,) = parts(128), parts(256), parts(300)
+    assert (one[0], two[0], three[0]) == (1, 2, 3)
+    assert two[1] == one[1]  # two turns of 128
+    (told,) = parts(256, note="max_num_seqs=256")
+    assert told[0] == 1
+    assert told[1] != one[1]
+
+
 # --- many at once ---
 
 STACKS = [
