@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-from roofsim.engine.energy import energy
+from roofsim.engine.energy import Activity, activity, energy
 from roofsim.engine.roofline import Bound, Machine, Terms, deciding_parameter, launch_time, light_time, terms
 from roofsim.engine.schedule import Stretch, times
 from roofsim.foundation.arith import Number, share
@@ -74,6 +74,7 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
     done: list[tuple[Number, Cost]] = []
     own: list[tuple[Number, Cost]] = []
     kernels: Number = 0
+    active = Activity()
     for row in rows or lower(stack.architecture, runtime, p):
         n = row.row.count
         pieces: list[Stretch] = []
@@ -83,17 +84,19 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
             for each in lowered.kernels:
                 kernels = kernels + (0 if each.joined else each.count * n)
                 host = host + each.count * launch_time(each, runtime, m, p.phase)
-                busy = busy + each.count * terms(each, m).time
+                t = terms(each, m)
+                busy = busy + each.count * t.time
+                active = active + activity(each, t, m) * (each.count * n)
                 done.append((each.count * n, each.cost))
             pieces.append(Stretch(host, busy, 1))
             own.append((n, operator.cost))
         stretches += _together(pieces, n)
     total, model = Cost.total(done), Cost.total(own)
     start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p))
-    t = times(stretches, start, runtime.host.mode == "inline")
+    passed = times(stretches, start, runtime.host.mode == "inline")
     return PassFigures(
-        t.wall, t.device, t.host, kernels, total.matrix, total.vector, total.bytes,
-        energy(stack.device, m, total, t.device, t.wall), model.matrix / m.matrix_rate,
+        passed.wall, passed.device, passed.host, kernels, total.matrix, total.vector, total.bytes,
+        energy(stack.device, m, passed.wall, active), model.matrix / m.matrix_rate,
         (model.weights + model.state) / m.bandwidth,
     )  # fmt: skip
 
