@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import nan
 
 from roofsim.engine.roofline import Machine, Terms, traffic
 from roofsim.foundation.arith import Number, maximum
@@ -42,8 +43,10 @@ def energy(device: Device, m: Machine, time: Number, done: Activity) -> Number:
     """Joules of a pass of `time` seconds: E = (idle + p_w · full) · time + units + memory, less what the limit denies.
 
     Units draw full · (p_a · active + p_f · work), memory full · p_b · traffic; `full` is what the whole device at work
-    draws beyond idle.
+    draws beyond idle. Not a number where no limit is published.
     """
+    if device.power.tdp is None:
+        return nan  # nothing says what it draws
     asked = _units(device, m, done) + _memory(device, m, done)
     return waiting_power(device, m) * time + asked * _granted(device, m, time, asked)
 
@@ -61,7 +64,7 @@ def waiting_power(device: Device, m: Machine) -> Number:
 
 def full_power(device: Device) -> Number:
     """Watts that the whole device at work would draw beyond idle at its clocks: TDP − idle unless stated."""
-    return device.power.dynamic.value if device.power.dynamic else device.power.tdp.value - _idle(device)
+    return device.power.dynamic.value if device.power.dynamic else _limit(device) - _idle(device)
 
 
 def _granted(device: Device, m: Machine, time: Number, asked: Number) -> Number:
@@ -70,7 +73,7 @@ def _granted(device: Device, m: Machine, time: Number, asked: Number) -> Number:
     Of x times the room above waiting, e = max(x − x₀, 0) is beyond where clocks begin to give way; x₀ + e r / (e + r)
     is drawn, r = 1 − x₀: all of it at first, and never more than there is.
     """
-    room = (device.power.tdp.value - waiting_power(device, m)) * time
+    room = (_limit(device) - waiting_power(device, m)) * time
     beyond = maximum(asked / room - GIVES_WAY, 0)
     left = 1 - GIVES_WAY
     return (GIVES_WAY + beyond * left / (beyond + left)) / (GIVES_WAY + beyond)
@@ -85,4 +88,9 @@ def _memory(device: Device, m: Machine, done: Activity) -> Number:
 
 
 def _idle(device: Device) -> Number:
-    return device.power.idle.value if device.power.idle else IDLE_SHARE * device.power.tdp.value
+    return device.power.idle.value if device.power.idle else IDLE_SHARE * _limit(device)
+
+
+def _limit(device: Device) -> Number:
+    """TDP in watts; where none is published, no number: nothing says what the device draws."""
+    return device.power.tdp.value if device.power.tdp else nan

@@ -22,16 +22,13 @@ from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Kernel
 from roofsim.model.step import Phase
 from roofsim.runs.targets import Job, Target
+from roofsim.specs.calibration import HOST_MATTERS
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
 
 Array = Any
 """A NumPy array of float64 (ints where it indexes)."""
-
-HOST_MATTERS = 1 / 2
-"""Where the host needs at least this share of the device's time, what it takes longer in a bad run shows in the wall
-time: hosts were seen to take twice as long from one run to the next."""
 
 STEP = 1e-4
 """Step of the derivatives, on the scale of parameters without limits."""
@@ -119,7 +116,7 @@ class Program:
             if "rail" in self._is:
                 result = result + self._idle * self._summed(wall)
         if "memory" in self._is and self._runtime.memory.workspace:
-            m = m or machine(self._device, self._host, self._device.default_dtype, values)
+            m = m or machine(self._device, self._host, self._device.default_dtype, values, self._runtime)
             result = np.where(self._is["memory"], result + m["workspace"], result)
         return result
 
