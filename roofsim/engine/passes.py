@@ -12,6 +12,7 @@ from roofsim.engine.roofline import (
     Machine,
     Terms,
     deciding_parameter,
+    gap_time,
     launch_time,
     light_time,
     matrix_time,
@@ -85,7 +86,7 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
     own: list[tuple[Number, Cost, str | None]] = []
     kernels: Number = 0
     active = Activity()
-    for row in rows or lower(stack.architecture, runtime, p):
+    for row in rows or lower(stack.architecture, runtime, p, stack.device):
         n = row.row.count
         pieces: list[Stretch] = []
         for operator, lowered in row:
@@ -102,8 +103,8 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
             own.append((n, operator.cost, unit_of(operator, p)))
         stretches += _together(pieces, n)
     total, model = Cost.total(done), Cost.total([(n, cost) for n, cost, _ in own])
-    start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p))
-    passed = times(stretches, start, runtime.host.mode == "inline")
+    start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p), serving_work(runtime, p))
+    passed = times(stretches, start, runtime.host.mode == "inline", kernels * gap_time(runtime, p.phase))
     return PassFigures(
         passed.wall, passed.device, passed.host, kernels, total.matrix, total.vector, total.bytes,
         energy(stack.device, m, passed.wall, active), matrix_time(own, m),
@@ -111,10 +112,19 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
     )  # fmt: skip
 
 
-def starting_time(runtime: Runtime, m: Machine, planned: Number) -> Number:
-    """Seconds of the host before the first kernel of a pass: of the step itself, and of plans of attention."""
+def starting_time(runtime: Runtime, m: Machine, planned: Number, work: Number = 0) -> Number:
+    """Seconds of the host before the first kernel of a pass: of the step itself, and of plans of attention.
+
+    `work` is that of a serving engine, in launches of a kernel.
+    """
     launch = runtime.host.launch.value if runtime.host.launch else 0
-    return launch + planned * m["attention_plan"]
+    return launch + planned * m["attention_plan"] + work * m["dispatch"]
+
+
+def serving_work(runtime: Runtime, p: Pass) -> Number:
+    """What a serving engine does for a step and its sequences while the device waits, in launches of a kernel."""
+    policy = runtime.host
+    return policy.step_work + p.batch * (policy.request_work if p.phase == "prefill" else policy.sequence_work)
 
 
 def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:
@@ -154,7 +164,7 @@ SUMMED = tuple(f.name for f in fields(OperatorRow) if f.type == "Number")
 
 def operators(stack: Stack, p: Pass, basis: Callable[[str], Basis]) -> Iterator[OperatorRow]:
     """The operators of one pass that launch anything (for numbers, not for arrays); `basis` is of a parameter."""
-    for row in lower(stack.architecture, stack.runtime, p):
+    for row in lower(stack.architecture, stack.runtime, p, stack.device):
         for operator, lowered in row:
             if lowered.kernels:
                 yield _operator_row(row, operator.name, operator.kind, lowered, stack.machine, basis)

@@ -211,6 +211,17 @@ def deciding_parameter(like: Class, bound: Bound) -> str:
     return rates.get(like, "vector_efficiency")
 
 
+def launch_mode(runtime: Runtime, phase: Phase) -> str:
+    """How the host launches a phase."""
+    return runtime.host.prefill or runtime.host.mode if phase == "prefill" else runtime.host.mode
+
+
+def gap_time(runtime: Runtime, phase: Phase) -> float:
+    """Seconds that the device waits between two kernels of a graph; else it waits for its host alone."""
+    gap = runtime.host.gap
+    return gap.value if gap and launch_mode(runtime, phase) == "graph" else 0.0
+
+
 def matrix_time(kernels: Sequence[tuple[Number, Cost, str | None]], m: Machine) -> Number:
     """Seconds of matrix work at the peaks of its units: of costs that are each done so often on a unit."""
     by_unit: dict[str | None, list[Number]] = {}
@@ -222,10 +233,10 @@ def matrix_time(kernels: Sequence[tuple[Number, Cost, str | None]], m: Machine) 
 
 def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> Number:
     """Seconds of the host to launch a kernel once."""
-    policy = runtime.host
-    mode = policy.prefill or policy.mode if phase == "prefill" else policy.mode
+    policy, mode = runtime.host, launch_mode(runtime, phase)
     if mode == "none" or kernel.joined:
         return 0
-    if mode == "graph":
+    if mode == "graph" and policy.captured is None:
         return policy.replay.value if policy.replay else 0
-    return (m["dispatch"] + (m["triton_dispatch"] if kernel.triton else 0)) * policy.work
+    launch = (m["dispatch"] + (m["triton_dispatch"] if kernel.triton else 0)) * policy.work
+    return launch * (1 - kernel.replayed)

@@ -18,7 +18,7 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup, setup
-from roofsim.prediction.steps import decode, pieces, samples
+from roofsim.prediction.steps import decode, pieces, samples, turns
 from roofsim.runs.names import device_of, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
 from roofsim.runs.reading import Run
@@ -69,7 +69,7 @@ class Case:
         return self.run.prompt or self.run.context or self.run.generated or 0
 
 
-_SUFFIXES = ("-instruct", "-chat", "-hf", "-base", "-it")
+_SUFFIXES = ("-hf", "-instruct", "-chat", "-base", "-it")
 
 
 def network_named(words: str) -> Architecture:
@@ -314,8 +314,9 @@ def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
         return pieces(s, w)
     held = run.context if run.context is not None and (run.context or not run.prompt) else run.prompt or 0
     steps = max((run.generated or 0) - (1 if run.prompt else 0), 1)
-    start = replace(decode(s, w), context=held + s.architecture.prefix_tokens)
-    mean = [(share, replace(start, context=start.context + done)) for share, done in samples(steps)]
+    times = turns(s, w.batch)
+    start = replace(decode(s, w), context=held + s.architecture.prefix_tokens, batch=w.batch / times)
+    mean = [(times * share, replace(start, context=start.context + done)) for share, done in samples(steps)]
     if _whole_request(run):
         return [*pieces(s, w), *((share * steps, p) for share, p in mean)]
     return mean
@@ -390,7 +391,9 @@ _NOT_TOLD = ("", "none", "no", "unquantized", "unquantised")
 
 
 def _unit(words: str) -> Product | None:
-    """The unit of a narrow dtype that a cell names as what is computed in: `fp8`, `int8`, `nvfp4`."""
+    """The unit of a narrow dtype that a cell says is computed in: `fp8`, `int8`, `nvfp4`; none of `w4a16_mxfp4`."""
+    if "a16" in words.lower():
+        return None
     for word in re.findall(r"[a-z0-9]+", words.lower()):
         encoding = ENCODINGS.get(word)
         if encoding and encoding.family in UNIT_OF:

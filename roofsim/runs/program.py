@@ -14,9 +14,9 @@ import numpy as np
 
 from roofsim.engine.energy import Activity, activity, energy, units_energy
 from roofsim.engine.passes import starting_time
-from roofsim.engine.roofline import Machine, launch_time, machine, terms
+from roofsim.engine.roofline import Machine, gap_time, launch_time, machine, terms
 from roofsim.engine.schedule import Stretch, times
-from roofsim.foundation.arith import maximum
+from roofsim.foundation.arith import maximum, single
 from roofsim.foundation.cost import COLUMNS, Cost
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Kernel
@@ -85,6 +85,9 @@ class Program:
         ]
         self._alone = np.array([job.alone for job in self._jobs], dtype=bool)
         self._plans = np.array([job.plans for job in self._jobs], dtype=float)
+        self._work_of_host = np.array([job.work for job in self._jobs], dtype=float)
+        gaps = [0.0 if job.alone else job.launches * gap_time(self._runtime, job.phase) for job in self._jobs]
+        self._gaps = np.array(gaps, dtype=float)
 
     def machines(self, values: Mapping[str, float]) -> dict[str, Machine]:
         """The machine of each dtype under these values of parameters."""
@@ -99,8 +102,9 @@ class Program:
             m = machines[self._dtypes[0]]
             host, busy = self._times(machines)
             stretches = [Stretch(h, d, n) for h, d, n in zip(host, busy, self._counts, strict=True)]
-            first: Array = starting_time(self._runtime, m, self._plans)
-            t = times(stretches, np.where(self._alone, 0.0, first), self._runtime.host.mode == "inline")
+            first: Array = starting_time(self._runtime, m, self._plans, self._work_of_host)
+            start = np.where(self._alone, 0.0, first)
+            t = times(stretches, start, self._runtime.host.mode == "inline", self._gaps)
             # an operator that is called again and again hides whichever of host and device is the faster
             longer: Array = maximum(t.host, t.device)
             queued: Array = t.wall
@@ -149,6 +153,7 @@ class Program:
         machines = self.machines(values)
         host, busy = (x * self._counts for x in self._times(machines))
         planned = self._plans * machines[self._dtypes[0]]["attention_plan"]
+        planned = planned + self._work_of_host * machines[self._dtypes[0]]["dispatch"]
         longer = planned + host.sum(axis=0) - HOST_MATTERS * busy.sum(axis=0)
         bound: Array = self._is["wall"] & (self._summed(longer) > 0)
         return bound
@@ -172,7 +177,7 @@ class Program:
             took: Array = each.kernel.count * terms(each.kernel, m).time
             busy += np.bincount(each.slots, took, size)
             launch = launch_time(each.kernel, self._runtime, m, each.phase)
-            if launch:
+            if not single(launch) or launch:
                 took = each.kernel.count * launch
                 host += np.bincount(each.slots, took, size)
         return host.reshape(self._shape), busy.reshape(self._shape)
@@ -207,6 +212,7 @@ def _joined(kernels: Sequence[Kernel]) -> Kernel:
         fill=array([k.fill for k in kernels]),
         blocks=None if first.blocks is None else array([k.blocks for k in kernels]),
         together=array([k.together for k in kernels]),
+        replayed=array([k.replayed for k in kernels]),
         steps=None if first.steps is None else array([k.steps for k in kernels]),
         beneath=_joined([k.beneath for k in kernels if k.beneath]) if first.beneath else None,
         instead=tuple(_joined(each) for each in zip(*(k.instead for k in kernels), strict=True)),

@@ -17,6 +17,7 @@ from roofsim.engine.passes import (
     operators,
     pass_bound,
     run_pass,
+    serving_work,
     starting_time,
     weighted,
     weighted_operators,
@@ -109,6 +110,24 @@ def test_a_pass_starts_after_its_launch_and_its_plans() -> None:
     runtime = stack("ideal").runtime
     assert starting_time(runtime, M, 3) == pytest.approx(30e-6 + 3 * priors()["attention_plan"])
     assert starting_time(stack("ideal", launch=None).runtime, M, 0) == 0
+    assert starting_time(runtime, M, 0, 3) == pytest.approx(30e-6 + 3 * priors()["dispatch"])
+
+
+def test_a_serving_engine_works_for_each_step_and_for_its_sequences_while_the_device_waits() -> None:
+    policy = {"step_work": 10, "sequence_work": 3, "request_work": 50}
+    served, alone = stack("vllm", mode="graph", **policy), stack("vllm", mode="graph")
+    assert serving_work(served.runtime, PREFILL) == 10 + 2 * 50
+    assert serving_work(served.runtime, DECODE) == 10 + 2 * 3
+    assert serving_work(alone.runtime, DECODE) == 0
+    longer = run_pass(served, DECODE).time - run_pass(alone, DECODE).time
+    assert longer == pytest.approx(16 * priors()["dispatch"])
+
+
+def test_the_device_waits_between_the_kernels_of_a_graph() -> None:
+    gap = {"value": "7 us", "source": "made up"}
+    with_gaps, without = (run_pass(stack("ideal", mode="graph", gap=each), DECODE) for each in (gap, None))
+    assert with_gaps.time - without.time == pytest.approx(7e-6 * with_gaps.kernels)
+    assert with_gaps.device_time == without.device_time
 
 
 @every_stack

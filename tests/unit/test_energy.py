@@ -45,7 +45,7 @@ def test_a_prefill_is_not_simply_the_limit_for_its_time():
         first, step = (run_pass(s.stack("bf16"), p) for p in (prefill(s, w), decode(s, w)))
         powers.append(first.energy / first.time)
         assert step.energy / step.time < TDP
-    assert 1.2 * powers[0] < powers[1] < 0.9 * powers[2] < 0.9 * TDP
+    assert powers[0] < powers[1] < 0.9 * powers[2] < 0.9 * TDP
 
 
 def test_a_device_that_waits_for_its_host_draws_waiting_power():

@@ -11,17 +11,18 @@ import pytest
 from roofsim import library
 from roofsim.engine.energy import Activity, energy, units_energy
 from roofsim.engine.passes import run_pass
-from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.foundation.errors import InputError, UnknownName, Unsupported
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.request import predict, predict_request
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode, pieces, prefill, samples
-from roofsim.runs.cases import Reader, Skip
+from roofsim.runs.cases import Reader, Skip, network_named
 from roofsim.runs.columns import METRICS, column, measured
 from roofsim.runs.importers import read_runs
 from roofsim.runs.names import device_named, made_with
 from roofsim.runs.program import Program
 from roofsim.runs.reading import Run, notes, read_csv
+from roofsim.runs.stacks import runtime_of
 from roofsim.runs.targets import Jobs, Target
 from roofsim.runs.where import parse
 from roofsim.specs.workload import workload
@@ -254,6 +255,29 @@ def test_devices_are_found_in_free_text(words, mode, clock, name):
 
 
 @pytest.mark.parametrize(
+    ("words", "model"),
+    [
+        ("LLaMA-3-70B", "Llama-3.1-70B"),
+        ("meta-llama/Meta-Llama-3-70B-Instruct", "Llama-3.1-70B"),
+        ("LLaMA-7B", "Llama-2-7B"),
+        ("meta-llama/Llama-2-13b-hf", "Llama-2-13B"),
+        ("meta-llama/Llama-2-70b-chat-hf", "Llama-2-70B"),
+        ("Qwen/Qwen2.5-14B-Instruct", "Qwen2.5-14B"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Llama-8B", "Llama-3.1-8B"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", "DeepSeek-R1-Distill-Qwen-32B"),
+        ("google/gemma-3-27b-it", "Gemma-3-27B"),
+        ("EleutherAI/gpt-j-6b", "GPT-J-6B"),
+        ("microsoft/Phi-4-mini-instruct", "Phi-4-mini"),
+        ("mistralai/Mistral-Nemo-Instruct-2407", "Mistral-Nemo-12B"),
+        ("nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-NVFP4", "Nemotron-3-Ultra-550B-A55B"),
+        ("LFM2-350M", "LFM2-350M"),
+    ],
+)
+def test_models_are_found_as_files_name_them(words, model):
+    assert network_named(words).id == model
+
+
+@pytest.mark.parametrize(
     "words",
     [
         "RTX 3080 Ti", "RTX 3080 12GB", "RTX 4080 SUPER", "RTX 4070 Ti SUPER", "RTX 4090 Laptop", "H200 NVL",
@@ -283,10 +307,46 @@ def test_a_device_that_is_left_open_is_not_guessed(words, mode):
         ("trtllm 1.0", "vllm", False),
         ("", "vllm", True),
         ("my own code", "vllm", True),
+        ("transformers static cache, eager", "transformers-5-static-eager", True),
+        ("transformers static cache, eager", "transformers-5-static", False),
+        ("transformers static cache, captured graph", "transformers-5-static", True),
+        ("transformers static cache, captured graph", "transformers-5-static-eager", False),
+        ("transformers static cache, torch.compile", "transformers-5-static", False),
+        ("transformers static cache, torch.compile", "transformers-5-static-eager", False),
+        ("transformers static cache, eager", "transformers-5-eager", False),
+        ("torch 2.11 transformers 5.17.0; eager, SDPA", "transformers-5-static-eager", False),
     ],
 )
 def test_software_that_is_named_must_be_the_runtimes(framework, runtime, same):
     assert made_with(run(framework=framework), library.runtime(runtime)) is same
+
+
+@pytest.mark.parametrize(
+    ("framework", "runtime"),
+    [
+        ("llama.cpp b9292 (CUDA, llama-server)", "llama.cpp"),
+        ("llama.cpp b2824 (CUDA)", "llama.cpp-b2824"),
+        ("vllm", "vllm"),
+        ("vllm 0.12.0", "vllm"),
+        ("transformers static cache, captured graph", "transformers-5-static"),
+        ("transformers static cache, eager", "transformers-5-static-eager"),
+        ("torch 2.11.0+cu130 transformers 5.17.0; eager, SDPA", "transformers-5-eager"),
+        ("PyTorch eager (transformers / mamba_ssm)", "transformers-4.52-eager"),
+        ("", None),
+    ],
+)
+def test_a_row_says_which_runtime_it_was_made_with(framework, runtime):
+    assert runtime_of(run(framework=framework)) == runtime
+
+
+@pytest.mark.parametrize(
+    "framework",
+    ["sglang 0.5.8.post1", "trtllm 1.0.0rc3", "TensorRT-LLM 0.6.1", "LMDeploy TurboMind 0.2.0 (CUDA 11.8)",
+     "ik_llama.cpp (Dec 2024, -rtr 1) CPU", "transformers static cache, torch.compile"],
+)  # fmt: skip
+def test_software_that_no_runtime_describes_is_named_as_such(framework):
+    with pytest.raises(Unsupported, match="no runtime describes"):
+        runtime_of(run(framework=framework))
 
 
 # --- many at once ---
@@ -468,6 +528,7 @@ PRODUCT = {"op": "gemm", "note": "m=1024;n=512;k=2048", "phase": "op", "model": 
         ({"dtype": "bf16", "weight_dtype": "int8", "note": PRODUCT["note"] + ";quant=int8_wo"}, None, 1),
         ({"dtype": "bf16", "weight_dtype": "awq"}, None, (4 + 20 / 128) / 8),
         ({"dtype": "bf16", "weight_dtype": "nvfp4"}, None, 4.5 / 8),
+        ({"dtype": "w4a16_mxfp4", "weight_dtype": "w4a16_mxfp4", "device": "B200"}, None, 4.25 / 8),
         ({"dtype": "nvfp4", "weight_dtype": "nvfp4", "device": "B200"}, "fp4", 4.5 / 8),
     ],
 )  # fmt: skip
