@@ -42,7 +42,8 @@ def test_every_source_of_a_device_is_used_by_a_number_in_one_of_its_modes(name: 
 
 @every_device
 def test_the_ridge_point_is_that_of_a_processor(device: Device) -> None:
-    assert 10 <= device.ridge_point <= 2000
+    least = 4 if device.kind == "cpu" else 10  # a processor without bf16 units multiplies in fp32
+    assert least <= device.ridge_point <= 2000
 
 
 @every_device
