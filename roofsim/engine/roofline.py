@@ -108,10 +108,17 @@ _RATE_OF_VECTOR = {
     "masked_attention": "masked_attention_efficiency",
     "quantised_product": "quantised_efficiency",
     "packed_product": "quantised_efficiency",
+    "block_product": "block_efficiency",
+    "repacked_product": "repacked_efficiency",
+    "row_attention": "row_attention_efficiency",
 }
 """Products that the matrix unit does not bound: their rate goes with the vector peak, up to the matrix peak."""
 _PER_CLOCK = {"quantised_tiles": "tile_flops"}
 """Products whose rate goes with units and clock, whatever the peaks."""
+_VECTOR_PER_CLOCK = {"scalar_loop": "scalar_flops"}
+"""Loops that use no vector unit: their rate goes with units and clock."""
+_UNPACKED = {"unpacked_product": "unpacked_per_flop"}
+"""Products that unpacking alone bounds, at so many bytes of weights for each FLOP of the vector unit."""
 _SOFTMAX = ("attention", "masked_attention")
 _FILL = {"gemm": "gemm_fill", "quantised_tiles": "gemm_fill", "attention": "attention_fill"}
 _VECTOR = {
@@ -128,6 +135,12 @@ _FIXED = {
     "quantised_product": "kernel_time",
     "strided": "strided_kernel_time",
     "transpose": "strided_kernel_time",
+    "loop": "barrier_time",
+    "scalar_loop": "barrier_time",
+    "block_product": "barrier_time",
+    "repacked_product": "barrier_time",
+    "unpacked_product": "barrier_time",
+    "row_attention": "barrier_time",
 }
 
 
@@ -163,6 +176,10 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         rate = minimum(m.units * m.clock * m[_PER_CLOCK[like]], m.rate(kernel.unit))
         filling = fill / rate
         compute = cost.matrix / rate
+    elif like in _VECTOR_PER_CLOCK:
+        compute = cost.vector / minimum(m.units * m.clock * m[_VECTOR_PER_CLOCK[like]], m.vector_rate)
+    elif like in _UNPACKED:
+        compute = cost.weights / (m.vector_rate * m[_UNPACKED[like]])
     else:
         compute = vector
     if like == "packed_product":
@@ -198,7 +215,7 @@ def deciding_parameter(like: Class, bound: Bound) -> str:
         return _FIXED.get(like, "tensor_kernel_time")
     if bound == "memory":
         return _STREAM.get(like, "memory_efficiency")
-    rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _RATE
+    rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _VECTOR_PER_CLOCK | _UNPACKED | _RATE
     return rates.get(like, "vector_efficiency")
 
 

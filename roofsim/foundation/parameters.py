@@ -112,6 +112,44 @@ _ROWS = (
         "prefill of mamba2-2.7b: 128 tokens, which go one by one, beside 512, which do not (h100_llamacpp.csv)",
     ),
     Parameter(
+        "block_efficiency", "eta_b", "", 0.5, 0.05, 1.5, 0.3, "device",
+        "rate of ggml's products of many rows on a processor, in fp16, fp32, q8_0 or q5_0, as a fraction of the fp32 "
+        "vector peak: small tiles in registers, no blocks for the caches",
+        "Qwen2.5-0.5B and LFM2-350M in f16 on two cores of an EPYC 7001: 0.48 to 0.55, q5_0 and q8_0 0.40 "
+        "(epyc_2_cores_llamacpp.csv); bf16 on a Ryzen 9 7950X 0.5 (cpu_ryzen7950x_ik.csv)",
+    ),
+    Parameter(
+        "repacked_efficiency", "eta_k", "", 0.9, 0.05, 4, 0.4, "device",
+        "rate of ggml's products of many rows on a processor where weights lie interleaved (q4_0, q4_k) or are "
+        "unpacked tile by tile (other k-quants), as a fraction of the fp32 vector peak",
+        "LFM2-350M in q4_k_m on two cores of an EPYC 7001 0.92 (epyc_2_cores_llamacpp.csv), q4_0 on a Ryzen 9 7950X "
+        "0.95 (cpu_ryzen7950x_ik.csv)",
+    ),
+    Parameter(
+        "unpacked_per_flop", "b_u", "B", 0.12, 0.01, 2, 0.3, "device",
+        "bytes of quantised weights that one row's product on a processor takes in for each FLOP of the vector peak",
+        "decode on two cores of an EPYC 7001 0.11 (Qwen2.5-0.5B, q5_0 and q8_0) to 0.14 (LFM2-350M, q4_k); two threads "
+        "of a Ryzen 9 7950X 0.09 (q5_0) to 0.16 (q4_0) (epyc_2_cores_llamacpp.csv, cpu_ryzen7950x_ik.csv)",
+    ),
+    Parameter(
+        "row_attention_efficiency", "eta_o", "", 0.04, 0.002, 1, 0.5, "device",
+        "rate of ggml's attention on a processor where queries go one by one, as a fraction of the fp32 vector peak: "
+        "sums are kept in fp16 and converted at each key",
+        "decode at depths of 0 and 512 in f16 on two cores of an EPYC 7001: 2.6 GFLOP/s in LFM2-350M and Qwen2.5-0.5B "
+        "(epyc_2_cores_llamacpp.csv)",
+    ),
+    Parameter(
+        "scalar_flops", "f_s", "FLOP", 0.6, 0.05, 8, 0.5, "device",
+        "FLOP per core and clock in loops of ggml that use no vector unit: short convolutions, the scan of Mamba-1 "
+        "with an exponential for each element of the state",
+        "the loop of the scan by itself on a core of an EPYC 9005, 4.1 ns for nine FLOP at 16 elements a channel",
+    ),
+    Parameter(
+        "barrier_time", "t_b", "s", 4e-6, 1e-8, 1e-3, 1.0, "device",
+        "time that a node of the graph takes on a processor beside its work: threads wait for each other after each",
+        "decode of mamba2-130m on two cores of an EPYC 7001 (epyc_2_cores_llamacpp.csv)",
+    ),
+    Parameter(
         "ssd_efficiency", "eta_d", "", 0.9, 0.05, 3, 0.5, "device",
         "rate of the chunked Mamba-2 scan as a fraction of the fp32 vector peak (its Triton products do not scale "
         "with the matrix unit)",

@@ -16,8 +16,9 @@ from roofsim.specs.runtime import Runtime
 Class = Literal[
     "gemm", "vector_product", "quantised_product", "packed_product", "quantised_tiles", "attention",
     "masked_attention", "ssd", "scan", "stream", "strided", "transpose",
+    "loop", "scalar_loop", "block_product", "repacked_product", "unpacked_product", "row_attention",
 ]  # fmt: skip
-"""What a kernel is like: decides which efficiencies hold for it."""
+"""What a kernel is like: decides which efficiencies hold for it. Those of the last line are ggml's on a processor."""
 
 
 @dataclass(frozen=True, slots=True)

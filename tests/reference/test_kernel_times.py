@@ -21,6 +21,8 @@ PARAMETERS = {
     "memory_efficiency": 1 / 2, "strided_efficiency": 1 / 4, "transpose_efficiency": 1 / 8,
     "cache_share": 1 / 2, "cache_speed": 4, "gemm_fill": 5, "attention_fill": 6,
     "kernel_time": 1, "strided_kernel_time": 2, "tensor_kernel_time": 3, "attention_kernel_time": 4,
+    "block_efficiency": 3 / 5, "repacked_efficiency": 3 / 4, "row_attention_efficiency": 1 / 20, "scalar_flops": 1 / 4,
+    "unpacked_per_flop": 1 / 25, "barrier_time": 9,
     "unpacked_bytes": 1 / 2, "tile_flops": 5, "step_time": 6, "dispatch": 7, "triton_dispatch": 80,
 }  # fmt: skip
 M = Machine(matrix_rate=1000, vector_rate=100, bandwidth=10, cache=50, units=4, parameters=PARAMETERS, clock=3)
@@ -42,6 +44,12 @@ ROWS: dict[str, tuple[float, float, float, float]] = {
     "stream": (1, 200 / 50, STREAMED, 0),
     "strided": (2, 200 / 50, STRIDED, 0),
     "transpose": (2, 200 / 50, TURNED, 0),
+    "loop": (9, 200 / 50, STREAMED, 0),
+    "scalar_loop": (9, 200 / (4 * 3 / 4), STREAMED, 0),  # a quarter per unit and clock
+    "block_product": (9, 3000 / 60, STREAMED, 0),
+    "repacked_product": (9, 3000 / 75, STREAMED, 0),
+    "unpacked_product": (9, 20 / (100 / 25), STREAMED, 0),  # the weights alone
+    "row_attention": (9, 3000 / 5, STREAMED, 0),
 }
 
 
@@ -88,10 +96,14 @@ def test_steps_that_wait_for_memory_take_their_time_however_little_they_move() -
     assert terms(kernel("scan", Cost(vector=4000), steps=7, blocks=64), M).compute == 4000 / 10
 
 
-@pytest.mark.parametrize("like", ["quantised_product", "masked_attention", "ssd"])
+@pytest.mark.parametrize("like", ["quantised_product", "masked_attention", "ssd", "repacked_product"])
 def test_products_that_go_by_the_vector_peak_stop_at_the_matrix_peak(like: str) -> None:
     slow = Machine(matrix_rate=15, vector_rate=100, bandwidth=10, cache=50, units=4, parameters=PARAMETERS)
     assert terms(kernel(like, Cost(matrix=3000)), slow).compute == 3000 / 15
+
+
+def test_loops_without_vectors_are_no_faster_than_those_with() -> None:
+    assert terms(kernel("scalar_loop", Cost(vector=200)), replace(M, clock=1000)).compute == 200 / 100
 
 
 @pytest.mark.parametrize(
@@ -172,6 +184,12 @@ def test_a_kernel_takes_no_less_than_the_one_beneath_it_and_no_more_than_those_i
         ("stream", "kernel_time", "vector_efficiency", "memory_efficiency"),
         ("strided", "strided_kernel_time", "vector_efficiency", "strided_efficiency"),
         ("transpose", "strided_kernel_time", "vector_efficiency", "transpose_efficiency"),
+        ("loop", "barrier_time", "vector_efficiency", "memory_efficiency"),
+        ("scalar_loop", "barrier_time", "scalar_flops", "memory_efficiency"),
+        ("block_product", "barrier_time", "block_efficiency", "memory_efficiency"),
+        ("repacked_product", "barrier_time", "repacked_efficiency", "memory_efficiency"),
+        ("unpacked_product", "barrier_time", "unpacked_per_flop", "memory_efficiency"),
+        ("row_attention", "barrier_time", "row_attention_efficiency", "memory_efficiency"),
     ],
 )
 def test_the_parameter_that_decides_is_the_one_in_the_term_that_decides(

@@ -25,13 +25,19 @@ from roofsim.foundation.schema import variant
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.specs.runtime import Runtime
 
+ONE = ("cache_speed", "unpacked_bytes", "unpacked_per_flop")
 PERFECT = {
-    name: 1.0 if name.endswith("_efficiency") or name in ("cache_speed", "unpacked_bytes", "tile_flops") else 0.0
+    name: 1.0 if name.endswith(("_efficiency", "_flops")) or name in ONE else 0.0
     for name in PARAMETERS
 }  # fmt: skip
 RIDGE, VECTOR_RIDGE = 128, 8
 IDEAL = Machine(matrix_rate=1024.0, vector_rate=64.0, bandwidth=8.0, cache=0.0, units=4, parameters=PERFECT, clock=1e9)
 PRIOR = replace(IDEAL, cache=1000.0, parameters=priors())
+
+PRODUCTS = (
+    "gemm", "attention", "masked_attention", "ssd", "quantised_product", "packed_product", "quantised_tiles",
+    "block_product", "repacked_product", "row_attention",
+)  # fmt: skip
 
 amounts = st.floats(0, 1e9)
 kernels = st.builds(
@@ -82,9 +88,9 @@ def test_a_kernel_takes_no_less_than_work_and_traffic_at_the_peaks(m: Machine, k
     slack = 1 - 1e-12
     assert t.fixed + max(t.compute + t.filling, t.memory) == t.time
     assert t.time >= slack * (cost.weights + cost.state) / m.bandwidth
-    if kernel.like in ("gemm", "attention", "masked_attention", "ssd", "quantised_product"):
+    if kernel.like in PRODUCTS:
         assert t.time >= slack * cost.matrix / m.matrix_rate
-    else:
+    elif kernel.like != "unpacked_product":
         assert t.time >= slack * cost.vector / m.vector_rate
 
 
@@ -100,7 +106,8 @@ def test_matrix_and_vector_work_of_attention_wait_for_each_other_and_of_a_produc
     assert seconds == {
         "gemm": 1, "quantised_product": 16, "packed_product": 16, "vector_product": 1, "quantised_tiles": 1,
         "attention": 2, "masked_attention": 17, "ssd": 16,
-        "scan": 1, "stream": 1, "strided": 1, "transpose": 1,
+        "scan": 1, "stream": 1, "strided": 1, "transpose": 1, "loop": 1, "scalar_loop": 1,
+        "block_product": 16, "repacked_product": 16, "unpacked_product": 0, "row_attention": 16,
     }  # fmt: skip
 
 
