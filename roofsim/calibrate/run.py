@@ -108,7 +108,9 @@ def calibrate(
             f"measured on rows held out needs at least {FEWEST} configurations{_why(skipped)}"
         )
     program = Program([case.target for case in cases], reader.jobs, device, host, runtime)
-    start = {name: float(x) for name, x in machine(device, host, device.default_dtype).parameters.items()}
+    start = {
+        name: float(x) for name, x in machine(device, host, device.default_dtype, None, runtime).parameters.items()
+    }
     problem = Problem(cases, program, prior(start, tuple(PARAMETERS)))
     off = float(np.median(problem.residuals(problem.prior.centre)))
     if abs(off) > np.log(UNBELIEVABLE):

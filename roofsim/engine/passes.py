@@ -86,7 +86,7 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
                 busy = busy + each.count * terms(each, m).time
                 done.append((each.count * n, each.cost))
             pieces.append(Stretch(host, busy, 1))
-            own.append((n, operator.cost))
+            own.append((n * operator.often, operator.cost))
         stretches += _together(pieces, n)
     total, model = Cost.total(done), Cost.total(own)
     start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p))

@@ -58,6 +58,8 @@ def machine(
     values |= {name: sourced.value for name, sourced in device.parameters.items()}
     if host:
         values["dispatch"] = host.dispatch.value
+    if runtime:
+        values |= {name: sourced.value for name, sourced in runtime.parameters.items()}
     vector = device.peak.vector["fp32"].value
     return Machine(
         device.matrix_peak(dtype, runtime.matrix_library.accumulates if runtime else "fp32"),
@@ -106,7 +108,6 @@ _RATE = {"gemm": "gemm_efficiency", "attention": "attention_efficiency"}
 _RATE_OF_VECTOR = {
     "ssd": "ssd_efficiency",
     "masked_attention": "masked_attention_efficiency",
-    "quantised_product": "quantised_efficiency",
     "packed_product": "quantised_efficiency",
     "block_product": "block_efficiency",
     "repacked_product": "repacked_efficiency",
@@ -119,6 +120,8 @@ _VECTOR_PER_CLOCK = {"scalar_loop": "scalar_flops"}
 """Loops that use no vector unit: their rate goes with units and clock."""
 _UNPACKED = {"unpacked_product": "unpacked_per_flop"}
 """Products that unpacking alone bounds, at so many bytes of weights for each FLOP of the vector unit."""
+_TAKEN_IN = {"packed_product": "unpacked_bytes", "row_product": "row_bytes"}
+"""Products of few rows that the loads of the units bound: bytes of weights for each of them and clock."""
 _SOFTMAX = ("attention", "masked_attention")
 _FILL = {"gemm": "gemm_fill", "quantised_tiles": "gemm_fill", "attention": "attention_fill"}
 _VECTOR = {
@@ -132,7 +135,6 @@ _FIXED = {
     "attention": "attention_kernel_time",
     "masked_attention": "attention_kernel_time",
     "stream": "kernel_time",
-    "quantised_product": "kernel_time",
     "strided": "strided_kernel_time",
     "transpose": "strided_kernel_time",
     "loop": "barrier_time",
@@ -175,15 +177,15 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     elif like in _PER_CLOCK:
         rate = minimum(m.units * m.clock * m[_PER_CLOCK[like]], m.rate(kernel.unit))
         filling = fill / rate
-        compute = cost.matrix / rate
+        compute = (cost.matrix + m["tile_columns"] * kernel.unpacking) / rate
     elif like in _VECTOR_PER_CLOCK:
         compute = cost.vector / minimum(m.units * m.clock * m[_VECTOR_PER_CLOCK[like]], m.vector_rate)
     elif like in _UNPACKED:
         compute = cost.weights / (m.vector_rate * m[_UNPACKED[like]])
     else:
         compute = vector
-    if like == "packed_product":
-        compute = maximum(compute, cost.weights / (m.units * m.clock * m["unpacked_bytes"]))
+    if like in _TAKEN_IN:
+        compute = maximum(compute, cost.weights / (m.units * m.clock * m[_TAKEN_IN[like]]))
     if like in _SOFTMAX:
         compute = compute + vector
     memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from math import exp, log
 from types import MappingProxyType
 
+from roofsim.foundation.errors import nearest
+from roofsim.foundation.quantity import Sourced
+
 EDGE = 1e-6
 """How near to a limit a value may come, as a share of the range, before its scale without limits has an end."""
 
@@ -101,10 +104,23 @@ _ROWS = (
         "2 us a kernel (jetson_orin_nano_super_llamacpp.csv, h100_llamacpp.csv)",
     ),
     Parameter(
-        "tile_flops", "f_q", "FLOP", 560, 50, 8192, 0.3, "device",
-        "FLOP per compute unit and clock in products of many rows on quantised weights, which unpacking bounds",
-        "slope of prefill over tokens: Orin Nano 576 at 612 and 1,020 MHz, H100 510 to 640 "
-        "(jetson_orin_nano_super_llamacpp.csv, h100_llamacpp.csv)",
+        "row_bytes", "b_v", "B", 5.7, 1, 64, 0.3, "device",
+        "bytes of weights in fp16 that a compute unit's kernels for few rows take in per clock",
+        "decode of Llama-3-8B in f16 (llama.cpp of 2024): A100 5.8, RTX 3090 5.5, M2 Ultra 5.6; RTX 4090 is bound by "
+        "its memory (llamacpp_llama3_gpus_apple.csv); steps of eight sequences on an H100 (h100_llamacpp.csv)",
+    ),
+    Parameter(
+        "tile_flops", "f_q", "FLOP", 740, 50, 8192, 0.3, "device",
+        "FLOP per compute unit and clock in products of many rows on quantised weights, unpacking apart",
+        "in tiles of 128 rows, which unpacking makes a third longer: H100 660, Orin Nano 820 to 900 in four modes "
+        "(h100_llamacpp.csv, jetson_orin_nano_super_llamacpp.csv)",
+    ),
+    Parameter(
+        "tile_columns", "a_q", "", 45, 0, 1000, 0.5, "device",
+        "rows of activations whose products take as long as unpacking the weights of a tile does, in products of many "
+        "rows on quantised weights",
+        "prompts of 128 to 2,048 tokens on an Orin Nano, which the last piece makes uneven, and steps of 32 sequences "
+        "on an H100 (jetson_orin_nano_super_llamacpp.csv, h100_llamacpp.csv)",
     ),
     Parameter(
         "step_time", "t_s", "s", 0.85e-6, 1e-8, 1e-4, 0.5, "device",
@@ -262,3 +278,14 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType({row.name: row for row in
 def priors() -> dict[str, float]:
     """The prior of every parameter."""
     return {row.name: row.prior for row in _ROWS}
+
+
+def stated(values: Mapping[str, Sourced]) -> None:
+    """Raises ValueError unless a spec states values of parameters that there are, within their limits."""
+    for name, each in values.items():
+        row = PARAMETERS.get(name)
+        if row is None:
+            near = ", ".join(nearest(name, PARAMETERS)) or ", ".join(PARAMETERS)
+            raise ValueError(f"parameters: no '{name}'; nearest: {near}")
+        if not row.low <= each.value <= row.high:
+            raise ValueError(f"parameters.{name}: {each.value:g} is not from {row.low:g} to {row.high:g}")

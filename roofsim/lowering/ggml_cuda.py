@@ -22,6 +22,8 @@ QUANTISED_ROWS = 8
 """Rows up to which quantised weights are multiplied by vector kernels (MMVQ_MAX_BATCH_SIZE)."""
 TILED_ROWS = 16
 """Rows up to which weights in fp16 are multiplied without cuBLAS (`ggml_cuda_should_use_mmf`)."""
+TILE_COLUMNS = 128
+"""Rows of activations in a tile of products on quantised weights (the largest J of mmq-config-ampere.cuh)."""
 Q8_1 = 36 / 32
 """Bytes per element of activations that are quantised for a product: 32 bytes, a scale and a sum."""
 SEQUENTIAL_TOKENS = 128
@@ -63,12 +65,14 @@ def _half(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
     z = o.sizes
     tokens = z["tokens"]
     joined, many = o.role is Role.FFN_GATE, at_least(tokens, TILED_ROWS + 1)
-    tiles = replace(_rows(o, "gemm", tokens, s), count=several, fill=fused.fill(o))
+    tiles = replace(_rows(o, "row_product", tokens, s), count=several - many)
+    library = replace(_rows(o, "gemm", tokens, s), count=many, fill=fused.fill(o))
     moved = FP32 + FP16
     return (
         replace(_rows(o, "vector_product", tokens, s), count=1 - several, joined=joined),
         piece("to fp16", "strided", tokens * z["d_in"], moved, count=many),
         tiles,
+        library,
         piece("to fp32", "strided", tokens * z["d_out"], moved, count=many),
     )
 
@@ -83,7 +87,10 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
     tokens = z["tokens"]
     many = at_least(tokens, QUANTISED_ROWS + 1)
     one = _rows(o, "packed_product", 1, s)
-    tiles = replace(_rows(o, "quantised_tiles", tokens, s), unit="int8", beneath=one, fill=fused.fill(o))
+    tiles = replace(
+        _rows(o, "quantised_tiles", tokens, s), unit="int8", beneath=one, fill=fused.fill(o),
+        unpacking=2 * z["d_in"] * z["d_out"] * ceil(tokens / TILE_COLUMNS),
+    )  # fmt: skip
     parts = tiny("sum of parts")
     vectors = replace(_rows(o, "packed_product", tokens, s), instead=(tiles, parts))
     joined = o.role is Role.FFN_GATE

@@ -42,7 +42,9 @@ class Pass:
     """`batch` sequences, each with `new` tokens on top of `context` tokens that it already holds.
 
     `phase` is for software, which runs other code for a decode step; formulas do not look at it. `latents` says in
-    which form latent attention runs: on keys and values expanded for every head, or on the latents themselves.
+    which form latent attention runs: on keys and values expanded for every head, or on the latents themselves. Where
+    code goes on with the scored positions alone after the last mixer, `scored` is the share of such passes that end in
+    scores: all but the last piece of a prompt do not.
     """
 
     batch: Number
@@ -52,6 +54,7 @@ class Pass:
     logits: Logits = "all"
     phase: Phase = "prefill"
     latents: Latents = "absorbed"
+    scored: Number | None = None
 
     @cached_property
     def tokens(self) -> Number:

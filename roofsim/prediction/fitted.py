@@ -55,7 +55,7 @@ def transferred(c: Calibration, s: Setup) -> Calibration:
     alike = _sort(c.device) == (s.device.vendor, s.device.kind) and s.runtime.id == c.runtime
     share = SIBLING if alike else STRANGER
     same_host = s.host is not None and s.host.id == c.host
-    own = machine(s.device, s.host, s.device.default_dtype).parameters
+    own = machine(s.device, s.host, s.device.default_dtype, None, s.runtime).parameters
     moved = {}
     for name, each in c.parameters.items():
         row = PARAMETERS[name]

@@ -245,7 +245,7 @@ class Reader:
         dtype = _dtype(run.dtype)
         fields = {
             "batch": run.batch or 1,
-            "prompt": max(run.prompt or run.context or 0, 1),
+            "prompt": max((run.prompt or run.context or 0) + _template(run), 1),
             "generate": max(run.generated or 0, 1),
             "dtype": dtype if dtype in s.device.peak.matrix else s.device.default_dtype,
             "logits": logits if logits in ("all", "last") else s.runtime.logits,
@@ -278,6 +278,16 @@ def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
     if _whole_request(run):
         return [*pieces(s, w), *((share * steps, p) for share, p in mean)]
     return mean
+
+
+CHAT_TOKENS = 35
+"""Tokens that a chat's template puts around the text that a client counts: in Llama 3.2's, a system turn with two dates
+and the headers of three turns."""
+
+
+def _template(run: Run) -> int:
+    """Tokens that the prompt has beside those that the row counts: of a server's time to the first token, a chat's."""
+    return CHAT_TOKENS if run.phase == "prefill" and "llama-server" in run.framework else 0
 
 
 def _whole_request(run: Run) -> bool:

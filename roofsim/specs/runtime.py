@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Literal
 
-from roofsim.foundation.quantity import Bytes, Documented, Name, Time
+from roofsim.foundation.parameters import stated
+from roofsim.foundation.quantity import Bytes, Documented, Name, Sourced, Time
 from roofsim.foundation.schema import Limit, Spec
 from roofsim.model.step import Latents, Logits
 from roofsim.ops.base import Role
@@ -100,7 +101,9 @@ class Runtime(Documented):
     which moves nothing twice, whatever the lowering makes of others. `supports` lists the families it can run, all if
     it is empty. `call` says whether a model is called by itself (`plain`) or by something that hands it a cache, as
     `generate` does. `state` is the dtype of recurrent states: fp32 or the model's. `experts` says whether all experts
-    of a layer are one grouped product or each that is used its own. `explains` says why, field by field.
+    of a layer are one grouped product or each that is used its own. `narrows` says that only scored positions go on
+    after the mixer of the last layer. `parameters` are values of calibratable parameters that its kernels have on any
+    device, over what a device file states for the usual ones. `explains` says why, field by field.
     """
 
     name: str
@@ -115,9 +118,15 @@ class Runtime(Documented):
     cache: Literal["static", "concat", "paged"] = "static"
     state: Literal["fp32", "model"] = "fp32"
     experts: Literal["grouped", "loop"] = "grouped"
+    narrows: bool = False
     attention: AttentionPolicy = field(default_factory=AttentionPolicy)
     host: HostPolicy = field(default_factory=HostPolicy)
     matrix_library: MatrixLibrary = field(default_factory=MatrixLibrary)
     memory: MemoryPolicy = field(default_factory=MemoryPolicy)
+    parameters: Mapping[str, Sourced] = field(default_factory=dict)
     supports: tuple[str, ...] = ()
     explains: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        stated(self.parameters)

@@ -23,7 +23,8 @@ PARAMETERS = {
     "kernel_time": 1, "strided_kernel_time": 2, "tensor_kernel_time": 3, "attention_kernel_time": 4,
     "block_efficiency": 3 / 5, "repacked_efficiency": 3 / 4, "row_attention_efficiency": 1 / 20, "scalar_flops": 1 / 4,
     "unpacked_per_flop": 1 / 25, "barrier_time": 9,
-    "unpacked_bytes": 1 / 2, "tile_flops": 5, "step_time": 6, "dispatch": 7, "triton_dispatch": 80,
+    "unpacked_bytes": 1 / 2, "row_bytes": 1 / 8, "tile_flops": 5, "tile_columns": 7,
+    "step_time": 6, "dispatch": 7, "triton_dispatch": 80,
 }  # fmt: skip
 M = Machine(matrix_rate=1000, vector_rate=100, bandwidth=10, cache=50, units=4, parameters=PARAMETERS, clock=3)
 COST = Cost(matrix=3000, vector=200, weights=20, activations=60, state=30)
@@ -33,9 +34,9 @@ STREAMED, STRIDED, TURNED = MOVED / 5, MOVED / 2.5, MOVED / 1.25
 ROWS: dict[str, tuple[float, float, float, float]] = {
     # fixed; compute; memory; filling
     "gemm": (3, 3000 / 500, STREAMED, 5 * 2 * 4 / 500),  # per unit of the device
-    "quantised_product": (1, 3000 / 20, STREAMED, 0),
     "packed_product": (3, 3000 / 20, STREAMED, 0),  # more than 20 bytes at half a byte per unit and clock
     "vector_product": (3, 200 / 50, STREAMED, 0),
+    "row_product": (3, 20 / (4 * 3 / 8), STREAMED, 0),  # an eighth of a byte per unit and clock
     "quantised_tiles": (3, 3000 / (5 * 4 * 3), STREAMED, 5 * 2 * 4 / (5 * 4 * 3)),
     "attention": (4, 3000 / 250 + 200 / 20, STREAMED, 6 * 2 / 250),  # the softmax waits for the products
     "masked_attention": (4, 3000 / 300 + 200 / 20, STREAMED, 0),
@@ -90,13 +91,17 @@ def test_packed_weights_come_in_by_bytes_per_unit_and_clock_where_that_takes_lon
     assert terms(kernel("packed_product", Cost(matrix=300, weights=240)), M).compute == 240 / (4 * 3 / 2)
 
 
+def test_tiles_unpack_their_weights_before_they_multiply() -> None:
+    assert terms(kernel("quantised_tiles", unpacking=40), M).compute == (3000 + 7 * 40) / (5 * 4 * 3)
+
+
 def test_steps_that_wait_for_memory_take_their_time_however_little_they_move() -> None:
     assert terms(kernel("scan", Cost(), steps=7, blocks=64), M).compute == 7 * 6  # 16 blocks on each of 4 units
     assert terms(kernel("scan", Cost(), steps=7, blocks=160), M).compute == 7 * 6 * 160 / 64
     assert terms(kernel("scan", Cost(vector=4000), steps=7, blocks=64), M).compute == 4000 / 10
 
 
-@pytest.mark.parametrize("like", ["quantised_product", "masked_attention", "ssd", "repacked_product"])
+@pytest.mark.parametrize("like", ["packed_product", "masked_attention", "ssd", "repacked_product"])
 def test_products_that_go_by_the_vector_peak_stop_at_the_matrix_peak(like: str) -> None:
     slow = Machine(matrix_rate=15, vector_rate=100, bandwidth=10, cache=50, units=4, parameters=PARAMETERS)
     assert terms(kernel(like, Cost(matrix=3000)), slow).compute == 3000 / 15
@@ -176,7 +181,7 @@ def test_a_kernel_takes_no_less_than_the_one_beneath_it_and_no_more_than_those_i
     ("like", "launch", "compute", "memory"),
     [
         ("gemm", "tensor_kernel_time", "gemm_efficiency", "memory_efficiency"),
-        ("quantised_product", "kernel_time", "quantised_efficiency", "memory_efficiency"),
+        ("packed_product", "tensor_kernel_time", "quantised_efficiency", "memory_efficiency"),
         ("attention", "attention_kernel_time", "attention_efficiency", "memory_efficiency"),
         ("masked_attention", "attention_kernel_time", "masked_attention_efficiency", "memory_efficiency"),
         ("ssd", "tensor_kernel_time", "ssd_efficiency", "memory_efficiency"),

@@ -131,8 +131,8 @@ def test_llama_cpp_multiplies_by_vectors_by_tiles_or_by_the_library() -> None:
     to_half, back = (each("strided", 17 * width, FP32, FP16) for width in (10, 6))
     expected: dict[tuple[int, float], list[Launch]] = {
         (1, 2): [multiplied("vector_product", 1, 10, 6, 2)],
-        (2, 2): [multiplied("gemm", 2, 10, 6, 2, 20)],
-        (16, 2): [multiplied("gemm", 16, 10, 6, 2, 20)],
+        (2, 2): [multiplied("row_product", 2, 10, 6, 2)],
+        (16, 2): [multiplied("row_product", 16, 10, 6, 2)],
         (17, 2): [to_half, multiplied("gemm", 17, 10, 6, 2, 20), back],
         (1, 1 / 2): quantised(1, "packed_product"),
         (8, 1 / 2): quantised(8, "packed_product"),
@@ -155,7 +155,7 @@ def test_llama_cpp_adds_biases_apart_from_two_rows_on() -> None:
     check(model, stack, pass_of(1, 2), {"k_proj": [Own("vector_product", instead={"activations": 16 * FP32})]})
     bias = each("strided", 2 * 6, FP32, FP32)
     check(model, stack, pass_of(2, 2), {
-        "k_proj": [Own("gemm", fill=20, instead={"activations": 2 * 16 * FP32}), bias]
+        "k_proj": [Own("row_product", instead={"activations": 2 * 16 * FP32}), bias]
     })  # fmt: skip
 
 
@@ -166,7 +166,7 @@ def test_an_older_one_unpacks_quantised_weights_before_a_large_product() -> None
     large = multiplied("gemm", 12, 10, 6, 0, 20, read=60 * FP16)
     check(network(MLP), stack, p, {"up_proj": Expected([unpacked, large], temporary=60 * FP16)})
     check(network(MLP), stack, replace(p, new=11), {"up_proj": [multiplied("gemm", 11, 10, 6, 1 / 2, 20)]})
-    check(network(MLP), stack, replace(p, new=8), {"up_proj": [multiplied("quantised_product", 8, 10, 6, 1 / 2)]})
+    check(network(MLP), stack, replace(p, new=8), {"up_proj": [multiplied("packed_product", 8, 10, 6, 1 / 2)]})
     check(network(MLP), stack, Pass(1, 12, 0, WIDE), {"up_proj": [multiplied("gemm", 12, 10, 6, 2, 20)]})
 
 
@@ -186,7 +186,7 @@ def shown(kernel: Kernel | None) -> Launch | None:
 
 def test_a_product_of_llama_cpp_unpacks_its_weights_once_and_few_rows_take_no_more_than_many() -> None:
     new, old = runtime("llama.cpp"), runtime("llama.cpp-b2824", matrix_library={"dequantises_from": 9})
-    packed, one_row = (multiplied(f"{like}_product", 1, 10, 6, 1 / 2) for like in ("packed", "quantised"))
+    packed = one_row = multiplied("packed_product", 1, 10, 6, 1 / 2)
     unpacked = Launch("stream", weights=60 / 2, activations=60 * FP16)
     _, many, _ = kernels_of(new, Pass(1, 9, 0, QUANTISED), "up_proj")
     assert (shown(many.beneath), many.instead) == (packed, ())
@@ -269,7 +269,7 @@ def test_an_older_one_works_in_fp32_too_and_applies_weights_apart() -> None:
     check(network(GQA, GATED), stack, PREFILL, expected)
     check(network(GQA, norm="layer"), stack, PREFILL, {"norm_1": norm})
     check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)]})
-    for weights, like in ((2, "stream"), (1 / 2, "quantised_product")):
+    for weights, like in ((2, "row_product"), (1 / 2, "packed_product")):
         check(network(MLP), stack, pass_of(1, weights), {"up_proj": [multiplied(like, 1, 10, 6, weights)]})
 
 
@@ -389,9 +389,15 @@ def test_llama_cpp_reads_the_weights_of_a_gated_short_convolution_for_every_sequ
     for batch in (2, 4):
         step = Pass(batch, 1, 6, WIDE, phase="decode")
         read = {"activations": batch * 28 * FP32 + (batch - 1) * weights}
-        check(model, runtime("llama.cpp"), step, {"in_proj": [Own("gemm", fill=20, instead=read)]})
-        check(network(MLP), runtime("llama.cpp"), step, {"up_proj": [multiplied("gemm", batch, 10, 6, 2, 20)]})
-    check(model, runtime("llama.cpp"), pass_of(4, 2), {"in_proj": [multiplied("gemm", 4, 10, 18, 2, 20)]})
+        check(model, runtime("llama.cpp"), step, {"in_proj": [Own("row_product", instead=read)]})
+        check(network(MLP), runtime("llama.cpp"), step, {"up_proj": [multiplied("row_product", batch, 10, 6, 2)]})
+    check(model, runtime("llama.cpp"), pass_of(4, 2), {"in_proj": [multiplied("row_product", 4, 10, 18, 2)]})
+
+
+@pytest.mark.parametrize(("rows", "tiles"), [(9, 1), (128, 1), (129, 2), (512, 4)])
+def test_llama_cpp_unpacks_quantised_weights_for_each_128_rows(rows: int, tiles: int) -> None:
+    _, many, _ = kernels_of(runtime("llama.cpp"), Pass(1, rows, 0, QUANTISED), "up_proj")
+    assert many.unpacking == 2 * 10 * 6 * tiles
 
 
 def test_attention_that_is_written_out_scores_all_pairs_in_memory() -> None:
