@@ -247,6 +247,14 @@ class Output:
             click.echo(message, err=True)
 
 
+def make_folder(option: str, path: str) -> None:
+    """Make the folder that an option names, if it is not there."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{option} {path}: {error.strerror or error}") from None
+
+
 def write_whole(path: str, text: str) -> None:
     """Write a file through a temporary one beside it."""
     import tempfile

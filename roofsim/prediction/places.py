@@ -10,7 +10,7 @@ from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.schema import variant
 from roofsim.prediction.setup import Setup
-from roofsim.specs.device import DRIVES_PEAKS, with_peaks
+from roofsim.specs.device import DRIVES_PEAKS, with_peaks, with_usable
 from roofsim.specs.workload import Workload
 
 COUNTS = ("batch", "prompt", "generate")
@@ -41,6 +41,8 @@ def placed(s: Setup, w: Workload, variables: Mapping[str, Any]) -> tuple[Setup, 
             if root == "device" and rest in DRIVES_PEAKS:
                 own = [p.removeprefix(PEAK) for p in variables if p.startswith(PEAK)]
                 made = with_peaks(made, x / getattr(part, rest).value, own)
+            if path == "device.memory.capacity" and "device.memory.usable" not in variables:
+                made = with_usable(made, x / part.memory.capacity.value)
             s = replace(s, **{SPECS[root]: made})
         else:
             raise UnknownName("variables", path, [*COUNTS, *(f"{each}." for each in (*SPECS, "parameters"))])

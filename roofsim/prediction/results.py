@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from roofsim.engine.memory import Memory
 from roofsim.engine.passes import OperatorRow, PassFigures, pass_bound
@@ -33,12 +33,23 @@ class PassPrediction(PassFigures):
         return pass_bound(self, self.operators) if self.operators else None
 
 
+Reason = Literal["memory", "context window", "nothing"]
+"""What ends a limit; nothing does where even the largest number that can be asked for fits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The longest prompt at this batch, and the largest batch at this prompt; 0 if even 1 does not fit."""
+    """The longest prompt at this batch, and the largest batch at this prompt; 0 if even 1 does not fit.
+
+    `prompt_bound` and `batch_bound` say what ends them; `memory_prompt` is the longest prompt that memory holds, which
+    may be beyond the context window.
+    """
 
     max_prompt: int
     max_batch: int
+    prompt_bound: Reason
+    batch_bound: Reason
+    memory_prompt: int
 
 
 def no_limits() -> None:
@@ -137,4 +148,4 @@ def plain(value: Any) -> Any:
         return plain(columns(value))
     if hasattr(value, "tolist"):
         return value.tolist()
-    return value
+    return None if value != value else value  # JSON knows no number that is none

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.units import show
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import prefill
 from roofsim.specs.workload import Workload
@@ -22,8 +23,15 @@ def assumptions(s: Setup, w: Workload) -> tuple[str, ...]:
             raise Unsupported(f"{s.device.id}: names no host, and {s.runtime.id} launches from one; use --host")
         dispatch = s.machine(w.dtype)["dispatch"]
         said.append(f"host {s.host.id} ({dispatch * 1e6:.3g} us a kernel)")
+    if s.device.memory.usable and s.device.memory.usable.value < s.device.memory.capacity.value:
+        usable, all_of_it = (show(float(size), "B") for size in (s.device.capacity, s.device.memory.capacity.value))
+        said.append(f"{usable} of {all_of_it} of memory usable")
     if s.architecture.positions:
         said.append(f"{s.architecture.id} has {s.architecture.positions:,} positions")
+    elif s.architecture.window and isinstance(w.prompt, int) and w.prompt + w.generate - 1 > s.architecture.window:
+        said.append(f"beyond the context window of {s.architecture.id}, {s.architecture.window:,} tokens")
+    if s.device.power.tdp is None:
+        said.append(f"no energy: the power that {s.device.id} draws is not published")
     said += [f"changed: {change}" for change in s.changes]
     said.append(basis_of(s))
     return tuple(said)

@@ -6,7 +6,8 @@ from roofsim.engine.roofline import Machine
 from roofsim.foundation.arith import Number
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import PassPrediction, Prediction
-from roofsim.report.table import Column, Figure, Table, tokens_that_fit
+from roofsim.report.limits import largest_batch, longest_prompt
+from roofsim.report.table import Column, Figure, Table
 
 
 def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool) -> list[Table]:
@@ -30,8 +31,8 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
     fits = "fits" if p.fits else "does not fit"
     notes = [f"The peak is at: {mem.binding}."]
     if p.limits:
-        longest, largest = tokens_that_fit(p.limits.max_prompt), tokens_that_fit(p.limits.max_batch)
-        notes.append(f"Longest prompt at this batch {longest}; largest batch at this prompt {largest}.")
+        longest, largest = longest_prompt(p.limits), largest_batch(p.limits)
+        notes.append(f"Longest prompt at this batch: {longest}. Largest batch at this prompt: {largest}.")
     memory = Table(
         f"Memory of the prefill: {fits} in {Figure(p.capacity, 'B')}",
         [Column("part"), Column("bytes", "B"), Column("share", "%")],

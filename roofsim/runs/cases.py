@@ -18,7 +18,7 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
 from roofsim.prediction.setup import Setup, setup
 from roofsim.prediction.steps import decode, pieces, samples
-from roofsim.runs.names import device_of
+from roofsim.runs.names import device_of, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
 from roofsim.runs.reading import Run
 from roofsim.runs.targets import Figure, Group, Job, Jobs, Target
@@ -71,7 +71,9 @@ _SUFFIXES = ("-instruct", "-chat", "-hf", "-base", "-it")
 
 
 def network_named(words: str) -> Architecture:
-    """The model that a cell means: its name without the owner, or without what only says how it was tuned."""
+    """The model that a cell means: its file, its name without the owner, or without what only says how it was tuned."""
+    if words.lower().endswith((".yaml", ".yml", ".json", library.GGUF)):
+        return library.architecture(words)
     name = words.rsplit("/", 1)[-1]
     plain = name.lower()
     for suffix in _SUFFIXES:
@@ -87,13 +89,21 @@ def _known_models() -> frozenset[str]:
 
 
 class Reader:
-    """Turns runs into cases on one runtime, and keeps what they share: setups, and jobs by their key."""
+    """Turns runs into cases on one runtime, and keeps what they share: setups, and jobs by their key.
 
-    def __init__(self, runtime: str | Runtime, device: str | Device | None = None, host: str | Host | None = None):
+    `device` is that of rows that name none, or that name it by the words of its own file; `models` are networks that
+    rows may name so besides those of the library.
+    """
+
+    def __init__(
+        self, runtime: str | Runtime, device: str | Device | None = None, host: str | Host | None = None,
+        models: Sequence[Architecture] = (),
+    ):  # fmt: skip
         self.runtime = library.runtime(runtime) if isinstance(runtime, str) else runtime
         self.jobs = Jobs()
         self._device = library.device(device) if isinstance(device, str) else device
         self._host = library.host(host) if isinstance(host, str) else host
+        self._models = {name.lower(): each for each in models for name in (each.id, each.name, *each.aliases) if name}
         self._devices: dict[str, Device] = {}
         self._setups: dict[tuple[str, str], Setup | Skip] = {}
         self._footprints: dict[str, float] = {}
@@ -107,6 +117,9 @@ class Reader:
             return self._device
         key = f"{run.device}|{run.notes.get('power_mode', '')}"
         if key not in self._devices:
+            if self._device is not None and same_device(run, self._device):
+                self._devices[key] = self._device
+                return self._device
             try:
                 name = device_of(run)
             except RoofsimError as error:
@@ -178,7 +191,7 @@ class Reader:
             p = Pass(1, 1, 0, _precision(run, s.device.default_dtype, s.runtime))
             size = float(s.architecture.weight_bytes(p.precision))
             return self._made(run, s, metric, run.value, Target("constant", constant=size), f"{run.model}|load")
-        if run.phase == "load" and metric == "kv_tokens":
+        if metric == "kv_tokens":
             tokens = cache_capacity(s, Workload(dtype=s.device.default_dtype, logits="last"))
             if tokens is None:
                 raise Skip(f"{s.runtime.id} lays out no cache at its start")
@@ -211,6 +224,8 @@ class Reader:
         if metric not in figures:
             raise Skip(f"{metric} of {run.phase} is not predicted")
         parts = tuple((n, self.jobs.add(s, p, w.dtype, part)) for n, p in each)
+        if part and not any(self.jobs[key].groups for _, key in parts):
+            raise Skip(f"{s.architecture.id} has no operator that {part} sums")
         return self._made(run, s, metric, measured, Target(figures[metric], parts), configuration)
 
     def _made(self, run: Run, s: Setup, metric: str, measured: float, target: Target, configuration: str) -> Case:
@@ -228,7 +243,7 @@ class Reader:
             raise Skip("the row names no model")
         if key not in self._setups:
             try:
-                network = network_named(model)
+                network = self._models.get(model.lower()) or network_named(model)
                 self._setups[key] = setup(network, device, self.runtime, self._host)
             except RoofsimError as error:
                 self._setups[key] = Skip(str(error).split(";")[0])
@@ -247,7 +262,7 @@ class Reader:
             "batch": run.batch or 1,
             "prompt": max((run.prompt or run.context or 0) + _template(run), 1),
             "generate": max(run.generated or 0, 1),
-            "dtype": dtype if dtype in s.device.peak.matrix else s.device.default_dtype,
+            "dtype": _activations(dtype, s.device),
             "logits": logits if logits in ("all", "last") else s.runtime.logits,
         }
         if run.phase == "prefill" and not run.prompt:
@@ -315,6 +330,20 @@ def _dtype(words: str) -> str | None:
         if name in DTYPE_BYTES:
             return name
     return None
+
+
+_HALF = ("fp16", "bf16")
+
+
+def _activations(dtype: str | None, device: Device) -> str:
+    """The dtype of activations; where a device has but one of fp16 and bf16, that one for both. Raises Skip."""
+    if dtype is None or (dtype in _HALF and dtype not in device.peak.matrix):
+        return device.default_dtype
+    try:
+        device.matrix_peak(dtype)
+    except RoofsimError as error:
+        raise Skip(str(error).split(";")[0]) from None
+    return dtype
 
 
 _UNITS = {"b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}

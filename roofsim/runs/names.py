@@ -9,6 +9,7 @@ from functools import lru_cache
 from roofsim import library
 from roofsim.foundation.errors import UnknownName
 from roofsim.runs.reading import Run
+from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
 
 UNKNOWN = re.compile(r"not (stated|visible|known)")
@@ -36,6 +37,19 @@ def _mode(name: str, mode: str) -> str:
     if variant not in library.modes(name):
         raise UnknownName(f"modes of {name}", mode, library.modes(name))
     return f"@{variant}"
+
+
+def same_device(run: Run, device: Device) -> bool:
+    """Whether a run names this device, whose file may be the user's own: by its id, its name or an alias.
+
+    A row that tells no mode means whichever is the device's usual one, so only the full name is sure to be this mode.
+    """
+    base, _, mode = device.id.partition("@")
+    told = run.notes.get("power_mode", "")
+    if told and MODES.get(told, told.lower()) != mode:
+        return False
+    words = (device.id, device.name) if mode and not told else (device.id, device.name, base, *device.aliases)
+    return run.device.lower() in {word.lower() for word in words if word}
 
 
 def device_of(run: Run) -> str:

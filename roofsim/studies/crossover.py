@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from roofsim.engine.regime import LENGTH, Expansion, expand
-from roofsim.foundation.errors import InputError
+from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.step import NEVER, mask_from
@@ -135,6 +135,8 @@ def compare_setups(
     """As `crossover`, for specs that were looked up before; `pairs` name two of `setups` each."""
     metric_named(metric)
     first = next(iter(setups.values()))
+    if metric == "energy" and first.device.power.tdp is None:
+        raise Unsupported(f"{first.device.id}: its file states no power.tdp, so there is no energy to compare")
     fields.setdefault("dtype", first.device.default_dtype)
     w = workload(prompt=1, **fields)
     return Comparison(

@@ -11,8 +11,8 @@ from roofsim.foundation.schema import variant
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import outside
-from roofsim.prediction.limits import fits, limits_of
-from roofsim.prediction.results import Limits, plain
+from roofsim.prediction.limits import fits, limits_of, longest_prompt
+from roofsim.prediction.results import Limits, columns, plain
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import assumptions
 from roofsim.specs.workload import Workload
@@ -22,7 +22,7 @@ PARTS = ("weights", "state", "activations", "logits", "masks", "workspace")
 
 @dataclass(frozen=True, slots=True)
 class MemoryAt:
-    """Memory of a prefill of `prompt` tokens; `fits` as for the limits, generation and positions included."""
+    """Memory of a prefill of `prompt` tokens; `fits` says whether memory holds it, generation included."""
 
     prompt: int
     memory: Memory
@@ -56,7 +56,7 @@ class LimitsResult:
             "prompt": self.workload.prompt,
             "capacity": self.capacity,
             "calibration": self.calibration,
-            "limits": {"max_prompt": self.limits.max_prompt, "max_batch": self.limits.max_batch},
+            "limits": columns(self.limits),
             "memory": [
                 {"prompt": each.prompt, "fits": each.fits, **{n: plain(getattr(each.memory, n)) for n in names}}
                 for each in self.at
@@ -70,7 +70,7 @@ def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> Limit
     """Limits, and memory at `lengths` (powers of two up to the longest prompt, and that one, if None)."""
     found = limits_of(s, w)
     if lengths is None:
-        top = max(min(found.max_prompt, 2**20), 1024)
+        top = max(min(longest_prompt(s, w), 2**20), 1024)
         lengths = sorted({*(2**k for k in range(9, 21) if 2**k <= top), top})
     asked = [variant(w, prompt=n) for n in sorted(set(lengths))]
     at = tuple(MemoryAt(each.prompt, Evaluation(s, each).memory, fits(s, each)) for each in asked)

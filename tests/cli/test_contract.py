@@ -24,6 +24,10 @@ PASS = {
     "vector_flops": NUMBER, "bytes": NUMBER, "bound": BOUNDS, "mfu": NUMBER, "mbu": NUMBER, "energy": NUMBER,
     "operators": [OPERATOR],
 }  # fmt: skip
+REASONS = {"memory", "context window", "nothing"}
+BOUNDS = {
+    "max_prompt": COUNT, "max_batch": COUNT, "prompt_bound": REASONS, "batch_bound": REASONS, "memory_prompt": COUNT,
+}  # fmt: skip
 PREDICTION = {
     "schema": {1}, "model": str, "device": str, "runtime": str, "calibration": {None},
     "workload": {
@@ -37,7 +41,7 @@ PREDICTION = {
         "capacity": NUMBER, "weights": NUMBER, "state": NUMBER, "activations": NUMBER, "logits": NUMBER,
         "masks": NUMBER, "workspace": NUMBER, "peak": NUMBER, "reserved": NUMBER, "fits": bool,
     },
-    "limits": {"max_prompt": COUNT, "max_batch": COUNT},
+    "limits": BOUNDS,
 }  # fmt: skip
 WORK = {"matrix": NUMBER, "vector": NUMBER, "by_kind": dict.fromkeys(("gemm", "attention", "scan", "conv"), NUMBER)}
 LENGTHS = ("128", "1024", "4096", "32768")
@@ -69,7 +73,7 @@ COMPARISON = {
 }  # fmt: skip
 LIMITS = {
     "schema": {1}, "model": str, "device": str, "runtime": str, "capacity": NUMBER,
-    "limits": {"max_prompt": COUNT, "max_batch": COUNT},
+    "limits": BOUNDS,
 }  # fmt: skip
 
 
@@ -205,7 +209,9 @@ def test_limits_are_the_last_prompt_and_batch_that_fit(data):
 
 def test_limits_of_a_model_that_never_fits_are_nought(data):
     found = data("limits Llama-3.1-8B -d orin")
-    assert found["limits"] == {"max_prompt": 0, "max_batch": 0}
+    assert found["limits"] == {
+        "max_prompt": 0, "max_batch": 0, "prompt_bound": "memory", "batch_bound": "memory", "memory_prompt": 0,
+    }  # fmt: skip
     assert data("predict Llama-3.1-8B -d orin")["memory"]["fits"] is False
 
 
