@@ -120,6 +120,8 @@ _VECTOR_PER_CLOCK = {"scalar_loop": "scalar_flops"}
 """Loops that use no vector unit: their rate goes with units and clock."""
 _UNPACKED = {"unpacked_product": "unpacked_per_flop"}
 """Products that unpacking alone bounds, at so many bytes of weights for each FLOP of the vector unit."""
+_FEW_ROWS = ("vector_product", "row_product")
+"""Products that memory bounds, or loads: no faster than the matrix peak."""
 _TAKEN_IN = {"packed_product": "unpacked_bytes", "row_product": "row_bytes"}
 """Products of few rows that the loads of the units bound: bytes of weights for each of them and clock."""
 _SOFTMAX = ("attention", "masked_attention")
@@ -182,6 +184,8 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         compute = cost.vector / minimum(m.units * m.clock * m[_VECTOR_PER_CLOCK[like]], m.vector_rate)
     elif like in _UNPACKED:
         compute = cost.weights / (m.vector_rate * m[_UNPACKED[like]])
+    elif like in _FEW_ROWS:
+        compute = maximum(vector, cost.matrix / m.rate(kernel.unit))
     else:
         compute = vector
     if like in _TAKEN_IN:

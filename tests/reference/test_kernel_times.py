@@ -91,6 +91,11 @@ def test_packed_weights_come_in_by_bytes_per_unit_and_clock_where_that_takes_lon
     assert terms(kernel("packed_product", Cost(matrix=300, weights=240)), M).compute == 240 / (4 * 3 / 2)
 
 
+@pytest.mark.parametrize("like", ["vector_product", "row_product"])
+def test_products_of_few_rows_are_no_faster_than_the_matrix_peak(like: str) -> None:
+    assert terms(kernel(like, Cost(matrix=5000, vector=200)), M).compute == 5000 / 1000
+
+
 def test_tiles_unpack_their_weights_before_they_multiply() -> None:
     assert terms(kernel("quantised_tiles", unpacking=40), M).compute == (3000 + 7 * 40) / (5 * 4 * 3)
 

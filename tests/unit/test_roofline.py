@@ -36,7 +36,7 @@ PRIOR = replace(IDEAL, cache=1000.0, parameters=priors())
 
 PRODUCTS = (
     "gemm", "attention", "masked_attention", "ssd", "packed_product", "quantised_tiles",
-    "block_product", "repacked_product", "row_attention",
+    "vector_product", "row_product", "block_product", "repacked_product", "row_attention",
 )  # fmt: skip
 
 amounts = st.floats(0, 1e9)
