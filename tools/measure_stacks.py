@@ -2,7 +2,7 @@
 
 usage: python tools/measure_stacks.py RUNS.csv --stack llama.cpp --llama-bench PATH [--minutes M]
 
-Needs of Python numpy, gguf, click, rich-click, pydantic and PyYAML, and no network; of llama.cpp the programs
+Needs of Python numpy, gguf, click, pydantic and PyYAML, and no network; of llama.cpp the programs
 llama-bench, llama-batched-bench and llama-quantize, found beside the first. Each row is in RUNS.csv as soon as it is
 measured; what is there already is not measured again: the same command goes on.
 
@@ -80,10 +80,12 @@ def arguments() -> argparse.Namespace:
 
 def llama(options: argparse.Namespace) -> int:
     """Measure llama.cpp until the time is up."""
-    from roofsim.cli._llamacpp import Book, folder, named, programs
+    from roofsim.cli._book import Book
+    from roofsim.cli._llamacpp import folder, named, programs
     from roofsim.cli.measure import read_runs
     from roofsim.foundation.errors import InputError
-    from roofsim.measure.llamacpp import STEPS, Files, Point, Session, known, state
+    from roofsim.measure.llamacpp import Files, Session
+    from roofsim.measure.points import STEPS, Point, known, state
     from roofsim.measure.programs import Ended
     from roofsim.measure.runs import runs
     from roofsim.model.step import Precision
@@ -94,7 +96,7 @@ def llama(options: argparse.Namespace) -> int:
     tools.batched(), tools.quantize()
     called = tools.device()
     device = options.device_name or NAMES.get(called, called)
-    book = Book(runs(device, read_runs(options.runs), options.runs), options.runs)
+    book = Book(runs(device, read_runs(options.runs), options.runs), options.runs, "llama.cpp")
     print(f"-- {called} as {device}; {len(book.file.rows)} rows so far", flush=True)
 
     def say(said: str) -> None:
@@ -134,7 +136,7 @@ def llama(options: argparse.Namespace) -> int:
                         until = min(stop, now + PATIENCE)
                         path = files.file(a, name, weights, until, say)
                         for done in Session(tools, 3, until=until).measure(path, mine, known(book.file)):
-                            book.add(done, a)
+                            book.add(done.rows, a.kind)
                             say(f"{done.point.said}: {done.said}")
                     except Ended as error:
                         say(f"!! {words} {weights}: stopped; {error.said[-200:]}")
@@ -148,7 +150,7 @@ def llama(options: argparse.Namespace) -> int:
 def main() -> int:
     """Check what is needed, then measure."""
     options = arguments()
-    absent = [name for name in ("click", "rich_click", "pydantic", "yaml", "numpy", "gguf") if find_spec(name) is None]
+    absent = [name for name in ("click", "pydantic", "yaml", "numpy", "gguf") if find_spec(name) is None]
     if absent:
         print(f"not installed: {', '.join(absent)}\nsee the head of {__file__}", file=sys.stderr)
         return 2

@@ -183,14 +183,13 @@ def words(e: Entry) -> str:
 def summary(entries: Iterable[Entry]) -> Table:
     """One line per stack, device, phase and metric."""
     mine = sorted(entries, key=lambda e: (e.score.runtime, e.score.device, e.score.phase, e.score.metric, e.file))
-    prior = any(e.score.coverage is not None for e in mine)
     columns = [Column("stack"), Column("device"), Column("figure"), Column("rows", "count"),
-               Column("uncalibrated", "%"), Column("bias", "%"), *([Column("covered", "%")] if prior else []),
+               Column("uncalibrated", "%"), Column("bias", "%"), Column("covered", "%"),
                Column("calibrated", "%"), Column("bias", "%"), Column("covered", "%"), Column("verdict"),
                Column("file")]  # fmt: skip
     rows = [
         [e.score.runtime, e.score.device, f"{e.score.phase} {e.score.metric}", e.score.rows, e.score.median_error,
-         e.score.bias, *([e.score.coverage] if prior else []),
+         e.score.bias, e.score.coverage,
          *([e.fitted.median_error, e.fitted.bias, e.fitted.coverage] if e.fitted else [None] * 3), words(e),
          f"[{e.file.removesuffix('.csv')}](#{anchor(e.file)})"]
         for e in mine

@@ -15,7 +15,10 @@ from roofsim.cli._click import click
               help="Device of rows that name none, or that name it by the words of its own file.")  # fmt: skip
 @click.option("--model", "-m", "models", type=o.Name("models"), metavar="MODEL", multiple=True,
               help="A model of your own that rows name, by its file (repeatable).")  # fmt: skip
-@o.calibration_options
+@click.option("--calibration", type=o.Name("hardware/calibrated"), metavar="NAME", default="none",
+              help="Fitted parameters by name or path, auto as for predict, or none: a fit may have seen these rows."
+              "  [default: none]")  # fmt: skip
+@o.transfer_option
 @click.option("--where", default="", metavar="EXPRESSION", help="Rows to look at: \"op == 'e2e' and batch == 1\".")
 @click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be read instead of refusing the file.")
 @click.option("--rows", is_flag=True, help="List every row, not only the scores and the worst rows.")
@@ -23,7 +26,7 @@ from roofsim.cli._click import click
               help="Also figures of predicted against measured and a summary, into this folder.")  # fmt: skip
 @o.output_options
 def command(
-    runs: str, runtime: str | None, device: str | None, models: tuple[str, ...], calibration: str | None,
+    runs: str, runtime: str | None, device: str | None, models: tuple[str, ...], calibration: str,
     transfer: bool, where: str, skip_bad_rows: bool, rows: bool, report: str | None, format_: str,
     output: str | None, quiet: bool,
 ) -> None:  # fmt: skip
@@ -41,10 +44,8 @@ def command(
     from roofsim.report.validation import summary, validation_tables
     from roofsim.studies.validate import validate
 
-    o.needs_calibration(calibration, transfer)
-    fitted = library.calibration(calibration) if calibration else None
     own = [library.architecture(model) for model in models]
-    result = validate(runs, runtime, fitted, where=where, transfer=transfer, skip_bad_rows=skip_bad_rows,
+    result = validate(runs, runtime, calibration, where=where, transfer=transfer, skip_bad_rows=skip_bad_rows,
                       device=device, models=own)  # fmt: skip
     out = o.Output(format_, output, quiet)
     if report:

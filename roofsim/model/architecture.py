@@ -13,7 +13,7 @@ from roofsim.foundation.quantity import Documented, Name
 from roofsim.foundation.schema import Extra, Limit, Size, Spec, default, items, variant
 from roofsim.model.part import Part, elementwise, linear
 from roofsim.model.step import Pass, Precision
-from roofsim.model.weights import Inventory, Matrix
+from roofsim.model.weights import WEIGHT_FORMATS, Inventory, Matrix
 from roofsim.ops import pointwise
 from roofsim.ops.base import CostFunction, Operator, Role
 
@@ -54,14 +54,20 @@ class Published(Spec):
 
 
 class Stored(Spec):
-    """Bits per weight in a file: of what each operator reads, of other matrices (`weights`) and of the `vectors`."""
+    """Bits per weight in a file: of what each operator reads, of other matrices (`weights`) and of the `vectors`.
+
+    `format` is the weight format of what is quantised, where there is one, which says how it is multiplied.
+    """
 
     bits: Mapping[str, Annotated[float, Limit(gt=0, le=10_000)]]
     source: str
+    format: str | None = None
 
     def __post_init__(self) -> None:
         if missing := {"weights", "vectors"} - set(self.bits):
             raise ValueError(f"bits: {', '.join(sorted(missing))} is missing")
+        if self.format is not None and self.format not in WEIGHT_FORMATS:
+            raise ValueError(f"format: no '{self.format}'; one of {', '.join(WEIGHT_FORMATS)}")
 
 
 class Architecture(Documented):

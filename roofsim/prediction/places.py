@@ -43,10 +43,20 @@ def placed(s: Setup, w: Workload, variables: Mapping[str, Any]) -> tuple[Setup, 
                 made = with_peaks(made, x / getattr(part, rest).value, own)
             if path == "device.memory.capacity" and "device.memory.usable" not in variables:
                 made = with_usable(made, x / part.memory.capacity.value)
-            s = replace(s, **{SPECS[root]: made})
+            stated = parameter_at(path)
+            over = {**s.parameters, stated: x} if stated and stated in s.fitted else s.parameters
+            s = replace(s, parameters=over, **{SPECS[root]: made})
         else:
             raise UnknownName("variables", path, [*COUNTS, *(f"{each}." for each in (*SPECS, "parameters"))])
     return s, w
+
+
+def parameter_at(path: str) -> str | None:
+    """The calibratable parameter that a device or a host states at a path; what is asked for there wins over a fit."""
+    if path == "host.dispatch":
+        return "dispatch"
+    name = path.removeprefix("device.parameters.").removesuffix(".value")
+    return name if name in PARAMETERS else None
 
 
 def with_value(node: Any, path: list[str], value: Any, whole: str) -> Any:

@@ -15,6 +15,14 @@ from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.evaluation import Request
 from roofsim.specs.workload import Workload
 
+Intervals = Mapping[str, tuple[float, float]]
+IntervalBasis = Literal["prior", "calibrated"]
+
+
+def interval_basis(calibration: str | None) -> IntervalBasis:
+    """What intervals rest on, with this calibration or with none."""
+    return "calibrated" if calibration else "prior"
+
 
 @dataclass(frozen=True)
 class PassPrediction(PassFigures):
@@ -52,15 +60,16 @@ class Limits:
     memory_prompt: int
 
 
-def no_limits() -> None:
-    """Those of arrays."""
+def of_arrays() -> None:
+    """Limits and intervals of arrays."""
 
 
 @dataclass(frozen=True)
 class Prediction:
     """Everything that `roofsim predict` shows. `to_dict` gives the JSON of the design, section 6.
 
-    Limits are found when asked for; there are none for arrays.
+    Limits and 95 % intervals are found when asked for; there are none for arrays. `basis` says what the intervals
+    rest on: a calibration, or the priors of such devices and runtimes.
     """
 
     model: str
@@ -77,13 +86,23 @@ class Prediction:
     memory: Memory
     assumptions: tuple[str, ...] = ()
     calibration: str | None = None
-    intervals: Mapping[str, tuple[float, float]] | None = None
-    _limits: Callable[[], Limits | None] = field(default=no_limits, repr=False, compare=False)
+    _limits: Callable[[], Limits | None] = field(default=of_arrays, repr=False, compare=False)
+    _intervals: Callable[[], Intervals | None] = field(default=of_arrays, repr=False, compare=False)
 
     @cached_property
     def limits(self) -> Limits | None:
         """The longest prompt at this batch, and the largest batch at this prompt."""
         return self._limits()
+
+    @cached_property
+    def intervals(self) -> Intervals | None:
+        """The 95 % interval of each figure by its name."""
+        return self._intervals()
+
+    @property
+    def basis(self) -> IntervalBasis:
+        """What the intervals rest on."""
+        return interval_basis(self.calibration)
 
     @property
     def fits(self) -> Any:
@@ -119,7 +138,7 @@ class Prediction:
                 "request": columns(self.request),
                 "memory": {"capacity": self.capacity, **memory, "fits": self.fits, "binding": binding},
                 "limits": columns(self.limits) if self.limits else None,
-                **({"intervals": self.intervals} if self.intervals is not None else {}),
+                **({"intervals": self.intervals, "basis": self.basis} if self.intervals is not None else {}),
                 "assumptions": list(self.assumptions),
             }
         )

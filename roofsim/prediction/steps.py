@@ -21,15 +21,13 @@ def prefill(s: Setup, w: Workload) -> Pass:
     new = w.prompt + s.architecture.prefix_tokens
     logits = w.logits or s.runtime.logits
     scored = 1 if s.runtime.narrows and logits == "last" else None
-    return Pass(
-        w.batch, new, 0, w.precision(s.runtime.state, s.architecture), logits, latents="expanded", scored=scored
-    )  # fmt: skip
+    return Pass(w.batch, new, 0, s.precision(w), logits, latents="expanded", scored=scored)
 
 
 def decode(s: Setup, w: Workload, done: Number = 0) -> Pass:
     """The step after the prompt and `done` generated tokens."""
     held = w.prompt + s.architecture.prefix_tokens + done
-    precision = w.precision(s.runtime.state, s.architecture)
+    precision = s.precision(w)
     return Pass(w.batch, 1, held, precision, "last", "decode", s.runtime.attention.latents)
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.units import show
+from roofsim.prediction.fitted import outside
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import prefill
 from roofsim.specs.workload import Workload
 
 
-def assumptions(s: Setup, w: Workload) -> tuple[str, ...]:
-    """What was taken for granted; raises Unsupported if nothing says who launches the kernels."""
+def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str, ...]:
+    """What was taken for granted; raises Unsupported if nothing says who launches the kernels.
+
+    Where not `one_length` is asked for, nothing is said of whether the data reached it.
+    """
     said = [f"batch {w.batch}" if isinstance(w.batch, int) else "batches as given", w.dtype]
     if w.weight_format and w.weight_format != w.dtype:
-        bits = 8 * s.architecture.weight_bytes(prefill(s, w).precision) / s.architecture.total_parameters
-        said.append(f"weights {w.weight_format} ({bits:.3g} bits each)")
+        precision = s.precision(w)
+        bits = 8 * s.architecture.weight_bytes(precision) / s.architecture.total_parameters
+        on = f", multiplied on {', '.join(precision.units)} units" if precision.units else ""
+        said.append(f"weights {w.weight_format} ({bits:.3g} bits each{on})")
     if w.cache_dtype and w.cache_dtype != w.dtype:
         said.append(f"cache {w.cache_dtype}")
     said.append("logits of all positions" if (w.logits or s.runtime.logits) == "all" else "logits of the last position")
@@ -33,6 +38,7 @@ def assumptions(s: Setup, w: Workload) -> tuple[str, ...]:
     if s.device.power.tdp is None:
         said.append(f"no energy: the power that {s.device.id} draws is not published")
     said += [f"changed: {change}" for change in s.changes]
+    said += outside(s, w) if one_length else ()
     said.append(basis_of(s))
     return tuple(said)
 
@@ -41,6 +47,12 @@ def basis_of(s: Setup) -> str:
     """Where the efficiencies are from."""
     c = s.calibration
     if c is None:
-        return "efficiencies are priors or stated by the device file, not fitted to this machine"
+        near = f"; calibration {s.near}: --transfer takes over what can be" if s.near else ""
+        return f"efficiencies are priors or stated by the device file, not fitted to this machine{near}"
     origin = f", transferred from {c.transferred_from}" if c.transferred_from else ""
     return f"calibration {c.id or c.name}{origin}: {c.dataset.used} rows of {c.dataset.file}, fitted {c.date}"
+
+
+def by(calibration: str | None) -> str:
+    """What intervals rest on, in words."""
+    return f"by calibration {calibration}" if calibration else "by the priors of such devices and runtimes"

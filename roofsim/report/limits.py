@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from roofsim.prediction.results import Limits
+from roofsim.prediction.words import by
 from roofsim.report.table import Column, Figure, Table, tokens_that_fit
 from roofsim.studies.limits import LimitsResult
 
@@ -24,7 +25,7 @@ def limits_tables(r: LimitsResult, device: str, runtime: str) -> list[Table]:
     notes = [
         f"Longest prompt at batch {r.workload.batch}: {longest_prompt(r.limits)}. Largest batch at "
         f"{r.workload.prompt:,} tokens: {largest_batch(r.limits)}. Capacity {Figure(r.capacity, 'B')}.",
-        *_within(r),
+        _within(r),
         f"What binds at {r.at[-1].prompt:,} tokens: {last.binding}.",
         "Assumed: " + "; ".join(r.assumptions) + ".",
     ]
@@ -47,10 +48,8 @@ def _by(reason: str) -> str:
     return "" if reason == "nothing" else f" (by {'the ' * (reason == 'context window')}{reason})"
 
 
-def _within(r: LimitsResult) -> list[str]:
-    """The intervals of both limits in words, with a calibration that has data on memory."""
-    if not r.intervals:
-        return []
+def _within(r: LimitsResult) -> str:
+    """The intervals of both limits in words."""
     ends = {name: [tokens_that_fit(int(end)) for end in ends] for name, ends in r.intervals.items()}
     prompt, batch = (" to ".join(ends[name]) for name in ("max_prompt", "max_batch"))
-    return [f"95 % intervals by calibration {r.calibration}: longest prompt {prompt}, largest batch {batch}."]
+    return f"95 % intervals {by(r.calibration)}: longest prompt {prompt}, largest batch {batch}."

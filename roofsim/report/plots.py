@@ -20,6 +20,7 @@ from roofsim.engine.roofline import Machine
 from roofsim.foundation import units
 from roofsim.foundation.errors import InputError
 from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import PassPrediction
 from roofsim.prediction.setup import Setup
@@ -113,6 +114,8 @@ def _pair(axes: Axes, pair: Pair) -> None:
     for side, name, colour in (("a", pair.a, COLOURS[0]), ("b", pair.b, COLOURS[1])):
         end, values = pair.max_prompt[side], pair.values[side]
         inside = [i for i in shown if lengths[i] <= end]
+        low_end, high_end = zip(*(pair.bands[side][i] for i in shown), strict=True)
+        axes.fill_between([lengths[i] for i in shown], low_end, high_end, color=colour, alpha=0.12, lw=0)
         outside = [i for i in shown if lengths[i] >= (lengths[inside[-1]] if inside else 0)]
         axes.plot([lengths[i] for i in inside], [values[i] for i in inside], color=colour, lw=1.6, label=name)
         axes.plot([lengths[i] for i in outside], [values[i] for i in outside], color=colour, lw=1, ls=(0, (1, 2)))
@@ -141,14 +144,23 @@ SHORTEST_SHOWN = 256
 """Shorter prompts are left out of a figure: every curve is flat there."""
 
 
-def roofline(model: str, device: str, m: Machine, dtype: str, passes: Sequence[tuple[str, PassPrediction]]) -> Figure:
-    """Each operator at its arithmetic intensity and the rate it reaches, under the roofs of the device."""
+def roofline(
+    model: str, device: str, m: Machine, dtypes: Sequence[str],
+    passes: Sequence[tuple[str, PassPrediction, Sequence[Interval]]],
+) -> Figure:  # fmt: skip
+    """Each operator at its arithmetic intensity and the rate it reaches with its interval, under the device's roofs.
+
+    `dtypes` are that of the activations and those of narrower units that compute products; `passes` their names,
+    their figures, and the 95 % intervals of the times of their operators.
+    """
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(6.2, 4.2))
         low, high = 0.1, 1e4
         intensity = [low * (high / low) ** (i / 200) for i in range(201)]
-        peak, vector, bandwidth = map(float, (m.matrix_rate, m.vector_rate, m.bandwidth))
-        for rate, label in ((peak, f"{dtype} matrix peak"), (vector, "fp32 vector peak")):
+        peaks = [float(m.matrix_rate), *(float(m.rate(unit)) for unit in dtypes[1:])]
+        peak, vector, bandwidth = max(peaks), float(m.vector_rate), float(m.bandwidth)
+        roofs = [(rate, f"{dtype} matrix peak") for rate, dtype in zip(peaks, dtypes, strict=True)]
+        for rate, label in (*roofs, (vector, "fp32 vector peak")):
             axes.plot(intensity, [min(rate, bandwidth * x) for x in intensity], color="0.2", lw=1.2)
             axes.annotate(f"{label}, {units.show(rate, 'FLOP/s')}", (high, rate), fontsize=7, ha="right", va="bottom")
         fastest = bandwidth * float(m["cache_speed"])
@@ -157,13 +169,14 @@ def roofline(model: str, device: str, m: Machine, dtype: str, passes: Sequence[t
         axes.plot([], [], color="0.5", lw=0.9, ls="--", label=f"cache, {units.show(fastest, 'B/s')}")
         markers = {"prefill": "o", "decode": "^"}
         points: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
-        for phase, p in passes:
-            for o in p.operators:
+        for phase, p, within in passes:
+            for o, (quick, slow) in zip(p.operators, within, strict=True):
                 moved = o.bytes_weights + o.bytes_activations + o.bytes_state
                 work = o.matrix_flops + o.vector_flops
                 if moved and work and o.time:
                     point = work / moved, work / o.time, 12 + 400 * o.time / p.device_time
                     x, y, area = map(float, point)
+                    axes.plot([x, x], [float(work) / slow, float(work) / quick], color="0.6", lw=0.6, zorder=1)
                     points.setdefault((o.kind, phase), []).append((x, y, area))
         kinds = sorted({kind for kind, _ in points})
         for (kind, phase), found in points.items():
@@ -172,7 +185,7 @@ def roofline(model: str, device: str, m: Machine, dtype: str, passes: Sequence[t
             axes.scatter(xs, ys, s=areas, marker=markers[phase], color=colour, alpha=0.75, lw=0)
         for i, kind in enumerate(kinds):
             axes.scatter([], [], color=COLOURS[i % len(COLOURS)], label=kind, s=20)
-        for phase, _ in passes:
+        for phase, _, _ in passes:
             axes.scatter([], [], color="0.5", marker=markers[phase], label=phase, s=20)
         axes.set_xscale("log")
         axes.set_yscale("log")

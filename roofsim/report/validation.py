@@ -38,15 +38,13 @@ def validation_tables(v: Validation, *, rows: bool) -> list[Table]:
 def score_table(v: Validation) -> Table:
     """Errors by device, stack, phase and metric; where all rows are of one stack, the title names it."""
     stacks = list(dict.fromkeys(s.runtime for s in v.scores))
-    with_intervals = any(s.coverage is not None for s in v.scores)
     several = len(stacks) > 1
-    errors = [Column(name, "%") for name in ("median", "90th", "worst", "bias")]
+    errors = [Column(name, "%") for name in ("median", "90th", "worst", "bias", "covered")]
     columns = [Column("device"), *([Column("runtime")] if several else []), Column("phase"), Column("metric"),
                Column("rows", "count"), *errors]  # fmt: skip
-    columns += [Column("covered", "%")] if with_intervals else []
     scores = [
         [s.device, *([s.runtime] if several else []), s.phase, s.metric, s.rows, s.median_error, s.p90_error,
-         s.worst_error, s.bias, *([s.coverage] if with_intervals else [])]
+         s.worst_error, s.bias, s.coverage]
         for s in v.scores
     ]  # fmt: skip
     basis = "the stacks that rows name" if several else "".join(stacks) or v.runtime or "nothing"

@@ -11,11 +11,12 @@ from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import RoofsimError
 from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
-from roofsim.model.step import Pass, Phase, Precision
-from roofsim.model.weights import DTYPE_BYTES, WEIGHT_FORMATS
+from roofsim.model.step import Pass, Phase, Precision, Product
+from roofsim.model.weights import DTYPE_BYTES, ENCODINGS, format_named
 from roofsim.ops.base import Kind
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
+from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup, setup
 from roofsim.prediction.steps import decode, pieces, samples
 from roofsim.runs.names import device_of, same_device
@@ -24,6 +25,7 @@ from roofsim.runs.reading import Run
 from roofsim.runs.targets import Figure, Group, Job, Jobs, Target
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
+from roofsim.specs.products import product_of
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload, workload
 
@@ -67,7 +69,7 @@ class Case:
         return self.run.prompt or self.run.context or self.run.generated or 0
 
 
-_SUFFIXES = ("-instruct", "-chat", "-hf", "-base", "-it")
+_SUFFIXES = ("-hf", "-instruct", "-chat", "-base", "-it")
 
 
 def network_named(words: str) -> Architecture:
@@ -115,7 +117,7 @@ class Reader:
             if self._device is None:
                 raise Skip("the row names no device")
             return self._device
-        key = f"{run.device}|{run.notes.get('power_mode', '')}"
+        key = f"{run.device}|{run.notes.get('power_mode', '')}|{run.notes.get('gpu_mhz', '')}"
         if key not in self._devices:
             if self._device is not None and same_device(run, self._device):
                 self._devices[key] = self._device
@@ -163,10 +165,10 @@ class Reader:
     def _operator(self, run: Run, device: Device) -> Case:
         if run.metric not in ("latency_s", "device_time_s"):
             raise Skip(f"{run.metric} of one operator is not predicted")
-        dtype = _dtype(run.dtype) or device.default_dtype
-        precision = _precision(run, dtype, self.runtime)
+        dtype, format_ = _formats(run, device)
         phase: Phase = "decode" if run.phase == "decode" else "prefill"
         try:
+            precision = self._precision(run, device, dtype, format_)
             kernels = BUILDERS[run.op](Sizes(run), precision, self.runtime)
             device.matrix_peak(dtype)
         except KeyError as error:
@@ -188,11 +190,12 @@ class Reader:
         s = self._setup(run.model, device)
         metric = WHOLE_PASS.get(run.op) or ("device_time_s" if part else run.metric)
         if run.phase == "load" and metric == "weights_bytes":
-            p = Pass(1, 1, 0, _precision(run, s.device.default_dtype, s.runtime))
-            size = float(s.architecture.weight_bytes(p.precision))
+            size = float(s.architecture.weight_bytes(_precision(s, self._loaded(run, s))))
             return self._made(run, s, metric, run.value, Target("constant", constant=size), f"{run.model}|load")
         if metric == "kv_tokens":
-            tokens = cache_capacity(s, Workload(dtype=s.device.default_dtype, logits="last"))
+            w = self._loaded(run, s)
+            _precision(s, w)
+            tokens = cache_capacity(s, w)
             if tokens is None:
                 raise Skip(f"{s.runtime.id} lays out no cache at its start")
             return self._made(run, s, metric, run.value, Target("constant", constant=tokens), f"{run.model}|load")
@@ -200,14 +203,15 @@ class Reader:
             raise Skip(f"op {run.op} of phase {run.phase or 'none'} is no whole pass of a model")
         if part and (run.phase != "prefill" or part_of(part, s.architecture.family) is None):
             raise Skip(f"op {part} is not predicted")
-        w, precision = self._workload(run, s)
-        each = [(float(n), replace(p, precision=precision)) for n, p in _passes(run, s, w)]
+        w = self._workload(run, s)
+        precision = _precision(s, w)
+        each = [(float(n), p) for n, p in _passes(run, s, w)]
         configuration = "|".join(
             map(str, (s.device.id, s.architecture.id, run.phase, w.batch, run.prompt, run.context, run.generated,
                       w.logits, w.dtype, precision))
         )  # fmt: skip
         held = w if run.phase == "prefill" else variant(w, prompt=w.prompt + w.generate, logits="last")
-        base = self._footprint(s, held, precision, configuration)
+        base = self._footprint(s, held, configuration)
         if base > float(s.device.capacity):
             raise Skip(f"{s.architecture.id} does not fit the memory of {s.device.id}: the run must have swapped")
         measured = run.value
@@ -252,33 +256,50 @@ class Reader:
             raise found
         return found
 
-    def _workload(self, run: Run, s: Setup) -> tuple[Workload, Precision]:
-        """The workload of a run; the precision apart, since its weights may have any size per element."""
+    def _precision(self, run: Run, device: Device, dtype: str, format_: str | None) -> Precision:
+        """Bytes per element of an operator by itself, and how it is computed: its row's dtype may name the unit."""
+        w = Workload(dtype=dtype, weight_format=format_, cache_dtype=_dtype(run.notes.get("kv_dtype", "")))
+        unit = _unit(run.dtype)
+        product: Product = "weights_only"
+        if unit:
+            product = unit
+        elif format_ and format_ != dtype and not run.notes.get("quant", "").endswith("_wo"):
+            product = product_of(format_, self.runtime, device)
+        return w.precision(self.runtime.state, product=product)
+
+    def _loaded(self, run: Run, s: Setup) -> Workload:
+        """The workload of an engine that was started with the formats of a run."""
+        dtype, format_ = _formats(run, s.device)
+        cache = _dtype(run.notes.get("kv_dtype", ""))
+        return settled(s, Workload(dtype=dtype, weight_format=format_, cache_dtype=cache, logits="last"))
+
+    def _workload(self, run: Run, s: Setup) -> Workload:
+        """The workload of a run."""
         if run.op == "e2e_serving" or run.batch == 0:
             raise Skip("the row is no single batch of equal requests")
         logits = run.notes.get("logits")
-        dtype = _dtype(run.dtype)
+        dtype, format_ = _formats(run, s.device)
         fields = {
             "batch": run.batch or 1,
             "prompt": max((run.prompt or run.context or 0) + _template(run), 1),
             "generate": max(run.generated or 0, 1),
-            "dtype": _activations(dtype, s.device),
+            "dtype": dtype,
+            "weight_format": format_,
+            "cache_dtype": _dtype(run.notes.get("kv_dtype", "")),
             "logits": logits if logits in ("all", "last") else s.runtime.logits,
         }
         if run.phase == "prefill" and not run.prompt:
             raise Skip("the length of the prompt is not stated")
         try:
-            w = workload(**fields)
+            return settled(s, workload(**fields))
         except RoofsimError as error:
             raise Skip(str(error).splitlines()[0]) from None
-        return w, _precision(run, w.dtype, s.runtime, s.architecture)
 
-    def _footprint(self, s: Setup, w: Workload, precision: Precision, key: str) -> float:
+    def _footprint(self, s: Setup, w: Workload, key: str) -> float:
         """Peak memory without the workspace of the matrix library, which is a parameter."""
         if key not in self._footprints:
             held = Evaluation(s, w).memory
-            more = s.architecture.total_parameters * (precision.weights - w.precision(s.runtime.state).weights)
-            self._footprints[key] = float(held.peak - held.workspace + more)
+            self._footprints[key] = float(held.peak - held.workspace)
         return self._footprints[key]
 
 
@@ -346,25 +367,48 @@ def _activations(dtype: str | None, device: Device) -> str:
     return dtype
 
 
-_UNITS = {"b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+def _formats(run: Run, device: Device) -> tuple[str, str | None]:
+    """The dtype of activations and the format of weights; of narrow units, activations are quantised on the way.
+
+    Raises Skip for a format that is not known, and for a unit that the device lacks.
+    """
+    narrow = _unit(run.dtype)
+    dtype = _activations(narrow or _dtype(run.dtype), device)
+    dtype = device.default_dtype if narrow else dtype
+    words = run.weight_dtype if run.weight_dtype.lower() not in _NOT_TOLD else ""
+    try:
+        format_ = format_named(words) if words else None
+        if format_ is None and narrow:
+            format_ = format_named(run.dtype)
+    except RoofsimError:
+        raise Skip(f"no weight format '{words or run.dtype}'") from None
+    return dtype, format_
 
 
-def _precision(run: Run, dtype: str, runtime: Runtime, network: Architecture | None = None) -> Precision:
-    """Bytes per element: weights by their format, or by the size of the model's file where the note states it."""
-    name = re.sub(r"[^a-z0-9]+", "_", run.weight_dtype.lower()).strip("_")
-    known = (_DTYPES.get(name, name), run.weight_dtype.lower())
-    weights = next((each for each in known if each in WEIGHT_FORMATS), None)
-    cache = _dtype(run.notes.get("kv_dtype", ""))
-    asked = Workload(dtype=dtype, weight_format=weights, cache_dtype=cache)
-    size = re.match(r"([\d.]+) *([KMG]?i?B)\b", run.notes.get("model_bytes", ""), re.IGNORECASE)
-    if network and size and (weights is None or "_k" in name):
-        # a mixture of formats: its file says how many bytes there are
-        held = float(size[1]) * _UNITS[size[2].lower()]
-        plain = variant(asked, weight_format=None).precision(runtime.state)
-        return replace(plain, weights=held / network.total_parameters)
-    if weights is None and name and name not in ("none", "no"):
-        raise Skip(f"no weight format '{run.weight_dtype}'")
-    return asked.precision(runtime.state, network)
+_NOT_TOLD = ("", "none", "no", "unquantized", "unquantised")
+
+
+def _unit(words: str) -> Product | None:
+    """The unit of a narrow dtype that a cell says is computed in: `fp8`, `int8`, `nvfp4`; none of `w4a16_mxfp4`."""
+    if "a16" in words.lower():
+        return None
+    for word in re.findall(r"[a-z0-9]+", words.lower()):
+        encoding = ENCODINGS.get(word)
+        if encoding and encoding.family in UNIT_OF:
+            return UNIT_OF[encoding.family]
+    return None
+
+
+UNIT_OF: Mapping[str, Product] = {"fp8": "fp8", "int8": "int8", "fp4": "fp4", "nvfp4": "fp4", "mxfp4": "fp4"}
+"""The unit that computes in the dtype of a family of encodings."""
+
+
+def _precision(s: Setup, w: Workload) -> Precision:
+    """Bytes per element of a whole pass, as a prediction counts them; raises Skip if the stack does not run it."""
+    try:
+        return s.precision(w)
+    except RoofsimError as error:
+        raise Skip(str(error).split(";")[0]) from None
 
 
 _KINDS: Mapping[str, Kind] = {"gemm": "gemm", "linear": "gemm", "copy": "pointwise", "add": "pointwise"}

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from roofsim.foundation.parameters import stated
 from roofsim.foundation.quantity import Bytes, Documented, Name, Sourced, Time
 from roofsim.foundation.schema import Limit, Spec
-from roofsim.model.step import Latents, Logits
+from roofsim.model.step import Latents, Logits, Product
 from roofsim.ops.base import Role
 
 PositiveInt = Annotated[int, Limit(gt=0)]
@@ -102,8 +102,10 @@ class Runtime(Documented):
     it is empty. `call` says whether a model is called by itself (`plain`) or by something that hands it a cache, as
     `generate` does. `state` is the dtype of recurrent states: fp32 or the model's. `experts` says whether all experts
     of a layer are one grouped product or each that is used its own. `narrows` says that only scored positions go on
-    after the mixer of the last layer. `parameters` are values of calibratable parameters that its kernels have on any
-    device, over what a device file states for the usual ones. `explains` says why, field by field.
+    after the mixer of the last layer. `products` has the kernels for quantised weights by their encoding or its family,
+    in order of preference: weights of others are refused. Without it, weights of any are unpacked inside the product.
+    `parameters` are values of calibratable parameters that its kernels have on any device, over what a device file
+    states for the usual ones. `explains` says why, field by field.
     """
 
     name: str
@@ -124,6 +126,7 @@ class Runtime(Documented):
     matrix_library: MatrixLibrary = field(default_factory=MatrixLibrary)
     memory: MemoryPolicy = field(default_factory=MemoryPolicy)
     parameters: Mapping[str, Sourced] = field(default_factory=dict)
+    products: Mapping[Name, tuple[Product, ...]] | None = None
     supports: tuple[str, ...] = ()
     explains: Mapping[str, str] = field(default_factory=dict)
 

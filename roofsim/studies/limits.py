@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from roofsim.engine.memory import Memory
 from roofsim.foundation.schema import variant
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.evaluation import Evaluation
-from roofsim.prediction.fitted import outside
+from roofsim.prediction.intervals import limits_within
 from roofsim.prediction.limits import fits, limits_of, longest_prompt
-from roofsim.prediction.results import Limits, columns, plain
+from roofsim.prediction.results import Intervals, Limits, columns, interval_basis, plain
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import assumptions
 from roofsim.specs.workload import Workload
@@ -41,8 +41,8 @@ class LimitsResult:
     limits: Limits
     at: tuple[MemoryAt, ...]
     assumptions: tuple[str, ...]
-    calibration: str | None = None
-    intervals: Mapping[str, tuple[float, float]] | None = None
+    calibration: str | None
+    intervals: Intervals
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units."""
@@ -62,7 +62,8 @@ class LimitsResult:
                 for each in self.at
             ],
             "assumptions": list(self.assumptions),
-            **({"intervals": plain(self.intervals)} if self.intervals is not None else {}),
+            "intervals": plain(self.intervals),
+            "basis": interval_basis(self.calibration),
         }
 
 
@@ -74,15 +75,10 @@ def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> Limit
         lengths = sorted({*(2**k for k in range(9, 21) if 2**k <= top), top})
     asked = [variant(w, prompt=n) for n in sorted(set(lengths))]
     at = tuple(MemoryAt(each.prompt, Evaluation(s, each).memory, fits(s, each)) for each in asked)
-    result = LimitsResult(
-        s.architecture.id, s.device.id, s.runtime.id, w, float(s.device.capacity), found, at, assumptions(s, w)
-    )
-    if s.calibration is None:
-        return result
-    from roofsim.studies.uncertainty import limits_within
-
-    said = (*result.assumptions, *outside(s, w))
-    return replace(result, calibration=s.calibration_name, intervals=limits_within(s, w), assumptions=said)
+    return LimitsResult(
+        s.architecture.id, s.device.id, s.runtime.id, w, float(s.device.capacity), found, at, assumptions(s, w),
+        s.calibration_name, limits_within(s, w),
+    )  # fmt: skip
 
 
 def spread(result: LimitsResult, points: int = 64) -> list[int]:

@@ -12,7 +12,8 @@ from roofsim import library
 from roofsim.foundation.errors import InputError, RoofsimError, UnknownName, Unsupported
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.architecture import Architecture
-from roofsim.prediction.fitted import calibrated
+from roofsim.prediction.fitted import AUTO, NONE, chosen
+from roofsim.prediction.intervals import scatter, variance
 from roofsim.prediction.results import plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup
 from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
@@ -24,15 +25,14 @@ from roofsim.runs.where import parse
 from roofsim.specs.calibration import Calibration, interval
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
-from roofsim.studies.uncertainty import covariance
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One measured figure and its prediction. `flags` say why a row is left out of summaries.
 
-    `phase` is prefill or decode, or the name of the one operator that was measured; `interval` holds 95 %, with a
-    calibration that has data of this kind. `prompt` is the length that was read, or what was held.
+    `phase` is prefill or decode, or the name of the one operator that was measured; `interval` holds 95 %. `prompt` is
+    the length that was read, or what was held.
     """
 
     line: int
@@ -46,7 +46,7 @@ class Row:
     measured: float
     predicted: float
     flags: tuple[str, ...]
-    interval: tuple[float, float] | None = None
+    interval: tuple[float, float]
 
     @property
     def error(self) -> float:
@@ -54,9 +54,9 @@ class Row:
         return self.predicted / self.measured - 1
 
     @property
-    def covered(self) -> bool | None:
+    def covered(self) -> bool:
         """Whether the interval of the prediction holds the measurement."""
-        return None if self.interval is None else self.interval[0] <= self.measured <= self.interval[1]
+        return self.interval[0] <= self.measured <= self.interval[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Score:
     p90_error: float
     worst_error: float
     bias: float
-    coverage: float | None
+    coverage: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +108,20 @@ class Validation:
 
 
 def validate(
-    path: str, runtime: str | Runtime | None = None, calibration: Calibration | None = None, *,
+    path: str, runtime: str | Runtime | None = None, calibration: str | Calibration = NONE, *,
     skip_bad_rows: bool = False, **more: Any,
 ) -> Validation:  # fmt: skip
     """Predict the rows of a file of runs; `more` is what `validate_runs` takes besides.
 
-    Raises InputError if the file cannot be read, lacks a column or has no row that can be predicted.
+    `calibration` is one by name or path, "auto" for the shipped ones of the devices in the file, or "none": what is
+    scored with a fit to these very rows says how well they were fitted, not how well others are predicted. Raises
+    InputError if the file cannot be read, lacks a column or has no row that can be predicted.
     """
     return validate_runs(read_runs(path, skip_bad_rows=skip_bad_rows), runtime, calibration, **more)
 
 
 def validate_runs(
-    data: Runs, runtime: str | Runtime | None = None, calibration: Calibration | None = None, where: str = "",
+    data: Runs, runtime: str | Runtime | None = None, calibration: str | Calibration = NONE, where: str = "",
     transfer: bool = False, device: str | Device | None = None, models: Sequence[Architecture] = (),
 ) -> Validation:  # fmt: skip
     """As `validate`, for runs that were read before.
@@ -129,10 +131,14 @@ def validate_runs(
     own file, the calibration's if none is given; `models` are networks that rows may name besides the library's.
     """
     keep = parse(where) if where else None
-    own = library.device(device) if isinstance(device, str) else device or _device_of(calibration)
-    usual = runtime or (calibration.runtime if calibration else DEFAULT_RUNTIME)
+    if isinstance(calibration, str) and calibration not in (AUTO, NONE):
+        calibration = library.calibration(calibration)
+    given = calibration if isinstance(calibration, Calibration) else None
+    own = library.device(device) if isinstance(device, str) else device or _device_of(given)
+    usual = runtime or (given.runtime if given else DEFAULT_RUNTIME)
     readers: dict[str | None, Reader] = {}
     cases: dict[tuple[str | None, str], list[Case]] = {}
+    setups: list[Setup] = []
     skipped: dict[str, int] = {}
 
     def skip(reason: str, rows: int = 1) -> None:
@@ -152,7 +158,9 @@ def validate_runs(
     rows: list[Row] = []
     for (named, _), mine in cases.items():
         try:
-            rows += _predicted(readers[named], mine, calibration, transfer)
+            s = chosen(_setup(readers[named], mine[0]), calibration, transfer=transfer)
+            rows += _predicted(s, readers[named], mine)
+            setups.append(s)
         except RoofsimError as error:
             skip(str(error).split(";")[0], len(mine))
     if not rows:
@@ -165,10 +173,11 @@ def validate_runs(
     for bad in data.bad:
         skip(f"cannot be read: {bad.reason}")
     rows.sort(key=lambda row: row.line)
+    names = dict.fromkeys(s.calibration_name for s in setups if s.calibration_name)
     return Validation(
         file=data.file,
         runtime=readers[None].runtime.id if runtime else None,
-        calibration=calibration.id or calibration.name if calibration else None,
+        calibration=", ".join(names) or None,
         figures=len(data.runs) + len(data.bad),
         scored=sum(not row.flags for row in rows),
         skipped=skipped,
@@ -185,21 +194,22 @@ def _device_of(calibration: Calibration | None) -> Device | None:
         return None
 
 
-def _predicted(reader: Reader, cases: Sequence[Case], calibration: Calibration | None, transfer: bool) -> Iterator[Row]:
+def _setup(reader: Reader, case: Case) -> Setup:
+    """The device, the host and the runtime of a case, without a model."""
+    found = reader.device(case.run)
+    return Setup(ANY_MODEL, found, reader.runtime, library.host(found.host) if found.host else None)
+
+
+def _predicted(s: Setup, reader: Reader, cases: Sequence[Case]) -> Iterator[Row]:
     """The rows of one device with one runtime."""
-    found = reader.device(cases[0].run)
-    host = library.host(found.host) if found.host else None
-    program = Program([case.target for case in cases], reader.jobs, found, host, reader.runtime)
-    s = Setup(ANY_MODEL, found, reader.runtime, host)
-    if calibration:
-        s = calibrated(s, calibration, transfer=transfer)
+    program = Program([case.target for case in cases], reader.jobs, s.device, s.host, s.runtime)
     predicted = program.predict(s.fitted)
-    spread = _variances(s, program, cases) if s.calibration else [None] * len(cases)
-    for case, value, variance in zip(cases, predicted.tolist(), spread, strict=True):
+    spread = _variances(s, program, cases)
+    for case, value, off in zip(cases, predicted.tolist(), spread, strict=True):
         run = case.run
         yield Row(
-            run.line, case.device, reader.runtime.id, case.model, phase_of(case), run.batch or 1, case.tokens,
-            case.metric, case.measured, value, case.flags, None if variance is None else interval(value, variance),
+            run.line, case.device, s.runtime.id, case.model, phase_of(case), run.batch or 1, case.tokens,
+            case.metric, case.measured, value, case.flags, interval(value, off),
         )  # fmt: skip
 
 
@@ -212,21 +222,14 @@ def phase_of(case: Case) -> str:
     return case.phase if case.run.op in WHOLE_PASS else case.run.op
 
 
-def _variances(s: Setup, program: Program, cases: Sequence[Case]) -> list[float | None]:
-    """The variance of the logarithm of every prediction; None for kinds of figure that were not calibrated."""
-    c = s.calibration
-    if c is None:
-        return [None] * len(cases)
+def _variances(s: Setup, program: Program, cases: Sequence[Case]) -> list[float]:
+    """The variance of the logarithm of every prediction."""
     values = {name: float(x) for name, x in s.machine(s.device.default_dtype).parameters.items()}
-    names = tuple(values)
-    slopes: Array = program.slopes(values, names)
-    parameters = np.einsum("ij,jk,ik->i", slopes, covariance(s, names), slopes)
+    slopes: Array = program.slopes(values, tuple(values))
+    parameters: Any = variance(s, dict(zip(values, slopes.T, strict=True)))
     waiting = program.host_bound(values)
-    found: list[float | None] = []
-    for case, extra, host in zip(cases, parameters.tolist(), waiting.tolist(), strict=True):
-        each = c.scatter_of(case.metric, phase_of(case), host)
-        found.append(None if each is None else extra + each.sigma**2)
-    return found
+    sigma = [scatter(s, (c.metric, phase_of(c)), bool(h)) for c, h in zip(cases, waiting, strict=True)]
+    return [float(x) for x in parameters + np.square(sigma)]
 
 
 def scores(rows: Sequence[Row]) -> Iterator[Score]:
@@ -238,8 +241,8 @@ def scores(rows: Sequence[Row]) -> Iterator[Score]:
     for key, mine in sorted(groups.items()):
         errors = np.array([row.error for row in mine])
         sizes = np.abs(errors)
-        inside = [row.covered for row in mine if row.covered is not None]
+        inside = [row.covered for row in mine]
         yield Score(
             *key, len(mine), float(np.median(sizes)), float(np.quantile(sizes, 0.9)), float(sizes.max()),
-            float(np.median(errors)), sum(inside) / len(inside) if inside else None,
+            float(np.median(errors)), sum(inside) / len(inside),
         )  # fmt: skip

@@ -119,6 +119,46 @@ def test_a_program_that_fails_is_written_down_with_its_reason(folder, data, monk
     assert len(result["rows"]) == 4
 
 
+@pytest.mark.parametrize(
+    ("how", "end", "said"),
+    [
+        ("crash", "failed", "killed by SIGABRT"),
+        ("killed", "oom", "killed by SIGKILL"),
+        ("cut", "failed", 'could not read \'{"build_commit"'),
+        ("other", "failed", 'could not read \'{"version"'),
+        ("zero", "failed", "could not read"),
+        ("lost", "failed", "printed no figure of it"),
+    ],
+)
+@pytest.mark.parametrize("where", [1024, 4096, 8192])
+def test_a_line_that_is_spoilt_costs_its_own_figure_and_no_other(folder, data, monkeypatch, how, end, said, where):
+    monkeypatch.setenv("FAKE_BENCH", f"{how}@{where}")
+    result = data(f"{MEASURE} --prompts 1k,4k,8k --phases prefill")
+    ended = {int(row["prompt_len"]): row for row in result["rows"]}
+    larger = {length for length in (1024, 4096, 8192) if end == "oom" and length > where}
+    assert set(ended) == {1024, 4096, 8192} - larger
+    spoilt = ended.pop(where)
+    assert spoilt["metric"] == end
+    assert said in spoilt["note"]
+    assert {row["metric"] for row in ended.values()} <= {"latency_s"}
+    assert result["left"] == 0
+
+
+def test_repeats_that_came_before_a_crash_are_kept(folder, data, monkeypatch):
+    monkeypatch.setenv("FAKE_BENCH", "late@2048")
+    result = data(f"{MEASURE} --prompts 512 --batch 2,4,8 --phases prefill --repeats 2")
+    assert {row["batch"]: row["metric"] for row in result["rows"]} == dict.fromkeys("248", "latency_s")
+    assert ["n=1" in row["note"].split(";") for row in result["rows"]] == [False, True, False]
+
+
+def test_a_format_that_cannot_be_made_leaves_the_others(folder, attempt, monkeypatch):
+    monkeypatch.setenv("FAKE_QUANTIZE", "Q4_K_M")
+    result = attempt(f"{MEASURE} --prompts 1k --weights q4_k_m,q6_k")
+    assert result.exit_code == 1
+    assert "no such type" in result.stderr
+    assert {(row["weight_dtype"], row["metric"]) for row in rows(folder)} == {("q6_k", "latency_s")}
+
+
 def test_files_are_kept_where_they_are_asked_for_and_used_again(folder, roofsim):
     (folder / "kept").mkdir()
     roofsim(f"{MEASURE} --prompts 1k --weights q8_0,q4_k_m --keep-gguf kept")
@@ -180,7 +220,7 @@ def test_the_tool_measures_what_it_is_given_and_goes_on(folder):
 REAL = shutil.which("llama-bench")
 
 
-@pytest.mark.skipif(REAL is None, reason="no llama-bench on the path; no package of PyPI or Debian brings it")
+@pytest.mark.skipif(REAL is None, reason="no llama-bench on the path; tests/measure drives llama.cpp's library")
 def test_the_real_llama_bench_loads_what_is_written(folder, data):
     line = "measure tiny.yaml -o my.csv --stack llama.cpp --scratch scratch --prompts 16,64 --batch 1,4 --repeats 2"
     result = data(f"{line} --weights f16,q8_0")

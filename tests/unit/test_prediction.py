@@ -13,6 +13,7 @@ from roofsim.engine.passes import operators, run_pass
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.fitted import chosen
 from roofsim.prediction.limits import cache_capacity, fits, largest
 from roofsim.prediction.request import detailed_prefill, predict_request
 from roofsim.prediction.setup import setup
@@ -41,7 +42,7 @@ def all_figures(p: Any) -> dict[str, Any]:
 def test_a_prediction_of_arrays_is_that_of_each_number(stack: tuple[str, str]) -> None:
     model, runtime = stack
     batch, prompt = np.array([1, 3, 2, 1]), np.array([1, 257, 32767, 32768])
-    s = setup(model, "rtx-4090", runtime)
+    s = chosen(setup(model, "rtx-4090", runtime))
     arrays = all_figures(predict(model, "rtx-4090", runtime, batch=batch, prompt=prompt))
     for i in range(4):
         one = all_figures(predict_request(s, workload(batch=batch[i], prompt=prompt[i])))
@@ -105,9 +106,70 @@ def test_the_limits_are_the_last_that_fit(stack: tuple[str, str]) -> None:
     s, w = setup(model, "rtx-4070-ti", runtime), workload(prompt=700)
     limits = predict_request(s, w).limits
     assert limits
-    for field, most in (("prompt", limits.max_prompt), ("batch", limits.max_batch)):
+    positions = s.architecture.positions - w.generate + 1 if s.architecture.positions else MAX_COUNT
+    for field, most in (("prompt", min(limits.memory_prompt, positions)), ("batch", limits.max_batch)):
         assert most == 0 or fits(s, variant(w, **{field: most}))
         assert most == MAX_COUNT or not fits(s, variant(w, **{field: most + 1}))
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "longest", "by"),
+    [
+        ("Qwen2.5-0.5B", "rtx-4090", 32_768, "context window"),
+        ("Qwen2.5-0.5B", "orin", None, "memory"),
+        ("mamba2-780m", "rtx-4090", None, "memory"),
+        ("GPT-Neo-125M", "rtx-4090", 2048, "context window"),
+        ("Llama-3.1-8B", "orin", 0, "memory"),
+    ],
+)
+def test_the_longest_prompt_ends_with_memory_or_the_context_window_whichever_comes_first(model, device, longest, by):
+    found = predict(model, device, generate=1).limits
+    assert found.prompt_bound == by
+    assert found.max_prompt == (found.memory_prompt if longest is None else longest)
+    assert found.max_prompt <= found.memory_prompt
+
+
+def test_what_is_generated_needs_positions_of_the_window_too():
+    assert predict("Qwen2.5-0.5B", "rtx-4090", generate=101).limits.max_prompt == 32_768 - 100
+
+
+def test_beyond_the_context_window_a_prompt_can_be_run_and_it_is_said():
+    p = predict("Qwen2.5-0.5B", "rtx-4090", prompt=40_000)
+    assert p.fits
+    assert "beyond the context window of Qwen2.5-0.5B, 32,768 tokens" in p.assumptions
+    assert p.limits.batch_bound == "memory"
+    assert p.limits.max_batch == 1
+
+
+def test_beyond_a_table_of_positions_no_batch_can_be_run():
+    found = predict("GPT-Neo-125M", "rtx-4090", prompt=4096).limits
+    assert (found.max_batch, found.batch_bound) == (0, "context window")
+
+
+def test_less_than_all_of_the_memory_is_said():
+    assert "6.00 GiB of 8.00 GiB of memory usable" in predict("mamba2-780m", "orin").assumptions
+    assert not any("usable" in said for said in predict("mamba2-780m", "mi325x").assumptions)
+
+
+@pytest.mark.parametrize(
+    ("device", "usable", "taken"),
+    [
+        ("h100-sxm", 79.18, 0.9 * 79.18),  # the driver shows what is usable
+        ("orin", 6.0, 6.0),  # 0.9 of the 8 GiB that are there are more than can be had
+        ("jetson-agx-orin-64gb", 60.0, 0.9 * 64),
+    ],
+)
+def test_vllm_takes_its_share_of_the_total_that_it_is_shown_and_no_more_than_there_is(device, usable, taken):
+    memory = predict("mamba2-130m", device, "vllm", prompt=64, generate=1).memory
+    assert library.device(device).capacity == pytest.approx(usable * 2**30)
+    assert memory.reserved == pytest.approx(taken * 2**30)
+
+
+def test_without_a_published_power_there_is_no_energy():
+    p = predict("mamba2-130m", "tpu-v5e", "ideal", prompt=64)
+    assert p.to_dict()["request"]["energy"] is None
+    assert p.request.tpot > 0
+    assert "no energy: the power that tpu-v5e draws is not published" in p.assumptions
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 1023, 1024, 1025, MAX_COUNT - 1])
@@ -175,7 +237,7 @@ def test_an_eager_runtime_needs_a_host_and_no_other_does() -> None:
 def test_the_json_has_the_fields_of_the_contract() -> None:
     result = json.loads(json.dumps(predict("Qwen2.5-0.5B", "orin", prompt=1000).to_dict()))
     assert result["schema"] == 1
-    assert result["device"] == "jetson-orin-nano-8gb@25w"
+    assert result["device"] == "jetson-orin-nano-8gb@maxn"
     contract = {
         "workload": {"batch", "prompt", "generate", "dtype", "cache_dtype", "weight_format", "logits"},
         "prefill": {"time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "bound",
