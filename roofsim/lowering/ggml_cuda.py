@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from roofsim.foundation.arith import Number, at_least, ceil, single
+from roofsim.foundation.arith import Number, at_least, ceil, minimum, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused, serving
 from roofsim.lowering.kernels import FP32, Class, Kernel, Lowered, Situation, piece, tiny
-from roofsim.ops import attention, conv, gating, gemm, pointwise, scan
+from roofsim.ops import attention, conv, gating, gemm, pointwise, routing, scan
 from roofsim.ops.base import CostFunction, Operator, Role
 
 FP16 = 2
@@ -30,6 +30,10 @@ SEQUENTIAL_TOKENS = 128
 """Tokens up to which a recurrence with one decay per head goes token by token (SSM_SSD_MIN_TOKENS)."""
 CHUNK = 256
 """Tokens of a chunk beyond that (SSM_SSD_CHUNK_SIZE)."""
+BY_SEQUENCE = (Role.SEQUENCE_PROJECTION, Role.STATE_PARAMETERS)
+"""Products that graphs make in three dimensions, a matrix for each sequence: around short convolutions and selective scans."""
+TILED_TOKENS, TILED_TOKENS_NARROW, WIDE_EXPERT = 128, 512, 1024
+"""Tokens up to which experts in fp16 are one kernel, if they have more than `WIDE_EXPERT` results, and if not."""
 THREADS = 128
 """Threads of a block in the kernels for states."""
 
@@ -55,7 +59,7 @@ def _rows(o: Operator, like: Class, tokens: Number, s: Situation) -> Kernel:
     """A kernel that reads the weights as they are stored; in 3-D products, again for every sequence."""
     z = o.sizes
     cost = replace(o.function(**{**z, "tokens": tokens}), activations=(z["d_in"] + z["d_out"]) * FP32 * tokens)
-    if o.role is Role.SEQUENCE_PROJECTION and s.p.phase == "decode":
+    if o.role in BY_SEQUENCE and s.p.phase == "decode":
         cost = replace(cost, activations=cost.activations + (tokens - 1) * cost.weights)
     return Kernel(o.name, like, cost)
 
@@ -103,6 +107,68 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
     )
 
 
+def experts(o: Operator, s: Situation) -> Lowered:
+    """The products of the chosen experts: gate and up one each, but one of both in a step of one token."""
+    z = o.sizes
+    halves = 2 if o.role is Role.EXPERT_IN else 1
+    rows, width = z["tokens"] * z["top_k"], z["d_out"] / halves
+    each = replace(o.cost * (1 / halves), activations=(z["d_in"] + width) * FP32 * rows)
+    split = _packed_experts if float(z["weight_bytes"]) < FP16 else _half_experts
+    return Lowered(_present(*split(o, each, halves, width)))
+
+
+def _packed_experts(o: Operator, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
+    """Up to eight tokens by vectors, a matrix for every token and expert; more by tiles, sorted by expert."""
+    z = o.sizes
+    rows, touched = z["tokens"] * z["top_k"], gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
+    several, many = at_least(z["tokens"], 2), at_least(z["tokens"], QUANTISED_ROWS + 1)
+    read = replace(each, weights=rows * z["d_in"] * width * z["weight_bytes"])
+    inputs = z["tokens"] if o.role is Role.EXPERT_IN else rows
+    unpacking = 2 * z["d_in"] * width * touched * ceil(rows / touched / TILE_COLUMNS)
+    return (
+        piece("to q8_1", "stream", inputs * z["d_in"], FP32 + Q8_1, 3, count=1 + several * (halves - 1)),
+        Kernel(o.name, "packed_product", read * halves, 1 - several),
+        Kernel(o.name, "packed_product", read, (several - many) * halves),
+        tiny("sort by expert", many * halves),
+        Kernel(
+            o.name, "quantised_tiles", each, many * halves, fill=fused.fill(o), unpacking=unpacking, unit="int8"
+        ),
+        tiny("sum of parts", many * halves),
+    )  # fmt: skip
+
+
+def _half_experts(o: Operator, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
+    """Tiles as far as these are told to, sorted by expert from 17 tokens on.
+
+    Beyond, rows are gathered by expert and put back, and every expert that has any goes to cuBLAS for itself.
+    """
+    z = o.sizes
+    rows, touched = z["tokens"] * z["top_k"], gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
+    most = TILED_TOKENS if float(width) > WIDE_EXPERT else TILED_TOKENS_NARROW
+    looped = halves * at_least(z["tokens"], most + 1)
+    return (
+        tiny("sort by expert", (halves - looped) * at_least(z["tokens"], TILED_ROWS + 1)),
+        Kernel(o.name, "row_product", each, halves - looped),
+        piece("gather", "strided", rows * z["d_in"], FP32 + FP16, count=looped),
+        Kernel(o.name, "gemm", each * (1 / touched), looped * touched, fill=fused.fill(o)),
+        piece("to fp32", "strided", rows / touched * width, FP32 + FP16, count=looped * touched),
+        piece("put back", "strided", rows * width, 2 * FP32, count=looped),
+    )
+
+
+def choice(o: Operator, s: Situation) -> Lowered:
+    """Softmax, the best experts, their weights and the bound of these, one kernel (topk-moe.cu)."""
+    scores = o.sizes["tokens"] * o.sizes["experts"]
+    return Lowered((piece("choose", "stream", scores, FP32, 6),))
+
+
+def combination(o: Operator, s: Situation) -> Lowered:
+    """What experts made times its weight, summed up in one kernel (moe-weighted-reduction.cu)."""
+    z = o.sizes
+    elements = z["tokens"] * z["width"]
+    return Lowered((piece("combine", "stream", elements, (z["top_k"] + 1) * FP32, 2 * z["top_k"]),))
+
+
 def norm(o: Operator, s: Situation) -> Lowered:
     """The norm with its weight."""
     return Lowered((piece("norm", "stream", o.sizes["tokens"] * o.sizes["width"], 2 * FP32, 4),))
@@ -117,9 +183,9 @@ def layer_norm(o: Operator, s: Situation) -> Lowered:
 
 
 def gated_activation(o: Operator, s: Situation) -> Lowered:
-    """The activation and the product; a part of the product before it where there is one row."""
+    """The activation and the product; a part of the product before it where there is one token."""
     z = o.sizes
-    several = at_least(z["tokens"], 2)
+    several = at_least(minimum(z["tokens"], s.p.tokens), 2)  # rows of experts are more than tokens
     return Lowered(_present(piece("gate", "stream", z["tokens"] * z["width"], 3 * FP32, 5, count=several)))
 
 
@@ -249,6 +315,9 @@ def selective_scan(o: Operator, s: Situation) -> Lowered:
 
 RULES: dict[CostFunction, Callable[[Operator, Situation], Lowered]] = {
     gemm.linear: linear,
+    gemm.expert_linear: experts,
+    routing.route: choice,
+    routing.combine: combination,
     pointwise.rms_norm: norm,
     pointwise.layer_norm: layer_norm,
     pointwise.gated_activation: gated_activation,

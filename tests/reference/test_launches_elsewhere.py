@@ -474,3 +474,86 @@ def test_a_step_plans_attention_once_for_each_shape_of_heads() -> None:
     assert plans(network(wide, MLP), eager, h100, PREFILL) == 0
     assert plans(network(wide), runtime("vllm"), h100, STEP) == 0
     assert plans(network(wide), eager, library.device("rtx-4090"), STEP) == 0
+
+
+MOE = {"kind": "moe", "experts": 4, "top_k": 2, "width": 3}
+
+
+def parts_of_experts(rows: int, like: str, d_in: int, d_out: int, weights: float, times: float) -> Launch:
+    """So many equal products of two rows for each token, which read so many bytes of weights each."""
+    return Launch(
+        like, times, matrix=2 * d_in * d_out * rows, weights=weights, activations=(d_in + d_out) * FP32 * rows
+    )
+
+
+def test_llama_cpp_multiplies_few_tokens_by_a_matrix_of_every_expert_that_they_chose() -> None:
+    def to_blocks(rows: int, width: int, times: int = 1) -> Launch:
+        return each("stream", rows * width, FP32, 36 / 32, flops=3, count=times)
+
+    # four experts with ten inputs and two times three results, half a byte each
+    one = {
+        "experts_up": [to_blocks(1, 10), replace(parts_of_experts(2, "packed_product", 10, 6, 2 * 60 / 2, 1),
+                                                 activations=2 * 2 * 13 * FP32)],
+        "experts_act": [],
+        "experts_down": [to_blocks(2, 3), parts_of_experts(2, "packed_product", 3, 10, 2 * 30 / 2, 1)],
+    }  # fmt: skip
+    check(network(MOE), runtime("llama.cpp"), pass_of(1, 1 / 2), one)
+    eight = {
+        "experts_up": [to_blocks(8, 10, 2), parts_of_experts(16, "packed_product", 10, 3, 16 * 30 / 2, 2)],
+        "experts_act": [each("stream", 16 * 3, 2 * FP32, FP32, flops=5)],
+        "experts_down": [to_blocks(16, 3), parts_of_experts(16, "packed_product", 3, 10, 16 * 30 / 2, 1)],
+    }
+    check(network(MOE), runtime("llama.cpp"), pass_of(8, 1 / 2), eight)
+
+
+@pytest.mark.parametrize(("rows", "tiles"), [(9, 1), (200, 1), (300, 2)])
+def test_llama_cpp_sorts_more_tokens_by_expert_each_with_tiles_of_its_own(rows: int, tiles: int) -> None:
+    touched = 4 * (1 - 0.5**rows)
+    read = touched * 30 / 2
+    launches = [
+        each("stream", rows * 10, FP32, 36 / 32, flops=3, count=2), tiny(2),
+        replace(parts_of_experts(2 * rows, "quantised_tiles", 10, 3, read, 2), fill=20), tiny(2),
+    ]  # fmt: skip
+    check(network(MOE), runtime("llama.cpp"), pass_of(rows, 1 / 2), {"experts_up": launches})
+    rows_of_kernels = lower(network(MOE), runtime("llama.cpp"), pass_of(rows, 1 / 2))
+    (found,) = (k for row in rows_of_kernels for o, low in row for k in low.kernels
+                if o.name == "experts_up" and k.like == "quantised_tiles")  # fmt: skip
+    assert found.unpacking == pytest.approx(2 * 10 * 3 * touched * tiles)
+    assert found.unit == "int8"
+
+
+@pytest.mark.parametrize(
+    ("width", "rows", "looped"), [(3, 16, 0), (3, 17, 0), (3, 512, 0), (3, 513, 1), (1025, 128, 0), (1025, 129, 1)]
+)
+def test_llama_cpp_takes_experts_in_fp16_together_or_one_after_the_other(width: int, rows: int, looped: int) -> None:
+    touched, chosen = 4 * (1 - 0.5**rows), 2 * rows
+    product_ = parts_of_experts(chosen, "row_product", 10, width, touched * 10 * width * 2, 2)
+    together = [*([tiny(2)] if rows > 16 else []), product_]
+    alone = [
+        each("strided", chosen * 10, FP32, FP16, count=2),
+        Launch(
+            "gemm", 2 * touched, product_.matrix / touched, 0, 10 * width * 2, product_.activations / touched, fill=20
+        ),
+        each("strided", chosen / touched * width, FP32, FP16, count=2 * touched),
+        each("strided", chosen * width, FP32, FP32, count=2),
+    ]  # fmt: skip
+    model = network(MOE | {"width": width})
+    check(model, runtime("llama.cpp"), pass_of(rows, 2), {"experts_up": alone if looped else together})
+
+
+def test_llama_cpp_chooses_experts_in_one_kernel_and_sums_them_in_one() -> None:
+    check(network(MOE), runtime("llama.cpp"), PREFILL, {
+        "route": [Launch("stream", vector=6 * TOKENS * 4, activations=TOKENS * 4 * FP32)],
+        "combine": [Launch("stream", vector=4 * EVERY, activations=3 * EVERY * FP32)],
+    })  # fmt: skip
+
+
+def test_llama_cpp_reads_the_projections_of_mamba_1_for_every_sequence_of_a_step() -> None:
+    model = network(SELECTIVE, family="mamba")
+    step = Pass(4, 1, 6, WIDE, phase="decode")
+    for name, d_in, d_out in (("in_proj", 10, 12), ("x_proj", 6, 10), ("dt_proj", 2, 6), ("out_proj", 6, 10)):
+        weights = d_in * d_out * 2
+        read = {"activations": 4 * (d_in + d_out) * FP32 + 3 * weights}
+        check(model, runtime("llama.cpp"), step, {name: [Own("row_product", instead=read)]})
+    own = {"activations": 4 * (10 + 12 + 2 * 2 * 5 + 12 + 4) * FP32}
+    check(network(SSM, family="mamba2"), runtime("llama.cpp"), step, {"in_proj": [Own("row_product", instead=own)]})
