@@ -31,7 +31,7 @@ SEQUENTIAL_TOKENS = 128
 CHUNK = 256
 """Tokens of a chunk beyond that (SSM_SSD_CHUNK_SIZE)."""
 BY_SEQUENCE = (Role.SEQUENCE_PROJECTION, Role.STATE_PARAMETERS)
-"""Products that graphs make in three dimensions, a matrix for each sequence: around short convolutions and selective scans."""
+"""Products that graphs make in three dimensions, a matrix for each sequence: of short convolutions, selective scans."""
 TILED_TOKENS, TILED_TOKENS_NARROW, WIDE_EXPERT = 128, 512, 1024
 """Tokens up to which experts in fp16 are one kernel, if they have more than `WIDE_EXPERT` results, and if not."""
 THREADS = 128
@@ -65,25 +65,29 @@ def _rows(o: Operator, like: Class, tokens: Number, s: Situation) -> Kernel:
 
 
 def _half(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
-    """One row by vectors, up to 16 by tiles, more by cuBLAS with activations converted to fp16 and back."""
+    """One row by vectors, up to 16 by tiles, more by cuBLAS with activations converted to fp16 and back.
+
+    Back ends without such a library multiply fp32 activations in the kernels of their own.
+    """
     z = o.sizes
     tokens = z["tokens"]
     joined, many = o.role is Role.FFN_GATE, at_least(tokens, TILED_ROWS + 1)
     tiles = replace(_rows(o, "row_product", tokens, s), count=several - many)
     library = replace(_rows(o, "gemm", tokens, s), count=many, fill=fused.fill(o))
-    moved = FP32 + FP16
+    moved, apart = FP32 + FP16, many if s.runtime.matrix_library.converts else 0
     return (
         replace(_rows(o, "vector_product", tokens, s), count=1 - several, joined=joined),
-        piece("to fp16", "strided", tokens * z["d_in"], moved, count=many),
+        piece("to fp16", "strided", tokens * z["d_in"], moved, count=apart),
         tiles,
         library,
-        piece("to fp32", "strided", tokens * z["d_out"], moved, count=many),
+        piece("to fp32", "strided", tokens * z["d_out"], moved, count=apart),
     )
 
 
 def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
     """Activations to q8_1, then vectors or, from nine rows on, tiles for the int8 unit and a sum of their parts.
 
+    Back ends whose tiles are in fp16 unpack to that, and take activations as they are.
     Whatever the rows, each weight is unpacked at least once, as for one row. Few rows take no more time than they
     would in the kernels for many: the back end changes over where it is told to, not where it pays.
     """
@@ -91,6 +95,10 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
     tokens = z["tokens"]
     many = at_least(tokens, QUANTISED_ROWS + 1)
     one = _rows(o, "packed_product", 1, s)
+    if s.runtime.matrix_library.tiles == "fp16":
+        products = (replace(_rows(o, "gemm", tokens, s), unit="fp16", beneath=one, fill=fused.fill(o)),)
+        few = replace(_rows(o, "packed_product", tokens, s), instead=products)
+        return replace(few, count=1 - many), replace(products[0], count=many)
     tiles = replace(
         _rows(o, "quantised_tiles", tokens, s), unit="int8", beneath=one, fill=fused.fill(o),
         unpacking=2 * z["d_in"] * z["d_out"] * ceil(tokens / TILE_COLUMNS),
@@ -114,10 +122,10 @@ def experts(o: Operator, s: Situation) -> Lowered:
     rows, width = z["tokens"] * z["top_k"], z["d_out"] / halves
     each = replace(o.cost * (1 / halves), activations=(z["d_in"] + width) * FP32 * rows)
     split = _packed_experts if float(z["weight_bytes"]) < FP16 else _half_experts
-    return Lowered(_present(*split(o, each, halves, width)))
+    return Lowered(_present(*split(o, s, each, halves, width)))
 
 
-def _packed_experts(o: Operator, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
+def _packed_experts(o: Operator, s: Situation, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
     """Up to eight tokens by vectors, a matrix for every token and expert; more by tiles, sorted by expert."""
     z = o.sizes
     rows, touched = z["tokens"] * z["top_k"], gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
@@ -125,19 +133,21 @@ def _packed_experts(o: Operator, each: Cost, halves: int, width: Number) -> tupl
     read = replace(each, weights=rows * z["d_in"] * width * z["weight_bytes"])
     inputs = z["tokens"] if o.role is Role.EXPERT_IN else rows
     unpacking = 2 * z["d_in"] * width * touched * ceil(rows / touched / TILE_COLUMNS)
+    tiles = Kernel(
+        o.name, "quantised_tiles", each, many * halves, fill=fused.fill(o), unpacking=unpacking, unit="int8"
+    )  # fmt: skip
+    int8 = s.runtime.matrix_library.tiles == "int8"
     return (
-        piece("to q8_1", "stream", inputs * z["d_in"], FP32 + Q8_1, 3, count=1 + several * (halves - 1)),
+        piece("to q8_1", "stream", inputs * z["d_in"], FP32 + Q8_1, 3, count=int8 + int8 * several * (halves - 1)),
         Kernel(o.name, "packed_product", read * halves, 1 - several),
         Kernel(o.name, "packed_product", read, (several - many) * halves),
         tiny("sort by expert", many * halves),
-        Kernel(
-            o.name, "quantised_tiles", each, many * halves, fill=fused.fill(o), unpacking=unpacking, unit="int8"
-        ),
-        tiny("sum of parts", many * halves),
+        tiles if int8 else replace(tiles, like="gemm", unit="fp16"),
+        tiny("sum of parts", int8 * many * halves),
     )  # fmt: skip
 
 
-def _half_experts(o: Operator, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
+def _half_experts(o: Operator, s: Situation, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
     """Tiles as far as these are told to, sorted by expert from 17 tokens on.
 
     Beyond, rows are gathered by expert and put back, and every expert that has any goes to cuBLAS for itself.
@@ -145,7 +155,7 @@ def _half_experts(o: Operator, each: Cost, halves: int, width: Number) -> tuple[
     z = o.sizes
     rows, touched = z["tokens"] * z["top_k"], gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
     most = TILED_TOKENS if float(width) > WIDE_EXPERT else TILED_TOKENS_NARROW
-    looped = halves * at_least(z["tokens"], most + 1)
+    looped = halves * at_least(z["tokens"], most + 1) if s.runtime.matrix_library.converts else 0
     return (
         tiny("sort by expert", (halves - looped) * at_least(z["tokens"], TILED_ROWS + 1)),
         Kernel(o.name, "row_product", each, halves - looped),

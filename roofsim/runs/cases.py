@@ -156,6 +156,9 @@ class Reader:
 
     def _case(self, run: Run) -> Case:
         device = self.device(run)
+        threads = re.match(r"\d+", run.notes.get("threads", ""))
+        if device.kind == "cpu" and threads and int(threads[0]) < device.units.value:
+            raise Skip(f"made with fewer threads than the {device.units.value:g} cores of {device.id}")
         if run.op in BUILDERS:
             return self._operator(run, device)
         if run.op not in WHOLE_PASS and run.op not in PARTS:

@@ -84,13 +84,17 @@ class MatrixLibrary(Spec):
     `splits_from`: a decode step splits products that have at least so many inputs, and no more outputs than
     inputs, and sums the pieces in a second kernel; `clears_from`: a prefill's products with at least so many
     results (tokens × outputs) clear a buffer first. `dequantises_from`: products with at least so many rows copy
-    quantised weights to fp16 first. `accumulates` is the dtype in which products in fp16 are summed up.
+    quantised weights to fp16 first. `accumulates` is the dtype in which products in fp16 are summed up. `tiles` is the
+    dtype that kernels for many rows multiply quantised weights in; `converts` says that large products in fp16 have
+    their activations converted by kernels of their own.
     """
 
     splits_from: PositiveInt | None = None
     clears_from: PositiveInt | None = None
     dequantises_from: PositiveInt | None = None
     accumulates: Literal["fp32", "fp16"] = "fp32"
+    tiles: Literal["int8", "fp16"] = "int8"
+    converts: bool = True
 
 
 class Runtime(Documented):

@@ -30,6 +30,7 @@ from counting.launches import (
 from counting.rows import ACT, CACHE, PRECISION, TOKENS, D
 
 from roofsim import library
+from roofsim.engine.roofline import machine
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import keeps, lower, mask_bytes, plans
 from roofsim.model.step import Pass, Precision
@@ -557,3 +558,50 @@ def test_llama_cpp_reads_the_projections_of_mamba_1_for_every_sequence_of_a_step
         check(model, runtime("llama.cpp"), step, {name: [Own("row_product", instead=read)]})
     own = {"activations": 4 * (10 + 12 + 2 * 2 * 5 + 12 + 4) * FP32}
     check(network(SSM, family="mamba2"), runtime("llama.cpp"), step, {"in_proj": [Own("row_product", instead=own)]})
+
+
+@pytest.mark.parametrize("name", ["llama.cpp-metal", "llama.cpp-vulkan"])
+def test_other_back_ends_unpack_to_fp16_in_their_tiles_and_convert_nothing(name: str) -> None:
+    stack = runtime(name)
+    expected: dict[tuple[int, float], list[Launch]] = {
+        (1, 1 / 2): [multiplied("packed_product", 1, 10, 6, 1 / 2)],
+        (8, 1 / 2): [multiplied("packed_product", 8, 10, 6, 1 / 2)],
+        (9, 1 / 2): [multiplied("gemm", 9, 10, 6, 1 / 2, 20)],
+        (16, 2): [multiplied("row_product", 16, 10, 6, 2)],
+        (17, 2): [multiplied("gemm", 17, 10, 6, 2, 20)],
+    }
+    for (rows, weights), launches in expected.items():
+        check(network(MLP), stack, pass_of(rows, weights), {"up_proj": launches})
+    (many,) = (k for k in kernels_of(stack, pass_of(9, 1 / 2), "up_proj") if k.count)
+    assert (many.unit, many.unpacking, shown(many.beneath)) == (
+        "fp16",
+        0,
+        multiplied("packed_product", 1, 10, 6, 1 / 2),
+    )
+    (few,) = (k for k in kernels_of(stack, pass_of(3, 1 / 2), "up_proj") if k.count)
+    assert [shown(each) for each in few.instead] == [multiplied("gemm", 3, 10, 6, 1 / 2, 20)]
+    touched = 4 * (1 - 0.5**600)
+    together = replace(parts_of_experts(1200, "gemm", 10, 3, touched * 30 / 2, 2), fill=20)
+    check(network(MOE), stack, pass_of(600, 1 / 2), {"experts_up": [tiny(2), together]})
+    halves = parts_of_experts(1200, "row_product", 10, 3, touched * 60, 2)
+    check(network(MOE), stack, pass_of(600, 2), {"experts_up": [tiny(2), halves]})
+    (found,) = (k for row in lower(network(MOE), stack, pass_of(600, 1 / 2)) for o, low in row for k in low.kernels
+                if o.name == "experts_up" and k.like == "gemm")  # fmt: skip
+    assert found.unit == "fp16"
+
+
+def test_llama_cpp_on_hip_launches_what_it_does_on_cuda() -> None:
+    for rows in (1, 8, 9, 17):
+        for weights in (1 / 2, 2):
+            one, other = (
+                kernels_of(runtime(n), pass_of(rows, weights), "up_proj") for n in ("llama.cpp", "llama.cpp-hip")
+            )
+            assert one == other
+
+
+@pytest.mark.parametrize("name", ["gemm_efficiency", "tile_flops"])
+def test_parameters_of_a_runtime_hold_over_those_of_a_device(name: str) -> None:
+    orin, stack = library.device("jetson-orin-nano-8gb"), runtime("llama.cpp-hip")
+    assert machine(orin, None, "fp16")[name] == orin.parameters[name].value
+    assert machine(orin, None, "fp16", None, stack)[name] == stack.parameters[name].value
+    assert machine(orin, None, "fp16", {name: 3}, stack)[name] == 3

@@ -21,6 +21,7 @@ from roofsim.runs.importers import read_runs
 from roofsim.runs.names import device_named, made_with
 from roofsim.runs.program import Program
 from roofsim.runs.reading import Run, notes, read_csv
+from roofsim.runs.stacks import runtime_of
 from roofsim.runs.targets import Jobs, Target
 from roofsim.runs.where import parse
 from roofsim.specs.workload import workload
@@ -644,3 +645,47 @@ def test_slopes_are_those_of_the_logarithm():
     slopes = program.slopes(values, names)[0]
     assert np.all(slopes[:2] < 0), "a better device takes less time"
     assert slopes[2] == 0, "the host does not change device time"
+
+
+# --- llama.cpp's back ends and servers ---
+
+
+@pytest.mark.parametrize(
+    ("words", "device", "runtime"),
+    [
+        ("llama.cpp b5392 (CPU)", "RTX 4090", "llama.cpp-cpu"),
+        ("llama.cpp b4384 CPU", "Ryzen 9 7950X", "llama.cpp-cpu"),
+        ("llama.cpp, Vulkan", "RTX 4090", "llama.cpp-vulkan"), ("llama.cpp ROCm 7", "MI300X", "llama.cpp-hip"),
+        ("llama.cpp (HIP)", "Strix Halo", "llama.cpp-hip"), ("llama.cpp Metal", "Apple M4 Max", "llama.cpp-metal"),
+        ("llama.cpp", "RTX 4090", "llama.cpp"), ("llama.cpp", "AMD EPYC 7001 2 cores", "llama.cpp-cpu"),
+        ("llama-bench", "Apple M4 Max", "llama.cpp-metal"), ("llama.cpp", "Strix Halo", "llama.cpp-hip"),
+        ("llama.cpp", "an unknown card", "llama.cpp"), ("llama.cpp b2824 (CUDA)", "RTX 3090", "llama.cpp-b2824"),
+    ],
+)  # fmt: skip
+def test_the_back_end_of_llama_cpp_is_the_one_named_or_the_usual_one_of_the_device(words, device, runtime):
+    assert runtime_of(run(framework=words, device=device)) == runtime
+
+
+def test_a_chat_puts_35_tokens_around_the_prompt_that_a_client_of_a_server_counts():
+    reader = Reader("llama.cpp", "rtx-4090")
+    direct, served = (
+        reader.case(run(framework=f"llama.cpp b9292 ({how})", prompt=prompt)).target
+        for how, prompt in (("CUDA", 163), ("CUDA, llama-server", 128))
+    )
+    assert served == direct
+    held = [reader.case(run(framework=f, phase="decode", prompt=128, context=128, generated=8)).target
+            for f in ("llama.cpp", "llama.cpp llama-server")]  # fmt: skip
+    assert held[0] == held[1]
+
+
+@pytest.mark.parametrize(
+    ("threads", "scored"), [("16", True), ("15", False), ("2", False), ("32", True), ("all", True)]
+)
+def test_a_run_on_a_part_of_a_processor_is_not_scored(threads, scored):
+    reader = Reader("llama.cpp-cpu", "ryzen-9-7950x")
+    row = run(device="Ryzen 9 7950X", note=f"threads={threads}")
+    if scored:
+        assert reader.case(row).device == "ryzen-9-7950x"
+    else:
+        with pytest.raises(Skip, match="fewer threads than the 16 cores"):
+            reader.case(row)
