@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from roofsim import library
-from roofsim.foundation.arith import Number, maximum, minimum
+from roofsim.foundation.arith import Number, ceil, maximum, minimum
 from roofsim.foundation.cost import Cost
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.model.step import Phase
@@ -182,7 +182,8 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     if like in _RATE:
         # a tile fills in as many clocks whatever the dtype: docs/decisions/029
         filling = fill / (m.matrix_rate * m[_RATE[like]])
-        compute = cost.matrix / (m.rate(kernel.unit) * m[_RATE[like]])
+        work = cost.matrix if kernel.tiles is None else ceil(kernel.tiles / m.units) * m.units * kernel.tile
+        compute = work / (m.rate(kernel.unit) * m[_RATE[like]])
     elif like in _RATE_OF_VECTOR:
         compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.rate(kernel.unit))
     elif like in _PER_CLOCK:
