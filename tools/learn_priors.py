@@ -4,7 +4,8 @@ usage: python tools/learn_priors.py FOLDER [--date YYYY-MM-DD] [-o FILE]
 
 FOLDER holds files of runs besides our own in data/; a file of the same name there is left out. Every stack in them is
 fitted, and means, spreads and scatters of all classes of devices and runtimes go into hardware/priors/population.yaml,
-with the error on stacks that were left out, which is put into docs/calibration.md as well. Takes a minute or two; needs SciPy.
+with the error on stacks that were left out, which is put into docs/calibration.md as well.
+Takes a minute or two; needs SciPy.
 """
 
 from __future__ import annotations

@@ -309,9 +309,12 @@ def left_out(stack: Stack, spreads: Mapping[str, Spread], of: Literal["device", 
 
 
 def _gathered(all_of_them: Sequence[Residuals], key: tuple[object, ...]) -> tuple[Array, Array, Array]:
-    """Residuals of a kind, variances, and weights: devices count alike, and the modes of one share what it counts."""
+    """Residuals of a kind, variances, and weights.
+
+    Rows of one device are off together, in part: it counts as the root of them. Modes of one share what it counts.
+    """
     chips = [r.stack.chip for r in all_of_them if r.of(key).any()]
-    found = [(r.off[mine], r.variance[mine], np.full(mine.sum(), 1 / mine.sum() / chips.count(r.stack.chip)))
+    found = [(r.off[mine], r.variance[mine], np.full(mine.sum(), mine.sum() ** -0.5 / chips.count(r.stack.chip)))
              for r in all_of_them if (mine := r.of(key)).any()]  # fmt: skip
     return tuple(np.concatenate(each) for each in zip(*found, strict=True)) if found else (np.zeros(0),) * 3  # type: ignore[return-value]
 
@@ -333,7 +336,7 @@ def shown(all_of_them: Sequence[Residuals]) -> float:
         times = np.array([k[0] in TIMES for k in r.keys], dtype=bool) & (r.variance > 0)
         if times.any():
             sizes.append(np.abs(r.off[times]) / np.sqrt(r.variance[times]))
-            weights.append(np.full(times.sum(), 1 / times.sum()))
+            weights.append(np.full(times.sum(), times.sum() ** -0.5))
     return min(quantile(np.concatenate(sizes), np.concatenate(weights), 0.5) / 0.6745, 1.0)
 
 
