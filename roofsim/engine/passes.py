@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-from roofsim.engine.energy import energy
+from roofsim.engine.energy import Activity, activity, energy
 from roofsim.engine.roofline import (
     Bound,
     Machine,
@@ -82,9 +82,10 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
     """The figures of one pass; `rows` is how it is lowered, where that is known already."""
     m, runtime = stack.machine, stack.runtime
     stretches: list[Stretch] = []
-    done: list[tuple[Number, Cost, str | None]] = []
+    done: list[tuple[Number, Cost]] = []
     own: list[tuple[Number, Cost, str | None]] = []
     kernels: Number = 0
+    active = Activity()
     for row in rows or lower(stack.architecture, runtime, p, stack.device):
         n = row.row.count
         pieces: list[Stretch] = []
@@ -94,19 +95,19 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
             for each in lowered.kernels:
                 kernels = kernels + (0 if each.joined else each.count * n)
                 host = host + each.count * launch_time(each, runtime, m, p.phase)
-                busy = busy + each.count * terms(each, m).time
-                done.append((each.count * n, each.cost, each.unit))
+                t = terms(each, m)
+                busy = busy + each.count * t.time
+                active = active + activity(each, t, m) * (each.count * n)
+                done.append((each.count * n, each.cost))
             pieces.append(Stretch(host, busy, 1))
             own.append((n, operator.cost, unit_of(operator, p)))
         stretches += _together(pieces, n)
-    total, model = (Cost.total([(n, cost) for n, cost, _ in each]) for each in (done, own))
-    # energy goes by seconds at the peak: work on faster units counts as the less work that takes as long
-    drawing = replace(total, matrix=matrix_time(done, m) * m.matrix_rate)
+    total, model = Cost.total(done), Cost.total([(n, cost) for n, cost, _ in own])
     start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p), serving_work(runtime, p))
-    t = times(stretches, start, runtime.host.mode == "inline", kernels * gap_time(runtime, p.phase))
+    passed = times(stretches, start, runtime.host.mode == "inline", kernels * gap_time(runtime, p.phase))
     return PassFigures(
-        t.wall, t.device, t.host, kernels, total.matrix, total.vector, total.bytes,
-        energy(stack.device, m, drawing, t.device, t.wall), matrix_time(own, m),
+        passed.wall, passed.device, passed.host, kernels, total.matrix, total.vector, total.bytes,
+        energy(stack.device, m, passed.wall, active), matrix_time(own, m),
         (model.weights + model.state) / m.bandwidth,
     )  # fmt: skip
 

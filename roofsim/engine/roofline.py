@@ -104,6 +104,12 @@ class Terms:
         return time if self.most is None else minimum(time, self.most)
 
     @property
+    def working(self) -> Number:
+        """Those of them in which units or memory are at work."""
+        beyond = self.time - self.fixed
+        return beyond if self.most is None else maximum(beyond, 0)
+
+    @property
     def bound(self) -> Bound:
         """The term that decides (for numbers, not for arrays or symbols)."""
         fixed, compute, memory, filling = map(float, (self.fixed, self.compute, self.memory, self.filling))

@@ -110,6 +110,8 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     """
     if "attention" in s.facts.written_out:
         return unfused_attention(o, s)
+    if "plain_attention" in s.facts.written_out:
+        return plain_attention(o, s)
     z = o.sizes
     heads, kv_heads, a, byte = z["heads"], z["kv_heads"], z["act_bytes"], z["cache_bytes"]
     width = z["qk_dim"] + z["v_dim"]
@@ -121,12 +123,7 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     masked = not single(s.masked) or bool(s.masked)
     repeated = heads != kv_heads and (masked or s.runtime.attention.kv_heads == "repeated")
     if repeated:
-        copy = Cost(
-            vector=keys * heads / 2 * INDEX_FLOPS,
-            activations=keys * heads * byte / 2,
-            state=keys * kv_heads * byte / 2,
-        )
-        kernels.append(Kernel("repeat heads", "strided", copy, 2))
+        kernels.append(repeat_heads(keys, heads, kv_heads, byte))
         temporary = keys * heads * byte
     if s.p.phase == "prefill" and s.runtime.attention.copies_queries:
         kernels.append(piece("contiguous", "strided", queries * z["qk_dim"], 2 * a))
@@ -202,6 +199,42 @@ def unfused_attention(o: Operator, s: Situation) -> Lowered:
         merge = piece("merge heads", "strided", z["batch"] * z["new"] * heads * z["v_dim"], 2 * a)
         kernels = (*kernels, merge)
     return Lowered(kernels, 2 * pairs * FP32)
+
+
+def plain_attention(o: Operator, s: Situation) -> Lowered:
+    """`eager_attention_forward`: scores of all pairs in the dtype of activations, scaled and masked, a softmax in fp32.
+
+    Before the second product there are the masked scores, their softmax and its copy in the dtype of activations.
+    """
+    z = o.sizes
+    heads, kv_heads, a, byte = z["heads"], z["kv_heads"], z["act_bytes"], z["cache_bytes"]
+    keys = z["batch"] * (z["context"] + z["new"])
+    pairs, queries = keys * z["new"] * heads, z["batch"] * z["new"] * heads
+    width = z["qk_dim"] + z["v_dim"]
+    copied = heads != kv_heads
+    held = keys * heads * byte
+    read = "activations" if copied else "state"
+    kernels: tuple[Kernel, ...] = (
+        *([repeat_heads(keys * width, heads, kv_heads, byte)] if copied else []),
+        Kernel("scores", "gemm", Cost(matrix=2 * pairs * z["qk_dim"], activations=(queries * z["qk_dim"] + pairs) * a)
+               + Cost(**{read: held * z["qk_dim"]})),
+        piece("scale", "stream", pairs, 2 * a),
+        piece("mask", "strided", pairs, 2 * a),
+        piece("softmax", "stream", pairs, a + FP32, 5),
+        piece("from fp32", "stream", pairs, FP32 + a),
+        Kernel("product", "gemm", Cost(matrix=2 * pairs * z["v_dim"], activations=(pairs + queries * z["v_dim"]) * a)
+               + Cost(**{read: held * z["v_dim"]})),
+    )  # fmt: skip
+    if s.p.phase == "prefill":
+        kernels = (*kernels, piece("merge heads", "strided", queries * z["v_dim"], 2 * a))
+    return Lowered(kernels, (held * width if copied else 0) + pairs * (2 * a + FP32))
+
+
+def repeat_heads(elements: Number, heads: Number, kv_heads: Number, byte: Number) -> Kernel:
+    """Keys, then values, of one head each copied to every query head: found by index and written for each of them."""
+    half = elements / 2
+    copy = Cost(vector=half * heads * INDEX_FLOPS, activations=half * heads * byte, state=half * kv_heads * byte)
+    return Kernel("repeat heads", "strided", copy, 2)
 
 
 def causal_conv1d(o: Operator, s: Situation) -> Lowered:

@@ -30,9 +30,13 @@ def decode(s: Setup, w: Workload, done: Number = 0) -> Pass:
     return Pass(w.batch, 1, held, precision, "last", "decode", s.runtime.attention.latents)
 
 
-def turns(s: Setup, batch: Number) -> Number:
-    """How often a stack that runs only so many sequences at once takes new ones until all of a batch have run."""
-    return 1 if s.runtime.sequences is None else ceil(batch / s.runtime.sequences)
+def turns(s: Setup, batch: Number, most: int = 0) -> Number:
+    """How often a stack that runs only so many sequences at once takes new ones until all of a batch have run.
+
+    `most` is how many, if those are not the runtime's.
+    """
+    at_once = most or s.runtime.sequences
+    return 1 if at_once is None else ceil(batch / at_once)
 
 
 def most_tokens(s: Setup) -> Number | None:

@@ -14,16 +14,20 @@ from roofsim.model.step import Pass, Phase
 from roofsim.prediction.setup import Setup
 from roofsim.runs.operators import part_of
 
-Figure = Literal["wall", "device", "energy", "constant", "memory"]
+Figure = Literal["wall", "device", "energy", "rail", "constant", "memory"]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A figure as a weighted sum over jobs; `constant` alone, or beside the workspace of the matrix library."""
+    """A figure as a weighted sum over jobs; `constant` alone, or beside the workspace of the matrix library.
+
+    `idle` are the watts of a rail when nothing runs, for the energy that is drawn from it.
+    """
 
     figure: Figure
     parts: tuple[tuple[float, str], ...] = ()
     constant: float = 0
+    idle: float = 0
 
 
 @dataclass(frozen=True, slots=True)

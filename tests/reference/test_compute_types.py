@@ -176,8 +176,9 @@ def test_light_and_work_at_the_peak_go_by_the_unit() -> None:
 def test_utilisation_and_energy_of_a_pass_count_work_by_its_unit() -> None:
     h100 = library.device("h100")
     ideal = variant(library.runtime("ideal"), logits="last")
+    powers = {"waiting_power": 0, "active_power": 0, "flop_power": 1, "byte_power": 0}
     # one row of weights on the fp8 unit, everything else on the plain one, which is half as fast
-    m = replace(M, parameters={**PARAMETERS, "active_power": 0, "flop_power": 1, "byte_power": 0}, bandwidth=1e9)
+    m = replace(M, parameters={**PARAMETERS, **powers}, bandwidth=1e9)
     stack = Stack(MODEL, ideal, h100, replace(m, vector_rate=1e30))
     linear = 2 * TOKENS * (10 * (12 + 6 + 6) + 12 * 10 + 10 * 6 * 2 + 6 * 10)
     plain, fp8 = run_pass(stack, PREFILL), run_pass(stack, quantised("fp8"))

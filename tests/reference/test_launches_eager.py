@@ -353,6 +353,43 @@ def test_gpt_neo_writes_attention_out_in_fp32() -> None:
     check(model, runtime(NEW), STEP, {"attention": Expected(written(1), temporary=2 * 2 * 1 * 7 * 4 * FP32)})
 
 
+@pytest.mark.parametrize("kv_heads", [4, 2])
+@pytest.mark.parametrize(("p", "new", "seen"), [(PREFILL, 3, 7), (STEP, 1, 7)])
+def test_phi_3_scores_every_pair_in_the_dtype_of_activations(p: Pass, new: int, seen: int, kv_heads: int) -> None:
+    pairs, queries, keys = 2 * 4 * new * seen, 2 * 4 * new, 2 * 4 * seen
+    copied = kv_heads == 2
+    read = [{"activations" if copied else "state": keys * width * CACHE} for width in (3, 2)]
+    both = keys * 5 / 2
+    heads = Launch("strided", 2, vector=70 * both, activations=both * CACHE, state=both / 2 * CACHE)
+    written = [(queries * 3 + pairs) * ACT, (pairs + queries * 2) * ACT]
+    scores, product = (
+        Launch("gemm", matrix=2 * pairs * width, activations=out + moved.get("activations", 0),
+               state=moved.get("state", 0))
+        for width, out, moved in zip((3, 2), written, read, strict=True)
+    )  # fmt: skip
+    expected = [
+        *([heads] if copied else []),
+        scores,
+        each("stream", pairs, ACT, ACT),
+        each("strided", pairs, ACT, ACT),
+        each("stream", pairs, ACT, FP32, flops=5),
+        each("stream", pairs, FP32, ACT),
+        product,
+        *([each("strided", queries * 2, ACT, ACT)] if new > 1 else []),
+    ]
+    # the masked scores, their softmax and what it is rounded to, beside the copies of keys and values
+    held = pairs * (2 * ACT + FP32) + (keys * 5 * CACHE if copied else 0)
+    model = network(GQA | {"kv_heads": kv_heads, "v_dim": 2}, MLP, family="phi3")
+    found = {"attention": Expected(expected, temporary=held)}
+    check(model, runtime(OLD), p, found | {"embedding": [Own("stream"), tiny()]})
+    assert lowered_of(model, p, "norm_1")[-1].count == 9  # each layer makes its table of rotations
+
+
+def lowered_of(model: Architecture, p: Pass, operator: str) -> Any:
+    """The kernels of an operator under the older library."""
+    return next(lowered.kernels for row in lower(model, runtime(OLD), p) for o, lowered in row if o.name == operator)
+
+
 def test_activations_are_one_kernel_or_as_many_as_their_formula_has_steps() -> None:
     elements = TOKENS * 6
     expected = {"activation": [each("stream", elements, ACT, ACT, flops=5)]}

@@ -9,7 +9,7 @@ import pytest
 from counting.queue import Piece, simulated
 
 from roofsim import library
-from roofsim.engine.energy import energy
+from roofsim.engine.energy import Activity, activity, energy
 from roofsim.engine.passes import (
     OperatorRow,
     PassFigures,
@@ -23,7 +23,6 @@ from roofsim.engine.passes import (
     weighted_operators,
 )
 from roofsim.engine.roofline import Machine, deciding_parameter, launch_time, light_time, terms
-from roofsim.foundation.cost import Cost
 from roofsim.foundation.parameters import priors
 from roofsim.foundation.schema import checked, variant
 from roofsim.lowering.step import lower
@@ -70,6 +69,7 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
     pieces: list[Piece] = []
     moved = dict.fromkeys(WORDS, 0.0)
     kernels = model_matrix = model_traffic = 0.0
+    done = Activity()
     for row in lower(s.architecture, s.runtime, p):
         for _ in range(row.row.count):
             host = device = 0.0
@@ -77,6 +77,7 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
                 for kernel in lowered.kernels:
                     host += kernel.count * launch_time(kernel, s.runtime, m, p.phase)
                     device += kernel.count * terms(kernel, m).time
+                    done += activity(kernel, terms(kernel, m), m) * kernel.count
                     kernels += 0 if kernel.joined else kernel.count
                     for word in WORDS:
                         moved[word] += kernel.count * getattr(kernel.cost, word)
@@ -94,7 +95,7 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
     found = run_pass(s, p)
     expected = PassFigures(
         wall, device, host, kernels, moved["matrix"], moved["vector"],
-        moved["weights"] + moved["activations"] + moved["state"], energy(s.device, m, Cost(**moved), device, wall),
+        moved["weights"] + moved["activations"] + moved["state"], energy(s.device, m, wall, done),
         model_matrix, model_traffic,
     )  # fmt: skip
     assert {f.name: getattr(found, f.name) for f in fields(PassFigures)} == pytest.approx(

@@ -115,7 +115,7 @@ def models() -> Iterator[str]:
         facts = [f"width {a.d_model:,}", f"vocabulary {a.vocab:,}"]
         facts.append(f"embeddings {'tied' if a.tied_embeddings else 'separate'}")
         facts += [f"{a.positions:,} learned positions"] * bool(a.positions)
-        facts += [f"context window {window:,}" for window in [a.context_window] if window]
+        facts += [f"context window {a.window:,}"] * bool(a.context_window)
         facts += [f"{a.prefix_tokens:,} learned tokens before every prompt"] * bool(a.prefix_tokens)
         kinds = ", ".join(f"{kind} {n:,}" for kind, n in a.parameters.items() if n)
         said = a.published_parameters
@@ -138,11 +138,7 @@ def weights() -> Iterator[str]:
         "What `--weights` knows. A format says in which encoding the matrices of the layers are, the embedding, the "
         "LM head, and the rest (norms, filters, decays, routers, biases of no matrix): – is the dtype of the model. "
         "Mixed are the operators whose matrices have another encoding in some or all layers. Bits are the mean over "
-        "all parameters of a model in bf16; a GGUF file or a `quantization_config` states its own. Biases count with "
-        "their matrix. Formats of `experts only` leave all other matrices as they are where a model has experts. "
-        "Other spellings are read as well (`int4 awq`, `fp8_block`, `Q4_K - Medium`). What a product is computed in "
-        "the runtime says for a family of encodings ([`products`](runtimes.md)), by what the device has "
-        "([why](decisions/029-compute-types.md))."
+        "all parameters of a model in bf16; a GGUF file states its own. Biases count with their matrix."
     )
     models = [library.architecture(name) for name in ("Llama-3.1-8B", "Qwen2.5-0.5B", "Mixtral-8x7B", "mamba2-2.7b")]
     rows = []
@@ -150,7 +146,6 @@ def weights() -> Iterator[str]:
         bits = [8 * a.weight_bytes(workload(weight_format=name).precision("fp32", a)) / a.total_parameters
                 for a in models]  # fmt: skip
         mixed = ", ".join(f"`{operator}`" for operator, rules in form.mixed.items() if rules)
-        mixed = mixed or ("experts only" if form.only else "")
         kept = [form.embedding or "–", form.head or "–", form.rest or "–"]
         rows.append([f"`{name}`", form.matrices, *kept, mixed, *(f"{each:.4g}" for each in bits), form.source])
     heads = ["format", "matrices", "embedding", "LM head", "rest", "mixed", *(f"bits, {a.id}" for a in models)]
@@ -161,12 +156,11 @@ def weights() -> Iterator[str]:
         "is in the encoding named last."
     )
     rows = [
-        [f"`{name}`", e.family or "–", f"{e.bits:g}", f"{e.shared:g}",
-         f"{e.group:,}" if e.group else "a row" if e.shared else "–", f"{8 * bytes_per_weight(name):.5g}",
-         e.fallback or "–", e.source]
+        [f"`{name}`", f"{e.bits:g}", f"{e.shared:g}", f"{e.group:,}" if e.group else "a row" if e.shared else "–",
+         f"{8 * bytes_per_weight(name):.5g}", e.fallback or "–", e.source]
         for name, e in ENCODINGS.items()
     ]  # fmt: skip
-    yield table(["encoding", "family", "bits", "shared bits", "by", "bits per weight", "else", "source"], rows)
+    yield table(["encoding", "bits", "shared bits", "by", "bits per weight", "else", "source"], rows)
 
 
 def runtimes() -> Iterator[str]:
