@@ -54,7 +54,7 @@ def tiny(family: str, **other: Any) -> Architecture:
     return build(Architecture, values, family)
 
 
-UNSAID = {"id", "family", "sources", "stored", "logits_scaled"}
+UNSAID = {"id", "family", "sources", "stored", "logits_scaled", "context_window"}
 
 
 @pytest.mark.parametrize("weights", FORMATS)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from roofsim.adapters.gguf.contents import LONGEST
 from roofsim.adapters.gguf.header import Header, Tensor, read_header
 from roofsim.adapters.gguf.keys import ARCHITECTURES, BALANCE, NO_WEIGHTS, OPERATORS, VECTORS, Model, config, model_type
 from roofsim.adapters.published.base import architecture_values
@@ -64,6 +65,9 @@ def published(header: Header) -> Published:
     beyond = sum(tensor.size for tensor in header.tensors.values()) - sum(tensor.size for tensor in mine)
     if beyond:
         notes.append(f"{beyond:,} bytes of layers that predict further tokens are left out")
+    window = model.size("context_length")
+    if window and window != LONGEST and not network.positions:
+        values["context_window"] = window
     values["stored"] = {"bits": stored_bits(network, mine), "source": SOURCE}
     ignored = sorted(key for key in header.fields if not key.startswith(f"{name}."))
     return Published(values, tuple(ignored), tuple(notes))
