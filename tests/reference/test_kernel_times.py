@@ -285,6 +285,11 @@ def test_a_machine_is_made_of_what_the_files_say() -> None:
     assert (made.matrix_rate, made.vector_rate, made.bandwidth) == (165.2e12, 82.6e12, 1008e9)
     assert (made.cache, made.units) == (72 * 2**20, 128)
     assert (made["gemm_fill"], made["tensor_kernel_time"], made["dispatch"]) == (3, 5.8e-6, host.dispatch.value)
+    # a host of 12 us a launch is what 60 us of Triton's were measured on; one that is slower is so in both
+    slow = variant(host, dispatch=variant(host.dispatch, value=30e-6))
+    of_triton = library.priors(device, None).values["triton_dispatch"]
+    assert machine(device, slow, "fp16")["triton_dispatch"] == pytest.approx(of_triton * 30 / 12)
+    assert machine(device, slow, "fp16", {"triton_dispatch": 7e-6})["triton_dispatch"] == 7e-6
     assert made["scan_efficiency"] == library.priors(device, None).values["scan_efficiency"]
     assert made.clock == device.clock.value
     # without a clock: that at which 128 lanes of each unit, a multiply-add each, make the vector peak
