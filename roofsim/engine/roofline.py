@@ -269,5 +269,6 @@ def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> N
         return 0
     if mode == "graph" and policy.captured is None:
         return policy.replay.value if policy.replay else 0
-    launch = (m["dispatch"] + (m["triton_dispatch"] if kernel.triton else 0)) * policy.work
+    # Triton's launcher is the same code whoever calls it
+    launch = m["dispatch"] * policy.work + (m["triton_dispatch"] if kernel.triton else 0)
     return launch * (1 - kernel.replayed)

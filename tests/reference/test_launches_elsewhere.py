@@ -119,6 +119,10 @@ def test_what_a_prefill_launches_beside_its_graphs_is_attention_and_the_end() ->
     inside = {"cache_append", "attention", "o_proj", "conv", "scan", "ssm_gate", "out_proj", "lm_head"}
     assert launched(runtime("vllm"), replace(PREFILL, logits="last"), *parts) == inside
     assert launched(runtime("vllm"), replace(STEP, logits="last"), *parts) == {"lm_head"}
+    # the projections of a gated short convolution are between graphs with it
+    short = {"in_proj", "conv", "out_proj"}
+    found = launched(runtime("vllm"), replace(PREFILL, logits="last"), {"kind": "short_conv", "channels": 10}, GATED)
+    assert found == short | {"lm_head"}
     for stack in (runtime("vllm", host={"captured": None}), runtime("vllm", host={"captured": 5})):
         everything = launched(stack, PREFILL, *parts)
         assert everything > inside | {"norm_1", "q_proj", "rotary", "down_proj", "final_norm", "embedding"}
@@ -135,9 +139,11 @@ def launched(stack: Runtime, p: Pass, *parts: Any) -> set[str]:
 @pytest.mark.parametrize("new", [1, 3])
 def test_a_serving_engine_scans_with_the_kernels_of_mamba_ssm(new: int) -> None:
     stack, p = runtime("vllm"), Pass(2, new, 4, PRECISION)
-    check(network(SSM, family="mamba2"), stack, p, {"scan": [tiny(), *chunked_scan(new)[0]]})
-    check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)], "conv": [Own("stream")]})
-    check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [Own("scan")], "conv": [Own("stream")]})
+    conv = {"conv": [Own("stream", triton=True)]}
+    gated = {"ssm_gate": [Own("stream", triton=True)]}
+    check(network(SSM, family="mamba2"), stack, p, {"scan": [tiny(), *chunked_scan(new)[0]]} | conv | gated)
+    check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)]} | conv | gated)
+    check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [Own("scan")]} | conv)
     check(network(SELECTIVE, family="mamba"), stack, STEP, {"scan": [Own("stream", triton=True)]})
 
 
