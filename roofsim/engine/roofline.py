@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from roofsim import library
-from roofsim.foundation.arith import Number, maximum, minimum
+from roofsim.foundation.arith import Number, ceil, maximum, minimum
 from roofsim.foundation.cost import Cost
+from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.model.step import Phase
 from roofsim.specs.device import Device
@@ -57,10 +58,10 @@ def machine(
 
     A parameter is at its prior for such devices and runtimes, unless the device or the host states it, or `changes` do.
     """
-    values = dict(library.priors(device, runtime).values)
+    values: dict[str, Number] = {**library.priors(device, runtime).values}
     values |= {name: sourced.value for name, sourced in device.parameters.items()}
     if host:
-        values["dispatch"] = host.dispatch.value
+        values |= of_host(host, values)
     if runtime:
         values |= {name: sourced.value for name, sourced in runtime.parameters.items()}
     vector = device.peak.vector["fp32"].value
@@ -74,6 +75,12 @@ def machine(
         device.clock.value if device.clock else vector / (FLOP_PER_CLOCK * device.units.value),
         {unit: rate.value for unit, rate in device.peak.matrix.items()},
     )
+
+
+def of_host(host: Host, values: Mapping[str, Number]) -> dict[str, Number]:
+    """What a host states, and what goes with it: one that takes longer for a launch takes longer for Triton's too."""
+    slower = host.dispatch.value / PARAMETERS["dispatch"].prior
+    return {"dispatch": host.dispatch.value, "triton_dispatch": values["triton_dispatch"] * slower}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,12 @@ class Terms:
         time = self.fixed + maximum(self.compute + self.filling, self.memory)
         time = time if self.least is None else maximum(time, self.least)
         return time if self.most is None else minimum(time, self.most)
+
+    @property
+    def working(self) -> Number:
+        """Those of them in which units or memory are at work."""
+        beyond = self.time - self.fixed
+        return beyond if self.most is None else maximum(beyond, 0)
 
     @property
     def bound(self) -> Bound:
@@ -176,7 +189,8 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     if like in _RATE:
         # a tile fills in as many clocks whatever the dtype: docs/decisions/029
         filling = fill / (m.matrix_rate * m[_RATE[like]])
-        compute = cost.matrix / (m.rate(kernel.unit) * m[_RATE[like]])
+        work = cost.matrix if kernel.tiles is None else ceil(kernel.tiles / m.units) * m.units * kernel.tile
+        compute = work / (m.rate(kernel.unit) * m[_RATE[like]])
     elif like in _RATE_OF_VECTOR:
         compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.rate(kernel.unit))
     elif like in _PER_CLOCK:
@@ -228,6 +242,17 @@ def deciding_parameter(like: Class, bound: Bound) -> str:
     return rates.get(like, "vector_efficiency")
 
 
+def launch_mode(runtime: Runtime, phase: Phase) -> str:
+    """How the host launches a phase."""
+    return runtime.host.prefill or runtime.host.mode if phase == "prefill" else runtime.host.mode
+
+
+def gap_time(runtime: Runtime, phase: Phase) -> float:
+    """Seconds that the device waits between two kernels of a graph; else it waits for its host alone."""
+    gap = runtime.host.gap
+    return gap.value if gap and launch_mode(runtime, phase) == "graph" else 0.0
+
+
 def matrix_time(kernels: Sequence[tuple[Number, Cost, str | None]], m: Machine) -> Number:
     """Seconds of matrix work at the peaks of its units: of costs that are each done so often on a unit."""
     by_unit: dict[str | None, list[Number]] = {}
@@ -239,10 +264,10 @@ def matrix_time(kernels: Sequence[tuple[Number, Cost, str | None]], m: Machine) 
 
 def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> Number:
     """Seconds of the host to launch a kernel once."""
-    policy = runtime.host
-    mode = policy.prefill or policy.mode if phase == "prefill" else policy.mode
+    policy, mode = runtime.host, launch_mode(runtime, phase)
     if mode == "none" or kernel.joined:
         return 0
-    if mode == "graph":
+    if mode == "graph" and policy.captured is None:
         return policy.replay.value if policy.replay else 0
-    return (m["dispatch"] + (m["triton_dispatch"] if kernel.triton else 0)) * policy.work
+    launch = (m["dispatch"] + (m["triton_dispatch"] if kernel.triton else 0)) * policy.work
+    return launch * (1 - kernel.replayed)

@@ -30,10 +30,11 @@ class Kernel:
     the rest idle, and a unit computes at its full rate only with `together` of them at once. It takes at least
     the time of `beneath`, which is a part of it, and at most that of all `instead`, which could take its place.
     `unpacking` is the matrix work that tiles of one row of activations would have: they unpack all weights once each.
-    Its blocks take `steps` one after the other that each wait for memory, however little they move.
+    Its blocks take `steps` one after the other that each wait for memory, however little they move. Where its matrix
+    work is done in `tiles` of `tile` FLOP each, padding included, units take them round by round.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
     has one. `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part
-    of the launch before it.
+    of the launch before it, `replayed` where (1) a graph that is launched with others brings it along.
     """
 
     name: str
@@ -47,9 +48,12 @@ class Kernel:
     steps: Number | None = None
     beneath: Kernel | None = None
     instead: tuple[Kernel, ...] = ()
+    tiles: Number | None = None
+    tile: Number = 0
     unit: str | None = None
     triton: bool = False
     joined: bool = False
+    replayed: Number = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +75,16 @@ class Lowered:
 class Situation:
     """What a lowering may depend on beside the operator: the runtime, the pass, and facts of the code that is run.
 
-    `masked` is 1 where an N × N mask is passed to attention, else 0; like every size it may be an array.
+    `masked` is 1 where an N × N mask is passed to attention, else 0; like every size it may be an array. `cudnn` says
+    that it goes to that library all the same, `captured` is 1 where the pass has no more tokens than any graph.
     """
 
     runtime: Runtime
     p: Pass
     facts: Facts = NOTHING_KNOWN
     masked: Number = 0
+    cudnn: bool = False
+    captured: Number = 0
 
 
 Lowering = Callable[[Operator, Situation], Lowered]

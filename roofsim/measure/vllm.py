@@ -81,7 +81,8 @@ class Session:
                 except Ended as error:
                     if error.killed:
                         raise
-                    end, reason = "oom" if error.out_of_memory else "failed", error.reason
+                    short = error.out_of_memory or "out of memory" in heard.error.lower()
+                    end, reason = "oom" if short else "failed", "; ".join(filter(None, (error.reason, heard.error)))
                     if heard.at is not None:
                         over = [point for point in heard.waiting if (point.batch, point.tokens) == heard.at]
             for point in list(over):
@@ -95,7 +96,7 @@ class Session:
         weights = left[0].weights
         engine = {
             "dtype": DTYPES[weights], "max_model_len": longest, "max_num_batched_tokens": self.budget,
-            "max_num_seqs": max(SEQUENCES, *(batch for batch, _ in places)), "gpu_memory_utilization": MEMORY,
+            "max_num_seqs": sequences(left), "gpu_memory_utilization": MEMORY,
             **({"quantization": "fp8"} if weights == "fp8" else {}),
         }  # fmt: skip
         fields = dict(each.fields)
@@ -107,19 +108,27 @@ class Session:
         }  # fmt: skip
 
 
+def sequences(points: Sequence[Point]) -> int:
+    """How many sequences an engine is made for that these points are asked of."""
+    return max(SEQUENCES, *(point.batch for point in points))
+
+
 class Heard:
     """What a process has said so far: its version, the point it is at, what it has not come to."""
 
     def __init__(self, left: Sequence[Point], session: Session) -> None:
         self.waiting, self.session, self.first = list(left), session, left[0]
+        self.sequences = sequences(left)
         self.at: tuple[int, int] | None = None
-        self.version, self.log = "", dict[str, float]()
+        self.version, self.error, self.log = "", "", dict[str, float]()
 
     def line(self, line: str) -> Iterator[Done | tuple[Row, ...]]:
         """What comes of a line; raises InputError if it says that the model is another."""
         for pattern, unit, name in LOGGED:
             if found := re.search(pattern, line):
                 self.log[name] = float(found[1].replace(",", "")) * unit
+        if found := re.search(r"\b\w*Error: .+", line):  # of the engine's own process, whose log is among the output
+            self.error = found[0].strip()[:200]
         start = line.find('{"roofsim"')
         try:
             said = json.loads(line[start:])["roofsim"] if start >= 0 else {}
@@ -168,7 +177,8 @@ class Heard:
             return Done(point, "failed", (self.named(point.over("failed", reason, self.session.steps)),), reason)
         how = "one output token each" if point.phase == "prefill" else f"mean of {self.session.steps} steps"
         note = f"{how};spread={(max(times) - min(times)) / middle:.3f};n={len(times)};dummy weights;no prefix cache"
-        row = point.row("latency_s", middle, f"{note};max_num_batched_tokens={self.session.budget}", self.session.steps)
+        note = f"{note};max_num_batched_tokens={self.session.budget};max_num_seqs={self.sequences}"
+        row = point.row("latency_s", middle, note, self.session.steps)
         return Done(point, "done", (self.named(row),), f"{middle * 1e3:.4g} ms")
 
 

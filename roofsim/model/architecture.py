@@ -228,7 +228,7 @@ class Architecture(Documented):
             stream = total
 
     def _head(self, p: Pass) -> Iterator[Operator]:
-        scored = p if p.logits == "all" else replace(p, new=1)
+        scored = replace(p, padding=0) if p.logits == "all" else replace(p, new=1, padding=0)
         last = "x"
         if self.final_norm:
             yield self._norm(p, "final_norm", last)

@@ -59,8 +59,9 @@ class Pass:
     """`batch` sequences, each with `new` tokens on top of `context` tokens that it already holds.
 
     `phase` is for software, which runs other code for a decode step; formulas do not look at it. `latents` says in
-    which form latent attention runs: on keys and values expanded for every head, or on the latents themselves. Where
-    code goes on with the scored positions alone after the last mixer, `scored` is the share of such passes that end in
+    which form latent attention runs: on keys and values expanded for every head, or on the latents themselves.
+    `padding` counts tokens that belong to no sequence, added to reach a size that software is prepared for. Where code
+    goes on with the scored positions alone after the last mixer, `scored` is the share of such passes that end in
     scores: all but the last piece of a prompt do not.
     """
 
@@ -71,12 +72,13 @@ class Pass:
     logits: Logits = "all"
     phase: Phase = "prefill"
     latents: Latents = "absorbed"
+    padding: Number = 0
     scored: Number | None = None
 
     @cached_property
     def tokens(self) -> Number:
-        """New tokens of all sequences."""
-        return self.batch * self.new
+        """New tokens of all sequences, with those that only pad."""
+        return self.batch * self.new + self.padding
 
     def activation_bytes(self, width: Number) -> Number:
         """Bytes of a tensor with `width` elements for every new token."""

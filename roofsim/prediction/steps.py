@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from roofsim.foundation.arith import Number, ceil, maximum, minimum, single
+from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
 from roofsim.model.step import Pass
 from roofsim.prediction.setup import Setup
 from roofsim.specs.workload import Workload
@@ -31,6 +31,24 @@ def decode(s: Setup, w: Workload, done: Number = 0) -> Pass:
     return Pass(w.batch, 1, held, precision, "last", "decode", s.runtime.attention.latents)
 
 
+def turns(s: Setup, batch: Number, most: int = 0) -> Number:
+    """How often a stack that runs only so many sequences at once takes new ones until all of a batch have run.
+
+    `most` is how many, if those are not the runtime's.
+    """
+    at_once = most or s.runtime.sequences
+    return 1 if at_once is None else ceil(batch / at_once)
+
+
+def most_tokens(s: Setup) -> Number | None:
+    """The most tokens that go through at once on this device; None if there is no such limit."""
+    policy = s.runtime.memory
+    if policy.chunk is None or policy.large_chunk is None or policy.large_from is None:
+        return policy.chunk
+    large = at_least(s.device.memory.capacity.value, policy.large_from.value)
+    return policy.chunk + large * (policy.large_chunk - policy.chunk)
+
+
 def pieces(s: Setup, w: Workload) -> tuple[tuple[Number, Pass], ...]:
     """The passes that prompts go through, each with how often: one, or full ones and a last where steps are cut.
 
@@ -38,8 +56,8 @@ def pieces(s: Setup, w: Workload) -> tuple[tuple[Number, Pass], ...]:
     Where only scored positions go on, that is in the last piece of a prompt.
     """
     whole = prefill(s, w)
-    most = s.runtime.memory.chunk
-    if most is None or (single(whole.tokens) and single(most) and float(whole.tokens) <= most):
+    most = most_tokens(s)
+    if most is None or (single(whole.tokens) and single(most) and float(whole.tokens) <= float(most)):
         return ((1, whole),)
     beside = _beside(s, whole, most)
     each = minimum(whole.new, most / beside)
@@ -58,7 +76,7 @@ def pieces(s: Setup, w: Workload) -> tuple[tuple[Number, Pass], ...]:
 def last_piece(s: Setup, w: Workload) -> Pass:
     """The piece that ends a prompt, which holds the most."""
     whole = prefill(s, w)
-    most = s.runtime.memory.chunk
+    most = most_tokens(s)
     if most is None:
         return whole
     beside = _beside(s, whole, most)

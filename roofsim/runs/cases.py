@@ -18,7 +18,7 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup, setup
-from roofsim.prediction.steps import decode, pieces, samples
+from roofsim.prediction.steps import decode, pieces, samples, turns
 from roofsim.runs.names import device_of, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
 from roofsim.runs.reading import Run
@@ -233,6 +233,11 @@ class Reader:
         parts = tuple((n, self.jobs.add(s, p, w.dtype, part)) for n, p in each)
         if part and not any(self.jobs[key].groups for _, key in parts):
             raise Skip(f"{s.architecture.id} has no operator that {part} sums")
+        if metric == "energy_j" and (rail := _rail(run)):
+            if rail not in s.device.power.rails:
+                raise Skip(f"{s.device.id} does not say what its rail {rail} feeds")
+            idle = float(s.device.power.rails[rail].value)
+            return self._made(run, s, metric, measured, Target("rail", parts, idle=idle), configuration)
         return self._made(run, s, metric, measured, Target(figures[metric], parts), configuration)
 
     def _made(self, run: Run, s: Setup, metric: str, measured: float, target: Target, configuration: str) -> Case:
@@ -312,8 +317,9 @@ def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
         return pieces(s, w)
     held = run.context if run.context is not None and (run.context or not run.prompt) else run.prompt or 0
     steps = max((run.generated or 0) - (1 if run.prompt else 0), 1)
-    start = replace(decode(s, w), context=held + s.architecture.prefix_tokens)
-    mean = [(share, replace(start, context=start.context + done)) for share, done in samples(steps)]
+    times = turns(s, w.batch, Sizes(run).get("max_num_seqs", 0))
+    start = replace(decode(s, w), context=held + s.architecture.prefix_tokens, batch=w.batch / times)
+    mean = [(times * share, replace(start, context=start.context + done)) for share, done in samples(steps)]
     if _whole_request(run):
         return [*pieces(s, w), *((share * steps, p) for share, p in mean)]
     return mean
@@ -342,6 +348,12 @@ def _seconds(run: Run, w: Workload) -> float:
 
 def _flags(run: Run) -> tuple[str, ...]:
     return tuple(flag for flag in MIXED_FLAGS if run.stated(flag))
+
+
+def _rail(run: Run) -> str | None:
+    """The supply whose energy was measured, where that is not the whole device: `rail NAME` or `rail=NAME`."""
+    found = re.search(r"\brail[ =](\w+)", run.note)
+    return found[1] if found else None
 
 
 _DTYPES = {"f32": "fp32", "f16": "fp16", "float16": "fp16", "float32": "fp32", "bfloat16": "bf16", "half": "fp16"}

@@ -69,10 +69,21 @@ class Peak(Spec):
 
 
 class PowerDraw(Spec):
-    """Limits of the power drawn: at most `tdp`, about `idle` when nothing runs; without the first, no energy."""
+    """Limits of the power drawn: at most `tdp`, about `idle` when nothing runs; without the first, no energy.
+
+    `dynamic` is what all of the device at work would draw beyond idle, where its clocks are held below what the limit
+    allows (else it is tdp − idle). `rails` are supplies of the computing units alone, without memory and the rest, by
+    name, and what each draws when nothing runs.
+    """
 
     tdp: Power | None = None
     idle: Power | None = None
+    dynamic: Power | None = None
+    rails: Mapping[str, Power] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.dynamic and self.tdp and self.dynamic.value > 2 * self.tdp.value:
+            raise ValueError("dynamic is more than twice tdp; one of them is wrong")
 
 
 class Links(Spec):

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from roofsim import library
+from roofsim.model.ffn.moe import Moe
+
 gguf = pytest.importorskip("gguf", reason="the package gguf is not installed")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,6 +218,65 @@ def test_the_tool_measures_what_it_is_given_and_goes_on(folder):
     assert again.returncode == 0
     assert len(rows(folder)) == size
     assert not any((folder / "scratch").iterdir())
+
+
+def test_the_tool_measures_what_needs_no_quantiser_where_there_is_none(folder, monkeypatch):
+    (folder / "programs" / "llama-quantize").unlink()
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "measure_stacks.py"), "my.csv", "--llama-bench", "programs", "--scratch",
+         "scratch", "--models", "tiny.yaml", "--shrink", "64", "--minutes", "5"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "--llama-quantize PATH" in done.stdout
+    assert {row["weight_dtype"] for row in rows(folder)} == {"f16", "q8_0"}
+
+
+@pytest.mark.parametrize("stack", ["llama.cpp", "vllm", "transformers-static", "transformers"])
+def test_the_tool_plans_every_stack_over_all_kinds_lengths_and_batches(stack):
+    command = [sys.executable, str(ROOT / "tools" / "measure_stacks.py"), "my.csv", "--stack", stack, "--list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    points: dict[str, list[tuple[str, int, int]]] = {}
+    lines = [line.partition(": ") for line in done.stdout.splitlines()]
+    for words, _, rest in lines:
+        for phase, batch, _, tokens in (each.split() for each in rest.split(", ")):
+            points.setdefault(words.split()[0], []).append((phase, int(batch), int(tokens.replace(",", ""))))
+    models = {name: library.architecture(name) for name in points}
+    experts = {name for name, a in models.items() if any(isinstance(part, Moe) for part, _ in a.parts())}
+    plain = [a.kind for name, a in models.items() if name not in experts]
+    assert len(experts) >= 2
+    assert plain.count("transformer") >= 4
+    assert plain.count("ssm") >= 4
+    assert sum(a.kind == "hybrid" for a in models.values()) >= 3
+    assert {a.family for a in models.values() if a.kind == "ssm"} == {"mamba", "mamba2"}
+    formats = {words.split()[1] for words, _, _ in lines}
+    assert formats == {"llama.cpp": {"f16", "q8_0", "q4_k_m"}, "vllm": {"bf16", "fp8"}}.get(stack, {"bf16"})
+    for found in points.values():
+        assert min(tokens for phase, _, tokens in found if phase == "prefill") == 128
+        assert max(tokens for phase, _, tokens in found if phase == "decode") >= 32768
+    whole = set(points["Llama-3.2-1B"])
+    assert ("decode", 1, 65536) in whole
+    assert {batch for _, batch, _ in whole} >= {1, 8, 32, 128, 256}
+    assert stack == "transformers-static" or ("prefill", 1, 32768) in whole
+    # every model and format comes twice, and nothing is asked twice
+    assert len(lines) == 2 * len({words for words, _, _ in lines})
+    assert len(points["Llama-3.2-1B"]) == len(whole) * len(formats)
+
+
+def test_the_tool_drives_vllm_and_goes_on(folder, monkeypatch):
+    monkeypatch.setenv("FAKE_LOG", str(folder / "log"))
+    command = [
+        sys.executable, str(ROOT / "tools" / "measure_stacks.py"), "my.csv", "--stack", "vllm", "--vllm-python",
+        str(ROOT / "tests" / "data" / "vllm" / "python"), "--models", "Qwen2.5-0.5B", "--minutes", "5",
+    ]  # fmt: skip
+    first = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert first.returncode == 0, first.stderr
+    assert "all is done" in first.stdout
+    found = rows(folder)
+    assert {(row["weight_dtype"], row["device"]) for row in found} == {("bf16", "RTX 4090"), ("fp8", "RTX 4090")}
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert len(rows(folder)) == len(found)
 
 
 REAL = shutil.which("llama-bench")

@@ -43,7 +43,9 @@ def test_what_is_measured_is_calibrated_with_and_validated(log, here, roofsim, d
     assert float(times["prefill", "8", "1024", "0"]["value"]) == pytest.approx(8 * 1024 * 1e-5 * 1.1)
     assert float(times["decode", "8", "1024", "1024"]["value"]) == pytest.approx(1.1 * (1e-3 + 8 * 1024e-6))
     assert times["decode", "8", "1024", "1024"]["gen_len"] == "32"
-    assert {"n=3", "max_num_batched_tokens=16384"} <= set(times["prefill", "1", "128", "0"]["note"].split(";"))
+    assert {"n=3", "max_num_batched_tokens=16384", "max_num_seqs=256"} <= set(
+        times["prefill", "1", "128", "0"]["note"].split(";")
+    )
     scored = data(f"validate my.csv {RUNS}")
     assert len([row for row in scored["rows"] if row["metric"] == "latency_s"]) == 12
     roofsim(f"calibrate my.csv {RUNS} -o fitted.yaml --quiet")
@@ -111,6 +113,13 @@ def test_an_engine_that_does_not_come_up_fails_all_of_a_model_and_no_other(log, 
     assert len(result["rows"]) == 8
     assert len(asked(log)) == 2
     assert "no kernel image" in result["rows"][0]["note"]
+
+
+def test_the_reason_of_an_engine_that_does_not_come_up_is_looked_for_in_its_log(log, data, monkeypatch):
+    monkeypatch.setenv("FAKE_VLLM", "log")
+    result = data(f"{MEASURE} --prompts 128,1k")
+    assert {row["metric"] for row in result["rows"]} == {"oom"}
+    assert all("OutOfMemoryError" in row["note"] for row in result["rows"])
 
 
 def test_another_model_is_refused(log, attempt, monkeypatch):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from roofsim import library
 from roofsim.engine.passes import PassFigures, run_pass
-from roofsim.engine.roofline import Machine
+from roofsim.engine.roofline import Machine, gap_time
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.schema import variant
 from roofsim.lowering.step import drops_cache
@@ -92,10 +92,11 @@ def test_a_runtime_moves_at_least_the_weights_and_the_state_and_does_all_the_wor
 
 def test_time_is_between_the_longer_and_the_sum_of_host_and_device(stack: tuple[str, str]) -> None:
     s = setup(stack[0], "orin", stack[1])
-    for _, p in passes(s, workload(prompt=PROMPTS, batch=3)):
+    for each, p in passes(s, workload(prompt=PROMPTS, batch=3)):
         assert at_least(p.time, p.host_time)
         assert at_least(p.time, p.device_time)
-        assert at_least(p.host_time + p.device_time, p.time)
+        gaps = p.kernels * gap_time(s.runtime, each.phase)  # in which neither does anything
+        assert at_least(p.host_time + p.device_time + gaps, p.time)
 
 
 @pytest.mark.parametrize("size", ["batch", "prompt"])
@@ -156,6 +157,6 @@ def test_the_state_that_is_held_is_what_the_model_says(stack: tuple[str, str]) -
     s = setup(stack[0], "rtx-4090", stack[1])
     for prompt in (1, 1000, 30_000):
         w = workload(prompt=prompt, batch=3)
-        held = 3 * s.architecture.state_bytes(prompt, prefill(s, w).precision)
+        held = 3 * s.architecture.state_bytes(prompt + s.runtime.spare, prefill(s, w).precision)
         dropped = drops_cache(s.architecture, s.runtime)
         assert Evaluation(s, w).memory.state == pytest.approx(0 if dropped else held)

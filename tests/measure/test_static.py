@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -112,6 +114,20 @@ def test_a_compiled_step_is_measured_or_written_down_with_its_reason(roofsim: Ca
     assert {row["phase"] for row in compiled} == {"decode"}
     (row,) = compiled
     assert row["metric"] == "latency_s" or (row["metric"] == "failed" and row["note"])
+
+
+def test_the_tool_measures_in_processes_of_its_own(roofsim: Callable[..., str]) -> None:
+    tool = Path(__file__).resolve().parents[2] / "tools" / "measure_stacks.py"
+    command = [
+        sys.executable, str(tool), "my.csv", "--stack", "transformers-static", "--models", "tiny.yaml",
+        "--shrink", "1024", "--minutes", "3", "--on", "cpu", "--device-name", "RTX 4090",
+    ]  # fmt: skip
+    first = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert first.returncode == 0, first.stderr
+    assert "all is done" in first.stdout
+    assert {row["metric"] for row in rows()} >= {"latency_s", "weights_bytes"}
+    assert {row["batch"] for row in rows() if row["metric"] == "latency_s"} >= {"1", "8", "256"}
+    assert not Path("my.csv.now").exists()
 
 
 def test_a_graph_needs_a_gpu(roofsim: Callable[..., str], bench: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from counting.launches import GATED, GQA, PREFILL, STEP, Expected, Launch, Own, check, each, network, runtime
 from counting.rows import ACT, PRECISION, TOKENS, WEIGHT, D
@@ -23,6 +24,8 @@ from roofsim.specs.products import product_of
 
 MOE = {"kind": "moe", "experts": 4, "top_k": 2, "width": 3}
 MODEL = network(GQA, GATED)
+UNPADDED: dict[str, Any] = {"captured": None}
+"""Without graphs no token is added to the six."""
 BYTES = {"fp8": 1, "int8": 1, "fp4": (4 + 8 / 16) / 8}  # nvfp4: an fp8 scale for 16 elements
 
 
@@ -60,7 +63,8 @@ def test_a_serving_engine_quantises_what_a_product_reads_once(unit: str, apart: 
         for product in [narrow(unit, d_in, d_out, fill=2 * d_in)]
     }
     expected |= {name: Expected([narrow(unit, 10, 6, joined=True)]) for name in ("k_proj", "v_proj", "up_proj")}
-    check(MODEL, runtime("vllm"), quantised(unit), {**expected, "lm_head": Expected([Own("gemm", fill=2 * 10)])})
+    check(MODEL, runtime("vllm", host=UNPADDED), quantised(unit), expected)
+    assert units("vllm", unit) >= {("q_proj", unit), ("lm_head", None)}
 
 
 @pytest.mark.parametrize("unit", BYTES)
@@ -84,7 +88,7 @@ def test_tokens_are_quantised_before_they_go_to_experts_and_afterwards_row_by_ro
         "experts_up": after_quantising("fp8", TOKENS * D, first),
         "experts_down": after_quantising("fp8", rows * 3, last),
     }
-    check(network(MOE), runtime("vllm"), quantised("fp8"), expected)
+    check(network(MOE), runtime("vllm", host=UNPADDED), quantised("fp8"), expected)
     gathered = each("strided", rows * D, ACT, ACT)
     eager = {
         "experts_up": Expected([gathered, quantise("fp8", rows * D), first], rows * D),
@@ -92,7 +96,12 @@ def test_tokens_are_quantised_before_they_go_to_experts_and_afterwards_row_by_ro
     }
     check(network(MOE), runtime("transformers-5-eager"), quantised("fp8"), eager)
     # weights of experts are unpacked inside their products
-    check(network(MOE), runtime("vllm"), quantised("copied_from_2"), {"experts_up": [Own("gemm", fill=2 * 10)]})
+    check(
+        network(MOE),
+        runtime("vllm", host=UNPADDED),
+        quantised("copied_from_2"),
+        {"experts_up": [Own("gemm", fill=2 * 10)]},
+    )
 
 
 @pytest.mark.parametrize("name", ["vllm", "transformers-5-eager"])
@@ -100,12 +109,14 @@ def test_from_two_rows_on_weights_are_unpacked_to_a_copy(name: str) -> None:
     copy = 10 * 12 * ACT
     unpack = Launch("strided", weights=10 * 12 * WEIGHT, activations=copy)
     product = Own("gemm", fill=2 * 10, more=copy, instead={"weights": 0, "activations": TOKENS * 22 * ACT + copy})
-    check(MODEL, runtime(name), quantised("copied_from_2"), {"q_proj": Expected([unpack, product], copy)})
+    check(
+        MODEL, runtime(name, host=UNPADDED), quantised("copied_from_2"), {"q_proj": Expected([unpack, product], copy)}
+    )
     two = {"weights": 0, "activations": 2 * 22 * ACT + copy}
     step = Expected([unpack, Own("gemm", fill=2 * 10, instead=two)], copy)
-    check(MODEL, runtime(name), quantised("copied_from_2", STEP), {"q_proj": step})
+    check(MODEL, runtime(name, host=UNPADDED), quantised("copied_from_2", STEP), {"q_proj": step})
     one = Pass(1, 1, 6, STEP.precision, phase="decode")
-    check(MODEL, runtime(name), quantised("copied_from_2", one), {"q_proj": [Own("gemm", fill=2 * 10)]})
+    check(MODEL, runtime(name, host=UNPADDED), quantised("copied_from_2", one), {"q_proj": [Own("gemm", fill=2 * 10)]})
 
 
 def test_blocks_of_ggml_are_unpacked_to_a_copy_from_nine_rows_on() -> None:
@@ -122,7 +133,9 @@ def test_a_serving_engine_unpacks_joined_weights_in_one_go() -> None:
     copy = 10 * 6 * ACT
     unpack = Launch("strided", weights=10 * 6 * WEIGHT, activations=copy, joined=True)
     product = Own("gemm", joined=True, instead={"weights": 0, "activations": TOKENS * 16 * ACT + copy})
-    check(MODEL, runtime("vllm"), quantised("copied_from_2"), {"k_proj": Expected([unpack, product], copy)})
+    check(
+        MODEL, runtime("vllm", host=UNPADDED), quantised("copied_from_2"), {"k_proj": Expected([unpack, product], copy)}
+    )
 
 
 @pytest.mark.parametrize("name", ["vllm", "transformers-5-eager", "ideal"])
@@ -140,6 +153,52 @@ def units(name: str, unit: str) -> set[tuple[str, str | None]]:
 def test_products_name_their_unit(name: str) -> None:
     linear = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     assert units(name, "fp8") == {*((each, "fp8") for each in linear), ("lm_head", None)}
+
+
+WIDE = network(GQA, {"kind": "gated_mlp", "width": 300}, d_model=200)
+
+
+@pytest.mark.parametrize(
+    ("rows", "tiles", "tile"),
+    # 300 columns are three tiles; up to 128 rows tiles have 64 of them
+    [(65, 2 * 3, 64 * 128), (128, 2 * 3, 64 * 128), (129, 2 * 3, 128 * 128), (257, 3 * 3, 128 * 128)],
+)
+@pytest.mark.parametrize("name", ["vllm", "transformers-5-eager"])
+def test_many_rows_on_a_narrower_unit_go_in_whole_tiles(name: str, rows: int, tiles: int, tile: int) -> None:
+    def products(p: Pass) -> list[list[tuple[float | None, float, float, float, bool]]]:
+        found = {o.name: lowered for row in lower(WIDE, runtime(name), p) for o, lowered in row}
+        return [
+            [(k.tiles, k.tile, k.fill, k.count, k.joined) for k in found[each].kernels if k.unit]
+            for each in ("gate_proj", "up_proj")
+        ]
+
+    whole = [(tiles, 2 * tile * 200, 0, 1, False)]
+    joined = [(None, 0, 0, 1, True)]  # columns of the product before it
+    assert products(quantised("fp8", Pass(1, rows, 0, PRECISION))) == [whole, joined if name == "vllm" else whole]
+    few = [(None, 0, 2 * 200, 1, False)]
+    assert products(quantised("fp8", Pass(1, 64, 0, PRECISION))) == [few, joined if name == "vllm" else few]
+    assert products(quantised("weights_only", Pass(1, rows, 0, PRECISION))) == [[], []]
+
+
+@pytest.mark.parametrize("rows", [64, 65, 128, 129, 300])
+def test_rows_as_arrays_choose_the_same_tiles(rows: int) -> None:
+    one, many = (
+        {o.name: lowered for row in lower(WIDE, runtime("vllm"), quantised("fp8", Pass(1, n, 0, PRECISION)))
+         for o, lowered in row}["o_proj"].kernels
+        for n in (rows, np.array([rows]))
+    )  # fmt: skip
+    m = replace(M, units=5)
+    times = [sum(float(np.squeeze(k.count * terms(k, m).time)) for k in kernels) for kernels in (one, many)]
+    assert times[0] == pytest.approx(times[1])
+    assert len(many) == len(one) + 1  # few rows, and tiles
+
+
+def test_units_take_tiles_round_by_round() -> None:
+    kernel = Kernel("product", "gemm", Cost(matrix=3000), unit="fp8", tiles=5, tile=700)
+    found = terms(kernel, M)
+    assert (found.compute, found.filling) == (2 * 4 * 700 / (2000 / 2), 0)  # five tiles on four units
+    assert terms(replace(kernel, tiles=4), M).compute == 4 * 700 / 1000
+    assert terms(replace(kernel, tiles=1), M).compute == 4 * 700 / 1000
 
 
 PARAMETERS = {**priors(), "gemm_efficiency": 1 / 2, "memory_efficiency": 1, "gemm_fill": 5, "tensor_kernel_time": 3}
@@ -164,8 +223,9 @@ def test_light_and_work_at_the_peak_go_by_the_unit() -> None:
 def test_utilisation_and_energy_of_a_pass_count_work_by_its_unit() -> None:
     h100 = library.device("h100")
     ideal = variant(library.runtime("ideal"), logits="last")
+    powers = {"waiting_power": 0, "active_power": 0, "flop_power": 1, "byte_power": 0}
     # one row of weights on the fp8 unit, everything else on the plain one, which is half as fast
-    m = replace(M, parameters={**PARAMETERS, "active_power": 0, "flop_power": 1, "byte_power": 0}, bandwidth=1e9)
+    m = replace(M, parameters={**PARAMETERS, **powers}, bandwidth=1e9)
     stack = Stack(MODEL, ideal, h100, replace(m, vector_rate=1e30))
     linear = 2 * TOKENS * (10 * (12 + 6 + 6) + 12 * 10 + 10 * 6 * 2 + 6 * 10)
     plain, fp8 = run_pass(stack, PREFILL), run_pass(stack, quantised("fp8"))

@@ -8,9 +8,18 @@ from typing import Any, get_args
 import pytest
 
 from roofsim import library
-from roofsim.engine.roofline import Machine, Terms, deciding_parameter, launch_time, light_time, machine, terms, traffic
+from roofsim.engine.roofline import (
+    Machine,
+    Terms,
+    deciding_parameter,
+    gap_time,
+    launch_time,
+    light_time,
+    machine,
+    terms,
+    traffic,
+)
 from roofsim.foundation.cost import Cost
-from roofsim.foundation.parameters import priors
 from roofsim.foundation.schema import checked, variant
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.specs.runtime import HostPolicy, MatrixLibrary, Runtime
@@ -237,6 +246,26 @@ def test_the_host_pays_for_a_launch_what_its_mode_says(policy: dict[str, Any], p
     assert launch_time(kernel("gemm", joined=True), runtime, M, "decode") == 0
 
 
+def test_a_device_waits_between_the_kernels_of_a_graph_and_nowhere_else() -> None:
+    gap = {"value": "3 us", "source": "made up"}
+    stated = [
+        ({"mode": "graph", "gap": gap}, 3e-6, 3e-6),
+        ({"mode": "graph", "gap": gap, "prefill": "eager"}, 0, 3e-6),
+        ({"mode": "eager", "gap": gap, "prefill": "graph"}, 3e-6, 0),
+        ({"mode": "graph"}, 0, 0),
+    ]
+    for policy, prefill, decode in stated:
+        found = [gap_time(hosted(**policy), phase) for phase in ("prefill", "decode")]
+        assert found == pytest.approx([prefill, decode])
+
+
+def test_the_host_launches_what_no_graph_brings_along() -> None:
+    for policy in ({"mode": "graph", "captured": 8, "work": 2}, {"mode": "eager", "work": 2}):
+        for replayed, seconds in ((0, 14), (1, 0), (0.5, 7)):
+            found = launch_time(kernel("gemm", replayed=replayed), hosted(**policy), M, "decode")
+            assert found == pytest.approx(seconds)
+
+
 def test_a_launch_through_triton_costs_more_but_not_in_a_graph() -> None:
     triton = kernel("ssd", triton=True)
     assert launch_time(triton, hosted(mode="eager", work=0.5), M, "decode") == pytest.approx((7 + 80) / 2)
@@ -256,7 +285,12 @@ def test_a_machine_is_made_of_what_the_files_say() -> None:
     assert (made.matrix_rate, made.vector_rate, made.bandwidth) == (165.2e12, 82.6e12, 1008e9)
     assert (made.cache, made.units) == (72 * 2**20, 128)
     assert (made["gemm_fill"], made["tensor_kernel_time"], made["dispatch"]) == (3, 5.8e-6, host.dispatch.value)
-    assert made["scan_efficiency"] == priors()["scan_efficiency"]
+    # a host of 12 us a launch is what 60 us of Triton's were measured on; one that is slower is so in both
+    slow = variant(host, dispatch=variant(host.dispatch, value=30e-6))
+    of_triton = library.priors(device, None).values["triton_dispatch"]
+    assert machine(device, slow, "fp16")["triton_dispatch"] == pytest.approx(of_triton * 30 / 12)
+    assert machine(device, slow, "fp16", {"triton_dispatch": 7e-6})["triton_dispatch"] == 7e-6
+    assert made["scan_efficiency"] == library.priors(device, None).values["scan_efficiency"]
     assert made.clock == device.clock.value
     # without a clock: that at which 128 lanes of each unit, a multiply-add each, make the vector peak
     assert machine(variant(device, clock=None), None, "fp16").clock == pytest.approx(82.6e12 / (2 * 128 * 128))

@@ -32,7 +32,7 @@ from counting.rows import ACT, CACHE, PRECISION, TOKENS, D
 from roofsim import library
 from roofsim.engine.roofline import machine
 from roofsim.lowering.kernels import Kernel
-from roofsim.lowering.step import keeps, lower, mask_bytes, plans
+from roofsim.lowering.step import graph_size, keeps, lower, mask_bytes, plans
 from roofsim.model.step import Pass, Precision
 from roofsim.specs.runtime import Runtime
 
@@ -44,7 +44,7 @@ def product(d_in: int) -> Own:
 
 
 def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
-    stack = runtime("vllm")
+    stack = runtime("vllm", host={"captured": None})
     added = Launch("stream", vector=5 * EVERY, activations=4 * EVERY * ACT)  # stream and branch in, both out
     expected = {
         "norm_1": [added],
@@ -70,6 +70,66 @@ def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
     check(network(GQA, norm="layer"), stack, PREFILL, {"norm_1": [added]})
     moe = {"kind": "moe", "experts": 4, "top_k": 2, "width": 3, "shared_width": 5}
     check(network(moe), stack, PREFILL, {"shared_sum": [Own("stream")], "experts_up": [product(10)]})
+
+
+def test_a_serving_engine_takes_the_best_of_the_scores_in_fp32() -> None:
+    scores = 2 * 7  # of the last token of each sequence
+    sampled = [product(10), tiny(), each("strided", scores, ACT, FP32), each("strided", scores, FP32, 0), tiny(2)]
+    for p in (replace(PREFILL, logits="last"), replace(STEP, logits="last")):
+        check(network(GQA), runtime("vllm"), p, {"lm_head": sampled})
+
+
+def test_a_serving_engine_pads_tokens_to_those_of_a_graph_but_no_sequence() -> None:
+    stack, padded = runtime("vllm"), 8 * D  # two sequences of three tokens
+    added = Launch("stream", vector=5 * padded, activations=4 * padded * ACT)
+    check(network(GQA, GATED), stack, PREFILL, {"norm_1": [added], "final_norm": [added]})
+    kept = {"attention": [Launch("attention", **attended(3, 4))], "cache_append": [Launch("stream", **appended(6))]}
+    check(network(GQA, GATED), stack, PREFILL, kept)
+    # more than the largest graph: as they are
+    beyond = Launch("stream", vector=5 * EVERY, activations=4 * EVERY * ACT)
+    check(network(GQA, GATED), runtime("vllm", host={"captured": 5}), PREFILL, {"norm_1": [beyond]})
+    check(network(GQA, GATED), runtime("vllm", host={"captured": 6}), PREFILL, {"norm_1": [added]})
+
+
+def attended(new: int, context: int) -> dict[str, float]:
+    """Attention of two sequences, four heads that share two, three wide: each sees what is before it, and itself."""
+    pairs = 2 * sum(context + i + 1 for i in range(new))
+    return {
+        "matrix": 4 * pairs * 4 * 3, "vector": 5 * pairs * 4, "activations": 2 * new * 4 * 6 * ACT,
+        "state": 2 * (new + context) * 2 * 6 * CACHE, "fill": 2 * new * 4 * 6,
+    }  # fmt: skip
+
+
+def appended(tokens: int) -> dict[str, float]:
+    """Keys and values of so many tokens, two heads of three each, into the cache."""
+    return {"activations": tokens * 12 * ACT, "state": tokens * 12 * CACHE}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "size"),
+    [(1, 1), (2, 2), (3, 4), (4, 4), (5, 8), (8, 8), (9, 16), (255, 256), (256, 256), (257, 272), (272, 272)],
+)
+def test_graphs_are_made_for_few_tokens_for_every_eight_and_from_256_on_for_every_16(tokens: int, size: int) -> None:
+    assert graph_size(tokens) == size
+    assert graph_size(np.array([1.0, tokens]))[1] == size
+
+
+def test_what_a_prefill_launches_beside_its_graphs_is_attention_and_the_end() -> None:
+    parts = [GQA, SSM, GATED]
+    inside = {"cache_append", "attention", "o_proj", "conv", "scan", "ssm_gate", "out_proj", "lm_head"}
+    assert launched(runtime("vllm"), replace(PREFILL, logits="last"), *parts) == inside
+    assert launched(runtime("vllm"), replace(STEP, logits="last"), *parts) == {"lm_head"}
+    for stack in (runtime("vllm", host={"captured": None}), runtime("vllm", host={"captured": 5})):
+        everything = launched(stack, PREFILL, *parts)
+        assert everything > inside | {"norm_1", "q_proj", "rotary", "down_proj", "final_norm", "embedding"}
+
+
+def launched(stack: Runtime, p: Pass, *parts: Any) -> set[str]:
+    """The operators whose kernels the host launches one by one."""
+    rows = lower(network(*parts), stack, p)
+    found = [(o.name, k.replayed) for row in rows for o, lowered in row for k in lowered.kernels]
+    assert {replayed for _, replayed in found} <= {0, 1}
+    return {name for name, replayed in found if not replayed}
 
 
 @pytest.mark.parametrize("new", [1, 3])

@@ -155,9 +155,15 @@ def test_a_calibration_wins_over_the_device_and_the_device_over_the_prior() -> N
     stated = {name: value.value for name, value in device.parameters.items()}
     assert stated
     m = machine(device, host, "bf16")
-    assert {name: m[name] for name in PARAMETERS} == priors() | stated | {"dispatch": host.dispatch.value}
+    expected = dict(library.priors(device, None).values)
+    expected |= {"dispatch": host.dispatch.value}
+    expected["triton_dispatch"] *= host.dispatch.value / PARAMETERS["dispatch"].prior
+    assert {name: m[name] for name in PARAMETERS} == expected | stated
     assert machine(device, host, "bf16", {"gemm_efficiency": 0.123})["gemm_efficiency"] == 0.123
-    assert machine(device, None, "bf16")["dispatch"] == PARAMETERS["dispatch"].prior
+    assert machine(device, None, "bf16")["dispatch"] == library.priors(device, None).values["dispatch"]
+    served = library.runtime("vllm")
+    found = machine(device, None, "bf16", None, served).parameters
+    assert {**library.priors(device, served).values, **stated} == found
 
 
 def test_a_dtype_without_a_unit_is_unsupported() -> None:

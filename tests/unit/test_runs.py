@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from roofsim import library
+from roofsim.engine.energy import Activity, energy, units_energy
 from roofsim.engine.passes import run_pass
-from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.foundation.errors import InputError, UnknownName, Unsupported
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.request import predict, predict_request
 from roofsim.prediction.setup import setup
@@ -306,10 +307,61 @@ def test_a_device_that_is_left_open_is_not_guessed(words, mode):
         ("trtllm 1.0", "vllm", False),
         ("", "vllm", True),
         ("my own code", "vllm", True),
+        ("transformers static cache, eager", "transformers-5-static-eager", True),
+        ("transformers static cache, eager", "transformers-5-static", False),
+        ("transformers static cache, captured graph", "transformers-5-static", True),
+        ("transformers static cache, captured graph", "transformers-5-static-eager", False),
+        ("transformers static cache, torch.compile", "transformers-5-static", False),
+        ("transformers static cache, torch.compile", "transformers-5-static-eager", False),
+        ("transformers static cache, eager", "transformers-5-eager", False),
+        ("torch 2.11 transformers 5.17.0; eager, SDPA", "transformers-5-static-eager", False),
     ],
 )
 def test_software_that_is_named_must_be_the_runtimes(framework, runtime, same):
     assert made_with(run(framework=framework), library.runtime(runtime)) is same
+
+
+@pytest.mark.parametrize(
+    ("framework", "runtime"),
+    [
+        ("llama.cpp b9292 (CUDA, llama-server)", "llama.cpp"),
+        ("llama.cpp b2824 (CUDA)", "llama.cpp-b2824"),
+        ("vllm", "vllm"),
+        ("vllm 0.12.0", "vllm"),
+        ("transformers static cache, captured graph", "transformers-5-static"),
+        ("transformers static cache, eager", "transformers-5-static-eager"),
+        ("torch 2.11.0+cu130 transformers 5.17.0; eager, SDPA", "transformers-5-eager"),
+        ("PyTorch eager (transformers / mamba_ssm)", "transformers-4.52-eager"),
+        ("", None),
+    ],
+)
+def test_a_row_says_which_runtime_it_was_made_with(framework, runtime):
+    assert runtime_of(run(framework=framework)) == runtime
+
+
+@pytest.mark.parametrize(
+    "framework",
+    ["sglang 0.5.8.post1", "trtllm 1.0.0rc3", "TensorRT-LLM 0.6.1", "LMDeploy TurboMind 0.2.0 (CUDA 11.8)",
+     "ik_llama.cpp (Dec 2024, -rtr 1) CPU", "transformers static cache, torch.compile"],
+)  # fmt: skip
+def test_software_that_no_runtime_describes_is_named_as_such(framework):
+    with pytest.raises(Unsupported, match="no runtime describes"):
+        runtime_of(run(framework=framework))
+
+
+def test_requests_that_a_stack_does_not_take_at_once_wait_for_their_turn():
+    reader = Reader("vllm", "h100-sxm")
+
+    def parts(batch, **more):
+        row = run(device="", model="Qwen2.5-0.5B", phase="decode", batch=batch, context=256, generated=1, **more)
+        return reader.case(row).target.parts
+
+    (one,), (two,), (three,) = parts(128), parts(256), parts(300)
+    assert (one[0], two[0], three[0]) == (1, 2, 3)
+    assert two[1] == one[1]  # two turns of 128
+    (told,) = parts(256, note="max_num_seqs=256")
+    assert told[0] == 1
+    assert told[1] != one[1]
 
 
 # --- many at once ---
@@ -645,6 +697,31 @@ def test_slopes_are_those_of_the_logarithm():
     slopes = program.slopes(values, names)[0]
     assert np.all(slopes[:2] < 0), "a better device takes less time"
     assert slopes[2] == 0, "the host does not change device time"
+
+
+# --- the energy of a part of a device ---
+
+
+@pytest.mark.parametrize("note", ["J per token, rail VDD_CPU_GPU_CV (not the board)", "rail=VDD_CPU_GPU_CV;std=0.1"])
+def test_the_energy_of_a_rail_is_that_of_what_it_feeds(note):
+    row = run(device="Jetson Orin Nano 8GB", model="Llama-3.2-1B", phase="decode", metric="energy_j", note=note)
+    reader = Reader("llama.cpp")
+    cases = [reader.case(each) for each in (row, row._replace(note=""), row._replace(metric="latency_s"))]
+    device = reader.device(row)
+    program = Program([case.target for case in cases], reader.jobs, device, None, reader.runtime)
+    rail, whole, time = program.predict({})
+    m = program.machines({})[device.default_dtype]
+    done = program.activity({})
+    one = Activity(*(x[0] for x in (done.active, done.work, done.traffic)))
+    assert rail == pytest.approx(0.37 * time + units_energy(device, m, time, one))
+    assert whole == pytest.approx(energy(device, m, time, one))
+    assert 0.37 * time < rail < whole
+
+
+def test_the_energy_of_a_rail_that_a_device_does_not_describe_is_left_out():
+    row = run(phase="decode", metric="energy_j", note="rail 12VHPWR")
+    with pytest.raises(Skip, match="rtx-4090 does not say what its rail 12VHPWR feeds"):
+        Reader("llama.cpp").case(row)
 
 
 # --- llama.cpp's back ends and servers ---

@@ -15,6 +15,7 @@ from roofsim.ops.base import ROLES, Role
 from roofsim.report.docs.console import listed
 from roofsim.report.docs.markdown import documented, inline, symbol, table, untitled
 from roofsim.report.specs import implementation, plain_spec
+from roofsim.specs.calibration import NORMAL_95
 from roofsim.specs.implementation import Facts
 from roofsim.specs.workload import workload
 
@@ -25,9 +26,10 @@ def parameters() -> Iterator[str]:
     yield (
         "The numbers between what a data sheet says and what a kernel takes. A device or host file may state its own "
         "value, which wins over the prior, a [calibration](calibration.md) wins over both, and "
-        "`--set parameters.NAME=VALUE` over all. The limits are those of `--set` and of a fit; the spread is by how "
-        "much a parameter differs between devices or hosts, as a share of the prior. [model.md](model.md) says where "
-        "each one enters."
+        "`--set parameters.NAME=VALUE` over all. The limits are those of `--set` and of a fit. What was read by hand, "
+        "and by how much it differs between devices or hosts, is where learning begins; what was "
+        "[learnt](calibration.md#priors) of a class of devices and runtimes takes its place. [model.md](model.md) says "
+        "where each one enters."
     )
     rows = [
         [
@@ -40,16 +42,28 @@ def parameters() -> Iterator[str]:
         ]
         for p in PARAMETERS.values()
     ]
-    yield table(["parameter", "symbol", "prior", "limits", "spread", "belongs to"], rows)
+    yield table(["parameter", "symbol", "read by hand", "limits", "spread", "belongs to"], rows)
     stated = _stated()
     for p in PARAMETERS.values():
         known = p.source.removeprefix("prior: ")
         yield f"## {p.name}"
         yield f"{p.meaning[0].upper()}{p.meaning[1:]}."
-        yield f"Prior {_shown(p, p.prior)}{', not measured' * (known != p.source)}: {known}."
+        yield f"Read by hand: {_shown(p, p.prior)}{', not measured' * (known != p.source)}: {known}."
+        if rows := list(_learnt(p)):
+            yield table(["learnt of devices", "with runtimes", "mean", "95 % of them", "fits", "devices"], rows)
         if found := stated.get(p.name):
             rows = [[who, _shown(p, sourced.value), text, sourced.note] for who, sourced, text in found]
             yield table(["stated by", "value", "source", "note"], rows)
+
+
+def _learnt(p: Parameter) -> Iterator[list[str]]:
+    """A parameter in each class that the population knows of."""
+    for group in library.population().groups:
+        if each := group.parameters.get(p.name):
+            ends = [p.bounded(p.free(each.mean) + side * NORMAL_95 * each.spread) for side in (-1, 1)]
+            low, high = (_shown(p, float(f"{end:.3g}")) for end in ends)
+            yield [group.devices or "any", group.runtimes or "any", _shown(p, float(f"{each.mean:.3g}")),
+                   f"{low} to {high}", str(each.fits), str(each.devices)]  # fmt: skip
 
 
 def _shown(p: Parameter, value: float) -> str:
@@ -101,7 +115,7 @@ def models() -> Iterator[str]:
         facts = [f"width {a.d_model:,}", f"vocabulary {a.vocab:,}"]
         facts.append(f"embeddings {'tied' if a.tied_embeddings else 'separate'}")
         facts += [f"{a.positions:,} learned positions"] * bool(a.positions)
-        facts += [f"context window {a.context_window:,}"] * bool(a.context_window)
+        facts += [f"context window {a.window:,}"] * bool(a.context_window)
         facts += [f"{a.prefix_tokens:,} learned tokens before every prompt"] * bool(a.prefix_tokens)
         kinds = ", ".join(f"{kind} {n:,}" for kind, n in a.parameters.items() if n)
         said = a.published_parameters
@@ -124,11 +138,7 @@ def weights() -> Iterator[str]:
         "What `--weights` knows. A format says in which encoding the matrices of the layers are, the embedding, the "
         "LM head, and the rest (norms, filters, decays, routers, biases of no matrix): – is the dtype of the model. "
         "Mixed are the operators whose matrices have another encoding in some or all layers. Bits are the mean over "
-        "all parameters of a model in bf16; a GGUF file or a `quantization_config` states its own. Biases count with "
-        "their matrix. Formats of `experts only` leave all other matrices as they are where a model has experts. "
-        "Other spellings are read as well (`int4 awq`, `fp8_block`, `Q4_K - Medium`). What a product is computed in "
-        "the runtime says for a family of encodings ([`products`](runtimes.md)), by what the device has "
-        "([why](decisions/029-compute-types.md))."
+        "all parameters of a model in bf16; a GGUF file states its own. Biases count with their matrix."
     )
     models = [library.architecture(name) for name in ("Llama-3.1-8B", "Qwen2.5-0.5B", "Mixtral-8x7B", "mamba2-2.7b")]
     rows = []
@@ -136,7 +146,6 @@ def weights() -> Iterator[str]:
         bits = [8 * a.weight_bytes(workload(weight_format=name).precision("fp32", a)) / a.total_parameters
                 for a in models]  # fmt: skip
         mixed = ", ".join(f"`{operator}`" for operator, rules in form.mixed.items() if rules)
-        mixed = mixed or ("experts only" if form.only else "")
         kept = [form.embedding or "–", form.head or "–", form.rest or "–"]
         rows.append([f"`{name}`", form.matrices, *kept, mixed, *(f"{each:.4g}" for each in bits), form.source])
     heads = ["format", "matrices", "embedding", "LM head", "rest", "mixed", *(f"bits, {a.id}" for a in models)]
@@ -147,12 +156,11 @@ def weights() -> Iterator[str]:
         "is in the encoding named last."
     )
     rows = [
-        [f"`{name}`", e.family or "–", f"{e.bits:g}", f"{e.shared:g}",
-         f"{e.group:,}" if e.group else "a row" if e.shared else "–", f"{8 * bytes_per_weight(name):.5g}",
-         e.fallback or "–", e.source]
+        [f"`{name}`", f"{e.bits:g}", f"{e.shared:g}", f"{e.group:,}" if e.group else "a row" if e.shared else "–",
+         f"{8 * bytes_per_weight(name):.5g}", e.fallback or "–", e.source]
         for name, e in ENCODINGS.items()
     ]  # fmt: skip
-    yield table(["encoding", "family", "bits", "shared bits", "by", "bits per weight", "else", "source"], rows)
+    yield table(["encoding", "bits", "shared bits", "by", "bits per weight", "else", "source"], rows)
 
 
 def runtimes() -> Iterator[str]:
