@@ -671,3 +671,41 @@ def test_parameters_of_a_runtime_hold_over_those_of_a_device(name: str) -> None:
     assert machine(orin, None, "fp16")[name] == orin.parameters[name].value
     assert machine(orin, None, "fp16", None, stack)[name] == stack.parameters[name].value
     assert machine(orin, None, "fp16", {name: 3}, stack)[name] == 3
+
+
+@pytest.mark.parametrize("scored", [0, 1 / 4, 1])
+def test_scored_positions_alone_go_on_after_the_last_mixer_in_as_many_passes_as_end_in_scores(scored: float) -> None:
+    stack = runtime("llama.cpp")
+    model = network(GQA, MLP, norm="layer", layout=[{"repeat": 3, "of": ["one"]}])
+    p = replace(PREFILL, precision=WIDE, logits="last", scored=scored)
+    rows = lower(model, stack, p)
+    found = [(row.row.layer, row.row.count) for row in rows]
+    assert found == [("embedding", 1), ("one", 2), ("last one", 1), ("head", 1)]
+    # the same network where all of two positions go on, one of each sequence
+    wide, narrow = (lower(model, stack, replace(p, scored=None, new=new)) for new in (3, 1))
+    after = [o.name for o, _ in wide[1]].index("residual_1") + 1  # what follows the mixer and its sum
+    for number, (operator, lowered) in enumerate(rows[2]):
+        (_, alone), often = (list(wide[1])[number], 1) if number < after else (list(narrow[1])[number], scored)
+        assert operator.often == often
+        assert lowered.kernels == tuple(replace(k, count=k.count * often) for k in alone.kernels)
+    for (_, lowered), (_, alone) in zip(rows[3], wide[2], strict=True):
+        assert lowered.kernels == tuple(replace(k, count=k.count * scored) for k in alone.kernels)
+    assert [low.kernels for _, low in rows[1]] == [low.kernels for _, low in wide[1]]
+    assert {k.count for _, low in wide[1] for k in low.kernels} == {1, 2}
+
+
+def test_an_array_of_shares_is_taken_for_each() -> None:
+    shares = np.array([0, 1 / 4, 1])
+    rows = lower(
+        network(GQA, MLP), runtime("llama.cpp"), replace(PREFILL, precision=WIDE, logits="last", scored=shares)
+    )
+    (logits,) = (low.kernels for o, low in rows[-1] if o.name == "lm_head")
+    assert sum(k.count for k in logits) == pytest.approx(shares)
+
+
+def test_a_layer_that_is_a_mixer_alone_sees_all_positions() -> None:
+    model = network(SSM, family="mamba2", layout=[{"repeat": 1, "of": ["one"]}])
+    _, last, head = lower(model, runtime("llama.cpp"), replace(PREFILL, scored=1 / 4))
+    assert last.row.layer == "last one"
+    assert {o.often for o in last.row.operators} == {1}
+    assert {o.often for o in head.row.operators} == {1 / 4}
