@@ -66,12 +66,12 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
     z = operator.sizes
     if operator.function is gemm.linear:
         products, copied = fused.products(operator, situation.p, z["tokens"])
-        last = products[-1]
+        unit = products[-1].unit
         if operator.role in JOINED:
-            if last.unit:  # the input was quantised for the product that it is part of
-                products, copied = (last,), 0
+            if unit:  # the input was quantised for the product that it is part of, whose tiles they share
+                products, copied = (fused.product(operator, situation.p),), 0
             return Lowered((*(replace(each, fill=0, joined=True) for each in products),), copied)
-        return Lowered(products, copied) if _quantised_apart(operator, last.unit) else Lowered((last,))
+        return Lowered(products, copied) if _quantised_apart(operator, unit) else Lowered(products[1:])
     if operator.function is gemm.expert_linear:
         # tokens are quantised before they go to experts, what experts made of them row by row
         rows = z["tokens"] if operator.role is Role.EXPERT_IN else fused.rows(operator)

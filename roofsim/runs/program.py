@@ -191,6 +191,7 @@ def _class(kernel: Kernel) -> tuple[Any, ...]:
         kernel.unit,
         kernel.blocks is None,
         kernel.steps is None,
+        kernel.tiles is None,
         beneath,
         tuple(_class(each) for each in kernel.instead),
     )
@@ -210,10 +211,13 @@ def _joined(kernels: Sequence[Kernel]) -> Kernel:
         cost=cost,
         count=array([k.count for k in kernels]),
         fill=array([k.fill for k in kernels]),
+        unpacking=array([k.unpacking for k in kernels]),
         blocks=None if first.blocks is None else array([k.blocks for k in kernels]),
         together=array([k.together for k in kernels]),
         replayed=array([k.replayed for k in kernels]),
         steps=None if first.steps is None else array([k.steps for k in kernels]),
+        tiles=None if first.tiles is None else array([k.tiles for k in kernels]),
+        tile=array([k.tile for k in kernels]),
         beneath=_joined([k.beneath for k in kernels if k.beneath]) if first.beneath else None,
         instead=tuple(_joined(each) for each in zip(*(k.instead for k in kernels), strict=True)),
     )
