@@ -89,7 +89,8 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
             own.append((n, operator.cost))
         stretches += _together(pieces, n)
     total, model = Cost.total(done), Cost.total(own)
-    start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p))
+    planned = plans(stack.architecture, runtime, stack.device, p)
+    start = starting_time(runtime, m, planned, runtime.host.replays(p.phase))
     t = times(stretches, start, runtime.host.mode == "inline")
     return PassFigures(
         t.wall, t.device, t.host, kernels, total.matrix, total.vector, total.bytes,
@@ -98,10 +99,10 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
     )  # fmt: skip
 
 
-def starting_time(runtime: Runtime, m: Machine, planned: Number) -> Number:
-    """Seconds of the host before the first kernel of a pass: of the step itself, and of plans of attention."""
+def starting_time(runtime: Runtime, m: Machine, planned: Number, replayed: Number) -> Number:
+    """Seconds before the first kernel of a pass: of the step itself, of plans of attention, of a graph `replayed`."""
     launch = runtime.host.launch.value if runtime.host.launch else 0
-    return launch + planned * m["attention_plan"]
+    return launch + planned * m["attention_plan"] + replayed * m["replay_time"]
 
 
 def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:

@@ -28,7 +28,8 @@ class Machine:
     """The numbers of a device, a host and a runtime that decide time; SI units.
 
     `matrix_rate` is the dense peak of products in the dtype of activations, `peaks` that of every unit there is;
-    `clock` is that of the units. Every number may also be a symbol: then times are formulas.
+    `clock` is that of the units, `softmax_overlap` 1 where attention's kernels compute the softmax during the products,
+    else 0. Every number may also be a symbol: then times are formulas.
     """
 
     matrix_rate: Number
@@ -39,6 +40,7 @@ class Machine:
     parameters: Mapping[str, Number]
     clock: Number = 1e9
     peaks: Mapping[str, Number] = field(default_factory=dict)
+    softmax_overlap: Number = 0
 
     def rate(self, unit: str | None) -> Number:
         """The dense peak of a unit, if the device has it; else that of the dtype of activations."""
@@ -68,6 +70,7 @@ def machine(
         values | dict(changes or {}),
         device.clock.value if device.clock else vector / (FLOP_PER_CLOCK * device.units.value),
         {unit: rate.value for unit, rate in device.peak.matrix.items()},
+        int(device.overlaps_softmax),
     )
 
 
@@ -102,7 +105,7 @@ class Terms:
         return "launch" if fixed >= memory else "memory"
 
 
-_RATE = {"gemm": "gemm_efficiency", "attention": "attention_efficiency"}
+_RATE = {"gemm": "gemm_efficiency", "attention": "attention_efficiency", "delta": "delta_efficiency"}
 _RATE_OF_VECTOR = {
     "ssd": "ssd_efficiency",
     "masked_attention": "masked_attention_efficiency",
@@ -113,7 +116,11 @@ _RATE_OF_VECTOR = {
 _PER_CLOCK = {"quantised_tiles": "tile_flops"}
 """Products whose rate goes with units and clock, whatever the peaks."""
 _SOFTMAX = ("attention", "masked_attention")
-_FILL = {"gemm": "gemm_fill", "quantised_tiles": "gemm_fill", "attention": "attention_fill"}
+_BY_ROWS = ("packed_product", "vector_product")
+"""Matrix-vector products whose weights come in at a number of bytes per unit and clock."""
+_TILED = ("attention", "delta")
+"""Fused kernels whose blocks each wait for their first data and write their results before the next block begins."""
+_FILL = {"gemm": "gemm_fill", "quantised_tiles": "gemm_fill"}
 _VECTOR = {
     "attention": "softmax_efficiency",
     "masked_attention": "softmax_efficiency",
@@ -124,6 +131,7 @@ _STREAM = {"strided": "strided_efficiency", "transpose": "transpose_efficiency"}
 _FIXED = {
     "attention": "attention_kernel_time",
     "masked_attention": "attention_kernel_time",
+    "replay": "replay_time",
     "stream": "kernel_time",
     "quantised_product": "kernel_time",
     "strided": "strided_kernel_time",
@@ -144,13 +152,12 @@ def terms(kernel: Kernel, m: Machine) -> Terms:
 def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     """The roofline of one launch (Williams et al. 2009), with the parts of it that a device reaches.
 
-    Matrix and vector work of fused attention wait for each other and add up; elsewhere they overlap.
+    Matrix and vector work of fused attention wait for each other and add up, unless the device's kernels overlap them;
+    elsewhere they overlap.
     Activations that a kernel finds in the last-level cache move at its speed, the others at memory's.
     """
     cost, like = kernel.cost, kernel.like
-    fill = m[_FILL[like]] * kernel.fill if like in _FILL else 0
-    if _FILL.get(like) == "gemm_fill":
-        fill = fill * m.units
+    fill = m[_FILL[like]] * kernel.fill * m.units if like in _FILL else 0
     filling: Number = 0
     vector = cost.vector / (m.vector_rate * m[_VECTOR.get(like, "vector_efficiency")])
     if like in _RATE:
@@ -165,14 +172,18 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         compute = cost.matrix / rate
     else:
         compute = vector
-    if like == "packed_product":
+    if like in _BY_ROWS:
         compute = maximum(compute, cost.weights / (m.units * m.clock * m["unpacked_bytes"]))
     if like in _SOFTMAX:
-        compute = compute + vector
+        compute = compute + vector - m.softmax_overlap * minimum(compute, vector)
     memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
     fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")]
     if kernel.blocks is None:
         return Terms(fixed, compute, memory, filling)
+    if like in _TILED:
+        waves = maximum(kernel.blocks / m.units, 1)
+        busy = minimum(kernel.blocks * kernel.splits / m.units, 1)
+        return Terms(fixed + waves * m["tile_time"], compute * kernel.padding / busy, memory, filling)
     share = minimum(kernel.blocks / m.units, 1)
     full = minimum(kernel.blocks / (m.units * kernel.together), 1)
     compute = compute / full
@@ -205,7 +216,7 @@ def deciding_parameter(like: Class, bound: Bound) -> str:
 def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> Number:
     """Seconds of the host to launch a kernel once."""
     policy = runtime.host
-    mode = policy.prefill or policy.mode if phase == "prefill" else policy.mode
+    mode = policy.in_phase(phase)
     if mode == "none" or kernel.joined:
         return 0
     if mode == "graph":

@@ -15,7 +15,7 @@ from roofsim.specs.runtime import Runtime
 
 Class = Literal[
     "gemm", "vector_product", "quantised_product", "packed_product", "quantised_tiles", "attention",
-    "masked_attention", "ssd", "scan", "stream", "strided", "transpose",
+    "masked_attention", "delta", "ssd", "scan", "stream", "strided", "transpose", "replay",
 ]  # fmt: skip
 """What a kernel is like: decides which efficiencies hold for it."""
 
@@ -26,7 +26,9 @@ class Kernel:
 
     `fill` is extra matrix work that stands for a unit that is not yet full (Hockney's n½ times the work
     per element), `blocks` how many independent pieces the work has: with fewer than the device has units,
-    the rest idle, and a unit computes at its full rate only with `together` of them at once. It takes at least
+    the rest idle, and a unit computes at its full rate only with `together` of them at once. Where there are fewer
+    blocks than units, each can be cut into as many as `splits`; `padding` is the work of whole blocks relative to that
+    which is asked for. It takes at least
     the time of `beneath`, which is a part of it, and at most that of all `instead`, which could take its place.
     Its blocks take `steps` one after the other that each wait for memory, however little they move.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
@@ -41,6 +43,8 @@ class Kernel:
     fill: Number = 0
     blocks: Number | None = None
     together: Number = 1
+    splits: Number = 1
+    padding: Number = 1
     steps: Number | None = None
     beneath: Kernel | None = None
     instead: tuple[Kernel, ...] = ()

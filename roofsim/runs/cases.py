@@ -325,7 +325,9 @@ def _precision(run: Run, dtype: str, runtime: Runtime, network: Architecture | N
         return replace(plain, weights=held / network.total_parameters)
     if weights is None and name and name not in ("none", "no"):
         raise Skip(f"no weight format '{run.weight_dtype}'")
-    return asked.precision(runtime.state, network)
+    precision = asked.precision(runtime.state, network)
+    state = _dtype(run.notes.get("state_dtype", ""))
+    return replace(precision, state=DTYPE_BYTES[state]) if state else precision
 
 
 _KINDS: Mapping[str, Kind] = {"gemm": "gemm", "linear": "gemm", "copy": "pointwise", "add": "pointwise"}

@@ -91,6 +91,7 @@ class Program:
         self._work = Cost(matrix=work[0], vector=work[1], activations=work[2])
         self._alone = np.array([job.alone for job in self._jobs], dtype=bool)
         self._plans = np.array([job.plans for job in self._jobs], dtype=float)
+        self._replayed = np.array([self._runtime.host.replays(job.phase) for job in self._jobs], dtype=float)
 
     def machines(self, values: Mapping[str, float]) -> dict[str, Machine]:
         """The machine of each dtype under these values of parameters."""
@@ -105,7 +106,7 @@ class Program:
             m = machines[self._dtypes[0]]
             host, busy = self._times(machines)
             stretches = [Stretch(h, d, n) for h, d, n in zip(host, busy, self._counts, strict=True)]
-            first: Array = starting_time(self._runtime, m, self._plans)
+            first: Array = starting_time(self._runtime, m, self._plans, self._replayed)
             t = times(stretches, np.where(self._alone, 0.0, first), self._runtime.host.mode == "inline")
             # an operator that is called again and again hides whichever of host and device is the faster
             longer: Array = maximum(t.host, t.device)
@@ -189,6 +190,8 @@ def _joined(kernels: Sequence[Kernel]) -> Kernel:
         fill=array([k.fill for k in kernels]),
         blocks=None if first.blocks is None else array([k.blocks for k in kernels]),
         together=array([k.together for k in kernels]),
+        splits=array([k.splits for k in kernels]),
+        padding=array([k.padding for k in kernels]),
         steps=None if first.steps is None else array([k.steps for k in kernels]),
         beneath=_joined([k.beneath for k in kernels if k.beneath]) if first.beneath else None,
         instead=tuple(_joined(each) for each in zip(*(k.instead for k in kernels), strict=True)),

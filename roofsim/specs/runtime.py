@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from roofsim.foundation.quantity import Bytes, Documented, Name, Time
 from roofsim.foundation.schema import Limit, Spec
-from roofsim.model.step import Latents, Logits
+from roofsim.model.step import Latents, Logits, Phase
 from roofsim.ops.base import Role
 
 PositiveInt = Annotated[int, Limit(gt=0)]
@@ -57,6 +57,14 @@ class HostPolicy(Spec):
     work: PositiveFloat = 1.0
     launch: Time | None = None
     replay: Time | None = None
+
+    def in_phase(self, phase: Phase) -> Literal["none", "eager", "graph", "inline"]:
+        """The mode in a phase."""
+        return self.prefill or self.mode if phase == "prefill" else self.mode
+
+    def replays(self, phase: Phase) -> int:
+        """How many captured graphs a pass is."""
+        return int(self.in_phase(phase) == "graph")
 
 
 class MemoryPolicy(Spec):

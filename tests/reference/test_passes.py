@@ -106,8 +106,19 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
 
 def test_a_pass_starts_after_its_launch_and_its_plans() -> None:
     runtime = stack("ideal").runtime
-    assert starting_time(runtime, M, 3) == pytest.approx(30e-6 + 3 * priors()["attention_plan"])
-    assert starting_time(stack("ideal", launch=None).runtime, M, 0) == 0
+    assert starting_time(runtime, M, 3, 0) == pytest.approx(30e-6 + 3 * priors()["attention_plan"])
+    assert starting_time(stack("ideal", launch=None).runtime, M, 0, 0) == 0
+    assert starting_time(stack("ideal", launch=None).runtime, M, 0, 2) == pytest.approx(2 * priors()["replay_time"])
+
+
+def test_a_pass_is_one_graph_where_the_runtime_replays_one_in_its_phase() -> None:
+    def replays(**policy: Any) -> tuple[int, int]:
+        host = checked(HostPolicy, policy)
+        return host.replays("prefill"), host.replays("decode")
+
+    assert [replays(mode=mode) for mode in ("none", "eager", "graph", "inline")] == [(0, 0), (0, 0), (1, 1), (0, 0)]
+    assert replays(mode="graph", prefill="eager") == (0, 1)
+    assert replays(mode="eager", prefill="graph") == (1, 0)
 
 
 @every_stack
