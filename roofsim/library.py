@@ -17,6 +17,7 @@ from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.implementation import NOTHING_KNOWN, Facts, Implementation
+from roofsim.specs.population import Population, Priors, device_class, runtime_class
 from roofsim.specs.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -145,7 +146,38 @@ def host(name: str) -> Host:
 
 def calibration(name: str) -> Calibration:
     """A calibration by name, alias or path."""
-    return _load(Calibration, "hardware/calibrated", "calibrations", name)
+    return _load(Calibration, CALIBRATED, "calibrations", name)
+
+
+@lru_cache
+def stacks() -> Mapping[str, tuple[str, str]]:
+    """Device and runtime of every shipped calibration, read without parsing whole files."""
+    found = {}
+    for name, path in names(CALIBRATED).items():
+        with open(path, encoding="utf-8") as file:
+            head = dict(_STACK.findall(file.read(2048)))
+        found[name] = (head["device"], head["runtime"])
+    return found
+
+
+CALIBRATED = "hardware/calibrated"
+_STACK = re.compile(r"^(device|runtime): '?([^'\n]*)'?$", re.MULTILINE)
+
+
+@lru_cache
+def population(name: str = "population") -> Population:
+    """The classes of devices and runtimes, and what is typical of each: those that are shipped, or others."""
+    return _load(Population, "hardware/priors", "populations", name)
+
+
+def priors(device: Device, runtime: Runtime | None) -> Priors:
+    """What is expected of a device with a runtime before anything is fitted to them."""
+    return _priors(device_class(device), runtime_class(runtime))
+
+
+@lru_cache
+def _priors(devices: str, runtimes: str) -> Priors:
+    return population().of(devices, runtimes)
 
 
 IMPLEMENTATIONS = "runtimes/implementations"

@@ -28,11 +28,10 @@ class Prior:
         return {name: PARAMETERS[name].bounded(float(u)) for name, u in zip(self.names, free, strict=True)}
 
 
-def prior(values: Mapping[str, float], names: Sequence[str]) -> Prior:
-    """The prior of these parameters around `values`, which are the table's or those that a device states."""
-    rows = [PARAMETERS[name] for name in names]
-    centre = np.array([row.free(values[row.name]) for row in rows])
-    return Prior(tuple(names), centre, np.array([row.free_spread for row in rows]))
+def prior(values: Mapping[str, float], spreads: Mapping[str, float]) -> Prior:
+    """The prior of all parameters around `values`; `spreads` are standard deviations on the scale without limits."""
+    centre = np.array([row.free(values[name]) for name, row in PARAMETERS.items()])
+    return Prior(tuple(PARAMETERS), centre, np.array([spreads[name] for name in PARAMETERS]))
 
 
 class Problem:

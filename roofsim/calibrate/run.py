@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from roofsim import library
 from roofsim.calibrate.fit import Fit, determined, fit, touched
-from roofsim.calibrate.problem import Problem, prior
+from roofsim.calibrate.problem import Prior, Problem, prior
 from roofsim.engine.roofline import machine
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
@@ -108,8 +109,7 @@ def calibrate(
             f"measured on rows held out needs at least {FEWEST} configurations{_why(skipped)}"
         )
     program = Program([case.target for case in cases], reader.jobs, device, host, runtime)
-    start = {name: float(x) for name, x in machine(device, host, device.default_dtype).parameters.items()}
-    problem = Problem(cases, program, prior(start, tuple(PARAMETERS)))
+    problem = Problem(cases, program, expected(device, host, runtime))
     off = float(np.median(problem.residuals(problem.prior.centre)))
     if abs(off) > np.log(UNBELIEVABLE):
         raise InputError(
@@ -120,6 +120,12 @@ def calibrate(
     found = determined(problem, touched(problem), everything, progress)
     residuals, slack = _held_out(problem, found, configurations, min(o.folds, len(configurations)), progress)
     return _result(runs, device, runtime, host, o, problem, found, residuals, slack, skipped)
+
+
+def expected(device: Device, host: Host | None, runtime: Runtime) -> Prior:
+    """What parameters are expected to be: as the device and the host state them, else as in others of their class."""
+    values = machine(device, host, device.default_dtype, None, runtime).parameters
+    return prior({name: float(x) for name, x in values.items()}, library.priors(device, runtime).spreads)
 
 
 def _cases(runs: Runs, reader: Reader, device: Device, o: Options, skipped: dict[str, int]) -> list[Case]:

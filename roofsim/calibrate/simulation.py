@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roofsim.calibrate.problem import Prior, prior
-from roofsim.calibrate.run import Options, calibrate
-from roofsim.engine.roofline import machine
-from roofsim.foundation.parameters import PARAMETERS
+from roofsim.calibrate.problem import Prior
+from roofsim.calibrate.run import Options, calibrate, expected
 from roofsim.runs.cases import Reader
 from roofsim.runs.program import Array, Program
 from roofsim.runs.reading import Run, Runs
@@ -34,8 +32,7 @@ class Stack:
     @property
     def prior(self) -> Prior:
         """Where parameters are expected; the truth of each simulation is drawn from it."""
-        values = machine(self.device, self.host, self.device.default_dtype, None, self.runtime).parameters
-        return prior({name: float(x) for name, x in values.items()}, tuple(PARAMETERS))
+        return expected(self.device, self.host, self.runtime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,5 +86,5 @@ def coverage(stack: Stack, rows: Sequence[Run], new: Sequence[Run], seeds: Seque
         fitted += [inside[name] for name, e in c.parameters.items() if e.determined]
         later = [row._replace(value=float(v)) for row, v in zip(new, noisy(new), strict=True)]
         rows_of = validate_runs(Runs("simulated", "0" * 64, tuple(later)), stack.runtime, c).rows
-        fresh += [row.covered for row in rows_of if row.covered is not None]
+        fresh += [row.covered for row in rows_of]
     return Coverage(float(np.mean(fitted)), float(np.mean(everything)), float(np.mean(fresh)))

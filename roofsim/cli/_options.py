@@ -153,15 +153,18 @@ device_option = click.option(
     "--device", "-d", required=True, type=Name("hardware"), metavar="DEVICE",
     help="Device by name, alias or path; a mode after @ (orin@15w).",
 )  # fmt: skip
+transfer_option = click.option(
+    "--transfer", is_flag=True,
+    help="Use a calibration of another device or runtime, the nearest if none is named: its efficiencies, this "
+    "device's peaks, wider intervals.",
+)  # fmt: skip
 calibration_options = _stack(
     click.option(
-        "--calibration", type=Name("hardware/calibrated"), metavar="NAME", default=None,
-        help="Fitted parameters by name or path; figures then carry 95 % intervals.",
+        "--calibration", type=Name("hardware/calibrated"), metavar="NAME", default="auto",
+        help="Fitted parameters by name or path; auto: those shipped for this device, mode and runtime; none: priors."
+        "  [default: auto]",
     ),
-    click.option(
-        "--transfer", is_flag=True,
-        help="Use a calibration of another device or runtime: its efficiencies, this device's peaks, wider intervals.",
-    ),
+    transfer_option,
 )  # fmt: skip
 stack_options = _stack(
     click.option(
@@ -247,6 +250,14 @@ class Output:
             click.echo(message, err=True)
 
 
+def make_folder(option: str, path: str) -> None:
+    """Make the folder that an option names, if it is not there."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{option} {path}: {error.strerror or error}") from None
+
+
 def write_whole(path: str, text: str) -> None:
     """Write a file through a temporary one beside it."""
     import tempfile
@@ -304,18 +315,13 @@ def several(runtimes: str | None) -> list[str | None]:
 
 def changed_setup(
     model: str, device: str, runtime: str | None, host: str | None, changes: Sequence[str],
-    calibration: str | None = None, transfer: bool = False,
+    calibration: str, transfer: bool,
 ) -> Setup:  # fmt: skip
     """Everything but the workload, with the calibration and the changes of --set applied."""
+    from roofsim.prediction.fitted import chosen
     from roofsim.prediction.setup import DEFAULT_RUNTIME, setup
 
-    needs_calibration(calibration, transfer)
-    found = setup(model, device, runtime or DEFAULT_RUNTIME, host)
-    if calibration is not None:
-        from roofsim import library
-        from roofsim.prediction.fitted import calibrated
-
-        found = calibrated(found, library.calibration(calibration), transfer=transfer)
+    found = chosen(setup(model, device, runtime or DEFAULT_RUNTIME, host), calibration, transfer=transfer)
     if not changes:
         return found
     from roofsim.specs.override import changed
@@ -331,21 +337,30 @@ def changed_setup(
         if root not in by_root:
             raise UnknownName("--set", root, by_root)
         by_root[root].append((rest, value.strip()))
-    return replace(
+    made = replace(
         found,
         device=changed(found.device, "device", by_root["device"]),
         architecture=changed(found.architecture, "model", by_root["model"]),
         runtime=changed(found.runtime, "runtime", by_root["runtime"]),
         host=changed(found.host, "host", by_root["host"]) if found.host else None,
-        parameters=_parameters(found, by_root["parameters"]),
         changes=tuple(changes),
     )
+    return replace(made, parameters={**_restated(found, made, by_root), **_parameters(found, by_root["parameters"])})
 
 
-def needs_calibration(calibration: str | None, transfer: bool) -> None:
-    """Raise InputError if there is nothing to transfer."""
-    if transfer and calibration is None:
-        raise InputError("--transfer: transfers a calibration; name one with --calibration")
+def _restated(found: Setup, made: Setup, by_root: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, float]:
+    """Parameters that a change of the device or the host states anew: it wins over a fit, of which factors are."""
+    from roofsim.prediction.places import parameter_at
+
+    uncalibrated = replace(made, calibration=None).machine(made.device.default_dtype).parameters
+    values = {}
+    for root in ("device", "host"):
+        for path, text in by_root[root]:
+            name = parameter_at(f"{root}.{path}")
+            if name and name in found.fitted:
+                factor = text.endswith("x")
+                values[name] = float(text[:-1]) * found.fitted[name] if factor else float(uncalibrated[name])
+    return values
 
 
 def _parameters(s: Setup, changes: Sequence[tuple[str, str]]) -> dict[str, float]:

@@ -78,14 +78,10 @@ def command(
 
 def write_report(result: Any, folder: str) -> None:
     """Figures and a summary; the folder is made if it is not there."""
-    from roofsim.foundation.errors import InputError
     from roofsim.report import plots_of_fit
     from roofsim.report.calibration import summary
 
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--report {folder}: {error.strerror or error}") from None
+    o.make_folder("--report", folder)
     plots_of_fit.save_all(result, folder)
     o.write_whole(str(Path(folder) / "summary.md"), summary(result))
 

@@ -22,7 +22,7 @@ from roofsim.prediction.metrics import METRICS
 @o.plot_option
 @o.output_options
 def command(
-    models: tuple[str, ...], device: str, runtime: str | None, host: str | None, calibration: str | None,
+    models: tuple[str, ...], device: str, runtime: str | None, host: str | None, calibration: str,
     transfer: bool, changes: tuple[str, ...],
     metric: Any, longest: int, plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip

@@ -23,7 +23,7 @@ from roofsim.prediction.metrics import METRICS
 @o.stack_options
 @o.output_options
 def command(
-    model: str, device: str, runtime: str | None, host: str | None, calibration: str | None,
+    model: str, device: str, runtime: str | None, host: str | None, calibration: str,
     transfer: bool, changes: tuple[str, ...], metric: Any,
     formulas: bool, latex: bool, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip

@@ -18,7 +18,7 @@ from roofsim.cli._click import click
 @o.plot_option
 @o.output_options
 def command(
-    model: str, device: str, runtime: str | None, host: str | None, calibration: str | None,
+    model: str, device: str, runtime: str | None, host: str | None, calibration: str,
     transfer: bool, changes: tuple[str, ...], lengths: list[int] | None,
     plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @o.output_options
 def command(
-    model: str, device: str, runtime: str | None, host: str | None, calibration: str | None,
+    model: str, device: str, runtime: str | None, host: str | None, calibration: str,
     transfer: bool, changes: tuple[str, ...], operators: bool,
     explained: bool, memory_plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
@@ -55,12 +55,7 @@ def command(
         return
     s = o.changed_setup(model, device, runtime, host, changes, calibration, transfer)
     w = o.workload_of(s, options)
-    if s.calibration:
-        from roofsim.studies.uncertainty import predict_with_intervals
-
-        result = predict_with_intervals(s, w)
-    else:
-        result = predict_request(s, w)
+    result = predict_request(s, w)
     tables = prediction_tables(result, s.device.name, s.runtime.name, operators or format_ == "csv")
     data = result.to_dict()
     if explained:

@@ -17,7 +17,7 @@ from roofsim.cli._click import click
 @o.plot_option
 @o.output_options
 def command(
-    model: str, device: str, runtime: str | None, host: str | None, calibration: str | None,
+    model: str, device: str, runtime: str | None, host: str | None, calibration: str,
     transfer: bool, changes: tuple[str, ...],
     plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
@@ -26,7 +26,7 @@ def command(
     \b
     Example: roofsim roofline mamba2-780m --device rtx-4090 --prompt 8k --plot roofline.pdf
     """
-    from roofsim.prediction.request import predict_request
+    from roofsim.prediction.request import operator_intervals, predict_request
     from roofsim.report.prediction import roofline_tables
 
     s = o.changed_setup(model, device, runtime, host, changes, calibration, transfer)
@@ -34,11 +34,12 @@ def command(
     result = predict_request(s, w)
     m = s.machine(w.dtype)
     out = o.Output(format_, output, quiet)
-    tables, data = roofline_tables(result, s.device.name, s.runtime.name, m)
+    within = operator_intervals(s, w)
+    tables, data = roofline_tables(result, s.device.name, s.runtime.name, m, within)
     out.write(tables, data)
     if plot:
         from roofsim.report import plots
 
-        passes = [("prefill", result.prefill), ("decode", result.decode)]
+        passes = [("prefill", result.prefill, within["prefill"]), ("decode", result.decode, within["decode"])]
         plots.save(plots.roofline(result.model, s.device.name, m, w.dtype, passes), plot)
         out.say(f"drew {plot}")

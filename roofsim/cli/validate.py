@@ -8,34 +8,51 @@ from roofsim.cli._click import click
 
 @click.command()
 @click.argument("runs", metavar="RUNS.csv")
-@click.option("--runtime", "-r", type=o.Name("runtimes"), default="transformers-4.52-eager", metavar="RUNTIME",
-              help="Software stack of the runs.  [default: transformers-4.52-eager]")  # fmt: skip
+@click.option("--runtime", "-r", type=o.Name("runtimes"), default=None, metavar="RUNTIME",
+              help="Software stack of all rows.  [default: what each row says; transformers-4.52-eager if nothing]",
+              )  # fmt: skip
 @click.option("--device", "-d", type=o.Name("hardware"), metavar="DEVICE", default=None,
-              help="Device of rows that name none.")  # fmt: skip
-@o.calibration_options
+              help="Device of rows that name none, or that name it by the words of its own file.")  # fmt: skip
+@click.option("--model", "-m", "models", type=o.Name("models"), metavar="MODEL", multiple=True,
+              help="A model of your own that rows name, by its file (repeatable).")  # fmt: skip
+@click.option("--calibration", type=o.Name("hardware/calibrated"), metavar="NAME", default="none",
+              help="Fitted parameters by name or path, auto as for predict, or none: a fit may have seen these rows."
+              "  [default: none]")  # fmt: skip
+@o.transfer_option
 @click.option("--where", default="", metavar="EXPRESSION", help="Rows to look at: \"op == 'e2e' and batch == 1\".")
 @click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be read instead of refusing the file.")
 @click.option("--rows", is_flag=True, help="List every row, not only the scores and the worst rows.")
+@click.option("--report", type=click.Path(file_okay=False), metavar="DIR", default=None,
+              help="Also figures of predicted against measured and a summary, into this folder.")  # fmt: skip
 @o.output_options
 def command(
-    runs: str, runtime: str, device: str | None, calibration: str | None, transfer: bool, where: str,
-    skip_bad_rows: bool, rows: bool, format_: str, output: str | None, quiet: bool,
+    runs: str, runtime: str | None, device: str | None, models: tuple[str, ...], calibration: str,
+    transfer: bool, where: str, skip_bad_rows: bool, rows: bool, report: str | None, format_: str,
+    output: str | None, quiet: bool,
 ) -> None:  # fmt: skip
-    """Predict every row of RUNS.csv and show the errors by device, phase and metric, and the worst rows.
+    """Predict every row of RUNS.csv and show the errors by device, stack, phase and metric, and the worst rows.
 
-    Devices and models are found by their names in the file; whole passes and single operators are predicted. Rows
-    flagged in their notes (suspect=1, host_contended=1) are shown but not scored. With a calibration, coverage is
-    the share of the measurements inside the 95 % intervals of their predictions.
+    Devices, models and the software are found by their names in the file; whole passes and single operators are
+    predicted. Rows that are not scored are counted by their reasons: rows flagged in their notes (suspect=1,
+    host_contended=1) are shown but not scored. With a calibration, coverage is the share of the measurements inside
+    the 95 % intervals of their predictions.
 
     \b
     Example: roofsim validate runs.csv --runtime transformers-5-eager --rows
     """
     from roofsim import library
-    from roofsim.report.validation import validation_tables
+    from roofsim.report.validation import summary, validation_tables
     from roofsim.studies.validate import validate
 
-    o.needs_calibration(calibration, transfer)
-    fitted = library.calibration(calibration) if calibration else None
-    result = validate(runs, runtime, fitted, where=where, transfer=transfer, skip_bad_rows=skip_bad_rows,
-                      device=device)  # fmt: skip
-    o.Output(format_, output, quiet).write(validation_tables(result, rows=rows), result.to_dict())
+    own = [library.architecture(model) for model in models]
+    result = validate(runs, runtime, calibration, where=where, transfer=transfer, skip_bad_rows=skip_bad_rows,
+                      device=device, models=own)  # fmt: skip
+    out = o.Output(format_, output, quiet)
+    if report:
+        from roofsim.report import plots_of_fit
+
+        o.make_folder("--report", report)
+        drawn = plots_of_fit.save_validation(result, report)
+        o.write_whole(f"{report}/summary.md", summary(result, drawn))
+        out.say(f"wrote {report}")
+    out.write(validation_tables(result, rows=rows), result.to_dict())

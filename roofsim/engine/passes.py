@@ -7,10 +7,20 @@ from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from roofsim.engine.energy import energy
-from roofsim.engine.roofline import Bound, Machine, Terms, deciding_parameter, launch_time, light_time, terms
+from roofsim.engine.roofline import (
+    Bound,
+    Machine,
+    Terms,
+    deciding_parameter,
+    launch_time,
+    light_time,
+    matrix_time,
+    terms,
+)
 from roofsim.engine.schedule import Stretch, times
 from roofsim.foundation.arith import Number, share
 from roofsim.foundation.cost import Cost
+from roofsim.lowering.fused import unit_of
 from roofsim.lowering.kernels import Kernel, Lowered
 from roofsim.lowering.step import LoweredRow, lower, plans
 from roofsim.model.architecture import Architecture
@@ -71,8 +81,8 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
     """The figures of one pass; `rows` is how it is lowered, where that is known already."""
     m, runtime = stack.machine, stack.runtime
     stretches: list[Stretch] = []
-    done: list[tuple[Number, Cost]] = []
-    own: list[tuple[Number, Cost]] = []
+    done: list[tuple[Number, Cost, str | None]] = []
+    own: list[tuple[Number, Cost, str | None]] = []
     kernels: Number = 0
     for row in rows or lower(stack.architecture, runtime, p):
         n = row.row.count
@@ -84,17 +94,19 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
                 kernels = kernels + (0 if each.joined else each.count * n)
                 host = host + each.count * launch_time(each, runtime, m, p.phase)
                 busy = busy + each.count * terms(each, m).time
-                done.append((each.count * n, each.cost))
+                done.append((each.count * n, each.cost, each.unit))
             pieces.append(Stretch(host, busy, 1))
-            own.append((n, operator.cost))
+            own.append((n, operator.cost, unit_of(operator, p)))
         stretches += _together(pieces, n)
-    total, model = Cost.total(done), Cost.total(own)
+    total, model = (Cost.total([(n, cost) for n, cost, _ in each]) for each in (done, own))
+    # energy goes by seconds at the peak: work on faster units counts as the less work that takes as long
+    drawing = replace(total, matrix=matrix_time(done, m) * m.matrix_rate)
     planned = plans(stack.architecture, runtime, stack.device, p)
     start = starting_time(runtime, m, planned, runtime.host.replays(p.phase))
     t = times(stretches, start, runtime.host.mode == "inline")
     return PassFigures(
         t.wall, t.device, t.host, kernels, total.matrix, total.vector, total.bytes,
-        energy(stack.device, m, total, t.device, t.wall), model.matrix / m.matrix_rate,
+        energy(stack.device, m, drawing, t.device, t.wall), matrix_time(own, m),
         (model.weights + model.state) / m.bandwidth,
     )  # fmt: skip
 
@@ -154,15 +166,15 @@ def _operator_row(
     n = row.row.count
     timed: list[tuple[Kernel, Terms]] = [(each, terms(each, m)) for each in lowered.kernels]
     cost = sum((each.cost * each.count for each, _ in timed), Cost())
-    by_bound: dict[tuple[Bound, str], float] = {}
+    by_bound: dict[tuple[Bound, str], Number] = {}
     for each, t in timed:
         reason = (t.bound, deciding_parameter(each.like, t.bound))
-        by_bound[reason] = by_bound.get(reason, 0.0) + float(each.count * t.time)
-    bound, parameter = max(by_bound, key=lambda b: by_bound[b])
+        by_bound[reason] = by_bound.get(reason, 0) + each.count * t.time
+    bound, parameter = max(by_bound, key=lambda b: float(by_bound[b]))
     return OperatorRow(
         row.row.layer, name, kind, n, n * sum(0 if each.joined else each.count for each, _ in timed),
         n * cost.matrix, n * cost.vector, n * cost.weights, n * cost.activations, n * cost.state,
-        n * sum(by_bound.values()), n * sum(each.count * light_time(each.cost, m) for each, _ in timed),
+        n * sum(by_bound.values()), n * sum(each.count * light_time(each.cost, m, each.unit) for each, _ in timed),
         bound, basis(parameter),
     )  # fmt: skip
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from roofsim import library
 from roofsim.foundation.arith import Number, maximum, minimum
 from roofsim.foundation.cost import Cost
-from roofsim.foundation.parameters import priors
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.model.step import Phase
 from roofsim.specs.device import Device
@@ -55,8 +55,11 @@ def machine(
     device: Device, host: Host | None, dtype: str, changes: Mapping[str, Number] | None = None,
     runtime: Runtime | None = None,
 ) -> Machine:  # fmt: skip
-    """The machine for matrix work in `dtype` as the runtime sums it up; raises Unsupported if there is no such unit."""
-    values = priors()
+    """The machine for matrix work in `dtype` as the runtime sums it up; raises Unsupported if there is no such unit.
+
+    A parameter is at its prior for such devices and runtimes, unless the device or the host states it, or `changes` do.
+    """
+    values = dict(library.priors(device, runtime).values)
     values |= {name: sourced.value for name, sourced in device.parameters.items()}
     if host:
         values["dispatch"] = host.dispatch.value
@@ -161,9 +164,9 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     filling: Number = 0
     vector = cost.vector / (m.vector_rate * m[_VECTOR.get(like, "vector_efficiency")])
     if like in _RATE:
-        rate = m.rate(kernel.unit) * m[_RATE[like]]
-        filling = fill / rate
-        compute = cost.matrix / rate
+        # a tile fills in as many clocks whatever the dtype: docs/decisions/029
+        filling = fill / (m.matrix_rate * m[_RATE[like]])
+        compute = cost.matrix / (m.rate(kernel.unit) * m[_RATE[like]])
     elif like in _RATE_OF_VECTOR:
         compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.rate(kernel.unit))
     elif like in _PER_CLOCK:
@@ -198,9 +201,9 @@ def traffic(cost: Cost, m: Machine) -> Number:
     return cost.weights + cost.state + cost.activations / m["cache_speed"] + missed * (1 - 1 / m["cache_speed"])
 
 
-def light_time(cost: Cost, m: Machine) -> Number:
+def light_time(cost: Cost, m: Machine, unit: str | None = None) -> Number:
     """Speed of light: seconds at the peaks of the matrix unit, the vector unit and the memory, the largest."""
-    return maximum(maximum(cost.matrix / m.matrix_rate, cost.vector / m.vector_rate), traffic(cost, m) / m.bandwidth)
+    return maximum(maximum(cost.matrix / m.rate(unit), cost.vector / m.vector_rate), traffic(cost, m) / m.bandwidth)
 
 
 def deciding_parameter(like: Class, bound: Bound) -> str:
@@ -211,6 +214,15 @@ def deciding_parameter(like: Class, bound: Bound) -> str:
         return _STREAM.get(like, "memory_efficiency")
     rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _RATE
     return rates.get(like, "vector_efficiency")
+
+
+def matrix_time(kernels: Sequence[tuple[Number, Cost, str | None]], m: Machine) -> Number:
+    """Seconds of matrix work at the peaks of its units: of costs that are each done so often on a unit."""
+    by_unit: dict[str | None, list[Number]] = {}
+    for n, cost, unit in kernels:
+        if not (type(cost.matrix) is int and cost.matrix == 0):
+            by_unit.setdefault(unit, []).append(n * cost.matrix)
+    return sum(sum(work) / m.rate(unit) for unit, work in by_unit.items())
 
 
 def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> Number:

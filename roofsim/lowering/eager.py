@@ -311,7 +311,8 @@ def add(o: Operator, s: Situation) -> Lowered:
 def linear(o: Operator, s: Situation) -> Lowered:
     """One product, with what the matrix library adds around it, and what the family's code does to its ends."""
     library, z = s.runtime.matrix_library, o.sizes
-    kernels = [fused.kernel(o)]
+    products, copied = fused.products(o, s.p, z["tokens"])
+    kernels = [*products]
     if (
         s.p.phase == "decode"
         and library.splits_from
@@ -322,7 +323,7 @@ def linear(o: Operator, s: Situation) -> Lowered:
         kernels.append(tiny("clear", at_least(z["tokens"] * z["d_out"], library.clears_from)))
     kernels += multipliers(o, s)
     if not (s.facts.fp32_logits and o.role is Role.LOGITS):
-        return Lowered(tuple(kernels))
+        return Lowered(tuple(kernels), copied)
     # the logits and their fp32 copy are alive at once
     scores = z["tokens"] * z["d_out"]
     return Lowered((*kernels, piece("logits to fp32", "strided", scores, z["act_bytes"] + FP32)), scores * FP32)
@@ -355,14 +356,14 @@ def expert_linear(o: Operator, s: Situation) -> Lowered:
     In the loop the tokens of an expert are searched and gathered before its first product, and their results are
     weighted and added after its last.
     """
-    z, product = o.sizes, fused.kernel(o)
-    rows = z["tokens"] * z["top_k"]
+    z, rows = o.sizes, fused.rows(o)
+    products, _ = fused.products(o, s.p, rows)
     first = o.role is Role.EXPERT_IN
     gathered = piece("gather rows", "strided", rows * z["d_in"], 2 * z["act_bytes"])
     if s.runtime.experts == "grouped":
-        return Lowered((gathered, product) if first else (product,))
+        return Lowered((gathered, *products) if first else products)
     touched = gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
-    kernels = (tiny("find tokens"), gathered, product) if first else (product, tiny("weight and add", 2))
+    kernels = (tiny("find tokens"), gathered, *products) if first else (*products, tiny("weight and add", 2))
     return Lowered(tuple(replace(each, cost=each.cost * (1 / touched), count=each.count * touched) for each in kernels))
 
 

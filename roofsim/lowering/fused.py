@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from roofsim.foundation.arith import Number, at_least, maximum, minimum
-from roofsim.lowering.kernels import Class, Kernel, Lowered, Situation
+from roofsim.foundation.cost import Cost
+from roofsim.lowering.kernels import Class, Kernel, Lowered, Situation, piece
+from roofsim.model.step import Pass, Product
+from roofsim.model.weights import ACTIVATION_BYTES
 from roofsim.ops import attention, conv, gemm, pointwise, recurrence, scan
 from roofsim.ops.base import CostFunction, Operator
+
+QUANTISE_FLOPS = 4
+"""Size, the largest, product with the scale, limit: what quantising an element takes."""
 
 LIKE: dict[CostFunction, Class] = {
     gemm.linear: "gemm",
@@ -30,8 +36,6 @@ LIKE: dict[CostFunction, Class] = {
     conv.short_conv1d: "stream",
     pointwise.embedding: "stream",
 }
-
-
 TILE = 64
 """Queries of a tile in FlashAttention-2's kernels on a paged cache (`kBlockM`, flash_fwd_launch_template.h)."""
 KEYS = 128
@@ -39,8 +43,58 @@ KEYS = 128
 
 
 def lower(operator: Operator, situation: Situation) -> Lowered:
-    """One kernel with the operator's own cost."""
-    return Lowered((kernel(operator),))
+    """One kernel with the operator's own cost, on the unit that computes it."""
+    return Lowered((product(operator, situation.p),))
+
+
+def product(operator: Operator, p: Pass) -> Kernel:
+    """The fused kernel; a product on the unit of a narrower dtype reads activations that were quantised to it."""
+    plain, unit = kernel(operator), unit_of(operator, p)
+    if unit is None:
+        return plain
+    z = operator.sizes
+    narrower = z["act_bytes"] - ACTIVATION_BYTES[unit]
+    moved = plain.cost.activations - rows(operator) * z["d_in"] * narrower
+    return replace(plain, cost=replace(plain.cost, activations=moved), unit=unit)
+
+
+def computed(operator: Operator, p: Pass) -> Product:
+    """How a linear layer is computed, of experts or not; products of other kinds are as activations are."""
+    linear = operator.function in (gemm.linear, gemm.expert_linear)
+    return p.precision.product(operator.name) if linear else "weights_only"
+
+
+def unit_of(operator: Operator, p: Pass) -> str | None:
+    """The dtype whose matrix unit does its products, None if it is that of activations."""
+    how = computed(operator, p)
+    return how if how in ACTIVATION_BYTES else None
+
+
+def products(operator: Operator, p: Pass, inputs: Number) -> tuple[tuple[Kernel, ...], Number]:
+    """The kernels of a linear layer, the product last, and the bytes that they need beside its result.
+
+    Before a product on narrower units, `inputs` rows are quantised. Weights that a kernel unpacks are read as a copy
+    from two rows on: one row goes to a kernel that reads them as they are (bitsandbytes 0.45, `matmul_4bit`).
+    """
+    z, unit, last = operator.sizes, unit_of(operator, p), product(operator, p)
+    if unit:
+        bytes_per_input = z["act_bytes"] + ACTIVATION_BYTES[unit]
+        return (piece("quantise", "strided", inputs * z["d_in"], bytes_per_input, QUANTISE_FLOPS), last), 0
+    if computed(operator, p) != "copied" or operator.function is not gemm.linear:
+        return (last,), 0
+    weights, many = z["d_in"] * z["d_out"], at_least(z["tokens"], 2)
+    copy = weights * z["act_bytes"]
+    cost = last.cost
+    moved = replace(
+        cost, weights=(1 - many) * cost.weights, activations=cost.activations + many * copy
+    )  # fmt: skip
+    unpack = Kernel("unpack", "strided", Cost(weights=weights * z["weight_bytes"], activations=copy), many)
+    return (unpack, replace(last, cost=moved)), many * copy
+
+
+def rows(operator: Operator) -> Number:
+    """Rows that a product multiplies: tokens, each for as many experts as it goes to."""
+    return operator.sizes["tokens"] * operator.sizes.get("top_k", 1)
 
 
 def kernel(operator: Operator) -> Kernel:

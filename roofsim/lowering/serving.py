@@ -19,12 +19,30 @@ JOINED = (Role.KEY, Role.VALUE, Role.FFN_UP)
 """Products that are columns of the one before them."""
 
 
+def _quantised_apart(operator: Operator, unit: str | None) -> bool:
+    """Whether quantising the input of a product takes a kernel of its own.
+
+    vLLM 0.19, config/vllm.py: norms and activations quantise to fp8 on their way (`fuse_norm_quant`,
+    `fuse_act_quant`), attention does not; activations quantise to fp4 as well, int8 is always apart.
+    """
+    if unit == "fp8":
+        return operator.role is Role.ATTENTION_OUT
+    return unit != "fp4" or operator.role is not Role.FFN_OUT
+
+
 def lower(operator: Operator, situation: Situation) -> Lowered:
     """The kernels of one operator."""
     z = operator.sizes
     if operator.function is gemm.linear:
-        product = fused.kernel(operator)
-        return Lowered((replace(product, fill=0, joined=True),) if operator.role in JOINED else (product,))
+        products, copied = fused.products(operator, situation.p, z["tokens"])
+        if operator.role in JOINED:
+            # the input was quantised for the product that it is part of
+            return Lowered((replace(products[-1], fill=0, joined=True),), copied)
+        return Lowered(products if _quantised_apart(operator, products[-1].unit) else products[-1:], copied)
+    if operator.function is gemm.expert_linear:
+        # tokens are quantised before they go to experts, what experts made of them row by row
+        rows = z["tokens"] if operator.role is Role.EXPERT_IN else fused.rows(operator)
+        return Lowered(fused.products(operator, situation.p, rows)[0])
     if operator.function in (pointwise.rms_norm, pointwise.layer_norm):
         elements = z["tokens"] * z["width"]
         moved = Cost(vector=5 * elements, activations=4 * elements * z["act_bytes"])

@@ -13,7 +13,7 @@ from roofsim.foundation.quantity import Documented, Name
 from roofsim.foundation.schema import Extra, Limit, Size, Spec, default, items, variant
 from roofsim.model.part import Part, elementwise, linear
 from roofsim.model.step import Pass, Precision
-from roofsim.model.weights import Inventory, Matrix
+from roofsim.model.weights import WEIGHT_FORMATS, Inventory, Matrix
 from roofsim.ops import pointwise
 from roofsim.ops.base import CostFunction, Operator, Role
 
@@ -54,14 +54,20 @@ class Published(Spec):
 
 
 class Stored(Spec):
-    """Bits per weight in a file: of what each operator reads, of other matrices (`weights`) and of the `vectors`."""
+    """Bits per weight in a file: of what each operator reads, of other matrices (`weights`) and of the `vectors`.
+
+    `format` is the weight format of what is quantised, where there is one, which says how it is multiplied.
+    """
 
     bits: Mapping[str, Annotated[float, Limit(gt=0, le=10_000)]]
     source: str
+    format: str | None = None
 
     def __post_init__(self) -> None:
         if missing := {"weights", "vectors"} - set(self.bits):
             raise ValueError(f"bits: {', '.join(sorted(missing))} is missing")
+        if self.format is not None and self.format not in WEIGHT_FORMATS:
+            raise ValueError(f"format: no '{self.format}'; one of {', '.join(WEIGHT_FORMATS)}")
 
 
 class Architecture(Documented):
@@ -70,7 +76,8 @@ class Architecture(Documented):
     `norm_position` says whether a norm stands before each part of a layer, after it, or both. With
     `parallel_residual` all parts of a layer read its input, through norms of their own or a `shared_norm`.
     `prefix_tokens` are learned tokens put before every prompt; `positions` is the number of learned positions, whose
-    table has `spare_positions` rows more. `embedding_width` is the width of the embedding where two matrices go
+    table has `spare_positions` rows more; `context_window` is the number of positions that its config states where
+    nothing but training ends there. `embedding_width` is the width of the embedding where two matrices go
     between it and the model's. `embedding_norm` normalises what the layers read, `embedding_scaled` multiplies it
     by a number; `logits_scaled` and `logits_soft_cap` say what follows the LM head. `stored` says how the weights of
     a quantised file are stored.
@@ -90,6 +97,7 @@ class Architecture(Documented):
     final_norm: bool = True
     positions: Extra = 0
     spare_positions: Extra = 0
+    context_window: Size | None = None
     prefix_tokens: Extra = 0
     embedding_width: Size | None = None
     embedding_norm: bool = False
@@ -121,6 +129,11 @@ class Architecture(Documented):
             for name in stretch.of:
                 counter[name] += stretch.repeat
         return counter
+
+    @property
+    def window(self) -> int:
+        """Tokens of the longest sequence that it is made for, by its table of positions or its config; 0 for any."""
+        return self.positions or self.context_window or 0
 
     @property
     def depth(self) -> int:

@@ -12,6 +12,10 @@ from roofsim.foundation.arith import Number
 Logits = Literal["all", "last"]
 Phase = Literal["prefill", "decode"]
 Latents = Literal["absorbed", "expanded"]
+Product = Literal["weights_only", "copied", "fp8", "int8", "fp4"]
+"""How a product with quantised weights is computed: in the dtype of activations on weights that the kernel unpacks
+(`weights_only`) or that another kernel unpacked to a copy before it; or on the unit of a narrower dtype, to which
+activations are quantised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,7 @@ class Precision:
     """Bytes per element of what a pass moves; fractions where scales of a quantised format are shared.
 
     `stored` has the operators whose weights take another number of bytes, and under `vectors` what is no matrix.
+    `products` says how products with quantised weights are computed: by operator, under `weights` for all others.
     """
 
     weights: Number = 2
@@ -26,10 +31,17 @@ class Precision:
     cache: Number = 2
     state: Number = 4
     stored: Mapping[str, Number] = field(default_factory=dict)
+    products: Mapping[str, Product] = field(default_factory=dict)
 
     def of(self, operator: str) -> Number:
         """Bytes per weight of the matrix that an operator reads."""
         return self.stored.get(operator, self.weights)
+
+    def product(self, operator: str) -> Product:
+        """How the product of an operator is computed; its name may begin with that of a part."""
+        if not self.products:
+            return "weights_only"
+        return self.products.get(operator.rpartition(".")[2], self.products["weights"])
 
     @property
     def vectors(self) -> Number:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from roofsim.foundation.arith import Number
+from roofsim.foundation.errors import UnknownName
+from roofsim.model.step import Product
 
 DTYPE_BYTES: Mapping[str, float] = MappingProxyType(
     {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1, "fp4": 0.5, "int4": 0.5}
@@ -22,7 +25,8 @@ ROW = 0
 class Encoding:
     """`bits` for each weight, and `shared` bits for each `group` of them: scales, zero points, minima.
 
-    A row that groups do not divide is stored in the encoding `fallback`, if there is one.
+    A row that groups do not divide is stored in the encoding `fallback`, if there is one. Kernels are written for a
+    `family` of encodings; those of plain 16 or 32 bits are of none.
     """
 
     bits: float
@@ -30,6 +34,7 @@ class Encoding:
     shared: float = 0
     source: str = ""
     fallback: str = ""
+    family: str = ""
 
 
 PLAIN = "IEEE 754, OCP OFP8: the width of the type"
@@ -39,12 +44,12 @@ FALLBACK = "src/llama-quant.cpp, tensor_type_fallback"
 
 def _ggml(name: str, bits: float, group: int, shared: float, fallback: str = "fp16") -> Encoding:
     """A block of llama.cpp, and what its quantiser takes where blocks do not divide a row."""
-    return Encoding(bits, group, shared, f"{GGML.format(name)}; {FALLBACK}", fallback)
+    return Encoding(bits, group, shared, f"{GGML.format(name)}; {FALLBACK}", fallback, "ggml")
 
 
 ENCODINGS: Mapping[str, Encoding] = MappingProxyType(
     {
-        **{name: Encoding(8 * size, source=PLAIN) for name, size in DTYPE_BYTES.items()},
+        **{n: Encoding(8 * b, source=PLAIN, family=n if b < 2 else "") for n, b in DTYPE_BYTES.items()},
         # an fp16 scale; _1 also an fp16 minimum
         "q4_0": _ggml("q4_0", 4, 32, 16),
         "q5_0": _ggml("q5_0", 5, 32, 16),
@@ -61,20 +66,37 @@ ENCODINGS: Mapping[str, Encoding] = MappingProxyType(
         # an fp16 scale and a zero point of 4 bits
         **{
             f"int4-g{group}": Encoding(
-                4, group, 16 + 4, "Frantar et al. 2023 (GPTQ), Lin et al. 2024 (AWQ): scales, packed qzeros"
+                4,
+                group,
+                16 + 4,
+                "Frantar et al. 2023 (GPTQ), Lin et al. 2024 (AWQ): scales, packed qzeros",
+                family="int4",
             )
             for group in (128, 64, 32)
         },
-        "int8-channel": Encoding(8, ROW, 16, "compressed-tensors, strategy channel: a 16-bit scale per row"),
+        "int8-channel": Encoding(
+            8, ROW, 16, "compressed-tensors, strategy channel: a 16-bit scale per row", family="int8"
+        ),
+        "int8-weights": Encoding(
+            8, ROW, 16, "as int8-channel, for kernels that unpack weights to 16 bits (W8A16)", family="w8a16"
+        ),
         "fp8-block128": Encoding(
-            8, 128 * 128, 32, "DeepSeek-V3 (arXiv 2412.19437), 3.3.2: an fp32 scale per 128 x 128"
+            8, 128 * 128, 32, "DeepSeek-V3 (arXiv 2412.19437), 3.3.2: an fp32 scale per 128 x 128", family="fp8"
         ),
         "nvfp4": Encoding(
-            4, 16, 8, "NVIDIA, Introducing NVFP4 (2025): an fp8 scale per 16; that per tensor is left out"
+            4,
+            16,
+            8,
+            "NVIDIA, Introducing NVFP4 (2025): an fp8 scale per 16; that per tensor is left out",
+            family="nvfp4",
         ),
-        "mxfp4": Encoding(4, 32, 8, "OCP Microscaling Formats v1.0, 5.3: an 8-bit scale per 32"),
-        "nf4": Encoding(4, 64, 32, "Dettmers et al. 2023 (QLoRA, arXiv 2305.14314), 3: an fp32 constant per 64"),
-        "nf4-double": Encoding(4, 64, 8 + 32 / 256, "QLoRA, 3: 8-bit constants per 64, an fp32 one per 256 of them"),
+        "mxfp4": Encoding(4, 32, 8, "OCP Microscaling Formats v1.0, 5.3: an 8-bit scale per 32", family="mxfp4"),
+        "nf4": Encoding(
+            4, 64, 32, "Dettmers et al. 2023 (QLoRA, arXiv 2305.14314), 3: an fp32 constant per 64", family="nf4"
+        ),
+        "nf4-double": Encoding(
+            4, 64, 8 + 32 / 256, "QLoRA, 3: 8-bit constants per 64, an fp32 one per 256 of them", family="nf4"
+        ),
     }
 )
 """Every way to store a matrix."""
@@ -125,7 +147,8 @@ class Format:
     """What each kind of weight is stored in; None stands for the dtype of the model.
 
     `mixed` has the operators whose matrices take another encoding in some layers: the first rule that holds
-    decides. `rest` is for what is no matrix (norms, filters, decays) and for the operators in `spared`.
+    decides. `rest` is for what is no matrix (norms, filters, decays) and for the operators in `spared`. In a network
+    that has the operators in `only`, all other matrices are kept in the dtype of the model.
     """
 
     matrices: str
@@ -135,6 +158,11 @@ class Format:
     rest: str | None = None
     mixed: Mapping[str, tuple[tuple[str, Rule], ...]] = field(default_factory=dict)
     spared: tuple[str, ...] = ("router", "shared_gate")
+    only: tuple[str, ...] = ()
+
+    def chosen(self, network: Inventory) -> tuple[str, ...]:
+        """The operators of a network whose matrices alone are in this format; none if all are."""
+        return tuple(each for each in self.only if any(each == matrix.operator for matrix in network.matrices))
 
 
 def _every(place: Place) -> bool:
@@ -197,6 +225,7 @@ def _llama(
 
 
 PUBLISHED = "checkpoints with this encoding leave the embeddings, the LM head, norms and routers as they are"
+EXPERTS = "gpt-oss (arXiv 2508.10925), 2.1: the weights of experts are quantised, others are not"
 HALF = (("q6_k", _more_bits),)
 _INT4 = Format("int4-g128", PUBLISHED)
 
@@ -207,7 +236,9 @@ WEIGHT_FORMATS: Mapping[str, Format] = MappingProxyType(
         **{n: Format(n, PUBLISHED) for n in ENCODINGS if n.startswith("int4-g")},
         "gptq-int4": _INT4,
         "awq-int4": _INT4,
-        **{n: Format(n, PUBLISHED) for n in ("int8-channel", "fp8-block128", "nvfp4", "mxfp4", "nf4", "nf4-double")},
+        **{n: Format(n, PUBLISHED) for n in ("int8-channel", "int8-weights", "fp8-block128", "nvfp4")},
+        "mxfp4": Format("mxfp4", f"{EXPERTS}; {PUBLISHED}", only=("experts_up", "experts_down")),
+        **{n: Format(n, PUBLISHED) for n in ("nf4", "nf4-double")},
         "q2_k": _llama(
             "q2_k", "Q2_K", (("q4_k", _shared_keys), ("q3_k", _every)), (("q3_k", _every),), (("q3_k", _every),)
         ),
@@ -232,12 +263,29 @@ WEIGHT_FORMATS: Mapping[str, Format] = MappingProxyType(
 """Every format that weights can be asked for in."""
 
 
+ACTIVATION_BYTES: Mapping[str, float] = MappingProxyType(
+    {"fp8": 1, "int8": 1, "fp4": bytes_per_weight("nvfp4")}
+)  # fmt: skip
+"""Bytes per activation that was quantised for a product on a unit; one scale for each token is left out."""
+
+
+def multiplied(name: str, product: Product, network: Inventory) -> dict[str, Product]:
+    """How products are computed by operator, where `product` is how those on quantised matrices are; see Precision."""
+    form = WEIGHT_FORMATS[name]
+    if chosen := form.chosen(network):
+        return {"weights": "weights_only", **dict.fromkeys(chosen, product)}
+    kept = [*form.spared, *(n for n, e in (("lm_head", form.head), ("embedding", form.embedding)) if e is None)]
+    return {"weights": product, **dict.fromkeys(kept, "weights_only")}
+
+
 def stored(name: str, dtype: str, network: Inventory) -> dict[str, Number]:
     """Bytes per weight by operator; `weights` is for other matrices, `vectors` for what is no matrix."""
     form = WEIGHT_FORMATS[name]
     kept = {"embedding": form.embedding, "layer_embedding": form.embedding, "lm_head": form.head, "vectors": form.rest}
     usual = {**{kind: encoding or dtype for kind, encoding in kept.items()}, "weights": form.matrices}
     usual |= dict.fromkeys(form.spared, usual["vectors"])
+    if chosen := form.chosen(network):
+        usual |= {"weights": dtype, **dict.fromkeys(chosen, form.matrices)}
     found: dict[str, Number] = {kind: bytes_per_weight(encoding) for kind, encoding in usual.items()}
     by_operator: dict[str, list[Matrix]] = {}
     for matrix in network.matrices:
@@ -247,7 +295,7 @@ def stored(name: str, dtype: str, network: Inventory) -> dict[str, Number]:
         encodings = Counter(
             next(
                 (other for other, rule in form.mixed.get(operator, ()) if rule(Place(i, of, network))),
-                usual.get(operator, form.matrices),
+                usual.get(operator, usual["weights"]),
             )
             for i in range(of)
         )
@@ -259,3 +307,45 @@ def stored(name: str, dtype: str, network: Inventory) -> dict[str, Number]:
         )
         found[operator] = held / weights
     return found
+
+
+_SPELLED: Mapping[str, str] = MappingProxyType(
+    {
+        spelling: name
+        for name, spellings in {
+            "fp32": "f32 float32 float",
+            "fp16": "f16 float16 half",
+            "bf16": "bfloat16",
+            "fp8": "f8 float8 e4m3 f8-e4m3 fp8-e4m3 fp8-e4m3fn float8-e4m3fn fp8-dynamic fp8-static fp8-w8a8 w8a8-fp8 "
+            "fbgemm-fp8 fp8-tensor fp8-per-tensor fp8-channel fp8-ootb modelopt-fp8",
+            "fp8-block128": "fp8-block block-fp8 fp8-blockwise finegrained-fp8 fp8-block-128 fp8-w8a8-block",
+            "int8-channel": "i8 w8a8 w8a8-int8 int8-w8a8 int8-sq smoothquant int8-channelwise",
+            "int8-weights": "w8a16 int8-w8a16 int8-wo int8-weight-only gptq-int8 int8-gptq gptq-8bit bnb-int8 llm-int8",
+            "int4-g128": "w4a16 int4-wo int4-weight-only awq gptq int4-awq awq-4bit int4-gptq gptq-4bit awq-marlin "
+            "gptq-marlin autoround auto-round int4-g-128 w4a16-g128 compressed-tensors-int4",
+            "nvfp4": "nv-fp4 modelopt-fp4 modelopt-nvfp4 nvfp4-w4a4 w4a4-nvfp4 w4a16-nvfp4 nvfp4-pack-quantized",
+            "mxfp4": "mx-fp4 w4a16-mxfp4 mxfp4-moe",
+            "nf4": "bnb-nf4 bitsandbytes-nf4 bitsandbytes bnb bnb-4bit bnb-int4 4bit-nf4",
+            "nf4-double": "nf4-double-quant bnb-nf4-double nf4-dq",
+        }.items()
+        for spelling in spellings.split()
+    }
+)
+"""What files of runs and configs call a format, words set off by dashes."""
+
+_SIZES = {"small": "s", "medium": "m", "large": "l"}
+_SAME = {spelled.replace("_", "-"): spelled for spelled in WEIGHT_FORMATS}
+
+
+def format_named(words: str) -> str:
+    """The format that words such as `int4 awq`, `Q4_K - Medium` or `fp8_block` mean; raises UnknownName.
+
+    Remarks in brackets, bits per weight and the name of the library do not count.
+    """
+    plain = re.sub(r"\(.*?\)|[\d.]+ *bpw", "", words.lower())
+    parts = [part for part in re.split(r"[^a-z0-9]+", plain) if part not in ("", "torch", "ggml", "gguf", "mostly")]
+    name = "-".join(_SIZES.get(part, part) for part in parts)
+    name = _SPELLED.get(name, name)
+    if name not in _SAME:
+        raise UnknownName("weight formats", words, WEIGHT_FORMATS)
+    return _SAME[name]

@@ -112,7 +112,7 @@ class Evaluation:
         share = self.s.runtime.memory.reserve
         if share is None:
             return self.held
-        return replace(self.held, reserved=maximum(self.held.reserved, share * self.s.device.capacity))
+        return replace(self.held, reserved=maximum(self.held.reserved, self.s.device.share(share)))
 
     @cached_property
     def grown(self) -> Number:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import log
 
 from roofsim import library
 from roofsim.engine.roofline import machine
@@ -36,6 +37,66 @@ def calibrated(s: Setup, c: Calibration, *, transfer: bool = False) -> Setup:
     return replace(s, calibration=transferred(c, s))
 
 
+AUTO, NONE = "auto", "none"
+"""In the place of a calibration's name: the shipped one that fits, and none at all."""
+
+
+def chosen(s: Setup, calibration: str | Calibration = AUTO, *, transfer: bool = False) -> Setup:
+    """The setup with a calibration by name, path or value, with the shipped one that fits it (`auto`), or with none.
+
+    If none fits, `transfer` takes over the nearest; without it that one is named. Raises InputError if there is nothing
+    to transfer, Unsupported for one that is named and of another device or runtime.
+    """
+    if isinstance(calibration, Calibration):
+        return calibrated(s, calibration, transfer=transfer)
+    if calibration == NONE:
+        if transfer:
+            raise InputError("--transfer: transfers a calibration, and --calibration none wants none")
+        return s
+    if calibration != AUTO:
+        return calibrated(s, library.calibration(calibration), transfer=transfer)
+    if fitting := _fitting(s):
+        return calibrated(s, fitting)
+    near = _nearest(s)
+    if not transfer:
+        return replace(s, near=f"{near[0]} is of {near[1]}" if near else "")
+    if near is None:
+        raise InputError(
+            f"--transfer: no shipped calibration is of {s.runtime.id}, of {s.device.id.partition('@')[0]}, or of a "
+            "device like it; name one with --calibration"
+        )
+    return calibrated(s, library.calibration(near[0]), transfer=True)
+
+
+def _fitting(s: Setup) -> Calibration | None:
+    """The shipped calibration of this device, mode and runtime; of several the one that knows most of such a model."""
+    names = [name for name, stack in library.stacks().items() if stack == (s.device.id, s.runtime.id)]
+    kinds = _kinds(s) if len(names) > 1 else set()
+
+    def known(c: Calibration) -> tuple[bool, int, int]:
+        return c.of_passes, len(kinds & set(c.covered.kinds)), c.dataset.used
+
+    return max(map(library.calibration, names), key=known, default=None)
+
+
+def _nearest(s: Setup) -> tuple[str, str] | None:
+    """The shipped calibration that is most like this setup, and in what it differs; None if none is like it.
+
+    With the same runtime: another mode of the device, then the sibling of the nearest bandwidth. Else the same device
+    with another version of the software.
+    """
+    base, lowering = s.device.id.partition("@")[0], s.runtime.lowering.partition("_")[0]
+    found: list[tuple[int, float, str, str]] = []
+    for name, (device, runtime) in library.stacks().items():
+        same_base = device.partition("@")[0] == base
+        if runtime == s.runtime.id and (same_base or _sort(device) == (s.device.vendor, s.device.kind)):
+            speeds = library.device(device).memory.bandwidth.value, s.device.memory.bandwidth.value
+            found.append((0 if same_base else 1, abs(log(float(speeds[0] / speeds[1]))), name, device))
+        elif same_base and library.runtime(runtime).lowering.partition("_")[0] == lowering:
+            found.append((2, 0 if device == s.device.id else 1, name, runtime))
+    return min(found)[2:] if found else None
+
+
 @dataclass(frozen=True, slots=True)
 class _Moved:
     """A parameter of a transfer: its value, whether it was taken over, and the variance that the move adds."""
@@ -55,21 +116,22 @@ def transferred(c: Calibration, s: Setup) -> Calibration:
     alike = _sort(c.device) == (s.device.vendor, s.device.kind) and s.runtime.id == c.runtime
     share = SIBLING if alike else STRANGER
     same_host = s.host is not None and s.host.id == c.host
-    own = machine(s.device, s.host, s.device.default_dtype).parameters
+    own = machine(s.device, s.host, s.device.default_dtype, None, s.runtime).parameters
+    spreads = s.priors.spreads
     moved = {}
     for name, each in c.parameters.items():
         row = PARAMETERS[name]
         stays = (row.scope == "host" and not same_host) or (name in MEASURED_APART and name in s.device.parameters)
         if stays:
-            moved[name] = _Moved(float(own[name]), False, row.free_spread**2)
+            moved[name] = _Moved(float(own[name]), False, spreads[name] ** 2)
         else:
-            moved[name] = _Moved(each.value, True, (share * row.free_spread) ** 2)
+            moved[name] = _Moved(each.value, True, (share * spreads[name]) ** 2)
     covariance = _widened(c.covariance, moved)
     variances = {name: row[-1] for name, row in zip(covariance.names, covariance.lower, strict=True)}
     estimates = {}
     for name, m in moved.items():
         row, old = PARAMETERS[name], c.parameters[name]
-        centre, width = row.free(m.value), NORMAL_95 * variances.get(name, row.free_spread**2) ** 0.5
+        centre, width = row.free(m.value), NORMAL_95 * variances.get(name, spreads[name] ** 2) ** 0.5
         low, high = row.bounded(centre - width), row.bounded(centre + width)
         fitted = old.determined and m.taken
         estimates[name] = Estimate(value=m.value, low=low, high=high, prior=old.prior, determined=fitted)
@@ -116,10 +178,16 @@ def outside(s: Setup, w: Workload) -> Iterator[str]:
         return
     yield from _beyond("batch", w.batch, c.covered.batch)
     yield from _beyond("prompt", w.prompt, c.covered.tokens, "tokens")
-    kinds: set[Kind] = {o.kind for row in s.architecture.rows(Pass(1, 2, 0)) for o in row.operators}
-    missing = sorted(kinds - set(c.covered.kinds))
+    missing = sorted(_kinds(s) - set(c.covered.kinds))
     if missing:
         yield f"{s.architecture.id} has operators that were not measured: {', '.join(missing)}"
+
+
+def _kinds(s: Setup) -> set[Kind]:
+    """The kinds of operator in the model, if there is one."""
+    if s.architecture is None:
+        return set()
+    return {o.kind for row in s.architecture.rows(Pass(1, 2, 0)) for o in row.operators}
 
 
 def _beyond(what: str, value: object, span: tuple[int, int], unit: str = "") -> Iterator[str]:

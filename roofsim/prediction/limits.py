@@ -7,7 +7,7 @@ from collections.abc import Callable
 from roofsim.foundation.schema import variant
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import Evaluation
-from roofsim.prediction.results import Limits
+from roofsim.prediction.results import Limits, Reason
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import prefill
 from roofsim.specs.workload import MAX_COUNT, Workload
@@ -18,29 +18,47 @@ HELD = ("memory.held", "memory.grown")
 
 def fits(s: Setup, w: Workload) -> bool:
     """Whether the model has positions for it, and prefill and generation fit the device."""
-    return _fits(s, compiled(s, w, HELD, ("batch", "prompt")), w, w.batch, w.prompt)
+    held = compiled(s, w, HELD, ("batch", "prompt"))
+    return w.prompt <= _last_prompt(s.architecture.positions, w) and _holds(s, held, w.batch, w.prompt)
 
 
-def _fits(s: Setup, f: Compiled, w: Workload, batch: int, prompt: int, room: float = 1.0) -> bool:
-    if s.architecture.positions and prompt + w.generate - 1 > s.architecture.positions:
-        return False
-    limit = room * float(s.device.capacity) * (s.runtime.memory.reserve or 1)
-    return all(size <= limit for size in f.at(batch, prompt))
+def _holds(s: Setup, held: Compiled, batch: int, prompt: int, room: float = 1.0) -> bool:
+    limit = room * float(s.device.share(s.runtime.memory.reserve or 1))
+    return all(size <= limit for size in held.at(batch, prompt))
+
+
+def _last_prompt(positions: int, w: Workload) -> int:
+    """The longest prompt that leaves positions for what is generated; 0 stands for any number of them."""
+    return max(positions - w.generate + 1, 0) if positions else MAX_COUNT
 
 
 def limits_of(s: Setup, w: Workload, room: float = 1.0) -> Limits:
-    """The longest prompt at this batch and the largest batch at this prompt, in so many times the device's memory."""
-    f = compiled(s, w, HELD, ("batch", "prompt"))
+    """The longest prompt at this batch and the largest batch at this prompt, in so many times the device's memory.
+
+    Prompts end with the context window. What is beyond it can still be run, unless a table of positions ends there.
+    """
+    held = compiled(s, w, HELD, ("batch", "prompt"))
+    in_memory = largest(lambda n: _holds(s, held, w.batch, n, room))
+    window = _last_prompt(s.architecture.window, w)
+    has_positions = w.prompt <= _last_prompt(s.architecture.positions, w)
+    batch = largest(lambda n: _holds(s, held, n, w.prompt, room)) if has_positions else 0
     return Limits(
-        largest(lambda n: _fits(s, f, w, w.batch, n, room)),
-        largest(lambda n: _fits(s, f, w, n, w.prompt, room)),
+        max_prompt=min(in_memory, window),
+        max_batch=batch,
+        prompt_bound=_reason(min(in_memory, window), window <= in_memory),
+        batch_bound=_reason(batch, not has_positions),
+        memory_prompt=in_memory,
     )
 
 
+def _reason(most: int, by_window: bool) -> Reason:
+    return "nothing" if most >= MAX_COUNT else "context window" if by_window else "memory"
+
+
 def longest_prompt(s: Setup, w: Workload) -> int:
-    """The longest prompt at this batch."""
-    f = compiled(s, w, HELD, ("batch", "prompt"))
-    return largest(lambda n: _fits(s, f, w, w.batch, n))
+    """The longest prompt at this batch that can be run, within the context window or not."""
+    held = compiled(s, w, HELD, ("batch", "prompt"))
+    return min(largest(lambda n: _holds(s, held, w.batch, n)), _last_prompt(s.architecture.positions, w))
 
 
 def largest(holds: Callable[[int], bool], ceiling: int = MAX_COUNT) -> int:
@@ -66,5 +84,5 @@ def cache_capacity(s: Setup, w: Workload) -> float | None:
         return None
     full = variant(w, prompt=policy.chunk or w.prompt)
     held = Evaluation(s, full).held
-    free = float(policy.reserve * s.device.capacity - (held.reserved - held.state))
+    free = float(s.device.share(policy.reserve) - (held.reserved - held.state))
     return max(free // float(each * policy.block) * policy.block, 0.0)

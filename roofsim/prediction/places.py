@@ -10,7 +10,7 @@ from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.schema import variant
 from roofsim.prediction.setup import Setup
-from roofsim.specs.device import DRIVES_PEAKS, with_peaks
+from roofsim.specs.device import DRIVES_PEAKS, with_peaks, with_usable
 from roofsim.specs.workload import Workload
 
 COUNTS = ("batch", "prompt", "generate")
@@ -41,10 +41,22 @@ def placed(s: Setup, w: Workload, variables: Mapping[str, Any]) -> tuple[Setup, 
             if root == "device" and rest in DRIVES_PEAKS:
                 own = [p.removeprefix(PEAK) for p in variables if p.startswith(PEAK)]
                 made = with_peaks(made, x / getattr(part, rest).value, own)
-            s = replace(s, **{SPECS[root]: made})
+            if path == "device.memory.capacity" and "device.memory.usable" not in variables:
+                made = with_usable(made, x / part.memory.capacity.value)
+            stated = parameter_at(path)
+            over = {**s.parameters, stated: x} if stated and stated in s.fitted else s.parameters
+            s = replace(s, parameters=over, **{SPECS[root]: made})
         else:
             raise UnknownName("variables", path, [*COUNTS, *(f"{each}." for each in (*SPECS, "parameters"))])
     return s, w
+
+
+def parameter_at(path: str) -> str | None:
+    """The calibratable parameter that a device or a host states at a path; what is asked for there wins over a fit."""
+    if path == "host.dispatch":
+        return "dispatch"
+    name = path.removeprefix("device.parameters.").removesuffix(".value")
+    return name if name in PARAMETERS else None
 
 
 def with_value(node: Any, path: list[str], value: Any, whole: str) -> Any:

@@ -15,11 +15,14 @@ from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import FIGURES, Evaluation, Request
+from roofsim.prediction.fitted import AUTO, chosen
+from roofsim.prediction.intervals import Interval, intervals, scatter, with_slopes, within
 from roofsim.prediction.limits import limits_of
 from roofsim.prediction.results import PassPrediction, Prediction, columns
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
 from roofsim.prediction.steps import decode, pieces
 from roofsim.prediction.words import assumptions
+from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
@@ -32,15 +35,18 @@ def predict(
     runtime: str | Runtime = DEFAULT_RUNTIME,
     *,
     host: str | Host | None = None,
+    calibration: str | Calibration = AUTO,
+    transfer: bool = False,
     **fields: Any,
 ) -> Prediction:
     """Predict one request.
 
-    `fields` are those of `Workload`: batch, prompt, generate, dtype, cache_dtype, weight_format, logits.
-    `batch` and `prompt` may be NumPy arrays that broadcast; then every figure is an array, without operators
-    and limits. Raises InputError for names and values that cannot be used.
+    `calibration` is one by name or path, "auto" for the shipped one that fits the device and the runtime, or "none";
+    with `transfer` it may be of others. `fields` are those of `Workload`: batch, prompt, generate, dtype, cache_dtype,
+    weight_format, logits. `batch` and `prompt` may be NumPy arrays that broadcast; then every figure is an array,
+    without operators, limits and intervals. Raises InputError for names and values that cannot be used.
     """
-    s = setup(model, device, runtime, host)
+    s = chosen(setup(model, device, runtime, host), calibration, transfer=transfer)
     fields.setdefault("dtype", s.device.default_dtype)
     w = workload(**fields)
     return predict_request(s, w) if single(w.batch) and single(w.prompt) else predict_arrays(s, w)
@@ -54,6 +60,8 @@ def compile(
     figures: list[str] | tuple[str, ...] = ("ttft", "tpot", "memory", "energy"),
     over: list[str] | tuple[str, ...] = ("prompt", "batch"),
     host: str | Host | None = None,
+    calibration: str | Calibration = AUTO,
+    transfer: bool = False,
     numba: bool = False,
     **fields: Any,
 ) -> Compiled:
@@ -61,10 +69,10 @@ def compile(
 
     `over` are prompt, batch and generate, and paths into the specs such as `device.memory.bandwidth`,
     `device.peak.matrix.bf16`, `host.dispatch`, `runtime.host.work` or `parameters.gemm_efficiency`; `fields` are the
-    rest of the workload. With `numba` (an extra) arrays take a quarter of the time, after a second of compiling. Raises
-    InputError for names and values that cannot be used.
+    rest of the workload, `calibration` and `transfer` as for `predict`. With `numba` (an extra) arrays take a quarter
+    of the time, after a second of compiling. Raises InputError for names and values that cannot be used.
     """
-    s = setup(model, device, runtime, host)
+    s = chosen(setup(model, device, runtime, host), calibration, transfer=transfer)
     fields.setdefault("dtype", s.device.default_dtype)
     return compiled(s, settled(s, workload(**fields)), tuple(figures), tuple(over), numba=numba)
 
@@ -80,7 +88,7 @@ def predict_request(s: Setup, w: Workload) -> Prediction:
     w = settled(s, w)
     e = Evaluation(s, w)
     found = _prediction(s, w, e.grown, detailed_prefill(e), detailed_decode(e), e.request, e.memory)
-    return replace(found, _limits=partial(limits_of, s, w))
+    return replace(found, _limits=partial(limits_of, s, w), _intervals=partial(intervals, s, w))
 
 
 def _prediction(
@@ -103,6 +111,19 @@ def detailed_prefill(e: Evaluation) -> PassPrediction:
 def detailed_decode(e: Evaluation) -> PassPrediction:
     """The first step after the prompt, with its operators when asked for."""
     return PassPrediction(**columns(e.decode), _table=partial(_operators, e, ((1, decode(e.s, e.w)),)))
+
+
+def operator_intervals(s: Setup, w: Workload) -> dict[str, tuple[Interval, ...]]:
+    """The 95 % intervals of the times of the operators of each pass, in their order.
+
+    Beyond its parameters the time of an operator is taken to be off as the device time of such a pass is.
+    """
+    e = Evaluation(with_slopes(s, w), settled(s, w))
+    found = {}
+    for name, each in (("prefill", detailed_prefill(e)), ("decode", detailed_decode(e))):
+        sigma = scatter(s, ("device_time_s", name))
+        found[name] = tuple(within(s, row.time, sigma) for row in each.operators)
+    return found
 
 
 def _operators(e: Evaluation, passes: Sequence[tuple[Number, Pass]]) -> tuple[OperatorRow, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from roofsim.engine.memory import Memory
 from roofsim.engine.passes import OperatorRow, PassFigures, pass_bound
@@ -14,6 +14,14 @@ from roofsim.foundation.arith import Number
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.evaluation import Request
 from roofsim.specs.workload import Workload
+
+Intervals = Mapping[str, tuple[float, float]]
+IntervalBasis = Literal["prior", "calibrated"]
+
+
+def interval_basis(calibration: str | None) -> IntervalBasis:
+    """What intervals rest on, with this calibration or with none."""
+    return "calibrated" if calibration else "prior"
 
 
 @dataclass(frozen=True)
@@ -33,23 +41,35 @@ class PassPrediction(PassFigures):
         return pass_bound(self, self.operators) if self.operators else None
 
 
+Reason = Literal["memory", "context window", "nothing"]
+"""What ends a limit; nothing does where even the largest number that can be asked for fits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The longest prompt at this batch, and the largest batch at this prompt; 0 if even 1 does not fit."""
+    """The longest prompt at this batch, and the largest batch at this prompt; 0 if even 1 does not fit.
+
+    `prompt_bound` and `batch_bound` say what ends them; `memory_prompt` is the longest prompt that memory holds, which
+    may be beyond the context window.
+    """
 
     max_prompt: int
     max_batch: int
+    prompt_bound: Reason
+    batch_bound: Reason
+    memory_prompt: int
 
 
-def no_limits() -> None:
-    """Those of arrays."""
+def of_arrays() -> None:
+    """Limits and intervals of arrays."""
 
 
 @dataclass(frozen=True)
 class Prediction:
     """Everything that `roofsim predict` shows. `to_dict` gives the JSON of the design, section 6.
 
-    Limits are found when asked for; there are none for arrays.
+    Limits and 95 % intervals are found when asked for; there are none for arrays. `basis` says what the intervals
+    rest on: a calibration, or the priors of such devices and runtimes.
     """
 
     model: str
@@ -66,13 +86,23 @@ class Prediction:
     memory: Memory
     assumptions: tuple[str, ...] = ()
     calibration: str | None = None
-    intervals: Mapping[str, tuple[float, float]] | None = None
-    _limits: Callable[[], Limits | None] = field(default=no_limits, repr=False, compare=False)
+    _limits: Callable[[], Limits | None] = field(default=of_arrays, repr=False, compare=False)
+    _intervals: Callable[[], Intervals | None] = field(default=of_arrays, repr=False, compare=False)
 
     @cached_property
     def limits(self) -> Limits | None:
         """The longest prompt at this batch, and the largest batch at this prompt."""
         return self._limits()
+
+    @cached_property
+    def intervals(self) -> Intervals | None:
+        """The 95 % interval of each figure by its name."""
+        return self._intervals()
+
+    @property
+    def basis(self) -> IntervalBasis:
+        """What the intervals rest on."""
+        return interval_basis(self.calibration)
 
     @property
     def fits(self) -> Any:
@@ -108,7 +138,7 @@ class Prediction:
                 "request": columns(self.request),
                 "memory": {"capacity": self.capacity, **memory, "fits": self.fits, "binding": binding},
                 "limits": columns(self.limits) if self.limits else None,
-                **({"intervals": self.intervals} if self.intervals is not None else {}),
+                **({"intervals": self.intervals, "basis": self.basis} if self.intervals is not None else {}),
                 "assumptions": list(self.assumptions),
             }
         )
@@ -137,4 +167,4 @@ def plain(value: Any) -> Any:
         return plain(columns(value))
     if hasattr(value, "tolist"):
         return value.tolist()
-    return value
+    return None if value != value else value  # JSON knows no number that is none

@@ -12,10 +12,14 @@ from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import Unsupported
 from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
+from roofsim.model.step import Precision
 from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
+from roofsim.specs.population import Priors
+from roofsim.specs.products import product_of
 from roofsim.specs.runtime import Runtime
+from roofsim.specs.workload import STORED, Workload
 
 DEFAULT_RUNTIME = "transformers-4.52-eager"
 """The stack of the SSM-Scope measurements, against which the model is checked."""
@@ -25,7 +29,8 @@ DEFAULT_RUNTIME = "transformers-4.52-eager"
 class Setup:
     """Everything but the workload: what runs, on what, with which software, fed by which host.
 
-    `parameters` are set for this run, `changes` says in words what a what-if changed in the specs.
+    `parameters` are set for this run, `changes` says in words what a what-if changed in the specs, `near` which
+    calibration is not for this setup, but might be transferred to it.
     """
 
     architecture: Architecture
@@ -35,6 +40,7 @@ class Setup:
     parameters: Mapping[str, Number] = field(default_factory=dict)
     changes: tuple[str, ...] = ()
     calibration: Calibration | None = None
+    near: str = ""
 
     def machine(self, dtype: str) -> Machine:
         """The numbers that decide time, of the device, the host and the calibration."""
@@ -44,6 +50,16 @@ class Setup:
         """What runs a pass with activations in `dtype`."""
         return Stack(self.architecture, self.runtime, self.device, self.machine(dtype))
 
+    def precision(self, w: Workload) -> Precision:
+        """Bytes per element, and how quantised weights are multiplied; raises Unsupported if they cannot be."""
+        name = w.weight_format
+        if name in (None, STORED):
+            name = self.architecture.stored.format if self.architecture.stored else None
+        if name in (None, w.dtype):
+            return w.precision(self.runtime.state, self.architecture)
+        product = product_of(str(name), self.runtime, self.device)
+        return w.precision(self.runtime.state, self.architecture, product)
+
     @property
     def fitted(self) -> Mapping[str, float]:
         """What the calibration says of this device and runtime, and of the host if it is the one it was made with."""
@@ -51,6 +67,11 @@ class Setup:
             return {}
         same = self.host is not None and self.host.id == self.calibration.host
         return self.calibration.values(("device", "runtime", "host") if same else ("device", "runtime"))
+
+    @property
+    def priors(self) -> Priors:
+        """What is expected of such devices with such runtimes."""
+        return library.priors(self.device, self.runtime)
 
     def basis(self, parameter: str) -> Basis:
         """Where the value of a calibratable parameter is from."""

@@ -20,13 +20,13 @@ def prefill(s: Setup, w: Workload) -> Pass:
     """The pass over whole prompts, after the model's own prefix tokens."""
     new = w.prompt + s.architecture.prefix_tokens
     logits = w.logits or s.runtime.logits
-    return Pass(w.batch, new, 0, w.precision(s.runtime.state, s.architecture), logits, latents="expanded")
+    return Pass(w.batch, new, 0, s.precision(w), logits, latents="expanded")
 
 
 def decode(s: Setup, w: Workload, done: Number = 0) -> Pass:
     """The step after the prompt and `done` generated tokens."""
     held = w.prompt + s.architecture.prefix_tokens + done
-    precision = w.precision(s.runtime.state, s.architecture)
+    precision = s.precision(w)
     return Pass(w.batch, 1, held, precision, "last", "decode", s.runtime.attention.latents)
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.units import show
+from roofsim.prediction.fitted import outside
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import prefill
 from roofsim.specs.workload import Workload
 
 
-def assumptions(s: Setup, w: Workload) -> tuple[str, ...]:
-    """What was taken for granted; raises Unsupported if nothing says who launches the kernels."""
+def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str, ...]:
+    """What was taken for granted; raises Unsupported if nothing says who launches the kernels.
+
+    Where not `one_length` is asked for, nothing is said of whether the data reached it.
+    """
     said = [f"batch {w.batch}" if isinstance(w.batch, int) else "batches as given", w.dtype]
     if w.weight_format and w.weight_format != w.dtype:
         bits = 8 * s.architecture.weight_bytes(prefill(s, w).precision) / s.architecture.total_parameters
@@ -22,9 +27,17 @@ def assumptions(s: Setup, w: Workload) -> tuple[str, ...]:
             raise Unsupported(f"{s.device.id}: names no host, and {s.runtime.id} launches from one; use --host")
         dispatch = s.machine(w.dtype)["dispatch"]
         said.append(f"host {s.host.id} ({dispatch * 1e6:.3g} us a kernel)")
+    if s.device.memory.usable and s.device.memory.usable.value < s.device.memory.capacity.value:
+        usable, all_of_it = (show(float(size), "B") for size in (s.device.capacity, s.device.memory.capacity.value))
+        said.append(f"{usable} of {all_of_it} of memory usable")
     if s.architecture.positions:
         said.append(f"{s.architecture.id} has {s.architecture.positions:,} positions")
+    elif s.architecture.window and isinstance(w.prompt, int) and w.prompt + w.generate - 1 > s.architecture.window:
+        said.append(f"beyond the context window of {s.architecture.id}, {s.architecture.window:,} tokens")
+    if s.device.power.tdp is None:
+        said.append(f"no energy: the power that {s.device.id} draws is not published")
     said += [f"changed: {change}" for change in s.changes]
+    said += outside(s, w) if one_length else ()
     said.append(basis_of(s))
     return tuple(said)
 
@@ -33,6 +46,12 @@ def basis_of(s: Setup) -> str:
     """Where the efficiencies are from."""
     c = s.calibration
     if c is None:
-        return "efficiencies are priors or stated by the device file, not fitted to this machine"
+        near = f"; calibration {s.near}: --transfer takes over what can be" if s.near else ""
+        return f"efficiencies are priors or stated by the device file, not fitted to this machine{near}"
     origin = f", transferred from {c.transferred_from}" if c.transferred_from else ""
     return f"calibration {c.id or c.name}{origin}: {c.dataset.used} rows of {c.dataset.file}, fitted {c.date}"
+
+
+def by(calibration: str | None) -> str:
+    """What intervals rest on, in words."""
+    return f"by calibration {calibration}" if calibration else "by the priors of such devices and runtimes"

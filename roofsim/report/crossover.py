@@ -73,8 +73,7 @@ def _pulls(c: Crossing) -> list[str]:
 def _reason(pair: Pair, c: Crossing, *, closed: bool) -> list[str]:
     lines = [f"{pair.a} / {pair.b}: {c.faster_after} ahead from {c.length:,}"]
     lines += [f"  {side}" for side in c.regime.split("; ")]
-    if c.interval:
-        lines.append(f"  the order is not certain at 95 % from {c.interval[0]:,} to {c.interval[1]:,}")
+    lines.append(f"  the order is not certain at 95 % from {c.interval[0]:,} to {c.interval[1]:,}")
     if c.switch:
         lines.append(f"  a switch turns it: {c.switch}")
     if c.elasticities:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from roofsim.prediction.results import Limits
+from roofsim.prediction.words import by
 from roofsim.report.table import Column, Figure, Table, tokens_that_fit
 from roofsim.studies.limits import LimitsResult
 
@@ -21,19 +23,33 @@ def limits_tables(r: LimitsResult, device: str, runtime: str) -> list[Table]:
     ]
     last = r.at[-1].memory
     notes = [
-        f"Longest prompt at batch {r.workload.batch}: {tokens_that_fit(r.limits.max_prompt)} tokens. Largest batch at "
-        f"{r.workload.prompt:,} tokens: {tokens_that_fit(r.limits.max_batch)}. Capacity {Figure(r.capacity, 'B')}.",
-        *_within(r),
+        f"Longest prompt at batch {r.workload.batch}: {longest_prompt(r.limits)}. Largest batch at "
+        f"{r.workload.prompt:,} tokens: {largest_batch(r.limits)}. Capacity {Figure(r.capacity, 'B')}.",
+        _within(r),
         f"What binds at {r.at[-1].prompt:,} tokens: {last.binding}.",
         "Assumed: " + "; ".join(r.assumptions) + ".",
     ]
     return [Table(f"Peak memory of a prefill: {r.model} on {device}\nwith {runtime}", columns, rows, notes)]
 
 
-def _within(r: LimitsResult) -> list[str]:
-    """The intervals of both limits in words, with a calibration that has data on memory."""
-    if not r.intervals:
-        return []
+def longest_prompt(found: Limits) -> str:
+    """The longest prompt in words, with what ends it."""
+    said = f"{tokens_that_fit(found.max_prompt)} tokens{_by(found.prompt_bound)}"
+    beyond = found.memory_prompt > found.max_prompt
+    return f"{said}; memory holds {tokens_that_fit(found.memory_prompt)}" if beyond else said
+
+
+def largest_batch(found: Limits) -> str:
+    """The largest batch in words, with what ends it."""
+    return f"{tokens_that_fit(found.max_batch)}{_by(found.batch_bound)}"
+
+
+def _by(reason: str) -> str:
+    return "" if reason == "nothing" else f" (by {'the ' * (reason == 'context window')}{reason})"
+
+
+def _within(r: LimitsResult) -> str:
+    """The intervals of both limits in words."""
     ends = {name: [tokens_that_fit(int(end)) for end in ends] for name, ends in r.intervals.items()}
     prompt, batch = (" to ".join(ends[name]) for name in ("max_prompt", "max_batch"))
-    return [f"95 % intervals by calibration {r.calibration}: longest prompt {prompt}, largest batch {batch}."]
+    return f"95 % intervals {by(r.calibration)}: longest prompt {prompt}, largest batch {batch}."

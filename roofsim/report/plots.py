@@ -20,6 +20,7 @@ from roofsim.engine.roofline import Machine
 from roofsim.foundation import units
 from roofsim.foundation.errors import InputError
 from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import PassPrediction
 from roofsim.prediction.setup import Setup
@@ -113,6 +114,8 @@ def _pair(axes: Axes, pair: Pair) -> None:
     for side, name, colour in (("a", pair.a, COLOURS[0]), ("b", pair.b, COLOURS[1])):
         end, values = pair.max_prompt[side], pair.values[side]
         inside = [i for i in shown if lengths[i] <= end]
+        low_end, high_end = zip(*(pair.bands[side][i] for i in shown), strict=True)
+        axes.fill_between([lengths[i] for i in shown], low_end, high_end, color=colour, alpha=0.12, lw=0)
         outside = [i for i in shown if lengths[i] >= (lengths[inside[-1]] if inside else 0)]
         axes.plot([lengths[i] for i in inside], [values[i] for i in inside], color=colour, lw=1.6, label=name)
         axes.plot([lengths[i] for i in outside], [values[i] for i in outside], color=colour, lw=1, ls=(0, (1, 2)))
@@ -141,8 +144,14 @@ SHORTEST_SHOWN = 256
 """Shorter prompts are left out of a figure: every curve is flat there."""
 
 
-def roofline(model: str, device: str, m: Machine, dtype: str, passes: Sequence[tuple[str, PassPrediction]]) -> Figure:
-    """Each operator at its arithmetic intensity and the rate it reaches, under the roofs of the device."""
+def roofline(
+    model: str, device: str, m: Machine, dtype: str,
+    passes: Sequence[tuple[str, PassPrediction, Sequence[Interval]]],
+) -> Figure:  # fmt: skip
+    """Each operator at its arithmetic intensity and the rate it reaches with its interval, under the device's roofs.
+
+    `passes` are their names, their figures, and the 95 % intervals of the times of their operators.
+    """
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(6.2, 4.2))
         low, high = 0.1, 1e4
@@ -157,13 +166,14 @@ def roofline(model: str, device: str, m: Machine, dtype: str, passes: Sequence[t
         axes.plot([], [], color="0.5", lw=0.9, ls="--", label=f"cache, {units.show(fastest, 'B/s')}")
         markers = {"prefill": "o", "decode": "^"}
         points: dict[tuple[str, str], list[tuple[float, float, float]]] = {}
-        for phase, p in passes:
-            for o in p.operators:
+        for phase, p, within in passes:
+            for o, (quick, slow) in zip(p.operators, within, strict=True):
                 moved = o.bytes_weights + o.bytes_activations + o.bytes_state
                 work = o.matrix_flops + o.vector_flops
                 if moved and work and o.time:
                     point = work / moved, work / o.time, 12 + 400 * o.time / p.device_time
                     x, y, area = map(float, point)
+                    axes.plot([x, x], [float(work) / slow, float(work) / quick], color="0.6", lw=0.6, zorder=1)
                     points.setdefault((o.kind, phase), []).append((x, y, area))
         kinds = sorted({kind for kind, _ in points})
         for (kind, phase), found in points.items():
@@ -172,7 +182,7 @@ def roofline(model: str, device: str, m: Machine, dtype: str, passes: Sequence[t
             axes.scatter(xs, ys, s=areas, marker=markers[phase], color=colour, alpha=0.75, lw=0)
         for i, kind in enumerate(kinds):
             axes.scatter([], [], color=COLOURS[i % len(COLOURS)], label=kind, s=20)
-        for phase, _ in passes:
+        for phase, _, _ in passes:
             axes.scatter([], [], color="0.5", marker=markers[phase], label=phase, s=20)
         axes.set_xscale("log")
         axes.set_yscale("log")

@@ -1,8 +1,9 @@
-"""Figures of a calibration: predicted against measured, residuals over length, parameters with their intervals."""
+"""Figures of predicted against measured, of residuals over length, and of fitted parameters with their intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,81 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from roofsim.calibrate.run import Line, Result
+from roofsim.calibrate.run import Result
 from roofsim.foundation import units
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.report.plots import COLOURS, STYLE, save
 from roofsim.report.validation import UNITS
+from roofsim.studies.validate import Validation
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A measured figure beside its prediction, with the interval of that if it has one.
+
+    `panel` is what shares axes with it, `phase` and `model` are how it is told apart there.
+    """
+
+    panel: str
+    metric: str
+    phase: str
+    model: str
+    tokens: int
+    measured: float
+    predicted: float
+    low: float
+    high: float
+
+
+def points_of_fit(r: Result) -> list[Point]:
+    """Predictions of rows that were held out; a panel per metric."""
+    return [
+        Point(
+            x.case.metric, x.case.metric, x.case.group.split(" ", 1)[1], x.case.model or x.case.run.op, x.case.tokens,
+            x.case.measured, x.held_out, x.low, x.high,
+        )
+        for x in r.lines if not x.case.flags
+    ]  # fmt: skip
+
+
+def points_of_validation(v: Validation) -> list[Point]:
+    """Predictions of rows that are scored; a panel per metric of each device and stack."""
+    several = len({(row.device, row.runtime) for row in v.rows}) > 1
+    return [
+        Point(
+            f"{r.device}\n{r.runtime}, {r.metric}" if several else r.metric, r.metric, r.phase, r.model or r.phase,
+            r.prompt, r.measured, r.predicted, *(r.interval or (r.predicted, r.predicted)),
+        )
+        for r in v.rows if not r.flags
+    ]  # fmt: skip
 
 
 def save_all(r: Result, folder: str) -> None:
-    """Write the three figures as PNG."""
-    for name, draw in (("predicted", predicted), ("residuals", residuals), ("parameters", parameters)):
-        save(draw(r), str(Path(folder) / f"{name}.png"))
+    """Write the three figures of a calibration as PNG."""
+    points = points_of_fit(r)
+    figures = {"predicted": predicted(points, HELD_OUT), "residuals": residuals(points, HELD_OUT)}
+    for name, figure in {**figures, "parameters": parameters(r)}.items():
+        save(figure, str(Path(folder) / f"{name}.png"))
 
 
+def save_validation(v: Validation, folder: str) -> list[str]:
+    """Write both figures of a validation as PNG and, for print, as PDF; the names of the PNGs."""
+    points = points_of_validation(v)
+    names = []
+    for name, draw in (("predicted", predicted), ("residuals", residuals)):
+        for ending in ("pdf", "png"):
+            save(draw(points), str(Path(folder) / f"{name}.{ending}"))
+        names.append(f"{name}.png")
+    return names
+
+
+HELD_OUT = ", held out"
+"""What a calibration's figures say of their predictions."""
+BANDS = ((0.25, "0.93"), (0.10, "0.85"))
+"""Relative errors up to which the ground is shaded, the widest first, and its greys."""
 ACROSS = 3
 """Panels side by side."""
 MARKERS = "osD^v"
@@ -38,7 +99,7 @@ def _logarithmic(axis: Any, ends: Sequence[float], unit: str = "") -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _panels(count: int, height: float) -> tuple[Figure, list[Any]]:
+def _panels(count: int, height: float, label: str) -> tuple[Figure, list[Any]]:
     """A figure with so many panels in rows, and room for a legend below them."""
     rows = -(-count // ACROSS)
     size = (3.4 * min(count, ACROSS), height * rows)
@@ -47,7 +108,7 @@ def _panels(count: int, height: float) -> tuple[Figure, list[Any]]:
     for axes in flat[count:]:
         axes.set_visible(False)
     for row in panels:
-        row[0].set_ylabel("predicted, held out")
+        row[0].set_ylabel(label)
     return figure, flat[:count]
 
 
@@ -60,75 +121,88 @@ def _looks(labels: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def _legend(figure: Figure, looks: dict[str, dict[str, Any]]) -> None:
-    """One legend for all panels, below them."""
-    handles = [Line2D([], [], ms=4, label=label, **look) for label, look in looks.items()]
+    """One legend for all panels, below them, with the shaded bands last."""
+    handles: list[Any] = [Line2D([], [], ms=4, label=label, **look) for label, look in looks.items()]
+    handles += [Patch(color=grey, label=f"\u00b1{size:.0%}") for size, grey in reversed(BANDS)]
     rows = -(-len(handles) // 5)
     figure.tight_layout(rect=(0, 0.18 * rows / figure.get_figheight(), 1, 1))
     figure.legend(handles=handles, loc="lower center", ncols=min(5, len(handles)), fontsize=7, frameon=False)
 
 
-def _by_metric(lines: Sequence[Line]) -> dict[str, list[Line]]:
-    found: dict[str, list[Line]] = {}
-    for line in lines:
-        if not line.case.flags:
-            found.setdefault(line.case.metric, []).append(line)
+def _by_panel(points: Sequence[Point]) -> Mapping[str, list[Point]]:
+    found: dict[str, list[Point]] = {}
+    for point in points:
+        found.setdefault(point.panel, []).append(point)
     return found
 
 
-def predicted(r: Result) -> Figure:
-    """Held-out predictions with their intervals over what was measured, one panel per metric."""
-    groups = _by_metric(r.lines)
-    looks = _looks([_phase(line) for lines in groups.values() for line in lines])
+def predicted(points: Sequence[Point], which: str = "") -> Figure:
+    """Predictions with their intervals over what was measured, one panel per metric and stack."""
+    groups = _by_panel(points)
+    looks = _looks([point.phase for point in points])
     with plt.rc_context(STYLE):
-        figure, panels = _panels(len(groups), 3.2)
-        for axes, (metric, lines) in zip(panels, groups.items(), strict=True):
-            for label, look in looks.items():
-                mine = [line for line in lines if _phase(line) == label]
-                x = np.array([line.case.measured for line in mine])
-                y = np.array([line.held_out for line in mine])
-                low, high = (np.array([getattr(line, end) for line in mine]) for end in ("low", "high"))
-                axes.errorbar(x, y, [y - low, high - y], ms=2.5, elinewidth=0.4, **look)
-            ends = [min(line.case.measured for line in lines), max(line.case.measured for line in lines)]
+        figure, panels = _panels(len(groups), 3.2, f"predicted{which}")
+        for axes, (panel, mine) in zip(panels, groups.items(), strict=True):
+            ends = _ends([x for p in mine for x in (p.measured, p.predicted)])
+            for size, grey in BANDS:
+                below, above = ([x * (1 + sign * size) for x in ends] for sign in (-1, 1))
+                axes.fill_between(ends, below, above, color=grey, lw=0, zorder=0)
             axes.plot(ends, ends, color="0.4", lw=0.8)
-            axes.set_xscale("log")
-            axes.set_yscale("log")
+            for label, look in looks.items():
+                shown = [p for p in mine if p.phase == label]
+                x, y, low, high = (
+                    np.array([getattr(p, name) for p in shown]) for name in ("measured", "predicted", "low", "high")
+                )
+                axes.errorbar(x, y, [y - low, high - y], ms=2.5, elinewidth=0.4, **look)
+            for scale, limit in ((axes.set_xscale, axes.set_xlim), (axes.set_yscale, axes.set_ylim)):
+                scale("log")
+                limit(*ends)
             for axis in (axes.xaxis, axes.yaxis):
-                _logarithmic(axis, ends, UNITS.get(metric, "").replace("count", ""))
+                _logarithmic(axis, ends, UNITS.get(mine[0].metric, "").replace("count", ""))
             axes.tick_params(labelsize=7)
-            axes.set_title(metric)
+            axes.set_title(panel, fontsize=8)
             axes.set_xlabel("measured")
         _legend(figure, looks)
     return figure
 
 
-def _phase(line: Line) -> str:
-    """The phase of a whole pass, or the operator."""
-    return line.case.group.split(" ", 1)[1]
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    """Where the axes of a panel end: a little beyond the values, on both axes."""
+    return min(values) / 1.3, max(values) * 1.3
 
 
-def _model(line: Line) -> str:
-    """The model of a whole pass, or the operator."""
-    return line.case.model or line.case.run.op
-
-
-def residuals(r: Result) -> Figure:
-    """Relative errors on held-out rows over length."""
-    groups = _by_metric([line for line in r.lines if line.case.tokens]) or _by_metric(r.lines)
-    looks = _looks([_model(line) for lines in groups.values() for line in lines])
+def residuals(points: Sequence[Point], which: str = "") -> Figure:
+    """Relative errors over length; those of decode are open markers."""
+    groups = _by_panel([point for point in points if point.tokens] or points)
+    looks = _looks([point.model for mine in groups.values() for point in mine])
     with plt.rc_context(STYLE):
-        figure, panels = _panels(len(groups), 2.8)
-        for axes, (metric, lines) in zip(panels, groups.items(), strict=True):
-            for label, look in looks.items():
-                mine = [line for line in lines if _model(line) == label]
-                x = [max(line.case.tokens, 1) for line in mine]
-                axes.plot(x, [100 * line.error for line in mine], ms=3, **look)
+        figure, panels = _panels(len(groups), 2.8, f"error{which} (%)")
+        for axes, (panel, mine) in zip(panels, groups.items(), strict=True):
+            errors = [100 * (p.predicted / p.measured - 1) for p in mine]
+            for size, grey in BANDS:
+                axes.axhspan(-100 * size, 100 * size, color=grey, lw=0, zorder=0)
             axes.axhline(0, color="0.4", lw=0.8)
+            for label, look in looks.items():
+                for fill in ("none", "full"):
+                    shown = [
+                        (max(p.tokens, 1), e)
+                        for p, e in zip(mine, errors, strict=True)
+                        if p.model == label and (p.phase == "decode") == (fill == "none")
+                    ]
+                    axes.plot([x for x, _ in shown], [y for _, y in shown], ms=3, fillstyle=fill, **look)
             axes.set_xscale("log", base=2)
-            axes.set_title(metric)
+            if max(errors) > LINEAR:
+                axes.set_yscale("symlog", linthresh=LINEAR)
+                axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: units.significant(v)))
+            axes.tick_params(labelsize=7)
+            axes.set_title(panel, fontsize=8)
             axes.set_xlabel("tokens")
-            axes.set_ylabel("error, held out (%)")
         _legend(figure, looks)
     return figure
+
+
+LINEAR = 100
+"""Errors in % up to which their axis is linear; predictions many times too slow would hide all others."""
 
 
 def parameters(r: Result) -> Figure:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.arith import Number
+from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import PassPrediction, Prediction
-from roofsim.report.table import Column, Figure, Table, tokens_that_fit
+from roofsim.prediction.words import by
+from roofsim.report.limits import largest_batch, longest_prompt
+from roofsim.report.table import Column, Figure, Table
 
 
 def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool) -> list[Table]:
@@ -30,8 +35,8 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
     fits = "fits" if p.fits else "does not fit"
     notes = [f"The peak is at: {mem.binding}."]
     if p.limits:
-        longest, largest = tokens_that_fit(p.limits.max_prompt), tokens_that_fit(p.limits.max_batch)
-        notes.append(f"Longest prompt at this batch {longest}; largest batch at this prompt {largest}.")
+        longest, largest = longest_prompt(p.limits), largest_batch(p.limits)
+        notes.append(f"Longest prompt at this batch: {longest}. Largest batch at this prompt: {largest}.")
     memory = Table(
         f"Memory of the prefill: {fits} in {Figure(p.capacity, 'B')}",
         [Column("part"), Column("bytes", "B"), Column("share", "%")],
@@ -60,13 +65,13 @@ _FIGURES = {
 
 
 def _intervals(p: Prediction) -> Table:
-    """The 95 % intervals of the figures that the calibration has data for."""
+    """The 95 % intervals of the figures."""
     rows = [
         [_FIGURES[name][0], *(Figure(end, _FIGURES[name][1]) for end in ends)]
         for name, ends in (p.intervals or {}).items()
     ]
     columns = [Column("figure"), Column("from", "text"), Column("to", "text")]
-    return Table(f"95 % intervals by calibration {p.calibration}", columns, rows)
+    return Table(f"95 % intervals {by(p.calibration)}", columns, rows)
 
 
 def _pass(p: PassPrediction) -> list[tuple[str, object]]:
@@ -120,32 +125,46 @@ BASIS = (
 )
 
 
-def roofline_tables(p: Prediction, device: str, runtime: str, m: Machine) -> tuple[list[Table], dict[str, object]]:
-    """Every operator's arithmetic intensity, the rate it reaches and the share of its roof."""
-    rows, data = [], []
+def roofline_tables(
+    p: Prediction, device: str, runtime: str, m: Machine, within: Mapping[str, Sequence[Interval]]
+) -> tuple[list[Table], dict[str, object]]:
+    """Every operator's arithmetic intensity, the rate it reaches and the share of its roof.
+
+    `within` are the intervals of the times of the operators of each pass.
+    """
+    tables: list[Table] = []
+    data: list[dict[str, object]] = []
     for phase, each in (("prefill", p.prefill), ("decode", p.decode)):
-        for o in sorted(each.operators, key=lambda o: -float(o.time)):
+        rows = []
+        timed = zip(each.operators, within[phase], strict=True)
+        for o, (low, high) in sorted(timed, key=lambda pair: -float(pair[0].time)):
             moved = o.bytes_weights + o.bytes_activations + o.bytes_state
             work = o.matrix_flops + o.vector_flops
             if not moved or not o.time:
                 continue
-            row = [phase, o.layer, o.operator, work / moved, work / o.time, o.light_time / o.time, o.time, o.bound]
-            rows.append(row)
-            names = ("phase", "layer", "operator", "arithmetic_intensity", "flop_rate", "light_share", "time", "bound")
-            data.append(dict(zip(names, row, strict=True)))
-    columns = [Column("pass"), Column("layer"), Column("operator"), Column("FLOP/B", "ratio"), Column("rate", "FLOP/s"),
-               Column("SOL", "%"), Column("time", "s"), Column("bound")]  # fmt: skip
+            row = [o.layer, o.operator, work / moved, work / o.time, o.light_time / o.time, o.time]
+            rows.append([*row, f"x{high / float(o.time):.2f}", o.bound])
+            names = ("layer", "operator", "arithmetic_intensity", "flop_rate", "light_share", "time")
+            ends = {"time": [low, high], "flop_rate": [work / high, work / low]}
+            data.append({"phase": phase, **dict(zip(names, row, strict=True)), "bound": o.bound, "intervals": ends})
+        columns = [Column(phase), Column("operator"), Column("FLOP/B", "ratio"), Column("rate", "FLOP/s"),
+                   Column("SOL", "%"), Column("time", "s"), Column("within", "text"), Column("bound")]  # fmt: skip
+        title = f"{p.model} on {device}\nwith {runtime}" if not tables else ""
+        tables.append(Table(title, columns, rows))
     ridge = m.matrix_rate / m.bandwidth
     notes = [
-        f"Ridge point {ridge:.0f} FLOP/B. SOL: speed of light, the time at the device's peaks over the predicted.",
+        f"Ridge point {ridge:.0f} FLOP/B. SOL: speed of light, the time at the device's peaks over the predicted. "
+        f"Within: the 95 % interval of the time, this factor up and down, {by(p.calibration)}.",
         "Assumed: " + "; ".join(p.assumptions) + ".",
     ]
-    result = {
+    result: dict[str, object] = {
         "model": p.model,
         "device": p.device,
         "runtime": p.runtime,
+        "calibration": p.calibration,
+        "basis": p.basis,
         "assumptions": p.assumptions,
         "ridge_point": ridge,
         "operators": data,
     }
-    return [Table(f"{p.model} on {device}\nwith {runtime}", columns, rows, notes)], result
+    return [*tables, Table("", (), (), notes)], result

@@ -39,7 +39,7 @@ class Column:
 
     def text(self, value: Any) -> str:
         """One value for people."""
-        if value is None:
+        if value is None or value != value:  # not a number: what it would follow from is not published
             return "–"
         if isinstance(value, bool):
             return "yes" if value else "no"

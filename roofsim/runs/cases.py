@@ -11,19 +11,21 @@ from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import RoofsimError
 from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
-from roofsim.model.step import Pass, Phase, Precision
-from roofsim.model.weights import DTYPE_BYTES, WEIGHT_FORMATS
+from roofsim.model.step import Pass, Phase, Precision, Product
+from roofsim.model.weights import DTYPE_BYTES, ENCODINGS, format_named
 from roofsim.ops.base import Kind
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
+from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup, setup
 from roofsim.prediction.steps import decode, pieces, samples
-from roofsim.runs.names import device_of
+from roofsim.runs.names import device_of, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
 from roofsim.runs.reading import Run
 from roofsim.runs.targets import Figure, Group, Job, Jobs, Target
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
+from roofsim.specs.products import product_of
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload, workload
 
@@ -71,7 +73,9 @@ _SUFFIXES = ("-instruct", "-chat", "-hf", "-base", "-it")
 
 
 def network_named(words: str) -> Architecture:
-    """The model that a cell means: its name without the owner, or without what only says how it was tuned."""
+    """The model that a cell means: its file, its name without the owner, or without what only says how it was tuned."""
+    if words.lower().endswith((".yaml", ".yml", ".json", library.GGUF)):
+        return library.architecture(words)
     name = words.rsplit("/", 1)[-1]
     plain = name.lower()
     for suffix in _SUFFIXES:
@@ -87,13 +91,21 @@ def _known_models() -> frozenset[str]:
 
 
 class Reader:
-    """Turns runs into cases on one runtime, and keeps what they share: setups, and jobs by their key."""
+    """Turns runs into cases on one runtime, and keeps what they share: setups, and jobs by their key.
 
-    def __init__(self, runtime: str | Runtime, device: str | Device | None = None, host: str | Host | None = None):
+    `device` is that of rows that name none, or that name it by the words of its own file; `models` are networks that
+    rows may name so besides those of the library.
+    """
+
+    def __init__(
+        self, runtime: str | Runtime, device: str | Device | None = None, host: str | Host | None = None,
+        models: Sequence[Architecture] = (),
+    ):  # fmt: skip
         self.runtime = library.runtime(runtime) if isinstance(runtime, str) else runtime
         self.jobs = Jobs()
         self._device = library.device(device) if isinstance(device, str) else device
         self._host = library.host(host) if isinstance(host, str) else host
+        self._models = {name.lower(): each for each in models for name in (each.id, each.name, *each.aliases) if name}
         self._devices: dict[str, Device] = {}
         self._setups: dict[tuple[str, str], Setup | Skip] = {}
         self._footprints: dict[str, float] = {}
@@ -105,8 +117,11 @@ class Reader:
             if self._device is None:
                 raise Skip("the row names no device")
             return self._device
-        key = f"{run.device}|{run.notes.get('power_mode', '')}"
+        key = f"{run.device}|{run.notes.get('power_mode', '')}|{run.notes.get('gpu_mhz', '')}"
         if key not in self._devices:
+            if self._device is not None and same_device(run, self._device):
+                self._devices[key] = self._device
+                return self._device
             try:
                 name = device_of(run)
             except RoofsimError as error:
@@ -150,10 +165,10 @@ class Reader:
     def _operator(self, run: Run, device: Device) -> Case:
         if run.metric not in ("latency_s", "device_time_s"):
             raise Skip(f"{run.metric} of one operator is not predicted")
-        dtype = _dtype(run.dtype) or device.default_dtype
-        precision = _precision(run, dtype, self.runtime)
+        dtype, format_ = _formats(run, device)
         phase: Phase = "decode" if run.phase == "decode" else "prefill"
         try:
+            precision = _of_state(run, self._precision(run, device, dtype, format_))
             kernels = BUILDERS[run.op](Sizes(run), precision, self.runtime)
             device.matrix_peak(dtype)
         except KeyError as error:
@@ -175,11 +190,12 @@ class Reader:
         s = self._setup(run.model, device)
         metric = WHOLE_PASS.get(run.op) or ("device_time_s" if part else run.metric)
         if run.phase == "load" and metric == "weights_bytes":
-            p = Pass(1, 1, 0, _precision(run, s.device.default_dtype, s.runtime))
-            size = float(s.architecture.weight_bytes(p.precision))
+            size = float(s.architecture.weight_bytes(_precision(s, self._loaded(run, s))))
             return self._made(run, s, metric, run.value, Target("constant", constant=size), f"{run.model}|load")
-        if run.phase == "load" and metric == "kv_tokens":
-            tokens = cache_capacity(s, Workload(dtype=s.device.default_dtype, logits="last"))
+        if metric == "kv_tokens":
+            w = self._loaded(run, s)
+            _precision(s, w)
+            tokens = cache_capacity(s, w)
             if tokens is None:
                 raise Skip(f"{s.runtime.id} lays out no cache at its start")
             return self._made(run, s, metric, run.value, Target("constant", constant=tokens), f"{run.model}|load")
@@ -187,14 +203,15 @@ class Reader:
             raise Skip(f"op {run.op} of phase {run.phase or 'none'} is no whole pass of a model")
         if part and (run.phase != "prefill" or part_of(part, s.architecture.family) is None):
             raise Skip(f"op {part} is not predicted")
-        w, precision = self._workload(run, s)
-        each = [(float(n), replace(p, precision=precision)) for n, p in _passes(run, s, w)]
+        w = self._workload(run, s)
+        precision = _precision(s, w)
+        each = [(float(n), p) for n, p in _passes(run, s, w)]
         configuration = "|".join(
             map(str, (s.device.id, s.architecture.id, run.phase, w.batch, run.prompt, run.context, run.generated,
                       w.logits, w.dtype, precision))
         )  # fmt: skip
         held = w if run.phase == "prefill" else variant(w, prompt=w.prompt + w.generate, logits="last")
-        base = self._footprint(s, held, precision, configuration)
+        base = self._footprint(s, held, configuration)
         if base > float(s.device.capacity):
             raise Skip(f"{s.architecture.id} does not fit the memory of {s.device.id}: the run must have swapped")
         measured = run.value
@@ -211,6 +228,8 @@ class Reader:
         if metric not in figures:
             raise Skip(f"{metric} of {run.phase} is not predicted")
         parts = tuple((n, self.jobs.add(s, p, w.dtype, part)) for n, p in each)
+        if part and not any(self.jobs[key].groups for _, key in parts):
+            raise Skip(f"{s.architecture.id} has no operator that {part} sums")
         return self._made(run, s, metric, measured, Target(figures[metric], parts), configuration)
 
     def _made(self, run: Run, s: Setup, metric: str, measured: float, target: Target, configuration: str) -> Case:
@@ -228,7 +247,7 @@ class Reader:
             raise Skip("the row names no model")
         if key not in self._setups:
             try:
-                network = network_named(model)
+                network = self._models.get(model.lower()) or network_named(model)
                 self._setups[key] = setup(network, device, self.runtime, self._host)
             except RoofsimError as error:
                 self._setups[key] = Skip(str(error).split(";")[0])
@@ -237,33 +256,50 @@ class Reader:
             raise found
         return found
 
-    def _workload(self, run: Run, s: Setup) -> tuple[Workload, Precision]:
-        """The workload of a run; the precision apart, since its weights may have any size per element."""
+    def _precision(self, run: Run, device: Device, dtype: str, format_: str | None) -> Precision:
+        """Bytes per element of an operator by itself, and how it is computed: its row's dtype may name the unit."""
+        w = Workload(dtype=dtype, weight_format=format_, cache_dtype=_dtype(run.notes.get("kv_dtype", "")))
+        unit = _unit(run.dtype)
+        product: Product = "weights_only"
+        if unit:
+            product = unit
+        elif format_ and format_ != dtype and not run.notes.get("quant", "").endswith("_wo"):
+            product = product_of(format_, self.runtime, device)
+        return w.precision(self.runtime.state, product=product)
+
+    def _loaded(self, run: Run, s: Setup) -> Workload:
+        """The workload of an engine that was started with the formats of a run."""
+        dtype, format_ = _formats(run, s.device)
+        cache = _dtype(run.notes.get("kv_dtype", ""))
+        return settled(s, Workload(dtype=dtype, weight_format=format_, cache_dtype=cache, logits="last"))
+
+    def _workload(self, run: Run, s: Setup) -> Workload:
+        """The workload of a run."""
         if run.op == "e2e_serving" or run.batch == 0:
             raise Skip("the row is no single batch of equal requests")
         logits = run.notes.get("logits")
-        dtype = _dtype(run.dtype)
+        dtype, format_ = _formats(run, s.device)
         fields = {
             "batch": run.batch or 1,
             "prompt": max(run.prompt or run.context or 0, 1),
             "generate": max(run.generated or 0, 1),
-            "dtype": dtype if dtype in s.device.peak.matrix else s.device.default_dtype,
+            "dtype": dtype,
+            "weight_format": format_,
+            "cache_dtype": _dtype(run.notes.get("kv_dtype", "")),
             "logits": logits if logits in ("all", "last") else s.runtime.logits,
         }
         if run.phase == "prefill" and not run.prompt:
             raise Skip("the length of the prompt is not stated")
         try:
-            w = workload(**fields)
+            return settled(s, workload(**fields))
         except RoofsimError as error:
             raise Skip(str(error).splitlines()[0]) from None
-        return w, _precision(run, w.dtype, s.runtime, s.architecture)
 
-    def _footprint(self, s: Setup, w: Workload, precision: Precision, key: str) -> float:
+    def _footprint(self, s: Setup, w: Workload, key: str) -> float:
         """Peak memory without the workspace of the matrix library, which is a parameter."""
         if key not in self._footprints:
             held = Evaluation(s, w).memory
-            more = s.architecture.total_parameters * (precision.weights - w.precision(s.runtime.state).weights)
-            self._footprints[key] = float(held.peak - held.workspace + more)
+            self._footprints[key] = float(held.peak - held.workspace)
         return self._footprints[key]
 
 
@@ -307,27 +343,66 @@ def _dtype(words: str) -> str | None:
     return None
 
 
-_UNITS = {"b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-
-
-def _precision(run: Run, dtype: str, runtime: Runtime, network: Architecture | None = None) -> Precision:
-    """Bytes per element: weights by their format, or by the size of the model's file where the note states it."""
-    name = re.sub(r"[^a-z0-9]+", "_", run.weight_dtype.lower()).strip("_")
-    known = (_DTYPES.get(name, name), run.weight_dtype.lower())
-    weights = next((each for each in known if each in WEIGHT_FORMATS), None)
-    cache = _dtype(run.notes.get("kv_dtype", ""))
-    asked = Workload(dtype=dtype, weight_format=weights, cache_dtype=cache)
-    size = re.match(r"([\d.]+) *([KMG]?i?B)\b", run.notes.get("model_bytes", ""), re.IGNORECASE)
-    if network and size and (weights is None or "_k" in name):
-        # a mixture of formats: its file says how many bytes there are
-        held = float(size[1]) * _UNITS[size[2].lower()]
-        plain = variant(asked, weight_format=None).precision(runtime.state)
-        return replace(plain, weights=held / network.total_parameters)
-    if weights is None and name and name not in ("none", "no"):
-        raise Skip(f"no weight format '{run.weight_dtype}'")
-    precision = asked.precision(runtime.state, network)
+def _of_state(run: Run, precision: Precision) -> Precision:
+    """With the bytes of recurrent states whose dtype the note states."""
     state = _dtype(run.notes.get("state_dtype", ""))
     return replace(precision, state=DTYPE_BYTES[state]) if state else precision
+
+
+_HALF = ("fp16", "bf16")
+
+
+def _activations(dtype: str | None, device: Device) -> str:
+    """The dtype of activations; where a device has but one of fp16 and bf16, that one for both. Raises Skip."""
+    if dtype is None or (dtype in _HALF and dtype not in device.peak.matrix):
+        return device.default_dtype
+    try:
+        device.matrix_peak(dtype)
+    except RoofsimError as error:
+        raise Skip(str(error).split(";")[0]) from None
+    return dtype
+
+
+def _formats(run: Run, device: Device) -> tuple[str, str | None]:
+    """The dtype of activations and the format of weights; of narrow units, activations are quantised on the way.
+
+    Raises Skip for a format that is not known, and for a unit that the device lacks.
+    """
+    narrow = _unit(run.dtype)
+    dtype = _activations(narrow or _dtype(run.dtype), device)
+    dtype = device.default_dtype if narrow else dtype
+    words = run.weight_dtype if run.weight_dtype.lower() not in _NOT_TOLD else ""
+    try:
+        format_ = format_named(words) if words else None
+        if format_ is None and narrow:
+            format_ = format_named(run.dtype)
+    except RoofsimError:
+        raise Skip(f"no weight format '{words or run.dtype}'") from None
+    return dtype, format_
+
+
+_NOT_TOLD = ("", "none", "no", "unquantized", "unquantised")
+
+
+def _unit(words: str) -> Product | None:
+    """The unit of a narrow dtype that a cell names as what is computed in: `fp8`, `int8`, `nvfp4`."""
+    for word in re.findall(r"[a-z0-9]+", words.lower()):
+        encoding = ENCODINGS.get(word)
+        if encoding and encoding.family in UNIT_OF:
+            return UNIT_OF[encoding.family]
+    return None
+
+
+UNIT_OF: Mapping[str, Product] = {"fp8": "fp8", "int8": "int8", "fp4": "fp4", "nvfp4": "fp4", "mxfp4": "fp4"}
+"""The unit that computes in the dtype of a family of encodings."""
+
+
+def _precision(s: Setup, w: Workload) -> Precision:
+    """Bytes per element of a whole pass, as a prediction counts them; raises Skip if the stack does not run it."""
+    try:
+        return s.precision(w)
+    except RoofsimError as error:
+        raise Skip(str(error).split(";")[0]) from None
 
 
 _KINDS: Mapping[str, Kind] = {"gemm": "gemm", "linear": "gemm", "copy": "pointwise", "add": "pointwise"}

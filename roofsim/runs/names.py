@@ -9,38 +9,90 @@ from functools import lru_cache
 from roofsim import library
 from roofsim.foundation.errors import UnknownName
 from roofsim.runs.reading import Run
+from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
 
 UNKNOWN = re.compile(r"not (stated|visible|known)")
 """What a name says that leaves open which device it is."""
 
-MODES = {"MAXN": "25w", "25W": "25w-820", "15W": "15w", "7W": "7w"}
-"""Modes of a Jetson in notes (`power_mode=`), and the variant of the device at those clocks; "" has none."""
+MAKERS = ("nvidia", "amd", "intel", "google", "geforce", "tesla", "radeon")
+"""Words before a name that it does without."""
+
+OTHERS = re.compile(r"ti|super|max|pro|ultra|laptop|mobile|d|xt|xtx|nvl|pcie|sxm\d?|\d{4}[a-z]*")
+"""Words after a name that make it that of another device: another kind of it, or the number of a processor."""
+
+MODES = {"maxn-super": "maxn"}
+"""Modes of a Jetson by other names (`power_mode=` in notes), and the variant of the device."""
 
 
 @lru_cache(maxsize=1024)
-def device_named(words: str, mode: str = "") -> str:
-    """The device that free text such as `RTX 4090 24GB` means, in a mode if one is told; raises UnknownName."""
-    parts = re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-").split("-")
-    for end in range(0 if UNKNOWN.search(words) else len(parts), 0, -1):
+def device_named(words: str, mode: str = "", clock: str = "") -> str:
+    """The device that free text such as `RTX 4090 24GB` means, in a mode and at a clock if told; raises UnknownName."""
+    parts = _parts(words)
+    while parts and parts[0] in MAKERS and _known(parts) is None:
+        parts = parts[1:]
+    name = None if UNKNOWN.search(words) else _known(parts)
+    if name is None:
+        raise UnknownName("devices", words, library.names("hardware"))
+    return name + _mode(name, mode, clock)
+
+
+def _parts(words: str) -> list[str]:
+    return re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-").split("-")
+
+
+def _known(parts: Sequence[str]) -> str | None:
+    """The longest beginning that names a device, unless what follows says that it is another one."""
+    for end in range(len(parts), 0, -1):
         name = "-".join(parts[:end])
         if name in library.names("hardware") or name in library.aliases("hardware"):
-            return name + _mode(name, mode)
-    raise UnknownName("devices", words, library.names("hardware"))
+            return name if _fits(name, parts[end:]) else None
+    return None
 
 
-def _mode(name: str, mode: str) -> str:
-    variant = MODES.get(mode, mode.lower())
+def _fits(name: str, rest: Sequence[str]) -> bool:
+    """Whether words after the name of a device go with it: no other kind of it, and the memory that such a part has.
+
+    Cards and modules have one size each; computers come with several, which their other numbers do not depend on.
+    """
+    device = library.device(name)
+    only_clocks = device.kind == "soc" and rest[:1] == ["super"]  # of a Jetson
+    if rest and OTHERS.fullmatch(rest[0]) and not only_clocks:
+        return False
+    sizes = [float(match[1]) for word in rest if (match := re.fullmatch(r"(\d+)gb", word))]
+    one_size = device.kind == "gpu" or device.vendor == "NVIDIA"
+    return not one_size or all(abs(size * 2**30 / device.memory.capacity.value - 1) < 0.1 for size in sizes)
+
+
+def _mode(name: str, mode: str, clock: str) -> str:
+    """The variant of a device in a mode, or the one that it has for that mode at a clock in MHz."""
     if not mode:
         return ""
-    if variant not in library.modes(name):
-        raise UnknownName(f"modes of {name}", mode, library.modes(name))
-    return f"@{variant}"
+    told = re.sub(r"[ _]+", "-", mode.lower())
+    variant = MODES.get(told, told)
+    known = library.modes(name)
+    found = next((each for each in (f"{variant}-{clock}", variant) if each in known), None)
+    if found is None:
+        raise UnknownName(f"modes of {name}", mode, known)
+    return f"@{found}"
+
+
+def same_device(run: Run, device: Device) -> bool:
+    """Whether a run names this device, whose file may be the user's own: by its id, its name or an alias.
+
+    A row that tells no mode means whichever is the device's usual one, so only the full name is sure to be this mode.
+    """
+    base, _, mode = device.id.partition("@")
+    told = run.notes.get("power_mode", "")
+    if told and MODES.get(told, told.lower()) != mode:
+        return False
+    words = (device.id, device.name) if mode and not told else (device.id, device.name, base, *device.aliases)
+    return run.device.lower() in {word.lower() for word in words if word}
 
 
 def device_of(run: Run) -> str:
     """The device that a run names; raises UnknownName."""
-    return device_named(run.device, run.notes.get("power_mode", ""))
+    return device_named(run.device, run.notes.get("power_mode", ""), run.notes.get("gpu_mhz", ""))
 
 
 _FAMILIES: Sequence[tuple[str, str]] = (

@@ -80,7 +80,7 @@ def _fused(function: CostFunction, sizes: Mapping[str, Number], name: str = "op"
 def _linear(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
     sizes = {"tokens": z["m"], "d_in": z["k"], "d_out": z["n"], "bias": 0, "weight_bytes": p.weights,
              "act_bytes": p.activations}  # fmt: skip
-    return _fused(gemm.linear, sizes)
+    return fused.products(Operator("op", gemm.linear, sizes), Pass(1, z["m"], 0, p), z["m"])[0]
 
 
 def _attention(z: Sizes, p: Precision, new: int, context: int) -> Operator:

@@ -22,16 +22,13 @@ from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Kernel
 from roofsim.model.step import Phase
 from roofsim.runs.targets import Job, Target
+from roofsim.specs.calibration import HOST_MATTERS
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
 
 Array = Any
 """A NumPy array of float64 (ints where it indexes)."""
-
-HOST_MATTERS = 1 / 2
-"""Where the host needs at least this share of the device's time, what it takes longer in a bad run shows in the wall
-time: hosts were seen to take twice as long from one run to the next."""
 
 STEP = 1e-4
 """Step of the derivatives, on the scale of parameters without limits."""
@@ -74,6 +71,7 @@ class Program:
         self._shape = (deepest, len(self._jobs))
         self._counts = np.ones(self._shape)
         found: dict[tuple[Any, ...], list[tuple[int, Kernel]]] = {}
+        machines = self.machines({})
         work = np.zeros((3, len(self._jobs)))
         for j, job in enumerate(self._jobs):
             for g, group in enumerate(job.groups):
@@ -83,7 +81,9 @@ class Program:
                     key = (job.dtype, job.phase, k.joined, k.triton, _class(k))
                     found.setdefault(key, []).append((slot, k))
                     n = group.count * k.count
-                    work[:, j] += [float(n * x) for x in (k.cost.matrix, k.cost.vector, k.cost.bytes)]
+                    m = machines[job.dtype]
+                    matrix = k.cost.matrix * m.matrix_rate / m.rate(k.unit)
+                    work[:, j] += [float(n * x) for x in (matrix, k.cost.vector, k.cost.bytes)]
         self._alike = [
             _Alike(key[0], key[1], _joined([k for _, k in each]), np.array([slot for slot, _ in each], dtype=int))
             for key, each in found.items()
@@ -120,7 +120,7 @@ class Program:
                     summed = np.bincount(self._rows, self._shares * figures[self._of], len(self.targets))
                     result = np.where(self._is[name], summed, result)
         if "memory" in self._is and self._runtime.memory.workspace:
-            m = m or machine(self._device, self._host, self._device.default_dtype, values)
+            m = m or machine(self._device, self._host, self._device.default_dtype, values, self._runtime)
             result = np.where(self._is["memory"], result + m["workspace"], result)
         return result
 

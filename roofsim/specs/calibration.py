@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 from math import exp, isfinite, sqrt
 from typing import Annotated
 
+from roofsim.foundation.arith import Number, maximum
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Name
 from roofsim.foundation.schema import Limit, Spec
 
 NORMAL_95 = 1.959963984540054
 """Standard deviations on each side of the mean that hold 95 % of a normal distribution."""
+
+HOST_MATTERS = 1 / 2
+"""Where the host needs at least this share of the device's time, what it takes longer in a bad run shows in the wall
+time: hosts were seen to take twice as long from one run to the next."""
 
 
 class Dataset(Spec):
@@ -47,20 +52,22 @@ class Covariance(Spec):
         if [len(row) for row in self.lower] != list(range(1, len(self.names) + 1)):
             raise ValueError(f"lower is no triangle of {len(self.names)} rows")
 
-    def variance(self, slopes: Mapping[str, float]) -> float:
+    def variance(self, slopes: Mapping[str, Number]) -> Number:
         """Variance of a figure that changes by `slopes` with each parameter on its scale without limits."""
-        total = 0.0
-        for i, a in enumerate(self.names):
-            for j, b in enumerate(self.names[: i + 1]):
-                total += (1 if i == j else 2) * self.lower[i][j] * slopes.get(a, 0.0) * slopes.get(b, 0.0)
-        return max(total, 0.0)
+        found = [(i, slopes[name]) for i, name in enumerate(self.names) if name in slopes]
+        total: Number = 0.0
+        for n, (i, a) in enumerate(found):
+            for j, b in found[:n]:
+                total = total + 2 * self.lower[i][j] * a * b
+            total = total + self.lower[i][i] * a * a
+        return maximum(total, 0.0)
 
 
 class Scatter(Spec):
     """What is left between predictions and measurements of one kind of figure, as a standard deviation of logs.
 
     `sigma` is from rows that were held out, its bias included. `host` says that it is of wall times in which the
-    host matters (`roofsim.runs.program.HOST_MATTERS`).
+    host matters (`HOST_MATTERS`).
     """
 
     metric: str
@@ -130,13 +137,26 @@ class Calibration(Spec):
 
     def scatter_of(self, metric: str, phase: str, host: bool = False) -> Scatter | None:
         """The scatter of a kind of figure, or the largest of those most like it; None if there is none like it."""
-        passes = [s for s in self.scatter if s.phase in PHASES]
-        mine = [s for s in (passes if phase in PHASES else self.scatter) if s.metric == metric]
-        alike = [s for s in mine if s.phase == phase and s.host == host]
-        alike = alike or [s for s in mine if s.phase == phase] or mine
-        if metric in TIMES:
-            alike = alike or [s for s in passes or self.scatter if s.metric in TIMES]
-        return max(alike, key=lambda s: s.sigma, default=None)
+        return most_alike(self.scatter, metric, phase, host)
+
+    @property
+    def of_passes(self) -> bool:
+        """Whether whole passes were measured, not single operators alone."""
+        return any(each.phase in PHASES for each in self.scatter)
+
+
+def most_alike(scatter: Sequence[Scatter], metric: str, phase: str, host: bool) -> Scatter | None:
+    """The scatter of a kind of figure, or the largest of those most like it; None if there is none like it.
+
+    Whole passes and single operators are not alike.
+    """
+    whole = [s for s in scatter if (s.phase in PHASES) == (phase in PHASES)]
+    mine = [s for s in whole if s.metric == metric]
+    alike = [s for s in mine if s.phase == phase and s.host == host]
+    alike = alike or [s for s in mine if s.phase == phase] or mine
+    if metric in TIMES:
+        alike = alike or [s for s in whole if s.metric in TIMES]
+    return max(alike, key=lambda s: s.sigma, default=None)
 
 
 TIMES = ("latency_s", "device_time_s")

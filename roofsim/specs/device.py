@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping
 from dataclasses import field
 from typing import Literal
 
-from roofsim.foundation.arith import Number
+from roofsim.foundation.arith import Number, minimum
 from roofsim.foundation.errors import Unsupported, nearest
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import (
@@ -27,12 +27,19 @@ MatrixType = Literal["fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4", "int4
 
 
 class Memory(Spec):
-    """Main memory; `unified` when CPU and GPU share it, `usable` where less than all can be had."""
+    """Main memory; `unified` when CPU and GPU share it, `usable` where a process can have less than all.
+
+    What is missing went to check bits, firmware and driver, or to the system and its display.
+    """
 
     capacity: Bytes
     bandwidth: Bandwidth
     unified: bool
     usable: Bytes | None = None
+
+    def __post_init__(self) -> None:
+        if self.usable and self.usable.value > self.capacity.value:
+            raise ValueError("usable is more than capacity")
 
 
 class Cache(Spec):
@@ -62,9 +69,9 @@ class Peak(Spec):
 
 
 class PowerDraw(Spec):
-    """Limits of the power drawn: at most `tdp`, about `idle` when nothing runs."""
+    """Limits of the power drawn: at most `tdp`, about `idle` when nothing runs; without the first, no energy."""
 
-    tdp: Power
+    tdp: Power | None = None
     idle: Power | None = None
 
 
@@ -95,7 +102,7 @@ class Device(Documented):
     peak: Peak
     units: Count
     clock: Frequency | None = None
-    power: PowerDraw
+    power: PowerDraw = field(default_factory=PowerDraw)
     links: Links = field(default_factory=Links)
     price: Price | None = None
     host: Name | None = None
@@ -120,6 +127,14 @@ class Device(Documented):
     def capacity(self) -> Number:
         """Bytes that a program can get."""
         return (self.memory.usable or self.memory.capacity).value
+
+    def share(self, part: Number) -> Number:
+        """Bytes for a program that asks for a part of the total that it is shown; no more than there is.
+
+        Shown is what the driver of a card counts, which is all that is usable; shared memory is shown whole.
+        """
+        shown = self.memory.capacity.value if self.memory.unified else self.capacity
+        return minimum(part * shown, self.capacity)
 
     def matrix_peak(self, dtype: str, accumulates: str = "fp32") -> Number:
         """Dense matrix rate for `dtype` in FLOP/s; raises Unsupported if there is no unit for it."""
@@ -156,6 +171,14 @@ _RUNS_AS = {"fp32": ("fp32", "tf32")}
 
 DRIVES_PEAKS = ("clock", "units")
 """Fields to which peaks are proportional: a datasheet's peak is units × clock × what a unit does in a cycle."""
+
+
+def with_usable(device: Device, factor: Number) -> Device:
+    """The device with so many times its usable memory, where that is less than all."""
+    usable = device.memory.usable
+    if usable is None:
+        return device
+    return variant(device, memory=variant(device.memory, usable=variant(usable, value=usable.value * factor)))
 
 
 def with_peaks(device: Device, factor: Number, keep: Container[str] = ()) -> Device:

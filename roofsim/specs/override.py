@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from roofsim.foundation.errors import InputError, SpecError, UnknownName
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Sourced
-from roofsim.foundation.schema import Spec, items
-from roofsim.specs.device import DRIVES_PEAKS, Device, with_peaks
+from roofsim.foundation.schema import Spec, items, variant
+from roofsim.specs.device import DRIVES_PEAKS, Device, with_peaks, with_usable
 from roofsim.specs.files import build
 
 S = TypeVar("S", bound=Spec)
@@ -40,6 +40,10 @@ def changed(spec: S, root: str, changes: Sequence[tuple[str, str]]) -> S:
     values = written(spec)
     for path, value in changes:
         _set(values, root, path.split("."), value)
+    paths = [path.removesuffix(".value") for path, _ in changes]
+    follows = isinstance(spec, Device) and "memory.capacity" in paths and "memory.usable" not in paths
+    if follows:
+        values["memory"]["usable"] = None
     if "sources" in values:
         values["sources"] = {**values["sources"], SOURCE: "given for this run"}
     try:
@@ -48,7 +52,15 @@ def changed(spec: S, root: str, changes: Sequence[tuple[str, str]]) -> S:
         raise SpecError(
             [p.replace("--set: ", f"--set {root}.", 1).replace(".value: ", ": ", 1) for p in error.problems]
         ) from None
-    return _peaks_follow(spec, made, [path for path, _ in changes]) if isinstance(spec, Device) else made
+    if follows:
+        made = _usable_follows(spec, made)
+    return _peaks_follow(spec, made, paths) if isinstance(spec, Device) else made
+
+
+def _usable_follows(old: Any, new: Any) -> Any:
+    """The same share of another capacity is usable."""
+    with_old = variant(new, memory=variant(new.memory, usable=old.memory.usable))
+    return with_usable(with_old, new.memory.capacity.value / old.memory.capacity.value)
 
 
 def _peaks_follow(old: Any, new: Any, paths: Sequence[str]) -> Any:
@@ -62,7 +74,7 @@ def _peaks_follow(old: Any, new: Any, paths: Sequence[str]) -> Any:
                     f"{', '.join(f'device.peak.matrix.{dtype}' for dtype in old.peak.matrix)}"
                 )
             factor *= getattr(new, name).value / getattr(old, name).value
-    keep = [path.removeprefix("peak.").removesuffix(".value") for path in paths if path.startswith("peak.")]
+    keep = [path.removeprefix("peak.") for path in paths if path.startswith("peak.")]
     return new if factor == 1 else with_peaks(new, factor, keep)
 
 

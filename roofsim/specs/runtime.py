@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from roofsim.foundation.quantity import Bytes, Documented, Name, Time
 from roofsim.foundation.schema import Limit, Spec
-from roofsim.model.step import Latents, Logits, Phase
+from roofsim.model.step import Latents, Logits, Phase, Product
 from roofsim.ops.base import Role
 
 PositiveInt = Annotated[int, Limit(gt=0)]
@@ -108,7 +108,9 @@ class Runtime(Documented):
     which moves nothing twice, whatever the lowering makes of others. `supports` lists the families it can run, all if
     it is empty. `call` says whether a model is called by itself (`plain`) or by something that hands it a cache, as
     `generate` does. `state` is the dtype of recurrent states: fp32 or the model's. `experts` says whether all experts
-    of a layer are one grouped product or each that is used its own. `explains` says why, field by field.
+    of a layer are one grouped product or each that is used its own. `products` has the kernels for quantised weights by
+    their encoding or its family, in order of preference: weights of others are refused. Without it, weights of any are
+    unpacked inside the product. `explains` says why, field by field.
     """
 
     name: str
@@ -127,5 +129,6 @@ class Runtime(Documented):
     host: HostPolicy = field(default_factory=HostPolicy)
     matrix_library: MatrixLibrary = field(default_factory=MatrixLibrary)
     memory: MemoryPolicy = field(default_factory=MemoryPolicy)
+    products: Mapping[Name, tuple[Product, ...]] | None = None
     supports: tuple[str, ...] = ()
     explains: Mapping[str, str] = field(default_factory=dict)

@@ -7,16 +7,19 @@ from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from roofsim.foundation.errors import InputError
+from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.schema import Spec
-from roofsim.model.step import Logits, Precision
-from roofsim.model.weights import DTYPE_BYTES, WEIGHT_FORMATS, Inventory, stored
+from roofsim.model.step import Logits, Precision, Product
+from roofsim.model.weights import DTYPE_BYTES, WEIGHT_FORMATS, Inventory, format_named, multiplied, stored
 
 if TYPE_CHECKING:
     from roofsim.model.architecture import Architecture
 
 STORED = "stored"
 """The weight format of a model whose file says how its weights are stored, unless another is asked for."""
+
+WHOLE = 16
+"""Bits from which on weights are not quantised."""
 
 MAX_COUNT = 10**12
 
@@ -51,24 +54,34 @@ class Workload(Spec):
             raise InputError("\n".join(problems))
         return values
 
-    def precision(self, state: StateType = "fp32", architecture: Architecture | None = None) -> Precision:
+    def precision(
+        self, state: StateType = "fp32", architecture: Architecture | None = None, product: Product = "weights_only"
+    ) -> Precision:
         """Bytes per element; recurrent states are fp32 or in the model's dtype.
 
-        A weight format may store the matrices of an architecture in several ways, as may the file that it is from.
+        A weight format may store the matrices of an architecture in several ways, as may the file that it is from;
+        `product` is how those on quantised matrices are multiplied.
         """
         activations = DTYPE_BYTES[self.dtype]
         weights: Mapping[str, Any] = {}
+        products: dict[str, Product] = {}
         if self.weight_format in (None, STORED):
             if architecture and architecture.stored:
-                weights = {operator: bits / 8 for operator, bits in architecture.stored.bits.items()}
+                bits = architecture.stored.bits
+                weights = {operator: each / 8 for operator, each in bits.items()}
+                products = {operator: product if each < WHOLE else "weights_only" for operator, each in bits.items()}
         elif self.weight_format != self.dtype:
-            weights = stored(self.weight_format, self.dtype, architecture.inventory if architecture else Inventory())
+            network = architecture.inventory if architecture else Inventory()
+            weights = stored(self.weight_format, self.dtype, network)
+            if product != "weights_only":
+                products = multiplied(self.weight_format, product, network)
         return Precision(
             weights.get("weights", activations),
             activations,
             DTYPE_BYTES[self.cache_dtype or self.dtype],
             activations if state == "model" else DTYPE_BYTES["fp32"],
             weights,
+            products,
         )
 
 
@@ -97,6 +110,18 @@ def _word(what: str, table: Mapping[str, Any], value: Any, optional: bool = True
     return value.lower()
 
 
+def _weights(value: Any) -> str | None:
+    """A weight format by one of its names; raises ValueError that lists what there is."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError("input should be a valid string")
+    try:
+        return format_named(value)
+    except UnknownName:
+        raise ValueError(f"no weight format '{value}'; one of {', '.join(WEIGHT_FORMATS)}") from None
+
+
 def _logits(value: Any) -> Logits | None:
     words: tuple[Logits, ...] = get_args(Logits)
     for word in (None, *words):
@@ -121,7 +146,7 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "generate": partial(_whole, 0),
     "dtype": partial(_word, "dtype", DTYPE_BYTES, optional=False),
     "cache_dtype": partial(_word, "dtype", DTYPE_BYTES),
-    "weight_format": partial(_word, "weight format", WEIGHT_FORMATS),
+    "weight_format": _weights,
     "logits": _logits,
 }
 """What reads each field of a workload."""

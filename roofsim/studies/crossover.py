@@ -7,20 +7,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from roofsim.engine.regime import LENGTH, Expansion, expand
-from roofsim.foundation.errors import InputError
+from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.step import NEVER, mask_from
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.fitted import AUTO, chosen
+from roofsim.prediction.intervals import logs, scatter, variance
 from roofsim.prediction.limits import longest_prompt
 from roofsim.prediction.metrics import METRICS, Metric, metric_named
 from roofsim.prediction.request import detailed_decode, detailed_prefill
-from roofsim.prediction.results import plain
+from roofsim.prediction.results import interval_basis, plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
 from roofsim.prediction.symbols import Symbols, at_symbols, slopes, symbols_of
 from roofsim.prediction.words import assumptions
+from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95, Calibration, interval
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
@@ -40,8 +43,7 @@ PAPER_PAIRS = (
 
 SHORTEST, LONGEST = 16, 2**20
 POINTS = 240
-SPAN_POINTS = 97
-"""Lengths at which the certainty of an order is looked at: six per doubling."""
+"""Lengths that are looked at, fifteen per doubling."""
 
 RATIO_LENGTHS = (1024, 8192, 57344)
 
@@ -50,15 +52,15 @@ RATIO_LENGTHS = (1024, 8192, 57344)
 class Crossing:
     """The first length at which the order is the other way round.
 
-    `interval` holds the lengths at which the order is not certain at 95 %, with a calibration; it may end with the
-    lengths looked at. `regime` says what bounds both sides there, `closed_form` gives the difference of both sides
-    in that regime (None if it is no polynomial of degree one or two), `elasticities` the per cent that the length
-    moves for one per cent more of a parameter. `switch` is what software does from exactly that length on,
-    if the order is turned by a jump. `within_memory` says whether both models fit there.
+    `interval` holds the lengths at which the order is not certain at 95 %; it may end with the lengths looked at.
+    `regime` says what bounds both sides there, `closed_form` gives the difference of both sides in that regime (None
+    if it is no polynomial of degree one or two), `elasticities` the per cent that the length moves for one per cent
+    more of a parameter. `switch` is what software does from exactly that length on, if the order is turned by a jump.
+    `within_memory` says whether both models fit there.
     """
 
     length: int
-    interval: tuple[int, int] | None
+    interval: tuple[int, int]
     faster_before: str
     faster_after: str
     regime: str
@@ -73,8 +75,8 @@ class Crossing:
 class Pair:
     """Two models compared by one metric over length.
 
-    `values` holds the metric of both at `lengths`; `ratios` is a's over b's, so above 1 means that b is
-    faster (uses less memory, less energy); for throughput above 1 means that a is better.
+    `values` holds the metric of both at `lengths`, `bands` its 95 % intervals there; `ratios` is a's over b's, so above
+    1 means that b is faster (uses less memory, less energy); for throughput above 1 means that a is better.
     """
 
     a: str
@@ -85,6 +87,7 @@ class Pair:
     max_prompt: Mapping[str, int]
     lengths: tuple[int, ...]
     values: Mapping[str, tuple[float, ...]]
+    bands: Mapping[str, tuple[tuple[float, float], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of the design, section 6, with the curves beside it."""
-        return {"schema": SCHEMA, **plain(self)}
+        return {"schema": SCHEMA, **plain(self), "basis": interval_basis(self.calibration)}
 
 
 def crossover(
@@ -109,17 +112,20 @@ def crossover(
     metric: str = "ttft",
     host: str | Host | None = None,
     longest: int = LONGEST,
+    calibration: str | Calibration = AUTO,
+    transfer: bool = False,
     **fields: Any,
 ) -> Comparison:
     """Compare models in pairs; without models, the paper's pairs of similar size.
 
-    `fields` are those of `Workload` but for the prompt. Raises InputError for what cannot be used.
+    `fields` are those of `Workload` but for the prompt, `calibration` and `transfer` as for `predict`. Raises
+    InputError for what cannot be used.
     """
     names = [each.id or each.name if isinstance(each, Architecture) else each for each in models]
     given = dict(zip(names, models, strict=True))
     pairs = pairs_of(names)
     setups = {
-        name: setup(given.get(name, name), device, runtime, host)
+        name: chosen(setup(given.get(name, name), device, runtime, host), calibration, transfer=transfer)
         for name in dict.fromkeys(name for pair in pairs for name in pair)
     }
     return compare_setups(setups, pairs, metric, longest, **fields)
@@ -135,13 +141,15 @@ def compare_setups(
     """As `crossover`, for specs that were looked up before; `pairs` name two of `setups` each."""
     metric_named(metric)
     first = next(iter(setups.values()))
+    if metric == "energy" and first.device.power.tdp is None:
+        raise Unsupported(f"{first.device.id}: its file states no power.tdp, so there is no energy to compare")
     fields.setdefault("dtype", first.device.default_dtype)
     w = workload(prompt=1, **fields)
     return Comparison(
         first.device.id,
         first.runtime.id,
         tuple(compare(setups[a], setups[b], w, metric, longest) for a, b in pairs),
-        assumptions(first, w),
+        assumptions(first, w, one_length=False),
         first.calibration_name,
     )
 
@@ -220,23 +228,78 @@ def compare(a: Setup, b: Setup, w: Workload, metric: str, longest: int = LONGEST
     grid = np.unique([*np.geomspace(SHORTEST, longest, POINTS).round(), *(n for n in marks if SHORTEST < n < longest)])
     curves = {side: curve(s, w, metric) for side, s in (("a", a), ("b", b))}
     values = {side: f(prompt=grid)[metric] for side, f in curves.items()}
+    sides = {side: _Side.of(s, w, METRICS[metric], grid) for side, s in (("a", a), ("b", b))}
+    bands = {side: each.band(s) for (side, each), s in zip(sides.items(), (a, b), strict=True)}
+    uncertain = sides["a"].near(sides["b"], a)
     ahead = values["a"] <= values["b"]
     crossings = []
     for i in np.flatnonzero(ahead[1:] != ahead[:-1]):
         found = _crossing(a, b, w, metric, int(grid[i]), int(grid[i + 1]), min(ends.values()))
-        if a.calibration and b.calibration:
-            lengths = [int(n) for n in np.unique(np.geomspace(SHORTEST, longest, SPAN_POINTS).round())]
-            # brings readers of measured runs along, which a comparison without a calibration does not need
-            from roofsim.studies.uncertainty import span_of_crossing
-
-            found = replace(found, interval=span_of_crossing(a, b, w, metric, found.length, lengths))
-        crossings.append(found)
+        crossings.append(replace(found, interval=_span(found.length, int(i), grid, uncertain)))
     ratios = {str(n): curves["a"].at(n)[0] / curves["b"].at(n)[0] for n in RATIO_LENGTHS if n <= longest}
     names = {"a": a.architecture.id, "b": b.architecture.id}
     return Pair(
         names["a"], names["b"], metric, tuple(crossings), ratios, ends,
-        tuple(int(n) for n in grid), {side: tuple(v.tolist()) for side, v in values.items()},
+        tuple(int(n) for n in grid), {side: tuple(v.tolist()) for side, v in values.items()}, bands,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A metric of one model over lengths (arrays): its values, what moves their logarithms, its variance beyond that.
+
+    `slopes` are by the parameters on their scale without limits, `scatter` is that of such a figure.
+    """
+
+    values: Any
+    slopes: Mapping[str, Any]
+    scatter: Any
+
+    @classmethod
+    def of(cls, s: Setup, w: Workload, row: Metric, lengths: Any) -> _Side:
+        """At these lengths."""
+        import numpy as np
+
+        values, slopes = logs(s, variant(w, prompt=lengths), row.figure)
+        passed = "decode" if row.measured[1] == "decode" else "prefill"
+        waits = compiled(s, variant(w, prompt=1), (f"{passed}.host_time", f"{passed}.device_time"), ("prompt",))
+        host, device = waits(prompt=lengths).values()
+        sigma = [scatter(s, row.measured, matters) for matters in (False, True)]
+        shape = np.shape(lengths)
+        return cls(
+            np.broadcast_to(values, shape), {name: np.broadcast_to(x, shape) for name, x in slopes.items()},
+            np.where(host > HOST_MATTERS * device, sigma[1], sigma[0]),
+        )  # fmt: skip
+
+    def band(self, s: Setup) -> tuple[tuple[float, float], ...]:
+        """The 95 % interval at each length."""
+        spread = variance(s, self.slopes) + self.scatter**2
+        return tuple(interval(float(x), float(v)) for x, v in zip(self.values, spread, strict=True))
+
+    def near(self, other: _Side, s: Setup) -> Any:
+        """Whether the order of both is not certain, at each length.
+
+        There the difference of both logarithms is within its own interval (Fieller's argument for a ratio of one).
+        """
+        import numpy as np
+
+        apart = {name: x - other.slopes[name] for name, x in self.slopes.items()}
+        spread: Any = variance(s, apart) + self.scatter**2 + other.scatter**2
+        return np.abs(np.log(self.values / other.values)) <= NORMAL_95 * np.sqrt(spread)
+
+
+def _span(at: int, before: int, lengths: Any, uncertain: Any) -> tuple[int, int]:
+    """The lengths around a crossing (which lies behind that number `before`) at which the order is not certain."""
+    low = high = at
+    for i in range(before, -1, -1):
+        if not uncertain[i]:
+            break
+        low = int(lengths[i])
+    for i in range(before + 1, len(lengths)):
+        if not uncertain[i]:
+            break
+        high = int(lengths[i])
+    return low, max(high, at)
 
 
 def _crossing(a: Setup, b: Setup, w: Workload, metric: str, low: int, high: int, both_fit: int) -> Crossing:
@@ -266,7 +329,7 @@ def _crossing(a: Setup, b: Setup, w: Workload, metric: str, low: int, high: int,
             powers = [f"c{k} = {term}" for k, term in enumerate(form.texts)]
             text = f"{form.formula} = {root:,.0f} with " + "; ".join(powers)
     return Crossing(
-        high, None, winner.architecture.id, loser.architecture.id,
+        high, (high, high), winner.architecture.id, loser.architecture.id,
         "; ".join(_regime(s, w, metric, high) for s in (a, b)),
         text, root, pulls, switch, high <= both_fit,
     )  # fmt: skip

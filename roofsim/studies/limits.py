@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from roofsim.engine.memory import Memory
 from roofsim.foundation.schema import variant
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.evaluation import Evaluation
-from roofsim.prediction.fitted import outside
-from roofsim.prediction.limits import fits, limits_of
-from roofsim.prediction.results import Limits, plain
+from roofsim.prediction.intervals import limits_within
+from roofsim.prediction.limits import fits, limits_of, longest_prompt
+from roofsim.prediction.results import Intervals, Limits, columns, interval_basis, plain
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import assumptions
 from roofsim.specs.workload import Workload
@@ -22,7 +22,7 @@ PARTS = ("weights", "state", "activations", "logits", "masks", "workspace")
 
 @dataclass(frozen=True, slots=True)
 class MemoryAt:
-    """Memory of a prefill of `prompt` tokens; `fits` as for the limits, generation and positions included."""
+    """Memory of a prefill of `prompt` tokens; `fits` says whether memory holds it, generation included."""
 
     prompt: int
     memory: Memory
@@ -41,8 +41,8 @@ class LimitsResult:
     limits: Limits
     at: tuple[MemoryAt, ...]
     assumptions: tuple[str, ...]
-    calibration: str | None = None
-    intervals: Mapping[str, tuple[float, float]] | None = None
+    calibration: str | None
+    intervals: Intervals
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units."""
@@ -56,13 +56,14 @@ class LimitsResult:
             "prompt": self.workload.prompt,
             "capacity": self.capacity,
             "calibration": self.calibration,
-            "limits": {"max_prompt": self.limits.max_prompt, "max_batch": self.limits.max_batch},
+            "limits": columns(self.limits),
             "memory": [
                 {"prompt": each.prompt, "fits": each.fits, **{n: plain(getattr(each.memory, n)) for n in names}}
                 for each in self.at
             ],
             "assumptions": list(self.assumptions),
-            **({"intervals": plain(self.intervals)} if self.intervals is not None else {}),
+            "intervals": plain(self.intervals),
+            "basis": interval_basis(self.calibration),
         }
 
 
@@ -70,19 +71,14 @@ def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> Limit
     """Limits, and memory at `lengths` (powers of two up to the longest prompt, and that one, if None)."""
     found = limits_of(s, w)
     if lengths is None:
-        top = max(min(found.max_prompt, 2**20), 1024)
+        top = max(min(longest_prompt(s, w), 2**20), 1024)
         lengths = sorted({*(2**k for k in range(9, 21) if 2**k <= top), top})
     asked = [variant(w, prompt=n) for n in sorted(set(lengths))]
     at = tuple(MemoryAt(each.prompt, Evaluation(s, each).memory, fits(s, each)) for each in asked)
-    result = LimitsResult(
-        s.architecture.id, s.device.id, s.runtime.id, w, float(s.device.capacity), found, at, assumptions(s, w)
-    )
-    if s.calibration is None:
-        return result
-    from roofsim.studies.uncertainty import limits_within
-
-    said = (*result.assumptions, *outside(s, w))
-    return replace(result, calibration=s.calibration_name, intervals=limits_within(s, w), assumptions=said)
+    return LimitsResult(
+        s.architecture.id, s.device.id, s.runtime.id, w, float(s.device.capacity), found, at, assumptions(s, w),
+        s.calibration_name, limits_within(s, w),
+    )  # fmt: skip
 
 
 def spread(result: LimitsResult, points: int = 64) -> list[int]:

@@ -9,31 +9,35 @@ from typing import Any
 import numpy as np
 
 from roofsim import library
-from roofsim.foundation.errors import InputError, RoofsimError
+from roofsim.foundation.errors import InputError, RoofsimError, UnknownName, Unsupported
 from roofsim.foundation.version import SCHEMA
-from roofsim.prediction.fitted import calibrated
+from roofsim.model.architecture import Architecture
+from roofsim.prediction.fitted import AUTO, NONE, chosen
+from roofsim.prediction.intervals import scatter, variance
 from roofsim.prediction.results import plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup
 from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
 from roofsim.runs.importers import read_runs
 from roofsim.runs.program import Array, Program
 from roofsim.runs.reading import Runs
+from roofsim.runs.stacks import runtime_of
 from roofsim.runs.where import parse
 from roofsim.specs.calibration import Calibration, interval
+from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
-from roofsim.studies.uncertainty import covariance
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One measured figure and its prediction. `flags` say why a row is left out of summaries.
 
-    `phase` is prefill or decode, or the name of the one operator that was measured; `interval` holds 95 %, with a
-    calibration that has data of this kind.
+    `phase` is prefill or decode, or the name of the one operator that was measured; `interval` holds 95 %. `prompt` is
+    the length that was read, or what was held.
     """
 
     line: int
     device: str
+    runtime: str
     model: str
     phase: str
     batch: int
@@ -42,7 +46,7 @@ class Row:
     measured: float
     predicted: float
     flags: tuple[str, ...]
-    interval: tuple[float, float] | None = None
+    interval: tuple[float, float]
 
     @property
     def error(self) -> float:
@@ -50,9 +54,9 @@ class Row:
         return self.predicted / self.measured - 1
 
     @property
-    def covered(self) -> bool | None:
+    def covered(self) -> bool:
         """Whether the interval of the prediction holds the measurement."""
-        return None if self.interval is None else self.interval[0] <= self.measured <= self.interval[1]
+        return self.interval[0] <= self.measured <= self.interval[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Score:
     """
 
     device: str
+    runtime: str
     phase: str
     metric: str
     rows: int
@@ -70,19 +75,25 @@ class Score:
     p90_error: float
     worst_error: float
     bias: float
-    coverage: float | None
+    coverage: float
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Every row of a file that could be predicted, the scores, and why other rows were not."""
+    """Every row of a file that could be predicted, the scores, and how many rows were not scored for which reason.
+
+    `figures` is how many measured figures the file holds: those `scored` and those `skipped` are all of them.
+    `runtime` is None where each row says what it was made with.
+    """
 
     file: str
-    runtime: str
+    runtime: str | None
     calibration: str | None
-    rows: tuple[Row, ...]
-    scores: tuple[Score, ...]
+    figures: int
+    scored: int
     skipped: Mapping[str, int]
+    scores: tuple[Score, ...]
+    rows: tuple[Row, ...]
 
     def worst(self, most: int) -> list[Row]:
         """The rows with the largest errors, flagged ones left out."""
@@ -97,76 +108,108 @@ class Validation:
 
 
 def validate(
-    path: str,
-    runtime: str | Runtime = DEFAULT_RUNTIME,
-    calibration: Calibration | None = None,
-    *,
-    where: str = "",
-    transfer: bool = False,
-    skip_bad_rows: bool = False,
-    device: str | None = None,
-) -> Validation:
-    """Predict the rows of a file of runs; `device` is that of rows that name none.
+    path: str, runtime: str | Runtime | None = None, calibration: str | Calibration = NONE, *,
+    skip_bad_rows: bool = False, **more: Any,
+) -> Validation:  # fmt: skip
+    """Predict the rows of a file of runs; `more` is what `validate_runs` takes besides.
 
-    Raises InputError if the file cannot be read, lacks a column or has no row that can be predicted.
+    `calibration` is one by name or path, "auto" for the shipped ones of the devices in the file, or "none": what is
+    scored with a fit to these very rows says how well they were fitted, not how well others are predicted. Raises
+    InputError if the file cannot be read, lacks a column or has no row that can be predicted.
     """
-    return validate_runs(read_runs(path, skip_bad_rows=skip_bad_rows), runtime, calibration, where, transfer, device)
+    return validate_runs(read_runs(path, skip_bad_rows=skip_bad_rows), runtime, calibration, **more)
 
 
 def validate_runs(
-    data: Runs,
-    runtime: str | Runtime,
-    calibration: Calibration | None = None,
-    where: str = "",
-    transfer: bool = False,
-    device: str | None = None,
-) -> Validation:
-    """As `validate`, for runs that were read before; rows that name no device are of the calibration's."""
+    data: Runs, runtime: str | Runtime | None = None, calibration: str | Calibration = NONE, where: str = "",
+    transfer: bool = False, device: str | Device | None = None, models: Sequence[Architecture] = (),
+) -> Validation:  # fmt: skip
+    """As `validate`, for runs that were read before.
+
+    `runtime` is that of all rows; without it `framework` of each row says which, and that of the calibration, or the
+    default, is that of rows that say nothing. `device` is that of rows that name none or name it by the words of its
+    own file, the calibration's if none is given; `models` are networks that rows may name besides the library's.
+    """
     keep = parse(where) if where else None
-    reader = Reader(runtime, device or (calibration.device if calibration else None))
+    if isinstance(calibration, str) and calibration not in (AUTO, NONE):
+        calibration = library.calibration(calibration)
+    given = calibration if isinstance(calibration, Calibration) else None
+    own = library.device(device) if isinstance(device, str) else device or _device_of(given)
+    usual = runtime or (given.runtime if given else DEFAULT_RUNTIME)
+    readers: dict[str | None, Reader] = {}
+    cases: dict[tuple[str | None, str], list[Case]] = {}
+    setups: list[Setup] = []
     skipped: dict[str, int] = {}
-    by_device: dict[str, list[Case]] = {}
+
+    def skip(reason: str, rows: int = 1) -> None:
+        skipped[reason] = skipped.get(reason, 0) + rows
+
     for run in data.runs:
         try:
             if keep and not keep(run):
                 raise Skip("left out by --where")
-            case = reader.case(run)
-            by_device.setdefault(case.device, []).append(case)
-        except Skip as reason:
-            skipped[str(reason)] = skipped.get(str(reason), 0) + 1
+            named = None if runtime else runtime_of(run)
+            if named not in readers:
+                readers[named] = Reader(named or usual, own, models=models)
+            case = readers[named].case(run)
+            cases.setdefault((named, case.device), []).append(case)
+        except (Skip, Unsupported) as reason:
+            skip(str(reason))
     rows: list[Row] = []
-    for device, cases in by_device.items():
+    for (named, _), mine in cases.items():
         try:
-            rows += _predicted(reader, device, cases, calibration, transfer)
+            s = chosen(_setup(readers[named], mine[0]), calibration, transfer=transfer)
+            rows += _predicted(s, readers[named], mine)
+            setups.append(s)
         except RoofsimError as error:
-            why = str(error).split(";")[0]
-            skipped[why] = skipped.get(why, 0) + len(cases)
+            skip(str(error).split(";")[0], len(mine))
     if not rows:
         most = sorted(skipped.items(), key=lambda item: -item[1])[:4]
         listed = "; ".join(f"{reason} ({n})" for reason, n in most)
         raise InputError(f"{data.file}: no row can be predicted: {listed or 'the file has none'}")
+    for row in rows:
+        if row.flags:
+            skip(f"marked {' and '.join(f'{flag}=1' for flag in row.flags)}: predicted, not scored")
+    for bad in data.bad:
+        skip(f"cannot be read: {bad.reason}")
     rows.sort(key=lambda row: row.line)
-    name = calibration.id or calibration.name if calibration else None
-    return Validation(data.file, reader.runtime.id, name, tuple(rows), tuple(scores(rows)), skipped)
+    names = dict.fromkeys(s.calibration_name for s in setups if s.calibration_name)
+    return Validation(
+        file=data.file,
+        runtime=readers[None].runtime.id if runtime else None,
+        calibration=", ".join(names) or None,
+        figures=len(data.runs) + len(data.bad),
+        scored=sum(not row.flags for row in rows),
+        skipped=skipped,
+        scores=tuple(scores(rows)),
+        rows=tuple(rows),
+    )
 
 
-def _predicted(
-    reader: Reader, device: str, cases: Sequence[Case], calibration: Calibration | None, transfer: bool
-) -> Iterator[Row]:
-    """The rows of one device."""
-    found = library.device(device)
-    host = library.host(found.host) if found.host else None
-    program = Program([case.target for case in cases], reader.jobs, found, host, reader.runtime)
-    s = Setup(ANY_MODEL, found, reader.runtime, host)
-    if calibration:
-        s = calibrated(s, calibration, transfer=transfer)
+def _device_of(calibration: Calibration | None) -> Device | None:
+    """The device of a calibration, if it is among those that can be found by name."""
+    try:
+        return library.device(calibration.device) if calibration else None
+    except UnknownName:
+        return None
+
+
+def _setup(reader: Reader, case: Case) -> Setup:
+    """The device, the host and the runtime of a case, without a model."""
+    found = reader.device(case.run)
+    return Setup(ANY_MODEL, found, reader.runtime, library.host(found.host) if found.host else None)
+
+
+def _predicted(s: Setup, reader: Reader, cases: Sequence[Case]) -> Iterator[Row]:
+    """The rows of one device with one runtime."""
+    program = Program([case.target for case in cases], reader.jobs, s.device, s.host, s.runtime)
     predicted = program.predict(s.fitted)
-    spread = _variances(s, program, cases) if s.calibration else [None] * len(cases)
-    for case, value, variance in zip(cases, predicted.tolist(), spread, strict=True):
+    spread = _variances(s, program, cases)
+    for case, value, off in zip(cases, predicted.tolist(), spread, strict=True):
         run = case.run
         yield Row(
-            run.line, case.device, case.model, phase_of(case), run.batch or 1, case.tokens, case.metric, case.measured,
-            value, case.flags, None if variance is None else interval(value, variance),
+            run.line, case.device, s.runtime.id, case.model, phase_of(case), run.batch or 1, case.tokens,
+            case.metric, case.measured, value, case.flags, interval(value, off),
         )  # fmt: skip
 
 
@@ -179,34 +222,27 @@ def phase_of(case: Case) -> str:
     return case.phase if case.run.op in WHOLE_PASS else case.run.op
 
 
-def _variances(s: Setup, program: Program, cases: Sequence[Case]) -> list[float | None]:
-    """The variance of the logarithm of every prediction; None for kinds of figure that were not calibrated."""
-    c = s.calibration
-    if c is None:
-        return [None] * len(cases)
+def _variances(s: Setup, program: Program, cases: Sequence[Case]) -> list[float]:
+    """The variance of the logarithm of every prediction."""
     values = {name: float(x) for name, x in s.machine(s.device.default_dtype).parameters.items()}
-    names = tuple(values)
-    slopes: Array = program.slopes(values, names)
-    parameters = np.einsum("ij,jk,ik->i", slopes, covariance(s, names), slopes)
+    slopes: Array = program.slopes(values, tuple(values))
+    parameters: Any = variance(s, dict(zip(values, slopes.T, strict=True)))
     waiting = program.host_bound(values)
-    found: list[float | None] = []
-    for case, extra, host in zip(cases, parameters.tolist(), waiting.tolist(), strict=True):
-        each = c.scatter_of(case.metric, phase_of(case), host)
-        found.append(None if each is None else extra + each.sigma**2)
-    return found
+    sigma = [scatter(s, (c.metric, phase_of(c)), bool(h)) for c, h in zip(cases, waiting, strict=True)]
+    return [float(x) for x in parameters + np.square(sigma)]
 
 
 def scores(rows: Sequence[Row]) -> Iterator[Score]:
-    """One score per device, phase and metric, without flagged rows."""
-    groups: dict[tuple[str, str, str], list[Row]] = {}
+    """One score per device, runtime, phase and metric, without flagged rows."""
+    groups: dict[tuple[str, str, str, str], list[Row]] = {}
     for row in rows:
         if not row.flags:
-            groups.setdefault((row.device, row.phase, row.metric), []).append(row)
+            groups.setdefault((row.device, row.runtime, row.phase, row.metric), []).append(row)
     for key, mine in sorted(groups.items()):
         errors = np.array([row.error for row in mine])
         sizes = np.abs(errors)
-        inside = [row.covered for row in mine if row.covered is not None]
+        inside = [row.covered for row in mine]
         yield Score(
             *key, len(mine), float(np.median(sizes)), float(np.quantile(sizes, 0.9)), float(sizes.max()),
-            float(np.median(errors)), sum(inside) / len(inside) if inside else None,
+            float(np.median(errors)), sum(inside) / len(inside),
         )  # fmt: skip

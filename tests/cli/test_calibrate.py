@@ -70,10 +70,55 @@ def test_predictions_with_a_calibration_carry_its_name_and_intervals(fitted, dat
         low, high = found["intervals"][name]
         assert low < found["request"][name] < high
     assert found["intervals"]["max_prompt"][0] <= found["limits"]["max_prompt"] <= found["intervals"]["max_prompt"][1]
+    assert found["basis"] == "calibrated"
+    plain = data(f"{line} --calibration none")
+    assert (plain["calibration"], plain["basis"]) == (None, "prior")
+    assert plain["request"]["ttft"] < found["request"]["ttft"]
+    for name in ("ttft", "tpot", "device_time", "energy"):
+        (low, high), (lowest, highest) = found["intervals"][name], plain["intervals"][name]
+        assert highest / lowest > high / low, "a prior says less than a fit"
+
+
+def test_a_shipped_calibration_that_fits_is_used_and_named(data, roofsim):
+    line = "predict Qwen2.5-0.5B -d orin -r llama.cpp"
+    found = data(line)
+    assert (found["calibration"], found["basis"]) == ("jetson-orin-nano-8gb@llama.cpp", "calibrated")
+    assert any("calibration jetson-orin-nano-8gb@llama.cpp" in each for each in found["assumptions"])
+    assert "95 % intervals by calibration jetson-orin-nano-8gb@llama.cpp" in roofsim(line)
+    assert found == data(f"{line} --calibration jetson-orin-nano-8gb@llama.cpp") == data(f"{line} --calibration auto")
+    assert data(f"{line} --calibration none")["calibration"] is None
+    assert "95 % intervals by the priors of such devices" in roofsim(f"{line} --calibration none")
+
+
+@pytest.mark.parametrize(
+    ("stack", "near"),
+    [
+        ("-d orin@15w -r llama.cpp", "jetson-orin-nano-8gb@llama.cpp is of jetson-orin-nano-8gb@25w"),
+        ("-d h200-sxm -r transformers-5-eager", "h100-sxm@transformers-5 is of h100-sxm"),
+        ("-d rtx-4090 -r transformers-5-eager", "h100-sxm@transformers-5 is of h100-sxm"),
+        ("-d rtx-4090 -r mamba-ssm", ""),
+        ("-d raspberry-pi-5 -r transformers-4.52-eager --host desktop", ""),
+    ],
+)
+def test_a_calibration_that_nearly_fits_is_mentioned_and_taken_on_demand(data, refused, stack, near):
+    line = f"predict mamba2-780m {stack}"
     plain = data(line)
     assert plain["calibration"] is None
-    assert "intervals" not in plain
-    assert plain["request"]["ttft"] < found["request"]["ttft"]
+    assert any("--transfer" in each for each in plain["assumptions"]) == bool(near)
+    assert not any("--transfer" in each for each in data(f"{line} --calibration none")["assumptions"])
+    if near:
+        assert any(near in each for each in plain["assumptions"])
+        taken = data(f"{line} --transfer")
+        assert taken["calibration"] == near.split()[0]
+        assert taken["basis"] == "calibrated"
+    else:
+        assert "name one with --calibration" in refused(f"{line} --transfer")
+
+
+def test_a_validation_is_of_the_priors_unless_a_calibration_is_asked_for(runs, data):
+    line = "validate runs.csv -r transformers-5-eager"
+    assert data(line)["calibration"] is None
+    assert data(f"{line} --calibration auto")["calibration"] == "h100-sxm@transformers-5"
 
 
 def test_every_command_that_predicts_takes_a_calibration(fitted, data, roofsim):
@@ -119,7 +164,8 @@ def test_a_transfer_is_asked_for(fitted, refused, data):
         ("calibrate absent.csv -d h100-sxm -r transformers-5-eager -o c.yaml", "absent.csv"),
         ("calibrate runs.csv -d h100-sxm -r transformers-5-eager -o c.yaml --report runs.csv", "runs.csv"),
         ("predict Qwen2.5-0.5B -d h100-sxm --calibration nothing", "no 'nothing'"),
-        ("predict Qwen2.5-0.5B -d h100-sxm --transfer", "name one with --calibration"),
+        ("predict Qwen2.5-0.5B -d h100-sxm --calibration none --transfer", "wants none"),
+        ("validate runs.csv --transfer", "wants none"),
         ("validate runs.csv --where 'x('", "cannot be read"),
         ("validate runs.csv -d toaster", "toaster"),
     ],

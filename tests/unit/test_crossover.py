@@ -8,6 +8,7 @@ import pytest
 from roofsim import crossover, library, predict
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
+from roofsim.prediction.fitted import chosen
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.request import predict_request
 from roofsim.prediction.setup import setup
@@ -19,7 +20,7 @@ METRICS = list(METRICS)
 
 
 def figure(model: str, device: str, runtime: str, metric: str, prompt: int) -> float:
-    p = predict_request(setup(model, device, runtime), workload(prompt=prompt))
+    p = predict_request(chosen(setup(model, device, runtime)), workload(prompt=prompt))
     return {
         "ttft": p.request.ttft,
         "tpot": p.request.tpot,
@@ -106,7 +107,7 @@ def test_a_closed_form_gives_the_length_that_was_found() -> None:
 def test_without_models_the_pairs_of_the_paper_are_compared() -> None:
     comparison = crossover(device="orin", longest=4096)
     assert tuple((pair.a, pair.b) for pair in comparison.pairs) == PAPER_PAIRS
-    assert comparison.device == "jetson-orin-nano-8gb@25w"
+    assert comparison.device == "jetson-orin-nano-8gb@maxn"
 
 
 def test_the_positions_of_a_model_bound_the_lengths() -> None:

@@ -14,6 +14,7 @@ LOADERS = {
     "runtimes": library.runtime,
     "hardware/hosts": library.host,
     "hardware/calibrated": library.calibration,
+    "hardware/priors": library.population,
     "runtimes/implementations": library.implementation,
 }
 SHIPPED = [(kind, name) for kind in LOADERS for name in library.names(kind)]
@@ -57,7 +58,7 @@ def test_aliases_are_written_on_one_line_where_the_index_reads_them(kind: str, n
         ("runtimes", "transformer-5", "runtimes: no 'transformer-5'; nearest: transformers-5"),
         ("hardware/hosts", "desktp", "hosts: no 'desktp'; nearest: desktop"),
         ("hardware", "orin@20w", "modes of jetson-orin-nano-8gb: no '20w'; nearest: "),
-        ("hardware", "orin@", "modes of jetson-orin-nano-8gb: no ''; known: 7w, 15w, 25w"),
+        ("hardware", "orin@", "modes of jetson-orin-nano-8gb: no ''; known: 7w, 15w, 25w-820, 25w, maxn"),
         ("hardware", "", "devices: no ''; known: "),
     ],
 )
@@ -69,8 +70,8 @@ def test_an_unknown_name_is_told_what_is_near(kind: str, name: str, message: str
 
 def test_the_device_of_the_paper_is_the_orin_nano_at_25_watts() -> None:
     device = library.device("orin")
-    assert (device.id, device.power.tdp.value) == ("jetson-orin-nano-8gb@25w", 25)
-    assert library.device("orin@25w") == device
+    assert (device.id, device.power.tdp.value) == ("jetson-orin-nano-8gb@maxn", 25)
+    assert library.device("orin@maxn") == device
 
 
 def test_a_variant_replaces_what_it_states_and_keeps_the_rest() -> None:
@@ -82,7 +83,7 @@ def test_a_variant_replaces_what_it_states_and_keeps_the_rest() -> None:
 
 
 def test_modes_are_listed_and_absent_where_a_device_has_but_one() -> None:
-    assert library.modes("orin") == ("7w", "15w", "25w-820", "25w")
+    assert library.modes("orin") == ("7w", "15w", "25w-820", "25w", "maxn")
     assert library.modes("rtx-4090") == ()
     with pytest.raises(UnknownName, match="modes of rtx-4090: no '300w'"):
         library.device("rtx-4090@300w")
@@ -92,7 +93,7 @@ def test_every_mode_of_every_device_is_listed_once() -> None:
     ids = [device.id for device in library.all_devices()]
     assert len(ids) == len(set(ids))
     assert {device.partition("@")[0] for device in ids} == set(library.names("hardware"))
-    assert sum(device.startswith("jetson-orin-nano-8gb@") for device in ids) == 4
+    assert sum(device.startswith("jetson-orin-nano-8gb@") for device in ids) == 5
 
 
 def test_a_path_may_hold_an_at_sign_and_end_in_a_mode(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_a_path_may_hold_an_at_sign_and_end_in_a_mode(tmp_path: Path) -> None:
     folder.mkdir()
     copy = folder / "mine.yaml"
     copy.write_bytes(library.names("hardware")["jetson-orin-nano-8gb"].read_bytes())
-    assert library.device(str(copy)).id == "mine@25w"
+    assert library.device(str(copy)).id == "mine@maxn"
     assert library.device(f"{copy}@7w").id == "mine@7w"
 
 

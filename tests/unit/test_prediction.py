@@ -13,6 +13,7 @@ from roofsim.engine.passes import operators, run_pass
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.fitted import chosen
 from roofsim.prediction.limits import cache_capacity, fits, largest
 from roofsim.prediction.request import detailed_prefill, predict_request
 from roofsim.prediction.setup import setup
@@ -41,7 +42,7 @@ def all_figures(p: Any) -> dict[str, Any]:
 def test_a_prediction_of_arrays_is_that_of_each_number(stack: tuple[str, str]) -> None:
     model, runtime = stack
     batch, prompt = np.array([1, 3, 2, 1]), np.array([1, 257, 32767, 32768])
-    s = setup(model, "rtx-4090", runtime)
+    s = chosen(setup(model, "rtx-4090", runtime))
     arrays = all_figures(predict(model, "rtx-4090", runtime, batch=batch, prompt=prompt))
     for i in range(4):
         one = all_figures(predict_request(s, workload(batch=batch[i], prompt=prompt[i])))
@@ -175,7 +176,7 @@ def test_an_eager_runtime_needs_a_host_and_no_other_does() -> None:
 def test_the_json_has_the_fields_of_the_contract() -> None:
     result = json.loads(json.dumps(predict("Qwen2.5-0.5B", "orin", prompt=1000).to_dict()))
     assert result["schema"] == 1
-    assert result["device"] == "jetson-orin-nano-8gb@25w"
+    assert result["device"] == "jetson-orin-nano-8gb@maxn"
     contract = {
         "workload": {"batch", "prompt", "generate", "dtype", "cache_dtype", "weight_format", "logits"},
         "prefill": {"time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "bound",

@@ -12,7 +12,7 @@ from roofsim import library
 from roofsim.engine.passes import run_pass
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.prediction.evaluation import Evaluation
-from roofsim.prediction.request import predict_request
+from roofsim.prediction.request import predict, predict_request
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode, pieces, prefill, samples
 from roofsim.runs.cases import Reader, Skip
@@ -226,18 +226,42 @@ def test_a_filter_that_is_more_than_a_comparison_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    ("words", "mode", "name"),
+    ("words", "mode", "clock", "name"),
     [
-        ("RTX 4090 24GB", "", "rtx-4090"),
-        ("H100 SXM 80GB", "", "h100-sxm-80gb"),
-        ("Jetson Orin Nano 8GB Super", "15W", "jetson-orin-nano-8gb@15w"),
-        ("Jetson Orin Nano 8GB", "MAXN", "jetson-orin-nano-8gb@25w"),
-        ("Jetson Orin Nano 8GB Super", "25W", "jetson-orin-nano-8gb@25w-820"),
-        ("Apple M2 Ultra (76-core GPU, 192GB)", "", "apple-m2-ultra"),
+        ("RTX 4090 24GB", "", "", "rtx-4090"),
+        ("NVIDIA GeForce RTX 4090", "", "", "geforce-rtx-4090"),
+        ("NVIDIA A100-SXM4-80GB", "", "", "a100-sxm4-80gb"),
+        ("A100 PCIe 40GB", "", "", "a100-pcie-40gb"),
+        ("Tesla V100-SXM2-32GB", "", "", "v100-sxm2-32gb"),
+        ("NVIDIA H100 80GB HBM3", "", "", "h100-80gb"),
+        ("H100 SXM 80GB", "", "", "h100-sxm-80gb"),
+        ("RTX 4070 Ti 12GB", "", "", "rtx-4070-ti"),
+        ("AMD Ryzen AI Max+ 395 (Strix Halo, 128GB)", "", "", "amd-ryzen-ai-max-395"),
+        ("RTX PRO 6000 Blackwell Server", "", "", "rtx-pro-6000-blackwell"),
+        ("AMD EPYC 7001 2 cores", "", "", "amd-epyc-7001-2-cores"),
+        ("Jetson Orin Nano 8GB Super", "15W", "612", "jetson-orin-nano-8gb@15w"),
+        ("Jetson Orin Nano 8GB", "MAXN", "", "jetson-orin-nano-8gb@maxn"),
+        ("Jetson Orin Nano 8GB", "MAXN_SUPER", "1020", "jetson-orin-nano-8gb@maxn"),
+        ("Jetson Orin Nano 8GB Super", "25W", "820", "jetson-orin-nano-8gb@25w-820"),
+        ("Jetson Orin Nano 8GB Super", "25W", "918", "jetson-orin-nano-8gb@25w"),
+        ("Apple M2 Ultra (76-core GPU, 192GB)", "", "", "apple-m2-ultra"),
+        ("Apple M2 Ultra (76-core GPU, 64GB)", "", "", "apple-m2-ultra"),
     ],
 )
-def test_devices_are_found_in_free_text(words, mode, name):
-    assert device_named(words, mode) == name
+def test_devices_are_found_in_free_text(words, mode, clock, name):
+    assert device_named(words, mode, clock) == name
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "RTX 3080 Ti", "RTX 3080 12GB", "RTX 4080 SUPER", "RTX 4070 Ti SUPER", "RTX 4090 Laptop", "H200 NVL",
+        "Apple M4 Ultra", "Jetson Orin Nano 4GB", "AMD EPYC 9654 (96 cores)", "A10G",
+    ],
+)  # fmt: skip
+def test_another_kind_of_a_device_is_not_taken_for_it(words):
+    with pytest.raises(UnknownName):
+        device_named(words)
 
 
 @pytest.mark.parametrize(("words", "mode"), [("H100 80GB (SKU not stated)", ""), ("toaster", ""),
@@ -392,6 +416,74 @@ def test_quantised_weights_are_as_large_as_their_file():
     )
     # all but the rows of the embeddings that no token asks for
     assert moved == pytest.approx(4.58 * 2**30 * (1 - 128256 * 4096 / 8.03e9), rel=0.01)
+
+
+@pytest.mark.parametrize("note", ["", "model_bytes=4.58GiB", "m=64;n=64;k=64"])
+@pytest.mark.parametrize("op", ["e2e", "gemm"])
+def test_a_format_that_is_not_known_is_no_other(op, note):
+    with pytest.raises(Skip, match="no weight format 'banana'"):
+        Reader("vllm").case(run(op=op, weight_dtype="banana", note=note))
+
+
+@pytest.mark.parametrize("fmt", ["gptq-int4", "fp8", "bf16"])
+def test_weights_of_a_run_are_counted_as_those_of_a_prediction(fmt):
+    reader = Reader("vllm")
+    fields = {"model": "Qwen2.5-7B", "device": "H100 SXM 80GB", "weight_dtype": fmt, "dtype": "bf16", "prompt": 1024}
+    p = predict("Qwen2.5-7B", "h100", "vllm", weight_format=fmt, dtype="bf16", prompt=1024)
+
+    def told(**more):
+        return reader.case(run(**{**fields, **more})).target
+
+    assert told(phase="load", metric="weights_bytes", value=5e9).constant == p.memory.weights
+    assert told(metric="peak_mem_bytes", value=6e9).constant == pytest.approx(p.memory.peak - p.memory.workspace)
+    (part,) = told().parts
+    (_, key) = part
+    kernels = [(k.unit, k.cost.weights) for g in reader.jobs[key].groups for k in g.kernels for _ in range(g.count)]
+    moved = sum(row.bytes_weights for row in p.prefill.operators)
+    assert sum(weights for _, weights in kernels) == pytest.approx(moved)
+    assert {unit for unit, _ in kernels} == ({None, "fp8"} if fmt == "fp8" else {None})
+
+
+def test_the_cache_of_a_run_is_laid_out_beside_its_weights():
+    def tokens(fmt):
+        fields = {"model": "Qwen2.5-7B", "device": "H100 SXM 80GB", "phase": "load", "metric": "kv_tokens"}
+        return Reader("vllm").case(run(**fields, weight_dtype=fmt, value=1e6)).target.constant
+
+    saved = library.architecture("Qwen2.5-7B").weight_bytes(workload().precision())
+    saved -= predict("Qwen2.5-7B", "h100", "vllm", weight_format="gptq-int4").memory.weights
+    per_token = 2 * 28 * 4 * 128 * 2
+    assert tokens("gptq-int4") - tokens("bf16") == pytest.approx(saved / per_token, abs=16)
+
+
+PRODUCT = {"op": "gemm", "note": "m=1024;n=512;k=2048", "phase": "op", "model": "", "device": "H100 SXM 80GB"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "unit", "weights"),
+    [
+        ({"dtype": "bf16", "weight_dtype": "bf16"}, None, 2), ({"dtype": "bf16", "weight_dtype": ""}, None, 2),
+        ({"dtype": "fp8", "weight_dtype": "fp8"}, "fp8", 1), ({"dtype": "fp8", "weight_dtype": ""}, "fp8", 1),
+        ({"dtype": "bf16", "weight_dtype": "fp8"}, "fp8", 1), ({"dtype": "int8", "weight_dtype": "w8a8"}, "int8", 1),
+        ({"dtype": "bf16", "weight_dtype": "int8", "note": PRODUCT["note"] + ";quant=int8_wo"}, None, 1),
+        ({"dtype": "bf16", "weight_dtype": "awq"}, None, (4 + 20 / 128) / 8),
+        ({"dtype": "bf16", "weight_dtype": "nvfp4"}, None, 4.5 / 8),
+        ({"dtype": "nvfp4", "weight_dtype": "nvfp4", "device": "B200"}, "fp4", 4.5 / 8),
+    ],
+)  # fmt: skip
+def test_a_product_by_itself_is_computed_in_the_dtype_of_its_row_or_as_its_runtime_does(fields, unit, weights):
+    reader = Reader("vllm")
+    case = reader.case(run(**{**PRODUCT, **fields}))
+    ((_, key),) = case.target.parts
+    ((*before, product),) = (g.kernels for g in reader.jobs[key].groups)
+    assert (product.unit, product.cost.weights) == (unit, pytest.approx(512 * 2048 * weights, rel=1e-3))
+    assert [k.name for k in before] == ([] if unit is None else ["quantise"])
+
+
+def test_a_product_on_a_unit_that_its_device_lacks_is_left_out():
+    with pytest.raises(Skip, match="no matrix peak for fp4"):
+        Reader("vllm").case(run(**{**PRODUCT, "dtype": "nvfp4", "weight_dtype": "nvfp4"}))
+    with pytest.raises(Skip, match="vllm has no kernels for weights in q4_k_m"):
+        Reader("vllm").case(run(model="Qwen2.5-7B", weight_dtype="q4_k_m"))
 
 
 # --- other tools ---

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from roofsim import library
+from roofsim.foundation.errors import UnknownName
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
-from roofsim.model.weights import ENCODINGS, WEIGHT_FORMATS, Inventory, Matrix, bytes_per_weight, stored
+from roofsim.model.weights import ENCODINGS, WEIGHT_FORMATS, Inventory, Matrix, bytes_per_weight, format_named, stored
 from roofsim.specs.override import written
 from roofsim.specs.workload import workload
 
@@ -138,3 +139,30 @@ def test_what_a_file_says_of_its_weights_is_used_unless_a_format_is_asked_for() 
     assert (precision.weights, precision.of("v_proj"), precision.vectors) == (4.5 / 8, 6.5 / 8, 4)
     assert kept.weight_bytes(precision) < model.total_parameters
     assert workload(weight_format="bf16").precision("fp32", kept) == workload().precision("fp32", model)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("int4 awq", "int4-g128"), ("gptq-int4", "gptq-int4"), ("AWQ", "int4-g128"), ("w4a16", "int4-g128"),
+        ("fp8_block", "fp8-block128"), ("FP8-dynamic", "fp8"), ("F8_E4M3", "fp8"), ("torch.float8_e4m3fn", "fp8"),
+        ("w8a8", "int8-channel"), ("int8_wo", "int8-weights"), ("W8A16", "int8-weights"), ("int4_wo", "int4-g128"),
+        ("bnb-nf4", "nf4"), ("NVFP4", "nvfp4"), ("mxfp4", "mxfp4"), ("int4", "int4"), ("int8", "int8"),
+        ("Q4_K - Medium", "q4_k_m"), ("Q3_K - Small", "q3_k_s"), ("IQ4_NL - 4.5 bpw", "iq4_nl"), ("Q6_K", "q6_k"),
+        ("bf16 (not stated)", "bf16"), ("f16", "fp16"), ("torch.bfloat16", "bf16"), ("mostly Q8_0", "q8_0"),
+    ],
+)  # fmt: skip
+def test_formats_are_understood_as_files_write_them(words: str, name: str) -> None:
+    assert format_named(words) == name
+    assert workload(weight_format=words).weight_format == name
+
+
+@pytest.mark.parametrize("words", ["banana", "", "int3", "q4", "IQ2_XXS - 2.0625 bpw", "awq banana"])
+def test_what_is_no_format_is_none(words: str) -> None:
+    with pytest.raises(UnknownName, match="weight formats"):
+        format_named(words)
+
+
+@pytest.mark.parametrize("name", WEIGHT_FORMATS)
+def test_a_format_is_understood_by_its_own_name(name: str) -> None:
+    assert format_named(name) == format_named(name.upper()) == format_named(name.replace("-", "_")) == name

@@ -11,10 +11,10 @@ from roofsim import library
 from roofsim.calibrate.run import Options, calibrate
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.prediction.fitted import calibrated
+from roofsim.prediction.request import predict_request
 from roofsim.prediction.setup import setup
 from roofsim.runs.importers import read_all
 from roofsim.specs.workload import workload
-from roofsim.studies.uncertainty import predict_with_intervals
 
 NAMES = sorted(library.names("hardware/calibrated"))
 MEASURED = Path(__file__).resolve().parents[2] / "data"
@@ -47,7 +47,7 @@ def test_an_estimate_lies_in_its_interval_and_that_within_the_limits(shipped):
 
 def test_a_calibration_predicts_with_intervals(shipped):
     s = calibrated(setup("Llama-3.2-1B", shipped.device, shipped.runtime), shipped)
-    p = predict_with_intervals(s, workload(prompt=2048, generate=32, dtype=s.device.default_dtype))
+    p = predict_request(s, workload(prompt=2048, generate=32, dtype=s.device.default_dtype))
     assert p.calibration == shipped.id
     low, high = p.intervals["ttft"]
     assert 0 < low < p.request.ttft < high

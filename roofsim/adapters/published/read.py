@@ -15,8 +15,10 @@ from pydantic import ValidationError
 
 from roofsim.adapters import published
 from roofsim.adapters.published.base import ADAPTERS, Config, architecture_values, ignorable
+from roofsim.adapters.published.quantised import stored_weights
 from roofsim.foundation.errors import SpecError, UnknownName
-from roofsim.specs.files import problem_line
+from roofsim.model.architecture import Architecture
+from roofsim.specs.files import build, problem_line
 from roofsim.specs.text import read_text
 
 MAX_DEPTH = 32
@@ -81,13 +83,19 @@ def read_config(path: Path) -> Published:
         raise SpecError(lines[:MOST_LINES] + more) from None
     except ValueError as error:
         raise SpecError([f"{file}: {_short(str(error))}"]) from None
-    if outer.get("quantization_config"):
-        notes.append("quantization_config: the weights are stored quantised; counts are of parameters, see --weights")
     name = _name(outer, file)
     source = f"config.json of {name} (model_type {kind})"
     family = kind.removesuffix("_text")
     values = {"name": name, "id": file.stem if file.stem != "config" else file.resolve().parent.name,
               "family": family, **values, "sources": {"config": source}}  # fmt: skip
+    if said := outer.get("quantization_config"):
+        try:
+            network = build(Architecture, values, str(file))
+            format_, bits = stored_weights(network, said if isinstance(said, dict) else {})
+            values["stored"] = {"bits": bits, "source": "config", "format": format_}
+            notes.append(f"quantization_config: the weights are stored quantised, in {format_}; see --weights")
+        except UnknownName as error:
+            notes.append(f"quantization_config: {error}; weights are counted in the dtype that is asked for")
     return Published(values, tuple(ignored), tuple(notes))
 
 

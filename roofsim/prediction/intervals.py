@@ -1,0 +1,108 @@
+"""95 % intervals of predictions: what the parameters may be off by, and what the model misses beyond that.
+
+Delta method on logarithms. The variance of log y is gᵀ C g + σ²: g are the derivatives of log y by the parameters on
+their scale without limits, C their covariance, σ the scatter of that kind of figure on rows that were held out. Both
+are those of the calibration; what it has no data of, and all without one, are those of the population that the device
+and the runtime belong to. No NumPy here: `predict` starts without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from roofsim.engine.derivative import gradient
+from roofsim.engine.dual import Dual, relative
+from roofsim.foundation.arith import Number
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.schema import variant
+from roofsim.prediction.compiled import compiled
+from roofsim.prediction.evaluation import Evaluation, figure
+from roofsim.prediction.limits import limits_of
+from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.setup import Setup
+from roofsim.specs.calibration import HOST_MATTERS, interval
+from roofsim.specs.workload import Workload
+
+Interval = tuple[float, float]
+
+FIGURES: Mapping[str, tuple[str, tuple[str, str]]] = {
+    **{row.interval: (row.figure, row.measured) for row in METRICS.values() if not row.inverse and row.name != "total"},
+    "device_time": ("prefill.device_time", ("device_time_s", "prefill")),
+    "decode_device_time": ("decode.device_time", ("device_time_s", "decode")),
+}
+"""Figures with intervals, as the prediction calls them, and the kind of measurement whose scatter they have."""
+
+
+def intervals(s: Setup, w: Workload) -> dict[str, Interval]:
+    """The 95 % interval of each figure of a request, for numbers."""
+    e = Evaluation(with_slopes(s, w), w)
+    waits = {"ttft": e.prefill, "tpot": e.decode}
+    host = {name: float(each.host_time) > HOST_MATTERS * float(each.device_time) for name, each in waits.items()}
+    values = {name: figure(path)(e) for name, (path, _) in FIGURES.items()}
+    sigma = {name: scatter(s, measured, host.get(name, False)) for name, (_, measured) in FIGURES.items()}
+    found = {name: within(s, x, sigma[name]) for name, x in values.items()}
+    for wall, device in (("ttft", "device_time"), ("tpot", "decode_device_time")):
+        # no clock shows less than the device works
+        found[wall] = (max(found[wall][0], min(found[device][0], float(values[wall]))), found[wall][1])
+    # the whole request: prefill and steps, whose scatters are taken to go together
+    share = float(values["ttft"]) / float(e.total_time)
+    both = share * sigma["ttft"] + (1 - share) * sigma["tpot"]
+    found |= {"total_time": within(s, e.total_time, both), "tokens_per_second": within(s, e.tokens_per_second, both)}
+    return found | _limits(s, w, found["peak"][1] / float(values["peak"]))
+
+
+def within(s: Setup, x: Number, sigma: float) -> Interval:
+    """The 95 % interval of a number that carries its slopes, of a kind of figure with this scatter."""
+    return interval(float(x), float(variance(s, relative(x))) + sigma**2)
+
+
+def with_slopes(s: Setup, w: Workload) -> Setup:
+    """The setup with parameters that carry their slopes by their own values on the scale without limits.
+
+    Those that the user has set are certain.
+    """
+    found = {name: float(x) for name, x in s.machine(w.dtype).parameters.items() if name not in s.parameters}
+    carrying: dict[str, Number] = {name: Dual(x, {name: PARAMETERS[name].stretch(x)}) for name, x in found.items()}
+    return replace(s, parameters={**s.parameters, **carrying})
+
+
+def logs(s: Setup, w: Workload, name: str) -> tuple[Any, dict[str, Any]]:
+    """A figure over an array of prompts, and the derivatives of its logarithm as arrays, else as `with_slopes`."""
+    parameters = {name: float(x) for name, x in s.machine(w.dtype).parameters.items() if name not in s.parameters}
+    values: dict[str, Any] = {"prompt": w.prompt, **{f"parameters.{each}": x for each, x in parameters.items()}}
+    function = compiled(s, variant(w, prompt=1), (name,), tuple(values)).function
+    value, by = gradient(function.graph, function.outputs[name], values)
+    steps = {each: PARAMETERS[each].stretch(x) for each, x in parameters.items()}
+    return value, {each: by[f"parameters.{each}"] * step / value for each, step in steps.items()}
+
+
+def variance(s: Setup, slopes: Mapping[str, Number]) -> Number:
+    """The variance that parameters give a logarithm with these derivatives, numbers or arrays."""
+    c, spreads = s.calibration, s.priors.spreads
+    known = s.fitted.keys() & set(c.covariance.names) if c else set()
+    total: Number = c.covariance.variance({name: x for name, x in slopes.items() if name in known}) if c else 0.0
+    for name, slope in slopes.items():
+        if name not in known:
+            total = total + (slope * spreads[name]) * (slope * spreads[name])
+    return total
+
+
+def scatter(s: Setup, measured: tuple[str, str], host: bool = False) -> float:
+    """The scatter of a kind of measurement: the calibration's, else the population's."""
+    own = s.calibration.scatter_of(*measured, host) if s.calibration else None
+    return own.sigma if own else s.priors.scatter_of(*measured, host)
+
+
+def _limits(s: Setup, w: Workload, factor: float) -> dict[str, Interval]:
+    """The longest prompt and the largest batch if every peak were larger, or smaller, by a factor."""
+    less, more = (limits_of(s, w, room) for room in (1 / factor, factor))
+    return {name: (float(getattr(less, name)), float(getattr(more, name))) for name in ("max_prompt", "max_batch")}
+
+
+def limits_within(s: Setup, w: Workload) -> dict[str, Interval]:
+    """95 % intervals of the longest prompt and the largest batch."""
+    path, measured = FIGURES["peak"]
+    peak = figure(path)(Evaluation(with_slopes(s, w), w))
+    return _limits(s, w, within(s, peak, scatter(s, measured))[1] / float(peak))

@@ -1,0 +1,120 @@
+"""What parameters and figures are like before anything is known of a machine: a population of devices and runtimes.
+
+`tools/learn_priors.py` learns it from all shared measurements. What it does not know of is as the table of parameters
+has it, which holds what was read by hand before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.quantity import Name
+from roofsim.foundation.schema import Limit, Spec
+from roofsim.specs.calibration import Dataset, Scatter, most_alike
+from roofsim.specs.device import Device
+from roofsim.specs.runtime import Runtime
+
+
+class Typical(Spec):
+    """A parameter in a class: `mean`, and the standard deviation of another member's on the scale without limits.
+
+    `fits` is how many calibrations say so, made on how many `devices`.
+    """
+
+    mean: float
+    spread: Annotated[float, Limit(gt=0)]
+    fits: Annotated[int, Limit(ge=0)] = 0
+    devices: Annotated[int, Limit(ge=0)] = 0
+
+
+class LeftOut(Spec):
+    """Whole-model rows predicted from all other devices (`of: device`) or runtimes (`of: runtime`).
+
+    `bias` is the median relative error, `coverage` the share of measurements in their 95 % intervals, `width` the
+    median of an interval's upper end over its lower.
+    """
+
+    of: str
+    metric: str
+    phase: str
+    rows: Annotated[int, Limit(ge=1)]
+    bias: float
+    median_error: float
+    coverage: float
+    width: float
+
+
+class Group(Spec):
+    """A class of devices (vendor and kind) with a class of runtimes (their lowering); empty for any.
+
+    `scatter` is what is left between whole-model predictions by these means and measurements.
+    """
+
+    devices: str = ""
+    runtimes: str = ""
+    parameters: Mapping[str, Typical] = field(default_factory=dict)
+    scatter: tuple[Scatter, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, each in self.parameters.items():
+            row = PARAMETERS.get(name)
+            if row is None:
+                raise ValueError(f"parameters: no '{name}' in roofsim.foundation.parameters")
+            if not row.low <= each.mean <= row.high:
+                raise ValueError(f"parameters.{name}: {each.mean:g} is not from {row.low:g} to {row.high:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Priors:
+    """What is expected of one device with one runtime: values, standard deviations (free scale), scatter of figures."""
+
+    values: Mapping[str, float]
+    spreads: Mapping[str, float]
+    scatter: tuple[tuple[Scatter, ...], ...]
+
+    def scatter_of(self, metric: str, phase: str, host: bool = False) -> float:
+        """The scatter of a kind of figure in the nearest class that has such figures; 0 if none has."""
+        found = (most_alike(each, metric, phase, host) for each in self.scatter)
+        return next((each.sigma for each in found if each), 0.0)
+
+
+class Population(Spec):
+    """All classes, and the data that they were learnt from."""
+
+    name: str
+    id: str = ""
+    aliases: tuple[Name, ...] = ()
+    date: str
+    versions: Mapping[str, str]
+    method: str
+    datasets: tuple[Dataset, ...]
+    groups: tuple[Group, ...]
+
+    def of(self, devices: str, runtimes: str) -> Priors:
+        """What is expected of a class of devices with a class of runtimes, from the nearest class that knows."""
+        near = list(self._near(devices, runtimes))
+        values = {row.name: row.prior for row in PARAMETERS.values()}
+        spreads = {row.name: row.free_spread for row in PARAMETERS.values()}
+        for group in reversed(near):
+            values |= {name: each.mean for name, each in group.parameters.items()}
+            spreads |= {name: each.spread for name, each in group.parameters.items()}
+        return Priors(values, spreads, tuple(group.scatter for group in near))
+
+    def _near(self, devices: str, runtimes: str) -> Iterator[Group]:
+        """The classes that these belong to, the nearest first."""
+        for key in ((devices, runtimes), ("", runtimes), (devices, ""), ("", "")):
+            yield from (group for group in self.groups if (group.devices, group.runtimes) == key)
+
+
+def device_class(device: Device) -> str:
+    """The class of a device: who makes it, and of what kind it is."""
+    return f"{device.vendor} {device.kind}"
+
+
+def runtime_class(runtime: Runtime | None) -> str:
+    """The class of a runtime: what turns operators into kernels."""
+    return runtime.lowering if runtime else ""

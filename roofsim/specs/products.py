@@ -1,0 +1,49 @@
+"""Which kernels a runtime has for products with quantised weights, and which of them a device can run."""
+
+from __future__ import annotations
+
+from roofsim.foundation.errors import Unsupported
+from roofsim.model.step import Product
+from roofsim.model.weights import ACTIVATION_BYTES, ENCODINGS, WEIGHT_FORMATS
+from roofsim.specs.device import Device
+from roofsim.specs.runtime import Runtime
+
+
+def product_of(name: str, runtime: Runtime, device: Device) -> Product:
+    """How a runtime multiplies weights in a format on a device; raises Unsupported where it cannot.
+
+    The first of its kernels whose unit the device has. A runtime that says nothing unpacks whatever it is given.
+    """
+    if runtime.products is None:
+        return "weights_only"
+    kernels = _kernels(name, runtime)
+    if not kernels:
+        raise Unsupported(
+            f"{runtime.id or runtime.name} has no kernels for weights in {name}; {_others(runtime, device)}"
+        )
+    for each in kernels:
+        if _runs(each, device):
+            return each
+    units = " or ".join(kernels)
+    raise Unsupported(
+        f"{runtime.id or runtime.name} multiplies weights in {name} on {units} units, of which "
+        f"{device.id or device.name} has none; {_others(runtime, device)}"
+    )
+
+
+def _kernels(name: str, runtime: Runtime) -> tuple[Product, ...]:
+    """The kernels for a format in order of preference."""
+    encoding = WEIGHT_FORMATS[name].matrices
+    family = ENCODINGS[encoding].family
+    known = runtime.products or {}
+    return known.get(encoding, known.get(family, ())) if family else ("weights_only",)
+
+
+def _runs(product: Product, device: Device) -> bool:
+    return product not in ACTIVATION_BYTES or product in device.peak.matrix
+
+
+def _others(runtime: Runtime, device: Device) -> str:
+    """What would be right: the formats that the runtime has kernels for on this device."""
+    known = [name for name in WEIGHT_FORMATS if any(_runs(each, device) for each in _kernels(name, runtime))]
+    return f"there it takes {', '.join(known)} (see --runtime for other stacks)"

@@ -1,0 +1,246 @@
+"""95 % intervals: by hand where one parameter decides, by two ways of differentiating, and what widens them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import exp, log
+
+import numpy as np
+import pytest
+
+from roofsim import library
+from roofsim.engine.derivative import gradient
+from roofsim.engine.dual import Dual, relative
+from roofsim.foundation.arith import at_least, ceil, leading, maximum, minimum, share, single
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.prediction.compiled import compiled
+from roofsim.prediction.evaluation import Evaluation, figure
+from roofsim.prediction.fitted import chosen
+from roofsim.prediction.intervals import FIGURES, intervals, logs, scatter, variance, with_slopes
+from roofsim.prediction.request import operator_intervals, predict, predict_request, settled
+from roofsim.prediction.setup import setup
+from roofsim.specs.calibration import NORMAL_95, Covariance, Scatter, most_alike
+from roofsim.specs.population import Group, Population, Typical
+from roofsim.specs.workload import workload
+
+STACKS = [
+    ("Qwen2.5-0.5B", "orin", "transformers-4.52-eager"),
+    ("mamba2-780m", "h100-sxm", "transformers-5-eager"),
+    ("Zamba2-1.2B", "rtx-4090", "transformers-4.52-eager"),
+    ("OLMoE-1B-7B", "h100-sxm", "vllm"),
+    ("mamba2-130m", "h100-sxm", "llama.cpp"),
+    ("Llama-3.2-1B", "apple-m2-ultra", "llama.cpp-b2797-metal"),
+]
+NO_TIME = ("kernel_time", "strided_kernel_time", "tensor_kernel_time", "attention_kernel_time")
+
+
+# --- numbers that carry their slopes ---
+
+
+def test_arithmetic_carries_derivatives():
+    x, y = Dual(3.0, {"x": 1.0}), Dual(2.0, {"y": 1.0})
+    for made, value, by in (
+        (x + y, 5, {"x": 1, "y": 1}),
+        (4 + x, 7, {"x": 1}),
+        (x - y, 1, {"x": 1, "y": -1}),
+        (x - 1, 2, {"x": 1}),
+        (1 - x, -2, {"x": -1}),
+        (-x, -3, {"x": -1}),
+        (x * y, 6, {"x": 2, "y": 3}),
+        (5 * x, 15, {"x": 5}),
+        (x / y, 1.5, {"x": 0.5, "y": -0.75}),
+        (x / 2, 1.5, {"x": 0.5}),
+        (6 / x, 2, {"x": -2 / 3}),
+        (x**2, 9, {"x": 6}),
+        (2**x, 8, {"x": 8 * log(2)}),
+        (x * x, 9, {"x": 6}),
+    ):
+        assert float(made) == pytest.approx(value)
+        assert dict(made.slopes) == pytest.approx(by)
+
+
+def test_choices_are_taken_as_the_values_take_them():
+    x, y = Dual(3.0, {"x": 1.0}), Dual(2.0, {"y": 1.0})
+    assert maximum(x, y) is maximum(y, x) is x
+    assert minimum(x, y) is minimum(y, x) is y
+    assert (maximum(x, 4), minimum(x, 1.0)) == (4, 1.0)
+    assert (at_least(x, 3), at_least(x, y), at_least(y, x)) == (1, 1, 0)
+    assert ceil(Dual(0.4, {"x": 1.0})) == 1
+    rounded = ceil(Dual(2.4, {"x": 1.5}))
+    assert (float(rounded), rounded.slopes) == (3, {"x": 1.5})
+    assert share(x) is x
+    assert leading([y, x, Dual(2.5, {})]) == [1]
+    assert not single(x)
+    assert relative(x) == {"x": 1 / 3}
+    assert relative(7.0) == {}
+
+
+@pytest.mark.parametrize("stack", STACKS, ids=str)
+def test_slopes_carried_along_are_those_found_going_back_over_the_graph(stack):
+    s = setup(*stack)
+    w = settled(s, workload(prompt=3000, batch=2, dtype=s.device.default_dtype))
+    values = {f"parameters.{name}": float(x) for name, x in s.machine(w.dtype).parameters.items()}
+    e = Evaluation(with_slopes(s, w), w)
+    for path, _ in FIGURES.values():
+        function = compiled(s, w, (path,), tuple(values)).function
+        value, by = gradient(function.graph, function.outputs[path], values)
+        back = {name: by[f"parameters.{name}"] * row.stretch(values[f"parameters.{name}"]) / value
+                for name, row in PARAMETERS.items()}  # fmt: skip
+        carried = relative(figure(path)(e))
+        assert {name: carried.get(name, 0.0) for name in back} == pytest.approx(back, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("stack", STACKS[:3], ids=str)
+def test_an_array_of_prompts_has_the_slopes_of_each(stack):
+    s = setup(*stack)
+    w = settled(s, workload(prompt=1, dtype=s.device.default_dtype))
+    prompts = np.array([100.0, 5000.0])
+    values, by = logs(s, replace_prompt(w, prompts), "ttft")
+    for i, n in enumerate((100, 5000)):
+        one = Evaluation(with_slopes(s, w), replace_prompt(w, n)).request.ttft
+        assert values[i] == pytest.approx(float(one))
+        carried = relative(one)
+        for name, slope in by.items():
+            assert np.broadcast_to(slope, 2)[i] == pytest.approx(carried.get(name, 0.0), rel=1e-6, abs=1e-9)
+
+
+def replace_prompt(w, prompt):
+    from roofsim.foundation.schema import variant
+
+    return variant(w, prompt=prompt)
+
+
+# --- by hand ---
+
+
+def test_where_reading_is_all_the_interval_is_that_of_the_memory_efficiency():
+    """A decode step bound by memory takes bytes / (W η); d log t / d u = −(η − low)(high − η) / ((high − low) η)."""
+    s = setup("Llama-3.1-8B", "h100-sxm", "ideal")
+    sure = {name: float(x) for name, x in s.machine("bf16").parameters.items()}
+    sure |= dict.fromkeys(NO_TIME, 0.0) | {"gemm_fill": 0.0, "attention_fill": 0.0, "vector_efficiency": 1.0}
+    eta = sure.pop("memory_efficiency")
+    s = replace(s, parameters=sure)
+    p = predict_request(s, workload(prompt=1024))
+    row = PARAMETERS["memory_efficiency"]
+    slope = (eta - row.low) * (row.high - eta) / ((row.high - row.low) * eta)
+    sigma = s.priors.scatter_of("device_time_s", "decode")
+    factor = exp(NORMAL_95 * ((slope * s.priors.spreads["memory_efficiency"]) ** 2 + sigma**2) ** 0.5)
+    low, high = p.intervals["decode_device_time"]
+    assert low == pytest.approx(p.decode.device_time / factor)
+    assert high == pytest.approx(p.decode.device_time * factor)
+
+
+def test_variances_of_parameters_that_are_not_fitted_add_up():
+    s = setup("mamba2-780m", "h100-sxm", "transformers-5-eager")
+    spreads = s.priors.spreads
+    found = variance(s, {"dispatch": 0.5, "gemm_fill": -2.0})
+    assert found == pytest.approx((0.5 * spreads["dispatch"]) ** 2 + (2 * spreads["gemm_fill"]) ** 2)
+    assert variance(s, {}) == 0
+
+
+def test_a_covariance_is_a_quadratic_form_of_numbers_and_of_arrays():
+    c = Covariance(names=("a", "b"), lower=((0.04,), (0.01, 0.09)))
+    assert c.variance({"a": 1.0, "b": 2.0}) == pytest.approx(0.04 + 2 * 2 * 0.01 + 4 * 0.09)
+    assert c.variance({"b": 1.0}) == pytest.approx(0.09)
+    arrays = c.variance({"a": np.array([1.0, 0.0]), "b": np.array([2.0, 1.0])})
+    assert arrays == pytest.approx([0.44, 0.09])
+
+
+# --- what they hold, and what widens them ---
+
+
+@pytest.mark.parametrize("stack", STACKS, ids=str)
+@pytest.mark.parametrize("calibration", ["auto", "none"])
+def test_every_figure_lies_in_its_interval(stack, calibration):
+    s = chosen(setup(*stack), calibration)
+    p = predict_request(s, workload(prompt=2048, dtype=s.device.default_dtype))
+    values = {"ttft": p.request.ttft, "tpot": p.request.tpot, "energy": p.request.energy, "peak": p.memory.peak,
+              "total_time": p.request.total_time, "tokens_per_second": p.request.tokens_per_second,
+              "device_time": p.prefill.device_time, "decode_device_time": p.decode.device_time,
+              "max_prompt": p.limits.max_prompt, "max_batch": p.limits.max_batch}  # fmt: skip
+    assert set(p.intervals) == set(values)
+    for name, value in values.items():
+        assert p.intervals[name][0] <= value <= p.intervals[name][1], name
+    assert p.intervals["ttft"][0] < p.intervals["ttft"][1]
+    assert p.basis == ("calibrated" if p.calibration else "prior")
+
+
+def test_what_the_user_sets_narrows_what_depends_on_it():
+    s = setup("Qwen2.5-1.5B", "rtx-4090", "vllm")
+    w = workload(prompt=8192)
+    free = intervals(s, w)
+    sure = intervals(replace(s, parameters={"gemm_efficiency": float(s.machine("bf16")["gemm_efficiency"])}), w)
+    assert np.divide(*sure["ttft"][::-1]) < np.divide(*free["ttft"][::-1])
+    assert sure["decode_device_time"] == pytest.approx(free["decode_device_time"], rel=1e-2)
+
+
+def test_operators_have_the_intervals_of_what_decides_them():
+    s = setup("Qwen2.5-0.5B", "rtx-4090", "transformers-5-eager")
+    w = workload(prompt=4096)
+    p, within = predict_request(s, w), operator_intervals(s, w)
+    for name, each in (("prefill", p.prefill), ("decode", p.decode)):
+        for row, (low, high) in zip(each.operators, within[name], strict=True):
+            assert low < row.time < high
+            assert row.time / low == pytest.approx(high / row.time)
+
+
+def test_arrays_have_no_intervals():
+    assert predict("mamba-130m", "rtx-4090", prompt=np.array([10, 20])).intervals is None
+
+
+def test_a_prediction_takes_a_calibration_as_the_command_does():
+    line = {"model": "Qwen2.5-0.5B", "device": "h100-sxm", "runtime": "transformers-5-eager"}
+    auto, none = predict(**line), predict(**line, calibration="none")
+    assert auto.calibration == "h100-sxm@transformers-5"
+    assert none.calibration is None
+    own = library.calibration("h100-sxm@transformers-5")
+    assert predict(**line, calibration=own).request == auto.request != none.request
+    assert predict(**line | {"device": "h200-sxm"}, transfer=True).calibration == "h100-sxm@transformers-5"
+
+
+# --- the population ---
+
+
+def group(devices, runtimes, mean, sigma):
+    return Group(
+        devices=devices, runtimes=runtimes, parameters={"gemm_efficiency": Typical(mean=mean, spread=mean)},
+        scatter=(Scatter(metric="latency_s", phase="decode", sigma=sigma, rows=9),) if sigma else (),
+    )  # fmt: skip
+
+
+def test_the_nearest_class_that_knows_decides():
+    groups = (
+        group("", "", 0.1, 0.1), group("NVIDIA gpu", "", 0.2, 0.2), group("", "eager", 0.3, 0.0),
+        group("NVIDIA gpu", "eager", 0.4, 0.4),
+    )  # fmt: skip
+    all_of_them = {"name": "p", "date": "2000-01-01", "versions": {}, "method": "", "datasets": ()}
+    p = Population(**all_of_them, groups=groups)
+    for classes, value, sigma in (
+        (("NVIDIA gpu", "eager"), 0.4, 0.4), (("Apple soc", "eager"), 0.3, 0.1), (("NVIDIA gpu", "ggml"), 0.2, 0.2),
+        (("Apple soc", "ggml"), 0.1, 0.1),
+    ):  # fmt: skip
+        found = p.of(*classes)
+        assert found.values["gemm_efficiency"] == found.spreads["gemm_efficiency"] == value
+        assert found.scatter_of("latency_s", "decode") == sigma
+        assert found.values["gemm_fill"] == PARAMETERS["gemm_fill"].prior
+        assert found.spreads["gemm_fill"] == PARAMETERS["gemm_fill"].free_spread
+    assert Population(**all_of_them, groups=()).of("a", "b").scatter_of("latency_s", "decode") == 0
+
+
+def test_figures_of_single_operators_are_not_like_those_of_passes():
+    def of(metric, phase, sigma, host=False):
+        return Scatter(metric=metric, phase=phase, host=host, sigma=sigma, rows=9)
+
+    rows = [of("latency_s", "gemm", 0.9), of("latency_s", "prefill", 0.1), of("latency_s", "prefill", 0.3, host=True),
+            of("energy_j", "prefill", 0.5)]  # fmt: skip
+    assert most_alike(rows, "latency_s", "prefill", False).sigma == 0.1
+    assert most_alike(rows, "latency_s", "prefill", True).sigma == 0.3
+    assert most_alike(rows, "device_time_s", "decode", False).sigma == 0.3
+    assert most_alike(rows, "latency_s", "attention", False).sigma == 0.9
+    assert most_alike(rows, "peak_mem_bytes", "prefill", False) is None
+    assert most_alike(rows[:1], "latency_s", "decode", False) is None
+
+
+def test_a_calibration_without_data_of_a_kind_leaves_its_scatter_to_the_population():
+    s = chosen(setup("Qwen2.5-0.5B", "h100-sxm", "vllm"), "h100-sxm@vllm-operators")
+    assert scatter(s, ("latency_s", "decode")) == s.priors.scatter_of("latency_s", "decode")
