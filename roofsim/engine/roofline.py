@@ -17,6 +17,8 @@ from roofsim.specs.runtime import Runtime
 
 FLOP_PER_CLOCK = 256
 """fp32 FLOP of a compute unit and clock, for devices that state no clock: 128 lanes with a multiply-add each."""
+TILE_ROWS = 64
+"""Rows of queries in a tile of attention: FlashAttention-2 on a paged cache (flash_fwd_launch_template.h)."""
 RESIDENT = 16
 """Blocks of 128 threads that a unit with 2,048 threads keeps going at once."""
 
@@ -29,7 +31,8 @@ class Machine:
 
     `matrix_rate` is the dense peak of products in the dtype of activations, `peaks` that of every unit there is;
     `clock` is that of the units, `softmax_overlap` 1 where attention's kernels compute the softmax during the products,
-    else 0. Every number may also be a symbol: then times are formulas.
+    else 0, `tile_rows` how many rows of queries they take at once. Every number may also be a symbol: then times
+    are formulas.
     """
 
     matrix_rate: Number
@@ -41,6 +44,7 @@ class Machine:
     clock: Number = 1e9
     peaks: Mapping[str, Number] = field(default_factory=dict)
     softmax_overlap: Number = 0
+    tile_rows: Number = TILE_ROWS
 
     def rate(self, unit: str | None) -> Number:
         """The dense peak of a unit, if the device has it; else that of the dtype of activations."""
@@ -74,6 +78,7 @@ def machine(
         device.clock.value if device.clock else vector / (FLOP_PER_CLOCK * device.units.value),
         {unit: rate.value for unit, rate in device.peak.matrix.items()},
         int(device.overlaps_softmax),
+        device.attention_rows.value if device.attention_rows else TILE_ROWS,
     )
 
 
@@ -184,9 +189,10 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     if kernel.blocks is None:
         return Terms(fixed, compute, memory, filling)
     if like in _TILED:
-        waves = maximum(kernel.blocks / m.units, 1)
-        busy = minimum(kernel.blocks * kernel.splits / m.units, 1)
-        return Terms(fixed + waves * m["tile_time"], compute * kernel.padding / busy, memory, filling)
+        tiles = kernel.blocks * (1 if kernel.rows is None else maximum(kernel.rows / m.tile_rows, 1))
+        busy = minimum(tiles * kernel.spread / m.units, 1)
+        waiting = maximum(tiles / m.units, 1) * m["tile_time"]
+        return Terms(fixed + waiting, compute * kernel.padding / busy, memory, filling)
     share = minimum(kernel.blocks / m.units, 1)
     full = minimum(kernel.blocks / (m.units * kernel.together), 1)
     compute = compute / full

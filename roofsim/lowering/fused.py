@@ -11,6 +11,7 @@ from roofsim.model.step import Pass, Product
 from roofsim.model.weights import ACTIVATION_BYTES
 from roofsim.ops import attention, conv, gemm, pointwise, recurrence, scan
 from roofsim.ops.base import CostFunction, Operator
+from roofsim.ops.pairs import causal_pairs
 
 QUANTISE_FLOPS = 4
 """Size, the largest, product with the scale, limit: what quantising an element takes."""
@@ -36,10 +37,10 @@ LIKE: dict[CostFunction, Class] = {
     conv.short_conv1d: "stream",
     pointwise.embedding: "stream",
 }
-TILE = 64
-"""Queries of a tile in FlashAttention-2's kernels on a paged cache (`kBlockM`, flash_fwd_launch_template.h)."""
+FEWEST = 64
+"""Rows of queries whose time an attention kernel takes at least (`kBlockM` in FlashAttention-2 on a paged cache)."""
 KEYS = 128
-"""Keys of a block there (`kBlockN` at head width 128): no part of a split has fewer."""
+"""Keys of a tile there (`kBlockN` at head width 128): no part of a split has fewer."""
 
 
 def lower(operator: Operator, situation: Situation) -> Lowered:
@@ -101,39 +102,30 @@ def kernel(operator: Operator) -> Kernel:
     """The fused kernel of an operator."""
     like = LIKE.get(operator.function, "stream")
     whole = Kernel(operator.name, like, operator.cost, fill=fill(operator))
-    if operator.function is attention.latent_attention:
-        return _tiles_of_latents(whole, operator)
     if like == "attention":
         return _tiles(whole, operator)
     return _chunks(whole, operator) if like == "delta" else whole
 
 
 def _tiles(whole: Kernel, o: Operator) -> Kernel:
-    """A block for every tile of queries of every head; for one token, for every key head, its keys cut where it pays.
+    """A block for rows that see the same keys, queries of all heads that share them, which is cut into tiles.
 
-    A tile of few queries takes the time of a whole one, but for one token other kernels are used.
+    A tile of few rows takes the time of a whole one, and the last block, which sees all, more than the mean; for one
+    token other kernels are used, which cut its keys into parts.
     """
     z = o.sizes
     new, several = z["new"], at_least(z["new"], 2)
-    seen = minimum(z["context"], z.get("window", z.get("chunk", z["context"] + 1)) - 1) + new
+    # heads that share one latent are as those that share a key
+    key_heads = z.get("kv_heads", 1)
+    rows = new * z["heads"] / key_heads
+    most = z.get("window", z.get("chunk", z["context"] + new))
+    last, mean = minimum(z["context"] + new, most), causal_pairs(new, z["context"], most) / new
     return replace(
         whole,
-        blocks=z["batch"] * (several * z["heads"] * maximum(new / TILE, 1) + (1 - several) * z["kv_heads"]),
-        splits=several + (1 - several) * maximum(seen / KEYS, 1),
-        padding=several * maximum(TILE / new, 1) + 1 - several,
-    )
-
-
-def _tiles_of_latents(whole: Kernel, o: Operator) -> Kernel:
-    """All heads of a token share its latents, so that they and their tokens fill tiles together."""
-    z = o.sizes
-    rows, several = z["new"] * z["heads"], at_least(z["new"], 2)
-    seen = minimum(z["context"] + z["new"], z["window"])
-    return replace(
-        whole,
-        blocks=z["batch"] * maximum(rows / TILE, 1),
-        splits=several + (1 - several) * maximum(seen / KEYS, 1),
-        padding=maximum(TILE / rows, 1),
+        blocks=z["batch"] * key_heads,
+        rows=rows,
+        spread=several * mean / last + (1 - several) * maximum(last / KEYS, 1),
+        padding=several * maximum(FEWEST / rows, 1) + 1 - several,
     )
 
 

@@ -26,10 +26,11 @@ class Kernel:
 
     `fill` is extra matrix work that stands for a unit that is not yet full (Hockney's n½ times the work
     per element), `blocks` how many independent pieces the work has: with fewer than the device has units,
-    the rest idle, and a unit computes at its full rate only with `together` of them at once. Where there are fewer
-    blocks than units, each can be cut into as many as `splits`; `padding` is the work of whole blocks relative to that
-    which is asked for. It takes at least
-    the time of `beneath`, which is a part of it, and at most that of all `instead`, which could take its place.
+    the rest idle, and a unit computes at its full rate only with `together` of them at once. A block of attention has
+    `rows` of queries and is cut into tiles of as many as the device's kernels take. A block or tile keeps `spread`
+    units busy: more than one where it can be cut further, less where the longest outlasts the others; `padding` is the
+    work of whole tiles relative to that which is asked for. It takes at least the time of `beneath`, which is a part
+    of it, and at most that of all `instead`, which could take its place.
     Its blocks take `steps` one after the other that each wait for memory, however little they move.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
     has one. `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part
@@ -43,7 +44,8 @@ class Kernel:
     fill: Number = 0
     blocks: Number | None = None
     together: Number = 1
-    splits: Number = 1
+    rows: Number | None = None
+    spread: Number = 1
     padding: Number = 1
     steps: Number | None = None
     beneath: Kernel | None = None

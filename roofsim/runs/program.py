@@ -169,6 +169,7 @@ def _class(kernel: Kernel) -> tuple[Any, ...]:
         kernel.unit,
         kernel.blocks is None,
         kernel.steps is None,
+        kernel.rows is None,
         beneath,
         tuple(_class(each) for each in kernel.instead),
     )
@@ -190,7 +191,8 @@ def _joined(kernels: Sequence[Kernel]) -> Kernel:
         fill=array([k.fill for k in kernels]),
         blocks=None if first.blocks is None else array([k.blocks for k in kernels]),
         together=array([k.together for k in kernels]),
-        splits=array([k.splits for k in kernels]),
+        rows=None if first.rows is None else array([k.rows for k in kernels]),
+        spread=array([k.spread for k in kernels]),
         padding=array([k.padding for k in kernels]),
         steps=None if first.steps is None else array([k.steps for k in kernels]),
         beneath=_joined([k.beneath for k in kernels if k.beneath]) if first.beneath else None,

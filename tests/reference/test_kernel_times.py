@@ -24,7 +24,9 @@ PARAMETERS = {
     "tile_time": 11, "replay_time": 13,
     "unpacked_bytes": 1 / 2, "tile_flops": 5, "step_time": 6, "dispatch": 7, "triton_dispatch": 80,
 }  # fmt: skip
-M = Machine(matrix_rate=1000, vector_rate=100, bandwidth=10, cache=50, units=4, parameters=PARAMETERS, clock=3)
+M = Machine(
+    matrix_rate=1000, vector_rate=100, bandwidth=10, cache=50, units=4, parameters=PARAMETERS, clock=3, tile_rows=3
+)
 COST = Cost(matrix=3000, vector=200, weights=20, activations=60, state=30)
 # 25 of the 60 bytes of activations come from the cache, at four times the speed: 6.25; 35 + 20 + 30 do not
 MOVED = 91.25
@@ -88,8 +90,11 @@ def test_units_without_a_block_idle_and_those_with_too_few_compute_slower(
     ("blocks", "more", "waves", "slower"),
     # four units: two blocks keep half of them busy unless each is cut in two; ten blocks are two and a half rounds
     [
-        (2, {}, 1, 2), (2, {"splits": 2}, 1, 1), (1, {"splits": 3}, 1, 4 / 3), (1, {"splits": 9}, 1, 1),
-        (4, {}, 1, 1), (10, {}, 2.5, 1), (10, {"splits": 7}, 2.5, 1),
+        (2, {}, 1, 2), (2, {"spread": 2}, 1, 1), (1, {"spread": 3}, 1, 4 / 3), (1, {"spread": 9}, 1, 1),
+        (4, {}, 1, 1), (10, {}, 2.5, 1), (10, {"spread": 7}, 2.5, 1),
+        # tiles have three rows, two rows are a tile as well
+        (2, {"rows": 9}, 1.5, 1), (1, {"rows": 6}, 1, 2), (1, {"rows": 2}, 1, 4),
+        (1, {"rows": 6, "spread": 1.5}, 1, 4 / 3),
         (4, {"padding": 3}, 1, 3), (2, {"padding": 3}, 1, 6), (10, {"padding": 1.5}, 2.5, 1.5),
     ],
 )  # fmt: skip
@@ -262,6 +267,7 @@ def test_a_machine_is_made_of_what_the_files_say() -> None:
     assert (made.matrix_rate, made.vector_rate, made.bandwidth) == (165.2e12, 82.6e12, 1008e9)
     assert (made.cache, made.units) == (72 * 2**20, 128)
     assert (made["gemm_fill"], made["tensor_kernel_time"], made["dispatch"]) == (3, 5.8e-6, host.dispatch.value)
+    assert (made.tile_rows, machine(library.device("h100-sxm"), None, "fp16").tile_rows) == (64, 128)
     assert made.softmax_overlap == 0
     assert machine(variant(device, overlaps_softmax=True), None, "fp16").softmax_overlap == 1
     assert made["scan_efficiency"] == priors()["scan_efficiency"]

@@ -146,16 +146,16 @@ def test_what_a_window_or_chunk_no_longer_holds_is_neither_joined_nor_repeated(l
     both = network(GQA | limit | {"windowed_cache": False})
     check(both, runtime(NEW), STEP, {"cache_append": appended(2 * 6, 2)})
     copies = 2 * 3 * 4 * 6 * CACHE
-    attended = of_a_token(4, instead={"state": 0.0, "activations": 2 * 4 * 6 * ACT + copies})
+    attended = of_a_token(4, 4, instead={"state": 0.0, "activations": 2 * 4 * 6 * ACT + copies})
     check(model, runtime(OLD), STEP, {"attention": Expected([repeated(3), attended], temporary=copies)})
 
 
 def test_attention_is_one_kernel_and_in_a_step_a_sum_of_splits() -> None:
     model = network(GQA)
     check(model, runtime(NEW), PREFILL, {"attention": [tiled(4)]})
-    check(model, runtime(NEW), STEP, {"attention": [of_a_token(2), tiny()]})
+    check(model, runtime(NEW), STEP, {"attention": [of_a_token(4, 2), tiny()]})
     unsplit = runtime(NEW, attention={"splits_decode": False})
-    check(model, unsplit, STEP, {"attention": [of_a_token(2)]})
+    check(model, unsplit, STEP, {"attention": [of_a_token(4, 2)]})
 
 
 def repeated(seen: int) -> Launch:
@@ -167,18 +167,18 @@ def test_heads_are_repeated_and_queries_made_contiguous_where_the_library_does_s
     copies = 2 * 7 * 4 * 6 * CACHE
     reading = {"state": 0.0}
     contiguous = each("strided", 2 * 3 * 4 * 3, ACT, ACT)
-    expected = [repeated(7), contiguous, tiled(4, more=copies, instead=None)]
+    expected = [repeated(7), contiguous, tiled(4, 4, more=copies, instead=None)]
     check(network(GQA), runtime(OLD), STEP, {"attention": Expected(
-        [repeated(7), of_a_token(4, instead={**reading, "activations": 2 * 4 * 6 * ACT + copies})],
+        [repeated(7), of_a_token(4, 4, instead={**reading, "activations": 2 * 4 * 6 * ACT + copies})],
         temporary=copies,
     )})  # fmt: skip
-    expected[-1] = tiled(4, instead={**reading, "activations": 2 * 3 * 4 * 6 * ACT + copies})
+    expected[-1] = tiled(4, 4, instead={**reading, "activations": 2 * 3 * 4 * 6 * ACT + copies})
     check(
         network(GQA), runtime(OLD), PREFILL,
         {"attention": Expected(expected, temporary=copies + 2 * 3 * 4 * 3 * ACT)},
     )  # fmt: skip
     alike = network({**GQA, "kv_heads": 4})
-    check(alike, runtime(OLD), STEP, {"attention": [of_a_token(4)]})
+    check(alike, runtime(OLD), STEP, {"attention": [of_a_token(4, 4)]})
 
 
 MASKED = GQA | {"declared_window": 7, "v_dim": 2}

@@ -66,7 +66,7 @@ def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
         "embedding": [Own("stream")],
     }
     check(network(GQA, GATED), stack, PREFILL, expected)
-    step = {"attention": [of_a_token(2), tiny()], "q_proj": [product(10)]}
+    step = {"attention": [of_a_token(4, 2), tiny()], "q_proj": [product(10)]}
     check(network(GQA, GATED), stack, STEP, step)
     check(network(GQA, norm="layer"), stack, PREFILL, {"norm_1": [added]})
     moe = {"kind": "moe", "experts": 4, "top_k": 2, "width": 3, "shared_width": 5}
@@ -251,7 +251,7 @@ def test_llama_cpp_works_in_fp32() -> None:
         "gate": [each("stream", elements, 2 * FP32, FP32, flops=5)],
     }
     check(network(GQA, GATED), stack, PREFILL, expected)
-    check(network(GQA, GATED), stack, STEP, {"attention": [of_a_token(2), tiny()]})
+    check(network(GQA, GATED), stack, STEP, {"attention": [of_a_token(4, 2), tiny()]})
     layer = {"norm_1": [each("stream", EVERY, FP32, FP32, flops=4), each("strided", EVERY, FP32, FP32, count=2)]}
     check(network(GQA, norm="layer"), stack, PREFILL, layer)
 
@@ -427,13 +427,14 @@ def test_the_ideal_is_one_kernel_for_each_operator_that_a_device_not_yet_full_de
     }  # fmt: skip
     check(network(latent), stack, PREFILL, {
         "q_absorb": [Own("gemm", fill=2 * 4)],
-        # the three heads of three tokens share a tile
-        "attention": [Own("attention", blocks=2, padding=64 / 9)],
+        # the three heads of three tokens share a tile; of seven tokens each chooses five, and has five to choose from
+        "attention": [Own("attention", blocks=2, rows=9, padding=64 / 9)],
         "index_scores": [Own("gemm", fill=2 * 3)],
         "index_norm": [Own("stream")],
     })  # fmt: skip
     check(network(GQA | {"v_dim": 2}), stack, PREFILL, {"attention": [tiled(4)]})
-    check(network(GQA | {"chunk": 3}), stack, PREFILL, {"attention": [tiled(4)]})
+    whole = Own("attention", blocks=2 * 2, rows=3 * 2, padding=64 / 6)  # each token sees three
+    check(network(GQA | {"chunk": 3}), stack, PREFILL, {"attention": [whole]})
     check(network(SSM), stack, PREFILL, {"scan": [Own("ssd")], "conv": [Own("stream")]})
     check(network(SELECTIVE), stack, PREFILL, {"scan": [Own("scan")]})
 
@@ -442,21 +443,27 @@ def test_queries_fill_tiles_and_the_keys_of_a_token_are_cut_into_parts_of_128() 
     stack = runtime("ideal")
     long = Pass(2, 96, 1000, PRECISION)
     step = Pass(2, 1, 511, PRECISION, phase="decode")
-    filled = Own("attention", blocks=2 * 4 * 96 / 64)
-    check(network(GQA), stack, long, {"attention": [filled]})
-    check(network(GQA), stack, Pass(2, 64, 0, PRECISION), {"attention": [Own("attention", blocks=2 * 4)]})
-    check(network(GQA), stack, Pass(2, 2, 0, PRECISION), {"attention": [tiled(4, 2)]})
-    check(network(GQA), stack, step, {"attention": [of_a_token(2, 4)]})
+
+    def filled(key_heads: float, rows: float, mean: float, last: float) -> dict[str, list[Own]]:
+        return {"attention": [Own("attention", blocks=2 * key_heads, rows=rows, spread=mean / last)]}
+
+    check(network(GQA), stack, long, filled(2, 2 * 96, 1048.5, 1096))
+    check(network(GQA), stack, Pass(2, 32, 0, PRECISION), filled(2, 64, 16.5, 32))
+    check(network(GQA), stack, Pass(2, 2, 0, PRECISION), {"attention": [tiled(4, context=0, new=2, last=2)]})
+    check(network(GQA), stack, step, {"attention": [of_a_token(4, 2, 4)]})
     for limit in ("window", "chunk"):
-        check(network(GQA | {limit: 256}), stack, step, {"attention": [of_a_token(2, 2)]})
-        check(network(GQA | {limit: 256}), stack, long, {"attention": [filled]})
+        check(network(GQA | {limit: 256}), stack, step, {"attention": [of_a_token(4, 2, 2)]})
+        check(network(GQA | {limit: 256}), stack, long, filled(2, 2 * 96, 256, 256))
+    # of 96 tokens the first 50 see themselves and those before, the others 50
+    mean = (50 * 51 / 2 + 46 * 50) / 96
+    check(network(GQA | {"window": 50}), stack, Pass(2, 96, 0, PRECISION), filled(2, 2 * 96, mean, 50))
     latent = {"kind": "mla", "heads": 3, "kv_rank": 6, "nope_dim": 4, "rope_dim": 2, "v_dim": 5}
-    check(network(latent), stack, step, {"attention": [of_a_token(1, 4, padding=64 / 3)]})
-    wide = Own("attention", blocks=2 * 3 * 96 / 64)
-    check(network(latent), stack, long, {"attention": [wide]})
+    check(network(latent), stack, step, {"attention": [of_a_token(3, 1, 4)]})
+    check(network(latent), stack, long, filled(1, 3 * 96, 1048.5, 1096))
     chosen = latent | {"index_heads": 2, "index_dim": 3, "index_top_k": 256, "q_rank": 7}
-    check(network(chosen), stack, step, {"attention": [of_a_token(1, 2, padding=64 / 3)]})
-    check(network(latent | {"heads": 160}), stack, step, {"attention": [Own("attention", blocks=2 * 2.5, splits=4)]})
+    check(network(chosen), stack, step, {"attention": [of_a_token(3, 1, 2)]})
+    wide = Own("attention", blocks=2, rows=160, spread=4)
+    check(network(latent | {"heads": 160}), stack, step, {"attention": [wide]})
 
 
 def test_a_serving_engine_normalises_before_a_delta_rule_whose_heads_go_through_their_chunks() -> None:

@@ -121,7 +121,7 @@ def test_tiles_wait_for_their_first_data_and_leave_units_idle_unless_they_are_cu
     blocks: int, splits: int, compute: float, fixed: float
 ) -> None:
     m = replace(IDEAL, parameters=PERFECT | {"tile_time": 2.0})
-    t = terms(Kernel("attention", "attention", Cost(matrix=1024, state=8), blocks=blocks, splits=splits), m)
+    t = terms(Kernel("attention", "attention", Cost(matrix=1024, state=8), blocks=blocks, spread=splits), m)
     assert (t.compute, t.fixed, t.memory) == (compute, fixed, 1)
 
 

@@ -39,7 +39,8 @@ class Launch:
     fill: float = 0
     blocks: float | None = None
     together: float = 1
-    splits: float = 1
+    rows: float | None = None
+    spread: float = 1
     padding: float = 1
     triton: bool = False
     joined: bool = False
@@ -58,18 +59,20 @@ class Own:
     joined: bool = False
     instead: Mapping[str, float] | None = None
     blocks: float | None = None
-    splits: float = 1
+    rows: float | None = None
+    spread: float = 1
     padding: float = 1
 
 
-def tiled(heads: int, new: int = 3, **more: Any) -> Own:
-    """Attention of two sequences: a block for each head, whose few queries take the time of 64."""
-    return Own("attention", blocks=2 * heads, padding=64 / new, **more)
+def tiled(heads: int, key_heads: int = 2, context: int = 4, new: int = 3, last: int = 7, **more: Any) -> Own:
+    """Attention of two sequences: the queries of heads that share keys together, at least 64; the last see the most."""
+    mean, rows = context + (new + 1) / 2, new * heads / key_heads
+    return Own("attention", blocks=2 * key_heads, rows=rows, spread=mean / last, padding=64 / rows, **more)
 
 
-def of_a_token(key_heads: int, splits: float = 1, **more: Any) -> Own:
+def of_a_token(heads: int, key_heads: int, spread: float = 1, **more: Any) -> Own:
     """Attention of a token of each of two sequences: a block for each key head, its keys cut into parts of 128."""
-    return Own("attention", blocks=2 * key_heads, splits=splits, **more)
+    return Own("attention", blocks=2 * key_heads, rows=heads / key_heads, spread=spread, **more)
 
 
 def each(like: str, elements: float, reads: float, writes: float, flops: float = 1, count: float = 1) -> Launch:
@@ -123,7 +126,7 @@ def check(
         got = [
             Launch(
                 k.like, k.count, k.cost.matrix, k.cost.vector, k.cost.weights, k.cost.activations, k.cost.state,
-                k.fill, k.blocks, k.together, k.splits, k.padding, k.triton, k.joined,
+                k.fill, k.blocks, k.together, k.rows, k.spread, k.padding, k.triton, k.joined,
             )
             for k in lowered.kernels
             if k.count
@@ -139,7 +142,7 @@ def check(
 
 def numbers(launch: Launch) -> list[float]:
     """Its counts and costs."""
-    return [-1 if value is None else value for value in astuple(launch)[1:12]]
+    return [-1 if value is None else value for value in astuple(launch)[1:13]]
 
 
 def resolved(own: Own, operator: Any) -> Launch:
@@ -150,7 +153,7 @@ def resolved(own: Own, operator: Any) -> Launch:
     columns |= dict(own.instead or {})
     scaled = {name: value * own.part for name, value in columns.items()}
     return Launch(
-        own.like, own.count, fill=own.fill, blocks=own.blocks, splits=own.splits, padding=own.padding,
+        own.like, own.count, fill=own.fill, blocks=own.blocks, rows=own.rows, spread=own.spread, padding=own.padding,
         triton=own.triton, joined=own.joined, **scaled,
     )  # fmt: skip
 
