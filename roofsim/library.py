@@ -51,15 +51,19 @@ def _files(folder: str, inside: bool) -> Iterator[str]:
             yield from _files(each.path, inside)
 
 
+TOP = 1024
+"""Bytes of a file in which its aliases are looked for: every one is opened whenever an alias is given."""
+
 _ALIASES = re.compile(r"^aliases: *\[(.*)\]", re.MULTILINE)
 
 
 @lru_cache
 def aliases(kind: str) -> Mapping[str, str]:
-    """Short names and what they stand for, read without parsing whole files: one line `aliases: [a, b]`."""
+    """Short names and what they stand for, read without parsing files: one line `aliases: [a, b]` near the top."""
     found: dict[str, str] = {}
     for name, path in names(kind).items():
-        match = _ALIASES.search(path.read_text(encoding="utf-8"))
+        with open(path, "rb", buffering=0) as file:
+            match = _ALIASES.search(file.read(TOP).decode("utf-8", "ignore"))
         for alias in match[1].split(",") if match else ():
             found[alias.strip().strip("'\"").lower()] = name
     return found

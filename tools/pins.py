@@ -2,9 +2,10 @@
 
 What an installation brings is settled here and nowhere else: every package that pyproject.toml leads to, extras,
 build and all, by version and hash, for each Python and system that the project supports. `pins/main.txt` is what
-`roofsim` needs, `pins/test.txt` what its checks need beside that, `pins/measure.txt` what `roofsim measure` needs
-beside both. The last has no hashes: PyTorch is built for processors and for cards under one version, and which of the
-two an index serves is the reader's choice. Without `--upgrade` a version stays unless pyproject.toml rules it out.
+`roofsim` needs, `pins/test.txt` what its checks need beside that, `pins/measure.txt` what `roofsim measure` and its
+tests need beside both. The last has no hashes: PyTorch is built for processors and for cards under one version, and
+which of the two an index serves is the reader's choice. Without `--upgrade` a version stays unless pyproject.toml rules
+it out.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> int:
     build = project["build-system"]["requires"]
     old = "" if arguments else "".join(file.read_text() for file in sorted(PINS.glob("*.txt")))
     plain = re.sub(r" *\\\n +--hash=\S+", "", old)
-    measure = settled(build, ["dev", "measure"], plain)
+    measure = settled(build, ["dev", "measure", "llamacpp"], plain)
     exact = "".join(measure.values())
     test = settled(build, ["dev"], exact, "--generate-hashes")
     names = settled(build, [], exact).keys()

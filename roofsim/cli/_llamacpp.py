@@ -6,18 +6,18 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roofsim import library
 from roofsim.adapters.gguf.write import checked
-from roofsim.cli import _options as o
+from roofsim.cli._book import Book
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
-from roofsim.measure.llamacpp import Done, Files, Point, Programs, Session, known, points, state
+from roofsim.measure.llamacpp import Files, Programs, Session
+from roofsim.measure.points import Point, known, points, state
 from roofsim.measure.programs import Ended, program
-from roofsim.measure.runs import Runs, runs
+from roofsim.measure.runs import runs
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Phase
 
@@ -68,7 +68,8 @@ def named(words: str) -> tuple[str, Architecture]:
     name, where = (given, rest) if equals and rest else ("", words)
     a = library.architecture(where)
     checked(a)
-    return name or a.id or a.name, a
+    own = where if Path(where).suffix in (".yaml", ".yml") else a.id or a.name  # by which validate finds it again
+    return name or own, a
 
 
 def measure(
@@ -93,13 +94,15 @@ def measure(
         if not quiet:
             click.echo(said, err=True)
 
-    book = Book(file, path)
-    session = Session(tools, asked.repeats, until=asked.until)
+    book = Book(file, path, "llama.cpp")
+    session, refused = Session(tools, asked.repeats, until=asked.until), list[str]()
     with folder(asked.scratch, asked.keep) as place:
         files = Files(place, asked.keep is not None, tools)
         try:
             for name, a in subjects:
-                model(book, session, files, (name, a), wanted[name], say)
+                for each in model(book, session, files, (name, a), wanted[name], say):
+                    refused.append(each)
+                    say(each)
         except Ended:
             say("the time is up")
         finally:
@@ -107,8 +110,13 @@ def measure(
     now = known(book.file)
     left = sum(state(point, now) == "to do" for point, _ in states)
     fresh = book.file.rows[len(file.rows) :]
+    if refused and not fresh:
+        raise InputError("\n".join(refused))
     summary = {"device": file.device, "rows": fresh, "left": left}
     out.write(measured_tables(file.device, fresh, left), summary)
+    if refused:
+        click.echo("\n".join(refused), err=True)
+        click.get_current_context().exit(1)
 
 
 def model(
@@ -118,34 +126,27 @@ def model(
     subject: tuple[str, Architecture],
     wanted: Sequence[Point],
     say: Callable[[str], None],
-) -> None:
-    """Measure what is left of a model, a format at a time; raises Ended when the time is up."""
+) -> Iterator[str]:
+    """Measure what is left of a model, a format at a time; gives what a format was refused for.
+
+    Raises Ended when the time is up.
+    """
     name, a = subject
     for weights in dict.fromkeys(point.weights for point in wanted):
         mine = [point for point in wanted if point.weights == weights]
         if not any(state(point, known(book.file)) == "to do" for point in mine):
             continue
-        path = files.file(a, name, weights, session.until, say)
+        try:
+            path = files.file(a, name, weights, session.until, say)
+        except InputError as error:
+            yield str(error)
+            continue
         for done in session.measure(path, mine, known(book.file)):
-            book.add(done, a)
+            book.add(done.rows, a.kind)
             say(f"{done.point.said}: {done.said}")
         if weights != "f16":  # others are made from it
             files.forget(weights)
     files.forget()
-
-
-class Book:
-    """The file of runs, which grows."""
-
-    def __init__(self, file: Runs, path: str) -> None:
-        self.file, self.path = file, path
-
-    def add(self, done: Done, a: Architecture) -> None:
-        """Write the file anew with more rows: all of them are in it or none is."""
-        source = f"roofsim measure {date.today().isoformat()}, llama.cpp, random weights, published shapes"
-        common = {"source": source, "arch": a.kind}
-        self.file = self.file.plus({**common, **row} for row in done.rows)
-        o.write_whole(self.path, self.file.text)
 
 
 @contextmanager

@@ -17,16 +17,16 @@ def command(format_: str, output: str | None, quiet: bool) -> None:
     """
     from roofsim import library
 
-    rows = []
+    rows, usable = [], []
     for d in library.all_devices():
         rate = d.matrix_peak(d.default_dtype)
         tdp = d.power.tdp.value if d.power.tdp else None
-        memory = d.memory.capacity.value, d.capacity, d.memory.bandwidth.value
-        rows.append([d.id, *memory, rate, d.ridge_point, tdp])
-    columns = [Column("device"), Column("memory", "B"), Column("usable", "B"), Column("bandwidth", "B/s"),
-               Column("matrix", "FLOP/s"), Column("ridge", "count"), Column("TDP", "W")]  # fmt: skip
-    keys = ("id", "capacity", "usable", "bandwidth", "matrix_peak", "ridge_point", "tdp")
-    data = {"devices": [dict(zip(keys, row, strict=True)) for row in rows]}
+        rows.append([d.id, d.memory.capacity.value, d.memory.bandwidth.value, rate, d.ridge_point, tdp])
+        usable.append(d.capacity)
+    columns = [Column("device"), Column("memory", "B"), Column("bandwidth", "B/s"), Column("matrix", "FLOP/s"),
+               Column("ridge", "count"), Column("TDP", "W")]  # fmt: skip
+    keys = ("id", "capacity", "bandwidth", "matrix_peak", "ridge_point", "tdp", "usable")
+    data = {"devices": [dict(zip(keys, (*row, had), strict=True)) for row, had in zip(rows, usable, strict=True)]}
     note = (
         "Dense peaks at bf16, else fp16; ridge point in FLOP/B. `roofsim show DEVICE` gives the source of each number."
     )

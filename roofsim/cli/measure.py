@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
+from roofsim.measure.runs import MODES
 from roofsim.report.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -24,22 +25,25 @@ if TYPE_CHECKING:
     from roofsim.measure.stack import Stack
 
 PHASES = ("prefill", "decode")
-STACKS = ("transformers", "llama.cpp")
+STACKS = ("transformers", "transformers-static", "llama.cpp", "vllm")
 """What can be measured."""
 
 
-class Phases(click.ParamType[list[str]]):
-    """Phases, set off by commas."""
+class Words(click.ParamType[list[str]]):
+    """Some of a few words, set off by commas."""
 
-    name = "phases"
+    name = "words"
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
-        """Each phase once."""
+        """Each word once."""
         if isinstance(value, list):
             return value
         words = [each.strip() for each in value.split(",")]
-        if not set(words) <= set(PHASES) or len(set(words)) < len(words):
-            self.fail(f"'{value}' should be prefill, decode or prefill,decode", param, ctx)
+        if not set(words) <= set(self.words) or len(set(words)) < len(words):
+            self.fail(f"'{value}' should be {', '.join(self.words)} or {','.join(self.words)}", param, ctx)
         return words
 
 
@@ -52,13 +56,14 @@ class Formats(click.ParamType[list[str]]):
         """Each format once."""
         from roofsim.adapters.gguf.write import FORMATS as WRITTEN
         from roofsim.measure.llamacpp import QUANTISED
+        from roofsim.measure.vllm import WEIGHTS
 
         if isinstance(value, list):
             return value
         words = [each.strip().lower() for each in value.split(",")]
         for word in words:
-            if word not in (*WRITTEN, *QUANTISED):
-                self.fail(f"'{word}' is none of {', '.join((*WRITTEN, *QUANTISED))}", param, ctx)
+            if word not in (known := dict.fromkeys((*WRITTEN, *QUANTISED, *WEIGHTS))):
+                self.fail(f"'{word}' is none of {', '.join(known)}", param, ctx)
         return list(dict.fromkeys(words))
 
 
@@ -109,9 +114,26 @@ class Folder(click.ParamType[str]):
 @click.option(
     "--weights",
     type=Formats(),
-    default="f16",
+    default=None,
     metavar="FORMATS",
-    help="Formats of the weights of llama.cpp: f16,q8_0,q4_k_m.  [default: f16]",
+    help="Formats of weights: of llama.cpp f16,q8_0,q4_k_m, of vLLM bf16,fp8.  [default: f16 or bf16]",
+)
+@click.option(
+    "--vllm-python", default=None, metavar="PATH", help="The Python that vLLM is installed in.  [default: this one]"
+)
+@click.option(
+    "--batched-tokens",
+    type=click.IntRange(min=1),
+    default=16384,
+    metavar="N",
+    help="Tokens that vLLM's engine takes in a step.  [default: 16384]",
+)
+@click.option(
+    "--modes",
+    type=Words(*MODES),
+    default=None,
+    metavar="MODES",
+    help="How a static cache is run: eager, graph, compile.  [default: eager, on a GPU eager,graph]",
 )
 @click.option("--llama-bench", default=None, metavar="PATH", help="The program.  [default: on the path]")
 @click.option("--llama-batched-bench", default=None, metavar="PATH", help="The program.  [default: on the path]")
@@ -128,7 +150,7 @@ class Folder(click.ParamType[str]):
 )
 @click.option(
     "--phases",
-    type=Phases(),
+    type=Words(*PHASES),
     default="prefill,decode",
     metavar="PHASES",
     help="prefill, decode or both.  [default: prefill,decode]",
@@ -182,10 +204,11 @@ class Folder(click.ParamType[str]):
 @click.pass_context
 def command(
     ctx: click.Context, models: tuple[str, ...], output: str, prompts: list[int], batches: list[int], stack: str,
-    weights: list[str], llama_bench: str | None, llama_batched_bench: str | None, llama_quantize: str | None,
-    scratch: str | None, keep_gguf: str | None, dtype: str, phases: list[Any], logits: Any, micro: bool, repeats: int,
-    warmup: int, energy: float, max_seconds: float | None, on: str | None, device_name: str | None, kernels: str | None,
-    plan: bool, format_: str, quiet: bool,
+    weights: list[str] | None, vllm_python: str | None, batched_tokens: int, modes: list[Any] | None,
+    llama_bench: str | None, llama_batched_bench: str | None, llama_quantize: str | None, scratch: str | None,
+    keep_gguf: str | None, dtype: str, phases: list[Any], logits: Any, micro: bool, repeats: int, warmup: int,
+    energy: float, max_seconds: float | None, on: str | None, device_name: str | None, kernels: str | None, plan: bool,
+    format_: str, quiet: bool,
 ) -> None:  # fmt: skip
     """Build each of MODELS with random weights and measure its prefills and decode steps.
 
@@ -215,7 +238,7 @@ def command(
             raise InputError("--micro measures operators of PyTorch; leave out --stack llama.cpp")
         asked = _llamacpp.Asked(
             models,
-            weights,
+            weights or ["f16"],
             phases,
             batches,
             prompts,
@@ -227,16 +250,39 @@ def command(
         paths = _llamacpp.programs(llama_bench, llama_batched_bench, llama_quantize)
         _llamacpp.measure(asked, paths, output, device_name, o.Output(format_, None, quiet), plan=plan, quiet=quiet)
         return
+    if stack == "vllm":
+        from roofsim.cli import _vllm
+
+        if micro:
+            raise InputError("--micro measures operators of PyTorch; leave out --stack vllm")
+        until = max_seconds and started + max_seconds
+        wish = _vllm.Asked(models, weights or [dtype], phases, batches, prompts, repeats, batched_tokens, until)
+        _vllm.measure(wish, vllm_python, output, device_name, o.Output(format_, None, quiet), plan=plan, quiet=quiet)
+        return
+    if weights:
+        raise InputError(f"--weights goes with --stack llama.cpp and vllm, not {stack}; write --dtype")
     subjects = [subject(each) for each in models]
     running = None if plan else load(on)
     file = runs(device_name or own_name(running), read_runs(output), output)
-    wanted = {each.name: session.cases(each.name, phases, dtype, batches, prompts, logits) for each in subjects}
+    static = stack == "transformers-static"
+    if static:
+        modes = modes or (["eager"] if (running.on if running else on) == "cpu" else ["eager", "graph"])
+        if "graph" in modes and running is not None and running.on == "cpu":
+            raise InputError("--modes graph: a graph is captured on a GPU only; write --modes eager or eager,compile")
+        if logits == "all" or micro:
+            raise InputError("--logits all and --micro go with --stack transformers only; leave them out")
+    elif modes:
+        raise InputError(f"--modes goes with --stack transformers-static, not {stack}")
+    wanted = {
+        each.name: session.cases(each.name, phases, dtype, batches, prompts, logits, modes or ("",))
+        for each in subjects
+    }
     known = file.cases
     states = [(case, session.state(case, known)) for cases in wanted.values() for case in cases]
     out = o.Output(format_, None, quiet)
     if running is None:
         data = [{**_named(case), "state": state} for case, state in states]
-        names = ("model", "phase", "dtype", "batch", "tokens", "state")
+        names = ("model", "phase", "dtype", "batch", "tokens", *(["mode"] if static else []), "state")
         out.write(plan_tables(file.device, names, data), {"device": file.device, "cases": data})
         return
     for each in subjects:  # all of them before any work is done
@@ -275,7 +321,7 @@ def read_runs(path: str) -> str:
 def _named(case: Case) -> dict[str, Any]:
     return {
         "model": case.model, "phase": case.phase, "dtype": case.dtype, "batch": case.batch, "tokens": case.tokens,
-        "logits": case.logits,
+        "logits": case.logits, **({"mode": case.mode} if case.mode else {}),
     }  # fmt: skip
 
 
@@ -310,7 +356,7 @@ class Book:
                     what = (
                         case.model
                         if done.end == "built"
-                        else f"{case.model} {case.phase} {case.batch} x {case.tokens:,}"
+                        else f"{case.model} {case.phase} {case.mode} {case.batch} x {case.tokens:,}".replace("  ", " ")
                     )
                     say(f"{what}: {done.said or done.end}", done.end != "built")
                     self.lost = done.lost
@@ -337,7 +383,13 @@ class Book:
         if not rows:
             return
         source = f"roofsim measure {date.today().isoformat()}, random weights, published shapes"
-        self.file = self.file.plus({"source": source, "framework": framework, **row} for row in rows)
+
+        def whole(row: Row) -> Row:
+            if "framework" in row:  # says how a static cache was run; the versions stand beside it
+                return {"source": f"{source}, {framework.partition(';')[0]}", **row}
+            return {"source": source, "framework": framework, **row}
+
+        self.file = self.file.plus(map(whole, rows))
         o.write_whole(self.path, self.file.text)
 
     def add_kernels(self, case: Case, longest: Sequence[tuple[str, float, int]]) -> None:

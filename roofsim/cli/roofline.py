@@ -41,5 +41,6 @@ def command(
         from roofsim.report import plots
 
         passes = [("prefill", result.prefill, within["prefill"]), ("decode", result.decode, within["decode"])]
-        plots.save(plots.roofline(result.model, s.device.name, m, w.dtype, passes), plot)
+        dtypes = [w.dtype, *s.precision(w).units]
+        plots.save(plots.roofline(result.model, s.device.name, m, dtypes, passes), plot)
         out.say(f"drew {plot}")

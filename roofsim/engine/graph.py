@@ -40,7 +40,8 @@ class Atom:
 class Graph:
     """The atoms of one trace. With `point`, values of the variables, every choice is taken as the numbers take it.
 
-    Then the only atoms are variables, and what comes out is the polynomial that holds around the point.
+    Then the only atoms are variables and what a step divides by, and what comes out is the polynomial that holds
+    around the point, if it is one.
     """
 
     point: Mapping[str, float] | None = None
@@ -74,7 +75,7 @@ def key_of(value: Any) -> Any:
 
 
 class NotPolynomial(Exception):
-    """A step would divide by a sum: there is no closed form of this kind."""
+    """A step would raise a number to a power that is not fixed: there is no closed form of this kind."""
 
 
 class Sum:
@@ -149,9 +150,8 @@ class Sum:
     def inverse(self) -> Sum:
         """One over this; of a sum, one over the atom that stands for it."""
         if len(self.products) > 1:
-            if self.value is not None:
-                raise NotPolynomial
-            return share(self, always=True).inverse()
+            whole = self.graph.atom("shared", (self,), positive=self.positive, whole=self.whole)
+            return Sum(self.graph, whole.products, self.value).inverse()
         ((product, c),) = self.products.items()
         value = None if self.value is None else 1 / self.value
         return Sum(self.graph, {tuple((atom, -k) for atom, k in product): 1 / c}, value)
@@ -252,9 +252,9 @@ VANISHED = 1e-9
 """A share below this is nought."""
 
 
-def share(x: Sum, *, always: bool = False) -> Sum:
+def share(x: Sum) -> Sum:
     """`x` as one atom, if it has many products."""
-    if x.value is not None or not (always or len(x.products) > SHARED):
+    if x.value is not None or len(x.products) <= SHARED:
         return x
     return x.graph.atom("shared", (x,), positive=x.positive, whole=x.whole)
 

@@ -104,7 +104,8 @@ def timeline(
     architecture: Architecture, runtime: Runtime, rows: Sequence[LoweredRow], p: Pass, sequences: Number
 ) -> list[Held]:
     """What is held at each operator of a pass while so many sequences hold their state."""
-    state = architecture.state_bytes(p.context + p.new - architecture.prefix_tokens, p.precision) * sequences
+    places = p.context + p.new + runtime.spare - architecture.prefix_tokens
+    state = architecture.state_bytes(places, p.precision) * sequences
     if drops_cache(architecture, runtime):
         state = state * 0
     kept, building = mask_bytes(architecture, runtime, p)

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
-from roofsim.engine.energy import energy
+from roofsim.engine.energy import Activity, activity, energy
 from roofsim.engine.roofline import (
     Bound,
     Machine,
     Terms,
     deciding_parameter,
+    gap_time,
+    graphs,
     launch_time,
     light_time,
     matrix_time,
@@ -81,10 +83,11 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
     """The figures of one pass; `rows` is how it is lowered, where that is known already."""
     m, runtime = stack.machine, stack.runtime
     stretches: list[Stretch] = []
-    done: list[tuple[Number, Cost, str | None]] = []
+    done: list[tuple[Number, Cost]] = []
     own: list[tuple[Number, Cost, str | None]] = []
     kernels: Number = 0
-    for row in rows or lower(stack.architecture, runtime, p):
+    active = Activity()
+    for row in rows or lower(stack.architecture, runtime, p, stack.device):
         n = row.row.count
         pieces: list[Stretch] = []
         for operator, lowered in row:
@@ -93,28 +96,37 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
             for each in lowered.kernels:
                 kernels = kernels + (0 if each.joined else each.count * n)
                 host = host + each.count * launch_time(each, runtime, m, p.phase)
-                busy = busy + each.count * terms(each, m).time
-                done.append((each.count * n, each.cost, each.unit))
+                t = terms(each, m)
+                busy = busy + each.count * t.time
+                active = active + activity(each, t, m) * (each.count * n)
+                done.append((each.count * n, each.cost))
             pieces.append(Stretch(host, busy, 1))
-            own.append((n, operator.cost, unit_of(operator, p)))
+            own.append((n * operator.often, operator.cost, unit_of(operator, p)))
         stretches += _together(pieces, n)
-    total, model = (Cost.total([(n, cost) for n, cost, _ in each]) for each in (done, own))
-    # energy goes by seconds at the peak: work on faster units counts as the less work that takes as long
-    drawing = replace(total, matrix=matrix_time(done, m) * m.matrix_rate)
-    planned = plans(stack.architecture, runtime, stack.device, p)
-    start = starting_time(runtime, m, planned, runtime.host.replays(p.phase))
-    t = times(stretches, start, runtime.host.mode == "inline")
+    total, model = Cost.total(done), Cost.total([(n, cost) for n, cost, _ in own])
+    start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p), serving_work(runtime, p))
+    gaps = kernels * gap_time(runtime, p.phase) + graphs(runtime, p.phase) * m["replay_time"]
+    passed = times(stretches, start, runtime.host.mode == "inline", gaps)
     return PassFigures(
-        t.wall, t.device, t.host, kernels, total.matrix, total.vector, total.bytes,
-        energy(stack.device, m, drawing, t.device, t.wall), matrix_time(own, m),
+        passed.wall, passed.device, passed.host, kernels, total.matrix, total.vector, total.bytes,
+        energy(stack.device, m, passed.wall, active), matrix_time(own, m),
         (model.weights + model.state) / m.bandwidth,
     )  # fmt: skip
 
 
-def starting_time(runtime: Runtime, m: Machine, planned: Number, replayed: Number) -> Number:
-    """Seconds before the first kernel of a pass: of the step itself, of plans of attention, of a graph `replayed`."""
+def starting_time(runtime: Runtime, m: Machine, planned: Number, work: Number = 0) -> Number:
+    """Seconds of the host before the first kernel of a pass: of the step itself, and of plans of attention.
+
+    `work` is that of a serving engine, in launches of a kernel.
+    """
     launch = runtime.host.launch.value if runtime.host.launch else 0
-    return launch + planned * m["attention_plan"] + replayed * m["replay_time"]
+    return launch + planned * m["attention_plan"] + work * m["dispatch"]
+
+
+def serving_work(runtime: Runtime, p: Pass) -> Number:
+    """What a serving engine does for a step and its sequences while the device waits, in launches of a kernel."""
+    policy = runtime.host
+    return policy.step_work + p.batch * (policy.request_work if p.phase == "prefill" else policy.sequence_work)
 
 
 def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:
@@ -154,7 +166,7 @@ SUMMED = tuple(f.name for f in fields(OperatorRow) if f.type == "Number")
 
 def operators(stack: Stack, p: Pass, basis: Callable[[str], Basis]) -> Iterator[OperatorRow]:
     """The operators of one pass that launch anything (for numbers, not for arrays); `basis` is of a parameter."""
-    for row in lower(stack.architecture, stack.runtime, p):
+    for row in lower(stack.architecture, stack.runtime, p, stack.device):
         for operator, lowered in row:
             if lowered.kernels:
                 yield _operator_row(row, operator.name, operator.kind, lowered, stack.machine, basis)

@@ -66,6 +66,8 @@ def expand(figure: Callable[[Mapping[str, Any]], Any], symbols: Mapping[str, flo
         return None
     by_power: dict[int, Polynomial] = {}
     for product, c in made.products.items():
+        if any(graph.atoms[atom].op != "variable" for atom, _ in product):
+            return None  # divides by a sum
         powers = {graph.atoms[atom].name: k for atom, k in product}
         k = powers.pop(LENGTH, 0)
         by_power.setdefault(k, {})[tuple(sorted(powers.items()))] = c

@@ -67,6 +67,8 @@ def machine(
     values |= {name: sourced.value for name, sourced in device.parameters.items()}
     if host:
         values["dispatch"] = host.dispatch.value
+    if runtime:
+        values |= {name: sourced.value for name, sourced in runtime.parameters.items()}
     vector = device.peak.vector["fp32"].value
     return Machine(
         device.matrix_peak(dtype, runtime.matrix_library.accumulates if runtime else "fp32"),
@@ -105,6 +107,12 @@ class Terms:
         return time if self.most is None else minimum(time, self.most)
 
     @property
+    def working(self) -> Number:
+        """Those of them in which units or memory are at work."""
+        beyond = self.time - self.fixed
+        return beyond if self.most is None else maximum(beyond, 0)
+
+    @property
     def bound(self) -> Bound:
         """The term that decides (for numbers, not for arrays or symbols)."""
         fixed, compute, memory, filling = map(float, (self.fixed, self.compute, self.memory, self.filling))
@@ -117,15 +125,23 @@ _RATE = {"gemm": "gemm_efficiency", "attention": "attention_efficiency", "delta"
 _RATE_OF_VECTOR = {
     "ssd": "ssd_efficiency",
     "masked_attention": "masked_attention_efficiency",
-    "quantised_product": "quantised_efficiency",
     "packed_product": "quantised_efficiency",
+    "block_product": "block_efficiency",
+    "repacked_product": "repacked_efficiency",
+    "row_attention": "row_attention_efficiency",
 }
 """Products that the matrix unit does not bound: their rate goes with the vector peak, up to the matrix peak."""
 _PER_CLOCK = {"quantised_tiles": "tile_flops"}
 """Products whose rate goes with units and clock, whatever the peaks."""
+_VECTOR_PER_CLOCK = {"scalar_loop": "scalar_flops"}
+"""Loops that use no vector unit: their rate goes with units and clock."""
+_UNPACKED = {"unpacked_product": "unpacked_per_flop"}
+"""Products that unpacking alone bounds, at so many bytes of weights for each FLOP of the vector unit."""
+_FEW_ROWS = ("vector_product", "row_product")
+"""Products that memory bounds, or loads: no faster than the matrix peak."""
+_TAKEN_IN = {"packed_product": "unpacked_bytes", "row_product": "row_bytes"}
+"""Products of few rows that the loads of the units bound: bytes of weights for each of them and clock."""
 _SOFTMAX = ("attention", "masked_attention")
-_BY_ROWS = ("packed_product", "vector_product")
-"""Matrix-vector products whose weights come in at a number of bytes per unit and clock."""
 _TILED = ("attention", "delta")
 """Fused kernels whose blocks each wait for their first data and write their results before the next block begins."""
 _FILL = {"gemm": "gemm_fill", "quantised_tiles": "gemm_fill"}
@@ -141,9 +157,14 @@ _FIXED = {
     "masked_attention": "attention_kernel_time",
     "replay": "replay_time",
     "stream": "kernel_time",
-    "quantised_product": "kernel_time",
     "strided": "strided_kernel_time",
     "transpose": "strided_kernel_time",
+    "loop": "barrier_time",
+    "scalar_loop": "barrier_time",
+    "block_product": "barrier_time",
+    "repacked_product": "barrier_time",
+    "unpacked_product": "barrier_time",
+    "row_attention": "barrier_time",
 }
 
 
@@ -177,11 +198,17 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     elif like in _PER_CLOCK:
         rate = minimum(m.units * m.clock * m[_PER_CLOCK[like]], m.rate(kernel.unit))
         filling = fill / rate
-        compute = cost.matrix / rate
+        compute = (cost.matrix + m["tile_columns"] * kernel.unpacking) / rate
+    elif like in _VECTOR_PER_CLOCK:
+        compute = cost.vector / minimum(m.units * m.clock * m[_VECTOR_PER_CLOCK[like]], m.vector_rate)
+    elif like in _UNPACKED:
+        compute = cost.weights / (m.vector_rate * m[_UNPACKED[like]])
+    elif like in _FEW_ROWS:
+        compute = maximum(vector, cost.matrix / m.rate(kernel.unit))
     else:
         compute = vector
-    if like in _BY_ROWS:
-        compute = maximum(compute, cost.weights / (m.units * m.clock * m["unpacked_bytes"]))
+    if like in _TAKEN_IN:
+        compute = maximum(compute, cost.weights / (m.units * m.clock * m[_TAKEN_IN[like]]))
     if like in _SOFTMAX:
         compute = compute + vector - m.softmax_overlap * minimum(compute, vector)
     memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
@@ -218,8 +245,24 @@ def deciding_parameter(like: Class, bound: Bound) -> str:
         return _FIXED.get(like, "tensor_kernel_time")
     if bound == "memory":
         return _STREAM.get(like, "memory_efficiency")
-    rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _RATE
+    rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _VECTOR_PER_CLOCK | _UNPACKED | _RATE
     return rates.get(like, "vector_efficiency")
+
+
+def launch_mode(runtime: Runtime, phase: Phase) -> str:
+    """How the host launches a phase."""
+    return runtime.host.prefill or runtime.host.mode if phase == "prefill" else runtime.host.mode
+
+
+def graphs(runtime: Runtime, phase: Phase) -> int:
+    """How many captured graphs a pass is, each of which begins some time after what was before."""
+    return int(launch_mode(runtime, phase) == "graph")
+
+
+def gap_time(runtime: Runtime, phase: Phase) -> float:
+    """Seconds that the device waits between two kernels of a graph; else it waits for its host alone."""
+    gap = runtime.host.gap
+    return gap.value if gap and launch_mode(runtime, phase) == "graph" else 0.0
 
 
 def matrix_time(kernels: Sequence[tuple[Number, Cost, str | None]], m: Machine) -> Number:
@@ -233,10 +276,10 @@ def matrix_time(kernels: Sequence[tuple[Number, Cost, str | None]], m: Machine) 
 
 def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> Number:
     """Seconds of the host to launch a kernel once."""
-    policy = runtime.host
-    mode = policy.in_phase(phase)
+    policy, mode = runtime.host, launch_mode(runtime, phase)
     if mode == "none" or kernel.joined:
         return 0
-    if mode == "graph":
+    if mode == "graph" and policy.captured is None:
         return policy.replay.value if policy.replay else 0
-    return (m["dispatch"] + (m["triton_dispatch"] if kernel.triton else 0)) * policy.work
+    launch = (m["dispatch"] + (m["triton_dispatch"] if kernel.triton else 0)) * policy.work
+    return launch * (1 - kernel.replayed)

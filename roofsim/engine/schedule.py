@@ -26,11 +26,14 @@ class Times:
     host: Number
 
 
-def times(stretches: Sequence[Stretch], start: Number, inline: bool = False) -> Times:
-    """The times of a pass whose host needs `start` seconds before its first kernel; with `inline` nothing is queued."""
+def times(stretches: Sequence[Stretch], start: Number, inline: bool = False, gaps: Number = 0) -> Times:
+    """The times of a pass whose host needs `start` seconds before its first kernel; with `inline` nothing is queued.
+
+    `gaps` are the seconds in which the device only goes on from one kernel to the next, whoever is slower.
+    """
     device = sum(s.device * s.count for s in stretches)
     host = start + sum(s.host * s.count for s in stretches)
-    return Times(host + device if inline else _queued(stretches, start), device, host)
+    return Times((host + device if inline else _queued(stretches, start)) + gaps, device, host)
 
 
 def _queued(stretches: Sequence[Stretch], start: Number) -> Number:

@@ -19,6 +19,10 @@ from roofsim.ops.base import CostFunction, Operator, Role
 
 QUERY_TILE = 64
 """Queries per block of the memory-efficient attention kernel (CUTLASS fmha in PyTorch, 64 × 64 tiles)."""
+INDEX_FLOPS = 70
+"""FLOP of the vector unit in whose time an element of a broadcast tensor is found and copied, by four divisions of its
+number: copies of repeated heads move 1.0 TB/s on an H100, however long they are (h100_static_graphs.csv, slopes over
+batch and length)."""
 RESIDENT_WIDTH = 154
 """Head widths of its blocks that one compute unit runs at once (H100: docs/decisions/013)."""
 
@@ -83,10 +87,12 @@ def rotary(o: Operator, s: Situation) -> Lowered:
 def cache_append(o: Operator, s: Situation) -> Lowered:
     """Concatenate keys and values to what is there: everything is read and written again.
 
-    A cache that is laid out beforehand takes the new ones in place.
+    A cache that is laid out beforehand takes the new ones in place; transformers' own first counts them, adds the
+    places that are taken, and adds the new ones to those.
     """
     if s.runtime.cache != "concat":
-        return Lowered((replace(fused.kernel(o), like="strided", cost=o.cost * (1 / 2), count=2),))
+        places = (tiny("places", 3),) if s.runtime.cache == "indexed" else ()
+        return Lowered((*places, replace(fused.kernel(o), like="strided", cost=o.cost * (1 / 2), count=2)))
     width, byte = o.sizes["width"], o.sizes["cache_bytes"]
     new = s.p.tokens * width
     if s.p.phase == "prefill" and not s.runtime.attention.copies_first_cache:
@@ -99,11 +105,13 @@ def cache_append(o: Operator, s: Situation) -> Lowered:
 def causal_attention(o: Operator, s: Situation) -> Lowered:
     """SDPA: flash without a mask; with one, a kernel that scores every pair and reads the mask for every head.
 
-    Keys and values that the cache holds are first repeated for every query head where the library does so. The
-    switch follows the mask, which may depend on the length.
+    Keys and values that the cache holds are first repeated for every query head where the library does so, as it
+    must under a mask. The switch follows the mask, which may depend on the length.
     """
     if "attention" in s.facts.written_out:
         return unfused_attention(o, s)
+    if "plain_attention" in s.facts.written_out:
+        return plain_attention(o, s)
     z = o.sizes
     heads, kv_heads, a, byte = z["heads"], z["kv_heads"], z["act_bytes"], z["cache_bytes"]
     width = z["qk_dim"] + z["v_dim"]
@@ -112,10 +120,10 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     queries = z["batch"] * z["new"] * heads
     kernels: list[Kernel] = []
     temporary: Number = 0
-    repeated = s.runtime.attention.kv_heads == "repeated" and heads != kv_heads
+    masked = not single(s.masked) or bool(s.masked)
+    repeated = heads != kv_heads and (masked or s.runtime.attention.kv_heads == "repeated")
     if repeated:
-        copy = Cost(activations=keys * heads * byte / 2, state=keys * kv_heads * byte / 2)
-        kernels.append(Kernel("repeat heads", "strided", copy, 2))
+        kernels.append(repeat_heads(keys, heads, kv_heads, byte))
         temporary = keys * heads * byte
     if s.p.phase == "prefill" and s.runtime.attention.copies_queries:
         kernels.append(piece("contiguous", "strided", queries * z["qk_dim"], 2 * a))
@@ -127,12 +135,28 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     kernels.append(replace(flash, count=1 - s.masked))
     if s.p.phase == "decode" and s.runtime.attention.splits_decode:
         kernels.append(tiny("sum of splits", 1 - s.masked))
-    if single(s.masked) and not s.masked:
+    if not masked:
         return Lowered(tuple(kernels), temporary)
     mask = z["batch"] * z["new"] * seen * s.runtime.attention.mask_bytes
+    if s.runtime.attention.mask_bytes == 1:
+        kernels.append(tiny("0 and -inf", 2 * s.masked))
+        kernels.append(piece("mask to numbers", "strided", z["batch"] * z["new"] * seen, 1 + a, count=s.masked))
+        mask = mask * a
     if s.runtime.attention.mask_padded:
         temporary = temporary + s.masked * mask
+    if s.cudnn:
+        return Lowered((*kernels, *library_attention(o, s, flash, mask)), temporary)
     return Lowered((*kernels, masked_attention(o, s, flash.cost, mask)), temporary)
+
+
+def library_attention(o: Operator, s: Situation, flash: Kernel, mask: Number) -> Iterator[Kernel]:
+    """cuDNN's: the same kernel reads the mask too; few heads in a step have their keys split, summed in a second."""
+    z = o.sizes
+    cost = flash.cost + Cost(activations=mask)
+    yield replace(flash, name="attention with a mask", cost=cost, count=s.masked)
+    if s.p.phase == "decode":
+        few = 1 - at_least(z["batch"] * z["heads"], s.runtime.attention.splits_blocks + 1)
+        yield tiny("sum of splits", few * s.masked)
 
 
 def masked_attention(o: Operator, s: Situation, flash: Cost, mask: Number) -> Kernel:
@@ -175,6 +199,42 @@ def unfused_attention(o: Operator, s: Situation) -> Lowered:
         merge = piece("merge heads", "strided", z["batch"] * z["new"] * heads * z["v_dim"], 2 * a)
         kernels = (*kernels, merge)
     return Lowered(kernels, 2 * pairs * FP32)
+
+
+def plain_attention(o: Operator, s: Situation) -> Lowered:
+    """`eager_attention_forward`: scores of all pairs in the dtype of activations, scaled and masked, a softmax in fp32.
+
+    Before the second product there are the masked scores, their softmax and its copy in the dtype of activations.
+    """
+    z = o.sizes
+    heads, kv_heads, a, byte = z["heads"], z["kv_heads"], z["act_bytes"], z["cache_bytes"]
+    keys = z["batch"] * (z["context"] + z["new"])
+    pairs, queries = keys * z["new"] * heads, z["batch"] * z["new"] * heads
+    width = z["qk_dim"] + z["v_dim"]
+    copied = heads != kv_heads
+    held = keys * heads * byte
+    read = "activations" if copied else "state"
+    kernels: tuple[Kernel, ...] = (
+        *([repeat_heads(keys * width, heads, kv_heads, byte)] if copied else []),
+        Kernel("scores", "gemm", Cost(matrix=2 * pairs * z["qk_dim"], activations=(queries * z["qk_dim"] + pairs) * a)
+               + Cost(**{read: held * z["qk_dim"]})),
+        piece("scale", "stream", pairs, 2 * a),
+        piece("mask", "strided", pairs, 2 * a),
+        piece("softmax", "stream", pairs, a + FP32, 5),
+        piece("from fp32", "stream", pairs, FP32 + a),
+        Kernel("product", "gemm", Cost(matrix=2 * pairs * z["v_dim"], activations=(pairs + queries * z["v_dim"]) * a)
+               + Cost(**{read: held * z["v_dim"]})),
+    )  # fmt: skip
+    if s.p.phase == "prefill":
+        kernels = (*kernels, piece("merge heads", "strided", queries * z["v_dim"], 2 * a))
+    return Lowered(kernels, (held * width if copied else 0) + pairs * (2 * a + FP32))
+
+
+def repeat_heads(elements: Number, heads: Number, kv_heads: Number, byte: Number) -> Kernel:
+    """Keys, then values, of one head each copied to every query head: found by index and written for each of them."""
+    half = elements / 2
+    copy = Cost(vector=half * heads * INDEX_FLOPS, activations=half * heads * byte, state=half * kv_heads * byte)
+    return Kernel("repeat heads", "strided", copy, 2)
 
 
 def causal_conv1d(o: Operator, s: Situation) -> Lowered:
@@ -319,6 +379,8 @@ def linear(o: Operator, s: Situation) -> Lowered:
         and float(z["d_in"]) >= max(library.splits_from, float(z["d_out"]))
     ):
         kernels.append(tiny("sum of splits"))
+    elif s.p.phase == "decode" and library.clears_width and float(z["d_out"]) >= library.clears_width:
+        kernels.append(tiny("clear"))
     elif s.p.phase == "prefill" and library.clears_from:
         kernels.append(tiny("clear", at_least(z["tokens"] * z["d_out"], library.clears_from)))
     kernels += multipliers(o, s)
@@ -357,11 +419,11 @@ def expert_linear(o: Operator, s: Situation) -> Lowered:
     weighted and added after its last.
     """
     z, rows = o.sizes, fused.rows(o)
-    products, _ = fused.products(o, s.p, rows)
+    products, copied = fused.products(o, s.p, rows)
     first = o.role is Role.EXPERT_IN
     gathered = piece("gather rows", "strided", rows * z["d_in"], 2 * z["act_bytes"])
     if s.runtime.experts == "grouped":
-        return Lowered((gathered, *products) if first else products)
+        return Lowered((gathered, *products) if first else products, copied)
     touched = gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
     kernels = (tiny("find tokens"), gathered, *products) if first else (*products, tiny("weight and add", 2))
     return Lowered(tuple(replace(each, cost=each.cost * (1 / touched), count=each.count * touched) for each in kernels))

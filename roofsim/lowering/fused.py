@@ -16,6 +16,10 @@ from roofsim.ops.pairs import causal_pairs
 QUANTISE_FLOPS = 4
 """Size, the largest, product with the scale, limit: what quantising an element takes."""
 
+COPIED_FROM = {"copied_from_2": 2, "copied_from_9": 9}
+"""Rows from which on weights are unpacked to a copy: bitsandbytes 0.45 (`matmul_4bit`), GGUF in transformers 5.17
+(`MAX_GEMV_ROWS`)."""
+
 LIKE: dict[CostFunction, Class] = {
     gemm.linear: "gemm",
     gemm.expert_linear: "gemm",
@@ -74,16 +78,20 @@ def unit_of(operator: Operator, p: Pass) -> str | None:
 def products(operator: Operator, p: Pass, inputs: Number) -> tuple[tuple[Kernel, ...], Number]:
     """The kernels of a linear layer, the product last, and the bytes that they need beside its result.
 
-    Before a product on narrower units, `inputs` rows are quantised. Weights that a kernel unpacks are read as a copy
-    from two rows on: one row goes to a kernel that reads them as they are (bitsandbytes 0.45, `matmul_4bit`).
+    Before a product on narrower units, `inputs` rows are quantised. Few rows on weights that a kernel
+    unpacks go to a kernel that reads them as they are, more to a product that reads the copy.
     """
     z, unit, last = operator.sizes, unit_of(operator, p), product(operator, p)
     if unit:
-        bytes_per_input = z["act_bytes"] + ACTIVATION_BYTES[unit]
-        return (piece("quantise", "strided", inputs * z["d_in"], bytes_per_input, QUANTISE_FLOPS), last), 0
-    if computed(operator, p) != "copied" or operator.function is not gemm.linear:
+        elements, narrow = inputs * z["d_in"], ACTIVATION_BYTES[unit]
+        return (
+            piece("quantise", "strided", elements, z["act_bytes"] + narrow, QUANTISE_FLOPS),
+            last,
+        ), elements * narrow
+    least = COPIED_FROM.get(computed(operator, p))
+    if least is None or operator.function is not gemm.linear:
         return (last,), 0
-    weights, many = z["d_in"] * z["d_out"], at_least(z["tokens"], 2)
+    weights, many = z["d_in"] * z["d_out"], at_least(z["tokens"], least)
     copy = weights * z["act_bytes"]
     cost = last.cost
     moved = replace(

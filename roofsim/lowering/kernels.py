@@ -14,10 +14,11 @@ from roofsim.specs.implementation import NOTHING_KNOWN, Facts
 from roofsim.specs.runtime import Runtime
 
 Class = Literal[
-    "gemm", "vector_product", "quantised_product", "packed_product", "quantised_tiles", "attention",
+    "gemm", "vector_product", "row_product", "packed_product", "quantised_tiles", "attention",
     "masked_attention", "delta", "ssd", "scan", "stream", "strided", "transpose", "replay",
+    "loop", "scalar_loop", "block_product", "repacked_product", "unpacked_product", "row_attention",
 ]  # fmt: skip
-"""What a kernel is like: decides which efficiencies hold for it."""
+"""What a kernel is like: decides which efficiencies hold for it. Those of the last line are ggml's on a processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,11 @@ class Kernel:
     units busy: more than one where it can be cut further, less where the longest outlasts the others; `padding` is the
     work of whole tiles relative to that which is asked for. It takes at least the time of `beneath`, which is a part
     of it, and at most that of all `instead`, which could take its place.
+    `unpacking` is the matrix work that tiles of one row of activations would have: they unpack all weights once each.
     Its blocks take `steps` one after the other that each wait for memory, however little they move.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
     has one. `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part
-    of the launch before it.
+    of the launch before it, `replayed` where (1) a graph that is launched with others brings it along.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Kernel:
     cost: Cost
     count: Number = 1
     fill: Number = 0
+    unpacking: Number = 0
     blocks: Number | None = None
     together: Number = 1
     rows: Number | None = None
@@ -53,6 +56,7 @@ class Kernel:
     unit: str | None = None
     triton: bool = False
     joined: bool = False
+    replayed: Number = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +78,16 @@ class Lowered:
 class Situation:
     """What a lowering may depend on beside the operator: the runtime, the pass, and facts of the code that is run.
 
-    `masked` is 1 where an N × N mask is passed to attention, else 0; like every size it may be an array.
+    `masked` is 1 where an N × N mask is passed to attention, else 0; like every size it may be an array. `cudnn` says
+    that it goes to that library all the same, `captured` is 1 where the pass has no more tokens than any graph.
     """
 
     runtime: Runtime
     p: Pass
     facts: Facts = NOTHING_KNOWN
     masked: Number = 0
+    cudnn: bool = False
+    captured: Number = 0
 
 
 Lowering = Callable[[Operator, Situation], Lowered]

@@ -8,15 +8,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from roofsim.foundation.arith import single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused
 from roofsim.lowering.eager import decay, ssd_kernels
-from roofsim.lowering.kernels import Kernel, Lowered, Situation, piece, tiny
+from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, piece, tiny
 from roofsim.ops import gemm, pointwise, recurrence, scan
 from roofsim.ops.base import Operator, Role
 
 JOINED = (Role.KEY, Role.VALUE, Role.FFN_UP)
 """Products that are columns of the one before them."""
+
+BETWEEN = (
+    Role.CACHE, Role.ATTENTION, Role.INDEX, Role.CONVOLUTION, Role.RECURRENCE, Role.STATE_GATE, Role.ATTENTION_OUT,
+    Role.STATE_OUT,
+)  # fmt: skip
+"""What is launched between two graphs of a prefill (`splitting_ops` of vLLM), and what begins the next graph."""
+SAMPLING = (Role.LOGITS, Role.LOGITS_SCALE)
+"""What comes after the last graph."""
 
 
 def _quantised_apart(operator: Operator, unit: str | None) -> bool:
@@ -31,18 +40,42 @@ def _quantised_apart(operator: Operator, unit: str | None) -> bool:
 
 
 def lower(operator: Operator, situation: Situation) -> Lowered:
+    """The kernels of one operator, those of graphs replayed."""
+    lowered = kernels(operator, situation)
+    between = situation.p.phase == "prefill" and operator.is_one_of(BETWEEN)
+    if operator.role is Role.LOGITS:
+        lowered = replace(lowered, kernels=(*lowered.kernels, *greedy_sampling(operator)))
+    if between or operator.role in SAMPLING or (single(situation.captured) and not situation.captured):
+        return lowered
+    return replace(lowered, kernels=tuple(replace(each, replayed=situation.captured) for each in lowered.kernels))
+
+
+def greedy_sampling(o: Operator) -> tuple[Kernel, ...]:
+    """The rows of the last tokens taken out, scores in fp32, the best of each row, and its number converted twice."""
+    scores = o.sizes["tokens"] * o.sizes["d_out"]
+    return (
+        tiny("last tokens"),
+        piece("scores to fp32", "strided", scores, o.sizes["act_bytes"] + FP32),
+        piece("best", "strided", scores, FP32),
+        tiny("number", 2),
+    )
+
+
+def kernels(operator: Operator, situation: Situation) -> Lowered:
     """The kernels of one operator."""
     z = operator.sizes
     if operator.function is gemm.linear:
         products, copied = fused.products(operator, situation.p, z["tokens"])
+        last = products[-1]
         if operator.role in JOINED:
-            # the input was quantised for the product that it is part of
-            return Lowered((replace(products[-1], fill=0, joined=True),), copied)
-        return Lowered(products if _quantised_apart(operator, products[-1].unit) else products[-1:], copied)
+            if last.unit:  # the input was quantised for the product that it is part of
+                products, copied = (last,), 0
+            return Lowered((*(replace(each, fill=0, joined=True) for each in products),), copied)
+        return Lowered(products, copied) if _quantised_apart(operator, last.unit) else Lowered((last,))
     if operator.function is gemm.expert_linear:
         # tokens are quantised before they go to experts, what experts made of them row by row
         rows = z["tokens"] if operator.role is Role.EXPERT_IN else fused.rows(operator)
-        return Lowered(fused.products(operator, situation.p, rows)[0])
+        return Lowered(*fused.products(operator, situation.p, rows))
     if operator.function in (pointwise.rms_norm, pointwise.layer_norm):
         elements = z["tokens"] * z["width"]
         moved = Cost(vector=5 * elements, activations=4 * elements * z["act_bytes"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from roofsim import library
-from roofsim.foundation.arith import Number, at_least
+from roofsim.foundation.arith import Number, at_least, ceil, single
 from roofsim.foundation.errors import Unsupported
 from roofsim.lowering import fused
 from roofsim.lowering.kernels import Kernel, Lowered, Situation, tiny
@@ -47,27 +47,69 @@ def module(name: str) -> ModuleType:
     return import_module(f"roofsim.lowering.{name}")
 
 
-def lower(architecture: Architecture, runtime: Runtime, p: Pass) -> tuple[LoweredRow, ...]:
-    """The rows of a pass with their kernels."""
+def lower(
+    architecture: Architecture, runtime: Runtime, p: Pass, device: Device | None = None
+) -> tuple[LoweredRow, ...]:
+    """The rows of a pass with their kernels, as software chooses them for a device or for any."""
     known = facts(architecture, runtime)
     how = module(known.lowering or runtime.lowering)
-    s = Situation(runtime, p, known, is_masked(architecture, runtime, p))
+    cudnn = runtime.attention.cudnn and device is not None and device.plans_attention
+    inside = captured(runtime, p)
+    p = laid_out(runtime, padded(p, inside))
+    s = Situation(runtime, p, known, is_masked(architecture, runtime, p), cudnn, inside)
     return tuple(_row(row, how, s) for row in architecture.rows(p))
+
+
+def captured(runtime: Runtime, p: Pass) -> Number:
+    """1 where there are graphs of so many tokens as a pass has, else 0."""
+    most = runtime.host.captured
+    return 0 if most is None else 1 - at_least(p.tokens, most + 1)
+
+
+def padded(p: Pass, inside: Number) -> Pass:
+    """The pass with as many tokens as the smallest graph that holds it, where there is one."""
+    if single(inside) and not inside:
+        return p
+    return replace(p, padding=inside * (graph_size(p.tokens) - p.tokens))
+
+
+def graph_size(tokens: Number) -> Number:
+    """Tokens of the smallest graph for so many: 1, 2, 4, a multiple of 8, or from 256 on of 16.
+
+    As `_set_cudagraph_sizes` of vLLM 0.23 lays them out.
+    """
+    few = 1 + at_least(tokens, 2) + 2 * at_least(tokens, 3)
+    eights, sixteens = 8 * ceil(tokens / 8), 16 * ceil(tokens / 16)
+    return few + at_least(tokens, 5) * (eights - 4) + at_least(tokens, 257) * (sixteens - eights)
+
+
+def laid_out(runtime: Runtime, p: Pass) -> Pass:
+    """The pass with all places of its caches held, as a decode step sees a cache that is longer than what it holds."""
+    return replace(p, context=p.context + runtime.spare) if runtime.spare and p.phase == "decode" else p
 
 
 def _row(row: Row, how: ModuleType, s: Situation) -> LoweredRow:
     """A row by its lowering, but for what the runtime fuses, and with what the code does once in a pass or layer."""
-    lowered = [(fused if o.is_one_of(s.runtime.fused) else how).lower(o, s) for o in row.operators]
+    lowered = [_often((fused if o.is_one_of(s.runtime.fused) else how).lower(o, s), o.often) for o in row.operators]
     roles = {o.role for o in row.operators}
     if Role.EMBEDDING in roles:
         lowered[0] = _with(lowered[0], tiny("positions", s.facts.once_kernels.get(s.p.phase, 0)))
+        lowered[0] = _with(lowered[0], tiny("mask", s.runtime.attention.mask_kernels * s.masked))
     if Role.RESIDUAL in roles:
         lowered[0] = _with(lowered[0], tiny("layer", s.facts.layer_kernels.get(s.p.phase, 0)))
     return LoweredRow(row, tuple(lowered))
 
 
+def _often(lowered: Lowered, share: Number) -> Lowered:
+    """The kernels of an operator that a share of the passes run."""
+    if single(share) and float(share) == 1:
+        return lowered
+    return replace(lowered, kernels=tuple(replace(k, count=k.count * share) for k in lowered.kernels))
+
+
 def _with(lowered: Lowered, more: Kernel) -> Lowered:
-    return replace(lowered, kernels=(*lowered.kernels, more)) if more.count else lowered
+    nothing = single(more.count) and not more.count
+    return lowered if nothing else replace(lowered, kernels=(*lowered.kernels, more))
 
 
 def facts(architecture: Architecture, runtime: Runtime) -> Facts:
@@ -99,6 +141,8 @@ def mask_from(architecture: Architecture, runtime: Runtime) -> int:
 def is_masked(architecture: Architecture, runtime: Runtime, p: Pass) -> Number:
     """1 where the pass builds a mask, else 0."""
     start = mask_from(architecture, runtime)
+    if runtime.attention.mask == "steps" and p.phase == "prefill":
+        return 0
     return 0 if start == NEVER else at_least(p.context + p.new, start)
 
 

@@ -15,6 +15,7 @@ from roofsim.model.mixers.mamba1 import Mamba1
 from roofsim.model.mixers.mamba2 import Mamba2
 from roofsim.model.mixers.parallel import Parallel
 from roofsim.model.mixers.shared_block import SharedBlock
+from roofsim.model.mixers.short_conv import ShortConv
 from roofsim.model.part import Part
 
 P = TypeVar("P", bound=Part)
@@ -122,6 +123,54 @@ def phi3(a: Architecture) -> Fields:
     return {**_decoder(a), "sliding_window": _one(a, Attention).window}
 
 
+def _experts(a: Architecture) -> Fields:
+    """Attention and a mixture of experts in every layer."""
+    return {
+        **_heads(_one(a, Attention)),
+        "num_hidden_layers": a.depth,
+        "num_experts_per_tok": _one(a, Moe).top_k,
+        "max_position_embeddings": LONGEST,
+    }
+
+
+@family
+def mixtral(a: Architecture) -> Fields:
+    """Mixtral."""
+    moe = _one(a, Moe)
+    return {**_experts(a), "num_local_experts": moe.experts, "intermediate_size": moe.width}
+
+
+@family
+def olmoe(a: Architecture) -> Fields:
+    """OLMoE."""
+    moe = _one(a, Moe)
+    fields = {**_experts(a), "num_experts": moe.experts, "intermediate_size": moe.width}
+    del fields["head_dim"]  # follows from the width
+    return fields
+
+
+@family
+def qwen3_moe(a: Architecture) -> Fields:
+    """Qwen3 with experts in every layer."""
+    moe = _one(a, Moe)
+    return {**_experts(a), "num_experts": moe.experts, "moe_intermediate_size": moe.width}
+
+
+@family
+def lfm2(a: Architecture) -> Fields:
+    """LFM2: layers of gated short convolutions, some of attention."""
+    conv = _one(a, ShortConv)
+    fields = {
+        **_decoder(a),
+        "block_auto_adjust_ff_dim": False,
+        "conv_L_cache": conv.d_conv,
+        "conv_bias": conv.bias,
+        "layer_types": ["full_attention" if attends else "conv" for attends in _attending(a)],
+    }
+    del fields["head_dim"]  # follows from the width
+    return fields
+
+
 @family
 def gpt_neo(a: Architecture) -> Fields:
     """GPT-Neo: layers with and without a window, learned positions."""
@@ -203,7 +252,7 @@ def _mamba(ssm: Mamba2) -> Fields:
 
 
 def _attending(a: Architecture) -> list[bool]:
-    """Of every layer, whether it holds attention rather than Mamba-2."""
+    """Of every layer, whether it holds attention rather than a recurrence or a convolution."""
     attends = {name: any(isinstance(part, Attention) for part in a.layers[name]) for name in a.layers}
     return [attends[name] for name in stacked(a)]
 

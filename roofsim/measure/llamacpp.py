@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,11 +16,10 @@ from roofsim.adapters.gguf.header import read_header
 from roofsim.adapters.gguf.write import FORMATS, checked, write_gguf
 from roofsim.foundation.errors import InputError, SpecError
 from roofsim.foundation.units import show
+from roofsim.measure.points import STEPS, Done, Point, state
 from roofsim.measure.programs import Ended, lines
-from roofsim.measure.runs import ENDS, Row, Runs
 from roofsim.measure.stack import VENDORS, processor
 from roofsim.model.architecture import Architecture
-from roofsim.model.step import Phase
 from roofsim.runs.importers import llama_bench
 from roofsim.runs.reading import Bad
 
@@ -27,55 +27,11 @@ UBATCH = 512
 """Tokens that are worked on at once: llama.cpp's own default, stated so that it stays."""
 BATCH = 2048
 
-STEPS = 32
-"""Decode steps whose mean is one measurement."""
-
 QUANTISED = (
     "q2_k", "q3_k_s", "q3_k_m", "q3_k_l", "q4_0", "q4_1", "q4_k_s", "q4_k_m", "q5_0", "q5_1", "q5_k_s", "q5_k_m",
     "q6_k", "iq4_nl", "iq4_xs", "mxfp4_moe",
 )  # fmt: skip
 """Formats that llama-quantize makes without an importance matrix."""
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One thing to time: a prefill of `tokens`, or decode steps on top of as many."""
-
-    model: str
-    weights: str
-    phase: Phase
-    batch: int
-    tokens: int
-
-    def beyond(self, other: Point) -> bool:
-        """Whether it needs at least the memory that the other needs."""
-        same = (self.model, self.weights) == (other.model, other.weights)
-        return same and self.batch >= other.batch and self.tokens >= other.tokens
-
-    @property
-    def said(self) -> str:
-        """In words."""
-        return f"{self.model} {self.weights} {self.phase} {self.batch} x {self.tokens:,}"
-
-    def row(self, metric: str, value: float, note: str, steps: int = STEPS) -> Row:
-        """One figure of it, as the published data have it: a decode step of one sequence has a context, no prompt."""
-        decode = self.phase == "decode"
-        return {
-            "model": self.model, "phase": self.phase, "op": "e2e", "dtype": "fp16", "weight_dtype": self.weights,
-            "batch": str(self.batch), "prompt_len": str(0 if decode and self.batch == 1 else self.tokens),
-            "context_len": str(self.tokens if decode else 0), "gen_len": str(steps if decode else 0),
-            "metric": metric, "value": repr(value), "note": note,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What came of a point: `done`, `oom` or `failed`, its rows and a word on it."""
-
-    point: Point
-    end: str
-    rows: tuple[Row, ...]
-    said: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,41 +52,6 @@ class Programs:
         return VENDORS.sub("", found[1]) if found else processor()
 
 
-def points(
-    model: str, formats: Sequence[str], phases: Sequence[Phase], batches: Sequence[int], prompts: Sequence[int]
-) -> list[Point]:
-    """What is asked of a model, the smallest first."""
-    return [
-        Point(model, weights, phase, batch, tokens)
-        for weights in formats
-        for batch in sorted(set(batches))
-        for tokens in sorted(set(prompts))
-        for phase in phases
-    ]
-
-
-def known(file: Runs) -> dict[Point, str]:
-    """What a file of runs has of llama.cpp on this device, and how it ended."""
-    found: dict[Point, str] = {}
-    for row in file.rows:
-        if row["device"] == file.device and row["framework"].startswith("llama.cpp") and row["op"] == "e2e":
-            phase: Phase = "decode" if row["phase"] == "decode" else "prefill"
-            tokens = row["context_len"] if phase == "decode" else row["prompt_len"]
-            try:
-                point = Point(row["model"], row["weight_dtype"], phase, int(row["batch"]), int(tokens))
-            except ValueError:
-                continue
-            found[point] = row["metric"] if row["metric"] in ENDS else found.get(point, "done")
-    return found
-
-
-def state(point: Point, ended: Mapping[Point, str]) -> str:
-    """`to do`, how it ended, or `left out` if less than it ran out of memory."""
-    if point in ended:
-        return ended[point]
-    return "left out" if any(end == "oom" and point.beyond(other) for other, end in ended.items()) else "to do"
-
-
 @dataclass
 class Files:
     """GGUF files in a folder, made when they are needed; those that are not to be kept go when the next model comes."""
@@ -142,7 +63,7 @@ class Files:
 
     def file(self, a: Architecture, name: str, weights: str, until: float | None, say: Callable[[str], None]) -> Path:
         """The file of a model in a format; raises InputError if there is no room, Ended if there is no time."""
-        path = self.folder / f"{name}-{weights}.gguf"
+        path = self.folder / f"{re.sub(r'[^a-zA-Z0-9._-]', '_', name)}-{weights}.gguf"
         if path in self.made or (self.keep and self._holds(path, a)):
             return path
         if weights in FORMATS:
@@ -216,38 +137,37 @@ class Session:
     until: float | None = None
 
     def measure(self, path: Path, wanted: Sequence[Point], ended: Mapping[Point, str]) -> Iterator[Done]:
-        """Time what is left of the points of one file; raises Ended when the time is up."""
-        found, size = dict(ended), sum(each.size for each in read_header(path).tensors.values())
+        """Time what is left of the points of one file; raises Ended when the time is up.
+
+        What a program does not get through is written down with its reason, and the next run goes on behind it; after
+        two runs on end without a figure it is the file or an option, and all that was asked has failed.
+        """
+        found, size, silent = dict(ended), sum(each.size for each in read_header(path).tensors.values()), 0
         while left := [point for point in wanted if state(point, found) == "to do"]:
             command, asked = self._ask(path, left)
-            waiting = list(asked)
+            waiting, strange, end, reason = list(asked), list[str](), "failed", "printed no figure of it"
+            over = waiting  # without an error none of them will come
             try:
-                for done in self._figures(command, waiting, size):
-                    found[done.point] = done.end
+                for done in self._figures(command, waiting, strange, size):
+                    found[done.point], silent = done.end, 0
                     yield done
             except Ended as error:
                 if error.killed:
                     raise
-                if not waiting:  # all figures came before it failed
-                    continue
-                end = "oom" if error.out_of_memory else "failed"
-                if end == "failed" and len(waiting) == len(asked):
-                    over = waiting  # it did not begin: the file, or an option
-                elif waiting[0].batch > 1 and end == "oom":
+                end, reason = "oom" if error.out_of_memory else "failed", error.reason
+                silent += len(waiting) == len(asked)
+                if end == "oom" and asked[0].batch > 1:
                     over = waiting[-1:]  # sequences at once need their memory at the start
-                else:
+                elif end == "oom" or silent < 2:
                     over = waiting[:1]
-                for point in over:
-                    found[point] = end
-                    yield self._over(point, end, error.reason)
-            else:
-                for point in waiting:
-                    found[point] = "failed"
-                    yield self._over(point, "failed", "printed no figure of it")
+            if strange:
+                reason += f"; could not read {strange[-1]!r}"
+            for point in list(over):
+                found[point] = end
+                yield self._over(point, end, reason)
 
     def _over(self, point: Point, end: str, reason: str) -> Done:
-        row = point.row(end, 1.0, re.sub("[;=]", ",", reason), self.steps)
-        return Done(point, end, ({**row, "framework": "llama.cpp"},), "out of memory" if end == "oom" else reason)
+        return Done(point, end, (point.over(end, reason, self.steps),), "out of memory" if end == "oom" else reason)
 
     def _ask(self, path: Path, left: Sequence[Point]) -> Ask:
         """One run of a program for as much as it can do at once of what is next."""
@@ -267,48 +187,80 @@ class Session:
         ordered = sorted(same, key=lambda point: (point.batch, point.phase != "prefill"))
         return [self.programs.batched(), *common, "--output-format", "jsonl", *sizes], ordered
 
-    def _figures(self, command: Sequence[str | Path], waiting: list[Point], size: int) -> Iterator[Done]:
-        """The figures that a program prints; what has come is taken off `waiting`."""
-        times: dict[int, list[dict[str, float]]] = {}
-        for line in lines(command, self.until):
-            try:
-                data = json.loads(line[line.index("{") :]) if "{" in line else {}
-            except json.JSONDecodeError:
-                continue
-            if "avg_ns" in data:
-                yield from self._single(data, waiting, size)
-            elif "t_pp" in data:
-                batch = int(data["pl"])
-                times.setdefault(batch, []).append(data)
+    def _figures(
+        self, command: Sequence[str | Path], waiting: list[Point], strange: list[str], size: int
+    ) -> Iterator[Done]:
+        """The figures that a program prints; what has come is taken off `waiting`, what is no figure goes to `strange`.
+
+        Repeats of which some are missing in the end, since the program failed, are figures all the same.
+        """
+        times: dict[int, list[tuple[float, float]]] = {}
+        failure = None
+        try:
+            for line in lines(command, self.until):
+                if "{" not in line:
+                    continue
+                text = line[line.index("{") :].strip()
+                try:
+                    data = json.loads(text)
+                    if "avg_ns" in data:
+                        yield self._single(data, waiting, size)
+                        continue
+                    batch = int(data["pl"])
+                    times.setdefault(batch, []).append((_time(data["t_pp"]), _time(data["t_tg"])))
+                except (ValueError, KeyError, TypeError, AttributeError):
+                    strange.append(text[:100])
+                    continue
                 if len(times[batch]) == self.repeats:
-                    yield from self._batch(batch, times[batch], waiting, size)
+                    yield from self._batch(batch, times.pop(batch), waiting, size)
+        except Ended as error:
+            if error.killed:
+                raise
+            failure = error
+        for batch, some in times.items():
+            yield from self._batch(batch, some, waiting, size)
+        if failure is not None and times:
+            waiting.clear()  # it failed among these repeats, so that nothing is known of what was to come
+        elif failure is not None:
+            raise failure
 
-    def _single(self, data: Mapping[str, Any], waiting: list[Point], size: int) -> Iterator[Done]:
-        """What a line of llama-bench says."""
-        for run in llama_bench([data]):
-            if isinstance(run, Bad):
-                continue
-            decode = run.phase == "decode"
-            tokens = run.context if decode else run.prompt
-            point = next((p for p in waiting if p.phase == run.phase and p.tokens == tokens), None)
-            if point is None:
-                continue
-            waiting.remove(point)
-            samples = [ns * 1e-9 / (run.generated or 1) for ns in data.get("samples_ns") or ()] or [run.value]
-            yield self._done(point, samples, size, f"ubatch={data.get('n_ubatch', UBATCH)}", run.framework)
+    def _single(self, data: Mapping[str, Any], waiting: list[Point], size: int) -> Done:
+        """What a line of llama-bench says; raises ValueError and the like if it is of another form."""
+        (run,) = llama_bench([data])
+        if isinstance(run, Bad):
+            raise ValueError(run.reason)
+        tokens = run.context if run.phase == "decode" else run.prompt
+        point = next((p for p in waiting if p.phase == run.phase and p.tokens == tokens), None)
+        if point is None:
+            raise ValueError("a figure of something else")
+        steps = run.generated or 1
+        samples = [_time(ns) * 1e-9 / steps for ns in data.get("samples_ns") or ()] or [_time(run.value)]
+        done = self._done(point, samples, size, f"ubatch={data.get('n_ubatch', UBATCH)}", run.framework)
+        waiting.remove(point)
+        return done
 
-    def _batch(self, batch: int, times: list[dict[str, float]], waiting: list[Point], size: int) -> Iterator[Done]:
+    def _batch(
+        self, batch: int, times: Sequence[tuple[float, float]], waiting: list[Point], size: int
+    ) -> Iterator[Done]:
         """What lines of llama-batched-bench of one batch say: of a prefill the time of all sequences together."""
         for point in [point for point in waiting if point.batch == batch]:
-            waiting.remove(point)
             decode = point.phase == "decode"
-            samples = [each["t_tg"] / self.steps if decode else each["t_pp"] for each in times]
+            samples = [step / self.steps if decode else prefill for prefill, step in times]
             what = "one step of all sequences" if decode else "all sequences together"
             yield self._done(point, samples, size, f"ubatch={UBATCH};llama-batched-bench;{what}", "llama.cpp")
+            waiting.remove(point)
 
     def _done(self, point: Point, samples: Sequence[float], size: int, note: str, framework: str) -> Done:
         middle = median(samples)
-        spread = (max(samples) - min(samples)) / middle if middle else 0.0
+        spread = (max(samples) - min(samples)) / middle
         said = f"model_bytes={size}B;spread={spread:.3f};n={len(samples)};flash_attn=1;{note}"
         row = {**point.row("latency_s", middle, said, self.steps), "framework": framework}
         return Done(point, "done", (row,), f"{middle * 1e3:.4g} ms")
+
+
+def _time(value: Any) -> float:
+    """A time that a program printed; raises ValueError for one that is none, TypeError for what is no number."""
+    time = float(value)
+    if not 0 < time < math.inf:
+        raise ValueError(f"{time:g} is no time of a pass")
+    return time

@@ -68,13 +68,13 @@ class Bench:
         """Random tokens."""
         return self.stack.torch.randint(0, self.built.vocab, (batch, count), device=self.stack.on)
 
-    def forward(self, tokens: Any, cache: Any = None, logits: Logits = "last") -> Any:
-        """One pass as a program would call it: no mask, with a cache."""
+    def forward(self, tokens: Any, cache: Any = None, logits: Logits = "last", call: Any = None) -> Any:
+        """One pass as a program would call it: no mask, with a cache; of the model, or of what was compiled of it."""
         options = {"logits_to_keep": 1} if self.scored(logits) == "last" else {}
         if cache is not None:
             options["cache_params" if self.built.takes("cache_params") else "past_key_values"] = cache
         with self.stack.torch.inference_mode():
-            return self.built.model(input_ids=tokens, use_cache=True, **options)
+            return (call or self.built.model)(input_ids=tokens, use_cache=True, **options)
 
     def scored(self, logits: Logits) -> Logits:
         """The positions that are scored: all, if the class cannot leave any out."""
@@ -91,10 +91,10 @@ def measured(bench: Bench, phase: Phase, batch: int, tokens: int, logits: Logits
     """A prefill of `tokens` tokens, or a decode step with as many in the cache."""
     if phase == "prefill":
         prompt, logits = bench.tokens(batch, tokens), bench.scored(logits)
-        return _watched(bench, lambda: bench.forward(prompt, logits=logits), logits, protocol)
+        return watched(bench, lambda: bench.forward(prompt, logits=logits), logits, protocol)
     cache, token = held(bench, batch, tokens), bench.tokens(batch, 1)
     room = bench.built.positions and bench.built.positions - tokens - protocol.steps
-    return _watched(bench, lambda: bench.forward(token, cache), "last", protocol, room)
+    return watched(bench, lambda: bench.forward(token, cache), "last", protocol, room)
 
 
 def held(bench: Bench, batch: int, tokens: int) -> Any:
@@ -119,9 +119,10 @@ def _repeat(stack: Stack, values: dict[Any, Any], batch: int) -> None:
             values[key] = value.repeat(batch, *[1] * (value.ndim - 1))
 
 
-def _watched(
+def watched(
     bench: Bench, work: Callable[[], object], logits: Logits, protocol: Protocol, room: int | None = None
 ) -> Measured:
+    """Run a pass as often as the protocol says, and read every meter; at most `room` passes for its energy."""
     stack, spent = bench.stack, 0.0
     for _ in range(protocol.warmup):
         time, memory = with_memory(stack, bench.built.weights_bytes, lambda: seconds(stack, work))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 from time import monotonic
@@ -32,16 +34,25 @@ class Ended(Exception):
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether what it said last is about memory."""
+        """Whether what it said last is about memory, or the system killed it, as it does when there is none left."""
         said = self.said.lower()
-        return any(words.lower() in said for words in SHORT_OF_MEMORY)
+        return self.signal == signal.SIGKILL or any(words.lower() in said for words in SHORT_OF_MEMORY)
+
+    @property
+    def signal(self) -> int:
+        """The signal that ended it, also where a shell in between says so by 128 more; 0 if there was none."""
+        return -self.code if self.code < 0 else max(self.code - 128, 0)
 
     @property
     def reason(self) -> str:
         """The line that tells most: the first with an error, else the last."""
         lines = [line.strip() for line in self.said.splitlines() if line.strip()]
         told = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "said nothing")
-        return f"ended with {self.code}: {told[:200]}"
+        try:
+            how = f"killed by {signal.Signals(self.signal).name}"
+        except ValueError:
+            how = f"ended with {self.code}"
+        return f"{how}: {told[:200]}"
 
 
 def program(name: str, option: str, given: str | None) -> Path:
@@ -69,7 +80,7 @@ def lines(command: Sequence[str | Path], until: float | None = None) -> Iterator
         try:
             child = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
-                text=True, errors="replace",
+                text=True, errors="replace", start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             raise InputError(f"{command[0]}: cannot be run: {error.strerror or error}") from None
@@ -77,7 +88,7 @@ def lines(command: Sequence[str | Path], until: float | None = None) -> Iterator
 
         def kill() -> None:
             late.append(True)
-            child.kill()
+            _end(child)
 
         timer = Timer(max(until - monotonic(), 0), kill) if until is not None else None
         if timer:
@@ -88,11 +99,16 @@ def lines(command: Sequence[str | Path], until: float | None = None) -> Iterator
         finally:
             if timer:
                 timer.cancel()
-            if child.poll() is None:
-                child.kill()
-                child.wait()
+            _end(child)
+            child.wait()
             if child.stdout:
                 child.stdout.close()
         if code:
             errors.seek(0)
             raise Ended(code, "".join(errors.readlines()[-LINES:]), bool(late))
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """Kill a program and what it started, which may outlive it and keep the device's memory."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal, get_args
 
 from roofsim.foundation.errors import InputError
 from roofsim.model.step import Logits, Phase
@@ -18,6 +21,22 @@ COLUMNS = (
 
 ENDS = ("oom", "failed")
 """Metrics, of value 1, of a pass that ran out of memory or that the model's own code did not get through."""
+
+Mode = Literal["", "eager", "graph", "compile"]
+"""How transformers runs a pass: as it comes, with a cache that grows; else with a static cache, launched kernel by
+kernel, as a captured graph or compiled."""
+
+MODES: tuple[Mode, ...] = get_args(Mode)[1:]
+
+SAID: Mapping[Mode, str] = MappingProxyType(
+    {mode: f"transformers static cache, {words}" for mode, words in zip(
+        MODES, ("eager", "captured graph", "torch.compile"), strict=True
+    )}
+)  # fmt: skip
+"""The column `framework` of what ran with a static cache."""
+
+ROOM = 64
+"""Tokens that a static cache has room for behind the context."""
 
 Row = Mapping[str, str]
 
@@ -32,16 +51,19 @@ class Case:
     batch: int
     tokens: int
     logits: Logits = "last"
+    mode: Mode = ""
 
     def beyond(self, other: Case) -> bool:
         """Whether it needs at least the memory that the other needs."""
-        same = (self.model, self.phase, self.dtype) == (other.model, other.phase, other.dtype)
+        same = (self.model, self.phase, self.dtype, self.mode) == (other.model, other.phase, other.dtype, other.mode)
         grown = self.batch >= other.batch and self.tokens >= other.tokens
         return same and grown and (self.logits == other.logits or self.logits == "all")
 
     def row(self, metric: str, value: float, note: str = "") -> Row:
         """One figure of it."""
+        framework = {"framework": SAID[self.mode]} if self.mode else {}
         return {
+            **framework,
             "model": self.model, "phase": self.phase, "op": "e2e", "dtype": self.dtype, "weight_dtype": self.dtype,
             "batch": str(self.batch), "prompt_len": str(self.tokens),
             "context_len": str(self.tokens if self.phase == "decode" else 0), "gen_len": "0",
@@ -118,16 +140,17 @@ def _written(rows: Iterable[Row], columns: Sequence[str], head: bool = False) ->
 
 def _case(row: Row, device: str) -> Case | None:
     phase, note = row["phase"], row["note"].split(";")
-    if row["device"] != device or row["op"] != "e2e":
+    if row["device"] != device or row["op"] != "e2e" or re.match(r"llama\.cpp|vllm", row["framework"]):
         return None
+    mode: Mode = next((mode for mode, said in SAID.items() if row["framework"] == said), "")
     logits: Logits = "all" if "logits=all" in note else "last"
     try:
         batch, tokens = int(row["batch"]), int(row["prompt_len"])
     except ValueError:
         return None
     if phase == "prefill":
-        return Case(row["model"], "prefill", row["dtype"], batch, tokens, logits)
-    return Case(row["model"], "decode", row["dtype"], batch, tokens) if phase == "decode" else None
+        return Case(row["model"], "prefill", row["dtype"], batch, tokens, logits, mode)
+    return Case(row["model"], "decode", row["dtype"], batch, tokens, mode=mode) if phase == "decode" else None
 
 
 MEASURED = ("std", "min", "n", "timed")

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from roofsim.foundation.errors import InputError
-from roofsim.measure import passes
+from roofsim.measure import passes, static
 from roofsim.measure.build import Built, Subject, built
 from roofsim.measure.meters import Counter
 from roofsim.measure.passes import Bench, Measured, Protocol
-from roofsim.measure.runs import Case, Row
+from roofsim.measure.runs import ROOM, Case, Mode, Row
 from roofsim.measure.stack import Stack
 from roofsim.model.step import Logits, Phase
 
@@ -38,14 +38,17 @@ class Outcome:
 
 
 def cases(
-    model: str, phases: Sequence[Phase], dtype: str, batches: Sequence[int], prompts: Sequence[int], logits: Logits
-) -> list[Case]:
-    """What is asked of a model, the smallest first."""
+    model: str, phases: Sequence[Phase], dtype: str, batches: Sequence[int], prompts: Sequence[int], logits: Logits,
+    modes: Sequence[Mode] = ("",),
+) -> list[Case]:  # fmt: skip
+    """What is asked of a model, the smallest first; graphs and compiled passes are decode steps."""
     return [
-        Case(model, phase, dtype, batch, tokens, logits if phase == "prefill" else "last")
+        Case(model, phase, dtype, batch, tokens, logits if phase == "prefill" else "last", mode)
         for batch in sorted(set(batches))
         for tokens in sorted(set(prompts))
         for phase in phases
+        for mode in modes
+        if phase == "decode" or mode in ("", "eager")
     ]
 
 
@@ -105,7 +108,7 @@ def measure_model(
 
 
 def _has_positions(case: Case, model: Built, protocol: Protocol) -> bool:
-    steps = protocol.steps if case.phase == "decode" else 0
+    steps = ROOM if case.mode else protocol.steps if case.phase == "decode" else 0
     return model.positions is None or case.tokens + steps <= model.positions
 
 
@@ -113,7 +116,11 @@ def _outcome(bench: Bench, case: Case, protocol: Protocol) -> Outcome:
     result: list[Measured] = []
 
     def work() -> None:
-        result.append(passes.measured(bench, case.phase, case.batch, case.tokens, case.logits, protocol))
+        what = (case.phase, case.batch, case.tokens)
+        if case.mode:
+            result.append(static.measured(bench, case.mode, *what, protocol))
+        else:
+            result.append(passes.measured(bench, *what, case.logits, protocol))
 
     failure = _tried(bench.stack, work)
     note = fallback_note(bench)
@@ -187,11 +194,12 @@ def _word(bench: Bench) -> str:
 def figures(case: Case, m: Measured, note: str = "") -> Iterator[Row]:
     """The rows of a measured case."""
     logits = f"logits={m.logits}" if case.phase == "prefill" else ""
+    cache = f"static cache of context + {ROOM}" if case.mode else "library cache"
 
     def joined(*notes: str) -> str:
         return ";".join(filter(None, (*notes, note)))
 
-    yield case.row("latency_s", m.latency, joined(logits or "per step, library cache", m.spread))
+    yield case.row("latency_s", m.latency, joined(logits or f"per step, {cache}", m.spread))
     if m.memory.peak is not None:
         yield case.row("peak_mem_bytes", float(m.memory.peak), joined(logits))
     if m.memory.reserved is not None:

@@ -12,10 +12,10 @@ from roofsim.foundation.arith import Number
 Logits = Literal["all", "last"]
 Phase = Literal["prefill", "decode"]
 Latents = Literal["absorbed", "expanded"]
-Product = Literal["weights_only", "copied", "fp8", "int8", "fp4"]
+Product = Literal["weights_only", "copied_from_2", "copied_from_9", "fp8", "int8", "fp4"]
 """How a product with quantised weights is computed: in the dtype of activations on weights that the kernel unpacks
-(`weights_only`) or that another kernel unpacked to a copy before it; or on the unit of a narrower dtype, to which
-activations are quantised."""
+(`weights_only`), or that from so many rows on another kernel unpacked to a copy before it (`copied_from_`); or on the
+unit of a narrower dtype, to which activations are quantised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,11 @@ class Precision:
         return self.products.get(operator.rpartition(".")[2], self.products["weights"])
 
     @property
+    def units(self) -> tuple[str, ...]:
+        """The narrower dtypes whose matrix units compute products."""
+        return tuple(sorted(set(self.products.values()) - {"weights_only", "copied_from_2", "copied_from_9"}))
+
+    @property
     def vectors(self) -> Number:
         """Bytes per weight of norms, filters, decays and other weights that are no matrix."""
         return self.of("vectors")
@@ -55,6 +60,9 @@ class Pass:
 
     `phase` is for software, which runs other code for a decode step; formulas do not look at it. `latents` says in
     which form latent attention runs: on keys and values expanded for every head, or on the latents themselves.
+    `padding` counts tokens that belong to no sequence, added to reach a size that software is prepared for. Where code
+    goes on with the scored positions alone after the last mixer, `scored` is the share of such passes that end in
+    scores: all but the last piece of a prompt do not.
     """
 
     batch: Number
@@ -64,11 +72,13 @@ class Pass:
     logits: Logits = "all"
     phase: Phase = "prefill"
     latents: Latents = "absorbed"
+    padding: Number = 0
+    scored: Number | None = None
 
     @cached_property
     def tokens(self) -> Number:
-        """New tokens of all sequences."""
-        return self.batch * self.new
+        """New tokens of all sequences, with those that only pad."""
+        return self.batch * self.new + self.padding
 
     def activation_bytes(self, width: Number) -> Number:
         """Bytes of a tensor with `width` elements for every new token."""

@@ -319,12 +319,12 @@ _SPELLED: Mapping[str, str] = MappingProxyType(
             "fp8": "f8 float8 e4m3 f8-e4m3 fp8-e4m3 fp8-e4m3fn float8-e4m3fn fp8-dynamic fp8-static fp8-w8a8 w8a8-fp8 "
             "fbgemm-fp8 fp8-tensor fp8-per-tensor fp8-channel fp8-ootb modelopt-fp8",
             "fp8-block128": "fp8-block block-fp8 fp8-blockwise finegrained-fp8 fp8-block-128 fp8-w8a8-block",
-            "int8-channel": "i8 w8a8 w8a8-int8 int8-w8a8 int8-sq smoothquant int8-channelwise",
-            "int8-weights": "w8a16 int8-w8a16 int8-wo int8-weight-only gptq-int8 int8-gptq gptq-8bit bnb-int8 llm-int8",
+            "int8-channel": "i8 w8a8 w8a8-int8 int8-w8a8 int8-sq sq smoothquant int8-channelwise bnb-int8 llm-int8",
+            "int8-weights": "w8a16 int8-w8a16 int8-wo int8-weight-only gptq-int8 int8-gptq gptq-8bit",
             "int4-g128": "w4a16 int4-wo int4-weight-only awq gptq int4-awq awq-4bit int4-gptq gptq-4bit awq-marlin "
-            "gptq-marlin autoround auto-round int4-g-128 w4a16-g128 compressed-tensors-int4",
+            "gptq-marlin autoround auto-round w4afp8 int4-g-128 w4a16-g128 compressed-tensors-int4",
             "nvfp4": "nv-fp4 modelopt-fp4 modelopt-nvfp4 nvfp4-w4a4 w4a4-nvfp4 w4a16-nvfp4 nvfp4-pack-quantized",
-            "mxfp4": "mx-fp4 w4a16-mxfp4 mxfp4-moe",
+            "mxfp4": "mx-fp4 w4a16-mxfp4 w4a8-mxfp4-mxfp8 mxfp4-moe",
             "nf4": "bnb-nf4 bitsandbytes-nf4 bitsandbytes bnb bnb-4bit bnb-int4 4bit-nf4",
             "nf4-double": "nf4-double-quant bnb-nf4-double nf4-dq",
         }.items()

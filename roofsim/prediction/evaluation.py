@@ -51,7 +51,7 @@ class Evaluation:
     @cached_property
     def _last_rows(self) -> Sequence[LoweredRow]:
         """How the last piece of the prefill is lowered."""
-        return lower(self.s.architecture, self.s.runtime, last_piece(self.s, self.w))
+        return lower(self.s.architecture, self.s.runtime, last_piece(self.s, self.w), self.s.device)
 
     @cached_property
     def decode(self) -> PassFigures:

@@ -80,12 +80,13 @@ def logs(s: Setup, w: Workload, name: str) -> tuple[Any, dict[str, Any]]:
 
 def variance(s: Setup, slopes: Mapping[str, Number]) -> Number:
     """The variance that parameters give a logarithm with these derivatives, numbers or arrays."""
-    c, spreads = s.calibration, s.priors.spreads
+    c, expected = s.calibration, s.priors
     known = s.fitted.keys() & set(c.covariance.names) if c else set()
     total: Number = c.covariance.variance({name: x for name, x in slopes.items() if name in known}) if c else 0.0
     for name, slope in slopes.items():
         if name not in known:
-            total = total + (slope * spreads[name]) * (slope * spreads[name])
+            off = slope * (expected.shown * expected.spreads[name])
+            total = total + off * off
     return total
 
 

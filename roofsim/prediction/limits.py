@@ -9,7 +9,7 @@ from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.results import Limits, Reason
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import prefill
+from roofsim.prediction.steps import most_tokens, prefill
 from roofsim.specs.workload import MAX_COUNT, Workload
 
 HELD = ("memory.held", "memory.grown")
@@ -82,7 +82,7 @@ def cache_capacity(s: Setup, w: Workload) -> float | None:
     each = s.architecture.state_bytes(2, precision) - s.architecture.state_bytes(1, precision)
     if policy.reserve is None or not each:
         return None
-    full = variant(w, prompt=policy.chunk or w.prompt)
+    full = variant(w, prompt=most_tokens(s) or w.prompt)
     held = Evaluation(s, full).held
     free = float(s.device.share(policy.reserve) - (held.reserved - held.state))
     return max(free // float(each * policy.block) * policy.block, 0.0)

@@ -6,7 +6,6 @@ from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.units import show
 from roofsim.prediction.fitted import outside
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import prefill
 from roofsim.specs.workload import Workload
 
 
@@ -17,8 +16,10 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
     """
     said = [f"batch {w.batch}" if isinstance(w.batch, int) else "batches as given", w.dtype]
     if w.weight_format and w.weight_format != w.dtype:
-        bits = 8 * s.architecture.weight_bytes(prefill(s, w).precision) / s.architecture.total_parameters
-        said.append(f"weights {w.weight_format} ({bits:.3g} bits each)")
+        precision = s.precision(w)
+        bits = 8 * s.architecture.weight_bytes(precision) / s.architecture.total_parameters
+        on = f", multiplied on {', '.join(precision.units)} units" if precision.units else ""
+        said.append(f"weights {w.weight_format} ({bits:.3g} bits each{on})")
     if w.cache_dtype and w.cache_dtype != w.dtype:
         said.append(f"cache {w.cache_dtype}")
     said.append("logits of all positions" if (w.logits or s.runtime.logits) == "all" else "logits of the last position")

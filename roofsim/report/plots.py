@@ -145,19 +145,22 @@ SHORTEST_SHOWN = 256
 
 
 def roofline(
-    model: str, device: str, m: Machine, dtype: str,
+    model: str, device: str, m: Machine, dtypes: Sequence[str],
     passes: Sequence[tuple[str, PassPrediction, Sequence[Interval]]],
 ) -> Figure:  # fmt: skip
     """Each operator at its arithmetic intensity and the rate it reaches with its interval, under the device's roofs.
 
-    `passes` are their names, their figures, and the 95 % intervals of the times of their operators.
+    `dtypes` are that of the activations and those of narrower units that compute products; `passes` their names,
+    their figures, and the 95 % intervals of the times of their operators.
     """
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(6.2, 4.2))
         low, high = 0.1, 1e4
         intensity = [low * (high / low) ** (i / 200) for i in range(201)]
-        peak, vector, bandwidth = map(float, (m.matrix_rate, m.vector_rate, m.bandwidth))
-        for rate, label in ((peak, f"{dtype} matrix peak"), (vector, "fp32 vector peak")):
+        peaks = [float(m.matrix_rate), *(float(m.rate(unit)) for unit in dtypes[1:])]
+        peak, vector, bandwidth = max(peaks), float(m.vector_rate), float(m.bandwidth)
+        roofs = [(rate, f"{dtype} matrix peak") for rate, dtype in zip(peaks, dtypes, strict=True)]
+        for rate, label in (*roofs, (vector, "fp32 vector peak")):
             axes.plot(intensity, [min(rate, bandwidth * x) for x in intensity], color="0.2", lw=1.2)
             axes.annotate(f"{label}, {units.show(rate, 'FLOP/s')}", (high, rate), fontsize=7, ha="right", va="bottom")
         fastest = bandwidth * float(m["cache_speed"])

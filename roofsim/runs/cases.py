@@ -18,7 +18,7 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup, setup
-from roofsim.prediction.steps import decode, pieces, samples
+from roofsim.prediction.steps import decode, pieces, samples, turns
 from roofsim.runs.names import device_of, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
 from roofsim.runs.reading import Run
@@ -69,7 +69,7 @@ class Case:
         return self.run.prompt or self.run.context or self.run.generated or 0
 
 
-_SUFFIXES = ("-instruct", "-chat", "-hf", "-base", "-it")
+_SUFFIXES = ("-hf", "-instruct", "-chat", "-base", "-it")
 
 
 def network_named(words: str) -> Architecture:
@@ -156,6 +156,9 @@ class Reader:
 
     def _case(self, run: Run) -> Case:
         device = self.device(run)
+        threads = re.match(r"\d+", run.notes.get("threads", ""))
+        if device.kind == "cpu" and threads and int(threads[0]) < device.units.value:
+            raise Skip(f"made with fewer threads than the {device.units.value:g} cores of {device.id}")
         if run.op in BUILDERS:
             return self._operator(run, device)
         if run.op not in WHOLE_PASS and run.op not in PARTS:
@@ -230,6 +233,11 @@ class Reader:
         parts = tuple((n, self.jobs.add(s, p, w.dtype, part)) for n, p in each)
         if part and not any(self.jobs[key].groups for _, key in parts):
             raise Skip(f"{s.architecture.id} has no operator that {part} sums")
+        if metric == "energy_j" and (rail := _rail(run)):
+            if rail not in s.device.power.rails:
+                raise Skip(f"{s.device.id} does not say what its rail {rail} feeds")
+            idle = float(s.device.power.rails[rail].value)
+            return self._made(run, s, metric, measured, Target("rail", parts, idle=idle), configuration)
         return self._made(run, s, metric, measured, Target(figures[metric], parts), configuration)
 
     def _made(self, run: Run, s: Setup, metric: str, measured: float, target: Target, configuration: str) -> Case:
@@ -281,7 +289,7 @@ class Reader:
         dtype, format_ = _formats(run, s.device)
         fields = {
             "batch": run.batch or 1,
-            "prompt": max(run.prompt or run.context or 0, 1),
+            "prompt": max((run.prompt or run.context or 0) + _template(run), 1),
             "generate": max(run.generated or 0, 1),
             "dtype": dtype,
             "weight_format": format_,
@@ -309,11 +317,22 @@ def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
         return pieces(s, w)
     held = run.context if run.context is not None and (run.context or not run.prompt) else run.prompt or 0
     steps = max((run.generated or 0) - (1 if run.prompt else 0), 1)
-    start = replace(decode(s, w), context=held + s.architecture.prefix_tokens)
-    mean = [(share, replace(start, context=start.context + done)) for share, done in samples(steps)]
+    times = turns(s, w.batch, Sizes(run).get("max_num_seqs", 0))
+    start = replace(decode(s, w), context=held + s.architecture.prefix_tokens, batch=w.batch / times)
+    mean = [(times * share, replace(start, context=start.context + done)) for share, done in samples(steps)]
     if _whole_request(run):
         return [*pieces(s, w), *((share * steps, p) for share, p in mean)]
     return mean
+
+
+CHAT_TOKENS = 35
+"""Tokens that a chat's template puts around the text that a client counts: in Llama 3.2's, a system turn with two dates
+and the headers of three turns."""
+
+
+def _template(run: Run) -> int:
+    """Tokens that the prompt has beside those that the row counts: of a server's time to the first token, a chat's."""
+    return CHAT_TOKENS if run.phase == "prefill" and "llama-server" in run.framework else 0
 
 
 def _whole_request(run: Run) -> bool:
@@ -329,6 +348,12 @@ def _seconds(run: Run, w: Workload) -> float:
 
 def _flags(run: Run) -> tuple[str, ...]:
     return tuple(flag for flag in MIXED_FLAGS if run.stated(flag))
+
+
+def _rail(run: Run) -> str | None:
+    """The supply whose energy was measured, where that is not the whole device: `rail NAME` or `rail=NAME`."""
+    found = re.search(r"\brail[ =](\w+)", run.note)
+    return found[1] if found else None
 
 
 _DTYPES = {"f32": "fp32", "f16": "fp16", "float16": "fp16", "float32": "fp32", "bfloat16": "bf16", "half": "fp16"}
@@ -385,7 +410,9 @@ _NOT_TOLD = ("", "none", "no", "unquantized", "unquantised")
 
 
 def _unit(words: str) -> Product | None:
-    """The unit of a narrow dtype that a cell names as what is computed in: `fp8`, `int8`, `nvfp4`."""
+    """The unit of a narrow dtype that a cell says is computed in: `fp8`, `int8`, `nvfp4`; none of `w4a16_mxfp4`."""
+    if "a16" in words.lower():
+        return None
     for word in re.findall(r"[a-z0-9]+", words.lower()):
         encoding = ENCODINGS.get(word)
         if encoding and encoding.family in UNIT_OF:

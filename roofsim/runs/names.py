@@ -101,6 +101,9 @@ _FAMILIES: Sequence[tuple[str, str]] = (
     ("sglang", r"sglang"),
     ("tensorrt-llm", r"trt-?llm|tensorrt"),
     ("lmdeploy", r"lmdeploy|turbomind"),
+    ("static cache, captured", r"static.?cache.*captured|captured graph"),
+    ("static cache, launched", r"static.?cache.*eager"),
+    ("static cache, compiled", r"static.?cache"),
     ("pytorch", r"torch|transformers|mamba_ssm"),
 )
 
@@ -121,6 +124,6 @@ def made_with(run: Run, runtime: Runtime) -> bool:
     told, wanted = family(run.framework), family(f"{runtime.id} {runtime.version}")
     if told is None or wanted is None:
         return True
-    both = [each.partition(", ") for each in (told, wanted)]
+    both = [each.partition(", transformers ") for each in (told, wanted)]
     same_version = not both[0][2] or not both[1][2] or both[0][2] == both[1][2]
     return both[0][0] == both[1][0] and same_version

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from roofsim.engine.energy import energy
+from roofsim.engine.energy import Activity, activity, energy, units_energy
 from roofsim.engine.passes import starting_time
-from roofsim.engine.roofline import Machine, launch_time, machine, terms
+from roofsim.engine.roofline import Machine, gap_time, graphs, launch_time, machine, terms
 from roofsim.engine.schedule import Stretch, times
-from roofsim.foundation.arith import maximum
+from roofsim.foundation.arith import maximum, single
 from roofsim.foundation.cost import COLUMNS, Cost
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Kernel
@@ -59,6 +59,7 @@ class Program:
         self._rows = np.array([row for row, _, _ in links], dtype=int)
         self._of = np.array([job for _, job, _ in links], dtype=int)
         self._shares = np.array([share for _, _, share in links], dtype=float)
+        self._idle = np.array([each.idle for each in targets], dtype=float)
         self._constants = np.array([each.constant for each in targets], dtype=float)
         names = [each.figure for each in targets]
         self._is = {name: np.array([each == name for each in names], dtype=bool) for name in set(names)}
@@ -71,8 +72,6 @@ class Program:
         self._shape = (deepest, len(self._jobs))
         self._counts = np.ones(self._shape)
         found: dict[tuple[Any, ...], list[tuple[int, Kernel]]] = {}
-        machines = self.machines({})
-        work = np.zeros((3, len(self._jobs)))
         for j, job in enumerate(self._jobs):
             for g, group in enumerate(job.groups):
                 self._counts[g, j] = group.count
@@ -80,18 +79,16 @@ class Program:
                 for k in group.kernels:
                     key = (job.dtype, job.phase, k.joined, k.triton, _class(k))
                     found.setdefault(key, []).append((slot, k))
-                    n = group.count * k.count
-                    m = machines[job.dtype]
-                    matrix = k.cost.matrix * m.matrix_rate / m.rate(k.unit)
-                    work[:, j] += [float(n * x) for x in (matrix, k.cost.vector, k.cost.bytes)]
         self._alike = [
             _Alike(key[0], key[1], _joined([k for _, k in each]), np.array([slot for slot, _ in each], dtype=int))
             for key, each in found.items()
         ]
-        self._work = Cost(matrix=work[0], vector=work[1], activations=work[2])
         self._alone = np.array([job.alone for job in self._jobs], dtype=bool)
         self._plans = np.array([job.plans for job in self._jobs], dtype=float)
-        self._replayed = np.array([self._runtime.host.replays(job.phase) for job in self._jobs], dtype=float)
+        self._work_of_host = np.array([job.work for job in self._jobs], dtype=float)
+        gaps = [0.0 if job.alone else job.launches * gap_time(self._runtime, job.phase) for job in self._jobs]
+        self._gaps = np.array(gaps, dtype=float)
+        self._graphs = np.array([graphs(self._runtime, job.phase) for job in self._jobs], dtype=float)
 
     def machines(self, values: Mapping[str, float]) -> dict[str, Machine]:
         """The machine of each dtype under these values of parameters."""
@@ -106,23 +103,50 @@ class Program:
             m = machines[self._dtypes[0]]
             host, busy = self._times(machines)
             stretches = [Stretch(h, d, n) for h, d, n in zip(host, busy, self._counts, strict=True)]
-            first: Array = starting_time(self._runtime, m, self._plans, self._replayed)
-            t = times(stretches, np.where(self._alone, 0.0, first), self._runtime.host.mode == "inline")
+            first: Array = starting_time(self._runtime, m, self._plans, self._work_of_host)
+            start = np.where(self._alone, 0.0, first)
+            gaps: Array = self._gaps + self._graphs * m["replay_time"]
+            t = times(stretches, start, self._runtime.host.mode == "inline", np.where(self._alone, 0.0, gaps))
             # an operator that is called again and again hides whichever of host and device is the faster
             longer: Array = maximum(t.host, t.device)
             queued: Array = t.wall
             wall: Array = np.where(self._alone, longer, queued)
-            rate = np.array([machines[job.dtype].matrix_rate for job in self._jobs])
-            joules = energy(self._device, replace(m, matrix_rate=rate), self._work, t.device, wall)
-            found: dict[str, Array] = {"wall": wall, "device": t.device, "energy": joules}
+            found: dict[str, Array] = {"wall": wall, "device": t.device}
+            if {"energy", "rail"} & set(self._is):
+                done = self._activity(machines)
+                found["energy"] = energy(self._device, m, wall, done)
+                found["rail"] = units_energy(self._device, m, wall, done)
             for name, figures in found.items():
                 if name in self._is:
-                    summed = np.bincount(self._rows, self._shares * figures[self._of], len(self.targets))
-                    result = np.where(self._is[name], summed, result)
+                    result = np.where(self._is[name], self._summed(figures), result)
+            if "rail" in self._is:
+                result = result + self._idle * self._summed(wall)
         if "memory" in self._is and self._runtime.memory.workspace:
             m = m or machine(self._device, self._host, self._device.default_dtype, values, self._runtime)
             result = np.where(self._is["memory"], result + m["workspace"], result)
         return result
+
+    def _summed(self, figures: Array) -> Array:
+        """A figure of every job, as the weighted sum that each target is."""
+        summed: Array = np.bincount(self._rows, self._shares * figures[self._of], len(self.targets))
+        return summed
+
+    def activity(self, values: Mapping[str, float]) -> Activity:
+        """What draws power in every target that sums up passes."""
+        done = self._activity(self.machines(values))
+        return Activity(self._summed(done.active), self._summed(done.work), self._summed(done.traffic))
+
+    def _activity(self, machines: Mapping[str, Machine]) -> Activity:
+        """What draws power in every job."""
+        size = self._counts.size
+        found = [np.zeros(size), np.zeros(size), np.zeros(size)]
+        for each in self._alike:
+            m = machines[each.dtype]
+            one = activity(each.kernel, terms(each.kernel, m), m) * each.kernel.count
+            parts: list[Any] = [one.active, one.work, one.traffic]
+            for total, part in zip(found, parts, strict=True):
+                total += np.bincount(each.slots, np.broadcast_to(part, len(each.slots)), size)
+        return Activity(*((x.reshape(self._shape) * self._counts).sum(axis=0) for x in found))
 
     def host_bound(self, values: Mapping[str, float]) -> Array:
         """Whether each target is a wall time in which the host matters."""
@@ -131,9 +155,9 @@ class Program:
         machines = self.machines(values)
         host, busy = (x * self._counts for x in self._times(machines))
         planned = self._plans * machines[self._dtypes[0]]["attention_plan"]
+        planned = planned + self._work_of_host * machines[self._dtypes[0]]["dispatch"]
         longer = planned + host.sum(axis=0) - HOST_MATTERS * busy.sum(axis=0)
-        summed = np.bincount(self._rows, self._shares * longer[self._of], len(self.targets))
-        bound: Array = self._is["wall"] & (summed > 0)
+        bound: Array = self._is["wall"] & (self._summed(longer) > 0)
         return bound
 
     def slopes(self, values: Mapping[str, float], names: Sequence[str]) -> Array:
@@ -155,7 +179,7 @@ class Program:
             took: Array = each.kernel.count * terms(each.kernel, m).time
             busy += np.bincount(each.slots, took, size)
             launch = launch_time(each.kernel, self._runtime, m, each.phase)
-            if launch:
+            if not single(launch) or launch:
                 took = each.kernel.count * launch
                 host += np.bincount(each.slots, took, size)
         return host.reshape(self._shape), busy.reshape(self._shape)
@@ -189,11 +213,13 @@ def _joined(kernels: Sequence[Kernel]) -> Kernel:
         cost=cost,
         count=array([k.count for k in kernels]),
         fill=array([k.fill for k in kernels]),
+        unpacking=array([k.unpacking for k in kernels]),
         blocks=None if first.blocks is None else array([k.blocks for k in kernels]),
         together=array([k.together for k in kernels]),
         rows=None if first.rows is None else array([k.rows for k in kernels]),
         spread=array([k.spread for k in kernels]),
         padding=array([k.padding for k in kernels]),
+        replayed=array([k.replayed for k in kernels]),
         steps=None if first.steps is None else array([k.steps for k in kernels]),
         beneath=_joined([k.beneath for k in kernels if k.beneath]) if first.beneath else None,
         instead=tuple(_joined(each) for each in zip(*(k.instead for k in kernels), strict=True)),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from roofsim.engine.passes import serving_work
 from roofsim.foundation.arith import Number
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import lower, plans
@@ -13,16 +14,20 @@ from roofsim.model.step import Pass, Phase
 from roofsim.prediction.setup import Setup
 from roofsim.runs.operators import part_of
 
-Figure = Literal["wall", "device", "energy", "constant", "memory"]
+Figure = Literal["wall", "device", "energy", "rail", "constant", "memory"]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A figure as a weighted sum over jobs; `constant` alone, or beside the workspace of the matrix library."""
+    """A figure as a weighted sum over jobs; `constant` alone, or beside the workspace of the matrix library.
+
+    `idle` are the watts of a rail when nothing runs, for the energy that is drawn from it.
+    """
 
     figure: Figure
     parts: tuple[tuple[float, str], ...] = ()
     constant: float = 0
+    idle: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +40,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One pass, or one operator by itself (`alone`), lowered to kernels; `plans` of attention precede them."""
+    """One pass, or one operator by itself (`alone`), lowered to kernels, after `plans` of attention and `work`."""
 
     phase: Phase
     dtype: str
     groups: tuple[Group, ...]
     alone: bool = False
     plans: int = 0
+    work: Number = 0
 
     @property
     def launches(self) -> Number:
@@ -59,7 +65,8 @@ class Jobs(dict[str, Job]):
         )  # fmt: skip
         if key not in self:
             planned = 0 if part else plans(s.architecture, s.runtime, s.device, p)
-            self[key] = Job(p.phase, dtype, tuple(_groups(s, p, part)), plans=planned)
+            work = 0 if part else serving_work(s.runtime, p)
+            self[key] = Job(p.phase, dtype, tuple(_groups(s, p, part)), plans=planned, work=work)
         return key
 
     def target(self, s: Setup, figure: Figure, passes: Iterable[tuple[Number, Pass]], dtype: str) -> Target:
@@ -70,7 +77,7 @@ class Jobs(dict[str, Job]):
 def _groups(s: Setup, p: Pass, part: str | None) -> Iterator[Group]:
     """Equal layers are one piece that repeats; the operators of a single one are pieces of their own."""
     wanted = part_of(part, s.architecture.family) if part else None
-    for row in lower(s.architecture, s.runtime, p):
+    for row in lower(s.architecture, s.runtime, p, s.device):
         operators = [lowered.kernels for operator, lowered in row if wanted is None or operator in wanted]
         if row.row.count == 1:
             yield from (Group(1, kernels) for kernels in operators if kernels)

@@ -7,8 +7,8 @@ from dataclasses import field
 from typing import Literal
 
 from roofsim.foundation.arith import Number, minimum
-from roofsim.foundation.errors import Unsupported, nearest
-from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.parameters import stated
 from roofsim.foundation.quantity import (
     Bandwidth,
     Bytes,
@@ -69,10 +69,21 @@ class Peak(Spec):
 
 
 class PowerDraw(Spec):
-    """Limits of the power drawn: at most `tdp`, about `idle` when nothing runs; without the first, no energy."""
+    """Limits of the power drawn: at most `tdp`, about `idle` when nothing runs; without the first, no energy.
+
+    `dynamic` is what all of the device at work would draw beyond idle, where its clocks are held below what the limit
+    allows (else it is tdp − idle). `rails` are supplies of the computing units alone, without memory and the rest, by
+    name, and what each draws when nothing runs.
+    """
 
     tdp: Power | None = None
     idle: Power | None = None
+    dynamic: Power | None = None
+    rails: Mapping[str, Power] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.dynamic and self.tdp and self.dynamic.value > 2 * self.tdp.value:
+            raise ValueError("dynamic is more than twice tdp; one of them is wrong")
 
 
 class Links(Spec):
@@ -113,13 +124,7 @@ class Device(Documented):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, stated in self.parameters.items():
-            row = PARAMETERS.get(name)
-            if row is None:
-                near = ", ".join(nearest(name, PARAMETERS)) or ", ".join(PARAMETERS)
-                raise ValueError(f"parameters: no '{name}'; nearest: {near}")
-            if not row.low <= stated.value <= row.high:
-                raise ValueError(f"parameters.{name}: {stated.value:g} is not from {row.low:g} to {row.high:g}")
+        stated(self.parameters)
         ridge = max(rate.value for rate in self.peak.matrix.values()) / self.memory.bandwidth.value
         if not 0.1 <= ridge <= 10_000:
             raise ValueError(f"the ridge point is {ridge:.3g} FLOP/B; between 0.1 and 10000 would be plausible")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Name
@@ -31,16 +31,17 @@ class Typical(Spec):
 
 
 class LeftOut(Spec):
-    """Whole-model rows predicted from all other devices (`of: device`) or runtimes (`of: runtime`).
+    """Whole-model rows predicted from all other devices (`of: device`) or classes of runtimes (`of: runtime`).
 
     `bias` is the median relative error, `coverage` the share of measurements in their 95 % intervals, `width` the
-    median of an interval's upper end over its lower.
+    median of an interval's upper end over its lower; devices count alike, however many rows each has.
     """
 
-    of: str
+    of: Literal["device", "runtime"]
     metric: str
     phase: str
     rows: Annotated[int, Limit(ge=1)]
+    devices: Annotated[int, Limit(ge=1)]
     bias: float
     median_error: float
     coverage: float
@@ -70,20 +71,29 @@ class Group(Spec):
 
 @dataclass(frozen=True, slots=True)
 class Priors:
-    """What is expected of one device with one runtime: values, standard deviations (free scale), scatter of figures."""
+    """What is expected of one device with one runtime: values, standard deviations (free scale), scatter of figures.
+
+    `shown` is the share of the deviations that figures show (`Population`).
+    """
 
     values: Mapping[str, float]
     spreads: Mapping[str, float]
     scatter: tuple[tuple[Scatter, ...], ...]
+    shown: float
 
     def scatter_of(self, metric: str, phase: str, host: bool = False) -> float:
-        """The scatter of a kind of figure in the nearest class that has such figures; 0 if none has."""
-        found = (most_alike(each, metric, phase, host) for each in self.scatter)
+        """The scatter of a kind of figure in the nearest class that has such, or else alike ones; 0 if none has."""
+        same = (tuple(s for s in each if (s.metric, s.phase) == (metric, phase)) for each in self.scatter)
+        found = (most_alike(each, metric, phase, host) for each in (*same, *self.scatter))
         return next((each.sigma for each in found if each), 0.0)
 
 
 class Population(Spec):
-    """All classes, and the data that they were learnt from."""
+    """All classes, and the data that they were learnt from; `where` is which of the rows.
+
+    Parameters stand for each other: where one is higher another is lower, and figures differ less than if each went
+    its own way. `shown` is the share of such a standard deviation that figures of whole passes show.
+    """
 
     name: str
     id: str = ""
@@ -91,7 +101,9 @@ class Population(Spec):
     date: str
     versions: Mapping[str, str]
     method: str
+    where: str = ""
     datasets: tuple[Dataset, ...]
+    shown: Annotated[float, Limit(gt=0, le=1)] = 1.0
     groups: tuple[Group, ...]
 
     def of(self, devices: str, runtimes: str) -> Priors:
@@ -102,7 +114,7 @@ class Population(Spec):
         for group in reversed(near):
             values |= {name: each.mean for name, each in group.parameters.items()}
             spreads |= {name: each.spread for name, each in group.parameters.items()}
-        return Priors(values, spreads, tuple(group.scatter for group in near))
+        return Priors(values, spreads, tuple(group.scatter for group in near), self.shown)
 
     def _near(self, devices: str, runtimes: str) -> Iterator[Group]:
         """The classes that these belong to, the nearest first."""

@@ -93,7 +93,7 @@ def test_a_shipped_calibration_that_fits_is_used_and_named(data, roofsim):
 @pytest.mark.parametrize(
     ("stack", "near"),
     [
-        ("-d orin@15w -r llama.cpp", "jetson-orin-nano-8gb@llama.cpp is of jetson-orin-nano-8gb@25w"),
+        ("-d orin@15w -r llama.cpp", "jetson-orin-nano-8gb@llama.cpp is of jetson-orin-nano-8gb@maxn"),
         ("-d h200-sxm -r transformers-5-eager", "h100-sxm@transformers-5 is of h100-sxm"),
         ("-d rtx-4090 -r transformers-5-eager", "h100-sxm@transformers-5 is of h100-sxm"),
         ("-d rtx-4090 -r mamba-ssm", ""),

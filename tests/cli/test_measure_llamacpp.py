@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from roofsim import library
+from roofsim.model.ffn.moe import Moe
+
 gguf = pytest.importorskip("gguf", reason="the package gguf is not installed")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,6 +122,46 @@ def test_a_program_that_fails_is_written_down_with_its_reason(folder, data, monk
     assert len(result["rows"]) == 4
 
 
+@pytest.mark.parametrize(
+    ("how", "end", "said"),
+    [
+        ("crash", "failed", "killed by SIGABRT"),
+        ("killed", "oom", "killed by SIGKILL"),
+        ("cut", "failed", 'could not read \'{"build_commit"'),
+        ("other", "failed", 'could not read \'{"version"'),
+        ("zero", "failed", "could not read"),
+        ("lost", "failed", "printed no figure of it"),
+    ],
+)
+@pytest.mark.parametrize("where", [1024, 4096, 8192])
+def test_a_line_that_is_spoilt_costs_its_own_figure_and_no_other(folder, data, monkeypatch, how, end, said, where):
+    monkeypatch.setenv("FAKE_BENCH", f"{how}@{where}")
+    result = data(f"{MEASURE} --prompts 1k,4k,8k --phases prefill")
+    ended = {int(row["prompt_len"]): row for row in result["rows"]}
+    larger = {length for length in (1024, 4096, 8192) if end == "oom" and length > where}
+    assert set(ended) == {1024, 4096, 8192} - larger
+    spoilt = ended.pop(where)
+    assert spoilt["metric"] == end
+    assert said in spoilt["note"]
+    assert {row["metric"] for row in ended.values()} <= {"latency_s"}
+    assert result["left"] == 0
+
+
+def test_repeats_that_came_before_a_crash_are_kept(folder, data, monkeypatch):
+    monkeypatch.setenv("FAKE_BENCH", "late@2048")
+    result = data(f"{MEASURE} --prompts 512 --batch 2,4,8 --phases prefill --repeats 2")
+    assert {row["batch"]: row["metric"] for row in result["rows"]} == dict.fromkeys("248", "latency_s")
+    assert ["n=1" in row["note"].split(";") for row in result["rows"]] == [False, True, False]
+
+
+def test_a_format_that_cannot_be_made_leaves_the_others(folder, attempt, monkeypatch):
+    monkeypatch.setenv("FAKE_QUANTIZE", "Q4_K_M")
+    result = attempt(f"{MEASURE} --prompts 1k --weights q4_k_m,q6_k")
+    assert result.exit_code == 1
+    assert "no such type" in result.stderr
+    assert {(row["weight_dtype"], row["metric"]) for row in rows(folder)} == {("q6_k", "latency_s")}
+
+
 def test_files_are_kept_where_they_are_asked_for_and_used_again(folder, roofsim):
     (folder / "kept").mkdir()
     roofsim(f"{MEASURE} --prompts 1k --weights q8_0,q4_k_m --keep-gguf kept")
@@ -177,10 +220,69 @@ def test_the_tool_measures_what_it_is_given_and_goes_on(folder):
     assert not any((folder / "scratch").iterdir())
 
 
+def test_the_tool_measures_what_needs_no_quantiser_where_there_is_none(folder, monkeypatch):
+    (folder / "programs" / "llama-quantize").unlink()
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "measure_stacks.py"), "my.csv", "--llama-bench", "programs", "--scratch",
+         "scratch", "--models", "tiny.yaml", "--shrink", "64", "--minutes", "5"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "--llama-quantize PATH" in done.stdout
+    assert {row["weight_dtype"] for row in rows(folder)} == {"f16", "q8_0"}
+
+
+@pytest.mark.parametrize("stack", ["llama.cpp", "vllm", "transformers-static", "transformers"])
+def test_the_tool_plans_every_stack_over_all_kinds_lengths_and_batches(stack):
+    command = [sys.executable, str(ROOT / "tools" / "measure_stacks.py"), "my.csv", "--stack", stack, "--list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    points: dict[str, list[tuple[str, int, int]]] = {}
+    lines = [line.partition(": ") for line in done.stdout.splitlines()]
+    for words, _, rest in lines:
+        for phase, batch, _, tokens in (each.split() for each in rest.split(", ")):
+            points.setdefault(words.split()[0], []).append((phase, int(batch), int(tokens.replace(",", ""))))
+    models = {name: library.architecture(name) for name in points}
+    experts = {name for name, a in models.items() if any(isinstance(part, Moe) for part, _ in a.parts())}
+    plain = [a.kind for name, a in models.items() if name not in experts]
+    assert len(experts) >= 2
+    assert plain.count("transformer") >= 4
+    assert plain.count("ssm") >= 4
+    assert sum(a.kind == "hybrid" for a in models.values()) >= 3
+    assert {a.family for a in models.values() if a.kind == "ssm"} == {"mamba", "mamba2"}
+    formats = {words.split()[1] for words, _, _ in lines}
+    assert formats == {"llama.cpp": {"f16", "q8_0", "q4_k_m"}, "vllm": {"bf16", "fp8"}}.get(stack, {"bf16"})
+    for found in points.values():
+        assert min(tokens for phase, _, tokens in found if phase == "prefill") == 128
+        assert max(tokens for phase, _, tokens in found if phase == "decode") >= 32768
+    whole = set(points["Llama-3.2-1B"])
+    assert ("decode", 1, 65536) in whole
+    assert {batch for _, batch, _ in whole} >= {1, 8, 32, 128, 256}
+    assert stack == "transformers-static" or ("prefill", 1, 32768) in whole
+    # every model and format comes twice, and nothing is asked twice
+    assert len(lines) == 2 * len({words for words, _, _ in lines})
+    assert len(points["Llama-3.2-1B"]) == len(whole) * len(formats)
+
+
+def test_the_tool_drives_vllm_and_goes_on(folder, monkeypatch):
+    monkeypatch.setenv("FAKE_LOG", str(folder / "log"))
+    command = [
+        sys.executable, str(ROOT / "tools" / "measure_stacks.py"), "my.csv", "--stack", "vllm", "--vllm-python",
+        str(ROOT / "tests" / "data" / "vllm" / "python"), "--models", "Qwen2.5-0.5B", "--minutes", "5",
+    ]  # fmt: skip
+    first = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert first.returncode == 0, first.stderr
+    assert "all is done" in first.stdout
+    found = rows(folder)
+    assert {(row["weight_dtype"], row["device"]) for row in found} == {("bf16", "RTX 4090"), ("fp8", "RTX 4090")}
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert len(rows(folder)) == len(found)
+
+
 REAL = shutil.which("llama-bench")
 
 
-@pytest.mark.skipif(REAL is None, reason="no llama-bench on the path; no package of PyPI or Debian brings it")
+@pytest.mark.skipif(REAL is None, reason="no llama-bench on the path; tests/measure drives llama.cpp's library")
 def test_the_real_llama_bench_loads_what_is_written(folder, data):
     line = "measure tiny.yaml -o my.csv --stack llama.cpp --scratch scratch --prompts 16,64 --batch 1,4 --repeats 2"
     result = data(f"{line} --weights f16,q8_0")

@@ -108,7 +108,9 @@ def test_a_mode_of_a_device_is_not_taken_for_the_usual_one(csv_of, data):
     row = "Jetson Orin Nano 8GB,llama.cpp,Llama-3.2-1B,decode,e2e,1,512,512,latency_s,0.03,"
     name = csv_of(row, row + "power_mode=15W", row.replace("Jetson Orin Nano 8GB", ""))
     found = data(f"validate {name} -d orin@15w")
-    assert [each["device"].partition("@")[2] for each in found["rows"]] == ["25w", "15w", "15w"]
+    usual = library.device("orin").id
+    assert usual.partition("@")[2] != "15w"
+    assert [each["device"] for each in found["rows"]] == [usual, *["jetson-orin-nano-8gb@15w"] * 2]
 
 
 @pytest.mark.parametrize("words", ["tiny", "Tiny One", "./tiny.yaml"])

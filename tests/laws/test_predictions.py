@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from roofsim import library
 from roofsim.engine.passes import PassFigures, run_pass
-from roofsim.engine.roofline import Machine
+from roofsim.engine.roofline import Machine, gap_time
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.schema import variant
 from roofsim.lowering.step import drops_cache
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
+from roofsim.ops.scan import ssd_scan
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.setup import Setup, setup
 from roofsim.prediction.steps import decode, prefill
@@ -80,19 +81,22 @@ def test_no_prediction_is_below_what_the_silicon_allows(stack: tuple[str, str], 
 
 def test_a_runtime_moves_at_least_the_weights_and_the_state_and_does_all_the_work(stack: tuple[str, str]) -> None:
     s = setup(stack[0], "rtx-4090", stack[1])
+    by_token = s.runtime.lowering == "ggml_cpu"
     for p, predicted in passes(s, workload(prompt=PROMPTS)):
         cost = own_work(s.architecture, p)
         assert at_least(predicted.bytes, cost.weights + cost.state), p.phase
-        # a stack may do matrix work on the vector unit, in fp32
-        assert at_least(predicted.matrix_flops + predicted.vector_flops, cost.matrix), p.phase
+        # a stack may do matrix work on the vector unit, in fp32; token after token there is less of it than in chunks
+        if not (by_token and any(o.function is ssd_scan for row in s.architecture.rows(p) for o in row.operators)):
+            assert at_least(predicted.matrix_flops + predicted.vector_flops, cost.matrix), p.phase
 
 
 def test_time_is_between_the_longer_and_the_sum_of_host_and_device(stack: tuple[str, str]) -> None:
     s = setup(stack[0], "orin", stack[1])
-    for _, p in passes(s, workload(prompt=PROMPTS, batch=3)):
+    for each, p in passes(s, workload(prompt=PROMPTS, batch=3)):
         assert at_least(p.time, p.host_time)
         assert at_least(p.time, p.device_time)
-        assert at_least(p.host_time + p.device_time, p.time)
+        gaps = p.kernels * gap_time(s.runtime, each.phase)  # in which neither does anything
+        assert at_least(p.host_time + p.device_time + gaps, p.time)
 
 
 @pytest.mark.parametrize("size", ["batch", "prompt"])
@@ -105,6 +109,8 @@ def test_a_larger_request_takes_no_less_time_traffic_or_memory(stack: tuple[str,
     chunks = any(part.kind in ("mamba2", "parallel") for layer in s.architecture.layers.values() for part in layer)
     if size == "prompt" and chunks and s.runtime.lowering == "ggml_cuda":
         pytest.skip("up to 128 tokens are scanned one by one, more in chunks: 129 are faster")
+    if size == "prompt" and s.architecture.attends and s.runtime.lowering == "ggml_cpu":
+        pytest.skip("up to 63 queries are scored one by one, more in tiles: 64 may be faster")
     growing = np.unique(np.geomspace(1, 200_000, 200).round())
     w = workload(**{size: growing})
     predicted = {p.phase: each for p, each in passes(s, w)}
@@ -151,6 +157,6 @@ def test_the_state_that_is_held_is_what_the_model_says(stack: tuple[str, str]) -
     s = setup(stack[0], "rtx-4090", stack[1])
     for prompt in (1, 1000, 30_000):
         w = workload(prompt=prompt, batch=3)
-        held = 3 * s.architecture.state_bytes(prompt, prefill(s, w).precision)
+        held = 3 * s.architecture.state_bytes(prompt + s.runtime.spare, prefill(s, w).precision)
         dropped = drops_cache(s.architecture, s.runtime)
         assert Evaluation(s, w).memory.state == pytest.approx(0 if dropped else held)

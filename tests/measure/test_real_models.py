@@ -39,6 +39,18 @@ SHARED = {
 }
 TINY: dict[str, dict[str, Any]] = {
     "llama": {"layers": {"a": [ATTENTION, GATED]}},
+    "olmoe": {
+        "layers": {
+            "a": [
+                {**ATTENTION, "kv_heads": 4, "qk_norm": "width"},
+                {"kind": "moe", "experts": 8, "top_k": 2, "width": 32},
+            ]
+        },
+        "tied_embeddings": False,
+    },
+    "lfm2": {
+        "layers": {"a": [{"kind": "short_conv", "channels": 64}, GATED], "b": [{**ATTENTION, "qk_norm": "head"}, GATED]}
+    },
     "mamba": {"layers": {"a": [{"kind": "mamba1", "d_inner": 128, "d_state": 16, "dt_rank": 4}]}},
     "mamba2": {"layers": {"a": [MAMBA2]}},
     "falcon_h1": {
@@ -47,7 +59,15 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "zamba2": {"layers": {"a": [MAMBA2], "b": [SHARED, MAMBA2]}},
 }
-ARCHES = {"llama": "transformer", "mamba": "ssm", "mamba2": "ssm", "falcon_h1": "hybrid", "zamba2": "hybrid"}
+ARCHES = {
+    "llama": "transformer",
+    "olmoe": "transformer",
+    "lfm2": "hybrid",
+    "mamba": "ssm",
+    "mamba2": "ssm",
+    "falcon_h1": "hybrid",
+    "zamba2": "hybrid",
+}
 
 
 def model_file(folder: Path, family: str, **changes: Any) -> str:
@@ -113,7 +133,9 @@ def test_a_model_is_measured_and_its_rows_are_read_and_predicted(here: Path, fam
     }  # fmt: skip
     assert all(value > 0 for value in latencies.values())
     assert not any(r["metric"] in ("oom", "failed", "device_time_s", "energy_j") for r in found)
-    assert all(("kernels=fallback" in r["note"]) == (family != "llama") for r in found if r["phase"] != "load")
+    assert all(
+        ("kernels=fallback" in r["note"]) == (family not in ("llama", "olmoe")) for r in found if r["phase"] != "load"
+    )
     validation = json.loads(roofsim("validate", "my.csv", "-f", "json"))
     assert {(r["phase"], r["metric"]) for r in validation["rows"]} >= {
         ("prefill", "latency_s"),

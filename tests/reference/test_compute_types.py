@@ -23,6 +23,8 @@ from roofsim.specs.products import product_of
 
 MOE = {"kind": "moe", "experts": 4, "top_k": 2, "width": 3}
 MODEL = network(GQA, GATED)
+UNPADDED: dict[str, Any] = {"captured": None}
+"""Without graphs no token is added to the six."""
 BYTES = {"fp8": 1, "int8": 1, "fp4": (4 + 8 / 16) / 8}  # nvfp4: an fp8 scale for 16 elements
 
 
@@ -34,6 +36,11 @@ def quantised(unit: str, p: Pass = PREFILL) -> Pass:
 def quantise(unit: str, elements: float) -> Launch:
     """Size, the largest, product, limit of every element, read as it is and written narrower."""
     return each("strided", elements, ACT, BYTES[unit], flops=4)
+
+
+def after_quantising(unit: str, elements: float, product: Own) -> Expected:
+    """A product and, before it, the kernel that quantises its input, whose result lives as long as the product."""
+    return Expected([quantise(unit, elements), product], elements * BYTES[unit])
 
 
 def narrow(unit: str, d_in: int, d_out: int, rows: int = TOKENS, **more: Any) -> Own:
@@ -49,20 +56,22 @@ def narrow(unit: str, d_in: int, d_out: int, rows: int = TOKENS, **more: Any) ->
 )  # fmt: skip
 def test_a_serving_engine_quantises_what_a_product_reads_once(unit: str, apart: list[str]) -> None:
     inputs = {"q_proj": (10, 12), "o_proj": (12, 10), "gate_proj": (10, 6), "down_proj": (6, 10)}
-    expected: dict[str, list[Launch | Own]] = {
-        name: [*([quantise(unit, TOKENS * d_in)] if name in apart else []), narrow(unit, d_in, d_out, fill=2 * d_in)]
+    expected = {
+        name: after_quantising(unit, TOKENS * d_in, product) if name in apart else Expected([product])
         for name, (d_in, d_out) in inputs.items()
+        for product in [narrow(unit, d_in, d_out, fill=2 * d_in)]
     }
-    expected |= {name: [narrow(unit, 10, 6, joined=True)] for name in ("k_proj", "v_proj", "up_proj")}
-    check(MODEL, runtime("vllm"), quantised(unit), {**expected, "lm_head": [Own("gemm", fill=2 * 10)]})
+    expected |= {name: Expected([narrow(unit, 10, 6, joined=True)]) for name in ("k_proj", "v_proj", "up_proj")}
+    check(MODEL, runtime("vllm", host=UNPADDED), quantised(unit), expected)
+    assert units("vllm", unit) >= {("q_proj", unit), ("lm_head", None)}
 
 
 @pytest.mark.parametrize("unit", BYTES)
 def test_eager_code_quantises_in_every_linear_layer(unit: str) -> None:
     expected = {
-        "q_proj": [quantise(unit, TOKENS * D), narrow(unit, 10, 12, fill=2 * 10)],
-        "k_proj": [quantise(unit, TOKENS * D), narrow(unit, 10, 6, fill=2 * 10)],
-        "lm_head": [Own("gemm", fill=2 * 10)],
+        "q_proj": after_quantising(unit, TOKENS * D, narrow(unit, 10, 12, fill=2 * 10)),
+        "k_proj": after_quantising(unit, TOKENS * D, narrow(unit, 10, 6, fill=2 * 10)),
+        "lm_head": Expected([Own("gemm", fill=2 * 10)]),
     }
     check(MODEL, runtime("transformers-5-eager"), quantised(unit), expected)
 
@@ -73,14 +82,25 @@ def test_the_ideal_quantises_on_the_way() -> None:
 
 def test_tokens_are_quantised_before_they_go_to_experts_and_afterwards_row_by_row() -> None:
     rows = 2 * TOKENS
+    first, last = narrow("fp8", 10, 6, rows, fill=2 * 10), narrow("fp8", 3, 10, rows, fill=2 * 3)
     expected = {
-        "experts_up": [quantise("fp8", TOKENS * D), narrow("fp8", 10, 6, rows, fill=2 * 10)],
-        "experts_down": [quantise("fp8", rows * 3), narrow("fp8", 3, 10, rows, fill=2 * 3)],
+        "experts_up": after_quantising("fp8", TOKENS * D, first),
+        "experts_down": after_quantising("fp8", rows * 3, last),
     }
-    check(network(MOE), runtime("vllm"), quantised("fp8"), expected)
+    check(network(MOE), runtime("vllm", host=UNPADDED), quantised("fp8"), expected)
     gathered = each("strided", rows * D, ACT, ACT)
-    eager = {"experts_up": [gathered, quantise("fp8", rows * D), narrow("fp8", 10, 6, rows, fill=2 * 10)]}
+    eager = {
+        "experts_up": Expected([gathered, quantise("fp8", rows * D), first], rows * D),
+        "experts_down": after_quantising("fp8", rows * 3, last),
+    }
     check(network(MOE), runtime("transformers-5-eager"), quantised("fp8"), eager)
+    # weights of experts are unpacked inside their products
+    check(
+        network(MOE),
+        runtime("vllm", host=UNPADDED),
+        quantised("copied_from_2"),
+        {"experts_up": [Own("gemm", fill=2 * 10)]},
+    )
 
 
 @pytest.mark.parametrize("name", ["vllm", "transformers-5-eager"])
@@ -88,9 +108,33 @@ def test_from_two_rows_on_weights_are_unpacked_to_a_copy(name: str) -> None:
     copy = 10 * 12 * ACT
     unpack = Launch("strided", weights=10 * 12 * WEIGHT, activations=copy)
     product = Own("gemm", fill=2 * 10, more=copy, instead={"weights": 0, "activations": TOKENS * 22 * ACT + copy})
-    check(MODEL, runtime(name), quantised("copied"), {"q_proj": Expected([unpack, product], copy)})
+    check(
+        MODEL, runtime(name, host=UNPADDED), quantised("copied_from_2"), {"q_proj": Expected([unpack, product], copy)}
+    )
+    two = {"weights": 0, "activations": 2 * 22 * ACT + copy}
+    step = Expected([unpack, Own("gemm", fill=2 * 10, instead=two)], copy)
+    check(MODEL, runtime(name, host=UNPADDED), quantised("copied_from_2", STEP), {"q_proj": step})
     one = Pass(1, 1, 6, STEP.precision, phase="decode")
-    check(MODEL, runtime(name), quantised("copied", one), {"q_proj": [Own("gemm", fill=2 * 10)]})
+    check(MODEL, runtime(name, host=UNPADDED), quantised("copied_from_2", one), {"q_proj": [Own("gemm", fill=2 * 10)]})
+
+
+def test_blocks_of_ggml_are_unpacked_to_a_copy_from_nine_rows_on() -> None:
+    stack, copy = runtime("transformers-5-eager"), 10 * 12 * ACT
+    for rows in (1, 8, 9):
+        p = quantised("copied_from_9", Pass(rows, 1, 6, STEP.precision, phase="decode"))
+        unpack = Launch("strided", weights=10 * 12 * WEIGHT, activations=copy)
+        read = {"weights": 0, "activations": rows * 22 * ACT + copy}
+        many = Expected([unpack, Own("gemm", fill=2 * 10, instead=read)], copy)
+        check(MODEL, stack, p, {"q_proj": many if rows > 8 else Expected([Own("gemm", fill=2 * 10)])})
+
+
+def test_a_serving_engine_unpacks_joined_weights_in_one_go() -> None:
+    copy = 10 * 6 * ACT
+    unpack = Launch("strided", weights=10 * 6 * WEIGHT, activations=copy, joined=True)
+    product = Own("gemm", joined=True, instead={"weights": 0, "activations": TOKENS * 16 * ACT + copy})
+    check(
+        MODEL, runtime("vllm", host=UNPADDED), quantised("copied_from_2"), {"k_proj": Expected([unpack, product], copy)}
+    )
 
 
 @pytest.mark.parametrize("name", ["vllm", "transformers-5-eager", "ideal"])
@@ -132,8 +176,9 @@ def test_light_and_work_at_the_peak_go_by_the_unit() -> None:
 def test_utilisation_and_energy_of_a_pass_count_work_by_its_unit() -> None:
     h100 = library.device("h100")
     ideal = variant(library.runtime("ideal"), logits="last")
+    powers = {"waiting_power": 0, "active_power": 0, "flop_power": 1, "byte_power": 0}
     # one row of weights on the fp8 unit, everything else on the plain one, which is half as fast
-    m = replace(M, parameters={**PARAMETERS, "active_power": 0, "flop_power": 1, "byte_power": 0}, bandwidth=1e9)
+    m = replace(M, parameters={**PARAMETERS, **powers}, bandwidth=1e9)
     stack = Stack(MODEL, ideal, h100, replace(m, vector_rate=1e30))
     linear = 2 * TOKENS * (10 * (12 + 6 + 6) + 12 * 10 + 10 * 6 * 2 + 6 * 10)
     plain, fp8 = run_pass(stack, PREFILL), run_pass(stack, quantised("fp8"))
@@ -151,12 +196,16 @@ def test_utilisation_and_energy_of_a_pass_count_work_by_its_unit() -> None:
         ("fp8-block128", "vllm", "l40s", "fp8"), ("int8-channel", "vllm", "a100-sxm-80gb", "int8"),
         ("int4-g128", "vllm", "h100", "weights_only"), ("gptq-int4", "vllm", "b200", "weights_only"),
         ("nvfp4", "vllm", "b200", "fp4"), ("nvfp4", "vllm", "h100", "weights_only"),
-        ("mxfp4", "vllm", "h100", "weights_only"), ("nf4", "vllm", "h100", "copied"),
+        ("mxfp4", "vllm", "h100", "weights_only"), ("nf4", "vllm", "h100", "copied_from_2"),
         ("bf16", "vllm", "h100", "weights_only"), ("q4_k_m", "llama.cpp", "h100", "weights_only"),
         ("q8_0", "llama.cpp-b2824", "rtx-4090", "weights_only"), ("q4_k_m", "ideal", "h100", "weights_only"),
-        ("fp8-block128", "transformers-5-eager", "h100", "fp8"), ("fp8", "ideal", "rtx-4090", "fp8"),
+        ("fp8-block128", "transformers-5-eager", "h100", "fp8"), ("fp8", "transformers-5-eager", "h100", "fp8"),
+        ("q4_k_m", "transformers-5-eager", "rtx-4090", "copied_from_9"),
+        ("nvfp4", "transformers-5-eager", "b200", "fp4"),
+        ("fp8-block128", "transformers-4.52-eager", "h100", "fp8"),
+        ("fp8", "ideal", "rtx-4090", "fp8"),
         ("awq-int4", "transformers-5-eager", "a100-sxm-80gb", "weights_only"),
-        ("nf4", "transformers-4.52-eager", "rtx-4090", "copied"),
+        ("nf4", "transformers-4.52-eager", "rtx-4090", "copied_from_2"),
     ],
 )  # fmt: skip
 def test_a_runtime_says_how_a_device_multiplies_a_format(name: str, stack: str, device: str, how: str) -> None:
@@ -168,7 +217,8 @@ def test_a_runtime_says_how_a_device_multiplies_a_format(name: str, stack: str, 
     [
         ("q4_k_m", "vllm", "h100", "no kernels for weights in q4_k_m", "fp8-block128"),
         ("fp8", "llama.cpp", "h100", "no kernels for weights in fp8", "q8_0"),
-        ("fp8", "transformers-5-eager", "h100", "no kernels for weights in fp8", "fp8-block128"),
+        ("fp8", "transformers-4.52-eager", "h100", "no kernels for weights in fp8", "fp8-block128"),
+        ("q4_k_m", "transformers-4.52-eager", "h100", "no kernels for weights in q4_k_m", "int4-g128"),
         ("fp8-block128", "transformers-5-eager", "a100-sxm-80gb", "on fp8 units, of which a100-sxm-80gb has none",
          "int4-g128"),
         ("int4-g128", "mamba-ssm", "h100", "no kernels for weights in int4-g128", "bf16"),
@@ -190,3 +240,11 @@ def test_what_a_stack_cannot_run_is_refused_with_what_it_can(
 def test_a_runtime_that_says_nothing_unpacks_whatever_it_is_given() -> None:
     silent = variant(library.runtime("vllm"), products=None)
     assert product_of("q4_k_m", silent, library.device("h100")) == "weights_only"
+
+
+@pytest.mark.parametrize(
+    ("how", "units"), [("fp8", ("fp8",)), ("fp4", ("fp4",)), ("weights_only", ()), ("copied_from_2", ())]
+)
+def test_a_precision_names_the_narrower_units_that_it_needs(how: str, units: tuple[str, ...]) -> None:
+    assert quantised(how).precision.units == units
+    assert PRECISION.units == ()

@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 
 from roofsim import library
-from roofsim.engine.energy import IDLE_SHARE, energy
-from roofsim.engine.roofline import Machine
+from roofsim.engine.energy import GIVES_WAY, IDLE_SHARE, Activity, activity, energy, units_energy, waiting_power
+from roofsim.engine.roofline import Machine, Terms
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.schema import checked, variant
+from roofsim.lowering.kernels import Kernel
 from roofsim.specs.device import Device, PowerDraw
 
-SHARES = {"active_power": 0.1, "flop_power": 0.2, "byte_power": 0.3, "cache_share": 0, "cache_speed": 1}
-M = Machine(matrix_rate=1000, vector_rate=100, bandwidth=10, cache=0, units=1, parameters=SHARES)
+SHARES = {"waiting_power": 0.05, "active_power": 0.1, "flop_power": 0.2, "byte_power": 0.3, "cache_share": 0,
+          "cache_speed": 1}  # fmt: skip
+M = Machine(matrix_rate=1000, vector_rate=100, bandwidth=10, cache=0, units=1, parameters=SHARES, peaks={"fp8": 4000})
+LIMITED = {"tdp": "100 W", "idle": "20 W"}
 
 
 def drawing(**power: str) -> Device:
@@ -23,25 +26,83 @@ def drawing(**power: str) -> Device:
 
 
 @pytest.mark.parametrize(
-    ("cost", "busy", "time", "joules"),
+    ("done", "joules"),
     [
-        (Cost(), 0, 10, 20 * 10),
-        (Cost(), 5, 10, 200 + 80 * 0.1 * 5),
-        (Cost(matrix=2000), 0, 10, 200 + 80 * 0.2 * 2),
-        (Cost(vector=300), 0, 10, 200 + 80 * 0.2 * 3),
-        (Cost(weights=10), 0, 10, 200 + 80 * 0.3 * 1),
-        (Cost(activations=20), 0, 10, 200 + 80 * 0.3 * 2),
-        (Cost(state=30), 0, 10, 200 + 80 * 0.3 * 3),
-        (Cost(2000, 300, 10, 20, 30), 5, 10, 200 + 80 * (0.1 * 5 + 0.2 * 5 + 0.3 * 6)),
-        (Cost(matrix=1e6), 5, 10, 100 * 10),  # no more than the limit for all of the time
+        (Activity(), 24 * 10),
+        (Activity(active=5), 240 + 80 * 0.1 * 5),
+        (Activity(work=2), 240 + 80 * 0.2 * 2),
+        (Activity(traffic=3), 240 + 80 * 0.3 * 3),
+        (Activity(5, 2, 3), 240 + 40 + 32 + 72),
+        # above waiting the limit leaves 76 W, 760 J in ten seconds; clocks begin to give way at 684 of them
+        (Activity(work=684 / 16), 240 + 684),
+        (Activity(traffic=760 / 24), 240 + 684 + 76 * 76 / (76 + 76)),
+        (Activity(active=684 / 8, work=76 / 16), 240 + 684 + 38),
+        (Activity(work=1444 / 16), 240 + 684 + 760 * 76 / (760 + 76)),
     ],
 )
-def test_a_pass_draws_idle_power_and_what_activity_work_and_traffic_add(
-    cost: Cost, busy: float, time: float, joules: float
-) -> None:
-    assert energy(drawing(tdp="100 W", idle="20 W"), M, cost, busy, time) == pytest.approx(joules)
+def test_a_pass_draws_waiting_power_and_what_activity_work_and_traffic_add(done: Activity, joules: float) -> None:
+    assert GIVES_WAY == 0.9
+    assert energy(drawing(**LIMITED), M, 10, done) == pytest.approx(joules)
+
+
+@pytest.mark.parametrize(
+    ("done", "joules"),
+    [
+        (Activity(5, 2, 3), 40 + 32),
+        (Activity(traffic=3), 0),
+        # 1,520 J are asked for, twice what there is: 684 + 836 · 76 / (836 + 76) are drawn, half by the units
+        (Activity(active=45, work=25, traffic=760 / 24), 0.5 * (684 + 836 * 76 / 912)),
+    ],
+)
+def test_a_supply_of_the_units_sees_neither_what_waits_nor_memory(done: Activity, joules: float) -> None:
+    assert units_energy(drawing(**LIMITED), M, 10, done) == pytest.approx(joules)
+
+
+def test_a_device_that_is_held_below_its_limit_draws_shares_of_what_it_can_draw_there() -> None:
+    device = drawing(**LIMITED, dynamic="40 W")
+    assert waiting_power(device, M) == pytest.approx(20 + 0.05 * 40)
+    assert energy(device, M, 10, Activity(5, 2, 3)) == pytest.approx(220 + 40 * (0.1 * 5 + 0.2 * 2 + 0.3 * 3))
 
 
 def test_idle_power_that_nobody_states_is_a_tenth_of_the_limit() -> None:
     assert IDLE_SHARE == 1 / 10
-    assert energy(drawing(tdp="100 W"), M, Cost(), 5, 10) == pytest.approx(10 * 10 + 90 * 0.1 * 5)
+    assert energy(drawing(tdp="100 W"), M, 10, Activity(5)) == pytest.approx((10 + 4.5) * 10 + 90 * 0.1 * 5)
+
+
+@pytest.mark.parametrize(
+    ("cost", "unit", "seconds"),
+    [
+        (Cost(matrix=2000), None, (3, 2, 0)),
+        (Cost(matrix=2000), "fp8", (3, 0.5, 0)),
+        (Cost(matrix=2000), "int4", (3, 2, 0)),
+        (Cost(vector=300), None, (3, 3, 0)),
+        (Cost(weights=10, activations=20, state=30), None, (3, 0, 6)),
+        (Cost(2000, 300, 10, 20, 30), None, (3, 5, 6)),
+    ],
+)
+def test_a_launch_works_at_peaks_and_not_while_it_is_launched(
+    cost: Cost, unit: str | None, seconds: tuple[float, ...]
+) -> None:
+    done = activity(Kernel("k", "gemm", cost, unit=unit), Terms(fixed=4, compute=2, memory=3, filling=0.5), M)
+    assert (done.active, done.work, done.traffic) == pytest.approx(seconds)
+
+
+def test_what_the_last_level_cache_serves_is_no_traffic() -> None:
+    cached = Machine(1000, 100, 10, 8, 1, {**SHARES, "cache_share": 0.5, "cache_speed": 2})
+    done = activity(Kernel("k", "gemm", Cost(activations=20)), Terms(0, 0, 3), cached)
+    assert done.traffic == pytest.approx((20 / 2 + (20 - 0.5 * 8) * (1 - 1 / 2)) / 10)
+
+
+@pytest.mark.parametrize(("t", "seconds"), [
+    (Terms(fixed=4, compute=2, memory=3), 3),
+    (Terms(fixed=4, compute=2, memory=3, least=10), 6),
+    (Terms(fixed=4, compute=2, memory=3, most=6), 2),
+    (Terms(fixed=4, compute=2, memory=3, most=1), 0),
+])  # fmt: skip
+def test_units_are_at_work_beyond_the_fixed_time(t: Terms, seconds: float) -> None:
+    assert t.working == seconds
+
+
+def test_activities_add_up_and_repeat() -> None:
+    total = (Activity(1, 2, 3) + Activity(10, 20, 30)) * 2
+    assert (total.active, total.work, total.traffic) == (22, 44, 66)

@@ -31,6 +31,7 @@ from counting.launches import (
 from counting.rows import ACT, CACHE, PRECISION, TOKENS, D
 
 from roofsim.lowering.step import lower
+from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
 from roofsim.ops.base import Role
 from roofsim.specs.runtime import Runtime
@@ -159,8 +160,9 @@ def test_attention_is_one_kernel_and_in_a_step_a_sum_of_splits() -> None:
 
 
 def repeated(seen: int) -> Launch:
-    """Keys, then values, of three elements each: read once for two heads, written for four."""
-    return Launch("strided", 2, activations=2 * seen * 4 * 3 * CACHE, state=2 * seen * 2 * 3 * CACHE)
+    """Keys, then values, of three elements each: read once for two heads, found and written for four."""
+    written = 2 * seen * 4 * 3
+    return Launch("strided", 2, vector=70 * written, activations=written * CACHE, state=2 * seen * 2 * 3 * CACHE)
 
 
 def test_heads_are_repeated_and_queries_made_contiguous_where_the_library_does_so() -> None:
@@ -196,23 +198,92 @@ def masked(new: int, context: int, tiles: float, **columns: float) -> Launch:
     )  # fmt: skip
 
 
+def copied(seen: int) -> Launch:
+    """Keys of three and values of two elements, in two kernels alike: read once for two heads, written for four."""
+    written = 2 * seen * 4 * 5 / 2
+    return Launch("strided", 2, vector=70 * written, activations=written * CACHE, state=written / 2 * CACHE)
+
+
 def test_with_a_mask_every_pair_is_scored_in_tiles_and_the_mask_read_for_every_head() -> None:
     copies = 2 * 7 * 4 * 5 * CACHE
-    both = Launch("strided", 2, activations=copies / 2, state=2 * 7 * 2 * 5 * CACHE / 2)
+    both = copied(7)
     contiguous = each("strided", 2 * 3 * 4 * 3, ACT, ACT)
     padded = 2 * 3 * 7 * 2
     found = [both, contiguous, masked(3, 4, 1, keys=copies)]
     on_the_side = copies + 2 * 3 * 4 * 3 * ACT + padded
     check(network(MASKED), runtime(OLD), PREFILL, {"attention": Expected(found, temporary=on_the_side)})
     held = 2 * 7 * 2 * 5 * CACHE
-    check(network(MASKED), GROUPED, PREFILL, {"attention": [masked(3, 4, 1, state=held)]})
+    alike = network(MASKED | {"kv_heads": 4})
+    check(alike, GROUPED, PREFILL, {"attention": [masked(3, 4, 1, state=2 * held)]})
     long = Pass(2, 96, 4, PRECISION)
     held = 2 * 100 * 2 * 5 * CACHE
-    check(network(MASKED), GROUPED, long, {"attention": [masked(96, 4, 96 / 64, state=held)]})
+    check(alike, GROUPED, long, {"attention": [masked(96, 4, 96 / 64, state=2 * held)]})
     shorter = network(MASKED | {"declared_window": 8})
     check(shorter, GROUPED, PREFILL, {"attention": [tiled(4)]})
     splitting = runtime(OLD, attention={"kv_heads": "grouped", "splits_decode": True, "mask_padded": False})
-    check(network(MASKED), splitting, STEP, {"attention": [masked(1, 6, 1, state=2 * 7 * 2 * 5 * CACHE)]})
+    check(alike, splitting, STEP, {"attention": [masked(1, 6, 1, state=2 * 7 * 4 * 5 * CACHE)]})
+    # heads that share keys cannot share them under a mask
+    grouped = Expected([copied(7), masked(1, 6, 1, keys=copies)], temporary=copies)
+    check(network(MASKED), splitting, STEP, {"attention": grouped})
+
+
+STATIC = "transformers-5-static"
+SPARE = {"spare": 3}
+"""Three places more than the six that are held and the one that is new."""
+
+
+@pytest.mark.parametrize("name", [STATIC, f"{STATIC}-eager"])
+def test_a_static_cache_is_attended_to_whole_under_a_mask_with_heads_repeated(name: str) -> None:
+    stack = runtime(name, **SPARE)
+    copies = 2 * 10 * 4 * 6 * CACHE
+    numbers = [tiny(2), each("strided", 2 * 10, 1, ACT)]  # 0 and −∞, then the choice of one for each place
+    mask = 2 * 10 * ACT
+    queries = 2 * 4 * 6 * ACT
+    kept = Launch("attention", matrix=2 * 4 * 10 * 12, vector=5 * 2 * 4 * 10, activations=queries + copies + mask,
+                  blocks=2 * 4, rows=1)  # fmt: skip
+    places = [tiny(3), Own("strided", part=1 / 2, count=2)]  # counted, moved on, added to, and two copies
+    expected = {"cache_append": places, "attention": Expected([repeated(10), *numbers, kept, tiny()], temporary=copies)}
+    check(network(GQA), stack, STEP, expected, "h100-sxm")
+    # eight heads of both sequences are split, more than `splits_blocks` are not
+    unsplit = runtime(name, **SPARE, attention={"splits_blocks": 7})
+    check(network(GQA), unsplit, STEP, {"attention": Expected([repeated(10), *numbers, kept], temporary=copies)},
+          "h100-sxm")  # fmt: skip
+    just = runtime(name, **SPARE, attention={"splits_blocks": 8})
+    check(network(GQA), just, STEP, expected, "h100-sxm")
+    # where PyTorch does not prefer cuDNN, all pairs of a tile of queries are scored, the mask read for each head
+    pairs = 2 * 4 * 64 * 10
+    scored = Launch("masked_attention", matrix=pairs * 12, vector=6 * pairs, activations=queries + copies + 4 * mask,
+                   blocks=2 * 4, together=154 / 3)  # fmt: skip
+    for device in ("rtx-4090", None):
+        elsewhere = Expected([repeated(10), *numbers, scored], temporary=copies)
+        check(network(GQA), stack, STEP, {"attention": elsewhere}, device)
+
+
+def test_a_prefill_into_a_static_cache_has_no_mask() -> None:
+    alone = {"attention": [tiled(4, context=0, last=3)]}
+    check(network(GQA), runtime(STATIC), Pass(2, 3, 0, PRECISION), alone, "h100-sxm")
+    started = {"embedding": [Own("stream"), tiny(10)]}
+    check(network(GQA), runtime(STATIC), Pass(2, 3, 0, PRECISION), started)
+
+
+def test_a_step_with_a_static_cache_begins_with_its_mask_where_there_is_attention() -> None:
+    check(network(GQA), runtime(STATIC), STEP, {"embedding": [Own("stream"), tiny(9), tiny(7)]})
+    check(network(SSM), runtime(STATIC), STEP, {"embedding": [Own("stream"), tiny(9)]})
+    check(network(SSM, family="mamba2"), runtime(STATIC), STEP, {"embedding": [Own("stream")]})
+    # a state is what it is, whatever cache there is beside it
+    for kernels in ("scan", "conv"):
+        assert launched(network(SSM), STATIC, kernels) == launched(network(SSM), NEW, kernels)
+
+
+def launched(model: Architecture, name: str, operator: str) -> Any:
+    """The kernels of an operator in a step."""
+    return [lowered.kernels for row in lower(model, runtime(name), STEP) for o, lowered in row if o.name == operator]
+
+
+@pytest.mark.parametrize(("limit", "clears"), [(7, 1), (8, 0), (None, 0)])
+def test_a_step_clears_a_buffer_before_a_product_of_many_outputs(limit: int | None, clears: int) -> None:
+    stack = runtime(NEW, matrix_library={"clears_width": limit, "splits_from": None})
+    check(network(GQA), stack, STEP, {"lm_head": [product(10), *[tiny()] * clears]})
 
 
 GROUPED = runtime(OLD, attention={"kv_heads": "grouped", "copies_queries": False, "mask_padded": False})
@@ -279,6 +350,43 @@ def test_gpt_neo_writes_attention_out_in_fp32() -> None:
     prefill = Expected([*written(3), merged], temporary=2 * 2 * 3 * 7 * 4 * FP32)
     check(model, runtime(NEW), PREFILL, {"attention": prefill})
     check(model, runtime(NEW), STEP, {"attention": Expected(written(1), temporary=2 * 2 * 1 * 7 * 4 * FP32)})
+
+
+@pytest.mark.parametrize("kv_heads", [4, 2])
+@pytest.mark.parametrize(("p", "new", "seen"), [(PREFILL, 3, 7), (STEP, 1, 7)])
+def test_phi_3_scores_every_pair_in_the_dtype_of_activations(p: Pass, new: int, seen: int, kv_heads: int) -> None:
+    pairs, queries, keys = 2 * 4 * new * seen, 2 * 4 * new, 2 * 4 * seen
+    copied = kv_heads == 2
+    read = [{"activations" if copied else "state": keys * width * CACHE} for width in (3, 2)]
+    both = keys * 5 / 2
+    heads = Launch("strided", 2, vector=70 * both, activations=both * CACHE, state=both / 2 * CACHE)
+    written = [(queries * 3 + pairs) * ACT, (pairs + queries * 2) * ACT]
+    scores, product = (
+        Launch("gemm", matrix=2 * pairs * width, activations=out + moved.get("activations", 0),
+               state=moved.get("state", 0))
+        for width, out, moved in zip((3, 2), written, read, strict=True)
+    )  # fmt: skip
+    expected = [
+        *([heads] if copied else []),
+        scores,
+        each("stream", pairs, ACT, ACT),
+        each("strided", pairs, ACT, ACT),
+        each("stream", pairs, ACT, FP32, flops=5),
+        each("stream", pairs, FP32, ACT),
+        product,
+        *([each("strided", queries * 2, ACT, ACT)] if new > 1 else []),
+    ]
+    # the masked scores, their softmax and what it is rounded to, beside the copies of keys and values
+    held = pairs * (2 * ACT + FP32) + (keys * 5 * CACHE if copied else 0)
+    model = network(GQA | {"kv_heads": kv_heads, "v_dim": 2}, MLP, family="phi3")
+    found = {"attention": Expected(expected, temporary=held)}
+    check(model, runtime(OLD), p, found | {"embedding": [Own("stream"), tiny()]})
+    assert lowered_of(model, p, "norm_1")[-1].count == 9  # each layer makes its table of rotations
+
+
+def lowered_of(model: Architecture, p: Pass, operator: str) -> Any:
+    """The kernels of an operator under the older library."""
+    return next(lowered.kernels for row in lower(model, runtime(OLD), p) for o, lowered in row if o.name == operator)
 
 
 def test_activations_are_one_kernel_or_as_many_as_their_formula_has_steps() -> None:

@@ -54,6 +54,12 @@ def test_on_the_host_itself_everything_waits_for_everything() -> None:
     assert taken([(1, 4, 2), (10, 1, 3)], 5, inline=True) == 5 + 5 * 2 + 11 * 3
 
 
+def test_gaps_between_kernels_come_on_top_and_keep_neither_busy() -> None:
+    found = times([Stretch(1, 4, 3)], 2, gaps=0.5)
+    assert (found.wall, found.device, found.host) == (2 + 1 + 12 + 0.5, 12, 2 + 3)
+    assert times([Stretch(1, 4, 3)], 2, True, 0.5).wall == 2 + 15 + 0.5
+
+
 def test_an_array_of_counts_takes_what_each_of_them_takes() -> None:
     counts = np.array([1.0, 2.0, 5.0])
     for host, device in product([1, 3], [2, 4]):

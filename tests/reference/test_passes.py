@@ -9,7 +9,7 @@ import pytest
 from counting.queue import Piece, simulated
 
 from roofsim import library
-from roofsim.engine.energy import energy
+from roofsim.engine.energy import Activity, activity, energy
 from roofsim.engine.passes import (
     OperatorRow,
     PassFigures,
@@ -17,12 +17,12 @@ from roofsim.engine.passes import (
     operators,
     pass_bound,
     run_pass,
+    serving_work,
     starting_time,
     weighted,
     weighted_operators,
 )
 from roofsim.engine.roofline import Machine, deciding_parameter, launch_time, light_time, terms
-from roofsim.foundation.cost import Cost
 from roofsim.foundation.parameters import priors
 from roofsim.foundation.schema import checked, variant
 from roofsim.lowering.step import lower
@@ -69,6 +69,7 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
     pieces: list[Piece] = []
     moved = dict.fromkeys(WORDS, 0.0)
     kernels = model_matrix = model_traffic = 0.0
+    done = Activity()
     for row in lower(s.architecture, s.runtime, p):
         for _ in range(row.row.count):
             host = device = 0.0
@@ -76,6 +77,7 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
                 for kernel in lowered.kernels:
                     host += kernel.count * launch_time(kernel, s.runtime, m, p.phase)
                     device += kernel.count * terms(kernel, m).time
+                    done += activity(kernel, terms(kernel, m), m) * kernel.count
                     kernels += 0 if kernel.joined else kernel.count
                     for word in WORDS:
                         moved[word] += kernel.count * getattr(kernel.cost, word)
@@ -93,7 +95,7 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
     found = run_pass(s, p)
     expected = PassFigures(
         wall, device, host, kernels, moved["matrix"], moved["vector"],
-        moved["weights"] + moved["activations"] + moved["state"], energy(s.device, m, Cost(**moved), device, wall),
+        moved["weights"] + moved["activations"] + moved["state"], energy(s.device, m, wall, done),
         model_matrix, model_traffic,
     )  # fmt: skip
     assert {f.name: getattr(found, f.name) for f in fields(PassFigures)} == pytest.approx(
@@ -106,19 +108,35 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
 
 def test_a_pass_starts_after_its_launch_and_its_plans() -> None:
     runtime = stack("ideal").runtime
-    assert starting_time(runtime, M, 3, 0) == pytest.approx(30e-6 + 3 * priors()["attention_plan"])
-    assert starting_time(stack("ideal", launch=None).runtime, M, 0, 0) == 0
-    assert starting_time(stack("ideal", launch=None).runtime, M, 0, 2) == pytest.approx(2 * priors()["replay_time"])
+    assert starting_time(runtime, M, 3) == pytest.approx(30e-6 + 3 * priors()["attention_plan"])
+    assert starting_time(stack("ideal", launch=None).runtime, M, 0) == 0
+    assert starting_time(runtime, M, 0, 3) == pytest.approx(30e-6 + 3 * priors()["dispatch"])
 
 
-def test_a_pass_is_one_graph_where_the_runtime_replays_one_in_its_phase() -> None:
-    def replays(**policy: Any) -> tuple[int, int]:
-        host = checked(HostPolicy, policy)
-        return host.replays("prefill"), host.replays("decode")
+def test_a_serving_engine_works_for_each_step_and_for_its_sequences_while_the_device_waits() -> None:
+    policy = {"step_work": 10, "sequence_work": 3, "request_work": 50}
+    served, alone = stack("vllm", mode="graph", **policy), stack("vllm", mode="graph")
+    assert serving_work(served.runtime, PREFILL) == 10 + 2 * 50
+    assert serving_work(served.runtime, DECODE) == 10 + 2 * 3
+    assert serving_work(alone.runtime, DECODE) == 0
+    longer = run_pass(served, DECODE).time - run_pass(alone, DECODE).time
+    assert longer == pytest.approx(16 * priors()["dispatch"])
 
-    assert [replays(mode=mode) for mode in ("none", "eager", "graph", "inline")] == [(0, 0), (0, 0), (1, 1), (0, 0)]
-    assert replays(mode="graph", prefill="eager") == (0, 1)
-    assert replays(mode="eager", prefill="graph") == (1, 0)
+
+def test_the_device_waits_between_the_kernels_of_a_graph() -> None:
+    gap = {"value": "7 us", "source": "made up"}
+    with_gaps, without = (run_pass(stack("ideal", mode="graph", gap=each), DECODE) for each in (gap, None))
+    assert with_gaps.time - without.time == pytest.approx(7e-6 * with_gaps.kernels)
+    assert with_gaps.device_time == without.device_time
+
+
+def test_a_graph_begins_some_time_after_what_was_before() -> None:
+    later = replace(M, parameters=priors() | {"replay_time": 1.0})
+    for policy, begun in ({"mode": "graph"}, 1), ({"mode": "graph", "prefill": "eager"}, 1), ({"mode": "eager"}, 0):
+        each = [run_pass(stack("ideal", m, **policy), DECODE).time for m in (M, later)]
+        assert each[1] - each[0] == pytest.approx(begun * (1 - priors()["replay_time"]))
+    eager = [run_pass(stack("ideal", m, mode="graph", prefill="eager"), PREFILL).time for m in (M, later)]
+    assert eager[0] == eager[1]
 
 
 @every_stack

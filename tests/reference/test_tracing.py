@@ -222,7 +222,8 @@ def test_around_a_point_a_formula_is_the_polynomial_that_holds_there() -> None:
             if not isinstance(made, Sum):
                 continue
             assert float(made) == pytest.approx(formula.value(point), abs=1e-6), formula
-            if smooth(formula) and "base" not in repr(formula):
+            divides = any(atom.op != "variable" for atom in graph.atoms)
+            if smooth(formula) and "base" not in repr(formula) and not divides:
                 at = [point[atom.name] for atom in graph.atoms]
                 total = sum(c * math.prod(at[i] ** k for i, k in powers) for powers, c in made.products.items())
                 assert total == close(formula.value(point)), formula

@@ -98,6 +98,8 @@ def formula_without_rounding(formula: Formula, graph: Graph) -> Any:
         return float(formula(a.value, b.value))
     if not isinstance(made, Sum):
         return float(made)
+    if any(atom.op != "variable" for atom in graph.atoms):
+        return float(formula(a.value, b.value))
     numbers = [graph.point[graph.atoms[i].name] for i in range(len(graph.atoms))]
     return sum(c * math.prod(numbers[atom] ** k for atom, k in product) for product, c in made.products.items())
 
@@ -143,7 +145,16 @@ def test_around_a_point_only_the_polynomial_is_left() -> None:
     made = maximum(n * n, 3 * n) + ceil(n / 64) * at_least(n, 4096) + 64 * (1 - 0.5**n)
     assert made.products == {((0, 2),): 1, ((0, 1),): 1 / 64, (): 64}
     with pytest.raises(NotPolynomial):
-        1 / (n + 1)
+        0.9999**n
+
+
+def test_a_quotient_by_a_sum_has_a_value_around_a_point_and_no_closed_form() -> None:
+    graph = Graph({"n": 5000})
+    n = graph.variable("n")
+    assert float(1 / (n + 1) + 2 * n) == 1 / 5001 + 10000
+    assert float((n * n + n) / (n + 1)) == 5000
+    assert expand(lambda v: 1 / (v["N"] + v["a"]) + v["N"], {"a": 3}, 5000) is None
+    assert expand(lambda v: v["N"] + v["a"], {"a": 3}, 5000).coefficients == (3, 1)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ PAPER, IDEAL = (library.runtime(name) for name in ("transformers-4.52-eager", "i
 
 @pytest.mark.parametrize("name", ["vllm", "", "kernels", "lowering", "__init__", "os"])
 def test_an_unknown_lowering_is_told_which_there_are(name: str) -> None:
-    with pytest.raises(Unsupported, match=f"no lowering '{name}'; there are eager, fused, ggml, ggml_cuda, mamba_ssm"):
+    there = "eager, fused, ggml, ggml_cpu, ggml_cuda, mamba_ssm"
+    with pytest.raises(Unsupported, match=f"no lowering '{name}'; there are {there}"):
         module(name)
 
 
@@ -103,7 +104,9 @@ def test_a_plan_is_time_of_the_host_before_the_first_kernel() -> None:
     w = workload(prompt=512, dtype="bf16")
     step = run_pass(s.stack("bf16"), decode(s, w))
     without = replace(s, device=variant(s.device, plans_attention=False))
-    assert step.host_time - run_pass(without.stack("bf16"), decode(s, w)).host_time == pytest.approx(0.040)
+    assert step.host_time - run_pass(without.stack("bf16"), decode(s, w)).host_time == pytest.approx(
+        s.machine("bf16")["attention_plan"]
+    )
 
 
 def kernels_of(runtime: str, model: str, p: Pass, operator: str):
@@ -138,7 +141,7 @@ def test_llama_cpp_unpacks_quantised_weights_as_it_goes_or_beforehand():
     assert product.cost.activations - tiles.cost.activations == 2 * weights
     step = replace(quantised, new=1, context=512, phase="decode")
     assert {k.like for r in ("llama.cpp", "llama.cpp-b2824") for k in kernels_of(r, "Llama-3.2-1B", step, "down_proj")
-            if k.count} == {"stream", "packed_product", "quantised_product"}  # fmt: skip
+            if k.count} == {"stream", "packed_product"}  # fmt: skip
     plain = replace(step, precision=Precision(weights=2))
     assert {k.like for k in kernels_of("llama.cpp", "Llama-3.2-1B", plain, "down_proj")} == {"vector_product"}
 
@@ -169,7 +172,7 @@ def test_a_step_moves_no_more_keys_and_values_than_its_cache_holds(model: str, l
         p = decode(s, workload(prompt=context))
         (part,) = (part for part in known.layers[layer] if part.kind == "attention")
         token = part.cached_width * p.precision.cache
-        held = part.state_bytes(context, p.precision)
+        held = part.state_bytes(context + s.runtime.spare, p.precision)
         (row,) = (row for row in lower(known, s.runtime, p) if row.row.layer == layer)
         moved = {o.role: [k.cost.state * k.count for k in lowered.kernels if k.cost.state] for o, lowered in row}
         # a window sees the token beside those that are held, and its first one
@@ -204,5 +207,5 @@ def test_a_product_of_one_row_is_not_bounded_by_that_of_many() -> None:
     for rows in (1, 2, 8, 9, 64):
         _, kernel, *_ = kernels_of("llama.cpp", "Llama-3.2-1B", Pass(1, rows, 100, precision), "down_proj")
         time[rows] = terms(kernel, m).time
-    assert time[1] == pytest.approx(9437184 / (6 * 4 * 408e6) + 3e-6, rel=0.01)
-    assert time[1] == time[2] == time[9] < time[64]
+    assert time[1] == pytest.approx(9437184 / (5.6 * 4 * 408e6) + 3e-6, rel=0.01)
+    assert time[1] <= time[2] <= time[8] <= time[9] < time[64]

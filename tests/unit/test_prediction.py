@@ -106,9 +106,70 @@ def test_the_limits_are_the_last_that_fit(stack: tuple[str, str]) -> None:
     s, w = setup(model, "rtx-4070-ti", runtime), workload(prompt=700)
     limits = predict_request(s, w).limits
     assert limits
-    for field, most in (("prompt", limits.max_prompt), ("batch", limits.max_batch)):
+    positions = s.architecture.positions - w.generate + 1 if s.architecture.positions else MAX_COUNT
+    for field, most in (("prompt", min(limits.memory_prompt, positions)), ("batch", limits.max_batch)):
         assert most == 0 or fits(s, variant(w, **{field: most}))
         assert most == MAX_COUNT or not fits(s, variant(w, **{field: most + 1}))
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "longest", "by"),
+    [
+        ("Qwen2.5-0.5B", "rtx-4090", 32_768, "context window"),
+        ("Qwen2.5-0.5B", "orin", None, "memory"),
+        ("mamba2-780m", "rtx-4090", None, "memory"),
+        ("GPT-Neo-125M", "rtx-4090", 2048, "context window"),
+        ("Llama-3.1-8B", "orin", 0, "memory"),
+    ],
+)
+def test_the_longest_prompt_ends_with_memory_or_the_context_window_whichever_comes_first(model, device, longest, by):
+    found = predict(model, device, generate=1).limits
+    assert found.prompt_bound == by
+    assert found.max_prompt == (found.memory_prompt if longest is None else longest)
+    assert found.max_prompt <= found.memory_prompt
+
+
+def test_what_is_generated_needs_positions_of_the_window_too():
+    assert predict("Qwen2.5-0.5B", "rtx-4090", generate=101).limits.max_prompt == 32_768 - 100
+
+
+def test_beyond_the_context_window_a_prompt_can_be_run_and_it_is_said():
+    p = predict("Qwen2.5-0.5B", "rtx-4090", prompt=40_000)
+    assert p.fits
+    assert "beyond the context window of Qwen2.5-0.5B, 32,768 tokens" in p.assumptions
+    assert p.limits.batch_bound == "memory"
+    assert p.limits.max_batch == 1
+
+
+def test_beyond_a_table_of_positions_no_batch_can_be_run():
+    found = predict("GPT-Neo-125M", "rtx-4090", prompt=4096).limits
+    assert (found.max_batch, found.batch_bound) == (0, "context window")
+
+
+def test_less_than_all_of_the_memory_is_said():
+    assert "6.00 GiB of 8.00 GiB of memory usable" in predict("mamba2-780m", "orin").assumptions
+    assert not any("usable" in said for said in predict("mamba2-780m", "mi325x").assumptions)
+
+
+@pytest.mark.parametrize(
+    ("device", "usable", "taken"),
+    [
+        ("h100-sxm", 79.18, 0.9 * 79.18),  # the driver shows what is usable
+        ("orin", 6.0, 6.0),  # 0.9 of the 8 GiB that are there are more than can be had
+        ("jetson-agx-orin-64gb", 60.0, 0.9 * 64),
+    ],
+)
+def test_vllm_takes_its_share_of_the_total_that_it_is_shown_and_no_more_than_there_is(device, usable, taken):
+    memory = predict("mamba2-130m", device, "vllm", prompt=64, generate=1).memory
+    assert library.device(device).capacity == pytest.approx(usable * 2**30)
+    assert memory.reserved == pytest.approx(taken * 2**30)
+
+
+def test_without_a_published_power_there_is_no_energy():
+    p = predict("mamba2-130m", "tpu-v5e", "ideal", prompt=64)
+    assert p.to_dict()["request"]["energy"] is None
+    assert p.request.tpot > 0
+    assert "no energy: the power that tpu-v5e draws is not published" in p.assumptions
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 1023, 1024, 1025, MAX_COUNT - 1])
@@ -205,7 +266,8 @@ def test_a_prompt_in_pieces_takes_as_long_as_its_pieces(runtime):
     chunk = s.runtime.memory.chunk
     w = workload(prompt=8 * chunk, dtype="bf16", logits="last")
     whole = prefill(s, w)
-    all_pieces = [replace(whole, new=chunk, context=i * chunk) for i in range(8)]
+    scored = [None if whole.scored is None else i == 7 for i in range(8)]  # the last piece alone
+    all_pieces = [replace(whole, new=chunk, context=i * chunk, scored=scored[i]) for i in range(8)]
     one_by_one = [run_pass(s.stack(w.dtype), p) for p in all_pieces]
     found = detailed_prefill(Evaluation(s, w))
     assert sum(n * p.new for n, p in pieces(s, w)) == pytest.approx(8 * chunk)
@@ -228,10 +290,42 @@ def test_prompts_that_fill_a_step_together_are_one_pass_of_all():
 def test_llama_cpp_takes_equal_parts_of_all_prompts_of_a_batch_of_2048_tokens():
     s = setup("Llama-3.2-1B", "rtx-4090", "llama.cpp")
     for batch, prompt, beside in ((16, 64, 16), (8, 512, 4), (2, 4096, 1)):
-        found = pieces(s, workload(batch=batch, prompt=prompt, dtype="bf16"))
-        assert sum(times for times, _ in found) == pytest.approx(batch * prompt / 512)
-        assert {(p.batch, p.new) for _, p in found} == {(beside, 512 / beside)}
-        assert [p.context for _, p in found] == pytest.approx([at * (prompt - 512 / beside) for at in (0, 1 / 2, 1)])
+        *earlier, last = pieces(s, workload(batch=batch, prompt=prompt, dtype="bf16"))
+        each = 512 / beside
+        full = prompt / each - 1
+        assert sum(times for times, _ in earlier) == pytest.approx(batch / beside * full)
+        assert {(p.batch, p.new, p.scored) for _, p in earlier} <= {(beside, each, 0)}
+        assert [p.context for _, p in earlier] == pytest.approx(
+            [at * (full - 1) * each for at in (0, 1 / 2, 1)][: 3 * (full > 0)]
+        )
+        assert (last[0], last[1].batch, last[1].new, last[1].context) == (batch / beside, beside, each, full * each)
+        assert last[1].scored == 1
+
+
+@pytest.mark.parametrize(("prompt", "full", "rest"), [(512, 0, 512), (513, 1, 1), (1024, 1, 512), (1100, 2, 76)])
+def test_a_prompt_goes_in_full_pieces_and_one_of_what_is_left(prompt: int, full: int, rest: int) -> None:
+    s = setup("Llama-3.2-1B", "rtx-4090", "llama.cpp")
+    *earlier, (times, last) = pieces(s, workload(prompt=prompt, dtype="bf16"))
+    assert (times, last.new, last.context, last.scored) == (1, rest, 512 * full, 1)
+    assert sum(times for times, _ in earlier) == pytest.approx(full)
+    assert all((p.new, p.scored) == (512, 0) for _, p in earlier)
+
+
+def test_only_scored_positions_go_on_after_the_last_mixer() -> None:
+    """Llama-3.2-1B has 16 layers: fifteen dense layers see all 512 positions, one, and the head, only the last."""
+    s = setup("Llama-3.2-1B", "rtx-4090", "llama.cpp")
+    p = prefill(s, workload(prompt=512, dtype="bf16"))
+    dense, attention, head = 3 * 2048 * 8192, 2 * 2048 * (2048 + 512), 2048 * 128256
+    products = 2 * (512 * (15 * dense + 16 * attention) + dense + head)
+    pairs = 16 * 4 * 2048 * 512 * 513 / 2
+    assert run_pass(s.stack("bf16"), p).matrix_flops == pytest.approx(products + pairs)
+    assert run_pass(s.stack("bf16"), replace(p, scored=0)).matrix_flops == pytest.approx(
+        products + pairs - 2 * (dense + head)
+    )
+    everything = replace(s, runtime=variant(s.runtime, narrows=False))
+    whole = prefill(everything, workload(prompt=512, dtype="bf16"))
+    assert run_pass(everything.stack("bf16"), whole).matrix_flops == pytest.approx(products + pairs + 2 * 511 * dense)
+    assert [row.layer for row in s.architecture.rows(p)] == ["embedding", "decoder", "last decoder", "head"]
 
 
 @pytest.mark.parametrize("runtime", ["vllm", "llama.cpp"])

@@ -51,7 +51,7 @@ def tensors(bits: int, kind: str, strategy: str, **more: Any) -> dict[str, Any]:
         ({"quant_method": "gptq", "bits": 8, "group_size": 128}, "int8-weights"),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "nf4"),
         ({"quant_method": "bitsandbytes", "bnb_4bit_use_double_quant": True}, "nf4-double"),
-        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "int8-weights"),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "int8-channel"),
         ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "nvfp4"),
         ({"quant_method": "modelopt", "quantization": {"quant_algo": "FP8"}}, "fp8"),
         (tensors(8, "float", "channel", inputs=True), "fp8"), (tensors(8, "float", "block"), "fp8-block128"),
@@ -110,7 +110,7 @@ def test_parts_that_are_left_out_are_stored_and_multiplied_as_they_are(tmp_path:
     assert precision.product("q_proj") == precision.product("lm_head") == "weights_only"
     assert s.precision(variant(w, weight_format="bf16")).products == {}
     with pytest.raises(Unsupported, match="no kernels for weights in fp8"):
-        setup(model, "h100", "transformers-5-eager").precision(w)
+        setup(model, "h100", "transformers-4.52-eager").precision(w)
 
 
 @pytest.mark.parametrize(("name", "size"), [("gpt-oss-20b", 12.8), ("gpt-oss-120b", 60.8)])

@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 
 from roofsim import library
+from roofsim.engine.energy import Activity, energy, units_energy
 from roofsim.engine.passes import run_pass
-from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.foundation.errors import InputError, UnknownName, Unsupported
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.request import predict, predict_request
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode, pieces, prefill, samples
-from roofsim.runs.cases import Reader, Skip
+from roofsim.runs.cases import Reader, Skip, network_named
 from roofsim.runs.columns import METRICS, column, measured
 from roofsim.runs.importers import read_runs
 from roofsim.runs.names import device_named, made_with
 from roofsim.runs.program import Program
 from roofsim.runs.reading import Run, notes, read_csv
+from roofsim.runs.stacks import runtime_of
 from roofsim.runs.targets import Jobs, Target
 from roofsim.runs.where import parse
 from roofsim.specs.workload import workload
@@ -253,6 +255,29 @@ def test_devices_are_found_in_free_text(words, mode, clock, name):
 
 
 @pytest.mark.parametrize(
+    ("words", "model"),
+    [
+        ("LLaMA-3-70B", "Llama-3.1-70B"),
+        ("meta-llama/Meta-Llama-3-70B-Instruct", "Llama-3.1-70B"),
+        ("LLaMA-7B", "Llama-2-7B"),
+        ("meta-llama/Llama-2-13b-hf", "Llama-2-13B"),
+        ("meta-llama/Llama-2-70b-chat-hf", "Llama-2-70B"),
+        ("Qwen/Qwen2.5-14B-Instruct", "Qwen2.5-14B"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Llama-8B", "Llama-3.1-8B"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Qwen-32B", "DeepSeek-R1-Distill-Qwen-32B"),
+        ("google/gemma-3-27b-it", "Gemma-3-27B"),
+        ("EleutherAI/gpt-j-6b", "GPT-J-6B"),
+        ("microsoft/Phi-4-mini-instruct", "Phi-4-mini"),
+        ("mistralai/Mistral-Nemo-Instruct-2407", "Mistral-Nemo-12B"),
+        ("nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-NVFP4", "Nemotron-3-Ultra-550B-A55B"),
+        ("LFM2-350M", "LFM2-350M"),
+    ],
+)
+def test_models_are_found_as_files_name_them(words, model):
+    assert network_named(words).id == model
+
+
+@pytest.mark.parametrize(
     "words",
     [
         "RTX 3080 Ti", "RTX 3080 12GB", "RTX 4080 SUPER", "RTX 4070 Ti SUPER", "RTX 4090 Laptop", "H200 NVL",
@@ -282,10 +307,61 @@ def test_a_device_that_is_left_open_is_not_guessed(words, mode):
         ("trtllm 1.0", "vllm", False),
         ("", "vllm", True),
         ("my own code", "vllm", True),
+        ("transformers static cache, eager", "transformers-5-static-eager", True),
+        ("transformers static cache, eager", "transformers-5-static", False),
+        ("transformers static cache, captured graph", "transformers-5-static", True),
+        ("transformers static cache, captured graph", "transformers-5-static-eager", False),
+        ("transformers static cache, torch.compile", "transformers-5-static", False),
+        ("transformers static cache, torch.compile", "transformers-5-static-eager", False),
+        ("transformers static cache, eager", "transformers-5-eager", False),
+        ("torch 2.11 transformers 5.17.0; eager, SDPA", "transformers-5-static-eager", False),
     ],
 )
 def test_software_that_is_named_must_be_the_runtimes(framework, runtime, same):
     assert made_with(run(framework=framework), library.runtime(runtime)) is same
+
+
+@pytest.mark.parametrize(
+    ("framework", "runtime"),
+    [
+        ("llama.cpp b9292 (CUDA, llama-server)", "llama.cpp"),
+        ("llama.cpp b2824 (CUDA)", "llama.cpp-b2824"),
+        ("vllm", "vllm"),
+        ("vllm 0.12.0", "vllm"),
+        ("transformers static cache, captured graph", "transformers-5-static"),
+        ("transformers static cache, eager", "transformers-5-static-eager"),
+        ("torch 2.11.0+cu130 transformers 5.17.0; eager, SDPA", "transformers-5-eager"),
+        ("PyTorch eager (transformers / mamba_ssm)", "transformers-4.52-eager"),
+        ("", None),
+    ],
+)
+def test_a_row_says_which_runtime_it_was_made_with(framework, runtime):
+    assert runtime_of(run(framework=framework)) == runtime
+
+
+@pytest.mark.parametrize(
+    "framework",
+    ["sglang 0.5.8.post1", "trtllm 1.0.0rc3", "TensorRT-LLM 0.6.1", "LMDeploy TurboMind 0.2.0 (CUDA 11.8)",
+     "ik_llama.cpp (Dec 2024, -rtr 1) CPU", "transformers static cache, torch.compile"],
+)  # fmt: skip
+def test_software_that_no_runtime_describes_is_named_as_such(framework):
+    with pytest.raises(Unsupported, match="no runtime describes"):
+        runtime_of(run(framework=framework))
+
+
+def test_requests_that_a_stack_does_not_take_at_once_wait_for_their_turn():
+    reader = Reader("vllm", "h100-sxm")
+
+    def parts(batch, **more):
+        row = run(device="", model="Qwen2.5-0.5B", phase="decode", batch=batch, context=256, generated=1, **more)
+        return reader.case(row).target.parts
+
+    (one,), (two,), (three,) = parts(128), parts(256), parts(300)
+    assert (one[0], two[0], three[0]) == (1, 2, 3)
+    assert two[1] == one[1]  # two turns of 128
+    (told,) = parts(256, note="max_num_seqs=256")
+    assert told[0] == 1
+    assert told[1] != one[1]
 
 
 # --- many at once ---
@@ -467,6 +543,7 @@ PRODUCT = {"op": "gemm", "note": "m=1024;n=512;k=2048", "phase": "op", "model": 
         ({"dtype": "bf16", "weight_dtype": "int8", "note": PRODUCT["note"] + ";quant=int8_wo"}, None, 1),
         ({"dtype": "bf16", "weight_dtype": "awq"}, None, (4 + 20 / 128) / 8),
         ({"dtype": "bf16", "weight_dtype": "nvfp4"}, None, 4.5 / 8),
+        ({"dtype": "w4a16_mxfp4", "weight_dtype": "w4a16_mxfp4", "device": "B200"}, None, 4.25 / 8),
         ({"dtype": "nvfp4", "weight_dtype": "nvfp4", "device": "B200"}, "fp4", 4.5 / 8),
     ],
 )  # fmt: skip
@@ -620,3 +697,72 @@ def test_slopes_are_those_of_the_logarithm():
     slopes = program.slopes(values, names)[0]
     assert np.all(slopes[:2] < 0), "a better device takes less time"
     assert slopes[2] == 0, "the host does not change device time"
+
+
+# --- the energy of a part of a device ---
+
+
+@pytest.mark.parametrize("note", ["J per token, rail VDD_CPU_GPU_CV (not the board)", "rail=VDD_CPU_GPU_CV;std=0.1"])
+def test_the_energy_of_a_rail_is_that_of_what_it_feeds(note):
+    row = run(device="Jetson Orin Nano 8GB", model="Llama-3.2-1B", phase="decode", metric="energy_j", note=note)
+    reader = Reader("llama.cpp")
+    cases = [reader.case(each) for each in (row, row._replace(note=""), row._replace(metric="latency_s"))]
+    device = reader.device(row)
+    program = Program([case.target for case in cases], reader.jobs, device, None, reader.runtime)
+    rail, whole, time = program.predict({})
+    m = program.machines({})[device.default_dtype]
+    done = program.activity({})
+    one = Activity(*(x[0] for x in (done.active, done.work, done.traffic)))
+    assert rail == pytest.approx(0.37 * time + units_energy(device, m, time, one))
+    assert whole == pytest.approx(energy(device, m, time, one))
+    assert 0.37 * time < rail < whole
+
+
+def test_the_energy_of_a_rail_that_a_device_does_not_describe_is_left_out():
+    row = run(phase="decode", metric="energy_j", note="rail 12VHPWR")
+    with pytest.raises(Skip, match="rtx-4090 does not say what its rail 12VHPWR feeds"):
+        Reader("llama.cpp").case(row)
+
+
+# --- llama.cpp's back ends and servers ---
+
+
+@pytest.mark.parametrize(
+    ("words", "device", "runtime"),
+    [
+        ("llama.cpp b5392 (CPU)", "RTX 4090", "llama.cpp-cpu"),
+        ("llama.cpp b4384 CPU", "Ryzen 9 7950X", "llama.cpp-cpu"),
+        ("llama.cpp, Vulkan", "RTX 4090", "llama.cpp-vulkan"), ("llama.cpp ROCm 7", "MI300X", "llama.cpp-hip"),
+        ("llama.cpp (HIP)", "Strix Halo", "llama.cpp-hip"), ("llama.cpp Metal", "Apple M4 Max", "llama.cpp-metal"),
+        ("llama.cpp", "RTX 4090", "llama.cpp"), ("llama.cpp", "AMD EPYC 7001 2 cores", "llama.cpp-cpu"),
+        ("llama-bench", "Apple M4 Max", "llama.cpp-metal"), ("llama.cpp", "Strix Halo", "llama.cpp-hip"),
+        ("llama.cpp", "an unknown card", "llama.cpp"), ("llama.cpp b2824 (CUDA)", "RTX 3090", "llama.cpp-b2824"),
+    ],
+)  # fmt: skip
+def test_the_back_end_of_llama_cpp_is_the_one_named_or_the_usual_one_of_the_device(words, device, runtime):
+    assert runtime_of(run(framework=words, device=device)) == runtime
+
+
+def test_a_chat_puts_35_tokens_around_the_prompt_that_a_client_of_a_server_counts():
+    reader = Reader("llama.cpp", "rtx-4090")
+    direct, served = (
+        reader.case(run(framework=f"llama.cpp b9292 ({how})", prompt=prompt)).target
+        for how, prompt in (("CUDA", 163), ("CUDA, llama-server", 128))
+    )
+    assert served == direct
+    held = [reader.case(run(framework=f, phase="decode", prompt=128, context=128, generated=8)).target
+            for f in ("llama.cpp", "llama.cpp llama-server")]  # fmt: skip
+    assert held[0] == held[1]
+
+
+@pytest.mark.parametrize(
+    ("threads", "scored"), [("16", True), ("15", False), ("2", False), ("32", True), ("all", True)]
+)
+def test_a_run_on_a_part_of_a_processor_is_not_scored(threads, scored):
+    reader = Reader("llama.cpp-cpu", "ryzen-9-7950x")
+    row = run(device="Ryzen 9 7950X", note=f"threads={threads}")
+    if scored:
+        assert reader.case(row).device == "ryzen-9-7950x"
+    else:
+        with pytest.raises(Skip, match="fewer threads than the 16 cores"):
+            reader.case(row)

@@ -11,6 +11,7 @@ import pytest
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Precision
 from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.limits import limits_of
 from roofsim.prediction.setup import setup
 from roofsim.specs.workload import workload
 
@@ -61,3 +62,13 @@ def test_the_longest_prompts_in_24_gb_are_those_of_the_paper(model: str, longest
     s = setup(model, "rtx-4090", "transformers-4.52-eager")
     assert Evaluation(s, workload(prompt=longest)).memory.peak < s.device.capacity
     assert Evaluation(s, workload(prompt=int(1.2 * longest))).memory.peak > s.device.capacity
+
+
+@pytest.mark.parametrize(
+    ("model", "longest"),
+    [("Qwen2.5-0.5B", 16_384), ("Llama-3.2-1B", 8_192), ("Zamba2-1.2B", 8_192), ("mamba-790m", 32_768)],
+)
+def test_the_longest_power_of_two_that_fits_an_orin_nano_is_the_one_that_ran_there(model: str, longest: int) -> None:
+    s = setup(model, "orin", "transformers-4.52-eager")
+    found = limits_of(s, workload(prompt=longest, generate=1)).memory_prompt
+    assert longest <= found < 2 * longest

@@ -44,7 +44,7 @@ def format_of(said: Mapping[str, Any]) -> str:
         return "fp8-block128" if said.get("weight_block_size") else "fp8"
     if method == "bitsandbytes":
         if said.get("load_in_8bit"):
-            return "int8-weights"
+            return "int8-channel"
         return "nf4-double" if said.get("bnb_4bit_use_double_quant") else "nf4"
     if method in ("gptq", "awq", "auto_round"):
         return _grouped(said.get("bits", 4), said.get("group_size", 128))

@@ -21,6 +21,9 @@ from roofsim.model.architecture import Architecture
 from roofsim.specs.files import build, problem_line
 from roofsim.specs.text import read_text
 
+LARGEST = 10**9
+"""No context window is longer."""
+
 MAX_DEPTH = 32
 """No published config is nested as deep as this."""
 
@@ -86,8 +89,10 @@ def read_config(path: Path) -> Published:
     name = _name(outer, file)
     source = f"config.json of {name} (model_type {kind})"
     family = kind.removesuffix("_text")
+    window = {} if values.get("positions") else _window(fields)
+    ignored = [each for each in ignored if not (window and each == POSITIONS)]
     values = {"name": name, "id": file.stem if file.stem != "config" else file.resolve().parent.name,
-              "family": family, **values, "sources": {"config": source}}  # fmt: skip
+              "family": family, **window, **values, "sources": {"config": source}}  # fmt: skip
     if said := outer.get("quantization_config"):
         try:
             network = build(Architecture, values, str(file))
@@ -97,6 +102,17 @@ def read_config(path: Path) -> Published:
         except UnknownName as error:
             notes.append(f"quantization_config: {error}; weights are counted in the dtype that is asked for")
     return Published(values, tuple(ignored), tuple(notes))
+
+
+POSITIONS = "max_position_embeddings"
+"""Where a config states its context window, if that is no table of parameters."""
+
+
+def _window(fields: Mapping[str, Any]) -> dict[str, int]:
+    """The context window, where a config states one that can be."""
+    stated = fields.get(POSITIONS)
+    can_be = isinstance(stated, int) and not isinstance(stated, bool) and 0 < stated <= LARGEST
+    return {"context_window": stated} if can_be and isinstance(stated, int) else {}
 
 
 def _name(fields: Mapping[str, Any], file: Path) -> str:

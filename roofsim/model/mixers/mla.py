@@ -99,7 +99,7 @@ class LatentAttention(Part):
     def _expanded(self, p: Pass, size: dict[str, Number], uses: tuple[str, ...]) -> list[Operator]:
         """Keys and values of every head for all tokens that are held, then ordinary attention."""
         width = self.heads * (self.nope_dim + self.v_dim)
-        everything = replace(p, new=p.context + p.new, context=0)
+        everything = replace(p, new=p.context + p.new, context=0, padding=0)
         score = {**size, "kv_heads": self.heads, "qk_dim": self.qk_dim, "v_dim": self.v_dim}
         out = p.activation_bytes(self.heads * self.v_dim)
         return [

@@ -101,6 +101,7 @@ def models() -> Iterator[str]:
         facts = [f"width {a.d_model:,}", f"vocabulary {a.vocab:,}"]
         facts.append(f"embeddings {'tied' if a.tied_embeddings else 'separate'}")
         facts += [f"{a.positions:,} learned positions"] * bool(a.positions)
+        facts += [f"context window {a.window:,}"] * bool(a.context_window)
         facts += [f"{a.prefix_tokens:,} learned tokens before every prompt"] * bool(a.prefix_tokens)
         kinds = ", ".join(f"{kind} {n:,}" for kind, n in a.parameters.items() if n)
         said = a.published_parameters

@@ -116,10 +116,15 @@ class Expected:
 
 
 def check(
-    model: Architecture, stack: Runtime, p: Pass, expected: Mapping[str, Expected | Sequence[Launch | Own]]
+    model: Architecture,
+    stack: Runtime,
+    p: Pass,
+    expected: Mapping[str, Expected | Sequence[Launch | Own]],
+    device: str | None = None,
 ) -> None:
     """Operators of a network are launched as expected; kernels that are not launched at all do not count."""
-    found = {o.name: (o, lowered) for row in lower(model, stack, p) for o, lowered in row}
+    on = library.device(device) if device else None
+    found = {o.name: (o, lowered) for row in lower(model, stack, p, on) for o, lowered in row}
     for name, stated in expected.items():
         wanted = stated if isinstance(stated, Expected) else Expected(stated)
         operator, lowered = found[name]

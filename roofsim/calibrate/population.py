@@ -1,0 +1,441 @@
+"""What parameters are like in all devices and runtimes that were measured, so that others can be expected to be so.
+
+Every stack (a device with a runtime) is fitted alone. A parameter of a stack, on its scale without limits, is then
+taken as a mean plus random effects of the class of its device, of the device, of its runtime and of the stack, each
+normal; how large they are is what makes the fits most likely (empirical Bayes), about what was read by hand before.
+What is expected of a stack follows from all others as in kriging: classes that were seen often speak for themselves,
+others lean on the rest. What whole models are off by beyond that is seen on stacks that are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from scipy.optimize import minimize
+
+from roofsim import library
+from roofsim.calibrate.fit import START, Fit, fit, touched
+from roofsim.calibrate.problem import Prior, Problem, prior
+from roofsim.foundation.errors import InputError
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.prediction.fitted import MEASURED_APART
+from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
+from roofsim.runs.program import Array, Program
+from roofsim.runs.reading import Run, Runs
+from roofsim.runs.stacks import runtime_of
+from roofsim.runs.where import parse
+from roofsim.specs.calibration import NORMAL_95, PHASES, TIMES, Scatter
+from roofsim.specs.device import Device
+from roofsim.specs.host import Host
+from roofsim.specs.population import Group, LeftOut, Typical, device_class, runtime_class
+from roofsim.specs.runtime import Runtime
+
+MOST = 120
+"""Rows of one kind of figure that a stack is fitted to at most; more of the same say no more of the parameters."""
+CALL = 2e-4
+"""Seconds below which an operator that is called from Python takes as long as the call: it says nothing of the device
+(tools/calibrate_shipped.py)."""
+SAYS_LITTLE = 0.8
+"""A fit that leaves this much of the variance that was expected of a parameter says next to nothing of it."""
+SHARE, DOUBT = 0.4, 0.8
+"""How large each random effect is expected to be, as a share of the spread that was read by hand, and how much the
+logarithm of that may be off: effects that few stacks tell of stay near."""
+FEW = 6
+"""Rows without which a kind of figure has no scatter of its own, and fits without which none of them is wild."""
+REACH = 3.0
+"""Robust standard deviations beyond which a fit is wild."""
+
+Key = tuple[str, str, bool]
+"""A kind of figure of whole passes: metric, phase, whether the host matters."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One device with one runtime: its cases, those that are fitted first."""
+
+    device: Device
+    host: Host | None
+    runtime: Runtime
+    cases: tuple[Case, ...]
+    program: Program
+
+    @property
+    def classes(self) -> tuple[str, str]:
+        """The classes of the device and of the runtime."""
+        return device_class(self.device), runtime_class(self.runtime)
+
+    @property
+    def chip(self) -> str:
+        """The device, whatever its mode."""
+        return self.device.id.partition("@")[0]
+
+    @cached_property
+    def before(self) -> Prior:
+        """What was read by hand of all devices; what this one states as its software or its host define it."""
+        values = {name: row.prior for name, row in PARAMETERS.items()} | self.stated
+        return prior(values, {name: row.free_spread for name, row in PARAMETERS.items()})
+
+    @property
+    def stated(self) -> dict[str, float]:
+        """What is known of this stack without a measurement of its speed."""
+        found = {name: float(x.value) for name, x in self.device.parameters.items() if name in MEASURED_APART}
+        return {**found, "dispatch": float(self.host.dispatch.value)} if self.host else found
+
+    @cached_property
+    def whole(self) -> Array:
+        """Which cases are of whole passes whose figures depend on parameters."""
+        return np.array([c.run.op in WHOLE_PASS and c.phase in PHASES for c in self.cases], dtype=bool)
+
+
+def stacks(files: Sequence[Runs], where: str = "") -> list[Stack]:
+    """All stacks in files of runs, each row with the runtime that it names; `where` filters the rows."""
+    keep = parse(where) if where else None
+    readers: dict[str, Reader] = {}
+    found: dict[tuple[str, str], list[Case]] = {}
+    for run in (run for runs in files for run in runs.runs):
+        try:
+            name = runtime_of(run)
+            if name is None or (keep and not keep(run)) or run.stated("suspect") or run.notes.get("quality") == "low":
+                continue
+            case = readers.setdefault(name, Reader(name)).case(run)
+        except (Skip, InputError):
+            continue
+        if not case.flags and case.target.figure != "constant" and not _called(run, readers[name].runtime):
+            found.setdefault((case.device, name), []).append(case)
+    made = []
+    for (device, name), cases in sorted(found.items()):
+        d, reader, kept = library.device(device), readers[name], tuple(_thinned(cases))
+        host = library.host(d.host) if d.host else None
+        program = Program([c.target for c in kept], reader.jobs, d, host, reader.runtime)
+        made.append(Stack(d, host, reader.runtime, kept, program))
+    return made
+
+
+def _called(run: Run, runtime: Runtime) -> bool:
+    """Whether a row is of an operator that takes as long as the call from Python."""
+    alone = runtime.host.mode == "eager" and run.op not in WHOLE_PASS and run.notes.get("timed") != "graph"
+    return alone and run.value < CALL
+
+
+def _thinned(cases: Sequence[Case]) -> Iterator[Case]:
+    """At most so many of each kind, evenly over its configurations: the same for the same cases."""
+    kinds: dict[str, list[Case]] = {}
+    for case in cases:
+        kinds.setdefault(case.group, []).append(case)
+    for mine in kinds.values():
+        mine.sort(key=lambda c: (c.configuration, c.run.value, c.run.line))
+        yield from mine[:: -(-len(mine) // MOST)]
+
+
+# --- one stack ---
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the rows of one stack say of its parameters: values on the scale without limits, and their variances."""
+
+    stack: Stack
+    values: Mapping[str, float]
+    variances: Mapping[str, float]
+    scatter: Mapping[str, float]
+
+
+def seen(stack: Stack) -> Seen:
+    """Fit one stack, and take out again what was expected before: that is not to be counted once for every stack."""
+    problem = Problem(stack.cases, stack.program, stack.before)
+    before, which = problem.prior, touched(problem)
+    start = Fit(before.centre, np.diag(before.spread**2), which, {str(g): START for g in np.unique(problem.groups)})
+    found = fit(problem, which, np.ones(len(stack.cases), dtype=bool), start, passes=2)
+    values, variances = {}, {}
+    for i in which:
+        name, own, was = before.names[i], found.covariance[i, i], before.spread[i] ** 2
+        if own < SAYS_LITTLE * was and name not in MEASURED_APART:
+            variances[name] = 1 / (1 / own - 1 / was)
+            values[name] = variances[name] * (found.free[i] / own - before.centre[i] / was)
+    return Seen(stack, values, variances, found.scatter)
+
+
+# --- all of them ---
+
+
+@dataclass(frozen=True)
+class Effects:
+    """How far a parameter differs from one to the next, as standard deviations on the scale without limits."""
+
+    device_class: float
+    device: float
+    runtime: float
+    stack: float
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One parameter in all stacks that say something of it."""
+
+    name: str
+    stacks: tuple[Stack, ...]
+    values: Array
+    variances: Array
+    effects: Effects
+
+    @classmethod
+    def of(cls, name: str, all_of_them: Sequence[Seen]) -> Spread:
+        """The most likely effects."""
+        mine = [each for each in all_of_them if name in each.values]
+        y = _within_reach(np.array([each.values[name] - _centre(name, each.stack) for each in mine]))
+        v = np.array([each.variances[name] for each in mine])
+        found = cls(name, tuple(each.stack for each in mine), y, v, Effects(0, 0, 0, 0))
+        usual = np.log(SHARE * PARAMETERS[name].free_spread)
+
+        def unlikely(x: Array) -> float:
+            k = replace(found, effects=Effects(*np.exp(x))).covariance()
+            _, size = np.linalg.slogdet(k)
+            return float((size + y @ np.linalg.solve(k, y) + (((x - usual) / DOUBT) ** 2).sum()) / 2)
+
+        limits = [(usual - 3 * DOUBT, usual + 3 * DOUBT)] * 4
+        start = np.full(4, usual)
+        best = minimize(unlikely, start, method="L-BFGS-B", bounds=limits).x if mine else start
+        return replace(found, effects=Effects(*map(float, np.exp(best))))
+
+    def covariance(self) -> Array:
+        """Covariance of what the fits say."""
+        alike = np.array([[self._alike(a.classes, b.classes, a.chip == b.chip) for b in self.stacks]
+                          for a in self.stacks])  # fmt: skip
+        own: Array = alike + np.diag(self.variances + self.effects.stack**2)
+        return own
+
+    def _alike(self, a: tuple[str, str], b: tuple[str, str], same_device: bool) -> float:
+        """Covariance of the parameter in two stacks."""
+        e, spread = self.effects, PARAMETERS[self.name].free_spread
+        runtimes = bool(a[1]) and a[1] == b[1]
+        devices = bool(a[0]) and a[0] == b[0]
+        return spread**2 + devices * e.device_class**2 + same_device * e.device**2 + runtimes * e.runtime**2
+
+    def expected(
+        self, classes: tuple[str, str], without: Callable[[Stack], bool] = lambda _: False, chip: str = ""
+    ) -> Typical:
+        """The parameter in another stack of these classes (device, runtime), of this chip, from all stacks but some."""
+        row = PARAMETERS[self.name]
+        use = np.array([not without(s) for s in self.stacks], dtype=bool)
+        e = self.effects
+        total = row.free_spread**2 + e.device_class**2 + e.device**2 + e.runtime**2 + e.stack**2
+        mean, variance = row.free(row.prior), total
+        if use.any():
+            near = np.array([self._alike(classes, s.classes, chip == s.chip) for s in self.stacks])[use]
+            weights = np.linalg.solve(self.covariance()[np.ix_(use, use)], near)
+            mean += float(weights @ self.values[use])
+            variance -= float(weights @ near)
+        fits = [s for s, used in zip(self.stacks, use, strict=True) if used and self.speaks(s, classes)]
+        return Typical(
+            mean=_short(row.bounded(mean)), spread=_short(variance**0.5), fits=len(fits),
+            devices=len({s.chip for s in fits}),
+        )  # fmt: skip
+
+    @staticmethod
+    def speaks(s: Stack, classes: tuple[str, str]) -> bool:
+        """Whether a stack belongs to these classes; empty is any."""
+        return all(not asked or asked == own for asked, own in zip(classes, s.classes, strict=True))
+
+
+def _within_reach(y: Array) -> Array:
+    """Values of which a wild one counts as being three robust standard deviations from the middle.
+
+    A stack whose software is not understood yet moves a parameter as far as its limits let it.
+    """
+    if len(y) < FEW:
+        return y
+    middle = np.median(y)
+    reach = REACH * 1.4826 * np.median(np.abs(y - middle))
+    return np.clip(y, middle - reach, middle + reach)
+
+
+def _centre(name: str, stack: Stack) -> float:
+    """What was expected of a parameter: of what a host or a device states, only deviations are learnt."""
+    return float(stack.before.centre[stack.before.names.index(name)])
+
+
+def _short(x: float) -> float:
+    return float(f"{x:.4g}")
+
+
+# --- what is left out ---
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Whole-model rows of one stack predicted without it: log(predicted / measured), and what parameters may do.
+
+    `variance` is what they do if each goes its own way.
+    """
+
+    stack: Stack
+    keys: tuple[Key, ...]
+    off: Array
+    variance: Array
+
+    def of(self, key: tuple[object, ...]) -> Array:
+        """Which rows are of a kind, or of kinds that begin so."""
+        return np.array([each[: len(key)] == key for each in self.keys], dtype=bool)
+
+
+def left_out(stack: Stack, spreads: Mapping[str, Spread], of: Literal["device", "runtime"]) -> Residuals:
+    """The whole-model rows of a stack, by what is expected of its classes from all stacks of other devices (runtimes).
+
+    What the device file states is not used, since it was measured on such a device.
+    """
+
+    def same(other: Stack) -> bool:
+        return other.chip == stack.chip if of == "device" else other.classes[1] == stack.classes[1]
+
+    chip = stack.chip if of == "runtime" else ""
+    typical = {name: each.expected(stack.classes, same, chip) for name, each in spreads.items()}
+    values = {name: each.mean for name, each in typical.items()} | stack.stated
+    spread = np.array([typical[name].spread for name in PARAMETERS])
+    off = np.log(stack.program.predict(values)) - np.log([case.measured for case in stack.cases])
+    slopes = stack.program.slopes(values, tuple(PARAMETERS))
+    waits = stack.program.host_bound(values)
+    keys = [(c.metric, c.phase, bool(h)) for c, h, w in zip(stack.cases, waits, stack.whole, strict=True) if w]
+    return Residuals(stack, tuple(keys), off[stack.whole], ((slopes * spread) ** 2).sum(axis=1)[stack.whole])
+
+
+def _gathered(all_of_them: Sequence[Residuals], key: tuple[object, ...]) -> tuple[Array, Array, Array]:
+    """Residuals of a kind, variances, and weights: devices count alike, and the modes of one share what it counts."""
+    chips = [r.stack.chip for r in all_of_them if r.of(key).any()]
+    found = [(r.off[mine], r.variance[mine], np.full(mine.sum(), 1 / mine.sum() / chips.count(r.stack.chip)))
+             for r in all_of_them if (mine := r.of(key)).any()]  # fmt: skip
+    return tuple(np.concatenate(each) for each in zip(*found, strict=True)) if found else (np.zeros(0),) * 3  # type: ignore[return-value]
+
+
+def quantile(values: Array, weights: Array, share: float) -> float:
+    """The smallest value up to which there is this share of the weights."""
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order]) / weights.sum()
+    return float(values[order][min(np.searchsorted(reached, share - 1e-9), len(order) - 1)])
+
+
+def shown(all_of_them: Sequence[Residuals]) -> float:
+    """How much of the parameters' deviations residuals show, at most all: sizes of half of them within what is normal.
+
+    Half of the residuals of a normal distribution are within 0.6745 standard deviations.
+    """
+    sizes, weights = [], []
+    for r in all_of_them:
+        times = np.array([k[0] in TIMES for k in r.keys], dtype=bool) & (r.variance > 0)
+        if times.any():
+            sizes.append(np.abs(r.off[times]) / np.sqrt(r.variance[times]))
+            weights.append(np.full(times.sum(), 1 / times.sum()))
+    return min(quantile(np.concatenate(sizes), np.concatenate(weights), 0.5) / 0.6745, 1.0)
+
+
+def scatter(all_of_them: Sequence[Residuals], key: tuple[object, ...], share: float) -> tuple[float, int]:
+    """What such rows are off by beyond the parameters (`shown`), root mean square, and how many rows there are.
+
+    The largest twentieth counts as the largest of the others: one wild row does not widen every interval.
+    """
+    off, variance, weights = _gathered(all_of_them, key)
+    if not len(off):
+        return 0.0, 0
+    size = np.minimum(np.abs(off), quantile(np.abs(off), weights, 0.95))
+    beyond = float(weights @ (size**2 - share**2 * variance) / weights.sum())
+    return max(beyond, 0.0) ** 0.5, len(off)
+
+
+def scatters(all_of_them: Sequence[Residuals], share: float, least: Mapping[str, float]) -> Iterator[Scatter]:
+    """The scatter of every kind of figure that has rows; no less than that of repeats around a fit."""
+    for kind in sorted({k[:2] for r in all_of_them for k in r.keys}):
+        for host in (False, True):
+            sigma, rows = scatter(all_of_them, (*kind, host), share)
+            if rows >= FEW:
+                least_ = least.get(" ".join(kind), 0.0)
+                yield Scatter(metric=kind[0], phase=kind[1], host=host, sigma=_short(max(sigma, least_)), rows=rows)
+
+
+def repeats(all_of_them: Sequence[Seen]) -> dict[str, float]:
+    """The median scatter of each kind of figure around the fits of single stacks."""
+    found: dict[str, list[float]] = {}
+    for each in all_of_them:
+        for group, sigma in each.scatter.items():
+            found.setdefault(group.removesuffix(" host"), []).append(sigma)
+    return {group: float(np.median(sigmas)) for group, sigmas in found.items()}
+
+
+def judged(
+    of: Literal["device", "runtime"], mine: Sequence[Residuals], others: Callable[[Residuals], Sequence[Residuals]],
+    share: float, least: Mapping[str, float],
+) -> Iterator[LeftOut]:  # fmt: skip
+    """How rows that were left out are predicted, each with the scatter that its `others` have."""
+    for kind in sorted({k[:2] for r in mine for k in r.keys}):
+        off, variance, weights = _gathered(mine, kind)
+        sigma = []
+        for r in mine:
+            rest = others(r)
+            usual = max(scatter(rest, kind, share)[0], least.get(" ".join(kind), 0.0))
+            by_host = {h: scatter(rest, (*kind, h), share) for h in (False, True)}
+            sigma += [max(by_host[k[2]][0], least.get(" ".join(kind), 0.0)) if by_host[k[2]][1] >= FEW else usual
+                      for k in r.keys if k[:2] == kind]  # fmt: skip
+        width = NORMAL_95 * np.sqrt(share**2 * variance + np.array(sigma) ** 2)
+        errors, inside = np.expm1(off), np.abs(off) <= width
+        yield LeftOut(
+            of=of, metric=kind[0], phase=kind[1], rows=len(off),
+            devices=len({r.stack.chip for r in mine if r.of(kind).any()}),
+            bias=_short(quantile(errors, weights, 0.5)), median_error=_short(quantile(np.abs(errors), weights, 0.5)),
+            coverage=_short(float((inside * weights).sum() / weights.sum())),
+            width=_short(float(np.exp(2 * quantile(width, weights, 0.5)))),
+        )  # fmt: skip
+
+
+# --- the whole ---
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """The classes of a population, and the share of the parameters' deviations that figures show."""
+
+    groups: tuple[Group, ...]
+    shown: float
+
+
+def learn(all_of_them: Sequence[Stack], progress: Callable[[str], None] = lambda _: None) -> Learnt:
+    """Means, spreads and scatters of all classes, and how well they do on what is left out."""
+    fits = []
+    for stack in all_of_them:
+        fits.append(seen(stack))
+        progress(f"{stack.device.id} with {stack.runtime.id}: {len(stack.cases)} rows say something of "
+                 f"{len(fits[-1].values)} parameters")  # fmt: skip
+    spreads = {name: Spread.of(name, fits) for name in PARAMETERS}
+    whole = [stack for stack in all_of_them if stack.whole.any()]
+    devices = [left_out(stack, spreads, "device") for stack in whole]
+    runtimes = [left_out(stack, spreads, "runtime") for stack in whole]
+    share, least = shown(devices), repeats(fits)
+
+    def of_other_devices(r: Residuals) -> Sequence[Residuals]:
+        rest = [x for x in devices if x.stack.chip != r.stack.chip]
+        alike = [x for x in rest if x.stack.classes == r.stack.classes]
+        kind = [x for x in rest if x.stack.device.kind == r.stack.device.kind]
+        return alike or [x for x in kind if x.stack.classes[1] == r.stack.classes[1]] or kind or rest
+
+    def of_other_runtimes(r: Residuals) -> Sequence[Residuals]:
+        rest = [x for x in runtimes if x.stack.classes[1] != r.stack.classes[1]]
+        return [x for x in rest if x.stack.device.kind == r.stack.device.kind] or rest
+
+    both = sorted({stack.classes for stack in all_of_them})
+    wider = [("", ""), *sorted({(d, "") for d, _ in both}), *sorted({("", r) for _, r in both})]
+    groups = []
+    for classes in (*wider, *both):
+        typical = {name: each.expected(classes) for name, each in spreads.items()}
+        mine = [r for r in devices if Spread.speaks(r.stack, classes)]
+        judgements: tuple[LeftOut, ...] = ()
+        if classes in both:
+            others = [r for r in runtimes if r.stack.classes == classes]
+            judgements = (*judged("device", mine, of_other_devices, share, least),
+                          *judged("runtime", others, of_other_runtimes, share, least))  # fmt: skip
+        groups.append(Group(
+            devices=classes[0], runtimes=classes[1],
+            parameters={name: each for name, each in typical.items() if each.fits},
+            scatter=tuple(scatters(mine, share, least)), left_out=judgements,
+        ))  # fmt: skip
+    return Learnt(tuple(groups), _short(share))

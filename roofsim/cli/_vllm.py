@@ -1,0 +1,103 @@
+"""What `roofsim measure --stack vllm` does: an engine for each model and format, rows as they come."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from roofsim.cli._book import Book
+from roofsim.cli._click import click
+from roofsim.foundation.errors import InputError
+from roofsim.measure.build import subject
+from roofsim.measure.points import Done, known, points, state
+from roofsim.measure.programs import Ended
+from roofsim.measure.runs import runs
+from roofsim.measure.stack import processor
+from roofsim.measure.vllm import WEIGHTS, Session
+from roofsim.model.step import Phase
+
+if TYPE_CHECKING:
+    from roofsim.cli._options import Output
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be measured; `until` is a reading of the monotonic clock."""
+
+    models: Sequence[str]
+    weights: Sequence[str]
+    phases: Sequence[Phase]
+    batches: Sequence[int]
+    prompts: Sequence[int]
+    repeats: int
+    budget: int
+    until: float | None
+
+
+def interpreter(given: str | None) -> Path:
+    """The Python that has vLLM: as given, else this one; raises InputError."""
+    if given is None:
+        return Path(sys.executable)
+    found = shutil.which(given)
+    if found is None:
+        raise InputError(f"--vllm-python {given}: there is no such program")
+    return Path(found).absolute()
+
+
+def measure(
+    asked: Asked, python: str | None, path: str, device: str | None, out: Output, *, plan: bool, quiet: bool
+) -> None:
+    """Measure what is left, and write each row as soon as it is there."""
+    from roofsim.cli.measure import read_runs
+    from roofsim.report.measure import measured_tables, plan_tables
+
+    if wrong := [each for each in asked.weights if each not in WEIGHTS]:
+        raise InputError(f"--weights {','.join(wrong)}: vLLM is measured with {', '.join(WEIGHTS)}")
+    subjects = [subject(each) for each in asked.models]
+    session = Session(interpreter(python), asked.repeats, asked.budget, until=asked.until)
+    file = runs(device or (processor() if plan else session.device()), read_runs(path), path)
+    wanted = {
+        (each.name, weights): points(
+            each.name, [weights], asked.phases, asked.batches, asked.prompts, "vllm",
+            "bf16" if weights == "fp8" else weights,
+        )
+        for each in subjects for weights in asked.weights
+    }  # fmt: skip
+    states = [(point, state(point, known(file, "vllm"))) for those in wanted.values() for point in those]
+    if plan:
+        cases = [{**asdict(point), "state": each} for point, each in states]
+        out.write(plan_tables(file.device, tuple(cases[0]), cases), {"device": file.device, "cases": cases})
+        return
+
+    def say(said: str) -> None:
+        if not quiet:
+            click.echo(said, err=True)
+
+    book, refused = Book(file, path, "vllm"), list[str]()
+    try:
+        for each in subjects:
+            for weights in asked.weights:
+                mine = wanted[each.name, weights]
+                try:
+                    for said in session.measure(each, mine, known(book.file, "vllm"), say):
+                        rows = said.rows if isinstance(said, Done) else said
+                        book.add(rows, each.arch or "")
+                        if isinstance(said, Done):
+                            say(f"{said.point.said}: {said.said}")
+                except InputError as error:
+                    refused.append(str(error))
+                    say(str(error))
+    except Ended:
+        say("the time is up")
+    now = known(book.file, "vllm")
+    left = sum(state(point, now) == "to do" for point, _ in states)
+    fresh = book.file.rows[len(file.rows) :]
+    if refused and not fresh:
+        raise InputError("\n".join(refused))
+    out.write(measured_tables(file.device, fresh, left), {"device": file.device, "rows": fresh, "left": left})
+    if refused:
+        click.get_current_context().exit(1)

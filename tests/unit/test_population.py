@@ -1,0 +1,198 @@
+"""What is learnt of all stacks: by hand where two numbers decide, and from stacks whose truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import exp
+
+import numpy as np
+import pytest
+
+from roofsim import library
+from roofsim.calibrate import population as p
+from roofsim.calibrate.simulation import Stack as Made
+from roofsim.calibrate.simulation import design, values_of
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.runs.reading import Runs
+from roofsim.specs.files import build, dump
+from roofsim.specs.population import Population
+
+ROW = PARAMETERS["gemm_efficiency"]
+
+
+@dataclass(frozen=True)
+class Fake:
+    """A stack of which only the classes and the chip count."""
+
+    classes: tuple[str, str]
+    chip: str
+
+
+def spread(stacks, values, variances, effects=(0.0, 0.0, 0.0, 0.0)):
+    return p.Spread("gemm_efficiency", tuple(stacks), np.array(values), np.array(variances), p.Effects(*effects))
+
+
+# --- what is expected of others ---
+
+
+def test_one_fit_and_what_was_known_before_are_weighed_by_their_variances():
+    known = ROW.free_spread**2
+    found = spread([Fake(("a", "x"), "one")], [0.8], [0.5]).expected(("b", "y"))
+    weight = known / (known + 0.5)
+    assert found.mean == pytest.approx(ROW.bounded(ROW.free(ROW.prior) + weight * 0.8), rel=1e-3)
+    assert found.spread == pytest.approx((known - weight * known) ** 0.5, rel=1e-3)
+    assert (found.fits, found.devices) == (0, 0)
+
+
+def test_what_a_class_shares_is_expected_of_its_other_members_alone():
+    stacks = [Fake(("a", "x"), "one"), Fake(("a", "x"), "two"), Fake(("b", "y"), "three")]
+    mine = spread(stacks, [1.0, 1.0, -1.0], [1e-6] * 3, (0.5, 0.3, 0.5, 0.1))
+    a, b, other = (mine.expected(c) for c in (("a", "x"), ("b", "y"), ("", "")))
+    assert a.mean > other.mean > b.mean
+    assert a.spread < b.spread < other.spread, "two members tell more than one, and one more than none"
+    assert [(e.fits, e.devices) for e in (a, b, other)] == [(2, 2), (1, 1), (3, 3)]
+
+
+def test_another_stack_of_a_known_device_is_surer_than_one_of_another_device():
+    mine = spread([Fake(("a", "x"), "one")], [1.0], [0.01], (0.2, 0.6, 0.2, 0.2))
+    assert mine.expected(("a", "y"), chip="one").spread < mine.expected(("a", "y")).spread
+
+
+def test_stacks_that_are_left_out_say_nothing():
+    mine = spread([Fake(("a", "x"), "one")], [1.0], [0.01])
+    assert mine.expected(("a", "x"), lambda s: s.chip == "one").mean == pytest.approx(ROW.prior)
+
+
+def test_a_wild_fit_counts_as_three_deviations_from_the_middle():
+    y = np.array([0.0, 0.1, -0.1, 0.2, -0.2, 9.0])
+    assert p._within_reach(y).tolist() == pytest.approx([0.0, 0.1, -0.1, 0.2, -0.2, 0.05 + 3 * 1.4826 * 0.15])
+    assert p._within_reach(y[-5:]).max() == 9
+
+
+# --- what is left beyond the parameters ---
+
+
+def residuals(off, variance, keys=("latency_s", "decode", False), chip="one"):
+    return p.Residuals(Fake(("a", "x"), chip), (keys,) * len(off), np.array(off), np.array(variance))
+
+
+def test_scatter_is_what_parameters_do_not_explain():
+    rows = residuals([0.3, -0.3, 0.3, -0.3], [0.05] * 4)
+    assert p.scatter([rows], ("latency_s", "decode"), 1.0) == (pytest.approx((0.09 - 0.05) ** 0.5), 4)
+    assert p.scatter([rows], ("latency_s", "decode"), 0.5) == (pytest.approx((0.09 - 0.0125) ** 0.5), 4)
+    assert p.scatter([rows], ("latency_s", "prefill"), 1.0) == (0.0, 0)
+    assert p.scatter([residuals([0.1], [0.05])], ("latency_s",), 1.0)[0] == 0
+
+
+def test_devices_count_alike_and_modes_of_one_share_its_weight():
+    many, one = residuals([0.1] * 10, [0.0] * 10), residuals([0.3], [0.0], chip="two")
+    assert p.scatter([many, one], ("latency_s",), 1.0)[0] == pytest.approx(((0.01 + 0.09) / 2) ** 0.5)
+    again = residuals([0.3], [0.0], chip="two")
+    assert p.scatter([many, one, again], ("latency_s",), 1.0)[0] == pytest.approx(((0.01 + 0.09) / 2) ** 0.5)
+
+
+def test_a_weighted_quantile_by_hand():
+    values, weights = np.array([3.0, 1.0, 2.0]), np.array([1.0, 1.0, 2.0])
+    assert [p.quantile(values, weights, s) for s in (0.25, 0.5, 0.75, 0.76, 1.0)] == [1, 2, 2, 3, 3]
+
+
+def test_half_of_what_is_normal_is_within_two_thirds_of_a_deviation():
+    assert p.shown([residuals([0.1, -0.1, 0.1], [0.04] * 3)]) == pytest.approx(0.5 / 0.6745)
+    assert p.shown([residuals([1.0], [0.04])]) == 1
+    sizes = [residuals([0.02], [0.04]), residuals([0.1], [0.04], chip="two"), residuals([0.9], [0.04], chip="three")]
+    assert p.shown(sizes) == pytest.approx(0.5 / 0.6745)
+
+
+def test_what_is_left_out_is_judged_by_bias_coverage_and_width():
+    mine = [residuals([0.1, 0.2, -0.5], [0.01] * 3)]
+    others = [residuals([0.2] * 8, [0.0] * 8, chip="two")]
+    (found,) = p.judged("device", mine, lambda _: others, 1.0, {})
+    assert found.bias == pytest.approx(exp(0.1) - 1, rel=1e-3)
+    assert found.coverage == pytest.approx(2 / 3, rel=1e-3)
+    assert found.width == pytest.approx(exp(2 * 1.95996 * (0.01 + 0.04) ** 0.5), rel=1e-3)
+    assert (found.rows, found.devices, found.of) == (3, 1, "device")
+    (sure,) = p.judged("device", mine, lambda _: [], 1.0, {"latency_s decode": 10.0})
+    assert sure.coverage == 1
+
+
+# --- stacks whose truth is known ---
+
+TRUE = {"a100-sxm-80gb": 0.5, "h100-sxm": 0.6, "rtx-4090": 0.4}
+
+
+@pytest.fixture(scope="module")
+def learnt():
+    """Three devices whose products reach 0.4 to 0.6 of the peak, where 0.8 was read by hand."""
+    rows = list(design(("Llama-3.2-1B",), (512, 4096, 16384), (1, 4)))
+    made = []
+    for name, efficiency in TRUE.items():
+        device = library.device(name)
+        stack = Made(device, library.runtime("transformers-5-eager"), library.host(device.host))
+        values = values_of(stack, rows, {**library.priors(device, stack.runtime).values, "gemm_efficiency": efficiency})
+        made += [row._replace(device=name, framework="transformers 5.17", value=float(v), line=i)
+                 for i, (row, v) in enumerate(zip(rows, values, strict=True))]  # fmt: skip
+    return p.stacks([Runs("made.csv", "0" * 64, tuple(made))])
+
+
+def test_every_device_and_runtime_in_the_files_is_a_stack(learnt):
+    assert [s.device.id for s in learnt] == sorted(TRUE)
+    assert {s.runtime.id for s in learnt} == {"transformers-5-eager"}
+    assert all(s.whole.all() for s in learnt)
+
+
+def test_means_are_those_of_the_stacks_and_each_is_predicted_from_the_others(learnt):
+    found = p.learn(learnt)
+    groups = {(g.devices, g.runtimes): g for g in found.groups}
+    assert set(groups) == {("", ""), ("NVIDIA gpu", ""), ("", "eager"), ("NVIDIA gpu", "eager")}
+    typical = groups["NVIDIA gpu", "eager"].parameters["gemm_efficiency"]
+    assert 0.42 < typical.mean < 0.62
+    assert typical.devices == 3
+    times = [x for x in groups["NVIDIA gpu", "eager"].left_out if (x.of, x.metric) == ("device", "device_time_s")]
+    assert {x.phase for x in times} == {"prefill", "decode"}
+    assert all(x.coverage >= 0.88 and abs(x.bias) < 0.2 for x in times)
+
+
+def test_what_a_stack_says_is_counted_without_what_was_known_before(learnt):
+    (card,) = [s for s in learnt if s.device.id == "h100-sxm"]
+    said = p.seen(card)
+    truth = ROW.free(TRUE["h100-sxm"])
+    assert said.values["gemm_efficiency"] == pytest.approx(
+        truth, abs=4 * said.variances["gemm_efficiency"] ** 0.5 + 0.1
+    )
+    assert "workspace" not in said.values, "what software defines is no property of a population"
+
+
+def test_rows_that_say_nothing_of_a_device_are_left_out(learnt):
+    rows = [case.run for s in learnt[:1] for case in s.cases]
+    assert p.stacks([Runs("a.csv", "0" * 64, tuple(rows))], "batch == 77") == []
+    for change in ({"note": "suspect=1"}, {"note": "quality=low"}, {"framework": ""}, {"framework": "TensorRT-LLM"}):
+        assert p.stacks([Runs("a.csv", "0" * 64, tuple(r._replace(**change) for r in rows))]) == []
+    again = tuple(replace(learnt[0].cases[0], run=rows[0]).run._replace(line=i) for i in range(300))
+    (thin,) = p.stacks([Runs("a.csv", "0" * 64, again)])
+    assert len(thin.cases) <= p.MOST
+
+
+# --- the file that is shipped ---
+
+
+def test_the_shipped_population_says_what_it_was_learnt_from():
+    shipped = library.population()
+    assert shipped.datasets
+    assert all(0 < each.used <= each.rows for each in shipped.datasets)
+    assert build(Population, read(dump(shipped)), "p.yaml") == replace_id(shipped)
+    for group in shipped.groups:
+        for name, each in group.parameters.items():
+            assert PARAMETERS[name].low <= each.mean <= PARAMETERS[name].high
+            assert each.fits > 0
+
+
+def read(text):
+    import yaml
+
+    return yaml.safe_load(text)
+
+
+def replace_id(spec):
+    from roofsim.foundation.schema import variant
+
+    return variant(spec, id="")

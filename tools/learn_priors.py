@@ -1,0 +1,84 @@
+"""Learn what parameters are like in general, and how far predictions without a calibration are off.
+
+usage: python tools/learn_priors.py FOLDER [--date YYYY-MM-DD] [-o FILE]
+
+FOLDER holds files of runs besides our own in data/; a file of the same name there is left out. Every stack in them is
+fitted, and means, spreads and scatters of all classes of devices and runtimes go into hardware/priors/population.yaml,
+with the error on stacks that were left out (docs/calibration.md). Takes a minute or two; needs SciPy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from roofsim.calibrate.population import learn, stacks
+from roofsim.foundation.errors import InputError
+from roofsim.foundation.version import __version__
+from roofsim.runs.importers import read_runs
+from roofsim.runs.reading import Runs
+from roofsim.specs.calibration import Dataset
+from roofsim.specs.files import dump
+from roofsim.specs.population import Group, Population
+
+ROOT = Path(__file__).resolve().parents[1]
+FILE = ROOT / "hardware" / "priors" / "population.yaml"
+
+# PyTorch multiplies fp32 without the matrix unit, which is no property of the device
+WHERE = "dtype != 'fp32' and dtype != 'f32'"
+METHOD = (
+    "each stack fitted alone; per parameter random effects of device class, device, runtime class and stack about what "
+    "was read by hand, sizes by marginal likelihood; scatter so that intervals hold 95 % of whole-model rows predicted "
+    "without their device (roofsim.calibrate.population)"
+)
+
+
+def main() -> None:
+    """Write the file, and print how stacks that were left out are predicted."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--date", default=dt.datetime.now(dt.UTC).date().isoformat())
+    arguments.add_argument("-o", "--output", type=Path, default=FILE)
+    given = arguments.parse_args()
+    own = sorted((ROOT / "data").glob("*.csv"))
+    names = {path.name for path in own}
+    paths = [*own, *(path for path in sorted(given.folder.glob("*.csv")) if path.name not in names)]
+    files = [read_runs(str(path), skip_bad_rows=True) for path in paths]
+    found = stacks(files, WHERE)
+    learnt = learn(found, lambda line: print(line, file=sys.stderr))
+    lines = {(case.run.line, case.run.source, case.run.device) for stack in found for case in stack.cases}
+    population = Population(
+        name="What parameters of devices and runtimes are like", date=given.date,
+        versions={"roofsim": __version__, **{name: version(name) for name in ("numpy", "scipy")}},
+        method=METHOD, where=WHERE,
+        datasets=tuple(dataset for runs in files if (dataset := _dataset(runs, lines))),
+        shown=learnt.shown, groups=learnt.groups,
+    )  # fmt: skip
+    given.output.write_text(dump(population), encoding="utf-8")
+    print(f"wrote {given.output}", file=sys.stderr)
+    for group in population.groups:
+        _show(group)
+
+
+def _dataset(runs: Runs, lines: set[tuple[int, str, str]]) -> Dataset | None:
+    """A file, if any of its rows was used."""
+    used = sum((run.line, run.source, run.device) in lines for run in runs.runs)
+    file = Path(runs.file).name
+    return Dataset(file=file, sha256=runs.digest, rows=len(runs.runs), used=used) if used else None
+
+
+def _show(group: Group) -> None:
+    for each in group.left_out:
+        print(f"{group.devices:14} {group.runtimes:12} without the {each.of:8} {each.phase:8} {each.metric:15} "
+              f"{each.rows:4} rows of {each.devices}: bias {each.bias:+.0%}, median {each.median_error:.0%}, "
+              f"covered {each.coverage:.0%}, width {each.width:.2f}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except InputError as error:
+        sys.exit(str(error))
