@@ -55,6 +55,7 @@ def tiny(family: str, **other: Any) -> Architecture:
 
 
 UNSAID = {"id", "family", "sources", "stored", "logits_scaled", "context_window"}
+"""What a file does not say, or not as it is: the context it names is longer than any prompt."""
 
 
 @pytest.mark.parametrize("weights", FORMATS)

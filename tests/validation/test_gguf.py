@@ -48,7 +48,10 @@ def tensors(header: dict[str, Any]) -> Iterator[tuple[str, tuple[list[int], str]
 @pytest.fixture
 def file(header: dict[str, Any], tmp_path: Path, write_gguf: Callable[..., int]) -> tuple[Path, int]:
     path = tmp_path / "model.gguf"
-    return path, write_gguf(path, header["architecture"], header["metadata"], dict(tensors(header)))
+    # the converter writes the length of the context under a key of its own, which was not kept in these headers
+    stated = header["config"].get("max_position_embeddings")
+    metadata = header["metadata"] | ({"context_length": stated} if stated else {})
+    return path, write_gguf(path, header["architecture"], metadata, dict(tensors(header)))
 
 
 @every_header
