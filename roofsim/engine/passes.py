@@ -100,7 +100,7 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
                 active = active + activity(each, t, m) * (each.count * n)
                 done.append((each.count * n, each.cost))
             pieces.append(Stretch(host, busy, 1))
-            own.append((n, operator.cost, unit_of(operator, p)))
+            own.append((n * operator.often, operator.cost, unit_of(operator, p)))
         stretches += _together(pieces, n)
     total, model = Cost.total(done), Cost.total([(n, cost) for n, cost, _ in own])
     start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p), serving_work(runtime, p))

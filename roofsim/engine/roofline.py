@@ -9,6 +9,7 @@ from typing import Literal
 from roofsim import library
 from roofsim.foundation.arith import Number, ceil, maximum, minimum
 from roofsim.foundation.cost import Cost
+from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.model.step import Phase
 from roofsim.specs.device import Device
@@ -57,10 +58,12 @@ def machine(
 
     A parameter is at its prior for such devices and runtimes, unless the device or the host states it, or `changes` do.
     """
-    values = dict(library.priors(device, runtime).values)
+    values: dict[str, Number] = {**library.priors(device, runtime).values}
     values |= {name: sourced.value for name, sourced in device.parameters.items()}
     if host:
-        values["dispatch"] = host.dispatch.value
+        values |= of_host(host, values)
+    if runtime:
+        values |= {name: sourced.value for name, sourced in runtime.parameters.items()}
     vector = device.peak.vector["fp32"].value
     return Machine(
         device.matrix_peak(dtype, runtime.matrix_library.accumulates if runtime else "fp32"),
@@ -72,6 +75,12 @@ def machine(
         device.clock.value if device.clock else vector / (FLOP_PER_CLOCK * device.units.value),
         {unit: rate.value for unit, rate in device.peak.matrix.items()},
     )
+
+
+def of_host(host: Host, values: Mapping[str, Number]) -> dict[str, Number]:
+    """What a host states, and what goes with it: one that takes longer for a launch takes longer for Triton's too."""
+    slower = host.dispatch.value / PARAMETERS["dispatch"].prior
+    return {"dispatch": host.dispatch.value, "triton_dispatch": values["triton_dispatch"] * slower}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +124,22 @@ _RATE = {"gemm": "gemm_efficiency", "attention": "attention_efficiency"}
 _RATE_OF_VECTOR = {
     "ssd": "ssd_efficiency",
     "masked_attention": "masked_attention_efficiency",
-    "quantised_product": "quantised_efficiency",
     "packed_product": "quantised_efficiency",
+    "block_product": "block_efficiency",
+    "repacked_product": "repacked_efficiency",
+    "row_attention": "row_attention_efficiency",
 }
 """Products that the matrix unit does not bound: their rate goes with the vector peak, up to the matrix peak."""
 _PER_CLOCK = {"quantised_tiles": "tile_flops"}
 """Products whose rate goes with units and clock, whatever the peaks."""
+_VECTOR_PER_CLOCK = {"scalar_loop": "scalar_flops"}
+"""Loops that use no vector unit: their rate goes with units and clock."""
+_UNPACKED = {"unpacked_product": "unpacked_per_flop"}
+"""Products that unpacking alone bounds, at so many bytes of weights for each FLOP of the vector unit."""
+_FEW_ROWS = ("vector_product", "row_product")
+"""Products that memory bounds, or loads: no faster than the matrix peak."""
+_TAKEN_IN = {"packed_product": "unpacked_bytes", "row_product": "row_bytes"}
+"""Products of few rows that the loads of the units bound: bytes of weights for each of them and clock."""
 _SOFTMAX = ("attention", "masked_attention")
 _FILL = {"gemm": "gemm_fill", "quantised_tiles": "gemm_fill", "attention": "attention_fill"}
 _VECTOR = {
@@ -134,9 +153,14 @@ _FIXED = {
     "attention": "attention_kernel_time",
     "masked_attention": "attention_kernel_time",
     "stream": "kernel_time",
-    "quantised_product": "kernel_time",
     "strided": "strided_kernel_time",
     "transpose": "strided_kernel_time",
+    "loop": "barrier_time",
+    "scalar_loop": "barrier_time",
+    "block_product": "barrier_time",
+    "repacked_product": "barrier_time",
+    "unpacked_product": "barrier_time",
+    "row_attention": "barrier_time",
 }
 
 
@@ -172,11 +196,17 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     elif like in _PER_CLOCK:
         rate = minimum(m.units * m.clock * m[_PER_CLOCK[like]], m.rate(kernel.unit))
         filling = fill / rate
-        compute = cost.matrix / rate
+        compute = (cost.matrix + m["tile_columns"] * kernel.unpacking) / rate
+    elif like in _VECTOR_PER_CLOCK:
+        compute = cost.vector / minimum(m.units * m.clock * m[_VECTOR_PER_CLOCK[like]], m.vector_rate)
+    elif like in _UNPACKED:
+        compute = cost.weights / (m.vector_rate * m[_UNPACKED[like]])
+    elif like in _FEW_ROWS:
+        compute = maximum(vector, cost.matrix / m.rate(kernel.unit))
     else:
         compute = vector
-    if like == "packed_product":
-        compute = maximum(compute, cost.weights / (m.units * m.clock * m["unpacked_bytes"]))
+    if like in _TAKEN_IN:
+        compute = maximum(compute, cost.weights / (m.units * m.clock * m[_TAKEN_IN[like]]))
     if like in _SOFTMAX:
         compute = compute + vector
     memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
@@ -208,7 +238,7 @@ def deciding_parameter(like: Class, bound: Bound) -> str:
         return _FIXED.get(like, "tensor_kernel_time")
     if bound == "memory":
         return _STREAM.get(like, "memory_efficiency")
-    rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _RATE
+    rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _VECTOR_PER_CLOCK | _UNPACKED | _RATE
     return rates.get(like, "vector_efficiency")
 
 
@@ -239,5 +269,6 @@ def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> N
         return 0
     if mode == "graph" and policy.captured is None:
         return policy.replay.value if policy.replay else 0
-    launch = (m["dispatch"] + (m["triton_dispatch"] if kernel.triton else 0)) * policy.work
+    # Triton's launcher is the same code whoever calls it
+    launch = m["dispatch"] * policy.work + (m["triton_dispatch"] if kernel.triton else 0)
     return launch * (1 - kernel.replayed)

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from math import exp, log
 from types import MappingProxyType
 
+from roofsim.foundation.errors import nearest
+from roofsim.foundation.quantity import Sourced
+
 EDGE = 1e-6
 """How near to a limit a value may come, as a share of the range, before its scale without limits has an end."""
 
@@ -102,15 +105,66 @@ _ROWS = (
         "2 us a kernel (jetson_orin_nano_super_llamacpp.csv, h100_llamacpp.csv)",
     ),
     Parameter(
-        "tile_flops", "f_q", "FLOP", 560, 50, 8192, 0.3, "device",
-        "FLOP per compute unit and clock in products of many rows on quantised weights, which unpacking bounds",
-        "slope of prefill over tokens: Orin Nano 576 at 612 and 1,020 MHz, H100 510 to 640 "
-        "(jetson_orin_nano_super_llamacpp.csv, h100_llamacpp.csv)",
+        "row_bytes", "b_v", "B", 5.7, 1, 64, 0.3, "device",
+        "bytes of weights in fp16 that a compute unit's kernels for few rows take in per clock",
+        "decode of Llama-3-8B in f16 (llama.cpp of 2024): A100 5.8, RTX 3090 5.5, M2 Ultra 5.6; RTX 4090 is bound by "
+        "its memory (llamacpp_llama3_gpus_apple.csv); steps of eight sequences on an H100 (h100_llamacpp.csv)",
+    ),
+    Parameter(
+        "tile_flops", "f_q", "FLOP", 740, 50, 8192, 0.3, "device",
+        "FLOP per compute unit and clock in products of many rows on quantised weights, unpacking apart",
+        "in tiles of 128 rows, which unpacking makes a third longer: H100 660, Orin Nano 820 to 900 in four modes "
+        "(h100_llamacpp.csv, jetson_orin_nano_super_llamacpp.csv)",
+    ),
+    Parameter(
+        "tile_columns", "a_q", "", 45, 0, 1000, 0.5, "device",
+        "rows of activations whose products take as long as unpacking the weights of a tile does, in products of many "
+        "rows on quantised weights",
+        "prompts of 128 to 2,048 tokens on an Orin Nano, which the last piece makes uneven, and steps of 32 sequences "
+        "on an H100 (jetson_orin_nano_super_llamacpp.csv, h100_llamacpp.csv)",
     ),
     Parameter(
         "step_time", "t_s", "s", 0.85e-6, 1e-8, 1e-4, 0.5, "device",
         "time of one step of a block of threads that waits for memory: a token of a sequential scan, a row of a join",
         "prefill of mamba2-2.7b: 128 tokens, which go one by one, beside 512, which do not (h100_llamacpp.csv)",
+    ),
+    Parameter(
+        "block_efficiency", "eta_b", "", 0.5, 0.05, 1.5, 0.3, "device",
+        "rate of ggml's products of many rows on a processor, in fp16, fp32, q8_0 or q5_0, as a fraction of the fp32 "
+        "vector peak: small tiles in registers, no blocks for the caches",
+        "Qwen2.5-0.5B and LFM2-350M in f16 on two cores of an EPYC 7001: 0.48 to 0.55, q5_0 and q8_0 0.40 "
+        "(epyc_2_cores_llamacpp.csv); bf16 on a Ryzen 9 7950X 0.5 (cpu_ryzen7950x_ik.csv)",
+    ),
+    Parameter(
+        "repacked_efficiency", "eta_k", "", 0.9, 0.05, 4, 0.4, "device",
+        "rate of ggml's products of many rows on a processor where weights lie interleaved (q4_0, q4_k) or are "
+        "unpacked tile by tile (other k-quants), as a fraction of the fp32 vector peak",
+        "LFM2-350M in q4_k_m on two cores of an EPYC 7001 0.92 (epyc_2_cores_llamacpp.csv), q4_0 on a Ryzen 9 7950X "
+        "0.95 (cpu_ryzen7950x_ik.csv)",
+    ),
+    Parameter(
+        "unpacked_per_flop", "b_u", "B", 0.12, 0.01, 2, 0.3, "device",
+        "bytes of quantised weights that one row's product on a processor takes in for each FLOP of the vector peak",
+        "decode on two cores of an EPYC 7001 0.11 (Qwen2.5-0.5B, q5_0 and q8_0) to 0.14 (LFM2-350M, q4_k); two threads "
+        "of a Ryzen 9 7950X 0.09 (q5_0) to 0.16 (q4_0) (epyc_2_cores_llamacpp.csv, cpu_ryzen7950x_ik.csv)",
+    ),
+    Parameter(
+        "row_attention_efficiency", "eta_o", "", 0.04, 0.002, 1, 0.5, "device",
+        "rate of ggml's attention on a processor where queries go one by one, as a fraction of the fp32 vector peak: "
+        "sums are kept in fp16 and converted at each key",
+        "decode at depths of 0 and 512 in f16 on two cores of an EPYC 7001: 2.6 GFLOP/s in LFM2-350M and Qwen2.5-0.5B "
+        "(epyc_2_cores_llamacpp.csv)",
+    ),
+    Parameter(
+        "scalar_flops", "f_s", "FLOP", 0.6, 0.05, 8, 0.5, "device",
+        "FLOP per core and clock in loops of ggml that use no vector unit: short convolutions, the scan of Mamba-1 "
+        "with an exponential for each element of the state",
+        "the loop of the scan by itself on a core of an EPYC 9005, 4.1 ns for nine FLOP at 16 elements a channel",
+    ),
+    Parameter(
+        "barrier_time", "t_b", "s", 4e-6, 1e-8, 1e-3, 1.0, "device",
+        "time that a node of the graph takes on a processor beside its work: threads wait for each other after each",
+        "decode of mamba2-130m on two cores of an EPYC 7001 (epyc_2_cores_llamacpp.csv)",
     ),
     Parameter(
         "ssd_efficiency", "eta_d", "", 0.9, 0.05, 3, 0.5, "device",
@@ -230,3 +284,14 @@ PARAMETERS: Mapping[str, Parameter] = MappingProxyType({row.name: row for row in
 def priors() -> dict[str, float]:
     """The prior of every parameter."""
     return {row.name: row.prior for row in _ROWS}
+
+
+def stated(values: Mapping[str, Sourced]) -> None:
+    """Raises ValueError unless a spec states values of parameters that there are, within their limits."""
+    for name, each in values.items():
+        row = PARAMETERS.get(name)
+        if row is None:
+            near = ", ".join(nearest(name, PARAMETERS)) or ", ".join(PARAMETERS)
+            raise ValueError(f"parameters: no '{name}'; nearest: {near}")
+        if not row.low <= each.value <= row.high:
+            raise ValueError(f"parameters.{name}: {each.value:g} is not from {row.low:g} to {row.high:g}")

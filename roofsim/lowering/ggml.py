@@ -40,7 +40,7 @@ def linear(o: Operator, s: Situation) -> Lowered:
 
 def _rows(o: Operator, tokens: Number) -> Kernel:
     """The matrix-vector kernel, which reads the weights as they are stored."""
-    like: Class = "quantised_product" if float(o.sizes["weight_bytes"]) < FP16 else "stream"
+    like: Class = "packed_product" if float(o.sizes["weight_bytes"]) < FP16 else "row_product"
     return Kernel(o.name, like, _cost(o, tokens))
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from roofsim.foundation.arith import Number, at_least, ceil, single
+from roofsim.foundation.arith import Number, at_least, ceil, minimum, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused, serving
 from roofsim.lowering.kernels import FP32, Class, Kernel, Lowered, Situation, piece, tiny
-from roofsim.ops import attention, conv, gating, gemm, pointwise, scan
+from roofsim.ops import attention, conv, gating, gemm, pointwise, routing, scan
 from roofsim.ops.base import CostFunction, Operator, Role
 
 FP16 = 2
@@ -22,12 +22,18 @@ QUANTISED_ROWS = 8
 """Rows up to which quantised weights are multiplied by vector kernels (MMVQ_MAX_BATCH_SIZE)."""
 TILED_ROWS = 16
 """Rows up to which weights in fp16 are multiplied without cuBLAS (`ggml_cuda_should_use_mmf`)."""
+TILE_COLUMNS = 128
+"""Rows of activations in a tile of products on quantised weights (the largest J of mmq-config-ampere.cuh)."""
 Q8_1 = 36 / 32
 """Bytes per element of activations that are quantised for a product: 32 bytes, a scale and a sum."""
 SEQUENTIAL_TOKENS = 128
 """Tokens up to which a recurrence with one decay per head goes token by token (SSM_SSD_MIN_TOKENS)."""
 CHUNK = 256
 """Tokens of a chunk beyond that (SSM_SSD_CHUNK_SIZE)."""
+BY_SEQUENCE = (Role.SEQUENCE_PROJECTION, Role.STATE_PARAMETERS)
+"""Products that graphs make in three dimensions, a matrix for each sequence: of short convolutions, selective scans."""
+TILED_TOKENS, TILED_TOKENS_NARROW, WIDE_EXPERT = 128, 512, 1024
+"""Tokens up to which experts in fp16 are one kernel, if they have more than `WIDE_EXPERT` results, and if not."""
 THREADS = 128
 """Threads of a block in the kernels for states."""
 
@@ -53,29 +59,35 @@ def _rows(o: Operator, like: Class, tokens: Number, s: Situation) -> Kernel:
     """A kernel that reads the weights as they are stored; in 3-D products, again for every sequence."""
     z = o.sizes
     cost = replace(o.function(**{**z, "tokens": tokens}), activations=(z["d_in"] + z["d_out"]) * FP32 * tokens)
-    if o.role is Role.SEQUENCE_PROJECTION and s.p.phase == "decode":
+    if o.role in BY_SEQUENCE and s.p.phase == "decode":
         cost = replace(cost, activations=cost.activations + (tokens - 1) * cost.weights)
     return Kernel(o.name, like, cost)
 
 
 def _half(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
-    """One row by vectors, up to 16 by tiles, more by cuBLAS with activations converted to fp16 and back."""
+    """One row by vectors, up to 16 by tiles, more by cuBLAS with activations converted to fp16 and back.
+
+    Back ends without such a library multiply fp32 activations in the kernels of their own.
+    """
     z = o.sizes
     tokens = z["tokens"]
     joined, many = o.role is Role.FFN_GATE, at_least(tokens, TILED_ROWS + 1)
-    tiles = replace(_rows(o, "gemm", tokens, s), count=several, fill=fused.fill(o))
-    moved = FP32 + FP16
+    tiles = replace(_rows(o, "row_product", tokens, s), count=several - many)
+    library = replace(_rows(o, "gemm", tokens, s), count=many, fill=fused.fill(o))
+    moved, apart = FP32 + FP16, many if s.runtime.matrix_library.converts else 0
     return (
         replace(_rows(o, "vector_product", tokens, s), count=1 - several, joined=joined),
-        piece("to fp16", "strided", tokens * z["d_in"], moved, count=many),
+        piece("to fp16", "strided", tokens * z["d_in"], moved, count=apart),
         tiles,
-        piece("to fp32", "strided", tokens * z["d_out"], moved, count=many),
+        library,
+        piece("to fp32", "strided", tokens * z["d_out"], moved, count=apart),
     )
 
 
 def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
     """Activations to q8_1, then vectors or, from nine rows on, tiles for the int8 unit and a sum of their parts.
 
+    Back ends whose tiles are in fp16 unpack to that, and take activations as they are.
     Whatever the rows, each weight is unpacked at least once, as for one row. Few rows take no more time than they
     would in the kernels for many: the back end changes over where it is told to, not where it pays.
     """
@@ -83,7 +95,14 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
     tokens = z["tokens"]
     many = at_least(tokens, QUANTISED_ROWS + 1)
     one = _rows(o, "packed_product", 1, s)
-    tiles = replace(_rows(o, "quantised_tiles", tokens, s), unit="int8", beneath=one, fill=fused.fill(o))
+    if s.runtime.matrix_library.tiles == "fp16":
+        products = (replace(_rows(o, "gemm", tokens, s), unit="fp16", beneath=one, fill=fused.fill(o)),)
+        few = replace(_rows(o, "packed_product", tokens, s), instead=products)
+        return replace(few, count=1 - many), replace(products[0], count=many)
+    tiles = replace(
+        _rows(o, "quantised_tiles", tokens, s), unit="int8", beneath=one, fill=fused.fill(o),
+        unpacking=2 * z["d_in"] * z["d_out"] * ceil(tokens / TILE_COLUMNS),
+    )  # fmt: skip
     parts = tiny("sum of parts")
     vectors = replace(_rows(o, "packed_product", tokens, s), instead=(tiles, parts))
     joined = o.role is Role.FFN_GATE
@@ -94,6 +113,70 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
         replace(tiles, count=many),
         replace(parts, count=many),
     )
+
+
+def experts(o: Operator, s: Situation) -> Lowered:
+    """The products of the chosen experts: gate and up one each, but one of both in a step of one token."""
+    z = o.sizes
+    halves = 2 if o.role is Role.EXPERT_IN else 1
+    rows, width = z["tokens"] * z["top_k"], z["d_out"] / halves
+    each = replace(o.cost * (1 / halves), activations=(z["d_in"] + width) * FP32 * rows)
+    split = _packed_experts if float(z["weight_bytes"]) < FP16 else _half_experts
+    return Lowered(_present(*split(o, s, each, halves, width)))
+
+
+def _packed_experts(o: Operator, s: Situation, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
+    """Up to eight tokens by vectors, a matrix for every token and expert; more by tiles, sorted by expert."""
+    z = o.sizes
+    rows, touched = z["tokens"] * z["top_k"], gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
+    several, many = at_least(z["tokens"], 2), at_least(z["tokens"], QUANTISED_ROWS + 1)
+    read = replace(each, weights=rows * z["d_in"] * width * z["weight_bytes"])
+    inputs = z["tokens"] if o.role is Role.EXPERT_IN else rows
+    unpacking = 2 * z["d_in"] * width * touched * ceil(rows / touched / TILE_COLUMNS)
+    tiles = Kernel(
+        o.name, "quantised_tiles", each, many * halves, fill=fused.fill(o), unpacking=unpacking, unit="int8"
+    )  # fmt: skip
+    int8 = s.runtime.matrix_library.tiles == "int8"
+    return (
+        piece("to q8_1", "stream", inputs * z["d_in"], FP32 + Q8_1, 3, count=int8 + int8 * several * (halves - 1)),
+        Kernel(o.name, "packed_product", read * halves, 1 - several),
+        Kernel(o.name, "packed_product", read, (several - many) * halves),
+        tiny("sort by expert", many * halves),
+        tiles if int8 else replace(tiles, like="gemm", unit="fp16"),
+        tiny("sum of parts", int8 * many * halves),
+    )  # fmt: skip
+
+
+def _half_experts(o: Operator, s: Situation, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
+    """Tiles as far as these are told to, sorted by expert from 17 tokens on.
+
+    Beyond, rows are gathered by expert and put back, and every expert that has any goes to cuBLAS for itself.
+    """
+    z = o.sizes
+    rows, touched = z["tokens"] * z["top_k"], gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
+    most = TILED_TOKENS if float(width) > WIDE_EXPERT else TILED_TOKENS_NARROW
+    looped = halves * at_least(z["tokens"], most + 1) if s.runtime.matrix_library.converts else 0
+    return (
+        tiny("sort by expert", (halves - looped) * at_least(z["tokens"], TILED_ROWS + 1)),
+        Kernel(o.name, "row_product", each, halves - looped),
+        piece("gather", "strided", rows * z["d_in"], FP32 + FP16, count=looped),
+        Kernel(o.name, "gemm", each * (1 / touched), looped * touched, fill=fused.fill(o)),
+        piece("to fp32", "strided", rows / touched * width, FP32 + FP16, count=looped * touched),
+        piece("put back", "strided", rows * width, 2 * FP32, count=looped),
+    )
+
+
+def choice(o: Operator, s: Situation) -> Lowered:
+    """Softmax, the best experts, their weights and the bound of these, one kernel (topk-moe.cu)."""
+    scores = o.sizes["tokens"] * o.sizes["experts"]
+    return Lowered((piece("choose", "stream", scores, FP32, 6),))
+
+
+def combination(o: Operator, s: Situation) -> Lowered:
+    """What experts made times its weight, summed up in one kernel (moe-weighted-reduction.cu)."""
+    z = o.sizes
+    elements = z["tokens"] * z["width"]
+    return Lowered((piece("combine", "stream", elements, (z["top_k"] + 1) * FP32, 2 * z["top_k"]),))
 
 
 def norm(o: Operator, s: Situation) -> Lowered:
@@ -110,9 +193,9 @@ def layer_norm(o: Operator, s: Situation) -> Lowered:
 
 
 def gated_activation(o: Operator, s: Situation) -> Lowered:
-    """The activation and the product; a part of the product before it where there is one row."""
+    """The activation and the product; a part of the product before it where there is one token."""
     z = o.sizes
-    several = at_least(z["tokens"], 2)
+    several = at_least(minimum(z["tokens"], s.p.tokens), 2)  # rows of experts are more than tokens
     return Lowered(_present(piece("gate", "stream", z["tokens"] * z["width"], 3 * FP32, 5, count=several)))
 
 
@@ -242,6 +325,9 @@ def selective_scan(o: Operator, s: Situation) -> Lowered:
 
 RULES: dict[CostFunction, Callable[[Operator, Situation], Lowered]] = {
     gemm.linear: linear,
+    gemm.expert_linear: experts,
+    routing.route: choice,
+    routing.combine: combination,
     pointwise.rms_norm: norm,
     pointwise.layer_norm: layer_norm,
     pointwise.gated_activation: gated_activation,

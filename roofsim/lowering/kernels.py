@@ -14,10 +14,11 @@ from roofsim.specs.implementation import NOTHING_KNOWN, Facts
 from roofsim.specs.runtime import Runtime
 
 Class = Literal[
-    "gemm", "vector_product", "quantised_product", "packed_product", "quantised_tiles", "attention",
+    "gemm", "vector_product", "row_product", "packed_product", "quantised_tiles", "attention",
     "masked_attention", "ssd", "scan", "stream", "strided", "transpose",
+    "loop", "scalar_loop", "block_product", "repacked_product", "unpacked_product", "row_attention",
 ]  # fmt: skip
-"""What a kernel is like: decides which efficiencies hold for it."""
+"""What a kernel is like: decides which efficiencies hold for it. Those of the last line are ggml's on a processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Kernel:
     per element), `blocks` how many independent pieces the work has: with fewer than the device has units,
     the rest idle, and a unit computes at its full rate only with `together` of them at once. It takes at least
     the time of `beneath`, which is a part of it, and at most that of all `instead`, which could take its place.
+    `unpacking` is the matrix work that tiles of one row of activations would have: they unpack all weights once each.
     Its blocks take `steps` one after the other that each wait for memory, however little they move. Where its matrix
     work is done in `tiles` of `tile` FLOP each, padding included, units take them round by round.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
@@ -40,6 +42,7 @@ class Kernel:
     cost: Cost
     count: Number = 1
     fill: Number = 0
+    unpacking: Number = 0
     blocks: Number | None = None
     together: Number = 1
     steps: Number | None = None

@@ -90,7 +90,7 @@ def laid_out(runtime: Runtime, p: Pass) -> Pass:
 
 def _row(row: Row, how: ModuleType, s: Situation) -> LoweredRow:
     """A row by its lowering, but for what the runtime fuses, and with what the code does once in a pass or layer."""
-    lowered = [(fused if o.is_one_of(s.runtime.fused) else how).lower(o, s) for o in row.operators]
+    lowered = [_often((fused if o.is_one_of(s.runtime.fused) else how).lower(o, s), o.often) for o in row.operators]
     roles = {o.role for o in row.operators}
     if Role.EMBEDDING in roles:
         lowered[0] = _with(lowered[0], tiny("positions", s.facts.once_kernels.get(s.p.phase, 0)))
@@ -98,6 +98,13 @@ def _row(row: Row, how: ModuleType, s: Situation) -> LoweredRow:
     if Role.RESIDUAL in roles:
         lowered[0] = _with(lowered[0], tiny("layer", s.facts.layer_kernels.get(s.p.phase, 0)))
     return LoweredRow(row, tuple(lowered))
+
+
+def _often(lowered: Lowered, share: Number) -> Lowered:
+    """The kernels of an operator that a share of the passes run."""
+    if single(share) and float(share) == 1:
+        return lowered
+    return replace(lowered, kernels=tuple(replace(k, count=k.count * share) for k in lowered.kernels))
 
 
 def _with(lowered: Lowered, more: Kernel) -> Lowered:

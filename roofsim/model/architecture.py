@@ -161,8 +161,24 @@ class Architecture(Documented):
 
     def rows(self, p: Pass) -> tuple[Row, ...]:
         """The operators of a pass: embedding, each kind of layer with its count, head."""
-        body = (Row(name, count, tuple(self._layer(self.layers[name], p))) for name, count in self.counts.items())
-        return Row("embedding", 1, tuple(self._embedding(p))), *body, Row("head", 1, tuple(self._head(p)))
+        head = tuple(self._head(p))
+        if p.scored is None:
+            body = tuple(Row(name, n, tuple(self._layer(self.layers[name], p))) for name, n in self.counts.items())
+        else:
+            body, head = tuple(self._until_scored(p, p.scored)), tuple(replace(o, often=p.scored) for o in head)
+        return Row("embedding", 1, tuple(self._embedding(p))), *body, Row("head", 1, head)
+
+    def _until_scored(self, p: Pass, scored: Number) -> Iterator[Row]:
+        """The layers where only scored positions go on after the mixer of the last, which is a row of its own."""
+        ends = self.layout[-1].of[-1]
+        for name, count in self.counts.items():
+            operators, others = tuple(self._layer(self.layers[name], p)), count - (name == ends)
+            if others:
+                yield Row(name, others, operators)
+        layer = self.layers[ends]
+        before = tuple(self._layer(layer[:-1] or layer, p))
+        after = tuple(self._layer(layer, replace(p, new=1)))[len(before) :]
+        yield Row(f"last {ends}", 1, (*before, *(replace(o, often=scored) for o in after)))
 
     def _norm(self, p: Pass, name: str, *uses: str, acts_as: Role | None = None) -> Operator:
         vectors = NORM_VECTORS[self.norm]

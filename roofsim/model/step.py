@@ -60,7 +60,9 @@ class Pass:
 
     `phase` is for software, which runs other code for a decode step; formulas do not look at it. `latents` says in
     which form latent attention runs: on keys and values expanded for every head, or on the latents themselves.
-    `padding` counts tokens that belong to no sequence, added to reach a size that software is prepared for.
+    `padding` counts tokens that belong to no sequence, added to reach a size that software is prepared for. Where code
+    goes on with the scored positions alone after the last mixer, `scored` is the share of such passes that end in
+    scores: all but the last piece of a prompt do not.
     """
 
     batch: Number
@@ -71,6 +73,7 @@ class Pass:
     phase: Phase = "prefill"
     latents: Latents = "absorbed"
     padding: Number = 0
+    scored: Number | None = None
 
     @cached_property
     def tokens(self) -> Number:

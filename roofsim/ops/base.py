@@ -107,7 +107,8 @@ class Operator:
     `out` is the size of the result in bytes and `uses` names the operators of the same layer whose
     results it reads (`x` is the residual stream): that is enough to know which tensors are alive. `acts_as` is its
     role where that is more than its cost function's, `held` the tokens of each sequence that its cache holds if those
-    are not all of the context. Names are for `uses`, weight formats and readers; nothing else looks at them.
+    are not all of the context, `often` the share of passes that run it at all. Names are for `uses`, weight formats
+    and readers; nothing else looks at them.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Operator:
     reported_as: Kind | None = None
     acts_as: Role | None = None
     held: Number | None = None
+    often: Number = 1
 
     @property
     def kind(self) -> Kind:

@@ -20,7 +20,8 @@ def prefill(s: Setup, w: Workload) -> Pass:
     """The pass over whole prompts, after the model's own prefix tokens."""
     new = w.prompt + s.architecture.prefix_tokens
     logits = w.logits or s.runtime.logits
-    return Pass(w.batch, new, 0, s.precision(w), logits, latents="expanded")
+    scored = 1 if s.runtime.narrows and logits == "last" else None
+    return Pass(w.batch, new, 0, s.precision(w), logits, latents="expanded", scored=scored)
 
 
 def decode(s: Setup, w: Workload, done: Number = 0) -> Pass:
@@ -49,20 +50,27 @@ def most_tokens(s: Setup) -> Number | None:
 
 
 def pieces(s: Setup, w: Workload) -> tuple[tuple[Number, Pass], ...]:
-    """The passes that prompts go through, each with how often: one, or equal ones if the runtime cuts steps.
+    """The passes that prompts go through, each with how often: one, or full ones and a last where steps are cut.
 
-    A piece is a part of one prompt, whose work grows with what came before it, so that three pieces stand for all
-    (Simpson's rule); or several prompts whole.
+    The work of a piece grows with what came before it, so that three stand for all the full ones (Simpson's rule).
+    Where only scored positions go on, that is in the last piece of a prompt.
     """
     whole = prefill(s, w)
     most = most_tokens(s)
     if most is None or (single(whole.tokens) and single(most) and float(whole.tokens) <= float(most)):
         return ((1, whole),)
-    times = ceil(whole.tokens / most)
-    cut = _cut(s, whole, whole.tokens / times)
-    if single(whole.new) and cut.new == whole.new:
-        return ((times, cut),)
-    return tuple((times * share, replace(cut, context=at * (whole.new - cut.new))) for share, at in SIMPSON)
+    beside = _beside(s, whole, most)
+    each = minimum(whole.new, most / beside)
+    full = ceil(whole.new / each) - 1
+    groups = whole.batch / beside
+    last = replace(whole, batch=beside, new=whole.new - full * each, context=full * each)
+    if single(full) and float(full) == 0:
+        return ((groups, last),)
+    earlier = replace(last, new=each, scored=None if whole.scored is None else 0)
+    return (
+        *((groups * full * share, replace(earlier, context=at * maximum(full - 1, 0) * each)) for share, at in SIMPSON),
+        (groups, last),
+    )  # fmt: skip
 
 
 def last_piece(s: Setup, w: Workload) -> Pass:
@@ -71,16 +79,14 @@ def last_piece(s: Setup, w: Workload) -> Pass:
     most = most_tokens(s)
     if most is None:
         return whole
-    cut = _cut(s, whole, minimum(whole.tokens, most))
-    return replace(cut, context=whole.new - cut.new)
+    beside = _beside(s, whole, most)
+    each = minimum(whole.new, most / beside)
+    return replace(whole, batch=beside, new=each, context=whole.new - each)
 
 
-def _cut(s: Setup, whole: Pass, tokens: Number) -> Pass:
-    """A step of `tokens` new tokens: of one prompt, or of as many prompts as it takes or as go side by side."""
-    handed = s.runtime.memory.side_by_side
-    beside = 1 if handed is None else minimum(whole.batch, maximum(handed / whole.new, 1))
-    new = minimum(whole.new, tokens / beside)
-    return replace(whole, new=new, batch=tokens / new)
+def _beside(s: Setup, whole: Pass, most: Number) -> Number:
+    """How many prompts a step has tokens of: as many as fit whole, or as go side by side."""
+    return minimum(whole.batch, maximum((s.runtime.memory.side_by_side or most) / whole.new, 1))
 
 
 def samples(steps: Number) -> tuple[tuple[float, Number], ...]:

@@ -156,6 +156,9 @@ class Reader:
 
     def _case(self, run: Run) -> Case:
         device = self.device(run)
+        threads = re.match(r"\d+", run.notes.get("threads", ""))
+        if device.kind == "cpu" and threads and int(threads[0]) < device.units.value:
+            raise Skip(f"made with fewer threads than the {device.units.value:g} cores of {device.id}")
         if run.op in BUILDERS:
             return self._operator(run, device)
         if run.op not in WHOLE_PASS and run.op not in PARTS:
@@ -286,7 +289,7 @@ class Reader:
         dtype, format_ = _formats(run, s.device)
         fields = {
             "batch": run.batch or 1,
-            "prompt": max(run.prompt or run.context or 0, 1),
+            "prompt": max((run.prompt or run.context or 0) + _template(run), 1),
             "generate": max(run.generated or 0, 1),
             "dtype": dtype,
             "weight_format": format_,
@@ -320,6 +323,16 @@ def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
     if _whole_request(run):
         return [*pieces(s, w), *((share * steps, p) for share, p in mean)]
     return mean
+
+
+CHAT_TOKENS = 35
+"""Tokens that a chat's template puts around the text that a client counts: in Llama 3.2's, a system turn with two dates
+and the headers of three turns."""
+
+
+def _template(run: Run) -> int:
+    """Tokens that the prompt has beside those that the row counts: of a server's time to the first token, a chat's."""
+    return CHAT_TOKENS if run.phase == "prefill" and "llama-server" in run.framework else 0
 
 
 def _whole_request(run: Run) -> bool:

@@ -211,6 +211,7 @@ def _joined(kernels: Sequence[Kernel]) -> Kernel:
         cost=cost,
         count=array([k.count for k in kernels]),
         fill=array([k.fill for k in kernels]),
+        unpacking=array([k.unpacking for k in kernels]),
         blocks=None if first.blocks is None else array([k.blocks for k in kernels]),
         together=array([k.together for k in kernels]),
         replayed=array([k.replayed for k in kernels]),

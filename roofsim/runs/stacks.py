@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from roofsim import library
-from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.errors import RoofsimError, Unsupported
+from roofsim.runs.names import device_of
 from roofsim.runs.reading import Run
 
+BACK_ENDS = (("cpu", "cpu"), ("metal", "metal"), ("vulkan", "vulkan"), ("(hip|rocm)", "hip"))
+"""Words for back ends of llama.cpp, and the runtimes that are named after them."""
 STACKS: Sequence[tuple[str, str]] = (
     (r"ik_llama", ""),
     (r"llama\.?cpp.*b2\d\d\d\b.*metal", "llama.cpp-b2797-metal"),
     (r"llama\.?cpp.*b2\d\d\d\b.*cuda", "llama.cpp-b2824"),
+    *((rf"(llama\.?cpp|ggml|llama-bench).*\b{words}", f"llama.cpp-{name}") for words, name in BACK_ENDS),
     (r"llama\.?cpp|ggml|llama-bench", "llama.cpp"),
     (r"vllm", "vllm"),
     (r"sglang|trt-?llm|tensorrt|lmdeploy|turbomind", ""),
@@ -45,5 +49,16 @@ def runtime_named(words: str) -> str | None:
 
 
 def runtime_of(run: Run) -> str | None:
-    """The runtime that a run names, None if it names none; raises Unsupported."""
-    return runtime_named(run.framework)
+    """The runtime that a run names, None if it names none; raises Unsupported.
+
+    llama.cpp without a word on its back end has the one that is usual on the device.
+    """
+    name = runtime_named(run.framework)
+    if name != "llama.cpp":
+        return name
+    try:
+        device = library.device(device_of(run))
+    except RoofsimError:
+        return name
+    usual = "cpu" if device.kind == "cpu" else {"Apple": "metal", "AMD": "hip"}.get(device.vendor)
+    return f"{name}-{usual}" if usual else name

@@ -7,8 +7,8 @@ from dataclasses import field
 from typing import Literal
 
 from roofsim.foundation.arith import Number, minimum
-from roofsim.foundation.errors import Unsupported, nearest
-from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.parameters import stated
 from roofsim.foundation.quantity import (
     Bandwidth,
     Bytes,
@@ -121,13 +121,7 @@ class Device(Documented):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, stated in self.parameters.items():
-            row = PARAMETERS.get(name)
-            if row is None:
-                near = ", ".join(nearest(name, PARAMETERS)) or ", ".join(PARAMETERS)
-                raise ValueError(f"parameters: no '{name}'; nearest: {near}")
-            if not row.low <= stated.value <= row.high:
-                raise ValueError(f"parameters.{name}: {stated.value:g} is not from {row.low:g} to {row.high:g}")
+        stated(self.parameters)
         ridge = max(rate.value for rate in self.peak.matrix.values()) / self.memory.bandwidth.value
         if not 0.1 <= ridge <= 10_000:
             raise ValueError(f"the ridge point is {ridge:.3g} FLOP/B; between 0.1 and 10000 would be plausible")

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Literal
 
-from roofsim.foundation.quantity import Bytes, Documented, Name, Time
+from roofsim.foundation.parameters import stated
+from roofsim.foundation.quantity import Bytes, Documented, Name, Sourced, Time
 from roofsim.foundation.schema import Extra, Limit, Spec
 from roofsim.model.step import Latents, Logits, Product
 from roofsim.ops.base import Role
@@ -102,8 +103,9 @@ class MatrixLibrary(Spec):
     `splits_from`: a decode step splits products that have at least so many inputs, and no more outputs than
     inputs, and sums the pieces in a second kernel; `clears_from`: a prefill's products with at least so many
     results (tokens × outputs) clear a buffer first, and a decode step's with at least `clears_width` outputs.
-    `dequantises_from`: products with at least so many rows copy
-    quantised weights to fp16 first. `accumulates` is the dtype in which products in fp16 are summed up.
+    `dequantises_from`: products with at least so many rows copy quantised weights to fp16 first. `accumulates` is the
+    dtype in which products in fp16 are summed up. `tiles` is the dtype that kernels for many rows multiply quantised
+    weights in; `converts` says that large products in fp16 have their activations converted by kernels of their own.
     """
 
     splits_from: PositiveInt | None = None
@@ -111,6 +113,8 @@ class MatrixLibrary(Spec):
     clears_width: PositiveInt | None = None
     dequantises_from: PositiveInt | None = None
     accumulates: Literal["fp32", "fp16"] = "fp32"
+    tiles: Literal["int8", "fp16"] = "int8"
+    converts: bool = True
 
 
 class Runtime(Documented):
@@ -124,9 +128,10 @@ class Runtime(Documented):
     At most so many `sequences` run at once, the others wait. `call` says whether a model is called by itself (`plain`)
     or by something that hands it a cache, as `generate` does. `state` is the dtype of recurrent states: fp32 or the
     model's. `experts` says whether all experts of a layer are one grouped product or each that is used its own.
-    `products` has the kernels for quantised weights by their encoding or its family, in order of preference: weights
-    of others are refused. Without it, weights of any are unpacked inside the product. `explains` says why, field by
-    field.
+    `narrows` says that only scored positions go on after the mixer of the last layer. `products` has the kernels for
+    quantised weights by their encoding or its family, in order of preference: weights of others are refused. Without
+    it, weights of any are unpacked inside the product. `parameters` are values of calibratable parameters that its
+    kernels have on any device, over what a device file states for the usual ones. `explains` says why, field by field.
     """
 
     name: str
@@ -143,10 +148,16 @@ class Runtime(Documented):
     spare: Extra = 0
     state: Literal["fp32", "model"] = "fp32"
     experts: Literal["grouped", "loop"] = "grouped"
+    narrows: bool = False
     attention: AttentionPolicy = field(default_factory=AttentionPolicy)
     host: HostPolicy = field(default_factory=HostPolicy)
     matrix_library: MatrixLibrary = field(default_factory=MatrixLibrary)
     memory: MemoryPolicy = field(default_factory=MemoryPolicy)
+    parameters: Mapping[str, Sourced] = field(default_factory=dict)
     products: Mapping[Name, tuple[Product, ...]] | None = None
     supports: tuple[str, ...] = ()
     explains: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        stated(self.parameters)

@@ -20,6 +20,7 @@ from roofsim.foundation.schema import variant
 from roofsim.lowering.step import drops_cache
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
+from roofsim.ops.scan import ssd_scan
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.setup import Setup, setup
 from roofsim.prediction.steps import decode, prefill
@@ -80,11 +81,13 @@ def test_no_prediction_is_below_what_the_silicon_allows(stack: tuple[str, str], 
 
 def test_a_runtime_moves_at_least_the_weights_and_the_state_and_does_all_the_work(stack: tuple[str, str]) -> None:
     s = setup(stack[0], "rtx-4090", stack[1])
+    by_token = s.runtime.lowering == "ggml_cpu"
     for p, predicted in passes(s, workload(prompt=PROMPTS)):
         cost = own_work(s.architecture, p)
         assert at_least(predicted.bytes, cost.weights + cost.state), p.phase
-        # a stack may do matrix work on the vector unit, in fp32
-        assert at_least(predicted.matrix_flops + predicted.vector_flops, cost.matrix), p.phase
+        # a stack may do matrix work on the vector unit, in fp32; token after token there is less of it than in chunks
+        if not (by_token and any(o.function is ssd_scan for row in s.architecture.rows(p) for o in row.operators)):
+            assert at_least(predicted.matrix_flops + predicted.vector_flops, cost.matrix), p.phase
 
 
 def test_time_is_between_the_longer_and_the_sum_of_host_and_device(stack: tuple[str, str]) -> None:
@@ -106,6 +109,8 @@ def test_a_larger_request_takes_no_less_time_traffic_or_memory(stack: tuple[str,
     chunks = any(part.kind in ("mamba2", "parallel") for layer in s.architecture.layers.values() for part in layer)
     if size == "prompt" and chunks and s.runtime.lowering == "ggml_cuda":
         pytest.skip("up to 128 tokens are scanned one by one, more in chunks: 129 are faster")
+    if size == "prompt" and s.architecture.attends and s.runtime.lowering == "ggml_cpu":
+        pytest.skip("up to 63 queries are scored one by one, more in tiles: 64 may be faster")
     growing = np.unique(np.geomspace(1, 200_000, 200).round())
     w = workload(**{size: growing})
     predicted = {p.phase: each for p, each in passes(s, w)}

@@ -30,6 +30,7 @@ from counting.launches import (
 from counting.rows import ACT, CACHE, PRECISION, TOKENS, D
 
 from roofsim import library
+from roofsim.engine.roofline import machine
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import graph_size, keeps, lower, mask_bytes, plans
 from roofsim.model.step import Pass, Precision
@@ -118,6 +119,10 @@ def test_what_a_prefill_launches_beside_its_graphs_is_attention_and_the_end() ->
     inside = {"cache_append", "attention", "o_proj", "conv", "scan", "ssm_gate", "out_proj", "lm_head"}
     assert launched(runtime("vllm"), replace(PREFILL, logits="last"), *parts) == inside
     assert launched(runtime("vllm"), replace(STEP, logits="last"), *parts) == {"lm_head"}
+    # the projections of a gated short convolution are between graphs with it
+    short = {"in_proj", "conv", "out_proj"}
+    found = launched(runtime("vllm"), replace(PREFILL, logits="last"), {"kind": "short_conv", "channels": 10}, GATED)
+    assert found == short | {"lm_head"}
     for stack in (runtime("vllm", host={"captured": None}), runtime("vllm", host={"captured": 5})):
         everything = launched(stack, PREFILL, *parts)
         assert everything > inside | {"norm_1", "q_proj", "rotary", "down_proj", "final_norm", "embedding"}
@@ -134,9 +139,11 @@ def launched(stack: Runtime, p: Pass, *parts: Any) -> set[str]:
 @pytest.mark.parametrize("new", [1, 3])
 def test_a_serving_engine_scans_with_the_kernels_of_mamba_ssm(new: int) -> None:
     stack, p = runtime("vllm"), Pass(2, new, 4, PRECISION)
-    check(network(SSM, family="mamba2"), stack, p, {"scan": [tiny(), *chunked_scan(new)[0]]})
-    check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)], "conv": [Own("stream")]})
-    check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [Own("scan")], "conv": [Own("stream")]})
+    conv = {"conv": [Own("stream", triton=True)]}
+    gated = {"ssm_gate": [Own("stream", triton=True)]}
+    check(network(SSM, family="mamba2"), stack, p, {"scan": [tiny(), *chunked_scan(new)[0]]} | conv | gated)
+    check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)]} | conv | gated)
+    check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [Own("scan")]} | conv)
     check(network(SELECTIVE, family="mamba"), stack, STEP, {"scan": [Own("stream", triton=True)]})
 
 
@@ -191,8 +198,8 @@ def test_llama_cpp_multiplies_by_vectors_by_tiles_or_by_the_library() -> None:
     to_half, back = (each("strided", 17 * width, FP32, FP16) for width in (10, 6))
     expected: dict[tuple[int, float], list[Launch]] = {
         (1, 2): [multiplied("vector_product", 1, 10, 6, 2)],
-        (2, 2): [multiplied("gemm", 2, 10, 6, 2, 20)],
-        (16, 2): [multiplied("gemm", 16, 10, 6, 2, 20)],
+        (2, 2): [multiplied("row_product", 2, 10, 6, 2)],
+        (16, 2): [multiplied("row_product", 16, 10, 6, 2)],
         (17, 2): [to_half, multiplied("gemm", 17, 10, 6, 2, 20), back],
         (1, 1 / 2): quantised(1, "packed_product"),
         (8, 1 / 2): quantised(8, "packed_product"),
@@ -215,7 +222,7 @@ def test_llama_cpp_adds_biases_apart_from_two_rows_on() -> None:
     check(model, stack, pass_of(1, 2), {"k_proj": [Own("vector_product", instead={"activations": 16 * FP32})]})
     bias = each("strided", 2 * 6, FP32, FP32)
     check(model, stack, pass_of(2, 2), {
-        "k_proj": [Own("gemm", fill=20, instead={"activations": 2 * 16 * FP32}), bias]
+        "k_proj": [Own("row_product", instead={"activations": 2 * 16 * FP32}), bias]
     })  # fmt: skip
 
 
@@ -226,7 +233,7 @@ def test_an_older_one_unpacks_quantised_weights_before_a_large_product() -> None
     large = multiplied("gemm", 12, 10, 6, 0, 20, read=60 * FP16)
     check(network(MLP), stack, p, {"up_proj": Expected([unpacked, large], temporary=60 * FP16)})
     check(network(MLP), stack, replace(p, new=11), {"up_proj": [multiplied("gemm", 11, 10, 6, 1 / 2, 20)]})
-    check(network(MLP), stack, replace(p, new=8), {"up_proj": [multiplied("quantised_product", 8, 10, 6, 1 / 2)]})
+    check(network(MLP), stack, replace(p, new=8), {"up_proj": [multiplied("packed_product", 8, 10, 6, 1 / 2)]})
     check(network(MLP), stack, Pass(1, 12, 0, WIDE), {"up_proj": [multiplied("gemm", 12, 10, 6, 2, 20)]})
 
 
@@ -246,7 +253,7 @@ def shown(kernel: Kernel | None) -> Launch | None:
 
 def test_a_product_of_llama_cpp_unpacks_its_weights_once_and_few_rows_take_no_more_than_many() -> None:
     new, old = runtime("llama.cpp"), runtime("llama.cpp-b2824", matrix_library={"dequantises_from": 9})
-    packed, one_row = (multiplied(f"{like}_product", 1, 10, 6, 1 / 2) for like in ("packed", "quantised"))
+    packed = one_row = multiplied("packed_product", 1, 10, 6, 1 / 2)
     unpacked = Launch("stream", weights=60 / 2, activations=60 * FP16)
     _, many, _ = kernels_of(new, Pass(1, 9, 0, QUANTISED), "up_proj")
     assert (shown(many.beneath), many.instead) == (packed, ())
@@ -329,7 +336,7 @@ def test_an_older_one_works_in_fp32_too_and_applies_weights_apart() -> None:
     check(network(GQA, GATED), stack, PREFILL, expected)
     check(network(GQA, norm="layer"), stack, PREFILL, {"norm_1": norm})
     check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)]})
-    for weights, like in ((2, "stream"), (1 / 2, "quantised_product")):
+    for weights, like in ((2, "row_product"), (1 / 2, "packed_product")):
         check(network(MLP), stack, pass_of(1, weights), {"up_proj": [multiplied(like, 1, 10, 6, weights)]})
 
 
@@ -449,9 +456,15 @@ def test_llama_cpp_reads_the_weights_of_a_gated_short_convolution_for_every_sequ
     for batch in (2, 4):
         step = Pass(batch, 1, 6, WIDE, phase="decode")
         read = {"activations": batch * 28 * FP32 + (batch - 1) * weights}
-        check(model, runtime("llama.cpp"), step, {"in_proj": [Own("gemm", fill=20, instead=read)]})
-        check(network(MLP), runtime("llama.cpp"), step, {"up_proj": [multiplied("gemm", batch, 10, 6, 2, 20)]})
-    check(model, runtime("llama.cpp"), pass_of(4, 2), {"in_proj": [multiplied("gemm", 4, 10, 18, 2, 20)]})
+        check(model, runtime("llama.cpp"), step, {"in_proj": [Own("row_product", instead=read)]})
+        check(network(MLP), runtime("llama.cpp"), step, {"up_proj": [multiplied("row_product", batch, 10, 6, 2)]})
+    check(model, runtime("llama.cpp"), pass_of(4, 2), {"in_proj": [multiplied("row_product", 4, 10, 18, 2)]})
+
+
+@pytest.mark.parametrize(("rows", "tiles"), [(9, 1), (128, 1), (129, 2), (512, 4)])
+def test_llama_cpp_unpacks_quantised_weights_for_each_128_rows(rows: int, tiles: int) -> None:
+    _, many, _ = kernels_of(runtime("llama.cpp"), Pass(1, rows, 0, QUANTISED), "up_proj")
+    assert many.unpacking == 2 * 10 * 6 * tiles
 
 
 def test_attention_that_is_written_out_scores_all_pairs_in_memory() -> None:
@@ -528,3 +541,171 @@ def test_a_step_plans_attention_once_for_each_shape_of_heads() -> None:
     assert plans(network(wide, MLP), eager, h100, PREFILL) == 0
     assert plans(network(wide), runtime("vllm"), h100, STEP) == 0
     assert plans(network(wide), eager, library.device("rtx-4090"), STEP) == 0
+
+
+MOE = {"kind": "moe", "experts": 4, "top_k": 2, "width": 3}
+
+
+def parts_of_experts(rows: int, like: str, d_in: int, d_out: int, weights: float, times: float) -> Launch:
+    """So many equal products of two rows for each token, which read so many bytes of weights each."""
+    return Launch(
+        like, times, matrix=2 * d_in * d_out * rows, weights=weights, activations=(d_in + d_out) * FP32 * rows
+    )
+
+
+def test_llama_cpp_multiplies_few_tokens_by_a_matrix_of_every_expert_that_they_chose() -> None:
+    def to_blocks(rows: int, width: int, times: int = 1) -> Launch:
+        return each("stream", rows * width, FP32, 36 / 32, flops=3, count=times)
+
+    # four experts with ten inputs and two times three results, half a byte each
+    one = {
+        "experts_up": [to_blocks(1, 10), replace(parts_of_experts(2, "packed_product", 10, 6, 2 * 60 / 2, 1),
+                                                 activations=2 * 2 * 13 * FP32)],
+        "experts_act": [],
+        "experts_down": [to_blocks(2, 3), parts_of_experts(2, "packed_product", 3, 10, 2 * 30 / 2, 1)],
+    }  # fmt: skip
+    check(network(MOE), runtime("llama.cpp"), pass_of(1, 1 / 2), one)
+    eight = {
+        "experts_up": [to_blocks(8, 10, 2), parts_of_experts(16, "packed_product", 10, 3, 16 * 30 / 2, 2)],
+        "experts_act": [each("stream", 16 * 3, 2 * FP32, FP32, flops=5)],
+        "experts_down": [to_blocks(16, 3), parts_of_experts(16, "packed_product", 3, 10, 16 * 30 / 2, 1)],
+    }
+    check(network(MOE), runtime("llama.cpp"), pass_of(8, 1 / 2), eight)
+
+
+@pytest.mark.parametrize(("rows", "tiles"), [(9, 1), (200, 1), (300, 2)])
+def test_llama_cpp_sorts_more_tokens_by_expert_each_with_tiles_of_its_own(rows: int, tiles: int) -> None:
+    touched = 4 * (1 - 0.5**rows)
+    read = touched * 30 / 2
+    launches = [
+        each("stream", rows * 10, FP32, 36 / 32, flops=3, count=2), tiny(2),
+        replace(parts_of_experts(2 * rows, "quantised_tiles", 10, 3, read, 2), fill=20), tiny(2),
+    ]  # fmt: skip
+    check(network(MOE), runtime("llama.cpp"), pass_of(rows, 1 / 2), {"experts_up": launches})
+    rows_of_kernels = lower(network(MOE), runtime("llama.cpp"), pass_of(rows, 1 / 2))
+    (found,) = (k for row in rows_of_kernels for o, low in row for k in low.kernels
+                if o.name == "experts_up" and k.like == "quantised_tiles")  # fmt: skip
+    assert found.unpacking == pytest.approx(2 * 10 * 3 * touched * tiles)
+    assert found.unit == "int8"
+
+
+@pytest.mark.parametrize(
+    ("width", "rows", "looped"), [(3, 16, 0), (3, 17, 0), (3, 512, 0), (3, 513, 1), (1025, 128, 0), (1025, 129, 1)]
+)
+def test_llama_cpp_takes_experts_in_fp16_together_or_one_after_the_other(width: int, rows: int, looped: int) -> None:
+    touched, chosen = 4 * (1 - 0.5**rows), 2 * rows
+    product_ = parts_of_experts(chosen, "row_product", 10, width, touched * 10 * width * 2, 2)
+    together = [*([tiny(2)] if rows > 16 else []), product_]
+    alone = [
+        each("strided", chosen * 10, FP32, FP16, count=2),
+        Launch(
+            "gemm", 2 * touched, product_.matrix / touched, 0, 10 * width * 2, product_.activations / touched, fill=20
+        ),
+        each("strided", chosen / touched * width, FP32, FP16, count=2 * touched),
+        each("strided", chosen * width, FP32, FP32, count=2),
+    ]  # fmt: skip
+    model = network(MOE | {"width": width})
+    check(model, runtime("llama.cpp"), pass_of(rows, 2), {"experts_up": alone if looped else together})
+
+
+def test_llama_cpp_chooses_experts_in_one_kernel_and_sums_them_in_one() -> None:
+    check(network(MOE), runtime("llama.cpp"), PREFILL, {
+        "route": [Launch("stream", vector=6 * TOKENS * 4, activations=TOKENS * 4 * FP32)],
+        "combine": [Launch("stream", vector=4 * EVERY, activations=3 * EVERY * FP32)],
+    })  # fmt: skip
+
+
+def test_llama_cpp_reads_the_projections_of_mamba_1_for_every_sequence_of_a_step() -> None:
+    model = network(SELECTIVE, family="mamba")
+    step = Pass(4, 1, 6, WIDE, phase="decode")
+    for name, d_in, d_out in (("in_proj", 10, 12), ("x_proj", 6, 10), ("dt_proj", 2, 6), ("out_proj", 6, 10)):
+        weights = d_in * d_out * 2
+        read = {"activations": 4 * (d_in + d_out) * FP32 + 3 * weights}
+        check(model, runtime("llama.cpp"), step, {name: [Own("row_product", instead=read)]})
+    own = {"activations": 4 * (10 + 12 + 2 * 2 * 5 + 12 + 4) * FP32}
+    check(network(SSM, family="mamba2"), runtime("llama.cpp"), step, {"in_proj": [Own("row_product", instead=own)]})
+
+
+@pytest.mark.parametrize("name", ["llama.cpp-metal", "llama.cpp-vulkan"])
+def test_other_back_ends_unpack_to_fp16_in_their_tiles_and_convert_nothing(name: str) -> None:
+    stack = runtime(name)
+    expected: dict[tuple[int, float], list[Launch]] = {
+        (1, 1 / 2): [multiplied("packed_product", 1, 10, 6, 1 / 2)],
+        (8, 1 / 2): [multiplied("packed_product", 8, 10, 6, 1 / 2)],
+        (9, 1 / 2): [multiplied("gemm", 9, 10, 6, 1 / 2, 20)],
+        (16, 2): [multiplied("row_product", 16, 10, 6, 2)],
+        (17, 2): [multiplied("gemm", 17, 10, 6, 2, 20)],
+    }
+    for (rows, weights), launches in expected.items():
+        check(network(MLP), stack, pass_of(rows, weights), {"up_proj": launches})
+    (many,) = (k for k in kernels_of(stack, pass_of(9, 1 / 2), "up_proj") if k.count)
+    assert (many.unit, many.unpacking, shown(many.beneath)) == (
+        "fp16",
+        0,
+        multiplied("packed_product", 1, 10, 6, 1 / 2),
+    )
+    (few,) = (k for k in kernels_of(stack, pass_of(3, 1 / 2), "up_proj") if k.count)
+    assert [shown(each) for each in few.instead] == [multiplied("gemm", 3, 10, 6, 1 / 2, 20)]
+    touched = 4 * (1 - 0.5**600)
+    together = replace(parts_of_experts(1200, "gemm", 10, 3, touched * 30 / 2, 2), fill=20)
+    check(network(MOE), stack, pass_of(600, 1 / 2), {"experts_up": [tiny(2), together]})
+    halves = parts_of_experts(1200, "row_product", 10, 3, touched * 60, 2)
+    check(network(MOE), stack, pass_of(600, 2), {"experts_up": [tiny(2), halves]})
+    (found,) = (k for row in lower(network(MOE), stack, pass_of(600, 1 / 2)) for o, low in row for k in low.kernels
+                if o.name == "experts_up" and k.like == "gemm")  # fmt: skip
+    assert found.unit == "fp16"
+
+
+def test_llama_cpp_on_hip_launches_what_it_does_on_cuda() -> None:
+    for rows in (1, 8, 9, 17):
+        for weights in (1 / 2, 2):
+            one, other = (
+                kernels_of(runtime(n), pass_of(rows, weights), "up_proj") for n in ("llama.cpp", "llama.cpp-hip")
+            )
+            assert one == other
+
+
+@pytest.mark.parametrize("name", ["gemm_efficiency", "tile_flops"])
+def test_parameters_of_a_runtime_hold_over_those_of_a_device(name: str) -> None:
+    orin, stack = library.device("jetson-orin-nano-8gb"), runtime("llama.cpp-hip")
+    assert machine(orin, None, "fp16")[name] == orin.parameters[name].value
+    assert machine(orin, None, "fp16", None, stack)[name] == stack.parameters[name].value
+    assert machine(orin, None, "fp16", {name: 3}, stack)[name] == 3
+
+
+@pytest.mark.parametrize("scored", [0, 1 / 4, 1])
+def test_scored_positions_alone_go_on_after_the_last_mixer_in_as_many_passes_as_end_in_scores(scored: float) -> None:
+    stack = runtime("llama.cpp")
+    model = network(GQA, MLP, norm="layer", layout=[{"repeat": 3, "of": ["one"]}])
+    p = replace(PREFILL, precision=WIDE, logits="last", scored=scored)
+    rows = lower(model, stack, p)
+    found = [(row.row.layer, row.row.count) for row in rows]
+    assert found == [("embedding", 1), ("one", 2), ("last one", 1), ("head", 1)]
+    # the same network where all of two positions go on, one of each sequence
+    wide, narrow = (lower(model, stack, replace(p, scored=None, new=new)) for new in (3, 1))
+    after = [o.name for o, _ in wide[1]].index("residual_1") + 1  # what follows the mixer and its sum
+    for number, (operator, lowered) in enumerate(rows[2]):
+        (_, alone), often = (list(wide[1])[number], 1) if number < after else (list(narrow[1])[number], scored)
+        assert operator.often == often
+        assert lowered.kernels == tuple(replace(k, count=k.count * often) for k in alone.kernels)
+    for (_, lowered), (_, alone) in zip(rows[3], wide[2], strict=True):
+        assert lowered.kernels == tuple(replace(k, count=k.count * scored) for k in alone.kernels)
+    assert [low.kernels for _, low in rows[1]] == [low.kernels for _, low in wide[1]]
+    assert {k.count for _, low in wide[1] for k in low.kernels} == {1, 2}
+
+
+def test_an_array_of_shares_is_taken_for_each() -> None:
+    shares = np.array([0, 1 / 4, 1])
+    rows = lower(
+        network(GQA, MLP), runtime("llama.cpp"), replace(PREFILL, precision=WIDE, logits="last", scored=shares)
+    )
+    (logits,) = (low.kernels for o, low in rows[-1] if o.name == "lm_head")
+    assert sum(k.count for k in logits) == pytest.approx(shares)
+
+
+def test_a_layer_that_is_a_mixer_alone_sees_all_positions() -> None:
+    model = network(SSM, family="mamba2", layout=[{"repeat": 1, "of": ["one"]}])
+    _, last, head = lower(model, runtime("llama.cpp"), replace(PREFILL, scored=1 / 4))
+    assert last.row.layer == "last one"
+    assert {o.often for o in last.row.operators} == {1}
+    assert {o.often for o in head.row.operators} == {1 / 4}

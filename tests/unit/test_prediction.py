@@ -266,7 +266,8 @@ def test_a_prompt_in_pieces_takes_as_long_as_its_pieces(runtime):
     chunk = s.runtime.memory.chunk
     w = workload(prompt=8 * chunk, dtype="bf16", logits="last")
     whole = prefill(s, w)
-    all_pieces = [replace(whole, new=chunk, context=i * chunk) for i in range(8)]
+    scored = [None if whole.scored is None else i == 7 for i in range(8)]  # the last piece alone
+    all_pieces = [replace(whole, new=chunk, context=i * chunk, scored=scored[i]) for i in range(8)]
     one_by_one = [run_pass(s.stack(w.dtype), p) for p in all_pieces]
     found = detailed_prefill(Evaluation(s, w))
     assert sum(n * p.new for n, p in pieces(s, w)) == pytest.approx(8 * chunk)
@@ -289,10 +290,42 @@ def test_prompts_that_fill_a_step_together_are_one_pass_of_all():
 def test_llama_cpp_takes_equal_parts_of_all_prompts_of_a_batch_of_2048_tokens():
     s = setup("Llama-3.2-1B", "rtx-4090", "llama.cpp")
     for batch, prompt, beside in ((16, 64, 16), (8, 512, 4), (2, 4096, 1)):
-        found = pieces(s, workload(batch=batch, prompt=prompt, dtype="bf16"))
-        assert sum(times for times, _ in found) == pytest.approx(batch * prompt / 512)
-        assert {(p.batch, p.new) for _, p in found} == {(beside, 512 / beside)}
-        assert [p.context for _, p in found] == pytest.approx([at * (prompt - 512 / beside) for at in (0, 1 / 2, 1)])
+        *earlier, last = pieces(s, workload(batch=batch, prompt=prompt, dtype="bf16"))
+        each = 512 / beside
+        full = prompt / each - 1
+        assert sum(times for times, _ in earlier) == pytest.approx(batch / beside * full)
+        assert {(p.batch, p.new, p.scored) for _, p in earlier} <= {(beside, each, 0)}
+        assert [p.context for _, p in earlier] == pytest.approx(
+            [at * (full - 1) * each for at in (0, 1 / 2, 1)][: 3 * (full > 0)]
+        )
+        assert (last[0], last[1].batch, last[1].new, last[1].context) == (batch / beside, beside, each, full * each)
+        assert last[1].scored == 1
+
+
+@pytest.mark.parametrize(("prompt", "full", "rest"), [(512, 0, 512), (513, 1, 1), (1024, 1, 512), (1100, 2, 76)])
+def test_a_prompt_goes_in_full_pieces_and_one_of_what_is_left(prompt: int, full: int, rest: int) -> None:
+    s = setup("Llama-3.2-1B", "rtx-4090", "llama.cpp")
+    *earlier, (times, last) = pieces(s, workload(prompt=prompt, dtype="bf16"))
+    assert (times, last.new, last.context, last.scored) == (1, rest, 512 * full, 1)
+    assert sum(times for times, _ in earlier) == pytest.approx(full)
+    assert all((p.new, p.scored) == (512, 0) for _, p in earlier)
+
+
+def test_only_scored_positions_go_on_after_the_last_mixer() -> None:
+    """Llama-3.2-1B has 16 layers: fifteen dense layers see all 512 positions, one, and the head, only the last."""
+    s = setup("Llama-3.2-1B", "rtx-4090", "llama.cpp")
+    p = prefill(s, workload(prompt=512, dtype="bf16"))
+    dense, attention, head = 3 * 2048 * 8192, 2 * 2048 * (2048 + 512), 2048 * 128256
+    products = 2 * (512 * (15 * dense + 16 * attention) + dense + head)
+    pairs = 16 * 4 * 2048 * 512 * 513 / 2
+    assert run_pass(s.stack("bf16"), p).matrix_flops == pytest.approx(products + pairs)
+    assert run_pass(s.stack("bf16"), replace(p, scored=0)).matrix_flops == pytest.approx(
+        products + pairs - 2 * (dense + head)
+    )
+    everything = replace(s, runtime=variant(s.runtime, narrows=False))
+    whole = prefill(everything, workload(prompt=512, dtype="bf16"))
+    assert run_pass(everything.stack("bf16"), whole).matrix_flops == pytest.approx(products + pairs + 2 * 511 * dense)
+    assert [row.layer for row in s.architecture.rows(p)] == ["embedding", "decoder", "last decoder", "head"]
 
 
 @pytest.mark.parametrize("runtime", ["vllm", "llama.cpp"])

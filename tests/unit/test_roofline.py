@@ -25,13 +25,19 @@ from roofsim.foundation.schema import variant
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.specs.runtime import Runtime
 
+ONE = ("cache_speed", "unpacked_bytes", "unpacked_per_flop", "row_bytes")
 PERFECT = {
-    name: 1.0 if name.endswith("_efficiency") or name in ("cache_speed", "unpacked_bytes", "tile_flops") else 0.0
+    name: 1.0 if name.endswith(("_efficiency", "_flops")) or name in ONE else 0.0
     for name in PARAMETERS
 }  # fmt: skip
 RIDGE, VECTOR_RIDGE = 128, 8
 IDEAL = Machine(matrix_rate=1024.0, vector_rate=64.0, bandwidth=8.0, cache=0.0, units=4, parameters=PERFECT, clock=1e9)
 PRIOR = replace(IDEAL, cache=1000.0, parameters=priors())
+
+PRODUCTS = (
+    "gemm", "attention", "masked_attention", "ssd", "packed_product", "quantised_tiles",
+    "vector_product", "row_product", "block_product", "repacked_product", "row_attention",
+)  # fmt: skip
 
 amounts = st.floats(0, 1e9)
 kernels = st.builds(
@@ -82,9 +88,9 @@ def test_a_kernel_takes_no_less_than_work_and_traffic_at_the_peaks(m: Machine, k
     slack = 1 - 1e-12
     assert t.fixed + max(t.compute + t.filling, t.memory) == t.time
     assert t.time >= slack * (cost.weights + cost.state) / m.bandwidth
-    if kernel.like in ("gemm", "attention", "masked_attention", "ssd", "quantised_product"):
+    if kernel.like in PRODUCTS:
         assert t.time >= slack * cost.matrix / m.matrix_rate
-    else:
+    elif kernel.like != "unpacked_product":
         assert t.time >= slack * cost.vector / m.vector_rate
 
 
@@ -98,13 +104,14 @@ def test_matrix_and_vector_work_of_attention_wait_for_each_other_and_of_a_produc
     cost = Cost(matrix=1024, vector=64)
     seconds = {like: terms(Kernel("kernel", like, cost), IDEAL).compute for like in get_args(Class)}
     assert seconds == {
-        "gemm": 1, "quantised_product": 16, "packed_product": 16, "vector_product": 1, "quantised_tiles": 1,
+        "gemm": 1, "packed_product": 16, "vector_product": 1, "row_product": 1, "quantised_tiles": 1,
         "attention": 2, "masked_attention": 17, "ssd": 16,
-        "scan": 1, "stream": 1, "strided": 1, "transpose": 1,
+        "scan": 1, "stream": 1, "strided": 1, "transpose": 1, "loop": 1, "scalar_loop": 1,
+        "block_product": 16, "repacked_product": 16, "unpacked_product": 0, "row_attention": 16,
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("like", ["ssd", "masked_attention", "quantised_product"])
+@pytest.mark.parametrize("like", ["ssd", "masked_attention", "packed_product"])
 def test_products_at_the_vector_peak_are_never_faster_than_the_matrix_unit(like: Class) -> None:
     fast = replace(IDEAL, vector_rate=10 * IDEAL.matrix_rate)
     assert terms(Kernel("kernel", like, Cost(matrix=1024)), fast).compute == 1
@@ -149,9 +156,11 @@ def test_a_calibration_wins_over_the_device_and_the_device_over_the_prior() -> N
     assert stated
     m = machine(device, host, "bf16")
     expected = dict(library.priors(device, None).values)
-    assert {name: m[name] for name in PARAMETERS} == expected | stated | {"dispatch": host.dispatch.value}
+    expected |= {"dispatch": host.dispatch.value}
+    expected["triton_dispatch"] *= host.dispatch.value / PARAMETERS["dispatch"].prior
+    assert {name: m[name] for name in PARAMETERS} == expected | stated
     assert machine(device, host, "bf16", {"gemm_efficiency": 0.123})["gemm_efficiency"] == 0.123
-    assert machine(device, None, "bf16")["dispatch"] == expected["dispatch"]
+    assert machine(device, None, "bf16")["dispatch"] == library.priors(device, None).values["dispatch"]
     served = library.runtime("vllm")
     found = machine(device, None, "bf16", None, served).parameters
     assert {**library.priors(device, served).values, **stated} == found

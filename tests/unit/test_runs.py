@@ -722,3 +722,47 @@ def test_the_energy_of_a_rail_that_a_device_does_not_describe_is_left_out():
     row = run(phase="decode", metric="energy_j", note="rail 12VHPWR")
     with pytest.raises(Skip, match="rtx-4090 does not say what its rail 12VHPWR feeds"):
         Reader("llama.cpp").case(row)
+
+
+# --- llama.cpp's back ends and servers ---
+
+
+@pytest.mark.parametrize(
+    ("words", "device", "runtime"),
+    [
+        ("llama.cpp b5392 (CPU)", "RTX 4090", "llama.cpp-cpu"),
+        ("llama.cpp b4384 CPU", "Ryzen 9 7950X", "llama.cpp-cpu"),
+        ("llama.cpp, Vulkan", "RTX 4090", "llama.cpp-vulkan"), ("llama.cpp ROCm 7", "MI300X", "llama.cpp-hip"),
+        ("llama.cpp (HIP)", "Strix Halo", "llama.cpp-hip"), ("llama.cpp Metal", "Apple M4 Max", "llama.cpp-metal"),
+        ("llama.cpp", "RTX 4090", "llama.cpp"), ("llama.cpp", "AMD EPYC 7001 2 cores", "llama.cpp-cpu"),
+        ("llama-bench", "Apple M4 Max", "llama.cpp-metal"), ("llama.cpp", "Strix Halo", "llama.cpp-hip"),
+        ("llama.cpp", "an unknown card", "llama.cpp"), ("llama.cpp b2824 (CUDA)", "RTX 3090", "llama.cpp-b2824"),
+    ],
+)  # fmt: skip
+def test_the_back_end_of_llama_cpp_is_the_one_named_or_the_usual_one_of_the_device(words, device, runtime):
+    assert runtime_of(run(framework=words, device=device)) == runtime
+
+
+def test_a_chat_puts_35_tokens_around_the_prompt_that_a_client_of_a_server_counts():
+    reader = Reader("llama.cpp", "rtx-4090")
+    direct, served = (
+        reader.case(run(framework=f"llama.cpp b9292 ({how})", prompt=prompt)).target
+        for how, prompt in (("CUDA", 163), ("CUDA, llama-server", 128))
+    )
+    assert served == direct
+    held = [reader.case(run(framework=f, phase="decode", prompt=128, context=128, generated=8)).target
+            for f in ("llama.cpp", "llama.cpp llama-server")]  # fmt: skip
+    assert held[0] == held[1]
+
+
+@pytest.mark.parametrize(
+    ("threads", "scored"), [("16", True), ("15", False), ("2", False), ("32", True), ("all", True)]
+)
+def test_a_run_on_a_part_of_a_processor_is_not_scored(threads, scored):
+    reader = Reader("llama.cpp-cpu", "ryzen-9-7950x")
+    row = run(device="Ryzen 9 7950X", note=f"threads={threads}")
+    if scored:
+        assert reader.case(row).device == "ryzen-9-7950x"
+    else:
+        with pytest.raises(Skip, match="fewer threads than the 16 cores"):
+            reader.case(row)
