@@ -13,7 +13,7 @@ from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused
 from roofsim.lowering.eager import ssd_kernels
 from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, piece, tiny
-from roofsim.ops import conv, gemm, pointwise, scan
+from roofsim.ops import conv, gemm, pointwise, recurrence, scan
 from roofsim.ops.base import Operator, Role
 
 JOINED = (Role.KEY, Role.VALUE, Role.FFN_UP)
@@ -90,6 +90,10 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
         if situation.p.phase == "decode":
             return Lowered((replace(fused.kernel(operator), like="stream", triton=True),))
         return Lowered((tiny("state"), *ssd_kernels(operator)))
-    if operator.function is scan.selective_scan and situation.p.phase == "decode":
+    if operator.function is recurrence.delta_rule and situation.p.phase == "prefill":
+        keys = z["batch"] * z["new"] * z["key_heads"] * z["qk_dim"]
+        normalised = piece("normalise", "stream", keys, 2 * z["act_bytes"], 3, count=1 + z["keys"])
+        return Lowered((normalised, tiny("decay"), fused.kernel(operator)))
+    if operator.function in (scan.selective_scan, recurrence.delta_rule) and situation.p.phase == "decode":
         return Lowered((replace(fused.kernel(operator), like="stream", triton=True),))
     return fused.lower(operator, situation)

@@ -56,14 +56,14 @@ def parameters() -> Iterator[str]:
             yield table(["stated by", "value", "source", "note"], rows)
 
 
-def _learnt(p: Parameter) -> Iterator[list[object]]:
+def _learnt(p: Parameter) -> Iterator[list[str]]:
     """A parameter in each class that the population knows of."""
     for group in library.population().groups:
         if each := group.parameters.get(p.name):
             ends = [p.bounded(p.free(each.mean) + side * NORMAL_95 * each.spread) for side in (-1, 1)]
             low, high = (_shown(p, float(f"{end:.3g}")) for end in ends)
             yield [group.devices or "any", group.runtimes or "any", _shown(p, float(f"{each.mean:.3g}")),
-                   f"{low} to {high}", each.fits, each.devices]  # fmt: skip
+                   f"{low} to {high}", str(each.fits), str(each.devices)]  # fmt: skip
 
 
 def _shown(p: Parameter, value: float) -> str:
