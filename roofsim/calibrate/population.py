@@ -23,7 +23,7 @@ from roofsim.calibrate.problem import Prior, Problem, prior
 from roofsim.engine.roofline import of_host
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
-from roofsim.prediction.fitted import MEASURED_APART
+from roofsim.prediction.fitted import MEASURED_APART, SIBLING
 from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
 from roofsim.runs.program import Array, Program
 from roofsim.runs.reading import Run, Runs
@@ -224,7 +224,10 @@ class Spread:
     def expected(
         self, classes: tuple[str, str], without: Callable[[Stack], bool] = lambda _: False, chip: str = ""
     ) -> Typical:
-        """The parameter in another stack of these classes (device, runtime), of this chip, from all stacks but some."""
+        """The parameter in another stack of these classes (device, runtime), of this chip, from all stacks but some.
+
+        A host file is of a class of machines: what another host takes for a launch is nearer to it than to any other.
+        """
         row = PARAMETERS[self.name]
         use = np.array([not without(s) for s in self.stacks], dtype=bool)
         e = self.effects
@@ -236,8 +239,9 @@ class Spread:
             mean += float(weights @ self.values[use])
             variance -= float(weights @ near)
         fits = [s for s, used in zip(self.stacks, use, strict=True) if used and self.speaks(s, classes)]
+        sure = SIBLING if self.name == "dispatch" else 1.0
         return Typical(
-            mean=_short(row.bounded(mean)), spread=_short(variance**0.5), fits=len(fits),
+            mean=_short(row.bounded(mean)), spread=_short(sure * variance**0.5), fits=len(fits),
             devices=len({s.chip for s in fits}),
         )  # fmt: skip
 
@@ -260,8 +264,9 @@ def _within_reach(y: Array) -> Array:
 
 
 def _centre(name: str, stack: Stack) -> float:
-    """What was expected of a parameter: of what a host or a device states, only deviations are learnt."""
-    return float(stack.before.centre[stack.before.names.index(name)])
+    """What was expected of a parameter; what is stated of the very host that was measured tells nothing of others."""
+    row = PARAMETERS[name]
+    return row.free(row.prior) if name == "dispatch" else float(stack.before.centre[stack.before.names.index(name)])
 
 
 def _short(x: float) -> float:
@@ -425,8 +430,7 @@ def learn(all_of_them: Sequence[Stack], progress: Callable[[str], None] = lambda
     def of_other_devices(r: Residuals) -> Sequence[Residuals]:
         rest = [x for x in devices if x.stack.chip != r.stack.chip]
         alike = [x for x in rest if x.stack.classes == r.stack.classes]
-        kind = [x for x in rest if x.stack.device.kind == r.stack.device.kind]
-        return alike or [x for x in kind if x.stack.classes[1] == r.stack.classes[1]] or kind or rest
+        return alike or [x for x in rest if x.stack.classes[1] == r.stack.classes[1]] or rest
 
     def of_other_runtimes(r: Residuals) -> Sequence[Residuals]:
         rest = [x for x in runtimes if x.stack.classes[1] != r.stack.classes[1]]
