@@ -54,11 +54,14 @@ SHIPPED = (
     Shipped("jetson-orin-nano-8gb@ssm-scope", "jetson-orin-nano-8gb", "transformers-4.52-eager",
             ("ssmscope_rtx4090_orin_nano.csv",), SSM_SCOPE),
     # the energy there is that of one rail, not of the board
-    Shipped("jetson-orin-nano-8gb@llama.cpp", "jetson-orin-nano-8gb", "llama.cpp",
-            ("jetson_orin_nano_super_llamacpp.csv",), "YuvrajSingh-mist/smolperfbenchmark at ba92a6e0b1",
-            "metric != 'energy_j'"),
+    *(Shipped(f"jetson-orin-nano-8gb@llama.cpp{mode.replace('@', '-')}", f"jetson-orin-nano-8gb{mode}", "llama.cpp",
+              ("jetson_orin_nano_super_llamacpp.csv",), "YuvrajSingh-mist/smolperfbenchmark at ba92a6e0b1",
+              "metric != 'energy_j'") for mode in ("", "@25w-820", "@15w", "@7w")),
     Shipped("h100-sxm@llama.cpp", "h100-sxm", "llama.cpp", ("h100_llamacpp.csv",),
             "our own measurements, llama.cpp of 2026-10-01 with CUDA 13, llama-bench and llama-batched-bench"),
+    Shipped("h100-sxm@vllm", "h100-sxm", "vllm", ("h100_vllm.csv",), "our own measurements, vLLM 0.23.0"),
+    Shipped("h100-sxm@transformers-5-static", "h100-sxm", "transformers-5-static", ("h100_static_graphs.csv",),
+            "our own measurements, transformers 5.17, one captured graph a step", "'captured' in framework"),
     *(Shipped(f"{device}@llama.cpp-b2824", device, "llama.cpp-b2824", ("llamacpp_llama3_gpus_apple.csv",), LLAMA_BENCH)
       for device in ("rtx-3090", "rtx-4070-ti", "rtx-4090", "a100-pcie-80gb")),
     *(Shipped(f"{device}@llama.cpp-b2797", device, "llama.cpp-b2797-metal", ("llamacpp_llama3_gpus_apple.csv",),

@@ -4,7 +4,8 @@ usage: python tools/learn_priors.py FOLDER [--date YYYY-MM-DD] [-o FILE]
 
 FOLDER holds files of runs besides our own in data/; a file of the same name there is left out. Every stack in them is
 fitted, and means, spreads and scatters of all classes of devices and runtimes go into hardware/priors/population.yaml,
-with the error on stacks that were left out (docs/calibration.md). Takes a minute or two; needs SciPy.
+with the error on stacks that were left out, which is put into docs/calibration.md as well.
+Takes a minute or two; needs SciPy.
 """
 
 from __future__ import annotations
@@ -22,10 +23,14 @@ from roofsim.runs.importers import read_runs
 from roofsim.runs.reading import Runs
 from roofsim.specs.calibration import Dataset
 from roofsim.specs.files import dump
-from roofsim.specs.population import Group, Population
+from roofsim.specs.population import Population
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "hardware" / "priors" / "population.yaml"
+PAGE = ROOT / "docs" / "calibration.md"
+BEGIN, END = (f"<!-- left out: {which} -->" for which in ("begin (tools/learn_priors.py)", "end"))
+SHOWN = ("latency_s", "device_time_s", "peak_mem_bytes", "energy_j")
+"""Metrics in the table of the page."""
 
 # PyTorch multiplies fp32 without the matrix unit, which is no property of the device
 WHERE = "dtype != 'fp32' and dtype != 'f32'"
@@ -59,8 +64,9 @@ def main() -> None:
     )  # fmt: skip
     given.output.write_text(dump(population), encoding="utf-8")
     print(f"wrote {given.output}", file=sys.stderr)
-    for group in population.groups:
-        _show(group)
+    if given.output == FILE:
+        _write_page(table(population))
+    print(table(population))
 
 
 def _dataset(runs: Runs, lines: set[tuple[int, str, str]]) -> Dataset | None:
@@ -70,11 +76,26 @@ def _dataset(runs: Runs, lines: set[tuple[int, str, str]]) -> Dataset | None:
     return Dataset(file=file, sha256=runs.digest, rows=len(runs.runs), used=used) if used else None
 
 
-def _show(group: Group) -> None:
-    for each in group.left_out:
-        print(f"{group.devices:14} {group.runtimes:12} without the {each.of:8} {each.phase:8} {each.metric:15} "
-              f"{each.rows:4} rows of {each.devices}: bias {each.bias:+.0%}, median {each.median_error:.0%}, "
-              f"covered {each.coverage:.0%}, width {each.width:.2f}")  # fmt: skip
+def table(population: Population) -> str:
+    """How stacks that were left out are predicted, as Markdown."""
+    lines = ["| devices | runtimes | figure | left out | rows | of devices | bias | median error | covered | width |",
+             "|---|---|---|---|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
+    for group in population.groups:
+        lines += [
+            f"| {group.devices} | {group.runtimes} | {each.phase} {each.metric} | {each.of} | {each.rows} | "
+            f"{each.devices} | {each.bias:+.0%} | {each.median_error:.0%} | {each.coverage:.0%} | {each.width:.2f} |"
+            for each in group.left_out
+            if each.metric in SHOWN
+        ]
+    return "\n".join(lines)
+
+
+def _write_page(text: str) -> None:
+    """Put the table into the page, between its marks."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+    print(f"wrote {PAGE}", file=sys.stderr)
 
 
 if __name__ == "__main__":

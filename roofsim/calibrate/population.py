@@ -20,9 +20,10 @@ from scipy.optimize import minimize
 from roofsim import library
 from roofsim.calibrate.fit import START, Fit, fit, touched
 from roofsim.calibrate.problem import Prior, Problem, prior
+from roofsim.engine.roofline import of_host
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
-from roofsim.prediction.fitted import MEASURED_APART
+from roofsim.prediction.fitted import MEASURED_APART, SIBLING
 from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
 from roofsim.runs.program import Array, Program
 from roofsim.runs.reading import Run, Runs
@@ -39,6 +40,9 @@ MOST = 120
 CALL = 2e-4
 """Seconds below which an operator that is called from Python takes as long as the call: it says nothing of the device
 (tools/calibrate_shipped.py)."""
+FIXED_TIMES = ("kernel_time", "strided_kernel_time", "tensor_kernel_time", "attention_kernel_time")
+"""What operators that are timed one by one do not tell: the gap before the next one counts as theirs, where within a
+pass kernels follow closely."""
 SAYS_LITTLE = 0.8
 """A fit that leaves this much of the variance that was expected of a parameter says next to nothing of it."""
 SHARE, DOUBT = 0.4, 0.8
@@ -55,7 +59,7 @@ Key = tuple[str, str, bool]
 
 @dataclass(frozen=True)
 class Stack:
-    """One device with one runtime: its cases, those that are fitted first."""
+    """One device with one runtime: its cases, all of whole passes or all of single operators."""
 
     device: Device
     host: Host | None
@@ -76,26 +80,26 @@ class Stack:
     @cached_property
     def before(self) -> Prior:
         """What was read by hand of all devices; what this one states as its software or its host define it."""
-        values = {name: row.prior for name, row in PARAMETERS.items()} | self.stated
+        values = self.own({name: row.prior for name, row in PARAMETERS.items()})
         return prior(values, {name: row.free_spread for name, row in PARAMETERS.items()})
 
-    @property
-    def stated(self) -> dict[str, float]:
-        """What is known of this stack without a measurement of its speed."""
-        found = {name: float(x.value) for name, x in self.device.parameters.items() if name in MEASURED_APART}
-        return {**found, "dispatch": float(self.host.dispatch.value)} if self.host else found
+    def own(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Values of parameters in general, and what is known of this stack without a measurement of its speed."""
+        stated = {name: float(x.value) for name, x in self.device.parameters.items() if name in MEASURED_APART}
+        host = of_host(self.host, values) if self.host else {}
+        return {**values, **stated, **{name: float(x) for name, x in host.items()}}
 
-    @cached_property
-    def whole(self) -> Array:
-        """Which cases are of whole passes whose figures depend on parameters."""
-        return np.array([c.run.op in WHOLE_PASS and c.phase in PHASES for c in self.cases], dtype=bool)
+    @property
+    def whole(self) -> bool:
+        """Whether its cases are of whole passes."""
+        return self.cases[0].run.op in WHOLE_PASS
 
 
 def stacks(files: Sequence[Runs], where: str = "") -> list[Stack]:
     """All stacks in files of runs, each row with the runtime that it names; `where` filters the rows."""
     keep = parse(where) if where else None
     readers: dict[str, Reader] = {}
-    found: dict[tuple[str, str], list[Case]] = {}
+    found: dict[tuple[str, str, bool], list[Case]] = {}
     for run in (run for runs in files for run in runs.runs):
         try:
             name = runtime_of(run)
@@ -104,10 +108,12 @@ def stacks(files: Sequence[Runs], where: str = "") -> list[Stack]:
             case = readers.setdefault(name, Reader(name)).case(run)
         except (Skip, InputError):
             continue
-        if not case.flags and case.target.figure != "constant" and not _called(run, readers[name].runtime):
-            found.setdefault((case.device, name), []).append(case)
+        whole = run.op in WHOLE_PASS
+        depends = case.target.figure != "constant" and (case.phase in PHASES if whole else not _called(run, case))
+        if depends and not case.flags:
+            found.setdefault((case.device, name, whole), []).append(case)
     made = []
-    for (device, name), cases in sorted(found.items()):
+    for (device, name, _), cases in sorted(found.items()):
         d, reader, kept = library.device(device), readers[name], tuple(_thinned(cases))
         host = library.host(d.host) if d.host else None
         program = Program([c.target for c in kept], reader.jobs, d, host, reader.runtime)
@@ -115,10 +121,9 @@ def stacks(files: Sequence[Runs], where: str = "") -> list[Stack]:
     return made
 
 
-def _called(run: Run, runtime: Runtime) -> bool:
-    """Whether a row is of an operator that takes as long as the call from Python."""
-    alone = runtime.host.mode == "eager" and run.op not in WHOLE_PASS and run.notes.get("timed") != "graph"
-    return alone and run.value < CALL
+def _called(run: Run, case: Case) -> bool:
+    """Whether an operator takes as long as the call from Python."""
+    return case.target.figure == "wall" and run.value < CALL
 
 
 def _thinned(cases: Sequence[Case]) -> Iterator[Case]:
@@ -153,7 +158,8 @@ def seen(stack: Stack) -> Seen:
     values, variances = {}, {}
     for i in which:
         name, own, was = before.names[i], found.covariance[i, i], before.spread[i] ** 2
-        if own < SAYS_LITTLE * was and name not in MEASURED_APART:
+        counts = name not in MEASURED_APART and (stack.whole or name not in FIXED_TIMES)
+        if own < SAYS_LITTLE * was and counts:
             variances[name] = 1 / (1 / own - 1 / was)
             values[name] = variances[name] * (found.free[i] / own - before.centre[i] / was)
     return Seen(stack, values, variances, found.scatter)
@@ -218,7 +224,10 @@ class Spread:
     def expected(
         self, classes: tuple[str, str], without: Callable[[Stack], bool] = lambda _: False, chip: str = ""
     ) -> Typical:
-        """The parameter in another stack of these classes (device, runtime), of this chip, from all stacks but some."""
+        """The parameter in another stack of these classes (device, runtime), of this chip, from all stacks but some.
+
+        A host file is of a class of machines: what another host takes for a launch is nearer to it than to any other.
+        """
         row = PARAMETERS[self.name]
         use = np.array([not without(s) for s in self.stacks], dtype=bool)
         e = self.effects
@@ -230,8 +239,9 @@ class Spread:
             mean += float(weights @ self.values[use])
             variance -= float(weights @ near)
         fits = [s for s, used in zip(self.stacks, use, strict=True) if used and self.speaks(s, classes)]
+        sure = SIBLING if self.name == "dispatch" else 1.0
         return Typical(
-            mean=_short(row.bounded(mean)), spread=_short(variance**0.5), fits=len(fits),
+            mean=_short(row.bounded(mean)), spread=_short(sure * variance**0.5), fits=len(fits),
             devices=len({s.chip for s in fits}),
         )  # fmt: skip
 
@@ -254,8 +264,9 @@ def _within_reach(y: Array) -> Array:
 
 
 def _centre(name: str, stack: Stack) -> float:
-    """What was expected of a parameter: of what a host or a device states, only deviations are learnt."""
-    return float(stack.before.centre[stack.before.names.index(name)])
+    """What was expected of a parameter; what is stated of the very host that was measured tells nothing of others."""
+    row = PARAMETERS[name]
+    return row.free(row.prior) if name == "dispatch" else float(stack.before.centre[stack.before.names.index(name)])
 
 
 def _short(x: float) -> float:
@@ -293,19 +304,22 @@ def left_out(stack: Stack, spreads: Mapping[str, Spread], of: Literal["device", 
 
     chip = stack.chip if of == "runtime" else ""
     typical = {name: each.expected(stack.classes, same, chip) for name, each in spreads.items()}
-    values = {name: each.mean for name, each in typical.items()} | stack.stated
+    values = stack.own({name: each.mean for name, each in typical.items()})
     spread = np.array([typical[name].spread for name in PARAMETERS])
     off = np.log(stack.program.predict(values)) - np.log([case.measured for case in stack.cases])
     slopes = stack.program.slopes(values, tuple(PARAMETERS))
     waits = stack.program.host_bound(values)
-    keys = [(c.metric, c.phase, bool(h)) for c, h, w in zip(stack.cases, waits, stack.whole, strict=True) if w]
-    return Residuals(stack, tuple(keys), off[stack.whole], ((slopes * spread) ** 2).sum(axis=1)[stack.whole])
+    keys = tuple((c.metric, c.phase, bool(h)) for c, h in zip(stack.cases, waits, strict=True))
+    return Residuals(stack, keys, off, ((slopes * spread) ** 2).sum(axis=1))
 
 
 def _gathered(all_of_them: Sequence[Residuals], key: tuple[object, ...]) -> tuple[Array, Array, Array]:
-    """Residuals of a kind, variances, and weights: devices count alike, and the modes of one share what it counts."""
+    """Residuals of a kind, variances, and weights.
+
+    Rows of one device are off together, in part: it counts as the root of them. Modes of one share what it counts.
+    """
     chips = [r.stack.chip for r in all_of_them if r.of(key).any()]
-    found = [(r.off[mine], r.variance[mine], np.full(mine.sum(), 1 / mine.sum() / chips.count(r.stack.chip)))
+    found = [(r.off[mine], r.variance[mine], np.full(mine.sum(), mine.sum() ** -0.5 / chips.count(r.stack.chip)))
              for r in all_of_them if (mine := r.of(key)).any()]  # fmt: skip
     return tuple(np.concatenate(each) for each in zip(*found, strict=True)) if found else (np.zeros(0),) * 3  # type: ignore[return-value]
 
@@ -327,7 +341,7 @@ def shown(all_of_them: Sequence[Residuals]) -> float:
         times = np.array([k[0] in TIMES for k in r.keys], dtype=bool) & (r.variance > 0)
         if times.any():
             sizes.append(np.abs(r.off[times]) / np.sqrt(r.variance[times]))
-            weights.append(np.full(times.sum(), 1 / times.sum()))
+            weights.append(np.full(times.sum(), times.sum() ** -0.5))
     return min(quantile(np.concatenate(sizes), np.concatenate(weights), 0.5) / 0.6745, 1.0)
 
 
@@ -404,10 +418,11 @@ def learn(all_of_them: Sequence[Stack], progress: Callable[[str], None] = lambda
     fits = []
     for stack in all_of_them:
         fits.append(seen(stack))
-        progress(f"{stack.device.id} with {stack.runtime.id}: {len(stack.cases)} rows say something of "
+        kind = "" if stack.whole else ", operators"
+        progress(f"{stack.device.id} with {stack.runtime.id}{kind}: {len(stack.cases)} rows say something of "
                  f"{len(fits[-1].values)} parameters")  # fmt: skip
     spreads = {name: Spread.of(name, fits) for name in PARAMETERS}
-    whole = [stack for stack in all_of_them if stack.whole.any()]
+    whole = [stack for stack in all_of_them if stack.whole]
     devices = [left_out(stack, spreads, "device") for stack in whole]
     runtimes = [left_out(stack, spreads, "runtime") for stack in whole]
     share, least = shown(devices), repeats(fits)
@@ -415,8 +430,7 @@ def learn(all_of_them: Sequence[Stack], progress: Callable[[str], None] = lambda
     def of_other_devices(r: Residuals) -> Sequence[Residuals]:
         rest = [x for x in devices if x.stack.chip != r.stack.chip]
         alike = [x for x in rest if x.stack.classes == r.stack.classes]
-        kind = [x for x in rest if x.stack.device.kind == r.stack.device.kind]
-        return alike or [x for x in kind if x.stack.classes[1] == r.stack.classes[1]] or kind or rest
+        return alike or [x for x in rest if x.stack.classes[1] == r.stack.classes[1]] or rest
 
     def of_other_runtimes(r: Residuals) -> Sequence[Residuals]:
         rest = [x for x in runtimes if x.stack.classes[1] != r.stack.classes[1]]

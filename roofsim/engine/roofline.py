@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from roofsim import library
-from roofsim.foundation.arith import Number, maximum, minimum
+from roofsim.foundation.arith import Number, ceil, maximum, minimum
 from roofsim.foundation.cost import Cost
+from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.model.step import Phase
 from roofsim.specs.device import Device
@@ -63,10 +64,10 @@ def machine(
 
     A parameter is at its prior for such devices and runtimes, unless the device or the host states it, or `changes` do.
     """
-    values = dict(library.priors(device, runtime).values)
+    values: dict[str, Number] = {**library.priors(device, runtime).values}
     values |= {name: sourced.value for name, sourced in device.parameters.items()}
     if host:
-        values["dispatch"] = host.dispatch.value
+        values |= of_host(host, values)
     if runtime:
         values |= {name: sourced.value for name, sourced in runtime.parameters.items()}
     vector, rows = device.peak.vector["fp32"].value, device.attention_rows
@@ -82,6 +83,12 @@ def machine(
         int(device.overlaps_softmax),
         rows.value if rows and runtime and runtime.attention.tiles == "device" else TILE_ROWS,
     )
+
+
+def of_host(host: Host, values: Mapping[str, Number]) -> dict[str, Number]:
+    """What a host states, and what goes with it: one that takes longer for a launch takes longer for Triton's too."""
+    slower = host.dispatch.value / PARAMETERS["dispatch"].prior
+    return {"dispatch": host.dispatch.value, "triton_dispatch": values["triton_dispatch"] * slower}
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +199,8 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     if like in _RATE:
         # a tile fills in as many clocks whatever the dtype: docs/decisions/029
         filling = fill / (m.matrix_rate * m[_RATE[like]])
-        compute = cost.matrix / (m.rate(kernel.unit) * m[_RATE[like]])
+        work = cost.matrix if kernel.tiles is None else ceil(kernel.tiles / m.units) * m.units * kernel.tile
+        compute = work / (m.rate(kernel.unit) * m[_RATE[like]])
     elif like in _RATE_OF_VECTOR:
         compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.rate(kernel.unit))
     elif like in _PER_CLOCK:
@@ -281,5 +289,6 @@ def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> N
         return 0
     if mode == "graph" and policy.captured is None:
         return policy.replay.value if policy.replay else 0
-    launch = (m["dispatch"] + (m["triton_dispatch"] if kernel.triton else 0)) * policy.work
+    # Triton's launcher is the same code whoever calls it
+    launch = m["dispatch"] * policy.work + (m["triton_dispatch"] if kernel.triton else 0)
     return launch * (1 - kernel.replayed)

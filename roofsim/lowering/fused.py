@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from roofsim.foundation.arith import Number, at_least, maximum, minimum
+from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering.kernels import Class, Kernel, Lowered, Situation, piece
 from roofsim.model.step import Pass, Product
@@ -19,6 +19,11 @@ QUANTISE_FLOPS = 4
 COPIED_FROM = {"copied_from_2": 2, "copied_from_9": 9}
 """Rows from which on weights are unpacked to a copy: bitsandbytes 0.45 (`matmul_4bit`), GGUF in transformers 5.17
 (`MAX_GEMV_ROWS`)."""
+
+TILE = 128
+"""Rows and columns of a tile of a product on narrower units."""
+FEW_ROWS = 64
+"""Rows up to which such a product has tiles as small as any."""
 
 LIKE: dict[CostFunction, Class] = {
     gemm.linear: "gemm",
@@ -84,10 +89,8 @@ def products(operator: Operator, p: Pass, inputs: Number) -> tuple[tuple[Kernel,
     z, unit, last = operator.sizes, unit_of(operator, p), product(operator, p)
     if unit:
         elements, narrow = inputs * z["d_in"], ACTIVATION_BYTES[unit]
-        return (
-            piece("quantise", "strided", elements, z["act_bytes"] + narrow, QUANTISE_FLOPS),
-            last,
-        ), elements * narrow
+        quantise = piece("quantise", "strided", elements, z["act_bytes"] + narrow, QUANTISE_FLOPS)
+        return (quantise, *tiled(operator, last)), elements * narrow
     least = COPIED_FROM.get(computed(operator, p))
     if least is None or operator.function is not gemm.linear:
         return (last,), 0
@@ -99,6 +102,26 @@ def products(operator: Operator, p: Pass, inputs: Number) -> tuple[tuple[Kernel,
     )  # fmt: skip
     unpack = Kernel("unpack", "strided", Cost(weights=weights * z["weight_bytes"], activations=copy), many)
     return (unpack, replace(last, cost=moved)), many * copy
+
+
+def tiled(operator: Operator, product: Kernel) -> tuple[Kernel, ...]:
+    """A product on a narrower unit, from 65 rows on in tiles that go round by round, since their sums are not split.
+
+    Tiles of 128 × 128, up to 128 rows of 64 × 128 (vLLM's CUTLASS kernels for sm90, scaled_mm_sm90_fp8_dispatch.cuh;
+    those for sm100 have 256 × 128 for two units).
+    """
+    if operator.function is not gemm.linear:
+        return (product,)
+    z = operator.sizes
+    many, wide = at_least(z["tokens"], FEW_ROWS + 1), at_least(z["tokens"], TILE + 1)
+    if single(many) and not many:
+        return (product,)
+    down = (1 - wide) * ceil(z["tokens"] / (TILE / 2)) + wide * ceil(z["tokens"] / TILE)
+    work = (1 + wide) * TILE * TILE * z["d_in"]
+    tiles = replace(product, fill=0, tiles=down * ceil(z["d_out"] / TILE), tile=work)
+    if single(many):
+        return (tiles,)
+    return replace(product, count=1 - many), replace(tiles, count=many)
 
 
 def rows(operator: Operator) -> Number:

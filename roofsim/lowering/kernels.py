@@ -33,7 +33,8 @@ class Kernel:
     work of whole tiles relative to that which is asked for. It takes at least the time of `beneath`, which is a part
     of it, and at most that of all `instead`, which could take its place.
     `unpacking` is the matrix work that tiles of one row of activations would have: they unpack all weights once each.
-    Its blocks take `steps` one after the other that each wait for memory, however little they move.
+    Its blocks take `steps` one after the other that each wait for memory, however little they move. Where its matrix
+    work is done in `tiles` of `tile` FLOP each, padding included, units take them round by round.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
     has one. `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part
     of the launch before it, `replayed` where (1) a graph that is launched with others brings it along.
@@ -53,6 +54,8 @@ class Kernel:
     steps: Number | None = None
     beneath: Kernel | None = None
     instead: tuple[Kernel, ...] = ()
+    tiles: Number | None = None
+    tile: Number = 0
     unit: str | None = None
     triton: bool = False
     joined: bool = False

@@ -69,31 +69,34 @@ def chosen(s: Setup, calibration: str | Calibration = AUTO, *, transfer: bool = 
 
 
 def _fitting(s: Setup) -> Calibration | None:
-    """The shipped calibration of this device, mode and runtime; of several the one that knows most of such a model."""
+    """The shipped calibration of this device, mode and runtime; of several the one that knows most of such a model.
+
+    One of single operators is not taken by itself: the gaps between kernels that are timed one by one count as theirs.
+    """
     names = [name for name, stack in library.stacks().items() if stack == (s.device.id, s.runtime.id)]
-    kinds = _kinds(s) if len(names) > 1 else set()
-
-    def known(c: Calibration) -> tuple[bool, int, int]:
-        return c.of_passes, len(kinds & set(c.covered.kinds)), c.dataset.used
-
-    return max(map(library.calibration, names), key=known, default=None)
+    found = [c for c in map(library.calibration, names) if c.of_passes]
+    kinds = _kinds(s) if len(found) > 1 else set()
+    return max(found, key=lambda c: (len(kinds & set(c.covered.kinds)), c.dataset.used), default=None)
 
 
 def _nearest(s: Setup) -> tuple[str, str] | None:
     """The shipped calibration that is most like this setup, and in what it differs; None if none is like it.
 
-    With the same runtime: another mode of the device, then the sibling of the nearest bandwidth. Else the same device
-    with another version of the software.
+    With the same runtime: the device's operators, another mode of it, the sibling of the nearest bandwidth. Else the
+    same device with another version of the software.
     """
     base, lowering = s.device.id.partition("@")[0], s.runtime.lowering.partition("_")[0]
     found: list[tuple[int, float, str, str]] = []
     for name, (device, runtime) in library.stacks().items():
         same_base = device.partition("@")[0] == base
         if runtime == s.runtime.id and (same_base or _sort(device) == (s.device.vendor, s.device.kind)):
+            if device == s.device.id:
+                found.append((0, 0, name, "single operators"))
+                continue
             speeds = library.device(device).memory.bandwidth.value, s.device.memory.bandwidth.value
-            found.append((0 if same_base else 1, abs(log(float(speeds[0] / speeds[1]))), name, device))
+            found.append((1 if same_base else 2, abs(log(float(speeds[0] / speeds[1]))), name, device))
         elif same_base and library.runtime(runtime).lowering.partition("_")[0] == lowering:
-            found.append((2, 0 if device == s.device.id else 1, name, runtime))
+            found.append((3, 0 if device == s.device.id else 1, name, runtime))
     return min(found)[2:] if found else None
 
 

@@ -34,7 +34,7 @@ class LeftOut(Spec):
     """Whole-model rows predicted from all other devices (`of: device`) or classes of runtimes (`of: runtime`).
 
     `bias` is the median relative error, `coverage` the share of measurements in their 95 % intervals, `width` the
-    median of an interval's upper end over its lower; devices count alike, however many rows each has.
+    median of an interval's upper end over its lower; a device counts as the root of its rows.
     """
 
     of: Literal["device", "runtime"]

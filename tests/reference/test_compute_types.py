@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from counting.launches import GATED, GQA, PREFILL, STEP, Expected, Launch, Own, check, each, network, runtime
 from counting.rows import ACT, PRECISION, TOKENS, WEIGHT, D
@@ -152,6 +153,52 @@ def units(name: str, unit: str) -> set[tuple[str, str | None]]:
 def test_products_name_their_unit(name: str) -> None:
     linear = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     assert units(name, "fp8") == {*((each, "fp8") for each in linear), ("lm_head", None)}
+
+
+WIDE = network(GQA, {"kind": "gated_mlp", "width": 300}, d_model=200)
+
+
+@pytest.mark.parametrize(
+    ("rows", "tiles", "tile"),
+    # 300 columns are three tiles; up to 128 rows tiles have 64 of them
+    [(65, 2 * 3, 64 * 128), (128, 2 * 3, 64 * 128), (129, 2 * 3, 128 * 128), (257, 3 * 3, 128 * 128)],
+)
+@pytest.mark.parametrize("name", ["vllm", "transformers-5-eager"])
+def test_many_rows_on_a_narrower_unit_go_in_whole_tiles(name: str, rows: int, tiles: int, tile: int) -> None:
+    def products(p: Pass) -> list[list[tuple[float | None, float, float, float, bool]]]:
+        found = {o.name: lowered for row in lower(WIDE, runtime(name), p) for o, lowered in row}
+        return [
+            [(k.tiles, k.tile, k.fill, k.count, k.joined) for k in found[each].kernels if k.unit]
+            for each in ("gate_proj", "up_proj")
+        ]
+
+    whole = [(tiles, 2 * tile * 200, 0, 1, False)]
+    joined = [(None, 0, 0, 1, True)]  # columns of the product before it
+    assert products(quantised("fp8", Pass(1, rows, 0, PRECISION))) == [whole, joined if name == "vllm" else whole]
+    few = [(None, 0, 2 * 200, 1, False)]
+    assert products(quantised("fp8", Pass(1, 64, 0, PRECISION))) == [few, joined if name == "vllm" else few]
+    assert products(quantised("weights_only", Pass(1, rows, 0, PRECISION))) == [[], []]
+
+
+@pytest.mark.parametrize("rows", [64, 65, 128, 129, 300])
+def test_rows_as_arrays_choose_the_same_tiles(rows: int) -> None:
+    one, many = (
+        {o.name: lowered for row in lower(WIDE, runtime("vllm"), quantised("fp8", Pass(1, n, 0, PRECISION)))
+         for o, lowered in row}["o_proj"].kernels
+        for n in (rows, np.array([rows]))
+    )  # fmt: skip
+    m = replace(M, units=5)
+    times = [sum(float(np.squeeze(k.count * terms(k, m).time)) for k in kernels) for kernels in (one, many)]
+    assert times[0] == pytest.approx(times[1])
+    assert len(many) == len(one) + 1  # few rows, and tiles
+
+
+def test_units_take_tiles_round_by_round() -> None:
+    kernel = Kernel("product", "gemm", Cost(matrix=3000), unit="fp8", tiles=5, tile=700)
+    found = terms(kernel, M)
+    assert (found.compute, found.filling) == (2 * 4 * 700 / (2000 / 2), 0)  # five tiles on four units
+    assert terms(replace(kernel, tiles=4), M).compute == 4 * 700 / 1000
+    assert terms(replace(kernel, tiles=1), M).compute == 4 * 700 / 1000
 
 
 PARAMETERS = {**priors(), "gemm_efficiency": 1 / 2, "memory_efficiency": 1, "gemm_fill": 5, "tensor_kernel_time": 3}

@@ -122,6 +122,10 @@ def test_what_a_prefill_launches_beside_its_graphs_is_attention_and_the_end() ->
     inside = {"cache_append", "attention", "o_proj", "conv", "scan", "ssm_gate", "out_proj", "lm_head"}
     assert launched(runtime("vllm"), replace(PREFILL, logits="last"), *parts) == inside
     assert launched(runtime("vllm"), replace(STEP, logits="last"), *parts) == {"lm_head"}
+    # the projections of a gated short convolution are between graphs with it
+    short = {"in_proj", "conv", "out_proj"}
+    found = launched(runtime("vllm"), replace(PREFILL, logits="last"), {"kind": "short_conv", "channels": 10}, GATED)
+    assert found == short | {"lm_head"}
     for stack in (runtime("vllm", host={"captured": None}), runtime("vllm", host={"captured": 5})):
         everything = launched(stack, PREFILL, *parts)
         assert everything > inside | {"norm_1", "q_proj", "rotary", "down_proj", "final_norm", "embedding"}
@@ -138,9 +142,11 @@ def launched(stack: Runtime, p: Pass, *parts: Any) -> set[str]:
 @pytest.mark.parametrize("new", [1, 3])
 def test_a_serving_engine_scans_with_the_kernels_of_mamba_ssm(new: int) -> None:
     stack, p = runtime("vllm"), Pass(2, new, 4, PRECISION)
-    check(network(SSM, family="mamba2"), stack, p, {"scan": [tiny(), *chunked_scan(new)[0]]})
-    check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)], "conv": [Own("stream")]})
-    check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [Own("scan")], "conv": [Own("stream")]})
+    conv = {"conv": [Own("stream", triton=True)]}
+    gated = {"ssm_gate": [Own("stream", triton=True)]}
+    check(network(SSM, family="mamba2"), stack, p, {"scan": [tiny(), *chunked_scan(new)[0]]} | conv | gated)
+    check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)]} | conv | gated)
+    check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [Own("scan")]} | conv)
     check(network(SELECTIVE, family="mamba"), stack, STEP, {"scan": [Own("stream", triton=True)]})
 
 
@@ -711,3 +717,41 @@ def test_parameters_of_a_runtime_hold_over_those_of_a_device(name: str) -> None:
     assert machine(orin, None, "fp16")[name] == orin.parameters[name].value
     assert machine(orin, None, "fp16", None, stack)[name] == stack.parameters[name].value
     assert machine(orin, None, "fp16", {name: 3}, stack)[name] == 3
+
+
+@pytest.mark.parametrize("scored", [0, 1 / 4, 1])
+def test_scored_positions_alone_go_on_after_the_last_mixer_in_as_many_passes_as_end_in_scores(scored: float) -> None:
+    stack = runtime("llama.cpp")
+    model = network(GQA, MLP, norm="layer", layout=[{"repeat": 3, "of": ["one"]}])
+    p = replace(PREFILL, precision=WIDE, logits="last", scored=scored)
+    rows = lower(model, stack, p)
+    found = [(row.row.layer, row.row.count) for row in rows]
+    assert found == [("embedding", 1), ("one", 2), ("last one", 1), ("head", 1)]
+    # the same network where all of two positions go on, one of each sequence
+    wide, narrow = (lower(model, stack, replace(p, scored=None, new=new)) for new in (3, 1))
+    after = [o.name for o, _ in wide[1]].index("residual_1") + 1  # what follows the mixer and its sum
+    for number, (operator, lowered) in enumerate(rows[2]):
+        (_, alone), often = (list(wide[1])[number], 1) if number < after else (list(narrow[1])[number], scored)
+        assert operator.often == often
+        assert lowered.kernels == tuple(replace(k, count=k.count * often) for k in alone.kernels)
+    for (_, lowered), (_, alone) in zip(rows[3], wide[2], strict=True):
+        assert lowered.kernels == tuple(replace(k, count=k.count * scored) for k in alone.kernels)
+    assert [low.kernels for _, low in rows[1]] == [low.kernels for _, low in wide[1]]
+    assert {k.count for _, low in wide[1] for k in low.kernels} == {1, 2}
+
+
+def test_an_array_of_shares_is_taken_for_each() -> None:
+    shares = np.array([0, 1 / 4, 1])
+    rows = lower(
+        network(GQA, MLP), runtime("llama.cpp"), replace(PREFILL, precision=WIDE, logits="last", scored=shares)
+    )
+    (logits,) = (low.kernels for o, low in rows[-1] if o.name == "lm_head")
+    assert sum(k.count for k in logits) == pytest.approx(shares)
+
+
+def test_a_layer_that_is_a_mixer_alone_sees_all_positions() -> None:
+    model = network(SSM, family="mamba2", layout=[{"repeat": 1, "of": ["one"]}])
+    _, last, head = lower(model, runtime("llama.cpp"), replace(PREFILL, scored=1 / 4))
+    assert last.row.layer == "last one"
+    assert {o.often for o in last.row.operators} == {1}
+    assert {o.often for o in head.row.operators} == {1 / 4}

@@ -84,11 +84,17 @@ def test_scatter_is_what_parameters_do_not_explain():
     assert p.scatter([residuals([0.1], [0.05])], ("latency_s",), 1.0)[0] == 0
 
 
-def test_devices_count_alike_and_modes_of_one_share_its_weight():
-    many, one = residuals([0.1] * 10, [0.0] * 10), residuals([0.3], [0.0], chip="two")
-    assert p.scatter([many, one], ("latency_s",), 1.0)[0] == pytest.approx(((0.01 + 0.09) / 2) ** 0.5)
+def test_a_device_counts_as_the_root_of_its_rows_and_its_modes_share_that():
+    many, one = residuals([0.1] * 9, [0.0] * 9), residuals([0.3], [0.0], chip="two")
+    root = ((3 * 0.01 + 1 * 0.09) / 4) ** 0.5
+    assert p.scatter([many, one], ("latency_s",), 1.0)[0] == pytest.approx(root)
     again = residuals([0.3], [0.0], chip="two")
-    assert p.scatter([many, one, again], ("latency_s",), 1.0)[0] == pytest.approx(((0.01 + 0.09) / 2) ** 0.5)
+    assert p.scatter([many, one, again], ("latency_s",), 1.0)[0] == pytest.approx(root)
+
+
+def test_the_wildest_twentieth_counts_as_the_largest_of_the_others():
+    most, wild = residuals([0.1] * 400, [0.0] * 400), residuals([9.0], [0.0], chip="two")
+    assert p.scatter([most, wild], ("latency_s",), 1.0)[0] == pytest.approx(0.1)
 
 
 def test_a_weighted_quantile_by_hand():
@@ -137,7 +143,7 @@ def learnt():
 def test_every_device_and_runtime_in_the_files_is_a_stack(learnt):
     assert [s.device.id for s in learnt] == sorted(TRUE)
     assert {s.runtime.id for s in learnt} == {"transformers-5-eager"}
-    assert all(s.whole.all() for s in learnt)
+    assert all(s.whole for s in learnt)
 
 
 def test_means_are_those_of_the_stacks_and_each_is_predicted_from_the_others(learnt):

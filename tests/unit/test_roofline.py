@@ -169,9 +169,11 @@ def test_a_calibration_wins_over_the_device_and_the_device_over_the_prior() -> N
     assert stated
     m = machine(device, host, "bf16")
     expected = dict(library.priors(device, None).values)
-    assert {name: m[name] for name in PARAMETERS} == expected | stated | {"dispatch": host.dispatch.value}
+    expected |= {"dispatch": host.dispatch.value}
+    expected["triton_dispatch"] *= host.dispatch.value / PARAMETERS["dispatch"].prior
+    assert {name: m[name] for name in PARAMETERS} == expected | stated
     assert machine(device, host, "bf16", {"gemm_efficiency": 0.123})["gemm_efficiency"] == 0.123
-    assert machine(device, None, "bf16")["dispatch"] == expected["dispatch"]
+    assert machine(device, None, "bf16")["dispatch"] == library.priors(device, None).values["dispatch"]
     served = library.runtime("vllm")
     found = machine(device, None, "bf16", None, served).parameters
     assert {**library.priors(device, served).values, **stated} == found

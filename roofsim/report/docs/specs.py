@@ -15,6 +15,7 @@ from roofsim.ops.base import ROLES, Role
 from roofsim.report.docs.console import listed
 from roofsim.report.docs.markdown import documented, inline, symbol, table, untitled
 from roofsim.report.specs import implementation, plain_spec
+from roofsim.specs.calibration import NORMAL_95
 from roofsim.specs.implementation import Facts
 from roofsim.specs.workload import workload
 
@@ -25,9 +26,10 @@ def parameters() -> Iterator[str]:
     yield (
         "The numbers between what a data sheet says and what a kernel takes. A device or host file may state its own "
         "value, which wins over the prior, a [calibration](calibration.md) wins over both, and "
-        "`--set parameters.NAME=VALUE` over all. The limits are those of `--set` and of a fit; the spread is by how "
-        "much a parameter differs between devices or hosts, as a share of the prior. [model.md](model.md) says where "
-        "each one enters."
+        "`--set parameters.NAME=VALUE` over all. The limits are those of `--set` and of a fit. What was read by hand, "
+        "and by how much it differs between devices or hosts, is where learning begins; what was "
+        "[learnt](calibration.md#priors) of a class of devices and runtimes takes its place. [model.md](model.md) says "
+        "where each one enters."
     )
     rows = [
         [
@@ -40,16 +42,28 @@ def parameters() -> Iterator[str]:
         ]
         for p in PARAMETERS.values()
     ]
-    yield table(["parameter", "symbol", "prior", "limits", "spread", "belongs to"], rows)
+    yield table(["parameter", "symbol", "read by hand", "limits", "spread", "belongs to"], rows)
     stated = _stated()
     for p in PARAMETERS.values():
         known = p.source.removeprefix("prior: ")
         yield f"## {p.name}"
         yield f"{p.meaning[0].upper()}{p.meaning[1:]}."
-        yield f"Prior {_shown(p, p.prior)}{', not measured' * (known != p.source)}: {known}."
+        yield f"Read by hand: {_shown(p, p.prior)}{', not measured' * (known != p.source)}: {known}."
+        if rows := list(_learnt(p)):
+            yield table(["learnt of devices", "with runtimes", "mean", "95 % of them", "fits", "devices"], rows)
         if found := stated.get(p.name):
             rows = [[who, _shown(p, sourced.value), text, sourced.note] for who, sourced, text in found]
             yield table(["stated by", "value", "source", "note"], rows)
+
+
+def _learnt(p: Parameter) -> Iterator[list[str]]:
+    """A parameter in each class that the population knows of."""
+    for group in library.population().groups:
+        if each := group.parameters.get(p.name):
+            ends = [p.bounded(p.free(each.mean) + side * NORMAL_95 * each.spread) for side in (-1, 1)]
+            low, high = (_shown(p, float(f"{end:.3g}")) for end in ends)
+            yield [group.devices or "any", group.runtimes or "any", _shown(p, float(f"{each.mean:.3g}")),
+                   f"{low} to {high}", str(each.fits), str(each.devices)]  # fmt: skip
 
 
 def _shown(p: Parameter, value: float) -> str:
