@@ -239,7 +239,7 @@ _ROWS = (
         "op_llmservingsim_rtx4090.csv)",
     ),
     Parameter(
-        "replay_time", "t_y", "s", 5e-6, 0, 1e-4, 0.5, "device",
+        "replay_time", "t_y", "s", 4e-6, 0, 1e-4, 0.5, "device",
         "time between the end of a captured graph and the first kernel of the next: of a step that is one, or of an "
         "operator measured as one",
         "smallest attention kernels 8.3 to 9.8 us on an H100 and 12 us on an A100, replayed one call at a time; "

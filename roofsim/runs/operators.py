@@ -55,11 +55,6 @@ class Sizes:
         return self._run.context or 0
 
     @property
-    def framework(self) -> str:
-        """The software that was measured, in small letters."""
-        return self._run.framework.lower()
-
-    @property
     def replayed(self) -> bool:
         """Whether the figure is of a captured graph of one call, replayed again and again: aiconfigurator's are."""
         return self._run.source.startswith("ai-dynamo/aiconfigurator")
