@@ -519,6 +519,24 @@ def test_rows_of_delta_rules_are_lowered_as_in_a_serving_engine_or_by_triton():
     assert (step.like, step.cost.state) == ("stream", 2 * 2 * 32 * 128 * 128 * 4)
 
 
+def test_a_row_that_names_an_operator_of_a_model_has_the_sizes_of_that_model():
+    def moved(op, note, **fields):
+        row = run(op=op, note=note, model="meta-llama/Llama-3.1-8B", prompt=None, phase="op", **fields)
+        reader = Reader("vllm")
+        (group,) = reader.jobs[reader.case(row).target.parts[0][1]].groups
+        return sum(k.cost.bytes for k in group.kernels)
+
+    # gate and up in, their product out; queries and keys rotated in place, of 32 and 8 heads; stream and branch, twice
+    assert moved("act_fn", "tokens=10") == 10 * 3 * 14336 * 2
+    assert moved("mlp_act", "tokens=10;tp=2") == 10 * 3 * 14336 * 2 / 2
+    assert moved("rotary_emb", "tokens=10") == 10 * 2 * 40 * 128 * 2
+    assert moved("layernorm", "tokens=10;tp=2") == moved("final_layernorm", "tokens=10") == 10 * 4 * 4096 * 2
+    with pytest.raises(Skip, match="does not have the rotation"):
+        Reader("vllm").case(run(op="rotary_emb", note="tokens=1", model="mamba2-780m", phase="op"))
+    with pytest.raises(Skip, match="note lacks model"):
+        Reader("vllm").case(run(op="act_fn", note="tokens=1", model="", phase="op"))
+
+
 def test_a_linear_recurrence_reads_two_values_and_writes_one():
     (kernel,) = kernels_of("linear_recurrence_scan", "channels=10", batch=2, prompt=3)
     assert (kernel.like, kernel.cost.activations, kernel.cost.vector) == ("stream", 3 * 2 * 60, 2 * 60)
