@@ -131,12 +131,12 @@ PLANS = {
         ("click", "pydantic", "yaml", "torch", "transformers"),
     ),
 }
-COMPILED = [(1, 1024), (1, 8192), (8, 1024)]
-"""Batch and tokens of what is compiled too: each takes a minute to compile."""
+COMPILED = [(1, 4096), (32, 1024)]
+"""Batch and tokens of what is compiled too, of the small models: each takes a minute to compile."""
 
 PATIENCE = {"llama.cpp": 150.0, "vllm": 300.0, "transformers-static": 150.0, "transformers": 150.0}
 """Seconds that one model in one format may take at a time."""
-HUNG = 120.0
+HUNG = 180.0
 """Seconds after which one configuration of transformers counts as hung."""
 ROOM = 45e9
 """Bytes that stay free in the folder of files: those of other models are removed before."""
@@ -377,7 +377,8 @@ def work(options: argparse.Namespace) -> int:
             modes = [""]
             if options.stack == "transformers-static":
                 modes = ["eager"] if phase == "prefill" or stack.on == "cpu" else ["graph", "eager"]
-                if phase == "decode" and (batch, tokens * options.shrink) in COMPILED and stack.on == "cuda":
+                small = words not in LARGE and stack.on == "cuda"
+                if small and phase == "decode" and (batch, tokens * options.shrink) in COMPILED:
                     modes.append("compile")
             cases += [Case(each.name, phase, "bf16", batch, tokens, mode=mode) for mode in modes]
         if stack.on == "cuda" and (slow := fallbacks(made(stack, each, "bf16", "meta"))):

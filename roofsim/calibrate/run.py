@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -80,7 +80,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to fit: a filter over rows, the number of folds, and whether rows of other software are let in."""
+    """How to fit: a filter over rows, the number of folds, and whether rows of other software are let in.
+
+    What is held out together are all figures of a configuration, or with `apart` of a model (or a single operator).
+    """
 
     where: str = ""
     folds: int = FOLDS
@@ -88,6 +91,7 @@ class Options:
     name: str = ""
     source: str = ""
     date: str = field(default_factory=lambda: dt.datetime.now(dt.UTC).date().isoformat())
+    apart: Literal["configuration", "model"] = "configuration"
 
 
 def calibrate(
@@ -118,7 +122,10 @@ def calibrate(
         )
     everything = np.ones(len(cases), dtype=bool)
     found = determined(problem, touched(problem), everything, progress)
-    residuals, slack = _held_out(problem, found, configurations, min(o.folds, len(configurations)), progress)
+    fold = dealt([_name(case, o.apart) for case in cases], o.folds)
+    if fold.max() == 0:
+        raise InputError(f"{runs.file}: all rows are of one {o.apart}; none can be held out")
+    residuals, slack = _held_out(problem, found, fold, progress)
     return _result(runs, device, runtime, host, o, problem, found, residuals, slack, skipped)
 
 
@@ -175,13 +182,10 @@ def _why(skipped: Mapping[str, int], most: int = 4) -> str:
     return f"; left out:{listed}" + (f"\n  {more} rows: other reasons" if more else "") if reasons else ""
 
 
-def _held_out(
-    problem: Problem, found: Fit, configurations: Sequence[str], folds: int, progress: Callable[[], None]
-) -> tuple[Array, Array]:
-    """Residuals of every case from a fit that has not seen its configuration, and what the parameters add to them."""
-    fold = dealt(problem.cases, configurations, folds)
+def _held_out(problem: Problem, found: Fit, fold: Array, progress: Callable[[], None]) -> tuple[Array, Array]:
+    """Residuals of every case from a fit that has not seen its fold, and what the parameters add to them."""
     residuals, slack = np.zeros(len(fold)), np.zeros(len(fold))
-    for k in range(folds):
+    for k in range(fold.max() + 1):
         out = fold == k
         part = fit(problem, found.varied, ~out, found, passes=1)
         residuals[out] = problem.residuals(part.free)[out]
@@ -191,10 +195,15 @@ def _held_out(
     return residuals, slack
 
 
-def dealt(cases: Sequence[Case], configurations: Sequence[str], folds: int) -> Array:
-    """The fold of every case: configurations dealt out in order of their names, so that each has some of every kind."""
-    place = {name: i % folds for i, name in enumerate(configurations)}
-    return np.array([place[case.configuration] for case in cases])
+def _name(case: Case, apart: str) -> str:
+    """What a case is held out together with."""
+    return case.configuration if apart == "configuration" else case.model or case.run.op
+
+
+def dealt(names: Sequence[str], folds: int) -> Array:
+    """The fold of every case: names dealt out in their order, so that each fold has some of every kind."""
+    place = {name: i % folds for i, name in enumerate(sorted(set(names)))}
+    return np.array([place[name] for name in names])
 
 
 def spread_of(residuals: Array) -> float:

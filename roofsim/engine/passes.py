@@ -13,6 +13,7 @@ from roofsim.engine.roofline import (
     Terms,
     deciding_parameter,
     gap_time,
+    graphs,
     launch_time,
     light_time,
     matrix_time,
@@ -104,7 +105,8 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
         stretches += _together(pieces, n)
     total, model = Cost.total(done), Cost.total([(n, cost) for n, cost, _ in own])
     start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p), serving_work(runtime, p))
-    passed = times(stretches, start, runtime.host.mode == "inline", kernels * gap_time(runtime, p.phase))
+    gaps = kernels * gap_time(runtime, p.phase) + graphs(runtime, p.phase) * m["replay_time"]
+    passed = times(stretches, start, runtime.host.mode == "inline", gaps)
     return PassFigures(
         passed.wall, passed.device, passed.host, kernels, total.matrix, total.vector, total.bytes,
         energy(stack.device, m, passed.wall, active), matrix_time(own, m),

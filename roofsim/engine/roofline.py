@@ -18,6 +18,8 @@ from roofsim.specs.runtime import Runtime
 
 FLOP_PER_CLOCK = 256
 """fp32 FLOP of a compute unit and clock, for devices that state no clock: 128 lanes with a multiply-add each."""
+TILE_ROWS = 64
+"""Rows of queries in a tile of attention: FlashAttention-2 on a paged cache (flash_fwd_launch_template.h)."""
 RESIDENT = 16
 """Blocks of 128 threads that a unit with 2,048 threads keeps going at once."""
 
@@ -29,7 +31,9 @@ class Machine:
     """The numbers of a device, a host and a runtime that decide time; SI units.
 
     `matrix_rate` is the dense peak of products in the dtype of activations, `peaks` that of every unit there is;
-    `clock` is that of the units. Every number may also be a symbol: then times are formulas.
+    `clock` is that of the units, `softmax_overlap` 1 where attention's kernels compute the softmax during the products,
+    else 0, `tile_rows` how many rows of queries they take at once. Every number may also be a symbol: then times
+    are formulas.
     """
 
     matrix_rate: Number
@@ -40,6 +44,8 @@ class Machine:
     parameters: Mapping[str, Number]
     clock: Number = 1e9
     peaks: Mapping[str, Number] = field(default_factory=dict)
+    softmax_overlap: Number = 0
+    tile_rows: Number = TILE_ROWS
 
     def rate(self, unit: str | None) -> Number:
         """The dense peak of a unit, if the device has it; else that of the dtype of activations."""
@@ -74,6 +80,8 @@ def machine(
         values | dict(changes or {}),
         device.clock.value if device.clock else vector / (FLOP_PER_CLOCK * device.units.value),
         {unit: rate.value for unit, rate in device.peak.matrix.items()},
+        int(device.overlaps_softmax),
+        device.attention_rows.value if device.attention_rows else TILE_ROWS,
     )
 
 
@@ -120,7 +128,7 @@ class Terms:
         return "launch" if fixed >= memory else "memory"
 
 
-_RATE = {"gemm": "gemm_efficiency", "attention": "attention_efficiency"}
+_RATE = {"gemm": "gemm_efficiency", "attention": "attention_efficiency", "delta": "delta_efficiency"}
 _RATE_OF_VECTOR = {
     "ssd": "ssd_efficiency",
     "masked_attention": "masked_attention_efficiency",
@@ -141,7 +149,9 @@ _FEW_ROWS = ("vector_product", "row_product")
 _TAKEN_IN = {"packed_product": "unpacked_bytes", "row_product": "row_bytes"}
 """Products of few rows that the loads of the units bound: bytes of weights for each of them and clock."""
 _SOFTMAX = ("attention", "masked_attention")
-_FILL = {"gemm": "gemm_fill", "quantised_tiles": "gemm_fill", "attention": "attention_fill"}
+_TILED = ("attention", "delta")
+"""Fused kernels whose blocks each wait for their first data and write their results before the next block begins."""
+_FILL = {"gemm": "gemm_fill", "quantised_tiles": "gemm_fill"}
 _VECTOR = {
     "attention": "softmax_efficiency",
     "masked_attention": "softmax_efficiency",
@@ -152,6 +162,7 @@ _STREAM = {"strided": "strided_efficiency", "transpose": "transpose_efficiency"}
 _FIXED = {
     "attention": "attention_kernel_time",
     "masked_attention": "attention_kernel_time",
+    "replay": "replay_time",
     "stream": "kernel_time",
     "strided": "strided_kernel_time",
     "transpose": "strided_kernel_time",
@@ -177,13 +188,12 @@ def terms(kernel: Kernel, m: Machine) -> Terms:
 def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     """The roofline of one launch (Williams et al. 2009), with the parts of it that a device reaches.
 
-    Matrix and vector work of fused attention wait for each other and add up; elsewhere they overlap.
+    Matrix and vector work of fused attention wait for each other and add up, unless the device's kernels overlap them;
+    elsewhere they overlap.
     Activations that a kernel finds in the last-level cache move at its speed, the others at memory's.
     """
     cost, like = kernel.cost, kernel.like
-    fill = m[_FILL[like]] * kernel.fill if like in _FILL else 0
-    if _FILL.get(like) == "gemm_fill":
-        fill = fill * m.units
+    fill = m[_FILL[like]] * kernel.fill * m.units if like in _FILL else 0
     filling: Number = 0
     vector = cost.vector / (m.vector_rate * m[_VECTOR.get(like, "vector_efficiency")])
     if like in _RATE:
@@ -208,11 +218,16 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     if like in _TAKEN_IN:
         compute = maximum(compute, cost.weights / (m.units * m.clock * m[_TAKEN_IN[like]]))
     if like in _SOFTMAX:
-        compute = compute + vector
+        compute = compute + vector - m.softmax_overlap * minimum(compute, vector)
     memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
     fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")]
     if kernel.blocks is None:
         return Terms(fixed, compute, memory, filling)
+    if like in _TILED:
+        tiles = kernel.blocks * (1 if kernel.rows is None else maximum(kernel.rows / m.tile_rows, 1))
+        busy = minimum(tiles * kernel.spread / m.units, 1)
+        waiting = maximum(tiles / m.units, 1) * m["tile_time"]
+        return Terms(fixed + waiting, compute * kernel.padding / busy, memory, filling)
     share = minimum(kernel.blocks / m.units, 1)
     full = minimum(kernel.blocks / (m.units * kernel.together), 1)
     compute = compute / full
@@ -247,6 +262,11 @@ def launch_mode(runtime: Runtime, phase: Phase) -> str:
     return runtime.host.prefill or runtime.host.mode if phase == "prefill" else runtime.host.mode
 
 
+def graphs(runtime: Runtime, phase: Phase) -> int:
+    """How many captured graphs a pass is, each of which begins some time after what was before."""
+    return int(launch_mode(runtime, phase) == "graph")
+
+
 def gap_time(runtime: Runtime, phase: Phase) -> float:
     """Seconds that the device waits between two kernels of a graph; else it waits for its host alone."""
     gap = runtime.host.gap
@@ -269,5 +289,6 @@ def launch_time(kernel: Kernel, runtime: Runtime, m: Machine, phase: Phase) -> N
         return 0
     if mode == "graph" and policy.captured is None:
         return policy.replay.value if policy.replay else 0
-    launch = (m["dispatch"] + (m["triton_dispatch"] if kernel.triton else 0)) * policy.work
+    # Triton's launcher is the same code whoever calls it
+    launch = m["dispatch"] * policy.work + (m["triton_dispatch"] if kernel.triton else 0)
     return launch * (1 - kernel.replayed)

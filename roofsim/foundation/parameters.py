@@ -80,9 +80,10 @@ _ROWS = (
         "difference of head widths 64 and 128 on the H100 (sdpa_causal rows); A100 agrees",
     ),
     Parameter(
-        "attention_fill", "h_a", "", 500, 0, 5000, 0.7, "device",
-        "keys at which fused attention runs at half its rate (diagonal tiles, first wave)",
-        "530 on A100, 240-860 on H100 (op_attention_a100_h100.csv and our sdpa_causal rows)",
+        "tile_time", "t_w", "s", 3.5e-6, 0, 1e-4, 0.5, "device",
+        "time that a block of fused attention or of a delta rule takes beside its work, until its first data arrive "
+        "and to write its results; each compute unit pays it once for every block that it gets",
+        "H100 3.3 us, A100 3.9 us, RTX 4090 4.2 us (op_attention_a100_h100.csv, op_llmservingsim_rtx4090.csv)",
     ),
     Parameter(
         "masked_attention_efficiency", "eta_m", "", 1.5, 0.2, 6, 0.4, "device",
@@ -100,9 +101,10 @@ _ROWS = (
     ),
     Parameter(
         "unpacked_bytes", "b_q", "B", 6, 1, 64, 0.4, "device",
-        "bytes of quantised weights that a compute unit's matrix-vector kernels take in per clock",
+        "bytes of weights that a compute unit's kernels for single rows take in per clock, unpacked or not",
         "decode on an Orin Nano 5.1 to 5.8 at 612 to 1,020 MHz, Q4_K_M and Q8_0; H100 6 in Q4_K_M, 7.7 in Q8_0 over "
-        "2 us a kernel (jetson_orin_nano_super_llamacpp.csv, h100_llamacpp.csv)",
+        "2 us a kernel; in fp16 5.5 on the H100, 5.7 on the A100 (jetson_orin_nano_super_llamacpp.csv, "
+        "h100_llamacpp.csv, llamacpp_llama3_gpus_apple.csv)",
     ),
     Parameter(
         "row_bytes", "b_v", "B", 5.7, 1, 64, 0.3, "device",
@@ -173,6 +175,11 @@ _ROWS = (
         "H100 1.0, B200 0.9, RTX 4090 at least 0.6 (our ssd_chunk_scan rows, op_ssm_h100_b200.csv, ssmscope_*.csv)",
     ),
     Parameter(
+        "delta_efficiency", "eta_z", "", 0.4, 0.02, 1, 0.5, "device",
+        "fraction of the matrix peak in a fused gated delta rule, chunk after chunk, when every unit has a head",
+        "H100 0.4: 2.9 us for a chunk of 64 tokens (FlashInfer's kernel, op_ssm_h100_b200.csv)",
+    ),
+    Parameter(
         "scan_efficiency", "eta_c", "", 0.085, 0.01, 1, 0.3, "device",
         "fraction of the vector peak in the selective scan of Mamba-1 (nine FLOP per state element)",
         "H100 0.10 up to 4,096 tokens and 0.08 from 16,384, Orin Nano 0.11 and 0.08 (selective_scan and "
@@ -226,10 +233,17 @@ _ROWS = (
         "H100 3.8 us, A100 5.4 us, RTX 4090 5.8 us over vLLM's products; 2.2-3 us for the smallest in an H100 decode",
     ),
     Parameter(
-        "attention_kernel_time", "t_a", "s", 3e-6, 0, 1e-4, 1.0, "device",
-        "time that a fused attention kernel takes beside its work, its scheduling and the sum of splits included",
-        "as tensor_kernel_time in an H100 decode; vLLM's kernels 10 us on H100, 18 us on A100, 13 us on RTX 4090 "
-        "(op_attention_a100_h100.csv, op_llmservingsim_rtx4090.csv), the spread of the prior",
+        "attention_kernel_time", "t_a", "s", 4.5e-6, 0, 1e-4, 1.0, "device",
+        "time that a fused attention kernel takes beside its blocks, its scheduling and the sum of splits included",
+        "beside tile_time and replay_time 1 us on H100, 5.7 us on A100 and RTX 4090 (op_attention_a100_h100.csv, "
+        "op_llmservingsim_rtx4090.csv), the spread of the prior",
+    ),
+    Parameter(
+        "replay_time", "t_y", "s", 5e-6, 0, 1e-4, 0.5, "device",
+        "time between the end of a captured graph and the first kernel of the next: of a step that is one, or of an "
+        "operator measured as one",
+        "smallest attention kernels 8.3 to 9.8 us on an H100 and 12 us on an A100, replayed one call at a time; "
+        "products of the same collector, five in a graph, 3 us (op_attention_a100_h100.csv, op_gemm_a100_h100.csv)",
     ),
     Parameter(
         "dispatch", "t_h", "s", 12e-6, 1e-7, 1e-3, 1.0, "host",

@@ -128,7 +128,7 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     if s.p.phase == "prefill" and s.runtime.attention.copies_queries:
         kernels.append(piece("contiguous", "strided", queries * z["qk_dim"], 2 * a))
         temporary = temporary + queries * z["qk_dim"] * a
-    flash = fused.kernel(o)
+    flash = fused.kernel(replace(o, sizes={**z, "kv_heads": heads}) if repeated else o)
     if repeated:
         cost = replace(flash.cost, state=0, activations=flash.cost.activations + keys * heads * byte)
         flash = replace(flash, cost=cost)

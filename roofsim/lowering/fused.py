@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from roofsim.foundation.arith import Number, at_least, ceil, single
+from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering.kernels import Class, Kernel, Lowered, Situation, piece
 from roofsim.model.step import Pass, Product
 from roofsim.model.weights import ACTIVATION_BYTES
 from roofsim.ops import attention, conv, gemm, pointwise, recurrence, scan
 from roofsim.ops.base import CostFunction, Operator
+from roofsim.ops.pairs import causal_pairs
 
 QUANTISE_FLOPS = 4
 """Size, the largest, product with the scale, limit: what quantising an element takes."""
@@ -38,13 +39,17 @@ LIKE: dict[CostFunction, Class] = {
     recurrence.linear_attention: "ssd",
     recurrence.mlstm: "ssd",
     recurrence.wkv: "ssd",
-    recurrence.delta_rule: "ssd",
+    recurrence.delta_rule: "delta",
     recurrence.rg_lru: "scan",
     recurrence.wkv4: "scan",
     conv.causal_conv1d: "stream",
     conv.short_conv1d: "stream",
     pointwise.embedding: "stream",
 }
+FEWEST = 64
+"""Rows of queries whose time an attention kernel takes at least (`kBlockM` in FlashAttention-2 on a paged cache)."""
+KEYS = 128
+"""Keys of a tile there (`kBlockN` at head width 128): no part of a split has fewer."""
 
 
 def lower(operator: Operator, situation: Situation) -> Lowered:
@@ -127,22 +132,53 @@ def rows(operator: Operator) -> Number:
 def kernel(operator: Operator) -> Kernel:
     """The fused kernel of an operator."""
     like = LIKE.get(operator.function, "stream")
-    return Kernel(operator.name, like, operator.cost, fill=fill(operator))
+    whole = Kernel(operator.name, like, operator.cost, fill=fill(operator))
+    if like == "attention":
+        return _tiles(whole, operator)
+    return _chunks(whole, operator) if like == "delta" else whole
+
+
+def _tiles(whole: Kernel, o: Operator) -> Kernel:
+    """A block for rows that see the same keys, queries of all heads that share them, which is cut into tiles.
+
+    A tile of few rows takes the time of a whole one, and the last block, which sees all, more than the mean; for one
+    token other kernels are used, which cut its keys into parts.
+    """
+    z = o.sizes
+    new, several = z["new"], at_least(z["new"], 2)
+    # heads that share one latent are as those that share a key
+    key_heads = z.get("kv_heads", 1)
+    rows = new * z["heads"] / key_heads
+    most = z.get("window", z.get("chunk", z["context"] + new))
+    last, mean = minimum(z["context"] + new, most), causal_pairs(new, z["context"], most) / new
+    return replace(
+        whole,
+        blocks=z["batch"] * key_heads,
+        rows=rows,
+        spread=several * mean / last + (1 - several) * maximum(last / KEYS, 1),
+        padding=several * maximum(FEWEST / rows, 1) + 1 - several,
+    )
+
+
+def _chunks(whole: Kernel, o: Operator) -> Kernel:
+    """A block for every head goes through its chunks one after the other; a short one takes the time of a full one."""
+    z = o.sizes
+    several = at_least(z["new"], 2)
+    return replace(
+        whole,
+        blocks=z["batch"] * z["heads"],
+        padding=several * maximum(z["chunk"] / z["new"], 1) + 1 - several,
+    )
 
 
 def fill(operator: Operator) -> Number:
     """Matrix work, in FLOP per unit of Hockney's n½, that stands for a device that is not yet full.
 
-    A product of M × K by K × N takes as long as one with h more output elements: 2 K per unit of h. Causal
-    attention takes as long as one with h more keys, half of them seen: (d_qk + d_v) per query, head and unit.
+    A product of M × K by K × N takes as long as one with h more output elements: 2 K per unit of h.
     """
     sizes = operator.sizes
     if operator.function is attention.index_scores:
         return 2 * sizes["qk_dim"]
     if LIKE.get(operator.function) == "gemm":
         return 2 * sizes["d_in"]
-    if operator.function is attention.latent_attention:
-        return sizes["batch"] * sizes["new"] * sizes["heads"] * (2 * sizes["kv_rank"] + sizes["rope_dim"])
-    if LIKE.get(operator.function) == "attention":
-        return sizes["batch"] * sizes["new"] * sizes["heads"] * (sizes["qk_dim"] + sizes["v_dim"])
     return 0

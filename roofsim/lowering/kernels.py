@@ -15,7 +15,7 @@ from roofsim.specs.runtime import Runtime
 
 Class = Literal[
     "gemm", "vector_product", "row_product", "packed_product", "quantised_tiles", "attention",
-    "masked_attention", "ssd", "scan", "stream", "strided", "transpose",
+    "masked_attention", "delta", "ssd", "scan", "stream", "strided", "transpose", "replay",
     "loop", "scalar_loop", "block_product", "repacked_product", "unpacked_product", "row_attention",
 ]  # fmt: skip
 """What a kernel is like: decides which efficiencies hold for it. Those of the last line are ggml's on a processor."""
@@ -27,8 +27,11 @@ class Kernel:
 
     `fill` is extra matrix work that stands for a unit that is not yet full (Hockney's n½ times the work
     per element), `blocks` how many independent pieces the work has: with fewer than the device has units,
-    the rest idle, and a unit computes at its full rate only with `together` of them at once. It takes at least
-    the time of `beneath`, which is a part of it, and at most that of all `instead`, which could take its place.
+    the rest idle, and a unit computes at its full rate only with `together` of them at once. A block of attention has
+    `rows` of queries and is cut into tiles of as many as the device's kernels take. A block or tile keeps `spread`
+    units busy: more than one where it can be cut further, less where the longest outlasts the others; `padding` is the
+    work of whole tiles relative to that which is asked for. It takes at least the time of `beneath`, which is a part
+    of it, and at most that of all `instead`, which could take its place.
     `unpacking` is the matrix work that tiles of one row of activations would have: they unpack all weights once each.
     Its blocks take `steps` one after the other that each wait for memory, however little they move. Where its matrix
     work is done in `tiles` of `tile` FLOP each, padding included, units take them round by round.
@@ -45,6 +48,9 @@ class Kernel:
     unpacking: Number = 0
     blocks: Number | None = None
     together: Number = 1
+    rows: Number | None = None
+    spread: Number = 1
+    padding: Number = 1
     steps: Number | None = None
     beneath: Kernel | None = None
     instead: tuple[Kernel, ...] = ()

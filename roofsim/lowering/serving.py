@@ -11,9 +11,9 @@ from dataclasses import replace
 from roofsim.foundation.arith import single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused
-from roofsim.lowering.eager import decay, ssd_kernels
+from roofsim.lowering.eager import ssd_kernels
 from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, piece, tiny
-from roofsim.ops import gemm, pointwise, scan
+from roofsim.ops import conv, gemm, pointwise, recurrence, scan
 from roofsim.ops.base import Operator, Role
 
 JOINED = (Role.KEY, Role.VALUE, Role.FFN_UP)
@@ -21,7 +21,7 @@ JOINED = (Role.KEY, Role.VALUE, Role.FFN_UP)
 
 BETWEEN = (
     Role.CACHE, Role.ATTENTION, Role.INDEX, Role.CONVOLUTION, Role.RECURRENCE, Role.STATE_GATE, Role.ATTENTION_OUT,
-    Role.STATE_OUT,
+    Role.STATE_OUT, Role.SEQUENCE_PROJECTION,
 )  # fmt: skip
 """What is launched between two graphs of a prefill (`splitting_ops` of vLLM), and what begins the next graph."""
 SAMPLING = (Role.LOGITS, Role.LOGITS_SCALE)
@@ -84,10 +84,16 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
         return Lowered(())
     if fused.LIKE.get(operator.function) == "attention" and situation.p.phase == "decode":
         return Lowered((fused.kernel(operator), Kernel("sum of splits", "stream", Cost())))
+    if operator.function in (conv.causal_conv1d, conv.short_conv1d, pointwise.gated_rms_norm):
+        return Lowered((replace(fused.kernel(operator), triton=True),))
     if operator.function is scan.ssd_scan:
         if situation.p.phase == "decode":
             return Lowered((replace(fused.kernel(operator), like="stream", triton=True),))
-        return Lowered((decay(1), *ssd_kernels(operator)))
-    if operator.function is scan.selective_scan and situation.p.phase == "decode":
+        return Lowered((tiny("state"), *ssd_kernels(operator)))
+    if operator.function is recurrence.delta_rule and situation.p.phase == "prefill":
+        keys = z["batch"] * z["new"] * z["key_heads"] * z["qk_dim"]
+        normalised = piece("normalise", "stream", keys, 2 * z["act_bytes"], 3, count=1 + z["keys"])
+        return Lowered((normalised, tiny("decay"), fused.kernel(operator)))
+    if operator.function in (scan.selective_scan, recurrence.delta_rule) and situation.p.phase == "decode":
         return Lowered((replace(fused.kernel(operator), like="stream", triton=True),))
     return fused.lower(operator, situation)

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from threading import Timer
+from threading import Thread, Timer
 from time import monotonic
 
 from roofsim.foundation.errors import InputError
@@ -93,6 +93,7 @@ def lines(command: Sequence[str | Path], until: float | None = None) -> Iterator
         timer = Timer(max(until - monotonic(), 0), kill) if until is not None else None
         if timer:
             timer.start()
+        Thread(target=_follow, args=(child,), daemon=True).start()
         try:
             yield from child.stdout or ()
             code = child.wait()
@@ -112,3 +113,9 @@ def _end(child: subprocess.Popen[str]) -> None:
     """Kill a program and what it started, which may outlive it and keep the device's memory."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
+
+
+def _follow(child: subprocess.Popen[str]) -> None:
+    """Wait for a program and kill what it leaves, which would hold its output open, and be waited for."""
+    child.wait()
+    _end(child)

@@ -132,8 +132,8 @@ def delta_rule(
     triangular system solved for the new values and for the keys that read the state; Q Kᵀ times the values.
     Between chunks each key reads or writes the state, a second one does both. Vector work: Q and K normalised (3
     per element) and multiplied by decays, six FLOP per gate value, its exponential included, the mask of every
-    pair, decay and sum of the state of every chunk, which goes through memory once out and once back. Every gate
-    value has a learned constant.
+    pair, decay and sum of the state of every chunk, which stays on the chip from one chunk to the next (FlashInfer's
+    and FlashKDA's kernels). Every gate value has a learned constant.
     """
     tokens = batch * new
     pairs = batch * chunk_pairs(new, chunk)
@@ -148,8 +148,7 @@ def delta_rule(
         + tokens * (3 * (1 + keys) * key_heads * qk_dim + heads * (2 * (1 + keys) * qk_dim + v_dim + 6 * gates))
         + 2 * chunks * state,
         weights=heads * gates * weight_bytes,
-        activations=tokens * (2 * key_heads * qk_dim + heads * (2 * v_dim + gates)) * act_bytes
-        + 2 * (chunks - batch) * state * state_bytes,
+        activations=tokens * (2 * key_heads * qk_dim + heads * (2 * v_dim + gates)) * act_bytes,
         state=2 * batch * state * state_bytes,
     )
 

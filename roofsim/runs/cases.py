@@ -171,7 +171,7 @@ class Reader:
         dtype, format_ = _formats(run, device)
         phase: Phase = "decode" if run.phase == "decode" else "prefill"
         try:
-            precision = self._precision(run, device, dtype, format_)
+            precision = _of_state(run, self._precision(run, device, dtype, format_))
             kernels = BUILDERS[run.op](Sizes(run), precision, self.runtime)
             device.matrix_peak(dtype)
         except KeyError as error:
@@ -366,6 +366,12 @@ def _dtype(words: str) -> str | None:
         if name in DTYPE_BYTES:
             return name
     return None
+
+
+def _of_state(run: Run, precision: Precision) -> Precision:
+    """With the bytes of recurrent states whose dtype the note states."""
+    state = _dtype(run.notes.get("state_dtype", ""))
+    return replace(precision, state=DTYPE_BYTES[state]) if state else precision
 
 
 _HALF = ("fp16", "bf16")

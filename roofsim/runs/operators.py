@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from roofsim.foundation.arith import Number
-from roofsim.lowering import eager, fused
-from roofsim.lowering.kernels import Kernel, Situation
+from roofsim.foundation.arith import Number, ceil
+from roofsim.foundation.cost import Cost
+from roofsim.lowering import eager, fused, recurrent, serving
+from roofsim.lowering.kernels import Kernel, Situation, piece
 from roofsim.model.mixers.attention import SOFTMAX_FLOPS
 from roofsim.model.step import Pass, Phase, Precision
-from roofsim.ops import attention, conv, gemm, pointwise, scan
+from roofsim.ops import attention, conv, gemm, pointwise, recurrence, scan
 from roofsim.ops.base import CostFunction, Operator, Role
 from roofsim.runs.reading import Run
 from roofsim.specs.runtime import Runtime
@@ -54,6 +55,16 @@ class Sizes:
         return self._run.context or 0
 
     @property
+    def framework(self) -> str:
+        """The software that was measured, in small letters."""
+        return self._run.framework.lower()
+
+    @property
+    def replayed(self) -> bool:
+        """Whether the figure is of a captured graph of one call, replayed again and again: aiconfigurator's are."""
+        return self._run.source.startswith("ai-dynamo/aiconfigurator")
+
+    @property
     def held(self) -> int:
         """Tokens whose keys and values a decode step sees."""
         return self._run.context or self["l"]
@@ -93,11 +104,31 @@ def _attention(z: Sizes, p: Precision, new: int, context: int) -> Operator:
 def _attention_prefill(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
     if not z.get("causal", 1):
         raise KeyError("causal=1")
-    return (fused.kernel(_attention(z, p, z.prompt, z.cached)),)
+    return (*_replay(z), *_served(_attention(z, p, z.prompt, z.cached), p, r, "prefill"))
 
 
 def _attention_decode(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    return (*_replay(z), *_served(_attention(z, p, 1, max(z.held - 1, 0)), p, r, "decode"))
+
+
+def _sdpa_prefill(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    return (fused.kernel(_attention(z, p, z.prompt, z.cached)),)
+
+
+def _sdpa_decode(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
     return (fused.kernel(_attention(z, p, 1, max(z.held - 1, 0))),)
+
+
+def _served(operator: Operator, p: Precision, r: Runtime, phase: Phase) -> tuple[Kernel, ...]:
+    """The kernels of an operator in a serving engine, whose tables these rows come from."""
+    sizes = operator.sizes
+    step = Pass(sizes["batch"], sizes["new"], sizes.get("context", 0), p, phase=phase)
+    return serving.lower(operator, Situation(r, step)).kernels
+
+
+def _replay(z: Sizes) -> tuple[Kernel, ...]:
+    """What passes between two graphs of one call."""
+    return (Kernel("replay", "replay", Cost()),) if z.replayed else ()
 
 
 def _copy(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
@@ -118,6 +149,19 @@ def _pointwise(function: CostFunction, *, written_out: bool = False, weights: bo
         return (fused.kernel(operator),)
 
     return build
+
+
+CONVOLVED = 1024
+"""Tokens that a block of causal_conv1d's CUDA kernel takes at once: 128 threads with 8 elements each."""
+CONVOLUTION_STEPS = 3
+"""Times that it waits for memory: the filter, the inputs, its results."""
+
+
+def _convolution_in_cuda(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    """As causal_conv1d does it and TensorRT-LLM after it: a block for every channel of every sequence."""
+    (kernel,) = _convolution("prefill")(z, p, r)
+    steps = CONVOLUTION_STEPS * ceil(z.prompt / CONVOLVED)
+    return (replace(kernel, blocks=z.batch * _channels(z), steps=steps),)
 
 
 def _convolution(phase: Phase) -> Builder:
@@ -165,7 +209,7 @@ def _ssd(z: Sizes, p: Precision, new: int) -> Operator:
     sizes = {
         "batch": z.batch,
         "new": new,
-        "heads": z["nheads|h"],
+        "heads": z["nheads|h|effective_batch"],  # the last is batch times heads, of one sequence then
         "head_dim": z["head_dim|p"],
         "d_state": z["d_state|n"],
         "groups": z.get("n_groups", 1),
@@ -177,6 +221,50 @@ def _ssd(z: Sizes, p: Precision, new: int) -> Operator:
     return Operator("scan", scan.ssd_scan, sizes)
 
 
+def _state_update(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    return _served(_ssd(z, p, 1), p, r, "decode")
+
+
+def _delta(z: Sizes, p: Precision, new: int, channels: bool) -> Operator:
+    """A gated delta rule; with a decay for every channel, as in KDA, or for every head."""
+    sizes = {
+        "batch": z.batch,
+        "new": new,
+        "key_heads": z["num_k_heads"],
+        "heads": z["num_v_heads"],
+        "qk_dim": z["head_k_dim"],
+        "v_dim": z["head_v_dim"],
+        "keys": 1,
+        "gates": 1 + (z["head_k_dim"] if channels else 1),
+        "chunk": 64,
+        "weight_bytes": p.weights,
+        "act_bytes": p.activations,
+        "state_bytes": p.state,
+    }
+    return Operator("scan", recurrence.delta_rule, sizes)
+
+
+def _delta_rule(phase: Phase, *, channels: bool = False) -> Builder:
+    def build(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+        new = 1 if phase == "decode" else z.prompt
+        return _served(_delta(z, p, new, channels), p, r, phase)
+
+    return build
+
+
+def _delta_in_triton(*, channels: bool) -> Builder:
+    def build(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+        return recurrent.chunked_kernels(_delta(z, p, z.prompt, channels), channels)
+
+    return build
+
+
+def _first_order(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    """x ← a x + b of every channel: two inputs and a result."""
+    elements = z.batch * z.prompt * z["channels"]
+    return (piece("scan", "stream", elements, 3 * p.activations, 2),)
+
+
 def _ssd_prefill(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
     return eager.ssd_kernels(_ssd(z, p, z.prompt))
 
@@ -186,11 +274,11 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "gemm": _linear,
         "linear": _linear,
         "attention_prefill": _attention_prefill,
-        "sdpa_causal": _attention_prefill,
-        "sdpa_causal_gqa": _attention_prefill,
+        "sdpa_causal": _sdpa_prefill,
+        "sdpa_causal_gqa": _sdpa_prefill,
         "attention_decode": _attention_decode,
-        "sdpa_decode": _attention_decode,
-        "sdpa_decode_gqa": _attention_decode,
+        "sdpa_decode": _sdpa_decode,
+        "sdpa_decode_gqa": _sdpa_decode,
         "copy": _copy,
         "add": _pointwise(pointwise.add),
         "silu_mul": _pointwise(pointwise.gated_activation, written_out=True),
@@ -198,8 +286,17 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "rmsnorm_fused": _pointwise(pointwise.rms_norm, weights=True),
         "input_layernorm": _pointwise(pointwise.rms_norm, weights=True),
         "causal_conv1d": _convolution("prefill"),
-        "mamba2:causal_conv1d_fn": _convolution("prefill"),
+        "mamba2:causal_conv1d_fn": _convolution_in_cuda,
         "mamba2:causal_conv1d_update": _convolution("decode"),
+        "mamba2:selective_state_update": _state_update,
+        "gdn:chunk_gated_delta_rule": _delta_in_triton(channels=False),
+        "gdn:chunk_gated_delta_rule_flashinfer": _delta_rule("prefill"),
+        "gdn:fused_recurrent_gated_delta_rule": _delta_rule("decode"),
+        "gdn:fused_recurrent_gated_delta_rule_packed_decode": _delta_rule("decode"),
+        "kda:chunk_kda_with_fused_gate": _delta_in_triton(channels=True),
+        "kda:flashkda_fwd": _delta_rule("prefill", channels=True),
+        "kda:fused_recurrent_kda_packed_decode": _delta_rule("decode", channels=True),
+        "linear_recurrence_scan": _first_order,
         "gdn:causal_conv1d_fn": _convolution("prefill"),
         "gdn:causal_conv1d_update": _convolution("decode"),
         "selective_scan": _selective_scan,

@@ -14,7 +14,7 @@ import numpy as np
 
 from roofsim.engine.energy import Activity, activity, energy, units_energy
 from roofsim.engine.passes import starting_time
-from roofsim.engine.roofline import Machine, gap_time, launch_time, machine, terms
+from roofsim.engine.roofline import Machine, gap_time, graphs, launch_time, machine, terms
 from roofsim.engine.schedule import Stretch, times
 from roofsim.foundation.arith import maximum, single
 from roofsim.foundation.cost import COLUMNS, Cost
@@ -88,6 +88,7 @@ class Program:
         self._work_of_host = np.array([job.work for job in self._jobs], dtype=float)
         gaps = [0.0 if job.alone else job.launches * gap_time(self._runtime, job.phase) for job in self._jobs]
         self._gaps = np.array(gaps, dtype=float)
+        self._graphs = np.array([graphs(self._runtime, job.phase) for job in self._jobs], dtype=float)
 
     def machines(self, values: Mapping[str, float]) -> dict[str, Machine]:
         """The machine of each dtype under these values of parameters."""
@@ -104,7 +105,8 @@ class Program:
             stretches = [Stretch(h, d, n) for h, d, n in zip(host, busy, self._counts, strict=True)]
             first: Array = starting_time(self._runtime, m, self._plans, self._work_of_host)
             start = np.where(self._alone, 0.0, first)
-            t = times(stretches, start, self._runtime.host.mode == "inline", self._gaps)
+            gaps: Array = self._gaps + self._graphs * m["replay_time"]
+            t = times(stretches, start, self._runtime.host.mode == "inline", np.where(self._alone, 0.0, gaps))
             # an operator that is called again and again hides whichever of host and device is the faster
             longer: Array = maximum(t.host, t.device)
             queued: Array = t.wall
@@ -192,6 +194,7 @@ def _class(kernel: Kernel) -> tuple[Any, ...]:
         kernel.blocks is None,
         kernel.steps is None,
         kernel.tiles is None,
+        kernel.rows is None,
         beneath,
         tuple(_class(each) for each in kernel.instead),
     )
@@ -214,6 +217,9 @@ def _joined(kernels: Sequence[Kernel]) -> Kernel:
         unpacking=array([k.unpacking for k in kernels]),
         blocks=None if first.blocks is None else array([k.blocks for k in kernels]),
         together=array([k.together for k in kernels]),
+        rows=None if first.rows is None else array([k.rows for k in kernels]),
+        spread=array([k.spread for k in kernels]),
+        padding=array([k.padding for k in kernels]),
         replayed=array([k.replayed for k in kernels]),
         steps=None if first.steps is None else array([k.steps for k in kernels]),
         tiles=None if first.tiles is None else array([k.tiles for k in kernels]),

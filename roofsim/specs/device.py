@@ -98,7 +98,8 @@ class Device(Documented):
 
     `parameters` are values of calibratable parameters (see `roofsim.foundation.parameters`) stated for this device.
     `plans_attention` says that the attention kernels which PyTorch prefers on it (cuDNN's) need a plan for every
-    length of keys.
+    length of keys, `overlaps_softmax` that its attention kernels compute the softmax of one tile during the products of
+    another, `attention_rows` how many rows of queries these take at once where it is not 64.
     """
 
     name: str
@@ -117,6 +118,8 @@ class Device(Documented):
     price: Price | None = None
     host: Name | None = None
     plans_attention: bool = False
+    overlaps_softmax: bool = False
+    attention_rows: Count | None = None
     parameters: Mapping[str, Sourced] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -11,8 +11,8 @@ ONLY_TRAFFIC = [
         "strided_kernel_time",
         "tensor_kernel_time",
         "attention_kernel_time",
+        "tile_time",
         "gemm_fill",
-        "attention_fill",
     )
 ]
 """Kernels without a shortest time and without a device to fill: what is left is traffic and work."""

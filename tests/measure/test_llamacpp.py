@@ -145,7 +145,7 @@ def test_what_llama_cpp_takes_is_fitted_and_then_predicted_at_lengths_left_out(
         ("llama.yaml", "transformer"), ("mamba.yaml", "ssm"), ("falcon_h1.yaml", "hybrid")
     }  # fmt: skip
     assert len(rows) == len(MODELS) * 2 * 4 * 2 * 2
-    runtime = ["-d", DEVICE, "-r", "llama.cpp"]
+    runtime = ["-d", DEVICE, "-r", "llama.cpp-cpu"]
     lengths = f"prompt_len != {LEFT_OUT} and context_len != {LEFT_OUT}"
     roofsim("calibrate", "runs.csv", *runtime, "-o", "here.yaml", "--where", lengths, "-q")
     scored = json.loads(roofsim("validate", "runs.csv", *runtime, "--calibration", "here.yaml", "-f", "json"))

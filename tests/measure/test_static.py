@@ -103,6 +103,10 @@ def test_what_is_measured_is_told_apart_and_gone_on_with(roofsim: Callable[..., 
     }  # fmt: skip
     assert all("static cache of context + 64" in row["note"] for row in found if row["phase"] == "decode")
     assert json.loads(roofsim(*MEASURE, "--prompts", "8,16", "--batch", "1,2"))["rows"] == []
+    scored = json.loads(roofsim("validate", "my.csv", "-f", "json"))["rows"]
+    runtimes = [row["runtime"] for row in scored if row["metric"] == "latency_s"]
+    assert runtimes.count("transformers-5-static-eager") == len(found)
+    assert len(runtimes) == len(found) + 2
     again = roofsim("measure", "tiny.yaml", "-o", "my.csv", "--on", "cpu", "-q", "--prompts", "8", "--plan", "-f",
                     "json", "--device-name", "RTX 4090")  # fmt: skip
     assert [case["state"] for case in json.loads(again)["cases"]] == ["done", "done"]

@@ -28,14 +28,16 @@ PARAMETERS = {
     "gemm_efficiency": 1 / 2, "attention_efficiency": 1 / 4, "softmax_efficiency": 1 / 5, "vector_efficiency": 1 / 2,
     "masked_attention_efficiency": 3, "quantised_efficiency": 1 / 5, "ssd_efficiency": 2, "scan_efficiency": 1 / 10,
     "memory_efficiency": 1 / 2, "strided_efficiency": 1 / 4, "transpose_efficiency": 1 / 8,
-    "cache_share": 1 / 2, "cache_speed": 4, "gemm_fill": 5, "attention_fill": 6,
+    "cache_share": 1 / 2, "cache_speed": 4, "gemm_fill": 5, "delta_efficiency": 1 / 8,
     "kernel_time": 1, "strided_kernel_time": 2, "tensor_kernel_time": 3, "attention_kernel_time": 4,
     "block_efficiency": 3 / 5, "repacked_efficiency": 3 / 4, "row_attention_efficiency": 1 / 20, "scalar_flops": 1 / 4,
-    "unpacked_per_flop": 1 / 25, "barrier_time": 9,
+    "unpacked_per_flop": 1 / 25, "barrier_time": 9, "tile_time": 11, "replay_time": 13,
     "unpacked_bytes": 1 / 2, "row_bytes": 1 / 8, "tile_flops": 5, "tile_columns": 7,
     "step_time": 6, "dispatch": 7, "triton_dispatch": 80,
 }  # fmt: skip
-M = Machine(matrix_rate=1000, vector_rate=100, bandwidth=10, cache=50, units=4, parameters=PARAMETERS, clock=3)
+M = Machine(
+    matrix_rate=1000, vector_rate=100, bandwidth=10, cache=50, units=4, parameters=PARAMETERS, clock=3, tile_rows=3
+)
 COST = Cost(matrix=3000, vector=200, weights=20, activations=60, state=30)
 # 25 of the 60 bytes of activations come from the cache, at four times the speed: 6.25; 35 + 20 + 30 do not
 MOVED = 91.25
@@ -47,13 +49,15 @@ ROWS: dict[str, tuple[float, float, float, float]] = {
     "vector_product": (3, 200 / 50, STREAMED, 0),
     "row_product": (3, 20 / (4 * 3 / 8), STREAMED, 0),  # an eighth of a byte per unit and clock
     "quantised_tiles": (3, 3000 / (5 * 4 * 3), STREAMED, 5 * 2 * 4 / (5 * 4 * 3)),
-    "attention": (4, 3000 / 250 + 200 / 20, STREAMED, 6 * 2 / 250),  # the softmax waits for the products
+    "attention": (4, 3000 / 250 + 200 / 20, STREAMED, 0),  # the softmax waits for the products
     "masked_attention": (4, 3000 / 300 + 200 / 20, STREAMED, 0),
+    "delta": (3, 3000 / 125, STREAMED, 0),
     "ssd": (3, 3000 / 200, STREAMED, 0),
     "scan": (3, 200 / 10, STREAMED, 0),
     "stream": (1, 200 / 50, STREAMED, 0),
     "strided": (2, 200 / 50, STRIDED, 0),
     "transpose": (2, 200 / 50, TURNED, 0),
+    "replay": (13, 200 / 50, STREAMED, 0),
     "loop": (9, 200 / 50, STREAMED, 0),
     "scalar_loop": (9, 200 / (4 * 3 / 4), STREAMED, 0),  # a quarter per unit and clock
     "block_product": (9, 3000 / 60, STREAMED, 0),
@@ -61,6 +65,8 @@ ROWS: dict[str, tuple[float, float, float, float]] = {
     "unpacked_product": (9, 20 / (100 / 25), STREAMED, 0),  # the weights alone
     "row_attention": (9, 3000 / 5, STREAMED, 0),
 }
+TILED = ("attention", "delta")
+"""Classes whose blocks wait for their first data one after the other; computing alone slows down with few of them."""
 
 
 def kernel(like: Any, cost: Cost = COST, **more: Any) -> Kernel:
@@ -82,7 +88,7 @@ def test_each_class_has_its_rates_and_its_fixed_time(like: str) -> None:
     assert parts(terms(kernel(like, joined=True), M)) == pytest.approx((0, compute, memory, filling))
 
 
-@pytest.mark.parametrize("like", ROWS)
+@pytest.mark.parametrize("like", [each for each in ROWS if each not in TILED])
 @pytest.mark.parametrize(
     ("blocks", "together", "slower", "memory_slower"),
     # four units: two blocks keep half of them busy; if a unit needs two blocks at once, a quarter
@@ -94,6 +100,34 @@ def test_units_without_a_block_idle_and_those_with_too_few_compute_slower(
     fixed, compute, memory, filling = ROWS[like]
     found = terms(kernel(like, blocks=blocks, together=together), M)
     assert parts(found) == pytest.approx((fixed, compute * slower, memory * memory_slower, filling * slower))
+
+
+@pytest.mark.parametrize("like", TILED)
+@pytest.mark.parametrize(
+    ("blocks", "more", "waves", "slower"),
+    # four units: two blocks keep half of them busy unless each is cut in two; ten blocks are two and a half rounds
+    [
+        (2, {}, 1, 2), (2, {"spread": 2}, 1, 1), (1, {"spread": 3}, 1, 4 / 3), (1, {"spread": 9}, 1, 1),
+        (4, {}, 1, 1), (10, {}, 2.5, 1), (10, {"spread": 7}, 2.5, 1),
+        # tiles have three rows, two rows are a tile as well
+        (2, {"rows": 9}, 1.5, 1), (1, {"rows": 6}, 1, 2), (1, {"rows": 2}, 1, 4),
+        (1, {"rows": 6, "spread": 1.5}, 1, 4 / 3),
+        (4, {"padding": 3}, 1, 3), (2, {"padding": 3}, 1, 6), (10, {"padding": 1.5}, 2.5, 1.5),
+    ],
+)  # fmt: skip
+def test_a_unit_waits_for_the_first_data_of_each_of_its_blocks_and_computes_whole_ones(
+    like: str, blocks: int, more: dict[str, float], waves: float, slower: float
+) -> None:
+    fixed, compute, memory, _ = ROWS[like]
+    found = terms(kernel(like, blocks=blocks, **more), M)
+    assert parts(found) == pytest.approx((fixed + 11 * waves, compute * slower, memory, 0))
+
+
+@pytest.mark.parametrize(
+    ("like", "compute"), [("attention", 3000 / 250), ("masked_attention", 200 / 20), ("gemm", 3000 / 500)]
+)
+def test_kernels_of_some_devices_compute_the_softmax_during_the_products(like: str, compute: float) -> None:
+    assert terms(kernel(like), replace(M, softmax_overlap=1)).compute == pytest.approx(compute)
 
 
 def test_packed_weights_come_in_by_bytes_per_unit_and_clock_where_that_takes_longest() -> None:
@@ -198,6 +232,9 @@ def test_a_kernel_takes_no_less_than_the_one_beneath_it_and_no_more_than_those_i
         ("packed_product", "tensor_kernel_time", "quantised_efficiency", "memory_efficiency"),
         ("attention", "attention_kernel_time", "attention_efficiency", "memory_efficiency"),
         ("masked_attention", "attention_kernel_time", "masked_attention_efficiency", "memory_efficiency"),
+        ("delta", "tensor_kernel_time", "delta_efficiency", "memory_efficiency"),
+        ("vector_product", "tensor_kernel_time", "vector_efficiency", "memory_efficiency"),
+        ("replay", "replay_time", "vector_efficiency", "memory_efficiency"),
         ("ssd", "tensor_kernel_time", "ssd_efficiency", "memory_efficiency"),
         ("scan", "tensor_kernel_time", "scan_efficiency", "memory_efficiency"),
         ("stream", "kernel_time", "vector_efficiency", "memory_efficiency"),
@@ -268,7 +305,7 @@ def test_the_host_launches_what_no_graph_brings_along() -> None:
 
 def test_a_launch_through_triton_costs_more_but_not_in_a_graph() -> None:
     triton = kernel("ssd", triton=True)
-    assert launch_time(triton, hosted(mode="eager", work=0.5), M, "decode") == pytest.approx((7 + 80) / 2)
+    assert launch_time(triton, hosted(mode="eager", work=0.5), M, "decode") == pytest.approx(7 / 2 + 80)
     assert launch_time(triton, hosted(mode="graph", replay=REPLAY), M, "decode") == pytest.approx(2e-6)
 
 
@@ -290,6 +327,9 @@ def test_a_machine_is_made_of_what_the_files_say() -> None:
     of_triton = library.priors(device, None).values["triton_dispatch"]
     assert machine(device, slow, "fp16")["triton_dispatch"] == pytest.approx(of_triton * 30 / 12)
     assert machine(device, slow, "fp16", {"triton_dispatch": 7e-6})["triton_dispatch"] == 7e-6
+    assert (made.tile_rows, machine(library.device("h100-sxm"), None, "fp16").tile_rows) == (64, 128)
+    assert made.softmax_overlap == 0
+    assert machine(variant(device, overlaps_softmax=True), None, "fp16").softmax_overlap == 1
     assert made["scan_efficiency"] == library.priors(device, None).values["scan_efficiency"]
     assert made.clock == device.clock.value
     # without a clock: that at which 128 lanes of each unit, a multiply-add each, make the vector peak

@@ -23,7 +23,9 @@ from counting.launches import (
     chunked_scan,
     each,
     network,
+    of_a_token,
     runtime,
+    tiled,
     tiny,
 )
 from counting.rows import ACT, CACHE, PRECISION, TOKENS, D
@@ -145,17 +147,16 @@ def test_what_a_window_or_chunk_no_longer_holds_is_neither_joined_nor_repeated(l
     both = network(GQA | limit | {"windowed_cache": False})
     check(both, runtime(NEW), STEP, {"cache_append": appended(2 * 6, 2)})
     copies = 2 * 3 * 4 * 6 * CACHE
-    attended = Own("attention", fill=2 * 4 * 6, instead={"state": 0.0, "activations": 2 * 4 * 6 * ACT + copies})
+    attended = of_a_token(4, 4, instead={"state": 0.0, "activations": 2 * 4 * 6 * ACT + copies})
     check(model, runtime(OLD), STEP, {"attention": Expected([repeated(3), attended], temporary=copies)})
 
 
 def test_attention_is_one_kernel_and_in_a_step_a_sum_of_splits() -> None:
-    queries = 2 * 3 * 4
     model = network(GQA)
-    check(model, runtime(NEW), PREFILL, {"attention": [Own("attention", fill=queries * 6)]})
-    check(model, runtime(NEW), STEP, {"attention": [Own("attention", fill=2 * 4 * 6), tiny()]})
+    check(model, runtime(NEW), PREFILL, {"attention": [tiled(4)]})
+    check(model, runtime(NEW), STEP, {"attention": [of_a_token(4, 2), tiny()]})
     unsplit = runtime(NEW, attention={"splits_decode": False})
-    check(model, unsplit, STEP, {"attention": [Own("attention", fill=2 * 4 * 6)]})
+    check(model, unsplit, STEP, {"attention": [of_a_token(4, 2)]})
 
 
 def repeated(seen: int) -> Launch:
@@ -168,20 +169,18 @@ def test_heads_are_repeated_and_queries_made_contiguous_where_the_library_does_s
     copies = 2 * 7 * 4 * 6 * CACHE
     reading = {"state": 0.0}
     contiguous = each("strided", 2 * 3 * 4 * 3, ACT, ACT)
-    expected = [repeated(7), contiguous, Own("attention", fill=2 * 3 * 4 * 6, more=copies, instead=None)]
+    expected = [repeated(7), contiguous, tiled(4, 4, more=copies, instead=None)]
     check(network(GQA), runtime(OLD), STEP, {"attention": Expected(
-        [repeated(7), Own("attention", fill=2 * 4 * 6, instead={**reading, "activations": 2 * 4 * 6 * ACT + copies})],
+        [repeated(7), of_a_token(4, 4, instead={**reading, "activations": 2 * 4 * 6 * ACT + copies})],
         temporary=copies,
     )})  # fmt: skip
-    expected[-1] = Own(
-        "attention", fill=2 * 3 * 4 * 6, instead={**reading, "activations": 2 * 3 * 4 * 6 * ACT + copies}
-    )
+    expected[-1] = tiled(4, 4, instead={**reading, "activations": 2 * 3 * 4 * 6 * ACT + copies})
     check(
         network(GQA), runtime(OLD), PREFILL,
         {"attention": Expected(expected, temporary=copies + 2 * 3 * 4 * 3 * ACT)},
     )  # fmt: skip
     alike = network({**GQA, "kv_heads": 4})
-    check(alike, runtime(OLD), STEP, {"attention": [Own("attention", fill=2 * 4 * 6)]})
+    check(alike, runtime(OLD), STEP, {"attention": [of_a_token(4, 4)]})
 
 
 MASKED = GQA | {"declared_window": 7, "v_dim": 2}
@@ -220,7 +219,7 @@ def test_with_a_mask_every_pair_is_scored_in_tiles_and_the_mask_read_for_every_h
     held = 2 * 100 * 2 * 5 * CACHE
     check(alike, GROUPED, long, {"attention": [masked(96, 4, 96 / 64, state=2 * held)]})
     shorter = network(MASKED | {"declared_window": 8})
-    check(shorter, GROUPED, PREFILL, {"attention": [Own("attention", fill=2 * 3 * 4 * 5)]})
+    check(shorter, GROUPED, PREFILL, {"attention": [tiled(4)]})
     splitting = runtime(OLD, attention={"kv_heads": "grouped", "splits_decode": True, "mask_padded": False})
     check(alike, splitting, STEP, {"attention": [masked(1, 6, 1, state=2 * 7 * 4 * 5 * CACHE)]})
     # heads that share keys cannot share them under a mask
@@ -241,7 +240,7 @@ def test_a_static_cache_is_attended_to_whole_under_a_mask_with_heads_repeated(na
     mask = 2 * 10 * ACT
     queries = 2 * 4 * 6 * ACT
     kept = Launch("attention", matrix=2 * 4 * 10 * 12, vector=5 * 2 * 4 * 10, activations=queries + copies + mask,
-                  fill=2 * 4 * 6)  # fmt: skip
+                  blocks=2 * 4, rows=1)  # fmt: skip
     places = [tiny(3), Own("strided", part=1 / 2, count=2)]  # counted, moved on, added to, and two copies
     expected = {"cache_append": places, "attention": Expected([repeated(10), *numbers, kept, tiny()], temporary=copies)}
     check(network(GQA), stack, STEP, expected, "h100-sxm")
@@ -253,15 +252,15 @@ def test_a_static_cache_is_attended_to_whole_under_a_mask_with_heads_repeated(na
     check(network(GQA), just, STEP, expected, "h100-sxm")
     # where PyTorch does not prefer cuDNN, all pairs of a tile of queries are scored, the mask read for each head
     pairs = 2 * 4 * 64 * 10
-    tiled = Launch("masked_attention", matrix=pairs * 12, vector=6 * pairs, activations=queries + copies + 4 * mask,
+    scored = Launch("masked_attention", matrix=pairs * 12, vector=6 * pairs, activations=queries + copies + 4 * mask,
                    blocks=2 * 4, together=154 / 3)  # fmt: skip
     for device in ("rtx-4090", None):
-        elsewhere = Expected([repeated(10), *numbers, tiled], temporary=copies)
+        elsewhere = Expected([repeated(10), *numbers, scored], temporary=copies)
         check(network(GQA), stack, STEP, {"attention": elsewhere}, device)
 
 
 def test_a_prefill_into_a_static_cache_has_no_mask() -> None:
-    alone = {"attention": [Own("attention", fill=2 * 3 * 4 * 6)]}
+    alone = {"attention": [tiled(4, context=0, last=3)]}
     check(network(GQA), runtime(STATIC), Pass(2, 3, 0, PRECISION), alone, "h100-sxm")
     started = {"embedding": [Own("stream"), tiny(10)]}
     check(network(GQA), runtime(STATIC), Pass(2, 3, 0, PRECISION), started)

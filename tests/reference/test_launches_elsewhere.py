@@ -24,7 +24,9 @@ from counting.launches import (
     chunked_scan,
     each,
     network,
+    of_a_token,
     runtime,
+    tiled,
     tiny,
 )
 from counting.rows import ACT, CACHE, PRECISION, TOKENS, D
@@ -53,7 +55,7 @@ def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
         "v_proj": [Own("gemm", joined=True)],
         "rotary": [Own("stream")],
         "cache_append": [Own("stream")],
-        "attention": [Own("attention", fill=2 * 3 * 4 * 6)],
+        "attention": [tiled(4)],
         "o_proj": [product(12)],
         "residual_1": [],
         "gate_proj": [product(10)],
@@ -65,7 +67,7 @@ def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
         "embedding": [Own("stream")],
     }
     check(network(GQA, GATED), stack, PREFILL, expected)
-    step = {"attention": [Own("attention", fill=2 * 4 * 6), tiny()], "q_proj": [product(10)]}
+    step = {"attention": [of_a_token(4, 2), tiny()], "q_proj": [product(10)]}
     check(network(GQA, GATED), stack, STEP, step)
     check(network(GQA, norm="layer"), stack, PREFILL, {"norm_1": [added]})
     moe = {"kind": "moe", "experts": 4, "top_k": 2, "width": 3, "shared_width": 5}
@@ -96,7 +98,8 @@ def attended(new: int, context: int) -> dict[str, float]:
     pairs = 2 * sum(context + i + 1 for i in range(new))
     return {
         "matrix": 4 * pairs * 4 * 3, "vector": 5 * pairs * 4, "activations": 2 * new * 4 * 6 * ACT,
-        "state": 2 * (new + context) * 2 * 6 * CACHE, "fill": 2 * new * 4 * 6,
+        "state": 2 * (new + context) * 2 * 6 * CACHE, "blocks": 2 * 2, "rows": new * 2, "padding": 64 / (new * 2),
+        "spread": (context + (new + 1) / 2) / (context + new),
     }  # fmt: skip
 
 
@@ -119,6 +122,10 @@ def test_what_a_prefill_launches_beside_its_graphs_is_attention_and_the_end() ->
     inside = {"cache_append", "attention", "o_proj", "conv", "scan", "ssm_gate", "out_proj", "lm_head"}
     assert launched(runtime("vllm"), replace(PREFILL, logits="last"), *parts) == inside
     assert launched(runtime("vllm"), replace(STEP, logits="last"), *parts) == {"lm_head"}
+    # the projections of a gated short convolution are between graphs with it
+    short = {"in_proj", "conv", "out_proj"}
+    found = launched(runtime("vllm"), replace(PREFILL, logits="last"), {"kind": "short_conv", "channels": 10}, GATED)
+    assert found == short | {"lm_head"}
     for stack in (runtime("vllm", host={"captured": None}), runtime("vllm", host={"captured": 5})):
         everything = launched(stack, PREFILL, *parts)
         assert everything > inside | {"norm_1", "q_proj", "rotary", "down_proj", "final_norm", "embedding"}
@@ -135,9 +142,11 @@ def launched(stack: Runtime, p: Pass, *parts: Any) -> set[str]:
 @pytest.mark.parametrize("new", [1, 3])
 def test_a_serving_engine_scans_with_the_kernels_of_mamba_ssm(new: int) -> None:
     stack, p = runtime("vllm"), Pass(2, new, 4, PRECISION)
-    check(network(SSM, family="mamba2"), stack, p, {"scan": [tiny(), *chunked_scan(new)[0]]})
-    check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)], "conv": [Own("stream")]})
-    check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [Own("scan")], "conv": [Own("stream")]})
+    conv = {"conv": [Own("stream", triton=True)]}
+    gated = {"ssm_gate": [Own("stream", triton=True)]}
+    check(network(SSM, family="mamba2"), stack, p, {"scan": [tiny(), *chunked_scan(new)[0]]} | conv | gated)
+    check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)]} | conv | gated)
+    check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [Own("scan")]} | conv)
     check(network(SELECTIVE, family="mamba"), stack, STEP, {"scan": [Own("stream", triton=True)]})
 
 
@@ -305,12 +314,12 @@ def test_llama_cpp_works_in_fp32() -> None:
         "norm_1": [each("stream", EVERY, FP32, FP32, flops=4)],
         "rotary": [each("stream", half, FP32, FP32, flops=3, count=2)],
         "cache_append": [Launch("strided", activations=new * FP32, state=2 * new * CACHE)],
-        "attention": [Own("attention", fill=2 * 3 * 4 * 6), tiny(2)],
+        "attention": [tiled(4), tiny(2)],
         "residual_1": [each("strided", EVERY, 2 * FP32, FP32)],
         "gate": [each("stream", elements, 2 * FP32, FP32, flops=5)],
     }
     check(network(GQA, GATED), stack, PREFILL, expected)
-    check(network(GQA, GATED), stack, STEP, {"attention": [Own("attention", fill=2 * 4 * 6), tiny()]})
+    check(network(GQA, GATED), stack, STEP, {"attention": [of_a_token(4, 2), tiny()]})
     layer = {"norm_1": [each("stream", EVERY, FP32, FP32, flops=4), each("strided", EVERY, FP32, FP32, count=2)]}
     check(network(GQA, norm="layer"), stack, PREFILL, layer)
 
@@ -323,7 +332,7 @@ def test_an_older_one_works_in_fp32_too_and_applies_weights_apart() -> None:
         "norm_1": norm,
         "rotary": [each("stream", half, FP32, FP32, flops=3, count=2)],
         "cache_append": [Launch("strided", 2, activations=new * FP32, state=new * CACHE)],
-        "attention": [Own("attention", fill=2 * 3 * 4 * 6)],
+        "attention": [tiled(4)],
         "residual_1": [each("stream", EVERY, 2 * FP32, FP32)],
         "gate": [each("stream", elements, FP32, FP32, flops=5), each("stream", elements, 2 * FP32, FP32)],
     }
@@ -490,17 +499,56 @@ def test_the_ideal_is_one_kernel_for_each_operator_that_a_device_not_yet_full_de
         "kind": "mla", "heads": 3, "kv_rank": 6, "nope_dim": 4, "rope_dim": 2, "v_dim": 5, "q_rank": 7,
         "index_heads": 2, "index_dim": 3, "index_top_k": 5,
     }  # fmt: skip
-    queries = 2 * 3
     check(network(latent), stack, PREFILL, {
         "q_absorb": [Own("gemm", fill=2 * 4)],
-        "attention": [Own("attention", fill=queries * 3 * (2 * 6 + 2))],
+        # the three heads of three tokens share a tile; of seven tokens each chooses five, and has five to choose from
+        "attention": [Own("attention", blocks=2, rows=9, padding=64 / 9)],
         "index_scores": [Own("gemm", fill=2 * 3)],
         "index_norm": [Own("stream")],
     })  # fmt: skip
-    check(network(GQA | {"v_dim": 2}), stack, PREFILL, {"attention": [Own("attention", fill=queries * 4 * (3 + 2))]})
-    check(network(GQA | {"chunk": 3}), stack, PREFILL, {"attention": [Own("attention", fill=queries * 4 * 6)]})
+    check(network(GQA | {"v_dim": 2}), stack, PREFILL, {"attention": [tiled(4)]})
+    whole = Own("attention", blocks=2 * 2, rows=3 * 2, padding=64 / 6)  # each token sees three
+    check(network(GQA | {"chunk": 3}), stack, PREFILL, {"attention": [whole]})
     check(network(SSM), stack, PREFILL, {"scan": [Own("ssd")], "conv": [Own("stream")]})
     check(network(SELECTIVE), stack, PREFILL, {"scan": [Own("scan")]})
+
+
+def test_queries_fill_tiles_and_the_keys_of_a_token_are_cut_into_parts_of_128() -> None:
+    stack = runtime("ideal")
+    long = Pass(2, 96, 1000, PRECISION)
+    step = Pass(2, 1, 511, PRECISION, phase="decode")
+
+    def filled(key_heads: float, rows: float, mean: float, last: float) -> dict[str, list[Own]]:
+        return {"attention": [Own("attention", blocks=2 * key_heads, rows=rows, spread=mean / last)]}
+
+    check(network(GQA), stack, long, filled(2, 2 * 96, 1048.5, 1096))
+    check(network(GQA), stack, Pass(2, 32, 0, PRECISION), filled(2, 64, 16.5, 32))
+    check(network(GQA), stack, Pass(2, 2, 0, PRECISION), {"attention": [tiled(4, context=0, new=2, last=2)]})
+    check(network(GQA), stack, step, {"attention": [of_a_token(4, 2, 4)]})
+    for limit in ("window", "chunk"):
+        check(network(GQA | {limit: 256}), stack, step, {"attention": [of_a_token(4, 2, 2)]})
+        check(network(GQA | {limit: 256}), stack, long, filled(2, 2 * 96, 256, 256))
+    # of 96 tokens the first 50 see themselves and those before, the others 50
+    mean = (50 * 51 / 2 + 46 * 50) / 96
+    check(network(GQA | {"window": 50}), stack, Pass(2, 96, 0, PRECISION), filled(2, 2 * 96, mean, 50))
+    latent = {"kind": "mla", "heads": 3, "kv_rank": 6, "nope_dim": 4, "rope_dim": 2, "v_dim": 5}
+    check(network(latent), stack, step, {"attention": [of_a_token(3, 1, 4)]})
+    check(network(latent), stack, long, filled(1, 3 * 96, 1048.5, 1096))
+    chosen = latent | {"index_heads": 2, "index_dim": 3, "index_top_k": 256, "q_rank": 7}
+    check(network(chosen), stack, step, {"attention": [of_a_token(3, 1, 2)]})
+    wide = Own("attention", blocks=2, rows=160, spread=4)
+    check(network(latent | {"heads": 160}), stack, step, {"attention": [wide]})
+
+
+def test_a_serving_engine_normalises_before_a_delta_rule_whose_heads_go_through_their_chunks() -> None:
+    part = {"kind": "gated_delta", "key_heads": 2, "value_heads": 4, "key_dim": 3, "value_dim": 5, "chunk": 4}
+    model, keys = network(part, family="qwen3_5"), TOKENS * 2 * 3
+    normalised = each("stream", keys, ACT, ACT, flops=3, count=2)  # queries and keys
+    rule = Own("delta", blocks=2 * 4, padding=4 / 3)
+    check(model, runtime("vllm"), PREFILL, {"scan": [normalised, tiny(), rule]})
+    check(model, runtime("vllm"), STEP, {"scan": [Own("stream", blocks=2 * 4, triton=True)]})
+    check(model, runtime("ideal"), STEP, {"scan": [Own("delta", blocks=2 * 4)]})
+    check(model, runtime("ideal"), Pass(2, 8, 0, PRECISION), {"scan": [Own("delta", blocks=2 * 4)]})
 
 
 def test_a_mask_is_built_where_runtime_and_network_say_so_with_a_cell_for_every_query_and_key() -> None:
@@ -665,3 +713,41 @@ def test_parameters_of_a_runtime_hold_over_those_of_a_device(name: str) -> None:
     assert machine(orin, None, "fp16")[name] == orin.parameters[name].value
     assert machine(orin, None, "fp16", None, stack)[name] == stack.parameters[name].value
     assert machine(orin, None, "fp16", {name: 3}, stack)[name] == 3
+
+
+@pytest.mark.parametrize("scored", [0, 1 / 4, 1])
+def test_scored_positions_alone_go_on_after_the_last_mixer_in_as_many_passes_as_end_in_scores(scored: float) -> None:
+    stack = runtime("llama.cpp")
+    model = network(GQA, MLP, norm="layer", layout=[{"repeat": 3, "of": ["one"]}])
+    p = replace(PREFILL, precision=WIDE, logits="last", scored=scored)
+    rows = lower(model, stack, p)
+    found = [(row.row.layer, row.row.count) for row in rows]
+    assert found == [("embedding", 1), ("one", 2), ("last one", 1), ("head", 1)]
+    # the same network where all of two positions go on, one of each sequence
+    wide, narrow = (lower(model, stack, replace(p, scored=None, new=new)) for new in (3, 1))
+    after = [o.name for o, _ in wide[1]].index("residual_1") + 1  # what follows the mixer and its sum
+    for number, (operator, lowered) in enumerate(rows[2]):
+        (_, alone), often = (list(wide[1])[number], 1) if number < after else (list(narrow[1])[number], scored)
+        assert operator.often == often
+        assert lowered.kernels == tuple(replace(k, count=k.count * often) for k in alone.kernels)
+    for (_, lowered), (_, alone) in zip(rows[3], wide[2], strict=True):
+        assert lowered.kernels == tuple(replace(k, count=k.count * scored) for k in alone.kernels)
+    assert [low.kernels for _, low in rows[1]] == [low.kernels for _, low in wide[1]]
+    assert {k.count for _, low in wide[1] for k in low.kernels} == {1, 2}
+
+
+def test_an_array_of_shares_is_taken_for_each() -> None:
+    shares = np.array([0, 1 / 4, 1])
+    rows = lower(
+        network(GQA, MLP), runtime("llama.cpp"), replace(PREFILL, precision=WIDE, logits="last", scored=shares)
+    )
+    (logits,) = (low.kernels for o, low in rows[-1] if o.name == "lm_head")
+    assert sum(k.count for k in logits) == pytest.approx(shares)
+
+
+def test_a_layer_that_is_a_mixer_alone_sees_all_positions() -> None:
+    model = network(SSM, family="mamba2", layout=[{"repeat": 1, "of": ["one"]}])
+    _, last, head = lower(model, runtime("llama.cpp"), replace(PREFILL, scored=1 / 4))
+    assert last.row.layer == "last one"
+    assert {o.often for o in last.row.operators} == {1}
+    assert {o.often for o in head.row.operators} == {1 / 4}

@@ -194,3 +194,24 @@ def test_experts_are_chosen_weighed_and_summed_one_by_one() -> None:
         "route": [loop(TOKENS * 4, FP32, FP32, 5), loop(TOKENS * 4, FP32, FP32), Launch("loop", 4)],
         "combine": [loop(2 * EVERY, FP32, FP32), loop(EVERY, 2 * FP32, FP32)],
     })  # fmt: skip
+
+
+def test_heads_may_have_values_of_another_width_than_keys() -> None:
+    model, p = network(GQA | {"v_dim": 2}), replace(PREFILL, new=64)
+    pairs = 2 * 4 * (64 * 64 + 64 * 4)
+    moved = {"activations": 2 * 64 * 4 * 5 * ACT, "state": 2 * 68 * 2 * 5 * CACHE}
+    check(model, p, {"attention": [
+        Launch("block_product", matrix=2 * (3 + 2) * pairs, **moved), Launch("loop", vector=5 * pairs, joined=True),
+    ]})  # fmt: skip
+
+
+def test_attention_without_a_rule_goes_by_queries_in_a_step_alone() -> None:
+    latent: dict[str, Any] = {
+        "kind": "mla", "heads": 3, "kv_rank": 6, "nope_dim": 4, "rope_dim": 2, "v_dim": 5, "q_rank": 7,
+    }  # fmt: skip
+    for p, like in ((PREFILL, "block_product"), (STEP, "row_attention")):
+        first, *others = kernels(network(latent), p, "attention")
+        assert first.like == like
+        assert {k.like for k in others} <= {"loop"}
+        (absorbed,) = kernels(network(latent), p, "q_absorb")
+        assert (absorbed.like, absorbed.fill, absorbed.blocks) == ("block_product", 0, None)

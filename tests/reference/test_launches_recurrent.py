@@ -82,7 +82,7 @@ def test_a_gated_delta_rule_is_four_triton_kernels_that_do_its_products(new: int
     step = [
         each("strided", 2 * 6, ACT, ACT, count=2), each("strided", 2 * 20, ACT, ACT, count=2), tiny(2),
         each("strided", 2 * (6 + 6 + 20), ACT, ACT), tiny(3), each("stream", 2 * 4, FP32, FP32, count=4), tiny(),
-        Own("stream", triton=True), Launch("stream", state=2 * 2 * state * STATE),
+        Own("stream", blocks=2 * 4, triton=True), Launch("stream", state=2 * 2 * state * STATE),
     ]  # fmt: skip
     part = DELTA | {"joined": True}
     p, joined = Pass(2, new, 4, PRECISION), network(part, family="qwen3_next")
@@ -122,7 +122,7 @@ def test_kimi_delta_attention_has_a_decay_for_every_channel() -> None:
     ]  # fmt: skip
     side = width * FP32 + (TOKENS * 2 * (3 + 2) + 2 * width + CHUNKS * state) * ACT
     step = [
-        tiny(4), each("stream", 2 * 6, FP32, FP32, count=8), tiny(), Own("stream", triton=True),
+        tiny(4), each("stream", 2 * 6, FP32, FP32, count=8), tiny(), Own("stream", blocks=2 * 2, triton=True),
         Launch("stream", state=2 * 2 * state * STATE),
     ]  # fmt: skip
     joined = each("strided", TOKENS * 18, ACT, ACT)
@@ -135,7 +135,8 @@ def test_kimi_delta_attention_has_a_decay_for_every_channel() -> None:
 
 def test_two_keys_have_no_code_in_the_library_and_run_as_one_kernel() -> None:
     part = {"kind": "rwkv7", "heads": 2, "head_dim": 5, "decay_rank": 2, "rate_rank": 3, "gate_rank": 4}
-    checked(part, "rwkv7", {"scan": [Own("ssd")]}, {"scan": [Own("ssd")], "output_norm": [Own("stream")]})
+    prefill = {"scan": [Own("delta", blocks=2 * 2, padding=16 / 3)]}  # in chunks of 16
+    checked(part, "rwkv7", prefill, {"scan": [Own("delta", blocks=2 * 2)], "output_norm": [Own("stream")]})
 
 
 @pytest.mark.parametrize(("new", "size", "blocks"), [(3, 2, 2), (4, 2, 2), (5, 2, 3), (1, 1, 1)])

@@ -130,6 +130,15 @@ def test_the_device_waits_between_the_kernels_of_a_graph() -> None:
     assert with_gaps.device_time == without.device_time
 
 
+def test_a_graph_begins_some_time_after_what_was_before() -> None:
+    later = replace(M, parameters=priors() | {"replay_time": 1.0})
+    for policy, begun in ({"mode": "graph"}, 1), ({"mode": "graph", "prefill": "eager"}, 1), ({"mode": "eager"}, 0):
+        each = [run_pass(stack("ideal", m, **policy), DECODE).time for m in (M, later)]
+        assert each[1] - each[0] == pytest.approx(begun * (1 - priors()["replay_time"]))
+    eager = [run_pass(stack("ideal", m, mode="graph", prefill="eager"), PREFILL).time for m in (M, later)]
+    assert eager[0] == eager[1]
+
+
 @every_stack
 @every_pass
 def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers(name: str, p: Pass) -> None:

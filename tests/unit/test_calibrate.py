@@ -133,7 +133,7 @@ def test_a_wild_row_moves_the_estimates_less_than_their_errors(fitted):
 def test_no_configuration_is_ever_split_and_every_fold_has_some(result):
     cases = [line.case for line in result.lines]
     configurations = sorted({case.configuration for case in cases})
-    fold = dealt(cases, configurations, 5)
+    fold = dealt([case.configuration for case in cases], 5)
     of = {}
     for case, each in zip(cases, fold.tolist(), strict=True):
         of.setdefault(case.configuration, set()).add(each)
@@ -141,6 +141,19 @@ def test_no_configuration_is_ever_split_and_every_fold_has_some(result):
     assert set(fold.tolist()) == set(range(5))
     # prefill and decode are configurations of their own, the metrics of one pass are not
     assert len(configurations) * 3 == len(cases)
+
+
+def test_what_is_held_out_may_be_whole_models(result):
+    rows = list(design(("Qwen2.5-0.5B", "mamba2-780m", "Llama-3.2-1B"), (1024, 4096), (1,)))
+    made = runs_of(rows, values_of(STACK, rows, TRUTH))
+    unseen = calibrate(made, STACK.device, STACK.runtime, STACK.host, Options(apart="model"))
+    seen = calibrate(made, STACK.device, STACK.runtime, STACK.host)
+    assert unseen.calibration.parameters == seen.calibration.parameters
+    assert [x.held_out for x in unseen.lines] != [x.held_out for x in seen.lines]
+    one = replace(made, runs=tuple(run for run in made.runs if run.model == "Qwen2.5-0.5B"))
+    with pytest.raises(InputError, match="all rows are of one model"):
+        calibrate(one, STACK.device, STACK.runtime, STACK.host, Options(apart="model"))
+    assert dealt(["b", "a", "b", "c"], 2).tolist() == [1, 0, 1, 0]
 
 
 def test_held_out_errors_are_no_smaller_than_fitted_ones(result):

@@ -56,6 +56,20 @@ def test_a_device_of_which_less_than_all_can_be_had_has_that_capacity() -> None:
     assert card.capacity == card.memory.capacity.value
 
 
+@pytest.mark.parametrize(
+    ("name", "half", "gib"),
+    [
+        ("mi325x", 0.5, 128),  # all of it is usable
+        ("h100-sxm", 0.5, 39.59),  # half of the 79.18 GiB that the driver counts
+        ("orin", 0.5, 4.0),  # half of the 8 GiB that are shown
+        ("orin", 0.9, 6.0),  # more than can be had
+        ("orin", 1, 6.0),
+    ],
+)
+def test_a_share_is_of_what_a_program_is_shown_and_no_more_than_it_can_have(name: str, half: float, gib: float) -> None:
+    assert library.device(name).share(half) == pytest.approx(gib * 2**30)
+
+
 @pytest.mark.parametrize(("name", "dtype"), [("rtx-4090", "bf16"), ("t4", "fp16"), ("apple-m1", "fp16")])
 def test_the_default_dtype_is_bf16_where_there_is_a_unit_for_it(name: str, dtype: str) -> None:
     assert library.device(name).default_dtype == dtype

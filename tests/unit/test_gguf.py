@@ -103,6 +103,15 @@ def test_a_file_that_stores_no_output_has_tied_embeddings(tmp_path: Path, write_
     assert model.stored.bits["lm_head"] == pytest.approx(4.5)
 
 
+@pytest.mark.parametrize(("stated", "window"), [(4096, 4096), (1 << 20, None)])
+def test_the_context_that_a_file_states_is_its_window_unless_it_is_what_stands_for_any(
+    tmp_path: Path, write_gguf: Write, stated: int, window: int | None
+) -> None:
+    path = tmp_path / "long.gguf"
+    write_gguf(path, "llama", {**SIZES, "context_length": stated}, llama())
+    assert library.architecture(str(path)).context_window == window
+
+
 def test_what_balances_or_rotates_is_no_parameter(tmp_path: Path, write_gguf: Write) -> None:
     path = tmp_path / "rope.gguf"
     write_gguf(path, "llama", SIZES, {**llama(), "rope_freqs.weight": ((32,), "F32")})

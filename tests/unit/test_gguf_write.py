@@ -54,7 +54,8 @@ def tiny(family: str, **other: Any) -> Architecture:
     return build(Architecture, values, family)
 
 
-UNSAID = {"id", "family", "sources", "stored", "logits_scaled"}
+UNSAID = {"id", "family", "sources", "stored", "logits_scaled", "context_window"}
+"""What a file does not say, or not as it is: the context it names is longer than any prompt."""
 
 
 @pytest.mark.parametrize("weights", FORMATS)

@@ -31,7 +31,7 @@ STACKS = [
     ("mamba2-130m", "h100-sxm", "llama.cpp"),
     ("Llama-3.2-1B", "apple-m2-ultra", "llama.cpp-b2797-metal"),
 ]
-NO_TIME = ("kernel_time", "strided_kernel_time", "tensor_kernel_time", "attention_kernel_time")
+NO_TIME = ("kernel_time", "strided_kernel_time", "tensor_kernel_time", "attention_kernel_time", "tile_time")
 
 
 # --- numbers that carry their slopes ---
@@ -117,7 +117,7 @@ def test_where_reading_is_all_the_interval_is_that_of_the_memory_efficiency():
     """A decode step bound by memory takes bytes / (W η); d log t / d u = −(η − low)(high − η) / ((high − low) η)."""
     s = setup("Llama-3.1-8B", "h100-sxm", "ideal")
     sure = {name: float(x) for name, x in s.machine("bf16").parameters.items()}
-    sure |= dict.fromkeys(NO_TIME, 0.0) | {"gemm_fill": 0.0, "attention_fill": 0.0, "vector_efficiency": 1.0}
+    sure |= dict.fromkeys(NO_TIME, 0.0) | {"gemm_fill": 0.0, "vector_efficiency": 1.0}
     eta = sure.pop("memory_efficiency")
     s = replace(s, parameters=sure)
     p = predict_request(s, workload(prompt=1024))

@@ -162,6 +162,34 @@ def test_all_values_that_cannot_be_are_told_at_once() -> None:
     assert len(error.value.problems) == 2
 
 
+@pytest.mark.parametrize("path", ["memory.capacity", "memory.capacity.value"])
+def test_the_same_share_of_another_capacity_is_usable(path: str) -> None:
+    larger = changed(DEVICE, "device", [(path, "16 GiB")])
+    assert larger.memory.capacity.value == 16 * 2**30
+    assert larger.capacity == pytest.approx(12 * 2**30)
+    assert changed(DEVICE, "device", [(path, "4 GiB")]).capacity == pytest.approx(3 * 2**30)
+
+
+def test_usable_memory_that_is_set_does_not_follow() -> None:
+    both = [("memory.capacity", "16 GiB"), ("memory.usable", "14 GiB")]
+    for changes in (both, both[::-1]):
+        assert changed(DEVICE, "device", changes).capacity == 14 * 2**30
+    whole = changed(library.device("mi325x"), "device", [("memory.capacity", "2x")])
+    assert whole.memory.usable is None
+    assert whole.capacity == 512 * 2**30
+
+
+def test_more_usable_memory_than_there_is_is_refused() -> None:
+    with pytest.raises(SpecError, match="usable is more than capacity"):
+        changed(DEVICE, "device", [("memory.usable", "9 GiB")])
+
+
+@pytest.mark.parametrize(("gib", "taken"), [(8.0, 6.0), (16.0, 12.0), (4.0, 3.0)])
+def test_usable_memory_follows_a_capacity_that_varies(gib: float, taken: float) -> None:
+    f = compile("mamba-130m", "orin", "vllm", figures=["memory.reserved"], over=["device.memory.capacity"])
+    assert f(**{"device.memory.capacity": gib * 2**30})["memory.reserved"] == pytest.approx(taken * 2**30)
+
+
 @pytest.mark.parametrize("field", ["clock", "units"])
 def test_peaks_follow_clock_and_units(field: str) -> None:
     old = library.device("rtx-4090")

@@ -57,6 +57,14 @@ def in_order(model: Architecture) -> list[str]:
     ]
 
 
+@pytest.mark.parametrize(
+    ("stated", "window"),
+    [(None, None), (8192, 8192), (0, None), (-1, None), (True, None), (10**30, None), ("8k", None)],
+)
+def test_the_positions_that_a_config_states_are_its_window(read: Reader, stated: object, window: int | None) -> None:
+    assert read({**LLAMA, "max_position_embeddings": stated}).context_window == window
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_counts_are_those_of_the_librarys_class(read: Reader, case: str) -> None:
     expected = CASES[case]["counts"]

@@ -105,8 +105,8 @@ def test_matrix_and_vector_work_of_attention_wait_for_each_other_and_of_a_produc
     seconds = {like: terms(Kernel("kernel", like, cost), IDEAL).compute for like in get_args(Class)}
     assert seconds == {
         "gemm": 1, "packed_product": 16, "vector_product": 1, "row_product": 1, "quantised_tiles": 1,
-        "attention": 2, "masked_attention": 17, "ssd": 16,
-        "scan": 1, "stream": 1, "strided": 1, "transpose": 1, "loop": 1, "scalar_loop": 1,
+        "attention": 2, "masked_attention": 17, "delta": 1, "ssd": 16,
+        "scan": 1, "stream": 1, "strided": 1, "transpose": 1, "replay": 1, "loop": 1, "scalar_loop": 1,
         "block_product": 16, "repacked_product": 16, "unpacked_product": 0, "row_attention": 16,
     }  # fmt: skip
 
@@ -123,16 +123,29 @@ def test_fewer_blocks_than_units_leave_units_idle(blocks: int | None, slower: fl
     assert (t.compute, t.memory) == (slower, slower)
 
 
+@pytest.mark.parametrize(("blocks", "splits", "compute", "fixed"), [(1, 1, 4, 2), (1, 4, 1, 2), (8, 1, 1, 4)])
+def test_tiles_wait_for_their_first_data_and_leave_units_idle_unless_they_are_cut(
+    blocks: int, splits: int, compute: float, fixed: float
+) -> None:
+    m = replace(IDEAL, parameters=PERFECT | {"tile_time": 2.0})
+    t = terms(Kernel("attention", "attention", Cost(matrix=1024, state=8), blocks=blocks, spread=splits), m)
+    assert (t.compute, t.fixed, t.memory) == (compute, fixed, 1)
+
+
+def test_the_softmax_hides_behind_the_products_where_the_device_overlaps_them() -> None:
+    m = replace(IDEAL, softmax_overlap=1)
+    assert terms(Kernel("attention", "attention", Cost(matrix=1024, vector=32)), m).compute == 1
+    assert terms(Kernel("attention", "attention", Cost(matrix=1024, vector=192)), m).compute == 3
+
+
 def test_a_unit_that_needs_several_blocks_at_once_computes_slower_with_one_but_moves_as_much() -> None:
     t = terms(Kernel("attention", "masked_attention", Cost(matrix=64, state=8), blocks=4, together=2), IDEAL)
     assert (t.compute, t.memory) == (2, 1)
 
 
-@pytest.mark.parametrize(
-    ("like", "full"), [("gemm", 10 * 4), ("attention", 10), ("stream", 0), ("masked_attention", 0)]
-)
-def test_a_product_or_attention_at_its_half_rate_size_takes_twice_its_time(like: Class, full: int) -> None:
-    m = replace(IDEAL, parameters=PERFECT | {"gemm_fill": 10.0, "attention_fill": 10.0})
+@pytest.mark.parametrize(("like", "full"), [("gemm", 10 * 4), ("attention", 0), ("stream", 0), ("masked_attention", 0)])
+def test_a_product_at_its_half_rate_size_takes_twice_its_time(like: Class, full: int) -> None:
+    m = replace(IDEAL, parameters=PERFECT | {"gemm_fill": 10.0})
     work = max(full, 1)
     t = terms(Kernel("kernel", like, Cost(matrix=work), fill=1), m)
     assert t.filling == full / 1024

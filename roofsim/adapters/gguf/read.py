@@ -8,10 +8,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from roofsim.adapters.gguf.contents import LONGEST
 from roofsim.adapters.gguf.header import Header, Tensor, read_header
 from roofsim.adapters.gguf.keys import ARCHITECTURES, BALANCE, NO_WEIGHTS, OPERATORS, VECTORS, Model, config, model_type
 from roofsim.adapters.published.base import architecture_values
-from roofsim.adapters.published.read import Published, adapters
+from roofsim.adapters.published.read import Published, adapters, context_window
 from roofsim.foundation.errors import SpecError, UnknownName
 from roofsim.model.architecture import Architecture
 from roofsim.specs.files import build, problem_line
@@ -55,6 +56,7 @@ def published(header: Header) -> Published:
         "name": called if isinstance(called, str) and 0 < len(called) <= 100 else path.stem,
         "id": path.stem,
         "family": kind.removesuffix("_text"),
+        **({} if values.get("positions") else context_window(header.fields.get(f"{name}.context_length"))),
         **values,
         "sources": {SOURCE: f"header of {path.name} (architecture {name})"},
     }
@@ -64,6 +66,9 @@ def published(header: Header) -> Published:
     beyond = sum(tensor.size for tensor in header.tensors.values()) - sum(tensor.size for tensor in mine)
     if beyond:
         notes.append(f"{beyond:,} bytes of layers that predict further tokens are left out")
+    window = model.size("context_length")
+    if window and window != LONGEST and not network.positions:
+        values["context_window"] = window
     values["stored"] = {"bits": stored_bits(network, mine), "source": SOURCE}
     ignored = sorted(key for key in header.fields if not key.startswith(f"{name}."))
     return Published(values, tuple(ignored), tuple(notes))

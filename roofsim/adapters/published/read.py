@@ -110,7 +110,11 @@ POSITIONS = "max_position_embeddings"
 
 def _window(fields: Mapping[str, Any]) -> dict[str, int]:
     """The context window, where a config states one that can be."""
-    stated = fields.get(POSITIONS)
+    return context_window(fields.get(POSITIONS))
+
+
+def context_window(stated: object) -> dict[str, int]:
+    """The context window that a file states, where it can be one."""
     can_be = isinstance(stated, int) and not isinstance(stated, bool) and 0 < stated <= LARGEST
     return {"context_window": stated} if can_be and isinstance(stated, int) else {}
 

@@ -6,7 +6,7 @@ The prefill has 2 sequences of 3 new tokens on 4 held ones, the step 2 of 1 on 6
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import pytest
@@ -39,6 +39,9 @@ class Launch:
     fill: float = 0
     blocks: float | None = None
     together: float = 1
+    rows: float | None = None
+    spread: float = 1
+    padding: float = 1
     triton: bool = False
     joined: bool = False
 
@@ -55,6 +58,21 @@ class Own:
     triton: bool = False
     joined: bool = False
     instead: Mapping[str, float] | None = None
+    blocks: float | None = None
+    rows: float | None = None
+    spread: float = 1
+    padding: float = 1
+
+
+def tiled(heads: int, key_heads: int = 2, context: int = 4, new: int = 3, last: int = 7, **more: Any) -> Own:
+    """Attention of two sequences: the queries of heads that share keys together, at least 64; the last see the most."""
+    mean, rows = context + (new + 1) / 2, new * heads / key_heads
+    return Own("attention", blocks=2 * key_heads, rows=rows, spread=mean / last, padding=64 / rows, **more)
+
+
+def of_a_token(heads: int, key_heads: int, spread: float = 1, **more: Any) -> Own:
+    """Attention of a token of each of two sequences: a block for each key head, its keys cut into parts of 128."""
+    return Own("attention", blocks=2 * key_heads, rows=heads / key_heads, spread=spread, **more)
 
 
 def each(like: str, elements: float, reads: float, writes: float, flops: float = 1, count: float = 1) -> Launch:
@@ -113,7 +131,7 @@ def check(
         got = [
             Launch(
                 k.like, k.count, k.cost.matrix, k.cost.vector, k.cost.weights, k.cost.activations, k.cost.state,
-                k.fill, k.blocks, k.together, k.triton, k.joined,
+                k.fill, k.blocks, k.together, k.rows, k.spread, k.padding, k.triton, k.joined,
             )
             for k in lowered.kernels
             if k.count
@@ -129,7 +147,7 @@ def check(
 
 def numbers(launch: Launch) -> list[float]:
     """Its counts and costs."""
-    return [-1 if value is None else value for value in astuple(launch)[1:10]]
+    return [-1 if value is None else value for value in astuple(launch)[1:13]]
 
 
 def resolved(own: Own, operator: Any) -> Launch:
@@ -139,8 +157,10 @@ def resolved(own: Own, operator: Any) -> Launch:
     columns |= {"activations": c.activations + own.more}
     columns |= dict(own.instead or {})
     scaled = {name: value * own.part for name, value in columns.items()}
-    made = Launch(own.like, own.count, fill=own.fill, triton=own.triton, joined=own.joined, **scaled)
-    return replace(made)
+    return Launch(
+        own.like, own.count, fill=own.fill, blocks=own.blocks, rows=own.rows, spread=own.spread, padding=own.padding,
+        triton=own.triton, joined=own.joined, **scaled,
+    )  # fmt: skip
 
 
 GQA: dict[str, Any] = {"kind": "attention", "heads": 4, "kv_heads": 2, "head_dim": 3}

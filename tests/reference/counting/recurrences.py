@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from counting.scans import chunks_of, pass_states
+from counting.scans import chunks_of, keep_states, pass_states
 from counting.tally import Tally, counts
 from roofsim.ops import recurrence
 
@@ -118,4 +118,4 @@ def delta_rule(
                         t.matrix += 2 * qk_dim * v_dim  # by the second key as well
                     t.vector += 2 * (1 + keys) * qk_dim + v_dim + 6 * gates
                     t.activations += (v_dim + gates + v_dim) * act_bytes  # v and gates in, the result out
-        pass_states(t, len(cut), heads * qk_dim * v_dim, state_bytes)
+        keep_states(t, len(cut), heads * qk_dim * v_dim, state_bytes)
