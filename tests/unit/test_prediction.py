@@ -17,7 +17,7 @@ from roofsim.prediction.fitted import chosen
 from roofsim.prediction.limits import cache_capacity, fits, largest
 from roofsim.prediction.request import detailed_prefill, predict_request
 from roofsim.prediction.setup import setup
-from roofsim.prediction.steps import decode, pieces, prefill
+from roofsim.prediction.steps import decode, most_tokens, pieces, prefill
 from roofsim.specs.workload import MAX_COUNT, workload
 
 NOT_FIGURES = ("_table", "binding")
@@ -331,7 +331,7 @@ def test_only_scored_positions_go_on_after_the_last_mixer() -> None:
 @pytest.mark.parametrize("runtime", ["vllm", "llama.cpp"])
 def test_activations_are_those_of_one_step_and_the_state_that_of_all_sequences(runtime):
     s = setup("Llama-3.2-1B", "h100-sxm", runtime)
-    n = s.runtime.memory.chunk
+    n = int(most_tokens(s))
     one, many = (Evaluation(s, workload(batch=b, prompt=n, dtype="bf16")).held for b in (1, 64))
     assert many.state == 64 * one.state
     assert many.activations == pytest.approx(one.activations)
