@@ -53,10 +53,9 @@ SHIPPED = (
             ("ssmscope_rtx4090_orin_nano.csv",), SSM_SCOPE),
     Shipped("jetson-orin-nano-8gb@ssm-scope", "jetson-orin-nano-8gb", "transformers-4.52-eager",
             ("ssmscope_rtx4090_orin_nano.csv",), SSM_SCOPE),
-    # the energy there is that of one rail, not of the board
     *(Shipped(f"jetson-orin-nano-8gb@llama.cpp{mode.replace('@', '-')}", f"jetson-orin-nano-8gb{mode}", "llama.cpp",
-              ("jetson_orin_nano_super_llamacpp.csv",), "YuvrajSingh-mist/smolperfbenchmark at ba92a6e0b1",
-              "metric != 'energy_j'") for mode in ("", "@25w-820", "@15w", "@7w")),
+              ("jetson_orin_nano_super_llamacpp.csv",), "YuvrajSingh-mist/smolperfbenchmark at ba92a6e0b1")
+      for mode in ("", "@25w-820", "@15w", "@7w")),
     Shipped("h100-sxm@llama.cpp", "h100-sxm", "llama.cpp", ("h100_llamacpp.csv",),
             "our own measurements, llama.cpp of 2026-10-01 with CUDA 13, llama-bench and llama-batched-bench"),
     Shipped("h100-sxm@vllm", "h100-sxm", "vllm", ("h100_vllm.csv",), "our own measurements, vLLM 0.23.0"),
