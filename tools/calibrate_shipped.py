@@ -18,7 +18,7 @@ from roofsim.runs.importers import read_all
 from roofsim.specs.files import dump
 
 ROOT = Path(__file__).resolve().parents[1] / "hardware"
-DATE = "2026-11-22"
+DATE = "2026-11-29"
 
 SSM_SCOPE = "SSM-Scope (arXiv 2507.12442), artifact sapmitra/SSM-Scope at 574a2c2589"
 LLAMA_BENCH = "XiongjieDai/GPU-Benchmarks-on-LLM-Inference at aa72e0ec86, LLaMA 3"
@@ -48,7 +48,8 @@ SHIPPED = (
     Shipped("h100-sxm@transformers-5", "h100-sxm", "transformers-5-eager", ("h100_sxm_transformers_eager.csv",),
             "our own measurements, data/h100_sxm_transformers_eager.csv", QUIET),
     Shipped("h100-sxm@transformers-5-static", "h100-sxm", "transformers-5-static", ("h100_static_graphs.csv",),
-            "our own measurements, transformers 5.17 with a StaticCache, one captured graph per decode step"),
+            "our own measurements, transformers 5.17 with a StaticCache, one captured graph per decode step",
+            "'captured' in framework"),
     Shipped("h100-sxm@vllm", "h100-sxm", "vllm",
             ("h100_vllm.csv", "op_gemm_a100_h100.csv", "op_attention_a100_h100.csv"),
             "our own measurements, vLLM 0.23 in the calling process; operators of vLLM 0.19: ai-dynamo/aiconfigurator"),
@@ -58,17 +59,13 @@ SHIPPED = (
             ("ssmscope_rtx4090_orin_nano.csv",), SSM_SCOPE),
     Shipped("jetson-orin-nano-8gb@ssm-scope", "jetson-orin-nano-8gb", "transformers-4.52-eager",
             ("ssmscope_rtx4090_orin_nano.csv",), SSM_SCOPE),
-    # the energy there is that of one rail, not of the board
     *(Shipped(f"jetson-orin-nano-8gb@llama.cpp{mode.replace('@', '-')}", f"jetson-orin-nano-8gb{mode}", "llama.cpp",
-              ("jetson_orin_nano_super_llamacpp.csv",), "YuvrajSingh-mist/smolperfbenchmark at ba92a6e0b1",
-              "metric != 'energy_j'") for mode in ("", "@25w-820", "@15w", "@7w")),
+              ("jetson_orin_nano_super_llamacpp.csv",), "YuvrajSingh-mist/smolperfbenchmark at ba92a6e0b1")
+      for mode in ("", "@25w-820", "@15w", "@7w")),
     Shipped("epyc-naples-2-cores@llama.cpp-cpu", "epyc-naples-2-cores", "llama.cpp-cpu",
             ("epyc_2_cores_llamacpp.csv",), "our own measurements, llama.cpp of 2026-10-01 on two cores, llama-bench"),
     Shipped("h100-sxm@llama.cpp", "h100-sxm", "llama.cpp", ("h100_llamacpp.csv",),
             "our own measurements, llama.cpp of 2026-10-01 with CUDA 13, llama-bench and llama-batched-bench"),
-    Shipped("h100-sxm@vllm", "h100-sxm", "vllm", ("h100_vllm.csv",), "our own measurements, vLLM 0.23.0"),
-    Shipped("h100-sxm@transformers-5-static", "h100-sxm", "transformers-5-static", ("h100_static_graphs.csv",),
-            "our own measurements, transformers 5.17, one captured graph a step", "'captured' in framework"),
     *(Shipped(f"{device}@llama.cpp-b2824", device, "llama.cpp-b2824", ("llamacpp_llama3_gpus_apple.csv",), LLAMA_BENCH)
       for device in ("rtx-3090", "rtx-4070-ti", "rtx-4090", "a100-pcie-80gb")),
     *(Shipped(f"{device}@llama.cpp-b2797", device, "llama.cpp-b2797-metal", ("llamacpp_llama3_gpus_apple.csv",),
