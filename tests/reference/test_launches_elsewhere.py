@@ -232,7 +232,7 @@ def test_llama_cpp_adds_biases_apart_from_two_rows_on() -> None:
 def test_an_older_one_unpacks_quantised_weights_before_a_large_product() -> None:
     stack = runtime("llama.cpp-b2824", matrix_library={"dequantises_from": 12})
     p = Pass(1, 12, 0, QUANTISED)
-    unpacked = Launch("stream", weights=60 / 2, activations=60 * FP16)
+    unpacked = Launch("strided", weights=60 / 2, activations=60 * FP16)
     large = multiplied("gemm", 12, 10, 6, 0, 20, read=60 * FP16)
     check(network(MLP), stack, p, {"up_proj": Expected([unpacked, large], temporary=60 * FP16)})
     check(network(MLP), stack, replace(p, new=11), {"up_proj": [multiplied("gemm", 11, 10, 6, 1 / 2, 20)]})
@@ -257,7 +257,7 @@ def shown(kernel: Kernel | None) -> Launch | None:
 def test_a_product_of_llama_cpp_unpacks_its_weights_once_and_few_rows_take_no_more_than_many() -> None:
     new, old = runtime("llama.cpp"), runtime("llama.cpp-b2824", matrix_library={"dequantises_from": 9})
     packed = one_row = multiplied("packed_product", 1, 10, 6, 1 / 2)
-    unpacked = Launch("stream", weights=60 / 2, activations=60 * FP16)
+    unpacked = Launch("strided", weights=60 / 2, activations=60 * FP16)
     _, many, _ = kernels_of(new, Pass(1, 9, 0, QUANTISED), "up_proj")
     assert (shown(many.beneath), many.instead) == (packed, ())
     copy, product = kernels_of(old, Pass(1, 9, 0, QUANTISED), "up_proj")

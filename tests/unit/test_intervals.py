@@ -130,6 +130,20 @@ def test_where_reading_is_all_the_interval_is_that_of_the_memory_efficiency():
     assert high == pytest.approx(p.decode.device_time * factor)
 
 
+def test_the_scatter_of_a_request_is_that_of_its_prefill_and_of_its_steps_by_their_shares_of_the_time():
+    s = setup("Llama-3.1-8B", "h100-sxm", "vllm")
+    s = replace(s, parameters={name: float(x) for name, x in s.machine("bf16").parameters.items()})
+    p = predict_request(s, workload(prompt=16384, generate=32))
+    first, step = (scatter(s, ("latency_s", phase)) for phase in ("prefill", "decode"))
+    share = p.request.ttft / p.request.total_time
+    assert first != step
+    assert 0.1 < share < 0.9
+    factor = exp(NORMAL_95 * (share * first + (1 - share) * step))
+    low, high = p.intervals["total_time"]
+    assert (low, high) == pytest.approx((p.request.total_time / factor, p.request.total_time * factor))
+    assert p.intervals["tokens_per_second"][1] == pytest.approx(p.request.tokens_per_second * factor)
+
+
 def test_variances_of_parameters_that_are_not_fitted_add_up():
     s = setup("mamba2-780m", "h100-sxm", "transformers-5-eager")
     spreads = s.priors.spreads
