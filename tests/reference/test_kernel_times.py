@@ -233,7 +233,7 @@ def test_a_kernel_takes_no_less_than_the_one_beneath_it_and_no_more_than_those_i
         ("attention", "attention_kernel_time", "attention_efficiency", "memory_efficiency"),
         ("masked_attention", "attention_kernel_time", "masked_attention_efficiency", "memory_efficiency"),
         ("delta", "tensor_kernel_time", "delta_efficiency", "memory_efficiency"),
-        ("vector_product", "tensor_kernel_time", "vector_efficiency", "memory_efficiency"),
+        ("vector_product", "kernel_time", "vector_efficiency", "memory_efficiency"),
         ("replay", "replay_time", "vector_efficiency", "memory_efficiency"),
         ("ssd", "tensor_kernel_time", "ssd_efficiency", "memory_efficiency"),
         ("scan", "tensor_kernel_time", "scan_efficiency", "memory_efficiency"),
