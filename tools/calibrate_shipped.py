@@ -47,6 +47,11 @@ class Shipped:
 SHIPPED = (
     Shipped("h100-sxm@transformers-5", "h100-sxm", "transformers-5-eager", ("h100_sxm_transformers_eager.csv",),
             "our own measurements, data/h100_sxm_transformers_eager.csv", QUIET),
+    Shipped("h100-sxm@transformers-5-static", "h100-sxm", "transformers-5-static", ("h100_static_graphs.csv",),
+            "our own measurements, transformers 5.17 with a StaticCache, one captured graph per decode step"),
+    Shipped("h100-sxm@vllm", "h100-sxm", "vllm",
+            ("h100_vllm.csv", "op_gemm_a100_h100.csv", "op_attention_a100_h100.csv"),
+            "our own measurements, vLLM 0.23 in the calling process; operators of vLLM 0.19: ai-dynamo/aiconfigurator"),
     Shipped("epyc-genoa-2-cores@transformers-5", "epyc-genoa-2-cores", "transformers-5-cpu",
             ("epyc_2_cores_transformers_eager.csv",), "our own measurements, data/epyc_2_cores_transformers_eager.csv"),
     Shipped("rtx-4090@ssm-scope", "rtx-4090", "transformers-4.52-eager",

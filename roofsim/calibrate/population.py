@@ -10,7 +10,7 @@ others lean on the rest. What whole models are off by beyond that is seen on sta
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -141,12 +141,19 @@ def _thinned(cases: Sequence[Case]) -> Iterator[Case]:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the rows of one stack say of its parameters: values on the scale without limits, and their variances."""
+    """What the rows of one stack say of its parameters: values on the scale without limits, and their variances.
+
+    That is of each by itself. Of those in `names` together, `precision` is how surely, `pull` where to: precision times
+    the distance from what was expected. Two that can stand for each other are sure in their sum alone.
+    """
 
     stack: Stack
     values: Mapping[str, float]
     variances: Mapping[str, float]
     scatter: Mapping[str, float]
+    names: tuple[str, ...] = ()
+    precision: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    pull: Array = field(default_factory=lambda: np.zeros(0))
 
 
 def seen(stack: Stack) -> Seen:
@@ -155,14 +162,31 @@ def seen(stack: Stack) -> Seen:
     before, which = problem.prior, touched(problem)
     start = Fit(before.centre, np.diag(before.spread**2), which, {str(g): START for g in np.unique(problem.groups)})
     found = fit(problem, which, np.ones(len(stack.cases), dtype=bool), start, passes=2)
+    counts = [i for i in which if before.names[i] not in MEASURED_APART
+              and (stack.whole or before.names[i] not in FIXED_TIMES)]  # fmt: skip
     values, variances = {}, {}
-    for i in which:
+    for i in counts:
         name, own, was = before.names[i], found.covariance[i, i], before.spread[i] ** 2
-        counts = name not in MEASURED_APART and (stack.whole or name not in FIXED_TIMES)
-        if own < SAYS_LITTLE * was and counts:
+        if own < SAYS_LITTLE * was:
             variances[name] = 1 / (1 / own - 1 / was)
             values[name] = variances[name] * (found.free[i] / own - before.centre[i] / was)
-    return Seen(stack, values, variances, found.scatter)
+    names = tuple(before.names[i] for i in counts)
+    off = found.free[counts] - np.array([_centre(name, stack) for name in names])
+    return Seen(stack, values, variances, found.scatter, names,
+                *_together(found.covariance[np.ix_(counts, counts)], before.spread[counts], off))  # fmt: skip
+
+
+def _together(covariance: Array, spread: Array, off: Array) -> tuple[Array, Array]:
+    """Precision and pull of data that left this covariance of this spread, and moved parameters by `off`.
+
+    In directions in which they say nothing they do not pull, and in none further than the reach of what is expected.
+    """
+    left = covariance / np.outer(spread, spread)
+    said, directions = np.linalg.eigh(np.linalg.inv(left) - np.eye(len(spread)))
+    said = np.maximum(said, 0)
+    moved = directions.T @ (off / spread) * np.divide(said + 1, said, where=said > 0, out=np.zeros_like(said))
+    scaled = directions / spread[:, None]
+    return (scaled * said) @ scaled.T, scaled @ (said * np.clip(moved, -REACH, REACH))
 
 
 # --- all of them ---
@@ -209,46 +233,80 @@ class Spread:
 
     def covariance(self) -> Array:
         """Covariance of what the fits say."""
-        alike = np.array([[self._alike(a.classes, b.classes, a.chip == b.chip) for b in self.stacks]
+        alike = np.array([[self.alike(a.classes, b.classes, a.chip == b.chip) for b in self.stacks]
                           for a in self.stacks])  # fmt: skip
         own: Array = alike + np.diag(self.variances + self.effects.stack**2)
         return own
 
-    def _alike(self, a: tuple[str, str], b: tuple[str, str], same_device: bool) -> float:
+    def alike(self, a: tuple[str, str], b: tuple[str, str], same_device: bool) -> float:
         """Covariance of the parameter in two stacks."""
         e, spread = self.effects, PARAMETERS[self.name].free_spread
         runtimes = bool(a[1]) and a[1] == b[1]
         devices = bool(a[0]) and a[0] == b[0]
         return spread**2 + devices * e.device_class**2 + same_device * e.device**2 + runtimes * e.runtime**2
 
-    def expected(
-        self, classes: tuple[str, str], without: Callable[[Stack], bool] = lambda _: False, chip: str = ""
-    ) -> Typical:
-        """The parameter in another stack of these classes (device, runtime), of this chip, from all stacks but some.
-
-        A host file is of a class of machines: what another host takes for a launch is nearer to it than to any other.
-        """
-        row = PARAMETERS[self.name]
-        use = np.array([not without(s) for s in self.stacks], dtype=bool)
-        e = self.effects
-        total = row.free_spread**2 + e.device_class**2 + e.device**2 + e.runtime**2 + e.stack**2
-        mean, variance = row.free(row.prior), total
-        if use.any():
-            near = np.array([self._alike(classes, s.classes, chip == s.chip) for s in self.stacks])[use]
-            weights = np.linalg.solve(self.covariance()[np.ix_(use, use)], near)
-            mean += float(weights @ self.values[use])
-            variance -= float(weights @ near)
-        fits = [s for s, used in zip(self.stacks, use, strict=True) if used and self.speaks(s, classes)]
-        sure = SIBLING if self.name == "dispatch" else 1.0
-        return Typical(
-            mean=_short(row.bounded(mean)), spread=_short(sure * variance**0.5), fits=len(fits),
-            devices=len({s.chip for s in fits}),
-        )  # fmt: skip
-
     @staticmethod
     def speaks(s: Stack, classes: tuple[str, str]) -> bool:
         """Whether a stack belongs to these classes; empty is any."""
         return all(not asked or asked == own for asked, own in zip(classes, s.classes, strict=True))
+
+
+@dataclass(frozen=True)
+class Joint:
+    """What all stacks say of all parameters together: where one is high because another is low, neither is believed."""
+
+    fits: tuple[Seen, ...]
+    spreads: Mapping[str, Spread]
+
+    @cached_property
+    def _said(self) -> tuple[list[tuple[str, Stack]], Array, Array, Array]:
+        """Every parameter of every stack; their precision and pull, and how they go together beforehand."""
+        places = [(name, each.stack) for each in self.fits for name in each.names]
+        precision, at = np.zeros((len(places), len(places))), 0
+        for each in self.fits:
+            mine = slice(at, at := at + len(each.names))
+            precision[mine, mine] = each.precision
+        before = np.array([[self._before(a, b) for b in places] for a in places])
+        return places, precision, np.concatenate([each.pull for each in self.fits]), before
+
+    def _before(self, a: tuple[str, Stack], b: tuple[str, Stack]) -> float:
+        if a[0] != b[0]:
+            return 0.0
+        spread, (one, other) = self.spreads[a[0]], (a[1], b[1])
+        return spread.alike(one.classes, other.classes, one.chip == other.chip) + (
+            spread.effects.stack**2 if one is other else 0.0
+        )
+
+    def expected(
+        self, classes: tuple[str, str], without: Callable[[Stack], bool] = lambda _: False, chip: str = ""
+    ) -> dict[str, Typical]:
+        """The parameters of another stack of these classes (device, runtime), of this chip, from all stacks but some.
+
+        A host file is of a class of machines: what another host takes for a launch is nearer to it than to any other.
+        """
+        places, precision, pull, before = self._said
+        use = np.array([not without(stack) for _, stack in places], dtype=bool)
+        both = np.ix_(use, use)
+        # (K + J⁻¹)⁻¹ without the inverse of J, which there is only of what data say something of
+        solved = np.linalg.solve(
+            np.eye(use.sum()) + precision[both] @ before[both], np.column_stack([pull[use], precision[both]])
+        )
+        kept = [place for place, used in zip(places, use, strict=True) if used]
+        found = {}
+        for name, spread in self.spreads.items():
+            row, e = PARAMETERS[name], spread.effects
+            mine = np.array([i for i, (which, _) in enumerate(kept) if which == name], dtype=int)
+            near = np.array([spread.alike(classes, kept[i][1].classes, chip == kept[i][1].chip) for i in mine])
+            total = row.free_spread**2 + e.device_class**2 + e.device**2 + e.runtime**2 + e.stack**2
+            mean = row.free(row.prior) + float(near @ solved[mine, 0])
+            variance = total - float(near @ solved[np.ix_(mine, mine + 1)] @ near)
+            fits = [s for s in spread.stacks if not without(s) and Spread.speaks(s, classes)]
+            sure = SIBLING if name == "dispatch" else 1.0
+            found[name] = Typical(
+                mean=_short(row.bounded(mean)), spread=_short(sure * variance**0.5), fits=len(fits),
+                devices=len({s.chip for s in fits}),
+            )  # fmt: skip
+        return found
 
 
 def _within_reach(y: Array) -> Array:
@@ -293,7 +351,7 @@ class Residuals:
         return np.array([each[: len(key)] == key for each in self.keys], dtype=bool)
 
 
-def left_out(stack: Stack, spreads: Mapping[str, Spread], of: Literal["device", "runtime"]) -> Residuals:
+def left_out(stack: Stack, joint: Joint, of: Literal["device", "runtime"]) -> Residuals:
     """The whole-model rows of a stack, by what is expected of its classes from all stacks of other devices (runtimes).
 
     What the device file states is not used, since it was measured on such a device.
@@ -303,7 +361,7 @@ def left_out(stack: Stack, spreads: Mapping[str, Spread], of: Literal["device", 
         return other.chip == stack.chip if of == "device" else other.classes[1] == stack.classes[1]
 
     chip = stack.chip if of == "runtime" else ""
-    typical = {name: each.expected(stack.classes, same, chip) for name, each in spreads.items()}
+    typical = joint.expected(stack.classes, same, chip)
     values = stack.own({name: each.mean for name, each in typical.items()})
     spread = np.array([typical[name].spread for name in PARAMETERS])
     off = np.log(stack.program.predict(values)) - np.log([case.measured for case in stack.cases])
@@ -421,10 +479,10 @@ def learn(all_of_them: Sequence[Stack], progress: Callable[[str], None] = lambda
         kind = "" if stack.whole else ", operators"
         progress(f"{stack.device.id} with {stack.runtime.id}{kind}: {len(stack.cases)} rows say something of "
                  f"{len(fits[-1].values)} parameters")  # fmt: skip
-    spreads = {name: Spread.of(name, fits) for name in PARAMETERS}
+    joint = Joint(tuple(fits), {name: Spread.of(name, fits) for name in PARAMETERS})
     whole = [stack for stack in all_of_them if stack.whole]
-    devices = [left_out(stack, spreads, "device") for stack in whole]
-    runtimes = [left_out(stack, spreads, "runtime") for stack in whole]
+    devices = [left_out(stack, joint, "device") for stack in whole]
+    runtimes = [left_out(stack, joint, "runtime") for stack in whole]
     share, least = shown(devices), repeats(fits)
 
     def of_other_devices(r: Residuals) -> Sequence[Residuals]:
@@ -440,7 +498,7 @@ def learn(all_of_them: Sequence[Stack], progress: Callable[[str], None] = lambda
     wider = [("", ""), *sorted({(d, "") for d, _ in both}), *sorted({("", r) for _, r in both})]
     groups = []
     for classes in (*wider, *both):
-        typical = {name: each.expected(classes) for name, each in spreads.items()}
+        typical = joint.expected(classes)
         mine = [r for r in devices if Spread.speaks(r.stack, classes)]
         judgements: tuple[LeftOut, ...] = ()
         if classes in both:

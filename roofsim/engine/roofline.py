@@ -70,7 +70,7 @@ def machine(
         values |= of_host(host, values)
     if runtime:
         values |= {name: sourced.value for name, sourced in runtime.parameters.items()}
-    vector = device.peak.vector["fp32"].value
+    vector, rows = device.peak.vector["fp32"].value, device.attention_rows
     return Machine(
         device.matrix_peak(dtype, runtime.matrix_library.accumulates if runtime else "fp32"),
         vector,
@@ -81,7 +81,7 @@ def machine(
         device.clock.value if device.clock else vector / (FLOP_PER_CLOCK * device.units.value),
         {unit: rate.value for unit, rate in device.peak.matrix.items()},
         int(device.overlaps_softmax),
-        device.attention_rows.value if device.attention_rows else TILE_ROWS,
+        rows.value if rows and runtime and runtime.attention.tiles == "device" else TILE_ROWS,
     )
 
 
@@ -164,6 +164,9 @@ _FIXED = {
     "masked_attention": "attention_kernel_time",
     "replay": "replay_time",
     "stream": "kernel_time",
+    "vector_product": "kernel_time",
+    "row_product": "kernel_time",
+    "packed_product": "kernel_time",
     "strided": "strided_kernel_time",
     "transpose": "strided_kernel_time",
     "loop": "barrier_time",

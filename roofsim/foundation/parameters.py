@@ -83,7 +83,7 @@ _ROWS = (
         "tile_time", "t_w", "s", 3.5e-6, 0, 1e-4, 0.5, "device",
         "time that a block of fused attention or of a delta rule takes beside its work, until its first data arrive "
         "and to write its results; each compute unit pays it once for every block that it gets",
-        "H100 3.3 us, A100 3.9 us, RTX 4090 4.2 us (op_attention_a100_h100.csv, op_llmservingsim_rtx4090.csv)",
+        "H100 3.1 us, A100 4.1 us, RTX 4090 4.3 us (op_attention_a100_h100.csv, op_llmservingsim_rtx4090.csv)",
     ),
     Parameter(
         "masked_attention_efficiency", "eta_m", "", 1.5, 0.2, 6, 0.4, "device",
@@ -234,12 +234,12 @@ _ROWS = (
     ),
     Parameter(
         "attention_kernel_time", "t_a", "s", 4.5e-6, 0, 1e-4, 1.0, "device",
-        "time that a fused attention kernel takes beside its blocks, its scheduling and the sum of splits included",
-        "beside tile_time and replay_time 1 us on H100, 5.7 us on A100 and RTX 4090 (op_attention_a100_h100.csv, "
-        "op_llmservingsim_rtx4090.csv), the spread of the prior",
+        "time that a fused attention kernel takes beside its tiles, its scheduling included",
+        "beside tile_time and replay_time 1 us on H100, 1 to 6 us on RTX 4090 and A100 (op_attention_a100_h100.csv, "
+        "op_llmservingsim_rtx4090.csv)",
     ),
     Parameter(
-        "replay_time", "t_y", "s", 5e-6, 0, 1e-4, 0.5, "device",
+        "replay_time", "t_y", "s", 4e-6, 0, 1e-4, 0.5, "device",
         "time between the end of a captured graph and the first kernel of the next: of a step that is one, or of an "
         "operator measured as one",
         "smallest attention kernels 8.3 to 9.8 us on an H100 and 12 us on an A100, replayed one call at a time; "

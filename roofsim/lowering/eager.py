@@ -21,8 +21,7 @@ QUERY_TILE = 64
 """Queries per block of the memory-efficient attention kernel (CUTLASS fmha in PyTorch, 64 × 64 tiles)."""
 INDEX_FLOPS = 70
 """FLOP of the vector unit in whose time an element of a broadcast tensor is found and copied, by four divisions of its
-number: copies of repeated heads move 1.0 TB/s on an H100, however long they are (h100_static_graphs.csv, slopes over
-batch and length)."""
+number: copies of repeated heads move 1.0 TB/s on Hopper, however long or wide they are (docs/decisions/027)."""
 RESIDENT_WIDTH = 154
 """Head widths of its blocks that one compute unit runs at once (H100: docs/decisions/013)."""
 

@@ -156,7 +156,7 @@ def _tiles(whole: Kernel, o: Operator) -> Kernel:
         blocks=z["batch"] * key_heads,
         rows=rows,
         spread=several * mean / last + (1 - several) * maximum(last / KEYS, 1),
-        padding=several * maximum(FEWEST / rows, 1) + 1 - several,
+        padding=several * maximum(FEWEST / rows, 1) * (mean + KEYS / 2) / mean + 1 - several,
     )
 
 

@@ -54,7 +54,7 @@ def _tiles(o: Operator, s: Situation, one: Kernel) -> tuple[tuple[Kernel, ...], 
     weights = z["d_in"] * z["d_out"]
     copied = at_least(maximum(z["tokens"], VECTOR_ROWS + 1), threshold)
     moved = Cost(weights=weights * z["weight_bytes"], activations=weights * FP16)
-    copy = Kernel("to fp16", "stream", moved, copied, beneath=one)
+    copy = Kernel("to fp16", "strided", moved, copied, beneath=one)
     moved = replace(product.cost, weights=(1 - copied) * product.cost.weights)
     moved = replace(moved, activations=product.cost.activations + copied * weights * FP16)
     return (copy, replace(product, cost=moved)), copied * weights * FP16

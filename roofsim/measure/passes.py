@@ -74,7 +74,8 @@ class Bench:
         if cache is not None:
             options["cache_params" if self.built.takes("cache_params") else "past_key_values"] = cache
         with self.stack.torch.inference_mode():
-            return (call or self.built.model)(input_ids=tokens, use_cache=True, **options)
+            model = self.built.model if call is None else call
+            return model(input_ids=tokens, use_cache=True, **options)
 
     def scored(self, logits: Logits) -> Logits:
         """The positions that are scored: all, if the class cannot leave any out."""

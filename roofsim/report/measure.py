@@ -34,6 +34,8 @@ def measured_tables(device: str, rows: Sequence[Mapping[str, str]], left: int) -
             tokens = max(int(row["prompt_len"]), int(row["context_len"]))
             stored = row["weight_dtype"] not in ("", row["dtype"])
             name = f"{row['model']} {row['weight_dtype']}" if stored else row["model"]
+            _, static, mode = row["framework"].partition("static cache, ")
+            name += f", {mode}" * bool(static)
             key = (name, row["phase"], int(row["batch"]), tokens)
             passes.setdefault(key, {})[row["metric"]] = float(row["value"])
         elif row["phase"] == "op":

@@ -8,8 +8,10 @@ from types import MappingProxyType
 
 from roofsim.foundation.arith import Number, ceil
 from roofsim.foundation.cost import Cost
+from roofsim.foundation.errors import Unsupported
 from roofsim.lowering import eager, fused, recurrent, serving
 from roofsim.lowering.kernels import Kernel, Situation, piece
+from roofsim.model.architecture import Architecture
 from roofsim.model.mixers.attention import SOFTMAX_FLOPS
 from roofsim.model.step import Pass, Phase, Precision
 from roofsim.ops import attention, conv, gemm, pointwise, recurrence, scan
@@ -21,8 +23,8 @@ from roofsim.specs.runtime import Runtime
 class Sizes:
     """The sizes of a run, from its columns or from its note whatever the case of the key; raises KeyError."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, run: Run, named: Callable[[str], Architecture] | None = None) -> None:
+        self._run, self._named = run, named
         self._notes = {key.lower(): text for key, text in run.notes.items()}
 
     def __getitem__(self, keys: str) -> int:
@@ -45,6 +47,13 @@ class Sizes:
         return self._run.batch or 1
 
     @property
+    def network(self) -> Architecture:
+        """The model that the row is about; raises KeyError if it names none."""
+        if not (self._run.model and self._named):
+            raise KeyError("model")
+        return self._named(self._run.model)
+
+    @property
     def prompt(self) -> int:
         """New tokens of each sequence."""
         return self._run.prompt or self["l"]
@@ -53,11 +62,6 @@ class Sizes:
     def cached(self) -> int:
         """Tokens whose keys and values were there before a prefill."""
         return self._run.context or 0
-
-    @property
-    def framework(self) -> str:
-        """The software that was measured, in small letters."""
-        return self._run.framework.lower()
 
     @property
     def replayed(self) -> bool:
@@ -259,6 +263,24 @@ def _delta_in_triton(*, channels: bool) -> Builder:
     return build
 
 
+def _of_model(role: Role, *, cut: bool = False) -> Builder:
+    """The first operator of a role in the model of a row, for so many tokens, as a serving engine runs it.
+
+    One that is `cut` over the `tp` devices that share the model does its part.
+    """
+
+    def build(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+        step, network = Pass(1, z["tokens"], 0, p), z.network
+        operators = (o for row in network.rows(step) for o in row.operators if o.role is role)
+        operator = next(operators, None)
+        if operator is None:
+            raise Unsupported(f"{network.id} does not have {role.meaning}")
+        part = 1 / z.get("tp", 1) if cut else 1
+        return tuple(replace(k, cost=k.cost * part) for k in serving.lower(operator, Situation(r, step)).kernels)
+
+    return build
+
+
 def _first_order(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
     """x ← a x + b of every channel: two inputs and a result."""
     elements = z.batch * z.prompt * z["channels"]
@@ -285,6 +307,13 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "rmsnorm_eager": _pointwise(pointwise.rms_norm, written_out=True, weights=True),
         "rmsnorm_fused": _pointwise(pointwise.rms_norm, weights=True),
         "input_layernorm": _pointwise(pointwise.rms_norm, weights=True),
+        "act_fn": _of_model(Role.GATE, cut=True),
+        "mlp_act": _of_model(Role.GATE, cut=True),
+        "rotary_emb": _of_model(Role.ROTARY, cut=True),
+        "attn_rope": _of_model(Role.ROTARY, cut=True),
+        "embedding": _of_model(Role.EMBEDDING),
+        "layernorm": _of_model(Role.PART_NORM),
+        "final_layernorm": _of_model(Role.NORM),
         "causal_conv1d": _convolution("prefill"),
         "mamba2:causal_conv1d_fn": _convolution_in_cuda,
         "mamba2:causal_conv1d_update": _convolution("decode"),

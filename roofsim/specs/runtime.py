@@ -33,7 +33,8 @@ class AttentionPolicy(Spec):
     `splits_decode` spreads the keys of a decode step over the device and sums up in a second kernel. `plans` says
     that each decode step has a length not seen before, for which devices that plan attention make a new plan.
     `latents` is the form of latent attention in a decode step; a prefill always expands. `kernel: written_out` is for
-    stacks that score every pair in memory instead of running a flash kernel.
+    stacks that score every pair in memory instead of running a flash kernel. `tiles: device` is for kernels that are
+    made for the tiles of a device that has larger ones; others have the common 64 rows.
     """
 
     kernel: Literal["flash", "written_out"] = "flash"
@@ -44,6 +45,7 @@ class AttentionPolicy(Spec):
     mask_kernels: Extra = 0
     cudnn: bool = False
     splits_blocks: Extra = 0
+    tiles: Literal["common", "device"] = "common"
     kv_heads: Literal["grouped", "repeated"] = "grouped"
     copies_queries: bool = False
     splits_decode: bool = False

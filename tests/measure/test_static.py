@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -112,12 +113,12 @@ def test_what_is_measured_is_told_apart_and_gone_on_with(roofsim: Callable[..., 
     assert [case["state"] for case in json.loads(again)["cases"]] == ["done", "done"]
 
 
-def test_a_compiled_step_is_measured_or_written_down_with_its_reason(roofsim: Callable[..., str]) -> None:
+def test_a_compiled_step_is_measured(roofsim: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    # traced as ever, and run without a compiler, which takes a minute
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     told = json.loads(roofsim(*MEASURE, "--prompts", "8", "--modes", "eager,compile"))
     compiled = [row for row in told["rows"] if row["framework"] == "transformers static cache, torch.compile"]
-    assert {row["phase"] for row in compiled} == {"decode"}
-    (row,) = compiled
-    assert row["metric"] == "latency_s" or (row["metric"] == "failed" and row["note"])
+    assert [(row["phase"], row["metric"]) for row in compiled] == [("decode", "latency_s")]
 
 
 def test_the_tool_measures_in_processes_of_its_own(roofsim: Callable[..., str]) -> None:

@@ -95,11 +95,11 @@ def test_a_serving_engine_pads_tokens_to_those_of_a_graph_but_no_sequence() -> N
 
 def attended(new: int, context: int) -> dict[str, float]:
     """Attention of two sequences, four heads that share two, three wide: each sees what is before it, and itself."""
-    pairs = 2 * sum(context + i + 1 for i in range(new))
+    pairs, mean = 2 * sum(context + i + 1 for i in range(new)), context + (new + 1) / 2
     return {
         "matrix": 4 * pairs * 4 * 3, "vector": 5 * pairs * 4, "activations": 2 * new * 4 * 6 * ACT,
-        "state": 2 * (new + context) * 2 * 6 * CACHE, "blocks": 2 * 2, "rows": new * 2, "padding": 64 / (new * 2),
-        "spread": (context + (new + 1) / 2) / (context + new),
+        "state": 2 * (new + context) * 2 * 6 * CACHE, "blocks": 2 * 2, "rows": new * 2,
+        "spread": mean / (context + new), "padding": 64 / (new * 2) * (mean + 64) / mean,
     }  # fmt: skip
 
 
@@ -232,7 +232,7 @@ def test_llama_cpp_adds_biases_apart_from_two_rows_on() -> None:
 def test_an_older_one_unpacks_quantised_weights_before_a_large_product() -> None:
     stack = runtime("llama.cpp-b2824", matrix_library={"dequantises_from": 12})
     p = Pass(1, 12, 0, QUANTISED)
-    unpacked = Launch("stream", weights=60 / 2, activations=60 * FP16)
+    unpacked = Launch("strided", weights=60 / 2, activations=60 * FP16)
     large = multiplied("gemm", 12, 10, 6, 0, 20, read=60 * FP16)
     check(network(MLP), stack, p, {"up_proj": Expected([unpacked, large], temporary=60 * FP16)})
     check(network(MLP), stack, replace(p, new=11), {"up_proj": [multiplied("gemm", 11, 10, 6, 1 / 2, 20)]})
@@ -257,7 +257,7 @@ def shown(kernel: Kernel | None) -> Launch | None:
 def test_a_product_of_llama_cpp_unpacks_its_weights_once_and_few_rows_take_no_more_than_many() -> None:
     new, old = runtime("llama.cpp"), runtime("llama.cpp-b2824", matrix_library={"dequantises_from": 9})
     packed = one_row = multiplied("packed_product", 1, 10, 6, 1 / 2)
-    unpacked = Launch("stream", weights=60 / 2, activations=60 * FP16)
+    unpacked = Launch("strided", weights=60 / 2, activations=60 * FP16)
     _, many, _ = kernels_of(new, Pass(1, 9, 0, QUANTISED), "up_proj")
     assert (shown(many.beneath), many.instead) == (packed, ())
     copy, product = kernels_of(old, Pass(1, 9, 0, QUANTISED), "up_proj")
@@ -502,12 +502,12 @@ def test_the_ideal_is_one_kernel_for_each_operator_that_a_device_not_yet_full_de
     check(network(latent), stack, PREFILL, {
         "q_absorb": [Own("gemm", fill=2 * 4)],
         # the three heads of three tokens share a tile; of seven tokens each chooses five, and has five to choose from
-        "attention": [Own("attention", blocks=2, rows=9, padding=64 / 9)],
+        "attention": [Own("attention", blocks=2, rows=9, padding=64 / 9 * 69 / 5)],
         "index_scores": [Own("gemm", fill=2 * 3)],
         "index_norm": [Own("stream")],
     })  # fmt: skip
     check(network(GQA | {"v_dim": 2}), stack, PREFILL, {"attention": [tiled(4)]})
-    whole = Own("attention", blocks=2 * 2, rows=3 * 2, padding=64 / 6)  # each token sees three
+    whole = Own("attention", blocks=2 * 2, rows=3 * 2, padding=64 / 6 * 67 / 3)  # each token sees three
     check(network(GQA | {"chunk": 3}), stack, PREFILL, {"attention": [whole]})
     check(network(SSM), stack, PREFILL, {"scan": [Own("ssd")], "conv": [Own("stream")]})
     check(network(SELECTIVE), stack, PREFILL, {"scan": [Own("scan")]})
@@ -519,7 +519,11 @@ def test_queries_fill_tiles_and_the_keys_of_a_token_are_cut_into_parts_of_128() 
     step = Pass(2, 1, 511, PRECISION, phase="decode")
 
     def filled(key_heads: float, rows: float, mean: float, last: float) -> dict[str, list[Own]]:
-        return {"attention": [Own("attention", blocks=2 * key_heads, rows=rows, spread=mean / last)]}
+        return {
+            "attention": [
+                Own("attention", blocks=2 * key_heads, rows=rows, spread=mean / last, padding=(mean + 64) / mean)
+            ]
+        }
 
     check(network(GQA), stack, long, filled(2, 2 * 96, 1048.5, 1096))
     check(network(GQA), stack, Pass(2, 32, 0, PRECISION), filled(2, 64, 16.5, 32))

@@ -207,5 +207,5 @@ def test_a_product_of_one_row_is_not_bounded_by_that_of_many() -> None:
     for rows in (1, 2, 8, 9, 64):
         _, kernel, *_ = kernels_of("llama.cpp", "Llama-3.2-1B", Pass(1, rows, 100, precision), "down_proj")
         time[rows] = terms(kernel, m).time
-    assert time[1] == pytest.approx(9437184 / (5.6 * 4 * 408e6) + 3e-6, rel=0.01)
+    assert time[1] == pytest.approx(9437184 / (5.6 * 4 * 408e6), rel=0.01)
     assert time[1] <= time[2] <= time[8] <= time[9] < time[64]

@@ -32,12 +32,21 @@ def spread(stacks, values, variances, effects=(0.0, 0.0, 0.0, 0.0)):
     return p.Spread("gemm_efficiency", tuple(stacks), np.array(values), np.array(variances), p.Effects(*effects))
 
 
+def expected(mine, *of, **more):
+    """What one parameter is expected to be, from stacks that say something of it alone."""
+    fits = tuple(
+        p.Seen(stack, {}, {}, {}, (mine.name,), np.array([[1 / v]]), np.array([y / v]))
+        for stack, y, v in zip(mine.stacks, mine.values, mine.variances, strict=True)
+    )
+    return p.Joint(fits, {mine.name: mine}).expected(*of, **more)[mine.name]
+
+
 # --- what is expected of others ---
 
 
 def test_one_fit_and_what_was_known_before_are_weighed_by_their_variances():
     known = ROW.free_spread**2
-    found = spread([Fake(("a", "x"), "one")], [0.8], [0.5]).expected(("b", "y"))
+    found = expected(spread([Fake(("a", "x"), "one")], [0.8], [0.5]), ("b", "y"))
     weight = known / (known + 0.5)
     assert found.mean == pytest.approx(ROW.bounded(ROW.free(ROW.prior) + weight * 0.8), rel=1e-3)
     assert found.spread == pytest.approx((known - weight * known) ** 0.5, rel=1e-3)
@@ -47,7 +56,7 @@ def test_one_fit_and_what_was_known_before_are_weighed_by_their_variances():
 def test_what_a_class_shares_is_expected_of_its_other_members_alone():
     stacks = [Fake(("a", "x"), "one"), Fake(("a", "x"), "two"), Fake(("b", "y"), "three")]
     mine = spread(stacks, [1.0, 1.0, -1.0], [1e-6] * 3, (0.5, 0.3, 0.5, 0.1))
-    a, b, other = (mine.expected(c) for c in (("a", "x"), ("b", "y"), ("", "")))
+    a, b, other = (expected(mine, c) for c in (("a", "x"), ("b", "y"), ("", "")))
     assert a.mean > other.mean > b.mean
     assert a.spread < b.spread < other.spread, "two members tell more than one, and one more than none"
     assert [(e.fits, e.devices) for e in (a, b, other)] == [(2, 2), (1, 1), (3, 3)]
@@ -55,12 +64,41 @@ def test_what_a_class_shares_is_expected_of_its_other_members_alone():
 
 def test_another_stack_of_a_known_device_is_surer_than_one_of_another_device():
     mine = spread([Fake(("a", "x"), "one")], [1.0], [0.01], (0.2, 0.6, 0.2, 0.2))
-    assert mine.expected(("a", "y"), chip="one").spread < mine.expected(("a", "y")).spread
+    assert expected(mine, ("a", "y"), chip="one").spread < expected(mine, ("a", "y")).spread
 
 
 def test_stacks_that_are_left_out_say_nothing():
     mine = spread([Fake(("a", "x"), "one")], [1.0], [0.01])
-    assert mine.expected(("a", "x"), lambda s: s.chip == "one").mean == pytest.approx(ROW.prior)
+    assert expected(mine, ("a", "x"), lambda s: s.chip == "one").mean == pytest.approx(ROW.prior)
+
+
+def test_of_two_parameters_that_stand_for_each_other_neither_is_believed_until_another_stack_tells_them_apart():
+    names = ("kernel_time", "strided_kernel_time")
+    usual = [PARAMETERS[name].free_spread for name in names]
+    stacks = [Fake(("a", "x"), "one"), Fake(("a", "x"), "two")]
+    sure, none = 1e6, p.Effects(0.0, 0.0, 0.0, 0.0)
+    spreads = {name: p.Spread(name, tuple(stacks), np.zeros(2), np.ones(2), none) for name in names}
+    # one stack knows that they are one above what was expected, together; the other that the second of them is
+    together = p.Seen(stacks[0], {}, {}, {}, names, sure * np.ones((2, 2)), sure * np.ones(2))
+    apart = p.Seen(stacks[1], {}, {}, {}, names, np.diag([0.0, sure]), np.array([0.0, sure]))
+
+    def moved(*fits):
+        found = p.Joint(fits, spreads).expected(("a", "x"))
+        return [PARAMETERS[n].free(found[n].mean) - PARAMETERS[n].free(PARAMETERS[n].prior) for n in names]
+
+    of_first = usual[0] ** 2 / (usual[0] ** 2 + usual[1] ** 2)
+    assert moved(together) == pytest.approx([of_first, 1 - of_first], abs=2e-3)
+    assert moved(together, apart) == pytest.approx([0, 1], abs=2e-3)
+
+
+def test_data_pull_as_far_as_they_say_something_and_not_beyond_the_reach_of_what_was_expected():
+    spread = np.array([2.0, 1.0])
+    # the first has a quarter of its variance left and moved by 3, so the data put it at 4; the second is as before
+    precision, pull = p._together(np.diag([1.0, 1.0]), spread, np.array([3.0, 0.5]))
+    assert precision == pytest.approx(np.diag([3 / 4, 0]))
+    assert pull == pytest.approx([3 / 4 * 4, 0])
+    _, pull = p._together(np.diag([1.0, 1.0]), spread, np.array([30.0, 0.5]))
+    assert pull == pytest.approx([3 / 4 * 3 * 2, 0])
 
 
 def test_a_wild_fit_counts_as_three_deviations_from_the_middle():

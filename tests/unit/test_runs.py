@@ -12,6 +12,7 @@ from roofsim import library
 from roofsim.engine.energy import Activity, energy, units_energy
 from roofsim.engine.passes import run_pass
 from roofsim.foundation.errors import InputError, UnknownName, Unsupported
+from roofsim.model.step import Precision
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.request import predict, predict_request
 from roofsim.prediction.setup import setup
@@ -20,6 +21,7 @@ from roofsim.runs.cases import Reader, Skip, network_named
 from roofsim.runs.columns import METRICS, column, measured
 from roofsim.runs.importers import read_runs
 from roofsim.runs.names import device_named, made_with
+from roofsim.runs.operators import BUILDERS, Sizes
 from roofsim.runs.program import Program
 from roofsim.runs.reading import Run, notes, read_csv
 from roofsim.runs.stacks import runtime_of
@@ -437,6 +439,9 @@ def test_the_steps_that_stand_for_all_weigh_as_one():
 # --- rows of operators ---
 
 
+GDN = "num_k_heads=16;head_k_dim=128;num_v_heads=32;head_v_dim=128"
+
+
 @pytest.mark.parametrize(
     ("op", "fields", "note"),
     [
@@ -450,6 +455,15 @@ def test_the_steps_that_stand_for_all_weigh_as_one():
         ("selective_scan", {"prompt": 0}, "D=3072;N=16;L=256"),
         ("ssd_chunk_scan", {"prompt": 0}, "H=48;P=64;N=128;chunk=256;L=256"),
         ("mamba2:causal_conv1d_update", {"phase": "decode"}, "d_state=128;d_conv=4;nheads=64;head_dim=64;n_groups=8"),
+        ("mamba2:causal_conv1d_fn", {"prompt": 64}, "d_state=128;d_conv=4;nheads=64;head_dim=64;n_groups=8"),
+        ("mamba2:selective_state_update", {"phase": "decode"}, "effective_batch=64;head_dim=64;d_state=128;n_groups=8"),
+        ("gdn:chunk_gated_delta_rule", {"prompt": 4096}, GDN),
+        ("gdn:chunk_gated_delta_rule_flashinfer", {"prompt": 4096}, GDN),
+        ("gdn:fused_recurrent_gated_delta_rule_packed_decode", {"phase": "decode"}, GDN),
+        ("kda:chunk_kda_with_fused_gate", {"prompt": 4096}, GDN),
+        ("kda:flashkda_fwd", {"prompt": 4096}, GDN),
+        ("kda:fused_recurrent_kda_packed_decode", {"phase": "decode"}, GDN),
+        ("linear_recurrence_scan", {"prompt": 4096}, "channels=1536"),
     ],
 )
 def test_a_row_of_one_operator_is_predicted_from_the_sizes_in_its_note(op, fields, note):
@@ -458,6 +472,74 @@ def test_a_row_of_one_operator_is_predicted_from_the_sizes_in_its_note(op, field
     device = library.device("rtx-4090")
     (value,) = Program([case.target], reader.jobs, device, None, reader.runtime).predict({})
     assert 1e-7 < value < 1e-2
+
+
+def kernels_of(op, note, **fields):
+    """The kernels of a row about one operator in bf16 with states in fp32."""
+    return BUILDERS[op](Sizes(run(op=op, note=note, **fields)), Precision(), library.runtime("vllm"))
+
+
+def test_a_graph_of_one_call_of_attention_is_replayed_and_a_step_sums_up_its_splits():
+    note, source = "heads=32;kv_heads=8;head_dim=128", "ai-dynamo/aiconfigurator@1:systems/x.parquet"
+    prefill = kernels_of("attention_prefill", note, prompt=4096, source=source)
+    assert [k.like for k in prefill] == ["replay", "attention"]
+    assert [k.like for k in kernels_of("attention_prefill", note, prompt=4096, source="mine")] == ["attention"]
+    step = kernels_of("attention_decode", note, context=4096, source=source)
+    assert [k.like for k in step] == ["replay", "attention", "stream"]
+    assert step[1].cost.state == 4096 * 8 * 256 * 2
+    assert [k.like for k in kernels_of("sdpa_decode", note, context=4096, source=source)] == ["attention"]
+
+
+def test_a_row_of_a_state_update_may_give_heads_of_all_sequences():
+    (step,) = kernels_of("mamba2:selective_state_update", "effective_batch=64 (all);head_dim=4;d_state=8;n_groups=2")
+    assert step.cost.state == 2 * 64 * 4 * 8 * 4
+    row = run(op="mamba2:selective_state_update", phase="decode", prompt=0, metric="latency_s",
+              note="effective_batch=64;head_dim=4;d_state=8;n_groups=2;state_dtype=f16")  # fmt: skip
+    reader = Reader("vllm")
+    (group,) = reader.jobs[reader.case(row).target.parts[0][1]].groups
+    assert group.kernels[0].cost.state == 2 * 64 * 4 * 8 * 2
+
+
+def test_tensorrts_convolution_has_a_block_for_each_channel_that_waits_three_times_for_every_1024_tokens():
+    note = "d_state=128;nheads=64;head_dim=64;n_groups=8"
+    for tokens, steps in (1, 3), (1024, 3), (1025, 6):
+        (kernel,) = kernels_of("mamba2:causal_conv1d_fn", note, batch=2, prompt=tokens)
+        assert (kernel.like, kernel.blocks, kernel.steps) == ("strided", 2 * (64 * 64 + 2 * 8 * 128), steps)
+
+
+def test_rows_of_delta_rules_are_lowered_as_in_a_serving_engine_or_by_triton():
+    fused = kernels_of("gdn:chunk_gated_delta_rule_flashinfer", GDN, batch=2, prompt=64)
+    assert [k.like for k in fused] == ["stream", "stream", "delta"]
+    assert fused[2].blocks == 2 * 32
+    channels = kernels_of("kda:flashkda_fwd", GDN, batch=2, prompt=64)[2]
+    # a decay and a learning rate for every head, or a decay for each of its channels
+    assert channels.cost.activations - fused[2].cost.activations == 2 * 64 * 32 * (128 - 1) * 2
+    assert {k.like for k in kernels_of("gdn:chunk_gated_delta_rule", GDN, prompt=64)} == {"stream", "ssd"}
+    (step,) = kernels_of("gdn:fused_recurrent_gated_delta_rule_packed_decode", GDN, batch=2)
+    assert (step.like, step.cost.state) == ("stream", 2 * 2 * 32 * 128 * 128 * 4)
+
+
+def test_a_row_that_names_an_operator_of_a_model_has_the_sizes_of_that_model():
+    def moved(op, note, **fields):
+        row = run(op=op, note=note, model="meta-llama/Llama-3.1-8B", prompt=None, phase="op", **fields)
+        reader = Reader("vllm")
+        (group,) = reader.jobs[reader.case(row).target.parts[0][1]].groups
+        return sum(k.cost.bytes for k in group.kernels)
+
+    # gate and up in, their product out; queries and keys rotated in place, of 32 and 8 heads; stream and branch, twice
+    assert moved("act_fn", "tokens=10") == 10 * 3 * 14336 * 2
+    assert moved("mlp_act", "tokens=10;tp=2") == 10 * 3 * 14336 * 2 / 2
+    assert moved("rotary_emb", "tokens=10") == 10 * 2 * 40 * 128 * 2
+    assert moved("layernorm", "tokens=10;tp=2") == moved("final_layernorm", "tokens=10") == 10 * 4 * 4096 * 2
+    with pytest.raises(Skip, match="does not have the rotation"):
+        Reader("vllm").case(run(op="rotary_emb", note="tokens=1", model="mamba2-780m", phase="op"))
+    with pytest.raises(Skip, match="note lacks model"):
+        Reader("vllm").case(run(op="act_fn", note="tokens=1", model="", phase="op"))
+
+
+def test_a_linear_recurrence_reads_two_values_and_writes_one():
+    (kernel,) = kernels_of("linear_recurrence_scan", "channels=10", batch=2, prompt=3)
+    assert (kernel.like, kernel.cost.activations, kernel.cost.vector) == ("stream", 3 * 2 * 60, 2 * 60)
 
 
 @pytest.mark.parametrize(

@@ -65,9 +65,13 @@ class Own:
 
 
 def tiled(heads: int, key_heads: int = 2, context: int = 4, new: int = 3, last: int = 7, **more: Any) -> Own:
-    """Attention of two sequences: the queries of heads that share keys together, at least 64; the last see the most."""
+    """Attention of two sequences: the queries of heads that share keys together, at least 64; the last see the most.
+
+    Of the last 128 keys that a query sees in one go, half are masked in the mean.
+    """
     mean, rows = context + (new + 1) / 2, new * heads / key_heads
-    return Own("attention", blocks=2 * key_heads, rows=rows, spread=mean / last, padding=64 / rows, **more)
+    padding = 64 / rows * (mean + 64) / mean
+    return Own("attention", blocks=2 * key_heads, rows=rows, spread=mean / last, padding=padding, **more)
 
 
 def of_a_token(heads: int, key_heads: int, spread: float = 1, **more: Any) -> Own:
