@@ -7,6 +7,8 @@ from itertools import pairwise
 import pytest
 
 PUBLISHED = "crossover Qwen2.5-0.5B mamba2-780m --device rtx-4090 --runtime transformers-4.52-eager"
+RAW = f"{PUBLISHED} --metric ttft --calibration none"
+"""Without a fit, whose shorter fixed times leave more of the steps of rounding in the curves."""
 SLIDING_WINDOW = 32_768  # of Qwen2.5's config: transformers 4.52 builds a mask from there on
 
 
@@ -63,7 +65,7 @@ def test_without_the_mask_only_lengths_from_the_window_on_change(published, data
     ours = dict(zip(published["lengths"], published["values"]["a"], strict=True))
     theirs = dict(zip(free["lengths"], free["values"]["a"], strict=True))
     for n in ours.keys() & theirs.keys():
-        assert (theirs[n] < ours[n]) if n >= SLIDING_WINDOW else (theirs[n] == ours[n])
+        assert (theirs[n] < ours[n]) if n >= SLIDING_WINDOW else theirs[n] == pytest.approx(ours[n], rel=1e-14)
     assert [c["length"] for c in free["crossings"]] == [c["length"] for c in published["crossings"]]
 
 
@@ -98,9 +100,10 @@ def test_a_crossing_made_by_a_switch_of_the_software_says_so(data):
         ("parameters.cache_speed", "kappa"),
     ],
 )
-def test_an_elasticity_is_how_far_the_crossing_moves(published, data, field, symbol):
-    last = published["crossings"][-1]
-    (moved,) = data(f"{PUBLISHED} --metric ttft --set {field}=1.02x")["pairs"]
+def test_an_elasticity_is_how_far_the_crossing_moves(data, field, symbol):
+    (raw,) = data(RAW)["pairs"]
+    last = raw["crossings"][-1]
+    (moved,) = data(f"{RAW} --set {field}=1.02x")["pairs"]
     change = moved["crossings"][-1]["length"] / last["length"] - 1
     # chunks of 256 tokens make the curve of the scan jagged: half a tenth of a per cent either way
     assert 100 * change / 2 == pytest.approx(last["elasticities"][symbol], rel=0.15, abs=0.05)

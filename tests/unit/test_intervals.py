@@ -124,7 +124,7 @@ def test_where_reading_is_all_the_interval_is_that_of_the_memory_efficiency():
     row = PARAMETERS["memory_efficiency"]
     slope = (eta - row.low) * (row.high - eta) / ((row.high - row.low) * eta)
     sigma = s.priors.scatter_of("device_time_s", "decode")
-    factor = exp(NORMAL_95 * ((slope * s.priors.spreads["memory_efficiency"]) ** 2 + sigma**2) ** 0.5)
+    factor = exp(NORMAL_95 * ((slope * s.priors.shown * s.priors.spreads["memory_efficiency"]) ** 2 + sigma**2) ** 0.5)
     low, high = p.intervals["decode_device_time"]
     assert low == pytest.approx(p.decode.device_time / factor)
     assert high == pytest.approx(p.decode.device_time * factor)
@@ -146,7 +146,7 @@ def test_the_scatter_of_a_request_is_that_of_its_prefill_and_of_its_steps_by_the
 
 def test_variances_of_parameters_that_are_not_fitted_add_up():
     s = setup("mamba2-780m", "h100-sxm", "transformers-5-eager")
-    spreads = s.priors.spreads
+    spreads = {name: s.priors.shown * spread for name, spread in s.priors.spreads.items()}
     found = variance(s, {"dispatch": 0.5, "gemm_fill": -2.0})
     assert found == pytest.approx((0.5 * spreads["dispatch"]) ** 2 + (2 * spreads["gemm_fill"]) ** 2)
     assert variance(s, {}) == 0
