@@ -66,7 +66,7 @@ def machine(
     A parameter is at its prior for such devices and runtimes, unless the device or the host states it, or `changes` do.
     """
     values: dict[str, Number] = {**library.priors(device, runtime).values}
-    values |= {name: sourced.value for name, sourced in device.parameters.items()}
+    values |= {name: sourced.value for name, sourced in library.stated(device).items()}
     if host:
         values |= of_host(host, values)
     if runtime:

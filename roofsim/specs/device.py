@@ -96,7 +96,8 @@ class Links(Spec):
 class Device(Documented):
     """One accelerator or processor. Sizes are SI floats: bytes, B/s, FLOP/s, Hz, W.
 
-    `parameters` are values of calibratable parameters (see `roofsim.foundation.parameters`) stated for this device.
+    `parameters` are values of calibratable parameters (see `roofsim.foundation.parameters`) measured on such a device;
+    those of the device that it is `like`, whose chip it has, are its own as well (`roofsim.library.stated`).
     `plans_attention` says that the attention kernels which PyTorch prefers on it (cuDNN's) need a plan for every
     length of keys, `overlaps_softmax` that its attention kernels compute the softmax of one tile during the products of
     another, `attention_rows` how many rows of queries these take at once where it is not 64.
@@ -120,6 +121,7 @@ class Device(Documented):
     plans_attention: bool = False
     overlaps_softmax: bool = False
     attention_rows: Count | None = None
+    like: Name | None = None
     parameters: Mapping[str, Sourced] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

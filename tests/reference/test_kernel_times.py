@@ -330,6 +330,13 @@ def test_products_on_the_vector_unit_have_an_efficiency_of_their_own() -> None:
     assert deciding_parameter("attention", "compute", True) == "attention_efficiency"
 
 
+def test_a_machine_has_the_parameters_of_the_chip_and_the_peaks_of_the_device() -> None:
+    runtime = library.runtime("vllm")
+    here, there = (machine(library.device(name), None, "bf16", runtime=runtime) for name in ("h200-sxm", "h100-sxm"))
+    assert here["attention_kernel_time"] == there["attention_kernel_time"] == 1.0e-6
+    assert (here["tile_time"], here.bandwidth, there.bandwidth) == (3.3e-6, 4800e9, 3350e9)
+
+
 def test_a_runtime_says_what_multiplies_fp32() -> None:
     """The A100: 19.5 TFLOP/s in fp32 by its vector unit, 156 in tf32, 312 in bf16; the T4 has no tf32."""
     expected = {
