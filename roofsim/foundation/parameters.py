@@ -64,7 +64,7 @@ _ROWS = (
         "(op_gemm_*.csv, op_vidur_a100.csv, op_llmservingsim_rtx4090.csv, ssmscope_*.csv)",
     ),
     Parameter(
-        "vector_product_efficiency", "eta_x", "", 0.85, 0.05, 1, 0.25, "device",
+        "vector_product_efficiency", "eta_x", "", 0.85, 0.05, 1, 0.15, "device",
         "fraction of the fp32 vector peak that a large matrix product reaches on the vector unit: those in fp32 where "
         "the software does not round to tf32",
         "large products of PyTorch in fp32: V100 PCIe 0.98, A100 PCIe 0.81, T4 0.48, whose clock its 70 W hold down "
