@@ -108,6 +108,7 @@ class MatrixLibrary(Spec):
     `dequantises_from`: products with at least so many rows copy quantised weights to fp16 first. `accumulates` is the
     dtype in which products in fp16 are summed up. `tiles` is the dtype that kernels for many rows multiply quantised
     weights in; `converts` says that large products in fp16 have their activations converted by kernels of their own.
+    `fp32` says what products in fp32 are computed in: exactly, which takes vector units on most devices, or in tf32.
     """
 
     splits_from: PositiveInt | None = None
@@ -117,6 +118,12 @@ class MatrixLibrary(Spec):
     accumulates: Literal["fp32", "fp16"] = "fp32"
     tiles: Literal["int8", "fp16"] = "int8"
     converts: bool = True
+    fp32: Literal["exact", "tf32"] = "exact"
+
+    @property
+    def rounds(self) -> bool:
+        """Whether products in fp32 may be computed in tf32."""
+        return self.fp32 == "tf32"
 
 
 class Runtime(Documented):
