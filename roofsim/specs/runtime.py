@@ -108,6 +108,8 @@ class MatrixLibrary(Spec):
     `dequantises_from`: products with at least so many rows copy quantised weights to fp16 first. `accumulates` is the
     dtype in which products in fp16 are summed up. `tiles` is the dtype that kernels for many rows multiply quantised
     weights in; `converts` says that large products in fp16 have their activations converted by kernels of their own.
+    `repacks` says which weights ggml's kernels for several rows on a processor take: k-quants too, or blocks of 32 in
+    four bits alone.
     """
 
     splits_from: PositiveInt | None = None
@@ -117,6 +119,7 @@ class MatrixLibrary(Spec):
     accumulates: Literal["fp32", "fp16"] = "fp32"
     tiles: Literal["int8", "fp16"] = "int8"
     converts: bool = True
+    repacks: Literal["k_quants", "four_bits"] = "k_quants"
 
 
 class Runtime(Documented):
