@@ -156,7 +156,8 @@ def test_what_a_file_says_of_its_weights_is_used_unless_a_format_is_asked_for() 
         ("fp8_block", "fp8-block128"), ("FP8-dynamic", "fp8"), ("F8_E4M3", "fp8"), ("torch.float8_e4m3fn", "fp8"),
         ("w8a8", "int8-channel"), ("int8_wo", "int8-weights"), ("W8A16", "int8-weights"), ("int4_wo", "int4-g128"),
         ("bnb-nf4", "nf4"), ("NVFP4", "nvfp4"), ("mxfp4", "mxfp4"), ("int4", "int4"), ("int8", "int8"),
-        ("Q4_K - Medium", "q4_k_m"), ("MXFP4 MoE", "mxfp4_moe"), ("Q3_K - Small", "q3_k_s"), ("IQ4_NL - 4.5 bpw", "iq4_nl"), ("Q6_K", "q6_k"),
+        ("MXFP4 MoE", "mxfp4_moe"),
+        ("Q4_K - Medium", "q4_k_m"), ("Q3_K - Small", "q3_k_s"), ("IQ4_NL - 4.5 bpw", "iq4_nl"), ("Q6_K", "q6_k"),
         ("bf16 (not stated)", "bf16"), ("f16", "fp16"), ("torch.bfloat16", "bf16"), ("mostly Q8_0", "q8_0"),
     ],
 )  # fmt: skip
