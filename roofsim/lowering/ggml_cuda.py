@@ -24,6 +24,11 @@ TILED_ROWS = 16
 """Rows up to which weights in fp16 are multiplied without cuBLAS (`ggml_cuda_should_use_mmf`)."""
 TILE_COLUMNS = 128
 """Rows of activations in a tile of products on quantised weights (the largest J of mmq-config-ampere.cuh)."""
+COPIED = 1 / 2
+"""Time to bring eight bits (q8_0) into a tile as they are, relative to fewer, which are masked, shifted and scaled.
+
+Read by hand from prompts of three models in q8_0 and q4_k_m on an H100 (h100_llamacpp.csv).
+"""
 Q8_1 = 36 / 32
 """Bytes per element of activations that are quantised for a product: 32 bytes, a scale and a sum."""
 SEQUENTIAL_TOKENS = 128
@@ -101,7 +106,7 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
         return replace(few, count=1 - many), replace(products[0], count=many)
     tiles = replace(
         _rows(o, "quantised_tiles", tokens, s), unit="int8", beneath=one, fill=fused.fill(o),
-        unpacking=2 * z["d_in"] * z["d_out"] * ceil(tokens / TILE_COLUMNS),
+        unpacking=_unpacked(o) * z["d_out"] * ceil(tokens / TILE_COLUMNS),
     )  # fmt: skip
     parts = tiny("sum of parts")
     vectors = replace(_rows(o, "packed_product", tokens, s), instead=(tiles, parts))
@@ -113,6 +118,11 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
         replace(tiles, count=many),
         replace(parts, count=many),
     )
+
+
+def _unpacked(o: Operator) -> Number:
+    """Matrix work of one row of activations and of weights, times what unpacking these takes beside four bits."""
+    return 2 * o.sizes["d_in"] * (COPIED if float(o.sizes["weight_bytes"]) > 1 else 1)
 
 
 def experts(o: Operator, s: Situation) -> Lowered:
@@ -132,7 +142,7 @@ def _packed_experts(o: Operator, s: Situation, each: Cost, halves: int, width: N
     several, many = at_least(z["tokens"], 2), at_least(z["tokens"], QUANTISED_ROWS + 1)
     read = replace(each, weights=rows * z["d_in"] * width * z["weight_bytes"])
     inputs = z["tokens"] if o.role is Role.EXPERT_IN else rows
-    unpacking = 2 * z["d_in"] * width * touched * ceil(rows / touched / TILE_COLUMNS)
+    unpacking = _unpacked(o) * width * touched * ceil(rows / touched / TILE_COLUMNS)
     tiles = Kernel(
         o.name, "quantised_tiles", each, many * halves, fill=fused.fill(o), unpacking=unpacking, unit="int8"
     )  # fmt: skip

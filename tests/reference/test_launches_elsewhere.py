@@ -470,6 +470,16 @@ def test_llama_cpp_unpacks_quantised_weights_for_each_128_rows(rows: int, tiles:
     assert many.unpacking == 2 * 10 * 6 * tiles
 
 
+@pytest.mark.parametrize(("weights", "share"), [(210 / 256, 1), (34 / 32, 1 / 2)])
+def test_llama_cpp_brings_eight_bits_into_a_tile_in_half_the_time_of_fewer(weights: float, share: float) -> None:
+    p = pass_of(300, weights)
+    _, many, _ = kernels_of(runtime("llama.cpp"), p, "up_proj")
+    assert many.unpacking == share * 2 * 10 * 6 * 3
+    (found,) = (k for row in lower(network(MOE), runtime("llama.cpp"), p) for o, low in row for k in low.kernels
+                if o.name == "experts_up" and k.like == "quantised_tiles")  # fmt: skip
+    assert found.unpacking == pytest.approx(share * 2 * 10 * 3 * 4 * 2)  # all four experts, two tiles of rows each
+
+
 def test_attention_that_is_written_out_scores_all_pairs_in_memory() -> None:
     def written(new: int, like: str) -> list[Launch]:
         pairs, held = 2 * new * 7 * 8, 2 * 7 * 2 * CACHE

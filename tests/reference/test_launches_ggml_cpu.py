@@ -218,6 +218,12 @@ def test_experts_are_chosen_weighed_and_summed_one_by_one() -> None:
     })  # fmt: skip
 
 
+def test_what_three_experts_made_is_summed_up_in_two_nodes() -> None:
+    check(network(MOE | {"top_k": 3}), PREFILL, {
+        "combine": [loop(3 * EVERY, FP32, FP32), loop(EVERY, 2 * FP32, FP32, count=2)],
+    })  # fmt: skip
+
+
 def test_heads_may_have_values_of_another_width_than_keys() -> None:
     model, p = network(GQA | {"v_dim": 2}), replace(PREFILL, new=64)
     pairs = 2 * 4 * (64 * 64 + 64 * 4)
