@@ -61,7 +61,7 @@ SHIPPED = (
             ("ssmscope_rtx4090_orin_nano.csv",), SSM_SCOPE),
     *(Shipped(f"jetson-orin-nano-8gb@llama.cpp{mode.replace('@', '-')}", f"jetson-orin-nano-8gb{mode}", "llama.cpp",
               ("jetson_orin_nano_super_llamacpp.csv",), "YuvrajSingh-mist/smolperfbenchmark at ba92a6e0b1")
-      for mode in ("", "@25w-820", "@15w", "@7w")),
+      for mode in ("", "@25w", "@15w", "@7w")),
     Shipped("epyc-naples-2-cores@llama.cpp-cpu", "epyc-naples-2-cores", "llama.cpp-cpu",
             ("epyc_2_cores_llamacpp.csv",), "our own measurements, llama.cpp of 2026-10-01 on two cores, llama-bench"),
     Shipped("h100-sxm@llama.cpp", "h100-sxm", "llama.cpp", ("h100_llamacpp.csv",),

@@ -151,6 +151,8 @@ _VECTOR_PER_CLOCK = {"scalar_loop": "scalar_flops"}
 """Loops that use no vector unit: their rate goes with units and clock."""
 _UNPACKED = {"unpacked_product": "unpacked_per_flop"}
 """Products that unpacking alone bounds, at so many bytes of weights for each FLOP of the vector unit."""
+_DOT = {"dot_product": "dot_efficiency"}
+"""Products by dot products of eight bits, whose sums are converted and scaled by the same pipes: both add up."""
 _FEW_ROWS = ("vector_product", "row_product")
 """Products that memory bounds, or loads: no faster than the matrix peak."""
 _TAKEN_IN = {"packed_product": "unpacked_bytes", "row_product": "row_bytes"}
@@ -179,6 +181,7 @@ _FIXED = {
     "loop": "barrier_time",
     "scalar_loop": "barrier_time",
     "block_product": "barrier_time",
+    "dot_product": "barrier_time",
     "repacked_product": "barrier_time",
     "unpacked_product": "barrier_time",
     "row_attention": "barrier_time",
@@ -222,6 +225,8 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         compute = cost.vector / minimum(m.units * m.clock * m[_VECTOR_PER_CLOCK[like]], m.vector_rate)
     elif like in _UNPACKED:
         compute = cost.weights / (m.vector_rate * m[_UNPACKED[like]])
+    elif like in _DOT:
+        compute = (cost.matrix / m.rate(kernel.unit) + cost.vector / m.vector_rate) / m[_DOT[like]]
     elif like in _FEW_ROWS:
         compute = maximum(vector, cost.matrix / m.rate(kernel.unit))
     else:
@@ -271,7 +276,7 @@ def deciding_parameter(like: Class, bound: Bound, by_vectors: bool = False) -> s
         return _STREAM.get(like, "memory_efficiency")
     if like in _RATE:
         return _rate(like, by_vectors)
-    rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _VECTOR_PER_CLOCK | _UNPACKED
+    rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _VECTOR_PER_CLOCK | _UNPACKED | _DOT
     return rates.get(like, "vector_efficiency")
 
 

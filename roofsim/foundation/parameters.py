@@ -139,10 +139,18 @@ _ROWS = (
     ),
     Parameter(
         "block_efficiency", "eta_b", "", 0.5, 0.05, 1.5, 0.3, "device",
-        "rate of ggml's products of many rows on a processor, in fp16, fp32, q8_0 or q5_0, as a fraction of the fp32 "
-        "vector peak: small tiles in registers, no blocks for the caches",
-        "Qwen2.5-0.5B and LFM2-350M in f16 on two cores of an EPYC 7001: 0.48 to 0.55, q5_0 and q8_0 0.40 "
-        "(epyc_2_cores_llamacpp.csv); bf16 on a Ryzen 9 7950X 0.5 (cpu_ryzen7950x_ik.csv)",
+        "rate of ggml's products of many rows on a processor, in fp16 or fp32, as a fraction of the fp32 vector peak: "
+        "small tiles in registers, no blocks for the caches; that of k-quants where they go row by row",
+        "Qwen2.5-0.5B and LFM2-350M in f16 on two cores of an EPYC 7001: 0.48 to 0.55 (epyc_2_cores_llamacpp.csv); "
+        "bf16 on a Ryzen 9 7950X 0.5, q3_k to q6_k there in 2024 0.49 to 0.56 (cpu_ryzen7950x_ik.csv)",
+    ),
+    Parameter(
+        "dot_efficiency", "eta_i", "", 0.62, 0.05, 1, 0.3, "device",
+        "rate of ggml's products of many rows on a processor in blocks of 32 with a scale (q8_0, q5_0), as a fraction "
+        "of what eight-bit products at their peak and the scaling of their sums would reach together",
+        "q5_0 and q8_0 on two cores of an EPYC 7001, which has no dot-product instruction, 0.60 "
+        "(epyc_2_cores_llamacpp.csv); on a Ryzen 9 7950X, which has one, q5_0 0.55, iq4_nl 0.60, q8_0 0.72 "
+        "(cpu_ryzen7950x_ik.csv)",
     ),
     Parameter(
         "repacked_efficiency", "eta_k", "", 0.9, 0.05, 4, 0.4, "device",

@@ -24,6 +24,8 @@ SUPERBLOCK = 256
 """Weights of a row that a k-quant packs together; a row that they do not divide is stored in q5_0 or q8_0."""
 FOUR_BITS = 4.5 / 8
 """Bytes per weight up to which blocks of 32 are interleaved by eight rows when a model is loaded."""
+SCALING = 1 / 2
+"""FLOP of the vector unit per FLOP of a block of 32 products: eight sums are converted, and added up times a scale."""
 GROUP = 4
 """Rows of activations that interleaved weights meet together; fewer go row by row."""
 TILE = 64
@@ -43,7 +45,7 @@ def linear(o: Operator, s: Situation) -> Lowered:
     """Activations to the type that weights are multiplied in, the product, and its bias, a node of its own."""
     z = o.sizes
     bias = _loop("bias", z["tokens"] * z["d_out"], 2 * FP32, count=z["bias"])
-    return Lowered(_launched(*_product(o, z["tokens"]), bias))
+    return Lowered(_launched(*_product(o, s, z["tokens"]), bias))
 
 
 def experts(o: Operator, s: Situation) -> Lowered:
@@ -52,7 +54,7 @@ def experts(o: Operator, s: Situation) -> Lowered:
     Experts take their rows one by one if there are fewer than interleaved weights meet together.
     """
     z = o.sizes
-    return Lowered(_product(o, z["tokens"] * z["top_k"] / z["experts"]))
+    return Lowered(_product(o, s, z["tokens"] * z["top_k"] / z["experts"]))
 
 
 def _launched(*kernels: Kernel) -> tuple[Kernel, ...]:
@@ -60,12 +62,12 @@ def _launched(*kernels: Kernel) -> tuple[Kernel, ...]:
     return tuple(each for each in kernels if not single(each.count) or float(each.count))
 
 
-def _product(o: Operator, rows: Number) -> tuple[Kernel, ...]:
+def _product(o: Operator, s: Situation, rows: Number) -> tuple[Kernel, ...]:
     """One product; `rows` is how many rows of activations a weight meets.
 
     fp16 and blocks with signs (q8_0, q5_0) in small tiles of registers from two rows on, one row by dot products;
-    k-quants and four bits by kernels for several rows, which a row by itself does not use. Whatever the rows, each
-    weight is unpacked once.
+    k-quants and four bits by kernels for several rows, which a row by itself does not use. In releases that have
+    these for blocks of 32 in four bits alone, k-quants go row by row. Whatever the rows, each weight is unpacked once.
     """
     z = o.sizes
     held = float(z["weight_bytes"])
@@ -75,9 +77,13 @@ def _product(o: Operator, rows: Number) -> tuple[Kernel, ...]:
         return (_converted(o, FP16), Kernel(o.name, "block_product", cost))
     packed = held <= FOUR_BITS or (held < 1 and float(z["d_in"]) % SUPERBLOCK == 0)
     one = Kernel(o.name, "unpacked_product", cost)
-    if not packed:
+    single_rows = packed and held != FOUR_BITS and s.runtime.matrix_library.repacks == "four_bits"
+    if single_rows or not packed:
         several = at_least(rows, 2)
-        tiles = Kernel(o.name, "block_product", cost, several, beneath=one)
+        dots = replace(cost, vector=SCALING * cost.matrix)
+        tiles = Kernel(o.name, "dot_product", dots, several, beneath=one, unit="int8")
+        if single_rows:
+            tiles = Kernel(o.name, "block_product", cost, several, beneath=one)
         return (_converted(o, Q8), replace(one, count=1 - several), tiles)
     several = at_least(rows, GROUP)
     # a row by itself reads and unpacks all the weights again

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from roofsim.foundation.arith import Number, at_least, ceil, minimum, single
+from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused, serving
 from roofsim.lowering.kernels import FP32, Class, Kernel, Lowered, Situation, piece, tiny
@@ -24,6 +24,13 @@ TILED_ROWS = 16
 """Rows up to which weights in fp16 are multiplied without cuBLAS (`ggml_cuda_should_use_mmf`)."""
 TILE_COLUMNS = 128
 """Rows of activations in a tile of products on quantised weights (the largest J of mmq-config-ampere.cuh)."""
+TILE_STEP = 8
+"""Steps in which tiles for experts are narrower than that."""
+COPIED = 1 / 2
+"""Time to bring eight bits (q8_0) into a tile as they are, relative to fewer, which are masked, shifted and scaled.
+
+Read by hand from prompts of three models in q8_0 and q4_k_m on an H100 (h100_llamacpp.csv).
+"""
 Q8_1 = 36 / 32
 """Bytes per element of activations that are quantised for a product: 32 bytes, a scale and a sum."""
 SEQUENTIAL_TOKENS = 128
@@ -101,7 +108,7 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
         return replace(few, count=1 - many), replace(products[0], count=many)
     tiles = replace(
         _rows(o, "quantised_tiles", tokens, s), unit="int8", beneath=one, fill=fused.fill(o),
-        unpacking=2 * z["d_in"] * z["d_out"] * ceil(tokens / TILE_COLUMNS),
+        unpacking=_unpacked(o) * z["d_out"] * ceil(tokens / TILE_COLUMNS),
     )  # fmt: skip
     parts = tiny("sum of parts")
     vectors = replace(_rows(o, "packed_product", tokens, s), instead=(tiles, parts))
@@ -115,6 +122,11 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
     )
 
 
+def _unpacked(o: Operator) -> Number:
+    """Matrix work of one row of activations and of weights, times what unpacking these takes beside four bits."""
+    return 2 * o.sizes["d_in"] * (COPIED if float(o.sizes["weight_bytes"]) > 1 else 1)
+
+
 def experts(o: Operator, s: Situation) -> Lowered:
     """The products of the chosen experts: gate and up one each, but one of both in a step of one token."""
     z = o.sizes
@@ -126,15 +138,23 @@ def experts(o: Operator, s: Situation) -> Lowered:
 
 
 def _packed_experts(o: Operator, s: Situation, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
-    """Up to eight tokens by vectors, a matrix for every token and expert; more by tiles, sorted by expert."""
+    """Up to eight tokens by vectors, a matrix for every token and expert; more by tiles, sorted by expert.
+
+    A tile is as wide as if all tokens chose the same expert, in steps of eight (`ncols_opt`), and computed whole.
+    """
     z = o.sizes
     rows, touched = z["tokens"] * z["top_k"], gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
     several, many = at_least(z["tokens"], 2), at_least(z["tokens"], QUANTISED_ROWS + 1)
     read = replace(each, weights=rows * z["d_in"] * width * z["weight_bytes"])
     inputs = z["tokens"] if o.role is Role.EXPERT_IN else rows
-    unpacking = 2 * z["d_in"] * width * touched * ceil(rows / touched / TILE_COLUMNS)
+    mean = rows / touched
+    tile = minimum(TILE_STEP * ceil(z["tokens"] / ceil(z["tokens"] / TILE_COLUMNS) / TILE_STEP), TILE_COLUMNS)
+    # rows differ from expert to expert, so that the last of several tiles is half full on average
+    tiles_each = maximum(mean / tile + 1 / 2, 1)
+    unpacking = _unpacked(o) * width * touched * tiles_each
+    padded = replace(each, matrix=each.matrix * (tiles_each * tile / mean))
     tiles = Kernel(
-        o.name, "quantised_tiles", each, many * halves, fill=fused.fill(o), unpacking=unpacking, unit="int8"
+        o.name, "quantised_tiles", padded, many * halves, fill=fused.fill(o), unpacking=unpacking, unit="int8"
     )  # fmt: skip
     int8 = s.runtime.matrix_library.tiles == "int8"
     return (
@@ -142,7 +162,7 @@ def _packed_experts(o: Operator, s: Situation, each: Cost, halves: int, width: N
         Kernel(o.name, "packed_product", read * halves, 1 - several),
         Kernel(o.name, "packed_product", read, (several - many) * halves),
         tiny("sort by expert", many * halves),
-        tiles if int8 else replace(tiles, like="gemm", unit="fp16"),
+        tiles if int8 else replace(tiles, like="gemm", unit="fp16", cost=each),
         tiny("sum of parts", int8 * many * halves),
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from roofsim.foundation.arith import Number
@@ -227,6 +227,7 @@ def _llama(
 PUBLISHED = "checkpoints with this encoding leave the embeddings, the LM head, norms and routers as they are"
 EXPERTS = "gpt-oss (arXiv 2508.10925), 2.1: the weights of experts are quantised, others are not"
 HALF = (("q6_k", _more_bits),)
+IN_FOURS = (("mxfp4", _every),)
 _INT4 = Format("int4-g128", PUBLISHED)
 
 WEIGHT_FORMATS: Mapping[str, Format] = MappingProxyType(
@@ -258,6 +259,9 @@ WEIGHT_FORMATS: Mapping[str, Format] = MappingProxyType(
         "q5_k_m": _llama("q5_k", "Q5_K_M", HALF, HALF),
         "q6_k": _llama("q6_k", "Q6_K"),
         "q8_0": _llama("q8_0", "Q8_0"),
+        "mxfp4_moe": replace(
+            _llama("q8_0", "MXFP4_MOE"), head="q8_0", mixed=dict.fromkeys(("experts_up", "experts_down"), IN_FOURS)
+        ),
     }
 )  # fmt: skip
 """Every format that weights can be asked for in."""
@@ -324,7 +328,7 @@ _SPELLED: Mapping[str, str] = MappingProxyType(
             "int4-g128": "w4a16 int4-wo int4-weight-only awq gptq int4-awq awq-4bit int4-gptq gptq-4bit awq-marlin "
             "gptq-marlin autoround auto-round w4afp8 int4-g-128 w4a16-g128 compressed-tensors-int4",
             "nvfp4": "nv-fp4 modelopt-fp4 modelopt-nvfp4 nvfp4-w4a4 w4a4-nvfp4 w4a16-nvfp4 nvfp4-pack-quantized",
-            "mxfp4": "mx-fp4 w4a16-mxfp4 w4a8-mxfp4-mxfp8 mxfp4-moe",
+            "mxfp4": "mx-fp4 w4a16-mxfp4 w4a8-mxfp4-mxfp8",
             "nf4": "bnb-nf4 bitsandbytes-nf4 bitsandbytes bnb bnb-4bit bnb-int4 4bit-nf4",
             "nf4-double": "nf4-double-quant bnb-nf4-double nf4-dq",
         }.items()

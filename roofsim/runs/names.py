@@ -96,6 +96,7 @@ def device_of(run: Run) -> str:
 
 
 _FAMILIES: Sequence[tuple[str, str]] = (
+    ("ik_llama.cpp", r"ik_llama"),  # a fork with kernels of its own
     ("llama.cpp", r"llama\.?cpp|ggml|llama-bench"),
     ("vllm", r"vllm"),
     ("sglang", r"sglang"),

@@ -17,6 +17,7 @@ STACKS: Sequence[tuple[str, str]] = (
     (r"ik_llama", ""),
     (r"llama\.?cpp.*b2\d\d\d\b.*metal", "llama.cpp-b2797-metal"),
     (r"llama\.?cpp.*b2\d\d\d\b.*cuda", "llama.cpp-b2824"),
+    (r"llama\.?cpp.*b4[0-7]\d\d\b.*cpu", "llama.cpp-b4384-cpu"),
     *((rf"(llama\.?cpp|ggml|llama-bench).*\b{words}", f"llama.cpp-{name}") for words, name in BACK_ENDS),
     (r"llama\.?cpp|ggml|llama-bench", "llama.cpp"),
     (r"vllm", "vllm"),

@@ -54,7 +54,7 @@ def test_a_beginning_completes_whatever_its_case():
 
 
 def test_the_modes_of_a_device_complete_after_the_at_sign():
-    modes = {"orin@7w", "orin@15w", "orin@25w", "orin@25w-820", "orin@maxn"}
+    modes = {"orin@7w", "orin@15w", "orin@25w", "orin@maxn"}
     assert completed("predict mamba2-780m -d orin@") == modes
     assert completed("predict mamba2-780m -d jetson-orin-nano-8gb@1") == {"jetson-orin-nano-8gb@15w"}
 

@@ -253,6 +253,7 @@ def test_utilisation_and_energy_of_a_pass_count_work_by_its_unit() -> None:
         ("fp8", "ideal", "rtx-4090", "fp8"),
         ("awq-int4", "transformers-5-eager", "a100-sxm-80gb", "weights_only"),
         ("nf4", "transformers-4.52-eager", "rtx-4090", "copied_from_2"),
+        ("mxfp4_moe", "llama.cpp", "rtx-3090", "weights_only"), ("mxfp4", "llama.cpp", "rtx-3090", "weights_only"),
     ],
 )  # fmt: skip
 def test_a_runtime_says_how_a_device_multiplies_a_format(name: str, stack: str, device: str, how: str) -> None:

@@ -30,7 +30,8 @@ PARAMETERS = {
     "memory_efficiency": 1 / 2, "strided_efficiency": 1 / 4, "transpose_efficiency": 1 / 8,
     "cache_share": 1 / 2, "cache_speed": 4, "gemm_fill": 5, "delta_efficiency": 1 / 8,
     "kernel_time": 1, "strided_kernel_time": 2, "tensor_kernel_time": 3, "attention_kernel_time": 4,
-    "block_efficiency": 3 / 5, "repacked_efficiency": 3 / 4, "row_attention_efficiency": 1 / 20, "scalar_flops": 1 / 4,
+    "block_efficiency": 3 / 5, "dot_efficiency": 2 / 5, "repacked_efficiency": 3 / 4,
+    "row_attention_efficiency": 1 / 20, "scalar_flops": 1 / 4,
     "unpacked_per_flop": 1 / 25, "barrier_time": 9, "tile_time": 11, "replay_time": 13,
     "unpacked_bytes": 1 / 2, "row_bytes": 1 / 8, "tile_flops": 5, "tile_columns": 7,
     "step_time": 6, "dispatch": 7, "triton_dispatch": 80,
@@ -61,6 +62,7 @@ ROWS: dict[str, tuple[float, float, float, float]] = {
     "loop": (9, 200 / 50, STREAMED, 0),
     "scalar_loop": (9, 200 / (4 * 3 / 4), STREAMED, 0),  # a quarter per unit and clock
     "block_product": (9, 3000 / 60, STREAMED, 0),
+    "dot_product": (9, (3000 / 1000 + 200 / 100) / 0.4, STREAMED, 0),  # products and scaling by the same pipes
     "repacked_product": (9, 3000 / 75, STREAMED, 0),
     "unpacked_product": (9, 20 / (100 / 25), STREAMED, 0),  # the weights alone
     "row_attention": (9, 3000 / 5, STREAMED, 0),
@@ -243,6 +245,7 @@ def test_a_kernel_takes_no_less_than_the_one_beneath_it_and_no_more_than_those_i
         ("loop", "barrier_time", "vector_efficiency", "memory_efficiency"),
         ("scalar_loop", "barrier_time", "scalar_flops", "memory_efficiency"),
         ("block_product", "barrier_time", "block_efficiency", "memory_efficiency"),
+        ("dot_product", "barrier_time", "dot_efficiency", "memory_efficiency"),
         ("repacked_product", "barrier_time", "repacked_efficiency", "memory_efficiency"),
         ("unpacked_product", "barrier_time", "unpacked_per_flop", "memory_efficiency"),
         ("row_attention", "barrier_time", "row_attention_efficiency", "memory_efficiency"),

@@ -470,6 +470,16 @@ def test_llama_cpp_unpacks_quantised_weights_for_each_128_rows(rows: int, tiles:
     assert many.unpacking == 2 * 10 * 6 * tiles
 
 
+@pytest.mark.parametrize(("weights", "share"), [(210 / 256, 1), (34 / 32, 1 / 2)])
+def test_llama_cpp_brings_eight_bits_into_a_tile_in_half_the_time_of_fewer(weights: float, share: float) -> None:
+    p = pass_of(300, weights)
+    _, many, _ = kernels_of(runtime("llama.cpp"), p, "up_proj")
+    assert many.unpacking == share * 2 * 10 * 6 * 3
+    (found,) = (k for row in lower(network(MOE), runtime("llama.cpp"), p) for o, low in row for k in low.kernels
+                if o.name == "experts_up" and k.like == "quantised_tiles")  # fmt: skip
+    assert found.unpacking == pytest.approx(share * 2 * 10 * 3 * 4 * (150 / 104 + 1 / 2))  # 300 tokens in three tiles
+
+
 def test_attention_that_is_written_out_scores_all_pairs_in_memory() -> None:
     def written(new: int, like: str) -> list[Launch]:
         pairs, held = 2 * new * 7 * 8, 2 * 7 * 2 * CACHE
@@ -619,13 +629,18 @@ def test_llama_cpp_multiplies_few_tokens_by_a_matrix_of_every_expert_that_they_c
     check(network(MOE), runtime("llama.cpp"), pass_of(8, 1 / 2), eight)
 
 
-@pytest.mark.parametrize(("rows", "tiles"), [(9, 1), (200, 1), (300, 2)])
-def test_llama_cpp_sorts_more_tokens_by_expert_each_with_tiles_of_its_own(rows: int, tiles: int) -> None:
+@pytest.mark.parametrize(
+    ("rows", "tile", "tiles"),
+    # 9, 100, and 256 / 2 tokens in steps of eight; experts with fewer rows have one tile, others half of one too many
+    [(9, 16, 1), (100, 104, 1), (200, 104, 100 / 104 + 1 / 2), (256, 128, 128 / 128 + 1 / 2)],
+)
+def test_llama_cpp_sorts_more_tokens_by_expert_each_with_tiles_of_its_own(rows: int, tile: int, tiles: float) -> None:
     touched = 4 * (1 - 0.5**rows)
     read = touched * 30 / 2
+    whole = 2 * 10 * 3 * touched * tiles * tile
     launches = [
         each("stream", rows * 10, FP32, 36 / 32, flops=3, count=2), tiny(2),
-        replace(parts_of_experts(2 * rows, "quantised_tiles", 10, 3, read, 2), fill=20), tiny(2),
+        replace(parts_of_experts(2 * rows, "quantised_tiles", 10, 3, read, 2), fill=20, matrix=whole), tiny(2),
     ]  # fmt: skip
     check(network(MOE), runtime("llama.cpp"), pass_of(rows, 1 / 2), {"experts_up": launches})
     rows_of_kernels = lower(network(MOE), runtime("llama.cpp"), pass_of(rows, 1 / 2))

@@ -36,8 +36,10 @@ def kernels(model: Any, p: Pass, name: str) -> tuple[Kernel, ...]:
 
 
 def product(like: str, rows: int, weights: float, read: int = 1, d_in: int = 10, d_out: int = 6) -> Launch:
+    # 32 products, 64 FLOP: eight sums are converted, which takes as long as 16 FLOP, and added up times a scale, 16
+    scaling = d_in * d_out * rows if like == "dot_product" else 0
     return Launch(
-        like, matrix=2 * d_in * d_out * rows, weights=read * d_in * d_out * weights,
+        like, matrix=2 * d_in * d_out * rows, vector=scaling, weights=read * d_in * d_out * weights,
         activations=(d_in + d_out) * FP32 * rows,
     )  # fmt: skip
 
@@ -53,14 +55,14 @@ def test_weights_in_half_or_full_precision_meet_activations_in_half_precision(ro
     ("weights", "width", "rows", "like", "read"),
     [
         # eight bits, and rows of ten in five: by themselves one by one, from two rows on in small tiles
-        (34 / 32, 10, 1, "unpacked_product", 1), (34 / 32, 10, 2, "block_product", 1),
-        (34 / 32, 10, 9, "block_product", 1),
-        (22 / 32, 10, 1, "unpacked_product", 1), (22 / 32, 10, 4, "block_product", 1),
+        (34 / 32, 10, 1, "unpacked_product", 1), (34 / 32, 10, 2, "dot_product", 1),
+        (34 / 32, 10, 9, "dot_product", 1),
+        (22 / 32, 10, 1, "unpacked_product", 1), (22 / 32, 10, 4, "dot_product", 1),
         # blocks of 32 in four bits, and super-blocks of 256: one by one up to three rows
         (18 / 32, 10, 1, "unpacked_product", 1), (18 / 32, 10, 3, "unpacked_product", 3),
         (18 / 32, 10, 4, "repacked_product", 1), (210 / 256, 256, 3, "unpacked_product", 3),
         (210 / 256, 256, 4, "repacked_product", 1), (210 / 256, 512, 9, "repacked_product", 1),
-        (1, 256, 4, "block_product", 1),
+        (1, 256, 4, "dot_product", 1),
     ],
 )  # fmt: skip
 def test_quantised_weights_meet_blocks_of_eight_bits(
@@ -71,8 +73,28 @@ def test_quantised_weights_meet_blocks_of_eight_bits(
     check(model, rows_of(rows, weights), {"up_proj": [loop(rows * width, FP32, 34 / 32, 3), wanted]})
     (found,) = (k for k in kernels(model, rows_of(rows, weights), "up_proj") if k.like == like and k.count)
     assert (found.beneath is not None) == (like != "unpacked_product")
+    assert found.unit == ("int8" if like == "dot_product" else None)
     if found.beneath:
         assert (found.beneath.like, found.beneath.cost.weights) == ("unpacked_product", width * 6 * weights)
+
+
+@pytest.mark.parametrize(
+    ("weights", "rows", "like"),
+    [
+        (18 / 32, 4, "repacked_product"), (18 / 32, 3, "unpacked_product"),
+        (17 / 32, 4, "block_product"), (210 / 256, 2, "block_product"), (210 / 256, 1, "unpacked_product"),
+        (34 / 32, 2, "dot_product"),
+    ],
+)  # fmt: skip
+def test_k_quants_went_row_by_row_before_there_were_kernels_for_more(weights: float, rows: int, like: str) -> None:
+    model = network(MLP, d_model=256)
+    old = runtime("llama.cpp-b4384-cpu")
+    read = rows if (weights, like) == (18 / 32, "unpacked_product") else 1
+    wanted = product(like, rows, weights, read, 256)
+    check_launches(model, old, rows_of(rows, weights), {"up_proj": [loop(rows * 256, FP32, 34 / 32, 3), wanted]})
+    found = next(k for row in lower(model, old, rows_of(rows, weights)) for o, low in row if o.name == "up_proj"
+                 for k in low.kernels if k.like == like and k.count)  # fmt: skip
+    assert (found.beneath is None) == (like == "unpacked_product")
 
 
 def test_for_an_array_of_rows_each_is_multiplied_as_alone() -> None:
@@ -193,6 +215,12 @@ def test_experts_are_chosen_weighed_and_summed_one_by_one() -> None:
     check(network(MOE), PREFILL, {
         "route": [loop(TOKENS * 4, FP32, FP32, 5), loop(TOKENS * 4, FP32, FP32), Launch("loop", 4)],
         "combine": [loop(2 * EVERY, FP32, FP32), loop(EVERY, 2 * FP32, FP32)],
+    })  # fmt: skip
+
+
+def test_what_three_experts_made_is_summed_up_in_two_nodes() -> None:
+    check(network(MOE | {"top_k": 3}), PREFILL, {
+        "combine": [loop(3 * EVERY, FP32, FP32), loop(EVERY, 2 * FP32, FP32, count=2)],
     })  # fmt: skip
 
 

@@ -246,7 +246,7 @@ def test_a_filter_that_is_more_than_a_comparison_is_refused(text):
         ("Jetson Orin Nano 8GB Super", "15W", "612", "jetson-orin-nano-8gb@15w"),
         ("Jetson Orin Nano 8GB", "MAXN", "", "jetson-orin-nano-8gb@maxn"),
         ("Jetson Orin Nano 8GB", "MAXN_SUPER", "1020", "jetson-orin-nano-8gb@maxn"),
-        ("Jetson Orin Nano 8GB Super", "25W", "820", "jetson-orin-nano-8gb@25w-820"),
+        ("Jetson Orin Nano 8GB Super", "25W", "820", "jetson-orin-nano-8gb@25w"),
         ("Jetson Orin Nano 8GB Super", "25W", "918", "jetson-orin-nano-8gb@25w"),
         ("Apple M2 Ultra (76-core GPU, 192GB)", "", "", "apple-m2-ultra"),
         ("Apple M2 Ultra (76-core GPU, 64GB)", "", "", "apple-m2-ultra"),
@@ -302,6 +302,7 @@ def test_a_device_that_is_left_open_is_not_guessed(words, mode):
     ("framework", "runtime", "same"),
     [
         ("llama.cpp b2824 (CUDA)", "llama.cpp", True),
+        ("ik_llama.cpp (Dec 2024, -rtr 1) CPU", "llama.cpp-b4384-cpu", False),
         ("torch 2.11 transformers 5.17.0", "transformers-5-eager", True),
         ("torch 2.11 transformers 5.17.0", "transformers-4.52-eager", False),
         ("PyTorch eager (transformers / mamba_ssm)", "transformers-4.52-eager", True),
@@ -813,7 +814,8 @@ def test_the_energy_of_a_rail_that_a_device_does_not_describe_is_left_out():
     ("words", "device", "runtime"),
     [
         ("llama.cpp b5392 (CPU)", "RTX 4090", "llama.cpp-cpu"),
-        ("llama.cpp b4384 CPU", "Ryzen 9 7950X", "llama.cpp-cpu"),
+        ("llama.cpp b4384 CPU", "Ryzen 9 7950X", "llama.cpp-b4384-cpu"),
+        ("llama.cpp b4900 CPU", "Ryzen 9 7950X", "llama.cpp-cpu"),
         ("llama.cpp, Vulkan", "RTX 4090", "llama.cpp-vulkan"), ("llama.cpp ROCm 7", "MI300X", "llama.cpp-hip"),
         ("llama.cpp (HIP)", "Strix Halo", "llama.cpp-hip"), ("llama.cpp Metal", "Apple M4 Max", "llama.cpp-metal"),
         ("llama.cpp", "RTX 4090", "llama.cpp"), ("llama.cpp", "AMD EPYC 7001 2 cores", "llama.cpp-cpu"),

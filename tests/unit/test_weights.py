@@ -52,6 +52,14 @@ def test_a_file_is_as_large_as_its_weights_and_a_vocabulary(model: str, fmt: str
     assert 5e6 < file - held(model, fmt) < 9e6
 
 
+@pytest.mark.parametrize(("model", "gib"), [("gpt-oss-20b", 11.27), ("gpt-oss-120b", 59.02)])
+def test_experts_in_fours_leave_everything_else_in_eights(model: str, gib: float) -> None:
+    # what llama-bench prints of the files; it counts biases and sinks in fp32
+    assert held(model, "mxfp4_moe") / 2**30 == pytest.approx(gib, rel=4e-3)
+    parts = stored("mxfp4_moe", "bf16", library.architecture(model).inventory)
+    assert (parts["experts_up"], parts["experts_down"], parts["lm_head"]) == (17 / 32, 17 / 32, 34 / 32)
+
+
 def test_the_blocks_of_llama_cpp_have_the_sizes_that_its_package_states() -> None:
     constants = pytest.importorskip("gguf.constants", reason="the package gguf is not installed")
     for name, (weights, size) in constants.GGML_QUANT_SIZES.items():
@@ -148,6 +156,7 @@ def test_what_a_file_says_of_its_weights_is_used_unless_a_format_is_asked_for() 
         ("fp8_block", "fp8-block128"), ("FP8-dynamic", "fp8"), ("F8_E4M3", "fp8"), ("torch.float8_e4m3fn", "fp8"),
         ("w8a8", "int8-channel"), ("int8_wo", "int8-weights"), ("W8A16", "int8-weights"), ("int4_wo", "int4-g128"),
         ("bnb-nf4", "nf4"), ("NVFP4", "nvfp4"), ("mxfp4", "mxfp4"), ("int4", "int4"), ("int8", "int8"),
+        ("MXFP4 MoE", "mxfp4_moe"),
         ("Q4_K - Medium", "q4_k_m"), ("Q3_K - Small", "q3_k_s"), ("IQ4_NL - 4.5 bpw", "iq4_nl"), ("Q6_K", "q6_k"),
         ("bf16 (not stated)", "bf16"), ("f16", "fp16"), ("torch.bfloat16", "bf16"), ("mostly Q8_0", "q8_0"),
     ],
