@@ -60,6 +60,9 @@ def test_experts_and_heads_have_a_matrix_each() -> None:
         "experts_down": (2, 5 * 3 * 10, 3),
     }  # fmt: skip
     assert (model.inventory.queries_per_key, model.inventory.experts) == (1, 5)
+    # the gates of each of two heads of six channels
+    gated = matrices(network({"kind": "rg_lru", "heads": 2, "head_dim": 6}))
+    assert gated["input_gate"] == gated["recurrent_gate"] == (2, 2 * 6 * 6, 6)
     # keys of four and values of five for each of three heads, out of latents of six
     assert matrices(network(LATENT))["kv_b_proj"] == (2, 6 * 3 * 9, 6)
 
@@ -151,6 +154,8 @@ def of(fmt: str, operator: str, layers: int, queries: int = 1, experts: int = 0)
         ("q4_k_m", "v_proj", 16, 4.5 + 2.0625 * 8 / 16),
         # an eighth of three is none and seven are two, in whole layers: the last alone
         ("q4_k_m", "down_proj", 3, 4.5 + 2.0625 * 1 / 3),
+        # 0, 1 | 4, 7, 10, 13, 16 | 19, 20, 21
+        ("q4_k_m", "v_proj", 22, 4.5 + 2.0625 * 10 / 22),
         # the first sixteenth in five bits, others in four
         ("q3_k_m", "down_proj", 32, 4.5 + 2 / 32), ("q3_k_m", "down_proj", 15, 4.5), ("q3_k_m", "v_proj", 8, 4.75),
         ("q3_k_m", "o_proj", 8, 4.5), ("q3_k_s", "v_proj", 8, 3.4375), ("q3_k_l", "down_proj", 8, 5.5),
