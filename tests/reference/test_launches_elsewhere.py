@@ -131,6 +131,14 @@ def test_what_a_prefill_launches_beside_its_graphs_is_attention_and_the_end() ->
         assert everything > inside | {"norm_1", "q_proj", "rotary", "down_proj", "final_norm", "embedding"}
 
 
+def test_for_an_array_of_lengths_each_is_replayed_and_padded_as_alone() -> None:
+    stack, lengths = runtime("vllm", host={"captured": 6}), np.array([1.0, 3.0, 4.0])  # 2, 6 and 8 tokens
+    _, layer, _ = lower(network(GQA, GATED), stack, replace(PREFILL, new=lengths))
+    norm = next(k for o, lowered in layer for k in lowered.kernels if o.name == "norm_1")
+    assert norm.replayed.tolist() == [1, 1, 0]
+    assert norm.cost.vector == pytest.approx(5 * D * np.array([2, 8, 8]))
+
+
 def launched(stack: Runtime, p: Pass, *parts: Any) -> set[str]:
     """The operators whose kernels the host launches one by one."""
     rows = lower(network(*parts), stack, p)
@@ -542,6 +550,8 @@ def test_queries_fill_tiles_and_the_keys_of_a_token_are_cut_into_parts_of_128() 
     for limit in ("window", "chunk"):
         check(network(GQA | {limit: 256}), stack, step, {"attention": [of_a_token(4, 2, 2)]})
         check(network(GQA | {limit: 256}), stack, long, filled(2, 2 * 96, 256, 256))
+    # blocks of keys are chosen among all that are held
+    check(network(GQA | {"block": 16, "blocks": 4}), stack, long, filled(2, 2 * 96, 1048.5, 1096))
     # of 96 tokens the first 50 see themselves and those before, the others 50
     mean = (50 * 51 / 2 + 46 * 50) / 96
     check(network(GQA | {"window": 50}), stack, Pass(2, 96, 0, PRECISION), filled(2, 2 * 96, mean, 50))
@@ -563,6 +573,7 @@ def test_a_serving_engine_normalises_before_a_delta_rule_whose_heads_go_through_
     check(model, runtime("vllm"), STEP, {"scan": [Own("stream", blocks=2 * 4, triton=True)]})
     check(model, runtime("ideal"), STEP, {"scan": [Own("delta", blocks=2 * 4)]})
     check(model, runtime("ideal"), Pass(2, 8, 0, PRECISION), {"scan": [Own("delta", blocks=2 * 4)]})
+    check(model, runtime("ideal"), Pass(2, 2, 0, PRECISION), {"scan": [Own("delta", blocks=2 * 4, padding=4 / 2)]})
 
 
 def test_a_mask_is_built_where_runtime_and_network_say_so_with_a_cell_for_every_query_and_key() -> None:

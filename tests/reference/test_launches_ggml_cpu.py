@@ -183,12 +183,13 @@ def test_the_state_of_a_sequence_goes_through_the_cache_at_each_token(new: int) 
     ]})  # fmt: skip
 
 
-def test_decays_of_every_channel_take_an_exponential_for_each_element_of_the_state() -> None:
+@pytest.mark.parametrize("heads", [1, 3])
+def test_decays_of_every_channel_take_an_exponential_for_each_element_of_the_state(heads: int) -> None:
     elements, state = TOKENS * 6, 2 * 6 * 4 * FP32
-    model = network(SELECTIVE, family="mamba")
+    model = network(SELECTIVE | {"mamba_heads": heads}, family="mamba")
     scan = Launch(
         "scalar_loop", vector=elements * (9 * 4 + 8), weights=6 * (4 + 2) * 13,
-        activations=(3 * elements + 2 * TOKENS * 4) * FP32, state=2 * state,
+        activations=(3 * elements + 2 * TOKENS * heads * 4) * FP32, state=2 * state,
     )  # fmt: skip
     copied, summed = loop(elements, FP32, FP32), loop(elements, 2 * FP32, FP32)
     kept, gate = Launch("loop", state=2 * state), loop(elements, 2 * FP32, FP32, 5)
@@ -216,6 +217,8 @@ def test_experts_are_chosen_weighed_and_summed_one_by_one() -> None:
         "route": [loop(TOKENS * 4, FP32, FP32, 5), loop(TOKENS * 4, FP32, FP32), Launch("loop", 4)],
         "combine": [loop(2 * EVERY, FP32, FP32), loop(EVERY, 2 * FP32, FP32)],
     })  # fmt: skip
+    of_four = [loop(4 * EVERY, FP32, FP32), loop(EVERY, 2 * FP32, FP32, count=3)]
+    check(network(MOE | {"top_k": 4}), PREFILL, {"combine": of_four})
 
 
 def test_what_three_experts_made_is_summed_up_in_two_nodes() -> None:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import exp, log
+from math import exp
 
 import numpy as np
 import pytest
 
 from roofsim import library
 from roofsim.engine.derivative import gradient
-from roofsim.engine.dual import Dual, relative
-from roofsim.foundation.arith import at_least, ceil, leading, maximum, minimum, share, single
+from roofsim.engine.dual import relative
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.prediction.compiled import compiled
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.fitted import chosen
-from roofsim.prediction.intervals import FIGURES, intervals, logs, scatter, variance, with_slopes
+from roofsim.prediction.intervals import FIGURES, intervals, limits_within, logs, scatter, variance, with_slopes
+from roofsim.prediction.limits import limits_of
 from roofsim.prediction.request import operator_intervals, predict, predict_request, settled
 from roofsim.prediction.setup import setup
-from roofsim.specs.calibration import NORMAL_95, Covariance, Scatter, most_alike
+from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95, Covariance, Scatter, most_alike
 from roofsim.specs.population import Group, Population, Typical
 from roofsim.specs.workload import workload
 
@@ -34,45 +34,7 @@ STACKS = [
 NO_TIME = ("kernel_time", "strided_kernel_time", "tensor_kernel_time", "attention_kernel_time", "tile_time")
 
 
-# --- numbers that carry their slopes ---
-
-
-def test_arithmetic_carries_derivatives():
-    x, y = Dual(3.0, {"x": 1.0}), Dual(2.0, {"y": 1.0})
-    for made, value, by in (
-        (x + y, 5, {"x": 1, "y": 1}),
-        (4 + x, 7, {"x": 1}),
-        (x - y, 1, {"x": 1, "y": -1}),
-        (x - 1, 2, {"x": 1}),
-        (1 - x, -2, {"x": -1}),
-        (-x, -3, {"x": -1}),
-        (x * y, 6, {"x": 2, "y": 3}),
-        (5 * x, 15, {"x": 5}),
-        (x / y, 1.5, {"x": 0.5, "y": -0.75}),
-        (x / 2, 1.5, {"x": 0.5}),
-        (6 / x, 2, {"x": -2 / 3}),
-        (x**2, 9, {"x": 6}),
-        (2**x, 8, {"x": 8 * log(2)}),
-        (x * x, 9, {"x": 6}),
-    ):
-        assert float(made) == pytest.approx(value)
-        assert dict(made.slopes) == pytest.approx(by)
-
-
-def test_choices_are_taken_as_the_values_take_them():
-    x, y = Dual(3.0, {"x": 1.0}), Dual(2.0, {"y": 1.0})
-    assert maximum(x, y) is maximum(y, x) is x
-    assert minimum(x, y) is minimum(y, x) is y
-    assert (maximum(x, 4), minimum(x, 1.0)) == (4, 1.0)
-    assert (at_least(x, 3), at_least(x, y), at_least(y, x)) == (1, 1, 0)
-    assert ceil(Dual(0.4, {"x": 1.0})) == 1
-    rounded = ceil(Dual(2.4, {"x": 1.5}))
-    assert (float(rounded), rounded.slopes) == (3, {"x": 1.5})
-    assert share(x) is x
-    assert leading([y, x, Dual(2.5, {})]) == [1]
-    assert not single(x)
-    assert relative(x) == {"x": 1 / 3}
-    assert relative(7.0) == {}
+# --- two ways of differentiating ---
 
 
 @pytest.mark.parametrize("stack", STACKS, ids=str)
@@ -142,6 +104,56 @@ def test_the_scatter_of_a_request_is_that_of_its_prefill_and_of_its_steps_by_the
     low, high = p.intervals["total_time"]
     assert (low, high) == pytest.approx((p.request.total_time / factor, p.request.total_time * factor))
     assert p.intervals["tokens_per_second"][1] == pytest.approx(p.request.tokens_per_second * factor)
+
+
+@pytest.mark.parametrize(
+    "stack", [("Llama-3.1-8B", "h100-sxm", "vllm"), ("Qwen2.5-0.5B", "orin", "transformers-5-eager")]
+)
+def test_a_wall_clock_has_the_scatter_of_its_phase_and_of_its_host_but_shows_no_less_than_the_device(stack):
+    s = setup(*stack)
+    s = replace(s, parameters={name: float(x) for name, x in s.machine("bf16").parameters.items()})
+    p = predict_request(s, workload(prompt=2048))
+    for wall, device, phase, each in (
+        ("ttft", "device_time", "prefill", p.prefill), ("tpot", "decode_device_time", "decode", p.decode)
+    ):  # fmt: skip
+        host = each.host_time > HOST_MATTERS * each.device_time
+        clock = exp(NORMAL_95 * s.priors.scatter_of("latency_s", phase, host))
+        least = each.device_time / exp(NORMAL_95 * s.priors.scatter_of("device_time_s", phase))
+        shown = getattr(p.request, wall)
+        assert p.intervals[device][0] == pytest.approx(least)
+        assert p.intervals[wall] == pytest.approx((max(shown / clock, min(least, shown)), shown * clock))
+
+
+def test_limits_are_those_of_peaks_that_are_as_far_off_as_the_peak_may_be():
+    s, w = setup("Llama-3.1-8B", "rtx-4090", "transformers-5-eager"), workload(prompt=256)
+    p = predict_request(s, w)
+    factor = p.intervals["peak"][1] / p.memory.peak
+    assert factor > 1
+    less, more = (limits_of(s, w, room) for room in (1 / factor, factor))
+    assert less.max_prompt < p.limits.max_prompt < more.max_prompt
+    assert less.max_batch < p.limits.max_batch < more.max_batch
+    for found in (p.intervals, limits_within(s, w)):
+        assert found["max_prompt"] == pytest.approx((less.max_prompt, more.max_prompt))
+        assert found["max_batch"] == pytest.approx((less.max_batch, more.max_batch))
+
+
+def test_what_is_fitted_varies_as_the_fit_says_and_the_rest_as_the_population():
+    s = setup("Qwen2.5-0.5B", "h100-sxm", "transformers-5-eager")
+    s = chosen(s, library.calibration("h100-sxm@transformers-5"))
+    names = [name for name in s.calibration.covariance.names if name in s.fitted]
+    one, other = names[:2]
+    both = s.calibration.covariance.variance({one: 0.5, other: 2.0})
+    assert variance(s, {one: 0.5, other: 2.0}) == pytest.approx(both)
+    alone = replace(s.calibration, covariance=Covariance(names=(one,), lower=((0.04,),)))
+    usual = s.priors.shown * s.priors.spreads[other]
+    found = variance(replace(s, calibration=alone), {one: 0.5, other: 2.0})
+    assert found == pytest.approx(0.25 * 0.04 + (2 * usual) ** 2)
+
+
+def test_what_the_user_sets_has_no_slope_over_an_array_of_prompts():
+    s = replace(setup("mamba2-780m", "h100-sxm", "ideal"), parameters={"memory_efficiency": 0.9})
+    _, by = logs(s, replace_prompt(workload(prompt=1), np.array([100.0, 5000.0])), "ttft")
+    assert set(by) == set(PARAMETERS) - {"memory_efficiency"}
 
 
 def test_variances_of_parameters_that_are_not_fitted_add_up():

@@ -159,6 +159,81 @@ def test_what_is_left_out_is_judged_by_bias_coverage_and_width():
     assert sure.coverage == 1
 
 
+# --- by hand, with effects that all differ ---
+
+EFFECTS = (0.5, 0.3, 0.7, 0.2)  # of the class of device, the device, the runtime, the stack
+ALL = ROW.free_spread**2
+
+
+def test_stacks_are_as_alike_as_what_they_share():
+    stacks = [Fake(("a", "x"), "one"), Fake(("a", "y"), "one"), Fake(("b", "x"), "two"), Fake(("", ""), "three")]
+    mine = spread(stacks, [0.0] * 4, [0.01, 0.02, 0.03, 0.04], EFFECTS)
+    same_device, same_runtime = ALL + 0.25 + 0.09, ALL + 0.49
+    whole, unknown = ALL + 0.25 + 0.09 + 0.49 + 0.04, ALL + 0.09 + 0.04
+    assert mine.covariance() == pytest.approx(np.array([
+        [whole + 0.01, same_device, same_runtime, ALL], [same_device, whole + 0.02, ALL, ALL],
+        [same_runtime, ALL, whole + 0.03, ALL], [ALL, ALL, ALL, unknown + 0.04],
+    ]))  # fmt: skip
+
+
+def test_one_fit_tells_of_another_stack_as_much_as_they_are_alike():
+    mine = spread([Fake(("a", "x"), "one")], [0.8], [0.5], EFFECTS)
+    total = ALL + 0.25 + 0.09 + 0.49 + 0.04
+    for classes, chip, near in (
+        (("a", "y"), "", ALL + 0.25), (("a", "x"), "", ALL + 0.25 + 0.49), (("b", "x"), "one", ALL + 0.09 + 0.49)
+    ):  # fmt: skip
+        found = expected(mine, classes, chip=chip)
+        assert found.mean == pytest.approx(ROW.bounded(ROW.free(ROW.prior) + near / (total + 0.5) * 0.8), rel=1e-3)
+        assert found.spread == pytest.approx((total - near**2 / (total + 0.5)) ** 0.5, rel=1e-3)
+
+
+def test_a_wild_fit_is_as_far_as_three_deviations_wherever_the_middle_is():
+    y = 5 + np.array([0.0, 0.1, -0.1, 0.2, -0.2, 9.0])
+    assert p._within_reach(y).max() == pytest.approx(5 + 0.05 + 3 * 1.4826 * 0.15)
+
+
+def test_fits_that_differ_by_device_make_devices_differ_and_fits_that_agree_do_not():
+    def effects(values):
+        fits = [p.Seen(Fake(("a", "x"), str(i)), {"dispatch": v}, {"dispatch": 1e-4}, {}) for i, v in enumerate(values)]
+        return p.Spread.of("dispatch", fits).effects
+
+    row = PARAMETERS["dispatch"]
+    at, usual = row.free(row.prior), p.SHARE * row.free_spread
+    agree, differ = effects([at] * 8), effects([at + usual * k for k in (-4, 4, -3, 3, -4, 4, -3, 3)])
+    assert agree.device < usual < differ.device
+    assert agree.stack < usual < differ.stack
+    none = p.Spread.of("dispatch", []).effects
+    assert (none.device_class, none.device, none.runtime, none.stack) == pytest.approx((usual,) * 4)
+
+
+def kind(phase, host):
+    return ("latency_s", phase, host)
+
+
+def test_each_kind_of_figure_has_a_scatter_by_who_decides_if_there_are_rows_enough():
+    few = p.FEW
+    rows = [
+        residuals([0.3] * few, [0.0] * few, kind("decode", True)), residuals([0.1] * few, [0.0] * few),
+        residuals([0.9] * (few - 1), [0.0] * (few - 1), kind("prefill", False)),
+    ]  # fmt: skip
+    found = [(s.phase, s.host, s.sigma, s.rows) for s in p.scatters(rows, 1.0, {"latency_s decode": 0.2})]
+    assert found == [("decode", False, 0.2, few), ("decode", True, 0.3, few)]
+
+
+def test_rows_that_the_host_decides_are_judged_by_the_scatter_of_such_rows():
+    few = p.FEW
+    others = [
+        residuals([0.3] * few, [0.0] * few, kind("decode", True), "two"),
+        residuals([0.1] * few, [0.0] * few, kind("decode", False), "three"),
+    ]
+    for host, sigma in ((True, 0.3), (False, 0.1)):
+        mine = [residuals([0.2, -0.4, 0.1], [0.0] * 3, kind("decode", host))]
+        (found,) = p.judged("device", mine, lambda _: others, 1.0, {})
+        assert found.width == pytest.approx(exp(2 * 1.95996 * sigma), rel=1e-3)
+        assert found.coverage == pytest.approx(1 if sigma == 0.3 else 1 / 3, rel=1e-3)
+        assert found.median_error == pytest.approx(exp(0.2) - 1, rel=1e-3)
+
+
 # --- stacks whose truth is known ---
 
 TRUE = {"a100-sxm-80gb": 0.5, "h100-sxm": 0.6, "rtx-4090": 0.4}
