@@ -108,3 +108,28 @@ def test_csv_holds_raw_numbers_under_names_with_units(roofsim):
     assert head == ["device", "memory [B]", "bandwidth [B/s]", "matrix [FLOP/s]", "ridge", "TDP [W]"]
     (card,) = [row for row in rows if row[0] == "rtx-4090"]
     assert [float(value) for value in card[1:4]] == [24 * 2**30, 1008e9, 165.2e12]
+
+
+def test_each_interval_stands_beside_the_figure_that_it_is_of(shown, here):
+    CliRunner().invoke(group, ["predict", "Qwen2.5-0.5B", "-d", "rtx-4090", "-p", "2k"], catch_exceptions=False)
+    intervals = next(table for table in shown if table.title.startswith("95 % intervals"))
+    said = {figure: tuple(float(x.value) for x in rest) for figure, *rest in intervals.rows}
+    assert len(said) == 10
+    assert all(low <= value <= high for value, low, high in said.values())
+    request = shown[0]
+    for column, value in zip(request.columns, request.rows[0], strict=True):
+        if column.name not in ("batch", "prompt", "generate"):
+            assert said[column.name][0] == float(value)
+    passes = {figure: (prefill, decode) for figure, prefill, decode in shown[2].rows}
+    busy = said["device busy, prefill"][0], said["device busy, decode"][0]
+    assert busy == tuple(float(x.value) for x in passes["device busy"])
+
+
+def test_runtimes_side_by_side_have_their_intervals_and_what_those_rest_on(roofsim, data):
+    line = "predict Qwen2.5-0.5B -d orin -r transformers-4.52-eager,ideal"
+    out = roofsim(line)
+    rows = out.partition("95 % intervals")[2].partition("\n\n")[0].splitlines()[3:]
+    assert [(row.split()[0], row.split()[-1]) for row in rows] == [
+        ("transformers-4.52-eager", "calibrated"), ("ideal", "prior"),
+    ]  # fmt: skip
+    assert [each["basis"] for each in data(line)["runtimes"]] == ["calibrated", "prior"]

@@ -296,7 +296,8 @@ def test_another_kind_of_a_device_is_not_taken_for_it(words):
 
 
 @pytest.mark.parametrize(("words", "mode"), [("H100 80GB (SKU not stated)", ""), ("toaster", ""),
-                                             ("Jetson Orin Nano 8GB Super", "10W"), ("RTX 4090", "15W"), ("orin@10w", "")])  # fmt: skip
+                                             ("Jetson Orin Nano 8GB Super", "10W"), ("RTX 4090", "15W"),
+                                             ("orin@10w", "")])  # fmt: skip
 def test_a_device_that_is_left_open_is_not_guessed(words, mode):
     with pytest.raises(UnknownName):
         device_named(words, mode)
