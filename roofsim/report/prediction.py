@@ -22,6 +22,7 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
         [Column("batch", "count"), Column("prompt", "count"), Column("generate", "count"), Column("TTFT", "s"),
          Column("TPOT", "s"), Column("total", "s"), Column("tokens/s", "rate"), Column("energy", "J")],
         [[w.batch, w.prompt, w.generate, r.ttft, r.tpot, r.total_time, r.tokens_per_second, r.energy]],
+        _beyond(p),
     )  # fmt: skip
     passes = Table(
         "Passes",
@@ -51,6 +52,16 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
     for name, each in (("prefill", p.prefill), ("decode", p.decode)):
         tables.append(operator_table(name, each, everything=operators))
     return [*tables, Table("", (), (), [BASIS, "Assumed: " + "; ".join(p.assumptions) + "."])]
+
+
+def _beyond(p: Prediction) -> list[str]:
+    """That a request does not fit, said beside its times."""
+    if p.fits:
+        return []
+    needed = max(float(p.memory.reserved), float(p.grown))
+    if needed > p.capacity:
+        return [f"Does not fit: needs {Figure(needed, 'B')} of {Figure(p.capacity, 'B')}. Times are as if it did."]
+    return [f"Does not fit: {p.model} has {p.positions:,} positions. Times are as if it did."]
 
 
 _FIGURES = {
