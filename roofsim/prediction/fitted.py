@@ -62,9 +62,10 @@ def chosen(s: Setup, calibration: str | Calibration | None = AUTO, *, transfer: 
     if not transfer:
         return replace(s, near=f"{near[0]} is of {near[1]}" if near else "")
     if near is None:
+        base = s.device.id.partition("@")[0]
         raise InputError(
-            f"--transfer: no shipped calibration is of {s.runtime.id}, of {s.device.id.partition('@')[0]}, or of a "
-            "device like it; name one with --calibration"
+            f"--transfer: no shipped calibration of {s.runtime.id} is of {base} or of a device like it; name one with "
+            "--calibration (`roofsim calibrations` lists them)"
         )
     return calibrated(s, library.calibration(near[0]), transfer=True)
 
