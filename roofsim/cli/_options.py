@@ -375,7 +375,8 @@ def _parameters(s: Setup, changes: Sequence[tuple[str, str]]) -> dict[str, float
         try:
             value = float(text[:-1]) * float(now[name]) if text.endswith("x") else float(text)
         except ValueError:
-            raise InputError(f"--set parameters.{name}: '{text}' is not a number; write 0.9 or 2x") from None
+            what, like = f"number{f' in {row.unit}' if row.unit else ''}", f"{float(now[name]):.3g} or 2x"
+            raise InputError(f"--set parameters.{name}: '{text}' is not a {what}; write {like}") from None
         if not row.low <= value <= row.high:
             raise InputError(f"--set parameters.{name}: {value:g} is not from {row.low:g} to {row.high:g}")
         values[name] = value

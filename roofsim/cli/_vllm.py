@@ -14,7 +14,7 @@ from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
 from roofsim.measure.build import subject
 from roofsim.measure.points import Done, known, points, state
-from roofsim.measure.programs import Ended
+from roofsim.measure.programs import Ended, lines
 from roofsim.measure.runs import runs
 from roofsim.measure.stack import processor
 from roofsim.measure.vllm import WEIGHTS, Session
@@ -48,6 +48,21 @@ def interpreter(given: str | None) -> Path:
     return Path(found).absolute()
 
 
+HAS_VLLM = "import sys; from importlib.util import find_spec; sys.exit(None if find_spec('vllm') else 'no vllm')"
+
+
+def with_vllm(given: str | None) -> Path:
+    """The Python that has vLLM; raises InputError if it has none, so that no row says that a model failed."""
+    python = interpreter(given)
+    try:
+        list(lines([python, "-c", HAS_VLLM]))
+    except Ended as ended:
+        raise InputError(
+            f"--stack vllm: {python} has no vLLM ({ended.reason}); give the Python that has it with --vllm-python PATH"
+        ) from None
+    return python
+
+
 def measure(
     asked: Asked, python: str | None, path: str, device: str | None, out: Output, *, plan: bool, quiet: bool
 ) -> None:
@@ -58,7 +73,8 @@ def measure(
     if wrong := [each for each in asked.weights if each not in WEIGHTS]:
         raise InputError(f"--weights {','.join(wrong)}: vLLM is measured with {', '.join(WEIGHTS)}")
     subjects = [subject(each) for each in asked.models]
-    session = Session(interpreter(python), asked.repeats, asked.budget, until=asked.until)
+    found = interpreter(python) if plan else with_vllm(python)
+    session = Session(found, asked.repeats, asked.budget, until=asked.until)
     file = runs(device or (processor() if plan else session.device()), read_runs(path), path)
     wanted = {
         (each.name, weights): points(

@@ -42,5 +42,5 @@ def command(
 
         passes = [("prefill", result.prefill, within["prefill"]), ("decode", result.decode, within["decode"])]
         dtypes = [w.dtype, *s.precision(w).units]
-        plots.save(plots.roofline(result.model, s.device.name, m, dtypes, passes), plot)
+        plots.save(plots.roofline(result.model, s.device.name, m, dtypes, passes, result.calibration), plot)
         out.say(f"drew {plot}")

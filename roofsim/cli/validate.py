@@ -55,4 +55,4 @@ def command(
         drawn = plots_of_fit.save_validation(result, report)
         o.write_whole(f"{report}/summary.md", summary(result, drawn))
         out.say(f"wrote {report}")
-    out.write(validation_tables(result, rows=rows), result.to_dict())
+    out.write(validation_tables(result, rows=rows, by_stack=format_ == "table"), result.to_dict())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from roofsim.engine.graph import Graph, NotPolynomial, Sum
+from roofsim.engine.graph import Graph, NotPolynomial, Product, Sum
 from roofsim.foundation.nomenclature import SYMBOLS
 
 Powers = tuple[tuple[str, int], ...]
@@ -64,16 +64,81 @@ def expand(figure: Callable[[Mapping[str, Any]], Any], symbols: Mapping[str, flo
         return None
     if not isinstance(made, Sum):
         return None
+    products = _divided(made)
+    if products is None:
+        return None
     by_power: dict[int, Polynomial] = {}
-    for product, c in made.products.items():
-        if any(graph.atoms[atom].op != "variable" for atom, _ in product):
-            return None  # divides by a sum
+    for product, c in products.items():
         powers = {graph.atoms[atom].name: k for atom, k in product}
         k = powers.pop(LENGTH, 0)
         by_power.setdefault(k, {})[tuple(sorted(powers.items()))] = c
     if min(by_power, default=0) < 0:
         return None
     return Expansion(tuple(by_power.get(k, {}) for k in range(max(by_power, default=0) + 1)), dict(symbols))
+
+
+def _divided(made: Sum) -> Mapping[Product, float] | None:
+    """The products of a sum after its divisions by sums of powers of N, None where one is left.
+
+    Whole tiles of keys are such a division: pairs over the mean keys of a query are queries again.
+    """
+    atoms = made.graph.atoms
+    found: dict[Product, float] = {}
+    above: dict[int, dict[Product, dict[int, float]]] = {}
+    for product, c in made.products.items():
+        sums = [(atom, k) for atom, k in product if atoms[atom].op != "variable"]
+        if not sums:
+            found[product] = found.get(product, 0.0) + c
+            continue
+        if len(sums) > 1 or sums[0][1] != -1:
+            return None
+        degree = sum(k for atom, k in product if atoms[atom].name == LENGTH)
+        rest = tuple((atom, k) for atom, k in product if atom != sums[0][0] and atoms[atom].name != LENGTH)
+        by_degree = above.setdefault(sums[0][0], {}).setdefault(rest, {})
+        by_degree[degree] = by_degree.get(degree, 0.0) + c
+    for atom, numerators in above.items():
+        divisor = _powers_of_length(atoms[atom].args[0])
+        for rest, numerator in numerators.items():
+            quotient = _quotient(numerator, divisor) if divisor else None
+            if quotient is None:
+                return None
+            ((length, _),) = next(iter(made.graph.variable(LENGTH).products))
+            for k, c in quotient.items():
+                product = tuple(sorted((*rest, (length, k)))) if k else rest
+                found[product] = found.get(product, 0.0) + c
+    return found
+
+
+def _powers_of_length(value: Any) -> dict[int, float] | None:
+    """Coefficient by power of N, None if anything else is in the sum."""
+    if not isinstance(value, Sum):
+        return None
+    found = {}
+    for product, c in value.products.items():
+        if any(value.graph.atoms[atom].name != LENGTH for atom, _ in product):
+            return None
+        found[sum(k for _, k in product)] = c
+    return found
+
+
+def _quotient(numerator: Mapping[int, float], divisor: Mapping[int, float]) -> dict[int, float] | None:
+    """Long division of polynomials by their coefficients, None if anything remains."""
+    left, top, found = dict(numerator), max(divisor), dict[int, float]()
+    nought = ROUNDING * max(map(abs, numerator.values()))
+    while left := {k: c for k, c in left.items() if abs(c) > nought}:
+        degree = max(left)
+        if degree - top < min(numerator) - min(divisor):
+            return None
+        factor = left[degree] / divisor[top]
+        found[degree - top] = factor
+        for k, c in divisor.items():
+            left[degree - top + k] = left.get(degree - top + k, 0.0) - factor * c
+        del left[degree]
+    return found
+
+
+ROUNDING = 1e-9
+"""What is left of a division that comes out even, relative to the largest coefficient."""
 
 
 def _monomial(powers: Powers, values: Mapping[str, float]) -> float:

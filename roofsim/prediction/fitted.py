@@ -41,15 +41,16 @@ AUTO, NONE = "auto", "none"
 """In the place of a calibration's name: the shipped one that fits, and none at all."""
 
 
-def chosen(s: Setup, calibration: str | Calibration = AUTO, *, transfer: bool = False) -> Setup:
-    """The setup with a calibration by name, path or value, with the shipped one that fits it (`auto`), or with none.
+def chosen(s: Setup, calibration: str | Calibration | None = AUTO, *, transfer: bool = False) -> Setup:
+    """The setup with a calibration by name, path or value, with the shipped one that fits it (`auto`), or with none
+    (`none` or None).
 
     If none fits, `transfer` takes over the nearest; without it that one is named. Raises InputError if there is nothing
     to transfer, Unsupported for one that is named and of another device or runtime.
     """
     if isinstance(calibration, Calibration):
         return calibrated(s, calibration, transfer=transfer)
-    if calibration == NONE:
+    if calibration is None or calibration == NONE:
         if transfer:
             raise InputError("--transfer: transfers a calibration, and --calibration none wants none")
         return s
@@ -61,9 +62,10 @@ def chosen(s: Setup, calibration: str | Calibration = AUTO, *, transfer: bool = 
     if not transfer:
         return replace(s, near=f"{near[0]} is of {near[1]}" if near else "")
     if near is None:
+        base = s.device.id.partition("@")[0]
         raise InputError(
-            f"--transfer: no shipped calibration is of {s.runtime.id}, of {s.device.id.partition('@')[0]}, or of a "
-            "device like it; name one with --calibration"
+            f"--transfer: no shipped calibration of {s.runtime.id} is of {base} or of a device like it; name one with "
+            "--calibration (`roofsim calibrations` lists them)"
         )
     return calibrated(s, library.calibration(near[0]), transfer=True)
 

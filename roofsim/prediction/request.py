@@ -35,16 +35,16 @@ def predict(
     runtime: str | Runtime = DEFAULT_RUNTIME,
     *,
     host: str | Host | None = None,
-    calibration: str | Calibration = AUTO,
+    calibration: str | Calibration | None = AUTO,
     transfer: bool = False,
     **fields: Any,
 ) -> Prediction:
     """Predict one request.
 
-    `calibration` is one by name or path, "auto" for the shipped one that fits the device and the runtime, or "none";
-    with `transfer` it may be of others. `fields` are those of `Workload`: batch, prompt, generate, dtype, cache_dtype,
-    weight_format, logits. `batch` and `prompt` may be NumPy arrays that broadcast; then every figure is an array,
-    without operators, limits and intervals. Raises InputError for names and values that cannot be used.
+    `calibration` is one by name or path, "auto" for the shipped one that fits the device and the runtime, or "none"
+    or None; with `transfer` it may be of others. `fields` are those of `Workload`: batch, prompt, generate, dtype,
+    cache_dtype, weight_format, logits. `batch` and `prompt` may be NumPy arrays that broadcast; then every figure is
+    an array, without operators, limits and intervals. Raises InputError for names and values that cannot be used.
     """
     s = chosen(setup(model, device, runtime, host), calibration, transfer=transfer)
     fields.setdefault("dtype", s.device.default_dtype)
@@ -60,7 +60,7 @@ def compile(
     figures: list[str] | tuple[str, ...] = ("ttft", "tpot", "memory", "energy"),
     over: list[str] | tuple[str, ...] = ("prompt", "batch"),
     host: str | Host | None = None,
-    calibration: str | Calibration = AUTO,
+    calibration: str | Calibration | None = AUTO,
     transfer: bool = False,
     numba: bool = False,
     **fields: Any,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from roofsim import library
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.units import show
 from roofsim.prediction.fitted import outside
+from roofsim.prediction.results import interval_basis
 from roofsim.prediction.setup import Setup
 from roofsim.specs.workload import Workload
 
@@ -28,6 +30,8 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
             raise Unsupported(f"{s.device.id}: names no host, and {s.runtime.id} launches from one; use --host")
         dispatch = s.machine(w.dtype)["dispatch"]
         said.append(f"host {s.host.id} ({dispatch * 1e6:.3g} us a kernel)")
+    if not s.runtime.written_for(s.device.vendor, s.device.kind):
+        said.append(_elsewhere(s))
     if s.device.memory.usable and s.device.memory.usable.value < s.device.memory.capacity.value:
         usable, all_of_it = (show(float(size), "B") for size in (s.device.capacity, s.device.memory.capacity.value))
         said.append(f"{usable} of {all_of_it} of memory usable")
@@ -43,6 +47,15 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
     return tuple(said)
 
 
+def _elsewhere(s: Setup) -> str:
+    """That the software is not written for such a device, and which of that name is."""
+    d, software = s.device, s.runtime.id.partition("-")[0]
+    of_that_name = (library.runtime(name) for name in library.names("runtimes") if name.partition("-")[0] == software)
+    fitting = [r.id for r in of_that_name if r.written_for(d.vendor, d.kind)]
+    other = f" ({' and '.join(fitting)} {'is' if len(fitting) == 1 else 'are'})" if fitting else ""
+    return f"{s.runtime.id} is written for {', '.join(s.runtime.runs_on)}, not for {d.vendor} {d.kind}{other}"
+
+
 def basis_of(s: Setup) -> str:
     """Where the efficiencies are from."""
     c = s.calibration
@@ -51,6 +64,11 @@ def basis_of(s: Setup) -> str:
         return f"efficiencies are priors or stated by the device file, not fitted to this machine{near}"
     origin = f", transferred from {c.transferred_from}" if c.transferred_from else ""
     return f"calibration {c.id or c.name}{origin}: {c.dataset.used} rows of {c.dataset.file}, fitted {c.date}"
+
+
+def interval_label(calibration: str | None) -> str:
+    """What a band or a bar of a figure is, and what it rests on."""
+    return f"95 % interval, {interval_basis(calibration)}"
 
 
 def by(calibration: str | None) -> str:

@@ -22,6 +22,7 @@ def comparison_tables(c: RuntimeComparison, device: str) -> list[Table]:
     w = first.workload
     title = f"{first.model} on {device}\nbatch {w.batch}, {w.prompt:,} tokens, {w.generate:,} generated"
     tables = [Table(title, [Column("runtime"), *FIGURES, Column("fits", "text")], rows)]
+    tables.append(_intervals([side.prediction for side in c.sides]))
     for side in c.sides[1:]:
         parts = [[part.step, *(_signed(getattr(part, name), name) for name in UNITS)] for part in side.contributions]
         title = f"From {first.runtime} to {side.prediction.runtime}"
@@ -29,6 +30,17 @@ def comparison_tables(c: RuntimeComparison, device: str) -> list[Table]:
         tables.append(Table(title, [Column("part"), *FIGURES], parts, [note]))
     notes = [f"Assumed with {p.runtime}: {'; '.join(p.assumptions)}." for p in (side.prediction for side in c.sides)]
     return [*tables, Table("", (), (), notes)]
+
+
+def _intervals(predictions: Sequence[Prediction]) -> Table:
+    """The 95 % intervals of both times with every runtime, and what they rest on."""
+    rows = [
+        [p.runtime, *(Figure(end, "s") for name in ("ttft", "tpot") for end in (p.intervals or {})[name]), p.basis]
+        for p in predictions
+    ]
+    ends = ("TTFT from", "TTFT to", "TPOT from", "TPOT to")
+    heads = [Column("runtime"), *(Column(name, "text") for name in ends), Column("basis")]
+    return Table("95 % intervals, by a calibration or the priors of such devices and runtimes", heads, rows)
 
 
 def _figures(p: Prediction) -> list[Figure]:

@@ -70,10 +70,15 @@ def _pulls(c: Crossing) -> list[str]:
     return list(c.elasticities)[:4]
 
 
+def _uncertain(c: Crossing) -> str:
+    """The interval of a crossing in words."""
+    return f"the order is not certain at 95 % from {c.interval[0]:,} to {c.interval[1]:,}"
+
+
 def _reason(pair: Pair, c: Crossing, *, closed: bool) -> list[str]:
     lines = [f"{pair.a} / {pair.b}: {c.faster_after} ahead from {c.length:,}"]
     lines += [f"  {side}" for side in c.regime.split("; ")]
-    lines.append(f"  the order is not certain at 95 % from {c.interval[0]:,} to {c.interval[1]:,}")
+    lines.append(f"  {_uncertain(c)}")
     if c.switch:
         lines.append(f"  a switch turns it: {c.switch}")
     if c.elasticities:
@@ -93,9 +98,12 @@ def runtimes_tables(c: AcrossRuntimes, device: str) -> list[Table]:
     for i, verdict in enumerate(c.verdicts):
         rows.append([verdict.a, verdict.b, *(_ahead(each.pairs[i]) for each in c.comparisons)])
     notes = ["Lengths at which B is ahead; in brackets where A or B is out of memory."]
-    for verdict in c.verdicts:
+    for i, verdict in enumerate(c.verdicts):
         kind = "a property of the runtime" if verdict.property_of_runtime else "the same with every runtime here"
         notes.append(f"{verdict.a} / {verdict.b}: {kind}.")
+        for each in c.comparisons:
+            if each.pairs[i].crossings:
+                notes.append(f"  {each.runtime}: {_uncertain(each.pairs[i].crossings[-1])}")
     for comparison in c.comparisons:
-        notes.append(f"Assumed with {comparison.runtime}: {'; '.join(comparison.assumptions[:-1])}.")
+        notes.append(f"Assumed with {comparison.runtime}: {'; '.join(comparison.assumptions)}.")
     return [Table(f"{what.capitalize()} on {device}", columns, rows, notes)]

@@ -24,6 +24,7 @@ from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import PassPrediction
 from roofsim.prediction.setup import Setup
+from roofsim.prediction.words import interval_label
 from roofsim.specs.workload import Workload
 from roofsim.studies.crossover import Comparison, Pair
 from roofsim.studies.limits import PARTS, LimitsResult
@@ -83,18 +84,18 @@ def crossover(comparisons: Sequence[Comparison], device: str, runtime: str) -> F
     with plt.rc_context(STYLE):
         several = len(comparisons) > 1
         panels = [
-            (pair, c.runtime if several else "")
+            (pair, c.runtime if several else "", interval_label(c.calibration))
             for group in zip(*(c.pairs for c in comparisons), strict=True)
             for pair, c in zip(group, comparisons, strict=True)
         ]
-        pairs = [pair for pair, _ in panels]
+        pairs = [pair for pair, *_ in panels]
         across = min(len(pairs), 2)
         down = -(-len(pairs) // across)
         figure, grid = plt.subplots(
             down, across, figsize=(3.6 * across if across > 1 else 4.8, 2.7 * down + 0.4), squeeze=False
         )
-        for axes, (pair, title) in zip(grid.flat, panels, strict=False):
-            _pair(axes, pair)
+        for axes, (pair, title, label) in zip(grid.flat, panels, strict=False):
+            _pair(axes, pair, label)
             axes.set_title(title, fontsize=8, pad=14)
         for axes in list(grid.flat)[len(pairs) :]:
             axes.set_visible(False)
@@ -104,7 +105,7 @@ def crossover(comparisons: Sequence[Comparison], device: str, runtime: str) -> F
         return figure
 
 
-def _pair(axes: Axes, pair: Pair) -> None:
+def _pair(axes: Axes, pair: Pair, band: str) -> None:
     lengths = pair.lengths
     last = max(min(max(pair.max_prompt.values()), lengths[-1]), lengths[0] * 4)
     shown = [i for i, n in enumerate(lengths) if SHORTEST_SHOWN <= n <= last * 2]
@@ -121,6 +122,7 @@ def _pair(axes: Axes, pair: Pair) -> None:
         axes.plot([lengths[i] for i in outside], [values[i] for i in outside], color=colour, lw=1, ls=(0, (1, 2)))
         if inside and end < high:
             axes.plot(lengths[inside[-1]], values[inside[-1]], marker="x", color=colour, ms=6, mew=1.6)
+    axes.fill_between([], [], [], color="0.5", alpha=0.25, lw=0, label=band)
     if min(pair.max_prompt.values()) < high:
         axes.plot([], [], marker="x", color="0.3", ms=5, mew=1.4, ls=(0, (1, 2)), label="out of memory")
     for number, crossing in enumerate(c for c in pair.crossings if low <= c.length <= high):
@@ -146,12 +148,12 @@ SHORTEST_SHOWN = 256
 
 def roofline(
     model: str, device: str, m: Machine, dtypes: Sequence[str],
-    passes: Sequence[tuple[str, PassPrediction, Sequence[Interval]]],
+    passes: Sequence[tuple[str, PassPrediction, Sequence[Interval]]], calibration: str | None,
 ) -> Figure:  # fmt: skip
     """Each operator at its arithmetic intensity and the rate it reaches with its interval, under the device's roofs.
 
     `dtypes` are that of the activations and those of narrower units that compute products; `passes` their names,
-    their figures, and the 95 % intervals of the times of their operators.
+    their figures, and the 95 % intervals of the times of their operators, which rest on `calibration` or on priors.
     """
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(6.2, 4.2))
@@ -176,7 +178,7 @@ def roofline(
                 if moved and work and o.time:
                     point = work / moved, work / o.time, 12 + 400 * o.time / p.device_time
                     x, y, area = map(float, point)
-                    axes.plot([x, x], [float(work) / slow, float(work) / quick], color="0.6", lw=0.6, zorder=1)
+                    axes.plot([x, x], [float(work) / slow, float(work) / quick], color="0.3", lw=0.8, zorder=3)
                     points.setdefault((o.kind, phase), []).append((x, y, area))
         kinds = sorted({kind for kind, _ in points})
         for (kind, phase), found in points.items():
@@ -187,6 +189,7 @@ def roofline(
             axes.scatter([], [], color=COLOURS[i % len(COLOURS)], label=kind, s=20)
         for phase, _, _ in passes:
             axes.scatter([], [], color="0.5", marker=markers[phase], label=phase, s=20)
+        axes.plot([], [], color="0.3", mew=0.8, marker="|", ms=7, ls="none", label=interval_label(calibration))
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlim(low, high)
@@ -236,7 +239,7 @@ def timeline(s: Setup, w: Workload) -> Figure:
 
 
 def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
-    """Peak memory by part over prompt length, with what the device has."""
+    """Peak memory by part over prompt length, with what the device has and the longest prompt that fits."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(5.4, 3.4))
         lengths = [each.prompt for each in r.at]
@@ -252,7 +255,13 @@ def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
         axes.axhline(r.capacity / GIB, color="0.2", lw=1, ls="--")
         axes.annotate(f"capacity {units.show(r.capacity, 'B')}", (lengths[-1], r.capacity / GIB), fontsize=7,
                       va="bottom", ha="right")  # fmt: skip
-        axes.set_xlim(lengths[0], max(lengths[-1], lengths[0] + 1))
+        longest, (fewest, most) = r.limits.max_prompt, r.intervals["max_prompt"]
+        end: float = max(lengths[-1], lengths[0] + 1)
+        if lengths[0] <= longest <= end:
+            axes.axvline(longest, color="0.2", lw=1, ls=":", label=f"longest prompt, {longest:,}")
+            axes.axvspan(fewest, most, color="0.2", alpha=0.3, lw=0.5, label=interval_label(r.calibration))
+            end = max(end, most)
+        axes.set_xlim(lengths[0], end)
         axes.set_xlabel("prompt length (tokens)")
         axes.xaxis.set_major_formatter(FuncFormatter(_tokens))
         axes.xaxis.set_major_locator(MultipleLocator(2 ** max(round(math.log2(lengths[-1] / 6)), 7)))

@@ -12,11 +12,12 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from roofsim.calibrate.run import Result
 from roofsim.foundation import units
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.prediction.words import interval_label
 from roofsim.report.plots import COLOURS, STYLE, save
 from roofsim.report.validation import UNITS
 from roofsim.studies.validate import Validation
@@ -74,10 +75,12 @@ def save_all(r: Result, folder: str) -> None:
 def save_validation(v: Validation, folder: str) -> list[str]:
     """Write both figures of a validation as PNG and, for print, as PDF; the names of the PNGs."""
     points = points_of_validation(v)
+    bars = "95 % interval" if v.calibration else interval_label(None)
     names = []
-    for name, draw in (("predicted", predicted), ("residuals", residuals)):
+    for name in ("predicted", "residuals"):
         for ending in ("pdf", "png"):
-            save(draw(points), str(Path(folder) / f"{name}.{ending}"))
+            figure = predicted(points, bars=bars) if name == "predicted" else residuals(points)
+            save(figure, str(Path(folder) / f"{name}.{ending}"))
         names.append(f"{name}.png")
     return names
 
@@ -93,10 +96,20 @@ MARKERS = "osD^v"
 
 def _logarithmic(axis: Any, ends: Sequence[float], unit: str = "") -> None:
     """Ticks written as quantities: at 1, 2 and 5 of each decade, at 1 alone where there are many decades."""
-    wide = max(ends) > 100 * min(ends)
-    axis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5), numticks=5))
-    axis.set_major_formatter(FuncFormatter(lambda v, _: units.show(v, unit) if unit else units.significant(v)))
+    span = max(ends) / min(ends)
+    axis.set_major_locator(
+        LogLocator(subs=(1,) if span > 100 else (1, 2, 5), numticks=5) if span > 2 * ROOM else MaxNLocator(3)
+    )
+    axis.set_major_formatter(FuncFormatter(lambda v, _: units.show(v, unit) if unit else _count(v)))
     axis.set_minor_formatter(NullFormatter())
+
+
+ROOM = 1.3
+"""By how much axes go on beyond the values on both sides."""
+
+
+def _count(value: float) -> str:
+    return units.short_count(value) if value >= 10_000 else units.significant(value)
 
 
 def _panels(count: int, height: float, label: str) -> tuple[Figure, list[Any]]:
@@ -120,9 +133,10 @@ def _looks(labels: Sequence[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def _legend(figure: Figure, looks: dict[str, dict[str, Any]]) -> None:
-    """One legend for all panels, below them, with the shaded bands last."""
+def _legend(figure: Figure, looks: dict[str, dict[str, Any]], *more: Line2D) -> None:
+    """One legend for all panels, below them, with what else is drawn and the shaded bands last."""
     handles: list[Any] = [Line2D([], [], ms=4, label=label, **look) for label, look in looks.items()]
+    handles += more
     handles += [Patch(color=grey, label=f"\u00b1{size:.0%}") for size, grey in reversed(BANDS)]
     rows = -(-len(handles) // 5)
     figure.tight_layout(rect=(0, 0.18 * rows / figure.get_figheight(), 1, 1))
@@ -136,7 +150,7 @@ def _by_panel(points: Sequence[Point]) -> Mapping[str, list[Point]]:
     return found
 
 
-def predicted(points: Sequence[Point], which: str = "") -> Figure:
+def predicted(points: Sequence[Point], which: str = "", bars: str = "95 % interval") -> Figure:
     """Predictions with their intervals over what was measured, one panel per metric and stack."""
     groups = _by_panel(points)
     looks = _looks([point.phase for point in points])
@@ -162,13 +176,13 @@ def predicted(points: Sequence[Point], which: str = "") -> Figure:
             axes.tick_params(labelsize=7)
             axes.set_title(panel, fontsize=8)
             axes.set_xlabel("measured")
-        _legend(figure, looks)
+        _legend(figure, looks, Line2D([], [], color="0.3", marker="|", ms=8, ls="none", label=bars))
     return figure
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:
     """Where the axes of a panel end: a little beyond the values, on both axes."""
-    return min(values) / 1.3, max(values) * 1.3
+    return min(values) / ROOM, max(values) * ROOM
 
 
 def residuals(points: Sequence[Point], which: str = "") -> Figure:
@@ -197,8 +211,16 @@ def residuals(points: Sequence[Point], which: str = "") -> Figure:
             axes.tick_params(labelsize=7)
             axes.set_title(panel, fontsize=8)
             axes.set_xlabel("tokens")
-        _legend(figure, looks)
+        _legend(figure, looks, *_fills({point.phase for mine in groups.values() for point in mine}))
     return figure
+
+
+def _fills(phases: set[str]) -> list[Line2D]:
+    """What open and full markers mean, where there are both."""
+    if "decode" not in phases or len(phases) == 1:
+        return []
+    shown = (("decode", "none"), ("others" if phases - {"decode", "prefill"} else "prefill", "full"))
+    return [Line2D([], [], color="0.4", marker="o", ms=4, ls="none", fillstyle=f, label=name) for name, f in shown]  # type: ignore[arg-type]
 
 
 LINEAR = 100

@@ -8,7 +8,7 @@ from roofsim.engine.roofline import Machine
 from roofsim.foundation.arith import Number
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import METRICS
-from roofsim.prediction.results import PassPrediction, Prediction
+from roofsim.prediction.results import PassPrediction, Prediction, columns
 from roofsim.prediction.words import by
 from roofsim.report.limits import largest_batch, longest_prompt
 from roofsim.report.table import Column, Figure, Table
@@ -22,6 +22,7 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
         [Column("batch", "count"), Column("prompt", "count"), Column("generate", "count"), Column("TTFT", "s"),
          Column("TPOT", "s"), Column("total", "s"), Column("tokens/s", "rate"), Column("energy", "J")],
         [[w.batch, w.prompt, w.generate, r.ttft, r.tpot, r.total_time, r.tokens_per_second, r.energy]],
+        _beyond(p),
     )  # fmt: skip
     passes = Table(
         "Passes",
@@ -53,6 +54,16 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
     return [*tables, Table("", (), (), [BASIS, "Assumed: " + "; ".join(p.assumptions) + "."])]
 
 
+def _beyond(p: Prediction) -> list[str]:
+    """That a request does not fit, said beside its times."""
+    if p.fits:
+        return []
+    needed = max(float(p.memory.reserved), float(p.grown))
+    if needed > p.capacity:
+        return [f"Does not fit: needs {Figure(needed, 'B')} of {Figure(p.capacity, 'B')}. Times are as if it did."]
+    return [f"Does not fit: {p.model} has {p.positions:,} positions. Times are as if it did."]
+
+
 _FIGURES = {
     **{row.interval: (row.words, row.unit) for row in METRICS.values()},
     "ttft": ("TTFT", "s"), "tpot": ("TPOT", "s"),
@@ -65,13 +76,17 @@ _FIGURES = {
 
 
 def _intervals(p: Prediction) -> Table:
-    """The 95 % intervals of the figures."""
+    """The figures with their 95 % intervals."""
+    values = {
+        **columns(p.request), "peak": p.memory.peak, "device_time": p.prefill.device_time,
+        "decode_device_time": p.decode.device_time, **(columns(p.limits) if p.limits else {}),
+    }  # fmt: skip
     rows = [
-        [_FIGURES[name][0], *(Figure(end, _FIGURES[name][1]) for end in ends)]
+        [_FIGURES[name][0], *(Figure(x, _FIGURES[name][1]) for x in (values[name], *ends))]
         for name, ends in (p.intervals or {}).items()
     ]
-    columns = [Column("figure"), Column("from", "text"), Column("to", "text")]
-    return Table(f"95 % intervals {by(p.calibration)}", columns, rows)
+    heads = [Column("figure"), *(Column(name, "text") for name in ("predicted", "from", "to"))]
+    return Table(f"95 % intervals {by(p.calibration)}", heads, rows)
 
 
 def _pass(p: PassPrediction) -> list[tuple[str, object]]:
@@ -108,9 +123,9 @@ def operator_table(name: str, p: PassPrediction, *, everything: bool) -> Table:
         kernels = sum(o.kernels for o in rest)
         light = sum(o.light_time for o in rest)
         table.append(["", f"{len(rest)} others", kernels, time, time / p.device_time, _share(light, time), "", ""])
-    columns = [Column("layer"), Column("operator"), Column("kernels", "count"), Column("time", "s"),
-               Column("share", "%"), Column("SOL", "%"), Column("bound"), Column("basis")]  # fmt: skip
-    return Table(f"Operators of {name} by device time", columns, table)
+    heads = [Column("layer"), Column("operator"), Column("kernels", "count"), Column("time", "s"),
+             Column("share", "%"), Column("SOL", "%"), Column("bound"), Column("basis")]  # fmt: skip
+    return Table(f"Operators of {name} by device time", heads, table)
 
 
 def _share(part: Number, whole: Number) -> Number | None:
@@ -147,10 +162,10 @@ def roofline_tables(
             names = ("layer", "operator", "arithmetic_intensity", "flop_rate", "light_share", "time")
             ends = {"time": [low, high], "flop_rate": [work / high, work / low]}
             data.append({"phase": phase, **dict(zip(names, row, strict=True)), "bound": o.bound, "intervals": ends})
-        columns = [Column(phase), Column("operator"), Column("FLOP/B", "ratio"), Column("rate", "FLOP/s"),
-                   Column("SOL", "%"), Column("time", "s"), Column("within", "text"), Column("bound")]  # fmt: skip
+        heads = [Column(phase), Column("operator"), Column("FLOP/B", "ratio"), Column("rate", "FLOP/s"),
+                 Column("SOL", "%"), Column("time", "s"), Column("within", "text"), Column("bound")]  # fmt: skip
         title = f"{p.model} on {device}\nwith {runtime}" if not tables else ""
-        tables.append(Table(title, columns, rows))
+        tables.append(Table(title, heads, rows))
     ridge = m.matrix_rate / m.bandwidth
     notes = [
         f"Ridge point {ridge:.0f} FLOP/B. SOL: speed of light, the time at the device's peaks over the predicted. "

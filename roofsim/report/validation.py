@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from roofsim.report.formats import FORMATS
 from roofsim.report.table import Column, Figure, Table
@@ -22,15 +23,20 @@ REASONS = 12
 """Reasons for leaving rows out that are listed, the most frequent first."""
 
 
-def validation_tables(v: Validation, *, rows: bool) -> list[Table]:
-    """Scores by device, stack, phase and metric, why other rows are not scored, and the worst rows or all."""
-    tables = [score_table(v), *([reason_table(v)] if v.skipped else [])]
+def validation_tables(v: Validation, *, rows: bool, by_stack: bool = False) -> list[Table]:
+    """Scores by device, stack, phase and metric, why other rows are not scored, and the worst rows or all.
+
+    `by_stack` makes a narrow table for each stack of a wide one for all.
+    """
+    stacks = list(dict.fromkeys((r.device, r.runtime) for r in v.rows))
+    tables = _scores_by_stack(v) if by_stack else [score_table(v)]
+    tables += [reason_table(v)] if v.skipped else []
     if not rows:
-        return [*tables, _table("Worst rows", v.worst(WORST), ())]
-    for device, runtime in dict.fromkeys((r.device, r.runtime) for r in v.rows):
+        return [*tables, _table("Worst rows", v.worst(WORST), (), lines=len(stacks) > 1)]
+    for device, runtime in stacks:
         mine = [r for r in v.rows if (r.device, r.runtime) == (device, runtime)]
         mine.sort(key=lambda r: (r.model, r.phase, r.metric, r.batch, r.prompt))
-        notes = ["* flagged in the file (suspect, or a contended host)"]
+        notes = ["* flagged in the file (suspect, or a contended host)"] if any(r.flags for r in mine) else []
         tables.append(_table(f"{device} with {runtime}", mine, notes))
     return tables
 
@@ -53,6 +59,18 @@ def score_table(v: Validation) -> Table:
     return Table(f"{v.file} against {basis}: size of the relative error", columns, scores, notes)
 
 
+def _scores_by_stack(v: Validation) -> list[Table]:
+    """The title and the count of the scores, then a table for each device with its stack."""
+    whole = score_table(v)
+    tables = [Table(whole.title, (), (), whole.notes)]
+    for device, runtime in dict.fromkeys((s.device, s.runtime) for s in v.scores):
+        mine = tuple(s for s in v.scores if (s.device, s.runtime) == (device, runtime))
+        table = score_table(replace(v, scores=mine))
+        rows = [row[1:] for row in table.rows]
+        tables.append(Table(f"{device} with {runtime}", table.columns[1:], rows))
+    return tables
+
+
 def reason_table(v: Validation) -> Table:
     """How many rows are not scored for which reason; the rarest reasons as one."""
     reasons = sorted(v.skipped.items(), key=lambda item: (-item[1], item[0]))
@@ -69,7 +87,8 @@ def summary(v: Validation, figures: Sequence[str]) -> str:
     return "\n\n".join([f"# {v.file} against predictions", *shown, body]) + "\n"
 
 
-def _table(title: str, rows: Sequence[Row], notes: Sequence[str]) -> Table:
+def _table(title: str, rows: Sequence[Row], notes: Sequence[str], lines: bool = False) -> Table:
+    """Measured beside predicted; `lines` says where in the file each stands."""
     cells = [
         [r.model or "–", f"{r.phase} {r.metric}", r.batch, r.prompt, str(Figure(r.measured, UNITS[r.metric])),
          str(Figure(r.predicted, UNITS[r.metric])), f"{r.error:+.1%}{'*' if r.flags else ''}"]
@@ -77,4 +96,7 @@ def _table(title: str, rows: Sequence[Row], notes: Sequence[str]) -> Table:
     ]  # fmt: skip
     columns = [Column("model"), Column("figure"), Column("batch", "count"), Column("prompt", "count"),
                Column("measured", "text"), Column("predicted", "text"), Column("error", "text")]  # fmt: skip
+    if lines:
+        columns = [Column("line", "count"), *columns]
+        cells = [[r.line, *row] for r, row in zip(rows, cells, strict=True)]
     return Table(title, columns, cells, notes)

@@ -27,14 +27,18 @@ MODES = {"maxn-super": "maxn"}
 
 @lru_cache(maxsize=1024)
 def device_named(words: str, mode: str = "", clock: str = "") -> str:
-    """The device that free text such as `RTX 4090 24GB` means, in a mode and at a clock if told; raises UnknownName."""
-    parts = _parts(words)
+    """The device that free text such as `RTX 4090 24GB` means, in a mode and at a clock if told; raises UnknownName.
+
+    A mode may also stand behind the name, as our own commands take it: `orin@15w`.
+    """
+    base, _, behind = words.partition("@")
+    parts = _parts(base)
     while parts and parts[0] in MAKERS and _known(parts) is None:
         parts = parts[1:]
     name = None if UNKNOWN.search(words) else _known(parts)
     if name is None:
         raise UnknownName("devices", words, library.names("hardware"))
-    return name + _mode(name, mode, clock)
+    return name + _mode(name, mode or (behind.strip() if library.modes(name) else ""), clock)
 
 
 def _parts(words: str) -> list[str]:

@@ -135,10 +135,12 @@ class Runtime(Documented):
     `lowering` names the module of `roofsim.lowering` that turns operators into kernels, `implementation` the library
     whose code runs the models, with its facts of each family. `fused` lists roles of operators that are one kernel
     which moves nothing twice, whatever the lowering makes of others. `supports` lists the families it can run, all if
-    it is empty. A cache is laid out beforehand and written in place (`static`), by indices that the device works out
-    (`indexed`), in pages, or concatenated; `spare` places beyond what is held are laid out and attended to in a step.
-    At most so many `sequences` run at once, the others wait. `call` says whether a model is called by itself (`plain`)
-    or by something that hands it a cache, as `generate` does. `state` is the dtype of recurrent states: fp32 or the
+    it is empty. `runs_on` lists the devices that its kernels are written for, by kind (`cpu`) or vendor and kind
+    (`Apple soc`), all if it is empty; a prediction for another says so. A cache is laid out beforehand and written in
+    place (`static`), by indices that the device works out (`indexed`), in pages, or concatenated; `spare` places
+    beyond what is held are laid out and attended to in a step. At most so many `sequences` run at once, the others
+    wait. `call` says whether a model is called by itself (`plain`) or by something that hands it a cache, as `generate`
+    does. `state` is the dtype of recurrent states: fp32 or the
     model's. `experts` says whether all experts of a layer are one grouped product or each that is used its own.
     `narrows` says that only scored positions go on after the mixer of the last layer. `products` has the kernels for
     quantised weights by their encoding or its family, in order of preference: weights of others are refused. Without
@@ -151,6 +153,7 @@ class Runtime(Documented):
     aliases: tuple[Name, ...] = ()
     version: str
     lowering: Name
+    runs_on: tuple[str, ...] = ()
     implementation: str | None = None
     fused: tuple[Role, ...] = ()
     call: Literal["generate", "plain"] = "generate"
@@ -173,3 +176,7 @@ class Runtime(Documented):
     def __post_init__(self) -> None:
         super().__post_init__()
         stated(self.parameters)
+
+    def written_for(self, vendor: str, kind: str) -> bool:
+        """Whether the kernels are written for such a device."""
+        return not self.runs_on or not {kind, f"{vendor} {kind}"}.isdisjoint(self.runs_on)

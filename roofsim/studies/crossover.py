@@ -112,7 +112,7 @@ def crossover(
     metric: str = "ttft",
     host: str | Host | None = None,
     longest: int = LONGEST,
-    calibration: str | Calibration = AUTO,
+    calibration: str | Calibration | None = AUTO,
     transfer: bool = False,
     **fields: Any,
 ) -> Comparison:

@@ -15,7 +15,7 @@ from roofsim.ops.base import CostFunction
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.metrics import METRICS, metric_named
 from roofsim.prediction.request import detailed_prefill
-from roofsim.prediction.results import columns, plain
+from roofsim.prediction.results import columns, interval_basis, plain
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import prefill
 from roofsim.prediction.symbols import at_symbols, slopes, symbols_of
@@ -56,10 +56,12 @@ class Explanation:
     regimes: tuple[Regime, ...]
     assumptions: tuple[str, ...]
     functions: tuple[CostFunction, ...]
+    calibration: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; formulas by name."""
-        return {"schema": SCHEMA, **plain({**columns(self), "functions": [f.__name__ for f in self.functions]})}
+        named = {"functions": [f.__name__ for f in self.functions], "basis": interval_basis(self.calibration)}
+        return {"schema": SCHEMA, **plain({**columns(self), **named})}
 
 
 def explain(s: Setup, w: Workload, metric: str) -> Explanation:
@@ -76,7 +78,7 @@ def explain(s: Setup, w: Workload, metric: str) -> Explanation:
         s.architecture.id, s.device.id, s.runtime.id, metric, w.prompt, value, shown.name,
         form.texts if form else (), form.coefficients if form else (),
         dict(sorted(pulls.items(), key=lambda item: -abs(item[1]))), symbols.values, tuple(regimes(s, w)),
-        assumptions(s, w), tuple(functions),
+        assumptions(s, w), tuple(functions), s.calibration_name,
     )  # fmt: skip
 
 

@@ -108,7 +108,7 @@ class Validation:
 
 
 def validate(
-    path: str, runtime: str | Runtime | None = None, calibration: str | Calibration = NONE, *,
+    path: str, runtime: str | Runtime | None = None, calibration: str | Calibration | None = NONE, *,
     skip_bad_rows: bool = False, **more: Any,
 ) -> Validation:  # fmt: skip
     """Predict the rows of a file of runs; `more` is what `validate_runs` takes besides.
@@ -121,7 +121,7 @@ def validate(
 
 
 def validate_runs(
-    data: Runs, runtime: str | Runtime | None = None, calibration: str | Calibration = NONE, where: str = "",
+    data: Runs, runtime: str | Runtime | None = None, calibration: str | Calibration | None = NONE, where: str = "",
     transfer: bool = False, device: str | Device | None = None, models: Sequence[Architecture] = (),
 ) -> Validation:  # fmt: skip
     """As `validate`, for runs that were read before.

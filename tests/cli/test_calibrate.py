@@ -94,10 +94,10 @@ def test_a_shipped_calibration_that_fits_is_used_and_named(data, roofsim):
 @pytest.mark.parametrize(
     ("stack", "near"),
     [
-        ("-d orin@15w -r llama.cpp", "jetson-orin-nano-8gb@llama.cpp is of jetson-orin-nano-8gb@maxn"),
+        ("-d orin@25w -r llama.cpp", "jetson-orin-nano-8gb@llama.cpp is of jetson-orin-nano-8gb@maxn"),
         ("-d h200-sxm -r transformers-5-eager", "h100-sxm@transformers-5 is of h100-sxm"),
         ("-d rtx-4090 -r transformers-5-eager", "h100-sxm@transformers-5 is of h100-sxm"),
-        ("-d h100-sxm -r vllm", "h100-sxm@vllm-operators is of single operators"),
+        ("-d a100-sxm-80gb -r vllm", "a100-sxm-80gb@vllm-operators is of single operators"),
         ("-d rtx-4090 -r mamba-ssm", ""),
         ("-d raspberry-pi-5 -r transformers-4.52-eager --host desktop", ""),
     ],

@@ -247,3 +247,10 @@ def test_a_list_holds_every_shipped_spec(data, name):
     assert {each.partition("@")[0] for each in listed} == set(library.names(kind))
     for each in listed:
         assert data(f"show {each}")
+
+
+def test_an_explanation_says_what_its_figure_rests_on(data):
+    line = "explain Qwen2.5-0.5B -d rtx-4090"
+    assert [data(line)[name] for name in ("calibration", "basis")] == ["rtx-4090@ssm-scope", "calibrated"]
+    found = data(f"{line} --calibration none")
+    assert [found[name] for name in ("calibration", "basis")] == [None, "prior"]

@@ -129,6 +129,14 @@ def test_another_model_is_refused(log, attempt, monkeypatch):
     assert "what would be measured is not what is predicted" in result.stderr
 
 
+def test_a_python_without_vllm_is_refused_before_any_row_says_that_a_model_failed(here, refused):
+    bare = here / "python"
+    bare.write_text("#!/bin/sh\necho no vllm >&2\nexit 1\n")
+    bare.chmod(0o755)
+    assert "has no vLLM" in refused(f"measure Qwen2.5-0.5B -o my.csv --stack vllm --vllm-python {bare}")
+    assert not (here / "my.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("line", "right"),
     [

@@ -253,3 +253,13 @@ def test_names_do_not_depend_on_case_or_on_which_alias_is_used(data):
         "predict Qwen2.5-0.5B -d jetson-orin-nano-8gb@maxn -r transformers-4.52-eager --host jetson-orin-nano"
     )
     assert data("predict QWEN2.5-0.5b -d ORIN -r ssm-scope --host Orin-Host") == shipped
+
+
+def test_a_parameter_that_is_no_number_is_refused_with_its_unit_and_value(refused):
+    said = refused("predict Qwen2.5-0.5B -d rtx-4090 --calibration none --set parameters.dispatch=2us")
+    assert "--set parameters.dispatch: '2us' is not a number in s; write 1.2e-05 or 2x" in said
+
+
+def test_a_transfer_without_a_source_says_of_which_stack_there_is_none(refused):
+    said = refused("predict Qwen2.5-0.5B -d orin -r ideal --transfer")
+    assert "no shipped calibration of ideal is of jetson-orin-nano-8gb or of a device like it" in said

@@ -108,3 +108,49 @@ def test_csv_holds_raw_numbers_under_names_with_units(roofsim):
     assert head == ["device", "memory [B]", "bandwidth [B/s]", "matrix [FLOP/s]", "ridge", "TDP [W]"]
     (card,) = [row for row in rows if row[0] == "rtx-4090"]
     assert [float(value) for value in card[1:4]] == [24 * 2**30, 1008e9, 165.2e12]
+
+
+def test_each_interval_stands_beside_the_figure_that_it_is_of(shown, here):
+    CliRunner().invoke(group, ["predict", "Qwen2.5-0.5B", "-d", "rtx-4090", "-p", "2k"], catch_exceptions=False)
+    intervals = next(table for table in shown if table.title.startswith("95 % intervals"))
+    said = {figure: tuple(float(x.value) for x in rest) for figure, *rest in intervals.rows}
+    assert len(said) == 10
+    assert all(low <= value <= high for value, low, high in said.values())
+    request = shown[0]
+    for column, value in zip(request.columns, request.rows[0], strict=True):
+        if column.name not in ("batch", "prompt", "generate"):
+            assert said[column.name][0] == float(value)
+    passes = {figure: (prefill, decode) for figure, prefill, decode in shown[2].rows}
+    busy = said["device busy, prefill"][0], said["device busy, decode"][0]
+    assert busy == tuple(float(x.value) for x in passes["device busy"])
+
+
+def test_runtimes_side_by_side_have_their_intervals_and_what_those_rest_on(roofsim, data):
+    line = "predict Qwen2.5-0.5B -d orin -r transformers-4.52-eager,ideal"
+    out = roofsim(line)
+    rows = out.partition("95 % intervals")[2].partition("\n\n")[0].splitlines()[3:]
+    assert [(row.split()[0], row.split()[-1]) for row in rows] == [
+        ("transformers-4.52-eager", "calibrated"), ("ideal", "prior"),
+    ]  # fmt: skip
+    assert [each["basis"] for each in data(line)["runtimes"]] == ["calibrated", "prior"]
+
+
+def test_a_request_that_does_not_fit_says_so_beside_its_times(roofsim, data):
+    line = "predict Llama-3.1-70B -d orin -r llama.cpp --weights q4_k_m"
+    heading = roofsim(line).partition("\n\n")[0].splitlines()
+    memory = data(line)["memory"]
+    assert memory["reserved"] > memory["capacity"]
+    gib = [f"{memory[name] / 2**30:.3g}" for name in ("reserved", "capacity")]
+    assert heading[-1] == f"Does not fit: needs {gib[0]} GiB of 6.00 GiB. Times are as if it did."
+    assert "positions" in roofsim("predict GPT2-Large -d rtx-4090 -p 1k -g 100").partition("\n\n")[0]
+    assert "Does not fit" not in roofsim("predict Qwen2.5-0.5B -d rtx-4090")
+
+
+def test_crossings_with_several_runtimes_have_intervals_and_say_what_they_rest_on(roofsim, data):
+    line = "crossover Qwen2.5-0.5B mamba2-780m -d rtx-4090 -r transformers-4.52-eager,ideal"
+    out = " ".join(roofsim(line).split())
+    for each in data(line)["runtimes"]:
+        low, high = each["pairs"][0]["crossings"][-1]["interval"]
+        assert f"{each['runtime']}: the order is not certain at 95 % from {low:,} to {high:,}" in out
+    assert "calibration rtx-4090@ssm-scope: 120 rows" in out
+    assert "efficiencies are priors" in out

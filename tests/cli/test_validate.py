@@ -168,3 +168,29 @@ def test_a_report_holds_figures_and_a_summary_and_is_the_same_each_time(here, cs
     roofsim(f"validate {name} --report out -q")
     assert {path.name: path.read_bytes() for path in (here / "out").iterdir()} == files
     assert "runs.csv" in refused("validate runs.csv --report runs.csv")
+
+
+def test_scores_of_several_stacks_are_narrow_tables_each_and_the_worst_rows_say_their_lines(csv_of, roofsim):
+    csv_of(
+        "orin@15w,llama.cpp,Qwen2.5-0.5B,decode,e2e,1,512,512,latency_s,0.02,",
+        "RTX 4090,torch 2.11 transformers 4.52,Qwen2.5-0.5B,decode,e2e,1,512,512,latency_s,0.5,",
+    )
+    out = roofsim("validate runs.csv")
+    assert max(map(len, out.splitlines())) <= 80
+    for stack in ("jetson-orin-nano-8gb@15w with llama.cpp", "rtx-4090 with transformers-4.52-eager"):
+        assert out.splitlines().count(stack) == 1
+    worst = out.partition("Worst rows\n")[2].splitlines()
+    assert worst[0].startswith("line  model")
+    assert [line.split()[:2] for line in worst[2:4]] == [["3", "Qwen2.5-0.5B"], ["2", "Qwen2.5-0.5B"]]
+
+
+def test_raw_scores_are_one_table_whatever_the_stacks(csv_of, roofsim):
+    csv_of(
+        "orin,llama.cpp,Qwen2.5-0.5B,decode,e2e,1,512,512,latency_s,0.02,",
+        "RTX 4090,vllm 0.23,Qwen2.5-0.5B,decode,e2e,1,512,512,latency_s,0.002,",
+    )
+    scores = roofsim("validate runs.csv -f csv").partition("\n\n")[0].splitlines()
+    assert scores[0].startswith("device,runtime,phase,metric,rows,")
+    assert [line.split(",")[:2] for line in scores[1:]] == [
+        ["jetson-orin-nano-8gb@maxn", "llama.cpp"], ["rtx-4090", "vllm"],
+    ]  # fmt: skip

@@ -157,6 +157,26 @@ def test_a_quotient_by_a_sum_has_a_value_around_a_point_and_no_closed_form() -> 
     assert expand(lambda v: v["N"] + v["a"], {"a": 3}, 5000).coefficients == (3, 1)
 
 
+def test_a_division_that_comes_out_even_is_a_polynomial_again() -> None:
+    def whole_tiles(v):  # pairs N (N + 1) / 2 at a rate, with half a tile of keys more for every query
+        mean = (v["N"] + 1) / 2
+        return v["N"] * mean / v["P"] * ((mean + 64) / mean) + v["N"] / v["P"] + 7
+
+    found = expand(whole_tiles, {"P": 2.0}, 5000)
+    assert found.coefficients == pytest.approx((7, 64.5 / 2 + 1 / 2, 1 / 4))
+    assert found.texts == ("7", "65.5 / P", "0.5 / P")
+
+
+def test_a_division_with_something_over_or_by_two_sums_is_none() -> None:
+    def mean(v):
+        return (v["N"] + 1) / 2
+
+    assert expand(lambda v: (v["N"] * mean(v) + 5) / mean(v), {}, 5000) is None
+    assert expand(lambda v: v["N"] ** 2 / mean(v), {}, 5000) is None
+    assert expand(lambda v: v["N"] * mean(v) ** 2 / mean(v) / (v["N"] + 2), {}, 5000) is None
+    assert expand(lambda v: (v["N"] + v["a"]) / (v["N"] + v["a"]), {"a": 3.0}, 5000) is None
+
+
 @pytest.mark.parametrize(
     ("values", "wrong"),
     [

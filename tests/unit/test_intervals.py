@@ -219,6 +219,7 @@ def test_a_prediction_takes_a_calibration_as_the_command_does():
     auto, none = predict(**line), predict(**line, calibration="none")
     assert auto.calibration == "h100-sxm@transformers-5"
     assert none.calibration is None
+    assert predict(**line, calibration=None).request == none.request
     own = library.calibration("h100-sxm@transformers-5")
     assert predict(**line, calibration=own).request == auto.request != none.request
     assert predict(**line | {"device": "h200-sxm"}, transfer=True).calibration == "h100-sxm@transformers-5"

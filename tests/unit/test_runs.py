@@ -248,6 +248,10 @@ def test_a_filter_that_is_more_than_a_comparison_is_refused(text):
         ("Jetson Orin Nano 8GB", "MAXN_SUPER", "1020", "jetson-orin-nano-8gb@maxn"),
         ("Jetson Orin Nano 8GB Super", "25W", "820", "jetson-orin-nano-8gb@25w"),
         ("Jetson Orin Nano 8GB Super", "25W", "918", "jetson-orin-nano-8gb@25w"),
+        ("orin@15W", "", "", "orin@15w"),
+        ("Jetson Orin Nano 8GB @ MAXN Super", "", "", "jetson-orin-nano-8gb@maxn"),
+        ("jetson-orin-nano-8gb@25w", "25W", "820", "jetson-orin-nano-8gb@25w-820"),
+        ("NVIDIA H100 80GB HBM3 @ 700 W", "", "", "h100-80gb"),
         ("Apple M2 Ultra (76-core GPU, 192GB)", "", "", "apple-m2-ultra"),
         ("Apple M2 Ultra (76-core GPU, 64GB)", "", "", "apple-m2-ultra"),
     ],
@@ -292,7 +296,8 @@ def test_another_kind_of_a_device_is_not_taken_for_it(words):
 
 
 @pytest.mark.parametrize(("words", "mode"), [("H100 80GB (SKU not stated)", ""), ("toaster", ""),
-                                             ("Jetson Orin Nano 8GB Super", "10W"), ("RTX 4090", "15W")])  # fmt: skip
+                                             ("Jetson Orin Nano 8GB Super", "10W"), ("RTX 4090", "15W"),
+                                             ("orin@10w", "")])  # fmt: skip
 def test_a_device_that_is_left_open_is_not_guessed(words, mode):
     with pytest.raises(UnknownName):
         device_named(words, mode)

@@ -1,0 +1,61 @@
+"""Figures say what their bands and bars are, and what those rest on."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+pytest.importorskip("matplotlib")
+
+COMMANDS = {
+    "crossover": "crossover Qwen2.5-0.5B mamba2-780m -d {device} --longest 4k",
+    "roofline": "roofline Qwen2.5-0.5B -d {device}",
+    "limits": "limits Qwen2.5-0.5B -d {device} -p 1k",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize(
+    ("device", "label"), [("rtx-4090", "95 % interval, calibrated"), ("rtx-3090", "95 % interval, prior")]
+)
+def test_a_figure_says_what_its_intervals_rest_on(roofsim, here, command, device, label):
+    roofsim(f"{command.format(device=device)} -r transformers-4.52-eager --plot figure.svg -q")
+    assert label in (here / "figure.svg").read_text()
+
+
+def test_the_figure_of_limits_shows_the_longest_prompt(roofsim, here):
+    out = roofsim("limits Qwen2.5-0.5B -d orin --plot figure.svg -q")
+    longest = out.split("Longest prompt at batch 1: ")[1].split(" ")[0]
+    assert f"longest prompt, {longest}" in (here / "figure.svg").read_text()
+
+
+def point(phase, measured, metric="latency_s"):
+    from roofsim.report.plots_of_fit import Point
+
+    return Point(metric, metric, phase, "a model", 512, measured, measured, measured / 2, measured * 2)
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_a_report_says_what_its_bars_and_open_markers_are():
+    from roofsim.report.plots_of_fit import predicted, residuals
+
+    both = [point("prefill", 1.0), point("decode", 0.1)]
+    assert "95 % interval, prior" in legend(predicted(both, bars="95 % interval, prior"))
+    assert legend(residuals(both))[:3] == ["a model", "decode", "prefill"]
+    assert legend(residuals(both[:1]))[:2] == ["a model", "±10%"]
+
+
+def test_ticks_of_a_narrow_panel_do_not_run_into_each_other():
+    from roofsim.report.plots_of_fit import predicted
+
+    figure = predicted([point("decode", 2_500_000.0, "kv_tokens")])
+    axes = figure.axes[0]
+    figure.canvas.draw()
+    boxes = [tick.label1.get_window_extent() for tick in axes.xaxis.get_major_ticks() if tick.label1.get_text()]
+    shown = sorted((box.x0, box.x1) for box in boxes)
+    assert len(shown) > 1
+    assert all(one[1] < other[0] for one, other in pairwise(shown))

@@ -1,0 +1,43 @@
+"""What a prediction says that it takes for granted."""
+
+from __future__ import annotations
+
+import pytest
+
+import roofsim
+from roofsim import library
+
+
+def said(device: str, runtime: str) -> str:
+    return "; ".join(roofsim.predict("Qwen2.5-0.5B", device, runtime).assumptions)
+
+
+@pytest.mark.parametrize(
+    ("device", "runtime", "words"),
+    [
+        ("h100-sxm", "llama.cpp-cpu", "llama.cpp-cpu is written for cpu, not for NVIDIA gpu (llama.cpp"),
+        ("apple-m4", "llama.cpp", "not for Apple soc (llama.cpp-b2797-metal and llama.cpp-metal are)"),
+        ("raspberry-pi-5", "transformers-4.52-eager", "not for Raspberry Pi cpu (transformers-5-cpu is)"),
+        ("tpu-v6e", "vllm", "vllm is written for NVIDIA gpu, NVIDIA soc, not for Google gpu"),
+    ],
+)
+def test_software_on_a_device_that_it_is_not_written_for_is_told_with_what_is(device, runtime, words):
+    assert words in said(device, runtime)
+
+
+@pytest.mark.parametrize(("device", "runtime"), [("rtx-4090", "vllm"), ("orin", "ideal"), ("mi300x", "llama.cpp-hip")])
+def test_software_on_a_device_that_it_is_written_for_is_not_remarked_on(device, runtime):
+    assert "written for" not in said(device, runtime)
+
+
+def test_every_shipped_calibration_is_of_software_on_a_device_that_it_is_written_for():
+    for device, runtime in library.stacks().values():
+        found = library.device(device)
+        assert library.runtime(runtime).written_for(found.vendor, found.kind), (device, runtime)
+
+
+def test_every_device_that_a_runtime_is_written_for_is_of_a_kind_that_there_is():
+    devices = [library.device(name) for name in library.names("hardware")]
+    kinds = {d.kind for d in devices} | {f"{d.vendor} {d.kind}" for d in devices}
+    for name in library.names("runtimes"):
+        assert set(library.runtime(name).runs_on) <= kinds, name
