@@ -10,7 +10,7 @@ from roofsim import library
 from roofsim.foundation.arith import Number, ceil, maximum, minimum
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.parameters import PARAMETERS
-from roofsim.lowering.kernels import Class, Kernel
+from roofsim.lowering.kernels import Kernel
 from roofsim.model.step import Phase
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
@@ -220,6 +220,8 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         compute = vector
     if like in _TAKEN_IN:
         compute = maximum(compute, cost.weights / (m.units * m.clock * m[_TAKEN_IN[like]]))
+    if kernel.indexed is not None:
+        compute = maximum(compute, kernel.indexed / (m.units * m.clock * m["indexed_elements"]))
     if like in _SOFTMAX:
         compute = compute + vector - m.softmax_overlap * minimum(compute, vector)
     memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
@@ -250,12 +252,15 @@ def light_time(cost: Cost, m: Machine, unit: str | None = None) -> Number:
     return maximum(maximum(cost.matrix / m.rate(unit), cost.vector / m.vector_rate), traffic(cost, m) / m.bandwidth)
 
 
-def deciding_parameter(like: Class, bound: Bound) -> str:
+def deciding_parameter(kernel: Kernel, bound: Bound) -> str:
     """The calibratable parameter that scales the term that decides a kernel's time."""
+    like = kernel.like
     if bound == "launch":
         return _FIXED.get(like, "tensor_kernel_time")
     if bound == "memory":
         return _STREAM.get(like, "memory_efficiency")
+    if kernel.indexed is not None:
+        return "indexed_elements"
     rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _VECTOR_PER_CLOCK | _UNPACKED | _RATE
     return rates.get(like, "vector_efficiency")
 

@@ -131,6 +131,14 @@ _ROWS = (
         "prefill of mamba2-2.7b: 128 tokens, which go one by one, beside 512, which do not (h100_llamacpp.csv)",
     ),
     Parameter(
+        "indexed_elements", "n_x", "", 1.3, 0.1, 32, 0.3, "device",
+        "elements that a compute unit finds per clock in a broadcast or permuted tensor of two operands: index "
+        "arithmetic, whatever they move",
+        "products of Qwen2.5-0.5B on an H100 1.32; copies of its repeated heads 1.73, of TinyLlama-1.1B's on an Orin "
+        "Nano 1.66, of three quarters the work (h100_kernels.jsonl, h100_static_graphs.csv, "
+        "ssmscope_rtx4090_orin_nano.csv)",
+    ),
+    Parameter(
         "block_efficiency", "eta_b", "", 0.5, 0.05, 1.5, 0.3, "device",
         "rate of ggml's products of many rows on a processor, in fp16, fp32, q8_0 or q5_0, as a fraction of the fp32 "
         "vector peak: small tiles in registers, no blocks for the caches",
