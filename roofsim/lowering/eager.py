@@ -369,11 +369,19 @@ def writes_ungated(kernel: Kernel, more: Number) -> Kernel:
 def add(o: Operator, s: Situation) -> Lowered:
     """The sum; into an fp32 stream, with the conversion of the stream for what reads it next."""
     z = o.sizes
+    if o.role is Role.BRANCH_MEAN:
+        return Lowered(tuple(mean_of_branches(z["tokens"] * z["width"], z["act_bytes"], s)))
     if not (s.facts.fp32_stream and o.role is Role.RESIDUAL):
         return fused.lower(o, s)
     elements, a = z["tokens"] * z["width"], z["act_bytes"]
     kernels = (piece("add", "strided", elements, 2 * FP32 + a), piece("stream to bf16", "stream", elements, FP32 + a))
     return Lowered(kernels, out=elements * FP32)
+
+
+def mean_of_branches(elements: Number, a: Number, s: Situation) -> Iterator[Kernel]:
+    """Their sum, which reads what a selective scan left in rows of time across those rows, and its half."""
+    yield piece("sum", "transpose" if s.p.phase == "prefill" else "stream", elements, 3 * a)
+    yield piece("half", "stream", elements, 2 * a)
 
 
 def linear(o: Operator, s: Situation) -> Lowered:

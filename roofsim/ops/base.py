@@ -60,6 +60,7 @@ class Role(StrEnum):
     PART_NORM = "part_norm", "the norm of the stream before a part; held until the part has returned"
     BRANCH_NORM = "branch_norm", "a norm inside a part before one of its branches; held until the branch's end"
     RESIDUAL = "residual", "the sum that ends a part"
+    BRANCH_MEAN = "branch_mean", "the mean of two branches, of which the second lies in rows of time after a prefill"
     KEY = "key", "the projection to keys, beside that to queries"
     VALUE = "value", "the projection to values, beside that to queries"
     ATTENTION_OUT = "attention_out", "the projection that ends attention"

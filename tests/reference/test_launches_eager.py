@@ -384,6 +384,16 @@ def test_phi_3_scores_every_pair_in_the_dtype_of_activations(p: Pass, new: int, 
     assert lowered_of(model, p, "norm_1")[-1].count == 9  # each layer makes its table of rotations
 
 
+def test_hymba_sums_its_branches_across_rows_of_time_and_halves_the_sum() -> None:
+    model = network(
+        {"kind": "hymba", "heads": 4, "kv_heads": 2, "head_dim": 3, "d_inner": 8, "d_state": 5, "dt_rank": 2}
+    )
+    for p, like, elements in ((PREFILL, "transpose", TOKENS * 8), (STEP, "stream", 2 * 8)):
+        halved = [each(like, elements, 2 * ACT, ACT), each("stream", elements, ACT, ACT)]
+        norms = {name: rms_norm(elements * width / 8) for name, width in (("dt_norm", 2), ("b_norm", 5), ("c_norm", 5))}
+        check(model, runtime(OLD), p, {"mean": halved} | norms)
+
+
 def lowered_of(model: Architecture, p: Pass, operator: str) -> Any:
     """The kernels of an operator under the older library."""
     return next(lowered.kernels for row in lower(model, runtime(OLD), p) for o, lowered in row if o.name == operator)
