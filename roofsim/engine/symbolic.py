@@ -29,10 +29,10 @@ def cost_expressions(function: CostFunction) -> dict[str, Any]:
 def expression(graph: Graph, output: Any) -> Any:
     """What a graph gives, in its variables; a dot in a name becomes an underscore."""
     functions = {
-        "max": sp.Max,
-        "min": sp.Min,
-        "ceil": lambda above, below: sp.ceiling(above / below),
-        "at_least": lambda x, threshold: sp.Heaviside(x - threshold, 1),
+        "max": lambda *each: sp.Max(*each, evaluate=False),
+        "min": lambda *each: sp.Min(*each, evaluate=False),
+        "ceil": lambda above, below: sp.ceiling(above / below, evaluate=False),
+        "at_least": lambda x, threshold: sp.Heaviside(x - threshold, 1, evaluate=False),
         "power": lambda base, exponent: sp.Pow(base, exponent, evaluate=False),
     }
     return symbolic(graph, output, lambda name: sp.Symbol(name.replace(".", "_"), positive=True), functions)
