@@ -233,6 +233,8 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         compute = vector
     if like in _TAKEN_IN:
         compute = maximum(compute, cost.weights / (m.units * m.clock * m[_TAKEN_IN[like]]))
+    if kernel.indexed is not None:
+        compute = maximum(compute, kernel.indexed / (m.units * m.clock * m["indexed_elements"]))
     if like in _SOFTMAX:
         compute = compute + vector - m.softmax_overlap * minimum(compute, vector)
     memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
@@ -268,12 +270,15 @@ def _rate(like: Class, by_vectors: bool) -> str:
     return _RATE_BY_VECTORS.get(like, _RATE[like]) if by_vectors else _RATE[like]
 
 
-def deciding_parameter(like: Class, bound: Bound, by_vectors: bool = False) -> str:
+def deciding_parameter(kernel: Kernel, bound: Bound, by_vectors: bool = False) -> str:
     """The calibratable parameter that scales the term that decides a kernel's time."""
+    like = kernel.like
     if bound == "launch":
         return _FIXED.get(like, "tensor_kernel_time")
     if bound == "memory":
         return _STREAM.get(like, "memory_efficiency")
+    if kernel.indexed is not None:
+        return "indexed_elements"
     if like in _RATE:
         return _rate(like, by_vectors)
     rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _VECTOR_PER_CLOCK | _UNPACKED | _DOT

@@ -138,6 +138,14 @@ _ROWS = (
         "prefill of mamba2-2.7b: 128 tokens, which go one by one, beside 512, which do not (h100_llamacpp.csv)",
     ),
     Parameter(
+        "indexed_elements", "n_x", "", 1.25, 0.1, 32, 0.1, "device",
+        "elements that a compute unit finds per clock in a broadcast or permuted tensor of two operands: index "
+        "arithmetic, whatever they move",
+        "six kernels on two devices, the work of each relative to such a product, 1.18 to 1.32: products, halves "
+        "negated or joined, repeated heads on an H100 (h100_kernels.jsonl, h100_static_graphs.csv); joined halves, "
+        "repeated heads on an Orin Nano (ssmscope_rtx4090_orin_nano.csv)",
+    ),
+    Parameter(
         "block_efficiency", "eta_b", "", 0.5, 0.05, 1.5, 0.3, "device",
         "rate of ggml's products of many rows on a processor, in fp16 or fp32, as a fraction of the fp32 vector peak: "
         "small tiles in registers, no blocks for the caches; that of k-quants where they go row by row",

@@ -13,15 +13,24 @@ from dataclasses import replace
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused, recurrent
-from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, keeps_state, norm_pieces, piece, tiny
+from roofsim.lowering.kernels import (
+    COPIED,
+    FP32,
+    JOINED,
+    Kernel,
+    Lowered,
+    Situation,
+    indexed,
+    keeps_state,
+    norm_pieces,
+    piece,
+    tiny,
+)
 from roofsim.ops import attention, conv, gemm, pointwise, routing, scan
 from roofsim.ops.base import CostFunction, Operator, Role
 
 QUERY_TILE = 64
 """Queries per block of the memory-efficient attention kernel (CUTLASS fmha in PyTorch, 64 × 64 tiles)."""
-INDEX_FLOPS = 70
-"""FLOP of the vector unit in whose time an element of a broadcast tensor is found and copied, by four divisions of its
-number: copies of repeated heads move 1.0 TB/s on Hopper, however long or wide they are (docs/decisions/027)."""
 RESIDENT_WIDTH = 154
 """Head widths of its blocks that one compute unit runs at once (H100: docs/decisions/013)."""
 
@@ -72,14 +81,14 @@ def rotary(o: Operator, s: Situation) -> Lowered:
     """x · cos + rotate_half(x) · sin, for queries and for keys: product, negate, join, product, sum."""
     half, a = o.sizes["tokens"] * o.sizes["width"] / 2, o.sizes["act_bytes"]
     pieces: tuple[Kernel, ...] = (
-        piece("product", "strided", half, 2 * a, count=4),
-        piece("negate half", "strided", half / 2, 2 * a, count=2),
-        piece("join halves", "strided", half, 2 * a, count=2),
+        indexed("product", half, 2 * a, count=4),
+        indexed("negate half", half / 2, 2 * a, count=2),
+        indexed("join halves", half, 2 * a, count=2, work=JOINED),
         piece("sum", "stream", half, 3 * a, count=2),
     )
     if s.facts.joins_rotary:
         # the rotated part of each head with the part that is not, even if that is empty
-        pieces = (*pieces, piece("join parts", "strided", half, 2 * a, count=2))
+        pieces = (*pieces, indexed("join parts", half, 2 * a, count=2, work=JOINED))
     return Lowered(pieces, 2 * half * a)
 
 
@@ -125,7 +134,7 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
         kernels.append(repeat_heads(keys, heads, kv_heads, byte))
         temporary = keys * heads * byte
     if s.p.phase == "prefill" and s.runtime.attention.copies_queries:
-        kernels.append(piece("contiguous", "strided", queries * z["qk_dim"], 2 * a))
+        kernels.append(indexed("contiguous", queries * z["qk_dim"], 2 * a, work=COPIED))
         temporary = temporary + queries * z["qk_dim"] * a
     flash = fused.kernel(replace(o, sizes={**z, "kv_heads": heads}) if repeated else o)
     if repeated:
@@ -139,7 +148,7 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     mask = z["batch"] * z["new"] * seen * s.runtime.attention.mask_bytes
     if s.runtime.attention.mask_bytes == 1:
         kernels.append(tiny("0 and -inf", 2 * s.masked))
-        kernels.append(piece("mask to numbers", "strided", z["batch"] * z["new"] * seen, 1 + a, count=s.masked))
+        kernels.append(indexed("mask to numbers", z["batch"] * z["new"] * seen, 1 + a, count=s.masked))
         mask = mask * a
     if s.runtime.attention.mask_padded:
         temporary = temporary + s.masked * mask
@@ -195,7 +204,7 @@ def unfused_attention(o: Operator, s: Situation) -> Lowered:
         Kernel("product", "gemm", out),
     )
     if s.p.phase == "prefill":
-        merge = piece("merge heads", "strided", z["batch"] * z["new"] * heads * z["v_dim"], 2 * a)
+        merge = indexed("merge heads", z["batch"] * z["new"] * heads * z["v_dim"], 2 * a, work=COPIED)
         kernels = (*kernels, merge)
     return Lowered(kernels, 2 * pairs * FP32)
 
@@ -225,15 +234,15 @@ def plain_attention(o: Operator, s: Situation) -> Lowered:
                + Cost(**{read: held * z["v_dim"]})),
     )  # fmt: skip
     if s.p.phase == "prefill":
-        kernels = (*kernels, piece("merge heads", "strided", queries * z["v_dim"], 2 * a))
+        kernels = (*kernels, indexed("merge heads", queries * z["v_dim"], 2 * a, work=COPIED))
     return Lowered(kernels, (held * width if copied else 0) + pairs * (2 * a + FP32))
 
 
 def repeat_heads(elements: Number, heads: Number, kv_heads: Number, byte: Number) -> Kernel:
     """Keys, then values, of one head each copied to every query head: found by index and written for each of them."""
     half = elements / 2
-    copy = Cost(vector=half * heads * INDEX_FLOPS, activations=half * heads * byte, state=half * kv_heads * byte)
-    return Kernel("repeat heads", "strided", copy, 2)
+    copy = Cost(activations=half * heads * byte, state=half * kv_heads * byte)
+    return Kernel("repeat heads", "strided", copy, 2, indexed=COPIED * half * heads)
 
 
 def causal_conv1d(o: Operator, s: Situation) -> Lowered:
@@ -360,11 +369,19 @@ def writes_ungated(kernel: Kernel, more: Number) -> Kernel:
 def add(o: Operator, s: Situation) -> Lowered:
     """The sum; into an fp32 stream, with the conversion of the stream for what reads it next."""
     z = o.sizes
+    if o.role is Role.BRANCH_MEAN:
+        return Lowered(tuple(mean_of_branches(z["tokens"] * z["width"], z["act_bytes"], s)))
     if not (s.facts.fp32_stream and o.role is Role.RESIDUAL):
         return fused.lower(o, s)
     elements, a = z["tokens"] * z["width"], z["act_bytes"]
     kernels = (piece("add", "strided", elements, 2 * FP32 + a), piece("stream to bf16", "stream", elements, FP32 + a))
     return Lowered(kernels, out=elements * FP32)
+
+
+def mean_of_branches(elements: Number, a: Number, s: Situation) -> Iterator[Kernel]:
+    """Their sum, which reads what a selective scan left in rows of time across those rows, and its half."""
+    yield piece("sum", "transpose" if s.p.phase == "prefill" else "stream", elements, 3 * a)
+    yield piece("half", "stream", elements, 2 * a)
 
 
 def linear(o: Operator, s: Situation) -> Lowered:

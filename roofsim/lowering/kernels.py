@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from roofsim.foundation.arith import Number
@@ -34,7 +34,8 @@ class Kernel:
     of it, and at most that of all `instead`, which could take its place.
     `unpacking` is the matrix work that tiles of one row of activations would have: they unpack all weights once each.
     Its blocks take `steps` one after the other that each wait for memory, however little they move. Where its matrix
-    work is done in `tiles` of `tile` FLOP each, padding included, units take them round by round.
+    work is done in `tiles` of `tile` FLOP each, padding included, units take them round by round. `indexed` elements
+    are found by index arithmetic, one by one.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
     has one. `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part
     of the launch before it, `replayed` where (1) a graph that is launched with others brings it along.
@@ -56,6 +57,7 @@ class Kernel:
     instead: tuple[Kernel, ...] = ()
     tiles: Number | None = None
     tile: Number = 0
+    indexed: Number | None = None
     unit: str | None = None
     triton: bool = False
     joined: bool = False
@@ -102,6 +104,18 @@ FP32 = 4
 def piece(name: str, like: Class, elements: Number, moved: Number, flops: Number = 1, count: Number = 1) -> Kernel:
     """An element-wise kernel that moves `moved` bytes per element."""
     return Kernel(name, like, Cost(vector=flops * elements, activations=elements * moved), count)
+
+
+COPIED, JOINED = 3 / 4, 5 / 3
+"""Index arithmetic of an element that is copied, and of one that is joined (by plain divisions), relative to that of
+one of two operands: on an H100 1.7, 0.78 and 1.3 elements per clock and unit (docs/decisions/027)."""
+
+
+def indexed(
+    name: str, elements: Number, moved: Number, flops: Number = 1, count: Number = 1, work: Number = 1
+) -> Kernel:
+    """An element-wise kernel on a broadcast or permuted tensor: PyTorch finds its elements one by one."""
+    return replace(piece(name, "strided", elements, moved, flops, count), indexed=work * elements)
 
 
 def tiny(name: str, count: Number = 1) -> Kernel:

@@ -21,7 +21,7 @@ JOINED = (Role.KEY, Role.VALUE, Role.FFN_UP)
 
 BETWEEN = (
     Role.CACHE, Role.ATTENTION, Role.INDEX, Role.CONVOLUTION, Role.RECURRENCE, Role.STATE_GATE, Role.ATTENTION_OUT,
-    Role.STATE_OUT, Role.SEQUENCE_PROJECTION,
+    Role.STATE_OUT, Role.SEQUENCE_PROJECTION, Role.SCAN_IN, Role.SCAN_OUT,
 )  # fmt: skip
 """What is launched between two graphs of a prefill (`splitting_ops` of vLLM), and what begins the next graph."""
 SAMPLING = (Role.LOGITS, Role.LOGITS_SCALE)

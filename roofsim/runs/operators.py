@@ -355,7 +355,7 @@ class Part:
 
 
 _NORMS = (pointwise.rms_norm, pointwise.layer_norm)
-_INNER = (Role.CONVOLUTION, Role.STATE_PARAMETERS, Role.RECURRENCE, Role.STATE_OUT)
+_INNER = (Role.CONVOLUTION, Role.STATE_PARAMETERS, Role.RECURRENCE, Role.SCAN_OUT)
 _COMBINED = (Role.CONVOLUTION, Role.RECURRENCE, Role.STATE_GATE, Role.STATE_OUT)
 PARTS: Mapping[str, tuple[Part, ...]] = MappingProxyType(
     {
@@ -364,7 +364,7 @@ PARTS: Mapping[str, tuple[Part, ...]] = MappingProxyType(
             Part(roles=(Role.STATE_IN, Role.LOGITS), families=("mamba2",)),
             Part((gemm.linear,)),
         ),
-        "op:aten::matmul": (Part(roles=(Role.STATE_IN,), families=("mamba",)),),
+        "op:aten::matmul": (Part(roles=(Role.SCAN_IN,), families=("mamba",)),),
         "op:aten::scaled_dot_product_attention": (Part((attention.causal_attention,)),),
         "op:mambainnerfn": (Part(roles=_INNER, families=("mamba",)),),
         "op:mambasplitconv1dscancombinedfn": (Part(roles=_COMBINED, families=("mamba2",)),),

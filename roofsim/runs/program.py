@@ -195,6 +195,7 @@ def _class(kernel: Kernel) -> tuple[Any, ...]:
         kernel.steps is None,
         kernel.tiles is None,
         kernel.rows is None,
+        kernel.indexed is None,
         beneath,
         tuple(_class(each) for each in kernel.instead),
     )
@@ -224,6 +225,7 @@ def _joined(kernels: Sequence[Kernel]) -> Kernel:
         steps=None if first.steps is None else array([k.steps for k in kernels]),
         tiles=None if first.tiles is None else array([k.tiles for k in kernels]),
         tile=array([k.tile for k in kernels]),
+        indexed=None if first.indexed is None else array([k.indexed for k in kernels]),
         beneath=_joined([k.beneath for k in kernels if k.beneath]) if first.beneath else None,
         instead=tuple(_joined(each) for each in zip(*(k.instead for k in kernels), strict=True)),
     )

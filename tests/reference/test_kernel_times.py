@@ -9,6 +9,7 @@ import pytest
 
 from roofsim import library
 from roofsim.engine.roofline import (
+    Bound,
     Machine,
     Terms,
     deciding_parameter,
@@ -34,7 +35,7 @@ PARAMETERS = {
     "row_attention_efficiency": 1 / 20, "scalar_flops": 1 / 4,
     "unpacked_per_flop": 1 / 25, "barrier_time": 9, "tile_time": 11, "replay_time": 13,
     "unpacked_bytes": 1 / 2, "row_bytes": 1 / 8, "tile_flops": 5, "tile_columns": 7,
-    "step_time": 6, "dispatch": 7, "triton_dispatch": 80,
+    "step_time": 6, "indexed_elements": 1 / 3, "dispatch": 7, "triton_dispatch": 80,
 }  # fmt: skip
 M = Machine(
     matrix_rate=1000, vector_rate=100, bandwidth=10, cache=50, units=4, parameters=PARAMETERS, clock=3, tile_rows=3
@@ -143,6 +144,11 @@ def test_products_of_few_rows_are_no_faster_than_the_matrix_peak(like: str) -> N
 
 def test_tiles_unpack_their_weights_before_they_multiply() -> None:
     assert terms(kernel("quantised_tiles", unpacking=40), M).compute == (3000 + 7 * 40) / (5 * 4 * 3)
+
+
+def test_elements_are_found_at_so_many_per_unit_and_clock_where_that_takes_longest() -> None:
+    assert terms(kernel("strided", indexed=40), M).compute == 40 / (4 * 3 / 3)
+    assert terms(kernel("strided", indexed=4), M).compute == 200 / 50
 
 
 def test_steps_that_wait_for_memory_take_their_time_however_little_they_move() -> None:
@@ -254,8 +260,10 @@ def test_a_kernel_takes_no_less_than_the_one_beneath_it_and_no_more_than_those_i
 def test_the_parameter_that_decides_is_the_one_in_the_term_that_decides(
     like: Any, launch: str, compute: str, memory: str
 ) -> None:
-    found = [deciding_parameter(like, bound) for bound in ("launch", "compute", "memory")]
-    assert found == [launch, compute, memory]
+    bounds: tuple[Bound, ...] = ("launch", "compute", "memory")
+    assert [deciding_parameter(kernel(like), bound) for bound in bounds] == [launch, compute, memory]
+    found = [deciding_parameter(kernel(like, indexed=1), bound) for bound in bounds]
+    assert found == [launch, "indexed_elements", memory]
 
 
 def hosted(**policy: Any) -> Runtime:
@@ -329,8 +337,8 @@ def test_products_on_the_vector_unit_have_an_efficiency_of_their_own() -> None:
     assert terms(kernel("gemm", unit="int8"), by_vectors).compute == pytest.approx(3000 / (2000 / 2))
     # 3 elements of work 2 on each of 4 units, at the rate of the activations
     assert terms(kernel("gemm"), by_vectors).filling == pytest.approx(3 * 2 * 4 / (100 / 4))
-    assert deciding_parameter("gemm", "compute", True) == "vector_product_efficiency"
-    assert deciding_parameter("attention", "compute", True) == "attention_efficiency"
+    assert deciding_parameter(kernel("gemm"), "compute", True) == "vector_product_efficiency"
+    assert deciding_parameter(kernel("attention"), "compute", True) == "attention_efficiency"
 
 
 def test_a_machine_has_the_parameters_of_the_chip_and_the_peaks_of_the_device() -> None:

@@ -105,13 +105,13 @@ def test_a_step_splits_products_of_many_inputs_and_no_more_outputs(limit: int | 
 def test_a_rotation_is_two_products_a_negated_half_joined_and_a_sum_for_queries_and_for_keys() -> None:
     half = TOKENS * 18 / 2
     rotated = [
-        each("strided", half, ACT, ACT, count=4),
-        each("strided", half / 2, ACT, ACT, count=2),
-        each("strided", half, ACT, ACT, count=2),
+        each("strided", half, ACT, ACT, count=4, indexed=1),
+        each("strided", half / 2, ACT, ACT, count=2, indexed=1),
+        each("strided", half, ACT, ACT, count=2, indexed=5 / 3),
         each("stream", half, 2 * ACT, ACT, count=2),
     ]
     check(network(GQA), runtime(NEW), PREFILL, {"rotary": Expected(rotated, temporary=2 * half * ACT)})
-    joined = each("strided", half, ACT, ACT, count=2)
+    joined = each("strided", half, ACT, ACT, count=2, indexed=5 / 3)
     check(
         network(GQA, family="phi3"), runtime(NEW), PREFILL,
         {"rotary": Expected([*rotated, joined], temporary=2 * half * ACT)},
@@ -162,13 +162,13 @@ def test_attention_is_one_kernel_and_in_a_step_a_sum_of_splits() -> None:
 def repeated(seen: int) -> Launch:
     """Keys, then values, of three elements each: read once for two heads, found and written for four."""
     written = 2 * seen * 4 * 3
-    return Launch("strided", 2, vector=70 * written, activations=written * CACHE, state=2 * seen * 2 * 3 * CACHE)
+    return Launch("strided", 2, activations=written * CACHE, state=2 * seen * 2 * 3 * CACHE, indexed=3 / 4 * written)
 
 
 def test_heads_are_repeated_and_queries_made_contiguous_where_the_library_does_so() -> None:
     copies = 2 * 7 * 4 * 6 * CACHE
     reading = {"state": 0.0}
-    contiguous = each("strided", 2 * 3 * 4 * 3, ACT, ACT)
+    contiguous = each("strided", 2 * 3 * 4 * 3, ACT, ACT, indexed=3 / 4)
     expected = [repeated(7), contiguous, tiled(4, 4, more=copies, instead=None)]
     check(network(GQA), runtime(OLD), STEP, {"attention": Expected(
         [repeated(7), of_a_token(4, 4, instead={**reading, "activations": 2 * 4 * 6 * ACT + copies})],
@@ -201,13 +201,13 @@ def masked(new: int, context: int, tiles: float, **columns: float) -> Launch:
 def copied(seen: int) -> Launch:
     """Keys of three and values of two elements, in two kernels alike: read once for two heads, written for four."""
     written = 2 * seen * 4 * 5 / 2
-    return Launch("strided", 2, vector=70 * written, activations=written * CACHE, state=written / 2 * CACHE)
+    return Launch("strided", 2, activations=written * CACHE, state=written / 2 * CACHE, indexed=3 / 4 * written)
 
 
 def test_with_a_mask_every_pair_is_scored_in_tiles_and_the_mask_read_for_every_head() -> None:
     copies = 2 * 7 * 4 * 5 * CACHE
     both = copied(7)
-    contiguous = each("strided", 2 * 3 * 4 * 3, ACT, ACT)
+    contiguous = each("strided", 2 * 3 * 4 * 3, ACT, ACT, indexed=3 / 4)
     padded = 2 * 3 * 7 * 2
     found = [both, contiguous, masked(3, 4, 1, keys=copies)]
     on_the_side = copies + 2 * 3 * 4 * 3 * ACT + padded
@@ -236,7 +236,7 @@ SPARE = {"spare": 3}
 def test_a_static_cache_is_attended_to_whole_under_a_mask_with_heads_repeated(name: str) -> None:
     stack = runtime(name, **SPARE)
     copies = 2 * 10 * 4 * 6 * CACHE
-    numbers = [tiny(2), each("strided", 2 * 10, 1, ACT)]  # 0 and −∞, then the choice of one for each place
+    numbers = [tiny(2), each("strided", 2 * 10, 1, ACT, indexed=1)]  # 0 and −∞, then the choice of one for each place
     mask = 2 * 10 * ACT
     queries = 2 * 4 * 6 * ACT
     kept = Launch("attention", matrix=2 * 4 * 10 * 12, vector=5 * 2 * 4 * 10, activations=queries + copies + mask,
@@ -346,7 +346,7 @@ def test_gpt_neo_writes_attention_out_in_fp32() -> None:
         ]
 
     model = network(GQA | {"kv_heads": 4, "v_dim": 2}, family="gpt_neo")
-    merged = each("strided", 2 * 3 * 4 * 2, ACT, ACT)
+    merged = each("strided", 2 * 3 * 4 * 2, ACT, ACT, indexed=3 / 4)
     prefill = Expected([*written(3), merged], temporary=2 * 2 * 3 * 7 * 4 * FP32)
     check(model, runtime(NEW), PREFILL, {"attention": prefill})
     check(model, runtime(NEW), STEP, {"attention": Expected(written(1), temporary=2 * 2 * 1 * 7 * 4 * FP32)})
@@ -359,7 +359,7 @@ def test_phi_3_scores_every_pair_in_the_dtype_of_activations(p: Pass, new: int, 
     copied = kv_heads == 2
     read = [{"activations" if copied else "state": keys * width * CACHE} for width in (3, 2)]
     both = keys * 5 / 2
-    heads = Launch("strided", 2, vector=70 * both, activations=both * CACHE, state=both / 2 * CACHE)
+    heads = Launch("strided", 2, activations=both * CACHE, state=both / 2 * CACHE, indexed=3 / 4 * both)
     written = [(queries * 3 + pairs) * ACT, (pairs + queries * 2) * ACT]
     scores, product = (
         Launch("gemm", matrix=2 * pairs * width, activations=out + moved.get("activations", 0),
@@ -374,7 +374,7 @@ def test_phi_3_scores_every_pair_in_the_dtype_of_activations(p: Pass, new: int, 
         each("stream", pairs, ACT, FP32, flops=5),
         each("stream", pairs, FP32, ACT),
         product,
-        *([each("strided", queries * 2, ACT, ACT)] if new > 1 else []),
+        *([each("strided", queries * 2, ACT, ACT, indexed=3 / 4)] if new > 1 else []),
     ]
     # the masked scores, their softmax and what it is rounded to, beside the copies of keys and values
     held = pairs * (2 * ACT + FP32) + (keys * 5 * CACHE if copied else 0)
@@ -382,6 +382,16 @@ def test_phi_3_scores_every_pair_in_the_dtype_of_activations(p: Pass, new: int, 
     found = {"attention": Expected(expected, temporary=held)}
     check(model, runtime(OLD), p, found | {"embedding": [Own("stream"), tiny()]})
     assert lowered_of(model, p, "norm_1")[-1].count == 9  # each layer makes its table of rotations
+
+
+def test_hymba_sums_its_branches_across_rows_of_time_and_halves_the_sum() -> None:
+    model = network(
+        {"kind": "hymba", "heads": 4, "kv_heads": 2, "head_dim": 3, "d_inner": 8, "d_state": 5, "dt_rank": 2}
+    )
+    for p, like, elements in ((PREFILL, "transpose", TOKENS * 8), (STEP, "stream", 2 * 8)):
+        halved = [each(like, elements, 2 * ACT, ACT), each("stream", elements, ACT, ACT)]
+        norms = {name: rms_norm(elements * width / 8) for name, width in (("dt_norm", 2), ("b_norm", 5), ("c_norm", 5))}
+        check(model, runtime(OLD), p, {"mean": halved} | norms)
 
 
 def lowered_of(model: Architecture, p: Pass, operator: str) -> Any:

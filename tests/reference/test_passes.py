@@ -157,7 +157,7 @@ def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers
                     total["time"] += kernel.count * t.time
                     total["light"] += kernel.count * light_time(kernel.cost, M)
                     total["kernels"] += 0 if kernel.joined else kernel.count
-                    reason = t.bound, deciding_parameter(kernel.like, t.bound)
+                    reason = t.bound, deciding_parameter(kernel, t.bound)
                     reasons[reason] = reasons.get(reason, 0) + kernel.count * t.time
             if lowered.kernels:
                 longest = max(reasons, key=lambda each: reasons[each])

@@ -25,7 +25,7 @@ from roofsim.foundation.schema import variant
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.specs.runtime import Runtime
 
-ONE = ("cache_speed", "unpacked_bytes", "unpacked_per_flop", "row_bytes")
+ONE = ("cache_speed", "unpacked_bytes", "unpacked_per_flop", "row_bytes", "indexed_elements")
 PERFECT = {
     name: 1.0 if name.endswith(("_efficiency", "_flops")) or name in ONE else 0.0
     for name in PARAMETERS
@@ -250,9 +250,14 @@ def test_light_takes_the_longest_of_both_kinds_of_work_and_the_traffic(
     assert light_time(Cost(matrix, vector, weights), IDEAL) == pytest.approx(longest)
 
 
-@given(like=st.sampled_from(get_args(Class)), bound=st.sampled_from(["compute", "memory", "launch"]))
-def test_what_decides_a_kernels_time_is_a_parameter_that_moves_it(like: Class, bound: str) -> None:
-    assert deciding_parameter(like, bound) in PARAMETERS  # type: ignore[arg-type]
+@given(
+    like=st.sampled_from(get_args(Class)),
+    indexed=st.sampled_from([None, 1]),
+    bound=st.sampled_from(["compute", "memory", "launch"]),
+)
+def test_what_decides_a_kernels_time_is_a_parameter_that_moves_it(like: Class, indexed: int | None, bound: str) -> None:
+    kernel = Kernel("kernel", like, Cost(), indexed=indexed)
+    assert deciding_parameter(kernel, bound) in PARAMETERS  # type: ignore[arg-type]
 
 
 @given(stretches=st.lists(st.builds(Stretch, st.floats(0, 1), st.floats(0, 1), st.integers(1, 9)), min_size=1))

@@ -12,7 +12,7 @@ from roofsim import library
 from roofsim.engine.energy import Activity, energy, units_energy
 from roofsim.engine.passes import run_pass
 from roofsim.foundation.errors import InputError, UnknownName, Unsupported
-from roofsim.model.step import Precision
+from roofsim.model.step import Pass, Precision
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.request import predict, predict_request
 from roofsim.prediction.setup import setup
@@ -21,7 +21,7 @@ from roofsim.runs.cases import Reader, Skip, network_named
 from roofsim.runs.columns import METRICS, column, measured
 from roofsim.runs.importers import read_runs
 from roofsim.runs.names import device_named, made_with
-from roofsim.runs.operators import BUILDERS, Sizes
+from roofsim.runs.operators import BUILDERS, Sizes, part_of
 from roofsim.runs.program import Program
 from roofsim.runs.reading import Run, notes, read_csv
 from roofsim.runs.stacks import runtime_of
@@ -855,3 +855,19 @@ def test_a_run_on_a_part_of_a_processor_is_not_scored(threads, scored):
     else:
         with pytest.raises(Skip, match="fewer threads than the 16 cores"):
             reader.case(row)
+
+
+@pytest.mark.parametrize(
+    ("op", "names"),
+    [
+        ("op:aten::matmul", {"in_proj"}),
+        ("op:mambainnerfn", {"conv", "x_proj", "dt_proj", "scan", "out_proj"}),
+        ("op:aten::linear", {"lm_head"}),
+    ],
+)
+def test_a_profilers_names_sum_the_operators_of_mamba_that_its_code_calls_under_them(op, names):
+    network = library.architecture("mamba-130m")
+    part = part_of(op, network.family)
+    assert part is not None
+    summed = {o.name for row in network.rows(Pass(1, 1024, 0)) for o in row.operators if o in part}
+    assert summed == names

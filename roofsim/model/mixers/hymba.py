@@ -11,7 +11,7 @@ from roofsim.model.mixers.attention import SOFTMAX_FLOPS
 from roofsim.model.part import Parameters, Part, convolution, elementwise, linear
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import attention, pointwise, scan
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
 
 
 class Hymba(Part):
@@ -87,12 +87,16 @@ class Hymba(Part):
             ),
             convolution(p, self.d_inner, self.d_conv, "in_proj"),
             linear(p, "x_proj", self.d_inner, self.dt_rank + 2 * self.d_state, "conv"),
-            elementwise(p, "dt_bc_norm", pointwise.rms_norm, self.dt_rank + 2 * self.d_state, "x_proj", weights=True),
-            linear(p, "dt_proj", self.dt_rank, self.d_inner, "dt_bc_norm", reported_as="scan"),
-            Operator("scan", scan.selective_scan, recur, inner, ("in_proj", "conv", "dt_bc_norm", "dt_proj")),
+            elementwise(p, "dt_norm", pointwise.rms_norm, self.dt_rank, "x_proj", weights=True),
+            elementwise(p, "b_norm", pointwise.rms_norm, self.d_state, "x_proj", weights=True),
+            elementwise(p, "c_norm", pointwise.rms_norm, self.d_state, "x_proj", weights=True),
+            linear(p, "dt_proj", self.dt_rank, self.d_inner, "dt_norm", reported_as="scan"),
+            Operator("scan", scan.selective_scan, recur, inner, ("in_proj", "conv", "b_norm", "c_norm", "dt_proj")),
             elementwise(p, "attention_norm", pointwise.rms_norm, self.d_inner, "attention", weights=True),
             elementwise(p, "scan_norm", pointwise.rms_norm, self.d_inner, "scan", weights=True),
-            elementwise(p, "mean", pointwise.add, self.d_inner, "attention_norm", "scan_norm"),
+            elementwise(
+                p, "mean", pointwise.add, self.d_inner, "attention_norm", "scan_norm", acts_as=Role.BRANCH_MEAN
+            ),
             linear(p, "out_proj", self.d_inner, d_model, "mean"),
         ]
 

@@ -49,11 +49,11 @@ class Mamba1(Part):
         projections = self._projections(p)
         made = dict.fromkeys(each.name for each in projections)
         return [
-            linear(p, "in_proj", d_model, 2 * inner, "x", bias=self.bias, acts_as=Role.SEQUENCE_PROJECTION),
+            linear(p, "in_proj", d_model, 2 * inner, "x", bias=self.bias, acts_as=Role.SCAN_IN),
             convolution(p, inner, self.d_conv, "in_proj", bias=self.conv_bias),
             *projections,
             recurrence(p, scan.selective_scan, inner, "in_proj", "conv", *made, sizes=sizes),
-            linear(p, "out_proj", inner, d_model, "scan", bias=self.bias, acts_as=Role.SEQUENCE_PROJECTION),
+            linear(p, "out_proj", inner, d_model, "scan", bias=self.bias, acts_as=Role.SCAN_OUT),
         ]
 
     def _projections(self, p: Pass) -> list[Operator]:

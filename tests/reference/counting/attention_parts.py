@@ -266,9 +266,13 @@ def both_kinds(*, reused: bool) -> list[Row]:
         scores(4, 2, 3, 2, "rotary", "in_proj", held=None if reused else 4, window=window),
         filters(8, 4, "in_proj"),
         matrix("x_proj", 8, 2 + 5 + 5, "conv"),
-        norm("dt_bc_norm", 12, "x_proj"),
-        matrix("dt_proj", 2, 8, "dt_bc_norm", kind="scan"),
-        recurrent(scan.selective_scan, 8, "in_proj", "conv", "dt_bc_norm", "dt_proj", d_inner=8, d_state=5, groups=1),
+        norm("dt_norm", 2, "x_proj"),
+        norm("b_norm", 5, "x_proj"),
+        norm("c_norm", 5, "x_proj"),
+        matrix("dt_proj", 2, 8, "dt_norm", kind="scan"),
+        recurrent(
+            scan.selective_scan, 8, "in_proj", "conv", "b_norm", "c_norm", "dt_proj", d_inner=8, d_state=5, groups=1
+        ),
         norm("attention_norm", 8, "attention"),
         norm("scan_norm", 8, "scan"),
         each("mean", pointwise.add, 8, "attention_norm", "scan_norm"),

@@ -42,6 +42,7 @@ class Launch:
     rows: float | None = None
     spread: float = 1
     padding: float = 1
+    indexed: float | None = None
     triton: bool = False
     joined: bool = False
 
@@ -79,9 +80,16 @@ def of_a_token(heads: int, key_heads: int, spread: float = 1, **more: Any) -> Ow
     return Own("attention", blocks=2 * key_heads, rows=heads / key_heads, spread=spread, **more)
 
 
-def each(like: str, elements: float, reads: float, writes: float, flops: float = 1, count: float = 1) -> Launch:
-    """So many elements, of which so many bytes are read and written, with some steps each."""
-    return Launch(like, count, vector=flops * elements, activations=elements * (reads + writes))
+def each(
+    like: str, elements: float, reads: float, writes: float, flops: float = 1, count: float = 1,
+    indexed: float | None = None,
+) -> Launch:  # fmt: skip
+    """So many elements, of which so many bytes are read and written, with some steps each; `indexed` found one by one.
+
+    Such an element is work relative to that of two operands: 3/4 for a copy, 5/3 for a join.
+    """
+    found = None if indexed is None else indexed * elements
+    return Launch(like, count, vector=flops * elements, activations=elements * (reads + writes), indexed=found)
 
 
 def tiny(count: float = 1) -> Launch:
@@ -135,7 +143,8 @@ def check(
         got = [
             Launch(
                 k.like, k.count, k.cost.matrix, k.cost.vector, k.cost.weights, k.cost.activations, k.cost.state,
-                k.fill, k.blocks, k.together, k.rows, k.spread, k.padding, k.triton, k.joined,
+                k.fill, k.blocks, k.together, k.rows, k.spread, k.padding, k.indexed,
+                k.triton, k.joined,
             )
             for k in lowered.kernels
             if k.count
@@ -151,7 +160,7 @@ def check(
 
 def numbers(launch: Launch) -> list[float]:
     """Its counts and costs."""
-    return [-1 if value is None else value for value in astuple(launch)[1:13]]
+    return [-1 if value is None else value for value in astuple(launch)[1:14]]
 
 
 def resolved(own: Own, operator: Any) -> Launch:
