@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import exp
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -232,6 +233,64 @@ def test_rows_that_the_host_decides_are_judged_by_the_scatter_of_such_rows():
         assert found.width == pytest.approx(exp(2 * 1.95996 * sigma), rel=1e-3)
         assert found.coverage == pytest.approx(1 if sigma == 0.3 else 1 / 3, rel=1e-3)
         assert found.median_error == pytest.approx(exp(0.2) - 1, rel=1e-3)
+
+
+def test_at_most_so_many_rows_of_a_kind_are_kept_evenly():
+    @dataclass(frozen=True)
+    class Row:
+        group: str
+        configuration: int
+        run: SimpleNamespace
+
+    def rows(kind, n):
+        return [Row(kind, i, SimpleNamespace(value=1.0, line=i)) for i in reversed(range(n))]
+
+    kept = list(p._thinned([*rows("a", p.MOST), *rows("b", p.MOST + 1), *rows("c", 3)]))
+    by = {kind: [r.configuration for r in kept if r.group == kind] for kind in "abc"}
+    assert by == {"a": list(range(p.MOST)), "b": list(range(0, p.MOST + 1, 2)), "c": [0, 1, 2]}
+
+
+def test_a_fit_of_the_host_is_counted_from_what_is_usual_and_others_from_what_was_known():
+    @dataclass(frozen=True)
+    class Known(Fake):
+        before: SimpleNamespace
+
+    stack = Known(("a", "x"), "one", SimpleNamespace(names=("dispatch", "gemm_fill"), centre=(7.0, 5.0)))
+    row = PARAMETERS["dispatch"]
+    assert p._centre("dispatch", stack) == row.free(row.prior)
+    assert p._centre("gemm_fill", stack) == 5
+
+
+def test_what_is_left_out_is_predicted_from_all_others_alone():
+    asked = []
+
+    class Others:
+        def expected(self, classes, without, chip):
+            asked.append((classes, [without(s) for s in near], chip))
+            return {name: SimpleNamespace(mean=2.0, spread=3.0 if name == "gemm_fill" else 0.5) for name in PARAMETERS}
+
+    class Program:
+        def predict(self, values):
+            assert values == {"own": 2.0}
+            return np.array([2.0, 8.0])
+
+        def slopes(self, values, names):
+            return np.array([[1.0 * (n == "gemm_fill") + 2.0 * (n == "dispatch") for n in names]] * 2)
+
+        def host_bound(self, values):
+            return [True, False]
+
+    near = [Fake(("a", "x"), "one"), Fake(("a", "y"), "one"), Fake(("b", "x"), "two")]
+    cases = tuple(SimpleNamespace(metric="latency_s", phase=f, measured=4.0) for f in ("prefill", "decode"))
+    mine = SimpleNamespace(
+        classes=("a", "x"), chip="one", cases=cases, program=Program(), own=lambda v: {"own": v["gemm_fill"]}
+    )
+    found = p.left_out(mine, Others(), "device")
+    assert found.off == pytest.approx(np.log([0.5, 2.0]))
+    assert found.variance == pytest.approx([(1 * 3.0) ** 2 + (2 * 0.5) ** 2] * 2)
+    assert found.keys == (("latency_s", "prefill", True), ("latency_s", "decode", False))
+    p.left_out(mine, Others(), "runtime")
+    assert asked == [(("a", "x"), [True, True, False], ""), (("a", "x"), [True, False, True], "one")]
 
 
 # --- stacks whose truth is known ---
