@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from roofsim.foundation.errors import SpecError, UnknownName
+from roofsim.foundation.quantity import Sourced
 from roofsim.foundation.schema import Spec
 from roofsim.model.architecture import Architecture
 from roofsim.specs.cache import kept
@@ -119,6 +120,24 @@ def _split(name: str) -> tuple[str, str | None]:
     """A device and its mode, if any: what follows the last @ of the last part of a path."""
     cut = name.rfind("@")
     return (name[:cut], name[cut + 1 :]) if cut > max(name.rfind("/"), name.rfind("\\")) else (name, None)
+
+
+def stated(device: Device) -> Mapping[str, Sourced]:
+    """The parameters that a device file states, and beside them those of the device whose chip it has.
+
+    Raises UnknownName if there is no such device, and SpecError if that one is like another itself.
+    """
+    if device.like is None:
+        return device.parameters
+    other = _device_named(device.like)
+    if other.like is not None:
+        raise SpecError([f"{device.id}: like: '{other.id}' is like another itself; name that one ({other.like})"])
+    return {**other.parameters, **device.parameters}
+
+
+@lru_cache
+def _device_named(name: str) -> Device:
+    return device(name)
 
 
 def modes(name: str) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ BEGIN, END = (f"<!-- left out: {which} -->" for which in ("begin (tools/learn_pr
 SHOWN = ("latency_s", "device_time_s", "peak_mem_bytes", "energy_j")
 """Metrics in the table of the page."""
 
-# PyTorch multiplies fp32 without the matrix unit, which is no property of the device
+# fp32 takes the vector unit in PyTorch, and the cards that were measured with it state themselves what they reach
 WHERE = "dtype != 'fp32' and dtype != 'f32'"
 METHOD = (
     "each stack fitted alone; per parameter random effects of device class, device, runtime class and stack about what "

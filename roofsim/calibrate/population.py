@@ -85,7 +85,7 @@ class Stack:
 
     def own(self, values: Mapping[str, float]) -> dict[str, float]:
         """Values of parameters in general, and what is known of this stack without a measurement of its speed."""
-        stated = {name: float(x.value) for name, x in self.device.parameters.items() if name in MEASURED_APART}
+        stated = {name: float(x.value) for name, x in library.stated(self.device).items() if name in MEASURED_APART}
         host = of_host(self.host, values) if self.host else {}
         return {**values, **stated, **{name: float(x) for name, x in host.items()}}
 

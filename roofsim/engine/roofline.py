@@ -12,9 +12,9 @@ from roofsim.foundation.cost import Cost
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Class, Kernel
 from roofsim.model.step import Phase
-from roofsim.specs.device import Device
+from roofsim.specs.device import VECTOR_PATH, Device
 from roofsim.specs.host import Host
-from roofsim.specs.runtime import Runtime
+from roofsim.specs.runtime import MatrixLibrary, Runtime
 
 FLOP_PER_CLOCK = 256
 """fp32 FLOP of a compute unit and clock, for devices that state no clock: 128 lanes with a multiply-add each."""
@@ -32,8 +32,8 @@ class Machine:
 
     `matrix_rate` is the dense peak of products in the dtype of activations, `peaks` that of every unit there is;
     `clock` is that of the units, `softmax_overlap` 1 where attention's kernels compute the softmax during the products,
-    else 0, `tile_rows` how many rows of queries they take at once. Every number may also be a symbol: then times
-    are formulas.
+    else 0, `tile_rows` how many rows of queries they take at once. Products on the units of `by_vectors` (None: in the
+    dtype of activations) are the vector unit's. Every number may also be a symbol: then times are formulas.
     """
 
     matrix_rate: Number
@@ -46,6 +46,7 @@ class Machine:
     peaks: Mapping[str, Number] = field(default_factory=dict)
     softmax_overlap: Number = 0
     tile_rows: Number = TILE_ROWS
+    by_vectors: frozenset[str | None] = frozenset()
 
     def rate(self, unit: str | None) -> Number:
         """The dense peak of a unit, if the device has it; else that of the dtype of activations."""
@@ -65,23 +66,27 @@ def machine(
     A parameter is at its prior for such devices and runtimes, unless the device or the host states it, or `changes` do.
     """
     values: dict[str, Number] = {**library.priors(device, runtime).values}
-    values |= {name: sourced.value for name, sourced in device.parameters.items()}
+    values |= {name: sourced.value for name, sourced in library.stated(device).items()}
     if host:
         values |= of_host(host, values)
     if runtime:
         values |= {name: sourced.value for name, sourced in runtime.parameters.items()}
     vector, rows = device.peak.vector["fp32"].value, device.attention_rows
+    sums = runtime.matrix_library if runtime else MatrixLibrary()
+    units = {None: dtype, "fp32": "fp32"}
     return Machine(
-        device.matrix_peak(dtype, runtime.matrix_library.accumulates if runtime else "fp32"),
+        device.matrix_peak(dtype, sums.accumulates, sums.rounds),
         vector,
         device.memory.bandwidth.value,
         device.cache.last_level.value,
         device.units.value,
         values | dict(changes or {}),
         device.clock.value if device.clock else vector / (FLOP_PER_CLOCK * device.units.value),
-        {unit: rate.value for unit, rate in device.peak.matrix.items()},
+        {unit: rate.value for unit, rate in device.peak.matrix.items()}
+        | {"fp32": device.matrix_peak("fp32", rounds=sums.rounds)},
         int(device.overlaps_softmax),
         rows.value if rows and runtime and runtime.attention.tiles == "device" else TILE_ROWS,
+        frozenset(unit for unit, of in units.items() if device.matrix_path(of, rounds=sums.rounds) == VECTOR_PATH),
     )
 
 
@@ -129,6 +134,8 @@ class Terms:
 
 
 _RATE = {"gemm": "gemm_efficiency", "attention": "attention_efficiency", "delta": "delta_efficiency"}
+_RATE_BY_VECTORS = {"gemm": "vector_product_efficiency"}
+"""The same where the vector unit computes the products."""
 _RATE_OF_VECTOR = {
     "ssd": "ssd_efficiency",
     "masked_attention": "masked_attention_efficiency",
@@ -204,9 +211,10 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     vector = cost.vector / (m.vector_rate * m[_VECTOR.get(like, "vector_efficiency")])
     if like in _RATE:
         # a tile fills in as many clocks whatever the dtype: docs/decisions/029
-        filling = fill / (m.matrix_rate * m[_RATE[like]])
+        reached = m[_rate(like, kernel.unit in m.by_vectors)]
+        filling = fill / (m.matrix_rate * reached)
         work = cost.matrix if kernel.tiles is None else ceil(kernel.tiles / m.units) * m.units * kernel.tile
-        compute = work / (m.rate(kernel.unit) * m[_RATE[like]])
+        compute = work / (m.rate(kernel.unit) * reached)
     elif like in _RATE_OF_VECTOR:
         compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.rate(kernel.unit))
     elif like in _PER_CLOCK:
@@ -255,13 +263,20 @@ def light_time(cost: Cost, m: Machine, unit: str | None = None) -> Number:
     return maximum(maximum(cost.matrix / m.rate(unit), cost.vector / m.vector_rate), traffic(cost, m) / m.bandwidth)
 
 
-def deciding_parameter(like: Class, bound: Bound) -> str:
+def _rate(like: Class, by_vectors: bool) -> str:
+    """The parameter that scales the peak of a kernel's products."""
+    return _RATE_BY_VECTORS.get(like, _RATE[like]) if by_vectors else _RATE[like]
+
+
+def deciding_parameter(like: Class, bound: Bound, by_vectors: bool = False) -> str:
     """The calibratable parameter that scales the term that decides a kernel's time."""
     if bound == "launch":
         return _FIXED.get(like, "tensor_kernel_time")
     if bound == "memory":
         return _STREAM.get(like, "memory_efficiency")
-    rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _VECTOR_PER_CLOCK | _UNPACKED | _DOT | _RATE
+    if like in _RATE:
+        return _rate(like, by_vectors)
+    rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _VECTOR_PER_CLOCK | _UNPACKED | _DOT
     return rates.get(like, "vector_efficiency")
 
 

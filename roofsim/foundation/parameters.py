@@ -64,6 +64,13 @@ _ROWS = (
         "(op_gemm_*.csv, op_vidur_a100.csv, op_llmservingsim_rtx4090.csv, ssmscope_*.csv)",
     ),
     Parameter(
+        "vector_product_efficiency", "eta_x", "", 0.85, 0.05, 1, 0.15, "device",
+        "fraction of the fp32 vector peak that a large matrix product reaches on the vector unit: those in fp32 where "
+        "the software does not round to tf32",
+        "large products of PyTorch in fp32: V100 PCIe 0.98, A100 PCIe 0.81, T4 0.48, whose clock its 70 W hold down "
+        "(op_gemm_fp32_neusight.csv)",
+    ),
+    Parameter(
         "gemm_fill", "h_g", "", 1700, 0, 20000, 0.5, "device",
         "output elements per compute unit at which a matrix product in the dtype of the activations runs at half its "
         "rate (Hockney's n1/2); on a narrower unit the loss takes as long",

@@ -311,7 +311,7 @@ def _chunks(o: Operator, chunked: Number) -> tuple[Kernel, ...]:
     loops = chunked * times
 
     def multiplied(name: str, matrix: Number, moved: Number) -> Kernel:
-        return Kernel(name, "gemm", Cost(matrix=matrix, activations=moved), loops * batch, unit="tf32")
+        return Kernel(name, "gemm", Cost(matrix=matrix, activations=moved), loops * batch, unit="fp32")
 
     return (
         Kernel("decay", "scan", Cost(activations=3 * batch * z["new"] * heads * FP32), chunked),

@@ -124,7 +124,7 @@ def transferred(c: Calibration, s: Setup) -> Calibration:
     moved = {}
     for name, each in c.parameters.items():
         row = PARAMETERS[name]
-        stays = (row.scope == "host" and not same_host) or (name in MEASURED_APART and name in s.device.parameters)
+        stays = (row.scope == "host" and not same_host) or (name in MEASURED_APART and name in library.stated(s.device))
         if stays:
             moved[name] = _Moved(float(own[name]), False, spreads[name] ** 2)
         else:

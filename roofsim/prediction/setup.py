@@ -79,7 +79,7 @@ class Setup:
             return "set"
         if parameter in self.fitted and self.calibration and self.calibration.parameters[parameter].determined:
             return "calibrated"
-        return "calibrated" if parameter in {**self.device.parameters, **self.runtime.parameters} else "prior"
+        return "calibrated" if parameter in {**library.stated(self.device), **self.runtime.parameters} else "prior"
 
     @property
     def model_name(self) -> str:

@@ -15,6 +15,7 @@ from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.metrics import Metric
 from roofsim.prediction.places import placed
 from roofsim.prediction.setup import Setup
+from roofsim.specs.device import VECTOR_PATH
 from roofsim.specs.workload import Workload
 
 
@@ -28,10 +29,11 @@ class Symbols:
 
 def symbols_of(s: Setup, w: Workload, suffix: str = "") -> Symbols:
     """Every number that decides time: of the device, of the host, of the parameters; those that are nought are not."""
-    unit = s.device.matrix_path(w.dtype, s.runtime.matrix_library.accumulates)
+    library = s.runtime.matrix_library
+    unit = s.device.matrix_path(w.dtype, library.accumulates, library.rounds)
     fields = {
-        "matrix_rate": f"device.{unit}",
-        "vector_rate": "device.peak.vector.fp32",
+        **({"matrix_rate": f"device.{unit}"} if unit != VECTOR_PATH else {}),
+        "vector_rate": f"device.{VECTOR_PATH}",
         "bandwidth": "device.memory.bandwidth",
         "cache": "device.cache.last_level",
         "units": "device.units",

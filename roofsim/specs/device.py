@@ -96,7 +96,8 @@ class Links(Spec):
 class Device(Documented):
     """One accelerator or processor. Sizes are SI floats: bytes, B/s, FLOP/s, Hz, W.
 
-    `parameters` are values of calibratable parameters (see `roofsim.foundation.parameters`) stated for this device.
+    `parameters` are values of calibratable parameters (see `roofsim.foundation.parameters`) measured on such a device;
+    those of the device that it is `like`, whose chip it has, are its own as well (`roofsim.library.stated`).
     `plans_attention` says that the attention kernels which PyTorch prefers on it (cuDNN's) need a plan for every
     length of keys, `overlaps_softmax` that its attention kernels compute the softmax of one tile during the products of
     another, `attention_rows` how many rows of queries these take at once where it is not 64.
@@ -120,6 +121,7 @@ class Device(Documented):
     plans_attention: bool = False
     overlaps_softmax: bool = False
     attention_rows: Count | None = None
+    like: Name | None = None
     parameters: Mapping[str, Sourced] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -142,21 +144,26 @@ class Device(Documented):
         shown = self.memory.capacity.value if self.memory.unified else self.capacity
         return minimum(part * shown, self.capacity)
 
-    def matrix_peak(self, dtype: str, accumulates: str = "fp32") -> Number:
-        """Dense matrix rate for `dtype` in FLOP/s; raises Unsupported if there is no unit for it."""
-        return self._matrix_unit(dtype, accumulates)[1].value
+    def matrix_peak(self, dtype: str, accumulates: str = "fp32", rounds: bool = False) -> Number:
+        """Dense rate of products in `dtype` in FLOP/s; raises Unsupported if there is no unit for it.
 
-    def matrix_path(self, dtype: str, accumulates: str = "fp32") -> str:
+        Those in fp32 have the vector unit where no matrix unit takes them, as tf32 only if the library `rounds` them.
+        """
+        return self._matrix_unit(dtype, accumulates, rounds)[1].value
+
+    def matrix_path(self, dtype: str, accumulates: str = "fp32", rounds: bool = False) -> str:
         """Where the peak stands that products in `dtype` have; raises Unsupported if there is no unit for it."""
-        return self._matrix_unit(dtype, accumulates)[0]
+        return self._matrix_unit(dtype, accumulates, rounds)[0]
 
-    def _matrix_unit(self, dtype: str, accumulates: str) -> tuple[str, Rate]:
+    def _matrix_unit(self, dtype: str, accumulates: str, rounds: bool) -> tuple[str, Rate]:
         if dtype == accumulates == "fp16" and self.peak.fp16_accumulation:
             return "peak.fp16_accumulation", self.peak.fp16_accumulation
-        for each in _RUNS_AS.get(dtype, (dtype,)):
-            rate = self.peak.matrix.get(each)  # type: ignore[call-overload]
+        for each in ("fp32", "tf32") if dtype == "fp32" and rounds else (dtype,):
+            rate = self.peak.matrix.get(each)
             if rate:
                 return f"peak.matrix.{each}", rate
+        if dtype == "fp32":
+            return VECTOR_PATH, self.peak.vector["fp32"]
         raise Unsupported(
             f"{self.id or self.name}: no matrix peak for {dtype}; it has {', '.join(self.peak.matrix)} "
             "(choose one with --dtype)"
@@ -173,7 +180,8 @@ class Device(Documented):
         return self.matrix_peak(self.default_dtype) / self.memory.bandwidth.value
 
 
-_RUNS_AS = {"fp32": ("fp32", "tf32")}
+VECTOR_PATH = "peak.vector.fp32"
+"""Where the peak of the vector unit stands."""
 
 DRIVES_PEAKS = ("clock", "units")
 """Fields to which peaks are proportional: a datasheet's peak is units × clock × what a unit does in a cycle."""

@@ -109,7 +109,8 @@ class MatrixLibrary(Spec):
     dtype in which products in fp16 are summed up. `tiles` is the dtype that kernels for many rows multiply quantised
     weights in; `converts` says that large products in fp16 have their activations converted by kernels of their own.
     `repacks` says which weights ggml's kernels for several rows on a processor take: k-quants too, or blocks of 32 in
-    four bits alone.
+    four bits alone. `fp32` says what products in fp32 are computed in: exactly, which takes vector units on most
+    devices, or in tf32.
     """
 
     splits_from: PositiveInt | None = None
@@ -120,6 +121,12 @@ class MatrixLibrary(Spec):
     tiles: Literal["int8", "fp16"] = "int8"
     converts: bool = True
     repacks: Literal["k_quants", "four_bits"] = "k_quants"
+    fp32: Literal["exact", "tf32"] = "exact"
+
+    @property
+    def rounds(self) -> bool:
+        """Whether products in fp32 may be computed in tf32."""
+        return self.fp32 == "tf32"
 
 
 class Runtime(Documented):

@@ -95,6 +95,24 @@ def test_the_dispatch_of_a_host_is_within_its_limits(host: Host) -> None:
     assert PARAMETERS["dispatch"].low <= host.dispatch.value <= PARAMETERS["dispatch"].high
 
 
+@pytest.mark.parametrize("device", DEVICES, ids=lambda d: d.id)
+def test_what_a_device_has_of_another_is_of_the_same_vendor_and_plainly_stated(device: Device) -> None:
+    found = library.stated(device)
+    assert found.keys() >= device.parameters.keys()
+    if device.like:
+        other = library.device(device.like)
+        assert (other.id, other.vendor) == (device.like, device.vendor)
+        assert other.parameters
+        assert not {n for n, x in device.parameters.items() if other.parameters.get(n) == x}, "stated twice"
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=lambda d: d.id)
+def test_every_device_multiplies_fp32_and_no_slower_where_the_library_rounds(device: Device) -> None:
+    exact, rounded = device.matrix_peak("fp32"), device.matrix_peak("fp32", rounds=True)
+    assert exact <= rounded
+    assert exact in {device.peak.vector["fp32"].value, *(x.value for d, x in device.peak.matrix.items() if d == "fp32")}
+
+
 FOR_ITS_CPU = ("jetson-orin-nx-16gb@25w",)
 """Modes that give their power to CPU cores, at a lower clock of the GPU than modes with less have."""
 

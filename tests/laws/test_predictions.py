@@ -58,7 +58,8 @@ def side_by_side(dtype: str) -> tuple[list[str], Machine]:
     """All devices for which `dtype` is the best, and a machine with a row for each of them."""
     setups = [setup(ANY_MODEL, device, ANY_RUNTIME) for device in DEVICES if device.default_dtype == dtype]
     machines = [s.machine(dtype) for s in setups]
-    numbers = {each.name: [getattr(m, each.name) for m in machines] for each in fields(Machine) if each.name != "peaks"}
+    names = [each.name for each in fields(Machine) if each.name not in ("peaks", "by_vectors")]
+    numbers = {name: [getattr(m, name) for m in machines] for name in names}
     parameters = {name: column([m[name] for m in machines]) for name in numbers.pop("parameters")[0]}
     rows = {name: column(values) for name, values in numbers.items()}
     return [s.device.id for s in setups], Machine(**rows, parameters=parameters)

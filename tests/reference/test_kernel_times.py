@@ -319,6 +319,43 @@ def test_a_kernel_runs_at_the_peak_of_its_unit_if_the_device_has_one() -> None:
         assert terms(kernel("gemm", unit=unit), m).compute == pytest.approx(3000 / (1000 / 2))
 
 
+def test_products_on_the_vector_unit_have_an_efficiency_of_their_own() -> None:
+    parameters = {**PARAMETERS, "gemm_efficiency": 1 / 2, "vector_product_efficiency": 1 / 4, "gemm_fill": 3}
+    m = replace(M, matrix_rate=100, peaks={"fp32": 100, "int8": 2000}, parameters=parameters)
+    by_vectors = replace(m, by_vectors=frozenset({None, "fp32"}))
+    for unit in (None, "fp32"):
+        assert terms(kernel("gemm", unit=unit), by_vectors).compute == pytest.approx(3000 / (100 / 4))
+        assert terms(kernel("gemm", unit=unit), m).compute == pytest.approx(3000 / (100 / 2))
+    assert terms(kernel("gemm", unit="int8"), by_vectors).compute == pytest.approx(3000 / (2000 / 2))
+    # 3 elements of work 2 on each of 4 units, at the rate of the activations
+    assert terms(kernel("gemm"), by_vectors).filling == pytest.approx(3 * 2 * 4 / (100 / 4))
+    assert deciding_parameter("gemm", "compute", True) == "vector_product_efficiency"
+    assert deciding_parameter("attention", "compute", True) == "attention_efficiency"
+
+
+def test_a_machine_has_the_parameters_of_the_chip_and_the_peaks_of_the_device() -> None:
+    runtime = library.runtime("vllm")
+    here, there = (machine(library.device(name), None, "bf16", runtime=runtime) for name in ("h200-sxm", "h100-sxm"))
+    assert here["attention_kernel_time"] == there["attention_kernel_time"] == 1.0e-6
+    assert (here["tile_time"], here.bandwidth, there.bandwidth) == (3.3e-6, 4800e9, 3350e9)
+
+
+def test_a_runtime_says_what_multiplies_fp32() -> None:
+    """The A100: 19.5 TFLOP/s in fp32 by its vector unit, 156 in tf32, 312 in bf16; the T4 has no tf32."""
+    expected = {
+        ("transformers-5-eager", "a100-sxm-80gb", "fp32"): (19.5e12, 19.5e12, {None, "fp32"}),
+        ("vllm", "a100-sxm-80gb", "bf16"): (312e12, 19.5e12, {"fp32"}),
+        ("llama.cpp", "a100-sxm-80gb", "fp32"): (156e12, 156e12, set()),
+        ("llama.cpp", "a100-sxm-80gb", "fp16"): (312e12, 156e12, set()),
+        ("llama.cpp", "t4", "fp16"): (65e12, 8.1e12, {"fp32"}),
+        ("transformers-5-cpu", "epyc-genoa-2-cores", "fp32"): (173e9, 173e9, set()),
+        (None, "a100-sxm-80gb", "fp32"): (19.5e12, 19.5e12, {None, "fp32"}),
+    }
+    for (runtime, device, dtype), (rate, fp32, by_vectors) in expected.items():
+        m = machine(library.device(device), None, dtype, runtime=runtime and library.runtime(runtime))
+        assert (m.matrix_rate, m.rate("fp32"), m.by_vectors) == (rate, fp32, by_vectors), (runtime, device, dtype)
+
+
 def test_a_machine_is_made_of_what_the_files_say() -> None:
     device, host = library.device("rtx-4090"), library.host("desktop")
     made = machine(device, host, "fp16", {"gemm_fill": 3})

@@ -398,7 +398,7 @@ def test_llama_cpp_scans_more_tokens_in_chunks_with_four_products_for_each_seque
         scaled, states, first, skip, each("strided", 2 * 512 * 12, 2 * FP32, FP32),
     ]})  # fmt: skip
     products = [k for row in lower(model, stack, p) for o, each in row for k in each.kernels if o.name == "scan"]
-    assert {k.unit for k in products if k.like == "gemm" and k.count} == {"tf32"}
+    assert {k.unit for k in products if k.like == "gemm" and k.count} == {"fp32"}
 
 
 @pytest.mark.parametrize(("new", "chunks"), [(129, 1), (256, 1), (257, 2), (513, 3)])

@@ -80,10 +80,16 @@ def test_without_two_byte_units_the_default_dtype_is_fp32() -> None:
     assert device.default_dtype == "fp32"
 
 
-def test_fp32_runs_on_the_tf32_unit_where_it_has_none_of_its_own() -> None:
-    assert RTX.matrix_peak("fp32") == RTX.peak.matrix["tf32"].value
-    ryzen = library.device("ryzen-9-7950x")
-    assert ryzen.matrix_peak("fp32") == ryzen.peak.matrix["fp32"].value
+def test_fp32_runs_on_the_tf32_unit_only_where_the_library_rounds() -> None:
+    tesla, instinct = library.device("t4"), library.device("mi210")
+    assert RTX.matrix_peak("fp32") == RTX.peak.vector["fp32"].value
+    assert RTX.matrix_path("fp32") == "peak.vector.fp32"
+    assert RTX.matrix_peak("fp32", rounds=True) == RTX.peak.matrix["tf32"].value
+    assert tesla.matrix_peak("fp32", rounds=True) == tesla.peak.vector["fp32"].value
+    # units of its own are exact
+    for rounds in (False, True):
+        assert instinct.matrix_peak("fp32", rounds=rounds) == instinct.peak.matrix["fp32"].value
+        assert RTX.matrix_peak("bf16", rounds=rounds) == RTX.peak.matrix["bf16"].value
 
 
 def test_a_dtype_without_a_unit_is_told_which_there_are() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from roofsim import library
 from roofsim.foundation.errors import InputError, SpecError, UnknownName
+from roofsim.foundation.schema import variant
 
 LOADERS = {
     "hardware": library.device,
@@ -94,6 +95,25 @@ def test_every_mode_of_every_device_is_listed_once() -> None:
     assert len(ids) == len(set(ids))
     assert {device.partition("@")[0] for device in ids} == set(library.names("hardware"))
     assert sum(device.startswith("jetson-orin-nano-8gb@") for device in ids) == 4
+
+
+def test_a_device_has_what_was_measured_on_the_one_whose_chip_it_has() -> None:
+    there, here = library.device("h100-sxm"), library.device("h200-sxm")
+    assert library.stated(there) == there.parameters
+    assert library.stated(here) == there.parameters
+    own = variant(here, parameters={"gemm_fill": variant(there.parameters["gemm_fill"], value=7.0)})
+    assert library.stated(own) == {**there.parameters, **own.parameters}
+    assert library.stated(variant(here, like=None)) == {}
+
+
+def test_a_device_may_be_like_none_that_is_like_another_or_unknown() -> None:
+    here = library.device("h800-sxm")
+    with pytest.raises(
+        SpecError, match=r"h800-sxm: like: 'h200-sxm' is like another itself; name that one \(h100-sxm\)"
+    ):
+        library.stated(variant(here, like="h200-sxm"))
+    with pytest.raises(UnknownName, match=r"no 'h100-sxn'.*h100-sxm"):
+        library.stated(variant(here, like="h100-sxn"))
 
 
 def test_a_path_may_hold_an_at_sign_and_end_in_a_mode(tmp_path: Path) -> None:

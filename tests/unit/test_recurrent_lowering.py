@@ -83,4 +83,4 @@ def test_the_kernels_of_a_chunked_delta_rule_do_the_work_of_the_operator(fields:
 def test_rwkv_7_has_no_code_in_the_library_and_is_one_fused_kernel() -> None:
     fields = {"kind": "rwkv7", "heads": 4, "head_dim": 16, "decay_rank": 8, "rate_rank": 8, "gate_rank": 8}
     scan = [each for o, each in kernels("rwkv7", fields, Pass(1, 100, 0)) if o.name == "scan"]
-    assert [each.like for each in scan] == ["ssd"]
+    assert [each.like for each in scan] == ["delta"]

@@ -52,11 +52,12 @@ def published(header: Header) -> Published:
     except ValueError as error:
         raise SpecError([f"{path}: {error}"]) from None
     called = header.fields.get("general.name")
+    stated = header.fields.get(f"{name}.context_length")
     values = {
         "name": called if isinstance(called, str) and 0 < len(called) <= 100 else path.stem,
         "id": path.stem,
         "family": kind.removesuffix("_text"),
-        **({} if values.get("positions") else context_window(header.fields.get(f"{name}.context_length"))),
+        **({} if values.get("positions") or stated == LONGEST else context_window(stated)),
         **values,
         "sources": {SOURCE: f"header of {path.name} (architecture {name})"},
     }
@@ -66,9 +67,6 @@ def published(header: Header) -> Published:
     beyond = sum(tensor.size for tensor in header.tensors.values()) - sum(tensor.size for tensor in mine)
     if beyond:
         notes.append(f"{beyond:,} bytes of layers that predict further tokens are left out")
-    window = model.size("context_length")
-    if window and window != LONGEST and not network.positions:
-        values["context_window"] = window
     values["stored"] = {"bits": stored_bits(network, mine), "source": SOURCE}
     ignored = sorted(key for key in header.fields if not key.startswith(f"{name}."))
     return Published(values, tuple(ignored), tuple(notes))
