@@ -54,7 +54,17 @@ MODELS = sorted(
 )
 ALIKE = {like(model): model for model in reversed(MODELS)}
 """Of all models of the same kinds of part one: the smallest of those that most runtimes run."""
-STACKS = [stack for model in ALIKE.values() for stack in stacks_of(model)]
+
+
+def sort_of(runtime: str) -> tuple[object, ...]:
+    """What sets a runtime apart from others: its code and its policies, not the rates of its kernels."""
+    r = library.runtime(runtime)
+    return r.lowering, r.implementation, r.cache, r.call, r.experts, r.host.mode, r.host.prefill, r.attention
+
+
+SORTS = {sort_of(name): name for name in reversed(library.names("runtimes"))}
+"""Of all runtimes of the same sort one."""
+STACKS = [stack for model in ALIKE.values() for stack in stacks_of(model) if stack[1] in SORTS.values()]
 
 
 @pytest.fixture(scope="session")
