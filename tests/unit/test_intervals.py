@@ -124,6 +124,18 @@ def test_a_wall_clock_has_the_scatter_of_its_phase_and_of_its_host_but_shows_no_
         assert p.intervals[wall] == pytest.approx((max(shown / clock, min(least, shown)), shown * clock))
 
 
+@pytest.mark.parametrize(("share", "matters"), [(0.4, False), (0.75, True)])
+def test_a_host_matters_from_half_of_what_the_device_takes(share, matters):
+    s, w = setup("Qwen2.5-0.5B", "orin", "transformers-5-eager"), workload(prompt=2048)
+    step = predict_request(s, w).decode
+    sure = {name: float(x) for name, x in s.machine("bf16").parameters.items()}
+    sure |= {name: sure[name] * share * step.device_time / step.host_time for name in ("dispatch", "triton_dispatch")}
+    p = predict_request(replace(s, parameters=sure), w)
+    assert p.decode.host_time / p.decode.device_time == pytest.approx(share, rel=0.05)
+    sigma = s.priors.scatter_of("latency_s", "decode", matters)
+    assert p.intervals["tpot"][1] == pytest.approx(p.request.tpot * exp(NORMAL_95 * sigma))
+
+
 def test_limits_are_those_of_peaks_that_are_as_far_off_as_the_peak_may_be():
     s, w = setup("Llama-3.1-8B", "rtx-4090", "transformers-5-eager"), workload(prompt=256)
     p = predict_request(s, w)
