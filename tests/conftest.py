@@ -62,8 +62,8 @@ def sort_of(runtime: str) -> tuple[object, ...]:
     return r.lowering, r.implementation, r.cache, r.call, r.experts, r.host.mode, r.host.prefill, r.attention
 
 
-SORTS = {sort_of(name): name for name in reversed(library.names("runtimes"))}
-"""Of all runtimes of the same sort one."""
+SORTS = {sort_of(name): name for name in sorted(library.names("runtimes"), key=len, reverse=True)}
+"""Of all runtimes of the same sort the one with the shortest name."""
 STACKS = [stack for model in ALIKE.values() for stack in stacks_of(model) if stack[1] in SORTS.values()]
 
 
