@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.arith import Number
@@ -77,8 +78,9 @@ _FIGURES = {
 
 def _intervals(p: Prediction) -> Table:
     """The figures with their 95 % intervals."""
+    parts = {row.interval: attrgetter(row.figure)(p) for row in METRICS.values() if "." in row.figure}
     values = {
-        **columns(p.request), "peak": p.memory.peak, "device_time": p.prefill.device_time,
+        **parts, **columns(p.request), "peak": p.memory.peak, "device_time": p.prefill.device_time,
         "decode_device_time": p.decode.device_time, **(columns(p.limits) if p.limits else {}),
     }  # fmt: skip
     rows = [

@@ -94,7 +94,6 @@ def test_a_shipped_calibration_that_fits_is_used_and_named(data, roofsim):
 @pytest.mark.parametrize(
     ("stack", "near"),
     [
-        ("-d orin@25w -r llama.cpp", "jetson-orin-nano-8gb@llama.cpp is of jetson-orin-nano-8gb@maxn"),
         ("-d h200-sxm -r transformers-5-eager", "h100-sxm@transformers-5 is of h100-sxm"),
         ("-d rtx-4090 -r transformers-5-eager", "h100-sxm@transformers-5 is of h100-sxm"),
         ("-d a100-sxm-80gb -r vllm", "a100-sxm-80gb@vllm-operators is of single operators"),

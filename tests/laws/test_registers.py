@@ -131,8 +131,9 @@ class Watched(dict[str, float]):
 def test_every_parameter_decides_something(stacks: Sequence[tuple[str, str]]) -> None:
     for model, runtime in stacks:
         s = setup(model, "rtx-4090", runtime)
-        for weights in ("bf16", *(["q4_0", "q8_0"] if "llama" in runtime else [])):
-            e = Evaluation(s, workload(prompt=100, weight_format=weights))
+        formats = ("bf16", *(["q4_0", "q8_0"] if "llama" in runtime else []))
+        for w in (*(workload(prompt=100, weight_format=each) for each in formats), workload(prompt=100, dtype="fp32")):
+            e = Evaluation(s, w)
             watched = replace(e.stack.machine, parameters=Watched(e.stack.machine.parameters))
             vars(e)["stack"] = replace(e.stack, machine=watched)
             for figure in FIGURES.values():

@@ -155,12 +155,13 @@ def test_a_lowering_that_hands_on_to_another_keeps_what_is_known_of_the_code(mon
     for model in ("Qwen2.5-0.5B", "Zamba2-1.2B", "Falcon-H1-0.5B", "GPT-Neo-125M"):
         for name in ("transformers-5-eager", "transformers-4.52-eager"):
             s = setup(model, "rtx-4090", name)
+            s = replace(s, parameters=s.machine("bf16").parameters)  # priors go by the name of a lowering
             other = replace(s, runtime=variant(s.runtime, lowering="delegating"))
             assert figures(s, 16_384) == figures(other, 16_384)
 
 
 def test_a_situation_does_not_know_the_family() -> None:
-    assert {field.name for field in fields(Situation)} == {"runtime", "p", "facts", "masked"}
+    assert {field.name for field in fields(Situation)} == {"runtime", "p", "facts", "masked", "captured", "cudnn"}
 
 
 def test_facts_at_a_version_stand_in_place_of_those_that_they_are_based_on() -> None:

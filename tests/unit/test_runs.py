@@ -250,7 +250,7 @@ def test_a_filter_that_is_more_than_a_comparison_is_refused(text):
         ("Jetson Orin Nano 8GB Super", "25W", "918", "jetson-orin-nano-8gb@25w"),
         ("orin@15W", "", "", "orin@15w"),
         ("Jetson Orin Nano 8GB @ MAXN Super", "", "", "jetson-orin-nano-8gb@maxn"),
-        ("jetson-orin-nano-8gb@25w", "25W", "820", "jetson-orin-nano-8gb@25w-820"),
+        ("jetson-orin-nano-8gb@25w", "25W", "820", "jetson-orin-nano-8gb@25w"),
         ("NVIDIA H100 80GB HBM3 @ 700 W", "", "", "h100-80gb"),
         ("Apple M2 Ultra (76-core GPU, 192GB)", "", "", "apple-m2-ultra"),
         ("Apple M2 Ultra (76-core GPU, 64GB)", "", "", "apple-m2-ultra"),

@@ -16,7 +16,7 @@ def said(device: str, runtime: str) -> str:
     ("device", "runtime", "words"),
     [
         ("h100-sxm", "llama.cpp-cpu", "llama.cpp-cpu is written for cpu, not for NVIDIA gpu (llama.cpp"),
-        ("apple-m4", "llama.cpp", "not for Apple soc (llama.cpp-b2797-metal and llama.cpp-metal are)"),
+        ("apple-m4", "llama.cpp", "not for Apple soc (llama.cpp-"),
         ("raspberry-pi-5", "transformers-4.52-eager", "not for Raspberry Pi cpu (transformers-5-cpu is)"),
         ("tpu-v6e", "vllm", "vllm is written for NVIDIA gpu, NVIDIA soc, not for Google gpu"),
     ],
