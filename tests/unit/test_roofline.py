@@ -12,9 +12,12 @@ from roofsim.engine.roofline import (
     Machine,
     Terms,
     deciding_parameter,
+    gap_time,
+    graphs,
     launch_time,
     light_time,
     machine,
+    matrix_time,
     terms,
 )
 from roofsim.engine.schedule import Stretch, times
@@ -289,3 +292,36 @@ def test_steps_that_wait_for_each_other_take_their_time_in_every_round_of_reside
     m = replace(IDEAL, parameters=PERFECT | {"step_time": 2.0})
     scan = Kernel("scan", "scan", Cost(vector=64), blocks=blocks, steps=100)
     assert terms(scan, m).time == rounds * 100 * 2.0
+
+
+def test_the_time_at_work_is_what_is_beyond_the_fixed_time_and_never_less_than_none() -> None:
+    assert Terms(fixed=3, compute=2, memory=1).working == 2
+    assert Terms(fixed=3, compute=2, memory=1, most=4).working == 1
+    assert Terms(fixed=3, compute=2, memory=1, most=2).working == 0
+
+
+def test_an_element_that_is_found_by_divisions_takes_its_share_of_a_clock() -> None:
+    m = replace(IDEAL, parameters={**PERFECT, "indexed_elements": 2.0})
+    assert terms(Kernel("copy", "stream", Cost(), indexed=48e9), m).compute == 48e9 / (4 * 1e9 * 2)
+
+
+def test_kernels_of_a_graph_are_apart_and_others_wait_for_their_host_alone() -> None:
+    captured = library.runtime("transformers-5-static")
+    assert captured.host.gap
+    assert gap_time(captured, "decode") == captured.host.gap.value
+    assert graphs(captured, "decode") == 1
+    eager = library.runtime("transformers-5-static-eager")
+    assert (gap_time(eager, "decode"), graphs(eager, "decode")) == (0, 0)
+    serving = library.runtime("vllm")
+    assert (graphs(serving, "prefill"), graphs(serving, "decode")) == (0, 1)
+
+
+def test_matrix_work_takes_its_time_on_the_unit_that_does_it() -> None:
+    m = replace(IDEAL, peaks={"int8": 2048.0})
+    done = [
+        (2, Cost(matrix=1024), None),
+        (1, Cost(matrix=4096), "int8"),
+        (5, Cost(), None),
+        (1, Cost(matrix=2048), None),
+    ]
+    assert matrix_time(done, m) == 2 * 1024 / 1024 + 4096 / 2048 + 2048 / 1024

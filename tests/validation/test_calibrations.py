@@ -62,7 +62,7 @@ def test_intervals_cover_the_rows_that_were_held_out(shipped):
 
 AIMS = [
     ("h100-sxm@transformers-5", "latency_s", ("prefill",), 0.08),
-    # 8 % was aimed at and is missed: plans of attention take 37 to 94 ms by shape (docs/calibration.md), and the virtual
+    # 8 % was aimed at and is missed: plans of attention take 37 to 94 ms by shape (docs/calibration.md), and virtual
     # hosts differ: with the median of each model taken out 12 % are left
     ("h100-sxm@transformers-5", "latency_s", ("decode",), 0.17),
     ("h100-sxm@transformers-5", "device_time_s", ("prefill", "decode"), 0.08),
