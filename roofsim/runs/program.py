@@ -7,7 +7,7 @@ them once per class of kernel instead of once per kernel.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -185,20 +185,16 @@ class Program:
         return host.reshape(self._shape), busy.reshape(self._shape)
 
 
+APART = ("name", "like", "cost", "beneath", "instead", "unit", "triton", "joined")
+SIZES = tuple(each.name for each in fields(Kernel) if each.name not in APART)
+"""Fields of a kernel that hold a number, or None where it has no such size."""
+
+
 def _class(kernel: Kernel) -> tuple[Any, ...]:
     """What kernels have in common whose sizes can be arrays of one: their class, and those of their limits."""
     beneath = _class(kernel.beneath) if kernel.beneath else ()
-    return (
-        kernel.like,
-        kernel.unit,
-        kernel.blocks is None,
-        kernel.steps is None,
-        kernel.tiles is None,
-        kernel.rows is None,
-        kernel.indexed is None,
-        beneath,
-        tuple(_class(each) for each in kernel.instead),
-    )
+    absent = tuple(getattr(kernel, name) is None for name in SIZES)
+    return kernel.like, kernel.unit, absent, beneath, tuple(_class(each) for each in kernel.instead)
 
 
 def _joined(kernels: Sequence[Kernel]) -> Kernel:
@@ -208,24 +204,12 @@ def _joined(kernels: Sequence[Kernel]) -> Kernel:
         return np.array(values, dtype=float)
 
     costs = [k.cost for k in kernels]
-    cost = Cost(*(array([getattr(c, name) for c in costs]) for name in COLUMNS))
     first = kernels[0]
+    held = [name for name in SIZES if getattr(first, name) is not None]
     return replace(
         first,
-        cost=cost,
-        count=array([k.count for k in kernels]),
-        fill=array([k.fill for k in kernels]),
-        unpacking=array([k.unpacking for k in kernels]),
-        blocks=None if first.blocks is None else array([k.blocks for k in kernels]),
-        together=array([k.together for k in kernels]),
-        rows=None if first.rows is None else array([k.rows for k in kernels]),
-        spread=array([k.spread for k in kernels]),
-        padding=array([k.padding for k in kernels]),
-        replayed=array([k.replayed for k in kernels]),
-        steps=None if first.steps is None else array([k.steps for k in kernels]),
-        tiles=None if first.tiles is None else array([k.tiles for k in kernels]),
-        tile=array([k.tile for k in kernels]),
-        indexed=None if first.indexed is None else array([k.indexed for k in kernels]),
+        cost=Cost(*(array([getattr(c, name) for c in costs]) for name in COLUMNS)),
+        **{name: array([getattr(k, name) for k in kernels]) for name in held},
         beneath=_joined([k.beneath for k in kernels if k.beneath]) if first.beneath else None,
         instead=tuple(_joined(each) for each in zip(*(k.instead for k in kernels), strict=True)),
     )
