@@ -41,7 +41,7 @@ def runtime_named(words: str) -> str | None:
     text = words.lower()
     for pattern, name in STACKS:
         if re.search(pattern, text):
-            if not name or name not in library.names("runtimes"):
+            if not name:
                 raise Unsupported(f"no runtime describes '{words}'")
             return name
     if words:

@@ -17,6 +17,7 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.request import predict, predict_request
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode, pieces, prefill, samples
+from roofsim.runs import stacks
 from roofsim.runs.cases import Reader, Skip, network_named
 from roofsim.runs.columns import METRICS, column, measured
 from roofsim.runs.importers import read_runs
@@ -830,6 +831,10 @@ def test_the_energy_of_a_rail_that_a_device_does_not_describe_is_left_out():
 )  # fmt: skip
 def test_the_back_end_of_llama_cpp_is_the_one_named_or_the_usual_one_of_the_device(words, device, runtime):
     assert runtime_of(run(framework=words, device=device)) == runtime
+
+
+def test_every_runtime_that_software_is_named_after_is_shipped():
+    assert {name for _, name in stacks.STACKS if name} <= set(library.names("runtimes"))
 
 
 def test_a_chat_puts_35_tokens_around_the_prompt_that_a_client_of_a_server_counts():
