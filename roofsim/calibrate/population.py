@@ -233,10 +233,13 @@ class Spread:
 
     def covariance(self) -> Array:
         """Covariance of what the fits say."""
-        alike = np.array([[self.alike(a.classes, b.classes, a.chip == b.chip) for b in self.stacks]
-                          for a in self.stacks])  # fmt: skip
-        own: Array = alike + np.diag(self.variances + self.effects.stack**2)
+        together = np.array([[self.between(a, b) for b in self.stacks] for a in self.stacks])
+        own: Array = together + np.diag(self.variances)
         return own
+
+    def between(self, a: Stack, b: Stack) -> float:
+        """Covariance of the parameter in two stacks that were measured, which may be the same."""
+        return self.alike(a.classes, b.classes, a.chip == b.chip) + (self.effects.stack**2 if a is b else 0.0)
 
     def alike(self, a: tuple[str, str], b: tuple[str, str], same_device: bool) -> float:
         """Covariance of the parameter in two stacks."""
@@ -270,12 +273,7 @@ class Joint:
         return places, precision, np.concatenate([each.pull for each in self.fits]), before
 
     def _before(self, a: tuple[str, Stack], b: tuple[str, Stack]) -> float:
-        if a[0] != b[0]:
-            return 0.0
-        spread, (one, other) = self.spreads[a[0]], (a[1], b[1])
-        return spread.alike(one.classes, other.classes, one.chip == other.chip) + (
-            spread.effects.stack**2 if one is other else 0.0
-        )
+        return self.spreads[a[0]].between(a[1], b[1]) if a[0] == b[0] else 0.0
 
     def expected(
         self, classes: tuple[str, str], without: Callable[[Stack], bool] = lambda _: False, chip: str = ""
