@@ -208,8 +208,10 @@ def pairs_of(models: Sequence[Any]) -> list[tuple[Any, Any]]:
 
 
 def curve(s: Setup, w: Workload, metric: str) -> Compiled:
-    """A metric over prompt length."""
-    return compiled(s, variant(w, prompt=1), (metric,), ("prompt",))
+    """A metric over prompt length, and the times of host and device in the pass that it is of."""
+    passed = "decode" if METRICS[metric].measured[1] == "decode" else "prefill"
+    figures = metric, f"{passed}.host_time", f"{passed}.device_time"
+    return compiled(s, variant(w, prompt=1), figures, ("prompt",))
 
 
 def compare(a: Setup, b: Setup, w: Workload, metric: str, longest: int = LONGEST) -> Pair:
@@ -227,15 +229,16 @@ def compare(a: Setup, b: Setup, w: Workload, metric: str, longest: int = LONGEST
     marks = [n for start in starts for n in (start - 1, start)] + list(ends.values())
     grid = np.unique([*np.geomspace(SHORTEST, longest, POINTS).round(), *(n for n in marks if SHORTEST < n < longest)])
     curves = {side: curve(s, w, metric) for side, s in (("a", a), ("b", b))}
-    values = {side: f(prompt=grid)[metric] for side, f in curves.items()}
-    sides = {side: _Side.of(s, w, METRICS[metric], grid) for side, s in (("a", a), ("b", b))}
+    found = {side: f(prompt=grid) for side, f in curves.items()}
+    values = {side: each[metric] for side, each in found.items()}
+    sides = {side: _Side.of(s, w, METRICS[metric], grid, found[side]) for side, s in (("a", a), ("b", b))}
     bands = {side: each.band(s) for (side, each), s in zip(sides.items(), (a, b), strict=True)}
     uncertain = sides["a"].near(sides["b"], a)
     ahead = values["a"] <= values["b"]
     crossings = []
     for i in np.flatnonzero(ahead[1:] != ahead[:-1]):
-        found = _crossing(a, b, w, metric, int(grid[i]), int(grid[i + 1]), min(ends.values()))
-        crossings.append(replace(found, interval=_span(found.length, int(i), grid, uncertain)))
+        one = _crossing(a, b, w, metric, int(grid[i]), int(grid[i + 1]), min(ends.values()))
+        crossings.append(replace(one, interval=_span(one.length, int(i), grid, uncertain)))
     ratios = {str(n): curves["a"].at(n)[0] / curves["b"].at(n)[0] for n in RATIO_LENGTHS if n <= longest}
     names = {"a": a.architecture.id, "b": b.architecture.id}
     return Pair(
@@ -256,14 +259,12 @@ class _Side:
     scatter: Any
 
     @classmethod
-    def of(cls, s: Setup, w: Workload, row: Metric, lengths: Any) -> _Side:
-        """At these lengths."""
+    def of(cls, s: Setup, w: Workload, row: Metric, lengths: Any, curve: Mapping[str, Any]) -> _Side:
+        """At these lengths, with what `curve` gives there."""
         import numpy as np
 
         values, slopes = logs(s, variant(w, prompt=lengths), row.figure)
-        passed = "decode" if row.measured[1] == "decode" else "prefill"
-        waits = compiled(s, variant(w, prompt=1), (f"{passed}.host_time", f"{passed}.device_time"), ("prompt",))
-        host, device = waits(prompt=lengths).values()
+        _, host, device = curve.values()
         sigma = [scatter(s, row.measured, matters) for matters in (False, True)]
         shape = np.shape(lengths)
         return cls(
