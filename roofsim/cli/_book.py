@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
 
 from roofsim.cli import _options as o
+from roofsim.foundation.errors import InputError
+from roofsim.measure.points import Point, known, state
 from roofsim.measure.runs import Row, Runs
+from roofsim.model.step import Phase
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be measured; `until` is a reading of the monotonic clock."""
+
+    models: Sequence[str]
+    weights: Sequence[str]
+    phases: Sequence[Phase]
+    batches: Sequence[int]
+    prompts: Sequence[int]
+    repeats: int
+    until: float | None
 
 
 class Book:
@@ -20,3 +37,24 @@ class Book:
         source = f"roofsim measure {date.today().isoformat()}, {self.software}, random weights, published shapes"
         self.file = self.file.plus({"source": source, "arch": arch, **row} for row in rows)
         o.write_whole(self.path, self.file.text)
+
+    def finish(self, before: Runs, wanted: Iterable[Point], refused: Sequence[str], out: o.Output) -> None:
+        """Write what is new and how much is left; raises InputError where all that was asked for was refused."""
+        from roofsim.report.measure import measured_tables
+
+        now = known(self.file, self.software)
+        left = sum(state(point, now) == "to do" for point in wanted)
+        fresh = self.file.rows[len(before.rows) :]
+        if refused and not fresh:
+            raise InputError("\n".join(refused))
+        summary = {"device": self.file.device, "rows": fresh, "left": left}
+        out.write(measured_tables(self.file.device, fresh, left), summary)
+
+
+def show_plan(file: Runs, wanted: Iterable[Point], software: str, out: o.Output) -> None:
+    """Write what would be measured, and of what there are rows already."""
+    from roofsim.report.measure import plan_tables
+
+    there = known(file, software)
+    cases = [{**asdict(point), "state": state(point, there)} for point in wanted]
+    out.write(plan_tables(file.device, tuple(cases[0]), cases), {"device": file.device, "cases": cases})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roofsim import library
 from roofsim.adapters.gguf.write import checked
-from roofsim.cli._book import Book
+from roofsim.cli._book import Asked, Book, show_plan
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
 from roofsim.measure.llamacpp import Files, Programs, Session
@@ -19,23 +19,15 @@ from roofsim.measure.points import Point, known, points, state
 from roofsim.measure.programs import Ended, program
 from roofsim.measure.runs import runs
 from roofsim.model.architecture import Architecture
-from roofsim.model.step import Phase
 
 if TYPE_CHECKING:
     from roofsim.cli._options import Output
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is to be measured; `until` is a reading of the monotonic clock."""
+class WithFiles(Asked):
+    """The same, and where files of weights lie: in `scratch` meanwhile, or in `keep` for good."""
 
-    models: Sequence[str]
-    weights: Sequence[str]
-    phases: Sequence[Phase]
-    batches: Sequence[int]
-    prompts: Sequence[int]
-    repeats: int
-    until: float | None
     scratch: str | None = None
     keep: str | None = None
 
@@ -73,21 +65,26 @@ def named(words: str) -> tuple[str, Architecture]:
 
 
 def measure(
-    asked: Asked, find: Callable[[], Programs], path: str, device: str | None, out: Output, *, plan: bool, quiet: bool
-) -> None:
+    asked: WithFiles,
+    find: Callable[[], Programs],
+    path: str,
+    device: str | None,
+    out: Output,
+    *,
+    plan: bool,
+    quiet: bool,
+) -> None:  # fmt: skip
     """Measure what is left, and write each row as soon as it is there."""
     from roofsim.cli.measure import read_runs
     from roofsim.measure.stack import processor
-    from roofsim.report.measure import measured_tables, plan_tables
 
     subjects = [named(each) for each in asked.models]
     wanted = {name: points(name, asked.weights, asked.phases, asked.batches, asked.prompts) for name, _ in subjects}
     tools = None if plan else _complete(find(), asked)
     file = runs(device or (tools.device() if tools else processor()), read_runs(path), path)
-    states = [(point, state(point, known(file))) for each in wanted.values() for point in each]
+    every = [point for each in wanted.values() for point in each]
     if tools is None:
-        cases = [{**asdict(point), "state": each} for point, each in states]
-        out.write(plan_tables(file.device, tuple(cases[0]), cases), {"device": file.device, "cases": cases})
+        show_plan(file, every, "llama.cpp", out)
         return
 
     def say(said: str) -> None:
@@ -107,13 +104,7 @@ def measure(
             say("the time is up")
         finally:
             files.forget()
-    now = known(book.file)
-    left = sum(state(point, now) == "to do" for point, _ in states)
-    fresh = book.file.rows[len(file.rows) :]
-    if refused and not fresh:
-        raise InputError("\n".join(refused))
-    summary = {"device": file.device, "rows": fresh, "left": left}
-    out.write(measured_tables(file.device, fresh, left), summary)
+    book.finish(file, every, refused, out)
     if refused:
         click.echo("\n".join(refused), err=True)
         click.get_current_context().exit(1)
@@ -162,7 +153,7 @@ def folder(scratch: str | None, keep: str | None) -> Iterator[Path]:
         raise InputError(f"{scratch or 'temporary folder'}: {error.strerror or error}") from None
 
 
-def _complete(tools: Programs, asked: Asked) -> Programs:
+def _complete(tools: Programs, asked: WithFiles) -> Programs:
     """The programs, all that will be needed looked for before any work is done."""
     from roofsim.adapters.gguf.write import FORMATS
 

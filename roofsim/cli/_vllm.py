@@ -4,38 +4,21 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from roofsim.cli._book import Book
+from roofsim.cli._book import Asked, Book, show_plan
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
 from roofsim.measure.build import subject
-from roofsim.measure.points import Done, known, points, state
+from roofsim.measure.points import Done, known, points
 from roofsim.measure.programs import Ended, lines
 from roofsim.measure.runs import runs
 from roofsim.measure.stack import processor
 from roofsim.measure.vllm import WEIGHTS, Session
-from roofsim.model.step import Phase
 
 if TYPE_CHECKING:
     from roofsim.cli._options import Output
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is to be measured; `until` is a reading of the monotonic clock."""
-
-    models: Sequence[str]
-    weights: Sequence[str]
-    phases: Sequence[Phase]
-    batches: Sequence[int]
-    prompts: Sequence[int]
-    repeats: int
-    budget: int
-    until: float | None
 
 
 def interpreter(given: str | None) -> Path:
@@ -64,17 +47,24 @@ def with_vllm(given: str | None) -> Path:
 
 
 def measure(
-    asked: Asked, python: str | None, path: str, device: str | None, out: Output, *, plan: bool, quiet: bool
+    asked: Asked,
+    budget: int,
+    python: str | None,
+    path: str,
+    device: str | None,
+    out: Output,
+    *,
+    plan: bool,
+    quiet: bool,
 ) -> None:
-    """Measure what is left, and write each row as soon as it is there."""
+    """Measure what is left with steps of `budget` tokens, and write each row as soon as it is there."""
     from roofsim.cli.measure import read_runs
-    from roofsim.report.measure import measured_tables, plan_tables
 
     if wrong := [each for each in asked.weights if each not in WEIGHTS]:
         raise InputError(f"--weights {','.join(wrong)}: vLLM is measured with {', '.join(WEIGHTS)}")
     subjects = [subject(each) for each in asked.models]
     found = interpreter(python) if plan else with_vllm(python)
-    session = Session(found, asked.repeats, asked.budget, until=asked.until)
+    session = Session(found, asked.repeats, budget, until=asked.until)
     file = runs(device or (processor() if plan else session.device()), read_runs(path), path)
     wanted = {
         (each.name, weights): points(
@@ -83,10 +73,9 @@ def measure(
         )
         for each in subjects for weights in asked.weights
     }  # fmt: skip
-    states = [(point, state(point, known(file, "vllm"))) for those in wanted.values() for point in those]
+    every = [point for those in wanted.values() for point in those]
     if plan:
-        cases = [{**asdict(point), "state": each} for point, each in states]
-        out.write(plan_tables(file.device, tuple(cases[0]), cases), {"device": file.device, "cases": cases})
+        show_plan(file, every, "vllm", out)
         return
 
     def say(said: str) -> None:
@@ -109,11 +98,6 @@ def measure(
                     say(str(error))
     except Ended:
         say("the time is up")
-    now = known(book.file, "vllm")
-    left = sum(state(point, now) == "to do" for point, _ in states)
-    fresh = book.file.rows[len(file.rows) :]
-    if refused and not fresh:
-        raise InputError("\n".join(refused))
-    out.write(measured_tables(file.device, fresh, left), {"device": file.device, "rows": fresh, "left": left})
+    book.finish(file, every, refused, out)
     if refused:
         click.get_current_context().exit(1)

@@ -236,7 +236,7 @@ def command(
 
         if micro:
             raise InputError("--micro measures operators of PyTorch; leave out --stack llama.cpp")
-        asked = _llamacpp.Asked(
+        asked = _llamacpp.WithFiles(
             models,
             weights or ["f16"],
             phases,
@@ -252,12 +252,14 @@ def command(
         return
     if stack == "vllm":
         from roofsim.cli import _vllm
+        from roofsim.cli._book import Asked
 
         if micro:
             raise InputError("--micro measures operators of PyTorch; leave out --stack vllm")
         until = max_seconds and started + max_seconds
-        wish = _vllm.Asked(models, weights or [dtype], phases, batches, prompts, repeats, batched_tokens, until)
-        _vllm.measure(wish, vllm_python, output, device_name, o.Output(format_, None, quiet), plan=plan, quiet=quiet)
+        wish = Asked(models, weights or [dtype], phases, batches, prompts, repeats, until)
+        out = o.Output(format_, None, quiet)
+        _vllm.measure(wish, batched_tokens, vllm_python, output, device_name, out, plan=plan, quiet=quiet)
         return
     if weights:
         raise InputError(f"--weights goes with --stack llama.cpp and vllm, not {stack}; write --dtype")
