@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
 from roofsim.foundation.cost import Cost
-from roofsim.lowering import fused, serving
+from roofsim.lowering import fused, ggml, serving
 from roofsim.lowering.kernels import FP32, Class, Kernel, Lowered, Situation, piece, tiny
+from roofsim.model.weights import bytes_per_weight
 from roofsim.ops import attention, conv, gating, gemm, pointwise, routing, scan
 from roofsim.ops.base import CostFunction, Operator, Role
 
@@ -41,6 +42,10 @@ BY_SEQUENCE = (Role.SEQUENCE_PROJECTION, Role.SCAN_IN, Role.STATE_PARAMETERS, Ro
 """Products that graphs make in three dimensions, a matrix for each sequence: of short convolutions, selective scans."""
 TILED_TOKENS, TILED_TOKENS_NARROW, WIDE_EXPERT = 128, 512, 1024
 """Tokens up to which experts in fp16 are one kernel, if they have more than `WIDE_EXPERT` results, and if not."""
+AS_THEY_ARE = (bytes_per_weight("q8_0"), bytes_per_weight("q4_0"))
+"""Bytes per element of caches that the kernel for single queries reads, beside 16 bits (GGML_CUDA_FA_QUANTS)."""
+SINGLE_QUERIES = (64, 128, 256)
+"""Widths of heads that there is such a kernel for (`ggml_cuda_get_fattn_vec_case`)."""
 THREADS = 128
 """Threads of a block in the kernels for states."""
 
@@ -239,8 +244,10 @@ def rotary(o: Operator, s: Situation) -> Lowered:
 
 
 def cache_append(o: Operator, s: Situation) -> Lowered:
-    """Values, converted into the cache; keys are, by the kernel that turns them."""
+    """Values, converted into the cache; keys are, by the kernel that turns them, but to blocks by one of their own."""
     z = o.sizes
+    if float(z["cache_bytes"]) < FP16:
+        return ggml.cache_append(o, s)
     new = s.p.tokens * z["width"] / 2
     return Lowered((Kernel("append", "strided", Cost(activations=new * FP32, state=2 * new * z["cache_bytes"])),))
 
@@ -251,9 +258,27 @@ def add(o: Operator, s: Situation) -> Lowered:
 
 
 def causal_attention(o: Operator, s: Situation) -> Lowered:
-    """Flash attention and the sum of its parts; before it, in a prefill, how far the mask lets each tile see."""
+    """Flash attention and the sum of its parts; before it, in a prefill, how far the mask lets each tile see.
+
+    Kernels for many queries read fp16: what a cache holds otherwise is copied to that first, keys and values each.
+    """
     extra = tiny("sum of parts") if s.p.phase == "decode" else tiny("mask and sum of parts", 2)
-    return Lowered((fused.kernel(o), extra))
+    whole = fused.kernel(o)
+    if not _converts(o, s):
+        return Lowered((whole, extra))
+    copy = whole.cost.state / o.sizes["cache_bytes"] * FP16
+    convert = Kernel("to fp16", "strided", Cost(activations=copy, state=whole.cost.state) * (1 / 2), 2)
+    read = replace(whole.cost, activations=whole.cost.activations + copy, state=0)
+    return Lowered((convert, replace(whole, cost=read), extra), copy)
+
+
+def _converts(o: Operator, s: Situation) -> bool:
+    """Whether a cache is copied to fp16: not of 16 bits, nor read as it is by the kernel for single queries."""
+    z = o.sizes
+    size = float(z["cache_bytes"])
+    if size == FP16 or not s.runtime.attention.converts_cache:
+        return False
+    return s.p.phase == "prefill" or size not in AS_THEY_ARE or float(z["qk_dim"]) not in SINGLE_QUERIES
 
 
 def convolution(o: Operator, s: Situation) -> Lowered:

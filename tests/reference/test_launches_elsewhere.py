@@ -317,7 +317,7 @@ def test_for_an_array_of_lengths_each_is_launched_as_alone(threshold: int | None
 def test_llama_cpp_works_in_fp32() -> None:
     elements, half = TOKENS * 6, TOKENS * 18 / 2
     new = TOKENS * 6
-    stack = runtime("llama.cpp")
+    stack = runtime("llama.cpp", attention={"converts_cache": False})
     expected = {
         "norm_1": [each("stream", EVERY, FP32, FP32, flops=4)],
         "rotary": [each("stream", half, FP32, FP32, flops=3, count=2)],
@@ -330,6 +330,46 @@ def test_llama_cpp_works_in_fp32() -> None:
     check(network(GQA, GATED), stack, STEP, {"attention": [of_a_token(4, 2), tiny()]})
     layer = {"norm_1": [each("stream", EVERY, FP32, FP32, flops=4), each("strided", EVERY, FP32, FP32, count=2)]}
     check(network(GQA, norm="layer"), stack, PREFILL, layer)
+
+
+Q8_0, Q4_0, Q4_1 = 34 / 32, 18 / 32, 20 / 32
+"""Bytes per element of a cache: blocks of 32 with an fp16 scale, the last with an fp16 minimum as well."""
+
+
+def cached(p: Pass, size: float) -> Pass:
+    return replace(p, precision=replace(PRECISION, cache=size))
+
+
+def test_llama_cpp_copies_a_cache_to_fp16_for_kernels_of_many_queries() -> None:
+    keys = 2 * 7 * 2 * 3  # two sequences of seven tokens, two heads of three
+    for size in (Q8_0, Q4_1, FP32):
+        copied = Launch("strided", 2, activations=keys * FP16, state=keys * size)
+        read = tiled(4, instead={"activations": 2 * 3 * 4 * 6 * ACT + 2 * keys * FP16, "state": 0})
+        expected = Expected([copied, read, tiny(2)], temporary=2 * keys * FP16)
+        check(network(GQA), runtime("llama.cpp"), cached(PREFILL, size), {"attention": expected})
+        check(network(GQA), runtime("llama.cpp-vulkan"), cached(PREFILL, size), {"attention": [tiled(4), tiny(2)]})
+    check(network(GQA), runtime("llama.cpp"), cached(PREFILL, FP16), {"attention": [tiled(4), tiny(2)]})
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "converted"),
+    [(Q8_0, 64, False), (Q4_0, 128, False), (FP16, 96, False), (Q8_0, 96, True), (Q4_1, 64, True), (FP32, 64, True)],
+)
+def test_llama_cpp_reads_a_cache_as_it_is_for_single_queries_where_there_is_a_kernel(
+    size: float, width: int, converted: bool
+) -> None:
+    rows = lower(network(GQA | {"head_dim": width}), runtime("llama.cpp"), cached(STEP, size))
+    (kernels,) = (lowered.kernels for row in rows for operator, lowered in row if operator.name == "attention")
+    assert len(kernels) == 2 + converted
+
+
+def test_llama_cpp_puts_keys_into_blocks_of_a_cache_by_a_kernel_of_their_own() -> None:
+    new = TOKENS * 6  # elements of the keys, and of the values
+    for size, launches in (
+        (Q8_0, Launch("strided", 2, activations=new * FP32, state=new * Q8_0)),
+        (FP16, Launch("strided", activations=new * FP32, state=2 * new * FP16)),
+    ):
+        check(network(GQA), runtime("llama.cpp"), cached(PREFILL, size), {"cache_append": [launches]})
 
 
 def test_an_older_one_works_in_fp32_too_and_applies_weights_apart() -> None:
