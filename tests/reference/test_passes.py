@@ -111,7 +111,7 @@ def test_what_is_not_asked_of_a_pass_is_not_computed_and_what_is_is_computed_onc
     monkeypatch.setattr(passes, "energy", lambda *_: asked.append("energy") or 5)
     monkeypatch.setattr(passes, "matrix_time", lambda *_: asked.append("matrix_time") or 7)
     found = run_pass(stack("ideal"), PREFILL)
-    assert found.time and found.kernels and found.bytes
+    assert all((found.time, found.kernels, found.bytes))
     assert not asked
     assert (found.energy, found.energy, weighted([(2, found)]).energy, found.model_matrix_time) == (5, 5, 10, 7)
     assert asked == ["energy", "matrix_time"]
