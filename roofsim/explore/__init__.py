@@ -1,1 +1,1 @@
-"""Studies of a space of designs: many models, devices, runtimes and numbers at once."""
+"""Studies of many points: what there is to choose from, and what each choice gives."""
