@@ -12,7 +12,7 @@ from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Count, Sourced
 from roofsim.prediction.evaluation import Evaluation, figure
-from roofsim.prediction.places import COUNTS, PEAK, SPECS, parameter_at, placed
+from roofsim.prediction.places import COUNTS, PEAK, SPECS, parameter_at, placed, steps
 from roofsim.prediction.setup import Setup
 from roofsim.specs.device import DRIVES_PEAKS
 from roofsim.specs.workload import Workload
@@ -72,8 +72,8 @@ def _leaves(node: Any, path: str) -> Iterator[tuple[str, str, float, bool]]:
         for key, each in node.items():
             yield from _leaves(each, f"{path}.{key}")
     elif isinstance(node, tuple):
-        for i, each in enumerate(node):
-            yield from _leaves(each, f"{path}.{i}")
+        for step, each in zip(steps(node), node, strict=True):
+            yield from _leaves(each, f"{path}.{step}")
     elif is_dataclass(node):
         for each in fields(node):
             yield from _leaves(getattr(node, each.name), f"{path}.{each.name}")

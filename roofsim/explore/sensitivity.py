@@ -16,15 +16,23 @@ from roofsim.engine.branches import FURTHEST, SEEN, turns
 from roofsim.engine.branches import Turn as Flip
 from roofsim.engine.derivative import evaluated, number_of, swept
 from roofsim.explore.numbers import Quantity, Traced, quantities, traced
+from roofsim.foundation import units
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.version import SCHEMA
+from roofsim.model.architecture import Architecture
+from roofsim.prediction.compiled import compiled
+from roofsim.prediction.fitted import AUTO, chosen
 from roofsim.prediction.intervals import Interval, intervals
 from roofsim.prediction.metrics import metric_named
 from roofsim.prediction.request import settled
 from roofsim.prediction.results import columns, interval_basis, plain
-from roofsim.prediction.setup import Setup
+from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
 from roofsim.prediction.words import assumptions
-from roofsim.specs.workload import Workload
+from roofsim.specs.calibration import Calibration
+from roofsim.specs.device import Device
+from roofsim.specs.host import Host
+from roofsim.specs.runtime import Runtime
+from roofsim.specs.workload import Workload, workload
 
 FACTORS = (0.5, 2.0)
 """What each number is multiplied by to show what becomes of the figure."""
@@ -102,13 +110,25 @@ def _turn(turn: Turn | None) -> dict[str, Any] | None:
     return None if turn is None else columns(turn)
 
 
-def sensitivity(s: Setup, w: Workload, figure: str = "ttft", over: Sequence[str] = ()) -> Sensitivities:
-    """What moves a figure of a workload; raises InputError for a figure or a path that there is not.
+def sensitivity(
+    model: str | Architecture, device: str | Device, runtime: str | Runtime = DEFAULT_RUNTIME, *,
+    figure: str = "ttft", over: Sequence[str] = (), host: str | Host | None = None,
+    calibration: str | Calibration | None = AUTO, transfer: bool = False, **fields: Any,
+) -> Sensitivities:  # fmt: skip
+    """What moves a figure: one of ttft, tpot, memory, energy, throughput and total.
 
     `over` are paths of numbers or of groups of them, such as `device` or `model.layers`; all numbers if it is empty.
+    The rest is as for `predict`. Raises InputError for names, paths and values that cannot be used.
     """
+    s = chosen(setup(model, device, runtime, host), calibration, transfer=transfer)
+    fields.setdefault("dtype", s.device.default_dtype)
+    return sensitivities(s, workload(**fields), figure, over)
+
+
+def sensitivities(s: Setup, w: Workload, figure: str = "ttft", over: Sequence[str] = ()) -> Sensitivities:
+    """As `sensitivity`, for specs that were looked up before."""
     row, w = metric_named(figure), settled(s, w)
-    asked = chosen(quantities(s, w), over)
+    asked = _asked(quantities(s, w), over)
     t = traced(s, w, row.name, [each for each in asked if each.value > 0])
     now = {each.path: each.value for each in t.numbers}
     back = swept(t.graph, t.output, now)
@@ -124,7 +144,7 @@ def sensitivity(s: Setup, w: Workload, figure: str = "ttft", over: Sequence[str]
     )  # fmt: skip
 
 
-def chosen(numbers: Sequence[Quantity], over: Sequence[str]) -> list[Quantity]:
+def _asked(numbers: Sequence[Quantity], over: Sequence[str]) -> list[Quantity]:
     """The numbers at or below some paths, all if there are none; raises UnknownName for one that leads nowhere."""
     for path in over:
         if not any(_below(each, path) for each in numbers):
@@ -139,12 +159,12 @@ def _below(number: Quantity, path: str) -> bool:
 
 def _rows(t: Traced, value: float, slopes: Mapping[str, Any]) -> tuple[Sensitivity, ...]:
     now = {each.path: each.value for each in t.numbers}
-    units = {each.path: each.unit for each in t.numbers}
+    of = {each.path: each.unit for each in t.numbers}
     less, more = (_at(t, now, factor) for factor in FACTORS)
     near = turns(t.graph, t.output, now)
     found = []
     for i, each in enumerate(t.numbers):
-        below, above = (_turned(each, flip, units) for flip in near[each.path])
+        below, above = (_turned(each, flip, of) for flip in near[each.path])
         low, high = map(each.times, FACTORS)
         pull = float(slopes[each.path]) * each.value / value
         reached = float(less[i]), float(more[i])
@@ -166,8 +186,8 @@ def _at(t: Traced, now: Mapping[str, float], factor: float) -> Any:
     return np.broadcast_to(number_of(t.output, evaluated(t.graph, t.output, points)), ray.shape)
 
 
-def _turned(number: Quantity, flip: Flip | None, units: Mapping[str, str]) -> Turn | None:
-    """A change of regime in words, None if there is none or the number cannot reach it."""
+def _turned(number: Quantity, flip: Flip | None, of: Mapping[str, str]) -> Turn | None:
+    """A change of regime in words, None if there is none or the number cannot reach it; `of` has all units."""
     if flip is None:
         return None
     value = number.value * flip.factor
@@ -178,8 +198,78 @@ def _turned(number: Quantity, flip: Flip | None, units: Mapping[str, str]) -> Tu
     gain = {name: abs(flip.after[name]) - abs(flip.before[name]) for name in flip.after}
     gains = sorted((name for name in gain if gain[name] >= SEEN), key=lambda name: -gain[name])
     loses = sorted((name for name in gain if gain[name] <= -SEEN), key=lambda name: gain[name])
-    bounds = [BOUNDS[units[name]] for name in gains if units[name] in BOUNDS]
+    bounds = [BOUNDS[of[name]] for name in gains if of[name] in BOUNDS]
     return Turn(
         value / number.value, value, flip.after[number.path], bounds[0] if bounds else None,
         tuple(gains), tuple(loses), flip.jump,
     )  # fmt: skip
+
+
+POINTS = 41
+"""Values of each axis of a heat map, at equal factors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """An axis of a heat map: the path of a number, its unit, its values and what it is now."""
+
+    number: str
+    unit: str
+    values: tuple[float, ...]
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """A figure over two numbers: `values` has a row for each value of the first axis."""
+
+    model: str
+    device: str
+    runtime: str
+    figure: str
+    axes: tuple[Axis, Axis]
+    values: tuple[tuple[float, ...], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values in SI units."""
+        return {"schema": SCHEMA, **plain(columns(self))}
+
+
+def heat_map(s: Setup, w: Workload, figure: str, spans: Mapping[str, str]) -> HeatMap:
+    """A figure over two numbers, each from one value to another: `{"prompt": "1k..64k", "device.clock": "1x..2x"}`.
+
+    Raises InputError for paths and spans that there are not, and for a number that decides what is run.
+    """
+    row, w = metric_named(figure), settled(s, w)
+    if len(spans) != 2:
+        raise InputError(f"--heat: a heat map has two axes, not {len(spans)}; write prompt=1k..64k,batch=1..64")
+    axes = [_axis(s, w, path, span) for path, span in spans.items()]
+    meshes = dict(zip(spans, np.ix_(*(each.values for each in axes)), strict=True))
+    found = compiled(s, w, (row.name,), tuple(spans))(**meshes)[row.name]
+    values = tuple(tuple(map(float, line)) for line in found)
+    return HeatMap(s.model_name, s.device.id, s.runtime.id, row.name, (axes[0], axes[1]), values)
+
+
+def _axis(s: Setup, w: Workload, path: str, span: str) -> Axis:
+    """The values of an axis from a text such as `0.5x..4x`; raises InputError."""
+    known = {each.path: each for each in quantities(s, w)}
+    if path not in known:
+        raise UnknownName("--heat", path, known)
+    number, (low, dots, high) = known[path], span.partition("..")
+    try:
+        ends = [_end(number, text.strip()) for text in (low, high)]
+    except ValueError as error:
+        raise InputError(f"--heat {path}={span}: {error}") from None
+    if not dots or not 0 < ends[0] < ends[1]:
+        raise InputError(f"--heat {path}={span}: is no span; write it like {path}=0.5x..4x")
+    values = np.geomspace(ends[0], ends[1], POINTS)
+    if number.whole:
+        values = np.unique(np.maximum(np.round(values), 1))
+    return Axis(path, number.unit, tuple(map(float, values)), number.value)
+
+
+def _end(number: Quantity, text: str) -> float:
+    """An end of a span: a factor, a count or a quantity; raises ValueError."""
+    if text.endswith(("x", "X")):
+        return number.value * float(text[:-1])
+    return float(units.parse_count(text)) if number.whole else units.parse(text, number.unit)

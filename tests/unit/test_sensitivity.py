@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 import pytest
 
+import roofsim
 from roofsim.explore.numbers import quantities
-from roofsim.explore.sensitivity import Sensitivities, Sensitivity, sensitivity
+from roofsim.explore.sensitivity import Sensitivities, Sensitivity, heat_map, sensitivities
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.schema import variant
 from roofsim.prediction.evaluation import Evaluation, figure
@@ -41,7 +44,7 @@ def stack(name: str) -> tuple[Setup, Workload]:
 
 @cache
 def found(name: str, metric: str = "ttft") -> Sensitivities:
-    return sensitivity(*stack(name), metric)
+    return sensitivities(*stack(name), metric)
 
 
 def by_name(result: Sensitivities) -> dict[str, Sensitivity]:
@@ -104,7 +107,7 @@ def test_no_number_is_taken_beyond_what_it_can_be() -> None:
     rows = by_name(found("transformer"))
     assert rows["batch"].values == (1, 2)
     assert rows["batch"].less == found("transformer").value
-    assert rows["model.layers.decoder.0.kv_heads"].values == (1, 4)
+    assert rows["model.layers.decoder.attention.kv_heads"].values == (1, 4)
     efficiency = rows["parameters.gemm_efficiency"]
     assert efficiency.values == (efficiency.value / 2, 1)
 
@@ -116,11 +119,11 @@ def test_what_moves_a_figure_most_comes_first() -> None:
 
 
 def test_numbers_that_decide_what_is_run_are_told_and_do_not_stop_the_others() -> None:
-    assert found("transformer").fixed["model.layers.decoder.0.declared_window"] == "decides what is run"
+    assert found("transformer").fixed["model.layers.decoder.attention.declared_window"] == "decides what is run"
     # as many heads of keys as of queries: one more or less, and keys are copied
     hybrid = found("hybrid")
     for name in ("heads", "kv_heads"):
-        assert hybrid.fixed[f"model.layers.hybrid.0.attention.{name}"] == "decides what is run"
+        assert hybrid.fixed[f"model.layers.hybrid.shared_block.attention.{name}"] == "decides what is run"
     assert found("transformer").fixed["model.prefix_tokens"] == "is 0"
     assert not set(hybrid.fixed) & set(by_name(hybrid))
 
@@ -176,7 +179,7 @@ def test_the_mask_is_the_next_regime_of_a_prompt_and_makes_the_figure_jump() -> 
 
 def test_only_the_numbers_asked_for_are_told() -> None:
     s, w = stack("transformer")
-    result = sensitivity(s, w, "ttft", ["device.memory", "host"])
+    result = sensitivities(s, w, "ttft", ["device.memory", "host"])
     assert {row.number for row in result.rows} == {
         "device.memory.capacity", "device.memory.usable", "device.memory.bandwidth", "host.dispatch",
         "parameters.triton_dispatch", "parameters.attention_plan",
@@ -206,13 +209,55 @@ def test_every_metric_has_sensitivities() -> None:
 
 def test_a_path_that_leads_nowhere_names_near_ones() -> None:
     with pytest.raises(UnknownName, match=r"--over: no 'device.memory.bandwith'; nearest: device.memory.bandwidth"):
-        sensitivity(*stack("transformer"), "ttft", ["device.memory.bandwith"])
+        sensitivities(*stack("transformer"), "ttft", ["device.memory.bandwith"])
     with pytest.raises(UnknownName, match="no 'ttfd'; nearest: ttft"):
-        sensitivity(*stack("transformer"), "ttfd")
+        sensitivities(*stack("transformer"), "ttfd")
 
 
 def test_a_figure_that_is_not_known_is_refused() -> None:
     s, w = stack("transformer")
     unknown = variant(s.device, power=variant(s.device.power, tdp=None))
     with pytest.raises(InputError, match=r"energy of Qwen2.5-0.5B on .* is not known"):
-        sensitivity(replace(s, device=unknown), w, "energy")
+        sensitivities(replace(s, device=unknown), w, "energy")
+
+
+def test_a_heat_map_is_the_model_at_each_pair_of_numbers() -> None:
+    s, w = stack("transformer")
+    found = heat_map(s, w, "tpot", {"host.dispatch": "0.5x..2x", "prompt": "1k..4k"})
+    down, across = found.axes
+    assert (down.values[0], down.values[-1], down.now) == pytest.approx((3.6e-5, 14.4e-5, 7.2e-5))
+    assert (across.values[0], across.values[-1], across.now) == (1024, 4096, 1024)
+    assert all(value % 1 == 0 for value in across.values)
+    steps = {round(b / a, 6) for a, b in pairwise(down.values)}
+    assert len(steps) == 1
+    for i, j in ((0, 0), (7, 30), (40, 40)):
+        at = placed(s, w, {"host.dispatch": down.values[i], "prompt": across.values[j]})
+        assert found.values[i][j] == pytest.approx(float(figure("tpot")(Evaluation(*at))), rel=1e-9)
+
+
+def test_few_whole_numbers_are_each_there_once() -> None:
+    s, w = stack("transformer")
+    found = heat_map(s, w, "ttft", {"batch": "1..4", "device.memory.bandwidth": "50GB/s..200GB/s"})
+    assert found.axes[0].values == (1, 2, 3, 4)
+    assert (found.axes[1].values[0], found.axes[1].values[-1]) == pytest.approx((50e9, 200e9))
+
+
+@pytest.mark.parametrize(
+    ("spans", "said"),
+    [
+        ({"prompt": "1k..4k"}, "--heat: a heat map has two axes, not 1"),
+        ({"prompt": "1k..4k", "device.clok": "1x..2x"}, "--heat: no 'device.clok'; nearest: device.clock"),
+        ({"prompt": "4k..1k", "batch": "1..2"}, "--heat prompt=4k..1k: is no span"),
+        ({"prompt": "4k", "batch": "1..2"}, "--heat prompt=4k: "),
+        ({"prompt": "1k..4k", "device.clock": "1..2"}, "--heat device.clock=1..2: '1' is not a quantity in Hz"),
+    ],
+)
+def test_a_heat_map_of_what_is_no_span_is_refused(spans: dict[str, str], said: str) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        heat_map(*stack("transformer"), "ttft", spans)
+
+
+def test_python_has_the_words_of_the_command_line() -> None:
+    result = roofsim.sensitivity("Qwen2.5-0.5B", "orin", figure="tpot", over=["host"], prompt=2048)
+    assert (result.figure, result.workload["prompt"]) == ("tpot", 2048)
+    assert result.rows[0].number == "host.dispatch"
