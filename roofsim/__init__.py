@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from roofsim.foundation.version import __version__
 
 if TYPE_CHECKING:
+    from roofsim.explore.sensitivity import sensitivity
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
     from roofsim.prediction.request import compile, predict
@@ -29,6 +30,7 @@ _HOMES = {
     "predict": "roofsim.prediction.request",
     "Prediction": "roofsim.prediction.results",
     "crossover": "roofsim.studies.crossover",
+    "sensitivity": "roofsim.explore.sensitivity",
     "Comparison": "roofsim.studies.crossover",
     "Architecture": "roofsim.model.architecture",
     "Device": "roofsim.specs.device",
@@ -50,6 +52,7 @@ __all__ = [
     "compile",
     "crossover",
     "predict",
+    "sensitivity",
 ]
 
 
