@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from roofsim.cli._click import click
-from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import parse_count, parse_counts, parse_short_count
 from roofsim.foundation.version import SCHEMA
 from roofsim.report.formats import FORMATS
@@ -320,64 +320,8 @@ def changed_setup(
     """Everything but the workload, with the calibration and the changes of --set applied."""
     from roofsim.prediction.fitted import chosen
     from roofsim.prediction.setup import DEFAULT_RUNTIME, setup
+    from roofsim.prediction.what_if import what_if
 
-    found = chosen(setup(model, device, runtime or DEFAULT_RUNTIME, host), calibration, transfer=transfer)
-    if not changes:
-        return found
-    from roofsim.specs.override import changed
-
-    by_root: dict[str, list[tuple[str, str]]] = {
-        "device": [], "model": [], "runtime": [], "host": [], "parameters": [],
-    }  # fmt: skip
-    for change in changes:
-        path, equals, value = change.partition("=")
-        root, _, rest = path.strip().partition(".")
-        if not equals or not rest:
-            raise InputError(f"--set {change}: write it like device.memory.bandwidth=2x")
-        if root not in by_root:
-            raise UnknownName("--set", root, by_root)
-        by_root[root].append((rest, value.strip()))
-    made = replace(
-        found,
-        device=changed(found.device, "device", by_root["device"]),
-        architecture=changed(found.architecture, "model", by_root["model"]),
-        runtime=changed(found.runtime, "runtime", by_root["runtime"]),
-        host=changed(found.host, "host", by_root["host"]) if found.host else None,
-        changes=tuple(changes),
+    return what_if(
+        chosen(setup(model, device, runtime or DEFAULT_RUNTIME, host), calibration, transfer=transfer), changes
     )
-    return replace(made, parameters={**_restated(found, made, by_root), **_parameters(found, by_root["parameters"])})
-
-
-def _restated(found: Setup, made: Setup, by_root: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, float]:
-    """Parameters that a change of the device or the host states anew: it wins over a fit, of which factors are."""
-    from roofsim.prediction.places import parameter_at
-
-    uncalibrated = replace(made, calibration=None).machine(made.device.default_dtype).parameters
-    values = {}
-    for root in ("device", "host"):
-        for path, text in by_root[root]:
-            name = parameter_at(f"{root}.{path}")
-            if name and name in found.fitted:
-                factor = text.endswith("x")
-                values[name] = float(text[:-1]) * found.fitted[name] if factor else float(uncalibrated[name])
-    return values
-
-
-def _parameters(s: Setup, changes: Sequence[tuple[str, str]]) -> dict[str, float]:
-    from roofsim.foundation.parameters import PARAMETERS
-
-    now = s.machine(s.device.default_dtype).parameters
-    values = {}
-    for name, text in changes:
-        row = PARAMETERS.get(name)
-        if row is None:
-            raise UnknownName("--set parameters", name, PARAMETERS)
-        try:
-            value = float(text[:-1]) * float(now[name]) if text.endswith("x") else float(text)
-        except ValueError:
-            what, like = f"number{f' in {row.unit}' if row.unit else ''}", f"{float(now[name]):.3g} or 2x"
-            raise InputError(f"--set parameters.{name}: '{text}' is not a {what}; write {like}") from None
-        if not row.low <= value <= row.high:
-            raise InputError(f"--set parameters.{name}: {value:g} is not from {row.low:g} to {row.high:g}")
-        values[name] = value
-    return values

@@ -1,7 +1,7 @@
-"""Small expressions in text: numbers, names, arithmetic, comparisons; nothing that could run code.
+"""Expressions over named numbers: `tpot < 50ms and memory <= capacity`, `energy / (batch * generate)`.
 
-Python's own parser reads them; of what it knows, only what is listed here is let through. They are the numbers of a
-family of architectures, the conditions of `--where` and the filters of runs.
+Python's own parser reads them, of which arithmetic, comparisons, `and`, `or`, `not`, `in`, a few functions and
+constants are let through. Values may be numbers, words, or NumPy arrays that broadcast.
 """
 
 from __future__ import annotations
@@ -12,17 +12,13 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 from roofsim.foundation import units
-from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.foundation.errors import InputError
 
-Lookup = Callable[[str], Any]
-"""The value of a name; raises InputError where there is none."""
-
-COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = MappingProxyType(
+COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = MappingProxyType(
     {
         ast.Eq: operator.eq,
         ast.NotEq: operator.ne,
@@ -30,21 +26,11 @@ COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = MappingProxyType
         ast.LtE: operator.le,
         ast.Gt: operator.gt,
         ast.GtE: operator.ge,
-        ast.In: lambda a, b: a in b,
-        ast.NotIn: lambda a, b: a not in b,
+        ast.In: lambda a, b: _any([a == each for each in b]) if isinstance(b, list) else a in b,
+        ast.NotIn: lambda a, b: _not(COMPARE[ast.In](a, b)),
     }
 )
-MOST_BITS = 2048
-"""No number of a spec is as long: what would be is a mistake, and would be computed for ever."""
-
-
-def _power(base: Any, exponent: Any) -> Any:
-    if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * abs(exponent) > MOST_BITS:
-        raise OverflowError
-    return base**exponent
-
-
-BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = MappingProxyType(
+COMPUTE: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = MappingProxyType(
     {
         ast.Add: operator.add,
         ast.Sub: operator.sub,
@@ -52,147 +38,218 @@ BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = MappingProxyTyp
         ast.Div: operator.truediv,
         ast.FloorDiv: operator.floordiv,
         ast.Mod: operator.mod,
-        ast.Pow: _power,
+        ast.Pow: operator.pow,
     }
 )
+
+
+def _elementwise(name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
+    def apply(*values: Any) -> Any:
+        if not any(hasattr(each, "shape") for each in values):
+            return plain(*values)
+        import numpy as np
+
+        function = getattr(np, name)
+        made = values[0] if len(values) > 1 else function(values[0])
+        for each in values[1:]:
+            made = function(made, each)
+        return made
+
+    return apply
+
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    {"ceil": math.ceil, "floor": math.floor, "min": min, "max": max, "round": round}
+    {
+        "min": _elementwise("minimum", min),
+        "max": _elementwise("maximum", max),
+        "abs": _elementwise("abs", abs),
+        "ceil": _elementwise("ceil", math.ceil),
+        "floor": _elementwise("floor", math.floor),
+        "round": _elementwise("round", round),
+        "sqrt": _elementwise("sqrt", math.sqrt),
+        "log": _elementwise("log", math.log),
+        "log2": _elementwise("log2", math.log2),
+        "exp": _elementwise("exp", math.exp),
+    }
 )
+"""What an expression may call."""
 
-_LOGIC = (ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.Compare, ast.Name, ast.Load,
-          ast.Constant, ast.Tuple, ast.List, *COMPARE)  # fmt: skip
-_ARITHMETIC = (*_LOGIC, ast.BinOp, *BINARY, ast.Call)
-LONGEST = 1000
-"""Characters of an expression that a person would write."""
+DEEPEST = 50
+"""Levels of nesting that are read; nobody writes more by hand, and each is a call."""
+
+_PIECES = re.compile(r"""("[^"]*"|'[^']*')|(?<![\w.])(\d[\d_,]*\.?\d*(?:[eE][+-]?\d+)?) ?([A-Za-zµμ%][A-Za-zµμ/]*)""")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Expression:
-    """An expression that was read; called with what a name stands for, it gives its value."""
+    """An expression that was read: its text, the option that it is from, and the names that it asks for."""
 
     text: str
     what: str
+    names: frozenset[str]
+    _tree: ast.expr
 
-    @cached_property
-    def tree(self) -> ast.expr:
-        """What Python's parser made of it."""
-        return ast.parse(self.text, mode="eval").body
-
-    @cached_property
-    def names(self) -> frozenset[str]:
-        """The names in it, but for those of functions."""
-        called = {each.func for each in ast.walk(self.tree) if isinstance(each, ast.Call)}
-        return frozenset(n.id for n in ast.walk(self.tree) if isinstance(n, ast.Name) and n not in called)
-
-    def __call__(self, lookup: Lookup | Mapping[str, Any]) -> Any:
-        """Its value; raises InputError for a name that is not there and for what cannot be computed."""
-        find = lookup if callable(lookup) else _in(lookup, self.what)
+    def __call__(self, value: Callable[[str], Any]) -> Any:
+        """What it is worth, with `value` for each name; raises InputError where words are computed with."""
         try:
-            return value(self.tree, find)
-        except ZeroDivisionError:
-            raise InputError(f"{self.what}: '{self.text}' divides by nought") from None
-        except (TypeError, ValueError, OverflowError):
-            raise InputError(f"{self.what}: '{self.text}' has no value here") from None
+            return _value(self._tree, value)
+        except TypeError:
+            raise InputError(f"{self.what}: '{_cut(self.text)}' computes with a word") from None
 
 
-def _in(values: Mapping[str, Any], what: str) -> Lookup:
-    def find(name: str) -> Any:
-        if name not in values:
-            raise UnknownName(what, name, values)
-        return values[name]
+def parse(text: str, what: str, example: str, *, condition: bool = False) -> Expression:
+    """The expression in a text; `what` names the option that it is from in messages.
 
-    return find
-
-
-def parse(text: str, what: str, example: str, *, arithmetic: bool = True) -> Expression:
-    """The expression in a text, which `what` leads messages about; raises InputError for what is none.
-
-    Without `arithmetic` there are only comparisons, `and`, `or`, `not`, `in` and constants.
+    A `condition` is true or false. Raises InputError for what it cannot be.
     """
     text = text.strip()
     try:
-        tree = ast.parse(text[: LONGEST + 1], mode="eval").body
+        tree = ast.parse(_in_si(text), mode="eval").body
+        depth = _depth(tree)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        tree = None
-    if tree is None or len(text) > LONGEST:
-        raise InputError(f"{what}: '{text[:60]}' cannot be read; write it like: {example}")
-    for each in ast.walk(tree):
-        if not _allowed(each, arithmetic):
-            part = ast.get_source_segment(text, each) or type(each).__name__
-            words = "comparisons, and, or, not, in and constants"
-            known = f"+ - * / // % **, {', '.join(FUNCTIONS)}, {words}" if arithmetic else words
-            raise InputError(f"{what}: '{part}' is not allowed; only {known}")
-    return Expression(text, what)
+        raise InputError(f"{what}: '{_cut(text)}' cannot be read; write it like: {example}") from None
+    if depth > DEEPEST:
+        raise InputError(f"{what}: '{_cut(text)}' is nested {depth} deep; {DEEPEST} levels are read")
+    names: set[str] = set()
+    _check(tree, what, names)
+    is_value = isinstance(tree, ast.BinOp | ast.Call | ast.Constant | ast.Tuple | ast.List)
+    if condition and (is_value or (isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub))):
+        raise InputError(f"{what}: '{_cut(text)}' is a value, not a condition; write it like: {example}")
+    return Expression(text, what, frozenset(names), tree)
 
 
-def _allowed(node: ast.AST, arithmetic: bool) -> bool:
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and not arithmetic:
-        return isinstance(node.operand, ast.Constant) and isinstance(node.operand.value, int | float)
-    if isinstance(node, ast.Call):
-        return arithmetic and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS and not node.keywords
-    return isinstance(node, _ARITHMETIC if arithmetic else _LOGIC)
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
-def value(node: ast.AST, find: Lookup) -> Any:
-    """The value of a tree, all of whose nodes were let through. As in Python, `and` and `or` give an operand."""
+def _in_si(text: str) -> str:
+    """The text with every quantity, such as 50ms, 6 GiB or 16k, as a plain number; words in quotes stay."""
+
+    def number(match: re.Match[str]) -> str:
+        quoted, amount, unit = match.groups()
+        if quoted:
+            return str(match[0])
+        for known in units.UNITS:
+            if known:
+                try:
+                    return repr(units.parse(f"{amount} {unit}", known))
+                except ValueError:
+                    continue
+        try:
+            return repr(units.parse_count(amount + unit))
+        except ValueError:
+            return str(match[0])
+
+    return _PIECES.sub(number, text)
+
+
+def _depth(node: ast.AST) -> int:
+    """Levels of nesting."""
+    level, depth = [node], 0
+    while level:
+        level, depth = [child for each in level for child in ast.iter_child_nodes(each)], depth + 1
+    return depth
+
+
+def _check(node: ast.expr, what: str, names: set[str]) -> None:
+    """Raises InputError for what is not let through; collects the names."""
     match node:
+        case ast.Name() | ast.Attribute():
+            names.add(_dotted(node, what))
+        case ast.Constant(value=bool() | int() | float() | str()):
+            pass
+        case ast.BoolOp(values=parts) | ast.Tuple(elts=parts) | ast.List(elts=parts):
+            for each in parts:
+                _check(each, what, names)
+        case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=inner):
+            _check(inner, what, names)
+        case ast.BinOp(left=left, right=right) if type(node.op) in COMPUTE:
+            _check(left, what, names)
+            _check(right, what, names)
+        case ast.Compare(left=left, comparators=others) if all(type(op) in COMPARE for op in node.ops):
+            for each in (left, *others):
+                _check(each, what, names)
+        case ast.Call(func=ast.Name(id=name), args=[_, *_] as given, keywords=[]) if name in FUNCTIONS:
+            for each in given:
+                _check(each, what, names)
+        case _:
+            raise InputError(
+                f"{what}: '{_cut(ast.unparse(node))}' is not allowed; only arithmetic, comparisons, and, or, not, in, "
+                f"constants and {', '.join(FUNCTIONS)}"
+            )
+
+
+def _dotted(node: ast.expr, what: str) -> str:
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=inner, attr=name):
+            return f"{_dotted(inner, what)}.{name}"
+    raise InputError(f"{what}: '{_cut(ast.unparse(node))}' is not a name")
+
+
+def _value(node: ast.AST, value: Callable[[str], Any]) -> Any:
+    match node:
+        case ast.BoolOp(op=ast.And()):
+            return _all([_value(each, value) for each in node.values])
         case ast.BoolOp():
-            stops = isinstance(node.op, ast.Or)
-            found = None
-            for each in node.values:
-                found = value(each, find)
-                if bool(found) is stops:
-                    break
-            return found
+            return _any([_value(each, value) for each in node.values])
         case ast.UnaryOp(op=ast.Not()):
-            return not value(node.operand, find)
+            return _not(_value(node.operand, value))
         case ast.UnaryOp():
-            return -value(node.operand, find)
+            return -_value(node.operand, value)
         case ast.BinOp():
-            return BINARY[type(node.op)](value(node.left, find), value(node.right, find))
-        case ast.Call(func=ast.Name(id=called)):
-            return FUNCTIONS[called](*(value(each, find) for each in node.args))
-        case ast.Name():
-            return find(node.id)
+            return _computed(COMPUTE[type(node.op)], _value(node.left, value), _value(node.right, value))
+        case ast.Call(func=ast.Name(id=name)):
+            return FUNCTIONS[name](*(_value(each, value) for each in node.args))
+        case ast.Name() | ast.Attribute():
+            return value(_dotted(node, ""))
         case ast.Constant():
             return node.value
         case ast.Tuple() | ast.List():
-            return [value(each, find) for each in node.elts]
+            return [_value(each, value) for each in node.elts]
         case ast.Compare():
-            left = value(node.left, find)
-            for how, right_node in zip(node.ops, node.comparators, strict=True):
-                right = value(right_node, find)
-                if not _holds(COMPARE[type(how)], left, right):
-                    return False
+            held, left = [], _value(node.left, value)
+            for how, other in zip(node.ops, node.comparators, strict=True):
+                right = _value(other, value)
+                held.append(_holds(COMPARE[type(how)], left, right))
                 left = right
-            return True
+            return _all(held)
     raise TypeError(f"no value of {node}")
 
 
-def _holds(compare: Callable[[Any, Any], bool], left: Any, right: Any) -> bool:
+def _computed(compute: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+    try:
+        return compute(left, right)
+    except (ZeroDivisionError, OverflowError):  # as arrays have it: no number
+        return math.nan
+
+
+def _holds(compare: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
     try:
         return compare(left, right)
-    except TypeError:
+    except TypeError:  # a word and a number
         return False
 
 
-_QUANTITY = re.compile(r"(?<![\w.])(\d[\d_]*(?:\.\d+)?(?:e[+-]?\d+)?)\s*([A-Za-zµ]+(?:/s)?)(?!\w)")
+def _truth(x: Any) -> Any:
+    return x != 0 if hasattr(x, "shape") else bool(x)
 
 
-def in_si(text: str) -> str:
-    """A condition with its quantities as plain SI numbers: `tpot < 50 ms` becomes `tpot < 0.05`."""
-
-    def number(match: re.Match[str]) -> str:
-        for unit in MEASURED:
-            if match[2].endswith(unit):
-                try:
-                    return repr(units.parse(f"{match[1]} {match[2]}", unit))
-                except ValueError:
-                    continue
-        return match[0]
-
-    return _QUANTITY.sub(number, text)
+def _all(parts: list[Any]) -> Any:
+    held = _truth(parts[0])
+    for each in parts[1:]:
+        held = held & _truth(each)
+    return held
 
 
-MEASURED = ("B/s", "FLOP/s", "FLOP", "B", "Hz", "J", "W", "USD", "s")
-"""Units that a condition may use."""
+def _any(parts: list[Any]) -> Any:
+    held: Any = False
+    for each in parts:
+        held = held | _truth(each)
+    return held
+
+
+def _not(x: Any) -> Any:
+    truth = _truth(x)
+    return ~truth if hasattr(truth, "shape") else not truth

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from roofsim.foundation import expression
+from roofsim.foundation.errors import InputError
 from roofsim.runs.reading import Run
 
 Filter = Callable[[Run], bool]
@@ -18,12 +19,11 @@ _FIELDS = {"prompt_len": "prompt", "context_len": "context", "gen_len": "generat
 
 def parse(text: str) -> Filter:
     """The filter that an expression describes; raises InputError for what it cannot be."""
-    read = expression.parse(text, "--where", "op == 'e2e' and batch > 1", arithmetic=False)
-
-    def keep(run: Run) -> bool:
-        return bool(read(lambda name: field(run, name)))
-
-    return keep
+    keep = expression.parse(text, "--where", "op == 'e2e' and batch > 1", condition=True)
+    for name in keep.names:
+        if "." in name:
+            raise InputError(f"--where: '{name}' is not a column or a key of a note")
+    return lambda run: bool(keep(lambda name: field(run, name)))
 
 
 def field(run: Run, name: str) -> Any:

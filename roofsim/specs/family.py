@@ -46,8 +46,8 @@ class Pattern(Spec):
 class Family(Documented):
     """A named family.
 
-    `template` is the rest of the file, a model file whose numbers may be expressions (`=width // 64`) and whose parts
-    may have a condition (`when`). `software` is the family of models as which runtimes know a member: the first whose
+    `template` is the rest of the file, a model file whose numbers may be expressions (`=width // 64`, one that is
+    nought leaves its field out) and whose parts may have a condition (`when`). `software` is the family of models as which runtimes know a member: the first whose
     condition holds. `solved` is the parameter that a member with a number of parameters given has chosen for it.
     """
 
@@ -114,7 +114,7 @@ class Family(Documented):
 
     def sequence(self, values: Mapping[str, int]) -> tuple[str, ...]:
         """The kind of every layer of a member, from the first to the last."""
-        depth = _whole(_read(self.pattern.depth, "pattern.depth")(values), "pattern.depth")
+        depth = _whole(_valued(self.pattern.depth, "pattern.depth", values), "pattern.depth")
         if not 1 <= depth <= MOST_LAYERS:
             raise InputError(f"{self.id}: pattern.depth: {depth:,} layers; from 1 to {MOST_LAYERS:,} can be")
         return tuple(_first(self.pattern.layers, {**values, LAYER: i}, "pattern.layers") for i in range(depth))
@@ -125,7 +125,7 @@ class Family(Documented):
             where = f"{self.id}: {name}"
             value = given.get(name, parameter.value)
             if isinstance(value, str):
-                value = _read(value, f"parameters.{name}.value")(found)
+                value = _valued(value, f"{self.id}: {name}", found)
             found[name] = _whole(value, where)
             low, high = parameter.range
             if name in given and not low <= found[name] <= high:
@@ -197,6 +197,11 @@ def _read(text: str, where: str) -> Expression:
     return parse(text, where, "width // 64")
 
 
+def _valued(text: str, where: str, values: Mapping[str, Any]) -> Any:
+    """What an expression is worth."""
+    return _read(text, where)(values.__getitem__)
+
+
 def _unknown(text: str, where: str, known: set[str]) -> list[str]:
     """What is wrong with an expression that may use these names."""
     try:
@@ -232,12 +237,14 @@ WHEN = "when"
 def _filled(node: Any, values: Mapping[str, int], where: str) -> Any:
     """A template with numbers in the place of its expressions."""
     if isinstance(node, Mapping):
-        return {key: _filled(each, values, f"{where}{key}.") for key, each in node.items()}
+        filled = {key: _filled(each, values, f"{where}{key}.") for key, each in node.items()}
+        # nought of a size leaves its field out: it is as if nothing were said
+        return {key: each for key, each in filled.items() if not (type(each) is int and each == 0 and node[key] != 0)}
     if isinstance(node, list | tuple):
         return [_filled(each, values, f"{where}{k}.") for k, each in enumerate(node)]
     if isinstance(node, str) and node.startswith(MARK):
-        found = _read(node[len(MARK) :], where.rstrip("."))(values)
-        return found if found is None or isinstance(found, bool) else _whole(found, where.rstrip("."))
+        found = _valued(node[len(MARK) :], where.rstrip("."), values)
+        return found if isinstance(found, bool) else _whole(found, where.rstrip("."))
     return node
 
 
@@ -246,13 +253,13 @@ def _parts(parts: Any, values: Mapping[str, int]) -> Any:
     return [
         {key: value for key, value in part.items() if key != WHEN}
         for part in parts
-        if WHEN not in part or _read(str(part[WHEN]), WHEN)(values)
+        if WHEN not in part or _valued(str(part[WHEN]), WHEN, values)
     ]
 
 
 def _first(conditions: Mapping[str, str], values: Mapping[str, int], where: str) -> str:
     """The name of the first condition that holds."""
-    return next(name for name, each in conditions.items() if each == OTHERWISE or _read(each, where)(values))
+    return next(name for name, each in conditions.items() if each == OTHERWISE or _valued(each, where, values))
 
 
 def _whole(value: Any, where: str) -> int:

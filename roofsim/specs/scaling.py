@@ -57,12 +57,12 @@ class ScalingLaw(Documented):
     def at(self, a: Architecture, train_tokens: float) -> dict[str, float]:
         """The value of every symbol for a network."""
         values = {**numbers_of(a), TRAINED: train_tokens}
-        return {name: float(parse(text, name, EXAMPLE)(values)) for name, text in self.symbols.items()}
+        return {name: float(parse(text, name, EXAMPLE)(values.__getitem__)) for name, text in self.symbols.items()}
 
     def of(self, a: Architecture, train_tokens: float) -> float:
         """The loss of a network after so many tokens, in nats per token."""
         coefficients = {name: each.value for name, each in self.coefficients.items()}
-        return float(parse(self.loss, "loss", EXAMPLE)({**coefficients, **self.at(a, train_tokens)}))
+        return float(parse(self.loss, "loss", EXAMPLE)({**coefficients, **self.at(a, train_tokens)}.__getitem__))
 
     def outside(self, a: Architecture, train_tokens: float) -> list[str]:
         """The symbols that are beyond what the law was fitted to."""
