@@ -1,0 +1,120 @@
+"""Figures of many architectures on one stack: those that differ by numbers alone are compiled once for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from roofsim.foundation.errors import InputError
+from roofsim.foundation.schema import Spec, items
+from roofsim.model.architecture import Architecture
+from roofsim.prediction.compiled import traced
+from roofsim.prediction.evaluation import Evaluation, figure
+from roofsim.prediction.request import settled
+from roofsim.prediction.setup import Setup
+from roofsim.specs.workload import Workload
+
+FEW = 16
+"""Fewer architectures alike are computed one by one: compiling takes about as long as so many."""
+
+ASIDE = ("name", "id", "aliases", "sources", "published_parameters", "context_window")
+"""Fields of an architecture of which no figure is made."""
+
+SAME = 1e-9
+"""The rounding of sums in another order, relative."""
+
+
+def figures_of(setups: Sequence[Setup], w: Workload, names: Sequence[str]) -> Any:
+    """The figures `names` (columns) of a workload on each setup (rows), as an array (n, k) in SI units.
+
+    The setups differ in nothing but their architectures.
+    """
+    import numpy as np
+
+    found = np.empty((len(setups), len(names)))
+    groups: dict[Any, list[int]] = {}
+    sizes = [_taken_apart(s.architecture) for s in setups]
+    for i, (form, _) in enumerate(sizes):
+        groups.setdefault(form, []).append(i)
+    numbers = [each for _, each in sizes]
+    for members in groups.values():
+        _fill(found, setups, w, names, members, numbers)
+    return found
+
+
+def one_by_one(s: Setup, w: Workload, names: Sequence[str]) -> tuple[float, ...]:
+    """The figures of one setup, without compiling."""
+    e = Evaluation(s, settled(s, w))
+    return tuple(float(figure(name)(e)) for name in names)  # type: ignore[arg-type]
+
+
+def _fill(
+    found: Any, setups: Sequence[Setup], w: Workload, names: Sequence[str], members: Sequence[int],
+    sizes: Sequence[Mapping[str, int]],
+) -> None:  # fmt: skip
+    """Put the figures of architectures that differ by numbers alone into their rows."""
+    import numpy as np
+
+    varying = [path for path in sizes[members[0]] if len({sizes[i][path] for i in members}) > 1]
+    if len(members) >= FEW and varying:
+        s = setups[members[0]]
+        try:
+            function = traced(s, settled(s, w), names, varying)
+        except InputError:
+            deciding = [path for path in varying if not _varies(s, w, names, path)]
+            # where none decides alone, they do together: no use in going on
+            if deciding and len(deciding) < len(varying):
+                split: dict[Any, list[int]] = {}
+                for i in members:
+                    split.setdefault(tuple(sizes[i][path] for path in deciding), []).append(i)
+                for each in split.values():
+                    _fill(found, setups, w, names, each, sizes)
+                return
+        else:
+            given = {path: np.array([float(sizes[i][path]) for i in members]) for path in varying}
+            made = np.column_stack([np.broadcast_to(each, len(members)) for each in function(**given).values()])
+            ends = (0, len(members) - 1)
+            if all(np.allclose(made[k], one_by_one(setups[members[k]], w, names), rtol=SAME, atol=0) for k in ends):
+                found[list(members)] = made
+                return
+    for i in members:
+        found[i] = one_by_one(setups[i], w, names)
+
+
+def _varies(s: Setup, w: Workload, names: Sequence[str], path: str) -> bool:
+    """Whether a number of the architecture only says how much is done, not what."""
+    try:
+        traced(s, settled(s, w), names, [path])
+    except InputError:
+        return False
+    return True
+
+
+def _taken_apart(a: Architecture) -> tuple[Any, dict[str, int]]:
+    """What architectures that differ by numbers alone have in common, and the numbers by their paths."""
+    numbers: dict[str, int] = {}
+    form = tuple(_form(a, "model", numbers))
+    return form, numbers
+
+
+def _form(node: Any, path: str, numbers: dict[str, int]) -> Iterator[Any]:
+    if isinstance(node, Spec):
+        yield type(node)
+        # as many heads as keys is another kernel, not another number
+        yield getattr(node, "heads", 0) == getattr(node, "kv_heads", None)
+        for name, each in items(node):
+            if not (path == "model" and name in ASIDE):
+                yield from _form(each, f"{path}.{name}", numbers)
+    elif isinstance(node, Mapping):
+        yield tuple(node)
+        for name, each in node.items():
+            yield from _form(each, f"{path}.{name}", numbers)
+    elif isinstance(node, tuple):
+        yield len(node)
+        for k, each in enumerate(node):
+            yield from _form(each, f"{path}.{k}", numbers)
+    elif type(node) is int and node > 0:
+        yield int
+        numbers[path] = node
+    else:
+        yield node
