@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from roofsim.foundation.version import __version__
 
 if TYPE_CHECKING:
+    from roofsim.explore.search import SearchResult, search
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
     from roofsim.prediction.request import compile, predict
@@ -30,6 +31,8 @@ _HOMES = {
     "Prediction": "roofsim.prediction.results",
     "crossover": "roofsim.studies.crossover",
     "Comparison": "roofsim.studies.crossover",
+    "search": "roofsim.explore.search",
+    "SearchResult": "roofsim.explore.search",
     "Architecture": "roofsim.model.architecture",
     "Device": "roofsim.specs.device",
     "Host": "roofsim.specs.host",
@@ -45,11 +48,13 @@ __all__ = [
     "Host",
     "Prediction",
     "Runtime",
+    "SearchResult",
     "Workload",
     "__version__",
     "compile",
     "crossover",
     "predict",
+    "search",
 ]
 
 

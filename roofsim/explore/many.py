@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from roofsim.foundation.errors import InputError
-from roofsim.foundation.schema import Spec, items
-from roofsim.model.architecture import Architecture
+from roofsim.foundation.schema import Spec, assembled, items, variant
+from roofsim.model.architecture import Architecture, Stretch
 from roofsim.prediction.compiled import traced
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.request import settled
@@ -33,19 +34,29 @@ def figures_of(setups: Sequence[Setup], w: Workload, names: Sequence[str]) -> An
 
     found = np.empty((len(setups), len(names)))
     groups: dict[Any, list[int]] = {}
-    sizes = [_taken_apart(s.architecture) for s in setups]
-    for i, (form, _) in enumerate(sizes):
-        groups.setdefault(form, []).append(i)
-    numbers = [each for _, each in sizes]
+    numbers: list[dict[str, int]] = []
+    for i, s in enumerate(setups):
+        numbers.append({})
+        groups.setdefault(tuple(_form(by_kind(s.architecture), "model", numbers[i])), []).append(i)
     for members in groups.values():
         _fill(found, setups, w, names, members, numbers)
     return found
 
 
+def by_kind(a: Architecture) -> Architecture:
+    """The same network with equal layers one after another, the kind of the last one at the end.
+
+    No figure depends on more of the order.
+    """
+    last = a.layout[-1].of[-1]
+    counts = {**{name: n for name, n in a.counts.items() if name != last}, last: a.counts[last]}
+    return variant(a, layout=tuple(assembled(Stretch, repeat=n, of=(name,)) for name, n in counts.items()))
+
+
 def one_by_one(s: Setup, w: Workload, names: Sequence[str]) -> tuple[float, ...]:
     """The figures of one setup, without compiling."""
     e = Evaluation(s, settled(s, w))
-    return tuple(float(figure(name)(e)) for name in names)  # type: ignore[arg-type]
+    return tuple(float(figure(name)(e)) for name in names)
 
 
 def _fill(
@@ -57,7 +68,7 @@ def _fill(
 
     varying = [path for path in sizes[members[0]] if len({sizes[i][path] for i in members}) > 1]
     if len(members) >= FEW and varying:
-        s = setups[members[0]]
+        s = replace(setups[members[0]], architecture=by_kind(setups[members[0]].architecture))
         try:
             function = traced(s, settled(s, w), names, varying)
         except InputError:
@@ -90,14 +101,8 @@ def _varies(s: Setup, w: Workload, names: Sequence[str], path: str) -> bool:
     return True
 
 
-def _taken_apart(a: Architecture) -> tuple[Any, dict[str, int]]:
-    """What architectures that differ by numbers alone have in common, and the numbers by their paths."""
-    numbers: dict[str, int] = {}
-    form = tuple(_form(a, "model", numbers))
-    return form, numbers
-
-
 def _form(node: Any, path: str, numbers: dict[str, int]) -> Iterator[Any]:
+    """What architectures that differ by numbers alone have in common; the numbers are put down by their paths."""
     if isinstance(node, Spec):
         yield type(node)
         # as many heads as keys is another kernel, not another number

@@ -44,7 +44,9 @@ class ByLaw:
         symbols = ", ".join(f"{name}: {text.replace('_', ' ')}" for name, text in law.symbols.items())
         trained = any(TRAINED in text for text in law.symbols.values())
         after = f"; {self.train_tokens:.3g} tokens of training" if trained else ""
-        said = [f"Loss (nats per token) by {law.name}: {law.loss} with {numbers} ({symbols}{after}), fitted to {law.to}."]
+        said = [
+            f"Loss (nats per token) by {law.name}: {law.loss} with {numbers} ({symbols}{after}), fitted to {law.to}."
+        ]
         outside = sorted({name for a in members for name in law.outside(a, self.train_tokens)})
         if outside:
             said.append(f"Beyond what the law was fitted to: {', '.join(outside)}.")
@@ -87,7 +89,9 @@ def measured(path: str, known: Sequence[str]) -> Measured:
         try:
             key, loss = tuple(float(row[name]) for name in columns), float(row[LOSS])
         except (TypeError, ValueError):
-            raise InputError(f"--quality {path}: line {line}: every field of {', '.join((*columns, LOSS))} is a number") from None
+            raise InputError(
+                f"--quality {path}: line {line}: every field of {', '.join((*columns, LOSS))} is a number"
+            ) from None
         if losses.setdefault(key, loss) != loss:
             raise InputError(f"--quality {path}: line {line}: another loss for the same parameters than above")
     return Measured(path, columns, losses)

@@ -11,6 +11,7 @@ from typing import Any
 
 from roofsim import library
 from roofsim.explore.many import figures_of
+from roofsim.explore.pareto import front
 from roofsim.explore.quality import LOSS, ByLaw, Quality, measured
 from roofsim.explore.share import Binding, binding
 from roofsim.foundation.errors import InputError, UnknownName
@@ -112,7 +113,7 @@ class SearchResult:
         """A row for every member, whether it is kept or not."""
         kept, front = set(self.kept), set(self.front)
         for i, each in enumerate(self.members):
-            own = {name: each.column(name) if name != BUDGET else each.numbers[name] for name in self.columns[:-2]}
+            own = {name: each.column(name) for name in self.columns[:-2]}
             yield {"member": each.name, **own, "kept": i in kept, "front": i in front}
 
     def best(self) -> Member | None:
@@ -178,11 +179,12 @@ def search(
     """Evaluate the members of a family of architectures and keep those on the front.
 
     `family` may choose parameters for all (`dense:depth=24`); `over` says which values of which parameters are looked
-    at, all combinations of them, or `sample` of them drawn with `seed`. `quality` is a scaling law by name or path (its
-    loss after `train_tokens` tokens), or a CSV of losses by parameters. `where` is a condition on the columns, such as
-    "memory_peak < 6 GiB and tpot < 50 ms". `objectives` are the columns that are to be small (tokens_per_second: large),
-    the first of them what `best` goes by, the second the latency at which `against`, a model, is compared. `changes`
-    are as --set has them, `fields` those of `Workload`. Raises InputError for what cannot be used.
+    at, all combinations of them, or `sample` of them drawn with `seed`. `quality` is a scaling law by name or path
+    (its loss after `train_tokens` tokens), or a CSV of losses by parameters. `where` is a condition on the columns,
+    such as "memory_peak < 6 GiB and tpot < 50 ms". `objectives` are the columns that are to be small
+    (tokens_per_second: large), the first of them what `best` goes by, the second the latency at which `against`, a
+    model, is compared. `changes` are as --set has them, `fields` those of `Workload`. Raises InputError for what
+    cannot be used.
     """
     found, fixed = _family(family)
     axes = {name: _values(name, values) for name, values in over.items()}
@@ -226,15 +228,17 @@ def search(
     other = _other(first, against)
     members = _members(found, built, setups, w, judged)
     kept = _kept(members, condition, objectives)
-    front = tuple(kept[i] for i in _front([[m.column(name) for name in objectives] for m in _at_places(members, kept)],
-                                          [name in HIGHER for name in objectives]))  # fmt: skip
+    senses = ["max" if name in HIGHER else "min" for name in objectives]
+    points = [[members[i].column(name) for name in objectives] for i in kept]
+    on_front = front(points, senses) if points else []
     bindings, bound = _bindings(found, setups, members, kept or range(len(members)), condition, w, objectives[0])
     notes = judged.notes([a for a, _ in built])
     unknown = sum(m.loss is None for m in members)
     if unknown and LOSS in objectives:
         notes.append(f"{unknown:,} members without a loss are left out.")
     return SearchResult(
-        found.id, first.device.id, first.runtime.id, w, axes, tuple(objectives), tuple(members), kept, front,
+        found.id, first.device.id, first.runtime.id, w, axes, tuple(objectives), tuple(members), kept,
+        tuple(i for i, on in zip(kept, on_front, strict=True) if on),
         tuple(refused), total, sample if sample is not None and sample < total else None, seed,
         _members(found, [(other.architecture, {})], [other], w, judged)[0] if other else None, bindings, bound,
         tuple(notes), first.calibration_name,
@@ -276,7 +280,9 @@ def _values(name: str, given: Any) -> tuple[int, ...]:
 
 def _check_axes(family: Family, axes: Mapping[str, Sequence[int]], fixed: Mapping[str, int]) -> None:
     if not axes:
-        raise InputError(f"--over: which parameters of {family.id}? For example depth=12,24 ({', '.join(family.parameters)})")
+        raise InputError(
+            f"--over: which parameters of {family.id}? For example depth=12,24 ({', '.join(family.parameters)})"
+        )
     for name in axes:
         if name not in family.parameters and name != BUDGET:
             raise UnknownName(f"--over: parameters of {family.id}", name, [*family.parameters, BUDGET])
@@ -324,10 +330,10 @@ def _picked(total: int, sample: int | None, seed: int) -> Sequence[int]:
 def _at(axes: Mapping[str, Sequence[int]], ordinal: int) -> dict[str, int]:
     """The values at a place of the grid, the last axis varying fastest."""
     found = {}
-    for name in reversed(axes):
-        ordinal, k = divmod(ordinal, len(axes[name]))
-        found[name] = axes[name][k]
-    return {name: found[name] for name in axes}
+    for name, values in reversed(list(axes.items())):
+        ordinal, k = divmod(ordinal, len(values))
+        found[name] = values[k]
+    return found
 
 
 def _other(base: Setup, against: str | Architecture | None) -> Setup | None:
@@ -352,10 +358,6 @@ def _members(
     return members
 
 
-def _at_places(members: Sequence[Member], places: Sequence[int]) -> list[Member]:
-    return [members[i] for i in places]
-
-
 def _kept(members: Sequence[Member], condition: Expression | None, objectives: Sequence[str]) -> tuple[int, ...]:
     """The places of the members that fit, have every objective and meet the condition."""
 
@@ -365,18 +367,6 @@ def _kept(members: Sequence[Member], condition: Expression | None, objectives: S
         return condition is None or bool(condition(lambda name: m.column(name)))
 
     return tuple(i for i, m in enumerate(members) if kept(m))
-
-
-def _front(values: Sequence[Sequence[float]], higher: Sequence[bool]) -> list[int]:
-    """The places of the points that no other is as good as in everything and better in something."""
-    import numpy as np
-
-    if not values:
-        return []
-    points = np.asarray(values, dtype=float) * np.where(higher, -1.0, 1.0)
-    return [
-        i for i, p in enumerate(points) if not ((points <= p).all(axis=1) & (points < p).any(axis=1)).any()
-    ]
 
 
 def _bindings(

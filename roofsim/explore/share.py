@@ -69,7 +69,7 @@ class Binding:
 def with_layers(a: Architecture, kind: str, layers: Number) -> Architecture:
     """The same kinds of layer, so many of one and the rest of the other; `layers` may be any number, or a variable."""
     (other,) = (name for name in a.layers if name != kind)
-    counts: Mapping[str, Any] = {other: a.depth - layers, kind: layers}  # type: ignore[operator]
+    counts: Mapping[str, Any] = {other: a.depth - layers, kind: layers}
     return variant(a, layout=tuple(assembled(Stretch, repeat=n, of=(name,)) for name, n in counts.items()))
 
 

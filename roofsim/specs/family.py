@@ -47,8 +47,9 @@ class Family(Documented):
     """A named family.
 
     `template` is the rest of the file, a model file whose numbers may be expressions (`=width // 64`, one that is
-    nought leaves its field out) and whose parts may have a condition (`when`). `software` is the family of models as which runtimes know a member: the first whose
-    condition holds. `solved` is the parameter that a member with a number of parameters given has chosen for it.
+    nought leaves its field out) and whose parts may have a condition (`when`). `software` is the family of models as
+    which runtimes know a member: the first whose condition holds. `solved` is the parameter that is chosen for a
+    member with a number of parameters given.
     """
 
     name: str
