@@ -44,13 +44,13 @@ def figures_of(setups: Sequence[Setup], w: Workload, names: Sequence[str]) -> An
 
 
 def by_kind(a: Architecture) -> Architecture:
-    """The same network with equal layers one after another, the kind of the last one at the end.
+    """The same network with equal layers one after another, in the order in which they first come.
 
-    No figure depends on more of the order.
+    No figure depends on more of the order but for the kind of the last layer, which stands at the end.
     """
     last = a.layout[-1].of[-1]
-    counts = {**{name: n for name, n in a.counts.items() if name != last}, last: a.counts[last]}
-    return variant(a, layout=tuple(assembled(Stretch, repeat=n, of=(name,)) for name, n in counts.items()))
+    counts = [*a.counts.items(), *([(last, 0)] if last != list(a.counts)[-1] else [])]
+    return variant(a, layout=tuple(assembled(Stretch, repeat=n, of=(name,)) for name, n in counts))
 
 
 def one_by_one(s: Setup, w: Workload, names: Sequence[str]) -> tuple[float, ...]:
@@ -118,7 +118,7 @@ def _form(node: Any, path: str, numbers: dict[str, int]) -> Iterator[Any]:
         yield len(node)
         for k, each in enumerate(node):
             yield from _form(each, f"{path}.{k}", numbers)
-    elif type(node) is int and node > 0:
+    elif type(node) is int and node > 1:  # a single layer of its kind is scheduled operator by operator
         yield int
         numbers[path] = node
     else:

@@ -151,7 +151,7 @@ class SearchResult:
             "seed": self.seed,
             "against": against,
             "better": better and better.name,
-            "bindings": [{**plain(each), "share": each.share, "member": self.bound} for each in self.bindings],
+            "bindings": [{**plain(each), "member": self.bound} for each in self.bindings],
             "notes": list(self.notes),
             "calibration": self.calibration,
         }
@@ -203,7 +203,8 @@ def search(
     for ordinal in picked:
         given = {**fixed, **_at(axes, ordinal)}
         try:
-            built.append((found.member(given), found.values(given)))
+            values = found.values(given)
+            built.append((found.built(values, found.named(given)), values))
         except InputError as error:
             refused.append((found.named(given), str(error).splitlines()[0]))
     setups: list[Setup] = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from roofsim.engine.regime import LENGTH, expand
-from roofsim.foundation.arith import Number
+from roofsim.foundation.arith import Number, single
 from roofsim.foundation.schema import assembled, variant
 from roofsim.model.architecture import Architecture, Stretch
 from roofsim.prediction.evaluation import Evaluation, figure
@@ -21,8 +21,8 @@ from roofsim.prediction.setup import Setup
 from roofsim.prediction.symbols import symbols_of
 from roofsim.specs.workload import Workload
 
-HALVINGS = 60
-"""Bisection of up to a thousand layers, until nothing is left of a float's digits."""
+HALVINGS = 50
+"""Bisection of one layer, until nothing is left of a float's digits."""
 
 ROOT_TOLERANCE = 1e-6
 """How far the root of a line may be from what bisection found, in layers: more means that the figure jumps there."""
@@ -42,12 +42,22 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Meeting:
+    """So many layers meet a budget exactly, as bisection finds them; `line` is the closed form there.
+
+    There is none where the figure jumps, and where one of the two kinds of layer is the last of its kind.
+    """
+
+    layers: float
+    line: Line | None
+
+
+@dataclass(frozen=True, slots=True)
 class Binding:
     """A budget of a figure, for a network of `depth` layers of which some are of one kind and the rest of another.
 
-    `layers` of that kind meet the budget exactly, as bisection finds them; None if the budget is kept by any number or
-    by none (`holds`: at most, at least, any, none). `line` is the closed form there, None if the figure jumps. `ends`
-    are the figure with no such layer and with all of them.
+    `allowed` are the whole numbers of layers of that kind that keep it, as spans from one to another; `meetings` are
+    where it is met between them. `ends` are the figure with no such layer and with all of them.
     """
 
     figure: str
@@ -55,22 +65,18 @@ class Binding:
     kind: str
     instead: str
     depth: int
-    holds: str
-    layers: float | None
-    line: Line | None
+    allowed: tuple[tuple[int, int], ...]
+    meetings: tuple[Meeting, ...]
     ends: tuple[float, float]
-
-    @property
-    def share(self) -> float | None:
-        """Layers of the kind over all."""
-        return None if self.layers is None else self.layers / self.depth
 
 
 def with_layers(a: Architecture, kind: str, layers: Number) -> Architecture:
     """The same kinds of layer, so many of one and the rest of the other; `layers` may be any number, or a variable."""
-    (other,) = (name for name in a.layers if name != kind)
-    counts: Mapping[str, Any] = {other: a.depth - layers, kind: layers}
-    return variant(a, layout=tuple(assembled(Stretch, repeat=n, of=(name,)) for name, n in counts.items()))
+    counts: Mapping[str, Any] = {name: layers if name == kind else a.depth - layers for name in a.counts}
+    if single(layers):
+        counts = {name: n for name, n in counts.items() if n}
+    layout = tuple(assembled(Stretch, repeat=n, of=(name,)) for name, n in counts.items())
+    return variant(a, layers={name: a.layers[name] for name in a.layers if name in counts}, layout=layout)
 
 
 def binding(s: Setup, w: Workload, kind: str, name: str, budget: float) -> Binding:
@@ -82,22 +88,35 @@ def binding(s: Setup, w: Workload, kind: str, name: str, budget: float) -> Bindi
         made = replace(s, architecture=with_layers(a, kind, layers))
         return read(Evaluation(*(placed(made, w, variables) if variables else (made, w))))
 
-    def kept(layers: float) -> bool:
-        return float(at(layers)) <= budget
+    values = [float(at(n)) for n in range(a.depth + 1)]
+    kept = [value <= budget for value in values]
+    allowed: list[tuple[int, int]] = []
+    for n in (n for n, keeps in enumerate(kept) if keeps):
+        if allowed and allowed[-1][1] == n - 1:
+            allowed[-1] = allowed[-1][0], n
+        else:
+            allowed.append((n, n))
+    symbols = symbols_of(s, w)
+    meetings = []
+    for n in (n for n in range(a.depth) if kept[n] != kept[n + 1]):
+        if 1 <= n < a.depth - 1:
+            layers = _bisected(at, budget, n, kept[n])
+            line = _line(at, symbols.paths, symbols.values, budget, layers) or _secant(at, budget, layers)
+            sound = line if line and abs(line.root - layers) <= ROOT_TOLERANCE else None
+        else:  # a kind of layer comes or goes as a whole: it has no half
+            layers = n + (budget - values[n]) / (values[n + 1] - values[n])
+            sound = None
+        meetings.append(Meeting(layers, sound))
+    return Binding(name, budget, kind, other, a.depth, tuple(allowed), tuple(meetings), (values[0], values[-1]))
 
-    ends = float(at(0.0)), float(at(float(a.depth)))
-    first, last = (end <= budget for end in ends)
-    if first == last:
-        return Binding(name, budget, kind, other, a.depth, "any" if first else "none", None, None, ends)
-    low, high = 0.0, float(a.depth)
+
+def _bisected(at: Callable[..., Number], budget: float, n: int, kept: bool) -> float:
+    """Where the budget is met between two numbers of layers, of which the first keeps it or not."""
+    low, high = float(n), float(n + 1)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if kept(middle) == first else (low, middle)
-    layers = (low + high) / 2
-    line = _line(at, symbols_of(s, w).paths, symbols_of(s, w).values, budget, layers) or _secant(at, budget, layers)
-    if line and abs(line.root - layers) > ROOT_TOLERANCE * a.depth:
-        line = None
-    return Binding(name, budget, kind, other, a.depth, "at most" if first else "at least", layers, line, ends)
+        low, high = (middle, high) if (float(at(middle)) <= budget) == kept else (low, middle)
+    return (low + high) / 2
 
 
 def _line(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -88,26 +87,31 @@ def _text(name: str, value: Any) -> str:
 def binding_words(b: Binding, member: str) -> str:
     """Where a budget binds, in words, with the line that it follows from."""
     unit = UNITS[b.figure]
-    budget = f"{_head(b.figure)} below {Figure(b.budget, unit)}"
     low, high = (Figure(end, unit) for end in b.ends)
-    span = f"{low} with no layer of {b.kind} to {high} with {b.depth} (of {member} with {b.instead} for the rest)"
-    if b.layers is None:
-        return f"{budget}: {b.holds} number of layers of {b.kind} keeps it: {span}."
     said = (
-        f"{budget}: {b.holds} {_whole(b)} of {b.depth} layers of {b.kind}; the budget is met at {b.share:.1%}: {span}."
+        f"{_head(b.figure)} below {Figure(b.budget, unit)}: {_allowed(b)}, from {low} with no layer of {b.kind} to {high} "
+        f"with all {b.depth} ({member}, {b.instead} for the rest)."
     )
-    if b.line is None:
-        return f"{said} It jumps there, so that there is no closed form."
-    line = f"{Figure(b.line.base, unit)} {'+' if b.line.slope >= 0 else '-'} n · {Figure(abs(b.line.slope), unit)}"
-    said = f"{said} There it is {line} for n layers, so that n = (budget - base) / slope = {b.line.root:.2f}"
-    return f"{said}, with base = {b.line.texts[0]}; slope = {b.line.texts[1]}." if b.line.texts else f"{said}."
+    for each in b.meetings:
+        said += f" The budget is met at {each.layers:.2f} layers, {each.layers / b.depth:.1%}"
+        if each.line is None:
+            said += "."
+            continue
+        line = each.line
+        said += (
+            f": there it is {Figure(line.base, unit)} {'+' if line.slope >= 0 else '-'} n · "
+            f"{Figure(abs(line.slope), unit)}, so that n = (budget - base) / slope = {line.root:.2f}"
+        )
+        said += f", with base = {line.texts[0]}; slope = {line.texts[1]}." if line.texts else "."
+    return said
 
 
-def _whole(b: Binding) -> int:
-    """The whole number of layers that still keeps the budget."""
-    layers = b.layers or 0.0
-    return math.floor(layers + ROUNDING) if b.holds == "at most" else math.ceil(layers - ROUNDING)
-
-
-ROUNDING = 1e-9
-"""What bisection leaves of a whole number."""
+def _allowed(b: Binding) -> str:
+    """The numbers of layers that keep a budget."""
+    if b.allowed == ((0, b.depth),):
+        return f"with any number of layers of {b.kind}"
+    spans = [
+        f"at most {high}" if low == 0 else f"at least {low}" if high == b.depth else f"{low} to {high}"
+        for low, high in b.allowed
+    ]
+    return f"with {' or '.join(spans)} of {b.depth} layers of {b.kind}" if spans else "with no number of layers"

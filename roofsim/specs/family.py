@@ -106,7 +106,21 @@ class Family(Documented):
     def member(self, given: Mapping[str, Any] | None = None) -> Architecture:
         """The architecture with these parameters; raises InputError for one that cannot be."""
         given = given or {}
-        return self._built(self.values(given), self.named(given))
+        return self.built(self.values(given), self.named(given))
+
+    def built(self, values: Mapping[str, int], name: str) -> Architecture:
+        """The architecture of these values, under a name; raises InputError for one that cannot be."""
+        from roofsim.specs.files import build
+
+        order = self.sequence(values)
+        template = _filled(self.template, values, "")
+        layers = {layer: _parts(parts, values) for layer, parts in template["layers"].items() if layer in order}
+        software = _first(self.software, values, "software")
+        made = {
+            **template, "name": name, "id": name, "family": software, "layers": layers, "layout": stretches(order),
+            "sources": self.sources,
+        }  # fmt: skip
+        return build(Architecture, made, name)
 
     def named(self, given: Mapping[str, Any]) -> str:
         """What a member is called: the family, and what is not as it is otherwise, in the family's order."""
@@ -115,10 +129,12 @@ class Family(Documented):
 
     def sequence(self, values: Mapping[str, int]) -> tuple[str, ...]:
         """The kind of every layer of a member, from the first to the last."""
+        layers = tuple(self.pattern.layers.items())
+        used = {name for _, each in layers if each != OTHERWISE for name in _read(each, PATTERN).names} - {LAYER}
         depth = _whole(_valued(self.pattern.depth, "pattern.depth", values), "pattern.depth")
         if not 1 <= depth <= MOST_LAYERS:
             raise InputError(f"{self.id}: pattern.depth: {depth:,} layers; from 1 to {MOST_LAYERS:,} can be")
-        return tuple(_first(self.pattern.layers, {**values, LAYER: i}, "pattern.layers") for i in range(depth))
+        return _sequence(depth, layers, tuple((name, values[name]) for name in sorted(used)))
 
     def _values(self, given: Mapping[str, Any]) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -141,7 +157,7 @@ class Family(Documented):
 
         def at(k: int) -> tuple[int, dict[str, int]]:
             values = self._values({**rest, self.solved: k * step})
-            return self._built(values, self.id).total_parameters, values
+            return self.built(values, self.id).total_parameters, values
 
         low, high = -(-max(parameter.range[0], 1) // step), parameter.range[1] // step
         (least, _), (most, _) = at(low), at(high)
@@ -154,20 +170,6 @@ class Family(Documented):
             middle = (low + high) // 2
             low, high = (middle, high) if at(middle)[0] <= wanted else (low, middle)
         return min((at(low), at(high)), key=lambda found: abs(found[0] - wanted))[1]
-
-    def _built(self, values: Mapping[str, int], name: str) -> Architecture:
-        """The architecture of these values."""
-        from roofsim.specs.files import build
-
-        order = self.sequence(values)
-        template = _filled(self.template, values, "")
-        layers = {layer: _parts(parts, values) for layer, parts in template["layers"].items() if layer in order}
-        software = _first(self.software, values, "software")
-        made = {
-            **template, "name": name, "id": name, "family": software, "layers": layers, "layout": stretches(order),
-            "sources": self.sources,
-        }  # fmt: skip
-        return build(Architecture, made, name)
 
 
 MOST_LAYERS = 1000
@@ -191,6 +193,15 @@ def stretches(order: Sequence[str]) -> list[dict[str, Any]]:
         else:
             runs.append({"repeat": 1, "of": [name]})
     return runs
+
+
+PATTERN = "pattern.layers"
+
+
+@cache
+def _sequence(depth: int, layers: tuple[tuple[str, str], ...], values: tuple[tuple[str, int], ...]) -> tuple[str, ...]:
+    conditions, known = dict(layers), dict(values)
+    return tuple(_first(conditions, {**known, LAYER: i}, PATTERN) for i in range(depth))
 
 
 @cache

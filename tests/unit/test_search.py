@@ -125,7 +125,7 @@ def test_what_cannot_be_is_told_with_its_reason_and_the_rest_is_searched() -> No
     assert [m.values["kv_heads"] for m in r.members] == [1, 1]
     assert [reason.partition(": ")[2] for _, reason in r.refused] == [
         "layers.decoder.0: kv_heads 3 does not divide heads 14"
-    ] * 2  # noqa: E501
+    ] * 2
     hybrids = search("mamba2-hybrid:width=512:depth=4", "h100-sxm", "llama.cpp", over={"attention_every": (0, 1, 2)})
     assert [m.values["attention_every"] for m in hybrids.members] == [1]
     assert all("does not run" in reason for _, reason in hybrids.refused)
@@ -134,7 +134,8 @@ def test_what_cannot_be_is_told_with_its_reason_and_the_rest_is_searched() -> No
 def test_a_model_is_compared_at_equal_latency() -> None:
     r = searched(against="Qwen2.5-0.5B", over={"depth": (4, 40), "width": (512, 1024)})
     better = r.better()
-    assert r.against and better
+    assert r.against
+    assert better
     p = roofsim.predict("Qwen2.5-0.5B", "jetson-orin-nano-8gb", "ideal", generate=16)
     assert r.against.figures["tpot"] == pytest.approx(p.request.tpot)
     as_fast = [m for m in r.members if m.figures["tpot"] <= p.request.tpot]
