@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from roofsim.foundation.version import __version__
 
 if TYPE_CHECKING:
+    from roofsim.explore.search import SearchResult, search
     from roofsim.explore.sensitivity import sensitivity
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
@@ -32,6 +33,8 @@ _HOMES = {
     "crossover": "roofsim.studies.crossover",
     "sensitivity": "roofsim.explore.sensitivity",
     "Comparison": "roofsim.studies.crossover",
+    "search": "roofsim.explore.search",
+    "SearchResult": "roofsim.explore.search",
     "Architecture": "roofsim.model.architecture",
     "Device": "roofsim.specs.device",
     "Host": "roofsim.specs.host",
@@ -47,11 +50,13 @@ __all__ = [
     "Host",
     "Prediction",
     "Runtime",
+    "SearchResult",
     "Workload",
     "__version__",
     "compile",
     "crossover",
     "predict",
+    "search",
     "sensitivity",
 ]
 

@@ -149,8 +149,8 @@ def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-model_argument = click.argument("model", type=Name("models"))
-models_argument = click.argument("models", nargs=-1, type=Name("models"))
+model_argument = click.argument("model", type=Name("models", "models/families"))
+models_argument = click.argument("models", nargs=-1, type=Name("models", "models/families"))
 device_option = click.option(
     "--device", "-d", required=True, type=Name("hardware"), metavar="DEVICE",
     help="Device by name, alias or path; a mode after @ (orin@15w).",

@@ -45,6 +45,8 @@ def command(
     columns = [Column("model"), Column("family"), Column("parameters", "short"), Column("active", "short"),
                Column("per token", "B"), Column("constant", "B")]  # fmt: skip
     keys = ("id", "family", "parameters", "active", "bytes_per_token", "constant_bytes", "kind")
-    data = {"models": [dict(zip(keys, row, strict=True)) for row in rows]}
+    known = list(library.names(library.FAMILIES))
+    data = {"models": [dict(zip(keys, row, strict=True)) for row in rows], "families": known}
     note = "Per token and constant: bytes of KV cache and recurrent state per sequence, bf16 with fp32 states."
-    o.Output(format_, output, quiet).write([Table("Models", columns, [row[:-1] for row in rows], [note])], data)
+    more = f"Families, of which members are models too (dense:width=1024:depth=16): {', '.join(known)}."
+    o.Output(format_, output, quiet).write([Table("Models", columns, [row[:-1] for row in rows], [note, more])], data)
