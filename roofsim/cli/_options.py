@@ -184,12 +184,7 @@ stack_options = stacked(
         "parameters.gemm_efficiency=0.9 (repeatable).",
     ),
 )  # fmt: skip
-workload_options = stacked(
-    click.option("--batch", "-b", type=Tokens(), default=1, metavar="N", help="Sequences at once.  [default: 1]"),
-    click.option(
-        "--generate", "-g", type=Tokens(nought=True), default=128, metavar="N",
-        help="Generated tokens.  [default: 128]",
-    ),
+precision_options = stacked(
     click.option(
         "--dtype", type=Word("DTYPE_BYTES"), metavar="T", default=None,
         help="Dtype of activations: bf16, fp16, fp32, fp8 ...",
@@ -202,6 +197,14 @@ workload_options = stacked(
         help="Format of the weights: q4_k_m, q8_0, int4-g128, fp8-block128, nvfp4 ...",
     ),
     click.option("--logits", type=click.Choice(["all", "last"]), default=None, help="Positions that are scored."),
+)  # fmt: skip
+workload_options = stacked(
+    click.option("--batch", "-b", type=Tokens(), default=1, metavar="N", help="Sequences at once.  [default: 1]"),
+    click.option(
+        "--generate", "-g", type=Tokens(nought=True), default=128, metavar="N",
+        help="Generated tokens.  [default: 128]",
+    ),
+    precision_options,
 )  # fmt: skip
 prompt_option = click.option(
     "--prompt", "-p", type=Tokens(), default=1024, metavar="N", help="Tokens of the prompt.  [default: 1024]"
