@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from roofsim.foundation.version import __version__
 
 if TYPE_CHECKING:
+    from roofsim.explore.compare import compare
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
     from roofsim.prediction.request import compile, predict
@@ -30,6 +31,7 @@ _HOMES = {
     "Prediction": "roofsim.prediction.results",
     "crossover": "roofsim.studies.crossover",
     "Comparison": "roofsim.studies.crossover",
+    "compare": "roofsim.explore.compare",
     "Architecture": "roofsim.model.architecture",
     "Device": "roofsim.specs.device",
     "Host": "roofsim.specs.host",
@@ -47,6 +49,7 @@ __all__ = [
     "Runtime",
     "Workload",
     "__version__",
+    "compare",
     "compile",
     "crossover",
     "predict",
