@@ -178,7 +178,9 @@ class Target(click.ParamType[str]):
         return str(value)
 
 
-def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, in the order in which help lists them."""
+
     def decorate(function: F) -> F:
         for each in reversed(decorators):
             function = each(function)
@@ -198,7 +200,7 @@ transfer_option = click.option(
     help="Use a calibration of another device or runtime, the nearest if none is named: its efficiencies, this "
     "device's peaks, wider intervals.",
 )  # fmt: skip
-calibration_options = _stack(
+calibration_options = stacked(
     click.option(
         "--calibration", type=Name("hardware/calibrated"), metavar="NAME", default="auto",
         help="Fitted parameters by name or path; auto: those shipped for this device, mode and runtime; none: priors."
@@ -206,7 +208,7 @@ calibration_options = _stack(
     ),
     transfer_option,
 )  # fmt: skip
-stack_options = _stack(
+stack_options = stacked(
     click.option(
         "--runtime", "-r", type=Name("runtimes"), metavar="RUNTIME", default=None,
         help="Software stack.  [default: transformers-4.52-eager]",
@@ -222,7 +224,7 @@ stack_options = _stack(
         "parameters.gemm_efficiency=0.9 (repeatable).",
     ),
 )  # fmt: skip
-workload_options = _stack(
+workload_options = stacked(
     click.option("--batch", "-b", type=Tokens(), default=1, metavar="N", help="Sequences at once.  [default: 1]"),
     click.option(
         "--generate", "-g", type=Tokens(nought=True), default=128, metavar="N",
@@ -256,7 +258,7 @@ model_filters = _stack(
 prompt_option = click.option(
     "--prompt", "-p", type=Tokens(), default=1024, metavar="N", help="Tokens of the prompt.  [default: 1024]"
 )
-output_options = _stack(
+output_options = stacked(
     click.option(
         "--format",
         "-f",

@@ -118,14 +118,22 @@ def _pulled(x: Any, weight: Number, at: Mapping[int, Number], pull: dict[int, Nu
         return
     for product, c in x.products.items():
         for i, (atom, k) in enumerate(product):
-            others = prod(at[a] ** n for j, (a, n) in enumerate(product) if j != i)
-            pull[atom] = pull[atom] + weight * c * k * at[atom] ** (k - 1) * others
+            part = weight * c * k
+            if k != 1:  # powers of nought and one, and products of nothing, are not free where values are arrays
+                part = part * at[atom] ** (k - 1)
+            if len(product) > 1:
+                part = part * prod(_power(at[a], n) for j, (a, n) in enumerate(product) if j != i)
+            pull[atom] = pull[atom] + part
 
 
 def _number(x: Any, at: Mapping[int, Number]) -> Number:
     if not isinstance(x, Sum):
         return float(x)
-    return sum(c * prod(at[atom] ** k for atom, k in product) for product, c in x.products.items())
+    return sum(c * prod(_power(at[atom], k) for atom, k in product) for product, c in x.products.items())
+
+
+def _power(x: Number, k: int) -> Number:
+    return x if k == 1 else x**k
 
 
 def _value(atom: Atom, at: Mapping[int, Number], values: Mapping[str, Number]) -> Number:

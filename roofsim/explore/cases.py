@@ -83,6 +83,14 @@ class Specs:
         return getattr(self, kind)(name) if isinstance(name, str) else name
 
 
+def label(name: str, value: Any, specs: Specs) -> str:
+    """What a choice is called: a spec by its own name, whatever alias it was asked by; other values as they are."""
+    if name not in NAMES or value in ("auto", "none"):
+        return str(value)
+    found = specs.of(name, value)
+    return str(found.id or found.name)
+
+
 def case(picked: Mapping[str, Any], specs: Specs) -> Case:
     """The case of one combination."""
     try:
