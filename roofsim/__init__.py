@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from roofsim.foundation.version import __version__
 
 if TYPE_CHECKING:
+    from roofsim.explore.compare import compare
     from roofsim.explore.search import SearchResult, search
     from roofsim.explore.sensitivity import sensitivity
     from roofsim.model.architecture import Architecture
@@ -35,6 +36,7 @@ _HOMES = {
     "Comparison": "roofsim.studies.crossover",
     "search": "roofsim.explore.search",
     "SearchResult": "roofsim.explore.search",
+    "compare": "roofsim.explore.compare",
     "Architecture": "roofsim.model.architecture",
     "Device": "roofsim.specs.device",
     "Host": "roofsim.specs.host",
@@ -53,6 +55,7 @@ __all__ = [
     "SearchResult",
     "Workload",
     "__version__",
+    "compare",
     "compile",
     "crossover",
     "predict",
