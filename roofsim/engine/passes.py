@@ -106,7 +106,9 @@ def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) ->
     total, model = Cost.total(done), Cost.total([(n, cost) for n, cost, _ in own])
     start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p), serving_work(runtime, p))
     gaps = kernels * gap_time(runtime, p.phase) + graphs(runtime, p.phase) * m["replay_time"]
-    passed = times(stretches, start, runtime.host.mode == "inline", gaps)
+    work = ahead_work(runtime, p)
+    ahead = None if work is None else work * m["dispatch"]
+    passed = times(stretches, start, runtime.host.mode == "inline", gaps, ahead)
     return PassFigures(
         passed.wall, passed.device, passed.host, kernels, total.matrix, total.vector, total.bytes,
         energy(stack.device, m, passed.wall, active), matrix_time(own, m),
@@ -126,7 +128,15 @@ def starting_time(runtime: Runtime, m: Machine, planned: Number, work: Number = 
 def serving_work(runtime: Runtime, p: Pass) -> Number:
     """What a serving engine does for a step and its sequences while the device waits, in launches of a kernel."""
     policy = runtime.host
-    return policy.step_work + p.batch * (policy.request_work if p.phase == "prefill" else policy.sequence_work)
+    return policy.step_work + (p.batch * p.begins * policy.request_work if p.phase == "prefill" else 0)
+
+
+def ahead_work(runtime: Runtime, p: Pass) -> Number | None:
+    """What it does for a decode step while the device is at the one before, in launches; None if nothing."""
+    policy = runtime.host
+    if policy.ahead_work is None or p.phase == "prefill":
+        return None
+    return policy.ahead_work + p.batch * policy.sequence_work
 
 
 def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:

@@ -86,6 +86,8 @@ class Program:
         self._alone = np.array([job.alone for job in self._jobs], dtype=bool)
         self._plans = np.array([job.plans for job in self._jobs], dtype=float)
         self._work_of_host = np.array([job.work for job in self._jobs], dtype=float)
+        self._prepared = np.array([job.ahead is not None for job in self._jobs], dtype=bool)
+        self._ahead = np.array([job.ahead or 0 for job in self._jobs], dtype=float)
         gaps = [0.0 if job.alone else job.launches * gap_time(self._runtime, job.phase) for job in self._jobs]
         self._gaps = np.array(gaps, dtype=float)
         self._graphs = np.array([graphs(self._runtime, job.phase) for job in self._jobs], dtype=float)
@@ -110,7 +112,8 @@ class Program:
             # an operator that is called again and again hides whichever of host and device is the faster
             longer: Array = maximum(t.host, t.device)
             queued: Array = t.wall
-            wall: Array = np.where(self._alone, longer, queued)
+            behind: Array = times(stretches, start, gaps=gaps, ahead=self._ahead * m["dispatch"]).wall
+            wall: Array = np.where(self._alone, longer, np.where(self._prepared, behind, queued))
             found: dict[str, Array] = {"wall": wall, "device": t.device}
             if {"energy", "rail"} & set(self._is):
                 done = self._activity(machines)
@@ -155,7 +158,7 @@ class Program:
         machines = self.machines(values)
         host, busy = (x * self._counts for x in self._times(machines))
         planned = self._plans * machines[self._dtypes[0]]["attention_plan"]
-        planned = planned + self._work_of_host * machines[self._dtypes[0]]["dispatch"]
+        planned = planned + (self._work_of_host + self._ahead) * machines[self._dtypes[0]]["dispatch"]
         longer = planned + host.sum(axis=0) - HOST_MATTERS * busy.sum(axis=0)
         bound: Array = self._is["wall"] & (self._summed(longer) > 0)
         return bound
