@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from roofsim import library
-from roofsim.foundation.arith import Number, ceil, maximum, minimum
+from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Class, Kernel
@@ -20,6 +20,8 @@ FLOP_PER_CLOCK = 256
 """fp32 FLOP of a compute unit and clock, for devices that state no clock: 128 lanes with a multiply-add each."""
 TILE_ROWS = 64
 """Rows of queries in a tile of attention: FlashAttention-2 on a paged cache (flash_fwd_launch_template.h)."""
+FULL = 9 / 10
+"""Share of the places in the rounds of units that tiles fill, from which on none is cut (`launch_mul_mat_q`)."""
 RESIDENT = 16
 """Blocks of 128 threads that a unit with 2,048 threads keeps going at once."""
 
@@ -160,7 +162,7 @@ _TAKEN_IN = {"packed_product": "unpacked_bytes", "row_product": "row_bytes"}
 _SOFTMAX = ("attention", "masked_attention")
 _TILED = ("attention", "delta")
 """Fused kernels whose blocks each wait for their first data and write their results before the next block begins."""
-_FILL = {"gemm": "gemm_fill", "quantised_tiles": "gemm_fill"}
+_FILL = {"gemm": "gemm_fill"}
 _VECTOR = {
     "attention": "softmax_efficiency",
     "masked_attention": "softmax_efficiency",
@@ -213,14 +215,12 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         # a tile fills in as many clocks whatever the dtype: docs/decisions/029
         reached = m[_rate(like, kernel.unit in m.by_vectors)]
         filling = fill / (m.matrix_rate * reached)
-        work = cost.matrix if kernel.tiles is None else ceil(kernel.tiles / m.units) * m.units * kernel.tile
-        compute = work / (m.rate(kernel.unit) * reached)
+        compute = _work(kernel, m) / (m.rate(kernel.unit) * reached)
     elif like in _RATE_OF_VECTOR:
         compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.rate(kernel.unit))
     elif like in _PER_CLOCK:
         rate = minimum(m.units * m.clock * m[_PER_CLOCK[like]], m.rate(kernel.unit))
-        filling = fill / rate
-        compute = (cost.matrix + m["tile_columns"] * kernel.unpacking) / rate
+        compute = _work(kernel, m) / rate
     elif like in _VECTOR_PER_CLOCK:
         compute = cost.vector / minimum(m.units * m.clock * m[_VECTOR_PER_CLOCK[like]], m.vector_rate)
     elif like in _UNPACKED:
@@ -238,7 +238,7 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     if like in _SOFTMAX:
         compute = compute + vector - m.softmax_overlap * minimum(compute, vector)
     memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
-    fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")]
+    fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")] + _adding_up(kernel, m)
     if kernel.blocks is None:
         return Terms(fixed, compute, memory, filling)
     if like in _TILED:
@@ -252,6 +252,28 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     if kernel.steps is not None:
         compute = maximum(compute, kernel.steps * m["step_time"] * maximum(kernel.blocks / (m.units * RESIDENT), 1))
     return Terms(fixed, compute, memory / share, filling / full)
+
+
+def _full(kernel: Kernel, m: Machine) -> Number:
+    """1 where tiles fill the rounds of the units so well that none is cut, else 0."""
+    return at_least(kernel.tiles, FULL * ceil(kernel.tiles / m.units) * m.units)
+
+
+def _work(kernel: Kernel, m: Machine) -> Number:
+    """Matrix work if every unit had as many tiles as the one with the most, and unpacked the weights of each."""
+    if kernel.tiles is None:
+        return kernel.cost.matrix
+    whole, shared = (ceil(kernel.tiles * cuts / m.units) / cuts for cuts in (1, kernel.cuts))
+    full = _full(kernel, m)
+    return (full * whole + (1 - full) * shared) * m.units * (kernel.tile + m["tile_columns"] * kernel.unpacking)
+
+
+def _adding_up(kernel: Kernel, m: Machine) -> Number:
+    """Seconds for sums of tiles that were cut: each unit writes those of its last one, which are read and added."""
+    if kernel.sums is None:
+        return 0
+    moved = 2 * kernel.sums * (m.units + minimum(kernel.tiles, m.units))
+    return (1 - _full(kernel, m)) * traffic(Cost(activations=moved), m) / (m.bandwidth * m["memory_efficiency"])
 
 
 def traffic(cost: Cost, m: Machine) -> Number:

@@ -22,10 +22,11 @@ QUANTISED_ROWS = 8
 """Rows up to which quantised weights are multiplied by vector kernels (MMVQ_MAX_BATCH_SIZE)."""
 TILED_ROWS = 16
 """Rows up to which weights in fp16 are multiplied without cuBLAS (`ggml_cuda_should_use_mmf`)."""
-TILE_COLUMNS = 128
-"""Rows of activations in a tile of products on quantised weights (the largest J of mmq-config-ampere.cuh)."""
-TILE_STEP = 8
-"""Steps in which tiles for experts are narrower than that."""
+TILE_ROWS, TILE_COLUMNS, TILE_DEPTH = 128, 128, 256
+"""Rows of weights and of activations in a tile of products on quantised weights, and what it takes of them in one
+step (I, the largest J and K_vram of mmq-config-ampere.cuh)."""
+TILE_STEP, WIDE_TILE = 8, 48
+"""Steps in which tiles are narrower than that; twice as large beyond `WIDE_TILE` columns."""
 COPIED = 1 / 2
 """Time to bring eight bits (q8_0) into a tile as they are, relative to fewer, which are masked, shifted and scaled.
 
@@ -106,9 +107,10 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
         products = (replace(_rows(o, "gemm", tokens, s), unit="fp16", beneath=one, fill=fused.fill(o)),)
         few = replace(_rows(o, "packed_product", tokens, s), instead=products)
         return replace(few, count=1 - many), replace(products[0], count=many)
+    columns = _columns(tokens, z["d_out"])
     tiles = replace(
-        _rows(o, "quantised_tiles", tokens, s), unit="int8", beneath=one, fill=fused.fill(o),
-        unpacking=_unpacked(o) * z["d_out"] * ceil(tokens / TILE_COLUMNS),
+        _tiled(_rows(o, "quantised_tiles", tokens, s), o, ceil(tokens / TILE_COLUMNS), columns, z["d_out"]),
+        beneath=one, cuts=ceil(z["d_in"] / TILE_DEPTH), sums=TILE_ROWS * columns * FP32,
     )  # fmt: skip
     parts = tiny("sum of parts")
     vectors = replace(_rows(o, "packed_product", tokens, s), instead=(tiles, parts))
@@ -122,9 +124,28 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
     )
 
 
-def _unpacked(o: Operator) -> Number:
-    """Matrix work of one row of activations and of weights, times what unpacking these takes beside four bits."""
-    return 2 * o.sizes["d_in"] * (COPIED if float(o.sizes["weight_bytes"]) > 1 else 1)
+def _tiled(product: Kernel, o: Operator, across: Number, columns: Number, width: Number) -> Kernel:
+    """The product in so many tiles across, each of which is computed whole and unpacks its weights first."""
+    z = o.sizes
+    column = 2 * TILE_ROWS * TILE_DEPTH * ceil(z["d_in"] / TILE_DEPTH)
+    return replace(
+        product, unit="int8", tiles=across * ceil(width / TILE_ROWS), tile=columns * column,
+        unpacking=column * (COPIED if float(z["weight_bytes"]) > 1 else 1),
+    )  # fmt: skip
+
+
+def _columns(tokens: Number, width: Number) -> Number:
+    """Columns of a tile: the narrowest of those that leave as few tiles across as the widest (`mul_mat_q_switch_J`).
+
+    Weights whose last tile is not full have but five widths, each twice the one before.
+    """
+    most = ceil(tokens / ceil(tokens / TILE_COLUMNS))
+    if float(width) % TILE_ROWS:
+        doubled: Number = sum(2**n * at_least(most, 2**n * TILE_STEP + 1) for n in range(4))
+        return TILE_STEP * (1 + doubled)
+    step = TILE_STEP * (1 + at_least(most, WIDE_TILE + 1))
+    columns: Number = step * ceil(most / step)
+    return columns
 
 
 def experts(o: Operator, s: Situation) -> Lowered:
@@ -140,7 +161,8 @@ def experts(o: Operator, s: Situation) -> Lowered:
 def _packed_experts(o: Operator, s: Situation, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
     """Up to eight tokens by vectors, a matrix for every token and expert; more by tiles, sorted by expert.
 
-    A tile is as wide as if all tokens chose the same expert, in steps of eight (`ncols_opt`), and computed whole.
+    A tile is as wide as if all tokens chose the same expert (`ncols_opt`). None is cut: all experts, chosen or not,
+    count as tiles that fill the rounds of the units.
     """
     z = o.sizes
     rows, touched = z["tokens"] * z["top_k"], gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
@@ -148,21 +170,17 @@ def _packed_experts(o: Operator, s: Situation, each: Cost, halves: int, width: N
     read = replace(each, weights=rows * z["d_in"] * width * z["weight_bytes"])
     inputs = z["tokens"] if o.role is Role.EXPERT_IN else rows
     mean = rows / touched
-    tile = minimum(TILE_STEP * ceil(z["tokens"] / ceil(z["tokens"] / TILE_COLUMNS) / TILE_STEP), TILE_COLUMNS)
+    columns = _columns(z["tokens"], width)
     # rows differ from expert to expert, so that the last of several tiles is half full on average
-    tiles_each = maximum(mean / tile + 1 / 2, 1)
-    unpacking = _unpacked(o) * width * touched * tiles_each
-    padded = replace(each, matrix=each.matrix * (tiles_each * tile / mean))
-    tiles = Kernel(
-        o.name, "quantised_tiles", padded, many * halves, fill=fused.fill(o), unpacking=unpacking, unit="int8"
-    )  # fmt: skip
+    across = touched * maximum(mean / columns + 1 / 2, 1)
+    tiles = _tiled(Kernel(o.name, "quantised_tiles", each, many * halves), o, across, columns, width)
     int8 = s.runtime.matrix_library.tiles == "int8"
     return (
         piece("to q8_1", "stream", inputs * z["d_in"], FP32 + Q8_1, 3, count=int8 + int8 * several * (halves - 1)),
         Kernel(o.name, "packed_product", read * halves, 1 - several),
         Kernel(o.name, "packed_product", read, (several - many) * halves),
         tiny("sort by expert", many * halves),
-        tiles if int8 else replace(tiles, like="gemm", unit="fp16", cost=each),
+        tiles if int8 else Kernel(o.name, "gemm", each, many * halves, fill=fused.fill(o), unit="fp16"),
         tiny("sum of parts", int8 * many * halves),
     )  # fmt: skip
 

@@ -32,10 +32,11 @@ class Kernel:
     units busy: more than one where it can be cut further, less where the longest outlasts the others; `padding` is the
     work of whole tiles relative to that which is asked for. It takes at least the time of `beneath`, which is a part
     of it, and at most that of all `instead`, which could take its place.
-    `unpacking` is the matrix work that tiles of one row of activations would have: they unpack all weights once each.
     Its blocks take `steps` one after the other that each wait for memory, however little they move. Where its matrix
-    work is done in `tiles` of `tile` FLOP each, padding included, units take them round by round. `indexed` elements
-    are found by index arithmetic, one by one.
+    work is done in `tiles` of `tile` FLOP each, padding included, units take them round by round; those of several
+    `cuts` are shared out cut by cut, unless that many fill the rounds, and what units leave unfinished, `sums` bytes
+    of results, is added up at the end. `unpacking` is the matrix work of a tile with one row of activations: each
+    unpacks its weights. `indexed` elements are found by index arithmetic, one by one.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
     has one. `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part
     of the launch before it, `replayed` where (1) a graph that is launched with others brings it along.
@@ -57,6 +58,8 @@ class Kernel:
     instead: tuple[Kernel, ...] = ()
     tiles: Number | None = None
     tile: Number = 0
+    cuts: Number = 1
+    sums: Number | None = None
     indexed: Number | None = None
     unit: str | None = None
     triton: bool = False

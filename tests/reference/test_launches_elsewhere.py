@@ -198,10 +198,10 @@ def pass_of(rows: int, weights: float) -> Pass:
     return Pass(1, rows, 4, Precision(weights=weights, activations=ACT, cache=CACHE))
 
 
-def quantised(rows: int, like: str, fill: float = 0) -> list[Launch]:
-    """Activations to blocks of 32 bytes with a scale and a sum, the product, and for many rows the sum of its parts."""
+def quantised(rows: int, like: str) -> list[Launch]:
+    """Activations to blocks of 32 bytes with a scale and a sum, then the product."""
     to_blocks = each("stream", rows * 10, FP32, 36 / 32, flops=3)
-    return [to_blocks, multiplied(like, rows, 10, 6, 1 / 2, fill), *([tiny()] if fill else [])]
+    return [to_blocks, multiplied(like, rows, 10, 6, 1 / 2)]
 
 
 def test_llama_cpp_multiplies_by_vectors_by_tiles_or_by_the_library() -> None:
@@ -214,7 +214,7 @@ def test_llama_cpp_multiplies_by_vectors_by_tiles_or_by_the_library() -> None:
         (17, 2): [to_half, multiplied("gemm", 17, 10, 6, 2, 20), back],
         (1, 1 / 2): quantised(1, "packed_product"),
         (8, 1 / 2): quantised(8, "packed_product"),
-        (9, 1 / 2): quantised(9, "quantised_tiles", 20),
+        (9, 1 / 2): [*quantised(9, "quantised_tiles"), tiny()],
     }
     for (rows, weights), launches in expected.items():
         check(network(MLP), stack, pass_of(rows, weights), {"up_proj": launches})
@@ -272,7 +272,7 @@ def test_a_product_of_llama_cpp_unpacks_its_weights_once_and_few_rows_take_no_mo
     assert (shown(copy.beneath), product.beneath, copy.instead) == (one_row, None, ())
     _, few = kernels_of(new, Pass(1, 3, 0, QUANTISED), "up_proj")
     assert few.beneath is None
-    assert [shown(each) for each in few.instead] == [multiplied("quantised_tiles", 3, 10, 6, 1 / 2, 20), tiny()]
+    assert [shown(each) for each in few.instead] == [multiplied("quantised_tiles", 3, 10, 6, 1 / 2), tiny()]
     assert shown(few.instead[0].beneath) == packed
     # the back end unpacks from nine rows on, so that the kernels for many would be those of nine
     (few,) = kernels_of(old, Pass(1, 3, 0, QUANTISED), "up_proj")
@@ -472,20 +472,49 @@ def test_llama_cpp_reads_the_weights_of_a_gated_short_convolution_for_every_sequ
     check(model, runtime("llama.cpp"), pass_of(4, 2), {"in_proj": [multiplied("row_product", 4, 10, 18, 2)]})
 
 
-@pytest.mark.parametrize(("rows", "tiles"), [(9, 1), (128, 1), (129, 2), (512, 4)])
-def test_llama_cpp_unpacks_quantised_weights_for_each_128_rows(rows: int, tiles: int) -> None:
-    _, many, _ = kernels_of(runtime("llama.cpp"), Pass(1, rows, 0, QUANTISED), "up_proj")
-    assert many.unpacking == 2 * 10 * 6 * tiles
+COLUMN = 2 * 128 * 256
+"""FLOP of a row of activations with 128 rows of weights, 256 deep."""
+
+
+def tile_of(found: Kernel) -> tuple[Any, ...]:
+    return found.tiles, found.cuts, found.tile / COLUMN, found.unpacking / COLUMN, found.sums
+
+
+@pytest.mark.parametrize(
+    ("rows", "across", "columns"),
+    # 128, 129 and 300 rows as one, two and three tiles, the narrowest that do; half as many widths from 49 columns on
+    [(9, 1, 16), (48, 1, 48), (49, 1, 64), (128, 1, 128), (129, 2, 80), (300, 3, 112), (512, 4, 128)],
+)
+@pytest.mark.parametrize(("d_in", "deep"), [(256, 1), (640, 3)])
+def test_llama_cpp_multiplies_quantised_weights_in_whole_tiles(
+    rows: int, across: int, columns: int, d_in: int, deep: int
+) -> None:
+    model = network({"kind": "mlp", "width": 384}, d_model=d_in)
+    (up,) = (low for row in lower(model, runtime("llama.cpp"), Pass(1, rows, 0, QUANTISED)) for o, low in row
+             if o.name == "up_proj")  # fmt: skip
+    assert tile_of(up.kernels[1]) == (3 * across, deep, columns * deep, deep, 128 * columns * FP32)
+    assert up.kernels[1].unit == "int8"
+
+
+@pytest.mark.parametrize(
+    ("rows", "across", "columns"),
+    [(9, 1, 16), (16, 1, 16), (17, 1, 32), (32, 1, 32), (33, 1, 64), (64, 1, 64), (65, 1, 128), (129, 2, 128)],
+)
+def test_tiles_of_llama_cpp_have_fewer_widths_where_weights_do_not_fill_the_last(
+    rows: int, across: int, columns: int
+) -> None:
+    _, many, _ = kernels_of(runtime("llama.cpp"), Pass(1, rows, 0, QUANTISED), "up_proj")  # six rows of weights
+    assert tile_of(many) == (across, 1, columns, 1, 128 * columns * FP32)
 
 
 @pytest.mark.parametrize(("weights", "share"), [(210 / 256, 1), (34 / 32, 1 / 2)])
 def test_llama_cpp_brings_eight_bits_into_a_tile_in_half_the_time_of_fewer(weights: float, share: float) -> None:
     p = pass_of(300, weights)
     _, many, _ = kernels_of(runtime("llama.cpp"), p, "up_proj")
-    assert many.unpacking == share * 2 * 10 * 6 * 3
+    assert many.unpacking == share * COLUMN
     (found,) = (k for row in lower(network(MOE), runtime("llama.cpp"), p) for o, low in row for k in low.kernels
                 if o.name == "experts_up" and k.like == "quantised_tiles")  # fmt: skip
-    assert found.unpacking == pytest.approx(share * 2 * 10 * 3 * 4 * (150 / 104 + 1 / 2))  # 300 tokens in three tiles
+    assert found.unpacking == share * COLUMN
 
 
 def test_attention_that_is_written_out_scores_all_pairs_in_memory() -> None:
@@ -641,23 +670,25 @@ def test_llama_cpp_multiplies_few_tokens_by_a_matrix_of_every_expert_that_they_c
 
 
 @pytest.mark.parametrize(
-    ("rows", "tile", "tiles"),
-    # 9, 100, and 256 / 2 tokens in steps of eight; experts with fewer rows have one tile, others half of one too many
-    [(9, 16, 1), (100, 104, 1), (200, 104, 100 / 104 + 1 / 2), (256, 128, 128 / 128 + 1 / 2)],
+    ("rows", "columns", "across"),
+    # three rows of weights fill no tile; experts with fewer rows have one tile, others half of one too many
+    [(9, 16, 1), (20, 32, 1), (100, 128, 1), (200, 128, 100 / 128 + 1 / 2), (256, 128, 128 / 128 + 1 / 2)],
 )
-def test_llama_cpp_sorts_more_tokens_by_expert_each_with_tiles_of_its_own(rows: int, tile: int, tiles: float) -> None:
+def test_llama_cpp_sorts_more_tokens_by_expert_each_with_tiles_of_its_own(
+    rows: int, columns: int, across: float
+) -> None:
     touched = 4 * (1 - 0.5**rows)
     read = touched * 30 / 2
-    whole = 2 * 10 * 3 * touched * tiles * tile
     launches = [
         each("stream", rows * 10, FP32, 36 / 32, flops=3, count=2), tiny(2),
-        replace(parts_of_experts(2 * rows, "quantised_tiles", 10, 3, read, 2), fill=20, matrix=whole), tiny(2),
+        parts_of_experts(2 * rows, "quantised_tiles", 10, 3, read, 2), tiny(2),
     ]  # fmt: skip
     check(network(MOE), runtime("llama.cpp"), pass_of(rows, 1 / 2), {"experts_up": launches})
     rows_of_kernels = lower(network(MOE), runtime("llama.cpp"), pass_of(rows, 1 / 2))
     (found,) = (k for row in rows_of_kernels for o, low in row for k in low.kernels
                 if o.name == "experts_up" and k.like == "quantised_tiles")  # fmt: skip
-    assert found.unpacking == pytest.approx(2 * 10 * 3 * touched * tiles)
+    assert tile_of(found)[:4] == pytest.approx((touched * across, 1, columns, 1))
+    assert found.sums is None
     assert found.unit == "int8"
 
 
