@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from roofsim import library
-from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum
+from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Class, Kernel
@@ -22,6 +22,10 @@ TILE_ROWS = 64
 """Rows of queries in a tile of attention: FlashAttention-2 on a paged cache (flash_fwd_launch_template.h)."""
 FULL = 9 / 10
 """Share of the places in the rounds of units that tiles fill, from which on none is cut (`launch_mul_mat_q`)."""
+LATENCY = 280
+"""Clocks until data come from the last-level cache: 222 to 339 on an L40, the mean of its units (arXiv 2606.22588)."""
+BLOCKS = 2
+"""Blocks of attention that a unit keeps going at once (`fattn_mma_config` at head widths up to 256)."""
 RESIDENT = 16
 """Blocks of 128 threads that a unit with 2,048 threads keeps going at once."""
 
@@ -237,10 +241,16 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         compute = maximum(compute, kernel.indexed / (m.units * m.clock * m["indexed_elements"]))
     if like in _SOFTMAX:
         compute = compute + vector - m.softmax_overlap * minimum(compute, vector)
-    memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
+    moved = traffic(cost, m)
+    if not (single(kernel.again) and not kernel.again):
+        moved = maximum(moved, (moved + kernel.again) / m["cache_speed"])
+    memory = moved / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
     fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")] + _adding_up(kernel, m)
     if kernel.blocks is None:
         return Terms(fixed, compute, memory, filling)
+    if kernel.parts is not None:
+        parts = minimum(kernel.parts, maximum(BLOCKS * m.units / kernel.blocks, 1))
+        return Terms(fixed + parts * LATENCY / m.clock, compute, memory, filling)
     if like in _TILED:
         tiles = kernel.blocks * (1 if kernel.rows is None else maximum(kernel.rows / m.tile_rows, 1))
         busy = minimum(tiles * kernel.spread / m.units, 1)

@@ -16,6 +16,7 @@ from roofsim.lowering import fused, serving
 from roofsim.lowering.kernels import FP32, Class, Kernel, Lowered, Situation, piece, tiny
 from roofsim.ops import attention, conv, gating, gemm, pointwise, routing, scan
 from roofsim.ops.base import CostFunction, Operator, Role
+from roofsim.ops.pairs import causal_pairs
 
 FP16 = 2
 QUANTISED_ROWS = 8
@@ -42,6 +43,9 @@ BY_SEQUENCE = (Role.SEQUENCE_PROJECTION, Role.SCAN_IN, Role.STATE_PARAMETERS, Ro
 """Products that graphs make in three dimensions, a matrix for each sequence: of short convolutions, selective scans."""
 TILED_TOKENS, TILED_TOKENS_NARROW, WIDE_EXPERT = 128, 512, 1024
 """Tokens up to which experts in fp16 are one kernel, if they have more than `WIDE_EXPERT` results, and if not."""
+VECTOR_WIDTH, WIDE_HEAD, SHARED_HEADS, SHARED_KEYS = 64, 256, 4, 8192
+"""Widths of heads for which there is a vector kernel are multiples, up to the widest; where more heads share a key, it
+is not used at that width or from so many keys on."""
 THREADS = 128
 """Threads of a block in the kernels for states."""
 
@@ -269,9 +273,39 @@ def add(o: Operator, s: Situation) -> Lowered:
 
 
 def causal_attention(o: Operator, s: Situation) -> Lowered:
-    """Flash attention and the sum of its parts; before it, in a prefill, how far the mask lets each tile see."""
-    extra = tiny("sum of parts") if s.p.phase == "decode" else tiny("mask and sum of parts", 2)
-    return Lowered((fused.kernel(o), extra))
+    """Flash attention and the sum of its parts; before it, of several sequences, how far the mask lets each tile see.
+
+    Of one sequence that is not asked (from 1,024 tokens on it would be): each query of a piece scores all keys.
+    """
+    z = o.sizes
+    several, kernel = at_least(z["batch"], 2), fused.kernel(o)
+    visible = minimum(z["context"], z["window"] - 1) + z["new"]
+    if s.p.phase == "decode":
+        apart = _each_head(o, s, visible) * (1 - several)
+        others = z["heads"] / z["kv_heads"] - 1
+        kernel = replace(kernel, again=apart * others * o.cost.state)
+        blocks = z["batch"] * z["kv_heads"] * (1 + apart * others)
+        parts = replace(tiny("sum of parts"), blocks=blocks, parts=visible / fused.KEYS)
+    else:
+        parts = tiny("sum of parts")
+        mean = causal_pairs(z["new"], z["context"], z["window"]) / z["new"]
+        all_keys = maximum(fused.FEWEST * z["kv_heads"] / (z["new"] * z["heads"]), 1) * visible / mean
+        kernel = replace(
+            kernel, spread=several * kernel.spread + 1 - several,
+            padding=several * kernel.padding + (1 - several) * all_keys,
+        )  # fmt: skip
+    return Lowered(_present(tiny("mask", several), kernel, parts))
+
+
+def _each_head(o: Operator, s: Situation, visible: Number) -> Number:
+    """1 where one sequence reads its keys for every query head, else 0 (`ggml_cuda_get_best_fattn_kernel`)."""
+    z = o.sizes
+    width = float(z["qk_dim"])
+    if not s.each_head or width % VECTOR_WIDTH or width > WIDE_HEAD:
+        return 0
+    if float(z["heads"]) <= SHARED_HEADS * float(z["kv_heads"]):
+        return 1
+    return 0 if width == WIDE_HEAD else 1 - at_least(visible, SHARED_KEYS)
 
 
 def convolution(o: Operator, s: Situation) -> Lowered:

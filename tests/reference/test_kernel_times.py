@@ -165,6 +165,23 @@ def test_results_of_tiles_that_were_cut_are_added_up(tiles: int, moved: int) -> 
     assert found.fixed == pytest.approx(3 + (moved - min(moved, 25) * 3 / 4) / 5 if moved > 25 else 3 + moved / 4 / 5)
 
 
+def test_what_others_read_at_the_same_time_comes_from_the_cache() -> None:
+    # at four times the speed, while memory moves what is read once
+    assert terms(kernel("attention", again=3 * MOVED), M).memory == pytest.approx(STREAMED)
+    assert terms(kernel("attention", again=7 * MOVED), M).memory == pytest.approx(2 * STREAMED)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "most", "parts"),
+    # two blocks for each of four units make up to eight parts; more blocks than that have one each
+    [(1, 99, 8), (2, 99, 4), (2, 3, 3), (1, 1 / 2, 1 / 2), (20, 99, 1)],
+)
+def test_parts_are_added_up_one_after_the_other(blocks: int, most: float, parts: float) -> None:
+    found = terms(kernel("stream", Cost(), blocks=blocks, parts=most), M)
+    assert found.fixed == pytest.approx(1 + parts * 280 / 3)  # 280 clocks of 1/3 s
+    assert found.memory == 0
+
+
 def test_elements_are_found_at_so_many_per_unit_and_clock_where_that_takes_longest() -> None:
     assert terms(kernel("strided", indexed=40), M).compute == 40 / (4 * 3 / 3)
     assert terms(kernel("strided", indexed=4), M).compute == 200 / 50

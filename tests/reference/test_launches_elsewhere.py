@@ -35,6 +35,7 @@ from roofsim import library
 from roofsim.engine.roofline import machine
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import graph_size, keeps, lower, mask_bytes, plans
+from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Precision
 from roofsim.specs.runtime import Runtime
 
@@ -322,12 +323,12 @@ def test_llama_cpp_works_in_fp32() -> None:
         "norm_1": [each("stream", EVERY, FP32, FP32, flops=4)],
         "rotary": [each("stream", half, FP32, FP32, flops=3, count=2)],
         "cache_append": [Launch("strided", activations=new * FP32, state=2 * new * CACHE)],
-        "attention": [tiled(4), tiny(2)],
+        "attention": [tiny(), tiled(4), tiny()],
         "residual_1": [each("strided", EVERY, 2 * FP32, FP32)],
         "gate": [each("stream", elements, 2 * FP32, FP32, flops=5)],
     }
     check(network(GQA, GATED), stack, PREFILL, expected)
-    check(network(GQA, GATED), stack, STEP, {"attention": [of_a_token(4, 2), tiny()]})
+    check(network(GQA, GATED), stack, STEP, {"attention": [tiny(), of_a_token(4, 2), replace(tiny(), blocks=2 * 2)]})
     layer = {"norm_1": [each("stream", EVERY, FP32, FP32, flops=4), each("strided", EVERY, FP32, FP32, count=2)]}
     check(network(GQA, norm="layer"), stack, PREFILL, layer)
 
@@ -470,6 +471,49 @@ def test_llama_cpp_reads_the_weights_of_a_gated_short_convolution_for_every_sequ
         check(model, runtime("llama.cpp"), step, {"in_proj": [Own("row_product", instead=read)]})
         check(network(MLP), runtime("llama.cpp"), step, {"up_proj": [multiplied("row_product", batch, 10, 6, 2)]})
     check(model, runtime("llama.cpp"), pass_of(4, 2), {"in_proj": [multiplied("row_product", 4, 10, 18, 2)]})
+
+
+def attention_of(model: Architecture, p: Pass, device: str | None) -> dict[str, Kernel]:
+    on = library.device(device) if device else None
+    return {k.name: k for row in lower(model, runtime("llama.cpp"), p, on) for o, low in row for k in low.kernels
+            if o.name == "attention"}  # fmt: skip
+
+
+def test_a_piece_of_one_prompt_scores_all_its_keys_on_llama_cpp() -> None:
+    # three queries of two heads for each key see five, six and seven of seven keys, and take the time of 64
+    found = attention_of(network(GQA), Pass(1, 3, 4, PRECISION), "h100-sxm")
+    assert list(found) == ["attention", "sum of parts"]
+    assert (found["attention"].blocks, found["attention"].rows, found["attention"].spread) == (2, 6, 1)
+    assert found["attention"].padding == pytest.approx(64 / 6 * 7 / 6)
+    # of 300 tokens the last sees all 300, in the mean they see 150.5; within a window of 20, those 19 before it as well
+    assert attention_of(network(GQA), Pass(1, 300, 0, PRECISION), None)["attention"].padding == pytest.approx(
+        300 / 150.5
+    )
+    windowed = attention_of(network(GQA | {"window": 20}), Pass(1, 300, 50, PRECISION), None)
+    assert windowed["attention"].padding == pytest.approx(319 / 20)
+
+
+@pytest.mark.parametrize(
+    ("device", "heads", "head_dim", "batch", "context", "others"),
+    # of two key heads of 64 elements, read by two, four or five query heads each
+    [
+        ("h100-sxm", 4, 64, 1, 6, 1), ("h100-sxm", 8, 64, 1, 6, 3), ("h100-sxm", 8, 64, 1, 9000, 3),
+        ("h100-sxm", 10, 64, 1, 8190, 4), ("h100-sxm", 10, 64, 1, 8191, 0), ("h100-sxm", 8, 256, 1, 9000, 3),
+        ("h100-sxm", 10, 256, 1, 6, 0), ("h100-sxm", 10, 128, 1, 6, 4), ("h100-sxm", 4, 320, 1, 6, 0),
+        ("h100-sxm", 4, 80, 1, 6, 0), ("h100-sxm", 4, 64, 2, 6, 0), ("a100-sxm-80gb", 4, 64, 1, 6, 0),
+        ("rtx-4090", 4, 64, 1, 6, 1), (None, 4, 64, 1, 6, 0),
+    ],
+)  # fmt: skip
+def test_newer_devices_read_the_keys_of_one_sequence_for_every_head(
+    device: str | None, heads: int, head_dim: int, batch: int, context: int, others: int
+) -> None:
+    model = network({"kind": "attention", "heads": heads, "kv_heads": 2, "head_dim": head_dim})
+    found = attention_of(model, Pass(batch, 1, context, PRECISION, phase="decode"), device)
+    held = batch * (context + 1) * 2 * 2 * head_dim * CACHE
+    step, parts = found["attention"], found["sum of parts"]
+    assert (step.cost.state, step.again) == (held, others * held)
+    assert (parts.blocks, parts.parts) == (batch * 2 * (1 + others), (context + 1) / 128)
+    assert ("mask" in found) == (batch > 1)
 
 
 COLUMN = 2 * 128 * 256
