@@ -25,7 +25,7 @@ FULL = 9 / 10
 LATENCY = 280
 """Clocks until data come from the last-level cache: 222 to 339 on an L40, the mean of its units (arXiv 2606.22588)."""
 BLOCKS = 2
-"""Blocks of attention that a unit keeps going at once (`fattn_mma_config` at head widths up to 256)."""
+"""Blocks with a tile in registers that a unit keeps going at once (`fattn_mma_config` at head widths up to 256)."""
 RESIDENT = 16
 """Blocks of 128 threads that a unit with 2,048 threads keeps going at once."""
 
@@ -106,8 +106,8 @@ def of_host(host: Host, values: Mapping[str, Number]) -> dict[str, Number]:
 class Terms:
     """What competes for the time of one launch, in seconds: the largest wins, `fixed` comes on top.
 
-    `filling` is what computing loses while the device is not yet full. Whatever they are, the launch takes `least`
-    seconds at least and `most` at most, where there are such limits.
+    `filling` is what computing loses while the device is not yet full, or waits for data. The launch takes `least`
+    seconds at least and `most` at most, where there are such limits, whatever they are.
     """
 
     fixed: Number
@@ -163,6 +163,10 @@ _FEW_ROWS = ("vector_product", "row_product")
 """Products that memory bounds, or loads: no faster than the matrix peak."""
 _TAKEN_IN = {"packed_product": "unpacked_bytes", "row_product": "row_bytes"}
 """Products of few rows that the loads of the units bound: bytes of weights for each of them and clock."""
+_AT_ONCE = {"row_product": BLOCKS}
+"""Products of which a unit takes in more with that many blocks at once than with one."""
+_IN_TURN = ("quantised_tiles",)
+"""Products whose blocks, one on each unit, load a part of a tile and then compute with it: the times add up."""
 _SOFTMAX = ("attention", "masked_attention")
 _TILED = ("attention", "delta")
 """Fused kernels whose blocks each wait for their first data and write their results before the next block begins."""
@@ -236,7 +240,7 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     else:
         compute = vector
     if like in _TAKEN_IN:
-        compute = maximum(compute, cost.weights / (m.units * m.clock * m[_TAKEN_IN[like]]))
+        compute = maximum(compute, (cost.weights + kernel.again) / (m.units * m.clock * m[_TAKEN_IN[like]]))
     if kernel.indexed is not None:
         compute = maximum(compute, kernel.indexed / (m.units * m.clock * m["indexed_elements"]))
     if like in _SOFTMAX:
@@ -245,6 +249,8 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     if not (single(kernel.again) and not kernel.again):
         moved = maximum(moved, (moved + kernel.again) / m["cache_speed"])
     memory = moved / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
+    if like in _IN_TURN:
+        filling = memory
     fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")] + _adding_up(kernel, m)
     if kernel.blocks is None:
         return Terms(fixed, compute, memory, filling)
@@ -257,7 +263,7 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         waiting = maximum(tiles / m.units, 1) * m["tile_time"]
         return Terms(fixed + waiting, compute * kernel.padding / busy, memory, filling)
     share = minimum(kernel.blocks / m.units, 1)
-    full = minimum(kernel.blocks / (m.units * kernel.together), 1)
+    full = minimum(kernel.blocks / (m.units * kernel.together), _AT_ONCE.get(like, 1))
     compute = compute / full
     if kernel.steps is not None:
         compute = maximum(compute, kernel.steps * m["step_time"] * maximum(kernel.blocks / (m.units * RESIDENT), 1))

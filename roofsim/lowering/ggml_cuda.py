@@ -21,8 +21,9 @@ from roofsim.ops.pairs import causal_pairs
 FP16 = 2
 QUANTISED_ROWS = 8
 """Rows up to which quantised weights are multiplied by vector kernels (MMVQ_MAX_BATCH_SIZE)."""
-TILED_ROWS = 16
-"""Rows up to which weights in fp16 are multiplied without cuBLAS (`ggml_cuda_should_use_mmf`)."""
+TILED_ROWS, BLOCK_ROWS, BLOCK_DEPTH = 16, 32, 64
+"""Rows up to which weights in fp16 are multiplied without cuBLAS, and what of these has to divide them: the rows of a
+block, and what a warp takes of each at once (`ggml_cuda_should_use_mmf`)."""
 TILE_ROWS, TILE_COLUMNS, TILE_DEPTH = 128, 128, 256
 """Rows of weights and of activations in a tile of products on quantised weights, and what it takes of them in one
 step (I, the largest J and K_vram of mmq-config-ampere.cuh)."""
@@ -67,13 +68,17 @@ def linear(o: Operator, s: Situation) -> Lowered:
     return Lowered(_present(*product, bias))
 
 
-def _rows(o: Operator, like: Class, tokens: Number, s: Situation) -> Kernel:
-    """A kernel that reads the weights as they are stored; in 3-D products, again for every sequence."""
+def _rows(o: Operator, like: Class, tokens: Number) -> Kernel:
+    """A kernel that reads the weights as they are stored."""
     z = o.sizes
     cost = replace(o.function(**{**z, "tokens": tokens}), activations=(z["d_in"] + z["d_out"]) * FP32 * tokens)
-    if o.role in BY_SEQUENCE and s.p.phase == "decode":
-        cost = replace(cost, activations=cost.activations + (tokens - 1) * cost.weights)
     return Kernel(o.name, like, cost)
+
+
+def _by_sequence(o: Operator, like: Class) -> Kernel:
+    """A step of a product in three dimensions: a row for each sequence, which reads all weights."""
+    product = _rows(o, like, o.sizes["tokens"])
+    return replace(product, cost=replace(product.cost, weights=o.sizes["tokens"] * product.cost.weights))
 
 
 def _half(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
@@ -82,16 +87,22 @@ def _half(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
     Back ends without such a library multiply fp32 activations in the kernels of their own.
     """
     z = o.sizes
-    tokens = z["tokens"]
+    tokens, library = z["tokens"], s.runtime.matrix_library.converts
+    if o.role in BY_SEQUENCE and s.p.phase == "decode":
+        return (_by_sequence(o, "vector_product"),)
     joined, many = o.role is Role.FFN_GATE, at_least(tokens, TILED_ROWS + 1)
-    tiles = replace(_rows(o, "row_product", tokens, s), count=several - many)
-    library = replace(_rows(o, "gemm", tokens, s), count=many, fill=fused.fill(o))
-    moved, apart = FP32 + FP16, many if s.runtime.matrix_library.converts else 0
+    if library and (float(z["d_out"]) % BLOCK_ROWS or float(z["d_in"]) % BLOCK_DEPTH):
+        many = several
+    tiles = replace(_rows(o, "row_product", tokens), count=several - many)
+    if library:
+        tiles = replace(tiles, blocks=z["d_out"] / BLOCK_ROWS)
+    product = replace(_rows(o, "gemm", tokens), count=many, fill=fused.fill(o))
+    moved, apart = FP32 + FP16, many if library else 0
     return (
-        replace(_rows(o, "vector_product", tokens, s), count=1 - several, joined=joined),
+        replace(_rows(o, "vector_product", tokens), count=1 - several, joined=joined),
         piece("to fp16", "strided", tokens * z["d_in"], moved, count=apart),
         tiles,
-        library,
+        product,
         piece("to fp32", "strided", tokens * z["d_out"], moved, count=apart),
     )
 
@@ -106,18 +117,21 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
     z = o.sizes
     tokens = z["tokens"]
     many = at_least(tokens, QUANTISED_ROWS + 1)
-    one = _rows(o, "packed_product", 1, s)
-    if s.runtime.matrix_library.tiles == "fp16":
-        products = (replace(_rows(o, "gemm", tokens, s), unit="fp16", beneath=one, fill=fused.fill(o)),)
-        few = replace(_rows(o, "packed_product", tokens, s), instead=products)
+    one, by_tiles = _rows(o, "packed_product", 1), s.runtime.matrix_library.tiles
+    if o.role in BY_SEQUENCE and s.p.phase == "decode":
+        to_blocks = piece("to q8_1", "stream", tokens * z["d_in"], FP32 + Q8_1, 3, count=by_tiles == "int8")
+        return to_blocks, _by_sequence(o, "packed_product")
+    if by_tiles == "fp16":
+        products = (replace(_rows(o, "gemm", tokens), unit="fp16", beneath=one, fill=fused.fill(o)),)
+        few = replace(_rows(o, "packed_product", tokens), instead=products)
         return replace(few, count=1 - many), replace(products[0], count=many)
     columns = _columns(tokens, z["d_out"])
     tiles = replace(
-        _tiled(_rows(o, "quantised_tiles", tokens, s), o, ceil(tokens / TILE_COLUMNS), columns, z["d_out"]),
+        _tiled(_rows(o, "quantised_tiles", tokens), o, ceil(tokens / TILE_COLUMNS), columns, z["d_out"]),
         beneath=one, cuts=ceil(z["d_in"] / TILE_DEPTH), sums=TILE_ROWS * columns * FP32,
     )  # fmt: skip
     parts = tiny("sum of parts")
-    vectors = replace(_rows(o, "packed_product", tokens, s), instead=(tiles, parts))
+    vectors = replace(_rows(o, "packed_product", tokens), instead=(tiles, parts))
     joined = o.role is Role.FFN_GATE
     return (
         piece("to q8_1", "stream", tokens * z["d_in"], FP32 + Q8_1, 3, count=several if joined else 1),
@@ -190,17 +204,23 @@ def _packed_experts(o: Operator, s: Situation, each: Cost, halves: int, width: N
 
 
 def _half_experts(o: Operator, s: Situation, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
-    """Tiles as far as these are told to, sorted by expert from 17 tokens on.
+    """Tiles of 16 rows as far as these are told to, sorted by expert from 17 tokens on; each reads its weights.
 
     Beyond, rows are gathered by expert and put back, and every expert that has any goes to cuBLAS for itself.
     """
     z = o.sizes
     rows, touched = z["tokens"] * z["top_k"], gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
+    across = maximum(rows / touched / TILED_ROWS + 1 / 2, 1)  # the last of several half full, as of packed ones
     most = TILED_TOKENS if float(width) > WIDE_EXPERT else TILED_TOKENS_NARROW
-    looped = halves * at_least(z["tokens"], most + 1) if s.runtime.matrix_library.converts else 0
+    together = Kernel(o.name, "row_product", each, halves)
+    looped: Number = 0
+    if s.runtime.matrix_library.converts:
+        looped = halves * at_least(z["tokens"], most + 1)
+        blocks = touched * across * width / BLOCK_ROWS
+        together = replace(together, count=halves - looped, blocks=blocks, again=(across - 1) * each.weights)
     return (
         tiny("sort by expert", (halves - looped) * at_least(z["tokens"], TILED_ROWS + 1)),
-        Kernel(o.name, "row_product", each, halves - looped),
+        together,
         piece("gather", "strided", rows * z["d_in"], FP32 + FP16, count=looped),
         Kernel(o.name, "gemm", each * (1 / touched), looped * touched, fill=fused.fill(o)),
         piece("to fp32", "strided", rows / touched * width, FP32 + FP16, count=looped * touched),

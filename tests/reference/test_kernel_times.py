@@ -50,7 +50,7 @@ ROWS: dict[str, tuple[float, float, float, float]] = {
     "packed_product": (1, 3000 / 20, STREAMED, 0),  # more than 20 bytes at half a byte per unit and clock
     "vector_product": (1, 200 / 50, STREAMED, 0),
     "row_product": (1, 20 / (4 * 3 / 8), STREAMED, 0),  # an eighth of a byte per unit and clock
-    "quantised_tiles": (3, 3000 / (5 * 4 * 3), STREAMED, 0),
+    "quantised_tiles": (3, 3000 / (5 * 4 * 3), STREAMED, STREAMED),  # data come in before they are computed with
     "attention": (4, 3000 / 250 + 200 / 20, STREAMED, 0),  # the softmax waits for the products
     "masked_attention": (4, 3000 / 300 + 200 / 20, STREAMED, 0),
     "delta": (3, 3000 / 125, STREAMED, 0),
@@ -68,6 +68,8 @@ ROWS: dict[str, tuple[float, float, float, float]] = {
     "unpacked_product": (9, 20 / (100 / 25), STREAMED, 0),  # the weights alone
     "row_attention": (9, 3000 / 5, STREAMED, 0),
 }
+TWICE = "row_product"
+"""A class whose units take in more from a second block."""
 TILED = ("attention", "delta")
 """Classes whose blocks wait for their first data one after the other; computing alone slows down with few of them."""
 
@@ -102,6 +104,7 @@ def test_units_without_a_block_idle_and_those_with_too_few_compute_slower(
 ) -> None:
     fixed, compute, memory, filling = ROWS[like]
     found = terms(kernel(like, blocks=blocks, together=together), M)
+    slower = 4 * together / blocks if like == TWICE and blocks >= 4 * together else slower
     assert parts(found) == pytest.approx((fixed, compute * slower, memory * memory_slower, filling * slower))
 
 
@@ -135,6 +138,18 @@ def test_kernels_of_some_devices_compute_the_softmax_during_the_products(like: s
 
 def test_packed_weights_come_in_by_bytes_per_unit_and_clock_where_that_takes_longest() -> None:
     assert terms(kernel("packed_product", Cost(matrix=300, weights=240)), M).compute == 240 / (4 * 3 / 2)
+
+
+@pytest.mark.parametrize(("blocks", "faster"), [(2, 1 / 2), (4, 1), (6, 3 / 2), (8, 2), (99, 2)])
+def test_a_unit_takes_in_twice_the_weights_with_two_blocks(blocks: int, faster: float) -> None:
+    found = terms(kernel(TWICE, Cost(weights=240), blocks=blocks), M)
+    assert found.compute == pytest.approx(240 / (4 * 3 / 8) / faster)
+
+
+@pytest.mark.parametrize(("like", "rate"), [("row_product", 4 * 3 / 8), ("packed_product", 4 * 3 / 2)])
+def test_weights_that_are_read_again_are_taken_in_again(like: str, rate: float) -> None:
+    found = terms(kernel(like, Cost(weights=240), again=480), M)
+    assert (found.compute, found.memory) == pytest.approx((720 / rate, 240 / 5))
 
 
 @pytest.mark.parametrize("like", ["vector_product", "row_product"])

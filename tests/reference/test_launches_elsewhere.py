@@ -210,8 +210,6 @@ def test_llama_cpp_multiplies_by_vectors_by_tiles_or_by_the_library() -> None:
     to_half, back = (each("strided", 17 * width, FP32, FP16) for width in (10, 6))
     expected: dict[tuple[int, float], list[Launch]] = {
         (1, 2): [multiplied("vector_product", 1, 10, 6, 2)],
-        (2, 2): [multiplied("row_product", 2, 10, 6, 2)],
-        (16, 2): [multiplied("row_product", 16, 10, 6, 2)],
         (17, 2): [to_half, multiplied("gemm", 17, 10, 6, 2, 20), back],
         (1, 1 / 2): quantised(1, "packed_product"),
         (8, 1 / 2): quantised(8, "packed_product"),
@@ -219,6 +217,21 @@ def test_llama_cpp_multiplies_by_vectors_by_tiles_or_by_the_library() -> None:
     }
     for (rows, weights), launches in expected.items():
         check(network(MLP), stack, pass_of(rows, weights), {"up_proj": launches})
+
+
+@pytest.mark.parametrize(
+    ("d_in", "d_out", "rows", "tiles"),
+    [(64, 96, 2, True), (64, 96, 16, True), (64, 96, 17, False), (64, 90, 2, False), (96, 96, 2, False)],
+)
+def test_llama_cpp_multiplies_few_rows_in_fp16_by_blocks_of_32_rows_that_64_divides_in_depth(
+    d_in: int, d_out: int, rows: int, tiles: bool
+) -> None:
+    by_tiles = [replace(multiplied("row_product", rows, d_in, d_out, 2), blocks=3)]
+    product_ = multiplied("gemm", rows, d_in, d_out, 2, 2 * d_in)
+    to_half, back = (each("strided", rows * width, *kinds) for width, kinds in ((d_in, (4, 2)), (d_out, (2, 4))))
+    model = network({"kind": "mlp", "width": d_out}, d_model=d_in)
+    wanted = by_tiles if tiles else [to_half, product_, back]
+    check(model, runtime("llama.cpp"), pass_of(rows, 2), {"up_proj": wanted})
 
 
 def test_llama_cpp_joins_gate_and_up_and_the_activation_in_a_step_of_one_row() -> None:
@@ -233,9 +246,9 @@ def test_llama_cpp_adds_biases_apart_from_two_rows_on() -> None:
     stack, model = runtime("llama.cpp"), network(GQA | {"qkv_bias": True})
     check(model, stack, pass_of(1, 2), {"k_proj": [Own("vector_product", instead={"activations": 16 * FP32})]})
     bias = each("strided", 2 * 6, FP32, FP32)
-    check(model, stack, pass_of(2, 2), {
-        "k_proj": [Own("row_product", instead={"activations": 2 * 16 * FP32}), bias]
-    })  # fmt: skip
+    product_ = Own("gemm", fill=20, instead={"activations": 2 * 16 * FP32})
+    halves = each("strided", 2 * 10, FP32, FP16), each("strided", 2 * 6, FP16, FP32)
+    check(model, stack, pass_of(2, 2), {"k_proj": [halves[0], product_, halves[1], bias]})
 
 
 def test_an_older_one_unpacks_quantised_weights_before_a_large_product() -> None:
@@ -464,13 +477,16 @@ def test_llama_cpp_joins_128_tokens_of_a_channel_at_a_time(new: int, steps: int)
 
 def test_llama_cpp_reads_the_weights_of_a_gated_short_convolution_for_every_sequence_of_a_step() -> None:
     model = network({"kind": "short_conv", "channels": 6})
-    weights = 10 * 18 * 2
-    for batch in (2, 4):
+    for batch in (2, 4, 20):
+        read = {"activations": batch * 28 * FP32, "weights": batch * 10 * 18 * 2}
         step = Pass(batch, 1, 6, WIDE, phase="decode")
-        read = {"activations": batch * 28 * FP32 + (batch - 1) * weights}
-        check(model, runtime("llama.cpp"), step, {"in_proj": [Own("row_product", instead=read)]})
-        check(network(MLP), runtime("llama.cpp"), step, {"up_proj": [multiplied("row_product", batch, 10, 6, 2)]})
-    check(model, runtime("llama.cpp"), pass_of(4, 2), {"in_proj": [multiplied("row_product", 4, 10, 18, 2)]})
+        check(model, runtime("llama.cpp"), step, {"in_proj": [Own("vector_product", instead=read)]})
+        read["weights"] = batch * 10 * 18 / 2
+        step = Pass(batch, 1, 6, QUANTISED, phase="decode")
+        packed = [each("stream", batch * 10, FP32, 36 / 32, flops=3), Own("packed_product", instead=read)]
+        check(model, runtime("llama.cpp"), step, {"in_proj": packed})
+        check(model, runtime("llama.cpp-metal"), step, {"in_proj": packed[1:]})
+    check(model, runtime("llama.cpp"), pass_of(1, 2), {"in_proj": [multiplied("vector_product", 1, 10, 18, 2)]})
 
 
 def attention_of(model: Architecture, p: Pass, device: str | None) -> dict[str, Kernel]:
@@ -742,7 +758,9 @@ def test_llama_cpp_sorts_more_tokens_by_expert_each_with_tiles_of_its_own(
 def test_llama_cpp_takes_experts_in_fp16_together_or_one_after_the_other(width: int, rows: int, looped: int) -> None:
     touched, chosen = 4 * (1 - 0.5**rows), 2 * rows
     product_ = parts_of_experts(chosen, "row_product", 10, width, touched * 10 * width * 2, 2)
-    together = [*([tiny(2)] if rows > 16 else []), product_]
+    across = max(chosen / touched / 16 + 1 / 2, 1)  # tiles of 16 rows, the last of several half full
+    by_tiles = replace(product_, blocks=touched * across * width / 32)
+    together = [*([tiny(2)] if rows > 16 else []), by_tiles]
     alone = [
         each("strided", chosen * 10, FP32, FP16, count=2),
         Launch(
@@ -753,6 +771,9 @@ def test_llama_cpp_takes_experts_in_fp16_together_or_one_after_the_other(width: 
     ]  # fmt: skip
     model = network(MOE | {"width": width})
     check(model, runtime("llama.cpp"), pass_of(rows, 2), {"experts_up": alone if looped else together})
+    again = [k.again for row in lower(model, runtime("llama.cpp"), pass_of(rows, 2)) for o, low in row
+             for k in low.kernels if o.name == "experts_up" and k.like == "row_product"]  # fmt: skip
+    assert again == ([] if looped else pytest.approx([(across - 1) * product_.weights]))
 
 
 def test_llama_cpp_chooses_experts_in_one_kernel_and_sums_them_in_one() -> None:
@@ -767,10 +788,12 @@ def test_llama_cpp_reads_the_projections_of_mamba_1_for_every_sequence_of_a_step
     step = Pass(4, 1, 6, WIDE, phase="decode")
     for name, d_in, d_out in (("in_proj", 10, 12), ("x_proj", 6, 10), ("dt_proj", 2, 6), ("out_proj", 6, 10)):
         weights = d_in * d_out * 2
-        read = {"activations": 4 * (d_in + d_out) * FP32 + 3 * weights}
-        check(model, runtime("llama.cpp"), step, {name: [Own("row_product", instead=read)]})
-    own = {"activations": 4 * (10 + 12 + 2 * 2 * 5 + 12 + 4) * FP32}
-    check(network(SSM, family="mamba2"), runtime("llama.cpp"), step, {"in_proj": [Own("row_product", instead=own)]})
+        read = {"activations": 4 * (d_in + d_out) * FP32, "weights": 4 * weights}
+        check(model, runtime("llama.cpp"), step, {name: [Own("vector_product", instead=read)]})
+    wide = 10 + 12 + 2 * 2 * 5 + 12 + 4
+    own = Own("gemm", fill=20, instead={"activations": 4 * wide * FP32})
+    halves = each("strided", 4 * 10, FP32, FP16), each("strided", 4 * (wide - 10), FP16, FP32)
+    check(network(SSM, family="mamba2"), runtime("llama.cpp"), step, {"in_proj": [halves[0], own, halves[1]]})
 
 
 @pytest.mark.parametrize("name", ["llama.cpp-metal", "llama.cpp-vulkan"])
@@ -844,8 +867,9 @@ def test_scored_positions_alone_go_on_after_the_last_mixer_in_as_many_passes_as_
 def test_an_array_of_shares_is_taken_for_each() -> None:
     shares = np.array([0, 1 / 4, 1])
     rows = lower(
-        network(GQA, MLP), runtime("llama.cpp"), replace(PREFILL, precision=WIDE, logits="last", scored=shares)
-    )
+        network(GQA, MLP, d_model=64, vocab=32), runtime("llama.cpp"),
+        replace(PREFILL, precision=WIDE, logits="last", scored=shares),
+    )  # fmt: skip
     (logits,) = (low.kernels for o, low in rows[-1] if o.name == "lm_head")
     assert sum(k.count for k in logits) == pytest.approx(shares)
 
