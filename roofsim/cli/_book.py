@@ -45,6 +45,7 @@ class Book:
         Raises InputError where all that was asked for was refused.
         """
         from roofsim.report.measure import measured_tables
+        from roofsim.report.records import records
 
         now = known(self.file, self.software)
         left = sum(state(point, now) == "to do" for point in wanted)
@@ -52,7 +53,8 @@ class Book:
         if refused and not fresh:
             raise InputError("\n".join(refused))
         summary = {"device": self.file.device, "rows": fresh, "left": left}
-        out.write(measured_tables(self.file.device, fresh, left), summary)
+        columns = dict.fromkeys(self.file.columns)
+        out.write(measured_tables(self.file.device, fresh, left), summary, lambda: records(fresh, columns))
         if refused:
             click.echo("\n".join(refused), err=True)
             click.get_current_context().exit(1)

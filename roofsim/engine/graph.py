@@ -78,6 +78,16 @@ class NotPolynomial(Exception):
     """A step would raise a number to a power that is not fixed: there is no closed form of this kind."""
 
 
+class Undecided(TypeError):
+    """Something was asked of a traced number that only a value can answer; `names` are the variables it is made of."""
+
+    def __init__(self, number: Sum) -> None:
+        atoms = number.graph.atoms
+        found = (atoms[each] for each in reachable(number.graph, [number]))
+        self.names = tuple(atom.name for atom in found if atom.op == "variable")
+        super().__init__("a traced number has no truth; use what roofsim.foundation.arith offers")
+
+
 class Sum:
     """A number as a sum of products: coefficient by product. A constant is a plain float instead."""
 
@@ -157,6 +167,8 @@ class Sum:
         return Sum(self.graph, {tuple((atom, -k) for atom, k in product): 1 / c}, value)
 
     def __pow__(self, power: Any) -> Any:
+        if isinstance(power, Sum):
+            return power.__rpow__(self)
         if not isinstance(power, int):
             return NotImplemented
         result: Any = 1.0
@@ -167,20 +179,25 @@ class Sum:
     def __rpow__(self, base: Any) -> Any:
         if self.value is not None:
             # the share of experts that no token chose: it vanishes for any but the shortest prompts
-            if base**self.value > VANISHED:
+            if float(base) ** self.value > VANISHED:
                 raise NotPolynomial
             return 0.0
-        return self.graph.atom("power", (float(base), self), positive=True)
+        return self.graph.atom("power", (base if isinstance(base, Sum) else float(base), self), positive=True)
 
     __radd__ = __add__
     __rmul__ = __mul__
 
     def __bool__(self) -> bool:
-        raise TypeError("a traced number has no truth; use what roofsim.foundation.arith offers")
+        raise Undecided(self)
+
+    def _undecided(self, *_: Any) -> Any:
+        raise Undecided(self)
+
+    __lt__ = __le__ = __gt__ = __ge__ = __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __index__ = _undecided
 
     def __float__(self) -> float:
         if self.value is None:
-            raise TypeError("a traced number has no value")
+            raise Undecided(self)
         return self.value
 
     @property

@@ -86,6 +86,8 @@ class Program:
         self._alone = np.array([job.alone for job in self._jobs], dtype=bool)
         self._plans = np.array([job.plans for job in self._jobs], dtype=float)
         self._work_of_host = np.array([job.work for job in self._jobs], dtype=float)
+        self._prepared = np.array([job.ahead is not None for job in self._jobs], dtype=bool)
+        self._ahead = np.array([job.ahead or 0 for job in self._jobs], dtype=float)
         gaps = [0.0 if job.alone else job.launches * gap_time(self._runtime, job.phase) for job in self._jobs]
         self._gaps = np.array(gaps, dtype=float)
         self._graphs = np.array([graphs(self._runtime, job.phase) for job in self._jobs], dtype=float)
@@ -168,8 +170,16 @@ class Program:
         stretches = [Stretch(h, d, n) for h, d, n in zip(*self._pieces(machines), self._counts, strict=True)]
         first: Array = starting_time(self._runtime, m, self._plans, self._work_of_host)
         start = np.where(self._alone, 0.0, first)
-        gaps: Array = self._gaps + self._graphs * m["replay_time"]
-        return times(stretches, start, self._runtime.host.mode == "inline", np.where(self._alone, 0.0, gaps))
+        gaps: Array = np.where(self._alone, 0.0, self._gaps + self._graphs * m["replay_time"])
+        queued = times(stretches, start, self._runtime.host.mode == "inline", gaps)
+        if not self._prepared.any():
+            return queued
+        behind = times(stretches, start, gaps=gaps, ahead=self._ahead * m["dispatch"])
+
+        def either(a: Any, b: Any) -> Array:
+            return np.where(self._prepared, a, b)
+
+        return Times(either(behind.wall, queued.wall), queued.device, either(behind.host, queued.host))
 
     def _pieces(self, machines: Mapping[str, Machine]) -> tuple[Array, Array]:
         """Host and device seconds of one of each piece, by slot."""

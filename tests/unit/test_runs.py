@@ -377,6 +377,21 @@ def test_requests_that_a_stack_does_not_take_at_once_wait_for_their_turn():
     assert told[1] != one[1]
 
 
+def test_steps_of_a_batch_have_what_is_left_of_its_prompts_among_them_unless_prompts_were_apart():
+    reader = Reader("vllm", "h100-sxm")
+
+    def parts(**more):
+        fields = {"batch": 64, "prompt": 1024, "context": 1024, "generated": 33} | more
+        return reader.case(run(device="", model="Qwen2.5-0.5B", phase="decode", **fields)).target.parts
+
+    *steps, (share, _) = parts()
+    assert tuple(steps) == parts(note="prompts=apart")
+    assert share == 1 / 32
+    assert sum(each for each, _ in steps) == pytest.approx(1)
+    assert [len(parts(prompt=prompt)) for prompt in (None, 1024)] == [3, 4]
+    assert sum(each for each, _ in parts(batch=8)) == pytest.approx(1)
+
+
 # --- many at once ---
 
 STACKS = [
