@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from math import exp
 from types import SimpleNamespace
 
@@ -298,28 +299,33 @@ def test_what_is_left_out_is_predicted_from_all_others_alone():
 TRUE = {"a100-sxm-80gb": 0.5, "h100-sxm": 0.6, "rtx-4090": 0.4}
 
 
-@pytest.fixture(scope="module")
-def learnt():
-    """Three devices whose products reach 0.4 to 0.6 of the peak, where 0.8 was read by hand."""
+@cache
+def made():
+    """Rows of three devices whose products reach 0.4 to 0.6 of the peak, where 0.8 was read by hand."""
     rows = list(design(("Llama-3.2-1B",), (512, 4096, 16384), (1, 4)))
-    made = []
+    found = []
     for name, efficiency in TRUE.items():
         device = library.device(name)
         stack = Made(device, library.runtime("transformers-5-eager"), library.host(device.host))
         values = values_of(stack, rows, {**library.priors(device, stack.runtime).values, "gemm_efficiency": efficiency})
-        made += [row._replace(device=name, framework="transformers 5.17", value=float(v), line=i)
+        found += [row._replace(device=name, framework="transformers 5.17", value=float(v), line=i)
                  for i, (row, v) in enumerate(zip(rows, values, strict=True))]  # fmt: skip
-    return p.stacks([Runs("made.csv", "0" * 64, tuple(made))])
+    return tuple(found)
 
 
-def test_every_device_and_runtime_in_the_files_is_a_stack(learnt):
-    assert [s.device.id for s in learnt] == sorted(TRUE)
-    assert {s.runtime.id for s in learnt} == {"transformers-5-eager"}
-    assert all(s.whole for s in learnt)
+def learnt():
+    return p.stacks([Runs("made.csv", "0" * 64, made())])
 
 
-def test_means_are_those_of_the_stacks_and_each_is_predicted_from_the_others(learnt):
-    found = p.learn(learnt)
+def test_every_device_and_runtime_in_the_files_is_a_stack():
+    found = learnt()
+    assert [s.device.id for s in found] == sorted(TRUE)
+    assert {s.runtime.id for s in found} == {"transformers-5-eager"}
+    assert all(s.whole for s in found)
+
+
+def test_means_are_those_of_the_stacks_and_each_is_predicted_from_the_others():
+    found = p.learn(learnt())
     groups = {(g.devices, g.runtimes): g for g in found.groups}
     assert set(groups) == {("", ""), ("NVIDIA gpu", ""), ("", "eager"), ("NVIDIA gpu", "eager")}
     typical = groups["NVIDIA gpu", "eager"].parameters["gemm_efficiency"]
@@ -330,8 +336,8 @@ def test_means_are_those_of_the_stacks_and_each_is_predicted_from_the_others(lea
     assert all(x.coverage >= 0.88 and abs(x.bias) < 0.2 for x in times)
 
 
-def test_what_a_stack_says_is_counted_without_what_was_known_before(learnt):
-    (card,) = [s for s in learnt if s.device.id == "h100-sxm"]
+def test_what_a_stack_says_is_counted_without_what_was_known_before():
+    (card,) = [s for s in learnt() if s.device.id == "h100-sxm"]
     said = p.seen(card)
     truth = ROW.free(TRUE["h100-sxm"])
     assert said.values["gemm_efficiency"] == pytest.approx(
@@ -340,12 +346,13 @@ def test_what_a_stack_says_is_counted_without_what_was_known_before(learnt):
     assert "workspace" not in said.values, "what software defines is no property of a population"
 
 
-def test_rows_that_say_nothing_of_a_device_are_left_out(learnt):
-    rows = [case.run for s in learnt[:1] for case in s.cases]
+def test_rows_that_say_nothing_of_a_device_are_left_out():
+    found = learnt()
+    rows = [case.run for case in found[0].cases]
     assert p.stacks([Runs("a.csv", "0" * 64, tuple(rows))], "batch == 77") == []
     for change in ({"note": "suspect=1"}, {"note": "quality=low"}, {"framework": ""}, {"framework": "TensorRT-LLM"}):
         assert p.stacks([Runs("a.csv", "0" * 64, tuple(r._replace(**change) for r in rows))]) == []
-    again = tuple(replace(learnt[0].cases[0], run=rows[0]).run._replace(line=i) for i in range(300))
+    again = tuple(replace(found[0].cases[0], run=rows[0]).run._replace(line=i) for i in range(300))
     (thin,) = p.stacks([Runs("a.csv", "0" * 64, again)])
     assert len(thin.cases) <= p.MOST
 
