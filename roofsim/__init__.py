@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from roofsim.foundation.version import __version__
 
 if TYPE_CHECKING:
+    from roofsim.explore.fronts import pareto
     from roofsim.explore.sensitivity import sensitivity
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
@@ -30,6 +31,7 @@ _HOMES = {
     "predict": "roofsim.prediction.request",
     "Prediction": "roofsim.prediction.results",
     "crossover": "roofsim.studies.crossover",
+    "pareto": "roofsim.explore.fronts",
     "sensitivity": "roofsim.explore.sensitivity",
     "Comparison": "roofsim.studies.crossover",
     "Architecture": "roofsim.model.architecture",
@@ -51,6 +53,7 @@ __all__ = [
     "__version__",
     "compile",
     "crossover",
+    "pareto",
     "predict",
     "sensitivity",
 ]
