@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from roofsim.foundation.version import __version__
 
 if TYPE_CHECKING:
+    from roofsim.explore.compare import compare
     from roofsim.explore.fronts import pareto
+    from roofsim.explore.search import SearchResult, search
     from roofsim.explore.sensitivity import sensitivity
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
@@ -34,6 +36,9 @@ _HOMES = {
     "pareto": "roofsim.explore.fronts",
     "sensitivity": "roofsim.explore.sensitivity",
     "Comparison": "roofsim.studies.crossover",
+    "search": "roofsim.explore.search",
+    "SearchResult": "roofsim.explore.search",
+    "compare": "roofsim.explore.compare",
     "Architecture": "roofsim.model.architecture",
     "Device": "roofsim.specs.device",
     "Host": "roofsim.specs.host",
@@ -49,12 +54,15 @@ __all__ = [
     "Host",
     "Prediction",
     "Runtime",
+    "SearchResult",
     "Workload",
     "__version__",
+    "compare",
     "compile",
     "crossover",
     "pareto",
     "predict",
+    "search",
     "sensitivity",
 ]
 

@@ -203,10 +203,22 @@ class Sum:
     @property
     def positive(self) -> bool:
         """Whether it can be seen that this is never below nought."""
+        return self._one_sided(1.0)
+
+    @property
+    def negative(self) -> bool:
+        """Whether it can be seen that this is never above nought."""
+        return self._one_sided(-1.0)
+
+    def _one_sided(self, sign: float) -> bool:
         atoms = self.graph.atoms
-        return all(
-            c > 0 and all(k % 2 == 0 or atoms[a].positive for a, k in product) for product, c in self.products.items()
-        )
+        for product, c in self.products.items():
+            if c * sign < 0:
+                return False
+            for atom, k in product:
+                if k % 2 and not atoms[atom].positive:
+                    return False
+        return True
 
     @property
     def whole(self) -> bool:
@@ -313,13 +325,20 @@ def _extreme(op: Literal["max", "min"], a: Any, b: Any) -> Any:
         return (a if difference >= 0 else b) if op == "max" else (a if difference <= 0 else b)
     if difference.value is not None:
         return (a if difference.value >= 0 else b) if op == "max" else (a if difference.value <= 0 else b)
+    if difference.positive:
+        return a if op == "max" else b
+    if difference.negative:
+        return b if op == "max" else a
     graph = difference.graph
-    left: list[Any] = []
-    for x in (*_args(op, a), *_args(op, b)):
-        if not any(_beats(op, y, x) for y in left):
-            left = [*(y for y in left if not _beats(op, x, y)), x]
-    if len(left) == 1:
-        return left[0]
+    left: list[Any] = [a, b]
+    several = *_args(op, a), *_args(op, b)
+    if len(several) > 2:
+        left = []
+        for x in several:
+            if not any(_beats(op, y, x) for y in left):
+                left = [*(y for y in left if not _beats(op, x, y)), x]
+        if len(left) == 1:
+            return left[0]
     signs = [x.positive if isinstance(x, Sum) else x >= 0 for x in left]
     whole = all(x.whole if isinstance(x, Sum) else x == int(x) for x in left)
     positive = any(signs) if op == "max" else all(signs)
