@@ -13,6 +13,7 @@ from roofsim.foundation.version import __version__
 
 if TYPE_CHECKING:
     from roofsim.explore.compare import compare
+    from roofsim.explore.fronts import pareto
     from roofsim.explore.search import SearchResult, search
     from roofsim.explore.sensitivity import sensitivity
     from roofsim.explore.sweep import Swept, sweep
@@ -33,6 +34,7 @@ _HOMES = {
     "predict": "roofsim.prediction.request",
     "Prediction": "roofsim.prediction.results",
     "crossover": "roofsim.studies.crossover",
+    "pareto": "roofsim.explore.fronts",
     "sensitivity": "roofsim.explore.sensitivity",
     "sweep": "roofsim.explore.sweep",
     "Swept": "roofsim.explore.sweep",
@@ -62,6 +64,7 @@ __all__ = [
     "compare",
     "compile",
     "crossover",
+    "pareto",
     "predict",
     "search",
     "sensitivity",

@@ -27,6 +27,7 @@ PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
 
 CONSOLES = (
     "compare.md",
+    "pareto.md",
     "quickstart.md",
     "sampling.md",
     "sensitivity.md",
