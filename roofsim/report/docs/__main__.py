@@ -25,7 +25,7 @@ PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
 }
 """Pages that are made from the code and the spec files."""
 
-CONSOLES = ("quickstart.md",)
+CONSOLES = ("quickstart.md", "search.md")
 """Pages written by hand whose consoles show what their commands print."""
 
 
