@@ -30,6 +30,7 @@ CONSOLES = (
     "pareto.md",
     "quickstart.md",
     "sampling.md",
+    "search.md",
     "sensitivity.md",
     "sweep.md",
 )
