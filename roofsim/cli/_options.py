@@ -165,8 +165,8 @@ def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-model_argument = click.argument("model", type=Name("models"))
-models_argument = click.argument("models", nargs=-1, type=Name("models"))
+model_argument = click.argument("model", type=Name("models", "models/families"))
+models_argument = click.argument("models", nargs=-1, type=Name("models", "models/families"))
 device_option = click.option(
     "--device", "-d", required=True, type=Name("hardware"), metavar="DEVICE",
     help="Device by name, alias or path; a mode after @ (orin@15w).",
@@ -200,12 +200,7 @@ stack_options = stacked(
         "parameters.gemm_efficiency=0.9 (repeatable).",
     ),
 )  # fmt: skip
-workload_options = stacked(
-    click.option("--batch", "-b", type=Tokens(), default=1, metavar="N", help="Sequences at once.  [default: 1]"),
-    click.option(
-        "--generate", "-g", type=Tokens(nought=True), default=128, metavar="N",
-        help="Generated tokens.  [default: 128]",
-    ),
+precision_options = stacked(
     click.option(
         "--dtype", type=Word("DTYPE_BYTES"), metavar="T", default=None,
         help="Dtype of activations: bf16, fp16, fp32, fp8 ...",
@@ -218,6 +213,14 @@ workload_options = stacked(
         help="Format of the weights: q4_k_m, q8_0, int4-g128, fp8-block128, nvfp4 ...",
     ),
     click.option("--logits", type=click.Choice(["all", "last"]), default=None, help="Positions that are scored."),
+)  # fmt: skip
+workload_options = stacked(
+    click.option("--batch", "-b", type=Tokens(), default=1, metavar="N", help="Sequences at once.  [default: 1]"),
+    click.option(
+        "--generate", "-g", type=Tokens(nought=True), default=128, metavar="N",
+        help="Generated tokens.  [default: 128]",
+    ),
+    precision_options,
 )  # fmt: skip
 model_filters = stacked(
     click.option(

@@ -20,6 +20,7 @@ def command(
     \b
     Example: roofsim models --kind hybrid --max-size 8B
     """
+    from roofsim import library
     from roofsim.explore.selection import chosen_models
     from roofsim.model.step import Precision
 
@@ -37,5 +38,7 @@ def command(
     }  # fmt: skip
     data = [dict(zip(units, row, strict=True)) for row in rows]
     note = "Per token and constant: bytes of KV cache and recurrent state per sequence, bf16 with fp32 states."
-    tables = [Table("Models", columns, [row[:-1] for row in rows], [note])]
-    o.Output(format_, output, quiet).write(tables, {"models": data}, lambda: records(data, units))
+    known = list(library.names(library.FAMILIES))
+    more = f"Families, of which members are models too (dense:width=1024:depth=16): {', '.join(known)}."
+    tables = [Table("Models", columns, [row[:-1] for row in rows], [note, more])]
+    o.Output(format_, output, quiet).write(tables, {"models": data, "families": known}, lambda: records(data, units))

@@ -11,7 +11,7 @@ from roofsim.cli._click import click
 from roofsim.foundation.errors import UnknownName
 from roofsim.report.table import Table
 
-KINDS = ("models", "hardware/calibrated", "hardware", "runtimes", "hardware/hosts")
+KINDS = ("models", "models/families", "hardware/calibrated", "hardware", "runtimes", "hardware/hosts")
 
 
 @click.command()
@@ -24,6 +24,7 @@ def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool
     \b
     Example: roofsim show Zamba2-1.2B
     """
+    from roofsim import library
     from roofsim.report import specs
     from roofsim.report.spec_records import spec_records
     from roofsim.specs.workload import workload
@@ -33,6 +34,9 @@ def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool
     tables: list[Table]
     if kind == "models":
         tables, data = specs.model(spec, w)
+        if chosen := library.family_of(name):
+            table, about = specs.family(*chosen)
+            tables, data = [table, *tables], {**data, "family": about}
     elif kind == "hardware/calibrated":
         from roofsim.report.calibrated import calibration_tables
 
@@ -49,7 +53,7 @@ def find(name: str) -> tuple[str, Any]:
     from roofsim import library
     from roofsim.foundation.errors import SpecError
 
-    load = {
+    load: dict[str, Any] = {
         "models": library.architecture,
         "hardware": library.device,
         "runtimes": library.runtime,
@@ -60,12 +64,14 @@ def find(name: str) -> tuple[str, Any]:
         return "models", library.architecture(name)
     known: list[str] = []
     problems: list[tuple[str, SpecError]] = []
-    for kind in KINDS:
+    for kind in load:
         try:
             return kind, load[kind](name)
         except UnknownName:
             base, _, mode = name.partition("@")
             if mode and kind == "hardware" and base in (*library.names(kind), *library.aliases(kind)):
+                raise
+            if ":" in name and kind == "models":
                 raise
             known += [*library.names(kind), *library.aliases(kind)]
         except SpecError as error:

@@ -139,7 +139,9 @@ class _Run:
             stretches += _together(pieces, row.row.count)
         start = starting_time(s.runtime, m, plans(s.architecture, s.runtime, s.device, p), serving_work(s.runtime, p))
         gaps = self.kernels * gap_time(s.runtime, p.phase) + graphs(s.runtime, p.phase) * m["replay_time"]
-        return times(stretches, start, s.runtime.host.mode == "inline", gaps)
+        work = ahead_work(s.runtime, p)
+        ahead = None if work is None else work * m["dispatch"]
+        return times(stretches, start, s.runtime.host.mode == "inline", gaps, ahead)
 
     @cached_property
     def work(self) -> Cost:
@@ -198,7 +200,15 @@ def starting_time(runtime: Runtime, m: Machine, planned: Number, work: Number = 
 def serving_work(runtime: Runtime, p: Pass) -> Number:
     """What a serving engine does for a step and its sequences while the device waits, in launches of a kernel."""
     policy = runtime.host
-    return policy.step_work + p.batch * (policy.request_work if p.phase == "prefill" else policy.sequence_work)
+    return policy.step_work + (p.batch * p.begins * policy.request_work if p.phase == "prefill" else 0)
+
+
+def ahead_work(runtime: Runtime, p: Pass) -> Number | None:
+    """What it does for a decode step while the device is at the one before, in launches; None if nothing."""
+    policy = runtime.host
+    if policy.ahead_work is None or p.phase == "prefill":
+        return None
+    return policy.ahead_work + p.batch * policy.sequence_work
 
 
 def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:

@@ -237,7 +237,8 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         compute = maximum(compute, kernel.indexed / (m.units * m.clock * m["indexed_elements"]))
     if like in _SOFTMAX:
         compute = compute + vector - m.softmax_overlap * minimum(compute, vector)
-    memory = traffic(cost, m) / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
+    moved = traffic(cost, m) + (0 if kernel.pieces is None else kernel.pieces * m["piece_gap"])
+    memory = moved / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
     fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")]
     if kernel.blocks is None:
         return Terms(fixed, compute, memory, filling)

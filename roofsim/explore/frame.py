@@ -59,10 +59,11 @@ def unit_of(runner: Runner, name: str) -> str:
 def _unit_at(runner: Runner, path: str) -> str:
     for indexes in runner.first_cases():
         found = runner.at(indexes).case.setup
-        try:
-            return number_at(found, path)[1] if found else ""
-        except InputError:
-            continue
+        if found is not None:
+            try:
+                return number_at(found, path)[1]
+            except InputError:
+                continue
     return ""
 
 

@@ -118,6 +118,28 @@ def parse(text: str, what: str, example: str, *, condition: bool = False) -> Exp
     return Expression(text, what, frozenset(names), tree)
 
 
+def most(condition: Expression) -> dict[str, float]:
+    """What a condition allows at most, by name: of its parts joined by `and`, those that say `name < number`."""
+    found: dict[str, float] = {}
+
+    def look(node: ast.expr) -> None:
+        match node:
+            case ast.BoolOp(op=ast.And(), values=parts):
+                for each in parts:
+                    look(each)
+            case ast.Compare(left=ast.Name(id=name), ops=[ast.Lt() | ast.LtE()], comparators=[right]):
+                bound(name, right)
+            case ast.Compare(left=left, ops=[ast.Gt() | ast.GtE()], comparators=[ast.Name(id=name)]):
+                bound(name, left)
+
+    def bound(name: str, node: ast.expr) -> None:
+        if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+            found[name] = min(float(node.value), found.get(name, math.inf))
+
+    look(condition._tree)
+    return found
+
+
 def _cut(text: str) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 

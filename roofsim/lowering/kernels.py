@@ -35,7 +35,7 @@ class Kernel:
     `unpacking` is the matrix work that tiles of one row of activations would have: they unpack all weights once each.
     Its blocks take `steps` one after the other that each wait for memory, however little they move. Where its matrix
     work is done in `tiles` of `tile` FLOP each, padding included, units take them round by round. `indexed` elements
-    are found by index arithmetic, one by one.
+    are found by index arithmetic, one by one. What it reads of a cache in pages lies in so many `pieces`.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
     has one. `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part
     of the launch before it, `replayed` where (1) a graph that is launched with others brings it along.
@@ -58,6 +58,7 @@ class Kernel:
     tiles: Number | None = None
     tile: Number = 0
     indexed: Number | None = None
+    pieces: Number | None = None
     unit: str | None = None
     triton: bool = False
     joined: bool = False

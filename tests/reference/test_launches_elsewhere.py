@@ -35,6 +35,7 @@ from roofsim import library
 from roofsim.engine.roofline import machine
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import graph_size, keeps, lower, mask_bytes, plans
+from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Precision
 from roofsim.specs.runtime import Runtime
 
@@ -101,6 +102,31 @@ def attended(new: int, context: int) -> dict[str, float]:
         "state": 2 * (new + context) * 2 * 6 * CACHE, "blocks": 2 * 2, "rows": new * 2,
         "spread": mean / (context + new), "padding": 64 / (new * 2) * (mean + 64) / mean,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("part", "pieces"),
+    [
+        (GQA, 2 * 2 * 7 / 8),  # keys and values of seven tokens of each of two sequences, in pages of eight
+        (GQA | {"v_dim": 1}, 2 * 2 * 7 / 8),
+        (GQA | {"window": 4}, 2 * 2 * (3 + 3) / 8),
+        (GQA | {"chunk": 4}, 2 * 2 * (3 + 3) / 8),
+        ({"kind": "mla", "heads": 3, "kv_rank": 5, "nope_dim": 3, "rope_dim": 2, "v_dim": 4}, 2 * 7 / 8),
+    ],
+)
+def test_a_serving_engine_reads_keys_and_values_page_by_page(part: dict[str, Any], pieces: float) -> None:
+    stack = runtime("vllm", memory={"block": 8})
+    assert found_pieces(network(part), stack, PREFILL) == {"attention": pytest.approx(pieces)}
+    assert found_pieces(network(part), runtime("llama.cpp"), PREFILL) == {}
+    held = 1 + (6 if "window" not in part and "chunk" not in part else 3)
+    step = pieces / 7 * held if "window" not in part and "chunk" not in part else 2 * 2 * held / 8
+    assert found_pieces(network(part), stack, STEP) == {"attention": pytest.approx(step)}
+
+
+def found_pieces(model: Architecture, stack: Runtime, p: Pass) -> dict[str, Any]:
+    """The pieces of a cache that operators read."""
+    rows = lower(model, stack, p)
+    return {o.name: k.pieces for row in rows for o, lowered in row for k in lowered.kernels if k.pieces is not None}
 
 
 def appended(tokens: int) -> dict[str, float]:

@@ -15,6 +15,7 @@ from roofsim.engine.passes import (
     OperatorRow,
     PassFigures,
     Stack,
+    ahead_work,
     operators,
     pass_bound,
     run_pass,
@@ -141,14 +142,32 @@ def test_a_pass_starts_after_its_launch_and_its_plans() -> None:
     assert starting_time(runtime, M, 0, 3) == pytest.approx(30e-6 + 3 * priors()["dispatch"])
 
 
-def test_a_serving_engine_works_for_each_step_and_for_its_sequences_while_the_device_waits() -> None:
+def test_a_serving_engine_works_for_each_step_and_its_new_requests_while_the_device_waits() -> None:
     policy = {"step_work": 10, "sequence_work": 3, "request_work": 50}
     served, alone = stack("vllm", mode="graph", **policy), stack("vllm", mode="graph")
     assert serving_work(served.runtime, PREFILL) == 10 + 2 * 50
-    assert serving_work(served.runtime, DECODE) == 10 + 2 * 3
+    assert serving_work(served.runtime, replace(PREFILL, begins=0)) == 10
+    assert serving_work(served.runtime, DECODE) == 10
     assert serving_work(alone.runtime, DECODE) == 0
     longer = run_pass(served, DECODE).time - run_pass(alone, DECODE).time
-    assert longer == pytest.approx(16 * priors()["dispatch"])
+    assert longer == pytest.approx(10 * priors()["dispatch"])
+
+
+def test_a_serving_engine_prepares_a_decode_step_and_its_sequences_while_the_device_is_at_the_one_before() -> None:
+    policy = {"step_work": 10, "ahead_work": 20, "sequence_work": 30}
+    served, alone = stack("vllm", mode="graph", **policy), stack("vllm", mode="graph", **policy | {"ahead_work": None})
+    assert ahead_work(served.runtime, DECODE) == 20 + 2 * 30
+    assert ahead_work(served.runtime, PREFILL) is None
+    assert ahead_work(alone.runtime, DECODE) is None
+    dispatch, replayed = priors()["dispatch"], priors()["replay_time"]
+    first = 30e-6 + 10 * dispatch
+    for m, slower in ((M, "device_time"), (FAST, "host_time")):
+        found, plain = (run_pass(replace(each, machine=m), DECODE) for each in (served, alone))
+        assert found.host_time == pytest.approx(plain.host_time + 80 * dispatch)
+        assert found.device_time == plain.device_time
+        left = getattr(found, slower) - first * (slower == "host_time")
+        assert found.time == pytest.approx(first + left + replayed)
+        assert run_pass(replace(served, machine=m), PREFILL) == run_pass(replace(alone, machine=m), PREFILL)
 
 
 def test_the_device_waits_between_the_kernels_of_a_graph() -> None:
