@@ -107,7 +107,8 @@ class Comparison:
     """Combinations in their order, but those that do not fit after those that do, and those that are refused last.
 
     `names` are the full names of devices and runtimes by what rows call them, `asked` what they were asked for by,
-    `units` those of fields that were chosen by their paths; `left_out` counts the rows that filters took out, by the names of `FILTERS`.
+    `units` those of fields that were chosen by their paths; `left_out` counts the rows that filters took out, by the
+    names of `FILTERS`.
     """
 
     rows: tuple[Row, ...]
