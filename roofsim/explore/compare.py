@@ -6,13 +6,14 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from itertools import product
 from math import prod
 from types import MappingProxyType
 from typing import Any
 
 from roofsim import library
-from roofsim.explore.cases import NAMES, Case, Choices, Specs, cases, check
-from roofsim.foundation.errors import InputError, UnknownName, Unsupported
+from roofsim.explore.cases import FIELDS, NAMES, Case, Choices, Specs, case, check
+from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.fitted import AUTO, NONE
 from roofsim.prediction.intervals import Interval
@@ -225,12 +226,33 @@ def compare_choices(
     specs = Specs()
     found = {name: [_spec(specs, name, each) for each in values] for name, values in choices.items()}
     usual = {each.name: [each.default] for each in fields(Workload) if each.name in COUNTS}
-    every = list(cases({**found, **{name: each for name, each in usual.items() if name not in found}}))
+    every = list(_cases({**found, **{name: each for name, each in usual.items() if name not in found}}, specs))
     rows = sorted(_rows(every, price, processes, step), key=_rank)
     units = {path: _unit(every, path) for path in found if "." in path}
     words = [pair for kind in ("device", "runtime") for pair in zip(choices[kind], found[kind], strict=True)]
     names = {_id(spec): spec.name for _, spec in words}
     return Comparison(tuple(rows), names, {_id(spec): _id(word) for word, spec in words}, units, price)
+
+
+def _cases(choices: Choices, specs: Specs) -> Iterator[Case]:
+    """All combinations. What only some models have, such as a field of a kind of layer, the others are refused for.
+
+    Raises InputError for a value that is wrong whatever it is combined with.
+    """
+    possible: set[tuple[str, Any]] = set()
+    wrong: dict[tuple[str, Any], InputError] = {}
+    for values in product(*choices.values()):
+        picked = dict(zip(choices, values, strict=True))
+        asked = [(name, value) for name, value in picked.items() if "." in name or name in FIELDS]
+        try:
+            found = case(picked, specs)
+            possible.update(() if found.refused else asked)
+        except InputError as error:
+            found = Case(picked, None, None, str(error))
+            wrong = {**dict.fromkeys(asked, error), **wrong}
+        yield found
+    if never := [error for value, error in wrong.items() if value not in possible]:
+        raise never[0]
 
 
 def _spec(specs: Specs, choice: str, value: Any) -> Any:
@@ -281,7 +303,7 @@ def _answer(run: tuple[Setup, Workload], price: float | None) -> Answer | str:
     """What is said of one request, or why it cannot be run."""
     try:
         p = predict_request(*run)
-    except Unsupported as error:
+    except InputError as error:
         return str(error)
     values = figures_of(p, price)
     return values, intervals_of(p, values), p.calibration

@@ -84,6 +84,14 @@ def test_what_cannot_be_run_is_a_row_that_says_why_and_the_others_are_run(rows, 
     assert one["refused"]
 
 
+def test_a_field_that_only_some_models_have_is_refused_for_the_others(rows, refused):
+    line = "compare Qwen2.5-0.5B mamba2-780m -d orin --set model.layers.decoder.attention.window=512"
+    found = rows(line)
+    assert [(row["model"], row["refused"] is None) for row in found] == [("Qwen2.5-0.5B", True), ("mamba2-780m", False)]
+    assert "no 'decoder'" in found[1]["refused"]
+    assert "no 'decoder'" in refused("compare mamba2-780m -d orin --set model.layers.decoder.attention.window=512")
+
+
 def test_what_does_not_fit_stands_behind_what_does_and_what_is_refused_last(rows):
     ranks = [(row["refused"] is not None, row["fits"] is False) for row in rows(MIXED)]
     assert ranks == sorted(ranks)
@@ -201,10 +209,12 @@ def test_a_field_takes_each_of_its_values(rows, data):
         ("compare Qwen2.5-0.5B -d orin@99w", "99w"),
         ("compare Qwen2.5-0.5B -d orin -r llama.cpp,lama", "no 'lama'"),
         ("compare Qwen2.5-0.5B -d orin --weights q4_k_m,q9", "--weights: no weight format 'q9'"),
+        ("compare Zamba2-1.2B Qwen2.5-0.5B -d orin -r llama.cpp --weights q9", "--weights: no weight format 'q9'"),
         ("compare Qwen2.5-0.5B -d orin --cache bf17", "--cache: no dtype 'bf17'"),
         ("compare Qwen2.5-0.5B -d orin --calibration nobody", "no 'nobody'"),
         ("compare Qwen2.5-0.5B -d orin --sort speed", "no 'speed'"),
         ("compare Qwen2.5-0.5B -d orin --set device.memory.bandwith=2x", "bandwith"),
+        ("compare Qwen2.5-0.5B -d orin --set device.memory.bandwidth=2x,fast", "'fast'"),
         ("compare Qwen2.5-0.5B -d orin --set memory=2x", "device.memory.bandwidth=1x,2x"),
         ("compare Qwen2.5-0.5B -d orin --set device.memory.bandwidth=1x,", "empty value"),
         ("compare Qwen2.5-0.5B -d orin --set a.b=1 --set a.b=2", "twice"),

@@ -23,7 +23,14 @@ MORE = {
         "crossover Phi-3-mini mamba2-2.7b Falcon-H1-1.5B -d orin -m memory",
     ],
     "explain": ["explain Qwen2.5-0.5B -d orin --formulas", "explain mamba2-780m -d orin -m throughput"],
-    "show": ["show orin", "show transformers-4.52-eager", "show llama.cpp", "show rtx-4090@ssm-scope", "show desktop", "show mamba2-hybrid"],
+    "show": [
+        "show orin",
+        "show transformers-4.52-eager",
+        "show llama.cpp",
+        "show rtx-4090@ssm-scope",
+        "show desktop",
+        "show mamba2-hybrid",
+    ],
     "validate": ["validate runs.csv --rows", "validate runs.csv --rows --calibration auto"],
     "compare": [
         "compare Qwen2.5-0.5B Qwen2.5-7B Zamba2-1.2B -d orin,raspberry-pi-5 -r llama.cpp,transformers-4.52-eager",
