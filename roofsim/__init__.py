@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from roofsim.explore.compare import compare
     from roofsim.explore.search import SearchResult, search
     from roofsim.explore.sensitivity import sensitivity
+    from roofsim.explore.sweep import Swept, sweep
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
     from roofsim.prediction.request import compile, predict
@@ -33,6 +34,8 @@ _HOMES = {
     "Prediction": "roofsim.prediction.results",
     "crossover": "roofsim.studies.crossover",
     "sensitivity": "roofsim.explore.sensitivity",
+    "sweep": "roofsim.explore.sweep",
+    "Swept": "roofsim.explore.sweep",
     "Comparison": "roofsim.studies.crossover",
     "search": "roofsim.explore.search",
     "SearchResult": "roofsim.explore.search",
@@ -53,6 +56,7 @@ __all__ = [
     "Prediction",
     "Runtime",
     "SearchResult",
+    "Swept",
     "Workload",
     "__version__",
     "compare",
@@ -61,6 +65,7 @@ __all__ = [
     "predict",
     "search",
     "sensitivity",
+    "sweep",
 ]
 
 

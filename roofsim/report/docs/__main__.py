@@ -30,6 +30,7 @@ CONSOLES = (
     "quickstart.md",
     "sampling.md",
     "sensitivity.md",
+    "sweep.md",
 )
 """Pages written by hand whose consoles show what their commands print."""
 
