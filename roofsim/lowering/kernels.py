@@ -85,7 +85,8 @@ class Situation:
     """What a lowering may depend on beside the operator: the runtime, the pass, and facts of the code that is run.
 
     `masked` is 1 where an N × N mask is passed to attention, else 0; like every size it may be an array. `cudnn` says
-    that it goes to that library all the same, `captured` is 1 where the pass has no more tokens than any graph.
+    that it goes to that library all the same, `captured` is 1 where the pass has no more tokens than any graph. `units`
+    are those of a device whose attention is FlashAttention-2's, where a runtime takes what a device has.
     """
 
     runtime: Runtime
@@ -94,6 +95,7 @@ class Situation:
     masked: Number = 0
     cudnn: bool = False
     captured: Number = 0
+    units: Number | None = None
 
 
 Lowering = Callable[[Operator, Situation], Lowered]

@@ -56,8 +56,15 @@ def lower(
     cudnn = runtime.attention.cudnn and device is not None and device.plans_attention
     inside = captured(runtime, p)
     p = laid_out(runtime, padded(p, inside))
-    s = Situation(runtime, p, known, is_masked(architecture, runtime, p), cudnn, inside)
+    s = Situation(runtime, p, known, is_masked(architecture, runtime, p), cudnn, inside, common_tiles(runtime, device))
     return tuple(_row(row, how, s) for row in architecture.rows(p))
+
+
+def common_tiles(runtime: Runtime, device: Device | None) -> Number | None:
+    """Units of a device without tiles of its own, where a runtime's attention has those of the device; else None."""
+    if device is None or device.attention_rows is not None or runtime.attention.tiles != "device":
+        return None
+    return device.units.value
 
 
 def captured(runtime: Runtime, p: Pass) -> Number:
