@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 from roofsim.foundation.version import __version__
 
 if TYPE_CHECKING:
+    from roofsim.explore.compare import compare
+    from roofsim.explore.search import SearchResult, search
+    from roofsim.explore.sensitivity import sensitivity
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
     from roofsim.prediction.request import compile, predict
@@ -29,7 +32,11 @@ _HOMES = {
     "predict": "roofsim.prediction.request",
     "Prediction": "roofsim.prediction.results",
     "crossover": "roofsim.studies.crossover",
+    "sensitivity": "roofsim.explore.sensitivity",
     "Comparison": "roofsim.studies.crossover",
+    "search": "roofsim.explore.search",
+    "SearchResult": "roofsim.explore.search",
+    "compare": "roofsim.explore.compare",
     "Architecture": "roofsim.model.architecture",
     "Device": "roofsim.specs.device",
     "Host": "roofsim.specs.host",
@@ -45,11 +52,15 @@ __all__ = [
     "Host",
     "Prediction",
     "Runtime",
+    "SearchResult",
     "Workload",
     "__version__",
+    "compare",
     "compile",
     "crossover",
     "predict",
+    "search",
+    "sensitivity",
 ]
 
 

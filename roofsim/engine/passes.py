@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Literal
 
 from roofsim.engine.energy import Activity, activity, energy
@@ -19,7 +20,7 @@ from roofsim.engine.roofline import (
     matrix_time,
     terms,
 )
-from roofsim.engine.schedule import Stretch, times
+from roofsim.engine.schedule import Stretch, Times, times
 from roofsim.foundation.arith import Number, share
 from roofsim.foundation.cost import Cost
 from roofsim.lowering.fused import unit_of
@@ -44,7 +45,7 @@ class Stack:
     machine: Machine
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PassFigures:
     """Time, work and traffic of one pass. `time` is what a clock around a synchronised pass shows.
 
@@ -79,41 +80,112 @@ class PassFigures:
         return self.model_traffic_time / self.time
 
 
+class Later(PassFigures):
+    """Figures of a pass that are each computed when it is asked for, and once."""
+
+    def __init__(self, computed: Callable[[str], Number]) -> None:
+        self.__dict__["_computed"] = computed
+
+    def __getattr__(self, name: str) -> Number:
+        if name not in PassFigures.__dataclass_fields__:
+            raise AttributeError(name)
+        value: Number = self.__dict__["_computed"](name)
+        self.__dict__[name] = value
+        return value
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A pass on a stack, lowered already or not, and what its figures are made of."""
+
+    stack: Stack
+    p: Pass
+    lowered: Sequence[LoweredRow] | None
+
+    @cached_property
+    def rows(self) -> Sequence[LoweredRow]:
+        s = self.stack
+        return self.lowered or lower(s.architecture, s.runtime, self.p, s.device)
+
+    @cached_property
+    def terms(self) -> Sequence[Sequence[Sequence[tuple[Kernel, Terms]]]]:
+        """By row and operator: its kernels, and what decides the time of one launch of each."""
+        m = self.stack.machine
+        return [[[(each, terms(each, m)) for each in lowered.kernels] for _, lowered in row] for row in self.rows]
+
+    @cached_property
+    def launched(self) -> Sequence[tuple[Number, Kernel, Terms]]:
+        """Every kernel, and how often the pass launches it."""
+        rows = zip(self.rows, self.terms, strict=True)
+        return [(k.count * row.row.count, k, t) for row, operators in rows for each in operators for k, t in each]
+
+    @cached_property
+    def kernels(self) -> Number:
+        return sum(0 if k.joined else n for n, k, _ in self.launched)
+
+    @cached_property
+    def times(self) -> Times:
+        s, m, p = self.stack, self.stack.machine, self.p
+        stretches: list[Stretch] = []
+        for row, operators in zip(self.rows, self.terms, strict=True):
+            pieces = [
+                Stretch(
+                    sum(k.count * launch_time(k, s.runtime, m, p.phase) for k, _ in each),
+                    sum(k.count * t.time for k, t in each),
+                    1,
+                )
+                for each in operators
+            ]
+            stretches += _together(pieces, row.row.count)
+        start = starting_time(s.runtime, m, plans(s.architecture, s.runtime, s.device, p), serving_work(s.runtime, p))
+        gaps = self.kernels * gap_time(s.runtime, p.phase) + graphs(s.runtime, p.phase) * m["replay_time"]
+        work = ahead_work(s.runtime, p)
+        ahead = None if work is None else work * m["dispatch"]
+        return times(stretches, start, s.runtime.host.mode == "inline", gaps, ahead)
+
+    @cached_property
+    def work(self) -> Cost:
+        return Cost.total([(n, k.cost) for n, k, _ in self.launched])
+
+    @cached_property
+    def energy(self) -> Number:
+        s, m = self.stack, self.stack.machine
+        done = sum((activity(k, t, m) * n for n, k, t in self.launched), Activity())
+        return energy(s.device, m, self.times.wall, done)
+
+    @cached_property
+    def own(self) -> Sequence[tuple[Number, Cost, str | None]]:
+        """The model's own work: how often each operator is done, its cost and the unit that computes it."""
+        return [
+            (row.row.count * operator.often, operator.cost, unit_of(operator, self.p))
+            for row in self.rows
+            for operator, _ in row
+        ]
+
+    @property
+    def model_traffic_time(self) -> Number:
+        own = Cost.total([(n, cost) for n, cost, _ in self.own])
+        return (own.weights + own.state) / self.stack.machine.bandwidth
+
+
+_FIGURES: Mapping[str, Callable[[_Run], Number]] = {
+    "time": lambda run: run.times.wall,
+    "device_time": lambda run: run.times.device,
+    "host_time": lambda run: run.times.host,
+    "kernels": lambda run: run.kernels,
+    "matrix_flops": lambda run: run.work.matrix,
+    "vector_flops": lambda run: run.work.vector,
+    "bytes": lambda run: run.work.bytes,
+    "energy": lambda run: run.energy,
+    "model_matrix_time": lambda run: matrix_time(run.own, run.stack.machine),
+    "model_traffic_time": lambda run: run.model_traffic_time,
+}
+
+
 def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) -> PassFigures:
     """The figures of one pass; `rows` is how it is lowered, where that is known already."""
-    m, runtime = stack.machine, stack.runtime
-    stretches: list[Stretch] = []
-    done: list[tuple[Number, Cost]] = []
-    own: list[tuple[Number, Cost, str | None]] = []
-    kernels: Number = 0
-    active = Activity()
-    for row in rows or lower(stack.architecture, runtime, p, stack.device):
-        n = row.row.count
-        pieces: list[Stretch] = []
-        for operator, lowered in row:
-            host: Number = 0
-            busy: Number = 0
-            for each in lowered.kernels:
-                kernels = kernels + (0 if each.joined else each.count * n)
-                host = host + each.count * launch_time(each, runtime, m, p.phase)
-                t = terms(each, m)
-                busy = busy + each.count * t.time
-                active = active + activity(each, t, m) * (each.count * n)
-                done.append((each.count * n, each.cost))
-            pieces.append(Stretch(host, busy, 1))
-            own.append((n * operator.often, operator.cost, unit_of(operator, p)))
-        stretches += _together(pieces, n)
-    total, model = Cost.total(done), Cost.total([(n, cost) for n, cost, _ in own])
-    start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p), serving_work(runtime, p))
-    gaps = kernels * gap_time(runtime, p.phase) + graphs(runtime, p.phase) * m["replay_time"]
-    work = ahead_work(runtime, p)
-    ahead = None if work is None else work * m["dispatch"]
-    passed = times(stretches, start, runtime.host.mode == "inline", gaps, ahead)
-    return PassFigures(
-        passed.wall, passed.device, passed.host, kernels, total.matrix, total.vector, total.bytes,
-        energy(stack.device, m, passed.wall, active), matrix_time(own, m),
-        (model.weights + model.state) / m.bandwidth,
-    )  # fmt: skip
+    run = _Run(stack, p, rows)
+    return Later(lambda name: _FIGURES[name](run))
 
 
 def starting_time(runtime: Runtime, m: Machine, planned: Number, work: Number = 0) -> Number:
@@ -203,7 +275,7 @@ def _operator_row(
 
 def weighted(done: Sequence[tuple[Number, PassFigures]]) -> PassFigures:
     """The sum of passes, each so often."""
-    return PassFigures(*(sum(n * getattr(p, f.name) for n, p in done) for f in fields(PassFigures)))
+    return Later(lambda name: sum(n * getattr(p, name) for n, p in done))
 
 
 def weighted_operators(done: Sequence[tuple[Number, Sequence[OperatorRow]]]) -> Iterator[OperatorRow]:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from roofsim.engine.memory import Held, Memory, peak, timeline
 from roofsim.engine.passes import PassFigures, Stack, run_pass, weighted
-from roofsim.foundation.arith import Number, maximum, single
+from roofsim.foundation.arith import Number, at_least, maximum, single
 from roofsim.foundation.errors import UnknownName
 from roofsim.lowering.step import LoweredRow, lower
 from roofsim.prediction.metrics import METRICS
@@ -123,6 +123,14 @@ class Evaluation:
         held: Number = self.s.architecture.state_bytes(self.w.prompt + self.w.generate, precision) * self.w.batch
         return held + self.s.architecture.weight_bytes(precision)
 
+    @cached_property
+    def fits(self) -> Number:
+        """1 if prefill and generation fit the memory, and the model has positions for them; else 0."""
+        room = self.s.device.share(self.s.runtime.memory.reserve or 1)
+        inside = at_least(room, self.held.reserved) * at_least(room, self.grown)
+        positions = self.s.architecture.positions
+        return inside * at_least(positions, self.w.prompt + self.steps) if positions else inside
+
 
 def _reader(part: str, name: str) -> Callable[[Evaluation], Number]:
     return lambda e: getattr(getattr(e, part), name)
@@ -140,6 +148,8 @@ FIGURES: Mapping[str, Callable[[Evaluation], Number]] = {
     **{f"memory.{f.name}": _reader("memory", f.name) for f in fields(Memory) if f.name != "binding"},
     "memory.held": lambda e: e.held.reserved,
     "memory.grown": lambda e: e.grown,
+    "memory.capacity": lambda e: e.s.device.capacity,
+    "fits": lambda e: e.fits,
 }
 """Every figure by name: of the request, of its passes, of its memory (SI units)."""
 

@@ -15,7 +15,7 @@ import numpy as np
 from roofsim.engine.energy import Activity, activity, energy, units_energy
 from roofsim.engine.passes import starting_time
 from roofsim.engine.roofline import Machine, gap_time, graphs, launch_time, machine, terms
-from roofsim.engine.schedule import Stretch, times
+from roofsim.engine.schedule import Stretch, Times, times
 from roofsim.foundation.arith import maximum, single
 from roofsim.foundation.cost import COLUMNS, Cost
 from roofsim.foundation.parameters import PARAMETERS
@@ -103,17 +103,11 @@ class Program:
         if self._jobs:
             machines = self.machines(values)
             m = machines[self._dtypes[0]]
-            host, busy = self._times(machines)
-            stretches = [Stretch(h, d, n) for h, d, n in zip(host, busy, self._counts, strict=True)]
-            first: Array = starting_time(self._runtime, m, self._plans, self._work_of_host)
-            start = np.where(self._alone, 0.0, first)
-            gaps: Array = self._gaps + self._graphs * m["replay_time"]
-            t = times(stretches, start, self._runtime.host.mode == "inline", np.where(self._alone, 0.0, gaps))
+            t = self._times(machines)
             # an operator that is called again and again hides whichever of host and device is the faster
             longer: Array = maximum(t.host, t.device)
             queued: Array = t.wall
-            behind: Array = times(stretches, start, gaps=gaps, ahead=self._ahead * m["dispatch"]).wall
-            wall: Array = np.where(self._alone, longer, np.where(self._prepared, behind, queued))
+            wall: Array = np.where(self._alone, longer, queued)
             found: dict[str, Array] = {"wall": wall, "device": t.device}
             if {"energy", "rail"} & set(self._is):
                 done = self._activity(machines)
@@ -155,12 +149,9 @@ class Program:
         """Whether each target is a wall time in which the host matters."""
         if not self._jobs or "wall" not in self._is:
             return np.zeros(len(self.targets), dtype=bool)
-        machines = self.machines(values)
-        host, busy = (x * self._counts for x in self._times(machines))
-        planned = self._plans * machines[self._dtypes[0]]["attention_plan"]
-        planned = planned + (self._work_of_host + self._ahead) * machines[self._dtypes[0]]["dispatch"]
-        longer = planned + host.sum(axis=0) - HOST_MATTERS * busy.sum(axis=0)
-        bound: Array = self._is["wall"] & (self._summed(longer) > 0)
+        t = self._times(self.machines(values))
+        host, device = self._summed(t.host), self._summed(t.device)
+        bound: Array = self._is["wall"] & (host > HOST_MATTERS * device)
         return bound
 
     def slopes(self, values: Mapping[str, float], names: Sequence[str]) -> Array:
@@ -173,7 +164,21 @@ class Program:
             columns.append((np.log(self.predict({**values, name: nudged})) - here) / STEP)
         return np.stack(columns, axis=1) if columns else np.zeros((len(self.targets), 0))
 
-    def _times(self, machines: Mapping[str, Machine]) -> tuple[Array, Array]:
+    def _times(self, machines: Mapping[str, Machine]) -> Times:
+        """Seconds of every job on the clock, of the device and of the host."""
+        m = machines[self._dtypes[0]]
+        stretches = [Stretch(h, d, n) for h, d, n in zip(*self._pieces(machines), self._counts, strict=True)]
+        first: Array = starting_time(self._runtime, m, self._plans, self._work_of_host)
+        start = np.where(self._alone, 0.0, first)
+        gaps: Array = self._gaps + self._graphs * m["replay_time"]
+        gaps = np.where(self._alone, 0.0, gaps)
+        queued = times(stretches, start, self._runtime.host.mode == "inline", gaps)
+        ahead = times(stretches, start, gaps=gaps, ahead=self._ahead * m["dispatch"])
+        return Times(
+            *(np.where(self._prepared, *(getattr(t, each.name) for t in (ahead, queued))) for each in fields(Times))
+        )
+
+    def _pieces(self, machines: Mapping[str, Machine]) -> tuple[Array, Array]:
         """Host and device seconds of one of each piece, by slot."""
         size = self._counts.size
         host, busy = np.zeros(size), np.zeros(size)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from counting.queue import Piece, simulated
 
 from roofsim import library
+from roofsim.engine import passes
 from roofsim.engine.energy import Activity, activity, energy
 from roofsim.engine.passes import (
     OperatorRow,
@@ -29,6 +30,7 @@ from roofsim.foundation.schema import checked, variant
 from roofsim.lowering.step import lower
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Precision
+from roofsim.prediction.results import columns
 from roofsim.specs.files import build
 from roofsim.specs.runtime import HostPolicy, Runtime
 
@@ -99,12 +101,38 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
         moved["weights"] + moved["activations"] + moved["state"], energy(s.device, m, wall, done),
         model_matrix, model_traffic,
     )  # fmt: skip
-    assert {f.name: getattr(found, f.name) for f in fields(PassFigures)} == pytest.approx(
-        {f.name: getattr(expected, f.name) for f in fields(PassFigures)}
-    )
+    assert columns(found) == pytest.approx(columns(expected))
     assert found.idle_time == pytest.approx(wall - device)
     assert found.mfu == pytest.approx(model_matrix / wall)
     assert found.mbu == pytest.approx(model_traffic / wall)
+
+
+def test_what_is_not_asked_of_a_pass_is_not_computed_and_what_is_is_computed_once(monkeypatch: Any) -> None:
+    asked = []
+    monkeypatch.setattr(passes, "energy", lambda *_: asked.append("energy") or 5)
+    monkeypatch.setattr(passes, "matrix_time", lambda *_: asked.append("matrix_time") or 7)
+    found = run_pass(stack("ideal"), PREFILL)
+    assert all((found.time, found.kernels, found.bytes))
+    assert not asked
+    assert (found.energy, found.energy, weighted([(2, found)]).energy, found.model_matrix_time) == (5, 5, 10, 7)
+    assert asked == ["energy", "matrix_time"]
+    with pytest.raises(AttributeError, match="joules"):
+        found.joules  # noqa: B018
+
+
+def test_a_pass_that_is_lowered_already_is_not_lowered_again() -> None:
+    s = stack("ideal")
+    first, *rest = lower(s.architecture, s.runtime, PREFILL)
+    parts = [run_pass(s, PREFILL, rows) for rows in ([first], rest)]
+    assert sum(each.bytes for each in parts) == pytest.approx(run_pass(s, PREFILL).bytes)
+
+
+def test_the_models_own_work_of_passes_of_which_some_score_is_that_of_those_and_of_the_others() -> None:
+    none, some, every = (run_pass(stack("ideal"), replace(PREFILL, scored=share)) for share in (0, 1 / 4, 1))
+    for name in ("model_matrix_time", "model_traffic_time"):
+        without, mixed, whole = (getattr(each, name) for each in (none, some, every))
+        assert mixed == pytest.approx(3 / 4 * without + 1 / 4 * whole)
+        assert without < whole
 
 
 def test_a_pass_starts_after_its_launch_and_its_plans() -> None:
@@ -160,8 +188,12 @@ def test_a_graph_begins_some_time_after_what_was_before() -> None:
 
 @every_stack
 @every_pass
-def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers(name: str, p: Pass) -> None:
-    s = stack(name)
+@pytest.mark.parametrize("by_vectors", [frozenset(), frozenset({None})])
+def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers(
+    name: str, p: Pass, by_vectors: frozenset[str | None]
+) -> None:
+    m = replace(M, matrix_rate=4e5, by_vectors=by_vectors)
+    s = stack(name, m)
     expected = {}
     for row in lower(s.architecture, s.runtime, p):
         for operator, lowered in row:
@@ -170,13 +202,13 @@ def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers
             reasons: dict[tuple[str, str], float] = {}
             for kernel in lowered.kernels:
                 for _ in range(n):
-                    t = terms(kernel, M)
+                    t = terms(kernel, m)
                     for word in WORDS:
                         total[word] += kernel.count * getattr(kernel.cost, word)
                     total["time"] += kernel.count * t.time
-                    total["light"] += kernel.count * light_time(kernel.cost, M)
+                    total["light"] += kernel.count * light_time(kernel.cost, m)
                     total["kernels"] += 0 if kernel.joined else kernel.count
-                    reason = t.bound, deciding_parameter(kernel, t.bound)
+                    reason = t.bound, deciding_parameter(kernel, t.bound, bool(by_vectors))
                     reasons[reason] = reasons.get(reason, 0) + kernel.count * t.time
             if lowered.kernels:
                 longest = max(reasons, key=lambda each: reasons[each])
@@ -200,7 +232,9 @@ FIGURES = PassFigures(*range(1, 11))
 
 def test_passes_that_come_several_times_add_up() -> None:
     twice = PassFigures(*(10 * value for value in range(1, 11)))
-    assert weighted([(2, FIGURES), (3, twice)]) == PassFigures(*(32 * value for value in range(1, 11)))
+    found = weighted([(2, FIGURES), (3, twice)])
+    assert columns(found) == columns(PassFigures(*(32 * value for value in range(1, 11))))
+    assert found.mfu == FIGURES.mfu
 
 
 def test_operators_of_several_passes_add_up_and_are_bound_as_where_they_take_longest() -> None:

@@ -25,7 +25,12 @@ PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
 }
 """Pages that are made from the code and the spec files."""
 
-CONSOLES = ("quickstart.md",)
+CONSOLES = (
+    "compare.md",
+    "quickstart.md",
+    "sampling.md",
+    "sensitivity.md",
+)
 """Pages written by hand whose consoles show what their commands print."""
 
 

@@ -29,13 +29,12 @@ def run(line: str) -> str:
             cwd=folder,
             env=kept | PLAIN | {"PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,  # what is shown is stdout: progress depends on the machine
             encoding="utf-8",
             check=False,
         )
     if done.returncode:
-        raise RuntimeError(f"{line}: exit code {done.returncode}\n{done.stdout.rstrip()}")
+        raise RuntimeError(f"{line}: exit code {done.returncode}\n{done.stderr.rstrip()}")
     return "\n".join(row.rstrip() for row in done.stdout.rstrip().split("\n"))
 
 
