@@ -13,8 +13,9 @@ from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused
 from roofsim.lowering.eager import ssd_kernels
 from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, piece, tiny
-from roofsim.ops import conv, gemm, pointwise, recurrence, scan
+from roofsim.ops import attention, conv, gemm, pointwise, recurrence, scan
 from roofsim.ops.base import Operator, Role
+from roofsim.ops.pairs import causal_pairs
 from roofsim.specs.runtime import Runtime
 
 JOINED = (Role.KEY, Role.VALUE, Role.FFN_UP)
@@ -123,6 +124,11 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
         return Lowered(())
     if fused.LIKE.get(operator.function) == "attention":
         return Lowered(attention_kernels(operator, situation))
+    if operator.function is attention.index_scores:
+        scores = z["batch"] * causal_pairs(z["new"], z["context"], z["context"] + z["new"])
+        scored = fused.kernel(operator)
+        written = replace(scored.cost, activations=scored.cost.activations + scores * FP32)
+        return Lowered((replace(scored, cost=written, unit="fp8"), piece("chosen", "strided", scores, FP32)))
     if operator.function in (conv.causal_conv1d, conv.short_conv1d, pointwise.gated_rms_norm):
         return Lowered((replace(fused.kernel(operator), triton=True),))
     if operator.function is scan.ssd_scan:

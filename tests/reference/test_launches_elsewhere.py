@@ -165,6 +165,19 @@ def test_flash_attention_2_regroups_the_heads_of_a_step_and_sums_up_what_it_spli
     check(toy, common, STEP, {"attention": [of_a_token(4, 2), tiny()]}, "a100-sxm-80gb")
 
 
+def test_a_serving_engine_scores_tokens_in_fp8_and_chooses_them_from_scores_in_fp32() -> None:
+    part = {
+        "kind": "mla", "heads": 3, "kv_rank": 6, "nope_dim": 4, "rope_dim": 2, "v_dim": 5, "q_rank": 7,
+        "index_heads": 2, "index_dim": 3, "index_top_k": 5,
+    }  # fmt: skip
+    for p, pairs in (PREFILL, 2 * (5 + 6 + 7)), (STEP, 2 * 7):
+        scored = Own("gemm", fill=2 * 3, more=pairs * FP32)
+        check(network(part), runtime("vllm"), p, {"index_scores": [scored, each("strided", pairs, FP32, 0)]})
+        rows = lower(network(part), runtime("vllm"), p)
+        found = next(lowered.kernels for row in rows for o, lowered in row if o.name == "index_scores")
+        assert [k.unit for k in found] == ["fp8", None]
+
+
 def appended(tokens: int) -> dict[str, float]:
     """Keys and values of so many tokens, two heads of three each, into the cache."""
     return {"activations": tokens * 12 * ACT, "state": tokens * 12 * CACHE}
