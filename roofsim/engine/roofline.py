@@ -167,9 +167,8 @@ _DOT = {"dot_product": "dot_efficiency"}
 _FEW_ROWS = ("vector_product", "row_product")
 """Products that memory bounds, or loads: no faster than the matrix peak."""
 _TAKEN_IN = {"packed_product": "unpacked_bytes", "row_product": "row_bytes"}
-"""Products of few rows that the loads of the units bound: bytes of weights for each of them and clock."""
-_AT_ONCE = {"row_product": BLOCKS}
-"""Products of which a unit takes in more with that many blocks at once than with one."""
+"""Products of few rows that the loads of the units bound: bytes of weights for each of them and clock, which are more
+with a second block at once."""
 _IN_TURN = ("quantised_tiles",)
 """Products whose blocks, one on each unit, load a part of a tile and then compute with it: the times add up."""
 _SOFTMAX = ("attention", "masked_attention")
@@ -245,7 +244,10 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     else:
         compute = vector
     if like in _TAKEN_IN:
-        compute = maximum(compute, (cost.weights + kernel.again) / (m.units * m.clock * m[_TAKEN_IN[like]]))
+        rate = m.units * m.clock * m[_TAKEN_IN[like]]
+        if kernel.blocks is not None:
+            rate = rate * minimum(maximum(kernel.blocks / m.units, 1), BLOCKS)
+        compute = maximum(compute, (cost.weights + kernel.again) / rate)
     if kernel.indexed is not None:
         compute = maximum(compute, kernel.indexed / (m.units * m.clock * m["indexed_elements"]))
     if like in _SOFTMAX:
@@ -268,7 +270,7 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         waiting = maximum(tiles / m.units, 1) * m["tile_time"]
         return Terms(fixed + waiting, compute * kernel.padding / busy, memory, filling)
     share = minimum(kernel.blocks / m.units, 1)
-    full = minimum(kernel.blocks / (m.units * kernel.together), _AT_ONCE.get(like, 1))
+    full = minimum(kernel.blocks / (m.units * kernel.together), 1)
     compute = compute / full
     if kernel.steps is not None:
         compute = maximum(compute, kernel.steps * m["step_time"] * maximum(kernel.blocks / (m.units * RESIDENT), 1))
