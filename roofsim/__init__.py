@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from roofsim.explore.fronts import pareto
     from roofsim.explore.search import SearchResult, search
     from roofsim.explore.sensitivity import sensitivity
+    from roofsim.explore.sweep import Swept, sweep
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
     from roofsim.prediction.request import compile, predict
@@ -37,6 +38,8 @@ _HOMES = {
     "advise": "roofsim.explore.advise",
     "pareto": "roofsim.explore.fronts",
     "sensitivity": "roofsim.explore.sensitivity",
+    "sweep": "roofsim.explore.sweep",
+    "Swept": "roofsim.explore.sweep",
     "Comparison": "roofsim.studies.crossover",
     "search": "roofsim.explore.search",
     "SearchResult": "roofsim.explore.search",
@@ -57,6 +60,7 @@ __all__ = [
     "Prediction",
     "Runtime",
     "SearchResult",
+    "Swept",
     "Workload",
     "__version__",
     "advise",
@@ -67,6 +71,7 @@ __all__ = [
     "predict",
     "search",
     "sensitivity",
+    "sweep",
 ]
 
 

@@ -31,7 +31,9 @@ CONSOLES = (
     "pareto.md",
     "quickstart.md",
     "sampling.md",
+    "search.md",
     "sensitivity.md",
+    "sweep.md",
 )
 """Pages written by hand whose consoles show what their commands print."""
 
