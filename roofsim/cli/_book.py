@@ -41,6 +41,7 @@ class Book:
     def finish(self, before: Runs, wanted: Iterable[Point], refused: Sequence[str], out: o.Output) -> None:
         """Write what is new and how much is left; raises InputError where all that was asked for was refused."""
         from roofsim.report.measure import measured_tables
+        from roofsim.report.records import records
 
         now = known(self.file, self.software)
         left = sum(state(point, now) == "to do" for point in wanted)
@@ -48,7 +49,8 @@ class Book:
         if refused and not fresh:
             raise InputError("\n".join(refused))
         summary = {"device": self.file.device, "rows": fresh, "left": left}
-        out.write(measured_tables(self.file.device, fresh, left), summary)
+        columns = dict.fromkeys(self.file.columns)
+        out.write(measured_tables(self.file.device, fresh, left), summary, lambda: records(fresh, columns))
 
 
 def show_plan(file: Runs, wanted: Iterable[Point], software: str, out: o.Output) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
-from roofsim.foundation.units import parse_count, parse_counts, parse_short_count
+from roofsim.foundation.units import UNITS, parse, parse_count, parse_counts, parse_short_count
 from roofsim.foundation.version import SCHEMA
 from roofsim.report.formats import FORMATS
 from roofsim.report.table import Table
@@ -66,6 +67,21 @@ class Word(click.ParamType[str]):
         from roofsim.specs import workload
 
         return [CompletionItem(each) for each in getattr(workload, self.table) if each.startswith(incomplete)]
+
+
+class Quantity(click.ParamType[float]):
+    """A number with its unit: 6GiB, 50ms."""
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+        self.name = UNITS[unit]
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number in SI units."""
+        try:
+            return parse(value, self.unit) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Tokens(click.ParamType[int]):
@@ -184,12 +200,7 @@ stack_options = stacked(
         "parameters.gemm_efficiency=0.9 (repeatable).",
     ),
 )  # fmt: skip
-workload_options = stacked(
-    click.option("--batch", "-b", type=Tokens(), default=1, metavar="N", help="Sequences at once.  [default: 1]"),
-    click.option(
-        "--generate", "-g", type=Tokens(nought=True), default=128, metavar="N",
-        help="Generated tokens.  [default: 128]",
-    ),
+precision_options = stacked(
     click.option(
         "--dtype", type=Word("DTYPE_BYTES"), metavar="T", default=None,
         help="Dtype of activations: bf16, fp16, fp32, fp8 ...",
@@ -203,6 +214,26 @@ workload_options = stacked(
     ),
     click.option("--logits", type=click.Choice(["all", "last"]), default=None, help="Positions that are scored."),
 )  # fmt: skip
+workload_options = stacked(
+    click.option("--batch", "-b", type=Tokens(), default=1, metavar="N", help="Sequences at once.  [default: 1]"),
+    click.option(
+        "--generate", "-g", type=Tokens(nought=True), default=128, metavar="N",
+        help="Generated tokens.  [default: 128]",
+    ),
+    precision_options,
+)  # fmt: skip
+model_filters = stacked(
+    click.option(
+        "--kind", type=click.Choice(["transformer", "ssm", "hybrid", "moe"]), help="Only models of this kind."
+    ),
+    click.option(
+        "--family", metavar="NAME", default=None, help="Only models of this family, or of one whose name begins so."
+    ),
+    click.option(
+        "--min-size", type=Parameters(), metavar="N", help="Only models with at least so many parameters: 1B."
+    ),
+    click.option("--max-size", type=Parameters(), metavar="N", help="Only models with at most so many parameters: 8B."),
+)
 prompt_option = click.option(
     "--prompt", "-p", type=Tokens(), default=1024, metavar="N", help="Tokens of the prompt.  [default: 1024]"
 )
@@ -237,8 +268,15 @@ class Output:
     output: str | None
     quiet: bool
 
-    def write(self, tables: Sequence[Table], data: Mapping[str, Any]) -> None:
-        """Print the result, or write it to a file that appears whole or not at all."""
+    def write(
+        self, tables: Sequence[Table], data: Mapping[str, Any], records: Callable[[], Table] | None = None
+    ) -> None:
+        """Print the result, or write it to a file that appears whole or not at all.
+
+        `records` makes the one table of the result as data, where `tables` are laid out for people.
+        """
+        if records and self.format_ == "csv":
+            tables = [records()]
         text = FORMATS[self.format_](tables, {"schema": SCHEMA, **data}, self.output is None)
         if self.output is None:
             click.echo(text)
@@ -290,8 +328,15 @@ def workload_of(s: Setup, options: Mapping[str, Any]) -> Workload:
     """The workload that a command's options describe; messages name the options."""
     from roofsim.specs.workload import workload
 
-    try:
+    with naming_options():
         return workload(**{"dtype": s.device.default_dtype, **fields_of(options)})
+
+
+@contextmanager
+def naming_options() -> Iterator[None]:
+    """Messages about fields of a workload name the options that set them."""
+    try:
+        yield
     except InputError as error:
         lines = str(error).splitlines()
         for field, option in (("weight_format", "--weights"), ("cache_dtype", "--cache"), ("dtype", "--dtype")):

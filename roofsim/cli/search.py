@@ -84,7 +84,7 @@ def command(
         search_tables(result, *shown, every=every, most=MOST_SHOWN if format_ == "table" else None), result.to_dict()
     )
     if plot:
-        from roofsim.report import plots, plots_of_studies
+        from roofsim.report import plots, plots_of_search
 
-        plots.save(plots_of_studies.front(result, *shown), plot)
+        plots.save(plots_of_search.front(result, *shown), plot)
         out.say(f"drew {plot}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool
     """
     from roofsim import library
     from roofsim.report import specs
+    from roofsim.report.spec_records import spec_records
     from roofsim.specs.workload import workload
 
     kind, spec = find(name)
@@ -43,7 +45,7 @@ def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool
         tables, data = specs.runtime(spec)
     else:
         tables, data = specs.plain_spec(kind, spec)
-    o.Output(format_, output, quiet).write(tables, data)
+    o.Output(format_, output, quiet).write(tables, data, partial(spec_records, kind, spec, data))
 
 
 def find(name: str) -> tuple[str, Any]:
@@ -53,10 +55,10 @@ def find(name: str) -> tuple[str, Any]:
 
     load: dict[str, Any] = {
         "models": library.architecture,
+        "hardware/calibrated": library.calibration,  # named like a mode of a device, and before those
         "hardware": library.device,
         "runtimes": library.runtime,
         "hardware/hosts": library.host,
-        "hardware/calibrated": library.calibration,
     }
     if library.is_published(Path(name)):
         return "models", library.architecture(name)

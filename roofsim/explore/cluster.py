@@ -15,6 +15,9 @@ AHEAD = 4
 TRIES = 3
 """How often a part is tried again whose worker was lost or failed; Dask itself puts up with as many lost workers."""
 
+ANSWERS = "10s"
+"""How long a scheduler has to answer."""
+
 _KEPT: OrderedDict[str, Runner] = OrderedDict()
 
 
@@ -35,7 +38,7 @@ def computed(
     try:
         if scheduler is None:
             cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-        client = Client(cluster or scheduler, set_as_default=False)
+        client = Client(cluster or scheduler, set_as_default=False, timeout=ANSWERS)
     except (OSError, ValueError) as error:
         raise InputError(f"--scheduler {scheduler}: no scheduler answers there ({error})") from None
     try:
@@ -48,7 +51,7 @@ def computed(
             number = left.pop()
             return client.submit(part, token, held, number, key=f"{token}-{number}", retries=TRIES, pure=False)
 
-        waiting = as_completed([submit() for _ in range(min(AHEAD * threads, len(left)))])
+        waiting = as_completed([submit() for _ in range(min(AHEAD * threads, len(left)))], loop=client.loop)
         for done in waiting:
             number = int(done.key.rpartition("-")[2])
             made: Part = done.result()

@@ -15,6 +15,7 @@ from roofsim.lowering.eager import ssd_kernels
 from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, piece, tiny
 from roofsim.ops import conv, gemm, pointwise, recurrence, scan
 from roofsim.ops.base import Operator, Role
+from roofsim.specs.runtime import Runtime
 
 JOINED = (Role.KEY, Role.VALUE, Role.FFN_UP)
 """Products that are columns of the one before them."""
@@ -61,6 +62,16 @@ def greedy_sampling(o: Operator) -> tuple[Kernel, ...]:
     )
 
 
+def paged(operator: Operator, runtime: Runtime) -> Kernel:
+    """Fused attention; of pages, what lies together are the keys of one, or its values, or its latents."""
+    whole, z = fused.kernel(operator), operator.sizes
+    if runtime.cache != "paged":
+        return whole
+    latent = "kv_rank" in z
+    width = z["kv_rank"] + z["rope_dim"] if latent else z["kv_heads"] * (z["qk_dim"] + z["v_dim"]) / 2
+    return replace(whole, pieces=whole.cost.state / (runtime.memory.block * width * z["cache_bytes"]))
+
+
 def kernels(operator: Operator, situation: Situation) -> Lowered:
     """The kernels of one operator."""
     z = operator.sizes
@@ -82,8 +93,9 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
         return Lowered((Kernel("add and norm", "stream", moved),))
     if operator.role is Role.RESIDUAL:
         return Lowered(())
-    if fused.LIKE.get(operator.function) == "attention" and situation.p.phase == "decode":
-        return Lowered((fused.kernel(operator), Kernel("sum of splits", "stream", Cost())))
+    if fused.LIKE.get(operator.function) == "attention":
+        splits = (Kernel("sum of splits", "stream", Cost()),) if situation.p.phase == "decode" else ()
+        return Lowered((paged(operator, situation.runtime), *splits))
     if operator.function in (conv.causal_conv1d, conv.short_conv1d, pointwise.gated_rms_norm):
         return Lowered((replace(fused.kernel(operator), triton=True),))
     if operator.function is scan.ssd_scan:

@@ -56,7 +56,8 @@ def lower(
     cudnn = runtime.attention.cudnn and device is not None and device.plans_attention
     inside = captured(runtime, p)
     p = laid_out(runtime, padded(p, inside))
-    s = Situation(runtime, p, known, is_masked(architecture, runtime, p), cudnn, inside)
+    by_head = runtime.attention.each_head and device is not None and "fp8" in device.peak.matrix
+    s = Situation(runtime, p, known, is_masked(architecture, runtime, p), cudnn, inside, by_head)
     return tuple(_row(row, how, s) for row in architecture.rows(p))
 
 

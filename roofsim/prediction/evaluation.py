@@ -13,7 +13,7 @@ from roofsim.foundation.errors import UnknownName
 from roofsim.lowering.step import LoweredRow, lower
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import decode, last_piece, pieces, prefill, samples
+from roofsim.prediction.steps import decode, last_piece, late, pieces, prefill, samples
 from roofsim.specs.workload import Workload
 
 
@@ -60,11 +60,13 @@ class Evaluation:
 
     @cached_property
     def step(self) -> tuple[Number, Number]:
-        """Mean time and energy of the steps after the first token."""
-        each = [
+        """Mean time and energy of the steps after the first token, with what is left of the prompts among them."""
+        each: list[tuple[Number, PassFigures]] = [
             (share, self.decode if single(done) and done == 0 else run_pass(self.stack, decode(self.s, self.w, done)))
             for share, done in samples(self.steps)
         ]
+        steps = maximum(self.steps, 1)
+        each += [(times / steps, run_pass(self.stack, p)) for times, p in late(self.s, self.w)]
         return sum(share * p.time for share, p in each), sum(share * p.energy for share, p in each)
 
     @property
@@ -134,7 +136,7 @@ def _reader(part: str, name: str) -> Callable[[Evaluation], Number]:
     return lambda e: getattr(getattr(e, part), name)
 
 
-_OF_PASSES = (*(f.name for f in fields(PassFigures)), "idle_time", "mfu", "mbu")
+_OF_PASSES = (*(f.name for f in fields(PassFigures)), "idle_time", "mfu", "mbu", "bound_number")
 
 FIGURES: Mapping[str, Callable[[Evaluation], Number]] = {
     "ttft": lambda e: e.prefill.time,

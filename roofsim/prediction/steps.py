@@ -73,6 +73,26 @@ def pieces(s: Setup, w: Workload) -> tuple[tuple[Number, Pass], ...]:
     )  # fmt: skip
 
 
+def late(s: Setup, w: Workload, turns: Number = 1) -> tuple[tuple[Number, Pass], ...]:
+    """The step that is left of the prompts where sequences that are through have taken room in the steps before it.
+
+    Sequences decode in every step after the one that ended their prompts, so that the last of `full` + 1 pieces no
+    longer fits; what is left goes with a token of every sequence. For each of `turns`, in which a batch goes.
+    """
+    most = most_tokens(s)
+    if most is None or not s.runtime.memory.mixed or (single(w.batch) and float(w.batch) <= 1):
+        return ()
+    batch = w.batch / turns
+    p = prefill(s, w)
+    tokens = batch * p.new
+    full = ceil(tokens / most) - 1
+    room = minimum(most / p.new * full * (full + 1) / 2, (batch - 1) * full)
+    left = tokens - full * most + room - most
+    again = at_least(left, 1) * at_least(full, 1)
+    new = (maximum(left, 0) + batch) / batch
+    return ((again * turns, replace(p, batch=batch, new=new, context=p.new, begins=0)),)
+
+
 def last_piece(s: Setup, w: Workload) -> Pass:
     """The piece that ends a prompt, which holds the most."""
     whole = prefill(s, w)

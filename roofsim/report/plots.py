@@ -63,7 +63,8 @@ def save(figure: Figure, path: str) -> None:
         plt.close(figure)
 
 
-def _ticks(axis: Any, unit: str) -> None:
+def ticks(axis: Any, unit: str) -> None:
+    """Label an axis with quantities in a unit."""
     axis.set_major_formatter(FuncFormatter(lambda v, _: units.show(v, unit) if unit else units.significant(v)))
     axis.set_minor_formatter(NullFormatter())
 
@@ -135,7 +136,7 @@ def _pair(axes: Axes, pair: Pair, band: str) -> None:
     name, unit = row.words, row.unit
     axes.set_yscale("log", base=2 if unit == "B" else 10)
     axes.set_ylabel(name)
-    _ticks(axes.yaxis, unit)
+    ticks(axes.yaxis, unit)
     bottom, top = axes.get_ylim()
     if unit != "B" and top / bottom < 30:
         axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
@@ -195,7 +196,7 @@ def roofline(
         axes.set_xlim(low, high)
         slowest = min(rate for found in points.values() for _, rate, _ in found)
         axes.set_ylim(min(peak / 1e5, slowest / 2), peak * 2)
-        _ticks(axes.yaxis, "FLOP/s")
+        ticks(axes.yaxis, "FLOP/s")
         axes.set_xlabel("arithmetic intensity (FLOP/B of the model's traffic)")
         axes.set_ylabel("rate reached")
         axes.set_title(f"{model} on {device}\narea: share of device time", fontsize=9)

@@ -18,7 +18,7 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup, setup
-from roofsim.prediction.steps import decode, pieces, samples, turns
+from roofsim.prediction.steps import decode, late, pieces, samples, turns
 from roofsim.runs.names import device_of, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
 from roofsim.runs.reading import Run
@@ -320,6 +320,8 @@ def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
     times = turns(s, w.batch, Sizes(run).get("max_num_seqs", 0))
     start = replace(decode(s, w), context=held + s.architecture.prefix_tokens, batch=w.batch / times)
     mean = [(times * share, replace(start, context=start.context + done)) for share, done in samples(steps)]
+    if run.prompt and steps > 1 and run.notes.get("prompts") != "apart":  # a longer call less one of a single token
+        mean += [(again / steps, p) for again, p in late(s, w, times)]
     if _whole_request(run):
         return [*pieces(s, w), *((share * steps, p) for share, p in mean)]
     return mean

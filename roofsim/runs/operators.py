@@ -9,6 +9,7 @@ from types import MappingProxyType
 from roofsim.foundation.arith import Number, ceil
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.schema import variant
 from roofsim.lowering import eager, fused, recurrent, serving
 from roofsim.lowering.kernels import Kernel, Situation, piece
 from roofsim.model.architecture import Architecture
@@ -18,6 +19,9 @@ from roofsim.ops import attention, conv, gemm, pointwise, recurrence, scan
 from roofsim.ops.base import CostFunction, Operator, Role
 from roofsim.runs.reading import Run
 from roofsim.specs.runtime import Runtime
+
+PAGE = 64
+"""Tokens of a page in aiconfigurator's tables of vLLM (`block_size` in collector/vllm/collect_attn.py)."""
 
 
 class Sizes:
@@ -108,11 +112,11 @@ def _attention(z: Sizes, p: Precision, new: int, context: int) -> Operator:
 def _attention_prefill(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
     if not z.get("causal", 1):
         raise KeyError("causal=1")
-    return (*_replay(z), *_served(_attention(z, p, z.prompt, z.cached), p, r, "prefill"))
+    return (*_replay(z), *_served(_attention(z, p, z.prompt, z.cached), p, _paged(z, r), "prefill"))
 
 
 def _attention_decode(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
-    return (*_replay(z), *_served(_attention(z, p, 1, max(z.held - 1, 0)), p, r, "decode"))
+    return (*_replay(z), *_served(_attention(z, p, 1, max(z.held - 1, 0)), p, _paged(z, r), "decode"))
 
 
 def _sdpa_prefill(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
@@ -128,6 +132,11 @@ def _served(operator: Operator, p: Precision, r: Runtime, phase: Phase) -> tuple
     sizes = operator.sizes
     step = Pass(sizes["batch"], sizes["new"], sizes.get("context", 0), p, phase=phase)
     return serving.lower(operator, Situation(r, step)).kernels
+
+
+def _paged(z: Sizes, r: Runtime) -> Runtime:
+    """The runtime with the pages that a row was measured with."""
+    return variant(r, memory=variant(r.memory, block=PAGE)) if z.replayed else r
 
 
 def _replay(z: Sizes) -> tuple[Kernel, ...]:

@@ -34,7 +34,8 @@ class AttentionPolicy(Spec):
     that each decode step has a length not seen before, for which devices that plan attention make a new plan.
     `latents` is the form of latent attention in a decode step; a prefill always expands. `kernel: written_out` is for
     stacks that score every pair in memory instead of running a flash kernel. `tiles: device` is for kernels that are
-    made for the tiles of a device that has larger ones; others have the common 64 rows.
+    made for the tiles of a device that has larger ones; others have the common 64 rows. `each_head` is for a stack
+    that, on devices with fp8 units, runs a step of one sequence by a kernel that shares no keys between query heads.
     """
 
     kernel: Literal["flash", "written_out"] = "flash"
@@ -46,6 +47,7 @@ class AttentionPolicy(Spec):
     cudnn: bool = False
     splits_blocks: Extra = 0
     tiles: Literal["common", "device"] = "common"
+    each_head: bool = False
     kv_heads: Literal["grouped", "repeated"] = "grouped"
     copies_queries: bool = False
     splits_decode: bool = False
@@ -62,8 +64,9 @@ class HostPolicy(Spec):
     PyTorch, `replay` the time per kernel of a graph, `launch` the time of a step before its first kernel. `gap` is
     how long the device waits between two kernels of a graph. Graphs of up to `captured` tokens are made beforehand;
     a prefill of no more replays them piece by piece between its calls of attention, what has more is launched.
-    `step_work` is host time of each step, `sequence_work` of each sequence in a decode step and `request_work` of
-    each in a prefill, in launches of a kernel; the device has nothing to do in it.
+    `step_work` is host time of each step and `request_work` of each request in a prefill, in launches of a kernel; the
+    device has nothing to do in it. `ahead_work` is that for a decode step, `sequence_work` that for each sequence in
+    it, where the host does both while the device is at the step before.
     """
 
     mode: Literal["none", "eager", "graph", "inline"] = "none"
@@ -74,6 +77,7 @@ class HostPolicy(Spec):
     gap: Time | None = None
     captured: PositiveInt | None = None
     step_work: NotNegative = 0.0
+    ahead_work: NotNegative | None = None
     sequence_work: NotNegative = 0.0
     request_work: NotNegative = 0.0
 
@@ -85,7 +89,8 @@ class MemoryPolicy(Spec):
     whether the matrix library keeps one. `reserve` is the share of the device that is taken at the start and
     filled with blocks of `block` tokens of cache; `chunk` the most tokens of a prompt that go through at once,
     `large_chunk` on devices with memory of `large_from` and more. Where `side_by_side` tokens are handed over together,
-    a chunk has equal parts of all their prompts.
+    a chunk has equal parts of all their prompts. `mixed` says that sequences whose prompts are through go on in the
+    same steps, where each takes the room of a token.
     """
 
     context: Bytes | None = None
@@ -97,6 +102,7 @@ class MemoryPolicy(Spec):
     large_chunk: PositiveInt | None = None
     large_from: Bytes | None = None
     side_by_side: PositiveInt | None = None
+    mixed: bool = False
 
 
 class MatrixLibrary(Spec):

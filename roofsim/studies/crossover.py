@@ -9,6 +9,7 @@ from typing import Any
 from roofsim.engine.passes import pass_bound
 from roofsim.engine.regime import LENGTH, Expansion, expand
 from roofsim.foundation.errors import InputError, Unsupported
+from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.schema import variant
 from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.step import NEVER, mask_from
@@ -286,7 +287,8 @@ class _Side:
         """
         import numpy as np
 
-        apart = {name: x - other.slopes[name] for name, x in self.slopes.items()}
+        names = [name for name in PARAMETERS if name in self.slopes or name in other.slopes]
+        apart = {name: self.slopes.get(name, 0.0) - other.slopes.get(name, 0.0) for name in names}
         spread: Any = variance(s, apart) + self.scatter**2 + other.scatter**2
         return np.abs(np.log(self.values / other.values)) <= NORMAL_95 * np.sqrt(spread)
 
@@ -364,7 +366,7 @@ def _regime(s: Setup, w: Workload, metric: str, n: int) -> str:
         kinds[row.kind] = kinds.get(row.kind, 0) + float(row.time)
     top = sorted(kinds.items(), key=lambda item: -item[1])[:2]
     share = ", ".join(f"{kind} {time / shown.device_time:.0%}" for kind, time in top)
-    return f"{s.architecture.id}: {pass_bound(shown, rows)}-bound ({share} of device time)"
+    return f"{s.architecture.id}: {pass_bound(shown)}-bound ({share} of device time)"
 
 
 @dataclass(frozen=True, slots=True)

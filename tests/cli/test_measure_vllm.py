@@ -43,7 +43,7 @@ def test_what_is_measured_is_calibrated_with_and_validated(log, here, roofsim, d
     assert float(times["prefill", "8", "1024", "0"]["value"]) == pytest.approx(8 * 1024 * 1e-5 * 1.1)
     assert float(times["decode", "8", "1024", "1024"]["value"]) == pytest.approx(1.1 * (1e-3 + 8 * 1024e-6))
     assert times["decode", "8", "1024", "1024"]["gen_len"] == "32"
-    assert {"n=3", "max_num_batched_tokens=16384", "max_num_seqs=256"} <= set(
+    assert {"n=3", "max_num_batched_tokens=16384", "max_num_seqs=256", "prompts=apart"} <= set(
         times["prefill", "1", "128", "0"]["note"].split(";")
     )
     scored = data(f"validate my.csv {RUNS}")

@@ -25,7 +25,15 @@ PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
 }
 """Pages that are made from the code and the spec files."""
 
-CONSOLES = ("quickstart.md", "search.md")
+CONSOLES = (
+    "compare.md",
+    "pareto.md",
+    "quickstart.md",
+    "sampling.md",
+    "search.md",
+    "sensitivity.md",
+    "sweep.md",
+)
 """Pages written by hand whose consoles show what their commands print."""
 
 
