@@ -20,7 +20,9 @@ def main() -> None:
     """Print the times of each stack."""
     for stack in STACKS:
         wall, busy = time.perf_counter(), time.process_time()
-        found = roofsim.search("dense", "orin", stack, over=GRID, sample=MEMBERS, prompt=1024, generate=16, dtype="fp16")
+        found = roofsim.search(
+            "dense", "orin", stack, over=GRID, sample=MEMBERS, prompt=1024, generate=16, dtype="fp16"
+        )
         took = time.perf_counter() - wall, time.process_time() - busy
         print(f"{took[0]:5.2f} s  {took[1]:5.2f} s busy  {len(found.members):,} members  {stack}")
 
