@@ -159,6 +159,11 @@ class Architecture(Documented):
         one, two = (float(self.state_bytes(tokens, Precision())) for tokens in (1, 2))
         return two > one
 
+    @property
+    def chooses_tokens(self) -> bool:
+        """Whether any layer attends to tokens that are chosen one by one for each query."""
+        return any(getattr(part, "index_top_k", None) for part, _ in self.parts())
+
     def rows(self, p: Pass) -> tuple[Row, ...]:
         """The operators of a pass: embedding, each kind of layer with its count, head."""
         head = tuple(self._head(p))

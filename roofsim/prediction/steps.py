@@ -17,11 +17,16 @@ SIMPSON = ((1 / 6, 0), (4 / 6, 1 / 2), (1 / 6, 1))
 
 
 def prefill(s: Setup, w: Workload) -> Pass:
-    """The pass over whole prompts, after the model's own prefix tokens."""
+    """The pass over whole prompts, after the model's own prefix tokens.
+
+    Keys of latent attention are expanded for all queries together, which attention to tokens chosen for each cannot
+    use: stacks that attend to latents in a step do so here as well.
+    """
     new = w.prompt + s.architecture.prefix_tokens
     logits = w.logits or s.runtime.logits
     scored = 1 if s.runtime.narrows and logits == "last" else None
-    return Pass(w.batch, new, 0, s.precision(w), logits, latents="expanded", scored=scored)
+    latents = s.runtime.attention.latents if s.architecture.chooses_tokens else "expanded"
+    return Pass(w.batch, new, 0, s.precision(w), logits, latents=latents, scored=scored)
 
 
 def decode(s: Setup, w: Workload, done: Number = 0) -> Pass:

@@ -172,7 +172,7 @@ class Reader:
         phase: Phase = "decode" if run.phase == "decode" else "prefill"
         try:
             precision = _of_state(run, self._precision(run, device, dtype, format_))
-            kernels = BUILDERS[run.op](Sizes(run, network_named), precision, self.runtime)
+            kernels = BUILDERS[run.op](Sizes(run, network_named, device), precision, self.runtime)
             device.matrix_peak(dtype)
         except KeyError as error:
             raise Skip(f"{run.op}: its note lacks {error.args[0]}") from None

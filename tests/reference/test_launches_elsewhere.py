@@ -129,6 +129,55 @@ def found_pieces(model: Architecture, stack: Runtime, p: Pass) -> dict[str, Any]
     return {o.name: k.pieces for row in rows for o, lowered in row for k in lowered.kernels if k.pieces is not None}
 
 
+def test_flash_attention_2_regroups_the_heads_of_a_step_and_sums_up_what_it_splits() -> None:
+    """An A100 has 108 units: with fewer than 172.8 blocks, keys beyond a tile of 128 are split."""
+    stack, toy = runtime("vllm", host={"captured": None}), network(GQA | {"v_dim": 2})
+
+    def step(batch: int, context: int) -> Pass:
+        return Pass(batch, 1, context, PRECISION, phase="decode")
+
+    def copied(elements: int) -> Launch:
+        return each("strided", elements, ACT, ACT)
+
+    def whole(batch: int, spread: float = 1) -> Own:
+        return Own("attention", blocks=batch * 2, rows=2, spread=spread)
+
+    for p, launches in (
+        (step(2, 127), [copied(2 * 4 * 3), whole(2), copied(2 * 4 * 2)]),
+        (step(2, 128), [copied(2 * 4 * 3), whole(2, 129 / 128), tiny(), copied(2 * 4 * 2)]),
+        (step(1, 128), [whole(1, 129 / 128), tiny(), copied(4 * 2)]),
+        (step(86, 255), [copied(86 * 4 * 3), whole(86, 2), tiny(), copied(86 * 4 * 2)]),
+        (step(87, 255), [copied(87 * 4 * 3), whole(87, 2), copied(87 * 4 * 2)]),
+        (PREFILL, [tiled(4)]),
+    ):
+        check(toy, stack, p, {"attention": launches}, "a100-sxm-80gb")
+    # heads that share no keys are neither regrouped nor split; FlashAttention-3 takes them as they are
+    many = network(GQA | {"kv_heads": 4})
+    alone = [Own("attention", blocks=2 * 4, rows=1)]
+    check(many, stack, step(2, 1023), {"attention": alone}, "a100-sxm-80gb")
+    for device in ("h100-sxm", None):
+        check(many, stack, STEP, {"attention": [Own("attention", blocks=2 * 4, rows=1), tiny()]}, device)
+        check(toy, stack, STEP, {"attention": [of_a_token(4, 2), tiny()]}, device)
+    latent = network({"kind": "mla", "heads": 3, "kv_rank": 6, "nope_dim": 4, "rope_dim": 2, "v_dim": 5})
+    check(latent, stack, STEP, {"attention": [of_a_token(3, 1), tiny()]}, "a100-sxm-80gb")
+    # another runtime's attention is not that of its device
+    common = runtime("vllm", host={"captured": None}, attention={"tiles": "common"})
+    check(toy, common, STEP, {"attention": [of_a_token(4, 2), tiny()]}, "a100-sxm-80gb")
+
+
+def test_a_serving_engine_scores_tokens_in_fp8_and_chooses_them_from_scores_in_fp32() -> None:
+    part = {
+        "kind": "mla", "heads": 3, "kv_rank": 6, "nope_dim": 4, "rope_dim": 2, "v_dim": 5, "q_rank": 7,
+        "index_heads": 2, "index_dim": 3, "index_top_k": 5,
+    }  # fmt: skip
+    for p, pairs in (PREFILL, 2 * (5 + 6 + 7)), (STEP, 2 * 7):
+        scored = Own("gemm", fill=2 * 3, more=pairs * FP32)
+        check(network(part), runtime("vllm"), p, {"index_scores": [scored, each("strided", pairs, FP32, 0)]})
+        rows = lower(network(part), runtime("vllm"), p)
+        found = next(lowered.kernels for row in rows for o, lowered in row if o.name == "index_scores")
+        assert [k.unit for k in found] == ["fp8", None]
+
+
 def appended(tokens: int) -> dict[str, float]:
     """Keys and values of so many tokens, two heads of three each, into the cache."""
     return {"activations": tokens * 12 * ACT, "state": tokens * 12 * CACHE}
