@@ -13,8 +13,10 @@ from roofsim.foundation.version import __version__
 
 if TYPE_CHECKING:
     from roofsim.explore.compare import compare
+    from roofsim.explore.fronts import pareto
     from roofsim.explore.search import SearchResult, search
     from roofsim.explore.sensitivity import sensitivity
+    from roofsim.explore.sweep import Swept, sweep
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
     from roofsim.prediction.request import compile, predict
@@ -32,7 +34,10 @@ _HOMES = {
     "predict": "roofsim.prediction.request",
     "Prediction": "roofsim.prediction.results",
     "crossover": "roofsim.studies.crossover",
+    "pareto": "roofsim.explore.fronts",
     "sensitivity": "roofsim.explore.sensitivity",
+    "sweep": "roofsim.explore.sweep",
+    "Swept": "roofsim.explore.sweep",
     "Comparison": "roofsim.studies.crossover",
     "search": "roofsim.explore.search",
     "SearchResult": "roofsim.explore.search",
@@ -53,14 +58,17 @@ __all__ = [
     "Prediction",
     "Runtime",
     "SearchResult",
+    "Swept",
     "Workload",
     "__version__",
     "compare",
     "compile",
     "crossover",
+    "pareto",
     "predict",
     "search",
     "sensitivity",
+    "sweep",
 ]
 
 

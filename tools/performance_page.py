@@ -14,8 +14,10 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import module_from_spec, spec_from_file_location
 from math import sqrt
@@ -160,50 +162,83 @@ def scalars(runs: int) -> Table:
     return Table("", [Column("stack"), *(Column(head) for head in heads)], rows)
 
 
-WORKER = """
-import sys, time
-import roofsim
-import numpy as np
-f = roofsim.compile(*{stack!r}, figures=["ttft", "memory"], dtype="bf16")
-prompt, batch = np.meshgrid(np.arange(1.0, 1001), np.arange(1.0, 101), indexing="ij", sparse=True)
-f(prompt=prompt, batch=batch)
-print("ready", flush=True)
-sys.stdin.readline()
-end, done = time.perf_counter() + {seconds}, 0
-while time.perf_counter() < end:
-    f(prompt=prompt, batch=batch)
-    done += 100_000
-print(done / {seconds})
+AXES: Sequence[tuple[str, str, Sequence[str]]] = (
+    ("--prompt", "", ("16..160+16", "16..1600+16", "16..1600+16", "16..16000+16", "16..16000+16")),
+    ("--batch", "", ("1..10+1", "1..10+1", "1..100+1", "1..100+1", "1..100+1")),
+    ("--set", "device.memory.bandwidth=", ("0.5x..1.4x+0.1x",) * 5),
+    ("--set", "host.dispatch=", (*("0.6x..1.5x+0.1x",) * 4, "0.51x..1.5x+0.01x")),
+)
+"""Axes of studies of 10⁴, 10⁵ ... points: option, path, values."""
+STUDIES = tuple(10 ** (4 + i) for i in range(len(AXES[0][2])))
+ONE_IS_ENOUGH = 10**7
+"""Points from which on a study is run once."""
+AT_MOST_ALONE = 10**7
+"""The largest study that one process does alone here."""
+
+
+FIRST = """
+import json, resource, subprocess, sys, time
+start = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True)
+wall, used = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]))
 """
-SECONDS = 1.0
+"""A small process that starts another one: the memory of a process counts that of the one that it was forked from."""
 
 
-def by_cores(runs: int) -> Table:
-    """Points per second of wall clock with one process a core, each as many, relative to one."""
+@dataclass(frozen=True)
+class Done:
+    """Wall clock and processor seconds of a process with those that it started, and the memory of the largest."""
+
+    wall: float
+    processor: float
+    memory: int
+
+
+def study(size: int, workers: int, folder: str) -> Done:
+    """A sweep of so many points to Parquet, as the command does it."""
+    place = STUDIES.index(size)
+    words = [word for option, path, values in AXES for word in (option, path + values[place])]
+    target = os.path.join(folder, "study.parquet")
+    asked = ("sweep", STACKS[0][0], "-d", STACKS[0][1], "-r", STACKS[0][2], *words, "--figures", "ttft,memory_peak",
+             "--workers", str(workers), "-o", target, "-q")  # fmt: skip
+    command = [sys.executable, "-c", FIRST, sys.executable, *startup.program(*asked)]
+    done = subprocess.run(command, env=environment(os.environ), stdout=subprocess.PIPE, text=True, check=True)
+    os.unlink(target)
+    return Done(*json.loads(done.stdout))
+
+
+def by_size(runs: int) -> Table:
+    """What studies take against their size, in one process and with one for each core."""
     cores = os.cpu_count() or 1
-    steps = sorted({1, *(2**k for k in range(1, 8) if 2**k < cores), cores})
-    found: dict[int, list[float]] = {n: [] for n in steps}
-    for _ in range(runs):
-        for n in steps:
-            found[n].append(_together(n))
-    rows = [[n, spoken(median(found[n])),
-             median(many / one for many, one in zip(found[n], found[1], strict=True))] for n in steps]  # fmt: skip
-    return Table("", [Column("processes", "count"), Column("points per second"), Column("times one", "ratio")], rows)
+    rows, least = [], [0.0, 0.0]
+    with tempfile.TemporaryDirectory() as folder:
+        study(STUDIES[0], 1, folder)  # compiles modules, keeps specs
+        for size in STUDIES:
+            alone, several = [], []
+            for _ in range(1 if size >= ONE_IS_ENOUGH else runs):
+                alone += [study(size, 1, folder)] if size <= AT_MOST_ALONE else []
+                several.append(study(size, cores, folder))
+            if size == STUDIES[0]:
+                least = [median(one.processor for one in done) for done in (alone, several)]
+            faster = [one.wall / other.wall for one, other in zip(alone, several, strict=False)]
+            rate = size / median(one.wall for one in several)
+            both = zip((alone, several), least, strict=True)
+            rows.append([size, *(each for done, first in both for each in cells(done, size, first)), rate,
+                         median(faster) if faster else None])  # fmt: skip
+    each = (("{}", "s"), ("ns a further point", "rate"), ("memory", "B"))
+    heads = [Column(name.format(kind), unit) for kind in ("one process", f"{cores} processes") for name, unit in each]
+    last = [Column("points per second", "short"), Column("times as fast as one", "ratio")]
+    return Table("", [Column("points", "count"), *heads, *last], rows)
 
 
-def _together(n: int) -> float:
-    code = WORKER.format(stack=STACKS[0], seconds=SECONDS)
-    running = [
-        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                         env=environment(os.environ))
-        for _ in range(n)
-    ]  # fmt: skip
-    for each in running:
-        each.stdout.readline()
-    for each in running:
-        each.stdin.write("\n")
-        each.stdin.flush()
-    return sum(float(each.communicate()[0]) for each in running)
+def cells(done: Sequence[Done], size: int, least: float) -> list[float | None]:
+    """Processor time of studies of a size, nanoseconds for each point beyond the smallest study, memory."""
+    if not done:
+        return [None] * 3
+    took = median(one.processor for one in done)
+    further = 1e9 * (took - least) / (size - STUDIES[0]) if size > STUDIES[0] else None
+    return [took, further, max(one.memory for one in done)]
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -226,6 +261,8 @@ COMMANDS: Sequence[tuple[str, ...]] = (
     ("models",),
     ("compare", *TWO, "--device", "orin"),
     ("sampling", "Qwen2.5-0.5B", "--device", "orin", "--trials", "16", "--tokens", "1k"),
+    ("sweep", "mamba2-780m", "--device", "orin", "--prompt", "1k..64k*2"),
+    ("pareto", *TWO, "--device", "orin", "--prompt", "1k..64k*2"),
     ("sensitivity", "mamba2-780m", "--device", "orin"),
 )
 """Commands as users type them; those that are not there are left out."""
@@ -251,6 +288,10 @@ sides of one are measured in turns, {runs} times each, and the median is shown."
 POINTS = """Of `roofsim.compile`, on one core, for TTFT over prompts and batches at random (*mesh*: every one of a row
 with every one of a column). In brackets what a point costs in passes of {operations} element-wise NumPy operations;
 one point is `f.at`, which calls no NumPy."""
+
+SWEPT = """`roofsim sweep` to Parquet: TTFT and peak memory of {stack} over prompt × batch × bandwidth × cost of a
+launch, the whole command with its start; `a further point` is beyond the smallest study, memory that of the largest
+process. Points per second are of wall clock."""
 
 PROCESSES = """Whole processes, user and system time, as ratios to `python -c pass`. Modules are compiled and specs
 kept, as for a user's second command."""
@@ -285,8 +326,9 @@ def sections(runs: int) -> Iterator[str]:
     yield markdown(by_figures(runs))
     yield "One prediction after another in one process, per second:"
     yield markdown(scalars(runs))
-    yield "On several cores, a process on each, for TTFT and memory on meshes, per second of wall clock:"
-    yield markdown(by_cores(runs))
+    yield "## Studies"
+    yield prose(SWEPT, stack=", ".join(STACKS[0]))
+    yield markdown(by_size(runs))
     yield "## Commands"
     yield prose(PROCESSES)
     yield markdown(commands(runs))

@@ -20,6 +20,7 @@ def command(
     \b
     Example: roofsim models --kind hybrid --max-size 8B
     """
+    from roofsim import library
     from roofsim.explore.selection import chosen_models
     from roofsim.model.step import Precision
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from roofsim import library
-from roofsim.foundation.arith import Number, ceil, maximum, minimum
+from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Class, Kernel
@@ -20,6 +20,12 @@ FLOP_PER_CLOCK = 256
 """fp32 FLOP of a compute unit and clock, for devices that state no clock: 128 lanes with a multiply-add each."""
 TILE_ROWS = 64
 """Rows of queries in a tile of attention: FlashAttention-2 on a paged cache (flash_fwd_launch_template.h)."""
+FULL = 9 / 10
+"""Share of the places in the rounds of units that tiles fill, from which on none is cut (`launch_mul_mat_q`)."""
+LATENCY = 280
+"""Clocks until data come from the last-level cache: 222 to 339 on an L40, the mean of its units (arXiv 2606.22588)."""
+BLOCKS = 2
+"""Blocks with a tile in registers that a unit keeps going at once (`fattn_mma_config` at head widths up to 256)."""
 RESIDENT = 16
 """Blocks of 128 threads that a unit with 2,048 threads keeps going at once."""
 
@@ -100,8 +106,8 @@ def of_host(host: Host, values: Mapping[str, Number]) -> dict[str, Number]:
 class Terms:
     """What competes for the time of one launch, in seconds: the largest wins, `fixed` comes on top.
 
-    `filling` is what computing loses while the device is not yet full. Whatever they are, the launch takes `least`
-    seconds at least and `most` at most, where there are such limits.
+    `filling` is what computing loses while the device is not yet full, or waits for data. The launch takes `least`
+    seconds at least and `most` at most, where there are such limits, whatever they are.
     """
 
     fixed: Number
@@ -125,12 +131,17 @@ class Terms:
         return beyond if self.most is None else maximum(beyond, 0)
 
     @property
+    def bounds(self) -> Mapping[Bound, Number]:
+        """1 for the term that decides, 0 for the others."""
+        computes = at_least(self.compute + self.filling, self.memory)
+        unfilled = computes * at_least(self.fixed + self.filling, self.compute)
+        waits = (1 - computes) * at_least(self.fixed, self.memory)
+        return {"launch": unfilled + waits, "compute": computes - unfilled, "memory": 1 - computes - waits}
+
+    @property
     def bound(self) -> Bound:
         """The term that decides (for numbers, not for arrays or symbols)."""
-        fixed, compute, memory, filling = map(float, (self.fixed, self.compute, self.memory, self.filling))
-        if compute + filling >= memory:
-            return "launch" if fixed + filling >= compute else "compute"
-        return "launch" if fixed >= memory else "memory"
+        return next(bound for bound, decides in self.bounds.items() if decides)
 
 
 _RATE = {"gemm": "gemm_efficiency", "attention": "attention_efficiency", "delta": "delta_efficiency"}
@@ -157,10 +168,14 @@ _FEW_ROWS = ("vector_product", "row_product")
 """Products that memory bounds, or loads: no faster than the matrix peak."""
 _TAKEN_IN = {"packed_product": "unpacked_bytes", "row_product": "row_bytes"}
 """Products of few rows that the loads of the units bound: bytes of weights for each of them and clock."""
+_AT_ONCE = {"row_product": BLOCKS}
+"""Products of which a unit takes in more with that many blocks at once than with one."""
+_IN_TURN = ("quantised_tiles",)
+"""Products whose blocks, one on each unit, load a part of a tile and then compute with it: the times add up."""
 _SOFTMAX = ("attention", "masked_attention")
 _TILED = ("attention", "delta")
 """Fused kernels whose blocks each wait for their first data and write their results before the next block begins."""
-_FILL = {"gemm": "gemm_fill", "quantised_tiles": "gemm_fill"}
+_FILL = {"gemm": "gemm_fill"}
 _VECTOR = {
     "attention": "softmax_efficiency",
     "masked_attention": "softmax_efficiency",
@@ -213,14 +228,12 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         # a tile fills in as many clocks whatever the dtype: docs/decisions/029
         reached = m[_rate(like, kernel.unit in m.by_vectors)]
         filling = fill / (m.matrix_rate * reached)
-        work = cost.matrix if kernel.tiles is None else ceil(kernel.tiles / m.units) * m.units * kernel.tile
-        compute = work / (m.rate(kernel.unit) * reached)
+        compute = _work(kernel, m) / (m.rate(kernel.unit) * reached)
     elif like in _RATE_OF_VECTOR:
         compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.rate(kernel.unit))
     elif like in _PER_CLOCK:
         rate = minimum(m.units * m.clock * m[_PER_CLOCK[like]], m.rate(kernel.unit))
-        filling = fill / rate
-        compute = (cost.matrix + m["tile_columns"] * kernel.unpacking) / rate
+        compute = _work(kernel, m) / rate
     elif like in _VECTOR_PER_CLOCK:
         compute = cost.vector / minimum(m.units * m.clock * m[_VECTOR_PER_CLOCK[like]], m.vector_rate)
     elif like in _UNPACKED:
@@ -232,27 +245,56 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     else:
         compute = vector
     if like in _TAKEN_IN:
-        compute = maximum(compute, cost.weights / (m.units * m.clock * m[_TAKEN_IN[like]]))
+        compute = maximum(compute, (cost.weights + kernel.again) / (m.units * m.clock * m[_TAKEN_IN[like]]))
     if kernel.indexed is not None:
         compute = maximum(compute, kernel.indexed / (m.units * m.clock * m["indexed_elements"]))
     if like in _SOFTMAX:
         compute = compute + vector - m.softmax_overlap * minimum(compute, vector)
     moved = traffic(cost, m) + (0 if kernel.pieces is None else kernel.pieces * m["piece_gap"])
+    if not (single(kernel.again) and not kernel.again):
+        moved = maximum(moved, (moved + kernel.again) / m["cache_speed"])
     memory = moved / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
-    fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")]
+    if like in _IN_TURN:
+        filling = memory
+    fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")] + _adding_up(kernel, m)
     if kernel.blocks is None:
         return Terms(fixed, compute, memory, filling)
+    if kernel.parts is not None:
+        parts = minimum(kernel.parts, maximum(BLOCKS * m.units / kernel.blocks, 1))
+        return Terms(fixed + parts * LATENCY / m.clock, compute, memory, filling)
     if like in _TILED:
         tiles = kernel.blocks * (1 if kernel.rows is None else maximum(kernel.rows / m.tile_rows, 1))
         busy = minimum(tiles * kernel.spread / m.units, 1)
         waiting = maximum(tiles / m.units, 1) * m["tile_time"]
         return Terms(fixed + waiting, compute * kernel.padding / busy, memory, filling)
     share = minimum(kernel.blocks / m.units, 1)
-    full = minimum(kernel.blocks / (m.units * kernel.together), 1)
+    full = minimum(kernel.blocks / (m.units * kernel.together), _AT_ONCE.get(like, 1))
     compute = compute / full
     if kernel.steps is not None:
         compute = maximum(compute, kernel.steps * m["step_time"] * maximum(kernel.blocks / (m.units * RESIDENT), 1))
     return Terms(fixed, compute, memory / share, filling / full)
+
+
+def _full(kernel: Kernel, m: Machine) -> Number:
+    """1 where tiles fill the rounds of the units so well that none is cut, else 0."""
+    return at_least(kernel.tiles, FULL * ceil(kernel.tiles / m.units) * m.units)
+
+
+def _work(kernel: Kernel, m: Machine) -> Number:
+    """Matrix work if every unit had as many tiles as the one with the most, and unpacked the weights of each."""
+    if kernel.tiles is None:
+        return kernel.cost.matrix
+    whole, shared = (ceil(kernel.tiles * cuts / m.units) / cuts for cuts in (1, kernel.cuts))
+    full = _full(kernel, m)
+    return (full * whole + (1 - full) * shared) * m.units * (kernel.tile + m["tile_columns"] * kernel.unpacking)
+
+
+def _adding_up(kernel: Kernel, m: Machine) -> Number:
+    """Seconds for sums of tiles that were cut: each unit writes those of its last one, which are read and added."""
+    if kernel.sums is None:
+        return 0
+    moved = 2 * kernel.sums * (m.units + minimum(kernel.tiles, m.units))
+    return (1 - _full(kernel, m)) * traffic(Cost(activations=moved), m) / (m.bandwidth * m["memory_efficiency"])
 
 
 def traffic(cost: Cost, m: Machine) -> Number:

@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import islice, product
 from typing import Any
 
+from roofsim.engine.passes import BOUNDS
 from roofsim.explore.axes import Axis
 from roofsim.explore.cases import FIELDS, NAMES, Case, Specs, case, label
 from roofsim.explore.space import Space, blocks
@@ -25,13 +26,20 @@ from roofsim.prediction.what_if import what_if
 from roofsim.specs.workload import Workload
 
 COLUMNS: Mapping[str, str] = {
-    **{name.replace(".", "_"): name for name in FIGURES},
+    **{name.replace(".", "_"): name for name in FIGURES if not name.endswith("bound_number")},
     **{row.name: row.figure for row in METRICS.values()},
     "capacity": "memory.capacity",
+    "bound_prefill": "prefill.bound_number",
+    "bound_decode": "decode.bound_number",
 }
 """Figures by the names that columns and expressions have for them; `memory`, `total` and `throughput` are metrics."""
 
-DEFAULT_FIGURES = ("ttft", "tpot", "total_time", "tokens_per_second", "memory_peak", "energy", "fits")
+WORDS: Mapping[str, tuple[str, ...]] = dict.fromkeys(("bound_prefill", "bound_decode"), BOUNDS)
+"""Columns whose numbers stand for words."""
+
+DEFAULT_FIGURES = (
+    "ttft", "tpot", "total_time", "tokens_per_second", "memory_peak", "energy", "fits", "bound_prefill", "bound_decode",
+)  # fmt: skip
 """What a study gives if nothing is said."""
 
 FEW = 16
@@ -262,6 +270,8 @@ class CaseAtWork:
         values: dict[str, Any] = {name: found.get(name, nothing) for name in study.needed}
 
         def value(name: str) -> Any:
+            if name in WORDS:
+                return np.array([*WORDS[name], ""])[np.nan_to_num(values[name], nan=len(WORDS[name])).astype(int)]
             if name in values:
                 return values[name]
             return arrays[name] if name in arrays else self._constant(name)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from roofsim.explore.evaluate import COLUMNS, CaseAtWork, Part, Runner, Study
+from roofsim.explore.evaluate import COLUMNS, WORDS, CaseAtWork, Part, Runner, Study
 from roofsim.foundation.errors import InputError
 from roofsim.prediction.places import COUNTS, number_at
 
@@ -47,7 +47,8 @@ def names(study: Study) -> tuple[str, ...]:
 
 def unit_of(runner: Runner, name: str) -> str:
     """The SI unit of a column, empty if it has none; that of what is derived is not known."""
-    if name in (REFUSED, *COUNTS, *runner.study.derived) or name in {axis.name for axis in runner.space.choices}:
+    choices = {axis.name for axis in runner.space.choices}
+    if name in (REFUSED, *WORDS, *COUNTS, *runner.study.derived, *choices):
         return ""
     if "." in name:
         return _unit_at(runner, name)
@@ -84,7 +85,8 @@ def columns(runner: Runner, part: Part) -> Columns:
         else:
             made[axis.name] = _numbers(runner, axis.name, place, part.ordinals, by_case)
     for name, values in zip(study.columns, part.values, strict=True):
-        made[name] = values
+        coded = np.nan_to_num(values, nan=-1).astype(np.int32) if name in WORDS else None
+        made[name] = values if coded is None else Words(coded, WORDS[name])
     reasons = tuple(dict.fromkeys(part.refused.values()))
     at = {first // mesh: reasons.index(reason) for first, reason in part.refused.items()}
     codes = np.full(len(part.ordinals), -1, dtype=np.int32)

@@ -14,7 +14,7 @@ from roofsim.explore.evaluate import COLUMNS, DEFAULT_FIGURES, Part, Runner, Stu
 from roofsim.explore.frame import Columns, Words, columns, names, unit_of
 from roofsim.explore.space import Space, grid, listed, sampled
 from roofsim.explore.store import Store, opened, throw_away
-from roofsim.explore.writers import arrow_table, coordinates, rows, writer_of
+from roofsim.explore.writers import arrow_table, coordinates, flags, rows, writer_of
 from roofsim.foundation.errors import InputError, MissingExtra
 from roofsim.foundation.expression import parse
 from roofsim.foundation.version import SCHEMA
@@ -125,16 +125,16 @@ class Swept:
         dims = [axis.name for axis in space.axes]
         labels = [coordinates(self._runner, i) for i in range(len(dims))]
         units = self.units()
-        return xarray.Dataset(
-            {
-                name: (dims, row.reshape(space.shape), {"units": units[name]} if units[name] else {})
-                for name, row in zip(self.study.columns, values, strict=True)
-            },
-            {
-                name: (name, each, {"units": unit} if unit else {})
-                for name, (each, unit) in zip(dims, labels, strict=True)
-            },
-        )
+        figures = {
+            name: (dims, row.reshape(space.shape), _attributes(units[name]) | flags(name))
+            for name, row in zip(self.study.columns, values, strict=True)
+        }
+        ends = {name: (name, each, _attributes(unit)) for name, (each, unit) in zip(dims, labels, strict=True)}
+        return xarray.Dataset(figures, ends)
+
+
+def _attributes(unit: str) -> dict[str, str]:
+    return {"units": unit} if unit else {}
 
 
 @dataclass(frozen=True, slots=True)

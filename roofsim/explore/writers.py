@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from roofsim.explore.evaluate import Part, Runner
+from roofsim.explore.evaluate import WORDS, Part, Runner
 from roofsim.explore.frame import LOGICAL, REFUSED, Columns, Words, columns, names, unit_of
 from roofsim.foundation.errors import InputError, MissingExtra
 from roofsim.prediction.places import COUNTS
@@ -88,7 +88,7 @@ def _pyarrow() -> Any:
 
 def _schema(runner: Runner) -> Any:
     arrow = _pyarrow()
-    words = {axis.name for axis in runner.space.choices} | {REFUSED}
+    words = {*(axis.name for axis in runner.space.choices), REFUSED, *WORDS}
     fields = []
     for name in names(runner.study):
         kind = arrow.dictionary(arrow.int32(), arrow.string()) if name in words else arrow.float64()
@@ -161,6 +161,7 @@ def _mesh(runner: Runner, parts: Iterable[Part], path: Path) -> None:
         for name, variable in made.items():
             if unit := unit_of(runner, name):
                 variable.units = unit
+            variable.setncatts(flags(name))
         for number, part in enumerate(parts):
             low, high = space.span(number)
             values = _whole(part, low, high)
@@ -173,6 +174,12 @@ def _mesh(runner: Runner, parts: Iterable[Part], path: Path) -> None:
                 for name, row in zip(study.columns, values, strict=True):
                     made[name][block] = row[done : done + count].reshape(shape)
                 done += count
+
+
+def flags(name: str) -> dict[str, Any]:
+    """What the numbers of a column stand for, as the CF conventions have it."""
+    words = WORDS.get(name, ())
+    return {"flag_values": list(range(len(words))), "flag_meanings": " ".join(words)} if words else {}
 
 
 def _whole(part: Part, low: int, high: int) -> Any:

@@ -16,16 +16,19 @@ from roofsim.lowering import fused, serving
 from roofsim.lowering.kernels import FP32, Class, Kernel, Lowered, Situation, piece, tiny
 from roofsim.ops import attention, conv, gating, gemm, pointwise, routing, scan
 from roofsim.ops.base import CostFunction, Operator, Role
+from roofsim.ops.pairs import causal_pairs
 
 FP16 = 2
 QUANTISED_ROWS = 8
 """Rows up to which quantised weights are multiplied by vector kernels (MMVQ_MAX_BATCH_SIZE)."""
-TILED_ROWS = 16
-"""Rows up to which weights in fp16 are multiplied without cuBLAS (`ggml_cuda_should_use_mmf`)."""
-TILE_COLUMNS = 128
-"""Rows of activations in a tile of products on quantised weights (the largest J of mmq-config-ampere.cuh)."""
-TILE_STEP = 8
-"""Steps in which tiles for experts are narrower than that."""
+TILED_ROWS, BLOCK_ROWS, BLOCK_DEPTH = 16, 32, 64
+"""Rows up to which weights in fp16 are multiplied without cuBLAS, and what of these has to divide them: the rows of a
+block, and what a warp takes of each at once (`ggml_cuda_should_use_mmf`)."""
+TILE_ROWS, TILE_COLUMNS, TILE_DEPTH = 128, 128, 256
+"""Rows of weights and of activations in a tile of products on quantised weights, and what it takes of them in one
+step (I, the largest J and K_vram of mmq-config-ampere.cuh)."""
+TILE_STEP, WIDE_TILE = 8, 48
+"""Steps in which tiles are narrower than that; twice as large beyond `WIDE_TILE` columns."""
 COPIED = 1 / 2
 """Time to bring eight bits (q8_0) into a tile as they are, relative to fewer, which are masked, shifted and scaled.
 
@@ -41,6 +44,9 @@ BY_SEQUENCE = (Role.SEQUENCE_PROJECTION, Role.SCAN_IN, Role.STATE_PARAMETERS, Ro
 """Products that graphs make in three dimensions, a matrix for each sequence: of short convolutions, selective scans."""
 TILED_TOKENS, TILED_TOKENS_NARROW, WIDE_EXPERT = 128, 512, 1024
 """Tokens up to which experts in fp16 are one kernel, if they have more than `WIDE_EXPERT` results, and if not."""
+VECTOR_WIDTH, WIDE_HEAD, SHARED_HEADS, SHARED_KEYS = 64, 256, 4, 8192
+"""Widths of heads for which there is a vector kernel are multiples, up to the widest; where more heads share a key, it
+is not used at that width or from so many keys on."""
 THREADS = 128
 """Threads of a block in the kernels for states."""
 
@@ -62,13 +68,17 @@ def linear(o: Operator, s: Situation) -> Lowered:
     return Lowered(_present(*product, bias))
 
 
-def _rows(o: Operator, like: Class, tokens: Number, s: Situation) -> Kernel:
-    """A kernel that reads the weights as they are stored; in 3-D products, again for every sequence."""
+def _rows(o: Operator, like: Class, tokens: Number) -> Kernel:
+    """A kernel that reads the weights as they are stored."""
     z = o.sizes
     cost = replace(o.function(**{**z, "tokens": tokens}), activations=(z["d_in"] + z["d_out"]) * FP32 * tokens)
-    if o.role in BY_SEQUENCE and s.p.phase == "decode":
-        cost = replace(cost, activations=cost.activations + (tokens - 1) * cost.weights)
     return Kernel(o.name, like, cost)
+
+
+def _by_sequence(o: Operator, like: Class) -> Kernel:
+    """A step of a product in three dimensions: a row for each sequence, which reads all weights."""
+    product = _rows(o, like, o.sizes["tokens"])
+    return replace(product, cost=replace(product.cost, weights=o.sizes["tokens"] * product.cost.weights))
 
 
 def _half(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
@@ -77,16 +87,22 @@ def _half(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
     Back ends without such a library multiply fp32 activations in the kernels of their own.
     """
     z = o.sizes
-    tokens = z["tokens"]
+    tokens, library = z["tokens"], s.runtime.matrix_library.converts
+    if o.role in BY_SEQUENCE and s.p.phase == "decode":
+        return (_by_sequence(o, "vector_product"),)
     joined, many = o.role is Role.FFN_GATE, at_least(tokens, TILED_ROWS + 1)
-    tiles = replace(_rows(o, "row_product", tokens, s), count=several - many)
-    library = replace(_rows(o, "gemm", tokens, s), count=many, fill=fused.fill(o))
-    moved, apart = FP32 + FP16, many if s.runtime.matrix_library.converts else 0
+    if library and (float(z["d_out"]) % BLOCK_ROWS or float(z["d_in"]) % BLOCK_DEPTH):
+        many = several
+    tiles = replace(_rows(o, "row_product", tokens), count=several - many)
+    if library:
+        tiles = replace(tiles, blocks=z["d_out"] / BLOCK_ROWS)
+    product = replace(_rows(o, "gemm", tokens), count=many, fill=fused.fill(o))
+    moved, apart = FP32 + FP16, many if library else 0
     return (
-        replace(_rows(o, "vector_product", tokens, s), count=1 - several, joined=joined),
+        replace(_rows(o, "vector_product", tokens), count=1 - several, joined=joined),
         piece("to fp16", "strided", tokens * z["d_in"], moved, count=apart),
         tiles,
-        library,
+        product,
         piece("to fp32", "strided", tokens * z["d_out"], moved, count=apart),
     )
 
@@ -101,17 +117,21 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
     z = o.sizes
     tokens = z["tokens"]
     many = at_least(tokens, QUANTISED_ROWS + 1)
-    one = _rows(o, "packed_product", 1, s)
-    if s.runtime.matrix_library.tiles == "fp16":
-        products = (replace(_rows(o, "gemm", tokens, s), unit="fp16", beneath=one, fill=fused.fill(o)),)
-        few = replace(_rows(o, "packed_product", tokens, s), instead=products)
+    one, by_tiles = _rows(o, "packed_product", 1), s.runtime.matrix_library.tiles
+    if o.role in BY_SEQUENCE and s.p.phase == "decode":
+        to_blocks = piece("to q8_1", "stream", tokens * z["d_in"], FP32 + Q8_1, 3, count=by_tiles == "int8")
+        return to_blocks, _by_sequence(o, "packed_product")
+    if by_tiles == "fp16":
+        products = (replace(_rows(o, "gemm", tokens), unit="fp16", beneath=one, fill=fused.fill(o)),)
+        few = replace(_rows(o, "packed_product", tokens), instead=products)
         return replace(few, count=1 - many), replace(products[0], count=many)
+    columns = _columns(tokens, z["d_out"])
     tiles = replace(
-        _rows(o, "quantised_tiles", tokens, s), unit="int8", beneath=one, fill=fused.fill(o),
-        unpacking=_unpacked(o) * z["d_out"] * ceil(tokens / TILE_COLUMNS),
+        _tiled(_rows(o, "quantised_tiles", tokens), o, ceil(tokens / TILE_COLUMNS), columns, z["d_out"]),
+        beneath=one, cuts=ceil(z["d_in"] / TILE_DEPTH), sums=TILE_ROWS * columns * FP32,
     )  # fmt: skip
     parts = tiny("sum of parts")
-    vectors = replace(_rows(o, "packed_product", tokens, s), instead=(tiles, parts))
+    vectors = replace(_rows(o, "packed_product", tokens), instead=(tiles, parts))
     joined = o.role is Role.FFN_GATE
     return (
         piece("to q8_1", "stream", tokens * z["d_in"], FP32 + Q8_1, 3, count=several if joined else 1),
@@ -122,9 +142,28 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
     )
 
 
-def _unpacked(o: Operator) -> Number:
-    """Matrix work of one row of activations and of weights, times what unpacking these takes beside four bits."""
-    return 2 * o.sizes["d_in"] * (COPIED if float(o.sizes["weight_bytes"]) > 1 else 1)
+def _tiled(product: Kernel, o: Operator, across: Number, columns: Number, width: Number) -> Kernel:
+    """The product in so many tiles across, each of which is computed whole and unpacks its weights first."""
+    z = o.sizes
+    column = 2 * TILE_ROWS * TILE_DEPTH * ceil(z["d_in"] / TILE_DEPTH)
+    return replace(
+        product, unit="int8", tiles=across * ceil(width / TILE_ROWS), tile=columns * column,
+        unpacking=column * (COPIED if float(z["weight_bytes"]) > 1 else 1),
+    )  # fmt: skip
+
+
+def _columns(tokens: Number, width: Number) -> Number:
+    """Columns of a tile: the narrowest of those that leave as few tiles across as the widest (`mul_mat_q_switch_J`).
+
+    Weights whose last tile is not full have but five widths, each twice the one before.
+    """
+    most = ceil(tokens / ceil(tokens / TILE_COLUMNS))
+    if float(width) % TILE_ROWS:
+        doubled: Number = sum(2**n * at_least(most, 2**n * TILE_STEP + 1) for n in range(4))
+        return TILE_STEP * (1 + doubled)
+    step = TILE_STEP * (1 + at_least(most, WIDE_TILE + 1))
+    columns: Number = step * ceil(most / step)
+    return columns
 
 
 def experts(o: Operator, s: Situation) -> Lowered:
@@ -140,7 +179,8 @@ def experts(o: Operator, s: Situation) -> Lowered:
 def _packed_experts(o: Operator, s: Situation, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
     """Up to eight tokens by vectors, a matrix for every token and expert; more by tiles, sorted by expert.
 
-    A tile is as wide as if all tokens chose the same expert, in steps of eight (`ncols_opt`), and computed whole.
+    A tile is as wide as if all tokens chose the same expert (`ncols_opt`). None is cut: all experts, chosen or not,
+    count as tiles that fill the rounds of the units.
     """
     z = o.sizes
     rows, touched = z["tokens"] * z["top_k"], gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
@@ -148,37 +188,39 @@ def _packed_experts(o: Operator, s: Situation, each: Cost, halves: int, width: N
     read = replace(each, weights=rows * z["d_in"] * width * z["weight_bytes"])
     inputs = z["tokens"] if o.role is Role.EXPERT_IN else rows
     mean = rows / touched
-    tile = minimum(TILE_STEP * ceil(z["tokens"] / ceil(z["tokens"] / TILE_COLUMNS) / TILE_STEP), TILE_COLUMNS)
+    columns = _columns(z["tokens"], width)
     # rows differ from expert to expert, so that the last of several tiles is half full on average
-    tiles_each = maximum(mean / tile + 1 / 2, 1)
-    unpacking = _unpacked(o) * width * touched * tiles_each
-    padded = replace(each, matrix=each.matrix * (tiles_each * tile / mean))
-    tiles = Kernel(
-        o.name, "quantised_tiles", padded, many * halves, fill=fused.fill(o), unpacking=unpacking, unit="int8"
-    )  # fmt: skip
+    across = touched * maximum(mean / columns + 1 / 2, 1)
+    tiles = _tiled(Kernel(o.name, "quantised_tiles", each, many * halves), o, across, columns, width)
     int8 = s.runtime.matrix_library.tiles == "int8"
     return (
         piece("to q8_1", "stream", inputs * z["d_in"], FP32 + Q8_1, 3, count=int8 + int8 * several * (halves - 1)),
         Kernel(o.name, "packed_product", read * halves, 1 - several),
         Kernel(o.name, "packed_product", read, (several - many) * halves),
         tiny("sort by expert", many * halves),
-        tiles if int8 else replace(tiles, like="gemm", unit="fp16", cost=each),
+        tiles if int8 else Kernel(o.name, "gemm", each, many * halves, fill=fused.fill(o), unit="fp16"),
         tiny("sum of parts", int8 * many * halves),
     )  # fmt: skip
 
 
 def _half_experts(o: Operator, s: Situation, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
-    """Tiles as far as these are told to, sorted by expert from 17 tokens on.
+    """Tiles of 16 rows as far as these are told to, sorted by expert from 17 tokens on; each reads its weights.
 
     Beyond, rows are gathered by expert and put back, and every expert that has any goes to cuBLAS for itself.
     """
     z = o.sizes
     rows, touched = z["tokens"] * z["top_k"], gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
+    across = maximum(rows / touched / TILED_ROWS + 1 / 2, 1)  # the last of several half full, as of packed ones
     most = TILED_TOKENS if float(width) > WIDE_EXPERT else TILED_TOKENS_NARROW
-    looped = halves * at_least(z["tokens"], most + 1) if s.runtime.matrix_library.converts else 0
+    together = Kernel(o.name, "row_product", each, halves)
+    looped: Number = 0
+    if s.runtime.matrix_library.converts:
+        looped = halves * at_least(z["tokens"], most + 1)
+        blocks = touched * across * width / BLOCK_ROWS
+        together = replace(together, count=halves - looped, blocks=blocks, again=(across - 1) * each.weights)
     return (
         tiny("sort by expert", (halves - looped) * at_least(z["tokens"], TILED_ROWS + 1)),
-        Kernel(o.name, "row_product", each, halves - looped),
+        together,
         piece("gather", "strided", rows * z["d_in"], FP32 + FP16, count=looped),
         Kernel(o.name, "gemm", each * (1 / touched), looped * touched, fill=fused.fill(o)),
         piece("to fp32", "strided", rows / touched * width, FP32 + FP16, count=looped * touched),
@@ -251,9 +293,39 @@ def add(o: Operator, s: Situation) -> Lowered:
 
 
 def causal_attention(o: Operator, s: Situation) -> Lowered:
-    """Flash attention and the sum of its parts; before it, in a prefill, how far the mask lets each tile see."""
-    extra = tiny("sum of parts") if s.p.phase == "decode" else tiny("mask and sum of parts", 2)
-    return Lowered((fused.kernel(o), extra))
+    """Flash attention and the sum of its parts; before it, of several sequences, how far the mask lets each tile see.
+
+    Of one sequence that is not asked (from 1,024 tokens on it would be): each query of a piece scores all keys.
+    """
+    z = o.sizes
+    several, kernel = at_least(z["batch"], 2), fused.kernel(o)
+    visible = minimum(z["context"], z["window"] - 1) + z["new"]
+    if s.p.phase == "decode":
+        apart = _each_head(o, s, visible) * (1 - several)
+        others = z["heads"] / z["kv_heads"] - 1
+        kernel = replace(kernel, again=apart * others * o.cost.state)
+        blocks = z["batch"] * z["kv_heads"] * (1 + apart * others)
+        parts = replace(tiny("sum of parts"), blocks=blocks, parts=visible / fused.KEYS)
+    else:
+        parts = tiny("sum of parts")
+        mean = causal_pairs(z["new"], z["context"], z["window"]) / z["new"]
+        all_keys = maximum(fused.FEWEST * z["kv_heads"] / (z["new"] * z["heads"]), 1) * visible / mean
+        kernel = replace(
+            kernel, spread=several * kernel.spread + 1 - several,
+            padding=several * kernel.padding + (1 - several) * all_keys,
+        )  # fmt: skip
+    return Lowered(_present(tiny("mask", several), kernel, parts))
+
+
+def _each_head(o: Operator, s: Situation, visible: Number) -> Number:
+    """1 where one sequence reads its keys for every query head, else 0 (`ggml_cuda_get_best_fattn_kernel`)."""
+    z = o.sizes
+    width = float(z["qk_dim"])
+    if not s.each_head or width % VECTOR_WIDTH or width > WIDE_HEAD:
+        return 0
+    if float(z["heads"]) <= SHARED_HEADS * float(z["kv_heads"]):
+        return 1
+    return 0 if width == WIDE_HEAD else 1 - at_least(visible, SHARED_KEYS)
 
 
 def convolution(o: Operator, s: Situation) -> Lowered:

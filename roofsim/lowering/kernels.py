@@ -32,10 +32,14 @@ class Kernel:
     units busy: more than one where it can be cut further, less where the longest outlasts the others; `padding` is the
     work of whole tiles relative to that which is asked for. It takes at least the time of `beneath`, which is a part
     of it, and at most that of all `instead`, which could take its place.
-    `unpacking` is the matrix work that tiles of one row of activations would have: they unpack all weights once each.
     Its blocks take `steps` one after the other that each wait for memory, however little they move. Where its matrix
-    work is done in `tiles` of `tile` FLOP each, padding included, units take them round by round. `indexed` elements
-    are found by index arithmetic, one by one. What it reads of a cache in pages lies in so many `pieces`.
+    work is done in `tiles` of `tile` FLOP each, padding included, units take them round by round; those of several
+    `cuts` are shared out cut by cut, unless that many fill the rounds, and what units leave unfinished, `sums` bytes
+    of results, is added up at the end. `unpacking` is the matrix work of a tile with one row of activations: each
+    unpacks its weights. Blocks read `again` bytes that others read at the same time, from the last-level cache. A
+    block adds up as many as `parts` results one after the other, as far as blocks were there to make so many.
+    `indexed` elements are found by index arithmetic, one by one. What it reads of a cache in pages lies in so many
+    `pieces`.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
     has one. `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part
     of the launch before it, `replayed` where (1) a graph that is launched with others brings it along.
@@ -57,6 +61,10 @@ class Kernel:
     instead: tuple[Kernel, ...] = ()
     tiles: Number | None = None
     tile: Number = 0
+    cuts: Number = 1
+    sums: Number | None = None
+    again: Number = 0
+    parts: Number | None = None
     indexed: Number | None = None
     pieces: Number | None = None
     unit: str | None = None
@@ -85,7 +93,8 @@ class Situation:
     """What a lowering may depend on beside the operator: the runtime, the pass, and facts of the code that is run.
 
     `masked` is 1 where an N × N mask is passed to attention, else 0; like every size it may be an array. `cudnn` says
-    that it goes to that library all the same, `captured` is 1 where the pass has no more tokens than any graph. `units`
+    that it goes to that library all the same, `captured` is 1 where the pass has no more tokens than any graph.
+    `each_head` says that a step of one sequence reads keys for every query head. `units`
     are those of a device whose attention is FlashAttention-2's, where a runtime takes what a device has.
     """
 
@@ -95,6 +104,7 @@ class Situation:
     masked: Number = 0
     cudnn: bool = False
     captured: Number = 0
+    each_head: bool = False
     units: Number | None = None
 
 

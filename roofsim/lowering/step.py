@@ -56,7 +56,9 @@ def lower(
     cudnn = runtime.attention.cudnn and device is not None and device.plans_attention
     inside = captured(runtime, p)
     p = laid_out(runtime, padded(p, inside))
-    s = Situation(runtime, p, known, is_masked(architecture, runtime, p), cudnn, inside, common_tiles(runtime, device))
+    by_head = runtime.attention.each_head and device is not None and "fp8" in device.peak.matrix
+    masked, units = is_masked(architecture, runtime, p), common_tiles(runtime, device)
+    s = Situation(runtime, p, known, masked, cudnn, inside, by_head, units)
     return tuple(_row(row, how, s) for row in architecture.rows(p))
 
 

@@ -136,7 +136,7 @@ def _reader(part: str, name: str) -> Callable[[Evaluation], Number]:
     return lambda e: getattr(getattr(e, part), name)
 
 
-_OF_PASSES = (*(f.name for f in fields(PassFigures)), "idle_time", "mfu", "mbu")
+_OF_PASSES = (*(f.name for f in fields(PassFigures)), "idle_time", "mfu", "mbu", "bound_number")
 
 FIGURES: Mapping[str, Callable[[Evaluation], Number]] = {
     "ttft": lambda e: e.prefill.time,

@@ -38,7 +38,7 @@ class PassPrediction(PassFigures):
     @cached_property
     def bound(self) -> Bound | None:
         """What bounds it."""
-        return pass_bound(self, self.operators) if self.operators else None
+        return pass_bound(self) if self.operators else None
 
 
 Reason = Literal["memory", "context window", "nothing"]

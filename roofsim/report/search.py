@@ -89,8 +89,8 @@ def binding_words(b: Binding, member: str) -> str:
     unit = UNITS[b.figure]
     low, high = (Figure(end, unit) for end in b.ends)
     said = (
-        f"{_head(b.figure)} below {Figure(b.budget, unit)}: {_allowed(b)}, from {low} with no layer of {b.kind} to {high} "
-        f"with all {b.depth} ({member}, {b.instead} for the rest)."
+        f"{_head(b.figure)} below {Figure(b.budget, unit)}: {_allowed(b)}, from {low} with no layer of {b.kind} to "
+        f"{high} with all {b.depth} ({member}, {b.instead} for the rest)."
     )
     for each in b.meetings:
         said += f" The budget is met at {each.layers:.2f} layers, {each.layers / b.depth:.1%}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
+from roofsim.explore.evaluate import WORDS
 from roofsim.explore.frame import LOGICAL, REFUSED
 from roofsim.explore.sweep import Swept
 from roofsim.prediction.places import COUNTS
@@ -17,14 +18,15 @@ MOST = 40
 def sweep_tables(found: Swept, everything: bool = False) -> list[Table]:
     """The points; with `everything` all of them and all columns, for formats that hold data."""
     units, axes = found.units(), [axis.name for axis in found.study.space.axes]
-    columns = [Column(name, _unit(name, unit, found)) for name, unit in units.items()]
     if everything:
+        columns = [Column(name, _unit(name, unit, found)) for name, unit in units.items()]
         return [Table("", columns, [list(row.values()) for row in found.rows()])]
     reasons: dict[str, str] = {}
     shown = list(islice((row for row in found.rows() if not _told(row, reasons, found)), MOST))
     same = [name for name in axes if len({row[name] for row in shown}) == 1 and len(shown) > 1]
-    kept = [each for each in columns if each.name not in (*same, REFUSED)]
-    rows = [[row[each.name] for each in kept] for row in shown]
+    kept = [name for name in units if name not in (*same, REFUSED)]
+    rows = [[row[name] for name in kept] for row in shown]
+    heads = [Column(name.replace("_", " "), _unit(name, units[name], found)) for name in kept]
     said = [f"{name} {_said(shown[0][name], units[name])}" for name in same]
     notes = [f"Everywhere: {', '.join(said)}."] if said else []
     if len(found) > len(shown):
@@ -32,7 +34,7 @@ def sweep_tables(found: Swept, everything: bool = False) -> list[Table]:
     if len(found) < found.study.space.size:
         notes.append(f"{len(found):,} of {found.study.space.size:,} points are kept.")
     notes += [f"Cannot be run: {who}: {why}." for why, who in reasons.items()]
-    return [Table("", kept, rows, notes)]
+    return [Table("", heads, rows, notes)]
 
 
 def _told(row: dict[str, Any], reasons: dict[str, str], found: Swept) -> bool:
@@ -45,7 +47,7 @@ def _told(row: dict[str, Any], reasons: dict[str, str], found: Swept) -> bool:
 
 
 def _unit(name: str, unit: str, found: Swept) -> str | None:
-    if name in (REFUSED, *LOGICAL) or name in {axis.name for axis in found.study.space.choices}:
+    if name in (REFUSED, *LOGICAL, *WORDS) or name in {axis.name for axis in found.study.space.choices}:
         return "text"
     return "count" if name in COUNTS else unit
 

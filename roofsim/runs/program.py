@@ -170,13 +170,16 @@ class Program:
         stretches = [Stretch(h, d, n) for h, d, n in zip(*self._pieces(machines), self._counts, strict=True)]
         first: Array = starting_time(self._runtime, m, self._plans, self._work_of_host)
         start = np.where(self._alone, 0.0, first)
-        gaps: Array = self._gaps + self._graphs * m["replay_time"]
-        gaps = np.where(self._alone, 0.0, gaps)
+        gaps: Array = np.where(self._alone, 0.0, self._gaps + self._graphs * m["replay_time"])
         queued = times(stretches, start, self._runtime.host.mode == "inline", gaps)
-        ahead = times(stretches, start, gaps=gaps, ahead=self._ahead * m["dispatch"])
-        return Times(
-            *(np.where(self._prepared, *(getattr(t, each.name) for t in (ahead, queued))) for each in fields(Times))
-        )
+        if not self._prepared.any():
+            return queued
+        behind = times(stretches, start, gaps=gaps, ahead=self._ahead * m["dispatch"])
+
+        def either(a: Any, b: Any) -> Array:
+            return np.where(self._prepared, a, b)
+
+        return Times(either(behind.wall, queued.wall), queued.device, either(behind.host, queued.host))
 
     def _pieces(self, machines: Mapping[str, Machine]) -> tuple[Array, Array]:
         """Host and device seconds of one of each piece, by slot."""

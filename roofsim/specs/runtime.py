@@ -34,7 +34,8 @@ class AttentionPolicy(Spec):
     that each decode step has a length not seen before, for which devices that plan attention make a new plan.
     `latents` is the form of latent attention in a decode step; a prefill always expands. `kernel: written_out` is for
     stacks that score every pair in memory instead of running a flash kernel. `tiles: device` is for kernels that are
-    made for the tiles of a device that has larger ones; others have the common 64 rows.
+    made for the tiles of a device that has larger ones; others have the common 64 rows. `each_head` is for a stack
+    that, on devices with fp8 units, runs a step of one sequence by a kernel that shares no keys between query heads.
     """
 
     kernel: Literal["flash", "written_out"] = "flash"
@@ -46,6 +47,7 @@ class AttentionPolicy(Spec):
     cudnn: bool = False
     splits_blocks: Extra = 0
     tiles: Literal["common", "device"] = "common"
+    each_head: bool = False
     kv_heads: Literal["grouped", "repeated"] = "grouped"
     copies_queries: bool = False
     splits_decode: bool = False

@@ -366,7 +366,7 @@ def _regime(s: Setup, w: Workload, metric: str, n: int) -> str:
         kinds[row.kind] = kinds.get(row.kind, 0) + float(row.time)
     top = sorted(kinds.items(), key=lambda item: -item[1])[:2]
     share = ", ".join(f"{kind} {time / shown.device_time:.0%}" for kind, time in top)
-    return f"{s.architecture.id}: {pass_bound(shown, rows)}-bound ({share} of device time)"
+    return f"{s.architecture.id}: {pass_bound(shown)}-bound ({share} of device time)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -327,10 +327,10 @@ def pass_of(rows: int, weights: float) -> Pass:
     return Pass(1, rows, 4, Precision(weights=weights, activations=ACT, cache=CACHE))
 
 
-def quantised(rows: int, like: str, fill: float = 0) -> list[Launch]:
-    """Activations to blocks of 32 bytes with a scale and a sum, the product, and for many rows the sum of its parts."""
+def quantised(rows: int, like: str) -> list[Launch]:
+    """Activations to blocks of 32 bytes with a scale and a sum, then the product."""
     to_blocks = each("stream", rows * 10, FP32, 36 / 32, flops=3)
-    return [to_blocks, multiplied(like, rows, 10, 6, 1 / 2, fill), *([tiny()] if fill else [])]
+    return [to_blocks, multiplied(like, rows, 10, 6, 1 / 2)]
 
 
 def test_llama_cpp_multiplies_by_vectors_by_tiles_or_by_the_library() -> None:
@@ -338,15 +338,28 @@ def test_llama_cpp_multiplies_by_vectors_by_tiles_or_by_the_library() -> None:
     to_half, back = (each("strided", 17 * width, FP32, FP16) for width in (10, 6))
     expected: dict[tuple[int, float], list[Launch]] = {
         (1, 2): [multiplied("vector_product", 1, 10, 6, 2)],
-        (2, 2): [multiplied("row_product", 2, 10, 6, 2)],
-        (16, 2): [multiplied("row_product", 16, 10, 6, 2)],
         (17, 2): [to_half, multiplied("gemm", 17, 10, 6, 2, 20), back],
         (1, 1 / 2): quantised(1, "packed_product"),
         (8, 1 / 2): quantised(8, "packed_product"),
-        (9, 1 / 2): quantised(9, "quantised_tiles", 20),
+        (9, 1 / 2): [*quantised(9, "quantised_tiles"), tiny()],
     }
     for (rows, weights), launches in expected.items():
         check(network(MLP), stack, pass_of(rows, weights), {"up_proj": launches})
+
+
+@pytest.mark.parametrize(
+    ("d_in", "d_out", "rows", "tiles"),
+    [(64, 96, 2, True), (64, 96, 16, True), (64, 96, 17, False), (64, 90, 2, False), (96, 96, 2, False)],
+)
+def test_llama_cpp_multiplies_few_rows_in_fp16_by_blocks_of_32_rows_that_64_divides_in_depth(
+    d_in: int, d_out: int, rows: int, tiles: bool
+) -> None:
+    by_tiles = [replace(multiplied("row_product", rows, d_in, d_out, 2), blocks=3)]
+    product_ = multiplied("gemm", rows, d_in, d_out, 2, 2 * d_in)
+    to_half, back = (each("strided", rows * width, *kinds) for width, kinds in ((d_in, (4, 2)), (d_out, (2, 4))))
+    model = network({"kind": "mlp", "width": d_out}, d_model=d_in)
+    wanted = by_tiles if tiles else [to_half, product_, back]
+    check(model, runtime("llama.cpp"), pass_of(rows, 2), {"up_proj": wanted})
 
 
 def test_llama_cpp_joins_gate_and_up_and_the_activation_in_a_step_of_one_row() -> None:
@@ -361,9 +374,9 @@ def test_llama_cpp_adds_biases_apart_from_two_rows_on() -> None:
     stack, model = runtime("llama.cpp"), network(GQA | {"qkv_bias": True})
     check(model, stack, pass_of(1, 2), {"k_proj": [Own("vector_product", instead={"activations": 16 * FP32})]})
     bias = each("strided", 2 * 6, FP32, FP32)
-    check(model, stack, pass_of(2, 2), {
-        "k_proj": [Own("row_product", instead={"activations": 2 * 16 * FP32}), bias]
-    })  # fmt: skip
+    product_ = Own("gemm", fill=20, instead={"activations": 2 * 16 * FP32})
+    halves = each("strided", 2 * 10, FP32, FP16), each("strided", 2 * 6, FP16, FP32)
+    check(model, stack, pass_of(2, 2), {"k_proj": [halves[0], product_, halves[1], bias]})
 
 
 def test_an_older_one_unpacks_quantised_weights_before_a_large_product() -> None:
@@ -401,7 +414,7 @@ def test_a_product_of_llama_cpp_unpacks_its_weights_once_and_few_rows_take_no_mo
     assert (shown(copy.beneath), product.beneath, copy.instead) == (one_row, None, ())
     _, few = kernels_of(new, Pass(1, 3, 0, QUANTISED), "up_proj")
     assert few.beneath is None
-    assert [shown(each) for each in few.instead] == [multiplied("quantised_tiles", 3, 10, 6, 1 / 2, 20), tiny()]
+    assert [shown(each) for each in few.instead] == [multiplied("quantised_tiles", 3, 10, 6, 1 / 2), tiny()]
     assert shown(few.instead[0].beneath) == packed
     # the back end unpacks from nine rows on, so that the kernels for many would be those of nine
     (few,) = kernels_of(old, Pass(1, 3, 0, QUANTISED), "up_proj")
@@ -451,12 +464,12 @@ def test_llama_cpp_works_in_fp32() -> None:
         "norm_1": [each("stream", EVERY, FP32, FP32, flops=4)],
         "rotary": [each("stream", half, FP32, FP32, flops=3, count=2)],
         "cache_append": [Launch("strided", activations=new * FP32, state=2 * new * CACHE)],
-        "attention": [tiled(4), tiny(2)],
+        "attention": [tiny(), tiled(4), tiny()],
         "residual_1": [each("strided", EVERY, 2 * FP32, FP32)],
         "gate": [each("stream", elements, 2 * FP32, FP32, flops=5)],
     }
     check(network(GQA, GATED), stack, PREFILL, expected)
-    check(network(GQA, GATED), stack, STEP, {"attention": [of_a_token(4, 2), tiny()]})
+    check(network(GQA, GATED), stack, STEP, {"attention": [tiny(), of_a_token(4, 2), replace(tiny(), blocks=2 * 2)]})
     layer = {"norm_1": [each("stream", EVERY, FP32, FP32, flops=4), each("strided", EVERY, FP32, FP32, count=2)]}
     check(network(GQA, norm="layer"), stack, PREFILL, layer)
 
@@ -592,29 +605,104 @@ def test_llama_cpp_joins_128_tokens_of_a_channel_at_a_time(new: int, steps: int)
 
 def test_llama_cpp_reads_the_weights_of_a_gated_short_convolution_for_every_sequence_of_a_step() -> None:
     model = network({"kind": "short_conv", "channels": 6})
-    weights = 10 * 18 * 2
-    for batch in (2, 4):
+    for batch in (2, 4, 20):
+        read = {"activations": batch * 28 * FP32, "weights": batch * 10 * 18 * 2}
         step = Pass(batch, 1, 6, WIDE, phase="decode")
-        read = {"activations": batch * 28 * FP32 + (batch - 1) * weights}
-        check(model, runtime("llama.cpp"), step, {"in_proj": [Own("row_product", instead=read)]})
-        check(network(MLP), runtime("llama.cpp"), step, {"up_proj": [multiplied("row_product", batch, 10, 6, 2)]})
-    check(model, runtime("llama.cpp"), pass_of(4, 2), {"in_proj": [multiplied("row_product", 4, 10, 18, 2)]})
+        check(model, runtime("llama.cpp"), step, {"in_proj": [Own("vector_product", instead=read)]})
+        read["weights"] = batch * 10 * 18 / 2
+        step = Pass(batch, 1, 6, QUANTISED, phase="decode")
+        packed = [each("stream", batch * 10, FP32, 36 / 32, flops=3), Own("packed_product", instead=read)]
+        check(model, runtime("llama.cpp"), step, {"in_proj": packed})
+        check(model, runtime("llama.cpp-metal"), step, {"in_proj": packed[1:]})
+    check(model, runtime("llama.cpp"), pass_of(1, 2), {"in_proj": [multiplied("vector_product", 1, 10, 18, 2)]})
 
 
-@pytest.mark.parametrize(("rows", "tiles"), [(9, 1), (128, 1), (129, 2), (512, 4)])
-def test_llama_cpp_unpacks_quantised_weights_for_each_128_rows(rows: int, tiles: int) -> None:
-    _, many, _ = kernels_of(runtime("llama.cpp"), Pass(1, rows, 0, QUANTISED), "up_proj")
-    assert many.unpacking == 2 * 10 * 6 * tiles
+def attention_of(model: Architecture, p: Pass, device: str | None) -> dict[str, Kernel]:
+    on = library.device(device) if device else None
+    return {k.name: k for row in lower(model, runtime("llama.cpp"), p, on) for o, low in row for k in low.kernels
+            if o.name == "attention"}  # fmt: skip
+
+
+def test_a_piece_of_one_prompt_scores_all_its_keys_on_llama_cpp() -> None:
+    # three queries of two heads for each key see five, six and seven of seven keys, and take the time of 64
+    found = attention_of(network(GQA), Pass(1, 3, 4, PRECISION), "h100-sxm")
+    assert list(found) == ["attention", "sum of parts"]
+    assert (found["attention"].blocks, found["attention"].rows, found["attention"].spread) == (2, 6, 1)
+    assert found["attention"].padding == pytest.approx(64 / 6 * 7 / 6)
+    # of 300 tokens the last sees all 300, in the mean they see 150.5; within a window of 20, those 19 before it as well
+    assert attention_of(network(GQA), Pass(1, 300, 0, PRECISION), None)["attention"].padding == pytest.approx(
+        300 / 150.5
+    )
+    windowed = attention_of(network(GQA | {"window": 20}), Pass(1, 300, 50, PRECISION), None)
+    assert windowed["attention"].padding == pytest.approx(319 / 20)
+
+
+@pytest.mark.parametrize(
+    ("device", "heads", "head_dim", "batch", "context", "others"),
+    # of two key heads of 64 elements, read by two, four or five query heads each
+    [
+        ("h100-sxm", 4, 64, 1, 6, 1), ("h100-sxm", 8, 64, 1, 6, 3), ("h100-sxm", 8, 64, 1, 9000, 3),
+        ("h100-sxm", 10, 64, 1, 8190, 4), ("h100-sxm", 10, 64, 1, 8191, 0), ("h100-sxm", 8, 256, 1, 9000, 3),
+        ("h100-sxm", 10, 256, 1, 6, 0), ("h100-sxm", 10, 128, 1, 6, 4), ("h100-sxm", 4, 320, 1, 6, 0),
+        ("h100-sxm", 4, 80, 1, 6, 0), ("h100-sxm", 4, 64, 2, 6, 0), ("a100-sxm-80gb", 4, 64, 1, 6, 0),
+        ("rtx-4090", 4, 64, 1, 6, 1), (None, 4, 64, 1, 6, 0),
+    ],
+)  # fmt: skip
+def test_newer_devices_read_the_keys_of_one_sequence_for_every_head(
+    device: str | None, heads: int, head_dim: int, batch: int, context: int, others: int
+) -> None:
+    model = network({"kind": "attention", "heads": heads, "kv_heads": 2, "head_dim": head_dim})
+    found = attention_of(model, Pass(batch, 1, context, PRECISION, phase="decode"), device)
+    held = batch * (context + 1) * 2 * 2 * head_dim * CACHE
+    step, parts = found["attention"], found["sum of parts"]
+    assert (step.cost.state, step.again) == (held, others * held)
+    assert (parts.blocks, parts.parts) == (batch * 2 * (1 + others), (context + 1) / 128)
+    assert ("mask" in found) == (batch > 1)
+
+
+COLUMN = 2 * 128 * 256
+"""FLOP of a row of activations with 128 rows of weights, 256 deep."""
+
+
+def tile_of(found: Kernel) -> tuple[Any, ...]:
+    return found.tiles, found.cuts, found.tile / COLUMN, found.unpacking / COLUMN, found.sums
+
+
+@pytest.mark.parametrize(
+    ("rows", "across", "columns"),
+    # 128, 129 and 300 rows as one, two and three tiles, the narrowest that do; half as many widths from 49 columns on
+    [(9, 1, 16), (48, 1, 48), (49, 1, 64), (128, 1, 128), (129, 2, 80), (300, 3, 112), (512, 4, 128)],
+)
+@pytest.mark.parametrize(("d_in", "deep"), [(256, 1), (640, 3)])
+def test_llama_cpp_multiplies_quantised_weights_in_whole_tiles(
+    rows: int, across: int, columns: int, d_in: int, deep: int
+) -> None:
+    model = network({"kind": "mlp", "width": 384}, d_model=d_in)
+    (up,) = (low for row in lower(model, runtime("llama.cpp"), Pass(1, rows, 0, QUANTISED)) for o, low in row
+             if o.name == "up_proj")  # fmt: skip
+    assert tile_of(up.kernels[1]) == (3 * across, deep, columns * deep, deep, 128 * columns * FP32)
+    assert up.kernels[1].unit == "int8"
+
+
+@pytest.mark.parametrize(
+    ("rows", "across", "columns"),
+    [(9, 1, 16), (16, 1, 16), (17, 1, 32), (32, 1, 32), (33, 1, 64), (64, 1, 64), (65, 1, 128), (129, 2, 128)],
+)
+def test_tiles_of_llama_cpp_have_fewer_widths_where_weights_do_not_fill_the_last(
+    rows: int, across: int, columns: int
+) -> None:
+    _, many, _ = kernels_of(runtime("llama.cpp"), Pass(1, rows, 0, QUANTISED), "up_proj")  # six rows of weights
+    assert tile_of(many) == (across, 1, columns, 1, 128 * columns * FP32)
 
 
 @pytest.mark.parametrize(("weights", "share"), [(210 / 256, 1), (34 / 32, 1 / 2)])
 def test_llama_cpp_brings_eight_bits_into_a_tile_in_half_the_time_of_fewer(weights: float, share: float) -> None:
     p = pass_of(300, weights)
     _, many, _ = kernels_of(runtime("llama.cpp"), p, "up_proj")
-    assert many.unpacking == share * 2 * 10 * 6 * 3
+    assert many.unpacking == share * COLUMN
     (found,) = (k for row in lower(network(MOE), runtime("llama.cpp"), p) for o, low in row for k in low.kernels
                 if o.name == "experts_up" and k.like == "quantised_tiles")  # fmt: skip
-    assert found.unpacking == pytest.approx(share * 2 * 10 * 3 * 4 * (150 / 104 + 1 / 2))  # 300 tokens in three tiles
+    assert found.unpacking == share * COLUMN
 
 
 def test_attention_that_is_written_out_scores_all_pairs_in_memory() -> None:
@@ -770,23 +858,25 @@ def test_llama_cpp_multiplies_few_tokens_by_a_matrix_of_every_expert_that_they_c
 
 
 @pytest.mark.parametrize(
-    ("rows", "tile", "tiles"),
-    # 9, 100, and 256 / 2 tokens in steps of eight; experts with fewer rows have one tile, others half of one too many
-    [(9, 16, 1), (100, 104, 1), (200, 104, 100 / 104 + 1 / 2), (256, 128, 128 / 128 + 1 / 2)],
+    ("rows", "columns", "across"),
+    # three rows of weights fill no tile; experts with fewer rows have one tile, others half of one too many
+    [(9, 16, 1), (20, 32, 1), (100, 128, 1), (200, 128, 100 / 128 + 1 / 2), (256, 128, 128 / 128 + 1 / 2)],
 )
-def test_llama_cpp_sorts_more_tokens_by_expert_each_with_tiles_of_its_own(rows: int, tile: int, tiles: float) -> None:
+def test_llama_cpp_sorts_more_tokens_by_expert_each_with_tiles_of_its_own(
+    rows: int, columns: int, across: float
+) -> None:
     touched = 4 * (1 - 0.5**rows)
     read = touched * 30 / 2
-    whole = 2 * 10 * 3 * touched * tiles * tile
     launches = [
         each("stream", rows * 10, FP32, 36 / 32, flops=3, count=2), tiny(2),
-        replace(parts_of_experts(2 * rows, "quantised_tiles", 10, 3, read, 2), fill=20, matrix=whole), tiny(2),
+        parts_of_experts(2 * rows, "quantised_tiles", 10, 3, read, 2), tiny(2),
     ]  # fmt: skip
     check(network(MOE), runtime("llama.cpp"), pass_of(rows, 1 / 2), {"experts_up": launches})
     rows_of_kernels = lower(network(MOE), runtime("llama.cpp"), pass_of(rows, 1 / 2))
     (found,) = (k for row in rows_of_kernels for o, low in row for k in low.kernels
                 if o.name == "experts_up" and k.like == "quantised_tiles")  # fmt: skip
-    assert found.unpacking == pytest.approx(2 * 10 * 3 * touched * tiles)
+    assert tile_of(found)[:4] == pytest.approx((touched * across, 1, columns, 1))
+    assert found.sums is None
     assert found.unit == "int8"
 
 
@@ -796,7 +886,9 @@ def test_llama_cpp_sorts_more_tokens_by_expert_each_with_tiles_of_its_own(rows: 
 def test_llama_cpp_takes_experts_in_fp16_together_or_one_after_the_other(width: int, rows: int, looped: int) -> None:
     touched, chosen = 4 * (1 - 0.5**rows), 2 * rows
     product_ = parts_of_experts(chosen, "row_product", 10, width, touched * 10 * width * 2, 2)
-    together = [*([tiny(2)] if rows > 16 else []), product_]
+    across = max(chosen / touched / 16 + 1 / 2, 1)  # tiles of 16 rows, the last of several half full
+    by_tiles = replace(product_, blocks=touched * across * width / 32)
+    together = [*([tiny(2)] if rows > 16 else []), by_tiles]
     alone = [
         each("strided", chosen * 10, FP32, FP16, count=2),
         Launch(
@@ -807,6 +899,9 @@ def test_llama_cpp_takes_experts_in_fp16_together_or_one_after_the_other(width: 
     ]  # fmt: skip
     model = network(MOE | {"width": width})
     check(model, runtime("llama.cpp"), pass_of(rows, 2), {"experts_up": alone if looped else together})
+    again = [k.again for row in lower(model, runtime("llama.cpp"), pass_of(rows, 2)) for o, low in row
+             for k in low.kernels if o.name == "experts_up" and k.like == "row_product"]  # fmt: skip
+    assert again == ([] if looped else pytest.approx([(across - 1) * product_.weights]))
 
 
 def test_llama_cpp_chooses_experts_in_one_kernel_and_sums_them_in_one() -> None:
@@ -821,10 +916,12 @@ def test_llama_cpp_reads_the_projections_of_mamba_1_for_every_sequence_of_a_step
     step = Pass(4, 1, 6, WIDE, phase="decode")
     for name, d_in, d_out in (("in_proj", 10, 12), ("x_proj", 6, 10), ("dt_proj", 2, 6), ("out_proj", 6, 10)):
         weights = d_in * d_out * 2
-        read = {"activations": 4 * (d_in + d_out) * FP32 + 3 * weights}
-        check(model, runtime("llama.cpp"), step, {name: [Own("row_product", instead=read)]})
-    own = {"activations": 4 * (10 + 12 + 2 * 2 * 5 + 12 + 4) * FP32}
-    check(network(SSM, family="mamba2"), runtime("llama.cpp"), step, {"in_proj": [Own("row_product", instead=own)]})
+        read = {"activations": 4 * (d_in + d_out) * FP32, "weights": 4 * weights}
+        check(model, runtime("llama.cpp"), step, {name: [Own("vector_product", instead=read)]})
+    wide = 10 + 12 + 2 * 2 * 5 + 12 + 4
+    own = Own("gemm", fill=20, instead={"activations": 4 * wide * FP32})
+    halves = each("strided", 4 * 10, FP32, FP16), each("strided", 4 * (wide - 10), FP16, FP32)
+    check(network(SSM, family="mamba2"), runtime("llama.cpp"), step, {"in_proj": [halves[0], own, halves[1]]})
 
 
 @pytest.mark.parametrize("name", ["llama.cpp-metal", "llama.cpp-vulkan"])
@@ -898,8 +995,9 @@ def test_scored_positions_alone_go_on_after_the_last_mixer_in_as_many_passes_as_
 def test_an_array_of_shares_is_taken_for_each() -> None:
     shares = np.array([0, 1 / 4, 1])
     rows = lower(
-        network(GQA, MLP), runtime("llama.cpp"), replace(PREFILL, precision=WIDE, logits="last", scored=shares)
-    )
+        network(GQA, MLP, d_model=64, vocab=32), runtime("llama.cpp"),
+        replace(PREFILL, precision=WIDE, logits="last", scored=shares),
+    )  # fmt: skip
     (logits,) = (low.kernels for o, low in rows[-1] if o.name == "lm_head")
     assert sum(k.count for k in logits) == pytest.approx(shares)
 

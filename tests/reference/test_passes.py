@@ -12,6 +12,7 @@ from roofsim import library
 from roofsim.engine import passes
 from roofsim.engine.energy import Activity, activity, energy
 from roofsim.engine.passes import (
+    BOUNDS,
     OperatorRow,
     PassFigures,
     Stack,
@@ -72,6 +73,7 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
     pieces: list[Piece] = []
     moved = dict.fromkeys(WORDS, 0.0)
     kernels = model_matrix = model_traffic = 0.0
+    by_bound = {"compute": 0.0, "memory": 0.0, "launch": 0.0}
     done = Activity()
     for row in lower(s.architecture, s.runtime, p):
         for _ in range(row.row.count):
@@ -80,6 +82,7 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
                 for kernel in lowered.kernels:
                     host += kernel.count * launch_time(kernel, s.runtime, m, p.phase)
                     device += kernel.count * terms(kernel, m).time
+                    by_bound[terms(kernel, m).bound] += kernel.count * terms(kernel, m).time
                     done += activity(kernel, terms(kernel, m), m) * kernel.count
                     kernels += 0 if kernel.joined else kernel.count
                     for word in WORDS:
@@ -99,7 +102,7 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
     expected = PassFigures(
         wall, device, host, kernels, moved["matrix"], moved["vector"],
         moved["weights"] + moved["activations"] + moved["state"], energy(s.device, m, wall, done),
-        model_matrix, model_traffic,
+        model_matrix, model_traffic, by_bound["compute"], by_bound["memory"],
     )  # fmt: skip
     assert columns(found) == pytest.approx(columns(expected))
     assert found.idle_time == pytest.approx(wall - device)
@@ -227,13 +230,13 @@ def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers
 
 
 ROW = OperatorRow("one", "a", "gemm", 3, 1, 2, 3, 4, 5, 6, 7, 8, "compute", "prior")
-FIGURES = PassFigures(*range(1, 11))
+FIGURES = PassFigures(*range(1, 13))
 
 
 def test_passes_that_come_several_times_add_up() -> None:
-    twice = PassFigures(*(10 * value for value in range(1, 11)))
+    twice = PassFigures(*(10 * value for value in range(1, 13)))
     found = weighted([(2, FIGURES), (3, twice)])
-    assert columns(found) == columns(PassFigures(*(32 * value for value in range(1, 11))))
+    assert columns(found) == columns(PassFigures(*(32 * value for value in range(1, 13))))
     assert found.mfu == FIGURES.mfu
 
 
@@ -247,7 +250,10 @@ def test_operators_of_several_passes_add_up_and_are_bound_as_where_they_take_lon
 
 
 def test_a_pass_is_bound_by_its_host_or_by_what_bounds_most_of_its_device_time() -> None:
-    table = [replace(ROW, time=4, bound="memory"), replace(ROW, time=5), replace(ROW, time=4, bound="memory")]
-    assert pass_bound(replace(FIGURES, host_time=14, device_time=13), table) == "launch"
-    assert pass_bound(replace(FIGURES, host_time=13, device_time=13), table) == "memory"
-    assert pass_bound(replace(FIGURES, host_time=0, device_time=13), table[:2]) == "compute"
+    busy = replace(FIGURES, device_time=13, host_time=13, compute_time=5, memory_time=6)
+    assert pass_bound(busy) == "memory"
+    assert pass_bound(replace(busy, host_time=14)) == "launch"
+    assert pass_bound(replace(busy, compute_time=6, memory_time=5)) == "compute"
+    assert pass_bound(replace(busy, compute_time=6, memory_time=6)) == "compute"
+    assert pass_bound(replace(busy, compute_time=3, memory_time=4)) == "launch"
+    assert BOUNDS == ("compute", "memory", "launch")

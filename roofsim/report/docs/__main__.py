@@ -27,9 +27,12 @@ PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
 
 CONSOLES = (
     "compare.md",
+    "pareto.md",
     "quickstart.md",
     "sampling.md",
+    "search.md",
     "sensitivity.md",
+    "sweep.md",
 )
 """Pages written by hand whose consoles show what their commands print."""
 
