@@ -71,8 +71,12 @@ def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
     step = {"attention": [of_a_token(4, 2), tiny()], "q_proj": [product(10)]}
     check(network(GQA, GATED), stack, STEP, step)
     check(network(GQA, norm="layer"), stack, PREFILL, {"norm_1": [added]})
+    inside = {name: [Own("stream")] for name in ("q_norm", "k_norm")}  # no sum is with these
+    check(network(GQA | {"qk_norm": "head"}), stack, PREFILL, {"norm_1": [added], "final_norm": [added], **inside})
     moe = {"kind": "moe", "experts": 4, "top_k": 2, "width": 3, "shared_width": 5}
-    check(network(moe), stack, PREFILL, {"shared_sum": [Own("stream")], "experts_up": [product(10)]})
+    check(
+        network(moe), stack, PREFILL, {"shared_sum": [Own("stream")], "experts_up": [tiny(), Own("gemm", triton=True)]}
+    )
 
 
 def test_a_serving_engine_takes_the_best_of_the_scores_in_fp32() -> None:
@@ -127,6 +131,56 @@ def found_pieces(model: Architecture, stack: Runtime, p: Pass) -> dict[str, Any]
     """The pieces of a cache that operators read."""
     rows = lower(model, stack, p)
     return {o.name: k.pieces for row in rows for o, lowered in row for k in lowered.kernels if k.pieces is not None}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "experts", "top_k", "sorts", "high", "wide"),
+    [
+        (1, 8, 2, 0, 16, 64),  # two of eight: no more than a quarter
+        (2, 8, 2, 1, 16, 64),
+        (32, 8, 2, 1, 16, 64),
+        (33, 8, 2, 1, 32, 64),
+        (64, 128, 2, 2, 32, 64),
+        (65, 64, 2, 1, 32, 128),
+        (96, 8, 2, 1, 32, 128),
+        (97, 8, 2, 1, 64, 128),
+        (511, 64, 2, 1, 64, 128),  # 1,022 rows
+        (512, 64, 2, 2, 64, 128),
+        (513, 64, 2, 2, 128, 128),
+    ],
+)
+def test_a_serving_engine_sorts_tokens_by_expert_and_computes_whole_tiles_of_each(
+    tokens: int, experts: int, top_k: int, sorts: int, high: int, wide: int
+) -> None:
+    part = {"kind": "moe", "experts": experts, "top_k": top_k, "width": 70}
+    stack, p = runtime("vllm", host={"captured": None}), Pass(1, tokens, 0, PRECISION)
+    rows = lower(network(part), stack, p)
+    found = {o.name: [k for k in lowered.kernels if k.count] for row in rows for o, lowered in row}
+    names = [k.name for k in found["experts_up"]]
+    assert names == ["sort by expert"] * (sorts > 0) + ["experts_up"]
+    assert sorts == sum(k.count for k in found["experts_up"][:-1])
+    touched = experts * (1 - (1 - top_k / experts) ** tokens)
+    of_each = max(1.0, tokens * top_k / touched / high + 0.5)
+    for name, d_in, d_out in ("experts_up", 10, 140), ("experts_down", 70, 10):
+        product = found[name][-1]
+        assert (product.like, product.triton) == ("gemm", True)
+        assert product.fill == 0
+        assert product.tile == 2 * high * wide * d_in
+        assert product.tiles == pytest.approx(touched * of_each * -(-d_out // wide))
+    assert [k.name for k in found["experts_down"]] == ["experts_down"]
+
+
+def test_experts_in_four_bits_are_not_launched_through_triton() -> None:
+    part, precision = {"kind": "moe", "experts": 8, "top_k": 2, "width": 3}, Precision(weights=1 / 2)
+    for bits, through in (precision, False), (replace(precision, weights=1), True):
+        rows = lower(network(part), runtime("vllm"), Pass(1, 9, 0, bits))
+        found = [
+            lowered.kernels[-1]
+            for row in rows
+            for o, lowered in row
+            if o.name.startswith("experts_") and o.kind == "gemm"
+        ]
+        assert [k.triton for k in found] == [through, through]
 
 
 def test_flash_attention_2_regroups_the_heads_of_a_step_and_sums_up_what_it_splits() -> None:
