@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from roofsim.cli import _options as o
+from roofsim.cli import _studies
 from roofsim.cli._click import click
-from roofsim.cli._progress import progress
+from roofsim.cli.sweep import bar
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import parse
 
@@ -33,21 +34,20 @@ class Each(click.ParamType[float]):
     "--device",
     "-d",
     required=True,
-    type=o.Listed(o.Name("hardware")),
+    type=_studies.Names("hardware"),
     metavar="D,D",
     help="Devices by name, alias or path, each with its mode after an @: orin@15w,rtx-4090.",
 )
 @click.option(
     "--runtime",
     "-r",
-    type=o.Listed(o.Name("runtimes")),
+    type=_studies.Names("runtimes"),
     metavar="R,R",
     default=None,
     help="Software stacks.  [default: the usual ones on each device]",
 )
 @click.option(
     "--weights",
-    type=o.Listed(o.Word("WEIGHT_FORMATS")),
     metavar="F,F",
     default=None,
     help="Formats of the weights.  [default: the usual ones with each runtime]",
@@ -59,7 +59,7 @@ class Each(click.ParamType[float]):
 @click.option(
     "--generate",
     "-g",
-    type=o.Listed(o.Tokens(nought=True)),
+    type=o.Range(),
     metavar="N,N",
     default=None,
     help="Generated tokens.  [default: 128]",
@@ -115,7 +115,7 @@ class Each(click.ParamType[float]):
 @o.output_options
 def command(
     models: tuple[str, ...], kind: str | None, family: str | None, min_size: int | None, max_size: int | None,
-    device: list[str], runtime: list[str] | None, weights: list[str] | None, hour: float | None, rank: str,
+    device: str, runtime: str | None, weights: str | None, hour: float | None, rank: str,
     format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Rank the candidates that meet all budgets, and say of each other one what binds and by how much it misses.
@@ -126,8 +126,9 @@ def command(
     \b
     Example: roofsim advise --family qwen -d orin -p 4k --ttft 1s --tpot 50ms --max-memory 6GiB --rank parameters
     """
-    from roofsim.cli.compare import processors
     from roofsim.explore.advise import BUDGETS, advise
+    from roofsim.explore.axes import split
+    from roofsim.explore.executors import processors
     from roofsim.explore.selection import chosen_models
     from roofsim.report.advise import advice_records, advice_tables
 
@@ -136,10 +137,11 @@ def command(
         raise InputError("no model is of this kind, family and size; `roofsim models` lists them")
     budgets = {name: options.pop(name) for name in BUDGETS}
     asked = {name: values for name, values in options.items() if values is not None}
-    with o.naming_options(), progress("combinations", quiet) as step:
+    with o.naming_options(), bar(len(selected), quiet) as step:
         found = advise(
-            *selected, device=device, runtime=runtime, weights=weights, hour=hour, rank=rank,
+            *selected, device=split(device), runtime=runtime and split(runtime), weights=weights and split(weights),
+            hour=hour, rank=rank,
             budgets={name: limit for name, limit in budgets.items() if limit is not None}, processes=processors(),
-            step=step or (lambda done, of: None), **asked,
+            step=step, **asked,
         )  # fmt: skip
     o.Output(format_, output, quiet).write(advice_tables(found), found.to_dict(), lambda: advice_records(found))

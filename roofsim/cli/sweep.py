@@ -87,7 +87,7 @@ def bar(size: int, quiet: bool) -> Iterator[Progress]:
     with click.progressbar(length=size, label="points", file=sys.stderr, item_show_func=lambda text: text) as made:
 
         def progress(done: int, size: int) -> None:
-            spent = time.monotonic() - start
+            made.length, spent = size, time.monotonic() - start
             if spent > SLOW:
                 made.update(done - shown[0], f"{done / spent:,.0f} points/s")
                 shown[0] = done
