@@ -12,6 +12,12 @@ from typing import TYPE_CHECKING, Any
 from roofsim.foundation.version import __version__
 
 if TYPE_CHECKING:
+    from roofsim.explore.advise import advise
+    from roofsim.explore.compare import compare
+    from roofsim.explore.fronts import pareto
+    from roofsim.explore.search import SearchResult, search
+    from roofsim.explore.sensitivity import sensitivity
+    from roofsim.explore.sweep import Swept, sweep
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
     from roofsim.prediction.request import compile, predict
@@ -29,7 +35,15 @@ _HOMES = {
     "predict": "roofsim.prediction.request",
     "Prediction": "roofsim.prediction.results",
     "crossover": "roofsim.studies.crossover",
+    "advise": "roofsim.explore.advise",
+    "pareto": "roofsim.explore.fronts",
+    "sensitivity": "roofsim.explore.sensitivity",
+    "sweep": "roofsim.explore.sweep",
+    "Swept": "roofsim.explore.sweep",
     "Comparison": "roofsim.studies.crossover",
+    "search": "roofsim.explore.search",
+    "SearchResult": "roofsim.explore.search",
+    "compare": "roofsim.explore.compare",
     "Architecture": "roofsim.model.architecture",
     "Device": "roofsim.specs.device",
     "Host": "roofsim.specs.host",
@@ -45,11 +59,19 @@ __all__ = [
     "Host",
     "Prediction",
     "Runtime",
+    "SearchResult",
+    "Swept",
     "Workload",
     "__version__",
+    "advise",
+    "compare",
     "compile",
     "crossover",
+    "pareto",
     "predict",
+    "search",
+    "sensitivity",
+    "sweep",
 ]
 
 

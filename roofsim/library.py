@@ -1,4 +1,7 @@
-"""Finding specs by name, alias or path: `hardware/`, `models/` and `runtimes/`, and the folders in them."""
+"""Finding specs by name, alias or path: `hardware/`, `models/` and `runtimes/`, and the folders in them.
+
+A member of a family of architectures is named by the family and what is to be otherwise: `dense:width=1024:depth=16`.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from roofsim.foundation.errors import SpecError, UnknownName
+from roofsim.foundation.errors import InputError, SpecError, UnknownName
 from roofsim.foundation.quantity import Sourced
 from roofsim.foundation.schema import Spec
+from roofsim.foundation.units import parse_count, parse_short_count
 from roofsim.model.architecture import Architecture
 from roofsim.specs.cache import kept
 from roofsim.specs.calibration import Calibration
@@ -23,6 +27,8 @@ from roofsim.specs.runtime import Runtime
 
 if TYPE_CHECKING:
     from roofsim.adapters.published.read import Published
+    from roofsim.specs.family import Family
+    from roofsim.specs.scaling import ScalingLaw
 
 S = TypeVar("S", bound=Spec)
 
@@ -48,8 +54,12 @@ def _files(folder: str, inside: bool) -> Iterator[str]:
     for each in sorted(os.scandir(folder), key=lambda each: each.name):
         if each.name.endswith(".yaml"):
             yield each.path
-        elif inside and each.is_dir():
+        elif inside and each.is_dir() and each.name != os.path.basename(FAMILIES):
             yield from _files(each.path, inside)
+
+
+FAMILIES = "models/families"
+SCALING = "models/families/scaling"
 
 
 TOP = 1024
@@ -148,13 +158,98 @@ def modes(name: str) -> tuple[str, ...]:
 
 
 def architecture(name: str) -> Architecture:
-    """A model by name, alias or path."""
-    path = locate("models", "models", name)
+    """A model by name, alias or path, or the member of a family."""
+    base, given = split_member(name)
+    path = _located(base, given)
     if not is_published(path):
-        return kept(path, "model", lambda text: _read(Architecture, path, text))
+        return kept(path, f"model {sorted(given.items())}", lambda text: _network(path, text, given))
+    if given:
+        raise InputError(f"{name}: {base} is a published model and has no parameters to choose")
     from roofsim.specs.files import build
 
     return build(Architecture, read_published(path).values, str(path))
+
+
+_CHOICE = re.compile(r":([A-Za-z_]\w*)=([^:]*)")
+
+
+def split_member(name: str) -> tuple[str, dict[str, int]]:
+    """The family, or the model, that a name begins with, and the parameters that follow it; raises InputError."""
+    base = _CHOICE.split(name, maxsplit=1)[0]
+    given: dict[str, int] = {}
+    rest = name[len(base) :]
+    if "".join(match[0] for match in _CHOICE.finditer(rest)) != rest:
+        raise InputError(f"{name}: cannot be read; write it like dense:width=1024:depth=16")
+    for parameter, text in _CHOICE.findall(rest):
+        if parameter in given:
+            raise InputError(f"{name}: {parameter} is given twice")
+        given[parameter] = parameter_value(parameter, text)
+    return base, given
+
+
+def parameter_value(parameter: str, text: str) -> int:
+    """A value of a parameter of a family: 0, a count (4k = 4,096), or a number of parameters (494M)."""
+    from roofsim.specs.family import BUDGET
+
+    try:
+        return parse_short_count(text) if parameter == BUDGET else 0 if text.strip() == "0" else parse_count(text)
+    except ValueError as error:
+        raise InputError(f"{parameter}: {error}") from None
+
+
+def _located(base: str, given: Mapping[str, int]) -> Path:
+    """The file of a model, or of a family where there is no such model."""
+    try:
+        return locate("models", "models", base)
+    except UnknownName:
+        try:
+            return locate(FAMILIES, "families", base)
+        except UnknownName:
+            if given:
+                raise
+        raise
+
+
+def _network(path: Path, text: str, given: Mapping[str, int]) -> Architecture:
+    """The model in a file, or the member of the family in it."""
+    from roofsim.specs.files import mapping
+
+    if "pattern" in mapping(text, path):
+        return _family(path, text).member(given)
+    if given:
+        raise InputError(f"{path.stem}: is one model and no family; it has no parameters to choose")
+    return _read(Architecture, path, text)
+
+
+def family(name: str) -> Family:
+    """A family of architectures by name, alias or path."""
+    path = locate(FAMILIES, "families", name)
+    return kept(path, "family", lambda text: _family(path, text))
+
+
+def family_of(name: str) -> tuple[Family, dict[str, int]] | None:
+    """The family that a name is of, with the parameters that it gives; None if it is that of a model."""
+    from roofsim.specs.files import read_mapping
+
+    base, given = split_member(name)
+    path = _located(base, given)
+    if path in names("models").values() or is_published(path) or "pattern" not in read_mapping(path):
+        return None
+    return family(str(path)), given
+
+
+def _family(path: Path, text: str) -> Family:
+    from roofsim.specs.family import from_file
+    from roofsim.specs.files import mapping
+
+    return from_file({"id": path.stem, **mapping(text, path)}, str(path))
+
+
+def scaling_law(name: str) -> ScalingLaw:
+    """A scaling law by name, alias or path."""
+    from roofsim.specs.scaling import ScalingLaw
+
+    return _load(ScalingLaw, SCALING, "scaling laws", name)
 
 
 def runtime(name: str) -> Runtime:

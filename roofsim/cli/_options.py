@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from roofsim.cli._click import click
-from roofsim.foundation.errors import InputError, UnknownName
-from roofsim.foundation.units import parse_count, parse_counts, parse_short_count
+from roofsim.foundation.errors import InputError
+from roofsim.foundation.units import UNITS, parse, parse_count, parse_counts, parse_short_count
 from roofsim.foundation.version import SCHEMA
 from roofsim.report.formats import FORMATS
 from roofsim.report.table import Table
@@ -66,6 +67,21 @@ class Word(click.ParamType[str]):
         from roofsim.specs import workload
 
         return [CompletionItem(each) for each in getattr(workload, self.table) if each.startswith(incomplete)]
+
+
+class Quantity(click.ParamType[float]):
+    """A number with its unit: 6GiB, 50ms."""
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+        self.name = UNITS[unit]
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number in SI units."""
+        try:
+            return parse(value, self.unit) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Tokens(click.ParamType[int]):
@@ -138,7 +154,9 @@ class Target(click.ParamType[str]):
         return str(value)
 
 
-def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, in the order in which help lists them."""
+
     def decorate(function: F) -> F:
         for each in reversed(decorators):
             function = each(function)
@@ -147,8 +165,8 @@ def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-model_argument = click.argument("model", type=Name("models"))
-models_argument = click.argument("models", nargs=-1, type=Name("models"))
+model_argument = click.argument("model", type=Name("models", "models/families"))
+models_argument = click.argument("models", nargs=-1, type=Name("models", "models/families"))
 device_option = click.option(
     "--device", "-d", required=True, type=Name("hardware"), metavar="DEVICE",
     help="Device by name, alias or path; a mode after @ (orin@15w).",
@@ -158,7 +176,7 @@ transfer_option = click.option(
     help="Use a calibration of another device or runtime, the nearest if none is named: its efficiencies, this "
     "device's peaks, wider intervals.",
 )  # fmt: skip
-calibration_options = _stack(
+calibration_options = stacked(
     click.option(
         "--calibration", type=Name("hardware/calibrated"), metavar="NAME", default="auto",
         help="Fitted parameters by name or path; auto: those shipped for this device, mode and runtime; none: priors."
@@ -166,7 +184,7 @@ calibration_options = _stack(
     ),
     transfer_option,
 )  # fmt: skip
-stack_options = _stack(
+stack_options = stacked(
     click.option(
         "--runtime", "-r", type=Name("runtimes"), metavar="RUNTIME", default=None,
         help="Software stack.  [default: transformers-4.52-eager]",
@@ -182,18 +200,14 @@ stack_options = _stack(
         "parameters.gemm_efficiency=0.9 (repeatable).",
     ),
 )  # fmt: skip
-workload_options = _stack(
-    click.option("--batch", "-b", type=Tokens(), default=1, metavar="N", help="Sequences at once.  [default: 1]"),
-    click.option(
-        "--generate", "-g", type=Tokens(nought=True), default=128, metavar="N",
-        help="Generated tokens.  [default: 128]",
-    ),
+precision_options = stacked(
     click.option(
         "--dtype", type=Word("DTYPE_BYTES"), metavar="T", default=None,
         help="Dtype of activations: bf16, fp16, fp32, fp8 ...",
     ),
     click.option(
-        "--cache", "cache_dtype", type=Word("DTYPE_BYTES"), metavar="T", default=None, help="Dtype of the KV cache.",
+        "--cache", "cache_dtype", type=Word("CACHE_BYTES"), metavar="T", default=None,
+        help="Encoding of the KV cache: fp8, q8_0, q4_0 ...  [default: the dtype of activations]",
     ),
     click.option(
         "--weights", "weight_format", type=Word("WEIGHT_FORMATS"), metavar="FMT", default=None,
@@ -201,10 +215,30 @@ workload_options = _stack(
     ),
     click.option("--logits", type=click.Choice(["all", "last"]), default=None, help="Positions that are scored."),
 )  # fmt: skip
+workload_options = stacked(
+    click.option("--batch", "-b", type=Tokens(), default=1, metavar="N", help="Sequences at once.  [default: 1]"),
+    click.option(
+        "--generate", "-g", type=Tokens(nought=True), default=128, metavar="N",
+        help="Generated tokens.  [default: 128]",
+    ),
+    precision_options,
+)  # fmt: skip
+model_filters = stacked(
+    click.option(
+        "--kind", type=click.Choice(["transformer", "ssm", "hybrid", "moe"]), help="Only models of this kind."
+    ),
+    click.option(
+        "--family", metavar="NAME", default=None, help="Only models of this family, or of one whose name begins so."
+    ),
+    click.option(
+        "--min-size", type=Parameters(), metavar="N", help="Only models with at least so many parameters: 1B."
+    ),
+    click.option("--max-size", type=Parameters(), metavar="N", help="Only models with at most so many parameters: 8B."),
+)
 prompt_option = click.option(
     "--prompt", "-p", type=Tokens(), default=1024, metavar="N", help="Tokens of the prompt.  [default: 1024]"
 )
-output_options = _stack(
+output_options = stacked(
     click.option(
         "--format",
         "-f",
@@ -235,8 +269,15 @@ class Output:
     output: str | None
     quiet: bool
 
-    def write(self, tables: Sequence[Table], data: Mapping[str, Any]) -> None:
-        """Print the result, or write it to a file that appears whole or not at all."""
+    def write(
+        self, tables: Sequence[Table], data: Mapping[str, Any], records: Callable[[], Table] | None = None
+    ) -> None:
+        """Print the result, or write it to a file that appears whole or not at all.
+
+        `records` makes the one table of the result as data, where `tables` are laid out for people.
+        """
+        if records and self.format_ == "csv":
+            tables = [records()]
         text = FORMATS[self.format_](tables, {"schema": SCHEMA, **data}, self.output is None)
         if self.output is None:
             click.echo(text)
@@ -288,8 +329,15 @@ def workload_of(s: Setup, options: Mapping[str, Any]) -> Workload:
     """The workload that a command's options describe; messages name the options."""
     from roofsim.specs.workload import workload
 
-    try:
+    with naming_options():
         return workload(**{"dtype": s.device.default_dtype, **fields_of(options)})
+
+
+@contextmanager
+def naming_options() -> Iterator[None]:
+    """Messages about fields of a workload name the options that set them."""
+    try:
+        yield
     except InputError as error:
         lines = str(error).splitlines()
         for field, option in (("weight_format", "--weights"), ("cache_dtype", "--cache"), ("dtype", "--dtype")):
@@ -320,64 +368,8 @@ def changed_setup(
     """Everything but the workload, with the calibration and the changes of --set applied."""
     from roofsim.prediction.fitted import chosen
     from roofsim.prediction.setup import DEFAULT_RUNTIME, setup
+    from roofsim.prediction.what_if import what_if
 
-    found = chosen(setup(model, device, runtime or DEFAULT_RUNTIME, host), calibration, transfer=transfer)
-    if not changes:
-        return found
-    from roofsim.specs.override import changed
-
-    by_root: dict[str, list[tuple[str, str]]] = {
-        "device": [], "model": [], "runtime": [], "host": [], "parameters": [],
-    }  # fmt: skip
-    for change in changes:
-        path, equals, value = change.partition("=")
-        root, _, rest = path.strip().partition(".")
-        if not equals or not rest:
-            raise InputError(f"--set {change}: write it like device.memory.bandwidth=2x")
-        if root not in by_root:
-            raise UnknownName("--set", root, by_root)
-        by_root[root].append((rest, value.strip()))
-    made = replace(
-        found,
-        device=changed(found.device, "device", by_root["device"]),
-        architecture=changed(found.architecture, "model", by_root["model"]),
-        runtime=changed(found.runtime, "runtime", by_root["runtime"]),
-        host=changed(found.host, "host", by_root["host"]) if found.host else None,
-        changes=tuple(changes),
+    return what_if(
+        chosen(setup(model, device, runtime or DEFAULT_RUNTIME, host), calibration, transfer=transfer), changes
     )
-    return replace(made, parameters={**_restated(found, made, by_root), **_parameters(found, by_root["parameters"])})
-
-
-def _restated(found: Setup, made: Setup, by_root: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, float]:
-    """Parameters that a change of the device or the host states anew: it wins over a fit, of which factors are."""
-    from roofsim.prediction.places import parameter_at
-
-    uncalibrated = replace(made, calibration=None).machine(made.device.default_dtype).parameters
-    values = {}
-    for root in ("device", "host"):
-        for path, text in by_root[root]:
-            name = parameter_at(f"{root}.{path}")
-            if name and name in found.fitted:
-                factor = text.endswith("x")
-                values[name] = float(text[:-1]) * found.fitted[name] if factor else float(uncalibrated[name])
-    return values
-
-
-def _parameters(s: Setup, changes: Sequence[tuple[str, str]]) -> dict[str, float]:
-    from roofsim.foundation.parameters import PARAMETERS
-
-    now = s.machine(s.device.default_dtype).parameters
-    values = {}
-    for name, text in changes:
-        row = PARAMETERS.get(name)
-        if row is None:
-            raise UnknownName("--set parameters", name, PARAMETERS)
-        try:
-            value = float(text[:-1]) * float(now[name]) if text.endswith("x") else float(text)
-        except ValueError:
-            what, like = f"number{f' in {row.unit}' if row.unit else ''}", f"{float(now[name]):.3g} or 2x"
-            raise InputError(f"--set parameters.{name}: '{text}' is not a {what}; write {like}") from None
-        if not row.low <= value <= row.high:
-            raise InputError(f"--set parameters.{name}: {value:g} is not from {row.low:g} to {row.high:g}")
-        values[name] = value
-    return values

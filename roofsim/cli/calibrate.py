@@ -52,6 +52,7 @@ def command(
     from roofsim import library
     from roofsim.calibrate.run import Options, calibrate
     from roofsim.foundation.errors import InputError
+    from roofsim.report.calibrated import parameter_records
     from roofsim.report.calibration import result_tables
     from roofsim.runs.importers import read_all
     from roofsim.specs.files import dump
@@ -73,7 +74,7 @@ def command(
     out.say(f"wrote {output}")
     if data.bad:
         out.say(f"left out {len(data.bad)} rows that cannot be read")
-    out.write(result_tables(result, d.name, r.name), plain(c))
+    out.write(result_tables(result, d.name, r.name), plain(c), lambda: parameter_records(c))
 
 
 def write_report(result: Any, folder: str) -> None:

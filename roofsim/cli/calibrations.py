@@ -7,6 +7,7 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.report.records import records
 from roofsim.report.table import Column, Table
 
 METRICS = {"latency_s": "latency", "device_time_s": "device_time", "peak_mem_bytes": "memory", "energy_j": "energy"}
@@ -39,4 +40,6 @@ def command(format_: str, output: str | None, quiet: bool) -> None:
         "of a calibration."
     )
     out = {"calibrations": data}
-    o.Output(format_, output, quiet).write([Table("Calibrations", columns, rows, [note])], out)
+    units = dict.fromkeys(("id", "device", "runtime", "rows", *(f"{short}_error" for short in METRICS.values())))
+    tables = [Table("Calibrations", columns, rows, [note])]
+    o.Output(format_, output, quiet).write(tables, out, lambda: records(data, units))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from roofsim.cli import _options as o
@@ -35,7 +36,7 @@ def command(
     \b
     Example: roofsim crossover Qwen2.5-0.5B mamba2-780m --device orin --plot crossing.png
     """
-    from roofsim.report.crossover import crossover_tables, runtimes_tables
+    from roofsim.report.crossover import crossover_records, crossover_tables, runtimes_tables
     from roofsim.studies.crossover import across_runtimes, compare_setups, pairs_of
 
     pairs = pairs_of(models)
@@ -45,12 +46,12 @@ def command(
         setups = {name: o.changed_setup(name, device, each, host, changes, calibration, transfer) for name in names}
         results.append(compare_setups(setups, pairs, metric, longest, **o.fields_of(options)))
     one = next(iter(setups.values()))
-    out = o.Output(format_, output, quiet)
+    out, rows = o.Output(format_, output, quiet), partial(crossover_records, results)
     if len(results) > 1:
         both = across_runtimes(results)
-        out.write(runtimes_tables(both, one.device.name), both.to_dict())
+        out.write(runtimes_tables(both, one.device.name), both.to_dict(), rows)
     else:
-        out.write(crossover_tables(results[0], one.device.name, one.runtime.name), results[0].to_dict())
+        out.write(crossover_tables(results[0], one.device.name, one.runtime.name), results[0].to_dict(), rows)
     if plot:
         from roofsim.report import plots
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.report.records import records
 from roofsim.report.table import Column, Table
 
 
@@ -25,9 +26,13 @@ def command(format_: str, output: str | None, quiet: bool) -> None:
         usable.append(d.capacity)
     columns = [Column("device"), Column("memory", "B"), Column("bandwidth", "B/s"), Column("matrix", "FLOP/s"),
                Column("ridge", "count"), Column("TDP", "W")]  # fmt: skip
-    keys = ("id", "capacity", "bandwidth", "matrix_peak", "ridge_point", "tdp", "usable")
-    data = {"devices": [dict(zip(keys, (*row, had), strict=True)) for row, had in zip(rows, usable, strict=True)]}
+    units = {
+        "id": None, "capacity": "B", "bandwidth": "B/s", "matrix_peak": "FLOP/s", "ridge_point": "FLOP/B", "tdp": "W",
+        "usable": "B",
+    }  # fmt: skip
+    data = [dict(zip(units, (*row, had), strict=True)) for row, had in zip(rows, usable, strict=True)]
     note = (
         "Dense peaks at bf16, else fp16; ridge point in FLOP/B. `roofsim show DEVICE` gives the source of each number."
     )
-    o.Output(format_, output, quiet).write([Table("Devices", columns, rows, [note])], data)
+    tables = [Table("Devices", columns, rows, [note])]
+    o.Output(format_, output, quiet).write(tables, {"devices": data}, lambda: records(data, units))

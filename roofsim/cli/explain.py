@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from roofsim.cli import _options as o
@@ -32,7 +33,7 @@ def command(
     \b
     Example: roofsim explain Qwen2.5-0.5B --device rtx-4090 --prompt 16k --metric ttft
     """
-    from roofsim.report.explain import explain_tables, formula_data, formula_tables
+    from roofsim.report.explain import explain_records, explain_tables, formula_data, formula_records, formula_tables
     from roofsim.studies.explain import explain
 
     s = o.changed_setup(model, device, runtime, host, changes, calibration, transfer)
@@ -40,7 +41,9 @@ def command(
     result = explain(s, w, metric)
     tables = explain_tables(result, s.device.name, s.runtime.name)
     data = result.to_dict()
+    rows = partial(explain_records, result)
     if formulas or latex:
         tables += formula_tables(result.functions, latex=latex)
         data["formulas"] = formula_data(result.functions, latex=latex)
-    o.Output(format_, output, quiet).write(tables, data)
+        rows = partial(formula_records, data["formulas"])
+    o.Output(format_, output, quiet).write(tables, data, rows)

@@ -27,14 +27,14 @@ def command(
     \b
     Example: roofsim limits Qwen2.5-0.5B --device orin --plot memory.png
     """
-    from roofsim.report.limits import limits_tables
+    from roofsim.report.limits import limits_records, limits_tables
     from roofsim.studies.limits import limits, spread
 
     s = o.changed_setup(model, device, runtime, host, changes, calibration, transfer)
     w = o.workload_of(s, options)
     result = limits(s, w, lengths)
     out = o.Output(format_, output, quiet)
-    out.write(limits_tables(result, s.device.name, s.runtime.name), result.to_dict())
+    out.write(limits_tables(result, s.device.name, s.runtime.name), result.to_dict(), lambda: limits_records(result))
     if plot:
         from roofsim.report import plots
 

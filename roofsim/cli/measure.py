@@ -227,6 +227,7 @@ def command(
     from roofsim.measure.stack import device_name as own_name
     from roofsim.measure.stack import load
     from roofsim.report.measure import measured_tables, plan_tables
+    from roofsim.report.records import records
 
     if not models and not micro:
         raise InputError("measure: name MODELS, or --micro for single operators alone")
@@ -301,7 +302,7 @@ def command(
     left = sum(session.state(case, now) == "to do" and case not in book.impossible for case, _ in states)
     fresh = book.file.rows[len(file.rows) :]
     summary = {"device": file.device, "rows": fresh, "left": left}
-    out.write(measured_tables(file.device, fresh, left), summary)
+    out.write(measured_tables(file.device, fresh, left), summary, lambda: records(fresh, dict.fromkeys(file.columns)))
     if book.lost:
         click.echo(f"{file.device} no longer answers; the same command in a new process goes on.", err=True)
         ctx.exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
@@ -42,7 +43,7 @@ def command(
     """
     from roofsim.prediction.request import predict_request
     from roofsim.prediction.results import plain
-    from roofsim.report.prediction import prediction_tables
+    from roofsim.report.prediction import operator_records, prediction_records, prediction_tables
 
     out = o.Output(format_, output, quiet)
     runtimes = o.several(runtime)
@@ -56,16 +57,18 @@ def command(
     s = o.changed_setup(model, device, runtime, host, changes, calibration, transfer)
     w = o.workload_of(s, options)
     result = predict_request(s, w)
-    tables = prediction_tables(result, s.device.name, s.runtime.name, operators or format_ == "csv")
+    tables = prediction_tables(result, s.device.name, s.runtime.name, operators)
     data = result.to_dict()
+    rows = partial(operator_records, result) if operators else partial(prediction_records, [result])
     if explained:
-        from roofsim.report.compare import remedy_table
+        from roofsim.report.compare import remedy_records, remedy_table
         from roofsim.studies.compare import remedies
 
         found = remedies(s, w)
         tables.insert(-1, remedy_table(result, found))
         data["remedies"] = plain(found)
-    out.write(tables, data)
+        rows = rows if operators else partial(remedy_records, result, found)
+    out.write(tables, data, rows)
     if memory_plot:
         from roofsim.report import plots
 
@@ -75,7 +78,9 @@ def command(
 
 def _compare(out: o.Output, setups: list[Setup], options: dict[str, Any]) -> None:
     from roofsim.report.compare import comparison_tables
+    from roofsim.report.prediction import prediction_records
     from roofsim.studies.compare import compare_runtimes
 
     result = compare_runtimes(setups, o.workload_of(setups[0], options))
-    out.write(comparison_tables(result, setups[0].device.name), result.to_dict())
+    rows = partial(prediction_records, [side.prediction for side in result.sides])
+    out.write(comparison_tables(result, setups[0].device.name), result.to_dict(), rows)

@@ -27,7 +27,7 @@ def command(
     Example: roofsim roofline mamba2-780m --device rtx-4090 --prompt 8k --plot roofline.pdf
     """
     from roofsim.prediction.request import operator_intervals, predict_request
-    from roofsim.report.prediction import roofline_tables
+    from roofsim.report.prediction import roofline_records, roofline_tables
 
     s = o.changed_setup(model, device, runtime, host, changes, calibration, transfer)
     w = o.workload_of(s, options)
@@ -36,7 +36,7 @@ def command(
     out = o.Output(format_, output, quiet)
     within = operator_intervals(s, w)
     tables, data = roofline_tables(result, s.device.name, s.runtime.name, m, within)
-    out.write(tables, data)
+    out.write(tables, data, lambda: roofline_records(data["operators"]))
     if plot:
         from roofsim.report import plots
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.report.records import records
 from roofsim.report.table import Column, Table
 
 
@@ -21,6 +22,7 @@ def command(format_: str, output: str | None, quiet: bool) -> None:
     rows = [[r.id, r.logits, r.attention.mask, r.host.mode, r.version] for r in found]
     columns = [Column("runtime"), Column("logits"), Column("mask"), Column("host"), Column("version")]
     keys = ("id", "logits", "mask", "host", "version")
-    data = {"runtimes": [dict(zip(keys, row, strict=True)) for row in rows]}
+    data = [dict(zip(keys, row, strict=True)) for row in rows]
     note = "`roofsim show RUNTIME` explains each choice."
-    o.Output(format_, output, quiet).write([Table("Runtimes", columns, rows, [note])], data)
+    tables = [Table("Runtimes", columns, rows, [note])]
+    o.Output(format_, output, quiet).write(tables, {"runtimes": data}, lambda: records(data, dict.fromkeys(keys[:-1])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from roofsim.cli._click import click
 from roofsim.foundation.errors import UnknownName
 from roofsim.report.table import Table
 
-KINDS = ("models", "hardware/calibrated", "hardware", "runtimes", "hardware/hosts")
+KINDS = ("models", "models/families", "hardware/calibrated", "hardware", "runtimes", "hardware/hosts")
 
 
 @click.command()
@@ -23,7 +24,9 @@ def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool
     \b
     Example: roofsim show Zamba2-1.2B
     """
+    from roofsim import library
     from roofsim.report import specs
+    from roofsim.report.spec_records import spec_records
     from roofsim.specs.workload import workload
 
     kind, spec = find(name)
@@ -31,6 +34,9 @@ def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool
     tables: list[Table]
     if kind == "models":
         tables, data = specs.model(spec, w)
+        if chosen := library.family_of(name):
+            table, about = specs.family(*chosen)
+            tables, data = [table, *tables], {**data, "family": about}
     elif kind == "hardware/calibrated":
         from roofsim.report.calibrated import calibration_tables
 
@@ -39,7 +45,7 @@ def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool
         tables, data = specs.runtime(spec)
     else:
         tables, data = specs.plain_spec(kind, spec)
-    o.Output(format_, output, quiet).write(tables, data)
+    o.Output(format_, output, quiet).write(tables, data, partial(spec_records, kind, spec, data))
 
 
 def find(name: str) -> tuple[str, Any]:
@@ -47,23 +53,25 @@ def find(name: str) -> tuple[str, Any]:
     from roofsim import library
     from roofsim.foundation.errors import SpecError
 
-    load = {
+    load: dict[str, Any] = {
         "models": library.architecture,
+        "hardware/calibrated": library.calibration,  # named like a mode of a device, and before those
         "hardware": library.device,
         "runtimes": library.runtime,
         "hardware/hosts": library.host,
-        "hardware/calibrated": library.calibration,
     }
     if library.is_published(Path(name)):
         return "models", library.architecture(name)
     known: list[str] = []
     problems: list[tuple[str, SpecError]] = []
-    for kind in KINDS:
+    for kind in load:
         try:
             return kind, load[kind](name)
         except UnknownName:
             base, _, mode = name.partition("@")
             if mode and kind == "hardware" and base in (*library.names(kind), *library.aliases(kind)):
+                raise
+            if ":" in name and kind == "models":
                 raise
             known += [*library.names(kind), *library.aliases(kind)]
         except SpecError as error:

@@ -41,7 +41,7 @@ def command(
     Example: roofsim validate runs.csv --runtime transformers-5-eager --rows
     """
     from roofsim import library
-    from roofsim.report.validation import summary, validation_tables
+    from roofsim.report.validation import summary, validation_records, validation_tables
     from roofsim.studies.validate import validate
 
     own = [library.architecture(model) for model in models]
@@ -55,4 +55,5 @@ def command(
         drawn = plots_of_fit.save_validation(result, report)
         o.write_whole(f"{report}/summary.md", summary(result, drawn))
         out.say(f"wrote {report}")
-    out.write(validation_tables(result, rows=rows, by_stack=format_ == "table"), result.to_dict())
+    out.write(validation_tables(result, rows=rows, by_stack=format_ == "table"), result.to_dict(),
+              lambda: validation_records(result, rows=rows))  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import reduce
 from math import log, prod
 from typing import Any
@@ -31,11 +32,22 @@ def derivative(graph: Graph, output: Any, variable: str) -> Any:
         elif atom.op == "shared":
             known[number] = share(_slope(args[0], known))
         elif atom.op == "power":
-            value = graph.atom("power", args, positive=True)
-            known[number] = share(_slope(args[1], known) * (value * log(args[0])))
+            known[number] = share(_slope_of_power(graph.atom("power", args, positive=True), (args[0], args[1]), known))
         else:
             known[number] = share(_chosen(args, known, larger=atom.op == "max"))
     return _slope(output, known)
+
+
+def _slope_of_power(value: Any, args: tuple[Any, Any], known: dict[int, Any]) -> Any:
+    """The slope of a base to a power; raises Undecided for the logarithm of a traced base."""
+    base, power = args
+    total: Any = 0.0
+    if isinstance(base, Sum):
+        total = _slope(base, known) * (value * power / base)
+    by_power = _slope(power, known)
+    if isinstance(by_power, Sum) or by_power:
+        total = total + by_power * (value * log(float(base)))
+    return total
 
 
 def _chosen(args: tuple[Any, ...], known: dict[int, Any], *, larger: bool) -> Any:
@@ -77,14 +89,30 @@ def gradient(graph: Graph, output: Any, values: Mapping[str, Number]) -> tuple[N
 
     Values may be arrays that broadcast.
     """
-    at: dict[int, Number] = {}
-    order = reachable(graph, [output])
-    for number in order:
-        at[number] = _value(graph.atoms[number], at, values)
-    pull: dict[int, Number] = dict.fromkeys(order, 0.0)
+    back = swept(graph, output, values)
+    return back.value, back.slopes
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """A graph at values of its variables: what its output is, what every atom is, and what the output's slopes are.
+
+    `pull` is the slope by each atom, `slopes` those by the variables.
+    """
+
+    value: Any
+    at: Mapping[int, Any]
+    pull: Mapping[int, Any]
+    slopes: dict[str, Any]
+
+
+def swept(graph: Graph, output: Any, values: Mapping[str, Number]) -> Swept:
+    """Values of all atoms in one sweep forth, and slopes by all of them in one back."""
+    at = evaluated(graph, output, values)
+    pull: dict[int, Number] = dict.fromkeys(at, 0.0)
     _pulled(output, 1.0, at, pull)
     slopes: dict[str, Number] = dict.fromkeys(values, 0.0)
-    for number in reversed(order):
+    for number in reversed(at):
         atom, weight = graph.atoms[number], pull[number]
         if atom.op == "variable":
             slopes[atom.name] = slopes[atom.name] + weight
@@ -93,19 +121,29 @@ def gradient(graph: Graph, output: Any, values: Mapping[str, Number]) -> tuple[N
         elif atom.op == "shared":
             _pulled(atom.args[0], weight, at, pull)
         elif atom.op == "power":
-            _pulled(atom.args[1], weight * at[number] * log(atom.args[0]), at, pull)
+            base, power = (number_of(arg, at) for arg in atom.args)
+            _pulled(atom.args[0], weight * power * base ** (power - 1), at, pull)
+            _pulled(atom.args[1], weight * at[number] * _log(base), at, pull)
         elif atom.op in ("max", "min"):
             for arg, part in zip(atom.args, _shares(atom, at), strict=True):
                 _pulled(arg, weight * part, at, pull)
-    return _number(output, at), slopes
+    return Swept(number_of(output, at), at, pull, slopes)
+
+
+def evaluated(graph: Graph, output: Any, values: Mapping[str, Number]) -> dict[int, Any]:
+    """What the atoms that `output` is made of are at values of the variables, each after those it is made of."""
+    at: dict[int, Number] = {}
+    for number in reachable(graph, [output]):
+        at[number] = _value(graph.atoms[number], at, values)
+    return at
 
 
 def _shares(atom: Atom, at: Mapping[int, Number]) -> list[Number]:
     """1 for the argument that a maximum (minimum) takes, 0 for the others."""
-    best = _number(atom.args[0], at)
+    best = number_of(atom.args[0], at)
     parts: list[Number] = [1.0]
     for arg in atom.args[1:]:
-        each = _number(arg, at)
+        each = number_of(arg, at)
         stays = at_least(best, each) if atom.op == "max" else at_least(each, best)
         parts = [*(stays * part for part in parts), 1 - stays]
         best = maximum(best, each) if atom.op == "max" else minimum(best, each)
@@ -118,20 +156,44 @@ def _pulled(x: Any, weight: Number, at: Mapping[int, Number], pull: dict[int, Nu
         return
     for product, c in x.products.items():
         for i, (atom, k) in enumerate(product):
-            others = prod(at[a] ** n for j, (a, n) in enumerate(product) if j != i)
-            pull[atom] = pull[atom] + weight * c * k * at[atom] ** (k - 1) * others
+            part = weight * c * k
+            if k != 1:  # powers of nought and one, and products of nothing, are not free where values are arrays
+                part = part * at[atom] ** (k - 1)
+            if len(product) > 1:
+                part = part * prod(_power(at[a], n) for j, (a, n) in enumerate(product) if j != i)
+            pull[atom] = pull[atom] + part
 
 
-def _number(x: Any, at: Mapping[int, Number]) -> Number:
+LEAST = 1e-300
+"""What the logarithm of nought is taken at: it stands beside a nought."""
+
+
+def _log(base: Number) -> Number:
+    """The natural logarithm of a number or of each in an array."""
+    x: Any = maximum(base, LEAST)
+    if isinstance(x, float):
+        return log(x)
+    import numpy as np
+
+    found: Number = np.log(x)
+    return found
+
+
+def number_of(x: Any, at: Mapping[int, Number]) -> Any:
+    """A traced number, where its atoms are known."""
     if not isinstance(x, Sum):
         return float(x)
-    return sum(c * prod(at[atom] ** k for atom, k in product) for product, c in x.products.items())
+    return sum(c * prod(_power(at[atom], k) for atom, k in product) for product, c in x.products.items())
 
 
-def _value(atom: Atom, at: Mapping[int, Number], values: Mapping[str, Number]) -> Number:
+def _power(x: Number, k: int) -> Number:
+    return x if k == 1 else x**k
+
+
+def _value(atom: Atom, at: Mapping[int, Number], values: Mapping[str, Number]) -> Any:
     if atom.op == "variable":
         return values[atom.name]
-    args = [_number(x, at) for x in atom.args]
+    args = [number_of(x, at) for x in atom.args]
     if atom.op == "shared":
         return args[0]
     if atom.op == "ceil":

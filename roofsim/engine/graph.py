@@ -78,6 +78,16 @@ class NotPolynomial(Exception):
     """A step would raise a number to a power that is not fixed: there is no closed form of this kind."""
 
 
+class Undecided(TypeError):
+    """Something was asked of a traced number that only a value can answer; `names` are the variables it is made of."""
+
+    def __init__(self, number: Sum) -> None:
+        atoms = number.graph.atoms
+        found = (atoms[each] for each in reachable(number.graph, [number]))
+        self.names = tuple(atom.name for atom in found if atom.op == "variable")
+        super().__init__("a traced number has no truth; use what roofsim.foundation.arith offers")
+
+
 class Sum:
     """A number as a sum of products: coefficient by product. A constant is a plain float instead."""
 
@@ -157,6 +167,8 @@ class Sum:
         return Sum(self.graph, {tuple((atom, -k) for atom, k in product): 1 / c}, value)
 
     def __pow__(self, power: Any) -> Any:
+        if isinstance(power, Sum):
+            return power.__rpow__(self)
         if not isinstance(power, int):
             return NotImplemented
         result: Any = 1.0
@@ -167,29 +179,46 @@ class Sum:
     def __rpow__(self, base: Any) -> Any:
         if self.value is not None:
             # the share of experts that no token chose: it vanishes for any but the shortest prompts
-            if base**self.value > VANISHED:
+            if float(base) ** self.value > VANISHED:
                 raise NotPolynomial
             return 0.0
-        return self.graph.atom("power", (float(base), self), positive=True)
+        return self.graph.atom("power", (base if isinstance(base, Sum) else float(base), self), positive=True)
 
     __radd__ = __add__
     __rmul__ = __mul__
 
     def __bool__(self) -> bool:
-        raise TypeError("a traced number has no truth; use what roofsim.foundation.arith offers")
+        raise Undecided(self)
+
+    def _undecided(self, *_: Any) -> Any:
+        raise Undecided(self)
+
+    __lt__ = __le__ = __gt__ = __ge__ = __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __index__ = _undecided
 
     def __float__(self) -> float:
         if self.value is None:
-            raise TypeError("a traced number has no value")
+            raise Undecided(self)
         return self.value
 
     @property
     def positive(self) -> bool:
         """Whether it can be seen that this is never below nought."""
+        return self._one_sided(1.0)
+
+    @property
+    def negative(self) -> bool:
+        """Whether it can be seen that this is never above nought."""
+        return self._one_sided(-1.0)
+
+    def _one_sided(self, sign: float) -> bool:
         atoms = self.graph.atoms
-        return all(
-            c > 0 and all(k % 2 == 0 or atoms[a].positive for a, k in product) for product, c in self.products.items()
-        )
+        for product, c in self.products.items():
+            if c * sign < 0:
+                return False
+            for atom, k in product:
+                if k % 2 and not atoms[atom].positive:
+                    return False
+        return True
 
     @property
     def whole(self) -> bool:
@@ -296,13 +325,20 @@ def _extreme(op: Literal["max", "min"], a: Any, b: Any) -> Any:
         return (a if difference >= 0 else b) if op == "max" else (a if difference <= 0 else b)
     if difference.value is not None:
         return (a if difference.value >= 0 else b) if op == "max" else (a if difference.value <= 0 else b)
+    if difference.positive:
+        return a if op == "max" else b
+    if difference.negative:
+        return b if op == "max" else a
     graph = difference.graph
-    left: list[Any] = []
-    for x in (*_args(op, a), *_args(op, b)):
-        if not any(_beats(op, y, x) for y in left):
-            left = [*(y for y in left if not _beats(op, x, y)), x]
-    if len(left) == 1:
-        return left[0]
+    left: list[Any] = [a, b]
+    several = *_args(op, a), *_args(op, b)
+    if len(several) > 2:
+        left = []
+        for x in several:
+            if not any(_beats(op, y, x) for y in left):
+                left = [*(y for y in left if not _beats(op, x, y)), x]
+        if len(left) == 1:
+            return left[0]
     signs = [x.positive if isinstance(x, Sum) else x >= 0 for x in left]
     whole = all(x.whole if isinstance(x, Sum) else x == int(x) for x in left)
     positive = any(signs) if op == "max" else all(signs)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Literal
 
 from roofsim.engine.energy import Activity, activity, energy
@@ -19,8 +20,8 @@ from roofsim.engine.roofline import (
     matrix_time,
     terms,
 )
-from roofsim.engine.schedule import Stretch, times
-from roofsim.foundation.arith import Number, share
+from roofsim.engine.schedule import Stretch, Times, times
+from roofsim.foundation.arith import Number, at_least, maximum, share
 from roofsim.foundation.cost import Cost
 from roofsim.lowering.fused import unit_of
 from roofsim.lowering.kernels import Kernel, Lowered
@@ -30,6 +31,9 @@ from roofsim.model.step import Pass
 from roofsim.ops.base import Kind
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
+
+BOUNDS: tuple[Bound, ...] = ("compute", "memory", "launch")
+"""What can bound a pass on one device."""
 
 Basis = Literal["calibrated", "prior", "set"]
 
@@ -44,12 +48,13 @@ class Stack:
     machine: Machine
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PassFigures:
     """Time, work and traffic of one pass. `time` is what a clock around a synchronised pass shows.
 
     `device_time` is the sum of kernel durations, `host_time` what the host needs to launch them. The model's
-    own work, and its weights and state, at the peaks take `model_matrix_time` and `model_traffic_time`.
+    own work, and its weights and state, at the peaks take `model_matrix_time` and `model_traffic_time`. Kernels bound
+    by computing are busy for `compute_time`, those bound by memory for `memory_time`, the others by being launched.
     """
 
     time: Number
@@ -62,6 +67,16 @@ class PassFigures:
     energy: Number
     model_matrix_time: Number
     model_traffic_time: Number
+    compute_time: Number
+    memory_time: Number
+
+    @property
+    def bound_number(self) -> Number:
+        """What bounds it, as a place in `BOUNDS`: its host, or what bounds most of its device time."""
+        launching = self.device_time - self.compute_time - self.memory_time
+        least = at_least(launching, maximum(self.compute_time, self.memory_time))
+        launch = maximum(1 - at_least(self.device_time, self.host_time), least)
+        return 2 * launch + (1 - launch) * (1 - at_least(self.compute_time, self.memory_time))
 
     @property
     def idle_time(self) -> Number:
@@ -79,39 +94,118 @@ class PassFigures:
         return self.model_traffic_time / self.time
 
 
+class Later(PassFigures):
+    """Figures of a pass that are each computed when it is asked for, and once."""
+
+    def __init__(self, computed: Callable[[str], Number]) -> None:
+        self.__dict__["_computed"] = computed
+
+    def __getattr__(self, name: str) -> Number:
+        if name not in PassFigures.__dataclass_fields__:
+            raise AttributeError(name)
+        value: Number = self.__dict__["_computed"](name)
+        self.__dict__[name] = value
+        return value
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A pass on a stack, lowered already or not, and what its figures are made of."""
+
+    stack: Stack
+    p: Pass
+    lowered: Sequence[LoweredRow] | None
+
+    @cached_property
+    def rows(self) -> Sequence[LoweredRow]:
+        s = self.stack
+        return self.lowered or lower(s.architecture, s.runtime, self.p, s.device)
+
+    @cached_property
+    def terms(self) -> Sequence[Sequence[Sequence[tuple[Kernel, Terms]]]]:
+        """By row and operator: its kernels, and what decides the time of one launch of each."""
+        m = self.stack.machine
+        return [[[(each, terms(each, m)) for each in lowered.kernels] for _, lowered in row] for row in self.rows]
+
+    @cached_property
+    def launched(self) -> Sequence[tuple[Number, Kernel, Terms]]:
+        """Every kernel, and how often the pass launches it."""
+        rows = zip(self.rows, self.terms, strict=True)
+        return [(k.count * row.row.count, k, t) for row, operators in rows for each in operators for k, t in each]
+
+    @cached_property
+    def kernels(self) -> Number:
+        return sum(0 if k.joined else n for n, k, _ in self.launched)
+
+    @cached_property
+    def times(self) -> Times:
+        s, m, p = self.stack, self.stack.machine, self.p
+        stretches: list[Stretch] = []
+        for row, operators in zip(self.rows, self.terms, strict=True):
+            pieces = [
+                Stretch(
+                    sum(k.count * launch_time(k, s.runtime, m, p.phase) for k, _ in each),
+                    sum(k.count * t.time for k, t in each),
+                    1,
+                )
+                for each in operators
+            ]
+            stretches += _together(pieces, row.row.count)
+        start = starting_time(s.runtime, m, plans(s.architecture, s.runtime, s.device, p), serving_work(s.runtime, p))
+        gaps = self.kernels * gap_time(s.runtime, p.phase) + graphs(s.runtime, p.phase) * m["replay_time"]
+        work = ahead_work(s.runtime, p)
+        ahead = None if work is None else work * m["dispatch"]
+        return times(stretches, start, s.runtime.host.mode == "inline", gaps, ahead)
+
+    @cached_property
+    def work(self) -> Cost:
+        return Cost.total([(n, k.cost) for n, k, _ in self.launched])
+
+    @cached_property
+    def energy(self) -> Number:
+        s, m = self.stack, self.stack.machine
+        done = sum((activity(k, t, m) * n for n, k, t in self.launched), Activity())
+        return energy(s.device, m, self.times.wall, done)
+
+    @cached_property
+    def own(self) -> Sequence[tuple[Number, Cost, str | None]]:
+        """The model's own work: how often each operator is done, its cost and the unit that computes it."""
+        return [
+            (row.row.count * operator.often, operator.cost, unit_of(operator, self.p))
+            for row in self.rows
+            for operator, _ in row
+        ]
+
+    def bound_by(self, bound: Bound) -> Number:
+        """Seconds of the kernels that something bounds."""
+        return sum(n * t.time * t.bounds[bound] for n, _, t in self.launched)
+
+    @property
+    def model_traffic_time(self) -> Number:
+        own = Cost.total([(n, cost) for n, cost, _ in self.own])
+        return (own.weights + own.state) / self.stack.machine.bandwidth
+
+
+_FIGURES: Mapping[str, Callable[[_Run], Number]] = {
+    "time": lambda run: run.times.wall,
+    "device_time": lambda run: run.times.device,
+    "host_time": lambda run: run.times.host,
+    "kernels": lambda run: run.kernels,
+    "matrix_flops": lambda run: run.work.matrix,
+    "vector_flops": lambda run: run.work.vector,
+    "bytes": lambda run: run.work.bytes,
+    "energy": lambda run: run.energy,
+    "model_matrix_time": lambda run: matrix_time(run.own, run.stack.machine),
+    "model_traffic_time": lambda run: run.model_traffic_time,
+    "compute_time": lambda run: run.bound_by("compute"),
+    "memory_time": lambda run: run.bound_by("memory"),
+}
+
+
 def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) -> PassFigures:
     """The figures of one pass; `rows` is how it is lowered, where that is known already."""
-    m, runtime = stack.machine, stack.runtime
-    stretches: list[Stretch] = []
-    done: list[tuple[Number, Cost]] = []
-    own: list[tuple[Number, Cost, str | None]] = []
-    kernels: Number = 0
-    active = Activity()
-    for row in rows or lower(stack.architecture, runtime, p, stack.device):
-        n = row.row.count
-        pieces: list[Stretch] = []
-        for operator, lowered in row:
-            host: Number = 0
-            busy: Number = 0
-            for each in lowered.kernels:
-                kernels = kernels + (0 if each.joined else each.count * n)
-                host = host + each.count * launch_time(each, runtime, m, p.phase)
-                t = terms(each, m)
-                busy = busy + each.count * t.time
-                active = active + activity(each, t, m) * (each.count * n)
-                done.append((each.count * n, each.cost))
-            pieces.append(Stretch(host, busy, 1))
-            own.append((n * operator.often, operator.cost, unit_of(operator, p)))
-        stretches += _together(pieces, n)
-    total, model = Cost.total(done), Cost.total([(n, cost) for n, cost, _ in own])
-    start = starting_time(runtime, m, plans(stack.architecture, runtime, stack.device, p), serving_work(runtime, p))
-    gaps = kernels * gap_time(runtime, p.phase) + graphs(runtime, p.phase) * m["replay_time"]
-    passed = times(stretches, start, runtime.host.mode == "inline", gaps)
-    return PassFigures(
-        passed.wall, passed.device, passed.host, kernels, total.matrix, total.vector, total.bytes,
-        energy(stack.device, m, passed.wall, active), matrix_time(own, m),
-        (model.weights + model.state) / m.bandwidth,
-    )  # fmt: skip
+    run = _Run(stack, p, rows)
+    return Later(lambda name: _FIGURES[name](run))
 
 
 def starting_time(runtime: Runtime, m: Machine, planned: Number, work: Number = 0) -> Number:
@@ -126,7 +220,15 @@ def starting_time(runtime: Runtime, m: Machine, planned: Number, work: Number = 
 def serving_work(runtime: Runtime, p: Pass) -> Number:
     """What a serving engine does for a step and its sequences while the device waits, in launches of a kernel."""
     policy = runtime.host
-    return policy.step_work + p.batch * (policy.request_work if p.phase == "prefill" else policy.sequence_work)
+    return policy.step_work + (p.batch * p.begins * policy.request_work if p.phase == "prefill" else 0)
+
+
+def ahead_work(runtime: Runtime, p: Pass) -> Number | None:
+    """What it does for a decode step while the device is at the one before, in launches; None if nothing."""
+    policy = runtime.host
+    if policy.ahead_work is None or p.phase == "prefill":
+        return None
+    return policy.ahead_work + p.batch * policy.sequence_work
 
 
 def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:
@@ -193,7 +295,7 @@ def _operator_row(
 
 def weighted(done: Sequence[tuple[Number, PassFigures]]) -> PassFigures:
     """The sum of passes, each so often."""
-    return PassFigures(*(sum(n * getattr(p, f.name) for n, p in done) for f in fields(PassFigures)))
+    return Later(lambda name: sum(n * getattr(p, name) for n, p in done))
 
 
 def weighted_operators(done: Sequence[tuple[Number, Sequence[OperatorRow]]]) -> Iterator[OperatorRow]:
@@ -204,11 +306,6 @@ def weighted_operators(done: Sequence[tuple[Number, Sequence[OperatorRow]]]) -> 
         yield replace(longest, **{name: sum(n * getattr(row, name) for n, row in parts) for name in SUMMED})
 
 
-def pass_bound(figures: PassFigures, table: Sequence[OperatorRow]) -> Bound:
-    """What bounds a pass: its host, or what bounds most of its device time."""
-    if float(figures.host_time) > float(figures.device_time):
-        return "launch"
-    shares: dict[Bound, float] = {}
-    for row in table:
-        shares[row.bound] = shares.get(row.bound, 0.0) + float(row.time)
-    return max(shares, key=lambda b: shares[b])
+def pass_bound(figures: PassFigures) -> Bound:
+    """What bounds a pass, in a word (for numbers, not for arrays)."""
+    return BOUNDS[int(float(figures.bound_number))]

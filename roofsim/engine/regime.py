@@ -54,7 +54,7 @@ class Expansion:
         return {2: "N = −c0 / c1", 3: "N = (−c1 ± √(c1² − 4 c2 c0)) / (2 c2)"}.get(len(self.terms))
 
 
-def expand(figure: Callable[[Mapping[str, Any]], Any], symbols: Mapping[str, float], length: int) -> Expansion | None:
+def expand(figure: Callable[[Mapping[str, Any]], Any], symbols: Mapping[str, float], length: float) -> Expansion | None:
     """`figure(variables)` as a polynomial in N around a length, for symbols with these values; None if it is none."""
     graph = Graph({**symbols, LENGTH: length})
     variables = {name: graph.variable(name) for name in (*symbols, LENGTH)}

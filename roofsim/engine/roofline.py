@@ -131,12 +131,17 @@ class Terms:
         return beyond if self.most is None else maximum(beyond, 0)
 
     @property
+    def bounds(self) -> Mapping[Bound, Number]:
+        """1 for the term that decides, 0 for the others."""
+        computes = at_least(self.compute + self.filling, self.memory)
+        unfilled = computes * at_least(self.fixed + self.filling, self.compute)
+        waits = (1 - computes) * at_least(self.fixed, self.memory)
+        return {"launch": unfilled + waits, "compute": computes - unfilled, "memory": 1 - computes - waits}
+
+    @property
     def bound(self) -> Bound:
         """The term that decides (for numbers, not for arrays or symbols)."""
-        fixed, compute, memory, filling = map(float, (self.fixed, self.compute, self.memory, self.filling))
-        if compute + filling >= memory:
-            return "launch" if fixed + filling >= compute else "compute"
-        return "launch" if fixed >= memory else "memory"
+        return next(bound for bound, decides in self.bounds.items() if decides)
 
 
 _RATE = {"gemm": "gemm_efficiency", "attention": "attention_efficiency", "delta": "delta_efficiency"}
@@ -245,7 +250,7 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         compute = maximum(compute, kernel.indexed / (m.units * m.clock * m["indexed_elements"]))
     if like in _SOFTMAX:
         compute = compute + vector - m.softmax_overlap * minimum(compute, vector)
-    moved = traffic(cost, m)
+    moved = traffic(cost, m) + (0 if kernel.pieces is None else kernel.pieces * m["piece_gap"])
     if not (single(kernel.again) and not kernel.again):
         moved = maximum(moved, (moved + kernel.again) / m["cache_speed"])
     memory = moved / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])

@@ -1,4 +1,4 @@
-"""Wall time of a pass: the device works behind a queue that the host fills, or one after the other."""
+"""Wall time of a pass: the device works behind a queue that the host fills, one after the other, or a step behind."""
 
 from __future__ import annotations
 
@@ -26,13 +26,20 @@ class Times:
     host: Number
 
 
-def times(stretches: Sequence[Stretch], start: Number, inline: bool = False, gaps: Number = 0) -> Times:
+def times(
+    stretches: Sequence[Stretch], start: Number, inline: bool = False, gaps: Number = 0, ahead: Number | None = None
+) -> Times:
     """The times of a pass whose host needs `start` seconds before its first kernel; with `inline` nothing is queued.
 
-    `gaps` are the seconds in which the device only goes on from one kernel to the next, whoever is slower.
+    `gaps` are the seconds in which the device only goes on from one kernel to the next, whoever is slower. Where the
+    host prepares the next of many equal passes while the device is at this one, with work of `ahead` seconds beside
+    its launches, whichever of the two takes longer counts.
     """
     device = sum(s.device * s.count for s in stretches)
-    host = start + sum(s.host * s.count for s in stretches)
+    launches = sum(s.host * s.count for s in stretches)
+    if ahead is not None:
+        return Times(start + maximum(ahead + launches, device) + gaps, device, start + ahead + launches)
+    host = start + launches
     return Times((host + device if inline else _queued(stretches, start)) + gaps, device, host)
 
 

@@ -241,6 +241,13 @@ _ROWS = (
         "(op_llmservingsim_rtx4090.csv)",
     ),
     Parameter(
+        "piece_gap", "b_p", "B", 4000, 0, 1e5, 0.7, "device",
+        "bytes that memory could have moved in the time that each piece of a paged cache takes beside its own: keys or "
+        "values of a page",
+        "H100: attention in pages of 64 tokens, pieces of 64 and 128 KiB, streams 3.1 TB/s beyond its fixed times "
+        "(op_attention_a100_h100.csv); steps of Qwen2.5-1.5B, pieces of 8 KiB, 1.9 TB/s (h100_vllm.csv)",
+    ),
+    Parameter(
         "kernel_time", "t_k", "s", 1.2e-6, 0, 1e-4, 0.6, "device",
         "shortest time of a kernel on the device",
         "H100: 1.1-1.2 us for kernels on a few kilobytes (h100_kernels.jsonl)",

@@ -6,7 +6,7 @@ of the cache, come without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, fields
 from functools import cache
 from typing import Annotated, Any, ClassVar, NoReturn, TypeVar, dataclass_transform
@@ -106,6 +106,17 @@ def plain(value: Any, *, defaults: bool = True) -> Any:
 def default(of: Field[Any]) -> Any:
     """What a field is if nothing is said; MISSING if something must be."""
     return of.default if of.default_factory is MISSING else of.default_factory()
+
+
+def place(parts: Sequence[Any], step: str) -> int | None:
+    """Which of the parts of a layer a step of a path means: its number, its kind, `mixer` (the first) or `ffn` (the
+    last of several); None if it means none."""
+    if step.isdigit():
+        return int(step) if int(step) < len(parts) else None
+    kinds = [each.get("kind") if isinstance(each, Mapping) else getattr(each, "kind", None) for each in parts]
+    if step in kinds:
+        return kinds.index(step)
+    return {"mixer": 0, "ffn": len(parts) - 1}.get(step) if len(parts) > 1 or step == "mixer" else None
 
 
 class Limit:

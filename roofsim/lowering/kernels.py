@@ -38,7 +38,8 @@ class Kernel:
     of results, is added up at the end. `unpacking` is the matrix work of a tile with one row of activations: each
     unpacks its weights. Blocks read `again` bytes that others read at the same time, from the last-level cache. A
     block adds up as many as `parts` results one after the other, as far as blocks were there to make so many.
-    `indexed` elements are found by index arithmetic, one by one.
+    `indexed` elements are found by index arithmetic, one by one. What it reads of a cache in pages lies in so many
+    `pieces`.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
     has one. `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part
     of the launch before it, `replayed` where (1) a graph that is launched with others brings it along.
@@ -65,6 +66,7 @@ class Kernel:
     again: Number = 0
     parts: Number | None = None
     indexed: Number | None = None
+    pieces: Number | None = None
     unit: str | None = None
     triton: bool = False
     joined: bool = False
@@ -92,7 +94,8 @@ class Situation:
 
     `masked` is 1 where an N × N mask is passed to attention, else 0; like every size it may be an array. `cudnn` says
     that it goes to that library all the same, `captured` is 1 where the pass has no more tokens than any graph.
-    `each_head` says that a step of one sequence reads keys for every query head.
+    `each_head` says that a step of one sequence reads keys for every query head. `units`
+    are those of a device whose attention is FlashAttention-2's, where a runtime takes what a device has.
     """
 
     runtime: Runtime
@@ -102,6 +105,7 @@ class Situation:
     cudnn: bool = False
     captured: Number = 0
     each_head: bool = False
+    units: Number | None = None
 
 
 Lowering = Callable[[Operator, Situation], Lowered]

@@ -177,7 +177,7 @@ class Heard:
             return Done(point, "failed", (self.named(point.over("failed", reason, self.session.steps)),), reason)
         how = "one output token each" if point.phase == "prefill" else f"mean of {self.session.steps} steps"
         note = f"{how};spread={(max(times) - min(times)) / middle:.3f};n={len(times)};dummy weights;no prefix cache"
-        note = f"{note};max_num_batched_tokens={self.session.budget};max_num_seqs={self.sequences}"
+        note = f"{note};max_num_batched_tokens={self.session.budget};max_num_seqs={self.sequences};prompts=apart"
         row = point.row("latency_s", middle, note, self.session.steps)
         return Done(point, "done", (self.named(row),), f"{middle * 1e3:.4g} ms")
 

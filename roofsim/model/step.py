@@ -62,7 +62,8 @@ class Pass:
     which form latent attention runs: on keys and values expanded for every head, or on the latents themselves.
     `padding` counts tokens that belong to no sequence, added to reach a size that software is prepared for. Where code
     goes on with the scored positions alone after the last mixer, `scored` is the share of such passes that end in
-    scores: all but the last piece of a prompt do not.
+    scores: all but the last piece of a prompt do not. `begins` is the share of its sequences that were handed in for
+    it.
     """
 
     batch: Number
@@ -74,6 +75,7 @@ class Pass:
     latents: Latents = "absorbed"
     padding: Number = 0
     scored: Number | None = None
+    begins: Number = 1
 
     @cached_property
     def tokens(self) -> Number:

@@ -8,12 +8,12 @@ from functools import cached_property
 
 from roofsim.engine.memory import Held, Memory, peak, timeline
 from roofsim.engine.passes import PassFigures, Stack, run_pass, weighted
-from roofsim.foundation.arith import Number, maximum, single
+from roofsim.foundation.arith import Number, at_least, maximum, single
 from roofsim.foundation.errors import UnknownName
 from roofsim.lowering.step import LoweredRow, lower
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import decode, last_piece, pieces, prefill, samples
+from roofsim.prediction.steps import decode, last_piece, late, pieces, prefill, samples
 from roofsim.specs.workload import Workload
 
 
@@ -60,11 +60,13 @@ class Evaluation:
 
     @cached_property
     def step(self) -> tuple[Number, Number]:
-        """Mean time and energy of the steps after the first token."""
-        each = [
+        """Mean time and energy of the steps after the first token, with what is left of the prompts among them."""
+        each: list[tuple[Number, PassFigures]] = [
             (share, self.decode if single(done) and done == 0 else run_pass(self.stack, decode(self.s, self.w, done)))
             for share, done in samples(self.steps)
         ]
+        steps = maximum(self.steps, 1)
+        each += [(times / steps, run_pass(self.stack, p)) for times, p in late(self.s, self.w)]
         return sum(share * p.time for share, p in each), sum(share * p.energy for share, p in each)
 
     @property
@@ -121,12 +123,20 @@ class Evaluation:
         held: Number = self.s.architecture.state_bytes(self.w.prompt + self.w.generate, precision) * self.w.batch
         return held + self.s.architecture.weight_bytes(precision)
 
+    @cached_property
+    def fits(self) -> Number:
+        """1 if prefill and generation fit the memory, and the model has positions for them; else 0."""
+        room = self.s.device.share(self.s.runtime.memory.reserve or 1)
+        inside = at_least(room, self.held.reserved) * at_least(room, self.grown)
+        positions = self.s.architecture.positions
+        return inside * at_least(positions, self.w.prompt + self.steps) if positions else inside
+
 
 def _reader(part: str, name: str) -> Callable[[Evaluation], Number]:
     return lambda e: getattr(getattr(e, part), name)
 
 
-_OF_PASSES = (*(f.name for f in fields(PassFigures)), "idle_time", "mfu", "mbu")
+_OF_PASSES = (*(f.name for f in fields(PassFigures)), "idle_time", "mfu", "mbu", "bound_number")
 
 FIGURES: Mapping[str, Callable[[Evaluation], Number]] = {
     "ttft": lambda e: e.prefill.time,
@@ -138,6 +148,8 @@ FIGURES: Mapping[str, Callable[[Evaluation], Number]] = {
     **{f"memory.{f.name}": _reader("memory", f.name) for f in fields(Memory) if f.name != "binding"},
     "memory.held": lambda e: e.held.reserved,
     "memory.grown": lambda e: e.grown,
+    "memory.capacity": lambda e: e.s.device.capacity,
+    "fits": lambda e: e.fits,
 }
 """Every figure by name: of the request, of its passes, of its memory (SI units)."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from roofsim.engine.derivative import gradient
 from roofsim.engine.dual import Dual, relative
-from roofsim.foundation.arith import Number
+from roofsim.foundation.arith import Number, single
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.schema import variant
 from roofsim.prediction.compiled import compiled
@@ -69,13 +69,17 @@ def with_slopes(s: Setup, w: Workload) -> Setup:
 
 
 def logs(s: Setup, w: Workload, name: str) -> tuple[Any, dict[str, Any]]:
-    """A figure over an array of prompts, and the derivatives of its logarithm as arrays, else as `with_slopes`."""
+    """A figure over an array of prompts, and the derivatives of its logarithm that are not nought, as `with_slopes`."""
     parameters = {name: float(x) for name, x in s.machine(w.dtype).parameters.items() if name not in s.parameters}
     values: dict[str, Any] = {"prompt": w.prompt, **{f"parameters.{each}": x for each, x in parameters.items()}}
     function = compiled(s, variant(w, prompt=1), (name,), tuple(values)).function
     value, by = gradient(function.graph, function.outputs[name], values)
-    steps = {each: PARAMETERS[each].stretch(x) for each, x in parameters.items()}
-    return value, {each: by[f"parameters.{each}"] * step / value for each, step in steps.items()}
+    moving = {name: slope for name in parameters if not _nought(slope := by[f"parameters.{name}"])}
+    return value, {name: x * PARAMETERS[name].stretch(parameters[name]) / value for name, x in moving.items()}
+
+
+def _nought(x: Number) -> bool:
+    return single(x) and float(x) == 0
 
 
 def variance(s: Setup, slopes: Mapping[str, Number]) -> Number:

@@ -18,8 +18,7 @@ HELD = ("memory.held", "memory.grown")
 
 def fits(s: Setup, w: Workload) -> bool:
     """Whether the model has positions for it, and prefill and generation fit the device."""
-    held = compiled(s, w, HELD, ("batch", "prompt"))
-    return w.prompt <= _last_prompt(s.architecture.positions, w) and _holds(s, held, w.batch, w.prompt)
+    return bool(compiled(s, w, ("fits",), ("batch", "prompt")).at(w.batch, w.prompt)[0])
 
 
 def _holds(s: Setup, held: Compiled, batch: int, prompt: int, room: float = 1.0) -> bool:

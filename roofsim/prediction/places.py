@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.parameters import PARAMETERS
-from roofsim.foundation.schema import variant
+from roofsim.foundation.schema import place, variant
 from roofsim.prediction.setup import Setup
 from roofsim.specs.device import DRIVES_PEAKS, with_peaks, with_usable
 from roofsim.specs.workload import Workload
@@ -59,6 +60,36 @@ def parameter_at(path: str) -> str | None:
     return name if name in PARAMETERS else None
 
 
+def number_at(s: Setup, path: str) -> tuple[float, str]:
+    """The number at a path, and its unit; no number where the field is empty. Raises InputError for what is none."""
+    root, _, rest = path.partition(".")
+    if root == "parameters":
+        if rest not in PARAMETERS:
+            raise UnknownName("parameters", rest, PARAMETERS)
+        return float(s.machine(s.device.default_dtype).parameters[rest]), ""
+    node: Any = getattr(s, SPECS[root])
+    seen = root
+    for step in rest.split("."):
+        if isinstance(node, tuple):
+            at = place(node, step)
+            found: Any = {step: node[at]} if at is not None else dict.fromkeys(steps(node))
+        else:
+            held = {each.name: getattr(node, each.name) for each in fields(node)} if is_dataclass(node) else {}
+            found = node if isinstance(node, Mapping) else held
+        if step not in found:
+            raise UnknownName(seen, step, found)
+        node, seen = found[step], f"{seen}.{step}"
+    number = math.nan if node is None else getattr(node, "value", node)
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise InputError(f"{path}: is not a number")
+    return float(number), getattr(node, "unit", "")
+
+
+def steps(parts: tuple[Any, ...]) -> list[str]:
+    """The steps that lead into the parts of a layer, or into a list."""
+    return [getattr(each, "kind", str(i)) for i, each in enumerate(parts)]
+
+
 def with_value(node: Any, path: list[str], value: Any, whole: str) -> Any:
     """A copy of a spec with another number at a path; nothing checks it, since it may be a variable."""
     if not path:
@@ -73,9 +104,10 @@ def with_value(node: Any, path: list[str], value: Any, whole: str) -> Any:
             raise UnknownName(whole, step, node)
         return {**node, step: with_value(node[step], rest, value, whole)}
     if isinstance(node, tuple):
-        if not step.isdigit() or int(step) >= len(node):
-            raise UnknownName(whole, step, [str(i) for i in range(len(node))])
-        return tuple(with_value(x, rest, value, whole) if i == int(step) else x for i, x in enumerate(node))
+        at = place(node, step)
+        if at is None:
+            raise UnknownName(whole, step, steps(node))
+        return tuple(with_value(x, rest, value, whole) if i == at else x for i, x in enumerate(node))
     names = [each.name for each in fields(node)] if is_dataclass(node) else []
     if step not in names:
         raise UnknownName(whole, step, names)

@@ -105,12 +105,22 @@ def _prediction(
 
 def detailed_prefill(e: Evaluation) -> PassPrediction:
     """The prefill, with its operators when asked for."""
-    return PassPrediction(**columns(e.prefill), _table=partial(_operators, e, pieces(e.s, e.w)))
+    return PassPrediction(**columns(e.prefill), _table=partial(prefill_operators, e))
 
 
 def detailed_decode(e: Evaluation) -> PassPrediction:
     """The first step after the prompt, with its operators when asked for."""
-    return PassPrediction(**columns(e.decode), _table=partial(_operators, e, ((1, decode(e.s, e.w)),)))
+    return PassPrediction(**columns(e.decode), _table=partial(decode_operators, e))
+
+
+def prefill_operators(e: Evaluation) -> tuple[OperatorRow, ...]:
+    """The operators of the prefill, for numbers."""
+    return _operators(e, pieces(e.s, e.w))
+
+
+def decode_operators(e: Evaluation) -> tuple[OperatorRow, ...]:
+    """The operators of the first step after the prompt, for numbers."""
+    return _operators(e, ((1, decode(e.s, e.w)),))
 
 
 def operator_intervals(s: Setup, w: Workload) -> dict[str, tuple[Interval, ...]]:

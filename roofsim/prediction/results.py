@@ -38,7 +38,7 @@ class PassPrediction(PassFigures):
     @cached_property
     def bound(self) -> Bound | None:
         """What bounds it."""
-        return pass_bound(self, self.operators) if self.operators else None
+        return pass_bound(self) if self.operators else None
 
 
 Reason = Literal["memory", "context window", "nothing"]
@@ -159,6 +159,8 @@ def columns(value: Any) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """`value` in the types that JSON knows."""
+    if type(value) in (float, int, str):
+        return None if value != value else value  # JSON knows no number that is none
     if isinstance(value, Mapping):
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -167,4 +169,4 @@ def plain(value: Any) -> Any:
         return plain(columns(value))
     if hasattr(value, "tolist"):
         return value.tolist()
-    return None if value != value else value  # JSON knows no number that is none
+    return None if value != value else value

@@ -17,11 +17,16 @@ SIMPSON = ((1 / 6, 0), (4 / 6, 1 / 2), (1 / 6, 1))
 
 
 def prefill(s: Setup, w: Workload) -> Pass:
-    """The pass over whole prompts, after the model's own prefix tokens."""
+    """The pass over whole prompts, after the model's own prefix tokens.
+
+    Keys of latent attention are expanded for all queries together, which attention to tokens chosen for each cannot
+    use: stacks that attend to latents in a step do so here as well.
+    """
     new = w.prompt + s.architecture.prefix_tokens
     logits = w.logits or s.runtime.logits
     scored = 1 if s.runtime.narrows and logits == "last" else None
-    return Pass(w.batch, new, 0, s.precision(w), logits, latents="expanded", scored=scored)
+    latents = s.runtime.attention.latents if s.architecture.chooses_tokens else "expanded"
+    return Pass(w.batch, new, 0, s.precision(w), logits, latents=latents, scored=scored)
 
 
 def decode(s: Setup, w: Workload, done: Number = 0) -> Pass:
@@ -71,6 +76,26 @@ def pieces(s: Setup, w: Workload) -> tuple[tuple[Number, Pass], ...]:
         *((groups * full * share, replace(earlier, context=at * maximum(full - 1, 0) * each)) for share, at in SIMPSON),
         (groups, last),
     )  # fmt: skip
+
+
+def late(s: Setup, w: Workload, turns: Number = 1) -> tuple[tuple[Number, Pass], ...]:
+    """The step that is left of the prompts where sequences that are through have taken room in the steps before it.
+
+    Sequences decode in every step after the one that ended their prompts, so that the last of `full` + 1 pieces no
+    longer fits; what is left goes with a token of every sequence. For each of `turns`, in which a batch goes.
+    """
+    most = most_tokens(s)
+    if most is None or not s.runtime.memory.mixed or (single(w.batch) and float(w.batch) <= 1):
+        return ()
+    batch = w.batch / turns
+    p = prefill(s, w)
+    tokens = batch * p.new
+    full = ceil(tokens / most) - 1
+    room = minimum(most / p.new * full * (full + 1) / 2, (batch - 1) * full)
+    left = tokens - full * most + room - most
+    again = at_least(left, 1) * at_least(full, 1)
+    new = (maximum(left, 0) + batch) / batch
+    return ((again * turns, replace(p, batch=batch, new=new, context=p.new, begins=0)),)
 
 
 def last_piece(s: Setup, w: Workload) -> Pass:

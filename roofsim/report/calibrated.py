@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from roofsim.foundation.parameters import PARAMETERS
-from roofsim.foundation.schema import plain
+from roofsim.foundation.schema import items, plain
 from roofsim.foundation.units import significant
+from roofsim.report.records import records
 from roofsim.report.table import Column, Figure, Table
-from roofsim.specs.calibration import Calibration
+from roofsim.specs.calibration import Calibration, Estimate
 
 
 def parameter_table(c: Calibration, title: str) -> Table:
@@ -20,6 +22,16 @@ def parameter_table(c: Calibration, title: str) -> Table:
     ]
     columns = [Column("parameter"), *(Column(name, "text") for name in ("estimate", "95 % interval", "prior"))]
     return Table(title, columns, rows, [f"{note[0].upper()}{note[1:]}." for note in c.notes])
+
+
+def parameter_records(c: Calibration) -> Table:
+    """A row for each parameter in its SI unit: the estimate, its 95 % interval, the prior it began from."""
+    columns = ("parameter", "unit", *(f.name for f in fields(Estimate)))
+    rows = [
+        {"parameter": name, "unit": PARAMETERS[name].unit or None, **dict(items(each))}
+        for name, each in c.parameters.items()
+    ]
+    return records(rows, dict.fromkeys(columns))
 
 
 def _value(name: str, x: float) -> str:

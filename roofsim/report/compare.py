@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from roofsim.prediction.results import Prediction
+from roofsim.prediction.results import Prediction, columns
+from roofsim.report.records import records
 from roofsim.report.table import Column, Figure, Table
 from roofsim.studies.compare import Remedy, RuntimeComparison
 
@@ -54,6 +55,12 @@ def _figures(p: Prediction) -> list[Figure]:
 
 def _signed(value: float, name: str) -> str:
     return f"{'+' if value >= 0 else '-'}{Figure(abs(value), UNITS[name])}" if value else "0"
+
+
+def remedy_records(p: Prediction, found: Sequence[Remedy]) -> Table:
+    """The figures as they are, and with each change alone."""
+    now = {"ttft": p.request.ttft, "tpot": p.request.tpot, "memory": p.memory.peak, "energy": p.request.energy}
+    return records([{"change": "", **now}, *map(columns, found)], {"change": None, **UNITS})
 
 
 def remedy_table(p: Prediction, found: Sequence[Remedy]) -> Table:

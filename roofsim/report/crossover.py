@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.results import columns, interval_basis
+from roofsim.report.records import ends_of, records, with_ends
 from roofsim.report.table import Column, Table, tokens_that_fit
-from roofsim.studies.crossover import AcrossRuntimes, Comparison, Crossing, Pair
+from roofsim.studies.crossover import RATIO_LENGTHS, AcrossRuntimes, Comparison, Crossing, Pair
 
 
 def crossover_tables(c: Comparison, device: str, runtime: str) -> list[Table]:
@@ -25,7 +29,7 @@ def crossover_tables(c: Comparison, device: str, runtime: str) -> list[Table]:
         ]
         for p in c.pairs
     ]
-    columns = [Column("A"), Column("B"), Column("B is ahead", "text"), Column("A/B 8k", "ratio"),
+    heads = [Column("A"), Column("B"), Column("B is ahead", "text"), Column("A/B 8k", "ratio"),
                Column("A/B 56k", "ratio"), Column("A fits", "text"), Column("B fits", "text")]  # fmt: skip
     notes = [
         f"A/B: {what} of A over that of B at 8,192 and 57,344 tokens; fits: longest prompt in memory. Lengths in "
@@ -40,9 +44,30 @@ def crossover_tables(c: Comparison, device: str, runtime: str) -> list[Table]:
         meanings |= {symbol: meaning for symbol, meaning in SYMBOLS.values()}
         reasons += ["Symbols", *(f"  {name}: {meanings.get(name, name)}" for name in symbols)]
     return [
-        Table(f"{what.capitalize()} on {device}\nwith {runtime}", columns, rows, notes),
+        Table(f"{what.capitalize()} on {device}\nwith {runtime}", heads, rows, notes),
         *([Table("Why (last crossing of each pair)", (), (), reasons)] if reasons else []),
     ]
+
+
+def crossover_records(comparisons: Sequence[Comparison]) -> Table:
+    """A row for each crossing, and one for each pair that has none, with every runtime."""
+    pair, turn = ("a", "b", "metric"), ("faster_before", "faster_after", "within_memory")
+    ratios = [f"ratio_{n}" for n in RATIO_LENGTHS]
+    units: dict[str, str | None] = {
+        **dict.fromkeys(("device", "runtime", "calibration", "basis", *pair, *ratios)), "max_prompt_a": "",
+        "max_prompt_b": "", **with_ends({"length": ""}), **dict.fromkeys(turn),
+    }  # fmt: skip
+    rows = []
+    for c in comparisons:
+        for p in c.pairs:
+            common = {
+                **dict.fromkeys(units), **columns(c), "basis": interval_basis(c.calibration), **columns(p),
+                **{f"ratio_{n}": ratio for n, ratio in p.ratios.items()},
+                **{f"max_prompt_{side}": n for side, n in p.max_prompt.items()},
+            }  # fmt: skip
+            turns = [{**columns(each), **ends_of({"length": each.interval})} for each in p.crossings]
+            rows += [{**common, **each} for each in turns or [{}]]
+    return records(rows, units)
 
 
 def _ahead(pair: Pair) -> str:
@@ -93,7 +118,7 @@ def runtimes_tables(c: AcrossRuntimes, device: str) -> list[Table]:
     """One row per pair, one column per runtime: where B is ahead."""
     first = c.comparisons[0]
     what = METRICS[first.pairs[0].metric].words
-    columns = [Column("A"), Column("B"), *(Column(each.runtime, "text") for each in c.comparisons)]
+    heads = [Column("A"), Column("B"), *(Column(each.runtime, "text") for each in c.comparisons)]
     rows = []
     for i, verdict in enumerate(c.verdicts):
         rows.append([verdict.a, verdict.b, *(_ahead(each.pairs[i]) for each in c.comparisons)])
@@ -106,4 +131,4 @@ def runtimes_tables(c: AcrossRuntimes, device: str) -> list[Table]:
                 notes.append(f"  {each.runtime}: {_uncertain(each.pairs[i].crossings[-1])}")
     for comparison in c.comparisons:
         notes.append(f"Assumed with {comparison.runtime}: {'; '.join(comparison.assumptions)}.")
-    return [Table(f"{what.capitalize()} on {device}", columns, rows, notes)]
+    return [Table(f"{what.capitalize()} on {device}", heads, rows, notes)]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from roofsim.engine.regime import LENGTH
 from roofsim.foundation.cost import COLUMNS
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.ops.base import CostFunction
 from roofsim.prediction.metrics import METRICS
+from roofsim.report.records import records
 from roofsim.report.table import Column, Figure, Table
 from roofsim.studies.explain import Explanation
 
@@ -55,6 +57,23 @@ def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
 
 
 SMALL = 0.005
+
+
+def explain_records(e: Explanation) -> Table:
+    """A row for each symbol: its value in SI units, and the per cent that one per cent more of it moves the figure."""
+    values = {**e.symbols, **({LENGTH: e.length} if LENGTH in e.elasticities else {})}
+    named = {"model": e.model, "device": e.device, "runtime": e.runtime, "metric": e.metric, "prompt": e.length}
+    rows = [
+        {**named, "symbol": name, "value": value, "elasticity": e.elasticities.get(name, 0.0)}
+        for name, value in values.items()
+    ]
+    return records(rows, dict.fromkeys((*named, "symbol", "value", "elasticity")))
+
+
+def formula_records(data: Sequence[Mapping[str, Any]]) -> Table:
+    """A row for each operator with its formulas, from their plain data: FLOP and bytes, a cell is empty for none."""
+    rows = [{**each, **{c: each[c] if each[c] != "0" else None for c in COLUMNS}} for each in data]
+    return records(rows, {"operator": None, **dict.fromkeys(COLUMNS)})
 
 
 def formula_data(functions: Sequence[CostFunction], *, latex: bool) -> list[dict[str, Any]]:

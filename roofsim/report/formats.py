@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from roofsim.report.page import page
-from roofsim.report.table import Figure, Table
+from roofsim.report.table import TOGETHER, Figure, Table
 
 Writer = Callable[..., str]
 """From tables, the plain data behind them and whether a terminal shows it, to text."""
@@ -50,22 +50,21 @@ def _finite(value: Any) -> Any:
 
 @format_named("csv")
 def as_csv(tables: Sequence[Table], data: Mapping[str, Any], terminal: bool = False) -> str:
-    """Raw numbers; several tables follow one another after an empty line."""
+    """Raw numbers of the one table that there is, under one header; of nothing an empty cell."""
     import csv
     import io
 
+    (table,) = [each for each in tables if each.columns]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    for i, table in enumerate(t for t in tables if t.rows):
-        if i:
-            stream.write("\n")
-        writer.writerow([column.key for column in table.columns])
-        writer.writerows([_raw(value) for value in row] for row in table.rows)
+    writer.writerow([column.key for column in table.columns])
+    writer.writerows([_raw(value) for value in row] for row in table.rows)
     return stream.getvalue().rstrip("\n")
 
 
 def _raw(value: Any) -> Any:
-    return "" if value is None else value.value if isinstance(value, Figure) else value
+    value = value.value if isinstance(value, Figure) else value
+    return "" if value is None or value != value else value
 
 
 @format_named("markdown")
@@ -80,7 +79,8 @@ def as_markdown(tables: Sequence[Table], data: Mapping[str, Any], terminal: bool
             lines.append("|" + "|".join("---:" if c.numeric else "---" for c in table.columns) + "|")
             for row in table.rows:
                 cells = (
-                    c.text(v).replace("|", "\\|").replace("\n", " ") for c, v in zip(table.columns, row, strict=True)
+                    c.text(v).replace("|", "\\|").replace("\n", " ").replace(TOGETHER, " ")
+                    for c, v in zip(table.columns, row, strict=True)
                 )
                 lines.append("| " + " | ".join(cells) + " |")
             lines.append("")

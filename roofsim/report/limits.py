@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from roofsim.prediction.results import Limits
+from roofsim.prediction.results import Limits, columns, interval_basis
 from roofsim.prediction.words import by
+from roofsim.report.records import ends_of, records, with_ends
 from roofsim.report.table import Column, Figure, Table, tokens_that_fit
-from roofsim.studies.limits import LimitsResult
+from roofsim.studies.limits import PARTS, LimitsResult
 
 
 def limits_tables(r: LimitsResult, device: str, runtime: str) -> list[Table]:
@@ -30,6 +31,22 @@ def limits_tables(r: LimitsResult, device: str, runtime: str) -> list[Table]:
         "Assumed: " + "; ".join(r.assumptions) + ".",
     ]
     return [Table(f"Peak memory of a prefill: {r.model} on {device}\nwith {runtime}", columns, rows, notes)]
+
+
+def limits_records(r: LimitsResult) -> Table:
+    """A row for each length: memory by part, and beside it the two limits."""
+    within = ("max_prompt", "max_batch")
+    named = ("model", "device", "runtime", "calibration")
+    units = {
+        **dict.fromkeys((*named, "basis", "batch", "generate", "prompt")), **dict.fromkeys(PARTS, "B"), "peak": "B",
+        "reserved": "B", "capacity": "B", "fits": None, **with_ends(dict.fromkeys(within, "")), "memory_prompt": "",
+        "prompt_bound": None, "batch_bound": None,
+    }  # fmt: skip
+    common = {
+        **columns(r), "basis": interval_basis(r.calibration), **columns(r.limits), **ends_of(r.intervals),
+        "batch": r.workload.batch, "generate": r.workload.generate,
+    }  # fmt: skip
+    return records([{**common, **columns(each), **columns(each.memory)} for each in r.at], units)
 
 
 def longest_prompt(found: Limits) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 
-from roofsim.report.table import Table
+from roofsim.report.table import TOGETHER, Table
 
 GAP = "  "
 NARROW, WIDE = 80, 120
 """Pages are as wide as the terminal, within these limits; a file's are narrow."""
+PIECE = re.compile(r"[^ \n-]*-|[^ \n-]+")
+"""What of a text is not folded: what ends with a blank or a hyphen."""
 LEAST = 10
-"""A column is not folded to less."""
+"""A column is not folded to less, unless all its pieces are shorter, nor to less than a piece of its heading."""
 
 
 def _columns() -> int:
@@ -34,7 +37,7 @@ def page(tables: Sequence[Table], terminal: bool) -> str:
             head, *rows = _grid(table, width)
             lines += [bold(line.rstrip()) for line in head]
             lines.append("─" * max(len(line) for row in (head, *rows) for line in row))
-            lines += [line.rstrip() for row in rows for line in row]
+            lines += [line.rstrip().replace(TOGETHER, " ") for row in rows for line in row]
         for note in table.notes:
             indent = " " * (len(note) - len(note.lstrip()))
             lines += wrap(note, width, subsequent_indent=indent + GAP * bool(indent), break_on_hyphens=False)
@@ -49,9 +52,11 @@ def _grid(table: Table, width: int) -> Iterator[list[str]]:
     texts += [[c.text(value) for c, value in zip(columns, row, strict=True)] for row in table.rows]
     widths = [max(len(text) for text in column) for column in zip(*texts, strict=True)]
     foldable = [i for i, column in enumerate(columns) if i and not column.numeric]
+    pieces = [[max(map(len, PIECE.findall(text)), default=0) for text in column] for column in zip(*texts, strict=True)]
+    least = [max(head, min(LEAST, max(cells))) for head, *cells in pieces]
     while sum(widths) + len(GAP) * (len(widths) - 1) > width:
-        widest = max(foldable, key=lambda i: widths[i], default=0)
-        if not widest or widths[widest] <= LEAST:
+        widest = max((i for i in foldable if widths[i] > least[i]), key=lambda i: widths[i], default=0)
+        if not widest:
             break  # a line that is too long can be read, half a number cannot
         widths[widest] -= 1
     for row in texts:

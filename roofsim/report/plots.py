@@ -63,7 +63,8 @@ def save(figure: Figure, path: str) -> None:
         plt.close(figure)
 
 
-def _ticks(axis: Any, unit: str) -> None:
+def ticks(axis: Any, unit: str) -> None:
+    """Label an axis with quantities in a unit."""
     axis.set_major_formatter(FuncFormatter(lambda v, _: units.show(v, unit) if unit else units.significant(v)))
     axis.set_minor_formatter(NullFormatter())
 
@@ -72,10 +73,11 @@ def _lengths(axes: Axes, low: float, high: float) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xlim(low, high)
     axes.set_xlabel("prompt length (tokens)")
-    axes.xaxis.set_major_formatter(FuncFormatter(_tokens))
+    axes.xaxis.set_major_formatter(FuncFormatter(tokens))
 
 
-def _tokens(value: float, _: object = None) -> str:
+def tokens(value: float, _: object = None) -> str:
+    """A number of tokens as an axis says it: 64k."""
     return f"{value / 1024:g}k" if value >= 1024 else f"{value:g}"
 
 
@@ -135,7 +137,7 @@ def _pair(axes: Axes, pair: Pair, band: str) -> None:
     name, unit = row.words, row.unit
     axes.set_yscale("log", base=2 if unit == "B" else 10)
     axes.set_ylabel(name)
-    _ticks(axes.yaxis, unit)
+    ticks(axes.yaxis, unit)
     bottom, top = axes.get_ylim()
     if unit != "B" and top / bottom < 30:
         axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
@@ -195,7 +197,7 @@ def roofline(
         axes.set_xlim(low, high)
         slowest = min(rate for found in points.values() for _, rate, _ in found)
         axes.set_ylim(min(peak / 1e5, slowest / 2), peak * 2)
-        _ticks(axes.yaxis, "FLOP/s")
+        ticks(axes.yaxis, "FLOP/s")
         axes.set_xlabel("arithmetic intensity (FLOP/B of the model's traffic)")
         axes.set_ylabel("rate reached")
         axes.set_title(f"{model} on {device}\narea: share of device time", fontsize=9)
@@ -263,7 +265,7 @@ def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
             end = max(end, most)
         axes.set_xlim(lengths[0], end)
         axes.set_xlabel("prompt length (tokens)")
-        axes.xaxis.set_major_formatter(FuncFormatter(_tokens))
+        axes.xaxis.set_major_formatter(FuncFormatter(tokens))
         axes.xaxis.set_major_locator(MultipleLocator(2 ** max(round(math.log2(lengths[-1] / 6)), 7)))
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 4, 8]))
         axes.set_ylim(0, max(r.capacity, max(float(each.memory.peak) for each in r.at)) * 1.1 / GIB)

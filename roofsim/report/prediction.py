@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from operator import attrgetter
+from typing import Any
 
+from roofsim.engine.memory import Memory
+from roofsim.engine.passes import OperatorRow, PassFigures
 from roofsim.engine.roofline import Machine
+from roofsim.explore.compare import FIGURES as COMPARED
+from roofsim.explore.compare import figures_of, intervals_of
 from roofsim.foundation.arith import Number
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import PassPrediction, Prediction, columns
 from roofsim.prediction.words import by
 from roofsim.report.limits import largest_batch, longest_prompt
+from roofsim.report.records import ends_of, records, with_ends
 from roofsim.report.table import Column, Figure, Table
 
 
@@ -53,6 +60,68 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
     for name, each in (("prefill", p.prefill), ("decode", p.decode)):
         tables.append(operator_table(name, each, everything=operators))
     return [*tables, Table("", (), (), [BASIS, "Assumed: " + "; ".join(p.assumptions) + "."])]
+
+
+ASKED = ("model", "device", "runtime", "host", "calibration", "basis")
+PASS_UNITS = {
+    **{f.name: "s" for f in fields(PassFigures)}, "kernels": "", "matrix_flops": "FLOP", "vector_flops": "FLOP",
+    "bytes": "B", "energy": "J", "idle_time": "s", "mfu": "", "mbu": "",
+}  # fmt: skip
+"""The unit of each figure of a pass."""
+MEMORY_UNITS = {f.name: "B" for f in fields(Memory) if f.name != "binding"}
+BUSY = {"device_time": "prefill_device_time", "decode_device_time": "decode_device_time"}
+"""Intervals of figures of passes, and the columns of those."""
+
+
+def prediction_records(predictions: Sequence[Prediction]) -> Table:
+    """A row for each prediction with every figure; those of passes and memory are called as in a sweep."""
+    workload = ("batch", "prompt", "generate", "dtype", "cache_dtype", "weight_format", "logits")
+    figures = {name: each.unit for name, each in COMPARED.items() if name != "usd_per_million"}
+    passes = {f"{part}_{name}": unit for part in ("prefill", "decode") for name, unit in PASS_UNITS.items()}
+    units: dict[str, str | None] = {
+        **dict.fromkeys((*ASKED, *workload)), **with_ends(figures, [n for n in figures if not COMPARED[n].interval]),
+        "prompt_bound": None, "batch_bound": None, "memory_prompt": "",
+        **with_ends(passes, [name for name in passes if name not in BUSY.values()]),
+        **{f"memory_{name}": unit for name, unit in MEMORY_UNITS.items()}, "memory_grown": "B", "capacity": "B",
+    }  # fmt: skip
+    rows = []
+    for p in predictions:
+        values, limits = figures_of(p), p.limits
+        found = p.intervals or {}
+        rows.append(
+            {
+                **dict.fromkeys(units), **columns(p), "basis": p.basis, **columns(p.workload),
+                "cache_dtype": p.workload.cache_dtype or p.workload.dtype,
+                "weight_format": p.workload.weight_format or p.workload.dtype,
+                **values, **ends_of(intervals_of(p, values)), **(columns(limits) if limits else {}),
+                **{f"{part}_{name}": getattr(each, name)
+                   for part, each in (("prefill", p.prefill), ("decode", p.decode)) for name in PASS_UNITS},
+                **ends_of({column: found[name] for name, column in BUSY.items() if name in found}),
+                **{f"memory_{name}": getattr(p.memory, name) for name in MEMORY_UNITS}, "memory_grown": p.grown,
+            }
+        )  # fmt: skip
+    return records(rows, units)
+
+
+OPERATOR_UNITS: Mapping[str, str | None] = {
+    "phase": None,
+    **{f.name: "s" if f.name.endswith("time") else "FLOP" if f.name.endswith("flops")
+       else "B" if f.name.startswith("bytes") else None for f in fields(OperatorRow)},
+}  # fmt: skip
+
+
+def operator_records(p: Prediction) -> Table:
+    """A row for each operator of both passes."""
+    passes = (("prefill", p.prefill), ("decode", p.decode))
+    return records([{"phase": name, **columns(o)} for name, each in passes for o in each.operators], OPERATOR_UNITS)
+
+
+def roofline_records(operators: Sequence[Mapping[str, Any]]) -> Table:
+    """A row for each operator of both passes, from the plain data of `roofline_tables`."""
+    measured = {"arithmetic_intensity": "FLOP/B", "flop_rate": "FLOP/s", "light_share": "", "time": "s"}
+    ended = with_ends(measured, ("arithmetic_intensity", "light_share"))
+    units = {"phase": None, "layer": None, "operator": None, **ended, "bound": None}
+    return records([{**each, **ends_of(each["intervals"])} for each in operators], units)
 
 
 def _beyond(p: Prediction) -> list[str]:
@@ -144,7 +213,7 @@ BASIS = (
 
 def roofline_tables(
     p: Prediction, device: str, runtime: str, m: Machine, within: Mapping[str, Sequence[Interval]]
-) -> tuple[list[Table], dict[str, object]]:
+) -> tuple[list[Table], dict[str, Any]]:
     """Every operator's arithmetic intensity, the rate it reaches and the share of its roof.
 
     `within` are the intervals of the times of the operators of each pass.
@@ -174,7 +243,7 @@ def roofline_tables(
         f"Within: the 95 % interval of the time, this factor up and down, {by(p.calibration)}.",
         "Assumed: " + "; ".join(p.assumptions) + ".",
     ]
-    result: dict[str, object] = {
+    result: dict[str, Any] = {
         "model": p.model,
         "device": p.device,
         "runtime": p.runtime,

@@ -13,6 +13,7 @@ from roofsim.foundation.schema import Spec, items, plain
 from roofsim.model.architecture import Architecture, describe_part
 from roofsim.model.step import Pass
 from roofsim.report.table import Column, Table
+from roofsim.specs.family import Family
 from roofsim.specs.implementation import Implementation
 from roofsim.specs.override import written
 from roofsim.specs.runtime import Runtime
@@ -97,6 +98,41 @@ def _field(each: Any, here: str) -> Iterator[tuple[str, str, str, str]]:
         yield here, "yes" if each is True else "no" if each is False else str(each), "", ""
 
 
+def family(f: Family, given: Mapping[str, int]) -> tuple[Table, dict[str, Any]]:
+    """The parameters of a family: what each is in the member with those given, and may be."""
+    values = f.values(given)
+    keys = ("parameter", "value", "otherwise", "from", "to", "meaning", "source")
+    rows = [
+        [name, values[name], str(each.value), *each.range, each.meaning, each.source]
+        for name, each in f.parameters.items()
+    ]
+    columns = [Column(keys[0]), Column(keys[1], "count"), Column(keys[2], "text"), Column(keys[3], "count"),
+               Column(keys[4], "count"), Column(keys[5]), Column(keys[6])]  # fmt: skip
+    notes = [
+        f"Choose with {f.id}:width=1024:depth=16. With parameters=494M, {f.solved} is chosen for that many, in "
+        f"multiples of {f.parameters[f.solved].multiple}."
+    ]
+    data = {"family": f.id, "parameters": [dict(zip(keys, row, strict=True)) for row in rows], "solved": f.solved}
+    return Table(f"Family {f.id}: {f.name}", columns, rows, notes), data
+
+
+def order(a: Architecture) -> str:
+    """The layers in their order, what repeats in brackets: `4 × (windowed × 5, attention), windowed × 2`."""
+    pieces = []
+    for stretch in a.layout:
+        runs: list[list[Any]] = []
+        for name in stretch.of:
+            if runs and runs[-1][0] == name:
+                runs[-1][1] += 1
+            else:
+                runs.append([name, 1])
+        if len(runs) == 1:
+            runs[0][1] *= stretch.repeat
+        inside = ", ".join(f"{name} × {n}" if n > 1 else name for name, n in runs)
+        pieces.append(f"{stretch.repeat} × ({inside})" if len(runs) > 1 and stretch.repeat > 1 else inside)
+    return ", ".join(pieces)
+
+
 def model(a: Architecture, w: Workload) -> tuple[list[Table], dict[str, Any]]:
     """A model: its layers, parameters by kind, state and FLOP."""
     data = model_data(a, w)
@@ -118,7 +154,8 @@ def model(a: Architecture, w: Workload) -> tuple[list[Table], dict[str, Any]]:
     tables = [
         Table(f"{a.name}: width {a.d_model:,}, vocabulary {a.vocab:,}, embeddings "
               f"{'tied' if a.tied_embeddings else 'separate'}",
-              [Column("layer"), Column("count", "count"), Column("parts")], layers),
+              [Column("layer"), Column("count", "count"), Column("parts")], layers,
+              [f"Order: {order(a)}."] if len(layers) > 1 else []),
         Table("Parameters", [Column("kind"), Column("number", "count"), Column("share", "%")],
               [*kinds, ["total", total, 1.0]], notes),
         Table(f"State of one sequence ({w.dtype}, recurrent states fp32)", [Column("state"), Column("bytes", "B")],
@@ -161,6 +198,7 @@ def model_data(a: Architecture, w: Workload) -> dict[str, Any]:
     return {
         "model": a.id or a.name,
         "dtype": w.dtype,
+        "order": order(a),
         "parameters": {
             "total": a.total_parameters,
             "active": a.active_parameters,

@@ -9,6 +9,9 @@ from typing import Any
 from roofsim.foundation import units
 from roofsim.foundation.arith import Number
 
+TOGETHER = "\u00a0"
+"""A blank at which a cell is not folded; it is shown as any other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
+from roofsim.prediction.results import columns
 from roofsim.report.formats import FORMATS
+from roofsim.report.records import ends_of, records
 from roofsim.report.table import Column, Figure, Table
-from roofsim.studies.validate import Row, Validation
+from roofsim.studies.validate import Row, Score, Validation
 
 UNITS = {
     "latency_s": "s", "device_time_s": "s", "peak_mem_bytes": "B", "weights_bytes": "B", "energy_j": "J",
@@ -46,7 +48,7 @@ def score_table(v: Validation) -> Table:
     stacks = list(dict.fromkeys(s.runtime for s in v.scores))
     several = len(stacks) > 1
     errors = [Column(name, "%") for name in ("median", "90th", "worst", "bias", "covered")]
-    columns = [Column("device"), *([Column("runtime")] if several else []), Column("phase"), Column("metric"),
+    heads = [Column("device"), *([Column("runtime")] if several else []), Column("phase"), Column("metric"),
                Column("rows", "count"), *errors]  # fmt: skip
     scores = [
         [s.device, *([s.runtime] if several else []), s.phase, s.metric, s.rows, s.median_error, s.p90_error,
@@ -56,7 +58,21 @@ def score_table(v: Validation) -> Table:
     basis = "the stacks that rows name" if several else "".join(stacks) or v.runtime or "nothing"
     basis += f", calibration {v.calibration}" if v.calibration else ""
     notes = [f"{v.scored:,} of {v.figures:,} rows scored."]
-    return Table(f"{v.file} against {basis}: size of the relative error", columns, scores, notes)
+    return Table(f"{v.file} against {basis}: size of the relative error", heads, scores, notes)
+
+
+def validation_records(v: Validation, *, rows: bool) -> Table:
+    """A row for each score, or for each measurement in the SI unit of its metric."""
+    if not rows:
+        return records([columns(score) for score in v.scores], dict.fromkeys(f.name for f in fields(Score)))
+    ends = {f"predicted_{end}": None for end in ("low", "high")}
+    names = [f.name for f in fields(Row) if f.name not in ("flags", "interval")]
+    units = {**dict.fromkeys(names), **ends, "error": None, "flags": None}
+    return records(
+        [{**columns(r), **ends_of({"predicted": r.interval}), "error": r.error, "flags": " ".join(r.flags)}
+         for r in v.rows],
+        units,
+    )  # fmt: skip
 
 
 def _scores_by_stack(v: Validation) -> list[Table]:
@@ -94,9 +110,9 @@ def _table(title: str, rows: Sequence[Row], notes: Sequence[str], lines: bool = 
          str(Figure(r.predicted, UNITS[r.metric])), f"{r.error:+.1%}{'*' if r.flags else ''}"]
         for r in rows
     ]  # fmt: skip
-    columns = [Column("model"), Column("figure"), Column("batch", "count"), Column("prompt", "count"),
+    heads = [Column("model"), Column("figure"), Column("batch", "count"), Column("prompt", "count"),
                Column("measured", "text"), Column("predicted", "text"), Column("error", "text")]  # fmt: skip
     if lines:
-        columns = [Column("line", "count"), *columns]
+        heads = [Column("line", "count"), *heads]
         cells = [[r.line, *row] for r, row in zip(rows, cells, strict=True)]
-    return Table(title, columns, cells, notes)
+    return Table(title, heads, cells, notes)

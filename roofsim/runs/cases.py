@@ -12,13 +12,13 @@ from roofsim.foundation.errors import RoofsimError
 from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Phase, Precision, Product
-from roofsim.model.weights import DTYPE_BYTES, ENCODINGS, format_named
+from roofsim.model.weights import CACHE_BYTES, DTYPE_BYTES, ENCODINGS, format_named
 from roofsim.ops.base import Kind
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup, setup
-from roofsim.prediction.steps import decode, pieces, samples, turns
+from roofsim.prediction.steps import decode, late, pieces, samples, turns
 from roofsim.runs.names import device_of, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
 from roofsim.runs.reading import Run
@@ -172,7 +172,7 @@ class Reader:
         phase: Phase = "decode" if run.phase == "decode" else "prefill"
         try:
             precision = _of_state(run, self._precision(run, device, dtype, format_))
-            kernels = BUILDERS[run.op](Sizes(run, network_named), precision, self.runtime)
+            kernels = BUILDERS[run.op](Sizes(run, network_named, device), precision, self.runtime)
             device.matrix_peak(dtype)
         except KeyError as error:
             raise Skip(f"{run.op}: its note lacks {error.args[0]}") from None
@@ -266,7 +266,7 @@ class Reader:
 
     def _precision(self, run: Run, device: Device, dtype: str, format_: str | None) -> Precision:
         """Bytes per element of an operator by itself, and how it is computed: its row's dtype may name the unit."""
-        w = Workload(dtype=dtype, weight_format=format_, cache_dtype=_dtype(run.notes.get("kv_dtype", "")))
+        w = Workload(dtype=dtype, weight_format=format_, cache_dtype=_cache(run))
         unit = _unit(run.dtype)
         product: Product = "weights_only"
         if unit:
@@ -278,8 +278,7 @@ class Reader:
     def _loaded(self, run: Run, s: Setup) -> Workload:
         """The workload of an engine that was started with the formats of a run."""
         dtype, format_ = _formats(run, s.device)
-        cache = _dtype(run.notes.get("kv_dtype", ""))
-        return settled(s, Workload(dtype=dtype, weight_format=format_, cache_dtype=cache, logits="last"))
+        return settled(s, Workload(dtype=dtype, weight_format=format_, cache_dtype=_cache(run), logits="last"))
 
     def _workload(self, run: Run, s: Setup) -> Workload:
         """The workload of a run."""
@@ -293,7 +292,7 @@ class Reader:
             "generate": max(run.generated or 0, 1),
             "dtype": dtype,
             "weight_format": format_,
-            "cache_dtype": _dtype(run.notes.get("kv_dtype", "")),
+            "cache_dtype": _cache(run),
             "logits": logits if logits in ("all", "last") else s.runtime.logits,
         }
         if run.phase == "prefill" and not run.prompt:
@@ -320,6 +319,8 @@ def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
     times = turns(s, w.batch, Sizes(run).get("max_num_seqs", 0))
     start = replace(decode(s, w), context=held + s.architecture.prefix_tokens, batch=w.batch / times)
     mean = [(times * share, replace(start, context=start.context + done)) for share, done in samples(steps)]
+    if run.prompt and steps > 1 and run.notes.get("prompts") != "apart":  # a longer call less one of a single token
+        mean += [(again / steps, p) for again, p in late(s, w, times)]
     if _whole_request(run):
         return [*pieces(s, w), *((share * steps, p) for share, p in mean)]
     return mean
@@ -366,6 +367,12 @@ def _dtype(words: str) -> str | None:
         if name in DTYPE_BYTES:
             return name
     return None
+
+
+def _cache(run: Run) -> str | None:
+    """The encoding of the KV cache that the note states, if any."""
+    words = run.notes.get("kv_dtype", "")
+    return words.lower() if words.lower() in CACHE_BYTES else _dtype(words)
 
 
 def _of_state(run: Run, precision: Precision) -> Precision:

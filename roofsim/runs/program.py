@@ -15,7 +15,7 @@ import numpy as np
 from roofsim.engine.energy import Activity, activity, energy, units_energy
 from roofsim.engine.passes import starting_time
 from roofsim.engine.roofline import Machine, gap_time, graphs, launch_time, machine, terms
-from roofsim.engine.schedule import Stretch, times
+from roofsim.engine.schedule import Stretch, Times, times
 from roofsim.foundation.arith import maximum, single
 from roofsim.foundation.cost import COLUMNS, Cost
 from roofsim.foundation.parameters import PARAMETERS
@@ -86,6 +86,8 @@ class Program:
         self._alone = np.array([job.alone for job in self._jobs], dtype=bool)
         self._plans = np.array([job.plans for job in self._jobs], dtype=float)
         self._work_of_host = np.array([job.work for job in self._jobs], dtype=float)
+        self._prepared = np.array([job.ahead is not None for job in self._jobs], dtype=bool)
+        self._ahead = np.array([job.ahead or 0 for job in self._jobs], dtype=float)
         gaps = [0.0 if job.alone else job.launches * gap_time(self._runtime, job.phase) for job in self._jobs]
         self._gaps = np.array(gaps, dtype=float)
         self._graphs = np.array([graphs(self._runtime, job.phase) for job in self._jobs], dtype=float)
@@ -101,12 +103,7 @@ class Program:
         if self._jobs:
             machines = self.machines(values)
             m = machines[self._dtypes[0]]
-            host, busy = self._times(machines)
-            stretches = [Stretch(h, d, n) for h, d, n in zip(host, busy, self._counts, strict=True)]
-            first: Array = starting_time(self._runtime, m, self._plans, self._work_of_host)
-            start = np.where(self._alone, 0.0, first)
-            gaps: Array = self._gaps + self._graphs * m["replay_time"]
-            t = times(stretches, start, self._runtime.host.mode == "inline", np.where(self._alone, 0.0, gaps))
+            t = self._times(machines)
             # an operator that is called again and again hides whichever of host and device is the faster
             longer: Array = maximum(t.host, t.device)
             queued: Array = t.wall
@@ -152,12 +149,9 @@ class Program:
         """Whether each target is a wall time in which the host matters."""
         if not self._jobs or "wall" not in self._is:
             return np.zeros(len(self.targets), dtype=bool)
-        machines = self.machines(values)
-        host, busy = (x * self._counts for x in self._times(machines))
-        planned = self._plans * machines[self._dtypes[0]]["attention_plan"]
-        planned = planned + self._work_of_host * machines[self._dtypes[0]]["dispatch"]
-        longer = planned + host.sum(axis=0) - HOST_MATTERS * busy.sum(axis=0)
-        bound: Array = self._is["wall"] & (self._summed(longer) > 0)
+        t = self._times(self.machines(values))
+        host, device = self._summed(t.host), self._summed(t.device)
+        bound: Array = self._is["wall"] & (host > HOST_MATTERS * device)
         return bound
 
     def slopes(self, values: Mapping[str, float], names: Sequence[str]) -> Array:
@@ -170,7 +164,24 @@ class Program:
             columns.append((np.log(self.predict({**values, name: nudged})) - here) / STEP)
         return np.stack(columns, axis=1) if columns else np.zeros((len(self.targets), 0))
 
-    def _times(self, machines: Mapping[str, Machine]) -> tuple[Array, Array]:
+    def _times(self, machines: Mapping[str, Machine]) -> Times:
+        """Seconds of every job on the clock, of the device and of the host."""
+        m = machines[self._dtypes[0]]
+        stretches = [Stretch(h, d, n) for h, d, n in zip(*self._pieces(machines), self._counts, strict=True)]
+        first: Array = starting_time(self._runtime, m, self._plans, self._work_of_host)
+        start = np.where(self._alone, 0.0, first)
+        gaps: Array = np.where(self._alone, 0.0, self._gaps + self._graphs * m["replay_time"])
+        queued = times(stretches, start, self._runtime.host.mode == "inline", gaps)
+        if not self._prepared.any():
+            return queued
+        behind = times(stretches, start, gaps=gaps, ahead=self._ahead * m["dispatch"])
+
+        def either(a: Any, b: Any) -> Array:
+            return np.where(self._prepared, a, b)
+
+        return Times(either(behind.wall, queued.wall), queued.device, either(behind.host, queued.host))
+
+    def _pieces(self, machines: Mapping[str, Machine]) -> tuple[Array, Array]:
         """Host and device seconds of one of each piece, by slot."""
         size = self._counts.size
         host, busy = np.zeros(size), np.zeros(size)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from roofsim.engine.passes import serving_work
+from roofsim.engine.passes import ahead_work, serving_work
 from roofsim.foundation.arith import Number
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import lower, plans
@@ -40,7 +40,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One pass, or one operator by itself (`alone`), lowered to kernels, after `plans` of attention and `work`."""
+    """One pass, or one operator by itself (`alone`), lowered to kernels, after `plans` of attention and `work`.
+
+    `ahead` is work for it while the device is at the pass before, in launches as `work` is.
+    """
 
     phase: Phase
     dtype: str
@@ -48,6 +51,7 @@ class Job:
     alone: bool = False
     plans: int = 0
     work: Number = 0
+    ahead: Number | None = None
 
     @property
     def launches(self) -> Number:
@@ -66,7 +70,8 @@ class Jobs(dict[str, Job]):
         if key not in self:
             planned = 0 if part else plans(s.architecture, s.runtime, s.device, p)
             work = 0 if part else serving_work(s.runtime, p)
-            self[key] = Job(p.phase, dtype, tuple(_groups(s, p, part)), plans=planned, work=work)
+            ahead = None if part else ahead_work(s.runtime, p)
+            self[key] = Job(p.phase, dtype, tuple(_groups(s, p, part)), plans=planned, work=work, ahead=ahead)
         return key
 
     def target(self, s: Setup, figure: Figure, passes: Iterable[tuple[Number, Pass]], dtype: str) -> Target:

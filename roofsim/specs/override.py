@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from roofsim.foundation.errors import InputError, SpecError, UnknownName
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Sourced
-from roofsim.foundation.schema import Spec, items, variant
+from roofsim.foundation.schema import Spec, items, place, variant
 from roofsim.specs.device import DRIVES_PEAKS, Device, with_peaks, with_usable
 from roofsim.specs.files import build
 
@@ -91,7 +91,7 @@ def _set(values: Any, root: str, path: Sequence[str], value: str) -> None:
             **values["parameters"],
         }
     old = _step(node, last, seen)
-    key: Any = int(last) if isinstance(node, list) else last
+    key: Any = place(node, last) if isinstance(node, list) else last
     if old is None and re.match(r"[+-]?[\d.]", value):
         # a field that the file leaves out: a quantity, unless it is a plain number
         plain = value.replace(".", "", 1).isdigit()
@@ -120,9 +120,11 @@ SOURCE = "--set"
 
 def _step(node: Any, step: str, seen: str) -> Any:
     if isinstance(node, list):
-        if step.isdigit() and int(step) < len(node):
-            return node[int(step)]
-        raise UnknownName(f"--set {seen}", step, [str(i) for i in range(len(node))])
+        at = place(node, step)
+        if at is None:
+            kinds = [each.get("kind", str(i)) if isinstance(each, dict) else str(i) for i, each in enumerate(node)]
+            raise UnknownName(f"--set {seen}", step, kinds)
+        return node[at]
     if not isinstance(node, dict) or step not in node:
         raise UnknownName(f"--set {seen}", step, node if isinstance(node, dict) else [])
     return node[step]

@@ -10,6 +10,7 @@ from roofsim.foundation.parameters import stated
 from roofsim.foundation.quantity import Bytes, Documented, Name, Sourced, Time
 from roofsim.foundation.schema import Extra, Limit, Spec
 from roofsim.model.step import Latents, Logits, Product
+from roofsim.model.weights import CACHE_BYTES
 from roofsim.ops.base import Role
 
 PositiveInt = Annotated[int, Limit(gt=0)]
@@ -28,6 +29,8 @@ class AttentionPolicy(Spec):
     devices where PyTorch prefers that library, whose kernel takes the mask as well and splits the keys up to
     `splits_blocks` heads of all sequences; `mask_padded` says that the mask is first copied to aligned rows,
     `mask_kernels` counts the kernels that build it, and one of a single byte is made numbers in every layer.
+    `converts_cache` says that a prefill first copies a cache of other than 16 bits to fp16, and a step one that the
+    kernel for single queries does not read.
     `kv_heads: repeated` copies keys and values to every query head first, `grouped` only where there is a mask;
     `copies_queries` makes queries contiguous in prefill; `copies_first_cache` concatenates to an empty cache;
     `splits_decode` spreads the keys of a decode step over the device and sums up in a second kernel. `plans` says
@@ -52,6 +55,7 @@ class AttentionPolicy(Spec):
     copies_queries: bool = False
     splits_decode: bool = False
     copies_first_cache: bool = False
+    converts_cache: bool = False
     plans: bool = False
     latents: Latents = "absorbed"
 
@@ -64,8 +68,9 @@ class HostPolicy(Spec):
     PyTorch, `replay` the time per kernel of a graph, `launch` the time of a step before its first kernel. `gap` is
     how long the device waits between two kernels of a graph. Graphs of up to `captured` tokens are made beforehand;
     a prefill of no more replays them piece by piece between its calls of attention, what has more is launched.
-    `step_work` is host time of each step, `sequence_work` of each sequence in a decode step and `request_work` of
-    each in a prefill, in launches of a kernel; the device has nothing to do in it.
+    `step_work` is host time of each step and `request_work` of each request in a prefill, in launches of a kernel; the
+    device has nothing to do in it. `ahead_work` is that for a decode step, `sequence_work` that for each sequence in
+    it, where the host does both while the device is at the step before.
     """
 
     mode: Literal["none", "eager", "graph", "inline"] = "none"
@@ -76,6 +81,7 @@ class HostPolicy(Spec):
     gap: Time | None = None
     captured: PositiveInt | None = None
     step_work: NotNegative = 0.0
+    ahead_work: NotNegative | None = None
     sequence_work: NotNegative = 0.0
     request_work: NotNegative = 0.0
 
@@ -87,7 +93,8 @@ class MemoryPolicy(Spec):
     whether the matrix library keeps one. `reserve` is the share of the device that is taken at the start and
     filled with blocks of `block` tokens of cache; `chunk` the most tokens of a prompt that go through at once,
     `large_chunk` on devices with memory of `large_from` and more. Where `side_by_side` tokens are handed over together,
-    a chunk has equal parts of all their prompts.
+    a chunk has equal parts of all their prompts. `mixed` says that sequences whose prompts are through go on in the
+    same steps, where each takes the room of a token.
     """
 
     context: Bytes | None = None
@@ -99,6 +106,7 @@ class MemoryPolicy(Spec):
     large_chunk: PositiveInt | None = None
     large_from: Bytes | None = None
     side_by_side: PositiveInt | None = None
+    mixed: bool = False
 
 
 class MatrixLibrary(Spec):
@@ -146,7 +154,8 @@ class Runtime(Documented):
     model's. `experts` says whether all experts of a layer are one grouped product or each that is used its own.
     `narrows` says that only scored positions go on after the mixer of the last layer. `products` has the kernels for
     quantised weights by their encoding or its family, in order of preference: weights of others are refused. Without
-    it, weights of any are unpacked inside the product. `parameters` are values of calibratable parameters that its
+    it, weights of any are unpacked inside the product. `caches` are the encodings that a KV cache can have beside the
+    dtype of activations, any without it. `parameters` are values of calibratable parameters that its
     kernels have on any device, over what a device file states for the usual ones. `explains` says why, field by field.
     """
 
@@ -172,12 +181,16 @@ class Runtime(Documented):
     memory: MemoryPolicy = field(default_factory=MemoryPolicy)
     parameters: Mapping[str, Sourced] = field(default_factory=dict)
     products: Mapping[Name, tuple[Product, ...]] | None = None
+    caches: tuple[Name, ...] | None = None
     supports: tuple[str, ...] = ()
     explains: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         stated(self.parameters)
+        for name in self.caches or ():
+            if name not in CACHE_BYTES:
+                raise ValueError(f"caches: no '{name}'; one of {', '.join(CACHE_BYTES)}")
 
     def written_for(self, vendor: str, kind: str) -> bool:
         """Whether the kernels are written for such a device."""

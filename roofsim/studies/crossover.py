@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from roofsim.engine.passes import pass_bound
 from roofsim.engine.regime import LENGTH, Expansion, expand
 from roofsim.foundation.errors import InputError, Unsupported
+from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.schema import variant
 from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.step import NEVER, mask_from
@@ -18,7 +20,7 @@ from roofsim.prediction.fitted import AUTO, chosen
 from roofsim.prediction.intervals import logs, scatter, variance
 from roofsim.prediction.limits import longest_prompt
 from roofsim.prediction.metrics import METRICS, Metric, metric_named
-from roofsim.prediction.request import detailed_decode, detailed_prefill
+from roofsim.prediction.request import decode_operators, prefill_operators
 from roofsim.prediction.results import interval_basis, plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
 from roofsim.prediction.symbols import Symbols, at_symbols, slopes, symbols_of
@@ -227,7 +229,8 @@ def compare(a: Setup, b: Setup, w: Workload, metric: str, longest: int = LONGEST
     # both sides of every switch and every end of memory, so that no curve is drawn across them
     starts = [mask_from(s.architecture, s.runtime) - s.architecture.prefix_tokens for s in (a, b)]
     marks = [n for start in starts for n in (start - 1, start)] + list(ends.values())
-    grid = np.unique([*np.geomspace(SHORTEST, longest, POINTS).round(), *(n for n in marks if SHORTEST < n < longest)])
+    lengths = {*np.geomspace(SHORTEST, longest, POINTS).round().tolist(), *(n for n in marks if SHORTEST < n < longest)}
+    grid = np.array(sorted(lengths), dtype=float)
     curves = {side: curve(s, w, metric) for side, s in (("a", a), ("b", b))}
     found = {side: f(prompt=grid) for side, f in curves.items()}
     values = {side: each[metric] for side, each in found.items()}
@@ -284,7 +287,8 @@ class _Side:
         """
         import numpy as np
 
-        apart = {name: x - other.slopes[name] for name, x in self.slopes.items()}
+        names = [name for name in PARAMETERS if name in self.slopes or name in other.slopes]
+        apart = {name: self.slopes.get(name, 0.0) - other.slopes.get(name, 0.0) for name in names}
         spread: Any = variance(s, apart) + self.scatter**2 + other.scatter**2
         return np.abs(np.log(self.values / other.values)) <= NORMAL_95 * np.sqrt(spread)
 
@@ -356,13 +360,13 @@ def _regime(s: Setup, w: Workload, metric: str, n: int) -> str:
     e = Evaluation(s, variant(w, prompt=n))
     if metric == "memory":
         return f"{s.architecture.id}: {e.memory.binding}"
-    shown = detailed_decode(e) if METRICS[metric].decoding else detailed_prefill(e)
+    shown, rows = (e.decode, decode_operators(e)) if METRICS[metric].decoding else (e.prefill, prefill_operators(e))
     kinds: dict[str, float] = {}
-    for row in shown.operators:
+    for row in rows:
         kinds[row.kind] = kinds.get(row.kind, 0) + float(row.time)
     top = sorted(kinds.items(), key=lambda item: -item[1])[:2]
     share = ", ".join(f"{kind} {time / shown.device_time:.0%}" for kind, time in top)
-    return f"{s.architecture.id}: {shown.bound}-bound ({share} of device time)"
+    return f"{s.architecture.id}: {pass_bound(shown)}-bound ({share} of device time)"
 
 
 @dataclass(frozen=True, slots=True)

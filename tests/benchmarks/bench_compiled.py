@@ -73,12 +73,23 @@ def plain(x: np.ndarray, y: np.ndarray) -> None:
 def seconds(work: Callable[[], Any], runs: int) -> float:
     """Median processor time, after one run that is not counted."""
     work()
-    times = []
-    for _ in range(runs):
-        start = time.process_time()
-        work()
-        times.append(time.process_time() - start)
-    return median(times)
+    return median(_once(work) for _ in range(runs))
+
+
+def in_turns(work: Callable[[], Any], base: Callable[[], Any], runs: int) -> tuple[float, float]:
+    """Median processor time of some work, and its median ratio to other work done just before it.
+
+    Both see the same machine, so that the ratio holds on one whose speed changes.
+    """
+    work(), base()
+    below, times = zip(*[(_once(base), _once(work)) for _ in range(runs)], strict=True)
+    return median(times), median(a / max(b, 1e-9) for a, b in zip(times, below, strict=True))
+
+
+def _once(work: Callable[[], Any]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
 
 
 def rates(count: int, runs: int) -> None:

@@ -17,7 +17,8 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from statistics import median
 
 RUNS = 15
@@ -40,15 +41,27 @@ def program(*arguments: str) -> tuple[str, ...]:
     return "-c", "import sys; from roofsim.cli import main; sys.exit(main())", *arguments
 
 
-def seconds(arguments: Sequence[str], environment: Mapping[str, str], runs: int) -> float:
-    """Median processor time of Python with these arguments, after a run that is not counted."""
-    times = []
-    for _ in range(runs + 1):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, *arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        times.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-    return median(times[1:])
+@contextmanager
+def environments() -> Iterator[tuple[dict[str, str], dict[str, str]]]:
+    """Environments of a user's second command, for which modules and specs are kept, and of a first, without specs."""
+    with tempfile.TemporaryDirectory() as folder:
+        warm = {**os.environ, "PYTHONPYCACHEPREFIX": folder, "ROOFSIM_CACHE": os.path.join(folder, "specs")}
+        warm.pop("PYTHONDONTWRITEBYTECODE", None)
+        yield warm, {**warm, "ROOFSIM_CACHE": "off"}
+
+
+def seconds(arguments: Sequence[str], environment: Mapping[str, str]) -> float:
+    """Processor time of Python with these arguments."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def in_turns(arguments: Sequence[str], environment: Mapping[str, str], runs: int) -> tuple[float, float]:
+    """Median processor time, and its median ratio to `python -c pass` run just before; the first run is not counted."""
+    found = [(seconds(NOTHING, environment), seconds(arguments, environment)) for _ in range(runs + 1)][1:]
+    return median(took for _, took in found), median(took / nothing for nothing, took in found)
 
 
 def main() -> None:
@@ -56,18 +69,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=RUNS)
     runs = parser.parse_args().runs
-    with tempfile.TemporaryDirectory() as folder:
-        warm = {**os.environ, "PYTHONPYCACHEPREFIX": folder, "ROOFSIM_CACHE": os.path.join(folder, "specs")}
-        warm.pop("PYTHONDONTWRITEBYTECODE", None)
-        cold = {**warm, "ROOFSIM_CACHE": "off"}
-        nothing = seconds(NOTHING, warm, runs)
-        print(f"python -c pass: {nothing * 1e3:.1f} ms")
-        rows = [("python -c 'import click'", CLICK, warm)]
+    with environments() as (warm, cold):
+        rows = [("python -c pass", NOTHING, warm), ("python -c 'import click'", CLICK, warm)]
         rows += [(" ".join(("roofsim", *command)), program(*command), warm) for command in COMMANDS]
         rows += [(f"cold: roofsim {' '.join(PREDICT)}", program(*PREDICT), cold)]
         for name, arguments, environment in rows:
-            took = seconds(arguments, environment, runs)
-            print(f"{took / nothing:6.1f}  {took * 1e3:6.1f} ms  {name}", flush=True)
+            took, ratio = in_turns(arguments, environment, runs)
+            print(f"{ratio:6.1f}  {took * 1e3:6.1f} ms  {name}", flush=True)
 
 
 if __name__ == "__main__":

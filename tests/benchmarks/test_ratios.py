@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import time
 from pathlib import Path
-from statistics import median
 
 import pytest
 
@@ -24,18 +22,7 @@ RUNS = 5
 
 
 def ratio(numerator, denominator):
-    """Median over several runs of the processor time of one over the other, taken in turns so that both see the
-    same machine."""
-    found = []
-    numerator(), denominator()
-    for _ in range(RUNS):
-        times = []
-        for work in (numerator, denominator):
-            start = time.process_time()
-            work()
-            times.append(time.process_time() - start)
-        found.append(times[0] / max(times[1], 1e-9))
-    return median(found)
+    return bench.in_turns(numerator, denominator, RUNS)[1]
 
 
 AT = bench.points(100_000)

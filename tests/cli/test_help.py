@@ -78,11 +78,10 @@ def is_json(text):
 
 
 def is_csv(text):
-    for block in text.strip().split("\n\n"):
-        head, *rows = csv.reader(io.StringIO(block))
-        assert rows
-        assert len(set(head)) == len(head), f"a name heads two columns: {head}"
-        assert {len(row) for row in rows} == {len(head)}
+    head, *rows = csv.reader(io.StringIO(text))
+    assert rows
+    assert len(set(head)) == len(head), f"a name heads two columns: {head}"
+    assert {len(row) for row in rows} == {len(head)}
 
 
 def is_markdown(text):

@@ -43,7 +43,7 @@ def test_what_is_measured_is_calibrated_with_and_validated(log, here, roofsim, d
     assert float(times["prefill", "8", "1024", "0"]["value"]) == pytest.approx(8 * 1024 * 1e-5 * 1.1)
     assert float(times["decode", "8", "1024", "1024"]["value"]) == pytest.approx(1.1 * (1e-3 + 8 * 1024e-6))
     assert times["decode", "8", "1024", "1024"]["gen_len"] == "32"
-    assert {"n=3", "max_num_batched_tokens=16384", "max_num_seqs=256"} <= set(
+    assert {"n=3", "max_num_batched_tokens=16384", "max_num_seqs=256", "prompts=apart"} <= set(
         times["prefill", "1", "128", "0"]["note"].split(";")
     )
     scored = data(f"validate my.csv {RUNS}")
@@ -127,6 +127,19 @@ def test_another_model_is_refused(log, attempt, monkeypatch):
     result = attempt(f"{MEASURE} --prompts 128")
     assert result.exit_code == 2
     assert "what would be measured is not what is predicted" in result.stderr
+
+
+@pytest.mark.parametrize("quiet", ["", "--quiet"])
+def test_what_is_refused_beside_what_is_measured_is_told_in_the_end_to_the_quiet_as_well(
+    log, here, attempt, monkeypatch, quiet
+):
+    monkeypatch.setenv("FAKE_VLLM", "model@494032768")
+    result = attempt(f"{MEASURE} mamba2-780m --prompts 128 {quiet}")
+    assert result.exit_code == 1
+    assert "Qwen2.5-0.5B" in result.stderr.splitlines()[-1]
+    assert "what would be measured is not what is predicted" in result.stderr.splitlines()[-1]
+    assert {row["model"] for row in rows(here)} == {"mamba2-780m"}
+    assert ("128" in result.stderr) == (not quiet)
 
 
 def test_a_python_without_vllm_is_refused_before_any_row_says_that_a_model_failed(here, refused):

@@ -105,7 +105,10 @@ def test_figures_have_three_digits_and_a_unit(roofsim):
 def test_csv_holds_raw_numbers_under_names_with_units(roofsim):
     text = roofsim("devices -f csv")
     head, *rows = (line.split(",") for line in text.splitlines())
-    assert head == ["device", "memory [B]", "bandwidth [B/s]", "matrix [FLOP/s]", "ridge", "TDP [W]"]
+    assert head == [
+        "id", "capacity [B]", "bandwidth [B/s]", "matrix_peak [FLOP/s]", "ridge_point [FLOP/B]", "tdp [W]",
+        "usable [B]",
+    ]  # fmt: skip
     (card,) = [row for row in rows if row[0] == "rtx-4090"]
     assert [float(value) for value in card[1:4]] == [24 * 2**30, 1008e9, 165.2e12]
 

@@ -35,7 +35,7 @@ PARAMETERS = {
     "row_attention_efficiency": 1 / 20, "scalar_flops": 1 / 4,
     "unpacked_per_flop": 1 / 25, "barrier_time": 9, "tile_time": 11, "replay_time": 13,
     "unpacked_bytes": 1 / 2, "row_bytes": 1 / 8, "tile_flops": 5, "tile_columns": 7,
-    "step_time": 6, "indexed_elements": 1 / 3, "dispatch": 7, "triton_dispatch": 80,
+    "step_time": 6, "indexed_elements": 1 / 3, "dispatch": 7, "triton_dispatch": 80, "piece_gap": 3,
 }  # fmt: skip
 M = Machine(
     matrix_rate=1000, vector_rate=100, bandwidth=10, cache=50, units=4, parameters=PARAMETERS, clock=3, tile_rows=3
@@ -206,6 +206,11 @@ def test_parts_are_added_up_one_after_the_other(blocks: int, most: float, parts:
 def test_elements_are_found_at_so_many_per_unit_and_clock_where_that_takes_longest() -> None:
     assert terms(kernel("strided", indexed=40), M).compute == 40 / (4 * 3 / 3)
     assert terms(kernel("strided", indexed=4), M).compute == 200 / 50
+
+
+def test_each_piece_of_a_cache_costs_memory_some_bytes_more() -> None:
+    assert terms(kernel("attention", pieces=4), M).memory == (MOVED + 4 * 3) / 5
+    assert terms(kernel("attention", pieces=0), M).memory == MOVED / 5
 
 
 def test_steps_that_wait_for_memory_take_their_time_however_little_they_move() -> None:

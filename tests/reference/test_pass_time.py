@@ -54,6 +54,13 @@ def test_on_the_host_itself_everything_waits_for_everything() -> None:
     assert taken([(1, 4, 2), (10, 1, 3)], 5, inline=True) == 5 + 5 * 2 + 11 * 3
 
 
+@pytest.mark.parametrize(("host", "seconds"), [(1, 2 + 12), (3, 2 + 7 + 9), (5 / 3, 2 + 12)])
+def test_of_equal_passes_whose_host_is_one_ahead_the_slower_counts(host: float, seconds: float) -> None:
+    found = times([Stretch(host, 4, 3)], 2, ahead=7)
+    assert (found.wall, found.device, found.host) == pytest.approx((seconds, 12, 2 + 7 + 3 * host))
+    assert times([Stretch(host, 4, 3)], 2, gaps=0.5, ahead=7).wall == pytest.approx(seconds + 0.5)
+
+
 def test_gaps_between_kernels_come_on_top_and_keep_neither_busy() -> None:
     found = times([Stretch(1, 4, 3)], 2, gaps=0.5)
     assert (found.wall, found.device, found.host) == (2 + 1 + 12 + 0.5, 12, 2 + 3)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from counting.queue import Piece, simulated
 
 from roofsim import library
+from roofsim.engine import passes
 from roofsim.engine.energy import Activity, activity, energy
 from roofsim.engine.passes import (
+    BOUNDS,
     OperatorRow,
     PassFigures,
     Stack,
+    ahead_work,
     operators,
     pass_bound,
     run_pass,
@@ -28,6 +31,7 @@ from roofsim.foundation.schema import checked, variant
 from roofsim.lowering.step import lower
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Precision
+from roofsim.prediction.results import columns
 from roofsim.specs.files import build
 from roofsim.specs.runtime import HostPolicy, Runtime
 
@@ -69,6 +73,7 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
     pieces: list[Piece] = []
     moved = dict.fromkeys(WORDS, 0.0)
     kernels = model_matrix = model_traffic = 0.0
+    by_bound = {"compute": 0.0, "memory": 0.0, "launch": 0.0}
     done = Activity()
     for row in lower(s.architecture, s.runtime, p):
         for _ in range(row.row.count):
@@ -77,6 +82,7 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
                 for kernel in lowered.kernels:
                     host += kernel.count * launch_time(kernel, s.runtime, m, p.phase)
                     device += kernel.count * terms(kernel, m).time
+                    by_bound[terms(kernel, m).bound] += kernel.count * terms(kernel, m).time
                     done += activity(kernel, terms(kernel, m), m) * kernel.count
                     kernels += 0 if kernel.joined else kernel.count
                     for word in WORDS:
@@ -96,14 +102,40 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
     expected = PassFigures(
         wall, device, host, kernels, moved["matrix"], moved["vector"],
         moved["weights"] + moved["activations"] + moved["state"], energy(s.device, m, wall, done),
-        model_matrix, model_traffic,
+        model_matrix, model_traffic, by_bound["compute"], by_bound["memory"],
     )  # fmt: skip
-    assert {f.name: getattr(found, f.name) for f in fields(PassFigures)} == pytest.approx(
-        {f.name: getattr(expected, f.name) for f in fields(PassFigures)}
-    )
+    assert columns(found) == pytest.approx(columns(expected))
     assert found.idle_time == pytest.approx(wall - device)
     assert found.mfu == pytest.approx(model_matrix / wall)
     assert found.mbu == pytest.approx(model_traffic / wall)
+
+
+def test_what_is_not_asked_of_a_pass_is_not_computed_and_what_is_is_computed_once(monkeypatch: Any) -> None:
+    asked = []
+    monkeypatch.setattr(passes, "energy", lambda *_: asked.append("energy") or 5)
+    monkeypatch.setattr(passes, "matrix_time", lambda *_: asked.append("matrix_time") or 7)
+    found = run_pass(stack("ideal"), PREFILL)
+    assert all((found.time, found.kernels, found.bytes))
+    assert not asked
+    assert (found.energy, found.energy, weighted([(2, found)]).energy, found.model_matrix_time) == (5, 5, 10, 7)
+    assert asked == ["energy", "matrix_time"]
+    with pytest.raises(AttributeError, match="joules"):
+        found.joules  # noqa: B018
+
+
+def test_a_pass_that_is_lowered_already_is_not_lowered_again() -> None:
+    s = stack("ideal")
+    first, *rest = lower(s.architecture, s.runtime, PREFILL)
+    parts = [run_pass(s, PREFILL, rows) for rows in ([first], rest)]
+    assert sum(each.bytes for each in parts) == pytest.approx(run_pass(s, PREFILL).bytes)
+
+
+def test_the_models_own_work_of_passes_of_which_some_score_is_that_of_those_and_of_the_others() -> None:
+    none, some, every = (run_pass(stack("ideal"), replace(PREFILL, scored=share)) for share in (0, 1 / 4, 1))
+    for name in ("model_matrix_time", "model_traffic_time"):
+        without, mixed, whole = (getattr(each, name) for each in (none, some, every))
+        assert mixed == pytest.approx(3 / 4 * without + 1 / 4 * whole)
+        assert without < whole
 
 
 def test_a_pass_starts_after_its_launch_and_its_plans() -> None:
@@ -113,14 +145,32 @@ def test_a_pass_starts_after_its_launch_and_its_plans() -> None:
     assert starting_time(runtime, M, 0, 3) == pytest.approx(30e-6 + 3 * priors()["dispatch"])
 
 
-def test_a_serving_engine_works_for_each_step_and_for_its_sequences_while_the_device_waits() -> None:
+def test_a_serving_engine_works_for_each_step_and_its_new_requests_while_the_device_waits() -> None:
     policy = {"step_work": 10, "sequence_work": 3, "request_work": 50}
     served, alone = stack("vllm", mode="graph", **policy), stack("vllm", mode="graph")
     assert serving_work(served.runtime, PREFILL) == 10 + 2 * 50
-    assert serving_work(served.runtime, DECODE) == 10 + 2 * 3
+    assert serving_work(served.runtime, replace(PREFILL, begins=0)) == 10
+    assert serving_work(served.runtime, DECODE) == 10
     assert serving_work(alone.runtime, DECODE) == 0
     longer = run_pass(served, DECODE).time - run_pass(alone, DECODE).time
-    assert longer == pytest.approx(16 * priors()["dispatch"])
+    assert longer == pytest.approx(10 * priors()["dispatch"])
+
+
+def test_a_serving_engine_prepares_a_decode_step_and_its_sequences_while_the_device_is_at_the_one_before() -> None:
+    policy = {"step_work": 10, "ahead_work": 20, "sequence_work": 30}
+    served, alone = stack("vllm", mode="graph", **policy), stack("vllm", mode="graph", **policy | {"ahead_work": None})
+    assert ahead_work(served.runtime, DECODE) == 20 + 2 * 30
+    assert ahead_work(served.runtime, PREFILL) is None
+    assert ahead_work(alone.runtime, DECODE) is None
+    dispatch, replayed = priors()["dispatch"], priors()["replay_time"]
+    first = 30e-6 + 10 * dispatch
+    for m, slower in ((M, "device_time"), (FAST, "host_time")):
+        found, plain = (run_pass(replace(each, machine=m), DECODE) for each in (served, alone))
+        assert found.host_time == pytest.approx(plain.host_time + 80 * dispatch)
+        assert found.device_time == plain.device_time
+        left = getattr(found, slower) - first * (slower == "host_time")
+        assert found.time == pytest.approx(first + left + replayed)
+        assert run_pass(replace(served, machine=m), PREFILL) == run_pass(replace(alone, machine=m), PREFILL)
 
 
 def test_the_device_waits_between_the_kernels_of_a_graph() -> None:
@@ -141,8 +191,12 @@ def test_a_graph_begins_some_time_after_what_was_before() -> None:
 
 @every_stack
 @every_pass
-def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers(name: str, p: Pass) -> None:
-    s = stack(name)
+@pytest.mark.parametrize("by_vectors", [frozenset(), frozenset({None})])
+def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers(
+    name: str, p: Pass, by_vectors: frozenset[str | None]
+) -> None:
+    m = replace(M, matrix_rate=4e5, by_vectors=by_vectors)
+    s = stack(name, m)
     expected = {}
     for row in lower(s.architecture, s.runtime, p):
         for operator, lowered in row:
@@ -151,13 +205,13 @@ def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers
             reasons: dict[tuple[str, str], float] = {}
             for kernel in lowered.kernels:
                 for _ in range(n):
-                    t = terms(kernel, M)
+                    t = terms(kernel, m)
                     for word in WORDS:
                         total[word] += kernel.count * getattr(kernel.cost, word)
                     total["time"] += kernel.count * t.time
-                    total["light"] += kernel.count * light_time(kernel.cost, M)
+                    total["light"] += kernel.count * light_time(kernel.cost, m)
                     total["kernels"] += 0 if kernel.joined else kernel.count
-                    reason = t.bound, deciding_parameter(kernel, t.bound)
+                    reason = t.bound, deciding_parameter(kernel, t.bound, bool(by_vectors))
                     reasons[reason] = reasons.get(reason, 0) + kernel.count * t.time
             if lowered.kernels:
                 longest = max(reasons, key=lambda each: reasons[each])
@@ -176,12 +230,14 @@ def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers
 
 
 ROW = OperatorRow("one", "a", "gemm", 3, 1, 2, 3, 4, 5, 6, 7, 8, "compute", "prior")
-FIGURES = PassFigures(*range(1, 11))
+FIGURES = PassFigures(*range(1, 13))
 
 
 def test_passes_that_come_several_times_add_up() -> None:
-    twice = PassFigures(*(10 * value for value in range(1, 11)))
-    assert weighted([(2, FIGURES), (3, twice)]) == PassFigures(*(32 * value for value in range(1, 11)))
+    twice = PassFigures(*(10 * value for value in range(1, 13)))
+    found = weighted([(2, FIGURES), (3, twice)])
+    assert columns(found) == columns(PassFigures(*(32 * value for value in range(1, 13))))
+    assert found.mfu == FIGURES.mfu
 
 
 def test_operators_of_several_passes_add_up_and_are_bound_as_where_they_take_longest() -> None:
@@ -194,7 +250,10 @@ def test_operators_of_several_passes_add_up_and_are_bound_as_where_they_take_lon
 
 
 def test_a_pass_is_bound_by_its_host_or_by_what_bounds_most_of_its_device_time() -> None:
-    table = [replace(ROW, time=4, bound="memory"), replace(ROW, time=5), replace(ROW, time=4, bound="memory")]
-    assert pass_bound(replace(FIGURES, host_time=14, device_time=13), table) == "launch"
-    assert pass_bound(replace(FIGURES, host_time=13, device_time=13), table) == "memory"
-    assert pass_bound(replace(FIGURES, host_time=0, device_time=13), table[:2]) == "compute"
+    busy = replace(FIGURES, device_time=13, host_time=13, compute_time=5, memory_time=6)
+    assert pass_bound(busy) == "memory"
+    assert pass_bound(replace(busy, host_time=14)) == "launch"
+    assert pass_bound(replace(busy, compute_time=6, memory_time=5)) == "compute"
+    assert pass_bound(replace(busy, compute_time=6, memory_time=6)) == "compute"
+    assert pass_bound(replace(busy, compute_time=3, memory_time=4)) == "launch"
+    assert BOUNDS == ("compute", "memory", "launch")

@@ -12,6 +12,8 @@ from roofsim.foundation.schema import variant
 LOADERS = {
     "hardware": library.device,
     "models": library.architecture,
+    "models/families": library.family,
+    "models/families/scaling": library.scaling_law,
     "runtimes": library.runtime,
     "hardware/hosts": library.host,
     "hardware/calibrated": library.calibration,

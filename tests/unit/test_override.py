@@ -103,8 +103,8 @@ def test_a_changed_number_says_that_it_was_set() -> None:
         (DEVICE, "device", "memory..bandwidth", "--set device.memory: no ''"),
         (DEVICE, "device", "", "--set device: no ''"),
         (DEVICE, "device", "name.first", "--set device.name: no 'first'"),
-        (MODEL, "model", "layers.mamba.3.heads", "--set model.layers.mamba: no '3'; known: 0"),
-        (MODEL, "model", "layers.mamba.heads", "--set model.layers.mamba: no 'heads'; known: 0"),
+        (MODEL, "model", "layers.mamba.3.heads", "--set model.layers.mamba: no '3'; known: mamba2"),
+        (MODEL, "model", "layers.mamba.heads", "--set model.layers.mamba: no 'heads'; known: mamba2"),
     ],
 )
 def test_an_unknown_path_is_told_what_is_near(spec: Spec, root: str, path: str, message: str) -> None:

@@ -277,6 +277,18 @@ def test_a_prompt_in_pieces_takes_as_long_as_its_pieces(runtime):
     assert sum(o.time for o in found.operators) == pytest.approx(found.device_time)
 
 
+@pytest.mark.parametrize(
+    ("model", "runtime", "latents"),
+    [
+        ("DeepSeek-V3", "vllm", "expanded"), ("DeepSeek-V3.2", "vllm", "absorbed"),
+        ("DeepSeek-V3.2", "transformers-5-eager", "expanded"), ("Llama-3.2-1B", "vllm", "expanded"),
+    ],
+)  # fmt: skip
+def test_tokens_chosen_for_each_query_are_attended_to_as_latents_in_prompts_too(model, runtime, latents):
+    s = setup(model, "h200-sxm", runtime)
+    assert prefill(s, workload(prompt=100, dtype="bf16")).latents == latents
+
+
 def test_prompts_that_fill_a_step_together_are_one_pass_of_all():
     s = setup("Llama-3.2-1B", "rtx-4090", "vllm")
     n = s.runtime.memory.chunk // 8

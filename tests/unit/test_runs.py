@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from roofsim import library
 from roofsim.engine.energy import Activity, energy, units_energy
 from roofsim.engine.passes import run_pass
 from roofsim.foundation.errors import InputError, UnknownName, Unsupported
+from roofsim.foundation.quantity import Time
+from roofsim.foundation.schema import checked, variant
 from roofsim.model.step import Pass, Precision
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.request import predict, predict_request
@@ -28,6 +31,7 @@ from roofsim.runs.reading import Run, notes, read_csv
 from roofsim.runs.stacks import runtime_of
 from roofsim.runs.targets import Jobs, Target
 from roofsim.runs.where import parse
+from roofsim.specs.calibration import HOST_MATTERS
 from roofsim.specs.workload import workload
 
 HEADER = "device,model,phase,op,batch,prompt_len,metric,value"
@@ -373,6 +377,21 @@ def test_requests_that_a_stack_does_not_take_at_once_wait_for_their_turn():
     assert told[1] != one[1]
 
 
+def test_steps_of_a_batch_have_what_is_left_of_its_prompts_among_them_unless_prompts_were_apart():
+    reader = Reader("vllm", "h100-sxm")
+
+    def parts(**more):
+        fields = {"batch": 64, "prompt": 1024, "context": 1024, "generated": 33} | more
+        return reader.case(run(device="", model="Qwen2.5-0.5B", phase="decode", **fields)).target.parts
+
+    *steps, (share, _) = parts()
+    assert tuple(steps) == parts(note="prompts=apart")
+    assert share == 1 / 32
+    assert sum(each for each, _ in steps) == pytest.approx(1)
+    assert [len(parts(prompt=prompt)) for prompt in (None, 1024)] == [3, 4]
+    assert sum(each for each, _ in parts(batch=8)) == pytest.approx(1)
+
+
 # --- many at once ---
 
 STACKS = [
@@ -431,10 +450,26 @@ def test_a_parameter_changes_what_it_changes_in_a_prediction():
     w = workload(prompt=2048, logits="all")
     jobs = Jobs()
     program = Program([targets(s, w, jobs)["device_time"]], jobs, s.device, s.host, s.runtime)
-    from dataclasses import replace
-
     changed = run_pass(replace(s, parameters={"gemm_efficiency": 0.4}).stack(w.dtype), prefill(s, w))
     assert program.predict({"gemm_efficiency": 0.4}) == pytest.approx([changed.device_time])
+
+
+@pytest.mark.parametrize(("runtime", "launch"), [("vllm", None), ("llama.cpp", None), ("llama.cpp", "1 s")])
+def test_the_host_matters_in_a_row_where_it_does_in_its_prediction(runtime, launch):
+    s = setup("Qwen2.5-7B", "h100-sxm", runtime)
+    if launch:  # what a call takes before the first kernel counts as well
+        policy = variant(s.runtime.host, launch=checked(Time, {"value": launch, "source": "made up"}))
+        s = replace(s, runtime=variant(s.runtime, host=policy))
+    jobs, walls, expected = Jobs(), [], []
+    for prompt in (1, 64, 512, 1024, 4096, 16384):
+        w = workload(prompt=prompt)
+        walls.append(targets(s, w, jobs)["ttft"])
+        e = Evaluation(s, w)
+        expected.append(e.prefill.host_time > HOST_MATTERS * e.prefill.device_time)
+    program = Program(walls, jobs, s.device, s.host, s.runtime)
+    assert program.host_bound({}).tolist() == expected
+    assert any(expected) or launch is None
+    assert not all(expected) or launch
 
 
 def test_the_steps_that_stand_for_all_weigh_as_one():

@@ -25,7 +25,16 @@ PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
 }
 """Pages that are made from the code and the spec files."""
 
-CONSOLES = ("quickstart.md",)
+CONSOLES = (
+    "advise.md",
+    "compare.md",
+    "pareto.md",
+    "quickstart.md",
+    "sampling.md",
+    "search.md",
+    "sensitivity.md",
+    "sweep.md",
+)
 """Pages written by hand whose consoles show what their commands print."""
 
 

@@ -1,0 +1,106 @@
+"""Compute figures over axes of anything: models, devices, lengths, and every number of a spec."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from roofsim.cli import _options as o
+from roofsim.cli import _studies
+from roofsim.cli._click import click
+from roofsim.foundation.errors import InputError
+
+if TYPE_CHECKING:
+    from roofsim.explore.sweep import Progress
+
+
+@click.command()
+@_studies.axis_options
+@_studies.study_options
+@click.option(
+    "--output", "-o", type=click.Path(), metavar="FILE", default=None,
+    help="Write there: .parquet, .csv, .jsonl, .nc (a mesh), or a folder of Parquet files if it has no ending.",
+)  # fmt: skip
+@o.plot_option
+@click.option("--restart", is_flag=True, help="Throw away what an earlier run of another study left beside the output.")
+@_studies.engine_options
+@click.option(
+    "--format", "-f", "format_", type=click.Choice(["table", "csv", "json", "markdown"]), default="table",
+    help="Form of what is printed without --output.",
+)  # fmt: skip
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")
+def command(
+    output: str | None, plot: str | None, restart: bool, engine: str, scheduler: str | None, workers: int | None,
+    format_: str, quiet: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Compute figures at every combination of values: of models, devices, runtimes, lengths, batches and spec fields.
+
+    Values are lists (1k,4k), ranges by factors (1k..64k*2, 0.5x..4x*1.4142) or by steps (1k..8k+1k). A study that was
+    ended goes on where it was when the same command is given again.
+
+    \b
+    Example: roofsim sweep Qwen2.5-0.5B mamba2-780m -d orin -p 1k..64k*2 --set device.memory.bandwidth=1x,2x,4x
+    Example: roofsim sweep Qwen2.5-0.5B -d orin -p 1k..64k*1.01 -b 1..64+1 -o study.parquet
+    """
+    from roofsim.explore.sweep import swept, write
+
+    if output is not None and plot:
+        raise InputError("--plot: draws what is printed; a study in a file is drawn from the file")
+    made = _studies.study_of(options)
+    how: Any = {"engine": engine, "scheduler": scheduler, "workers": workers}
+    with bar(made.space.size, quiet) as progress:
+        if output is not None:
+            done = write(made, _target(output), restart=restart, progress=progress, **how)
+        else:
+            result = swept(made, progress=progress, **how)
+    out = o.Output(format_, None, quiet)
+    if output is not None:
+        out.say(f"wrote {output}: {done.kept:,} of {done.points:,} points")
+        return
+    from roofsim.report.sweep import sweep_tables
+
+    if plot:
+        from roofsim.report import plots, plots_of_sweep
+
+        plots.save(plots_of_sweep.sweep(result), plot)
+    out.write(sweep_tables(result, everything=format_ != "table"), result.to_dict() if format_ == "json" else {})
+    if plot:
+        out.say(f"drew {plot}")
+
+
+def _target(output: str) -> Path:
+    """A file or folder to be written, in a folder that is there."""
+    path = Path(output)
+    if not path.parent.is_dir():
+        raise InputError(f"--output {output}: there is no folder '{path.parent}'")
+    if path.is_dir() and any(each.suffix != ".parquet" for each in path.iterdir()):
+        raise InputError(f"--output {output}: is a folder with other things in it")
+    return path
+
+
+SLOW = 1.0
+"""Seconds of work after which progress is shown."""
+
+
+@contextmanager
+def bar(size: int, quiet: bool) -> Iterator[Progress]:
+    """A bar on stderr with the rate and the time left, once work takes long and if someone is there to see it."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, size: None
+        return
+    start, shown = time.monotonic(), [0]
+    with click.progressbar(length=size, label="points", file=sys.stderr, item_show_func=lambda text: text) as made:
+
+        def progress(done: int, size: int) -> None:
+            made.length, spent = size, time.monotonic() - start
+            if spent > SLOW:
+                made.update(done - shown[0], f"{done / spent:,.0f} points/s")
+                shown[0] = done
+
+        yield progress
+        if shown[0]:
+            made.update(size - shown[0])

@@ -1,0 +1,119 @@
+"""Every combination of what can be chosen: models, devices, runtimes, formats, and settings of their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from typing import Any
+
+from roofsim import library
+from roofsim.foundation.errors import UnknownName, Unsupported
+from roofsim.prediction.fitted import AUTO, chosen
+from roofsim.prediction.places import COUNTS, SPECS
+from roofsim.prediction.request import settled
+from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
+from roofsim.prediction.what_if import what_if
+from roofsim.specs.workload import Workload, workload
+
+FIELDS: Mapping[str, str] = {"weights": "weight_format", "cache": "cache_dtype", "dtype": "dtype", "logits": "logits"}
+"""What can be chosen of a workload beside its counts, and the field that holds it."""
+
+NAMES = ("model", "device", "runtime", "host", "calibration")
+"""Specs that are chosen by name; the last three have a default."""
+
+Choices = Mapping[str, Sequence[Any]]
+"""What to choose from, by the name of the choice: one of `NAMES`, `FIELDS`, the counts of a workload, or the path of
+a field as --set has it, whose values are then written as there (`2x`, `500 GB/s`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One combination: what was chosen, by name, and what it is to be predicted with.
+
+    `refused` says why it cannot be run; then there is no setup or no workload.
+    """
+
+    chosen: Mapping[str, Any]
+    setup: Setup | None
+    workload: Workload | None
+    refused: str | None = None
+
+
+def known(name: str) -> bool:
+    """Whether something of this name can be chosen."""
+    root, dot, _ = name.partition(".")
+    return name in (*NAMES, *FIELDS, *COUNTS) or bool(dot and root in (*SPECS, "parameters"))
+
+
+def check(choices: Choices) -> None:
+    """Raises UnknownName for a choice that there is not."""
+    for name in choices:
+        if not known(name):
+            raise UnknownName(
+                "axes", name, [*NAMES, *FIELDS, *COUNTS, *(f"{each}." for each in (*SPECS, "parameters"))]
+            )
+
+
+def cases(choices: Choices) -> Iterator[Case]:
+    """All combinations, the last choice varying fastest.
+
+    Raises InputError for what is wrong whatever it is combined with, such as a name that there is not; what does not go
+    together is a case that says why.
+    """
+    check(choices)
+    found = Specs()
+    for values in product(*choices.values()):
+        yield case(dict(zip(choices, values, strict=True)), found)
+
+
+class Specs:
+    """Specs by name, each looked up once."""
+
+    def __init__(self) -> None:
+        self.device: Callable[[str], Any] = cache(library.device)
+        self.model: Callable[[str], Any] = cache(library.architecture)
+        self.runtime: Callable[[str], Any] = cache(library.runtime)
+        self.host: Callable[[str], Any] = cache(library.host)
+        self.calibration: Callable[[str], Any] = cache(library.calibration)
+
+    def of(self, kind: str, name: Any) -> Any:
+        """The spec of a name; a spec is itself."""
+        return getattr(self, kind)(name) if isinstance(name, str) else name
+
+
+def label(name: str, value: Any, specs: Specs) -> str:
+    """What a choice is called: a spec by its own name, whatever alias it was asked by; other values as they are."""
+    if name not in NAMES or value in ("auto", "none"):
+        return str(value)
+    found = specs.of(name, value)
+    return str(found.id or found.name)
+
+
+def case(picked: Mapping[str, Any], specs: Specs) -> Case:
+    """The case of one combination."""
+    try:
+        found = setup_of(picked, specs)
+    except Unsupported as error:
+        return Case(picked, None, None, str(error))
+    fields = {field: picked[name] for name, field in FIELDS.items() if picked.get(name) is not None}
+    counts = {name: picked[name] for name in COUNTS if name in picked}
+    asked = workload(**{"dtype": found.device.default_dtype, **fields, **counts})
+    try:
+        found.machine(asked.dtype)
+        found.precision(settled(found, asked))
+    except Unsupported as error:
+        return Case(picked, found, None, str(error))
+    return Case(picked, found, settled(found, asked))
+
+
+def setup_of(picked: Mapping[str, Any], specs: Specs) -> Setup:
+    """The setup of one combination; raises Unsupported if its parts do not go together."""
+    model, device = specs.of("model", picked["model"]), specs.of("device", picked["device"])
+    runtime = specs.of("runtime", picked.get("runtime") or DEFAULT_RUNTIME)
+    host = picked.get("host") or device.host
+    found = setup(model, device, runtime, specs.of("host", host) if host else None)
+    calibration = picked.get("calibration", AUTO)
+    found = chosen(found, calibration if calibration == AUTO else specs.of("calibration", calibration))
+    return what_if(found, [f"{path}={value}" for path, value in picked.items() if "." in path])

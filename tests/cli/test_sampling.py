@@ -1,0 +1,71 @@
+"""`roofsim sampling`: what is asked reaches the study, and wrong input is told where it is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from roofsim.cli import group
+
+ASKED = ("sampling", "Qwen2.5-0.5B", "-d", "rtx-4090", "-r", "vllm")
+
+
+def run(*arguments):
+    return CliRunner().invoke(group, [*ASKED, *arguments], prog_name="roofsim")
+
+
+def test_every_number_of_trials_meets_every_number_of_tokens():
+    found = json.loads(run("-p", "512", "-n", "1,4", "-g", "10,1k", "-f", "json").stdout)
+    assert [(row["trials"], row["tokens"]) for row in found["rows"]] == [(1, 10), (1, 1024), (4, 10), (4, 1024)]
+    assert (found["prompt"], found["shared"], found["budget"], found["best"]) == (512, "held", None, None)
+
+
+def test_a_budget_decides_the_tokens(tmp_path):
+    curve = tmp_path / "curve.csv"
+    curve.write_text("tokens,accuracy\n16,0.01\n1024,0.3\n", encoding="utf-8")
+    given = ("--budget", "2 s", "-n", "1,8", "--share", "read", "--accuracy", str(curve))
+    found = json.loads(run(*given, "-f", "json").stdout)
+    assert (found["budget"], found["unit"], found["shared"], found["best"]) == (2.0, "s", "read", 1)
+    assert all(row["time"] <= 2 and row["bound"] == "budget" for row in found["rows"])
+    assert "8 trials of" in run(*given).stdout
+    assert "1,024" in run(*given, "-g", "1k").stdout or "tokens" in run(*given, "-g", "16").stdout
+
+
+def test_csv_has_one_header_and_numbers():
+    lines = run("-n", "1,2", "-f", "csv").stdout.splitlines()
+    assert len(lines) == 3
+    assert lines[0].split(",")[:3] == ["trials", "tokens", "time [s]"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--budget", "ten"), "10s, 500J or 2 PFLOP"),
+        (("--budget", "0s"), "more than nothing"),
+        (("--budget", "1us"), "not even one trial"),
+        (("--accuracy", "nowhere.csv"), "nowhere.csv: cannot be read"),
+        (("-r", "transformers-4.52-eager", "--share", "held"), "copied only"),
+        (("--trials", "none"), "none"),
+    ],
+)
+def test_wrong_input_is_told(given, said):
+    result = run(*given)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not result.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("tokens\n5\n", "line 2"), ("tokens,accuracy\n5,x\n", "line 2"), ("tokens,accuracy\n5,2\n", "from 0 to 1"),
+     ("tokens,accuracy\n", "that grow")],
+)  # fmt: skip
+def test_a_wrong_curve_is_told(tmp_path, text, said):
+    path = tmp_path / "curve.csv"
+    path.write_text(text, encoding="utf-8")
+    result = run("--budget", "1s", "--accuracy", str(path))
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "curve.csv" in result.stderr
