@@ -74,7 +74,7 @@ def sorted_by_expert(o: Operator) -> tuple[Kernel, ...]:
     if o.role is not Role.EXPERT_IN:
         return ()
     z = o.sizes
-    rows, few = fused.rows(o), int(z["experts"] <= 64)
+    rows, few = fused.rows(o), int(float(z["experts"]) <= 64)
     often = at_least(4 * rows, z["experts"] + 1)
     return (tiny("sort by expert", often * (2 - few * (1 - at_least(rows, 1024)))),)
 
