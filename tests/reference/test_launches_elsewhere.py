@@ -464,7 +464,7 @@ def test_for_an_array_of_lengths_each_is_launched_as_alone(threshold: int | None
 def test_llama_cpp_works_in_fp32() -> None:
     elements, half = TOKENS * 6, TOKENS * 18 / 2
     new = TOKENS * 6
-    stack = runtime("llama.cpp")
+    stack = runtime("llama.cpp", attention={"converts_cache": False})
     expected = {
         "norm_1": [each("stream", EVERY, FP32, FP32, flops=4)],
         "rotary": [each("stream", half, FP32, FP32, flops=3, count=2)],
@@ -477,6 +477,66 @@ def test_llama_cpp_works_in_fp32() -> None:
     check(network(GQA, GATED), stack, STEP, {"attention": [tiny(), of_a_token(4, 2), replace(tiny(), blocks=2 * 2)]})
     layer = {"norm_1": [each("stream", EVERY, FP32, FP32, flops=4), each("strided", EVERY, FP32, FP32, count=2)]}
     check(network(GQA, norm="layer"), stack, PREFILL, layer)
+
+
+Q8_0, Q4_0, Q4_1 = 34 / 32, 18 / 32, 20 / 32
+"""Bytes per element of a cache: blocks of 32 with an fp16 scale, the last with an fp16 minimum as well."""
+
+
+HALF = replace(PRECISION, cache=FP16)
+
+
+def cached(p: Pass, size: float) -> Pass:
+    return replace(p, precision=replace(PRECISION, cache=size))
+
+
+def test_llama_cpp_copies_a_cache_to_fp16_for_kernels_of_many_queries() -> None:
+    keys = 2 * 7 * 2 * 3  # two sequences of seven tokens, two heads of three
+    as_it_is = [tiny(), tiled(4), tiny()]
+    for size in (Q8_0, Q4_1, FP32):
+        copied = Launch("strided", 2, activations=keys * FP16, state=keys * size)
+        read = tiled(4, instead={"activations": 2 * 3 * 4 * 6 * ACT + 2 * keys * FP16, "state": 0})
+        expected = Expected([copied, tiny(), read, tiny()], temporary=2 * keys * FP16)
+        check(network(GQA), runtime("llama.cpp"), cached(PREFILL, size), {"attention": expected})
+        check(network(GQA), runtime("llama.cpp-vulkan"), cached(PREFILL, size), {"attention": as_it_is})
+    check(network(GQA), runtime("llama.cpp"), cached(PREFILL, FP16), {"attention": as_it_is})
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "converted"),
+    [(Q8_0, 64, False), (Q4_0, 128, False), (FP16, 96, False), (Q8_0, 96, True), (Q4_1, 64, True), (FP32, 64, True)],
+)
+def test_llama_cpp_reads_a_cache_as_it_is_for_single_queries_where_there_is_a_kernel(
+    size: float, width: int, converted: bool
+) -> None:
+    rows = lower(network(GQA | {"head_dim": width}), runtime("llama.cpp"), cached(STEP, size))
+    (kernels,) = (lowered.kernels for row in rows for operator, lowered in row if operator.name == "attention")
+    assert len(kernels) == 3 + converted
+
+
+@pytest.mark.parametrize("device", [None, "a100-sxm-80gb", "h100-sxm"])
+@pytest.mark.parametrize(
+    ("size", "width", "others"), [(Q8_0, 64, 4), (Q4_1, 256, 4), (Q8_0, 96, 0), (Q8_0, 320, 0), (FP32, 128, 0)]
+)
+def test_llama_cpp_reads_keys_in_blocks_for_every_head_whatever_the_device(
+    size: float, width: int, others: int, device: str | None
+) -> None:
+    """Five query heads share a key, and two sequences; what was copied is read in fp16."""
+    model = network({"kind": "attention", "heads": 10, "kv_heads": 2, "head_dim": width})
+    found = attention_of(model, cached(STEP, size), device)
+    elements = 2 * 7 * 2 * 2 * width
+    read = elements * (size if size == Q8_0 and width == 64 else FP16)
+    assert found["attention"].again == pytest.approx(others * read)
+    assert found["sum of parts"].blocks == 2 * 2 * (1 + others)
+
+
+def test_llama_cpp_puts_keys_into_blocks_of_a_cache_by_a_kernel_of_their_own() -> None:
+    new = TOKENS * 6  # elements of the keys, and of the values
+    for size, launches in (
+        (Q8_0, Launch("strided", 2, activations=new * FP32, state=new * Q8_0)),
+        (FP16, Launch("strided", activations=new * FP32, state=2 * new * FP16)),
+    ):
+        check(network(GQA), runtime("llama.cpp"), cached(PREFILL, size), {"cache_append": [launches]})
 
 
 def test_an_older_one_works_in_fp32_too_and_applies_weights_apart() -> None:
@@ -630,15 +690,13 @@ def attention_of(model: Architecture, p: Pass, device: str | None) -> dict[str, 
 
 def test_a_piece_of_one_prompt_scores_all_its_keys_on_llama_cpp() -> None:
     # three queries of two heads for each key see five, six and seven of seven keys, and take the time of 64
-    found = attention_of(network(GQA), Pass(1, 3, 4, PRECISION), "h100-sxm")
+    found = attention_of(network(GQA), Pass(1, 3, 4, HALF), "h100-sxm")
     assert list(found) == ["attention", "sum of parts"]
     assert (found["attention"].blocks, found["attention"].rows, found["attention"].spread) == (2, 6, 1)
     assert found["attention"].padding == pytest.approx(64 / 6 * 7 / 6)
     # of 300 tokens the last sees all 300, in the mean they see 150.5; within a window of 20, those 19 before it as well
-    assert attention_of(network(GQA), Pass(1, 300, 0, PRECISION), None)["attention"].padding == pytest.approx(
-        300 / 150.5
-    )
-    windowed = attention_of(network(GQA | {"window": 20}), Pass(1, 300, 50, PRECISION), None)
+    assert attention_of(network(GQA), Pass(1, 300, 0, HALF), None)["attention"].padding == pytest.approx(300 / 150.5)
+    windowed = attention_of(network(GQA | {"window": 20}), Pass(1, 300, 50, HALF), None)
     assert windowed["attention"].padding == pytest.approx(319 / 20)
 
 
@@ -657,8 +715,8 @@ def test_newer_devices_read_the_keys_of_one_sequence_for_every_head(
     device: str | None, heads: int, head_dim: int, batch: int, context: int, others: int
 ) -> None:
     model = network({"kind": "attention", "heads": heads, "kv_heads": 2, "head_dim": head_dim})
-    found = attention_of(model, Pass(batch, 1, context, PRECISION, phase="decode"), device)
-    held = batch * (context + 1) * 2 * 2 * head_dim * CACHE
+    found = attention_of(model, Pass(batch, 1, context, HALF, phase="decode"), device)
+    held = batch * (context + 1) * 2 * 2 * head_dim * FP16
     step, parts = found["attention"], found["sum of parts"]
     assert (step.cost.state, step.again) == (held, others * held)
     assert (parts.blocks, parts.parts) == (batch * 2 * (1 + others), (context + 1) / 128)
