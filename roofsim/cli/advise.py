@@ -92,9 +92,9 @@ def command(
     \b
     Example: roofsim advise --family qwen -d orin -p 4k --ttft 1s --tpot 50ms --max-memory 6GiB --rank parameters
     """
-    from roofsim.cli.compare import processors
     from roofsim.explore.advise import BUDGETS, advise, candidates
     from roofsim.explore.axes import axis
+    from roofsim.explore.executors import processors
     from roofsim.explore.selection import chosen_models
     from roofsim.report.advise import advice_records, advice_tables
 

@@ -13,6 +13,7 @@ from roofsim.foundation.errors import Unsupported
 from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Precision
+from roofsim.specs.caches import check_cache
 from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
@@ -51,7 +52,12 @@ class Setup:
         return Stack(self.architecture, self.runtime, self.device, self.machine(dtype))
 
     def precision(self, w: Workload) -> Precision:
-        """Bytes per element, and how quantised weights are multiplied; raises Unsupported if they cannot be."""
+        """Bytes per element, and how quantised weights are multiplied; raises Unsupported if they cannot be.
+
+        So it does for a cache that the runtime cannot keep.
+        """
+        if w.cache_dtype is not None:
+            check_cache(w.cache_dtype, w.dtype, self.runtime, self.architecture)
         name = w.weight_format
         if name in (None, STORED):
             name = self.architecture.stored.format if self.architecture.stored else None
