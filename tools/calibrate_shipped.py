@@ -31,8 +31,8 @@ QUIET = (
     "or op != 'e2e' and (timed == 'graph' or value > 2e-4)"
 )
 
-# Passes of vLLM are fitted without tables of its operators: products there are timed in bursts, at clocks that passes do
-# not keep, and attention in pages that lie together as vLLM's own do not (docs/decisions/040).
+# Passes of vLLM are fitted without tables of its operators: products there are timed in bursts, at clocks that passes
+# do not keep, and attention in larger pages (docs/decisions/040).
 
 # Below 1,024 tokens the Orin Nano ran at another clock: of mamba-130m, norms, products and scans alike take 1.7 to 2.2
 # times as long per token at 256 and 512 tokens as at 1,024.
