@@ -118,7 +118,7 @@ def _form(node: Any, path: str, numbers: dict[str, int]) -> Iterator[Any]:
         yield len(node)
         for k, each in enumerate(node):
             yield from _form(each, f"{path}.{k}", numbers)
-    elif type(node) is int and node > 1:  # a single layer of its kind is scheduled operator by operator
+    elif type(node) is int and node > 0:
         yield int
         numbers[path] = node
     else:
