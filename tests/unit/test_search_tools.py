@@ -59,7 +59,7 @@ def test_what_does_not_meet_the_condition_is_not_feasible():
     [
         (({}, {"ttft": "min"}), "needs a model"),
         ((AXES, {}), "at least one"),
-        ((AXES, {"ttft": "low"}), "write min or max"),
+        ((AXES, {"ttft": "low"}), "write them like"),
         ((AXES, {"speed": "max"}), "no 'speed'"),
         (({**AXES, "device.memory.colour": "1x"}, {"ttft": "min"}), "colour"),
     ],
@@ -74,6 +74,10 @@ def test_what_cannot_be_asked_is_told(given, said):
 def test_a_place_that_is_not_there_is_told(places, said):
     with pytest.raises(InputError, match=said):
         points(AXES, BETTER).at(places)
+
+
+def test_objectives_are_those_of_a_front():
+    assert points(AXES, "ttft,tokens_per_second").senses == BETTER
 
 
 def test_an_unknown_objective_is_an_unknown_name():
