@@ -20,7 +20,7 @@ from roofsim.specs.host import Host
 from roofsim.specs.population import Priors
 from roofsim.specs.products import product_of
 from roofsim.specs.runtime import Runtime
-from roofsim.specs.workload import STORED, Workload
+from roofsim.specs.workload import STORED, StateType, Workload
 
 DEFAULT_RUNTIME = "transformers-4.52-eager"
 """The stack of the SSM-Scope measurements, against which the model is checked."""
@@ -62,9 +62,14 @@ class Setup:
         if name in (None, STORED):
             name = self.architecture.stored.format if self.architecture.stored else None
         if name in (None, w.dtype):
-            return w.precision(self.runtime.state, self.architecture)
+            return w.precision(self.state, self.architecture)
         product = product_of(str(name), self.runtime, self.device)
-        return w.precision(self.runtime.state, self.architecture, product)
+        return w.precision(self.state, self.architecture, product)
+
+    @property
+    def state(self) -> StateType:
+        """The dtype of recurrent states: fp32 or the model's."""
+        return "fp32" if facts(self.architecture, self.runtime).fp32_state else self.runtime.state
 
     @property
     def fitted(self) -> Mapping[str, float]:
