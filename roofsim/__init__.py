@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from roofsim.foundation.version import __version__
 
 if TYPE_CHECKING:
+    from roofsim.explore.advise import advise
     from roofsim.explore.compare import compare
     from roofsim.explore.fronts import pareto
     from roofsim.explore.search import SearchResult, search
@@ -34,6 +35,7 @@ _HOMES = {
     "predict": "roofsim.prediction.request",
     "Prediction": "roofsim.prediction.results",
     "crossover": "roofsim.studies.crossover",
+    "advise": "roofsim.explore.advise",
     "pareto": "roofsim.explore.fronts",
     "sensitivity": "roofsim.explore.sensitivity",
     "sweep": "roofsim.explore.sweep",
@@ -61,6 +63,7 @@ __all__ = [
     "Swept",
     "Workload",
     "__version__",
+    "advise",
     "compare",
     "compile",
     "crossover",

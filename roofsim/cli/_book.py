@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 
 from roofsim.cli import _options as o
+from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
 from roofsim.measure.points import Point, known, state
 from roofsim.measure.runs import Row, Runs
@@ -39,7 +40,10 @@ class Book:
         o.write_whole(self.path, self.file.text)
 
     def finish(self, before: Runs, wanted: Iterable[Point], refused: Sequence[str], out: o.Output) -> None:
-        """Write what is new and how much is left; raises InputError where all that was asked for was refused."""
+        """Write what is new and how much is left, then tell what was refused, to the quiet as well, and exit with 1.
+
+        Raises InputError where all that was asked for was refused.
+        """
         from roofsim.report.measure import measured_tables
         from roofsim.report.records import records
 
@@ -51,6 +55,9 @@ class Book:
         summary = {"device": self.file.device, "rows": fresh, "left": left}
         columns = dict.fromkeys(self.file.columns)
         out.write(measured_tables(self.file.device, fresh, left), summary, lambda: records(fresh, columns))
+        if refused:
+            click.echo("\n".join(refused), err=True)
+            click.get_current_context().exit(1)
 
 
 def show_plan(file: Runs, wanted: Iterable[Point], software: str, out: o.Output) -> None:

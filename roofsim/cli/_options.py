@@ -206,7 +206,8 @@ precision_options = stacked(
         help="Dtype of activations: bf16, fp16, fp32, fp8 ...",
     ),
     click.option(
-        "--cache", "cache_dtype", type=Word("DTYPE_BYTES"), metavar="T", default=None, help="Dtype of the KV cache.",
+        "--cache", "cache_dtype", type=Word("CACHE_BYTES"), metavar="T", default=None,
+        help="Encoding of the KV cache: fp8, q8_0, q4_0 ...  [default: the dtype of activations]",
     ),
     click.option(
         "--weights", "weight_format", type=Word("WEIGHT_FORMATS"), metavar="FMT", default=None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from math import prod
 from typing import Any
 
@@ -94,6 +93,7 @@ def command(
     """
     from roofsim.explore.axes import axis
     from roofsim.explore.compare import compare_choices
+    from roofsim.explore.executors import processors
     from roofsim.explore.selection import chosen_models
     from roofsim.prediction.setup import DEFAULT_RUNTIME
     from roofsim.report.comparison import comparison_records, comparison_tables
@@ -120,8 +120,3 @@ def command(
 
         plots.save(plot_of_comparison.comparison(result), plot)
         out.say(f"drew {plot}")
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

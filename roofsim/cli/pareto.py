@@ -38,7 +38,7 @@ def command(
     Example: roofsim pareto Qwen2.5-0.5B mamba2-780m -d orin -p 1k..16k*2 -b 1..16*2 --objectives ttft,tokens_per_second
     """
     from roofsim.explore.fronts import front_of, senses_of
-    from roofsim.report.fronts import front_tables
+    from roofsim.report.fronts import front_records, front_tables
 
     derived = {each.partition("=")[0].strip() for each in options["derive"]}
     senses = senses_of(objectives, derived)
@@ -49,7 +49,7 @@ def command(
     made = _studies.study_of({**options, "figures": ",".join(dict.fromkeys([*figures, *more]))})
     found = front_of(made, senses, unfit=unfit, budget=budget, seed=options["seed"], workers=workers)
     out = o.Output(format_, output, quiet)
-    out.write(front_tables(found, everything=format_ != "table"), found.to_dict() if format_ == "json" else {})
+    out.write(front_tables(found), found.to_dict() if format_ == "json" else {}, lambda: front_records(found))
     if plot:
         from roofsim.report import plots_of_studies as plots
 

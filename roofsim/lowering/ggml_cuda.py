@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
 from roofsim.foundation.cost import Cost
-from roofsim.lowering import fused, serving
+from roofsim.lowering import fused, ggml, serving
 from roofsim.lowering.kernels import FP32, Class, Kernel, Lowered, Situation, piece, tiny
+from roofsim.model.weights import bytes_per_weight
 from roofsim.ops import attention, conv, gating, gemm, pointwise, routing, scan
 from roofsim.ops.base import CostFunction, Operator, Role
 from roofsim.ops.pairs import causal_pairs
@@ -44,9 +45,11 @@ BY_SEQUENCE = (Role.SEQUENCE_PROJECTION, Role.SCAN_IN, Role.STATE_PARAMETERS, Ro
 """Products that graphs make in three dimensions, a matrix for each sequence: of short convolutions, selective scans."""
 TILED_TOKENS, TILED_TOKENS_NARROW, WIDE_EXPERT = 128, 512, 1024
 """Tokens up to which experts in fp16 are one kernel, if they have more than `WIDE_EXPERT` results, and if not."""
+AS_THEY_ARE = (bytes_per_weight("q8_0"), bytes_per_weight("q4_0"))
+"""Bytes per element of caches that the vector kernel is compiled for beside 16 bits (GGML_CUDA_FA_QUANTS)."""
 VECTOR_WIDTH, WIDE_HEAD, SHARED_HEADS, SHARED_KEYS = 64, 256, 4, 8192
 """Widths of heads for which there is a vector kernel are multiples, up to the widest; where more heads share a key, it
-is not used at that width or from so many keys on."""
+is not used at that width or from so many keys on, unless the cache is in blocks."""
 THREADS = 128
 """Threads of a block in the kernels for states."""
 
@@ -281,8 +284,10 @@ def rotary(o: Operator, s: Situation) -> Lowered:
 
 
 def cache_append(o: Operator, s: Situation) -> Lowered:
-    """Values, converted into the cache; keys are, by the kernel that turns them."""
+    """Values, converted into the cache; keys are, by the kernel that turns them, but to blocks by one of their own."""
     z = o.sizes
+    if float(z["cache_bytes"]) < FP16:
+        return ggml.cache_append(o, s)
     new = s.p.tokens * z["width"] / 2
     return Lowered((Kernel("append", "strided", Cost(activations=new * FP32, state=2 * new * z["cache_bytes"])),))
 
@@ -296,14 +301,21 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     """Flash attention and the sum of its parts; before it, of several sequences, how far the mask lets each tile see.
 
     Of one sequence that is not asked (from 1,024 tokens on it would be): each query of a piece scores all keys.
+    Kernels for many queries read fp16: what a cache holds otherwise is copied to that first, keys and values each.
     """
     z = o.sizes
     several, kernel = at_least(z["batch"], 2), fused.kernel(o)
     visible = minimum(z["context"], z["window"] - 1) + z["new"]
+    held, copy = o.cost.state, _copy(o, s)
+    before: tuple[Kernel, ...] = ()
+    if not single(copy) or copy:
+        before = (Kernel("to fp16", "strided", Cost(activations=copy, state=held) * (1 / 2), 2),)
+        kernel = replace(kernel, cost=replace(o.cost, activations=o.cost.activations + copy, state=0))
+        held = copy
     if s.p.phase == "decode":
-        apart = _each_head(o, s, visible) * (1 - several)
+        apart = _each_head(o, s, visible, several)
         others = z["heads"] / z["kv_heads"] - 1
-        kernel = replace(kernel, again=apart * others * o.cost.state)
+        kernel = replace(kernel, again=apart * others * held)
         blocks = z["batch"] * z["kv_heads"] * (1 + apart * others)
         parts = replace(tiny("sum of parts"), blocks=blocks, parts=visible / fused.KEYS)
     else:
@@ -314,18 +326,40 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
             kernel, spread=several * kernel.spread + 1 - several,
             padding=several * kernel.padding + (1 - several) * all_keys,
         )  # fmt: skip
-    return Lowered(_present(tiny("mask", several), kernel, parts))
+    return Lowered(_present(*before, tiny("mask", several), kernel, parts), copy)
 
 
-def _each_head(o: Operator, s: Situation, visible: Number) -> Number:
-    """1 where one sequence reads its keys for every query head, else 0 (`ggml_cuda_get_best_fattn_kernel`)."""
+def _by_vectors(o: Operator) -> bool:
+    """Whether there is a vector kernel for such heads."""
+    width = float(o.sizes["qk_dim"])
+    return not width % VECTOR_WIDTH and width <= WIDE_HEAD
+
+
+def _copy(o: Operator, s: Situation) -> Number:
+    """Bytes of keys and values in fp16 to which a cache is copied: of 16 bits, or read by vector kernels, it is not."""
+    size = float(o.sizes["cache_bytes"])
+    read = s.p.phase == "decode" and size in AS_THEY_ARE and _by_vectors(o)
+    if size == FP16 or read or not s.runtime.attention.converts_cache:
+        return 0
+    return o.cost.state / o.sizes["cache_bytes"] * FP16
+
+
+def _each_head(o: Operator, s: Situation, visible: Number, several: Number) -> Number:
+    """1 where keys are read for every query head, else 0 (`ggml_cuda_get_best_fattn_kernel`).
+
+    In blocks they are in any step, else in that of one sequence on newer devices.
+    """
     z = o.sizes
-    width = float(z["qk_dim"])
-    if not s.each_head or width % VECTOR_WIDTH or width > WIDE_HEAD:
+    if not _by_vectors(o):
+        return 0
+    if float(z["cache_bytes"]) < FP16 and s.runtime.attention.converts_cache:
+        return 1
+    if not s.each_head:
         return 0
     if float(z["heads"]) <= SHARED_HEADS * float(z["kv_heads"]):
-        return 1
-    return 0 if width == WIDE_HEAD else 1 - at_least(visible, SHARED_KEYS)
+        return 1 - several
+    wide = float(z["qk_dim"]) == WIDE_HEAD
+    return 0 if wide else (1 - at_least(visible, SHARED_KEYS)) * (1 - several)
 
 
 def convolution(o: Operator, s: Situation) -> Lowered:

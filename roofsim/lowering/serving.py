@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from roofsim.foundation.arith import at_least, single
+from roofsim.foundation.arith import at_least, ceil, maximum, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused
 from roofsim.lowering.eager import ssd_kernels
@@ -65,6 +65,35 @@ def greedy_sampling(o: Operator) -> tuple[Kernel, ...]:
     )
 
 
+def sorted_by_expert(o: Operator) -> tuple[Kernel, ...]:
+    """What puts tokens in the order of their experts, in whole tiles of each, before the first products.
+
+    vLLM 0.23, fused_moe.py: not where at most a quarter of the experts is asked for; csrc/moe/moe_align_sum_kernels.cu:
+    in one kernel for less than 1,024 rows of at most 64 experts, else in two.
+    """
+    if o.role is not Role.EXPERT_IN:
+        return ()
+    z = o.sizes
+    rows, few = fused.rows(o), int(float(z["experts"]) <= 64)
+    often = at_least(4 * rows, z["experts"] + 1)
+    return (tiny("sort by expert", often * (2 - few * (1 - at_least(rows, 1024)))),)
+
+
+def in_tiles(o: Operator, product: Kernel) -> Kernel:
+    """A product of experts whose tiles are of one expert each, computed whole (`get_default_config` in fused_moe.py).
+
+    Rows differ from expert to expert, so that the last of several tiles is half full on average.
+    """
+    z = o.sizes
+    high = 16 * (1 + at_least(z["tokens"], 33) + 2 * at_least(z["tokens"], 97) + 4 * at_least(z["tokens"], 513))
+    wide = 64 * (1 + at_least(z["tokens"], 65))
+    touched = gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
+    each = maximum(fused.rows(o) / touched / high + 1 / 2, 1)
+    tiles, tile = touched * each * ceil(z["d_out"] / wide), 2 * high * wide * z["d_in"]
+    # four bits go to kernels of Marlin and others
+    return replace(product, fill=0, tiles=tiles, tile=tile, triton=float(z["weight_bytes"]) >= 1)
+
+
 def attention_kernels(operator: Operator, s: Situation) -> tuple[Kernel, ...]:
     """Attention of a step and the sum over parts of its keys, which FlashAttention-2 has of grouped heads alone.
 
@@ -115,8 +144,10 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
     if operator.function is gemm.expert_linear:
         # tokens are quantised before they go to experts, what experts made of them row by row
         rows = z["tokens"] if operator.role is Role.EXPERT_IN else fused.rows(operator)
-        return Lowered(*fused.products(operator, situation.p, rows))
-    if operator.function in (pointwise.rms_norm, pointwise.layer_norm):
+        (*before, product), copied = fused.products(operator, situation.p, rows)
+        return Lowered((*before, *sorted_by_expert(operator), in_tiles(operator, product)), copied)
+    of_stream = operator.role is Role.PART_NORM or "x" in operator.uses
+    if operator.function in (pointwise.rms_norm, pointwise.layer_norm) and of_stream:
         elements = z["tokens"] * z["width"]
         moved = Cost(vector=5 * elements, activations=4 * elements * z["act_bytes"])
         return Lowered((Kernel("add and norm", "stream", moved),))

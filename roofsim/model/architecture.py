@@ -154,6 +154,13 @@ class Architecture(Documented):
         return "hybrid" if float(self.state_bytes(0, Precision())) > 0 else "transformer"
 
     @property
+    def cached_heads(self) -> frozenset[int]:
+        """Elements of the keys and of the values (or latents) of a head in a KV cache."""
+        sizes = ("qk_dim", "v_dim", "kv_rank", "rope_dim")
+        operators = (each for row in self.rows(Pass(1, 1, 0)) for each in row.operators if "cache_bytes" in each.sizes)
+        return frozenset(int(float(each.sizes[name])) for each in operators for name in sizes if name in each.sizes)
+
+    @property
     def attends(self) -> bool:
         """Whether any layer keeps a KV cache."""
         one, two = (float(self.state_bytes(tokens, Precision())) for tokens in (1, 2))

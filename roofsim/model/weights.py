@@ -52,6 +52,7 @@ ENCODINGS: Mapping[str, Encoding] = MappingProxyType(
         **{n: Encoding(8 * b, source=PLAIN, family=n if b < 2 else "") for n, b in DTYPE_BYTES.items()},
         # an fp16 scale; _1 also an fp16 minimum
         "q4_0": _ggml("q4_0", 4, 32, 16),
+        "q4_1": _ggml("q4_1", 4, 32, 16 + 16),
         "q5_0": _ggml("q5_0", 5, 32, 16),
         "q5_1": _ggml("q5_1", 5, 32, 16 + 16),
         "q8_0": _ggml("q8_0", 8, 32, 16),
@@ -109,6 +110,12 @@ def bytes_per_weight(name: str, row: int | None = None) -> float:
         return bytes_per_weight(encoding.fallback, row)
     group = encoding.group or row
     return (encoding.bits + (encoding.shared / group if group else 0)) / 8
+
+
+CACHE_BYTES: Mapping[str, float] = MappingProxyType(
+    {**DTYPE_BYTES, **{n: bytes_per_weight(n) for n in ("q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")}}
+)
+"""Bytes per element of every encoding that a KV cache can be asked for in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +328,7 @@ _SPELLED: Mapping[str, str] = MappingProxyType(
             "fp16": "f16 float16 half",
             "bf16": "bfloat16",
             "fp8": "f8 float8 e4m3 f8-e4m3 fp8-e4m3 fp8-e4m3fn float8-e4m3fn fp8-dynamic fp8-static fp8-w8a8 w8a8-fp8 "
-            "fbgemm-fp8 fp8-tensor fp8-per-tensor fp8-channel fp8-ootb modelopt-fp8",
+            "e5m2 f8-e5m2 fp8-e5m2 float8-e5m2 fbgemm-fp8 fp8-tensor fp8-per-tensor fp8-channel fp8-ootb modelopt-fp8",
             "fp8-block128": "fp8-block block-fp8 fp8-blockwise finegrained-fp8 fp8-block-128 fp8-w8a8-block",
             "int8-channel": "i8 w8a8 w8a8-int8 int8-w8a8 int8-sq sq smoothquant int8-channelwise bnb-int8 llm-int8",
             "int8-weights": "w8a16 int8-w8a16 int8-wo int8-weight-only gptq-int8 int8-gptq gptq-8bit",
@@ -336,6 +343,16 @@ _SPELLED: Mapping[str, str] = MappingProxyType(
     }
 )
 """What files of runs and configs call a format, words set off by dashes."""
+
+
+def cache_named(words: str) -> str:
+    """The encoding of a KV cache that a word such as `f16`, `fp8_e5m2` or `q8_0` means; raises UnknownName."""
+    name = words.lower()
+    name = _SPELLED.get(name.replace("_", "-"), name)
+    if name not in CACHE_BYTES:
+        raise UnknownName("encodings of a KV cache", words, CACHE_BYTES)
+    return name
+
 
 _SIZES = {"small": "s", "medium": "m", "large": "l"}
 _SAME = {spelled.replace("_", "-"): spelled for spelled in WEIGHT_FORMATS}

@@ -13,13 +13,14 @@ from roofsim.foundation.errors import Unsupported
 from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Precision
+from roofsim.specs.caches import check_cache
 from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.population import Priors
 from roofsim.specs.products import product_of
 from roofsim.specs.runtime import Runtime
-from roofsim.specs.workload import STORED, Workload
+from roofsim.specs.workload import STORED, StateType, Workload
 
 DEFAULT_RUNTIME = "transformers-4.52-eager"
 """The stack of the SSM-Scope measurements, against which the model is checked."""
@@ -51,14 +52,24 @@ class Setup:
         return Stack(self.architecture, self.runtime, self.device, self.machine(dtype))
 
     def precision(self, w: Workload) -> Precision:
-        """Bytes per element, and how quantised weights are multiplied; raises Unsupported if they cannot be."""
+        """Bytes per element, and how quantised weights are multiplied; raises Unsupported if they cannot be.
+
+        So it does for a cache that the runtime cannot keep.
+        """
+        if w.cache_dtype is not None:
+            check_cache(w.cache_dtype, w.dtype, self.runtime, self.architecture)
         name = w.weight_format
         if name in (None, STORED):
             name = self.architecture.stored.format if self.architecture.stored else None
         if name in (None, w.dtype):
-            return w.precision(self.runtime.state, self.architecture)
+            return w.precision(self.state, self.architecture)
         product = product_of(str(name), self.runtime, self.device)
-        return w.precision(self.runtime.state, self.architecture, product)
+        return w.precision(self.state, self.architecture, product)
+
+    @property
+    def state(self) -> StateType:
+        """The dtype of recurrent states: fp32 or the model's."""
+        return "fp32" if facts(self.architecture, self.runtime).fp32_state else self.runtime.state
 
     @property
     def fitted(self) -> Mapping[str, float]:

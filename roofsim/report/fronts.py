@@ -7,11 +7,15 @@ from roofsim.report.sweep import sweep_tables
 from roofsim.report.table import Table
 
 
-def front_tables(found: Front, everything: bool = False) -> list[Table]:
-    """The points on the front, the best by the first objective on top; with `everything` as data, without a word."""
-    (table,) = sweep_tables(found.found, everything)
-    if everything:
-        return [table]
+def front_records(found: Front) -> Table:
+    """The points on the front with all columns."""
+    (table,) = sweep_tables(found.found, everything=True)
+    return table
+
+
+def front_tables(found: Front) -> list[Table]:
+    """The points on the front, the best by the first objective on top."""
+    (table,) = sweep_tables(found.found)
     better = ", ".join(f"{'less' if sense == 'min' else 'more'} {name}" for name, sense in found.objectives.items())
     size, kept = found.found.study.space.size, found.found.study.where
     notes = [

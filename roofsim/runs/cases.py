@@ -12,7 +12,7 @@ from roofsim.foundation.errors import RoofsimError
 from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Phase, Precision, Product
-from roofsim.model.weights import DTYPE_BYTES, ENCODINGS, format_named
+from roofsim.model.weights import CACHE_BYTES, DTYPE_BYTES, ENCODINGS, format_named
 from roofsim.ops.base import Kind
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
@@ -266,20 +266,19 @@ class Reader:
 
     def _precision(self, run: Run, device: Device, dtype: str, format_: str | None) -> Precision:
         """Bytes per element of an operator by itself, and how it is computed: its row's dtype may name the unit."""
-        w = Workload(dtype=dtype, weight_format=format_, cache_dtype=_dtype(run.notes.get("kv_dtype", "")))
+        w = Workload(dtype=dtype, weight_format=format_, cache_dtype=_cache(run))
         unit = _unit(run.dtype)
         product: Product = "weights_only"
         if unit:
             product = unit
         elif format_ and format_ != dtype and not run.notes.get("quant", "").endswith("_wo"):
             product = product_of(format_, self.runtime, device)
-        return w.precision(self.runtime.state, product=product)
+        return w.precision("fp32", product=product)  # as tables of recurrences have states that say nothing of them
 
     def _loaded(self, run: Run, s: Setup) -> Workload:
         """The workload of an engine that was started with the formats of a run."""
         dtype, format_ = _formats(run, s.device)
-        cache = _dtype(run.notes.get("kv_dtype", ""))
-        return settled(s, Workload(dtype=dtype, weight_format=format_, cache_dtype=cache, logits="last"))
+        return settled(s, Workload(dtype=dtype, weight_format=format_, cache_dtype=_cache(run), logits="last"))
 
     def _workload(self, run: Run, s: Setup) -> Workload:
         """The workload of a run."""
@@ -293,7 +292,7 @@ class Reader:
             "generate": max(run.generated or 0, 1),
             "dtype": dtype,
             "weight_format": format_,
-            "cache_dtype": _dtype(run.notes.get("kv_dtype", "")),
+            "cache_dtype": _cache(run),
             "logits": logits if logits in ("all", "last") else s.runtime.logits,
         }
         if run.phase == "prefill" and not run.prompt:
@@ -368,6 +367,12 @@ def _dtype(words: str) -> str | None:
         if name in DTYPE_BYTES:
             return name
     return None
+
+
+def _cache(run: Run) -> str | None:
+    """The encoding of the KV cache that the note states, if any."""
+    words = run.notes.get("kv_dtype", "")
+    return words.lower() if words.lower() in CACHE_BYTES else _dtype(words)
 
 
 def _of_state(run: Run, precision: Precision) -> Precision:

@@ -32,8 +32,13 @@ def product_of(name: str, runtime: Runtime, device: Device) -> Product:
 
 
 def _kernels(name: str, runtime: Runtime) -> tuple[Product, ...]:
-    """The kernels for a format in order of preference."""
-    encoding = WEIGHT_FORMATS[name].matrices
+    """The kernels for a format in order of preference; none where some of its matrices have none."""
+    form = WEIGHT_FORMATS[name]
+    mixed = {encoding for rules in form.mixed.values() for encoding, _ in rules}
+    return _of(form.matrices, runtime) if all(_of(each, runtime) for each in mixed) else ()
+
+
+def _of(encoding: str, runtime: Runtime) -> tuple[Product, ...]:
     family = ENCODINGS[encoding].family
     known = runtime.products or {}
     return known.get(encoding, known.get(family, ())) if family else ("weights_only",)

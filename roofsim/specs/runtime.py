@@ -10,6 +10,7 @@ from roofsim.foundation.parameters import stated
 from roofsim.foundation.quantity import Bytes, Documented, Name, Sourced, Time
 from roofsim.foundation.schema import Extra, Limit, Spec
 from roofsim.model.step import Latents, Logits, Product
+from roofsim.model.weights import CACHE_BYTES
 from roofsim.ops.base import Role
 
 PositiveInt = Annotated[int, Limit(gt=0)]
@@ -28,6 +29,8 @@ class AttentionPolicy(Spec):
     devices where PyTorch prefers that library, whose kernel takes the mask as well and splits the keys up to
     `splits_blocks` heads of all sequences; `mask_padded` says that the mask is first copied to aligned rows,
     `mask_kernels` counts the kernels that build it, and one of a single byte is made numbers in every layer.
+    `converts_cache` says that a prefill first copies a cache of other than 16 bits to fp16, and a step one that the
+    kernel for single queries does not read.
     `kv_heads: repeated` copies keys and values to every query head first, `grouped` only where there is a mask;
     `copies_queries` makes queries contiguous in prefill; `copies_first_cache` concatenates to an empty cache;
     `splits_decode` spreads the keys of a decode step over the device and sums up in a second kernel. `plans` says
@@ -52,6 +55,7 @@ class AttentionPolicy(Spec):
     copies_queries: bool = False
     splits_decode: bool = False
     copies_first_cache: bool = False
+    converts_cache: bool = False
     plans: bool = False
     latents: Latents = "absorbed"
 
@@ -150,7 +154,8 @@ class Runtime(Documented):
     model's. `experts` says whether all experts of a layer are one grouped product or each that is used its own.
     `narrows` says that only scored positions go on after the mixer of the last layer. `products` has the kernels for
     quantised weights by their encoding or its family, in order of preference: weights of others are refused. Without
-    it, weights of any are unpacked inside the product. `parameters` are values of calibratable parameters that its
+    it, weights of any are unpacked inside the product. `caches` are the encodings that a KV cache can have beside the
+    dtype of activations, any without it. `parameters` are values of calibratable parameters that its
     kernels have on any device, over what a device file states for the usual ones. `explains` says why, field by field.
     """
 
@@ -176,12 +181,16 @@ class Runtime(Documented):
     memory: MemoryPolicy = field(default_factory=MemoryPolicy)
     parameters: Mapping[str, Sourced] = field(default_factory=dict)
     products: Mapping[Name, tuple[Product, ...]] | None = None
+    caches: tuple[Name, ...] | None = None
     supports: tuple[str, ...] = ()
     explains: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         stated(self.parameters)
+        for name in self.caches or ():
+            if name not in CACHE_BYTES:
+                raise ValueError(f"caches: no '{name}'; one of {', '.join(CACHE_BYTES)}")
 
     def written_for(self, vendor: str, kind: str) -> bool:
         """Whether the kernels are written for such a device."""

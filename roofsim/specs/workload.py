@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.schema import Spec
 from roofsim.model.step import Logits, Precision, Product
-from roofsim.model.weights import DTYPE_BYTES, WEIGHT_FORMATS, Inventory, format_named, multiplied, stored
+from roofsim.model.weights import (
+    CACHE_BYTES,
+    DTYPE_BYTES,
+    WEIGHT_FORMATS,
+    Inventory,
+    cache_named,
+    format_named,
+    multiplied,
+    stored,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from roofsim.model.architecture import Architecture
@@ -78,7 +87,7 @@ class Workload(Spec):
         return Precision(
             weights.get("weights", activations),
             activations,
-            DTYPE_BYTES[self.cache_dtype or self.dtype],
+            CACHE_BYTES[self.cache_dtype or self.dtype],
             activations if state == "model" else DTYPE_BYTES["fp32"],
             weights,
             products,
@@ -110,16 +119,16 @@ def _word(what: str, table: Mapping[str, Any], value: Any, optional: bool = True
     return value.lower()
 
 
-def _weights(value: Any) -> str | None:
-    """A weight format by one of its names; raises ValueError that lists what there is."""
+def _named(what: str, table: Mapping[str, Any], named: Callable[[str], str], value: Any) -> str | None:
+    """What one of several names means; raises ValueError that lists what there is."""
     if value is None:
         return None
     if not isinstance(value, str):
         raise ValueError("input should be a valid string")
     try:
-        return format_named(value)
+        return named(value)
     except UnknownName:
-        raise ValueError(f"no weight format '{value}'; one of {', '.join(WEIGHT_FORMATS)}") from None
+        raise ValueError(f"no {what} '{value}'; one of {', '.join(table)}") from None
 
 
 def _logits(value: Any) -> Logits | None:
@@ -145,8 +154,8 @@ CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "prompt": _counts,
     "generate": partial(_whole, 0),
     "dtype": partial(_word, "dtype", DTYPE_BYTES, optional=False),
-    "cache_dtype": partial(_word, "dtype", DTYPE_BYTES),
-    "weight_format": _weights,
+    "cache_dtype": partial(_named, "encoding of a cache", CACHE_BYTES, cache_named),
+    "weight_format": partial(_named, "weight format", WEIGHT_FORMATS, format_named),
     "logits": _logits,
 }
 """What reads each field of a workload."""

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from roofsim import library
 from roofsim.cli import group, modules
-from roofsim.specs.workload import DTYPE_BYTES, WEIGHT_FORMATS
+from roofsim.specs.workload import CACHE_BYTES, DTYPE_BYTES, WEIGHT_FORMATS
 
 
 def completed(line: str) -> set[str]:
@@ -65,7 +65,7 @@ def test_what_is_not_known_completes_to_nothing_new_and_without_an_error(line):
 
 
 @pytest.mark.parametrize(
-    ("option", "known"), [("--dtype", DTYPE_BYTES), ("--cache", DTYPE_BYTES), ("--weights", WEIGHT_FORMATS)]
+    ("option", "known"), [("--dtype", DTYPE_BYTES), ("--cache", CACHE_BYTES), ("--weights", WEIGHT_FORMATS)]
 )
 def test_dtypes_and_formats_complete(option, known):
     assert completed(f"predict mamba2-780m {option} ") == set(known)

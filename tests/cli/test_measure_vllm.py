@@ -129,6 +129,19 @@ def test_another_model_is_refused(log, attempt, monkeypatch):
     assert "what would be measured is not what is predicted" in result.stderr
 
 
+@pytest.mark.parametrize("quiet", ["", "--quiet"])
+def test_what_is_refused_beside_what_is_measured_is_told_in_the_end_to_the_quiet_as_well(
+    log, here, attempt, monkeypatch, quiet
+):
+    monkeypatch.setenv("FAKE_VLLM", "model@494032768")
+    result = attempt(f"{MEASURE} mamba2-780m --prompts 128 {quiet}")
+    assert result.exit_code == 1
+    assert "Qwen2.5-0.5B" in result.stderr.splitlines()[-1]
+    assert "what would be measured is not what is predicted" in result.stderr.splitlines()[-1]
+    assert {row["model"] for row in rows(here)} == {"mamba2-780m"}
+    assert ("128" in result.stderr) == (not quiet)
+
+
 def test_a_python_without_vllm_is_refused_before_any_row_says_that_a_model_failed(here, refused):
     bare = here / "python"
     bare.write_text("#!/bin/sh\necho no vllm >&2\nexit 1\n")

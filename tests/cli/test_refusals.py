@@ -90,6 +90,25 @@ def test_a_value_that_an_option_does_not_know_is_answered_with_those_it_knows(re
     assert right in message
 
 
+@pytest.mark.parametrize(
+    ("runtime", "cache", "right"),
+    [
+        ("transformers-5-eager", "fp8", "bf16"),
+        ("transformers-4.52-eager", "q8_0", "bf16"),
+        ("vllm", "q8_0", "fp8"),
+        ("llama.cpp", "fp8", "q8_0"),
+        ("llama.cpp", "iq4_nl", "q4_0"),
+        ("llama.cpp-b2824", "q8_0", "fp16"),
+    ],
+)
+@pytest.mark.parametrize("command", ["predict", "limits", "explain"])
+def test_a_cache_that_a_runtime_lacks_is_answered_with_those_it_keeps(refused, command, runtime, cache, right):
+    message = refused(f"{command} Qwen2.5-0.5B -d h100-sxm -r {runtime} --cache {cache}")
+    assert runtime in message
+    assert cache in message
+    assert right in message
+
+
 def test_a_metric_that_does_not_exist_is_answered_with_those_that_do(refused):
     assert "tpot" in refused(f"{CROSSOVER} --metric speed")
 

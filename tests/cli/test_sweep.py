@@ -129,3 +129,41 @@ def test_a_study_file_that_is_wrong_is_refused(refused, here, text, says):
 def test_points_that_are_wrong_are_refused(refused, here, text, says):
     (here / "points.csv").write_text(text)
     assert says in " ".join(refused("sweep mamba2-130m -d orin --points points.csv").split())
+
+
+def test_a_figure_has_a_panel_for_each_figure_and_a_line_for_each_other_value(roofsim, here):
+    from roofsim.explore.sweep import sweep
+    from roofsim.report import plots_of_sweep
+
+    roofsim(LINE, "--plot", "x.png")
+    assert (here / "x.png").read_bytes().startswith(b"\x89PNG")
+    axes = {
+        "model": "mamba2-130m,Bamba-9B",
+        "device": "orin",
+        "runtime": "llama.cpp",
+        "prompt": "1k..8k*2",
+        "batch": "1,2",
+    }
+    figure = plots_of_sweep.sweep(sweep(axes, figures=["ttft", "memory_peak", "fits"]))
+    panels = [each for each in figure.axes if each.get_visible()]
+    assert [len(each.lines) for each in panels] == [2, 2]
+    assert [each.get_title(loc="left") for each in panels] == ["time to first token", "peak memory"]
+    assert list(panels[0].lines[0].get_xdata()) == [1024, 2048, 4096, 8192]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "mamba2-130m, batch 1",
+        "mamba2-130m, batch 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("sweep mamba2-130m -d orin --plot x.png", "needs an axis of numbers"),
+        ("sweep mamba2-130m -d orin -p 1k,2k --figures fits --plot x.png", "needs a figure with numbers"),
+        ("sweep mamba2-130m -d orin -p 1..40+1 -b 1..30+1 --plot x.png", "30 lines cannot be told apart"),
+        ("sweep Bamba-9B -d orin -r llama.cpp -p 1k,2k --plot x.png", "no point to draw"),
+        ("sweep mamba2-130m -d orin -p 1k,2k --plot x.png -o x.csv", "draws what is printed"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(refused, line, says):
+    assert says in " ".join(refused(line).split())

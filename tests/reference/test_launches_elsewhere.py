@@ -71,8 +71,17 @@ def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
     step = {"attention": [of_a_token(4, 2), tiny()], "q_proj": [product(10)]}
     check(network(GQA, GATED), stack, STEP, step)
     check(network(GQA, norm="layer"), stack, PREFILL, {"norm_1": [added]})
+    inside = {name: [Own("stream")] for name in ("q_norm", "k_norm")}  # no sum is with these
+    check(network(GQA | {"qk_norm": "head"}), stack, PREFILL, {"norm_1": [added], "final_norm": [added], **inside})
     moe = {"kind": "moe", "experts": 4, "top_k": 2, "width": 3, "shared_width": 5}
-    check(network(moe), stack, PREFILL, {"shared_sum": [Own("stream")], "experts_up": [product(10)]})
+    shared = {"shared_gate_proj": [product(10)], "shared_up_proj": [Own("gemm", joined=True)]}
+    check(network(moe), stack, PREFILL, shared)
+    # where nothing gates, nothing is joined
+    check(network(moe | {"gated": False}), stack, PREFILL, {"shared_up_proj": [product(10)]})
+    check(network(MLP), stack, PREFILL, {"up_proj": [product(10)], "down_proj": [product(6)]})
+    check(
+        network(moe), stack, PREFILL, {"shared_sum": [Own("stream")], "experts_up": [tiny(), Own("gemm", triton=True)]}
+    )
 
 
 def test_a_serving_engine_takes_the_best_of_the_scores_in_fp32() -> None:
@@ -127,6 +136,56 @@ def found_pieces(model: Architecture, stack: Runtime, p: Pass) -> dict[str, Any]
     """The pieces of a cache that operators read."""
     rows = lower(model, stack, p)
     return {o.name: k.pieces for row in rows for o, lowered in row for k in lowered.kernels if k.pieces is not None}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "experts", "top_k", "sorts", "high", "wide"),
+    [
+        (1, 8, 2, 0, 16, 64),  # two of eight: no more than a quarter
+        (2, 8, 2, 1, 16, 64),
+        (32, 8, 2, 1, 16, 64),
+        (33, 8, 2, 1, 32, 64),
+        (64, 128, 2, 2, 32, 64),
+        (65, 64, 2, 1, 32, 128),
+        (96, 8, 2, 1, 32, 128),
+        (97, 8, 2, 1, 64, 128),
+        (511, 64, 2, 1, 64, 128),  # 1,022 rows
+        (512, 64, 2, 2, 64, 128),
+        (513, 64, 2, 2, 128, 128),
+    ],
+)
+def test_a_serving_engine_sorts_tokens_by_expert_and_computes_whole_tiles_of_each(
+    tokens: int, experts: int, top_k: int, sorts: int, high: int, wide: int
+) -> None:
+    part = {"kind": "moe", "experts": experts, "top_k": top_k, "width": 70}
+    stack, p = runtime("vllm", host={"captured": None}), Pass(1, tokens, 0, PRECISION)
+    rows = lower(network(part), stack, p)
+    found = {o.name: [k for k in lowered.kernels if k.count] for row in rows for o, lowered in row}
+    names = [k.name for k in found["experts_up"]]
+    assert names == ["sort by expert"] * (sorts > 0) + ["experts_up"]
+    assert sorts == sum(k.count for k in found["experts_up"][:-1])
+    touched = experts * (1 - (1 - top_k / experts) ** tokens)
+    of_each = max(1.0, tokens * top_k / touched / high + 0.5)
+    for name, d_in, d_out in ("experts_up", 10, 140), ("experts_down", 70, 10):
+        product = found[name][-1]
+        assert (product.like, product.triton) == ("gemm", True)
+        assert product.fill == 0
+        assert product.tile == 2 * high * wide * d_in
+        assert product.tiles == pytest.approx(touched * of_each * -(-d_out // wide))
+    assert [k.name for k in found["experts_down"]] == ["experts_down"]
+
+
+def test_experts_in_four_bits_are_not_launched_through_triton() -> None:
+    part, precision = {"kind": "moe", "experts": 8, "top_k": 2, "width": 3}, Precision(weights=1 / 2)
+    for bits, through in (precision, False), (replace(precision, weights=1), True):
+        rows = lower(network(part), runtime("vllm"), Pass(1, 9, 0, bits))
+        found = [
+            lowered.kernels[-1]
+            for row in rows
+            for o, lowered in row
+            if o.name.startswith("experts_") and o.kind == "gemm"
+        ]
+        assert [k.triton for k in found] == [through, through]
 
 
 def test_flash_attention_2_regroups_the_heads_of_a_step_and_sums_up_what_it_splits() -> None:
@@ -405,7 +464,7 @@ def test_for_an_array_of_lengths_each_is_launched_as_alone(threshold: int | None
 def test_llama_cpp_works_in_fp32() -> None:
     elements, half = TOKENS * 6, TOKENS * 18 / 2
     new = TOKENS * 6
-    stack = runtime("llama.cpp")
+    stack = runtime("llama.cpp", attention={"converts_cache": False})
     expected = {
         "norm_1": [each("stream", EVERY, FP32, FP32, flops=4)],
         "rotary": [each("stream", half, FP32, FP32, flops=3, count=2)],
@@ -418,6 +477,66 @@ def test_llama_cpp_works_in_fp32() -> None:
     check(network(GQA, GATED), stack, STEP, {"attention": [tiny(), of_a_token(4, 2), replace(tiny(), blocks=2 * 2)]})
     layer = {"norm_1": [each("stream", EVERY, FP32, FP32, flops=4), each("strided", EVERY, FP32, FP32, count=2)]}
     check(network(GQA, norm="layer"), stack, PREFILL, layer)
+
+
+Q8_0, Q4_0, Q4_1 = 34 / 32, 18 / 32, 20 / 32
+"""Bytes per element of a cache: blocks of 32 with an fp16 scale, the last with an fp16 minimum as well."""
+
+
+HALF = replace(PRECISION, cache=FP16)
+
+
+def cached(p: Pass, size: float) -> Pass:
+    return replace(p, precision=replace(PRECISION, cache=size))
+
+
+def test_llama_cpp_copies_a_cache_to_fp16_for_kernels_of_many_queries() -> None:
+    keys = 2 * 7 * 2 * 3  # two sequences of seven tokens, two heads of three
+    as_it_is = [tiny(), tiled(4), tiny()]
+    for size in (Q8_0, Q4_1, FP32):
+        copied = Launch("strided", 2, activations=keys * FP16, state=keys * size)
+        read = tiled(4, instead={"activations": 2 * 3 * 4 * 6 * ACT + 2 * keys * FP16, "state": 0})
+        expected = Expected([copied, tiny(), read, tiny()], temporary=2 * keys * FP16)
+        check(network(GQA), runtime("llama.cpp"), cached(PREFILL, size), {"attention": expected})
+        check(network(GQA), runtime("llama.cpp-vulkan"), cached(PREFILL, size), {"attention": as_it_is})
+    check(network(GQA), runtime("llama.cpp"), cached(PREFILL, FP16), {"attention": as_it_is})
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "converted"),
+    [(Q8_0, 64, False), (Q4_0, 128, False), (FP16, 96, False), (Q8_0, 96, True), (Q4_1, 64, True), (FP32, 64, True)],
+)
+def test_llama_cpp_reads_a_cache_as_it_is_for_single_queries_where_there_is_a_kernel(
+    size: float, width: int, converted: bool
+) -> None:
+    rows = lower(network(GQA | {"head_dim": width}), runtime("llama.cpp"), cached(STEP, size))
+    (kernels,) = (lowered.kernels for row in rows for operator, lowered in row if operator.name == "attention")
+    assert len(kernels) == 3 + converted
+
+
+@pytest.mark.parametrize("device", [None, "a100-sxm-80gb", "h100-sxm"])
+@pytest.mark.parametrize(
+    ("size", "width", "others"), [(Q8_0, 64, 4), (Q4_1, 256, 4), (Q8_0, 96, 0), (Q8_0, 320, 0), (FP32, 128, 0)]
+)
+def test_llama_cpp_reads_keys_in_blocks_for_every_head_whatever_the_device(
+    size: float, width: int, others: int, device: str | None
+) -> None:
+    """Five query heads share a key, and two sequences; what was copied is read in fp16."""
+    model = network({"kind": "attention", "heads": 10, "kv_heads": 2, "head_dim": width})
+    found = attention_of(model, cached(STEP, size), device)
+    elements = 2 * 7 * 2 * 2 * width
+    read = elements * (size if size == Q8_0 and width == 64 else FP16)
+    assert found["attention"].again == pytest.approx(others * read)
+    assert found["sum of parts"].blocks == 2 * 2 * (1 + others)
+
+
+def test_llama_cpp_puts_keys_into_blocks_of_a_cache_by_a_kernel_of_their_own() -> None:
+    new = TOKENS * 6  # elements of the keys, and of the values
+    for size, launches in (
+        (Q8_0, Launch("strided", 2, activations=new * FP32, state=new * Q8_0)),
+        (FP16, Launch("strided", activations=new * FP32, state=2 * new * FP16)),
+    ):
+        check(network(GQA), runtime("llama.cpp"), cached(PREFILL, size), {"cache_append": [launches]})
 
 
 def test_an_older_one_works_in_fp32_too_and_applies_weights_apart() -> None:
@@ -571,15 +690,13 @@ def attention_of(model: Architecture, p: Pass, device: str | None) -> dict[str, 
 
 def test_a_piece_of_one_prompt_scores_all_its_keys_on_llama_cpp() -> None:
     # three queries of two heads for each key see five, six and seven of seven keys, and take the time of 64
-    found = attention_of(network(GQA), Pass(1, 3, 4, PRECISION), "h100-sxm")
+    found = attention_of(network(GQA), Pass(1, 3, 4, HALF), "h100-sxm")
     assert list(found) == ["attention", "sum of parts"]
     assert (found["attention"].blocks, found["attention"].rows, found["attention"].spread) == (2, 6, 1)
     assert found["attention"].padding == pytest.approx(64 / 6 * 7 / 6)
     # of 300 tokens the last sees all 300, in the mean they see 150.5; within a window of 20, those 19 before it as well
-    assert attention_of(network(GQA), Pass(1, 300, 0, PRECISION), None)["attention"].padding == pytest.approx(
-        300 / 150.5
-    )
-    windowed = attention_of(network(GQA | {"window": 20}), Pass(1, 300, 50, PRECISION), None)
+    assert attention_of(network(GQA), Pass(1, 300, 0, HALF), None)["attention"].padding == pytest.approx(300 / 150.5)
+    windowed = attention_of(network(GQA | {"window": 20}), Pass(1, 300, 50, HALF), None)
     assert windowed["attention"].padding == pytest.approx(319 / 20)
 
 
@@ -598,8 +715,8 @@ def test_newer_devices_read_the_keys_of_one_sequence_for_every_head(
     device: str | None, heads: int, head_dim: int, batch: int, context: int, others: int
 ) -> None:
     model = network({"kind": "attention", "heads": heads, "kv_heads": 2, "head_dim": head_dim})
-    found = attention_of(model, Pass(batch, 1, context, PRECISION, phase="decode"), device)
-    held = batch * (context + 1) * 2 * 2 * head_dim * CACHE
+    found = attention_of(model, Pass(batch, 1, context, HALF, phase="decode"), device)
+    held = batch * (context + 1) * 2 * 2 * head_dim * FP16
     step, parts = found["attention"], found["sum of parts"]
     assert (step.cost.state, step.again) == (held, others * held)
     assert (parts.blocks, parts.parts) == (batch * 2 * (1 + others), (context + 1) / 128)

@@ -289,6 +289,20 @@ def test_tokens_chosen_for_each_query_are_attended_to_as_latents_in_prompts_too(
     assert prefill(s, workload(prompt=100, dtype="bf16")).latents == latents
 
 
+@pytest.mark.parametrize(
+    ("model", "runtime", "bytes_each"),
+    [
+        ("mamba2-130m", "vllm", 2), ("Falcon-H1-0.5B", "vllm", 2), ("Nemotron-H-8B", "vllm", 4),
+        ("Qwen3.5-4B", "vllm", 4), ("Qwen3-Next-80B-A3B", "vllm", 2), ("Nemotron-H-8B", "transformers-5-eager", 4),
+        ("mamba2-130m", "transformers-5-eager", 4), ("mamba2-130m", "mamba-ssm", 2),
+    ],
+)  # fmt: skip
+def test_recurrent_states_are_of_the_dtype_that_the_software_keeps_them_in(model, runtime, bytes_each):
+    s = setup(model, "h100-sxm", runtime)
+    assert s.precision(workload(dtype="bf16")).state == bytes_each
+    assert s.precision(workload(dtype="bf16", weight_format="fp8" if runtime == "vllm" else None)).state == bytes_each
+
+
 def test_prompts_that_fill_a_step_together_are_one_pass_of_all():
     s = setup("Llama-3.2-1B", "rtx-4090", "vllm")
     n = s.runtime.memory.chunk // 8

@@ -44,7 +44,6 @@ def test_every_member_is_as_if_predicted_alone() -> None:
         ("dense", "transformers-4.52-eager", DENSE),
         # the widths decide which kernel multiplies
         ("dense", "transformers-5-eager", {"depth": range(2, 20), "width": (256, 512)}),
-        ("dense", "llama.cpp", {"width": range(256, 2560, 128), "depth": (3, 4)}),
         # as many heads for keys as for queries is another kernel
         ("moe:width=512", "transformers-4.52-eager", {"kv_heads": (1, 2, 4), "depth": range(2, 20), "top_k": (2, 4)}),
         ("mamba2-hybrid:width=512", "ideal", {"attention_every": (0, 1, 2, 3), "depth": range(4, 40)}),

@@ -77,7 +77,7 @@ def test_recurrent_states_are_fp32_unless_the_stack_keeps_them_in_the_dtype_of_t
     ("fields", "said"),
     [
         ({"dtype": "bf17"}, "dtype: no dtype 'bf17'; one of fp32"),
-        ({"cache_dtype": ""}, "cache_dtype: no dtype ''"),
+        ({"cache_dtype": ""}, "cache_dtype: no encoding of a cache ''"),
         ({"dtype": 3}, "dtype: "),
         ({"weight_format": "q5"}, "weight_format: no weight format 'q5'; one of fp32"),
         ({"logits": "some"}, "logits: input should be 'all' or 'last'"),

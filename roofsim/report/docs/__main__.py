@@ -26,6 +26,7 @@ PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
 """Pages that are made from the code and the spec files."""
 
 CONSOLES = (
+    "advise.md",
     "compare.md",
     "pareto.md",
     "quickstart.md",
