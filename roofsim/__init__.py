@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 from roofsim.foundation.version import __version__
 
 if TYPE_CHECKING:
+    from roofsim.explore.advise import advise
     from roofsim.explore.compare import compare
+    from roofsim.explore.fronts import pareto
     from roofsim.explore.search import SearchResult, search
     from roofsim.explore.sensitivity import sensitivity
+    from roofsim.explore.sweep import Swept, sweep
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
     from roofsim.prediction.request import compile, predict
@@ -32,7 +35,11 @@ _HOMES = {
     "predict": "roofsim.prediction.request",
     "Prediction": "roofsim.prediction.results",
     "crossover": "roofsim.studies.crossover",
+    "advise": "roofsim.explore.advise",
+    "pareto": "roofsim.explore.fronts",
     "sensitivity": "roofsim.explore.sensitivity",
+    "sweep": "roofsim.explore.sweep",
+    "Swept": "roofsim.explore.sweep",
     "Comparison": "roofsim.studies.crossover",
     "search": "roofsim.explore.search",
     "SearchResult": "roofsim.explore.search",
@@ -53,14 +60,18 @@ __all__ = [
     "Prediction",
     "Runtime",
     "SearchResult",
+    "Swept",
     "Workload",
     "__version__",
+    "advise",
     "compare",
     "compile",
     "crossover",
+    "pareto",
     "predict",
     "search",
     "sensitivity",
+    "sweep",
 ]
 
 

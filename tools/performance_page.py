@@ -14,8 +14,10 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import module_from_spec, spec_from_file_location
 from math import sqrt
@@ -31,7 +33,6 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 
 import roofsim  # noqa: E402
-from roofsim.cli import modules  # noqa: E402
 from roofsim.foundation.units import significant  # noqa: E402
 from roofsim.prediction.evaluation import FIGURES  # noqa: E402
 from roofsim.report.formats import FORMATS  # noqa: E402
@@ -160,50 +161,83 @@ def scalars(runs: int) -> Table:
     return Table("", [Column("stack"), *(Column(head) for head in heads)], rows)
 
 
-WORKER = """
-import sys, time
-import roofsim
-import numpy as np
-f = roofsim.compile(*{stack!r}, figures=["ttft", "memory"], dtype="bf16")
-prompt, batch = np.meshgrid(np.arange(1.0, 1001), np.arange(1.0, 101), indexing="ij", sparse=True)
-f(prompt=prompt, batch=batch)
-print("ready", flush=True)
-sys.stdin.readline()
-end, done = time.perf_counter() + {seconds}, 0
-while time.perf_counter() < end:
-    f(prompt=prompt, batch=batch)
-    done += 100_000
-print(done / {seconds})
+AXES: Sequence[tuple[str, str, Sequence[str]]] = (
+    ("--prompt", "", ("16..160+16", "16..1600+16", "16..1600+16", "16..16000+16", "16..16000+16")),
+    ("--batch", "", ("1..10+1", "1..10+1", "1..100+1", "1..100+1", "1..100+1")),
+    ("--set", "device.memory.bandwidth=", ("0.5x..1.4x+0.1x",) * 5),
+    ("--set", "host.dispatch=", (*("0.6x..1.5x+0.1x",) * 4, "0.51x..1.5x+0.01x")),
+)
+"""Axes of studies of 10⁴, 10⁵ ... points: option, path, values."""
+STUDIES = tuple(10 ** (4 + i) for i in range(len(AXES[0][2])))
+ONE_IS_ENOUGH = 10**7
+"""Points from which on a study is run once."""
+AT_MOST_ALONE = 10**7
+"""The largest study that one process does alone here."""
+
+
+FIRST = """
+import json, resource, subprocess, sys, time
+start = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True)
+wall, used = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024]))
 """
-SECONDS = 1.0
+"""A small process that starts another one: the memory of a process counts that of the one that it was forked from."""
 
 
-def by_cores(runs: int) -> Table:
-    """Points per second of wall clock with one process a core, each as many, relative to one."""
+@dataclass(frozen=True)
+class Done:
+    """Wall clock and processor seconds of a process with those that it started, and the memory of the largest."""
+
+    wall: float
+    processor: float
+    memory: int
+
+
+def study(size: int, workers: int, folder: str) -> Done:
+    """A sweep of so many points to Parquet, as the command does it."""
+    place = STUDIES.index(size)
+    words = [word for option, path, values in AXES for word in (option, path + values[place])]
+    target = os.path.join(folder, "study.parquet")
+    asked = ("sweep", STACKS[0][0], "-d", STACKS[0][1], "-r", STACKS[0][2], *words, "--figures", "ttft,memory_peak",
+             "--workers", str(workers), "-o", target, "-q")  # fmt: skip
+    command = [sys.executable, "-c", FIRST, sys.executable, *startup.program(*asked)]
+    done = subprocess.run(command, env=environment(os.environ), stdout=subprocess.PIPE, text=True, check=True)
+    os.unlink(target)
+    return Done(*json.loads(done.stdout))
+
+
+def by_size(runs: int) -> Table:
+    """What studies take against their size, in one process and with one for each core."""
     cores = os.cpu_count() or 1
-    steps = sorted({1, *(2**k for k in range(1, 8) if 2**k < cores), cores})
-    found: dict[int, list[float]] = {n: [] for n in steps}
-    for _ in range(runs):
-        for n in steps:
-            found[n].append(_together(n))
-    rows = [[n, spoken(median(found[n])),
-             median(many / one for many, one in zip(found[n], found[1], strict=True))] for n in steps]  # fmt: skip
-    return Table("", [Column("processes", "count"), Column("points per second"), Column("times one", "ratio")], rows)
+    rows, least = [], [0.0, 0.0]
+    with tempfile.TemporaryDirectory() as folder:
+        study(STUDIES[0], 1, folder)  # compiles modules, keeps specs
+        for size in STUDIES:
+            alone, several = [], []
+            for _ in range(1 if size >= ONE_IS_ENOUGH else runs):
+                alone += [study(size, 1, folder)] if size <= AT_MOST_ALONE else []
+                several.append(study(size, cores, folder))
+            if size == STUDIES[0]:
+                least = [median(one.processor for one in done) for done in (alone, several)]
+            faster = [one.wall / other.wall for one, other in zip(alone, several, strict=False)]
+            rate = size / median(one.wall for one in several)
+            both = zip((alone, several), least, strict=True)
+            rows.append([size, *(each for done, first in both for each in cells(done, size, first)), rate,
+                         median(faster) if faster else None])  # fmt: skip
+    each = (("{}", "s"), ("ns a further point", "rate"), ("memory", "B"))
+    heads = [Column(name.format(kind), unit) for kind in ("one process", f"{cores} processes") for name, unit in each]
+    last = [Column("points per second", "short"), Column("times as fast as one", "ratio")]
+    return Table("", [Column("points", "count"), *heads, *last], rows)
 
 
-def _together(n: int) -> float:
-    code = WORKER.format(stack=STACKS[0], seconds=SECONDS)
-    running = [
-        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                         env=environment(os.environ))
-        for _ in range(n)
-    ]  # fmt: skip
-    for each in running:
-        each.stdout.readline()
-    for each in running:
-        each.stdin.write("\n")
-        each.stdin.flush()
-    return sum(float(each.communicate()[0]) for each in running)
+def cells(done: Sequence[Done], size: int, least: float) -> list[float | None]:
+    """Processor time of studies of a size, nanoseconds for each point beyond the smallest study, memory."""
+    if not done:
+        return [None] * 3
+    took = median(one.processor for one in done)
+    further = 1e9 * (took - least) / (size - STUDIES[0]) if size > STUDIES[0] else None
+    return [took, further, max(one.memory for one in done)]
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -221,22 +255,32 @@ COMMANDS: Sequence[tuple[str, ...]] = (
     ("crossover", *TWO, "--device", "orin"),
     ("crossover", "--device", "orin"),
     ("explain", "mamba2-780m", "--device", "orin"),
+    ("roofline", "mamba2-780m", "--device", "orin"),
     ("show", "mamba2-780m"),
     ("devices",),
     ("models",),
+    ("runtimes",),
+    ("calibrations",),
     ("compare", *TWO, "--device", "orin"),
+    ("compare", "--device", "orin"),
     ("sampling", "Qwen2.5-0.5B", "--device", "orin", "--trials", "16", "--tokens", "1k"),
+    ("sampling", "Qwen2.5-0.5B", "--device", "orin", "--budget", "10s"),
+    ("sweep", "mamba2-780m", "--device", "orin", "--prompt", "1k..64k*2"),
+    ("pareto", *TWO, "--device", "orin", "--prompt", "1k..16k*2", "--objectives", "ttft,tokens_per_second"),
     ("sensitivity", "mamba2-780m", "--device", "orin"),
+    ("advise", "--family", "qwen", "--device", "orin", "--prompt", "4k", "--ttft", "1s", "--rank", "parameters"),
+    ("search", "dense", "--device", "orin", "--over", "depth=8..32+4", "width=512..1536+128"),
 )
-"""Commands as users type them; those that are not there are left out."""
+"""Commands as users type them."""
+NOT_TIMED = ("calibrate", "import", "measure", "validate")
+"""Commands whose time is that of the runs or the file that they are given."""
 
 
 def commands(runs: int) -> Table:
     """Processor time of commands, as ratios to that of Python's own start."""
     rows = []
     with startup.environments() as (warm, cold):
-        asked = [(words, warm) for words in COMMANDS if words[0] in modules() or words[0][0] == "-"]
-        for words, kept in (*asked, (startup.PREDICT, cold)):
+        for words, kept in (*((words, warm) for words in COMMANDS), (startup.PREDICT, cold)):
             took, ratio = startup.in_turns(startup.program(*words), environment(kept), runs)
             name = f"`roofsim {' '.join(words)}`" + (", for the first time" if kept is cold else "")
             rows.append([name, ratio, took])
@@ -252,6 +296,10 @@ POINTS = """Of `roofsim.compile`, on one core, for TTFT over prompts and batches
 with every one of a column). In brackets what a point costs in passes of {operations} element-wise NumPy operations;
 one point is `f.at`, which calls no NumPy."""
 
+SWEPT = """`roofsim sweep` to Parquet: TTFT and peak memory of {stack} over prompt × batch × bandwidth × cost of a
+launch, the whole command with its start; `a further point` is beyond the smallest study, memory that of the largest
+process. Points per second are of wall clock."""
+
 PROCESSES = """Whole processes, user and system time, as ratios to `python -c pass`. Modules are compiled and specs
 kept, as for a user's second command."""
 
@@ -261,9 +309,9 @@ Measured on {date} with Python {python}, {cores} cores of {processor}; programs 
 are medians of rounds, in brackets the least and the largest."""
 
 MEANS = """*Start*: processor time of a fresh Python that imports the program and predicts one point; *command*: that
-of its own command. *Points/s*: of processor time in one process, each point another length. Ratios are to roofsim, of
-rates to its arrays: above 1 the other one takes longer to start, or is faster. *Installed*: what it adds to an empty
-environment, with all that it depends on."""
+of its own command. *Points/s*: of processor time in one process, over lengths of 512 to 4,607 tokens. Ratios are to
+roofsim, of rates to its arrays: above 1 the other one takes longer to start, or is faster. *Installed*: what it adds
+to an empty environment, with all that it depends on."""
 
 
 def prose(text: str, **values: Any) -> str:
@@ -285,8 +333,9 @@ def sections(runs: int) -> Iterator[str]:
     yield markdown(by_figures(runs))
     yield "One prediction after another in one process, per second:"
     yield markdown(scalars(runs))
-    yield "On several cores, a process on each, for TTFT and memory on meshes, per second of wall clock:"
-    yield markdown(by_cores(runs))
+    yield "## Studies"
+    yield prose(SWEPT, stack=", ".join(STACKS[0]))
+    yield markdown(by_size(runs))
     yield "## Commands"
     yield prose(PROCESSES)
     yield markdown(commands(runs))

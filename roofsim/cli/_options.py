@@ -69,30 +69,6 @@ class Word(click.ParamType[str]):
         return [CompletionItem(each) for each in getattr(workload, self.table) if each.startswith(incomplete)]
 
 
-class Listed(click.ParamType[list[Any]]):
-    """Several of a type, set off by commas: orin,rtx-4090."""
-
-    def __init__(self, each: click.ParamType[Any]) -> None:
-        self.each = each
-        self.name = f"{each.name}s"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
-        """Each of them once."""
-        if isinstance(value, list):
-            return value
-        words = [word.strip() for word in value.split(",")]
-        if not all(words):
-            self.fail(f"'{value}' has an empty place; write {self.name} like A,B", param, ctx)
-        return list(dict.fromkeys(self.each.convert(word, param, ctx) for word in words))
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """What completes the last of them."""
-        from click.shell_completion import CompletionItem
-
-        before, comma, last = incomplete.rpartition(",")
-        return [CompletionItem(before + comma + each.value) for each in self.each.shell_complete(ctx, param, last)]
-
-
 class Quantity(click.ParamType[float]):
     """A number with its unit: 6GiB, 50ms."""
 

@@ -97,7 +97,7 @@ def study_of(options: Mapping[str, Any]) -> Study:
 
     described = _file(options["study"]) if options.get("study") else {}
     axes: dict[str, Any] = dict(described.get("axes", {}))
-    axes |= {name: options[name] for name in AXES if options.get(name)}
+    axes |= {name: options[name] for name in AXES if options.get(name) is not None}
     if options.get("models"):
         axes = {"model": list(options["models"]), **{k: v for k, v in axes.items() if k != "model"}}
     axes |= changes_of(options.get("changes", ()))

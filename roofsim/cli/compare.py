@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
+from math import prod
 from typing import Any
 
 from roofsim.cli import _options as o
+from roofsim.cli import _studies
 from roofsim.cli._click import click
+from roofsim.cli.sweep import bar
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import parse
 
@@ -25,85 +27,8 @@ class Price(click.ParamType[float]):
 
 
 @click.command()
-@o.models_argument
+@_studies.axis_options
 @o.model_filters
-@click.option(
-    "--device",
-    "-d",
-    required=True,
-    type=o.Listed(o.Name("hardware")),
-    metavar="D,D",
-    help="Devices by name, alias or path, each with its mode after an @: orin@15w,rtx-4090.",
-)
-@click.option(
-    "--runtime",
-    "-r",
-    type=o.Listed(o.Name("runtimes")),
-    metavar="R,R",
-    default=None,
-    help="Software stacks.  [default: transformers-4.52-eager]",
-)
-@click.option(
-    "--weights",
-    type=o.Listed(o.Word("WEIGHT_FORMATS")),
-    metavar="F,F",
-    default=None,
-    help="Formats of the weights: bf16,q4_k_m.",
-)
-@click.option(
-    "--cache",
-    type=o.Listed(o.Word("DTYPE_BYTES")),
-    metavar="T,T",
-    default=None,
-    help="Dtypes of the KV cache.",
-)
-@click.option(
-    "--dtype",
-    type=o.Listed(o.Word("DTYPE_BYTES")),
-    metavar="T,T",
-    default=None,
-    help="Dtypes of activations: bf16,fp16.",
-)
-@click.option(
-    "--prompt",
-    "-p",
-    type=o.Range(),
-    metavar="N,N",
-    default=None,
-    help="Tokens of the prompt: 1k,4k or 1k..32k*2.  [default: 1024]",
-)
-@click.option("--batch", "-b", type=o.Range(), metavar="N,N", default=None, help="Sequences at once.  [default: 1]")
-@click.option(
-    "--generate",
-    "-g",
-    type=o.Listed(o.Tokens(nought=True)),
-    metavar="N,N",
-    default=None,
-    help="Generated tokens.  [default: 128]",
-)
-@click.option("--logits", type=click.Choice(["all", "last"]), default=None, help="Positions that are scored.")
-@click.option(
-    "--host",
-    type=o.Listed(o.Name("hardware/hosts")),
-    metavar="H,H",
-    default=None,
-    help="Hosts that launch the kernels.  [default: each device's own]",
-)
-@click.option(
-    "--calibration",
-    type=o.Name("hardware/calibrated"),
-    metavar="NAME",
-    default="auto",
-    help="Fitted parameters by name or path; auto: those shipped for each device and runtime; none: priors."
-    "  [default: auto]",
-)
-@click.option(
-    "--set",
-    "changes",
-    multiple=True,
-    metavar="PATH=V,V",
-    help="Values of a field, each with all else: device.memory.bandwidth=1x,2x (repeatable).",
-)
 @click.option(
     "--price",
     type=Price(),
@@ -152,27 +77,11 @@ class Price(click.ParamType[float]):
 @o.plot_option
 @o.output_options
 def command(
-    models: tuple[str, ...],
-    kind: str | None,
-    family: str | None,
-    min_size: int | None,
-    max_size: int | None,
-    changes: tuple[str, ...],
-    calibration: str,
-    price: float | None,
-    fits: bool,
-    min_tps: float | None,
-    context: int | None,
-    max_memory: float | None,
-    max_ttft: float | None,
-    max_tpot: float | None,
-    sort: str | None,
-    plot: str | None,
-    format_: str,
-    output: str | None,
-    quiet: bool,
-    **options: Any,
-) -> None:
+    models: tuple[str, ...], kind: str | None, family: str | None, min_size: int | None, max_size: int | None,
+    changes: tuple[str, ...], price: float | None, fits: bool, min_tps: float | None, context: int | None,
+    max_memory: float | None, max_ttft: float | None, max_tpot: float | None, sort: str | None, plot: str | None,
+    format_: str, output: str | None, quiet: bool, **options: Any,
+) -> None:  # fmt: skip
     """Predict every combination of MODELS with devices, runtimes, formats, lengths and batches; a row for each.
 
     Without MODELS all that ship, or those of a kind, family or size. Several values are set off by commas. What a
@@ -182,22 +91,23 @@ def command(
     Example: roofsim compare Qwen2.5-7B -d rtx-4090 -r llama.cpp --weights bf16,q8_0,q4_k_m
     Example: roofsim compare --kind hybrid --max-size 2B -d orin --min-tps 10 --context 16k --sort tpot
     """
-    from roofsim.cli._progress import progress
+    from roofsim.explore.axes import axis
     from roofsim.explore.compare import compare_choices
+    from roofsim.explore.executors import processors
     from roofsim.explore.selection import chosen_models
     from roofsim.prediction.setup import DEFAULT_RUNTIME
     from roofsim.report.comparison import comparison_records, comparison_tables
 
+    if not options["device"]:
+        raise click.UsageError("Missing option '--device' / '-d'.")
     selected = chosen_models(models, kind, family, min_size, max_size)
     if not selected:
         raise InputError("no model is of this kind, family and size; `roofsim models` lists them")
-    choices = {"model": selected, **{name: values for name, values in options.items() if values is not None}}
-    choices.setdefault("runtime", [DEFAULT_RUNTIME])
-    if options["logits"]:
-        choices["logits"] = [options["logits"]]
-    choices = {**choices, "calibration": [calibration], **varied(changes)}
-    with o.naming_options(), progress("combinations", quiet) as step:
-        found = compare_choices(choices, price, processors(), step or (lambda done, of: None))
+    asked = {name: options[name] for name in _studies.AXES if options[name]} | _studies.changes_of(changes)
+    asked.setdefault("runtime", DEFAULT_RUNTIME)
+    choices = {"model": selected, **{name: axis(name, each).values for name, each in asked.items()}}
+    with o.naming_options(), bar(prod(map(len, choices.values())), quiet) as step:
+        found = compare_choices(choices, price, processors(), step)
     result = found.where(
         fits=fits, min_tps=min_tps, context=context, max_memory=max_memory, max_ttft=max_ttft, max_tpot=max_tpot
     )
@@ -210,31 +120,3 @@ def command(
 
         plots.save(plot_of_comparison.comparison(result), plot)
         out.say(f"drew {plot}")
-
-
-def varied(changes: tuple[str, ...]) -> dict[str, list[str]]:
-    """The values of each field that --set names; commas in brackets set nothing off."""
-    found: dict[str, list[str]] = {}
-    for change in changes:
-        path, equals, text = (part.strip() for part in change.partition("="))
-        if not equals or "." not in path:
-            raise InputError(f"--set {change}: write it like device.memory.bandwidth=1x,2x")
-        if path in found:
-            raise InputError(f"--set {path}: is given twice; set its values off by commas")
-        values = [""]
-        depth = 0
-        for letter in text:
-            depth += (letter in "[{(") - (letter in "]})")
-            if letter == "," and not depth:
-                values.append("")
-            else:
-                values[-1] += letter
-        found[path] = [value.strip() for value in values]
-        if not all(found[path]):
-            raise InputError(f"--set {change}: has an empty place; write it like device.memory.bandwidth=1x,2x")
-    return found
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

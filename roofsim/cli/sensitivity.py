@@ -52,15 +52,10 @@ def command(
         if over:
             raise InputError("--heat, --over: a heat map is over its two axes")
         drawn = heat_map(s, w, figure, _spans(heat))
-        tables = [report.heat_records(drawn)] if format_ == "csv" else report.heat_tables(drawn, *names)
-        out.write(tables, drawn.to_dict())
+        out.write(report.heat_tables(drawn, *names), drawn.to_dict(), lambda: report.heat_records(drawn))
     else:
         found = sensitivities(s, w, figure, [each.strip() for each in over.split(",")] if over else ())
-        records = format_ == "csv"
-        out.write(
-            [report.sensitivity_records(found)] if records else report.sensitivity_tables(found, *names),
-            found.to_dict(),
-        )
+        out.write(report.sensitivity_tables(found, *names), found.to_dict(), lambda: report.sensitivity_records(found))
     if plot:
         from roofsim.report import plots_of_studies as plots
 

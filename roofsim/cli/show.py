@@ -55,10 +55,10 @@ def find(name: str) -> tuple[str, Any]:
 
     load: dict[str, Any] = {
         "models": library.architecture,
+        "hardware/calibrated": library.calibration,  # named like a mode of a device, and before those
         "hardware": library.device,
         "runtimes": library.runtime,
         "hardware/hosts": library.host,
-        "hardware/calibrated": library.calibration,
     }
     if library.is_published(Path(name)):
         return "models", library.architecture(name)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     "--output", "-o", type=click.Path(), metavar="FILE", default=None,
     help="Write there: .parquet, .csv, .jsonl, .nc (a mesh), or a folder of Parquet files if it has no ending.",
 )  # fmt: skip
+@o.plot_option
 @click.option("--restart", is_flag=True, help="Throw away what an earlier run of another study left beside the output.")
 @_studies.engine_options
 @click.option(
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")
 def command(
-    output: str | None, restart: bool, engine: str, scheduler: str | None, workers: int | None, format_: str,
-    quiet: bool, **options: Any,
+    output: str | None, plot: str | None, restart: bool, engine: str, scheduler: str | None, workers: int | None,
+    format_: str, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Compute figures at every combination of values: of models, devices, runtimes, lengths, batches and spec fields.
 
@@ -47,6 +48,8 @@ def command(
     """
     from roofsim.explore.sweep import swept, write
 
+    if output is not None and plot:
+        raise InputError("--plot: draws what is printed; a study in a file is drawn from the file")
     made = _studies.study_of(options)
     how: Any = {"engine": engine, "scheduler": scheduler, "workers": workers}
     with bar(made.space.size, quiet) as progress:
@@ -60,7 +63,13 @@ def command(
         return
     from roofsim.report.sweep import sweep_tables
 
+    if plot:
+        from roofsim.report import plots, plots_of_sweep
+
+        plots.save(plots_of_sweep.sweep(result), plot)
     out.write(sweep_tables(result, everything=format_ != "table"), result.to_dict() if format_ == "json" else {})
+    if plot:
+        out.say(f"drew {plot}")
 
 
 def _target(output: str) -> Path:
@@ -87,7 +96,7 @@ def bar(size: int, quiet: bool) -> Iterator[Progress]:
     with click.progressbar(length=size, label="points", file=sys.stderr, item_show_func=lambda text: text) as made:
 
         def progress(done: int, size: int) -> None:
-            spent = time.monotonic() - start
+            made.length, spent = size, time.monotonic() - start
             if spent > SLOW:
                 made.update(done - shown[0], f"{done / spent:,.0f} points/s")
                 shown[0] = done

@@ -167,11 +167,8 @@ _DOT = {"dot_product": "dot_efficiency"}
 _FEW_ROWS = ("vector_product", "row_product")
 """Products that memory bounds, or loads: no faster than the matrix peak."""
 _TAKEN_IN = {"packed_product": "unpacked_bytes", "row_product": "row_bytes"}
-"""Products of few rows that the loads of the units bound: bytes of weights for each of them and clock."""
-_AT_ONCE = {"row_product": BLOCKS}
-"""Products of which a unit takes in more with that many blocks at once than with one."""
-_IN_TURN = ("quantised_tiles",)
-"""Products whose blocks, one on each unit, load a part of a tile and then compute with it: the times add up."""
+"""Products of few rows that the loads of the units bound: bytes of weights for each of them and clock, which are more
+with a second block at once."""
 _SOFTMAX = ("attention", "masked_attention")
 _TILED = ("attention", "delta")
 """Fused kernels whose blocks each wait for their first data and write their results before the next block begins."""
@@ -233,7 +230,7 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.rate(kernel.unit))
     elif like in _PER_CLOCK:
         rate = minimum(m.units * m.clock * m[_PER_CLOCK[like]], m.rate(kernel.unit))
-        compute = _work(kernel, m) / rate
+        compute, filling = _work(kernel, m) / rate, m["tile_columns"] * kernel.unpacking * _tiles(kernel, m) / rate
     elif like in _VECTOR_PER_CLOCK:
         compute = cost.vector / minimum(m.units * m.clock * m[_VECTOR_PER_CLOCK[like]], m.vector_rate)
     elif like in _UNPACKED:
@@ -245,7 +242,10 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     else:
         compute = vector
     if like in _TAKEN_IN:
-        compute = maximum(compute, (cost.weights + kernel.again) / (m.units * m.clock * m[_TAKEN_IN[like]]))
+        rate = m.units * m.clock * m[_TAKEN_IN[like]]
+        if kernel.blocks is not None:
+            rate = rate * minimum(maximum(kernel.blocks / m.units, 1), BLOCKS)
+        compute = maximum(compute, (cost.weights + kernel.again) / rate)
     if kernel.indexed is not None:
         compute = maximum(compute, kernel.indexed / (m.units * m.clock * m["indexed_elements"]))
     if like in _SOFTMAX:
@@ -254,8 +254,9 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     if not (single(kernel.again) and not kernel.again):
         moved = maximum(moved, (moved + kernel.again) / m["cache_speed"])
     memory = moved / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
-    if like in _IN_TURN:
-        filling = memory
+    if like in _PER_CLOCK:
+        # blocks, one on each unit, wait for a part of their tile and unpack it; then they compute with it
+        filling = maximum(filling, memory)
     fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")] + _adding_up(kernel, m)
     if kernel.blocks is None:
         return Terms(fixed, compute, memory, filling)
@@ -268,7 +269,7 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         waiting = maximum(tiles / m.units, 1) * m["tile_time"]
         return Terms(fixed + waiting, compute * kernel.padding / busy, memory, filling)
     share = minimum(kernel.blocks / m.units, 1)
-    full = minimum(kernel.blocks / (m.units * kernel.together), _AT_ONCE.get(like, 1))
+    full = minimum(kernel.blocks / (m.units * kernel.together), 1)
     compute = compute / full
     if kernel.steps is not None:
         compute = maximum(compute, kernel.steps * m["step_time"] * maximum(kernel.blocks / (m.units * RESIDENT), 1))
@@ -280,13 +281,18 @@ def _full(kernel: Kernel, m: Machine) -> Number:
     return at_least(kernel.tiles, FULL * ceil(kernel.tiles / m.units) * m.units)
 
 
-def _work(kernel: Kernel, m: Machine) -> Number:
-    """Matrix work if every unit had as many tiles as the one with the most, and unpacked the weights of each."""
+def _tiles(kernel: Kernel, m: Machine) -> Number:
+    """Tiles if every unit had as many as the one with the most."""
     if kernel.tiles is None:
-        return kernel.cost.matrix
+        return 0
     whole, shared = (ceil(kernel.tiles * cuts / m.units) / cuts for cuts in (1, kernel.cuts))
     full = _full(kernel, m)
-    return (full * whole + (1 - full) * shared) * m.units * (kernel.tile + m["tile_columns"] * kernel.unpacking)
+    return (full * whole + (1 - full) * shared) * m.units
+
+
+def _work(kernel: Kernel, m: Machine) -> Number:
+    """Matrix work at the pace of the busiest unit."""
+    return kernel.cost.matrix if kernel.tiles is None else _tiles(kernel, m) * kernel.tile
 
 
 def _adding_up(kernel: Kernel, m: Machine) -> Number:

@@ -6,17 +6,18 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from itertools import product
 from math import prod
 from types import MappingProxyType
 from typing import Any
 
 from roofsim import library
-from roofsim.explore.cases import NAMES, Case, Choices, Specs, cases, check
-from roofsim.foundation.errors import InputError, UnknownName, Unsupported
+from roofsim.explore.cases import FIELDS, NAMES, Case, Choices, Specs, case, check
+from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.fitted import AUTO, NONE
 from roofsim.prediction.intervals import Interval
-from roofsim.prediction.places import COUNTS
+from roofsim.prediction.places import COUNTS, number_at
 from roofsim.prediction.request import predict_request
 from roofsim.prediction.results import Prediction, columns, interval_basis, plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup
@@ -106,13 +107,15 @@ class Row:
 class Comparison:
     """Combinations in their order, but those that do not fit after those that do, and those that are refused last.
 
-    `names` are the full names of devices and runtimes by what rows call them, `asked` what they were asked for by;
-    `left_out` counts the rows that filters took out, by the names of `FILTERS`.
+    `names` are the full names of devices and runtimes by what rows call them, `asked` what they were asked for by,
+    `units` those of fields that were chosen by their paths; `left_out` counts the rows that filters took out, by the
+    names of `FILTERS`.
     """
 
     rows: tuple[Row, ...]
     names: Mapping[str, str]
     asked: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str | None] = field(default_factory=dict)
     price: float | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
 
@@ -223,11 +226,33 @@ def compare_choices(
     specs = Specs()
     found = {name: [_spec(specs, name, each) for each in values] for name, values in choices.items()}
     usual = {each.name: [each.default] for each in fields(Workload) if each.name in COUNTS}
-    every = list(cases({**found, **{name: each for name, each in usual.items() if name not in found}}))
+    every = list(_cases({**found, **{name: each for name, each in usual.items() if name not in found}}, specs))
     rows = sorted(_rows(every, price, processes, step), key=_rank)
+    units = {path: _unit(every, path) for path in found if "." in path}
     words = [pair for kind in ("device", "runtime") for pair in zip(choices[kind], found[kind], strict=True)]
     names = {_id(spec): spec.name for _, spec in words}
-    return Comparison(tuple(rows), names, {_id(spec): _id(word) for word, spec in words}, price)
+    return Comparison(tuple(rows), names, {_id(spec): _id(word) for word, spec in words}, units, price)
+
+
+def _cases(choices: Choices, specs: Specs) -> Iterator[Case]:
+    """All combinations. What only some models have, such as a field of a kind of layer, the others are refused for.
+
+    Raises InputError for a value that is wrong whatever it is combined with.
+    """
+    possible: set[tuple[str, Any]] = set()
+    wrong: dict[tuple[str, Any], InputError] = {}
+    for values in product(*choices.values()):
+        picked = dict(zip(choices, values, strict=True))
+        asked = [(name, value) for name, value in picked.items() if "." in name or name in FIELDS]
+        try:
+            found = case(picked, specs)
+            possible.update(() if found.refused else asked)
+        except InputError as error:
+            found = Case(picked, None, None, str(error))
+            wrong = {**dict.fromkeys(asked, error), **wrong}
+        yield found
+    if never := [error for value, error in wrong.items() if value not in possible]:
+        raise never[0]
 
 
 def _spec(specs: Specs, choice: str, value: Any) -> Any:
@@ -243,19 +268,10 @@ def _rows(
     """The row of every case, in order."""
     runs = [(each.setup, each.workload) for each in every if each.setup and each.workload and not each.refused]
     answers = _answers(runs, price, processes)
-    done = 0
-    for each in every:
-        chosen = described(each)
-        if each.refused:
-            yield Row(chosen, {}, {}, None, each.refused)
-            continue
-        answer = next(answers)
-        done += 1
-        step(done, len(runs))
-        if isinstance(answer, str):
-            yield Row(chosen, {}, {}, None, answer)
-        else:
-            yield Row(chosen, *answer)
+    for done, each in enumerate(every, 1):
+        answer = each.refused or next(answers)
+        yield Row(described(each), {}, {}, None, answer) if isinstance(answer, str) else Row(described(each), *answer)
+        step(done, len(every))
 
 
 Answer = tuple[dict[str, Any], dict[str, Interval], str | None]
@@ -287,7 +303,7 @@ def _answer(run: tuple[Setup, Workload], price: float | None) -> Answer | str:
     """What is said of one request, or why it cannot be run."""
     try:
         p = predict_request(*run)
-    except Unsupported as error:
+    except InputError as error:
         return str(error)
     values = figures_of(p, price)
     return values, intervals_of(p, values), p.calibration
@@ -337,8 +353,28 @@ def described(each: Case) -> dict[str, Any]:
         "cache": (w.cache_dtype or w.dtype) if w else picked.get("cache"),
         **{name: getattr(w, name) if w else picked[name] for name in COUNTS},
         **{name: _id(x) for name, x in picked.items() if name in ("host", "dtype", "logits")},
-        **{path: x for path, x in picked.items() if "." in path},
+        **({"calibration": _id(picked["calibration"]) or NONE} if "calibration" in picked else {}),
+        **{path: _at(each.setup, path, x) for path, x in picked.items() if "." in path},
     }
+
+
+def _unit(every: Sequence[Case], path: str) -> str | None:
+    """The unit of a field that is a number; None of one that is not."""
+    for each in every:
+        try:
+            if each.setup:
+                return number_at(each.setup, path)[1]
+        except InputError:
+            return None
+    return None
+
+
+def _at(s: Setup | None, path: str, asked: Any) -> Any:
+    """The number that a field has been given; what was asked for where it is none or there is no such field."""
+    try:
+        return number_at(s, path)[0] if s else None
+    except InputError:
+        return asked
 
 
 def _id(spec: Any) -> Any:

@@ -305,8 +305,7 @@ class CaseAtWork:
         rows = np.empty((len(self._paths), int(np.prod(shape))))
         if mesh < FEW:
             for i in range(rows.shape[1]):
-                e = Evaluation(*self._set({name: x[i] for name, x in flat.items()}))
-                rows[:, i] = [figure(path)(e) for path in self._paths]
+                rows[:, i] = self._directly({name: x[i] for name, x in flat.items()})
         else:
             self._by_setting(flat, rows)
         return self._named({path: row.reshape(shape) for path, row in zip(self._paths, rows, strict=True)})
@@ -318,7 +317,7 @@ class CaseAtWork:
         apart = np.stack([flat[name] for name in self._decisive])
         for setting in np.unique(apart, axis=1).T:
             here = np.flatnonzero((apart == setting[:, None]).all(axis=0))
-            s, w = self._set(dict(zip(self._decisive, setting, strict=True)))
+            s, w = self._set({**self._only, **dict(zip(self._decisive, setting, strict=True))})
             function = compiled(s, w, self._paths, [name for name in self._varying if name not in self._decisive])
             made = function(**{name: flat[name][here] for name in function.variables})
             for row, name in zip(rows, self._paths, strict=True):
@@ -350,30 +349,36 @@ class CaseAtWork:
     @cached_property
     def _single(self) -> tuple[Setup, Workload]:
         """The case with the numbers of the axes that have one value."""
-        only = {axis.name: self.numbers[axis.name][0] for axis in self.study.space.numbers if len(axis) == 1}
-        return self._set(only)
+        return self._set(self._only)
+
+    @property
+    def _only(self) -> Mapping[str, float]:
+        return {axis.name: self.numbers[axis.name][0] for axis in self.study.space.numbers if len(axis) == 1}
 
     @cached_property
     def _decisive(self) -> tuple[str, ...]:
         """The axes whose numbers decide what is run, so that each needs a compiled function of its own."""
+        return tuple(name for name in self._varying if name not in COUNTS and self._decides(name))
+
+    def _decides(self, name: str) -> bool:
+        """Whether a branch is taken by a number: it says so, or (a comparison with another) shows in the figures."""
         try:
-            _ = self._function
-            return ()
+            function = compiled(*self._single, self._paths, [name])
         except Unsupported:
             raise
         except InputError:
-            paths = [name for name in self._varying if name not in COUNTS]
-            found = tuple(name for name in paths if not self._traceable(name))
-            if not found:
-                raise
-            return found
-
-    def _traceable(self, name: str) -> bool:
-        try:
-            compiled(*self._single, self._paths, [name])
-        except InputError:
+            return True
+        if name.startswith(OF_DEVICES):
             return False
-        return True
+        for value in self.numbers[name]:
+            if not _alike(self._directly({**self._only, name: value}), function.at(value)):
+                return True
+        return False
+
+    def _directly(self, values: Mapping[str, float]) -> list[float]:
+        """The figures of one point, not compiled."""
+        e = Evaluation(*self._set(values))
+        return [float(figure(path)(e)) for path in self._paths]
 
     @cached_property
     def _function(self) -> Compiled:
@@ -382,6 +387,17 @@ class CaseAtWork:
     def _named(self, made: Mapping[str, Any]) -> Mapping[str, Any]:
         """Figures under the names that were asked for."""
         return {name: made[COLUMNS[name]] for name in self.study.needed}
+
+
+OF_DEVICES = ("device.", "host.", "parameters.")
+"""Numbers that no formula compares with another."""
+
+SAME = 1e-9
+"""How far sums in another order may be apart, relative."""
+
+
+def _alike(a: Sequence[float], b: Sequence[float]) -> bool:
+    return all(x == y or abs(x - y) <= SAME * abs(x) or (x != x and y != y) for x, y in zip(a, b, strict=True))
 
 
 _FACTOR = re.compile(r"(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)[xX]")

@@ -19,7 +19,7 @@ _RUNNER: list[Runner] = []
 
 def computed(study: Study, numbers: Sequence[int], workers: int | None) -> Iterator[tuple[int, Part]]:
     """Parts by number as they are done; `workers` is the number of processes, None one for each processor."""
-    workers = workers or _processors()
+    workers = workers or processors()
     size = sum(len(range(*study.space.span(i))) for i in numbers)
     if min(workers, len(numbers)) < 2 or (size < WORTH and _cases(study) < WORTH_CASES):
         runner = Runner(study)
@@ -38,7 +38,8 @@ def _cases(study: Study) -> int:
     return count
 
 
-def _processors() -> int:
+def processors() -> int:
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

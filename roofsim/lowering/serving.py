@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from roofsim.foundation.arith import single
+from roofsim.foundation.arith import at_least, ceil, maximum, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused
 from roofsim.lowering.eager import ssd_kernels
 from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, piece, tiny
-from roofsim.ops import conv, gemm, pointwise, recurrence, scan
+from roofsim.ops import attention, conv, gemm, pointwise, recurrence, scan
 from roofsim.ops.base import Operator, Role
+from roofsim.ops.pairs import causal_pairs
 from roofsim.specs.runtime import Runtime
 
 JOINED = (Role.KEY, Role.VALUE, Role.FFN_UP)
@@ -25,6 +26,8 @@ BETWEEN = (
     Role.STATE_OUT, Role.SEQUENCE_PROJECTION, Role.SCAN_IN, Role.SCAN_OUT,
 )  # fmt: skip
 """What is launched between two graphs of a prefill (`splitting_ops` of vLLM), and what begins the next graph."""
+SPLIT_BELOW = 8 / 5
+"""Blocks a unit from which on FlashAttention-2 does not split keys: 0.8 of two a unit (`num_splits_heuristic`)."""
 SAMPLING = (Role.LOGITS, Role.LOGITS_SCALE)
 """What comes after the last graph."""
 
@@ -62,6 +65,61 @@ def greedy_sampling(o: Operator) -> tuple[Kernel, ...]:
     )
 
 
+def sorted_by_expert(o: Operator) -> tuple[Kernel, ...]:
+    """What puts tokens in the order of their experts, in whole tiles of each, before the first products.
+
+    vLLM 0.23, fused_moe.py: not where at most a quarter of the experts is asked for; csrc/moe/moe_align_sum_kernels.cu:
+    in one kernel for less than 1,024 rows of at most 64 experts, else in two.
+    """
+    if o.role is not Role.EXPERT_IN:
+        return ()
+    z = o.sizes
+    rows, few = fused.rows(o), int(float(z["experts"]) <= 64)
+    often = at_least(4 * rows, z["experts"] + 1)
+    return (tiny("sort by expert", often * (2 - few * (1 - at_least(rows, 1024)))),)
+
+
+def in_tiles(o: Operator, product: Kernel) -> Kernel:
+    """A product of experts whose tiles are of one expert each, computed whole (`get_default_config` in fused_moe.py).
+
+    Rows differ from expert to expert, so that the last of several tiles is half full on average.
+    """
+    z = o.sizes
+    high = 16 * (1 + at_least(z["tokens"], 33) + 2 * at_least(z["tokens"], 97) + 4 * at_least(z["tokens"], 513))
+    wide = 64 * (1 + at_least(z["tokens"], 65))
+    touched = gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
+    each = maximum(fused.rows(o) / touched / high + 1 / 2, 1)
+    tiles, tile = touched * each * ceil(z["d_out"] / wide), 2 * high * wide * z["d_in"]
+    # four bits go to kernels of Marlin and others
+    return replace(product, fill=0, tiles=tiles, tile=tile, triton=float(z["weight_bytes"]) >= 1)
+
+
+def attention_kernels(operator: Operator, s: Situation) -> tuple[Kernel, ...]:
+    """Attention of a step and the sum over parts of its keys, which FlashAttention-2 has of grouped heads alone.
+
+    Its csrc/flash_attn/flash_api.cpp (mha_varlen_fwd): heads of a key head become rows of queries, for which queries of
+    several sequences are copied, and the result copied back; keys beyond one tile are split where blocks would fill
+    less than 0.8 of two on each unit.
+    """
+    whole, z = paged(operator, s.runtime), operator.sizes
+    if s.p.phase == "prefill":
+        return (whole,)
+    summed = Kernel("sum of splits", "stream", Cost())
+    if s.units is None or "kv_heads" not in z:
+        return whole, summed
+    if z["heads"] == z["kv_heads"]:
+        return (replace(whole, spread=1),)
+    blocks = z["batch"] * z["kv_heads"]
+    split = at_least(operator.sizes["context"], fused.KEYS) * (1 - at_least(blocks, SPLIT_BELOW * s.units))
+    queries, results = (z["batch"] * z["heads"] * z[width] for width in ("qk_dim", "v_dim"))
+    return (
+        piece("queries regrouped", "strided", queries, 2 * z["act_bytes"], count=at_least(z["batch"], 2)),
+        whole,
+        replace(summed, count=split),
+        piece("results regrouped", "strided", results, 2 * z["act_bytes"]),
+    )
+
+
 def paged(operator: Operator, runtime: Runtime) -> Kernel:
     """Fused attention; of pages, what lies together are the keys of one, or its values, or its latents."""
     whole, z = fused.kernel(operator), operator.sizes
@@ -86,16 +144,22 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
     if operator.function is gemm.expert_linear:
         # tokens are quantised before they go to experts, what experts made of them row by row
         rows = z["tokens"] if operator.role is Role.EXPERT_IN else fused.rows(operator)
-        return Lowered(*fused.products(operator, situation.p, rows))
-    if operator.function in (pointwise.rms_norm, pointwise.layer_norm):
+        (*before, product), copied = fused.products(operator, situation.p, rows)
+        return Lowered((*before, *sorted_by_expert(operator), in_tiles(operator, product)), copied)
+    of_stream = operator.role is Role.PART_NORM or "x" in operator.uses
+    if operator.function in (pointwise.rms_norm, pointwise.layer_norm) and of_stream:
         elements = z["tokens"] * z["width"]
         moved = Cost(vector=5 * elements, activations=4 * elements * z["act_bytes"])
         return Lowered((Kernel("add and norm", "stream", moved),))
     if operator.role is Role.RESIDUAL:
         return Lowered(())
     if fused.LIKE.get(operator.function) == "attention":
-        splits = (Kernel("sum of splits", "stream", Cost()),) if situation.p.phase == "decode" else ()
-        return Lowered((paged(operator, situation.runtime), *splits))
+        return Lowered(attention_kernels(operator, situation))
+    if operator.function is attention.index_scores:
+        scores = z["batch"] * causal_pairs(z["new"], z["context"], z["context"] + z["new"])
+        scored = fused.kernel(operator)
+        written = replace(scored.cost, activations=scored.cost.activations + scores * FP32)
+        return Lowered((replace(scored, cost=written, unit="fp8"), piece("chosen", "strided", scores, FP32)))
     if operator.function in (conv.causal_conv1d, conv.short_conv1d, pointwise.gated_rms_norm):
         return Lowered((replace(fused.kernel(operator), triton=True),))
     if operator.function is scan.ssd_scan:

@@ -57,8 +57,16 @@ def lower(
     inside = captured(runtime, p)
     p = laid_out(runtime, padded(p, inside))
     by_head = runtime.attention.each_head and device is not None and "fp8" in device.peak.matrix
-    s = Situation(runtime, p, known, is_masked(architecture, runtime, p), cudnn, inside, by_head)
+    masked, units = is_masked(architecture, runtime, p), common_tiles(runtime, device)
+    s = Situation(runtime, p, known, masked, cudnn, inside, by_head, units)
     return tuple(_row(row, how, s) for row in architecture.rows(p))
+
+
+def common_tiles(runtime: Runtime, device: Device | None) -> Number | None:
+    """Units of a device without tiles of its own, where a runtime's attention has those of the device; else None."""
+    if device is None or device.attention_rows is not None or runtime.attention.tiles != "device":
+        return None
+    return device.units.value
 
 
 def captured(runtime: Runtime, p: Pass) -> Number:

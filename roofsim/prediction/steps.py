@@ -17,11 +17,16 @@ SIMPSON = ((1 / 6, 0), (4 / 6, 1 / 2), (1 / 6, 1))
 
 
 def prefill(s: Setup, w: Workload) -> Pass:
-    """The pass over whole prompts, after the model's own prefix tokens."""
+    """The pass over whole prompts, after the model's own prefix tokens.
+
+    Keys of latent attention are expanded for all queries together, which attention to tokens chosen for each cannot
+    use: stacks that attend to latents in a step do so here as well.
+    """
     new = w.prompt + s.architecture.prefix_tokens
     logits = w.logits or s.runtime.logits
     scored = 1 if s.runtime.narrows and logits == "last" else None
-    return Pass(w.batch, new, 0, s.precision(w), logits, latents="expanded", scored=scored)
+    latents = s.runtime.attention.latents if s.architecture.chooses_tokens else "expanded"
+    return Pass(w.batch, new, 0, s.precision(w), logits, latents=latents, scored=scored)
 
 
 def decode(s: Setup, w: Workload, done: Number = 0) -> Pass:
@@ -68,7 +73,7 @@ def pieces(s: Setup, w: Workload) -> tuple[tuple[Number, Pass], ...]:
         return ((groups, last),)
     earlier = replace(last, new=each, scored=None if whole.scored is None else 0)
     return (
-        *((groups * full * share, replace(earlier, context=at * maximum(full - 1, 0) * each)) for share, at in SIMPSON),
+        *((groups * full * share, replace(earlier, context=before * each)) for share, before in samples(full)),
         (groups, last),
     )  # fmt: skip
 

@@ -52,7 +52,7 @@ def _labels(c: Comparison, row: Row) -> list[Any]:
 
 
 def _label_columns(c: Comparison) -> list[Column]:
-    return [Column(name.rpartition(".")[2], "count" if name in COUNTS else None) for name in varying(c)]
+    return [Column(name.rpartition(".")[2], "count" if name in COUNTS else c.units.get(name)) for name in varying(c)]
 
 
 def shared(c: Comparison) -> str:
@@ -67,7 +67,7 @@ def shared(c: Comparison) -> str:
         return f"{len({row.chosen[name] for row in c.rows})} {name}s"
 
     rest = {name: value for name, value in common.items() if name not in NAMES and value is not None}
-    words = [f"{'generated' if name == 'generate' else name} {Column('', 'count').text(value)}"
+    words = [f"{'generated' if name == 'generate' else name} {Column('', c.units.get(name, 'count')).text(value)}"
              for name, value in rest.items()]  # fmt: skip
     return f"{said('model')} on {said('device')}\nwith {said('runtime')}\n{', '.join(words)}"
 
@@ -109,6 +109,6 @@ def comparison_records(c: Comparison) -> Table:
     chosen = c.rows[0].chosen if c.rows else ("model", "device", "runtime", "weights", "cache", *COUNTS)
     certain = [name for name, figure in FIGURES.items() if not figure.interval]
     figures = with_ends({name: figure.unit for name, figure in FIGURES.items()}, certain)
-    units = {**dict.fromkeys(chosen), **figures, "calibration": None, "basis": None, "refused": None}
+    units = {**dict.fromkeys(chosen), **c.units, **figures, "calibration": None, "basis": None, "refused": None}
     plain = [{**row.to_dict(), "refused": row.reason} for row in c.rows]
     return records([{**dict.fromkeys(units), **row, **ends_of(row["intervals"])} for row in plain], units)

@@ -13,9 +13,10 @@ from roofsim.report.table import TOGETHER, Table
 GAP = "  "
 NARROW, WIDE = 80, 120
 """Pages are as wide as the terminal, within these limits; a file's are narrow."""
-BLANK = re.compile(r"[ \n]+")
+PIECE = re.compile(r"[^ \n-]*-|[^ \n-]+")
+"""What of a text is not folded: what ends with a blank or a hyphen."""
 LEAST = 10
-"""A column is not folded to less, unless all its words are shorter."""
+"""A column is not folded to less, unless all its pieces are shorter, nor to less than a piece of its heading."""
 
 
 def _columns() -> int:
@@ -51,8 +52,8 @@ def _grid(table: Table, width: int) -> Iterator[list[str]]:
     texts += [[c.text(value) for c, value in zip(columns, row, strict=True)] for row in table.rows]
     widths = [max(len(text) for text in column) for column in zip(*texts, strict=True)]
     foldable = [i for i, column in enumerate(columns) if i and not column.numeric]
-    least = [min(LEAST, max(len(word) for text in column for word in BLANK.split(text)))
-             for column in zip(*texts, strict=True)]  # fmt: skip
+    pieces = [[max(map(len, PIECE.findall(text)), default=0) for text in column] for column in zip(*texts, strict=True)]
+    least = [max(head, min(LEAST, max(cells))) for head, *cells in pieces]
     while sum(widths) + len(GAP) * (len(widths) - 1) > width:
         widest = max((i for i in foldable if widths[i] > least[i]), key=lambda i: widths[i], default=0)
         if not widest:

@@ -73,10 +73,11 @@ def _lengths(axes: Axes, low: float, high: float) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xlim(low, high)
     axes.set_xlabel("prompt length (tokens)")
-    axes.xaxis.set_major_formatter(FuncFormatter(_tokens))
+    axes.xaxis.set_major_formatter(FuncFormatter(tokens))
 
 
-def _tokens(value: float, _: object = None) -> str:
+def tokens(value: float, _: object = None) -> str:
+    """A number of tokens as an axis says it: 64k."""
     return f"{value / 1024:g}k" if value >= 1024 else f"{value:g}"
 
 
@@ -264,7 +265,7 @@ def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
             end = max(end, most)
         axes.set_xlim(lengths[0], end)
         axes.set_xlabel("prompt length (tokens)")
-        axes.xaxis.set_major_formatter(FuncFormatter(_tokens))
+        axes.xaxis.set_major_formatter(FuncFormatter(tokens))
         axes.xaxis.set_major_locator(MultipleLocator(2 ** max(round(math.log2(lengths[-1] / 6)), 7)))
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 4, 8]))
         axes.set_ylim(0, max(r.capacity, max(float(each.memory.peak) for each in r.at)) * 1.1 / GIB)

@@ -21,6 +21,13 @@ NAMES = {
 }  # fmt: skip
 
 
+MARKED = 100
+"""Points of a line up to which each has a mark."""
+
+ROOM = 0.25
+"""What is left free below the points for the legend, of the height of the others."""
+
+
 def front(r: SearchResult, device: str, runtime: str) -> Figure:
     """The members of a search by their first two objectives, the third as colour; what is on the front is outlined.
 
@@ -43,7 +50,8 @@ def front(r: SearchResult, device: str, runtime: str) -> Figure:
         best = lower_left(r)
         both = f"front of {_name(up, short=True)} and {_name(along, short=True)} ({len(best):,})"
         axes.plot(
-            [m.column(along) for m in best], [m.column(up) for m in best], color=COLOURS[1], lw=1.2, marker="o", ms=3.5,
+            [m.column(along) for m in best], [m.column(up) for m in best], color=COLOURS[1], lw=1.2, ms=3.5,
+            marker="o" if len(best) <= MARKED else None,
             mfc="none",
             drawstyle="steps-post", label=both,
         )  # fmt: skip
@@ -59,6 +67,8 @@ def front(r: SearchResult, device: str, runtime: str) -> Figure:
                 low, high = bar.ax.get_ylim()
                 bar.ax.yaxis.set_major_locator(MultipleLocator(2 ** round(math.log2((high - low) / 6))))
             _ticks(bar.ax.yaxis, more[0])
+        low, high = axes.get_ylim()
+        axes.set_ylim(low - ROOM * (high - low), high)
         axes.set_xscale("log")
         axes.set_xlabel(_name(along))
         axes.set_ylabel(_name(up))
@@ -85,7 +95,7 @@ def _few(value: float, name: str, axes: Any) -> str:
     """Labels of minor ticks where an axis spans less than two decades: 2 and 5."""
     low, high = axes.get_xlim()
     lead = f"{value:e}"[0]
-    wanted = "2345678" if high < 8 * low else "25"
+    wanted = "2357" if high < 8 * low else "25"
     return units.show(value, UNITS.get(name, ""), 2) if high < 100 * low and lead in wanted else ""
 
 

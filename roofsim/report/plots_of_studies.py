@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
+from roofsim.explore.fronts import Front
+from roofsim.explore.pareto import SENSES
 from roofsim.explore.sensitivity import Axis, HeatMap, Sensitivities
 from roofsim.foundation import units
 from roofsim.prediction.metrics import METRICS
@@ -94,7 +98,13 @@ def heat(r: HeatMap, device: str, runtime: str) -> Figure:
 
 
 def _text(value: float, unit: str) -> str:
-    return units.show(value, unit, 2) if unit else units.significant(value, 2)
+    if unit:
+        return units.show(value, unit, 2)
+    return units.significant(value, 2) if 0.01 <= abs(value) < LARGE else f"{value:.2g}"
+
+
+LARGE = 1e6
+"""Numbers without a unit from which on a power of ten is shorter."""
 
 
 def _number_axis(axes: Axes, name: str, spread: Axis) -> None:
@@ -121,16 +131,71 @@ MOST_TICKS = 7
 def _number(value: float, unit: str) -> str:
     if unit:
         return units.show(value, unit)
-    return f"{value / 1024:g}k" if value >= 1024 and value % 1024 == 0 else units.significant(value)
+    if value >= 1024 and value % 1024 == 0:
+        return f"{value / 1024:g}k"
+    return f"{value:,.0f}" if value % 1 == 0 else units.significant(value)
 
 
 def _figure_axis(axes: Axes, name: str, unit: str, values: list[float]) -> None:
     """An axis of a figure: logarithmic where values differ by more than a factor of ten."""
     axis = getattr(axes, f"{name}axis")
-    if min(values) > 0 and max(values) / min(values) > 10:
+    if values and min(values) > 0 and max(values) / min(values) > 10:
         getattr(axes, f"set_{name}scale")("log")
     axis.set_major_formatter(FuncFormatter(lambda v, _: _text(v, unit)))
     axis.set_minor_formatter(NullFormatter())
 
 
-__all__ = ["heat", "save", "tornado"]
+NAMED = 12
+"""Points of a front up to which each is named by what was chosen for it."""
+
+
+def front(found: Front) -> Figure:
+    """The points of a front over its first two objectives before some of the others; a third is the colour."""
+    names = [*found.objectives]
+    units_of = found.found.units()
+    rows = list(found.found.rows())
+    x, y = ([row[name] for row in rows] for name in names[:2])
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(5.8, 4.0))
+        axes.plot(*found.cloud[:2], ls="none", marker=".", ms=3, color="0.75", label="other points", zorder=1)
+        if len(names) == 2:
+            order = sorted(range(len(x)), key=lambda i: x[i] * SENSES[found.objectives[names[0]]])
+            axes.step([x[i] for i in order], [y[i] for i in order], where="post", color=COLOURS[0], lw=1, zorder=2)
+            axes.plot(x, y, ls="none", marker="o", ms=5, color=COLOURS[0], label="front", zorder=3)
+        else:
+            colour = [row[names[2]] for row in rows]
+            points = axes.scatter(
+                x, y, c=colour, cmap="viridis", s=26, edgecolor="black", lw=0.4, label="front", zorder=3
+            )
+            unit = units_of[names[2]]
+            bar = figure.colorbar(points, ax=axes, format=FuncFormatter(lambda v, _: _text(v, unit)))
+            bar.set_label(_label(found, names[2]))
+        for name, values, which in ((names[0], x, "x"), (names[1], y, "y")):
+            _figure_axis(axes, which, units_of[name], [float(v) for v in (*values, *found.cloud[names.index(name)])])
+            getattr(axes, f"set_{which}label")(_label(found, name))
+        _named(axes, found, rows, x, y)
+        searched = f"; {found.search}" if found.search else ""
+        same = [str(axis.values[0]) for axis in found.found.study.space.choices if len(axis) == 1]
+        axes.set_title(f"{', '.join(same)}\n{len(rows):,} of {found.feasible:,} points{searched}".strip(), fontsize=9)
+        axes.legend(fontsize=7, loc="best")
+        return figure
+
+
+def _label(found: Front, name: str) -> str:
+    return f"{name} ({'less' if found.objectives[name] == 'min' else 'more'} is better)"
+
+
+def _named(axes: Axes, found: Front, rows: list[dict[str, Any]], x: list[float], y: list[float]) -> None:
+    """Names of the points, by the values that differ between them, where they are few."""
+    if len(rows) > NAMED:
+        return
+    varied = [each.name for each in found.found.study.space.axes if len({row[each.name] for row in rows}) > 1]
+    unit = found.found.units()
+    for row, across, up in zip(rows, x, y, strict=True):
+        words = [
+            str(row[n]) if isinstance(row[n], str) else f"{n.split('.')[-1]} {_number(row[n], unit[n])}" for n in varied
+        ]
+        axes.annotate(", ".join(words), (across, up), fontsize=5.5, xytext=(4, 3), textcoords="offset points")
+
+
+__all__ = ["front", "heat", "save", "tornado"]

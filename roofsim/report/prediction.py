@@ -69,20 +69,20 @@ PASS_UNITS = {
 }  # fmt: skip
 """The unit of each figure of a pass."""
 MEMORY_UNITS = {f.name: "B" for f in fields(Memory) if f.name != "binding"}
-BUSY = {"device_time": "prefill.device_time", "decode_device_time": "decode.device_time"}
+BUSY = {"device_time": "prefill_device_time", "decode_device_time": "decode_device_time"}
 """Intervals of figures of passes, and the columns of those."""
 
 
 def prediction_records(predictions: Sequence[Prediction]) -> Table:
-    """A row for each prediction with every figure; those of passes and memory as `roofsim.compile` calls them."""
+    """A row for each prediction with every figure; those of passes and memory are called as in a sweep."""
     workload = ("batch", "prompt", "generate", "dtype", "cache_dtype", "weight_format", "logits")
     figures = {name: each.unit for name, each in COMPARED.items() if name != "usd_per_million"}
-    passes = {f"{part}.{name}": unit for part in ("prefill", "decode") for name, unit in PASS_UNITS.items()}
+    passes = {f"{part}_{name}": unit for part in ("prefill", "decode") for name, unit in PASS_UNITS.items()}
     units: dict[str, str | None] = {
         **dict.fromkeys((*ASKED, *workload)), **with_ends(figures, [n for n in figures if not COMPARED[n].interval]),
         "prompt_bound": None, "batch_bound": None, "memory_prompt": "",
         **with_ends(passes, [name for name in passes if name not in BUSY.values()]),
-        **{f"memory.{name}": unit for name, unit in MEMORY_UNITS.items()}, "memory.grown": "B", "capacity": "B",
+        **{f"memory_{name}": unit for name, unit in MEMORY_UNITS.items()}, "memory_grown": "B", "capacity": "B",
     }  # fmt: skip
     rows = []
     for p in predictions:
@@ -94,10 +94,10 @@ def prediction_records(predictions: Sequence[Prediction]) -> Table:
                 "cache_dtype": p.workload.cache_dtype or p.workload.dtype,
                 "weight_format": p.workload.weight_format or p.workload.dtype,
                 **values, **ends_of(intervals_of(p, values)), **(columns(limits) if limits else {}),
-                **{f"{part}.{name}": getattr(each, name)
+                **{f"{part}_{name}": getattr(each, name)
                    for part, each in (("prefill", p.prefill), ("decode", p.decode)) for name in PASS_UNITS},
                 **ends_of({column: found[name] for name, column in BUSY.items() if name in found}),
-                **{f"memory.{name}": getattr(p.memory, name) for name in MEMORY_UNITS}, "memory.grown": p.grown,
+                **{f"memory_{name}": getattr(p.memory, name) for name in MEMORY_UNITS}, "memory_grown": p.grown,
             }
         )  # fmt: skip
     return records(rows, units)

@@ -172,7 +172,7 @@ class Reader:
         phase: Phase = "decode" if run.phase == "decode" else "prefill"
         try:
             precision = _of_state(run, self._precision(run, device, dtype, format_))
-            kernels = BUILDERS[run.op](Sizes(run, network_named), precision, self.runtime)
+            kernels = BUILDERS[run.op](Sizes(run, network_named, device), precision, self.runtime)
             device.matrix_peak(dtype)
         except KeyError as error:
             raise Skip(f"{run.op}: its note lacks {error.args[0]}") from None
@@ -273,7 +273,7 @@ class Reader:
             product = unit
         elif format_ and format_ != dtype and not run.notes.get("quant", "").endswith("_wo"):
             product = product_of(format_, self.runtime, device)
-        return w.precision(self.runtime.state, product=product)
+        return w.precision("fp32", product=product)  # as tables of recurrences have states that say nothing of them
 
     def _loaded(self, run: Run, s: Setup) -> Workload:
         """The workload of an engine that was started with the formats of a run."""

@@ -12,12 +12,14 @@ from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.lowering import eager, fused, recurrent, serving
 from roofsim.lowering.kernels import Kernel, Situation, piece
+from roofsim.lowering.step import common_tiles
 from roofsim.model.architecture import Architecture
 from roofsim.model.mixers.attention import SOFTMAX_FLOPS
 from roofsim.model.step import Pass, Phase, Precision
 from roofsim.ops import attention, conv, gemm, pointwise, recurrence, scan
 from roofsim.ops.base import CostFunction, Operator, Role
 from roofsim.runs.reading import Run
+from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
 
 PAGE = 64
@@ -27,8 +29,10 @@ PAGE = 64
 class Sizes:
     """The sizes of a run, from its columns or from its note whatever the case of the key; raises KeyError."""
 
-    def __init__(self, run: Run, named: Callable[[str], Architecture] | None = None) -> None:
-        self._run, self._named = run, named
+    def __init__(
+        self, run: Run, named: Callable[[str], Architecture] | None = None, device: Device | None = None
+    ) -> None:
+        self._run, self._named, self.device = run, named, device
         self._notes = {key.lower(): text for key, text in run.notes.items()}
 
     def __getitem__(self, keys: str) -> int:
@@ -112,11 +116,11 @@ def _attention(z: Sizes, p: Precision, new: int, context: int) -> Operator:
 def _attention_prefill(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
     if not z.get("causal", 1):
         raise KeyError("causal=1")
-    return (*_replay(z), *_served(_attention(z, p, z.prompt, z.cached), p, _paged(z, r), "prefill"))
+    return (*_replay(z), *_served(_attention(z, p, z.prompt, z.cached), p, _paged(z, r), "prefill", z.device))
 
 
 def _attention_decode(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
-    return (*_replay(z), *_served(_attention(z, p, 1, max(z.held - 1, 0)), p, _paged(z, r), "decode"))
+    return (*_replay(z), *_served(_attention(z, p, 1, max(z.held - 1, 0)), p, _paged(z, r), "decode", z.device))
 
 
 def _sdpa_prefill(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
@@ -127,11 +131,13 @@ def _sdpa_decode(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
     return (fused.kernel(_attention(z, p, 1, max(z.held - 1, 0))),)
 
 
-def _served(operator: Operator, p: Precision, r: Runtime, phase: Phase) -> tuple[Kernel, ...]:
+def _served(
+    operator: Operator, p: Precision, r: Runtime, phase: Phase, device: Device | None = None
+) -> tuple[Kernel, ...]:
     """The kernels of an operator in a serving engine, whose tables these rows come from."""
     sizes = operator.sizes
     step = Pass(sizes["batch"], sizes["new"], sizes.get("context", 0), p, phase=phase)
-    return serving.lower(operator, Situation(r, step)).kernels
+    return serving.lower(operator, Situation(r, step, units=common_tiles(r, device))).kernels
 
 
 def _paged(z: Sizes, r: Runtime) -> Runtime:

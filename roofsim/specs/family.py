@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any
@@ -275,7 +276,8 @@ def _first(conditions: Mapping[str, str], values: Mapping[str, int], where: str)
 
 
 def _whole(value: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or value != int(value):
         raise InputError(f"{where}: {value!r} is not a whole number")
     return int(value)
 

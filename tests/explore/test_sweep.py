@@ -60,6 +60,17 @@ def test_a_number_that_decides_what_is_run_is_compiled_for_each_of_its_values():
         assert {name: float(row[name]) for name in FIGURES} == pytest.approx(expected, rel=1e-12)
 
 
+def test_a_number_that_is_compared_with_another_is_compiled_for_each_of_its_values_too():
+    axes = {
+        "model": "Qwen2.5-0.5B", "device": "rtx-4090", "runtime": "transformers-4.52-eager", "prompt": "1k..32k*1.2",
+        "model.layers.decoder.mixer.kv_heads": "2,7,14", "model.layers.decoder.mixer.heads": "14",
+    }  # fmt: skip
+    for row in list(sweep(axes, figures=list(FIGURES)).rows())[::4]:
+        heads = int(row["model.layers.decoder.mixer.kv_heads"])
+        expected = predicted(row, [f"model.layers.decoder.mixer.kv_heads={heads}"])
+        assert {name: float(row[name]) for name in FIGURES} == pytest.approx(expected, rel=1e-12)
+
+
 def test_words_at_a_path_are_choices():
     found = sweep(
         {**SMALL, "model": "Qwen2.5-0.5B", "prompt": "4k", "runtime.logits": "all,last"}, figures=["memory_peak"]
@@ -238,7 +249,7 @@ def test_a_file_of_another_kind_and_one_that_is_too_large_are_refused(asked, tmp
         write(asked, tmp_path / "s.txt")
     counts = {"batch": range(1, 10**5), "prompt": range(1, 10**5), "generate": "1..1k+1"}
     huge = study({**SMALL, **counts}, figures=["ttft"])
-    with pytest.raises(InputError, match=r"points take about .* GB.* are free .* --sample"):
+    with pytest.raises(InputError, match=r"points take about .* TiB.* are free .* --sample"):
         write(huge, tmp_path / "s.csv")
     with pytest.raises(InputError, match="No such file"):
         write(asked, tmp_path / "nowhere" / "s.csv")

@@ -71,8 +71,17 @@ def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
     step = {"attention": [of_a_token(4, 2), tiny()], "q_proj": [product(10)]}
     check(network(GQA, GATED), stack, STEP, step)
     check(network(GQA, norm="layer"), stack, PREFILL, {"norm_1": [added]})
+    inside = {name: [Own("stream")] for name in ("q_norm", "k_norm")}  # no sum is with these
+    check(network(GQA | {"qk_norm": "head"}), stack, PREFILL, {"norm_1": [added], "final_norm": [added], **inside})
     moe = {"kind": "moe", "experts": 4, "top_k": 2, "width": 3, "shared_width": 5}
-    check(network(moe), stack, PREFILL, {"shared_sum": [Own("stream")], "experts_up": [product(10)]})
+    shared = {"shared_gate_proj": [product(10)], "shared_up_proj": [Own("gemm", joined=True)]}
+    check(network(moe), stack, PREFILL, shared)
+    # where nothing gates, nothing is joined
+    check(network(moe | {"gated": False}), stack, PREFILL, {"shared_up_proj": [product(10)]})
+    check(network(MLP), stack, PREFILL, {"up_proj": [product(10)], "down_proj": [product(6)]})
+    check(
+        network(moe), stack, PREFILL, {"shared_sum": [Own("stream")], "experts_up": [tiny(), Own("gemm", triton=True)]}
+    )
 
 
 def test_a_serving_engine_takes_the_best_of_the_scores_in_fp32() -> None:
@@ -127,6 +136,106 @@ def found_pieces(model: Architecture, stack: Runtime, p: Pass) -> dict[str, Any]
     """The pieces of a cache that operators read."""
     rows = lower(model, stack, p)
     return {o.name: k.pieces for row in rows for o, lowered in row for k in lowered.kernels if k.pieces is not None}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "experts", "top_k", "sorts", "high", "wide"),
+    [
+        (1, 8, 2, 0, 16, 64),  # two of eight: no more than a quarter
+        (2, 8, 2, 1, 16, 64),
+        (3, 20, 2, 1, 16, 64),  # six of twenty
+        (32, 8, 2, 1, 16, 64),
+        (33, 8, 2, 1, 32, 64),
+        (64, 128, 2, 2, 32, 64),
+        (65, 64, 2, 1, 32, 128),
+        (96, 8, 2, 1, 32, 128),
+        (97, 8, 2, 1, 64, 128),
+        (511, 64, 2, 1, 64, 128),  # 1,022 rows
+        (512, 64, 2, 2, 64, 128),
+        (513, 64, 2, 2, 128, 128),
+    ],
+)
+def test_a_serving_engine_sorts_tokens_by_expert_and_computes_whole_tiles_of_each(
+    tokens: int, experts: int, top_k: int, sorts: int, high: int, wide: int
+) -> None:
+    part = {"kind": "moe", "experts": experts, "top_k": top_k, "width": 70}
+    stack, p = runtime("vllm", host={"captured": None}), Pass(1, tokens, 0, PRECISION)
+    rows = lower(network(part), stack, p)
+    found = {o.name: [k for k in lowered.kernels if k.count] for row in rows for o, lowered in row}
+    names = [k.name for k in found["experts_up"]]
+    assert names == ["sort by expert"] * (sorts > 0) + ["experts_up"]
+    assert sorts == sum(k.count for k in found["experts_up"][:-1])
+    touched = experts * (1 - (1 - top_k / experts) ** tokens)
+    of_each = max(1.0, tokens * top_k / touched / high + 0.5)
+    for name, d_in, d_out in ("experts_up", 10, 140), ("experts_down", 70, 10):
+        product = found[name][-1]
+        assert (product.like, product.triton) == ("gemm", True)
+        assert product.fill == 0
+        assert product.tile == 2 * high * wide * d_in
+        assert product.tiles == pytest.approx(touched * of_each * -(-d_out // wide))
+    assert [k.name for k in found["experts_down"]] == ["experts_down"]
+
+
+def test_experts_in_four_bits_are_not_launched_through_triton() -> None:
+    part, precision = {"kind": "moe", "experts": 8, "top_k": 2, "width": 3}, Precision(weights=1 / 2)
+    for bits, through in (precision, False), (replace(precision, weights=1), True):
+        rows = lower(network(part), runtime("vllm"), Pass(1, 9, 0, bits))
+        found = [
+            lowered.kernels[-1]
+            for row in rows
+            for o, lowered in row
+            if o.name.startswith("experts_") and o.kind == "gemm"
+        ]
+        assert [k.triton for k in found] == [through, through]
+
+
+def test_flash_attention_2_regroups_the_heads_of_a_step_and_sums_up_what_it_splits() -> None:
+    """An A100 has 108 units: with fewer than 172.8 blocks, keys beyond a tile of 128 are split."""
+    stack, toy = runtime("vllm", host={"captured": None}), network(GQA | {"v_dim": 2})
+
+    def step(batch: int, context: int) -> Pass:
+        return Pass(batch, 1, context, PRECISION, phase="decode")
+
+    def copied(elements: int) -> Launch:
+        return each("strided", elements, ACT, ACT)
+
+    def whole(batch: int, spread: float = 1) -> Own:
+        return Own("attention", blocks=batch * 2, rows=2, spread=spread)
+
+    for p, launches in (
+        (step(2, 127), [copied(2 * 4 * 3), whole(2), copied(2 * 4 * 2)]),
+        (step(2, 128), [copied(2 * 4 * 3), whole(2, 129 / 128), tiny(), copied(2 * 4 * 2)]),
+        (step(1, 128), [whole(1, 129 / 128), tiny(), copied(4 * 2)]),
+        (step(86, 255), [copied(86 * 4 * 3), whole(86, 2), tiny(), copied(86 * 4 * 2)]),
+        (step(87, 255), [copied(87 * 4 * 3), whole(87, 2), copied(87 * 4 * 2)]),
+        (PREFILL, [tiled(4)]),
+    ):
+        check(toy, stack, p, {"attention": launches}, "a100-sxm-80gb")
+    # heads that share no keys are neither regrouped nor split; FlashAttention-3 takes them as they are
+    many = network(GQA | {"kv_heads": 4})
+    alone = [Own("attention", blocks=2 * 4, rows=1)]
+    check(many, stack, step(2, 1023), {"attention": alone}, "a100-sxm-80gb")
+    for device in ("h100-sxm", None):
+        check(many, stack, STEP, {"attention": [Own("attention", blocks=2 * 4, rows=1), tiny()]}, device)
+        check(toy, stack, STEP, {"attention": [of_a_token(4, 2), tiny()]}, device)
+    latent = network({"kind": "mla", "heads": 3, "kv_rank": 6, "nope_dim": 4, "rope_dim": 2, "v_dim": 5})
+    check(latent, stack, STEP, {"attention": [of_a_token(3, 1), tiny()]}, "a100-sxm-80gb")
+    # another runtime's attention is not that of its device
+    common = runtime("vllm", host={"captured": None}, attention={"tiles": "common"})
+    check(toy, common, STEP, {"attention": [of_a_token(4, 2), tiny()]}, "a100-sxm-80gb")
+
+
+def test_a_serving_engine_scores_tokens_in_fp8_and_chooses_them_from_scores_in_fp32() -> None:
+    part = {
+        "kind": "mla", "heads": 3, "kv_rank": 6, "nope_dim": 4, "rope_dim": 2, "v_dim": 5, "q_rank": 7,
+        "index_heads": 2, "index_dim": 3, "index_top_k": 5,
+    }  # fmt: skip
+    for p, pairs in (PREFILL, 2 * (5 + 6 + 7)), (STEP, 2 * 7):
+        scored = Own("gemm", fill=2 * 3, more=pairs * FP32)
+        check(network(part), runtime("vllm"), p, {"index_scores": [scored, each("strided", pairs, FP32, 0)]})
+        rows = lower(network(part), runtime("vllm"), p)
+        found = next(lowered.kernels for row in rows for o, lowered in row if o.name == "index_scores")
+        assert [k.unit for k in found] == ["fp8", None]
 
 
 def appended(tokens: int) -> dict[str, float]:

@@ -43,7 +43,7 @@ def spec_file(tmp_path_factory: pytest.TempPathFactory) -> Writer:
     path = tmp_path_factory.mktemp("specs") / "spec.yaml"
 
     def write(kind: str, name: str, changes: Mapping[str, Any]) -> Path:
-        path.write_text(yaml.safe_dump(edited(kind, name, changes), allow_unicode=True))
+        path.write_text(yaml.safe_dump(edited(kind, name, changes), allow_unicode=True, sort_keys=False))
         return path
 
     return write

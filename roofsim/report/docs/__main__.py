@@ -26,10 +26,14 @@ PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
 """Pages that are made from the code and the spec files."""
 
 CONSOLES = (
+    "advise.md",
     "compare.md",
+    "pareto.md",
     "quickstart.md",
     "sampling.md",
+    "search.md",
     "sensitivity.md",
+    "sweep.md",
 )
 """Pages written by hand whose consoles show what their commands print."""
 

@@ -29,12 +29,13 @@ def run(line: str) -> str:
             cwd=folder,
             env=kept | PLAIN | {"PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
-            capture_output=True,  # what is shown is stdout: progress depends on the machine
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             encoding="utf-8",
             check=False,
         )
     if done.returncode:
-        raise RuntimeError(f"{line}: exit code {done.returncode}\n{done.stderr.rstrip()}")
+        raise RuntimeError(f"{line}: exit code {done.returncode}\n{done.stdout.rstrip()}")
     return "\n".join(row.rstrip() for row in done.stdout.rstrip().split("\n"))
 
 

@@ -1,0 +1,111 @@
+"""Say which models, devices, runtimes and formats meet budgets, and by how much others miss them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from roofsim.cli import _options as o
+from roofsim.cli import _studies
+from roofsim.cli._click import click
+from roofsim.cli.sweep import bar
+from roofsim.foundation.errors import InputError
+from roofsim.foundation.units import parse
+
+
+class Each(click.ParamType[float]):
+    """A quantity for each of something: 1J/token, 2.5USD/h."""
+
+    def __init__(self, unit: str, of: str, example: str) -> None:
+        self.unit, self.of, self.example = unit, of, example
+        self.name = of
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The quantity in SI units."""
+        try:
+            return parse(value.removesuffix(f"/{self.of}"), self.unit) if isinstance(value, str) else value
+        except ValueError:
+            self.fail(f"'{value}' is not a quantity for each {self.of}; write it like {self.example}", param, ctx)
+
+
+@click.command()
+@_studies.axis_options
+@o.model_filters
+@click.option("--ttft", type=o.Quantity("s"), metavar="S", default=None, help="At most so long to the first token: 1s.")
+@click.option(
+    "--tpot", type=o.Quantity("s"), metavar="S", default=None, help="At most so long for each token after it: 50ms."
+)
+@click.option("--total-time", type=o.Quantity("s"), metavar="S", default=None, help="At most so long for all: 10s.")
+@click.option(
+    "--max-memory", type=o.Quantity("B"), metavar="B", default=None, help="At most so much peak memory: 6GiB."
+)
+@click.option(
+    "--energy",
+    type=Each("J", "token", "1J/token"),
+    metavar="J/token",
+    default=None,
+    help="At most so much for an output token, its share of the prompt included: 1J/token.",
+)
+@click.option(
+    "--price", type=o.Quantity("USD"), metavar="USD", default=None, help="At most so much for the device: 500USD."
+)
+@click.option(
+    "--token-price",
+    type=o.Quantity("USD"),
+    metavar="USD",
+    default=None,
+    help="At most so much for a million output tokens, by the price of an --hour: 0.5USD.",
+)
+@click.option(
+    "--hour", type=Each("USD", "h", "2.5USD/h"), metavar="USD/h", default=None, help="Price of an hour of the device."
+)
+@click.option(
+    "--min-tps",
+    type=click.FloatRange(0, min_open=True),
+    metavar="X",
+    default=None,
+    help="At least so many output tokens a second, of all sequences.",
+)
+@click.option(
+    "--context",
+    type=o.Tokens(),
+    metavar="N",
+    default=None,
+    help="A sequence can hold at least so many tokens, prompt and generated: 16k.",
+)
+@click.option(
+    "--rank",
+    metavar="KEY",
+    default="headroom",
+    help="Best first by headroom, parameters (the largest model), or a figure of compare: energy.  [default: headroom]",
+)
+@o.output_options
+def command(
+    models: tuple[str, ...], kind: str | None, family: str | None, min_size: int | None, max_size: int | None,
+    changes: tuple[str, ...], hour: float | None, rank: str, format_: str, output: str | None, quiet: bool,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Rank the candidates that meet all budgets, and say of each other one what binds and by how much it misses.
+
+    Candidates are MODELS, or all that ship, or those of a kind, family or size, on every device with the usual runtimes
+    and formats there, unless some are named.
+
+    \b
+    Example: roofsim advise --family qwen -d orin -p 4k --ttft 1s --tpot 50ms --max-memory 6GiB --rank parameters
+    """
+    from roofsim.explore.advise import BUDGETS, advise, candidates
+    from roofsim.explore.axes import axis
+    from roofsim.explore.executors import processors
+    from roofsim.explore.selection import chosen_models
+    from roofsim.report.advise import advice_records, advice_tables
+
+    if not options["device"]:
+        raise click.UsageError("Missing option '--device' / '-d'.")
+    selected = chosen_models(models, kind, family, min_size, max_size)
+    if not selected:
+        raise InputError("no model is of this kind, family and size; `roofsim models` lists them")
+    budgets = {name: options[name] for name in BUDGETS if options[name] is not None}
+    asked = {name: options[name] for name in _studies.AXES if options[name]} | _studies.changes_of(changes)
+    choices = {name: list(axis(name, each).values) for name, each in asked.items()}
+    with o.naming_options(), bar(candidates(selected, choices), quiet) as step:
+        found = advise(*selected, budgets=budgets, hour=hour, rank=rank, processes=processors(), step=step, **choices)
+    o.Output(format_, output, quiet).write(advice_tables(found), found.to_dict(), lambda: advice_records(found))
