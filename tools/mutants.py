@@ -5,7 +5,7 @@
 A mistake is one change of one expression: a factor, a sign, a term dropped, off by one, another column, another size of
 the same kind, minimum for maximum, a rounding dropped, a comparison shifted, a branch taken the other way. The function
 that holds it is compiled anew and gets the mutated code in place, so that registers keyed by function stay valid, and
-the tests of tests/reference run in this process, those that noticed a mistake in the same module first, until one
+the tests of `TESTS` run in this process, those that noticed a mistake in the same module first, until one
 fails. Mistakes that merely crash (an unknown name or key) are no test of a number and are not counted.
 
 `tests/reference/survivors.yaml` explains survivors that are known. Exit code 1 if more than 5 % survive, explained or
@@ -38,10 +38,13 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-TESTS = (ROOT / "tests" / "reference", ROOT / "tests" / "unit" / "test_graph.py")
+UNIT = ROOT / "tests" / "unit"
+TESTS = (ROOT / "tests" / "reference", UNIT / "test_graph.py")
 EXPLAINED = TESTS[0] / "survivors.yaml"
 PACKAGES = ("roofsim.ops", "roofsim.model.mixers", "roofsim.model.ffn", "roofsim.lowering", "roofsim.engine")
 """Where mistakes are seeded: in every module of these."""
+MODULES = {"roofsim.calibrate.population": UNIT / "test_population.py"}
+"""And in these, each with its own tests in place of the others."""
 MOST = 0.05
 """Share of the mistakes that may survive."""
 STILLBORN = (KeyError, NameError, AttributeError, TypeError, ImportError, RecursionError)
@@ -331,10 +334,10 @@ class Collector:
         return lambda: item.obj(**given)
 
 
-def collected() -> dict[str, Test]:
-    """The reference tests by name."""
+def collected(files: Sequence[Path]) -> dict[str, Test]:
+    """The tests of files by name."""
     collector = Collector()
-    options = ["-qq", "--no-header", "--no-summary", "-p", "no:cacheprovider", *map(str, TESTS)]
+    options = ["-qq", "--no-header", "--no-summary", "-p", "no:cacheprovider", *map(str, files)]
     if pytest.main(options, plugins=[collector]) not in (0, 5):
         raise SystemExit(2)
     return collector.tests
@@ -361,13 +364,12 @@ def crashed(error: BaseException) -> bool:
 
 
 def modules(only: Sequence[str]) -> list[ModuleType]:
-    """Those of the packages, or those that are asked for."""
-    found = []
+    """All that there are, or those that are asked for."""
+    names = list(MODULES)
     for package in PACKAGES:
-        for each in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
-            if not only or any(each.name == name or each.name.endswith(f".{name}") for name in only):
-                found.append(importlib.import_module(each.name))
-    return found
+        names += [each.name for each in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}.")]
+    wanted = [name for name in names if not only or any(name == o or name.endswith(f".{o}") for o in only)]
+    return [importlib.import_module(name) for name in wanted]
 
 
 def explained() -> dict[str, str]:
@@ -377,13 +379,27 @@ def explained() -> dict[str, str]:
     return {each["mistake"]: each["why"] for each in yaml.safe_load(EXPLAINED.read_text()) or ()}
 
 
+class Tests:
+    """The tests of every module; raises SystemExit where one fails without any mistake."""
+
+    def __init__(self) -> None:
+        self.known: dict[Path | None, dict[str, Test]] = {}
+
+    def of(self, module: str) -> dict[str, Test]:
+        """Those that should notice a mistake in a module."""
+        own = MODULES.get(module)
+        if own not in self.known:
+            tests = self.known[own] = collected([own] if own else TESTS)
+            if failed := first_failure(tests, list(tests)):
+                print(f"{failed[0]} fails without any mistake: {failed[1]}", file=sys.stderr)
+                raise SystemExit(2)
+            print(f"{len(tests)} tests", file=sys.stderr)
+        return self.known[own]
+
+
 def run(drawn: Iterator[Mistake], count: int, limit: float) -> tuple[int, list[Mistake]]:
     """How many mistakes were seeded, and which of them no test noticed."""
-    tests = collected()
-    if failed := first_failure(tests, list(tests)):
-        print(f"{failed[0]} fails without any mistake: {failed[1]}", file=sys.stderr)
-        raise SystemExit(2)
-    print(f"{len(tests)} tests", file=sys.stderr)
+    every = Tests()
     noticing: dict[str, list[str]] = {}
     tried, survivors = 0, []
     for mistake in drawn:
@@ -393,6 +409,7 @@ def run(drawn: Iterator[Mistake], count: int, limit: float) -> tuple[int, list[M
         code = mutated(module, mistake)
         if code is None:
             continue
+        tests = every.of(mistake.module)
         first = noticing.setdefault(mistake.module, [])
         order = [*first, *(name for name in tests if name not in first)]
         with seeded(module, mistake, code), limited(limit):
@@ -424,7 +441,7 @@ def main() -> int:
     options = parser.parse_args()
     chosen = modules(options.only)
     if not chosen:
-        parser.error(f"no module {' or '.join(options.only)} in {', '.join(PACKAGES)}")
+        parser.error(f"no module {' or '.join(options.only)} in {', '.join((*MODULES, *PACKAGES))}")
     start = time.perf_counter()
     every = [mistake for module in chosen for mistake in mistakes(module)]
     random.Random(options.seed).shuffle(every)

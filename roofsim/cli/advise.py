@@ -28,42 +28,8 @@ class Each(click.ParamType[float]):
 
 
 @click.command()
-@o.models_argument
+@_studies.axis_options
 @o.model_filters
-@click.option(
-    "--device",
-    "-d",
-    required=True,
-    type=_studies.Names("hardware"),
-    metavar="D,D",
-    help="Devices by name, alias or path, each with its mode after an @: orin@15w,rtx-4090.",
-)
-@click.option(
-    "--runtime",
-    "-r",
-    type=_studies.Names("runtimes"),
-    metavar="R,R",
-    default=None,
-    help="Software stacks.  [default: the usual ones on each device]",
-)
-@click.option(
-    "--weights",
-    metavar="F,F",
-    default=None,
-    help="Formats of the weights.  [default: the usual ones with each runtime]",
-)
-@click.option(
-    "--prompt", "-p", type=o.Range(), metavar="N,N", default=None, help="Tokens of the prompt.  [default: 1024]"
-)
-@click.option("--batch", "-b", type=o.Range(), metavar="N,N", default=None, help="Sequences at once.  [default: 1]")
-@click.option(
-    "--generate",
-    "-g",
-    type=o.Range(),
-    metavar="N,N",
-    default=None,
-    help="Generated tokens.  [default: 128]",
-)
 @click.option("--ttft", type=o.Quantity("s"), metavar="S", default=None, help="At most so long to the first token: 1s.")
 @click.option(
     "--tpot", type=o.Quantity("s"), metavar="S", default=None, help="At most so long for each token after it: 50ms."
@@ -115,8 +81,8 @@ class Each(click.ParamType[float]):
 @o.output_options
 def command(
     models: tuple[str, ...], kind: str | None, family: str | None, min_size: int | None, max_size: int | None,
-    device: str, runtime: str | None, weights: str | None, hour: float | None, rank: str,
-    format_: str, output: str | None, quiet: bool, **options: Any,
+    changes: tuple[str, ...], hour: float | None, rank: str, format_: str, output: str | None, quiet: bool,
+    **options: Any,
 ) -> None:  # fmt: skip
     """Rank the candidates that meet all budgets, and say of each other one what binds and by how much it misses.
 
@@ -126,22 +92,20 @@ def command(
     \b
     Example: roofsim advise --family qwen -d orin -p 4k --ttft 1s --tpot 50ms --max-memory 6GiB --rank parameters
     """
-    from roofsim.explore.advise import BUDGETS, advise
-    from roofsim.explore.axes import split
+    from roofsim.explore.advise import BUDGETS, advise, candidates
+    from roofsim.explore.axes import axis
     from roofsim.explore.executors import processors
     from roofsim.explore.selection import chosen_models
     from roofsim.report.advise import advice_records, advice_tables
 
+    if not options["device"]:
+        raise click.UsageError("Missing option '--device' / '-d'.")
     selected = chosen_models(models, kind, family, min_size, max_size)
     if not selected:
         raise InputError("no model is of this kind, family and size; `roofsim models` lists them")
-    budgets = {name: options.pop(name) for name in BUDGETS}
-    asked = {name: values for name, values in options.items() if values is not None}
-    with o.naming_options(), bar(len(selected), quiet) as step:
-        found = advise(
-            *selected, device=split(device), runtime=runtime and split(runtime), weights=weights and split(weights),
-            hour=hour, rank=rank,
-            budgets={name: limit for name, limit in budgets.items() if limit is not None}, processes=processors(),
-            step=step, **asked,
-        )  # fmt: skip
+    budgets = {name: options[name] for name in BUDGETS if options[name] is not None}
+    asked = {name: options[name] for name in _studies.AXES if options[name]} | _studies.changes_of(changes)
+    choices = {name: list(axis(name, each).values) for name, each in asked.items()}
+    with o.naming_options(), bar(candidates(selected, choices), quiet) as step:
+        found = advise(*selected, budgets=budgets, hour=hour, rank=rank, processes=processors(), step=step, **choices)
     o.Output(format_, output, quiet).write(advice_tables(found), found.to_dict(), lambda: advice_records(found))

@@ -99,7 +99,7 @@ def _flips(graph: Graph, back: Swept, shape: tuple[int, int], logs: Any) -> Iter
         every = np.stack([np.broadcast_to(number_of(side, back.at), shape) for side in sides])
         taken = every.argmax(axis=0)
         pull = np.broadcast_to(back.pull[number], shape)
-        for ray, cell in zip(*np.nonzero(taken[:, 1:] != taken[:, :-1]), strict=True):
+        for ray, cell in np.argwhere(taken[:, 1:] != taken[:, :-1]):
             up = bool(cell >= middle)
             here, there = (cell, cell + 1) if up else (cell + 1, cell)
             old, new = taken[ray, here], taken[ray, there]
@@ -108,7 +108,7 @@ def _flips(graph: Graph, back: Swept, shape: tuple[int, int], logs: Any) -> Iter
             # by how much the elasticity changes, or where a switch is thrown the figure
             change = float(pull[ray, here]) * (1 if atom.op == "at_least" else (end - start) / (step * log(2)))
             if abs(change) >= SEEN * abs(float(output[ray, here])):
-                at = float(logs[here]) + step * (start / (start - end) if start != end else 1 / 2)
+                at = float(logs[here]) + step * start / (start - end)
                 yield _Flip(int(ray), up, sides[new] - sides[old], at, float(logs[here]), float(logs[there]))
 
 

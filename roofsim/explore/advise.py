@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, prod
 from types import MappingProxyType
 from typing import Any
 
@@ -172,8 +172,12 @@ def advise(
     found: list[Candidate] = []
     names: dict[str, str] = {}
     for stack, fitting in _stacks(runtime, [*devices.values()]):
-        formats = _several(weights) if weights is not None else STACKS.get(stack.id, (None,))
-        asked: Any = {"model": architectures, "device": fitting, "runtime": [stack], "weights": list(formats)}
+        asked: Any = {
+            "model": architectures,
+            "device": fitting,
+            "runtime": [stack],
+            "weights": _formats(stack, weights),
+        }
         more = {name: _several(each) for name, each in choices.items()}
         made = compare_choices({**asked, **more}, hour, processes, _after(len(found), step))
         names |= made.names
@@ -183,6 +187,22 @@ def advise(
     others = sorted((each for each in found if each.misses), key=lambda each: each.misses[0].factor)
     refused = (each for each in found if each.row.refused)
     return Advice(budgets, rank, tuple(feasible), tuple(others), tuple(refused), names)
+
+
+def candidates(models: Sequence[Architecture], choices: Mapping[str, Sequence[Any]]) -> int:
+    """How many combinations `advise` will look at, of choices that are lists."""
+    devices = list(map(library.device, choices["device"]))
+    others = prod(len(each) for name, each in choices.items() if name not in ("device", "runtime", "weights"))
+    stacks = _stacks(choices.get("runtime"), devices)
+    return (
+        sum(len(fitting) * len(_formats(stack, choices.get("weights"))) for stack, fitting in stacks)
+        * len(models)
+        * others
+    )
+
+
+def _formats(stack: Runtime, weights: Any) -> list[Any]:
+    return _several(weights) if weights is not None else list(STACKS.get(stack.id, (None,)))
 
 
 def _after(before: int, step: Callable[[int, int], None]) -> Callable[[int, int], None]:

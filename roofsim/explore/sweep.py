@@ -17,6 +17,7 @@ from roofsim.explore.store import Store, opened, throw_away
 from roofsim.explore.writers import arrow_table, coordinates, flags, rows, writer_of
 from roofsim.foundation.errors import InputError, MissingExtra
 from roofsim.foundation.expression import parse
+from roofsim.foundation.units import show
 from roofsim.foundation.version import SCHEMA
 
 Engine = Literal["local", "dask"]
@@ -225,7 +226,11 @@ def _assembled(runner: Runner, store: Store, writer: Callable[..., None], path: 
     partial = store.folder / f"whole{path.suffix}"
     if partial.is_dir():
         shutil.rmtree(partial)
-    writer(runner, parts(), partial)
+    try:
+        writer(runner, parts(), partial)
+    except OSError:
+        partial.unlink(missing_ok=True)  # room for what it takes to go on
+        raise
     if path.is_dir() and partial.is_dir():
         shutil.rmtree(path)
     partial.replace(path)
@@ -258,7 +263,7 @@ def _room(made: Study, path: Path) -> None:
     needed = made.space.size * FLOAT * (len(made.columns) + 1)
     if needed > free and made.where is None:
         raise InputError(
-            f"{made.space.size:,} points take about {needed / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB are free at "
+            f"{made.space.size:,} points take about {show(needed, 'B')}, and {show(free, 'B')} are free at "
             f"{path.parent}; take fewer values or --sample N of them"
         )
 

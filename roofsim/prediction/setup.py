@@ -20,7 +20,7 @@ from roofsim.specs.host import Host
 from roofsim.specs.population import Priors
 from roofsim.specs.products import product_of
 from roofsim.specs.runtime import Runtime
-from roofsim.specs.workload import STORED, Workload
+from roofsim.specs.workload import STORED, StateType, Workload
 
 DEFAULT_RUNTIME = "transformers-4.52-eager"
 """The stack of the SSM-Scope measurements, against which the model is checked."""
@@ -31,7 +31,8 @@ class Setup:
     """Everything but the workload: what runs, on what, with which software, fed by which host.
 
     `parameters` are set for this run, `changes` says in words what a what-if changed in the specs, `near` which
-    calibration is not for this setup, but might be transferred to it.
+    calibration is not for this setup, but might be transferred to it. `stored` is how weights are stored whatever their
+    sizes are, where these vary.
     """
 
     architecture: Architecture
@@ -42,6 +43,7 @@ class Setup:
     changes: tuple[str, ...] = ()
     calibration: Calibration | None = None
     near: str = ""
+    stored: Precision | None = None
 
     def machine(self, dtype: str) -> Machine:
         """The numbers that decide time, of the device, the host and the calibration."""
@@ -56,15 +58,22 @@ class Setup:
 
         So it does for a cache that the runtime cannot keep.
         """
+        if self.stored:
+            return self.stored
         if w.cache_dtype is not None:
             check_cache(w.cache_dtype, w.dtype, self.runtime, self.architecture)
         name = w.weight_format
         if name in (None, STORED):
             name = self.architecture.stored.format if self.architecture.stored else None
         if name in (None, w.dtype):
-            return w.precision(self.runtime.state, self.architecture)
+            return w.precision(self.state, self.architecture)
         product = product_of(str(name), self.runtime, self.device)
-        return w.precision(self.runtime.state, self.architecture, product)
+        return w.precision(self.state, self.architecture, product)
+
+    @property
+    def state(self) -> StateType:
+        """The dtype of recurrent states: fp32 or the model's."""
+        return "fp32" if facts(self.architecture, self.runtime).fp32_state else self.runtime.state
 
     @property
     def fitted(self) -> Mapping[str, float]:

@@ -273,7 +273,7 @@ class Reader:
             product = unit
         elif format_ and format_ != dtype and not run.notes.get("quant", "").endswith("_wo"):
             product = product_of(format_, self.runtime, device)
-        return w.precision(self.runtime.state, product=product)
+        return w.precision("fp32", product=product)  # as tables of recurrences have states that say nothing of them
 
     def _loaded(self, run: Run, s: Setup) -> Workload:
         """The workload of an engine that was started with the formats of a run."""

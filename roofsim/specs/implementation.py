@@ -37,7 +37,8 @@ class Facts(Spec):
     where others call one. `multipliers` are by the role of a product. `fp32_stream` keeps the residual stream in
     fp32, `fp32_logits` copies the logits to it. `joins_rotary` joins rotated parts of heads with what is not rotated.
     `always_masked` builds a mask wherever the runtime builds any; `drops_cache` returns no cache from a plain call;
-    `whole_cache` keeps all keys and values of layers that see only a window of them.
+    `whole_cache` keeps all keys and values of layers that see only a window of them, `fp32_state` recurrent states in
+    fp32 where the runtime has them in the model's dtype.
     """
 
     run_by: Name | None = None
@@ -55,6 +56,7 @@ class Facts(Spec):
     always_masked: bool = False
     drops_cache: bool = False
     whole_cache: bool = False
+    fp32_state: bool = False
 
 
 NOTHING_KNOWN = assembled(Facts)

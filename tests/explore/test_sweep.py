@@ -249,7 +249,7 @@ def test_a_file_of_another_kind_and_one_that_is_too_large_are_refused(asked, tmp
         write(asked, tmp_path / "s.txt")
     counts = {"batch": range(1, 10**5), "prompt": range(1, 10**5), "generate": "1..1k+1"}
     huge = study({**SMALL, **counts}, figures=["ttft"])
-    with pytest.raises(InputError, match=r"points take about .* GB.* are free .* --sample"):
+    with pytest.raises(InputError, match=r"points take about .* TiB.* are free .* --sample"):
         write(huge, tmp_path / "s.csv")
     with pytest.raises(InputError, match="No such file"):
         write(asked, tmp_path / "nowhere" / "s.csv")

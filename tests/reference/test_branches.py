@@ -59,10 +59,10 @@ def test_a_rounding_turns_after_its_first_piece_alone() -> None:
     assert found(lambda a: ceil(a / 8), {"a": 80.0})["a"] == (near(1 / 10, 0.5, 0, 1 / 2), None)
 
 
-@pytest.mark.parametrize(("other", "seen"), [(2 / 0.011, True), (2 / 0.009, False)])
+@pytest.mark.parametrize(("other", "seen"), [(2.2 / 0.011, True), (2.2 / 0.009, False)])
 def test_a_change_counts_from_a_hundredth_on(other: float, seen: bool) -> None:
-    # beyond a = 2 the elasticity is 2 of what all is
-    sides = found(lambda a, b: maximum(a, 2) + b, {"a": 1.0, "b": other - 2})
+    # beyond a = 2.2, half way along a cell of the grid, the elasticity is 2.2 of what all is
+    sides = found(lambda a, b: maximum(a, 2.2) + b, {"a": 1.0, "b": other - 2.2})
     assert (sides["a"][1] is not None) == seen
 
 
@@ -77,9 +77,19 @@ def test_of_several_turns_the_nearest_is_told() -> None:
     assert sides["a"] == (near(0.3, 6 / 46, 3 / 46, 1), near(4, 80 / 120, 1, 1))
 
 
-def test_two_turns_in_one_cell_of_the_grid_are_told_apart() -> None:
-    sides = found(lambda a: maximum(a, 2.05) + maximum(a, 2.1), {"a": 1.0})
+@pytest.mark.parametrize("ends", [(2.05, 2.1), (2.1, 2.05)])
+def test_two_turns_in_one_cell_of_the_grid_are_told_apart(ends: tuple[float, float]) -> None:
+    one, two = ends
+    sides = found(lambda a: maximum(a, one) + maximum(a, two), {"a": 1.0})
     assert sides["a"] == (None, near(2.05, 0, 2.05 / 4.15, 1))
+    # the sizes of the two sides do not matter
+    sides = found(lambda a: maximum(10 * a, 20.5) + maximum(a, 2.1), {"a": 1.0})
+    assert sides["a"] == (None, near(2.05, 0, 20.5 / 22.6, 1))
+    sides = found(lambda a: maximum(a, 2.05) + maximum(10 * a, 21), {"a": 1.0})
+    assert sides["a"] == (None, near(2.05, 0, 2.05 / 23.05, 1))
+    # and downwards, where both lie in the cell below a half
+    sides = found(lambda a: maximum(a, one / 5) + maximum(a, two / 5), {"a": 1.0})
+    assert sides["a"] == (near(0.42, 1, 0.42 / 0.84, 1), None)
 
 
 def test_a_choice_that_the_figure_does_not_go_through_is_none() -> None:

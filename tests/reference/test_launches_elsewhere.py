@@ -74,6 +74,11 @@ def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
     inside = {name: [Own("stream")] for name in ("q_norm", "k_norm")}  # no sum is with these
     check(network(GQA | {"qk_norm": "head"}), stack, PREFILL, {"norm_1": [added], "final_norm": [added], **inside})
     moe = {"kind": "moe", "experts": 4, "top_k": 2, "width": 3, "shared_width": 5}
+    shared = {"shared_gate_proj": [product(10)], "shared_up_proj": [Own("gemm", joined=True)]}
+    check(network(moe), stack, PREFILL, shared)
+    # where nothing gates, nothing is joined
+    check(network(moe | {"gated": False}), stack, PREFILL, {"shared_up_proj": [product(10)]})
+    check(network(MLP), stack, PREFILL, {"up_proj": [product(10)], "down_proj": [product(6)]})
     check(
         network(moe), stack, PREFILL, {"shared_sum": [Own("stream")], "experts_up": [tiny(), Own("gemm", triton=True)]}
     )
@@ -138,6 +143,7 @@ def found_pieces(model: Architecture, stack: Runtime, p: Pass) -> dict[str, Any]
     [
         (1, 8, 2, 0, 16, 64),  # two of eight: no more than a quarter
         (2, 8, 2, 1, 16, 64),
+        (3, 20, 2, 1, 16, 64),  # six of twenty
         (32, 8, 2, 1, 16, 64),
         (33, 8, 2, 1, 32, 64),
         (64, 128, 2, 2, 32, 64),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from math import exp
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,10 +15,14 @@ from roofsim import library
 from roofsim.calibrate import population as p
 from roofsim.calibrate.simulation import Stack as Made
 from roofsim.calibrate.simulation import design, values_of
+from roofsim.engine.roofline import of_host
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.prediction.fitted import SIBLING
+from roofsim.runs.cases import Skip
 from roofsim.runs.reading import Runs
 from roofsim.specs.files import build, dump
-from roofsim.specs.population import Population
+from roofsim.specs.population import Population, device_class, runtime_class
 
 ROW = PARAMETERS["gemm_efficiency"]
 
@@ -298,28 +304,33 @@ def test_what_is_left_out_is_predicted_from_all_others_alone():
 TRUE = {"a100-sxm-80gb": 0.5, "h100-sxm": 0.6, "rtx-4090": 0.4}
 
 
-@pytest.fixture(scope="module")
-def learnt():
-    """Three devices whose products reach 0.4 to 0.6 of the peak, where 0.8 was read by hand."""
+@cache
+def made():
+    """Rows of three devices whose products reach 0.4 to 0.6 of the peak, where 0.8 was read by hand."""
     rows = list(design(("Llama-3.2-1B",), (512, 4096, 16384), (1, 4)))
-    made = []
+    found = []
     for name, efficiency in TRUE.items():
         device = library.device(name)
         stack = Made(device, library.runtime("transformers-5-eager"), library.host(device.host))
         values = values_of(stack, rows, {**library.priors(device, stack.runtime).values, "gemm_efficiency": efficiency})
-        made += [row._replace(device=name, framework="transformers 5.17", value=float(v), line=i)
+        found += [row._replace(device=name, framework="transformers 5.17", value=float(v), line=i)
                  for i, (row, v) in enumerate(zip(rows, values, strict=True))]  # fmt: skip
-    return p.stacks([Runs("made.csv", "0" * 64, tuple(made))])
+    return tuple(found)
 
 
-def test_every_device_and_runtime_in_the_files_is_a_stack(learnt):
-    assert [s.device.id for s in learnt] == sorted(TRUE)
-    assert {s.runtime.id for s in learnt} == {"transformers-5-eager"}
-    assert all(s.whole for s in learnt)
+def learnt():
+    return p.stacks([Runs("made.csv", "0" * 64, made())])
 
 
-def test_means_are_those_of_the_stacks_and_each_is_predicted_from_the_others(learnt):
-    found = p.learn(learnt)
+def test_every_device_and_runtime_in_the_files_is_a_stack():
+    found = learnt()
+    assert [s.device.id for s in found] == sorted(TRUE)
+    assert {s.runtime.id for s in found} == {"transformers-5-eager"}
+    assert all(s.whole for s in found)
+
+
+def test_means_are_those_of_the_stacks_and_each_is_predicted_from_the_others():
+    found = p.learn(learnt())
     groups = {(g.devices, g.runtimes): g for g in found.groups}
     assert set(groups) == {("", ""), ("NVIDIA gpu", ""), ("", "eager"), ("NVIDIA gpu", "eager")}
     typical = groups["NVIDIA gpu", "eager"].parameters["gemm_efficiency"]
@@ -330,8 +341,8 @@ def test_means_are_those_of_the_stacks_and_each_is_predicted_from_the_others(lea
     assert all(x.coverage >= 0.88 and abs(x.bias) < 0.2 for x in times)
 
 
-def test_what_a_stack_says_is_counted_without_what_was_known_before(learnt):
-    (card,) = [s for s in learnt if s.device.id == "h100-sxm"]
+def test_what_a_stack_says_is_counted_without_what_was_known_before():
+    (card,) = [s for s in learnt() if s.device.id == "h100-sxm"]
     said = p.seen(card)
     truth = ROW.free(TRUE["h100-sxm"])
     assert said.values["gemm_efficiency"] == pytest.approx(
@@ -340,14 +351,394 @@ def test_what_a_stack_says_is_counted_without_what_was_known_before(learnt):
     assert "workspace" not in said.values, "what software defines is no property of a population"
 
 
-def test_rows_that_say_nothing_of_a_device_are_left_out(learnt):
-    rows = [case.run for s in learnt[:1] for case in s.cases]
+def test_rows_that_say_nothing_of_a_device_are_left_out():
+    found = learnt()
+    rows = [case.run for case in found[0].cases]
     assert p.stacks([Runs("a.csv", "0" * 64, tuple(rows))], "batch == 77") == []
     for change in ({"note": "suspect=1"}, {"note": "quality=low"}, {"framework": ""}, {"framework": "TensorRT-LLM"}):
         assert p.stacks([Runs("a.csv", "0" * 64, tuple(r._replace(**change) for r in rows))]) == []
-    again = tuple(replace(learnt[0].cases[0], run=rows[0]).run._replace(line=i) for i in range(300))
+    again = tuple(replace(found[0].cases[0], run=rows[0]).run._replace(line=i) for i in range(300))
     (thin,) = p.stacks([Runs("a.csv", "0" * 64, again)])
     assert len(thin.cases) <= p.MOST
+
+
+# --- which rows make a stack ---
+
+
+def test_rows_of_whole_passes_and_operators_that_tell_of_a_device_make_stacks():
+    """What is asked of a row: its runtime, its notes, its figure, its phase, and for operators how long it takes."""
+
+    class Row(SimpleNamespace):
+        def stated(self, key):
+            return key in self.notes
+
+    class Reader:
+        runtime = jobs = "as the reader has them"
+
+        def __init__(self, name):
+            assert name == "ideal"
+
+        def case(self, run):
+            if run.line == 1:
+                raise Skip("nothing to predict it from")
+            if run.line == 2:
+                raise InputError("no such device")
+            return run
+
+    def row(line, **changes):
+        usual = {
+            "op": "e2e",
+            "phase": "decode",
+            "figure": "wall",
+            "value": 1.0,
+            "flags": (),
+            "notes": {},
+            "name": "ideal",
+        }
+        fields = {**usual, "line": line, "device": "rtx-4090", "group": "", "configuration": 0, **changes}
+        fields["run"] = SimpleNamespace(op=fields["op"], value=fields["value"], line=line)
+        return Row(**fields, target=SimpleNamespace(figure=fields["figure"]))
+
+    rows = [
+        row(1), row(2), row(3), row(4, name=None), row(5, notes={"suspect": "1"}), row(6, notes={"quality": "low"}),
+        row(7, figure="constant"), row(8, phase="load"), row(9, flags=("host_contended",)), row(10, value=p.CALL / 2),
+        row(11, op="linear", phase="op", value=p.CALL / 2), row(12, op="linear", phase="op", value=p.CALL),
+        row(13, op="linear", phase="op", figure="device", value=p.CALL / 2), row(14, device="a100-sxm-80gb"),
+        row(15, notes={"quality": "high"}), row(16, op="linear", figure="constant"),
+    ]  # fmt: skip
+    with (
+        patch.object(p, "Reader", Reader), patch.object(p, "runtime_of", lambda run: run.name),
+        patch.object(p, "Program", lambda *of: of),
+    ):  # fmt: skip
+        found = p.stacks([SimpleNamespace(runs=rows[:8]), SimpleNamespace(runs=rows[8:])])
+    lines = [(s.device.id, [c.line for c in s.cases]) for s in found]
+    assert lines == [("a100-sxm-80gb", [14]), ("rtx-4090", [13, 12]), ("rtx-4090", [10, 3, 15])], "by their values"
+    assert [s.whole for s in found] == [True, False, True]
+    for s in found:
+        assert s.host == library.host(s.device.host)
+        assert s.program == ([c.target for c in s.cases], "as the reader has them", s.device, s.host, s.runtime)
+
+
+def test_a_stack_is_of_a_chip_and_of_two_classes_and_begins_with_what_is_known_of_its_software_and_host():
+    device, host = library.device("orin@15w"), library.host("cloud-vm")
+    stack = p.Stack(device, host, library.runtime("transformers-5-eager"), (), None)
+    assert stack.chip == device.id.partition("@")[0] != device.id
+    assert stack.classes == (device_class(device), runtime_class(stack.runtime))
+    usual = {name: row.prior for name, row in PARAMETERS.items()}
+    assert stack.own(usual) == {**usual, **of_host(host, usual)} != usual
+    assert replace(stack, host=None).own(usual) == usual
+    assert stack.before.values(stack.before.centre) == pytest.approx(stack.own(usual))
+    assert stack.before.spread.tolist() == [row.free_spread for row in PARAMETERS.values()]
+    # of what the file of a device states, what its software defines alone
+    card = library.device("gh200-144gb")
+    assert {"workspace", "gemm_efficiency"} <= set(library.stated(card))
+    own = replace(stack, device=card, host=None).own(usual)
+    assert own == {**usual, "workspace": library.stated(card)["workspace"].value}
+
+
+# --- what one stack says ---
+
+FITTED = ("gemm_efficiency", "kernel_time", "workspace", "memory_efficiency", "dispatch")
+
+
+def fitted(whole, *, little=p.SAYS_LITTLE):
+    """What is seen in a fit whose outcome is given: spreads of 2, of which so much of the variance is left."""
+    count = len(FITTED)
+    before = SimpleNamespace(names=FITTED, centre=np.arange(1.0, count + 1), spread=np.full(count, 2.0))
+    covariance = np.diag([1.0, 2.0, 1.0, 4 * little, 0.5])
+    covariance[0, 1] = covariance[1, 0] = 0.5
+    stack = SimpleNamespace(cases=("a", "b", "c"), program="program", before=before, whole=whole)
+    asked = []
+
+    def problem(cases, program, prior):
+        assert (cases, program, prior) == (stack.cases, "program", before)
+        return SimpleNamespace(prior=prior, groups=np.array(["x", "y", "x"]))
+
+    def fit(problem, which, keep, start, passes):
+        asked.append((which, keep, start, passes))
+        return p.Fit(before.centre + np.array([3.0, -1.0, 1.0, 0.5, 1.0]), covariance, which, {"x": 0.1, "y": 0.2})
+
+    with (
+        patch.object(p, "Problem", problem), patch.object(p, "fit", fit),
+        patch.object(p, "touched", lambda problem: np.arange(count)),
+    ):  # fmt: skip
+        return stack, p.seen(stack), asked[0]
+
+
+def test_what_a_fit_says_is_what_it_found_less_what_was_expected_by_their_variances():
+    stack, said, (which, keep, start, passes) = fitted(whole=True)
+    assert said.stack is stack
+    assert said.scatter == {"x": 0.1, "y": 0.2}
+    # of a variance of 4, 1 is left: the data have 4/3, and put 1 + 3 where (4 - 1/4) * 4/3 does
+    assert said.variances == pytest.approx({"gemm_efficiency": 4 / 3, "kernel_time": 4, "dispatch": 4 / 7})
+    assert said.values == pytest.approx(
+        {
+            "gemm_efficiency": (4 - 1 / 4) * 4 / 3,
+            "kernel_time": (1 / 2 - 2 / 4) * 4,
+            "dispatch": (6 / 0.5 - 5 / 4) * 4 / 7,
+        }
+    )
+    assert (which.tolist(), keep.tolist(), passes) == ([0, 1, 2, 3, 4], [True] * 3, 2)
+    assert start.free.tolist() == stack.before.centre.tolist()
+    assert start.covariance.tolist() == np.diag([4.0] * 5).tolist()
+    assert start.scatter == {"x": p.START, "y": p.START}
+
+
+def test_what_software_defines_is_not_counted_nor_what_operators_by_themselves_do_not_tell():
+    _, said, _ = fitted(whole=True)
+    assert said.names == ("gemm_efficiency", "kernel_time", "memory_efficiency", "dispatch")
+    _, alone, _ = fitted(whole=False)
+    assert alone.names == ("gemm_efficiency", "memory_efficiency", "dispatch")
+    assert "kernel_time" not in alone.values
+    _, sure, _ = fitted(whole=True, little=0.99 * p.SAYS_LITTLE)
+    assert "memory_efficiency" in sure.values
+
+
+def test_what_a_fit_says_of_several_together_is_counted_from_what_was_expected():
+    _, said, _ = fitted(whole=True)
+    row = PARAMETERS["dispatch"]
+    off = np.array([3.0, -1.0, 0.5, 6.0 - row.free(row.prior)])
+    covariance = np.array([[1, 0.5, 0, 0], [0.5, 2, 0, 0], [0, 0, 4 * p.SAYS_LITTLE, 0], [0, 0, 0, 0.5]])
+    precision, pull = p._together(covariance, np.full(4, 2.0), off)
+    assert said.precision == pytest.approx(precision)
+    assert said.pull == pytest.approx(pull)
+    assert precision == pytest.approx(np.linalg.inv(covariance) - np.eye(4) / 4)
+
+
+# --- how much stacks differ ---
+
+
+def test_effects_are_those_that_make_fits_and_effects_together_most_likely():
+    places = [("a", "x", "1"), ("a", "x", "2"), ("a", "y", "1"), ("b", "x", "3"), ("b", "y", "3"), ("", "", "4")]
+    off, variances = np.array([0.9, 0.2, 1.4, -1.0, -0.3, 0.4]) * ROW.free_spread, np.full(6, 0.02)
+    usual = np.log(p.SHARE * ROW.free_spread)
+
+    def unlikely(logs):
+        by_class, device, runtime, stack = np.exp(logs) ** 2
+        k = np.full((6, 6), ROW.free_spread**2) + np.diag(variances)
+        for i, (c, r, d) in enumerate(places):
+            for j, (c2, r2, d2) in enumerate(places):
+                k[i, j] += (
+                    (c == c2 != "") * by_class + (d == d2) * device + (r == r2 != "") * runtime + (i == j) * stack
+                )
+        doubt = (((logs - usual) / p.DOUBT) ** 2).sum()
+        return (np.log(np.linalg.det(k)) + off @ np.linalg.inv(k) @ off + doubt) / 2
+
+    with patch.object(p, "_centre", lambda name, stack: 7.0):
+        fits = [
+            p.Seen(Fake((c, r), d), {ROW.name: 7 + y}, {ROW.name: v}, {})
+            for (c, r, d), y, v in zip(places, off, variances, strict=True)
+        ]
+        silent = p.Seen(Fake(("a", "x"), "9"), {}, {}, {})
+        found = p.Spread.of(ROW.name, [*fits[:3], silent, *fits[3:]])
+    assert found.values == pytest.approx(off)
+    assert found.variances == pytest.approx(variances)
+    assert [s.chip for s in found.stacks] == [d for _, _, d in places]
+    best = np.log([found.effects.device_class, found.effects.device, found.effects.runtime, found.effects.stack])
+    assert np.abs(best - usual).max() > 0.05, "the data move them"
+    for i in range(4):
+        step = 0.05 * (np.arange(4) == i)
+        assert unlikely(best) <= min(unlikely(best + step), unlikely(best - step)) + 1e-6
+    assert unlikely(best) == pytest.approx(min(unlikely(best + 0.01), unlikely(best - 0.01)), abs=1e-3)
+
+
+def test_effects_stay_within_three_of_their_doubts():
+    fits = [p.Seen(Fake(("a", "x"), str(i)), {"dispatch": 1e4 * (-1) ** i}, {"dispatch": 1e-4}, {}) for i in range(4)]
+    e = p.Spread.of("dispatch", fits).effects
+    usual = np.log(p.SHARE * PARAMETERS["dispatch"].free_spread)
+    assert e.device == pytest.approx(np.exp(usual + 3 * p.DOUBT))
+    with patch.object(p, "DOUBT", 0.01):
+        assert p.Spread.of("dispatch", fits).effects.device == pytest.approx(np.exp(usual + 0.03))
+
+
+def test_a_host_of_the_same_class_is_nearer_than_devices_are():
+    none = p.Effects(0.0, 0.0, 0.0, 0.0)
+    dispatch, other = (p.Spread(name, (), np.zeros(0), np.zeros(0), none) for name in ("dispatch", "kernel_time"))
+    silent = p.Seen(Fake(("a", "x"), "one"), {}, {}, {}, ("kernel_time",), np.zeros((1, 1)), np.zeros(1))
+    spread_of = {"dispatch": dispatch, "kernel_time": replace(other, stacks=(silent.stack,))}
+    found = p.Joint((silent,), spread_of).expected(("a", "x"))
+    assert found["dispatch"].spread == pytest.approx(SIBLING * PARAMETERS["dispatch"].free_spread, rel=1e-3)
+    assert found["kernel_time"].spread == pytest.approx(PARAMETERS["kernel_time"].free_spread, rel=1e-3)
+
+
+def test_what_two_stacks_say_is_weighed_with_all_that_they_share():
+    stacks = [Fake(("a", "x"), "one"), Fake(("b", "x"), "two")]
+    values, variances = np.array([0.8, -0.2]), np.array([0.1, 0.3])
+    mine = spread(stacks, values, variances, EFFECTS)
+    found = expected(mine, ("a", "x"), chip="two")
+    near = np.array([ALL + 0.25 + 0.49, ALL + 0.09 + 0.49])
+    solved = np.linalg.inv(mine.covariance())
+    assert found.mean == pytest.approx(ROW.bounded(ROW.free(ROW.prior) + near @ solved @ values), rel=1e-3)
+    total = ALL + 0.25 + 0.09 + 0.49 + 0.04
+    assert found.spread == pytest.approx((total - near @ solved @ near) ** 0.5, rel=1e-3)
+    alone = expected(mine, ("a", "x"), lambda s: s.chip == "one", "two")
+    assert (alone.fits, alone.devices) == (0, 0)
+    assert alone.mean == pytest.approx(ROW.bounded(ROW.free(ROW.prior) - near[1] / (total + 0.3) * 0.2), rel=1e-3)
+
+
+# --- the whole ---
+
+
+def learning(places):
+    """What `learn` makes of stacks at these places (device class, runtime class, chip, whole): what it judges by what.
+
+    Fits and predictions are given: a row of each stack, off by its number.
+    """
+    stacks = [
+        SimpleNamespace(
+            classes=(d, r), chip=chip, whole=whole, device=SimpleNamespace(id=chip, kind=d), cases=(0, 0),
+            runtime=SimpleNamespace(id=r), number=i,
+        )
+        for i, (d, r, chip, whole) in enumerate(places)
+    ]  # fmt: skip
+    judged, told = [], []
+
+    def left_out(stack, joint, of):
+        assert [fit.stack for fit in joint.fits] == stacks
+        assert set(joint.spreads) == set(PARAMETERS)
+        off = np.array([0.1 * (stack.number + 1) * (1 if of == "device" else 2)])
+        return p.Residuals(stack, (("latency_s", "decode", False),), off, np.array([0.01]))
+
+    def judge(of, mine, others, share, least):
+        judged.append((of, [(r.stack.number, [(x.stack.number, x.off[0]) for x in others(r)]) for r in mine]))
+        assert share == p.shown([left_out(s, joint, "device") for s in stacks if s.whole])
+        assert least == {"latency_s decode": 0.05}
+        yield p.LeftOut(
+            of=of,
+            metric="latency_s",
+            phase="decode",
+            rows=1,
+            devices=1,
+            bias=0.0,
+            median_error=0.0,
+            coverage=1.0,
+            width=1.0,
+        )
+
+    scatter = {"latency_s decode": 0.05}
+    fits = [p.Seen(s, {}, {}, scatter, (ROW.name,), np.eye(1), np.zeros(1)) for s in stacks]
+    said = {
+        ROW.name: p.Spread(ROW.name, tuple(stacks), np.zeros(len(stacks)), np.ones(len(stacks)), p.Effects(*EFFECTS))
+    }
+    joint = p.Joint(tuple(fits), dict.fromkeys(PARAMETERS, said[ROW.name]))
+    nothing = p.Effects(0.0, 0.0, 0.0, 0.0)
+
+    def spread_of(name, all_of_them):
+        assert all_of_them == fits
+        return said.get(name) or p.Spread(name, (), np.zeros(0), np.zeros(0), nothing)
+
+    with (
+        patch.object(p, "seen", lambda stack: fits[stack.number]), patch.object(p.Spread, "of", spread_of),
+        patch.object(p, "left_out", left_out), patch.object(p, "judged", judge),
+    ):  # fmt: skip
+        return p.learn(stacks, told.append), judged, told
+
+
+PLACES = [
+    ("gpu", "eager", "1", True), ("gpu", "eager", "2", True), ("gpu", "vllm", "1", True), ("soc", "eager", "3", True),
+    ("soc", "llama", "3", True), ("cpu", "llama", "4", False),
+]  # fmt: skip
+
+
+def test_rows_are_judged_by_the_scatter_of_other_devices_of_their_class_else_of_their_runtime_else_of_any():
+    _, judged, _ = learning(PLACES)
+    of_devices = {number: others for of, rows in judged if of == "device" for number, others in rows}
+    assert {n: [other for other, _ in others] for n, others in of_devices.items()} == {
+        0: [1],  # the other GPU with the same runtime
+        1: [0],
+        2: [1, 3, 4],  # no other device with it: any
+        3: [0, 1],  # the same runtime on another class
+        4: [0, 1, 2],
+    }
+    assert of_devices[3] == [(0, pytest.approx(0.1)), (1, pytest.approx(0.2))]
+
+
+def test_rows_of_a_runtime_are_judged_by_other_runtimes_on_such_devices_else_on_any():
+    _, judged, _ = learning(PLACES)
+    of_runtimes = {number: others for of, rows in judged if of == "runtime" for number, others in rows}
+    assert {n: [other for other, _ in others] for n, others in of_runtimes.items()} == {
+        0: [2], 1: [2], 2: [0, 1], 3: [4], 4: [3],
+    }  # fmt: skip
+    assert of_runtimes[3] == [(4, pytest.approx(1.0))]
+    _, judged, _ = learning([PLACES[0], PLACES[4]])
+    of_runtimes = {number: others for of, rows in judged if of == "runtime" for number, others in rows}
+    assert {n: [other for other, _ in others] for n, others in of_runtimes.items()} == {0: [4 - 3], 1: [0]}
+
+
+def test_there_is_a_group_for_all_for_each_class_and_for_each_pair_which_alone_is_judged():
+    found, _, told = learning(PLACES)
+    wider = [("", ""), ("cpu", ""), ("gpu", ""), ("soc", ""), ("", "eager"), ("", "llama"), ("", "vllm")]
+    pairs = [("cpu", "llama"), ("gpu", "eager"), ("gpu", "vllm"), ("soc", "eager"), ("soc", "llama")]
+    assert [(g.devices, g.runtimes) for g in found.groups] == [*wider, *pairs]
+    by = {(g.devices, g.runtimes): g for g in found.groups}
+    assert all(not by[each].left_out for each in wider)
+    assert all([x.of for x in by[each].left_out] == ["device", "runtime"] for each in pairs)
+    assert all(set(g.parameters) == {ROW.name} for g in found.groups), "of others there are no fits"
+    assert (by["gpu", ""].parameters[ROW.name].fits, by["gpu", ""].parameters[ROW.name].devices) == (3, 2)
+    assert "2 rows" in told[0]
+    assert [("operators" in each) for each in told] == [False] * 5 + [True]
+
+
+def test_a_group_has_the_scatter_of_its_rows_on_devices_left_out():
+    few = p.FEW
+    places = [("gpu", "eager", str(i), True) for i in range(few)] + [("soc", "eager", "x", True)]
+    found, _, _ = learning(places)
+    by = {(g.devices, g.runtimes): g for g in found.groups}
+    assert [s.rows for s in by["", ""].scatter] == [few + 1]
+    assert [s.rows for s in by["gpu", ""].scatter] == [few]
+    assert not by["soc", "eager"].scatter
+    assert found.shown == pytest.approx(1)
+
+
+def test_repeats_scatter_as_the_median_of_the_stacks_does_whoever_decides():
+    fits = [
+        p.Seen(Fake(("a", "x"), str(i)), {}, {}, scatter)
+        for i, scatter in enumerate(({"t decode": 0.1, "t decode host": 0.3}, {"t decode": 0.2}, {"t prefill": 0.4}))
+    ]
+    assert p.repeats(fits) == pytest.approx({"t decode": 0.2, "t prefill": 0.4})
+
+
+def test_rows_are_weighed_by_the_root_of_their_number_over_the_modes_of_their_chip():
+    rows = [residuals([0.1, 0.2], [0.3, 0.4]), residuals([0.5], [0.6]), residuals([0.7], [0.8], chip="two")]
+    other = p.Residuals(Fake(("a", "x"), "one"), (("energy_j", "decode", False),), np.array([9.0]), np.array([9.0]))
+    off, variance, weights = p._gathered([*rows, other], ("latency_s", "decode"))
+    assert off.tolist() == [0.1, 0.2, 0.5, 0.7]
+    assert variance.tolist() == [0.3, 0.4, 0.6, 0.8]
+    assert weights == pytest.approx([2**-0.5 / 2] * 2 + [1 / 2, 1])
+
+
+def test_figures_that_are_no_times_and_rows_that_no_parameter_moves_show_nothing():
+    memory = p.Residuals(
+        Fake(("a", "x"), "m"), (("peak_mem_bytes", "prefill", False),), np.array([9.0]), np.array([0.01])
+    )
+    still = residuals([9.0], [0.0], chip="s")
+    usual = residuals([0.02, 0.06, 0.06, 0.06], [0.04] * 4, chip="u")
+    more = residuals([0.02, 0.02], [0.04] * 2, chip="v")
+    assert p.shown([memory, still, usual]) == pytest.approx(0.3 / 0.6745)
+    # three rows beside 0.3 weigh 3 / √4, three beside 0.1 weigh 1 / √4 + 2 / √2: more
+    assert p.shown([usual, more]) == pytest.approx(0.1 / 0.6745)
+
+
+def test_rows_left_out_are_judged_kind_by_kind_and_by_the_scatter_of_the_kind_where_few_are_alike():
+    few = p.FEW
+    mixed = [
+        residuals([0.1] * few, [0.0] * few, kind("decode", False), "two"),
+        residuals([0.4] * (few - 1), [0.0] * (few - 1), kind("decode", True), "three"),
+    ]
+    usual = p.scatter(mixed, ("latency_s", "decode"), 1.0)[0]
+    mine = [
+        residuals([0.2], [0.0], kind("decode", True)), residuals([0.05], [0.0], kind("prefill", False)),
+    ]  # fmt: skip
+    decode, prefill = p.judged("runtime", mine, lambda _: mixed, 1.0, {"latency_s prefill": 0.03})
+    assert (decode.phase, decode.rows, decode.of) == ("decode", 1, "runtime")
+    assert decode.width == pytest.approx(exp(2 * 1.95996 * usual), rel=1e-3)
+    assert (prefill.phase, prefill.rows) == ("prefill", 1)
+    assert prefill.width == pytest.approx(exp(2 * 1.95996 * 0.03), rel=1e-3)
+    assert prefill.bias == pytest.approx(exp(0.05) - 1, rel=1e-3)
+    half = next(iter(p.judged("device", [residuals([0.2], [0.01])], lambda _: mixed, 0.5, {})))
+    assert half.width == pytest.approx(exp(2 * 1.95996 * (0.25 * 0.01 + 0.1**2) ** 0.5), rel=1e-3)
+    floor = next(iter(p.judged("device", [residuals([0.2], [0.0])], lambda _: mixed, 1.0, {"latency_s decode": 0.3})))
+    assert floor.width == pytest.approx(exp(2 * 1.95996 * 0.3), rel=1e-3)
 
 
 # --- the file that is shipped ---

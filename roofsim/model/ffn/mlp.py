@@ -23,7 +23,7 @@ class Mlp(Part):
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Up, activation, down."""
         return [
-            linear(p, "up_proj", d_model, self.width, "x", bias=self.bias, acts_as=Role.FFN_UP),
+            linear(p, "up_proj", d_model, self.width, "x", bias=self.bias),
             elementwise(p, "activation", pointwise.activation, self.width, "up_proj"),
             linear(p, "down_proj", self.width, d_model, "activation", bias=self.bias, acts_as=Role.FFN_OUT),
         ]

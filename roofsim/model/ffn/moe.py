@@ -88,9 +88,11 @@ class Moe(Part):
     def _shared(self, p: Pass, d_model: int, routed: str) -> list[Operator]:
         """The expert that every token uses, its gate, and the sum with the routed ones."""
         width, bias = self.shared_width, self.shared_bias
-        names = ["shared_gate_proj", "shared_up_proj"] if self.gated else ["shared_up_proj"]
+        gated = {"shared_gate_proj": Role.FFN_GATE, "shared_up_proj": Role.FFN_UP}
+        roles: dict[str, Role | None] = {**gated} if self.gated else {"shared_up_proj": None}
+        names = tuple(roles)
         act = pointwise.gated_activation if self.gated else pointwise.activation
-        ops = [linear(p, name, d_model, width, "x", bias=bias) for name in names]
+        ops = [linear(p, name, d_model, width, "x", bias=bias, acts_as=role) for name, role in roles.items()]
         ops.append(elementwise(p, "shared_act", act, width, *names))
         ops.append(linear(p, "shared_down_proj", width, d_model, "shared_act", bias=bias))
         if self.shared_gate:
