@@ -272,6 +272,10 @@ def test_few_whole_numbers_are_each_there_once() -> None:
         ({"prompt": "1k..4k", "device.clok": "1x..2x"}, "--heat: no 'device.clok'; nearest: device.clock"),
         ({"prompt": "4k..1k", "batch": "1..2"}, "--heat prompt=4k..1k: is no span"),
         ({"prompt": "4k", "batch": "1..2"}, "--heat prompt=4k: "),
+        (
+            {"prompt": "1k..4k", "model.layers.decoder.attention.declared_window": "1k..4k"},
+            "--heat model.layers.decoder.attention.declared_window: decides what is run",
+        ),
         ({"prompt": "1k..4k", "device.clock": "1..2"}, "--heat device.clock=1..2: '1' is not a quantity in Hz"),
     ],
 )
