@@ -56,8 +56,11 @@ def plain(s: Setup, w: Workload, metric: str, path: str | None = None, value: fl
     return float(figure(metric)(Evaluation(*(placed(s, w, {path: value}) if path else (s, w)))))
 
 
-@pytest.mark.parametrize("metric", ["ttft", "tpot", "energy", "memory"])
-@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [*(("transformer", metric) for metric in METRICS), ("ssm", "ttft"), ("ssm", "energy"), ("hybrid", "ttft"),
+     ("moe", "tpot"), ("moe", "energy"), ("quantised", "tpot"), ("quantised", "memory"), ("cpu", "ttft")],
+)  # fmt: skip
 def test_an_elasticity_is_the_difference_of_the_model_around_a_number(name: str, metric: str) -> None:
     s, w = stack(name)
     result, compared, rounded = found(name, metric), 0, []
@@ -269,6 +272,10 @@ def test_few_whole_numbers_are_each_there_once() -> None:
         ({"prompt": "1k..4k", "device.clok": "1x..2x"}, "--heat: no 'device.clok'; nearest: device.clock"),
         ({"prompt": "4k..1k", "batch": "1..2"}, "--heat prompt=4k..1k: is no span"),
         ({"prompt": "4k", "batch": "1..2"}, "--heat prompt=4k: "),
+        (
+            {"prompt": "1k..4k", "model.layers.decoder.attention.declared_window": "1k..4k"},
+            "--heat model.layers.decoder.attention.declared_window: decides what is run",
+        ),
         ({"prompt": "1k..4k", "device.clock": "1..2"}, "--heat device.clock=1..2: '1' is not a quantity in Hz"),
     ],
 )
