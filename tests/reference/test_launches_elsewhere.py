@@ -143,6 +143,7 @@ def found_pieces(model: Architecture, stack: Runtime, p: Pass) -> dict[str, Any]
     [
         (1, 8, 2, 0, 16, 64),  # two of eight: no more than a quarter
         (2, 8, 2, 1, 16, 64),
+        (3, 20, 2, 1, 16, 64),  # six of twenty
         (32, 8, 2, 1, 16, 64),
         (33, 8, 2, 1, 32, 64),
         (64, 128, 2, 2, 32, 64),
