@@ -88,7 +88,7 @@ def read(found):
 ARRAYS = """
 import numpy as np
 def rate(count):
-    f(prompt=np.arange(512.0, 512 + count), batch=1)
+    f(prompt=512.0 + np.arange(count) % LENGTHS, batch=1)
 """
 
 PROGRAMS = (
@@ -185,7 +185,7 @@ import time
 if "rate" not in globals():
     def rate(count):
         for n in range(count):
-            ask("H100", 512 + n, 1)
+            ask("H100", 512 + n % LENGTHS, 1)
 rate(1)
 count = 1
 while True:
@@ -197,8 +197,10 @@ while True:
     count = min(max(count * 2, int(count * 1.2 * SECONDS / max(took, 1e-3))), MOST)
 print(count / took)
 """
-"""Points that are all different, since some programs keep what they were asked before."""
+"""Points that are different, since some programs keep what they were asked before."""
 MOST = 2_000_000
+LENGTHS = 4096
+"""Lengths that points go through, from 512 on."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,14 @@ class Installed:
     @property
     def code(self) -> str:
         """What every question begins with."""
-        names = {"GENERATED": GENERATED, "POINTS": POINTS, "COLD": COLD, "SECONDS": SECONDS, "MOST": MOST}
+        names = {
+            "GENERATED": GENERATED,
+            "POINTS": POINTS,
+            "COLD": COLD,
+            "SECONDS": SECONDS,
+            "MOST": MOST,
+            "LENGTHS": LENGTHS,
+        }
         constants = "".join(f"{name} = {value!r}\n" for name, value in names.items())
         return constants + self.program.code + self.program.many
 

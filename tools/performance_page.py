@@ -33,7 +33,6 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 
 import roofsim  # noqa: E402
-from roofsim.cli import modules  # noqa: E402
 from roofsim.foundation.units import significant  # noqa: E402
 from roofsim.prediction.evaluation import FIGURES  # noqa: E402
 from roofsim.report.formats import FORMATS  # noqa: E402
@@ -256,24 +255,32 @@ COMMANDS: Sequence[tuple[str, ...]] = (
     ("crossover", *TWO, "--device", "orin"),
     ("crossover", "--device", "orin"),
     ("explain", "mamba2-780m", "--device", "orin"),
+    ("roofline", "mamba2-780m", "--device", "orin"),
     ("show", "mamba2-780m"),
     ("devices",),
     ("models",),
+    ("runtimes",),
+    ("calibrations",),
     ("compare", *TWO, "--device", "orin"),
+    ("compare", "--device", "orin"),
     ("sampling", "Qwen2.5-0.5B", "--device", "orin", "--trials", "16", "--tokens", "1k"),
+    ("sampling", "Qwen2.5-0.5B", "--device", "orin", "--budget", "10s"),
     ("sweep", "mamba2-780m", "--device", "orin", "--prompt", "1k..64k*2"),
-    ("pareto", *TWO, "--device", "orin", "--prompt", "1k..64k*2"),
+    ("pareto", *TWO, "--device", "orin", "--prompt", "1k..16k*2", "--objectives", "ttft,tokens_per_second"),
     ("sensitivity", "mamba2-780m", "--device", "orin"),
+    ("advise", "--family", "qwen", "--device", "orin", "--prompt", "4k", "--ttft", "1s", "--rank", "parameters"),
+    ("search", "dense", "--device", "orin", "--over", "depth=8..32+4", "width=512..1536+128"),
 )
-"""Commands as users type them; those that are not there are left out."""
+"""Commands as users type them."""
+NOT_TIMED = ("calibrate", "import", "measure", "validate")
+"""Commands whose time is that of the runs or the file that they are given."""
 
 
 def commands(runs: int) -> Table:
     """Processor time of commands, as ratios to that of Python's own start."""
     rows = []
     with startup.environments() as (warm, cold):
-        asked = [(words, warm) for words in COMMANDS if words[0] in modules() or words[0][0] == "-"]
-        for words, kept in (*asked, (startup.PREDICT, cold)):
+        for words, kept in (*((words, warm) for words in COMMANDS), (startup.PREDICT, cold)):
             took, ratio = startup.in_turns(startup.program(*words), environment(kept), runs)
             name = f"`roofsim {' '.join(words)}`" + (", for the first time" if kept is cold else "")
             rows.append([name, ratio, took])
@@ -302,9 +309,9 @@ Measured on {date} with Python {python}, {cores} cores of {processor}; programs 
 are medians of rounds, in brackets the least and the largest."""
 
 MEANS = """*Start*: processor time of a fresh Python that imports the program and predicts one point; *command*: that
-of its own command. *Points/s*: of processor time in one process, each point another length. Ratios are to roofsim, of
-rates to its arrays: above 1 the other one takes longer to start, or is faster. *Installed*: what it adds to an empty
-environment, with all that it depends on."""
+of its own command. *Points/s*: of processor time in one process, over lengths of 512 to 4,607 tokens. Ratios are to
+roofsim, of rates to its arrays: above 1 the other one takes longer to start, or is faster. *Installed*: what it adds
+to an empty environment, with all that it depends on."""
 
 
 def prose(text: str, **values: Any) -> str:

@@ -8,7 +8,7 @@ from functools import reduce
 from math import log, prod
 from typing import Any
 
-from roofsim.engine.graph import Atom, Graph, Sum, reachable
+from roofsim.engine.graph import Atom, Graph, Sum, Undecided, reachable
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, share
 
 
@@ -41,13 +41,12 @@ def derivative(graph: Graph, output: Any, variable: str) -> Any:
 def _slope_of_power(value: Any, args: tuple[Any, Any], known: dict[int, Any]) -> Any:
     """The slope of a base to a power; raises Undecided for the logarithm of a traced base."""
     base, power = args
-    total: Any = 0.0
-    if isinstance(base, Sum):
-        total = _slope(base, known) * (value * power / base)
     by_power = _slope(power, known)
+    if not isinstance(base, Sum):
+        return by_power * (value * log(base))
     if isinstance(by_power, Sum) or by_power:
-        total = total + by_power * (value * log(float(base)))
-    return total
+        raise Undecided(base)
+    return _slope(base, known) * (value * power / base)
 
 
 def _chosen(args: tuple[Any, ...], known: dict[int, Any], *, larger: bool) -> Any:
@@ -115,7 +114,7 @@ def swept(graph: Graph, output: Any, values: Mapping[str, Number]) -> Swept:
     for number in reversed(at):
         atom, weight = graph.atoms[number], pull[number]
         if atom.op == "variable":
-            slopes[atom.name] = slopes[atom.name] + weight
+            slopes[atom.name] = weight
         elif atom.op == "ceil":
             _pulled(atom.args[0], weight / atom.args[1] * at_least(at[number], 2), at, pull)
         elif atom.op == "shared":

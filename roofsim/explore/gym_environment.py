@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from roofsim.explore.points import Point, Points, points
+from roofsim.explore.points import Objectives, Point, Points, points
 from roofsim.foundation.errors import InputError, MissingExtra
 
 try:
@@ -41,7 +41,7 @@ class DesignSpace(gymnasium.Env):  # type: ignore[misc]
     metadata: Mapping[str, Any] = {"render_modes": []}
 
     def __init__(
-        self, axes: Mapping[str, Any] | None = None, objectives: Mapping[str, str] | None = None, *,
+        self, axes: Mapping[str, Any] | None = None, objectives: Objectives | None = None, *,
         space: Points | None = None, steps: int = STEPS, penalty: float | None = None, **asked: Any,
     ) -> None:  # fmt: skip
         if (space is None) == (axes is None or objectives is None):

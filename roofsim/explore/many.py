@@ -15,11 +15,15 @@ from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup
 from roofsim.specs.workload import Workload
 
-FEW = 16
+FEW = 8
 """Fewer architectures alike are computed one by one: compiling takes about as long as so many."""
 
 ASIDE = ("name", "id", "aliases", "sources", "published_parameters", "context_window")
 """Fields of an architecture of which no figure is made."""
+
+SINGLE = 2
+"""Up to so many layers of a kind, of which the last may go on with scored positions alone, leave one by itself, whose
+operators are scheduled each for themselves: that is another pass, not another number."""
 
 SAME = 1e-9
 """The rounding of sums in another order, relative."""
@@ -118,7 +122,7 @@ def _form(node: Any, path: str, numbers: dict[str, int]) -> Iterator[Any]:
         yield len(node)
         for k, each in enumerate(node):
             yield from _form(each, f"{path}.{k}", numbers)
-    elif type(node) is int and node > 1:  # a single layer of its kind is scheduled operator by operator
+    elif type(node) is int and node > SINGLE:
         yield int
         numbers[path] = node
     else:

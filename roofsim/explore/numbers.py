@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from roofsim.engine.derivative import evaluated, number_of
@@ -119,7 +119,12 @@ def traced(s: Setup, w: Workload, name: str, asked: Sequence[Quantity]) -> Trace
 def _trace(s: Setup, w: Workload, name: str, numbers: Sequence[Quantity]) -> tuple[Graph, Any]:
     graph = Graph()
     variables = {each.path: graph.variable(each.path, whole=each.path in COUNTS) for each in numbers}
-    return graph, figure(name)(Evaluation(*placed(s, w, moved(s, w, variables))))
+    return graph, figure(name)(Evaluation(*placed(kept(s, w), w, moved(s, w, variables))))
+
+
+def kept(s: Setup, w: Workload) -> Setup:
+    """The setup with weights stored as they are now, whether or not rows of another length fill whole blocks."""
+    return replace(s, stored=s.precision(w))
 
 
 def moved(s: Setup, w: Workload, variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from roofsim.explore.points import Point, Points, points
+from roofsim.explore.points import Objectives, Point, Points, points
 from roofsim.foundation.errors import MissingExtra
 
 try:
@@ -69,6 +69,6 @@ class Objective:
         ])  # fmt: skip
 
 
-def objective(axes: Mapping[str, Any], objectives: Mapping[str, str], **asked: Any) -> Objective:
+def objective(axes: Mapping[str, Any], objectives: Objectives, **asked: Any) -> Objective:
     """The objective of a space, with what `points` takes; raises InputError."""
     return Objective(points(axes, objectives, **asked))

@@ -8,11 +8,14 @@ from math import isfinite
 from typing import Any
 
 from roofsim.explore.axes import Axis
-from roofsim.explore.evaluate import COLUMNS, Runner, Study
-from roofsim.explore.pareto import SENSES
+from roofsim.explore.evaluate import Runner, Study
+from roofsim.explore.fronts import senses_of
 from roofsim.explore.sweep import study
-from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.foundation.errors import InputError
 from roofsim.prediction.places import COUNTS
+
+Objectives = str | Sequence[str] | Mapping[str, str]
+"""Figures, each with whether less (`min`) or more (`max`) of it is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +71,17 @@ class Points:
 
 
 def points(
-    axes: Mapping[str, Any], objectives: Mapping[str, str], *, figures: Sequence[str] = (),
+    axes: Mapping[str, Any], objectives: Objectives, *, figures: Sequence[str] = (),
     derive: Mapping[str, str] | None = None, where: str | None = None,
 ) -> Points:  # fmt: skip
     """The points of a space; `axes`, `derive` and `where` are as for `roofsim.sweep`.
 
-    `objectives` says of figures or derived columns whether `min` or `max` is better, `figures` which others are to be
-    seen. Raises InputError for what cannot be asked.
+    `objectives` are those of `roofsim.pareto`, figures or derived columns: `"ttft,tokens_per_second:max"`, or senses by
+    name; `figures` are others to be seen. Raises InputError for what cannot be asked.
     """
     derived = derive or {}
     if not objectives:
-        raise InputError("objectives: at least one is needed, such as {'tpot': 'min'}")
-    for name, sense in objectives.items():
-        if sense not in SENSES:
-            raise InputError(f"objectives: {name}: '{sense}' is not a sense; write min or max")
-        if name not in derived and name not in COLUMNS:
-            raise UnknownName("objectives", name, [*derived, *COLUMNS])
-    asked = [name for name in (*objectives, *figures) if name not in derived]
-    return Points(study(axes, figures=list(dict.fromkeys(asked)) or None, derive=derive, where=where), objectives)
+        raise InputError("objectives: at least one is needed, such as tpot:min")
+    senses = senses_of(objectives, derived)
+    asked = [name for name in (*senses, *figures) if name not in derived]
+    return Points(study(axes, figures=list(dict.fromkeys(asked)) or None, derive=derive, where=where), senses)

@@ -245,6 +245,9 @@ def heat_map(s: Setup, w: Workload, figure: str, spans: Mapping[str, str]) -> He
         raise InputError(f"--heat: a heat map has two axes, not {len(spans)}; write prompt=1k..64k,batch=1..64")
     axes = [_axis(s, w, path, span) for path, span in spans.items()]
     meshes = dict(zip(spans, np.ix_(*(each.values for each in axes)), strict=True))
+    known = {each.path: each for each in quantities(s, w)}
+    if fixed := traced(s, w, row.name, [known[path] for path in spans]).deciding:
+        raise InputError(f"--heat {fixed[0].path}: decides what is run; a heat map is over numbers that can vary")
     found = compiled(s, w, (row.name,), tuple(spans))(**meshes)[row.name]
     values = tuple(tuple(map(float, line)) for line in found)
     return HeatMap(s.model_name, s.device.id, s.runtime.id, row.name, (axes[0], axes[1]), values)

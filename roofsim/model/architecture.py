@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from roofsim.foundation.arith import Number
+from roofsim.foundation.arith import Number, single
 from roofsim.foundation.quantity import Documented, Name
 from roofsim.foundation.schema import Extra, Limit, Size, Spec, default, items, variant
 from roofsim.model.part import Part, elementwise, linear
@@ -185,7 +185,7 @@ class Architecture(Documented):
         ends = self.layout[-1].of[-1]
         for name, count in self.counts.items():
             operators, others = tuple(self._layer(self.layers[name], p)), count - (name == ends)
-            if others:
+            if not single(others) or others:
                 yield Row(name, others, operators)
         layer = self.layers[ends]
         before = tuple(self._layer(layer[:-1] or layer, p))

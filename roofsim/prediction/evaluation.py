@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from typing import Any
 
 from roofsim.engine.memory import Held, Memory, peak, timeline
 from roofsim.engine.passes import PassFigures, Stack, run_pass, weighted
 from roofsim.foundation.arith import Number, at_least, maximum, single
 from roofsim.foundation.errors import UnknownName
 from roofsim.lowering.step import LoweredRow, lower
+from roofsim.model.step import Pass
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import decode, last_piece, late, pieces, prefill, samples
@@ -34,6 +36,24 @@ class Evaluation:
 
     s: Setup
     w: Workload
+    _lowered: dict[Any, Sequence[LoweredRow]] = field(default_factory=dict, repr=False, compare=False)
+
+    def under(self, s: Setup) -> Evaluation:
+        """The same workload with other values of parameters, on which it does not depend what kernels there are."""
+        return Evaluation(s, self.w, self._lowered)
+
+    def _rows(self, p: Pass) -> Sequence[LoweredRow]:
+        """How one of its passes is lowered: numbers once, whatever the parameters; in all else passes are the same."""
+        key = (p.phase, p.batch, p.new, p.context, p.scored, p.begins)
+        if not all(each is None or isinstance(each, int | float | str) for each in key):
+            return lower(self.s.architecture, self.s.runtime, p, self.s.device)
+        if key not in self._lowered:
+            self._lowered[key] = lower(self.s.architecture, self.s.runtime, p, self.s.device)
+        return self._lowered[key]
+
+    def _run(self, p: Pass) -> PassFigures:
+        """The figures of one of its passes."""
+        return run_pass(self.stack, p, self._rows(p))
 
     @cached_property
     def stack(self) -> Stack:
@@ -44,29 +64,29 @@ class Evaluation:
     def prefill(self) -> PassFigures:
         """The prefill of all prompts: one pass, or all the pieces that the runtime cuts it into."""
         rows = self._last_rows if self.s.runtime.memory.chunk is None else None
-        done = [(times, run_pass(self.stack, p, rows)) for times, p in pieces(self.s, self.w)]
+        done = [(times, run_pass(self.stack, p, rows or self._rows(p))) for times, p in pieces(self.s, self.w)]
         (times, only), *more = done
         return weighted(done) if more or not single(times) or times != 1 else only
 
     @cached_property
     def _last_rows(self) -> Sequence[LoweredRow]:
         """How the last piece of the prefill is lowered."""
-        return lower(self.s.architecture, self.s.runtime, last_piece(self.s, self.w), self.s.device)
+        return self._rows(last_piece(self.s, self.w))
 
     @cached_property
     def decode(self) -> PassFigures:
         """The first step after the prompt."""
-        return run_pass(self.stack, decode(self.s, self.w))
+        return self._run(decode(self.s, self.w))
 
     @cached_property
     def step(self) -> tuple[Number, Number]:
         """Mean time and energy of the steps after the first token, with what is left of the prompts among them."""
         each: list[tuple[Number, PassFigures]] = [
-            (share, self.decode if single(done) and done == 0 else run_pass(self.stack, decode(self.s, self.w, done)))
+            (share, self.decode if single(done) and done == 0 else self._run(decode(self.s, self.w, done)))
             for share, done in samples(self.steps)
         ]
         steps = maximum(self.steps, 1)
-        each += [(times / steps, run_pass(self.stack, p)) for times, p in late(self.s, self.w)]
+        each += [(times / steps, self._run(p)) for times, p in late(self.s, self.w)]
         return sum(share * p.time for share, p in each), sum(share * p.energy for share, p in each)
 
     @property

@@ -35,9 +35,9 @@ FIGURES: Mapping[str, tuple[str, tuple[str, str]]] = {
 """Figures with intervals, as the prediction calls them, and the kind of measurement whose scatter they have."""
 
 
-def intervals(s: Setup, w: Workload) -> dict[str, Interval]:
-    """The 95 % interval of each figure of a request, for numbers."""
-    e = Evaluation(with_slopes(s, w), w)
+def intervals(s: Setup, w: Workload, known: Evaluation | None = None) -> dict[str, Interval]:
+    """The 95 % interval of each figure of a request, for numbers; `known` is its evaluation, if there is one."""
+    e = (known or Evaluation(s, w)).under(with_slopes(s, w))
     waits = {"ttft": e.prefill, "tpot": e.decode}
     host = {name: float(each.host_time) > HOST_MATTERS * float(each.device_time) for name, each in waits.items()}
     values = {name: figure(path)(e) for name, (path, _) in FIGURES.items()}

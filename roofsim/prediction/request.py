@@ -88,7 +88,7 @@ def predict_request(s: Setup, w: Workload) -> Prediction:
     w = settled(s, w)
     e = Evaluation(s, w)
     found = _prediction(s, w, e.grown, detailed_prefill(e), detailed_decode(e), e.request, e.memory)
-    return replace(found, _limits=partial(limits_of, s, w), _intervals=partial(intervals, s, w))
+    return replace(found, _limits=partial(limits_of, s, w), _intervals=partial(intervals, s, w, e))
 
 
 def _prediction(

@@ -31,7 +31,8 @@ class Setup:
     """Everything but the workload: what runs, on what, with which software, fed by which host.
 
     `parameters` are set for this run, `changes` says in words what a what-if changed in the specs, `near` which
-    calibration is not for this setup, but might be transferred to it.
+    calibration is not for this setup, but might be transferred to it. `stored` is how weights are stored whatever their
+    sizes are, where these vary.
     """
 
     architecture: Architecture
@@ -42,6 +43,7 @@ class Setup:
     changes: tuple[str, ...] = ()
     calibration: Calibration | None = None
     near: str = ""
+    stored: Precision | None = None
 
     def machine(self, dtype: str) -> Machine:
         """The numbers that decide time, of the device, the host and the calibration."""
@@ -56,6 +58,8 @@ class Setup:
 
         So it does for a cache that the runtime cannot keep.
         """
+        if self.stored:
+            return self.stored
         if w.cache_dtype is not None:
             check_cache(w.cache_dtype, w.dtype, self.runtime, self.architecture)
         name = w.weight_format

@@ -73,7 +73,7 @@ def pieces(s: Setup, w: Workload) -> tuple[tuple[Number, Pass], ...]:
         return ((groups, last),)
     earlier = replace(last, new=each, scored=None if whole.scored is None else 0)
     return (
-        *((groups * full * share, replace(earlier, context=at * maximum(full - 1, 0) * each)) for share, at in SIMPSON),
+        *((groups * full * share, replace(earlier, context=before * each)) for share, before in samples(full)),
         (groups, last),
     )  # fmt: skip
 

@@ -43,9 +43,6 @@ def sampling_tables(r: SamplingResult, device: str, runtime: str, everything: bo
     ]
     if r.best is not None and r.budget is not None:
         one = r.rows[r.best]
-        by = "covers most" if one.coverage is not None else "gives most tokens"
-        notes.append(
-            f"Of {Figure(r.budget, r.unit)}, {one.trials:,} trials of {one.tokens:,} tokens {by}"
-            + (f" ({one.coverage:.1%})." if one.coverage is not None else f" ({one.trials * one.tokens:,}).")
-        )
+        why = f"{one.trials * one.tokens:,} in all" if one.coverage is None else f"coverage {one.coverage:.1%}"
+        notes.append(f"Best use of {Figure(r.budget, r.unit)}: {one.trials:,} × {one.tokens:,} tokens, {why}.")
     return [Table(title, columns, rows, notes)]

@@ -29,8 +29,10 @@ def test_a_budget_decides_the_tokens(tmp_path):
     found = json.loads(run(*given, "-f", "json").stdout)
     assert (found["budget"], found["unit"], found["shared"], found["best"]) == (2.0, "s", "read", 1)
     assert all(row["time"] <= 2 and row["bound"] == "budget" for row in found["rows"])
-    assert "8 trials of" in run(*given).stdout
-    assert "1,024" in run(*given, "-g", "1k").stdout or "tokens" in run(*given, "-g", "16").stdout
+    best = found["rows"][1]
+    said = run(*given).stdout
+    assert f"Best use of 2.00 s: 8 × {best['tokens']:,} tokens, coverage {best['coverage']:.1%}." in said
+    assert "8 × 16 tokens" in run(*given, "-g", "16").stdout
 
 
 def test_csv_has_one_header_and_numbers():

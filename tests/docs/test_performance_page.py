@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from roofsim.cli import modules
+
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = json.loads((ROOT / "docs" / "peers.json").read_text(encoding="utf-8"))
 PAGE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
@@ -40,6 +42,10 @@ def test_every_program_answered_every_point():
             for (_, _, batch), answer in zip(points, found, strict=True):
                 alone = program.alone and batch > 1
                 assert answer == [None, None] if alone else all(x > 0 for x in answer)
+
+
+def test_every_command_is_timed_or_said_not_to_be():
+    assert {words[0] for words in page.COMMANDS} - {"--help"} | set(page.NOT_TIMED) == set(modules())
 
 
 def test_ratios_are_of_the_same_round():

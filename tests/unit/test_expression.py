@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from roofsim.foundation.errors import InputError
-from roofsim.foundation.expression import parse
+from roofsim.foundation.expression import most, parse
 
 NAMES = {"tpot": 0.04, "memory": 5 * 2**30, "batch": 8.0, "model": "a-1", "device.memory.bandwidth": 1e12}
 
@@ -83,3 +83,16 @@ def test_what_is_no_expression_is_refused(text, says):
 def test_a_condition_is_not_a_number(text):
     with pytest.raises(InputError, match="not a condition"):
         parse(text, "--where", "a > 1", condition=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "bounds"),
+    [
+        ("tpot < 50 ms and memory <= 6 GiB", {"tpot": 0.05, "memory": 6 * 2**30}),
+        ("50 ms > tpot and 40 ms >= tpot and tpot < 60 ms", {"tpot": 0.04}),
+        ("tpot < 50 ms or memory < 6 GiB", {}),
+        ("not tpot < 50 ms and memory > 6 GiB and batch < memory and batch == 2", {}),
+    ],
+)
+def test_what_a_condition_allows_at_most(text: str, bounds: dict[str, float]) -> None:
+    assert most(parse(text, "--where", "a < b", condition=True)) == bounds

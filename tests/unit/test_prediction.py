@@ -322,7 +322,7 @@ def test_llama_cpp_takes_equal_parts_of_all_prompts_of_a_batch_of_2048_tokens():
         assert sum(times for times, _ in earlier) == pytest.approx(batch / beside * full)
         assert {(p.batch, p.new, p.scored) for _, p in earlier} <= {(beside, each, 0)}
         assert [p.context for _, p in earlier] == pytest.approx(
-            [at * (full - 1) * each for at in (0, 1 / 2, 1)][: 3 * (full > 0)]
+            [at * (full - 1) * each for at in (0, 1 / 2, 1)][: 3 if full > 1 else int(full)]
         )
         assert (last[0], last[1].batch, last[1].new, last[1].context) == (batch / beside, beside, each, full * each)
         assert last[1].scored == 1
@@ -398,3 +398,22 @@ def test_the_cache_that_fits_is_whole_blocks_and_less_than_memory():
     )
     assert 0 < tokens * each < s.device.capacity - 2 * s.architecture.total_parameters
     assert cache_capacity(setup("Llama-3.1-8B", "rtx-4090", "ideal"), workload()) is None
+
+
+@pytest.mark.parametrize(("runtime", "passes"), [("transformers-4.52-eager", 4), ("llama.cpp", 5)])
+def test_a_pass_is_lowered_once_for_figures_and_intervals(monkeypatch, runtime, passes):
+    from roofsim.prediction import evaluation
+
+    seen: list[tuple[str, object, object]] = []
+    lower = evaluation.lower
+
+    def counted(architecture, runtime, p, device):
+        if isinstance(p.batch, int | float):  # limits trace
+            seen.append((p.phase, p.new, p.context))
+        return lower(architecture, runtime, p, device)
+
+    monkeypatch.setattr(evaluation, "lower", counted)
+    found = predict("Llama-3.2-1B", "rtx-4090", runtime, prompt=1024, generate=9)
+    assert found.intervals
+    # a prompt, in two pieces by llama.cpp; the first, the middle and the last of eight steps
+    assert len(seen) == len(set(seen)) == passes
