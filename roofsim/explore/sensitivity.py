@@ -15,6 +15,8 @@ import numpy as np
 from roofsim.engine.branches import FURTHEST, SEEN, turns
 from roofsim.engine.branches import Turn as Flip
 from roofsim.engine.derivative import evaluated, number_of, swept
+from roofsim.explore.evaluate import COLUMNS, WORDS
+from roofsim.explore.frame import LOGICAL, unit_of_figure
 from roofsim.explore.numbers import Quantity, Traced, quantities, traced
 from roofsim.foundation import units
 from roofsim.foundation.errors import InputError, UnknownName
@@ -22,8 +24,9 @@ from roofsim.foundation.version import SCHEMA
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.compiled import compiled
 from roofsim.prediction.fitted import AUTO, chosen
+from roofsim.prediction.intervals import FIGURES as WITH_INTERVALS
 from roofsim.prediction.intervals import Interval, intervals
-from roofsim.prediction.metrics import metric_named
+from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.request import settled
 from roofsim.prediction.results import columns, interval_basis, plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
@@ -92,6 +95,8 @@ class Sensitivities:
     runtime: str
     workload: Mapping[str, Any]
     figure: str
+    words: str
+    unit: str
     value: float
     interval: Interval | None
     rows: tuple[Sensitivity, ...]
@@ -115,7 +120,7 @@ def sensitivity(
     figure: str = "ttft", over: Sequence[str] = (), host: str | Host | None = None,
     calibration: str | Calibration | None = AUTO, transfer: bool = False, **fields: Any,
 ) -> Sensitivities:  # fmt: skip
-    """What moves a figure: one of ttft, tpot, memory, energy, throughput and total.
+    """What moves a figure: one of ttft, tpot, memory, energy, throughput and total, or a column of a sweep.
 
     `over` are paths of numbers or of groups of them, such as `device` or `model.layers`; all numbers if it is empty.
     The rest is as for `predict`. Raises InputError for names, paths and values that cannot be used.
@@ -127,21 +132,32 @@ def sensitivity(
 
 def sensitivities(s: Setup, w: Workload, figure: str = "ttft", over: Sequence[str] = ()) -> Sensitivities:
     """As `sensitivity`, for specs that were looked up before."""
-    row, w = metric_named(figure), settled(s, w)
+    (path, words, unit), w = described(figure), settled(s, w)
     asked = _asked(quantities(s, w), over)
-    t = traced(s, w, row.name, [each for each in asked if each.value > 0])
+    t = traced(s, w, path, [each for each in asked if each.value > 0])
     now = {each.path: each.value for each in t.numbers}
     back = swept(t.graph, t.output, now)
     value = float(back.value)
     if value <= 0:
-        raise InputError(f"{row.words} of {s.model_name} on {s.device.id} is nought")
-    found = intervals(s, w)
+        raise InputError(f"{words} of {s.model_name} on {s.device.id} is nought")
+    keys = {each: name for name, (each, _) in WITH_INTERVALS.items()}
     fixed = {each.path: "decides what is run" for each in t.deciding}
     return Sensitivities(
-        s.model_name, s.device.id, s.runtime.id, columns(w), row.name, value,
-        found.get(row.interval, found.get(row.figure)), _rows(t, value, back.slopes),
+        s.model_name, s.device.id, s.runtime.id, columns(w), figure, words, unit, value,
+        intervals(s, w).get(keys.get(path, path)), _rows(t, value, back.slopes),
         fixed | {each.path: "is 0" for each in asked if each.value <= 0}, assumptions(s, w), s.calibration_name,
     )  # fmt: skip
+
+
+def described(figure: str) -> tuple[str, str, str]:
+    """The figure that a name stands for, what it is called, and its unit; raises UnknownName."""
+    if figure in METRICS:
+        return METRICS[figure].figure, METRICS[figure].words, METRICS[figure].unit
+    if figure not in COLUMNS or figure in (*LOGICAL, *WORDS):
+        raise UnknownName("--figure", figure, [*METRICS, *COLUMNS])
+    path = COLUMNS[figure]
+    words = next((row.words for row in METRICS.values() if row.figure == path), figure.replace("_", " "))
+    return path, words, unit_of_figure(figure)
 
 
 def _asked(numbers: Sequence[Quantity], over: Sequence[str]) -> list[Quantity]:
@@ -227,6 +243,8 @@ class HeatMap:
     device: str
     runtime: str
     figure: str
+    words: str
+    unit: str
     axes: tuple[Axis, Axis]
     values: tuple[tuple[float, ...], ...]
 
@@ -240,17 +258,17 @@ def heat_map(s: Setup, w: Workload, figure: str, spans: Mapping[str, str]) -> He
 
     Raises InputError for paths and spans that there are not, and for a number that decides what is run.
     """
-    row, w = metric_named(figure), settled(s, w)
+    (name, words, unit), w = described(figure), settled(s, w)
     if len(spans) != 2:
         raise InputError(f"--heat: a heat map has two axes, not {len(spans)}; write prompt=1k..64k,batch=1..64")
     axes = [_axis(s, w, path, span) for path, span in spans.items()]
     meshes = dict(zip(spans, np.ix_(*(each.values for each in axes)), strict=True))
     known = {each.path: each for each in quantities(s, w)}
-    if fixed := traced(s, w, row.name, [known[path] for path in spans]).deciding:
+    if fixed := traced(s, w, name, [known[path] for path in spans]).deciding:
         raise InputError(f"--heat {fixed[0].path}: decides what is run; a heat map is over numbers that can vary")
-    found = compiled(s, w, (row.name,), tuple(spans))(**meshes)[row.name]
+    found = compiled(s, w, (name,), tuple(spans))(**meshes)[name]
     values = tuple(tuple(map(float, line)) for line in found)
-    return HeatMap(s.model_name, s.device.id, s.runtime.id, row.name, (axes[0], axes[1]), values)
+    return HeatMap(s.model_name, s.device.id, s.runtime.id, figure, words, unit, (axes[0], axes[1]), values)
 
 
 def _axis(s: Setup, w: Workload, path: str, span: str) -> Axis:

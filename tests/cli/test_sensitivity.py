@@ -86,7 +86,7 @@ def test_a_heat_map_is_drawn_and_written(roofsim, here):
         ("--heat prompt=1..2,prompt=1..2", "--heat prompt: is given twice"),
         ("--heat prompt=1k..2k", "a heat map has two axes, not 1"),
         ("--heat prompt=1k..2k,batch=1..2 --over host", "--heat, --over: a heat map is over its two axes"),
-        ("-m latency", "'latency' is not one of"),
+        ("-m latency", "--figure: no 'latency'"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_is_written(attempt, here, options, said):

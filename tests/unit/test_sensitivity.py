@@ -230,6 +230,25 @@ def test_every_metric_has_sensitivities() -> None:
     assert throughput.elasticity == pytest.approx(-total.elasticity)
 
 
+def test_columns_of_a_sweep_are_figures_too() -> None:
+    s, w = stack("transformer")
+    for column, metric in (("tokens_per_second", "throughput"), ("memory_peak", "memory")):
+        mine, other = sensitivities(s, w, column), found("transformer", metric)
+        assert (mine.words, mine.unit, mine.value, mine.interval) == (
+            other.words,
+            other.unit,
+            other.value,
+            other.interval,
+        )
+        assert [row.elasticity for row in mine.rows] == [row.elasticity for row in other.rows]
+    device = sensitivities(s, w, "prefill_device_time")
+    assert (device.words, device.unit) == ("prefill device time", "s")
+    assert device.interval == intervals(s, w)["device_time"]
+    assert "host.dispatch" not in {row.number for row in device.rows if row.elasticity}
+    with pytest.raises(UnknownName, match="--figure: no 'fits'"):
+        sensitivities(s, w, "fits")
+
+
 def test_a_path_that_leads_nowhere_names_near_ones() -> None:
     with pytest.raises(UnknownName, match=r"--over: no 'device.memory.bandwith'; nearest: device.memory.bandwidth"):
         sensitivities(*stack("transformer"), "ttft", ["device.memory.bandwith"])
