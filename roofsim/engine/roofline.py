@@ -271,8 +271,11 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     share = minimum(kernel.blocks / m.units, 1)
     full = minimum(kernel.blocks / (m.units * kernel.together), 1)
     compute = compute / full
+    rounds = maximum(kernel.blocks / (m.units * RESIDENT), 1)
     if kernel.steps is not None:
-        compute = maximum(compute, kernel.steps * m["step_time"] * maximum(kernel.blocks / (m.units * RESIDENT), 1))
+        compute = maximum(compute, kernel.steps * m["step_time"] * rounds)
+    if kernel.waits is not None:
+        compute = maximum(compute, kernel.waits * LATENCY / m.clock * rounds)
     return Terms(fixed, compute, memory / share, filling / full)
 
 

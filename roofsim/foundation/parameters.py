@@ -134,8 +134,8 @@ _ROWS = (
     ),
     Parameter(
         "step_time", "t_s", "s", 0.85e-6, 1e-8, 1e-4, 0.5, "device",
-        "time of one step of a block of threads that waits for memory: a token of a sequential scan, a row of a join",
-        "prefill of mamba2-2.7b: 128 tokens, which go one by one, beside 512, which do not (h100_llamacpp.csv)",
+        "time of one step of a block of threads that joins states and tokens, element by element",
+        "prompts and steps of mamba2-2.7b and LFM2-1.2B (h100_llamacpp.csv)",
     ),
     Parameter(
         "indexed_elements", "n_x", "", 1.25, 0.1, 32, 0.1, "device",

@@ -15,7 +15,7 @@ from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused, ggml, serving
 from roofsim.lowering.kernels import FP32, Class, Kernel, Lowered, Situation, piece, tiny
 from roofsim.model.weights import bytes_per_weight
-from roofsim.ops import attention, conv, gating, gemm, pointwise, routing, scan
+from roofsim.ops import attention, conv, gating, gemm, pointwise, recurrence, routing, scan
 from roofsim.ops.base import CostFunction, Operator, Role
 from roofsim.ops.pairs import causal_pairs
 
@@ -52,6 +52,12 @@ VECTOR_WIDTH, WIDE_HEAD, SHARED_HEADS, SHARED_KEYS = 64, 256, 4, 8192
 is not used at that width or from so many keys on, unless the cache is in blocks."""
 THREADS = 128
 """Threads of a block in the kernels for states."""
+HEAD_WAITS, CHANNEL_WAITS, COLUMN_WAITS = 2 * 3 / 2, 3 * 3 / 2, 1 * 3 / 2
+"""Waits for the cache of a token in a scan, counted in the source (ssm-scan.cu, gated_delta_net.cu). With a decay per
+head Δ is read, and after its exponentials x, B and C; with one per channel B and C for all threads, Δ, and x; by the
+delta rule all at once. The arithmetic between, exponentials, barriers and sums over a warp, is taken as half of it."""
+DELTA_FLOPS = 7
+"""Per element of a state: what a key reads, the decay and what is written, and what a query reads."""
 
 
 def _present(*kernels: Kernel) -> tuple[Kernel, ...]:
@@ -390,7 +396,7 @@ def ssd_scan(o: Operator, s: Situation) -> Lowered:
     before = piece("step", "strided", tokens * z["heads"], 2 * FP32, count=2)
     one_by_one = Kernel(
         o.name, "scan", Cost(vector=9 * tokens * inner * z["d_state"], activations=moved, state=2 * state),
-        count=1 - chunked, blocks=z["batch"] * inner / (THREADS / 32), steps=z["new"],
+        count=1 - chunked, blocks=z["batch"] * inner / (THREADS / 32), waits=HEAD_WAITS * z["new"],
     )  # fmt: skip
     after = (
         Kernel("keep", "stream", Cost(state=2 * state)),
@@ -442,10 +448,30 @@ def selective_scan(o: Operator, s: Situation) -> Lowered:
     cost = Cost(vector=o.cost.vector, weights=o.cost.weights, activations=moved, state=2 * state)
     return Lowered((
         piece("step", "strided", elements, 2 * FP32),
-        Kernel(o.name, "scan", cost, blocks=z["batch"] * inner / THREADS, steps=z["new"]),
+        Kernel(o.name, "scan", cost, blocks=z["batch"] * inner / THREADS, waits=CHANNEL_WAITS * z["new"]),
         Kernel("keep", "stream", Cost(state=2 * state)),
         piece("skip", "strided", elements, 2 * FP32), piece("add", "strided", elements, 3 * FP32),
         piece("contiguous", "strided", elements, 2 * FP32), piece("gate", "stream", elements, 3 * FP32, 5),
+    ))  # fmt: skip
+
+
+def delta_rule(o: Operator, s: Situation) -> Lowered:
+    """Token after token, a warp for each column of a state, which is gathered before and copied back after.
+
+    Before it β and the decay, four kernels on a number for each head, and the norms of queries and keys.
+    """
+    z = o.sizes
+    tokens, elements = z["batch"] * z["new"], z["heads"] * z["qk_dim"] * z["v_dim"]
+    keys, state = tokens * z["key_heads"] * z["qk_dim"], z["batch"] * elements * FP32
+    moved = (2 * keys + tokens * z["heads"] * (2 * z["v_dim"] + z["gates"])) * FP32
+    cost = Cost(vector=DELTA_FLOPS * tokens * elements, activations=moved, state=2 * state)
+    columns = z["batch"] * z["heads"] * z["v_dim"]
+    return Lowered((
+        piece("gates", "strided", tokens * z["heads"], 2 * FP32, count=4),
+        piece("normalise", "stream", keys, 2 * FP32, 3, count=1 + z["keys"]),
+        Kernel("gather", "stream", Cost(state=2 * state)),
+        Kernel(o.name, "scan", cost, blocks=columns / (THREADS / 32), waits=COLUMN_WAITS * z["new"]),
+        Kernel("keep", "stream", Cost(state=2 * state)),
     ))  # fmt: skip
 
 
@@ -467,6 +493,7 @@ RULES: dict[CostFunction, Callable[[Operator, Situation], Lowered]] = {
     conv.short_conv1d: convolution,
     scan.ssd_scan: ssd_scan,
     scan.selective_scan: selective_scan,
+    recurrence.delta_rule: delta_rule,
 }
 
 

@@ -32,7 +32,8 @@ class Kernel:
     units busy: more than one where it can be cut further, less where the longest outlasts the others; `padding` is the
     work of whole tiles relative to that which is asked for. It takes at least the time of `beneath`, which is a part
     of it, and at most that of all `instead`, which could take its place.
-    Its blocks take `steps` one after the other that each wait for memory, however little they move. Where its matrix
+    Its blocks take `steps` one after the other that each wait for memory, however little they move, or wait for
+    the last-level cache `waits` times. Where its matrix
     work is done in `tiles` of `tile` FLOP each, padding included, units take them round by round; those of several
     `cuts` are shared out cut by cut, unless that many fill the rounds, and what units leave unfinished, `sums` bytes
     of results, is added up at the end. `unpacking` is the matrix work of a tile with one row of activations: each
@@ -57,6 +58,7 @@ class Kernel:
     spread: Number = 1
     padding: Number = 1
     steps: Number | None = None
+    waits: Number | None = None
     beneath: Kernel | None = None
     instead: tuple[Kernel, ...] = ()
     tiles: Number | None = None

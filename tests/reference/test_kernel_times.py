@@ -219,6 +219,12 @@ def test_steps_that_wait_for_memory_take_their_time_however_little_they_move() -
     assert terms(kernel("scan", Cost(vector=4000), steps=7, blocks=64), M).compute == 4000 / 10
 
 
+def test_reads_one_after_the_other_wait_for_the_cache_each() -> None:
+    assert terms(kernel("scan", Cost(), waits=7, blocks=64), M).compute == pytest.approx(7 * 280 / 3)
+    assert terms(kernel("scan", Cost(), waits=7, blocks=160), M).compute == pytest.approx(7 * 280 / 3 * 160 / 64)
+    assert terms(kernel("scan", Cost(vector=40000), waits=7, blocks=64), M).compute == 40000 / 10
+
+
 @pytest.mark.parametrize("like", ["packed_product", "masked_attention", "ssd", "repacked_product"])
 def test_products_that_go_by_the_vector_peak_stop_at_the_matrix_peak(like: str) -> None:
     slow = Machine(matrix_rate=15, vector_rate=100, bandwidth=10, cache=50, units=4, parameters=PARAMETERS)

@@ -582,7 +582,7 @@ def test_llama_cpp_scans_up_to_128_tokens_one_after_the_other(new: int) -> None:
     summed = each("strided", tokens * 12, 2 * FP32, FP32)
     check(model, stack, p, {"scan": [replace(step, count=2), scan, kept, skip, summed]})
     found = next(k for row in lower(model, stack, p) for _, each in row for k in each.kernels if k.like == "scan")
-    assert found.steps == new
+    assert found.waits == 3 * new  # Δ, then x, B and C; half as long again for the arithmetic
 
 
 def test_llama_cpp_scans_more_tokens_in_chunks_with_four_products_for_each_sequence() -> None:
@@ -638,7 +638,25 @@ def test_llama_cpp_scans_token_after_token_where_every_channel_has_decays_of_its
     gate = each("stream", elements, 2 * FP32, FP32, flops=5)
     kept = Launch("stream", state=2 * state)
     check(model, stack, PREFILL, {"scan": [once, scan, kept, once, summed, once, gate]})
-    assert found.kernels[1].steps == 3
+    assert found.kernels[1].waits == 4.5 * 3  # B and C, Δ, x; half as long again
+
+
+@pytest.mark.parametrize("new", [1, 3])
+def test_llama_cpp_takes_the_delta_rule_token_after_token(new: int) -> None:
+    part = {"kind": "gated_delta", "key_heads": 2, "value_heads": 4, "key_dim": 3, "value_dim": 5, "chunk": 4}
+    model, stack, tokens, state = network(part), runtime("llama.cpp"), 2 * new, 2 * 4 * 3 * 5 * FP32
+    moved = Launch("stream", state=2 * state)
+    scan = Launch(
+        "scan", vector=7 * tokens * 4 * 3 * 5, activations=tokens * (2 * 2 * 3 + 4 * (2 * 5 + 2)) * FP32,
+        state=2 * state, blocks=2 * 4 * 5 / 4,  # a warp for each value of a head, four in a block
+    )  # fmt: skip
+    check(model, stack, replace(PREFILL, new=new), {"scan": [
+        each("strided", tokens * 4, FP32, FP32, count=4), each("stream", tokens * 2 * 3, FP32, FP32, flops=3, count=2),
+        moved, scan, moved,
+    ]})  # fmt: skip
+    (found,) = (k for row in lower(model, stack, replace(PREFILL, new=new)) for o, low in row for k in low.kernels
+                if k.like == "scan")  # fmt: skip
+    assert found.waits == 1.5 * new
 
 
 def test_llama_cpp_takes_the_gate_of_a_scan_out_of_the_product_and_norms_with_a_weight() -> None:
