@@ -6,7 +6,7 @@ All elasticities come from one sweep back over the figure's graph, all distances
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,16 +17,19 @@ from roofsim.engine.branches import Turn as Flip
 from roofsim.engine.derivative import evaluated, number_of, swept
 from roofsim.explore.evaluate import COLUMNS, WORDS
 from roofsim.explore.frame import LOGICAL, unit_of_figure
-from roofsim.explore.numbers import Quantity, Traced, quantities, traced
+from roofsim.explore.numbers import Quantity, Traced, kept, quantities, traced
 from roofsim.foundation import units
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.compiled import compiled
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.evaluation import figure as figure_named
 from roofsim.prediction.fitted import AUTO, chosen
 from roofsim.prediction.intervals import FIGURES as WITH_INTERVALS
 from roofsim.prediction.intervals import Interval, intervals
 from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.places import placed
 from roofsim.prediction.request import settled
 from roofsim.prediction.results import columns, interval_basis, plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
@@ -67,7 +70,8 @@ class Sensitivity:
     """One number: the per cent by which the figure changes for one per cent more of it, and how far that holds.
 
     `less` and `more` are the figure at half and at twice the number, or at the nearest that it can be (`values`).
-    `below` and `above` are the nearest changes of regime.
+    `below` and `above` are the nearest changes of regime. What `decides` what is run has its elasticity as long as that
+    stays the same, by differences; how long that is is not looked for.
     """
 
     number: str
@@ -80,14 +84,15 @@ class Sensitivity:
     more: float
     below: Turn | None
     above: Turn | None
+    decides: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sensitivities:
     """A figure and what moves it, what moves it most first.
 
-    `fixed` are numbers that decide what is run, so that the figure is no smooth function of them, and those that are 0,
-    which no factor changes; each with the reason.
+    `fixed` are numbers that decide what is run at every step, so that the figure is no smooth function of them, and
+    those that are 0, which no factor changes; each with the reason.
     """
 
     model: str
@@ -141,10 +146,13 @@ def sensitivities(s: Setup, w: Workload, figure: str = "ttft", over: Sequence[st
     if value <= 0:
         raise InputError(f"{words} of {s.model_name} on {s.device.id} is nought")
     keys = {each: name for name, (each, _) in WITH_INTERVALS.items()}
-    fixed = {each.path: "decides what is run" for each in t.deciding}
+    rows = [*_rows(t, value, back.slopes), *_by_difference(s, w, path, t.deciding, value)]
+    told = {row.number for row in rows}
+    fixed = {each.path: "decides what is run" for each in t.deciding if each.path not in told}
     return Sensitivities(
         s.model_name, s.device.id, s.runtime.id, columns(w), figure, words, unit, value,
-        intervals(s, w).get(keys.get(path, path)), _rows(t, value, back.slopes),
+        intervals(s, w).get(keys.get(path, path)),
+        tuple(sorted(rows, key=lambda row: (-abs(row.elasticity), -_reach(row)))),
         fixed | {each.path: "is 0" for each in asked if each.value <= 0}, assumptions(s, w), s.calibration_name,
     )  # fmt: skip
 
@@ -173,7 +181,7 @@ def _below(number: Quantity, path: str) -> bool:
     return number.path == path or number.path.startswith(f"{path}.") or number.group == path
 
 
-def _rows(t: Traced, value: float, slopes: Mapping[str, Any]) -> tuple[Sensitivity, ...]:
+def _rows(t: Traced, value: float, slopes: Mapping[str, Any]) -> list[Sensitivity]:
     now = {each.path: each.value for each in t.numbers}
     of = {each.path: each.unit for each in t.numbers}
     less, more = (_at(t, now, factor) for factor in FACTORS)
@@ -186,7 +194,37 @@ def _rows(t: Traced, value: float, slopes: Mapping[str, Any]) -> tuple[Sensitivi
         reached = float(less[i]), float(more[i])
         row = (each.path, each.group, each.unit, each.value, pull, (low, high), *reached, below, above)
         found.append(Sensitivity(*row))
-    return tuple(sorted(found, key=lambda row: (-abs(row.elasticity), -_reach(row))))
+    return found
+
+
+STEP, SMOOTH = 1e-5, 1e-3
+"""The step of a difference, as a share of the number, and by how much the slopes to its two sides may differ."""
+
+
+def _by_difference(
+    s: Setup, w: Workload, name: str, numbers: Sequence[Quantity], value: float
+) -> Iterator[Sensitivity]:
+    """Numbers of which something is asked that decides what is run, if that is the same right beside them.
+
+    Then differences of the model are slopes; what changes at the next step has none and is left out.
+    """
+    stored = kept(s, w)
+
+    def at(number: Quantity, x: float) -> float:
+        try:
+            return float(figure_named(name)(Evaluation(*placed(stored, w, {number.path: x}))))
+        except (ArithmeticError, LookupError, TypeError, ValueError, InputError):
+            return math.nan  # no such network can be run
+
+    for each in numbers:
+        below, above = (at(each, each.value * (1 + side * STEP)) for side in (-1, 1))
+        slopes = (value - below) / (STEP * value), (above - value) / (STEP * value)
+        if not abs(slopes[0] - slopes[1]) <= SMOOTH:
+            continue
+        ends = (each.times(FACTORS[0]), each.times(FACTORS[1]))
+        less, more = (at(each, x) for x in ends)
+        row = (each.path, each.group, each.unit, each.value, sum(slopes) / 2, ends, less, more, None, None)
+        yield Sensitivity(*row, decides=True)
 
 
 def _reach(row: Sensitivity) -> float:
@@ -199,7 +237,8 @@ def _at(t: Traced, now: Mapping[str, float], factor: float) -> Any:
     ray = np.arange(len(t.numbers))
     changed = {each.path: each.times(factor) for each in t.numbers}
     points = {name: np.where(ray == i, changed[name], now[name]) for i, name in enumerate(now)}
-    return np.broadcast_to(number_of(t.output, evaluated(t.graph, t.output, points)), ray.shape)
+    with np.errstate(all="ignore"):
+        return np.broadcast_to(number_of(t.output, evaluated(t.graph, t.output, points)), ray.shape)
 
 
 def _turned(number: Quantity, flip: Flip | None, of: Mapping[str, str]) -> Turn | None:

@@ -23,8 +23,8 @@ BARS = 16
 
 def tornado(r: Sensitivities, device: str, runtime: str) -> Figure:
     """The figure at half and at twice each number, the widest bars on top, with the interval of the prediction."""
-    rows = sorted(r.rows, key=lambda row: -abs(np.log(row.more / row.less)))[:BARS]
-    rows = [row for row in rows if row.more != row.less]
+    drawn = [row for row in r.rows if row.less > 0 and row.more > 0 and row.more != row.less]
+    rows = sorted(drawn, key=lambda row: -abs(np.log(row.more / row.less)))[:BARS]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(6.6, 0.27 * len(rows) + 1.5))
         for place, row in enumerate(rows):

@@ -39,6 +39,8 @@ def _value(row: Sensitivity, value: float) -> str:
 
 
 def _regimes(row: Sensitivity) -> str:
+    if row.decides:
+        return "decides what is run"
     return "; ".join(_regime(turn) for turn in (row.below, row.above) if turn) or "–"
 
 
@@ -64,13 +66,14 @@ def sensitivity_records(r: Sensitivities) -> Table:
     unit = r.unit
     heads = [
         Column("number"), Column("group"), Column("unit"), Column("value", "ratio"), Column("elasticity", "ratio"),
+        Column("decides"),
         Column("half", "ratio"), Column("twice", "ratio"), Column(f"{r.figure}_at_half", unit),
         Column(f"{r.figure}_at_twice", unit),
         *(Column(f"{side}_{name}", "ratio") for side in SIDES for name in ("factor", "value", "elasticity", "bound",
                                                                           "gains", "loses", "jump")),
     ]  # fmt: skip
     rows = [
-        [row.number, row.group, row.unit, row.value, row.elasticity, *row.values, row.less, row.more,
+        [row.number, row.group, row.unit, row.value, row.elasticity, row.decides, *row.values, row.less, row.more,
          *_cells(row.below), *_cells(row.above)]
         for row in r.rows
     ]  # fmt: skip
