@@ -39,17 +39,19 @@ def command(
 ) -> None:  # fmt: skip
     """Compute figures at every combination of values: of models, devices, runtimes, lengths, batches and spec fields.
 
-    Values are lists (1k,4k), ranges by factors (1k..64k*2, 0.5x..4x*1.4142) or by steps (1k..8k+1k). A study that was
-    ended goes on where it was when the same command is given again.
+    Values are lists (1k,4k), ranges by factors (1k..64k*2, 0.5x..4x*1.4142) or by steps (1k..8k+1k). With --output a
+    study can be of any size; one that was ended goes on where it was when the same command is given again.
 
     \b
-    Example: roofsim sweep Qwen2.5-0.5B mamba2-780m -d orin -p 1k..64k*2 --set device.memory.bandwidth=1x,2x,4x
-    Example: roofsim sweep Qwen2.5-0.5B -d orin -p 1k..64k*1.01 -b 1..64+1 -o study.parquet
+    Example: roofsim sweep Qwen2.5-0.5B mamba2-780m -d orin -p 1k..64k*4 --set device.memory.bandwidth=1x,2x
+    Example: roofsim sweep mamba2-780m -d orin,rtx-4090 -b 1..16*4 --where "fits and tpot < 50ms"
     """
     from roofsim.explore.sweep import swept, write
 
     if output is not None and plot:
         raise InputError("--plot: draws what is printed; a study in a file is drawn from the file")
+    if output is None and format_ in ("table", "markdown") and not options["study"]:
+        options["figures"] = options["figures"] or SHOWN
     made = _studies.study_of(options)
     how: Any = {"engine": engine, "scheduler": scheduler, "workers": workers}
     with bar(made.space.size, quiet) as progress:
@@ -81,6 +83,9 @@ def _target(output: str) -> Path:
         raise InputError(f"--output {output}: is a folder with other things in it")
     return path
 
+
+SHOWN = "ttft,tpot,memory_peak,energy,fits"
+"""Figures that people are shown if they ask for none."""
 
 SLOW = 1.0
 """Seconds of work after which progress is shown."""

@@ -53,8 +53,7 @@ class PassFigures:
     """Time, work and traffic of one pass. `time` is what a clock around a synchronised pass shows.
 
     `device_time` is the sum of kernel durations, `host_time` what the host needs to launch them. The model's
-    own work, and its weights and state, at the peaks take `model_matrix_time` and `model_traffic_time`. Kernels bound
-    by computing are busy for `compute_time`, those bound by memory for `memory_time`, the others by being launched.
+    own work, and its weights and state, at the peaks take `model_matrix_time` and `model_traffic_time`.
     """
 
     time: Number
@@ -67,16 +66,6 @@ class PassFigures:
     energy: Number
     model_matrix_time: Number
     model_traffic_time: Number
-    compute_time: Number
-    memory_time: Number
-
-    @property
-    def bound_number(self) -> Number:
-        """What bounds it, as a place in `BOUNDS`: its host, or what bounds most of its device time."""
-        launching = self.device_time - self.compute_time - self.memory_time
-        least = at_least(launching, maximum(self.compute_time, self.memory_time))
-        launch = maximum(1 - at_least(self.device_time, self.host_time), least)
-        return 2 * launch + (1 - launch) * (1 - at_least(self.compute_time, self.memory_time))
 
     @property
     def idle_time(self) -> Number:
@@ -95,13 +84,20 @@ class PassFigures:
 
 
 class Later(PassFigures):
-    """Figures of a pass that are each computed when it is asked for, and once."""
+    """Figures of a pass that are each computed when it is asked for, and once.
+
+    Kernels bound by computing are busy for `compute_time`, those bound by memory for `memory_time`, others are bound by
+    their launch.
+    """
+
+    compute_time: Number
+    memory_time: Number
 
     def __init__(self, computed: Callable[[str], Number]) -> None:
         self.__dict__["_computed"] = computed
 
     def __getattr__(self, name: str) -> Number:
-        if name not in PassFigures.__dataclass_fields__:
+        if name not in _FIGURES:
             raise AttributeError(name)
         value: Number = self.__dict__["_computed"](name)
         self.__dict__[name] = value
@@ -202,7 +198,7 @@ _FIGURES: Mapping[str, Callable[[_Run], Number]] = {
 }
 
 
-def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) -> PassFigures:
+def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) -> Later:
     """The figures of one pass; `rows` is how it is lowered, where that is known already."""
     run = _Run(stack, p, rows)
     return Later(lambda name: _FIGURES[name](run))
@@ -293,7 +289,7 @@ def _operator_row(
     )  # fmt: skip
 
 
-def weighted(done: Sequence[tuple[Number, PassFigures]]) -> PassFigures:
+def weighted(done: Sequence[tuple[Number, PassFigures]]) -> Later:
     """The sum of passes, each so often."""
     return Later(lambda name: sum(n * getattr(p, name) for n, p in done))
 
@@ -306,6 +302,14 @@ def weighted_operators(done: Sequence[tuple[Number, Sequence[OperatorRow]]]) -> 
         yield replace(longest, **{name: sum(n * getattr(row, name) for n, row in parts) for name in SUMMED})
 
 
-def pass_bound(figures: PassFigures) -> Bound:
+def bound_number(p: Later) -> Number:
+    """What bounds a pass, as a place in `BOUNDS`: its host, or what bounds most of its device time."""
+    launching = p.device_time - p.compute_time - p.memory_time
+    least = at_least(launching, maximum(p.compute_time, p.memory_time))
+    launch = maximum(1 - at_least(p.device_time, p.host_time), least)
+    return 2 * launch + (1 - launch) * (1 - at_least(p.compute_time, p.memory_time))
+
+
+def pass_bound(p: Later) -> Bound:
     """What bounds a pass, in a word (for numbers, not for arrays)."""
-    return BOUNDS[int(float(figures.bound_number))]
+    return BOUNDS[int(float(bound_number(p)))]

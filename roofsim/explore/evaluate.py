@@ -26,11 +26,11 @@ from roofsim.prediction.what_if import what_if
 from roofsim.specs.workload import Workload
 
 COLUMNS: Mapping[str, str] = {
-    **{name.replace(".", "_"): name for name in FIGURES if not name.endswith("bound_number")},
+    **{name.replace(".", "_"): name for name in FIGURES},
     **{row.name: row.figure for row in METRICS.values()},
     "capacity": "memory.capacity",
-    "bound_prefill": "prefill.bound_number",
-    "bound_decode": "decode.bound_number",
+    "bound_prefill": "prefill.bound",
+    "bound_decode": "decode.bound",
 }
 """Figures by the names that columns and expressions have for them; `memory`, `total` and `throughput` are metrics."""
 

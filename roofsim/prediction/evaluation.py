@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from roofsim.engine.memory import Held, Memory, peak, timeline
-from roofsim.engine.passes import PassFigures, Stack, run_pass, weighted
+from roofsim.engine.passes import Later, PassFigures, Stack, bound_number, run_pass, weighted
 from roofsim.foundation.arith import Number, at_least, maximum, single
 from roofsim.foundation.errors import UnknownName
 from roofsim.lowering.step import LoweredRow, lower
@@ -51,7 +51,7 @@ class Evaluation:
             self._lowered[key] = lower(self.s.architecture, self.s.runtime, p, self.s.device)
         return self._lowered[key]
 
-    def _run(self, p: Pass) -> PassFigures:
+    def _run(self, p: Pass) -> Later:
         """The figures of one of its passes."""
         return run_pass(self.stack, p, self._rows(p))
 
@@ -61,7 +61,7 @@ class Evaluation:
         return self.s.stack(self.w.dtype)
 
     @cached_property
-    def prefill(self) -> PassFigures:
+    def prefill(self) -> Later:
         """The prefill of all prompts: one pass, or all the pieces that the runtime cuts it into."""
         rows = self._last_rows if self.s.runtime.memory.chunk is None else None
         done = [(times, run_pass(self.stack, p, rows or self._rows(p))) for times, p in pieces(self.s, self.w)]
@@ -74,7 +74,7 @@ class Evaluation:
         return self._rows(last_piece(self.s, self.w))
 
     @cached_property
-    def decode(self) -> PassFigures:
+    def decode(self) -> Later:
         """The first step after the prompt."""
         return self._run(decode(self.s, self.w))
 
@@ -156,7 +156,7 @@ def _reader(part: str, name: str) -> Callable[[Evaluation], Number]:
     return lambda e: getattr(getattr(e, part), name)
 
 
-_OF_PASSES = (*(f.name for f in fields(PassFigures)), "idle_time", "mfu", "mbu", "bound_number")
+_OF_PASSES = (*(f.name for f in fields(PassFigures)), "idle_time", "mfu", "mbu")
 
 FIGURES: Mapping[str, Callable[[Evaluation], Number]] = {
     "ttft": lambda e: e.prefill.time,
@@ -173,10 +173,16 @@ FIGURES: Mapping[str, Callable[[Evaluation], Number]] = {
 }
 """Every figure by name: of the request, of its passes, of its memory (SI units)."""
 
+CODES: Mapping[str, Callable[[Evaluation], Number]] = {
+    "prefill.bound": lambda e: bound_number(e.prefill),
+    "decode.bound": lambda e: bound_number(e.decode),
+}
+"""Numbers that stand for a word: places in `roofsim.engine.passes.BOUNDS`."""
+
 
 def figure(name: str) -> Callable[[Evaluation], Number]:
     """How a figure or a metric is computed, with no more work than it needs; raises UnknownName."""
     name = METRICS[name].figure if name in METRICS else name
-    if name not in FIGURES:
+    if name not in FIGURES and name not in CODES:
         raise UnknownName("figures", name, [*METRICS, *FIGURES])
-    return FIGURES[name]
+    return FIGURES.get(name) or CODES[name]

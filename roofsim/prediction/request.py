@@ -9,7 +9,7 @@ from math import isclose
 from typing import Any
 
 from roofsim.engine.memory import Memory
-from roofsim.engine.passes import OperatorRow, PassFigures, operators, weighted_operators
+from roofsim.engine.passes import OperatorRow, PassFigures, operators, pass_bound, weighted_operators
 from roofsim.foundation.arith import Number, single
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
@@ -122,12 +122,16 @@ def _prediction(
 
 def detailed_prefill(e: Evaluation) -> PassPrediction:
     """The prefill, with its operators when asked for."""
-    return PassPrediction(**columns(e.prefill), _table=partial(prefill_operators, e))
+    return PassPrediction(
+        **columns(e.prefill), _table=partial(prefill_operators, e), _bound=partial(pass_bound, e.prefill)
+    )
 
 
 def detailed_decode(e: Evaluation) -> PassPrediction:
     """The first step after the prompt, with its operators when asked for."""
-    return PassPrediction(**columns(e.decode), _table=partial(decode_operators, e))
+    return PassPrediction(
+        **columns(e.decode), _table=partial(decode_operators, e), _bound=partial(pass_bound, e.decode)
+    )
 
 
 def prefill_operators(e: Evaluation) -> tuple[OperatorRow, ...]:

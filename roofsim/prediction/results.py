@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from roofsim.engine.memory import Memory
-from roofsim.engine.passes import OperatorRow, PassFigures, pass_bound
+from roofsim.engine.passes import OperatorRow, PassFigures
 from roofsim.engine.roofline import Bound
 from roofsim.foundation.arith import Number
 from roofsim.foundation.version import SCHEMA
@@ -29,6 +29,7 @@ class PassPrediction(PassFigures):
     """The figures of one pass. What bounds it and its operators are made when asked for, of numbers, not of arrays."""
 
     _table: Callable[[], tuple[OperatorRow, ...]] = field(default=tuple, repr=False, compare=False)
+    _bound: Callable[[], Bound | None] = field(default=lambda: None, repr=False, compare=False)
 
     @cached_property
     def operators(self) -> tuple[OperatorRow, ...]:
@@ -38,7 +39,7 @@ class PassPrediction(PassFigures):
     @cached_property
     def bound(self) -> Bound | None:
         """What bounds it."""
-        return pass_bound(self) if self.operators else None
+        return self._bound()
 
 
 Reason = Literal["memory", "context window", "nothing"]

@@ -26,7 +26,7 @@ def sweep_tables(found: Swept, everything: bool = False) -> list[Table]:
     same = [name for name in axes if len({row[name] for row in shown}) == 1 and len(shown) > 1]
     kept = [name for name in units if name not in (*same, REFUSED)]
     rows = [[row[name] for name in kept] for row in shown]
-    heads = [Column(name.replace("_", " "), _unit(name, units[name], found)) for name in kept]
+    heads = [Column(_head(name), _unit(name, units[name], found)) for name in kept]
     said = [f"{name} {_said(shown[0][name], units[name])}" for name in same]
     notes = [f"Everywhere: {', '.join(said)}."] if said else []
     if len(found) > len(shown):
@@ -50,6 +50,11 @@ def _unit(name: str, unit: str, found: Swept) -> str | None:
     if name in (REFUSED, *LOGICAL, *WORDS) or name in {axis.name for axis in found.study.space.choices}:
         return "text"
     return "count" if name in COUNTS else unit
+
+
+def _head(name: str) -> str:
+    """A column's name in words, which a narrow column can fold."""
+    return name.removeprefix("device.").replace("_", " ").replace(".", " ")
 
 
 def _said(value: Any, unit: str) -> str:

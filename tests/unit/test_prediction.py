@@ -20,7 +20,7 @@ from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode, most_tokens, pieces, prefill
 from roofsim.specs.workload import MAX_COUNT, workload
 
-NOT_FIGURES = ("_table", "binding")
+NOT_FIGURES = ("_table", "_bound", "binding")
 
 
 def figures(value: Any, where: str = "") -> dict[str, Any]:
