@@ -655,6 +655,9 @@ def test_rows_are_judged_by_the_scatter_of_other_devices_of_their_class_else_of_
         4: [0, 1, 2],
     }
     assert of_devices[3] == [(0, pytest.approx(0.1)), (1, pytest.approx(0.2))]
+    rows = [(of, [number for number, _ in rows]) for of, rows in judged]
+    pairs = [[], [0, 1], [2], [3], [4]]
+    assert rows == [(of, numbers) for numbers in pairs for of in ("device", "runtime")]
 
 
 def test_rows_of_a_runtime_are_judged_by_other_runtimes_on_such_devices_else_on_any():
