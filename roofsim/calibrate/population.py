@@ -10,7 +10,7 @@ others lean on the rest. What whole models are off by beyond that is seen on sta
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -218,18 +218,19 @@ class Spread:
         mine = [each for each in all_of_them if name in each.values]
         y = _within_reach(np.array([each.values[name] - _centre(name, each.stack) for each in mine]))
         v = np.array([each.variances[name] for each in mine])
-        found = cls(name, tuple(each.stack for each in mine), y, v, Effects(0, 0, 0, 0))
         usual = np.log(SHARE * PARAMETERS[name].free_spread)
 
+        def at(x: Array) -> Spread:
+            return cls(name, tuple(each.stack for each in mine), y, v, Effects(*map(float, np.exp(x))))
+
         def unlikely(x: Array) -> float:
-            k = replace(found, effects=Effects(*np.exp(x))).covariance()
+            k = at(x).covariance()
             _, size = np.linalg.slogdet(k)
             return float((size + y @ np.linalg.solve(k, y) + (((x - usual) / DOUBT) ** 2).sum()) / 2)
 
         limits = [(usual - 3 * DOUBT, usual + 3 * DOUBT)] * 4
         start = np.full(4, usual)
-        best = minimize(unlikely, start, method="L-BFGS-B", bounds=limits).x if mine else start
-        return replace(found, effects=Effects(*map(float, np.exp(best))))
+        return at(minimize(unlikely, start, method="L-BFGS-B", bounds=limits).x if mine else start)
 
     def covariance(self) -> Array:
         """Covariance of what the fits say."""
@@ -384,7 +385,7 @@ def quantile(values: Array, weights: Array, share: float) -> float:
     """The smallest value up to which there is this share of the weights."""
     order = np.argsort(values)
     reached = np.cumsum(weights[order]) / weights.sum()
-    return float(values[order][min(np.searchsorted(reached, share - 1e-9), len(order) - 1)])
+    return float(values[order][np.searchsorted(reached, share - 1e-9)])
 
 
 def shown(all_of_them: Sequence[Residuals]) -> float:

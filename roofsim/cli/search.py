@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from roofsim.cli import _options as o
@@ -39,7 +40,7 @@ MOST_SHOWN = 20
               help="A model to compare with: the best member that is as fast.")  # fmt: skip
 @click.option("--sample", type=o.Tokens(), default=None, metavar="N", help="Draw so many of the combinations.")
 @click.option("--seed", type=int, default=0, metavar="N", help="What they are drawn with.  [default: 0]")
-@click.option("--all", "every", is_flag=True, help="Every member that is kept, not only the front.")
+@click.option("--all", "every", is_flag=True, help="Tabulate every member that is kept.")
 @o.prompt_option
 @o.workload_options
 @o.stack_options
@@ -62,7 +63,7 @@ def command(
     from roofsim import library
     from roofsim.explore.search import OBJECTIVES, TRAIN_TOKENS, search
     from roofsim.prediction.setup import DEFAULT_RUNTIME
-    from roofsim.report.search import search_tables
+    from roofsim.report.search import search_records, search_tables
 
     chosen: dict[str, str] = {}
     for text in (*over, *axes):
@@ -80,9 +81,8 @@ def command(
     )  # fmt: skip
     out = o.Output(format_, output, quiet)
     shown = library.device(device).name, library.runtime(runtime or DEFAULT_RUNTIME).name
-    out.write(
-        search_tables(result, *shown, every=every, most=MOST_SHOWN if format_ == "table" else None), result.to_dict()
-    )
+    tables = search_tables(result, *shown, every=every, most=MOST_SHOWN if format_ == "table" else None)
+    out.write(tables, result.to_dict(), partial(search_records, result))
     if plot:
         from roofsim.report import plots, plots_of_search
 

@@ -7,7 +7,6 @@ from typing import Any
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
-from roofsim.prediction.metrics import METRICS
 
 
 @click.command()
@@ -15,7 +14,11 @@ from roofsim.prediction.metrics import METRICS
 @o.device_option
 @o.prompt_option
 @click.option(
-    "--figure", "-m", type=click.Choice(list(METRICS)), default="ttft", help="What is moved.  [default: ttft]"
+    "--figure",
+    "-m",
+    metavar="NAME",
+    default="ttft",
+    help="What is moved: ttft, tpot, total, memory, energy, throughput, or a column of sweep.  [default: ttft]",
 )
 @click.option(
     "--over", metavar="PATHS", default=None,

@@ -53,7 +53,7 @@ def turns(graph: Graph, output: Any, values: Mapping[str, float]) -> dict[str, t
             if place not in nearest or abs(flip.at) < abs(nearest[place].at):
                 nearest[place] = flip
         made = _turns(graph, output, names, values, list(nearest.values())) if nearest else ()
-    found = dict(zip(nearest, made, strict=True))
+        found = dict(zip(nearest, made, strict=True))
     return {name: (found.get((name, False)), found.get((name, True))) for name in values}
 
 

@@ -114,7 +114,7 @@ def swept(graph: Graph, output: Any, values: Mapping[str, Number]) -> Swept:
     for number in reversed(at):
         atom, weight = graph.atoms[number], pull[number]
         if atom.op == "variable":
-            slopes[atom.name] = slopes[atom.name] + weight
+            slopes[atom.name] = weight
         elif atom.op == "ceil":
             _pulled(atom.args[0], weight / atom.args[1] * at_least(at[number], 2), at, pull)
         elif atom.op == "shared":

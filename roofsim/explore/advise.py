@@ -169,7 +169,7 @@ def advise(
     architectures = [_looked_up(each) for each in models or library.names("models")]
     devices = {each.id or each.name: each for each in map(library.device, _several(device))}
     sizes = {each.id or each.name: each.total_parameters for each in architectures}
-    found: list[Candidate] = []
+    rows: list[tuple[Row, Device, int]] = []
     names: dict[str, str] = {}
     for stack, fitting in _stacks(runtime, [*devices.values()]):
         asked: Any = {
@@ -179,10 +179,17 @@ def advise(
             "weights": _formats(stack, weights),
         }
         more = {name: _several(each) for name, each in choices.items()}
-        made = compare_choices({**asked, **more}, hour, processes, _after(len(found), step))
+        made = compare_choices({**asked, **more}, hour, processes, _after(len(rows), step))
         names |= made.names
-        for row in made.rows:
-            found.append(_judged(row, devices[row.chosen["device"]], budgets, sizes[row.chosen["model"]]))
+        rows += [(row, devices[row.chosen["device"]], sizes[row.chosen["model"]]) for row in made.rows]
+    return weighed(rows, budgets, rank, names)
+
+
+def weighed(
+    rows: Sequence[tuple[Row, Device, int]], budgets: Mapping[str, float], rank: str, names: Mapping[str, str]
+) -> Advice:
+    """Advice on rows of a comparison, each with its device and the parameters of its model."""
+    found = [_judged(row, device, budgets, parameters) for row, device, parameters in rows]
     feasible = sorted((each for each in found if each.feasible), key=lambda each: _place(each, rank))
     others = sorted((each for each in found if each.misses), key=lambda each: each.misses[0].factor)
     refused = (each for each in found if each.row.refused)

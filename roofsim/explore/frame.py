@@ -50,8 +50,11 @@ def unit_of(runner: Runner, name: str) -> str:
     choices = {axis.name for axis in runner.space.choices}
     if name in (REFUSED, *WORDS, *COUNTS, *runner.study.derived, *choices):
         return ""
-    if "." in name:
-        return _unit_at(runner, name)
+    return _unit_at(runner, name) if "." in name else unit_of_figure(name)
+
+
+def unit_of_figure(name: str) -> str:
+    """The SI unit of a column of figures, empty if it has none."""
     figure = COLUMNS[name]
     first, last = figure.split(".")[0], figure.rpartition(".")[2].rpartition("_")[2]
     return "" if last in ("mfu", "mbu", "kernels") else UNITS.get(last) or UNITS.get(first, "")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from roofsim.explore import executors
-from roofsim.explore.evaluate import COLUMNS, Part, Study
+from roofsim.explore.evaluate import COLUMNS, WORDS, Part, Study
 from roofsim.explore.pareto import SENSES, front
 from roofsim.explore.sweep import Swept, study
 from roofsim.foundation.errors import InputError, UnknownName
@@ -99,8 +99,8 @@ def senses_of(objectives: str | Sequence[str] | Mapping[str, str], derived: Coll
             raise InputError(f"--objectives {name}:{sense}: write them like ttft:min,tokens_per_second:max")
         if name in found:
             raise InputError(f"--objectives {name}: is given twice")
-        if name not in COLUMNS and name not in derived:
-            raise UnknownName("--objectives", name, [*derived, *COLUMNS])
+        if name in WORDS or (name not in COLUMNS and name not in derived):
+            raise UnknownName("--objectives", name, [*derived, *(each for each in COLUMNS if each not in WORDS)])
         found[name] = sense
     return found
 

@@ -375,7 +375,8 @@ def _bindings(
     condition: Expression | None, w: Workload, objective: str,
 ) -> tuple[tuple[Binding, ...], str]:  # fmt: skip
     """The budgets of the condition in numbers of layers, for the best member that has two kinds of them."""
-    budgets = {name: value for name, value in most(condition).items() if name in FIGURE_COLUMNS} if condition else {}
+    allowed = most(condition) if condition else {}
+    budgets = {name: value for name, value in allowed.items() if name in FIGURE_COLUMNS and name not in HIGHER}
     kind = next(iter(family.pattern.layers))
     both = [i for i in kept if len(setups[i].architecture.layers) == 2] or [
         i for i, s in enumerate(setups) if len(s.architecture.layers) == 2

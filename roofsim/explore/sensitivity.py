@@ -6,7 +6,7 @@ All elasticities come from one sweep back over the figure's graph, all distances
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +15,21 @@ import numpy as np
 from roofsim.engine.branches import FURTHEST, SEEN, turns
 from roofsim.engine.branches import Turn as Flip
 from roofsim.engine.derivative import evaluated, number_of, swept
-from roofsim.explore.numbers import Quantity, Traced, quantities, traced
+from roofsim.explore.evaluate import COLUMNS, WORDS
+from roofsim.explore.frame import LOGICAL, unit_of_figure
+from roofsim.explore.numbers import Quantity, Traced, kept, quantities, traced
 from roofsim.foundation import units
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.compiled import compiled
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.evaluation import figure as figure_named
 from roofsim.prediction.fitted import AUTO, chosen
+from roofsim.prediction.intervals import FIGURES as WITH_INTERVALS
 from roofsim.prediction.intervals import Interval, intervals
-from roofsim.prediction.metrics import metric_named
+from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.places import placed
 from roofsim.prediction.request import settled
 from roofsim.prediction.results import columns, interval_basis, plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
@@ -64,7 +70,8 @@ class Sensitivity:
     """One number: the per cent by which the figure changes for one per cent more of it, and how far that holds.
 
     `less` and `more` are the figure at half and at twice the number, or at the nearest that it can be (`values`).
-    `below` and `above` are the nearest changes of regime.
+    `below` and `above` are the nearest changes of regime. What `decides` what is run has its elasticity as long as that
+    stays the same, by differences; how long that is is not looked for.
     """
 
     number: str
@@ -77,14 +84,15 @@ class Sensitivity:
     more: float
     below: Turn | None
     above: Turn | None
+    decides: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sensitivities:
     """A figure and what moves it, what moves it most first.
 
-    `fixed` are numbers that decide what is run, so that the figure is no smooth function of them, and those that are 0,
-    which no factor changes; each with the reason.
+    `fixed` are numbers that decide what is run at every step, so that the figure is no smooth function of them, and
+    those that are 0, which no factor changes; each with the reason.
     """
 
     model: str
@@ -92,6 +100,8 @@ class Sensitivities:
     runtime: str
     workload: Mapping[str, Any]
     figure: str
+    words: str
+    unit: str
     value: float
     interval: Interval | None
     rows: tuple[Sensitivity, ...]
@@ -115,7 +125,7 @@ def sensitivity(
     figure: str = "ttft", over: Sequence[str] = (), host: str | Host | None = None,
     calibration: str | Calibration | None = AUTO, transfer: bool = False, **fields: Any,
 ) -> Sensitivities:  # fmt: skip
-    """What moves a figure: one of ttft, tpot, memory, energy, throughput and total.
+    """What moves a figure: one of ttft, tpot, memory, energy, throughput and total, or a column of a sweep.
 
     `over` are paths of numbers or of groups of them, such as `device` or `model.layers`; all numbers if it is empty.
     The rest is as for `predict`. Raises InputError for names, paths and values that cannot be used.
@@ -127,21 +137,35 @@ def sensitivity(
 
 def sensitivities(s: Setup, w: Workload, figure: str = "ttft", over: Sequence[str] = ()) -> Sensitivities:
     """As `sensitivity`, for specs that were looked up before."""
-    row, w = metric_named(figure), settled(s, w)
+    (path, words, unit), w = described(figure), settled(s, w)
     asked = _asked(quantities(s, w), over)
-    t = traced(s, w, row.name, [each for each in asked if each.value > 0])
+    t = traced(s, w, path, [each for each in asked if each.value > 0])
     now = {each.path: each.value for each in t.numbers}
     back = swept(t.graph, t.output, now)
     value = float(back.value)
     if value <= 0:
-        raise InputError(f"{row.words} of {s.model_name} on {s.device.id} is nought")
-    found = intervals(s, w)
-    fixed = {each.path: "decides what is run" for each in t.deciding}
+        raise InputError(f"{words} of {s.model_name} on {s.device.id} is nought")
+    keys = {each: name for name, (each, _) in WITH_INTERVALS.items()}
+    rows = [*_rows(t, value, back.slopes), *_by_difference(s, w, path, t.deciding, value)]
+    told = {row.number for row in rows}
+    fixed = {each.path: "decides what is run" for each in t.deciding if each.path not in told}
     return Sensitivities(
-        s.model_name, s.device.id, s.runtime.id, columns(w), row.name, value,
-        found.get(row.interval, found.get(row.figure)), _rows(t, value, back.slopes),
+        s.model_name, s.device.id, s.runtime.id, columns(w), figure, words, unit, value,
+        intervals(s, w).get(keys.get(path, path)),
+        tuple(sorted(rows, key=lambda row: (-abs(row.elasticity), -_reach(row)))),
         fixed | {each.path: "is 0" for each in asked if each.value <= 0}, assumptions(s, w), s.calibration_name,
     )  # fmt: skip
+
+
+def described(figure: str) -> tuple[str, str, str]:
+    """The figure that a name stands for, what it is called, and its unit; raises UnknownName."""
+    if figure in METRICS:
+        return METRICS[figure].figure, METRICS[figure].words, METRICS[figure].unit
+    if figure not in COLUMNS or figure in (*LOGICAL, *WORDS):
+        raise UnknownName("--figure", figure, [*METRICS, *COLUMNS])
+    path = COLUMNS[figure]
+    words = next((row.words for row in METRICS.values() if row.figure == path), figure.replace("_", " "))
+    return path, words, unit_of_figure(figure)
 
 
 def _asked(numbers: Sequence[Quantity], over: Sequence[str]) -> list[Quantity]:
@@ -157,7 +181,7 @@ def _below(number: Quantity, path: str) -> bool:
     return number.path == path or number.path.startswith(f"{path}.") or number.group == path
 
 
-def _rows(t: Traced, value: float, slopes: Mapping[str, Any]) -> tuple[Sensitivity, ...]:
+def _rows(t: Traced, value: float, slopes: Mapping[str, Any]) -> list[Sensitivity]:
     now = {each.path: each.value for each in t.numbers}
     of = {each.path: each.unit for each in t.numbers}
     less, more = (_at(t, now, factor) for factor in FACTORS)
@@ -170,7 +194,37 @@ def _rows(t: Traced, value: float, slopes: Mapping[str, Any]) -> tuple[Sensitivi
         reached = float(less[i]), float(more[i])
         row = (each.path, each.group, each.unit, each.value, pull, (low, high), *reached, below, above)
         found.append(Sensitivity(*row))
-    return tuple(sorted(found, key=lambda row: (-abs(row.elasticity), -_reach(row))))
+    return found
+
+
+STEP, SMOOTH = 1e-5, 1e-3
+"""The step of a difference, as a share of the number, and by how much the slopes to its two sides may differ."""
+
+
+def _by_difference(
+    s: Setup, w: Workload, name: str, numbers: Sequence[Quantity], value: float
+) -> Iterator[Sensitivity]:
+    """Numbers of which something is asked that decides what is run, if that is the same right beside them.
+
+    Then differences of the model are slopes; what changes at the next step has none and is left out.
+    """
+    stored = kept(s, w)
+
+    def at(number: Quantity, x: float) -> float:
+        try:
+            return float(figure_named(name)(Evaluation(*placed(stored, w, {number.path: x}))))
+        except (ArithmeticError, LookupError, TypeError, ValueError, InputError):
+            return math.nan  # no such network can be run
+
+    for each in numbers:
+        below, above = (at(each, each.value * (1 + side * STEP)) for side in (-1, 1))
+        slopes = (value - below) / (STEP * value), (above - value) / (STEP * value)
+        if not abs(slopes[0] - slopes[1]) <= SMOOTH:
+            continue
+        ends = (each.times(FACTORS[0]), each.times(FACTORS[1]))
+        less, more = (at(each, x) for x in ends)
+        row = (each.path, each.group, each.unit, each.value, sum(slopes) / 2, ends, less, more, None, None)
+        yield Sensitivity(*row, decides=True)
 
 
 def _reach(row: Sensitivity) -> float:
@@ -183,7 +237,8 @@ def _at(t: Traced, now: Mapping[str, float], factor: float) -> Any:
     ray = np.arange(len(t.numbers))
     changed = {each.path: each.times(factor) for each in t.numbers}
     points = {name: np.where(ray == i, changed[name], now[name]) for i, name in enumerate(now)}
-    return np.broadcast_to(number_of(t.output, evaluated(t.graph, t.output, points)), ray.shape)
+    with np.errstate(all="ignore"):
+        return np.broadcast_to(number_of(t.output, evaluated(t.graph, t.output, points)), ray.shape)
 
 
 def _turned(number: Quantity, flip: Flip | None, of: Mapping[str, str]) -> Turn | None:
@@ -227,6 +282,8 @@ class HeatMap:
     device: str
     runtime: str
     figure: str
+    words: str
+    unit: str
     axes: tuple[Axis, Axis]
     values: tuple[tuple[float, ...], ...]
 
@@ -240,14 +297,17 @@ def heat_map(s: Setup, w: Workload, figure: str, spans: Mapping[str, str]) -> He
 
     Raises InputError for paths and spans that there are not, and for a number that decides what is run.
     """
-    row, w = metric_named(figure), settled(s, w)
+    (name, words, unit), w = described(figure), settled(s, w)
     if len(spans) != 2:
         raise InputError(f"--heat: a heat map has two axes, not {len(spans)}; write prompt=1k..64k,batch=1..64")
     axes = [_axis(s, w, path, span) for path, span in spans.items()]
     meshes = dict(zip(spans, np.ix_(*(each.values for each in axes)), strict=True))
-    found = compiled(s, w, (row.name,), tuple(spans))(**meshes)[row.name]
+    known = {each.path: each for each in quantities(s, w)}
+    if fixed := traced(s, w, name, [known[path] for path in spans]).deciding:
+        raise InputError(f"--heat {fixed[0].path}: decides what is run; a heat map is over numbers that can vary")
+    found = compiled(s, w, (name,), tuple(spans))(**meshes)[name]
     values = tuple(tuple(map(float, line)) for line in found)
-    return HeatMap(s.model_name, s.device.id, s.runtime.id, row.name, (axes[0], axes[1]), values)
+    return HeatMap(s.model_name, s.device.id, s.runtime.id, figure, words, unit, (axes[0], axes[1]), values)
 
 
 def _axis(s: Setup, w: Workload, path: str, span: str) -> Axis:

@@ -296,9 +296,26 @@ class Architecture(Documented):
         """Parameters that one token uses: all but those of the experts that it does not go to."""
         return self.total_parameters - sum(count * part.idle_parameters(self.d_model) for part, count in self.parts())
 
+    @property
+    def matrices(self) -> tuple[Matrix, ...]:
+        """The matrices by the operator that reads them, tables included; a block that layers share once."""
+        return self._read[0]
+
     @cached_property
     def inventory(self) -> Inventory:
-        """The matrices by the operator that reads them, tables included; a block that layers share once."""
+        """The matrices, and what else formats look at."""
+        matrices, sizes = self._read
+        return Inventory(
+            matrices,
+            max(
+                (int(float(size["heads"]) / float(size["kv_heads"])) for size in sizes if "kv_heads" in size), default=1
+            ),
+            max((int(float(size["experts"])) for size in sizes if "experts" in size), default=0),
+        )
+
+    @cached_property
+    def _read(self) -> tuple[tuple[Matrix, ...], list[Mapping[str, Any]]]:
+        """The matrices, and the sizes of the operators."""
         p = Pass(1, 1, 0, latents="expanded")  # in this form one operator reads the matrices of latent attention
         found: Counter[tuple[str, int, int]] = Counter()
         if not self.tied_embeddings:
@@ -316,20 +333,15 @@ class Architecture(Documented):
             for name, (rows, width) in part.tables.items():
                 found[name, rows * width, width] += count
             blocks |= shared
-        sizes = [operator.sizes for operator in operators]
-        return Inventory(
-            tuple(Matrix(name, count, weights, row) for (name, weights, row), count in found.items() if count),
-            max(
-                (int(float(size["heads"]) / float(size["kv_heads"])) for size in sizes if "kv_heads" in size), default=1
-            ),
-            max((int(float(size["experts"])) for size in sizes if "experts" in size), default=0),
-        )
+        held = ((matrix, count) for matrix, count in found.items() if not single(count) or count)
+        matrices = tuple(Matrix(name, count, weights, row) for (name, weights, row), count in held)
+        return matrices, [operator.sizes for operator in operators]
 
     def weight_bytes(self, precision: Precision) -> Number:
         """Bytes of all parameters as they are stored."""
         if not precision.stored:
             return self.total_parameters * precision.weights
-        matrices = self.inventory.matrices
+        matrices = self.matrices
         vectors = self.total_parameters - sum(m.count * m.weights for m in matrices)
         return sum(m.count * m.weights * precision.of(m.operator) for m in matrices) + vectors * precision.vectors
 
@@ -362,7 +374,13 @@ def _matrices(operator: Operator) -> Iterator[tuple[str, int, int]]:
     if "d_in" in size:
         copies = size.get("experts", size.get("heads", 1))
         weights = copies * (size["d_in"] + size.get("bias", 0)) * size["d_out"]
-        yield operator.name.rpartition(".")[2], int(float(weights)), int(float(size["d_in"]))
+        yield operator.name.rpartition(".")[2], _whole(weights), _whole(size["d_in"])
+
+
+def _whole(size: Any) -> int:
+    """A size as a whole number; a traced one as it is."""
+    whole: int = int(float(size)) if single(size) else size
+    return whole
 
 
 def describe_part(part: Any) -> str:

@@ -20,6 +20,7 @@ def front_tables(found: Front) -> list[Table]:
     size, kept = found.found.study.space.size, found.found.study.where
     notes = [
         *(note for note in table.notes if note.startswith("Everywhere")),
+        *([f"{len(table.rows)} of {len(found):,} are shown; -f csv has all."] if len(found) > len(table.rows) else []),
         f"{len(found):,} of {found.feasible:,} points that can be had{f', where {kept.text}' if kept else ''}; better "
         f"is {better}.",
         f"A search, not all points: {found.search}. What it did not see may be better." if found.search

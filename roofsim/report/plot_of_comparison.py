@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from matplotlib import pyplot as plt
@@ -28,9 +29,12 @@ def comparison(c: Comparison) -> Figure:
     rows = [row for row in c.rows if not row.refused]
     if not 0 < len(rows) <= MOST:
         raise InputError(f"--plot: a figure shows 1 to {MOST} combinations that can be run, not {len(rows)}")
+    c = replace(c, rows=tuple(rows))
     first, *rest = varying(c)
     lines = list(dict.fromkeys(_word(c, row, first) for row in rows))
-    groups = list(dict.fromkeys(_group(c, row, rest) for row in rows))
+    orders = [list(dict.fromkeys(row.chosen[name] for row in rows)) for name in rest]
+    places = {_group(c, row, rest): [o.index(row.chosen[n]) for o, n in zip(orders, rest, strict=True)] for row in rows}
+    groups = sorted(places, key=lambda group: places[group])
     with plt.rc_context(STYLE):
         height = 0.9 + max(0.2, 0.11 * len(groups)) * len(lines) + 0.17 * len(groups)
         figure, panels = plt.subplots(1, len(SHOWN), figsize=(8, max(height, 2.2)), sharey=True,

@@ -14,7 +14,6 @@ from roofsim.explore.fronts import Front
 from roofsim.explore.pareto import SENSES
 from roofsim.explore.sensitivity import Axis, HeatMap, Sensitivities
 from roofsim.foundation import units
-from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.words import interval_label
 from roofsim.report.plots import COLOURS, STYLE, save
 
@@ -24,9 +23,8 @@ BARS = 16
 
 def tornado(r: Sensitivities, device: str, runtime: str) -> Figure:
     """The figure at half and at twice each number, the widest bars on top, with the interval of the prediction."""
-    metric = METRICS[r.figure]
-    rows = sorted(r.rows, key=lambda row: -abs(np.log(row.more / row.less)))[:BARS]
-    rows = [row for row in rows if row.more != row.less]
+    drawn = [row for row in r.rows if row.less > 0 and row.more > 0 and row.more != row.less]
+    rows = sorted(drawn, key=lambda row: -abs(np.log(row.more / row.less)))[:BARS]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(6.6, 0.27 * len(rows) + 1.5))
         for place, row in enumerate(rows):
@@ -48,11 +46,11 @@ def tornado(r: Sensitivities, device: str, runtime: str) -> Figure:
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.set_axisbelow(True)
-        _figure_axis(axes, "x", metric.unit, [r.value, *(end for row in rows for end in (row.less, row.more))])
-        axes.set_xlabel(f"{metric.words} (beside each number: its elasticity)")
+        _figure_axis(axes, "x", r.unit, [r.value, *(end for row in rows for end in (row.less, row.more))])
+        axes.set_xlabel(f"{r.words} (beside each number: its elasticity)")
         axes.set_title(
             f"{r.model} on {device}\n{runtime}, {r.workload['prompt']:,} tokens: "
-            f"{units.show(r.value, metric.unit) if metric.unit else units.significant(r.value)}",
+            f"{units.show(r.value, r.unit) if r.unit else units.significant(r.value)}",
             fontsize=9,
         )  # fmt: skip
         axes.legend(fontsize=7, loc="lower right")
@@ -61,7 +59,7 @@ def tornado(r: Sensitivities, device: str, runtime: str) -> Figure:
 
 def heat(r: HeatMap, device: str, runtime: str) -> Figure:
     """A figure over two numbers, with lines of equal values and a mark where both are now."""
-    metric, (down, across) = METRICS[r.figure], r.axes
+    down, across = r.axes
     values = np.array(r.values)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(5.6, 4.2))
@@ -70,7 +68,7 @@ def heat(r: HeatMap, device: str, runtime: str) -> Figure:
         lines = axes.contour(
             across.values, down.values, logs, levels=7, colors="white", linewidths=0.8, negative_linestyles="solid"
         )
-        axes.clabel(lines, fmt=lambda level: _text(10.0**level, metric.unit), fontsize=6.5)
+        axes.clabel(lines, fmt=lambda level: _text(10.0**level, r.unit), fontsize=6.5)
         axes.grid(visible=False)
         for axis, spread in ((axes.xaxis, across), (axes.yaxis, down)):
             _number_axis(axes, axis.axis_name, spread)
@@ -90,8 +88,8 @@ def heat(r: HeatMap, device: str, runtime: str) -> Figure:
                 zorder=5,
             )
             axes.legend(fontsize=7, loc="upper left", frameon=True)
-        bar = figure.colorbar(mesh, ax=axes, format=FuncFormatter(lambda level, _: _text(10.0**level, metric.unit)))
-        bar.set_label(metric.words)
+        bar = figure.colorbar(mesh, ax=axes, format=FuncFormatter(lambda level, _: _text(10.0**level, r.unit)))
+        bar.set_label(r.words)
         bar.ax.tick_params(labelsize=7)
         axes.set_title(f"{r.model} on {device}\n{runtime}", fontsize=9)
         return figure

@@ -10,8 +10,6 @@ from typing import Any
 from roofsim.engine.memory import Memory
 from roofsim.engine.passes import OperatorRow, PassFigures
 from roofsim.engine.roofline import Machine
-from roofsim.explore.compare import FIGURES as COMPARED
-from roofsim.explore.compare import figures_of, intervals_of
 from roofsim.foundation.arith import Number
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import METRICS
@@ -75,6 +73,9 @@ BUSY = {"device_time": "prefill_device_time", "decode_device_time": "decode_devi
 
 def prediction_records(predictions: Sequence[Prediction]) -> Table:
     """A row for each prediction with every figure; those of passes and memory are called as in a sweep."""
+    from roofsim.explore.compare import FIGURES as COMPARED  # `predict` starts without it
+    from roofsim.explore.compare import figures_of, intervals_of
+
     workload = ("batch", "prompt", "generate", "dtype", "cache_dtype", "weight_format", "logits")
     figures = {name: each.unit for name, each in COMPARED.items() if name != "usd_per_million"}
     passes = {f"{part}_{name}": unit for part in ("prefill", "decode") for name, unit in PASS_UNITS.items()}

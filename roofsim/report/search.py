@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from roofsim import library
 from roofsim.explore.search import Member, SearchResult
 from roofsim.explore.share import Binding
 from roofsim.prediction.words import by
+from roofsim.report.records import records
 from roofsim.report.table import Column, Figure, Table
 
 UNITS = {"ttft": "s", "tpot": "s", "total_time": "s", "memory_peak": "B", "energy": "J"}
@@ -38,6 +40,16 @@ def search_tables(
     heads = [*(Column(name, "count") for name in chosen), *map(_column, columns)]
     said = [f"{len(shown)} of them are shown; --format csv or json gives all."] if cut else []
     return [Table(title, heads, rows, [*said, *_notes(r)])]
+
+
+def search_records(r: SearchResult) -> Table:
+    """Every member, whether it is kept and on the front, and those that cannot be with the reason."""
+    rows = [{**row, "refused": None} for row in r.rows()]
+    empty = dict.fromkeys(("member", *r.columns))
+    for name, reason in r.refused:
+        given = library.split_member(name)[1]
+        rows.append({**empty, "member": name, **{each: given[each] for each in r.axes}, "refused": reason})
+    return records(rows, {name: UNITS.get(name) for name in ("member", *r.columns, "refused")})
 
 
 def _column(name: str) -> Column:

@@ -7,7 +7,6 @@ from typing import Any
 
 from roofsim.explore.sensitivity import HeatMap, Sensitivities, Sensitivity, Turn
 from roofsim.foundation import units
-from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.words import by
 from roofsim.report.table import Column, Figure, Table
 
@@ -19,10 +18,9 @@ SIDES = ("below", "above")
 
 def sensitivity_tables(r: Sensitivities, device: str, runtime: str) -> list[Table]:
     """What moves the figure, one number a row, and how far each is from another regime."""
-    metric = METRICS[r.figure]
-    title = f"What moves the {metric.words} of {r.model} on {device}\nwith {runtime}: {Figure(r.value, metric.unit)}"
+    title = f"What moves the {r.words} of {r.model} on {device}\nwith {runtime}: {Figure(r.value, r.unit)}"
     if r.interval:
-        low, high = (Figure(end, metric.unit) for end in r.interval)
+        low, high = (Figure(end, r.unit) for end in r.interval)
         title += f", 95 % interval {low} to {high} {by(r.calibration)}"
     shown = [row for row in r.rows if abs(row.elasticity) >= SMALL]
     rows = [[row.number, _value(row, row.value), f"{row.elasticity:+.2f}", _regimes(row)] for row in shown]
@@ -41,6 +39,8 @@ def _value(row: Sensitivity, value: float) -> str:
 
 
 def _regimes(row: Sensitivity) -> str:
+    if row.decides:
+        return "decides what is run"
     return "; ".join(_regime(turn) for turn in (row.below, row.above) if turn) or "–"
 
 
@@ -63,16 +63,17 @@ def _left_out(r: Sensitivities, small: int) -> list[str]:
 
 def sensitivity_records(r: Sensitivities) -> Table:
     """The same as data: a row for every number that can vary."""
-    unit = METRICS[r.figure].unit
+    unit = r.unit
     heads = [
         Column("number"), Column("group"), Column("unit"), Column("value", "ratio"), Column("elasticity", "ratio"),
+        Column("decides"),
         Column("half", "ratio"), Column("twice", "ratio"), Column(f"{r.figure}_at_half", unit),
         Column(f"{r.figure}_at_twice", unit),
         *(Column(f"{side}_{name}", "ratio") for side in SIDES for name in ("factor", "value", "elasticity", "bound",
                                                                           "gains", "loses", "jump")),
     ]  # fmt: skip
     rows = [
-        [row.number, row.group, row.unit, row.value, row.elasticity, *row.values, row.less, row.more,
+        [row.number, row.group, row.unit, row.value, row.elasticity, row.decides, *row.values, row.less, row.more,
          *_cells(row.below), *_cells(row.above)]
         for row in r.rows
     ]  # fmt: skip
@@ -88,16 +89,14 @@ def _cells(turn: Turn | None) -> Sequence[Any]:
 
 def heat_tables(r: HeatMap, device: str, runtime: str) -> list[Table]:
     """The figure at some values of both numbers: a row for each of the first."""
-    metric, (down, across) = METRICS[r.figure], r.axes
+    down, across = r.axes
     rows, columns = (_some(len(axis.values)) for axis in r.axes)
     heads = [
         Column(down.number, down.unit or "count"),
-        *(Column(_at(across.values[i], across.unit), metric.unit) for i in columns),
+        *(Column(_at(across.values[i], across.unit), r.unit) for i in columns),
     ]
     cells = [[down.values[i], *(r.values[i][j] for j in columns)] for i in rows]
-    title = (
-        f"{metric.words.capitalize()} of {r.model} on {device}\nwith {runtime}, over {down.number} and {across.number}"
-    )
+    title = f"{r.words.capitalize()} of {r.model} on {device}\nwith {runtime}, over {down.number} and {across.number}"
     return [Table(title, heads, cells, ["-f csv and -f json have all values."])]
 
 
@@ -119,6 +118,6 @@ def _at(value: float, unit: str) -> str:
 def heat_records(r: HeatMap) -> Table:
     """The same as data: a row for each pair of values."""
     down, across = r.axes
-    heads = [*(Column(axis.number, axis.unit or "ratio") for axis in r.axes), Column(r.figure, METRICS[r.figure].unit)]
+    heads = [*(Column(axis.number, axis.unit or "ratio") for axis in r.axes), Column(r.figure, r.unit)]
     rows = [[y, x, r.values[i][j]] for i, y in enumerate(down.values) for j, x in enumerate(across.values)]
     return Table("", heads, rows)

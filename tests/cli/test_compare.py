@@ -27,7 +27,7 @@ def rows(data):
 
 
 def test_there_is_a_row_for_every_combination(rows):
-    found = rows("compare Qwen2.5-0.5B mamba2-780m -d orin,orin@15w -p 1k,2k -b 1,4 -g 16,1 --cache bf16,fp8")
+    found = rows("compare Qwen2.5-0.5B mamba2-780m -d orin,orin@15w -r vllm -p 1k,2k -b 1,4 -g 16,1 --cache bf16,fp8")
     names = ("model", "device", "batch", "prompt", "generate", "cache")
     assert len({tuple(row[name] for name in names) for row in found}) == len(found) == 2 * 2 * 2 * 2 * 2 * 2
     assert {row["device"] for row in found} == {"jetson-orin-nano-8gb@maxn", "jetson-orin-nano-8gb@15w"}
@@ -40,7 +40,7 @@ def test_there_is_a_row_for_every_combination(rows):
     [
         "-d orin", "-d rtx-4090 -b 4 -p 4k -g 1", "-d orin -r llama.cpp --weights q4_k_m", "-d h100-sxm -r vllm -b 32",
         "-d raspberry-pi-5 -r llama.cpp-cpu -g 1", "-d rtx-4090 --set device.memory.bandwidth=2x",
-        "-d rtx-4090 --calibration none --cache fp8 --logits last",
+        "-d rtx-4090 -r vllm --calibration none --cache fp8 --logits last",
     ],
 )  # fmt: skip
 def test_a_row_has_exactly_the_figures_and_intervals_of_the_prediction(data, rows, options):
@@ -210,7 +210,7 @@ def test_a_field_takes_each_of_its_values(rows, data):
         ("compare Qwen2.5-0.5B -d orin -r llama.cpp,lama", "no 'lama'"),
         ("compare Qwen2.5-0.5B -d orin --weights q4_k_m,q9", "--weights: no weight format 'q9'"),
         ("compare Zamba2-1.2B Qwen2.5-0.5B -d orin -r llama.cpp --weights q9", "--weights: no weight format 'q9'"),
-        ("compare Qwen2.5-0.5B -d orin --cache bf17", "--cache: no dtype 'bf17'"),
+        ("compare Qwen2.5-0.5B -d orin --cache bf17", "--cache: no encoding of a cache 'bf17'"),
         ("compare Qwen2.5-0.5B -d orin --calibration nobody", "no 'nobody'"),
         ("compare Qwen2.5-0.5B -d orin --sort speed", "no 'speed'"),
         ("compare Qwen2.5-0.5B -d orin --set device.memory.bandwith=2x", "bandwith"),

@@ -79,3 +79,11 @@ def test_an_empty_front_is_no_error(roofsim, here):
     text = roofsim(f"{LINE} --objectives ttft,tpot --where 'ttft < 1us' --plot figure.svg")
     assert "0 of 0 points that can be had, where (ttft < 1us) and fits == 1" in " ".join(text.split())
     assert (here / "figure.svg").exists()
+
+
+def test_a_long_front_is_cut_for_people_alone(roofsim):
+    space = "--set device.memory.bandwidth=0.5x..8x*1.05 --derive bw=device.memory.bandwidth"
+    line = f"pareto Qwen2.5-0.5B -d orin {space} --objectives tpot,bw"
+    rows = roofsim(f"{line} -f csv").splitlines()[1:]
+    assert len(rows) > 40
+    assert f"40 of {len(rows)} are shown; -f csv has all." in roofsim(line)

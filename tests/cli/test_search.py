@@ -21,13 +21,27 @@ def test_axes_may_follow_over_or_stand_alone(roofsim):
     assert len({roofsim(line) for line in lines}) == 1
 
 
-def test_a_csv_holds_one_table_that_loads_as_data(roofsim):
-    rows = list(csv.DictReader(io.StringIO(roofsim(f"{SEARCH} --all --format csv"))))
-    data = json.loads(roofsim(f"{SEARCH} --format json"))
-    assert len(rows) == 4
-    by_loss = sorted(data["members"], key=lambda m: m["loss"])
-    assert [float(row["TPOT [s]"]) for row in rows] == [m["tpot"] for m in by_loss]
-    assert {(row["depth"], row["width"]) for row in rows} == {("2", "256"), ("2", "512"), ("4", "256"), ("4", "512")}
+def test_a_csv_holds_every_member_as_data_and_what_cannot_be_with_its_reason(roofsim):
+    line = f"{SEARCH} kv_heads=1,3 --where 'depth < 4'"
+    rows = list(csv.DictReader(io.StringIO(roofsim(f"{line} --format csv"))))
+    data = json.loads(roofsim(f"{line} --format json"))
+    known, refused = [row for row in rows if not row["refused"]], [row for row in rows if row["refused"]]
+    assert [float(row["tpot [s]"]) for row in known] == [m["tpot"] for m in data["members"]]
+    assert [float(row["memory_peak [B]"]) for row in known] == [m["memory_peak"] for m in data["members"]]
+    assert [row["kept"] for row in known] == ["True", "True", "False", "False"]
+    assert [(row["member"], row["refused"]) for row in refused] == [
+        (each["member"], each["reason"]) for each in data["refused"]
+    ]
+    assert [(row["depth"], row["width"], row["kv_heads"], row["loss"]) for row in refused] == [
+        (depth, width, "3", "") for depth in "24" for width in ("256", "512")
+    ]
+
+
+def test_all_that_are_kept_are_tabulated(roofsim):
+    shown = [
+        roofsim(f"{SEARCH} --objectives depth,tpot{option} -f markdown").count("\n| ") for option in ("", " --all")
+    ]
+    assert shown == [1 + 1, 4 + 1]
 
 
 def test_the_table_names_the_law_the_counts_and_the_model_compared_with(roofsim):

@@ -35,6 +35,9 @@ def test_csv_is_one_table_of_all_numbers(roofsim):
     head, *rows = list(csv.reader(io.StringIO(text)))
     assert head[:5] == ["number", "group", "unit", "value", "elasticity"]
     assert "ttft_at_half [s]" in head
+    assert {row[0] for row in rows if row[head.index("decides")] == "True"} == {
+        "model.layers.decoder.attention.declared_window"
+    }
     assert all(len(row) == len(head) for row in rows)
     pulls = [abs(float(row[4])) for row in rows]
     assert pulls == sorted(pulls, reverse=True)
@@ -47,7 +50,6 @@ def test_the_table_says_the_interval_the_regimes_and_what_cannot_vary(roofsim):
     turn = f"x{significant(first.below.factor)}: {first.below.elasticity:+.2f} {first.below.bound}"
     assert "95 % interval " in text
     assert f"host.dispatch {show(first.value, 's')} {first.elasticity:+.2f} {turn}" in text
-    assert "declared_window decides what is run." in text
     assert "model.prefix_tokens" in text
     assert "numbers that move it by less than 0.005 % are in -f csv" in text
 
@@ -86,7 +88,7 @@ def test_a_heat_map_is_drawn_and_written(roofsim, here):
         ("--heat prompt=1..2,prompt=1..2", "--heat prompt: is given twice"),
         ("--heat prompt=1k..2k", "a heat map has two axes, not 1"),
         ("--heat prompt=1k..2k,batch=1..2 --over host", "--heat, --over: a heat map is over its two axes"),
-        ("-m latency", "'latency' is not one of"),
+        ("-m latency", "--figure: no 'latency'"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_is_written(attempt, here, options, said):

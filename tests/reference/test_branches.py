@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from roofsim.engine.branches import turns
@@ -130,6 +131,10 @@ def test_a_power_of_traced_numbers_has_the_slopes_of_both() -> None:
     assert Function(graph, {"y": derivative(graph, output, "a")}, ("a", "b"))(a=1, b=2)["y"] == pytest.approx(-30 / 16)
     with pytest.raises(Undecided):
         derivative(graph, output, "b")
+    value, by = gradient(graph, output, {"a": np.array([1.0, 2.0]), "b": 2.0})
+    assert tuple(value) == near(45 / 16, 20 / 16)
+    assert tuple(by["a"]) == near(-30 / 16, -20 / 16)
+    assert tuple(by["b"]) == near(45 / 16 * -0.2876820724517809, 20 / 16 * -0.6931471805599453)
     # where nothing is left of the base the power is nought, and stays so
     assert gradient(graph, output, {"a": 4.0, "b": 2.0})[1] == {"a": 0, "b": 0}
 

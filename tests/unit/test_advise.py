@@ -8,20 +8,25 @@ from functools import cache
 import pytest
 
 from roofsim import library
-from roofsim.explore.advise import BUDGETS, STACKS, Advice, Candidate, advise
-from roofsim.explore.compare import compare
+from roofsim.explore.advise import BUDGETS, STACKS, Advice, Candidate, advise, weighed
+from roofsim.explore.compare import Row, compare
 from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.specs.device import Device
 
 MODELS = ("Qwen2.5-0.5B", "mamba2-780m", "Llama-3.1-8B")
 FORMATS = ["bf16", "q4_k_m"]
 
 
 @cache
+def rows() -> list[tuple[Row, Device, int]]:
+    advice = advise(
+        *MODELS, device="orin", runtime="llama.cpp", weights=FORMATS, prompt=4096, budgets={"ttft": 1}, hour=0.1
+    )
+    return [(each.row, library.device("orin"), each.parameters) for each in advice.candidates]
+
+
 def found(rank: str = "headroom", **budgets: float) -> Advice:
-    return advise(
-        *MODELS, device="orin", runtime="llama.cpp", weights=FORMATS, prompt=4096, rank=rank, budgets=budgets,
-        hour=0.1 if "token_price" in budgets else None,
-    )  # fmt: skip
+    return weighed(rows(), budgets, rank, {})
 
 
 def by_name(advice: Advice) -> dict[tuple[str, str], Candidate]:
@@ -29,9 +34,9 @@ def by_name(advice: Advice) -> dict[tuple[str, str], Candidate]:
 
 
 def test_candidates_are_the_rows_of_a_comparison() -> None:
-    rows = compare(*MODELS, device="orin", runtime="llama.cpp", weights=FORMATS, prompt=4096).rows
+    compared = compare(*MODELS, device="orin", runtime="llama.cpp", weights=FORMATS, prompt=4096).rows
     assert {each.row.chosen["model"] for each in found(ttft=1).candidates} == set(MODELS)
-    for row in rows:
+    for row in compared:
         own = by_name(found(ttft=1))[row.chosen["model"], row.chosen["weights"]].row
         assert own.figures["ttft"] == pytest.approx(row.figures["ttft"])
 
@@ -75,8 +80,8 @@ def test_headroom_is_the_factor_by_which_the_tightest_budget_could_be_smaller() 
         rooms = {"ttft": 10 / f["ttft"], "tpot": 0.1 / f["tpot"], "max_memory": 6 * 2**30 / f["memory_peak"]}
         assert each.headroom == pytest.approx(min(rooms.values()))
         assert rooms[each.tightest] == pytest.approx(each.headroom)
-        again = found(**{**{"ttft": 10, "tpot": 0.1, "max_memory": 6 * 2**30}, each.tightest: 1.0 / each.headroom
-                         * {"ttft": 10, "tpot": 0.1, "max_memory": 6 * 2**30}[each.tightest] * 0.999})  # fmt: skip
+        budgets = {"ttft": 10, "tpot": 0.1, "max_memory": 6 * 2**30}
+        again = found(**(budgets | {each.tightest: budgets[each.tightest] / each.headroom * 0.999}))
         assert not by_name(again)[each.row.chosen["model"], each.row.chosen["weights"]].feasible
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,17 @@ def test_an_expression_of_nought_leaves_its_field_out_and_a_condition_its_part(s
     assert [part.kind for part in without.layers["mamba"]] == ["mamba2"]  # type: ignore[attr-defined]
     turned = [family.member({"rotary_dim": width}).layers["attention"][0] for width in (0, 32)]
     assert [part.rotary_dim for part in turned] == [None, 32]  # type: ignore[attr-defined]
+
+
+def test_the_family_of_the_page_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    made = library.architecture(f"{path}:depth=5:width=512")
+    assert made.id == "mine:width=512:depth=5"
+    assert [(stretch.repeat, stretch.of) for stretch in made.layout] == [(2, ("near", "far")), (1, ("near",))]
+    assert made.layers["far"][1].width == 4 * 512  # type: ignore[attr-defined]
 
 
 def test_names_hold_what_was_given_in_the_order_of_the_family() -> None:

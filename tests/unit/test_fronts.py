@@ -96,6 +96,7 @@ def test_what_is_better_of_a_figure_is_known_unless_said() -> None:
         ("ttft,ttft:max", "--objectives ttft: is given twice"),
         ("ttft,", "--objectives :min: write them like"),
         ("ttfd", "--objectives: no 'ttfd'; nearest: ttft"),
+        ("bound_prefill", "--objectives: no 'bound_prefill'"),
     ],
 )
 def test_objectives_that_cannot_be_are_refused(objectives: str, said: str) -> None:

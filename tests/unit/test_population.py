@@ -106,6 +106,10 @@ def test_data_pull_as_far_as_they_say_something_and_not_beyond_the_reach_of_what
     assert pull == pytest.approx([3 / 4 * 4, 0])
     _, pull = p._together(np.diag([1.0, 1.0]), spread, np.array([30.0, 0.5]))
     assert pull == pytest.approx([3 / 4 * 3 * 2, 0])
+    # three quarters of a variance of 4 are left: the data say a third of what was expected, and moved by half at 2
+    precision, pull = p._together(np.array([[3.0]]), np.array([2.0]), np.array([1.0]))
+    assert precision == pytest.approx(np.array([[1 / 12]]))
+    assert pull == pytest.approx([1 / 2 * 1 / 3 * 2])
 
 
 def test_a_wild_fit_counts_as_three_deviations_from_the_middle():
@@ -223,8 +227,8 @@ def test_each_kind_of_figure_has_a_scatter_by_who_decides_if_there_are_rows_enou
         residuals([0.3] * few, [0.0] * few, kind("decode", True)), residuals([0.1] * few, [0.0] * few),
         residuals([0.9] * (few - 1), [0.0] * (few - 1), kind("prefill", False)),
     ]  # fmt: skip
-    found = [(s.phase, s.host, s.sigma, s.rows) for s in p.scatters(rows, 1.0, {"latency_s decode": 0.2})]
-    assert found == [("decode", False, 0.2, few), ("decode", True, 0.3, few)]
+    found = [(s.metric, s.phase, s.host, s.sigma, s.rows) for s in p.scatters(rows, 1.0, {"latency_s decode": 0.2})]
+    assert found == [("latency_s", "decode", False, 0.2, few), ("latency_s", "decode", True, 0.3, few)]
 
 
 def test_rows_that_the_host_decides_are_judged_by_the_scatter_of_such_rows():
@@ -442,10 +446,10 @@ FITTED = ("gemm_efficiency", "kernel_time", "workspace", "memory_efficiency", "d
 
 
 def fitted(whole, *, little=p.SAYS_LITTLE):
-    """What is seen in a fit whose outcome is given: spreads of 2, of which so much of the variance is left."""
+    """What is seen in a fit whose outcome is given: spreads of 3, of which so much of the variance is left."""
     count = len(FITTED)
-    before = SimpleNamespace(names=FITTED, centre=np.arange(1.0, count + 1), spread=np.full(count, 2.0))
-    covariance = np.diag([1.0, 2.0, 1.0, 4 * little, 0.5])
+    before = SimpleNamespace(names=FITTED, centre=np.arange(1.0, count + 1), spread=np.full(count, 3.0))
+    covariance = np.diag([1.0, 2.0, 1.0, 9 * little, 0.5])
     covariance[0, 1] = covariance[1, 0] = 0.5
     stack = SimpleNamespace(cases=("a", "b", "c"), program="program", before=before, whole=whole)
     asked = []
@@ -469,18 +473,18 @@ def test_what_a_fit_says_is_what_it_found_less_what_was_expected_by_their_varian
     stack, said, (which, keep, start, passes) = fitted(whole=True)
     assert said.stack is stack
     assert said.scatter == {"x": 0.1, "y": 0.2}
-    # of a variance of 4, 1 is left: the data have 4/3, and put 1 + 3 where (4 - 1/4) * 4/3 does
-    assert said.variances == pytest.approx({"gemm_efficiency": 4 / 3, "kernel_time": 4, "dispatch": 4 / 7})
+    # of a variance of 9, 1 is left: the data have 9/8, and put at (4 - 1/9) * 9/8 what went from 1 to 4
+    assert said.variances == pytest.approx({"gemm_efficiency": 9 / 8, "kernel_time": 18 / 7, "dispatch": 9 / 17})
     assert said.values == pytest.approx(
         {
-            "gemm_efficiency": (4 - 1 / 4) * 4 / 3,
-            "kernel_time": (1 / 2 - 2 / 4) * 4,
-            "dispatch": (6 / 0.5 - 5 / 4) * 4 / 7,
+            "gemm_efficiency": (4 - 1 / 9) * 9 / 8,
+            "kernel_time": (1 / 2 - 2 / 9) * 18 / 7,
+            "dispatch": (6 / 0.5 - 5 / 9) * 9 / 17,
         }
     )
     assert (which.tolist(), keep.tolist(), passes) == ([0, 1, 2, 3, 4], [True] * 3, 2)
     assert start.free.tolist() == stack.before.centre.tolist()
-    assert start.covariance.tolist() == np.diag([4.0] * 5).tolist()
+    assert start.covariance.tolist() == np.diag([9.0] * 5).tolist()
     assert start.scatter == {"x": p.START, "y": p.START}
 
 
@@ -498,11 +502,11 @@ def test_what_a_fit_says_of_several_together_is_counted_from_what_was_expected()
     _, said, _ = fitted(whole=True)
     row = PARAMETERS["dispatch"]
     off = np.array([3.0, -1.0, 0.5, 6.0 - row.free(row.prior)])
-    covariance = np.array([[1, 0.5, 0, 0], [0.5, 2, 0, 0], [0, 0, 4 * p.SAYS_LITTLE, 0], [0, 0, 0, 0.5]])
-    precision, pull = p._together(covariance, np.full(4, 2.0), off)
+    covariance = np.array([[1, 0.5, 0, 0], [0.5, 2, 0, 0], [0, 0, 9 * p.SAYS_LITTLE, 0], [0, 0, 0, 0.5]])
+    precision, pull = p._together(covariance, np.full(4, 3.0), off)
     assert said.precision == pytest.approx(precision)
     assert said.pull == pytest.approx(pull)
-    assert precision == pytest.approx(np.linalg.inv(covariance) - np.eye(4) / 4)
+    assert precision == pytest.approx(np.linalg.inv(covariance) - np.eye(4) / 9)
 
 
 # --- how much stacks differ ---
@@ -713,9 +717,9 @@ def test_figures_that_are_no_times_and_rows_that_no_parameter_moves_show_nothing
     )
     still = residuals([9.0], [0.0], chip="s")
     usual = residuals([0.02, 0.06, 0.06, 0.06], [0.04] * 4, chip="u")
-    more = residuals([0.02, 0.02], [0.04] * 2, chip="v")
+    more = residuals([0.02], [0.04], chip="v")
     assert p.shown([memory, still, usual]) == pytest.approx(0.3 / 0.6745)
-    # three rows beside 0.3 weigh 3 / √4, three beside 0.1 weigh 1 / √4 + 2 / √2: more
+    # three of four rows are at 0.3 and weigh 3 / √4; one of them and the one of the other device weigh as much at 0.1
     assert p.shown([usual, more]) == pytest.approx(0.1 / 0.6745)
 
 

@@ -45,12 +45,12 @@ def test_every_member_is_as_if_predicted_alone() -> None:
         # the widths decide which kernel multiplies
         ("dense", "transformers-5-eager", {"depth": range(2, 20), "width": (256, 512)}),
         ("dense", "llama.cpp", {"depth": range(1, 20), "width": (256, 512)}),
-        ("parallel-hybrid:width=512", "llama.cpp", {"depth": range(2, 40), "attention_every": (1, 2)}),
+        ("parallel-hybrid:width=512", "llama.cpp", {"depth": range(2, 26), "attention_every": (1, 2)}),
         # as many heads for keys as for queries is another kernel
         ("moe:width=512", "transformers-4.52-eager", {"kv_heads": (1, 2, 4), "depth": range(2, 20), "top_k": (2, 4)}),
         ("mamba2-hybrid:width=512", "transformers-4.52-eager", {"attention_every": (3, 5), "depth": range(4, 40)}),
         # the last layer goes on with scored positions alone
-        ("mamba2-hybrid:width=512", "vllm", {"attention_every": (2, 3), "depth": range(4, 80)}),
+        ("mamba2-hybrid:width=512", "vllm", {"attention_every": (2, 3), "depth": range(4, 44)}),
         ("mamba2-hybrid:width=512", "ideal", {"attention_every": (0, 1, 2, 3), "depth": range(4, 40)}),
         ("sliding-window:width=512", "vllm", {"window": (64, 256), "global_every": (2, 3), "depth": range(6, 26)}),
     ],

@@ -56,8 +56,11 @@ def plain(s: Setup, w: Workload, metric: str, path: str | None = None, value: fl
     return float(figure(metric)(Evaluation(*(placed(s, w, {path: value}) if path else (s, w)))))
 
 
-@pytest.mark.parametrize("metric", ["ttft", "tpot", "energy", "memory"])
-@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [*(("transformer", metric) for metric in METRICS), ("ssm", "ttft"), ("ssm", "energy"), ("hybrid", "ttft"),
+     ("moe", "tpot"), ("moe", "energy"), ("quantised", "tpot"), ("quantised", "memory"), ("cpu", "ttft")],
+)  # fmt: skip
 def test_an_elasticity_is_the_difference_of_the_model_around_a_number(name: str, metric: str) -> None:
     s, w = stack(name)
     result, compared, rounded = found(name, metric), 0, []
@@ -129,7 +132,9 @@ def test_what_moves_a_figure_most_comes_first() -> None:
 
 
 def test_numbers_that_decide_what_is_run_are_told_and_do_not_stop_the_others() -> None:
-    assert found("transformer").fixed["model.layers.decoder.attention.declared_window"] == "decides what is run"
+    window = by_name(found("transformer"))["model.layers.decoder.attention.declared_window"]
+    assert (window.decides, window.elasticity, window.above) == (True, 0, None)
+    assert not by_name(found("transformer"))["model.d_model"].decides
     # as many heads of keys as of queries: one more or less, and keys are copied
     hybrid = found("hybrid")
     for name in ("heads", "kv_heads"):
@@ -138,13 +143,22 @@ def test_numbers_that_decide_what_is_run_are_told_and_do_not_stop_the_others() -
     assert not set(hybrid.fixed) & set(by_name(hybrid))
 
 
-def test_sizes_of_a_quantised_model_move_its_memory_and_blocks_of_tiles_decide() -> None:
+def test_sizes_of_a_quantised_model_move_its_memory() -> None:
     rows = by_name(found("quantised", "memory"))
     assert {"model.d_model", "model.layers.decoder.attention.heads", "model.layout.0.repeat"} <= set(rows)
-    s = chosen(setup("Qwen2.5-0.5B", "rtx-4090", "llama.cpp"))
-    result = sensitivities(s, workload(weight_format="q4_k_m"), "memory")
-    assert result.fixed["model.d_model"] == "decides what is run"
-    assert by_name(result)["model.layout.0.repeat"].elasticity > 0.3
+
+
+def test_what_decides_has_the_slope_of_differences_where_what_is_run_stays_the_same() -> None:
+    s = chosen(setup("GPT-Neo-125M", "a30", "transformers-5-static"))
+    w = workload(dtype="bf16", prompt=512)
+    result = by_name(sensitivities(s, w, "tpot"))
+    row = result["model.layout.0.repeat"]
+    assert row.decides
+    one, two = (plain(s, w, "tpot", row.number, x) for x in (row.value, row.value + 1))
+    assert row.elasticity == pytest.approx((two - one) * row.value / one, rel=1e-3)
+    assert (row.less, row.more) == (plain(s, w, "tpot", row.number, 3), plain(s, w, "tpot", row.number, 12))
+    # a width of 3,072 splits products from that on: one less, and there are fewer kernels
+    assert "model.layers.global.mlp.width" not in result
 
 
 def test_every_number_is_told() -> None:
@@ -227,6 +241,25 @@ def test_every_metric_has_sensitivities() -> None:
     assert throughput.elasticity == pytest.approx(-total.elasticity)
 
 
+def test_columns_of_a_sweep_are_figures_too() -> None:
+    s, w = stack("transformer")
+    for column, metric in (("tokens_per_second", "throughput"), ("memory_peak", "memory")):
+        mine, other = sensitivities(s, w, column), found("transformer", metric)
+        assert (mine.words, mine.unit, mine.value, mine.interval) == (
+            other.words,
+            other.unit,
+            other.value,
+            other.interval,
+        )
+        assert [row.elasticity for row in mine.rows] == [row.elasticity for row in other.rows]
+    device = sensitivities(s, w, "prefill_device_time")
+    assert (device.words, device.unit) == ("prefill device time", "s")
+    assert device.interval == intervals(s, w)["device_time"]
+    assert "host.dispatch" not in {row.number for row in device.rows if row.elasticity}
+    with pytest.raises(UnknownName, match="--figure: no 'fits'"):
+        sensitivities(s, w, "fits")
+
+
 def test_a_path_that_leads_nowhere_names_near_ones() -> None:
     with pytest.raises(UnknownName, match=r"--over: no 'device.memory.bandwith'; nearest: device.memory.bandwidth"):
         sensitivities(*stack("transformer"), "ttft", ["device.memory.bandwith"])
@@ -269,6 +302,10 @@ def test_few_whole_numbers_are_each_there_once() -> None:
         ({"prompt": "1k..4k", "device.clok": "1x..2x"}, "--heat: no 'device.clok'; nearest: device.clock"),
         ({"prompt": "4k..1k", "batch": "1..2"}, "--heat prompt=4k..1k: is no span"),
         ({"prompt": "4k", "batch": "1..2"}, "--heat prompt=4k: "),
+        (
+            {"prompt": "1k..4k", "model.layers.decoder.attention.declared_window": "1k..4k"},
+            "--heat model.layers.decoder.attention.declared_window: decides what is run",
+        ),
         ({"prompt": "1k..4k", "device.clock": "1..2"}, "--heat device.clock=1..2: '1' is not a quantity in Hz"),
     ],
 )

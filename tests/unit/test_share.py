@@ -132,7 +132,8 @@ def test_a_search_says_where_its_budgets_bind() -> None:
     # members with one kind of layer, which have nothing to exchange, do not answer
     assert "(mamba2-hybrid:width=1024:depth=24:attention_every=6, mamba for the rest)" in words(3, where="tpot < 1 s")
     assert "TPOT below 1.00 us: with no number of layers" in words(3, where="tpot < 1 us")
-    assert words(where="loss < 9") == ""
+    assert words(where="loss < 9 and tokens_per_second < 1e9") == ""
+    assert "energy below 1.00 kJ: with any number" in words(where="energy < 1 kJ")
     assert words() == ""
 
 
