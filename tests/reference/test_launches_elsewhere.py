@@ -698,6 +698,11 @@ def test_llama_cpp_reads_the_weights_of_a_gated_short_convolution_for_every_sequ
         packed = [each("stream", batch * 10, FP32, 36 / 32, flops=3), Own("packed_product", instead=read)]
         check(model, runtime("llama.cpp"), step, {"in_proj": packed})
         check(model, runtime("llama.cpp-metal"), step, {"in_proj": packed[1:]})
+    # other products read their weights once for all sequences
+    for p in (Pass(4, 1, 6, QUANTISED, phase="decode"), Pass(1, 4, 6, QUANTISED)):
+        check(network(MLP), runtime("llama.cpp"), p, {"up_proj": quantised(4, "packed_product")})
+    product_ = [each("strided", 4 * 10, 4, 2), multiplied("gemm", 4, 10, 6, 2, 20), each("strided", 4 * 6, 2, 4)]
+    check(network(MLP), runtime("llama.cpp"), Pass(4, 1, 6, WIDE, phase="decode"), {"up_proj": product_})
     check(model, runtime("llama.cpp"), pass_of(1, 2), {"in_proj": [multiplied("vector_product", 1, 10, 18, 2)]})
 
 
@@ -937,6 +942,8 @@ def test_llama_cpp_multiplies_few_tokens_by_a_matrix_of_every_expert_that_they_c
         "experts_down": [to_blocks(16, 3), parts_of_experts(16, "packed_product", 3, 10, 16 * 30 / 2, 1)],
     }
     check(network(MOE), runtime("llama.cpp"), pass_of(8, 1 / 2), eight)
+    two = [to_blocks(2, 10, 2), parts_of_experts(4, "packed_product", 10, 3, 4 * 30 / 2, 2)]
+    check(network(MOE), runtime("llama.cpp"), pass_of(2, 1 / 2), {"experts_up": two})
 
 
 @pytest.mark.parametrize(
