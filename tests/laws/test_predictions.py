@@ -17,8 +17,7 @@ from roofsim.engine.passes import PassFigures, run_pass
 from roofsim.engine.roofline import Machine, gap_time, graphs
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.schema import variant
-from roofsim.lowering.step import drops_cache
-from roofsim.lowering.step import common_tiles
+from roofsim.lowering.step import common_tiles, drops_cache
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
 from roofsim.ops.recurrence import delta_rule
