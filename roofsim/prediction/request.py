@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from functools import partial
+from math import isclose
 from typing import Any
 
 from roofsim.engine.memory import Memory
 from roofsim.engine.passes import OperatorRow, PassFigures, operators, weighted_operators
 from roofsim.foundation.arith import Number, single
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
 from roofsim.prediction.compiled import Compiled, compiled
-from roofsim.prediction.evaluation import FIGURES, Evaluation, Request
+from roofsim.prediction.evaluation import FIGURES, Evaluation, Request, figure
 from roofsim.prediction.fitted import AUTO, chosen
 from roofsim.prediction.intervals import Interval, intervals, scatter, with_slopes, within
 from roofsim.prediction.limits import limits_of
+from roofsim.prediction.places import COUNTS, number_at
 from roofsim.prediction.results import PassPrediction, Prediction, columns
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
 from roofsim.prediction.steps import decode, pieces
@@ -70,11 +73,25 @@ def compile(
     `over` are prompt, batch and generate, and paths into the specs such as `device.memory.bandwidth`,
     `device.peak.matrix.bf16`, `host.dispatch`, `runtime.host.work` or `parameters.gemm_efficiency`; `fields` are the
     rest of the workload, `calibration` and `transfer` as for `predict`. With `numba` (an extra) arrays take a quarter
-    of the time, after a second of compiling. Raises InputError for names and values that cannot be used.
+    of the time, after a second of compiling. Sizes of a model that vary are taken to differ from each other: as many
+    heads of keys as of queries is another kernel. Raises InputError for names and values that cannot be used.
     """
     s = chosen(setup(model, device, runtime, host), calibration, transfer=transfer)
     fields.setdefault("dtype", s.device.default_dtype)
-    return compiled(s, settled(s, workload(**fields)), tuple(figures), tuple(over), numba=numba)
+    w = settled(s, workload(**fields))
+    made = compiled(s, w, tuple(figures), tuple(over), numba=numba)
+    if any(path.startswith("model.") for path in over):
+        _as_it_is(s, w, made, figures, over)
+    return made
+
+
+def _as_it_is(s: Setup, w: Workload, made: Compiled, figures: Sequence[str], over: Sequence[str]) -> None:
+    """Raises InputError if the function does not give what the model as it is takes: a branch went by a variable."""
+    now = [float(getattr(w, path)) if path in COUNTS else number_at(s, path)[0] for path in over]
+    e = Evaluation(s, w)
+    for name, value in zip(figures, made.at(*now), strict=True):
+        if not isclose(value, float(figure(name)(e)), rel_tol=1e-9):
+            raise InputError(f"over: one of {', '.join(over)} equals another size of the model now, and cannot vary")
 
 
 def settled(s: Setup, w: Workload) -> Workload:

@@ -94,7 +94,7 @@ def test_rows_may_name_a_device_of_the_users_own_by_its_file_its_name_or_an_alia
     text = (library.folder("hardware") / "h100-sxm.yaml").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.startswith(("name:", "aliases:"))]
     (here / "mine.yaml").write_text("\n".join(["name: My Own Card", "aliases: [own-card]", *lines]), encoding="utf-8")
-    rows = [f"{device},vllm,Qwen2.5-0.5B,decode,e2e,1,512,512,latency_s,0.003," for device in (words, "H100 SXM")]
+    rows = [f"{device},vllm,Qwen2.5-7B,decode,e2e,1,512,512,latency_s,0.003," for device in (words, "H100 SXM")]
     found = data(f"validate {csv_of(*rows)} -d mine.yaml")
     assert [row["device"] for row in found["rows"]] == ["mine", "h100-sxm"]
     assert found["rows"][0]["predicted"] == found["rows"][1]["predicted"]

@@ -99,6 +99,12 @@ def test_a_variable_that_decides_what_is_run_is_told() -> None:
         roofsim.compile("Llama-3.2-1B", "h100-sxm", "transformers-5-eager", figures=["tpot"], over=["model.d_model"])
 
 
+def test_a_size_that_equals_another_now_cannot_vary() -> None:
+    over = ["model.layers.attention.attention.kv_heads", "batch"]
+    with pytest.raises(InputError, match="equals another size of the model now"):
+        roofsim.compile("Llama-2-7B", "rtx-4090", figures=["ttft"], over=over)
+
+
 def test_generated_tokens_may_vary() -> None:
     f = roofsim.compile("mamba2-780m", "orin", figures=["total", "energy"], over=["generate"], prompt=2048)
     for n in (1, 2, 3, 100):
