@@ -21,6 +21,9 @@ Product = tuple[tuple[int, int], ...]
 EXPANDED = 12
 """Sums are multiplied out up to so many products; larger ones become atoms."""
 
+MULTIPLIED = 8
+"""Whole powers are multiplied out up to this one; larger ones become atoms."""
+
 SHARED = 4
 """A sum of more products than this is worth being computed once."""
 
@@ -167,22 +170,17 @@ class Sum:
         return Sum(self.graph, {tuple((atom, -k) for atom, k in product): 1 / c}, value)
 
     def __pow__(self, power: Any) -> Any:
-        if isinstance(power, Sum):
-            return power.__rpow__(self)
-        if not isinstance(power, int):
+        if not isinstance(power, int | float | Sum):
             return NotImplemented
+        if not isinstance(power, int) or abs(power) > MULTIPLIED:
+            return _powered(self.graph, self, power)
         result: Any = 1.0
         for _ in range(abs(power)):
             result = self * result
         return 1 / result if power < 0 else result
 
     def __rpow__(self, base: Any) -> Any:
-        if self.value is not None:
-            # the share of experts that no token chose: it vanishes for any but the shortest prompts
-            if float(base) ** self.value > VANISHED:
-                raise NotPolynomial
-            return 0.0
-        return self.graph.atom("power", (base if isinstance(base, Sum) else float(base), self), positive=True)
+        return _powered(self.graph, base, self)
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -279,6 +277,17 @@ class Sum:
 
 VANISHED = 1e-9
 """A share below this is nought."""
+
+
+def _powered(graph: Graph, base: Any, power: Any) -> Any:
+    """A base to a power, one of which at least is traced."""
+    base, power = (x if isinstance(x, Sum) else float(x) for x in (base, power))
+    if graph.point is not None:
+        # the share of experts that no token chose: it vanishes for any but the shortest prompts
+        if float(base) ** float(power) > VANISHED:
+            raise NotPolynomial
+        return 0.0
+    return graph.atom("power", (base, power), positive=True)
 
 
 def share(x: Sum) -> Sum:

@@ -139,6 +139,16 @@ def test_a_power_of_traced_numbers_has_the_slopes_of_both() -> None:
     assert gradient(graph, output, {"a": 4.0, "b": 2.0})[1] == {"a": 0, "b": 0}
 
 
+@pytest.mark.parametrize(("power", "atoms"), [(8, 1), (9, 2), (9.5, 2), (2.0, 2)])
+def test_large_and_broken_powers_of_a_traced_number_are_atoms(power: float, atoms: int) -> None:
+    graph = Graph()
+    output = graph.variable("a") ** power
+    assert len(graph.atoms) == atoms
+    value, by = gradient(graph, output, {"a": 1.5})
+    assert (value, by["a"]) == near(1.5**power, power * 1.5 ** (power - 1))
+    assert Function(graph, {"y": derivative(graph, output, "a")}, ("a",))(a=1.5)["y"] == pytest.approx(by["a"])
+
+
 def test_a_power_of_traced_numbers_vanishes_in_a_closed_form_or_is_none() -> None:
     graph = Graph({"a": 1.0, "b": 1000.0})
     a, b = graph.variable("a"), graph.variable("b")
