@@ -43,7 +43,7 @@ def command(
     study can be of any size; one that was ended goes on where it was when the same command is given again.
 
     \b
-    Example: roofsim sweep Qwen2.5-0.5B mamba2-780m -d orin -p 1k..64k*4 --set device.memory.bandwidth=1x,2x
+    Example: roofsim sweep Qwen2.5-0.5B -d orin -p 1k..64k*4 --set device.memory.bandwidth=1x,2x
     Example: roofsim sweep mamba2-780m -d orin,rtx-4090 -b 1..16*4 --where "fits and tpot < 50ms"
     """
     from roofsim.explore.sweep import swept, write
