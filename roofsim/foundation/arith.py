@@ -71,8 +71,10 @@ def ceil(x: Any) -> Number:
 
 def at_least(x: Any, threshold: Any) -> Number:
     """1 where `x >= threshold`, else 0: for switches that software throws at a length."""
-    own = _arithmetic(x, threshold)
-    reached: Number = own.at_least(x, threshold) if own else int(x >= threshold)
+    if not (type(x) in _PLAIN and type(threshold) in _PLAIN) and (own := _arithmetic(x, threshold)):
+        reached: Number = own.at_least(x, threshold)
+    else:
+        reached = int(x >= threshold)
     return reached
 
 
@@ -91,7 +93,7 @@ def leading(values: Sequence[Number]) -> list[int]:
 
 def single(x: Number) -> bool:
     """Whether `x` is one number that can be compared: no array and no symbol."""
-    return _arithmetic(x) is None
+    return type(x) in _PLAIN or _arithmetic(x) is None
 
 
 _PLAIN = frozenset({int, float, bool})
