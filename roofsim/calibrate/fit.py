@@ -76,33 +76,45 @@ def fit(problem: Problem, which: Array, keep: Array, before: Fit | None = None, 
     free = problem.prior.centre.copy()
     scatter = {str(group): START for group in np.unique(problem.groups)}
     if before:
-        free[which], scatter = before.free[which], before.scatter
+        free[which] = before.free[which]
+        free, scatter = _settled(problem, which, keep, free, before.scatter, passes)
     else:
-        starts = [_solve(problem, which, keep, each, scatter) for each in (free, _first(problem, which, keep, free))]
-        free = min(starts, key=lambda x: _cost(problem, keep, x))
-    for _ in range(passes):
-        free = _solve(problem, which, keep, free, scatter)
-        scatter = scatters(problem, problem.residuals(free), keep, len(which))
+        # at the first scatter data count for more than priors, so that starts are judged by what they come to
+        starts = (free, _first(problem, which, keep, free, scatter))
+        ends = [_settled(problem, which, keep, each, scatter, 1 + passes) for each in starts]
+        free, scatter = min(ends, key=lambda end: _cost(problem, keep, *end))
     return Fit(free, covariance(problem, free, which, keep, scatter), which, scatter)
 
 
-def _cost(problem: Problem, keep: Array, free: Array) -> float:
-    """Soft squares of the residuals at their first scatter, and squares of the distances from the prior."""
-    z = (problem.residuals(free)[keep] / START) ** 2
-    data = 2 * SOFT**2 * (np.sqrt(1 + z / SOFT**2) - 1)
+def _settled(
+    problem: Problem, which: Array, keep: Array, free: Array, scatter: dict[str, float], passes: int
+) -> tuple[Array, dict[str, float]]:
+    """Where fits with scatters re-estimated come to, and these scatters."""
+    for _ in range(passes):
+        free = _solve(problem, which, keep, free, scatter)
+        scatter = scatters(problem, problem.residuals(free), keep, len(which))
+    return free, scatter
+
+
+def _cost(problem: Problem, keep: Array, free: Array, scatter: dict[str, float]) -> float:
+    """Minus twice the logarithm of the likelihood: soft squares of residuals over their scatter, and of distances from
+    the prior."""
+    sigma = 1 / _weights(problem, keep, scatter, CEILING)
+    z = (problem.residuals(free)[keep] / sigma) ** 2
+    data = 2 * SOFT**2 * (np.sqrt(1 + z / SOFT**2) - 1) + 2 * np.log(sigma)
     return float(data.sum() + (((free - problem.prior.centre) / problem.prior.spread) ** 2).sum())
 
 
-def _first(problem: Problem, which: Array, keep: Array, free: Array) -> Array:
+def _first(problem: Problem, which: Array, keep: Array, free: Array, scatter: dict[str, float]) -> Array:
     """A start for the solver: again and again the one parameter moved to the one place that helps most."""
-    best = _cost(problem, keep, free)
+    best = _cost(problem, keep, free, scatter)
     for _ in range(len(which)):
         moves = []
         for i in which:
             for step in REACH:
                 there = free.copy()
                 there[i] = problem.prior.centre[i] + step * problem.prior.spread[i]
-                moves.append((_cost(problem, keep, there), i, there))
+                moves.append((_cost(problem, keep, there, scatter), i, there))
         cost, _, there = min(moves, key=lambda move: move[:2])
         if cost > best * ENOUGH:
             break
