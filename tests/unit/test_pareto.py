@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -61,18 +59,6 @@ def test_the_best_of_one_objective_is_its_front():
 def test_there_is_no_front_of_nothing():
     assert front(np.empty((0, 2)), ["min", "max"]).tolist() == []
     assert front([[NAN, 1], [0, NAN]], ["min", "max"]).tolist() == [False, False]
-
-
-@pytest.mark.parametrize("k", [2, 3])
-def test_time_of_a_front_grows_little_faster_than_its_points(k):
-    values = np.random.default_rng(0).random((2**18, k))
-
-    def seconds(n: int) -> float:
-        start = time.perf_counter()
-        front(values[:n], ["min"] * k)
-        return time.perf_counter() - start
-
-    assert min(seconds(2**18) for _ in range(2)) < 64 * min(seconds(2**14) for _ in range(3))
 
 
 @pytest.mark.parametrize(

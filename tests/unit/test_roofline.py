@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from roofsim import library
 from roofsim.engine.roofline import (
+    LATENCY,
+    RESIDENT,
     Machine,
     Terms,
     deciding_parameter,
@@ -325,3 +327,30 @@ def test_matrix_work_takes_its_time_on_the_unit_that_does_it() -> None:
         (1, Cost(matrix=2048), None),
     ]
     assert matrix_time(done, m) == 2 * 1024 / 1024 + 4096 / 2048 + 2048 / 1024
+
+
+def test_bytes_that_others_read_at_the_same_time_come_from_the_cache() -> None:
+    assert terms(Kernel("k", "stream", Cost(weights=8), again=8), IDEAL).memory == 2
+    fast = replace(IDEAL, parameters={**PERFECT, "cache_speed": 4.0})
+    assert terms(Kernel("k", "stream", Cost(weights=8), again=8), fast).memory == 1
+    assert terms(Kernel("k", "stream", Cost(weights=8), again=56), fast).memory == 2
+
+
+def test_results_are_added_up_one_after_the_other_as_far_as_blocks_were_there_to_make_them() -> None:
+    for most, added in ((3, 3), (100, 4)):  # two blocks on each of four units, shared by two
+        found = terms(Kernel("k", "stream", Cost(), blocks=2, parts=most), IDEAL)
+        assert found.fixed == pytest.approx(added * LATENCY / IDEAL.clock)
+
+
+def test_blocks_that_wait_for_the_cache_do_so_in_every_round() -> None:
+    for blocks, rounds in ((1, 1), (4 * RESIDENT, 1), (8 * RESIDENT, 2)):
+        found = terms(Kernel("k", "stream", Cost(), blocks=blocks, waits=3), IDEAL)
+        assert found.compute == pytest.approx(3 * LATENCY / IDEAL.clock * rounds)
+
+
+@pytest.mark.parametrize(("tiles", "computed", "summed"), [(8, 8, 0), (5, 5, 2), (4.5, 5, 2), (3, 3, 1.75)])
+def test_tiles_fill_rounds_or_are_shared_out_cut_by_cut_and_added_up(
+    tiles: float, computed: float, summed: float
+) -> None:
+    found = terms(Kernel("k", "quantised_tiles", Cost(), tiles=tiles, cuts=4, tile=1024, sums=1), IDEAL)
+    assert (found.compute, found.fixed) == pytest.approx((computed, summed))
