@@ -87,7 +87,7 @@ def test_an_elasticity_is_the_difference_of_the_model_around_a_number(name: str,
             # sizes that are rounded to pieces: derivatives look through that, differences hang on their step
             near = difference(row, step)
             hangs = near != pytest.approx(difference(row, 3 * step), abs=1e-4)
-            assert hangs or near != pytest.approx(difference(row, 0.01), abs=0.05), row.number
+            assert hangs or near != pytest.approx(difference(row, 0.01), abs=0.01), row.number
             rounded.append(row.number)
     assert compared >= (3 if metric == "memory" else 10)
     assert len(rounded) <= 6, rounded
