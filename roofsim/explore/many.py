@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from roofsim.explore.evaluate import FEW, SAME
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import Spec, assembled, items, variant
 from roofsim.model.architecture import Architecture, Stretch
@@ -24,9 +25,6 @@ ASIDE = ("name", "id", "aliases", "sources", "published_parameters", "context_wi
 SINGLE = 2
 """Up to so many layers of a kind, of which the last may go on with scored positions alone, leave one by itself, whose
 operators are scheduled each for themselves: that is another pass, not another number."""
-
-SAME = 1e-9
-"""The rounding of sums in another order, relative."""
 
 
 def figures_of(setups: Sequence[Setup], w: Workload, names: Sequence[str]) -> Any:
