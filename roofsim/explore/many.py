@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from roofsim.explore.evaluate import FEW, SAME
+from roofsim.explore.evaluate import SAME
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import Spec, assembled, items, variant
 from roofsim.model.architecture import Architecture, Stretch
