@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from roofsim.explore import cluster
 from roofsim.explore.sweep import study, swept, write
 from roofsim.foundation.errors import InputError
 
@@ -60,7 +61,8 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path):
         assert a.refused == b.refused
 
 
-def test_a_scheduler_that_is_not_there_is_an_error():
+def test_a_scheduler_that_is_not_there_is_an_error(monkeypatch):
+    monkeypatch.setattr(cluster, "ANSWERS", "1s")
     with pytest.raises(InputError, match=r"--scheduler tcp://127\.0\.0\.1:9: no scheduler answers there"):
         swept(asked(range(1000, 1010)), engine="dask", scheduler="tcp://127.0.0.1:9")
     with pytest.raises(InputError, match="is of --engine dask"):

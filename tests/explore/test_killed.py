@@ -13,7 +13,7 @@ from random import Random
 import pytest
 
 SCRIPT = Path(__file__).with_name("killed.py")
-KILLS = int(os.environ.get("ROOFSIM_KILLS", "2"))
+KILLS = int(os.environ.get("ROOFSIM_KILLS", "1"))
 
 
 def count(parts: Path) -> int:
