@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any
+from uuid import uuid4
 
 from roofsim.explore.evaluate import Part, Runner, Study
 from roofsim.foundation.errors import InputError, MissingExtra
@@ -18,7 +18,7 @@ TRIES = 3
 ANSWERS = "10s"
 """How long a scheduler has to answer."""
 
-_KEPT: OrderedDict[str, Runner] = OrderedDict()
+_KEPT: dict[str, Runner] = {}
 
 
 def computed(
@@ -42,7 +42,8 @@ def computed(
     except (OSError, ValueError) as error:
         raise InputError(f"--scheduler {scheduler}: no scheduler answers there ({error})") from None
     try:
-        token = f"roofsim-study-{id(study)}"
+        # a cluster outlives its clients: what workers keep and what the scheduler knows is by study, whoever asks
+        token = f"roofsim-study-{uuid4().hex}"
         [held] = client.scatter([study], broadcast=True, hash=False)
         left = list(reversed(numbers))
         threads = max(sum(client.nthreads().values()), 1)

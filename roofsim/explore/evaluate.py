@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, product
+from math import prod
 from typing import Any
 
 from roofsim.engine.passes import BOUNDS
@@ -154,13 +155,10 @@ class Runner:
         return Part(ordinals[kept], values[:, kept], refused)
 
     def _first(self, indexes: tuple[int, ...]) -> int:
-        mesh = 1
-        for each in self.space.numbers:
-            mesh *= len(each)
         number = 0
         for i, each in zip(indexes, self.space.choices, strict=True):
             number = number * len(each) + i
-        return number * mesh
+        return number * self.space.mesh
 
     def _pieces(self, low: int, high: int) -> Iterator[tuple[tuple[int, ...], Any, Mapping[str, Any]]]:
         """The points of a part by case: its choices, where its values go, and its numbers as an open mesh or flat."""
@@ -171,9 +169,7 @@ class Runner:
             done = 0
             for block in blocks(self.space.shape, low, high):
                 mesh = block[len(choices) :]
-                count = 1
-                for each in mesh:
-                    count *= each.stop - each.start
+                count = prod(each.stop - each.start for each in mesh)
                 for indexes in product(*(range(each.start, each.stop) for each in block[: len(choices)])):
                     known = self.at(indexes).numbers
                     arrays = {
@@ -298,7 +294,7 @@ class CaseAtWork:
         """The figures, by point where there are few, else compiled."""
         import numpy as np
 
-        mesh = int(np.prod([len(each) for each in self.study.space.numbers]))
+        mesh = self.study.space.mesh
         if mesh >= FEW and not self._decisive:
             return self._named(self._function(**{name: arrays[name] for name in self._function.variables}))
         flat = {name: np.broadcast_to(x, shape).ravel() for name, x in arrays.items()}

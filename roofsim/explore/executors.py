@@ -21,7 +21,7 @@ def computed(study: Study, numbers: Sequence[int], workers: int | None) -> Itera
     """Parts by number as they are done; `workers` is the number of processes, None one for each processor."""
     workers = workers or processors()
     size = sum(len(range(*study.space.span(i))) for i in numbers)
-    if min(workers, len(numbers)) < 2 or (size < WORTH and _cases(study) < WORTH_CASES):
+    if min(workers, len(numbers)) < 2 or (size < WORTH and study.space.cases < WORTH_CASES):
         runner = Runner(study)
         return ((number, runner.part(number)) for number in numbers)
     return _shared_out(study, numbers, workers)
@@ -29,13 +29,6 @@ def computed(study: Study, numbers: Sequence[int], workers: int | None) -> Itera
 
 WORTH_CASES = 256
 """Cases from which on several processes are worth their start, whatever the points."""
-
-
-def _cases(study: Study) -> int:
-    count = 1
-    for each in study.space.choices:
-        count *= len(each)
-    return count
 
 
 def processors() -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +76,7 @@ def columns(runner: Runner, part: Part) -> Columns:
 
     study, space = runner.study, runner.space
     places = np.unravel_index(part.ordinals, space.shape) if space.axes else ()
-    mesh = math.prod(map(len, space.numbers))
+    mesh = space.mesh
     by_case = part.ordinals // mesh
     made: dict[str, Any] = {}
     for axis, place in zip(space.axes, places, strict=True):

@@ -55,10 +55,19 @@ class Space:
         return math.prod(self.shape) if self.ordinals is None else len(self.ordinals)
 
     @property
+    def mesh(self) -> int:
+        """How many points a case has, if all are asked for."""
+        return math.prod(map(len, self.numbers))
+
+    @property
+    def cases(self) -> int:
+        """How many cases there are."""
+        return math.prod(map(len, self.choices))
+
+    @property
     def part(self) -> int:
         """How many points are computed and kept together."""
-        mesh = math.prod(map(len, self.numbers))
-        least = min(SMALLEST_PART, CASES * mesh)
+        least = min(SMALLEST_PART, CASES * self.mesh)
         return min(max(-(-self.size // PARTS), least), LARGEST_PART)
 
     @property

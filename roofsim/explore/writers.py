@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -168,9 +169,7 @@ def _mesh(runner: Runner, parts: Iterable[Part], path: Path) -> None:
             done = 0
             for block in blocks(space.shape, low, high):
                 shape = tuple(each.stop - each.start for each in block)
-                count = 1
-                for each in shape:
-                    count *= each
+                count = prod(shape)
                 for name, row in zip(study.columns, values, strict=True):
                     made[name][block] = row[done : done + count].reshape(shape)
                 done += count
