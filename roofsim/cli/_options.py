@@ -84,6 +84,21 @@ class Quantity(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+class Each(click.ParamType[float]):
+    """A quantity for each of something: 1J/token, 2.5USD/h."""
+
+    def __init__(self, unit: str, of: str, example: str) -> None:
+        self.unit, self.of, self.example = unit, of, example
+        self.name = of
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The quantity in SI units."""
+        try:
+            return parse(value.removesuffix(f"/{self.of}"), self.unit) if isinstance(value, str) else value
+        except ValueError:
+            self.fail(f"'{value}' is not a quantity for each {self.of}; write it like {self.example}", param, ctx)
+
+
 class Tokens(click.ParamType[int]):
     """A count such as 4096, 32k (= 32,768) or 1.5M, and nought where that is allowed."""
 

@@ -9,22 +9,6 @@ from roofsim.cli import _studies
 from roofsim.cli._click import click
 from roofsim.cli.sweep import bar
 from roofsim.foundation.errors import InputError
-from roofsim.foundation.units import parse
-
-
-class Each(click.ParamType[float]):
-    """A quantity for each of something: 1J/token, 2.5USD/h."""
-
-    def __init__(self, unit: str, of: str, example: str) -> None:
-        self.unit, self.of, self.example = unit, of, example
-        self.name = of
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The quantity in SI units."""
-        try:
-            return parse(value.removesuffix(f"/{self.of}"), self.unit) if isinstance(value, str) else value
-        except ValueError:
-            self.fail(f"'{value}' is not a quantity for each {self.of}; write it like {self.example}", param, ctx)
 
 
 @click.command()
@@ -40,7 +24,7 @@ class Each(click.ParamType[float]):
 )
 @click.option(
     "--energy",
-    type=Each("J", "token", "1J/token"),
+    type=o.Each("J", "token", "1J/token"),
     metavar="J/token",
     default=None,
     help="At most so much for an output token, its share of the prompt included: 1J/token.",
@@ -56,7 +40,7 @@ class Each(click.ParamType[float]):
     help="At most so much for a million output tokens, by the price of an --hour: 0.5USD.",
 )
 @click.option(
-    "--hour", type=Each("USD", "h", "2.5USD/h"), metavar="USD/h", default=None, help="Price of an hour of the device."
+    "--hour", type=o.Each("USD", "h", "2.5USD/h"), metavar="USD/h", default=None, help="Price of an hour of the device."
 )
 @click.option(
     "--min-tps",

@@ -10,20 +10,6 @@ from roofsim.cli import _studies
 from roofsim.cli._click import click
 from roofsim.cli.sweep import bar
 from roofsim.foundation.errors import InputError
-from roofsim.foundation.units import parse
-
-
-class Price(click.ParamType[float]):
-    """Dollars for an hour: 2.5USD/h."""
-
-    name = "price"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number of dollars."""
-        try:
-            return parse(value.removesuffix("/h"), "USD") if isinstance(value, str) else value
-        except ValueError:
-            self.fail(f"'{value}' is not a price of an hour; write it like 2.5USD/h", param, ctx)
 
 
 @click.command()
@@ -31,7 +17,7 @@ class Price(click.ParamType[float]):
 @o.model_filters
 @click.option(
     "--price",
-    type=Price(),
+    type=o.Each("USD", "h", "2.5USD/h"),
     metavar="USD/h",
     default=None,
     help="Price of an hour of the device: 2.5USD/h. Adds that of a million output tokens.",
