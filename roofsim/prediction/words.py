@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from roofsim import library
+from roofsim.foundation.arith import single
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.units import show
 from roofsim.prediction.fitted import outside
@@ -37,7 +38,7 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
         said.append(f"{usable} of {all_of_it} of memory usable")
     if s.architecture.positions:
         said.append(f"{s.architecture.id} has {s.architecture.positions:,} positions")
-    elif s.architecture.window and isinstance(w.prompt, int) and w.prompt + w.generate - 1 > s.architecture.window:
+    elif s.architecture.window and single(w.prompt) and single(w.generate) and _last(w) > s.architecture.window:
         said.append(f"beyond the context window of {s.architecture.id}, {s.architecture.window:,} tokens")
     if s.device.power.tdp is None:
         said.append(f"no energy: the power that {s.device.id} draws is not published")
@@ -45,6 +46,11 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
     said += outside(s, w) if one_length else ()
     said.append(basis_of(s))
     return tuple(said)
+
+
+def _last(w: Workload) -> int:
+    """Tokens that a sequence holds before the last one is made."""
+    return int(w.prompt + w.generate - 1)
 
 
 def _elsewhere(s: Setup) -> str:
