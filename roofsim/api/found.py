@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from roofsim.api.asked import Asked
 from roofsim.api.results import OfOne, as_engine
 from roofsim.api.shown import Shown
+from roofsim.api.words import Cell
 from roofsim.explore import advise as advising
 from roofsim.explore import compare as comparing
 from roofsim.explore import fronts, sensitivity, sweep
@@ -120,6 +121,10 @@ class Swept(Shown, sweep.Swept):
 
         (table,) = sweep_tables(self, everything=True)
         return table
+
+    def rows(self) -> Iterator[dict[str, Cell]]:
+        """The points one by one, as plain values by column."""
+        return sweep.Swept.rows(self)
 
     def to_pandas(self) -> pandas.DataFrame:
         """A data frame, a row a point; raises MissingExtra without pandas."""
@@ -255,6 +260,10 @@ class SearchResult(Shown, searching.SearchResult):
         from roofsim.report.search import search_records
 
         return search_records(self)
+
+    def rows(self) -> Iterator[dict[str, Cell]]:
+        """A row for every member, whether it is kept or not."""
+        return searching.SearchResult.rows(self)
 
     def plot(self) -> Figure:
         """The front of loss and latency."""

@@ -44,8 +44,9 @@ def devices() -> tuple[str, ...]:
 
 
 def models(
-    *, kind: str | None = None, family: str | None = None, min_size: float | None = None, max_size: float | None = None
-) -> tuple[str, ...]:
+    *, kind: str | None = None, family: str | None = None, min_size: float | str | None = None,
+    max_size: float | str | None = None,
+) -> tuple[str, ...]:  # fmt: skip
     """The names of all models that ship, or of those of a kind, a family and a number of parameters."""
     if (kind, family, min_size, max_size) == (None,) * 4:
         return tuple(library.names("models"))

@@ -60,5 +60,8 @@ Axes: TypeAlias = "Mapping[str, object]"
 Logits = Literal["all", "last"]
 """Positions that are scored."""
 
+Cell: TypeAlias = "str | float | bool | None"
+"""What a cell of a table of data holds."""
+
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """What a JSON file can hold."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roofsim.explore import executors
 from roofsim.explore.evaluate import COLUMNS, WORDS, Part, Study
@@ -51,7 +52,7 @@ class Front:
     feasible: int
     refused: tuple[str, ...]
     search: str
-    cloud: Any
+    cloud: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.found)

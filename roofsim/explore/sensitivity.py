@@ -92,7 +92,7 @@ class Sensitivities:
     model: str
     device: str
     runtime: str
-    workload: Mapping[str, Any]
+    workload: Mapping[str, object]
     figure: str
     words: str
     unit: str

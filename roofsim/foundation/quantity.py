@@ -116,6 +116,9 @@ class Documented(Spec):
 
     sources: Annotated[Mapping[str, str], Limit(min_length=1)]
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({getattr(self, 'id', '') or getattr(self, 'name', '')})"
+
     def __post_init__(self) -> None:
         missing = sorted(set(sources_of(self)) - set(self.sources))
         if missing:

@@ -53,7 +53,7 @@ class Workload(Spec):
     logits: Logits | None = None
 
     @classmethod
-    def validated(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def validated(cls, given: Mapping[str, object]) -> Mapping[str, object]:
         """Checked here and not by pydantic, which takes longer to import than a prediction; raises InputError."""
         values = {each.name: each.default for each in fields(cls)}
         problems = [f"{name}: no such field; it has {', '.join(values)}" for name in given if name not in values]
