@@ -47,7 +47,6 @@ def limits_of(s: Setup, w: Workload, room: float = 1.0) -> Limits:
         prompt_bound=_reason(min(in_memory, window), window <= in_memory),
         batch_bound=_reason(batch, not has_positions),
         memory_prompt=in_memory,
-        at_once=s.runtime.sequences,
     )
 
 

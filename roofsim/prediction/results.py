@@ -51,7 +51,7 @@ class Limits:
     """The longest prompt at this batch, and the largest batch at this prompt; 0 if even 1 does not fit.
 
     `prompt_bound` and `batch_bound` say what ends them; `memory_prompt` is the longest prompt that memory holds, which
-    may be beyond the context window. Of a batch the runtime may let no more than `at_once` run, the others wait.
+    may be beyond the context window.
     """
 
     max_prompt: int
@@ -59,15 +59,15 @@ class Limits:
     prompt_bound: Reason
     batch_bound: Reason
     memory_prompt: int
-    at_once: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The bytes that a request may take of a device's memory, and in words what the device has beside."""
+    """What a runtime has room for: bytes of the device's memory, with the rest in words, and sequences at once."""
 
     bytes: float
     words: str
+    sequences: int | None
 
 
 def of_arrays() -> None:

@@ -56,7 +56,8 @@ def room(s: Setup) -> Room:
         words = f"{words} that {s.runtime.id or s.runtime.name} takes"
     elif usable < whole:
         words = f"{words} usable"
-    return Room(size, f"{words} ({show(whole, 'B')} in all)" if size < whole else words)
+    words = f"{words} ({show(whole, 'B')} in all)" if size < whole else words
+    return Room(size, words, s.runtime.sequences)
 
 
 MISFIT = "Does not fit: "

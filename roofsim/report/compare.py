@@ -73,4 +73,5 @@ def remedy_table(p: Prediction, found: Sequence[Remedy]) -> Table:
     """What each change alone would make of the figures."""
     rows = [["now", *_figures(p)]]
     rows += [[r.change, *(Figure(getattr(r, name), unit) for name, unit in UNITS.items())] for r in found]
-    return Table("What would change it, each alone", [Column("change"), *FIGURES], rows)
+    notes = [] if found else ["Nothing that this stack could do otherwise would help."]
+    return Table("What would help, each alone", [Column("change"), *FIGURES], rows, notes)

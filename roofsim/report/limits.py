@@ -26,7 +26,7 @@ def limits_tables(r: LimitsResult, device: str, runtime: str) -> list[Table]:
     last = r.at[-1].memory
     notes = [
         f"Longest prompt at batch {r.workload.batch}: {longest_prompt(r.limits)}. Largest batch at "
-        f"{r.workload.prompt:,} tokens: {largest_batch(r.limits)}. Memory: {r.room.words}.",
+        f"{r.workload.prompt:,} tokens: {largest_batch(r.limits, r.room.sequences)}. Memory: {r.room.words}.",
         _within(r),
         f"What binds at {r.at[-1].prompt:,} tokens: {last.binding}.",
         assumed(r.assumptions, r.cautions),
@@ -58,10 +58,9 @@ def longest_prompt(found: Limits) -> str:
     return f"{said}; memory holds {tokens_that_fit(found.memory_prompt)}" if beyond else said
 
 
-def largest_batch(found: Limits) -> str:
-    """The largest batch in words, with what ends it."""
-    most = found.at_once
-    waiting = f", {most:,} of them at once" if most and found.max_batch > most else ""
+def largest_batch(found: Limits, at_once: int | None) -> str:
+    """The largest batch in words, with what ends it, and how many of it run at once if not all do."""
+    waiting = f", {at_once:,} of them at once" if at_once and found.max_batch > at_once else ""
     return f"{tokens_that_fit(found.max_batch)}{_by(found.batch_bound)}{waiting}"
 
 

@@ -43,7 +43,7 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
     fits = "fits" if p.fits else "does not fit"
     notes = [f"The peak is at: {mem.binding}."]
     if p.limits:
-        longest, largest = longest_prompt(p.limits), largest_batch(p.limits)
+        longest, largest = longest_prompt(p.limits), largest_batch(p.limits, p.room.sequences)
         notes.append(f"Longest prompt at this batch: {longest}. Largest batch at this prompt: {largest}.")
     memory = Table(
         f"Memory: {fits} in {p.room.words}",
