@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
+from roofsim import library
 from roofsim.api import checked
 from roofsim.api.words import CalibrationLike, Changes, Counts, DeviceLike, HostLike, Logits, ModelLike, RuntimeLike
 from roofsim.foundation.arith import single
@@ -115,3 +116,15 @@ def _changes(root: str, value: object) -> list[str]:
     if root == "parameters":
         raise InputError(f"parameters: {checked.shown(value)} is no change; write it like gemm_efficiency=0.9")
     return []
+
+
+def device_of(value: DeviceLike) -> Device:
+    """A device that is given in any way; raises InputError."""
+    found = checked.spec("device", value, Device)
+    return library.device(found) if isinstance(found, str) else found
+
+
+def runtime_of(value: RuntimeLike) -> Runtime:
+    """A runtime that is given in any way; raises InputError."""
+    found = checked.spec("runtime", value, Runtime)
+    return library.runtime(found) if isinstance(found, str) else found

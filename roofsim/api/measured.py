@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from roofsim import library
 from roofsim.api import checked
+from roofsim.api.asked import device_of, runtime_of
+from roofsim.api.results import as_engine
 from roofsim.api.shown import Shown
 from roofsim.api.words import AnyPath, CalibrationLike, DeviceLike, HostLike, ModelLike, RuntimeLike, Several
 from roofsim.fitting import run as fitting
@@ -20,7 +22,6 @@ from roofsim.runs.importers import read_all
 from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
-from roofsim.specs.runtime import Runtime
 from roofsim.studies import validate as validating
 
 if TYPE_CHECKING:
@@ -87,9 +88,7 @@ class Validated(Shown, validating.Validation):
         return f"{self.file}: {self.scored:,} of {self.figures:,} rows scored{median}"
 
     def _data(self) -> Mapping[str, Any]:
-        return validating.Validation(
-            **{n: getattr(self, n) for n in validating.Validation.__dataclass_fields__}
-        ).to_dict()
+        return as_engine(self, validating.Validation).to_dict()
 
     def _tables(self) -> Sequence[Table]:
         from roofsim.report.validation import validation_tables
@@ -122,7 +121,7 @@ def calibrate(
     if not runs:
         raise InputError("runs: which files? A CSV of runs, or several")
     paths = [checked.path("runs", each) for each in runs]
-    d, r = _device(device), _runtime(runtime)
+    d, r = device_of(device), runtime_of(runtime)
     parts = checked.count("folds", folds, 2)
     options = fitting.Options(
         checked.text("where", where), parts, checked.flag("any_framework", any_framework), checked.text("name", name),
@@ -149,23 +148,13 @@ def validate(
         for each in checked.specs("models", models, Architecture):
             own.append(library.architecture(each) if isinstance(each, str) else each)
     found = validating.validate(
-        checked.path("runs", runs), None if runtime is None else _runtime(runtime),
+        checked.path("runs", runs), None if runtime is None else runtime_of(runtime),
         "none" if calibration is None else checked.spec("calibration", calibration, Calibration),
         where=checked.text("where", where), transfer=checked.flag("transfer", transfer),
         skip_bad_rows=checked.flag("skip_bad_rows", skip_bad_rows),
-        device=None if device is None else _device(device), models=own,
+        device=None if device is None else device_of(device), models=own,
     )  # fmt: skip
     return Validated(**columns(found))
-
-
-def _device(value: object) -> Device:
-    found = checked.spec("device", value, Device)
-    return library.device(found) if isinstance(found, str) else found
-
-
-def _runtime(value: object) -> Runtime:
-    found = checked.spec("runtime", value, Runtime)
-    return library.runtime(found) if isinstance(found, str) else found
 
 
 def _host(value: object, device: Device) -> Host | None:

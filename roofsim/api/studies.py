@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from roofsim import library
 from roofsim.api import checked
-from roofsim.api.asked import CALLED, Asked
+from roofsim.api.asked import CALLED, Asked, device_of, runtime_of
 from roofsim.api.found import Advice, Comparison, Crossover, Front, SearchResult, Sensitivities, Swept
 from roofsim.api.words import (
     AnyPath,
@@ -48,7 +48,7 @@ from roofsim.specs.family import Family
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import called, workload
-from roofsim.studies.crossover import LONGEST, compare_setups, pairs_of
+from roofsim.studies.crossover import LONGEST, compare_setups, pairs_of, set_up
 
 KINDS: Mapping[str, type[Spec]] = {
     "model": Architecture, "device": Device, "runtime": Runtime, "host": Host, "calibration": Calibration,
@@ -71,19 +71,18 @@ def crossover(
     names = [each.id or each.name if isinstance(each, Architecture) else each for each in found]
     given = dict(zip(names, found, strict=True))
     pairs = pairs_of(names)
-    asked = [
-        Asked(given.get(name, name), device, runtime, 1, batch, generate, dtype, weights, cache, logits, host,
-              calibration, transfer, set, weight_format, cache_dtype)
+    d, stack = device_of(device), runtime_of(runtime)
+    asked = {
+        name: Asked(given.get(name, name), d, stack, 1, batch, generate, dtype, weights, cache, logits, host,
+                    calibration, transfer, set, weight_format, cache_dtype)
         for name in dict.fromkeys(name for pair in pairs for name in pair)
-    ]  # fmt: skip
-    setups = {name: each.setup() for name, each in zip(dict.fromkeys(n for pair in pairs for n in pair), asked,
-                                                       strict=True)}  # fmt: skip
-    first = next(iter(setups.values()))
-    w = asked[0].single(first.device)
+    }  # fmt: skip
+    w = next(iter(asked.values())).single(d)
     work = {name: getattr(w, name) for name in ("batch", "generate", "dtype", "weight_format", "cache_dtype", "logits")}
+    setups = {name: set_up(each.setup) for name, each in asked.items()}
     row = checked.one_of("metric", metric, METRICS)
     result = compare_setups(setups, pairs, row, checked.count("longest", longest), **work)
-    return Crossover(**columns(result), names=(first.device.name, first.runtime.name))
+    return Crossover(**columns(result), names=(d.name, stack.name))
 
 
 def sensitivity(
@@ -265,15 +264,12 @@ def search(
     (tokens_per_second: large), the first of them what `best` goes by, the second the latency at which `against`, a
     model, is compared. The rest is as for `predict`. Raises InputError for what cannot be used.
     """
-    found_device = checked.spec("device", device, Device)
-    d = library.device(found_device) if isinstance(found_device, str) else found_device
-    asked = Asked("", d, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration, transfer,
+    d, stack = device_of(device), runtime_of(runtime)
+    asked = Asked("", d, stack, prompt, batch, generate, dtype, weights, cache, logits, host, calibration, transfer,
                   set, weight_format, cache_dtype)  # fmt: skip
     w = asked.single(d)
     work = {name: getattr(w, name) for name in workload().__dataclass_fields__}
     judged = quality if isinstance(quality, Quality) else checked.path("quality", quality)
-    stack = checked.spec("runtime", runtime, Runtime)
-    stack = library.runtime(stack) if isinstance(stack, str) else stack
     members = family if isinstance(family, Family) else checked.text("family", family)
     result = searching.search(
         members, d, stack, over=checked.mapping("over", over), quality=judged,

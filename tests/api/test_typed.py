@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import re
 from collections.abc import Callable, Iterator
@@ -101,25 +100,16 @@ def test_everything_public_is_used_in_the_file_that_mypy_reads(name: str) -> Non
     assert re.search(rf"\broofsim\.{name}\b", USED.read_text(encoding="utf-8"))
 
 
-def used() -> Any:
-    spec = importlib.util.spec_from_file_location("every_function", USED)
-    assert spec
-    assert spec.loader
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
-
-
 @pytest.mark.parametrize("part", ["one_model", "several_models", "shown", "listed", "refused"])
-def test_what_mypy_reads_runs(part: str) -> None:
-    asked: Callable[[], object] = getattr(used(), part)
+def test_what_mypy_reads_runs(part: str, used: Any) -> None:
+    asked: Callable[[], object] = getattr(used, part)
     if part == "shown":
         pytest.importorskip("pandas")
     assert asked()
 
 
-def test_figures_are_drawn_and_saved(tmp_path: Path) -> None:
-    figures = used().drawn(tmp_path)
+def test_figures_are_drawn_and_saved(tmp_path: Path, used: Any) -> None:
+    figures = used.drawn(tmp_path)
     assert all(each._repr_png_().startswith(b"\x89PNG") for each in figures[:1])
     assert (tmp_path / "roofline.png").stat().st_size > 0
 
