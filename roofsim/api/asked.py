@@ -87,7 +87,8 @@ class Asked:
         words: dict[str, object] = {}
         more = list(checked.changes(given.pop("set", ())))
         for name, value in given.items():
-            if name in ROOTS and (found := _changes(name, value)):
+            found = _changes(name, value) if name in ROOTS else []
+            if found:
                 more += found
             elif name in known:
                 words[name] = value
@@ -109,13 +110,19 @@ def _either(word: str, value: str | None, other: str, same: str | None) -> str |
 
 def _changes(root: str, value: object) -> list[str]:
     """Changes below a root: text like `memory.bandwidth=2x`, several, or values by path; none for a name or a spec."""
-    if isinstance(value, str):
-        return [f"{root}.{value}"] if "=" in value and ":" not in value.partition("=")[0] else []
+    if isinstance(value, str) and (root == "parameters" or _is_change(value)):
+        return [f"{root}.{value}"]
     if isinstance(value, Mapping | list | tuple):
         return [f"{root}.{each}" for each in checked.changes(value)]
     if root == "parameters":
         raise InputError(f"parameters: {checked.shown(value)} is no change; write it like gemm_efficiency=0.9")
     return []
+
+
+def _is_change(text: str) -> bool:
+    """Whether a text is a change, and not a name such as dense:width=1024."""
+    path, equals, _ = text.partition("=")
+    return bool(equals) and ":" not in path and "/" not in path
 
 
 def device_of(value: DeviceLike) -> Device:

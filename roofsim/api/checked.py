@@ -59,14 +59,16 @@ def _listed(word: str, value: object) -> list[object]:
 
 def path(word: str, value: object) -> str:
     """A path; one relative to the working folder begins with a dot, so that it is taken for no name."""
-    if isinstance(value, str) and value:
-        return value
-    if not isinstance(value, os.PathLike):
+    if not isinstance(value, os.PathLike | str) or value == "":
         raise InputError(f"{word}: {shown(value)} is no path")
     text = os.fspath(value)
-    if not isinstance(text, str):
-        raise InputError(f"{word}: {shown(value)} is no path of letters")
-    return text if os.path.isabs(text) or text.startswith((".", "~")) else os.path.join(".", text)
+    if not isinstance(text, str) or "\0" in text:
+        raise InputError(f"{word}: {shown(value)} is no path")
+    return (
+        text
+        if isinstance(value, str) or os.path.isabs(text) or text.startswith((".", "~"))
+        else os.path.join(".", text)
+    )
 
 
 def text(word: str, value: object) -> str:

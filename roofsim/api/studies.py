@@ -28,7 +28,7 @@ from roofsim.explore import advise as advising
 from roofsim.explore import fronts
 from roofsim.explore import search as searching
 from roofsim.explore.axes import axis
-from roofsim.explore.cases import NAMES
+from roofsim.explore.cases import FIELDS, NAMES
 from roofsim.explore.compare import compare_choices
 from roofsim.explore.executors import processors
 from roofsim.explore.quality import Quality
@@ -344,6 +344,8 @@ def _spelled(name: str, value: object) -> object:
     """The values of a choice; specs that are named by paths, and None for no calibration, by their texts."""
     if isinstance(value, str):
         return value
+    if name in FIELDS:
+        return [None if each is None else checked.text(name, each) for each in _plain(name, value)]
     if name not in NAMES:
         return value if not isinstance(value, Iterable) or hasattr(value, "tolist") else _plain(name, value)
     several = checked.several(value)
@@ -357,8 +359,8 @@ def _spelled(name: str, value: object) -> object:
     return [checked.spec(name, each, KINDS[name]) for each in listed]
 
 
-def _plain(name: str, value: Iterable[object]) -> list[object]:
-    if isinstance(value, Mapping | bytes):
+def _plain(name: str, value: object) -> list[object]:
+    if not isinstance(value, Iterable) or isinstance(value, Mapping | bytes):
         raise InputError(f"{name}: {checked.shown(value)} is not a list")
     return list(value)
 

@@ -7,6 +7,7 @@ from dataclasses import field
 from typing import Annotated, Any, ClassVar
 
 from roofsim.foundation import units
+from roofsim.foundation.problems import build
 from roofsim.foundation.schema import Limit, Spec, items
 
 
@@ -130,14 +131,23 @@ def sources_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield from sources_of(each, f"{path}.{name}" if path else name)
 
 
-class Documented(Spec):
+class File(Spec):
+    """A spec that is a file of its own, and has a name."""
+
+    @classmethod
+    def validated(cls, given: Mapping[str, object]) -> Mapping[str, object]:
+        """All fields, from those given; raises SpecError with a line for each problem."""
+        return build(cls, given, cls.__name__).__dict__
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({getattr(self, 'id', '') or getattr(self, 'name', '')})"
+
+
+class Documented(File):
     """A whole file: its `sources` by key, of which every number that says where it is from names one."""
 
     sources: Mapping[str, str] = field(default_factory=dict)
     """Where the numbers are from, by the key that they name as their `source`."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({getattr(self, 'id', '') or getattr(self, 'name', '')})"
 
     def __post_init__(self) -> None:
         missing = sorted({source for _, source in sources_of(self)} - {"", *self.sources})

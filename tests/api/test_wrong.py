@@ -12,21 +12,20 @@ import pytest
 
 import roofsim
 from roofsim import InputError
-from roofsim.foundation.schema import variant
 
 NAN = float("nan")
 RIGHT: Mapping[str, Mapping[str, Any]] = {
-    "predict": {"model": "Qwen2.5-0.5B", "device": "orin"},
-    "limits": {"model": "Qwen2.5-0.5B", "device": "orin", "lengths": [1024]},
-    "explain": {"model": "Qwen2.5-0.5B", "device": "orin"},
-    "compile": {"model": "Qwen2.5-0.5B", "device": "orin", "figures": "memory"},
-    "sensitivity": {"model": "Qwen2.5-0.5B", "device": "orin", "over": "device.memory"},
-    "crossover": {"models": ("Qwen2.5-0.5B", "mamba2-780m"), "device": "orin", "longest": 64},
-    "compare": {"models": ("Qwen2.5-0.5B",), "device": "orin"},
-    "sweep": {"models": ("Qwen2.5-0.5B",), "device": "orin", "figures": "memory_peak"},
-    "pareto": {"models": ("Qwen2.5-0.5B",), "device": "orin", "objectives": "memory_peak"},
-    "advise": {"models": ("Qwen2.5-0.5B",), "device": "orin", "runtime": "ideal", "tpot": 1.0},
-    "search": {"family": "dense", "device": "orin", "over": {"depth": [8]}},
+    "predict": {"model": "mamba-130m", "device": "orin", "runtime": "ideal"},
+    "limits": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "lengths": [1024]},
+    "explain": {"model": "mamba-130m", "device": "orin", "runtime": "ideal"},
+    "compile": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "figures": "memory"},
+    "sensitivity": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "over": "device.memory"},
+    "crossover": {"models": ("mamba-130m", "mamba-370m"), "device": "orin", "runtime": "ideal", "longest": 64},
+    "compare": {"models": ("mamba-130m",), "device": "orin", "runtime": "ideal"},
+    "sweep": {"models": ("mamba-130m",), "device": "orin", "runtime": "ideal", "figures": "memory_peak"},
+    "pareto": {"models": ("mamba-130m",), "device": "orin", "runtime": "ideal", "objectives": "memory_peak"},
+    "advise": {"models": ("mamba-130m",), "device": "orin", "runtime": "ideal", "tpot": 1.0},
+    "search": {"family": "dense", "device": "orin", "runtime": "ideal", "over": {"depth": [8]}},
     "calibrate": {"runs": ("no.csv",), "device": "orin", "runtime": "ideal"},
     "validate": {"runs": "no.csv"},
     "device": {"name": "orin"},
@@ -45,9 +44,13 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
 
 WRONG = (
     object(), NAN, -1, 0.5, True, b"orin", (), [], {}, {"a"}, {"a": 1}, [["a", "b"]], "", " ", "no such thing",
-    "a=b", "..", "\0", Path("nowhere"), Path("nowhere.yaml"), np.array([NAN]), np.array(["a"]), [None], ["orin", "a100"],
-    1e400, 10**30, 1j, lambda: 1, int,
+    "a=b", "..", "\0", Path("nowhere"), Path("nowhere.yaml"), np.array([NAN]), np.array(["a"]), [None],
+    ["orin", "a100"], 1e400, 10**30, 1j, lambda: 1, int,
 )  # fmt: skip
+
+
+LONGEST = 800
+"""Letters of the first line of a message: a list of all weight formats is the longest."""
 
 
 def ask(name: str, given: Mapping[str, Any]) -> object:
@@ -76,8 +79,10 @@ def test_a_wrong_value_is_an_input_error_or_none_at_all(name: str, word: str) ->
         try:
             ask(name, {**RIGHT[name], word: given})
         except InputError as error:
-            assert str(error)
-            assert len(str(error).splitlines()[0]) < 800
+            said = str(error)
+        else:
+            said = "taken"
+        assert 0 < len(said.partition("\n")[0]) < LONGEST
 
 
 @pytest.mark.parametrize(
@@ -89,7 +94,7 @@ def test_a_wrong_value_is_an_input_error_or_none_at_all(name: str, word: str) ->
         (
             "predict",
             {"prompt": [1, 2], "batch": [1, 2, 3]},
-            r"shapes that do not broadcast: batch \(3,\), prompt \(2,\)",
+            r"do not broadcast: batch \(3,\), prompt \(2,\)",
         ),
         ("predict", {"prompt": NAN}, "prompt: nan is not a whole number"),
         ("predict", {"prompt": [1024, NAN]}, "prompt: every element must be a whole number"),
@@ -125,7 +130,7 @@ def test_the_message_says_what_would_be_right(name: str, given: Mapping[str, Any
     [
         ({"devise": "orin"}, "with_: no 'devise'"),
         ({"device": "memory.bandwith=2x"}, "no 'bandwith'"),
-        ({"parameters": "gemm_efficiency"}, "parameters: "),
+        ({"parameters": "gemm_efficiency"}, "parameters.gemm_efficiency: write it like"),
         ({"prompt": "1k", "generate": -1}, "generate: "),
         ({"device": {"memory.bandwidth": [1]}}, "memory.bandwidth: "),
     ],
@@ -147,5 +152,3 @@ def test_an_architecture_that_does_not_hold_together_is_an_input_error() -> None
     fields = {name: getattr(good, name) for name in good.__dataclass_fields__}
     with pytest.raises(InputError, match="layout"):
         roofsim.Architecture(**{**fields, "layout": ()})
-    with pytest.raises(InputError):
-        roofsim.predict(variant(good, layout=()), "orin")
