@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import field
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 from roofsim.foundation import units
@@ -155,11 +156,11 @@ class Documented(File):
             known = ", ".join(self.sources) or "there are none"
             raise ValueError(f"source {', '.join(map(repr, missing))} is not in sources ({known})")
 
-
-def unsourced(spec: Documented) -> tuple[str, ...]:
-    """The paths of what says of no number where it is from; an empty path, for all of it, where nothing does."""
-    silent = tuple(path for path, source in sources_of(spec) if not source)
-    return silent if spec.sources else ("",)
+    @cached_property
+    def unsourced(self) -> tuple[str, ...]:
+        """The paths of what says of no number where it is from; an empty path, for all of it, where nothing does."""
+        silent = tuple(path for path, source in sources_of(self) if not source)
+        return silent if self.sources else ("",)
 
 
 Name = Annotated[str, Limit(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]

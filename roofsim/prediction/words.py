@@ -6,7 +6,6 @@ from typing import Any
 
 from roofsim import library
 from roofsim.foundation.errors import Unsupported
-from roofsim.foundation.quantity import unsourced
 from roofsim.foundation.units import show
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import outside
@@ -104,7 +103,7 @@ def _last(w: Workload) -> int:
 
 def _unsourced(spec: Any) -> str:
     """What of a spec says not where it is from, if anything."""
-    silent = unsourced(spec) if spec else ()
+    silent = spec.unsourced if spec else ()
     name = spec.id or spec.name if spec else ""
     if "" in silent:
         return f"all of {name}"
