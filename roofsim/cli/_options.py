@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from roofsim.specs.workload import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 class Name(click.ParamType[str]):
@@ -111,10 +112,8 @@ class Tokens(click.ParamType[int]):
         """The whole number."""
         if isinstance(value, int):
             return value
-        if self.nought and value.strip() == "0":
-            return 0
         try:
-            return parse_count(value)
+            return parse_count(value, 0 if self.nought else 1)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -133,18 +132,48 @@ class Parameters(click.ParamType[int]):
 
 
 class Range(click.ParamType[list[int]]):
-    """Counts: 4096, 1k,4k,32k or 1k..256k*2."""
+    """Counts: 4096, 1k,4k,32k or 1k..256k*2, and nought where that is allowed."""
 
     name = "counts"
+
+    def __init__(self, nought: bool = False) -> None:
+        self.nought = nought
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
         """The whole numbers."""
         if isinstance(value, list):
             return value
         try:
-            return parse_counts(value)
+            return parse_counts(value, 0 if self.nought else 1)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Several(click.ParamType[list[T]]):
+    """Several of a kind, set off by commas, each once; completes the last."""
+
+    def __init__(self, kind: click.ParamType[T]) -> None:
+        self.kind = kind
+        self.name = f"{kind.name}s"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[T]:
+        """The values."""
+        if isinstance(value, list):
+            return value
+        words = [each.strip() for each in value.split(",")]
+        if not all(words):
+            self.fail(f"'{value}' holds an empty value; write values like a,b,c", param, ctx)
+        if twice := [each for i, each in enumerate(words) if each in words[:i]]:
+            self.fail(f"'{twice[0]}' is given twice", param, ctx)
+        return [self.kind.convert(each, param, ctx) for each in words]
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """What the piece behind the last comma could become."""
+        from click.shell_completion import CompletionItem
+
+        before, comma, last = incomplete.rpartition(",")
+        found = self.kind.shell_complete(ctx, param, last)
+        return [CompletionItem(f"{before}{comma}{each.value}", type=each.type) for each in found] if comma else found
 
 
 class Target(click.ParamType[str]):
@@ -364,16 +393,6 @@ def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """The workload's fields among a command's options, those left out left out."""
     names = ("batch", "prompt", "generate", "dtype", "cache_dtype", "weight_format", "logits")
     return {name: options[name] for name in names if options.get(name) is not None}
-
-
-def several(runtimes: str | None) -> list[str | None]:
-    """The names in a list set off by commas; None, the default, if there is no list."""
-    if runtimes is None:
-        return [None]
-    names = [each.strip() for each in runtimes.split(",")]
-    if not all(names) or len(set(names)) < len(names):
-        raise InputError(f"--runtime {runtimes}: each runtime once, set off by commas: ideal,cuda-graph")
-    return list(names)
 
 
 def changed_setup(

@@ -53,8 +53,8 @@ def command(
     Example: roofsim sampling Llama-3.1-8B -d h100-sxm -r vllm --prompt 4k --budget 10s
     """
     from roofsim.explore.sampling import sampling
+    from roofsim.foundation.units import MAX_COUNT
     from roofsim.report.sampling import sampling_tables
-    from roofsim.specs.workload import MAX_COUNT
 
     amount = _amount(budget) if budget is not None else None
     known = _accuracy(accuracy) if accuracy is not None else None

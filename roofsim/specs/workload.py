@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.schema import Spec
+from roofsim.foundation.units import MAX_COUNT
 from roofsim.model.step import Logits, Precision, Product
 from roofsim.model.weights import (
     CACHE_BYTES,
@@ -29,8 +30,6 @@ STORED = "stored"
 
 WHOLE = 16
 """Bits from which on weights are not quantised."""
-
-MAX_COUNT = 10**12
 
 StateType = Literal["fp32", "model"]
 

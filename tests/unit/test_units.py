@@ -136,6 +136,8 @@ def test_any_text_is_a_finite_number_or_a_value_error(text: str, unit: str) -> N
     [
         ("1", 1), ("4096", 4096), ("32k", 32768), ("32K", 32768), ("1M", 2**20), ("1.5M", 1572864), ("0.5k", 512),
         (" 7 ", 7), ("1,024", 1024), ("4_096", 4096), ("1000000000000", 10**12), ("4096.0", 4096),
+        ("1e5", 100_000), ("1E+5", 100_000),
+        ("1.5e3", 1500), ("1.1e1", 11),
     ],
 )  # fmt: skip
 def test_counts(text: str, count: int) -> None:
@@ -152,7 +154,10 @@ def test_counts(text: str, count: int) -> None:
         "+1",
         "1.5",
         "1.0001k",
-        "1e6",
+        "1e-1",
+        "1e13",
+        "1e5k",
+        "1e",
         "1g",
         "32 k",
         "0x10",
@@ -180,6 +185,11 @@ def test_what_is_no_count_is_told_how_to_write_one(text: str) -> None:
         ("3..20*2", [3, 6, 12]),
         ("5..5", [5]),
         ("7,1..4", [7, 1, 2, 4]),
+        ("1e3,1e3..4e3", [1000, 1000, 2000, 4000]),
+        ("4,096", [4096]),
+        ("1,048,576", [1_048_576]),
+        ("1,024,2,048", [1024, 2048]),
+        ("128,256", [128, 256]),
     ],
 )
 def test_lists_and_ranges_of_counts(text: str, counts: list[int]) -> None:
@@ -213,13 +223,20 @@ def test_a_range_grows_from_its_low_end_and_stays_below_its_high_end(low: int, s
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("8030261248", 8_030_261_248), ("8.03B", 8_030_000_000), ("350m", 350_000_000), ("1T", 10**12)]
+    ("text", "value"),
+    [
+        ("8030261248", 8_030_261_248),
+        ("8.03B", 8_030_000_000),
+        ("350m", 350_000_000),
+        ("1T", 10**12),
+        ("7e9", 7 * 10**9),
+    ],
 )
 def test_a_number_of_parameters_is_read_as_the_field_writes_it(text: str, value: int) -> None:
     assert parse_short_count(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "B", "8.2X", "-1B", "1e9", "8,0.3B"])
+@pytest.mark.parametrize("text", ["", "B", "8.2X", "-1B", "1e-9", "1e9B", "8,0.3B"])
 def test_what_is_no_number_of_parameters_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a number of parameters; write it like"):
         parse_short_count(text)
