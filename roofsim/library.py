@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from roofsim.foundation.errors import InputError, SpecError, UnknownName
-from roofsim.foundation.quantity import Sourced
+from roofsim.foundation.quantity import Documented, Sourced, unsourced
 from roofsim.foundation.schema import Spec
 from roofsim.foundation.units import parse_count, parse_short_count
 from roofsim.model.architecture import Architecture
@@ -123,7 +123,7 @@ def _device(path: Path, text: str, mode: str | None) -> Device:
         raise UnknownName(f"modes of {path.stem}", mode, variants)
     merged = merge(values, variants.get(mode, {}))
     merged.setdefault("id", f"{path.stem}@{mode}" if mode else path.stem)
-    return build(Device, merged, str(path))
+    return _documented(build(Device, merged, str(path)), path)
 
 
 def _split(name: str) -> tuple[str, str | None]:
@@ -242,7 +242,7 @@ def _family(path: Path, text: str) -> Family:
     from roofsim.specs.family import from_file
     from roofsim.specs.files import mapping
 
-    return from_file({"id": path.stem, **mapping(text, path)}, str(path))
+    return _documented(from_file({"id": path.stem, **mapping(text, path)}, str(path)), path)
 
 
 def scaling_law(name: str) -> ScalingLaw:
@@ -332,7 +332,18 @@ def _read(model: type[S], path: Path, text: str) -> S:
 
     values = mapping(text, path)
     values.setdefault("id", path.stem)
-    return build(model, values, str(path))
+    return _documented(build(model, values, str(path)), path)
+
+
+def _documented(spec: S, path: Path) -> S:
+    """The spec, which must say of every number where it is from if it is shipped; raises SpecError."""
+    whole = path.resolve()
+    shipped = any(whole.is_relative_to(folder(kind)) for kind in ("hardware", "models", "runtimes"))
+    if shipped and isinstance(spec, Documented) and (silent := unsourced(spec)):
+        raise SpecError(
+            [f"{path}: {each or 'sources'}: says not where it is from, as all shipped do" for each in silent]
+        )
+    return spec
 
 
 def read_published(path: Path) -> Published:

@@ -144,9 +144,9 @@ def setup_of(chosen: Mapping[str, Any], options: Mapping[str, Any]) -> Setup:
 
 def fields_of(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of the workload of one case."""
-    from roofsim.explore.cases import fields_of
+    from roofsim.specs.workload import FIELDS
 
-    return fields_of(chosen)
+    return o.fields_of({FIELDS.get(name, name): value for name, value in chosen.items()})
 
 
 def one_case(chosen: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[Setup, Workload]:

@@ -46,11 +46,13 @@ def command(
     out = o.Output(format_, output, quiet)
     chosen = _studies.single(models, options)
     if chosen is None:
-        from roofsim.report.several import several_data, several_records, side_by_side
+        from roofsim.report.several import minded, several_data, several_records, side_by_side
 
         _studies.refuse_of_several({"--formulas": formulas, "--latex": latex})
         found = _studies.answers_of(models, options, lambda s, w: explain(s, w, metric))
-        tables = side_by_side(found, explain_row, METRICS[metric].words.capitalize())
+        tables = side_by_side(
+            found, explain_row, METRICS[metric].words.capitalize(), minded(found, lambda e: e.cautions)
+        )
         out.write(tables, several_data(found, lambda e: e.to_dict()), lambda: several_records(found, explain_records))
         return
     s, w = _studies.one_case(chosen, options)

@@ -34,11 +34,16 @@ def command(
     out = o.Output(format_, output, quiet)
     chosen = _studies.single(models, options)
     if chosen is None:
-        from roofsim.report.several import joined, several_data, several_records, side_by_side
+        from roofsim.report.several import joined, minded, several_data, several_records, side_by_side
 
         _studies.refuse_of_several({"--plot": plot})
         found = _studies.answers_of(models, options, lambda s, w: limits(s, w, lengths))
-        tables = side_by_side(found, limits_row, "Longest prompt and largest batch that fit", [WITHIN])
+        tables = side_by_side(
+            found,
+            limits_row,
+            "Longest prompt and largest batch that fit",
+            [*minded(found, lambda r: r.cautions), WITHIN],
+        )
         if lengths:
             tables.insert(
                 -1, joined(found, lambda r: limits_tables(r, r.device, r.runtime)[0], "Peak memory of a prefill")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 @click.command()
 @_studies.case_options
 @click.option("--operators", is_flag=True, help="List every operator, not only the largest.")
-@click.option(
-    "--explain", "explained", is_flag=True, help="Also what would change the figures: logits, mask, graphs ..."
-)
+@click.option("--explain", "explained", is_flag=True, help="Also what would help: other logits, no mask, graphs ...")
 @click.option(
     "--memory-plot", type=o.Target((".png", ".svg", ".pdf")), metavar="FILE", default=None,
     help="Draw what is alive over the operators of the prefill.",
@@ -106,7 +105,7 @@ def _several(
     from roofsim.report.compare import remedy_records, remedy_table
     from roofsim.report.comparison import comparison_tables
     from roofsim.report.prediction import operator_records, operator_table, prediction_records
-    from roofsim.report.several import joined, several_data, several_records
+    from roofsim.report.several import joined, minded, several_data, several_records
     from roofsim.studies.compare import remedies
 
     def ask(s: Setup, w: Workload) -> tuple[Prediction, list[Remedy]]:
@@ -117,11 +116,11 @@ def _several(
 
     found = _studies.answers_of(models, options, ask)
     predictions = found.map(lambda each: each[0])
-    tables = comparison_tables(compared(predictions))
+    *tables, last = comparison_tables(compared(predictions))
     if explained:
-        tables.insert(-1, joined(found, lambda each: remedy_table(*each)))
-    for name in ("prefill", "decode") if operators else ():
-        tables.insert(-1, joined(predictions, table(name)))
+        tables.append(joined(found, lambda each: remedy_table(*each)))
+    tables += [joined(predictions, table(name)) for name in ("prefill", "decode") if operators]
+    tables.append(replace(last, notes=[*minded(predictions, lambda p: p.cautions), *last.notes]))
 
     def data(each: Any) -> dict[str, Any]:
         return {**each[0].to_dict(), **({"remedies": plain(each[1])} if explained else {})}

@@ -15,10 +15,7 @@ from roofsim.prediction.places import COUNTS, SPECS
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
 from roofsim.prediction.what_if import what_if
-from roofsim.specs.workload import Workload, workload
-
-FIELDS: Mapping[str, str] = {"weights": "weight_format", "cache": "cache_dtype", "dtype": "dtype", "logits": "logits"}
-"""What can be chosen of a workload beside its counts, and the field that holds it."""
+from roofsim.specs.workload import FIELDS, Workload, workload
 
 NAMES = ("model", "device", "runtime", "host", "calibration")
 """Specs that are chosen by name; the last three have a default."""

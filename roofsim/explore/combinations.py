@@ -8,12 +8,12 @@ from itertools import product
 from math import prod
 from typing import Any, Generic, TypeVar
 
-from roofsim.explore.cases import FIELDS, NAMES, Case, Choices, Specs, case, check, fields_of
+from roofsim.explore.cases import NAMES, Case, Choices, Specs, case, check, fields_of
 from roofsim.foundation.errors import InputError
 from roofsim.prediction.fitted import AUTO, NONE
 from roofsim.prediction.places import COUNTS, number_at
 from roofsim.prediction.setup import Setup
-from roofsim.specs.workload import Workload
+from roofsim.specs.workload import FIELDS, Workload
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -46,7 +46,7 @@ class Published(Spec):
 
     value: Annotated[int, Limit(gt=0)]
     digits: Annotated[int, Limit(ge=1, le=15)] | None = None
-    source: str
+    source: str = ""
 
     def agrees(self, parameters: int) -> bool:
         """Whether a count is the one stated, rounded as it is."""
@@ -60,7 +60,7 @@ class Stored(Spec):
     """
 
     bits: Mapping[str, Annotated[float, Limit(gt=0, le=10_000)]]
-    source: str
+    source: str = ""
     format: str | None = None
 
     def __post_init__(self) -> None:
@@ -85,7 +85,7 @@ class Architecture(Documented):
 
     name: str
     id: str = ""
-    family: str
+    family: str = ""
     aliases: tuple[Name, ...] = ()
     d_model: Size
     vocab: Size
@@ -117,9 +117,6 @@ class Architecture(Documented):
             raise ValueError(f"layout names layers that are not defined: {', '.join(unknown)}")
         if unused := sorted(set(self.layers) - used):
             raise ValueError(f"layers defined but not in the layout: {', '.join(unused)}")
-        for stated in (self.published_parameters, self.stored):
-            if stated and stated.source not in self.sources:
-                raise ValueError(f"source '{stated.source}' is not in sources")
 
     @cached_property
     def counts(self) -> Mapping[str, int]:

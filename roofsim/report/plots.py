@@ -254,8 +254,8 @@ def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
             colors=COLOURS,
             alpha=0.85,
         )
-        axes.axhline(r.capacity / GIB, color="0.2", lw=1, ls="--")
-        axes.annotate(f"capacity {units.show(r.capacity, 'B')}", (lengths[-1], r.capacity / GIB), fontsize=7,
+        axes.axhline(r.room.bytes / GIB, color="0.2", lw=1, ls="--")
+        axes.annotate(f"memory: {r.room.words}", (lengths[-1], r.room.bytes / GIB), fontsize=7,
                       va="bottom", ha="right")  # fmt: skip
         longest, (fewest, most) = r.limits.max_prompt, r.intervals["max_prompt"]
         end: float = max(lengths[-1], lengths[0] + 1)
@@ -268,7 +268,7 @@ def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
         axes.xaxis.set_major_formatter(FuncFormatter(tokens))
         axes.xaxis.set_major_locator(MultipleLocator(2 ** max(round(math.log2(lengths[-1] / 6)), 7)))
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 4, 8]))
-        axes.set_ylim(0, max(r.capacity, max(float(each.memory.peak) for each in r.at)) * 1.1 / GIB)
+        axes.set_ylim(0, max(r.room.bytes, max(float(each.memory.peak) for each in r.at)) * 1.1 / GIB)
         axes.set_ylabel("peak memory of a prefill (GiB)")
         axes.set_title(f"{r.model} on {device}\n{runtime}", fontsize=9)
         axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0.01, 0.88), reverse=True, frameon=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from roofsim.explore.cases import FIELDS, NAMES
+from roofsim.explore.cases import NAMES
 from roofsim.explore.combinations import Answers, Labels
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.places import COUNTS
+from roofsim.prediction.words import MISFIT
 from roofsim.report.records import records
 from roofsim.report.table import Column, Table
+from roofsim.specs.workload import FIELDS
 
 T = TypeVar("T")
 
@@ -93,6 +95,26 @@ def full_names(c: Labelled) -> list[str]:
         return []
     devices = dict.fromkeys(row.chosen["device"] for row in c.rows)
     return [f"{c.labels.asked[name]}: {c.labels.names[name]}." for name in devices]
+
+
+MOST = 3
+"""So many rows are named."""
+
+
+def minded(found: Answers[T], cautions: Callable[[T], Sequence[str]]) -> list[str]:
+    """What must be known before the figures of rows are used, and of which rows; whether they fit is a column."""
+    by: dict[str, list[str]] = {}
+    for row, answer in found.given:
+        for each in cautions(answer):
+            if not each.startswith(MISFIT):
+                by.setdefault(each, []).append(" ".join(map(str, cells(found, row))))
+    lines = []
+    for said, rows in by.items():
+        some = (
+            f" ({', '.join(rows[:MOST])}{', ...' if len(rows) > MOST else ''})" if len(rows) < len(found.given) else ""
+        )
+        lines.append(f"Mind: {said}{some}.")
+    return lines
 
 
 def joined(found: Answers[T], table: Callable[[T], Table], title: str | None = None) -> Table:

@@ -31,6 +31,9 @@ STORED = "stored"
 WHOLE = 16
 """Bits from which on weights are not quantised."""
 
+FIELDS: Mapping[str, str] = {"weights": "weight_format", "cache": "cache_dtype", "dtype": "dtype", "logits": "logits"}
+"""What users call the fields of a workload beside its counts, and which those are."""
+
 StateType = Literal["fp32", "model"]
 
 

@@ -97,14 +97,22 @@ def test_a_transfer_is_one_in_every_row(data):
     assert rows[1]["calibration"] == data("predict Qwen2.5-0.5B -d rtx-3090 --transfer")["calibration"] is not None
 
 
-@pytest.mark.parametrize("option", ["--memory-plot m.png", "--operators", "--explain"])
-def test_options_of_one_case_are_refused_or_joined(attempt, option, here):
-    result = attempt(f"predict {' '.join(MODELS)} -d orin {option}")
-    if "plot" in option:
-        assert result.exit_code == 2
-        assert "--memory-plot" in result.stderr
-        assert not list(here.iterdir())
-    else:
-        assert result.exit_code == 0
-        words = {"--operators": "Operators of decode", "--explain": "What would change it"}[option]
-        assert {line.split()[0] for line in result.stdout.partition(words)[2].splitlines()[3:9]} & set(MODELS)
+def test_a_figure_of_one_case_is_not_drawn_of_several(refused):
+    assert "--memory-plot" in refused(f"predict {BOTH} --memory-plot m.png")
+    assert "--plot" in refused(f"limits {BOTH} --plot m.png")
+
+
+@pytest.mark.parametrize(("option", "column"), [("--operators", "operator"), ("--explain", "change")])
+def test_what_is_listed_of_one_case_is_listed_of_each(roofsim, option, column):
+    found = rows_of(roofsim(f"predict {' '.join(MODELS)} -d orin {option}", "-f", "csv"))
+    alone = rows_of(roofsim(f"predict {MODELS[1]} -d orin {option}", "-f", "csv"))
+    assert [row[column] for row in found if row["model"] == MODELS[1]] == [row[column] for row in alone]
+    text = roofsim(f"predict {' '.join(MODELS)} -d orin {option}")
+    listed = text[text.index(f"  {column}") :]
+    assert all(listed.count(f"\n{model} ") > 2 for model in MODELS)
+
+
+def test_what_must_be_known_of_a_row_is_said_of_that_row(roofsim):
+    # Qwen's window ends at 32,768
+    text = " ".join(roofsim("predict Qwen2.5-0.5B mamba2-780m -d h100-sxm -p 40k").split())
+    assert "Mind: beyond the context window of Qwen2.5-0.5B, 32,768 tokens (Qwen2.5-0.5B)." in text
