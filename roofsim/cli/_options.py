@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from roofsim.cli._click import click
-from roofsim.foundation.errors import InputError
+from roofsim.foundation.errors import InputError, nearest
 from roofsim.foundation.units import UNITS, parse, parse_count, parse_counts, parse_short_count
 from roofsim.foundation.version import SCHEMA
 from roofsim.report.formats import FORMATS
@@ -27,30 +27,21 @@ T = TypeVar("T")
 
 
 class Name(click.ParamType[str]):
-    """A device, model, runtime or host by name, alias or path; completes names in the shell."""
+    """A device, model, runtime or host by name, alias or path, or one of some words; completes in the shell.
 
-    def __init__(self, kind: str, *more: str) -> None:
-        self.kind = kind
+    So does the last of several that are set off by commas.
+    """
+
+    def __init__(self, kind: str, *more: str, words: tuple[str, ...] = ()) -> None:
         self.kinds = (kind, *more)
+        self.words = words
         self.name = {"hardware": "device", "models": "model", "runtimes": "runtime"}.get(kind, kind.rpartition("/")[2])
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Names and aliases that begin with what is typed."""
-        from click.shell_completion import CompletionItem
+        from roofsim.cli._completion import names
 
-        from roofsim import library
-
-        if "/" in incomplete:
-            return [CompletionItem(incomplete, type="file")]
-        base, at, _ = incomplete.partition("@")
-        if at and self.kind == "hardware":
-            try:
-                known = [f"{base}@{mode}" for mode in library.modes(base)]
-            except InputError:
-                known = []
-        else:
-            known = [each for kind in self.kinds for each in (*library.names(kind), *library.aliases(kind))]
-        return [CompletionItem(each) for each in known if each.lower().startswith(incomplete.lower())]
+        return names(self.kinds, self.words, incomplete)
 
 
 class Word(click.ParamType[str]):
@@ -62,12 +53,23 @@ class Word(click.ParamType[str]):
         self.table = table
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Words that begin with what is typed."""
-        from click.shell_completion import CompletionItem
-
+        """Words that begin with what is typed, or with what follows its last comma."""
+        from roofsim.cli._completion import listed
         from roofsim.specs import workload
 
-        return [CompletionItem(each) for each in getattr(workload, self.table) if each.startswith(incomplete)]
+        return listed(((each, "") for each in getattr(workload, self.table)), incomplete)
+
+
+class Change(click.ParamType[str]):
+    """A change of a field, PATH=VALUE; paths, and words that a field takes, complete in the shell."""
+
+    name = "change"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The next steps of the path, or values."""
+        from roofsim.cli._completion import changes
+
+        return changes(ctx, incomplete)
 
 
 class Quantity(click.ParamType[float]):
@@ -149,6 +151,15 @@ class Range(click.ParamType[list[int]]):
             self.fail(str(error), param, ctx)
 
 
+class Choice(click.Choice[str]):
+    """One of a few words; the nearest is named for another."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """What is wrong, and what may have been meant."""
+        near = nearest(str(value), map(str, self.choices))
+        return f"{super().get_invalid_choice_message(value, ctx)}{f' Did you mean {near[0]}?' if near else ''}"
+
+
 class Several(click.ParamType[list[T]]):
     """Several of a kind, set off by commas, each once; completes the last."""
 
@@ -168,12 +179,8 @@ class Several(click.ParamType[list[T]]):
         return [self.kind.convert(each, param, ctx) for each in words]
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """What the piece behind the last comma could become."""
-        from click.shell_completion import CompletionItem
-
-        before, comma, last = incomplete.rpartition(",")
-        found = self.kind.shell_complete(ctx, param, last)
-        return [CompletionItem(f"{before}{comma}{each.value}", type=each.type) for each in found] if comma else found
+        """What one could become, behind the last comma."""
+        return self.kind.shell_complete(ctx, param, incomplete)
 
 
 class Target(click.ParamType[str]):
@@ -196,6 +203,16 @@ class Target(click.ParamType[str]):
         if not os.access(path.parent, os.W_OK):
             self.fail(f"'{value}': the folder '{path.parent}' cannot be written to", param, ctx)
         return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The files that the shell knows."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
+
+CHOICES = ("auto", "none")
+"""What --calibration may be beside the name of one."""
 
 
 def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
@@ -222,7 +239,7 @@ transfer_option = click.option(
 )  # fmt: skip
 calibration_options = stacked(
     click.option(
-        "--calibration", type=Name("hardware/calibrated"), metavar="NAME", default="auto",
+        "--calibration", type=Name("hardware/calibrated", words=CHOICES), metavar="NAME", default="auto",
         help="Fitted parameters by name or path; auto: those shipped for this device, mode and runtime; none: priors."
         "  [default: auto]",
     ),
@@ -239,7 +256,7 @@ stack_options = stacked(
     ),
     calibration_options,
     click.option(
-        "--set", "changes", multiple=True, metavar="PATH=VALUE",
+        "--set", "changes", multiple=True, type=Change(), metavar="PATH=VALUE",
         help="Change a field for a what-if: device.memory.bandwidth=2x, runtime.attention.mask=never, "
         "parameters.gemm_efficiency=0.9 (repeatable).",
     ),
@@ -257,7 +274,7 @@ precision_options = stacked(
         "--weights", "weight_format", type=Word("WEIGHT_FORMATS"), metavar="FMT", default=None,
         help="Format of the weights: q4_k_m, q8_0, int4-g128, fp8-block128, nvfp4 ...",
     ),
-    click.option("--logits", type=click.Choice(["all", "last"]), default=None, help="Positions that are scored."),
+    click.option("--logits", type=Choice(["all", "last"]), default=None, help="Positions that are scored."),
 )  # fmt: skip
 workload_options = stacked(
     click.option("--batch", "-b", type=Tokens(), default=1, metavar="N", help="Sequences at once.  [default: 1]"),
@@ -268,9 +285,7 @@ workload_options = stacked(
     precision_options,
 )  # fmt: skip
 model_filters = stacked(
-    click.option(
-        "--kind", type=click.Choice(["transformer", "ssm", "hybrid", "moe"]), help="Only models of this kind."
-    ),
+    click.option("--kind", type=Choice(["transformer", "ssm", "hybrid", "moe"]), help="Only models of this kind."),
     click.option(
         "--family", metavar="NAME", default=None, help="Only models of this family, or of one whose name begins so."
     ),
@@ -287,7 +302,7 @@ output_options = stacked(
         "--format",
         "-f",
         "format_",
-        type=click.Choice(sorted(FORMATS)),
+        type=Choice(sorted(FORMATS)),
         default="table",
         help="Form of the output.",
     ),

@@ -54,7 +54,7 @@ stack_options = o.stacked(
         help="Hosts that launch the kernels.  [default: the devices' own]",
     ),
     click.option(
-        "--calibration", type=o.Several(o.Name("hardware/calibrated")), metavar="NAMES",
+        "--calibration", type=o.Several(o.Name("hardware/calibrated", words=o.CHOICES)), metavar="NAMES",
         help="Fitted parameters by name or path; auto: those shipped for a device, mode and runtime; none: priors."
         "  [default: auto]",
     ),
@@ -73,7 +73,7 @@ format_options = o.stacked(
         help="Dtypes of activations: bf16, fp16, fp32, fp8 ...",
     ),
     click.option(
-        "--logits", type=o.Several(click.Choice(["all", "last"])), metavar="all,last", help="Positions that are scored."
+        "--logits", type=o.Several(o.Choice(["all", "last"])), metavar="all,last", help="Positions that are scored."
     ),
 )  # fmt: skip
 batch_option = click.option("--batch", "-b", type=o.Range(), metavar="COUNTS", help="Sequences at once.  [default: 1]")
@@ -85,7 +85,7 @@ generate_option = click.option(
     "--generate", "-g", type=o.Range(nought=True), metavar="COUNTS", help="Generated tokens.  [default: 128]"
 )
 set_option = click.option(
-    "--set", "changes", multiple=True, metavar="PATH=VALUES",
+    "--set", "changes", multiple=True, type=o.Change(), metavar="PATH=VALUES",
     help="Change a field for a what-if: device.memory.bandwidth=2x, runtime.attention.mask=never, "
     "parameters.gemm_efficiency=0.9; or try several values of it, 0.5x..4x*2 or 1k,4k (repeatable).",
 )  # fmt: skip
@@ -197,7 +197,7 @@ study_options = o.stacked(
 )  # fmt: skip
 engine_options = o.stacked(
     click.option(
-        "--engine", type=click.Choice(["local", "dask"]), default="local",
+        "--engine", type=o.Choice(["local", "dask"]), default="local",
         help="What computes: this machine, or a Dask cluster.",
     ),
     click.option(

@@ -16,7 +16,7 @@ from roofsim.prediction.metrics import METRICS
 @_studies.models_argument()
 @_studies.device_option(required=True)
 @click.option(
-    "--metric", "-m", type=click.Choice(list(METRICS)), default="ttft",
+    "--metric", "-m", type=o.Choice(list(METRICS)), default="ttft",
     help="What is compared.  [default: ttft]",
 )  # fmt: skip
 @click.option("--longest", type=o.Tokens(), default=2**20, metavar="N", help="Longest prompt looked at.  [default: 1M]")
@@ -67,17 +67,19 @@ def _alone(
     metric: Any, longest: int, plot: str | None,
 ) -> None:  # fmt: skip
     """All pairs with one runtime, or with several side by side."""
+    from roofsim.prediction.setup import Setup
     from roofsim.report.crossover import crossover_records, crossover_tables, runtimes_tables
-    from roofsim.studies.crossover import across_runtimes, compare_setups
+    from roofsim.studies.crossover import across_runtimes, compare_setups, set_up
 
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
     results = []
     for chosen in runtimes:
-        setups = {name: _studies.setup_of({**chosen, "model": name}, options) for name in names}
+        setups = {name: set_up(partial(_studies.setup_of, {**chosen, "model": name}, options)) for name in names}
         results.append(compare_setups(setups, pairs, metric, longest, **_studies.fields_of(chosen)))
-    one, rows = next(iter(setups.values())), partial(crossover_records, results)
+    one, rows = next(s for s in setups.values() if isinstance(s, Setup)), partial(crossover_records, results)
     if len(results) > 1:
         both = across_runtimes(results)
+        results = list(both.comparisons)
         out.write(runtimes_tables(both, one.device.name), both.to_dict(), rows)
     else:
         out.write(crossover_tables(results[0], one.device.name, one.runtime.name), results[0].to_dict(), rows)
@@ -94,8 +96,8 @@ def _several(
 ) -> None:
     """A row for each pair and combination."""
     from roofsim.explore.combinations import answers_of_pairs
-    from roofsim.report.crossover import crossover_records, crossover_row
-    from roofsim.report.several import several_data, several_records, side_by_side
+    from roofsim.report.crossover import UNCERTAIN, crossover_records, crossover_row
+    from roofsim.report.several import minded, several_data, several_records, side_by_side
     from roofsim.studies.crossover import Comparison, compare_setups
 
     def ask(pair: tuple[Any, Any], setups: Mapping[Any, Any], fields: Mapping[str, Any]) -> Comparison:
@@ -105,11 +107,12 @@ def _several(
         choices = _studies.choices_of([], options)
         found = answers_of_pairs(choices, pairs, ask, transfer=options["transfer"])
     note = (
-        "A/B: A over B at 8,192 and 57,344 tokens; fits: longest prompt in memory, beyond which lengths in brackets "
+        "A/B: A over B at 8,192 and 57,344 tokens; fits: longest prompt in memory, beyond which lengths in parentheses "
         "lie for A or B."
     )
+    notes = [*minded(found, lambda c: c.cautions), UNCERTAIN, note]
     out.write(
-        side_by_side(found, crossover_row, METRICS[metric].words.capitalize(), [note]),
+        side_by_side(found, crossover_row, METRICS[metric].words.capitalize(), notes),
         several_data(found, lambda c: c.to_dict()),
         lambda: several_records(found, lambda c: crossover_records([c])),
     )

@@ -14,7 +14,7 @@ from roofsim.prediction.metrics import METRICS
 @click.command()
 @_studies.case_options
 @click.option(
-    "--metric", "-m", type=click.Choice(list(METRICS)), default="ttft",
+    "--metric", "-m", type=o.Choice(list(METRICS)), default="ttft",
     help="What is explained.  [default: ttft]",
 )  # fmt: skip
 @click.option("--formulas", is_flag=True, help="Also the cost formula of every operator.")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "--budget", metavar="AMOUNT", default=None, help="Seconds (10s), joules (500J) or equivalent FLOP (2 PFLOP)."
 )
 @click.option(
-    "--share", "shared", type=click.Choice(["copied", "held", "read"]), default=None,
+    "--share", "shared", type=o.Choice(["copied", "held", "read"]), default=None,
     help="Trials copy the prompt's cache, share one that each of them reads, or one that a step reads once.  [default: "
     "held with a paged cache, else copied]",
 )  # fmt: skip

@@ -48,6 +48,13 @@ class UnknownName(InputError):
         super().__init__(f"{what}: no '{name}'{hint}")
 
 
+def one_of(what: str, name: str, known: Iterable[str]) -> str:
+    """That there is no such word, the nearest of those that there are, and all of them."""
+    words = list(known)
+    near = ", ".join(nearest(name, words))
+    return f"no {what} '{name}'; {f'nearest: {near}; ' if near else ''}one of {', '.join(words)}"
+
+
 MOST = 12
 """How many names a message lists at most."""
 

@@ -10,16 +10,10 @@ from roofsim.foundation import units
 from roofsim.foundation.schema import Limit, Spec, items
 
 
-class Sourced(Spec):
-    """A number and where it is from: `source` names an entry of the file's `sources`.
+class Valued(Spec):
+    """A value and what is said of it; a file may give the value alone."""
 
-    A file may give the number alone; then nothing says where it is from.
-    """
-
-    unit: ClassVar[str] = ""
-    value: float
-    source: str = ""
-    note: str = ""
+    value: Any
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
@@ -31,8 +25,17 @@ class Sourced(Spec):
 
 
 def _with_fields(value: Any) -> Any:
-    """A number alone as the group of fields that it is short for."""
+    """A value alone as the group of fields that it is short for."""
     return value if isinstance(value, Mapping | Spec) else {"value": value}
+
+
+class Sourced(Valued):
+    """A number and where it is from: `source` names an entry of the file's `sources`; empty if nothing says it."""
+
+    unit: ClassVar[str] = ""
+    value: float
+    source: str = ""
+    note: str = ""
 
 
 class Between:

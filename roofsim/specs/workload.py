@@ -7,7 +7,7 @@ from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.foundation.errors import InputError, UnknownName, one_of
 from roofsim.foundation.schema import Spec
 from roofsim.foundation.units import MAX_COUNT
 from roofsim.model.step import Logits, Precision, Product
@@ -117,7 +117,7 @@ def _word(what: str, table: Mapping[str, Any], value: Any, optional: bool = True
     if not isinstance(value, str):
         raise ValueError("input should be a valid string")
     if value.lower() not in table:
-        raise ValueError(f"no {what} '{value}'; one of {', '.join(table)}")
+        raise ValueError(one_of(what, value, table))
     return value.lower()
 
 
@@ -130,7 +130,7 @@ def _named(what: str, table: Mapping[str, Any], named: Callable[[str], str], val
     try:
         return named(value)
     except UnknownName:
-        raise ValueError(f"no {what} '{value}'; one of {', '.join(table)}") from None
+        raise ValueError(one_of(what, value, table)) from None
 
 
 def _logits(value: Any) -> Logits | None:

@@ -46,11 +46,12 @@ def cut(tables, text):
     return missing
 
 
-@pytest.mark.parametrize("name", sorted(set(modules()) - {"import"}))
+@pytest.mark.parametrize("name", sorted(set(modules()) - {"import", "new"}))
 def test_no_number_heading_or_word_of_an_example_is_cut(roofsim, examples, shown, name):
     for line in examples(name):
         text = roofsim(line, "-f", "table")
-        assert max(map(len, text.splitlines())) <= 80
+        # but for lines that are for copying
+        assert max(len(row) for row in text.splitlines() if not row.startswith("    ")) <= 80
         assert shown
         assert cut(shown, text) == []
 

@@ -14,6 +14,7 @@ from roofsim.foundation.cost import COLUMNS
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.schema import variant
+from roofsim.model.meanings import MEANINGS
 from roofsim.model.part import PARTS, Part
 from roofsim.model.step import Latents, Pass, Precision
 from roofsim.ops.base import REGISTER
@@ -100,7 +101,7 @@ def test_every_field_of_a_part_has_a_meaning(kind: str) -> None:
 
 def test_no_meaning_is_left_over_from_a_field_that_is_gone() -> None:
     fields = {(kind, name) for kind, part in PARTS.items() for name in parts.fields_of(part)}
-    assert set(parts.MEANINGS) <= {name for _, name in fields} | {f"{kind}.{name}" for kind, name in fields}
+    assert set(MEANINGS) <= {name for _, name in fields} | {f"{kind}.{name}" for kind, name in fields}
 
 
 def size(name: str, inside: str) -> object:
