@@ -8,8 +8,11 @@
     '1.01 TB/s'
     >>> show(25769803776, "B")
     '24.0 GiB'
+    >>> show(1270, "s")
+    '21.2 min'
 
-Decimal prefixes are powers of 1000, binary ones (Ki, Mi, Gi, Ti) powers of 1024 and only for bytes.
+Decimal prefixes are powers of 1000, binary ones (Ki, Mi, Gi, Ti, Pi, Ei) powers of 1024 and only for
+bytes. A time may be in minutes, hours and days (min, h, d).
 """
 
 from __future__ import annotations
@@ -23,8 +26,11 @@ DECIMAL = {
 }  # fmt: skip
 """SI prefixes and their powers of ten."""
 
-BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40}
+BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 """IEC prefixes and their powers of two."""
+
+SPOKEN = {"s": {"min": 60.0, "h": 3600.0, "d": 86400.0}}
+"""What people say instead of prefixes from a thousand on: 21 min, not 1.27 ks."""
 
 UNITS = {
     "B": "bytes",
@@ -72,6 +78,8 @@ def is_quantity(text: str) -> bool:
 
 def _factor(written: str, unit: str) -> float | None:
     """What one `written` is in `unit`, or None if it does not measure the same."""
+    if written in SPOKEN.get(unit, {}):
+        return SPOKEN[unit][written]
     if not written.endswith(unit):
         return None
     prefix = written[: len(written) - len(unit)]
@@ -91,25 +99,27 @@ EXAMPLES = {
 
 
 def show(value: float, unit: str, digits: int = 3) -> str:
-    """A quantity for people: `digits` significant digits and a sensible prefix (GiB for bytes)."""
+    """A quantity for people: `digits` significant digits and a sensible prefix (GiB for bytes), or minutes and hours."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    size = abs(value)
-    if unit == "B":
-        steps = [("B", 1.0)] + [(f"{prefix}B", 2.0**power) for prefix, power in BINARY.items()]
-    elif unit in ("USD", ""):
-        steps = [(unit, 1.0)]
-    else:
-        steps = [(f"{p}{unit}", 10.0**e) for p, e in DECIMAL.items() if p not in "µμ" or p == ""]
-    name, step = steps[0]
-    for candidate, size_of in steps:
-        if size >= size_of * (1 - 0.5 * 10**-digits):
-            name, step = candidate, size_of
-    if size == 0:
-        name, step = unit, 1.0
+    size, nearly = abs(value), 1 - 0.5 * 10**-digits
+    steps = _steps(unit, size >= 1000 * nearly)
+    reached = [step for step in steps if size >= step[1] * nearly]
+    name, step = (unit, 1.0) if size == 0 else (reached or steps[:1])[-1]
     return f"{significant(value / step, digits)} {name}".rstrip()
+
+
+def _steps(unit: str, thousand: bool) -> list[tuple[str, float]]:
+    """What quantities in a unit are shown in, and what one of each is; those from a `thousand` on may be spoken of."""
+    if unit == "B":
+        return [("B", 1.0), *((f"{prefix}B", 2.0**power) for prefix, power in BINARY.items())]
+    if unit in ("USD", ""):
+        return [(unit, 1.0)]
+    if thousand and unit in SPOKEN:
+        return list(SPOKEN[unit].items())
+    return [(f"{p}{unit}", 10.0**e) for p, e in DECIMAL.items() if p not in "µμ" or p == ""]
 
 
 def significant(value: float, digits: int = 3) -> str:
