@@ -10,7 +10,7 @@ from roofsim.foundation.parameters import stated
 from roofsim.foundation.quantity import Bytes, Documented, Name, Sourced, Time
 from roofsim.foundation.schema import Extra, Limit, Spec
 from roofsim.model.step import Latents, Logits, Product
-from roofsim.model.weights import CACHE_BYTES
+from roofsim.model.weights import CACHE_BYTES, ENCODINGS
 from roofsim.ops.base import Role
 
 PositiveInt = Annotated[int, Limit(gt=0)]
@@ -154,7 +154,8 @@ class Runtime(Documented):
     model's. `experts` says whether all experts of a layer are one grouped product or each that is used its own.
     `narrows` says that only scored positions go on after the mixer of the last layer. `products` has the kernels for
     quantised weights by their encoding or its family, in order of preference: weights of others are refused. Without
-    it, weights of any are unpacked inside the product. `caches` are the encodings that a KV cache can have beside the
+    it, weights of any are unpacked inside the product. `lacks` says why there are none for an encoding or a family of
+    them, and what may be asked for instead. `caches` are the encodings that a KV cache can have beside the
     dtype of activations, any without it. `parameters` are values of calibratable parameters that its
     kernels have on any device, over what a device file states for the usual ones. `explains` says why, field by field.
     """
@@ -181,6 +182,7 @@ class Runtime(Documented):
     memory: MemoryPolicy = field(default_factory=MemoryPolicy)
     parameters: Mapping[str, Sourced] = field(default_factory=dict)
     products: Mapping[Name, tuple[Product, ...]] | None = None
+    lacks: Mapping[Name, str] = field(default_factory=dict)
     caches: tuple[Name, ...] | None = None
     supports: tuple[str, ...] = ()
     explains: Mapping[str, str] = field(default_factory=dict)
@@ -188,6 +190,13 @@ class Runtime(Documented):
     def __post_init__(self) -> None:
         super().__post_init__()
         stated(self.parameters)
+        known = {each for name, form in ENCODINGS.items() if form.family for each in (name, form.family)}
+        for name in (*(self.products or {}), *self.lacks):
+            if name not in known:
+                raise ValueError(
+                    f"{'lacks' if name in self.lacks else 'products'}: no encoding '{name}' and no family "
+                    f"of them; one of {', '.join(sorted(known))}"
+                )
         for name in self.caches or ():
             if name not in CACHE_BYTES:
                 raise ValueError(f"caches: no '{name}'; one of {', '.join(CACHE_BYTES)}")
