@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from roofsim import library
 from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.quantity import unsourced
 from roofsim.foundation.units import show
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import outside
@@ -39,6 +42,9 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
     said += cautions(s, w, one_length=one_length)
     if s.device.power.tdp is None:
         said.append(f"no energy: the power that {s.device.id} draws is not published")
+    if s.runtime.implementation and not s.architecture.family:
+        said.append(f"{s.model_name} has no family: what {s.runtime.implementation} does for some alone is left out")
+    said += [f"unsourced: {each}" for each in map(_unsourced, (s.architecture, s.device, s.runtime, s.host)) if each]
     said += [f"changed: {change}" for change in s.changes]
     said += outside(s, w) if one_length else ()
     said.append(basis_of(s))
@@ -88,6 +94,20 @@ def cautions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str, ..
     if at_once and isinstance(w.batch, int) and w.batch > at_once:
         found.append(f"{s.runtime.id or s.runtime.name} runs {at_once:,} sequences at once, the others wait")
     return tuple(found)
+
+
+def _unsourced(spec: Any) -> str:
+    """What of a spec says not where it is from, if anything."""
+    silent = unsourced(spec) if spec else ()
+    name = spec.id or spec.name if spec else ""
+    if "" in silent:
+        return f"all of {name}"
+    more = ", ..." if len(silent) > SOME else ""
+    return f"{', '.join(silent[:SOME])}{more} of {name}" if silent else ""
+
+
+SOME = 3
+"""How many fields are named."""
 
 
 def _elsewhere(s: Setup) -> str:

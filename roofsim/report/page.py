@@ -40,7 +40,11 @@ def page(tables: Sequence[Table], terminal: bool) -> str:
             lines += [line.rstrip().replace(TOGETHER, " ") for row in rows for line in row]
         for note in table.notes:
             indent = " " * (len(note) - len(note.lstrip()))
-            lines += wrap(note, width, subsequent_indent=indent + GAP * bool(indent), break_on_hyphens=False)
+            whole = TOGETHER in note and " " not in note.lstrip()
+            folded = [note] if whole else wrap(
+                note, width, subsequent_indent=indent + GAP * bool(indent), break_on_hyphens=False
+            )  # fmt: skip
+            lines += [line.replace(TOGETHER, " ") for line in folded]
         lines.append("")
     return "\n".join(lines[:-1])
 
