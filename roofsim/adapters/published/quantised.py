@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from roofsim.foundation.errors import UnknownName
+from roofsim.foundation.errors import UnknownName, Unsupported
 from roofsim.model.architecture import Architecture
 from roofsim.model.weights import WEIGHT_FORMATS, format_named, stored
 
 DTYPE = "bf16"
 """What is left out is counted in 16 bits."""
+
+CACHE = ("kv_cache_scheme", "kv_cache_quant_algo", "kv_cache_quant_method")
+"""Where the methods say how the KV cache is to be kept."""
 
 KEPT = ("modules_to_not_convert", "ignore", "ignored_layers", "exclude_modules", "llm_int8_skip_modules")
 """Where the methods list modules that they leave as they are."""
@@ -39,20 +42,27 @@ _MODULES: Mapping[str, tuple[str, ...]] = {
 
 def format_of(said: Mapping[str, Any]) -> str:
     """The weight format that a `quantization_config` describes; raises UnknownName."""
-    method = str(said.get("quant_method", "")).lower().replace("-", "_")
+    method = str(said.get("quant_method") or "").lower().replace("-", "_")
     if method == "fp8":
         return "fp8-block128" if said.get("weight_block_size") else "fp8"
     if method == "bitsandbytes":
         if said.get("load_in_8bit"):
             return "int8-channel"
+        if said.get("load_in_4bit") is False:
+            raise UnknownName("weight formats", "bitsandbytes in neither 4 nor 8 bits", WEIGHT_FORMATS)
         return "nf4-double" if said.get("bnb_4bit_use_double_quant") else "nf4"
     if method in ("gptq", "awq", "auto_round"):
         return _grouped(said.get("bits", 4), said.get("group_size", 128))
     if method == "modelopt":
-        return format_named(str(said.get("quant_algo", said.get("quantization", {}).get("quant_algo", ""))))
+        inside = said.get("quantization")
+        stated = said.get("quant_algo") or (inside.get("quant_algo") if isinstance(inside, Mapping) else None)
+        return format_named(str(stated or ""))
     if method == "compressed_tensors":
-        groups = said.get("config_groups") or {}
-        return _compressed(next(iter(groups.values()), {}) if isinstance(groups, Mapping) else {})
+        groups = said.get("config_groups")
+        formats = dict.fromkeys(map(_compressed, groups.values() if isinstance(groups, Mapping) and groups else [{}]))
+        if len(formats) > 1:
+            raise Unsupported(f"config_groups are stored in {' and '.join(formats)}; which is in which is not read")
+        return next(iter(formats))
     return format_named(method)
 
 
@@ -76,11 +86,16 @@ def _compressed(group: Any) -> str:
         return "nvfp4" if weights.get("group_size", 16) == 16 else "mxfp4"
     if kind == "int" and bits == 8:
         return "int8-channel" if inputs else "int8-weights"
+    if bits is None:
+        raise UnknownName("weight formats", "compressed-tensors without num_bits", WEIGHT_FORMATS)
     return _grouped(bits, weights.get("group_size"))
 
 
 def stored_weights(network: Architecture, said: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
-    """The format, and bits per weight by operator, of a network with this `quantization_config`; raises UnknownName."""
+    """The format, and bits per weight by operator, of a network with this `quantization_config`.
+
+    Raises UnknownName for formats that are not known, Unsupported for several.
+    """
     name = format_of(said)
     bits = {operator: 8 * float(each) for operator, each in stored(name, DTYPE, network.inventory).items()}
     whole = bits["vectors"]
