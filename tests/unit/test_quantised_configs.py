@@ -82,6 +82,9 @@ def test_a_method_that_is_not_known_is_refused_with_what_would_be_right(tmp_path
         ({"quant_method": "bitsandbytes", "load_in_4bit": False}, "no 'bitsandbytes in neither 4 nor 8 bits'"),
         ("fp8", "no ''"),
         (["fp8"], "no ''"),
+        ({"quant_method": "compressed-tensors", "config_groups": {"a": {"weights": 4}}}, "without num_bits"),
+        ({"quant_method": "compressed-tensors", "config_groups": 4}, "without num_bits"),
+        ({"quant_method": "fp8", "ignore": ["re:("]}, "re:(: no regular expression: missing )"),
         ({"quant_method": "compressed-tensors", "config_groups": {
             "a": {"weights": {"num_bits": 8, "type": "float"}}, "b": {"weights": {"num_bits": 8, "type": "int"}},
         }}, "config_groups are stored in fp8 and int8-weights; which is in which is not read"),

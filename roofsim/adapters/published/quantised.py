@@ -77,7 +77,8 @@ def _grouped(bits: Any, group: Any) -> str:
 
 
 def _compressed(group: Any) -> str:
-    weights = (group.get("weights") if isinstance(group, Mapping) else None) or {}
+    stated = group.get("weights") if isinstance(group, Mapping) else None
+    weights = stated if isinstance(stated, Mapping) else {}
     bits, kind, strategy = weights.get("num_bits"), weights.get("type"), weights.get("strategy")
     inputs = group.get("input_activations") if isinstance(group, Mapping) else None
     if kind == "float" and bits == 8:
@@ -115,7 +116,7 @@ def kept(operator: str, patterns: Iterable[str], depth: int) -> float:
 
     A pattern is a part of a name, a part with `*` for anything, or a regular expression after `re:`.
     """
-    found = [re.compile(each[3:]) if each.startswith("re:") else _part(each) for each in patterns]
+    found = [_pattern(each) for each in patterns]
     paths = _MODULES.get(operator, tuple(f"{block}.{operator}" for block in (*_ATTENTION, "mixer", "linear_attn")))
     named = (
         any(pattern.search(path if path in _OUTSIDE else f"model.layers.{layer}.{path}") for pattern in found
@@ -126,6 +127,15 @@ def kept(operator: str, patterns: Iterable[str], depth: int) -> float:
 
 
 _OUTSIDE = (*_MODULES["lm_head"], *_MODULES["embedding"])
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    if not text.startswith("re:"):
+        return _part(text)
+    try:
+        return re.compile(text[3:])
+    except re.error as error:
+        raise Unsupported(f"{text[:60]}: no regular expression: {error}") from None
 
 
 def _part(pattern: str) -> re.Pattern[str]:
