@@ -199,7 +199,8 @@ def architecture(name: str) -> Architecture:
         raise InputError(f"{name}: {base} is a published model and has no parameters to choose")
     from roofsim.specs.files import build
 
-    return build(Architecture, read_published(path).values, str(path))
+    found = read_published(path)
+    return build(Architecture, {**found.values, "notes": list(found.notes)}, str(path))
 
 
 _CHOICE = re.compile(r":([A-Za-z_]\w*)=([^:]*)")
