@@ -41,6 +41,7 @@ class Names(o.Name):
 
 axis_options = o.stacked(
     click.argument("models", nargs=-1, type=o.Name("models")),
+    o.download_option,
     click.option(
         "--device", "-d", type=Names("hardware"), metavar="DEVICES",
         help="Devices, set off by commas; modes after @ (orin@15w).",

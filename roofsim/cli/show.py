@@ -16,6 +16,7 @@ KINDS = ("models", "models/families", "hardware/calibrated", "hardware", "runtim
 
 @click.command()
 @click.argument("name", type=o.Name(*KINDS))
+@o.download_option
 @click.option("--dtype", default="bf16", metavar="T", help="Dtype that a model's state is counted in.  [default: bf16]")
 @o.output_options
 def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool) -> None:

@@ -135,6 +135,8 @@ class Architecture(Documented):
     """The number of parameters that its makers or a checkpoint state; shown beside the count."""
     stored: Stored | None = None
     """How the weights of a quantised file are stored."""
+    notes: tuple[str, ...] = ()
+    """What predictions are to say among their assumptions, such as what of a published file is not counted."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
