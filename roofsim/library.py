@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from roofsim.foundation.errors import InputError, SpecError, UnknownName
 from roofsim.foundation.quantity import Documented, Sourced, unsourced
-from roofsim.foundation.schema import Spec, plain
+from roofsim.foundation.schema import Spec, assembled, plain
 from roofsim.foundation.units import parse_count, parse_short_count
 from roofsim.model.architecture import Architecture
 from roofsim.specs.cache import kept
 from roofsim.specs.calibration import Calibration
-from roofsim.specs.device import Device
+from roofsim.specs.device import Device, Modes
 from roofsim.specs.host import Host
 from roofsim.specs.implementation import NOTHING_KNOWN, Facts, Implementation
 from roofsim.specs.population import Population, Priors, device_class, runtime_class
@@ -198,9 +198,14 @@ def file_values(kind: str, what: str, name: str) -> dict[str, Any]:
 
 def modes(name: str) -> tuple[str, ...]:
     """The modes that a device can be in; empty if it has but one."""
-    from roofsim.specs.files import read_mapping
+    path = locate("hardware", "devices", name)
+    return kept(path, "modes", lambda text: _modes(path, text)).names
 
-    return tuple(read_mapping(locate("hardware", "devices", name)).get("variants") or ())
+
+def _modes(path: Path, text: str) -> Modes:
+    from roofsim.specs.files import mapping
+
+    return assembled(Modes, names=tuple(mapping(text, path).get("variants") or ()))
 
 
 def architecture(name: str) -> Architecture:

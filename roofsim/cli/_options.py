@@ -27,11 +27,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Name(click.ParamType[str]):
-    """A device, model, runtime or host by name, alias or path; completes names in the shell."""
+    """A device, model, runtime or host by name, alias or path, or one of some words; completes in the shell.
 
-    def __init__(self, kind: str, *more: str) -> None:
-        self.kind = kind
+    So does the last of several that are set off by commas.
+    """
+
+    def __init__(self, kind: str, *more: str, words: tuple[str, ...] = ()) -> None:
         self.kinds = (kind, *more)
+        self.words = words
         self.name = {"hardware": "device", "models": "model", "runtimes": "runtime"}.get(kind, kind.rpartition("/")[2])
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -46,21 +49,9 @@ class Name(click.ParamType[str]):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Names and aliases that begin with what is typed."""
-        from click.shell_completion import CompletionItem
+        from roofsim.cli._completion import names
 
-        from roofsim import library
-
-        if "/" in incomplete:
-            return [CompletionItem(incomplete, type="file")]
-        base, at, _ = incomplete.partition("@")
-        if at and self.kind == "hardware":
-            try:
-                known = [f"{base}@{mode}" for mode in library.modes(base)]
-            except InputError:
-                known = []
-        else:
-            known = [each for kind in self.kinds for each in (*library.names(kind), *library.aliases(kind))]
-        return [CompletionItem(each) for each in known if each.lower().startswith(incomplete.lower())]
+        return names(self.kinds, self.words, incomplete)
 
 
 class Word(click.ParamType[str]):
@@ -72,12 +63,23 @@ class Word(click.ParamType[str]):
         self.table = table
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Words that begin with what is typed."""
-        from click.shell_completion import CompletionItem
-
+        """Words that begin with what is typed, or with what follows its last comma."""
+        from roofsim.cli._completion import listed
         from roofsim.specs import workload
 
-        return [CompletionItem(each) for each in getattr(workload, self.table) if each.startswith(incomplete)]
+        return listed(((each, "") for each in getattr(workload, self.table)), incomplete)
+
+
+class Change(click.ParamType[str]):
+    """A change of a field, PATH=VALUE; paths, and words that a field takes, complete in the shell."""
+
+    name = "change"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The next steps of the path, or values."""
+        from roofsim.cli._completion import changes
+
+        return changes(ctx, incomplete)
 
 
 class Quantity(click.ParamType[float]):
@@ -179,6 +181,16 @@ class Target(click.ParamType[str]):
             self.fail(f"'{value}': the folder '{path.parent}' cannot be written to", param, ctx)
         return str(value)
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The files that the shell knows."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
+
+CHOICES = ("auto", "none")
+"""What --calibration may be beside the name of one."""
+
 
 def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     """Several options as one decorator, in the order in which help lists them."""
@@ -217,7 +229,7 @@ transfer_option = click.option(
 )  # fmt: skip
 calibration_options = stacked(
     click.option(
-        "--calibration", type=Name("hardware/calibrated"), metavar="NAME", default="auto",
+        "--calibration", type=Name("hardware/calibrated", words=CHOICES), metavar="NAME", default="auto",
         help="Fitted parameters by name or path; auto: those shipped for this device, mode and runtime; none: priors."
         "  [default: auto]",
     ),
@@ -234,7 +246,7 @@ stack_options = stacked(
     ),
     calibration_options,
     click.option(
-        "--set", "changes", multiple=True, metavar="PATH=VALUE",
+        "--set", "changes", multiple=True, type=Change(), metavar="PATH=VALUE",
         help="Change a field for a what-if: device.memory.bandwidth=2x, runtime.attention.mask=never, "
         "parameters.gemm_efficiency=0.9 (repeatable).",
     ),

@@ -28,39 +28,27 @@ AXES = (
 """Axes that have an option of their own; its value is read where axes are."""
 
 
-class Names(o.Name):
-    """Names set off by commas; completes the last."""
-
-    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> Any:
-        """Names that begin with what follows the last comma."""
-        from click.shell_completion import CompletionItem
-
-        before, comma, last = incomplete.rpartition(",")
-        return [CompletionItem(f"{before}{comma}{each.value}") for each in super().shell_complete(ctx, param, last)]
-
-
 axis_options = o.stacked(
-    click.argument("models", nargs=-1, type=o.Name("models")),
-    o.download_option,
+    o.models_argument,
     click.option(
-        "--device", "-d", type=Names("hardware"), metavar="DEVICES",
+        "--device", "-d", type=o.Name("hardware"), metavar="DEVICES",
         help="Devices, set off by commas; modes after @ (orin@15w).",
     ),
-    click.option("--runtime", "-r", type=Names("runtimes"), metavar="RUNTIMES", help="Software stacks."),
-    click.option("--host", type=Names("hardware/hosts"), metavar="HOSTS", help="Hosts.  [default: the devices' own]"),
+    click.option("--runtime", "-r", type=o.Name("runtimes"), metavar="RUNTIMES", help="Software stacks."),
+    click.option("--host", type=o.Name("hardware/hosts"), metavar="HOSTS", help="Hosts.  [default: the devices' own]"),
     click.option(
-        "--calibration", type=Names("hardware/calibrated"), metavar="NAMES",
+        "--calibration", type=o.Name("hardware/calibrated", words=o.CHOICES), metavar="NAMES",
         help="auto, none, or calibrations by name.  [default: auto]",
     ),
-    click.option("--weights", metavar="FMTS", help="Formats of the weights."),
-    click.option("--cache", metavar="TYPES", help="Dtypes of the KV cache."),
-    click.option("--dtype", metavar="TYPES", help="Dtypes of activations."),
+    click.option("--weights", type=o.Word("WEIGHT_FORMATS"), metavar="FMTS", help="Formats of the weights."),
+    click.option("--cache", type=o.Word("CACHE_BYTES"), metavar="TYPES", help="Dtypes of the KV cache."),
+    click.option("--dtype", type=o.Word("DTYPE_BYTES"), metavar="TYPES", help="Dtypes of activations."),
     click.option("--logits", metavar="all,last", help="Positions that are scored."),
     click.option("--batch", "-b", metavar="COUNTS", help="Sequences at once.  [default: 1]"),
     click.option("--prompt", "-p", metavar="COUNTS", help="Tokens of the prompt.  [default: 1024]"),
     click.option("--generate", "-g", metavar="COUNTS", help="Generated tokens.  [default: 128]"),
     click.option(
-        "--set", "changes", multiple=True, metavar="PATH=VALUES",
+        "--set", "changes", multiple=True, type=o.Change(), metavar="PATH=VALUES",
         help="Values of a field: device.memory.bandwidth=0.5x..4x*2, model.layers.decoder.mixer.window=1k,4k "
         "(repeatable).",
     ),

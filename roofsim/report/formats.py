@@ -84,5 +84,5 @@ def as_markdown(tables: Sequence[Table], data: Mapping[str, Any], terminal: bool
                 )
                 lines.append("| " + " | ".join(cells) + " |")
             lines.append("")
-        lines += [line for note in table.notes for line in (note, "")]
+        lines += [line for note in table.notes for line in (note.replace(TOGETHER, " "), "")]
     return "\n".join(lines).rstrip("\n")

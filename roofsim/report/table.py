@@ -10,7 +10,12 @@ from roofsim.foundation import units
 from roofsim.foundation.arith import Number
 
 TOGETHER = "\u00a0"
-"""A blank at which a cell is not folded; it is shown as any other."""
+"""A blank at which text is not folded; it is shown as any other."""
+
+
+def to_copy(line: str) -> str:
+    """A line for the shell as a note that stays in one piece, set off as code."""
+    return "    " + line.replace(" ", TOGETHER)
 
 
 @dataclass(frozen=True, slots=True)

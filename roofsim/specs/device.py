@@ -101,6 +101,12 @@ class Links(Spec):
     """To the host, each way."""
 
 
+class Modes(Spec):
+    """The names of the modes that the file of a device has."""
+
+    names: tuple[str, ...] = ()
+
+
 class Device(Documented):
     """One accelerator or processor. Sizes are SI floats: bytes, B/s, FLOP/s, Hz, W."""
 
