@@ -96,7 +96,12 @@ def locate(kind: str, what: str, name: str) -> Path:
     known = lower.get(name.lower()) or aliases(kind).get(name.lower())
     if known:
         return shipped[known]
-    raise UnknownName(what, name, shipped, aliases(kind))
+    raise UnknownName(what, name, shipped, aliases(kind), file=beside(name))
+
+
+def beside(name: str) -> str:
+    """The file here that a name which is not known may have been meant for, if there is one."""
+    return f"{name}.yaml" if os.path.isfile(f"{name}.yaml") else ""
 
 
 def on_hub(name: str) -> Path | None:

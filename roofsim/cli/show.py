@@ -36,7 +36,7 @@ def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool
     if kind == "models":
         tables, data = specs.model(spec, w)
         if chosen := library.family_of(name):
-            table, about = specs.family(*chosen)
+            table, about = specs.family(*chosen, library.split_member(name)[0])
             tables, data = [table, *tables], {**data, "family": about}
     elif kind == "hardware/calibrated":
         from roofsim.report.calibrated import calibration_tables
@@ -82,4 +82,4 @@ def find(name: str) -> tuple[str, Any]:
         raise min(problems, key=lambda item: sum("no such field" in p or "is missing" in p for p in item[1].problems))[
             1
         ]
-    raise UnknownName("models, devices, runtimes and hosts", name, known)
+    raise UnknownName("models, devices, runtimes and hosts", name, known, file=library.beside(name))
