@@ -137,7 +137,7 @@ class Architecture(Documented):
     stored: Stored | None = None
     """How the weights of a quantised file are stored."""
     notes: tuple[str, ...] = field(default=(), compare=False)
-    """What of a published file is not in this description; every prediction says so."""
+    """What predictions are to say among their assumptions, such as what of a published file is not counted."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
