@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from roofsim.foundation.errors import InputError, SpecError, UnknownName
-from roofsim.foundation.quantity import Sourced
-from roofsim.foundation.schema import Spec, assembled
+from roofsim.foundation.quantity import Documented, Sourced, unsourced
+from roofsim.foundation.schema import Spec, assembled, plain
 from roofsim.foundation.units import parse_count, parse_short_count
 from roofsim.model.architecture import Architecture
 from roofsim.specs.cache import kept
@@ -105,8 +105,17 @@ def device(name: str) -> Device:
 
 
 def _device(path: Path, text: str, mode: str | None) -> Device:
+    from roofsim.specs.files import build
+
+    mode, merged = _in_mode(path, text, mode)
+    merged.setdefault("id", f"{path.stem}@{mode}" if mode else path.stem)
+    return _documented(build(Device, merged, str(path)), path)
+
+
+def _in_mode(path: Path, text: str, mode: str | None) -> tuple[str, dict[str, Any]]:
+    """The mode that is meant, and what the file of a device says of it."""
     # what reads and checks files takes longer to import than a prediction: only for files that are not in the cache
-    from roofsim.specs.files import build, mapping
+    from roofsim.specs.files import mapping
 
     values = mapping(text, path)
     variants = values.pop("variants", None) or {}
@@ -121,9 +130,7 @@ def _device(path: Path, text: str, mode: str | None) -> Device:
         mode = default or ""
     elif not mode or mode not in variants:
         raise UnknownName(f"modes of {path.stem}", mode, variants)
-    merged = merge(values, variants.get(mode, {}))
-    merged.setdefault("id", f"{path.stem}@{mode}" if mode else path.stem)
-    return build(Device, merged, str(path))
+    return mode, merge(values, variants.get(mode, {}))
 
 
 def _split(name: str) -> tuple[str, str | None]:
@@ -148,6 +155,26 @@ def stated(device: Device) -> Mapping[str, Sourced]:
 @lru_cache
 def _device_named(name: str) -> Device:
     return device(name)
+
+
+def file_values(kind: str, what: str, name: str) -> dict[str, Any]:
+    """What a file of a spec holds, of a device in its mode, of a published model or a member as a model file would."""
+    from roofsim.specs.files import mapping
+    from roofsim.specs.text import read_text
+
+    if kind == "models":
+        base, given = split_member(name)
+        path = _located(base, given)
+        if is_published(path):
+            return dict(read_published(path).values)
+        values = mapping(read_text(path), path)
+        return plain(architecture(name), defaults=False) if given or "pattern" in values else values
+    if kind == "hardware":
+        base, mode = _split(name)
+        path = locate(kind, what, base)
+        return _in_mode(path, read_text(path), mode)[1]
+    path = locate(kind, what, name)
+    return mapping(read_text(path), path)
 
 
 def modes(name: str) -> tuple[str, ...]:
@@ -247,7 +274,7 @@ def _family(path: Path, text: str) -> Family:
     from roofsim.specs.family import from_file
     from roofsim.specs.files import mapping
 
-    return from_file({"id": path.stem, **mapping(text, path)}, str(path))
+    return _documented(from_file({"id": path.stem, **mapping(text, path)}, str(path)), path)
 
 
 def scaling_law(name: str) -> ScalingLaw:
@@ -337,7 +364,18 @@ def _read(model: type[S], path: Path, text: str) -> S:
 
     values = mapping(text, path)
     values.setdefault("id", path.stem)
-    return build(model, values, str(path))
+    return _documented(build(model, values, str(path)), path)
+
+
+def _documented(spec: S, path: Path) -> S:
+    """The spec, which must say of every number where it is from if it is shipped; raises SpecError."""
+    whole = path.resolve()
+    shipped = any(whole.is_relative_to(folder(kind)) for kind in ("hardware", "models", "runtimes"))
+    if shipped and isinstance(spec, Documented) and (silent := unsourced(spec)):
+        raise SpecError(
+            [f"{path}: {each or 'sources'}: says not where it is from, as all shipped do" for each in silent]
+        )
+    return spec
 
 
 def read_published(path: Path) -> Published:

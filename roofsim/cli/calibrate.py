@@ -50,7 +50,7 @@ def command(
     Example: roofsim calibrate runs.csv --device rtx-4090 --runtime transformers-4.52-eager -o fitted.yaml
     """
     from roofsim import library
-    from roofsim.calibrate.run import Options, calibrate
+    from roofsim.fitting.run import Options, calibrate
     from roofsim.foundation.errors import InputError
     from roofsim.report.calibrated import parameter_records
     from roofsim.report.calibration import result_tables

@@ -36,19 +36,24 @@ def command(
     \b
     Example: roofsim crossover Qwen2.5-0.5B mamba2-780m --device orin --plot crossing.png
     """
+    from roofsim.prediction.setup import Setup
     from roofsim.report.crossover import crossover_records, crossover_tables, runtimes_tables
-    from roofsim.studies.crossover import across_runtimes, compare_setups, pairs_of
+    from roofsim.studies.crossover import across_runtimes, compare_setups, pairs_of, set_up
 
     pairs = pairs_of(models)
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
     results = []
     for each in o.several(runtime):
-        setups = {name: o.changed_setup(name, device, each, host, changes, calibration, transfer) for name in names}
+        setups = {
+            name: set_up(partial(o.changed_setup, name, device, each, host, changes, calibration, transfer))
+            for name in names
+        }
         results.append(compare_setups(setups, pairs, metric, longest, **o.fields_of(options)))
-    one = next(iter(setups.values()))
+    one = next(s for s in setups.values() if isinstance(s, Setup))
     out, rows = o.Output(format_, output, quiet), partial(crossover_records, results)
     if len(results) > 1:
         both = across_runtimes(results)
+        results = list(both.comparisons)
         out.write(runtimes_tables(both, one.device.name), both.to_dict(), rows)
     else:
         out.write(crossover_tables(results[0], one.device.name, one.runtime.name), results[0].to_dict(), rows)

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 @o.workload_options
 @o.stack_options
 @click.option("--operators", is_flag=True, help="List every operator, not only the largest.")
-@click.option(
-    "--explain", "explained", is_flag=True, help="Also what would change the figures: logits, mask, graphs ..."
-)
+@click.option("--explain", "explained", is_flag=True, help="Also what would help: other logits, no mask, graphs ...")
 @click.option(
     "--memory-plot", type=o.Target((".png", ".svg", ".pdf")), metavar="FILE", default=None,
     help="Draw what is alive over the operators of the prefill.",

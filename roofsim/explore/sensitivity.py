@@ -33,7 +33,7 @@ from roofsim.prediction.places import placed
 from roofsim.prediction.request import settled
 from roofsim.prediction.results import columns, interval_basis, plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
-from roofsim.prediction.words import assumptions
+from roofsim.prediction.words import assumptions, beyond
 from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
@@ -107,6 +107,7 @@ class Sensitivities:
     rows: tuple[Sensitivity, ...]
     fixed: Mapping[str, str]
     assumptions: tuple[str, ...]
+    cautions: tuple[str, ...]
     calibration: str | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -153,7 +154,8 @@ def sensitivities(s: Setup, w: Workload, figure: str = "ttft", over: Sequence[st
         s.model_name, s.device.id, s.runtime.id, columns(w), figure, words, unit, value,
         intervals(s, w).get(keys.get(path, path)),
         tuple(sorted(rows, key=lambda row: (-abs(row.elasticity), -_reach(row)))),
-        fixed | {each.path: "is 0" for each in asked if each.value <= 0}, assumptions(s, w), s.calibration_name,
+        fixed | {each.path: "is 0" for each in asked if each.value <= 0}, assumptions(s, w),
+        beyond(Evaluation(s, w)), s.calibration_name,
     )  # fmt: skip
 
 

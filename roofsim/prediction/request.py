@@ -24,7 +24,7 @@ from roofsim.prediction.places import COUNTS, number_at
 from roofsim.prediction.results import PassPrediction, Prediction, columns
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
 from roofsim.prediction.steps import decode, pieces
-from roofsim.prediction.words import assumptions
+from roofsim.prediction.words import assumptions, beyond, cautions, room
 from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
@@ -104,19 +104,19 @@ def predict_request(s: Setup, w: Workload) -> Prediction:
     """As `predict`, for numbers and for specs that were looked up before."""
     w = settled(s, w)
     e = Evaluation(s, w)
-    found = _prediction(s, w, e.grown, detailed_prefill(e), detailed_decode(e), e.request, e.memory)
+    found = _prediction(s, w, beyond(e), e.grown, detailed_prefill(e), detailed_decode(e), e.request, e.memory)
     return replace(found, _limits=partial(limits_of, s, w), _intervals=partial(intervals, s, w, e))
 
 
 def _prediction(
-    s: Setup, w: Workload, grown: Number, prefill: PassPrediction, decode: PassPrediction, request: Request,
-    memory: Memory,
+    s: Setup, w: Workload, known: tuple[str, ...], grown: Number, prefill: PassPrediction, decode: PassPrediction,
+    request: Request, memory: Memory,
 ) -> Prediction:  # fmt: skip
-    """Figures beside what they are of."""
+    """Figures beside what they are of, with what must be `known` before they are used."""
     return Prediction(
         s.model_name, s.device.id, s.runtime.id, s.host.id if s.host else None, w, float(s.device.capacity),
-        s.architecture.positions or None, grown, prefill, decode, request, memory, assumptions(s, w),
-        s.calibration_name,
+        room(s), s.architecture.positions or None, grown, prefill, decode, request, memory, assumptions(s, w),
+        known, s.calibration_name,
     )  # fmt: skip
 
 
@@ -177,7 +177,7 @@ def predict_arrays(s: Setup, w: Workload) -> Prediction:
         return {f.name: found[f"{name}.{f.name}"] for f in fields(made) if f"{name}.{f.name}" in found}
 
     return _prediction(
-        s, w, found["memory.grown"],
+        s, w, cautions(s, w), found["memory.grown"],
         PassPrediction(**part("prefill", PassFigures)), PassPrediction(**part("decode", PassFigures)),
         Request(*(found[f.name] for f in fields(Request))), Memory(**part("memory", Memory), binding=""),
     )  # fmt: skip

@@ -35,7 +35,8 @@ def comparison_tables(c: Comparison) -> list[Table]:
 
 NOTE = (
     "x1.21: the 95 % interval, this factor up and down, by a calibration or by the priors of such devices and "
-    "runtimes. Energy and price are those of a million output tokens, their prompts included."
+    "runtimes. tokens/s: output tokens of all sequences over the time of the whole request. Energy and price are those "
+    "of a million output tokens, their prompts included."
 )
 
 

@@ -11,6 +11,7 @@ from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.ops.base import CostFunction
 from roofsim.prediction.metrics import METRICS
+from roofsim.report.heading import assumed, heading
 from roofsim.report.records import records
 from roofsim.report.table import Column, Figure, Table
 from roofsim.studies.explain import Explanation
@@ -21,9 +22,10 @@ UNITS = {name: "FLOP" if name in ("matrix", "vector") else "B" for name in COLUM
 def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
     """The polynomial, its symbols with their pull, and the regimes."""
     row, shown = METRICS[e.metric], METRICS[e.form_of]
-    title = (
+    title = heading(
         f"{row.words.capitalize()} of {e.model} on {device}\n"
-        f"with {runtime}, {e.length:,} tokens: {Figure(e.value, row.unit)}"
+        f"with {runtime}, {e.length:,} tokens: {Figure(e.value, row.unit)}",
+        e.cautions,
     )
     total = sum(c * e.length**k for k, c in enumerate(e.coefficients))
     notes = [] if e.terms else ["This figure is no polynomial in N: something below the line is a sum."]
@@ -53,7 +55,7 @@ def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
     )
     spans = [[f"{r.first:,} to {r.last:,}", str(r.bound), "yes" if r.masked else "no"] for r in e.regimes]
     regimes = Table("Regimes of the prefill", [Column("tokens"), Column("bound by"), Column("mask built")], spans)
-    return [formula, symbols, regimes, Table("", (), (), ["Assumed: " + "; ".join(e.assumptions) + "."])]
+    return [formula, symbols, regimes, Table("", (), (), [assumed(e.assumptions, e.cautions)])]
 
 
 SMALL = 0.005

@@ -54,7 +54,7 @@ def _grid(table: Table, width: int) -> Iterator[list[str]]:
     columns = table.columns
     texts = [[c.name for c in columns]]
     texts += [[c.text(value) for c, value in zip(columns, row, strict=True)] for row in table.rows]
-    widths = [max(len(text) for text in column) for column in zip(*texts, strict=True)]
+    widths = [max(len(line) for text in column for line in text.split("\n")) for column in zip(*texts, strict=True)]
     foldable = [i for i, column in enumerate(columns) if i and not column.numeric]
     pieces = [[max(map(len, PIECE.findall(text)), default=0) for text in column] for column in zip(*texts, strict=True)]
     least = [max(head, min(LEAST, max(cells))) for head, *cells in pieces]
@@ -64,7 +64,8 @@ def _grid(table: Table, width: int) -> Iterator[list[str]]:
             break  # a line that is too long can be read, half a number cannot
         widths[widest] -= 1
     for row in texts:
-        cells = [wrap(text, w) if len(text) > w else [text] for text, w in zip(row, widths, strict=True)]
+        cells = [[line for part in text.split("\n") for line in (wrap(part, w) if len(part) > w else [part])]
+                 for text, w in zip(row, widths, strict=True)]  # fmt: skip
         yield [
             GAP.join(
                 text.rjust(w) if column.numeric else text.ljust(w)

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
 from roofsim.engine.roofline import Machine
@@ -98,13 +101,25 @@ def crossover(comparisons: Sequence[Comparison], device: str, runtime: str) -> F
         )
         for axes, (pair, title, label) in zip(grid.flat, panels, strict=False):
             _pair(axes, pair, label)
-            axes.set_title(title, fontsize=8, pad=14)
+            axes.set_title(title, fontsize=8, pad=8 + 7 * min(max(len(pair.crossings), 1), 3))
         for axes in list(grid.flat)[len(pairs) :]:
             axes.set_visible(False)
         what = METRICS[pairs[0].metric].words
         figure.suptitle(f"{what.capitalize()} on {device}\n{runtime}", fontsize=9.5)
-        figure.tight_layout()
+        figure.tight_layout(rect=(0, 0.3 / figure.get_figheight(), 1, 1))
+        _marks(figure, pairs)
         return figure
+
+
+def _marks(figure: Figure, pairs: Sequence[Pair]) -> None:
+    """What the marks of all panels mean, below them."""
+    grey: Any = {"color": "0.3", "mew": 1.5}
+    drawn: list[Any] = [Line2D([], [], marker="x", ms=5, ls=(0, (1, 2)), label="out of memory", **grey)]
+    if any(window for pair in pairs for window in pair.context_window.values()):
+        drawn.append(Line2D([], [], marker="|", ms=9, ls="none", label="context window", **grey))
+    if any(pair.crossings for pair in pairs):
+        drawn.append(Patch(color=COLOURS[4], alpha=0.35, lw=0, label="95 % interval of the crossing"))
+    figure.legend(handles=drawn, loc="lower center", ncols=len(drawn), fontsize=7)
 
 
 def _pair(axes: Axes, pair: Pair, band: str) -> None:
@@ -125,9 +140,15 @@ def _pair(axes: Axes, pair: Pair, band: str) -> None:
         if inside and end < high:
             axes.plot(lengths[inside[-1]], values[inside[-1]], marker="x", color=colour, ms=6, mew=1.6)
     axes.fill_between([], [], [], color="0.5", alpha=0.25, lw=0, label=band)
-    if min(pair.max_prompt.values()) < high:
-        axes.plot([], [], marker="x", color="0.3", ms=5, mew=1.4, ls=(0, (1, 2)), label="out of memory")
-    for number, crossing in enumerate(c for c in pair.crossings if low <= c.length <= high):
+    drawn = [c for c in pair.crossings if low <= c.length <= high]
+    for first, last in dict.fromkeys(c.interval for c in drawn):
+        axes.axvspan(max(first, low), min(last, high), color=COLOURS[4], alpha=0.22, lw=0, zorder=0)
+    for side, colour in (("a", COLOURS[0]), ("b", COLOURS[1])):
+        window = pair.context_window[side]
+        if window and low < window < high:
+            height = float(np.interp(window, lengths, pair.values[side]))
+            axes.plot(window, height, marker="|", color=colour, ms=10, mew=1.6, ls="none")
+    for number, crossing in enumerate(drawn):
         axes.axvline(crossing.length, color="0.35", lw=0.8, ls="--")
         axes.annotate(f"{crossing.length:,}", (crossing.length, 1.0), xycoords=("data", "axes fraction"),
                       fontsize=6.5, xytext=(0, 2 + 7 * (number % 3)), textcoords="offset points", color="0.25",
@@ -254,8 +275,8 @@ def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
             colors=COLOURS,
             alpha=0.85,
         )
-        axes.axhline(r.capacity / GIB, color="0.2", lw=1, ls="--")
-        axes.annotate(f"capacity {units.show(r.capacity, 'B')}", (lengths[-1], r.capacity / GIB), fontsize=7,
+        axes.axhline(r.room.bytes / GIB, color="0.2", lw=1, ls="--")
+        axes.annotate(f"memory: {r.room.words}", (lengths[-1], r.room.bytes / GIB), fontsize=7,
                       va="bottom", ha="right")  # fmt: skip
         longest, (fewest, most) = r.limits.max_prompt, r.intervals["max_prompt"]
         end: float = max(lengths[-1], lengths[0] + 1)
@@ -268,7 +289,7 @@ def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
         axes.xaxis.set_major_formatter(FuncFormatter(tokens))
         axes.xaxis.set_major_locator(MultipleLocator(2 ** max(round(math.log2(lengths[-1] / 6)), 7)))
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 4, 8]))
-        axes.set_ylim(0, max(r.capacity, max(float(each.memory.peak) for each in r.at)) * 1.1 / GIB)
+        axes.set_ylim(0, max(r.room.bytes, max(float(each.memory.peak) for each in r.at)) * 1.1 / GIB)
         axes.set_ylabel("peak memory of a prefill (GiB)")
         axes.set_title(f"{r.model} on {device}\n{runtime}", fontsize=9)
         axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0.01, 0.88), reverse=True, frameon=True)

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from roofsim.calibrate.run import Result
+from roofsim.fitting.run import Result
 from roofsim.foundation import units
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.prediction.words import interval_label

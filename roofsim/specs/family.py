@@ -32,8 +32,8 @@ class Parameter(Spec):
 
     value: int | str
     range: tuple[Extra, Size]
-    meaning: str
-    source: str
+    meaning: str = ""
+    source: str = ""
     multiple: Size = 1
 
 
@@ -71,8 +71,6 @@ class Family(Documented):
                 problems.append(f"parameters: '{name}' cannot be the name of one")
             if isinstance(each.value, str):
                 problems += _unknown(each.value, f"parameters.{name}.value", seen)
-            if each.source not in self.sources:
-                problems.append(f"parameters.{name}: source '{each.source}' is not in sources")
             seen.add(name)
         if self.solved not in self.parameters:
             problems.append(f"solved: '{self.solved}' is no parameter")

@@ -91,8 +91,11 @@ def dump(spec: Spec) -> str:
 
 def problem_line(where: str, problem: Any) -> str:
     """One line for one of pydantic's problems, led by where it is."""
-    path = ".".join(str(step) for step in problem["loc"] if step not in ("function-after",))
+    steps = [str(step) for step in problem["loc"] if step not in ("function-after",)]
     kind, message = problem["type"], problem["msg"]
+    if steps[-1:] == ["value"] and kind != "missing":
+        steps.pop()  # a quantity is wrong, whether its number stands alone or beside its source
+    path = ".".join(steps)
     if kind == "unexpected_keyword_argument":
         message = "no such field"
     elif kind == "missing":
@@ -100,7 +103,7 @@ def problem_line(where: str, problem: Any) -> str:
     elif kind == "value_error":
         message = str(problem["ctx"]["error"])
     elif kind == "dataclass_type":
-        message = f"{named(problem['input'])} is no group of fields (a number needs its unit: '24 GiB')"
+        message = f"{named(problem['input'])} is no group of fields"
     elif kind in ("union_tag_invalid", "union_tag_not_found"):
         expected = problem.get("ctx", {}).get("expected_tags", "")
         message = f"`kind` is missing or not known; one of {expected}" if expected else "`kind` is missing"

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from roofsim import library
-from roofsim.calibrate.simulation import Stack, design, values_of
 from roofsim.cli import group
+from roofsim.fitting.simulation import Stack, design, values_of
 
 pytestmark = pytest.mark.xdist_group("calibrate")  # one process makes the one fit that most tests look at
 

@@ -75,6 +75,8 @@ def test_every_format_has_a_stack_that_runs_it(fmt: str) -> None:
     assert decode(setup("Llama-3.1-8B", "b200", "ideal"), workload(weight_format=fmt)).precision.weights <= 4
 
 
-@pytest.mark.parametrize(("fmt", "told"), [("fp8", "bits each, multiplied on fp8 units"), ("awq", "bits each)")])
+@pytest.mark.parametrize(
+    ("fmt", "told"), [("fp8", "bits each in Llama-3.1-8B, multiplied on fp8 units"), ("awq", "in Llama-3.1-8B)")]
+)
 def test_a_prediction_says_on_which_units_weights_are_multiplied(fmt: str, told: str) -> None:
     assert any(told in words for words in predict("Llama-3.1-8B", "h100", "vllm", weight_format=fmt).assumptions)

@@ -71,7 +71,7 @@ def test_what_is_measured_here_is_fitted_and_then_predicted_at_lengths_left_out(
     assert {(row["model"], row["phase"]) for row in latencies} == {
         (family, phase) for family in TINY for phase in ("prefill", "decode")
     }
+    assert after["calibration"] == "here"
     assert all(row["interval"][0] < row["predicted"] < row["interval"][1] for row in latencies)
-    # of a busy machine, whose pace changes between one length and the next, no more can be said; without the fit the
-    # rows of so small models are off by more
+    # of a busy machine, whose pace changes between one length and the next, no more than this can be said
     assert median(abs(log(row["predicted"] / row["measured"])) for row in latencies) < log(2)
