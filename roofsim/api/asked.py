@@ -18,9 +18,9 @@ from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
-from roofsim.specs.workload import Workload, called, workload
+from roofsim.specs.workload import FIELDS, Workload, called, workload
 
-CALLED: Mapping[str, str] = {"weight_format": "weights", "cache_dtype": "cache"}
+CALLED: Mapping[str, str] = {field: word for word, field in FIELDS.items() if word != field}
 """Fields of a workload, and the words of the command line for them."""
 
 ROOTS = ("model", "device", "runtime", "host", "parameters")

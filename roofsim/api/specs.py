@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from roofsim import library
+from roofsim.adapters import hub
 from roofsim.api import checked
 from roofsim.api.words import AnyPath
 from roofsim.model.architecture import Architecture
@@ -36,6 +39,14 @@ def host(name: AnyPath) -> Host:
 def calibration(name: AnyPath) -> Calibration:
     """A calibration by name or path; raises InputError."""
     return library.calibration(_name("calibration", name))
+
+
+def download(name: str) -> Path:
+    """Bring the config.json of a model on the Hugging Face Hub into its local cache, if it is not there; the file.
+
+    The one function that uses the network. Raises InputError if it cannot be had, MissingExtra without the extra `hub`.
+    """
+    return hub.download(checked.text("name", name))
 
 
 def devices() -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from roofsim.explore import advise as advising
 from roofsim.explore import fronts
 from roofsim.explore import search as searching
 from roofsim.explore.axes import axis
-from roofsim.explore.cases import FIELDS, NAMES
+from roofsim.explore.cases import NAMES
 from roofsim.explore.compare import compare_choices
 from roofsim.explore.executors import processors
 from roofsim.explore.quality import Quality
@@ -47,7 +47,7 @@ from roofsim.specs.device import Device
 from roofsim.specs.family import Family
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
-from roofsim.specs.workload import called, workload
+from roofsim.specs.workload import FIELDS, called, workload
 from roofsim.studies.crossover import LONGEST, compare_setups, pairs_of, set_up
 
 KINDS: Mapping[str, type[Spec]] = {

@@ -33,6 +33,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "runtime": {"name": "ideal"},
     "host": {"name": "desktop"},
     "calibration": {"name": "rtx-4090@ssm-scope"},
+    "download": {"name": "no name on the Hub"},
     "devices": {},
     "models": {},
     "families": {},
