@@ -115,6 +115,7 @@ class MatrixLibrary(Spec):
     `splits_from`: a decode step splits products that have at least so many inputs, and no more outputs than
     inputs, and sums the pieces in a second kernel; `clears_from`: a prefill's products with at least so many
     results (tokens × outputs) clear a buffer first, and a decode step's with at least `clears_width` outputs.
+    `tile_rows`: products with more rows than these compute them in whole tiles of as many.
     `dequantises_from`: products with at least so many rows copy quantised weights to fp16 first. `accumulates` is the
     dtype in which products in fp16 are summed up. `tiles` is the dtype that kernels for many rows multiply quantised
     weights in; `converts` says that large products in fp16 have their activations converted by kernels of their own.
@@ -126,6 +127,7 @@ class MatrixLibrary(Spec):
     splits_from: PositiveInt | None = None
     clears_from: PositiveInt | None = None
     clears_width: PositiveInt | None = None
+    tile_rows: PositiveInt | None = None
     dequantises_from: PositiveInt | None = None
     accumulates: Literal["fp32", "fp16"] = "fp32"
     tiles: Literal["int8", "fp16"] = "int8"
