@@ -46,8 +46,8 @@ _HOMES = {
     "roofsim.api.studies": ("advise", "compare", "crossover", "pareto", "search", "sensitivity", "sweep"),
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
     "roofsim.api.specs": (
-        "architecture", "calibration", "calibrations", "device", "devices", "download", "families", "host", "hosts", "models",
-        "runtime", "runtimes",
+        "architecture", "calibration", "calibrations", "device", "devices", "download", "families", "host", "hosts",
+        "models", "runtime", "runtimes",
     ),
     "roofsim.api.results": ("Explanation", "LimitsResult", "Prediction"),
     "roofsim.api.found": ("Advice", "Comparison", "Crossover", "Front", "SearchResult", "Sensitivities", "Swept"),
