@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,16 @@ class Name(click.ParamType[str]):
         self.kinds = (kind, *more)
         self.words = words
         self.name = {"hardware": "device", "models": "model", "runtimes": "runtime"}.get(kind, kind.rpartition("/")[2])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as given; a model that is named as on the Hub is fetched if that is asked for."""
+        if "models" in self.kinds and ctx is not None and ctx.meta.get(DOWNLOAD):
+            from roofsim.adapters import hub
+
+            for each in re.split("[,=]", value):
+                if hub.is_name(each):
+                    hub.download(each)
+        return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Names and aliases that begin with what is typed."""
@@ -226,8 +237,21 @@ def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-model_argument = click.argument("model", type=Name("models", "models/families"))
-models_argument = click.argument("models", nargs=-1, type=Name("models", "models/families"))
+DOWNLOAD = "roofsim.download"
+"""Set in a context where models may be fetched."""
+
+
+def _may_download(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    ctx.meta[DOWNLOAD] = value and not ctx.resilient_parsing
+
+
+download_option = click.option(
+    "--download", is_flag=True, is_eager=True, expose_value=False, callback=_may_download,
+    help="Fetch the config.json of a model that is named as on the Hugging Face Hub (owner/model), if it is not in the "
+    "local cache.",
+)  # fmt: skip
+model_argument = stacked(click.argument("model", type=Name("models", "models/families")), download_option)
+models_argument = stacked(click.argument("models", nargs=-1, type=Name("models", "models/families")), download_option)
 device_option = click.option(
     "--device", "-d", required=True, type=Name("hardware"), metavar="DEVICE",
     help="Device by name, alias or path; a mode after @ (orin@15w).",

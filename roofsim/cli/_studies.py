@@ -33,7 +33,8 @@ AXES = (
 
 def models_argument(required: bool = False) -> Callable[[o.F], o.F]:
     """The models that are chosen from."""
-    return click.argument("models", nargs=-1, required=required, type=o.Name("models", "models/families"))
+    models = click.argument("models", nargs=-1, required=required, type=o.Name("models", "models/families"))
+    return o.stacked(models, o.download_option)
 
 
 def device_option(required: bool = False) -> Callable[[o.F], o.F]:

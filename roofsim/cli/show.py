@@ -16,6 +16,7 @@ KINDS = ("models", "models/families", "hardware/calibrated", "hardware", "runtim
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, type=o.Name(*KINDS))
+@o.download_option
 @click.option("--dtype", default="bf16", metavar="T", help="Dtype that a model's state is counted in.  [default: bf16]")
 @o.output_options
 def command(names: tuple[str, ...], dtype: str, format_: str, output: str | None, quiet: bool) -> None:
@@ -52,7 +53,7 @@ def laid_out(kind: str, spec: Any, name: str, dtype: str) -> tuple[list[Table], 
     if kind == "models":
         tables, data = specs.model(spec, workload(dtype=dtype))
         if chosen := library.family_of(name):
-            table, about = specs.family(*chosen)
+            table, about = specs.family(*chosen, library.split_member(name)[0])
             tables, data = [table, *tables], {**data, "family": about}
         return tables, data
     if kind == "hardware/calibrated":
@@ -98,4 +99,4 @@ def find(name: str) -> tuple[str, Any]:
         raise min(problems, key=lambda item: sum("no such field" in p or "is missing" in p for p in item[1].problems))[
             1
         ]
-    raise UnknownName("models, devices, runtimes and hosts", name, known)
+    raise UnknownName("models, devices, runtimes and hosts", name, known, file=library.beside(name))
