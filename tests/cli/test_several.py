@@ -59,6 +59,13 @@ def test_what_cannot_be_run_is_a_row_with_its_reason(roofsim, data, command):
     assert "keeps no KV cache in fp8" in " ".join(text.partition("Cannot be run")[2].split())
 
 
+@pytest.mark.parametrize("command", ["predict", "compare", "limits"])
+def test_whether_it_fits_is_yes_or_no_of_what_cannot_be_run_too(roofsim, command):
+    found = rows_of(roofsim(f"{command} Qwen2.5-0.5B Zamba2-1.2B -d orin -r llama.cpp", "-f", "csv"))
+    assert {row["fits"] for row in found if row["refused"]} == {"False"}
+    assert {row["fits"] for row in found if not row["refused"]} == {"True"}
+
+
 def test_a_runtime_that_cannot_run_it_is_a_row_beside_those_that_can(data):
     rows = data("predict Qwen2.5-0.5B -d orin -r llama.cpp,ideal --cache fp8")["rows"]
     assert [bool(row["refused"]) for row in rows] == [True, False]
