@@ -16,6 +16,7 @@ from roofsim.adapters.published.read import Published, adapters, context_window
 from roofsim.foundation.errors import SpecError, UnknownName
 from roofsim.model.architecture import Architecture
 from roofsim.specs.files import build, problem_line
+from roofsim.specs.workload import WHOLE
 
 SOURCE = "file"
 CLOSE = 1e-3
@@ -67,7 +68,9 @@ def published(header: Header) -> Published:
     beyond = sum(tensor.size for tensor in header.tensors.values()) - sum(tensor.size for tensor in mine)
     if beyond:
         notes.append(f"{beyond:,} bytes of layers that predict further tokens are left out")
-    values["stored"] = {"bits": stored_bits(network, mine), "source": SOURCE}
+    bits = stored_bits(network, mine)
+    quantised = {"family": "ggml"} if min(bits.values()) < WHOLE else {}
+    values["stored"] = {"bits": bits, "source": SOURCE, **quantised}
     ignored = sorted(key for key in header.fields if not key.startswith(f"{name}."))
     return Published(values, tuple(ignored), tuple(notes))
 
