@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from roofsim.foundation.arith import Number, single
+from roofsim.foundation.errors import one_of
 from roofsim.foundation.quantity import Documented, Name, Valued
 from roofsim.foundation.schema import Extra, Limit, Size, Spec, default, items, variant
 from roofsim.model.part import Part, elementwise, linear
@@ -74,10 +75,10 @@ class Stored(Spec):
         if missing := {"weights", "vectors"} - set(self.bits):
             raise ValueError(f"bits: {', '.join(sorted(missing))} is missing")
         if self.format is not None and self.format not in WEIGHT_FORMATS:
-            raise ValueError(f"format: no '{self.format}'; one of {', '.join(WEIGHT_FORMATS)}")
+            raise ValueError(f"format: {one_of('weight format', self.format, WEIGHT_FORMATS)}")
         families = sorted({each.family for each in ENCODINGS.values() if each.family})
         if self.family is not None and self.family not in families:
-            raise ValueError(f"family: no '{self.family}'; one of {', '.join(families)}")
+            raise ValueError(f"family: {one_of('family of encodings', self.family, families)}")
 
 
 class Architecture(Documented):
@@ -141,7 +142,7 @@ class Architecture(Documented):
     stored: Stored | None = None
     """How the weights of a quantised file are stored."""
     notes: tuple[str, ...] = field(default=(), compare=False)
-    """What of a published file is not in this description; every prediction says so."""
+    """What predictions are to say among their assumptions, such as what of a published file is not counted."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

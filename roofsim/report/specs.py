@@ -104,8 +104,8 @@ def _field(each: Any, here: str) -> Iterator[tuple[str, str, str, str]]:
         yield here, "yes" if each is True else "no" if each is False else str(each), "", ""
 
 
-def family(f: Family, given: Mapping[str, int]) -> tuple[Table, dict[str, Any]]:
-    """The parameters of a family: what each is in the member with those given, and may be."""
+def family(f: Family, given: Mapping[str, int], called: str) -> tuple[Table, dict[str, Any]]:
+    """The parameters of a family, `called` so: what each is in the member with those given, and may be."""
     values = f.values(given)
     keys = ("parameter", "value", "otherwise", "from", "to", "meaning", "source")
     rows = [
@@ -115,8 +115,8 @@ def family(f: Family, given: Mapping[str, int]) -> tuple[Table, dict[str, Any]]:
     columns = [Column(keys[0]), Column(keys[1], "count"), Column(keys[2], "text"), Column(keys[3], "count"),
                Column(keys[4], "count"), Column(keys[5]), Column(keys[6])]  # fmt: skip
     notes = [
-        f"Choose with {f.id}:width=1024:depth=16. With parameters=494M, {f.solved} is chosen for that many, in "
-        f"multiples of {f.parameters[f.solved].multiple}."
+        f"Choose with {called}:{':'.join(f'{name}={values[name]}' for name in list(values)[:2])}. With "
+        f"parameters=494M, {f.solved} is chosen for that many, in multiples of {f.parameters[f.solved].multiple}."
     ]
     data = {"family": f.id, "parameters": [dict(zip(keys, row, strict=True)) for row in rows], "solved": f.solved}
     return Table(f"Family {f.id}: {f.name}", columns, rows, notes), data

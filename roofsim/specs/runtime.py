@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Literal
 
+from roofsim.foundation.errors import one_of
 from roofsim.foundation.parameters import stated
 from roofsim.foundation.quantity import Bytes, Documented, Name, Sourced, Time
 from roofsim.foundation.schema import Extra, Limit, Spec
@@ -223,7 +224,7 @@ class Runtime(Documented):
                 )
         for name in self.caches or ():
             if name not in CACHE_BYTES:
-                raise ValueError(f"caches: no '{name}'; one of {', '.join(CACHE_BYTES)}")
+                raise ValueError(f"caches: {one_of('encoding of a cache', name, CACHE_BYTES)}")
 
     def written_for(self, vendor: str, kind: str) -> bool:
         """Whether the kernels are written for such a device."""

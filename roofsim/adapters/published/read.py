@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import AliasChoices, ValidationError
 
-from roofsim.adapters import published
+from roofsim.adapters import hub, published
 from roofsim.adapters.published.base import ADAPTERS, Config, architecture_values, ignorable, without_effect
 from roofsim.adapters.published.quantised import CACHE, stored_weights
 from roofsim.foundation.errors import SpecError, UnknownName, Unsupported
@@ -86,13 +86,14 @@ def read_config(path: Path) -> Published:
         raise SpecError(lines[:MOST_LINES] + more) from None
     except ValueError as error:
         raise SpecError([f"{file}: {_short(str(error))}"]) from None
-    name = _name(outer, file)
-    source = f"config.json of {name} (model_type {kind})"
+    id_, name, source = _names(outer, file)
+    source = f"{source} (model_type {kind})"
+    if stored := hub.named(file):
+        notes.append(f"{stored[0]} is its config.json in the Hugging Face cache, snapshot {stored[1][: hub.HASH]}")
     family = kind.removesuffix("_text")
     window = {} if values.get("positions") else _window(fields)
     ignored = [each for each in ignored if not (window and each == POSITIONS)]
-    values = {"name": name, "id": file.stem if file.stem != "config" else file.resolve().parent.name,
-              "family": family, **window, **values, "sources": {"config": source}}  # fmt: skip
+    values = {"name": name, "id": id_, "family": family, **window, **values, "sources": {"config": source}}
     for at in {id(each): each for each in (outer, fields)}.values():
         if said := at.get(QUANTISED):
             values["stored"] = _stored(said, build(Architecture, values, str(file)), file)
@@ -152,12 +153,18 @@ def context_window(stated: object) -> dict[str, int]:
     return {"context_window": stated} if can_be and isinstance(stated, int) else {}
 
 
-def _name(fields: Mapping[str, Any], file: Path) -> str:
-    """What the config calls itself, else the folder or file it is in."""
+def _names(fields: Mapping[str, Any], file: Path) -> tuple[str, str, str]:
+    """Id and name of a model, and where they are from: the Hub, what the config calls itself, its folder or file."""
+    if stored := hub.named(file):
+        name, snapshot = stored
+        return name, name, f"config.json of {name} on the Hugging Face Hub, snapshot {snapshot[: hub.HASH]}"
+    id_ = file.stem if file.stem != "config" else file.resolve().parent.name
     said = fields.get("_name_or_path")
     if isinstance(said, str) and said and not said.startswith((".", "/")) and len(said) <= 100:
-        return said
-    return file.resolve().parent.name if file.stem == "config" else file.stem.replace("__", "/")
+        name = said
+    else:
+        name = id_ if file.stem == "config" else file.stem.replace("__", "/")
+    return id_, name, f"config.json of {name}"
 
 
 MOST_LETTERS = 300
