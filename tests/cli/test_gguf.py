@@ -67,4 +67,4 @@ def test_a_model_file_names_a_family_of_encodings_that_there_is(file, roofsim, r
     written = yaml.safe_load((here / "tiny.yaml").read_text())
     assert written["stored"]["family"] == "ggml"
     (here / "tiny.yaml").write_text(yaml.safe_dump({**written, "stored": {**written["stored"], "family": "gguf"}}))
-    assert "no 'gguf'; one of" in refused("show ./tiny.yaml")
+    assert "family: no family of encodings 'gguf'; nearest: ggml" in refused("show ./tiny.yaml")
