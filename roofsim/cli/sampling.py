@@ -63,7 +63,9 @@ def command(
     most = tokens or ([MAX_COUNT] if amount else [1024])
     result = sampling(s, w, trials, most, shared=shared, budget=amount, accuracy=known)
     tables = sampling_tables(result, s.device.name, s.runtime.name, format_ == "csv")
-    o.Output(format_, output, quiet).write(tables, result.to_dict())
+    out = o.Output(format_, output, quiet)
+    out.remark([model])
+    out.write(tables, result.to_dict())
 
 
 def _amount(text: str) -> tuple[float, str]:
