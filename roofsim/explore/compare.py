@@ -38,7 +38,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType({
     "ttft": Figure("s", "time to first token", "ttft"),
     "tpot": Figure("s", "time per output token", "tpot"),
     "total_time": Figure("s", "time of the whole request", "total_time"),
-    "tokens_per_second": Figure("", "output tokens of all sequences per second, end to end", "tokens_per_second", True),
+    "tokens_per_second": Figure("", "end-to-end output tokens per second, of all sequences", "tokens_per_second", True),
     "memory_peak": Figure("B", "peak memory", "peak"),
     "energy": Figure("J", "energy per request", "energy"),
     "joules_per_million": Figure("J", "energy per million output tokens", "energy"),

@@ -37,6 +37,8 @@ def published(header: Header) -> Published:
     name = header.fields.get("general.architecture")
     if not isinstance(name, str):
         raise SpecError([f"{path}: general.architecture: is missing; without it nothing says what the fields mean"])
+    if header.fields.get(f"{name}.attention.causal") is False:
+        raise SpecError([f"{path}: {name}.attention.causal: a model that sees what follows does not generate"])
     row = ARCHITECTURES.get(name)
     if row is None:
         raise SpecError([f"{path}: general.architecture: {UnknownName('architectures', name[:80], ARCHITECTURES)}"])
