@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from roofsim.foundation.errors import InputError, SpecError, UnknownName
-from roofsim.foundation.quantity import Sourced
-from roofsim.foundation.schema import Spec
+from roofsim.foundation.quantity import Documented, Sourced
+from roofsim.foundation.schema import Spec, assembled, plain
 from roofsim.foundation.units import parse_count, parse_short_count
 from roofsim.model.architecture import Architecture
 from roofsim.specs.cache import kept
 from roofsim.specs.calibration import Calibration
-from roofsim.specs.device import Device
+from roofsim.specs.device import Device, Modes
 from roofsim.specs.host import Host
 from roofsim.specs.implementation import NOTHING_KNOWN, Facts, Implementation
 from roofsim.specs.population import Population, Priors, device_class, runtime_class
@@ -83,6 +83,8 @@ def aliases(kind: str) -> Mapping[str, str]:
 def locate(kind: str, what: str, name: str) -> Path:
     """The file of a spec given by name, alias or path; raises UnknownName or SpecError."""
     if name.endswith((".yaml", ".yml", ".json", GGUF)) or "/" in name or "\\" in name or name in (".", ".."):
+        if kind == "models" and (config := on_hub(name)):
+            return config
         try:
             return Path(name).expanduser()
         except RuntimeError as error:
@@ -94,7 +96,29 @@ def locate(kind: str, what: str, name: str) -> Path:
     known = lower.get(name.lower()) or aliases(kind).get(name.lower())
     if known:
         return shipped[known]
-    raise UnknownName(what, name, shipped, aliases(kind))
+    raise UnknownName(what, name, shipped, aliases(kind), file=beside(name))
+
+
+def beside(name: str) -> str:
+    """The file here that a name which is not known may have been meant for, if there is one."""
+    return f"{name}.yaml" if os.path.isfile(f"{name}.yaml") else ""
+
+
+def on_hub(name: str) -> Path | None:
+    """The config of a model in the local Hugging Face cache, None for what is no such name.
+
+    Raises SpecError that says how to get it, if it is not there.
+    """
+    from roofsim.adapters import hub
+
+    if not hub.is_name(name):
+        return None
+    if found := hub.cached(name):
+        return found
+    last = name.rpartition("/")[2]
+    shipped = {each.lower(): each for each in names("models")}
+    same = shipped.get(last.lower()) or aliases("models").get(last.lower())
+    raise SpecError([hub.missing(name) + (f"\n  (it may be the model that is shipped as {same})" if same else "")])
 
 
 def device(name: str) -> Device:
@@ -105,8 +129,17 @@ def device(name: str) -> Device:
 
 
 def _device(path: Path, text: str, mode: str | None) -> Device:
+    from roofsim.specs.files import build
+
+    mode, merged = _in_mode(path, text, mode)
+    merged.setdefault("id", f"{path.stem}@{mode}" if mode else path.stem)
+    return _documented(build(Device, merged, str(path)), path)
+
+
+def _in_mode(path: Path, text: str, mode: str | None) -> tuple[str, dict[str, Any]]:
+    """The mode that is meant, and what the file of a device says of it."""
     # what reads and checks files takes longer to import than a prediction: only for files that are not in the cache
-    from roofsim.specs.files import build, mapping
+    from roofsim.specs.files import mapping
 
     values = mapping(text, path)
     variants = values.pop("variants", None) or {}
@@ -121,9 +154,7 @@ def _device(path: Path, text: str, mode: str | None) -> Device:
         mode = default or ""
     elif not mode or mode not in variants:
         raise UnknownName(f"modes of {path.stem}", mode, variants)
-    merged = merge(values, variants.get(mode, {}))
-    merged.setdefault("id", f"{path.stem}@{mode}" if mode else path.stem)
-    return build(Device, merged, str(path))
+    return mode, merge(values, variants.get(mode, {}))
 
 
 def _split(name: str) -> tuple[str, str | None]:
@@ -150,11 +181,36 @@ def _device_named(name: str) -> Device:
     return device(name)
 
 
+def file_values(kind: str, what: str, name: str) -> dict[str, Any]:
+    """What a file of a spec holds, of a device in its mode, of a published model or a member as a model file would."""
+    from roofsim.specs.files import mapping
+    from roofsim.specs.text import read_text
+
+    if kind == "models":
+        base, given = split_member(name)
+        path = _located(base, given)
+        if is_published(path):
+            return dict(read_published(path).values)
+        values = mapping(read_text(path), path)
+        return plain(architecture(name), defaults=False) if given or "pattern" in values else values
+    if kind == "hardware":
+        base, mode = _split(name)
+        path = locate(kind, what, base)
+        return _in_mode(path, read_text(path), mode)[1]
+    path = locate(kind, what, name)
+    return mapping(read_text(path), path)
+
+
 def modes(name: str) -> tuple[str, ...]:
     """The modes that a device can be in; empty if it has but one."""
-    from roofsim.specs.files import read_mapping
+    path = locate("hardware", "devices", name)
+    return kept(path, "modes", lambda text: _modes(path, text)).names
 
-    return tuple(read_mapping(locate("hardware", "devices", name)).get("variants") or ())
+
+def _modes(path: Path, text: str) -> Modes:
+    from roofsim.specs.files import mapping
+
+    return assembled(Modes, names=tuple(mapping(text, path).get("variants") or ()))
 
 
 def architecture(name: str) -> Architecture:
@@ -167,7 +223,8 @@ def architecture(name: str) -> Architecture:
         raise InputError(f"{name}: {base} is a published model and has no parameters to choose")
     from roofsim.specs.files import build
 
-    return build(Architecture, read_published(path).values, str(path))
+    found = read_published(path)
+    return build(Architecture, {**found.values, "notes": list(found.notes)}, str(path))
 
 
 _CHOICE = re.compile(r":([A-Za-z_]\w*)=([^:]*)")
@@ -242,7 +299,7 @@ def _family(path: Path, text: str) -> Family:
     from roofsim.specs.family import from_file
     from roofsim.specs.files import mapping
 
-    return from_file({"id": path.stem, **mapping(text, path)}, str(path))
+    return _documented(from_file({"id": path.stem, **mapping(text, path)}, str(path)), path)
 
 
 def scaling_law(name: str) -> ScalingLaw:
@@ -332,7 +389,18 @@ def _read(model: type[S], path: Path, text: str) -> S:
 
     values = mapping(text, path)
     values.setdefault("id", path.stem)
-    return build(model, values, str(path))
+    return _documented(build(model, values, str(path)), path)
+
+
+def _documented(spec: S, path: Path) -> S:
+    """The spec, which must say of every number where it is from if it is shipped; raises SpecError."""
+    whole = path.resolve()
+    shipped = any(whole.is_relative_to(folder(kind)) for kind in ("hardware", "models", "runtimes"))
+    if shipped and isinstance(spec, Documented) and (silent := spec.unsourced):
+        raise SpecError(
+            [f"{path}: {each or 'sources'}: says not where it is from, as all shipped do" for each in silent]
+        )
+    return spec
 
 
 def read_published(path: Path) -> Published:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from roofsim import library
-from roofsim.calibrate.run import Options, calibrate
+from roofsim.fitting.run import Options, calibrate
 from roofsim.report.calibration import missing_terms
 from roofsim.runs.importers import read_all
 from roofsim.specs.files import dump

@@ -16,7 +16,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from roofsim.calibrate.population import learn, stacks
+from roofsim.fitting.population import learn, stacks
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.version import __version__
 from roofsim.runs.importers import read_runs
@@ -41,7 +41,7 @@ WHERE = (
 METHOD = (
     "each stack fitted alone; per parameter random effects of device class, device, runtime class and stack about what "
     "was read by hand, sizes by marginal likelihood; scatter so that intervals hold 95 % of whole-model rows predicted "
-    "without their device (roofsim.calibrate.population)"
+    "without their device (roofsim.fitting.population)"
 )
 
 

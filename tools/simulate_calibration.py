@@ -11,7 +11,7 @@ states the result for 40 seeds.
 import sys
 
 from roofsim import library
-from roofsim.calibrate.simulation import Stack, coverage, design
+from roofsim.fitting.simulation import Stack, coverage, design
 
 MODELS = ("Qwen2.5-0.5B", "Llama-3.2-1B", "mamba2-780m", "mamba-790m")
 

@@ -20,7 +20,7 @@ from typing import Literal
 from calibrate_shipped import SHIPPED
 
 from roofsim import library
-from roofsim.calibrate.run import Line, Options, calibrate
+from roofsim.fitting.run import Line, Options, calibrate
 from roofsim.foundation.errors import InputError
 from roofsim.report.formats import FORMATS
 from roofsim.report.table import Column, Table

@@ -8,16 +8,22 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roofsim.cli._click import Group, click
 from roofsim.foundation.errors import InputError, nearest
 from roofsim.foundation.version import __version__
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 FOLDER = os.path.dirname(__file__)
 
 LISTING = "roofsim.listing"
 """Set in a context while commands are only listed."""
+
+ASKED = "_ROOFSIM_COMPLETE"
+"""What a shell that asks for completions has in the environment."""
 
 
 class Problem(click.ClickException):
@@ -48,6 +54,13 @@ class Commands(Group):
         """Help of the program itself, without importing the commands."""
         ctx.meta[LISTING] = True
         super().format_help(ctx, formatter)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands with their summaries, and options."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(n, help=summary(m)) for n, m in modules().items() if n.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -95,6 +108,8 @@ def main() -> None:
     """The program; exit codes: 0 done, 2 wrong input, 1 a defect of ours."""
     # pydantic would look through all installed packages for plugins, which takes longer than a prediction
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    if ASKED in os.environ:
+        import roofsim.cli._shells  # noqa: F401  (it registers how shells are answered)
     try:
         group(prog_name="roofsim")
     except OSError as error:

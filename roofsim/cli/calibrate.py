@@ -33,7 +33,7 @@ from roofsim.report.formats import FORMATS
 @click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be read instead of refusing the file.")
 @click.option("--name", default="", metavar="TEXT", help="What the calibration is called.")
 @click.option("--source", default="", metavar="TEXT", help="Where the runs are from.")
-@click.option("--format", "-f", "format_", type=click.Choice(sorted(FORMATS)), default="table",
+@click.option("--format", "-f", "format_", type=o.Choice(sorted(FORMATS)), default="table",
               help="Form of the summary on the terminal.")  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr, show no progress.")
 def command(
@@ -50,7 +50,7 @@ def command(
     Example: roofsim calibrate runs.csv --device rtx-4090 --runtime transformers-4.52-eager -o fitted.yaml
     """
     from roofsim import library
-    from roofsim.calibrate.run import Options, calibrate
+    from roofsim.fitting.run import Options, calibrate
     from roofsim.foundation.errors import InputError
     from roofsim.report.calibrated import parameter_records
     from roofsim.report.calibration import result_tables

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Protocol
 
 
@@ -101,14 +102,26 @@ _PLAIN = frozenset({int, float, bool})
 
 def _arithmetic(*values: Any) -> Any:
     """Who computes with these values: their own arithmetic, NumPy, SymPy, or nobody for plain numbers."""
-    if all(type(x) in _PLAIN for x in values):
-        return None
+    found = None
     for x in values:
-        if own := getattr(x, "__arithmetic__", None):
+        kind: Any = type(x)
+        own = _of(kind)
+        if own is None or (found is _Arrays and own is _Symbols):
+            continue
+        if own is not _Arrays and own is not _Symbols:
             return own
-    if any(hasattr(x, "__array_ufunc__") for x in values):
+        found = own
+    return found
+
+
+@cache
+def _of(kind: Any) -> Any:
+    """Who computes with values of this type; asked millions of times in a fit."""
+    if own := getattr(kind, "__arithmetic__", None):
+        return own
+    if hasattr(kind, "__array_ufunc__"):
         return _Arrays
-    return _Symbols if any(hasattr(x, "free_symbols") for x in values) else None
+    return _Symbols if hasattr(kind, "free_symbols") else None
 
 
 class _Plain:

@@ -1,20 +1,42 @@
-"""Numbers of a spec file: each has a unit, a source and limits of what can be true."""
+"""Numbers of a spec file: each has a unit and limits of what can be true, and says where it is from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import field
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 from roofsim.foundation import units
+from roofsim.foundation.problems import build
 from roofsim.foundation.schema import Limit, Spec, items
 
 
-class Sourced(Spec):
-    """A number and where it is from: `source` names an entry of the file's `sources`."""
+class Valued(Spec):
+    """A value and what is said of it; a file may give the value alone."""
+
+    value: Any
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from pydantic_core.core_schema import no_info_before_validator_function
+
+        made = dict(handler(source))
+        ref = made.pop("ref", None)  # where the class is met again, it is this schema and not the one inside
+        return no_info_before_validator_function(_with_fields, made, ref=ref)
+
+
+def _with_fields(value: Any) -> Any:
+    """A value alone as the group of fields that it is short for."""
+    return value if isinstance(value, Mapping | Spec) else {"value": value}
+
+
+class Sourced(Valued):
+    """A number and where it is from: `source` names an entry of the file's `sources`; empty if nothing says it."""
 
     unit: ClassVar[str] = ""
     value: float
-    source: str
+    source: str = ""
     note: str = ""
 
 
@@ -99,27 +121,46 @@ class Count(Sourced):
     value: Annotated[float, Between("", 1, 1e7)]
 
 
-def sources_of(value: Any) -> Iterator[str]:
-    """The source that each number inside a spec names."""
-    if isinstance(value, Sourced):
-        yield value.source
-    elif isinstance(value, Spec):
-        for _, each in items(value):
-            yield from sources_of(each)
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from sources_of(each)
+def sources_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """The path of everything inside a spec that names a source, and the source; empty where it could and does not."""
+    inside: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
+    if isinstance(value, Spec):
+        inside = dict(items(value))
+        if isinstance(inside.get("source"), str):
+            yield path, inside["source"]
+    for name, each in inside.items():
+        yield from sources_of(each, f"{path}.{name}" if path else name)
 
 
-class Documented(Spec):
-    """A whole file: its `sources` by key, one of which every number names."""
+class File(Spec):
+    """A spec that is a file of its own, and has a name."""
 
-    sources: Annotated[Mapping[str, str], Limit(min_length=1)]
+    @classmethod
+    def validated(cls, given: Mapping[str, object]) -> Mapping[str, object]:
+        """All fields, from those given; raises SpecError with a line for each problem."""
+        return build(cls, given, cls.__name__).__dict__
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({getattr(self, 'id', '') or getattr(self, 'name', '')})"
+
+
+class Documented(File):
+    """A whole file: its `sources` by key, of which every number that says where it is from names one."""
+
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Where the numbers are from, by the key that they name as their `source`."""
 
     def __post_init__(self) -> None:
-        missing = sorted(set(sources_of(self)) - set(self.sources))
+        missing = sorted({source for _, source in sources_of(self)} - {"", *self.sources})
         if missing:
-            raise ValueError(f"source {', '.join(map(repr, missing))} is not in sources ({', '.join(self.sources)})")
+            known = ", ".join(self.sources) or "there are none"
+            raise ValueError(f"source {', '.join(map(repr, missing))} is not in sources ({known})")
+
+    @cached_property
+    def unsourced(self) -> tuple[str, ...]:
+        """The paths of what says of no number where it is from; an empty path, for all of it, where nothing does."""
+        silent = tuple(path for path, source in sources_of(self) if not source)
+        return silent if self.sources else ("",)
 
 
 Name = Annotated[str, Limit(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]

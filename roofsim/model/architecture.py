@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from roofsim.foundation.arith import Number, single
-from roofsim.foundation.quantity import Documented, Name
+from roofsim.foundation.errors import one_of
+from roofsim.foundation.quantity import Documented, Name, Valued
 from roofsim.foundation.schema import Extra, Limit, Size, Spec, default, items, variant
 from roofsim.model.part import Part, elementwise, linear
 from roofsim.model.step import Pass, Precision
@@ -30,10 +31,12 @@ class Row:
 
 
 class Stretch(Spec):
-    """`repeat` times the layers `of`, in that order."""
+    """Layers that follow each other, and how often they do."""
 
     repeat: Size
+    """How often all of them come, one time after the other."""
     of: Annotated[tuple[str, ...], Limit(min_length=1)]
+    """Their names, in order."""
 
 
 Norm = Literal["rms", "rms_no_weights", "layer", "layer_no_bias", "layer_no_weights"]
@@ -41,12 +44,15 @@ NORM_VECTORS = {"rms": 1, "rms_no_weights": 0, "layer": 2, "layer_no_bias": 1, "
 """Learned vectors of each kind of norm."""
 
 
-class Published(Spec):
-    """The number of parameters that its makers or a checkpoint state, to so many `digits` if it is rounded."""
+class Published(Valued):
+    """The number of parameters that its makers or a checkpoint state."""
 
     value: Annotated[int, Limit(gt=0)]
+    """The number."""
     digits: Annotated[int, Limit(ge=1, le=15)] | None = None
-    source: str
+    """Significant digits of it, if it is rounded."""
+    source: str = ""
+    """Where it is from."""
 
     def agrees(self, parameters: int) -> bool:
         """Whether a count is the one stated, rounded as it is."""
@@ -54,61 +60,84 @@ class Published(Spec):
 
 
 class Stored(Spec):
-    """Bits per weight in a file: of what each operator reads, of other matrices (`weights`) and of the `vectors`.
-
-    `format` is the weight format of what is quantised, where there is one, which says how it is multiplied.
-    """
+    """How the weights of a quantised file are stored."""
 
     bits: Mapping[str, Annotated[float, Limit(gt=0, le=10_000)]]
-    source: str
+    """Bits per weight: of what each operator reads, of other matrices (weights) and of the vectors."""
+    source: str = ""
+    """Where they are from."""
     format: str | None = None
+    """The weight format of what is quantised, where there is one, which says how it is multiplied."""
 
     def __post_init__(self) -> None:
         if missing := {"weights", "vectors"} - set(self.bits):
             raise ValueError(f"bits: {', '.join(sorted(missing))} is missing")
         if self.format is not None and self.format not in WEIGHT_FORMATS:
-            raise ValueError(f"format: no '{self.format}'; one of {', '.join(WEIGHT_FORMATS)}")
+            raise ValueError(f"format: {one_of('weight format', self.format, WEIGHT_FORMATS)}")
 
 
 class Architecture(Documented):
-    """A decoder-only language model: kinds of layer by name, and how they are stacked.
-
-    `norm_position` says whether a norm stands before each part of a layer, after it, or both. With
-    `parallel_residual` all parts of a layer read its input, through norms of their own or a `shared_norm`.
-    `prefix_tokens` are learned tokens put before every prompt; `positions` is the number of learned positions, whose
-    table has `spare_positions` rows more; `context_window` is the number of positions that its config states where
-    nothing but training ends there. `embedding_width` is the width of the embedding where two matrices go
-    between it and the model's. `embedding_norm` normalises what the layers read, `embedding_scaled` multiplies it
-    by a number; `logits_scaled` and `logits_soft_cap` say what follows the LM head. `stored` says how the weights of
-    a quantised file are stored.
-    """
+    """A decoder-only language model: kinds of layer by name, and how they are stacked."""
 
     name: str
+    """What it is called in full."""
     id: str = ""
-    family: str
+    """What it is called on the command line: its file."""
+    family: str = ""
+    """The kind of model as which software knows it (llama, qwen2, mamba2: the model_type of a config.json). Runtimes
+    that run some families only, llama.cpp and vLLM, need it; others run a model without one as they run most."""
     aliases: tuple[Name, ...] = ()
+    """Other names of a shipped file."""
     d_model: Size
+    """Width of the residual stream."""
     vocab: Size
+    """Rows of the embedding and outputs of the LM head, padding included: so many logits has each position that
+    is scored."""
     tied_embeddings: bool
+    """Whether the LM head is the embedding, and counts once."""
     norm: Norm = "rms"
+    """The norms of the layers and the last: RMS with a scale, or LayerNorm with scale and shift, or with less."""
     norm_position: Literal["before", "after", "both"] = "before"
+    """Whether a norm stands before each part of a layer, after it, or both."""
     parallel_residual: bool = False
+    """Whether all parts of a layer read its input, and not what the part before made of it."""
     shared_norm: bool = False
+    """Whether those have one norm before them, and not each its own."""
     final_norm: bool = True
+    """Whether a norm stands before the LM head."""
     positions: Extra = 0
+    """Rows of a table of learned positions, beyond which no sequence goes; 0 if it has none."""
     spare_positions: Extra = 0
+    """Rows that the table has more than that."""
     context_window: Size | None = None
+    """Tokens that it was made for, where nothing but training ends there: predictions beyond it say so."""
     prefix_tokens: Extra = 0
+    """Learned tokens that are put before every prompt."""
     embedding_width: Size | None = None
+    """Width of the embedding, where two matrices go between it and the model's."""
     embedding_norm: bool = False
+    """Whether what the layers read is normed first."""
     embedding_scaled: bool = False
+    """Whether it is multiplied by a number."""
     lm_head_bias: bool = False
+    """Whether the LM head has a bias."""
     logits_scaled: bool = False
+    """Whether the logits are multiplied by a number."""
     logits_soft_cap: bool = False
+    """Whether the logits are bent by a hyperbolic tangent."""
     layers: Annotated[Mapping[str, Layer], Limit(min_length=1)]
+    """Kinds of layer by names that you choose, each a list of parts in their order. A part is one residual branch: its
+    `kind` says what it computes (docs/mixers.md), the norm before it and the sum after it are there without being
+    said."""
     layout: Annotated[tuple[Stretch, ...], Limit(min_length=1)]
+    """How they are stacked, from the first layer to the last: `{repeat: 6, of: [mamba, mamba, attention]}` is 18
+    layers, of which every third attends."""
     published_parameters: Published | None = None
+    """The number of parameters that its makers or a checkpoint state; shown beside the count."""
     stored: Stored | None = None
+    """How the weights of a quantised file are stored."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What predictions are to say among their assumptions, such as what of a published file is not counted."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -117,9 +146,6 @@ class Architecture(Documented):
             raise ValueError(f"layout names layers that are not defined: {', '.join(unknown)}")
         if unused := sorted(set(self.layers) - used):
             raise ValueError(f"layers defined but not in the layout: {', '.join(unused)}")
-        for stated in (self.published_parameters, self.stored):
-            if stated and stated.source not in self.sources:
-                raise ValueError(f"source '{stated.source}' is not in sources")
 
     @cached_property
     def counts(self) -> Mapping[str, int]:
@@ -352,6 +378,10 @@ class Architecture(Documented):
 
     def with_whole_caches(self) -> Architecture:
         """The same network where no cache is cut to the window of its layer."""
+        return self._with_whole_caches
+
+    @cached_property
+    def _with_whole_caches(self) -> Architecture:
         layers = {name: tuple(map(_with_whole_cache, layer)) for name, layer in self.layers.items()}
         return self if layers == self.layers else variant(self, layers=layers)
 
@@ -386,9 +416,9 @@ def _whole(size: Any) -> int:
 def describe_part(part: Any) -> str:
     """`attention(heads=14, kv_heads=2, head_dim=64)`: the fields of a part that are not defaults."""
     shown = []
-    for field in fields(part):
-        value = getattr(part, field.name)
-        if field.name == "kind" or value == default(field):
+    for each in fields(part):
+        value = getattr(part, each.name)
+        if each.name == "kind" or value == default(each):
             continue
-        shown.append(f"{field.name}={describe_part(value) if isinstance(value, Part) else value}")
+        shown.append(f"{each.name}={describe_part(value) if isinstance(value, Part) else value}")
     return f"{part.kind}({', '.join(shown)})"

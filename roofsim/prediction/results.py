@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from roofsim.engine.memory import Memory
 from roofsim.engine.passes import OperatorRow, PassFigures
 from roofsim.engine.roofline import Bound
-from roofsim.foundation.arith import Number
+from roofsim.foundation.arith import Number, maximum
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.evaluation import Request
 from roofsim.specs.workload import Workload
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Intervals = Mapping[str, tuple[float, float]]
 IntervalBasis = Literal["prior", "calibrated"]
@@ -61,6 +65,15 @@ class Limits:
     memory_prompt: int
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a runtime has room for: bytes of the device's memory, with the rest in words, and sequences at once."""
+
+    bytes: float
+    words: str
+    sequences: int | None
+
+
 def of_arrays() -> None:
     """Limits and intervals of arrays."""
 
@@ -70,7 +83,9 @@ class Prediction:
     """Everything that `roofsim predict` shows. `to_dict` gives the JSON of the design, section 6.
 
     Limits and 95 % intervals are found when asked for; there are none for arrays. `basis` says what the intervals
-    rest on: a calibration, or the priors of such devices and runtimes.
+    rest on: a calibration, or the priors of such devices and runtimes. `room` is what the runtime may take of the
+    memory; `cautions` say, one sentence each, what must be known before a figure is used: first of all that
+    the request does not fit.
     """
 
     model: str
@@ -79,6 +94,7 @@ class Prediction:
     host: str | None
     workload: Workload
     capacity: float
+    room: Room
     positions: int | None
     grown: Number
     prefill: PassPrediction
@@ -86,6 +102,7 @@ class Prediction:
     request: Request
     memory: Memory
     assumptions: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
     calibration: str | None = None
     _limits: Callable[[], Limits | None] = field(default=of_arrays, repr=False, compare=False)
     _intervals: Callable[[], Intervals | None] = field(default=of_arrays, repr=False, compare=False)
@@ -106,11 +123,13 @@ class Prediction:
         return interval_basis(self.calibration)
 
     @property
-    def fits(self) -> Any:
+    def fits(self) -> bool | NDArray[np.bool_]:
         """Whether the request fits the device and the positions of the model."""
-        enough = self.positions is None or self.workload.prompt + self.workload.generate - 1 <= self.positions
+        steps: Any = maximum(self.workload.generate - 1, 0)
+        enough = self.positions is None or self.workload.prompt + steps <= self.positions
         held: tuple[Any, Any] = self.memory.reserved, self.grown
-        return (held[0] <= self.capacity) & (held[1] <= self.capacity) & enough
+        inside: bool | NDArray[np.bool_] = (held[0] <= self.room.bytes) & (held[1] <= self.room.bytes) & enough
+        return inside
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units; arrays become lists."""
@@ -140,6 +159,7 @@ class Prediction:
                 "memory": {"capacity": self.capacity, **memory, "fits": self.fits, "binding": binding},
                 "limits": columns(self.limits) if self.limits else None,
                 **({"intervals": self.intervals, "basis": self.basis} if self.intervals is not None else {}),
+                "cautions": list(self.cautions),
                 "assumptions": list(self.assumptions),
             }
         )

@@ -118,8 +118,13 @@ def setup(
     stack = library.runtime(runtime) if isinstance(runtime, str) else runtime
     network = library.architecture(model) if isinstance(model, str) else model
     if stack.supports and network.family not in stack.supports:
-        known = ", ".join(stack.supports)
-        raise Unsupported(f"{stack.id or stack.name} does not run {network.family} ({network.name}); it runs {known}")
+        known, who = ", ".join(stack.supports), stack.id or stack.name
+        if not network.family:
+            raise Unsupported(
+                f"{who} runs models by their family, and {network.id or network.name} states none; say in its file "
+                f"which it is like (`family: llama`); {who} runs {known}"
+            )
+        raise Unsupported(f"{who} does not run {network.family} ({network.name}); it runs {known}")
     if facts(network, stack).whole_cache:
         network = network.with_whole_caches()
     chosen = host or found.host

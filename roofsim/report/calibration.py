@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from statistics import median
 
-from roofsim.calibrate.run import Line, Result
+from roofsim.fitting.run import Line, Result
 from roofsim.report.calibrated import held_out_table, parameter_table
 from roofsim.report.formats import FORMATS
 from roofsim.report.table import Column, Figure, Table

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from roofsim.prediction.results import Prediction, columns
+from roofsim.prediction.words import MISFIT
+from roofsim.report.heading import assumed, heading
 from roofsim.report.records import records
 from roofsim.report.table import Column, Figure, Table
 from roofsim.studies.compare import Remedy, RuntimeComparison
@@ -21,15 +23,19 @@ def comparison_tables(c: RuntimeComparison, device: str) -> list[Table]:
         for side in c.sides
     ]
     w = first.workload
+    predictions = [side.prediction for side in c.sides]
+    told = dict.fromkeys(
+        f"{each}, with {p.runtime}" if each.startswith(MISFIT) else each for p in predictions for each in p.cautions
+    )
     title = f"{first.model} on {device}\nbatch {w.batch}, {w.prompt:,} tokens, {w.generate:,} generated"
-    tables = [Table(title, [Column("runtime"), *FIGURES, Column("fits", "text")], rows)]
-    tables.append(_intervals([side.prediction for side in c.sides]))
+    tables = [Table(heading(title, tuple(told)), [Column("runtime"), *FIGURES, Column("fits", "text")], rows)]
+    tables.append(_intervals(predictions))
     for side in c.sides[1:]:
         parts = [[part.step, *(_signed(getattr(part, name), name) for name in UNITS)] for part in side.contributions]
         title = f"From {first.runtime} to {side.prediction.runtime}"
         note = "The parts add up to the difference; each is made after those above it."
         tables.append(Table(title, [Column("part"), *FIGURES], parts, [note]))
-    notes = [f"Assumed with {p.runtime}: {'; '.join(p.assumptions)}." for p in (side.prediction for side in c.sides)]
+    notes = [assumed(p.assumptions, p.cautions, f" with {p.runtime}") for p in predictions]
     return [*tables, Table("", (), (), notes)]
 
 
@@ -67,4 +73,5 @@ def remedy_table(p: Prediction, found: Sequence[Remedy]) -> Table:
     """What each change alone would make of the figures."""
     rows = [["now", *_figures(p)]]
     rows += [[r.change, *(Figure(getattr(r, name), unit) for name, unit in UNITS.items())] for r in found]
-    return Table("What would change it, each alone", [Column("change"), *FIGURES], rows)
+    notes = [] if found else ["Nothing that this stack could do otherwise would help."]
+    return Table("What would help, each alone", [Column("change"), *FIGURES], rows, notes)

@@ -8,6 +8,7 @@ from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import columns, interval_basis
+from roofsim.report.heading import assumed, heading
 from roofsim.report.records import ends_of, records, with_ends
 from roofsim.report.table import Column, Table, tokens_that_fit
 from roofsim.studies.crossover import RATIO_LENGTHS, AcrossRuntimes, Comparison, Crossing, Pair
@@ -32,9 +33,12 @@ def crossover_tables(c: Comparison, device: str, runtime: str) -> list[Table]:
     heads = [Column("A"), Column("B"), Column("B is ahead", "text"), Column("A/B 8k", "ratio"),
                Column("A/B 56k", "ratio"), Column("A fits", "text"), Column("B fits", "text")]  # fmt: skip
     notes = [
+        UNCERTAIN,
         f"A/B: {what} of A over that of B at 8,192 and 57,344 tokens; fits: longest prompt in memory. Lengths in "
-        "brackets lie beyond it for A or B.",
-        "Assumed: " + "; ".join(c.assumptions) + ".",
+        "parentheses lie beyond it for A or B.",
+        *_windows(c.pairs),
+        *_skipped([c]),
+        assumed(c.assumptions, c.cautions),
     ]
     turned = [p for p in c.pairs if p.crossings]
     reasons = [line for p in turned for line in _reason(p, p.crossings[-1], closed=len(c.pairs) == 1)]
@@ -44,18 +48,24 @@ def crossover_tables(c: Comparison, device: str, runtime: str) -> list[Table]:
         meanings |= {symbol: meaning for symbol, meaning in SYMBOLS.values()}
         reasons += ["Symbols", *(f"  {name}: {meanings.get(name, name)}" for name in symbols)]
     return [
-        Table(f"{what.capitalize()} on {device}\nwith {runtime}", heads, rows, notes),
+        Table(heading(f"{what.capitalize()} on {device}\nwith {runtime}", c.cautions), heads, rows, notes),
         *([Table("Why (last crossing of each pair)", (), (), reasons)] if reasons else []),
     ]
 
 
+def crossover_row(c: Comparison) -> Table:
+    """What is said of the one pair there is, in one line without its names."""
+    table = crossover_tables(c, c.device, c.runtime)[0]
+    return Table("", table.columns[2:], [row[2:] for row in table.rows])
+
+
 def crossover_records(comparisons: Sequence[Comparison]) -> Table:
-    """A row for each crossing, and one for each pair that has none, with every runtime."""
+    """A row for each crossing, and one for each pair that has none or that cannot be run, with every runtime."""
     pair, turn = ("a", "b", "metric"), ("faster_before", "faster_after", "within_memory")
     ratios = [f"ratio_{n}" for n in RATIO_LENGTHS]
     units: dict[str, str | None] = {
         **dict.fromkeys(("device", "runtime", "calibration", "basis", *pair, *ratios)), "max_prompt_a": "",
-        "max_prompt_b": "", **with_ends({"length": ""}), **dict.fromkeys(turn),
+        "max_prompt_b": "", **with_ends({"length": ""}), **dict.fromkeys(turn), "refused": None,
     }  # fmt: skip
     rows = []
     for c in comparisons:
@@ -67,27 +77,72 @@ def crossover_records(comparisons: Sequence[Comparison]) -> Table:
             }  # fmt: skip
             turns = [{**columns(each), **ends_of({"length": each.interval})} for each in p.crossings]
             rows += [{**common, **each} for each in turns or [{}]]
+        rows += [
+            {**dict.fromkeys(units), **columns(c), "basis": interval_basis(c.calibration), "a": each.a, "b": each.b,
+             "metric": c.pairs[0].metric, "refused": each.reason}
+            for each in c.skipped
+        ]  # fmt: skip
     return records(rows, units)
 
 
+UNCERTAIN = "In square brackets: the lengths around a crossing at which the order is not certain at 95 %."
+BEYOND = "\u2020"
+"""Marks lengths beyond a context window."""
+
+
+def _windows(pairs: Sequence[Pair]) -> list[str]:
+    """The context windows of models that have a crossing beyond them, where the mark is explained."""
+    found = dict.fromkeys(
+        f"{getattr(p, side)} ({window:,})"
+        for p in pairs for side, window in p.context_window.items()
+        if window and any(c.length > window for c in p.crossings)
+    )  # fmt: skip
+    return [f"{BEYOND}: beyond the context window of {', '.join(found)}."] if found else []
+
+
+def _skipped(comparisons: Sequence[Comparison]) -> list[str]:
+    """The pairs that were left out, and why: what would be right is in the data alone."""
+    reasons: dict[str, list[str]] = {}
+    for each in (each for c in comparisons for each in c.skipped):
+        reasons.setdefault(each.reason.partition("; ")[0], []).append(f"{each.a} / {each.b}")
+    return [f"Skipped: {', '.join(pairs)}: {reason}." for reason, pairs in reasons.items()]
+
+
+def _at(pair: Pair, length: int) -> str:
+    """A length, marked if it is beyond a context window."""
+    beyond = any(window and length > window for window in pair.context_window.values())
+    return f"{length:,}{BEYOND if beyond else ''}"
+
+
 def _ahead(pair: Pair) -> str:
-    """The lengths at which B is ahead: `from 24,995`, `16-298, from 24,995`, `never`."""
+    """The lengths at which B is ahead, and the interval of each end that is a crossing.
+
+    `from 24,995`, and `[6,667-32,767]` in a line below.
+    """
     starts = pair.values["a"][0] <= pair.values["b"][0]
     b_ahead = not starts if pair.metric != "throughput" else starts
     spans: list[str] = []
     begin = pair.lengths[0] if b_ahead else None
+    turns: list[Crossing] = []
     for crossing in pair.crossings:
+        turns.append(crossing)
         if begin is None:
             begin = crossing.length
         else:
-            spans.append(f"{begin:,}-{crossing.length - 1:,}")
-            begin = None
+            spans.append(_span(f"{begin:,}-{_at(pair, crossing.length - 1)}", turns))
+            begin, turns = None, []
     if begin == pair.lengths[0]:
         return "always"
     if begin is not None:
-        last = f"from {begin:,}"
-        spans.append(last if pair.crossings[-1].within_memory else f"({last})")
+        spans.append(_span(f"from {_at(pair, begin)}", turns))
     return "\n".join(spans) or "never"
+
+
+def _span(lengths: str, turns: Sequence[Crossing]) -> str:
+    """Lengths with the intervals of the crossings that end them, in parentheses where memory ends before."""
+    within = ",\n".join(f"{low:,}-{high:,}" for low, high in dict.fromkeys(c.interval for c in turns))
+    said = f"{lengths}\n[{within}]"
+    return said if turns[-1].within_memory else f"({said})"
 
 
 def _pulls(c: Crossing) -> list[str]:
@@ -122,7 +177,11 @@ def runtimes_tables(c: AcrossRuntimes, device: str) -> list[Table]:
     rows = []
     for i, verdict in enumerate(c.verdicts):
         rows.append([verdict.a, verdict.b, *(_ahead(each.pairs[i]) for each in c.comparisons)])
-    notes = ["Lengths at which B is ahead; in brackets where A or B is out of memory."]
+    notes = [
+        f"Lengths at which B is ahead; in parentheses where A or B is out of memory. {UNCERTAIN}",
+        *_windows([pair for each in c.comparisons for pair in each.pairs]),
+        *_skipped(c.comparisons),
+    ]
     for i, verdict in enumerate(c.verdicts):
         kind = "a property of the runtime" if verdict.property_of_runtime else "the same with every runtime here"
         notes.append(f"{verdict.a} / {verdict.b}: {kind}.")
@@ -130,5 +189,6 @@ def runtimes_tables(c: AcrossRuntimes, device: str) -> list[Table]:
             if each.pairs[i].crossings:
                 notes.append(f"  {each.runtime}: {_uncertain(each.pairs[i].crossings[-1])}")
     for comparison in c.comparisons:
-        notes.append(f"Assumed with {comparison.runtime}: {'; '.join(comparison.assumptions)}.")
-    return [Table(f"{what.capitalize()} on {device}", heads, rows, notes)]
+        notes.append(assumed(comparison.assumptions, comparison.cautions, f" with {comparison.runtime}"))
+    known = dict.fromkeys(each for comparison in c.comparisons for each in comparison.cautions)
+    return [Table(heading(f"{what.capitalize()} on {device}", tuple(known)), heads, rows, notes)]

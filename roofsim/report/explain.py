@@ -11,8 +11,9 @@ from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.ops.base import CostFunction
 from roofsim.prediction.metrics import METRICS
+from roofsim.report.heading import assumed, heading
 from roofsim.report.records import records
-from roofsim.report.table import Column, Figure, Table
+from roofsim.report.table import TOGETHER, Column, Figure, Table
 from roofsim.studies.explain import Explanation
 
 UNITS = {name: "FLOP" if name in ("matrix", "vector") else "B" for name in COLUMNS}
@@ -21,9 +22,10 @@ UNITS = {name: "FLOP" if name in ("matrix", "vector") else "B" for name in COLUM
 def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
     """The polynomial, its symbols with their pull, and the regimes."""
     row, shown = METRICS[e.metric], METRICS[e.form_of]
-    title = (
+    title = heading(
         f"{row.words.capitalize()} of {e.model} on {device}\n"
-        f"with {runtime}, {e.length:,} tokens: {Figure(e.value, row.unit)}"
+        f"with {runtime}, {e.length:,} tokens: {Figure(e.value, row.unit)}",
+        e.cautions,
     )
     total = sum(c * e.length**k for k, c in enumerate(e.coefficients))
     notes = [] if e.terms else ["This figure is no polynomial in N: something below the line is a sum."]
@@ -53,10 +55,24 @@ def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
     )
     spans = [[f"{r.first:,} to {r.last:,}", str(r.bound), "yes" if r.masked else "no"] for r in e.regimes]
     regimes = Table("Regimes of the prefill", [Column("tokens"), Column("bound by"), Column("mask built")], spans)
-    return [formula, symbols, regimes, Table("", (), (), ["Assumed: " + "; ".join(e.assumptions) + "."])]
+    return [formula, symbols, regimes, Table("", (), (), [assumed(e.assumptions, e.cautions)])]
 
 
 SMALL = 0.005
+FEW = 4
+"""So many symbols are named in a row."""
+
+
+def explain_row(e: Explanation) -> Table:
+    """The figure, what bounds the prefill at this length, and what moves the figure most, in one line."""
+    here = next((r for r in reversed(e.regimes) if r.first <= e.length), e.regimes[0])
+    pulls = [f"{name}{TOGETHER}{pull:+.2f}" for name, pull in list(e.elasticities.items())[:FEW] if abs(pull) >= SMALL]
+    columns = [
+        Column("figure", METRICS[e.metric].unit),
+        Column("bound by"),
+        Column("1 % more of it moves by %", "text"),
+    ]
+    return Table("", columns, [[e.value, str(here.bound), ", ".join(pulls)]])
 
 
 def explain_records(e: Explanation) -> Table:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from roofsim.prediction.results import Limits, columns, interval_basis
 from roofsim.prediction.words import by
+from roofsim.report.heading import assumed, heading
 from roofsim.report.records import ends_of, records, with_ends
-from roofsim.report.table import Column, Figure, Table, tokens_that_fit
+from roofsim.report.table import ANY, Column, Table, tokens_that_fit
 from roofsim.studies.limits import PARTS, LimitsResult
 
 
@@ -25,12 +26,28 @@ def limits_tables(r: LimitsResult, device: str, runtime: str) -> list[Table]:
     last = r.at[-1].memory
     notes = [
         f"Longest prompt at batch {r.workload.batch}: {longest_prompt(r.limits)}. Largest batch at "
-        f"{r.workload.prompt:,} tokens: {largest_batch(r.limits)}. Capacity {Figure(r.capacity, 'B')}.",
+        f"{r.workload.prompt:,} tokens: {largest_batch(r.limits, r.room.sequences)}. Memory: {r.room.words}.",
         _within(r),
         f"What binds at {r.at[-1].prompt:,} tokens: {last.binding}.",
-        "Assumed: " + "; ".join(r.assumptions) + ".",
+        assumed(r.assumptions, r.cautions),
     ]
-    return [Table(f"Peak memory of a prefill: {r.model} on {device}\nwith {runtime}", columns, rows, notes)]
+    title = f"Peak memory of a prefill: {r.model} on {device}\nwith {runtime}"
+    return [Table(heading(title, r.cautions), columns, rows, notes)]
+
+
+def limits_row(r: LimitsResult) -> Table:
+    """Both limits, the factor of their intervals, and what ends them, in one line."""
+
+    def said(name: str) -> str:
+        value = getattr(r.limits, name)
+        factor = f" x{r.intervals[name][1] / value:.2f}" if value and tokens_that_fit(value) != ANY else ""
+        return f"{tokens_that_fit(value)}{factor}"
+
+    columns = [Column("longest prompt", "text"), Column("ended by"), Column("largest batch", "text"),
+               Column("ended by"), Column("weights", "B"), Column("memory", "B")]  # fmt: skip
+    bounds = r.limits.prompt_bound, r.limits.batch_bound
+    row = [said("max_prompt"), bounds[0], said("max_batch"), bounds[1], r.at[0].memory.weights, r.room.bytes]
+    return Table("", columns, [row])
 
 
 def limits_records(r: LimitsResult) -> Table:
@@ -56,9 +73,10 @@ def longest_prompt(found: Limits) -> str:
     return f"{said}; memory holds {tokens_that_fit(found.memory_prompt)}" if beyond else said
 
 
-def largest_batch(found: Limits) -> str:
-    """The largest batch in words, with what ends it."""
-    return f"{tokens_that_fit(found.max_batch)}{_by(found.batch_bound)}"
+def largest_batch(found: Limits, at_once: int | None) -> str:
+    """The largest batch in words, with what ends it, and how many of it run at once if not all do."""
+    waiting = f", {at_once:,} of them at once" if at_once and found.max_batch > at_once else ""
+    return f"{tokens_that_fit(found.max_batch)}{_by(found.batch_bound)}{waiting}"
 
 
 def _by(reason: str) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt
+import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
 from roofsim.engine.roofline import Machine
@@ -46,6 +46,29 @@ STYLE: Any = {
 GIB = 2**30
 
 
+class Drawn(Figure):
+    """A figure that a notebook shows as it is. It is no part of pyplot, whose windows and backend stay the user's."""
+
+    def _repr_png_(self) -> bytes:
+        stream = BytesIO()
+        with rc_context(STYLE):
+            self.savefig(stream, format="png", dpi=SCREEN, bbox_inches="tight")
+        return stream.getvalue()
+
+
+SCREEN = 110
+"""Dots per inch of a figure in a notebook."""
+
+
+def subplots(
+    down: int = 1, across: int = 1, *, figsize: tuple[float, float], layout: Literal["constrained"] | None = None,
+    **options: Any,
+) -> tuple[Drawn, Any]:  # fmt: skip
+    """A figure of so many inches, and its axes; `options` are those of matplotlib's `Figure.subplots`."""
+    figure = Drawn(figsize=figsize, layout=layout)
+    return figure, figure.subplots(down, across, **options)
+
+
 def save(figure: Figure, path: str) -> None:
     """Write a figure in the format of the path's ending; the file appears whole or not at all."""
     target = Path(path).resolve()
@@ -53,14 +76,13 @@ def save(figure: Figure, path: str) -> None:
     # no date in the file: the same input gives the same bytes
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     try:
-        with plt.rc_context(STYLE):
+        with rc_context(STYLE):
             figure.savefig(partial, dpi=200, bbox_inches="tight", metadata=undated.get(target.suffix.lower()))
         partial.replace(target)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     finally:
         partial.unlink(missing_ok=True)
-        plt.close(figure)
 
 
 def ticks(axis: Any, unit: str) -> None:
@@ -83,7 +105,7 @@ def tokens(value: float, _: object = None) -> str:
 
 def crossover(comparisons: Sequence[Comparison], device: str, runtime: str) -> Figure:
     """One panel per pair (and runtime): the metric over length, crossings marked, curves dashed where memory ends."""
-    with plt.rc_context(STYLE):
+    with rc_context(STYLE):
         several = len(comparisons) > 1
         panels = [
             (pair, c.runtime if several else "", interval_label(c.calibration))
@@ -93,18 +115,30 @@ def crossover(comparisons: Sequence[Comparison], device: str, runtime: str) -> F
         pairs = [pair for pair, *_ in panels]
         across = min(len(pairs), 2)
         down = -(-len(pairs) // across)
-        figure, grid = plt.subplots(
+        figure, grid = subplots(
             down, across, figsize=(3.6 * across if across > 1 else 4.8, 2.7 * down + 0.4), squeeze=False
         )
         for axes, (pair, title, label) in zip(grid.flat, panels, strict=False):
             _pair(axes, pair, label)
-            axes.set_title(title, fontsize=8, pad=14)
+            axes.set_title(title, fontsize=8, pad=8 + 7 * min(max(len(pair.crossings), 1), 3))
         for axes in list(grid.flat)[len(pairs) :]:
             axes.set_visible(False)
         what = METRICS[pairs[0].metric].words
         figure.suptitle(f"{what.capitalize()} on {device}\n{runtime}", fontsize=9.5)
-        figure.tight_layout()
+        figure.tight_layout(rect=(0, 0.3 / figure.get_figheight(), 1, 1))
+        _marks(figure, pairs)
         return figure
+
+
+def _marks(figure: Figure, pairs: Sequence[Pair]) -> None:
+    """What the marks of all panels mean, below them."""
+    grey: Any = {"color": "0.3", "mew": 1.5}
+    drawn: list[Any] = [Line2D([], [], marker="x", ms=5, ls=(0, (1, 2)), label="out of memory", **grey)]
+    if any(window for pair in pairs for window in pair.context_window.values()):
+        drawn.append(Line2D([], [], marker="|", ms=9, ls="none", label="context window", **grey))
+    if any(pair.crossings for pair in pairs):
+        drawn.append(Patch(color=COLOURS[4], alpha=0.35, lw=0, label="95 % interval of the crossing"))
+    figure.legend(handles=drawn, loc="lower center", ncols=len(drawn), fontsize=7)
 
 
 def _pair(axes: Axes, pair: Pair, band: str) -> None:
@@ -125,9 +159,15 @@ def _pair(axes: Axes, pair: Pair, band: str) -> None:
         if inside and end < high:
             axes.plot(lengths[inside[-1]], values[inside[-1]], marker="x", color=colour, ms=6, mew=1.6)
     axes.fill_between([], [], [], color="0.5", alpha=0.25, lw=0, label=band)
-    if min(pair.max_prompt.values()) < high:
-        axes.plot([], [], marker="x", color="0.3", ms=5, mew=1.4, ls=(0, (1, 2)), label="out of memory")
-    for number, crossing in enumerate(c for c in pair.crossings if low <= c.length <= high):
+    drawn = [c for c in pair.crossings if low <= c.length <= high]
+    for first, last in dict.fromkeys(c.interval for c in drawn):
+        axes.axvspan(max(first, low), min(last, high), color=COLOURS[4], alpha=0.22, lw=0, zorder=0)
+    for side, colour in (("a", COLOURS[0]), ("b", COLOURS[1])):
+        window = pair.context_window[side]
+        if window and low < window < high:
+            height = float(np.interp(window, lengths, pair.values[side]))
+            axes.plot(window, height, marker="|", color=colour, ms=10, mew=1.6, ls="none")
+    for number, crossing in enumerate(drawn):
         axes.axvline(crossing.length, color="0.35", lw=0.8, ls="--")
         axes.annotate(f"{crossing.length:,}", (crossing.length, 1.0), xycoords=("data", "axes fraction"),
                       fontsize=6.5, xytext=(0, 2 + 7 * (number % 3)), textcoords="offset points", color="0.25",
@@ -157,8 +197,8 @@ def roofline(
     `dtypes` are that of the activations and those of narrower units that compute products; `passes` their names,
     their figures, and the 95 % intervals of the times of their operators, which rest on `calibration` or on priors.
     """
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(6.2, 4.2))
+    with rc_context(STYLE):
+        figure, axes = subplots(figsize=(6.2, 4.2))
         low, high = 0.1, 1e4
         intensity = [low * (high / low) ** (i / 200) for i in range(201)]
         peaks = [float(m.matrix_rate), *(float(m.rate(unit)) for unit in dtypes[1:])]
@@ -207,11 +247,11 @@ def roofline(
 
 def timeline(s: Setup, w: Workload) -> Figure:
     """What is alive over the operators of a prefill; equal layers are drawn once."""
-    with plt.rc_context(STYLE):
+    with rc_context(STYLE):
         e = Evaluation(s, w)
         building, *others = e.timeline
         steps = [building, *others] if building.masks else others
-        figure, axes = plt.subplots(figsize=(max(5.4, 0.17 * len(steps)), 3.6))
+        figure, axes = subplots(figsize=(max(5.4, 0.17 * len(steps)), 3.6))
         scores = [float(step.logits) / GIB for step in steps]
         masks = [float(step.masks) / GIB for step in steps]
         live = [float(step.activations) / GIB for step in steps]
@@ -242,8 +282,8 @@ def timeline(s: Setup, w: Workload) -> Figure:
 
 def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
     """Peak memory by part over prompt length, with what the device has and the longest prompt that fits."""
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(5.4, 3.4))
+    with rc_context(STYLE):
+        figure, axes = subplots(figsize=(5.4, 3.4))
         lengths = [each.prompt for each in r.at]
         parts = {part: [getattr(each.memory, part) for each in r.at] for part in PARTS}
         shown = {part: values for part, values in parts.items() if any(values)}
@@ -254,8 +294,8 @@ def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
             colors=COLOURS,
             alpha=0.85,
         )
-        axes.axhline(r.capacity / GIB, color="0.2", lw=1, ls="--")
-        axes.annotate(f"capacity {units.show(r.capacity, 'B')}", (lengths[-1], r.capacity / GIB), fontsize=7,
+        axes.axhline(r.room.bytes / GIB, color="0.2", lw=1, ls="--")
+        axes.annotate(f"memory: {r.room.words}", (lengths[-1], r.room.bytes / GIB), fontsize=7,
                       va="bottom", ha="right")  # fmt: skip
         longest, (fewest, most) = r.limits.max_prompt, r.intervals["max_prompt"]
         end: float = max(lengths[-1], lengths[0] + 1)
@@ -268,7 +308,7 @@ def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
         axes.xaxis.set_major_formatter(FuncFormatter(tokens))
         axes.xaxis.set_major_locator(MultipleLocator(2 ** max(round(math.log2(lengths[-1] / 6)), 7)))
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 4, 8]))
-        axes.set_ylim(0, max(r.capacity, max(float(each.memory.peak) for each in r.at)) * 1.1 / GIB)
+        axes.set_ylim(0, max(r.room.bytes, max(float(each.memory.peak) for each in r.at)) * 1.1 / GIB)
         axes.set_ylabel("peak memory of a prefill (GiB)")
         axes.set_title(f"{r.model} on {device}\n{runtime}", fontsize=9)
         axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0.01, 0.88), reverse=True, frameon=True)

@@ -15,6 +15,7 @@ from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import PassPrediction, Prediction, columns
 from roofsim.prediction.words import by
+from roofsim.report.heading import assumed, heading
 from roofsim.report.limits import largest_batch, longest_prompt
 from roofsim.report.records import ends_of, records, with_ends
 from roofsim.report.table import Column, Figure, Table
@@ -24,11 +25,11 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
     """The request, both passes side by side, memory by part, and the operators."""
     w, r, mem = p.workload, p.request, p.memory
     request = Table(
-        f"{p.model} on {device}\nwith {runtime}",
+        heading(f"{p.model} on {device}\nwith {runtime}", p.cautions),
         [Column("batch", "count"), Column("prompt", "count"), Column("generate", "count"), Column("TTFT", "s"),
          Column("TPOT", "s"), Column("total", "s"), Column("tokens/s", "rate"), Column("energy", "J")],
         [[w.batch, w.prompt, w.generate, r.ttft, r.tpot, r.total_time, r.tokens_per_second, r.energy]],
-        _beyond(p),
+        [_rates(p)],
     )  # fmt: skip
     passes = Table(
         "Passes",
@@ -42,10 +43,10 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
     fits = "fits" if p.fits else "does not fit"
     notes = [f"The peak is at: {mem.binding}."]
     if p.limits:
-        longest, largest = longest_prompt(p.limits), largest_batch(p.limits)
+        longest, largest = longest_prompt(p.limits), largest_batch(p.limits, p.room.sequences)
         notes.append(f"Longest prompt at this batch: {longest}. Largest batch at this prompt: {largest}.")
     memory = Table(
-        f"Memory of the prefill: {fits} in {Figure(p.capacity, 'B')}",
+        f"Memory: {fits} in {p.room.words}",
         [Column("part"), Column("bytes", "B"), Column("share", "%")],
         [
             *([part, getattr(mem, part), getattr(mem, part) / mem.reserved] for part in parts if getattr(mem, part)),
@@ -57,7 +58,7 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
     tables = [request, *([_intervals(p)] if p.intervals else []), passes, memory]
     for name, each in (("prefill", p.prefill), ("decode", p.decode)):
         tables.append(operator_table(name, each, everything=operators))
-    return [*tables, Table("", (), (), [BASIS, "Assumed: " + "; ".join(p.assumptions) + "."])]
+    return [*tables, Table("", (), (), [BASIS, assumed(p.assumptions, p.cautions)])]
 
 
 ASKED = ("model", "device", "runtime", "host", "calibration", "basis")
@@ -125,14 +126,12 @@ def roofline_records(operators: Sequence[Mapping[str, Any]]) -> Table:
     return records([{**each, **ends_of(each["intervals"])} for each in operators], units)
 
 
-def _beyond(p: Prediction) -> list[str]:
-    """That a request does not fit, said beside its times."""
-    if p.fits:
-        return []
-    needed = max(float(p.memory.reserved), float(p.grown))
-    if needed > p.capacity:
-        return [f"Does not fit: needs {Figure(needed, 'B')} of {Figure(p.capacity, 'B')}. Times are as if it did."]
-    return [f"Does not fit: {p.model} has {p.positions:,} positions. Times are as if it did."]
+def _rates(p: Prediction) -> str:
+    """What tokens per second divide, and what decoding alone makes."""
+    w = p.workload
+    made = w.batch * max(w.generate, 1)
+    decoded = f"; decode alone makes {Figure(w.batch / p.request.tpot, 'rate')} a second" if w.generate > 1 else ""
+    return f"tokens/s: {made:,} generated tokens over the total time, end to end{decoded}."
 
 
 _FIGURES = {
@@ -212,6 +211,18 @@ BASIS = (
 )
 
 
+def roofline_rows(p: Prediction) -> Table:
+    """Both passes as wholes on the roofline."""
+    rows = []
+    for name, each in (("prefill", p.prefill), ("decode", p.decode)):
+        work, light = each.matrix_flops + each.vector_flops, sum(o.light_time for o in each.operators)
+        figures = [work / each.bytes, work / each.device_time, _share(light, each.device_time), each.device_time]
+        rows.append([name, *figures, each.bound])
+    heads = [Column("pass"), Column("FLOP/B", "ratio"), Column("rate", "FLOP/s"), Column("SOL", "%"),
+             Column("busy", "s"), Column("bound")]  # fmt: skip
+    return Table("", heads, rows)
+
+
 def roofline_tables(
     p: Prediction, device: str, runtime: str, m: Machine, within: Mapping[str, Sequence[Interval]]
 ) -> tuple[list[Table], dict[str, Any]]:
@@ -236,13 +247,13 @@ def roofline_tables(
             data.append({"phase": phase, **dict(zip(names, row, strict=True)), "bound": o.bound, "intervals": ends})
         heads = [Column(phase), Column("operator"), Column("FLOP/B", "ratio"), Column("rate", "FLOP/s"),
                  Column("SOL", "%"), Column("time", "s"), Column("within", "text"), Column("bound")]  # fmt: skip
-        title = f"{p.model} on {device}\nwith {runtime}" if not tables else ""
+        title = heading(f"{p.model} on {device}\nwith {runtime}", p.cautions) if not tables else ""
         tables.append(Table(title, heads, rows))
     ridge = m.matrix_rate / m.bandwidth
     notes = [
         f"Ridge point {ridge:.0f} FLOP/B. SOL: speed of light, the time at the device's peaks over the predicted. "
         f"Within: the 95 % interval of the time, this factor up and down, {by(p.calibration)}.",
-        "Assumed: " + "; ".join(p.assumptions) + ".",
+        assumed(p.assumptions, p.cautions),
     ]
     result: dict[str, Any] = {
         "model": p.model,
@@ -250,6 +261,7 @@ def roofline_tables(
         "runtime": p.runtime,
         "calibration": p.calibration,
         "basis": p.basis,
+        "cautions": p.cautions,
         "assumptions": p.assumptions,
         "ridge_point": ridge,
         "operators": data,

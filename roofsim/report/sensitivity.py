@@ -8,6 +8,7 @@ from typing import Any
 from roofsim.explore.sensitivity import HeatMap, Sensitivities, Sensitivity, Turn
 from roofsim.foundation import units
 from roofsim.prediction.words import by
+from roofsim.report.heading import assumed, heading
 from roofsim.report.table import Column, Figure, Table
 
 SMALL = 0.005
@@ -29,9 +30,9 @@ def sensitivity_tables(r: Sensitivities, device: str, runtime: str) -> list[Tabl
         "moves: per cent of change for one per cent more of the number. next regime: the factor of the number at which "
         "that changes, how much it moves then, and what bounds what changes there.",
         *_left_out(r, len(r.rows) - len(shown)),
-        "Assumed: " + "; ".join(r.assumptions) + ".",
+        assumed(r.assumptions, r.cautions),
     ]
-    return [Table(title, [*heads, Column("next regime", "text")], rows, notes)]
+    return [Table(heading(title, r.cautions), [*heads, Column("next regime", "text")], rows, notes)]
 
 
 def _value(row: Sensitivity, value: float) -> str:

@@ -10,7 +10,12 @@ from roofsim.foundation import units
 from roofsim.foundation.arith import Number
 
 TOGETHER = "\u00a0"
-"""A blank at which a cell is not folded; it is shown as any other."""
+"""A blank at which text is not folded; it is shown as any other."""
+
+
+def to_copy(line: str) -> str:
+    """A line for the shell as a note that stays in one piece, set off as code."""
+    return "    " + line.replace(" ", TOGETHER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +71,19 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of raw values under columns, with a title above and notes below."""
+    """Rows of raw values under columns, with a title above and notes below; the first `keys` tell rows apart."""
 
     title: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[Any]]
     notes: Sequence[str] = ()
+    keys: int = 1
+
+
+ANY = "any"
+"""Said of a limit that is beyond any use."""
 
 
 def tokens_that_fit(n: int) -> str:
     """The longest prompt or largest batch that fits, in words if it is beyond any use."""
-    return f"{n:,}" if n < 10**7 else "any"
+    return f"{n:,}" if n < 10**7 else ANY

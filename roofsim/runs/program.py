@@ -14,9 +14,9 @@ import numpy as np
 
 from roofsim.engine.energy import Activity, activity, energy, units_energy
 from roofsim.engine.passes import starting_time
-from roofsim.engine.roofline import Machine, gap_time, graphs, launch_time, machine, terms
+from roofsim.engine.roofline import Machine, Terms, gap_time, graphs, launch_time, machine, terms
 from roofsim.engine.schedule import Stretch, Times, times
-from roofsim.foundation.arith import maximum, single
+from roofsim.foundation.arith import maximum
 from roofsim.foundation.cost import COLUMNS, Cost
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Kernel
@@ -36,12 +36,12 @@ STEP = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class _Alike:
-    """Kernels of one class in all jobs: one kernel with arrays, and the slot that each belongs to."""
+    """Kernels of one class in all jobs: one kernel with arrays, and their place in the list of all."""
 
     dtype: str
     phase: Phase
     kernel: Kernel
-    slots: Array
+    place: slice
 
 
 class Program:
@@ -79,10 +79,11 @@ class Program:
                 for k in group.kernels:
                     key = (job.dtype, job.phase, k.joined, k.triton, _class(k))
                     found.setdefault(key, []).append((slot, k))
-        self._alike = [
-            _Alike(key[0], key[1], _joined([k for _, k in each]), np.array([slot for slot, _ in each], dtype=int))
-            for key, each in found.items()
-        ]
+        self._alike, filled = [], 0
+        for (dtype, phase, *_), each in found.items():
+            place = slice(filled, filled := filled + len(each))
+            self._alike.append(_Alike(dtype, phase, _joined([k for _, k in each]), place))
+        self._slots = np.array([slot for each in found.values() for slot, _ in each], dtype=int)
         self._alone = np.array([job.alone for job in self._jobs], dtype=bool)
         self._plans = np.array([job.plans for job in self._jobs], dtype=float)
         self._work_of_host = np.array([job.work for job in self._jobs], dtype=float)
@@ -103,14 +104,15 @@ class Program:
         if self._jobs:
             machines = self.machines(values)
             m = machines[self._dtypes[0]]
-            t = self._times(machines)
+            taken = self._terms(machines)
+            t = self._times(machines, taken)
             # an operator that is called again and again hides whichever of host and device is the faster
             longer: Array = maximum(t.host, t.device)
             queued: Array = t.wall
             wall: Array = np.where(self._alone, longer, queued)
             found: dict[str, Array] = {"wall": wall, "device": t.device}
             if {"energy", "rail"} & set(self._is):
-                done = self._activity(machines)
+                done = self._activity(machines, taken)
                 found["energy"] = energy(self._device, m, wall, done)
                 found["rail"] = units_energy(self._device, m, wall, done)
             for name, figures in found.items():
@@ -130,26 +132,36 @@ class Program:
 
     def activity(self, values: Mapping[str, float]) -> Activity:
         """What draws power in every target that sums up passes."""
-        done = self._activity(self.machines(values))
+        machines = self.machines(values)
+        done = self._activity(machines, self._terms(machines))
         return Activity(self._summed(done.active), self._summed(done.work), self._summed(done.traffic))
 
-    def _activity(self, machines: Mapping[str, Machine]) -> Activity:
+    def _terms(self, machines: Mapping[str, Machine]) -> list[Terms]:
+        """What competes for the time of the kernels of each class."""
+        return [terms(each.kernel, machines[each.dtype]) for each in self._alike]
+
+    def _activity(self, machines: Mapping[str, Machine], taken: Sequence[Terms]) -> Activity:
         """What draws power in every job."""
-        size = self._counts.size
-        found = [np.zeros(size), np.zeros(size), np.zeros(size)]
-        for each in self._alike:
-            m = machines[each.dtype]
-            one = activity(each.kernel, terms(each.kernel, m), m) * each.kernel.count
-            parts: list[Any] = [one.active, one.work, one.traffic]
-            for total, part in zip(found, parts, strict=True):
-                total += np.bincount(each.slots, np.broadcast_to(part, len(each.slots)), size)
-        return Activity(*((x.reshape(self._shape) * self._counts).sum(axis=0) for x in found))
+        done = [
+            activity(each.kernel, own, machines[each.dtype]) * each.kernel.count
+            for each, own in zip(self._alike, taken, strict=True)
+        ]
+        found = (self._gathered([getattr(each, name) for each in done]) for name in ("active", "work", "traffic"))
+        return Activity(*((x * self._counts).sum(axis=0) for x in found))
+
+    def _gathered(self, parts: Sequence[Any]) -> Array:
+        """The sum, in each slot, of what the kernels of each class have: an array or one number for all of them."""
+        weights = np.empty(len(self._slots))
+        for each, part in zip(self._alike, parts, strict=True):
+            weights[each.place] = part
+        return np.bincount(self._slots, weights, self._counts.size).reshape(self._shape)
 
     def host_bound(self, values: Mapping[str, float]) -> Array:
         """Whether each target is a wall time in which the host matters."""
         if not self._jobs or "wall" not in self._is:
             return np.zeros(len(self.targets), dtype=bool)
-        t = self._times(self.machines(values))
+        machines = self.machines(values)
+        t = self._times(machines, self._terms(machines))
         host, device = self._summed(t.host), self._summed(t.device)
         bound: Array = self._is["wall"] & (host > HOST_MATTERS * device)
         return bound
@@ -164,10 +176,10 @@ class Program:
             columns.append((np.log(self.predict({**values, name: nudged})) - here) / STEP)
         return np.stack(columns, axis=1) if columns else np.zeros((len(self.targets), 0))
 
-    def _times(self, machines: Mapping[str, Machine]) -> Times:
+    def _times(self, machines: Mapping[str, Machine], taken: Sequence[Terms]) -> Times:
         """Seconds of every job on the clock, of the device and of the host."""
         m = machines[self._dtypes[0]]
-        stretches = [Stretch(h, d, n) for h, d, n in zip(*self._pieces(machines), self._counts, strict=True)]
+        stretches = [Stretch(h, d, n) for h, d, n in zip(*self._pieces(machines, taken), self._counts, strict=True)]
         first: Array = starting_time(self._runtime, m, self._plans, self._work_of_host)
         start = np.where(self._alone, 0.0, first)
         gaps: Array = np.where(self._alone, 0.0, self._gaps + self._graphs * m["replay_time"])
@@ -181,19 +193,15 @@ class Program:
 
         return Times(either(behind.wall, queued.wall), queued.device, either(behind.host, queued.host))
 
-    def _pieces(self, machines: Mapping[str, Machine]) -> tuple[Array, Array]:
+    def _pieces(self, machines: Mapping[str, Machine], taken: Sequence[Terms]) -> tuple[Array, Array]:
         """Host and device seconds of one of each piece, by slot."""
-        size = self._counts.size
-        host, busy = np.zeros(size), np.zeros(size)
-        for each in self._alike:
-            m = machines[each.dtype]
-            took: Array = each.kernel.count * terms(each.kernel, m).time
-            busy += np.bincount(each.slots, took, size)
-            launch = launch_time(each.kernel, self._runtime, m, each.phase)
-            if not single(launch) or launch:
-                took = each.kernel.count * launch
-                host += np.bincount(each.slots, took, size)
-        return host.reshape(self._shape), busy.reshape(self._shape)
+        both = list(zip(self._alike, taken, strict=True))
+        busy = [each.kernel.count * own.time for each, own in both]
+        host = [
+            each.kernel.count * launch_time(each.kernel, self._runtime, machines[each.dtype], each.phase)
+            for each, _ in both
+        ]
+        return self._gathered(host), self._gathered(busy)
 
 
 APART = ("name", "like", "cost", "beneath", "instead", "unit", "triton", "joined")

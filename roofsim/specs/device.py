@@ -27,15 +27,17 @@ MatrixType = Literal["fp32", "tf32", "fp16", "bf16", "fp8", "int8", "fp4", "int4
 
 
 class Memory(Spec):
-    """Main memory; `unified` when CPU and GPU share it, `usable` where a process can have less than all.
-
-    What is missing went to check bits, firmware and driver, or to the system and its display.
-    """
+    """Main memory."""
 
     capacity: Bytes
+    """Size of main memory, as it is sold: what fits."""
     bandwidth: Bandwidth
+    """Peak rate of main memory, as the data sheet says: the time of a decode step, of norms and of sums."""
     unified: bool
+    """Whether CPU and GPU share it: a share of the memory that a runtime reserves is then one of all of it."""
     usable: Bytes | None = None
+    """What one process can have, where that is less: the rest went to check bits, firmware and driver, or to the
+    system and its display."""
 
     def __post_init__(self) -> None:
         if self.usable and self.usable.value > self.capacity.value:
@@ -43,20 +45,23 @@ class Memory(Spec):
 
 
 class Cache(Spec):
-    """The largest cache that all units share."""
+    """Caches on the chip."""
 
     last_level: Bytes
+    """The largest cache that all units share: what stays in it between two kernels is not read from memory again."""
 
 
 class Peak(Spec):
-    """Dense peaks in FLOP/s by unit and dtype; matrix units accumulate in fp32 unless a note says otherwise.
-
-    `fp16_accumulation` is the peak of products in fp16 that are summed up in fp16, where it is another one.
-    """
+    """Dense peaks by unit and dtype."""
 
     matrix: Mapping[MatrixType, Rate]
+    """Peaks of the matrix units by dtype, without sparsity, summed up in fp32 unless a note says otherwise: the time of
+    matrix products, and so of a prefill. A dtype that is not listed is one that the device cannot multiply."""
     fp16_accumulation: Rate | None = None
+    """Peak of products in fp16 that are summed up in fp16, where it is another one."""
     vector: Mapping[Literal["fp32", "fp16"], Rate]
+    """Peaks of the vector units by dtype: the time of softmax and scans, and of products in fp32 where no matrix unit
+    takes them. fp32 must be there."""
 
     def __post_init__(self) -> None:
         if "fp32" not in self.vector:
@@ -69,17 +74,18 @@ class Peak(Spec):
 
 
 class PowerDraw(Spec):
-    """Limits of the power drawn: at most `tdp`, about `idle` when nothing runs; without the first, no energy.
-
-    `dynamic` is what all of the device at work would draw beyond idle, where its clocks are held below what the limit
-    allows (else it is tdp − idle). `rails` are supplies of the computing units alone, without memory and the rest, by
-    name, and what each draws when nothing runs.
-    """
+    """Power that is drawn."""
 
     tdp: Power | None = None
+    """The most that it draws: without it no energy is predicted."""
     idle: Power | None = None
+    """What it draws when nothing runs."""
     dynamic: Power | None = None
+    """What all of the device at work would draw beyond idle, where its clocks are held below what the limit allows;
+    else it is tdp − idle."""
     rails: Mapping[str, Power] = field(default_factory=dict)
+    """Supplies of the computing units alone, without memory and the rest, by name, and what each draws when nothing
+    runs: energy that was measured at one is compared with theirs."""
 
     def __post_init__(self) -> None:
         if self.dynamic and self.tdp and self.dynamic.value > 2 * self.tdp.value:
@@ -87,42 +93,67 @@ class PowerDraw(Spec):
 
 
 class Links(Spec):
-    """To other devices (both directions summed) and to the host (each way)."""
+    """Links to what is around it."""
 
     device: Bandwidth | None = None
+    """To other devices, both directions summed."""
     host: Bandwidth | None = None
+    """To the host, each way."""
+
+
+class Modes(Spec):
+    """The names of the modes that the file of a device has."""
+
+    names: tuple[str, ...] = ()
 
 
 class Device(Documented):
-    """One accelerator or processor. Sizes are SI floats: bytes, B/s, FLOP/s, Hz, W.
-
-    `parameters` are values of calibratable parameters (see `roofsim.foundation.parameters`) measured on such a device;
-    those of the device that it is `like`, whose chip it has, are its own as well (`roofsim.library.stated`).
-    `plans_attention` says that the attention kernels which PyTorch prefers on it (cuDNN's) need a plan for every
-    length of keys, `overlaps_softmax` that its attention kernels compute the softmax of one tile during the products of
-    another, `attention_rows` how many rows of queries these take at once where it is not 64.
-    """
+    """One accelerator or processor. Sizes are SI floats: bytes, B/s, FLOP/s, Hz, W."""
 
     name: str
+    """What it is called in full."""
     id: str = ""
+    """What it is called on the command line: its file."""
     aliases: tuple[Name, ...] = ()
+    """Other names of a shipped file."""
     vendor: str
+    """Who makes it: with its kind, what is expected of such devices (NVIDIA gpu), and which runtimes are written for
+    it."""
     kind: Literal["gpu", "soc", "cpu"]
+    """A card, a chip that shares its memory with a processor, or a processor alone."""
     year: Count | None = None
+    """The year in which it came out; decides nothing."""
     memory: Memory
+    """Main memory."""
     cache: Cache
+    """Caches on the chip."""
     peak: Peak
+    """Dense peaks by unit and dtype."""
     units: Count
+    """Units that a kernel is spread over (SM, compute units, cores): one too small for all of them does not reach the
+    peak."""
     clock: Frequency | None = None
+    """Clock at which the peaks are reached; `--set device.clock` moves them with it."""
     power: PowerDraw = field(default_factory=PowerDraw)
+    """Power that is drawn."""
     links: Links = field(default_factory=Links)
+    """Links to what is around it."""
     price: Price | None = None
+    """What it costs to buy."""
     host: Name | None = None
+    """The computer around it, by name (`roofsim devices` lists them): how long a kernel takes to launch. Runtimes that
+    launch from the host need one, here or as --host."""
     plans_attention: bool = False
+    """Whether the attention kernels that PyTorch prefers on it (cuDNN's) need a plan for every length of keys."""
     overlaps_softmax: bool = False
+    """Whether its attention kernels compute the softmax of one tile during the products of another."""
     attention_rows: Count | None = None
+    """Rows of queries that these take at once, where it is not 64."""
     like: Name | None = None
+    """A shipped device that has the same chip: the parameters measured on that one hold for this one too."""
     parameters: Mapping[str, Sourced] = field(default_factory=dict)
+    """Parameters measured on such a device, by name (gemm_efficiency: 0.7; docs/parameters.md lists them), in place of
+    what is expected of its class. `roofsim calibrate` finds them from runs."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

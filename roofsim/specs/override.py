@@ -49,9 +49,7 @@ def changed(spec: S, root: str, changes: Sequence[tuple[str, str]]) -> S:
     try:
         made = build(type(spec), values, "--set")
     except SpecError as error:
-        raise SpecError(
-            [p.replace("--set: ", f"--set {root}.", 1).replace(".value: ", ": ", 1) for p in error.problems]
-        ) from None
+        raise SpecError([p.replace("--set: ", f"--set {root}.", 1) for p in error.problems]) from None
     if follows:
         made = _usable_follows(spec, made)
     return _peaks_follow(spec, made, paths) if isinstance(spec, Device) else made

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Literal
 
+from roofsim.foundation.errors import one_of
 from roofsim.foundation.parameters import stated
 from roofsim.foundation.quantity import Bytes, Documented, Name, Sourced, Time
 from roofsim.foundation.schema import Extra, Limit, Spec
 from roofsim.model.step import Latents, Logits, Product
-from roofsim.model.weights import CACHE_BYTES
+from roofsim.model.weights import CACHE_BYTES, ENCODINGS
 from roofsim.ops.base import Role
 
 PositiveInt = Annotated[int, Limit(gt=0)]
@@ -21,119 +22,128 @@ Mask = Literal["never", "always", "declared_window", "steps"]
 
 
 class AttentionPolicy(Spec):
-    """How attention is run.
-
-    `mask` says when an N × N mask is built: `declared_window` means as soon as the sequence is as long as the window
-    that the config states, even one that is switched off, or always in families that have it so; `steps` means in
-    decode steps alone. With a mask, the flash kernel is left for one that scores every pair, but for `cudnn` on
-    devices where PyTorch prefers that library, whose kernel takes the mask as well and splits the keys up to
-    `splits_blocks` heads of all sequences; `mask_padded` says that the mask is first copied to aligned rows,
-    `mask_kernels` counts the kernels that build it, and one of a single byte is made numbers in every layer.
-    `converts_cache` says that a prefill first copies a cache of other than 16 bits to fp16, and a step one that the
-    kernel for single queries does not read.
-    `kv_heads: repeated` copies keys and values to every query head first, `grouped` only where there is a mask;
-    `copies_queries` makes queries contiguous in prefill; `copies_first_cache` concatenates to an empty cache;
-    `splits_decode` spreads the keys of a decode step over the device and sums up in a second kernel. `plans` says
-    that each decode step has a length not seen before, for which devices that plan attention make a new plan.
-    `latents` is the form of latent attention in a decode step; a prefill always expands. `kernel: written_out` is for
-    stacks that score every pair in memory instead of running a flash kernel. `tiles: device` is for kernels that are
-    made for the tiles of a device that has larger ones; others have the common 64 rows. `each_head` is for a stack
-    that, on devices with fp8 units, runs a step of one sequence by a kernel that shares no keys between query heads.
-    """
+    """How attention is run."""
 
     kernel: Literal["flash", "written_out"] = "flash"
+    """A flash kernel, or scores of every pair that are written to memory, masked, normalised and read again."""
     mask: Mask = "never"
+    """When an N × N mask is built: from the length of the window on that a config states, even one that is switched off
+    (declared_window), or in decode steps alone (steps). In families that have it so it is built wherever the runtime
+    builds any. With a mask, the flash kernel is left for one that scores every pair."""
     mask_bytes: PositiveInt = 2
+    """Bytes of each pair in a mask that is kept."""
     mask_build_bytes: PositiveInt = 6
+    """Bytes of each pair in all copies of a mask while it is built."""
     mask_padded: bool = False
+    """Whether the mask is first copied to aligned rows."""
     mask_kernels: Extra = 0
+    """Kernels that build the mask. One of a single byte a pair is made numbers in every layer beside."""
     cudnn: bool = False
+    """Whether attention with a mask stays with cuDNN, on devices where PyTorch prefers that library."""
     splits_blocks: Extra = 0
+    """Heads of all sequences up to which cuDNN's kernel splits the keys up."""
     tiles: Literal["common", "device"] = "common"
+    """Kernels that are made for the tiles of a device that has larger ones (device), or have 64 rows (common)."""
     each_head: bool = False
+    """Whether, on devices with fp8 units, a step of one sequence has a kernel that shares no keys between heads."""
     kv_heads: Literal["grouped", "repeated"] = "grouped"
+    """Whether keys and values are first copied to every query head (repeated), or only where there is a mask."""
     copies_queries: bool = False
+    """Whether a prefill makes queries contiguous."""
     splits_decode: bool = False
+    """Whether a decode step spreads the keys over the device and sums up in a second kernel."""
     copies_first_cache: bool = False
+    """Whether keys and values are concatenated to an empty cache."""
     converts_cache: bool = False
+    """Whether a prefill first copies a cache of other than 16 bits to fp16, and a step one that the kernel for single
+    queries does not read."""
     plans: bool = False
+    """Whether each decode step, of a length not seen before, makes a new plan on devices that plan attention."""
     latents: Latents = "absorbed"
+    """Form of latent attention in a decode step; a prefill always expands."""
 
 
 class HostPolicy(Spec):
-    """What the host does: nothing, launch every kernel (`eager`), or replay a captured graph (`graph`).
-
-    `inline` is for stacks that run on the host itself: nothing is queued, each kernel follows its own preparation.
-    `prefill` is for stacks that do otherwise there. `work` is the host time per kernel relative to eager
-    PyTorch, `replay` the time per kernel of a graph, `launch` the time of a step before its first kernel. `gap` is
-    how long the device waits between two kernels of a graph. Graphs of up to `captured` tokens are made beforehand;
-    a prefill of no more replays them piece by piece between its calls of attention, what has more is launched.
-    `step_work` is host time of each step and `request_work` of each request in a prefill, in launches of a kernel; the
-    device has nothing to do in it. `ahead_work` is that for a decode step, `sequence_work` that for each sequence in
-    it, where the host does both while the device is at the step before.
-    """
+    """What the host does."""
 
     mode: Literal["none", "eager", "graph", "inline"] = "none"
+    """Nothing that is waited for (none), launch every kernel (eager), or replay a captured graph (graph). Stacks that
+    run on the host itself are inline: nothing is queued, each kernel follows its own preparation."""
     prefill: Literal["none", "eager", "graph"] | None = None
+    """What it does in a prefill, where that is another."""
     work: PositiveFloat = 1.0
+    """Host time of a kernel, relative to that of eager PyTorch (the `dispatch` of the host)."""
     launch: Time | None = None
+    """Time of a step before its first kernel."""
     replay: Time | None = None
+    """Host time of each kernel of a graph."""
     gap: Time | None = None
+    """How long the device waits between two kernels of a graph."""
     captured: PositiveInt | None = None
+    """Most tokens of the graphs that are made beforehand: a prefill of no more replays them piece by piece between its
+    calls of attention, what has more is launched."""
     step_work: NotNegative = 0.0
+    """Host time of each step, in launches of a kernel, in which the device has nothing to do."""
     ahead_work: NotNegative | None = None
+    """The same of a decode step, where the host does it while the device is at the step before."""
     sequence_work: NotNegative = 0.0
+    """Host time of each sequence in a decode step, in launches of a kernel, done while the device is at the step
+    before."""
     request_work: NotNegative = 0.0
+    """Host time of each request in a prefill, in launches of a kernel, in which the device has nothing to do."""
 
 
 class MemoryPolicy(Spec):
-    """What the process holds beside its tensors.
-
-    `context` is the driver's, `fragmentation` the allocator's slack as a share of the peak; `workspace` says
-    whether the matrix library keeps one. `reserve` is the share of the device that is taken at the start and
-    filled with blocks of `block` tokens of cache; `chunk` the most tokens of a prompt that go through at once,
-    `large_chunk` on devices with memory of `large_from` and more. Where `side_by_side` tokens are handed over together,
-    a chunk has equal parts of all their prompts. `mixed` says that sequences whose prompts are through go on in the
-    same steps, where each takes the room of a token.
-    """
+    """What the process holds beside its tensors, and in which pieces prompts go through."""
 
     context: Bytes | None = None
+    """What the driver holds."""
     fragmentation: Annotated[float, Limit(ge=0, le=1)] = 0.0
+    """Slack of the allocator as a share of the peak."""
     workspace: bool = False
+    """Whether the matrix library keeps a workspace."""
     reserve: Annotated[float, Limit(gt=0, le=1)] | None = None
+    """Share of the device that is taken at the start and filled with blocks of cache: what does not go into it does not
+    fit."""
     block: PositiveInt = 1
+    """Tokens of a block of cache."""
     chunk: PositiveInt | None = None
+    """Most tokens of a prompt that go through at once."""
     large_chunk: PositiveInt | None = None
+    """The same on devices with more memory."""
     large_from: Bytes | None = None
+    """Memory from which on it is that."""
     side_by_side: PositiveInt | None = None
+    """Tokens that are handed over together: a chunk has equal parts of all their prompts."""
     mixed: bool = False
+    """Whether sequences whose prompts are through go on in the same steps, where each takes the room of a token."""
 
 
 class MatrixLibrary(Spec):
-    """Kernels that the matrix library adds of its own accord.
-
-    `splits_from`: a decode step splits products that have at least so many inputs, and no more outputs than
-    inputs, and sums the pieces in a second kernel; `clears_from`: a prefill's products with at least so many
-    results (tokens × outputs) clear a buffer first, and a decode step's with at least `clears_width` outputs.
-    `tile_rows`: products with more rows than these compute them in whole tiles of as many.
-    `dequantises_from`: products with at least so many rows copy quantised weights to fp16 first. `accumulates` is the
-    dtype in which products in fp16 are summed up. `tiles` is the dtype that kernels for many rows multiply quantised
-    weights in; `converts` says that large products in fp16 have their activations converted by kernels of their own.
-    `fp32` says what products in fp32 are computed in: exactly, which takes vector units on most devices, or in tf32.
-    `repacks` says which weights ggml's kernels for several rows on a processor take: k-quants too, or blocks of 32 in
-    four bits alone.
-    """
+    """Kernels that the matrix library adds of its own accord, and what it multiplies in."""
 
     splits_from: PositiveInt | None = None
+    """Inputs from which on a decode step splits products that have no more outputs than inputs, and sums the pieces in
+    a second kernel."""
     clears_from: PositiveInt | None = None
+    """Results (tokens × outputs) from which on a product of a prefill clears a buffer first."""
     clears_width: PositiveInt | None = None
+    """Outputs from which on a product of a decode step does."""
     tile_rows: PositiveInt | None = None
+    """Rows of a tile: products of more compute whole tiles of as many."""
     dequantises_from: PositiveInt | None = None
+    """Rows from which on a product copies quantised weights to fp16 first."""
     accumulates: Literal["fp32", "fp16"] = "fp32"
+    """Dtype in which products in fp16 are summed up."""
     tiles: Literal["int8", "fp16"] = "int8"
+    """Dtype in which kernels for many rows multiply quantised weights."""
     converts: bool = True
+    """Whether large products in fp16 have their activations converted by kernels of their own."""
     repacks: Literal["k_quants", "four_bits"] = "k_quants"
+    """Weights that ggml's kernels for several rows on a processor take: k-quants too, or blocks of 32 in four bits
+    alone."""
     fp32: Literal["exact", "tf32"] = "exact"
+    """What products in fp32 are computed in: exactly, which takes vector units on most devices, or in tf32."""
 
     @property
     def rounds(self) -> bool:
@@ -142,57 +152,81 @@ class MatrixLibrary(Spec):
 
 
 class Runtime(Documented):
-    """A software stack at one version.
-
-    `lowering` names the module of `roofsim.lowering` that turns operators into kernels, `implementation` the library
-    whose code runs the models, with its facts of each family. `fused` lists roles of operators that are one kernel
-    which moves nothing twice, whatever the lowering makes of others. `supports` lists the families it can run, all if
-    it is empty. `runs_on` lists the devices that its kernels are written for, by kind (`cpu`) or vendor and kind
-    (`Apple soc`), all if it is empty; a prediction for another says so. A cache is laid out beforehand and written in
-    place (`static`), by indices that the device works out (`indexed`), in pages, or concatenated; `spare` places
-    beyond what is held are laid out and attended to in a step. At most so many `sequences` run at once, the others
-    wait. `call` says whether a model is called by itself (`plain`) or by something that hands it a cache, as `generate`
-    does. `state` is the dtype of recurrent states: fp32 or the
-    model's. `experts` says whether all experts of a layer are one grouped product or each that is used its own.
-    `narrows` says that only scored positions go on after the mixer of the last layer. `products` has the kernels for
-    quantised weights by their encoding or its family, in order of preference: weights of others are refused. Without
-    it, weights of any are unpacked inside the product. `caches` are the encodings that a KV cache can have beside the
-    dtype of activations, any without it. `parameters` are values of calibratable parameters that its
-    kernels have on any device, over what a device file states for the usual ones. `explains` says why, field by field.
-    """
+    """A software stack at one version."""
 
     name: str
+    """What it is called in full."""
     id: str = ""
+    """What it is called on the command line: its file."""
     aliases: tuple[Name, ...] = ()
+    """Other names of a shipped file."""
     version: str
+    """The release and the settings that are described."""
     lowering: Name
+    """What turns operators into kernels, a module of `roofsim.lowering`: fused (each operator one kernel), eager
+    (PyTorch, op by op), mamba_ssm (its own kernels for scans), ggml, ggml_cuda and ggml_cpu (llama.cpp), serving
+    (vLLM)."""
     runs_on: tuple[str, ...] = ()
+    """Devices that its kernels are written for, by kind (cpu) or vendor and kind (Apple soc), all if empty: predictions
+    for others say so."""
     implementation: str | None = None
+    """The library whose code runs the models, with its facts of each family (`runtimes/implementations/`)."""
     fused: tuple[Role, ...] = ()
+    """Roles of operators that are one kernel which moves nothing twice, whatever the lowering makes of others
+    (docs/runtimes.md lists them)."""
     call: Literal["generate", "plain"] = "generate"
+    """Whether a model is called by itself (plain), or by something that hands it a cache (generate)."""
     sequences: PositiveInt | None = None
+    """Most sequences that run at once; the others wait."""
     logits: Logits = "last"
+    """Positions that are scored in a prefill: all takes memory and work for the vocabulary at every token."""
     cache: Literal["static", "indexed", "concat", "paged"] = "static"
+    """How a cache grows: laid out beforehand and written in place (static), by indices that the device works out
+    (indexed), concatenated at each step (concat), or in pages (paged)."""
     spare: Extra = 0
+    """Places beyond what is held that are laid out, and attended to in a step."""
     state: Literal["fp32", "model"] = "fp32"
+    """Dtype of recurrent states: fp32, or the model's."""
     experts: Literal["grouped", "loop"] = "grouped"
+    """Whether all experts of a layer are one grouped product, or each that is used its own (loop)."""
     narrows: bool = False
+    """Whether only scored positions go on after the mixer of the last layer."""
     attention: AttentionPolicy = field(default_factory=AttentionPolicy)
+    """How attention is run."""
     host: HostPolicy = field(default_factory=HostPolicy)
+    """What the host does."""
     matrix_library: MatrixLibrary = field(default_factory=MatrixLibrary)
+    """Kernels that the matrix library adds of its own accord, and what it multiplies in."""
     memory: MemoryPolicy = field(default_factory=MemoryPolicy)
+    """What the process holds beside its tensors, and in which pieces prompts go through."""
     parameters: Mapping[str, Sourced] = field(default_factory=dict)
+    """Parameters that its kernels have on any device (gemm_efficiency: 0.4; docs/parameters.md lists them), over what a
+    device file states for the usual ones."""
     products: Mapping[Name, tuple[Product, ...]] | None = None
+    """Kernels for quantised weights by their encoding or its family (docs/weights.md), in order of preference: others
+    are refused. Without it, weights of any are unpacked inside the product."""
+    lacks: Mapping[Name, str] = field(default_factory=dict)
+    """Why there are no kernels for an encoding or a family of them, and what may be asked for instead."""
     caches: tuple[Name, ...] | None = None
+    """Encodings that a KV cache can have beside the dtype of activations; any, without it."""
     supports: tuple[str, ...] = ()
+    """Families of models that it can run, all if empty; others are refused."""
     explains: Mapping[str, str] = field(default_factory=dict)
+    """Why, field by field."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         stated(self.parameters)
+        known = {each for name, form in ENCODINGS.items() if form.family for each in (name, form.family)}
+        for name in (*(self.products or {}), *self.lacks):
+            if name not in known:
+                raise ValueError(
+                    f"{'lacks' if name in self.lacks else 'products'}: no encoding '{name}' and no family "
+                    f"of them; one of {', '.join(sorted(known))}"
+                )
         for name in self.caches or ():
             if name not in CACHE_BYTES:
-                raise ValueError(f"caches: no '{name}'; one of {', '.join(CACHE_BYTES)}")
+                raise ValueError(f"caches: {one_of('encoding of a cache', name, CACHE_BYTES)}")
 
     def written_for(self, vendor: str, kind: str) -> bool:
         """Whether the kernels are written for such a device."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -119,22 +119,40 @@ class Remedy:
 
 
 def remedies(s: Setup, w: Workload) -> list[Remedy]:
-    """What other choices would give, alone; those that change nothing are left out."""
-    attention = s.runtime.attention
-    tries: list[tuple[str, Setup, Workload]] = [
-        ("logits of the last position only", s, variant(w, logits="last")),
-        ("no mask", _with(s, attention=variant(attention, mask="never")), w),
-        ("captured graphs instead of eager launches", _with(s, host=library.runtime("cuda-graph").host), w),
-        ("no copies of keys and values", _with(s, cache="static", attention=_plain(attention)), w),
-        ("every operator fused", _with(s, fused=tuple(Role)), w),
-    ]
+    """What other choices would give, alone: those that the stack can make and that help.
+
+    A choice helps if some figure gets better by it and none worse, as predicted.
+    """
     now = _figures(s, w)
     found = []
-    for change, other, work in tries:
+    for change, other, work in _open(s, w):
         figures = _figures(other, work)
-        if any(abs(b - a) > a / 1000 for a, b in zip(now, figures, strict=True)):
+        ratios = [b / a for a, b in zip(now, figures, strict=True) if a and a == a and b == b]
+        if min(ratios) < 1 - SLIGHT and max(ratios) <= 1 + SLIGHT:
             found.append(Remedy(change, *figures))
     return found
+
+
+SLIGHT = 1e-3
+"""Changes by less than this share of a figure are none."""
+
+
+def _open(s: Setup, w: Workload) -> Iterator[tuple[str, Setup, Workload]]:
+    """The choices that are open to a stack."""
+    r = s.runtime
+    yield "logits of the last position only", s, variant(w, logits="last")
+    if r.cache != "indexed":  # places that are not filled yet have to be masked
+        yield "no mask", _with(s, attention=variant(r.attention, mask="never")), w
+    if r.host.mode == "eager":  # others have graphs, or nothing that could be captured
+        yield "captured graphs instead of eager launches", _with(s, host=library.runtime("cuda-graph").host), w
+    if r.cache == "concat":
+        yield "no copies of keys and values", _with(s, cache="static", attention=_plain(r.attention)), w
+    if r.lowering in PYTORCH:
+        yield "every operator fused", _with(s, fused=tuple(Role)), w
+
+
+PYTORCH = ("eager", "mamba_ssm")
+"""Lowerings of models that a user can compile; kernels of others are what they are."""
 
 
 def _plain(attention: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,22 +13,17 @@ from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.schema import variant
 from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.step import NEVER, mask_from
-from roofsim.model.architecture import Architecture
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import Evaluation
-from roofsim.prediction.fitted import AUTO, chosen
 from roofsim.prediction.intervals import logs, scatter, variance
 from roofsim.prediction.limits import longest_prompt
 from roofsim.prediction.metrics import METRICS, Metric, metric_named
 from roofsim.prediction.request import decode_operators, prefill_operators
 from roofsim.prediction.results import interval_basis, plain
-from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
+from roofsim.prediction.setup import Setup
 from roofsim.prediction.symbols import Symbols, at_symbols, slopes, symbols_of
-from roofsim.prediction.words import assumptions
-from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95, Calibration, interval
-from roofsim.specs.device import Device
-from roofsim.specs.host import Host
-from roofsim.specs.runtime import Runtime
+from roofsim.prediction.words import assumptions, cautions
+from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95, interval
 from roofsim.specs.workload import Workload, workload
 
 PAPER_PAIRS = (
@@ -77,6 +72,7 @@ class Crossing:
 class Pair:
     """Two models compared by one metric over length.
 
+    `max_prompt` is the longest prompt that can be run, `context_window` what a model's config states, None if nothing.
     `values` holds the metric of both at `lengths`, `bands` its 95 % intervals there; `ratios` is a's over b's, so above
     1 means that b is faster (uses less memory, less energy); for throughput above 1 means that a is better.
     """
@@ -87,18 +83,30 @@ class Pair:
     crossings: tuple[Crossing, ...]
     ratios: Mapping[str, float]
     max_prompt: Mapping[str, int]
+    context_window: Mapping[str, int | None]
     lengths: tuple[int, ...]
     values: Mapping[str, tuple[float, ...]]
     bands: Mapping[str, tuple[tuple[float, float], ...]]
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """Two models that were not compared, and why not."""
+
+    a: str
+    b: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
-    """All pairs on one device with one runtime."""
+    """All pairs on one device with one runtime; `skipped` are those of which it cannot run a model."""
 
     device: str
     runtime: str
     pairs: tuple[Pair, ...]
+    skipped: tuple[Skipped, ...]
+    cautions: tuple[str, ...]
     assumptions: tuple[str, ...]
     calibration: str | None = None
 
@@ -107,53 +115,65 @@ class Comparison:
         return {"schema": SCHEMA, **plain(self), "basis": interval_basis(self.calibration)}
 
 
-def crossover(
-    *models: str | Architecture,
-    device: str | Device,
-    runtime: str | Runtime = DEFAULT_RUNTIME,
-    metric: str = "ttft",
-    host: str | Host | None = None,
-    longest: int = LONGEST,
-    calibration: str | Calibration | None = AUTO,
-    transfer: bool = False,
-    **fields: Any,
-) -> Comparison:
-    """Compare models in pairs; without models, the paper's pairs of similar size.
-
-    `fields` are those of `Workload` but for the prompt, `calibration` and `transfer` as for `predict`. Raises
-    InputError for what cannot be used.
-    """
-    names = [each.id or each.name if isinstance(each, Architecture) else each for each in models]
-    given = dict(zip(names, models, strict=True))
-    pairs = pairs_of(names)
-    setups = {
-        name: chosen(setup(given.get(name, name), device, runtime, host), calibration, transfer=transfer)
-        for name in dict.fromkeys(name for pair in pairs for name in pair)
-    }
-    return compare_setups(setups, pairs, metric, longest, **fields)
+def set_up(make: Callable[[], Setup]) -> Setup | Unsupported:
+    """A setup, or why there is none: a runtime that does not run a model takes no other pair away."""
+    try:
+        return make()
+    except Unsupported as error:
+        return error
 
 
 def compare_setups(
-    setups: Mapping[Any, Setup],
+    setups: Mapping[Any, Setup | Unsupported],
     pairs: Sequence[tuple[Any, Any]],
     metric: str,
     longest: int = LONGEST,
     **fields: Any,
 ) -> Comparison:
-    """As `crossover`, for specs that were looked up before; `pairs` name two of `setups` each."""
+    """Compare pairs of setups over prompt length; `pairs` name two of `setups` each, `fields` are of a workload.
+
+    Pairs that cannot be run are skipped. Raises Unsupported if none can.
+    """
     metric_named(metric)
-    first = next(iter(setups.values()))
+    able = {name: s for name, s in setups.items() if isinstance(s, Setup)}
+    if not able:
+        raise _nothing_runs(str(each) for each in setups.values())
+    first = next(iter(able.values()))
     if metric == "energy" and first.device.power.tdp is None:
         raise Unsupported(f"{first.device.id}: its file states no power.tdp, so there is no energy to compare")
     fields.setdefault("dtype", first.device.default_dtype)
     w = workload(prompt=1, **fields)
+    found: list[Pair] = []
+    skipped: list[Skipped] = []
+    for a, b in pairs:
+        try:
+            found.append(compare(_able(setups[a]), _able(setups[b]), w, metric, longest))
+        except Unsupported as error:
+            left, right = (able[name].architecture.id if name in able else str(name) for name in (a, b))
+            skipped.append(Skipped(left, right, str(error)))
+    if not found:
+        raise _nothing_runs(each.reason for each in skipped)
+    compared = {name for pair in found for name in (pair.a, pair.b)}
+    used = [s for s in able.values() if s.architecture.id in compared]
     return Comparison(
         first.device.id,
         first.runtime.id,
-        tuple(compare(setups[a], setups[b], w, metric, longest) for a, b in pairs),
-        assumptions(first, w, one_length=False),
+        tuple(found),
+        tuple(skipped),
+        tuple(dict.fromkeys(each for s in used for each in cautions(s, w, one_length=False))),
+        tuple(dict.fromkeys(each for s in used for each in assumptions(s, w, one_length=False))),
         first.calibration_name,
     )
+
+
+def _able(s: Setup | Unsupported) -> Setup:
+    if isinstance(s, Unsupported):
+        raise s
+    return s
+
+
+def _nothing_runs(reasons: Iterable[str]) -> Unsupported:
+    return Unsupported("\n".join(dict.fromkeys(reasons)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +207,16 @@ MOVES = 1.25
 
 
 def across_runtimes(comparisons: Sequence[Comparison]) -> AcrossRuntimes:
-    """Say of every pair whether its crossing is a property of the runtime."""
+    """Say of every pair whether its crossing is a property of the runtime.
+
+    Pairs that one of the runtimes cannot run are left out of all. Raises Unsupported if no pair is left.
+    """
+    common = set.intersection(*({(pair.a, pair.b) for pair in each.pairs} for each in comparisons))
+    if not common:
+        raise _nothing_runs(each.reason for comparison in comparisons for each in comparison.skipped)
+    comparisons = [
+        replace(each, pairs=tuple(pair for pair in each.pairs if (pair.a, pair.b) in common)) for each in comparisons
+    ]
     verdicts = []
     for pairs in zip(*(comparison.pairs for comparison in comparisons), strict=True):
         last = {
@@ -246,6 +275,7 @@ def compare(a: Setup, b: Setup, w: Workload, metric: str, longest: int = LONGEST
     names = {"a": a.architecture.id, "b": b.architecture.id}
     return Pair(
         names["a"], names["b"], metric, tuple(crossings), ratios, ends,
+        {"a": a.architecture.window or None, "b": b.architecture.window or None},
         tuple(int(n) for n in grid), {side: tuple(v.tolist()) for side, v in values.items()}, bands,
     )  # fmt: skip
 

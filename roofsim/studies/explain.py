@@ -19,7 +19,7 @@ from roofsim.prediction.results import columns, interval_basis, plain
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import prefill
 from roofsim.prediction.symbols import at_symbols, slopes, symbols_of
-from roofsim.prediction.words import assumptions
+from roofsim.prediction.words import assumptions, beyond
 from roofsim.specs.workload import Workload
 
 
@@ -55,6 +55,7 @@ class Explanation:
     symbols: Mapping[str, float]
     regimes: tuple[Regime, ...]
     assumptions: tuple[str, ...]
+    cautions: tuple[str, ...]
     functions: tuple[CostFunction, ...]
     calibration: str | None
 
@@ -78,7 +79,7 @@ def explain(s: Setup, w: Workload, metric: str) -> Explanation:
         s.architecture.id, s.device.id, s.runtime.id, metric, w.prompt, value, shown.name,
         form.texts if form else (), form.coefficients if form else (),
         dict(sorted(pulls.items(), key=lambda item: -abs(item[1]))), symbols.values, tuple(regimes(s, w)),
-        assumptions(s, w), tuple(functions), s.calibration_name,
+        assumptions(s, w), beyond(Evaluation(s, w)), tuple(functions), s.calibration_name,
     )  # fmt: skip
 
 

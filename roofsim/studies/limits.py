@@ -12,9 +12,9 @@ from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.intervals import limits_within
 from roofsim.prediction.limits import fits, limits_of, longest_prompt
-from roofsim.prediction.results import Intervals, Limits, columns, interval_basis, plain
+from roofsim.prediction.results import Intervals, Limits, Room, columns, interval_basis, plain
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.words import assumptions
+from roofsim.prediction.words import assumptions, cautions, room
 from roofsim.specs.workload import Workload
 
 PARTS = ("weights", "state", "activations", "logits", "masks", "workspace")
@@ -38,9 +38,11 @@ class LimitsResult:
     runtime: str
     workload: Workload
     capacity: float
+    room: Room
     limits: Limits
     at: tuple[MemoryAt, ...]
     assumptions: tuple[str, ...]
+    cautions: tuple[str, ...]
     calibration: str | None
     intervals: Intervals
 
@@ -61,6 +63,7 @@ class LimitsResult:
                 {"prompt": each.prompt, "fits": each.fits, **{n: plain(getattr(each.memory, n)) for n in names}}
                 for each in self.at
             ],
+            "cautions": list(self.cautions),
             "assumptions": list(self.assumptions),
             "intervals": plain(self.intervals),
             "basis": interval_basis(self.calibration),
@@ -76,8 +79,8 @@ def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> Limit
     asked = [variant(w, prompt=n) for n in sorted(set(lengths))]
     at = tuple(MemoryAt(each.prompt, Evaluation(s, each).memory, fits(s, each)) for each in asked)
     return LimitsResult(
-        s.architecture.id, s.device.id, s.runtime.id, w, float(s.device.capacity), found, at, assumptions(s, w),
-        s.calibration_name, limits_within(s, w),
+        s.architecture.id, s.device.id, s.runtime.id, w, float(s.device.capacity), room(s), found, at,
+        assumptions(s, w), cautions(s, w), s.calibration_name, limits_within(s, w),
     )  # fmt: skip
 
 

@@ -3,61 +3,96 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 
 import pytest
+from click.testing import CliRunner
 
 from roofsim import library
-from roofsim.calibrate.simulation import Stack, design, values_of
+from roofsim.cli import group
+from roofsim.fitting.simulation import Stack, design, values_of
+
+pytestmark = pytest.mark.xdist_group("calibrate")  # one process makes the one fit that most tests look at
 
 FIT = "calibrate runs.csv -d h100-sxm -r transformers-5-eager -o fitted.yaml"
 
 
-@pytest.fixture
-def runs(here):
-    """A file of runs that the model made for an H100, with a product twice as slow as the device file says."""
+HEADER = "gpu,model,phase,batch_size,seq_len,context,metric,value,note"
+
+
+@pytest.fixture(scope="module")
+def lines():
+    """Rows that the model made for an H100, with a product twice as slow as the device file says."""
     stack = Stack(library.device("h100-sxm"), library.runtime("transformers-5-eager"), library.host("h100-vm"))
     rows = list(design(("Qwen2.5-0.5B", "mamba2-780m"), (1024, 8192, 65536), (1,)))
     values = values_of(stack, rows, {"gemm_efficiency": 0.35})
-    lines = ["gpu,model,phase,batch_size,seq_len,context,metric,value,note"]
+    made = []
     for i, (row, value) in enumerate(zip(rows, values, strict=True)):
         size = f"{row.batch},{row.prompt},{row.context}"
         # a few per cent up and down, so that there is a scatter
-        lines.append(f"H100 SXM 80GB,{row.model},{row.phase},{size},{row.metric},{value * (1 + 0.02 * (i % 3 - 1))},")
+        made.append(f"H100 SXM 80GB,{row.model},{row.phase},{size},{row.metric},{value * (1 + 0.02 * (i % 3 - 1))},")
+    return made
+
+
+@pytest.fixture(scope="module")
+def fit(lines, tmp_path_factory):
+    """What a fit to these rows says, and the folder of what it writes."""
+    folder = tmp_path_factory.mktemp("fit")
+    (folder / "runs.csv").write_text("\n".join([HEADER, *lines]) + "\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        said = CliRunner().invoke(group, shlex.split(f"{FIT} --report report -f json"), prog_name="roofsim")
+    assert said.exit_code == 0, said.output
+    return folder, said
+
+
+@pytest.fixture
+def runs(here, lines):
+    """The rows in a file."""
     path = here / "runs.csv"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path.write_text("\n".join([HEADER, *lines]) + "\n", encoding="utf-8")
     return path
 
 
 @pytest.fixture
-def fitted(runs, roofsim):
-    roofsim(FIT)
-    return runs.with_name("fitted.yaml")
+def few(here, lines):
+    """Those of three configurations alone: enough for a fit, and a quick one."""
+    path = here / "runs.csv"
+    kept = [line for line in lines if ",latency_s," in line and ",Qwen2.5-0.5B,prefill," in line]
+    path.write_text("\n".join([HEADER, *kept]) + "\n", encoding="utf-8")
+    return path
 
 
-def test_calibrate_writes_a_calibration_and_a_report(runs, roofsim, here):
-    before = runs.read_bytes()
-    shown = roofsim(f"{FIT} --report report")
-    assert "gemm_efficiency" in shown
-    assert "configurations held out" in shown
-    found = library.calibration(str(here / "fitted.yaml"))
+@pytest.fixture
+def fitted(runs, fit):
+    return shutil.copy(fit[0] / "fitted.yaml", runs.with_name("fitted.yaml"))
+
+
+def test_calibrate_writes_a_calibration_and_a_report(fit, lines):
+    folder, said = fit
+    assert "wrote fitted.yaml" in said.stderr
+    found = library.calibration(str(folder / "fitted.yaml"))
     # twelve configurations do not quite overcome a prior of twice the value
     assert found.parameters["gemm_efficiency"].value == pytest.approx(0.35, rel=0.1)
     assert (found.device, found.runtime, found.host) == ("h100-sxm", "transformers-5-eager", "h100-vm")
-    assert found.dataset.used == 36
-    assert {path.name for path in (here / "report").iterdir()} == {
+    assert found.dataset.used == len(lines)
+    assert {path.name for path in (folder / "report").iterdir()} == {
         "summary.md", "predicted.png", "residuals.png", "parameters.png",
     }  # fmt: skip
-    assert "# NVIDIA H100" in (here / "report" / "summary.md").read_text(encoding="utf-8")
-    assert runs.read_bytes() == before
+    assert "# NVIDIA H100" in (folder / "report" / "summary.md").read_text(encoding="utf-8")
+    assert (folder / "runs.csv").read_text(encoding="utf-8") == "\n".join([HEADER, *lines]) + "\n"
 
 
-def test_calibrate_says_nothing_on_stderr_when_asked_to_be_quiet(runs, attempt):
-    assert attempt(f"{FIT} -q").stderr == ""
-    assert "wrote fitted.yaml" in attempt(FIT).stderr
+def test_calibrate_says_nothing_on_stderr_when_asked_to_be_quiet(few, attempt):
+    quiet = attempt(f"{FIT} -q")
+    assert quiet.stderr == ""
+    assert "vector_efficiency" in quiet.stdout
+    assert "configurations held out" in quiet.stdout
 
 
-def test_the_summary_is_machine_readable(runs, data):
-    found = data(FIT)
+def test_the_summary_is_machine_readable(fit):
+    found = json.loads(fit[1].stdout)
     assert found["schema"] == 1
     assert found["parameters"]["gemm_efficiency"]["determined"] is True
     assert found["held_out"]
@@ -184,12 +219,12 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_written(runs, refused, li
         ("", "not a number"),
     ],
 )
-def test_a_wrong_row_is_refused_by_its_line_and_left_out_on_demand(runs, refused, roofsim, value, reason):
-    lines = runs.read_text().splitlines()
+def test_a_wrong_row_is_refused_by_its_line_and_left_out_on_demand(few, refused, roofsim, value, reason):
+    lines = few.read_text().splitlines()
     lines.append(f"H100 SXM 80GB,Qwen2.5-0.5B,prefill,1,2048,0,latency_s,{value},")
-    runs.write_text("\n".join(lines) + "\n")
+    few.write_text("\n".join(lines) + "\n")
     message = refused(FIT)
-    assert "line 38" in message
+    assert f"line {len(lines)}" in message
     assert reason in message
     roofsim(f"{FIT} --skip-bad-rows")
 
@@ -210,7 +245,3 @@ def test_figures_in_another_unit_are_noticed(runs, refused):
 def test_the_file_of_runs_is_never_the_output(runs, refused):
     runs.rename(runs.with_name("runs.yaml"))
     assert "never changed" in refused("calibrate runs.yaml -d h100-sxm -r transformers-5-eager -o runs.yaml")
-
-
-def test_the_rows_of_a_result_are_numbers(runs, data):
-    assert json.dumps(data(f"{FIT} -q"))

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import pytest
-from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from roofsim import library
-from roofsim.cli import group, modules
+from roofsim.cli import ASKED, group, modules, summary
+from roofsim.cli._shells import SHELLS, Shell, script
+from roofsim.foundation.parameters import PARAMETERS
 from roofsim.specs.workload import CACHE_BYTES, DTYPE_BYTES, WEIGHT_FORMATS
 
 
-def completed(line: str) -> set[str]:
-    """What the last word of a command line could become."""
+def offered(line: str) -> dict[str, str | None]:
+    """What the last word of a command line could become, and what is said of it."""
     *words, last = line.split(" ")
-    shell = ShellComplete(group, {}, "roofsim", "_ROOFSIM_COMPLETE")
-    return {each.value for each in shell.get_completions(words, last)}
+    return {each.value: each.help for each in Shell(group, {}, "roofsim", ASKED).get_completions(words, last)}
+
+
+def completed(line: str) -> set[str]:
+    """The same without the meanings."""
+    return set(offered(line))
 
 
 def test_commands_complete():
     assert completed("") == set(modules())
-    assert completed("pre") == {"predict"}
+    assert offered("pre") == {"predict": summary("predict")}
 
 
 @pytest.mark.parametrize(
@@ -71,19 +76,177 @@ def test_dtypes_and_formats_complete(option, known):
     assert completed(f"predict mamba2-780m {option} ") == set(known)
 
 
-@pytest.mark.parametrize("words", ["roofsim predict mamba2-780", "roofsim pre"])
+@pytest.mark.parametrize("option", ["-d ", "-d=", "--device ", "--device="])
+def test_an_option_may_be_joined_to_its_value(option):
+    kept = option if option.endswith("=") else ""
+    assert completed(f"predict mamba2-780m {option}rtx-309") == {f"{kept}rtx-3090"}
+
+
+@pytest.mark.parametrize("command", ["predict", "compare", "sweep"])
+def test_the_last_of_several_completes_and_none_comes_twice(command):
+    assert completed(f"{command} mamba2-780m -r cuda-graph,idea") == {"cuda-graph,ideal"}
+    assert completed(f"{command} mamba2-780m -d rtx-3090,orin@1") == {"rtx-3090,orin@15w"}
+    assert completed(f"{command} mamba2-780m -r ideal,idea") == set()
+
+
+def test_formats_complete_in_lists():
+    assert completed("compare mamba2-780m --weights q4_k_m,q4_k") == {"q4_k_m,q4_k_s"}
+
+
+def test_a_calibration_may_be_chosen_by_a_word():
+    assert {"auto", "none", "rtx-4090@ssm-scope"} <= completed("predict mamba2-780m --calibration ")
+
+
+def test_parameters_of_a_family_complete_after_a_colon():
+    assert {"dense:width=", "dense:depth="} <= completed("predict dense:")
+    assert completed("predict dense:depth=12:wid") == {"dense:depth=12:width="}
+    assert completed("predict dense:width=12:wid") <= {"dense:width=12:wid"}
+    assert completed("predict nope:") <= {"nope:"}
+
+
+SET = "predict Falcon-H1-0.5B -d orin --set "
+
+
+def test_paths_of_changes_complete_step_by_step():
+    assert completed(SET) == {"device.", "model.", "runtime.", "host.", "parameters."}
+    assert completed(f"{SET}device.mem") == {"device.memory."}
+    assert completed(f"{SET}device.memory.c") == {"device.memory.capacity="}
+    assert completed(f"{SET}host.") == {"host.dispatch="}
+    assert completed(f"{SET}parameters.") == {f"parameters.{name}=" for name in PARAMETERS}
+
+
+def test_paths_are_those_of_the_specs_on_the_line():
+    assert "device.peak.matrix.fp8=" not in completed(f"{SET}device.peak.matrix.")
+    assert "device.peak.matrix.fp8=" in completed("predict x -d rtx-4090,orin --set device.peak.matrix.")
+    assert completed(f"{SET}runtime.host.mo") == {"runtime.host.mode="}
+    assert offered("predict x -r ideal,cuda-graph --set runtime.host.mo") == {"runtime.host.mode=": "none"}
+    assert completed(f"{SET}model.layers.") == {"model.layers.hybrid."}
+    steps = {"mixer", "ffn", "parallel", "gated_mlp"}
+    assert completed(f"{SET}model.layers.hybrid.") == {f"model.layers.hybrid.{each}." for each in steps}
+    assert "model.layers.hybrid.mixer.ssm.d_state=" in completed(f"{SET}model.layers.hybrid.mixer.ssm.")
+
+
+def test_without_specs_on_the_line_those_of_some_are_shown():
+    assert "device.memory.bandwidth=" in completed("sweep --set device.memory.")
+    assert "runtime.logits=" in completed("sweep --set runtime.")
+
+
+def test_a_path_says_what_is_there_now():
+    assert offered(f"{SET}device.memory.bandwidth") == {"device.memory.bandwidth=": "102 GB/s"}
+    assert offered(f"{SET}device.memory.unified") == {"device.memory.unified=": "true"}
+    assert offered(f"{SET}device.links.h") == {"device.links.host=": "not stated"}
+    assert offered(f"{SET}parameters.gemm_f") == {"parameters.gemm_fill=": PARAMETERS["gemm_fill"].meaning}
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("device.memory.bandwidth", ["0.5x", "2x"]),
+        ("parameters.gemm_fill", ["0.5x", "2x"]),
+        ("model.layers.hybrid.mixer.ssm.d_state", ["0.5x", "2x"]),
+        ("device.memory.unified", ["true", "false"]),
+        ("runtime.attention.mask", ["never", "always", "declared_window", "steps"]),
+        ("runtime.host.prefill", ["none", "eager", "graph"]),
+        ("parameters.nope", []),
+        ("device.nope", []),
+        ("device.memory", []),
+        ("nope.memory", []),
+    ],
+)
+def test_words_and_factors_complete_after_the_path(path, values):
+    assert list(offered(f"{SET}{path}=")) == [f"{path}={each}" for each in values]
+    assert list(offered(f"{SET.strip()}={path}=")) == [f"--set={path}={each}" for each in values]
+
+
+def test_several_values_of_a_path_complete():
+    assert completed("sweep x --set device.memory.bandwidth=1x,2") == {"device.memory.bandwidth=1x,2x"}
+
+
+@pytest.mark.parametrize("line", ["predict x -d nope --set device.", f"{SET}nope.", f"{SET}model.layers.nope."])
+def test_paths_that_are_not_there_complete_to_nothing(line):
+    assert completed(line) == set()
+
+
+def every_place(spec):
+    """The paths of all fields that completion leads to, from the first step on."""
+    from roofsim.cli import _completion
+
+    def below(node, path):
+        for step, _ in _completion._steps(node):
+            where = f"{path}.{step[:-1]}"
+            inside = _completion._reached(node, [step[:-1]])[1]
+            yield from below(inside, where) if step.endswith(".") else [where]
+
+    return list(below(spec, "")) if spec else []
+
+
+@pytest.mark.parametrize(
+    ("root", "spec"), [("device", library.device("rtx-4090")), ("runtime", library.runtime("vllm"))]
+)
+def test_every_number_that_completes_can_be_set(root, spec):
+    from roofsim.prediction.setup import setup
+    from roofsim.prediction.what_if import what_if
+
+    s = setup("mamba2-780m", spec if root == "device" else "rtx-4090", spec if root == "runtime" else "ideal")
+    line = "predict mamba2-780m -d rtx-4090 -r vllm --set"
+    numbers = [path for path in every_place(spec) if f"{root}{path}=2x" in offered(f"{line} {root}{path}=")]
+    assert len(numbers) > 5
+    for path in numbers:
+        assert what_if(s, [f"{root}{path}=1x"]).changes
+
+
+@pytest.mark.parametrize("words", ["predict x -d rtx-309", "pre"])
 def test_the_shell_gets_its_answer_through_the_environment(words):
-    environment = {
-        "_ROOFSIM_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")),
-    }  # fmt: skip
+    environment = {ASKED: "bash_complete", "COMP_LINE": f"X=1 roofsim {words}"}
     result = CliRunner().invoke(group, env=environment, prog_name="roofsim")
-    expected = {"predict", "mamba2-780m"} & set(result.stdout.replace(",", "\n").split())
     assert result.exit_code == 0
-    assert expected == ({"mamba2-780m"} if "predict" in words else {"predict"})
+    answers = [line.split("\t") for line in result.stdout.splitlines()]
+    assert answers == ([["plain", "rtx-3090"]] if "-d" in words else [["plain", "predict", summary("predict")]])
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_word_that_is_begun_is_told_from_one_that_is_not():
+    for line, expected in (("roofsim ", set(modules())), ("roofsim show", {"show"})):
+        result = CliRunner().invoke(group, env={ASKED: "zsh_complete", "COMP_LINE": line}, prog_name="roofsim")
+        assert {each.split("\t")[1] for each in result.stdout.splitlines()} == expected
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_every_shell_gets_a_script(shell):
-    result = CliRunner().invoke(group, env={"_ROOFSIM_COMPLETE": f"{shell}_source"}, prog_name="roofsim")
+    result = CliRunner().invoke(group, env={ASKED: f"{shell}_source"}, prog_name="roofsim")
     assert result.exit_code == 0
-    assert "_ROOFSIM_COMPLETE" in result.stdout
+    assert result.stdout.strip() == script(shell).strip()
+    assert f"{ASKED}={shell}_complete" in result.stdout
+
+
+def test_without_a_shell_it_is_told_what_to_type_for_each(data, roofsim, monkeypatch):
+    monkeypatch.setenv("SHELL", "/usr/bin/fish")
+    monkeypatch.setattr("sys.argv", ["/some where/bin/roofsim"])
+    found = data("completion")["shells"]
+    assert [each["shell"] for each in found] == list(SHELLS)
+    assert found[0]["command"] == """echo 'eval "$('"'"'/some where/bin/roofsim'"'"' completion bash)"' >> ~/.bashrc"""
+    shown = roofsim("completion")
+    assert "this is fish" in shown
+    assert {"    " + each["command"] for each in found} <= set(shown.splitlines())
+
+
+def test_the_program_is_typed_as_it_was_started(monkeypatch, tmp_path):
+    from roofsim.cli._shells import program
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [".venv/bin/roofsim"])
+    assert program() == f"{tmp_path}/.venv/bin/roofsim"
+    monkeypatch.setattr("sys.argv", [f"{tmp_path}/roofsim/__main__.py"])
+    monkeypatch.setattr("sys.executable", "/usr/bin/python3")
+    assert program() == "/usr/bin/python3 -m roofsim"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_script_is_printed_or_written(roofsim, here, shell):
+    assert roofsim(f"completion {shell}") == script(shell)
+    roofsim(f"completion {shell} -o script -q")
+    assert (here / "script").read_text() == script(shell)
+
+
+def test_a_script_has_one_form(refused):
+    assert "--format" in refused("completion bash -f json")
+    assert "'bash', 'zsh', 'fish'" in refused("completion tcsh")

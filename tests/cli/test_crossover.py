@@ -175,3 +175,79 @@ def test_the_table_shows_the_crossing_that_the_json_holds(roofsim, published):
     (row,) = [line for line in text.splitlines() if line.startswith("Qwen2.5-0.5B  mamba2-780m")]
     assert f"from {published['crossings'][-1]['length']:,} " in row
     assert [f"{published['max_prompt'][side]:,}" for side in "ab"] == row.split()[-2:]
+
+
+def test_pairs_that_the_runtime_cannot_run_are_skipped_and_named(roofsim, data, refused):
+    line = "crossover Qwen2.5-0.5B mamba2-780m Zamba2-1.2B -d orin -r llama.cpp"
+    found = data(line)
+    assert [(p["a"], p["b"]) for p in found["pairs"]] == [("Qwen2.5-0.5B", "mamba2-780m")]
+    skipped = [("Qwen2.5-0.5B", "Zamba2-1.2B"), ("mamba2-780m", "Zamba2-1.2B")]
+    assert [(each["a"], each["b"]) for each in found["skipped"]] == skipped
+    assert all("llama.cpp does not run zamba2" in each["reason"] for each in found["skipped"])
+    text = " ".join(roofsim(line).split())
+    assert (
+        "Skipped: Qwen2.5-0.5B / Zamba2-1.2B, mamba2-780m / Zamba2-1.2B: llama.cpp does not run zamba2 (Zamba2-1.2B)."
+        in text
+    )
+    rows = roofsim(line, "-f", "csv").splitlines()
+    assert sum("does not run zamba2" in row for row in rows) == 2
+    message = refused("crossover Qwen2.5-0.5B Zamba2-1.2B -d orin -r mamba-ssm")
+    assert "does not run qwen2" in message
+    assert "does not run zamba2" in message
+    assert "does not run" not in refused("crossover Qwen2.5-0.5B Zamba3-1.2B -d orin -r llama.cpp")
+
+
+def test_weights_that_the_runtime_cannot_run_are_refused_once_for_all_pairs(refused):
+    message = refused("crossover -d orin --weights q4_k_m")
+    assert message.count("no kernels for weights in q4_k_m") == 1
+
+
+def test_a_pair_that_one_of_several_runtimes_cannot_run_is_left_out_of_all(roofsim, data):
+    line = "crossover Qwen2.5-0.5B mamba2-780m Zamba2-1.2B -d orin -r ideal,llama.cpp"
+    for each in data(line)["runtimes"]:
+        assert [(p["a"], p["b"]) for p in each["pairs"]] == [("Qwen2.5-0.5B", "mamba2-780m")]
+    assert "llama.cpp does not run zamba2 (Zamba2-1.2B)." in " ".join(roofsim(line).split())
+    rows = data("crossover Qwen2.5-0.5B Zamba2-1.2B -d orin -r ideal,llama.cpp")["rows"]  # where none is left
+    assert [row["refused"] and "does not run zamba2" in row["refused"] for row in rows] == [None, True]
+
+
+@pytest.mark.parametrize("runtimes", ["ideal", "ideal,cuda-graph"])
+def test_every_crossing_has_its_interval_in_its_cell(roofsim, data, runtimes):
+    line = f"crossover mamba2-780m Falcon-H1-0.5B Qwen2.5-0.5B -d orin -r {runtimes}"
+    found = data(line)
+    table = roofsim(line).partition("In square brackets")[0]
+    pairs = [pair for each in found.get("runtimes", [found]) for pair in each["pairs"]]
+    crossings = [crossing for pair in pairs for crossing in pair["crossings"]]
+    assert len(crossings) >= 3
+    for crossing in crossings:
+        low, high = crossing["interval"]
+        assert f"{low:,}-{high:,}" in table.replace("\n", "").replace(" ", "")
+
+
+def test_a_cell_has_the_lengths_of_each_stretch_and_marks_what_is_out_of_reach():
+    from roofsim.report.crossover import _ahead
+    from roofsim.studies.crossover import Crossing, Pair
+
+    def turn(length, within_memory=True):
+        return Crossing(length, (length // 2, 2 * length), "a", "b", "", None, None, {}, None, within_memory)
+
+    def pair(turns, window=None, metric="ttft"):
+        starts = {"a": (1.0,), "b": (2.0,)}
+        return Pair("a", "b", metric, tuple(turns), {}, {}, {"a": window, "b": None}, (16,), starts, {})
+
+    assert _ahead(pair([])) == "never"
+    assert _ahead(pair([], metric="throughput")) == "always"
+    assert _ahead(pair([turn(100)])) == "from 100\n[50-200]"
+    assert _ahead(pair([turn(100, within_memory=False)])) == "(from 100\n[50-200])"
+    assert _ahead(pair([turn(100), turn(1000), turn(4000)])) == (
+        "100-999\n[50-200,\n500-2,000]\nfrom 4,000\n[2,000-8,000]"
+    )
+    assert _ahead(pair([turn(100), turn(1000)], metric="throughput")) == "16-99\n[50-200]\nfrom 1,000\n[500-2,000]"
+    assert _ahead(pair([turn(100), turn(1000)], window=999)) == "100-999\n[50-200,\n500-2,000]"
+    assert _ahead(pair([turn(1000)], window=999)) == "from 1,000†\n[500-2,000]"
+
+
+def test_crossings_beyond_a_context_window_are_marked_and_the_window_is_named(roofsim):
+    text = " ".join(roofsim("crossover Qwen2.5-0.5B mamba2-780m -d orin -r cuda-graph").split())
+    assert "†: beyond the context window of Qwen2.5-0.5B (32,768)." in text
+    assert "†" not in roofsim(PUBLISHED)

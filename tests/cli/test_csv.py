@@ -41,7 +41,7 @@ MORE = {
     "models": ["models --kind ssm"],
 }
 """Command lines beside the examples of the help."""
-SHOWING = sorted(set(modules()) - {"import"})
+SHOWING = sorted(set(modules()) - {"import", "new"})
 
 
 def table(text):

@@ -24,6 +24,23 @@ def test_a_figure_says_what_its_intervals_rest_on(roofsim, here, command, device
     assert label in (here / "figure.svg").read_text()
 
 
+def test_the_figure_of_a_crossover_has_a_band_over_the_interval_of_each_crossing(monkeypatch):
+    from matplotlib.axes import Axes
+
+    from roofsim.report import plots
+    from roofsim.studies.crossover import crossover
+
+    bands = []
+    monkeypatch.setattr(Axes, "axvspan", lambda self, low, high, **_: bands.append((low, high)))
+    found = crossover("Qwen2.5-0.5B", "mamba2-780m", device="orin")
+    figure = plots.crossover([found], "a device", "a runtime")
+    ((crossing,),) = (pair.crossings for pair in found.pairs)
+    assert bands == [crossing.interval]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "out of memory", "context window", "95 % interval of the crossing",
+    ]  # fmt: skip
+
+
 def test_the_figure_of_limits_shows_the_longest_prompt(roofsim, here):
     out = roofsim("limits Qwen2.5-0.5B -d orin --plot figure.svg -q")
     longest = out.split("Longest prompt at batch 1: ")[1].split(" ")[0]

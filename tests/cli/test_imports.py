@@ -13,7 +13,7 @@ SCRIPT = """
 import contextlib, io, json, sys
 from roofsim.cli import main
 sys.argv = ["roofsim", *sys.argv[1:]]
-with contextlib.redirect_stdout(io.StringIO()):
+with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())):
     try:
         main()
     except SystemExit as stop:
@@ -64,6 +64,17 @@ def test_a_prediction_from_new_files_loads_what_reads_and_checks_them(monkeypatc
 def test_what_is_changed_for_a_run_is_checked():
     loaded("predict", "mamba2-780m", "-d", "orin")
     assert "pydantic" in loaded("predict", "mamba2-780m", "-d", "orin", "--set", "device.memory.bandwidth=2x")
+
+
+def test_completion_from_specs_that_were_read_before_loads_nothing_heavy(monkeypatch):
+    from roofsim.cli import ASKED
+
+    monkeypatch.setenv(ASKED, "zsh_complete")
+    line = "roofsim predict Falcon-H1-0.5B -d orin -r ideal "
+    for last in ("-d orin@", "--set device.memory.", "--set model.layers.hybrid.mixer.", "--set=runtime.logits="):
+        monkeypatch.setenv("COMP_LINE", line + last)
+        loaded()
+        assert loaded() == set()
 
 
 @pytest.mark.parametrize("cache", ["off", "kept"])

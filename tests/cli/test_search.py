@@ -96,7 +96,7 @@ def test_show_says_what_a_member_is(roofsim):
     assert (values["depth"], values["attention_every"], values["attention_from"], values["width"]) == (12, 4, 3, 4096)
     text = roofsim("show mamba2-hybrid:depth=12:attention_every=4")
     assert "Order: 3 × (mamba × 3, attention)." in text
-    assert "Order" not in roofsim("show Qwen2.5-0.5B")
+    assert "Order: decoder × 24." in roofsim("show Qwen2.5-0.5B")
 
 
 @pytest.mark.parametrize(

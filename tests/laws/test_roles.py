@@ -185,7 +185,7 @@ def wrong(tmp_path: Path, **values: Any) -> str:
         ({"families": {"opt": {"kept": {"value": 1, "source": "code"}}}}, r"families\.opt: kept: no such field"),
         ({"families": {"opt": {"fp32_stream": {"value": 7, "source": "code"}}}}, r"families\.opt: fp32_stream: "),
         ({"every": {"fp32_stream": {"value": True, "source": "book"}}}, "source 'book' is not in sources"),
-        ({"every": {"fp32_stream": {"value": True}}}, r"every\.fp32_stream\.source: is missing"),
+        ({"every": {"fp32_stream": {"source": "code"}}}, r"every\.fp32_stream\.value: is missing"),
         ({"based_on": "transformers-4.52"}, "'transformers-4.52' is based on another itself"),
     ],
 )

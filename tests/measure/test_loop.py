@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from math import log
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -69,6 +71,7 @@ def test_what_is_measured_here_is_fitted_and_then_predicted_at_lengths_left_out(
     assert {(row["model"], row["phase"]) for row in latencies} == {
         (family, phase) for family in TINY for phase in ("prefill", "decode")
     }
-    # of a busy machine little can be said but this: what is promised at 95 % holds for most of few rows
-    held = [row["interval"][0] <= row["measured"] <= row["interval"][1] for row in latencies]
-    assert sum(held) >= 0.7 * len(held)
+    assert after["calibration"] == "here"
+    assert all(row["interval"][0] < row["predicted"] < row["interval"][1] for row in latencies)
+    # of a busy machine, whose pace changes between one length and the next, no more than this can be said
+    assert median(abs(log(row["predicted"] / row["measured"])) for row in latencies) < log(2)

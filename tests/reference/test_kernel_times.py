@@ -27,7 +27,8 @@ from roofsim.specs.runtime import HostPolicy, MatrixLibrary, Runtime
 
 PARAMETERS = {
     "gemm_efficiency": 1 / 2, "attention_efficiency": 1 / 4, "softmax_efficiency": 1 / 5, "vector_efficiency": 1 / 2,
-    "masked_attention_efficiency": 3, "narrow_masked_efficiency": 5 / 2, "quantised_efficiency": 1 / 5, "ssd_efficiency": 2, "scan_efficiency": 1 / 10,
+    "masked_attention_efficiency": 3, "narrow_masked_efficiency": 5 / 2,
+    "quantised_efficiency": 1 / 5, "ssd_efficiency": 2, "scan_efficiency": 1 / 10,
     "memory_efficiency": 1 / 2, "strided_efficiency": 1 / 4, "transpose_efficiency": 1 / 8,
     "cache_share": 1 / 2, "cache_speed": 4, "gemm_fill": 5, "delta_efficiency": 1 / 8,
     "kernel_time": 1, "strided_kernel_time": 2, "tensor_kernel_time": 3, "attention_kernel_time": 4,

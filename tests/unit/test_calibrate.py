@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from roofsim import library
-from roofsim.calibrate.fit import determined, scatters
-from roofsim.calibrate.problem import Problem, prior
-from roofsim.calibrate.run import Options, calibrate, dealt, spread_of
-from roofsim.calibrate.simulation import Stack, coverage, design, values_of
+from roofsim.fitting.fit import determined, scatters
+from roofsim.fitting.problem import Problem, prior
+from roofsim.fitting.run import Options, calibrate, dealt, spread_of
+from roofsim.fitting.simulation import Stack, coverage, design, values_of
 from roofsim.foundation.errors import InputError, SpecError, Unsupported
 from roofsim.foundation.parameters import PARAMETERS, priors
 from roofsim.foundation.schema import variant

@@ -137,7 +137,10 @@ PROBLEMS = [
     ("memory.bandwidth.value", True, "True is not a quantity; write it like '1008 GB/s'"),
     ("memory.bandwidth.value", [1], "[1] is not a quantity; write it like '1008 GB/s'"),
     ("memory.bandwidth.value", None, "None is not a quantity; write it like '1008 GB/s'"),
-    ("memory.bandwidth", "1008 GB/s", "'1008 GB/s' is no group of fields"),
+    ("memory.bandwidth", "3.35TBs", "'3.35TBs' is not a quantity in B/s; write it like '1008 GB/s'"),
+    ("memory.bandwidth", 1008, "1008 has no unit; write it like '1008 GB/s'"),
+    ("memory.bandwidth", None, "None is not a quantity; write it like '1008 GB/s'"),
+    ("memory", "1008 GB/s", "'1008 GB/s' is no group of fields"),
     ("memory.bandwidth.origin", "guess", "no such field"),
     ("memory.capacity.value", "0 GB", "is not plausible here"),
     ("memory.unified", "maybe", "not 'maybe'"),
@@ -149,7 +152,7 @@ PROBLEMS = [
     ("kind", "tpu", "'gpu', 'soc' or 'cpu', not 'tpu'"),
     ("aliases", ["a b"], "not 'a b'"),
     ("host", "../../etc/passwd", "not '../../etc/passwd'"),
-    ("sources", {}, "not a mapping of 0"),
+    ("sources", [], "not a list of 0"),
 ]
 
 
@@ -172,7 +175,7 @@ def test_all_problems_of_a_file_are_told_at_once(spec_file: Write, absent: objec
     with pytest.raises(SpecError) as error:
         library.device(str(path))
     places = sorted(line.split(": ")[1] for line in error.value.problems)
-    assert places == ["colour", "memory.bandwidth.value", "power.tdp.value", "vendor"]
+    assert places == ["colour", "memory.bandwidth", "power.tdp", "vendor"]
 
 
 MODEL_PROBLEMS = [

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from roofsim import library
-from roofsim.calibrate import population as p
-from roofsim.calibrate.simulation import Stack as Made
-from roofsim.calibrate.simulation import design, values_of
 from roofsim.engine.roofline import of_host
+from roofsim.fitting import population as p
+from roofsim.fitting.simulation import Stack as Made
+from roofsim.fitting.simulation import design, values_of
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.prediction.fitted import SIBLING

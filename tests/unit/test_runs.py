@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roofsim import library
+from roofsim import library, predict
 from roofsim.engine.energy import Activity, energy, units_energy
 from roofsim.engine.passes import run_pass
 from roofsim.foundation.errors import InputError, UnknownName, Unsupported
@@ -18,7 +18,7 @@ from roofsim.foundation.schema import checked, variant
 from roofsim.lowering.step import lower
 from roofsim.model.step import Pass, Precision
 from roofsim.prediction.evaluation import Evaluation
-from roofsim.prediction.request import predict, predict_request
+from roofsim.prediction.request import predict_request
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode, pieces, prefill, samples
 from roofsim.runs import stacks

@@ -8,7 +8,7 @@ from statistics import median
 import pytest
 
 from roofsim import library
-from roofsim.calibrate.run import Options, calibrate
+from roofsim.fitting.run import Options, calibrate
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.prediction.fitted import calibrated
 from roofsim.prediction.request import predict_request

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import least_squares
 
-from roofsim.calibrate.problem import SOFT, Problem, psi
+from roofsim.fitting.problem import SOFT, Problem, psi
 from roofsim.runs.program import Array
 
 DETERMINED = 0.7

@@ -18,9 +18,9 @@ import numpy as np
 from scipy.optimize import minimize
 
 from roofsim import library
-from roofsim.calibrate.fit import START, Fit, fit, touched
-from roofsim.calibrate.problem import Prior, Problem, prior
 from roofsim.engine.roofline import of_host
+from roofsim.fitting.fit import START, Fit, fit, touched
+from roofsim.fitting.problem import Prior, Problem, prior
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.prediction.fitted import MEASURED_APART, SIBLING

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from roofsim import library
-from roofsim.calibrate.fit import Fit, determined, fit, touched
-from roofsim.calibrate.problem import Prior, Problem, prior
 from roofsim.engine.roofline import machine
+from roofsim.fitting.fit import Fit, determined, fit, touched
+from roofsim.fitting.problem import Prior, Problem, prior
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.version import __version__

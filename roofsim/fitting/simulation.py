@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roofsim.calibrate.problem import Prior
-from roofsim.calibrate.run import Options, calibrate, expected
+from roofsim.fitting.problem import Prior
+from roofsim.fitting.run import Options, calibrate, expected
 from roofsim.runs.cases import Reader
 from roofsim.runs.program import Array, Program
 from roofsim.runs.reading import Run, Runs
