@@ -182,6 +182,10 @@ def test_heads_are_repeated_and_queries_made_contiguous_where_the_library_does_s
     )  # fmt: skip
     alike = network({**GQA, "kv_heads": 4})
     check(alike, runtime(OLD), STEP, {"attention": [of_a_token(4, 4)]})
+    # heads that share nothing are not repeated: keys and values of seven are made contiguous instead
+    held = each("strided", 2 * 7 * 4 * 3, CACHE, CACHE, count=2, indexed=3 / 4)
+    plain = Expected([contiguous, held, tiled(4, 4), contiguous], temporary=2 * 3 * 4 * 3 * ACT)
+    check(alike, runtime(OLD), PREFILL, {"attention": plain})
 
 
 MASKED = GQA | {"declared_window": 7, "v_dim": 2}
