@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from math import prod
 from typing import Any, Generic, TypeVar
@@ -67,6 +67,11 @@ class Answers(Generic[T]):
     def given(self) -> list[tuple[Answer[T], T]]:
         """Those that are not refused, with what was found."""
         return [(row, row.found) for row in self.rows if row.found is not None]
+
+    def without(self, *names: str) -> Answers[T]:
+        """The same, where these were no choices."""
+        rows = (replace(row, chosen={k: x for k, x in row.chosen.items() if k not in names}) for row in self.rows)
+        return replace(self, rows=tuple(rows))
 
     def map(self, function: Callable[[T], S]) -> Answers[S]:
         """The same with something else of each that was found."""

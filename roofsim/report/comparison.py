@@ -71,5 +71,7 @@ def comparison_records(c: Comparison) -> Table:
     certain = [name for name, figure in FIGURES.items() if not figure.interval]
     figures = with_ends({name: figure.unit for name, figure in FIGURES.items()}, certain)
     units = {**dict.fromkeys(chosen), **c.labels.units, **figures, "calibration": None, "basis": None, "refused": None}
-    plain = [{**row.to_dict(), "refused": row.reason} for row in c.rows]
+    plain = [
+        {**row.to_dict(), "fits": row.fits, "refused": row.reason} for row in c.rows
+    ]  # a column of yes and no alone
     return records([{**dict.fromkeys(units), **row, **ends_of(row["intervals"])} for row in plain], units)

@@ -161,7 +161,7 @@ def several_records(found: Answers[T], table: Callable[[T], Table]) -> Table:
     rows: list[dict[str, Any]] = []
     for row, each in tables:
         base = {**dict.fromkeys(units), **{called[name]: value for name, value in row.chosen.items()}}
-        base["refused"] = row.reason
+        base |= {"refused": row.reason, **({"fits": False} if "fits" in own and row.refused else {})}
         if each is None:
             rows.append(base)
         else:

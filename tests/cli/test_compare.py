@@ -276,7 +276,8 @@ def test_a_csv_has_both_ends_of_each_interval_and_a_short_reason(roofsim, rows):
     for cells, row in zip(found, rows(MIXED), strict=True):
         if row["refused"]:
             assert cells["refused"] == "llama.cpp does not run zamba2 (Zamba2-1.2B)"
-            assert {cells[name] for name in ("ttft [s]", "fits", "bound_prefill")} == {""}
+            assert {cells[name] for name in ("ttft [s]", "max_prompt", "bound_prefill")} == {""}
+            assert cells["fits"] == "False"
             continue
         assert float(cells["ttft [s]"]) == row["ttft"]
         ends = [float(cells[f"ttft_{end} [s]"]) for end in ("low", "high")]

@@ -27,8 +27,8 @@ def test_a_figure_says_what_its_intervals_rest_on(roofsim, here, command, device
 def test_the_figure_of_a_crossover_has_a_band_over_the_interval_of_each_crossing(monkeypatch):
     from matplotlib.axes import Axes
 
+    from roofsim import crossover
     from roofsim.report import plots
-    from roofsim.studies.crossover import crossover
 
     bands = []
     monkeypatch.setattr(Axes, "axvspan", lambda self, low, high, **_: bands.append((low, high)))
