@@ -62,7 +62,7 @@ def _needed() -> Iterator[Finding]:
 
 
 def _version(package: installation.Package) -> str:
-    return f"{package.name} {package.found or 'is missing'}"
+    return f"{package.name} {package.found}" if package.found else package.name
 
 
 def _extras(place: installation.Place) -> Iterator[Finding]:
@@ -70,7 +70,7 @@ def _extras(place: installation.Place) -> Iterator[Finding]:
         packages = installation.packages(extra)
         lacks = [each for each in packages if each.state != "ok"]
         state = "ok" if not lacks else "missing" if len(lacks) == len(packages) else "in part"
-        found = ", ".join(map(_version, lacks or packages))
+        found = f"{'lacks ' if lacks else ''}{', '.join(map(_version, lacks or packages))}"
         yield Finding("extra", extra, state, found, gives, place.adding(extra) if lacks else "")
 
 
@@ -155,9 +155,7 @@ def doctor_tables(found: Sequence[Finding]) -> tuple[list[Table], dict[str, Any]
         rows = [[each.name, each.state, each.found, each.gives] for each in found if each.part in parts]
         columns = [Column(title.lower()), Column("state"), Column("found"), Column("for")]
         commands = [each for each in found if each.part in parts and each.command]
-        notes = [
-            note for each in commands for note in (f"{each.name} is {each.state}; add it by", to_copy(each.command))
-        ]
+        notes = [note for each in commands for note in (f"To have {each.name}:", to_copy(each.command))]
         tables.append(Table("", columns, rows, notes))
     return tables, {"findings": [asdict(each) for each in found]}
 
