@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from roofsim.foundation.version import __version__
 
 if TYPE_CHECKING:
+    from roofsim.adapters.hub import download
     from roofsim.explore.advise import advise
     from roofsim.explore.compare import compare
     from roofsim.explore.fronts import pareto
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "compile": "roofsim.prediction.request",
+    "download": "roofsim.adapters.hub",
     "Compiled": "roofsim.prediction.compiled",
     "predict": "roofsim.prediction.request",
     "Prediction": "roofsim.prediction.results",
@@ -67,6 +69,7 @@ __all__ = [
     "compare",
     "compile",
     "crossover",
+    "download",
     "pareto",
     "predict",
     "search",

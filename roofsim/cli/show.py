@@ -16,6 +16,7 @@ KINDS = ("models", "models/families", "hardware/calibrated", "hardware", "runtim
 
 @click.command()
 @click.argument("name", type=o.Name(*KINDS))
+@o.download_option
 @click.option("--dtype", default="bf16", metavar="T", help="Dtype that a model's state is counted in.  [default: bf16]")
 @o.output_options
 def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool) -> None:
@@ -35,7 +36,7 @@ def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool
     if kind == "models":
         tables, data = specs.model(spec, w)
         if chosen := library.family_of(name):
-            table, about = specs.family(*chosen)
+            table, about = specs.family(*chosen, library.split_member(name)[0])
             tables, data = [table, *tables], {**data, "family": about}
     elif kind == "hardware/calibrated":
         from roofsim.report.calibrated import calibration_tables
@@ -70,7 +71,10 @@ def find(name: str) -> tuple[str, Any]:
         except UnknownName:
             base, _, mode = name.partition("@")
             if mode and kind == "hardware" and base in (*library.names(kind), *library.aliases(kind)):
-                raise
+                modes = [f"{base}@{each}" for each in library.modes(base)]
+                raise UnknownName(
+                    "modes and calibrations", name, [*modes, *library.names(library.CALIBRATED)]
+                ) from None
             if ":" in name and kind == "models":
                 raise
             known += [*library.names(kind), *library.aliases(kind)]
@@ -81,4 +85,4 @@ def find(name: str) -> tuple[str, Any]:
         raise min(problems, key=lambda item: sum("no such field" in p or "is missing" in p for p in item[1].problems))[
             1
         ]
-    raise UnknownName("models, devices, runtimes and hosts", name, known)
+    raise UnknownName("models, devices, runtimes and hosts", name, known, file=library.beside(name))

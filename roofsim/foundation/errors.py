@@ -33,9 +33,12 @@ class SpecError(InputError):
 
 
 class UnknownName(InputError):
-    """No such name; the message lists the nearest of `known` and `more`, or else the first of `known`."""
+    """No such name; the message lists the nearest of `known` and `more`, or else the first of `known`.
 
-    def __init__(self, what: str, name: str, known: Iterable[str], more: Iterable[str] = ()) -> None:
+    A `file` is what the name may have been meant for.
+    """
+
+    def __init__(self, what: str, name: str, known: Iterable[str], more: Iterable[str] = (), file: str = "") -> None:
         names = list(known)
         near = nearest(name, [*names, *more])
         if near:
@@ -44,7 +47,16 @@ class UnknownName(InputError):
             hint = f"; known: {', '.join(names[:MOST])}{', ...' if len(names) > MOST else ''}"
         else:
             hint = "; there are none"
+        if file:
+            hint = f"; the file that is here is called by its path: {file}"
         super().__init__(f"{what}: no '{name}'{hint}")
+
+
+def one_of(what: str, name: str, known: Iterable[str]) -> str:
+    """That there is no such word, the nearest of those that there are, and all of them."""
+    words = list(known)
+    near = ", ".join(nearest(name, words))
+    return f"no {what} '{name}'; {f'nearest: {near}; ' if near else ''}one of {', '.join(words)}"
 
 
 MOST = 12

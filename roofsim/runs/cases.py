@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from roofsim import library
+from roofsim.adapters import hub
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import RoofsimError
 from roofsim.foundation.schema import variant
@@ -83,7 +84,7 @@ def network_named(words: str) -> Architecture:
     for each in (name, plain, plain.removeprefix("meta-")):
         if each in library.names("models") or each.lower() in _known_models():
             return library.architecture(each)
-    return library.architecture(name)
+    return library.architecture(words if hub.is_name(words) and hub.cached(words) else name)
 
 
 def _known_models() -> frozenset[str]:
