@@ -18,6 +18,7 @@ EXTRAS: Mapping[str, str] = MappingProxyType(
         "distributed": "studies on a Dask cluster",
         "search": "searches with pymoo, objectives for Optuna, environments for Gymnasium",
         "gguf": "reading and writing GGUF files",
+        "hub": "`--download`: the config of a model by its name on the Hugging Face Hub",
         "measure": "timing real models with PyTorch and transformers",
         "numba": "machine code for compiled requests over many points",
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from roofsim import library
+from roofsim.adapters import hub
 from roofsim.foundation import installation
 from roofsim.foundation.version import __version__
 from roofsim.report.table import Column, Table, to_copy
@@ -77,9 +78,9 @@ def _extras(place: installation.Place) -> Iterator[Finding]:
 def _folders() -> Iterator[Finding]:
     specs = cache.folder()
     yield Finding("folder", "specs", *_kept(specs), "specs that were read before: commands start quicker")
-    hub = hub_cache()
-    configs = len({each.parts[-4] for each in hub.glob("models--*/snapshots/*/config.json")})
-    held = f"{_short(hub)}: {configs} configs of models"
+    where = hub.folder()
+    configs = len({each.parts[-4] for each in where.glob("models--*/snapshots/*/config.json")})
+    held = f"{_short(where)}: {configs} configs of models"
     yield Finding("folder", "Hugging Face", "ok" if configs else "absent", held, "models that were downloaded before")
     data = Path(installation.ROOT).parent / DATA
     files = len(list(data.glob("*.csv")))
@@ -99,15 +100,6 @@ def _kept(folder: str | None) -> tuple[str, str]:
     sizes = [each.stat().st_size for each in os.scandir(folder) if each.is_file()]
     state = "ok" if os.access(folder, os.W_OK | os.X_OK) else "read-only"
     return state, f"{_short(folder)}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB"
-
-
-def hub_cache() -> Path:
-    """Where the libraries of Hugging Face keep what they downloaded."""
-    said = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    home = os.environ.get("HF_HOME") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
-    )
-    return Path(said or os.path.join(home, "hub")).expanduser()
 
 
 def _programs() -> Iterator[Finding]:
