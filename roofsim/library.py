@@ -224,7 +224,7 @@ def architecture(name: str) -> Architecture:
     from roofsim.specs.files import build
 
     found = read_published(path)
-    return build(Architecture, {**found.values, "notes": found.notes}, str(path))
+    return build(Architecture, {**found.values, "notes": list(found.notes)}, str(path))
 
 
 _CHOICE = re.compile(r":([A-Za-z_]\w*)=([^:]*)")

@@ -6,7 +6,8 @@ import os
 import re
 from pathlib import Path
 
-from roofsim.foundation.errors import InputError, MissingExtra, install
+from roofsim.foundation.errors import InputError, MissingExtra
+from roofsim.foundation.installation import install
 
 CONFIG = "config.json"
 

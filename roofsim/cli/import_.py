@@ -47,6 +47,8 @@ def command(
     if published:
         values["published_parameters"] = stated(published)
         sources["published"] = "stated by its makers or the checkpoint"
+    if found.notes:
+        values["notes"] = list(found.notes)
     values["sources"] = sources
     model = build(Architecture, values, str(config))
     said = model.published_parameters

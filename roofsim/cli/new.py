@@ -66,7 +66,7 @@ class Like(o.Name):
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(list(KINDS)))
+@click.argument("kind", type=o.Choice(list(KINDS)))
 @click.argument("name")
 @click.option(
     "--from", "origin", type=Like("hardware", "models"), metavar="NAME", help="Take over the values of this one."

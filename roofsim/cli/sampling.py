@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "--budget", metavar="AMOUNT", default=None, help="Seconds (10s), joules (500J) or equivalent FLOP (2 PFLOP)."
 )
 @click.option(
-    "--share", "shared", type=click.Choice(["copied", "held", "read"]), default=None,
+    "--share", "shared", type=o.Choice(["copied", "held", "read"]), default=None,
     help="Trials copy the prompt's cache, share one that each of them reads, or one that a step reads once.  [default: "
     "held with a paged cache, else copied]",
 )  # fmt: skip
@@ -53,8 +53,8 @@ def command(
     Example: roofsim sampling Llama-3.1-8B -d h100-sxm -r vllm --prompt 4k --budget 10s
     """
     from roofsim.explore.sampling import sampling
+    from roofsim.foundation.units import MAX_COUNT
     from roofsim.report.sampling import sampling_tables
-    from roofsim.specs.workload import MAX_COUNT
 
     amount = _amount(budget) if budget is not None else None
     known = _accuracy(accuracy) if accuracy is not None else None

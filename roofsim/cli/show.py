@@ -71,7 +71,10 @@ def find(name: str) -> tuple[str, Any]:
         except UnknownName:
             base, _, mode = name.partition("@")
             if mode and kind == "hardware" and base in (*library.names(kind), *library.aliases(kind)):
-                raise
+                modes = [f"{base}@{each}" for each in library.modes(base)]
+                raise UnknownName(
+                    "modes and calibrations", name, [*modes, *library.names(library.CALIBRATED)]
+                ) from None
             if ":" in name and kind == "models":
                 raise
             known += [*library.names(kind), *library.aliases(kind)]

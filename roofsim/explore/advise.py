@@ -180,7 +180,7 @@ def advise(
         }
         more = {name: _several(each) for name, each in choices.items()}
         made = compare_choices({**asked, **more}, hour, processes, _after(len(rows), step))
-        names |= made.names
+        names |= made.labels.names
         rows += [(row, devices[row.chosen["device"]], sizes[row.chosen["model"]]) for row in made.rows]
     return weighed(rows, budgets, rank, names)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from roofsim.explore.cases import check
 from roofsim.foundation.errors import InputError
-from roofsim.foundation.units import MOST_COUNTS, parse_count, parse_counts
+from roofsim.foundation.units import MOST_COUNTS, is_quantity, parse_count, parse_counts
 from roofsim.prediction.places import COUNTS
 
 
@@ -98,6 +98,8 @@ def _written(name: str, text: str) -> list[Any]:
             raise ValueError(f"'{text}' holds an empty value; write values like a,b,c")
         if "." not in name:
             return pieces
+        if is_quantity(text):  # whose commas part thousands
+            return [text.strip()]
         return [value for piece in pieces for value in _range(piece)]
     except ValueError as error:
         raise InputError(f"{name}: {error}") from None

@@ -10,7 +10,6 @@ RoofsimError
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 
 
@@ -53,25 +52,24 @@ class UnknownName(InputError):
         super().__init__(f"{what}: no '{name}'{hint}")
 
 
+def one_of(what: str, name: str, known: Iterable[str]) -> str:
+    """That there is no such word, the nearest of those that there are, and all of them."""
+    words = list(known)
+    near = ", ".join(nearest(name, words))
+    return f"no {what} '{name}'; {f'nearest: {near}; ' if near else ''}one of {', '.join(words)}"
+
+
 MOST = 12
 """How many names a message lists at most."""
 
 
 class MissingExtra(InputError):
-    """`what` needs packages of an extra; the message ends with the line that installs it, as typed where this runs."""
+    """`what` needs packages of an extra; the message ends with the command that installs it where this runs."""
 
     def __init__(self, what: str, extra: str) -> None:
+        from roofsim.foundation.installation import install
+
         super().__init__(f"{what}; install the extra `{extra}`:\n{install(extra)}")
-
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-def install(extra: str, root: str | os.PathLike[str] = ROOT) -> str:
-    """The line that adds an extra: to the `.venv` of the checkout in `root`, if it is one."""
-    if os.path.isfile(os.path.join(root, "pyproject.toml")):
-        return f"python3 -m pip --python .venv install --editable '.[{extra}]'"
-    return f"python3 -m pip install 'roofsim[{extra}]'"
 
 
 class Unsupported(InputError):

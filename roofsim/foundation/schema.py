@@ -42,10 +42,10 @@ class Spec:
         raise FrozenInstanceError(f"cannot delete field '{name}'")
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and dict(items(self)) == dict(items(other))
+        return type(other) is type(self) and _compared(self) == _compared(other)
 
     def __hash__(self) -> int:
-        return hash((type(self), *(value for _, value in items(self))))
+        return hash((type(self), *_compared(self)))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in items(self))})"
@@ -86,6 +86,11 @@ def assembled(spec: type[S], **values: Any) -> S:
 def items(spec: Any) -> Iterator[tuple[str, Any]]:
     """The fields of a spec by name, with their values."""
     return ((each.name, getattr(spec, each.name)) for each in fields(spec))
+
+
+def _compared(spec: Spec) -> tuple[Any, ...]:
+    """The values that specs are equal by: those of all fields but remarks."""
+    return tuple(getattr(spec, each.name) for each in fields(spec) if each.compare)
 
 
 def plain(value: Any, *, defaults: bool = True) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from roofsim.foundation.arith import Number, single
+from roofsim.foundation.errors import one_of
 from roofsim.foundation.quantity import Documented, Name, Valued
 from roofsim.foundation.schema import Extra, Limit, Size, Spec, default, items, variant
 from roofsim.model.part import Part, elementwise, linear
@@ -72,7 +73,7 @@ class Stored(Spec):
         if missing := {"weights", "vectors"} - set(self.bits):
             raise ValueError(f"bits: {', '.join(sorted(missing))} is missing")
         if self.format is not None and self.format not in WEIGHT_FORMATS:
-            raise ValueError(f"format: no '{self.format}'; one of {', '.join(WEIGHT_FORMATS)}")
+            raise ValueError(f"format: {one_of('weight format', self.format, WEIGHT_FORMATS)}")
 
 
 class Architecture(Documented):
@@ -135,7 +136,7 @@ class Architecture(Documented):
     """The number of parameters that its makers or a checkpoint state; shown beside the count."""
     stored: Stored | None = None
     """How the weights of a quantised file are stored."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
     """What predictions are to say among their assumptions, such as what of a published file is not counted."""
 
     def __post_init__(self) -> None:
@@ -411,9 +412,9 @@ def _whole(size: Any) -> int:
 def describe_part(part: Any) -> str:
     """`attention(heads=14, kv_heads=2, head_dim=64)`: the fields of a part that are not defaults."""
     shown = []
-    for field in fields(part):
-        value = getattr(part, field.name)
-        if field.name == "kind" or value == default(field):
+    for each in fields(part):
+        value = getattr(part, each.name)
+        if each.name == "kind" or value == default(each):
             continue
-        shown.append(f"{field.name}={describe_part(value) if isinstance(value, Part) else value}")
+        shown.append(f"{each.name}={describe_part(value) if isinstance(value, Part) else value}")
     return f"{part.kind}({', '.join(shown)})"

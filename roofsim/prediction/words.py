@@ -12,7 +12,7 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import outside
 from roofsim.prediction.results import Room, interval_basis
 from roofsim.prediction.setup import Setup
-from roofsim.specs.workload import Workload
+from roofsim.specs.workload import STORED, Workload
 
 
 def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str, ...]:
@@ -21,11 +21,13 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
     Where not `one_length` is asked for, nothing is said of whether the data and the context window reach it.
     """
     said = [f"batch {w.batch}" if isinstance(w.batch, int) else "batches as given", w.dtype]
-    if w.weight_format and w.weight_format != w.dtype:
+    kept = w.weight_format or (STORED if s.architecture.stored else None)
+    if kept and kept != w.dtype:
         precision = s.precision(w)
         bits = 8 * s.architecture.weight_bytes(precision) / s.architecture.total_parameters
         on = f", multiplied on {', '.join(precision.units)} units" if precision.units else ""
-        said.append(f"weights {w.weight_format} ({bits:.3g} bits each in {s.model_name}{on})")
+        named = f"stored{_format(s)}" if kept == STORED else kept
+        said.append(f"weights {named} ({bits:.3g} bits each in {s.model_name}{on})")
     if w.cache_dtype and w.cache_dtype != w.dtype:
         said.append(f"cache {w.cache_dtype}")
     said.append("logits of all positions" if (w.logits or s.runtime.logits) == "all" else "logits of the last position")
@@ -44,12 +46,17 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
         said.append(f"no energy: the power that {s.device.id} draws is not published")
     if s.runtime.implementation and not s.architecture.family:
         said.append(f"{s.model_name} has no family: what {s.runtime.implementation} does for some alone is left out")
-    said += s.architecture.notes
     said += [f"unsourced: {each}" for each in map(_unsourced, (s.architecture, s.device, s.runtime, s.host)) if each]
+    said += [f"{s.model_name}: {note}" for note in s.architecture.notes]
     said += [f"changed: {change}" for change in s.changes]
     said += outside(s, w) if one_length else ()
     said.append(basis_of(s))
     return tuple(said)
+
+
+def _format(s: Setup) -> str:
+    """The format that a model's file is in, if it says one."""
+    return f" as {s.architecture.stored.format}" if s.architecture.stored and s.architecture.stored.format else ""
 
 
 def room(s: Setup) -> Room:

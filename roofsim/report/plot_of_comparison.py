@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from roofsim.explore.compare import FIGURES, Comparison, Row
 from roofsim.foundation.errors import InputError
 from roofsim.prediction.words import interval_label
-from roofsim.report.comparison import shared, varying
 from roofsim.report.plots import COLOURS, STYLE, ticks
+from roofsim.report.several import shared, varying
 
 SHOWN = ("ttft", "tpot")
 MOST = 200
@@ -50,7 +50,7 @@ def comparison(c: Comparison) -> Figure:
 
 def _word(c: Comparison, row: Row, name: str) -> str:
     value = row.chosen[name]
-    return f"{value:,}" if isinstance(value, int) else c.asked.get(value, str(value))
+    return f"{value:,}" if isinstance(value, int) else c.labels.asked.get(value, str(value))
 
 
 def _group(c: Comparison, row: Row, names: Sequence[str]) -> str:

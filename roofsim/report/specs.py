@@ -161,7 +161,8 @@ def model(a: Architecture, w: Workload) -> tuple[list[Table], dict[str, Any]]:
         Table(f"{a.name}: width {a.d_model:,}, vocabulary {a.vocab:,}, embeddings "
               f"{'tied' if a.tied_embeddings else 'separate'}",
               [Column("layer"), Column("count", "count"), Column("parts")], layers,
-              [f"Order: {order(a)}."]),
+              [f"Order: {order(a)}.", *([f"Context window: {a.window:,} tokens."] if a.window else []),
+               *(f"Note: {note}." for note in a.notes)]),
         Table("Parameters", [Column("kind"), Column("number", "count"), Column("share", "%")],
               [*kinds, ["total", total, 1.0]], notes),
         Table(f"State of one sequence ({w.dtype}, recurrent states fp32)", [Column("state"), Column("bytes", "B")],
@@ -205,6 +206,8 @@ def model_data(a: Architecture, w: Workload) -> dict[str, Any]:
         "model": a.id or a.name,
         "dtype": w.dtype,
         "order": order(a),
+        "context_window": a.window or None,
+        "notes": list(a.notes),
         "parameters": {
             "total": a.total_parameters,
             "active": a.active_parameters,

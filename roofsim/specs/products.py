@@ -18,9 +18,10 @@ def product_of(name: str, runtime: Runtime, device: Device) -> Product:
         return "weights_only"
     kernels = _kernels(name, runtime)
     if not kernels:
-        raise Unsupported(
-            f"{runtime.id or runtime.name} has no kernels for weights in {name}; {_others(runtime, device)}"
-        )
+        missing = next(each for each in _encodings(name) if not _of(each, runtime))
+        why = runtime.lacks.get(missing) or runtime.lacks.get(str(ENCODINGS[missing].family))
+        told = f"{runtime.id or runtime.name} has no kernels for weights in {name}{f' ({why})' if why else ''}"
+        raise Unsupported(f"{told}; {_others(runtime, device)}")
     for each in kernels:
         if _runs(each, device):
             return each
@@ -33,9 +34,14 @@ def product_of(name: str, runtime: Runtime, device: Device) -> Product:
 
 def _kernels(name: str, runtime: Runtime) -> tuple[Product, ...]:
     """The kernels for a format in order of preference; none where some of its matrices have none."""
+    first, *mixed = _encodings(name)
+    return _of(first, runtime) if all(_of(each, runtime) for each in mixed) else ()
+
+
+def _encodings(name: str) -> tuple[str, ...]:
+    """The encodings that a format stores matrices in, that of most of them first."""
     form = WEIGHT_FORMATS[name]
-    mixed = {encoding for rules in form.mixed.values() for encoding, _ in rules}
-    return _of(form.matrices, runtime) if all(_of(each, runtime) for each in mixed) else ()
+    return form.matrices, *(encoding for rules in form.mixed.values() for encoding, _ in rules)
 
 
 def _of(encoding: str, runtime: Runtime) -> tuple[Product, ...]:

@@ -7,8 +7,9 @@ from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.foundation.errors import InputError, UnknownName, one_of
 from roofsim.foundation.schema import Spec
+from roofsim.foundation.units import MAX_COUNT
 from roofsim.model.step import Logits, Precision, Product
 from roofsim.model.weights import (
     CACHE_BYTES,
@@ -30,7 +31,8 @@ STORED = "stored"
 WHOLE = 16
 """Bits from which on weights are not quantised."""
 
-MAX_COUNT = 10**12
+FIELDS: Mapping[str, str] = {"weights": "weight_format", "cache": "cache_dtype", "dtype": "dtype", "logits": "logits"}
+"""What users call the fields of a workload beside its counts, and which those are."""
 
 StateType = Literal["fp32", "model"]
 
@@ -115,7 +117,7 @@ def _word(what: str, table: Mapping[str, Any], value: Any, optional: bool = True
     if not isinstance(value, str):
         raise ValueError("input should be a valid string")
     if value.lower() not in table:
-        raise ValueError(f"no {what} '{value}'; one of {', '.join(table)}")
+        raise ValueError(one_of(what, value, table))
     return value.lower()
 
 
@@ -128,7 +130,7 @@ def _named(what: str, table: Mapping[str, Any], named: Callable[[str], str], val
     try:
         return named(value)
     except UnknownName:
-        raise ValueError(f"no {what} '{value}'; one of {', '.join(table)}") from None
+        raise ValueError(one_of(what, value, table)) from None
 
 
 def _logits(value: Any) -> Logits | None:

@@ -12,13 +12,14 @@ from roofsim.engine.compiled import CHUNK
 from roofsim.engine.passes import operators, run_pass
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
+from roofsim.foundation.units import MAX_COUNT
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.limits import cache_capacity, fits, largest
 from roofsim.prediction.request import detailed_prefill, predict_request
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode, most_tokens, pieces, prefill
-from roofsim.specs.workload import MAX_COUNT, workload
+from roofsim.specs.workload import workload
 
 NOT_FIGURES = ("_table", "_bound", "binding")
 

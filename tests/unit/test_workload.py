@@ -76,10 +76,10 @@ def test_recurrent_states_are_fp32_unless_the_stack_keeps_them_in_the_dtype_of_t
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"dtype": "bf17"}, "dtype: no dtype 'bf17'; one of fp32"),
+        ({"dtype": "bf17"}, "dtype: no dtype 'bf17'; nearest: bf16, fp16; one of fp32"),
         ({"cache_dtype": ""}, "cache_dtype: no encoding of a cache ''"),
         ({"dtype": 3}, "dtype: "),
-        ({"weight_format": "q5"}, "weight_format: no weight format 'q5'; one of fp32"),
+        ({"weight_format": "q5"}, "weight_format: no weight format 'q5'; nearest: q5_0, q5_k_s, q5_k_m; one of fp32"),
         ({"logits": "some"}, "logits: input should be 'all' or 'last'"),
         ({"length": 1}, "length: "),
     ],
