@@ -7,10 +7,11 @@ import re
 from dataclasses import fields
 from typing import Any, get_args, get_type_hints
 
+import click
 import pytest
 
 from roofsim import library
-from roofsim.cli.new import KINDS
+from roofsim.cli.new import KINDS, command
 from roofsim.foundation.described import meanings
 from roofsim.foundation.quantity import unsourced
 from roofsim.foundation.schema import Spec, variant
@@ -166,3 +167,22 @@ def test_the_example_of_a_device_is_sourced_no_more(roofsim, here):
     made = library.device("mine.yaml")
     assert build(Device, {**mapping((here / "mine.yaml").read_text(), here), "id": "mine"}, "x") == made
     assert made.memory.bandwidth.value == library.device("rtx-4090").memory.bandwidth.value
+
+
+@pytest.mark.parametrize(("kind", "begun", "whole"), [("device", "h100-s", "h100-sxm"), ("runtime", "ide", "ideal")])
+def test_what_a_file_may_be_like_completes_to_its_kind(kind, begun, whole):
+    context = click.Context(command, info_name="new")
+    context.params["kind"] = kind
+    (option,) = [each for each in command.params if each.name == "origin"]
+    assert whole in [each.value for each in option.type.shell_complete(context, option, begun)]
+    assert "mamba2-780m" not in [each.value for each in option.type.shell_complete(context, option, "mamba2-7")]
+
+
+def test_a_name_without_its_ending_is_told_that_there_is_a_file(roofsim, refused, here):
+    roofsim("new device mine -q")
+    assert "the file that is here is called by its path: mine.yaml" in refused("predict mamba-130m -d mine")
+    assert "mine.yaml" in refused("show mine")
+
+
+def test_hosts_are_listed_with_devices(roofsim):
+    assert all(name in roofsim("devices") for name in library.names("hardware/hosts"))
