@@ -17,6 +17,7 @@ import roofsim as api
 from roofsim import library
 from roofsim.adapters import hub
 from roofsim.foundation.errors import InputError, MissingExtra, SpecError
+from roofsim.measure.build import subject
 
 NAME = "acme/Tiny-1.5b.v2"
 HASH = "0123456789abcdef0123456789abcdef01234567"
@@ -90,6 +91,13 @@ def test_rows_of_runs_and_model_files_name_it_too(roofsim, data, cache, here):
     roofsim(f"new model mine --from {NAME} -q")
     found = library.architecture(NAME)
     assert library.architecture("mine.yaml").layers == library.architecture("made.yaml").layers == found.layers
+
+
+def test_what_is_measured_is_built_from_its_own_config(cache):
+    store(cache)
+    found = subject(f"tiny={NAME}")
+    assert (found.name, found.fields) == ("tiny", TINY)
+    assert subject(NAME).name == NAME
 
 
 @pytest.mark.parametrize(

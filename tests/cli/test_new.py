@@ -72,6 +72,16 @@ def test_the_example_that_the_file_is_made_from_is_what_it_says(roofsim, here, k
     }
 
 
+def test_sources_come_last_and_a_group_without_fields_is_one_that_is_not_set(roofsim, here):
+    roofsim("new device mine -q")
+    text = (here / "mine.yaml").read_text() + "links: {}\nsources: {}\n"
+    (here / "mine.yaml").write_text(text)
+    roofsim("new device other --from mine.yaml -q")
+    assert library.device("other.yaml").links == library.device("mine.yaml").links
+    lines = (here / "other.yaml").read_text().splitlines()
+    assert [line for line in lines if re.match(r"#?\w+:", line)][-1].lstrip("#") == "sources: {}"
+
+
 def required(field: Any) -> bool:
     return "MISSING" in repr(field.default) and "MISSING" in repr(field.default_factory)
 
