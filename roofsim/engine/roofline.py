@@ -226,6 +226,9 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         reached = m[_rate(like, kernel.unit in m.by_vectors)]
         filling = fill / (m.matrix_rate * reached)
         compute = _work(kernel, m) / (m.rate(kernel.unit) * reached)
+        if kernel.whole is not None:
+            # for few tiles a library takes smaller ones, so that it is one or the other
+            filling = maximum(filling, (kernel.whole - cost.matrix) / (m.rate(kernel.unit) * reached))
     elif like in _RATE_OF_VECTOR:
         compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.rate(kernel.unit))
     elif like in _PER_CLOCK:
@@ -268,15 +271,16 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         busy = minimum(tiles * kernel.spread / m.units, 1)
         waiting = maximum(tiles / m.units, 1) * m["tile_time"]
         return Terms(fixed + waiting, compute * kernel.padding / busy, memory, filling)
+    if kernel.clocks is not None:
+        return Terms(fixed, maximum(compute, kernel.clocks / m.clock), memory, filling)
     share = minimum(kernel.blocks / m.units, 1)
-    full = minimum(kernel.blocks / (m.units * kernel.together), 1)
-    compute = compute / full
+    compute = compute / share
     rounds = maximum(kernel.blocks / (m.units * RESIDENT), 1)
     if kernel.steps is not None:
         compute = maximum(compute, kernel.steps * m["step_time"] * rounds)
     if kernel.waits is not None:
         compute = maximum(compute, kernel.waits * LATENCY / m.clock * rounds)
-    return Terms(fixed, compute, memory / share, filling / full)
+    return Terms(fixed, compute, memory / share, filling / share)
 
 
 def _full(kernel: Kernel, m: Machine) -> Number:

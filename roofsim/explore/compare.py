@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from roofsim import library
 from roofsim.explore.cases import Case, Choices
@@ -111,7 +111,7 @@ class Comparison:
     def where(
         self, *, fits: bool = False, min_tps: float | None = None, context: int | None = None,
         max_memory: float | None = None, max_ttft: float | None = None, max_tpot: float | None = None,
-    ) -> Comparison:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Only rows that pass: tokens a second, tokens that a sequence may hold, bytes, seconds.
 
         Whichever is asked for, what cannot be run and what does not fit does not pass.
@@ -136,7 +136,7 @@ class Comparison:
                 kept.append(row)
         return replace(self, rows=tuple(kept), left_out={name: left[name] for name in FILTERS if name in left})
 
-    def sorted_by(self, name: str) -> Comparison:
+    def sorted_by(self, name: str) -> Self:
         """Rows by a column, the best first, names in their order; raises UnknownName."""
         known = [*(self.rows[0].chosen if self.rows else ()), *FIGURES]
         if self.rows and name not in known:

@@ -44,13 +44,16 @@ def types(hint: Any) -> Iterator[Any]:
             yield from types(each)
 
 
-def inside(spec: type[Spec]) -> Iterator[type[Spec]]:
-    """A spec and all that it is made of."""
-    yield spec
-    for hint in hints(spec).values():
-        for each in types(hint):
-            if isinstance(each, type) and issubclass(each, Spec):
-                yield from inside(each)
+def inside(spec: type[Spec]) -> list[type[Spec]]:
+    """A spec and all that it is made of, with the kinds of each that are known so far."""
+    found, todo = dict.fromkeys([spec]), [spec]
+    while todo:
+        each = todo.pop()
+        held = [x for hint in hints(each).values() for x in types(hint) if isinstance(x, type) and issubclass(x, Spec)]
+        fresh = [x for x in (*each.__subclasses__(), *held) if x not in found]
+        found |= dict.fromkeys(fresh)
+        todo += fresh
+    return list(found)
 
 
 def _texts(spec: type[Spec]) -> Iterator[tuple[str, str]]:

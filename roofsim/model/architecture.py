@@ -378,6 +378,10 @@ class Architecture(Documented):
 
     def with_whole_caches(self) -> Architecture:
         """The same network where no cache is cut to the window of its layer."""
+        return self._with_whole_caches
+
+    @cached_property
+    def _with_whole_caches(self) -> Architecture:
         layers = {name: tuple(map(_with_whole_cache, layer)) for name, layer in self.layers.items()}
         return self if layers == self.layers else variant(self, layers=layers)
 

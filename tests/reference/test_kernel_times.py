@@ -95,18 +95,30 @@ def test_each_class_has_its_rates_and_its_fixed_time(like: str) -> None:
 
 @pytest.mark.parametrize("like", [each for each in ROWS if each not in TILED])
 @pytest.mark.parametrize(
-    ("blocks", "together", "slower", "memory_slower"),
-    # four units: two blocks keep half of them busy; if a unit needs two blocks at once, a quarter
-    [(2, 1, 2, 2), (2, 2, 4, 2), (1, 1, 4, 4), (4, 1, 1, 1), (4, 2, 2, 1), (16, 2, 1, 1)],
+    ("blocks", "slower"),
+    # four units: two blocks keep half of them busy
+    [(2, 2), (1, 4), (4, 1), (16, 1)],
 )
-def test_units_without_a_block_idle_and_those_with_too_few_compute_slower(
-    like: str, blocks: int, together: int, slower: float, memory_slower: float
-) -> None:
+def test_units_without_a_block_idle(like: str, blocks: int, slower: float) -> None:
     fixed, compute, memory, filling = ROWS[like]
-    found = terms(kernel(like, blocks=blocks, together=together), M)
+    found = terms(kernel(like, blocks=blocks), M)
     if like == "row_product" and blocks == 16:
         compute = compute / 2  # bound by the weights, with two blocks on each unit
-    assert parts(found) == pytest.approx((fixed, compute * slower, memory * memory_slower, filling * slower))
+    assert parts(found) == pytest.approx((fixed, compute * slower, memory * slower, filling * slower))
+
+
+@pytest.mark.parametrize(("clocks", "compute"), [(59, 20), (60, 20), (66, 22)])
+def test_a_block_goes_through_its_work_in_so_many_clocks_however_many_there_are(clocks: int, compute: float) -> None:
+    # three clocks a second; products take ten seconds, the softmax ten more
+    for blocks in (1, 99):
+        found = terms(kernel("masked_attention", blocks=blocks, clocks=clocks), M)
+        assert parts(found) == pytest.approx((4, compute, STREAMED, 0))
+
+
+@pytest.mark.parametrize(("whole", "filling"), [(3000, 40 / 500), (3040, 40 / 500), (3100, 100 / 500)])
+def test_whole_tiles_or_a_device_that_is_not_full_take_longer_whichever_is_more(whole: int, filling: float) -> None:
+    found = terms(kernel("gemm", whole=whole), M)
+    assert parts(found) == pytest.approx((3, 3000 / 500, STREAMED, filling))
 
 
 @pytest.mark.parametrize("like", TILED)

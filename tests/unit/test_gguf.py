@@ -12,11 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from roofsim import library
+from roofsim import library, predict
 from roofsim.adapters.gguf.header import Length, read_header
 from roofsim.adapters.gguf.read import read_gguf
 from roofsim.foundation.errors import InputError, MissingExtra, SpecError
-from roofsim.prediction.request import predict
 from roofsim.specs.workload import workload
 
 pytest.importorskip("gguf", reason="the package gguf is not installed")

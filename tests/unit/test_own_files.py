@@ -12,7 +12,6 @@ import yaml
 from roofsim import library
 from roofsim.adapters.gguf.contents import contents
 from roofsim.foundation.errors import SpecError, Unsupported
-from roofsim.foundation.quantity import unsourced
 from roofsim.measure.configs import config_fields
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.request import predict_request
@@ -53,7 +52,7 @@ def test_a_quantity_may_stand_alone_or_beside_its_source(
     for given in (value, {"value": value, "source": ""}):
         found: Any = LOAD[kind](str(spec_file(kind, name, {field: given})))
         read.append(found)
-        assert unsourced(found) == (field,)
+        assert found.unsourced == (field,)
     assert read[0] == read[1]
 
 
@@ -77,7 +76,7 @@ def test_a_file_without_any_source_is_the_same_spec_and_says_so(kind: str, name:
     path = tmp_path / f"{name}.yaml"
     path.write_text(yaml.safe_dump(without_sources(read_mapping(library.names(kind)[name]))), encoding="utf-8")
     found = LOAD[kind](str(path))
-    assert unsourced(found) == ("",)
+    assert found.unsourced == ("",)
     assert numbers(found) == numbers(LOAD[kind](name))
 
 

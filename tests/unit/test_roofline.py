@@ -143,8 +143,10 @@ def test_the_softmax_hides_behind_the_products_where_the_device_overlaps_them() 
     assert terms(Kernel("attention", "attention", Cost(matrix=1024, vector=192)), m).compute == 3
 
 
-def test_a_unit_that_needs_several_blocks_at_once_computes_slower_with_one_but_moves_as_much() -> None:
-    t = terms(Kernel("attention", "masked_attention", Cost(matrix=64, state=8), blocks=4, together=2), IDEAL)
+@pytest.mark.parametrize("blocks", [1, 4, 99])
+def test_a_block_takes_its_clocks_however_many_there_are_and_moves_as_much(blocks: int) -> None:
+    each = Kernel("attention", "masked_attention", Cost(matrix=64, state=8), blocks=blocks, clocks=2 * IDEAL.clock)
+    t = terms(each, IDEAL)
     assert (t.compute, t.memory) == (2, 1)
 
 

@@ -1,0 +1,93 @@
+"""Questions about one model on one device: predict, and what else is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from roofsim.api import checked
+from roofsim.api.asked import Asked
+from roofsim.api.results import Explanation, LimitsResult, Prediction
+from roofsim.api.words import CalibrationLike, Changes, Counts, DeviceLike, HostLike, Logits, ModelLike, RuntimeLike
+from roofsim.prediction.compiled import Compiled
+from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.request import compile_request
+from roofsim.prediction.setup import DEFAULT_RUNTIME
+
+
+def predict(
+    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = DEFAULT_RUNTIME, *, prompt: Counts = 1024,
+    batch: Counts = 1, generate: Counts = 128, dtype: str | None = None, weights: str | None = None,
+    cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
+    calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
+    weight_format: str | None = None, cache_dtype: str | None = None,
+) -> Prediction:  # fmt: skip
+    """Predict time, memory and energy of a request.
+
+    `prompt`, `batch` and `generate` are counts, or several that broadcast (a list, a range, an array, text such as
+    "1k..64k*2"); then every figure is an array, without operators, limits and intervals. `weights` and `cache` are the
+    formats of weights and KV cache (`weight_format` and `cache_dtype` are other names of them), `calibration` is one by
+    name or path, "auto" for the shipped one that fits device and runtime, or "none"; with `transfer` it may be of
+    others. `set` changes fields for a what-if, as --set does. Raises InputError for what cannot be used.
+    """
+    return Prediction.of(Asked(
+        model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration, transfer,
+        set, weight_format, cache_dtype,
+    ))  # fmt: skip
+
+
+def limits(
+    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = DEFAULT_RUNTIME, *, lengths: Counts | None = None,
+    prompt: int | str = 1024, batch: int | str = 1, generate: int | str = 128, dtype: str | None = None,
+    weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
+    calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
+    weight_format: str | None = None, cache_dtype: str | None = None,
+) -> LimitsResult:  # fmt: skip
+    """Say what fits: the longest prompt at this batch, the largest batch at this prompt, memory at `lengths`.
+
+    Without lengths, those of powers of two up to the longest prompt. The rest is as for `predict`. Raises InputError.
+    """
+    asked = Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,
+                  transfer, set, weight_format, cache_dtype)  # fmt: skip
+    return LimitsResult.of(asked, None if lengths is None else checked.counts("lengths", lengths))
+
+
+def explain(
+    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = DEFAULT_RUNTIME, *, metric: str = "ttft",
+    prompt: int | str = 1024, batch: int | str = 1, generate: int | str = 128, dtype: str | None = None,
+    weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
+    calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
+    weight_format: str | None = None, cache_dtype: str | None = None,
+) -> Explanation:  # fmt: skip
+    """Say why a figure is what it is: as a polynomial in the prompt length that holds around `prompt`, and its pulls.
+
+    `metric` is one of ttft, tpot, memory, energy, throughput and total, the rest as for `predict`. Raises InputError.
+    """
+    asked = Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,
+                  transfer, set, weight_format, cache_dtype)  # fmt: skip
+    return Explanation.of(asked, checked.one_of("metric", metric, METRICS))
+
+
+def compile(
+    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = DEFAULT_RUNTIME, *,
+    figures: str | Sequence[str] = ("ttft", "tpot", "memory", "energy"),
+    over: str | Sequence[str] = ("prompt", "batch"),
+    numba: bool = False, prompt: int | str = 1024, batch: int | str = 1, generate: int | str = 128,
+    dtype: str | None = None, weights: str | None = None, cache: str | None = None, logits: Logits | None = None,
+    host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
+    weight_format: str | None = None, cache_dtype: str | None = None,
+) -> Compiled:  # fmt: skip
+    """Compile figures of a request into one function of the numbers named in `over`.
+
+    `over` are prompt, batch and generate, and paths into the specs such as `device.memory.bandwidth`,
+    `device.peak.matrix.bf16`, `host.dispatch`, `runtime.host.work` or `parameters.gemm_efficiency`; the rest is as for
+    `predict`. With `numba` (an extra) arrays take a quarter of the time, after a second of compiling. Sizes of a model
+    that vary are taken to differ from each other: as many heads of keys as of queries is another kernel. Raises
+    InputError for names and values that cannot be used.
+    """
+    asked = Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,
+                  transfer, set, weight_format, cache_dtype)  # fmt: skip
+    s = asked.setup()
+    machine_code = checked.flag("numba", numba)
+    return compile_request(
+        s, asked.single(s.device), checked.names("figures", figures), checked.names("over", over), numba=machine_code
+    )
