@@ -235,6 +235,7 @@ def test_names_that_are_no_models_of_the_hub_are_not_asked_for(roofsim, stub):
     ("name", "said"),
     [
         ("acme/none", "acme/none: its config.json cannot be downloaded: 404 Client Error: no such model"),
+        ("acme/gated", "403 Client Error. Access to acme/gated is restricted.; accept its terms"),
         ("acme/gated", "accept its terms at https://huggingface.co/acme/gated and log in with `hf auth login`"),
     ],
 )
