@@ -89,7 +89,7 @@ def read_config(path: Path) -> Published:
     id_, name, source = _names(outer, file)
     source = f"{source} (model_type {kind})"
     if stored := hub.named(file):
-        notes.append(f"{stored[0]} is its config.json in the Hugging Face cache, snapshot {stored[1][: hub.HASH]}")
+        notes.append(f"its config.json in the local Hugging Face cache, snapshot {stored[1][: hub.HASH]}")
     family = kind.removesuffix("_text")
     window = {} if values.get("positions") else _window(fields)
     ignored = [each for each in ignored if not (window and each == POSITIONS)]
