@@ -310,15 +310,10 @@ def command(
 
 def read_runs(path: str) -> str:
     """The text of the file of runs as it is, nothing if there is none yet."""
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a CSV file: not UTF-8") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
+    from roofsim.runs.importers import MAX_BYTES
+    from roofsim.specs.text import read_text
+
+    return read_text(path, MAX_BYTES, "a file of runs") if os.path.lexists(path) else ""
 
 
 def _named(case: Case) -> dict[str, Any]:

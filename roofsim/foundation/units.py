@@ -17,6 +17,8 @@ from __future__ import annotations
 import math
 import re
 
+from roofsim.foundation.errors import named
+
 DECIMAL = {
     "a": -18, "f": -15, "p": -12, "n": -9, "u": -6, "µ": -6, "μ": -6, "m": -3,
     "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18,
@@ -62,6 +64,38 @@ def parse(text: str, unit: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"'{text}' is not finite")
     return value
+
+
+def finite(written: object) -> float:
+    """A plain number, of a text or of JSON; raises ValueError for what is none, and for what is none in float64."""
+    try:
+        value = float(written) if isinstance(written, str | int | float) and not isinstance(written, bool) else None
+    except OverflowError:  # of a whole number with more digits than there are
+        value = math.inf
+    except ValueError:
+        value = None
+    if value is None:
+        raise ValueError(f"{named(written)} is not a number")
+    if not math.isfinite(value):
+        raise ValueError(f"{named(written)} is not finite")
+    return value
+
+
+def whole(written: object, least: int, most: int) -> int:
+    """A whole number of a text or of JSON; raises ValueError for what is none between these two."""
+    try:
+        value = finite(written)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most or value != int(value):
+        raise ValueError(f"{named(written)} is not a whole number from {least} to {_power(most)}")
+    return int(value)
+
+
+def _power(limit: int) -> str:
+    """A limit as people write it."""
+    digits = len(str(limit)) - 1
+    return f"10^{digits}" if limit == 10**digits and digits > 3 else f"{limit:,}"
 
 
 def _factor(written: str, unit: str) -> float | None:
@@ -128,7 +162,7 @@ def parse_count(text: str) -> int:
     match = _COUNT.fullmatch(text.strip())
     if match:
         value = float(match[1].replace("_", "").replace(",", "")) * 1024 ** {"": 0, "k": 1, "m": 2}[match[2].lower()]
-        if value == int(value) and 1 <= value <= 1e12:
+        if 1 <= value <= 1e12 and value == int(value):
             return int(value)
     raise ValueError(f"'{text}' is not a whole number from 1 to 10^12; write it like 4096, 32k (= 32768) or 1.5M")
 
@@ -147,7 +181,7 @@ def parse_counts(text: str) -> list[int]:
         low, high = parse_count(span[1]), parse_count(span[2])
         step = parse_count(span[4]) if span[4] else 0
         factor = 1.0 if step else float(span[3] or 2)
-        if high < low or (not step and factor <= 1):
+        if high < low or (not step and not 1 < factor < math.inf):
             raise ValueError(f"'{piece}' is not a growing range; write it like 1k..256k*2 or 1k..8k+1k")
         value = low
         while value <= high:
@@ -174,7 +208,7 @@ def parse_short_count(text: str) -> int:
     match = re.fullmatch(rf"({_WHOLE}(?:\.\d+)?)([KMBT]?)", text.strip().upper())
     if match is None:
         raise ValueError(f"'{text}' is not a number of parameters; write it like 8030261248, 350M or 8.03B")
-    return round(float(match[1].replace("_", "").replace(",", "")) * _THOUSANDS[match[2]])
+    return round(finite(match[1].replace("_", "").replace(",", "")) * _THOUSANDS[match[2]])
 
 
 MOST_COUNTS = 100_000
