@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from roofsim.foundation.errors import InputError, SpecError, UnknownName
-from roofsim.foundation.quantity import Documented, Sourced, unsourced
+from roofsim.foundation.quantity import Documented, Sourced
 from roofsim.foundation.schema import Spec, assembled, plain
 from roofsim.foundation.units import parse_count, parse_short_count
 from roofsim.model.architecture import Architecture
@@ -83,6 +83,8 @@ def aliases(kind: str) -> Mapping[str, str]:
 def locate(kind: str, what: str, name: str) -> Path:
     """The file of a spec given by name, alias or path; raises UnknownName or SpecError."""
     if name.endswith((".yaml", ".yml", ".json", GGUF)) or "/" in name or "\\" in name or name in (".", ".."):
+        if kind == "models" and (config := on_hub(name)):
+            return config
         try:
             return Path(name).expanduser()
         except RuntimeError as error:
@@ -94,7 +96,29 @@ def locate(kind: str, what: str, name: str) -> Path:
     known = lower.get(name.lower()) or aliases(kind).get(name.lower())
     if known:
         return shipped[known]
-    raise UnknownName(what, name, shipped, aliases(kind))
+    raise UnknownName(what, name, shipped, aliases(kind), file=beside(name))
+
+
+def beside(name: str) -> str:
+    """The file here that a name which is not known may have been meant for, if there is one."""
+    return f"{name}.yaml" if os.path.isfile(f"{name}.yaml") else ""
+
+
+def on_hub(name: str) -> Path | None:
+    """The config of a model in the local Hugging Face cache, None for what is no such name.
+
+    Raises SpecError that says how to get it, if it is not there.
+    """
+    from roofsim.adapters import hub
+
+    if not hub.is_name(name):
+        return None
+    if found := hub.cached(name):
+        return found
+    last = name.rpartition("/")[2]
+    shipped = {each.lower(): each for each in names("models")}
+    same = shipped.get(last.lower()) or aliases("models").get(last.lower())
+    raise SpecError([hub.missing(name) + (f"\n  (it may be the model that is shipped as {same})" if same else "")])
 
 
 def device(name: str) -> Device:
@@ -199,7 +223,8 @@ def architecture(name: str) -> Architecture:
         raise InputError(f"{name}: {base} is a published model and has no parameters to choose")
     from roofsim.specs.files import build
 
-    return build(Architecture, read_published(path).values, str(path))
+    found = read_published(path)
+    return build(Architecture, {**found.values, "notes": list(found.notes)}, str(path))
 
 
 _CHOICE = re.compile(r":([A-Za-z_]\w*)=([^:]*)")
@@ -371,7 +396,7 @@ def _documented(spec: S, path: Path) -> S:
     """The spec, which must say of every number where it is from if it is shipped; raises SpecError."""
     whole = path.resolve()
     shipped = any(whole.is_relative_to(folder(kind)) for kind in ("hardware", "models", "runtimes"))
-    if shipped and isinstance(spec, Documented) and (silent := unsourced(spec)):
+    if shipped and isinstance(spec, Documented) and (silent := spec.unsourced):
         raise SpecError(
             [f"{path}: {each or 'sources'}: says not where it is from, as all shipped do" for each in silent]
         )

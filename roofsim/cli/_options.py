@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from roofsim.cli._click import click
-from roofsim.foundation.errors import InputError
+from roofsim.foundation.errors import InputError, nearest
 from roofsim.foundation.units import UNITS, parse, parse_count, parse_counts, parse_short_count
 from roofsim.foundation.version import SCHEMA
 from roofsim.report.formats import FORMATS
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from roofsim.specs.workload import Workload
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 class Name(click.ParamType[str]):
@@ -35,6 +37,16 @@ class Name(click.ParamType[str]):
         self.kinds = (kind, *more)
         self.words = words
         self.name = {"hardware": "device", "models": "model", "runtimes": "runtime"}.get(kind, kind.rpartition("/")[2])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as given; a model that is named as on the Hub is fetched if that is asked for."""
+        if "models" in self.kinds and ctx is not None and ctx.meta.get(DOWNLOAD):
+            from roofsim.adapters import hub
+
+            for each in re.split("[,=]", value):
+                if hub.is_name(each):
+                    hub.download(each)
+        return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Names and aliases that begin with what is typed."""
@@ -113,10 +125,8 @@ class Tokens(click.ParamType[int]):
         """The whole number."""
         if isinstance(value, int):
             return value
-        if self.nought and value.strip() == "0":
-            return 0
         try:
-            return parse_count(value)
+            return parse_count(value, 0 if self.nought else 1)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -135,18 +145,53 @@ class Parameters(click.ParamType[int]):
 
 
 class Range(click.ParamType[list[int]]):
-    """Counts: 4096, 1k,4k,32k or 1k..256k*2."""
+    """Counts: 4096, 1k,4k,32k or 1k..256k*2, and nought where that is allowed."""
 
     name = "counts"
+
+    def __init__(self, nought: bool = False) -> None:
+        self.nought = nought
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
         """The whole numbers."""
         if isinstance(value, list):
             return value
         try:
-            return parse_counts(value)
+            return parse_counts(value, 0 if self.nought else 1)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Choice(click.Choice[str]):
+    """One of a few words; the nearest is named for another."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """What is wrong, and what may have been meant."""
+        near = nearest(str(value), map(str, self.choices))
+        return f"{super().get_invalid_choice_message(value, ctx)}{f' Did you mean {near[0]}?' if near else ''}"
+
+
+class Several(click.ParamType[list[T]]):
+    """Several of a kind, set off by commas, each once; completes the last."""
+
+    def __init__(self, kind: click.ParamType[T]) -> None:
+        self.kind = kind
+        self.name = f"{kind.name}s"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[T]:
+        """The values."""
+        if isinstance(value, list):
+            return value
+        words = [each.strip() for each in value.split(",")]
+        if not all(words):
+            self.fail(f"'{value}' holds an empty value; write values like a,b,c", param, ctx)
+        if twice := [each for i, each in enumerate(words) if each in words[:i]]:
+            self.fail(f"'{twice[0]}' is given twice", param, ctx)
+        return [self.kind.convert(each, param, ctx) for each in words]
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """What one could become, behind the last comma."""
+        return self.kind.shell_complete(ctx, param, incomplete)
 
 
 class Target(click.ParamType[str]):
@@ -192,8 +237,21 @@ def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-model_argument = click.argument("model", type=Name("models", "models/families"))
-models_argument = click.argument("models", nargs=-1, type=Name("models", "models/families"))
+DOWNLOAD = "roofsim.download"
+"""Set in a context where models may be fetched."""
+
+
+def _may_download(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    ctx.meta[DOWNLOAD] = value and not ctx.resilient_parsing
+
+
+download_option = click.option(
+    "--download", is_flag=True, is_eager=True, expose_value=False, callback=_may_download,
+    help="Fetch the config.json of a model that is named as on the Hugging Face Hub (owner/model), if it is not in the "
+    "local cache.",
+)  # fmt: skip
+model_argument = stacked(click.argument("model", type=Name("models", "models/families")), download_option)
+models_argument = stacked(click.argument("models", nargs=-1, type=Name("models", "models/families")), download_option)
 device_option = click.option(
     "--device", "-d", required=True, type=Name("hardware"), metavar="DEVICE",
     help="Device by name, alias or path; a mode after @ (orin@15w).",
@@ -240,7 +298,7 @@ precision_options = stacked(
         "--weights", "weight_format", type=Word("WEIGHT_FORMATS"), metavar="FMT", default=None,
         help="Format of the weights: q4_k_m, q8_0, int4-g128, fp8-block128, nvfp4 ...",
     ),
-    click.option("--logits", type=click.Choice(["all", "last"]), default=None, help="Positions that are scored."),
+    click.option("--logits", type=Choice(["all", "last"]), default=None, help="Positions that are scored."),
 )  # fmt: skip
 workload_options = stacked(
     click.option("--batch", "-b", type=Tokens(), default=1, metavar="N", help="Sequences at once.  [default: 1]"),
@@ -251,9 +309,7 @@ workload_options = stacked(
     precision_options,
 )  # fmt: skip
 model_filters = stacked(
-    click.option(
-        "--kind", type=click.Choice(["transformer", "ssm", "hybrid", "moe"]), help="Only models of this kind."
-    ),
+    click.option("--kind", type=Choice(["transformer", "ssm", "hybrid", "moe"]), help="Only models of this kind."),
     click.option(
         "--family", metavar="NAME", default=None, help="Only models of this family, or of one whose name begins so."
     ),
@@ -270,7 +326,7 @@ output_options = stacked(
         "--format",
         "-f",
         "format_",
-        type=click.Choice(sorted(FORMATS)),
+        type=Choice(sorted(FORMATS)),
         default="table",
         help="Form of the output.",
     ),
@@ -311,6 +367,17 @@ class Output:
         else:
             write_whole(self.output, text + "\n")
             self.say(f"wrote {self.output}")
+
+    def remark(self, models: Sequence[str]) -> None:
+        """What the files of models leave out, for results that have no line for it."""
+        from roofsim import library
+
+        for name in dict.fromkeys(models):
+            if "/" in name or name.endswith(
+                (".json", ".gguf", ".yaml", ".yml")
+            ):  # those that are shipped leave out nothing
+                for note in library.architecture(name).notes:
+                    self.say(f"note: {name}: {note}")
 
     def say(self, message: str) -> None:
         """A word to the user that is no part of the result."""
@@ -360,32 +427,17 @@ def workload_of(s: Setup, options: Mapping[str, Any]) -> Workload:
         return workload(**{"dtype": s.device.default_dtype, **fields_of(options)})
 
 
-@contextmanager
-def naming_options() -> Iterator[None]:
+def naming_options() -> AbstractContextManager[None]:
     """Messages about fields of a workload name the options that set them."""
-    try:
-        yield
-    except InputError as error:
-        lines = str(error).splitlines()
-        for field, option in (("weight_format", "--weights"), ("cache_dtype", "--cache"), ("dtype", "--dtype")):
-            lines = [option + line.removeprefix(field) if line.startswith(f"{field}:") else line for line in lines]
-        raise InputError("\n".join(lines)) from None
+    from roofsim.specs.workload import called
+
+    return called({"weight_format": "--weights", "cache_dtype": "--cache", "dtype": "--dtype"})
 
 
 def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """The workload's fields among a command's options, those left out left out."""
     names = ("batch", "prompt", "generate", "dtype", "cache_dtype", "weight_format", "logits")
     return {name: options[name] for name in names if options.get(name) is not None}
-
-
-def several(runtimes: str | None) -> list[str | None]:
-    """The names in a list set off by commas; None, the default, if there is no list."""
-    if runtimes is None:
-        return [None]
-    names = [each.strip() for each in runtimes.split(",")]
-    if not all(names) or len(set(names)) < len(names):
-        raise InputError(f"--runtime {runtimes}: each runtime once, set off by commas: ideal,cuda-graph")
-    return list(names)
 
 
 def changed_setup(

@@ -1,8 +1,8 @@
-"""Options that commands over many points share: what to choose from, and what to ask of each point."""
+"""Options that commands share in which there may be several of a thing: what to choose from, what to ask of each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
@@ -10,7 +10,10 @@ from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
 
 if TYPE_CHECKING:
+    from roofsim.explore.combinations import Answers
     from roofsim.explore.evaluate import Study
+    from roofsim.prediction.setup import Setup
+    from roofsim.specs.workload import Workload
 
 AXES = (
     "device",
@@ -28,31 +31,157 @@ AXES = (
 """Axes that have an option of their own; its value is read where axes are."""
 
 
-axis_options = o.stacked(
-    click.argument("models", nargs=-1, type=o.Name("models", "models/families")),
+def models_argument(required: bool = False) -> Callable[[o.F], o.F]:
+    """The models that are chosen from."""
+    models = click.argument("models", nargs=-1, required=required, type=o.Name("models", "models/families"))
+    return o.stacked(models, o.download_option)
+
+
+def device_option(required: bool = False) -> Callable[[o.F], o.F]:
+    """The devices that are chosen from."""
+    return click.option(
+        "--device", "-d", required=required, type=o.Several(o.Name("hardware")), metavar="DEVICES",
+        help="Devices by name, alias or path, set off by commas; modes after @ (orin@15w).",
+    )  # fmt: skip
+
+
+stack_options = o.stacked(
     click.option(
-        "--device", "-d", type=o.Name("hardware"), metavar="DEVICES",
-        help="Devices, set off by commas; modes after @ (orin@15w).",
+        "--runtime", "-r", type=o.Several(o.Name("runtimes")), metavar="RUNTIMES",
+        help="Software stacks.  [default: transformers-4.52-eager]",
     ),
-    click.option("--runtime", "-r", type=o.Name("runtimes"), metavar="RUNTIMES", help="Software stacks."),
-    click.option("--host", type=o.Name("hardware/hosts"), metavar="HOSTS", help="Hosts.  [default: the devices' own]"),
     click.option(
-        "--calibration", type=o.Name("hardware/calibrated", words=o.CHOICES), metavar="NAMES",
-        help="auto, none, or calibrations by name.  [default: auto]",
+        "--host", type=o.Several(o.Name("hardware/hosts")), metavar="HOSTS",
+        help="Hosts that launch the kernels.  [default: the devices' own]",
     ),
-    click.option("--weights", type=o.Word("WEIGHT_FORMATS"), metavar="FMTS", help="Formats of the weights."),
-    click.option("--cache", type=o.Word("CACHE_BYTES"), metavar="TYPES", help="Dtypes of the KV cache."),
-    click.option("--dtype", type=o.Word("DTYPE_BYTES"), metavar="TYPES", help="Dtypes of activations."),
-    click.option("--logits", metavar="all,last", help="Positions that are scored."),
-    click.option("--batch", "-b", metavar="COUNTS", help="Sequences at once.  [default: 1]"),
-    click.option("--prompt", "-p", metavar="COUNTS", help="Tokens of the prompt.  [default: 1024]"),
-    click.option("--generate", "-g", metavar="COUNTS", help="Generated tokens.  [default: 128]"),
     click.option(
-        "--set", "changes", multiple=True, type=o.Change(), metavar="PATH=VALUES",
-        help="Values of a field: device.memory.bandwidth=0.5x..4x*2, model.layers.decoder.mixer.window=1k,4k "
-        "(repeatable).",
+        "--calibration", type=o.Several(o.Name("hardware/calibrated", words=o.CHOICES)), metavar="NAMES",
+        help="Fitted parameters by name or path; auto: those shipped for a device, mode and runtime; none: priors."
+        "  [default: auto]",
     ),
 )  # fmt: skip
+format_options = o.stacked(
+    click.option(
+        "--weights", type=o.Several(o.Word("WEIGHT_FORMATS")), metavar="FMTS",
+        help="Formats of the weights: q4_k_m, q8_0, int4-g128, fp8-block128, nvfp4 ...",
+    ),
+    click.option(
+        "--cache", type=o.Several(o.Word("CACHE_BYTES")), metavar="TYPES",
+        help="Encodings of the KV cache: fp8, q8_0, q4_0 ...  [default: the dtype of activations]",
+    ),
+    click.option(
+        "--dtype", type=o.Several(o.Word("DTYPE_BYTES")), metavar="TYPES",
+        help="Dtypes of activations: bf16, fp16, fp32, fp8 ...",
+    ),
+    click.option(
+        "--logits", type=o.Several(o.Choice(["all", "last"])), metavar="all,last", help="Positions that are scored."
+    ),
+)  # fmt: skip
+batch_option = click.option("--batch", "-b", type=o.Range(), metavar="COUNTS", help="Sequences at once.  [default: 1]")
+prompt_option = click.option(
+    "--prompt", "-p", type=o.Range(), metavar="COUNTS",
+    help="Tokens of the prompt: 4096, 1k,4k,32k or 1k..256k*2.  [default: 1024]",
+)  # fmt: skip
+generate_option = click.option(
+    "--generate", "-g", type=o.Range(nought=True), metavar="COUNTS", help="Generated tokens.  [default: 128]"
+)
+set_option = click.option(
+    "--set", "changes", multiple=True, type=o.Change(), metavar="PATH=VALUES",
+    help="Change a field for a what-if: device.memory.bandwidth=2x, runtime.attention.mask=never, "
+    "parameters.gemm_efficiency=0.9; or try several values of it, 0.5x..4x*2 or 1k,4k (repeatable).",
+)  # fmt: skip
+axis_options = o.stacked(
+    models_argument(), device_option(), stack_options, format_options, batch_option, prompt_option, generate_option,
+    set_option,
+)  # fmt: skip
+"""What a study is over."""
+
+case_options = o.stacked(
+    models_argument(required=True), device_option(required=True), prompt_option, batch_option, generate_option,
+    format_options, stack_options, o.transfer_option, set_option,
+)  # fmt: skip
+"""What a command is asked of: one case, or all combinations of several."""
+
+
+def by_runtime(models: Sequence[str], options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The one case that is asked for, once for each runtime; none if there are several of anything else."""
+    chosen = {name: options[name] for name in AXES if options.get(name) is not None}
+    runtimes = chosen.pop("runtime", [None])
+    if len(models) > 1 or any(len(each) > 1 for each in chosen.values()) or any(map(_listed, options["changes"])):
+        return []
+    one = {name: each[0] for name, each in chosen.items()} | dict(zip(("model",), models, strict=False))
+    return [{**one, "runtime": each} for each in runtimes]
+
+
+def single(models: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The one case that is asked for; None if there are several."""
+    found = by_runtime(models, options)
+    return found[0] if len(found) == 1 else None
+
+
+def _listed(change: str) -> bool:
+    """Whether a change of --set has several values."""
+    path, _, values = change.partition("=")
+    return ("," in values or ".." in values) and len(_values(path.strip(), values.strip())) > 1
+
+
+def _values(name: str, given: Any) -> list[Any]:
+    """The values of a choice; messages name the option that is the way to a path."""
+    from roofsim.explore.axes import axis
+
+    try:
+        return list(axis(name, given).values)
+    except InputError as error:
+        raise InputError(f"--set {error}" if "." in name else str(error)) from None
+
+
+def setup_of(chosen: Mapping[str, Any], options: Mapping[str, Any]) -> Setup:
+    """The setup of one case."""
+    return o.changed_setup(
+        chosen["model"], chosen["device"], chosen["runtime"], chosen.get("host"), options["changes"],
+        chosen.get("calibration", "auto"), options["transfer"],
+    )  # fmt: skip
+
+
+def fields_of(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the workload of one case."""
+    from roofsim.specs.workload import FIELDS
+
+    return o.fields_of({FIELDS.get(name, name): value for name, value in chosen.items()})
+
+
+def one_case(chosen: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[Setup, Workload]:
+    """The setup and the workload of one case."""
+    s = setup_of(chosen, options)
+    return s, o.workload_of(s, fields_of(chosen))
+
+
+def choices_of(models: Sequence[Any], options: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """What there is to choose from, by the names that `explore.cases.Choices` has."""
+    from roofsim.prediction.setup import DEFAULT_RUNTIME
+
+    given = {name: options[name] for name in AXES if options.get(name) is not None}
+    asked = {"device": [], "runtime": [DEFAULT_RUNTIME], **given, **changes_of(options["changes"])}
+    return {"model": list(models), **{name: _values(name, each) for name, each in asked.items()}}
+
+
+def answers_of(
+    models: Sequence[str], options: Mapping[str, Any], ask: Callable[[Setup, Workload], o.T]
+) -> Answers[o.T]:
+    """What `ask` finds of every combination that the options of a command describe."""
+    from roofsim.explore.combinations import answers
+
+    with o.naming_options():
+        return answers(choices_of(models, options), ask, transfer=options.get("transfer", False))
+
+
+def refuse_of_several(options: Mapping[str, str | bool | None]) -> None:
+    """Raises InputError for an option that is only for one case, by the words that it is called."""
+    for option, value in options.items():
+        if value:
+            raise InputError(f"{option}: is of one model on one device, and several cases are asked for")
+
+
 study_options = o.stacked(
     click.option("--study", type=click.Path(), metavar="FILE", help="A YAML file: axes, figures, derive, where."),
     click.option("--points", type=click.Path(), metavar="FILE", help="A CSV: a column an axis, a row a point."),
@@ -69,7 +198,7 @@ study_options = o.stacked(
 )  # fmt: skip
 engine_options = o.stacked(
     click.option(
-        "--engine", type=click.Choice(["local", "dask"]), default="local",
+        "--engine", type=o.Choice(["local", "dask"]), default="local",
         help="What computes: this machine, or a Dask cluster.",
     ),
     click.option(
@@ -161,3 +290,8 @@ def _points(path: str) -> list[dict[str, str]]:
         if len(row) != len(head):
             raise InputError(f"{path}, line {number}: {len(row)} cells under {len(head)} names")
     return [dict(zip(head, map(str.strip, row), strict=True)) for row in rows[1:]]
+
+
+def models_of(study: Study) -> list[str]:
+    """The models that a study chooses from, as they were named."""
+    return [str(name) for axis in study.space.choices if axis.name == "model" for name in axis.values]

@@ -33,7 +33,7 @@ from roofsim.report.formats import FORMATS
 @click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be read instead of refusing the file.")
 @click.option("--name", default="", metavar="TEXT", help="What the calibration is called.")
 @click.option("--source", default="", metavar="TEXT", help="Where the runs are from.")
-@click.option("--format", "-f", "format_", type=click.Choice(sorted(FORMATS)), default="table",
+@click.option("--format", "-f", "format_", type=o.Choice(sorted(FORMATS)), default="table",
               help="Form of the summary on the terminal.")  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr, show no progress.")
 def command(

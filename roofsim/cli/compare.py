@@ -77,11 +77,9 @@ def command(
     Example: roofsim compare Qwen2.5-7B -d rtx-4090 -r llama.cpp --weights bf16,q8_0,q4_k_m
     Example: roofsim compare --kind hybrid --max-size 2B -d orin --min-tps 10 --context 16k --sort tpot
     """
-    from roofsim.explore.axes import axis
     from roofsim.explore.compare import compare_choices
     from roofsim.explore.executors import processors
     from roofsim.explore.selection import chosen_models
-    from roofsim.prediction.setup import DEFAULT_RUNTIME
     from roofsim.report.comparison import comparison_records, comparison_tables
 
     if not options["device"]:
@@ -89,9 +87,7 @@ def command(
     selected = chosen_models(models, kind, family, min_size, max_size)
     if not selected:
         raise InputError("no model is of this kind, family and size; `roofsim models` lists them")
-    asked = {name: options[name] for name in _studies.AXES if options[name]} | _studies.changes_of(changes)
-    asked.setdefault("runtime", DEFAULT_RUNTIME)
-    choices = {"model": selected, **{name: axis(name, each).values for name, each in asked.items()}}
+    choices = _studies.choices_of(selected, {**options, "changes": changes})
     with o.naming_options(), bar(prod(map(len, choices.values())), quiet) as step:
         found = compare_choices(choices, price, processors(), step)
     result = found.where(

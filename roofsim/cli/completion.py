@@ -14,7 +14,7 @@ FILES = {"bash": "~/.bashrc", "zsh": "~/.zshrc", "fish": "~/.config/fish/config.
 
 
 @click.command()
-@click.argument("shell", required=False, type=click.Choice(list(FILES)))
+@click.argument("shell", required=False, type=o.Choice(list(FILES)))
 @o.output_options
 def command(shell: str | None, format_: str, output: str | None, quiet: bool) -> None:
     """Print the script by which SHELL completes; without SHELL, how each is told to read it.

@@ -2,55 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from roofsim.cli import _options as o
+from roofsim.cli import _studies
 from roofsim.cli._click import click
 from roofsim.prediction.metrics import METRICS
 
 
 @click.command()
-@o.models_argument
-@o.device_option
+@_studies.models_argument()
+@_studies.device_option(required=True)
 @click.option(
-    "--metric", "-m", type=click.Choice(list(METRICS)), default="ttft",
+    "--metric", "-m", type=o.Choice(list(METRICS)), default="ttft",
     help="What is compared.  [default: ttft]",
 )  # fmt: skip
 @click.option("--longest", type=o.Tokens(), default=2**20, metavar="N", help="Longest prompt looked at.  [default: 1M]")
-@o.workload_options
-@o.stack_options
+@_studies.batch_option
+@_studies.generate_option
+@_studies.format_options
+@_studies.stack_options
+@o.transfer_option
+@_studies.set_option
 @o.plot_option
 @o.output_options
 def command(
-    models: tuple[str, ...], device: str, runtime: str | None, host: str | None, calibration: str,
-    transfer: bool, changes: tuple[str, ...],
-    metric: Any, longest: int, plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
+    models: tuple[str, ...], metric: Any, longest: int, plot: str | None, format_: str, output: str | None,
+    quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Compare MODELS in pairs over prompt length; without MODELS, the pairs of the SSM-Scope paper.
 
     All crossings are found by number, then explained: what bounds both sides there, the closed form of that
     regime, and what moves the crossing. With several runtimes, set off by commas, the crossings are put side by
-    side: one that moves with the runtime is a property of the software.
+    side: one that moves with the runtime is a property of the software. Several values of other things are a table
+    with a row for each pair and combination.
 
     \b
     Example: roofsim crossover Qwen2.5-0.5B mamba2-780m --device orin --plot crossing.png
+    Example: roofsim crossover Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 -m memory
     """
-    from roofsim.prediction.setup import Setup
-    from roofsim.report.crossover import crossover_records, crossover_tables, runtimes_tables
-    from roofsim.studies.crossover import across_runtimes, compare_setups, pairs_of, set_up
+    from roofsim.foundation.errors import Unsupported
+    from roofsim.studies.crossover import pairs_of
 
     pairs = pairs_of(models)
+    out = o.Output(format_, output, quiet)
+    runtimes = _studies.by_runtime((), options)
+    if len(runtimes) == 1:
+        _alone(out, runtimes, pairs, options, metric, longest, plot)
+        return
+    try:
+        if runtimes:
+            _alone(out, runtimes, pairs, options, metric, longest, plot)
+            return
+    except Unsupported:  # that runtime is a row which says so
+        pass
+    _studies.refuse_of_several({"--plot": plot})
+    _several(out, pairs, options, metric, longest)
+
+
+def _alone(
+    out: o.Output, runtimes: Sequence[Mapping[str, Any]], pairs: Sequence[tuple[str, str]], options: Mapping[str, Any],
+    metric: Any, longest: int, plot: str | None,
+) -> None:  # fmt: skip
+    """All pairs with one runtime, or with several side by side."""
+    from roofsim.prediction.setup import Setup
+    from roofsim.report.crossover import crossover_records, crossover_tables, runtimes_tables
+    from roofsim.studies.crossover import across_runtimes, compare_setups, set_up
+
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
     results = []
-    for each in o.several(runtime):
-        setups = {
-            name: set_up(partial(o.changed_setup, name, device, each, host, changes, calibration, transfer))
-            for name in names
-        }
-        results.append(compare_setups(setups, pairs, metric, longest, **o.fields_of(options)))
-    one = next(s for s in setups.values() if isinstance(s, Setup))
-    out, rows = o.Output(format_, output, quiet), partial(crossover_records, results)
+    for chosen in runtimes:
+        setups = {name: set_up(partial(_studies.setup_of, {**chosen, "model": name}, options)) for name in names}
+        results.append(compare_setups(setups, pairs, metric, longest, **_studies.fields_of(chosen)))
+    one, rows = next(s for s in setups.values() if isinstance(s, Setup)), partial(crossover_records, results)
     if len(results) > 1:
         both = across_runtimes(results)
         results = list(both.comparisons)
@@ -63,3 +89,30 @@ def command(
         shown = ", ".join(result.runtime for result in results) if len(results) > 1 else one.runtime.name
         plots.save(plots.crossover(results, one.device.name, shown), plot)
         out.say(f"drew {plot}")
+
+
+def _several(
+    out: o.Output, pairs: Sequence[tuple[str, str]], options: Mapping[str, Any], metric: Any, longest: int
+) -> None:
+    """A row for each pair and combination."""
+    from roofsim.explore.combinations import answers_of_pairs
+    from roofsim.report.crossover import UNCERTAIN, crossover_records, crossover_row
+    from roofsim.report.several import minded, several_data, several_records, side_by_side
+    from roofsim.studies.crossover import Comparison, compare_setups
+
+    def ask(pair: tuple[Any, Any], setups: Mapping[Any, Any], fields: Mapping[str, Any]) -> Comparison:
+        return compare_setups(setups, [pair], metric, longest, **fields)
+
+    with o.naming_options():
+        choices = _studies.choices_of([], options)
+        found = answers_of_pairs(choices, pairs, ask, transfer=options["transfer"])
+    note = (
+        "A/B: A over B at 8,192 and 57,344 tokens; fits: longest prompt in memory, beyond which lengths in parentheses "
+        "lie for A or B."
+    )
+    notes = [*minded(found, lambda c: c.cautions), UNCERTAIN, note]
+    out.write(
+        side_by_side(found, crossover_row, METRICS[metric].words.capitalize(), notes),
+        several_data(found, lambda c: c.to_dict()),
+        lambda: several_records(found, lambda c: crossover_records([c])),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.foundation.units import show
 from roofsim.report.records import records
 from roofsim.report.table import Column, Table
 
@@ -34,5 +35,7 @@ def command(format_: str, output: str | None, quiet: bool) -> None:
     note = (
         "Dense peaks at bf16, else fp16; ridge point in FLOP/B. `roofsim show DEVICE` gives the source of each number."
     )
-    tables = [Table("Devices", columns, rows, [note])]
+    hosts = [(name, show(library.host(name).dispatch.value, "s")) for name in library.names("hardware/hosts")]
+    launching = f"Hosts that launch a kernel in so long: {', '.join(f'{name} {time}' for name, time in hosts)}."
+    tables = [Table("Devices", columns, rows, [note, launching])]
     o.Output(format_, output, quiet).write(tables, {"devices": data}, lambda: records(data, units))

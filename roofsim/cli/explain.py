@@ -6,38 +6,56 @@ from functools import partial
 from typing import Any
 
 from roofsim.cli import _options as o
+from roofsim.cli import _studies
 from roofsim.cli._click import click
 from roofsim.prediction.metrics import METRICS
 
 
 @click.command()
-@o.model_argument
-@o.device_option
-@o.prompt_option
+@_studies.case_options
 @click.option(
-    "--metric", "-m", type=click.Choice(list(METRICS)), default="ttft",
+    "--metric", "-m", type=o.Choice(list(METRICS)), default="ttft",
     help="What is explained.  [default: ttft]",
 )  # fmt: skip
 @click.option("--formulas", is_flag=True, help="Also the cost formula of every operator.")
 @click.option("--latex", is_flag=True, help="Formulas as LaTeX (implies --formulas).")
-@o.workload_options
-@o.stack_options
 @o.output_options
 def command(
-    model: str, device: str, runtime: str | None, host: str | None, calibration: str,
-    transfer: bool, changes: tuple[str, ...], metric: Any,
-    formulas: bool, latex: bool, format_: str, output: str | None, quiet: bool, **options: Any,
+    models: tuple[str, ...], metric: Any, formulas: bool, latex: bool, format_: str, output: str | None, quiet: bool,
+    **options: Any,
 ) -> None:  # fmt: skip
     """Say why a figure is what it is, as a polynomial in the prompt length N that holds around --prompt.
 
+    Several values of anything, set off by commas, are a table with a row for each combination: the figure, what bounds
+    the prefill there, and what moves it most.
+
     \b
     Example: roofsim explain Qwen2.5-0.5B --device rtx-4090 --prompt 16k --metric ttft
+    Example: roofsim explain Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 -m tpot
     """
-    from roofsim.report.explain import explain_records, explain_tables, formula_data, formula_records, formula_tables
+    from roofsim.report.explain import (
+        explain_records,
+        explain_row,
+        explain_tables,
+        formula_data,
+        formula_records,
+        formula_tables,
+    )
     from roofsim.studies.explain import explain
 
-    s = o.changed_setup(model, device, runtime, host, changes, calibration, transfer)
-    w = o.workload_of(s, options)
+    out = o.Output(format_, output, quiet)
+    chosen = _studies.single(models, options)
+    if chosen is None:
+        from roofsim.report.several import minded, several_data, several_records, side_by_side
+
+        _studies.refuse_of_several({"--formulas": formulas, "--latex": latex})
+        found = _studies.answers_of(models, options, lambda s, w: explain(s, w, metric))
+        tables = side_by_side(
+            found, explain_row, METRICS[metric].words.capitalize(), minded(found, lambda e: e.cautions)
+        )
+        out.write(tables, several_data(found, lambda e: e.to_dict()), lambda: several_records(found, explain_records))
+        return
+    s, w = _studies.one_case(chosen, options)
     result = explain(s, w, metric)
     tables = explain_tables(result, s.device.name, s.runtime.name)
     data = result.to_dict()
@@ -46,4 +64,4 @@ def command(
         tables += formula_tables(result.functions, latex=latex)
         data["formulas"] = formula_data(result.functions, latex=latex)
         rows = partial(formula_records, data["formulas"])
-    o.Output(format_, output, quiet).write(tables, data, rows)
+    out.write(tables, data, rows)

@@ -10,7 +10,8 @@ from roofsim.foundation.errors import InputError
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("config", type=o.Name("models"))
+@o.download_option
 @click.option("--output", "-o", type=o.Target((".yaml", ".yml")), metavar="FILE", help="Write the model file there.")
 @click.option("--name", metavar="NAME", help="What to call the model.  [default: as the config or its folder]")
 @click.option("--source", metavar="TEXT", help="Where the config is from.")
@@ -18,22 +19,24 @@ from roofsim.foundation.errors import InputError
 @click.option("--verbose", "-v", is_flag=True, help="List the fields that change nothing and were not read.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")
 def command(
-    config: Path, output: str | None, name: str | None, source: str | None, published: str | None, verbose: bool,
+    config: str, output: str | None, name: str | None, source: str | None, published: str | None, verbose: bool,
     quiet: bool,
 ) -> None:  # fmt: skip
     """Read CONFIG, a published config.json, its folder or a GGUF file, and write a model file.
 
-    Nothing is downloaded and no code of a model is run. A field that may change what is computed and that is not
-    understood is an error. Of a GGUF file only the header is read: what it computes, and how its weights are stored.
+    A model may also be named as on the Hugging Face Hub, if its config.json is in the local cache. Nothing is
+    downloaded unless it is asked for, and no code of a model is run. A field that may change what is computed and that
+    is not understood is an error. Of a GGUF file only the header is read: what it computes, and how its weights are
+    stored.
 
     \b
     Example: roofsim import Qwen3-8B/config.json -o qwen3-8b.yaml
     """
-    from roofsim.library import read_published
+    from roofsim.library import on_hub, read_published
     from roofsim.model.architecture import Architecture
     from roofsim.specs.files import build, model_text
 
-    found = read_published(config)
+    found = read_published(on_hub(config) or Path(config))
     values = dict(found.values)
     del values["id"]  # a model file is called as it is stored
     values["name"] = name or values["name"]
@@ -44,6 +47,8 @@ def command(
     if published:
         values["published_parameters"] = stated(published)
         sources["published"] = "stated by its makers or the checkpoint"
+    if found.notes:
+        values["notes"] = list(found.notes)
     values["sources"] = sources
     model = build(Architecture, values, str(config))
     said = model.published_parameters

@@ -5,35 +5,53 @@ from __future__ import annotations
 from typing import Any
 
 from roofsim.cli import _options as o
+from roofsim.cli import _studies
 from roofsim.cli._click import click
+
+WITHIN = "x1.01: the 95 % interval, this factor up and down."
 
 
 @click.command()
-@o.model_argument
-@o.device_option
-@o.prompt_option
+@_studies.case_options
 @click.option("--lengths", type=o.Range(), default=None, metavar="RANGE", help="Prompts to list: 1k..256k*2 or 1k,32k.")
-@o.workload_options
-@o.stack_options
 @o.plot_option
 @o.output_options
 def command(
-    model: str, device: str, runtime: str | None, host: str | None, calibration: str,
-    transfer: bool, changes: tuple[str, ...], lengths: list[int] | None,
-    plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
+    models: tuple[str, ...], lengths: list[int] | None, plot: str | None, format_: str, output: str | None,
+    quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Say what fits: the longest prompt at this batch, the largest batch at this prompt, memory against length.
 
+    Several values of anything, set off by commas, are a table with a row for each combination.
+
     \b
     Example: roofsim limits Qwen2.5-0.5B --device orin --plot memory.png
+    Example: roofsim limits Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 --weights bf16,q8_0 -r llama.cpp
     """
-    from roofsim.report.limits import limits_records, limits_tables
+    from roofsim.report.limits import limits_records, limits_row, limits_tables
     from roofsim.studies.limits import limits, spread
 
-    s = o.changed_setup(model, device, runtime, host, changes, calibration, transfer)
-    w = o.workload_of(s, options)
-    result = limits(s, w, lengths)
     out = o.Output(format_, output, quiet)
+    chosen = _studies.single(models, options)
+    if chosen is None:
+        from roofsim.report.several import joined, minded, several_data, several_records, side_by_side
+
+        _studies.refuse_of_several({"--plot": plot})
+        found = _studies.answers_of(models, options, lambda s, w: limits(s, w, lengths))
+        tables = side_by_side(
+            found,
+            limits_row,
+            "Longest prompt and largest batch that fit",
+            [*minded(found, lambda r: r.cautions), WITHIN],
+        )
+        if lengths:
+            tables.insert(
+                -1, joined(found, lambda r: limits_tables(r, r.device, r.runtime)[0], "Peak memory of a prefill")
+            )
+        out.write(tables, several_data(found, lambda r: r.to_dict()), lambda: several_records(found, limits_records))
+        return
+    s, w = _studies.one_case(chosen, options)
+    result = limits(s, w, lengths)
     out.write(limits_tables(result, s.device.name, s.runtime.name), result.to_dict(), lambda: limits_records(result))
     if plot:
         from roofsim.report import plots

@@ -109,7 +109,7 @@ class Folder(click.ParamType[str]):
     help="Sequences at once: 1,8.  [default: 1]",
 )
 @click.option(
-    "--stack", type=click.Choice(STACKS), default="transformers", help="What runs the models.  [default: transformers]"
+    "--stack", type=o.Choice(STACKS), default="transformers", help="What runs the models.  [default: transformers]"
 )
 @click.option(
     "--weights",
@@ -144,7 +144,7 @@ class Folder(click.ParamType[str]):
 @click.option("--keep-gguf", type=Folder(), default=None, metavar="DIR", help="Keep the files of weights here.")
 @click.option(
     "--dtype",
-    type=click.Choice(["bf16", "fp16", "fp32"]),
+    type=o.Choice(["bf16", "fp16", "fp32"]),
     default="bf16",
     help="Dtype of weights and activations.  [default: bf16]",
 )
@@ -157,7 +157,7 @@ class Folder(click.ParamType[str]):
 )
 @click.option(
     "--logits",
-    type=click.Choice(["all", "last"]),
+    type=o.Choice(["all", "last"]),
     default="last",
     help="Positions that a prefill scores.  [default: last]",
 )
@@ -182,7 +182,7 @@ class Folder(click.ParamType[str]):
 )
 @click.option(
     "--on",
-    type=click.Choice(["cuda", "cpu"]),
+    type=o.Choice(["cuda", "cpu"]),
     default=None,
     help="What to measure on.  [default: the GPU if there is one]",
 )
@@ -197,9 +197,7 @@ class Folder(click.ParamType[str]):
     help="Add the longest kernels of each pass here, by name.",
 )
 @click.option("--plan", is_flag=True, help="Show what would be measured; needs no PyTorch.")
-@click.option(
-    "--format", "-f", "format_", type=click.Choice(sorted(FORMATS)), default="table", help="Form of the summary."
-)
+@click.option("--format", "-f", "format_", type=o.Choice(sorted(FORMATS)), default="table", help="Form of the summary.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")
 @click.pass_context
 def command(

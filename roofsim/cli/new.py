@@ -66,9 +66,12 @@ class Like(o.Name):
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(list(KINDS)))
+@click.argument("kind", type=o.Choice(list(KINDS)))
 @click.argument("name")
-@click.option("--from", "origin", type=Like("hardware"), metavar="NAME", help="Take over the values of this one.")
+@click.option(
+    "--from", "origin", type=Like("hardware", "models"), metavar="NAME", help="Take over the values of this one."
+)
+@o.download_option
 @click.option(
     "--output", "-o", type=o.Target((".yaml", ".yml")), metavar="FILE", help="Write there.  [default: NAME.yaml]"
 )

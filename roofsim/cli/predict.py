@@ -1,4 +1,4 @@
-"""Predict time, memory and energy of one request."""
+"""Predict time, memory and energy of one request, or of several."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
+from roofsim.cli import _studies
 from roofsim.cli._click import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from roofsim.prediction.results import Prediction
     from roofsim.prediction.setup import Setup
+    from roofsim.report.table import Table
+    from roofsim.specs.workload import Workload
+    from roofsim.studies.compare import Remedy
 
 
 @click.command()
-@o.model_argument
-@o.device_option
-@o.prompt_option
-@o.workload_options
-@o.stack_options
+@_studies.case_options
 @click.option("--operators", is_flag=True, help="List every operator, not only the largest.")
 @click.option("--explain", "explained", is_flag=True, help="Also what would help: other logits, no mask, graphs ...")
 @click.option(
@@ -26,34 +29,34 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @o.output_options
 def command(
-    model: str, device: str, runtime: str | None, host: str | None, calibration: str,
-    transfer: bool, changes: tuple[str, ...], operators: bool,
-    explained: bool, memory_plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
+    models: tuple[str, ...], operators: bool, explained: bool, memory_plot: str | None, format_: str,
+    output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
-    """Predict prefill, decode, memory and energy of MODEL on a device.
+    """Predict prefill, decode, memory and energy of MODELS on devices.
 
-    MODEL is a name, an alias or the path of a YAML file. Several runtimes, set off by commas, are put side by
-    side, and their difference is taken apart.
+    MODELS are names, aliases or the paths of YAML files. Several values of anything, set off by commas, are a table
+    with a row for each combination; several runtimes alone are put side by side, and their difference is taken apart.
 
     \b
     Example: roofsim predict mamba2-780m --device rtx-4090 --prompt 32k
+    Example: roofsim predict Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 -p 1k,16k
     Example: roofsim predict Qwen2.5-0.5B -d orin -r transformers-4.52-eager,cuda-graph,ideal
     """
+    out = o.Output(format_, output, quiet)
+    cases = _studies.by_runtime(models, options)
+    if len(cases) == 1:
+        _one(out, *_studies.one_case(cases[0], options), operators, explained, memory_plot)
+        return
+    _studies.refuse_of_several({"--memory-plot": memory_plot})
+    if not cases or operators or explained or not _compare(out, cases, options):
+        _several(out, models, options, operators, explained)
+
+
+def _one(out: o.Output, s: Setup, w: Workload, operators: bool, explained: bool, memory_plot: str | None) -> None:
     from roofsim.prediction.request import predict_request
     from roofsim.prediction.results import plain
     from roofsim.report.prediction import operator_records, prediction_records, prediction_tables
 
-    out = o.Output(format_, output, quiet)
-    runtimes = o.several(runtime)
-    if len(runtimes) > 1:
-        _compare(
-            out,
-            [o.changed_setup(model, device, each, host, changes, calibration, transfer) for each in runtimes],
-            options,
-        )
-        return
-    s = o.changed_setup(model, device, runtime, host, changes, calibration, transfer)
-    w = o.workload_of(s, options)
     result = predict_request(s, w)
     tables = prediction_tables(result, s.device.name, s.runtime.name, operators)
     data = result.to_dict()
@@ -74,11 +77,56 @@ def command(
         out.say(f"drew {memory_plot}")
 
 
-def _compare(out: o.Output, setups: list[Setup], options: dict[str, Any]) -> None:
+def _compare(out: o.Output, runtimes: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> bool:
+    """Put runtimes side by side, if all can be run; whether they were."""
+    from roofsim.foundation.errors import Unsupported
     from roofsim.report.compare import comparison_tables
     from roofsim.report.prediction import prediction_records
     from roofsim.studies.compare import compare_runtimes
 
-    result = compare_runtimes(setups, o.workload_of(setups[0], options))
+    try:
+        cases = [_studies.one_case(each, options) for each in runtimes]
+        result = compare_runtimes([s for s, _ in cases], cases[0][1])
+    except Unsupported:
+        return False
     rows = partial(prediction_records, [side.prediction for side in result.sides])
-    out.write(comparison_tables(result, setups[0].device.name), result.to_dict(), rows)
+    out.write(comparison_tables(result, cases[0][0].device.name), result.to_dict(), rows)
+    return True
+
+
+def _several(
+    out: o.Output, models: Sequence[str], options: Mapping[str, Any], operators: bool, explained: bool
+) -> None:
+    """Every combination as `compare` shows it; as data everything that is said of one."""
+    from roofsim.explore.compare import compared
+    from roofsim.prediction.request import predict_request
+    from roofsim.prediction.results import plain
+    from roofsim.report.compare import remedy_records, remedy_table
+    from roofsim.report.comparison import comparison_tables
+    from roofsim.report.prediction import operator_records, operator_table, prediction_records
+    from roofsim.report.several import joined, several_data, several_records
+    from roofsim.studies.compare import remedies
+
+    def ask(s: Setup, w: Workload) -> tuple[Prediction, list[Remedy]]:
+        return predict_request(s, w), remedies(s, w) if explained else []
+
+    def table(name: str) -> Callable[[Prediction], Table]:
+        return lambda p: operator_table(name, getattr(p, name), everything=True)
+
+    found = _studies.answers_of(models, options, ask)
+    predictions = found.map(lambda each: each[0])
+    *tables, last = comparison_tables(compared(predictions))
+    if explained:
+        tables.append(joined(found, lambda each: remedy_table(*each)))
+    tables += [joined(predictions, table(name)) for name in ("prefill", "decode") if operators]
+    tables.append(last)
+
+    def data(each: Any) -> dict[str, Any]:
+        return {**each[0].to_dict(), **({"remedies": plain(each[1])} if explained else {})}
+
+    def rows(each: Any) -> Table:
+        if operators:
+            return operator_records(each[0])
+        return remedy_records(*each) if explained else prediction_records([each[0]])
+
+    out.write(tables, several_data(found, data), lambda: several_records(found, rows))

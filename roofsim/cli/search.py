@@ -36,6 +36,7 @@ MOST_SHOWN = 20
     "--objectives", default=None, metavar="NAMES",
     help="What is to be small, set off by commas.  [default: loss,tpot,memory_peak]",
 )  # fmt: skip
+@o.download_option
 @click.option("--against", type=o.Name("models", "models/families"), default=None, metavar="MODEL",
               help="A model to compare with: the best member that is as fast.")  # fmt: skip
 @click.option("--sample", type=o.Tokens(), default=None, metavar="N", help="Draw so many of the combinations.")

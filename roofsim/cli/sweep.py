@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--restart", is_flag=True, help="Throw away what an earlier run of another study left beside the output.")
 @_studies.engine_options
 @click.option(
-    "--format", "-f", "format_", type=click.Choice(["table", "csv", "json", "markdown"]), default="table",
+    "--format", "-f", "format_", type=o.Choice(["table", "csv", "json", "markdown"]), default="table",
     help="Form of what is printed without --output.",
 )  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")
@@ -60,6 +60,7 @@ def command(
         else:
             result = swept(made, progress=progress, **how)
     out = o.Output(format_, None, quiet)
+    out.remark(_studies.models_of(made))
     if output is not None:
         out.say(f"wrote {output}: {done.kept:,} of {done.points:,} points")
         return

@@ -13,6 +13,7 @@ from roofsim.cli._click import click
               )  # fmt: skip
 @click.option("--device", "-d", type=o.Name("hardware"), metavar="DEVICE", default=None,
               help="Device of rows that name none, or that name it by the words of its own file.")  # fmt: skip
+@o.download_option
 @click.option("--model", "-m", "models", type=o.Name("models"), metavar="MODEL", multiple=True,
               help="A model of your own that rows name, by its file (repeatable).")  # fmt: skip
 @click.option("--calibration", type=o.Name("hardware/calibrated"), metavar="NAME", default="none",

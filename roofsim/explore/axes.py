@@ -9,8 +9,9 @@ from typing import Any
 
 from roofsim.explore.cases import check
 from roofsim.foundation.errors import InputError
-from roofsim.foundation.units import MOST_COUNTS, finite, parse_count, parse_counts
+from roofsim.foundation.units import MOST_COUNTS, finite, is_quantity, parse_count, parse_counts
 from roofsim.prediction.places import COUNTS
+from roofsim.specs.override import COUNTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ def _written(name: str, text: str) -> list[Any]:
             raise ValueError(f"'{text}' holds an empty value; write values like a,b,c")
         if "." not in name:
             return pieces
+        if is_quantity(text):  # whose commas part thousands
+            return [text.strip()]
         return [value for piece in pieces for value in _range(piece)]
     except ValueError as error:
         raise InputError(f"{name}: {error}") from None
@@ -146,7 +149,7 @@ def _whole(text: str) -> str:
     """Counts such as 4k as the number that they are; other text as it is."""
     text = text.strip()
     try:
-        return str(parse_count(text)) if text[-1:] in ("k", "K", "M") else text
+        return str(parse_count(text)) if text[-1:] in COUNTED else text
     except ValueError:
         return text
 

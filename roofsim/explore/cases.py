@@ -15,10 +15,7 @@ from roofsim.prediction.places import COUNTS, SPECS
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
 from roofsim.prediction.what_if import what_if
-from roofsim.specs.workload import Workload, workload
-
-FIELDS: Mapping[str, str] = {"weights": "weight_format", "cache": "cache_dtype", "dtype": "dtype", "logits": "logits"}
-"""What can be chosen of a workload beside its counts, and the field that holds it."""
+from roofsim.specs.workload import FIELDS, Workload, workload
 
 NAMES = ("model", "device", "runtime", "host", "calibration")
 """Specs that are chosen by name; the last three have a default."""
@@ -69,9 +66,10 @@ def cases(choices: Choices) -> Iterator[Case]:
 
 
 class Specs:
-    """Specs by name, each looked up once."""
+    """Specs by name, each looked up once; `transfer` lets calibrations be used of other devices and runtimes."""
 
-    def __init__(self) -> None:
+    def __init__(self, transfer: bool = False) -> None:
+        self.transfer = transfer
         self.device: Callable[[str], Any] = cache(library.device)
         self.model: Callable[[str], Any] = cache(library.architecture)
         self.runtime: Callable[[str], Any] = cache(library.runtime)
@@ -97,15 +95,19 @@ def case(picked: Mapping[str, Any], specs: Specs) -> Case:
         found = setup_of(picked, specs)
     except Unsupported as error:
         return Case(picked, None, None, str(error))
-    fields = {field: picked[name] for name, field in FIELDS.items() if picked.get(name) is not None}
-    counts = {name: picked[name] for name in COUNTS if name in picked}
-    asked = workload(**{"dtype": found.device.default_dtype, **fields, **counts})
+    asked = workload(**{"dtype": found.device.default_dtype, **fields_of(picked)})
     try:
         found.machine(asked.dtype)
         found.precision(settled(found, asked))
     except Unsupported as error:
         return Case(picked, found, None, str(error))
     return Case(picked, found, settled(found, asked))
+
+
+def fields_of(picked: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a workload among what was chosen."""
+    fields = {field: picked[name] for name, field in FIELDS.items() if picked.get(name) is not None}
+    return {**fields, **{name: picked[name] for name in COUNTS if name in picked}}
 
 
 def setup_of(picked: Mapping[str, Any], specs: Specs) -> Setup:
@@ -115,5 +117,6 @@ def setup_of(picked: Mapping[str, Any], specs: Specs) -> Setup:
     host = picked.get("host") or device.host
     found = setup(model, device, runtime, specs.of("host", host) if host else None)
     calibration = picked.get("calibration", AUTO)
-    found = chosen(found, calibration if calibration == AUTO else specs.of("calibration", calibration))
+    fit = calibration if calibration == AUTO else specs.of("calibration", calibration)
+    found = chosen(found, fit, transfer=specs.transfer)
     return what_if(found, [f"{path}={value}" for path, value in picked.items() if "." in path])

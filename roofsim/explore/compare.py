@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import product
-from math import prod
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from roofsim import library
-from roofsim.explore.cases import FIELDS, NAMES, Case, Choices, Specs, case, check
+from roofsim.explore.cases import Case, Choices
+from roofsim.explore.combinations import Answers, Labels, Refusable, combinations, described
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.version import SCHEMA
-from roofsim.prediction.fitted import AUTO, NONE
 from roofsim.prediction.intervals import Interval
-from roofsim.prediction.places import COUNTS, number_at
 from roofsim.prediction.request import predict_request
 from roofsim.prediction.results import Prediction, columns, interval_basis, plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup
@@ -41,7 +38,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType({
     "ttft": Figure("s", "time to first token", "ttft"),
     "tpot": Figure("s", "time per output token", "tpot"),
     "total_time": Figure("s", "time of the whole request", "total_time"),
-    "tokens_per_second": Figure("", "output tokens of all sequences per second, end to end", "tokens_per_second", True),
+    "tokens_per_second": Figure("", "end-to-end output tokens per second, of all sequences", "tokens_per_second", True),
     "memory_peak": Figure("B", "peak memory", "peak"),
     "energy": Figure("J", "energy per request", "energy"),
     "joules_per_million": Figure("J", "energy per million output tokens", "energy"),
@@ -56,18 +53,16 @@ FIGURES: Mapping[str, Figure] = MappingProxyType({
 
 MILLION, HOUR = 1e6, 3600.0
 
-MOST = 10_000
-"""Combinations of one table; more are a study (`roofsim sweep`)."""
-
 FEW = 16
 """So many are predicted before other processes are started for them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Row(Refusable):
     """A combination: what was chosen, its figures and their intervals by the names of `FIGURES`.
 
-    `refused` says why it cannot be run; then there are no figures.
+    `refused` says why it cannot be run; then there are no figures. `cautions` say what must be known before the figures
+    are used.
     """
 
     chosen: Mapping[str, Any]
@@ -75,16 +70,12 @@ class Row:
     intervals: Mapping[str, Interval]
     calibration: str | None
     refused: str | None = None
+    cautions: tuple[str, ...] = ()
 
     @property
     def fits(self) -> bool:
         """Whether it can be run on the device as it is."""
         return bool(self.figures.get("fits"))
-
-    @property
-    def reason(self) -> str | None:
-        """Why it cannot be run in short: without what could be."""
-        return self.refused.partition(";")[0] if self.refused else None
 
     def value(self, name: str) -> Any:
         """A figure or a choice by its name; None if there is none."""
@@ -99,6 +90,7 @@ class Row:
             "calibration": self.calibration,
             "basis": None if self.refused else interval_basis(self.calibration),
             "refused": self.refused,
+            "cautions": self.cautions,
         })  # fmt: skip
         return result
 
@@ -107,15 +99,11 @@ class Row:
 class Comparison:
     """Combinations in their order, but those that do not fit after those that do, and those that are refused last.
 
-    `names` are the full names of devices and runtimes by what rows call them, `asked` what they were asked for by,
-    `units` those of fields that were chosen by their paths; `left_out` counts the rows that filters took out, by the
-    names of `FILTERS`.
+    `left_out` counts the rows that filters took out, by the names of `FILTERS`.
     """
 
     rows: tuple[Row, ...]
-    names: Mapping[str, str]
-    asked: Mapping[str, str] = field(default_factory=dict)
-    units: Mapping[str, str | None] = field(default_factory=dict)
+    labels: Labels
     price: float | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
 
@@ -126,7 +114,7 @@ class Comparison:
     def where(
         self, *, fits: bool = False, min_tps: float | None = None, context: int | None = None,
         max_memory: float | None = None, max_ttft: float | None = None, max_tpot: float | None = None,
-    ) -> Comparison:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Only rows that pass: tokens a second, tokens that a sequence may hold, bytes, seconds.
 
         Whichever is asked for, what cannot be run and what does not fit does not pass.
@@ -151,7 +139,7 @@ class Comparison:
                 kept.append(row)
         return replace(self, rows=tuple(kept), left_out={name: left[name] for name in FILTERS if name in left})
 
-    def sorted_by(self, name: str) -> Comparison:
+    def sorted_by(self, name: str) -> Self:
         """Rows by a column, the best first, names in their order; raises UnknownName."""
         known = [*(self.rows[0].chosen if self.rows else ()), *FIGURES]
         if self.rows and name not in known:
@@ -217,49 +205,22 @@ def compare_choices(
     step: Callable[[int, int], None] = lambda done, of: None,
 ) -> Comparison:  # fmt: skip
     """As `compare`, of choices that are lists."""
-    check(choices)
-    if empty := [name for name, values in choices.items() if not values]:
-        raise InputError(f"{empty[0]}: there is nothing to choose from")
-    many = prod(len(values) for values in choices.values())
-    if many > MOST:
-        raise InputError(f"{many:,} combinations: a table holds up to {MOST:,}; `roofsim sweep` takes more")
-    specs = Specs()
-    found = {name: [_spec(specs, name, each) for each in values] for name, values in choices.items()}
-    usual = {each.name: [each.default] for each in fields(Workload) if each.name in COUNTS}
-    every = list(_cases({**found, **{name: each for name, each in usual.items() if name not in found}}, specs))
+    every, labels = combinations(choices)
     rows = sorted(_rows(every, price, processes, step), key=_rank)
-    units = {path: _unit(every, path) for path in found if "." in path}
-    words = [pair for kind in ("device", "runtime") for pair in zip(choices[kind], found[kind], strict=True)]
-    names = {_id(spec): spec.name for _, spec in words}
-    return Comparison(tuple(rows), names, {_id(spec): _id(word) for word, spec in words}, units, price)
+    return Comparison(tuple(rows), labels, price)
 
 
-def _cases(choices: Choices, specs: Specs) -> Iterator[Case]:
-    """All combinations. What only some models have, such as a field of a kind of layer, the others are refused for.
-
-    Raises InputError for a value that is wrong whatever it is combined with.
-    """
-    possible: set[tuple[str, Any]] = set()
-    wrong: dict[tuple[str, Any], InputError] = {}
-    for values in product(*choices.values()):
-        picked = dict(zip(choices, values, strict=True))
-        asked = [(name, value) for name, value in picked.items() if "." in name or name in FIELDS]
-        try:
-            found = case(picked, specs)
-            possible.update(() if found.refused else asked)
-        except InputError as error:
-            found = Case(picked, None, None, str(error))
-            wrong = {**dict.fromkeys(asked, error), **wrong}
-        yield found
-    if never := [error for value, error in wrong.items() if value not in possible]:
-        raise never[0]
-
-
-def _spec(specs: Specs, choice: str, value: Any) -> Any:
-    """What was chosen by name as a spec, so that a name that there is not is told before anything is computed."""
-    if choice not in NAMES or value == AUTO:
-        return value
-    return None if value == NONE else specs.of(choice, value)
+def compared(found: Answers[Prediction]) -> Comparison:
+    """Predictions as such rows."""
+    rows = []
+    for each in found.rows:
+        p = each.found
+        figures = figures_of(p) if p else {}
+        within = intervals_of(p, figures) if p else {}
+        rows.append(
+            Row(each.chosen, figures, within, p.calibration if p else None, each.refused, p.cautions if p else ())
+        )
+    return Comparison(tuple(sorted(rows, key=_rank)), found.labels)
 
 
 def _rows(
@@ -270,12 +231,15 @@ def _rows(
     answers = _answers(runs, price, processes)
     for done, each in enumerate(every, 1):
         answer = each.refused or next(answers)
-        yield Row(described(each), {}, {}, None, answer) if isinstance(answer, str) else Row(described(each), *answer)
+        chosen = described(each)
+        yield (
+            Row(chosen, {}, {}, None, answer) if isinstance(answer, str) else Row(chosen, *answer[:3], None, answer[3])
+        )
         step(done, len(every))
 
 
-Answer = tuple[dict[str, Any], dict[str, Interval], str | None]
-"""Figures, intervals and the name of the calibration."""
+Answer = tuple[dict[str, Any], dict[str, Interval], str | None, tuple[str, ...]]
+"""Figures, intervals, the name of the calibration, and the cautions."""
 
 
 def _answers(runs: Sequence[tuple[Setup, Workload]], price: float | None, processes: int) -> Iterator[Answer | str]:
@@ -306,7 +270,7 @@ def _answer(run: tuple[Setup, Workload], price: float | None) -> Answer | str:
     except InputError as error:
         return str(error)
     values = figures_of(p, price)
-    return values, intervals_of(p, values), p.calibration
+    return values, intervals_of(p, values), p.calibration, p.cautions
 
 
 def figures_of(p: Prediction, price: float | None = None) -> dict[str, Any]:
@@ -340,42 +304,3 @@ def intervals_of(p: Prediction, values: Mapping[str, Any]) -> dict[str, Interval
         times = value / own[figure.interval] if name not in (*own, "memory_peak") else 1
         found[name] = (low * times, high * times)
     return found
-
-
-def described(each: Case) -> dict[str, Any]:
-    """What was chosen, by name and in words: specs by their names, formats as they are where nothing was asked for."""
-    w, picked = each.workload, each.chosen
-    return {
-        "model": _id(picked["model"]),
-        "device": _id(picked["device"]),
-        "runtime": _id(picked["runtime"]),
-        "weights": (w.weight_format or w.dtype) if w else picked.get("weights"),
-        "cache": (w.cache_dtype or w.dtype) if w else picked.get("cache"),
-        **{name: getattr(w, name) if w else picked[name] for name in COUNTS},
-        **{name: _id(x) for name, x in picked.items() if name in ("host", "dtype", "logits")},
-        **({"calibration": _id(picked["calibration"]) or NONE} if "calibration" in picked else {}),
-        **{path: _at(each.setup, path, x) for path, x in picked.items() if "." in path},
-    }
-
-
-def _unit(every: Sequence[Case], path: str) -> str | None:
-    """The unit of a field that is a number; None of one that is not."""
-    for each in every:
-        try:
-            if each.setup:
-                return number_at(each.setup, path)[1]
-        except InputError:
-            return None
-    return None
-
-
-def _at(s: Setup | None, path: str, asked: Any) -> Any:
-    """The number that a field has been given; what was asked for where it is none or there is no such field."""
-    try:
-        return number_at(s, path)[0] if s else None
-    except InputError:
-        return asked
-
-
-def _id(spec: Any) -> Any:
-    return spec if spec is None or isinstance(spec, str) else spec.id or spec.name

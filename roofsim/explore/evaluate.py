@@ -12,7 +12,7 @@ from typing import Any
 
 from roofsim.engine.passes import BOUNDS
 from roofsim.explore.axes import Axis
-from roofsim.explore.cases import FIELDS, NAMES, Case, Specs, case, label
+from roofsim.explore.cases import NAMES, Case, Specs, case, label
 from roofsim.explore.space import Space, blocks
 from roofsim.foundation import units
 from roofsim.foundation.errors import InputError, UnknownName, Unsupported
@@ -24,7 +24,7 @@ from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.places import COUNTS, number_at
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.what_if import what_if
-from roofsim.specs.workload import Workload
+from roofsim.specs.workload import FIELDS, Workload
 
 COLUMNS: Mapping[str, str] = {
     **{name.replace(".", "_"): name for name in FIGURES},

@@ -22,6 +22,7 @@ from roofsim.foundation.arith import Number
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
+from roofsim.foundation.units import MAX_COUNT
 from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import LoweredRow, lower
@@ -36,7 +37,7 @@ from roofsim.prediction.results import plain
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import decode, pieces, samples
 from roofsim.specs.runtime import Runtime
-from roofsim.specs.workload import MAX_COUNT, Workload
+from roofsim.specs.workload import Workload
 
 Shared = Literal["copied", "held", "read"]
 

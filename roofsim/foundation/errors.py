@@ -11,7 +11,6 @@ RoofsimError
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -74,9 +73,12 @@ class SpecError(InputError):
 
 
 class UnknownName(InputError):
-    """No such name; the message lists the nearest of `known` and `more`, or else the first of `known`."""
+    """No such name; the message lists the nearest of `known` and `more`, or else the first of `known`.
 
-    def __init__(self, what: str, name: str, known: Iterable[str], more: Iterable[str] = ()) -> None:
+    A `file` is what the name may have been meant for.
+    """
+
+    def __init__(self, what: str, name: str, known: Iterable[str], more: Iterable[str] = (), file: str = "") -> None:
         names = list(known)
         near = nearest(name, [*names, *more])
         if near:
@@ -85,7 +87,16 @@ class UnknownName(InputError):
             hint = f"; known: {', '.join(names[:MOST])}{', ...' if len(names) > MOST else ''}"
         else:
             hint = "; there are none"
+        if file:
+            hint = f"; the file that is here is called by its path: {file}"
         super().__init__(f"{what}: no '{name}'{hint}")
+
+
+def one_of(what: str, name: str, known: Iterable[str]) -> str:
+    """That there is no such word, the nearest of those that there are, and all of them."""
+    words = list(known)
+    near = ", ".join(nearest(name, words))
+    return f"no {what} '{name}'; {f'nearest: {near}; ' if near else ''}one of {', '.join(words)}"
 
 
 MOST = 12
@@ -93,20 +104,12 @@ MOST = 12
 
 
 class MissingExtra(InputError):
-    """`what` needs packages of an extra; the message ends with the line that installs it, as typed where this runs."""
+    """`what` needs packages of an extra; the message ends with the command that installs it where this runs."""
 
     def __init__(self, what: str, extra: str) -> None:
+        from roofsim.foundation.installation import install
+
         super().__init__(f"{what}; install the extra `{extra}`:\n{install(extra)}")
-
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-def install(extra: str, root: str | os.PathLike[str] = ROOT) -> str:
-    """The line that adds an extra: to the `.venv` of the checkout in `root`, if it is one."""
-    if os.path.isfile(os.path.join(root, "pyproject.toml")):
-        return f"python3 -m pip --python .venv install --editable '.[{extra}]'"
-    return f"python3 -m pip install 'roofsim[{extra}]'"
 
 
 class Unsupported(InputError):

@@ -31,7 +31,7 @@ class Spec:
         self.__dict__.update(self.validated(values))
 
     @classmethod
-    def validated(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def validated(cls, given: Mapping[str, object]) -> Mapping[str, object]:
         """All fields, from those given."""
         return checked(cls, given).__dict__
 
@@ -42,13 +42,13 @@ class Spec:
         raise FrozenInstanceError(f"cannot delete field '{name}'")
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and dict(items(self)) == dict(items(other))
+        return type(other) is type(self) and _compared(self) == _compared(other)
 
     def __hash__(self) -> int:
-        return hash((type(self), *(value for _, value in items(self))))
+        return hash((type(self), *_compared(self)))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in items(self))})"
+        return whole(self)
 
 
 S = TypeVar("S", bound=Spec)
@@ -88,6 +88,11 @@ def items(spec: Any) -> Iterator[tuple[str, Any]]:
     return ((each.name, getattr(spec, each.name)) for each in fields(spec))
 
 
+def _compared(spec: Spec) -> tuple[Any, ...]:
+    """The values that specs are equal by: those of all fields but remarks."""
+    return tuple(getattr(spec, each.name) for each in fields(spec) if each.compare)
+
+
 def plain(value: Any, *, defaults: bool = True) -> Any:
     """A spec in the types that JSON and YAML know; without `defaults`, only the fields that are not at theirs."""
     if isinstance(value, Spec):
@@ -106,6 +111,11 @@ def plain(value: Any, *, defaults: bool = True) -> Any:
 def default(of: Field[Any]) -> Any:
     """What a field is if nothing is said; MISSING if something must be."""
     return of.default if of.default_factory is MISSING else of.default_factory()
+
+
+def whole(spec: Spec) -> str:
+    """A spec with all its fields, as a text."""
+    return f"{type(spec).__name__}({', '.join(f'{name}={value!r}' for name, value in items(spec))})"
 
 
 def place(parts: Sequence[Any], step: str) -> int | None:

@@ -8,8 +8,11 @@
     '1.01 TB/s'
     >>> show(25769803776, "B")
     '24.0 GiB'
+    >>> show(1270, "s")
+    '21.2 min'
 
-Decimal prefixes are powers of 1000, binary ones (Ki, Mi, Gi, Ti) powers of 1024 and only for bytes.
+Decimal prefixes are powers of 1000, binary ones (Ki, Mi, Gi, Ti, Pi, Ei) powers of 1024 and only for
+bytes. A time may be in minutes, hours and days (min, h, d).
 """
 
 from __future__ import annotations
@@ -25,8 +28,11 @@ DECIMAL = {
 }  # fmt: skip
 """SI prefixes and their powers of ten."""
 
-BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40}
+BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 """IEC prefixes and their powers of two."""
+
+SPOKEN = {"s": {"min": 60.0, "h": 3600.0, "d": 86400.0}}
+"""What people say instead of prefixes from a thousand on: 21 min, not 1.27 ks."""
 
 UNITS = {
     "B": "bytes",
@@ -66,6 +72,12 @@ def parse(text: str, unit: str) -> float:
     return value
 
 
+def is_quantity(text: str) -> bool:
+    """Whether it is a number with a unit, of whatever."""
+    match = _QUANTITY.fullmatch(text)
+    return bool(match and any(_factor(match[2] or "", unit) for unit in UNITS if unit))
+
+
 def finite(written: object) -> float:
     """A plain number, of a text or of JSON; raises ValueError for what is none, and for what is none in float64."""
     try:
@@ -100,6 +112,8 @@ def _power(limit: int) -> str:
 
 def _factor(written: str, unit: str) -> float | None:
     """What one `written` is in `unit`, or None if it does not measure the same."""
+    if written in SPOKEN.get(unit, {}):
+        return SPOKEN[unit][written]
     if not written.endswith(unit):
         return None
     prefix = written[: len(written) - len(unit)]
@@ -119,25 +133,27 @@ EXAMPLES = {
 
 
 def show(value: float, unit: str, digits: int = 3) -> str:
-    """A quantity for people: `digits` significant digits and a sensible prefix (GiB for bytes)."""
+    """A quantity for people: `digits` significant digits, a sensible prefix (GiB for bytes), or minutes and hours."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    size = abs(value)
-    if unit == "B":
-        steps = [("B", 1.0)] + [(f"{prefix}B", 2.0**power) for prefix, power in BINARY.items()]
-    elif unit in ("USD", ""):
-        steps = [(unit, 1.0)]
-    else:
-        steps = [(f"{p}{unit}", 10.0**e) for p, e in DECIMAL.items() if p not in "µμ" or p == ""]
-    name, step = steps[0]
-    for candidate, size_of in steps:
-        if size >= size_of * (1 - 0.5 * 10**-digits):
-            name, step = candidate, size_of
-    if size == 0:
-        name, step = unit, 1.0
+    size, nearly = abs(value), 1 - 0.5 * 10**-digits
+    steps = _steps(unit, size >= 1000 * nearly)
+    reached = [step for step in steps if size >= step[1] * nearly]
+    name, step = (unit, 1.0) if size == 0 else (reached or steps[:1])[-1]
     return f"{significant(value / step, digits)} {name}".rstrip()
+
+
+def _steps(unit: str, thousand: bool) -> list[tuple[str, float]]:
+    """What quantities in a unit are shown in, and what one of each is; those from a `thousand` on may be spoken of."""
+    if unit == "B":
+        return [("B", 1.0), *((f"{prefix}B", 2.0**power) for prefix, power in BINARY.items())]
+    if unit in ("USD", ""):
+        return [(unit, 1.0)]
+    if thousand and unit in SPOKEN:
+        return list(SPOKEN[unit].items())
+    return [(f"{p}{unit}", 10.0**e) for p, e in DECIMAL.items() if p not in "µμ" or p == ""]
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -151,34 +167,44 @@ def significant(value: float, digits: int = 3) -> str:
     return text
 
 
-_COUNT = re.compile(rf"({_WHOLE}(?:\.\d+)?)([kKmM]?)")
+MAX_COUNT = 10**12
+"""The largest number of tokens or sequences."""
+
+_COUNT = re.compile(rf"({_WHOLE}(?:\.\d+)?)(?:[eE]\+?(\d\d?)|([kKmM]))?")
+
+_GROUPED = re.compile(r"(?=.*,0)\d{1,3}(?:,\d{3})+")
+"""Thousands that can be no list."""
 
 
-def parse_count(text: str) -> int:
-    """A number of tokens or sequences: `4096`, `32k` (32 × 1024, as the field says it), `1.5M`.
+def parse_count(text: str, least: int = 1) -> int:
+    """A number of tokens or sequences: `4096`, `32k` (32 × 1024, as the field says it), `1.5M`, `1e5`.
 
-    Raises ValueError if it is not a whole number from 1 to 10¹².
+    Raises ValueError if it is not a whole number from `least` to 10¹².
     """
     match = _COUNT.fullmatch(text.strip())
     if match:
-        value = float(match[1].replace("_", "").replace(",", "")) * 1024 ** {"": 0, "k": 1, "m": 2}[match[2].lower()]
-        if 1 <= value <= 1e12 and value == int(value):
+        value = float(f"{match[1].replace('_', '').replace(',', '')}e{match[2] or 0}")
+        value *= 1024 ** {"": 0, "k": 1, "m": 2}[(match[3] or "").lower()]
+        if least <= value <= MAX_COUNT and value == int(value):
             return int(value)
-    raise ValueError(f"'{text}' is not a whole number from 1 to 10^12; write it like 4096, 32k (= 32768) or 1.5M")
+    raise ValueError(
+        f"'{text}' is not a whole number from {least} to 10^12; write it like 4096, 32k (= 32768), 1.5M or 1e5"
+    )
 
 
-def parse_counts(text: str) -> list[int]:
+def parse_counts(text: str, least: int = 1) -> list[int]:
     """One count, a list `1k,4k,32k`, or a range `1k..256k*2` (a factor) or `1k..8k+1k` (a step).
 
-    Raises ValueError as `parse_count` does, or if the range does not grow.
+    A comma parts values, but thousands where the three digits behind it begin with 0: `4,096` is one number. Raises
+    ValueError as `parse_count` does, or if the range does not grow.
     """
     counts: list[int] = []
-    for piece in text.split(","):
+    for piece in [text] if _GROUPED.fullmatch(text.strip()) else re.split(r",(?!0\d\d(?!\d))", text):
         span = re.fullmatch(r"\s*(.+?)\.\.(.+?)(?:\*(\d+(?:\.\d+)?)|\+(.+?))?\s*", piece)
         if not span:
-            counts.append(parse_count(piece))
+            counts.append(parse_count(piece, least))
             continue
-        low, high = parse_count(span[1]), parse_count(span[2])
+        low, high = parse_count(span[1], least), parse_count(span[2], least)
         step = parse_count(span[4]) if span[4] else 0
         factor = 1.0 if step else float(span[3] or 2)
         if high < low or (not step and not 1 < factor < math.inf):
@@ -204,11 +230,12 @@ def short_count(value: float) -> str:
 
 
 def parse_short_count(text: str) -> int:
-    """A number of parameters: `8030261248`, `8.03B`, `350M`; raises ValueError if it is none."""
-    match = re.fullmatch(rf"({_WHOLE}(?:\.\d+)?)([KMBT]?)", text.strip().upper())
+    """A number of parameters: `8030261248`, `8.03B`, `350M`, `8e9`; raises ValueError if it is none."""
+    match = re.fullmatch(rf"({_WHOLE}(?:\.\d+)?)(?:E\+?(\d\d?)|([KMBT]))?", text.strip().upper())
     if match is None:
-        raise ValueError(f"'{text}' is not a number of parameters; write it like 8030261248, 350M or 8.03B")
-    return round(finite(match[1].replace("_", "").replace(",", "")) * _THOUSANDS[match[2]])
+        raise ValueError(f"'{text}' is not a number of parameters; write it like 8030261248, 350M, 8.03B or 8e9")
+    number = finite(f"{match[1].replace('_', '').replace(',', '')}e{match[2] or 0}")
+    return round(number * _THOUSANDS[match[3] or ""])
 
 
 MOST_COUNTS = 100_000

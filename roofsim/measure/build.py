@@ -42,7 +42,7 @@ def subject(words: str) -> Subject:
     """
     given, equals, rest = words.partition("=")
     name, where = (given, rest) if equals and rest else ("", words)
-    path = Path(where).expanduser()
+    path = library.on_hub(where) or Path(where).expanduser()
     if library.is_published(path) or path.is_dir():
         file = path / "config.json" if path.is_dir() else path
         fields = read_json(file)

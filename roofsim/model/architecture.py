@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from roofsim.foundation.arith import Number, single
+from roofsim.foundation.errors import one_of
 from roofsim.foundation.quantity import Documented, Name, Valued
 from roofsim.foundation.schema import Extra, Limit, Size, Spec, default, items, variant
 from roofsim.model.part import Part, elementwise, linear
 from roofsim.model.step import Pass, Precision
-from roofsim.model.weights import WEIGHT_FORMATS, Inventory, Matrix
+from roofsim.model.weights import ENCODINGS, WEIGHT_FORMATS, Inventory, Matrix
 from roofsim.ops import pointwise
 from roofsim.ops.base import CostFunction, Operator, Role
 
@@ -67,12 +68,17 @@ class Stored(Spec):
     """Where they are from."""
     format: str | None = None
     """The weight format of what is quantised, where there is one, which says how it is multiplied."""
+    family: str | None = None
+    """Where there is none, the family of encodings of what is quantised (ggml): a runtime needs kernels for it."""
 
     def __post_init__(self) -> None:
         if missing := {"weights", "vectors"} - set(self.bits):
             raise ValueError(f"bits: {', '.join(sorted(missing))} is missing")
         if self.format is not None and self.format not in WEIGHT_FORMATS:
-            raise ValueError(f"format: no '{self.format}'; one of {', '.join(WEIGHT_FORMATS)}")
+            raise ValueError(f"format: {one_of('weight format', self.format, WEIGHT_FORMATS)}")
+        families = sorted({each.family for each in ENCODINGS.values() if each.family})
+        if self.family is not None and self.family not in families:
+            raise ValueError(f"family: {one_of('family of encodings', self.family, families)}")
 
 
 class Architecture(Documented):
@@ -135,6 +141,8 @@ class Architecture(Documented):
     """The number of parameters that its makers or a checkpoint state; shown beside the count."""
     stored: Stored | None = None
     """How the weights of a quantised file are stored."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What predictions are to say among their assumptions, such as what of a published file is not counted."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -375,6 +383,10 @@ class Architecture(Documented):
 
     def with_whole_caches(self) -> Architecture:
         """The same network where no cache is cut to the window of its layer."""
+        return self._with_whole_caches
+
+    @cached_property
+    def _with_whole_caches(self) -> Architecture:
         layers = {name: tuple(map(_with_whole_cache, layer)) for name, layer in self.layers.items()}
         return self if layers == self.layers else variant(self, layers=layers)
 
@@ -409,9 +421,9 @@ def _whole(size: Any) -> int:
 def describe_part(part: Any) -> str:
     """`attention(heads=14, kv_heads=2, head_dim=64)`: the fields of a part that are not defaults."""
     shown = []
-    for field in fields(part):
-        value = getattr(part, field.name)
-        if field.name == "kind" or value == default(field):
+    for each in fields(part):
+        value = getattr(part, each.name)
+        if each.name == "kind" or value == default(each):
             continue
-        shown.append(f"{field.name}={describe_part(value) if isinstance(value, Part) else value}")
+        shown.append(f"{each.name}={describe_part(value) if isinstance(value, Part) else value}")
     return f"{part.kind}({', '.join(shown)})"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from roofsim.foundation.schema import variant
+from roofsim.foundation.units import MAX_COUNT
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.results import Limits, Reason
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import most_tokens, prefill
-from roofsim.specs.workload import MAX_COUNT, Workload
+from roofsim.specs.workload import Workload
 
 HELD = ("memory.held", "memory.grown")
 """Figures that must fit."""

@@ -6,13 +6,12 @@ from typing import Any
 
 from roofsim import library
 from roofsim.foundation.errors import Unsupported
-from roofsim.foundation.quantity import unsourced
 from roofsim.foundation.units import show
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import outside
 from roofsim.prediction.results import Room, interval_basis
 from roofsim.prediction.setup import Setup
-from roofsim.specs.workload import Workload
+from roofsim.specs.workload import STORED, Workload
 
 
 def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str, ...]:
@@ -21,11 +20,13 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
     Where not `one_length` is asked for, nothing is said of whether the data and the context window reach it.
     """
     said = [f"batch {w.batch}" if isinstance(w.batch, int) else "batches as given", w.dtype]
-    if w.weight_format and w.weight_format != w.dtype:
+    kept = w.weight_format or (STORED if s.architecture.stored else None)
+    if kept and kept != w.dtype:
         precision = s.precision(w)
         bits = 8 * s.architecture.weight_bytes(precision) / s.architecture.total_parameters
         on = f", multiplied on {', '.join(precision.units)} units" if precision.units else ""
-        said.append(f"weights {w.weight_format} ({bits:.3g} bits each in {s.model_name}{on})")
+        named = f"stored{_format(s)}" if kept == STORED else kept
+        said.append(f"weights {named} ({bits:.3g} bits each in {s.model_name}{on})")
     if w.cache_dtype and w.cache_dtype != w.dtype:
         said.append(f"cache {w.cache_dtype}")
     said.append("logits of all positions" if (w.logits or s.runtime.logits) == "all" else "logits of the last position")
@@ -44,11 +45,18 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
         said.append(f"no energy: the power that {s.device.id} draws is not published")
     if s.runtime.implementation and not s.architecture.family:
         said.append(f"{s.model_name} has no family: what {s.runtime.implementation} does for some alone is left out")
+    said += s.architecture.notes
     said += [f"unsourced: {each}" for each in map(_unsourced, (s.architecture, s.device, s.runtime, s.host)) if each]
+    said += [f"{s.model_name}: {note}" for note in s.architecture.notes]
     said += [f"changed: {change}" for change in s.changes]
     said += outside(s, w) if one_length else ()
     said.append(basis_of(s))
     return tuple(said)
+
+
+def _format(s: Setup) -> str:
+    """The format that a model's file is in, if it says one."""
+    return f" as {s.architecture.stored.format}" if s.architecture.stored and s.architecture.stored.format else ""
 
 
 def room(s: Setup) -> Room:
@@ -89,16 +97,22 @@ def cautions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str, ..
     window, at_once = s.architecture.window, s.runtime.sequences
     if s.architecture.positions:
         window = 0  # there a longer one does not fit
-    if one_length and window and isinstance(w.prompt, int) and w.prompt + max(w.generate - 1, 0) > window:
+    if one_length and window and _last(w) > window:
         found.append(f"beyond the context window of {s.model_name}, {window:,} tokens")
     if at_once and isinstance(w.batch, int) and w.batch > at_once:
         found.append(f"{s.runtime.id or s.runtime.name} runs {at_once:,} sequences at once, the others wait")
     return tuple(found)
 
 
+def _last(w: Workload) -> int:
+    """Tokens that a sequence holds at most, 0 where there are several lengths."""
+    known = isinstance(w.prompt, int) and isinstance(w.generate, int)
+    return w.prompt + max(w.generate - 1, 0) if known else 0
+
+
 def _unsourced(spec: Any) -> str:
     """What of a spec says not where it is from, if anything."""
-    silent = unsourced(spec) if spec else ()
+    silent = spec.unsourced if spec else ()
     name = spec.id or spec.name if spec else ""
     if "" in silent:
         return f"all of {name}"

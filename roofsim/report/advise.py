@@ -7,6 +7,7 @@ from math import inf
 from typing import Any
 
 from roofsim.explore.advise import BUDGETS, FITS, Advice, Candidate, Miss
+from roofsim.explore.combinations import Labels
 from roofsim.explore.compare import Comparison
 from roofsim.foundation import units
 from roofsim.report.comparison import comparison_records
@@ -130,7 +131,7 @@ FEW = 4
 def advice_records(a: Advice) -> Table:
     """Every candidate with what `compare` says of it, its rank, and what it misses worst."""
     rows = [each.row for each in a.candidates]
-    base = comparison_records(Comparison(tuple(rows), a.names))
+    base = comparison_records(Comparison(tuple(rows), Labels(a.names)))
     heads = [
         Column("parameters"), Column("feasible"), Column("headroom"), Column("tightest"), Column("certain"),
         Column("binds"), Column("binds_factor"), Column("misses"),

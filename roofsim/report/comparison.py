@@ -6,30 +6,23 @@ from collections.abc import Sequence
 from math import isnan
 from typing import Any
 
-from roofsim.explore.cases import NAMES
 from roofsim.explore.compare import FIGURES, FILTERS, Comparison, Row
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.places import COUNTS
 from roofsim.report import table
 from roofsim.report.records import ends_of, records, with_ends
+from roofsim.report.several import cells, full_names, heads, refusals, shared, told
 from roofsim.report.table import TOGETHER, Column, Table, tokens_that_fit
 
 
 def comparison_tables(c: Comparison) -> list[Table]:
     """What does not vary once above, a row for each combination, then those that cannot be run and why."""
     runs = [row for row in c.rows if not row.refused]
-    refused = [row for row in c.rows if row.refused]
-    tables = [_figures(c, runs)] if runs else [Table(shared(c), (), ())]
-    if refused:
-        cells = [[*_labels(c, row), row.reason] for row in refused]
-        tables.append(Table("Cannot be run", [*_label_columns(c), Column("reason")], cells))
+    tables = [_figures(c, runs) if runs else Table(shared(c), (), ()), *refusals(c)]
     notes = [] if c.rows else ["No combination passes."]
     if c.left_out:
         notes.append(f"Left out: {', '.join(f'{n:,} {FILTERS[why]}' for why, n in c.left_out.items())}.")
-    if "device" in varying(c):
-        notes += [
-            f"{c.asked[name]}: {c.names[name]}." for name in dict.fromkeys(row.chosen["device"] for row in c.rows)
-        ]
+    notes += [*told(c, [(row, row.cautions) for row in runs]), *full_names(c)]
     return [*tables, Table("", (), (), [*notes, *([NOTE] if runs else [])])]
 
 
@@ -40,54 +33,21 @@ NOTE = (
 )
 
 
-def varying(c: Comparison) -> list[str]:
-    """The choices in which rows differ; of a single row its model."""
-    names = list(c.rows[0].chosen) if c.rows else []
-    values = {name: {str(row.chosen[name]) for row in c.rows if row.chosen[name] is not None} for name in names}
-    return [name for name in names if len(values[name]) > 1] or names[:1]
-
-
-def _labels(c: Comparison, row: Row) -> list[Any]:
-    """What sets a row apart from others, specs by the words that they were asked for by."""
-    return [c.asked.get(str(row.chosen[name]), row.chosen[name]) for name in varying(c)]
-
-
-def _label_columns(c: Comparison) -> list[Column]:
-    return [Column(name.rpartition(".")[2], "count" if name in COUNTS else c.units.get(name)) for name in varying(c)]
-
-
-def shared(c: Comparison) -> str:
-    """What all rows share."""
-    if not c.rows:
-        return "Comparison"
-    common = {name: value for name, value in c.rows[0].chosen.items() if name not in varying(c)[: len(c.rows) - 1]}
-
-    def said(name: str) -> str:
-        if name in common:
-            return c.names.get(common[name], common[name])
-        return f"{len({row.chosen[name] for row in c.rows})} {name}s"
-
-    rest = {name: value for name, value in common.items() if name not in NAMES and value is not None}
-    words = [f"{'generated' if name == 'generate' else name} {Column('', c.units.get(name, 'count')).text(value)}"
-             for name, value in rest.items()]  # fmt: skip
-    return f"{said('model')} on {said('device')}\nwith {said('runtime')}\n{', '.join(words)}"
-
-
 def _figures(c: Comparison, runs: Sequence[Row]) -> Table:
     """The rows that can be run, those that do not fit last."""
     partly = not all(row.fits for row in runs)
     shown = {head: name for head, name in HEADS.items() if name != "usd_per_million" or c.price is not None}
     columns = [
-        *_label_columns(c), *([Column("fits", "bool")] if partly else []), Column("longest prompt", "text"),
+        *heads(c), *([Column("fits", "bool")] if partly else []), Column("longest prompt", "text"),
         Column("largest batch", "text"), *(Column(head, "text") for head in shown),
     ]  # fmt: skip
-    cells = [
-        [*_labels(c, row), *([row.fits] if partly else []), tokens_that_fit(row.figures["max_prompt"]),
+    lines = [
+        [*cells(c, row), *([row.fits] if partly else []), tokens_that_fit(row.figures["max_prompt"]),
          tokens_that_fit(row.figures["max_batch"]),
          *(_within(row.figures[name], row.intervals.get(name), FIGURES[name].unit) for name in shown.values())]
         for row in runs
     ]  # fmt: skip
-    return Table(shared(c), columns, cells)
+    return Table(shared(c), columns, lines, keys=len(heads(c)))
 
 
 HEADS = {
@@ -110,6 +70,8 @@ def comparison_records(c: Comparison) -> Table:
     chosen = c.rows[0].chosen if c.rows else ("model", "device", "runtime", "weights", "cache", *COUNTS)
     certain = [name for name, figure in FIGURES.items() if not figure.interval]
     figures = with_ends({name: figure.unit for name, figure in FIGURES.items()}, certain)
-    units = {**dict.fromkeys(chosen), **c.units, **figures, "calibration": None, "basis": None, "refused": None}
-    plain = [{**row.to_dict(), "refused": row.reason} for row in c.rows]
+    units = {**dict.fromkeys(chosen), **c.labels.units, **figures, "calibration": None, "basis": None, "refused": None}
+    plain = [
+        {**row.to_dict(), "fits": row.fits, "refused": row.reason} for row in c.rows
+    ]  # a column of yes and no alone
     return records([{**dict.fromkeys(units), **row, **ends_of(row["intervals"])} for row in plain], units)

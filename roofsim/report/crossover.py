@@ -53,6 +53,12 @@ def crossover_tables(c: Comparison, device: str, runtime: str) -> list[Table]:
     ]
 
 
+def crossover_row(c: Comparison) -> Table:
+    """What is said of the one pair there is, in one line without its names."""
+    table = crossover_tables(c, c.device, c.runtime)[0]
+    return Table("", table.columns[2:], [row[2:] for row in table.rows])
+
+
 def crossover_records(comparisons: Sequence[Comparison]) -> Table:
     """A row for each crossing, and one for each pair that has none or that cannot be run, with every runtime."""
     pair, turn = ("a", "b", "metric"), ("faster_before", "faster_after", "within_memory")

@@ -13,7 +13,7 @@ from roofsim.ops.base import CostFunction
 from roofsim.prediction.metrics import METRICS
 from roofsim.report.heading import assumed, heading
 from roofsim.report.records import records
-from roofsim.report.table import Column, Figure, Table
+from roofsim.report.table import TOGETHER, Column, Figure, Table
 from roofsim.studies.explain import Explanation
 
 UNITS = {name: "FLOP" if name in ("matrix", "vector") else "B" for name in COLUMNS}
@@ -59,6 +59,20 @@ def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
 
 
 SMALL = 0.005
+FEW = 4
+"""So many symbols are named in a row."""
+
+
+def explain_row(e: Explanation) -> Table:
+    """The figure, what bounds the prefill at this length, and what moves the figure most, in one line."""
+    here = next((r for r in reversed(e.regimes) if r.first <= e.length), e.regimes[0])
+    pulls = [f"{name}{TOGETHER}{pull:+.2f}" for name, pull in list(e.elasticities.items())[:FEW] if abs(pull) >= SMALL]
+    columns = [
+        Column("figure", METRICS[e.metric].unit),
+        Column("bound by"),
+        Column("1 % more of it moves by %", "text"),
+    ]
+    return Table("", columns, [[e.value, str(here.bound), ", ".join(pulls)]])
 
 
 def explain_records(e: Explanation) -> Table:

@@ -6,7 +6,7 @@ from roofsim.prediction.results import Limits, columns, interval_basis
 from roofsim.prediction.words import by
 from roofsim.report.heading import assumed, heading
 from roofsim.report.records import ends_of, records, with_ends
-from roofsim.report.table import Column, Table, tokens_that_fit
+from roofsim.report.table import ANY, Column, Table, tokens_that_fit
 from roofsim.studies.limits import PARTS, LimitsResult
 
 
@@ -32,7 +32,22 @@ def limits_tables(r: LimitsResult, device: str, runtime: str) -> list[Table]:
         assumed(r.assumptions, r.cautions),
     ]
     title = f"Peak memory of a prefill: {r.model} on {device}\nwith {runtime}"
-    return [Table(heading(title, r.cautions), columns, rows, notes)]
+    return [Table(heading(title, r.cautions, as_if=""), columns, rows, notes)]
+
+
+def limits_row(r: LimitsResult) -> Table:
+    """Both limits, the factor of their intervals, and what ends them, in one line."""
+
+    def said(name: str) -> str:
+        value = getattr(r.limits, name)
+        factor = f" x{r.intervals[name][1] / value:.2f}" if value and tokens_that_fit(value) != ANY else ""
+        return f"{tokens_that_fit(value)}{factor}"
+
+    columns = [Column("longest prompt", "text"), Column("ended by"), Column("largest batch", "text"),
+               Column("ended by"), Column("weights", "B"), Column("memory", "B")]  # fmt: skip
+    bounds = r.limits.prompt_bound, r.limits.batch_bound
+    row = [said("max_prompt"), bounds[0], said("max_batch"), bounds[1], r.at[0].memory.weights, r.room.bytes]
+    return Table("", columns, [row])
 
 
 def limits_records(r: LimitsResult) -> Table:

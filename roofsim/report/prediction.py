@@ -211,6 +211,18 @@ BASIS = (
 )
 
 
+def roofline_rows(p: Prediction) -> Table:
+    """Both passes as wholes on the roofline."""
+    rows = []
+    for name, each in (("prefill", p.prefill), ("decode", p.decode)):
+        work, light = each.matrix_flops + each.vector_flops, sum(o.light_time for o in each.operators)
+        figures = [work / each.bytes, work / each.device_time, _share(light, each.device_time), each.device_time]
+        rows.append([name, *figures, each.bound])
+    heads = [Column("pass"), Column("FLOP/B", "ratio"), Column("rate", "FLOP/s"), Column("SOL", "%"),
+             Column("busy", "s"), Column("bound")]  # fmt: skip
+    return Table("", heads, rows)
+
+
 def roofline_tables(
     p: Prediction, device: str, runtime: str, m: Machine, within: Mapping[str, Sequence[Interval]]
 ) -> tuple[list[Table], dict[str, Any]]:

@@ -104,8 +104,8 @@ def _field(each: Any, here: str) -> Iterator[tuple[str, str, str, str]]:
         yield here, "yes" if each is True else "no" if each is False else str(each), "", ""
 
 
-def family(f: Family, given: Mapping[str, int]) -> tuple[Table, dict[str, Any]]:
-    """The parameters of a family: what each is in the member with those given, and may be."""
+def family(f: Family, given: Mapping[str, int], called: str) -> tuple[Table, dict[str, Any]]:
+    """The parameters of a family, `called` so: what each is in the member with those given, and may be."""
     values = f.values(given)
     keys = ("parameter", "value", "otherwise", "from", "to", "meaning", "source")
     rows = [
@@ -115,8 +115,8 @@ def family(f: Family, given: Mapping[str, int]) -> tuple[Table, dict[str, Any]]:
     columns = [Column(keys[0]), Column(keys[1], "count"), Column(keys[2], "text"), Column(keys[3], "count"),
                Column(keys[4], "count"), Column(keys[5]), Column(keys[6])]  # fmt: skip
     notes = [
-        f"Choose with {f.id}:width=1024:depth=16. With parameters=494M, {f.solved} is chosen for that many, in "
-        f"multiples of {f.parameters[f.solved].multiple}."
+        f"Choose with {called}:{':'.join(f'{name}={values[name]}' for name in list(values)[:2])}. With "
+        f"parameters=494M, {f.solved} is chosen for that many, in multiples of {f.parameters[f.solved].multiple}."
     ]
     data = {"family": f.id, "parameters": [dict(zip(keys, row, strict=True)) for row in rows], "solved": f.solved}
     return Table(f"Family {f.id}: {f.name}", columns, rows, notes), data
@@ -161,7 +161,8 @@ def model(a: Architecture, w: Workload) -> tuple[list[Table], dict[str, Any]]:
         Table(f"{a.name}: width {a.d_model:,}, vocabulary {a.vocab:,}, embeddings "
               f"{'tied' if a.tied_embeddings else 'separate'}",
               [Column("layer"), Column("count", "count"), Column("parts")], layers,
-              [f"Order: {order(a)}."]),
+              [f"Order: {order(a)}.", *([f"Context window: {a.window:,} tokens."] if a.window else []),
+               *(f"Note: {note}." for note in a.notes)]),
         Table("Parameters", [Column("kind"), Column("number", "count"), Column("share", "%")],
               [*kinds, ["total", total, 1.0]], notes),
         Table(f"State of one sequence ({w.dtype}, recurrent states fp32)", [Column("state"), Column("bytes", "B")],
@@ -205,6 +206,8 @@ def model_data(a: Architecture, w: Workload) -> dict[str, Any]:
         "model": a.id or a.name,
         "dtype": w.dtype,
         "order": order(a),
+        "context_window": a.window or None,
+        "notes": list(a.notes),
         "parameters": {
             "total": a.total_parameters,
             "active": a.active_parameters,

@@ -71,14 +71,19 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of raw values under columns, with a title above and notes below."""
+    """Rows of raw values under columns, with a title above and notes below; the first `keys` tell rows apart."""
 
     title: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[Any]]
     notes: Sequence[str] = ()
+    keys: int = 1
+
+
+ANY = "any"
+"""Said of a limit that is beyond any use."""
 
 
 def tokens_that_fit(n: int) -> str:
     """The longest prompt or largest batch that fits, in words if it is beyond any use."""
-    return f"{n:,}" if n < 10**7 else "any"
+    return f"{n:,}" if n < 10**7 else ANY

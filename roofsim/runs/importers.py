@@ -14,12 +14,11 @@ from statistics import fmean
 from typing import Any, TypeVar
 
 from roofsim.foundation.errors import InputError, SpecError
-from roofsim.foundation.units import finite, whole
+from roofsim.foundation.units import MAX_COUNT, finite, whole
 from roofsim.runs.columns import METRICS
 from roofsim.runs.reading import Bad, Run, Runs, digest, read_csv, refusal
 from roofsim.specs.json_text import parsed
 from roofsim.specs.text import read_text, regular
-from roofsim.specs.workload import MAX_COUNT
 
 N = TypeVar("N", int, float)
 

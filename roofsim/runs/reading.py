@@ -18,10 +18,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from roofsim.foundation.errors import InputError, shortened
-from roofsim.foundation.units import finite, parse, parse_count, whole
+from roofsim.foundation.units import MAX_COUNT, finite, parse, parse_count, whole
 from roofsim.runs.columns import METRICS, Measured, column, measured
 from roofsim.specs.text import text_file
-from roofsim.specs.workload import MAX_COUNT
 
 
 class Run(NamedTuple):

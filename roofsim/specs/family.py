@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from functools import cache
 from typing import Annotated, Any
 
@@ -49,14 +50,14 @@ class Family(Documented):
 
     `template` is the rest of the file, a model file whose numbers may be expressions (`=width // 64`, one that is
     nought leaves its field out) and whose parts may have a condition (`when`). `software` is the family of models as
-    which runtimes know a member: the first whose condition holds. `solved` is the parameter that is chosen for a
-    member with a number of parameters given.
+    which runtimes know a member: the first whose condition holds; none needs to be said. `solved` is the parameter
+    that is chosen for a member with a number of parameters given.
     """
 
     name: str
     id: str = ""
     aliases: tuple[Name, ...] = ()
-    software: Annotated[Mapping[str, str], Limit(min_length=1)]
+    software: Mapping[str, str] = field(default_factory=dict)
     parameters: Annotated[Mapping[str, Parameter], Limit(min_length=1)]
     solved: str
     pattern: Pattern
@@ -79,7 +80,7 @@ class Family(Documented):
             own = seen | {LAYER} if where == "pattern.layers" else seen
             for name, condition in conditions.items():
                 problems += _unknown(condition, f"{where}.{name}", own | {OTHERWISE})
-            if list(conditions.values())[-1] != OTHERWISE:
+            if conditions and list(conditions.values())[-1] != OTHERWISE:
                 problems.append(f"{where}: the last condition is '{OTHERWISE}', so that there is always one that holds")
         layers = self.template.get("layers")
         if not isinstance(layers, Mapping) or set(layers) != set(self.pattern.layers):
@@ -114,7 +115,7 @@ class Family(Documented):
         order = self.sequence(values)
         template = _filled(self.template, values, "")
         layers = {layer: _parts(parts, values) for layer, parts in template["layers"].items() if layer in order}
-        software = _first(self.software, values, "software")
+        software = _first(self.software, values, "software") if self.software else ""
         made = {
             **template, "name": name, "id": name, "family": software, "layers": layers, "layout": stretches(order),
             "sources": self.sources,

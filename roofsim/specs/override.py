@@ -10,7 +10,7 @@ from roofsim.foundation.errors import InputError, SpecError, UnknownName
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Sourced
 from roofsim.foundation.schema import Spec, items, place, variant
-from roofsim.foundation.units import finite
+from roofsim.foundation.units import finite, parse_count
 from roofsim.specs.device import DRIVES_PEAKS, Device, with_peaks, with_usable
 from roofsim.specs.files import build
 
@@ -109,14 +109,15 @@ def _set(values: Any, root: str, path: Sequence[str], value: str) -> None:
 
 
 def _new(value: str, where: str) -> Any:
-    """A value where none is: a quantity, which ends in its unit, or a plain number."""
-    if re.search(r"[A-Za-z/]$", value):
+    """A value where none is: a quantity, which ends in its unit, a count or a plain number."""
+    counted = value[-1:] in COUNTED
+    if re.search(r"[A-Za-z]$", value) and not counted:
         return {"value": value, "source": SOURCE}
     try:
-        number = finite(value)
+        number = finite(parse_count(value) if counted else value)
     except ValueError as error:
         raise InputError(f"--set {where}: {error}") from None
-    return int(number) if re.fullmatch(r"[+-]?\d+", value) else number
+    return int(number) if re.fullmatch(r"[+-]?\d+[kKM]?", value) else number
 
 
 SOURCE = "--set"
@@ -144,13 +145,18 @@ def _scaled(old: Any, value: str, where: str) -> Any:
     return f"{finite(number) * float(value[:-1])!r} {unit}".strip()
 
 
+COUNTED = ("k", "K", "M")
+"""How a count such as 4k ends."""
+
+
 def _plain(old: Any, value: str, where: str) -> Any:
     """`value` in the type that the field has now."""
     try:
         if isinstance(old, bool):
             return {"true": True, "false": False}[value.lower()]
         if isinstance(old, int | float):
-            number = finite(_scaled(old, value, where))
+            scaled = _scaled(old, value, where)
+            number = finite(parse_count(scaled) if scaled[-1:] in COUNTED else scaled)
             return int(number) if number == int(number) and isinstance(old, int) else number
     except (KeyError, ValueError, OverflowError):
         raise InputError(f"--set {where}: '{value}' is not like the '{old}' that is there") from None

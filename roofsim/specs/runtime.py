@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Literal
 
+from roofsim.foundation.errors import one_of
 from roofsim.foundation.parameters import stated
 from roofsim.foundation.quantity import Bytes, Documented, Name, Sourced, Time
 from roofsim.foundation.schema import Extra, Limit, Spec
 from roofsim.model.step import Latents, Logits, Product
-from roofsim.model.weights import CACHE_BYTES
+from roofsim.model.weights import CACHE_BYTES, ENCODINGS
 from roofsim.ops.base import Role
 
 PositiveInt = Annotated[int, Limit(gt=0)]
@@ -128,6 +129,8 @@ class MatrixLibrary(Spec):
     """Results (tokens × outputs) from which on a product of a prefill clears a buffer first."""
     clears_width: PositiveInt | None = None
     """Outputs from which on a product of a decode step does."""
+    tile_rows: PositiveInt | None = None
+    """Rows of a tile: products of more compute whole tiles of as many."""
     dequantises_from: PositiveInt | None = None
     """Rows from which on a product copies quantised weights to fp16 first."""
     accumulates: Literal["fp32", "fp16"] = "fp32"
@@ -202,6 +205,8 @@ class Runtime(Documented):
     products: Mapping[Name, tuple[Product, ...]] | None = None
     """Kernels for quantised weights by their encoding or its family (docs/weights.md), in order of preference: others
     are refused. Without it, weights of any are unpacked inside the product."""
+    lacks: Mapping[Name, str] = field(default_factory=dict)
+    """Why there are no kernels for an encoding or a family of them, and what may be asked for instead."""
     caches: tuple[Name, ...] | None = None
     """Encodings that a KV cache can have beside the dtype of activations; any, without it."""
     supports: tuple[str, ...] = ()
@@ -212,9 +217,16 @@ class Runtime(Documented):
     def __post_init__(self) -> None:
         super().__post_init__()
         stated(self.parameters)
+        known = {each for name, form in ENCODINGS.items() if form.family for each in (name, form.family)}
+        for name in (*(self.products or {}), *self.lacks):
+            if name not in known:
+                raise ValueError(
+                    f"{'lacks' if name in self.lacks else 'products'}: no encoding '{name}' and no family "
+                    f"of them; one of {', '.join(sorted(known))}"
+                )
         for name in self.caches or ():
             if name not in CACHE_BYTES:
-                raise ValueError(f"caches: no '{name}'; one of {', '.join(CACHE_BYTES)}")
+                raise ValueError(f"caches: {one_of('encoding of a cache', name, CACHE_BYTES)}")
 
     def written_for(self, vendor: str, kind: str) -> bool:
         """Whether the kernels are written for such a device."""

@@ -174,3 +174,41 @@ def test_a_refusal_leaves_the_file_that_was_there(refused, config, here):
     config(hidden_size=-1)
     refused("import config.json -o model.yaml")
     assert (here / "model.yaml").read_text() == "before"
+
+
+NOTED = "use_novel_mixer: false is not known for model_type qwen2 and left aside"
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["predict {} -d rtx-4090", "explain {} -d rtx-4090", "limits {} -d rtx-4090", "roofline {} -d rtx-4090",
+     "crossover {} mamba2-780m -d rtx-4090 --longest 1k", "crossover mamba2-780m {} -d rtx-4090 --longest 1k",
+     "predict {} -d rtx-4090 -r ideal,cuda-graph", "sensitivity {} -d rtx-4090", "show {}"],
+)  # fmt: skip
+def test_what_was_left_aside_is_told_by_every_command_and_by_the_imported_file(roofsim, config, command):
+    config(use_novel_mixer=False)
+    roofsim("import config.json -o model.yaml -q")
+    for name in ("./config.json", "./model.yaml"):
+        assert NOTED in " ".join(roofsim(command.format(name)).split())
+
+
+def test_a_note_is_in_the_json(data, config):
+    config(use_novel_mixer=False)
+    for line in ("predict", "limits", "explain", "roofline"):
+        assert any(NOTED in each for each in data(f"{line} ./config.json -d rtx-4090")["assumptions"])
+    shown = data("show ./config.json")
+    assert (shown["notes"], shown["context_window"]) == ([NOTED], QWEN["max_position_embeddings"])
+
+
+def test_an_unknown_quantisation_is_refused_by_every_command_and_a_known_one_sets_the_weights(
+    refused, data, attempt, config
+):
+    config(quantization_config={"quant_method": "hqq"})
+    for line in ("predict ./config.json -d rtx-4090", "show ./config.json", "import config.json -o x.yaml"):
+        assert "quantization_config: weight formats: no 'hqq'" in refused(line)
+    config(quantization_config={"quant_method": "awq", "bits": 4, "group_size": 128})
+    found, plain = (data(f"predict ./config.json -d rtx-4090 {more}") for more in ("", "--weights bf16"))
+    assert found["memory"]["weights"] < 0.6 * plain["memory"]["weights"]
+    assert any(each.startswith("weights stored as int4-g128") for each in found["assumptions"])
+    config(quantization_config={"quant_method": "fp8"})
+    assert "no kernels for weights in fp8" in refused("predict ./config.json -d rtx-4090")

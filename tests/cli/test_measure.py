@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from roofsim.foundation.installation import install
 from roofsim.measure import stack
 from roofsim.measure.runs import Case, runs
 
@@ -19,7 +20,7 @@ def bare(monkeypatch):
 def test_without_pytorch_the_line_that_installs_it_is_told(refused, bare):
     message = refused(MEASURE)
     assert "torch, transformers" in message
-    assert message.splitlines()[-1] == "python3 -m pip --python .venv install --editable '.[measure]'"
+    assert message.splitlines()[-1] == install("measure")
 
 
 def test_a_model_that_is_wrong_is_told_before_anything_is_loaded(refused, bare):

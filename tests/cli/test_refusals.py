@@ -32,6 +32,14 @@ CROSSOVER = "crossover Qwen2.5-0.5B mamba2-780m -d rtx-4090"
         ("show rtx-409", "rtx-4090"),
         ("show cuda-grap", "cuda-graph"),
         ("show orin@nope", "25w"),
+        ("show rtx-4090@ssm-scop", "nearest: rtx-4090@ssm-scope"),
+        (f"{PREDICT} --weights q4km", "nearest: q4_k_m"),
+        (f"{PREDICT} --cache q80", "nearest: q8_0"),
+        (f"{PREDICT} --dtype bf61", "nearest: bf16"),
+        (f"{PREDICT} --calibration rtx-4090@ssmscop", "nearest: rtx-4090@ssm-scope"),
+        (f"{PREDICT} --logits lst", "Did you mean last?"),
+        (f"{PREDICT} -f jsno", "Did you mean json?"),
+        (f"{CROSSOVER} -m ttf", "Did you mean ttft?"),
         ("predct mamba2-780m", "predict"),
         ("crosover", "crossover"),
         ("modles", "models"),
@@ -50,7 +58,7 @@ def test_a_typo_is_answered_with_the_name_that_was_meant(refused, line, suggeste
 
 
 @pytest.mark.parametrize("option", ["--prompt", "--batch"])
-@pytest.mark.parametrize("count", ["0", "-5", "1e99", "32q", "99999999999999", "1.5", "", "1k,2k", "nan", "k", "1..4"])
+@pytest.mark.parametrize("count", ["0", "-5", "1e99", "32q", "99999999999999", "1.5", "", "1e-1", "1e5k", "nan", "k"])
 def test_what_is_no_count_is_refused_with_an_example_of_one(refused, option, count):
     message = refused(PREDICT, option, count)
     assert option in message
@@ -68,9 +76,10 @@ def test_what_is_no_number_of_generated_tokens_is_refused(refused, count):
 @pytest.mark.parametrize(
     "lengths", ["8k..1k", "1k..8k*1", "1k..8k*0.5", "1k..8k*abc", "1k..", "..1k", ",", "", "1k,,2k", "1..1M+1", "0..4"]
 )
-def test_what_is_no_growing_range_of_lengths_is_refused(refused, lengths):
-    message = refused("limits mamba2-780m -d orin", "--lengths", lengths)
-    assert "--lengths" in message
+@pytest.mark.parametrize("option", ["--lengths", "--prompt", "--batch"])
+def test_what_is_no_growing_range_of_counts_is_refused(refused, option, lengths):
+    message = refused("limits mamba2-780m -d orin", option, lengths)
+    assert option in message
     assert "could not convert" not in message
 
 
@@ -148,7 +157,7 @@ def test_a_what_if_that_cannot_be_is_refused_in_few_words(refused, change):
     [
         ("predict mamba2-780m", "--device"),
         ("predict -d orin", "MODEL"),
-        ("predict mamba2-780m Qwen2.5-0.5B -d orin", "Qwen2.5-0.5B"),
+        ("predict mamba2-780m Qwen2.5-0.5B -d orin --memory-plot memory.png", "--memory-plot"),
         ("crossover mamba2-780m -d orin", "two"),
         ("crossover Qwen2.5-0.5B mamba2-780m", "--device"),
         ("crossover Qwen2.5-0.5B mamba2-780m -d orin --longest 1", "longest"),
@@ -260,7 +269,16 @@ def test_a_shipped_spec_works_by_path_under_another_name(data, here):
 
 @pytest.mark.parametrize(
     ("written", "number"),
-    [("4096", 4096), ("4k", 4096), ("4K", 4096), ("4_096", 4096), ("4,096", 4096), ("1.5k", 1536)],
+    [
+        ("4096", 4096),
+        ("4k", 4096),
+        ("4K", 4096),
+        ("4_096", 4096),
+        ("4,096", 4096),
+        ("1.5k", 1536),
+        ("1e3", 1000),
+        ("1.5e3", 1500),
+    ],
 )
 def test_a_count_may_be_written_as_the_field_writes_it(data, written, number):
     p = data(PREDICT, "-p", written, "-b", written, "-g", written)["workload"]

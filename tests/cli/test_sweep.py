@@ -77,7 +77,7 @@ def test_json_lines_hold_a_point_each(roofsim, here):
         ("sweep mamba2-130m", "needs a device"),
         ("sweep mamba2-13m -d orin", "nearest: mamba2-130m"),
         ("sweep mamba2-130m -d orin -p 4k..1k", "growing range"),
-        ("sweep mamba2-130m -d orin -p ''", "prompt: '' is not a whole number"),
+        ("sweep mamba2-130m -d orin -p ''", "'--prompt' / '-p': '' is not a whole number"),
         ("sweep mamba2-130m -d orin -b 1,1", "1 is given twice"),
         ("sweep mamba2-130m -d orin --set device.memory.bandwith=1x", "nearest: bandwidth"),
         ("sweep mamba2-130m -d orin --set bandwidth=1x", "--set bandwidth: write it like"),
@@ -132,7 +132,7 @@ def test_points_that_are_wrong_are_refused(refused, here, text, says):
 
 
 def test_a_figure_has_a_panel_for_each_figure_and_a_line_for_each_other_value(roofsim, here):
-    from roofsim.explore.sweep import sweep
+    from roofsim import sweep
     from roofsim.report import plots_of_sweep
 
     roofsim(LINE, "--plot", "x.png")

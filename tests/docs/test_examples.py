@@ -10,27 +10,74 @@ import pytest
 from click.testing import CliRunner
 
 from roofsim.cli import group
-from roofsim.report.docs.console import commands
+from roofsim.report.docs.console import blocks, commands
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {
     str(p.relative_to(ROOT)): p.read_text("utf-8") for p in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 }
-COMMANDS = [(page, line) for page, text in PAGES.items() for line in commands(text)]
+COMMANDS = {page: [line for _, block in blocks(text) for line in commands(block)] for page, text in PAGES.items()}
 PYTHON = {page: re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S) for page, text in PAGES.items()}
 
 
 def test_there_are_examples() -> None:
-    assert len(COMMANDS) >= 6
+    assert sum(map(len, COMMANDS.values())) >= 6
     assert any(PYTHON.values())
 
 
-@pytest.mark.parametrize(("page", "line"), COMMANDS)
-def test_a_command_in_a_console_runs(page: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+ASKED = [
+    " ".join(line.split())
+    for block in re.findall(r"^```sh\n(.*?)^```$", PAGES["README.md"], re.M | re.S)
+    for line in block.replace("\\\n", " ").splitlines()
+    if line.startswith("roofsim ")
+]
+"""What the README has for its reader's questions."""
+
+
+def test_the_readme_answers_four_questions_by_a_command() -> None:
+    assert [line.split()[1] for line in ASKED] == ["compare", "compare", "advise", "validate"]
+
+
+@pytest.mark.parametrize("line", ASKED)
+def test_an_answer_of_the_readme_is_given(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    result = CliRunner().invoke(group, shlex.split(line)[1:], prog_name="roofsim")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("page", [page for page, lines in COMMANDS.items() if lines])
+def test_the_consoles_of_a_page_run_one_after_the_other(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    program, *arguments = shlex.split(line)
-    assert program == "roofsim"
-    result = CliRunner().invoke(group, arguments, prog_name="roofsim")
+    for name, block in blocks(PAGES[page]):
+        if name:
+            Path(name).write_text(block, encoding="utf-8")
+            continue
+        for line in commands(block):
+            program, *arguments = shlex.split(line)
+            assert program == "roofsim"
+            result = CliRunner().invoke(group, arguments, prog_name="roofsim")
+            assert result.exit_code == 0, f"{line}\n{result.output}"
+
+
+ASKED = [
+    " ".join(line.split())
+    for block in re.findall(r"^```sh\n(.*?)^```$", PAGES["README.md"], re.M | re.S)
+    for line in block.replace("\\\n", " ").splitlines()
+    if line.startswith("roofsim ")
+]
+"""What the README has for its reader's questions."""
+
+
+def test_the_readme_answers_four_questions_by_a_command() -> None:
+    assert [line.split()[1] for line in ASKED] == ["compare", "compare", "advise", "validate"]
+
+
+@pytest.mark.parametrize("line", ASKED)
+def test_an_answer_of_the_readme_is_given(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    result = CliRunner().invoke(group, shlex.split(line)[1:], prog_name="roofsim")
     assert result.exit_code == 0, result.output
 
 

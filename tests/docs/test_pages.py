@@ -59,16 +59,24 @@ def test_other_arguments_are_refused(arguments: list[str], tmp_path: Path) -> No
 def test_a_console_is_filled_with_what_its_commands_print_and_cut_where_it_was_cut(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(console, "run_all", lambda lines: [f"1 {line}\n2\n3" for line in lines])
+    monkeypatch.setattr(console, "run", lambda line, folder: f"1 {line}\n2\n3")
     page = "a\n```console\n$ roofsim a\nold\n…\n$ roofsim b\n```\nb\n"
     filled = "a\n```console\n$ roofsim a\n1 roofsim a\n…\n$ roofsim b\n1 roofsim b\n2\n3\n```\nb\n"
     assert console.filled(page) == filled
     assert console.filled(filled) == filled
 
 
+def test_the_consoles_of_a_page_share_a_folder_with_the_files_that_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "run", lambda line, folder: Path(folder, "mine.yaml").read_text(encoding="utf-8"))
+    file = "```yaml mine.yaml\na: {}\n```\n"
+    page = f"{file.format(1)}```console\n$ roofsim a\n```\n{file.format(2)}```console\n$ roofsim b\n```\n"
+    filled = console.filled(page)
+    assert filled == page.replace("$ roofsim a", "$ roofsim a\na: 1\n").replace("$ roofsim b", "$ roofsim b\na: 2\n")
+
+
 def test_a_command_that_fails_stops_the_page() -> None:
     with pytest.raises(RuntimeError, match="exit code 2"):
-        console.run("roofsim predict no-such-model -d orin")
+        console.run_all(["roofsim predict no-such-model -d orin"])
 
 
 def documented() -> Iterator[tuple[str, str]]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from roofsim import library
+from roofsim import library, predict
 from roofsim.model.weights import WEIGHT_FORMATS
-from roofsim.prediction.request import predict
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode
 from roofsim.specs.workload import workload
@@ -53,7 +52,7 @@ def test_without_such_a_unit_weights_save_traffic_but_no_work(model: str, fmt: s
 
 FORMATS = {
     "vllm": ("fp8", "int8-channel", "int4-g128", "nvfp4", "nf4"),
-    "transformers-5-eager": ("fp8-block128", "nf4", "q4_k_m"),
+    "transformers-5-eager": ("fp8-block128", "nf4", "nvfp4"),
     "transformers-4.52-eager": ("nf4", "awq"), "ideal": ("fp8", "mxfp4", "q4_k_m"),
 }  # fmt: skip
 

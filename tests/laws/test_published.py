@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from roofsim import library
 from roofsim.adapters.published.base import stacked
-from roofsim.adapters.published.read import read_config
+from roofsim.adapters.published.read import adapters, read_config
 from roofsim.foundation.errors import SpecError
 from roofsim.foundation.schema import plain, variant
 from roofsim.model.architecture import Architecture
@@ -207,6 +207,61 @@ def test_a_field_that_is_not_understood_is_named_in_a_group_as_well(path: Path, 
         path.write_text(json.dumps({**fields, group: {**fields[group], "use_novel_mixer": 3}}))
         with pytest.raises(SpecError, match=f"{group}.use_novel_mixer"):
             library.architecture(str(path))
+
+
+@pytest.mark.parametrize("name", ["use_rope", "rope", "rotary", "use_rotary_emb", "is_causal", "causal_mask"])
+def test_switching_off_what_every_network_has_is_refused(path: Path, name: str) -> None:
+    for fields in CONFIGS.values():
+        given = text_fields(fields)
+        if name in adapters()[given["model_type"]].accepts():
+            continue
+        path.write_text(json.dumps({**given, name: False}))
+        with pytest.raises(SpecError, match=f"{name}: not understood for model_type"):
+            library.architecture(str(path))
+
+
+@pytest.mark.parametrize("group", ["attn_config", "linear_attn_config"])
+def test_so_it_is_in_a_group(path: Path, group: str) -> None:
+    grouped = [fields for fields in CONFIGS.values() if isinstance(fields.get(group), dict)]
+    assert grouped
+    for fields in grouped:
+        path.write_text(json.dumps({**fields, group: {**fields[group], "is_causal": False}}))
+        with pytest.raises(SpecError, match=f"{group}.is_causal"):
+            library.architecture(str(path))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "noted"),
+    [
+        ("use_novel_mixer", False, True), ("novel_layers", 0, True), ("novel_share", 0.0, True),
+        ("use_novel_mixer", None, False), ("novel_layers", [], False), ("novel_name", "", False),
+        ("attention_bias", False, False), ("moe_capacity", 0, True), ("hidden_dropout", 0.0, False),
+        ("num_nextn_predict_layers", 0, False),
+    ],
+)  # fmt: skip
+def test_a_field_that_is_not_known_and_off_is_noted_unless_it_is_off_elsewhere(
+    path: Path, field: str, value: object, noted: bool
+) -> None:
+    fields = CONFIGS["Qwen/Qwen2.5-0.5B-Instruct"]
+    path.write_text(json.dumps({**fields, field: value}))
+    notes = read_config(path).notes
+    told = f"{field}: {json.dumps(value)} is not known for model_type qwen2 and left aside"
+    assert notes == ((told,) if noted else ())
+    assert library.architecture(str(path)).notes == notes
+
+
+def test_published_configs_give_rise_to_few_notes(path: Path) -> None:
+    noted = {}
+    for name, fields in CONFIGS.items():
+        path.write_text(json.dumps(text_fields(fields)))
+        if found := [each for each in read_config(path).notes if "left aside" in each]:
+            noted[name] = found
+    assert noted == {}
+
+
+def test_layers_that_predict_further_tokens_are_noted(path: Path) -> None:
+    path.write_text(json.dumps({**CONFIGS["Qwen/Qwen2.5-0.5B-Instruct"], "num_nextn_predict_layers": 1}))
+    assert read_config(path).notes == ("num_nextn_predict_layers: layers that predict further tokens are not counted",)
 
 
 def test_a_field_that_is_left_aside_changes_nothing(path: Path) -> None:

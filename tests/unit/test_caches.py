@@ -91,3 +91,14 @@ def test_a_runtime_file_names_caches_that_there_are():
     values = {"name": "x", "version": "1", "lowering": "fused", "caches": ["q4_k"], "sources": {"here": "made up"}}
     with pytest.raises(InputError, match=r"caches: no 'q4_k'; one of .*q8_0"):
         build(Runtime, values, "x.yaml")
+
+
+@pytest.mark.parametrize("field", ["products", "lacks"])
+def test_a_runtime_file_names_encodings_that_there_are(field):
+    values = {"name": "x", "version": "1", "lowering": "fused", "sources": {"here": "made up"}}
+    for name in ("ggml", "nvfp4", "q4_k"):
+        build(
+            Runtime, {**values, field: {name: ["weights_only"] if field == "products" else "it reads none"}}, "x.yaml"
+        )
+    with pytest.raises(InputError, match=rf"{field}: no encoding 'gguf' and no family of them; one of .*ggml"):
+        build(Runtime, {**values, field: {"gguf": ["weights_only"] if field == "products" else "none"}}, "x.yaml")

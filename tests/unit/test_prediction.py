@@ -12,13 +12,14 @@ from roofsim.engine.compiled import CHUNK
 from roofsim.engine.passes import operators, run_pass
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
+from roofsim.foundation.units import MAX_COUNT
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.limits import cache_capacity, fits, largest
 from roofsim.prediction.request import detailed_prefill, predict_request
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode, most_tokens, pieces, prefill
-from roofsim.specs.workload import MAX_COUNT, workload
+from roofsim.specs.workload import workload
 
 NOT_FIGURES = ("_table", "_bound", "binding")
 
@@ -214,7 +215,7 @@ def test_the_dtype_is_the_best_that_the_device_has_a_unit_for(device: str, dtype
         ({"dtype": "bf16", "device": "t4"}, Unsupported, "no matrix peak for bf16"),
         ({"dtype": "fp8", "device": "orin"}, Unsupported, "no matrix peak for fp8"),
         ({"batch": 0}, InputError, "batch"),
-        ({"length": 5}, InputError, "length"),
+        ({"length": 5}, TypeError, "length"),
         ({"model": "qwen"}, InputError, "models: no 'qwen'; nearest"),
         ({"device": "orinn"}, InputError, "devices: no 'orinn'; nearest"),
         ({"runtime": "vlm"}, InputError, "runtimes: no 'vlm'"),

@@ -8,16 +8,15 @@ from typing import Any
 
 import pytest
 
-from roofsim import library
+from roofsim import library, predict
 from roofsim.adapters.published.quantised import format_of, kept
 from roofsim.adapters.published.read import read_config
-from roofsim.foundation.errors import UnknownName, Unsupported
+from roofsim.foundation.errors import SpecError, UnknownName, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.lowering.step import lower
 from roofsim.model.architecture import Architecture, Stored
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode
-from roofsim.specs.files import build
 from roofsim.specs.workload import STORED, workload
 
 LLAMA = {
@@ -27,11 +26,11 @@ LLAMA = {
 }  # fmt: skip
 
 
-def read(folder: Path, said: dict[str, Any]) -> tuple[Architecture, tuple[str, ...]]:
+def read(folder: Path, said: Any) -> tuple[Architecture, tuple[str, ...]]:
     path = folder / "config.json"
     path.write_text(json.dumps({**LLAMA, "quantization_config": said}))
     found = read_config(path)
-    return build(Architecture, found.values, str(path)), found.notes
+    return library.architecture(str(path)), found.notes
 
 
 def tensors(bits: int, kind: str, strategy: str, **more: Any) -> dict[str, Any]:
@@ -68,12 +67,61 @@ def test_a_method_means_a_format(said: dict[str, Any], name: str) -> None:
 @pytest.mark.parametrize(
     "said", [{}, {"quant_method": "hqq"}, {"quant_method": "gptq", "bits": 3}, {"quant_method": "compressed-tensors"}]
 )
-def test_a_method_that_is_not_known_is_told_and_counts_nothing(tmp_path: Path, said: dict[str, Any]) -> None:
+def test_a_method_that_is_not_known_is_refused_with_what_would_be_right(tmp_path: Path, said: dict[str, Any]) -> None:
     with pytest.raises(UnknownName):
         format_of(said)
-    model, notes = read(tmp_path, {**said, "version": 1})
-    assert model.stored is None
-    assert any("weights are counted in the dtype" in note for note in notes)
+    with pytest.raises(SpecError, match=r"quantization_config: weight formats: no .* without the field, weights are"):
+        read(tmp_path, {**said, "version": 1})
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"quant_method": "modelopt", "quantization": None}, "no ''"),
+        ({"quant_method": None}, "no ''"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": False}, "no 'bitsandbytes in neither 4 nor 8 bits'"),
+        ("fp8", "no ''"),
+        (["fp8"], "no ''"),
+        ({"quant_method": "compressed-tensors", "config_groups": {"a": {"weights": 4}}}, "without num_bits"),
+        ({"quant_method": "compressed-tensors", "config_groups": 4}, "without num_bits"),
+        ({"quant_method": "fp8", "ignore": ["re:("]}, "re:(: no regular expression: missing )"),
+        ({"quant_method": "compressed-tensors", "config_groups": {
+            "a": {"weights": {"num_bits": 8, "type": "float"}}, "b": {"weights": {"num_bits": 8, "type": "int"}},
+        }}, "config_groups are stored in fp8 and int8-weights; which is in which is not read"),
+    ],
+)  # fmt: skip
+def test_a_quantisation_that_says_no_single_format_is_refused(tmp_path: Path, said: Any, told: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        read(tmp_path, said)
+    assert told in str(refused.value)
+
+
+def test_groups_in_one_format_are_that_format(tmp_path: Path) -> None:
+    group = {"weights": {"num_bits": 8, "type": "float"}}
+    model, _ = read(tmp_path, {"quant_method": "compressed-tensors", "config_groups": {"a": group, "b": group}})
+    assert model.stored is not None
+    assert model.stored.format == "fp8"
+
+
+def test_what_a_file_says_of_its_weights_and_cache_is_among_the_assumptions(tmp_path: Path) -> None:
+    model, notes = read(tmp_path, {"quant_method": "fp8", "kv_cache_scheme": {"num_bits": 8}})
+    said = predict(model, "h100", "vllm").assumptions
+    bits = 8 * model.weight_bytes(setup(model, "h100", "vllm").precision(workload())) / model.total_parameters
+    assert f"weights stored as fp8 ({bits:.3g} bits each in {model.id}, multiplied on fp8 units)" in said
+    assert notes == model.notes == (
+        "quantization_config: stored quantised, in fp8, unless --weights says otherwise",
+        "quantization_config.kv_cache_scheme: is left to --cache",
+    )  # fmt: skip
+    assert {f"{model.id}: {note}" for note in notes} <= set(said)
+
+
+def test_a_language_model_inside_another_may_say_how_it_is_stored(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    inside = {**LLAMA, "quantization_config": {"quant_method": "fp8"}}
+    path.write_text(json.dumps({"model_type": "llava", "text_config": inside}))
+    found = read_config(path)
+    assert found.values["stored"]["format"] == "fp8"
+    assert found.notes[0] == "text_config of a llava model: only the language model is counted"
 
 
 FFN = ("gate_proj", "down_proj", "router", "experts_up", "shared_up_proj")

@@ -14,6 +14,7 @@ from roofsim.foundation.units import (
     BINARY,
     DECIMAL,
     EXAMPLES,
+    SPOKEN,
     UNITS,
     parse,
     parse_count,
@@ -25,6 +26,7 @@ from roofsim.foundation.units import (
 
 PREFIXED = [(f"{p}{unit}", unit) for unit in UNITS if unit for p in DECIMAL]
 PREFIXED += [(f"{p}{unit}", unit) for unit in ("B", "B/s") for p in BINARY]
+PREFIXED += [(word, unit) for unit, words in SPOKEN.items() for word in words]
 NAMED = [unit for unit in UNITS if unit]
 RIGHT = "write it like"
 
@@ -59,7 +61,8 @@ def test_what_is_shown_parses_back_within_the_digits_shown(value: float, unit: s
 def test_what_is_shown_has_three_digits_and_a_prefix_that_leaves_one_to_three_before_the_point(
     value: float, unit: str
 ) -> None:
-    assume(unit != "B" or 1 <= value < 1000 * 2**40)
+    assume(unit != "B" or 1 <= value < 1000 * 2**60)
+    assume(unit != "s" or value < 999 * 86_400)
     number, _ = show(value, unit).split(" ")
     assert 1 <= float(number.replace(",", "")) < 1024
     shown = sum(map(number.count, string.digits))
@@ -74,7 +77,14 @@ def test_what_is_shown_has_three_digits_and_a_prefix_that_leaves_one_to_three_be
         (math.inf, "s", "∞"),
         (-math.inf, "s", "-∞"),
         (1599, "USD", "1,599 USD"),
-        (999.6, "s", "1.00 ks"),
+        (999.6, "s", "16.7 min"),
+        (1270, "s", "21.2 min"),
+        (3590, "s", "59.8 min"),
+        (-3599, "s", "-1.00 h"),
+        (3600 * 2.5, "s", "2.50 h"),
+        (86_400 * 400, "s", "400 d"),
+        (1000, "J", "1.00 kJ"),
+        (2**52, "B", "4.00 PiB"),
         (999.4, "s", "999 s"),
         (1023.9, "B", "1.00 KiB"),
         (1e9, "B", "954 MiB"),
@@ -92,7 +102,8 @@ def test_shown_quantities(value: float, unit: str, shown: str) -> None:
     [
         ("", "B"), ("B", "B"), ("5", "B"), ("5 b", "B"), ("5 kib", "B"), ("5 KB", "B"), ("5 GB/s", "B"), ("5 B", "B/s"),
         ("5 KiFLOP", "FLOP"), ("5 YB", "B"), ("5 G B", "B"), ("nan B", "B"), ("inf B", "B"), ("-inf s", "s"),
-        ("1e999 B", "B"), ("5 h", "s"), ("5 min", "s"), ("5 k", ""), ("5 %", ""), ("0x10", ""), ("1/2", ""),
+        ("1e999 B", "B"), ("5 kh", "s"), ("5 mins", "s"), ("5 min", "J"), ("5 m", "s"),
+        ("5 k", ""), ("5 %", ""), ("0x10", ""), ("1/2", ""),
         ("5 J/GB", "J/B"), ("+-5 s", "s"), ("five s", "s"), ("5 5 s", "s"),
     ],
 )  # fmt: skip
@@ -136,6 +147,8 @@ def test_any_text_is_a_finite_number_or_a_value_error(text: str, unit: str) -> N
     [
         ("1", 1), ("4096", 4096), ("32k", 32768), ("32K", 32768), ("1M", 2**20), ("1.5M", 1572864), ("0.5k", 512),
         (" 7 ", 7), ("1,024", 1024), ("4_096", 4096), ("1000000000000", 10**12), ("4096.0", 4096),
+        ("1e5", 100_000), ("1E+5", 100_000),
+        ("1.5e3", 1500), ("1.1e1", 11),
     ],
 )  # fmt: skip
 def test_counts(text: str, count: int) -> None:
@@ -152,7 +165,10 @@ def test_counts(text: str, count: int) -> None:
         "+1",
         "1.5",
         "1.0001k",
-        "1e6",
+        "1e-1",
+        "1e13",
+        "1e5k",
+        "1e",
         "1g",
         "32 k",
         "0x10",
@@ -180,6 +196,11 @@ def test_what_is_no_count_is_told_how_to_write_one(text: str) -> None:
         ("3..20*2", [3, 6, 12]),
         ("5..5", [5]),
         ("7,1..4", [7, 1, 2, 4]),
+        ("1e3,1e3..4e3", [1000, 1000, 2000, 4000]),
+        ("4,096", [4096]),
+        ("1,048,576", [1_048_576]),
+        ("1,024,2,048", [1024, 2048]),
+        ("128,256", [128, 256]),
     ],
 )
 def test_lists_and_ranges_of_counts(text: str, counts: list[int]) -> None:
@@ -213,13 +234,20 @@ def test_a_range_grows_from_its_low_end_and_stays_below_its_high_end(low: int, s
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("8030261248", 8_030_261_248), ("8.03B", 8_030_000_000), ("350m", 350_000_000), ("1T", 10**12)]
+    ("text", "value"),
+    [
+        ("8030261248", 8_030_261_248),
+        ("8.03B", 8_030_000_000),
+        ("350m", 350_000_000),
+        ("1T", 10**12),
+        ("7e9", 7 * 10**9),
+    ],
 )
 def test_a_number_of_parameters_is_read_as_the_field_writes_it(text: str, value: int) -> None:
     assert parse_short_count(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "B", "8.2X", "-1B", "1e9", "8,0.3B"])
+@pytest.mark.parametrize("text", ["", "B", "8.2X", "-1B", "1e-9", "1e9B", "8,0.3B"])
 def test_what_is_no_number_of_parameters_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a number of parameters; write it like"):
         parse_short_count(text)

@@ -29,20 +29,47 @@ def test_an_array_becomes_float64(values: Any, dtype: Any) -> None:
     np.testing.assert_array_equal(prompt, values)
 
 
-NO_COUNTS = [0, -1, 1.5, True, "4", None, float("nan"), float("inf"), 10**13, 10**400, [1, 2], 1 + 0j, object()]
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ([1, 2], [1, 2]),
+        (["1k", 3], [1024, 3]),
+        ((5,), [5]),
+        ([[1], ["2k"]], [[1], [2048]]),
+        (range(2, 8, 3), [2, 5]),
+        ("1k,5", [1024, 5]),
+        ("1k..4k*2", [1024, 2048, 4096]),
+    ],
+)
+@pytest.mark.parametrize("field", ["batch", "prompt", "generate"])
+def test_lists_ranges_and_texts_with_several_counts_are_arrays(field: str, given: Any, read: Any) -> None:
+    found = getattr(workload(**{field: given}), field)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, read)
+
+
+def test_a_text_is_the_count_that_it_says() -> None:
+    w = workload(batch="4", prompt="32k", generate="0")
+    assert (w.batch, w.prompt, w.generate) == (4, 32768, 0)
+
+
+NO_COUNTS = [
+    0, -1, 1.5, True, "4 k", "", None, float("nan"), float("inf"), 10**13, 10**400, 1 + 0j, object(),
+    [0, 1], [], [[1, 2], [3]], ["a"], [True], [None], range(0), {1: 2}, "8k..1k",
+]  # fmt: skip
 NO_ARRAYS = [[0, 1], [np.nan], [np.inf], ["a"], [1.5], [1j], [], [True]]
 
 
 @pytest.mark.parametrize("field", ["batch", "prompt"])
 @pytest.mark.parametrize("value", [*NO_COUNTS, *map(np.array, NO_ARRAYS)], ids=lambda value: str(value)[:9])
 def test_what_is_no_count_is_refused(field: str, value: Any) -> None:
-    with pytest.raises(InputError, match=f"{field}: .*10\\^12|{field}: .*number"):
+    with pytest.raises(InputError, match=f"{field}: .*10\\^12|{field}: .*number|{field}: .*range|{field}: several"):
         workload(**{field: value})
 
 
 def test_nothing_may_be_generated_but_not_less() -> None:
     assert workload(generate=0).generate == 0
-    for wrong in (-1, 1.5, True, "7", None, float("nan"), float("inf"), 10**13, np.array([1, 2])):
+    for wrong in (-1, 1.5, True, "x", None, float("nan"), float("inf"), 10**13, np.array([0, 2])):
         with pytest.raises(InputError, match="generate: "):
             workload(generate=wrong)
 
@@ -76,10 +103,10 @@ def test_recurrent_states_are_fp32_unless_the_stack_keeps_them_in_the_dtype_of_t
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"dtype": "bf17"}, "dtype: no dtype 'bf17'; one of fp32"),
+        ({"dtype": "bf17"}, "dtype: no dtype 'bf17'; nearest: bf16, fp16; one of fp32"),
         ({"cache_dtype": ""}, "cache_dtype: no encoding of a cache ''"),
         ({"dtype": 3}, "dtype: "),
-        ({"weight_format": "q5"}, "weight_format: no weight format 'q5'; one of fp32"),
+        ({"weight_format": "q5"}, "weight_format: no weight format 'q5'; nearest: q5_0, q5_k_s, q5_k_m; one of fp32"),
         ({"logits": "some"}, "logits: input should be 'all' or 'last'"),
         ({"length": 1}, "length: "),
     ],

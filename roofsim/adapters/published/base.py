@@ -155,13 +155,22 @@ class Group(BaseModel):
         return {
             name: value
             for name, value in given.items()
-            if value is not None and (name in read or not (value is False or ignorable(name, value, cls.no_effect)))
+            if value is not None and (name in read or not ignorable(name, value, cls.no_effect))
         }
 
 
 def ignorable(name: str, value: Any, more: frozenset[str]) -> bool:
-    """Whether a field that is not read changes nothing: known for it, or switched off."""
-    return name in NO_EFFECT or name in more or bool(NO_EFFECT_PATTERN.search(name)) or not value
+    """Whether a field that is not read changes nothing: known for it, or switched off where that is no change."""
+    return without_effect(name, more) or (not value and not (value is False and ON.match(name)))
+
+
+def without_effect(name: str, more: frozenset[str]) -> bool:
+    """Whether a field is known to change nothing, whatever it says."""
+    return name in NO_EFFECT or name in more or bool(NO_EFFECT_PATTERN.search(name))
+
+
+ON = re.compile(r"(use_)?(rope|rotary(_emb|_embeddings?)?|causal(_mask|_attention)?)$|is_causal$")
+"""What every network that would say so has unless it is switched off."""
 
 
 def architecture_values(config: Config) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +12,12 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import AliasChoices, ValidationError
 
-from roofsim.adapters import published
-from roofsim.adapters.published.base import ADAPTERS, Config, architecture_values, ignorable
-from roofsim.adapters.published.quantised import stored_weights
-from roofsim.foundation.errors import SpecError, UnknownName
+from roofsim.adapters import hub, published
+from roofsim.adapters.published.base import ADAPTERS, Config, architecture_values, ignorable, without_effect
+from roofsim.adapters.published.quantised import CACHE, stored_weights
+from roofsim.foundation.errors import SpecError, UnknownName, Unsupported
 from roofsim.model.architecture import Architecture
 from roofsim.specs.files import build, problem_line
 from roofsim.specs.json_text import parsed
@@ -84,22 +85,56 @@ def read_config(path: Path) -> Published:
         raise SpecError(lines[:MOST_LINES] + more) from None
     except ValueError as error:
         raise SpecError([f"{file}: {_short(str(error))}"]) from None
-    name = _name(outer, file)
-    source = f"config.json of {name} (model_type {kind})"
+    id_, name, source = _names(outer, file)
+    source = f"{source} (model_type {kind})"
+    if stored := hub.named(file):
+        notes.append(f"{stored[0]} is its config.json in the Hugging Face cache, snapshot {stored[1][: hub.HASH]}")
     family = kind.removesuffix("_text")
     window = {} if values.get("positions") else _window(fields)
     ignored = [each for each in ignored if not (window and each == POSITIONS)]
-    values = {"name": name, "id": file.stem if file.stem != "config" else file.resolve().parent.name,
-              "family": family, **window, **values, "sources": {"config": source}}  # fmt: skip
-    if said := outer.get("quantization_config"):
-        try:
-            network = build(Architecture, values, str(file))
-            format_, bits = stored_weights(network, said if isinstance(said, dict) else {})
-            values["stored"] = {"bits": bits, "source": "config", "format": format_}
-            notes.append(f"quantization_config: the weights are stored quantised, in {format_}; see --weights")
-        except UnknownName as error:
-            notes.append(f"quantization_config: {error}; weights are counted in the dtype that is asked for")
+    values = {"name": name, "id": id_, "family": family, **window, **values, "sources": {"config": source}}
+    for at in {id(each): each for each in (outer, fields)}.values():
+        if said := at.get(QUANTISED):
+            values["stored"] = _stored(said, build(Architecture, values, str(file)), file)
+            notes.append(
+                f"{QUANTISED}: stored quantised, in {values['stored']['format']}, unless --weights says otherwise"
+            )
+            notes += [f"{QUANTISED}.{each}: is left to --cache" for each in CACHE if said.get(each)]
+    notes += [f"{each}: layers that predict further tokens are not counted" for each in FURTHER if fields.get(each)]
+    notes += [
+        f"{name}: {json.dumps(fields[name])} is not known for model_type {kind} and left aside"
+        for name in ignored
+        if isinstance(fields[name], int | float) and not fields[name]
+        and not without_effect(name, adapter.no_effect) and name not in off_unless_said()
+    ]  # fmt: skip
     return Published(values, tuple(ignored), tuple(notes))
+
+
+@cache
+def off_unless_said() -> frozenset[str]:
+    """Fields that some kind of model reads and that are off unless a file switches them on."""
+    found = set()
+    for adapter in adapters().values():
+        for name, info in adapter.model_fields.items():
+            if info.default in (None, False, 0):
+                alias = info.validation_alias
+                found |= set(map(str, alias.choices)) if isinstance(alias, AliasChoices) else {str(alias or name)}
+    return frozenset(found)
+
+
+QUANTISED = "quantization_config"
+FURTHER = ("num_nextn_predict_layers", "num_mtp_layers", "mtp_num_hidden_layers")
+"""Layers beside the model that guess at more than the next token."""
+
+
+def _stored(said: Any, network: Architecture, file: Path) -> dict[str, Any]:
+    """How the weights are stored; raises SpecError where the format is not known."""
+    try:
+        format_, bits = stored_weights(network, said if isinstance(said, dict) else {})
+    except (UnknownName, Unsupported) as error:
+        right = "without the field, weights are counted in the dtype or the --weights that are asked for"
+        raise SpecError([f"{file}: {QUANTISED}: {_short(str(error))}; {right}"]) from None
+    return {"bits": bits, "source": "config", "format": format_}
 
 
 POSITIONS = "max_position_embeddings"
@@ -117,12 +152,18 @@ def context_window(stated: object) -> dict[str, int]:
     return {"context_window": stated} if can_be and isinstance(stated, int) else {}
 
 
-def _name(fields: Mapping[str, Any], file: Path) -> str:
-    """What the config calls itself, else the folder or file it is in."""
+def _names(fields: Mapping[str, Any], file: Path) -> tuple[str, str, str]:
+    """Id and name of a model, and where they are from: the Hub, what the config calls itself, its folder or file."""
+    if stored := hub.named(file):
+        name, snapshot = stored
+        return name, name, f"config.json of {name} on the Hugging Face Hub, snapshot {snapshot[: hub.HASH]}"
+    id_ = file.stem if file.stem != "config" else file.resolve().parent.name
     said = fields.get("_name_or_path")
     if isinstance(said, str) and said and not said.startswith((".", "/")) and len(said) <= 100:
-        return said
-    return file.resolve().parent.name if file.stem == "config" else file.stem.replace("__", "/")
+        name = said
+    else:
+        name = id_ if file.stem == "config" else file.stem.replace("__", "/")
+    return id_, name, f"config.json of {name}"
 
 
 MOST_LETTERS = 300

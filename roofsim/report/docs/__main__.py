@@ -28,6 +28,9 @@ PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
 CONSOLES = (
     "advise.md",
     "compare.md",
+    "own-device.md",
+    "own-model.md",
+    "own-runtime.md",
     "pareto.md",
     "quickstart.md",
     "sampling.md",
@@ -41,7 +44,8 @@ CONSOLES = (
 def pages(folder: Path) -> dict[str, str]:
     """The text that every page should have, by its name."""
     made = {name: "\n\n".join([MARK, *page()]) + "\n" for name, page in PAGES.items()}
-    return made | {name: console.filled(read(folder / name)) for name in CONSOLES}
+    texts = console.at_once(lambda name: console.filled(read(folder / name)), CONSOLES)
+    return made | dict(zip(CONSOLES, texts, strict=True))
 
 
 def read(path: Path) -> str:
