@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from roofsim.cli._click import Group, click
 from roofsim.foundation.errors import InputError, nearest, shortened
 from roofsim.foundation.version import __version__
+from roofsim.foundation.writing import together
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -95,7 +96,12 @@ class Commands(Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; our own errors become a message and exit code 2."""
         try:
-            return super().invoke(ctx)
+            with together() as files:
+                try:
+                    return super().invoke(ctx)
+                except (click.exceptions.Exit, BrokenPipeError):  # all is written, whether or not all was looked at
+                    files.appear()
+                    raise
         except InputError as error:
             raise Problem(str(error)) from None
         except click.UsageError as error:

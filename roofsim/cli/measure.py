@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
 from roofsim.measure.runs import MODES
 from roofsim.report.formats import FORMATS
@@ -386,7 +387,7 @@ class Book:
             return {"source": source, "framework": framework, **row}
 
         self.file = self.file.plus(map(whole, rows))
-        o.write_whole(self.path, self.file.text)
+        writing.text(self.path, self.file.text, at_once=True)
 
     def add_kernels(self, case: Case, longest: Sequence[tuple[str, float, int]]) -> None:
         """Add a line of JSON with the kernels of a pass."""
@@ -396,7 +397,7 @@ class Book:
                 "L": case.tokens, "kernels": longest,
             }  # fmt: skip
             before = Path(self.kernels).read_text(encoding="utf-8") if Path(self.kernels).is_file() else ""
-            o.write_whole(self.kernels, before + json.dumps(line) + "\n")
+            writing.text(self.kernels, before + json.dumps(line) + "\n", at_once=True)
 
 
 @contextmanager

@@ -238,7 +238,7 @@ def _check(note: str, op: str) -> None:
             if key.lower() in (SIZES if op != "e2e" else SIZES_OF_PASSES):
                 size(text, 0)
             elif key in QUANTITIES:
-                parse(text, QUANTITIES[key])
+                parse(text if re.search(r"[A-Za-z]", text) else f"{text} {QUANTITIES[key]}", QUANTITIES[key])
         except ValueError as error:
             raise ValueError(f"note: {key}: {error}") from None
 
