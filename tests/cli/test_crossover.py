@@ -177,6 +177,14 @@ def test_the_table_shows_the_crossing_that_the_json_holds(roofsim, published):
     assert [f"{published['max_prompt'][side]:,}" for side in "ab"] == row.split()[-2:]
 
 
+def test_what_is_true_of_all_models_is_assumed_first_and_once(data):
+    said = data("crossover Qwen2.5-0.5B mamba2-780m -d orin -r llama.cpp --weights q4_k_m")["assumptions"]
+    assert [each.partition(" (")[2].rpartition(" in ")[2] for each in said[-2:]] == ["Qwen2.5-0.5B)", "mamba2-780m)"]
+    assert all(each.startswith("weights q4_k_m (") for each in said[-2:])
+    assert said[:2] == ["batch 1", "bf16"]
+    assert len(set(said)) == len(said)
+
+
 def test_pairs_that_the_runtime_cannot_run_are_skipped_and_named(roofsim, data, refused):
     line = "crossover Qwen2.5-0.5B mamba2-780m Zamba2-1.2B -d orin -r llama.cpp"
     found = data(line)

@@ -98,7 +98,7 @@ def read_config(path: Path) -> Published:
         if said := at.get(QUANTISED):
             values["stored"] = _stored(said, build(Architecture, values, str(file)), file)
             notes.append(
-                f"{QUANTISED}: stored quantised, in {values['stored']['format']}, unless --weights says otherwise"
+                f"{QUANTISED}: the weights are stored quantised, in {values['stored']['format']}, unless --weights says otherwise"
             )
             notes += [f"{QUANTISED}.{each}: is left to --cache" for each in CACHE if said.get(each)]
     notes += [f"{each}: layers that predict further tokens are not counted" for each in FURTHER if fields.get(each)]
