@@ -183,5 +183,5 @@ def test_a_network_without_experts_is_quantised_whole() -> None:
 
 
 def test_a_stored_format_is_one_that_is_known() -> None:
-    with pytest.raises(ValueError, match="no 'banana'"):
+    with pytest.raises(ValueError, match="no weight format 'banana'"):
         Stored(bits={"weights": 4, "vectors": 16}, source="here", format="banana")
