@@ -259,3 +259,12 @@ def test_crossings_beyond_a_context_window_are_marked_and_the_window_is_named(ro
     text = " ".join(roofsim("crossover Qwen2.5-0.5B mamba2-780m -d orin -r cuda-graph").split())
     assert "†: beyond the context window of Qwen2.5-0.5B (32,768)." in text
     assert "†" not in roofsim(PUBLISHED)
+
+
+def test_a_crossing_has_its_interval_where_python_shows_it_in_a_line():
+    import roofsim
+
+    found = roofsim.crossover("Qwen2.5-0.5B", "mamba2-780m", device="orin")
+    ((crossing,),) = (pair.crossings for pair in found.pairs)
+    low, high = crossing.interval
+    assert f"crossing at {crossing.length:,} [{low:,}-{high:,}]" in repr(found)
