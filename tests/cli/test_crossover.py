@@ -258,6 +258,8 @@ def test_a_cell_has_the_lengths_of_each_stretch_and_marks_what_is_out_of_reach()
 def test_crossings_beyond_a_context_window_are_marked_and_the_window_is_named(roofsim):
     text = " ".join(roofsim("crossover Qwen2.5-0.5B mamba2-780m -d orin -r cuda-graph").split())
     assert "†: beyond the context window of Qwen2.5-0.5B (32,768)." in text
+    several = " ".join(roofsim("crossover Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 -r cuda-graph").split())
+    assert "†: beyond the context window of Qwen2.5-0.5B (32,768)." in several
     assert "†" not in roofsim(PUBLISHED)
 
 
