@@ -96,7 +96,7 @@ def _several(
 ) -> None:
     """A row for each pair and combination."""
     from roofsim.explore.combinations import answers_of_pairs
-    from roofsim.report.crossover import UNCERTAIN, crossover_records, crossover_row
+    from roofsim.report.crossover import UNCERTAIN, crossover_records, crossover_row, windows
     from roofsim.report.several import minded, several_data, several_records, side_by_side
     from roofsim.studies.crossover import Comparison, compare_setups
 
@@ -110,7 +110,8 @@ def _several(
         "A/B: A over B at 8,192 and 57,344 tokens; fits: longest prompt in memory, beyond which lengths in parentheses "
         "lie for A or B."
     )
-    notes = [*minded(found, lambda c: c.cautions), UNCERTAIN, note]
+    beyond = windows([pair for _, each in found.given for pair in each.pairs])
+    notes = [*minded(found, lambda c: c.cautions), UNCERTAIN, note, *beyond]
     out.write(
         side_by_side(found, crossover_row, METRICS[metric].words.capitalize(), notes),
         several_data(found, lambda c: c.to_dict()),

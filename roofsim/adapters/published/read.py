@@ -96,9 +96,8 @@ def read_config(path: Path) -> Published:
     for at in {id(each): each for each in (outer, fields)}.values():
         if said := at.get(QUANTISED):
             values["stored"] = _stored(said, build(Architecture, values, str(file)), file)
-            notes.append(
-                f"{QUANTISED}: stored quantised, in {values['stored']['format']}, unless --weights says otherwise"
-            )
+            how = f"the weights are stored quantised, in {values['stored']['format']}"
+            notes.append(f"{QUANTISED}: {how}, unless --weights says otherwise")
             notes += [f"{QUANTISED}.{each}: is left to --cache" for each in CACHE if said.get(each)]
     notes += [f"{each}: layers that predict further tokens are not counted" for each in FURTHER if fields.get(each)]
     notes += [
