@@ -101,6 +101,9 @@ def test_a_number_whose_thousands_are_parted_is_one(data):
 def test_a_transfer_is_one_in_every_row(data):
     line = "predict Qwen2.5-0.5B -d rtx-4090,rtx-3090 --transfer"
     rows = data(line)["rows"]
+    assert [row["calibration"] for row in data(line.replace("predict", "compare"))["rows"]] == [
+        row["calibration"] for row in rows
+    ]
     assert rows[1]["calibration"] == data("predict Qwen2.5-0.5B -d rtx-3090 --transfer")["calibration"] is not None
 
 
