@@ -13,10 +13,11 @@ from roofsim.foundation.version import __version__
 
 if TYPE_CHECKING:
     from roofsim.api import plots
+    from roofsim.api.answers import Explanation, LimitsResult, explain, limits
     from roofsim.api.found import Advice, Comparison, Crossover, Front, SearchResult, Sensitivities, Swept
     from roofsim.api.measured import Calibrated, Validated, calibrate, validate
-    from roofsim.api.one import compile, explain, limits, predict
-    from roofsim.api.results import Explanation, LimitsResult, Prediction
+    from roofsim.api.one import compile, predict
+    from roofsim.api.results import Prediction
     from roofsim.api.specs import (
         architecture,
         calibration,
@@ -42,14 +43,15 @@ if TYPE_CHECKING:
     from roofsim.specs.workload import Workload
 
 _HOMES = {
-    "roofsim.api.one": ("compile", "explain", "limits", "predict"),
+    "roofsim.api.one": ("compile", "predict"),
+    "roofsim.api.answers": ("explain", "limits", "Explanation", "LimitsResult"),
     "roofsim.api.studies": ("advise", "compare", "crossover", "pareto", "search", "sensitivity", "sweep"),
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
     "roofsim.api.specs": (
         "architecture", "calibration", "calibrations", "device", "devices", "download", "families", "host", "hosts",
         "models", "runtime", "runtimes",
     ),
-    "roofsim.api.results": ("Explanation", "LimitsResult", "Prediction"),
+    "roofsim.api.results": ("Prediction",),
     "roofsim.api.found": ("Advice", "Comparison", "Crossover", "Front", "SearchResult", "Sensitivities", "Swept"),
     "roofsim.foundation.errors": ("InputError",),
     "roofsim.model.architecture": ("Architecture",),

@@ -36,10 +36,16 @@ def spec(word: str, value: object, kind: type[S]) -> str | S:
         return path(word, value)
     if isinstance(value, str):
         if not value.strip():
-            raise InputError(f"{word}: is empty; give a name, a path or a {kind.__name__}")
+            raise InputError(f"{word}: is empty; {_give(kind)}")
         return value
     more = "; roofsim.compare and roofsim.sweep take several" if several(value) else ""
-    raise InputError(f"{word}: {shown(value)} is no {word}; give a name, a path or a {kind.__name__}{more}")
+    raise InputError(f"{word}: {shown(value)} is no {word}; {_give(kind)}{more}")
+
+
+def _give(kind: type[Spec]) -> str:
+    """What to give in the place of a spec."""
+    name = kind.__name__
+    return f"give a name, a path or {'an' if name[0] in 'AEIOU' else 'a'} {name}"
 
 
 def specs(word: str, value: object, kind: type[S]) -> list[str | S]:

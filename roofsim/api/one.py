@@ -1,4 +1,4 @@
-"""Questions about one model on one device: predict, and what else is said of it."""
+"""One request: predicted, or compiled."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from roofsim.api import checked
 from roofsim.api.asked import Asked
-from roofsim.api.results import Explanation, LimitsResult, Prediction
+from roofsim.api.results import Prediction
 from roofsim.api.words import CalibrationLike, Changes, Counts, DeviceLike, HostLike, Logits, ModelLike, RuntimeLike
 from roofsim.prediction.compiled import Compiled
-from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.request import compile_request
 from roofsim.prediction.setup import DEFAULT_RUNTIME
 
@@ -33,38 +32,6 @@ def predict(
         model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration, transfer,
         set, weight_format, cache_dtype,
     ))  # fmt: skip
-
-
-def limits(
-    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = DEFAULT_RUNTIME, *, lengths: Counts | None = None,
-    prompt: int | str = 1024, batch: int | str = 1, generate: int | str = 128, dtype: str | None = None,
-    weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
-    calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
-    weight_format: str | None = None, cache_dtype: str | None = None,
-) -> LimitsResult:  # fmt: skip
-    """Say what fits: the longest prompt at this batch, the largest batch at this prompt, memory at `lengths`.
-
-    Without lengths, those of powers of two up to the longest prompt. The rest is as for `predict`. Raises InputError.
-    """
-    asked = Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,
-                  transfer, set, weight_format, cache_dtype)  # fmt: skip
-    return LimitsResult.of(asked, None if lengths is None else checked.counts("lengths", lengths))
-
-
-def explain(
-    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = DEFAULT_RUNTIME, *, metric: str = "ttft",
-    prompt: int | str = 1024, batch: int | str = 1, generate: int | str = 128, dtype: str | None = None,
-    weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
-    calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
-    weight_format: str | None = None, cache_dtype: str | None = None,
-) -> Explanation:  # fmt: skip
-    """Say why a figure is what it is: as a polynomial in the prompt length that holds around `prompt`, and its pulls.
-
-    `metric` is one of ttft, tpot, memory, energy, throughput and total, the rest as for `predict`. Raises InputError.
-    """
-    asked = Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,
-                  transfer, set, weight_format, cache_dtype)  # fmt: skip
-    return Explanation.of(asked, checked.one_of("metric", metric, METRICS))
 
 
 def compile(

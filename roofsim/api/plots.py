@@ -10,9 +10,10 @@ from roofsim.api.words import AnyPath
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from roofsim.api.answers import LimitsResult
     from roofsim.api.found import Comparison, Crossover, Front, SearchResult, Sensitivities, Swept
     from roofsim.api.measured import Calibrated, Validated
-    from roofsim.api.results import LimitsResult, Prediction
+    from roofsim.api.results import Prediction
 
 
 def save(figure: Figure, path: AnyPath) -> None:

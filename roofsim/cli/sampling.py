@@ -73,6 +73,7 @@ def command(
         return sampling_tables(result, result.device, result.runtime, everything=True)[0]
 
     out = o.Output(format_, output, quiet)
+    out.remark(models)
     chosen = _studies.single(models, options)
     if chosen is None:
         from roofsim.report.several import several_data, several_records, side_by_side

@@ -27,12 +27,13 @@ class Labels:
     """What combinations are called.
 
     `names` are the full names of devices and runtimes by what rows call them, `asked` what they were asked for by,
-    `units` those of fields that were chosen by their paths.
+    `units` those of fields that were chosen by their paths. `notes` say what the files of models leave out.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     asked: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str | None] = field(default_factory=dict)
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Refusable:
@@ -163,7 +164,8 @@ def combinations(choices: Choices, *, transfer: bool = False) -> tuple[list[Case
     units = {path: _unit(every, path) for path in found if "." in path}
     words = [pair for kind in ("device", "runtime") for pair in zip(choices[kind], found[kind], strict=True)]
     names = {_id(spec): spec.name for _, spec in words}
-    return every, Labels(names, {_id(spec): _id(word) for word, spec in words}, units)
+    notes = {_id(spec): spec.notes for spec in found["model"] if spec.notes}
+    return every, Labels(names, {_id(spec): _id(word) for word, spec in words}, units, notes)
 
 
 def _cases(choices: Choices, specs: Specs) -> Iterator[Case]:

@@ -11,7 +11,7 @@ from roofsim.prediction.intervals import Interval
 from roofsim.prediction.places import COUNTS
 from roofsim.report import table
 from roofsim.report.records import ends_of, records, with_ends
-from roofsim.report.several import cells, full_names, heads, refusals, shared
+from roofsim.report.several import cells, full_names, heads, refusals, shared, told
 from roofsim.report.table import TOGETHER, Column, Table, tokens_that_fit
 
 
@@ -22,7 +22,7 @@ def comparison_tables(c: Comparison) -> list[Table]:
     notes = [] if c.rows else ["No combination passes."]
     if c.left_out:
         notes.append(f"Left out: {', '.join(f'{n:,} {FILTERS[why]}' for why, n in c.left_out.items())}.")
-    notes += full_names(c)
+    notes += [*told(c, [(row, row.cautions) for row in runs]), *full_names(c)]
     return [*tables, Table("", (), (), [*notes, *([NOTE] if runs else [])])]
 
 
