@@ -116,6 +116,13 @@ def test_figures_have_three_digits_and_a_unit(roofsim):
     assert not re.search(r"\d\.\d{4}", text)
 
 
+@pytest.mark.parametrize("line", ["explain Qwen2.5-0.5B -d rtx-4090", "show rtx-4090", "show rtx-4090 orin"])
+def test_quantities_have_prefixes_and_no_powers_of_ten(roofsim, line):
+    text = roofsim(line)
+    assert re.search(r"\d us\b", text)
+    assert not re.search(r"\de[-+]\d\d\b", text)
+
+
 def test_csv_holds_raw_numbers_under_names_with_units(roofsim):
     text = roofsim("devices -f csv")
     head, *rows = (line.split(",") for line in text.splitlines())
