@@ -34,7 +34,8 @@ AXES = (
 
 def models_argument(required: bool = False) -> Callable[[o.F], o.F]:
     """The models that are chosen from."""
-    models = click.argument("models", nargs=-1, required=required, type=o.Name("models", "models/families"))
+    kind = o.Several(o.Name("models", "models/families"))
+    models = click.argument("models", nargs=-1, required=required, type=kind, callback=o.flat)
     return o.stacked(models, o.download_option)
 
 
