@@ -182,7 +182,8 @@ class Several(click.ParamType[list[T]]):
         """The values."""
         if isinstance(value, list):
             return value
-        words = [each.strip() for each in value.split(",")]
+        whole = "," in value and os.path.exists(value)  # a file whose name holds a comma
+        words = [value] if whole else [each.strip() for each in value.split(",")]
         if not all(words):
             self.fail(f"'{value}' holds an empty value; write values like a,b,c", param, ctx)
         if twice := [each for i, each in enumerate(words) if each in words[:i]]:
@@ -192,6 +193,11 @@ class Several(click.ParamType[list[T]]):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """What one could become, behind the last comma."""
         return self.kind.shell_complete(ctx, param, incomplete)
+
+
+def flat(ctx: click.Context, param: click.Parameter, value: Sequence[Sequence[T]]) -> tuple[T, ...]:
+    """The values of an argument that is given several times, each of which may be several."""
+    return tuple(each for values in value for each in values)
 
 
 class Target(click.ParamType[str]):

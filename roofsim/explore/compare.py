@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from roofsim import library
 from roofsim.explore.cases import Case, Choices
-from roofsim.explore.combinations import Answers, Labels, Refusable, combinations, described
+from roofsim.explore.combinations import Answers, Labels, Refusable, Step, combinations, described, unseen
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.intervals import Interval
@@ -183,7 +183,7 @@ def _rank(row: Row) -> int:
 
 def compare(
     *models: Any, device: Any, runtime: Any = DEFAULT_RUNTIME, price: float | None = None, processes: int = 1,
-    step: Callable[[int, int], None] = lambda done, of: None, **choices: Any,
+    step: Step = unseen, **choices: Any,
 ) -> Comparison:  # fmt: skip
     """Predict every combination of models, devices, runtimes and other choices; without models, of all that ship.
 
@@ -201,11 +201,10 @@ def _several(value: Any) -> list[Any]:
 
 
 def compare_choices(
-    choices: Choices, price: float | None = None, processes: int = 1,
-    step: Callable[[int, int], None] = lambda done, of: None,
-) -> Comparison:  # fmt: skip
-    """As `compare`, of choices that are lists."""
-    every, labels = combinations(choices)
+    choices: Choices, price: float | None = None, processes: int = 1, step: Step = unseen, transfer: bool = False
+) -> Comparison:
+    """As `compare`, of choices that are lists; with `transfer` calibrations may be of other devices and runtimes."""
+    every, labels = combinations(choices, transfer=transfer)
     rows = sorted(_rows(every, price, processes, step), key=_rank)
     return Comparison(tuple(rows), labels, price)
 
@@ -223,9 +222,7 @@ def compared(found: Answers[Prediction]) -> Comparison:
     return Comparison(tuple(sorted(rows, key=_rank)), found.labels)
 
 
-def _rows(
-    every: Sequence[Case], price: float | None, processes: int, step: Callable[[int, int], None]
-) -> Iterator[Row]:
+def _rows(every: Sequence[Case], price: float | None, processes: int, step: Step) -> Iterator[Row]:
     """The row of every case, in order."""
     runs = [(each.setup, each.workload) for each in every if each.setup and each.workload and not each.refused]
     answers = _answers(runs, price, processes)
