@@ -368,6 +368,17 @@ class Output:
             write_whole(self.output, text + "\n")
             self.say(f"wrote {self.output}")
 
+    def remark(self, models: Sequence[str]) -> None:
+        """What the files of models leave out, for results that have no line for it."""
+        from roofsim import library
+
+        for name in dict.fromkeys(models):
+            if "/" in name or name.endswith(
+                (".json", ".gguf", ".yaml", ".yml")
+            ):  # those that are shipped leave out nothing
+                for note in library.architecture(name).notes:
+                    self.say(f"note: {name}: {note}")
+
     def say(self, message: str) -> None:
         """A word to the user that is no part of the result."""
         if not self.quiet:

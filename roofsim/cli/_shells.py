@@ -26,7 +26,7 @@ class Shell(ShellComplete):
 
     def source(self) -> str:
         """The script that the shell is to read."""
-        return self.source_template % {"variable": ASKED, "open": OPEN}
+        return self.source_template % {"variable": ASKED, "open": OPEN, "program": program()}
 
     def get_completion_args(self) -> tuple[list[str], str]:
         """The words after the program that are whole, and the one at the cursor."""
@@ -62,6 +62,8 @@ class Bash(Shell):
     source_template: ClassVar[str] = r"""
 _roofsim() {
     local line=${COMP_LINE:0:COMP_POINT} kind value help
+    local -a program=("$(type -P -- "${1/#\~/$HOME}")")
+    [[ $program ]] || program=(%(program)s)
     local kept=${line##*[[:space:]]}
     kept=${kept%%"$2"}
     COMPREPLY=()
@@ -71,7 +73,7 @@ _roofsim() {
             dir) compopt -o dirnames 2>/dev/null ;;
             *) COMPREPLY+=("${value:${#kept}}") ;;
         esac
-    done < <(env %(variable)s=bash_complete COMP_LINE="$line" "${1/#\~/$HOME}" 2>/dev/null)
+    done < <(env %(variable)s=bash_complete COMP_LINE="$line" "${program[@]}" 2>/dev/null)
     if [[ ${COMPREPLY[0]} == *[%(open)s] ]]; then compopt -o nospace 2>/dev/null; fi
 }
 complete -o nosort -F _roofsim roofsim 2>/dev/null || complete -F _roofsim roofsim
@@ -86,9 +88,10 @@ class Zsh(Shell):
     source_template: ClassVar[str] = r"""#compdef roofsim
 _roofsim() {
     local each kind word
-    local -a parts open open_shown closed closed_shown
+    local -a parts open open_shown closed closed_shown program=(${(Q)~words[1]})
+    (( $+commands[$program[1]] )) || [[ -x $program[1] ]] || program=(%(program)s)
     local line="${(j: :)words[1,CURRENT-1]} $PREFIX"
-    for each in "${(@f)$(env %(variable)s=zsh_complete COMP_LINE="$line" ${(Q)~words[1]} 2>/dev/null)}"; do
+    for each in "${(@f)$(env %(variable)s=zsh_complete COMP_LINE="$line" $program 2>/dev/null)}"; do
         parts=("${(@ps:\t:)each}")
         word=$parts[2]
         case $parts[1] in
@@ -129,6 +132,7 @@ class Fish(Shell):
 function __roofsim_complete
     set -l words (commandline -opc)
     set -l program (string replace -r '^~' $HOME -- $words[1])
+    command -sq $program; or test -x $program; or set program %(program)s
     set -l typed (string replace -r '^--[^=]*=' '' -- (commandline -ct))
     set -l before (string match -r '^--[^=]*=' -- (commandline -ct)); or set before ''
     for each in (env %(variable)s=fish_complete COMP_LINE=(commandline -cp | string collect) $program 2>/dev/null)

@@ -150,6 +150,7 @@ _RATE_BY_VECTORS = {"gemm": "vector_product_efficiency"}
 _RATE_OF_VECTOR = {
     "ssd": "ssd_efficiency",
     "masked_attention": "masked_attention_efficiency",
+    "narrow_masked_attention": "narrow_masked_efficiency",
     "packed_product": "quantised_efficiency",
     "block_product": "block_efficiency",
     "repacked_product": "repacked_efficiency",
@@ -169,13 +170,14 @@ _FEW_ROWS = ("vector_product", "row_product")
 _TAKEN_IN = {"packed_product": "unpacked_bytes", "row_product": "row_bytes"}
 """Products of few rows that the loads of the units bound: bytes of weights for each of them and clock, which are more
 with a second block at once."""
-_SOFTMAX = ("attention", "masked_attention")
+_SOFTMAX = ("attention", "masked_attention", "narrow_masked_attention")
 _TILED = ("attention", "delta")
 """Fused kernels whose blocks each wait for their first data and write their results before the next block begins."""
 _FILL = {"gemm": "gemm_fill"}
 _VECTOR = {
     "attention": "softmax_efficiency",
     "masked_attention": "softmax_efficiency",
+    "narrow_masked_attention": "softmax_efficiency",
     "scan": "scan_efficiency",
 }
 
@@ -183,6 +185,7 @@ _STREAM = {"strided": "strided_efficiency", "transpose": "transpose_efficiency"}
 _FIXED = {
     "attention": "attention_kernel_time",
     "masked_attention": "attention_kernel_time",
+    "narrow_masked_attention": "attention_kernel_time",
     "replay": "replay_time",
     "stream": "kernel_time",
     "vector_product": "kernel_time",

@@ -19,7 +19,7 @@ from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.version import __version__
 from roofsim.runs.cases import Case, Reader, Skip
-from roofsim.runs.names import made_with
+from roofsim.runs.names import made_with, unknown_device
 from roofsim.runs.program import Array, Program
 from roofsim.runs.reading import Run, Runs
 from roofsim.runs.where import parse
@@ -161,7 +161,8 @@ def _cases(runs: Runs, reader: Reader, device: Device, o: Options, skipped: dict
             else:
                 cases.append(case)
     if not cases:
-        raise InputError(f"{runs.file}: no row to fit {device.id} with {reader.runtime.id}{_why(skipped)}")
+        why = f"{_why(skipped)}{unknown_device(skipped)}"
+        raise InputError(f"{runs.file}: no row to fit {device.id} with {reader.runtime.id}{why}")
     return cases
 
 

@@ -18,6 +18,7 @@ EXTRAS: Mapping[str, str] = MappingProxyType(
         "distributed": "studies on a Dask cluster",
         "search": "searches with pymoo, objectives for Optuna, environments for Gymnasium",
         "gguf": "reading and writing GGUF files",
+        "hub": "`--download`: the config of a model by its name on the Hugging Face Hub",
         "measure": "timing real models with PyTorch and transformers",
         "numba": "machine code for compiled requests over many points",
     }
@@ -157,10 +158,16 @@ def _from_here(path: str) -> str:
     return path if inside.startswith("..") else inside
 
 
+def _folder(path: str) -> str:
+    """The same of a folder, which pip is not to take for the name of a package."""
+    found = _from_here(path)
+    return found if found == os.curdir or os.path.isabs(found) else os.path.join(os.curdir, found)
+
+
 def _source(root: str) -> tuple[str, ...]:
     """What pip is given for roofsim: the checkout, or where the installed one came from."""
     if os.path.isfile(os.path.join(root, "pyproject.toml")):
-        return ("--editable", _from_here(root))
+        return ("--editable", _folder(root))
     import json
     from importlib.metadata import PackageNotFoundError, distribution
 
@@ -172,7 +179,7 @@ def _source(root: str) -> tuple[str, ...]:
     if "dir_info" in origin and url.startswith("file://"):
         from urllib.request import url2pathname
 
-        return (_from_here(url2pathname(url.removeprefix("file://"))),)
+        return (_folder(url2pathname(url.removeprefix("file://"))),)
     if "vcs_info" in origin:
         vcs = origin["vcs_info"]
         return (f"roofsim @ {vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', '')}".rstrip("@"),)

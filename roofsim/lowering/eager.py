@@ -133,6 +133,9 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     if s.p.phase == "prefill" and s.runtime.attention.copies_queries:
         kernels.append(indexed("contiguous", queries * z["qk_dim"], 2 * a, work=COPIED))
         temporary = temporary + queries * z["qk_dim"] * a
+        if not repeated:
+            # keys and values too, with nothing joined before them: the cache, which counts apart, holds what was copied
+            kernels.append(indexed("contiguous", keys * kv_heads / 2, 2 * byte, count=2, work=COPIED))
     flash = fused.kernel(replace(o, sizes={**z, "kv_heads": heads}) if repeated else o)
     if repeated:
         cost = replace(flash.cost, state=0, activations=flash.cost.activations + keys * heads * byte)

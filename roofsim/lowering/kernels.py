@@ -15,7 +15,7 @@ from roofsim.specs.runtime import Runtime
 
 Class = Literal[
     "gemm", "vector_product", "row_product", "packed_product", "quantised_tiles", "attention",
-    "masked_attention", "delta", "ssd", "scan", "stream", "strided", "transpose", "replay",
+    "masked_attention", "narrow_masked_attention", "delta", "ssd", "scan", "stream", "strided", "transpose", "replay",
     "loop", "scalar_loop", "block_product", "dot_product", "repacked_product", "unpacked_product", "row_attention",
 ]  # fmt: skip
 """What a kernel is like: decides which efficiencies hold for it. Those of the last line are ggml's on a processor."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 from roofsim.foundation.arith import Number, at_least, ceil
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused
-from roofsim.lowering.kernels import COPIED, JOINED, Kernel, Lowered, Situation, indexed, piece, tiny
+from roofsim.lowering.kernels import COPIED, JOINED, Class, Kernel, Lowered, Situation, indexed, piece, tiny
 from roofsim.ops.base import Operator
 
 QUERY_TILE = 64
@@ -68,9 +68,8 @@ def memory_efficient_attention(o: Operator, s: Situation, flash: Cost, mask: Num
         activations=flash.activations + z["heads"] * mask,
         state=flash.state,
     )
-    yield Kernel(
-        "masked attention", "masked_attention", cost, s.masked, blocks=blocks, clocks=KEY_CLOCKS[wide] * keys
-    )  # fmt: skip
+    like: Class = "masked_attention" if wide else "narrow_masked_attention"
+    yield Kernel("masked attention", like, cost, s.masked, blocks=blocks, clocks=KEY_CLOCKS[wide] * keys)
 
 
 def flex_attention(o: Operator, s: Situation) -> Lowered:

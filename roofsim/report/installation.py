@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from roofsim import library
+from roofsim.adapters import hub
 from roofsim.foundation import installation
 from roofsim.foundation.version import __version__
 from roofsim.report.table import Column, Table, to_copy
@@ -62,7 +63,7 @@ def _needed() -> Iterator[Finding]:
 
 
 def _version(package: installation.Package) -> str:
-    return f"{package.name} {package.found or 'is missing'}"
+    return f"{package.name} {package.found}" if package.found else package.name
 
 
 def _extras(place: installation.Place) -> Iterator[Finding]:
@@ -70,16 +71,16 @@ def _extras(place: installation.Place) -> Iterator[Finding]:
         packages = installation.packages(extra)
         lacks = [each for each in packages if each.state != "ok"]
         state = "ok" if not lacks else "missing" if len(lacks) == len(packages) else "in part"
-        found = ", ".join(map(_version, lacks or packages))
+        found = f"{'lacks ' if lacks else ''}{', '.join(map(_version, lacks or packages))}"
         yield Finding("extra", extra, state, found, gives, place.adding(extra) if lacks else "")
 
 
 def _folders() -> Iterator[Finding]:
     specs = cache.folder()
     yield Finding("folder", "specs", *_kept(specs), "specs that were read before: commands start quicker")
-    hub = hub_cache()
-    configs = len({each.parts[-4] for each in hub.glob("models--*/snapshots/*/config.json")})
-    held = f"{_short(hub)}: {configs} configs of models"
+    where = hub.folder()
+    configs = len({each.parts[-4] for each in where.glob("models--*/snapshots/*/config.json")})
+    held = f"{_short(where)}: {configs} configs of models"
     yield Finding("folder", "Hugging Face", "ok" if configs else "absent", held, "models that were downloaded before")
     data = Path(installation.ROOT).parent / DATA
     files = len(list(data.glob("*.csv")))
@@ -99,15 +100,6 @@ def _kept(folder: str | None) -> tuple[str, str]:
     sizes = [each.stat().st_size for each in os.scandir(folder) if each.is_file()]
     state = "ok" if os.access(folder, os.W_OK | os.X_OK) else "read-only"
     return state, f"{_short(folder)}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB"
-
-
-def hub_cache() -> Path:
-    """Where the libraries of Hugging Face keep what they downloaded."""
-    said = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    home = os.environ.get("HF_HOME") or os.path.join(
-        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "huggingface"
-    )
-    return Path(said or os.path.join(home, "hub")).expanduser()
 
 
 def _programs() -> Iterator[Finding]:
@@ -155,9 +147,7 @@ def doctor_tables(found: Sequence[Finding]) -> tuple[list[Table], dict[str, Any]
         rows = [[each.name, each.state, each.found, each.gives] for each in found if each.part in parts]
         columns = [Column(title.lower()), Column("state"), Column("found"), Column("for")]
         commands = [each for each in found if each.part in parts and each.command]
-        notes = [
-            note for each in commands for note in (f"{each.name} is {each.state}; add it by", to_copy(each.command))
-        ]
+        notes = [note for each in commands for note in (f"To have {each.name}:", to_copy(each.command))]
         tables.append(Table("", columns, rows, notes))
     return tables, {"findings": [asdict(each) for each in found]}
 

@@ -24,7 +24,7 @@ from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import PassPrediction
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.words import interval_label
+from roofsim.prediction.words import MISFIT, beyond, interval_label
 from roofsim.specs.workload import Workload
 from roofsim.studies.crossover import Comparison, Pair
 from roofsim.studies.limits import PARTS, LimitsResult
@@ -272,9 +272,10 @@ def timeline(s: Setup, w: Workload) -> Figure:
         axes.set_ylabel("alive beside weights and state (GiB)")
         axes.set_xlim(-0.6, len(steps) - 0.4)
         base = units.show(float(e.memory.weights + steps[-1].state), "B")
+        misfit = [each for each in beyond(e) if each.startswith(MISFIT)]
+        held = f"{w.prompt:,} tokens; peak {units.show(float(e.memory.peak), 'B')} with {base} of weights and state"
         axes.set_title(
-            f"{s.architecture.id} on {s.device.id}, {w.prompt:,} tokens; peak {units.show(float(e.memory.peak), 'B')} "
-            f"with {base} of weights and state",
+            "\n".join([*misfit, f"{s.architecture.id} on {s.device.id}, {held}"]),
             fontsize=8, pad=16,
         )  # fmt: skip
         return figure

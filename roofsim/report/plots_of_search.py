@@ -17,7 +17,7 @@ UNITS = {"ttft": "s", "tpot": "s", "total_time": "s", "memory_peak": "B", "energ
 NAMES = {
     "loss": "loss (nats per token)", "ttft": "time to first token", "tpot": "time per output token",
     "total_time": "time of the request", "memory_peak": "peak memory", "energy": "energy of the request",
-    "tokens_per_second": "tokens per second, end to end",
+    "tokens_per_second": "end-to-end tokens per second",
 }  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from roofsim import library
@@ -11,6 +11,9 @@ from roofsim.foundation.errors import UnknownName
 from roofsim.runs.reading import Run
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
+
+DEVICES = "devices"
+"""What leads the message about a device that is not known."""
 
 UNKNOWN = re.compile(r"not (stated|visible|known)")
 """What a name says that leaves open which device it is."""
@@ -25,6 +28,15 @@ MODES = {"maxn-super": "maxn"}
 """Modes of a Jetson by other names (`power_mode=` in notes), and the variant of the device."""
 
 
+OWN = "a device of your own is a file (`roofsim new device NAME`): give it with -d, rows name it by its name or alias"
+"""What is told where no row names a device that is known."""
+
+
+def unknown_device(reasons: Iterable[str]) -> str:
+    """That, if rows were left out since they name no known device; nothing else."""
+    return f"\n{OWN}" if any(reason.startswith(f"{DEVICES}: ") for reason in reasons) else ""
+
+
 @lru_cache(maxsize=1024)
 def device_named(words: str, mode: str = "", clock: str = "") -> str:
     """The device that free text such as `RTX 4090 24GB` means, in a mode and at a clock if told; raises UnknownName.
@@ -37,7 +49,7 @@ def device_named(words: str, mode: str = "", clock: str = "") -> str:
         parts = parts[1:]
     name = None if UNKNOWN.search(words) else _known(parts)
     if name is None:
-        raise UnknownName("devices", words, library.names("hardware"))
+        raise UnknownName(DEVICES, words, library.names("hardware"))
     return name + _mode(name, mode or (behind.strip() if library.modes(name) else ""), clock)
 
 
@@ -91,7 +103,7 @@ def same_device(run: Run, device: Device) -> bool:
     if told and MODES.get(told, told.lower()) != mode:
         return False
     words = (device.id, device.name) if mode and not told else (device.id, device.name, base, *device.aliases)
-    return run.device.lower() in {word.lower() for word in words if word}
+    return _parts(run.device) in [_parts(word) for word in words if word]
 
 
 def device_of(run: Run) -> str:

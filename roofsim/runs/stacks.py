@@ -8,8 +8,9 @@ from functools import lru_cache
 
 from roofsim import library
 from roofsim.foundation.errors import RoofsimError, Unsupported
-from roofsim.runs.names import device_of
+from roofsim.runs.names import device_of, same_device
 from roofsim.runs.reading import Run
+from roofsim.specs.device import Device
 
 BACK_ENDS = (("cpu", "cpu"), ("metal", "metal"), ("vulkan", "vulkan"), ("(hip|rocm)", "hip"))
 """Words for back ends of llama.cpp, and the runtimes that are named after them."""
@@ -49,17 +50,21 @@ def runtime_named(words: str) -> str | None:
     return None
 
 
-def runtime_of(run: Run) -> str | None:
+def runtime_of(run: Run, own: Device | None = None) -> str | None:
     """The runtime that a run names, None if it names none; raises Unsupported.
 
-    llama.cpp without a word on its back end has the one that is usual on the device.
+    Software without a word on its back end has the one that is usual on the device: llama.cpp on every kind, PyTorch on
+    a processor. `own` is a device that has no name of those that are shipped.
     """
     name = runtime_named(run.framework)
-    if name != "llama.cpp":
+    if name not in ("llama.cpp", "transformers-5-eager"):
         return name
     try:
-        device = library.device(device_of(run))
+        mine = own is not None and (not run.device or same_device(run, own))
+        device = own if own and mine else library.device(device_of(run))
     except RoofsimError:
         return name
+    if name == "transformers-5-eager":
+        return "transformers-5-cpu" if device.kind == "cpu" else name
     usual = "cpu" if device.kind == "cpu" else {"Apple": "metal", "AMD": "hip"}.get(device.vendor)
     return f"{name}-{usual}" if usual else name

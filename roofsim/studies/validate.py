@@ -18,6 +18,7 @@ from roofsim.prediction.results import plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup
 from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
 from roofsim.runs.importers import read_runs
+from roofsim.runs.names import unknown_device
 from roofsim.runs.program import Array, Program
 from roofsim.runs.reading import Runs
 from roofsim.runs.stacks import runtime_of
@@ -148,7 +149,7 @@ def validate_runs(
         try:
             if keep and not keep(run):
                 raise Skip("left out by --where")
-            named = None if runtime else runtime_of(run)
+            named = None if runtime else runtime_of(run, own)
             if named not in readers:
                 readers[named] = Reader(named or usual, own, models=models)
             case = readers[named].case(run)
@@ -166,7 +167,8 @@ def validate_runs(
     if not rows:
         most = sorted(skipped.items(), key=lambda item: -item[1])[:4]
         listed = "; ".join(f"{reason} ({n})" for reason, n in most)
-        raise InputError(f"{data.file}: no row can be predicted: {listed or 'the file has none'}")
+        why = f"{listed or 'the file has none'}{unknown_device(skipped)}"
+        raise InputError(f"{data.file}: no row can be predicted: {why}")
     for row in rows:
         if row.flags:
             skip(f"marked {' and '.join(f'{flag}=1' for flag in row.flags)}: predicted, not scored")

@@ -33,9 +33,9 @@ def lack(monkeypatch, *names):
 def test_of_an_extra_that_is_missing_it_says_what_it_would_give_and_the_command(found, roofsim, monkeypatch):
     lack(monkeypatch, "gguf", "dask")
     gguf, distributed, studies = (found()["extra", name] for name in ("gguf", "distributed", "studies"))
-    assert (gguf["state"], gguf["found"], gguf["gives"]) == ("missing", "gguf is missing", EXTRAS["gguf"])
+    assert (gguf["state"], gguf["found"], gguf["gives"]) == ("missing", "lacks gguf", EXTRAS["gguf"])
     assert gguf["command"] == "python3 -m pip --python .venv install --editable '.[gguf]'"
-    assert (distributed["state"], distributed["found"]) == ("in part", "dask is missing")
+    assert (distributed["state"], distributed["found"]) == ("in part", "lacks dask")
     assert (studies["state"], studies["command"]) == ("ok", "")
     assert f"    {gguf['command']}" in roofsim("doctor").splitlines()
 

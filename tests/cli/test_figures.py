@@ -41,6 +41,13 @@ def test_the_figure_of_a_crossover_has_a_band_over_the_interval_of_each_crossing
     ]  # fmt: skip
 
 
+def test_the_figure_of_what_is_alive_says_that_it_does_not_fit(roofsim, here):
+    for prompt, fits in (("1k", True), ("64k", False)):
+        roofsim(f"predict Qwen2.5-0.5B -d orin -p {prompt} --memory-plot figure.svg -q")
+        said = "Does not fit: needs 25.0 GiB of 6.00 GiB usable (8.00 GiB in all)"
+        assert (said in (here / "figure.svg").read_text()) is not fits
+
+
 def test_the_figure_of_limits_shows_the_longest_prompt(roofsim, here):
     out = roofsim("limits Qwen2.5-0.5B -d orin --plot figure.svg -q")
     longest = out.split("Longest prompt at batch 1: ")[1].split(" ")[0]

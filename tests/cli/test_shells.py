@@ -25,20 +25,25 @@ START = {
     "fish": (["--no-config", "-i"], "function roofsim; printf 'GOT<%s>\\n' \"$argv\"; end"),
 }
 """How each shell starts without anybody's settings, and a function that says what was typed after `roofsim`."""
+PROGRAM = """#!/bin/sh
+[ "$_ROOFSIM_COMPLETE" ] || { printf 'GOT<%s>\\n' "$*"; exit; }
+exec "{}" -m roofsim "$@"
+"""
+"""The program, which only completes, and else says what was typed after it."""
 PATIENCE = 60.0
 """Seconds until a test gives up; a shell answers in tenths of one."""
 
 TYPED = {
-    "predict x -d orin@max": "predict x -d orin@maxn",
-    "predict x --device=rtx-309": "predict x --device=rtx-3090",
-    "predict x -d rtx-3090,orin@1": "predict x -d rtx-3090,orin@15w",
-    "predict x -d orin --set device.memory.band": "predict x -d orin --set device.memory.bandwidth=",
-    "predict x -d orin --set=runtime.attention.mask=al": "predict x -d orin --set=runtime.attention.mask=always",
-    "predict dense:width=512:dep": "predict dense:width=512:depth=",
-    "predict QWEN2.5-0.5": "predict QWEN2.5-0.5",  # two begin so, written otherwise: nothing is taken away
-    "predict x -d orin --output=./to": "predict x -d orin --output=./to-write.csv",
+    "roofsim predict x -d orin@max": "predict x -d orin@maxn",
+    "./bin/roofsim predict x --device=rtx-309": "predict x --device=rtx-3090",
+    "roofsim predict x -d rtx-3090,orin@1": "predict x -d rtx-3090,orin@15w",
+    "~/bin/roofsim predict x -d orin --set device.memory.band": "predict x -d orin --set device.memory.bandwidth=",
+    "roofsim predict x --set=runtime.attention.mask=al": "predict x --set=runtime.attention.mask=always",
+    "roofsim predict dense:width=512:dep": "predict dense:width=512:depth=",
+    "roofsim predict QWEN2.5-0.5": "predict QWEN2.5-0.5",  # two begin so, written otherwise: nothing is taken away
+    "roofsim predict x -d orin --output=./to": "predict x -d orin --output=./to-write.csv",
 }
-"""What is typed before a TAB, and what the line then is."""
+"""What is typed before a TAB, and what the program gets then. `roofsim` is on no path, as if it were an alias."""
 
 
 class Terminal:
@@ -50,11 +55,11 @@ class Terminal:
         (folder / "to-write.csv").touch()
         program = folder / "bin" / "roofsim"
         program.parent.mkdir()
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m roofsim "$@"\n', encoding="utf-8")
+        program.write_text(PROGRAM.replace("{}", sys.executable), encoding="utf-8")
         program.chmod(0o755)
         environment = {
             **os.environ, "HOME": str(folder), "TERM": "xterm", "PS1": "$ ", "PYTHONPATH": str(CHECKOUT),
-            "PATH": os.pathsep.join([str(program.parent), os.environ["PATH"]]), "ROOFSIM_CACHE": str(folder / "cache"),
+            "ROOFSIM_CACHE": str(folder / "cache"),
         }  # fmt: skip
         self.process, self.terminal = pty.fork()
         if not self.process:
@@ -93,6 +98,6 @@ def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Termina
 def test_a_tab_completes_the_line(terminal):
     found = {}
     for line in TYPED:
-        terminal.type(f"roofsim {line}\t\r")
+        terminal.type(f"{line}\t\r")
         found[line] = terminal.until("GOT<.*?>")[4:-1].rstrip()
     assert found == TYPED

@@ -89,7 +89,7 @@ def test_our_own_rows_are_all_accounted_for(data):
         assert found["figures"] == len(path.read_text(encoding="utf-8").splitlines()) - 1
 
 
-@pytest.mark.parametrize("words", ["mine", "MINE", "My Own Card", "own-card", ""])
+@pytest.mark.parametrize("words", ["mine", "MINE", "My Own Card", "my-own-card", "own card", ""])
 def test_rows_may_name_a_device_of_the_users_own_by_its_file_its_name_or_an_alias(here, csv_of, data, words):
     text = (library.folder("hardware") / "h100-sxm.yaml").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.startswith(("name:", "aliases:"))]
@@ -102,6 +102,22 @@ def test_rows_may_name_a_device_of_the_users_own_by_its_file_its_name_or_an_alia
     (here / "mine.yaml").write_text(halved, encoding="utf-8")
     slow, fast = data("validate runs.csv -d mine.yaml")["rows"]
     assert slow["predicted"] > fast["predicted"]
+
+
+def test_pytorch_on_a_processor_of_the_users_own_is_that_of_processors(here, csv_of, data):
+    text = (library.folder("hardware") / "ryzen-9-7950x.yaml").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith(("name:", "aliases:"))]
+    (here / "my-box.yaml").write_text("\n".join(["name: My Box", *lines]), encoding="utf-8")
+    row = "my box,torch 2.14 transformers 5.24.0; eager,Qwen2.5-0.5B,decode,e2e,1,512,512,latency_s,0.03,"
+    (found,) = data(f"validate {csv_of(row)} -d my-box.yaml")["rows"]
+    assert (found["device"], found["runtime"]) == ("my-box", "transformers-5-cpu")
+
+
+def test_where_no_row_names_a_known_device_it_is_told_how_one_of_the_users_own_is_given(csv_of, refused):
+    name = csv_of("my box,vllm,Qwen2.5-7B,decode,e2e,1,512,512,latency_s,0.003,")
+    assert "`roofsim new device NAME`" in refused(f"validate {name}")
+    assert "`roofsim new device NAME`" in refused(f"calibrate {name} -d h100-sxm -r vllm -o fit.yaml")
+    assert "roofsim new" not in refused(f"validate {csv_of('H100,vllm,nope,decode,e2e,1,512,512,latency_s,0.003,')}")
 
 
 def test_a_mode_of_a_device_is_not_taken_for_the_usual_one(csv_of, data):

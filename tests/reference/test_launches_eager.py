@@ -182,6 +182,10 @@ def test_heads_are_repeated_and_queries_made_contiguous_where_the_library_does_s
     )  # fmt: skip
     alike = network({**GQA, "kv_heads": 4})
     check(alike, runtime(OLD), STEP, {"attention": [of_a_token(4, 4)]})
+    # heads that share nothing are not repeated: keys and values of seven are made contiguous instead
+    held = each("strided", 2 * 7 * 4 * 3, CACHE, CACHE, count=2, indexed=3 / 4)
+    plain = Expected([contiguous, held, tiled(4, 4), contiguous], temporary=2 * 3 * 4 * 3 * ACT)
+    check(alike, runtime(OLD), PREFILL, {"attention": plain})
 
 
 MASKED = GQA | {"declared_window": 7, "v_dim": 2}
@@ -197,7 +201,7 @@ def masked(new: int, context: int, tiles: int, keys: int = 64, **columns: float)
     mask = 2 * new * (context + new) * 2
     queries = 2 * new * 4 * (3 + 2) * ACT
     kernel = Launch(
-        "masked_attention", matrix=pairs * (2 * 3 + 2 * 2), vector=6 * pairs,
+        "narrow_masked_attention", matrix=pairs * (2 * 3 + 2 * 2), vector=6 * pairs,
         activations=queries + 4 * mask + columns.get("read", 0), state=columns.get("state", 0),
         blocks=2 * 4 * tiles, clocks=109 * keys,
     )  # fmt: skip
@@ -260,8 +264,10 @@ def test_a_static_cache_is_attended_to_whole_under_a_mask_with_heads_repeated(na
     check(network(GQA), just, STEP, expected, "h100-sxm")
     # where PyTorch does not prefer cuDNN, all pairs of a tile of queries are scored, the mask read for each head
     pairs = 2 * 4 * 64 * 64
-    scored = Launch("masked_attention", matrix=pairs * 12, vector=6 * pairs, activations=queries + copies + 4 * mask,
-                   blocks=2 * 4, clocks=109 * 64)  # fmt: skip
+    scored = Launch(
+        "narrow_masked_attention", matrix=pairs * 12, vector=6 * pairs, activations=queries + copies + 4 * mask,
+        blocks=2 * 4, clocks=109 * 64,
+    )  # fmt: skip
     aligned = [Launch("stream", activations=mask), Launch("strided", activations=2 * mask)]
     for device in ("rtx-4090", None):
         elsewhere = Expected([repeated(10), *numbers, *aligned, scored], temporary=copies)
@@ -324,15 +330,21 @@ def attention_of(p: Pass, stack: Runtime) -> dict[tuple[str, str], Any]:
     return found
 
 
-@pytest.mark.parametrize(("width", "tile", "clocks"), [(200, 128, 79), (65, 128, 79), (64, 64, 109)])
-def test_wide_heads_have_tiles_of_twice_as_many_keys(width: int, tile: int, clocks: int) -> None:
+@pytest.mark.parametrize(
+    ("width", "like", "tile", "clocks"),
+    [
+        (200, "masked_attention", 128, 79), (65, "masked_attention", 128, 79),
+        (64, "narrow_masked_attention", 64, 109),
+    ],
+)  # fmt: skip
+def test_wide_heads_have_tiles_of_twice_as_many_keys(width: int, like: str, tile: int, clocks: int) -> None:
     model = network(
         {"kind": "attention", "heads": 1, "kv_heads": 1, "head_dim": width, "v_dim": 100, "declared_window": 7}
     )
     stack = runtime(OLD, attention={"copies_queries": False, "mask_padded": False})
     pairs, mask = 2 * 64 * tile, 2 * 3 * 7 * 2
     kernel = Launch(
-        "masked_attention", matrix=pairs * 2 * (width + 100), vector=6 * pairs,
+        like, matrix=pairs * 2 * (width + 100), vector=6 * pairs,
         activations=2 * 3 * (width + 100) * ACT + mask, state=2 * 7 * (width + 100) * CACHE,
         blocks=2, clocks=clocks * tile,
     )  # fmt: skip

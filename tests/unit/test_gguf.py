@@ -111,6 +111,17 @@ def test_the_context_that_a_file_states_is_its_window_unless_it_is_what_stands_f
     assert library.architecture(str(path)).context_window == window
 
 
+def test_a_model_that_sees_what_follows_is_refused(tmp_path: Path, write_gguf: Write) -> None:
+    for causal in (True, False):
+        path = tmp_path / f"causal-{causal}.gguf"
+        write_gguf(path, "llama", {**SIZES, "attention.causal": causal}, llama())
+        if causal:
+            assert read_gguf(path).values["family"] == "llama"
+        else:
+            with pytest.raises(SpecError, match=r"llama\.attention\.causal: a model that sees what follows"):
+                read_gguf(path)
+
+
 def test_what_balances_or_rotates_is_no_parameter(tmp_path: Path, write_gguf: Write) -> None:
     path = tmp_path / "rope.gguf"
     write_gguf(path, "llama", SIZES, {**llama(), "rope_freqs.weight": ((32,), "F32")})

@@ -68,6 +68,8 @@ def test_what_is_in_the_current_folder_is_named_from_there(tmp_path: Path, monke
     assert place().source == ("--editable", ".")
     monkeypatch.chdir(tmp_path)
     assert place().source == ("--editable", str(ROOT))
+    monkeypatch.chdir(ROOT.parent)
+    assert place().source == ("--editable", f"./{ROOT.name}")
 
 
 @pytest.mark.parametrize(

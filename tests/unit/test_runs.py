@@ -863,9 +863,12 @@ def test_the_energy_of_a_rail_that_a_device_does_not_describe_is_left_out():
         ("llama.cpp", "RTX 4090", "llama.cpp"), ("llama.cpp", "AMD EPYC 7001 2 cores", "llama.cpp-cpu"),
         ("llama-bench", "Apple M4 Max", "llama.cpp-metal"), ("llama.cpp", "Strix Halo", "llama.cpp-hip"),
         ("llama.cpp", "an unknown card", "llama.cpp"), ("llama.cpp b2824 (CUDA)", "RTX 3090", "llama.cpp-b2824"),
+        ("transformers 5.24.0; eager", "Ryzen 9 7950X", "transformers-5-cpu"),
+        ("transformers 5.24.0; eager", "RTX 4090", "transformers-5-eager"),
+        ("transformers 5.24.0; eager", "an unknown card", "transformers-5-eager"),
     ],
 )  # fmt: skip
-def test_the_back_end_of_llama_cpp_is_the_one_named_or_the_usual_one_of_the_device(words, device, runtime):
+def test_the_back_end_of_software_is_the_one_named_or_the_usual_one_of_the_device(words, device, runtime):
     assert runtime_of(run(framework=words, device=device)) == runtime
 
 
