@@ -7,79 +7,124 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from roofsim.foundation.version import __version__
 
 if TYPE_CHECKING:
-    from roofsim.adapters.hub import download
-    from roofsim.explore.advise import advise
-    from roofsim.explore.compare import compare
-    from roofsim.explore.fronts import pareto
-    from roofsim.explore.search import SearchResult, search
-    from roofsim.explore.sensitivity import sensitivity
-    from roofsim.explore.sweep import Swept, sweep
+    from roofsim.api import plots
+    from roofsim.api.answers import Explanation, LimitsResult, explain, limits
+    from roofsim.api.found import Advice, Comparison, Crossover, Front, SearchResult, Sensitivities, Swept
+    from roofsim.api.measured import Calibrated, Validated, calibrate, validate
+    from roofsim.api.one import compile, predict
+    from roofsim.api.results import Prediction
+    from roofsim.api.specs import (
+        architecture,
+        calibration,
+        calibrations,
+        device,
+        devices,
+        download,
+        families,
+        host,
+        hosts,
+        models,
+        runtime,
+        runtimes,
+    )
+    from roofsim.api.studies import advise, compare, crossover, pareto, search, sensitivity, sweep
+    from roofsim.foundation.errors import InputError
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
-    from roofsim.prediction.request import compile, predict
-    from roofsim.prediction.results import Prediction
+    from roofsim.specs.calibration import Calibration
     from roofsim.specs.device import Device
     from roofsim.specs.host import Host
     from roofsim.specs.runtime import Runtime
     from roofsim.specs.workload import Workload
-    from roofsim.studies.crossover import Comparison, crossover
-
 
 _HOMES = {
-    "compile": "roofsim.prediction.request",
-    "download": "roofsim.adapters.hub",
-    "Compiled": "roofsim.prediction.compiled",
-    "predict": "roofsim.prediction.request",
-    "Prediction": "roofsim.prediction.results",
-    "crossover": "roofsim.studies.crossover",
-    "advise": "roofsim.explore.advise",
-    "pareto": "roofsim.explore.fronts",
-    "sensitivity": "roofsim.explore.sensitivity",
-    "sweep": "roofsim.explore.sweep",
-    "Swept": "roofsim.explore.sweep",
-    "Comparison": "roofsim.studies.crossover",
-    "search": "roofsim.explore.search",
-    "SearchResult": "roofsim.explore.search",
-    "compare": "roofsim.explore.compare",
-    "Architecture": "roofsim.model.architecture",
-    "Device": "roofsim.specs.device",
-    "Host": "roofsim.specs.host",
-    "Runtime": "roofsim.specs.runtime",
-    "Workload": "roofsim.specs.workload",
-}
+    "roofsim.api.one": ("compile", "predict"),
+    "roofsim.api.answers": ("explain", "limits", "Explanation", "LimitsResult"),
+    "roofsim.api.studies": ("advise", "compare", "crossover", "pareto", "search", "sensitivity", "sweep"),
+    "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
+    "roofsim.api.specs": (
+        "architecture", "calibration", "calibrations", "device", "devices", "download", "families", "host", "hosts",
+        "models", "runtime", "runtimes",
+    ),
+    "roofsim.api.results": ("Prediction",),
+    "roofsim.api.found": ("Advice", "Comparison", "Crossover", "Front", "SearchResult", "Sensitivities", "Swept"),
+    "roofsim.foundation.errors": ("InputError",),
+    "roofsim.model.architecture": ("Architecture",),
+    "roofsim.prediction.compiled": ("Compiled",),
+    "roofsim.specs.calibration": ("Calibration",),
+    "roofsim.specs.device": ("Device",),
+    "roofsim.specs.host": ("Host",),
+    "roofsim.specs.runtime": ("Runtime",),
+    "roofsim.specs.workload": ("Workload",),
+}  # fmt: skip
+"""Where public names come from."""
 
 __all__ = [
+    "Advice",
     "Architecture",
+    "Calibrated",
+    "Calibration",
     "Comparison",
     "Compiled",
+    "Crossover",
     "Device",
+    "Explanation",
+    "Front",
     "Host",
+    "InputError",
+    "LimitsResult",
     "Prediction",
     "Runtime",
     "SearchResult",
+    "Sensitivities",
     "Swept",
+    "Validated",
     "Workload",
     "__version__",
     "advise",
+    "architecture",
+    "calibrate",
+    "calibration",
+    "calibrations",
     "compare",
     "compile",
     "crossover",
+    "device",
+    "devices",
     "download",
+    "explain",
+    "families",
+    "host",
+    "hosts",
+    "limits",
+    "models",
     "pareto",
+    "plots",
     "predict",
+    "runtime",
+    "runtimes",
     "search",
     "sensitivity",
     "sweep",
+    "validate",
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Load a public name when it is first used: importing the package imports nothing else."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    if name == "plots":
+        return import_module("roofsim.api.plots")
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
     raise AttributeError(f"module 'roofsim' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion."""
+    return __all__

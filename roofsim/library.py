@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from roofsim.foundation.errors import InputError, SpecError, UnknownName
-from roofsim.foundation.quantity import Documented, Sourced, unsourced
+from roofsim.foundation.quantity import Documented, Sourced
 from roofsim.foundation.schema import Spec, assembled, plain
 from roofsim.foundation.units import parse_count, parse_short_count
 from roofsim.model.architecture import Architecture
@@ -396,7 +396,7 @@ def _documented(spec: S, path: Path) -> S:
     """The spec, which must say of every number where it is from if it is shipped; raises SpecError."""
     whole = path.resolve()
     shipped = any(whole.is_relative_to(folder(kind)) for kind in ("hardware", "models", "runtimes"))
-    if shipped and isinstance(spec, Documented) and (silent := unsourced(spec)):
+    if shipped and isinstance(spec, Documented) and (silent := spec.unsourced):
         raise SpecError(
             [f"{path}: {each or 'sources'}: says not where it is from, as all shipped do" for each in silent]
         )

@@ -29,7 +29,7 @@ def module(name: str, *arguments: str) -> list[str]:
 CHECKS = {
     "lint": [script("ruff"), "check"],
     "format": [script("ruff"), "format", "--check"],
-    "types": module("mypy", "--strict", "roofsim"),
+    "types": module("mypy", "--strict", "roofsim", "tests/api/every_function.py"),
     "layers": [script("lint-imports"), "--no-cache"],
     "docs": module("roofsim.report.docs", "--check"),
     # apart from the other tests, which take half as long again when every call is traced

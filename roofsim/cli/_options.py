@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -368,6 +368,17 @@ class Output:
             write_whole(self.output, text + "\n")
             self.say(f"wrote {self.output}")
 
+    def remark(self, models: Sequence[str]) -> None:
+        """What the files of models leave out, for results that have no line for it."""
+        from roofsim import library
+
+        for name in dict.fromkeys(models):
+            if "/" in name or name.endswith(
+                (".json", ".gguf", ".yaml", ".yml")
+            ):  # those that are shipped leave out nothing
+                for note in library.architecture(name).notes:
+                    self.say(f"note: {name}: {note}")
+
     def say(self, message: str) -> None:
         """A word to the user that is no part of the result."""
         if not self.quiet:
@@ -416,16 +427,11 @@ def workload_of(s: Setup, options: Mapping[str, Any]) -> Workload:
         return workload(**{"dtype": s.device.default_dtype, **fields_of(options)})
 
 
-@contextmanager
-def naming_options() -> Iterator[None]:
+def naming_options() -> AbstractContextManager[None]:
     """Messages about fields of a workload name the options that set them."""
-    try:
-        yield
-    except InputError as error:
-        lines = str(error).splitlines()
-        for field, option in (("weight_format", "--weights"), ("cache_dtype", "--cache"), ("dtype", "--dtype")):
-            lines = [option + line.removeprefix(field) if line.startswith(f"{field}:") else line for line in lines]
-        raise InputError("\n".join(lines)) from None
+    from roofsim.specs.workload import called
+
+    return called({"weight_format": "--weights", "cache_dtype": "--cache", "dtype": "--dtype"})
 
 
 def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:

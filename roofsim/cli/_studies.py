@@ -294,3 +294,8 @@ def _points(path: str) -> list[dict[str, str]]:
         if len(row) != len(head):
             raise InputError(f"{path}, line {number}: {len(row)} cells under {len(head)} names")
     return [dict(zip(head, map(str.strip, row), strict=True)) for row in rows[1:]]
+
+
+def models_of(study: Study) -> list[str]:
+    """The models that a study chooses from, as they were named."""
+    return [str(name) for axis in study.space.choices if axis.name == "model" for name in axis.values]

@@ -92,4 +92,6 @@ def command(
     choices = {name: list(axis(name, each).values) for name, each in asked.items()}
     with o.naming_options(), bar(candidates(selected, choices), quiet) as step:
         found = advise(*selected, budgets=budgets, hour=hour, rank=rank, processes=processors(), step=step, **choices)
-    o.Output(format_, output, quiet).write(advice_tables(found), found.to_dict(), lambda: advice_records(found))
+    out = o.Output(format_, output, quiet)
+    out.remark(models)
+    out.write(advice_tables(found), found.to_dict(), lambda: advice_records(found))

@@ -49,6 +49,7 @@ def command(
     made = _studies.study_of({**options, "figures": ",".join(dict.fromkeys([*figures, *more]))})
     found = front_of(made, senses, unfit=unfit, budget=budget, seed=options["seed"], workers=workers)
     out = o.Output(format_, output, quiet)
+    out.remark(_studies.models_of(made))
     out.write(front_tables(found), found.to_dict() if format_ == "json" else {}, lambda: front_records(found))
     if plot:
         from roofsim.report import plots_of_studies as plots

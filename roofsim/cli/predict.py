@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +104,7 @@ def _several(
     from roofsim.report.compare import remedy_records, remedy_table
     from roofsim.report.comparison import comparison_tables
     from roofsim.report.prediction import operator_records, operator_table, prediction_records
-    from roofsim.report.several import joined, minded, several_data, several_records
+    from roofsim.report.several import joined, several_data, several_records
     from roofsim.studies.compare import remedies
 
     def ask(s: Setup, w: Workload) -> tuple[Prediction, list[Remedy]]:
@@ -120,7 +119,7 @@ def _several(
     if explained:
         tables.append(joined(found, lambda each: remedy_table(*each)))
     tables += [joined(predictions, table(name)) for name in ("prefill", "decode") if operators]
-    tables.append(replace(last, notes=[*minded(predictions, lambda p: p.cautions), *last.notes]))
+    tables.append(last)
 
     def data(each: Any) -> dict[str, Any]:
         return {**each[0].to_dict(), **({"remedies": plain(each[1])} if explained else {})}

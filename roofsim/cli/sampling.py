@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
+from roofsim.cli import _studies
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
 
 if TYPE_CHECKING:
-    from roofsim.explore.sampling import Accuracy
+    from roofsim.explore.sampling import Accuracy, SamplingResult
+    from roofsim.prediction.setup import Setup
+    from roofsim.report.table import Table
+    from roofsim.specs.workload import Workload
 
 
 @click.command()
-@o.model_argument
-@o.device_option
-@o.prompt_option
+@_studies.models_argument(required=True)
+@_studies.device_option(required=True)
+@_studies.prompt_option
 @click.option(
     "--trials", "-n", type=o.Range(), default="1..64*2", metavar="COUNTS", help="Answers to it.  [default: 1..64*2]"
 )
@@ -35,18 +39,20 @@ if TYPE_CHECKING:
     "--accuracy", type=click.Path(), metavar="FILE", default=None,
     help="A CSV with columns tokens and accuracy: how likely one trial of so many tokens is right.",
 )  # fmt: skip
-@o.precision_options
-@o.stack_options
+@_studies.format_options
+@_studies.stack_options
+@o.transfer_option
+@_studies.set_option
 @o.output_options
 def command(
-    model: str, device: str, runtime: str | None, host: str | None, calibration: str, transfer: bool,
-    changes: tuple[str, ...], trials: list[int], tokens: list[int] | None, budget: str | None, shared: Any,
+    models: tuple[str, ...], trials: list[int], tokens: list[int] | None, budget: str | None, shared: Any,
     accuracy: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Cost of several answers to one prompt: time, energy, bytes and equivalent FLOP.
 
     With a budget, each number of trials gets as many tokens as it allows, and the best split is named: the one that
-    most likely holds a right answer, if --accuracy says how likely one is right, else the one with most tokens.
+    most likely holds a right answer, if --accuracy says how likely one is right, else the one with most tokens. Several
+    models, devices and so on, set off by commas, are one table.
 
     \b
     Example: roofsim sampling Qwen2.5-0.5B -d rtx-4090 -r vllm --trials 1,16,256 --tokens 1k,8k
@@ -58,12 +64,27 @@ def command(
 
     amount = _amount(budget) if budget is not None else None
     known = _accuracy(accuracy) if accuracy is not None else None
-    s = o.changed_setup(model, device, runtime, host, changes, calibration, transfer)
-    w = o.workload_of(s, options)
     most = tokens or ([MAX_COUNT] if amount else [1024])
-    result = sampling(s, w, trials, most, shared=shared, budget=amount, accuracy=known)
-    tables = sampling_tables(result, s.device.name, s.runtime.name, format_ == "csv")
-    o.Output(format_, output, quiet).write(tables, result.to_dict())
+
+    def ask(s: Setup, w: Workload) -> SamplingResult:
+        return sampling(s, w, trials, most, shared=shared, budget=amount, accuracy=known)
+
+    def records(result: SamplingResult) -> Table:
+        return sampling_tables(result, result.device, result.runtime, everything=True)[0]
+
+    out = o.Output(format_, output, quiet)
+    out.remark(models)
+    chosen = _studies.single(models, options)
+    if chosen is None:
+        from roofsim.report.several import several_data, several_records, side_by_side
+
+        found = _studies.answers_of(models, options, ask).without("batch", "generate")
+        tables = side_by_side(found, lambda r: sampling_tables(r, r.device, r.runtime)[0], "Trials of one prompt")
+        out.write(tables, several_data(found, lambda r: r.to_dict()), lambda: several_records(found, records))
+        return
+    s, w = _studies.one_case(chosen, options)
+    result = ask(s, w)
+    out.write(sampling_tables(result, s.device.name, s.runtime.name), result.to_dict(), lambda: records(result))
 
 
 def _amount(text: str) -> tuple[float, str]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from roofsim.cli import _options as o
+from roofsim.cli import _studies
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
 
 
 @click.command()
-@o.model_argument
-@o.device_option
-@o.prompt_option
+@_studies.case_options
 @click.option(
     "--figure",
     "-m",
@@ -28,41 +27,53 @@ from roofsim.foundation.errors import InputError
     "--heat", metavar="A=..,B=..", default=None,
     help="The figure over two numbers instead: device.memory.bandwidth=0.5x..4x,prompt=1k..64k.",
 )  # fmt: skip
-@o.workload_options
-@o.stack_options
 @o.plot_option
 @o.output_options
 def command(
-    model: str, device: str, runtime: str | None, host: str | None, calibration: str,
-    transfer: bool, changes: tuple[str, ...], figure: str, over: str | None, heat: str | None,
-    plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
+    models: tuple[str, ...], figure: str, over: str | None, heat: str | None, plot: str | None, format_: str,
+    output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Say by how much each number of the device, host, runtime, model and workload moves a figure, and how far it is
     from a change of regime.
 
-    With --plot a tornado: the figure at half and twice each number; with --heat a heat map.
+    With --plot a tornado: the figure at half and twice each number; with --heat a heat map. Several values of anything,
+    set off by commas, are a table with a row for each combination, with what moves its figure most.
 
     \b
     Example: roofsim sensitivity Qwen2.5-0.5B --device orin --figure tpot --plot tornado.png
+    Example: roofsim sensitivity Qwen2.5-0.5B mamba2-780m -d orin -m tpot --over device
     """
     from roofsim.explore.sensitivity import heat_map, sensitivities
     from roofsim.report import sensitivity as report
 
-    s = o.changed_setup(model, device, runtime, host, changes, calibration, transfer)
-    w = o.workload_of(s, options)
-    out, names = o.Output(format_, output, quiet), (s.device.name, s.runtime.name)
+    out, paths = o.Output(format_, output, quiet), [each.strip() for each in over.split(",")] if over else ()
+    chosen = _studies.single(models, options)
+    if chosen is None:
+        from roofsim.report.several import minded, several_data, several_records, side_by_side
+
+        _studies.refuse_of_several({"--heat": heat, "--plot": plot})
+        found = _studies.answers_of(models, options, lambda s, w: sensitivities(s, w, figure, paths))
+        notes = [*minded(found, lambda r: r.cautions), report.ROW_NOTE]
+        out.write(
+            side_by_side(found, report.sensitivity_row, f"What moves the {figure}", notes),
+            several_data(found, lambda r: r.to_dict()),
+            lambda: several_records(found, report.sensitivity_records),
+        )
+        return
+    s, w = _studies.one_case(chosen, options)
+    names = (s.device.name, s.runtime.name)
     if heat:
         if over:
             raise InputError("--heat, --over: a heat map is over its two axes")
         drawn = heat_map(s, w, figure, _spans(heat))
         out.write(report.heat_tables(drawn, *names), drawn.to_dict(), lambda: report.heat_records(drawn))
     else:
-        found = sensitivities(s, w, figure, [each.strip() for each in over.split(",")] if over else ())
-        out.write(report.sensitivity_tables(found, *names), found.to_dict(), lambda: report.sensitivity_records(found))
+        moved = sensitivities(s, w, figure, paths)
+        out.write(report.sensitivity_tables(moved, *names), moved.to_dict(), lambda: report.sensitivity_records(moved))
     if plot:
         from roofsim.report import plots_of_studies as plots
 
-        plots.save(plots.heat(drawn, *names) if heat else plots.tornado(found, *names), plot)
+        plots.save(plots.heat(drawn, *names) if heat else plots.tornado(moved, *names), plot)
         out.say(f"drew {plot}")
 
 

@@ -15,38 +15,52 @@ KINDS = ("models", "models/families", "hardware/calibrated", "hardware", "runtim
 
 
 @click.command()
-@click.argument("name", type=o.Name(*KINDS))
+@click.argument("names", nargs=-1, required=True, type=o.Name(*KINDS))
 @o.download_option
 @click.option("--dtype", default="bf16", metavar="T", help="Dtype that a model's state is counted in.  [default: bf16]")
 @o.output_options
-def command(name: str, dtype: str, format_: str, output: str | None, quiet: bool) -> None:
-    """Show the spec called NAME: every number with its source; of a model also parameters, state and FLOP.
+def command(names: tuple[str, ...], dtype: str, format_: str, output: str | None, quiet: bool) -> None:
+    """Show the spec of a name: every number with its source; of a model also parameters, state and FLOP.
+
+    Several are put side by side, those of a kind in one table.
 
     \b
     Example: roofsim show Zamba2-1.2B
+    Example: roofsim show orin rtx-4090
     """
+    from roofsim.report.spec_records import spec_records
+
+    out = o.Output(format_, output, quiet)
+    shown = [(*find(name), name) for name in names]
+    if len(shown) == 1:
+        ((kind, spec, name),) = shown
+        tables, data = laid_out(kind, spec, name, dtype)
+        out.write(tables, data, partial(spec_records, kind, spec, data))
+        return
+    from roofsim.report.specs_together import records_together, tables_together
+
+    every = [(kind, spec, laid_out(kind, spec, name, dtype)[1]) for kind, spec, name in shown]
+    rows = [{"chosen": {"name": spec.id or spec.name}, "refused": None, **data} for _, spec, data in every]
+    out.write(tables_together(every), {"rows": rows}, partial(records_together, every))
+
+
+def laid_out(kind: str, spec: Any, name: str, dtype: str) -> tuple[list[Table], dict[str, Any]]:
+    """What is said of one spec, and its plain data."""
     from roofsim import library
     from roofsim.report import specs
-    from roofsim.report.spec_records import spec_records
     from roofsim.specs.workload import workload
 
-    kind, spec = find(name)
-    w = workload(dtype=dtype)
-    tables: list[Table]
     if kind == "models":
-        tables, data = specs.model(spec, w)
+        tables, data = specs.model(spec, workload(dtype=dtype))
         if chosen := library.family_of(name):
             table, about = specs.family(*chosen, library.split_member(name)[0])
             tables, data = [table, *tables], {**data, "family": about}
-    elif kind == "hardware/calibrated":
+        return tables, data
+    if kind == "hardware/calibrated":
         from roofsim.report.calibrated import calibration_tables
 
-        tables, data = calibration_tables(spec)
-    elif kind == "runtimes":
-        tables, data = specs.runtime(spec)
-    else:
-        tables, data = specs.plain_spec(kind, spec)
-    o.Output(format_, output, quiet).write(tables, data, partial(spec_records, kind, spec, data))
+        return calibration_tables(spec)
+    return specs.runtime(spec) if kind == "runtimes" else specs.plain_spec(kind, spec)
 
 
 def find(name: str) -> tuple[str, Any]:

@@ -60,6 +60,7 @@ def command(
         else:
             result = swept(made, progress=progress, **how)
     out = o.Output(format_, None, quiet)
+    out.remark(_studies.models_of(made))
     if output is not None:
         out.say(f"wrote {output}: {done.kept:,} of {done.points:,} points")
         return

@@ -150,6 +150,7 @@ _RATE_BY_VECTORS = {"gemm": "vector_product_efficiency"}
 _RATE_OF_VECTOR = {
     "ssd": "ssd_efficiency",
     "masked_attention": "masked_attention_efficiency",
+    "narrow_masked_attention": "narrow_masked_efficiency",
     "packed_product": "quantised_efficiency",
     "block_product": "block_efficiency",
     "repacked_product": "repacked_efficiency",
@@ -169,13 +170,14 @@ _FEW_ROWS = ("vector_product", "row_product")
 _TAKEN_IN = {"packed_product": "unpacked_bytes", "row_product": "row_bytes"}
 """Products of few rows that the loads of the units bound: bytes of weights for each of them and clock, which are more
 with a second block at once."""
-_SOFTMAX = ("attention", "masked_attention")
+_SOFTMAX = ("attention", "masked_attention", "narrow_masked_attention")
 _TILED = ("attention", "delta")
 """Fused kernels whose blocks each wait for their first data and write their results before the next block begins."""
 _FILL = {"gemm": "gemm_fill"}
 _VECTOR = {
     "attention": "softmax_efficiency",
     "masked_attention": "softmax_efficiency",
+    "narrow_masked_attention": "softmax_efficiency",
     "scan": "scan_efficiency",
 }
 
@@ -183,6 +185,7 @@ _STREAM = {"strided": "strided_efficiency", "transpose": "transpose_efficiency"}
 _FIXED = {
     "attention": "attention_kernel_time",
     "masked_attention": "attention_kernel_time",
+    "narrow_masked_attention": "attention_kernel_time",
     "replay": "replay_time",
     "stream": "kernel_time",
     "vector_product": "kernel_time",
@@ -226,6 +229,9 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         reached = m[_rate(like, kernel.unit in m.by_vectors)]
         filling = fill / (m.matrix_rate * reached)
         compute = _work(kernel, m) / (m.rate(kernel.unit) * reached)
+        if kernel.whole is not None:
+            # for few tiles a library takes smaller ones, so that it is one or the other
+            filling = maximum(filling, (kernel.whole - cost.matrix) / (m.rate(kernel.unit) * reached))
     elif like in _RATE_OF_VECTOR:
         compute = cost.matrix / minimum(m.vector_rate * m[_RATE_OF_VECTOR[like]], m.rate(kernel.unit))
     elif like in _PER_CLOCK:
@@ -268,15 +274,16 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         busy = minimum(tiles * kernel.spread / m.units, 1)
         waiting = maximum(tiles / m.units, 1) * m["tile_time"]
         return Terms(fixed + waiting, compute * kernel.padding / busy, memory, filling)
+    if kernel.clocks is not None:
+        return Terms(fixed, maximum(compute, kernel.clocks / m.clock), memory, filling)
     share = minimum(kernel.blocks / m.units, 1)
-    full = minimum(kernel.blocks / (m.units * kernel.together), 1)
-    compute = compute / full
+    compute = compute / share
     rounds = maximum(kernel.blocks / (m.units * RESIDENT), 1)
     if kernel.steps is not None:
         compute = maximum(compute, kernel.steps * m["step_time"] * rounds)
     if kernel.waits is not None:
         compute = maximum(compute, kernel.waits * LATENCY / m.clock * rounds)
-    return Terms(fixed, compute, memory / share, filling / full)
+    return Terms(fixed, compute, memory / share, filling / share)
 
 
 def _full(kernel: Kernel, m: Machine) -> Number:

@@ -58,7 +58,7 @@ BUDGETS: Mapping[str, Budget] = MappingProxyType({
     "energy": _figure("energy per output token", "J", "joules_per_million", MILLION),
     "token_price": _figure("price of a million output tokens", "USD", "usd_per_million"),
     "price": Budget("price of the device", "USD", lambda row, device: device.price and device.price.value),
-    "min_tps": _figure("output tokens per second, end to end", "", "tokens_per_second", least=True),
+    "min_tps": _figure("end-to-end output tokens per second", "", "tokens_per_second", least=True),
     "context": Budget("tokens that a sequence can hold", "", lambda row, device: room(row), least=True),
 })  # fmt: skip
 """What can be limited, by its name."""

@@ -11,6 +11,7 @@ from roofsim.explore.cases import check
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import MOST_COUNTS, is_quantity, parse_count, parse_counts
 from roofsim.prediction.places import COUNTS
+from roofsim.specs.override import COUNTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ def _whole(text: str) -> str:
     """Counts such as 4k as the number that they are; other text as it is."""
     text = text.strip()
     try:
-        return str(parse_count(text)) if text[-1:] in ("k", "K", "M") else text
+        return str(parse_count(text)) if text[-1:] in COUNTED else text
     except ValueError:
         return text
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from math import prod
 from typing import Any, Generic, TypeVar
@@ -27,12 +27,13 @@ class Labels:
     """What combinations are called.
 
     `names` are the full names of devices and runtimes by what rows call them, `asked` what they were asked for by,
-    `units` those of fields that were chosen by their paths.
+    `units` those of fields that were chosen by their paths. `notes` say what the files of models leave out.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     asked: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str | None] = field(default_factory=dict)
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Refusable:
@@ -67,6 +68,11 @@ class Answers(Generic[T]):
     def given(self) -> list[tuple[Answer[T], T]]:
         """Those that are not refused, with what was found."""
         return [(row, row.found) for row in self.rows if row.found is not None]
+
+    def without(self, *names: str) -> Answers[T]:
+        """The same, where these were no choices."""
+        rows = (replace(row, chosen={k: x for k, x in row.chosen.items() if k not in names}) for row in self.rows)
+        return replace(self, rows=tuple(rows))
 
     def map(self, function: Callable[[T], S]) -> Answers[S]:
         """The same with something else of each that was found."""
@@ -143,7 +149,8 @@ def combinations(choices: Choices, *, transfer: bool = False) -> tuple[list[Case
     units = {path: _unit(every, path) for path in found if "." in path}
     words = [pair for kind in ("device", "runtime") for pair in zip(choices[kind], found[kind], strict=True)]
     names = {_id(spec): spec.name for _, spec in words}
-    return every, Labels(names, {_id(spec): _id(word) for word, spec in words}, units)
+    notes = {_id(spec): spec.notes for spec in found["model"] if spec.notes}
+    return every, Labels(names, {_id(spec): _id(word) for word, spec in words}, units, notes)
 
 
 def _cases(choices: Choices, specs: Specs) -> Iterator[Case]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 from roofsim import library
 from roofsim.explore.cases import Case, Choices
@@ -38,7 +38,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType({
     "ttft": Figure("s", "time to first token", "ttft"),
     "tpot": Figure("s", "time per output token", "tpot"),
     "total_time": Figure("s", "time of the whole request", "total_time"),
-    "tokens_per_second": Figure("", "output tokens of all sequences per second, end to end", "tokens_per_second", True),
+    "tokens_per_second": Figure("", "end-to-end output tokens per second, of all sequences", "tokens_per_second", True),
     "memory_peak": Figure("B", "peak memory", "peak"),
     "energy": Figure("J", "energy per request", "energy"),
     "joules_per_million": Figure("J", "energy per million output tokens", "energy"),
@@ -61,7 +61,8 @@ FEW = 16
 class Row(Refusable):
     """A combination: what was chosen, its figures and their intervals by the names of `FIGURES`.
 
-    `refused` says why it cannot be run; then there are no figures.
+    `refused` says why it cannot be run; then there are no figures. `cautions` say what must be known before the figures
+    are used.
     """
 
     chosen: Mapping[str, Any]
@@ -69,6 +70,7 @@ class Row(Refusable):
     intervals: Mapping[str, Interval]
     calibration: str | None
     refused: str | None = None
+    cautions: tuple[str, ...] = ()
 
     @property
     def fits(self) -> bool:
@@ -88,6 +90,7 @@ class Row(Refusable):
             "calibration": self.calibration,
             "basis": None if self.refused else interval_basis(self.calibration),
             "refused": self.refused,
+            "cautions": self.cautions,
         })  # fmt: skip
         return result
 
@@ -111,7 +114,7 @@ class Comparison:
     def where(
         self, *, fits: bool = False, min_tps: float | None = None, context: int | None = None,
         max_memory: float | None = None, max_ttft: float | None = None, max_tpot: float | None = None,
-    ) -> Comparison:  # fmt: skip
+    ) -> Self:  # fmt: skip
         """Only rows that pass: tokens a second, tokens that a sequence may hold, bytes, seconds.
 
         Whichever is asked for, what cannot be run and what does not fit does not pass.
@@ -136,7 +139,7 @@ class Comparison:
                 kept.append(row)
         return replace(self, rows=tuple(kept), left_out={name: left[name] for name in FILTERS if name in left})
 
-    def sorted_by(self, name: str) -> Comparison:
+    def sorted_by(self, name: str) -> Self:
         """Rows by a column, the best first, names in their order; raises UnknownName."""
         known = [*(self.rows[0].chosen if self.rows else ()), *FIGURES]
         if self.rows and name not in known:
@@ -214,7 +217,9 @@ def compared(found: Answers[Prediction]) -> Comparison:
         p = each.found
         figures = figures_of(p) if p else {}
         within = intervals_of(p, figures) if p else {}
-        rows.append(Row(each.chosen, figures, within, p.calibration if p else None, each.refused))
+        rows.append(
+            Row(each.chosen, figures, within, p.calibration if p else None, each.refused, p.cautions if p else ())
+        )
     return Comparison(tuple(sorted(rows, key=_rank)), found.labels)
 
 
@@ -226,12 +231,15 @@ def _rows(
     answers = _answers(runs, price, processes)
     for done, each in enumerate(every, 1):
         answer = each.refused or next(answers)
-        yield Row(described(each), {}, {}, None, answer) if isinstance(answer, str) else Row(described(each), *answer)
+        chosen = described(each)
+        yield (
+            Row(chosen, {}, {}, None, answer) if isinstance(answer, str) else Row(chosen, *answer[:3], None, answer[3])
+        )
         step(done, len(every))
 
 
-Answer = tuple[dict[str, Any], dict[str, Interval], str | None]
-"""Figures, intervals and the name of the calibration."""
+Answer = tuple[dict[str, Any], dict[str, Interval], str | None, tuple[str, ...]]
+"""Figures, intervals, the name of the calibration, and the cautions."""
 
 
 def _answers(runs: Sequence[tuple[Setup, Workload]], price: float | None, processes: int) -> Iterator[Answer | str]:
@@ -262,7 +270,7 @@ def _answer(run: tuple[Setup, Workload], price: float | None) -> Answer | str:
     except InputError as error:
         return str(error)
     values = figures_of(p, price)
-    return values, intervals_of(p, values), p.calibration
+    return values, intervals_of(p, values), p.calibration, p.cautions
 
 
 def figures_of(p: Prediction, price: float | None = None) -> dict[str, Any]:

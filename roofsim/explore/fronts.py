@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roofsim.explore import executors
 from roofsim.explore.evaluate import COLUMNS, WORDS, Part, Study
 from roofsim.explore.pareto import SENSES, front
-from roofsim.explore.sweep import Swept, study
+from roofsim.explore.sweep import Swept
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.expression import parse
 from roofsim.prediction.metrics import METRICS
@@ -51,7 +52,7 @@ class Front:
     feasible: int
     refused: tuple[str, ...]
     search: str
-    cloud: Any
+    cloud: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.found)
@@ -64,28 +65,11 @@ class Front:
         return {**self.found.to_dict(), **asked, **said}
 
 
-def pareto(
-    axes: Mapping[str, Any], objectives: str | Sequence[str] | Mapping[str, str], *, where: str | None = None,
-    unfit: bool = False, budget: int | None = None, seed: int = 0, workers: int | None = 1, **asked: Any,
-) -> Front:  # fmt: skip
-    """The front of a space over objectives: `"ttft,tokens_per_second:max"`, a list of such words, or senses by name.
-
-    `axes`, `where` and what is `asked` beside (derive, figures, points, sample) are as for `sweep`; points that do not
-    fit are left out unless `unfit`. With a `budget` so many points are searched, beginning with a seed, instead of all
-    being computed. Raises InputError for what cannot be asked.
-    """
-    derived = asked.get("derive") or {}
-    senses = senses_of(objectives, derived)
-    wanted = [*senses, *(asked.pop("figures", None) or ())]
-    figures = list(dict.fromkeys(name for name in wanted if name not in derived))
-    made = study(axes, figures=figures, where=where, seed=seed, **asked)
-    return front_of(made, senses, unfit=unfit, budget=budget, seed=seed, workers=workers)
-
-
 def senses_of(objectives: str | Sequence[str] | Mapping[str, str], derived: Collection[str] = ()) -> dict[str, str]:
     """Whether less (`min`) or more (`max`) of each objective is better; raises InputError for one that there is not.
 
-    An objective is a figure, or one of the `derived` columns.
+    Objectives are written `"ttft,tokens_per_second:max"`, a list of such words, or senses by name; each is a figure, or
+    one of the `derived` columns.
     """
     if isinstance(objectives, Mapping):
         pairs = [(name, sense) for name, sense in objectives.items()]
@@ -109,7 +93,11 @@ def front_of(
     made: Study, senses: Mapping[str, str], *, unfit: bool = False, budget: int | None = None, seed: int = 0,
     workers: int | None = 1,
 ) -> Front:  # fmt: skip
-    """As `pareto`, of a study that was made before."""
+    """The front of a study over objectives, each with its sense; points that do not fit are left out unless `unfit`.
+
+    With a `budget` so many points are searched, beginning with a seed, instead of all being computed. Raises InputError
+    for what cannot be asked.
+    """
     if not unfit:
         fits = f"({made.where.text}) and fits == 1" if made.where else "fits == 1"
         made = replace(made, where=parse(fits, "--where", "tpot < 50ms", condition=True))

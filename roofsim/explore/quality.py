@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from roofsim.foundation.errors import InputError
 from roofsim.model.architecture import Architecture
@@ -16,6 +16,7 @@ LOSS = "loss"
 """The column of losses."""
 
 
+@runtime_checkable
 class Quality(Protocol):
     """The loss of a member of a family, None where it is not known, and what it rests on in words."""
 

@@ -11,15 +11,16 @@ from roofsim.model.architecture import Architecture
 
 
 def chosen_models(
-    names: Iterable[str], kind: str | None = None, family: str | None = None, min_size: int | None = None,
-    max_size: int | None = None,
+    names: Iterable[str | Architecture], kind: str | None = None, family: str | None = None,
+    min_size: int | None = None, max_size: int | None = None,
 ) -> list[Architecture]:  # fmt: skip
     """Those of `names`, or of all that ship if there are none, that are of a kind, a family and a size.
 
     A mixture of experts is also of the kind of its layers, a family is what its name begins with. Raises UnknownName
     for a family that there is not.
     """
-    found = [library.architecture(name) for name in dict.fromkeys(names) or library.names("models")]
+    asked = dict.fromkeys(names) or library.names("models")
+    found = [each if isinstance(each, Architecture) else library.architecture(each) for each in asked]
     families = {a.family for a in found}
     if family and not any(each.startswith(family.lower()) for each in families):
         raise UnknownName("families", family, sorted(families))

@@ -21,24 +21,18 @@ from roofsim.explore.numbers import Quantity, Traced, kept, quantities, traced
 from roofsim.foundation import units
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.version import SCHEMA
-from roofsim.model.architecture import Architecture
 from roofsim.prediction.compiled import compiled
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.evaluation import figure as figure_named
-from roofsim.prediction.fitted import AUTO, chosen
 from roofsim.prediction.intervals import FIGURES as WITH_INTERVALS
 from roofsim.prediction.intervals import Interval, intervals
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.places import placed
 from roofsim.prediction.request import settled
 from roofsim.prediction.results import columns, interval_basis, plain
-from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
+from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import assumptions, beyond
-from roofsim.specs.calibration import Calibration
-from roofsim.specs.device import Device
-from roofsim.specs.host import Host
-from roofsim.specs.runtime import Runtime
-from roofsim.specs.workload import Workload, workload
+from roofsim.specs.workload import Workload
 
 FACTORS = (0.5, 2.0)
 """What each number is multiplied by to show what becomes of the figure."""
@@ -98,7 +92,7 @@ class Sensitivities:
     model: str
     device: str
     runtime: str
-    workload: Mapping[str, Any]
+    workload: Mapping[str, object]
     figure: str
     words: str
     unit: str
@@ -121,23 +115,12 @@ def _turn(turn: Turn | None) -> dict[str, Any] | None:
     return None if turn is None else columns(turn)
 
 
-def sensitivity(
-    model: str | Architecture, device: str | Device, runtime: str | Runtime = DEFAULT_RUNTIME, *,
-    figure: str = "ttft", over: Sequence[str] = (), host: str | Host | None = None,
-    calibration: str | Calibration | None = AUTO, transfer: bool = False, **fields: Any,
-) -> Sensitivities:  # fmt: skip
+def sensitivities(s: Setup, w: Workload, figure: str = "ttft", over: Sequence[str] = ()) -> Sensitivities:
     """What moves a figure: one of ttft, tpot, memory, energy, throughput and total, or a column of a sweep.
 
     `over` are paths of numbers or of groups of them, such as `device` or `model.layers`; all numbers if it is empty.
-    The rest is as for `predict`. Raises InputError for names, paths and values that cannot be used.
+    Raises InputError for names and paths that there are not.
     """
-    s = chosen(setup(model, device, runtime, host), calibration, transfer=transfer)
-    fields.setdefault("dtype", s.device.default_dtype)
-    return sensitivities(s, workload(**fields), figure, over)
-
-
-def sensitivities(s: Setup, w: Workload, figure: str = "ttft", over: Sequence[str] = ()) -> Sensitivities:
-    """As `sensitivity`, for specs that were looked up before."""
     (path, words, unit), w = described(figure), settled(s, w)
     asked = _asked(quantities(s, w), over)
     t = traced(s, w, path, [each for each in asked if each.value > 0])

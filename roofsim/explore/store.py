@@ -12,6 +12,7 @@ from pathlib import Path
 
 from roofsim.explore.evaluate import Part, Runner, Study
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.schema import whole
 from roofsim.foundation.version import __version__
 from roofsim.specs.cache import code
 
@@ -45,7 +46,7 @@ def _specs(study: Study) -> str:
         if axis.name in NAMES:
             for each in axis.values:
                 known = isinstance(each, str) and each in ("auto", "none")
-                mark.update(repr(each if known else found.of(axis.name, each)).encode())
+                mark.update((each if known else whole(found.of(axis.name, each))).encode())
     return mark.hexdigest()
 
 

@@ -33,7 +33,13 @@ def study(
     axes: Mapping[str, Any], *, points: Sequence[Mapping[str, Any]] | None = None, figures: Sequence[str] | None = None,
     derive: Mapping[str, str] | None = None, where: str | None = None, sample: int | None = None, seed: int = 0,
 ) -> Study:  # fmt: skip
-    """What is to be computed, checked before any work is done; raises InputError."""
+    """What is to be computed, checked before any work is done; raises InputError for what cannot be asked.
+
+    `axes` are values by name: model, device, runtime, host, calibration, weights, cache, dtype, logits, batch, prompt,
+    generate, and paths into the specs such as `device.memory.bandwidth`, each one value, several, or text as the
+    command line takes it (`"1k..64k*2"`, `"0.5x..4x*1.4142"`). `points` lists single points instead, a mapping each.
+    `derive` are expressions by name, `where` a condition that points must meet.
+    """
     space = listed(points, axes) if points is not None else grid(axes)
     if sample is not None:
         space = sampled(space, sample, seed)
@@ -151,29 +157,15 @@ Progress = Callable[[int, int], None]
 """Told the number of points that are done, and of all, after every part."""
 
 
-def sweep(
-    axes: Mapping[str, Any], *, points: Sequence[Mapping[str, Any]] | None = None, figures: Sequence[str] | None = None,
-    derive: Mapping[str, str] | None = None, where: str | None = None, sample: int | None = None, seed: int = 0,
-    engine: Engine = "local", scheduler: str | None = None, workers: int | None = 1,
-) -> Swept:  # fmt: skip
-    """Compute figures at every point of a space, or of a sample of it.
-
-    `axes` are values by name: model, device, runtime, host, calibration, weights, cache, dtype, logits, batch, prompt,
-    generate, and paths into the specs such as `device.memory.bandwidth`, each one value, several, or text as the
-    command line takes it (`"1k..64k*2"`, `"0.5x..4x*1.4142"`). `points` lists single points instead, a mapping each.
-    `derive` are expressions by name, `where` a condition that points must meet. `workers` is the number of processes,
-    one for each processor if None; with more than one the calling module must be importable, as multiprocessing asks.
-    Raises InputError for what cannot be asked.
-    """
-    made = study(axes, points=points, figures=figures, derive=derive, where=where, sample=sample, seed=seed)
-    return swept(made, engine=engine, scheduler=scheduler, workers=workers)
-
-
 def swept(
     made: Study, *, engine: Engine = "local", scheduler: str | None = None, workers: int | None = 1,
     progress: Progress = lambda done, size: None,
 ) -> Swept:  # fmt: skip
-    """A study computed in memory; raises InputError if it is too large for that."""
+    """A study computed in memory; raises InputError if it is too large for that.
+
+    `workers` is the number of processes, one for each processor if None; with more than one the calling module must be
+    importable, as multiprocessing asks.
+    """
     if made.space.size > IN_MEMORY:
         raise InputError(
             f"{made.space.size:,} points are more than are kept in memory ({IN_MEMORY:,}); write them to a file with "
@@ -282,4 +274,4 @@ def _computed(
     return executors.computed(made, wanted, workers)
 
 
-__all__ = ["Space", "Study", "Swept", "Written", "study", "sweep", "swept", "write"]
+__all__ = ["Space", "Study", "Swept", "Written", "study", "swept", "write"]

@@ -97,28 +97,47 @@ def _settled(
 
 
 def _cost(problem: Problem, keep: Array, free: Array, scatter: dict[str, float]) -> float:
-    """Minus twice the logarithm of the likelihood: soft squares of residuals over their scatter, and of distances from
-    the prior."""
-    sigma = 1 / _weights(problem, keep, scatter, CEILING)
-    z = (problem.residuals(free)[keep] / sigma) ** 2
-    data = 2 * SOFT**2 * (np.sqrt(1 + z / SOFT**2) - 1) + 2 * np.log(sigma)
+    """Minus twice the logarithm of the likelihood."""
+    return _misfit(problem, keep, free, scatter) - 2 * float(np.log(_weights(problem, keep, scatter, CEILING)).sum())
+
+
+def _misfit(problem: Problem, keep: Array, free: Array, scatter: dict[str, float]) -> float:
+    """Soft squares of residuals over their scatter, and of distances from the prior."""
+    z = (problem.residuals(free)[keep] * _weights(problem, keep, scatter, CEILING)) ** 2
+    data = 2 * SOFT**2 * (np.sqrt(1 + z / SOFT**2) - 1)
     return float(data.sum() + (((free - problem.prior.centre) / problem.prior.spread) ** 2).sum())
 
 
 def _first(problem: Problem, which: Array, keep: Array, free: Array, scatter: dict[str, float]) -> Array:
-    """A start for the solver: again and again the one parameter moved to the one place that helps most."""
-    best = _cost(problem, keep, free, scatter)
-    for _ in range(len(which)):
-        moves = []
-        for i in which:
-            for step in REACH:
-                there = free.copy()
-                there[i] = problem.prior.centre[i] + step * problem.prior.spread[i]
-                moves.append((_cost(problem, keep, there, scatter), i, there))
-        cost, _, there = min(moves, key=lambda move: move[:2])
-        if cost > best * ENOUGH:
+    """A start for the solver: again and again the one parameter moved to the one place that helps most.
+
+    A move helps mostly less after others were made, so that only the best of them is tried again before the next one,
+    and all of them before there is none.
+    """
+    centre, spread = problem.prior.centre, problem.prior.spread
+    moves = [(i, centre[i] + step * spread[i]) for i in which for step in REACH]
+
+    def misfit(move: tuple[int, float]) -> float:
+        there = free.copy()
+        there[move[0]] = move[1]
+        return _misfit(problem, keep, there, scatter)
+
+    free, best = free.copy(), _misfit(problem, keep, free, scatter)
+    gains, tried = np.array([best - misfit(move) for move in moves]), np.ones(len(moves), dtype=bool)
+    made = 0
+    while made < len(which):
+        most = int(gains.argmax())
+        if not tried[most]:
+            again = [most]
+        elif gains[most] >= (1 - ENOUGH) * best:
+            free[moves[most][0]] = moves[most][1]
+            best, made, tried[:] = best - gains[most], made + 1, False
+            continue
+        elif tried.all():
             break
-        best, free = cost, there
+        else:
+            again = np.flatnonzero(~tried).tolist()
+        gains[again], tried[again] = [best - misfit(moves[k]) for k in again], True
     return free
 
 

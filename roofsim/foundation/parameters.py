@@ -95,9 +95,14 @@ _ROWS = (
     Parameter(
         "masked_attention_efficiency", "eta_m", "", 1.5, 0.2, 6, 0.4, "device",
         "rate of attention's products when a mask is passed, as a multiple of the fp32 vector peak: every pair is "
-        "scored by a memory-efficient kernel that the matrix unit does not bound",
-        "H100 1.4-1.6 at head width 64, 2.1-2.2 at 128 (docs/decisions/013); Zamba2 on the RTX 4090 1.2 "
+        "scored by a memory-efficient kernel that the matrix unit does not bound; that for heads wider than 64",
+        "H100 2.1-2.2 at head width 128 (docs/decisions/013); Zamba2 on the RTX 4090 1.0-1.2 "
         "(ssmscope_*.csv, op:aten::scaled_dot_product_attention)",
+    ),
+    Parameter(
+        "narrow_masked_efficiency", "eta_n", "", 1.5, 0.2, 6, 0.4, "device",
+        "the same for heads of up to 64, whose kernel has tiles of half as many keys",
+        "H100 1.4-1.6 at head width 64 (docs/decisions/013)",
     ),
     Parameter(
         "quantised_efficiency", "eta_q", "", 0.2, 0.005, 2, 1.0, "device",

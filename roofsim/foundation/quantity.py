@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import field
+from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
 from roofsim.foundation import units
+from roofsim.foundation.problems import build
 from roofsim.foundation.schema import Limit, Spec, items
 
 
@@ -130,7 +132,19 @@ def sources_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield from sources_of(each, f"{path}.{name}" if path else name)
 
 
-class Documented(Spec):
+class File(Spec):
+    """A spec that is a file of its own, and has a name."""
+
+    @classmethod
+    def validated(cls, given: Mapping[str, object]) -> Mapping[str, object]:
+        """All fields, from those given; raises SpecError with a line for each problem."""
+        return build(cls, given, cls.__name__).__dict__
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({getattr(self, 'id', '') or getattr(self, 'name', '')})"
+
+
+class Documented(File):
     """A whole file: its `sources` by key, of which every number that says where it is from names one."""
 
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -142,11 +156,11 @@ class Documented(Spec):
             known = ", ".join(self.sources) or "there are none"
             raise ValueError(f"source {', '.join(map(repr, missing))} is not in sources ({known})")
 
-
-def unsourced(spec: Documented) -> tuple[str, ...]:
-    """The paths of what says of no number where it is from; an empty path, for all of it, where nothing does."""
-    silent = tuple(path for path, source in sources_of(spec) if not source)
-    return silent if spec.sources else ("",)
+    @cached_property
+    def unsourced(self) -> tuple[str, ...]:
+        """The paths of what says of no number where it is from; an empty path, for all of it, where nothing does."""
+        silent = tuple(path for path, source in sources_of(self) if not source)
+        return silent if self.sources else ("",)
 
 
 Name = Annotated[str, Limit(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]

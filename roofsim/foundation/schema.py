@@ -31,7 +31,7 @@ class Spec:
         self.__dict__.update(self.validated(values))
 
     @classmethod
-    def validated(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def validated(cls, given: Mapping[str, object]) -> Mapping[str, object]:
         """All fields, from those given."""
         return checked(cls, given).__dict__
 
@@ -48,7 +48,7 @@ class Spec:
         return hash((type(self), *_compared(self)))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in items(self))})"
+        return whole(self)
 
 
 S = TypeVar("S", bound=Spec)
@@ -111,6 +111,11 @@ def plain(value: Any, *, defaults: bool = True) -> Any:
 def default(of: Field[Any]) -> Any:
     """What a field is if nothing is said; MISSING if something must be."""
     return of.default if of.default_factory is MISSING else of.default_factory()
+
+
+def whole(spec: Spec) -> str:
+    """A spec with all its fields, as a text."""
+    return f"{type(spec).__name__}({', '.join(f'{name}={value!r}' for name, value in items(spec))})"
 
 
 def place(parts: Sequence[Any], step: str) -> int | None:

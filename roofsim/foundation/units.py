@@ -99,7 +99,7 @@ EXAMPLES = {
 
 
 def show(value: float, unit: str, digits: int = 3) -> str:
-    """A quantity for people: `digits` significant digits and a sensible prefix (GiB for bytes), or minutes, hours."""
+    """A quantity for people: `digits` significant digits, a sensible prefix (GiB for bytes), or minutes and hours."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):

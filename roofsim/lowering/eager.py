@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, single
 from roofsim.foundation.cost import Cost
-from roofsim.lowering import fused, recurrent
+from roofsim.lowering import fused, masked, recurrent
 from roofsim.lowering.kernels import (
     COPIED,
     FP32,
@@ -28,11 +28,6 @@ from roofsim.lowering.kernels import (
 )
 from roofsim.ops import attention, conv, gemm, pointwise, routing, scan
 from roofsim.ops.base import CostFunction, Operator, Role
-
-QUERY_TILE = 64
-"""Queries per block of the memory-efficient attention kernel (CUTLASS fmha in PyTorch, 64 × 64 tiles)."""
-RESIDENT_WIDTH = 154
-"""Head widths of its blocks that one compute unit runs at once (H100: docs/decisions/013)."""
 
 
 def rms_norm(o: Operator, s: Situation) -> Lowered:
@@ -120,6 +115,8 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
         return unfused_attention(o, s)
     if "plain_attention" in s.facts.written_out:
         return plain_attention(o, s)
+    if "flex_attention" in s.facts.written_out:
+        return masked.flex_attention(o, s)
     z = o.sizes
     heads, kv_heads, a, byte = z["heads"], z["kv_heads"], z["act_bytes"], z["cache_bytes"]
     width = z["qk_dim"] + z["v_dim"]
@@ -128,22 +125,28 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     queries = z["batch"] * z["new"] * heads
     kernels: list[Kernel] = []
     temporary: Number = 0
-    masked = not single(s.masked) or bool(s.masked)
-    repeated = heads != kv_heads and (masked or s.runtime.attention.kv_heads == "repeated")
+    with_mask = not single(s.masked) or bool(s.masked)
+    repeated = heads != kv_heads and (with_mask or s.runtime.attention.kv_heads == "repeated")
     if repeated:
-        kernels.append(repeat_heads(keys, heads, kv_heads, byte))
+        kernels.append(masked.repeat_heads(keys, heads, kv_heads, byte))
         temporary = keys * heads * byte
     if s.p.phase == "prefill" and s.runtime.attention.copies_queries:
         kernels.append(indexed("contiguous", queries * z["qk_dim"], 2 * a, work=COPIED))
         temporary = temporary + queries * z["qk_dim"] * a
+        if not repeated:
+            # keys and values too, with nothing joined before them: the cache, which counts apart, holds what was copied
+            kernels.append(indexed("contiguous", keys * kv_heads / 2, 2 * byte, count=2, work=COPIED))
     flash = fused.kernel(replace(o, sizes={**z, "kv_heads": heads}) if repeated else o)
     if repeated:
         cost = replace(flash.cost, state=0, activations=flash.cost.activations + keys * heads * byte)
         flash = replace(flash, cost=cost)
     kernels.append(replace(flash, count=1 - s.masked))
+    if s.p.phase == "prefill" and s.runtime.attention.copies_queries:
+        # what flash attention returns is laid out as the queries are
+        kernels.append(indexed("merge heads", queries * z["v_dim"], 2 * a, count=1 - s.masked, work=COPIED))
     if s.p.phase == "decode" and s.runtime.attention.splits_decode:
         kernels.append(tiny("sum of splits", 1 - s.masked))
-    if not masked:
+    if not with_mask:
         return Lowered(tuple(kernels), temporary)
     mask = z["batch"] * z["new"] * seen * s.runtime.attention.mask_bytes
     if s.runtime.attention.mask_bytes == 1:
@@ -153,35 +156,8 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     if s.runtime.attention.mask_padded:
         temporary = temporary + s.masked * mask
     if s.cudnn:
-        return Lowered((*kernels, *library_attention(o, s, flash, mask)), temporary)
-    return Lowered((*kernels, masked_attention(o, s, flash.cost, mask)), temporary)
-
-
-def library_attention(o: Operator, s: Situation, flash: Kernel, mask: Number) -> Iterator[Kernel]:
-    """cuDNN's: the same kernel reads the mask too; few heads in a step have their keys split, summed in a second."""
-    z = o.sizes
-    cost = flash.cost + Cost(activations=mask)
-    yield replace(flash, name="attention with a mask", cost=cost, count=s.masked)
-    if s.p.phase == "decode":
-        few = 1 - at_least(z["batch"] * z["heads"], s.runtime.attention.splits_blocks + 1)
-        yield tiny("sum of splits", few * s.masked)
-
-
-def masked_attention(o: Operator, s: Situation, flash: Cost, mask: Number) -> Kernel:
-    """The memory-efficient kernel: all pairs, and the mask's bytes once for every head."""
-    z = o.sizes
-    # a block of few queries takes the time of a whole one
-    tiles = maximum(z["new"] / QUERY_TILE, 1)
-    pairs = z["batch"] * z["heads"] * tiles * QUERY_TILE * (z["context"] + z["new"])
-    cost = Cost(
-        matrix=2 * (z["qk_dim"] + z["v_dim"]) * pairs,
-        vector=6 * pairs,
-        activations=flash.activations + z["heads"] * mask,
-        state=flash.state,
-    )
-    blocks = z["batch"] * z["heads"] * tiles
-    together = maximum(RESIDENT_WIDTH / z["qk_dim"], 1)
-    return Kernel("masked attention", "masked_attention", cost, s.masked, blocks=blocks, together=together)
+        return Lowered((*kernels, *masked.library_attention(o, s, flash, mask)), temporary)
+    return Lowered((*kernels, *masked.memory_efficient_attention(o, s, flash.cost, mask)), temporary)
 
 
 def unfused_attention(o: Operator, s: Situation) -> Lowered:
@@ -223,7 +199,7 @@ def plain_attention(o: Operator, s: Situation) -> Lowered:
     held = keys * heads * byte
     read = "activations" if copied else "state"
     kernels: tuple[Kernel, ...] = (
-        *([repeat_heads(keys * width, heads, kv_heads, byte)] if copied else []),
+        *([masked.repeat_heads(keys * width, heads, kv_heads, byte)] if copied else []),
         Kernel("scores", "gemm", Cost(matrix=2 * pairs * z["qk_dim"], activations=(queries * z["qk_dim"] + pairs) * a)
                + Cost(**{read: held * z["qk_dim"]})),
         piece("scale", "stream", pairs, 2 * a),
@@ -236,13 +212,6 @@ def plain_attention(o: Operator, s: Situation) -> Lowered:
     if s.p.phase == "prefill":
         kernels = (*kernels, indexed("merge heads", queries * z["v_dim"], 2 * a, work=COPIED))
     return Lowered(kernels, (held * width if copied else 0) + pairs * (2 * a + FP32))
-
-
-def repeat_heads(elements: Number, heads: Number, kv_heads: Number, byte: Number) -> Kernel:
-    """Keys, then values, of one head each copied to every query head: found by index and written for each of them."""
-    half = elements / 2
-    copy = Cost(activations=half * heads * byte, state=half * kv_heads * byte)
-    return Kernel("repeat heads", "strided", copy, 2, indexed=COPIED * half * heads)
 
 
 def causal_conv1d(o: Operator, s: Situation) -> Lowered:
@@ -356,7 +325,7 @@ def selective_scan(o: Operator, s: Situation) -> Lowered:
         piece("to rows", "transpose", tokens * inner, 2 * a, count=3 * groups),
         piece("to rows", "transpose", tokens * z["d_state"], 2 * a, count=2 * groups),
         writes_ungated(kernel, tokens * inner * a),
-        tiny("state", 3 if groups > 1 else 2),
+        *((tiny("state", 3 if groups > 1 else 2),) if keeps_state(s) else ()),
     )
     return Lowered(kernels, tokens * (3 * z["d_inner"] + 2 * groups * z["d_state"]) * a)
 
@@ -387,8 +356,8 @@ def mean_of_branches(elements: Number, a: Number, s: Situation) -> Iterator[Kern
 def linear(o: Operator, s: Situation) -> Lowered:
     """One product, with what the matrix library adds around it, and what the family's code does to its ends."""
     library, z = s.runtime.matrix_library, o.sizes
-    products, copied = fused.products(o, s.p, z["tokens"])
-    kernels = [*products]
+    (*before, product), copied = fused.products(o, s.p, z["tokens"])
+    kernels = [*before, whole_tiles(product, o, s)]
     if (
         s.p.phase == "decode"
         and library.splits_from
@@ -405,6 +374,17 @@ def linear(o: Operator, s: Situation) -> Lowered:
     # the logits and their fp32 copy are alive at once
     scores = z["tokens"] * z["d_out"]
     return Lowered((*kernels, piece("logits to fp32", "strided", scores, z["act_bytes"] + FP32)), scores * FP32)
+
+
+def whole_tiles(product: Kernel, o: Operator, s: Situation) -> Kernel:
+    """A product of more rows than the library's tiles have takes the time of whole tiles."""
+    tokens, rows = o.sizes["tokens"], s.runtime.matrix_library.tile_rows
+    if rows is None or product.unit:
+        return product
+    many = at_least(tokens, rows + 1)
+    if single(many) and not many:
+        return product
+    return replace(product, whole=product.cost.matrix * (1 + many * (ceil(tokens / rows) * rows / tokens - 1)))
 
 
 def multipliers(o: Operator, s: Situation) -> Iterator[Kernel]:

@@ -15,7 +15,7 @@ from roofsim.specs.runtime import Runtime
 
 Class = Literal[
     "gemm", "vector_product", "row_product", "packed_product", "quantised_tiles", "attention",
-    "masked_attention", "delta", "ssd", "scan", "stream", "strided", "transpose", "replay",
+    "masked_attention", "narrow_masked_attention", "delta", "ssd", "scan", "stream", "strided", "transpose", "replay",
     "loop", "scalar_loop", "block_product", "dot_product", "repacked_product", "unpacked_product", "row_attention",
 ]  # fmt: skip
 """What a kernel is like: decides which efficiencies hold for it. Those of the last line are ggml's on a processor."""
@@ -25,9 +25,10 @@ Class = Literal[
 class Kernel:
     """One launch (or `count` equal ones).
 
-    `fill` is extra matrix work that stands for a unit that is not yet full (Hockney's n½ times the work
-    per element), `blocks` how many independent pieces the work has: with fewer than the device has units,
-    the rest idle, and a unit computes at its full rate only with `together` of them at once. A block of attention has
+    `fill` is extra matrix work that stands for a unit that is not yet full (Hockney's n½ times the work per element),
+    `whole` the matrix work of whole tiles of rows, which it takes if that is more, `blocks` how many independent pieces
+    the work has: with fewer than the device has units, the rest idle, unless it is stated how many `clocks` each takes
+    at least, however many there are. A block of attention has
     `rows` of queries and is cut into tiles of as many as the device's kernels take. A block or tile keeps `spread`
     units busy: more than one where it can be cut further, less where the longest outlasts the others; `padding` is the
     work of whole tiles relative to that which is asked for. It takes at least the time of `beneath`, which is a part
@@ -51,9 +52,10 @@ class Kernel:
     cost: Cost
     count: Number = 1
     fill: Number = 0
+    whole: Number | None = None
     unpacking: Number = 0
     blocks: Number | None = None
-    together: Number = 1
+    clocks: Number | None = None
     rows: Number | None = None
     spread: Number = 1
     padding: Number = 1

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused
-from roofsim.lowering.eager import decay, ssd_kernels, writes_ungated
+from roofsim.lowering.eager import decay, ssd_kernels, whole_tiles, writes_ungated
 from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, piece
-from roofsim.ops import conv, pointwise, scan
+from roofsim.ops import conv, gemm, pointwise, scan
 from roofsim.ops.base import Operator
 
 
@@ -40,4 +40,6 @@ def lower(operator: Operator, situation: Situation) -> Lowered:
         return Lowered((decay(), rows, writes_ungated(fused.kernel(operator), tokens * z["d_inner"] * a)))
     if operator.function is conv.causal_conv1d:
         return Lowered((replace(fused.kernel(operator), like="strided"),))
+    if operator.function is gemm.linear:
+        return Lowered((whole_tiles(fused.product(operator, situation.p), operator, situation),))
     return fused.lower(operator, situation)

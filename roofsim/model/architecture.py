@@ -14,7 +14,7 @@ from roofsim.foundation.quantity import Documented, Name, Valued
 from roofsim.foundation.schema import Extra, Limit, Size, Spec, default, items, variant
 from roofsim.model.part import Part, elementwise, linear
 from roofsim.model.step import Pass, Precision
-from roofsim.model.weights import WEIGHT_FORMATS, Inventory, Matrix
+from roofsim.model.weights import ENCODINGS, WEIGHT_FORMATS, Inventory, Matrix
 from roofsim.ops import pointwise
 from roofsim.ops.base import CostFunction, Operator, Role
 
@@ -68,12 +68,17 @@ class Stored(Spec):
     """Where they are from."""
     format: str | None = None
     """The weight format of what is quantised, where there is one, which says how it is multiplied."""
+    family: str | None = None
+    """Where there is none, the family of encodings of what is quantised (ggml): a runtime needs kernels for it."""
 
     def __post_init__(self) -> None:
         if missing := {"weights", "vectors"} - set(self.bits):
             raise ValueError(f"bits: {', '.join(sorted(missing))} is missing")
         if self.format is not None and self.format not in WEIGHT_FORMATS:
             raise ValueError(f"format: {one_of('weight format', self.format, WEIGHT_FORMATS)}")
+        families = sorted({each.family for each in ENCODINGS.values() if each.family})
+        if self.family is not None and self.family not in families:
+            raise ValueError(f"family: {one_of('family of encodings', self.family, families)}")
 
 
 class Architecture(Documented):
@@ -378,6 +383,10 @@ class Architecture(Documented):
 
     def with_whole_caches(self) -> Architecture:
         """The same network where no cache is cut to the window of its layer."""
+        return self._with_whole_caches
+
+    @cached_property
+    def _with_whole_caches(self) -> Architecture:
         layers = {name: tuple(map(_with_whole_cache, layer)) for name, layer in self.layers.items()}
         return self if layers == self.layers else variant(self, layers=layers)
 

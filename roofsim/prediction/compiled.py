@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from roofsim.engine.compiled import Function
 from roofsim.engine.derivative import derivative
 from roofsim.engine.graph import Graph
+from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.places import COUNTS, placed
 from roofsim.prediction.setup import Setup
 from roofsim.specs.workload import Workload
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
 KEPT = 128
 """Compiled requests that are kept, the last used ones."""
+
+
+class Of(Protocol):
+    """A figure as a function of numbers, or of arrays that broadcast."""
+
+    @overload
+    def __call__(self, **values: float) -> float: ...
+
+    @overload
+    def __call__(self, **values: ArrayLike) -> NDArray[np.float64]: ...
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,13 @@ class Compiled:
         """What it takes; every value must be above 0."""
         return self.function.variables
 
-    def __call__(self, **values: Any) -> dict[str, Any]:
+    @overload
+    def __call__(self, **values: float) -> dict[str, float]: ...
+
+    @overload
+    def __call__(self, **values: ArrayLike) -> dict[str, NDArray[np.float64]]: ...
+
+    def __call__(self, **values: ArrayLike) -> Mapping[str, object]:
         """The figures, for keyword arguments or `**{"device.memory.bandwidth": ...}`; raises InputError."""
         return self.function(**values)
 
@@ -49,16 +70,27 @@ class Compiled:
         """The figures in order, for one number per variable in order: the fastest way to ask."""
         return self.function.at
 
-    def derivative(self, figure: str, variable: str) -> Callable[..., Any]:
+    def derivative(self, figure: str, variable: str) -> Of:
         """The change of a figure per unit of a variable, as a function of the same variables."""
         self._known(figure, variable)
         slope = self._slope(figure, variable)
-        return lambda **values: slope(**values)[figure]
 
-    def elasticity(self, figure: str, variable: str) -> Callable[..., Any]:
+        def at(**values: Any) -> Any:
+            return slope(**values)[figure]
+
+        return at
+
+    def elasticity(self, figure: str, variable: str) -> Of:
         """The per cent by which a figure changes for one per cent more of a variable."""
-        slope = self.derivative(figure, variable)
-        return lambda **values: slope(**values) * values[variable] / self(**values)[figure]
+        slope: Any = self.derivative(figure, variable)
+
+        def at(**values: Any) -> Any:
+            import numpy as np
+
+            x = values[variable] if isinstance(values[variable], int | float) else np.asarray(values[variable])
+            return slope(**values) * x / self.function(**values)[figure]
+
+        return at
 
     def _slope(self, figure: str, variable: str) -> Function:
         graph = self.function.graph
@@ -70,12 +102,13 @@ class Compiled:
             if name not in names:
                 raise UnknownName(what, name, names)
 
-    def expression(self, figure: str) -> Any:
+    def expression(self, figure: str) -> Number:
         """A figure as a SymPy expression of the variables, a dot in a name is an underscore; for LaTeX and algebra."""
         from roofsim.engine.symbolic import expression
 
         self._known(figure, self.variables[0])
-        return expression(self.function.graph, self.function.outputs[figure])
+        made: Number = expression(self.function.graph, self.function.outputs[figure])
+        return made
 
     def javascript(self) -> str:
         """The same function in JavaScript, from an object of the variables to an object of the figures."""

@@ -41,7 +41,7 @@ _ROWS = (
     Metric("memory", "B", "peak memory", "memory.peak", ("peak_mem_bytes", "prefill"), within="peak"),
     Metric("energy", "J", "energy per request", "energy", ("energy_j", "prefill")),
     Metric(
-        "throughput", "", "output tokens per second, end to end", "tokens_per_second", ("latency_s", "prefill"),
+        "throughput", "", "end-to-end output tokens per second", "tokens_per_second", ("latency_s", "prefill"),
         decoding=True, higher=True, inverse="total",
     ),
     Metric("total", "s", "time of the whole request", "total_time", ("latency_s", "prefill")),

@@ -13,72 +13,24 @@ from roofsim.engine.passes import OperatorRow, PassFigures, operators, pass_boun
 from roofsim.foundation.arith import Number, single
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
-from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import FIGURES, Evaluation, Request, figure
-from roofsim.prediction.fitted import AUTO, chosen
 from roofsim.prediction.intervals import Interval, intervals, scatter, with_slopes, within
 from roofsim.prediction.limits import limits_of
 from roofsim.prediction.places import COUNTS, number_at
 from roofsim.prediction.results import PassPrediction, Prediction, columns
-from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
+from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import decode, pieces
 from roofsim.prediction.words import assumptions, beyond, cautions, room
-from roofsim.specs.calibration import Calibration
-from roofsim.specs.device import Device
-from roofsim.specs.host import Host
-from roofsim.specs.runtime import Runtime
-from roofsim.specs.workload import STORED, Workload, workload
+from roofsim.specs.workload import STORED, Workload
 
 
-def predict(
-    model: str | Architecture,
-    device: str | Device,
-    runtime: str | Runtime = DEFAULT_RUNTIME,
-    *,
-    host: str | Host | None = None,
-    calibration: str | Calibration | None = AUTO,
-    transfer: bool = False,
-    **fields: Any,
-) -> Prediction:
-    """Predict one request.
-
-    `calibration` is one by name or path, "auto" for the shipped one that fits the device and the runtime, or "none"
-    or None; with `transfer` it may be of others. `fields` are those of `Workload`: batch, prompt, generate, dtype,
-    cache_dtype, weight_format, logits. `batch` and `prompt` may be NumPy arrays that broadcast; then every figure is
-    an array, without operators, limits and intervals. Raises InputError for names and values that cannot be used.
-    """
-    s = chosen(setup(model, device, runtime, host), calibration, transfer=transfer)
-    fields.setdefault("dtype", s.device.default_dtype)
-    w = workload(**fields)
-    return predict_request(s, w) if single(w.batch) and single(w.prompt) else predict_arrays(s, w)
-
-
-def compile(
-    model: str | Architecture,
-    device: str | Device,
-    runtime: str | Runtime = DEFAULT_RUNTIME,
-    *,
-    figures: list[str] | tuple[str, ...] = ("ttft", "tpot", "memory", "energy"),
-    over: list[str] | tuple[str, ...] = ("prompt", "batch"),
-    host: str | Host | None = None,
-    calibration: str | Calibration | None = AUTO,
-    transfer: bool = False,
-    numba: bool = False,
-    **fields: Any,
+def compile_request(
+    s: Setup, w: Workload, figures: Sequence[str], over: Sequence[str], *, numba: bool = False
 ) -> Compiled:
-    """Compile figures of a request into one function of the numbers named in `over`.
-
-    `over` are prompt, batch and generate, and paths into the specs such as `device.memory.bandwidth`,
-    `device.peak.matrix.bf16`, `host.dispatch`, `runtime.host.work` or `parameters.gemm_efficiency`; `fields` are the
-    rest of the workload, `calibration` and `transfer` as for `predict`. With `numba` (an extra) arrays take a quarter
-    of the time, after a second of compiling. Sizes of a model that vary are taken to differ from each other: as many
-    heads of keys as of queries is another kernel. Raises InputError for names and values that cannot be used.
-    """
-    s = chosen(setup(model, device, runtime, host), calibration, transfer=transfer)
-    fields.setdefault("dtype", s.device.default_dtype)
-    w = settled(s, workload(**fields))
+    """Figures of a request as one function of the numbers named in `over`; raises InputError."""
+    w = settled(s, w)
     made = compiled(s, w, tuple(figures), tuple(over), numba=numba)
     if any(path.startswith("model.") for path in over):
         _as_it_is(s, w, made, figures, over)
@@ -101,7 +53,7 @@ def settled(s: Setup, w: Workload) -> Workload:
 
 
 def predict_request(s: Setup, w: Workload) -> Prediction:
-    """As `predict`, for numbers and for specs that were looked up before."""
+    """Predict a request of numbers."""
     w = settled(s, w)
     e = Evaluation(s, w)
     found = _prediction(s, w, beyond(e), e.grown, detailed_prefill(e), detailed_decode(e), e.request, e.memory)
@@ -165,13 +117,22 @@ def _operators(e: Evaluation, passes: Sequence[tuple[Number, Pass]]) -> tuple[Op
 
 
 def predict_arrays(s: Setup, w: Workload) -> Prediction:
-    """As `predict_request`, for arrays of batches and prompts: compiled, and all figures are arrays."""
+    """As `predict_request`, for arrays of batches, prompts and what is generated: compiled, all figures are arrays.
+
+    Raises InputError for shapes that do not broadcast.
+    """
     import numpy as np
 
     w = settled(s, w)
-    batch, prompt = np.broadcast_arrays(w.batch, w.prompt)
-    one = variant(w, batch=1, prompt=1)
-    found = compiled(s, one, tuple(FIGURES), ("batch", "prompt"))(batch=batch, prompt=prompt)
+    varied = [name for name in COUNTS if name != "generate" or not single(w.generate)]
+    given = [getattr(w, name) for name in varied]
+    try:
+        arrays = dict(zip(varied, np.broadcast_arrays(*given), strict=True))
+    except ValueError:
+        shapes = ", ".join(f"{name} {np.shape(x)}" for name, x in zip(varied, given, strict=True))
+        raise InputError(f"shapes that do not broadcast: {shapes}") from None
+    one = variant(w, **dict.fromkeys(varied, 1))
+    found = compiled(s, one, tuple(FIGURES), tuple(varied))(**arrays)
 
     def part(name: str, made: type) -> dict[str, Any]:
         return {f.name: found[f"{name}.{f.name}"] for f in fields(made) if f"{name}.{f.name}" in found}

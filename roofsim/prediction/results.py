@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from roofsim.engine.memory import Memory
 from roofsim.engine.passes import OperatorRow, PassFigures
 from roofsim.engine.roofline import Bound
-from roofsim.foundation.arith import Number
+from roofsim.foundation.arith import Number, maximum
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.evaluation import Request
 from roofsim.specs.workload import Workload
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Intervals = Mapping[str, tuple[float, float]]
 IntervalBasis = Literal["prior", "calibrated"]
@@ -119,12 +123,13 @@ class Prediction:
         return interval_basis(self.calibration)
 
     @property
-    def fits(self) -> Any:
+    def fits(self) -> bool | NDArray[np.bool_]:
         """Whether the request fits the device and the positions of the model."""
-        steps = max(self.workload.generate - 1, 0)
+        steps: Any = maximum(self.workload.generate - 1, 0)
         enough = self.positions is None or self.workload.prompt + steps <= self.positions
         held: tuple[Any, Any] = self.memory.reserved, self.grown
-        return (held[0] <= self.room.bytes) & (held[1] <= self.room.bytes) & enough
+        inside: bool | NDArray[np.bool_] = (held[0] <= self.room.bytes) & (held[1] <= self.room.bytes) & enough
+        return inside
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units; arrays become lists."""

@@ -64,7 +64,8 @@ class Setup:
             check_cache(w.cache_dtype, w.dtype, self.runtime, self.architecture)
         name = w.weight_format
         if name in (None, STORED):
-            name = self.architecture.stored.format if self.architecture.stored else None
+            kept = self.architecture.stored
+            name = kept.format or kept.family if kept else None
         if name in (None, w.dtype):
             return w.precision(self.state, self.architecture)
         product = product_of(str(name), self.runtime, self.device)

@@ -6,7 +6,6 @@ from typing import Any
 
 from roofsim import library
 from roofsim.foundation.errors import Unsupported
-from roofsim.foundation.quantity import unsourced
 from roofsim.foundation.units import show
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import outside
@@ -98,16 +97,22 @@ def cautions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str, ..
     window, at_once = s.architecture.window, s.runtime.sequences
     if s.architecture.positions:
         window = 0  # there a longer one does not fit
-    if one_length and window and isinstance(w.prompt, int) and w.prompt + max(w.generate - 1, 0) > window:
+    if one_length and window and _last(w) > window:
         found.append(f"beyond the context window of {s.model_name}, {window:,} tokens")
     if at_once and isinstance(w.batch, int) and w.batch > at_once:
         found.append(f"{s.runtime.id or s.runtime.name} runs {at_once:,} sequences at once, the others wait")
     return tuple(found)
 
 
+def _last(w: Workload) -> int:
+    """Tokens that a sequence holds at most, 0 where there are several lengths."""
+    known = isinstance(w.prompt, int) and isinstance(w.generate, int)
+    return w.prompt + max(w.generate - 1, 0) if known else 0
+
+
 def _unsourced(spec: Any) -> str:
     """What of a spec says not where it is from, if anything."""
-    silent = unsourced(spec) if spec else ()
+    silent = spec.unsourced if spec else ()
     name = spec.id or spec.name if spec else ""
     if "" in silent:
         return f"all of {name}"

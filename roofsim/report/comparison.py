@@ -11,7 +11,7 @@ from roofsim.prediction.intervals import Interval
 from roofsim.prediction.places import COUNTS
 from roofsim.report import table
 from roofsim.report.records import ends_of, records, with_ends
-from roofsim.report.several import cells, full_names, heads, refusals, shared
+from roofsim.report.several import cells, full_names, heads, refusals, shared, told
 from roofsim.report.table import TOGETHER, Column, Table, tokens_that_fit
 
 
@@ -22,7 +22,7 @@ def comparison_tables(c: Comparison) -> list[Table]:
     notes = [] if c.rows else ["No combination passes."]
     if c.left_out:
         notes.append(f"Left out: {', '.join(f'{n:,} {FILTERS[why]}' for why, n in c.left_out.items())}.")
-    notes += full_names(c)
+    notes += [*told(c, [(row, row.cautions) for row in runs]), *full_names(c)]
     return [*tables, Table("", (), (), [*notes, *([NOTE] if runs else [])])]
 
 
@@ -71,5 +71,7 @@ def comparison_records(c: Comparison) -> Table:
     certain = [name for name, figure in FIGURES.items() if not figure.interval]
     figures = with_ends({name: figure.unit for name, figure in FIGURES.items()}, certain)
     units = {**dict.fromkeys(chosen), **c.labels.units, **figures, "calibration": None, "basis": None, "refused": None}
-    plain = [{**row.to_dict(), "refused": row.reason} for row in c.rows]
+    plain = [
+        {**row.to_dict(), "fits": row.fits, "refused": row.reason} for row in c.rows
+    ]  # a column of yes and no alone
     return records([{**dict.fromkeys(units), **row, **ends_of(row["intervals"])} for row in plain], units)

@@ -37,14 +37,15 @@ def as_json(tables: Sequence[Table], data: Mapping[str, Any], terminal: bool = F
     """The whole result in SI units; figures that are not finite become null."""
     import json
 
-    return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
+    return json.dumps(finite(data), indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Plain values; a number that JSON does not know becomes None."""
     if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
+        return [finite(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

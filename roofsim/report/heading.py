@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from roofsim.prediction.words import MISFIT
 
 
-def heading(title: str, cautions: Sequence[str]) -> str:
+def heading(title: str, cautions: Sequence[str], as_if: str = " Times are as if it did.") -> str:
     """A title under what must be known before the figures below it are used, each in a line of its own."""
-    said = [f"{each}. Times are as if it did." if each.startswith(MISFIT) else f"Mind: {each}." for each in cautions]
+    said = [f"{each}.{as_if}" if each.startswith(MISFIT) else f"Mind: {each}." for each in cautions]
     return "\n".join([*said, title])
 
 

@@ -32,7 +32,7 @@ def limits_tables(r: LimitsResult, device: str, runtime: str) -> list[Table]:
         assumed(r.assumptions, r.cautions),
     ]
     title = f"Peak memory of a prefill: {r.model} on {device}\nwith {runtime}"
-    return [Table(heading(title, r.cautions), columns, rows, notes)]
+    return [Table(heading(title, r.cautions, as_if=""), columns, rows, notes)]
 
 
 def limits_row(r: LimitsResult) -> Table:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from matplotlib import pyplot as plt
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from roofsim.explore.compare import FIGURES, Comparison, Row
 from roofsim.foundation.errors import InputError
 from roofsim.prediction.words import interval_label
-from roofsim.report.plots import COLOURS, STYLE, ticks
+from roofsim.report.plots import COLOURS, STYLE, subplots, ticks
 from roofsim.report.several import shared, varying
 
 SHOWN = ("ttft", "tpot")
@@ -35,9 +35,9 @@ def comparison(c: Comparison) -> Figure:
     orders = [list(dict.fromkeys(row.chosen[name] for row in rows)) for name in rest]
     places = {_group(c, row, rest): [o.index(row.chosen[n]) for o, n in zip(orders, rest, strict=True)] for row in rows}
     groups = sorted(places, key=lambda group: places[group])
-    with plt.rc_context(STYLE):
+    with rc_context(STYLE):
         height = 0.9 + max(0.2, 0.11 * len(groups)) * len(lines) + 0.17 * len(groups)
-        figure, panels = plt.subplots(1, len(SHOWN), figsize=(8, max(height, 2.2)), sharey=True,
+        figure, panels = subplots(1, len(SHOWN), figsize=(8, max(height, 2.2)), sharey=True,
                                       layout="constrained")  # fmt: skip
         for axes, name in zip(panels, SHOWN, strict=True):
             _panel(axes, c, name, lines, groups, rows, first, rest)

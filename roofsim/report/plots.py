@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -27,7 +24,7 @@ from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import PassPrediction
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.words import interval_label
+from roofsim.prediction.words import MISFIT, beyond, interval_label
 from roofsim.specs.workload import Workload
 from roofsim.studies.crossover import Comparison, Pair
 from roofsim.studies.limits import PARTS, LimitsResult
@@ -49,6 +46,29 @@ STYLE: Any = {
 GIB = 2**30
 
 
+class Drawn(Figure):
+    """A figure that a notebook shows as it is. It is no part of pyplot, whose windows and backend stay the user's."""
+
+    def _repr_png_(self) -> bytes:
+        stream = BytesIO()
+        with rc_context(STYLE):
+            self.savefig(stream, format="png", dpi=SCREEN, bbox_inches="tight")
+        return stream.getvalue()
+
+
+SCREEN = 110
+"""Dots per inch of a figure in a notebook."""
+
+
+def subplots(
+    down: int = 1, across: int = 1, *, figsize: tuple[float, float], layout: Literal["constrained"] | None = None,
+    **options: Any,
+) -> tuple[Drawn, Any]:  # fmt: skip
+    """A figure of so many inches, and its axes; `options` are those of matplotlib's `Figure.subplots`."""
+    figure = Drawn(figsize=figsize, layout=layout)
+    return figure, figure.subplots(down, across, **options)
+
+
 def save(figure: Figure, path: str) -> None:
     """Write a figure in the format of the path's ending; the file appears whole or not at all."""
     target = Path(path).resolve()
@@ -56,14 +76,13 @@ def save(figure: Figure, path: str) -> None:
     # no date in the file: the same input gives the same bytes
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     try:
-        with plt.rc_context(STYLE):
+        with rc_context(STYLE):
             figure.savefig(partial, dpi=200, bbox_inches="tight", metadata=undated.get(target.suffix.lower()))
         partial.replace(target)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     finally:
         partial.unlink(missing_ok=True)
-        plt.close(figure)
 
 
 def ticks(axis: Any, unit: str) -> None:
@@ -86,7 +105,7 @@ def tokens(value: float, _: object = None) -> str:
 
 def crossover(comparisons: Sequence[Comparison], device: str, runtime: str) -> Figure:
     """One panel per pair (and runtime): the metric over length, crossings marked, curves dashed where memory ends."""
-    with plt.rc_context(STYLE):
+    with rc_context(STYLE):
         several = len(comparisons) > 1
         panels = [
             (pair, c.runtime if several else "", interval_label(c.calibration))
@@ -96,7 +115,7 @@ def crossover(comparisons: Sequence[Comparison], device: str, runtime: str) -> F
         pairs = [pair for pair, *_ in panels]
         across = min(len(pairs), 2)
         down = -(-len(pairs) // across)
-        figure, grid = plt.subplots(
+        figure, grid = subplots(
             down, across, figsize=(3.6 * across if across > 1 else 4.8, 2.7 * down + 0.4), squeeze=False
         )
         for axes, (pair, title, label) in zip(grid.flat, panels, strict=False):
@@ -178,8 +197,8 @@ def roofline(
     `dtypes` are that of the activations and those of narrower units that compute products; `passes` their names,
     their figures, and the 95 % intervals of the times of their operators, which rest on `calibration` or on priors.
     """
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(6.2, 4.2))
+    with rc_context(STYLE):
+        figure, axes = subplots(figsize=(6.2, 4.2))
         low, high = 0.1, 1e4
         intensity = [low * (high / low) ** (i / 200) for i in range(201)]
         peaks = [float(m.matrix_rate), *(float(m.rate(unit)) for unit in dtypes[1:])]
@@ -228,11 +247,11 @@ def roofline(
 
 def timeline(s: Setup, w: Workload) -> Figure:
     """What is alive over the operators of a prefill; equal layers are drawn once."""
-    with plt.rc_context(STYLE):
+    with rc_context(STYLE):
         e = Evaluation(s, w)
         building, *others = e.timeline
         steps = [building, *others] if building.masks else others
-        figure, axes = plt.subplots(figsize=(max(5.4, 0.17 * len(steps)), 3.6))
+        figure, axes = subplots(figsize=(max(5.4, 0.17 * len(steps)), 3.6))
         scores = [float(step.logits) / GIB for step in steps]
         masks = [float(step.masks) / GIB for step in steps]
         live = [float(step.activations) / GIB for step in steps]
@@ -253,9 +272,10 @@ def timeline(s: Setup, w: Workload) -> Figure:
         axes.set_ylabel("alive beside weights and state (GiB)")
         axes.set_xlim(-0.6, len(steps) - 0.4)
         base = units.show(float(e.memory.weights + steps[-1].state), "B")
+        misfit = [each for each in beyond(e) if each.startswith(MISFIT)]
+        held = f"{w.prompt:,} tokens; peak {units.show(float(e.memory.peak), 'B')} with {base} of weights and state"
         axes.set_title(
-            f"{s.architecture.id} on {s.device.id}, {w.prompt:,} tokens; peak {units.show(float(e.memory.peak), 'B')} "
-            f"with {base} of weights and state",
+            "\n".join([*misfit, f"{s.architecture.id} on {s.device.id}, {held}"]),
             fontsize=8, pad=16,
         )  # fmt: skip
         return figure
@@ -263,8 +283,8 @@ def timeline(s: Setup, w: Workload) -> Figure:
 
 def memory(r: LimitsResult, device: str, runtime: str) -> Figure:
     """Peak memory by part over prompt length, with what the device has and the longest prompt that fits."""
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(5.4, 3.4))
+    with rc_context(STYLE):
+        figure, axes = subplots(figsize=(5.4, 3.4))
         lengths = [each.prompt for each in r.at]
         parts = {part: [getattr(each.memory, part) for each in r.at] for part in PARTS}
         shown = {part: values for part, values in parts.items() if any(values)}

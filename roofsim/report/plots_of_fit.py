@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import pyplot as plt
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -18,7 +18,7 @@ from roofsim.fitting.run import Result
 from roofsim.foundation import units
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.prediction.words import interval_label
-from roofsim.report.plots import COLOURS, STYLE, save
+from roofsim.report.plots import COLOURS, STYLE, save, subplots
 from roofsim.report.validation import UNITS
 from roofsim.studies.validate import Validation
 
@@ -116,7 +116,7 @@ def _panels(count: int, height: float, label: str) -> tuple[Figure, list[Any]]:
     """A figure with so many panels in rows, and room for a legend below them."""
     rows = -(-count // ACROSS)
     size = (3.4 * min(count, ACROSS), height * rows)
-    figure, panels = plt.subplots(rows, min(count, ACROSS), figsize=size, squeeze=False)
+    figure, panels = subplots(rows, min(count, ACROSS), figsize=size, squeeze=False)
     flat = list(panels.flat)
     for axes in flat[count:]:
         axes.set_visible(False)
@@ -154,7 +154,7 @@ def predicted(points: Sequence[Point], which: str = "", bars: str = "95 % interv
     """Predictions with their intervals over what was measured, one panel per metric and stack."""
     groups = _by_panel(points)
     looks = _looks([point.phase for point in points])
-    with plt.rc_context(STYLE):
+    with rc_context(STYLE):
         figure, panels = _panels(len(groups), 3.2, f"predicted{which}")
         for axes, (panel, mine) in zip(panels, groups.items(), strict=True):
             ends = _ends([x for p in mine for x in (p.measured, p.predicted)])
@@ -189,7 +189,7 @@ def residuals(points: Sequence[Point], which: str = "") -> Figure:
     """Relative errors over length; those of decode are open markers."""
     groups = _by_panel([point for point in points if point.tokens] or points)
     looks = _looks([point.model for mine in groups.values() for point in mine])
-    with plt.rc_context(STYLE):
+    with rc_context(STYLE):
         figure, panels = _panels(len(groups), 2.8, f"error{which} (%)")
         for axes, (panel, mine) in zip(panels, groups.items(), strict=True):
             errors = [100 * (p.predicted / p.measured - 1) for p in mine]
@@ -230,8 +230,8 @@ LINEAR = 100
 def parameters(r: Result) -> Figure:
     """Estimates with their 95 % intervals, as multiples of their priors."""
     shown = [(name, e) for name, e in r.calibration.parameters.items() if e.determined]
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(5.5, 0.28 * max(len(shown), 3) + 1))
+    with rc_context(STYLE):
+        figure, axes = subplots(figsize=(5.5, 0.28 * max(len(shown), 3) + 1))
         for i, (name, e) in enumerate(shown):
             prior = e.prior or PARAMETERS[name].prior
             axes.plot([e.low / prior, e.high / prior], [i, i], color=COLOURS[0], lw=1.5)

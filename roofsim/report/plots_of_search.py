@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from matplotlib import pyplot as plt
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator, NullFormatter
 
 from roofsim.explore.search import SearchResult
 from roofsim.foundation import units
-from roofsim.report.plots import COLOURS, STYLE
+from roofsim.report.plots import COLOURS, STYLE, subplots
 
 UNITS = {"ttft": "s", "tpot": "s", "total_time": "s", "memory_peak": "B", "energy": "J"}
 NAMES = {
     "loss": "loss (nats per token)", "ttft": "time to first token", "tpot": "time per output token",
     "total_time": "time of the request", "memory_peak": "peak memory", "energy": "energy of the request",
-    "tokens_per_second": "tokens per second, end to end",
+    "tokens_per_second": "end-to-end tokens per second",
 }  # fmt: skip
 
 
@@ -33,8 +33,8 @@ def front(r: SearchResult, device: str, runtime: str) -> Figure:
 
     Lines stand for what the conditions allow and for the model compared with.
     """
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(6.2, 4.0))
+    with rc_context(STYLE):
+        figure, axes = subplots(figsize=(6.2, 4.0))
         up, along, *more = r.objectives
         kept = [r.members[i] for i in r.kept]
         others = [m for i, m in enumerate(r.members) if i not in set(r.kept) and m.column(up) is not None]

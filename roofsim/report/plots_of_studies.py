@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from matplotlib import pyplot as plt
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
@@ -15,7 +15,7 @@ from roofsim.explore.pareto import SENSES
 from roofsim.explore.sensitivity import Axis, HeatMap, Sensitivities
 from roofsim.foundation import units
 from roofsim.prediction.words import interval_label
-from roofsim.report.plots import COLOURS, STYLE, save
+from roofsim.report.plots import COLOURS, STYLE, save, subplots
 
 BARS = 16
 """Numbers that a tornado shows."""
@@ -25,8 +25,8 @@ def tornado(r: Sensitivities, device: str, runtime: str) -> Figure:
     """The figure at half and at twice each number, the widest bars on top, with the interval of the prediction."""
     drawn = [row for row in r.rows if row.less > 0 and row.more > 0 and row.more != row.less]
     rows = sorted(drawn, key=lambda row: -abs(np.log(row.more / row.less)))[:BARS]
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(6.6, 0.27 * len(rows) + 1.5))
+    with rc_context(STYLE):
+        figure, axes = subplots(figsize=(6.6, 0.27 * len(rows) + 1.5))
         for place, row in enumerate(rows):
             for end, factor, colour, label in (
                 (row.less, row.values[0] / row.value, COLOURS[5], "half the number"),
@@ -61,8 +61,8 @@ def heat(r: HeatMap, device: str, runtime: str) -> Figure:
     """A figure over two numbers, with lines of equal values and a mark where both are now."""
     down, across = r.axes
     values = np.array(r.values)
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(5.6, 4.2))
+    with rc_context(STYLE):
+        figure, axes = subplots(figsize=(5.6, 4.2))
         logs = np.log10(values)
         mesh = axes.pcolormesh(across.values, down.values, logs, shading="gouraud", cmap="cividis", rasterized=True)
         lines = axes.contour(
@@ -153,8 +153,8 @@ def front(found: Front) -> Figure:
     units_of = found.found.units()
     rows = list(found.found.rows())
     x, y = ([row[name] for row in rows] for name in names[:2])
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(5.8, 4.0))
+    with rc_context(STYLE):
+        figure, axes = subplots(figsize=(5.8, 4.0))
         axes.plot(*found.cloud[:2], ls="none", marker=".", ms=3, color="0.75", label="other points", zorder=1)
         if len(names) == 2:
             order = sorted(range(len(x)), key=lambda i: x[i] * SENSES[found.objectives[names[0]]])

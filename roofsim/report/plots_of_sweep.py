@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib import pyplot as plt
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, NullLocator
@@ -18,7 +18,7 @@ from roofsim.foundation import units
 from roofsim.foundation.errors import InputError
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.places import COUNTS
-from roofsim.report.plots import COLOURS, STYLE, tokens
+from roofsim.report.plots import COLOURS, STYLE, subplots, tokens
 
 LINES, PANELS, MARKED = 24, 4, 24
 """The most lines and panels that can be told apart; points of a line up to which each has a mark."""
@@ -53,10 +53,10 @@ def sweep(found: Swept) -> Figure:
     if not lines:
         raise InputError("--plot: there is no point to draw")
     unit = found.units()
-    with plt.rc_context(STYLE):
+    with rc_context(STYLE):
         across = min(len(names), 2)
         down = -(-len(names) // across)
-        figure, grid = plt.subplots(
+        figure, grid = subplots(
             down, across, figsize=(3.7 * across if across > 1 else 5.2, 2.6 * down + 0.9), squeeze=False, sharex=True
         )
         for axes, name in zip(grid.flat, names, strict=False):

@@ -9,7 +9,7 @@ from roofsim.explore.sensitivity import HeatMap, Sensitivities, Sensitivity, Tur
 from roofsim.foundation import units
 from roofsim.prediction.words import by
 from roofsim.report.heading import assumed, heading
-from roofsim.report.table import Column, Figure, Table
+from roofsim.report.table import TOGETHER, Column, Figure, Table
 
 SMALL = 0.005
 """Elasticities below this are left out of the table for people."""
@@ -33,6 +33,18 @@ def sensitivity_tables(r: Sensitivities, device: str, runtime: str) -> list[Tabl
         assumed(r.assumptions, r.cautions),
     ]
     return [Table(heading(title, r.cautions), [*heads, Column("next regime", "text")], rows, notes)]
+
+
+FEW = 4
+"""So many numbers are named in a row."""
+ROW_NOTE = "moves it most: per cent of change for one per cent more of that number."
+
+
+def sensitivity_row(r: Sensitivities) -> Table:
+    """The figure and what moves it most, in one line."""
+    most = sorted(r.rows, key=lambda row: -abs(row.elasticity))[:FEW]
+    said = ", ".join(f"{row.number}{TOGETHER}{row.elasticity:+.2f}" for row in most if abs(row.elasticity) >= SMALL)
+    return Table("", [Column("figure", "text"), Column("moves it most")], [[Figure(r.value, r.unit), said]])
 
 
 def _value(row: Sensitivity, value: float) -> str:

@@ -102,19 +102,25 @@ MOST = 3
 
 
 def minded(found: Answers[T], cautions: Callable[[T], Sequence[str]]) -> list[str]:
-    """What must be known before the figures of rows are used, and of which rows; whether they fit is a column."""
+    """What must be known before the figures of what was found are used."""
+    return told(found, [(row, cautions(answer)) for row, answer in found.given])
+
+
+def told(c: Labelled, cautions: Sequence[tuple[Chosen, Sequence[str]]]) -> list[str]:
+    """What must be known before the figures of rows are used, and of which rows; whether they fit is a column.
+
+    After it what the files of models leave out.
+    """
     by: dict[str, list[str]] = {}
-    for row, answer in found.given:
-        for each in cautions(answer):
+    for row, said in cautions:
+        for each in said:
             if not each.startswith(MISFIT):
-                by.setdefault(each, []).append(" ".join(map(str, cells(found, row))))
+                by.setdefault(each, []).append(" ".join(map(str, cells(c, row))))
     lines = []
     for said, rows in by.items():
-        some = (
-            f" ({', '.join(rows[:MOST])}{', ...' if len(rows) > MOST else ''})" if len(rows) < len(found.given) else ""
-        )
+        some = f" ({', '.join(rows[:MOST])}{', ...' if len(rows) > MOST else ''})" if len(rows) < len(cautions) else ""
         lines.append(f"Mind: {said}{some}.")
-    return lines
+    return lines + [f"Note: {model}: {note}." for model, notes in c.labels.notes.items() for note in notes]
 
 
 def joined(found: Answers[T], table: Callable[[T], Table], title: str | None = None) -> Table:
@@ -161,7 +167,7 @@ def several_records(found: Answers[T], table: Callable[[T], Table]) -> Table:
     rows: list[dict[str, Any]] = []
     for row, each in tables:
         base = {**dict.fromkeys(units), **{called[name]: value for name, value in row.chosen.items()}}
-        base["refused"] = row.reason
+        base |= {"refused": row.reason, **({"fits": False} if "fits" in own and row.refused else {})}
         if each is None:
             rows.append(base)
         else:

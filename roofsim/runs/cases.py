@@ -289,7 +289,7 @@ class Reader:
         dtype, format_ = _formats(run, s.device)
         fields = {
             "batch": run.batch or 1,
-            "prompt": max((run.prompt or run.context or 0) + _template(run), 1),
+            "prompt": max((run.prompt or run.context or 0) + _beside(run, s), 1),
             "generate": max(run.generated or 0, 1),
             "dtype": dtype,
             "weight_format": format_,
@@ -332,9 +332,20 @@ CHAT_TOKENS = 35
 and the headers of three turns."""
 
 
-def _template(run: Run) -> int:
-    """Tokens that the prompt has beside those that the row counts: of a server's time to the first token, a chat's."""
-    return CHAT_TOKENS if run.phase == "prefill" and "llama-server" in run.framework else 0
+MARKED = ("llama", "zamba2", "hymba")
+"""Families whose tokenizers put a mark before a text. SSM-Scope's prompts of N tokens are N − 1 words and a space,
+which is a token; with the mark they have N + 1: caches of Llama-3.2 (`kv_mb` of its rows) hold 257 to 32,769."""
+
+
+def _beside(run: Run, s: Setup) -> int:
+    """Tokens that the prompt has beside those that the row counts.
+
+    Of a server's time to the first token, those of a chat's template; a tokenizer's mark, where words were counted.
+    """
+    if run.phase != "prefill":
+        return 0
+    marked = "SSM-Scope" in run.source and s.architecture.family in MARKED
+    return CHAT_TOKENS if "llama-server" in run.framework else int(marked)
 
 
 def _whole_request(run: Run) -> bool:

@@ -10,7 +10,7 @@ from roofsim.foundation.arith import Number, ceil
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.schema import variant
-from roofsim.lowering import eager, fused, recurrent, serving
+from roofsim.lowering import eager, fused, masked, recurrent, serving
 from roofsim.lowering.kernels import Kernel, Situation, piece
 from roofsim.lowering.step import common_tiles
 from roofsim.model.architecture import Architecture
@@ -356,17 +356,23 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
 class Part:
     """Operators of a pass whose device time was summed: those with one of these functions and of these roles.
 
-    An empty tuple leaves out the condition. `families` limits it to models that call the library this way.
+    An empty tuple leaves out the condition. `families` limits it to models that call the library this way. Kernels
+    named in `apart` are launched by calls that have another name.
     """
 
     functions: tuple[CostFunction, ...] = ()
     roles: tuple[Role, ...] = ()
     families: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
 
     def __contains__(self, operator: Operator) -> bool:
         """Whether an operator is summed."""
         named = not self.functions or operator.function in self.functions
         return named and (not self.roles or operator.role in self.roles)
+
+    def kernels(self, operator: Operator, launched: tuple[Kernel, ...]) -> tuple[Kernel, ...]:
+        """Those of an operator's kernels that are summed."""
+        return tuple(each for each in launched if each.name not in self.apart) if operator in self else ()
 
 
 _NORMS = (pointwise.rms_norm, pointwise.layer_norm)
@@ -380,7 +386,7 @@ PARTS: Mapping[str, tuple[Part, ...]] = MappingProxyType(
             Part((gemm.linear,)),
         ),
         "op:aten::matmul": (Part(roles=(Role.SCAN_IN,), families=("mamba",)),),
-        "op:aten::scaled_dot_product_attention": (Part((attention.causal_attention,)),),
+        "op:aten::scaled_dot_product_attention": (Part((attention.causal_attention,), apart=masked.COPIES),),
         "op:mambainnerfn": (Part(roles=_INNER, families=("mamba",)),),
         "op:mambasplitconv1dscancombinedfn": (Part(roles=_COMBINED, families=("mamba2",)),),
         "op:mambachunkscancombinedfn": (Part((scan.ssd_scan,)),),

@@ -83,8 +83,10 @@ def _groups(s: Setup, p: Pass, part: str | None) -> Iterator[Group]:
     """Equal layers are one piece that repeats; the operators of a single one are pieces of their own."""
     wanted = part_of(part, s.architecture.family) if part else None
     for row in lower(s.architecture, s.runtime, p, s.device):
-        operators = [lowered.kernels for operator, lowered in row if wanted is None or operator in wanted]
+        operators = [
+            wanted.kernels(operator, lowered.kernels) if wanted else lowered.kernels for operator, lowered in row
+        ]
         if row.row.count == 1:
             yield from (Group(1, kernels) for kernels in operators if kernels)
-        elif operators:
+        elif any(operators):
             yield Group(row.row.count, tuple(kernel for kernels in operators for kernel in kernels))

@@ -12,7 +12,7 @@ import sys
 from binascii import crc32
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,10 +34,24 @@ def kept(path: Path, what: str, make: Callable[[str], S]) -> S:
     name = os.fsencode(f"{os.path.abspath(path)}\n{what}\n")
     entry = os.path.join(where, f"{path.stem}-{crc32(name):08x}")
     key = b"%s\n%s%s\0" % (code().encode(), name, text.encode())
-    found: S | None = _read(entry, key)
+    with suppress(LookupError):
+        found: S = _held(entry, key)
+        return found
+    found = make(text)
+    _write(entry, key, found)
+    return found
+
+
+HELD = 256
+"""Specs that a process holds, so that what is computed from one, such as a compiled request, is found again."""
+
+
+@lru_cache(HELD)
+def _held(entry: str, key: bytes) -> Any:
+    """What an entry holds under a key, read once; raises LookupError, which is not held, if it holds nothing."""
+    found = _read(entry, key)
     if found is None:
-        found = make(text)
-        _write(entry, key, found)
+        raise LookupError(entry)
     return found
 
 

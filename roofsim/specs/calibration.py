@@ -8,7 +8,7 @@ from typing import Annotated
 
 from roofsim.foundation.arith import Number, maximum
 from roofsim.foundation.parameters import PARAMETERS
-from roofsim.foundation.quantity import Name
+from roofsim.foundation.quantity import File, Name
 from roofsim.foundation.schema import Limit, Spec
 
 NORMAL_95 = 1.959963984540054
@@ -99,7 +99,7 @@ class Covered(Spec):
     kinds: tuple[str, ...]
 
 
-class Calibration(Spec):
+class Calibration(File):
     """Parameters of one device with one runtime behind one host, as `roofsim calibrate` fitted them."""
 
     name: str

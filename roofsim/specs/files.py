@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
 from roofsim.foundation.errors import SpecError
-from roofsim.foundation.schema import Spec, checked, plain
-from roofsim.specs.text import named, read_text
+from roofsim.foundation.problems import build, named, problem_line
+from roofsim.foundation.schema import Spec, plain
+from roofsim.specs.text import read_text
 
 MAX_DEPTH = 64
 """No spec is nested as deep as this."""
 
-S = TypeVar("S", bound=Spec)
+__all__ = ["build", "dump", "mapping", "model_text", "problem_line", "read_mapping"]
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -70,46 +71,11 @@ def mapping(text: str, path: Path) -> dict[str, Any]:
     return value
 
 
-def build(model: type[S], values: Mapping[str, Any], where: str) -> S:
-    """The spec that `values` describe; raises SpecError with a line for each problem."""
-    from pydantic import ValidationError
-
-    try:
-        return checked(model, values)
-    except ValidationError as error:
-        raise SpecError([problem_line(where, problem) for problem in error.errors(include_url=False)]) from None
-    except RecursionError:
-        raise SpecError([f"{where}: nested too deeply"]) from None
-
-
 def dump(spec: Spec) -> str:
     """A spec as the text of a YAML file that reads back as the same spec; fields at their default are left out."""
     values = plain(spec, defaults=False)
     values.pop("id", None)
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
-
-
-def problem_line(where: str, problem: Any) -> str:
-    """One line for one of pydantic's problems, led by where it is."""
-    steps = [str(step) for step in problem["loc"] if step not in ("function-after",)]
-    kind, message = problem["type"], problem["msg"]
-    if steps[-1:] == ["value"] and kind != "missing":
-        steps.pop()  # a quantity is wrong, whether its number stands alone or beside its source
-    path = ".".join(steps)
-    if kind == "unexpected_keyword_argument":
-        message = "no such field"
-    elif kind == "missing":
-        message = "is missing"
-    elif kind == "value_error":
-        message = str(problem["ctx"]["error"])
-    elif kind == "dataclass_type":
-        message = f"{named(problem['input'])} is no group of fields"
-    elif kind in ("union_tag_invalid", "union_tag_not_found"):
-        expected = problem.get("ctx", {}).get("expected_tags", "")
-        message = f"`kind` is missing or not known; one of {expected}" if expected else "`kind` is missing"
-    else:
-        message = f"{message[0].lower()}{message[1:]}, not {named(problem['input'])}"
-    return f"{where}: {path}: {message}" if path else f"{where}: {message}"
 
 
 YAML_MAP = "tag:yaml.org,2002:map"

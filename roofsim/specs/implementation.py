@@ -12,8 +12,8 @@ from roofsim.model.step import Phase
 from roofsim.ops.base import Role
 
 WrittenOut = Literal[
-    "attention", "plain_attention", "convolution", "head_norm", "linear_attention", "mlstm", "rg_lru", "token_shift",
-    "wkv4",
+    "attention", "plain_attention", "flex_attention", "convolution", "head_norm", "linear_attention", "mlstm", "rg_lru",
+    "token_shift", "wkv4",
 ]  # fmt: skip
 """What a family's own code may do in many small kernels or a loop where others call one."""
 

@@ -10,6 +10,7 @@ from roofsim.foundation.errors import InputError, SpecError, UnknownName
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Sourced
 from roofsim.foundation.schema import Spec, items, place, variant
+from roofsim.foundation.units import parse_count
 from roofsim.specs.device import DRIVES_PEAKS, Device, with_peaks, with_usable
 from roofsim.specs.files import build
 
@@ -137,13 +138,18 @@ def _scaled(old: Any, value: str, where: str) -> Any:
     return f"{float(number) * float(value[:-1])!r} {unit}".strip()
 
 
+COUNTED = ("k", "K", "M")
+"""How a count such as 4k ends."""
+
+
 def _plain(old: Any, value: str, where: str) -> Any:
     """`value` in the type that the field has now."""
     try:
         if isinstance(old, bool):
             return {"true": True, "false": False}[value.lower()]
         if isinstance(old, int | float):
-            number = float(_scaled(old, value, where))
+            scaled = _scaled(old, value, where)
+            number = float(parse_count(scaled) if scaled[-1:] in COUNTED else scaled)
             return int(number) if number == int(number) and isinstance(old, int) else number
     except (KeyError, ValueError, OverflowError):
         raise InputError(f"--set {where}: '{value}' is not like the '{old}' that is there") from None

@@ -10,7 +10,7 @@ from roofsim.specs.runtime import Runtime
 
 
 def product_of(name: str, runtime: Runtime, device: Device) -> Product:
-    """How a runtime multiplies weights in a format on a device; raises Unsupported where it cannot.
+    """How a runtime multiplies weights in a format, or a family of encodings, on a device; or raises Unsupported.
 
     The first of its kernels whose unit the device has. A runtime that says nothing unpacks whatever it is given.
     """
@@ -19,7 +19,7 @@ def product_of(name: str, runtime: Runtime, device: Device) -> Product:
     kernels = _kernels(name, runtime)
     if not kernels:
         missing = next(each for each in _encodings(name) if not _of(each, runtime))
-        why = runtime.lacks.get(missing) or runtime.lacks.get(str(ENCODINGS[missing].family))
+        why = runtime.lacks.get(missing) or runtime.lacks.get(str(_family(missing)))
         told = f"{runtime.id or runtime.name} has no kernels for weights in {name}{f' ({why})' if why else ''}"
         raise Unsupported(f"{told}; {_others(runtime, device)}")
     for each in kernels:
@@ -40,14 +40,20 @@ def _kernels(name: str, runtime: Runtime) -> tuple[Product, ...]:
 
 def _encodings(name: str) -> tuple[str, ...]:
     """The encodings that a format stores matrices in, that of most of them first."""
+    if name not in WEIGHT_FORMATS:
+        return (name,)
     form = WEIGHT_FORMATS[name]
     return form.matrices, *(encoding for rules in form.mixed.values() for encoding, _ in rules)
 
 
 def _of(encoding: str, runtime: Runtime) -> tuple[Product, ...]:
-    family = ENCODINGS[encoding].family
+    family = _family(encoding)
     known = runtime.products or {}
     return known.get(encoding, known.get(family, ())) if family else ("weights_only",)
+
+
+def _family(encoding: str) -> str | None:
+    return ENCODINGS[encoding].family if encoding in ENCODINGS else encoding
 
 
 def _runs(product: Product, device: Device) -> bool:

@@ -129,6 +129,8 @@ class MatrixLibrary(Spec):
     """Results (tokens × outputs) from which on a product of a prefill clears a buffer first."""
     clears_width: PositiveInt | None = None
     """Outputs from which on a product of a decode step does."""
+    tile_rows: PositiveInt | None = None
+    """Rows of a tile: products of more compute whole tiles of as many."""
     dequantises_from: PositiveInt | None = None
     """Rows from which on a product copies quantised weights to fp16 first."""
     accumulates: Literal["fp32", "fp16"] = "fp32"

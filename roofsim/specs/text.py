@@ -1,12 +1,11 @@
-"""The text of spec files, and what was read as messages name it."""
+"""The text of spec files."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any
 
 from roofsim.foundation.errors import SpecError
+from roofsim.foundation.problems import named
 
 MAX_BYTES = 1_000_000
 """No spec is near this size; a larger file is a mistake."""
@@ -30,17 +29,3 @@ def read_text(path: Path) -> str:
     if "\0" in text:
         raise SpecError([f"{path}: not a text file (it holds NUL bytes)"])
     return text
-
-
-def named(value: Any) -> str:
-    """What was read, short enough for a message."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"the number {value}"
-    if isinstance(value, dict | list | tuple):
-        return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
-    if isinstance(value, int) and not -(10**30) < value < 10**30:
-        return "a number of more than 30 digits"
-    text = str(value)
-    return f"'{text[:57]}...'" if len(text) > 60 else f"'{text}'"

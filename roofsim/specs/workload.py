@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from roofsim.foundation.errors import InputError, UnknownName, one_of
 from roofsim.foundation.schema import Spec
-from roofsim.foundation.units import MAX_COUNT
+from roofsim.foundation.units import MAX_COUNT, parse_count, parse_counts
 from roofsim.model.step import Logits, Precision, Product
 from roofsim.model.weights import (
     CACHE_BYTES,
@@ -40,19 +41,20 @@ StateType = Literal["fp32", "model"]
 class Workload(Spec):
     """A request: `batch` sequences with `prompt` tokens each, of which `generate` more are made.
 
-    `batch` and `prompt` may be NumPy arrays; then results are arrays.
+    Each of the three is a number, text such as `32k`, or several: a list, a range, text such as `1k..64k*2`, an array.
+    Several become an array, and then results are arrays.
     """
 
     batch: Any = 1
     prompt: Any = 1024
-    generate: int = 128
+    generate: Any = 128
     dtype: str = "bf16"
     cache_dtype: str | None = None
     weight_format: str | None = None
     logits: Logits | None = None
 
     @classmethod
-    def validated(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    def validated(cls, given: Mapping[str, object]) -> Mapping[str, object]:
         """Checked here and not by pydantic, which takes longer to import than a prediction; raises InputError."""
         values = {each.name: each.default for each in fields(cls)}
         problems = [f"{name}: no such field; it has {', '.join(values)}" for name in given if name not in values]
@@ -96,10 +98,31 @@ class Workload(Spec):
         )
 
 
-def _counts(value: Any) -> Any:
-    """A whole number, or an array of them."""
-    if not getattr(value, "shape", ()):
-        return _whole(1, value)
+def _counts(least: int, value: Any) -> Any:
+    """A whole number, or an array of them where there are several."""
+    if isinstance(value, str):
+        value = _written(least, value)
+    if isinstance(value, list | tuple | range) or getattr(value, "shape", None):
+        return _array(value)
+    return _whole(least, value)
+
+
+def _written(least: int, text: str) -> int | list[int]:
+    """The count or the counts in a text."""
+    if least == 0 and text.strip() == "0":
+        return 0
+    found = parse_counts(text)
+    return found if len(found) > 1 else found[0]
+
+
+def _array(value: Any) -> Any:
+    """An array of whole numbers from 1 on."""
+    import numpy as np
+
+    try:
+        value = np.asarray(value if hasattr(value, "shape") else _parsed(value))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"several counts are expected: {error}") from None
     if value.dtype.kind not in "iuf":
         raise ValueError(f"an array of {value.dtype} is not one of numbers")
     # int64 overflows silently near 10^19 FLOP
@@ -108,6 +131,15 @@ def _counts(value: Any) -> Any:
     if not inside or (value % 1).any():
         raise ValueError("every element must be a whole number from 1 to 10^12, and there must be one")
     return value
+
+
+def _parsed(value: Any) -> Any:
+    """A list with texts in it as counts; `True` is none."""
+    if isinstance(value, list | tuple):
+        return [_parsed(each) for each in value]
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a whole number")
+    return parse_count(value) if isinstance(value, str) else value
 
 
 def _word(what: str, table: Mapping[str, Any], value: Any, optional: bool = True) -> str | None:
@@ -136,7 +168,7 @@ def _named(what: str, table: Mapping[str, Any], named: Callable[[str], str], val
 def _logits(value: Any) -> Logits | None:
     words: tuple[Logits, ...] = get_args(Logits)
     for word in (None, *words):
-        if value == word:
+        if type(value) is type(word) and value == word:
             return word
     raise ValueError(f"input should be {' or '.join(map(repr, words))}")
 
@@ -152,15 +184,29 @@ def _whole(least: int, value: Any) -> int:
 
 
 CHECKS: Mapping[str, Callable[[Any], Any]] = {
-    "batch": _counts,
-    "prompt": _counts,
-    "generate": partial(_whole, 0),
+    "batch": partial(_counts, 1),
+    "prompt": partial(_counts, 1),
+    "generate": partial(_counts, 0),
     "dtype": partial(_word, "dtype", DTYPE_BYTES, optional=False),
     "cache_dtype": partial(_named, "encoding of a cache", CACHE_BYTES, cache_named),
     "weight_format": partial(_named, "weight format", WEIGHT_FORMATS, format_named),
     "logits": _logits,
 }
 """What reads each field of a workload."""
+
+
+@contextmanager
+def called(names: Mapping[str, str]) -> Iterator[None]:
+    """Messages about fields of a workload call them what their user does, by these names."""
+    try:
+        yield
+    except InputError as error:
+        lines = str(error).splitlines()
+        for field, name in names.items():
+            lines = [name + line.removeprefix(field) if line.startswith(f"{field}:") else line for line in lines]
+        if lines == str(error).splitlines():
+            raise
+        raise InputError("\n".join(lines)) from None
 
 
 def workload(**fields: Any) -> Workload:

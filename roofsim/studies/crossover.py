@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from roofsim.engine.passes import pass_bound
@@ -14,22 +13,17 @@ from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.schema import variant
 from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.step import NEVER, mask_from
-from roofsim.model.architecture import Architecture
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import Evaluation
-from roofsim.prediction.fitted import AUTO, chosen
 from roofsim.prediction.intervals import logs, scatter, variance
 from roofsim.prediction.limits import longest_prompt
 from roofsim.prediction.metrics import METRICS, Metric, metric_named
 from roofsim.prediction.request import decode_operators, prefill_operators
 from roofsim.prediction.results import interval_basis, plain
-from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
+from roofsim.prediction.setup import Setup
 from roofsim.prediction.symbols import Symbols, at_symbols, slopes, symbols_of
 from roofsim.prediction.words import assumptions, cautions
-from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95, Calibration, interval
-from roofsim.specs.device import Device
-from roofsim.specs.host import Host
-from roofsim.specs.runtime import Runtime
+from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95, interval
 from roofsim.specs.workload import Workload, workload
 
 PAPER_PAIRS = (
@@ -121,33 +115,6 @@ class Comparison:
         return {"schema": SCHEMA, **plain(self), "basis": interval_basis(self.calibration)}
 
 
-def crossover(
-    *models: str | Architecture,
-    device: str | Device,
-    runtime: str | Runtime = DEFAULT_RUNTIME,
-    metric: str = "ttft",
-    host: str | Host | None = None,
-    longest: int = LONGEST,
-    calibration: str | Calibration | None = AUTO,
-    transfer: bool = False,
-    **fields: Any,
-) -> Comparison:
-    """Compare models in pairs; without models, the paper's pairs of similar size.
-
-    `fields` are those of `Workload` but for the prompt, `calibration` and `transfer` as for `predict`. Raises
-    InputError for what cannot be used.
-    """
-    names = [each.id or each.name if isinstance(each, Architecture) else each for each in models]
-    given = dict(zip(names, models, strict=True))
-    pairs = pairs_of(names)
-
-    def made(name: str) -> Setup:
-        return chosen(setup(given.get(name, name), device, runtime, host), calibration, transfer=transfer)
-
-    setups = {name: set_up(partial(made, name)) for name in dict.fromkeys(name for pair in pairs for name in pair)}
-    return compare_setups(setups, pairs, metric, longest, **fields)
-
-
 def set_up(make: Callable[[], Setup]) -> Setup | Unsupported:
     """A setup, or why there is none: a runtime that does not run a model takes no other pair away."""
     try:
@@ -163,7 +130,7 @@ def compare_setups(
     longest: int = LONGEST,
     **fields: Any,
 ) -> Comparison:
-    """As `crossover`, for specs that were looked up before; `pairs` name two of `setups` each.
+    """Compare pairs of setups over prompt length; `pairs` name two of `setups` each, `fields` are of a workload.
 
     Pairs that cannot be run are skipped. Raises Unsupported if none can.
     """

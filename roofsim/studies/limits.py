@@ -14,7 +14,7 @@ from roofsim.prediction.intervals import limits_within
 from roofsim.prediction.limits import fits, limits_of, longest_prompt
 from roofsim.prediction.results import Intervals, Limits, Room, columns, interval_basis, plain
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.words import assumptions, cautions, room
+from roofsim.prediction.words import MISFIT, assumptions, beyond, cautions, room
 from roofsim.specs.workload import Workload
 
 PARTS = ("weights", "state", "activations", "logits", "masks", "workspace")
@@ -78,9 +78,11 @@ def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> Limit
         lengths = sorted({*(2**k for k in range(9, 21) if 2**k <= top), top})
     asked = [variant(w, prompt=n) for n in sorted(set(lengths))]
     at = tuple(MemoryAt(each.prompt, Evaluation(s, each).memory, fits(s, each)) for each in asked)
+    shortest = beyond(Evaluation(s, variant(w, prompt=1)))
+    never = tuple(f"{each}, at any length" for each in shortest if each.startswith(MISFIT))
     return LimitsResult(
         s.architecture.id, s.device.id, s.runtime.id, w, float(s.device.capacity), room(s), found, at,
-        assumptions(s, w), cautions(s, w), s.calibration_name, limits_within(s, w),
+        assumptions(s, w), (*never, *cautions(s, w)), s.calibration_name, limits_within(s, w),
     )  # fmt: skip
 
 

@@ -276,7 +276,8 @@ def test_a_csv_has_both_ends_of_each_interval_and_a_short_reason(roofsim, rows):
     for cells, row in zip(found, rows(MIXED), strict=True):
         if row["refused"]:
             assert cells["refused"] == "llama.cpp does not run zamba2 (Zamba2-1.2B)"
-            assert {cells[name] for name in ("ttft [s]", "fits", "bound_prefill")} == {""}
+            assert {cells[name] for name in ("ttft [s]", "max_prompt", "bound_prefill")} == {""}
+            assert cells["fits"] == "False"
             continue
         assert float(cells["ttft [s]"]) == row["ttft"]
         ends = [float(cells[f"ttft_{end} [s]"]) for end in ("low", "high")]
@@ -315,3 +316,39 @@ def test_the_figure_shows_each_row_with_its_interval(here, roofsim, refused):
     ]
     with pytest.raises(InputError, match="--plot"):
         comparison(compare("Zamba2-1.2B", device="orin", runtime="llama.cpp"))
+
+
+def test_a_table_says_what_must_be_known_of_which_rows(roofsim, data):
+    line = "compare Qwen2.5-0.5B mamba2-780m -d rtx-4090 -r ideal -p 1k,64k"
+    text = " ".join(roofsim(line).split())
+    assert "Mind: beyond the context window of Qwen2.5-0.5B, 32,768 tokens (Qwen2.5-0.5B 65536)." in text
+    said = {(row["model"], row["prompt"]): row["cautions"] for row in data(line)["rows"]}
+    assert said.pop(("Qwen2.5-0.5B", 65536)) == ["beyond the context window of Qwen2.5-0.5B, 32,768 tokens"]
+    assert set(map(tuple, said.values())) == {()}
+    (row,) = data("compare Llama-3.1-70B -d orin")["rows"]
+    assert row["cautions"][0].startswith("Does not fit: needs")
+
+
+OWN = {
+    "model_type": "llama", "hidden_size": 64, "intermediate_size": 256, "num_attention_heads": 4,
+    "num_hidden_layers": 4, "vocab_size": 100, "use_novel_mixer": False,
+}  # fmt: skip
+
+
+def test_a_table_has_the_notes_of_its_models(roofsim, here):
+    (here / "own.json").write_text(json.dumps(OWN))
+    for line in ("compare", "predict", "limits"):
+        text = " ".join(roofsim(f"{line} ./own.json mamba2-780m -d orin").split())
+        assert "Note: own: use_novel_mixer: false is not known for model_type llama and left aside." in text
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["sweep {} mamba2-780m -d orin", "pareto {} -d orin -p 1k,2k --objectives ttft,tpot", "sampling {} -d orin",
+     "advise {} -d orin --ttft 1s", "sweep {} -d orin -o found.csv"],
+)  # fmt: skip
+def test_studies_say_what_a_file_leaves_out_beside_their_results(attempt, here, line):
+    (here / "own.json").write_text(json.dumps(OWN))
+    note = "note: ./own.json: use_novel_mixer: false is not known for model_type llama and left aside"
+    assert note in attempt(line.format("./own.json")).stderr
+    assert "note:" not in attempt(line.format("./own.json"), "-q").stderr

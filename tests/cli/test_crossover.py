@@ -7,8 +7,9 @@ from itertools import pairwise
 import pytest
 
 PUBLISHED = "crossover Qwen2.5-0.5B mamba2-780m --device rtx-4090 --runtime transformers-4.52-eager"
-RAW = f"{PUBLISHED} --metric ttft --calibration none"
-"""Without a fit, whose shorter fixed times leave more of the steps of rounding in the curves."""
+RAW = f"{PUBLISHED} --metric ttft --calibration none --set runtime.matrix_library.tile_rows=1000000"
+"""Without a fit, whose shorter fixed times leave more of the steps of rounding in the curves, and without whole tiles
+of 128 rows, which at 16,000 tokens are steps of 0.8 %."""
 SLIDING_WINDOW = 32_768  # of Qwen2.5's config: transformers 4.52 builds a mask from there on
 
 
@@ -65,7 +66,8 @@ def test_without_the_mask_only_lengths_from_the_window_on_change(published, data
     (free,) = data(f"{PUBLISHED} --metric ttft --set runtime.attention.mask=never")["pairs"]
     assert free["ratios"]["57344"] < 0.6 * published["ratios"]["57344"]
     for length in ("1024", "8192"):
-        assert free["ratios"][length] == published["ratios"][length]
+        # summed up with a kernel less
+        assert free["ratios"][length] == pytest.approx(published["ratios"][length], rel=1e-13)
     ours = dict(zip(published["lengths"], published["values"]["a"], strict=True))
     theirs = dict(zip(free["lengths"], free["values"]["a"], strict=True))
     for n in ours.keys() & theirs.keys():

@@ -16,11 +16,13 @@ MORE = {
         "predict Qwen2.5-0.5B -d orin --operators",
         "predict Qwen2.5-0.5B -d orin --explain",
         "predict Llama-3.1-8B -d raspberry-pi-5 -b 512 -p 1M -g 1M",
+        "predict Qwen2.5-0.5B Zamba2-1.2B -d orin,rtx-4090 -r llama.cpp,ideal --set device.memory.bandwidth=1x,2x",
     ],
-    "limits": ["limits GPT2-Large -d orin"],
+    "limits": ["limits GPT2-Large -d orin", "limits Qwen2.5-0.5B Zamba2-1.2B -d orin -r llama.cpp --lengths 1k,4k"],
     "crossover": [
         "crossover Qwen2.5-0.5B mamba2-780m -d orin -r transformers-4.52-eager,ideal",
         "crossover Phi-3-mini mamba2-2.7b Falcon-H1-1.5B -d orin -m memory",
+        "crossover Qwen2.5-0.5B Zamba2-1.2B mamba2-780m -d orin -r llama.cpp,ideal -b 1,2 -m tpot",
     ],
     "explain": ["explain Qwen2.5-0.5B -d orin --formulas", "explain mamba2-780m -d orin -m throughput"],
     "show": [
@@ -30,6 +32,7 @@ MORE = {
         "show rtx-4090@ssm-scope",
         "show desktop",
         "show mamba2-hybrid",
+        "show orin Zamba2-1.2B llama.cpp rtx-4090@ssm-scope desktop",
     ],
     "validate": ["validate runs.csv --rows", "validate runs.csv --rows --calibration auto"],
     "compare": [

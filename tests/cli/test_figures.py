@@ -27,8 +27,8 @@ def test_a_figure_says_what_its_intervals_rest_on(roofsim, here, command, device
 def test_the_figure_of_a_crossover_has_a_band_over_the_interval_of_each_crossing(monkeypatch):
     from matplotlib.axes import Axes
 
+    from roofsim import crossover
     from roofsim.report import plots
-    from roofsim.studies.crossover import crossover
 
     bands = []
     monkeypatch.setattr(Axes, "axvspan", lambda self, low, high, **_: bands.append((low, high)))
@@ -39,6 +39,13 @@ def test_the_figure_of_a_crossover_has_a_band_over_the_interval_of_each_crossing
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "out of memory", "context window", "95 % interval of the crossing",
     ]  # fmt: skip
+
+
+def test_the_figure_of_what_is_alive_says_that_it_does_not_fit(roofsim, here):
+    for prompt, fits in (("1k", True), ("64k", False)):
+        roofsim(f"predict Qwen2.5-0.5B -d orin -p {prompt} --memory-plot figure.svg -q")
+        said = "Does not fit: needs 25.0 GiB of 6.00 GiB usable (8.00 GiB in all)"
+        assert (said in (here / "figure.svg").read_text()) is not fits
 
 
 def test_the_figure_of_limits_shows_the_longest_prompt(roofsim, here):

@@ -47,3 +47,24 @@ def test_half_a_file_is_refused(file, refused, here, command):
     (here / "tiny.gguf").write_bytes(whole[: len(whole) // 2])
     assert "tiny.gguf: " in refused(command)
     assert "is it whole?" in refused(command)
+
+
+def test_blocks_are_refused_by_a_stack_that_reads_none_and_plain_weights_are_not(file, refused, data, here, write_gguf):
+    for line in ("predict tiny.gguf", "limits tiny.gguf", "predict tiny.gguf -r vllm", "predict tiny.gguf -r eager"):
+        assert "has no kernels for weights in ggml" in refused(f"{line} -d rtx-4090")
+    assert "GGUF files are unpacked when they are loaded" in refused("predict tiny.gguf -d rtx-4090")
+    assert data("predict tiny.gguf -d rtx-4090 --weights bf16")["memory"]["weights"] > file
+    assert data("predict tiny.gguf -d rtx-4090 -r llama.cpp")["memory"]["weights"] == pytest.approx(file, rel=1e-12)
+    tensors = {f"blk.0.{name}.weight": (shape, "F16") for name, shape in NAMES.items()}
+    tensors |= {f"blk.0.{name}_norm.weight": ((256,), "F32") for name in ("attn", "ffn")}
+    tensors |= {"token_embd.weight": ((256, 64), "F16"), "output_norm.weight": ((256,), "F32")}
+    size = write_gguf(here / "plain.gguf", "llama", SIZES, tensors)
+    assert data("predict plain.gguf -d rtx-4090")["memory"]["weights"] == pytest.approx(size, rel=1e-12)
+
+
+def test_a_model_file_names_a_family_of_encodings_that_there_is(file, roofsim, refused, here):
+    roofsim("import tiny.gguf -o tiny.yaml -q")
+    written = yaml.safe_load((here / "tiny.yaml").read_text())
+    assert written["stored"]["family"] == "ggml"
+    (here / "tiny.yaml").write_text(yaml.safe_dump({**written, "stored": {**written["stored"], "family": "gguf"}}))
+    assert "family: no family of encodings 'gguf'; nearest: ggml" in refused("show ./tiny.yaml")

@@ -12,7 +12,6 @@ import pytest
 from roofsim import library
 from roofsim.cli.new import KINDS
 from roofsim.foundation.described import meanings
-from roofsim.foundation.quantity import unsourced
 from roofsim.foundation.schema import Spec, variant
 from roofsim.model.architecture import Architecture, Published, Stored, Stretch
 from roofsim.specs.device import Device
@@ -38,7 +37,7 @@ def test_the_file_loads_as_it_is_printed_and_predicts_and_is_unsourced(roofsim, 
     roofsim(f"new {kind} mine -q")
     made = LOAD[kind]("mine.yaml")
     assert made.name == "mine"
-    assert unsourced(made) == ("",)
+    assert made.unsourced == ("",)
     assert "unsourced: all of mine" in " ".join(roofsim(USES[kind].format("mine.yaml")).split())
     assert "mine" in roofsim("show mine.yaml")
 

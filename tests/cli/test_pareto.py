@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from roofsim.explore.fronts import pareto
+from roofsim import pareto
 
 LINE = "pareto Qwen2.5-0.5B mamba2-780m -d orin -p 1k..8k*2 -b 1..16*2"
 AXES = {"model": ["Qwen2.5-0.5B", "mamba2-780m"], "device": "orin", "prompt": "1k..8k*2", "batch": "1..16*2"}

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from roofsim.explore.sensitivity import sensitivity
+from roofsim import sensitivity
 from roofsim.foundation.units import show, significant
 
 LINE = "sensitivity Qwen2.5-0.5B -d orin"

@@ -8,7 +8,7 @@ import io
 import pytest
 
 MODELS = ("Qwen2.5-0.5B", "mamba2-780m")
-COMMANDS = ["predict", "limits", "explain", "roofline"]
+COMMANDS = ["predict", "limits", "explain", "roofline", "sensitivity", "sampling"]
 BOTH = "Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090"
 
 
@@ -49,7 +49,7 @@ def test_csv_of_several_is_the_csv_of_each_one_below_another(roofsim, command):
 
 @pytest.mark.parametrize("command", [*COMMANDS, "crossover"])
 def test_what_cannot_be_run_is_a_row_with_its_reason(roofsim, data, command):
-    line = f"{command} {' '.join(MODELS)} -d orin -r llama.cpp,ideal --cache fp8 --batch 1,2"
+    line = f"{command} {' '.join(MODELS)} -d orin,rtx-4090 -r llama.cpp,ideal --cache fp8"
     refused = [row for row in data(line)["rows"] if row["refused"]]
     assert {row["chosen"]["runtime"] for row in refused} == {"llama.cpp"}
     assert all("keeps no KV cache in fp8" in row["refused"] for row in refused)
@@ -57,6 +57,13 @@ def test_what_cannot_be_run_is_a_row_with_its_reason(roofsim, data, command):
     assert {row["runtime"] for row in as_data if row["refused"]} == {"llama.cpp"}
     text = roofsim(line)
     assert "keeps no KV cache in fp8" in " ".join(text.partition("Cannot be run")[2].split())
+
+
+@pytest.mark.parametrize("command", ["predict", "compare", "limits"])
+def test_whether_it_fits_is_yes_or_no_of_what_cannot_be_run_too(roofsim, command):
+    found = rows_of(roofsim(f"{command} Qwen2.5-0.5B Zamba2-1.2B -d orin -r llama.cpp", "-f", "csv"))
+    assert {row["fits"] for row in found if row["refused"]} == {"False"}
+    assert {row["fits"] for row in found if not row["refused"]} == {"True"}
 
 
 def test_a_runtime_that_cannot_run_it_is_a_row_beside_those_that_can(data):
@@ -116,3 +123,23 @@ def test_what_must_be_known_of_a_row_is_said_of_that_row(roofsim):
     # Qwen's window ends at 32,768
     text = " ".join(roofsim("predict Qwen2.5-0.5B mamba2-780m -d h100-sxm -p 40k").split())
     assert "Mind: beyond the context window of Qwen2.5-0.5B, 32,768 tokens (Qwen2.5-0.5B)." in text
+
+
+def test_specs_side_by_side_have_the_fields_of_each_alone(roofsim, data):
+    rows = data("show orin rtx-4090 Qwen2.5-0.5B")["rows"]
+    for row, name in zip(rows, ("orin", "rtx-4090", "Qwen2.5-0.5B"), strict=True):
+        alone = data(f"show {name}")
+        assert {**{k: v for k, v in row.items() if k not in ("chosen", "refused")}, "schema": 1} == alone
+    found = rows_of(roofsim("show orin Qwen2.5-0.5B rtx-4090@ssm-scope", "-f", "csv"))
+    assert {row["kind"] for row in found} == {"device", "model", "calibration"}
+    alone = rows_of(roofsim("show orin", "-f", "csv"))
+    assert [{k: row[k] for k in alone[0]} for row in found if row["kind"] == "device"] == alone
+    text = roofsim("show orin rtx-4090")
+    (bandwidth,) = [line.split("  ") for line in text.splitlines() if line.startswith("memory.bandwidth")]
+    assert [cell.strip() for cell in bandwidth if cell.strip()] == ["memory.bandwidth", "102 GB/s", "1.01 TB/s"]
+
+
+def test_fields_of_specs_side_by_side_stand_behind_what_they_follow_alone():
+    from roofsim.report.specs_together import _merged
+
+    assert _merged([["a", "b", "d"], ["a", "c", "d", "e"]]) == ["a", "c", "b", "d", "e"]

@@ -132,7 +132,7 @@ def test_points_that_are_wrong_are_refused(refused, here, text, says):
 
 
 def test_a_figure_has_a_panel_for_each_figure_and_a_line_for_each_other_value(roofsim, here):
-    from roofsim.explore.sweep import sweep
+    from roofsim import sweep
     from roofsim.report import plots_of_sweep
 
     roofsim(LINE, "--plot", "x.png")

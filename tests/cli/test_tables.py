@@ -159,6 +159,12 @@ def test_a_request_that_does_not_fit_says_so_before_all_else(roofsim, command):
     assert said.index("Times are") < said.index("Llama-3.1-70B on")
 
 
+def test_limits_of_what_fits_at_no_length_say_so_first(roofsim):
+    said = " ".join(roofsim("limits Llama-3.1-8B -d orin").splitlines())
+    assert said.startswith("Does not fit: needs 15.0 GiB of 6.00 GiB usable (8.00 GiB in all), at any length. Peak mem")
+    assert "Does not fit" not in roofsim("limits Qwen2.5-0.5B -d orin -p 64k")
+
+
 def test_what_does_not_fit_is_told_in_every_format(roofsim, data):
     found = data(f"predict {UNFIT}")
     assert not found["memory"]["fits"]

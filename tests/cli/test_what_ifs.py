@@ -145,3 +145,9 @@ def test_what_is_asked_for_wins_over_a_fit(data, change, parameter):
     half, same = data(line, "--set", f"{change}=0.5x"), data(line, "--set", f"parameters.{parameter}={fitted / 2!r}")
     assert half["request"] == pytest.approx(same["request"])
     assert half["request"] != data(line)["request"]
+
+
+@pytest.mark.parametrize(("written", "number"), [("1k", 1024), ("1e3", 1000), ("0.5k", 512)])
+def test_a_count_of_a_spec_may_be_written_as_a_length_is(data, written, number):
+    same = "predict Qwen2.5-0.5B -d orin --set model.d_model="
+    assert data(same + written)["prefill"] == data(f"{same}{number}")["prefill"]

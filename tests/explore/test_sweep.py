@@ -9,9 +9,10 @@ import math
 import numpy as np
 import pytest
 
+from roofsim import sweep
 from roofsim.explore import executors
 from roofsim.explore.evaluate import FEW, Runner
-from roofsim.explore.sweep import study, sweep, swept, write
+from roofsim.explore.sweep import study, swept, write
 from roofsim.foundation.errors import InputError
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.fitted import chosen

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from roofsim import library
+from roofsim import library, predict
 from roofsim.model.weights import WEIGHT_FORMATS
-from roofsim.prediction.request import predict
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode
 from roofsim.specs.workload import workload

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from roofsim import library
+from roofsim import library, predict
 from roofsim.foundation.cost import COLUMNS, Cost
 from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Precision
-from roofsim.prediction.request import predict
 from roofsim.report.specs import order
 
 FAMILIES = library.names(library.FAMILIES)

@@ -220,6 +220,16 @@ def test_switching_off_what_every_network_has_is_refused(path: Path, name: str) 
             library.architecture(str(path))
 
 
+@pytest.mark.parametrize("group", ["attn_config", "linear_attn_config"])
+def test_so_it_is_in_a_group(path: Path, group: str) -> None:
+    grouped = [fields for fields in CONFIGS.values() if isinstance(fields.get(group), dict)]
+    assert grouped
+    for fields in grouped:
+        path.write_text(json.dumps({**fields, group: {**fields[group], "is_causal": False}}))
+        with pytest.raises(SpecError, match=f"{group}.is_causal"):
+            library.architecture(str(path))
+
+
 @pytest.mark.parametrize(
     ("field", "value", "noted"),
     [

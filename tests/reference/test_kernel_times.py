@@ -27,7 +27,8 @@ from roofsim.specs.runtime import HostPolicy, MatrixLibrary, Runtime
 
 PARAMETERS = {
     "gemm_efficiency": 1 / 2, "attention_efficiency": 1 / 4, "softmax_efficiency": 1 / 5, "vector_efficiency": 1 / 2,
-    "masked_attention_efficiency": 3, "quantised_efficiency": 1 / 5, "ssd_efficiency": 2, "scan_efficiency": 1 / 10,
+    "masked_attention_efficiency": 3, "narrow_masked_efficiency": 5 / 2,
+    "quantised_efficiency": 1 / 5, "ssd_efficiency": 2, "scan_efficiency": 1 / 10,
     "memory_efficiency": 1 / 2, "strided_efficiency": 1 / 4, "transpose_efficiency": 1 / 8,
     "cache_share": 1 / 2, "cache_speed": 4, "gemm_fill": 5, "delta_efficiency": 1 / 8,
     "kernel_time": 1, "strided_kernel_time": 2, "tensor_kernel_time": 3, "attention_kernel_time": 4,
@@ -53,6 +54,7 @@ ROWS: dict[str, tuple[float, float, float, float]] = {
     "quantised_tiles": (3, 3000 / (5 * 4 * 3), STREAMED, STREAMED),  # data come in before they are computed with
     "attention": (4, 3000 / 250 + 200 / 20, STREAMED, 0),  # the softmax waits for the products
     "masked_attention": (4, 3000 / 300 + 200 / 20, STREAMED, 0),
+    "narrow_masked_attention": (4, 3000 / 250 + 200 / 20, STREAMED, 0),
     "delta": (3, 3000 / 125, STREAMED, 0),
     "ssd": (3, 3000 / 200, STREAMED, 0),
     "scan": (3, 200 / 10, STREAMED, 0),
@@ -95,18 +97,30 @@ def test_each_class_has_its_rates_and_its_fixed_time(like: str) -> None:
 
 @pytest.mark.parametrize("like", [each for each in ROWS if each not in TILED])
 @pytest.mark.parametrize(
-    ("blocks", "together", "slower", "memory_slower"),
-    # four units: two blocks keep half of them busy; if a unit needs two blocks at once, a quarter
-    [(2, 1, 2, 2), (2, 2, 4, 2), (1, 1, 4, 4), (4, 1, 1, 1), (4, 2, 2, 1), (16, 2, 1, 1)],
+    ("blocks", "slower"),
+    # four units: two blocks keep half of them busy
+    [(2, 2), (1, 4), (4, 1), (16, 1)],
 )
-def test_units_without_a_block_idle_and_those_with_too_few_compute_slower(
-    like: str, blocks: int, together: int, slower: float, memory_slower: float
-) -> None:
+def test_units_without_a_block_idle(like: str, blocks: int, slower: float) -> None:
     fixed, compute, memory, filling = ROWS[like]
-    found = terms(kernel(like, blocks=blocks, together=together), M)
+    found = terms(kernel(like, blocks=blocks), M)
     if like == "row_product" and blocks == 16:
         compute = compute / 2  # bound by the weights, with two blocks on each unit
-    assert parts(found) == pytest.approx((fixed, compute * slower, memory * memory_slower, filling * slower))
+    assert parts(found) == pytest.approx((fixed, compute * slower, memory * slower, filling * slower))
+
+
+@pytest.mark.parametrize(("clocks", "compute"), [(59, 20), (60, 20), (66, 22)])
+def test_a_block_goes_through_its_work_in_so_many_clocks_however_many_there_are(clocks: int, compute: float) -> None:
+    # three clocks a second; products take ten seconds, the softmax ten more
+    for blocks in (1, 99):
+        found = terms(kernel("masked_attention", blocks=blocks, clocks=clocks), M)
+        assert parts(found) == pytest.approx((4, compute, STREAMED, 0))
+
+
+@pytest.mark.parametrize(("whole", "filling"), [(3000, 40 / 500), (3040, 40 / 500), (3100, 100 / 500)])
+def test_whole_tiles_or_a_device_that_is_not_full_take_longer_whichever_is_more(whole: int, filling: float) -> None:
+    found = terms(kernel("gemm", whole=whole), M)
+    assert parts(found) == pytest.approx((3, 3000 / 500, STREAMED, filling))
 
 
 @pytest.mark.parametrize("like", TILED)
@@ -131,7 +145,13 @@ def test_a_unit_waits_for_the_first_data_of_each_of_its_blocks_and_computes_whol
 
 
 @pytest.mark.parametrize(
-    ("like", "compute"), [("attention", 3000 / 250), ("masked_attention", 200 / 20), ("gemm", 3000 / 500)]
+    ("like", "compute"),
+    [
+        ("attention", 3000 / 250),
+        ("masked_attention", 200 / 20),
+        ("narrow_masked_attention", 3000 / 250),
+        ("gemm", 3000 / 500),
+    ],
 )
 def test_kernels_of_some_devices_compute_the_softmax_during_the_products(like: str, compute: float) -> None:
     assert terms(kernel(like), replace(M, softmax_overlap=1)).compute == pytest.approx(compute)
@@ -225,7 +245,9 @@ def test_reads_one_after_the_other_wait_for_the_cache_each() -> None:
     assert terms(kernel("scan", Cost(vector=40000), waits=7, blocks=64), M).compute == 40000 / 10
 
 
-@pytest.mark.parametrize("like", ["packed_product", "masked_attention", "ssd", "repacked_product"])
+@pytest.mark.parametrize(
+    "like", ["packed_product", "masked_attention", "narrow_masked_attention", "ssd", "repacked_product"]
+)
 def test_products_that_go_by_the_vector_peak_stop_at_the_matrix_peak(like: str) -> None:
     slow = Machine(matrix_rate=15, vector_rate=100, bandwidth=10, cache=50, units=4, parameters=PARAMETERS)
     assert terms(kernel(like, Cost(matrix=3000)), slow).compute == 3000 / 15
@@ -308,6 +330,7 @@ def test_a_kernel_takes_no_less_than_the_one_beneath_it_and_no_more_than_those_i
         ("packed_product", "kernel_time", "quantised_efficiency", "memory_efficiency"),
         ("attention", "attention_kernel_time", "attention_efficiency", "memory_efficiency"),
         ("masked_attention", "attention_kernel_time", "masked_attention_efficiency", "memory_efficiency"),
+        ("narrow_masked_attention", "attention_kernel_time", "narrow_masked_efficiency", "memory_efficiency"),
         ("delta", "tensor_kernel_time", "delta_efficiency", "memory_efficiency"),
         ("vector_product", "kernel_time", "vector_efficiency", "memory_efficiency"),
         ("replay", "replay_time", "vector_efficiency", "memory_efficiency"),

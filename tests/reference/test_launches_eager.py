@@ -175,27 +175,38 @@ def test_heads_are_repeated_and_queries_made_contiguous_where_the_library_does_s
         temporary=copies,
     )})  # fmt: skip
     expected[-1] = tiled(4, 4, instead={**reading, "activations": 2 * 3 * 4 * 6 * ACT + copies})
+    expected.append(contiguous)  # what the kernel returns is laid out as the queries are
     check(
         network(GQA), runtime(OLD), PREFILL,
         {"attention": Expected(expected, temporary=copies + 2 * 3 * 4 * 3 * ACT)},
     )  # fmt: skip
     alike = network({**GQA, "kv_heads": 4})
     check(alike, runtime(OLD), STEP, {"attention": [of_a_token(4, 4)]})
+    # heads that share nothing are not repeated: keys and values of seven are made contiguous instead
+    held = each("strided", 2 * 7 * 4 * 3, CACHE, CACHE, count=2, indexed=3 / 4)
+    plain = Expected([contiguous, held, tiled(4, 4), contiguous], temporary=2 * 3 * 4 * 3 * ACT)
+    check(alike, runtime(OLD), PREFILL, {"attention": plain})
 
 
 MASKED = GQA | {"declared_window": 7, "v_dim": 2}
 
 
-def masked(new: int, context: int, tiles: float, **columns: float) -> Launch:
-    """All pairs of whole tiles of 64 queries; 2 bytes of mask for every pair and head; blocks of one head each."""
-    pairs = 2 * 4 * tiles * 64 * (context + new)
+def masked(new: int, context: int, tiles: int, keys: int = 64, **columns: float) -> list[Launch]:
+    """All pairs of whole tiles of 64 queries and 64 keys; 2 bytes of mask for every pair and head.
+
+    Blocks of one head each take 109 clocks a key at least. Rows of seven or a hundred numbers are filled and copied to
+    some of a multiple of eight first.
+    """
+    pairs = 2 * 4 * tiles * 64 * keys
     mask = 2 * new * (context + new) * 2
     queries = 2 * new * 4 * (3 + 2) * ACT
-    return Launch(
-        "masked_attention", matrix=pairs * (2 * 3 + 2 * 2), vector=6 * pairs,
-        activations=queries + 4 * mask + columns.get("keys", 0), state=columns.get("state", 0),
-        blocks=2 * 4 * tiles, together=154 / 3,
+    kernel = Launch(
+        "narrow_masked_attention", matrix=pairs * (2 * 3 + 2 * 2), vector=6 * pairs,
+        activations=queries + 4 * mask + columns.get("read", 0), state=columns.get("state", 0),
+        blocks=2 * 4 * tiles, clocks=109 * keys,
     )  # fmt: skip
+    aligned = [Launch("stream", activations=mask), Launch("strided", activations=2 * mask)]
+    return [*aligned, kernel] if (context + new) % 8 else [kernel]
 
 
 def copied(seen: int) -> Launch:
@@ -209,21 +220,22 @@ def test_with_a_mask_every_pair_is_scored_in_tiles_and_the_mask_read_for_every_h
     both = copied(7)
     contiguous = each("strided", 2 * 3 * 4 * 3, ACT, ACT, indexed=3 / 4)
     padded = 2 * 3 * 7 * 2
-    found = [both, contiguous, masked(3, 4, 1, keys=copies)]
+    found = [both, contiguous, *masked(3, 4, 1, read=copies)]
     on_the_side = copies + 2 * 3 * 4 * 3 * ACT + padded
     check(network(MASKED), runtime(OLD), PREFILL, {"attention": Expected(found, temporary=on_the_side)})
     held = 2 * 7 * 2 * 5 * CACHE
     alike = network(MASKED | {"kv_heads": 4})
-    check(alike, GROUPED, PREFILL, {"attention": [masked(3, 4, 1, state=2 * held)]})
-    long = Pass(2, 96, 4, PRECISION)
-    held = 2 * 100 * 2 * 5 * CACHE
-    check(alike, GROUPED, long, {"attention": [masked(96, 4, 96 / 64, state=2 * held)]})
+    check(alike, GROUPED, PREFILL, {"attention": masked(3, 4, 1, state=2 * held)})
+    for new, context, tiles, keys in ((64, 64, 1, 128), (65, 35, 2, 128), (96, 4, 2, 128), (60, 4, 1, 64)):
+        held = 2 * (new + context) * 2 * 5 * CACHE
+        long = {"attention": masked(new, context, tiles, keys, state=2 * held)}
+        check(alike, GROUPED, Pass(2, new, context, PRECISION), long)
     shorter = network(MASKED | {"declared_window": 8})
     check(shorter, GROUPED, PREFILL, {"attention": [tiled(4)]})
     splitting = runtime(OLD, attention={"kv_heads": "grouped", "splits_decode": True, "mask_padded": False})
-    check(alike, splitting, STEP, {"attention": [masked(1, 6, 1, state=2 * 7 * 4 * 5 * CACHE)]})
+    check(alike, splitting, STEP, {"attention": masked(1, 6, 1, state=2 * 7 * 4 * 5 * CACHE)})
     # heads that share keys cannot share them under a mask
-    grouped = Expected([copied(7), masked(1, 6, 1, keys=copies)], temporary=copies)
+    grouped = Expected([copied(7), *masked(1, 6, 1, read=copies)], temporary=copies)
     check(network(MASKED), splitting, STEP, {"attention": grouped})
 
 
@@ -251,11 +263,14 @@ def test_a_static_cache_is_attended_to_whole_under_a_mask_with_heads_repeated(na
     just = runtime(name, **SPARE, attention={"splits_blocks": 8})
     check(network(GQA), just, STEP, expected, "h100-sxm")
     # where PyTorch does not prefer cuDNN, all pairs of a tile of queries are scored, the mask read for each head
-    pairs = 2 * 4 * 64 * 10
-    scored = Launch("masked_attention", matrix=pairs * 12, vector=6 * pairs, activations=queries + copies + 4 * mask,
-                   blocks=2 * 4, together=154 / 3)  # fmt: skip
+    pairs = 2 * 4 * 64 * 64
+    scored = Launch(
+        "narrow_masked_attention", matrix=pairs * 12, vector=6 * pairs, activations=queries + copies + 4 * mask,
+        blocks=2 * 4, clocks=109 * 64,
+    )  # fmt: skip
+    aligned = [Launch("stream", activations=mask), Launch("strided", activations=2 * mask)]
     for device in ("rtx-4090", None):
-        elsewhere = Expected([repeated(10), *numbers, scored], temporary=copies)
+        elsewhere = Expected([repeated(10), *numbers, *aligned, scored], temporary=copies)
         check(network(GQA), stack, STEP, {"attention": elsewhere}, device)
 
 
@@ -315,17 +330,121 @@ def attention_of(p: Pass, stack: Runtime) -> dict[tuple[str, str], Any]:
     return found
 
 
-def test_wide_heads_leave_a_unit_no_room_for_two_blocks() -> None:
+@pytest.mark.parametrize(
+    ("width", "like", "tile", "clocks"),
+    [
+        (200, "masked_attention", 128, 79), (65, "masked_attention", 128, 79),
+        (64, "narrow_masked_attention", 64, 109),
+    ],
+)  # fmt: skip
+def test_wide_heads_have_tiles_of_twice_as_many_keys(width: int, like: str, tile: int, clocks: int) -> None:
     model = network(
-        {"kind": "attention", "heads": 1, "kv_heads": 1, "head_dim": 200, "v_dim": 100, "declared_window": 7}
+        {"kind": "attention", "heads": 1, "kv_heads": 1, "head_dim": width, "v_dim": 100, "declared_window": 7}
     )
     stack = runtime(OLD, attention={"copies_queries": False, "mask_padded": False})
-    pairs = 2 * 64 * 7
+    pairs, mask = 2 * 64 * tile, 2 * 3 * 7 * 2
     kernel = Launch(
-        "masked_attention", matrix=pairs * 2 * 300, vector=6 * pairs,
-        activations=2 * 3 * 300 * ACT + 2 * 3 * 7 * 2, state=2 * 7 * 300 * CACHE, blocks=2, together=1,
+        like, matrix=pairs * 2 * (width + 100), vector=6 * pairs,
+        activations=2 * 3 * (width + 100) * ACT + mask, state=2 * 7 * (width + 100) * CACHE,
+        blocks=2, clocks=clocks * tile,
     )  # fmt: skip
-    check(model, stack, PREFILL, {"attention": [kernel]})
+    aligned = [Launch("stream", activations=mask), Launch("strided", activations=2 * mask)]
+    check(model, stack, PREFILL, {"attention": [*aligned, kernel]})
+
+
+@pytest.mark.parametrize(("rows", "whole"), [(6, None), (5, 10), (4, 8), (3, 6), (2, 6), (None, None)])
+def test_products_of_more_rows_than_a_tile_take_whole_tiles(rows: int | None, whole: int | None) -> None:
+    stack = runtime(OLD, matrix_library={"tile_rows": rows})
+    # six rows of ten inputs and twelve outputs
+    work = None if whole is None else 2 * 10 * 12 * whole
+    check(network(GQA), stack, PREFILL, {"q_proj": [product(10, whole=work)]})
+    check(network(SSM, family="mamba2"), stack, PREFILL, {"lm_head": [product(10, whole=work and 2 * 10 * 7 * whole)]})
+    check(network(GQA), stack, STEP, {"q_proj": [product(10)]})
+
+
+HYMBA = {"kind": "hymba", "heads": 4, "kv_heads": 2, "head_dim": 3, "d_inner": 24, "d_state": 5, "dt_rank": 2}
+
+
+def of_blocks(pairs: int, windowed: bool) -> list[Launch]:
+    """A mask of blocks: each test for every pair by itself, in bytes of bools, the distance in eight."""
+    one = [
+        each("strided", pairs, 0, 1, count=2, indexed=1),
+        each("strided", pairs, 1, 1, count=3 if windowed else 2),
+    ]
+    window = [
+        each("strided", pairs, 0, 8, indexed=1),
+        each("stream", pairs, 8, 1),
+        each("stream", pairs, 2, 1),
+    ]
+    rest = [
+        each("strided", pairs, 1, 1, indexed=1),
+        each("stream", pairs, 2, 1),
+        each("stream", pairs, 0, 1),
+        each("strided", pairs, 1, 1),
+        each("strided", pairs, 1, 0),
+        tiny(60 if windowed else 59),
+    ]
+    return [*one, *(window if windowed else []), *rest]
+
+
+@pytest.mark.parametrize("window", [None, 5, 6, 7])
+def test_hymba_attends_twice_under_a_mask_of_blocks_that_each_layer_makes(window: int | None) -> None:
+    """Four heads of three for queries and keys and six for values, which are two calls; two sequences."""
+    first = Pass(2, 7, 0, PRECISION)
+    read, queries, results = 2 * 7 * 9 * 4, 2 * 7 * 12, 2 * 7 * 24
+    seen = min(7, window or 7)
+    pairs = 2 * 4 * sum(min(i, seen) for i in range(1, 8))
+    mean = pairs / (2 * 4 * 7)
+    call = Launch(
+        "attention", 2, matrix=4 * 3 * pairs, vector=5 * pairs,
+        activations=2 * queries * ACT + 2 * 7 * 4 * 6 * CACHE, blocks=2 * 4, rows=7, spread=mean / seen,
+        padding=64 / 7 * (mean + 64) / mean,
+    )  # fmt: skip
+    heads = Launch("strided", 2, activations=read / 2 * CACHE, state=read / 4 * CACHE, indexed=3 / 4 * read / 2)
+    copied = each("strided", queries, ACT, ACT, indexed=3 / 4)
+    joined, merged = (each("strided", results, ACT, ACT, indexed=work) for work in (5 / 3, 3 / 4))
+    compiled = replace(call, triton=True)
+    made = of_blocks(7 * 7, window is not None)
+    on_the_side = read * CACHE + queries * ACT
+    building = 7 * 7 * (10 if window else 4)
+    model = network(HYMBA | ({"window": window} if window else {}), family="hymba")
+    expected = Expected([heads, copied, *made, compiled, joined, merged], temporary=on_the_side + building)
+    check(model, runtime(OLD), first, {"attention": expected})
+    # handed a cache, only a prompt longer than its window is masked so
+    cached = Expected([heads, copied, call, joined], temporary=on_the_side)
+    handed = runtime(OLD, call="generate")
+    check(model, handed, first, {"attention": expected if window in (5, 6) else cached})
+
+
+@pytest.mark.parametrize(("window", "held"), [(None, 6), (5, 4)])
+def test_a_step_of_hymba_calls_flash_attention_twice_on_what_is_held(window: int | None, held: int) -> None:
+    read, seen = 2 * (held + 1) * 9 * 4, held + 1
+    pairs = 2 * 4 * seen
+    call = Launch(
+        "attention", 2, matrix=4 * 3 * pairs, vector=5 * pairs,
+        activations=2 * 2 * 12 * ACT + 2 * seen * 4 * 6 * CACHE, blocks=2 * 4, rows=1,
+    )  # fmt: skip
+    heads = Launch("strided", 2, activations=read / 2 * CACHE, state=read / 4 * CACHE, indexed=3 / 4 * read / 2)
+    joined = each("strided", 2 * 24, ACT, ACT, indexed=5 / 3)
+    model = network(HYMBA | ({"window": window} if window else {}), MLP, family="hymba")
+    expected = Expected([heads, call, joined], temporary=read * CACHE)
+    check(model, runtime(OLD), STEP, {"attention": expected, "embedding": [Own("stream"), tiny()]})
+
+
+def test_hymba_keeps_nothing_of_a_plain_call_and_its_logits_in_fp32() -> None:
+    model = network(HYMBA, MLP, family="hymba")
+    handed = runtime(OLD, call="generate")
+    states = {"conv": 2, "scan": 2}
+    for stack, kept in ((runtime(OLD), 0), (handed, 1)):
+        for row in lower(model, stack, PREFILL):
+            for operator, lowered in row:
+                if operator.name in states:
+                    copies = sum(k.count for k in lowered.kernels if k.name == "state")
+                    assert copies == kept * states[operator.name]
+    logits = [product(10), each("strided", TOKENS * 7, ACT, FP32)]
+    expected = {"lm_head": Expected(logits, temporary=TOKENS * 7 * FP32), "embedding": [Own("stream"), tiny(5)]}
+    check(model, runtime(OLD), PREFILL, expected)
+    assert lowered_of(model, PREFILL, "norm_1")[-1].count == 8  # a table of rotations, and ones for an only expert
 
 
 def test_gpt_neo_writes_attention_out_in_fp32() -> None:

@@ -7,9 +7,9 @@ from itertools import product
 
 import pytest
 
+from roofsim import pareto, sweep
 from roofsim.explore import fronts
-from roofsim.explore.fronts import BETTER_HIGH, pareto, senses_of
-from roofsim.explore.sweep import sweep
+from roofsim.explore.fronts import BETTER_HIGH, senses_of
 from roofsim.foundation.errors import InputError, UnknownName
 
 AXES = {

@@ -12,11 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from roofsim import library
+from roofsim import library, predict
 from roofsim.adapters.gguf.header import Length, read_header
 from roofsim.adapters.gguf.read import read_gguf
 from roofsim.foundation.errors import InputError, MissingExtra, SpecError
-from roofsim.prediction.request import predict
 from roofsim.specs.workload import workload
 
 pytest.importorskip("gguf", reason="the package gguf is not installed")
@@ -110,6 +109,17 @@ def test_the_context_that_a_file_states_is_its_window_unless_it_is_what_stands_f
     path = tmp_path / "long.gguf"
     write_gguf(path, "llama", {**SIZES, "context_length": stated}, llama())
     assert library.architecture(str(path)).context_window == window
+
+
+def test_a_model_that_sees_what_follows_is_refused(tmp_path: Path, write_gguf: Write) -> None:
+    for causal in (True, False):
+        path = tmp_path / f"causal-{causal}.gguf"
+        write_gguf(path, "llama", {**SIZES, "attention.causal": causal}, llama())
+        if causal:
+            assert read_gguf(path).values["family"] == "llama"
+        else:
+            with pytest.raises(SpecError, match=r"llama\.attention\.causal: a model that sees what follows"):
+                read_gguf(path)
 
 
 def test_what_balances_or_rotates_is_no_parameter(tmp_path: Path, write_gguf: Write) -> None:

@@ -8,7 +8,7 @@ from math import exp
 import numpy as np
 import pytest
 
-from roofsim import library
+from roofsim import library, predict
 from roofsim.engine.derivative import gradient
 from roofsim.engine.dual import relative
 from roofsim.foundation.parameters import PARAMETERS
@@ -17,7 +17,7 @@ from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.intervals import FIGURES, intervals, limits_within, logs, scatter, variance, with_slopes
 from roofsim.prediction.limits import limits_of
-from roofsim.prediction.request import operator_intervals, predict, predict_request, settled
+from roofsim.prediction.request import operator_intervals, predict_request, settled
 from roofsim.prediction.setup import setup
 from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95, Covariance, Scatter, most_alike
 from roofsim.specs.population import Group, Population, Typical

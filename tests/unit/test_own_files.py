@@ -11,7 +11,6 @@ import yaml
 
 from roofsim import library
 from roofsim.foundation.errors import SpecError, Unsupported
-from roofsim.foundation.quantity import unsourced
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.request import predict_request
 from roofsim.prediction.setup import setup
@@ -51,7 +50,7 @@ def test_a_quantity_may_stand_alone_or_beside_its_source(
     for given in (value, {"value": value, "source": ""}):
         found: Any = LOAD[kind](str(spec_file(kind, name, {field: given})))
         read.append(found)
-        assert unsourced(found) == (field,)
+        assert found.unsourced == (field,)
     assert read[0] == read[1]
 
 
@@ -75,7 +74,7 @@ def test_a_file_without_any_source_is_the_same_spec_and_says_so(kind: str, name:
     path = tmp_path / f"{name}.yaml"
     path.write_text(yaml.safe_dump(without_sources(read_mapping(library.names(kind)[name]))), encoding="utf-8")
     found = LOAD[kind](str(path))
-    assert unsourced(found) == ("",)
+    assert found.unsourced == ("",)
     assert numbers(found) == numbers(LOAD[kind](name))
 
 

@@ -215,7 +215,7 @@ def test_the_dtype_is_the_best_that_the_device_has_a_unit_for(device: str, dtype
         ({"dtype": "bf16", "device": "t4"}, Unsupported, "no matrix peak for bf16"),
         ({"dtype": "fp8", "device": "orin"}, Unsupported, "no matrix peak for fp8"),
         ({"batch": 0}, InputError, "batch"),
-        ({"length": 5}, InputError, "length"),
+        ({"length": 5}, TypeError, "length"),
         ({"model": "qwen"}, InputError, "models: no 'qwen'; nearest"),
         ({"device": "orinn"}, InputError, "devices: no 'orinn'; nearest"),
         ({"runtime": "vlm"}, InputError, "runtimes: no 'vlm'"),

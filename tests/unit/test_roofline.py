@@ -40,7 +40,7 @@ IDEAL = Machine(matrix_rate=1024.0, vector_rate=64.0, bandwidth=8.0, cache=0.0, 
 PRIOR = replace(IDEAL, cache=1000.0, parameters=priors())
 
 PRODUCTS = (
-    "gemm", "attention", "masked_attention", "ssd", "packed_product", "quantised_tiles",
+    "gemm", "attention", "masked_attention", "narrow_masked_attention", "ssd", "packed_product", "quantised_tiles",
     "vector_product", "row_product", "block_product", "dot_product", "repacked_product", "row_attention",
 )  # fmt: skip
 
@@ -110,7 +110,7 @@ def test_matrix_and_vector_work_of_attention_wait_for_each_other_and_of_a_produc
     seconds = {like: terms(Kernel("kernel", like, cost), IDEAL).compute for like in get_args(Class)}
     assert seconds == {
         "gemm": 1, "packed_product": 16, "vector_product": 1, "row_product": 1, "quantised_tiles": 1,
-        "attention": 2, "masked_attention": 17, "delta": 1, "ssd": 16,
+        "attention": 2, "masked_attention": 17, "narrow_masked_attention": 17, "delta": 1, "ssd": 16,
         "scan": 1, "stream": 1, "strided": 1, "transpose": 1, "replay": 1, "loop": 1, "scalar_loop": 1,
         "block_product": 16, "dot_product": 2, "repacked_product": 16, "unpacked_product": 0, "row_attention": 16,
     }  # fmt: skip
@@ -143,8 +143,10 @@ def test_the_softmax_hides_behind_the_products_where_the_device_overlaps_them() 
     assert terms(Kernel("attention", "attention", Cost(matrix=1024, vector=192)), m).compute == 3
 
 
-def test_a_unit_that_needs_several_blocks_at_once_computes_slower_with_one_but_moves_as_much() -> None:
-    t = terms(Kernel("attention", "masked_attention", Cost(matrix=64, state=8), blocks=4, together=2), IDEAL)
+@pytest.mark.parametrize("blocks", [1, 4, 99])
+def test_a_block_takes_its_clocks_however_many_there_are_and_moves_as_much(blocks: int) -> None:
+    each = Kernel("attention", "masked_attention", Cost(matrix=64, state=8), blocks=blocks, clocks=2 * IDEAL.clock)
+    t = terms(each, IDEAL)
     assert (t.compute, t.memory) == (2, 1)
 
 

@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roofsim import library
+from roofsim import library, predict
 from roofsim.engine.energy import Activity, energy, units_energy
 from roofsim.engine.passes import run_pass
 from roofsim.foundation.errors import InputError, UnknownName, Unsupported
 from roofsim.foundation.quantity import Time
 from roofsim.foundation.schema import checked, variant
+from roofsim.lowering.step import lower
 from roofsim.model.step import Pass, Precision
 from roofsim.prediction.evaluation import Evaluation
-from roofsim.prediction.request import predict, predict_request
+from roofsim.prediction.request import predict_request
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode, pieces, prefill, samples
 from roofsim.runs import stacks
@@ -885,6 +886,43 @@ def test_a_chat_puts_35_tokens_around_the_prompt_that_a_client_of_a_server_count
     held = [reader.case(run(framework=f, phase="decode", prompt=128, context=128, generated=8)).target
             for f in ("llama.cpp", "llama.cpp llama-server")]  # fmt: skip
     assert held[0] == held[1]
+
+
+@pytest.mark.parametrize(
+    ("source", "model", "phase", "more"),
+    [
+        ("sapmitra/SSM-Scope@574a2c2589:x.csv", "Llama-3.2-1B", "prefill", 1),
+        ("sapmitra/SSM-Scope@574a2c2589:x.csv", "Zamba2-1.2B", "prefill", 1),
+        ("sapmitra/SSM-Scope@574a2c2589:x.csv", "Qwen2.5-0.5B", "prefill", 0),
+        ("sapmitra/SSM-Scope@574a2c2589:x.csv", "Llama-3.2-1B", "decode", 0),
+        ("ours", "Llama-3.2-1B", "prefill", 0),
+    ],
+)
+def test_a_tokenizers_mark_is_a_token_more_than_the_words_that_a_row_counts(source, model, phase, more):
+    reader = Reader("transformers-4.52-eager", "rtx-4090")
+    columns = {"model": model, "phase": phase, "prompt": 1024, "context": 1024 if phase == "decode" else 0}
+    counted, longer = (
+        reader.case(run(**{**columns, "source": named, "prompt": 1024 + extra})).target
+        for named, extra in ((source, 0), ("ours", more))
+    )
+    assert counted == longer
+
+
+def test_what_is_copied_around_a_call_of_attention_is_not_in_its_time():
+    part = part_of("op:aten::scaled_dot_product_attention", "llama")
+    network, stack = library.architecture("Llama-3.2-1B"), library.runtime("transformers-4.52-eager")
+    summed, launched = (
+        {
+            kernel.name
+            for row in lower(network, stack, Pass(1, 1024, 0))
+            for operator, lowered in row
+            if operator.name == "attention"
+            for kernel in kernels(operator, lowered)
+        }
+        for kernels in (lambda o, lowered: part.kernels(o, lowered.kernels), lambda o, lowered: lowered.kernels)
+    )
+    assert summed == {"attention"}
+    assert launched == {"attention", "repeat heads", "contiguous", "merge heads"}
 
 
 @pytest.mark.parametrize(

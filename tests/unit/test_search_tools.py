@@ -10,9 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roofsim import predict
+from roofsim import predict, sweep
 from roofsim.explore.points import points
-from roofsim.explore.sweep import sweep
 from roofsim.foundation.errors import InputError, MissingExtra, UnknownName
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"

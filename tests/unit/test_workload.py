@@ -29,20 +29,47 @@ def test_an_array_becomes_float64(values: Any, dtype: Any) -> None:
     np.testing.assert_array_equal(prompt, values)
 
 
-NO_COUNTS = [0, -1, 1.5, True, "4", None, float("nan"), float("inf"), 10**13, 10**400, [1, 2], 1 + 0j, object()]
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ([1, 2], [1, 2]),
+        (["1k", 3], [1024, 3]),
+        ((5,), [5]),
+        ([[1], ["2k"]], [[1], [2048]]),
+        (range(2, 8, 3), [2, 5]),
+        ("1k,5", [1024, 5]),
+        ("1k..4k*2", [1024, 2048, 4096]),
+    ],
+)
+@pytest.mark.parametrize("field", ["batch", "prompt", "generate"])
+def test_lists_ranges_and_texts_with_several_counts_are_arrays(field: str, given: Any, read: Any) -> None:
+    found = getattr(workload(**{field: given}), field)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, read)
+
+
+def test_a_text_is_the_count_that_it_says() -> None:
+    w = workload(batch="4", prompt="32k", generate="0")
+    assert (w.batch, w.prompt, w.generate) == (4, 32768, 0)
+
+
+NO_COUNTS = [
+    0, -1, 1.5, True, "4 k", "", None, float("nan"), float("inf"), 10**13, 10**400, 1 + 0j, object(),
+    [0, 1], [], [[1, 2], [3]], ["a"], [True], [None], range(0), {1: 2}, "8k..1k",
+]  # fmt: skip
 NO_ARRAYS = [[0, 1], [np.nan], [np.inf], ["a"], [1.5], [1j], [], [True]]
 
 
 @pytest.mark.parametrize("field", ["batch", "prompt"])
 @pytest.mark.parametrize("value", [*NO_COUNTS, *map(np.array, NO_ARRAYS)], ids=lambda value: str(value)[:9])
 def test_what_is_no_count_is_refused(field: str, value: Any) -> None:
-    with pytest.raises(InputError, match=f"{field}: .*10\\^12|{field}: .*number"):
+    with pytest.raises(InputError, match=f"{field}: .*10\\^12|{field}: .*number|{field}: .*range|{field}: several"):
         workload(**{field: value})
 
 
 def test_nothing_may_be_generated_but_not_less() -> None:
     assert workload(generate=0).generate == 0
-    for wrong in (-1, 1.5, True, "7", None, float("nan"), float("inf"), 10**13, np.array([1, 2])):
+    for wrong in (-1, 1.5, True, "x", None, float("nan"), float("inf"), 10**13, np.array([0, 2])):
         with pytest.raises(InputError, match="generate: "):
             workload(generate=wrong)
 

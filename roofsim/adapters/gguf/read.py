@@ -16,6 +16,7 @@ from roofsim.adapters.published.read import Published, adapters, context_window
 from roofsim.foundation.errors import SpecError, UnknownName
 from roofsim.model.architecture import Architecture
 from roofsim.specs.files import build, problem_line
+from roofsim.specs.workload import WHOLE
 
 SOURCE = "file"
 CLOSE = 1e-3
@@ -36,6 +37,8 @@ def published(header: Header) -> Published:
     name = header.fields.get("general.architecture")
     if not isinstance(name, str):
         raise SpecError([f"{path}: general.architecture: is missing; without it nothing says what the fields mean"])
+    if header.fields.get(f"{name}.attention.causal") is False:
+        raise SpecError([f"{path}: {name}.attention.causal: a model that sees what follows does not generate"])
     row = ARCHITECTURES.get(name)
     if row is None:
         raise SpecError([f"{path}: general.architecture: {UnknownName('architectures', name[:80], ARCHITECTURES)}"])
@@ -67,7 +70,9 @@ def published(header: Header) -> Published:
     beyond = sum(tensor.size for tensor in header.tensors.values()) - sum(tensor.size for tensor in mine)
     if beyond:
         notes.append(f"{beyond:,} bytes of layers that predict further tokens are left out")
-    values["stored"] = {"bits": stored_bits(network, mine), "source": SOURCE}
+    bits = stored_bits(network, mine)
+    quantised = {"family": "ggml"} if min(bits.values()) < WHOLE else {}
+    values["stored"] = {"bits": bits, "source": SOURCE, **quantised}
     ignored = sorted(key for key in header.fields if not key.startswith(f"{name}."))
     return Published(values, tuple(ignored), tuple(notes))
 

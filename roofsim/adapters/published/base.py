@@ -155,7 +155,7 @@ class Group(BaseModel):
         return {
             name: value
             for name, value in given.items()
-            if value is not None and (name in read or not (value is False or ignorable(name, value, cls.no_effect)))
+            if value is not None and (name in read or not ignorable(name, value, cls.no_effect))
         }
 
 

@@ -60,7 +60,8 @@ class Hymba(Decoder):
             "d_state": self.mamba_d_state,
             "dt_rank": self.mamba_dt_rank,
             "d_conv": self.mamba_d_conv,
-            "window": None if full else self.sliding_window,
+            # learned tokens are seen from everywhere
+            "window": None if full or not self.sliding_window else self.sliding_window + self.num_memory_tokens,
             "reuses_kv": reuses or None,
         }
         return ("full" if full else "windowed") + ("_reusing" if reuses else ""), [mixer, self.gated_mlp()]

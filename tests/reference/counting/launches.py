@@ -38,11 +38,12 @@ class Launch:
     state: float = 0
     fill: float = 0
     blocks: float | None = None
-    together: float = 1
+    clocks: float | None = None
     rows: float | None = None
     spread: float = 1
     padding: float = 1
     indexed: float | None = None
+    whole: float | None = None
     triton: bool = False
     joined: bool = False
 
@@ -63,6 +64,7 @@ class Own:
     rows: float | None = None
     spread: float = 1
     padding: float = 1
+    whole: float | None = None
 
 
 def tiled(heads: int, key_heads: int = 2, context: int = 4, new: int = 3, last: int = 7, **more: Any) -> Own:
@@ -143,7 +145,7 @@ def check(
         got = [
             Launch(
                 k.like, k.count, k.cost.matrix, k.cost.vector, k.cost.weights, k.cost.activations, k.cost.state,
-                k.fill, k.blocks, k.together, k.rows, k.spread, k.padding, k.indexed,
+                k.fill, k.blocks, k.clocks, k.rows, k.spread, k.padding, k.indexed, k.whole,
                 k.triton, k.joined,
             )
             for k in lowered.kernels
@@ -160,7 +162,7 @@ def check(
 
 def numbers(launch: Launch) -> list[float]:
     """Its counts and costs."""
-    return [-1 if value is None else value for value in astuple(launch)[1:14]]
+    return [-1 if value is None else value for value in astuple(launch)[1:15]]
 
 
 def resolved(own: Own, operator: Any) -> Launch:
@@ -172,7 +174,7 @@ def resolved(own: Own, operator: Any) -> Launch:
     scaled = {name: value * own.part for name, value in columns.items()}
     return Launch(
         own.like, own.count, fill=own.fill, blocks=own.blocks, rows=own.rows, spread=own.spread, padding=own.padding,
-        triton=own.triton, joined=own.joined, **scaled,
+        whole=own.whole, triton=own.triton, joined=own.joined, **scaled,
     )  # fmt: skip
 
 

@@ -1,0 +1,276 @@
+"""What studies give: the engine's results, which show themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from roofsim.api.asked import Asked
+from roofsim.api.results import OfOne, as_engine
+from roofsim.api.shown import Shown
+from roofsim.api.words import Cell
+from roofsim.explore import advise as advising
+from roofsim.explore import compare as comparing
+from roofsim.explore import fronts, sensitivity, sweep
+from roofsim.explore import search as searching
+from roofsim.foundation.units import show
+from roofsim.prediction.results import columns
+from roofsim.studies import crossover as crossing
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+    from matplotlib.figure import Figure
+
+    from roofsim.report.table import Table
+
+
+@dataclass(frozen=True, repr=False)
+class Crossover(Shown, crossing.Comparison):
+    """Pairs of models compared over length: `pairs` with their `crossings`, curves and bands.
+
+    `names` are the device and the runtime in full.
+    """
+
+    names: tuple[str, str] = field(kw_only=True)
+
+    def _short(self) -> str:
+        several = f"{len(self.pairs)} pairs of models"
+        who = f"{self.pairs[0].a} and {self.pairs[0].b}" if len(self.pairs) == 1 else several
+        turns = [crossing.length for pair in self.pairs for crossing in pair.crossings]
+        said = f"crossing at {', '.join(f'{n:,}' for n in turns)}" if turns else "no crossing"
+        if len(turns) > MOST_SAID:
+            said = f"{len(turns)} crossings"
+        return f"{self.pairs[0].metric} of {who} on {self.device} with {self.runtime}: {said}"
+
+    def _data(self) -> Mapping[str, Any]:
+        return as_engine(self, crossing.Comparison).to_dict()
+
+    def _tables(self) -> Sequence[Table]:
+        from roofsim.report.crossover import crossover_tables
+
+        return crossover_tables(self, *self.names)
+
+    def _records(self) -> Table:
+        from roofsim.report.crossover import crossover_records
+
+        return crossover_records([self])
+
+    def plot(self) -> Figure:
+        """The metric over length, a panel for each pair."""
+        from roofsim.api import plots
+
+        return plots.crossover(self)
+
+
+MOST_SAID = 4
+"""Crossings that a line says one by one."""
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown, comparing.Comparison):
+    """Combinations side by side: `rows` of what was chosen, figures and intervals, or why it cannot be run."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def _short(self) -> str:
+        runs = sum(not row.refused for row in self.rows)
+        fit = sum(row.fits for row in self.rows)
+        return f"{len(self.rows):,} combinations: {runs:,} can be run, {fit:,} fit"
+
+    def _data(self) -> Mapping[str, Any]:
+        return comparing.Comparison.to_dict(self)
+
+    def _tables(self) -> Sequence[Table]:
+        from roofsim.report.comparison import comparison_tables
+
+        return comparison_tables(self)
+
+    def _records(self) -> Table:
+        from roofsim.report.comparison import comparison_records
+
+        return comparison_records(self)
+
+    def plot(self) -> Figure:
+        """Bars for each combination that can be run."""
+        from roofsim.api import plots
+
+        return plots.compare(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Swept(Shown, sweep.Swept):
+    """A study that was computed: `columns` are arrays by name, `rows()` the points, `units()` those of columns."""
+
+    def _short(self) -> str:
+        axes = ", ".join(f"{len(axis)} {axis.name}" for axis in self.study.space.axes if len(axis) > 1)
+        return f"{len(self):,} points{f' of {axes}' if axes else ''}: {', '.join(self.study.columns)}"
+
+    def _data(self) -> Mapping[str, Any]:
+        return sweep.Swept.to_dict(self)
+
+    def _tables(self) -> Sequence[Table]:
+        from roofsim.report.sweep import sweep_tables
+
+        return sweep_tables(self)
+
+    def _records(self) -> Table:
+        from roofsim.report.sweep import sweep_tables
+
+        (table,) = sweep_tables(self, everything=True)
+        return table
+
+    def rows(self) -> Iterator[dict[str, Cell]]:
+        """The points one by one, as plain values by column."""
+        return sweep.Swept.rows(self)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A data frame, a row a point; raises MissingExtra without pandas."""
+        made = sweep.Swept.to_pandas(self)
+        made.attrs["units"] = {name: unit for name, unit in self.units().items() if unit}
+        return made
+
+    def to_xarray(self) -> xarray.Dataset:
+        """A labelled mesh, a dimension an axis; raises InputError for single points, MissingExtra without xarray."""
+        return sweep.Swept.to_xarray(self)
+
+    def plot(self) -> Figure:
+        """Figures over the axes."""
+        from roofsim.api import plots
+
+        return plots.sweep(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Front(Shown, fronts.Front):
+    """The points of a study that none is better than in every objective, with what they were chosen from."""
+
+    def _short(self) -> str:
+        better = ", ".join(f"{name} {sense}" for name, sense in self.objectives.items())
+        return f"{len(self):,} of {self.feasible:,} points that can be had: {better}"
+
+    def _data(self) -> Mapping[str, Any]:
+        return fronts.Front.to_dict(self)
+
+    def _tables(self) -> Sequence[Table]:
+        from roofsim.report.fronts import front_tables
+
+        return front_tables(self)
+
+    def _records(self) -> Table:
+        from roofsim.report.fronts import front_records
+
+        return front_records(self)
+
+    def plot(self) -> Figure:
+        """The front over its first two objectives, before some of the other points."""
+        from roofsim.api import plots
+
+        return plots.pareto(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Sensitivities(OfOne, sensitivity.Sensitivities):
+    """What moves a figure: a row for each number, what moves it most first."""
+
+    over: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @classmethod
+    def of(cls, asked: Asked, figure: str, over: Sequence[str]) -> Self:
+        """The sensitivities that were asked for."""
+        s = asked.setup()
+        found = sensitivity.sensitivities(s, asked.single(s.device), figure, over)
+        return cls(**columns(found), asked=asked, on=s, over=tuple(over))
+
+    def _again(self, asked: Asked) -> Self:
+        return self.of(asked, self.figure, self.over)
+
+    def _short(self) -> str:
+        first = ", ".join(f"{row.number} {row.elasticity:+.2f}" for row in self.rows[:3])
+        return f"{self.figure} of {self._where}, {show(self.value, self.unit)}: {first}"
+
+    def _data(self) -> Mapping[str, Any]:
+        return as_engine(self, sensitivity.Sensitivities).to_dict()
+
+    def _tables(self) -> Sequence[Table]:
+        from roofsim.report.sensitivity import sensitivity_tables
+
+        return sensitivity_tables(self, *self._names)
+
+    def _records(self) -> Table:
+        from roofsim.report.sensitivity import sensitivity_records
+
+        return sensitivity_records(self)
+
+    def plot(self) -> Figure:
+        """A tornado: the figure at half and at twice each number."""
+        from roofsim.api import plots
+
+        return plots.sensitivity(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Advice(Shown, advising.Advice):
+    """Candidates: those that meet the budgets, the others by how little they miss, what cannot be run."""
+
+    def _short(self) -> str:
+        best = self.feasible[0].row.chosen if self.feasible else None
+        said = f": {best['model']} on {best['device']} with {best['runtime']}" if best else ""
+        return f"{len(self.feasible):,} of {len(self.candidates):,} candidates meet the budgets{said}"
+
+    def _data(self) -> Mapping[str, Any]:
+        return advising.Advice.to_dict(self)
+
+    def _tables(self) -> Sequence[Table]:
+        from roofsim.report.advise import advice_tables
+
+        return advice_tables(self)
+
+    def _records(self) -> Table:
+        from roofsim.report.advise import advice_records
+
+        return advice_records(self)
+
+
+@dataclass(frozen=True, repr=False)
+class SearchResult(Shown, searching.SearchResult):
+    """What was searched of a family, and what was found: `members`, and the places of those on the `front`.
+
+    `names` are the device and the runtime in full.
+    """
+
+    names: tuple[str, str] = field(kw_only=True)
+
+    def _short(self) -> str:
+        best = self.best()
+        said = f", best {best.name}" if best else ""
+        return f"{len(self.front):,} of {len(self.members):,} members of {self.family} on the front{said}"
+
+    def _data(self) -> Mapping[str, Any]:
+        return searching.SearchResult.to_dict(self)
+
+    def _tables(self) -> Sequence[Table]:
+        from roofsim.report.search import search_tables
+
+        return search_tables(self, *self.names, most=MOST_SHOWN)
+
+    def _records(self) -> Table:
+        from roofsim.report.search import search_records
+
+        return search_records(self)
+
+    def rows(self) -> Iterator[dict[str, Cell]]:
+        """A row for every member, whether it is kept or not."""
+        return searching.SearchResult.rows(self)
+
+    def plot(self) -> Figure:
+        """The front of loss and latency."""
+        from roofsim.api import plots
+
+        return plots.search(self)
+
+
+MOST_SHOWN = 20
+"""Members that a notebook shows of a front."""

@@ -1,0 +1,90 @@
+"""Models, devices, runtimes, hosts and calibrations: which there are, and each by its name or path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from roofsim import library
+from roofsim.adapters import hub
+from roofsim.api import checked
+from roofsim.api.words import AnyPath
+from roofsim.model.architecture import Architecture
+from roofsim.specs.calibration import Calibration
+from roofsim.specs.device import Device
+from roofsim.specs.host import Host
+from roofsim.specs.runtime import Runtime
+
+
+def device(name: AnyPath) -> Device:
+    """A device by name, alias or path, with its mode after an @ (`orin@15w`); raises InputError."""
+    return library.device(_name("device", name))
+
+
+def architecture(name: AnyPath) -> Architecture:
+    """A model by name, alias or path: YAML, a published config.json or its folder, a GGUF file; a member of a family
+    by what it is (`dense:width=1024:depth=16`). Raises InputError."""
+    return library.architecture(_name("model", name))
+
+
+def runtime(name: AnyPath) -> Runtime:
+    """A runtime by name or path; raises InputError."""
+    return library.runtime(_name("runtime", name))
+
+
+def host(name: AnyPath) -> Host:
+    """A host by name or path; raises InputError."""
+    return library.host(_name("host", name))
+
+
+def calibration(name: AnyPath) -> Calibration:
+    """A calibration by name or path; raises InputError."""
+    return library.calibration(_name("calibration", name))
+
+
+def download(name: str) -> Path:
+    """Bring the config.json of a model on the Hugging Face Hub into its local cache, if it is not there; the file.
+
+    The one function that uses the network. Raises InputError if it cannot be had, MissingExtra without the extra `hub`.
+    """
+    return hub.download(checked.text("name", name))
+
+
+def devices() -> tuple[str, ...]:
+    """The names of all devices that ship, a name for each mode."""
+    return tuple(each.id for each in library.all_devices())
+
+
+def models(
+    *, kind: str | None = None, family: str | None = None, min_size: float | str | None = None,
+    max_size: float | str | None = None,
+) -> tuple[str, ...]:  # fmt: skip
+    """The names of all models that ship, or of those of a kind, a family and a number of parameters."""
+    if (kind, family, min_size, max_size) == (None,) * 4:
+        return tuple(library.names("models"))
+    from roofsim.api.studies import selected
+
+    return tuple(each.id for each in selected((), kind, family, min_size, max_size))
+
+
+def families() -> tuple[str, ...]:
+    """The names of families of architectures, whose members are models too."""
+    return tuple(library.names(library.FAMILIES))
+
+
+def runtimes() -> tuple[str, ...]:
+    """The names of all runtimes that ship."""
+    return tuple(library.names("runtimes"))
+
+
+def hosts() -> tuple[str, ...]:
+    """The names of all hosts that ship."""
+    return tuple(library.names("hardware/hosts"))
+
+
+def calibrations() -> tuple[str, ...]:
+    """The names of all calibrations that ship."""
+    return tuple(library.names(library.CALIBRATED))
+
+
+def _name(word: str, value: object) -> str:
+    return checked.path(word, value)

@@ -1,0 +1,123 @@
+"""Every public function with arguments of every kind that it takes: what type checkers must pass, and what runs.
+
+`mypy --strict` reads this file as a user's would be (tests/check.py, types); test_typed.py runs it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import roofsim
+from roofsim import plots
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MODEL, OTHER, DEVICE = "Qwen2.5-0.5B", "mamba2-780m", "orin"
+MEASURED, STACK = "h100-sxm", "transformers-5-eager"
+
+
+def one_model() -> list[str]:
+    device: roofsim.Device = roofsim.device(DEVICE)
+    model: roofsim.Architecture = roofsim.architecture(MODEL)
+    runtime: roofsim.Runtime = roofsim.runtime("ideal")
+    host: roofsim.Host = roofsim.host("desktop")
+    p: roofsim.Prediction = roofsim.predict(
+        model, device, "transformers-4.52-eager", prompt="2k", batch=np.int64(2), generate=16, dtype="fp16",
+        weights="int4-g128", cache="fp16", logits="last", host=host, calibration=None, transfer=False,
+        set={"device.memory.bandwidth": "2x", "parameters.gemm_efficiency": 0.8},
+    )  # fmt: skip
+    asked: roofsim.Workload = p.workload
+    seconds: float = asked.generate * float(p.request.ttft) + float(p.prefill.time) + float(p.memory.peak)
+    faster: roofsim.Prediction = p.with_(device="memory.bandwidth=2x", prompt=4096)
+    grid = roofsim.predict(
+        MODEL, DEVICE, runtime, prompt=[1024, 2048], batch=np.array([[1], [8]]), generate=range(1, 3)
+    )
+    limits: roofsim.LimitsResult = roofsim.limits(MODEL, DEVICE, lengths="1k..4k*2", batch=1)
+    longest: int = limits.limits.max_prompt
+    why: roofsim.Explanation = roofsim.explain(MODEL, DEVICE, metric="tpot", prompt=2048)
+    f: roofsim.Compiled = roofsim.compile(MODEL, DEVICE, figures=["ttft"], over=["prompt", "device.memory.bandwidth"])
+    number: float = f(prompt=1024, **{"device.memory.bandwidth": 1e11})["ttft"]
+    many = f(prompt=np.array([1024, 2048]), **{"device.memory.bandwidth": 1e11})["ttft"].shape
+    pull = f.elasticity("ttft", "prompt")(prompt=1024, **{"device.memory.bandwidth": 1e11})
+    what: roofsim.Sensitivities = roofsim.sensitivity(MODEL, DEVICE, figure="tpot", over=["host"])
+    assert min(seconds, longest, number, pull) > 0
+    assert many == (2,)
+    return [repr(each) for each in (p, faster, grid, limits, why, what, what.with_(batch=2))]
+
+
+def several_models() -> list[str]:
+    crossing: roofsim.Crossover = roofsim.crossover(MODEL, OTHER, device=DEVICE, metric="ttft", longest="64k")
+    lengths: list[int] = [crossing.length for pair in crossing.pairs for crossing in pair.crossings]
+    table: roofsim.Comparison = roofsim.compare(
+        MODEL, OTHER, device=["orin", roofsim.device("rtx-4090")], prompt=range(1024, 4096, 1024), fits=True,
+        set={"device.memory.bandwidth": ["1x", "2x"]}, max_memory="6GiB", sort="tpot",
+    )  # fmt: skip
+    study: roofsim.Swept = roofsim.sweep(
+        MODEL, device=DEVICE, prompt="1k..4k*2", figures=["ttft", "energy"], derive={"per_token": "energy / generate"},
+        where="ttft < 1 s",
+    )  # fmt: skip
+    same: roofsim.Swept = roofsim.sweep({"model": MODEL, "device": DEVICE, "prompt": [1024, 2048]})
+    front: roofsim.Front = roofsim.pareto(
+        MODEL, OTHER, device=DEVICE, batch=[1, 2, 4], objectives={"ttft": "min", "tokens_per_second": "max"}
+    )
+    advice: roofsim.Advice = roofsim.advise(MODEL, device=DEVICE, tpot="50ms", max_memory=6e9, runtime="llama.cpp")
+    found: roofsim.SearchResult = roofsim.search(
+        "dense", DEVICE, over={"depth": [8, 16], "width": "512..1024*2"}, where="tpot < 100 ms", against=MODEL
+    )
+    assert lengths
+    assert len(table) == 24
+    assert len(same) == 2
+    return [repr(each) for each in (crossing, table, study, front, advice, found)]
+
+
+def measured(runs: Path, calibration: Path) -> list[str]:
+    fit: roofsim.Calibrated = roofsim.calibrate(runs, device=MEASURED, runtime=STACK, folds=3)
+    made: roofsim.Calibration = fit.calibration
+    fit.save(calibration)
+    p = roofsim.predict(MODEL, MEASURED, STACK, calibration=made)
+    same = roofsim.predict(MODEL, MEASURED, STACK, calibration=calibration)
+    score: roofsim.Validated = roofsim.validate(runs, calibration=roofsim.calibration(calibration))
+    assert p.request == same.request
+    return [repr(each) for each in (fit, score)]
+
+
+def shown() -> list[str]:
+    p = roofsim.predict(MODEL, DEVICE)
+    record: object = p.to_dict()["request"]
+    html: str = p._repr_html_()
+    assert record
+    assert html.startswith("<p>")
+    return list(p.to_pandas().columns)
+
+
+def drawn(folder: Path) -> list[Figure]:
+    p = roofsim.predict(MODEL, DEVICE)
+    figures = [p.plot(), p.plot("memory"), plots.roofline(p), plots.memory(p)]
+    figures += [plots.limits(roofsim.limits(MODEL, DEVICE, lengths=[1024, 2048]))]
+    plots.save(figures[0], folder / "roofline.png")
+    return figures
+
+
+def listed() -> list[str]:
+    lists: list[tuple[str, ...]] = [
+        roofsim.devices(), roofsim.models(), roofsim.models(kind="ssm", max_size="1B"), roofsim.runtimes(),
+        roofsim.hosts(), roofsim.calibrations(), roofsim.families(),
+    ]  # fmt: skip
+    return [each[0] for each in lists]
+
+
+def fetched() -> Path:
+    """Is read by mypy alone: it uses the network."""
+    return roofsim.download("Qwen/Qwen2.5-0.5B")
+
+
+def refused() -> str:
+    try:
+        roofsim.predict(MODEL, DEVICE, prompt=0)
+    except roofsim.InputError as error:
+        return str(error)
+    raise AssertionError
