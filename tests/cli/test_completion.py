@@ -255,9 +255,15 @@ def test_the_program_is_typed_as_it_was_started(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", [".venv/bin/roofsim"])
     assert program() == f"{tmp_path}/.venv/bin/roofsim"
-    monkeypatch.setattr("sys.argv", [f"{tmp_path}/roofsim/__main__.py"])
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr("sys.argv", ["roofsim"])
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "roofsim").touch(0o755)
+    assert program() == f"{tmp_path}/bin/roofsim"
     monkeypatch.setattr("sys.executable", "/usr/bin/python3")
-    assert program() == "/usr/bin/python3 -m roofsim"
+    for called in (f"{tmp_path}/roofsim/__main__.py", "-c", ""):
+        monkeypatch.setattr("sys.argv", [called])
+        assert program() == "/usr/bin/python3 -m roofsim"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
