@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar, get_args
 
-from roofsim.foundation.errors import SpecError, nearest
+from roofsim.foundation.errors import SpecError, named, nearest
 from roofsim.foundation.schema import Spec, checked
 
 S = TypeVar("S", bound=Spec)
@@ -81,17 +80,3 @@ def problem_line(where: str, problem: Any) -> str:
     else:
         message = f"{message[0].lower()}{message[1:]}, not {named(problem['input'])}"
     return f"{where}: {path}: {message}" if path else f"{where}: {message}"
-
-
-def named(value: Any) -> str:
-    """What was read, short enough for a message."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"the number {value}"
-    if isinstance(value, dict | list | tuple):
-        return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
-    if isinstance(value, int) and not -(10**30) < value < 10**30:
-        return "a number of more than 30 digits"
-    text = str(value)
-    return f"'{text[:57]}...'" if len(text) > 60 else f"'{text}'"
