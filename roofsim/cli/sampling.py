@@ -78,7 +78,7 @@ def command(
     if chosen is None:
         from roofsim.report.several import several_data, several_records, side_by_side
 
-        found = _studies.answers_of(models, options, ask).without("batch", "generate")
+        found = _studies.answers_of(models, options, ask, out.quiet).without("batch", "generate")
         tables = side_by_side(found, lambda r: sampling_tables(r, r.device, r.runtime)[0], "Trials of one prompt")
         out.write(tables, several_data(found, lambda r: r.to_dict()), lambda: several_records(found, records))
         return
@@ -108,18 +108,15 @@ def _accuracy(path: str) -> Accuracy:
     import csv
 
     from roofsim.explore.sampling import Accuracy
+    from roofsim.foundation.units import MAX_COUNT, finite, whole
+    from roofsim.specs.text import read_text
 
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--accuracy {path}: cannot be read as CSV ({error})") from None
     tokens, chances = [], []
-    for number, row in enumerate(rows, 2):
+    for number, row in enumerate(csv.DictReader(read_text(path, what="a curve").splitlines()), 2):
         try:
-            tokens.append(int(row["tokens"]))
-            chances.append(float(row["accuracy"]))
-        except (KeyError, TypeError, ValueError):
+            tokens.append(whole(row["tokens"], 1, MAX_COUNT))
+            chances.append(finite(row["accuracy"]))
+        except (KeyError, ValueError):
             raise InputError(
                 f"--accuracy {path}, line {number}: a count under `tokens` and a chance under `accuracy` are expected"
             ) from None
