@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -56,19 +57,28 @@ class Name(click.ParamType[str]):
 
 
 class Word(click.ParamType[str]):
-    """A word out of a table in `roofsim.specs.workload`; completes in the shell, is checked with the workload."""
+    """A word out of a table, or one of `more`; completes in the shell, is checked where the table is used.
+
+    `ends` may follow a word after a colon.
+    """
 
     name = "word"
 
-    def __init__(self, table: str) -> None:
-        self.table = table
+    def __init__(
+        self, table: str, home: str = "roofsim.specs.workload", more: tuple[str, ...] = (), ends: tuple[str, ...] = ()
+    ) -> None:
+        self.table, self.home, self.more, self.ends = table, home, more, ends
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Words that begin with what is typed, or with what follows its last comma."""
-        from roofsim.cli._completion import listed
-        from roofsim.specs import workload
+        from importlib import import_module
 
-        return listed(((each, "") for each in getattr(workload, self.table)), incomplete)
+        from roofsim.cli._completion import listed
+
+        words = [*self.more, *getattr(import_module(self.home), self.table)]
+        word, colon, _ = incomplete.rpartition(",")[2].partition(":")
+        found = [f"{word}:{end}" for end in self.ends] if colon and word in words else words
+        return listed(((each, "") for each in found), incomplete)
 
 
 class Change(click.ParamType[str]):
@@ -182,7 +192,8 @@ class Several(click.ParamType[list[T]]):
         """The values."""
         if isinstance(value, list):
             return value
-        words = [each.strip() for each in value.split(",")]
+        whole = "," in value and os.path.exists(value)  # a file whose name holds a comma
+        words = [value] if whole else [each.strip() for each in value.split(",")]
         if not all(words):
             self.fail(f"'{value}' holds an empty value; write values like a,b,c", param, ctx)
         if twice := [each for i, each in enumerate(words) if each in words[:i]]:
@@ -192,6 +203,11 @@ class Several(click.ParamType[list[T]]):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """What one could become, behind the last comma."""
         return self.kind.shell_complete(ctx, param, incomplete)
+
+
+def flat(ctx: click.Context, param: click.Parameter, value: Sequence[Sequence[T]]) -> tuple[T, ...]:
+    """The values of an argument that is given several times, each of which may be several."""
+    return tuple(each for values in value for each in values)
 
 
 class Target(click.ParamType[str]):

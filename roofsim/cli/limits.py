@@ -38,7 +38,7 @@ def command(
         from roofsim.report.several import joined, minded, several_data, several_records, side_by_side
 
         _studies.refuse_of_several({"--plot": plot})
-        found = _studies.answers_of(models, options, lambda s, w: limits(s, w, lengths))
+        found = _studies.answers_of(models, options, lambda s, w: limits(s, w, lengths), out.quiet)
         tables = side_by_side(
             found,
             limits_row,

@@ -82,13 +82,27 @@ class Answers(Generic[T]):
         )
 
 
-def answers(choices: Choices, ask: Callable[[Setup, Workload], T], *, transfer: bool = False) -> Answers[T]:
+Step = Callable[[int, int], None]
+"""Told how many combinations are done of how many."""
+
+
+def unseen(done: int, of: int) -> None:
+    """A step that nobody is told of."""
+
+
+def answers(
+    choices: Choices, ask: Callable[[Setup, Workload], T], *, transfer: bool = False, step: Step = unseen
+) -> Answers[T]:
     """What `ask` finds of every combination; where it raises InputError, that is why there is nothing.
 
     Raises InputError for what is wrong whatever it is combined with.
     """
     every, labels = combinations(choices, transfer=transfer)
-    return Answers(tuple(_answer(each, ask) for each in every), labels)
+    rows = []
+    for each in every:
+        rows.append(_answer(each, ask))
+        step(len(rows), len(every))
+    return Answers(tuple(rows), labels)
 
 
 def _answer(each: Case, ask: Callable[[Setup, Workload], T]) -> Answer[T]:
@@ -104,14 +118,14 @@ def _answer(each: Case, ask: Callable[[Setup, Workload], T]) -> Answer[T]:
 def answers_of_pairs(
     choices: Choices, pairs: Sequence[tuple[Any, Any]],
     ask: Callable[[tuple[Any, Any], Mapping[Any, Setup], Mapping[str, Any]], T], *, transfer: bool = False,
+    step: Step = unseen,
 ) -> Answers[T]:  # fmt: skip
     """What `ask` finds of every pair of models in every combination, from their setups and the fields of the workload.
 
-    A pair of which one model cannot be run is refused for that.
+    `choices` are the others. A pair of which one model cannot be run is refused for that.
     """
     models = list(dict.fromkeys(model for pair in pairs for model in pair))
-    others = {name: values for name, values in choices.items() if name != "model"}
-    every, labels = combinations({**others, "model": models}, transfer=transfer)
+    every, labels = combinations({**choices, "model": models}, transfer=transfer)
     rows: list[Answer[T]] = []
     for at in range(0, len(every), len(models)):
         cases = dict(zip(models, every[at : at + len(models)], strict=True))
@@ -128,6 +142,7 @@ def answers_of_pairs(
                 except InputError as error:
                     why = str(error)
             rows.append(Answer({**names, **common}, found, why))
+            step(len(rows), len(every) // len(models) * len(pairs))
     return Answers(tuple(rows), labels)
 
 
@@ -144,6 +159,8 @@ def combinations(choices: Choices, *, transfer: bool = False) -> tuple[list[Case
         raise InputError(f"{many:,} combinations: a table holds up to {MOST:,}; `roofsim sweep` takes more")
     specs = Specs(transfer)
     found = {name: [_spec(specs, name, each) for each in values] for name, values in choices.items()}
+    for name in NAMES:
+        _told_apart(name, choices.get(name, ()), found.get(name, ()))
     usual = {each.name: [each.default] for each in fields(Workload) if each.name in COUNTS}
     every = list(_cases({**found, **{name: each for name, each in usual.items() if name not in found}}, specs))
     units = {path: _unit(every, path) for path in found if "." in path}
@@ -153,6 +170,17 @@ def combinations(choices: Choices, *, transfer: bool = False) -> tuple[list[Case
     return every, Labels(names, {_id(spec): _id(word) for word, spec in words}, units, notes)
 
 
+def _told_apart(name: str, words: Sequence[Any], specs: Sequence[Any]) -> None:
+    """Raises InputError for a spec that is there twice, by whatever names."""
+    seen: dict[Any, Any] = {}
+    for word, spec in zip(words, specs, strict=True):
+        if _id(spec) in seen and spec == seen[_id(spec)][1]:
+            first = seen[_id(spec)][0]
+            same = f" ({_id(first)} is the same)" if _id(first) != _id(word) else ""
+            raise InputError(f"{name}: {_id(word)} is given twice{same}")
+        seen[_id(spec)] = (word, spec)
+
+
 def _cases(choices: Choices, specs: Specs) -> Iterator[Case]:
     """All combinations. What only some models have, such as a field of a kind of layer, the others are refused for.
 
@@ -160,7 +188,9 @@ def _cases(choices: Choices, specs: Specs) -> Iterator[Case]:
     """
     possible: set[tuple[str, Any]] = set()
     wrong: dict[tuple[str, Any], InputError] = {}
-    for values in product(*choices.values()):
+    errors: list[InputError] = []
+    every = list(product(*choices.values()))
+    for values in every:
         picked = dict(zip(choices, values, strict=True))
         asked = [(name, value) for name, value in picked.items() if "." in name or name in FIELDS]
         try:
@@ -169,7 +199,10 @@ def _cases(choices: Choices, specs: Specs) -> Iterator[Case]:
         except InputError as error:
             found = Case(picked, None, None, str(error))
             wrong = {**dict.fromkeys(asked, error), **wrong}
+            errors.append(error)
         yield found
+    if len(errors) == len(every):
+        raise errors[0]
     if never := [error for value, error in wrong.items() if value not in possible]:
         raise never[0]
 

@@ -214,6 +214,23 @@ LONGEST_NAME = 240
 """Bytes of a name that are kept; no common file system takes more than 255."""
 
 
+def save(found: Swept, output: str | Path) -> None:
+    """A study in memory written to a file, which appears whole or not at all; raises InputError."""
+    path = Path(output).resolve()
+    runner = Runner(found.study)
+    writer = writer_of(path, runner)
+    partial = path.with_name(f".{path.name}.{os.getpid()}{path.suffix}")
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder that is there already")
+        writer(runner, found.parts, partial)
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    finally:
+        throw_away(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
+
+
 def _assembled(runner: Runner, store: Store, writer: Callable[..., None], path: Path) -> int:
     """Write the file from its parts; it appears whole or not at all. Gives the number of points."""
     kept = 0
@@ -284,4 +301,4 @@ def _computed(
     return executors.computed(made, wanted, workers)
 
 
-__all__ = ["Space", "Study", "Swept", "Written", "study", "swept", "write"]
+__all__ = ["Space", "Study", "Swept", "Written", "save", "study", "swept", "write"]

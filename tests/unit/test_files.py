@@ -144,7 +144,11 @@ PROBLEMS = [
     ("memory.bandwidth", "3.35TBs", "'3.35TBs' is not a quantity in B/s; write it like '1008 GB/s'"),
     ("memory.bandwidth", 1008, "1008 has no unit; write it like '1008 GB/s'"),
     ("memory.bandwidth", None, "None is not a quantity; write it like '1008 GB/s'"),
-    ("memory", "1008 GB/s", "'1008 GB/s' is no group of fields"),
+    ("memory", "1008 GB/s", "'1008 GB/s' is no group of fields (key: value)"),
+    ("memory.bandwith", "1 TB/s", "no such field; nearest: bandwidth"),
+    ("peak.vector", 3, "a group of fields (key: value) is expected, not '3'"),
+    ("name", 4090, "text (in quotes if it looks like a number) is expected, not '4090'"),
+    ("aliases", "mine", "a list ([a, b]) is expected, not 'mine'"),
     ("memory.bandwidth.origin", "guess", "no such field"),
     ("memory.capacity.value", "0 GB", "is not plausible here"),
     ("memory.unified", "maybe", "not 'maybe'"),
@@ -192,9 +196,20 @@ MODEL_PROBLEMS = [
     ("layers.decoder.0.window", -1, "not '-1'"),
     ("layers.spare", [{"kind": "mlp", "width": 1}], "layers defined but not in the layout: spare"),
     ("layout", [{"repeat": 1, "of": ["x", "decoder"]}], "layout names layers that are not defined: x"),
-    ("layout", [], "layout"),
+    ("layout", [], "layout: needs 1 or more, not a list of 0"),
+    ("layout", ["decoder"], "layout.0: 'decoder' is no group of fields ({repeat: 2, of: [a, b]})"),
+    ("layers.decoder.0", "mlp", "layers.decoder.0: 'mlp' is no group of fields ({kind: mlp, width: 4096})"),
+    ("layers.decoder.1.bais", True, "layers.decoder.1.bais: no such field; nearest: bias"),
+    ("famly", "llama", "famly: no such field; nearest: family"),
     ("published_parameters.source", "hearsay", "source 'hearsay' is not in sources"),
 ]
+
+
+def test_what_is_wrong_with_an_entry_is_told_once(spec_file: Write) -> None:
+    path = spec_file("models", "Llama-3.2-1B", {"layout": ["decoder"]})
+    with pytest.raises(SpecError) as error:
+        library.architecture(str(path))
+    assert len(error.value.problems) == 1
 
 
 @pytest.mark.parametrize(("field", "value", "said"), MODEL_PROBLEMS)

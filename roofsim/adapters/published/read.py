@@ -91,7 +91,7 @@ def read_config(path: Path) -> Published:
     id_, name, source = _names(outer, file)
     source = f"{source} (model_type {kind})"
     if stored := hub.named(file):
-        notes.append(f"{stored[0]} is its config.json in the Hugging Face cache, snapshot {stored[1][: hub.HASH]}")
+        notes.append(f"its config.json in the local Hugging Face cache, snapshot {stored[1][: hub.HASH]}")
     family = kind.removesuffix("_text")
     window = {} if values.get("positions") else _window(fields)
     ignored = [each for each in ignored if not (window and each == POSITIONS)]
@@ -99,9 +99,8 @@ def read_config(path: Path) -> Published:
     for at in {id(each): each for each in (outer, fields)}.values():
         if said := at.get(QUANTISED):
             values["stored"] = _stored(said, build(Architecture, values, str(file)), file)
-            notes.append(
-                f"{QUANTISED}: stored quantised, in {values['stored']['format']}, unless --weights says otherwise"
-            )
+            how = f"the weights are stored quantised, in {values['stored']['format']}"
+            notes.append(f"{QUANTISED}: {how}, unless --weights says otherwise")
             notes += [f"{QUANTISED}.{each}: is left to --cache" for each in CACHE if said.get(each)]
     notes += [f"{each}: layers that predict further tokens are not counted" for each in FURTHER if fields.get(each)]
     notes += [
