@@ -10,10 +10,11 @@ from roofsim.api import checked
 from roofsim.api.asked import Asked
 from roofsim.api.results import OfOne, as_engine
 from roofsim.api.shown import Shown
-from roofsim.api.words import AnyPath, Cell
+from roofsim.api.words import AnyPath, Cell, Quantity
 from roofsim.explore import advise as advising
 from roofsim.explore import compare as comparing
 from roofsim.explore import fronts, sensitivity, sweep
+from roofsim.explore import sampling as trying
 from roofsim.explore import search as searching
 from roofsim.foundation.units import show
 from roofsim.prediction.results import columns
@@ -75,6 +76,29 @@ class Comparison(Shown, comparing.Comparison):
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def where(
+        self, *, fits: bool = False, min_tps: float | None = None, context: int | str | None = None,
+        max_memory: Quantity | None = None, max_ttft: Quantity | None = None, max_tpot: Quantity | None = None,
+    ) -> Self:  # fmt: skip
+        """Only rows that pass; whichever is asked for, what cannot be run and what does not fit does not.
+
+        `min_tps` are output tokens a second, `context` tokens that a sequence can hold. Raises InputError.
+        """
+
+        def limit(word: str, value: Quantity | None, unit: str = "") -> float | None:
+            return None if value is None else checked.number(word, value, unit)
+
+        return comparing.Comparison.where(
+            self, fits=checked.flag("fits", fits), min_tps=limit("min_tps", min_tps),
+            context=None if context is None else checked.count("context", context),
+            max_memory=limit("max_memory", max_memory, "B"), max_ttft=limit("max_ttft", max_ttft, "s"),
+            max_tpot=limit("max_tpot", max_tpot, "s"),
+        )  # fmt: skip
+
+    def sorted_by(self, name: str) -> Self:
+        """Rows by a column, the best first, names in their order; raises InputError for one that there is not."""
+        return comparing.Comparison.sorted_by(self, checked.text("sort", name))
 
     def _short(self) -> str:
         runs = sum(not row.refused for row in self.rows)
@@ -217,6 +241,44 @@ class Sensitivities(OfOne, sensitivity.Sensitivities):
         from roofsim.api import plots
 
         return plots.sensitivity(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Sampled(OfOne, trying.SamplingResult):
+    """What trials of one prompt cost: a row for each number of them, `best` the place of the best split of a budget."""
+
+    _given: Mapping[str, object] = field(kw_only=True, compare=False)
+
+    @classmethod
+    def of(cls, asked: Asked, given: Mapping[str, object]) -> Self:
+        """The trials that were asked for; `given` is what the engine takes beside setup and workload."""
+        s = asked.setup()
+        more: Any = given
+        found = trying.sampling(s, asked.single(s.device), **more)
+        return cls(**columns(found), asked=asked, on=s, _given=given)
+
+    def _again(self, asked: Asked) -> Self:
+        return self.of(asked, self._given)
+
+    def _short(self) -> str:
+        if self.best is None:
+            return f"{self._where}: {len(self.rows)} numbers of trials and tokens"
+        best = self.rows[self.best]
+        return f"{self._where}: best {best.trials:,} trials of {best.tokens:,} tokens"
+
+    def _data(self) -> Mapping[str, Any]:
+        return as_engine(self, trying.SamplingResult).to_dict()
+
+    def _tables(self) -> Sequence[Table]:
+        from roofsim.report.sampling import sampling_tables
+
+        return sampling_tables(self, *self._names)
+
+    def _records(self) -> Table:
+        from roofsim.report.sampling import sampling_tables
+
+        (table,) = sampling_tables(self, *self._names, everything=True)
+        return table
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,7 +8,16 @@ from typing import Any, Literal
 from roofsim import library
 from roofsim.api import checked
 from roofsim.api.asked import CALLED, Asked, device_of, runtime_of
-from roofsim.api.found import Advice, Comparison, Crossover, Front, SearchResult, Sensitivities, Swept
+from roofsim.api.found import (
+    Advice,
+    Comparison,
+    Crossover,
+    Front,
+    Sampled,
+    SearchResult,
+    Sensitivities,
+    Swept,
+)
 from roofsim.api.words import (
     AnyPath,
     Axes,
@@ -26,18 +35,20 @@ from roofsim.api.words import (
 )
 from roofsim.explore import advise as advising
 from roofsim.explore import fronts
+from roofsim.explore import sampling as trying
 from roofsim.explore import search as searching
 from roofsim.explore.axes import axis
 from roofsim.explore.cases import NAMES
 from roofsim.explore.compare import compare_choices
 from roofsim.explore.executors import processors
 from roofsim.explore.quality import Quality
+from roofsim.explore.sampling import Accuracy, Shared
 from roofsim.explore.search import LAW, OBJECTIVES, TRAIN_TOKENS
 from roofsim.explore.selection import chosen_models
 from roofsim.explore.sweep import study, swept
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import Spec
-from roofsim.foundation.units import parse_short_count
+from roofsim.foundation.units import MAX_COUNT, parse_short_count
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import columns
@@ -104,6 +115,38 @@ def sensitivity(
     )  # fmt: skip
 
 
+def sampling(
+    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = DEFAULT_RUNTIME, *, trials: Counts = "1..64*2",
+    tokens: Counts | None = None, budget: str | None = None, share: Shared | None = None,
+    accuracy: AnyPath | Accuracy | None = None, prompt: int | str = 1024, dtype: str | None = None,
+    weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
+    calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
+    weight_format: str | None = None, cache_dtype: str | None = None,
+) -> Sampled:  # fmt: skip
+    """Say what several answers to one prompt cost: time, energy, bytes and equivalent FLOP.
+
+    `trials` are numbers of answers, `tokens` those of each. With a `budget` ("10s", "500J", "2 PFLOP") each number of
+    trials gets as many tokens as it allows, and the best split is named, by an `accuracy` (a CSV with columns tokens
+    and accuracy, or the curve) if there is one. `share` says what trials have of the prompt's cache: copied, held or
+    read. The rest is as for `predict`. Raises InputError.
+    """
+    amount = None if budget is None else trying.budget_of(checked.text("budget", budget))
+    most = [MAX_COUNT] if amount else [1024]
+    curve = accuracy
+    if not isinstance(curve, Accuracy | None):
+        curve = trying.accuracy_in(checked.path("accuracy", curve))
+    given = {
+        "trials": checked.counts("trials", trials),
+        "tokens": most if tokens is None else checked.counts("tokens", tokens),
+        "shared": None if share is None else checked.one_of("share", share, trying.SAID),
+        "budget": amount,
+        "accuracy": curve,
+    }
+    asked = Asked(model, device, runtime, prompt, 1, 1, dtype, weights, cache, logits, host, calibration, transfer, set,
+                  weight_format, cache_dtype)  # fmt: skip
+    return Sampled.of(asked, given)
+
+
 def compare(
     *models: ModelLike, device: Several[DeviceLike], runtime: Several[RuntimeLike] = DEFAULT_RUNTIME,
     prompt: Counts = 1024, batch: Counts = 1, generate: Counts = 128, dtype: Several[str] | None = None,
@@ -130,14 +173,10 @@ def compare(
     cost = None if price is None else checked.number("price", price, "USD")
     with called(CALLED):
         found = compare_choices(choices, cost, _processes(workers))
-    found = found.where(
-        fits=checked.flag("fits", fits), min_tps=_limit("min_tps", min_tps),
-        context=None if context is None else checked.count("context", context),
-        max_memory=_limit("max_memory", max_memory, "B"), max_ttft=_limit("max_ttft", max_ttft, "s"),
-        max_tpot=_limit("max_tpot", max_tpot, "s"),
-    )  # fmt: skip
-    found = found if sort is None else found.sorted_by(checked.text("sort", sort))
-    return Comparison(**columns(found))
+    made = Comparison(**columns(found)).where(
+        fits=fits, min_tps=min_tps, context=context, max_memory=max_memory, max_ttft=max_ttft, max_tpot=max_tpot
+    )
+    return made if sort is None else made.sorted_by(sort)
 
 
 def sweep(
@@ -417,10 +456,6 @@ def _workers(value: object) -> int | None:
 
 def _processes(value: object) -> int:
     return _workers(value) or processors()
-
-
-def _limit(word: str, value: object, unit: str = "") -> float | None:
-    return None if value is None else checked.number(word, value, unit)
 
 
 def _budget(name: str, value: object) -> float:

@@ -50,6 +50,10 @@ ASKED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: roofsim.sensitivity(MODEL, DEVICE, figure="tpot", over=["host", "device"]),
         f"sensitivity {MODEL} -d {DEVICE} -m tpot --over host,device",
     ),
+    "sampling": (
+        lambda: roofsim.sampling(MODEL, DEVICE, "ideal", trials=[1, 8], budget="5s", prompt=512),
+        f"sampling {MODEL} -d {DEVICE} -r ideal --trials 1,8 --budget 5s -p 512",
+    ),
     "compare": (
         lambda: roofsim.compare(MODEL, OTHER, device=[DEVICE, "rtx-4090"], prompt=[1024, 4096], sort="tpot", fits=True),
         f"compare {MODEL} {OTHER} -d {DEVICE},rtx-4090 -p 1k,4k --sort tpot --fits",
