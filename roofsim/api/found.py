@@ -40,8 +40,9 @@ class Crossover(Shown, crossing.Comparison):
     def _short(self) -> str:
         several = f"{len(self.pairs)} pairs of models"
         who = f"{self.pairs[0].a} and {self.pairs[0].b}" if len(self.pairs) == 1 else several
-        turns = [crossing.length for pair in self.pairs for crossing in pair.crossings]
-        said = f"crossing at {', '.join(f'{n:,}' for n in turns)}" if turns else "no crossing"
+        turns = [(each.length, *each.interval) for pair in self.pairs for each in pair.crossings]
+        lengths = ", ".join(f"{at:,} [{low:,}-{high:,}]" for at, low, high in turns)
+        said = f"crossing at {lengths}" if turns else "no crossing"
         if len(turns) > MOST_SAID:
             said = f"{len(turns)} crossings"
         return f"{self.pairs[0].metric} of {who} on {self.device} with {self.runtime}: {said}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from roofsim.cli._click import click
+from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError, nearest
 from roofsim.foundation.units import UNITS, parse, parse_count, parse_counts, parse_short_count
 from roofsim.foundation.version import SCHEMA
@@ -56,19 +57,28 @@ class Name(click.ParamType[str]):
 
 
 class Word(click.ParamType[str]):
-    """A word out of a table in `roofsim.specs.workload`; completes in the shell, is checked with the workload."""
+    """A word out of a table, or one of `more`; completes in the shell, is checked where the table is used.
+
+    `ends` may follow a word after a colon.
+    """
 
     name = "word"
 
-    def __init__(self, table: str) -> None:
-        self.table = table
+    def __init__(
+        self, table: str, home: str = "roofsim.specs.workload", more: tuple[str, ...] = (), ends: tuple[str, ...] = ()
+    ) -> None:
+        self.table, self.home, self.more, self.ends = table, home, more, ends
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Words that begin with what is typed, or with what follows its last comma."""
-        from roofsim.cli._completion import listed
-        from roofsim.specs import workload
+        from importlib import import_module
 
-        return listed(((each, "") for each in getattr(workload, self.table)), incomplete)
+        from roofsim.cli._completion import listed
+
+        words = [*self.more, *getattr(import_module(self.home), self.table)]
+        word, colon, _ = incomplete.rpartition(",")[2].partition(":")
+        found = [f"{word}:{end}" for end in self.ends] if colon and word in words else words
+        return listed(((each, "") for each in found), incomplete)
 
 
 class Change(click.ParamType[str]):
@@ -182,7 +192,8 @@ class Several(click.ParamType[list[T]]):
         """The values."""
         if isinstance(value, list):
             return value
-        words = [each.strip() for each in value.split(",")]
+        whole = "," in value and os.path.exists(value)  # a file whose name holds a comma
+        words = [value] if whole else [each.strip() for each in value.split(",")]
         if not all(words):
             self.fail(f"'{value}' holds an empty value; write values like a,b,c", param, ctx)
         if twice := [each for i, each in enumerate(words) if each in words[:i]]:
@@ -192,6 +203,11 @@ class Several(click.ParamType[list[T]]):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """What one could become, behind the last comma."""
         return self.kind.shell_complete(ctx, param, incomplete)
+
+
+def flat(ctx: click.Context, param: click.Parameter, value: Sequence[Sequence[T]]) -> tuple[T, ...]:
+    """The values of an argument that is given several times, each of which may be several."""
+    return tuple(each for values in value for each in values)
 
 
 class Target(click.ParamType[str]):
@@ -204,15 +220,12 @@ class Target(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The path as given."""
-        path = Path(value)
-        if not value or (path.exists() and not path.is_file()):
-            self.fail(f"'{value}' is not the name of a file", param, ctx)
-        if self.suffixes and path.suffix.lower() not in self.suffixes:
+        try:
+            writing.writable(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+        if self.suffixes and Path(value).suffix.lower() not in self.suffixes:
             self.fail(f"'{value}' should end in {', '.join(self.suffixes)}", param, ctx)
-        if not path.parent.is_dir():
-            self.fail(f"'{value}': there is no folder '{path.parent}'", param, ctx)
-        if not os.access(path.parent, os.W_OK):
-            self.fail(f"'{value}': the folder '{path.parent}' cannot be written to", param, ctx)
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -365,7 +378,7 @@ class Output:
         if self.output is None:
             click.echo(text)
         else:
-            write_whole(self.output, text + "\n")
+            writing.text(self.output, text + "\n")
             self.say(f"wrote {self.output}")
 
     def remark(self, models: Sequence[str]) -> None:
@@ -383,40 +396,6 @@ class Output:
         """A word to the user that is no part of the result."""
         if not self.quiet:
             click.echo(message, err=True)
-
-
-def make_folder(option: str, path: str) -> None:
-    """Make the folder that an option names, if it is not there."""
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{option} {path}: {error.strerror or error}") from None
-
-
-def write_whole(path: str, text: str) -> None:
-    """Write a file through a temporary one beside it."""
-    import tempfile
-
-    target = Path(path).resolve()
-    partial = ""
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as file:
-            partial = file.name
-            file.write(text)
-        Path(partial).chmod(0o666 & ~_umask())
-        Path(partial).replace(target)
-    except OSError as error:
-        if partial:
-            Path(partial).unlink(missing_ok=True)
-        raise InputError(f"{path}: {error.strerror or error}") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def workload_of(s: Setup, options: Mapping[str, Any]) -> Workload:

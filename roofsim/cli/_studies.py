@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
@@ -30,10 +31,14 @@ AXES = (
 )
 """Axes that have an option of their own; its value is read where axes are."""
 
+COLUMNS = o.Word("COLUMNS", "roofsim.explore.evaluate")
+"""Figures by the names of their columns."""
+
 
 def models_argument(required: bool = False) -> Callable[[o.F], o.F]:
     """The models that are chosen from."""
-    models = click.argument("models", nargs=-1, required=required, type=o.Name("models", "models/families"))
+    kind = o.Several(o.Name("models", "models/families"))
+    models = click.argument("models", nargs=-1, required=required, type=kind, callback=o.flat)
     return o.stacked(models, o.download_option)
 
 
@@ -166,13 +171,15 @@ def choices_of(models: Sequence[Any], options: Mapping[str, Any]) -> dict[str, l
 
 
 def answers_of(
-    models: Sequence[str], options: Mapping[str, Any], ask: Callable[[Setup, Workload], o.T]
+    models: Sequence[str], options: Mapping[str, Any], ask: Callable[[Setup, Workload], o.T], quiet: bool
 ) -> Answers[o.T]:
     """What `ask` finds of every combination that the options of a command describe."""
+    from roofsim.cli.sweep import bar
     from roofsim.explore.combinations import answers
 
-    with o.naming_options():
-        return answers(choices_of(models, options), ask, transfer=options.get("transfer", False))
+    choices = choices_of(models, options)
+    with o.naming_options(), bar(prod(map(len, choices.values())), quiet) as step:
+        return answers(choices, ask, transfer=options["transfer"], step=step)
 
 
 def refuse_of_several(options: Mapping[str, str | bool | None]) -> None:
@@ -185,7 +192,7 @@ def refuse_of_several(options: Mapping[str, str | bool | None]) -> None:
 study_options = o.stacked(
     click.option("--study", type=click.Path(), metavar="FILE", help="A YAML file: axes, figures, derive, where."),
     click.option("--points", type=click.Path(), metavar="FILE", help="A CSV: a column an axis, a row a point."),
-    click.option("--figures", metavar="NAMES", help="Columns: ttft,tpot,memory_peak,energy,fits ..."),
+    click.option("--figures", type=COLUMNS, metavar="NAMES", help="Columns: ttft,tpot,memory_peak,energy,fits ..."),
     click.option(
         "--derive", multiple=True, metavar="NAME=EXPRESSION",
         help="A column of others: J_per_token='energy / (batch * generate)' (repeatable).",
@@ -276,15 +283,11 @@ def _file(path: str) -> dict[str, Any]:
 def _points(path: str) -> list[dict[str, str]]:
     """The rows of a CSV of points, by the axis that heads each column."""
     import csv
-    from pathlib import Path
 
-    if not Path(path).is_file():
-        raise InputError(f"--points {path}: {'not a regular file' if Path(path).exists() else 'no such file'}")
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--points {path}: cannot be read as CSV ({error})") from None
+    from roofsim.specs.text import text_file
+
+    with text_file(path) as file:
+        rows = list(csv.reader(file))
     if len(rows) < 2:
         raise InputError(f"{path}: a line of names and a line for each point are expected")
     head = [each.strip() for each in rows[0]]

@@ -14,6 +14,7 @@ from roofsim.foundation.errors import InputError
 
 @click.command()
 @_studies.axis_options
+@o.transfer_option
 @o.model_filters
 @click.option(
     "--price",
@@ -56,6 +57,7 @@ from roofsim.foundation.errors import InputError
 )
 @click.option(
     "--sort",
+    type=o.Word("FIGURES", "roofsim.explore.compare"),
     metavar="KEY",
     default=None,
     help="Best first by a figure or a choice as the JSON calls it: tpot, tokens_per_second, max_prompt.",
@@ -64,7 +66,7 @@ from roofsim.foundation.errors import InputError
 @o.output_options
 def command(
     models: tuple[str, ...], kind: str | None, family: str | None, min_size: int | None, max_size: int | None,
-    changes: tuple[str, ...], price: float | None, fits: bool, min_tps: float | None, context: int | None,
+    transfer: bool, price: float | None, fits: bool, min_tps: float | None, context: int | None,
     max_memory: float | None, max_ttft: float | None, max_tpot: float | None, sort: str | None, plot: str | None,
     format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
@@ -87,9 +89,9 @@ def command(
     selected = chosen_models(models, kind, family, min_size, max_size)
     if not selected:
         raise InputError("no model is of this kind, family and size; `roofsim models` lists them")
-    choices = _studies.choices_of(selected, {**options, "changes": changes})
+    choices = _studies.choices_of(selected, options)
     with o.naming_options(), bar(prod(map(len, choices.values())), quiet) as step:
-        found = compare_choices(choices, price, processors(), step)
+        found = compare_choices(choices, price, processors(), step, transfer)
     result = found.where(
         fits=fits, min_tps=min_tps, context=context, max_memory=max_memory, max_ttft=max_ttft, max_tpot=max_tpot
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import prod
 from typing import Any
 
 from roofsim.cli import _options as o
@@ -95,22 +96,19 @@ def _several(
     out: o.Output, pairs: Sequence[tuple[str, str]], options: Mapping[str, Any], metric: Any, longest: int
 ) -> None:
     """A row for each pair and combination."""
+    from roofsim.cli.sweep import bar
     from roofsim.explore.combinations import answers_of_pairs
-    from roofsim.report.crossover import UNCERTAIN, crossover_records, crossover_row
+    from roofsim.report.crossover import crossover_records, crossover_row, row_notes
     from roofsim.report.several import minded, several_data, several_records, side_by_side
     from roofsim.studies.crossover import Comparison, compare_setups
 
     def ask(pair: tuple[Any, Any], setups: Mapping[Any, Any], fields: Mapping[str, Any]) -> Comparison:
         return compare_setups(setups, [pair], metric, longest, **fields)
 
-    with o.naming_options():
-        choices = _studies.choices_of([], options)
-        found = answers_of_pairs(choices, pairs, ask, transfer=options["transfer"])
-    note = (
-        "A/B: A over B at 8,192 and 57,344 tokens; fits: longest prompt in memory, beyond which lengths in parentheses "
-        "lie for A or B."
-    )
-    notes = [*minded(found, lambda c: c.cautions), UNCERTAIN, note]
+    choices = {name: each for name, each in _studies.choices_of([], options).items() if name != "model"}
+    with o.naming_options(), bar(prod(map(len, choices.values())) * len(pairs), out.quiet) as step:
+        found = answers_of_pairs(choices, pairs, ask, transfer=options["transfer"], step=step)
+    notes = [*minded(found, lambda c: c.cautions), *row_notes([c for _, c in found.given])]
     out.write(
         side_by_side(found, crossover_row, METRICS[metric].words.capitalize(), notes),
         several_data(found, lambda c: c.to_dict()),

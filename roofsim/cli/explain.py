@@ -49,7 +49,7 @@ def command(
         from roofsim.report.several import minded, several_data, several_records, side_by_side
 
         _studies.refuse_of_several({"--formulas": formulas, "--latex": latex})
-        found = _studies.answers_of(models, options, lambda s, w: explain(s, w, metric))
+        found = _studies.answers_of(models, options, lambda s, w: explain(s, w, metric), out.quiet)
         tables = side_by_side(
             found, explain_row, METRICS[metric].words.capitalize(), minded(found, lambda e: e.cautions)
         )

@@ -29,15 +29,16 @@ def command(
     Example: roofsim limits Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 --weights bf16,q8_0 -r llama.cpp
     """
     from roofsim.report.limits import limits_records, limits_row, limits_tables
-    from roofsim.studies.limits import limits, spread
+    from roofsim.studies.limits import limits, listed, spread
 
+    listed(lengths or ())
     out = o.Output(format_, output, quiet)
     chosen = _studies.single(models, options)
     if chosen is None:
         from roofsim.report.several import joined, minded, several_data, several_records, side_by_side
 
         _studies.refuse_of_several({"--plot": plot})
-        found = _studies.answers_of(models, options, lambda s, w: limits(s, w, lengths))
+        found = _studies.answers_of(models, options, lambda s, w: limits(s, w, lengths), out.quiet)
         tables = side_by_side(
             found,
             limits_row,

@@ -113,7 +113,7 @@ def _several(
     def table(name: str) -> Callable[[Prediction], Table]:
         return lambda p: operator_table(name, getattr(p, name), everything=True)
 
-    found = _studies.answers_of(models, options, ask)
+    found = _studies.answers_of(models, options, ask, out.quiet)
     predictions = found.map(lambda each: each[0])
     *tables, last = comparison_tables(compared(predictions))
     if explained:

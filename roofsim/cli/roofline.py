@@ -45,7 +45,7 @@ def command(
         from roofsim.report.several import several_data, several_records, side_by_side
 
         _studies.refuse_of_several({"--plot": plot})
-        found = _studies.answers_of(models, options, placed)
+        found = _studies.answers_of(models, options, placed, out.quiet)
         out.write(
             side_by_side(found, lambda each: each[2], "Passes on the roofline"),
             several_data(found, lambda each: each[1]),

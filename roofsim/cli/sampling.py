@@ -77,7 +77,7 @@ def command(
     if chosen is None:
         from roofsim.report.several import several_data, several_records, side_by_side
 
-        found = _studies.answers_of(models, options, ask).without("batch", "generate")
+        found = _studies.answers_of(models, options, ask, out.quiet).without("batch", "generate")
         tables = side_by_side(found, lambda r: sampling_tables(r, r.device, r.runtime)[0], "Trials of one prompt")
         out.write(tables, several_data(found, lambda r: r.to_dict()), lambda: several_records(found, records))
         return

@@ -15,6 +15,7 @@ from roofsim.foundation.errors import InputError
 @click.option(
     "--figure",
     "-m",
+    type=_studies.COLUMNS,
     metavar="NAME",
     default="ttft",
     help="What is moved: ttft, tpot, total, memory, energy, throughput, or a column of sweep.  [default: ttft]",
@@ -52,7 +53,7 @@ def command(
         from roofsim.report.several import minded, several_data, several_records, side_by_side
 
         _studies.refuse_of_several({"--heat": heat, "--plot": plot})
-        found = _studies.answers_of(models, options, lambda s, w: sensitivities(s, w, figure, paths))
+        found = _studies.answers_of(models, options, lambda s, w: sensitivities(s, w, figure, paths), out.quiet)
         notes = [*minded(found, lambda r: r.cautions), report.ROW_NOTE]
         out.write(
             side_by_side(found, report.sensitivity_row, f"What moves the {figure}", notes),

@@ -15,7 +15,7 @@ KINDS = ("models", "models/families", "hardware/calibrated", "hardware", "runtim
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, type=o.Name(*KINDS))
+@click.argument("names", nargs=-1, required=True, type=o.Several(o.Name(*KINDS)), callback=o.flat)
 @o.download_option
 @click.option("--dtype", default="bf16", metavar="T", help="Dtype that a model's state is counted in.  [default: bf16]")
 @o.output_options

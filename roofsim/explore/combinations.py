@@ -82,13 +82,27 @@ class Answers(Generic[T]):
         )
 
 
-def answers(choices: Choices, ask: Callable[[Setup, Workload], T], *, transfer: bool = False) -> Answers[T]:
+Step = Callable[[int, int], None]
+"""Told how many combinations are done of how many."""
+
+
+def unseen(done: int, of: int) -> None:
+    """A step that nobody is told of."""
+
+
+def answers(
+    choices: Choices, ask: Callable[[Setup, Workload], T], *, transfer: bool = False, step: Step = unseen
+) -> Answers[T]:
     """What `ask` finds of every combination; where it raises InputError, that is why there is nothing.
 
     Raises InputError for what is wrong whatever it is combined with.
     """
     every, labels = combinations(choices, transfer=transfer)
-    return Answers(tuple(_answer(each, ask) for each in every), labels)
+    rows = []
+    for each in every:
+        rows.append(_answer(each, ask))
+        step(len(rows), len(every))
+    return Answers(tuple(rows), labels)
 
 
 def _answer(each: Case, ask: Callable[[Setup, Workload], T]) -> Answer[T]:
@@ -104,14 +118,14 @@ def _answer(each: Case, ask: Callable[[Setup, Workload], T]) -> Answer[T]:
 def answers_of_pairs(
     choices: Choices, pairs: Sequence[tuple[Any, Any]],
     ask: Callable[[tuple[Any, Any], Mapping[Any, Setup], Mapping[str, Any]], T], *, transfer: bool = False,
+    step: Step = unseen,
 ) -> Answers[T]:  # fmt: skip
     """What `ask` finds of every pair of models in every combination, from their setups and the fields of the workload.
 
-    A pair of which one model cannot be run is refused for that.
+    `choices` are the others. A pair of which one model cannot be run is refused for that.
     """
     models = list(dict.fromkeys(model for pair in pairs for model in pair))
-    others = {name: values for name, values in choices.items() if name != "model"}
-    every, labels = combinations({**others, "model": models}, transfer=transfer)
+    every, labels = combinations({**choices, "model": models}, transfer=transfer)
     rows: list[Answer[T]] = []
     for at in range(0, len(every), len(models)):
         cases = dict(zip(models, every[at : at + len(models)], strict=True))
@@ -128,6 +142,7 @@ def answers_of_pairs(
                 except InputError as error:
                     why = str(error)
             rows.append(Answer({**names, **common}, found, why))
+            step(len(rows), len(every) // len(models) * len(pairs))
     return Answers(tuple(rows), labels)
 
 

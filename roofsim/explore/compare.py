@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from roofsim.explore.cases import Case, Choices
-from roofsim.explore.combinations import Answers, Labels, Refusable, combinations, described
+from roofsim.explore.combinations import Answers, Labels, Refusable, Step, combinations, described, unseen
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.intervals import Interval
@@ -181,15 +181,15 @@ def _rank(row: Row) -> int:
 
 
 def compare_choices(
-    choices: Choices, price: float | None = None, processes: int = 1,
-    step: Callable[[int, int], None] = lambda done, of: None,
-) -> Comparison:  # fmt: skip
+    choices: Choices, price: float | None = None, processes: int = 1, step: Step = unseen, transfer: bool = False
+) -> Comparison:
     """Predict every combination of choices, each a list of values; what cannot be run is a row that says why.
 
     `price` is that of an hour of the device, in dollars: the time of a request at it, over its output tokens. `step` is
-    told how many are done of how many. Raises InputError for what is wrong whatever it is combined with.
+    told how many are done of how many; with `transfer` calibrations may be of other devices and runtimes. Raises
+    InputError for what is wrong whatever it is combined with.
     """
-    every, labels = combinations(choices)
+    every, labels = combinations(choices, transfer=transfer)
     rows = sorted(_rows(every, price, processes, step), key=_rank)
     return Comparison(tuple(rows), labels, price)
 
@@ -207,9 +207,7 @@ def compared(found: Answers[Prediction]) -> Comparison:
     return Comparison(tuple(sorted(rows, key=_rank)), found.labels)
 
 
-def _rows(
-    every: Sequence[Case], price: float | None, processes: int, step: Callable[[int, int], None]
-) -> Iterator[Row]:
+def _rows(every: Sequence[Case], price: float | None, processes: int, step: Step) -> Iterator[Row]:
     """The row of every case, in order."""
     runs = [(each.setup, each.workload) for each in every if each.setup and each.workload and not each.refused]
     answers = _answers(runs, price, processes)

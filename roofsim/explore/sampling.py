@@ -22,7 +22,7 @@ from roofsim.foundation.arith import Number
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
-from roofsim.foundation.units import MAX_COUNT, parse
+from roofsim.foundation.units import MAX_COUNT, finite, parse, whole
 from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import LoweredRow, lower
@@ -37,6 +37,7 @@ from roofsim.prediction.results import plain
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import decode, pieces, samples
 from roofsim.specs.runtime import Runtime
+from roofsim.specs.text import read_text
 from roofsim.specs.workload import Workload
 
 Shared = Literal["copied", "held", "read"]
@@ -347,17 +348,12 @@ def accuracy_in(path: str) -> Accuracy:
     """The curve in a CSV; raises InputError that says which line is wrong."""
     import csv
 
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--accuracy {path}: cannot be read as CSV ({error})") from None
     tokens, chances = [], []
-    for number, row in enumerate(rows, 2):
+    for number, row in enumerate(csv.DictReader(read_text(path, what="a curve").splitlines()), 2):
         try:
-            tokens.append(int(row["tokens"]))
-            chances.append(float(row["accuracy"]))
-        except (KeyError, TypeError, ValueError):
+            tokens.append(whole(row["tokens"], 1, MAX_COUNT))
+            chances.append(finite(row["accuracy"]))
+        except (KeyError, ValueError):
             raise InputError(
                 f"--accuracy {path}, line {number}: a count under `tokens` and a chance under `accuracy` are expected"
             ) from None

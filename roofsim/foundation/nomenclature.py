@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from roofsim.foundation.units import UNITS
+
 SYMBOLS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "length": ("N", "tokens of the prompt"),
@@ -56,3 +58,9 @@ SYMBOLS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """Name in the code: (symbol, meaning and unit)."""
+
+
+def unit_of(meaning: str) -> str:
+    """The unit that a meaning ends with; "" for a number."""
+    last = meaning.rpartition(", ")[2]
+    return last if last in UNITS else ""

@@ -32,7 +32,11 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
     said.append("logits of all positions" if (w.logits or s.runtime.logits) == "all" else "logits of the last position")
     if s.runtime.host.mode in ("eager", "inline"):
         if s.host is None:
-            raise Unsupported(f"{s.device.id}: names no host, and {s.runtime.id} launches from one; use --host")
+            known = ", ".join(library.names("hardware/hosts"))
+            raise Unsupported(
+                f"{s.device.id}: names no host, and {s.runtime.id} launches from one; use --host, or say `host: desktop` "
+                f"in its file: {known}"
+            )
         dispatch = s.machine(w.dtype)["dispatch"]
         said.append(f"host {s.host.id} ({dispatch * 1e6:.3g} us a kernel)")
     if s.device.memory.usable and s.device.memory.usable.value < s.device.memory.capacity.value:
@@ -45,9 +49,9 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
         said.append(f"no energy: the power that {s.device.id} draws is not published")
     if s.runtime.implementation and not s.architecture.family:
         said.append(f"{s.model_name} has no family: what {s.runtime.implementation} does for some alone is left out")
-    said += s.architecture.notes
     said += [f"unsourced: {each}" for each in map(_unsourced, (s.architecture, s.device, s.runtime, s.host)) if each]
-    said += [f"{s.model_name}: {note}" for note in s.architecture.notes]
+    model = s.model_name
+    said += [note if note.startswith(model) else f"{model}: {note}" for note in s.architecture.notes]
     said += [f"changed: {change}" for change in s.changes]
     said += outside(s, w) if one_length else ()
     said.append(basis_of(s))

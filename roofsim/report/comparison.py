@@ -11,7 +11,7 @@ from roofsim.prediction.intervals import Interval
 from roofsim.prediction.places import COUNTS
 from roofsim.report import table
 from roofsim.report.records import ends_of, records, with_ends
-from roofsim.report.several import cells, full_names, heads, refusals, shared, told
+from roofsim.report.several import cells_of, full_names, heads, refusals, shared, told
 from roofsim.report.table import TOGETHER, Column, Table, tokens_that_fit
 
 
@@ -41,8 +41,9 @@ def _figures(c: Comparison, runs: Sequence[Row]) -> Table:
         *heads(c), *([Column("fits", "bool")] if partly else []), Column("longest prompt", "text"),
         Column("largest batch", "text"), *(Column(head, "text") for head in shown),
     ]  # fmt: skip
+    cells = cells_of(c)
     lines = [
-        [*cells(c, row), *([row.fits] if partly else []), tokens_that_fit(row.figures["max_prompt"]),
+        [*cells(row), *([row.fits] if partly else []), tokens_that_fit(row.figures["max_prompt"]),
          tokens_that_fit(row.figures["max_batch"]),
          *(_within(row.figures[name], row.intervals.get(name), FIGURES[name].unit) for name in shown.values())]
         for row in runs

@@ -33,10 +33,7 @@ def crossover_tables(c: Comparison, device: str, runtime: str) -> list[Table]:
     heads = [Column("A"), Column("B"), Column("B is ahead", "text"), Column("A/B 8k", "ratio"),
                Column("A/B 56k", "ratio"), Column("A fits", "text"), Column("B fits", "text")]  # fmt: skip
     notes = [
-        UNCERTAIN,
-        f"A/B: {what} of A over that of B at 8,192 and 57,344 tokens; fits: longest prompt in memory. Lengths in "
-        "parentheses lie beyond it for A or B.",
-        *_windows(c.pairs),
+        *row_notes([c]),
         *_skipped([c]),
         assumed(c.assumptions, c.cautions),
     ]
@@ -57,6 +54,19 @@ def crossover_row(c: Comparison) -> Table:
     """What is said of the one pair there is, in one line without its names."""
     table = crossover_tables(c, c.device, c.runtime)[0]
     return Table("", table.columns[2:], [row[2:] for row in table.rows])
+
+
+def row_notes(comparisons: Sequence[Comparison]) -> list[str]:
+    """What the marks and columns of such rows mean."""
+    pairs = [pair for c in comparisons for pair in c.pairs]
+    if not pairs:
+        return []
+    return [
+        UNCERTAIN,
+        f"A/B: {METRICS[pairs[0].metric].words} of A over that of B at 8,192 and 57,344 tokens; fits: longest prompt "
+        "in memory. Lengths in parentheses lie beyond it for A or B.",
+        *windows(pairs),
+    ]
 
 
 def crossover_records(comparisons: Sequence[Comparison]) -> Table:
@@ -90,7 +100,7 @@ BEYOND = "\u2020"
 """Marks lengths beyond a context window."""
 
 
-def _windows(pairs: Sequence[Pair]) -> list[str]:
+def windows(pairs: Sequence[Pair]) -> list[str]:
     """The context windows of models that have a crossing beyond them, where the mark is explained."""
     found = dict.fromkeys(
         f"{getattr(p, side)} ({window:,})"
@@ -179,7 +189,7 @@ def runtimes_tables(c: AcrossRuntimes, device: str) -> list[Table]:
         rows.append([verdict.a, verdict.b, *(_ahead(each.pairs[i]) for each in c.comparisons)])
     notes = [
         f"Lengths at which B is ahead; in parentheses where A or B is out of memory. {UNCERTAIN}",
-        *_windows([pair for each in c.comparisons for pair in each.pairs]),
+        *windows([pair for each in c.comparisons for pair in each.pairs]),
         *_skipped(c.comparisons),
     ]
     for i, verdict in enumerate(c.verdicts):

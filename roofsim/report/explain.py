@@ -7,7 +7,7 @@ from typing import Any
 
 from roofsim.engine.regime import LENGTH
 from roofsim.foundation.cost import COLUMNS
-from roofsim.foundation.nomenclature import SYMBOLS
+from roofsim.foundation.nomenclature import SYMBOLS, unit_of
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.ops.base import CostFunction
 from roofsim.prediction.metrics import METRICS
@@ -42,9 +42,12 @@ def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
         notes,
     )
     meanings = {symbol: meaning for symbol, meaning in SYMBOLS.values()}
+    unit = {symbol: unit_of(meaning) for symbol, meaning in meanings.items()}
     meanings |= {p.symbol: p.meaning for p in PARAMETERS.values()}
+    unit |= {p.symbol: p.unit for p in PARAMETERS.values()}
+    values = {**e.symbols, LENGTH: e.length}
     rows = [
-        [name, f"{e.length:,}" if name == "N" else f"{e.symbols[name]:.4g}", f"{pull:+.2f} %", meanings[name]]
+        [name, Column("", unit[name]).text(values[name]), f"{pull:+.2f} %", meanings[name]]
         for name, pull in e.elasticities.items()
         if abs(pull) >= SMALL
     ]

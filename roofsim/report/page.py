@@ -64,9 +64,11 @@ def _grids(table: Table, width: int) -> Iterator[list[list[str]]]:
     pieces = [max(_longest(text) for text in column) for column in zip(*texts, strict=True)]
     kept = range(table.keys if _together(full[: table.keys]) <= width // 2 else 1)
     least = [full[i] if i in kept or table.columns[i].numeric else pieces[i] for i in every]
-    for part in _parts(table.keys, least, width):
+    for k, part in enumerate(_parts(table.keys, least, width)):
         widths = _widths([full[i] for i in part], [least[i] for i in part], width)
-        yield [list(_lines([row[i] for i in part], [table.columns[i] for i in part], widths)) for row in texts]
+        # of a row that says nothing more, nothing is repeated
+        rows = [row for row in texts if not k or any(row[i] for i in part[table.keys :])]
+        yield [list(_lines([row[i] for i in part], [table.columns[i] for i in part], widths)) for row in rows]
 
 
 def _longest(text: str) -> int:

@@ -52,9 +52,10 @@ def varying(c: Labelled) -> list[str]:
     return [name for name in names if len(values[name]) > 1] or names[:1]
 
 
-def cells(c: Labelled, row: Chosen) -> list[Any]:
+def cells_of(c: Labelled) -> Callable[[Chosen], list[Any]]:
     """What sets a row apart from others, specs by the words that they were asked for by."""
-    return [c.labels.asked.get(str(row.chosen[name]), row.chosen[name]) for name in varying(c)]
+    names = varying(c)
+    return lambda row: [c.labels.asked.get(str(row.chosen[name]), row.chosen[name]) for name in names]
 
 
 def heads(c: Labelled) -> list[Column]:
@@ -67,8 +68,8 @@ def shared(c: Labelled) -> str:
     """What all rows share."""
     if not c.rows:
         return "Comparison"
-    chosen = c.rows[0].chosen
-    common = {name: value for name, value in chosen.items() if name not in varying(c)[: len(c.rows) - 1]}
+    chosen, apart = c.rows[0].chosen, varying(c)[: len(c.rows) - 1]
+    common = {name: value for name, value in chosen.items() if name not in apart}
 
     def said(name: str) -> str:
         if name in common:
@@ -85,7 +86,8 @@ def shared(c: Labelled) -> str:
 
 def refusals(c: Labelled) -> list[Table]:
     """What cannot be run, and why."""
-    found = [[*cells(c, row), row.reason] for row in c.rows if row.refused]
+    cells = cells_of(c)
+    found = [[*cells(row), row.reason] for row in c.rows if row.refused]
     return [Table("Cannot be run", [*heads(c), Column("reason")], found, keys=len(varying(c)))] if found else []
 
 
@@ -112,10 +114,11 @@ def told(c: Labelled, cautions: Sequence[tuple[Chosen, Sequence[str]]]) -> list[
     After it what the files of models leave out.
     """
     by: dict[str, list[str]] = {}
+    cells = cells_of(c)
     for row, said in cautions:
         for each in said:
             if not each.startswith(MISFIT):
-                by.setdefault(each, []).append(" ".join(map(str, cells(c, row))))
+                by.setdefault(each, []).append(" ".join(map(str, cells(row))))
     lines = []
     for said, rows in by.items():
         some = f" ({', '.join(rows[:MOST])}{', ...' if len(rows) > MOST else ''})" if len(rows) < len(cautions) else ""
@@ -125,8 +128,8 @@ def told(c: Labelled, cautions: Sequence[tuple[Chosen, Sequence[str]]]) -> list[
 
 def joined(found: Answers[T], table: Callable[[T], Table], title: str | None = None) -> Table:
     """The rows of such a table of every answer, led by what sets the answer apart."""
-    each = [(row, table(answer)) for row, answer in found.given]
-    rows = [[*cells(found, row), *line] for row, made in each for line in made.rows]
+    each, cells = [(row, table(answer)) for row, answer in found.given], cells_of(found)
+    rows = [[*cells(row), *line] for row, made in each for line in made.rows]
     first = each[0][1] if each else Table("", (), ())
     keys = len(varying(found)) + first.keys * (len(rows) > len(each))
     return Table(first.title if title is None else title, [*heads(found), *first.columns], rows, keys=keys)

@@ -8,6 +8,7 @@ from typing import Any
 from roofsim import library
 from roofsim.foundation import units
 from roofsim.foundation.cost import Cost
+from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Documented, Sourced
 from roofsim.foundation.schema import Spec, items, plain
 from roofsim.model.architecture import Architecture, describe_part
@@ -88,10 +89,16 @@ def _fields(value: Any, path: str) -> Iterator[tuple[str, str, str, str]]:
         yield from _field(each, here)
 
 
+def stated_unit(field: str, unit: str | None) -> str:
+    """The unit of a field: parameters of a file are in that of their row."""
+    row = PARAMETERS.get(field.removeprefix("parameters."))
+    return unit or (row.unit if row else "")
+
+
 def _field(each: Any, here: str) -> Iterator[tuple[str, str, str, str]]:
     if isinstance(each, Sourced):
-        shown = units.show(each.value, each.unit) if each.unit else f"{each.value:g}"
-        yield here, shown, each.source, each.note
+        unit = stated_unit(here, each.unit)
+        yield here, units.show(each.value, unit) if unit else f"{each.value:g}", each.source, each.note
     elif isinstance(each, Spec):
         yield from _fields(each, f"{here}.")
     elif isinstance(each, Mapping):

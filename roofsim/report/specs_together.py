@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from roofsim.foundation import units
-from roofsim.foundation.parameters import PARAMETERS
 from roofsim.report.records import records
 from roofsim.report.spec_records import spec_records
+from roofsim.report.specs import stated_unit
 from roofsim.report.table import Column, Table
 
 KINDS = {
@@ -53,9 +53,7 @@ def _cells(table: Table) -> dict[str, str]:
     for values in table.rows:
         row = dict(zip([column.name for column in table.columns], values, strict=True))
         field = str(row.get("field") or row["parameter"])
-        number, unit = row.get("number", row.get("value")), row["unit"]
-        if (stated := PARAMETERS.get(field.removeprefix("parameters."))) and not unit:
-            unit = stated.unit
+        number, unit = row.get("number", row.get("value")), stated_unit(field, row["unit"])
         said = row.get("text") if number is None else units.show(number, unit) if unit else _plain(number)
         cells[field] = str(said)
     return cells

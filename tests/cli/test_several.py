@@ -7,6 +7,8 @@ import io
 
 import pytest
 
+from roofsim import library
+
 MODELS = ("Qwen2.5-0.5B", "mamba2-780m")
 COMMANDS = ["predict", "limits", "explain", "roofline", "sensitivity", "sampling"]
 BOTH = "Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090"
@@ -83,6 +85,17 @@ def test_what_is_wrong_whatever_it_is_combined_with_is_an_error(refused):
     assert "--set" in refused("predict Qwen2.5-0.5B -d orin --set device.memory.bandwith=1x,2x")
 
 
+def test_models_may_be_set_off_by_commas_like_all_else(data):
+    one, other = (data(f"limits {models} -d orin") for models in (" ".join(MODELS), ",".join(MODELS)))
+    assert one == other
+    assert len(data(f"crossover {','.join(MODELS)} -d orin -m memory")["pairs"]) == 1
+
+
+def test_a_file_whose_name_holds_a_comma_is_one(data, here):
+    (here / "my,own.yaml").write_bytes(library.names("hardware")["rtx-4090"].read_bytes())
+    assert data("predict Qwen2.5-0.5B -d ./my,own.yaml")["device"] == "my,own"
+
+
 def test_values_of_a_field_are_a_column(data, roofsim):
     line = "limits Qwen2.5-0.5B -d orin --set device.memory.capacity=1x,2x"
     chosen = [row["chosen"]["device.memory.capacity"] for row in data(line)["rows"]]
@@ -101,6 +114,9 @@ def test_a_number_whose_thousands_are_parted_is_one(data):
 def test_a_transfer_is_one_in_every_row(data):
     line = "predict Qwen2.5-0.5B -d rtx-4090,rtx-3090 --transfer"
     rows = data(line)["rows"]
+    assert [row["calibration"] for row in data(line.replace("predict", "compare"))["rows"]] == [
+        row["calibration"] for row in rows
+    ]
     assert rows[1]["calibration"] == data("predict Qwen2.5-0.5B -d rtx-3090 --transfer")["calibration"] is not None
 
 

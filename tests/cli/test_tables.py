@@ -66,11 +66,17 @@ LONG = [
     "explain Zamba2-1.2B -d orin -m energy",
     "show Hymba-1.5B",
     "show transformers-4.52-eager",
+    "compare Falcon-H1-1.5B mamba2-2.7b -d orin,jetson-agx-orin-64gb -p 1k --weights bf16,q4_k_m "
+    "-r llama.cpp,transformers-5-eager",
+    "predict Falcon-H1-1.5B Zamba2-1.2B -d orin,jetson-agx-orin-64gb -b 1,2 -r llama.cpp,transformers-5-eager",
+    "limits Falcon-H1-1.5B Zamba2-1.2B -d orin,jetson-agx-orin-64gb -r llama.cpp,transformers-5-eager --lengths 1k,1M",
+    "crossover Falcon-H1-1.5B Zamba2-1.2B -d orin,jetson-agx-orin-64gb -b 1,2 -r llama.cpp,transformers-5-eager",
+    "show transformers-4.52-eager transformers-5-eager llama.cpp",
 ]
 
 
 @pytest.mark.parametrize("line", LONG)
-def test_no_number_and_no_heading_is_cut_at_80_columns(roofsim, shown, line):
+def test_no_number_heading_or_word_is_cut_at_80_columns(roofsim, shown, line):
     text = roofsim(line)
     assert max(map(len, text.splitlines())) <= 80
     assert cut(shown, text) == []
@@ -108,6 +114,13 @@ def test_figures_have_three_digits_and_a_unit(roofsim):
     for figure in (r"\d+\.?\d* ms", r"\d+\.?\d* GiB", r"\d+\.?\d* TFLOP", r"\d+\.\d%", r"\d+\.?\d* J"):
         assert re.search(figure, text)
     assert not re.search(r"\d\.\d{4}", text)
+
+
+@pytest.mark.parametrize("line", ["explain Qwen2.5-0.5B -d rtx-4090", "show rtx-4090", "show rtx-4090 orin"])
+def test_quantities_have_prefixes_and_no_powers_of_ten(roofsim, line):
+    text = roofsim(line)
+    assert re.search(r"\d us\b", text)
+    assert not re.search(r"\de[-+]\d\d\b", text)
 
 
 def test_csv_holds_raw_numbers_under_names_with_units(roofsim):
