@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
+import pickle
 import shlex
 import subprocess
 import sys
@@ -144,6 +146,12 @@ def test_arrays_are_the_requests_one_by_one() -> None:
             grid.plot(kind)
     with pytest.raises(roofsim.InputError, match="one request"):
         grid.remedies()
+
+
+def test_a_prediction_can_be_kept_and_sent() -> None:
+    for p in (roofsim.predict(OTHER, DEVICE, "vllm", prompt=20_000), roofsim.predict(MODEL, DEVICE, prompt=[1024])):
+        assert pickle.loads(pickle.dumps(p)).to_dict() == p.to_dict()
+        assert copy.deepcopy(p).with_(batch=2).to_dict() == p.with_(batch=2).to_dict()
 
 
 def test_with_asks_the_same_with_other_words() -> None:
