@@ -71,6 +71,19 @@ MOST_SAID = 4
 """Crossings that a line says one by one."""
 
 
+def limits_of(
+    fits: bool, min_tps: float | None, context: int | str | None, max_memory: Quantity | None,
+    max_ttft: Quantity | None, max_tpot: Quantity | None,
+) -> dict[str, Any]:  # fmt: skip
+    """What rows of a comparison must meet, in SI units; raises InputError."""
+    found: dict[str, Any] = {"fits": checked.flag("fits", fits)}
+    if context is not None:
+        found["context"] = checked.count("context", context)
+    given = (("min_tps", min_tps, ""), ("max_memory", max_memory, "B"), ("max_ttft", max_ttft, "s"),
+             ("max_tpot", max_tpot, "s"))  # fmt: skip
+    return found | {name: checked.number(name, each, unit) for name, each, unit in given if each is not None}
+
+
 @dataclass(frozen=True, repr=False)
 class Comparison(Shown, comparing.Comparison):
     """Combinations side by side: `rows` of what was chosen, figures and intervals, or why it cannot be run."""
@@ -86,16 +99,8 @@ class Comparison(Shown, comparing.Comparison):
 
         `min_tps` are output tokens a second, `context` tokens that a sequence can hold. Raises InputError.
         """
-
-        def limit(word: str, value: Quantity | None, unit: str = "") -> float | None:
-            return None if value is None else checked.number(word, value, unit)
-
-        return comparing.Comparison.where(
-            self, fits=checked.flag("fits", fits), min_tps=limit("min_tps", min_tps),
-            context=None if context is None else checked.count("context", context),
-            max_memory=limit("max_memory", max_memory, "B"), max_ttft=limit("max_ttft", max_ttft, "s"),
-            max_tpot=limit("max_tpot", max_tpot, "s"),
-        )  # fmt: skip
+        asked = limits_of(fits, min_tps, context, max_memory, max_ttft, max_tpot)
+        return comparing.Comparison.where(self, **asked)
 
     def sorted_by(self, name: str) -> Self:
         """Rows by a column, the best first, names in their order; raises InputError for one that there is not."""

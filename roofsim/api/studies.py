@@ -17,6 +17,7 @@ from roofsim.api.found import (
     SearchResult,
     Sensitivities,
     Swept,
+    limits_of,
 )
 from roofsim.api.words import (
     AnyPath,
@@ -171,11 +172,12 @@ def compare(
         host=host, calibration=calibration, set=set,
     )  # fmt: skip
     cost = None if price is None else checked.number("price", price, "USD")
+    limits = limits_of(fits, min_tps, context, max_memory, max_ttft, max_tpot)
+    if sort is not None:
+        checked.text("sort", sort)
     with called(CALLED):
         found = compare_choices(choices, cost, _processes(workers))
-    made = Comparison(**columns(found)).where(
-        fits=fits, min_tps=min_tps, context=context, max_memory=max_memory, max_ttft=max_ttft, max_tpot=max_tpot
-    )
+    made = Comparison(**columns(found)).where(**limits)
     return made if sort is None else made.sorted_by(sort)
 
 
