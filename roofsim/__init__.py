@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from roofsim.api.found import Advice, Comparison, Crossover, Front, Sampled, SearchResult, Sensitivities, Swept
     from roofsim.api.measured import Calibrated, Validated, calibrate, validate
     from roofsim.api.one import compile, predict
+    from roofsim.api.questions import crossover, sampling, search, sensitivity
     from roofsim.api.results import Prediction
     from roofsim.api.specs import (
         architecture,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
         runtime,
         runtimes,
     )
-    from roofsim.api.studies import advise, compare, crossover, pareto, sampling, search, sensitivity, sweep
+    from roofsim.api.studies import advise, compare, pareto, sweep
     from roofsim.foundation.errors import InputError
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "roofsim.api.one": ("compile", "predict"),
     "roofsim.api.answers": ("explain", "limits", "Explanation", "LimitsResult"),
-    "roofsim.api.studies": ("advise", "compare", "crossover", "pareto", "sampling", "search", "sensitivity", "sweep"),
+    "roofsim.api.questions": ("crossover", "sampling", "search", "sensitivity"),
+    "roofsim.api.studies": ("advise", "compare", "pareto", "sweep"),
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
     "roofsim.api.specs": (
         "architecture", "calibration", "calibrations", "device", "devices", "download", "families", "host", "hosts",
