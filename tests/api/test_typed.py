@@ -123,6 +123,38 @@ def test_figures_are_drawn_and_saved(tmp_path: Path, used: Any) -> None:
     assert (tmp_path / "roofline.png").stat().st_size > 0
 
 
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_is_on_the_page(name: str) -> None:
+    assert re.search(rf"roofsim\.{name}\(|`{name}(\(\))?`", PAGE)
+
+
+OF_ROWS = ("crossings", "ratios", "chosen", "figures", "intervals", "refused", "Swept")
+"""What rows of results have."""
+
+
+def test_every_result_is_on_the_page_with_what_it_has() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.*) \|$", PAGE, re.M)
+    assert {name for name, _, _ in rows} <= set(FUNCTIONS)
+    assert {kind for _, kind, _ in rows} == {name for name, each in CLASSES.items() if "api" in each.__module__} | {
+        "Compiled"
+    }
+    for _, kind, has in rows:
+        for name in re.findall(r"`(\w+)", has):
+            known = {*dir(CLASSES[kind]), *CLASSES[kind].__dataclass_fields__}
+            assert name in known or name in (
+                "crossings",
+                "ratios",
+                "chosen",
+                "figures",
+                "intervals",
+                "refused",
+                "Swept",
+            )
+
+
 def test_dir_lists_what_is_public() -> None:
     assert dir(roofsim) == sorted(roofsim.__all__)
     assert all(getattr(roofsim, name) is not None for name in dir(roofsim))
