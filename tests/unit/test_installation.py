@@ -156,3 +156,10 @@ def test_an_unknown_extra_of_no_package_adds_nothing() -> None:
 
 def test_the_command_here_names_the_extra() -> None:
     assert "[numba]" in install("numba")
+
+
+def test_errors_name_extras_that_there_are() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "roofsim").rglob("*.py")]
+    named = {name for text in texts for name in re.findall(r'raise MissingExtra\(.*, "(\w+)"\)', text)}
+    assert {"studies", "search", "gguf", "numba", "measure", "distributed"} == named & set(EXTRAS)
+    assert named <= set(EXTRAS)
