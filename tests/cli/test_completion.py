@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -91,6 +92,14 @@ def test_the_last_of_several_completes_and_none_comes_twice(command):
 
 def test_formats_complete_in_lists():
     assert completed("compare mamba2-780m --weights q4_k_m,q4_k") == {"q4_k_m,q4_k_s"}
+
+
+def test_nothing_that_can_be_typed_stops_completion():
+    commands = [group.get_command(click.Context(group), name) for name in modules()]
+    kinds = {repr((type(p.type), vars(p.type))): (command, p) for command in commands for p in command.params}
+    for command, param in kinds.values():
+        for typed in ("", "a=", "a.b=c", "x,:@="):
+            param.shell_complete(click.Context(command), typed)
 
 
 def test_figures_complete_where_they_are_asked_for():
