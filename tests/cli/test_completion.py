@@ -209,14 +209,13 @@ def every_place(spec):
     return list(below(spec, "")) if spec else []
 
 
-@pytest.mark.parametrize(
-    ("root", "spec"), [("device", library.device("rtx-4090")), ("runtime", library.runtime("vllm"))]
-)
-def test_every_number_that_completes_can_be_set(root, spec):
+@pytest.mark.parametrize(("root", "part"), [("device", "device"), ("runtime", "runtime"), ("model", "architecture")])
+def test_every_number_that_completes_can_be_set(root, part):
     from roofsim.prediction.setup import setup
     from roofsim.prediction.what_if import what_if
 
-    s = setup("mamba2-780m", spec if root == "device" else "rtx-4090", spec if root == "runtime" else "ideal")
+    s = setup("mamba2-780m", "rtx-4090", "vllm")
+    spec = getattr(s, part)
     line = "predict mamba2-780m -d rtx-4090 -r vllm --set"
     numbers = [path for path in every_place(spec) if f"{root}{path}=2x" in offered(f"{line} {root}{path}=")]
     assert len(numbers) > 5
