@@ -72,6 +72,13 @@ def test_what_is_in_the_current_folder_is_named_from_there(tmp_path: Path, monke
     assert place().source == ("--editable", f"./{ROOT.name}")
 
 
+def test_where_the_current_folder_is_gone_paths_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert place().source == ("--editable", str(ROOT))
+
+
 @pytest.mark.parametrize(
     ("origin", "source"),
     [
