@@ -9,7 +9,7 @@ from typing import Any
 
 from roofsim.explore.cases import check
 from roofsim.foundation.errors import InputError
-from roofsim.foundation.units import MOST_COUNTS, finite, is_quantity, parse_count, parse_counts
+from roofsim.foundation.units import MAX_COUNT, MOST_COUNTS, finite, is_quantity, parse_count, parse_counts
 from roofsim.prediction.places import COUNTS
 from roofsim.specs.override import COUNTED
 
@@ -78,22 +78,27 @@ def _flat(values: Any) -> list[Any]:
 
 
 def _count(name: str, value: Any) -> int:
-    """A whole number from 1 on."""
+    """A whole number from 1 on; none at all may be generated."""
+    least = _least(name)
     try:
         if isinstance(value, str):
-            return parse_count(value)
-        if isinstance(value, bool) or value != int(value) or not 1 <= value <= 10**12:
-            raise ValueError(f"{value!r} is not a whole number from 1 to 10^12")
+            return parse_count(value, least)
+        if isinstance(value, bool) or value != int(value) or not least <= value <= MAX_COUNT:
+            raise ValueError(f"{value!r} is not a whole number from {least} to 10^12")
         return int(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name}: {error}") from None
+
+
+def _least(name: str) -> int:
+    return 0 if name == "generate" else 1
 
 
 def _written(name: str, text: str) -> list[Any]:
     """The values in a text: set off by commas, `1k..64k*2` a range by factors, `1k..8k+1k` one by steps."""
     try:
         if name in COUNTS:
-            return list(parse_counts(text))
+            return list(parse_counts(text, _least(name)))
         pieces = [each.strip() for each in split(text)]
         if not all(pieces):
             raise ValueError(f"'{text}' holds an empty value; write values like a,b,c")

@@ -159,6 +159,8 @@ def combinations(choices: Choices, *, transfer: bool = False) -> tuple[list[Case
         raise InputError(f"{many:,} combinations: a table holds up to {MOST:,}; `roofsim sweep` takes more")
     specs = Specs(transfer)
     found = {name: [_spec(specs, name, each) for each in values] for name, values in choices.items()}
+    for name in NAMES:
+        _told_apart(name, choices.get(name, ()), found.get(name, ()))
     usual = {each.name: [each.default] for each in fields(Workload) if each.name in COUNTS}
     every = list(_cases({**found, **{name: each for name, each in usual.items() if name not in found}}, specs))
     units = {path: _unit(every, path) for path in found if "." in path}
@@ -168,6 +170,17 @@ def combinations(choices: Choices, *, transfer: bool = False) -> tuple[list[Case
     return every, Labels(names, {_id(spec): _id(word) for word, spec in words}, units, notes)
 
 
+def _told_apart(name: str, words: Sequence[Any], specs: Sequence[Any]) -> None:
+    """Raises InputError for a spec that is there twice, by whatever names."""
+    seen: dict[Any, Any] = {}
+    for word, spec in zip(words, specs, strict=True):
+        if _id(spec) in seen and spec == seen[_id(spec)][1]:
+            first = seen[_id(spec)][0]
+            same = f" ({_id(first)} is the same)" if _id(first) != _id(word) else ""
+            raise InputError(f"{name}: {_id(word)} is given twice{same}")
+        seen[_id(spec)] = (word, spec)
+
+
 def _cases(choices: Choices, specs: Specs) -> Iterator[Case]:
     """All combinations. What only some models have, such as a field of a kind of layer, the others are refused for.
 
@@ -175,7 +188,9 @@ def _cases(choices: Choices, specs: Specs) -> Iterator[Case]:
     """
     possible: set[tuple[str, Any]] = set()
     wrong: dict[tuple[str, Any], InputError] = {}
-    for values in product(*choices.values()):
+    errors: list[InputError] = []
+    every = list(product(*choices.values()))
+    for values in every:
         picked = dict(zip(choices, values, strict=True))
         asked = [(name, value) for name, value in picked.items() if "." in name or name in FIELDS]
         try:
@@ -184,7 +199,10 @@ def _cases(choices: Choices, specs: Specs) -> Iterator[Case]:
         except InputError as error:
             found = Case(picked, None, None, str(error))
             wrong = {**dict.fromkeys(asked, error), **wrong}
+            errors.append(error)
         yield found
+    if len(errors) == len(every):
+        raise errors[0]
     if never := [error for value, error in wrong.items() if value not in possible]:
         raise never[0]
 

@@ -96,6 +96,31 @@ def test_a_file_whose_name_holds_a_comma_is_one(data, here):
     assert data("predict Qwen2.5-0.5B -d ./my,own.yaml")["device"] == "my,own"
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("predict mamba2-130m mamba2-130m -d orin", "model: mamba2-130m is given twice"),
+        ("limits mamba2-130m -d orin,jetson-orin-nano-8gb", "is given twice (orin is the same)"),
+        ("predict mamba2-130m -d orin -b 1,2 --transfer --calibration none", "--calibration none wants none"),
+        ("explain mamba2-130m -d orin -p 1..9000+1 -b 1,2", "18,000 combinations: a table holds up to 10,000"),
+        (
+            "limits mamba2-130m -d orin --set device.memory.capacity=1x --set device.memory.capacity=2x,3x",
+            "given twice",
+        ),
+        ("predict mamba2-130m -d orin,", "empty value"),
+    ],
+)
+def test_several_that_are_none_are_refused(refused, line, says):
+    assert says in refused(line)
+
+
+def test_nothing_may_be_generated_in_some_of_several(data):
+    rows = data("predict mamba2-130m -d orin -g 0,128")["rows"]
+    assert [row["chosen"]["generate"] for row in rows] == [0, 128]
+    assert rows[0]["request"]["total_time"] == rows[0]["request"]["ttft"]
+    assert data("compare mamba2-130m -d orin -g 0")["rows"][0]["total_time"] == rows[0]["request"]["ttft"]
+
+
 def test_values_of_a_field_are_a_column(data, roofsim):
     line = "limits Qwen2.5-0.5B -d orin --set device.memory.capacity=1x,2x"
     chosen = [row["chosen"]["device.memory.capacity"] for row in data(line)["rows"]]
