@@ -106,10 +106,10 @@ def download(name: str) -> Path:
     try:
         return Path(hf_hub_download(name, CONFIG, cache_dir=folder()))
     except Exception as error:  # whatever comes of a network; its classes differ between releases
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        said = " ".join(str(error).split())[:LONGEST] or type(error).__name__
         gated = "Gated" in type(error).__name__
         terms = f"; accept its terms at https://huggingface.co/{name} and log in with `hf auth login`" if gated else ""
-        raise InputError(f"{name}: its config.json cannot be downloaded: {lines[0][:LONGEST]}{terms}") from None
+        raise InputError(f"{name}: its config.json cannot be downloaded: {said}{terms}") from None
 
 
 LONGEST = 300

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from roofsim.api import checked
 from roofsim.api.asked import Asked
 from roofsim.api.results import OfOne, as_engine
 from roofsim.api.shown import Shown
-from roofsim.api.words import Cell
+from roofsim.api.words import AnyPath, Cell
 from roofsim.explore import advise as advising
 from roofsim.explore import compare as comparing
 from roofsim.explore import fronts, sensitivity, sweep
@@ -38,8 +39,9 @@ class Crossover(Shown, crossing.Comparison):
     def _short(self) -> str:
         several = f"{len(self.pairs)} pairs of models"
         who = f"{self.pairs[0].a} and {self.pairs[0].b}" if len(self.pairs) == 1 else several
-        turns = [crossing.length for pair in self.pairs for crossing in pair.crossings]
-        said = f"crossing at {', '.join(f'{n:,}' for n in turns)}" if turns else "no crossing"
+        turns = [(each.length, *each.interval) for pair in self.pairs for each in pair.crossings]
+        lengths = ", ".join(f"{at:,} [{low:,}-{high:,}]" for at, low, high in turns)
+        said = f"crossing at {lengths}" if turns else "no crossing"
         if len(turns) > MOST_SAID:
             said = f"{len(turns)} crossings"
         return f"{self.pairs[0].metric} of {who} on {self.device} with {self.runtime}: {said}"
@@ -125,6 +127,13 @@ class Swept(Shown, sweep.Swept):
     def rows(self) -> Iterator[dict[str, Cell]]:
         """The points one by one, as plain values by column."""
         return sweep.Swept.rows(self)
+
+    def save(self, path: AnyPath) -> None:
+        """Write the study as Parquet, CSV, JSON lines or NetCDF, by the ending of the path; whole or not at all.
+
+        Studies that are too large for memory are for `roofsim sweep --output`. Raises InputError.
+        """
+        sweep.save(self, checked.path("path", path))
 
     def to_pandas(self) -> pandas.DataFrame:
         """A data frame, a row a point; raises MissingExtra without pandas."""

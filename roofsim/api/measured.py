@@ -14,6 +14,7 @@ from roofsim.api.results import as_engine
 from roofsim.api.shown import Shown
 from roofsim.api.words import AnyPath, CalibrationLike, DeviceLike, HostLike, ModelLike, RuntimeLike, Several
 from roofsim.fitting import run as fitting
+from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import plain, variant
 from roofsim.model.architecture import Architecture
@@ -62,14 +63,7 @@ class Calibrated(Shown, fitting.Result):
         target = Path(checked.path("path", path))
         if target.suffix.lower() not in (".yaml", ".yml"):
             raise InputError(f"path: '{target}' should end in .yaml")
-        partial = target.with_name(f".{target.name}.part")
-        try:
-            partial.write_text(dump(variant(self.calibration, id=target.stem)), encoding="utf-8")
-            partial.replace(target)
-        except OSError as error:
-            raise InputError(f"{target}: {error.strerror or error}") from None
-        finally:
-            partial.unlink(missing_ok=True)
+        writing.text(str(target), dump(variant(self.calibration, id=target.stem)))
 
     def plot(self) -> Figure:
         """Predictions of rows that were held out over what was measured."""

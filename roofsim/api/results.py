@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from roofsim.report.table import Table
+    from roofsim.studies.compare import Remedy
 
 
 R = TypeVar("R")
@@ -127,9 +128,16 @@ class Prediction(OfOne, results.Prediction):
 
         return prediction_records([self])
 
+    def remedies(self) -> tuple[Remedy, ...]:
+        """What other choices of the stack would give, each alone; of a prediction of numbers."""
+        from roofsim.studies.compare import remedies
+
+        self._of_numbers("what would help")
+        return tuple(remedies(self.on, self.workload))
+
     def _of_numbers(self, what: str) -> None:
         if not self._single:
-            raise InputError(f"{what} is drawn of one request, and this is a prediction of several")
+            raise InputError(f"{what} is told of one request, and this is a prediction of several")
 
     def plot(self, kind: Literal["roofline", "memory"] = "roofline") -> Figure:
         """Operators on the device's roofline, or what is alive over the operators of the prefill."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -11,8 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from roofsim.cli._click import Group, click
-from roofsim.foundation.errors import InputError, nearest
+from roofsim.foundation.errors import InputError, nearest, shortened
 from roofsim.foundation.version import __version__
+from roofsim.foundation.writing import together
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -32,8 +34,26 @@ class Problem(click.ClickException):
     exit_code = 2
 
 
+class Interrupted(click.ClickException):
+    """The user has seen enough: exits as programs do that Ctrl-C ends."""
+
+    exit_code = 128 + signal.SIGINT
+
+    def __init__(self) -> None:
+        super().__init__("interrupted")
+
+
 class Commands(Group):
     """Commands found by listing this folder; a typo gets suggestions."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Words that are no text could neither be printed nor written to a file."""
+        for each in args:
+            try:
+                each.encode()
+            except UnicodeEncodeError:
+                raise click.UsageError(f"'{each}' is no text (UTF-8 is expected)", ctx) from None
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands."""
@@ -76,9 +96,19 @@ class Commands(Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; our own errors become a message and exit code 2."""
         try:
-            return super().invoke(ctx)
+            with together() as files:
+                try:
+                    return super().invoke(ctx)
+                except (click.exceptions.Exit, BrokenPipeError):  # all is written, whether or not all was looked at
+                    files.appear()
+                    raise
         except InputError as error:
             raise Problem(str(error)) from None
+        except click.UsageError as error:
+            error.message = shortened(error.message)  # type: ignore[misc]  # final by name, not in fact
+            raise
+        except KeyboardInterrupt:
+            raise Interrupted from None
 
 
 @cache
@@ -116,7 +146,8 @@ def main() -> None:
         # Python would flush what is left once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):  # else whoever read the output has seen enough
-            click.echo(f"roofsim: cannot write: {error.strerror}", err=True)
+            where = f"{error.filename}: " if error.filename else "cannot write: "
+            click.echo(f"roofsim: {shortened(where)}{error.strerror or error}", err=True)
             sys.exit(2)
     except Exception as error:
         if os.environ.get("ROOFSIM_DEBUG"):

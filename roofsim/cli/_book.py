@@ -8,6 +8,7 @@ from datetime import date
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
 from roofsim.measure.points import Point, known, state
 from roofsim.measure.runs import Row, Runs
@@ -37,7 +38,7 @@ class Book:
         """Write the file anew with more rows: all of them are in it or none is."""
         source = f"roofsim measure {date.today().isoformat()}, {self.software}, random weights, published shapes"
         self.file = self.file.plus({"source": source, "arch": arch, **row} for row in rows)
-        o.write_whole(self.path, self.file.text)
+        writing.text(self.path, self.file.text, at_once=True)
 
     def finish(self, before: Runs, wanted: Iterable[Point], refused: Sequence[str], out: o.Output) -> None:
         """Write what is new and how much is left, then tell what was refused, to the quiet as well, and exit with 1.

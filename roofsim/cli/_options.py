@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from roofsim.cli._click import click
+from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError, nearest
 from roofsim.foundation.units import UNITS, parse, parse_count, parse_counts, parse_short_count
 from roofsim.foundation.version import SCHEMA
@@ -210,15 +211,12 @@ class Target(click.ParamType[str]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The path as given."""
-        path = Path(value)
-        if not value or (path.exists() and not path.is_file()):
-            self.fail(f"'{value}' is not the name of a file", param, ctx)
-        if self.suffixes and path.suffix.lower() not in self.suffixes:
+        try:
+            writing.writable(value)
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+        if self.suffixes and Path(value).suffix.lower() not in self.suffixes:
             self.fail(f"'{value}' should end in {', '.join(self.suffixes)}", param, ctx)
-        if not path.parent.is_dir():
-            self.fail(f"'{value}': there is no folder '{path.parent}'", param, ctx)
-        if not os.access(path.parent, os.W_OK):
-            self.fail(f"'{value}': the folder '{path.parent}' cannot be written to", param, ctx)
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -371,7 +369,7 @@ class Output:
         if self.output is None:
             click.echo(text)
         else:
-            write_whole(self.output, text + "\n")
+            writing.text(self.output, text + "\n")
             self.say(f"wrote {self.output}")
 
     def remark(self, models: Sequence[str]) -> None:
@@ -389,40 +387,6 @@ class Output:
         """A word to the user that is no part of the result."""
         if not self.quiet:
             click.echo(message, err=True)
-
-
-def make_folder(option: str, path: str) -> None:
-    """Make the folder that an option names, if it is not there."""
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{option} {path}: {error.strerror or error}") from None
-
-
-def write_whole(path: str, text: str) -> None:
-    """Write a file through a temporary one beside it."""
-    import tempfile
-
-    target = Path(path).resolve()
-    partial = ""
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as file:
-            partial = file.name
-            file.write(text)
-        Path(partial).chmod(0o666 & ~_umask())
-        Path(partial).replace(target)
-    except OSError as error:
-        if partial:
-            Path(partial).unlink(missing_ok=True)
-        raise InputError(f"{path}: {error.strerror or error}") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def workload_of(s: Setup, options: Mapping[str, Any]) -> Workload:

@@ -280,15 +280,11 @@ def _file(path: str) -> dict[str, Any]:
 def _points(path: str) -> list[dict[str, str]]:
     """The rows of a CSV of points, by the axis that heads each column."""
     import csv
-    from pathlib import Path
 
-    if not Path(path).is_file():
-        raise InputError(f"--points {path}: {'not a regular file' if Path(path).exists() else 'no such file'}")
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--points {path}: cannot be read as CSV ({error})") from None
+    from roofsim.specs.text import text_file
+
+    with text_file(path) as file:
+        rows = list(csv.reader(file))
     if len(rows) < 2:
         raise InputError(f"{path}: a line of names and a line for each point are expected")
     head = [each.strip() for each in rows[0]]

@@ -10,6 +10,7 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.foundation import writing
 from roofsim.foundation.schema import plain, variant
 from roofsim.report.formats import FORMATS
 
@@ -70,7 +71,7 @@ def command(
     if report:
         write_report(result, report)
         out.say(f"wrote {report}")
-    o.write_whole(output, dump(c))
+    writing.text(output, dump(c))
     out.say(f"wrote {output}")
     if data.bad:
         out.say(f"left out {len(data.bad)} rows that cannot be read")
@@ -82,9 +83,9 @@ def write_report(result: Any, folder: str) -> None:
     from roofsim.report import plots_of_fit
     from roofsim.report.calibration import summary
 
-    o.make_folder("--report", folder)
+    writing.folder(folder)
     plots_of_fit.save_all(result, folder)
-    o.write_whole(str(Path(folder) / "summary.md"), summary(result))
+    writing.text(str(Path(folder) / "summary.md"), summary(result))
 
 
 STEPS = 12

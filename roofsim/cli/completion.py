@@ -7,6 +7,7 @@ import shlex
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.foundation import writing
 from roofsim.report.table import Column, Table, to_copy
 
 FILES = {"bash": "~/.bashrc", "zsh": "~/.zshrc", "fish": "~/.config/fish/config.fish"}
@@ -44,7 +45,7 @@ def command(shell: str | None, format_: str, output: str | None, quiet: bool) ->
     if output is None:
         click.echo(script(shell), nl=False)
     else:
-        o.write_whole(output, script(shell))
+        writing.text(output, script(shell))
         out.say(f"wrote {output}")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
 
 
@@ -58,7 +59,7 @@ def command(
     if output is None:
         click.echo(text, nl=False)
     else:
-        o.write_whole(output, text)
+        writing.text(output, text)
     if not quiet:
         _report(model.total_parameters, model.active_parameters, found.notes, output)
     if verbose:

@@ -29,8 +29,9 @@ def command(
     Example: roofsim limits Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 --weights bf16,q8_0 -r llama.cpp
     """
     from roofsim.report.limits import limits_records, limits_row, limits_tables
-    from roofsim.studies.limits import limits, spread
+    from roofsim.studies.limits import limits, listed, spread
 
+    listed(lengths or ())
     out = o.Output(format_, output, quiet)
     chosen = _studies.single(models, options)
     if chosen is None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
 from roofsim.measure.runs import MODES
 from roofsim.report.formats import FORMATS
@@ -308,15 +309,10 @@ def command(
 
 def read_runs(path: str) -> str:
     """The text of the file of runs as it is, nothing if there is none yet."""
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a CSV file: not UTF-8") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
+    from roofsim.runs.importers import MAX_BYTES
+    from roofsim.specs.text import read_text
+
+    return read_text(path, MAX_BYTES, "a file of runs") if os.path.lexists(path) else ""
 
 
 def _named(case: Case) -> dict[str, Any]:
@@ -391,7 +387,7 @@ class Book:
             return {"source": source, "framework": framework, **row}
 
         self.file = self.file.plus(map(whole, rows))
-        o.write_whole(self.path, self.file.text)
+        writing.text(self.path, self.file.text, at_once=True)
 
     def add_kernels(self, case: Case, longest: Sequence[tuple[str, float, int]]) -> None:
         """Add a line of JSON with the kernels of a pass."""
@@ -401,7 +397,7 @@ class Book:
                 "L": case.tokens, "kernels": longest,
             }  # fmt: skip
             before = Path(self.kernels).read_text(encoding="utf-8") if Path(self.kernels).is_file() else ""
-            o.write_whole(self.kernels, before + json.dumps(line) + "\n")
+            writing.text(self.kernels, before + json.dumps(line) + "\n", at_once=True)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def command(kind: str, name: str, origin: str | None, output: str | None, force:
     else:
         values = alone({key: each for key, each in values.items() if key != "sources"})
         text = template(spec, required(spec, values, row.more), values, about)
-    o.write_whole(file, text)
+    writing.text(file, text)
     if not quiet:
         click.echo(f"wrote {file}. {use}", err=True)
 

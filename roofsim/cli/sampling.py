@@ -108,18 +108,15 @@ def _accuracy(path: str) -> Accuracy:
     import csv
 
     from roofsim.explore.sampling import Accuracy
+    from roofsim.foundation.units import MAX_COUNT, finite, whole
+    from roofsim.specs.text import read_text
 
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--accuracy {path}: cannot be read as CSV ({error})") from None
     tokens, chances = [], []
-    for number, row in enumerate(rows, 2):
+    for number, row in enumerate(csv.DictReader(read_text(path, what="a curve").splitlines()), 2):
         try:
-            tokens.append(int(row["tokens"]))
-            chances.append(float(row["accuracy"]))
-        except (KeyError, TypeError, ValueError):
+            tokens.append(whole(row["tokens"], 1, MAX_COUNT))
+            chances.append(finite(row["accuracy"]))
+        except (KeyError, ValueError):
             raise InputError(
                 f"--accuracy {path}, line {number}: a count under `tokens` and a chance under `accuracy` are expected"
             ) from None

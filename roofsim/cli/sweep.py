@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
 from roofsim.cli._click import click
+from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,9 +80,9 @@ def command(
 def _target(output: str) -> Path:
     """A file or folder to be written, in a folder that is there."""
     path = Path(output)
-    if not path.parent.is_dir():
-        raise InputError(f"--output {output}: there is no folder '{path.parent}'")
-    if path.is_dir() and any(each.suffix != ".parquet" for each in path.iterdir()):
+    if not os.path.isdir(path):
+        writing.writable(output)
+    elif any(each.suffix != ".parquet" for each in path.iterdir()):
         raise InputError(f"--output {output}: is a folder with other things in it")
     return path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.foundation import writing
 
 
 @click.command()
@@ -52,9 +53,9 @@ def command(
     if report:
         from roofsim.report import plots_of_fit
 
-        o.make_folder("--report", report)
+        writing.folder(report)
         drawn = plots_of_fit.save_validation(result, report)
-        o.write_whole(f"{report}/summary.md", summary(result, drawn))
+        writing.text(f"{report}/summary.md", summary(result, drawn))
         out.say(f"wrote {report}")
     out.write(validation_tables(result, rows=rows, by_stack=format_ == "table"), result.to_dict(),
               lambda: validation_records(result, rows=rows))  # fmt: skip

@@ -297,9 +297,15 @@ def weighted(done: Sequence[tuple[Number, PassFigures]]) -> Later:
 
 
 def weighted_operators(done: Sequence[tuple[Number, Sequence[OperatorRow]]]) -> Iterator[OperatorRow]:
-    """The same for their operators; what bounds one is what bounds the passes in which it takes longest."""
-    for rows in zip(*(each for _, each in done), strict=True):
-        parts = [(n, row) for (n, _), row in zip(done, rows, strict=True)]
+    """The same for their operators; what bounds one is what bounds the passes in which it takes longest.
+
+    A pass need not launch what another does: a single row has its gate in the kernel of the product before it.
+    """
+    found: dict[tuple[str, str], list[tuple[Number, OperatorRow]]] = {}
+    for n, rows in done:
+        for row in rows:
+            found.setdefault((row.layer, row.operator), []).append((n, row))
+    for parts in found.values():
         longest = max(parts, key=lambda part: float(part[0] * part[1].time))[1]
         yield replace(longest, **{name: sum(n * getattr(row, name) for n, row in parts) for name in SUMMED})
 

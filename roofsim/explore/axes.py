@@ -9,7 +9,7 @@ from typing import Any
 
 from roofsim.explore.cases import check
 from roofsim.foundation.errors import InputError
-from roofsim.foundation.units import MAX_COUNT, MOST_COUNTS, is_quantity, parse_count, parse_counts
+from roofsim.foundation.units import MAX_COUNT, MOST_COUNTS, finite, is_quantity, parse_count, parse_counts
 from roofsim.prediction.places import COUNTS
 from roofsim.specs.override import COUNTED
 
@@ -133,13 +133,16 @@ def _range(piece: str) -> Sequence[str]:
     units = {unit for _, unit in (low, high, *([step] if step else []))}
     if len(units) > 1:
         raise ValueError(f"'{piece}' has several units; write it like 100GB/s..400GB/s*2")
-    factor = float(span[3] or 2)
+    factor = finite(span[3] or "2")
     if high[0] < low[0] or (step[0] <= 0 if step else factor <= 1):
         raise ValueError(f"'{piece}' is not a growing range; write it like 0.5x..4x*2 or 1x..2x+0.25x")
     values: list[str] = []
     # counted from the start, so that errors do not add up, and the end is reached in spite of rounding
     while True:
-        value = low[0] + step[0] * len(values) if step else low[0] * factor ** len(values)
+        try:
+            value = low[0] + step[0] * len(values) if step else low[0] * factor ** len(values)
+        except OverflowError:
+            return values
         if value > high[0] * (1 + 1e-9):
             return values
         if len(values) >= MOST_COUNTS:
@@ -158,6 +161,7 @@ def _whole(text: str) -> str:
 
 def _amount(piece: str, text: str) -> tuple[float, str]:
     match = _AMOUNT.fullmatch(text)
-    if not match or float(match[1].replace("_", "")) <= 0:
+    value = finite(match[1].replace("_", "")) if match else 0
+    if not match or value <= 0:
         raise ValueError(f"'{piece}' is not a range of positive numbers; write it like 0.5x..4x*2")
-    return float(match[1].replace("_", "")), match[2]
+    return value, match[2]

@@ -9,7 +9,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Self
 
-from roofsim import library
 from roofsim.explore.cases import Case, Choices
 from roofsim.explore.combinations import Answers, Labels, Refusable, Step, combinations, described, unseen
 from roofsim.foundation.errors import InputError, UnknownName
@@ -17,7 +16,7 @@ from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.request import predict_request
 from roofsim.prediction.results import Prediction, columns, interval_basis, plain
-from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup
+from roofsim.prediction.setup import Setup
 from roofsim.specs.workload import Workload
 
 
@@ -181,29 +180,15 @@ def _rank(row: Row) -> int:
     return 2 if row.refused else 0 if row.fits else 1
 
 
-def compare(
-    *models: Any, device: Any, runtime: Any = DEFAULT_RUNTIME, price: float | None = None, processes: int = 1,
-    step: Step = unseen, **choices: Any,
-) -> Comparison:  # fmt: skip
-    """Predict every combination of models, devices, runtimes and other choices; without models, of all that ship.
-
-    A choice is one value or several, by the names of `explore.cases.Choices`: batch, prompt, generate, weights, cache,
-    dtype, logits, host, calibration, or the path of a field (`**{"device.memory.bandwidth": ["1x", "2x"]}`). `price` is
-    that of an hour of the device, in dollars: the time of a request at it, over its output tokens. `step` is told how
-    many are done of how many. Raises InputError for what is wrong whatever it is combined with.
-    """
-    asked = {"model": models or tuple(library.names("models")), "device": device, "runtime": runtime, **choices}
-    return compare_choices({name: _several(each) for name, each in asked.items()}, price, processes, step)
-
-
-def _several(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
 def compare_choices(
     choices: Choices, price: float | None = None, processes: int = 1, step: Step = unseen, transfer: bool = False
 ) -> Comparison:
-    """As `compare`, of choices that are lists; with `transfer` calibrations may be of other devices and runtimes."""
+    """Predict every combination of choices, each a list of values; what cannot be run is a row that says why.
+
+    `price` is that of an hour of the device, in dollars: the time of a request at it, over its output tokens. `step` is
+    told how many are done of how many; with `transfer` calibrations may be of other devices and runtimes. Raises
+    InputError for what is wrong whatever it is combined with.
+    """
     every, labels = combinations(choices, transfer=transfer)
     rows = sorted(_rows(every, price, processes, step), key=_rank)
     return Comparison(tuple(rows), labels, price)

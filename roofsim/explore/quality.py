@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.units import finite
 from roofsim.model.architecture import Architecture
 from roofsim.specs.scaling import TRAINED, ScalingLaw
+from roofsim.specs.text import text_file
 
 LOSS = "loss"
 """The column of losses."""
@@ -73,11 +75,8 @@ class Measured:
 
 def measured(path: str, known: Sequence[str]) -> Measured:
     """The losses of a CSV: one column `loss`, the others named as parameters; raises InputError."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--quality {path}: {getattr(error, 'strerror', None) or error}") from None
+    with text_file(path) as file:
+        rows = list(csv.DictReader(file))
     header = tuple(name for name in (rows[0] if rows else {}) if name is not None)
     columns = tuple(name for name in header if name in known)
     if LOSS not in header or not columns:
@@ -88,8 +87,8 @@ def measured(path: str, known: Sequence[str]) -> Measured:
     losses: dict[tuple[float, ...], float] = {}
     for line, row in enumerate(rows, 2):
         try:
-            key, loss = tuple(float(row[name]) for name in columns), float(row[LOSS])
-        except (TypeError, ValueError):
+            key, loss = tuple(finite(row[name]) for name in columns), finite(row[LOSS])
+        except ValueError:
             raise InputError(
                 f"--quality {path}: line {line}: every field of {', '.join((*columns, LOSS))} is a number"
             ) from None

@@ -316,5 +316,5 @@ def _axis(s: Setup, w: Workload, path: str, span: str) -> Axis:
 def _end(number: Quantity, text: str) -> float:
     """An end of a span: a factor, a count or a quantity; raises ValueError."""
     if text.endswith(("x", "X")):
-        return number.value * float(text[:-1])
+        return number.value * units.finite(text[:-1])
     return float(units.parse_count(text)) if number.whole else units.parse(text, number.unit)

@@ -12,6 +12,7 @@ from typing import Any
 
 from roofsim.engine.regime import LENGTH, expand
 from roofsim.foundation.arith import Number, single
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import assembled, variant
 from roofsim.model.architecture import Architecture, Stretch
 from roofsim.prediction.evaluation import Evaluation, figure
@@ -19,6 +20,7 @@ from roofsim.prediction.places import placed
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.symbols import symbols_of
+from roofsim.specs.family import MOST_LAYERS
 from roofsim.specs.workload import Workload
 
 HALVINGS = 50
@@ -88,6 +90,8 @@ def binding(s: Setup, w: Workload, kind: str, name: str, budget: float) -> Bindi
         made = replace(s, architecture=with_layers(a, kind, layers))
         return read(Evaluation(*(placed(made, w, variables) if variables else (made, w))))
 
+    if a.depth > MOST_LAYERS:
+        raise InputError(f"{a.id}: layers are tried one by one, and {a.depth:,} are more than {MOST_LAYERS:,}")
     values = [float(at(n)) for n in range(a.depth + 1)]
     kept = [value <= budget for value in values]
     allowed: list[tuple[int, int]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -190,7 +191,7 @@ def write(
     path = Path(output).resolve()
     runner = Runner(made)
     writer = writer_of(path, runner)
-    folder = path.with_name(f"{path.name}.parts")
+    folder = _waiting_room(path)
     _room(made, path)
     with opened(folder, made, restart) as store, _disk(path):
         missing = [i for i in range(made.space.parts) if not store.has(i)]
@@ -202,6 +203,32 @@ def write(
         kept = _assembled(runner, store, writer, path)
         throw_away(folder)
     return Written(path, kept, made.space.size)
+
+
+def _waiting_room(path: Path) -> Path:
+    """The folder for the parts of a file, whose name may be as long as names can be."""
+    return path.with_name(f"{os.fsdecode(os.fsencode(path.name)[:LONGEST_NAME])}.parts")
+
+
+LONGEST_NAME = 240
+"""Bytes of a name that are kept; no common file system takes more than 255."""
+
+
+def save(found: Swept, output: str | Path) -> None:
+    """A study in memory written to a file, which appears whole or not at all; raises InputError."""
+    path = Path(output).resolve()
+    runner = Runner(found.study)
+    writer = writer_of(path, runner)
+    partial = path.with_name(f".{path.name}.{os.getpid()}{path.suffix}")
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder that is there already")
+        writer(runner, found.parts, partial)
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    finally:
+        throw_away(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
 
 
 def _assembled(runner: Runner, store: Store, writer: Callable[..., None], path: Path) -> int:
@@ -241,8 +268,8 @@ class _disk:  # noqa: N801  reads as a word in `with`
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, OSError):
             raise InputError(
-                f"{self.path}: {error.strerror or error}; what was computed is kept in {self.path.name}.parts, and the "
-                "same command goes on from there"
+                f"{self.path}: {error.strerror or error}; what was computed is kept in "
+                f"{_waiting_room(self.path).name}, and the same command goes on from there"
             ) from None
 
 
@@ -274,4 +301,4 @@ def _computed(
     return executors.computed(made, wanted, workers)
 
 
-__all__ = ["Space", "Study", "Swept", "Written", "study", "swept", "write"]
+__all__ = ["Space", "Study", "Swept", "Written", "save", "study", "swept", "write"]

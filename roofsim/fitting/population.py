@@ -97,7 +97,7 @@ class Stack:
 
 def stacks(files: Sequence[Runs], where: str = "") -> list[Stack]:
     """All stacks in files of runs, each row with the runtime that it names; `where` filters the rows."""
-    keep = parse(where) if where else None
+    keep = parse(where, [run for each in files for run in each.runs]) if where else None
     readers: dict[str, Reader] = {}
     found: dict[tuple[str, str, bool], list[Case]] = {}
     for run in (run for runs in files for run in runs.runs):

@@ -137,7 +137,7 @@ def expected(device: Device, host: Host | None, runtime: Runtime) -> Prior:
 
 def _cases(runs: Runs, reader: Reader, device: Device, o: Options, skipped: dict[str, int]) -> list[Case]:
     """The rows of this device and runtime that the model has a figure for; counts the others by reason."""
-    keep = parse(o.where) if o.where else None
+    keep = parse(o.where, runs.runs) if o.where else None
     cases: list[Case] = []
 
     def skip(reason: str) -> None:

@@ -1,4 +1,4 @@
-"""What the fields of a spec mean: the text that stands below each in its class."""
+"""What a class says of the fields of a spec: what each means, in the text below it, and what it may hold."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from roofsim.foundation.schema import Spec
 
@@ -23,6 +23,37 @@ def meanings(spec: type[Spec]) -> Mapping[str, str]:
 def _meanings(spec: Any) -> Mapping[str, str]:
     own = [each for each in reversed(spec.__mro__) if issubclass(each, Spec) and each is not Spec]
     return {name: text for each in own for name, text in _texts(each)}
+
+
+def hints(spec: type[Spec]) -> Mapping[str, Any]:
+    """What each field of a spec may hold."""
+    hashable: Any = spec
+    return _hints(hashable)
+
+
+@cache
+def _hints(spec: Any) -> Mapping[str, Any]:
+    return get_type_hints(spec)
+
+
+def types(hint: Any) -> Iterator[Any]:
+    """What a field may hold, and what that is made of; words are left together."""
+    yield hint
+    if get_origin(hint) is not Literal:
+        for each in get_args(hint):
+            yield from types(each)
+
+
+def inside(spec: type[Spec]) -> list[type[Spec]]:
+    """A spec and all that it is made of, with the kinds of each that are known so far."""
+    found, todo = dict.fromkeys([spec]), [spec]
+    while todo:
+        each = todo.pop()
+        held = [x for hint in hints(each).values() for x in types(hint) if isinstance(x, type) and issubclass(x, Spec)]
+        fresh = [x for x in (*each.__subclasses__(), *held) if x not in found]
+        found |= dict.fromkeys(fresh)
+        todo += fresh
+    return list(found)
 
 
 def _texts(spec: type[Spec]) -> Iterator[tuple[str, str]]:

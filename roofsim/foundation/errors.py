@@ -10,7 +10,44 @@ RoofsimError
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+LONGEST = 80
+"""Letters of a value that a message quotes at most: a line of a screen."""
+
+KEPT = 20
+"""Of a longer one, letters that are shown of its end."""
+
+_VALUES = re.compile(rf"(?<!\w)'[^'\n]{{{LONGEST + 1},}}'(?!\w)|\S{{{3 * LONGEST},}}")
+"""What is in quotes, apostrophes aside, and what no space or line parts: paths may be longer than a line."""
+
+
+def shortened(message: str) -> str:
+    """A message in which no value is longer than a line of a screen, and all can be printed."""
+    printable = message.encode(errors="backslashreplace").decode()
+    return _VALUES.sub(lambda found: cut(found[0]), printable)
+
+
+def cut(text: str) -> str:
+    """A text that fits in a line of a screen: of a longer one its beginning and its end."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - KEPT - 3]}...{text[-KEPT:]}"
+
+
+def named(value: Any) -> str:
+    """What was read, short enough for a message."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"the number {value}"
+    if isinstance(value, dict | list | tuple):
+        return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value)}"
+    if isinstance(value, int) and not -(10**30) < value < 10**30:
+        return "a number of more than 30 digits"
+    text = str(value)
+    return f"'{cut(text)}'"
 
 
 class RoofsimError(Exception):
@@ -20,6 +57,9 @@ class RoofsimError(Exception):
 class InputError(RoofsimError):
     """Something the user gave cannot be used."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(shortened(message))
+
 
 class SpecError(InputError):
     """A spec file is wrong.
@@ -28,7 +68,7 @@ class SpecError(InputError):
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(map(shortened, problems))
         super().__init__("\n".join(self.problems))
 
 

@@ -74,6 +74,9 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
 )
 """What an expression may call."""
 
+SEVERAL = ("min", "max")
+"""Of these, what takes several values."""
+
 DEEPEST = 50
 """Levels of nesting that are read; nobody writes more by hand, and each is a call."""
 
@@ -178,8 +181,13 @@ def _check(node: ast.expr, what: str, names: set[str]) -> None:
     match node:
         case ast.Name() | ast.Attribute():
             names.add(_dotted(node, what))
-        case ast.Constant(value=bool() | int() | float() | str()):
+        case ast.Constant(value=bool() | str()):
             pass
+        case ast.Constant(value=int() | float() as number):
+            try:
+                units.finite(number)
+            except ValueError as error:
+                raise InputError(f"{what}: {error}") from None
         case ast.BoolOp(values=parts) | ast.Tuple(elts=parts) | ast.List(elts=parts):
             for each in parts:
                 _check(each, what, names)
@@ -192,6 +200,9 @@ def _check(node: ast.expr, what: str, names: set[str]) -> None:
             for each in (left, *others):
                 _check(each, what, names)
         case ast.Call(func=ast.Name(id=name), args=[_, *_] as given, keywords=[]) if name in FUNCTIONS:
+            if (len(given) < 2) if name in SEVERAL else (len(given) != 1):
+                wanted = "several values" if name in SEVERAL else "one value"
+                raise InputError(f"{what}: {name} takes {wanted}, not {len(given)}")
             for each in given:
                 _check(each, what, names)
         case _:
@@ -219,11 +230,11 @@ def _value(node: ast.AST, value: Callable[[str], Any]) -> Any:
         case ast.UnaryOp(op=ast.Not()):
             return _not(_value(node.operand, value))
         case ast.UnaryOp():
-            return -_value(node.operand, value)
+            return _computed(operator.neg, _value(node.operand, value))
         case ast.BinOp():
             return _computed(COMPUTE[type(node.op)], _value(node.left, value), _value(node.right, value))
         case ast.Call(func=ast.Name(id=name)):
-            return FUNCTIONS[name](*(_value(each, value) for each in node.args))
+            return _computed(FUNCTIONS[name], *(_value(each, value) for each in node.args))
         case ast.Name() | ast.Attribute():
             return value(_dotted(node, ""))
         case ast.Constant():
@@ -240,10 +251,11 @@ def _value(node: ast.AST, value: Callable[[str], Any]) -> Any:
     raise TypeError(f"no value of {node}")
 
 
-def _computed(compute: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+def _computed(compute: Callable[..., Any], *given: Any) -> Any:
+    """In float64 throughout: a whole number to the power of another could fill the memory."""
     try:
-        return compute(left, right)
-    except (ZeroDivisionError, OverflowError):  # as arrays have it: no number
+        return compute(*(float(each) if isinstance(each, int) else each for each in given))
+    except (ArithmeticError, ValueError):  # as arrays have it: no number
         return math.nan
 
 

@@ -121,8 +121,8 @@ def whole(spec: Spec) -> str:
 def place(parts: Sequence[Any], step: str) -> int | None:
     """Which of the parts of a layer a step of a path means: its number, its kind, `mixer` (the first) or `ffn` (the
     last of several); None if it means none."""
-    if step.isdigit():
-        return int(step) if int(step) < len(parts) else None
+    if step.isdecimal():
+        return int(step) if len(step) < 9 and int(step) < len(parts) else None
     kinds = [each.get("kind") if isinstance(each, Mapping) else getattr(each, "kind", None) for each in parts]
     if step in kinds:
         return kinds.index(step)

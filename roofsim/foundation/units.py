@@ -20,6 +20,8 @@ from __future__ import annotations
 import math
 import re
 
+from roofsim.foundation.errors import named
+
 DECIMAL = {
     "a": -18, "f": -15, "p": -12, "n": -9, "u": -6, "µ": -6, "μ": -6, "m": -3,
     "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18,
@@ -74,6 +76,38 @@ def is_quantity(text: str) -> bool:
     """Whether it is a number with a unit, of whatever."""
     match = _QUANTITY.fullmatch(text)
     return bool(match and any(_factor(match[2] or "", unit) for unit in UNITS if unit))
+
+
+def finite(written: object) -> float:
+    """A plain number, of a text or of JSON; raises ValueError for what is none, and for what is none in float64."""
+    try:
+        value = float(written) if isinstance(written, str | int | float) and not isinstance(written, bool) else None
+    except OverflowError:  # of a whole number with more digits than there are
+        value = math.inf
+    except ValueError:
+        value = None
+    if value is None:
+        raise ValueError(f"{named(written)} is not a number")
+    if not math.isfinite(value):
+        raise ValueError(f"{named(written)} is not finite")
+    return value
+
+
+def whole(written: object, least: int, most: int) -> int:
+    """A whole number of a text or of JSON; raises ValueError for what is none between these two."""
+    try:
+        value = finite(written)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most or value != int(value):
+        raise ValueError(f"{named(written)} is not a whole number from {least} to {_power(most)}")
+    return int(value)
+
+
+def _power(limit: int) -> str:
+    """A limit as people write it."""
+    digits = len(str(limit)) - 1
+    return f"10^{digits}" if limit == 10**digits and digits > 3 else f"{limit:,}"
 
 
 def _factor(written: str, unit: str) -> float | None:
@@ -173,7 +207,7 @@ def parse_counts(text: str, least: int = 1) -> list[int]:
         low, high = parse_count(span[1], least), parse_count(span[2], least)
         step = parse_count(span[4]) if span[4] else 0
         factor = 1.0 if step else float(span[3] or 2)
-        if high < low or (not step and factor <= 1):
+        if high < low or (not step and not 1 < factor < math.inf):
             raise ValueError(f"'{piece}' is not a growing range; write it like 1k..256k*2 or 1k..8k+1k")
         value = low
         while value <= high:
@@ -200,7 +234,7 @@ def parse_short_count(text: str) -> int:
     match = re.fullmatch(rf"({_WHOLE}(?:\.\d+)?)(?:E\+?(\d\d?)|([KMBT]))?", text.strip().upper())
     if match is None:
         raise ValueError(f"'{text}' is not a number of parameters; write it like 8030261248, 350M, 8.03B or 8e9")
-    number = float(f"{match[1].replace('_', '').replace(',', '')}e{match[2] or 0}")
+    number = finite(f"{match[1].replace('_', '').replace(',', '')}e{match[2] or 0}")
     return round(number * _THOUSANDS[match[3] or ""])
 
 

@@ -31,9 +31,10 @@ FAMILIES: dict[str, Callable[[Architecture], Fields]] = {}
 def config_fields(a: Architecture) -> Fields:
     """The config of a model, `model_type` first; raises Unsupported for a family without a class."""
     if a.family not in FAMILIES:
+        named = f"for '{a.family}' give" if a.family else "say in its file which it is like (`family: llama`), or give"
         raise Unsupported(
-            f"{a.id}: from our description only these families can be built: {', '.join(FAMILIES)}; of the family "
-            f"'{a.family}' give the published config.json, if transformers has a class for it"
+            f"{a.id}: from our description only these families can be built: {', '.join(FAMILIES)}; {named} the "
+            "published config.json, if transformers has a class for it"
         )
     return {
         "model_type": a.family,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from types import MappingProxyType
 
 from roofsim.foundation.arith import Number
@@ -206,6 +207,16 @@ def _eight_experts(place: Place) -> bool:
     return place.network.experts == 8
 
 
+def alike_places(of: int) -> Iterator[tuple[int, int]]:
+    """One of each run of places that all rules treat alike, and how many it stands for.
+
+    Between the ends that rules have, they look at every third at most; so the depth of a network costs nothing.
+    """
+    ends = sorted({0, *(min(end, of) for end in (2, 4, of // 16, of // 8, 7 * of // 8)), of})
+    for low, high in pairwise(ends):
+        yield from ((index, len(range(index, high, 3))) for index in range(low, min(low + 3, high)))
+
+
 LOW_RANK = tuple(f"{name}_{end}" for name in ("mix", "decay", "rate", "gate", "share") for end in "ab")
 QUANT = "llama.cpp, src/llama-quant.cpp, llama_tensor_get_type: {}"
 
@@ -303,13 +314,11 @@ def stored(name: str, dtype: str, network: Inventory) -> dict[str, Number]:
         by_operator.setdefault(matrix.operator, []).append(matrix)
     for operator, alike in by_operator.items():
         of = sum(matrix.count for matrix in alike)
-        encodings = Counter(
-            next(
-                (other for other, rule in form.mixed.get(operator, ()) if rule(Place(i, of, network))),
-                usual.get(operator, usual["weights"]),
-            )
-            for i in range(of)
-        )
+        encodings: Counter[str] = Counter()
+        for index, times in alike_places(of):
+            place, rules = Place(index, of, network), form.mixed.get(operator, ())
+            usually = usual.get(operator, usual["weights"])
+            encodings[next((other for other, rule in rules if rule(place)), usually)] += times
         weights = sum(matrix.count * matrix.weights for matrix in alike)
         held = sum(
             matrix.count * matrix.weights * times / of * bytes_per_weight(encoding, matrix.row)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.units import finite
 from roofsim.prediction.places import parameter_at
 from roofsim.prediction.setup import Setup
 
@@ -64,7 +65,7 @@ def _parameters(s: Setup, changes: Sequence[tuple[str, str]]) -> dict[str, float
         if row is None:
             raise UnknownName("--set parameters", name, PARAMETERS)
         try:
-            value = float(text[:-1]) * float(now[name]) if text.endswith("x") else float(text)
+            value = finite(text[:-1]) * float(now[name]) if text.endswith("x") else finite(text)
         except ValueError:
             what, like = f"number{f' in {row.unit}' if row.unit else ''}", f"{float(now[name]):.3g} or 2x"
             raise InputError(f"--set parameters.{name}: '{text}' is not a {what}; write {like}") from None

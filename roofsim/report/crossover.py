@@ -65,7 +65,7 @@ def row_notes(comparisons: Sequence[Comparison]) -> list[str]:
         UNCERTAIN,
         f"A/B: {METRICS[pairs[0].metric].words} of A over that of B at 8,192 and 57,344 tokens; fits: longest prompt "
         "in memory. Lengths in parentheses lie beyond it for A or B.",
-        *_windows(pairs),
+        *windows(pairs),
     ]
 
 
@@ -100,7 +100,7 @@ BEYOND = "\u2020"
 """Marks lengths beyond a context window."""
 
 
-def _windows(pairs: Sequence[Pair]) -> list[str]:
+def windows(pairs: Sequence[Pair]) -> list[str]:
     """The context windows of models that have a crossing beyond them, where the mark is explained."""
     found = dict.fromkeys(
         f"{getattr(p, side)} ({window:,})"
@@ -189,7 +189,7 @@ def runtimes_tables(c: AcrossRuntimes, device: str) -> list[Table]:
         rows.append([verdict.a, verdict.b, *(_ahead(each.pairs[i]) for each in c.comparisons)])
     notes = [
         f"Lengths at which B is ahead; in parentheses where A or B is out of memory. {UNCERTAIN}",
-        *_windows([pair for each in c.comparisons for pair in each.pairs]),
+        *windows([pair for each in c.comparisons for pair in each.pairs]),
         *_skipped(c.comparisons),
     ]
     for i, verdict in enumerate(c.verdicts):

@@ -17,8 +17,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
 
 from roofsim.engine.roofline import Machine
-from roofsim.foundation import units
-from roofsim.foundation.errors import InputError
+from roofsim.foundation import units, writing
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import METRICS
@@ -71,18 +70,11 @@ def subplots(
 
 def save(figure: Figure, path: str) -> None:
     """Write a figure in the format of the path's ending; the file appears whole or not at all."""
-    target = Path(path).resolve()
-    partial = target.with_name(f".{target.name}.part{target.suffix}")
+    ending = Path(path).suffix.lower().removeprefix(".")
     # no date in the file: the same input gives the same bytes
-    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    try:
-        with rc_context(STYLE):
-            figure.savefig(partial, dpi=200, bbox_inches="tight", metadata=undated.get(target.suffix.lower()))
-        partial.replace(target)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with writing.whole(path) as partial, rc_context(STYLE):
+        figure.savefig(partial, format=ending, dpi=200, bbox_inches="tight", metadata=undated.get(ending))
 
 
 def ticks(axis: Any, unit: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from roofsim import library
 from roofsim.adapters import hub
 from roofsim.foundation.arith import Number
-from roofsim.foundation.errors import RoofsimError
+from roofsim.foundation.errors import RoofsimError, shortened
 from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Phase, Precision, Product
@@ -22,7 +22,7 @@ from roofsim.prediction.setup import Setup, setup
 from roofsim.prediction.steps import decode, late, pieces, samples, turns
 from roofsim.runs.names import device_of, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
-from roofsim.runs.reading import Run
+from roofsim.runs.reading import FLAGS, Run
 from roofsim.runs.targets import Figure, Group, Job, Jobs, Target
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
@@ -33,12 +33,12 @@ from roofsim.specs.workload import Workload, workload
 WHOLE_PASS = {"e2e": None, "forward_gpu_busy": "device_time_s"}
 """Values of `op` that mean a whole pass, and the metric that they stand for if not the row's own."""
 
-MIXED_FLAGS = ("suspect", "host_contended")
-"""Keys of a note that say a figure should not be scored."""
-
 
 class Skip(Exception):
     """A run that the model has no figure for, and why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(shortened(reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class Reader:
 
     def _case(self, run: Run) -> Case:
         device = self.device(run)
-        threads = re.match(r"\d+", run.notes.get("threads", ""))
+        threads = re.match(r"\d{1,9}", run.notes.get("threads", ""))
         if device.kind == "cpu" and threads and int(threads[0]) < device.units.value:
             raise Skip(f"made with fewer threads than the {device.units.value:g} cores of {device.id}")
         if run.op in BUILDERS:
@@ -178,7 +178,7 @@ class Reader:
         except KeyError as error:
             raise Skip(f"{run.op}: its note lacks {error.args[0]}") from None
         except ValueError as error:
-            raise Skip(f"{run.op}: a size in its note is no number: {error}") from None
+            raise Skip(f"{run.op}: its note: {error}") from None
         except RoofsimError as error:
             raise Skip(str(error).split(";")[0]) from None
         key = f"{run.op}|{dtype}|{kernels!r}"
@@ -360,7 +360,7 @@ def _seconds(run: Run, w: Workload) -> float:
 
 
 def _flags(run: Run) -> tuple[str, ...]:
-    return tuple(flag for flag in MIXED_FLAGS if run.stated(flag))
+    return tuple(flag for flag in FLAGS if run.stated(flag))
 
 
 def _rail(run: Run) -> str | None:

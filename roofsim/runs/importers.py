@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, TypeVar
 
-from roofsim.foundation.errors import InputError
+from roofsim.foundation.errors import InputError, SpecError
+from roofsim.foundation.units import MAX_COUNT, finite, whole
 from roofsim.runs.columns import METRICS
-from roofsim.runs.reading import Bad, Run, Runs, read_csv, refusal
+from roofsim.runs.reading import Bad, Run, Runs, digest, read_csv, refusal
+from roofsim.specs.json_text import parsed
+from roofsim.specs.text import read_text, regular
+
+N = TypeVar("N", int, float)
 
 MAX_BYTES = 200_000_000
 """Outputs of these tools are a few megabytes; a CSV of the schema may be of any size."""
@@ -45,6 +50,7 @@ def read_all(paths: Sequence[str], *, skip_bad_rows: bool = False) -> Runs:
 
 
 def _head(path: str) -> str:
+    regular(path)
     try:
         with open(path, "rb") as file:
             return file.read(65_536).decode("utf-8-sig", errors="replace")
@@ -57,14 +63,7 @@ def _is_log(path: str) -> bool:
 
 
 def _text(path: str) -> str:
-    try:
-        if Path(path).stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: more than {MAX_BYTES:,} bytes; outputs of benchmarks are smaller")
-        return Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file (UTF-8 expected)") from None
+    return read_text(path, MAX_BYTES, "the output of a benchmark")
 
 
 def _made(path: str, skip_bad_rows: bool, found: Iterator[Run | Bad]) -> Runs:
@@ -81,13 +80,40 @@ def _made(path: str, skip_bad_rows: bool, found: Iterator[Run | Bad]) -> Runs:
                 runs.append(each._replace(line=each.line or number))
             else:
                 bad.append(Bad(number, f"{each.metric}: {each.value:g} {row.unit} is not plausible"))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise InputError(f"{path}: not an output that can be read: {type(error).__name__} at {error}") from None
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{path}: {error}") from None
+    except KeyError as error:
+        raise InputError(f"{path}: not an output that can be read: {error} is not there") from None
+    except (TypeError, AttributeError, IndexError):
+        raise InputError(f"{path}: not an output that can be read: it is not laid out as this tool does it") from None
     if bad and not skip_bad_rows:
         raise InputError(refusal(path, bad))
     if not runs:
         raise InputError(f"{path}: holds no measured figure")
-    return Runs(Path(path).name, hashlib.sha256(Path(path).read_bytes()).hexdigest(), tuple(runs), tuple(bad))
+    return Runs(Path(path).name, digest(path), tuple(runs), tuple(bad))
+
+
+def _count(
+    data: Mapping[str, Any], name: str, default: int | None = None, least: int = 0, most: int = MAX_COUNT
+) -> int:
+    """A whole number; `default`, if there is one, where the file has none. Raises ValueError."""
+    value = data[name] if default is None else data.get(name)
+    if default is not None and (value is None or value == ""):
+        return default
+    return _stated(whole, name, value, least, most)
+
+
+def _number(data: Mapping[str, Any], name: str) -> float:
+    """A number; raises ValueError."""
+    return _stated(finite, name, data[name])
+
+
+def _stated(read: Callable[..., N], name: str, *given: Any) -> N:
+    """What `read` makes of it; its ValueError names the field."""
+    try:
+        return read(*given)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _run(**fields: Any) -> Run:
@@ -98,12 +124,12 @@ def _run(**fields: Any) -> Run:
 
 def _from_json(path: str, text: str) -> Iterator[Run | Bad]:
     try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        try:
-            data = [json.loads(line) for line in text.splitlines() if line.strip()]
-        except json.JSONDecodeError:
-            raise InputError(f"{path}: not valid JSON: {error}") from None
+        data = parsed(text, path)
+    except SpecError:
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) < 2 or not all(line.lstrip()[:1] == "{" for line in lines):
+            raise
+        data = [parsed(line, path) for line in lines]
     first = data[0] if isinstance(data, list) and data else data
     if isinstance(first, dict) and "avg_ns" in first:
         return llama_bench(data if isinstance(data, list) else [data])
@@ -122,18 +148,18 @@ def _from_json(path: str, text: str) -> Iterator[Run | Bad]:
 def llama_bench(rows: Any) -> Iterator[Run | Bad]:
     """llama-bench -o csv or json: `pp` is the time of a prompt, `tg` that of so many tokens."""
     for number, row in enumerate(rows, 2):
-        prompt, generated, depth = (int(row.get(name) or 0) for name in ("n_prompt", "n_gen", "n_depth"))
+        prompt, generated, depth = (_count(row, name, 0) for name in ("n_prompt", "n_gen", "n_depth"))
         if bool(prompt) == bool(generated):
             yield Bad(number, "a test of prompt and generation together (-pg) has no single phase; use -p and -n")
             continue
-        seconds = float(row["avg_ns"]) * 1e-9
+        seconds = _number(row, "avg_ns") * 1e-9
         name = Path(str(row["model_filename"])).stem
         flash = str(row.get("flash_attn", "0")).lower()
         notes = [
             "tool=llama-bench",
             f"fa={int(flash in ('1', 'true', 'on'))}",
             f"n_ubatch={row.get('n_ubatch', '')}",
-            f"model_bytes={row['model_size']}B",
+            f"model_bytes={_count(row, 'model_size', least=1, most=10**15)}B",
         ]
         yield _run(
             line=number,
@@ -184,7 +210,7 @@ def _optimum(path: str, data: Mapping[str, Any]) -> Iterator[Run | Bad]:
     config, report = data["config"], data["report"]
     backend, scenario = config["backend"], config["scenario"]
     shapes, asked = scenario["input_shapes"], scenario.get("generate_kwargs") or {}
-    prompt, generated = int(shapes["sequence_length"]), int(asked.get("max_new_tokens") or 1)
+    prompt, generated = _count(shapes, "sequence_length", least=1), _count(asked, "max_new_tokens", 1, least=1)
     gpus = (config.get("environment") or {}).get("gpu") or []
     common = {
         "source": str(data.get("name") or config.get("name") or ""),
@@ -192,7 +218,7 @@ def _optimum(path: str, data: Mapping[str, Any]) -> Iterator[Run | Bad]:
         "framework": f"{backend.get('name', 'pytorch')} {backend.get('version') or ''} (optimum-benchmark)".strip(),
         "model": str(backend["model"]),
         "dtype": str(backend.get("torch_dtype") or backend.get("dtype") or "").removeprefix("torch."),
-        "batch": int(shapes.get("batch_size") or 1),
+        "batch": _count(shapes, "batch_size", 1, least=1),
         "prompt": prompt,
     }
     for phase in ("prefill", "decode"):
@@ -212,21 +238,36 @@ def _optimum_figures(part: Mapping[str, Any], steps: int) -> Iterator[tuple[str,
     """Means of latency (per step), peak memory and energy (per step) in SI units."""
     latency, memory, energy = (part.get(name) or {} for name in ("latency", "memory", "energy"))
     if latency:
-        mean = latency.get("mean")
-        mean = sum(latency["values"]) / len(latency["values"]) if mean is None else mean
-        yield "latency_s", float(mean) * _TO_SI[latency.get("unit", "s")] / steps
+        yield "latency_s", (_mean(latency)) * _si(latency, "s") / steps
     for key, metric in (("max_allocated", "peak_mem_bytes"), ("max_reserved", "peak_reserved_bytes")):
-        if memory.get(key):
-            yield metric, float(memory[key]) * _TO_SI[memory.get("unit", "MB")]
-    if energy.get("gpu"):
-        yield "energy_j", float(energy["gpu"]) * _TO_SI[energy.get("unit", "kWh")] / steps
+        if memory.get(key) is not None:
+            yield metric, _number(memory, key) * _si(memory, "MB")
+    if energy.get("gpu"):  # nought where there is no GPU
+        yield "energy_j", _number(energy, "gpu") * _si(energy, "kWh") / steps
+
+
+def _mean(latency: Mapping[str, Any]) -> float:
+    """The mean that is stated, or that of the values."""
+    if latency.get("mean") is not None:
+        return _number(latency, "mean")
+    if not latency.get("values"):
+        raise ValueError("latency: states neither a mean nor values")
+    return fmean(_stated(finite, "values", each) for each in latency["values"])
+
+
+def _si(data: Mapping[str, Any], usual: str) -> float:
+    """What one of the unit that is stated is in SI."""
+    unit = str(data.get("unit", usual))
+    if unit not in _TO_SI:
+        raise ValueError(f"unit: '{unit}' is not known; one of {', '.join(_TO_SI)}")
+    return _TO_SI[unit]
 
 
 def _vllm_serving(data: Mapping[str, Any]) -> Iterator[Run | Bad]:
     """`vllm bench serve --save-result`: one request at a time is a plain run, more are serving."""
-    done = int(data["completed"])
-    prompt, generated = (round(data[name] / done) for name in ("total_input_tokens", "total_output_tokens"))
-    batch = int(data.get("max_concurrency") or 0)
+    done = _count(data, "completed", least=1)
+    prompt, generated = (round(_count(data, name) / done) for name in ("total_input_tokens", "total_output_tokens"))
+    batch = _count(data, "max_concurrency", 0)
     alone = batch == 1
     common = {
         "framework": f"vllm {data.get('backend', '')}",
@@ -238,10 +279,10 @@ def _vllm_serving(data: Mapping[str, Any]) -> Iterator[Run | Bad]:
         "note": f"request_rate={data.get('request_rate', '')};requests={done}",
     }
     for name, phase in (("ttft", "prefill"), ("tpot", "decode")):
-        value = data.get(f"median_{name}_ms", data.get(f"mean_{name}_ms"))
-        if value:
+        stated = next((key for key in (f"median_{name}_ms", f"mean_{name}_ms") if data.get(key) is not None), None)
+        if stated and (phase == "prefill" or generated > 1):  # there is no step after a single token
             held = prompt if phase == "decode" else 0
-            yield _run(**common, context=held, phase=phase, metric="latency_s", value=float(value) * 1e-3)
+            yield _run(**common, context=held, phase=phase, metric="latency_s", value=_number(data, stated) * 1e-3)
 
 
 def _vllm_log(text: str) -> Iterator[Run | Bad]:
@@ -262,7 +303,7 @@ def _vllm_log(text: str) -> Iterator[Run | Bad]:
     for pattern, metric in patterns:
         match = re.search(pattern, text)
         if match:
-            number = float(match[1].replace(",", ""))
+            number = _stated(finite, metric, match[1].replace(",", ""))
             # the log says GB and GiB in turn for the same 2^30 bytes
             value = number * {"G": 2**30, "M": 2**20}[match[2]] if metric == "weights_bytes" else number
             yield _run(**common, line=text[: match.start()].count("\n") + 1, metric=metric, value=value)

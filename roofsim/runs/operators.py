@@ -18,7 +18,7 @@ from roofsim.model.mixers.attention import SOFTMAX_FLOPS
 from roofsim.model.step import Pass, Phase, Precision
 from roofsim.ops import attention, conv, gemm, pointwise, recurrence, scan
 from roofsim.ops.base import CostFunction, Operator, Role
-from roofsim.runs.reading import Run
+from roofsim.runs.reading import Run, size
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
 
@@ -36,18 +36,21 @@ class Sizes:
         self._notes = {key.lower(): text for key, text in run.notes.items()}
 
     def __getitem__(self, keys: str) -> int:
-        """The first of several keys (`heads|h`) that is there."""
+        """The first of several keys (`heads|h`) that is there; raises ValueError if it is no number from 1 on."""
+        found = self.get(keys, 0, least=1)
+        if not found:
+            raise KeyError(keys.split("|")[0])
+        return found
+
+    def get(self, keys: str, default: int, least: int = 0) -> int:
+        """As `self[keys]`, which may be nought, or `default`."""
         for key in keys.split("|"):
             if key in self._notes:
-                return int(float(self._notes[key].split()[0]))
-        raise KeyError(keys.split("|")[0])
-
-    def get(self, keys: str, default: int) -> int:
-        """As `self[keys]`, or `default`."""
-        try:
-            return self[keys]
-        except KeyError:
-            return default
+                try:
+                    return size(self._notes[key], least)
+                except ValueError as error:
+                    raise ValueError(f"{key}: {error}") from None
+        return default
 
     @property
     def batch(self) -> int:

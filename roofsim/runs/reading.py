@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +17,10 @@ from sys import intern
 from types import MappingProxyType
 from typing import NamedTuple
 
-from roofsim.foundation.errors import InputError
-from roofsim.foundation.units import parse_count
+from roofsim.foundation.errors import InputError, shortened
+from roofsim.foundation.units import MAX_COUNT, finite, parse, parse_count, whole
 from roofsim.runs.columns import METRICS, Measured, column, measured
+from roofsim.specs.text import text_file
 
 
 class Run(NamedTuple):
@@ -78,6 +78,9 @@ class Runs:
     bad: tuple[Bad, ...] = ()
 
 
+FLAGS = ("suspect", "host_contended")
+"""Keys of a note that say a figure should not be scored."""
+
 SHOWN = 10
 """How many wrong lines a message lists."""
 
@@ -93,24 +96,21 @@ def read_csv(path: str, *, skip_bad_rows: bool = False, keep: Callable[[Run], bo
     """
     bad: list[Bad] = []
     kept: list[Run] = []
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as raw:
-            for block in iter(lambda: raw.read(2**20), b""):
-                digest.update(block)
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            for found in _rows(path, file):
-                if isinstance(found, Bad):
-                    bad.append(found)
-                elif keep is None or keep(found):
-                    kept.append(found)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a CSV file: {error}") from None
+    with text_file(path) as file:
+        for found in _rows(path, file):
+            if isinstance(found, Bad):
+                bad.append(found)
+            elif keep is None or keep(found):
+                kept.append(found)
     if bad and not skip_bad_rows:
         raise InputError(refusal(path, bad))
-    return Runs(Path(path).name, digest.hexdigest(), tuple(kept), tuple(bad))
+    return Runs(Path(path).name, digest(path), tuple(kept), tuple(bad))
+
+
+def digest(path: str) -> str:
+    """The SHA-256 of the bytes of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def refusal(path: str, bad: Sequence[Bad]) -> str:
@@ -146,7 +146,7 @@ def _rows(path: str, file: Iterator[str]) -> Iterator[Run | Bad]:
         try:
             yield from _runs(line, cells, layout)
         except ValueError as error:
-            yield Bad(line, str(error))
+            yield Bad(line, shortened(str(error)))
     if not any_row:
         raise InputError(f"{path}: has a header but no rows")
 
@@ -195,6 +195,8 @@ def _runs(line: int, cells: Sequence[str], layout: _Layout) -> Iterator[Run]:
         _size(name, cell(name)) for name in ("batch", "prompt_len", "context_len", "gen_len")
     )
     phase, op = cell("phase").lower(), cell("op") or "e2e"
+    if note := cell("note"):
+        _check(note, op)
     if layout.figures:
         found = [(each, cells[index].strip()) for index, each in layout.figures.items()]
         found = [(each, text) for each, text in found if text.lower() not in _MISSING]
@@ -212,6 +214,40 @@ def _runs(line: int, cells: Sequence[str], layout: _Layout) -> Iterator[Run]:
         )  # fmt: skip
 
 
+SIZES = frozenset(
+    {
+        "m", "n", "k", "l", "h", "d", "kv", "p", "heads", "kv_heads", "head_dim", "hidden", "width", "tokens", "tp",
+        "bytes_read_plus_written", "nheads", "n_groups", "d_state", "d_conv", "num_k_heads", "num_v_heads",
+        "head_k_dim", "head_v_dim", "effective_batch", "chunk", "chunk_size", "channels", "causal",
+    }
+)  # fmt: skip
+"""Keys of the note of one operator that hold a whole number."""
+
+SIZES_OF_PASSES = frozenset({"max_num_seqs"})
+"""Those of the note of a whole pass."""
+
+QUANTITIES: Mapping[str, str] = MappingProxyType({"model_bytes": "B"})
+"""Keys of any note that hold a quantity, and its unit."""
+
+
+@lru_cache(maxsize=2**16)
+def _check(note: str, op: str) -> None:
+    """Raises ValueError for a number of a note that is none."""
+    for key, text in notes(note).items():
+        try:
+            if key.lower() in (SIZES if op != "e2e" else SIZES_OF_PASSES):
+                size(text, 0)
+            elif key in QUANTITIES:
+                parse(text if re.search(r"[A-Za-z]", text) else f"{text} {QUANTITIES[key]}", QUANTITIES[key])
+        except ValueError as error:
+            raise ValueError(f"note: {key}: {error}") from None
+
+
+def size(text: str, least: int) -> int:
+    """The whole number that a note begins with; raises ValueError."""
+    return whole(text.split()[0] if text.strip() else text, least, MAX_COUNT)
+
+
 @lru_cache
 def _metric(words: str, unit: str) -> Measured:
     try:
@@ -226,26 +262,21 @@ def _metric(words: str, unit: str) -> Measured:
 def _size(name: str, text: str) -> int | None:
     if text.lower() in _MISSING:
         return None
-    if text.isdecimal():
-        return int(text)
     try:
-        number = float(text)
-        if number == int(number) and number >= 0:
-            return int(number)
-    except (ValueError, OverflowError):
+        return whole(text, 0, MAX_COUNT)
+    except ValueError as error:
         try:
             return parse_count(text)
         except ValueError:
-            pass
-    raise ValueError(f"{name}: '{text}' is not a whole number")
+            raise ValueError(f"{name}: {error}") from None
 
 
 def _value(each: Measured, text: str) -> float:
     try:
-        number = float(text.replace(",", "") if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d*)?", text) else text)
-    except ValueError:
-        raise ValueError(f"{each.metric}: '{text}' is not a number") from None
-    if not math.isfinite(number) or number <= 0:
+        number = finite(text.replace(",", "") if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d*)?", text) else text)
+    except ValueError as error:
+        raise ValueError(f"{each.metric}: {error}") from None
+    if number <= 0:
         raise ValueError(f"{each.metric}: {text} is not a positive number")
     value = number * each.factor
     row = METRICS[each.metric]

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from roofsim.foundation.errors import SpecError
-from roofsim.foundation.problems import build, named, problem_line
+from roofsim.foundation.errors import LONGEST, SpecError, named
+from roofsim.foundation.problems import build, problem_line
 from roofsim.foundation.schema import Spec, plain
 from roofsim.specs.text import read_text
 
@@ -37,12 +37,15 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 
 def _check_events(text: str, path: Path) -> None:
-    """Refuse what can hurt before anything is built: anchors, which can expand without end, and deep nesting."""
+    """Refuse what can hurt before anything is built: anchors, which can expand without end, deep nesting, and tags,
+    which make values of other types than a spec has."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise SpecError([f"{path}: line {line}: anchors and aliases (& and *) are not allowed"])
+        if tag := getattr(event, "tag", None):
+            raise SpecError([f"{path}: line {line}: tags ({tag[:LONGEST]}) are not allowed; write the value alone"])
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             raise SpecError([f"{path}: line {line}: nested more than {MAX_DEPTH} deep"])
@@ -64,8 +67,11 @@ def mapping(text: str, path: Path) -> dict[str, Any]:
         raise SpecError([f"{path}: {place}not valid YAML: {error.problem or error.context}"]) from None
     except yaml.YAMLError as error:
         raise SpecError([f"{path}: not valid YAML: {' '.join(str(error).split())}"]) from None
-    except (RecursionError, ValueError, OverflowError) as error:
-        raise SpecError([f"{path}: not usable as YAML: {str(error) or type(error).__name__}"]) from None
+    except RecursionError:
+        raise SpecError([f"{path}: nested too deeply"]) from None
+    except (ValueError, OverflowError) as error:  # dates that are none, numbers of more digits than Python reads
+        said = "a number has too many digits" if "digits" in str(error) else error
+        raise SpecError([f"{path}: not usable as YAML: {said}"]) from None
     if not isinstance(value, dict):
         raise SpecError([f"{path}: holds {named(value)}; a mapping (key: value) is expected"])
     return value

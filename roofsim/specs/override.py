@@ -10,7 +10,7 @@ from roofsim.foundation.errors import InputError, SpecError, UnknownName
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Sourced
 from roofsim.foundation.schema import Spec, items, place, variant
-from roofsim.foundation.units import parse_count
+from roofsim.foundation.units import finite, parse_count
 from roofsim.specs.device import DRIVES_PEAKS, Device, with_peaks, with_usable
 from roofsim.specs.files import build
 
@@ -93,8 +93,7 @@ def _set(values: Any, root: str, path: Sequence[str], value: str) -> None:
     key: Any = place(node, last) if isinstance(node, list) else last
     if old is None and re.match(r"[+-]?[\d.]", value):
         # a field that the file leaves out: a quantity, unless it is a plain number
-        plain = value.replace(".", "", 1).isdigit()
-        node[key] = float(value) if plain and "." in value else int(value) if plain else _given(value)
+        node[key] = _new(value, f"{seen}.{last}")
         return
     if isinstance(old, dict) and "value" in old:
         node[key] = {
@@ -109,8 +108,16 @@ def _set(values: Any, root: str, path: Sequence[str], value: str) -> None:
         node[key] = _plain(old, value, f"{seen}.{last}")
 
 
-def _given(value: str) -> dict[str, str]:
-    return {"value": value, "source": SOURCE}
+def _new(value: str, where: str) -> Any:
+    """A value where none is: a quantity, which ends in its unit, a count or a plain number."""
+    counted = value[-1:] in COUNTED
+    if re.search(r"[A-Za-z]$", value) and not counted:
+        return {"value": value, "source": SOURCE}
+    try:
+        number = finite(parse_count(value) if counted else value)
+    except ValueError as error:
+        raise InputError(f"--set {where}: {error}") from None
+    return int(number) if re.fullmatch(r"[+-]?\d+[kKM]?", value) else number
 
 
 SOURCE = "--set"
@@ -135,7 +142,7 @@ def _scaled(old: Any, value: str, where: str) -> Any:
     number, _, unit = str(old).partition(" ")
     if not re.fullmatch(r"\d+(\.\d*)?|\.\d+", value[:-1]):
         raise InputError(f"--set {where}: '{value}' is not a factor; write it like 2x or 0.5x")
-    return f"{float(number) * float(value[:-1])!r} {unit}".strip()
+    return f"{finite(number) * float(value[:-1])!r} {unit}".strip()
 
 
 COUNTED = ("k", "K", "M")
@@ -149,7 +156,7 @@ def _plain(old: Any, value: str, where: str) -> Any:
             return {"true": True, "false": False}[value.lower()]
         if isinstance(old, int | float):
             scaled = _scaled(old, value, where)
-            number = float(parse_count(scaled) if scaled[-1:] in COUNTED else scaled)
+            number = finite(parse_count(scaled) if scaled[-1:] in COUNTED else scaled)
             return int(number) if number == int(number) and isinstance(old, int) else number
     except (KeyError, ValueError, OverflowError):
         raise InputError(f"--set {where}: '{value}' is not like the '{old}' that is there") from None

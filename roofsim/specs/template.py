@@ -5,14 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
-from functools import cache
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
 from roofsim.foundation import units
-from roofsim.foundation.described import meanings
+from roofsim.foundation.described import hints, meanings, types
 from roofsim.foundation.quantity import Sourced, Valued
 from roofsim.foundation.schema import Spec, default
 from roofsim.model.meanings import meaning_of
@@ -65,8 +64,8 @@ def _field(spec: type[Spec], field: Field[Any], values: Mapping[str, Any], examp
     name, group = field.name, _group(spec, field)
     given = name in values and (group is None or bool(values[name]))
     value = values[name] if given else examples.get(name, None if default(field) is MISSING else default(field))
-    kinds = list(dict.fromkeys(_kinds(value))) if Part in _types(_hint(spec, field)) else []
-    said = " ".join(filter(None, [meanings(spec).get(name, ""), _allowed(_hint(spec, field))]))
+    kinds = list(dict.fromkeys(_kinds(value))) if Part in types(hints(spec)[field.name]) else []
+    said = " ".join(filter(None, [meanings(spec).get(name, ""), _allowed(hints(spec)[field.name])]))
     lines = [*_comment(said), *(line for kind in kinds for line in _comment(_about_kind(kind)))]
     if group is None or (value is None and not given):
         text = list(_written(name, value))
@@ -137,27 +136,9 @@ TOGETHER = "\u00a0"
 """A blank at which no line is broken."""
 
 
-def _hint(spec: type[Spec], field: Field[Any]) -> Any:
-    hashable: Any = spec
-    return _hints(hashable)[field.name]
-
-
-@cache
-def _hints(spec: Any) -> Mapping[str, Any]:
-    return get_type_hints(spec)
-
-
-def _types(hint: Any) -> Iterator[Any]:
-    """A type and those that it is made of."""
-    yield hint
-    if get_origin(hint) is not Literal:
-        for each in get_args(hint):
-            yield from _types(each)
-
-
 def _group(spec: type[Spec], field: Field[Any]) -> type[Spec] | None:
     """The spec that a field holds, if it is a group of fields and no quantity."""
-    hint = _hint(spec, field)
+    hint = hints(spec)[field.name]
     options = [each for each in (get_args(hint) or (hint,)) if each is not NoneType]
     (only,) = options if len(options) == 1 else (None,)
     return only if isinstance(only, type) and issubclass(only, Spec) and not issubclass(only, Valued) else None
@@ -165,17 +146,17 @@ def _group(spec: type[Spec], field: Field[Any]) -> type[Spec] | None:
 
 def _allowed(hint: Any) -> str:
     """The words that a field may be, and the unit of its quantities."""
-    words = [word for each in _types(hint) if get_origin(each) is Literal for word in get_args(each)]
-    units_ = {each.unit: None for each in _types(hint) if isinstance(each, type) and issubclass(each, Sourced)}
+    words = [word for each in types(hint) if get_origin(each) is Literal for word in get_args(each)]
+    units_ = {each.unit: None for each in types(hint) if isinstance(each, type) and issubclass(each, Sourced)}
     said = [f"One of: {', '.join(words)}." if words and Mapping not in _origins(hint) else ""]
     said += [f"By: {', '.join(words)}."] if words and Mapping in _origins(hint) else []
     said += [f"In {unit}, like {units.EXAMPLES[unit].replace(' ', TOGETHER)}." for unit in units_ if unit]
-    said += [f"Kinds: {', '.join(PARTS)}."] if Part in _types(hint) else []
+    said += [f"Kinds: {', '.join(PARTS)}."] if Part in types(hint) else []
     return " ".join(filter(None, said))
 
 
 def _origins(hint: Any) -> list[Any]:
-    return [get_origin(each) for each in _types(hint)]
+    return [get_origin(each) for each in types(hint)]
 
 
 def _kinds(value: Any) -> Iterator[str]:

@@ -161,9 +161,15 @@ def compare_setups(
         tuple(found),
         tuple(skipped),
         tuple(dict.fromkeys(each for s in used for each in cautions(s, w, one_length=False))),
-        tuple(dict.fromkeys(each for s in used for each in assumptions(s, w, one_length=False))),
+        _shared_first([assumptions(s, w, one_length=False) for s in used]),
         first.calibration_name,
     )
+
+
+def _shared_first(said: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """What is said of all, then what is said of some."""
+    every = dict.fromkeys(each for one in said for each in one)
+    return tuple(sorted(every, key=lambda each: not all(each in one for one in said)))
 
 
 def _able(s: Setup | Unsupported) -> Setup:

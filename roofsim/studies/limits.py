@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roofsim.engine.memory import Memory
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.evaluation import Evaluation
@@ -18,6 +19,10 @@ from roofsim.prediction.words import MISFIT, assumptions, beyond, cautions, room
 from roofsim.specs.workload import Workload
 
 PARTS = ("weights", "state", "activations", "logits", "masks", "workspace")
+
+
+MOST_LENGTHS = 2_000
+"""Lengths that are listed at most: each is a pass of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> Limit
     if lengths is None:
         top = max(min(longest_prompt(s, w), 2**20), 1024)
         lengths = sorted({*(2**k for k in range(9, 21) if 2**k <= top), top})
-    asked = [variant(w, prompt=n) for n in sorted(set(lengths))]
+    asked = [variant(w, prompt=n) for n in sorted(set(listed(lengths)))]
     at = tuple(MemoryAt(each.prompt, Evaluation(s, each).memory, fits(s, each)) for each in asked)
     shortest = beyond(Evaluation(s, variant(w, prompt=1)))
     never = tuple(f"{each}, at any length" for each in shortest if each.startswith(MISFIT))
@@ -84,6 +89,15 @@ def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> Limit
         s.architecture.id, s.device.id, s.runtime.id, w, float(s.device.capacity), room(s), found, at,
         assumptions(s, w), (*never, *cautions(s, w)), s.calibration_name, limits_within(s, w),
     )  # fmt: skip
+
+
+def listed(lengths: Sequence[int]) -> Sequence[int]:
+    """Lengths, if they are no more than a table has; raises InputError otherwise."""
+    if len(lengths) > MOST_LENGTHS:
+        raise InputError(
+            f"lengths: {len(lengths):,} are more than are listed, {MOST_LENGTHS:,} at most; `roofsim sweep` takes more"
+        )
+    return lengths
 
 
 def spread(result: LimitsResult, points: int = 64) -> list[int]:

@@ -131,7 +131,7 @@ def validate_runs(
     default, is that of rows that say nothing. `device` is that of rows that name none or name it by the words of its
     own file, the calibration's if none is given; `models` are networks that rows may name besides the library's.
     """
-    keep = parse(where) if where else None
+    keep = parse(where, data.runs) if where else None
     if isinstance(calibration, str) and calibration not in (AUTO, NONE):
         calibration = library.calibration(calibration)
     given = calibration if isinstance(calibration, Calibration) else None

@@ -44,12 +44,14 @@ def one_model() -> list[str]:
     many = f(prompt=np.array([1024, 2048]), **{"device.memory.bandwidth": 1e11})["ttft"].shape
     pull = f.elasticity("ttft", "prompt")(prompt=1024, **{"device.memory.bandwidth": 1e11})
     what: roofsim.Sensitivities = roofsim.sensitivity(MODEL, DEVICE, figure="tpot", over=["host"])
+    help_: list[str] = [each.change for each in p.remedies()]
+    assert help_
     assert min(seconds, longest, number, pull) > 0
     assert many == (2,)
     return [repr(each) for each in (p, faster, grid, limits, why, what, what.with_(batch=2))]
 
 
-def several_models() -> list[str]:
+def several_models(folder: Path) -> list[str]:
     crossing: roofsim.Crossover = roofsim.crossover(MODEL, OTHER, device=DEVICE, metric="ttft", longest="64k")
     lengths: list[int] = [crossing.length for pair in crossing.pairs for crossing in pair.crossings]
     table: roofsim.Comparison = roofsim.compare(
@@ -60,6 +62,7 @@ def several_models() -> list[str]:
         MODEL, device=DEVICE, prompt="1k..4k*2", figures=["ttft", "energy"], derive={"per_token": "energy / generate"},
         where="ttft < 1 s",
     )  # fmt: skip
+    study.save(folder / "study.csv")
     same: roofsim.Swept = roofsim.sweep({"model": MODEL, "device": DEVICE, "prompt": [1024, 2048]})
     front: roofsim.Front = roofsim.pareto(
         MODEL, OTHER, device=DEVICE, batch=[1, 2, 4], objectives={"ttft": "min", "tokens_per_second": "max"}

@@ -138,6 +138,8 @@ def test_arrays_are_the_requests_one_by_one() -> None:
     for kind in ("roofline", "memory"):
         with pytest.raises(roofsim.InputError, match="one request"):
             grid.plot(kind)
+    with pytest.raises(roofsim.InputError, match="one request"):
+        grid.remedies()
 
 
 def test_with_asks_the_same_with_other_words() -> None:

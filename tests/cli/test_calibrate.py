@@ -213,7 +213,7 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_written(runs, refused, li
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        ("nan", "not a positive number"),
+        ("nan", "not finite"),
         ("-1", "not a positive number"),
         ("1e9", "is the unit right"),
         ("", "not a number"),

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 import pytest
 
 import roofsim as package
+from roofsim import compare
 from roofsim.explore import compare as explored
-from roofsim.explore.compare import FIGURES, compare
+from roofsim.explore.compare import FIGURES
 from roofsim.foundation.errors import InputError, UnknownName
 
 CONTRACT = (
@@ -63,9 +64,7 @@ def test_a_row_has_exactly_the_figures_and_intervals_of_the_prediction(data, row
 def test_several_processes_give_the_same_rows_in_the_same_order(monkeypatch):
     asked = {"device": ["orin", "rtx-4090"], "runtime": ["llama.cpp", "vllm"], "weights": ["bf16", "q4_k_m"]}
     monkeypatch.setattr(explored, "FEW", 1)
-    assert compare("Qwen2.5-0.5B", "Zamba2-1.2B", **asked, processes=2) == compare(
-        "Qwen2.5-0.5B", "Zamba2-1.2B", **asked
-    )
+    assert compare("Qwen2.5-0.5B", "Zamba2-1.2B", **asked, workers=2) == compare("Qwen2.5-0.5B", "Zamba2-1.2B", **asked)
 
 
 def test_what_cannot_be_run_is_a_row_that_says_why_and_the_others_are_run(rows, roofsim):
@@ -239,16 +238,15 @@ def test_python_takes_one_value_or_several(rows):
     with pytest.raises(UnknownName):
         found.sorted_by("speed")
     with pytest.raises(UnknownName):
-        compare("Qwen2.5-0.5B", device="orin", lenght=3)
+        explored.compare_choices({"model": ["Qwen2.5-0.5B"], "device": ["orin"], "lenght": [3]})
     with pytest.raises(InputError, match="nothing to choose from"):
         compare("Qwen2.5-0.5B", device=[])
 
 
 def test_each_step_is_told():
     told = []
-    compare(
-        "Qwen2.5-0.5B", "Zamba2-1.2B", device="orin", runtime=["llama.cpp", "ideal"], step=lambda *x: told.append(x)
-    )
+    choices = {"model": ["Qwen2.5-0.5B", "Zamba2-1.2B"], "device": ["orin"], "runtime": ["llama.cpp", "ideal"]}
+    explored.compare_choices(choices, step=lambda *x: told.append(x))
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 

@@ -177,6 +177,14 @@ def test_the_table_shows_the_crossing_that_the_json_holds(roofsim, published):
     assert [f"{published['max_prompt'][side]:,}" for side in "ab"] == row.split()[-2:]
 
 
+def test_what_is_true_of_all_models_is_assumed_first_and_once(data):
+    said = data("crossover Qwen2.5-0.5B mamba2-780m -d orin -r llama.cpp --weights q4_k_m")["assumptions"]
+    assert [each.partition(" (")[2].rpartition(" in ")[2] for each in said[-2:]] == ["Qwen2.5-0.5B)", "mamba2-780m)"]
+    assert all(each.startswith("weights q4_k_m (") for each in said[-2:])
+    assert said[:2] == ["batch 1", "bf16"]
+    assert len(set(said)) == len(said)
+
+
 def test_pairs_that_the_runtime_cannot_run_are_skipped_and_named(roofsim, data, refused):
     line = "crossover Qwen2.5-0.5B mamba2-780m Zamba2-1.2B -d orin -r llama.cpp"
     found = data(line)
@@ -250,4 +258,15 @@ def test_a_cell_has_the_lengths_of_each_stretch_and_marks_what_is_out_of_reach()
 def test_crossings_beyond_a_context_window_are_marked_and_the_window_is_named(roofsim):
     text = " ".join(roofsim("crossover Qwen2.5-0.5B mamba2-780m -d orin -r cuda-graph").split())
     assert "†: beyond the context window of Qwen2.5-0.5B (32,768)." in text
+    several = " ".join(roofsim("crossover Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 -r cuda-graph").split())
+    assert "†: beyond the context window of Qwen2.5-0.5B (32,768)." in several
     assert "†" not in roofsim(PUBLISHED)
+
+
+def test_a_crossing_has_its_interval_where_python_shows_it_in_a_line():
+    import roofsim
+
+    found = roofsim.crossover("Qwen2.5-0.5B", "mamba2-780m", device="orin")
+    ((crossing,),) = (pair.crossings for pair in found.pairs)
+    low, high = crossing.interval
+    assert f"crossing at {crossing.length:,} [{low:,}-{high:,}]" in repr(found)

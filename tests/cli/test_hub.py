@@ -17,6 +17,7 @@ import roofsim as api
 from roofsim import library
 from roofsim.adapters import hub
 from roofsim.foundation.errors import InputError, MissingExtra, SpecError
+from roofsim.measure.build import subject
 
 NAME = "acme/Tiny-1.5b.v2"
 HASH = "0123456789abcdef0123456789abcdef01234567"
@@ -76,7 +77,7 @@ def test_a_prediction_says_where_the_config_is_from(data, cache):
     store(cache)
     said = data(f"predict {NAME} -d orin")
     assert said["model"] == NAME
-    assert f"{NAME} is its config.json in the Hugging Face cache, snapshot 0123456789ab" in said["assumptions"]
+    assert f"{NAME}: its config.json in the local Hugging Face cache, snapshot 0123456789ab" in said["assumptions"]
     assert any("Hugging Face cache" in each for each in api.predict(NAME, "orin").assumptions)
     assert "snapshot 0123456789ab" in data(f"show {NAME}")["sources"]["config"]
 
@@ -90,6 +91,13 @@ def test_rows_of_runs_and_model_files_name_it_too(roofsim, data, cache, here):
     roofsim(f"new model mine --from {NAME} -q")
     found = library.architecture(NAME)
     assert library.architecture("mine.yaml").layers == library.architecture("made.yaml").layers == found.layers
+
+
+def test_what_is_measured_is_built_from_its_own_config(cache):
+    store(cache)
+    found = subject(f"tiny={NAME}")
+    assert (found.name, found.fields) == ("tiny", TINY)
+    assert subject(NAME).name == NAME
 
 
 @pytest.mark.parametrize(
@@ -227,6 +235,7 @@ def test_names_that_are_no_models_of_the_hub_are_not_asked_for(roofsim, stub):
     ("name", "said"),
     [
         ("acme/none", "acme/none: its config.json cannot be downloaded: 404 Client Error: no such model"),
+        ("acme/gated", "403 Client Error. Access to acme/gated is restricted.; accept its terms"),
         ("acme/gated", "accept its terms at https://huggingface.co/acme/gated and log in with `hf auth login`"),
     ],
 )
@@ -251,4 +260,4 @@ def test_without_the_extra_the_line_that_adds_it_is_told(refused, monkeypatch):
 def test_a_quantised_config_says_what_it_is_in_every_prediction(data, cache):
     store(cache, quantization_config={"quant_method": "awq", "bits": 4, "group_size": 128})
     said = data(f"predict {NAME} -d rtx-4090 -r vllm")["assumptions"]
-    assert any(each.startswith("quantization_config: the weights are stored quantised") for each in said)
+    assert any("stored quantised, in int4-g128" in each for each in said)

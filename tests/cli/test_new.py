@@ -7,10 +7,11 @@ import re
 from dataclasses import fields
 from typing import Any, get_args, get_type_hints
 
+import click
 import pytest
 
 from roofsim import library
-from roofsim.cli.new import KINDS
+from roofsim.cli.new import KINDS, command
 from roofsim.foundation.described import meanings
 from roofsim.foundation.schema import Spec, variant
 from roofsim.model.architecture import Architecture, Published, Stored, Stretch
@@ -68,6 +69,16 @@ def test_the_example_that_the_file_is_made_from_is_what_it_says(roofsim, here, k
     assert set(re.findall(r"^(\w+):", text, re.MULTILINE)) == {
         each.name for each in fields(CLASSES[kind]) if each.name in row.more or required(each)
     }
+
+
+def test_sources_come_last_and_a_group_without_fields_is_one_that_is_not_set(roofsim, here):
+    roofsim("new device mine -q")
+    text = (here / "mine.yaml").read_text() + "links: {}\nsources: {}\n"
+    (here / "mine.yaml").write_text(text)
+    roofsim("new device other --from mine.yaml -q")
+    assert library.device("other.yaml").links == library.device("mine.yaml").links
+    lines = (here / "other.yaml").read_text().splitlines()
+    assert [line for line in lines if re.match(r"#?\w+:", line)][-1].lstrip("#") == "sources: {}"
 
 
 def required(field: Any) -> bool:
@@ -165,3 +176,22 @@ def test_the_example_of_a_device_is_sourced_no_more(roofsim, here):
     made = library.device("mine.yaml")
     assert build(Device, {**mapping((here / "mine.yaml").read_text(), here), "id": "mine"}, "x") == made
     assert made.memory.bandwidth.value == library.device("rtx-4090").memory.bandwidth.value
+
+
+@pytest.mark.parametrize(("kind", "begun", "whole"), [("device", "h100-s", "h100-sxm"), ("runtime", "ide", "ideal")])
+def test_what_a_file_may_be_like_completes_to_its_kind(kind, begun, whole):
+    context = click.Context(command, info_name="new")
+    context.params["kind"] = kind
+    (option,) = [each for each in command.params if each.name == "origin"]
+    assert whole in [each.value for each in option.type.shell_complete(context, option, begun)]
+    assert "mamba2-780m" not in [each.value for each in option.type.shell_complete(context, option, "mamba2-7")]
+
+
+def test_a_name_without_its_ending_is_told_that_there_is_a_file(roofsim, refused, here):
+    roofsim("new device mine -q")
+    assert "the file that is here is called by its path: mine.yaml" in refused("predict mamba-130m -d mine")
+    assert "mine.yaml" in refused("show mine")
+
+
+def test_hosts_are_listed_with_devices(roofsim):
+    assert all(name in roofsim("devices") for name in library.names("hardware/hosts"))

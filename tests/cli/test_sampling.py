@@ -47,7 +47,7 @@ def test_csv_has_one_header_and_numbers():
         (("--budget", "ten"), "10s, 500J or 2 PFLOP"),
         (("--budget", "0s"), "more than nothing"),
         (("--budget", "1us"), "not even one trial"),
-        (("--accuracy", "nowhere.csv"), "nowhere.csv: cannot be read"),
+        (("--accuracy", "nowhere.csv"), "nowhere.csv: no such file"),
         (("-r", "transformers-4.52-eager", "--share", "held"), "copied only"),
         (("--trials", "none"), "none"),
     ],

@@ -36,7 +36,8 @@ def test_csv_is_one_table_of_all_numbers(roofsim):
     assert head[:5] == ["number", "group", "unit", "value", "elasticity"]
     assert "ttft_at_half [s]" in head
     assert {row[0] for row in rows if row[head.index("decides")] == "True"} == {
-        "model.layers.decoder.attention.declared_window"
+        "model.layers.decoder.attention.declared_window",
+        "model.layers.decoder.attention.head_dim",
     }
     assert all(len(row) == len(head) for row in rows)
     pulls = [abs(float(row[4])) for row in rows]

@@ -68,7 +68,7 @@ def test_every_row_that_is_not_scored_is_counted_with_its_reason(csv_of, data, r
         "marked suspect=1: predicted, not scored": 1,
         "marked host_contended=1: predicted, not scored": 1,
         "marked suspect=1 and host_contended=1: predicted, not scored": 1,
-        "cannot be read: prompt_len: 'many' is not a whole number": 1,
+        "cannot be read: prompt_len: 'many' is not a whole number from 0 to 10^12": 1,
         "models: no 'Nothing-1B'": 1,
         "devices: no 'Abacus'": 1,
         "op op:nothing is not predicted": 1,

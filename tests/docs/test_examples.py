@@ -61,26 +61,6 @@ def test_the_consoles_of_a_page_run_one_after_the_other(
             assert result.exit_code == 0, f"{line}\n{result.output}"
 
 
-ASKED = [
-    " ".join(line.split())
-    for block in re.findall(r"^```sh\n(.*?)^```$", PAGES["README.md"], re.M | re.S)
-    for line in block.replace("\\\n", " ").splitlines()
-    if line.startswith("roofsim ")
-]
-"""What the README has for its reader's questions."""
-
-
-def test_the_readme_answers_four_questions_by_a_command() -> None:
-    assert [line.split()[1] for line in ASKED] == ["compare", "compare", "advise", "validate"]
-
-
-@pytest.mark.parametrize("line", ASKED)
-def test_an_answer_of_the_readme_is_given(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    result = CliRunner().invoke(group, shlex.split(line)[1:], prog_name="roofsim")
-    assert result.exit_code == 0, result.output
-
-
 @pytest.mark.parametrize("page", [page for page, blocks in PYTHON.items() if blocks])
 def test_the_python_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -251,6 +251,16 @@ def test_operators_of_several_passes_add_up_and_are_bound_as_where_they_take_lon
     assert (other.bound, other.basis) == ("memory", "set")
 
 
+def test_an_operator_that_some_passes_do_not_launch_counts_in_the_others() -> None:
+    gate, down = replace(ROW, operator="b", time=20), replace(ROW, operator="c", time=30)
+    there = replace(ROW, layer="two", operator="b", time=40)
+    found = list(weighted_operators([(2, [ROW, gate, down]), (1, [ROW, down, there])]))
+    assert [(each.layer, each.operator, each.time) for each in found] == [
+        ("one", "a", 3 * 7), ("one", "b", 2 * 20), ("one", "c", 3 * 30), ("two", "b", 40),
+    ]  # fmt: skip
+    assert [each.kernels for each in found] == [3, 2, 3, 1]
+
+
 def test_a_pass_is_bound_by_its_host_or_by_what_bounds_most_of_its_device_time() -> None:
     def bound(**other: float) -> str:
         busy = {"device_time": 13, "host_time": 13, "compute_time": 5, "memory_time": 6}

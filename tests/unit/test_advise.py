@@ -7,9 +7,9 @@ from functools import cache
 
 import pytest
 
-from roofsim import library
+from roofsim import compare, library
 from roofsim.explore.advise import BUDGETS, STACKS, Advice, Candidate, advise, weighed
-from roofsim.explore.compare import Row, compare
+from roofsim.explore.compare import Row
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.specs.device import Device
 

@@ -77,6 +77,15 @@ def test_a_changed_file_is_read_anew_even_with_its_old_size_and_time(folder: Pat
     assert len(entries(folder)) == 1
 
 
+def test_what_a_process_read_out_of_the_cache_it_holds_until_the_file_changes(folder: Path, host: Path) -> None:
+    library.host(str(host))
+    found = library.host(str(host))
+    assert library.host(str(host)) is found
+    host.write_text(host.read_text() + "\n")
+    assert library.host(str(host)) is not found
+    assert library.host(str(host)) == found
+
+
 def test_a_file_that_is_refused_is_not_kept(folder: Path, host: Path) -> None:
     host.write_text("name: x")
     for _ in range(2):

@@ -89,7 +89,7 @@ def test_latents_are_kept_as_heads_of_their_own():
 
 def test_a_runtime_file_names_caches_that_there_are():
     values = {"name": "x", "version": "1", "lowering": "fused", "caches": ["q4_k"], "sources": {"here": "made up"}}
-    with pytest.raises(InputError, match=r"caches: no 'q4_k'; one of .*q8_0"):
+    with pytest.raises(InputError, match=r"caches: no encoding of a cache 'q4_k'; .*one of .*q8_0"):
         build(Runtime, values, "x.yaml")
 
 

@@ -33,9 +33,13 @@ NOT_A_MAPPING = {
     "open bracket": ("a: [1, 2", "not valid YAML"),
     "control character": ("a: \x01", "not valid YAML"),
     "impossible date": ("a: 2024-13-45", "month"),
-    "number of 5000 digits": ("a: " + "9" * 5000, "5000 digits"),
+    "number of 5000 digits": ("a: " + "9" * 5000, "too many digits"),
     "list as key": ("? [a, b]\n: 1", "unhashable"),
-    "bad base64": ("a: !!binary AAA", "base64"),
+    "bad base64": ("a: !!binary AAA", "line 1: tags"),
+    "no truth": ("a: !!bool maybe", "line 1: tags (tag:yaml.org,2002:bool) are not allowed; write the value alone"),
+    "no number": ("a: 1\nb: !!int x", "line 2: tags"),
+    "no date": ("a: !!timestamp x", "line 1: tags"),
+    "set": ("a: !!set {b, c}", "line 1: tags"),
     "duplicate key": ("a: 1\nb: 2\na: 3", "line 3, column 1: not valid YAML: 'a' is written twice"),
     "duplicate key inside": ("a:\n  b: 1\n  b: 2", "line 3, column 3: not valid YAML: 'b' is written twice"),
     "python object": ("!!python/object/apply:os.system ['true']", "tag"),
@@ -140,7 +144,11 @@ PROBLEMS = [
     ("memory.bandwidth", "3.35TBs", "'3.35TBs' is not a quantity in B/s; write it like '1008 GB/s'"),
     ("memory.bandwidth", 1008, "1008 has no unit; write it like '1008 GB/s'"),
     ("memory.bandwidth", None, "None is not a quantity; write it like '1008 GB/s'"),
-    ("memory", "1008 GB/s", "'1008 GB/s' is no group of fields"),
+    ("memory", "1008 GB/s", "'1008 GB/s' is no group of fields (key: value)"),
+    ("memory.bandwith", "1 TB/s", "no such field; nearest: bandwidth"),
+    ("peak.vector", 3, "a group of fields (key: value) is expected, not '3'"),
+    ("name", 4090, "text (in quotes if it looks like a number) is expected, not '4090'"),
+    ("aliases", "mine", "a list ([a, b]) is expected, not 'mine'"),
     ("memory.bandwidth.origin", "guess", "no such field"),
     ("memory.capacity.value", "0 GB", "is not plausible here"),
     ("memory.unified", "maybe", "not 'maybe'"),
@@ -188,9 +196,20 @@ MODEL_PROBLEMS = [
     ("layers.decoder.0.window", -1, "not '-1'"),
     ("layers.spare", [{"kind": "mlp", "width": 1}], "layers defined but not in the layout: spare"),
     ("layout", [{"repeat": 1, "of": ["x", "decoder"]}], "layout names layers that are not defined: x"),
-    ("layout", [], "layout"),
+    ("layout", [], "layout: needs 1 or more, not a list of 0"),
+    ("layout", ["decoder"], "layout.0: 'decoder' is no group of fields ({repeat: 2, of: [a, b]})"),
+    ("layers.decoder.0", "mlp", "layers.decoder.0: 'mlp' is no group of fields ({kind: mlp, width: 4096})"),
+    ("layers.decoder.1.bais", True, "layers.decoder.1.bais: no such field; nearest: bias"),
+    ("famly", "llama", "famly: no such field; nearest: family"),
     ("published_parameters.source", "hearsay", "source 'hearsay' is not in sources"),
 ]
+
+
+def test_what_is_wrong_with_an_entry_is_told_once(spec_file: Write) -> None:
+    path = spec_file("models", "Llama-3.2-1B", {"layout": ["decoder"]})
+    with pytest.raises(SpecError) as error:
+        library.architecture(str(path))
+    assert len(error.value.problems) == 1
 
 
 @pytest.mark.parametrize(("field", "value", "said"), MODEL_PROBLEMS)

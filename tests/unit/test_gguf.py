@@ -269,7 +269,7 @@ def test_a_vocabulary_alone_is_no_model(tmp_path: Path, write_gguf: Write) -> No
 
 @pytest.mark.parametrize("name", ["nowhere.gguf", "."])
 def test_what_is_no_file_is_told(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SpecError, match=r"no such file|not a regular file"):
+    with pytest.raises(SpecError, match=r"no such file|is a directory"):
         read_header(tmp_path / name)
 
 

@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from roofsim import library
+from roofsim.adapters.gguf.contents import contents
 from roofsim.foundation.errors import SpecError, Unsupported
+from roofsim.measure.configs import config_fields
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.request import predict_request
 from roofsim.prediction.setup import setup
@@ -141,3 +143,10 @@ def test_a_runtime_that_goes_by_families_asks_for_one() -> None:
         setup(model(), "rtx-4090", "llama.cpp")
     with pytest.raises(Unsupported, match=r"llama.cpp does not run weird"):
         setup(model(family="weird"), "rtx-4090", "llama.cpp")
+
+
+@pytest.mark.parametrize("ask", [config_fields, contents])
+def test_what_builds_models_by_their_family_asks_for_one(ask: Callable[[Architecture], Any]) -> None:
+    with pytest.raises(Unsupported, match=r"mine: .*`family: llama`"):
+        ask(model())
+    assert ask(model(family="llama"))

@@ -418,3 +418,14 @@ def test_a_pass_is_lowered_once_for_figures_and_intervals(monkeypatch, runtime, 
     assert found.intervals
     # a prompt, in two pieces by llama.cpp; the first, the middle and the last of eight steps
     assert len(seen) == len(set(seen)) == passes
+
+
+@pytest.mark.parametrize("runtime", ["llama.cpp", "llama.cpp-vulkan", "llama.cpp-cpu", "vllm"])
+@pytest.mark.parametrize("prompt", [513, 1025, 8193])
+def test_operators_of_pieces_of_which_one_is_a_single_token_add_up_to_the_prefill(runtime: str, prompt: int) -> None:
+    p = predict(
+        "Qwen2.5-0.5B", "ryzen-9-7950x" if runtime.endswith("cpu") else "rtx-4090", runtime, prompt=prompt
+    ).prefill
+    assert sum(o.time for o in p.operators) == pytest.approx(p.device_time, rel=1e-9)
+    assert sum(o.kernels for o in p.operators) == pytest.approx(p.kernels, rel=1e-9)
+    assert sum(o.matrix_flops for o in p.operators) == pytest.approx(p.matrix_flops, rel=1e-9)

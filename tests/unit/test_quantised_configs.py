@@ -109,7 +109,7 @@ def test_what_a_file_says_of_its_weights_and_cache_is_among_the_assumptions(tmp_
     bits = 8 * model.weight_bytes(setup(model, "h100", "vllm").precision(workload())) / model.total_parameters
     assert f"weights stored as fp8 ({bits:.3g} bits each in {model.id}, multiplied on fp8 units)" in said
     assert notes == model.notes == (
-        "quantization_config: stored quantised, in fp8, unless --weights says otherwise",
+        "quantization_config: the weights are stored quantised, in fp8, unless --weights says otherwise",
         "quantization_config.kv_cache_scheme: is left to --cache",
     )  # fmt: skip
     assert {f"{model.id}: {note}" for note in notes} <= set(said)
@@ -183,5 +183,5 @@ def test_a_network_without_experts_is_quantised_whole() -> None:
 
 
 def test_a_stored_format_is_one_that_is_known() -> None:
-    with pytest.raises(ValueError, match="no 'banana'"):
+    with pytest.raises(ValueError, match="no weight format 'banana'"):
         Stored(bits={"weights": 4, "vectors": 16}, source="here", format="banana")

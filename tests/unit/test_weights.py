@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from roofsim import library
 from roofsim.foundation.errors import UnknownName
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
-from roofsim.model.weights import ENCODINGS, WEIGHT_FORMATS, Inventory, Matrix, bytes_per_weight, format_named, stored
+from roofsim.model.weights import (
+    ENCODINGS,
+    WEIGHT_FORMATS,
+    Inventory,
+    Matrix,
+    Place,
+    alike_places,
+    bytes_per_weight,
+    format_named,
+    stored,
+)
 from roofsim.specs.override import written
 from roofsim.specs.workload import workload
 
@@ -175,3 +187,15 @@ def test_what_is_no_format_is_none(words: str) -> None:
 @pytest.mark.parametrize("name", WEIGHT_FORMATS)
 def test_a_format_is_understood_by_its_own_name(name: str) -> None:
     assert format_named(name) == format_named(name.upper()) == format_named(name.replace("-", "_")) == name
+
+
+RULES = {rule for form in WEIGHT_FORMATS.values() for rules in form.mixed.values() for _, rule in rules}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_places_that_are_said_to_be_alike_are_so_to_every_rule(rule: Any) -> None:
+    network = Inventory((), 4, 8)
+    for of in range(1, 130):
+        held = [rule(Place(i, of, network)) for i in range(of)]
+        assert sum(times for i, times in alike_places(of) if held[i]) == sum(held)
+        assert sum(times for _, times in alike_places(of)) == of

@@ -75,8 +75,8 @@ def contents(a: Architecture) -> Contents:
     """What the file of an architecture holds; raises Unsupported for one that cannot be written."""
     if a.family not in ARCHITECTURES:
         raise Unsupported(
-            f"{a.id or a.name}: a GGUF file can be written of these families only: {', '.join(ARCHITECTURES)}; not of "
-            f"'{a.family}'"
+            f"{a.id or a.name}: a GGUF file can be written of these families only: {', '.join(ARCHITECTURES)}; "
+            + (f"not of '{a.family}'" if a.family else "it states none (`family: llama` in its file)")
         )
     layers = [a.layers[name] for stretch in a.layout for _ in range(stretch.repeat) for name in stretch.of]
     name = ARCHITECTURES[a.family]

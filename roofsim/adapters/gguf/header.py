@@ -16,6 +16,7 @@ from struct import Struct
 from typing import Any
 
 from roofsim.foundation.errors import MissingExtra, SpecError
+from roofsim.specs.text import regular
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -95,9 +96,7 @@ def read_header(path: Path) -> Header:
 def _read(path: Path) -> Header:
     sizes = _block_sizes()
     try:
-        if not path.is_file():
-            raise SpecError([f"{path}: {'not a regular file' if path.exists() else 'no such file'}"])
-        size = path.stat().st_size
+        size = regular(path)
         if size < len(MAGIC) + WORD.size + 2 * COUNT.size:
             raise Damaged("is too short for a GGUF file")
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

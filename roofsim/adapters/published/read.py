@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -19,13 +20,11 @@ from roofsim.adapters.published.quantised import CACHE, stored_weights
 from roofsim.foundation.errors import SpecError, UnknownName, Unsupported
 from roofsim.model.architecture import Architecture
 from roofsim.specs.files import build, problem_line
+from roofsim.specs.json_text import parsed
 from roofsim.specs.text import read_text
 
 LARGEST = 10**9
 """No context window is longer."""
-
-MAX_DEPTH = 32
-"""No published config is nested as deep as this."""
 
 MOST_LINES = 12
 """Lines of a message; a list of a thousand entries may be wrong in each."""
@@ -56,7 +55,7 @@ def adapters() -> Mapping[str, type[Config]]:
 
 def read_config(path: Path) -> Published:
     """The network of a config.json (or of the folder that holds one); raises SpecError that says what is wrong."""
-    file = path / "config.json" if path.is_dir() else path
+    file = path / "config.json" if os.path.isdir(path) else path
     fields = read_json(file)
     notes: list[str] = []
     outer = fields
@@ -89,7 +88,7 @@ def read_config(path: Path) -> Published:
     id_, name, source = _names(outer, file)
     source = f"{source} (model_type {kind})"
     if stored := hub.named(file):
-        notes.append(f"{stored[0]} is its config.json in the Hugging Face cache, snapshot {stored[1][: hub.HASH]}")
+        notes.append(f"its config.json in the local Hugging Face cache, snapshot {stored[1][: hub.HASH]}")
     family = kind.removesuffix("_text")
     window = {} if values.get("positions") else _window(fields)
     ignored = [each for each in ignored if not (window and each == POSITIONS)]
@@ -97,9 +96,8 @@ def read_config(path: Path) -> Published:
     for at in {id(each): each for each in (outer, fields)}.values():
         if said := at.get(QUANTISED):
             values["stored"] = _stored(said, build(Architecture, values, str(file)), file)
-            notes.append(
-                f"{QUANTISED}: stored quantised, in {values['stored']['format']}, unless --weights says otherwise"
-            )
+            how = f"the weights are stored quantised, in {values['stored']['format']}"
+            notes.append(f"{QUANTISED}: {how}, unless --weights says otherwise")
             notes += [f"{QUANTISED}.{each}: is left to --cache" for each in CACHE if said.get(each)]
     notes += [f"{each}: layers that predict further tokens are not counted" for each in FURTHER if fields.get(each)]
     notes += [
@@ -178,48 +176,10 @@ def _short(text: str) -> str:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object that a JSON file holds; raises SpecError if it does not."""
-    text = read_text(path)
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        fields = dict(pairs)
-        if len(fields) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise SpecError([f"{path}: {_short(repr(twice))} is written twice"])
-        return fields
-
-    try:
-        value = json.loads(text, object_pairs_hook=once)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise SpecError([f"{path}: {where}: not valid JSON: {error.msg}"]) from None
-    except RecursionError:
-        raise SpecError([f"{path}: nested too deeply"]) from None
-    except ValueError as error:
-        raise SpecError([f"{path}: not usable as JSON: {error}"]) from None
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise SpecError(
-            [f"{path}: not valid JSON: half of a surrogate pair (\\ud800 to \\udfff) in a string"]
-        ) from None
-    except RecursionError:
-        raise SpecError([f"{path}: nested too deeply"]) from None
+    value = parsed(read_text(path), path)
     if not isinstance(value, dict):
         raise SpecError([f"{path}: holds no object ({{...}}); a config.json is expected"])
-    if _depth(value) > MAX_DEPTH:
-        raise SpecError([f"{path}: nested more than {MAX_DEPTH} deep"])
     return value
-
-
-def _depth(value: Any) -> int:
-    """How deep mappings and lists are nested, counted no further than needed."""
-    level, here = 0, [value]
-    while here and level <= MAX_DEPTH:
-        inner = [x for each in here for x in (each.values() if isinstance(each, dict) else each)]
-        here = [x for x in inner if isinstance(x, dict | list)]
-        level += 1
-    return level
 
 
 def _check_code(fields: Mapping[str, Any], file: Path) -> None:
