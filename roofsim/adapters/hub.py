@@ -57,6 +57,15 @@ def _stored(name: str) -> Path | None:
     return folder() / found if found else None
 
 
+def names() -> list[str]:
+    """The models of which there is anything in the local cache."""
+    try:
+        there = sorted(each.name for each in os.scandir(folder()))
+    except OSError:
+        return []
+    return ["/".join(match.groups()) for match in map(_STORED.fullmatch, there) if match]
+
+
 def named(file: Path) -> tuple[str, str] | None:
     """The model and the snapshot that a file of the cache is of; None for any other file."""
     snapshot = file.parent

@@ -14,6 +14,7 @@ from click import Context
 from click.shell_completion import CompletionItem
 
 from roofsim import library
+from roofsim.adapters import hub
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Sourced
@@ -44,9 +45,10 @@ def listed(words: Iterable[tuple[str, str]], incomplete: str) -> list[Completion
 def names(kinds: tuple[str, ...], words: tuple[str, ...], incomplete: str) -> list[CompletionItem]:
     """Names and aliases of specs, modes of a device after an @, parameters of a family after a colon."""
     _, comma, last = incomplete.rpartition(",")
+    held = [(each, "Hugging Face cache") for each in hub.names()] if "models" in kinds else []
     if "/" in last or last.startswith((".", "~")):
-        return [CompletionItem(incomplete, type="file")]
-    known: list[tuple[str, str]] = [(each, "") for each in words]
+        return listed(held, incomplete) or [CompletionItem(incomplete, type="file")]
+    known: list[tuple[str, str]] = [*((each, "") for each in words), *held]
     for kind in kinds:
         known += [(name, "") for name in library.names(kind)]
         known += [(alias, f"= {name}") for alias, name in library.aliases(kind).items()]

@@ -57,19 +57,28 @@ class Name(click.ParamType[str]):
 
 
 class Word(click.ParamType[str]):
-    """A word out of a table in `roofsim.specs.workload`; completes in the shell, is checked with the workload."""
+    """A word out of a table, or one of `more`; completes in the shell, is checked where the table is used.
+
+    `ends` may follow a word after a colon.
+    """
 
     name = "word"
 
-    def __init__(self, table: str) -> None:
-        self.table = table
+    def __init__(
+        self, table: str, home: str = "roofsim.specs.workload", more: tuple[str, ...] = (), ends: tuple[str, ...] = ()
+    ) -> None:
+        self.table, self.home, self.more, self.ends = table, home, more, ends
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Words that begin with what is typed, or with what follows its last comma."""
-        from roofsim.cli._completion import listed
-        from roofsim.specs import workload
+        from importlib import import_module
 
-        return listed(((each, "") for each in getattr(workload, self.table)), incomplete)
+        from roofsim.cli._completion import listed
+
+        words = [*self.more, *getattr(import_module(self.home), self.table)]
+        word, colon, _ = incomplete.rpartition(",")[2].partition(":")
+        found = [f"{word}:{end}" for end in self.ends] if colon and word in words else words
+        return listed(((each, "") for each in found), incomplete)
 
 
 class Change(click.ParamType[str]):

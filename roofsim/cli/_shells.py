@@ -161,8 +161,8 @@ def script(shell: str) -> str:
 
 def program() -> str:
     """How the program that runs now is typed from anywhere."""
-    called = sys.argv[0] or "roofsim"
-    if os.path.basename(called) == "__main__.py":
+    called = sys.argv[0]
+    if not os.path.basename(called).startswith("roofsim"):  # a module of Python
         return f"{shlex.quote(sys.executable)} -m roofsim"
-    found = called if os.path.dirname(called) else shutil.which(called)
-    return shlex.quote(os.path.abspath(found or called))
+    found = called if os.path.dirname(called) else shutil.which(called) or called
+    return shlex.quote(os.path.abspath(found))

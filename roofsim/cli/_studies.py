@@ -31,6 +31,9 @@ AXES = (
 )
 """Axes that have an option of their own; its value is read where axes are."""
 
+COLUMNS = o.Word("COLUMNS", "roofsim.explore.evaluate")
+"""Figures by the names of their columns."""
+
 
 def models_argument(required: bool = False) -> Callable[[o.F], o.F]:
     """The models that are chosen from."""
@@ -189,7 +192,7 @@ def refuse_of_several(options: Mapping[str, str | bool | None]) -> None:
 study_options = o.stacked(
     click.option("--study", type=click.Path(), metavar="FILE", help="A YAML file: axes, figures, derive, where."),
     click.option("--points", type=click.Path(), metavar="FILE", help="A CSV: a column an axis, a row a point."),
-    click.option("--figures", metavar="NAMES", help="Columns: ttft,tpot,memory_peak,energy,fits ..."),
+    click.option("--figures", type=COLUMNS, metavar="NAMES", help="Columns: ttft,tpot,memory_peak,energy,fits ..."),
     click.option(
         "--derive", multiple=True, metavar="NAME=EXPRESSION",
         help="A column of others: J_per_token='energy / (batch * generate)' (repeatable).",

@@ -58,6 +58,7 @@ from roofsim.foundation.errors import InputError
 )
 @click.option(
     "--rank",
+    type=o.Word("FIGURES", "roofsim.explore.compare", more=("headroom", "parameters")),
     metavar="KEY",
     default="headroom",
     help="Best first by headroom, parameters (the largest model), or a figure of compare: energy.  [default: headroom]",

@@ -57,6 +57,7 @@ from roofsim.foundation.errors import InputError
 )
 @click.option(
     "--sort",
+    type=o.Word("FIGURES", "roofsim.explore.compare"),
     metavar="KEY",
     default=None,
     help="Best first by a figure or a choice as the JSON calls it: tpot, tokens_per_second, max_prompt.",

@@ -14,6 +14,7 @@ from roofsim.foundation.errors import InputError
 @_studies.axis_options
 @click.option(
     "--objectives", required=True, metavar="NAMES",
+    type=o.Word("COLUMNS", "roofsim.explore.evaluate", ends=("min", "max")),
     help="Figures or derived columns, with what is better of each: ttft:min,tokens_per_second:max,memory_peak.",
 )  # fmt: skip
 @_studies.study_options

@@ -34,6 +34,7 @@ MOST_SHOWN = 20
 )
 @click.option(
     "--objectives", default=None, metavar="NAMES",
+    type=o.Word("COLUMNS", "roofsim.explore.evaluate", more=("loss", "parameters")),
     help="What is to be small, set off by commas.  [default: loss,tpot,memory_peak]",
 )  # fmt: skip
 @o.download_option

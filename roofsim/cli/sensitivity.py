@@ -15,6 +15,7 @@ from roofsim.foundation.errors import InputError
 @click.option(
     "--figure",
     "-m",
+    type=_studies.COLUMNS,
     metavar="NAME",
     default="ttft",
     help="What is moved: ttft, tpot, total, memory, energy, throughput, or a column of sweep.  [default: ttft]",

@@ -32,6 +32,11 @@ REACHES_OUT = (22, 3)
 """The pip from which on `--python` installs into another environment."""
 
 
+def checkout(root: str = ROOT) -> bool:
+    """Whether roofsim runs from a checkout."""
+    return os.path.isfile(os.path.join(root, "pyproject.toml"))
+
+
 @dataclass(frozen=True, slots=True)
 class Package:
     """A package that is asked for: the lowest version that will do, and the one that is there."""
@@ -81,11 +86,10 @@ def _asked(extra: str, root: str) -> Iterator[tuple[str, str]]:
 
 def _lines(extra: str, root: str) -> list[str]:
     """Requirements as the checkout states them, or else the package that is installed."""
-    path = os.path.join(root, "pyproject.toml")
-    if os.path.isfile(path):
+    if checkout(root):
         import tomllib
 
-        with open(path, "rb") as file:
+        with open(os.path.join(root, "pyproject.toml"), "rb") as file:
             project = tomllib.load(file)["project"]
         return list(project["optional-dependencies"].get(extra, ()) if extra else project["dependencies"])
     from importlib.metadata import PackageNotFoundError, requires
@@ -166,7 +170,7 @@ def _folder(path: str) -> str:
 
 def _source(root: str) -> tuple[str, ...]:
     """What pip is given for roofsim: the checkout, or where the installed one came from."""
-    if os.path.isfile(os.path.join(root, "pyproject.toml")):
+    if checkout(root):
         return ("--editable", _folder(root))
     import json
     from importlib.metadata import PackageNotFoundError, distribution

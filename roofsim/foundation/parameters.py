@@ -7,12 +7,15 @@ The fit, the command line and the docs iterate this one table. A device file may
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import exp, log
 from types import MappingProxyType
+from typing import Annotated, Any
 
 from roofsim.foundation.errors import nearest
 from roofsim.foundation.quantity import Sourced
+from roofsim.foundation.units import parse
 
 EDGE = 1e-6
 """How near to a limit a value may come, as a share of the range, before its scale without limits has an end."""
@@ -344,3 +347,37 @@ def stated(values: Mapping[str, Sourced]) -> None:
             raise ValueError(f"parameters: no '{name}'; nearest: {near}")
         if not row.low <= each.value <= row.high:
             raise ValueError(f"parameters.{name}: {each.value:g} is not from {row.low:g} to {row.high:g}")
+
+
+class _InUnits:
+    """Reads values of parameters with their units."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core.core_schema import no_info_before_validator_function
+
+        return no_info_before_validator_function(_in_si, handler(source))
+
+
+Stated = Annotated[Mapping[str, Sourced], _InUnits()]
+"""Values of parameters by their names, with a unit (2 us) or as numbers in SI units."""
+
+
+def _in_si(values: Any) -> Any:
+    """Values of parameters in SI units; raises ValueError for one in another unit."""
+    if not isinstance(values, Mapping):
+        return values
+    return {name: _number(name, each) for name, each in values.items()}
+
+
+def _number(name: str, given: Any) -> Any:
+    if isinstance(given, Mapping):
+        return {**given, "value": _number(name, given["value"])} if "value" in given else given
+    row = PARAMETERS.get(name)
+    if row is None or not isinstance(given, str):
+        return given
+    with suppress(ValueError):
+        return float(given)  # text to YAML: 2e-6
+    try:
+        return parse(given, row.unit)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

@@ -32,7 +32,11 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
     said.append("logits of all positions" if (w.logits or s.runtime.logits) == "all" else "logits of the last position")
     if s.runtime.host.mode in ("eager", "inline"):
         if s.host is None:
-            raise Unsupported(f"{s.device.id}: names no host, and {s.runtime.id} launches from one; use --host")
+            known = ", ".join(library.names("hardware/hosts"))
+            raise Unsupported(
+                f"{s.device.id}: names no host, and {s.runtime.id} launches from one; use --host, or say `host: desktop` "
+                f"in its file: {known}"
+            )
         dispatch = s.machine(w.dtype)["dispatch"]
         said.append(f"host {s.host.id} ({dispatch * 1e6:.3g} us a kernel)")
     if s.device.memory.usable and s.device.memory.usable.value < s.device.memory.capacity.value:

@@ -82,10 +82,11 @@ def _folders() -> Iterator[Finding]:
     configs = len({each.parts[-4] for each in where.glob("models--*/snapshots/*/config.json")})
     held = f"{_short(where)}: {configs} configs of models"
     yield Finding("folder", "Hugging Face", "ok" if configs else "absent", held, "models that were downloaded before")
-    data = Path(installation.ROOT).parent / DATA
-    files = len(list(data.glob("*.csv")))
-    yield Finding("folder", "measurements", "ok" if files else "absent", f"{_short(data)}: {files} files",
-                  "reference runs for the tests and the shipped calibrations; nothing else reads them")  # fmt: skip
+    if installation.checkout():
+        data = Path(installation.ROOT).parent / DATA
+        files = len(list(data.glob("*.csv")))
+        yield Finding("folder", "measurements", "ok" if files else "absent", f"{_short(data)}: {files} files",
+                      "reference runs for the tests; nothing else reads them")  # fmt: skip
 
 
 def _kept(folder: str | None) -> tuple[str, str]:

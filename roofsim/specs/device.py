@@ -8,7 +8,7 @@ from typing import Literal
 
 from roofsim.foundation.arith import Number, minimum
 from roofsim.foundation.errors import Unsupported
-from roofsim.foundation.parameters import stated
+from roofsim.foundation.parameters import Stated, stated
 from roofsim.foundation.quantity import (
     Bandwidth,
     Bytes,
@@ -19,7 +19,6 @@ from roofsim.foundation.quantity import (
     Power,
     Price,
     Rate,
-    Sourced,
 )
 from roofsim.foundation.schema import Spec, variant
 
@@ -151,8 +150,9 @@ class Device(Documented):
     """Rows of queries that these take at once, where it is not 64."""
     like: Name | None = None
     """A shipped device that has the same chip: the parameters measured on that one hold for this one too."""
-    parameters: Mapping[str, Sourced] = field(default_factory=dict)
-    """Parameters measured on such a device, by name (gemm_efficiency: 0.7; docs/parameters.md lists them), in place of
+    parameters: Stated = field(default_factory=dict)
+    """Parameters measured on such a device, by name (gemm_efficiency: 0.7, kernel_time: 2 us; docs/parameters.md lists
+    them), in place of
     what is expected of its class. `roofsim calibrate` finds them from runs."""
 
     def __post_init__(self) -> None:

@@ -7,8 +7,8 @@ from dataclasses import field
 from typing import Annotated, Literal
 
 from roofsim.foundation.errors import one_of
-from roofsim.foundation.parameters import stated
-from roofsim.foundation.quantity import Bytes, Documented, Name, Sourced, Time
+from roofsim.foundation.parameters import Stated, stated
+from roofsim.foundation.quantity import Bytes, Documented, Name, Time
 from roofsim.foundation.schema import Extra, Limit, Spec
 from roofsim.model.step import Latents, Logits, Product
 from roofsim.model.weights import CACHE_BYTES, ENCODINGS
@@ -199,7 +199,7 @@ class Runtime(Documented):
     """Kernels that the matrix library adds of its own accord, and what it multiplies in."""
     memory: MemoryPolicy = field(default_factory=MemoryPolicy)
     """What the process holds beside its tensors, and in which pieces prompts go through."""
-    parameters: Mapping[str, Sourced] = field(default_factory=dict)
+    parameters: Stated = field(default_factory=dict)
     """Parameters that its kernels have on any device (gemm_efficiency: 0.4; docs/parameters.md lists them), over what a
     device file states for the usual ones."""
     products: Mapping[Name, tuple[Product, ...]] | None = None

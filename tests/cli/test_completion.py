@@ -93,6 +93,26 @@ def test_formats_complete_in_lists():
     assert completed("compare mamba2-780m --weights q4_k_m,q4_k") == {"q4_k_m,q4_k_s"}
 
 
+def test_figures_complete_where_they_are_asked_for():
+    assert completed("sweep x --figures ttft,tpo") == {"ttft,tpot"}
+    assert completed("sensitivity x -m memory_p") == {"memory_peak"}
+    assert completed("compare x --sort max_p") == {"max_prompt"}
+    assert completed("advise x --rank head") == {"headroom"}
+    assert completed("pareto x --objectives tpot:min,ttft:") == {"tpot:min,ttft:min", "tpot:min,ttft:max"}
+    assert completed("pareto x --objectives nope:") == set()
+
+
+def test_models_in_the_cache_of_hugging_face_complete(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "none"))
+    assert completed("predict maker/") == {"maker/"}  # perhaps a file
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    (tmp_path / "models--maker--some-model").mkdir()
+    (tmp_path / "datasets--maker--runs").mkdir()
+    assert completed("predict maker/so") == {"maker/some-model"}
+    assert completed("compare x maker") == {"maker/some-model"}
+    assert completed("predict x -d maker/so") == {"maker/so"}
+
+
 def test_a_calibration_may_be_chosen_by_a_word():
     assert {"auto", "none", "rtx-4090@ssm-scope"} <= completed("predict mamba2-780m --calibration ")
 
@@ -235,9 +255,15 @@ def test_the_program_is_typed_as_it_was_started(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", [".venv/bin/roofsim"])
     assert program() == f"{tmp_path}/.venv/bin/roofsim"
-    monkeypatch.setattr("sys.argv", [f"{tmp_path}/roofsim/__main__.py"])
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr("sys.argv", ["roofsim"])
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "roofsim").touch(0o755)
+    assert program() == f"{tmp_path}/bin/roofsim"
     monkeypatch.setattr("sys.executable", "/usr/bin/python3")
-    assert program() == "/usr/bin/python3 -m roofsim"
+    for called in (f"{tmp_path}/roofsim/__main__.py", "-c", ""):
+        monkeypatch.setattr("sys.argv", [called])
+        assert program() == "/usr/bin/python3 -m roofsim"
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -82,6 +82,15 @@ def test_models_that_hugging_face_holds_are_counted(found, here, monkeypatch):
     assert (held["state"], held["found"]) == ("ok", f"{here}: 2 configs of models")
 
 
+def test_measurements_lie_beside_a_checkout_and_nowhere_else(found, here, monkeypatch):
+    (here / "shared" / "data").mkdir(parents=True)
+    (here / "shared" / "data" / "runs.csv").touch()
+    monkeypatch.setattr(installation, "ROOT", str(here / "checkout"))
+    assert found()["folder", "measurements"]["found"] == f"{here}/shared/data: 1 files"
+    monkeypatch.setattr(installation, "checkout", lambda *_: False)
+    assert ("folder", "measurements") not in found()
+
+
 def test_the_terminal_is_described(found, monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     assert found()["terminal", "width"]["state"] == "narrow"

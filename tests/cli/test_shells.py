@@ -6,7 +6,7 @@ import os
 import re
 import select
 import shutil
-import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -25,6 +25,12 @@ START = {
     "fish": (["--no-config", "-i"], "function roofsim; printf 'GOT<%s>\\n' \"$argv\"; end"),
 }
 """How each shell starts without anybody's settings, and a function that says what was typed after `roofsim`."""
+LAUNCH = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""Makes a terminal that of the process, and is then the shell."""
 PROGRAM = """#!/bin/sh
 [ "$_ROOFSIM_COMPLETE" ] || { printf 'GOT<%s>\\n' "$*"; exit; }
 exec "{}" -m roofsim "$@"
@@ -61,10 +67,12 @@ class Terminal:
             **os.environ, "HOME": str(folder), "TERM": "xterm", "PS1": "$ ", "PYTHONPATH": str(CHECKOUT),
             "ROOFSIM_CACHE": str(folder / "cache"),
         }  # fmt: skip
-        self.process, self.terminal = pty.fork()
-        if not self.process:
-            os.chdir(folder)
-            os.execvpe(shell, [shell, *options], environment)
+        self.terminal, end = pty.openpty()
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", LAUNCH, shell, *options],
+            stdin=end, stdout=end, stderr=end, cwd=folder, env=environment, start_new_session=True,
+        )  # fmt: skip
+        os.close(end)
         self.said = ""
         self.type(f"{answer}; source ./script; printf 'READ''Y\\n'\r")
         self.until("READY")
@@ -90,8 +98,8 @@ def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Termina
         pytest.skip(f"{request.param} is not installed here")
     made = Terminal(request.param, tmp_path)
     yield made
-    os.kill(made.process, signal.SIGKILL)
-    os.waitpid(made.process, 0)
+    made.process.kill()
+    made.process.wait()
     os.close(made.terminal)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -150,3 +151,35 @@ def test_what_builds_models_by_their_family_asks_for_one(ask: Callable[[Architec
     with pytest.raises(Unsupported, match=r"mine: .*`family: llama`"):
         ask(model())
     assert ask(model(family="llama"))
+
+
+def test_a_parameter_has_its_unit_or_is_a_number_of_si(spec_file: Write) -> None:
+    given = {"kernel_time": "2 us", "tile_time": "3e-6", "gemm_efficiency": 0.7,
+             "strided_kernel_time": {"value": "4 us", "source": "msrp"}}  # fmt: skip
+    device = library.device(str(spec_file("hardware", "rtx-4090", {"parameters": given})))
+    assert {name: each.value for name, each in device.parameters.items()} == {
+        "kernel_time": 2e-6, "tile_time": 3e-6, "gemm_efficiency": 0.7, "strided_kernel_time": 4e-6,
+    }  # fmt: skip
+    assert device.parameters["strided_kernel_time"].source == "msrp"
+    runtime = library.runtime(str(spec_file("runtimes", "llama.cpp", {"parameters": {"kernel_time": "2 us"}})))
+    assert runtime.parameters["kernel_time"].value == 2e-6
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"kernel_time": "2 GB"}, "parameters: kernel_time: '2 GB' is not a quantity in s; write it like '12 us'"),
+        ({"gemm_efficiency": "70 %"}, "parameters: gemm_efficiency: '70 %' is not a quantity in plain numbers"),
+        ({"kernel_tim": 1}, "no 'kernel_tim'; nearest: kernel_time"),
+        ([1], "a group of fields"),
+    ],
+)
+def test_a_parameter_in_another_unit_is_told(spec_file: Write, given: Any, said: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(said)):
+        library.device(str(spec_file("hardware", "rtx-4090", {"parameters": given})))
+
+
+def test_a_device_without_a_host_is_told_which_there_are(spec_file: Write) -> None:
+    device = str(spec_file("hardware", "rtx-4090", {"host": None}))
+    with pytest.raises(Unsupported, match=r"use --host, or say `host: desktop` in its file: .*grace"):
+        assumed("mamba-130m", device, "transformers-5-eager")
