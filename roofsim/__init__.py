@@ -14,9 +14,10 @@ from roofsim.foundation.version import __version__
 if TYPE_CHECKING:
     from roofsim.api import plots
     from roofsim.api.answers import Explanation, LimitsResult, explain, limits
-    from roofsim.api.found import Advice, Comparison, Crossover, Front, SearchResult, Sensitivities, Swept
+    from roofsim.api.found import Advice, Comparison, Crossover, Front, Sampled, SearchResult, Sensitivities, Swept
     from roofsim.api.measured import Calibrated, Validated, calibrate, validate
     from roofsim.api.one import compile, predict
+    from roofsim.api.questions import crossover, sampling, search, sensitivity
     from roofsim.api.results import Prediction
     from roofsim.api.specs import (
         architecture,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
         runtime,
         runtimes,
     )
-    from roofsim.api.studies import advise, compare, crossover, pareto, search, sensitivity, sweep
+    from roofsim.api.studies import advise, compare, pareto, sweep
     from roofsim.foundation.errors import InputError
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
@@ -45,14 +46,17 @@ if TYPE_CHECKING:
 _HOMES = {
     "roofsim.api.one": ("compile", "predict"),
     "roofsim.api.answers": ("explain", "limits", "Explanation", "LimitsResult"),
-    "roofsim.api.studies": ("advise", "compare", "crossover", "pareto", "search", "sensitivity", "sweep"),
+    "roofsim.api.questions": ("crossover", "sampling", "search", "sensitivity"),
+    "roofsim.api.studies": ("advise", "compare", "pareto", "sweep"),
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
     "roofsim.api.specs": (
         "architecture", "calibration", "calibrations", "device", "devices", "download", "families", "host", "hosts",
         "models", "runtime", "runtimes",
     ),
     "roofsim.api.results": ("Prediction",),
-    "roofsim.api.found": ("Advice", "Comparison", "Crossover", "Front", "SearchResult", "Sensitivities", "Swept"),
+    "roofsim.api.found": (
+        "Advice", "Comparison", "Crossover", "Front", "Sampled", "SearchResult", "Sensitivities", "Swept",
+    ),
     "roofsim.foundation.errors": ("InputError",),
     "roofsim.model.architecture": ("Architecture",),
     "roofsim.prediction.compiled": ("Compiled",),
@@ -80,6 +84,7 @@ __all__ = [
     "LimitsResult",
     "Prediction",
     "Runtime",
+    "Sampled",
     "SearchResult",
     "Sensitivities",
     "Swept",
@@ -108,6 +113,7 @@ __all__ = [
     "predict",
     "runtime",
     "runtimes",
+    "sampling",
     "search",
     "sensitivity",
     "sweep",

@@ -61,7 +61,7 @@ def models(
     """The names of all models that ship, or of those of a kind, a family and a number of parameters."""
     if (kind, family, min_size, max_size) == (None,) * 4:
         return tuple(library.names("models"))
-    from roofsim.api.studies import selected
+    from roofsim.api.choices import selected
 
     return tuple(each.id for each in selected((), kind, family, min_size, max_size))
 

@@ -44,6 +44,9 @@ def one_model() -> list[str]:
     many = f(prompt=np.array([1024, 2048]), **{"device.memory.bandwidth": 1e11})["ttft"].shape
     pull = f.elasticity("ttft", "prompt")(prompt=1024, **{"device.memory.bandwidth": 1e11})
     what: roofsim.Sensitivities = roofsim.sensitivity(MODEL, DEVICE, figure="tpot", over=["host"])
+    trials: roofsim.Sampled = roofsim.sampling(MODEL, DEVICE, trials=[1, 4], budget="20s", share="copied", prompt=512)
+    rates: list[float] = [each.tokens_per_second for each in trials.rows]
+    assert min(rates) > 0
     help_: list[str] = [each.change for each in p.remedies()]
     assert help_
     assert min(seconds, longest, number, pull) > 0
