@@ -275,7 +275,7 @@ def device_option(required: bool = True, many: bool = False) -> Callable[[F], F]
     """The device, or with `many` those that are chosen from; so with the options below."""
     return click.option(
         "--device", "-d", required=required, type=_each(Name("hardware"), many), metavar=_metavar("DEVICE", many),
-        help=f"Device by name, alias or path; a mode after @ (orin@15w){'; several set off by commas' if many else ''}.",
+        help=f"Device by name, alias or path{', several set off by commas' if many else ''}; a mode after @ (orin@15w).",
     )  # fmt: skip
 
 
