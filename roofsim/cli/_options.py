@@ -273,9 +273,10 @@ transfer_option = click.option(
 
 def device_option(required: bool = True, many: bool = False) -> Callable[[F], F]:
     """The device, or with `many` those that are chosen from; so with the options below."""
+    several = ", several set off by commas" if many else ""
     return click.option(
         "--device", "-d", required=required, type=_each(Name("hardware"), many), metavar=_metavar("DEVICE", many),
-        help=f"Device by name, alias or path{', several set off by commas' if many else ''}; a mode after @ (orin@15w).",
+        help=f"Device by name, alias or path{several}; a mode after @ (orin@15w).",
     )  # fmt: skip
 
 

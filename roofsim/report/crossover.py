@@ -93,8 +93,7 @@ def crossover_records(comparisons: Sequence[Comparison]) -> Table:
             rows += [{**common, **each} for each in turns or [NO_TURN]]
         rows += [
             {**dict.fromkeys(units), **NO_TURN, **columns(c), "basis": interval_basis(c.calibration),
-             "a": each.a, "b": each.b,
-             "metric": c.pairs[0].metric, "refused": each.reason}
+             "a": each.a, "b": each.b, "metric": c.pairs[0].metric, "refused": each.reason}
             for each in c.skipped
         ]  # fmt: skip
     return records(rows, units)
