@@ -21,7 +21,7 @@ from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup, setup
 from roofsim.prediction.steps import decode, late, pieces, samples, turns
 from roofsim.runs.names import device_of, same_device
-from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
+from roofsim.runs.operators import BUILDERS, PARTS, Sizes, lacks, part_of
 from roofsim.runs.reading import FLAGS, Run
 from roofsim.runs.targets import Figure, Group, Job, Jobs, Target
 from roofsim.specs.device import Device
@@ -110,6 +110,7 @@ class Reader:
         self._devices: dict[str, Device] = {}
         self._setups: dict[tuple[str, str], Setup | Skip] = {}
         self._footprints: dict[str, float] = {}
+        self._lacking: dict[tuple[str, str], bool] = {}
         self._seen: dict[tuple[object, ...], tuple[Case, float] | Skip] = {}
 
     def device(self, run: Run) -> Device:
@@ -169,6 +170,8 @@ class Reader:
     def _operator(self, run: Run, device: Device) -> Case:
         if run.metric not in ("latency_s", "device_time_s"):
             raise Skip(f"{run.metric} of one operator is not predicted")
+        if run.model and self._lacks(run.model, run.op):
+            raise Skip(f"{run.model} has no operator such as {run.op}")
         dtype, format_ = _formats(run, device)
         phase: Phase = "decode" if run.phase == "decode" else "prefill"
         try:
@@ -189,6 +192,16 @@ class Reader:
             run, device.id, run.model, run.metric, run.phase, run.value,
             Target("wall" if eager else "device", ((1.0, key),)), key, frozenset({_kind(run.op)}), _flags(run),
         )  # fmt: skip
+
+    def _lacks(self, model: str, op: str) -> bool:
+        """Whether a model that is known has no such operator."""
+        if (model, op) not in self._lacking:
+            try:
+                network = self._models.get(model.lower()) or network_named(model)
+            except RoofsimError:  # a name of sizes, which are those of the note
+                return False
+            self._lacking[model, op] = lacks(network, op, _kind(op))
+        return self._lacking[model, op]
 
     def _pass(self, run: Run, device: Device, part: str | None) -> Case:
         s = self._setup(run.model, device)
