@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from roofsim import library
@@ -21,7 +21,7 @@ from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup, setup
 from roofsim.prediction.steps import decode, late, pieces, samples, turns
 from roofsim.runs.names import device_of, same_device
-from roofsim.runs.operators import BUILDERS, PARTS, Sizes, part_of
+from roofsim.runs.operators import BUILDERS, PARTS, Sizes, lacks, part_of
 from roofsim.runs.reading import FLAGS, Run
 from roofsim.runs.targets import Figure, Group, Job, Jobs, Target
 from roofsim.specs.device import Device
@@ -39,6 +39,30 @@ class Skip(Exception):
 
     def __init__(self, reason: str) -> None:
         super().__init__(shortened(reason))
+
+
+MOST_APART = 10_000
+"""Configurations that are predicted of one file: each is a network that is laid out anew, for milliseconds."""
+
+
+def alike(run: Run) -> tuple[object, ...]:
+    """What repeats of a run share: all but the line, the source and the value."""
+    return run[2:15] + run[16:]
+
+
+class Sample:
+    """Of runs of too many configurations to predict them all, those of some, evenly spread over the file."""
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._all = dict.fromkeys(map(alike, runs))
+        every = -(-len(self._all) // MOST_APART)
+        self._some = frozenset(list(self._all)[::every]) if every > 1 else None
+
+    def check(self, run: Run) -> None:
+        """Raises Skip for what is not predicted."""
+        if self._some is not None and alike(run) not in self._some:
+            known, predicted = len(self._all), len(self._some)
+            raise Skip(f"of {known:,} configurations {predicted:,} are predicted; --where chooses others")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +134,7 @@ class Reader:
         self._devices: dict[str, Device] = {}
         self._setups: dict[tuple[str, str], Setup | Skip] = {}
         self._footprints: dict[str, float] = {}
+        self._lacking: dict[tuple[str, str], bool] = {}
         self._seen: dict[tuple[object, ...], tuple[Case, float] | Skip] = {}
 
     def device(self, run: Run) -> Device:
@@ -137,7 +162,7 @@ class Reader:
 
         Repeats of a run, which differ in their value alone, are looked up: files of a million rows have many.
         """
-        key = run[2:15] + run[16:]
+        key = alike(run)
         if key not in self._seen:
             try:
                 made = self._case(run)
@@ -169,6 +194,8 @@ class Reader:
     def _operator(self, run: Run, device: Device) -> Case:
         if run.metric not in ("latency_s", "device_time_s"):
             raise Skip(f"{run.metric} of one operator is not predicted")
+        if run.model and self._lacks(run.model, run.op):
+            raise Skip(f"{run.model} has no operator such as {run.op}")
         dtype, format_ = _formats(run, device)
         phase: Phase = "decode" if run.phase == "decode" else "prefill"
         try:
@@ -189,6 +216,16 @@ class Reader:
             run, device.id, run.model, run.metric, run.phase, run.value,
             Target("wall" if eager else "device", ((1.0, key),)), key, frozenset({_kind(run.op)}), _flags(run),
         )  # fmt: skip
+
+    def _lacks(self, model: str, op: str) -> bool:
+        """Whether a model that is known has no such operator."""
+        if (model, op) not in self._lacking:
+            try:
+                network = self._models.get(model.lower()) or network_named(model)
+            except RoofsimError:  # a name of sizes, which are those of the note
+                return False
+            self._lacking[model, op] = lacks(network, op, _kind(op))
+        return self._lacking[model, op]
 
     def _pass(self, run: Run, device: Device, part: str | None) -> Case:
         s = self._setup(run.model, device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -17,7 +18,7 @@ from roofsim.model.architecture import Architecture
 from roofsim.model.mixers.attention import SOFTMAX_FLOPS
 from roofsim.model.step import Pass, Phase, Precision
 from roofsim.ops import attention, conv, gemm, pointwise, recurrence, scan
-from roofsim.ops.base import CostFunction, Operator, Role
+from roofsim.ops.base import CostFunction, Kind, Operator, Role
 from roofsim.runs.reading import Run, size
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
@@ -353,6 +354,24 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
     }
 )
 """Names of operators in files of runs, and what builds their kernels."""
+
+
+BY_NAME: tuple[tuple[str, CostFunction], ...] = (
+    (r"^selective_scan", scan.selective_scan),
+    (r"ssd_|^mamba2:(selective_state|mamba_chunk)", scan.ssd_scan),
+    (r"^(gdn|kda):(?!causal_conv)", recurrence.delta_rule),
+    (r"causal_conv1d", conv.causal_conv1d),
+)
+"""What operators of some names compute, which not every network does."""
+
+
+def lacks(network: Architecture, op: str, kind: Kind) -> bool:
+    """Whether no operator of a network computes what a name stands for, or none is of its kind."""
+    held = [operator for row in network.rows(Pass(1, 2, 0)) for operator in row.operators]
+    function = next((function for pattern, function in BY_NAME if re.search(pattern, op)), None)
+    if function is not None:
+        return all(operator.function is not function for operator in held)
+    return all(operator.kind != kind for operator in held)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,10 +69,15 @@ def data(roofsim: Callable[..., str]) -> Callable[..., Any]:
 
 
 def contents(folder: Path) -> Mapping[str, bytes]:
-    """Every file below a folder with what it holds, folders as empty."""
-    return {
-        str(path.relative_to(folder)): b"" if path.is_dir() else path.read_bytes() for path in sorted(folder.rglob("*"))
-    }
+    """Every file below a folder with what it holds, links with where they lead, others as empty."""
+    return {str(path.relative_to(folder)): held(path) for path in sorted(folder.rglob("*"))}
+
+
+def held(path: Path) -> bytes:
+    """What a file holds, or where a link leads."""
+    if path.is_symlink():
+        return os.fsencode(os.readlink(path))
+    return path.read_bytes() if path.is_file() else b""
 
 
 @pytest.fixture

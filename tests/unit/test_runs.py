@@ -960,3 +960,24 @@ def test_a_profilers_names_sum_the_operators_of_mamba_that_its_code_calls_under_
     assert part is not None
     summed = {o.name for row in network.rows(Pass(1, 1024, 0)) for o in row.operators if o in part}
     assert summed == names
+
+
+@pytest.mark.parametrize(
+    ("model", "op", "note"),
+    [
+        ("Qwen2.5-0.5B", "selective_scan", "d=1536;n=16"),
+        ("mamba2-780m", "selective_scan", "d=1536;n=16"),
+        ("mamba2-780m", "attention_prefill", "heads=8;head_dim=64"),
+        ("Qwen2.5-0.5B", "causal_conv1d", "d=1536"),
+        (
+            "mamba2-780m",
+            "gdn:fused_recurrent_gated_delta_rule",
+            "num_k_heads=4;num_v_heads=4;head_k_dim=64;head_v_dim=64",
+        ),
+        ("mamba-130m", "mamba2:mamba_chunk_scan_combined", "nheads=8;head_dim=64;d_state=64"),
+    ],
+)
+def test_an_operator_that_its_model_lacks_is_not_scored(model, op, note):
+    with pytest.raises(Skip, match=f"{model} has no operator such as {op}"):
+        Reader("vllm").case(run(model=model, op=op, note=note))
+    assert Reader("vllm").case(run(model="of these sizes", op=op, note=note)).target.parts

@@ -32,6 +32,9 @@ MOST_LINES = 12
 TEXT_CONFIGS = ("text_config", "language_config", "llm_config")
 """Where multimodal models keep the config of the language model."""
 
+OF_ALL = ("architectures", "auto_map", "quantization_config", "_name_or_path")
+"""Fields beside that config which are read as well."""
+
 HEADS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForVision2Seq")
 """Ends of the names of classes that generate text."""
 
@@ -106,6 +109,8 @@ def read_config(path: Path) -> Published:
         if isinstance(fields[name], int | float) and not fields[name]
         and not without_effect(name, adapter.no_effect) and name not in off_unless_said()
     ]  # fmt: skip
+    if outer is not fields:  # what is said of other parts than the language model
+        ignored += sorted(set(outer) - set(fields) - set(OF_ALL) - set(TEXT_CONFIGS))
     return Published(values, tuple(ignored), tuple(notes))
 
 
