@@ -274,8 +274,8 @@ class Architecture(Documented):
         """Positions of each sequence that go to the LM head: the last, or all but the learned ones before a prompt."""
         if p.logits != "all":
             return 1
-        learned = self.prefix_tokens if p.phase == "prefill" else 0
-        return maximum(p.new - learned, 1) if learned else p.new
+        begins = p.phase == "prefill" and single(p.context) and not p.context
+        return maximum(p.new - self.prefix_tokens, 1) if self.prefix_tokens and begins else p.new
 
     def _head(self, p: Pass) -> Iterator[Operator]:
         scored = replace(p, new=self._scored_positions(p), padding=0)

@@ -108,10 +108,11 @@ def test_the_head_may_score_the_last_token_of_each_sequence_alone() -> None:
     ("learned", "change", "scored"),
     [
         (0, {}, 3), (1, {}, 2), (2, {}, 1), (3, {}, 1), (1, {"phase": "decode"}, 3), (1, {"logits": "last"}, 1),
+        (1, {"context": 4}, 3),
     ],
 )  # fmt: skip
 def test_learned_tokens_before_a_prompt_are_not_scored(learned: int, change: dict[str, Any], scored: int) -> None:
-    p = replace(PASS, **change)
+    p = replace(PASS, **{"context": 0, **change})
     whole = matrix("lm_head", 10, 7, "final_norm")
     (*_, head) = rows(network(prefix_tokens=learned), p)["head"]
     assert head == replace(whole, sizes={**whole.sizes, "tokens": BATCH * scored}, out=whole.out * scored / 3)

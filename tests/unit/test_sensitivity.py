@@ -213,10 +213,17 @@ def test_an_elasticity_changes_at_a_turn(name: str) -> None:
 
 
 def test_the_mask_is_the_next_regime_of_a_prompt_and_makes_the_figure_jump() -> None:
-    turn = by_name(found("transformer"))["prompt"].above
+    s, w = stack("transformer")
+    # without whole tiles, the next of which begins with the next token
+    untiled = variant(s.runtime, matrix_library=variant(s.runtime.matrix_library, tile_rows=None))
+    turn = by_name(sensitivities(replace(s, runtime=untiled), w, "ttft"))["prompt"].above
     assert turn is not None
     assert turn.value == 32768
     assert turn.jump > 2
+    tile = by_name(found("transformer"))["prompt"].above
+    assert tile is not None
+    assert tile.value == 1025
+    assert 1 < tile.jump < 1152 / 1024
 
 
 def test_only_the_numbers_asked_for_are_told() -> None:
