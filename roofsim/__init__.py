@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from roofsim.api.questions import crossover, sampling, search, sensitivity
     from roofsim.api.results import Prediction
     from roofsim.api.specs import (
+        Sheet,
         architecture,
         calibration,
         calibrations,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         models,
         runtime,
         runtimes,
+        show,
     )
     from roofsim.api.studies import advise, compare, pareto, sweep
     from roofsim.foundation.errors import InputError
@@ -51,7 +53,7 @@ _HOMES = {
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
     "roofsim.api.specs": (
         "architecture", "calibration", "calibrations", "device", "devices", "download", "families", "host", "hosts",
-        "models", "runtime", "runtimes",
+        "models", "runtime", "runtimes", "show", "Sheet",
     ),
     "roofsim.api.results": ("Prediction",),
     "roofsim.api.found": (
@@ -87,6 +89,7 @@ __all__ = [
     "Sampled",
     "SearchResult",
     "Sensitivities",
+    "Sheet",
     "Swept",
     "Validated",
     "Workload",
@@ -116,6 +119,7 @@ __all__ = [
     "sampling",
     "search",
     "sensitivity",
+    "show",
     "sweep",
     "validate",
 ]

@@ -113,7 +113,8 @@ def listed() -> list[str]:
         roofsim.devices(), roofsim.models(), roofsim.models(kind="ssm", max_size="1B"), roofsim.runtimes(),
         roofsim.hosts(), roofsim.calibrations(), roofsim.families(),
     ]  # fmt: skip
-    return [each[0] for each in lists]
+    sheet: roofsim.Sheet = roofsim.show("Zamba2-1.2B", dtype="fp16")
+    return [each[0] for each in lists] + [sheet.spec.name]
 
 
 def fetched() -> Path:

@@ -56,6 +56,8 @@ ASKED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: roofsim.sampling(MODEL, DEVICE, "ideal", trials=[1, 8], budget="5s", prompt=512),
         f"sampling {MODEL} -d {DEVICE} -r ideal --trials 1,8 --budget 5s -p 512",
     ),
+    "show": (lambda: roofsim.show("orin"), "show orin"),
+    "show a model": (lambda: roofsim.show("dense:width=1024", dtype="fp16"), "show dense:width=1024 --dtype fp16"),
     "compare": (
         lambda: roofsim.compare(MODEL, OTHER, device=[DEVICE, "rtx-4090"], prompt=[1024, 4096], sort="tpot", fits=True),
         f"compare {MODEL} {OTHER} -d {DEVICE},rtx-4090 -p 1k,4k --sort tpot --fits",

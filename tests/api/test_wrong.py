@@ -34,6 +34,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "runtime": {"name": "ideal"},
     "host": {"name": "desktop"},
     "calibration": {"name": "rtx-4090@ssm-scope"},
+    "show": {"name": "orin"},
     "download": {"name": "no name on the Hub"},
     "devices": {},
     "models": {},
