@@ -263,12 +263,17 @@ download_option = click.option(
     help="Fetch the config.json of a model that is named as on the Hugging Face Hub (owner/model), if it is not in the "
     "local cache.",
 )  # fmt: skip
-models_argument = stacked(click.argument("models", nargs=-1, type=Name("models", "models/families")), download_option)
 transfer_option = click.option(
     "--transfer", is_flag=True,
     help="Use a calibration of another device or runtime, the nearest if none is named: its efficiencies, this "
     "device's peaks, wider intervals.",
 )  # fmt: skip
+
+
+def models_argument(required: bool = False) -> Callable[[F], F]:
+    """Models, set off by blanks or commas; at least one if any are required."""
+    kind = Several(Name("models", "models/families"))
+    return stacked(click.argument("models", nargs=-1, required=required, type=kind, callback=flat), download_option)
 
 
 def device_option(required: bool = True, many: bool = False) -> Callable[[F], F]:

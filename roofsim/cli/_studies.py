@@ -35,22 +35,15 @@ COLUMNS = o.Word("COLUMNS", "roofsim.explore.evaluate")
 """Figures by the names of their columns."""
 
 
-def models_argument(required: bool = False) -> Callable[[o.F], o.F]:
-    """The models that are chosen from."""
-    kind = o.Several(o.Name("models", "models/families"))
-    models = click.argument("models", nargs=-1, required=required, type=kind, callback=o.flat)
-    return o.stacked(models, o.download_option)
-
-
 _of_each = o.stacked(o.stack_options(many=True), o.format_options(many=True))
 _counts = o.stacked(o.batch_option(many=True), o.prompt_option(many=True), o.generate_option(many=True))
 axis_options = o.stacked(
-    models_argument(), o.device_option(required=False, many=True), _of_each, _counts, o.set_option(many=True)
+    o.models_argument(), o.device_option(required=False, many=True), _of_each, _counts, o.set_option(many=True)
 )
 """What a study is over."""
 
 case_options = o.stacked(
-    models_argument(required=True), o.device_option(many=True), _counts, _of_each, o.transfer_option,
+    o.models_argument(required=True), o.device_option(many=True), _counts, _of_each, o.transfer_option,
     o.set_option(many=True),
 )  # fmt: skip
 """What a command is asked of: one case, or all combinations of several."""

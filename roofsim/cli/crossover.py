@@ -14,7 +14,7 @@ from roofsim.prediction.metrics import METRICS
 
 
 @click.command()
-@_studies.models_argument()
+@o.models_argument()
 @o.device_option(many=True)
 @click.option(
     "--metric", "-m", type=o.Choice(list(METRICS)), default="ttft",

@@ -83,7 +83,7 @@ class Folder(click.ParamType[str]):
 
 
 @click.command()
-@o.models_argument
+@o.models_argument()
 @click.option(
     "--output",
     "-o",

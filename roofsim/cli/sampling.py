@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@_studies.models_argument(required=True)
+@o.models_argument(required=True)
 @o.device_option(many=True)
 @o.prompt_option(many=True)
 @click.option(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from roofsim.foundation.errors import InputError
-from roofsim.foundation.units import finite
+from roofsim.foundation.units import finite, short_count
 from roofsim.model.architecture import Architecture
 from roofsim.specs.scaling import TRAINED, ScalingLaw
 from roofsim.specs.text import text_file
@@ -46,7 +46,7 @@ class ByLaw:
         numbers = ", ".join(f"{name} = {each.value:g}" for name, each in law.coefficients.items())
         symbols = ", ".join(f"{name}: {text.replace('_', ' ')}" for name, text in law.symbols.items())
         trained = any(TRAINED in text for text in law.symbols.values())
-        after = f"; {self.train_tokens:.3g} tokens of training" if trained else ""
+        after = f"; {short_count(self.train_tokens)} tokens of training" if trained else ""
         said = [
             f"Loss (nats per token) by {law.name}: {law.loss} with {numbers} ({symbols}{after}), fitted to {law.to}."
         ]

@@ -22,7 +22,7 @@ from roofsim.foundation.arith import Number
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
-from roofsim.foundation.units import MAX_COUNT, finite, parse, whole
+from roofsim.foundation.units import MAX_COUNT, finite, parse, show, whole
 from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import LoweredRow, lower
@@ -321,7 +321,7 @@ def sampling(
     else:
         rows = tuple(_most(found, n, max(tokens), *budget) for n in trials)
         if not any(row.tokens for row in rows):
-            raise InputError(f"budget: not even one trial of one token can be had for {budget[0]:g} {budget[1]}")
+            raise InputError(f"budget: not even one trial of one token can be had for {show(*budget)}")
     if accuracy:
         rows = tuple(replace(row, coverage=accuracy.coverage(row.trials, row.tokens)) for row in rows)
     best = None if budget is None else max(range(len(rows)), key=lambda i: _worth(rows[i]))

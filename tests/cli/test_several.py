@@ -39,7 +39,9 @@ def test_each_row_of_a_crossover_is_one_pair_in_one_combination(data):
     assert [row["chosen"]["device"].partition("@")[0] for row in rows] == ["jetson-orin-nano-8gb", "rtx-4090"]
     assert all((row["chosen"]["a"], row["chosen"]["b"]) == MODELS for row in rows)
     assert rows[1]["pairs"] == data(f"{line} -d rtx-4090")["pairs"]
-    assert len(data(f"{line} Falcon-H1-0.5B -d orin -b 1,2 -m memory")["rows"]) == 6
+    many = data(f"{line} Falcon-H1-0.5B -d orin -b 1,2 --weights fp32 -m memory")["rows"]
+    alone = data(f"{line} Falcon-H1-0.5B -d orin -b 2 --weights fp32 -m memory")["pairs"]
+    assert [pair for row in many[3:] for pair in row["pairs"]] == alone
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -60,6 +62,9 @@ def test_what_cannot_be_run_is_a_row_with_its_reason(roofsim, data, command):
     assert all("keeps no KV cache in fp8" in row["refused"] for row in refused)
     as_data = rows_of(roofsim(line, "-f", "csv"))
     assert {row["runtime"] for row in as_data if row["refused"]} == {"llama.cpp"}
+    caches = {"cache", "cache_dtype"} & as_data[0].keys()
+    assert {row[name] for row in as_data for name in caches} == {"fp8"}
+    assert len(caches) == 1
     text = roofsim(line)
     assert "keeps no KV cache in fp8" in " ".join(text.partition("Cannot be run")[2].split())
 
