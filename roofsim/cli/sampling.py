@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @_studies.models_argument(required=True)
-@_studies.device_option(required=True)
-@_studies.prompt_option
+@o.device_option(many=True)
+@o.prompt_option(many=True)
 @click.option(
     "--trials", "-n", type=o.Range(), default="1..64*2", metavar="COUNTS", help="Answers to it.  [default: 1..64*2]"
 )
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     "--accuracy", type=click.Path(), metavar="FILE", default=None,
     help="A CSV with columns tokens and accuracy: how likely one trial of so many tokens is right.",
 )  # fmt: skip
-@_studies.format_options
-@_studies.stack_options
+@o.format_options(many=True)
+@o.stack_options(many=True)
 @o.transfer_option
-@_studies.set_option
+@o.set_option(many=True)
 @o.output_options
 def command(
     models: tuple[str, ...], trials: list[int], tokens: list[int] | None, budget: str | None, shared: Any,

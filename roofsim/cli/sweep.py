@@ -95,20 +95,20 @@ SLOW = 1.0
 
 
 @contextmanager
-def bar(size: int, quiet: bool) -> Iterator[Progress]:
+def bar(size: int, quiet: bool, of: str = "points") -> Iterator[Progress]:
     """A bar on stderr with the rate and the time left, once work takes long and if someone is there to see it."""
     if quiet or not sys.stderr.isatty():
         yield lambda done, size: None
         return
     start, shown = time.monotonic(), [0]
-    with click.progressbar(length=size, label="points", file=sys.stderr, item_show_func=lambda text: text) as made:
+    with click.progressbar(length=size, label=of, file=sys.stderr, item_show_func=lambda text: text) as made:
 
         def progress(done: int, size: int) -> None:
             made.length, spent = size, time.monotonic() - start
             if spent > SLOW:
-                made.update(done - shown[0], f"{done / spent:,.0f} points/s")
+                made.update(done - shown[0], f"{done / spent:,.0f} {of}/s")
                 shown[0] = done
 
         yield progress
         if shown[0]:
-            made.update(size - shown[0])
+            made.update((made.length or size) - shown[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.cli.sweep import bar
 from roofsim.foundation import writing
 
 
@@ -47,8 +48,9 @@ def command(
     from roofsim.studies.validate import validate
 
     own = [library.architecture(model) for model in models]
-    result = validate(runs, runtime, calibration, where=where, transfer=transfer, skip_bad_rows=skip_bad_rows,
-                      device=device, models=own)  # fmt: skip
+    with bar(0, quiet, "rows") as progress:
+        result = validate(runs, runtime, calibration, where=where, transfer=transfer, skip_bad_rows=skip_bad_rows,
+                          device=device, models=own, progress=progress)  # fmt: skip
     out = o.Output(format_, output, quiet)
     if report:
         from roofsim.report import plots_of_fit

@@ -18,7 +18,7 @@ from roofsim.fitting.problem import Prior, Problem, prior
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.version import __version__
-from roofsim.runs.cases import Case, Reader, Skip
+from roofsim.runs.cases import Case, Reader, Sample, Skip
 from roofsim.runs.names import made_with, unknown_device
 from roofsim.runs.program import Array, Program
 from roofsim.runs.reading import Run, Runs
@@ -143,6 +143,7 @@ def _cases(runs: Runs, reader: Reader, device: Device, o: Options, skipped: dict
     def skip(reason: str) -> None:
         skipped[reason] = skipped.get(reason, 0) + 1
 
+    wanted: list[Run] = []
     for run in runs.runs:
         if keep and not keep(run):
             skip("left out by --where")
@@ -152,14 +153,21 @@ def _cases(runs: Runs, reader: Reader, device: Device, o: Options, skipped: dict
             skip(f"made with {run.framework}, not {reader.runtime.id}")
         else:
             try:
-                case = reader.case(run)
+                found = reader.device(run)
             except Skip as reason:
                 skip(str(reason))
                 continue
-            if case.device != device.id:
-                skip(f"measured on {case.device}")
+            if found.id != device.id:
+                skip(f"measured on {found.id}")
             else:
-                cases.append(case)
+                wanted.append(run)
+    sample = Sample(wanted)
+    for run in wanted:
+        try:
+            sample.check(run)
+            cases.append(reader.case(run))
+        except Skip as reason:
+            skip(str(reason))
     if not cases:
         why = f"{_why(skipped)}{unknown_device(skipped)}"
         raise InputError(f"{runs.file}: no row to fit {device.id} with {reader.runtime.id}{why}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from roofsim import library
@@ -39,6 +39,30 @@ class Skip(Exception):
 
     def __init__(self, reason: str) -> None:
         super().__init__(shortened(reason))
+
+
+MOST_APART = 10_000
+"""Configurations that are predicted of one file: each is a network that is laid out anew, for milliseconds."""
+
+
+def alike(run: Run) -> tuple[object, ...]:
+    """What repeats of a run share: all but the line, the source and the value."""
+    return run[2:15] + run[16:]
+
+
+class Sample:
+    """Of runs of too many configurations to predict them all, those of some, evenly spread over the file."""
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self._all = dict.fromkeys(map(alike, runs))
+        every = -(-len(self._all) // MOST_APART)
+        self._some = frozenset(list(self._all)[::every]) if every > 1 else None
+
+    def check(self, run: Run) -> None:
+        """Raises Skip for what is not predicted."""
+        if self._some is not None and alike(run) not in self._some:
+            known, predicted = len(self._all), len(self._some)
+            raise Skip(f"of {known:,} configurations {predicted:,} are predicted; --where chooses others")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +162,7 @@ class Reader:
 
         Repeats of a run, which differ in their value alone, are looked up: files of a million rows have many.
         """
-        key = run[2:15] + run[16:]
+        key = alike(run)
         if key not in self._seen:
             try:
                 made = self._case(run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from roofsim.prediction.fitted import AUTO, NONE, chosen
 from roofsim.prediction.intervals import scatter, variance
 from roofsim.prediction.results import plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup
-from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
+from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Sample, Skip
 from roofsim.runs.importers import read_runs
 from roofsim.runs.names import unknown_device
 from roofsim.runs.program import Array, Program
@@ -121,15 +121,21 @@ def validate(
     return validate_runs(read_runs(path, skip_bad_rows=skip_bad_rows), runtime, calibration, **more)
 
 
+STEP = 256
+"""Rows after which progress is told."""
+
+
 def validate_runs(
     data: Runs, runtime: str | Runtime | None = None, calibration: str | Calibration | None = NONE, where: str = "",
     transfer: bool = False, device: str | Device | None = None, models: Sequence[Architecture] = (),
+    progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Validation:  # fmt: skip
     """As `validate`, for runs that were read before.
 
     `runtime` is that of all rows; without it `framework` of each row says which, and that of the calibration, or the
     default, is that of rows that say nothing. `device` is that of rows that name none or name it by the words of its
     own file, the calibration's if none is given; `models` are networks that rows may name besides the library's.
+    `progress` is told of how many rows how many were looked at.
     """
     keep = parse(where, data.runs) if where else None
     if isinstance(calibration, str) and calibration not in (AUTO, NONE):
@@ -145,10 +151,15 @@ def validate_runs(
     def skip(reason: str, rows: int = 1) -> None:
         skipped[reason] = skipped.get(reason, 0) + rows
 
-    for run in data.runs:
+    looked_at = [keep(run) for run in data.runs] if keep else [True] * len(data.runs)
+    sample = Sample(run for run, wanted in zip(data.runs, looked_at, strict=True) if wanted)
+    for number, (run, wanted) in enumerate(zip(data.runs, looked_at, strict=True), 1):
+        if number % STEP == 0:
+            progress(number, len(data.runs))
         try:
-            if keep and not keep(run):
+            if not wanted:
                 raise Skip("left out by --where")
+            sample.check(run)
             named = None if runtime else runtime_of(run, own)
             if named not in readers:
                 readers[named] = Reader(named or usual, own, models=models)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from roofsim import library
+from roofsim.runs import cases
 
 HEADER = "device,framework,model,phase,op,batch,prompt_len,context_len,metric,value,note"
 
@@ -210,3 +211,14 @@ def test_raw_scores_are_one_table_whatever_the_stacks(csv_of, roofsim):
     assert [line.split(",")[:2] for line in scores[1:]] == [
         ["jetson-orin-nano-8gb@maxn", "llama.cpp"], ["rtx-4090", "vllm"],
     ]  # fmt: skip
+
+
+def test_of_more_configurations_than_are_predicted_some_are_evenly_spread(csv_of, data, monkeypatch):
+    monkeypatch.setattr(cases, "MOST_APART", 3)
+    row = "H100 SXM,vllm,Qwen2.5-0.5B,prefill,e2e,1,{},0,latency_s,{},"
+    name = csv_of(*(row.format(64 * (1 + i % 5), 0.01 + i / 1e4) for i in range(10)))
+    found = data(f"validate {name}")
+    accounted(found)
+    assert sorted(row["prompt"] for row in found["rows"]) == [64, 64, 192, 192, 320, 320]
+    assert found["skipped"] == {"of 5 configurations 3 are predicted; --where chooses others": 4}
+    assert data(f"validate {name} --where 'prompt_len < 200'")["scored"] == 6
