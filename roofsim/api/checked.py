@@ -130,7 +130,7 @@ def count(word: str, value: object, least: int = 1) -> int:
     return int(value)
 
 
-def counts(word: str, value: object) -> list[int]:
+def counts(word: str, value: object, least: int = 1) -> list[int]:
     """Whole numbers: one, several, or text such as 1k..64k*2."""
     if isinstance(value, str):
         try:
@@ -140,7 +140,7 @@ def counts(word: str, value: object) -> list[int]:
     found = _listed(word, value) if several(value) else [value]
     if not found:
         raise InputError(f"{word}: at least one is expected")
-    return [count(word, each) for each in found]
+    return [count(word, each, least) for each in found]
 
 
 def names(word: str, value: object) -> list[str]:
@@ -174,6 +174,11 @@ def mapping(word: str, value: object) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
         raise InputError(f"{word}: {shown(value)} is not a mapping of values by name")
     return {text(word, name): each for name, each in value.items()}
+
+
+def words(word: str, value: object) -> dict[str, str]:
+    """Texts by name."""
+    return {name: text(f"{word}: {name}", each) for name, each in mapping(word, value).items()}
 
 
 def texts(word: str, value: object) -> Sequence[str]:

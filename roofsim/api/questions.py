@@ -144,7 +144,7 @@ def search(
     judged = quality if isinstance(quality, Quality) else checked.path("quality", quality)
     members = family if isinstance(family, Family) else checked.text("family", family)
     result = searching.search(
-        members, d, stack, over=checked.mapping("over", over), quality=judged,
+        members, d, stack, over=_over(over), quality=judged,
         train_tokens=parameters_of("train_tokens", train_tokens),
         where=None if where is None else checked.text("where", where),
         objectives=tuple(checked.names("objectives", objectives)),
@@ -155,3 +155,9 @@ def search(
         transfer=checked.flag("transfer", transfer), changes=checked.changes(set), **work,
     )  # fmt: skip
     return SearchResult(**columns(result), names=(d.name, stack.name))
+
+
+def _over(value: object) -> dict[str, str | list[int]]:
+    """The values of parameters of a family; raises InputError."""
+    given = checked.mapping("over", value)
+    return {name: each if isinstance(each, str) else checked.counts(name, each, 0) for name, each in given.items()}

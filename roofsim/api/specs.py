@@ -110,7 +110,7 @@ def models(
     max_size: float | str | None = None,
 ) -> tuple[str, ...]:  # fmt: skip
     """The names of all models that ship, or of those of a kind, a family and a number of parameters."""
-    if (kind, family, min_size, max_size) == (None,) * 4:
+    if all(each is None for each in (kind, family, min_size, max_size)):
         return tuple(library.names("models"))
     from roofsim.api.choices import selected
 

@@ -56,6 +56,7 @@ def compare(
         prompt=prompt, batch=batch, generate=generate, dtype=dtype, weights=weights, cache=cache, logits=logits,
         host=host, calibration=calibration, set=set,
     )  # fmt: skip
+    choices.setdefault("runtime", [DEFAULT_RUNTIME])
     cost = None if price is None else checked.number("price", price, "USD")
     limits = limits_of(fits, min_tps, context, max_memory, max_ttft, max_tpot)
     if sort is not None:
@@ -119,7 +120,7 @@ def pareto(
     axes = axes_of(named, device, runtime, prompt=prompt, batch=batch, generate=generate, dtype=dtype, weights=weights,
                  cache=cache, logits=logits, host=host, calibration=calibration, set=set)  # fmt: skip
     derived = {} if derive is None else checked.mapping("derive", derive)
-    wanted: Any = checked.mapping("objectives", objectives) if isinstance(objectives, Mapping) else checked.names(
+    wanted: Any = checked.words("objectives", objectives) if isinstance(objectives, Mapping) else checked.names(
         "objectives", objectives)  # fmt: skip
     senses = fronts.senses_of(wanted, derived)
     more = [] if figures is None else checked.names("figures", figures)

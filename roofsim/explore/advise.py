@@ -167,7 +167,7 @@ def advise(
     """
     check(budgets, hour, rank)
     architectures = [_looked_up(each) for each in models or library.names("models")]
-    devices = {each.id or each.name: each for each in map(library.device, _several(device))}
+    devices = {each.id or each.name: each for each in map(_device, _several(device))}
     sizes = {each.id or each.name: each.total_parameters for each in architectures}
     rows: list[tuple[Row, Device, int]] = []
     names: dict[str, str] = {}
@@ -198,7 +198,7 @@ def weighed(
 
 def candidates(models: Sequence[Architecture], choices: Mapping[str, Sequence[Any]]) -> int:
     """How many combinations `advise` will look at, of choices that are lists."""
-    devices = list(map(library.device, choices["device"]))
+    devices = list(map(_device, choices["device"]))
     others = prod(len(each) for name, each in choices.items() if name not in ("device", "runtime", "weights"))
     stacks = _stacks(choices.get("runtime"), devices)
     return (
@@ -235,6 +235,10 @@ def check(budgets: Mapping[str, float], hour: float | None, rank: str) -> None:
 
 def _several(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _device(device: str | Device) -> Device:
+    return library.device(device) if isinstance(device, str) else device
 
 
 def _looked_up(model: str | Architecture) -> Architecture:

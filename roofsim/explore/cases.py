@@ -83,7 +83,7 @@ class Specs:
 
 def label(name: str, value: Any, specs: Specs) -> str:
     """What a choice is called: a spec by its own name, whatever alias it was asked by; other values as they are."""
-    if name not in NAMES or value in ("auto", "none"):
+    if name not in NAMES or (name == "calibration" and value in ("auto", "none")):
         return str(value)
     found = specs.of(name, value)
     return str(found.id or found.name)

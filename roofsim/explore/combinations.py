@@ -209,9 +209,11 @@ def _cases(choices: Choices, specs: Specs) -> Iterator[Case]:
 
 def _spec(specs: Specs, choice: str, value: Any) -> Any:
     """What was chosen by name as a spec, so that a name that there is not is told before anything is computed."""
-    if choice not in NAMES or value == AUTO:
+    if choice not in NAMES:
         return value
-    return None if value == NONE else specs.of(choice, value)
+    if choice == "calibration" and isinstance(value, str) and value in (AUTO, NONE):
+        return None if value == NONE else value
+    return specs.of(choice, value)
 
 
 def described(each: Case) -> dict[str, Any]:

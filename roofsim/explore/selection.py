@@ -19,8 +19,8 @@ def chosen_models(
     A mixture of experts is also of the kind of its layers, a family is what its name begins with. Raises UnknownName
     for a family that there is not.
     """
-    asked = dict.fromkeys(names) or library.names("models")
-    found = [each if isinstance(each, Architecture) else library.architecture(each) for each in asked]
+    asked = {each if isinstance(each, str) else id(each): each for each in names or library.names("models")}
+    found = [library.architecture(each) if isinstance(each, str) else each for each in asked.values()]
     families = {a.family for a in found}
     if family and not any(each.startswith(family.lower()) for each in families):
         raise UnknownName("families", family, sorted(families))

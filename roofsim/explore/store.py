@@ -45,7 +45,7 @@ def _specs(study: Study) -> str:
     for axis in study.space.choices:
         if axis.name in NAMES:
             for each in axis.values:
-                known = isinstance(each, str) and each in ("auto", "none")
+                known = axis.name == "calibration" and isinstance(each, str) and each in ("auto", "none")
                 mark.update((each if known else whole(found.of(axis.name, each))).encode())
     return mark.hexdigest()
 

@@ -67,6 +67,8 @@ def number_at(s: Setup, path: str) -> tuple[float, str]:
         if rest not in PARAMETERS:
             raise UnknownName("parameters", rest, PARAMETERS)
         return float(s.machine(s.device.default_dtype).parameters[rest]), ""
+    if root not in SPECS:
+        raise UnknownName("fields", path, [*(f"{each}." for each in SPECS), "parameters."])
     node: Any = getattr(s, SPECS[root])
     seen = root
     for step in rest.split("."):

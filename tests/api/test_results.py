@@ -181,6 +181,18 @@ def test_with_keeps_what_else_was_asked() -> None:
     assert {row.group for row in moves.rows} == {"host"}
 
 
+def test_specs_themselves_are_taken_wherever_names_are() -> None:
+    model, device, stack = roofsim.architecture(MODEL), roofsim.device(DEVICE), roofsim.runtime("ideal")
+    for ask in (
+        lambda m, d, r: roofsim.compare(m, device=d, runtime=r),
+        lambda m, d, r: roofsim.advise(m, device=[d], runtime=[r], tpot=1.0),
+        lambda m, d, r: roofsim.sweep(m, device=d, runtime=r, figures="ttft"),
+        lambda m, d, r: roofsim.crossover(m, OTHER, device=d, runtime=r, longest=64),
+    ):
+        assert ask(model, device, stack).to_dict() == ask(MODEL, DEVICE, "ideal").to_dict()
+    assert len(roofsim.compare(MODEL, device=DEVICE, runtime=None)) == 1  # type: ignore[arg-type]
+
+
 def test_both_names_of_weights_and_cache_mean_the_same() -> None:
     a = roofsim.predict(OTHER, DEVICE, "llama.cpp", weights="q4_k_m", cache="q8_0")
     b = roofsim.predict(OTHER, DEVICE, "llama.cpp", weight_format="q4_k_m", cache_dtype="q8_0")
