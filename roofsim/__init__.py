@@ -14,11 +14,13 @@ from roofsim.foundation.version import __version__
 if TYPE_CHECKING:
     from roofsim.api import plots
     from roofsim.api.answers import Explanation, LimitsResult, explain, limits
-    from roofsim.api.found import Advice, Comparison, Crossover, Front, SearchResult, Sensitivities, Swept
+    from roofsim.api.found import Advice, Comparison, Crossover, Front, Sampled, SearchResult, Sensitivities, Swept
     from roofsim.api.measured import Calibrated, Validated, calibrate, validate
     from roofsim.api.one import compile, predict
+    from roofsim.api.questions import crossover, sampling, search, sensitivity
     from roofsim.api.results import Prediction
     from roofsim.api.specs import (
+        Sheet,
         architecture,
         calibration,
         calibrations,
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
         models,
         runtime,
         runtimes,
+        show,
     )
-    from roofsim.api.studies import advise, compare, crossover, pareto, search, sensitivity, sweep
+    from roofsim.api.studies import advise, compare, pareto, sweep
     from roofsim.foundation.errors import InputError
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
@@ -45,14 +48,17 @@ if TYPE_CHECKING:
 _HOMES = {
     "roofsim.api.one": ("compile", "predict"),
     "roofsim.api.answers": ("explain", "limits", "Explanation", "LimitsResult"),
-    "roofsim.api.studies": ("advise", "compare", "crossover", "pareto", "search", "sensitivity", "sweep"),
+    "roofsim.api.questions": ("crossover", "sampling", "search", "sensitivity"),
+    "roofsim.api.studies": ("advise", "compare", "pareto", "sweep"),
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
     "roofsim.api.specs": (
         "architecture", "calibration", "calibrations", "device", "devices", "download", "families", "host", "hosts",
-        "models", "runtime", "runtimes",
+        "models", "runtime", "runtimes", "show", "Sheet",
     ),
     "roofsim.api.results": ("Prediction",),
-    "roofsim.api.found": ("Advice", "Comparison", "Crossover", "Front", "SearchResult", "Sensitivities", "Swept"),
+    "roofsim.api.found": (
+        "Advice", "Comparison", "Crossover", "Front", "Sampled", "SearchResult", "Sensitivities", "Swept",
+    ),
     "roofsim.foundation.errors": ("InputError",),
     "roofsim.model.architecture": ("Architecture",),
     "roofsim.prediction.compiled": ("Compiled",),
@@ -80,8 +86,10 @@ __all__ = [
     "LimitsResult",
     "Prediction",
     "Runtime",
+    "Sampled",
     "SearchResult",
     "Sensitivities",
+    "Sheet",
     "Swept",
     "Validated",
     "Workload",
@@ -108,8 +116,10 @@ __all__ = [
     "predict",
     "runtime",
     "runtimes",
+    "sampling",
     "search",
     "sensitivity",
+    "show",
     "sweep",
     "validate",
 ]

@@ -10,10 +10,11 @@ from roofsim.api import checked
 from roofsim.api.asked import Asked
 from roofsim.api.results import OfOne, as_engine
 from roofsim.api.shown import Shown
-from roofsim.api.words import AnyPath, Cell
+from roofsim.api.words import AnyPath, Cell, Quantity
 from roofsim.explore import advise as advising
 from roofsim.explore import compare as comparing
 from roofsim.explore import fronts, sensitivity, sweep
+from roofsim.explore import sampling as trying
 from roofsim.explore import search as searching
 from roofsim.foundation.units import show
 from roofsim.prediction.results import columns
@@ -70,12 +71,40 @@ MOST_SAID = 4
 """Crossings that a line says one by one."""
 
 
+def limits_of(
+    fits: bool, min_tps: float | None, context: int | str | None, max_memory: Quantity | None,
+    max_ttft: Quantity | None, max_tpot: Quantity | None,
+) -> dict[str, Any]:  # fmt: skip
+    """What rows of a comparison must meet, in SI units; raises InputError."""
+    found: dict[str, Any] = {"fits": checked.flag("fits", fits)}
+    if context is not None:
+        found["context"] = checked.count("context", context)
+    given = (("min_tps", min_tps, ""), ("max_memory", max_memory, "B"), ("max_ttft", max_ttft, "s"),
+             ("max_tpot", max_tpot, "s"))  # fmt: skip
+    return found | {name: checked.number(name, each, unit) for name, each, unit in given if each is not None}
+
+
 @dataclass(frozen=True, repr=False)
 class Comparison(Shown, comparing.Comparison):
     """Combinations side by side: `rows` of what was chosen, figures and intervals, or why it cannot be run."""
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def where(
+        self, *, fits: bool = False, min_tps: float | None = None, context: int | str | None = None,
+        max_memory: Quantity | None = None, max_ttft: Quantity | None = None, max_tpot: Quantity | None = None,
+    ) -> Self:  # fmt: skip
+        """Only rows that pass; whichever is asked for, what cannot be run and what does not fit does not.
+
+        `min_tps` are output tokens a second, `context` tokens that a sequence can hold. Raises InputError.
+        """
+        asked = limits_of(fits, min_tps, context, max_memory, max_ttft, max_tpot)
+        return comparing.Comparison.where(self, **asked)
+
+    def sorted_by(self, name: str) -> Self:
+        """Rows by a column, the best first, names in their order; raises InputError for one that there is not."""
+        return comparing.Comparison.sorted_by(self, checked.text("sort", name))
 
     def _short(self) -> str:
         runs = sum(not row.refused for row in self.rows)
@@ -218,6 +247,44 @@ class Sensitivities(OfOne, sensitivity.Sensitivities):
         from roofsim.api import plots
 
         return plots.sensitivity(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Sampled(OfOne, trying.SamplingResult):
+    """What trials of one prompt cost: a row for each number of them, `best` the place of the best split of a budget."""
+
+    _given: Mapping[str, object] = field(kw_only=True, compare=False)
+
+    @classmethod
+    def of(cls, asked: Asked, given: Mapping[str, object]) -> Self:
+        """The trials that were asked for; `given` is what the engine takes beside setup and workload."""
+        s = asked.setup()
+        more: Any = given
+        found = trying.sampling(s, asked.single(s.device), **more)
+        return cls(**columns(found), asked=asked, on=s, _given=given)
+
+    def _again(self, asked: Asked) -> Self:
+        return self.of(asked, self._given)
+
+    def _short(self) -> str:
+        if self.best is None:
+            return f"{self._where}: {len(self.rows)} numbers of trials and tokens"
+        best = self.rows[self.best]
+        return f"{self._where}: best {best.trials:,} trials of {best.tokens:,} tokens"
+
+    def _data(self) -> Mapping[str, Any]:
+        return as_engine(self, trying.SamplingResult).to_dict()
+
+    def _tables(self) -> Sequence[Table]:
+        from roofsim.report.sampling import sampling_tables
+
+        return sampling_tables(self, *self._names)
+
+    def _records(self) -> Table:
+        from roofsim.report.sampling import sampling_tables
+
+        (table,) = sampling_tables(self, *self._names, everything=True)
+        return table
 
 
 @dataclass(frozen=True, repr=False)

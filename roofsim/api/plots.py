@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roofsim.api import checked
 from roofsim.api.words import AnyPath
+from roofsim.foundation.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,13 +18,17 @@ if TYPE_CHECKING:
     from roofsim.api.results import Prediction
 
 
+def _is(found: object, kind: str) -> None:
+    """Raises InputError for what is no such result."""
+    if kind not in (each.__name__ for each in type(found).__mro__):
+        raise InputError(f"found: {checked.shown(found)} is no {kind}")
+
+
 def save(figure: Figure, path: AnyPath) -> None:
     """Write a figure as PNG, SVG or PDF, by the ending of the path; the file appears whole or not at all."""
-    from pathlib import Path
-
-    from roofsim.foundation.errors import InputError
     from roofsim.report import plots
 
+    _is(figure, "Figure")
     target = checked.path("path", path)
     if Path(target).suffix.lower() not in (".png", ".svg", ".pdf"):
         raise InputError(f"path: '{target}' should end in .png, .svg or .pdf")
@@ -31,6 +37,7 @@ def save(figure: Figure, path: AnyPath) -> None:
 
 def roofline(found: Prediction) -> Figure:
     """The operators of a prediction of numbers on the roofline of its device."""
+    _is(found, "Prediction")
     from roofsim.prediction.request import operator_intervals
     from roofsim.report import plots
 
@@ -44,6 +51,7 @@ def roofline(found: Prediction) -> Figure:
 
 def memory(found: Prediction) -> Figure:
     """What is alive over the operators of the prefill."""
+    _is(found, "Prediction")
     from roofsim.report import plots
 
     found._of_numbers("memory over operators")
@@ -52,6 +60,7 @@ def memory(found: Prediction) -> Figure:
 
 def limits(found: LimitsResult) -> Figure:
     """Memory by part over the length of the prompt."""
+    _is(found, "LimitsResult")
     from roofsim.report import plots
     from roofsim.studies.limits import limits, spread
 
@@ -61,6 +70,7 @@ def limits(found: LimitsResult) -> Figure:
 
 def crossover(found: Crossover) -> Figure:
     """A metric of both models of every pair over length, with the crossings."""
+    _is(found, "Crossover")
     from roofsim.report import plots
 
     return plots.crossover([found], *found.names)
@@ -68,6 +78,7 @@ def crossover(found: Crossover) -> Figure:
 
 def compare(found: Comparison) -> Figure:
     """Bars for each combination that can be run."""
+    _is(found, "Comparison")
     from roofsim.report.plot_of_comparison import comparison
 
     return comparison(found)
@@ -75,6 +86,7 @@ def compare(found: Comparison) -> Figure:
 
 def sweep(found: Swept) -> Figure:
     """Figures over the axes of a study."""
+    _is(found, "Swept")
     from roofsim.report import plots_of_sweep
 
     return plots_of_sweep.sweep(found)
@@ -82,6 +94,7 @@ def sweep(found: Swept) -> Figure:
 
 def pareto(found: Front) -> Figure:
     """A front over its first two objectives."""
+    _is(found, "Front")
     from roofsim.report import plots_of_studies
 
     return plots_of_studies.front(found)
@@ -89,6 +102,7 @@ def pareto(found: Front) -> Figure:
 
 def sensitivity(found: Sensitivities) -> Figure:
     """A tornado: the figure at half and at twice each number."""
+    _is(found, "Sensitivities")
     from roofsim.report import plots_of_studies
 
     return plots_of_studies.tornado(found, found.on.device.name, found.on.runtime.name)
@@ -96,6 +110,7 @@ def sensitivity(found: Sensitivities) -> Figure:
 
 def search(found: SearchResult) -> Figure:
     """The front of loss and latency of a family."""
+    _is(found, "SearchResult")
     from roofsim.report import plots_of_search
 
     return plots_of_search.front(found, *found.names)
@@ -103,6 +118,7 @@ def search(found: SearchResult) -> Figure:
 
 def calibrate(found: Calibrated) -> Figure:
     """Predictions of rows that were held out over what was measured."""
+    _is(found, "Calibrated")
     from roofsim.report import plots_of_fit
 
     return plots_of_fit.predicted(plots_of_fit.points_of_fit(found), plots_of_fit.HELD_OUT)
@@ -110,6 +126,7 @@ def calibrate(found: Calibrated) -> Figure:
 
 def validate(found: Validated) -> Figure:
     """Predictions over what was measured, with their intervals."""
+    _is(found, "Validated")
     from roofsim.report import plots_of_fit
 
     return plots_of_fit.predicted(plots_of_fit.points_of_validation(found))

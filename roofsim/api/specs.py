@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from roofsim import library
 from roofsim.adapters import hub
 from roofsim.api import checked
+from roofsim.api.checked import one_of
+from roofsim.api.shown import Shown
 from roofsim.api.words import AnyPath
+from roofsim.foundation.version import SCHEMA
 from roofsim.model.architecture import Architecture
+from roofsim.model.weights import DTYPE_BYTES
 from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
+
+if TYPE_CHECKING:
+    from roofsim.report.table import Table
 
 
 def device(name: AnyPath) -> Device:
@@ -41,6 +51,47 @@ def calibration(name: AnyPath) -> Calibration:
     return library.calibration(_name("calibration", name))
 
 
+def show(name: AnyPath, *, dtype: str = "bf16") -> Sheet:
+    """The spec of a name: every number with its source; of a model also parameters, state (in a dtype) and FLOP.
+
+    Models are looked for first, then calibrations, devices, runtimes and hosts. Raises InputError.
+    """
+    from roofsim.report.sheet import find
+
+    text = _name("name", name)
+    kind, spec = find(text)
+    return Sheet(text, kind, spec, one_of("dtype", checked.text("dtype", dtype).lower(), DTYPE_BYTES))
+
+
+@dataclass(frozen=True, repr=False)
+class Sheet(Shown):
+    """A spec as it is shown: `spec` itself, found by `name`."""
+
+    name: str
+    _kind: str
+    spec: Architecture | Device | Runtime | Host | Calibration
+    _dtype: str
+
+    def _laid_out(self) -> tuple[list[Table], dict[str, Any]]:
+        from roofsim.report.sheet import laid_out
+
+        return laid_out(self._kind, self.spec, self.name, self._dtype)
+
+    def _short(self) -> str:
+        return f"{self.spec!r}, {self.spec.name}"
+
+    def _data(self) -> Mapping[str, Any]:
+        return {"schema": SCHEMA, **self._laid_out()[1]}
+
+    def _tables(self) -> Sequence[Table]:
+        return self._laid_out()[0]
+
+    def _records(self) -> Table:
+        from roofsim.report.spec_records import spec_records
+
+        return spec_records(self._kind, self.spec, self._laid_out()[1])
+
+
 def download(name: str) -> Path:
     """Bring the config.json of a model on the Hugging Face Hub into its local cache, if it is not there; the file.
 
@@ -61,7 +112,7 @@ def models(
     """The names of all models that ship, or of those of a kind, a family and a number of parameters."""
     if (kind, family, min_size, max_size) == (None,) * 4:
         return tuple(library.names("models"))
-    from roofsim.api.studies import selected
+    from roofsim.api.choices import selected
 
     return tuple(each.id for each in selected((), kind, family, min_size, max_size))
 

@@ -263,64 +263,104 @@ download_option = click.option(
     help="Fetch the config.json of a model that is named as on the Hugging Face Hub (owner/model), if it is not in the "
     "local cache.",
 )  # fmt: skip
-model_argument = stacked(click.argument("model", type=Name("models", "models/families")), download_option)
 models_argument = stacked(click.argument("models", nargs=-1, type=Name("models", "models/families")), download_option)
-device_option = click.option(
-    "--device", "-d", required=True, type=Name("hardware"), metavar="DEVICE",
-    help="Device by name, alias or path; a mode after @ (orin@15w).",
-)  # fmt: skip
 transfer_option = click.option(
     "--transfer", is_flag=True,
     help="Use a calibration of another device or runtime, the nearest if none is named: its efficiencies, this "
     "device's peaks, wider intervals.",
 )  # fmt: skip
-calibration_options = stacked(
-    click.option(
-        "--calibration", type=Name("hardware/calibrated", words=CHOICES), metavar="NAME", default="auto",
-        help="Fitted parameters by name or path; auto: those shipped for this device, mode and runtime; none: priors."
-        "  [default: auto]",
-    ),
-    transfer_option,
-)  # fmt: skip
-stack_options = stacked(
-    click.option(
-        "--runtime", "-r", type=Name("runtimes"), metavar="RUNTIME", default=None,
-        help="Software stack.  [default: transformers-4.52-eager]",
-    ),
-    click.option(
-        "--host", type=Name("hardware/hosts"), metavar="HOST", default=None,
-        help="Host that launches the kernels.  [default: the device's own]",
-    ),
-    calibration_options,
-    click.option(
-        "--set", "changes", multiple=True, type=Change(), metavar="PATH=VALUE",
+
+
+def device_option(required: bool = True, many: bool = False) -> Callable[[F], F]:
+    """The device, or with `many` those that are chosen from; so with the options below."""
+    several = ", several set off by commas" if many else ""
+    return click.option(
+        "--device", "-d", required=required, type=_each(Name("hardware"), many), metavar=_metavar("DEVICE", many),
+        help=f"Device by name, alias or path{several}; a mode after @ (orin@15w).",
+    )  # fmt: skip
+
+
+def stack_options(many: bool = False) -> Callable[[F], F]:
+    """Runtime, host and calibration."""
+    return stacked(
+        click.option(
+            "--runtime", "-r", type=_each(Name("runtimes"), many), metavar=_metavar("RUNTIME", many),
+            help="Software stack.  [default: transformers-4.52-eager]",
+        ),
+        click.option(
+            "--host", type=_each(Name("hardware/hosts"), many), metavar=_metavar("HOST", many),
+            help="Host that launches the kernels.  [default: the device's own]",
+        ),
+        click.option(
+            "--calibration", type=_each(Name("hardware/calibrated", words=CHOICES), many),
+            metavar=_metavar("NAME", many),
+            help="Fitted parameters by name or path; auto: those shipped for this device, mode and runtime; none: "
+            "priors.  [default: auto]",
+        ),
+    )  # fmt: skip
+
+
+def format_options(many: bool = False) -> Callable[[F], F]:
+    """What numbers are stored and computed in."""
+    return stacked(
+        click.option(
+            "--weights", type=_each(Word("WEIGHT_FORMATS"), many), metavar=_metavar("FMT", many),
+            help="Format of the weights: q4_k_m, q8_0, int4-g128, fp8-block128, nvfp4 ...",
+        ),
+        click.option(
+            "--cache", type=_each(Word("CACHE_BYTES"), many), metavar=_metavar("TYPE", many),
+            help="Encoding of the KV cache: fp8, q8_0, q4_0 ...  [default: the dtype of activations]",
+        ),
+        click.option(
+            "--dtype", type=_each(Word("DTYPE_BYTES"), many), metavar=_metavar("TYPE", many),
+            help="Dtype of activations: bf16, fp16, fp32, fp8 ...",
+        ),
+        click.option(
+            "--logits", type=_each(Choice(["all", "last"]), many), metavar="all,last" if many else None,
+            help="Positions that are scored.",
+        ),
+    )  # fmt: skip
+
+
+def batch_option(many: bool = False) -> Callable[[F], F]:
+    """Sequences at once."""
+    return _count("--batch", "-b", "Sequences at once.  [default: 1]", many)
+
+
+def prompt_option(many: bool = False) -> Callable[[F], F]:
+    """Tokens of the prompt."""
+    written = "4096, 1k,4k,32k or 1k..256k*2" if many else "4096 or 32k"
+    return _count("--prompt", "-p", f"Tokens of the prompt: {written}.  [default: 1024]", many)
+
+
+def generate_option(many: bool = False) -> Callable[[F], F]:
+    """Tokens that are generated, none at all included."""
+    return _count("--generate", "-g", "Generated tokens.  [default: 128]", many, nought=True)
+
+
+def set_option(many: bool = False) -> Callable[[F], F]:
+    """What-ifs."""
+    tried = "; or try several values of it, 0.5x..4x*2 or 1k,4k" if many else ""
+    return click.option(
+        "--set", "changes", multiple=True, type=Change(), metavar=f"PATH={_metavar('VALUE', many)}",
         help="Change a field for a what-if: device.memory.bandwidth=2x, runtime.attention.mask=never, "
-        "parameters.gemm_efficiency=0.9 (repeatable).",
-    ),
-)  # fmt: skip
-precision_options = stacked(
-    click.option(
-        "--dtype", type=Word("DTYPE_BYTES"), metavar="T", default=None,
-        help="Dtype of activations: bf16, fp16, fp32, fp8 ...",
-    ),
-    click.option(
-        "--cache", "cache_dtype", type=Word("CACHE_BYTES"), metavar="T", default=None,
-        help="Encoding of the KV cache: fp8, q8_0, q4_0 ...  [default: the dtype of activations]",
-    ),
-    click.option(
-        "--weights", "weight_format", type=Word("WEIGHT_FORMATS"), metavar="FMT", default=None,
-        help="Format of the weights: q4_k_m, q8_0, int4-g128, fp8-block128, nvfp4 ...",
-    ),
-    click.option("--logits", type=Choice(["all", "last"]), default=None, help="Positions that are scored."),
-)  # fmt: skip
-workload_options = stacked(
-    click.option("--batch", "-b", type=Tokens(), default=1, metavar="N", help="Sequences at once.  [default: 1]"),
-    click.option(
-        "--generate", "-g", type=Tokens(nought=True), default=128, metavar="N",
-        help="Generated tokens.  [default: 128]",
-    ),
-    precision_options,
-)  # fmt: skip
+        f"parameters.gemm_efficiency=0.9{tried} (repeatable).",
+    )  # fmt: skip
+
+
+def _each(kind: click.ParamType[Any], many: bool) -> click.ParamType[Any]:
+    return Several(kind) if many else kind
+
+
+def _metavar(word: str, many: bool) -> str:
+    return f"{word}S" if many else word
+
+
+def _count(option: str, short: str, words: str, many: bool, nought: bool = False) -> Callable[[F], F]:
+    kind: click.ParamType[Any] = Range(nought) if many else Tokens(nought)
+    return click.option(option, short, type=kind, metavar="COUNTS" if many else "N", help=words)
+
+
 model_filters = stacked(
     click.option("--kind", type=Choice(["transformer", "ssm", "hybrid", "moe"]), help="Only models of this kind."),
     click.option(
@@ -330,9 +370,6 @@ model_filters = stacked(
         "--min-size", type=Parameters(), metavar="N", help="Only models with at least so many parameters: 1B."
     ),
     click.option("--max-size", type=Parameters(), metavar="N", help="Only models with at most so many parameters: 8B."),
-)
-prompt_option = click.option(
-    "--prompt", "-p", type=Tokens(), default=1024, metavar="N", help="Tokens of the prompt.  [default: 1024]"
 )
 output_options = stacked(
     click.option(

@@ -74,7 +74,7 @@ _roofsim() {
             *) COMPREPLY+=("${value:${#kept}}") ;;
         esac
     done < <(env %(variable)s=bash_complete COMP_LINE="$line" "${program[@]}" 2>/dev/null)
-    if [[ ${COMPREPLY[0]} == *[%(open)s] ]]; then compopt -o nospace 2>/dev/null; fi
+    if [[ ${COMPREPLY[0]-} == *[%(open)s] ]]; then compopt -o nospace 2>/dev/null; fi
 }
 complete -o nosort -F _roofsim roofsim 2>/dev/null || complete -F _roofsim roofsim
 """

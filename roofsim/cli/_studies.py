@@ -42,68 +42,16 @@ def models_argument(required: bool = False) -> Callable[[o.F], o.F]:
     return o.stacked(models, o.download_option)
 
 
-def device_option(required: bool = False) -> Callable[[o.F], o.F]:
-    """The devices that are chosen from."""
-    return click.option(
-        "--device", "-d", required=required, type=o.Several(o.Name("hardware")), metavar="DEVICES",
-        help="Devices by name, alias or path, set off by commas; modes after @ (orin@15w).",
-    )  # fmt: skip
-
-
-stack_options = o.stacked(
-    click.option(
-        "--runtime", "-r", type=o.Several(o.Name("runtimes")), metavar="RUNTIMES",
-        help="Software stacks.  [default: transformers-4.52-eager]",
-    ),
-    click.option(
-        "--host", type=o.Several(o.Name("hardware/hosts")), metavar="HOSTS",
-        help="Hosts that launch the kernels.  [default: the devices' own]",
-    ),
-    click.option(
-        "--calibration", type=o.Several(o.Name("hardware/calibrated", words=o.CHOICES)), metavar="NAMES",
-        help="Fitted parameters by name or path; auto: those shipped for a device, mode and runtime; none: priors."
-        "  [default: auto]",
-    ),
-)  # fmt: skip
-format_options = o.stacked(
-    click.option(
-        "--weights", type=o.Several(o.Word("WEIGHT_FORMATS")), metavar="FMTS",
-        help="Formats of the weights: q4_k_m, q8_0, int4-g128, fp8-block128, nvfp4 ...",
-    ),
-    click.option(
-        "--cache", type=o.Several(o.Word("CACHE_BYTES")), metavar="TYPES",
-        help="Encodings of the KV cache: fp8, q8_0, q4_0 ...  [default: the dtype of activations]",
-    ),
-    click.option(
-        "--dtype", type=o.Several(o.Word("DTYPE_BYTES")), metavar="TYPES",
-        help="Dtypes of activations: bf16, fp16, fp32, fp8 ...",
-    ),
-    click.option(
-        "--logits", type=o.Several(o.Choice(["all", "last"])), metavar="all,last", help="Positions that are scored."
-    ),
-)  # fmt: skip
-batch_option = click.option("--batch", "-b", type=o.Range(), metavar="COUNTS", help="Sequences at once.  [default: 1]")
-prompt_option = click.option(
-    "--prompt", "-p", type=o.Range(), metavar="COUNTS",
-    help="Tokens of the prompt: 4096, 1k,4k,32k or 1k..256k*2.  [default: 1024]",
-)  # fmt: skip
-generate_option = click.option(
-    "--generate", "-g", type=o.Range(nought=True), metavar="COUNTS", help="Generated tokens.  [default: 128]"
-)
-set_option = click.option(
-    "--set", "changes", multiple=True, type=o.Change(), metavar="PATH=VALUES",
-    help="Change a field for a what-if: device.memory.bandwidth=2x, runtime.attention.mask=never, "
-    "parameters.gemm_efficiency=0.9; or try several values of it, 0.5x..4x*2 or 1k,4k (repeatable).",
-)  # fmt: skip
+_of_each = o.stacked(o.stack_options(many=True), o.format_options(many=True))
+_counts = o.stacked(o.batch_option(many=True), o.prompt_option(many=True), o.generate_option(many=True))
 axis_options = o.stacked(
-    models_argument(), device_option(), stack_options, format_options, batch_option, prompt_option, generate_option,
-    set_option,
-)  # fmt: skip
+    models_argument(), o.device_option(required=False, many=True), _of_each, _counts, o.set_option(many=True)
+)
 """What a study is over."""
 
 case_options = o.stacked(
-    models_argument(required=True), device_option(required=True), prompt_option, batch_option, generate_option,
-    format_options, stack_options, o.transfer_option, set_option,
+    models_argument(required=True), o.device_option(many=True), _counts, _of_each, o.transfer_option,
+    o.set_option(many=True),
 )  # fmt: skip
 """What a command is asked of: one case, or all combinations of several."""
 

@@ -17,7 +17,7 @@ from roofsim.report.formats import FORMATS
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUNS.csv ...")
-@o.device_option
+@o.device_option()
 @click.option("--runtime", "-r", type=o.Name("runtimes"), required=True, metavar="RUNTIME",
               help="Software stack of the runs.")  # fmt: skip
 @click.option("--host", type=o.Name("hardware/hosts"), metavar="HOST", default=None,

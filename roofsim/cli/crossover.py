@@ -15,18 +15,18 @@ from roofsim.prediction.metrics import METRICS
 
 @click.command()
 @_studies.models_argument()
-@_studies.device_option(required=True)
+@o.device_option(many=True)
 @click.option(
     "--metric", "-m", type=o.Choice(list(METRICS)), default="ttft",
     help="What is compared.  [default: ttft]",
 )  # fmt: skip
 @click.option("--longest", type=o.Tokens(), default=2**20, metavar="N", help="Longest prompt looked at.  [default: 1M]")
-@_studies.batch_option
-@_studies.generate_option
-@_studies.format_options
-@_studies.stack_options
+@o.batch_option(many=True)
+@o.generate_option(many=True)
+@o.format_options(many=True)
+@o.stack_options(many=True)
 @o.transfer_option
-@_studies.set_option
+@o.set_option(many=True)
 @o.plot_option
 @o.output_options
 def command(

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
 from roofsim.cli._click import click
-from roofsim.foundation.errors import InputError
 
 if TYPE_CHECKING:
-    from roofsim.explore.sampling import Accuracy, SamplingResult
+    from roofsim.explore.sampling import SamplingResult
     from roofsim.prediction.setup import Setup
     from roofsim.report.table import Table
     from roofsim.specs.workload import Workload
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @_studies.models_argument(required=True)
-@_studies.device_option(required=True)
-@_studies.prompt_option
+@o.device_option(many=True)
+@o.prompt_option(many=True)
 @click.option(
     "--trials", "-n", type=o.Range(), default="1..64*2", metavar="COUNTS", help="Answers to it.  [default: 1..64*2]"
 )
@@ -39,10 +38,10 @@ if TYPE_CHECKING:
     "--accuracy", type=click.Path(), metavar="FILE", default=None,
     help="A CSV with columns tokens and accuracy: how likely one trial of so many tokens is right.",
 )  # fmt: skip
-@_studies.format_options
-@_studies.stack_options
+@o.format_options(many=True)
+@o.stack_options(many=True)
 @o.transfer_option
-@_studies.set_option
+@o.set_option(many=True)
 @o.output_options
 def command(
     models: tuple[str, ...], trials: list[int], tokens: list[int] | None, budget: str | None, shared: Any,
@@ -58,12 +57,12 @@ def command(
     Example: roofsim sampling Qwen2.5-0.5B -d rtx-4090 -r vllm --trials 1,16,256 --tokens 1k,8k
     Example: roofsim sampling Llama-3.1-8B -d h100-sxm -r vllm --prompt 4k --budget 10s
     """
-    from roofsim.explore.sampling import sampling
+    from roofsim.explore.sampling import accuracy_in, budget_of, sampling
     from roofsim.foundation.units import MAX_COUNT
     from roofsim.report.sampling import sampling_tables
 
-    amount = _amount(budget) if budget is not None else None
-    known = _accuracy(accuracy) if accuracy is not None else None
+    amount = budget_of(budget) if budget is not None else None
+    known = accuracy_in(accuracy) if accuracy is not None else None
     most = tokens or ([MAX_COUNT] if amount else [1024])
 
     def ask(s: Setup, w: Workload) -> SamplingResult:
@@ -85,42 +84,3 @@ def command(
     s, w = _studies.one_case(chosen, options)
     result = ask(s, w)
     out.write(sampling_tables(result, s.device.name, s.runtime.name), result.to_dict(), lambda: records(result))
-
-
-def _amount(text: str) -> tuple[float, str]:
-    """A budget and its unit; raises InputError."""
-    from roofsim.explore.sampling import BUDGETS
-    from roofsim.foundation.units import parse
-
-    for unit in BUDGETS:
-        try:
-            value = parse(text, unit)
-        except ValueError:
-            continue
-        if value > 0:
-            return value, unit
-        raise InputError(f"--budget {text}: more than nothing is expected")
-    raise InputError(f"--budget {text}: seconds, joules or FLOP are expected, written like 10s, 500J or 2 PFLOP")
-
-
-def _accuracy(path: str) -> Accuracy:
-    """The curve in a CSV; raises InputError that says which line is wrong."""
-    import csv
-
-    from roofsim.explore.sampling import Accuracy
-    from roofsim.foundation.units import MAX_COUNT, finite, whole
-    from roofsim.specs.text import read_text
-
-    tokens, chances = [], []
-    for number, row in enumerate(csv.DictReader(read_text(path, what="a curve").splitlines()), 2):
-        try:
-            tokens.append(whole(row["tokens"], 1, MAX_COUNT))
-            chances.append(finite(row["accuracy"]))
-        except (KeyError, ValueError):
-            raise InputError(
-                f"--accuracy {path}, line {number}: a count under `tokens` and a chance under `accuracy` are expected"
-            ) from None
-    try:
-        return Accuracy(tuple(tokens), tuple(chances))
-    except InputError as error:
-        raise InputError(f"--accuracy {path}: {error}") from None

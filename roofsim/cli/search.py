@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from roofsim.cli import _options as o
+from roofsim.cli import _studies
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
 
@@ -16,7 +17,7 @@ MOST_SHOWN = 20
 @click.command()
 @click.argument("family", type=o.Name("models/families"))
 @click.argument("axes", nargs=-1, metavar="[NAME=VALUES]...")
-@o.device_option
+@o.device_option()
 @click.option(
     "--over", multiple=True, metavar="NAME=VALUES",
     help="Parameters to look at, in all combinations: attention_every=2,4,6 width=512..2048+128 parameters=494M.",
@@ -43,13 +44,17 @@ MOST_SHOWN = 20
 @click.option("--sample", type=o.Tokens(), default=None, metavar="N", help="Draw so many of the combinations.")
 @click.option("--seed", type=int, default=0, metavar="N", help="What they are drawn with.  [default: 0]")
 @click.option("--all", "every", is_flag=True, help="Tabulate every member that is kept.")
-@o.prompt_option
-@o.workload_options
-@o.stack_options
+@o.prompt_option()
+@o.batch_option()
+@o.generate_option()
+@o.format_options()
+@o.stack_options()
+@o.transfer_option
+@o.set_option()
 @o.plot_option
 @o.output_options
 def command(
-    family: str, axes: tuple[str, ...], device: str, runtime: str | None, host: str | None, calibration: str,
+    family: str, axes: tuple[str, ...], device: str, runtime: str | None, host: str | None, calibration: str | None,
     transfer: bool, changes: tuple[str, ...], over: tuple[str, ...], quality: str, train_tokens: int | None,
     where: str | None, objectives: str | None, against: str | None, sample: int | None, seed: int, every: bool,
     plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
@@ -79,7 +84,8 @@ def command(
     result = search(
         family, device, runtime or DEFAULT_RUNTIME, over=chosen, quality=quality,
         train_tokens=train_tokens or TRAIN_TOKENS, where=where, objectives=names, against=against, sample=sample,
-        seed=seed, host=host, calibration=calibration, transfer=transfer, changes=changes, **o.fields_of(options),
+        seed=seed, host=host, calibration=calibration or "auto", transfer=transfer, changes=changes,
+        **_studies.fields_of(options),
     )  # fmt: skip
     out = o.Output(format_, output, quiet)
     shown = library.device(device).name, library.runtime(runtime or DEFAULT_RUNTIME).name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,6 +62,9 @@ class Function:
             raise InputError(f"compiled for {', '.join(self.variables)}; wrong or missing: {', '.join(unknown)}")
         given = [values[name] for name in self.variables]
         if all(isinstance(x, int | float) for x in given):
+            for name, x in zip(self.variables, given, strict=True):
+                if not 0 < x <= sys.float_info.max:
+                    raise _wrong(name)
             return dict(zip(self.outputs, self.at(*map(float, given)), strict=True))
         import numpy as np
 
@@ -129,11 +133,15 @@ def _array(name: str, value: Any) -> Any:
     try:
         # int64 overflows silently near 10^19 FLOP
         array = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{name}: {value!r} is not a number or an array of numbers") from None
     if not np.isfinite(array).all() or not (array > 0).all():
-        raise InputError(f"{name}: every number must be above 0 and finite")
+        raise _wrong(name)
     return array
+
+
+def _wrong(name: str) -> InputError:
+    return InputError(f"{name}: every number must be above 0 and finite")
 
 
 def _pieces(shape: Sequence[int]) -> Iterator[tuple[slice, ...]]:

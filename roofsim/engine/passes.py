@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 from roofsim.engine.energy import Activity, activity, energy
@@ -112,6 +112,10 @@ class _Run:
     p: Pass
     lowered: Sequence[LoweredRow] | None
 
+    def figure(self, name: str) -> Number:
+        """One of its figures."""
+        return _FIGURES[name](self)
+
     @cached_property
     def rows(self) -> Sequence[LoweredRow]:
         s = self.stack
@@ -202,8 +206,7 @@ _FIGURES: Mapping[str, Callable[[_Run], Number]] = {
 
 def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) -> Later:
     """The figures of one pass; `rows` is how it is lowered, where that is known already."""
-    run = _Run(stack, p, rows)
-    return Later(lambda name: _FIGURES[name](run))
+    return Later(_Run(stack, p, rows).figure)
 
 
 def starting_time(runtime: Runtime, m: Machine, planned: Number, work: Number = 0) -> Number:
@@ -293,7 +296,12 @@ def _operator_row(
 
 def weighted(done: Sequence[tuple[Number, PassFigures]]) -> Later:
     """The sum of passes, each so often."""
-    return Later(lambda name: sum(n * getattr(p, name) for n, p in done))
+    return Later(partial(_summed, done))
+
+
+def _summed(done: Sequence[tuple[Number, PassFigures]], name: str) -> Number:
+    total: Number = sum(n * getattr(p, name) for n, p in done)
+    return total
 
 
 def weighted_operators(done: Sequence[tuple[Number, Sequence[OperatorRow]]]) -> Iterator[OperatorRow]:

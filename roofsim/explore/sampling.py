@@ -22,7 +22,7 @@ from roofsim.foundation.arith import Number
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
-from roofsim.foundation.units import MAX_COUNT
+from roofsim.foundation.units import MAX_COUNT, finite, parse, whole
 from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import LoweredRow, lower
@@ -37,6 +37,7 @@ from roofsim.prediction.results import plain
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import decode, pieces, samples
 from roofsim.specs.runtime import Runtime
+from roofsim.specs.text import read_text
 from roofsim.specs.workload import Workload
 
 Shared = Literal["copied", "held", "read"]
@@ -328,6 +329,38 @@ def sampling(
         s.model_name, s.device.id, s.runtime.id, s.calibration_name, w.prompt, w.dtype, shared, found.intensity, rows,
         None if budget is None else budget[0], "" if budget is None else budget[1], best,
     )  # fmt: skip
+
+
+def budget_of(text: str) -> tuple[float, str]:
+    """A budget and its unit; raises InputError."""
+    for unit in BUDGETS:
+        try:
+            value = parse(text, unit)
+        except ValueError:
+            continue
+        if value > 0:
+            return value, unit
+        raise InputError(f"--budget {text}: more than nothing is expected")
+    raise InputError(f"--budget {text}: seconds, joules or FLOP are expected, written like 10s, 500J or 2 PFLOP")
+
+
+def accuracy_in(path: str) -> Accuracy:
+    """The curve in a CSV; raises InputError that says which line is wrong."""
+    import csv
+
+    tokens, chances = [], []
+    for number, row in enumerate(csv.DictReader(read_text(path, what="a curve").splitlines()), 2):
+        try:
+            tokens.append(whole(row["tokens"], 1, MAX_COUNT))
+            chances.append(finite(row["accuracy"]))
+        except (KeyError, ValueError):
+            raise InputError(
+                f"--accuracy {path}, line {number}: a count under `tokens` and a chance under `accuracy` are expected"
+            ) from None
+    try:
+        return Accuracy(tuple(tokens), tuple(chances))
+    except InputError as error:
+        raise InputError(f"--accuracy {path}: {error}") from None
 
 
 def _most(found: Sampling, trials: int, ceiling: int, budget: float, unit: str) -> Trials:

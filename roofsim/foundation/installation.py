@@ -157,7 +157,7 @@ def _from_here(path: str) -> str:
     """A path as short as it can be typed in the current folder."""
     try:
         inside = os.path.relpath(path)
-    except ValueError:  # on another drive
+    except (OSError, ValueError):  # the current folder is gone, or on another drive
         return path
     return path if inside.startswith("..") else inside
 

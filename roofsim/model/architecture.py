@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from roofsim.foundation.arith import Number, single
+from roofsim.foundation.arith import Number, maximum, single
 from roofsim.foundation.errors import one_of
 from roofsim.foundation.quantity import Documented, Name, Valued
 from roofsim.foundation.schema import Extra, Limit, Size, Spec, default, items, variant
@@ -270,8 +270,15 @@ class Architecture(Documented):
             yield elementwise(p, total, pointwise.add, self.d_model, stream, last, acts_as=Role.RESIDUAL)
             stream = total
 
+    def _scored_positions(self, p: Pass) -> Number:
+        """Positions of each sequence that go to the LM head: the last, or all but the learned ones before a prompt."""
+        if p.logits != "all":
+            return 1
+        learned = self.prefix_tokens if p.phase == "prefill" else 0
+        return maximum(p.new - learned, 1) if learned else p.new
+
     def _head(self, p: Pass) -> Iterator[Operator]:
-        scored = replace(p, padding=0) if p.logits == "all" else replace(p, new=1, padding=0)
+        scored = replace(p, new=self._scored_positions(p), padding=0)
         last = "x"
         if self.final_norm:
             yield self._norm(p, "final_norm", last)

@@ -87,8 +87,9 @@ class Compiled:
         def at(**values: Any) -> Any:
             import numpy as np
 
-            x = values[variable] if isinstance(values[variable], int | float) else np.asarray(values[variable])
-            return slope(**values) * x / self.function(**values)[figure]
+            rise = slope(**values) / self.function(**values)[figure]
+            x = values[variable]
+            return rise * (x if isinstance(x, int | float) else np.asarray(x))
 
         return at
 

@@ -54,7 +54,12 @@ def intervals(s: Setup, w: Workload, known: Evaluation | None = None) -> dict[st
 
 
 def within(s: Setup, x: Number, sigma: float) -> Interval:
-    """The 95 % interval of a number that carries its slopes, of a kind of figure with this scatter."""
+    """The 95 % interval of a number that carries its slopes, of a kind of figure with this scatter.
+
+    What takes no time, since it is done in the kernel of another operator, takes none for certain.
+    """
+    if not float(x):
+        return 0.0, 0.0
     return interval(float(x), float(variance(s, relative(x))) + sigma**2)
 
 

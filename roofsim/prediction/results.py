@@ -28,12 +28,16 @@ def interval_basis(calibration: str | None) -> IntervalBasis:
     return "calibrated" if calibration else "prior"
 
 
+def of_arrays() -> None:
+    """Limits, intervals and bounds of arrays: there are none."""
+
+
 @dataclass(frozen=True)
 class PassPrediction(PassFigures):
     """The figures of one pass. What bounds it and its operators are made when asked for, of numbers, not of arrays."""
 
     _table: Callable[[], tuple[OperatorRow, ...]] = field(default=tuple, repr=False, compare=False)
-    _bound: Callable[[], Bound | None] = field(default=lambda: None, repr=False, compare=False)
+    _bound: Callable[[], Bound | None] = field(default=of_arrays, repr=False, compare=False)
 
     @cached_property
     def operators(self) -> tuple[OperatorRow, ...]:
@@ -72,10 +76,6 @@ class Room:
     bytes: float
     words: str
     sequences: int | None
-
-
-def of_arrays() -> None:
-    """Limits and intervals of arrays."""
 
 
 @dataclass(frozen=True)

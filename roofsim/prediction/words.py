@@ -34,8 +34,8 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
         if s.host is None:
             known = ", ".join(library.names("hardware/hosts"))
             raise Unsupported(
-                f"{s.device.id}: names no host, and {s.runtime.id} launches from one; use --host, or say `host: desktop` "
-                f"in its file: {known}"
+                f"{s.device.id}: names no host, and {s.runtime.id} launches from one; use --host, or say "
+                f"`host: desktop` in its file: {known}"
             )
         dispatch = s.machine(w.dtype)["dispatch"]
         said.append(f"host {s.host.id} ({dispatch * 1e6:.3g} us a kernel)")

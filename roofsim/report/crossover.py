@@ -69,6 +69,10 @@ def row_notes(comparisons: Sequence[Comparison]) -> list[str]:
     ]
 
 
+NO_TURN = {"within_memory": False}
+"""What a row says of a pair that has no crossing: a column of yes and no alone is one that readers know the type of."""
+
+
 def crossover_records(comparisons: Sequence[Comparison]) -> Table:
     """A row for each crossing, and one for each pair that has none or that cannot be run, with every runtime."""
     pair, turn = ("a", "b", "metric"), ("faster_before", "faster_after", "within_memory")
@@ -86,10 +90,10 @@ def crossover_records(comparisons: Sequence[Comparison]) -> Table:
                 **{f"max_prompt_{side}": n for side, n in p.max_prompt.items()},
             }  # fmt: skip
             turns = [{**columns(each), **ends_of({"length": each.interval})} for each in p.crossings]
-            rows += [{**common, **each} for each in turns or [{}]]
+            rows += [{**common, **each} for each in turns or [NO_TURN]]
         rows += [
-            {**dict.fromkeys(units), **columns(c), "basis": interval_basis(c.calibration), "a": each.a, "b": each.b,
-             "metric": c.pairs[0].metric, "refused": each.reason}
+            {**dict.fromkeys(units), **NO_TURN, **columns(c), "basis": interval_basis(c.calibration),
+             "a": each.a, "b": each.b, "metric": c.pairs[0].metric, "refused": each.reason}
             for each in c.skipped
         ]  # fmt: skip
     return records(rows, units)

@@ -12,6 +12,7 @@ from roofsim.foundation.parameters import PARAMETERS
 from roofsim.ops.base import CostFunction
 from roofsim.prediction.metrics import METRICS
 from roofsim.report.heading import assumed, heading
+from roofsim.report.limits import longest_prompt
 from roofsim.report.records import records
 from roofsim.report.table import TOGETHER, Column, Figure, Table
 from roofsim.studies.explain import Explanation
@@ -57,7 +58,8 @@ def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
         rows,
     )
     spans = [[f"{r.first:,} to {r.last:,}", str(r.bound), "yes" if r.masked else "no"] for r in e.regimes]
-    regimes = Table("Regimes of the prefill", [Column("tokens"), Column("bound by"), Column("mask built")], spans)
+    regimes = Table("Regimes of the prefill", [Column("tokens"), Column("bound by"), Column("mask built")], spans,
+                    [f"Longest prompt at this batch: {longest_prompt(e.limits)}."])  # fmt: skip
     return [formula, symbols, regimes, Table("", (), (), [assumed(e.assumptions, e.cautions)])]
 
 

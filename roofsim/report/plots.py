@@ -77,9 +77,15 @@ def save(figure: Figure, path: str) -> None:
         figure.savefig(partial, format=ending, dpi=200, bbox_inches="tight", metadata=undated.get(ending))
 
 
+def tick(value: float, unit: str) -> str:
+    """A quantity on an axis: as elsewhere, but that long times stay seconds, of which the powers of ten are round."""
+    long = unit in units.SPOKEN and abs(value) >= 1000
+    return units.show(value, unit) if unit and not long else f"{units.significant(value)} {unit}".rstrip()
+
+
 def ticks(axis: Any, unit: str) -> None:
     """Label an axis with quantities in a unit."""
-    axis.set_major_formatter(FuncFormatter(lambda v, _: units.show(v, unit) if unit else units.significant(v)))
+    axis.set_major_formatter(FuncFormatter(lambda v, _: tick(v, unit)))
     axis.set_minor_formatter(NullFormatter())
 
 

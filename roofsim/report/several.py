@@ -155,6 +155,10 @@ def several_data(found: Answers[T], data: Callable[[T], Mapping[str, Any]]) -> d
     return {"schema": SCHEMA, "rows": rows}
 
 
+YES_NO = {"fits", "within_memory"}
+"""What is not so of something that cannot be run; such columns have no empty cells, so that readers know their type."""
+
+
 def several_records(found: Answers[T], table: Callable[[T], Table]) -> Table:
     """The records of every answer in one table, led by what was chosen where they do not say it, and refusals last.
 
@@ -170,7 +174,7 @@ def several_records(found: Answers[T], table: Callable[[T], Table]) -> Table:
     rows: list[dict[str, Any]] = []
     for row, each in tables:
         base = {**dict.fromkeys(units), **{called[name]: value for name, value in row.chosen.items()}}
-        base |= {"refused": row.reason, **({"fits": False} if "fits" in own and row.refused else {})}
+        base |= {"refused": row.reason, **(dict.fromkeys(YES_NO & own.keys(), False) if row.refused else {})}
         if each is None:
             rows.append(base)
         else:

@@ -13,9 +13,10 @@ from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.step import NEVER, mask_from
 from roofsim.ops.base import CostFunction
 from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.limits import limits_of
 from roofsim.prediction.metrics import METRICS, metric_named
 from roofsim.prediction.request import detailed_prefill
-from roofsim.prediction.results import columns, interval_basis, plain
+from roofsim.prediction.results import Limits, columns, interval_basis, plain
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import prefill
 from roofsim.prediction.symbols import at_symbols, slopes, symbols_of
@@ -39,7 +40,7 @@ class Explanation:
 
     `terms` and `coefficients` are by power of N, of the metric `form_of`: the metric itself, or what it is a constant
     over. `symbols` holds the value of every symbol; `elasticities` the per cent by which the figure changes for one
-    per cent more of each. `functions` are the cost formulas involved.
+    per cent more of each. `functions` are the cost formulas involved, `limits` the lengths that can be had.
     """
 
     model: str
@@ -57,6 +58,7 @@ class Explanation:
     assumptions: tuple[str, ...]
     cautions: tuple[str, ...]
     functions: tuple[CostFunction, ...]
+    limits: Limits
     calibration: str | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def explain(s: Setup, w: Workload, metric: str) -> Explanation:
         s.architecture.id, s.device.id, s.runtime.id, metric, w.prompt, value, shown.name,
         form.texts if form else (), form.coefficients if form else (),
         dict(sorted(pulls.items(), key=lambda item: -abs(item[1]))), symbols.values, tuple(regimes(s, w)),
-        assumptions(s, w), beyond(Evaluation(s, w)), tuple(functions), s.calibration_name,
+        assumptions(s, w), beyond(Evaluation(s, w)), tuple(functions), limits_of(s, w), s.calibration_name,
     )  # fmt: skip
 
 

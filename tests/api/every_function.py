@@ -44,6 +44,9 @@ def one_model() -> list[str]:
     many = f(prompt=np.array([1024, 2048]), **{"device.memory.bandwidth": 1e11})["ttft"].shape
     pull = f.elasticity("ttft", "prompt")(prompt=1024, **{"device.memory.bandwidth": 1e11})
     what: roofsim.Sensitivities = roofsim.sensitivity(MODEL, DEVICE, figure="tpot", over=["host"])
+    trials: roofsim.Sampled = roofsim.sampling(MODEL, DEVICE, trials=[1, 4], budget="20s", share="copied", prompt=512)
+    rates: list[float] = [each.tokens_per_second for each in trials.rows]
+    assert min(rates) > 0
     help_: list[str] = [each.change for each in p.remedies()]
     assert help_
     assert min(seconds, longest, number, pull) > 0
@@ -110,7 +113,8 @@ def listed() -> list[str]:
         roofsim.devices(), roofsim.models(), roofsim.models(kind="ssm", max_size="1B"), roofsim.runtimes(),
         roofsim.hosts(), roofsim.calibrations(), roofsim.families(),
     ]  # fmt: skip
-    return [each[0] for each in lists]
+    sheet: roofsim.Sheet = roofsim.show("Zamba2-1.2B", dtype="fp16")
+    return [each[0] for each in lists] + [sheet.spec.name]
 
 
 def fetched() -> Path:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
+import pickle
 import shlex
 import subprocess
 import sys
@@ -50,6 +52,12 @@ ASKED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: roofsim.sensitivity(MODEL, DEVICE, figure="tpot", over=["host", "device"]),
         f"sensitivity {MODEL} -d {DEVICE} -m tpot --over host,device",
     ),
+    "sampling": (
+        lambda: roofsim.sampling(MODEL, DEVICE, "ideal", trials=[1, 8], budget="5s", prompt=512),
+        f"sampling {MODEL} -d {DEVICE} -r ideal --trials 1,8 --budget 5s -p 512",
+    ),
+    "show": (lambda: roofsim.show("orin"), "show orin"),
+    "show a model": (lambda: roofsim.show("dense:width=1024", dtype="fp16"), "show dense:width=1024 --dtype fp16"),
     "compare": (
         lambda: roofsim.compare(MODEL, OTHER, device=[DEVICE, "rtx-4090"], prompt=[1024, 4096], sort="tpot", fits=True),
         f"compare {MODEL} {OTHER} -d {DEVICE},rtx-4090 -p 1k,4k --sort tpot --fits",
@@ -121,9 +129,10 @@ def test_what_stands_in_a_cell_is_text_and_no_markup() -> None:
 def test_arrays_are_the_requests_one_by_one() -> None:
     pandas = pytest.importorskip("pandas")
     grid = roofsim.predict(OTHER, DEVICE, prompt=[1024, 4096], batch=[[1], [3]], generate=[[16], [200]])
+    assert np.shape(grid.request.tpot) == (2, 2)
     frame = grid.to_pandas()
     assert len(frame) == 4
-    for _, row in frame.iterrows():
+    for _, row in frame.iloc[[0, 3]].iterrows():
         counts = {name: int(row[name]) for name in ("prompt", "batch", "generate")}
         one = roofsim.predict(OTHER, DEVICE, **counts)
         expected = one.to_pandas().iloc[0]
@@ -140,6 +149,12 @@ def test_arrays_are_the_requests_one_by_one() -> None:
             grid.plot(kind)
     with pytest.raises(roofsim.InputError, match="one request"):
         grid.remedies()
+
+
+def test_a_prediction_can_be_kept_and_sent() -> None:
+    for p in (roofsim.predict(OTHER, DEVICE, "vllm", prompt=20_000), roofsim.predict(MODEL, DEVICE, prompt=[1024])):
+        assert pickle.loads(pickle.dumps(p)).to_dict() == p.to_dict()
+        assert copy.deepcopy(p).with_(batch=2).to_dict() == p.with_(batch=2).to_dict()
 
 
 def test_with_asks_the_same_with_other_words() -> None:

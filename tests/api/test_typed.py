@@ -74,14 +74,15 @@ def test_a_function_names_each_of_its_arguments(name: str) -> None:
     assert inspect.Parameter.VAR_KEYWORD not in kinds
 
 
-OF_REQUESTS = ("predict", "limits", "explain", "compile", "sensitivity", "crossover", "search")
+OF_REQUESTS = ("predict", "limits", "explain", "compile", "sensitivity", "crossover", "search", "sampling")
 SHARED = ("dtype", "weights", "cache", "logits", "host", "calibration", "transfer", "set", "weight_format",
           "cache_dtype", "generate", "batch")  # fmt: skip
 
 
 @pytest.mark.parametrize("word", SHARED)
 def test_a_word_means_the_same_in_every_function_on_one_request(word: str) -> None:
-    said = [inspect.signature(FUNCTIONS[name]).parameters[word] for name in OF_REQUESTS]
+    every = [inspect.signature(FUNCTIONS[name]).parameters for name in OF_REQUESTS]
+    said = [each[word] for each in every if word not in ("batch", "generate") or word in each]
     assert len({each.default for each in said}) == 1
     assert len({each.annotation for each in said} - {"Counts"}) == 1
 
@@ -120,6 +121,38 @@ def test_figures_are_drawn_and_saved(tmp_path: Path, used: Any) -> None:
     figures = used.drawn(tmp_path)
     assert all(each._repr_png_().startswith(b"\x89PNG") for each in figures[:1])
     assert (tmp_path / "roofline.png").stat().st_size > 0
+
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_is_on_the_page(name: str) -> None:
+    assert re.search(rf"roofsim\.{name}\(|`{name}(\(\))?`", PAGE)
+
+
+OF_ROWS = ("crossings", "ratios", "chosen", "figures", "intervals", "refused", "Swept")
+"""What rows of results have."""
+
+
+def test_every_result_is_on_the_page_with_what_it_has() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.*) \|$", PAGE, re.M)
+    assert {name for name, _, _ in rows} <= set(FUNCTIONS)
+    assert {kind for _, kind, _ in rows} == {name for name, each in CLASSES.items() if "api" in each.__module__} | {
+        "Compiled"
+    }
+    for _, kind, has in rows:
+        for name in re.findall(r"`(\w+)", has):
+            known = {*dir(CLASSES[kind]), *CLASSES[kind].__dataclass_fields__}
+            assert name in known or name in (
+                "crossings",
+                "ratios",
+                "chosen",
+                "figures",
+                "intervals",
+                "refused",
+                "Swept",
+            )
 
 
 def test_dir_lists_what_is_public() -> None:

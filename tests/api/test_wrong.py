@@ -20,6 +20,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "explain": {"model": "mamba-130m", "device": "orin", "runtime": "ideal"},
     "compile": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "figures": "memory"},
     "sensitivity": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "over": "device.memory"},
+    "sampling": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "trials": [1], "tokens": 16},
     "crossover": {"models": ("mamba-130m", "mamba-370m"), "device": "orin", "runtime": "ideal", "longest": 64},
     "compare": {"models": ("mamba-130m",), "device": "orin", "runtime": "ideal"},
     "sweep": {"models": ("mamba-130m",), "device": "orin", "runtime": "ideal", "figures": "memory_peak"},
@@ -33,6 +34,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "runtime": {"name": "ideal"},
     "host": {"name": "desktop"},
     "calibration": {"name": "rtx-4090@ssm-scope"},
+    "show": {"name": "orin"},
     "download": {"name": "no name on the Hub"},
     "devices": {},
     "models": {},
@@ -139,6 +141,47 @@ def test_the_message_says_what_would_be_right(name: str, given: Mapping[str, Any
 def test_a_wrong_what_if_is_an_input_error(words: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
         roofsim.predict("mamba-130m", "orin").with_(**words)
+
+
+def test_a_wrong_filter_is_an_input_error() -> None:
+    table = roofsim.compare("mamba-130m", device="orin", runtime="ideal")
+    assert len(table.where(max_ttft="10 s", max_memory="1TB", context="1k", min_tps=0.1)) == 1
+    for words in ({"max_ttft": "6 B"}, {"max_memory": NAN}, {"min_tps": []}, {"context": 0.5}, {"fits": 1}):
+        with pytest.raises(InputError, match=next(iter(words))):
+            table.where(**words)  # type: ignore[arg-type]
+    for name in ("speed", 3):
+        with pytest.raises(InputError, match="sort"):
+            table.sorted_by(name)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [NAN, 0, -1.0, 1e400, 10**400, "x", None, [1, NAN], [[1, 2], [3]], 1j, object()])
+def test_a_compiled_request_takes_no_wrong_number(value: Any) -> None:
+    f = roofsim.compile("mamba-130m", "orin", figures="memory", over="prompt")
+    for function in (f, f.derivative("memory", "prompt"), f.elasticity("memory", "prompt")):
+        with pytest.raises(InputError, match="prompt: "):
+            function(prompt=value)
+    with pytest.raises(InputError, match="wrong or missing: batch"):
+        f(prompt=1, batch=1)
+
+
+@pytest.mark.parametrize("name", [name for name, each in vars(roofsim.plots).items() if inspect.isfunction(each)])
+def test_a_figure_of_something_else_is_an_input_error(name: str, tmp_path: Path) -> None:
+    if name.startswith("_"):
+        return
+    with pytest.raises(InputError, match="found: 3 is no "):
+        getattr(roofsim.plots, name)(3, *([tmp_path / "x.png"] if name == "save" else []))
+
+
+def test_files_are_written_by_their_endings(tmp_path: Path) -> None:
+    figure = roofsim.limits("mamba-130m", "orin", lengths=[512]).plot()
+    study = roofsim.sweep("mamba-130m", device="orin", figures="memory_peak")
+    for path in (3, None, tmp_path / "x", tmp_path / "x.txt", tmp_path / "no" / "x.png", ""):
+        with pytest.raises(InputError):
+            roofsim.plots.save(figure, path)  # type: ignore[arg-type]
+    for path in (3, None, tmp_path / "x.txt", tmp_path / "no" / "x.csv", ""):
+        with pytest.raises(InputError):
+            study.save(path)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["Architecture", "Device", "Runtime", "Host"])

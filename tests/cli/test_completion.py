@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -91,6 +92,14 @@ def test_the_last_of_several_completes_and_none_comes_twice(command):
 
 def test_formats_complete_in_lists():
     assert completed("compare mamba2-780m --weights q4_k_m,q4_k") == {"q4_k_m,q4_k_s"}
+
+
+def test_nothing_that_can_be_typed_stops_completion():
+    commands = [group.get_command(click.Context(group), name) for name in modules()]
+    kinds = {repr((type(p.type), vars(p.type))): (command, p) for command in commands for p in command.params}
+    for command, param in kinds.values():
+        for typed in ("", "a=", "a.b=c", "x,:@="):
+            param.shell_complete(click.Context(command), typed)
 
 
 def test_figures_complete_where_they_are_asked_for():
@@ -200,14 +209,13 @@ def every_place(spec):
     return list(below(spec, "")) if spec else []
 
 
-@pytest.mark.parametrize(
-    ("root", "spec"), [("device", library.device("rtx-4090")), ("runtime", library.runtime("vllm"))]
-)
-def test_every_number_that_completes_can_be_set(root, spec):
+@pytest.mark.parametrize(("root", "part"), [("device", "device"), ("runtime", "runtime"), ("model", "architecture")])
+def test_every_number_that_completes_can_be_set(root, part):
     from roofsim.prediction.setup import setup
     from roofsim.prediction.what_if import what_if
 
-    s = setup("mamba2-780m", spec if root == "device" else "rtx-4090", spec if root == "runtime" else "ideal")
+    s = setup("mamba2-780m", "rtx-4090", "vllm")
+    spec = getattr(s, part)
     line = "predict mamba2-780m -d rtx-4090 -r vllm --set"
     numbers = [path for path in every_place(spec) if f"{root}{path}=2x" in offered(f"{line} {root}{path}=")]
     assert len(numbers) > 5

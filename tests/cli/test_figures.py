@@ -73,6 +73,13 @@ def test_a_report_says_what_its_bars_and_open_markers_are():
     assert legend(residuals(both[:1]))[:2] == ["a model", "±10%"]
 
 
+def test_powers_of_ten_of_seconds_are_round_on_an_axis():
+    from roofsim.report.plots import tick
+
+    assert [tick(10.0**k, "s") for k in (-3, 0, 3, 5)] == ["1.00 ms", "1.00 s", "1,000 s", "100,000 s"]
+    assert (tick(2**40, "B"), tick(1000, "")) == ("1.00 TiB", "1,000")
+
+
 def test_ticks_of_a_narrow_panel_do_not_run_into_each_other():
     from roofsim.report.plots_of_fit import predicted
 

@@ -210,6 +210,17 @@ def test_what_lies_beyond_the_context_window_says_so_above_its_times(roofsim):
         assert window not in roofsim(f"{command} Qwen2.5-0.5B -d rtx-4090 -r ideal -p 32641 -g 128")
 
 
+def test_regimes_over_length_say_where_lengths_end(roofsim, data):
+    text = " ".join(roofsim("explain Qwen2.5-0.5B -d rtx-4090 -r ideal").split())
+    found = data("limits Qwen2.5-0.5B -d rtx-4090 -r ideal")["limits"]
+    assert found["max_prompt"] == 32641
+    said = (
+        f"Longest prompt at this batch: 32,641 tokens (by the context window); memory holds {found['memory_prompt']:,}."
+    )
+    assert said in text
+    assert data("explain Qwen2.5-0.5B -d rtx-4090 -r ideal")["limits"] == found
+
+
 def test_tokens_per_second_say_what_they_divide(roofsim, data):
     line = "predict Qwen2.5-0.5B -d rtx-4090 -b 4 -g 100"
     text, request = " ".join(roofsim(line).split()), data(line)["request"]

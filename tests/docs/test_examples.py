@@ -45,6 +45,13 @@ def test_an_answer_of_the_readme_is_given(line: str, monkeypatch: pytest.MonkeyP
     assert result.exit_code == 0, result.output
 
 
+def test_commands_to_paste_have_no_comments_which_zsh_takes_for_arguments() -> None:
+    shown = [
+        (page, block) for page, text in PAGES.items() for block in re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S)
+    ]
+    assert not [(page, line) for page, block in shown for line in block.splitlines() if re.search(r"(^|\s)#", line)]
+
+
 @pytest.mark.parametrize("page", [page for page, lines in COMMANDS.items() if lines])
 def test_the_consoles_of_a_page_run_one_after_the_other(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

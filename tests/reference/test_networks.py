@@ -104,6 +104,19 @@ def test_the_head_may_score_the_last_token_of_each_sequence_alone() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("learned", "change", "scored"),
+    [
+        (0, {}, 3), (1, {}, 2), (2, {}, 1), (3, {}, 1), (1, {"phase": "decode"}, 3), (1, {"logits": "last"}, 1),
+    ],
+)  # fmt: skip
+def test_learned_tokens_before_a_prompt_are_not_scored(learned: int, change: dict[str, Any], scored: int) -> None:
+    p = replace(PASS, **change)
+    whole = matrix("lm_head", 10, 7, "final_norm")
+    (*_, head) = rows(network(prefix_tokens=learned), p)["head"]
+    assert head == replace(whole, sizes={**whole.sizes, "tokens": BATCH * scored}, out=whole.out * scored / 3)
+
+
 def test_an_embedding_may_be_narrow_scaled_placed_and_normed() -> None:
     model = network(
         tied_embeddings=False, embedding_width=4, embedding_scaled=True, positions=8, embedding_norm=True, norm="layer"

@@ -72,6 +72,13 @@ def test_what_is_in_the_current_folder_is_named_from_there(tmp_path: Path, monke
     assert place().source == ("--editable", f"./{ROOT.name}")
 
 
+def test_where_the_current_folder_is_gone_paths_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert place().source == ("--editable", str(ROOT))
+
+
 @pytest.mark.parametrize(
     ("origin", "source"),
     [
@@ -156,3 +163,10 @@ def test_an_unknown_extra_of_no_package_adds_nothing() -> None:
 
 def test_the_command_here_names_the_extra() -> None:
     assert "[numba]" in install("numba")
+
+
+def test_errors_name_extras_that_there_are() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "roofsim").rglob("*.py")]
+    named = {name for text in texts for name in re.findall(r'raise MissingExtra\(.*, "(\w+)"\)', text)}
+    assert {"studies", "search", "gguf", "numba", "measure", "distributed"} == named & set(EXTRAS)
+    assert named <= set(EXTRAS)

@@ -287,3 +287,12 @@ def test_figures_of_single_operators_are_not_like_those_of_passes():
 def test_a_calibration_without_data_of_a_kind_leaves_its_scatter_to_the_population():
     s = chosen(setup("Qwen2.5-0.5B", "h100-sxm", "vllm"), "h100-sxm@vllm-operators")
     assert scatter(s, ("latency_s", "decode")) == s.priors.scatter_of("latency_s", "decode")
+
+
+def test_an_operator_that_takes_no_time_takes_none_for_certain() -> None:
+    s = chosen(setup("Qwen3-30B-A3B", "l4", "llama.cpp-vulkan"))
+    w = workload(prompt=513, weight_format="mxfp4", dtype="bf16")
+    rows, within = predict_request(s, w).prefill.operators, operator_intervals(s, w)["prefill"]
+    none = [ends for row, ends in zip(rows, within, strict=True) if not row.time]
+    assert none
+    assert set(none) == {(0.0, 0.0)}

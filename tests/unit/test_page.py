@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roofsim.report.page import page
@@ -17,6 +17,7 @@ words = st.text("abcdefgh_./", min_size=1, max_size=24)
 cells = st.lists(words, min_size=1, max_size=5).map(" ".join)
 
 
+@settings(max_examples=40)
 @given(data=st.data(), keys=st.integers(1, 2), columns=st.integers(2, 9))
 def test_no_line_is_wider_and_no_word_is_broken(data: st.DataObject, keys: int, columns: int) -> None:
     first = st.lists(words.map(lambda word: word[:12]), min_size=keys, max_size=keys)
