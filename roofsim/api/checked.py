@@ -108,10 +108,14 @@ def number(word: str, value: object, unit: str = "", least: float = 0.0) -> floa
             raise InputError(f"{word}: {error}") from None
     if hasattr(value, "item") and not getattr(value, "shape", ()):
         value = value.item()
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least < value < math.inf:
+    try:
+        found = units.finite(value)
+    except ValueError:
+        found = math.nan
+    if not least < found:
         like = f", or text such as '{units.EXAMPLES[unit]}'" if unit in units.EXAMPLES else ""
         raise InputError(f"{word}: {shown(value)} is not a number above {least:g}{like}")
-    return float(value)
+    return found
 
 
 def count(word: str, value: object, least: int = 1) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from roofsim import library
 from roofsim.foundation.errors import UnknownName, Unsupported
-from roofsim.prediction.fitted import AUTO, chosen
+from roofsim.prediction.fitted import AUTO, NONE, chosen
 from roofsim.prediction.places import COUNTS, SPECS
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
@@ -65,6 +65,10 @@ def cases(choices: Choices) -> Iterator[Case]:
         yield case(dict(zip(choices, values, strict=True)), found)
 
 
+OPTIONAL = ("host", "calibration")
+"""Choices that may be `none`: what calls itself so elsewhere is no such name."""
+
+
 class Specs:
     """Specs by name, each looked up once; `transfer` lets calibrations be used of other devices and runtimes."""
 
@@ -83,7 +87,7 @@ class Specs:
 
 def label(name: str, value: Any, specs: Specs) -> str:
     """What a choice is called: a spec by its own name, whatever alias it was asked by; other values as they are."""
-    if name not in NAMES or (name == "calibration" and value in ("auto", "none")):
+    if name not in NAMES or (name in OPTIONAL and value in (AUTO, NONE)):
         return str(value)
     found = specs.of(name, value)
     return str(found.id or found.name)

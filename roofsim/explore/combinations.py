@@ -8,7 +8,7 @@ from itertools import product
 from math import prod
 from typing import Any, Generic, TypeVar
 
-from roofsim.explore.cases import NAMES, Case, Choices, Specs, case, check, fields_of
+from roofsim.explore.cases import NAMES, OPTIONAL, Case, Choices, Specs, case, check, fields_of
 from roofsim.foundation.errors import InputError
 from roofsim.prediction.fitted import AUTO, NONE
 from roofsim.prediction.places import COUNTS, number_at
@@ -209,11 +209,9 @@ def _cases(choices: Choices, specs: Specs) -> Iterator[Case]:
 
 def _spec(specs: Specs, choice: str, value: Any) -> Any:
     """What was chosen by name as a spec, so that a name that there is not is told before anything is computed."""
-    if choice not in NAMES:
+    if choice not in NAMES or (choice, value) == ("calibration", AUTO):
         return value
-    if choice == "calibration" and isinstance(value, str) and value in (AUTO, NONE):
-        return None if value == NONE else value
-    return specs.of(choice, value)
+    return None if choice in OPTIONAL and value == NONE else specs.of(choice, value)
 
 
 def described(each: Case) -> dict[str, Any]:

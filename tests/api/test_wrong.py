@@ -202,3 +202,8 @@ def test_an_architecture_that_does_not_hold_together_is_an_input_error() -> None
     fields = {name: getattr(good, name) for name in good.__dataclass_fields__}
     with pytest.raises(InputError, match="layout"):
         roofsim.Architecture(**{**fields, "layout": ()})
+
+
+def test_a_limit_with_more_digits_than_a_float_has_is_refused() -> None:
+    with pytest.raises(InputError, match=r"min_tps: .* is not a number above 0"):
+        roofsim.compare("Qwen2.5-0.5B", device="rtx-4090", min_tps=10**400)

@@ -258,6 +258,9 @@ CASES: list[tuple[str, str]] = [
     # what is no text
     (f"calibrate runs.csv {FIT} --name {{chr(0xdcff)}}", "'\\udcff' is no text"),
     (f"{PREDICT} --set device.name={{chr(0xdcff)}}", "is no text"),
+    # words that mean something elsewhere
+    ("explain none Qwen2.5-0.5B -d rtx-4090", "models: no 'none'"),
+    ("roofline auto Qwen2.5-0.5B -d rtx-4090", "models: no 'auto'"),
     # files that are to stay
     (f"{PREDICT} -o kept.txt", "'kept.txt' is read-only"),
     ("roofline Qwen2.5-0.5B -d rtx-4090 --plot kept.png", "'kept.png' is read-only"),
