@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 from roofsim.foundation.errors import InputError, MissingExtra
-from roofsim.foundation.installation import install
 
 CONFIG = "config.json"
 
@@ -79,6 +78,8 @@ def missing(name: str) -> str:
     where = (
         f"{stored} holds no {CONFIG} of its main branch" if stored else f"none in the Hugging Face cache, {folder()}"
     )
+    from roofsim.foundation.installation import install  # only where something is amiss
+
     extra = "" if _installed() else f"; it needs the extra `{EXTRA}`: {install(EXTRA)}"
     return (
         f"{name}: no such file, and {where}. What gets its {CONFIG}:\n"

@@ -20,7 +20,6 @@ from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Sourced
 from roofsim.foundation.schema import Spec, items, place
 from roofsim.foundation.units import show
-from roofsim.prediction.places import steps
 
 FAMILIES = "models/families"
 FACTORS = ("0.5x", "2x")
@@ -94,11 +93,11 @@ def changes(ctx: Context, incomplete: str) -> list[CompletionItem]:
 
 def _spec(ctx: Context, root: str) -> Any:
     """The spec that `--set` would change: the first one named on the line, else the first that ships."""
-    from roofsim.prediction.setup import DEFAULT_RUNTIME
-
     if root == "model":
         return library.architecture(_given(ctx, "model", "models") or next(iter(library.names("models"))))
     if root == "runtime":
+        from roofsim.prediction.setup import DEFAULT_RUNTIME
+
         return library.runtime(_given(ctx, "runtime") or DEFAULT_RUNTIME)
     device = library.device(_given(ctx, "device") or next(iter(library.names("hardware"))))
     if root == "device":
@@ -140,6 +139,8 @@ def _inside(node: Any) -> Mapping[str, Any]:
 def _steps(node: Any) -> Iterator[tuple[str, str]]:
     """What may follow: a dot where there is more inside, the = of a value, and what that is now."""
     if isinstance(node, tuple):
+        from roofsim.prediction.places import steps
+
         words = [each for each in ("mixer", "ffn") if hasattr(node[0], "kind") and place(node, each) is not None]
         yield from ((f"{each}.", "") for each in dict.fromkeys([*words, *steps(node)]))
         return
