@@ -179,7 +179,7 @@ def test_a_table_of_losses_that_cannot_be_used_is_refused(tmp_path: Path, text: 
     table.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
         searched(quality=str(table))
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="no such file"):
         searched(quality=str(tmp_path / "none.csv"))
 
 
