@@ -75,7 +75,7 @@ def command(
     and formats there, unless some are named.
 
     \b
-    Example: roofsim advise --family qwen --max-size 2B -d orin -p 4k --ttft 1s --tpot 50ms --rank parameters
+    Example: roofsim advise --family qwen --max-size 1B -d orin -p 4k --ttft 1s --tpot 50ms --rank parameters
     """
     from roofsim.explore.advise import BUDGETS, advise, candidates
     from roofsim.explore.axes import axis
