@@ -21,7 +21,7 @@ from roofsim.foundation.schema import variant
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import FIGURES, Evaluation, figure
 from roofsim.prediction.metrics import METRICS
-from roofsim.prediction.places import COUNTS, number_at
+from roofsim.prediction.places import COUNTS, SPECS, number_at
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.what_if import what_if
 from roofsim.specs.workload import FIELDS, Workload
@@ -91,7 +91,7 @@ class Study:
 
 def _known(each: Expression, known: set[str]) -> None:
     for name in each.names:
-        if name not in known and "." not in name:
+        if name not in known and name.partition(".")[0] not in (*SPECS, "parameters"):
             raise UnknownName(each.what, name, sorted(known))
 
 

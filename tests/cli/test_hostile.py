@@ -252,6 +252,7 @@ CASES: list[tuple[str, str]] = [
     (f"{SWEEP} --where '{{'9'*400}} < ttft'", "is not finite"),
     ("validate runs.csv --where 'batchs > 1'", "no 'batchs'; nearest: batch"),
     (f"calibrate runs.csv {FIT} --where 'prompts > 1'", "no 'prompts'; nearest: prompt"),
+    (f"{SWEEP} --where 'A.A < 1'", "--where: no 'A.A'"),
     ("validate runs.csv --where 'sqrt(batch, 3) < 1'", "sqrt takes one value, not 2"),
     ("validate runs.csv --where '9**9**9**9 < batch'", "left out by --where"),
     ("validate runs.csv --where 'sqrt(-1) < batch'", "left out by --where"),

@@ -75,7 +75,7 @@ odd = st.one_of(
     st.integers(-5, 10**13),
     st.floats(),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
-)
+).map(copy.deepcopy)  # lists among them are put into what others are put into
 words = st.one_of(st.sampled_from(WORDS), st.from_regex(r"[0-9a-zA-Z.,*=:@ +-]{0,12}", fullmatch=True))
 
 
