@@ -37,8 +37,8 @@ def compare(
     *models: ModelLike, device: Several[DeviceLike], runtime: Several[RuntimeLike] = DEFAULT_RUNTIME,
     prompt: Counts = 1024, batch: Counts = 1, generate: Counts = 128, dtype: Several[str] | None = None,
     weights: Several[str | None] = None, cache: Several[str | None] = None, logits: Several[Logits] | None = None,
-    host: Several[HostLike] = None, calibration: Several[CalibrationLike] = "auto", set: Choices = (),
-    kind: str | None = None, family: str | None = None, min_size: float | str | None = None,
+    host: Several[HostLike] = None, calibration: Several[CalibrationLike] = "auto", transfer: bool = False,
+    set: Choices = (), kind: str | None = None, family: str | None = None, min_size: float | str | None = None,
     max_size: float | str | None = None, price: Quantity | None = None, fits: bool = False,
     min_tps: float | None = None, context: int | str | None = None, max_memory: Quantity | None = None,
     max_ttft: Quantity | None = None, max_tpot: Quantity | None = None, sort: str | None = None,
@@ -47,9 +47,10 @@ def compare(
     """Predict every combination of models, devices, runtimes, formats, lengths and batches: a row for each.
 
     Without models all that ship, or those of a `kind`, `family` or size. Every choice is one value or several (a list,
-    or text with commas); `set` are values of fields by path, as --set has them. `price` is that of an hour of the
-    device in dollars. The filters (`fits` to `max_tpot`) leave only rows that pass, `sort` puts the best by a column
-    first. `workers` is the number of processes, None for one a processor. Raises InputError.
+    or text with commas); `set` are values of fields by path, as --set has them; with `transfer` calibrations may be of
+    other devices and runtimes. `price` is that of an hour of the device in dollars. The filters (`fits` to `max_tpot`)
+    leave only rows that pass, `sort` puts the best by a column first. `workers` is the number of processes, None for
+    one a processor. Raises InputError.
     """
     choices = choices_of(
         selected(models, kind, family, min_size, max_size), device, runtime,
@@ -62,7 +63,7 @@ def compare(
     if sort is not None:
         checked.text("sort", sort)
     with called(CALLED):
-        found = compare_choices(choices, cost, processes_of(workers))
+        found = compare_choices(choices, cost, processes_of(workers), transfer=checked.flag("transfer", transfer))
     made = Comparison(**columns(found)).where(**limits)
     return made if sort is None else made.sorted_by(sort)
 

@@ -428,11 +428,9 @@ class Output:
         from roofsim import library
 
         for name in dict.fromkeys(models):
-            if "/" in name or name.endswith(
-                (".json", ".gguf", ".yaml", ".yml")
-            ):  # those that are shipped leave out nothing
-                for note in library.architecture(name).notes:
-                    self.say(f"note: {name}: {note}")
+            own = "/" in name or name.endswith((".json", ".gguf", ".yaml", ".yml"))
+            for note in library.architecture(name).notes if own else ():  # models that are shipped leave out nothing
+                self.say(f"note: {name}: {note}")
 
     def say(self, message: str) -> None:
         """A word to the user that is no part of the result."""

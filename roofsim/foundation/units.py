@@ -100,7 +100,7 @@ def whole(written: object, least: int, most: int) -> int:
     except ValueError:
         value = math.nan
     if not least <= value <= most or value != int(value):
-        raise ValueError(f"{named(written)} is not a whole number from {least} to {_power(most)}")
+        raise ValueError(f"{named(written)} is not a whole number from {_power(least)} to {_power(most)}")
     return int(value)
 
 

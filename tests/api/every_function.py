@@ -59,7 +59,7 @@ def several_models(folder: Path) -> list[str]:
     lengths: list[int] = [crossing.length for pair in crossing.pairs for crossing in pair.crossings]
     table: roofsim.Comparison = roofsim.compare(
         MODEL, OTHER, device=["orin", roofsim.device("rtx-4090")], prompt=range(1024, 4096, 1024), fits=True,
-        set={"device.memory.bandwidth": ["1x", "2x"]}, max_memory="6GiB", sort="tpot",
+        set={"device.memory.bandwidth": ["1x", "2x"]}, max_memory="6GiB", sort="tpot", transfer=False,
     )  # fmt: skip
     study: roofsim.Swept = roofsim.sweep(
         MODEL, device=DEVICE, prompt="1k..4k*2", figures=["ttft", "energy"], derive={"per_token": "energy / generate"},

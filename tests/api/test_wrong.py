@@ -120,7 +120,7 @@ def test_a_wrong_value_is_an_input_error_or_none_at_all(name: str, word: str) ->
         ("pareto", {"objectives": None}, "objectives: which figures"),
         ("compare", {"device": "none"}, "devices: no 'none'"),
         ("compare", {"runtime": "auto"}, "runtimes: no 'auto'"),
-        ("pareto", {"where": "llama.cpp > 1"}, "fields: no 'llama.cpp'"),
+        ("pareto", {"where": "llama.cpp > 1"}, "where: no 'llama.cpp'"),
         ("pareto", {"objectives": {"ttft": ["min"]}}, r"objectives: ttft: \['min'\] is no text"),
         ("search", {"over": {"depth": ["8x"]}}, "depth: '8x' is not a whole number"),
         ("models", {"family": np.array([1, 2])}, r"family: array\(\[1, 2\]\) is no text"),

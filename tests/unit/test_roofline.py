@@ -159,6 +159,14 @@ def test_a_product_at_its_half_rate_size_takes_twice_its_time(like: Class, full:
     assert t.time == t.compute + t.filling
 
 
+@pytest.mark.parametrize(("whole", "lost"), [(None, 40), (50, 40), (100, 60)])
+def test_a_product_loses_the_rest_of_its_last_tiles_or_what_fills_the_device_whichever_is_more(
+    whole: int | None, lost: int
+) -> None:
+    m = replace(IDEAL, parameters=PERFECT | {"gemm_fill": 10.0})
+    assert terms(Kernel("kernel", "gemm", Cost(matrix=40), fill=1, whole=whole), m).filling == lost / 1024
+
+
 def test_activations_within_the_share_of_the_cache_move_at_its_speed_and_the_rest_at_memory_speed() -> None:
     m = replace(IDEAL, cache=100.0, parameters=PERFECT | {"cache_share": 0.5, "cache_speed": 2.0})
     small, large = (terms(Kernel("add", "stream", Cost(activations=moved)), m).memory for moved in (50, 130))

@@ -16,12 +16,15 @@ from roofsim.foundation.units import (
     EXAMPLES,
     SPOKEN,
     UNITS,
+    finite,
+    is_quantity,
     parse,
     parse_count,
     parse_counts,
     parse_short_count,
     short_count,
     show,
+    whole,
 )
 
 PREFIXED = [(f"{p}{unit}", unit) for unit in UNITS if unit for p in DECIMAL]
@@ -256,3 +259,45 @@ def test_what_is_no_number_of_parameters_is_refused(text: str) -> None:
 @given(st.integers(1, 10**14))
 def test_a_short_count_says_the_number_to_three_digits(value: int) -> None:
     assert parse_short_count(short_count(value)) == pytest.approx(value, rel=0.005)
+
+
+@pytest.mark.parametrize(("written", "value"), [("1.5e3", 1500.0), (" -2 ", -2.0), (7, 7.0), (0.25, 0.25)])
+def test_plain_numbers_are_read(written: object, value: float) -> None:
+    assert finite(written) == value
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("1.2.3", "'1.2.3' is not a number"),
+        ("1²", "'1²' is not a number"),
+        (None, "nothing is not a number"),
+        (True, "'True' is not a number"),
+        ([1], "is not a number"),
+        ("nan", "'nan' is not finite"),
+        ("9" * 400, "is not finite"),
+        (10**400, "is not finite"),
+    ],
+)
+def test_what_is_no_number_that_can_be_computed_with_is_refused(written: object, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        finite(written)
+
+
+@pytest.mark.parametrize(("written", "value"), [("12", 12), (12.0, 12), ("1e3", 1000), (1, 1), (10**6, 10**6)])
+def test_whole_numbers_are_read(written: object, value: int) -> None:
+    found = whole(written, 1, 10**6)
+    assert (found, type(found)) == (value, int)
+
+
+@pytest.mark.parametrize("written", ["1.5", "0", "1000001", "two", None, -1])
+def test_what_is_no_whole_number_within_the_limits_is_refused(written: object) -> None:
+    with pytest.raises(ValueError, match=r"is not a whole number from 1 to 10\^6"):
+        whole(written, 1, 10**6)
+    with pytest.raises(ValueError, match="from 2,000 to 3,000"):
+        whole(written, 2000, 3000)
+
+
+@pytest.mark.parametrize(("text", "measured"), [("12 us", True), ("2 min", True), ("12", False), ("2 m", False)])
+def test_a_quantity_is_told_by_its_unit(text: str, measured: bool) -> None:
+    assert is_quantity(text) is measured
