@@ -10,11 +10,12 @@ from roofsim.foundation.errors import one_of
 from roofsim.foundation.parameters import Stated, stated
 from roofsim.foundation.quantity import Bytes, Documented, Name, Time
 from roofsim.foundation.schema import Extra, Limit, Spec
+from roofsim.foundation.units import MAX_COUNT
 from roofsim.model.step import Latents, Logits, Product
 from roofsim.model.weights import CACHE_BYTES, ENCODINGS
 from roofsim.ops.base import Role
 
-PositiveInt = Annotated[int, Limit(gt=0)]
+PositiveInt = Annotated[int, Limit(gt=0, le=MAX_COUNT)]
 PositiveFloat = Annotated[float, Limit(gt=0)]
 NotNegative = Annotated[float, Limit(ge=0)]
 

@@ -19,6 +19,7 @@ from roofsim.prediction.request import predict_request
 from roofsim.prediction.setup import setup
 from roofsim.specs.files import build, read_mapping
 from roofsim.specs.override import written
+from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import workload
 
 Write = Callable[[str, str, Mapping[str, Any]], Path]
@@ -183,3 +184,12 @@ def test_a_device_without_a_host_is_told_which_there_are(spec_file: Write) -> No
     device = str(spec_file("hardware", "rtx-4090", {"host": None}))
     with pytest.raises(Unsupported, match=r"use --host, or say `host: desktop` in its file: .*grace"):
         assumed("mamba-130m", device, "transformers-5-eager")
+
+
+@pytest.mark.parametrize("count", ["9" * 400, 10**13, 0])
+def test_a_count_of_a_runtime_is_one_that_there_can_be(count: object) -> None:
+    path = library.locate("runtimes", "runtimes", "vllm")
+    values = read_mapping(path)
+    values["host"]["captured"] = count
+    with pytest.raises(SpecError, match=r"host.captured: "):
+        build(Runtime, values, str(path))
