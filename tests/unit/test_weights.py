@@ -189,7 +189,10 @@ def test_a_format_is_understood_by_its_own_name(name: str) -> None:
     assert format_named(name) == format_named(name.upper()) == format_named(name.replace("-", "_")) == name
 
 
-RULES = {rule for form in WEIGHT_FORMATS.values() for rules in form.mixed.values() for _, rule in rules}
+RULES = list(
+    # in an order that is the same in every process
+    dict.fromkeys(rule for form in WEIGHT_FORMATS.values() for rules in form.mixed.values() for _, rule in rules)
+)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
