@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from roofsim.explore.combinations import Answers
     from roofsim.explore.evaluate import Study
     from roofsim.prediction.setup import Setup
+    from roofsim.report.table import Table
     from roofsim.specs.workload import Workload
 
 AXES = (
@@ -121,6 +122,18 @@ def answers_of(
     choices = choices_of(models, options)
     with o.naming_options(), bar(prod(map(len, choices.values())), quiet) as step:
         return answers(choices, ask, transfer=options["transfer"], step=step)
+
+
+def write_several(
+    out: o.Output, found: Answers[o.T], title: str, row: Callable[[o.T], Table], records: Callable[[o.T], Table], *,
+    data: Callable[[o.T], Mapping[str, Any]], cautions: Callable[[o.T], Sequence[str]] | None = None,
+    notes: Sequence[str] = (), more: Sequence[Table] = (),
+) -> None:  # fmt: skip
+    """Write what was found of several cases: a row of each, then `more`; as data all that is said of each."""
+    from roofsim.report.several import minded, several_data, several_records, side_by_side
+
+    *tables, last = side_by_side(found, row, title, [*(minded(found, cautions) if cautions else ()), *notes])
+    out.write([*tables, *more, last], several_data(found, data), lambda: several_records(found, records))
 
 
 def refuse_of_several(options: Mapping[str, str | bool | None]) -> None:

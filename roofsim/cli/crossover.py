@@ -50,15 +50,13 @@ def command(
     pairs = pairs_of(models)
     out = o.Output(format_, output, quiet)
     runtimes = _studies.by_runtime((), options)
-    if len(runtimes) == 1:
-        _alone(out, runtimes, pairs, options, metric, longest, plot)
-        return
     try:
         if runtimes:
             _alone(out, runtimes, pairs, options, metric, longest, plot)
             return
-    except Unsupported:  # that runtime is a row which says so
-        pass
+    except Unsupported:  # of several runtimes that one is a row which says so
+        if len(runtimes) == 1:
+            raise
     _studies.refuse_of_several({"--plot": plot})
     _several(out, pairs, options, metric, longest)
 
@@ -99,7 +97,6 @@ def _several(
     from roofsim.cli.sweep import bar
     from roofsim.explore.combinations import answers_of_pairs
     from roofsim.report.crossover import crossover_records, crossover_row, row_notes
-    from roofsim.report.several import minded, several_data, several_records, side_by_side
     from roofsim.studies.crossover import Comparison, compare_setups
 
     def ask(pair: tuple[Any, Any], setups: Mapping[Any, Any], fields: Mapping[str, Any]) -> Comparison:
@@ -108,9 +105,7 @@ def _several(
     choices = {name: each for name, each in _studies.choices_of([], options).items() if name != "model"}
     with o.naming_options(), bar(prod(map(len, choices.values())) * len(pairs), out.quiet) as step:
         found = answers_of_pairs(choices, pairs, ask, transfer=options["transfer"], step=step)
-    notes = [*minded(found, lambda c: c.cautions), *row_notes([c for _, c in found.given])]
-    out.write(
-        side_by_side(found, crossover_row, METRICS[metric].words.capitalize(), notes),
-        several_data(found, lambda c: c.to_dict()),
-        lambda: several_records(found, lambda c: crossover_records([c])),
-    )
+    _studies.write_several(
+        out, found, METRICS[metric].words.capitalize(), crossover_row, lambda c: crossover_records([c]),
+        data=lambda c: c.to_dict(), cautions=lambda c: c.cautions, notes=row_notes([c for _, c in found.given]),
+    )  # fmt: skip

@@ -46,14 +46,12 @@ def command(
     out = o.Output(format_, output, quiet)
     chosen = _studies.single(models, options)
     if chosen is None:
-        from roofsim.report.several import minded, several_data, several_records, side_by_side
-
         _studies.refuse_of_several({"--formulas": formulas, "--latex": latex})
         found = _studies.answers_of(models, options, lambda s, w: explain(s, w, metric), out.quiet)
-        tables = side_by_side(
-            found, explain_row, METRICS[metric].words.capitalize(), minded(found, lambda e: e.cautions)
-        )
-        out.write(tables, several_data(found, lambda e: e.to_dict()), lambda: several_records(found, explain_records))
+        _studies.write_several(
+            out, found, METRICS[metric].words.capitalize(), explain_row, explain_records,
+            data=lambda e: e.to_dict(), cautions=lambda e: e.cautions,
+        )  # fmt: skip
         return
     s, w = _studies.one_case(chosen, options)
     result = explain(s, w, metric)

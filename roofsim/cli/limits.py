@@ -35,21 +35,17 @@ def command(
     out = o.Output(format_, output, quiet)
     chosen = _studies.single(models, options)
     if chosen is None:
-        from roofsim.report.several import joined, minded, several_data, several_records, side_by_side
+        from roofsim.report.several import joined
 
         _studies.refuse_of_several({"--plot": plot})
         found = _studies.answers_of(models, options, lambda s, w: limits(s, w, lengths), out.quiet)
-        tables = side_by_side(
-            found,
-            limits_row,
-            "Longest prompt and largest batch that fit",
-            [*minded(found, lambda r: r.cautions), WITHIN],
-        )
+        more = []
         if lengths:
-            tables.insert(
-                -1, joined(found, lambda r: limits_tables(r, r.device, r.runtime)[0], "Peak memory of a prefill")
-            )
-        out.write(tables, several_data(found, lambda r: r.to_dict()), lambda: several_records(found, limits_records))
+            more = [joined(found, lambda r: limits_tables(r, r.device, r.runtime)[0], "Peak memory of a prefill")]
+        _studies.write_several(
+            out, found, "Longest prompt and largest batch that fit", limits_row, limits_records,
+            data=lambda r: r.to_dict(), cautions=lambda r: r.cautions, notes=[WITHIN], more=more,
+        )  # fmt: skip
         return
     s, w = _studies.one_case(chosen, options)
     result = limits(s, w, lengths)

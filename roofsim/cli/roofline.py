@@ -9,6 +9,9 @@ from roofsim.cli import _studies
 from roofsim.cli._click import click
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from roofsim.prediction.results import Prediction
     from roofsim.prediction.setup import Setup
     from roofsim.report.table import Table
     from roofsim.specs.workload import Workload
@@ -33,32 +36,26 @@ def command(
     from roofsim.prediction.request import operator_intervals, predict_request
     from roofsim.report.prediction import roofline_records, roofline_rows, roofline_tables
 
-    def placed(s: Setup, w: Workload) -> tuple[list[Table], dict[str, Any], Table]:
-        result = predict_request(s, w)
-        within = operator_intervals(s, w)
-        tables, data = roofline_tables(result, s.device.name, s.runtime.name, s.machine(w.dtype), within)
-        return tables, data, roofline_rows(result)
+    def placed(s: Setup, w: Workload) -> tuple[Prediction, Mapping[str, Any], list[Table], dict[str, Any]]:
+        result, within = predict_request(s, w), operator_intervals(s, w)
+        return result, within, *roofline_tables(result, s.device.name, s.runtime.name, s.machine(w.dtype), within)
 
     out = o.Output(format_, output, quiet)
     chosen = _studies.single(models, options)
     if chosen is None:
-        from roofsim.report.several import several_data, several_records, side_by_side
-
         _studies.refuse_of_several({"--plot": plot})
         found = _studies.answers_of(models, options, placed, out.quiet)
-        out.write(
-            side_by_side(found, lambda each: each[2], "Passes on the roofline"),
-            several_data(found, lambda each: each[1]),
-            lambda: several_records(found, lambda each: roofline_records(each[1]["operators"])),
-        )
+        _studies.write_several(
+            out, found, "Passes on the roofline", lambda each: roofline_rows(each[0]),
+            lambda each: roofline_records(each[3]["operators"]), data=lambda each: each[3],
+        )  # fmt: skip
         return
     s, w = _studies.one_case(chosen, options)
-    tables, data, _ = placed(s, w)
+    result, within, tables, data = placed(s, w)
     out.write(tables, data, lambda: roofline_records(data["operators"]))
     if plot:
         from roofsim.report import plots
 
-        result, within = predict_request(s, w), operator_intervals(s, w)
         passes = [("prefill", result.prefill, within["prefill"]), ("decode", result.decode, within["decode"])]
         dtypes = [w.dtype, *s.precision(w).units]
         plots.save(

@@ -75,11 +75,11 @@ def command(
     out.remark(models)
     chosen = _studies.single(models, options)
     if chosen is None:
-        from roofsim.report.several import several_data, several_records, side_by_side
-
         found = _studies.answers_of(models, options, ask, out.quiet).without("batch", "generate")
-        tables = side_by_side(found, lambda r: sampling_tables(r, r.device, r.runtime)[0], "Trials of one prompt")
-        out.write(tables, several_data(found, lambda r: r.to_dict()), lambda: several_records(found, records))
+        _studies.write_several(
+            out, found, "Trials of one prompt", lambda r: sampling_tables(r, r.device, r.runtime)[0], records,
+            data=lambda r: r.to_dict(),
+        )  # fmt: skip
         return
     s, w = _studies.one_case(chosen, options)
     result = ask(s, w)

@@ -50,16 +50,12 @@ def command(
     out, paths = o.Output(format_, output, quiet), [each.strip() for each in over.split(",")] if over else ()
     chosen = _studies.single(models, options)
     if chosen is None:
-        from roofsim.report.several import minded, several_data, several_records, side_by_side
-
         _studies.refuse_of_several({"--heat": heat, "--plot": plot})
         found = _studies.answers_of(models, options, lambda s, w: sensitivities(s, w, figure, paths), out.quiet)
-        notes = [*minded(found, lambda r: r.cautions), report.ROW_NOTE]
-        out.write(
-            side_by_side(found, report.sensitivity_row, f"What moves the {figure}", notes),
-            several_data(found, lambda r: r.to_dict()),
-            lambda: several_records(found, report.sensitivity_records),
-        )
+        _studies.write_several(
+            out, found, f"What moves the {figure}", report.sensitivity_row, report.sensitivity_records,
+            data=lambda r: r.to_dict(), cautions=lambda r: r.cautions, notes=[report.ROW_NOTE],
+        )  # fmt: skip
         return
     s, w = _studies.one_case(chosen, options)
     names = (s.device.name, s.runtime.name)
