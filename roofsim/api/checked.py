@@ -127,11 +127,10 @@ def count(word: str, value: object, least: int = 1) -> int:
             raise InputError(f"{word}: {error}") from None
     if hasattr(value, "item") and not getattr(value, "shape", ()):
         value = value.item()
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or not least <= value <= 1e12:
-        raise InputError(f"{word}: {shown(value)} is not a whole number from {least}")
-    if value != int(value):
-        raise InputError(f"{word}: {value!r} is not a whole number")
-    return int(value)
+    try:
+        return units.whole(value, least, units.MAX_COUNT)
+    except ValueError:
+        raise InputError(f"{word}: {shown(value)} is not a whole number from {least}") from None
 
 
 def counts(word: str, value: object, least: int = 1) -> list[int]:

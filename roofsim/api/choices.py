@@ -137,10 +137,7 @@ def study_of(
         listed = [{name: spelled(name, value) for name, value in checked.mapping("points", each).items()}
                   for each in points]  # fmt: skip
         listed = [{n: v[0] if isinstance(v, list) and len(v) == 1 else v for n, v in each.items()} for each in listed]
-    derived = None
-    if derive is not None:
-        derived = {name: checked.text(f"derive: {name}", each)
-                   for name, each in checked.mapping("derive", derive).items()}  # fmt: skip
+    derived = None if derive is None else checked.words("derive", derive)
     return study(
         axes, points=listed, figures=None if figures is None else checked.names("figures", figures), derive=derived,
         where=None if where is None else checked.text("where", where),

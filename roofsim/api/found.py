@@ -328,7 +328,7 @@ class SearchResult(Shown, searching.SearchResult):
         return searching.SearchResult.to_dict(self)
 
     def _tables(self) -> Sequence[Table]:
-        from roofsim.report.search import search_tables
+        from roofsim.report.search import MOST_SHOWN, search_tables
 
         return search_tables(self, *self.names, most=MOST_SHOWN)
 
@@ -346,7 +346,3 @@ class SearchResult(Shown, searching.SearchResult):
         from roofsim.api import plots
 
         return plots.search(self)
-
-
-MOST_SHOWN = 20
-"""Members that a notebook shows of a front."""

@@ -10,9 +10,6 @@ from roofsim.cli import _studies
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
 
-MOST_SHOWN = 20
-"""Rows of a table that people read."""
-
 
 @click.command()
 @click.argument("family", type=o.Name("models/families"))
@@ -70,7 +67,7 @@ def command(
     from roofsim import library
     from roofsim.explore.search import OBJECTIVES, TRAIN_TOKENS, search
     from roofsim.prediction.setup import DEFAULT_RUNTIME
-    from roofsim.report.search import search_records, search_tables
+    from roofsim.report.search import MOST_SHOWN, search_records, search_tables
 
     chosen: dict[str, str] = {}
     for text in (*over, *axes):

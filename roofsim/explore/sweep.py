@@ -16,6 +16,7 @@ from roofsim.explore.frame import Columns, Words, columns, names, unit_of
 from roofsim.explore.space import Space, grid, listed, sampled
 from roofsim.explore.store import Store, opened, throw_away
 from roofsim.explore.writers import arrow_table, coordinates, flags, rows, writer_of
+from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError, MissingExtra
 from roofsim.foundation.expression import parse
 from roofsim.foundation.units import show
@@ -219,16 +220,20 @@ def save(found: Swept, output: str | Path) -> None:
     path = Path(output).resolve()
     runner = Runner(found.study)
     writer = writer_of(path, runner)
-    partial = path.with_name(f".{path.name}.{os.getpid()}{path.suffix}")
+    if path.suffix:
+        with writing.whole(str(path)) as partial:
+            writer(runner, found.parts, Path(partial))
+        return
+    folder = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         if path.is_dir():
             raise InputError(f"{path}: is a folder that is there already")
-        writer(runner, found.parts, partial)
-        partial.replace(path)
+        writer(runner, found.parts, folder)
+        folder.replace(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     finally:
-        throw_away(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
+        throw_away(folder)
 
 
 def _assembled(runner: Runner, store: Store, writer: Callable[..., None], path: Path) -> int:

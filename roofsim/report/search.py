@@ -14,6 +14,8 @@ from roofsim.report.table import Column, Figure, Table
 
 UNITS = {"ttft": "s", "tpot": "s", "total_time": "s", "memory_peak": "B", "energy": "J"}
 LOSS_DIGITS = 3
+MOST_SHOWN = 20
+"""Rows of a table that people read."""
 
 HEADS = {"ttft": "TTFT", "tpot": "TPOT", "total_time": "total", "memory_peak": "peak", "parameters": "parameters"}
 

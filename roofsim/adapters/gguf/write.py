@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from roofsim.adapters.gguf.contents import DECAY, MATRIX, NORM, Contents, Entry, contents
 from roofsim.adapters.gguf.header import Header, Tensor
 from roofsim.adapters.gguf.read import published
-from roofsim.foundation.errors import InputError, MissingExtra, Unsupported
+from roofsim.foundation import writing
+from roofsim.foundation.errors import MissingExtra, Unsupported
 from roofsim.model.architecture import Architecture
 from roofsim.model.mixers.attention import Attention
 from roofsim.model.mixers.mamba2 import Mamba2
@@ -46,19 +47,12 @@ def write_gguf(a: Architecture, path: Path, weights: str = "f16") -> int:
         raise Unsupported(f"{a.id or a.name}: {weights} is made by llama-quantize; written are {', '.join(FORMATS)}")
     gguf = _package()
     held = checked(a, weights)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with writing.whole(str(path), at_once=True) as partial:
         writer = gguf.GGUFWriter(partial, held.architecture)
         try:
-            size = _write(gguf, writer, held, weights)
+            return _write(gguf, writer, held, weights)
         finally:
             writer.close()
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
-    return size
 
 
 def checked(a: Architecture, weights: str = "f16") -> Contents:
