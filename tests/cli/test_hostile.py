@@ -15,11 +15,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from alarm import no_longer
 
 from roofsim import library
 
@@ -291,22 +291,6 @@ def there(here: Path) -> Callable[[str], None]:
                 (here / word).chmod(0o444)
 
     return make
-
-
-@contextmanager
-def no_longer(seconds: float) -> Iterator[None]:
-    """Ends what hangs, where the system can."""
-
-    def end(*_: object) -> None:
-        raise TimeoutError(f"took more than {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 MOST_LETTERS = 1_000

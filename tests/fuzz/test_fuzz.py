@@ -16,14 +16,13 @@ import os
 import random
 import re
 import shlex
-import signal
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from alarm import no_longer
 from click.testing import CliRunner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -126,28 +125,12 @@ def scrambled(draw: Any, data: bytes) -> bytes:
 # --- the laws ---
 
 
-@contextmanager
-def soon() -> Iterator[None]:
-    """Ends what hangs."""
-
-    def end(*_: object) -> None:
-        raise TimeoutError(f"took more than {SECONDS} s")
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
 MOST_LETTERS = 6_000
 
 
 def answer(call: Callable[..., Any], *given: Any, **named: Any) -> Any:
     """What a call gives; None if it refuses, with words that can be read and printed."""
-    with soon():
+    with no_longer(SECONDS):
         try:
             return call(*given, **named)
         except InputError as error:
@@ -538,7 +521,7 @@ def test_a_command_line(command, data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     line = data.draw(lines(command))
     as_data = command in PRINTED and "-f" not in line
-    with soon():
+    with no_longer(SECONDS):
         result = CliRunner().invoke(group, [*line, *(["-f", "json"] if as_data else [])], prog_name="roofsim")
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
