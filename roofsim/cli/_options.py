@@ -428,8 +428,7 @@ class Output:
         from roofsim import library
 
         for name in dict.fromkeys(models):
-            own = "/" in name or name.endswith((".json", ".gguf", ".yaml", ".yml"))
-            for note in library.architecture(name).notes if own else ():  # models that are shipped leave out nothing
+            for note in library.architecture(name).notes:
                 self.say(f"note: {name}: {note}")
 
     def say(self, message: str) -> None:
