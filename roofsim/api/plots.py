@@ -46,16 +46,12 @@ def roofline(found: Prediction, *, theme: Theme = "light") -> Figure:
     """The operators of a prediction of numbers on the roofline of its device."""
     _is(found, "Prediction")
     from roofsim.prediction.request import operator_intervals
+    from roofsim.report.figures.roofline import Placed
     from roofsim.report.figures.roofline import roofline as figure
 
     found._of_numbers("a roofline")
-    s, w = found.on, found.workload
-    within = operator_intervals(s, w)
-    passes = [("prefill", found.prefill, within["prefill"]), ("decode", found.decode, within["decode"])]
-    dtypes = [w.dtype, *s.precision(w).units]
-    return figure(
-        found.model, s.device.name, s.machine(w.dtype), dtypes, passes, found.calibration, theme=_themed(theme)
-    )
+    within = operator_intervals(found.on, found.workload)
+    return figure([Placed(found, found.on, within)], theme=_themed(theme))
 
 
 def memory(found: Prediction, *, theme: Theme = "light") -> Figure:
