@@ -39,10 +39,12 @@ def rests_on(calibrations: Iterable[str | None]) -> str:
     return f"95 % interval, {' or '.join(bases)}"
 
 
-def shared(model: Sequence[str], device: Sequence[str], runtime: Sequence[str], work: Sequence[Workload]) -> list[str]:
+def shared(
+    model: Sequence[str], device: Sequence[str], runtime: Sequence[str], work: Sequence[Workload], *without: str
+) -> list[str]:  # fmt: skip
     """The same of several cases, two lines: what differs between them is left out, panels say it."""
     m, d, r = (each[0] if len(set(each)) == 1 else "" for each in (model, device, runtime))
     where = " with ".join(each for each in (f"{m} on {d}" if m and d else m or d, r) if each)
     fields = [columns(each) for each in work]
     differ = [name for name in fields[0] if len({str(each[name]) for each in fields}) > 1]
-    return [where, asked(work[0], *differ)]
+    return [where, asked(work[0], *differ, *without)]

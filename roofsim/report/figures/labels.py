@@ -147,4 +147,9 @@ def _write(axes: Axes, label: Label, box: Bbox, point: Any, size: float, scale: 
         label.text, (label.x, label.y), xytext=offset, textcoords="offset points", fontsize=size,
         color=readable(label.colour), ha="center", va="center", arrowprops=arrow if leader else None, zorder=6,
     )  # fmt: skip
+    outlined(text)
+
+
+def outlined(text: Any) -> None:
+    """Part a text from what it stands on."""
     text.set_path_effects([withStroke(linewidth=2, foreground=to_hex(rcParams["axes.facecolor"]))])
