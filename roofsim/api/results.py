@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from roofsim.report.table import Table
+    from roofsim.report.theme import Theme
     from roofsim.studies.compare import Remedy
 
 
@@ -139,12 +140,12 @@ class Prediction(OfOne, results.Prediction):
         if not self._single:
             raise InputError(f"{what} is told of one request, and this is a prediction of several")
 
-    def plot(self, kind: Literal["roofline", "memory"] = "roofline") -> Figure:
+    def plot(self, kind: Literal["roofline", "memory"] = "roofline", *, theme: Theme = "light") -> Figure:
         """Operators on the device's roofline, or what is alive over the operators of the prefill."""
         from roofsim.api import plots
 
         checked.one_of("kind", kind, ("roofline", "memory"))
-        return plots.memory(self) if kind == "memory" else plots.roofline(self)
+        return plots.memory(self, theme=theme) if kind == "memory" else plots.roofline(self, theme=theme)
 
 
 def as_engine(found: Any, kind: type[R]) -> R:

@@ -23,13 +23,11 @@ if TYPE_CHECKING:
 @_studies.case_options
 @click.option("--operators", is_flag=True, help="List every operator, not only the largest.")
 @click.option("--explain", "explained", is_flag=True, help="Also what would help: other logits, no mask, graphs ...")
-@click.option(
-    "--memory-plot", type=o.Target((".png", ".svg", ".pdf")), metavar="FILE", default=None,
-    help="Draw what is alive over the operators of the prefill.",
-)  # fmt: skip
+@o.figure_option("--memory-plot", "Draw what is alive over the operators of the prefill: .png, .svg or .pdf.")
+@o.theme_option
 @o.output_options
 def command(
-    models: tuple[str, ...], operators: bool, explained: bool, memory_plot: str | None, format_: str,
+    models: tuple[str, ...], operators: bool, explained: bool, memory_plot: o.Plot | None, format_: str,
     output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Predict prefill, decode, memory and energy of MODELS on devices.
@@ -52,7 +50,7 @@ def command(
         _several(out, models, options, operators, explained)
 
 
-def _one(out: o.Output, s: Setup, w: Workload, operators: bool, explained: bool, memory_plot: str | None) -> None:
+def _one(out: o.Output, s: Setup, w: Workload, operators: bool, explained: bool, memory_plot: o.Plot | None) -> None:
     from roofsim.prediction.request import predict_request
     from roofsim.prediction.results import plain
     from roofsim.report.prediction import operator_records, prediction_records, prediction_tables
@@ -71,10 +69,9 @@ def _one(out: o.Output, s: Setup, w: Workload, operators: bool, explained: bool,
         rows = rows if operators else partial(remedy_records, result, found)
     out.write(tables, data, rows)
     if memory_plot:
-        from roofsim.report import plots
+        from roofsim.report.figures.timeline import timeline
 
-        plots.save(plots.timeline(s, w), memory_plot)
-        out.say(f"drew {memory_plot}")
+        out.draw(memory_plot, timeline(s, w, theme=memory_plot.theme))
 
 
 def _compare(out: o.Output, runtimes: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> bool:
