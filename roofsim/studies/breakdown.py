@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from roofsim.engine.passes import OperatorRow, PassFigures
 from roofsim.foundation.schema import variant
-from roofsim.ops.base import Kind
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.request import decode_operators, prefill_operators, settled
@@ -41,7 +40,7 @@ class PassAt:
     device_time: float
     host_time: float
     start: float
-    kinds: Mapping[Kind, OfKind]
+    kinds: Mapping[str, OfKind]
 
     @property
     def idle_time(self) -> float:
@@ -58,9 +57,9 @@ class Breakdown:
     calibration: str | None
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[str, ...]:
         """The kinds of operators that there are, those that take most of the device first."""
-        total: dict[Kind, float] = {}
+        total: dict[str, float] = {}
         for each in self.passes.values():
             for at in each:
                 for kind, of in at.kinds.items():
@@ -83,7 +82,7 @@ def breakdown(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> Br
 
 
 def _at(prompt: int, p: PassFigures, interval: Interval, rows: Iterable[OperatorRow]) -> PassAt:
-    kinds: dict[Kind, OfKind] = {}
+    kinds: dict[str, OfKind] = {}
     for row in rows:
         known = kinds.get(row.kind, OfKind(0.0, 0.0, 0.0))
         kinds[row.kind] = OfKind(

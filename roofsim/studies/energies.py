@@ -19,8 +19,8 @@ from roofsim.studies.over_length import bands, lengths_of
 PARTS: Mapping[str, str] = MappingProxyType({
     "idle": "idle", "waiting": "clocks up", "active": "units active", "work": "FLOP", "traffic": "bytes",
 })  # fmt: skip
-"""The parts of an energy, and what they are called: what the device draws at idle, that it is held ready, that its units
-are at work, each FLOP, each byte to memory."""
+"""The parts of an energy, and what they are called: what the device draws at idle, that it is held ready, that its
+units are at work, each FLOP, each byte to memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
 from roofsim.lowering.step import mask_from
 from roofsim.prediction.intervals import Interval, logs, scatter, variance
-from roofsim.prediction.limits import limits_of
+from roofsim.prediction.limits import longest_prompt
 from roofsim.prediction.setup import Setup
 from roofsim.specs.calibration import interval
 from roofsim.specs.workload import Workload
 
-SHORTEST, LONGEST = 128, 2**20
+SHORTEST, LONGEST = 128, 2**18
 """Lengths between which something is looked at unless others are asked for."""
 
 PER_DOUBLING = 2
@@ -24,15 +25,15 @@ MOST = 200
 
 
 def lengths_of(s: Setup, w: Workload, asked: Sequence[int] | None = None) -> tuple[int, ...]:
-    """The lengths asked for in order; else from the shortest up to the longest prompt that fits memory and window, or
-    to the prompt if that is longer, and around where a mask is built. Raises InputError for too many.
+    """The lengths asked for in order; else from the shortest up to the longest prompt that can be run, or to the prompt
+    if that is longer, and around where a mask is built. Raises InputError for too many.
     """
     if asked is not None:
         found = sorted(set(asked))
         if not 0 < len(found) <= MOST:
             raise InputError(f"lengths: 1 to {MOST} can be looked at together, not {len(found):,}")
         return tuple(found)
-    end = max(min(limits_of(s, w).max_prompt, LONGEST), w.prompt)
+    end = max(min(longest_prompt(s, w), LONGEST), w.prompt)
     first = min(SHORTEST, end)
     step = 2 ** (1 / PER_DOUBLING)
     powers = [first]
@@ -52,6 +53,6 @@ def bands(
     shape = (len(lengths),)
     values, slopes = logs(s, variant(w, prompt=np.array(lengths, dtype=float)), figure)
     sigma = np.where(waits, scatter(s, measured, True), scatter(s, measured, False))
-    spread = variance(s, slopes) + sigma**2
+    spread: Any = variance(s, slopes) + sigma**2
     both = zip(np.broadcast_to(values, shape), np.broadcast_to(spread, shape), strict=True)
     return tuple(interval(float(x), float(v)) for x, v in both)
