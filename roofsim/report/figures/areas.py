@@ -9,34 +9,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from roofsim.report.figures.style import CAPTION, ink, tokens, width_of
-
-TICKS = 6
-"""Lengths that an axis names at most."""
-
-
-def length_axis(axes: Axes, lengths: Sequence[int], label: str = "prompt (tokens)") -> None:
-    """A logarithmic axis of the lengths; of a single one around it."""
-    low, high = (lengths[0], lengths[-1]) if len(lengths) > 1 else (lengths[0] / 2**0.5, lengths[0] * 2**0.5)
-    axes.set_xscale("log", base=2)
-    axes.set_xlim(low, high)
-    first, last = -int(-log2(low) // 1), int(log2(high))
-    step = max(-(-(last - first) // (TICKS - 1)), 1)
-    # counted from the far end: what a power of two is near to there is what people ask for
-    named = [2.0**k for k in range(last, first - 1, -step)] if len(lengths) > 1 else [lengths[0]]
-    axes.xaxis.set_major_locator(FixedLocator(named))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(tokens))
-    axes.set_xlabel(label)
-
-
-def widened(lengths: Sequence[int], values: Sequence[float]) -> tuple[list[float], list[float]]:
-    """The same, or for a single length from one end of the axis to the other."""
-    if len(lengths) > 1:
-        return list(map(float, lengths)), list(values)
-    return [lengths[0] / 2**0.5, lengths[0] * 2**0.5], [values[0]] * 2
+from roofsim.report.figures.scales import widened
+from roofsim.report.figures.style import CAPTION, ink, width_of
 
 
 def stacked(
@@ -59,38 +34,49 @@ def stacked(
     axes.grid(alpha=0.25, color=ink(0.0))
 
 
-LEAST = 0.085
-"""Share of the height of the axes that the name of an area needs."""
+LEAST = 0.075
+"""Share of the height of the axes that the name of an area needs, all along it."""
+
+PLACES = 97
+"""Places along an axis at which a name is tried, and at which an area is looked at."""
 
 
 def name_areas(
     axes: Axes, lengths: Sequence[int], parts: Mapping[str, Sequence[float]], colours: Mapping[str, str],
     words: Mapping[str, str], width: float, size: float = CAPTION - 0.5,
 ) -> set[str]:  # fmt: skip
-    """Write the names of areas into them where they are high enough; which were. `width` is that of the axes, inches.
-
-    Linear axes of height are taken.
+    """Write the names of areas into them where there is most room for them; which were. `width` is that of the axes in
+    inches. The height of the axes is linear.
     """
     top, (first, last) = axes.get_ylim()[1], axes.get_xlim()
-    bottom = np.zeros(len(lengths))
+    along = np.linspace(0, 1, PLACES)
+    at = np.log2(first) + along * log2(last / first)
+    bottom = np.zeros(PLACES)
     named = set()
     for name, values in parts.items():
-        heights = np.array(values) / top
-        place = int(np.argmax(heights))
-        wide = width_of(words[name], size) / (72 * width)
-        if heights[place] > LEAST:
-            x = log2(lengths[place] / first) / log2(last / first)
-            x = min(max(x, 0.02 + wide / 2), 0.98 - wide / 2)
-            at = first * (last / first) ** x
-            middle = np.interp(log2(at), np.log2(lengths), bottom + np.array(values) / 2)
-            room = np.interp(log2(at), np.log2(lengths), heights)
-            if room > LEAST and wide < 1:
-                ground = {"facecolor": colours[name], "lw": 0, "pad": 1.2}
-                axes.text(at, middle, words[name], ha="center", va="center", fontsize=size, color=over(colours[name]),
-                          bbox=ground)  # fmt: skip
-                named.add(name)
-        bottom = bottom + np.array(values)
+        xs, ys = widened(lengths, values)
+        upper = bottom + np.interp(at, np.log2(xs), ys)
+        half = width_of(words[name], size) / (72 * width) / 2 + EDGE
+        rooms = [(_room(along, bottom, upper, x, half), x) for x in along if half <= x <= 1 - half]
+        height, x = max(rooms, default=(0.0, 0.0), key=lambda each: (round(each[0] / top, 2), -abs(each[1] - 0.5)))
+        if height / top > LEAST:
+            inside = abs(along - x) <= half
+            middle = (bottom[inside].max() + upper[inside].min()) / 2
+            axes.text(first * (last / first) ** x, middle, words[name], ha="center", va="center", fontsize=size,
+                      color=over(colours[name]), bbox={"facecolor": colours[name], "lw": 0, "pad": 1.2})  # fmt: skip
+            named.add(name)
+        bottom = upper
     return named
+
+
+EDGE = 0.015
+"""What is left free beside a name, of the width of the axes."""
+
+
+def _room(along: Any, bottom: Any, upper: Any, x: float, half: float) -> float:
+    """The height of an area that holds all along a name at x."""
+    inside = abs(along - x) <= half
+    return float(upper[inside].min() - bottom[inside].max())
 
 
 def over(colour: Any) -> str:

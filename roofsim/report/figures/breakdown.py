@@ -11,12 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from roofsim.prediction.setup import Setup
-from roofsim.report.figures.areas import length_axis, name_areas, stacked, widened
+from roofsim.report.figures.areas import name_areas, stacked
 from roofsim.report.figures.captions import case
-from roofsim.report.figures.style import colours, heading, ink, look, subplots, ticks
+from roofsim.report.figures.scales import decades, length_axis, widened
+from roofsim.report.figures.style import colours, heading, ink, look, subplots
 from roofsim.report.theme import Theme
 from roofsim.specs.workload import Workload
 from roofsim.studies.breakdown import Breakdown, OfKind, PassAt
@@ -33,7 +34,7 @@ STARTS = "before the first kernel"
 WIDTH = 2.75
 """Inches of the inside of a panel, about."""
 
-PASSES = {"prefill": "prefill", "decode": "first step"}
+PASSES = {"prefill": "prefill", "decode": "decode step"}
 
 
 def kind_colours() -> dict[str, str]:
@@ -53,7 +54,7 @@ def breakdown(b: Breakdown, s: Setup, w: Workload, *, theme: Theme = "light") ->
     middle that part is hatched which launches bound kernel by kernel, on the right that of the host.
     """
     with look(theme):
-        launched = any(at.host_time for each in b.passes.values() for at in each)
+        launched = any(at.host_time > SEEN * at.device_time for each in b.passes.values() for at in each)
         across = 3 if launched else 2
         figure, grid = subplots(len(b.passes), across, figsize=(3.45 * across, 5.6), squeeze=False)
         palette = kind_colours()
@@ -128,10 +129,8 @@ def _times(axes: Axes, passed: Sequence[PassAt], name: str) -> None:
     axes.set_yscale("log")
     length_axis(axes, lengths)
     bottom, top = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if top / bottom < 50 else (1,)))
-    ticks(axes.yaxis, "s")
+    decades(axes.yaxis, "s", bottom, top)
     axes.set_title(f"{name}: time")
-    axes.legend(fontsize=7, loc="best")
 
 
 def _behind(lengths: Sequence[int], device: Sequence[float], host: Sequence[float]) -> Iterator[tuple[float, float]]:
@@ -152,9 +151,17 @@ def _key(
     figure: Figure, rest: Sequence[str], palette: Mapping[str, str], words: Mapping[str, str], launched: bool
 ) -> None:
     """What areas that have no name in them are, and what hatches say."""
-    handles = [Patch(color=palette[kind], label=words[kind]) for kind in rest]
+    times: dict[str, Any] = {}
+    for axes in figure.axes[:: 3 if launched else 2]:
+        times |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    handles: list[Any] = [*times.values(), *(Patch(color=palette[kind], label=words[kind]) for kind in rest)]
     grey: Any = {"facecolor": ink(0.12), "edgecolor": ink(0.7), "lw": 0}
     handles.append(Patch(hatch="//////", label="bound by launches", **grey))
     if launched:
         handles.append(Patch(hatch="......", label="host, launching them", **grey))
-    figure.legend(handles=handles, loc="outside lower center", ncols=6)
+    columns = -(-len(handles) // 2) if len(handles) > COLUMNS else COLUMNS
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+
+
+COLUMNS = 6
+"""Entries of a key side by side."""
