@@ -13,7 +13,7 @@ from roofsim.foundation import units
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import Prediction, interval_basis
 from roofsim.prediction.setup import Setup
-from roofsim.report.figures.captions import case
+from roofsim.report.figures.about import case
 from roofsim.report.figures.scales import quantities
 from roofsim.report.figures.style import colours, heading, ink, look, subplots, tick
 from roofsim.report.theme import Theme

@@ -14,7 +14,7 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import last_piece
 from roofsim.prediction.words import MISFIT, beyond, room
-from roofsim.report.figures.captions import case
+from roofsim.report.figures.about import case
 from roofsim.report.figures.scales import quantities
 from roofsim.report.figures.style import colours, heading, ink, look, subplots
 from roofsim.report.theme import Theme
