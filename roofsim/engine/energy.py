@@ -59,12 +59,12 @@ def units_energy(device: Device, m: Machine, time: Number, done: Activity) -> Nu
 
 def waiting_power(device: Device, m: Machine) -> Number:
     """Watts of a device that a program holds, its clocks up, whether a kernel runs or not: idle + p_w · full."""
-    return _idle(device) + m["waiting_power"] * full_power(device)
+    return idle_power(device) + m["waiting_power"] * full_power(device)
 
 
 def full_power(device: Device) -> Number:
     """Watts that the whole device at work would draw beyond idle at its clocks: TDP − idle unless stated."""
-    return device.power.dynamic.value if device.power.dynamic else _limit(device) - _idle(device)
+    return device.power.dynamic.value if device.power.dynamic else _limit(device) - idle_power(device)
 
 
 def _granted(device: Device, m: Machine, time: Number, asked: Number) -> Number:
@@ -87,7 +87,8 @@ def _memory(device: Device, m: Machine, done: Activity) -> Number:
     return full_power(device) * m["byte_power"] * done.traffic
 
 
-def _idle(device: Device) -> Number:
+def idle_power(device: Device) -> Number:
+    """Watts that a device draws when nothing runs."""
     return device.power.idle.value if device.power.idle else IDLE_SHARE * _limit(device)
 
 
