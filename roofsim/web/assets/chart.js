@@ -45,7 +45,7 @@
   /** The box that says what is under the pointer. */
   const tip = (context, data, channels, pointer = Plot.pointerX) =>
     Plot.tip(data, pointer({
-      ...channels, fill: context.theme.paper, stroke: context.theme.soft, textPadding: 6, lineHeight: 1.25, fontSize: view.scale.FONT, pathFilter: "none",
+      ...channels, fill: context.theme.paper, stroke: context.theme.soft, textPadding: 6, lineHeight: 1.25, fontSize: view.scale.FONT, lineWidth: 60, pathFilter: "none",
     }));
 
   /** Text with the paper around it, so that lines behind do not touch it. */

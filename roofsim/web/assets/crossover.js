@@ -114,10 +114,10 @@
     const taken = [];
     const labels = view.scale.place([
       ...met.map((found) => ({ x: px(found.x), y: py(found.y), r: 6, text: view.text.say(found.x), fill: theme.ink, bold: true })),
-      ...bounds.map((end) => ({ x: px(end.x), y: py(end.y), r: 6, text: "memory ends", fill: end.one.words })),
+      ...bounds.map((end) => ({ x: px(end.x), y: py(end.y), r: 6, text: `fits to ${view.text.say(end.x)}`, fill: end.one.words })),
       ...windows.map((end) => ({ x: px(end.x), y: py(end.y), r: 6, text: "window", fill: end.one.words })),
-      ...changes.map((change) => ({ x: px(change.x), y: py(change.y), r: 5, text: `${change.to}-bound`, fill: change.one.words })),
-    ], frame, taken);
+      ...(curves.length > 2 ? [] : changes).map((change) => ({ x: px(change.x), y: py(change.y), r: 5, text: `${change.to}-bound`, fill: change.one.words })),
+    ], frame, taken, rows.map((row) => [px(row.x), py(row.y)]));
     const at = (label) => ({ x: px.invert(label.at[0]), y: py.invert(label.at[1]) });
 
     return view.chart.plot(context, {
@@ -136,8 +136,7 @@
         Plot.lineY(solid, { x: "x", y: "y", z, stroke, strokeWidth: 2 }),
         Plot.dot(changes, { x: "x", y: "y", r: 3, fill: theme.paper, stroke, strokeWidth: 1.5 }),
         Plot.dot(bounds, { x: "x", y: "y", symbol: "times", stroke, strokeWidth: 2.2, r: 5 }),
-        Plot.tickX(windows, { x: "x", y: null, stroke, strokeOpacity: 0 }),
-        Plot.vectorX(windows, { x: "x", y: "y", length: 14, stroke, strokeWidth: 2, shape: "spike", rotate: 0, r: 0.01, anchor: "middle" }),
+        Plot.ruleX(windows, { x: "x", y1: (end) => py.invert(py(end.y) + 7), y2: (end) => py.invert(py(end.y) - 7), stroke, strokeWidth: 2.5 }),
         Plot.ruleY(met.filter((found) => found.low), { x1: (found) => Math.max(found.low, x.low), x2: (found) => Math.min(found.high, x.high), y: "y", stroke: theme.ink, strokeOpacity: 0.35, strokeWidth: 5 }),
         Plot.dot(met, { x: "x", y: "y", r: 4.5, stroke: theme.ink, fill: theme.paper, strokeWidth: 1.8 }),
         view.chart.text(context, labels, { x: (l) => at(l).x, y: (l) => at(l).y, text: "text", fill: "fill", fontWeight: (l) => (l.bold ? 700 : 400) }),

@@ -13,7 +13,7 @@
     const high = 2 ** Math.ceil(Math.log2(Math.max(8192, most, state.prompt) * 1.5));
     const low = 128;
     const xs = view.scale.steps(low, high, live ? FEW : MANY, "tokens");
-    const across = Math.min(series.length, 3, Math.max(1, Math.floor(width / 340)));
+    const across = Math.min(series.length === 4 ? 2 : Math.min(series.length, 3), Math.max(1, Math.floor(width / 340)));
     const box = document.createElement("div");
     box.className = `multiples across-${across}`;
     const drawn = [];
@@ -23,15 +23,13 @@
       drawn.push(found);
       if (!live) yield;
     }
-    const top = ceiling(drawn);
-    for (const found of drawn) box.append(render(context, found, xs, top, Math.floor((width - (across - 1) * 12) / across), across > 1));
+    for (const found of drawn) box.append(render(context, found, xs, ceiling(found), Math.floor((width - (across - 1) * 12) / across), across > 1));
     return { nodes: [box, legend(drawn)], table: () => table(drawn, xs), summary: drawn.map((found) => spoken(found, xs)).join(" ") };
   }
 
   /** Air above the capacity, so that what does not fit is seen to; what is far beyond is cut there. */
-  function ceiling(drawn) {
-    const capacity = d3.max(drawn, (found) => found.capacity);
-    const used = d3.max(drawn, (found) => d3.sum(found.names, (name) => found.parts[name][0]));
+  function ceiling({ names, parts, capacity }) {
+    const used = d3.sum(names, (name) => parts[name][0]);
     return Math.max(capacity * 1.3, Math.min(used * 1.15, capacity * 4));
   }
 
@@ -83,6 +81,7 @@
         Plot.text(seen, { x: () => xs[last], y: (_, i) => py.invert(heights[i]), text: (row) => word(row.name), dx: 5, textAnchor: "start", fill: theme.soft }),
         view.chart.tip(context, totals, { x: "x", y: "y", title: (row) => reading(one, parts, names, word, row, sums, usable) }),
         Plot.ruleX(totals, Plot.pointerX({ x: "x", stroke: theme.ink, strokeOpacity: 0.5 })),
+        sums[0] > top && view.chart.text(context, [0], { frameAnchor: "top", dy: 6, text: [`goes on to ${view.text.say(sums[0], "B")} and more`], fill: theme.ink, lineAnchor: "top" }),
       ].filter(Boolean),
     });
   }

@@ -46,7 +46,7 @@
     const wanted = shown.filter((point) => point.share > 0.02).slice(0, context.live ? 8 : 24);
     const names = view.scale.place(wanted.map((point) => ({
       x: px(point.x), y: py(point.y), r: radius(point), text: point.operator, fill: point.one.words,
-    })), frame, taken, 10);
+    })), frame, taken, [], 10);
     const missing = all.filter((point) => !drawable(point) && point.time > 0);
 
     const svg = view.chart.plot(context, {
@@ -90,7 +90,7 @@
   function legend(series, phases, missing, roofs) {
     const p = document.createElement("p");
     p.className = "legend";
-    const names = phases.map((phase) => `${PHASES[phase] === "circle" ? "●" : "▲"} ${phase}`);
+    const names = phases.map((phase) => `${PHASES[phase] === "circle" ? "●" : "▲"}\u00a0${phase}`);
     const share = d3.max(d3.rollups(missing, (rows) => d3.sum(rows, (row) => row.share), (row) => `${row.one.slot} ${row.phase}`), ([, sum]) => sum);
     const lacks = missing.length ? [`operators without arithmetic are not on it (at most ${view.text.say(share * 100, "%")} of a pass)`] : [];
     const keys = series.length > 1 ? view.keys(series) : [];

@@ -25,7 +25,7 @@
 
   /** A value in an SI unit, as it is said. */
   function say(value, unit = "") {
-    if (value === null || value === undefined || Number.isNaN(value)) return "–";
+    if (value === null || value === undefined || Number.isNaN(value)) return "not known";
     if (!Number.isFinite(value)) return "∞";
     if (unit === "%") return `${significant(value)} %`;
     if (PLAIN.has(unit)) return `${significant(value)} ${SPOKEN[unit]}`.trimEnd();

@@ -21,13 +21,13 @@
     const bar = series.length > 2 ? 8 : 12;
     const beside = width > 480;
     const band = series.length * bar + (beside ? 8 : 20);
-    const margin = { top: 26, right: 44, bottom: 36, left: beside ? Math.min(210, width * 0.36) : 40 };
+    const margin = { top: 26, right: 44, bottom: 36, left: beside ? Math.min(210, width * 0.36) : 48 };
     const height = margin.top + margin.bottom + shown.length * band;
     const [least, most] = [Math.min(0, d3.min(all, (row) => row.value)), Math.max(0, d3.max(all, (row) => row.value))];
     const px = d3.scaleLinear([least, most], [margin.left + (beside && least < 0 ? 40 : 0), width - margin.right]);
     const top = (row) => shown.findIndex(([path]) => path === row.path) * band + series.indexOf(row.one) * bar + (beside ? 4 : 16);
     const rows = shown.flatMap(([, found]) => found).filter((row) => Math.abs(row.value) > ROUNDED);
-    const axis = px.ticks(Math.max(3, Math.floor(width / 110)));
+    const axis = view.scale.linear(px, 58);
     const said = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${view.text.significant(Math.abs(value), 2)} %`;
 
     const svg = view.chart.plot(context, {

@@ -4,6 +4,7 @@
   const view = ((globalThis.roofsim ??= {}).view ??= {});
   const ROW = 17;
   const STRONGEST = 0.92;
+  const APART = 12; // where passes differ by more, bars are shares of their own pass: the shorter ones would vanish
   const SMALLEST = 0.02; // smaller shares of a bar become one segment, "others"
 
   /** Segments of one bar, the largest first: operators of equal name together. */
@@ -54,20 +55,26 @@
     const margin = { top: 30, right: 64, bottom: 24, left: names ? 152 : 62 };
     const step = (bar, i) => i * ROW + Math.floor(i / 2) * 8 + (names ? 0 : (Math.floor(i / 2) + 1) * 15);
     const height = margin.top + margin.bottom + step(null, found.length - 1) + ROW;
-    const longest = d3.max(found, (bar) => Math.max(bar.pass.time, bar.total));
+    const whole = (bar) => Math.max(bar.pass.time, bar.pass.host_time);
+    const shares = apart(found);
+    const scaled = (bar, time) => (shares ? (100 * time) / whole(bar) : time);
+    const longest = shares ? 100 : d3.max(found, whole);
     const px = d3.scaleLinear([0, longest], [margin.left, width - margin.right]);
-    const rows = found.flatMap((bar, i) => bar.parts.map((part) => ({ bar, i, ...part, fill: view.theme.tint(bar.one.colour, part.tint, theme) })));
+    const rows = found.flatMap((bar, i) => bar.parts.map((part) => ({
+      bar, i, name: part.name, time: part.to - part.from, from: scaled(bar, part.from), to: scaled(bar, part.to), fill: view.theme.tint(bar.one.colour, part.tint, theme),
+    })));
     const y1 = (row) => step(null, row.i);
     const label = (row) => (px(row.to) - px(row.from) > view.scale.width(row.name, 10) + 2 ? row.name : "");
-    const waits = found.map((bar, i) => ({ bar, i, from: bar.total, to: bar.total + bar.waits })).filter((wait) => px(wait.to) - px(wait.from) > 1);
-    const axis = px.ticks(Math.max(2, Math.floor((width - margin.left - margin.right) / 80)));
+    const waits = found.map((bar, i) => ({ bar, i, from: scaled(bar, bar.total), to: scaled(bar, bar.total + bar.waits) })).filter((wait) => px(wait.to) - px(wait.from) > 1);
+    const count = Math.max(2, Math.floor((width - margin.left - margin.right) / 80));
+    const axis = shares ? px.ticks(count) : view.scale.times(longest, count);
 
     return view.chart.plot(context, {
       width, height, marginTop: margin.top, marginRight: margin.right, marginBottom: margin.bottom, marginLeft: margin.left,
       ariaLabel: spoken(phase, found),
       x: { domain: [0, longest] }, y: { domain: [0, height - margin.top - margin.bottom], range: [margin.top, height - margin.bottom] },
       marks: [
-        ...view.chart.axes(context, { x: { ticks: axis, unit: "s" } }),
+        ...view.chart.axes(context, { x: { ticks: axis, unit: shares ? "%" : "s" } }),
         Plot.text([`${phase === "prefill" ? "Prefill" : "Decode, one token"}`], { frameAnchor: "top-left", dx: -margin.left + 2, dy: -24, fill: theme.ink, textAnchor: "start", fontWeight: 600 }),
         Plot.rect(rows, { x1: "from", x2: "to", y1, y2: (row) => y1(row) + ROW - 1, fill: "fill", stroke: theme.paper, strokeWidth: 0.6 }),
         Plot.text(rows, { x: (row) => (row.from + row.to) / 2, y: (row) => y1(row) + ROW / 2, text: label, fill: (row) => view.theme.over(row.fill), fontSize: 10 }),
@@ -76,7 +83,7 @@
           x: (wait) => (wait.from + wait.to) / 2, y: (wait) => y1(wait) + ROW / 2, fill: theme.soft, fontSize: 10,
           text: (wait) => (px(wait.to) - px(wait.from) > 96 ? "waits for the host" : px(wait.to) - px(wait.from) > 34 ? "waits" : ""),
         }),
-        Plot.text(found, { x: (bar) => bar.total + bar.waits, y: (_, i) => step(null, i) + ROW / 2, text: (bar) => view.text.say(bar.what === "device" ? bar.pass.time : bar.total, "s"), dx: 4, textAnchor: "start", fill: theme.ink }),
+        Plot.text(found, { x: (bar) => scaled(bar, bar.total + bar.waits), y: (_, i) => step(null, i) + ROW / 2, text: (bar) => view.text.say(bar.what === "device" ? bar.pass.time : bar.total, "s"), dx: 4, textAnchor: "start", fill: theme.ink }),
         Plot.text(found, { x: 0, y: (_, i) => step(null, i) + ROW / 2, text: "what", dx: -6, textAnchor: "end", fill: theme.soft }),
         Plot.text(found.filter((_, i) => i % 2 === 0), {
           x: 0, y: (_, i) => step(null, i * 2) + (names ? ROW : -7), text: (bar) => bar.one.name, dx: names ? -50 : -margin.left + 4, textAnchor: names ? "end" : "start", fill: (bar) => bar.one.words, fontWeight: 600,
@@ -86,12 +93,14 @@
     });
   }
 
+  const apart = (found) => d3.max(found, (bar) => bar.pass.time) > APART * d3.min(found, (bar) => bar.pass.time);
+
   function reading(row) {
     const { say } = view.text;
     const { bar } = row;
     return [
       `${bar.one.name}, ${bar.phase}, ${bar.what}: ${row.name}`,
-      `${say(row.to - row.from, "s")}, ${say(((row.to - row.from) / bar.total) * 100, "%")} of the ${bar.what}'s ${say(bar.total, "s")}`,
+      `${say(row.time, "s")}, ${say((row.time / bar.total) * 100, "%")} of the ${bar.what}'s ${say(bar.total, "s")}`,
       `the pass takes ${say(bar.pass.time, "s")}, bound by ${bar.pass.bound}`,
     ].join("\n");
   }
@@ -99,6 +108,8 @@
   function legend(all) {
     const bound = all.filter((bar) => bar.pass.bound === "launch" && bar.what === "device").map((bar) => `${bar.one.name} ${bar.phase}`);
     const said = ["device: by kernel time, host: by time to launch them", "dashed: the device waits"];
+    const own = d3.groups(all, (bar) => bar.phase).filter(([, bars]) => apart(bars)).map(([phase]) => phase);
+    if (own.length) said.push(`bars of ${own.join(" and ")} are shares of each model's own pass, since these differ more than ${APART} times`);
     if (bound.length) said.push(`launch-bound: ${bound.join(", ")}`);
     const p = document.createElement("p");
     p.className = "legend";
