@@ -45,6 +45,7 @@ def command(
     out = o.Output(format_, output, quiet)
     chosen = _studies.single(models, options)
     if chosen is None:
+        _studies.refuse_of_many(plot, models, options)
         from roofsim.report.several import cells_of, joined
 
         every = _studies.answers_of(models, options, found_of, out.quiet)

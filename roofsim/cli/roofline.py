@@ -50,6 +50,7 @@ def command(
     out = o.Output(format_, output, quiet)
     chosen = _studies.single(models, options)
     if chosen is None:
+        _studies.refuse_of_many(plot, models, options)
         found = _studies.answers_of(models, options, placed, out.quiet)
         cases = [(" ".join(map(str, cells_of(found)(row))), each) for row, each in found.given]
         _studies.write_several(

@@ -60,7 +60,8 @@ def limits(cases: Sequence[Held], *, theme: Theme = "light") -> Figure:
             [each.setup.runtime.name for each in cases], [each.workload for each in results],
             "prompt", "generate",
         )  # fmt: skip
-        heading(figure, "Peak memory of a prefill against prompt length", *head)
+        basis = rests_on(each.calibration for each in results)
+        heading(figure, "Peak memory of a prefill against prompt length", head[0], f"{head[1]}; intervals: {basis}")
         ends = []
         for axes, case in zip(shown, cases, strict=True):
             if len(cases) > 1:
@@ -166,11 +167,12 @@ def _key(cases: Sequence[Held]) -> list[tuple[Any, str]]:
         low, high = (ending[0].intervals["max_prompt"][i] for i in (0, 1))
         between = f" ({low:,.0f} to {high:,.0f})" if low < high else ""
         said = f": {ending[0].limits.max_prompt:,}{between}" if one else ""
-        by = sorted({each.limits.prompt_bound for each in ending})
+        by = " or ".join(sorted({each.limits.prompt_bound for each in ending}))
         line = Line2D([], [], color=ink(), lw=1, ls=(0, (1, 1.5)))
-        entries.append((line, f"longest prompt{said}, {' or '.join(by)} ends it"))
+        entries.append((line, f"longest prompt{said}, {by} ends it"))
         if any(_wide(each) for each in ending):
-            entries.append((Patch(color=ink(0.75), alpha=0.3, lw=0), rests_on(each.calibration for each in results)))
+            basis = rests_on(each.calibration for each in results)
+            entries.append((Patch(color=ink(0.75), alpha=0.3, lw=0), basis))
     small = {part for each in cases for part in PARTS if part not in _visible(each)}
     sizes = {part: max(float(getattr(m.memory, part)) for each in results for m in each.at) for part in PARTS}
     said = ", ".join(f"{part} {show(sizes[part], 'B')}" for part in PARTS if part in small and sizes[part])

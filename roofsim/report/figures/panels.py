@@ -8,13 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from roofsim.foundation.errors import InputError
+from roofsim.report.choices import MOST_PANELS, too_many
 from roofsim.report.figures.style import subplots
 
 ACROSS = 3
 """Panels side by side."""
-
-MOST = 12
-"""Panels of a figure that can still be read."""
 
 
 def across(count: int) -> int:
@@ -32,8 +30,8 @@ def panels(count: int, height: float, below: float, *, together: bool = True) ->
 
     `height` is that of one panel alone in inches, `below` that of the key.
     """
-    if count > MOST:
-        raise InputError(f"--plot: a figure has room for {MOST} cases, not for {count}; ask for fewer")
+    if count > MOST_PANELS:
+        raise InputError(too_many(count))
     side = across(count)
     down = -(-count // side)
     tall = height if count == 1 else 0.8 * height
