@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from roofsim.api import checked
 from roofsim.api.words import AnyPath, Counts
-from roofsim.foundation.arith import single
+from roofsim.foundation import arith, schema
 from roofsim.foundation.errors import InputError
-from roofsim.foundation.schema import variant
 from roofsim.report.choices import OfPrediction
 from roofsim.report.theme import THEMES, Theme
 
@@ -83,14 +82,14 @@ def _over_length(kind: OfPrediction, found: Prediction, lengths: Counts | None, 
 
     w = found.workload
     for name in ("batch", "generate"):
-        if not single(getattr(w, name)):
+        if not arith.single(getattr(w, name)):
             raise InputError(f"{name}: a figure over prompt length is of one, and this is a prediction of several")
     chosen = None if lengths is None else checked.counts("lengths", lengths)
-    if not single(w.prompt):
+    if not arith.single(w.prompt):
         several: Any = w.prompt
         chosen = sorted({int(n) for n in several.flat}) if chosen is None else chosen
-        w = variant(w, prompt=max(chosen))
-    w = variant(w, batch=int(w.batch), generate=int(w.generate))
+        w = schema.variant(w, prompt=max(chosen))
+    w = schema.variant(w, batch=int(w.batch), generate=int(w.generate))
     return prediction(kind, found.on, w, chosen, theme=_themed(theme))
 
 
@@ -112,7 +111,7 @@ def attribution(found: Prediction, *others: Prediction, theme: Theme = "light") 
             raise InputError("others: predictions of the same model, device and request are needed, which differ in "
                              "their runtimes")  # fmt: skip
     setups = [each.on for each in (found, *others)]
-    return figure(compare_runtimes(setups, found.asked.single(found.on.device)), setups, theme=_themed(theme))
+    return figure(compare_runtimes(setups, found.asked.arith.single(found.on.device)), setups, theme=_themed(theme))
 
 
 def _request(found: Prediction) -> tuple[object, ...]:
