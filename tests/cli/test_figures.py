@@ -36,9 +36,13 @@ def test_the_figure_of_a_crossover_has_a_band_over_the_interval_of_each_crossing
     figure = figures.crossover([found], "a device", "a runtime")
     ((crossing,),) = (pair.crossings for pair in found.pairs)
     assert bands == [crossing.interval]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "out of memory", "context window", "95 % interval of the crossing",
+    said = [text.get_text().replace("\n", " ") for text in figure.legends[0].get_texts()]
+    assert said[0] == f"Qwen2.5-0.5B → mamba2-780m from {crossing.length:,} (beyond memory)"
+    assert said[1:4] == [
+        "95 % interval of the crossing: there the order is not certain", "end of memory; dotted: beyond it",
+        "context window of the model",
     ]  # fmt: skip
+    assert said[4].startswith("from 32,768 tokens on transformers-4.52-eager builds an N × N mask for Qwen2.5-0.5B")
 
 
 def test_the_figure_of_what_is_alive_says_that_it_does_not_fit(roofsim, here):
@@ -74,11 +78,12 @@ def test_a_report_says_what_its_bars_and_open_markers_are():
     assert legend(residuals(both[:1]))[:2] == ["a model", "±10%"]
 
 
-def test_powers_of_ten_of_seconds_are_round_on_an_axis():
+def test_an_axis_says_quantities_as_people_do():
     from roofsim.report.figures.style import tick
 
-    assert [tick(10.0**k, "s") for k in (-3, 0, 3, 5)] == ["1.00 ms", "1.00 s", "1,000 s", "100,000 s"]
-    assert (tick(2**40, "B"), tick(1000, "")) == ("1.00 TiB", "1,000")
+    said = [tick(n, "s") for n in (0.001, 1, 60, 600, 36000, 864000)]
+    assert said == ["1 ms", "1 s", "1 min", "10 min", "10 h", "10 d"]
+    assert (tick(2**40, "B"), tick(1000, ""), tick(1.5e12, "FLOP/s")) == ("1 TiB", "1,000", "1.5 TFLOP/s")
 
 
 def test_ticks_of_a_narrow_panel_do_not_run_into_each_other():

@@ -6,6 +6,7 @@ apart, `ink` for text and lines; both follow the theme.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +16,21 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from matplotlib import rc_context, rcParams
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.rcsetup import cycler
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    MultipleLocator,
+    NullFormatter,
+    NullLocator,
+)
 
 from roofsim.foundation import units, writing
 from roofsim.report.theme import Theme
@@ -56,7 +66,7 @@ _SHARED: dict[str, Any] = {
 
 
 def _style(ground: str, text: str, palette: Sequence[str]) -> dict[str, Any]:
-    faint = _between(ground, text, 0.16)
+    faint = between(ground, text, 0.16)
     return {
         **_SHARED,
         "figure.facecolor": ground, "axes.facecolor": ground, "savefig.facecolor": "auto", "legend.facecolor": ground,
@@ -65,7 +75,8 @@ def _style(ground: str, text: str, palette: Sequence[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _between(one: str, other: str, share: float) -> str:
+def between(one: str, other: str, share: float) -> str:
+    """A colour on the way from one to another."""
     red, green, blue = (a + share * (b - a) for a, b in zip(to_rgb(one), to_rgb(other), strict=True))
     return to_hex((red, green, blue))
 
@@ -90,7 +101,7 @@ def colours() -> list[str]:
 
 def ink(strength: float = 1.0) -> str:
     """A grey of the theme that is drawn in: 1 is text, 0 the ground."""
-    return _between(to_hex(rcParams["figure.facecolor"]), to_hex(rcParams["text.color"]), strength)
+    return between(to_hex(rcParams["figure.facecolor"]), to_hex(rcParams["text.color"]), strength)
 
 
 Dashes: TypeAlias = "str | tuple[float, tuple[float, ...]]"
@@ -217,6 +228,51 @@ def wrapped(text: str, size: float, room: float, *, bold: bool = False) -> list[
     return lines
 
 
+KEY = 7.5
+"""Points of the words of a key."""
+
+MARK = 34.0
+"""Points that a mark of a key takes, with what parts it from its words and these from the next column."""
+
+
+NARROWEST = 200.0
+"""Points of a column of a key that is not too narrow to read."""
+
+
+def _in_columns(entries: Sequence[tuple[Any, str]], columns: int, room: float) -> tuple[list[tuple[Any, str]], float]:
+    """The entries with their lines broken, and the lines of the tallest column."""
+    lines = [wrapped(text, KEY, room) for _, text in entries]
+    rows = [len(each) + 0.35 for each in lines]
+    per, more = divmod(len(rows), columns)
+    ends = [per * (i + 1) + min(more, i + 1) for i in range(columns)]  # the first take one more, as matplotlib has it
+    tallest = max(sum(rows[start:end]) for start, end in zip([0, *ends], ends, strict=False))
+    return [(mark, "\n".join(each)) for (mark, _), each in zip(entries, lines, strict=True)], tallest
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What marks mean, below a figure, in as many columns as there is room for; `height` is in inches."""
+
+    entries: Sequence[tuple[Any, str]]
+    columns: int
+    height: float
+
+    @classmethod
+    def of(cls, entries: Sequence[tuple[Any, str]], width: float) -> Key:
+        """The key of a figure that is so many inches wide."""
+        room = 72 * width - 16
+        most = max(min(int(room // NARROWEST), len(entries)), 1)
+        found = [_in_columns(entries, columns, room / columns - MARK) for columns in range(1, most + 1)]
+        texts, tallest = min(found, key=lambda each: each[1])
+        return cls(texts, found.index((texts, tallest)) + 1, (tallest * KEY * LINE + 8) / 72 if entries else 0.0)
+
+    def draw(self, figure: Figure) -> None:
+        """Put it there."""
+        if self.entries:
+            marks, texts = zip(*self.entries, strict=True)
+            figure.legend(marks, texts, loc="outside lower left", ncols=self.columns, fontsize=KEY, handlelength=1.7)
+
+
 def save(figure: Figure, path: str) -> None:
     """Write a figure in the format of the path's ending; the file appears whole or not at all."""
     ending = Path(path).suffix.lower().removeprefix(".")
@@ -227,9 +283,11 @@ def save(figure: Figure, path: str) -> None:
 
 
 def tick(value: float, unit: str) -> str:
-    """A quantity on an axis: as elsewhere, but that long times stay seconds, of which the powers of ten are round."""
-    long = unit in units.SPOKEN and abs(value) >= 1000
-    return units.show(value, unit) if unit and not long else f"{units.significant(value)} {unit}".rstrip()
+    """A quantity on an axis, without the noughts behind its point; whole minutes, hours and days as such."""
+    spoken = [(name, size) for name, size in units.SPOKEN.get(unit, {}).items() if value >= size and not value % size]
+    text = f"{value / spoken[-1][1]:,.0f} {spoken[-1][0]}" if spoken else units.show(value, unit)
+    number, blank, name = text.partition(" ")
+    return f"{number.rstrip('0').rstrip('.') if '.' in number else number}{blank}{name}"
 
 
 def ticks(axis: Any, unit: str) -> None:
@@ -238,6 +296,63 @@ def ticks(axis: Any, unit: str) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+LONG = 300.0
+"""Seconds from which on a logarithmic axis has minutes, hours and days."""
+
+MOST_TICKS = 6
+"""Labels of an axis, or a few more."""
+
+
+def quantities(axes: Axes, which: Literal["x", "y"], unit: str, low: float, high: float, *, log: bool) -> None:
+    """An axis from `low` to `high` in quantities of a unit, at round places: powers of two for bytes."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log" if log else "linear")
+    (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
+    if log and unit == "B":
+        first, last = math.ceil(math.log2(low)), math.floor(math.log2(high))
+        step = max(-(-(last - first) // MOST_TICKS), 1)
+        axis.set_major_locator(FixedLocator([2.0**k for k in range(first, last + 1, step)]))
+        axis.set_minor_locator(NullLocator())
+    elif log and unit in units.SPOKEN and high > LONG:
+        spoken = [10.0**k for k in range(math.floor(math.log10(low)), 2)]
+        spoken += [step * size for size in units.SPOKEN[unit].values() for step in (1, 10)]
+        spoken += [10.0**k * max(units.SPOKEN[unit].values()) for k in range(2, 20)]
+        shown = [each for each in spoken if low <= each <= high]
+        axis.set_major_locator(FixedLocator(shown[:: -(-len(shown) // (MOST_TICKS + 2))]))
+        axis.set_minor_locator(NullLocator())
+    elif log:
+        decades = math.log10(high / low)
+        few = (1,) if decades > 3 else (1, 3) if decades > 2 else (1, 2, 5) if decades > 0.7 else (1, 2, 3, 4, 5, 6, 8)
+        axis.set_major_locator(
+            LogLocator(subs=few, numticks=2 * MOST_TICKS) if decades > 0.4 else MaxNLocator(MOST_TICKS - 1)
+        )
+    elif unit == "B":
+        axis.set_major_locator(MultipleLocator(2.0 ** math.ceil(math.log2((high - low) / MOST_TICKS))))
+    else:
+        axis.set_major_locator(MaxNLocator(MOST_TICKS))
+    ticks(axis, unit)
+
+
+def lengths(axes: Axes, low: float, high: float, words: str = "prompt length (tokens)") -> None:
+    """A logarithmic axis of tokens at powers of two, as many as the axes have room for."""
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(low, high)
+    axes.set_xlabel(words)
+    first, last = math.ceil(math.log2(low)), math.floor(math.log2(high))
+    width = 72 * axes.get_window_extent().width / axes.figure.dpi
+    most = max(int(width // ROOM_OF_TOKENS), 2)
+    step = max(-(-(last - first + 1) // most), 1)
+    axes.xaxis.set_major_locator(FixedLocator([2.0**k for k in range(first, last + 1, step)]))
+    axes.xaxis.set_major_formatter(FuncFormatter(tokens))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+ROOM_OF_TOKENS = 32
+"""Points that the label of a number of tokens takes, with what parts it from the next."""
+
+
 def tokens(value: float, _: object = None) -> str:
-    """A number of tokens as an axis says it: 64k."""
+    """A number of tokens as an axis says it: 64k, 1M."""
+    if value >= 2**20 and value % 2**20 == 0:
+        return f"{value / 2**20:g}M"
     return f"{value / 1024:g}k" if value >= 1024 else f"{value:g}"
