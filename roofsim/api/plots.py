@@ -111,7 +111,7 @@ def attribution(found: Prediction, *others: Prediction, theme: Theme = "light") 
             raise InputError("others: predictions of the same model, device and request are needed, which differ in "
                              "their runtimes")  # fmt: skip
     setups = [each.on for each in (found, *others)]
-    return figure(compare_runtimes(setups, found.asked.arith.single(found.on.device)), setups, theme=_themed(theme))
+    return figure(compare_runtimes(setups, found.asked.single(found.on.device)), setups, theme=_themed(theme))
 
 
 def _request(found: Prediction) -> tuple[object, ...]:
