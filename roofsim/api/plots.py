@@ -154,6 +154,15 @@ def sweep(found: Swept, *, theme: Theme = "light") -> Figure:
     return figure(found, theme=_themed(theme))
 
 
+def heat(found: Swept, figure: str | None = None, *, theme: Theme = "light") -> Figure:
+    """A figure of a study over its two axes of numbers, the first unless one is named; raises InputError for others."""
+    _is(found, "Swept")
+    from roofsim.report.figures.heat import heat_of_sweep
+
+    name = None if figure is None else checked.text("figure", figure)
+    return heat_of_sweep(found, name, theme=_themed(theme))
+
+
 def pareto(found: Front, *, theme: Theme = "light") -> Figure:
     """A front over its first two objectives."""
     _is(found, "Front")
