@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from roofsim.api import checked
 from roofsim.api.words import AnyPath, Counts
-from roofsim.foundation.arith import single
+from roofsim.foundation import arith, schema
 from roofsim.foundation.errors import InputError
-from roofsim.foundation.schema import variant
 from roofsim.report.choices import OfPrediction
 from roofsim.report.theme import THEMES, Theme
 
@@ -83,14 +82,14 @@ def _over_length(kind: OfPrediction, found: Prediction, lengths: Counts | None, 
 
     w = found.workload
     for name in ("batch", "generate"):
-        if not single(getattr(w, name)):
+        if not arith.single(getattr(w, name)):
             raise InputError(f"{name}: a figure over prompt length is of one, and this is a prediction of several")
     chosen = None if lengths is None else checked.counts("lengths", lengths)
-    if not single(w.prompt):
+    if not arith.single(w.prompt):
         several: Any = w.prompt
         chosen = sorted({int(n) for n in several.flat}) if chosen is None else chosen
-        w = variant(w, prompt=max(chosen))
-    w = variant(w, batch=int(w.batch), generate=int(w.generate))
+        w = schema.variant(w, prompt=max(chosen))
+    w = schema.variant(w, batch=int(w.batch), generate=int(w.generate))
     return prediction(kind, found.on, w, chosen, theme=_themed(theme))
 
 
@@ -154,6 +153,15 @@ def sweep(found: Swept, *, theme: Theme = "light") -> Figure:
     from roofsim.report.figures.sweep import sweep as figure
 
     return figure(found, theme=_themed(theme))
+
+
+def heat(found: Swept, figure: str | None = None, *, theme: Theme = "light") -> Figure:
+    """A figure of a study over its two axes of numbers, the first unless one is named; raises InputError for others."""
+    _is(found, "Swept")
+    from roofsim.report.figures.heat import heat_of_sweep
+
+    name = None if figure is None else checked.text("figure", figure)
+    return heat_of_sweep(found, name, theme=_themed(theme))
 
 
 def pareto(found: Front, *, theme: Theme = "light") -> Figure:

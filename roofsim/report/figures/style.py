@@ -309,8 +309,13 @@ MOST_TICKS = 6
 """Labels of an axis, or a few more."""
 
 
-def quantities(axes: Axes, which: Literal["x", "y"], unit: str, low: float, high: float, *, log: bool) -> None:
-    """An axis from `low` to `high` in quantities of a unit, at round places: powers of two for bytes."""
+def quantities(
+    axes: Axes, which: Literal["x", "y"], unit: str, low: float, high: float, *, log: bool, most: int = MOST_TICKS
+) -> None:
+    """An axis from `low` to `high` in quantities of a unit, at round places: powers of two for bytes.
+
+    A linear one has `most` labels, or a few more.
+    """
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log" if log else "linear")
     (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
@@ -333,9 +338,9 @@ def quantities(axes: Axes, which: Literal["x", "y"], unit: str, low: float, high
             LogLocator(subs=few, numticks=2 * MOST_TICKS) if decades > 0.4 else MaxNLocator(MOST_TICKS - 1)
         )
     elif unit == "B":
-        axis.set_major_locator(MultipleLocator(2.0 ** math.ceil(math.log2((high - low) / MOST_TICKS))))
+        axis.set_major_locator(MultipleLocator(2.0 ** math.ceil(math.log2((high - low) / most))))
     else:
-        axis.set_major_locator(MaxNLocator(MOST_TICKS))
+        axis.set_major_locator(MaxNLocator(most))
     ticks(axis, unit)
 
 
