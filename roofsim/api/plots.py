@@ -15,7 +15,7 @@ from roofsim.report.theme import THEMES, Theme
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from roofsim.api.answers import LimitsResult
+    from roofsim.api.answers import Explanation, LimitsResult
     from roofsim.api.found import Comparison, Crossover, Front, SearchResult, Sensitivities, Swept
     from roofsim.api.measured import Calibrated, Validated
     from roofsim.api.results import Prediction
@@ -118,6 +118,16 @@ def _request(found: Prediction) -> tuple[object, ...]:
     """What a request asks for whatever the runtime."""
     w = found.workload
     return w.batch, w.prompt, w.generate, w.dtype, w.weight_format, w.cache_dtype
+
+
+def explain(found: Explanation, *, theme: Theme = "light") -> Figure:
+    """A metric over length with its interval, its regimes and its polynomial, and what moves it at the length."""
+    _is(found, "Explanation")
+    from roofsim.report.figures.explain import explain as figure
+    from roofsim.studies.over_length import curve
+
+    s, w = found.on, found.asked.single(found.on.device)
+    return figure(found, curve(s, w, found.metric), s, w, theme=_themed(theme))
 
 
 def limits(found: LimitsResult, *, theme: Theme = "light") -> Figure:
