@@ -16,9 +16,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from roofsim.api.answers import Explanation, LimitsResult
-    from roofsim.api.found import Comparison, Crossover, Front, SearchResult, Sensitivities, Swept
+    from roofsim.api.found import (
+        Advice,
+        Comparison,
+        Crossover,
+        Front,
+        Sampled,
+        SearchResult,
+        Sensitivities,
+        Swept,
+    )
     from roofsim.api.measured import Calibrated, Validated
     from roofsim.api.results import Prediction
+    from roofsim.api.specs import Sheet
 
 
 def _is(found: object, kind: str) -> None:
@@ -195,6 +205,33 @@ def search(found: SearchResult, *, theme: Theme = "light") -> Figure:
     from roofsim.report.figures.search import search as figure
 
     return figure(found, *found.names, theme=_themed(theme))
+
+
+def sampling(found: Sampled, *, theme: Theme = "light") -> Figure:
+    """What trials of one prompt cost, or how a budget can be split between them."""
+    _is(found, "Sampled")
+    from roofsim.report.figures.sampling import sampling as figure
+
+    return figure(found, found.on, found.asked.single(found.on.device), theme=_themed(theme))
+
+
+def advise(found: Advice, *, theme: Theme = "light") -> Figure:
+    """Candidates beside their budgets: how far within or beyond each."""
+    _is(found, "Advice")
+    from roofsim.report.figures.advise import advise as figure
+
+    return figure(found, theme=_themed(theme))
+
+
+def show(found: Sheet, *others: Sheet, theme: Theme = "light") -> Figure:
+    """Parameters and state of models, or the roofs of devices; raises InputError for other specs, or several kinds."""
+    for each in (found, *others):
+        _is(each, "Sheet")
+    from roofsim.report.figures.show import show as figure
+
+    if len({each._kind for each in (found, *others)}) > 1:
+        raise InputError("others: models or devices are drawn together, not specs of several kinds")
+    return figure(found._kind, [each.spec for each in (found, *others)], found._dtype, theme=_themed(theme))
 
 
 def calibrate(found: Calibrated, *, theme: Theme = "light") -> Figure:
