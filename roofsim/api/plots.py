@@ -143,11 +143,12 @@ def explain(found: Explanation, *, theme: Theme = "light") -> Figure:
 def limits(found: LimitsResult, *, theme: Theme = "light") -> Figure:
     """Memory by part over the length of the prompt."""
     _is(found, "LimitsResult")
+    from roofsim.report.figures.limits import Held
     from roofsim.report.figures.limits import limits as figure
     from roofsim.studies.limits import limits, spread
 
     s = found.on
-    return figure(limits(s, found.workload, spread(found)), s.device.name, s.runtime.name, theme=_themed(theme))
+    return figure([Held(limits(s, found.workload, spread(found)), s)], theme=_themed(theme))
 
 
 def crossover(found: Crossover, *, theme: Theme = "light") -> Figure:
