@@ -16,9 +16,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from matplotlib import rc_context, rcParams
+import numpy as np
+from matplotlib import colormaps, rc_context, rcParams
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import Colormap, ListedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.rcsetup import cycler
@@ -101,6 +102,12 @@ def colours() -> list[str]:
 def ink(strength: float = 1.0) -> str:
     """A grey of the theme that is drawn in: 1 is text, 0 the ground."""
     return between(to_hex(rcParams["figure.facecolor"]), to_hex(rcParams["text.color"]), strength)
+
+
+def ramp() -> Colormap:
+    """Colours from little to much, all of which can be told from the ground of the theme that is drawn in."""
+    dark = sum(to_rgb(rcParams["figure.facecolor"])) < 1.5
+    return ListedColormap(colormaps["viridis"](np.linspace(0.3 if dark else 0.0, 1.0 if dark else 0.93, 256)))
 
 
 Dashes: TypeAlias = "str | tuple[float, tuple[float, ...]]"
@@ -370,8 +377,9 @@ def _places(unit: str, low: float, high: float, most: int, *, log: bool) -> Iter
     else:
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         powers = [10.0**k for k in decades]
-        for steps in ((1, 2, 5), (1, 3)):
-            if len(found := within(step * 10.0**k for k in decades for step in steps)) <= 2 * most:
+        for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3)):
+            found = within(step * 10.0**k for k in decades for step in steps)
+            if len(found) <= (most if len(steps) > 3 else 2 * most):  # more steps for what is less than a decade
                 yield found
     if len(within(powers)) < 2:
         yield from linear()
