@@ -238,16 +238,16 @@ def show(found: Sheet, *others: Sheet, theme: Theme = "light") -> Figure:
 def calibrate(found: Calibrated, *, theme: Theme = "light") -> Figure:
     """Predictions of rows that were held out over what was measured."""
     _is(found, "Calibrated")
-    from roofsim.report.figures.points import HELD_OUT, points_of_fit
+    from roofsim.report.figures.points import of_fit
     from roofsim.report.figures.predicted import predicted
 
-    return predicted(points_of_fit(found), HELD_OUT, theme=_themed(theme))
+    return predicted(of_fit(found), theme=_themed(theme))
 
 
 def validate(found: Validated, *, theme: Theme = "light") -> Figure:
     """Predictions over what was measured, with their intervals."""
     _is(found, "Validated")
-    from roofsim.report.figures.points import points_of_validation
+    from roofsim.report.figures.points import of_validation
     from roofsim.report.figures.predicted import predicted
 
-    return predicted(points_of_validation(found), theme=_themed(theme))
+    return predicted(of_validation(found), theme=_themed(theme))
