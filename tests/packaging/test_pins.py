@@ -72,11 +72,22 @@ def test_what_measuring_needs_is_pinned() -> None:
     assert unmet(known, Requirement("torch"), Requirement("transformers")) == []
 
 
-def test_a_package_is_pinned_once() -> None:
-    assert len(pins("main", "test", "measure")) == sum(len(pins(file)) for file in ("main", "test", "measure"))
+def test_what_the_site_needs_is_pinned() -> None:
+    pytest.importorskip("sphinx", reason="Sphinx is not installed")
+    assert unmet(pins("main", "test", "site"), Requirement("roofsim[dev,site]")) == []
 
 
-@pytest.mark.parametrize("file", ["main", "test", "measure"])
+@pytest.mark.parametrize("last", ["measure", "site"])
+def test_a_package_is_pinned_once(last: str) -> None:
+    assert len(pins("main", "test", last)) == sum(len(pins(file)) for file in ("main", "test", last))
+
+
+def test_what_is_measured_with_and_the_site_go_into_one_environment() -> None:
+    measure, site = pins("measure"), pins("site")
+    assert {name: measure[name] for name in measure.keys() & site.keys()}.items() <= site.items()
+
+
+@pytest.mark.parametrize("file", ["main", "test", "measure", "site"])
 def test_pins_hold_hashes_and_no_addresses(file: str) -> None:
     text = (ROOT / "pins" / f"{file}.txt").read_text()
     assert "://" not in text
