@@ -34,7 +34,7 @@ html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
-html_show_sphinx = False
+html_show_sphinx = html_show_copyright = False
 
 
 def inline(translator: HTML5Translator, node: nodes.math) -> None:

@@ -206,7 +206,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_the_order_has_every_page_once() -> None:
     assert order.missing() == []
-    paths = [path for page in order.pages() for path in (page.path, *order.listed(page.below))]
+    paths = [path for page in order.pages() for path in (page.path, *order.listed(page))]
     assert len(set(paths)) == len(paths)
     assert not [path for path in paths if not (DOCS / path).is_file()]
 
@@ -220,7 +220,7 @@ def test_a_page_that_the_order_lacks_is_named(tmp_path: Path) -> None:
 
 def test_what_a_page_lists_it_links_to() -> None:
     for page in order.pages():
-        assert {os.path.normpath(link) for link in links(DOCS / page.path)} >= set(order.listed(page.below))
+        assert {os.path.normpath(link) for link in links(DOCS / page.path)} >= set(order.listed(page))
 
 
 def test_a_page_ends_with_a_link_to_the_next_one_once() -> None:

@@ -22,6 +22,7 @@ def tool(name: str) -> Any:
 
 
 check_site = tool("check_site")
+site_pictures = tool("site_pictures")
 build_site = tool("build_site")
 
 GOOD = '<a href="two.html#there">2</a> <a href="https://example.org/x">out</a> <img src="figure.svg"> <p id="here">'
@@ -69,14 +70,43 @@ def test_style_sheets_are_looked_at_too(site: Path) -> None:
 
 def test_a_link_that_is_called_as_a_file_is_called_as_its_page() -> None:
     title = next(page.title for page in build_site.order.pages() if page.path == "model.md")
-    assert build_site.named("see [model.md](../model.md#time)") == f"see [{title}](../model.md#time)"
-    assert build_site.named("[what](model.md) and [new.md](new.md)") == "[what](model.md) and [new.md](new.md)"
+    assert build_site.for_the_site("see [model.md](../model.md#time)") == f"see [{title}](../model.md#time)"
+    assert build_site.for_the_site("[what](model.md) and [new.md](new.md)") == "[what](model.md) and [new.md](new.md)"
 
 
 def test_navigation_is_the_order(tmp_path: Path) -> None:
     build_site.stage(tmp_path / "source")
+    build_site.navigate(tmp_path / "source" / "docs")
     index = (tmp_path / "source" / "docs" / "index.md").read_text(encoding="utf-8")
     shown = [line for line in index.splitlines() if line.endswith(">") and not line.startswith("<")]
     assert shown == [f"{page.title} <{page.path.removesuffix('.md')}>" for page in build_site.order.pages()]
     assert "decisions/001-traced-closed-forms" in (tmp_path / "source/docs/decisions.md").read_text(encoding="utf-8")
     assert "Next: [" not in (tmp_path / "source" / "docs" / "model.md").read_text(encoding="utf-8")
+
+
+def test_below_a_console_stand_the_figures_and_pages_of_its_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(site_pictures, "run", ran.append)
+    monkeypatch.setattr(site_pictures, "themed", lambda command: True)
+    text = (
+        "```yaml mine.yaml\na: 1\n```\n```console\n$ roofsim a\nsaid\n$ roofsim b --plot x.png -q\n```\nand\n"
+        "```console\n$ roofsim c -o page.html\n```\n```console\n$ roofsim d\n```\n"
+    )
+    made = site_pictures.with_pictures(text, "page", tmp_path)
+    light, dark = (str(tmp_path / f"page-2-{theme}.svg") for theme in ("light", "dark"))
+    assert ran == [
+        ["a"],
+        ["b", "--plot", light, "-q", "--theme", "light"],
+        ["b", "--plot", dark, "-q", "--theme", "dark"],
+        ["c", "-o", str(tmp_path / "page-3.html")],
+    ]
+    alt = ":alt: x, as the command above draws it"
+    assert [line for line in made.splitlines() if line not in text.splitlines() and line] == [
+        f"```{{image}} {tmp_path.name}/page-2-light.svg", ":class: only-light", alt,
+        f"```{{image}} {tmp_path.name}/page-2-dark.svg", ":class: only-dark", alt,
+        f'<p><a href="{tmp_path.name}/page-3.html">Open page.html</a></p>',
+    ]  # fmt: skip
+    assert site_pictures.with_pictures("```console\n$ roofsim d\n```\n", "page", tmp_path).endswith("d\n```\n")
+    assert len(ran) == 4

@@ -87,7 +87,7 @@ ORDER: Sequence[Chapter] = (
     Chapter("Python", (
         Page("python.md", "From Python", "Functions, words, data, notebooks"),
         Page("reference.md", "Reference", "Every public function and result, with its types"),
-        Page("../notebooks/README.md", "Notebooks", "Worked studies to start from"),
+        Page("../notebooks/README.md", "Notebooks", "Worked studies to start from", "../notebooks"),
     )),
     Chapter("Command line", (
         Page("cli.md", "Commands", "Help of every command"),
@@ -149,14 +149,18 @@ def leading(path: str, text: str) -> str:
     return plain(text).rstrip("\n") + f"\n\nNext: [{page.title}]({page.path}).\n"
 
 
-def listed(below: str) -> list[str]:
-    """The pages of a folder that one page lists, by their paths in `docs/`."""
-    return sorted(os.path.relpath(path, FOLDER) for path in (FOLDER / below).glob("*.md")) if below else []
+def listed(page: Page, folder: Path = FOLDER) -> list[str]:
+    """The pages of a folder that one page lists, by their paths in `docs/`, in the order in which it links to them."""
+    if not page.below:
+        return []
+    text = (folder / page.path).read_text(encoding="utf-8")
+    found = {os.path.relpath(path, folder) for path in (folder / page.below).glob("*.md")} - {page.path}
+    return sorted(found, key=lambda path: (text.find(f"{Path(path).name})"), path))
 
 
 def missing(folder: Path = FOLDER) -> list[str]:
     """Pages that are there and that the order does not have."""
-    known = {page.path for page in pages()} | {each for page in pages() for each in listed(page.below)} | {INDEX}
+    known = {path for page in pages() for path in (page.path, *listed(page))} | {INDEX}
     return sorted({os.path.relpath(path, folder) for path in folder.rglob("*.md")} - known)
 
 
