@@ -12,7 +12,6 @@ from contextlib import chdir
 from itertools import pairwise
 from pathlib import Path
 
-import click
 from click.testing import CliRunner
 
 from roofsim.cli import group
@@ -52,7 +51,7 @@ def left(line: str, name: str, folder: Path) -> list[str]:
         if option == "--plot":
             paths = {theme: folder / f"{name}-{theme}.svg" for theme in THEMES}
             for theme, path in paths.items():
-                run([*words[:at], str(path), *words[at + 1 :], *["--theme", theme] * themed(words[0])])
+                run([*words[:at], str(path), *words[at + 1 :], "--theme", theme])
             alike = file.rpartition(".")[0]
             return [picture(path, theme, f"{alike}, as the command above draws it") for theme, path in paths.items()]
         if option in ("-o", "--output") and file.endswith(".html"):
@@ -61,12 +60,6 @@ def left(line: str, name: str, folder: Path) -> list[str]:
             return [f'<p><a href="{path.parent.name}/{path.name}">Open {file}</a></p>']
     run(words)
     return []
-
-
-def themed(command: str) -> bool:
-    """Whether a command draws in themes."""
-    found = group.get_command(click.Context(group), command)
-    return found is not None and any("--theme" in option.opts for option in found.params)
 
 
 def picture(path: Path, theme: str, alike: str) -> str:

@@ -89,7 +89,6 @@ def test_below_a_console_stand_the_figures_and_pages_of_its_commands(
 ) -> None:
     ran: list[list[str]] = []
     monkeypatch.setattr(site_pictures, "run", ran.append)
-    monkeypatch.setattr(site_pictures, "themed", lambda command: True)
     text = (
         "```yaml mine.yaml\na: 1\n```\n```console\n$ roofsim a\nsaid\n$ roofsim b --plot x.png -q\n```\nand\n"
         "```console\n$ roofsim c -o page.html\n```\n```console\n$ roofsim d\n```\n"
