@@ -129,8 +129,8 @@ def decisions() -> Iterator[str]:
     yield "What someone may ask about, half a page each: context, choice, what was measured."
     lines = []
     for path in sorted((FOLDER / "decisions").glob("*.md")):
-        number, _, title = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ").partition(": ")
-        lines.append(f"- [{number}](decisions/{path.name}): {title}")
+        number, title = path.name[:3], path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        lines.append(f"- [{number}](decisions/{path.name}): {title.removeprefix(f'{number}: ')}")
     yield "\n".join(lines)
 
 
