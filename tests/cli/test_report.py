@@ -188,13 +188,15 @@ def test_everything_assumed_and_every_source_of_a_number_is_on_it(page, data):
 
 def test_every_figure_is_drawn_and_told_in_words(page):
     figures = list(page.all("figure"))
-    assert len(figures) == 6, "three of the request, three of the comparison"
+    assert len(figures) == 8, "five of the request, three of the comparison"
     for each in figures:
-        (drawn,) = each.all("svg")
-        assert drawn.attributes["role"] == "img"
-        assert len(drawn.attributes["aria-label"]) > 80
-        assert len([x for x in drawn.all("path") if x.attributes.get("d", "").strip()]) > 10
-        assert [x.words() for x in drawn.all("text")]
+        themes = [x.attributes.get("class") for x in each.all("svg")]
+        assert themes in ([None], ["light", "dark"])
+        for drawn in each.all("svg"):
+            assert drawn.attributes["role"] == "img"
+            assert len(drawn.attributes["aria-label"]) > 80
+            assert len([x for x in drawn.all("path") if x.attributes.get("d", "").strip()]) > 10
+            assert [x.words() for x in drawn.all("text")]
         assert len(list(each.all("figcaption"))) == 1
 
 
@@ -244,7 +246,7 @@ def test_a_figure_is_drawn_as_the_same_bytes(page, written):
     """The last of the request in the page of the fixture, once more."""
     made = package.report("Qwen2.5-0.5B", "orin", prompt=2048, batch=2)._found
     *_, last = pictures(made)
-    assert svg.drawing(last.draw, "figures-2-").text.partition(">")[2] in written
+    assert svg.drawing(last.draw, "figures-4-").texts[0].partition(">")[2] in written
 
 
 @pytest.mark.parametrize(
@@ -333,7 +335,7 @@ def test_markdown_says_the_same_without_figures(roofsim, data, here, plain):
     p = data(f"predict {CASE}")
     low, high = (show(each, "s") for each in p["intervals"]["ttft"])
     assert f"| Time to first token | {show(p['request']['ttft'], 's')} | {low} to {high} (95 % " in text
-    assert re.findall("^## (.*)$", text, re.M)[:2] == ["In short", "Mind"]
+    assert re.findall("^## (.*)$", text, re.M)[:2] == ["In short", "Cautions"]
     assert "<" not in re.sub("&lt;", "", text)
     assert roofsim(f"report {CASE} -f markdown") == text
 
@@ -424,13 +426,19 @@ def test_a_drawing_is_kept_once_with_the_colours_of_both_themes():
     )
     found = drawn(text.format("ffffff", "1b1f24"), text.format("15181d", "e4e7eb"))
     assert found.colours == {"--cffffff15181d": ("#ffffff", "#15181d"), "--c1b1f24e4e7eb": ("#1b1f24", "#e4e7eb")}
-    assert found.text == (
+    (text,) = found.texts
+    assert text == (
         '<svg>\n<g><path id="k-0" d="M 1.23 0.5" style="fill: var(--cffffff15181d)"/></g>\n'
         '<use xlink:href="#k-0"/><text style="font-size: 9.5px; font-weight: 700; fill: var(--c1b1f24e4e7eb)">t</text>'
         '<text style="font-size: 8px; fill: var(--c1b1f24e4e7eb)">u</text>\n</svg>'
     )
 
 
-def test_themes_that_draw_different_things_are_told():
-    with pytest.raises(ValueError, match="differ in more than colours"):
-        drawn("<svg><g/></svg>", "<svg><path/></svg>")
+def test_a_drawing_whose_themes_share_different_things_is_kept_twice():
+    text = '<svg><path id="a"/>{}<use xlink:href="#a"/></svg>'
+    found = drawn(text.format(""), text.format('<g style="fill: #ffffff"/>'))
+    assert found.colours == {}
+    assert found.texts == (
+        '<svg><path id="k-light-0"/><use xlink:href="#k-light-0"/></svg>',
+        '<svg><path id="k-dark-0"/><g style="fill: #ffffff"/><use xlink:href="#k-dark-0"/></svg>',
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from roofsim.engine.passes import OperatorRow
 from roofsim.prediction.results import PassPrediction
 from roofsim.prediction.words import MISFIT, interval_label
-from roofsim.report.limits import largest_batch, longest_prompt
+from roofsim.report.limits import batch_end, prompt_end
 from roofsim.report.onepage.document import Answer, Answers
 from roofsim.report.onepage.gathered import Gathered
 from roofsim.report.table import Figure, tokens_that_fit
@@ -23,7 +23,7 @@ def answers(g: Gathered) -> Answers:
 
     def most(question: str, name: str, value: int, why: str) -> Answer:
         within = f"{tokens(intervals[name])} ({interval_label(p.calibration)})"
-        return Answer(question, tokens_that_fit(value), value, within, why)
+        return Answer(question, tokens_that_fit(value) if value else "none", value, within, why)
 
     whole = f"{w.generate:,} tokens in {Figure(r.total_time, 's')}, {ends(intervals['total_time'], 's')}"
     return Answers((
@@ -31,9 +31,9 @@ def answers(g: Gathered) -> Answers:
         of("Time to first token", "ttft", float(r.ttft), "s", f"a prompt of {w.prompt:,} tokens, batch {w.batch:,}"),
         of("Time per output token", "tpot", float(r.tpot), "s", "the mean of the tokens after the first"),
         of("Tokens per second", "tokens_per_second", float(r.tokens_per_second), "rate", whole),
-        most("Longest prompt", "max_prompt", limits.max_prompt, f"at batch {w.batch:,}; {longest_prompt(limits)}"),
+        most("Longest prompt", "max_prompt", limits.max_prompt, f"at batch {w.batch:,}{prompt_end(limits)}"),
         most("Largest batch", "max_batch", limits.max_batch,
-             f"at {w.prompt:,} tokens; {largest_batch(limits, p.room.sequences)}"),
+             f"at {w.prompt:,} tokens{batch_end(limits, p.room.sequences)}"),
         of("Energy", "energy", float(r.energy), "J", "of the whole request"),
         Answer("What binds a prefill", _bound(p.prefill), why=_most(p.prefill)),
         Answer("What binds a decode step", _bound(p.decode), why=_most(p.decode)),

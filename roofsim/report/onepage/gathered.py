@@ -13,8 +13,10 @@ from roofsim.prediction.request import operator_intervals, predict_request
 from roofsim.prediction.results import Intervals, Limits, Prediction, plain
 from roofsim.prediction.setup import Setup
 from roofsim.specs.workload import Workload
+from roofsim.studies.breakdown import Breakdown, breakdown
 from roofsim.studies.compare import Remedy, remedies
 from roofsim.studies.crossover import Comparison, compare_setups
+from roofsim.studies.energies import Energies, energies
 from roofsim.studies.limits import LimitsResult, limits, spread
 
 METRICS = ("ttft", "tpot", "memory")
@@ -52,6 +54,16 @@ class Gathered:
     def within(self) -> Mapping[str, tuple[Interval, ...]]:
         """The intervals of the times of the operators of each pass, as `roofsim roofline` has them."""
         return operator_intervals(self.s, self.w)
+
+    @cached_property
+    def times(self) -> Breakdown:
+        """Where the time of both passes goes over length."""
+        return breakdown(self.s, self.w)
+
+    @cached_property
+    def energies(self) -> Energies | None:
+        """What the energy of a token is spent on over length; None where the power of the device is not published."""
+        return None if self.s.device.power.tdp is None else energies(self.s, self.w)
 
     @cached_property
     def remedies(self) -> Sequence[Remedy]:

@@ -9,6 +9,7 @@ from roofsim.report.html import number, text, whole_table
 from roofsim.report.onepage.document import Answer, Answers, Block, Code, Listed, Page, Picture, Section, Text
 from roofsim.report.onepage.svg import drawing
 from roofsim.report.table import Table
+from roofsim.report.theme import THEMES
 
 STYLE = Path(__file__).with_name("style.css")
 DARK = "@media (prefers-color-scheme: dark)"
@@ -81,8 +82,10 @@ def _block(block: Block, key: str, colours: dict[str, tuple[str, str]]) -> Itera
             made = drawing(block.draw, f"{key}-")
             colours |= made.colours
             alt = f'role="img" aria-label="{text(f"{block.title}. {block.alt}")}"'
-            yield f"<figure>\n<h3>{text(block.title)}</h3>"
-            yield made.text.replace("<svg ", f"<svg {alt} ", 1)
+            yield f'<figure>\n<h3 class="hidden">{text(block.title)}</h3>'
+            for each, theme in zip(made.texts, THEMES, strict=False):
+                only = f'class="{theme}" ' * (len(made.texts) > 1)
+                yield each.replace("<svg ", f"<svg {only}{alt} ", 1)
             yield f"<figcaption>{text(block.alt)}</figcaption>\n</figure>"
         case Table():
             yield from _table(block)

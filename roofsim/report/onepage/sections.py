@@ -12,6 +12,7 @@ from roofsim.prediction.words import MISFIT, meaning_of_intervals
 from roofsim.report.calibrated import calibration_tables
 from roofsim.report.compare import remedy_table
 from roofsim.report.crossover import crossover_tables, row_notes
+from roofsim.report.figures import captions
 from roofsim.report.limits import limits_tables
 from roofsim.report.onepage.again import line
 from roofsim.report.onepage.answers import answers
@@ -30,7 +31,7 @@ def page(g: Gathered) -> Page:
     w = p.workload
     lead = (
         f"with {s.runtime.name}",
-        f"batch {w.batch:,}, prompt of {w.prompt:,} tokens, {w.generate:,} generated",
+        captions.asked(w),
     )
     foot = f"roofsim {__version__}. Predicted from specs and fits, not measured."
     return Page(f"{p.model} on {s.device.name}", lead, tuple(_sections(g)), foot)
@@ -39,7 +40,7 @@ def page(g: Gathered) -> Page:
 def _sections(g: Gathered) -> Iterator[Section]:
     p, s = g.prediction, g.s
     yield Section("answer", "In short", (answers(g), Text(meaning_of_intervals(s))))
-    yield Section("cautions", "Mind", _cautions(g))
+    yield Section("cautions", "Cautions", _cautions(g))
     yield Section("figures", "Figures", tuple(pictures(g)))
     if g.crossings:
         yield Section("against", f"Against {' and '.join(each.model_name for each in g.against)}", _against(g))

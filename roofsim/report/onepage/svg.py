@@ -23,20 +23,24 @@ DIGITS = re.compile(r"(\d+\.\d\d)\d+")
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """One SVG in which colours are names of variables, and what each is in the light and in the dark."""
+    """One SVG in which colours are names of variables, and what each is in the light and in the dark.
 
-    text: str
+    Or one for each theme, without variables.
+    """
+
+    texts: tuple[str, ...]
     colours: Mapping[str, tuple[str, str]]
 
 
 def drawing(draw: Callable[..., Figure], prefix: str) -> Drawing:
     """A figure for both themes. Identities begin with `prefix`, since several figures stand in one page."""
-    light, dark = (_tidy(_svg(draw(theme=theme)), prefix) for theme in THEMES)
-    pairs = list(zip(COLOUR.findall(light), COLOUR.findall(dark), strict=False))
-    if COLOUR.sub("", light) != COLOUR.sub("", dark):
-        raise ValueError(f"{prefix}: its two themes differ in more than colours")
+    drawn = [_svg(draw(theme=theme)) for theme in THEMES]
+    light, dark = (_tidy(each, prefix) for each in drawn)
+    if COLOUR.sub("", light) != COLOUR.sub("", dark):  # matplotlib shares what has the same colours in one theme alone
+        return Drawing(tuple(_tidy(each, f"{prefix}{theme}-") for each, theme in zip(drawn, THEMES, strict=True)), {})
+    pairs = list(zip(COLOUR.findall(light), COLOUR.findall(dark), strict=True))
     found = iter(pairs)
-    return Drawing(COLOUR.sub(lambda _: f"var({variable(*next(found))})", light), {variable(*p): p for p in pairs})
+    return Drawing((COLOUR.sub(lambda _: f"var({variable(*next(found))})", light),), {variable(*p): p for p in pairs})
 
 
 def variable(light: str, dark: str) -> str:
