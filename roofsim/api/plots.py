@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from roofsim.api import checked
-from roofsim.api.words import AnyPath
+from roofsim.api.words import AnyPath, Counts
+from roofsim.foundation import arith, schema
 from roofsim.foundation.errors import InputError
+from roofsim.report.choices import OfPrediction
 from roofsim.report.theme import THEMES, Theme
 
 if TYPE_CHECKING:
@@ -45,26 +47,77 @@ def save(figure: Figure, path: AnyPath) -> None:
 def roofline(found: Prediction, *, theme: Theme = "light") -> Figure:
     """The operators of a prediction of numbers on the roofline of its device."""
     _is(found, "Prediction")
-    from roofsim.prediction.request import operator_intervals
-    from roofsim.report.figures.roofline import roofline as figure
+    from roofsim.report.figures.prediction import prediction
 
     found._of_numbers("a roofline")
-    s, w = found.on, found.workload
-    within = operator_intervals(s, w)
-    passes = [("prefill", found.prefill, within["prefill"]), ("decode", found.decode, within["decode"])]
-    dtypes = [w.dtype, *s.precision(w).units]
-    return figure(
-        found.model, s.device.name, s.machine(w.dtype), dtypes, passes, found.calibration, theme=_themed(theme)
-    )
+    return prediction("roofline", found.on, found.workload, theme=_themed(theme))
 
 
 def memory(found: Prediction, *, theme: Theme = "light") -> Figure:
     """What is alive over the operators of the prefill."""
     _is(found, "Prediction")
-    from roofsim.report.figures.timeline import timeline
+    from roofsim.report.figures.prediction import prediction
 
     found._of_numbers("memory over operators")
-    return timeline(found.on, found.workload, theme=_themed(theme))
+    return prediction("memory", found.on, found.workload, theme=_themed(theme))
+
+
+def breakdown(found: Prediction, *, lengths: Counts | None = None, theme: Theme = "light") -> Figure:
+    """Where the time of both passes goes over prompt length, by kind of operator, on the device and on the host.
+
+    A prediction of several prompts is drawn at those; of one at `lengths`, or up to the longest that can be run.
+    Raises InputError.
+    """
+    return _over_length("breakdown", found, lengths, theme)
+
+
+def energy(found: Prediction, *, lengths: Counts | None = None, theme: Theme = "light") -> Figure:
+    """What the energy of a token is spent on over prompt length; the lengths are as for `breakdown`."""
+    return _over_length("energy", found, lengths, theme)
+
+
+def _over_length(kind: OfPrediction, found: Prediction, lengths: Counts | None, theme: Theme) -> Figure:
+    _is(found, "Prediction")
+    from roofsim.report.figures.prediction import prediction
+
+    w = found.workload
+    for name in ("batch", "generate"):
+        if not arith.single(getattr(w, name)):
+            raise InputError(f"{name}: a figure over prompt length is of one, and this is a prediction of several")
+    chosen = None if lengths is None else checked.counts("lengths", lengths)
+    if not arith.single(w.prompt):
+        several: Any = w.prompt
+        chosen = sorted({int(n) for n in several.flat}) if chosen is None else chosen
+        w = schema.variant(w, prompt=max(chosen))
+    w = schema.variant(w, batch=int(w.batch), generate=int(w.generate))
+    return prediction(kind, found.on, w, chosen, theme=_themed(theme))
+
+
+def attribution(found: Prediction, *others: Prediction, theme: Theme = "light") -> Figure:
+    """What each choice of the software costs on the way from one prediction to others with other runtimes.
+
+    All must be of the same model, device and request. Raises InputError.
+    """
+    for each in (found, *others):
+        _is(each, "Prediction")
+        each._of_numbers("what choices cost")
+    from roofsim.report.figures.attribution import attribution as figure
+    from roofsim.studies.compare import compare_runtimes
+
+    if not others:
+        raise InputError("others: at least one prediction with another runtime is needed")
+    for each in others:
+        if (each.model, each.device, _request(each)) != (found.model, found.device, _request(found)):
+            raise InputError("others: predictions of the same model, device and request are needed, which differ in "
+                             "their runtimes")  # fmt: skip
+    setups = [each.on for each in (found, *others)]
+    return figure(compare_runtimes(setups, found.asked.arith.single(found.on.device)), setups, theme=_themed(theme))
+
+
+def _request(found: Prediction) -> tuple[object, ...]:
+    """What a request asks for whatever the runtime."""
+    w = found.workload
+    return w.batch, w.prompt, w.generate, w.dtype, w.weight_format, w.cache_dtype
 
 
 def limits(found: LimitsResult, *, theme: Theme = "light") -> Figure:

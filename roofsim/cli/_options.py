@@ -432,6 +432,11 @@ def figure_option(name: str, words: str) -> Callable[[F], F]:
     return click.option(name, type=PlotFile(), metavar="FILE", default=None, help=words)
 
 
+def draw_option(names: Sequence[str], words: str) -> Callable[[F], F]:
+    """An option that says which of several figures is drawn, the first unless another is named."""
+    return click.option("--draw", type=Choice(names), default=names[0], help=f"{words}  [default: {names[0]}]")
+
+
 plot_option = stacked(figure_option("--plot", "Draw a figure: .png, .svg or .pdf."), theme_option)
 
 
@@ -459,12 +464,13 @@ class Output:
             writing.text(self.output, text + "\n")
             self.say(f"wrote {self.output}")
 
-    def draw(self, plot: Plot, figure: Figure) -> None:
-        """Write a figure."""
-        from roofsim.report.figures.style import save
+    def draw(self, plot: Plot | None, figure: Figure | None) -> None:
+        """Write a figure, where one is asked for; it is made before the result is printed, since it may be refused."""
+        if plot is not None and figure is not None:
+            from roofsim.report.figures.style import save
 
-        save(figure, plot.path)
-        self.say(f"drew {plot.path}")
+            save(figure, plot.path)
+            self.say(f"drew {plot.path}")
 
     def remark(self, models: Sequence[str]) -> None:
         """What the files of models leave out, for results that have no line for it."""

@@ -47,7 +47,7 @@ def test_the_figure_of_a_crossover_has_a_band_over_the_interval_of_each_crossing
 
 def test_the_figure_of_what_is_alive_says_that_it_does_not_fit(roofsim, here):
     for prompt, fits in (("1k", True), ("64k", False)):
-        roofsim(f"predict Qwen2.5-0.5B -d orin -p {prompt} --memory-plot figure.svg -q")
+        roofsim(f"predict Qwen2.5-0.5B -d orin -p {prompt} --plot figure.svg --draw memory -q")
         said = "Does not fit: needs 25.0 GiB of 6.00 GiB usable (8.00 GiB in all)"
         assert (said in (here / "figure.svg").read_text()) is not fits
 

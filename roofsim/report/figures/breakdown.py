@@ -14,8 +14,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from roofsim.prediction.setup import Setup
-from roofsim.report.figures.areas import name_areas, stacked
 from roofsim.report.figures.about import case
+from roofsim.report.figures.areas import name_areas, stacked
 from roofsim.report.figures.scales import decades, length_axis, widened
 from roofsim.report.figures.style import colours, heading, ink, look, subplots
 from roofsim.report.theme import Theme

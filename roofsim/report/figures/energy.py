@@ -9,8 +9,8 @@ from matplotlib.patches import Patch
 
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import interval_label
-from roofsim.report.figures.areas import name_areas, stacked
 from roofsim.report.figures.about import case
+from roofsim.report.figures.areas import name_areas, stacked
 from roofsim.report.figures.scales import length_axis, quantities, widened
 from roofsim.report.figures.style import colours, heading, ink, look, subplots
 from roofsim.report.theme import Theme
