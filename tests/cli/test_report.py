@@ -418,7 +418,8 @@ def drawn(light, dark):
 
 def test_a_drawing_is_kept_once_with_the_colours_of_both_themes():
     text = (
-        '<?xml version="1.0"?>\n<svg>\n <metadata>x</metadata>\n <defs><style type="text/css">*{{}}</style></defs>\n'
+        '<?xml version="1.0"?>\n<svg width="60pt">\n <metadata>x</metadata>\n'
+        ' <defs><style type="text/css">*{{}}</style></defs>\n'
         ' <g id="unused"><path id="m1{0}" d="M 1.23456 0.5" style="fill: #{0}"/></g>\n'
         ' <use xlink:href="#m1{0}"/>'
         "<text style=\"font: 700 9.5px 'DejaVu Sans', 'A', sans-serif; fill: #{1}\">t</text>"
@@ -426,19 +427,20 @@ def test_a_drawing_is_kept_once_with_the_colours_of_both_themes():
     )
     found = drawn(text.format("ffffff", "1b1f24"), text.format("15181d", "e4e7eb"))
     assert found.colours == {"--cffffff15181d": ("#ffffff", "#15181d"), "--c1b1f24e4e7eb": ("#1b1f24", "#e4e7eb")}
+    assert found.width == 80
     (text,) = found.texts
     assert text == (
-        '<svg>\n<g><path id="k-0" d="M 1.23 0.5" style="fill: var(--cffffff15181d)"/></g>\n'
+        '<svg width="60pt">\n<g><path id="k-0" d="M 1.23 0.5" style="fill: var(--cffffff15181d)"/></g>\n'
         '<use xlink:href="#k-0"/><text style="font-size: 9.5px; font-weight: 700; fill: var(--c1b1f24e4e7eb)">t</text>'
         '<text style="font-size: 8px; fill: var(--c1b1f24e4e7eb)">u</text>\n</svg>'
     )
 
 
 def test_a_drawing_whose_themes_share_different_things_is_kept_twice():
-    text = '<svg><path id="a"/>{}<use xlink:href="#a"/></svg>'
+    text = '<svg width="60pt"><path id="a"/>{}<use xlink:href="#a"/></svg>'
     found = drawn(text.format(""), text.format('<g style="fill: #ffffff"/>'))
     assert found.colours == {}
     assert found.texts == (
-        '<svg><path id="k-light-0"/><use xlink:href="#k-light-0"/></svg>',
-        '<svg><path id="k-dark-0"/><g style="fill: #ffffff"/><use xlink:href="#k-dark-0"/></svg>',
+        '<svg width="60pt"><path id="k-light-0"/><use xlink:href="#k-light-0"/></svg>',
+        '<svg width="60pt"><path id="k-dark-0"/><g style="fill: #ffffff"/><use xlink:href="#k-dark-0"/></svg>',
     )

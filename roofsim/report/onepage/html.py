@@ -14,6 +14,9 @@ from roofsim.report.theme import THEMES
 STYLE = Path(__file__).with_name("style.css")
 DARK = "@media (prefers-color-scheme: dark)"
 
+LEAST, MOST = 0.75, 1.15
+"""How much smaller and larger than drawn a figure is shown: on a phone it scrolls before it cannot be read."""
+
 HEAD = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -82,10 +85,13 @@ def _block(block: Block, key: str, colours: dict[str, tuple[str, str]]) -> Itera
             made = drawing(block.draw, f"{key}-")
             colours |= made.colours
             alt = f'role="img" aria-label="{text(f"{block.title}. {block.alt}")}"'
+            widths = f"min-width: {LEAST * made.width:.0f}px; max-width: {MOST * made.width:.0f}px"
             yield f'<figure>\n<h3 class="hidden">{text(block.title)}</h3>'
-            for each, theme in zip(made.texts, THEMES, strict=False):
+            yield f'<div class="scroll" role="region" aria-label="{text(block.title)}" tabindex="0">'
+            for drawn, theme in zip(made.texts, THEMES, strict=False):
                 only = f'class="{theme}" ' * (len(made.texts) > 1)
-                yield each.replace("<svg ", f"<svg {only}{alt} ", 1)
+                yield drawn.replace("<svg ", f'<svg {only}{alt} style="{widths}" ', 1)
+            yield "</div>"
             yield f"<figcaption>{text(block.alt)}</figcaption>\n</figure>"
         case Table():
             yield from _table(block)

@@ -18,6 +18,9 @@ IDENTITY = re.compile(r' id="([^"]+)"')
 USED = re.compile(r'(href="#|url\(#)([^")]+)')
 SHORT = re.compile(r"font: (?:(\w+) )?([\d.]+px) '[^;\"]*")
 FAMILY = re.compile(r" *font-family: [^;\"]*;?")
+WIDTH = re.compile(r'<svg [^>]*?\bwidth="([\d.]+)pt"')
+PIXELS = 4 / 3
+"""Pixels of CSS in a point."""
 DIGITS = re.compile(r"(\d+\.\d\d)\d+")
 
 
@@ -25,22 +28,27 @@ DIGITS = re.compile(r"(\d+\.\d\d)\d+")
 class Drawing:
     """One SVG in which colours are names of variables, and what each is in the light and in the dark.
 
-    Or one for each theme, without variables.
+    Or one for each theme, without variables. `width` is in pixels of CSS, with text as large as it was drawn.
     """
 
     texts: tuple[str, ...]
     colours: Mapping[str, tuple[str, str]]
+    width: float
 
 
 def drawing(draw: Callable[..., Figure], prefix: str) -> Drawing:
     """A figure for both themes. Identities begin with `prefix`, since several figures stand in one page."""
     drawn = [_svg(draw(theme=theme)) for theme in THEMES]
     light, dark = (_tidy(each, prefix) for each in drawn)
+    width = float(WIDTH.search(light)[1]) * PIXELS  # type: ignore[index]  # matplotlib states it
     if COLOUR.sub("", light) != COLOUR.sub("", dark):  # matplotlib shares what has the same colours in one theme alone
-        return Drawing(tuple(_tidy(each, f"{prefix}{theme}-") for each, theme in zip(drawn, THEMES, strict=True)), {})
+        return Drawing(
+            tuple(_tidy(each, f"{prefix}{theme}-") for each, theme in zip(drawn, THEMES, strict=True)), {}, width
+        )
     pairs = list(zip(COLOUR.findall(light), COLOUR.findall(dark), strict=True))
     found = iter(pairs)
-    return Drawing((COLOUR.sub(lambda _: f"var({variable(*next(found))})", light),), {variable(*p): p for p in pairs})
+    text = COLOUR.sub(lambda _: f"var({variable(*next(found))})", light)
+    return Drawing((text,), {variable(*p): p for p in pairs}, width)
 
 
 def variable(light: str, dark: str) -> str:
