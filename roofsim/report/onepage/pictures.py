@@ -39,7 +39,7 @@ def pictures(g: Gathered) -> Iterator[Picture]:
     yield Picture(
         "Where the time goes",
         f"Time of a prefill and of a decode step over the length of the prompt, on the device and on the host, and the "
-        f"shares of each kind of operator. {' '.join(_shares(name, each) for name, each in g.times.passes.items())}",
+        f"shares of each kind of operator. {' '.join(_shares(PASSES[name], each) for name, each in g.times.passes.items())}",
         partial(breakdown, g.times, s, p.workload),
     )
     first, last = g.memory.at[0], g.memory.at[-1]
@@ -52,7 +52,7 @@ def pictures(g: Gathered) -> Iterator[Picture]:
     )
     yield Picture(
         "Memory over the operators of the prefill",
-        f"What is alive beside weights and state at each operator; the peak of {show(float(p.memory.peak), 'B')} is at "
+        f"Bytes held beside the weights while each operator of the prefill runs, by part; the peak of {show(float(p.memory.peak), 'B')} is at "
         f"{p.memory.binding}.",
         partial(timeline, s, p.workload),
     )
@@ -65,6 +65,9 @@ def pictures(g: Gathered) -> Iterator[Picture]:
             f"Joules of a token by what they are spent on, stacked, over the length of the prompt. {told}",
             partial(energy, g.energies, s, p.workload),
         )
+
+
+PASSES = {"prefill": "prefill", "decode": "decode step"}
 
 
 def crossings(g: Gathered) -> Iterator[Picture]:
@@ -85,7 +88,7 @@ def _shares(name: str, each: Sequence[PassAt]) -> str:
 
     def said(at: PassAt) -> str:
         kind, of = max(at.kinds.items(), key=lambda pair: pair[1].device)
-        return f"{kind} {of.device / at.device_time:.0%} of {show(at.time, 's')} at {at.prompt:,} tokens"
+        return f"{kind} {of.device / at.device_time:.0%} of {show(at.device_time, 's')} at {at.prompt:,} tokens"
 
     return f"Most of the device time of a {name} goes to {said(each[0])}, {said(each[-1])}."
 
