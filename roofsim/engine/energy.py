@@ -70,7 +70,7 @@ def joules(device: Device, m: Machine, time: Number, done: Activity) -> Joules:
         return Joules(nan, nan, nan, nan, nan)
     asked = _asked(device, m, done)
     drawn = asked * _granted(device, m, time, _sum(asked))
-    return Joules(_idle(device) * time, _waiting(device, m) * time, drawn.active, drawn.work, drawn.traffic)
+    return Joules(idle_power(device) * time, _waiting(device, m) * time, drawn.active, drawn.work, drawn.traffic)
 
 
 def units_energy(device: Device, m: Machine, time: Number, done: Activity) -> Number:
@@ -81,12 +81,12 @@ def units_energy(device: Device, m: Machine, time: Number, done: Activity) -> Nu
 
 def waiting_power(device: Device, m: Machine) -> Number:
     """Watts of a device that a program holds, its clocks up, whether a kernel runs or not: idle + p_w · full."""
-    return _idle(device) + _waiting(device, m)
+    return idle_power(device) + _waiting(device, m)
 
 
 def full_power(device: Device) -> Number:
     """Watts that the whole device at work would draw beyond idle at its clocks: TDP − idle unless stated."""
-    return device.power.dynamic.value if device.power.dynamic else _limit(device) - _idle(device)
+    return device.power.dynamic.value if device.power.dynamic else _limit(device) - idle_power(device)
 
 
 def _granted(device: Device, m: Machine, time: Number, asked: Number) -> Number:
@@ -118,7 +118,8 @@ def _sum(asked: Activity) -> Number:
     return asked.active + asked.work + asked.traffic
 
 
-def _idle(device: Device) -> Number:
+def idle_power(device: Device) -> Number:
+    """Watts that a device draws when nothing runs."""
     return device.power.idle.value if device.power.idle else IDLE_SHARE * _limit(device)
 
 

@@ -97,7 +97,7 @@ def cautions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str, ..
     """What must be known before a figure is used, beside whether the request fits."""
     found = []
     if not s.runtime.written_for(s.device.vendor, s.device.kind):
-        found.append(_elsewhere(s))
+        found.append(elsewhere(s))
     window, at_once = s.architecture.window, s.runtime.sequences
     if s.architecture.positions:
         window = 0  # there a longer one does not fit
@@ -128,7 +128,7 @@ SOME = 3
 """How many fields are named."""
 
 
-def _elsewhere(s: Setup) -> str:
+def elsewhere(s: Setup) -> str:
     """That the software is not written for such a device, and which of that name is."""
     d, software = s.device, s.runtime.id.partition("-")[0]
     of_that_name = (library.runtime(name) for name in library.names("runtimes") if name.partition("-")[0] == software)
