@@ -29,6 +29,7 @@ def pictures(g: Gathered) -> Iterator[Picture]:
     passes = [(name, each, g.within[name]) for name, each in (("prefill", p.prefill), ("decode", p.decode))]
     dtypes = [p.workload.dtype, *s.precision(p.workload).units]
     m = s.machine(p.workload.dtype)
+    shares = " ".join(_shares(PASSES[name], each) for name, each in g.times.passes.items())
     told = " ".join(f"In {name} {_largest(each)}." for name, each, _ in passes)
     yield Picture(
         "Operators on the roofline of the device",
@@ -39,7 +40,7 @@ def pictures(g: Gathered) -> Iterator[Picture]:
     yield Picture(
         "Where the time goes",
         f"Time of a prefill and of a decode step over the length of the prompt, on the device and on the host, and the "
-        f"shares of each kind of operator. {' '.join(_shares(PASSES[name], each) for name, each in g.times.passes.items())}",
+        f"shares of each kind of operator. {shares}",
         partial(breakdown, g.times, s, p.workload),
     )
     first, last = g.memory.at[0], g.memory.at[-1]
@@ -52,8 +53,8 @@ def pictures(g: Gathered) -> Iterator[Picture]:
     )
     yield Picture(
         "Memory over the operators of the prefill",
-        f"Bytes held beside the weights while each operator of the prefill runs, by part; the peak of {show(float(p.memory.peak), 'B')} is at "
-        f"{p.memory.binding}.",
+        f"Bytes held beside the weights while each operator of the prefill runs, by part; the peak of "
+        f"{show(float(p.memory.peak), 'B')} is at {p.memory.binding}.",
         partial(timeline, s, p.workload),
     )
     if g.energies is not None:
