@@ -280,12 +280,15 @@ def test_what_does_not_fit_is_said_first_and_again_among_what_to_mind(roofsim, d
     assert [each.words() for each in mind.all("li")] == [f"{misfit}. Times are as if it did."]
 
 
-@pytest.mark.parametrize(("batch", "said"), [(1, ""), (18, ""), (19, "")])
-def test_an_answer_that_its_interval_does_not_settle_says_so(roofsim, data, plain, batch, said):
-    line = f"Qwen2.5-0.5B -d h100-sxm -p 4k -b {batch}"
-    fewest, most = data(f"limits {line}")["intervals"]["max_batch"]
-    doubt = "not for certain" in answers(Parsed(roofsim(f"report {line}")).root)["Does it fit?"][1][-1]
-    assert doubt == (fewest < batch <= most)
+def test_an_answer_that_its_interval_does_not_settle_says_so(roofsim, data, plain):
+    line = "Llama-3.1-8B -d raspberry-pi-5 -r llama.cpp-cpu --weights q4_k_m"
+    fewest, most = map(int, data(f"limits {line}")["intervals"]["max_batch"])
+    assert fewest < most
+    doubt = {}
+    for batch in (fewest, fewest + 1, most, most + 1):
+        (_, said) = answers(Parsed(roofsim(f"report {line} -b {batch}")).root)["Does it fit?"]
+        doubt[batch] = said[-1].startswith("not for certain")
+    assert doubt == {fewest: False, fewest + 1: True, most: True, most + 1: False}
 
 
 def test_intervals_without_a_calibration_are_told_to_be_of_the_population(roofsim, plain):
@@ -293,6 +296,20 @@ def test_intervals_without_a_calibration_are_told_to_be_of_the_population(roofsi
     assert "95 % intervals of the prior population" in text
     assert "(95 % interval, prior)" in text
     assert "calibrated)" not in text
+
+
+def test_intervals_of_a_transfer_say_from_where(roofsim, plain):
+    text = Parsed(roofsim("report Qwen2.5-0.5B -d rtx-3090 --transfer")).root.words()
+    assert re.search(r"95 % intervals by calibration [^ ]+, transferred from rtx-4090 and widened for that: they", text)
+
+
+def test_cells_of_long_texts_say_what_heads_them(page):
+    """On a phone they stand below each other; short ones are a table there too."""
+    for table in page.all("table"):
+        cells = [each for row in next(table.all("tbody")).all("tr") for each in row.inside]
+        long = max(len(each.words()) for each in cells) > 40
+        assert ("words" in table.attributes.get("class", "")) == long, next(table.all("caption")).words()
+        assert all(("data-label" in each.attributes) == long for each in cells if each.tag == "td")
 
 
 def test_energy_that_is_not_published_is_no_number(roofsim, here, plain):
