@@ -104,7 +104,7 @@ def _sources(g: Gathered) -> Iterator[Block]:
             numbers, *_, where = plain_spec(kind, spec)[0]
             yield replace(numbers, title=f"{what}: {numbers.title}")
             yield replace(where, title=f"Sources of {spec.name}")
-    yield replace(layers(s.architecture), title=f"Model: {layers(s.architecture).title}")
+    yield replace(layers(s.architecture), title=f"Layers of {layers(s.architecture).title}")
     yield replace(sources(s.architecture), title=f"Sources of {s.architecture.name}")
     yield replace(sources(s.runtime), title=f"Sources of {s.runtime.name}")
 
