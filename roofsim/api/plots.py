@@ -111,7 +111,7 @@ def attribution(found: Prediction, *others: Prediction, theme: Theme = "light") 
             raise InputError("others: predictions of the same model, device and request are needed, which differ in "
                              "their runtimes")  # fmt: skip
     setups = [each.on for each in (found, *others)]
-    return figure(compare_runtimes(setups, found.asked.arith.single(found.on.device)), setups, theme=_themed(theme))
+    return figure(compare_runtimes(setups, found.asked.single(found.on.device)), setups, theme=_themed(theme))
 
 
 def _request(found: Prediction) -> tuple[object, ...]:
@@ -123,11 +123,12 @@ def _request(found: Prediction) -> tuple[object, ...]:
 def limits(found: LimitsResult, *, theme: Theme = "light") -> Figure:
     """Memory by part over the length of the prompt."""
     _is(found, "LimitsResult")
+    from roofsim.report.figures.limits import Held
     from roofsim.report.figures.limits import limits as figure
     from roofsim.studies.limits import limits, spread
 
     s = found.on
-    return figure(limits(s, found.workload, spread(found)), s.device.name, s.runtime.name, theme=_themed(theme))
+    return figure([Held(limits(s, found.workload, spread(found)), s)], theme=_themed(theme))
 
 
 def crossover(found: Crossover, *, theme: Theme = "light") -> Figure:
@@ -152,6 +153,15 @@ def sweep(found: Swept, *, theme: Theme = "light") -> Figure:
     from roofsim.report.figures.sweep import sweep as figure
 
     return figure(found, theme=_themed(theme))
+
+
+def heat(found: Swept, figure: str | None = None, *, theme: Theme = "light") -> Figure:
+    """A figure of a study over its two axes of numbers, the first unless one is named; raises InputError for others."""
+    _is(found, "Swept")
+    from roofsim.report.figures.heat import heat_of_sweep
+
+    name = None if figure is None else checked.text("figure", figure)
+    return heat_of_sweep(found, name, theme=_themed(theme))
 
 
 def pareto(found: Front, *, theme: Theme = "light") -> Figure:

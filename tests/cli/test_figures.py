@@ -55,7 +55,7 @@ def test_the_figure_of_what_is_alive_says_that_it_does_not_fit(roofsim, here):
 def test_the_figure_of_limits_shows_the_longest_prompt(roofsim, here):
     out = roofsim("limits Qwen2.5-0.5B -d orin --plot figure.svg -q")
     longest = out.split("Longest prompt at batch 1: ")[1].split(" ")[0]
-    assert f"longest prompt, {longest}" in (here / "figure.svg").read_text()
+    assert f"longest prompt: {longest}" in (here / "figure.svg").read_text()
 
 
 def point(phase, measured, metric="latency_s"):

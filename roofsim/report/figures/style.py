@@ -239,14 +239,20 @@ NARROWEST = 200.0
 """Points of a column of a key that is not too narrow to read."""
 
 
-def _in_columns(entries: Sequence[tuple[Any, str]], columns: int, room: float) -> tuple[list[tuple[Any, str]], float]:
-    """The entries with their lines broken, and the lines of the tallest column."""
-    lines = [wrapped(text, KEY, room) for _, text in entries]
-    rows = [len(each) + 0.35 for each in lines]
-    per, more = divmod(len(rows), columns)
+def _in_columns(entries: Sequence[tuple[Any, str]], columns: int, room: float) -> tuple[float, list[tuple[Any, str]]]:
+    """The lines of the tallest of so many columns, and the entries, their lines broken where that is needed."""
+    per, more = divmod(len(entries), columns)
     ends = [per * (i + 1) + min(more, i + 1) for i in range(columns)]  # the first take one more, as matplotlib has it
-    tallest = max(sum(rows[start:end]) for start, end in zip([0, *ends], ends, strict=False))
-    return [(mark, "\n".join(each)) for (mark, _), each in zip(entries, lines, strict=True)], tallest
+    spans = list(zip([0, *ends], ends, strict=False))
+    widths = [max(width_of(text, KEY) for _, text in entries[start:end]) + MARK for start, end in spans]
+    if sum(widths) <= room:
+        lines = [[text] for _, text in entries]
+    elif room / columns >= NARROWEST or columns == 1:
+        lines = [wrapped(text, KEY, room / columns - MARK) for _, text in entries]
+    else:
+        return math.inf, []
+    tallest = max(sum(len(each) + 0.35 for each in lines[start:end]) for start, end in spans)
+    return tallest, [(mark, "\n".join(each)) for (mark, _), each in zip(entries, lines, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,11 +266,11 @@ class Key:
     @classmethod
     def of(cls, entries: Sequence[tuple[Any, str]], width: float) -> Key:
         """The key of a figure that is so many inches wide."""
-        room = 72 * width - 16
-        most = max(min(int(room // NARROWEST), len(entries)), 1)
-        found = [_in_columns(entries, columns, room / columns - MARK) for columns in range(1, most + 1)]
-        texts, tallest = min(found, key=lambda each: each[1])
-        return cls(texts, found.index((texts, tallest)) + 1, (tallest * KEY * LINE + 8) / 72 if entries else 0.0)
+        if not entries:
+            return cls((), 1, 0.0)
+        found = [_in_columns(entries, columns, 72 * width - 16) for columns in range(1, len(entries) + 1)]
+        tallest, texts = min(found, key=lambda each: each[0])
+        return cls(texts, found.index((tallest, texts)) + 1, (tallest * KEY * LINE + 8) / 72)
 
     def draw(self, figure: Figure) -> None:
         """Put it there."""
@@ -303,8 +309,13 @@ MOST_TICKS = 6
 """Labels of an axis, or a few more."""
 
 
-def quantities(axes: Axes, which: Literal["x", "y"], unit: str, low: float, high: float, *, log: bool) -> None:
-    """An axis from `low` to `high` in quantities of a unit, at round places: powers of two for bytes."""
+def quantities(
+    axes: Axes, which: Literal["x", "y"], unit: str, low: float, high: float, *, log: bool, most: int = MOST_TICKS
+) -> None:
+    """An axis from `low` to `high` in quantities of a unit, at round places: powers of two for bytes.
+
+    A linear one has `most` labels, or a few more.
+    """
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log" if log else "linear")
     (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
@@ -327,9 +338,9 @@ def quantities(axes: Axes, which: Literal["x", "y"], unit: str, low: float, high
             LogLocator(subs=few, numticks=2 * MOST_TICKS) if decades > 0.4 else MaxNLocator(MOST_TICKS - 1)
         )
     elif unit == "B":
-        axis.set_major_locator(MultipleLocator(2.0 ** math.ceil(math.log2((high - low) / MOST_TICKS))))
+        axis.set_major_locator(MultipleLocator(2.0 ** math.ceil(math.log2((high - low) / most))))
     else:
-        axis.set_major_locator(MaxNLocator(MOST_TICKS))
+        axis.set_major_locator(MaxNLocator(most))
     ticks(axis, unit)
 
 

@@ -13,8 +13,8 @@ from roofsim.report.crossover import crossover_row
 from roofsim.report.figures.breakdown import breakdown
 from roofsim.report.figures.crossover import crossover
 from roofsim.report.figures.energy import energy
-from roofsim.report.figures.limits import limits
-from roofsim.report.figures.roofline import roofline
+from roofsim.report.figures.limits import Held, limits
+from roofsim.report.figures.roofline import Placed, roofline
 from roofsim.report.figures.timeline import timeline
 from roofsim.report.limits import longest_prompt
 from roofsim.report.onepage.document import Picture
@@ -25,17 +25,14 @@ from roofsim.studies.breakdown import PassAt
 def pictures(g: Gathered) -> Iterator[Picture]:
     """Figures of the request itself."""
     p, s = g.prediction, g.s
-    names = s.device.name, s.runtime.name
-    passes = [(name, each, g.within[name]) for name, each in (("prefill", p.prefill), ("decode", p.decode))]
-    dtypes = [p.workload.dtype, *s.precision(p.workload).units]
     m = s.machine(p.workload.dtype)
     shares = " ".join(_shares(PASSES[name], each) for name, each in g.times.passes.items())
-    told = " ".join(f"In {name} {_largest(each)}." for name, each, _ in passes)
+    told = " ".join(f"In {name} {_largest(each)}." for name, each in (("prefill", p.prefill), ("decode", p.decode)))
     yield Picture(
         "Operators on the roofline of the device",
         f"Rate over arithmetic intensity, both logarithmic, below the roofs of memory and peaks; the ridge point is at "
         f"{m.matrix_rate / m.bandwidth:.0f} FLOP/B. {told}",
-        partial(roofline, p.model, names[0], m, dtypes, passes, p.calibration),
+        partial(roofline, [Placed(p, s, g.within)]),
     )
     yield Picture(
         "Where the time goes",
@@ -49,7 +46,7 @@ def pictures(g: Gathered) -> Iterator[Picture]:
         "Memory against the length of the prompt",
         f"Peak memory of a prefill by part, stacked, against the line of what there is, {g.memory.room.words}. It "
         f"takes {ends}. Longest prompt: {longest_prompt(g.memory.limits)}.",
-        partial(limits, g.memory, *names),
+        partial(limits, [Held(g.memory, s)]),
     )
     yield Picture(
         "Memory over the operators of the prefill",
