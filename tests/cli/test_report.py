@@ -96,7 +96,7 @@ def page(written):
 @pytest.fixture
 def plain(monkeypatch):
     """Pages without figures, which take most of the time."""
-    for each in ("pictures", "crossings"):
+    for each in ("pictures", "crossings", "tornadoes"):
         monkeypatch.setattr(sections, each, lambda g: ())
 
 
@@ -188,7 +188,7 @@ def test_everything_assumed_and_every_source_of_a_number_is_on_it(page, data):
 
 def test_every_figure_is_drawn_and_told_in_words(page):
     figures = list(page.all("figure"))
-    assert len(figures) == 8, "five of the request, three of the comparison"
+    assert len(figures) == 10, "five of the request, three of the comparison, two of what moves it"
     for each in figures:
         themes = [x.attributes.get("class") for x in each.all("svg")]
         assert themes in ([None], ["light", "dark"])
@@ -425,8 +425,29 @@ class Fake:
     def __init__(self, text):
         self.text = text
 
+    def findobj(self, match):
+        return []
+
     def savefig(self, stream, **_):
         stream.write(self.text)
+
+
+def test_letters_with_a_border_stay_text():
+    from matplotlib.patheffects import withStroke
+
+    from roofsim.report.figures.style import look, subplots
+
+    def draw(theme):
+        with look(theme):
+            figure, _ = subplots(figsize=(2, 2))
+        figure.text(0.5, 0.5, "plain")
+        figure.text(0.5, 0.5, "bordered").set_path_effects([withStroke(linewidth=2)])
+        return figure
+
+    (text,) = svg.drawing(draw, "k-").texts
+    texts = {" ".join(each.split()) for each in re.findall("<text[^>]*>(.*?)</text>", text, re.S)}
+    assert {"plain", "bordered"} <= texts
+    assert re.search(r'<g class="halo">\s*<text[^>]*>bordered', text)
 
 
 def drawn(light, dark):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from roofsim.explore.sensitivity import Sensitivities, sensitivities
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.request import operator_intervals, predict_request
@@ -66,6 +67,11 @@ class Gathered:
         return None if self.s.device.power.tdp is None else energies(self.s, self.w)
 
     @cached_property
+    def moves(self) -> tuple[Sensitivities, ...]:
+        """What `roofsim sensitivity` says of both times."""
+        return tuple(sensitivities(self.s, self.w, figure) for figure in ("ttft", "tpot"))
+
+    @cached_property
     def remedies(self) -> Sequence[Remedy]:
         """What `roofsim predict --explain` says would help."""
         return remedies(self.s, self.w)
@@ -92,6 +98,7 @@ class Gathered:
             **self.prediction.to_dict(),
             "memory_at": self.limits.to_dict()["memory"],
             "remedies": plain(self.remedies),
+            "moves": [each.to_dict() for each in self.moves],
             "against": [each.to_dict() for each in self.crossings],
         }
 

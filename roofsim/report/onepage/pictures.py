@@ -16,6 +16,7 @@ from roofsim.report.figures.energy import energy
 from roofsim.report.figures.limits import Held, limits
 from roofsim.report.figures.roofline import Placed, roofline
 from roofsim.report.figures.timeline import timeline
+from roofsim.report.figures.tornado import tornado
 from roofsim.report.limits import longest_prompt
 from roofsim.report.onepage.document import Picture
 from roofsim.report.onepage.gathered import Gathered
@@ -78,6 +79,18 @@ def crossings(g: Gathered) -> Iterator[Picture]:
             f"{what.capitalize()} against the length of the prompt",
             f"{what.capitalize()} of each model over the length of the prompt. {'. '.join(ahead)}.",
             partial(crossover, [each], g.s.device.name, g.s.runtime.name),
+        )
+
+
+def tornadoes(g: Gathered) -> Iterator[Picture]:
+    """Figures of what moves both times."""
+    for each in g.moves:
+        most = ", ".join(f"{row.number} {row.elasticity:+.2f} %" for row in each.rows[:3])
+        yield Picture(
+            f"What moves the {each.words}",
+            f"The {each.words}, {show(each.value, each.unit)}, at half and at twice each number. One per cent more "
+            f"of a number moves it by: {most}.",
+            partial(tornado, each, g.s.device.name, g.s.runtime.name),
         )
 
 

@@ -18,7 +18,7 @@ from roofsim.report.onepage.again import line
 from roofsim.report.onepage.answers import answers
 from roofsim.report.onepage.document import Block, Code, Listed, Page, Section, Text
 from roofsim.report.onepage.gathered import Gathered
-from roofsim.report.onepage.pictures import crossings, pictures
+from roofsim.report.onepage.pictures import crossings, pictures, tornadoes
 from roofsim.report.onepage.stack import switches
 from roofsim.report.prediction import BASIS, interval_table, memory_table, operator_table, pass_table, request_table
 from roofsim.report.specs import layers, plain_spec, sources
@@ -48,7 +48,7 @@ def _sections(g: Gathered) -> Iterator[Section]:
     tables = [operator_table(name, each, everything=True) for name, each in (("prefill", p.prefill),
                                                                           ("decode", p.decode))]  # fmt: skip
     yield Section("operators", "Operators", (*tables, Text(BASIS)))
-    yield Section("help", "What would help", (replace(remedy_table(p, g.remedies), title=HELP),))
+    yield Section("help", "What would help", (replace(remedy_table(p, g.remedies), title=HELP), *tornadoes(g)))
     yield Section("assumptions", "Assumptions", _assumptions(g))
     yield Section("sources", "Sources", tuple(_sources(g)))
     yield Section("intervals", "Calibration and intervals", tuple(_intervals(g)))

@@ -56,7 +56,15 @@ def variable(light: str, dark: str) -> str:
     return f"--c{light[1:]}{dark[1:]}".lower()
 
 
+HALO = "halo"
+"""The class of texts with a border in the colour of the ground. Matplotlib would make outlines of their letters, which
+are ten times as large and no text."""
+
+
 def _svg(figure: Figure) -> str:
+    for each in figure.findobj(lambda artist: bool(artist.get_path_effects())):
+        each.set_path_effects([])
+        each.set_gid(HALO)
     stream = StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(stream, format="svg", bbox_inches="tight", metadata=nothing)
@@ -71,6 +79,7 @@ def _tidy(text: str, prefix: str) -> str:
     text = SHORT.sub(lambda m: f"font-size: {m[2]}" + (f"; font-weight: {m[1]}" if m[1] else ""), text)
     text = FAMILY.sub("", text)
     used = {name: f"{prefix}{i}" for i, name in enumerate(dict.fromkeys(name for _, name in USED.findall(text)))}
+    text = text.replace(f' id="{HALO}"', f' class="{HALO}"')
     text = IDENTITY.sub(lambda m: f' id="{used[m[1]]}"' if m[1] in used else "", text)
     text = USED.sub(lambda m: m[1] + used[m[2]], text)
     text = DIGITS.sub(r"\1", text)
