@@ -26,7 +26,7 @@ def answers(g: Gathered) -> Answers:
         within = f"{tokens(intervals[name])} ({interval_label(p.calibration)})"
         return Answer(question, tokens_that_fit(value) if value else "none", value, within, why)
 
-    whole = f"{w.generate:,} tokens in {shown(r.total_time, 's')}, {ends(intervals['total_time'], 's')}"
+    whole = f"over the whole request, {shown(r.total_time, 's')} ({ends(intervals['total_time'], 's')})"
     return Answers((
         _fits(g),
         of("Time to first token", "ttft", float(r.ttft), "s", f"a prompt of {w.prompt:,} tokens, batch {w.batch:,}"),
