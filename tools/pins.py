@@ -3,9 +3,9 @@
 What an installation brings is settled here and nowhere else: every package that pyproject.toml leads to, extras,
 build and all, by version and hash, for each Python and system that the project supports. `pins/main.txt` is what
 `roofsim` needs, `pins/test.txt` what its checks need beside that, `pins/page.txt` what the tests of the page need and
-`pins/measure.txt` what `roofsim measure` and its tests need beside both. The last has no hashes: PyTorch is built for processors and for cards under one version, and
-which of the two an index serves is the reader's choice. Without `--upgrade` a version stays unless pyproject.toml rules
-it out.
+`pins/measure.txt` what `roofsim measure` and its tests need beside both. The last has no hashes: PyTorch is built for
+processors and for cards under one version, and which of the two an index serves is the reader's choice. Without
+`--upgrade` a version stays unless pyproject.toml rules it out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SAYS = {
     "main": "what roofsim needs to be installed and run",
     "test": "what its checks need beside main.txt",
     "page": "what the tests of the page of `roofsim explore` need beside both",
-    "measure": "what `roofsim measure` needs beside main.txt and test.txt, for PyTorch's builds for processors and for cards alike",
+    "measure": "what `roofsim measure` needs beside all, for PyTorch's builds for processors and for cards alike",
 }
 
 
