@@ -3,9 +3,25 @@
 {
   const view = ((globalThis.roofsim ??= {}).view ??= {});
 
-  const DECIMAL = [["P", 1e15], ["T", 1e12], ["G", 1e9], ["M", 1e6], ["k", 1e3], ["", 1], ["m", 1e-3], ["µ", 1e-6], ["n", 1e-9]];
-  const BINARY = [["TiB", 2 ** 40], ["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 2 ** 10], ["B", 1]];
-  const SPOKEN = { "tokens/s": "tok/s", tokens: "", sequences: "", "1": "", "": "" };
+  const DECIMAL = [
+    ["P", 1e15],
+    ["T", 1e12],
+    ["G", 1e9],
+    ["M", 1e6],
+    ["k", 1e3],
+    ["", 1],
+    ["m", 1e-3],
+    ["µ", 1e-6],
+    ["n", 1e-9],
+  ];
+  const BINARY = [
+    ["TiB", 2 ** 40],
+    ["GiB", 2 ** 30],
+    ["MiB", 2 ** 20],
+    ["KiB", 2 ** 10],
+    ["B", 1],
+  ];
+  const SPOKEN = { "tokens/s": "tok/s", tokens: "", sequences: "", 1: "", "": "" };
   const PLAIN = new Set(["tokens/s", "tokens", "sequences", "1", ""]);
 
   /** Three digits that count, as a plain decimal. */
@@ -66,7 +82,8 @@
     return number * factor;
   }
 
-  const escape = (words) => String(words).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
+  const escape = (words) =>
+    String(words).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
 
   view.text = { say, tokens, sayInput, parse, significant, escape, counts };
 }
