@@ -6,15 +6,14 @@
   /** The answer in a sentence or two, and what must be known before it is believed. */
   function headline(state, series, crossings, unread) {
     const { element } = view;
-    const { say, tokens } = view.text;
+    const { capital, say, tokens } = view.text;
     const figure = view.figure(state.figure);
     const able = view.series.runs(series);
     const better = figure.better === "more" ? d3.descending : d3.ascending;
     const order = d3.sort(able, (a, b) => better(a.predicted()[figure.name], b.predicted()[figure.name]));
     const said = order.map((one) => `${one.name} ${say(one.predicted()[figure.name], figure.unit)}`);
-    const capital = figure.label[0].toUpperCase() + figure.label.slice(1);
     const answer = said.length
-      ? [`${capital} at a prompt of ${tokens(state.prompt)}, batch ${state.batch}: ${said.join(", ")}.`]
+      ? [`${capital(figure.label)} at a prompt of ${tokens(state.prompt)}, batch ${state.batch}: ${said.join(", ")}.`]
       : [];
     if (able.length === 2) {
       const met = crossings.map(

@@ -130,6 +130,7 @@
       document.documentElement.dataset.theme = theme.name;
       controls.sync(state, theme);
       for (const panel of panels) panel.sync();
+      by("setting").textContent = view.series.setting(state).join(" · ");
       history.replaceState(null, "", view.state.write(state));
       let begun = now();
       const order = [...panels.filter((panel) => visible.has(panel)), ...panels.filter((panel) => !visible.has(panel))];
@@ -157,6 +158,7 @@
           by("headline").replaceChildren(...view.headline(state, series, found.crossings ?? [], unread));
       }
       document.documentElement.dataset.rested = mine;
+      performance.mark("drawn");
     }
 
     view.theme.wished?.addEventListener("change", () => changed(false));

@@ -47,7 +47,7 @@
       spec,
       section,
       figure,
-      title: () => spec.title(page.state()),
+      title: () => view.text.capital(spec.title(page.state())),
       setting: () => view.series.setting(page.state()).join(" · "),
       summary: () => drawn.summary ?? "",
       /** Put what was drawn in its place; the table only where it is looked at. */
@@ -60,8 +60,8 @@
       /** Title and choices of a state. */
       sync() {
         const state = page.state();
-        heading.textContent = spec.title(state);
-        tableBox.ariaLabel = `${spec.title(state)}: values`;
+        heading.textContent = panel.title();
+        tableBox.ariaLabel = `${panel.title()}: values`;
         for (const { option, select } of selects) {
           view.options(select, option.choices(state));
           select.value = option.value ? option.value(state) : state[option.key];

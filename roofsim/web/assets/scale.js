@@ -86,7 +86,7 @@
   const width = (words, size = FONT) => words.length * size * 0.56 + 4;
 
   /**
-   * Labels of points ({x, y, text} in pixels), the first ones most wanted: each goes to the first of eight places inside
+   * Labels of points ({x, y, text} in pixels), the first ones most wanted: each goes to the first of eight places in
    * the frame that is free of the others and of the `lines` (points), or if need be only of the others, or nowhere.
    */
   function place(wanted, frame, taken = [], lines = [], size = FONT) {

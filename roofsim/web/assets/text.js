@@ -85,5 +85,7 @@
   const escape = (words) =>
     String(words).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
 
-  view.text = { say, tokens, sayInput, parse, significant, escape, counts };
+  const capital = (words) => words[0].toUpperCase() + words.slice(1);
+
+  view.text = { capital, say, tokens, sayInput, parse, significant, escape, counts };
 }
