@@ -94,5 +94,10 @@
     return p;
   }
 
-  view.chart = { plot, axes, tip, text, sentence, FAMILY };
+  /** What a panel shows that has no curve. */
+  const nothing = ({ series }) => ({
+    nodes: [sentence(series.length ? "None of the chosen models runs with these choices." : "Choose a model.")],
+  });
+
+  view.chart = { nothing, plot, axes, tip, text, sentence, FAMILY };
 }

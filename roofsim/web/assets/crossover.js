@@ -58,7 +58,7 @@
   function* draw(context) {
     const { state, live, series: all } = context;
     const series = view.series.runs(all);
-    if (!series.length) return { nodes: [view.chart.sentence("None of the chosen models runs with these choices.")] };
+    if (!series.length) return view.chart.nothing(context);
     const figure = view.figure(state.figure);
     const x = along(state, series);
     const xs = view.scale.steps(x.low, x.high, live ? FEW : MANY, x.unit);

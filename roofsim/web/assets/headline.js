@@ -15,12 +15,7 @@
     const answer = said.length
       ? [`${capital(figure.label)} at a prompt of ${tokens(state.prompt)}, batch ${state.batch}: ${said.join(", ")}.`]
       : [];
-    if (able.length === 2) {
-      const met = crossings.map(
-        (found) => `${say(found.x)} tokens${found.low ? ` [${say(found.low)} – ${say(found.high)}]` : ""}`,
-      );
-      answer.push(met.length ? `The order turns at ${met.join(" and ")}.` : "Over the lengths shown the order stays.");
-    }
+    if (able.length === 2 && crossings) answer.push(turns(order, crossings, state.prompt));
     const cautions = [
       ...series.filter((one) => one.lacks).map((one) => `${one.name}: ${one.lacks}`),
       ...able
@@ -35,6 +30,16 @@
       element("span", { textContent: answer.join(" ") }),
       ...cautions.map((words) => element("span", { className: "caution", textContent: words })),
     ];
+  }
+
+  /** Who of two is ahead where. */
+  function turns([ahead, behind], crossings, prompt) {
+    const { say } = view.text;
+    const at = ({ x, low, high }) => `${say(x)} tokens${low ? ` [${say(low)} – ${say(high)}]` : ""}`;
+    if (!crossings.length) return `${ahead.name} is ahead at all lengths shown.`;
+    if (crossings.length > 1) return `The order turns at ${crossings.map(at).join(" and ")}.`;
+    const [first, then] = prompt < crossings[0].x ? [ahead, behind] : [behind, ahead];
+    return `${first.name} is ahead up to ${at(crossings[0])}, ${then.name} beyond.`;
   }
 
   view.headline = headline;

@@ -49,10 +49,11 @@
   function* draw(context) {
     const { state } = context;
     const series = view.series.runs(context.series);
+    if (!series.length) return view.chart.nothing(context);
     const names = chosen(state).split(PAIR);
     const sides = names.map((name) => series.find((one) => one.name === name));
     if (!sides.every(Boolean) || !sides.length)
-      return { nodes: [view.chart.sentence(`${names.join(" and ")}: not both run with these choices.`)] };
+      return { nodes: [view.chart.sentence(`${names.join(" and ")} cannot be shown with these choices.`)] };
     const figure = view.figure(state.wanted);
     const [x, y] = [axis(otherwise(state, "across"), state), axis(otherwise(state, "down"), state)];
     if (x.name === y.name)

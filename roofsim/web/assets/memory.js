@@ -8,7 +8,7 @@
   function* draw(context) {
     const { state, width, live } = context;
     const series = view.series.runs(context.series);
-    if (!series.length) return { nodes: [view.chart.sentence("None of the chosen models runs with these choices.")] };
+    if (!series.length) return view.chart.nothing(context);
     const most = d3.max(series, (one) => Math.min(one.ends().max_prompt ?? 2 ** 20, 2 ** 20));
     const high = 2 ** Math.ceil(Math.log2(Math.max(8192, most, state.prompt) * 1.5));
     const low = 128;

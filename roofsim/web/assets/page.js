@@ -98,7 +98,7 @@
       if (rested) return;
       const begun = now();
       document.documentElement.dataset.theme = theme.name;
-      controls.sync(state, theme);
+      answer(null, false);
       for (const panel of panels) if (panel.spec.rests) panel.section.classList.add("moving");
       while (waiting.length && now() - begun < BUDGET) {
         const panel = waiting.shift();
@@ -111,6 +111,12 @@
         requestAnimationFrame(frame);
         framed = true;
       }
+    }
+
+    /** The answer above the figures; read out only where it stays. */
+    function answer(crossings, stays) {
+      by("headline").ariaLive = stays ? "polite" : "off";
+      by("headline").replaceChildren(...view.headline(state, series, crossings, unread));
     }
 
     const draw = (make) => {
@@ -154,8 +160,7 @@
           });
         }
         panel.show(found, true);
-        if (panel.key === "crossover")
-          by("headline").replaceChildren(...view.headline(state, series, found.crossings ?? [], unread));
+        if (panel.key === "crossover") answer(found.crossings ?? null, true);
       }
       document.documentElement.dataset.rested = mine;
       performance.mark("drawn");

@@ -23,7 +23,7 @@
   function* draw(context) {
     const { state, width, theme } = context;
     const series = view.series.runs(context.series);
-    if (!series.length) return { nodes: [view.chart.sentence("None of the chosen models runs with these choices.")] };
+    if (!series.length) return view.chart.nothing(context);
     const phases = state.phases === "both" ? Object.keys(PHASES) : [state.phases];
     const all = points(series, phases);
     const shown = d3.sort(all.filter(drawable), (point) => -point.share);

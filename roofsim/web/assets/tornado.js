@@ -8,7 +8,7 @@
   function* draw(context) {
     const { state, width, theme } = context;
     const series = view.series.runs(context.series);
-    if (!series.length) return { nodes: [view.chart.sentence("None of the chosen models runs with these choices.")] };
+    if (!series.length) return view.chart.nothing(context);
     const figure = view.figure(state.wanted);
     const all = [];
     for (const one of series) {

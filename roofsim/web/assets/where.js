@@ -53,7 +53,7 @@
 
   function* draw(context) {
     const series = view.series.runs(context.series);
-    if (!series.length) return { nodes: [view.chart.sentence("None of the chosen models runs with these choices.")] };
+    if (!series.length) return view.chart.nothing(context);
     const { width } = context;
     const across = width > 860 ? 2 : 1;
     const box = document.createElement("div");
