@@ -17,6 +17,7 @@
         overflow: "visible",
       },
       ...options,
+      marks: options.marks.filter(Boolean),
       x: { label: null, axis: null, ...options.x },
       y: { label: null, axis: null, ...options.y },
     });
@@ -60,8 +61,9 @@
     return marks;
   }
 
-  /** The box that says what is under the pointer. */
+  /** The box that says what is under the pointer; while something is dragged there is none. */
   const tip = (context, data, channels, pointer = Plot.pointerX) =>
+    !context.live &&
     Plot.tip(
       data,
       pointer({
@@ -75,6 +77,10 @@
         pathFilter: "none",
       }),
     );
+
+  /** A line at what the pointer is next to. */
+  const cursor = (context, data) =>
+    !context.live && Plot.ruleX(data, Plot.pointerX({ x: "x", stroke: context.theme.soft, strokeOpacity: 0.6 }));
 
   /** Text with the paper around it, so that lines behind do not touch it. */
   const text = (context, data, options) =>
@@ -99,5 +105,5 @@
     nodes: [sentence(series.length ? "None of the chosen models runs with these choices." : "Choose a model.")],
   });
 
-  view.chart = { nothing, plot, axes, tip, text, sentence, FAMILY };
+  view.chart = { nothing, plot, axes, tip, cursor, text, sentence, FAMILY };
 }

@@ -173,8 +173,8 @@
           fontWeight: 600,
         }),
         view.chart.tip(context, rows, { x: "x", y: "y", title: (row) => reading(state, figure, x, curves, row) }),
-        Plot.ruleX(rows, Plot.pointerX({ x: "x", stroke: theme.soft, strokeOpacity: 0.6 })),
-      ].filter(Boolean),
+        view.chart.cursor(context, rows),
+      ],
     });
   }
 

@@ -170,7 +170,7 @@
           { x: "i", y: "j", title: (cell) => reading(figure, x, y, sides, cell) },
           Plot.pointer,
         ),
-      ].filter(Boolean),
+      ],
     });
   }
 

@@ -151,7 +151,7 @@
           y: "y",
           title: (row) => reading(one, parts, names, word, row, sums, usable),
         }),
-        Plot.ruleX(totals, Plot.pointerX({ x: "x", stroke: theme.ink, strokeOpacity: 0.5 })),
+        view.chart.cursor(context, totals),
         sums[0] > top &&
           view.chart.text(context, [0], {
             frameAnchor: "top",
@@ -160,7 +160,7 @@
             fill: theme.ink,
             lineAnchor: "top",
           }),
-      ].filter(Boolean),
+      ],
     });
   }
 

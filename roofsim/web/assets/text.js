@@ -24,10 +24,12 @@
   const SPOKEN = { "tokens/s": "tok/s", tokens: "", sequences: "", 1: "", "": "" };
   const PLAIN = new Set(["tokens/s", "tokens", "sequences", "1", ""]);
 
+  const GROUPED = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+
   /** Three digits that count, as a plain decimal. */
   function significant(value, digits = 3) {
     const whole = Math.abs(value) >= 10 ** digits;
-    return whole ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(digits)));
+    return whole ? GROUPED.format(value) : String(Number(value.toPrecision(digits)));
   }
 
   const scaled = (value, table) => table.find(([, size]) => Math.abs(value) >= size * 0.9995) ?? table.at(-1);
@@ -60,7 +62,7 @@
   function tokens(value) {
     const k = value / 1024;
     if (k >= 1024 && Number.isInteger(k / 1024)) return `${k / 1024}M`;
-    return k >= 1 && Number.isInteger(k * 4) ? `${k}k` : Math.round(value).toLocaleString("en");
+    return k >= 1 && Number.isInteger(k * 4) ? `${k}k` : GROUPED.format(value);
   }
 
   const counts = (unit) => unit === "tokens" || unit === "sequences";
