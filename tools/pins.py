@@ -2,8 +2,8 @@
 
 What an installation brings is settled here and nowhere else: every package that pyproject.toml leads to, extras,
 build and all, by version and hash, for each Python and system that the project supports. `pins/main.txt` is what
-`roofsim` needs, `pins/test.txt` what its checks need beside that, `pins/measure.txt` what `roofsim measure` and its
-tests need beside both. The last has no hashes: PyTorch is built for processors and for cards under one version, and
+`roofsim` needs, `pins/test.txt` what its checks need beside that, `pins/page.txt` what the tests of the page need and
+`pins/measure.txt` what `roofsim measure` and its tests need beside both. The last has no hashes: PyTorch is built for processors and for cards under one version, and
 which of the two an index serves is the reader's choice. Without `--upgrade` a version stays unless pyproject.toml rules
 it out.
 """
@@ -24,7 +24,8 @@ HEAD = "# Made by `python tools/pins.py`; {says}.\n"
 SAYS = {
     "main": "what roofsim needs to be installed and run",
     "test": "what its checks need beside main.txt",
-    "measure": "what `roofsim measure` needs beside both, for PyTorch's builds for processors and for cards alike",
+    "page": "what the tests of the page of `roofsim explore` need beside both",
+    "measure": "what `roofsim measure` needs beside main.txt and test.txt, for PyTorch's builds for processors and for cards alike",
 }
 
 
@@ -59,14 +60,16 @@ def main(arguments: list[str]) -> int:
     build = project["build-system"]["requires"]
     old = "" if arguments else "".join(file.read_text() for file in sorted(PINS.glob("*.txt")))
     plain = re.sub(r" *\\\n +--hash=\S+", "", old)
-    measure = settled(build, ["dev", "measure", "llamacpp"], plain)
+    measure = settled(build, ["dev", "measure", "llamacpp", "page"], plain)
     exact = "".join(measure.values())
     test = settled(build, ["dev"], exact, "--generate-hashes")
     names = settled(build, [], exact).keys()
+    page = settled(build, ["dev", "page"], exact, "--generate-hashes")
     parts = {
         "main": {name: pin for name, pin in test.items() if name in names},
         "test": {name: pin for name, pin in test.items() if name not in names},
-        "measure": {name: pin for name, pin in measure.items() if name not in test},
+        "page": {name: pin for name, pin in page.items() if name not in test},
+        "measure": {name: pin for name, pin in measure.items() if name not in page},
     }
     for name, pins in parts.items():
         (PINS / f"{name}.txt").write_text(HEAD.format(says=SAYS[name]) + "".join(pins.values()))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from roofsim.report.table import Table
+    from roofsim.report.theme import Theme
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,11 +57,11 @@ class LimitsResult(OfOne, limiting.LimitsResult):
 
         return limits_records(self)
 
-    def plot(self) -> Figure:
+    def plot(self, *, theme: Theme = "light") -> Figure:
         """Memory by part over length."""
         from roofsim.api import plots
 
-        return plots.limits(self)
+        return plots.limits(self, theme=theme)
 
 
 @dataclass(frozen=True, repr=False)

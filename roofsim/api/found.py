@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from roofsim.report.table import Table
+    from roofsim.report.theme import Theme
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,11 +61,11 @@ class Crossover(Shown, crossing.Comparison):
 
         return crossover_records([self])
 
-    def plot(self) -> Figure:
+    def plot(self, *, theme: Theme = "light") -> Figure:
         """The metric over length, a panel for each pair."""
         from roofsim.api import plots
 
-        return plots.crossover(self)
+        return plots.crossover(self, theme=theme)
 
 
 MOST_SAID = 4
@@ -124,11 +125,11 @@ class Comparison(Shown, comparing.Comparison):
 
         return comparison_records(self)
 
-    def plot(self) -> Figure:
+    def plot(self, *, theme: Theme = "light") -> Figure:
         """Bars for each combination that can be run."""
         from roofsim.api import plots
 
-        return plots.compare(self)
+        return plots.compare(self, theme=theme)
 
 
 @dataclass(frozen=True, repr=False)
@@ -174,11 +175,11 @@ class Swept(Shown, sweep.Swept):
         """A labelled mesh, a dimension an axis; raises InputError for single points, MissingExtra without xarray."""
         return sweep.Swept.to_xarray(self)
 
-    def plot(self) -> Figure:
+    def plot(self, *, theme: Theme = "light") -> Figure:
         """Figures over the axes."""
         from roofsim.api import plots
 
-        return plots.sweep(self)
+        return plots.sweep(self, theme=theme)
 
 
 @dataclass(frozen=True, repr=False)
@@ -202,11 +203,11 @@ class Front(Shown, fronts.Front):
 
         return front_records(self)
 
-    def plot(self) -> Figure:
+    def plot(self, *, theme: Theme = "light") -> Figure:
         """The front over its first two objectives, before some of the other points."""
         from roofsim.api import plots
 
-        return plots.pareto(self)
+        return plots.pareto(self, theme=theme)
 
 
 @dataclass(frozen=True, repr=False)
@@ -242,11 +243,11 @@ class Sensitivities(OfOne, sensitivity.Sensitivities):
 
         return sensitivity_records(self)
 
-    def plot(self) -> Figure:
+    def plot(self, *, theme: Theme = "light") -> Figure:
         """A tornado: the figure at half and at twice each number."""
         from roofsim.api import plots
 
-        return plots.sensitivity(self)
+        return plots.sensitivity(self, theme=theme)
 
 
 @dataclass(frozen=True, repr=False)
@@ -341,8 +342,8 @@ class SearchResult(Shown, searching.SearchResult):
         """A row for every member, whether it is kept or not."""
         return searching.SearchResult.rows(self)
 
-    def plot(self) -> Figure:
+    def plot(self, *, theme: Theme = "light") -> Figure:
         """The front of loss and latency."""
         from roofsim.api import plots
 
-        return plots.search(self)
+        return plots.search(self, theme=theme)

@@ -136,7 +136,7 @@ def write_several(
     out.write([*tables, *more, last], several_data(found, data), lambda: several_records(found, records))
 
 
-def refuse_of_several(options: Mapping[str, str | bool | None]) -> None:
+def refuse_of_several(options: Mapping[str, object]) -> None:
     """Raises InputError for an option that is only for one case, by the words that it is called."""
     for option, value in options.items():
         if value:

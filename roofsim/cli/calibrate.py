@@ -80,11 +80,11 @@ def command(
 
 def write_report(result: Any, folder: str) -> None:
     """Figures and a summary; the folder is made if it is not there."""
-    from roofsim.report import plots_of_fit
     from roofsim.report.calibration import summary
+    from roofsim.report.figures import folders
 
     writing.folder(folder)
-    plots_of_fit.save_all(result, folder)
+    folders.save_all(result, folder)
     writing.text(str(Path(folder) / "summary.md"), summary(result))
 
 

@@ -17,7 +17,7 @@ WITHIN = "x1.01: the 95 % interval, this factor up and down."
 @o.plot_option
 @o.output_options
 def command(
-    models: tuple[str, ...], lengths: list[int] | None, plot: str | None, format_: str, output: str | None,
+    models: tuple[str, ...], lengths: list[int] | None, plot: o.Plot | None, format_: str, output: str | None,
     quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Say what fits: the longest prompt at this batch, the largest batch at this prompt, memory against length.
@@ -51,7 +51,6 @@ def command(
     result = limits(s, w, lengths)
     out.write(limits_tables(result, s.device.name, s.runtime.name), result.to_dict(), lambda: limits_records(result))
     if plot:
-        from roofsim.report import plots
+        from roofsim.report.figures.limits import limits as figure
 
-        plots.save(plots.memory(limits(s, w, spread(result)), s.device.name, s.runtime.name), plot)
-        out.say(f"drew {plot}")
+        out.draw(plot, figure(limits(s, w, spread(result)), s.device.name, s.runtime.name, theme=plot.theme))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @o.plot_option
 @o.output_options
 def command(
-    models: tuple[str, ...], plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
+    models: tuple[str, ...], plot: o.Plot | None, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Place every operator of MODELS by its arithmetic intensity and the rate it reaches.
 
@@ -54,11 +54,11 @@ def command(
     result, within, tables, data = placed(s, w)
     out.write(tables, data, lambda: roofline_records(data["operators"]))
     if plot:
-        from roofsim.report import plots
+        from roofsim.report.figures.roofline import roofline
 
         passes = [("prefill", result.prefill, within["prefill"]), ("decode", result.decode, within["decode"])]
         dtypes = [w.dtype, *s.precision(w).units]
-        plots.save(
-            plots.roofline(result.model, s.device.name, s.machine(w.dtype), dtypes, passes, result.calibration), plot
+        figure = roofline(
+            result.model, s.device.name, s.machine(w.dtype), dtypes, passes, result.calibration, theme=plot.theme
         )
-        out.say(f"drew {plot}")
+        out.draw(plot, figure)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")
 def command(
-    output: str | None, plot: str | None, restart: bool, engine: str, scheduler: str | None, workers: int | None,
+    output: str | None, plot: o.Plot | None, restart: bool, engine: str, scheduler: str | None, workers: int | None,
     format_: str, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Compute figures at every combination of values: of models, devices, runtimes, lengths, batches and spec fields.
@@ -69,12 +69,10 @@ def command(
     from roofsim.report.sweep import sweep_tables
 
     if plot:
-        from roofsim.report import plots, plots_of_sweep
+        from roofsim.report.figures.sweep import sweep as figure
 
-        plots.save(plots_of_sweep.sweep(result), plot)
+        out.draw(plot, figure(result, theme=plot.theme))
     out.write(sweep_tables(result, everything=format_ != "table"), result.to_dict() if format_ == "json" else {})
-    if plot:
-        out.say(f"drew {plot}")
 
 
 def _target(output: str) -> Path:

@@ -53,10 +53,10 @@ def command(
                           device=device, models=own, progress=progress)  # fmt: skip
     out = o.Output(format_, output, quiet)
     if report:
-        from roofsim.report import plots_of_fit
+        from roofsim.report.figures import folders
 
         writing.folder(report)
-        drawn = plots_of_fit.save_validation(result, report)
+        drawn = folders.save_validation(result, report)
         writing.text(f"{report}/summary.md", summary(result, drawn))
         out.say(f"wrote {report}")
     out.write(validation_tables(result, rows=rows, by_stack=format_ == "table"), result.to_dict(),

@@ -154,7 +154,6 @@ def test_a_transfer_is_one_in_every_row(data):
 
 
 def test_a_figure_of_one_case_is_not_drawn_of_several(refused):
-    assert "--memory-plot" in refused(f"predict {BOTH} --memory-plot m.png")
     assert "--plot" in refused(f"limits {BOTH} --plot m.png")
 
 

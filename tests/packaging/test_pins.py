@@ -66,6 +66,11 @@ def test_what_the_checks_need_is_pinned() -> None:
     assert unmet(pins("main", "test"), Requirement("roofsim[dev]")) == []
 
 
+def test_what_the_tests_of_the_page_need_is_pinned() -> None:
+    pytest.importorskip("playwright", reason="playwright is not installed")
+    assert unmet(pins("main", "test", "page"), Requirement("playwright")) == []
+
+
 def test_what_measuring_needs_is_pinned() -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")
     known = pins("main", "test", "measure")
@@ -73,10 +78,11 @@ def test_what_measuring_needs_is_pinned() -> None:
 
 
 def test_a_package_is_pinned_once() -> None:
-    assert len(pins("main", "test", "measure")) == sum(len(pins(file)) for file in ("main", "test", "measure"))
+    files = ("main", "test", "page", "measure")
+    assert len(pins(*files)) == sum(len(pins(file)) for file in files)
 
 
-@pytest.mark.parametrize("file", ["main", "test", "measure"])
+@pytest.mark.parametrize("file", ["main", "test", "page", "measure"])
 def test_pins_hold_hashes_and_no_addresses(file: str) -> None:
     text = (ROOT / "pins" / f"{file}.txt").read_text()
     assert "://" not in text
