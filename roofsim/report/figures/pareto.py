@@ -41,7 +41,7 @@ def pareto(found: Front, *, theme: Theme = "light") -> Figure:
     with look(theme):
         figure, axes = subplots(figsize=(6.8, 4.6))
         for which, name, cloud in zip(("x", "y"), names, found.cloud, strict=False):
-            _scale(axes, which, units[name], [*points[name], *map(float, cloud)])
+            _scale(axes, which, units[name], [*points[name], *map(float, cloud)] or [1.0])
             getattr(axes, f"set_{which}label")(_label(found, name))
         axes.plot(*found.cloud[:2], ls="none", marker=".", ms=3, color=ink(0.3), label="other points", zorder=1)
         x, y = (points[name] for name in names[:2])
@@ -49,7 +49,7 @@ def pareto(found: Front, *, theme: Theme = "light") -> Figure:
         if len(names) == 2:
             axes.step([x[i] for i in order], [y[i] for i in order], where="post", color=ink(0.55), lw=1, zorder=2)
         groups = _groups(found, rows)
-        if len(names) > 2:
+        if len(names) > 2 and rows:
             _third(figure, axes, found, names[2], points, units[names[2]], groups)
         else:
             _grouped(axes, x, y, groups)
@@ -58,7 +58,8 @@ def pareto(found: Front, *, theme: Theme = "light") -> Figure:
         title = f"Front: {len(rows):,} of {found.feasible:,} points, none better in all"
         heading(figure, title, study(found.found) + searched, _chosen(found, rows))
         settle(figure)
-        _name(axes, found, rows, groups, x, y)
+        if rows:
+            _name(axes, found, rows, groups, x, y)
         return figure
 
 
