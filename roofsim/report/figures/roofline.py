@@ -17,10 +17,11 @@ from roofsim.foundation import units
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.results import Prediction
 from roofsim.prediction.setup import Setup
+from roofsim.report.figures.breakdown import kind_colours
 from roofsim.report.figures.captions import rests_on, shared
 from roofsim.report.figures.labels import Label, among, at_ends, settle, spread
 from roofsim.report.figures.panels import outer, panels, width
-from roofsim.report.figures.style import Key, colours, heading, ink, look, quantities
+from roofsim.report.figures.style import Key, heading, ink, look, quantities
 from roofsim.report.theme import Theme
 
 MARKERS = {"prefill": "o", "decode": "^"}
@@ -69,7 +70,7 @@ def roofline(cases: Sequence[Placed], *, theme: Theme = "light") -> Figure:
     every = [point for each in points for point in each]
     kinds = sorted({point.kind for point in every}, key=lambda kind: -sum(p.share for p in every if p.kind == kind))
     with look(theme):
-        hues = {kind: colours()[i % len(colours())] for i, kind in enumerate(kinds)}
+        hues = kind_colours()
         below = Key.of(_key(cases, hues), width(len(cases)))
         figure, shown = panels(len(cases), 3.7, below.height)
         results = [each.result for each in cases]
