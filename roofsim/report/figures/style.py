@@ -38,7 +38,7 @@ from roofsim.report.theme import Theme
 LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5A5A5A")
 """Okabe and Ito's palette, told apart with any colour vision; without its yellow, which is lost on white."""
 
-DARK = ("#4C9BE0", "#F07C2E", "#22B88F", "#E29CC4", "#F2B632", "#9AD8FF", "#B4B4B4")
+DARK = ("#1F9DF9", "#F96114", "#4DE4A4", "#D583A7", "#EABF20", "#C3F0FD", "#707070")
 """The same hues, light enough for a dark ground."""
 
 GROUND, DARK_GROUND = "#FFFFFF", "#15181D"
@@ -335,10 +335,13 @@ def quantities(
         if all(b - a > _needed(which, one, other) for (a, one), (b, other) in pairwise(ends)):
             break
     axis.set_major_locator(FixedLocator(shown))
-    if not log or unit == "B" or len(shown) < 2:
+    if not log or unit == "B" or high > MINOR * low:
         axis.set_minor_locator(NullLocator())
     ticks(axis, unit)
 
+
+MINOR = 2e3
+"""Axes that span more have no minor ticks: they would be a comb."""
 
 SHRINKS = 0.8
 """What is left of axes at least when words around them have got their room."""
