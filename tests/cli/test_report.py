@@ -190,14 +190,16 @@ def test_every_figure_is_drawn_and_told_in_words(page):
     figures = list(page.all("figure"))
     assert len(figures) == 10, "five of the request, three of the comparison, two of what moves it"
     for each in figures:
+        (told,) = each.all("figcaption")
+        assert len(told.words()) > 80
         themes = [x.attributes.get("class") for x in each.all("svg")]
         assert themes in ([None], ["light", "dark"])
         for drawn in each.all("svg"):
             assert drawn.attributes["role"] == "img"
-            assert len(drawn.attributes["aria-label"]) > 80
+            assert drawn.attributes["aria-label"] == next(each.all("h3")).words()
+            assert drawn.attributes["aria-describedby"] == told.attributes["id"]
             assert len([x for x in drawn.all("path") if x.attributes.get("d", "").strip()]) > 10
             assert [x.words() for x in drawn.all("text")]
-        assert len(list(each.all("figcaption"))) == 1
 
 
 def test_headings_and_tables_can_be_walked(page):
