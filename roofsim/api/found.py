@@ -289,6 +289,12 @@ class Sampled(OfOne, trying.SamplingResult):
         (table,) = sampling_tables(self, *self._names, everything=True)
         return table
 
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """What trials cost, or how the budget can be split."""
+        from roofsim.api import plots
+
+        return plots.sampling(self, theme=theme)
+
 
 @dataclass(frozen=True, repr=False)
 class Advice(Shown, advising.Advice):
@@ -311,6 +317,12 @@ class Advice(Shown, advising.Advice):
         from roofsim.report.advise import advice_records
 
         return advice_records(self)
+
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """Candidates beside their budgets."""
+        from roofsim.api import plots
+
+        return plots.advise(self, theme=theme)
 
 
 @dataclass(frozen=True, repr=False)

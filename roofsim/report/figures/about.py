@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -26,10 +27,10 @@ def case(s: Setup, w: Workload, *without: str, interval: bool = True) -> tuple[s
 def study(found: Swept) -> str:
     """What all points of a study share, as it was asked for or by default."""
     space, units = found.study.space, found.units()
-    first = next(iter(found.rows()))
+    first: Mapping[str, Any] = next(iter(found.rows()), {})
     usual = {each.name: each.default for each in fields(Workload) if each.name in COUNTS}
     shared: dict[str, Any] = {"model": None, "device": None, "runtime": DEFAULT_RUNTIME, **usual}
-    shared |= {axis.name: first[axis.name] for axis in space.axes}
+    shared |= {axis.name: first.get(axis.name, axis.values[0]) for axis in space.axes}
     varied = {axis.name for axis in space.axes if len(axis) > 1}
     return ", ".join(
         said(name, value, units.get(name, "")) for name, value in shared.items() if value is not None and
@@ -39,7 +40,7 @@ def study(found: Swept) -> str:
 
 def said(name: str, value: Any, unit: str) -> str:
     """A value with what it is of."""
-    if isinstance(value, str):
-        return value
+    if not isinstance(value, int | float):
+        return str(value)
     shown = tokens(value) if name in COUNTS else number(float(value), unit)
     return f"{shown} generated" if name == "generate" else f"{name.rpartition('.')[2].replace('_', ' ')} {shown}"

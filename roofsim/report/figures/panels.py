@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from roofsim.foundation.errors import InputError
 from roofsim.report.choices import MOST_PANELS, too_many
-from roofsim.report.figures.style import subplots
+from roofsim.report.figures.style import Key, subplots
 
 ACROSS = 3
 """Panels side by side."""
@@ -41,6 +42,23 @@ def panels(count: int, height: float, below: float, *, together: bool = True) ->
     for axes in found[count:]:
         axes.set_visible(False)
     return figure, found[:count]
+
+
+def grid(count: int, height: float, entries: Sequence[tuple[Any, str]]) -> tuple[Figure, list[Axes], Key]:
+    """A figure with so many panels on axes of their own, and the key that it has room for below them."""
+    across = min(count, ACROSS)
+    down = -(-count // across)
+    size = max(0.4 + 3.3 * across, NARROWEST)
+    key = Key.of(entries, size)
+    figure, found = subplots(down, across, figsize=(size, 0.8 + height * down + key.height), squeeze=False)
+    axes: list[Axes] = list(found.flat)
+    for each in axes[count:]:
+        each.set_visible(False)
+    return figure, axes[:count], key
+
+
+NARROWEST = 5.4
+"""Inches that words above and below a figure need."""
 
 
 def outer(shown: Sequence[Axes]) -> None:
