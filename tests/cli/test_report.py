@@ -271,6 +271,12 @@ def test_the_command_on_it_makes_it_again(roofsim, here, plain, line):
     assert roofsim(data.removeprefix("roofsim "))
 
 
+def test_the_examples_of_the_help_run(roofsim, examples, here, plain):
+    for line in examples("report"):
+        roofsim(line, "-q")
+        Parsed((here / "report.html").read_text())
+
+
 def test_what_does_not_fit_is_said_first_and_again_among_what_to_mind(roofsim, data, plain):
     line = "Llama-3.1-70B -d h100-sxm"
     page = Parsed(roofsim(f"report {line}")).root
