@@ -8,6 +8,7 @@
     batch: ["batch", "sequences"],
   };
   const SHORTEST = 128; // shorter prompts are left out: every curve is flat there
+  const WIDE = 16; // own numbers from so many times less to so many times more than now
   const [FEW, MANY] = [24, 96]; // points of a curve while dragging, and at rest
 
   /** What can stand on the x axis. */
@@ -36,16 +37,10 @@
       return { path, low: 1, high: Math.max(high, state[path]), label, unit };
     }
     const knob = roofsim.knobs.find((one) => one.path === path);
-    return { path, low: knob.low, high: knob.high, label: knob.label, unit: knob.unit };
+    const own = view.series.value(state, path);
+    const [low, high] = [Math.max(knob.low, own / WIDE), Math.min(knob.high, own * WIDE)];
+    return { path, low, high, label: knob.label, unit: knob.unit };
   }
-
-  const now = (state, path) =>
-    state[path] ??
-    state.numbers[path] ??
-    view.controls.given(
-      state,
-      roofsim.knobs.find((one) => one.path === path),
-    );
 
   const title = (state) => {
     const figure = view.figure(state.figure);
@@ -64,22 +59,25 @@
     const xs = view.scale.steps(x.low, x.high, live ? FEW : MANY, x.unit);
     const curves = [];
     for (const one of series) {
-      const values = roofsim.curve(one.asked, x.path, xs)[figure.name];
+      const { [figure.name]: values, fits } = roofsim.curve(one.asked, x.path, xs);
+      if (!values.some(Number.isFinite)) continue; // such as the energy of a device that states no power
       const end = x.path === "prompt" ? one.ends() : {};
-      const lines = { ...one, values, end, band: null, regimes: [] };
+      const lines = { ...one, values, fits, end, band: null, regimes: [] };
       if (!live) {
         yield;
         lines.band = roofsim.band(one.asked, figure.name, x.path, xs);
-        if (x.path === "prompt") lines.regimes = roofsim.regimes(one.asked, x.low, x.high);
+        if (x.path === "prompt") lines.regimes = regimes(one, figure.name, x);
       }
       curves.push(lines);
     }
+    if (!curves.length)
+      return { nodes: [view.chart.sentence(`${view.text.capital(figure.label)} is not known here.`)] };
     const crossings = [];
     if (!live && x.path === "prompt") {
       for (const [i, a] of series.entries()) {
         for (const b of series.slice(i + 1)) {
           yield;
-          for (const found of roofsim.crossings(a.asked, b.asked, figure.name, x.low, x.high))
+          for (const found of roofsim.crossings(a.asked, b.asked, figure.name, x.low, x.high, { intervals: true }))
             crossings.push({ a, b, ...found });
         }
       }
@@ -91,6 +89,12 @@
       summary: svg.getAttribute("aria-label"),
       crossings,
     };
+  }
+
+  /** Where what binds changes, of the passes that a figure is made of. */
+  function regimes(one, figure, x) {
+    const phase = { ttft: "prefill", tpot: "decode" }[figure];
+    return roofsim.regimes(one.asked, x.low, x.high).filter((change) => !phase || change.phase === phase);
   }
 
   function table(x, xs, figure, curves) {
@@ -122,5 +126,4 @@
     draw,
   };
   view.paths = paths;
-  view.now = now;
 }

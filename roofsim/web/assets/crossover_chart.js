@@ -25,18 +25,20 @@
     const domain = [Math.min(bottom, low), Math.max(top, high)];
     const px = view.scale.log(x.low, x.high, frame[0], frame[2]);
     const py = view.scale.log(...domain, frame[3], frame[1]);
-    const inside = (one, value) => value <= (one.end.max_prompt ?? Infinity);
+    const inside = ({ one, x: at, i }) =>
+      x.path === "prompt" ? at <= (one.end.max_prompt ?? Infinity) : one.fits[i] === 1;
 
     const rows = curves.flatMap((one) =>
       Array.from(xs, (value, i) => ({
         one,
+        i,
         x: value,
         y: one.values[i],
         low: one.band?.low[i],
         high: one.band?.high[i],
       })),
     );
-    const solid = rows.filter((row) => inside(row.one, row.x));
+    const solid = rows.filter(inside);
     const bounds = curves.flatMap((one) => {
       const last = one.end.max_prompt;
       return last > x.low && last < x.high ? [{ one, x: last, y: read(xs, one.values, last) }] : [];
@@ -55,7 +57,7 @@
 
     const stroke = (row) => row.one.colour;
     const z = (row) => row.one.slot;
-    const here = view.now(state, x.path);
+    const here = view.series.value(state, x.path);
     const ends = curves.map((one) => ({ one, y: py(one.values.at(-1)) }));
     const heights = view.scale.apart(
       ends.map((end) => end.y),
@@ -86,7 +88,7 @@
           x: px(change.x),
           y: py(change.y),
           r: 5,
-          text: `${change.to}-bound`,
+          text: `${change.phase}: ${change.to}-bound`,
           fill: change.one.words,
         })),
       ],
@@ -180,7 +182,7 @@
 
   /** What the pointer reads: every curve at that x, the best first. */
   function reading(state, figure, x, curves, row) {
-    const i = row.one.values.indexOf(row.y);
+    const { i } = row;
     const better = figure.better === "more" ? d3.descending : d3.ascending;
     const said = d3
       .sort(curves, (a, b) => better(a.values[i], b.values[i]))
@@ -189,7 +191,7 @@
           ? ` [${view.text.say(one.band.low[i], figure.unit)} – ${view.text.say(one.band.high[i], figure.unit)}]`
           : "";
         const beyond =
-          row.x > (one.end.max_prompt ?? Infinity)
+          row.x > (one.end.max_prompt ?? Infinity) || (x.path !== "prompt" && !one.fits[i])
             ? ", beyond memory"
             : row.x > (one.end.window ?? Infinity)
               ? ", beyond the window"
@@ -204,7 +206,8 @@
     const said = ["line: prediction"];
     if (curves.some((one) => one.band)) said.push("band: 95 % interval");
     if (crossings.length) said.push("○ crossing with the lengths at which the order is not certain");
-    if (curves.some((one) => one.end.max_prompt < Infinity)) said.push("× memory ends, dotted beyond");
+    if (curves.some((one) => Number.isFinite(one.end.max_prompt) || one.fits.some((fits) => !fits)))
+      said.push("× memory ends, dotted beyond");
     if (curves.some((one) => one.end.window)) said.push("| context window ends");
     if (curves.some((one) => one.regimes.length)) said.push("small ○: what binds changes");
     const p = document.createElement("p");

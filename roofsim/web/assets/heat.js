@@ -33,8 +33,15 @@
   function axis(path, state) {
     const knob = roofsim.knobs.find((one) => one.path === path.name);
     if (knob) {
-      const own = view.controls.given(state, knob);
-      return { ...path, unit: knob.unit, values: d3.range(-4, 5).map((n) => own * 2 ** (n / 2)) };
+      const own = view.series.value(state, knob.path, true);
+      return {
+        ...path,
+        unit: knob.unit,
+        values: d3
+          .range(-4, 5)
+          .map((n) => own * 2 ** (n / 2))
+          .filter((x) => x >= knob.low && x <= knob.high),
+      };
     }
     const [first, last, unit] = { prompt: [8, 17, "tokens"], generate: [0, 14, "tokens"], batch: [0, 9, "sequences"] }[
       path.name
@@ -74,6 +81,8 @@
       );
       yield;
     }
+    if (!cells.some((cell) => Number.isFinite(cell.value)))
+      return { nodes: [view.chart.sentence(`${view.text.capital(figure.label)} is not known here.`)] };
     const svg = render(context, { figure, x, y, cells, sides });
     return {
       nodes: [svg, legend(figure, sides, cells)],
@@ -119,7 +128,10 @@
       const step = Math.log(values[1] / values[0]);
       return values.length > 1 ? d3.scaleLog([values[0], values.at(-1)], [0, values.length - 1])(value) : step;
     };
-    const [hereX, hereY] = [place(x.values, view.now(state, x.name)), place(y.values, view.now(state, y.name))];
+    const [hereX, hereY] = [
+      place(x.values, view.series.value(state, x.name)),
+      place(y.values, view.series.value(state, y.name)),
+    ];
     const inside = hereX >= -0.5 && hereX <= x.values.length - 0.5 && hereY >= -0.5 && hereY <= y.values.length - 0.5;
     return view.chart.plot(context, {
       width,

@@ -190,7 +190,12 @@
     const { say, tokens } = view.text;
     const total = (j) => d3.sum(names, (name) => parts[name][j]);
     const end = one.ends().max_prompt;
-    const fits = end > 0 ? `the longest prompt that fits has ${say(end)} tokens` : "it does not fit";
+    const fits =
+      end === null
+        ? "every length fits"
+        : end > 0
+          ? `the longest prompt that fits has ${say(end)} tokens`
+          : "it does not fit";
     const [first, last] = [0, xs.length - 1].map((j) => `${say(total(j), "B")} at ${tokens(xs[j])}`);
     const room = `${say(usable, "B")} usable of ${say(capacity, "B")}`;
     return `Memory of ${one.name}: from ${first} to ${last} tokens, ${room}; ${fits}.`;

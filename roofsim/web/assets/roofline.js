@@ -154,8 +154,11 @@
 
   /** The roofs of all curves, each once: models on one device share them. */
   function roofsOf(series) {
-    const all = series.flatMap((one) => one.ridges());
-    return [...new Map(all.map((roof) => [`${roof.dtype} ${roof.peak} ${roof.bandwidth}`, roof])).values()];
+    const all = d3.groups(
+      series.flatMap((one) => one.ridges()),
+      (roof) => `${roof.peak} ${roof.bandwidth}`,
+    );
+    return all.map(([, same]) => ({ ...same[0], dtype: [...new Set(same.map((roof) => roof.dtype))].join(", ") }));
   }
 
   function reading(point) {
