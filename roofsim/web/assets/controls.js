@@ -153,6 +153,7 @@
         ...main.map(({ box }) => box),
       ),
       ownBox,
+      element("p", { id: "assumed" }),
     );
     let shownModels = "";
 
@@ -183,6 +184,7 @@
         select.value = lists[name].some((one) => one.name === state[name]) ? state[name] : (lists[name][0]?.name ?? "");
         select.closest(".field").hidden = lists[name].length < 2 && (name === "cache" || name === "calibration");
       }
+      form.querySelector("#assumed").textContent = assumed(state);
       for (const { spec, show } of main) show(state[spec.key]);
       for (const { knob, show, back, box } of own) {
         const device = view.series.value(state, knob.path, true);
@@ -213,6 +215,17 @@
       next.focus();
     });
     return element("li", {}, swatch, element("span", { textContent: name }), remove);
+  }
+
+  /** What the choices come to: the stack that is meant on this device, its host, the calibration. */
+  function assumed(state) {
+    const models = state.models.filter(Boolean).map((model) => view.series.request(state, model));
+    const asked = models.find((one) => !roofsim.lacks(one));
+    if (!asked) return "";
+    const { title, host } = roofsim.stack(asked);
+    const known = roofsim.calibrations(asked);
+    const used = known.find((one) => one.name === state.calibration) ?? known[0];
+    return [title, host && `host ${host}`, used?.title].filter(Boolean).join("; ");
   }
 
   /** What each list offers: of formats and calibrations what any of the chosen models has. */

@@ -239,7 +239,7 @@
   (view.panels ??= {}).heat = {
     order: 6,
     name: "What if",
-    title: (state) => `What if: ${view.figure(state.wanted).label} over two numbers`,
+    title: (state) => `What if: ${view.figure(state.wanted).label}`,
     options: [
       { key: "wanted", label: "figure", choices: () => roofsim.figures },
       { key: "subject", label: "of", choices: subjects, value: chosen },

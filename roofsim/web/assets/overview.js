@@ -47,10 +47,8 @@
     };
     for (const figure of roofsim.figures) {
       row(figure.label, ({ predicted, intervals }) => {
-        const range = intervals[figure.name];
-        const said = range
-          ? [element("small", ` [${say(range[0], figure.unit)} – ${say(range[1], figure.unit)}]`)]
-          : [];
+        const range = intervals[figure.name]?.map((end) => say(end, figure.unit));
+        const said = range ? [element("small", `[${range.join(" – ")}]`)] : [];
         return [say(predicted[figure.name], figure.unit), ...said];
       });
     }
