@@ -7,6 +7,7 @@
     generate: ["generated tokens", "tokens"],
     batch: ["batch", "sequences"],
   };
+  const [SHORTEST_END, LONGEST] = [16384, 2 ** 20];
   const SHORTEST = 128; // shorter prompts are left out: every curve is flat there
   const WIDE = 16; // own numbers from so many times less to so many times more than now
   const [FEW, MANY] = [24, 96]; // points of a curve while dragging, and at rest
@@ -17,19 +18,18 @@
     ...roofsim.knobs.map((knob) => ({ name: knob.path, label: knob.label })),
   ];
 
-  /** Bounds, unit and name of the x axis. Lengths end beyond the longest prompt that fits, at a power of two. */
+  /** The lengths that are shown: to a power of two beyond the longest prompt that fits. */
+  function lengths(state, series) {
+    const fit = series.map((one) => one.ends().max_prompt ?? LONGEST);
+    const last = 1.5 * Math.max(SHORTEST_END, state.prompt, ...fit);
+    return { low: SHORTEST, high: Math.min(LONGEST, 2 ** Math.ceil(Math.log2(last))) };
+  }
+
+  /** Bounds, unit and name of the x axis. */
   function along(state, series) {
     const path = state.along;
     if (path === "prompt") {
-      const fit = series.map((one) => Math.min(one.ends().max_prompt ?? Infinity, 2 ** 20));
-      const last = Math.max(16384, state.prompt, ...fit) * 1.5;
-      return {
-        path,
-        low: SHORTEST,
-        high: Math.min(2 ** 21, 2 ** Math.ceil(Math.log2(last))),
-        label: "prompt length (tokens)",
-        unit: "tokens",
-      };
+      return { path, ...lengths(state, series), label: "prompt length (tokens)", unit: "tokens" };
     }
     if (COUNTS[path]) {
       const [label, unit] = COUNTS[path];
@@ -126,4 +126,5 @@
     draw,
   };
   view.paths = paths;
+  view.lengths = lengths;
 }
