@@ -10,6 +10,7 @@
   const [SHORTEST_END, LONGEST] = [16384, 2 ** 20];
   const SHORTEST = 128; // shorter prompts are left out: every curve is flat there
   const WIDE = 16; // own numbers from so many times less to so many times more than now
+  const PIECE = 8; // intervals that are computed without a pause
   const [FEW, MANY] = [24, 96]; // points of a curve while dragging, and at rest
 
   /** What can stand on the x axis. */
@@ -65,7 +66,7 @@
       const lines = { ...one, values, fits, end, band: null, regimes: [] };
       if (!live) {
         yield;
-        lines.band = roofsim.band(one.asked, figure.name, x.path, xs);
+        lines.band = yield* band(one.asked, figure.name, x.path, xs);
         if (x.path === "prompt") lines.regimes = regimes(one, figure.name, x);
       }
       curves.push(lines);
@@ -89,6 +90,18 @@
       summary: svg.getAttribute("aria-label"),
       crossings,
     };
+  }
+
+  /** The interval at every x, in pieces between which the reader is not kept waiting. */
+  function* band(asked, figure, path, xs) {
+    const whole = { low: new Float64Array(xs.length), high: new Float64Array(xs.length) };
+    for (let from = 0; from < xs.length; from += PIECE) {
+      const piece = roofsim.band(asked, figure, path, xs.slice(from, from + PIECE));
+      whole.low.set(piece.low, from);
+      whole.high.set(piece.high, from);
+      yield;
+    }
+    return whole;
   }
 
   /** Where what binds changes, of the passes that a figure is made of. */

@@ -3,6 +3,8 @@
 {
   const view = ((globalThis.roofsim ??= {}).view ??= {});
 
+  const NARROW = 480; // pixels below which the pointer reads no intervals
+
   /** Values of a curve at any x between its points, straight on log axes. */
   function read(xs, ys, x) {
     const i = Math.min(Math.max(d3.bisectLeft(xs, x), 1), xs.length - 1);
@@ -14,8 +16,6 @@
     const { state, theme, width } = context;
     const height = Math.round(Math.min(420, Math.max(300, width * 0.62)));
     const labelled = Math.max(...curves.map((one) => view.scale.width(one.name)));
-    const margin = { top: 34, right: Math.min(labelled + 12, width * 0.34), bottom: 38, left: 58 };
-    const frame = [margin.left, margin.top, width - margin.right, height - margin.bottom];
     const every = curves.flatMap((one) => [...one.values, ...(one.band ? [...one.band.low, ...one.band.high] : [])]);
     const [bottom, top] = view.scale.around(curves.flatMap((one) => [...one.values]));
     const [low, high] = [
@@ -23,6 +23,10 @@
       Math.min(top * 3, d3.max(every)),
     ];
     const domain = [Math.min(bottom, low), Math.max(top, high)];
+    const marks = view.scale.ticks(...domain, figure.unit, 7);
+    const left = view.scale.gutter(marks, (tick) => view.text.sayInput(tick, figure.unit));
+    const margin = { top: 34, right: Math.min(labelled + 12, width * 0.34), bottom: 38, left };
+    const frame = [margin.left, margin.top, width - margin.right, height - margin.bottom];
     const px = view.scale.log(x.low, x.high, frame[0], frame[2]);
     const py = view.scale.log(...domain, frame[3], frame[1]);
     const inside = ({ one, x: at, i }) =>
@@ -111,12 +115,12 @@
       marks: [
         ...view.chart.axes(context, {
           x: {
-            ticks: view.scale.ticks(x.low, x.high, x.unit, Math.floor((frame[2] - frame[0]) / 52)),
+            ticks: view.scale.fitting(x.low, x.high, x.unit, frame[2] - frame[0]),
             unit: x.unit,
             label: x.label,
           },
           y: {
-            ticks: view.scale.ticks(...domain, figure.unit, 7),
+            ticks: marks,
             unit: figure.unit,
             label: figure.label,
             dx: -margin.left + 2,
@@ -174,22 +178,27 @@
           dx: 6,
           fontWeight: 600,
         }),
-        view.chart.tip(context, rows, { x: "x", y: "y", title: (row) => reading(state, figure, x, curves, row) }),
+        view.chart.tip(context, rows, {
+          x: "x",
+          y: "y",
+          title: (row) => reading(figure, x, curves, row, width < NARROW),
+        }),
         view.chart.cursor(context, rows),
       ],
     });
   }
 
   /** What the pointer reads: every curve at that x, the best first. */
-  function reading(state, figure, x, curves, row) {
+  function reading(figure, x, curves, row, narrow) {
     const { i } = row;
     const better = figure.better === "more" ? d3.descending : d3.ascending;
     const said = d3
       .sort(curves, (a, b) => better(a.values[i], b.values[i]))
       .map((one) => {
-        const band = one.band
-          ? ` [${view.text.say(one.band.low[i], figure.unit)} – ${view.text.say(one.band.high[i], figure.unit)}]`
-          : "";
+        const band =
+          one.band && !narrow
+            ? ` [${view.text.say(one.band.low[i], figure.unit)} – ${view.text.say(one.band.high[i], figure.unit)}]`
+            : "";
         const beyond =
           row.x > (one.end.max_prompt ?? Infinity) || (x.path !== "prompt" && !one.fits[i])
             ? ", beyond memory"

@@ -112,7 +112,8 @@
 
   function render(context, { figure, x, y, cells, sides }) {
     const { width, theme, state } = context;
-    const margin = { top: 34, right: 8, bottom: 40, left: 78 };
+    const left = view.scale.gutter(y.values, (value) => view.text.sayInput(value, y.unit));
+    const margin = { top: 34, right: 8, bottom: 40, left };
     const height = Math.round(Math.min(420, Math.max(300, width * 0.6)));
     const [cw, ch] = [
       (width - margin.left - margin.right) / x.values.length,
@@ -124,10 +125,7 @@
     const fits = (cell) => view.scale.width(said(cell), 9) < cw;
     const spaced = (values, size, room) => d3.range(0, values.length, Math.max(1, Math.ceil(room / size)));
     // the place of a value between the cells' middles, on the axis of cells
-    const place = (values, value) => {
-      const step = Math.log(values[1] / values[0]);
-      return values.length > 1 ? d3.scaleLog([values[0], values.at(-1)], [0, values.length - 1])(value) : step;
-    };
+    const place = (values, value) => d3.scaleLog([values[0], values.at(-1)], [0, values.length - 1])(value);
     const [hereX, hereY] = [
       place(x.values, view.series.value(state, x.name)),
       place(y.values, view.series.value(state, y.name)),

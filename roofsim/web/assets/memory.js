@@ -85,7 +85,7 @@
       marks: [
         ...view.chart.axes(context, {
           x: {
-            ticks: view.scale.ticks(xs[0], xs[last], "tokens", Math.floor((frame[2] - frame[0]) / 46)),
+            ticks: view.scale.fitting(xs[0], xs[last], "tokens", frame[2] - frame[0]),
             unit: "tokens",
             label: "prompt length (tokens)",
           },

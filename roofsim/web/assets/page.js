@@ -86,7 +86,8 @@
         ...waiting.filter((panel) => drawn.includes(panel)),
         ...drawn.filter((panel) => !waiting.includes(panel)),
       ];
-      if (!live) waiting = []; // all is drawn in full at once
+      if (!live)
+        waiting = []; // all is drawn in full at once
       else if (!framed) {
         framed = true;
         requestAnimationFrame(frame);

@@ -22,6 +22,8 @@
 
   const drawable = (point) => point.work > 0 && point.bytes > 0 && point.time > 0;
 
+  const sayRate = (rate) => view.text.say(rate, "FLOP/s");
+
   function* draw(context) {
     const { state, width, theme } = context;
     const series = view.series.runs(context.series);
@@ -32,10 +34,11 @@
     const roofs = roofsOf(series);
     const height = Math.round(Math.min(420, Math.max(300, width * 0.62)));
     const widest = Math.max(...roofs.map((roof) => view.scale.width(roof.dtype)));
-    const margin = { top: 34, right: widest + 8, bottom: 38, left: 70 };
-    const frame = [margin.left, margin.top, width - margin.right, height - margin.bottom];
     const xs = view.scale.around([...shown.map((point) => point.x), ...roofs.map((roof) => roof.ridge)], 2.2);
     const ys = view.scale.around([...shown.map((point) => point.y), ...roofs.map((roof) => roof.peak)], 1.7);
+    const marks = view.scale.ticks(...ys, "FLOP/s", 7);
+    const margin = { top: 34, right: widest + 8, bottom: 38, left: view.scale.gutter(marks, sayRate) };
+    const frame = [margin.left, margin.top, width - margin.right, height - margin.bottom];
     const px = view.scale.log(...xs, frame[0], frame[2]);
     const py = view.scale.log(...ys, frame[3], frame[1]);
     const radius = (point) => 2 + (LARGEST - 2) * Math.sqrt(Math.min(1, point.share));
@@ -90,12 +93,12 @@
       marks: [
         ...view.chart.axes(context, {
           x: {
-            ticks: view.scale.ticks(...xs, "", Math.floor((frame[2] - frame[0]) / 52)),
+            ticks: view.scale.fitting(...xs, "", frame[2] - frame[0]),
             unit: "",
             label: "work per byte (FLOP/B)",
           },
           y: {
-            ticks: view.scale.ticks(...ys, "FLOP/s", 7),
+            ticks: marks,
             unit: "FLOP/s",
             label: "rate reached",
             dx: -margin.left + 2,

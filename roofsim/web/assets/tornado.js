@@ -80,7 +80,7 @@
             },
           ),
         ),
-        Plot.text(shown, {
+        view.chart.text(context, shown, {
           x: px.domain()[0],
           y: (_, i) => i * band + (beside ? 4 + (series.length * bar) / 2 : 8),
           text: ([, found]) => found[0].label,
