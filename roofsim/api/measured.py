@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from roofsim.report.table import Table
+    from roofsim.report.theme import Theme
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,11 +66,11 @@ class Calibrated(Shown, fitting.Result):
             raise InputError(f"path: '{target}' should end in .yaml")
         writing.text(str(target), dump(variant(self.calibration, id=target.stem)))
 
-    def plot(self) -> Figure:
+    def plot(self, *, theme: Theme = "light") -> Figure:
         """Predictions of rows that were held out over what was measured."""
         from roofsim.api import plots
 
-        return plots.calibrate(self)
+        return plots.calibrate(self, theme=theme)
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,11 +95,11 @@ class Validated(Shown, validating.Validation):
 
         return validation_records(self, rows=True)
 
-    def plot(self) -> Figure:
+    def plot(self, *, theme: Theme = "light") -> Figure:
         """Predictions over what was measured, with their intervals."""
         from roofsim.api import plots
 
-        return plots.validate(self)
+        return plots.validate(self, theme=theme)
 
 
 def calibrate(

@@ -67,7 +67,7 @@ from roofsim.foundation.errors import InputError
 def command(
     models: tuple[str, ...], kind: str | None, family: str | None, min_size: int | None, max_size: int | None,
     transfer: bool, price: float | None, fits: bool, min_tps: float | None, context: int | None,
-    max_memory: float | None, max_ttft: float | None, max_tpot: float | None, sort: str | None, plot: str | None,
+    max_memory: float | None, max_ttft: float | None, max_tpot: float | None, sort: str | None, plot: o.Plot | None,
     format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Predict every combination of MODELS with devices, runtimes, formats, lengths and batches; a row for each.
@@ -100,7 +100,6 @@ def command(
     out = o.Output(format_, output, quiet)
     out.write(comparison_tables(result), result.to_dict(), lambda: comparison_records(result))
     if plot:
-        from roofsim.report import plot_of_comparison, plots
+        from roofsim.report.figures.compare import compare
 
-        plots.save(plot_of_comparison.comparison(result), plot)
-        out.say(f"drew {plot}")
+        out.draw(plot, compare(result, theme=plot.theme))

@@ -30,7 +30,7 @@ from roofsim.prediction.metrics import METRICS
 @o.plot_option
 @o.output_options
 def command(
-    models: tuple[str, ...], metric: Any, longest: int, plot: str | None, format_: str, output: str | None,
+    models: tuple[str, ...], metric: Any, longest: int, plot: o.Plot | None, format_: str, output: str | None,
     quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Compare MODELS in pairs over prompt length; without MODELS, the pairs of the SSM-Scope paper.
@@ -63,7 +63,7 @@ def command(
 
 def _alone(
     out: o.Output, runtimes: Sequence[Mapping[str, Any]], pairs: Sequence[tuple[str, str]], options: Mapping[str, Any],
-    metric: Any, longest: int, plot: str | None,
+    metric: Any, longest: int, plot: o.Plot | None,
 ) -> None:  # fmt: skip
     """All pairs with one runtime, or with several side by side."""
     from roofsim.prediction.setup import Setup
@@ -83,11 +83,10 @@ def _alone(
     else:
         out.write(crossover_tables(results[0], one.device.name, one.runtime.name), results[0].to_dict(), rows)
     if plot:
-        from roofsim.report import plots
+        from roofsim.report.figures.crossover import crossover
 
         shown = ", ".join(result.runtime for result in results) if len(results) > 1 else one.runtime.name
-        plots.save(plots.crossover(results, one.device.name, shown), plot)
-        out.say(f"drew {plot}")
+        out.draw(plot, crossover(results, one.device.name, shown, theme=plot.theme))
 
 
 def _several(

@@ -27,6 +27,7 @@ from roofsim.foundation import writing
 @click.option("--rows", is_flag=True, help="List every row, not only the scores and the worst rows.")
 @click.option("--report", type=click.Path(file_okay=False), metavar="DIR", default=None,
               help="Also figures of predicted against measured and a summary, into this folder.")  # fmt: skip
+@o.theme_option
 @o.output_options
 def command(
     runs: str, runtime: str | None, device: str | None, models: tuple[str, ...], calibration: str,
@@ -53,10 +54,10 @@ def command(
                           device=device, models=own, progress=progress)  # fmt: skip
     out = o.Output(format_, output, quiet)
     if report:
-        from roofsim.report import plots_of_fit
+        from roofsim.report.figures import folders
 
         writing.folder(report)
-        drawn = plots_of_fit.save_validation(result, report)
+        drawn = folders.save_validation(result, report, o.theme_asked())
         writing.text(f"{report}/summary.md", summary(result, drawn))
         out.say(f"wrote {report}")
     out.write(validation_tables(result, rows=rows, by_stack=format_ == "table"), result.to_dict(),

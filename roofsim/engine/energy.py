@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import nan
 
 from roofsim.engine.roofline import Machine, Terms, traffic
-from roofsim.foundation.arith import Number, maximum
+from roofsim.foundation.arith import Number, maximum, share
 from roofsim.lowering.kernels import Kernel
 from roofsim.specs.device import Device
 
@@ -28,6 +28,11 @@ class Activity:
         """Both together."""
         return Activity(self.active + other.active, self.work + other.work, self.traffic + other.traffic)
 
+    @property
+    def shared(self) -> Activity:
+        """The same, as numbers that several others are made of."""
+        return Activity(share(self.active), share(self.work), share(self.traffic))
+
     def __mul__(self, count: Number) -> Activity:
         """So many times over."""
         return Activity(self.active * count, self.work * count, self.traffic * count)
@@ -39,6 +44,19 @@ def activity(kernel: Kernel, t: Terms, m: Machine) -> Activity:
     return Activity(t.working, work, traffic(kernel.cost, m) / m.bandwidth)
 
 
+@dataclass(frozen=True, slots=True)
+class Joules:
+    """The energy of a pass by what draws it: the device at `idle`, its clocks that are up while it is `waiting` for
+    work, units that are `active`, their `work`, and `traffic` to memory.
+    """
+
+    idle: Number
+    waiting: Number
+    active: Number
+    work: Number
+    traffic: Number
+
+
 def energy(device: Device, m: Machine, time: Number, done: Activity) -> Number:
     """Joules of a pass of `time` seconds: E = (idle + p_w · full) · time + units + memory, less what the limit denies.
 
@@ -47,24 +65,33 @@ def energy(device: Device, m: Machine, time: Number, done: Activity) -> Number:
     """
     if device.power.tdp is None:
         return nan  # nothing says what it draws
-    asked = _units(device, m, done) + _memory(device, m, done)
-    return waiting_power(device, m) * time + asked * _granted(device, m, time, asked)
+    asked = _asked(device, m, done)
+    return waiting_power(device, m) * time + _sum(asked) * _granted(device, m, time, _sum(asked))
+
+
+def joules(device: Device, m: Machine, time: Number, done: Activity) -> Joules:
+    """The parts of `energy`; what the limit denies is taken from all that is asked for alike."""
+    if device.power.tdp is None:
+        return Joules(nan, nan, nan, nan, nan)
+    asked = _asked(device, m, done)
+    drawn = asked * _granted(device, m, time, _sum(asked))
+    return Joules(idle_power(device) * time, _waiting(device, m) * time, drawn.active, drawn.work, drawn.traffic)
 
 
 def units_energy(device: Device, m: Machine, time: Number, done: Activity) -> Number:
     """Joules of it that the computing units draw beyond what they draw at idle: what a supply of theirs alone sees."""
-    units = _units(device, m, done)
-    return units * _granted(device, m, time, units + _memory(device, m, done))
+    asked = _asked(device, m, done)
+    return (asked.active + asked.work) * _granted(device, m, time, _sum(asked))
 
 
 def waiting_power(device: Device, m: Machine) -> Number:
     """Watts of a device that a program holds, its clocks up, whether a kernel runs or not: idle + p_w · full."""
-    return _idle(device) + m["waiting_power"] * full_power(device)
+    return idle_power(device) + _waiting(device, m)
 
 
 def full_power(device: Device) -> Number:
     """Watts that the whole device at work would draw beyond idle at its clocks: TDP − idle unless stated."""
-    return device.power.dynamic.value if device.power.dynamic else _limit(device) - _idle(device)
+    return device.power.dynamic.value if device.power.dynamic else _limit(device) - idle_power(device)
 
 
 def _granted(device: Device, m: Machine, time: Number, asked: Number) -> Number:
@@ -79,15 +106,25 @@ def _granted(device: Device, m: Machine, time: Number, asked: Number) -> Number:
     return (GIVES_WAY + beyond * left / (beyond + left)) / (GIVES_WAY + beyond)
 
 
-def _units(device: Device, m: Machine, done: Activity) -> Number:
-    return full_power(device) * (m["active_power"] * done.active + m["flop_power"] * done.work)
+def _waiting(device: Device, m: Machine) -> Number:
+    return m["waiting_power"] * full_power(device)
 
 
-def _memory(device: Device, m: Machine, done: Activity) -> Number:
-    return full_power(device) * m["byte_power"] * done.traffic
+def _asked(device: Device, m: Machine, done: Activity) -> Activity:
+    """Joules that activity, work and traffic would draw without a limit."""
+    full = full_power(device)
+    return Activity(
+        full * m["active_power"] * done.active, full * m["flop_power"] * done.work,
+        full * m["byte_power"] * done.traffic,
+    )  # fmt: skip
 
 
-def _idle(device: Device) -> Number:
+def _sum(asked: Activity) -> Number:
+    return asked.active + asked.work + asked.traffic
+
+
+def idle_power(device: Device) -> Number:
+    """Watts that a device draws when nothing runs."""
     return device.power.idle.value if device.power.idle else IDLE_SHARE * _limit(device)
 
 

@@ -47,6 +47,8 @@ def one_model() -> list[str]:
     trials: roofsim.Sampled = roofsim.sampling(MODEL, DEVICE, trials=[1, 4], budget="20s", share="copied", prompt=512)
     rates: list[float] = [each.tokens_per_second for each in trials.rows]
     assert min(rates) > 0
+    paper: roofsim.Report = roofsim.report(MODEL, DEVICE, against=OTHER, prompt=2048, set="device.memory.bandwidth=2x")
+    assert paper.with_(batch=2).markdown().startswith("# ")
     help_: list[str] = [each.change for each in p.remedies()]
     assert help_
     assert min(seconds, longest, number, pull) > 0

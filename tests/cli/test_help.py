@@ -15,8 +15,8 @@ from roofsim.report.formats import FORMATS
 
 SUMMARIES = {name: summary(module) for name, module in modules().items()}
 COMMANDS = sorted(SUMMARIES)
-SHOWING = [name for name in COMMANDS if name not in ("import", "new")]
-"""Commands that show a result, in any form; `import` and `new` write a file of one form."""
+SHOWING = [name for name in COMMANDS if name not in ("import", "new", "report")]
+"""Commands that show a result, in any form; the others write a file of their own."""
 CONTEXT = click.Context(group, info_name="roofsim")
 
 

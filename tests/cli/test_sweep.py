@@ -133,7 +133,7 @@ def test_points_that_are_wrong_are_refused(refused, here, text, says):
 
 def test_a_figure_has_a_panel_for_each_figure_and_a_line_for_each_other_value(roofsim, here):
     from roofsim import sweep
-    from roofsim.report import plots_of_sweep
+    from roofsim.report.figures import sweep as figures
 
     roofsim(LINE, "--plot", "x.png")
     assert (here / "x.png").read_bytes().startswith(b"\x89PNG")
@@ -144,7 +144,7 @@ def test_a_figure_has_a_panel_for_each_figure_and_a_line_for_each_other_value(ro
         "prompt": "1k..8k*2",
         "batch": "1,2",
     }
-    figure = plots_of_sweep.sweep(sweep(axes, figures=["ttft", "memory_peak", "fits"]))
+    figure = figures.sweep(sweep(axes, figures=["ttft", "memory_peak", "fits"]))
     panels = [each for each in figure.axes if each.get_visible()]
     assert [len(each.lines) for each in panels] == [2, 2]
     assert [each.get_title(loc="left") for each in panels] == ["time to first token", "peak memory"]

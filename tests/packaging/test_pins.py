@@ -66,17 +66,34 @@ def test_what_the_checks_need_is_pinned() -> None:
     assert unmet(pins("main", "test"), Requirement("roofsim[dev]")) == []
 
 
+def test_what_the_tests_of_the_page_need_is_pinned() -> None:
+    pytest.importorskip("playwright", reason="playwright is not installed")
+    assert unmet(pins("main", "test", "page"), Requirement("playwright")) == []
+
+
 def test_what_measuring_needs_is_pinned() -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")
     known = pins("main", "test", "measure")
     assert unmet(known, Requirement("torch"), Requirement("transformers")) == []
 
 
-def test_a_package_is_pinned_once() -> None:
-    assert len(pins("main", "test", "measure")) == sum(len(pins(file)) for file in ("main", "test", "measure"))
+def test_what_the_site_needs_is_pinned() -> None:
+    pytest.importorskip("sphinx", reason="Sphinx is not installed")
+    assert unmet(pins("main", "test", "site"), Requirement("roofsim[dev,site]")) == []
 
 
-@pytest.mark.parametrize("file", ["main", "test", "measure"])
+@pytest.mark.parametrize("last", ["measure", "page", "site"])
+def test_a_package_is_pinned_once(last: str) -> None:
+    assert len(pins("main", "test", last)) == sum(len(pins(file)) for file in ("main", "test", last))
+
+
+def test_all_pins_go_into_one_environment() -> None:
+    known: dict[str, str] = {}
+    for file in ("main", "test", "measure", "page", "site"):
+        assert not {name for name, version in pins(file).items() if known.setdefault(name, version) != version}
+
+
+@pytest.mark.parametrize("file", ["main", "test", "measure", "page", "site"])
 def test_pins_hold_hashes_and_no_addresses(file: str) -> None:
     text = (ROOT / "pins" / f"{file}.txt").read_text()
     assert "://" not in text

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator, NullFormatter
 
 from roofsim.explore.search import SearchResult
 from roofsim.foundation import units
-from roofsim.report.plots import COLOURS, STYLE, subplots
+from roofsim.report.figures.style import colours, look, subplots
+from roofsim.report.theme import Theme
 
 UNITS = {"ttft": "s", "tpot": "s", "total_time": "s", "memory_peak": "B", "energy": "J"}
 NAMES = {
@@ -28,12 +28,12 @@ ROOM = 0.25
 """What is left free below the points for the legend, of the height of the others."""
 
 
-def front(r: SearchResult, device: str, runtime: str) -> Figure:
+def search(r: SearchResult, device: str, runtime: str, *, theme: Theme = "light") -> Figure:
     """The members of a search by their first two objectives, the third as colour; what is on the front is outlined.
 
     Lines stand for what the conditions allow and for the model compared with.
     """
-    with rc_context(STYLE):
+    with look(theme):
         figure, axes = subplots(figsize=(6.2, 4.0))
         up, along, *more = r.objectives
         kept = [r.members[i] for i in r.kept]
@@ -42,15 +42,15 @@ def front(r: SearchResult, device: str, runtime: str) -> Figure:
             [m.column(along) for m in others], [m.column(up) for m in others], s=7, color="0.8", lw=0,
             label=f"beyond memory or conditions ({len(others):,})" if others else None,
         )  # fmt: skip
-        colours: Any = [m.column(more[0]) for m in kept] if more else COLOURS[0]
+        shade: Any = [m.column(more[0]) for m in kept] if more else colours()[0]
         drawn = axes.scatter(
-            [m.column(along) for m in kept], [m.column(up) for m in kept], c=colours, s=10, lw=0, cmap="viridis",
+            [m.column(along) for m in kept], [m.column(up) for m in kept], c=shade, s=10, lw=0, cmap="viridis",
             label=f"members ({len(kept):,})",
         )  # fmt: skip
         best = lower_left(r)
         both = f"front of {_name(up, short=True)} and {_name(along, short=True)} ({len(best):,})"
         axes.plot(
-            [m.column(along) for m in best], [m.column(up) for m in best], color=COLOURS[1], lw=1.2, ms=3.5,
+            [m.column(along) for m in best], [m.column(up) for m in best], color=colours()[1], lw=1.2, ms=3.5,
             marker="o" if len(best) <= MARKED else None,
             mfc="none",
             drawstyle="steps-post", label=both,
@@ -58,8 +58,8 @@ def front(r: SearchResult, device: str, runtime: str) -> Figure:
         if r.against:
             x, y = r.against.column(along), r.against.column(up)
             if y is not None:
-                axes.plot(x, y, marker="*", ms=11, color=COLOURS[1], mec="white", ls="none", label=r.against.name)
-            axes.axvline(x, color=COLOURS[1], lw=0.8, ls=":")
+                axes.plot(x, y, marker="*", ms=11, color=colours()[1], mec="white", ls="none", label=r.against.name)
+            axes.axvline(x, color=colours()[1], lw=0.8, ls=":")
         if more and kept:
             bar = figure.colorbar(drawn, ax=axes, pad=0.02)
             bar.set_label(_name(more[0]))

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator, NullLocator
@@ -18,7 +17,8 @@ from roofsim.foundation import units
 from roofsim.foundation.errors import InputError
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.places import COUNTS
-from roofsim.report.plots import COLOURS, STYLE, subplots, tokens
+from roofsim.report.figures.style import colours, look, subplots, tokens
+from roofsim.report.theme import Theme
 
 LINES, PANELS, MARKED = 24, 4, 24
 """The most lines and panels that can be told apart; points of a line up to which each has a mark."""
@@ -32,7 +32,7 @@ WORDED = {row.figure: row.words for row in METRICS.values()}
 DASHES = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 
 
-def sweep(found: Swept) -> Figure:
+def sweep(found: Swept, *, theme: Theme = "light") -> Figure:
     """Up to four figures, a panel each; raises InputError where there is no axis to draw over, or too many lines."""
     space = found.study.space
     along = max((a for a in space.numbers if len(a) > 1), key=len, default=None)
@@ -53,7 +53,7 @@ def sweep(found: Swept) -> Figure:
     if not lines:
         raise InputError("--plot: there is no point to draw")
     unit = found.units()
-    with rc_context(STYLE):
+    with look(theme):
         across = min(len(names), 2)
         down = -(-len(names) // across)
         figure, grid = subplots(
@@ -73,7 +73,6 @@ def sweep(found: Swept) -> Figure:
         same = [a for a in space.axes if a is not along and len(a) == 1]
         first = next(iter(lines.values()))[0]
         figure.suptitle(", ".join(_value(a.name, first[a.name], unit[a.name]) for a in same), fontsize=8.5, wrap=True)
-        figure.set_layout_engine("constrained")
         return figure
 
 
@@ -84,7 +83,7 @@ def _panel(
     groups = list(dict.fromkeys(key[:1] for key in lines))
     inner: dict[Any, int] = {}
     for key, rows in lines.items():
-        colour = COLOURS[groups.index(key[:1]) % len(COLOURS)]
+        colour = colours()[groups.index(key[:1]) % len(colours())]
         # a group keeps its colour, what else differs is the dash
         dash = DASHES[inner.setdefault(key[1:], len(inner)) % len(DASHES)]
         label = ", ".join(_value(n, v, unit[n]) for n, v in zip(others, key, strict=True))

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from roofsim.explore.compare import FIGURES, Comparison, Row
 from roofsim.foundation.errors import InputError
 from roofsim.prediction.words import interval_label
-from roofsim.report.plots import COLOURS, STYLE, subplots, ticks
+from roofsim.report.figures.style import colours, look, subplots, ticks
 from roofsim.report.several import shared, varying
+from roofsim.report.theme import Theme
 
 SHOWN = ("ttft", "tpot")
 MOST = 200
@@ -24,7 +24,7 @@ OFF = 0.7
 """The part of the room between two lines that marks of one line take."""
 
 
-def comparison(c: Comparison) -> Figure:
+def compare(c: Comparison, *, theme: Theme = "light") -> Figure:
     """A panel for each time: a line for each value of the first choice that varies, a colour for all the others."""
     rows = [row for row in c.rows if not row.refused]
     if not 0 < len(rows) <= MOST:
@@ -35,7 +35,7 @@ def comparison(c: Comparison) -> Figure:
     orders = [list(dict.fromkeys(row.chosen[name] for row in rows)) for name in rest]
     places = {_group(c, row, rest): [o.index(row.chosen[n]) for o, n in zip(orders, rest, strict=True)] for row in rows}
     groups = sorted(places, key=lambda group: places[group])
-    with rc_context(STYLE):
+    with look(theme):
         height = 0.9 + max(0.2, 0.11 * len(groups)) * len(lines) + 0.17 * len(groups)
         figure, panels = subplots(1, len(SHOWN), figsize=(8, max(height, 2.2)), sharey=True,
                                       layout="constrained")  # fmt: skip
@@ -69,7 +69,7 @@ def _panel(
         group = groups.index(_group(c, row, rest))
         place = lines.index(_word(c, row, first)) + OFF * ((group + 0.5) / len(groups) - 0.5)
         value, (low, high) = row.figures[name], row.intervals[name]
-        colour = COLOURS[group % len(COLOURS)]
+        colour = colours()[group % len(colours())]
         axes.plot([low, high], [place, place], color=colour, lw=1.2, alpha=0.6)
         axes.plot([value], [place], marker="o", ms=3.5, mew=1, color=colour, mfc=colour if row.fits else "white")
     figure = FIGURES[name]
@@ -86,7 +86,7 @@ def _legend(figure: Figure, groups: Sequence[str], rows: Sequence[Row]) -> None:
     axes = figure.axes[0]
     if len(groups) > 1:
         for i, group in enumerate(groups):
-            marks += axes.plot([], [], "o", ms=3.5, color=COLOURS[i % len(COLOURS)], label=group)
+            marks += axes.plot([], [], "o", ms=3.5, color=colours()[i % len(colours())], label=group)
     if not all(row.fits for row in rows):
         marks += axes.plot([], [], "o", ms=3.5, color="0.4", mfc="white", label="does not fit: times as if it did")
     bases = sorted({interval_label(row.calibration) for row in rows})

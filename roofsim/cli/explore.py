@@ -1,0 +1,66 @@
+"""Write a page to explore models, devices and runtimes on, whose every number is the model's own."""
+
+from __future__ import annotations
+
+import shlex
+
+from roofsim.cli import _options as o
+from roofsim.cli._click import click
+from roofsim.cli.sweep import bar
+from roofsim.foundation import writing
+
+
+@click.command()
+@click.option(
+    "--output", "-o", type=o.Target((".html", ".htm")), metavar="FILE", default="page.html", show_default=True,
+    help="Write the page there.",
+)  # fmt: skip
+@click.option(
+    "--models", "-m", type=o.Several(o.Name("models", "models/families")), metavar="MODELS", default=None,
+    help="Models, set off by commas.  [default: 20 of all kinds]",
+)  # fmt: skip
+@click.option(
+    "--devices", "-d", type=o.Several(o.Name("hardware")), metavar="DEVICES", default=None,
+    help="Devices, set off by commas; a mode after @ (orin@15w).  [default: 8 from a Raspberry Pi to servers]",
+)  # fmt: skip
+@click.option(
+    "--runtimes", "-r", type=o.Several(o.Name("runtimes")), metavar="RUNTIMES", default=None,
+    help="Software stacks, set off by commas; a device has the one of that name that is written for it.  [default: 4]",
+)  # fmt: skip
+@click.option(
+    "--weights", type=o.Several(o.Word("WEIGHT_FORMATS")), metavar="FMTS", default=None,
+    help="Formats of weights beside the dtype of activations, set off by commas.  [default: the runtime's usual ones]",
+)  # fmt: skip
+@o.download_option
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")
+def command(
+    output: str,
+    models: list[str] | None,
+    devices: list[str] | None,
+    runtimes: list[str] | None,
+    weights: list[str] | None,
+    quiet: bool,
+) -> None:
+    """Write one HTML file to explore: models side by side, crossovers, rooflines, memory, what-ifs.
+
+    The file needs no server and no network. It holds the functions that `roofsim.compile` makes, in JavaScript, so that
+    whatever is chosen or dragged there is what `roofsim predict` would say.
+
+    \b
+    Example: roofsim explore -m Qwen2.5-0.5B,mamba2-780m -d orin -r transformers-4.52-eager -o page.html
+    """
+    from roofsim.web.choices import chosen
+    from roofsim.web.data import page_data
+    from roofsim.web.pack import packed
+    from roofsim.web.page import page
+
+    choices = chosen(models or (), devices or (), runtimes or (), weights or ())
+    words = [f"--{name} {shlex.quote(','.join(given))}" for name, given in (
+        ("models", models), ("devices", devices), ("runtimes", runtimes), ("weights", weights)) if given]  # fmt: skip
+    size = len(choices.models) * len(choices.devices) * len(choices.runtimes)
+    with bar(size, quiet, "combinations") as step:
+        data, functions = page_data(choices, " ".join(["roofsim explore", *words]), step)
+    text = page(packed(data, functions))
+    writing.text(output, text)
+    if not quiet:
+        click.echo(f"wrote {output} ({len(text.encode()) / 1e6:.2f} MB)", err=True)

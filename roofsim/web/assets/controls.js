@@ -1,0 +1,231 @@
+// The choices: models side by side, device or own numbers, runtime, formats, calibration, and the sliders.
+"use strict";
+{
+  const view = ((globalThis.roofsim ??= {}).view ??= {});
+  const NOTCHES = 400;
+  const SLIDERS = [
+    { key: "prompt", label: "prompt", unit: "tokens", low: 16, high: 2 ** 20 },
+    { key: "batch", label: "batch", unit: "sequences", low: 1, high: 1024 },
+    { key: "generate", label: "generated", unit: "tokens", low: 1, high: 32768 },
+  ];
+
+  /** What the device itself has of a number. */
+  const given = (state, knob) => (typeof knob.default === "function" ? knob.default(state.device) : knob.default);
+
+  /** A value at which a slider stops: three digits that count, or of counts sixteen steps to an octave. */
+  function rounded(value, unit) {
+    if (!view.text.counts(unit)) return Number(value.toPrecision(3));
+    const step = Math.max(1, 2 ** (Math.floor(Math.log2(value)) - 4));
+    return Math.max(1, Math.round(value / step) * step);
+  }
+
+  /** A slider on a log scale with a field to type into; `moved(value, resting)` hears of every change. */
+  function slider({ id, label, unit, low, high, moved, extra }) {
+    const { element } = view;
+    const range = element("input", { type: "range", id, min: 0, max: NOTCHES, step: 1 });
+    const field = element("input", {
+      type: "text",
+      id: `${id}-typed`,
+      inputMode: "text",
+      ariaLabel: `${label}, typed`,
+      spellcheck: false,
+    });
+    const box = element(
+      "div",
+      { className: "slider" },
+      element("label", { htmlFor: id, textContent: label }),
+      field,
+      range,
+      ...(extra ? [extra] : []),
+    );
+    let value = NaN;
+    const toNotch = (number) => (NOTCHES * Math.log(number / low)) / Math.log(high / low);
+    const fromNotch = (notch) => rounded(low * (high / low) ** (notch / NOTCHES), unit);
+    function show(number) {
+      value = number;
+      const said = view.text.sayInput(number, unit);
+      if (document.activeElement !== range || fromNotch(range.valueAsNumber) !== number) range.value = toNotch(number);
+      range.setAttribute("aria-valuetext", said);
+      if (document.activeElement !== field) field.value = said;
+      field.removeAttribute("aria-invalid");
+    }
+    function step(resting) {
+      const number = fromNotch(range.valueAsNumber);
+      if (number === value && !resting) return;
+      show(number);
+      moved(number, resting);
+    }
+    range.addEventListener("input", () => step(false));
+    range.addEventListener("change", () => step(true));
+    range.addEventListener("keydown", (event) => {
+      const way = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 20, PageDown: -20 }[event.key];
+      if (!way) return;
+      event.preventDefault(); // to the next value that differs: small counts have fewer than there are notches
+      let notch = range.valueAsNumber;
+      do notch += way;
+      while (notch > 0 && notch < NOTCHES && fromNotch(notch) === value);
+      range.value = notch;
+      step(false);
+    });
+    field.addEventListener("change", () => {
+      const number = view.text.parse(field.value, unit);
+      if (!(number > 0) || !Number.isFinite(number)) {
+        field.setAttribute("aria-invalid", "true");
+        return;
+      }
+      const kept = view.text.counts(unit) ? Math.max(1, Math.round(number)) : number;
+      show(kept);
+      field.value = view.text.sayInput(kept, unit);
+      moved(kept, true);
+    });
+    return { box, show, range };
+  }
+
+  function build(form, page) {
+    const { element } = view;
+    form.addEventListener("submit", (event) => event.preventDefault());
+    const chips = element("ul", { className: "chips", ariaLabel: "Chosen models" });
+    const add = element("select", { id: "add-model" });
+    add.addEventListener("change", () => {
+      if (add.value) page.change({ models: placed(page.state().models, add.value) });
+      add.value = "";
+    });
+    const selects = ["device", "runtime", "weights", "cache", "calibration"].map((key) => {
+      const select = element("select", { id: key });
+      select.addEventListener("change", () =>
+        page.change(key === "device" ? { device: select.value, numbers: {} } : { [key]: select.value }),
+      );
+      return {
+        key,
+        select,
+        label: element("label", { htmlFor: key, textContent: { weights: "weights", cache: "cache" }[key] ?? key }),
+      };
+    });
+    const main = SLIDERS.map((spec) => ({
+      spec,
+      ...slider({ ...spec, id: spec.key, moved: (value, resting) => page.change({ [spec.key]: value }, !resting) }),
+    }));
+    const own = roofsim.knobs.map((knob) => {
+      const back = element("button", {
+        type: "button",
+        className: "back",
+        textContent: "device’s own",
+        ariaLabel: `${knob.label}: back to the device’s own`,
+      });
+      back.addEventListener("click", () => {
+        const numbers = { ...page.state().numbers };
+        delete numbers[knob.path];
+        page.change({ numbers });
+      });
+      const moved = (value, resting) =>
+        page.change({ numbers: { ...page.state().numbers, [knob.path]: value } }, !resting);
+      return { knob, back, ...slider({ ...knob, id: `knob-${knob.path}`, moved, extra: back }) };
+    });
+    const ownBox = element(
+      "details",
+      { className: "own" },
+      element("summary", { textContent: "Own numbers" }),
+      ...own.map(({ box }) => box),
+    );
+    form.replaceChildren(
+      element(
+        "fieldset",
+        {},
+        element("legend", { textContent: "Models side by side" }),
+        chips,
+        element("label", { htmlFor: "add-model", className: "only-read", textContent: "Add a model" }),
+        add,
+      ),
+      element(
+        "fieldset",
+        { className: "choice" },
+        element("legend", { textContent: "On" }),
+        ...selects.map(({ label, select }) => element("div", { className: "field" }, label, select)),
+      ),
+      element(
+        "fieldset",
+        { className: "workload" },
+        element("legend", { textContent: "Work" }),
+        ...main.map(({ box }) => box),
+      ),
+      ownBox,
+    );
+    let shownModels = "";
+
+    /** Show a state. */
+    function sync(state, theme) {
+      const key = `${state.models.join()} ${theme.name}`;
+      if (key !== shownModels) {
+        chips.replaceChildren(
+          ...state.models.flatMap((name, slot) => (name ? [chip(name, slot, theme, page, add)] : [])),
+        );
+        shownModels = key;
+      }
+      const free = state.models.filter(Boolean).length < view.theme.SLOTS;
+      const rest = roofsim.models.filter((model) => !state.models.includes(model.name));
+      view.options(add, [
+        { name: "", label: free ? "add a model …" : "no more than six" },
+        ...(free ? rest.map((model) => ({ name: model.name, label: model.name, group: model.family })) : []),
+      ]);
+      const lists = choices(state);
+      for (const { key: name, select } of selects) {
+        view.options(select, lists[name]);
+        select.value = lists[name].some((one) => one.name === state[name]) ? state[name] : (lists[name][0]?.name ?? "");
+        select.closest(".field").hidden = lists[name].length < 2 && (name === "cache" || name === "calibration");
+      }
+      for (const { spec, show } of main) show(state[spec.key]);
+      for (const { knob, show, back, box } of own) {
+        const device = given(state, knob);
+        box.hidden = !(device > 0);
+        if (!box.hidden) show(state.numbers[knob.path] ?? device);
+        back.hidden = !(knob.path in state.numbers);
+      }
+      if (Object.keys(state.numbers).length) ownBox.open = true;
+    }
+    return { sync };
+  }
+
+  /** The models with one more, in the first free place: the others keep their colours. */
+  function placed(models, name) {
+    const slot = models.findIndex((one) => !one);
+    return slot < 0 ? [...models, name] : models.map((one, i) => (i === slot ? name : one));
+  }
+
+  function chip(name, slot, theme, page, next) {
+    const { element } = view;
+    const swatch = element("span", { className: "swatch" });
+    swatch.style.background = view.theme.line(slot, theme);
+    const remove = element("button", { type: "button", textContent: "×", ariaLabel: `Remove ${name}` });
+    remove.addEventListener("click", () => {
+      const models = page.state().models.map((one) => (one === name ? null : one));
+      while (models.length && !models.at(-1)) models.pop();
+      page.change({ models });
+      next.focus();
+    });
+    return element("li", {}, swatch, element("span", { textContent: name }), remove);
+  }
+
+  /** What each list offers: of formats and calibrations what any of the chosen models has. */
+  function choices(state) {
+    const asked = state.models.filter(Boolean).map((model) => view.series.request(state, model));
+    const union = (lists) => {
+      const all = lists.flat();
+      return [
+        ...new Map(
+          all.map((one) => [one.name, all.find((other) => other.name === one.name && !other.lacks) ?? one]),
+        ).values(),
+      ];
+    };
+    const formats = asked.map((one) => roofsim.formats(one));
+    const calibrations = union(asked.map((one) => roofsim.calibrations(one)));
+    return {
+      device: roofsim.devices,
+      runtime: roofsim.runtimes,
+      weights: union(formats.map((one) => one.weights)),
+      cache: union(formats.map((one) => one.cache)),
+      calibration: [{ name: "auto", title: "automatic" }, ...calibrations.filter((one) => one.name !== "auto")],
+    };
+  }
+
+  view.controls = { build, given };
+}

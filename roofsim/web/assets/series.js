@@ -1,0 +1,86 @@
+// The curves of a state: one per model, with its colour and what the engine says of it, asked once.
+"use strict";
+{
+  const view = ((globalThis.roofsim ??= {}).view ??= {});
+
+  const lazily = (make) => {
+    let made = false;
+    let value;
+    return () => {
+      if (!made) [value, made] = [make(), true];
+      return value;
+    };
+  };
+
+  /** What the engine is asked: one model of a state. */
+  const request = (state, model) => ({
+    model,
+    device: state.device,
+    runtime: state.runtime,
+    weights: state.weights,
+    cache: state.cache,
+    calibration: state.calibration,
+    batch: state.batch,
+    prompt: state.prompt,
+    generate: state.generate,
+    numbers: state.numbers,
+  });
+
+  /** One per chosen model, also those that this combination lacks: `lacks` is then the reason. */
+  function of(state, theme) {
+    return state.models.flatMap((name, slot) => {
+      const model = roofsim.models.find((one) => one.name === name);
+      if (!model) return [];
+      const asked = request(state, name);
+      const colour = view.theme.line(slot, theme);
+      const lacks = attempt(() => roofsim.lacks(asked));
+      return [
+        {
+          name,
+          slot,
+          colour,
+          words: view.theme.words(colour, theme),
+          asked,
+          model,
+          lacks,
+          predicted: lazily(() => roofsim.predict(asked)),
+          operators: lazily(() => roofsim.operators(asked)),
+          ends: lazily(() => roofsim.ends(asked)),
+          ridges: lazily(() => roofsim.ridges(asked)),
+        },
+      ];
+    });
+  }
+
+  /** A reason, also where the engine cannot even say one. */
+  function attempt(ask) {
+    try {
+      return ask();
+    } catch (error) {
+      return error.message;
+    }
+  }
+
+  const runs = (series) => series.filter((one) => !one.lacks);
+
+  /** What stands above every figure: the choices that all curves share. */
+  function setting(state) {
+    const title = (list, name) => list.find((one) => one.name === name)?.title ?? name;
+    const { say, tokens } = view.text;
+    const own = Object.entries(state.numbers).map(([path, value]) => {
+      const knob = roofsim.knobs.find((one) => one.path === path);
+      return `${knob?.label ?? path} ${say(value, knob?.unit)}`;
+    });
+    return [
+      title(roofsim.devices, state.device) + (own.length ? ` with ${own.join(", ")}` : ""),
+      title(roofsim.runtimes, state.runtime),
+      ...(state.weights ? [`${state.weights} weights`] : []),
+      ...(state.cache ? [`${state.cache} cache`] : []),
+      `batch ${state.batch}`,
+      `prompt ${tokens(state.prompt)}`,
+      `${tokens(state.generate)} generated`,
+    ];
+  }
+
+  view.series = { of, runs, request, setting };
+}
