@@ -150,7 +150,7 @@ class Covered(Spec):
         if not _among(r.weights, self.weights):
             yield f"weights in {r.weights} were not measured{_but(self.weights)}"
         if not _among(r.cache, self.caches):
-            yield f"a cache in {r.cache} was not measured{_but(self.caches)}"
+            yield f"attention on a cache in {r.cache} was not measured{_but(self.caches)}"
 
 
 def _among(name: str, measured: Sequence[str] | None) -> bool:

@@ -46,7 +46,7 @@ INSIDE = Reach(8, 128, "a", frozenset({"gemm"}), "q4_k_s", "fp16")
         ({"model": ""}, []),
         ({"kinds": frozenset({"scan", "conv"})}, ["operators that were not measured: conv, scan"]),
         ({"weights": "q8_0"}, ["weights in q8_0 were not measured (q4_k_m, fp16 were)"]),
-        ({"cache": "q8_0"}, ["a cache in q8_0 was not measured (bf16 was)"]),
+        ({"cache": "q8_0"}, ["attention on a cache in q8_0 was not measured (bf16 was)"]),
     ],
 )
 def test_what_lies_outside_the_data_is_said_one_by_one(asked, said):
@@ -58,7 +58,8 @@ def test_of_a_file_that_does_not_tell_formats_nothing_is_said_and_of_one_without
     asked = replace(INSIDE, weights="q8_0", cache="q8_0")
     assert list(silent.lacks(asked)) == []
     none = variant(COVERED, weights=(), caches=())
-    assert list(none.lacks(asked)) == ["weights in q8_0 were not measured", "a cache in q8_0 was not measured"]
+    said = ["weights in q8_0 were not measured", "attention on a cache in q8_0 was not measured"]
+    assert list(none.lacks(asked)) == said
 
 
 def test_three_models_tell_of_others_and_single_operators_of_any():
