@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from roofsim.report.docs import calibrations, console, formulas, order, parts, reference, specs
+from roofsim.report.docs import calibrations, console, formulas, kernels, order, parts, reference, specs
 
 COMMAND = "python -m roofsim.report.docs"
 MARK = f"<!-- Written by `{COMMAND}` from the code: change that, not this page. -->"
@@ -19,6 +19,7 @@ PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
     "devices.md": specs.devices,
     "formulas.md": formulas.formulas,
     order.INDEX: order.index,
+    "kernels.md": kernels.kernels,
     **parts.pages(),
     "models.md": specs.models,
     "parameters.md": specs.parameters,
