@@ -95,6 +95,12 @@ class Explanation(OfOne, explaining.Explanation):
 
         return explain_records(self)
 
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """The metric over length with its regimes, and what moves it here."""
+        from roofsim.api import plots
+
+        return plots.explain(self, theme=theme)
+
     def latex(self) -> dict[str, dict[str, str]]:
         """The cost formulas of the model's operators as LaTeX: by operator, then by column."""
         from roofsim.report.explain import formula_data

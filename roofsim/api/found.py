@@ -18,6 +18,7 @@ from roofsim.explore import sampling as trying
 from roofsim.explore import search as searching
 from roofsim.foundation.units import show
 from roofsim.prediction.results import columns
+from roofsim.report.choices import OF_SWEEP, OfSweep
 from roofsim.studies import crossover as crossing
 
 if TYPE_CHECKING:
@@ -175,11 +176,12 @@ class Swept(Shown, sweep.Swept):
         """A labelled mesh, a dimension an axis; raises InputError for single points, MissingExtra without xarray."""
         return sweep.Swept.to_xarray(self)
 
-    def plot(self, *, theme: Theme = "light") -> Figure:
-        """Figures over the axes."""
+    def plot(self, kind: OfSweep = "lines", *, theme: Theme = "light") -> Figure:
+        """Figures over the longest axis, or the first of them over two axes."""
         from roofsim.api import plots
 
-        return plots.sweep(self, theme=theme)
+        checked.one_of("kind", kind, OF_SWEEP)
+        return plots.heat(self, theme=theme) if kind == "heat" else plots.sweep(self, theme=theme)
 
 
 @dataclass(frozen=True, repr=False)
@@ -287,6 +289,12 @@ class Sampled(OfOne, trying.SamplingResult):
         (table,) = sampling_tables(self, *self._names, everything=True)
         return table
 
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """What trials cost, or how the budget can be split."""
+        from roofsim.api import plots
+
+        return plots.sampling(self, theme=theme)
+
 
 @dataclass(frozen=True, repr=False)
 class Advice(Shown, advising.Advice):
@@ -309,6 +317,12 @@ class Advice(Shown, advising.Advice):
         from roofsim.report.advise import advice_records
 
         return advice_records(self)
+
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """Candidates beside their budgets."""
+        from roofsim.api import plots
+
+        return plots.advise(self, theme=theme)
 
 
 @dataclass(frozen=True, repr=False)

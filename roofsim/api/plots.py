@@ -7,19 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 from roofsim.api import checked
 from roofsim.api.words import AnyPath, Counts
-from roofsim.foundation.arith import single
+from roofsim.foundation import arith, schema
 from roofsim.foundation.errors import InputError
-from roofsim.foundation.schema import variant
 from roofsim.report.choices import OfPrediction
 from roofsim.report.theme import THEMES, Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from roofsim.api.answers import LimitsResult
-    from roofsim.api.found import Comparison, Crossover, Front, SearchResult, Sensitivities, Swept
+    from roofsim.api.answers import Explanation, LimitsResult
+    from roofsim.api.found import (
+        Advice,
+        Comparison,
+        Crossover,
+        Front,
+        Sampled,
+        SearchResult,
+        Sensitivities,
+        Swept,
+    )
     from roofsim.api.measured import Calibrated, Validated
     from roofsim.api.results import Prediction
+    from roofsim.api.specs import Sheet
 
 
 def _is(found: object, kind: str) -> None:
@@ -83,14 +92,14 @@ def _over_length(kind: OfPrediction, found: Prediction, lengths: Counts | None, 
 
     w = found.workload
     for name in ("batch", "generate"):
-        if not single(getattr(w, name)):
+        if not arith.single(getattr(w, name)):
             raise InputError(f"{name}: a figure over prompt length is of one, and this is a prediction of several")
     chosen = None if lengths is None else checked.counts("lengths", lengths)
-    if not single(w.prompt):
+    if not arith.single(w.prompt):
         several: Any = w.prompt
         chosen = sorted({int(n) for n in several.flat}) if chosen is None else chosen
-        w = variant(w, prompt=max(chosen))
-    w = variant(w, batch=int(w.batch), generate=int(w.generate))
+        w = schema.variant(w, prompt=max(chosen))
+    w = schema.variant(w, batch=int(w.batch), generate=int(w.generate))
     return prediction(kind, found.on, w, chosen, theme=_themed(theme))
 
 
@@ -121,14 +130,25 @@ def _request(found: Prediction) -> tuple[object, ...]:
     return w.batch, w.prompt, w.generate, w.dtype, w.weight_format, w.cache_dtype
 
 
+def explain(found: Explanation, *, theme: Theme = "light") -> Figure:
+    """A metric over length with its interval, its regimes and its polynomial, and what moves it at the length."""
+    _is(found, "Explanation")
+    from roofsim.report.figures.explain import explain as figure
+    from roofsim.studies.over_length import curve
+
+    s, w = found.on, found.asked.single(found.on.device)
+    return figure(found, curve(s, w, found.metric), s, w, theme=_themed(theme))
+
+
 def limits(found: LimitsResult, *, theme: Theme = "light") -> Figure:
     """Memory by part over the length of the prompt."""
     _is(found, "LimitsResult")
+    from roofsim.report.figures.limits import Held
     from roofsim.report.figures.limits import limits as figure
     from roofsim.studies.limits import limits, spread
 
     s = found.on
-    return figure(limits(s, found.workload, spread(found)), s.device.name, s.runtime.name, theme=_themed(theme))
+    return figure([Held(limits(s, found.workload, spread(found)), s)], theme=_themed(theme))
 
 
 def crossover(found: Crossover, *, theme: Theme = "light") -> Figure:
@@ -155,6 +175,15 @@ def sweep(found: Swept, *, theme: Theme = "light") -> Figure:
     return figure(found, theme=_themed(theme))
 
 
+def heat(found: Swept, figure: str | None = None, *, theme: Theme = "light") -> Figure:
+    """A figure of a study over its two axes of numbers, the first unless one is named; raises InputError for others."""
+    _is(found, "Swept")
+    from roofsim.report.figures.heat import heat_of_sweep
+
+    name = None if figure is None else checked.text("figure", figure)
+    return heat_of_sweep(found, name, theme=_themed(theme))
+
+
 def pareto(found: Front, *, theme: Theme = "light") -> Figure:
     """A front over its first two objectives."""
     _is(found, "Front")
@@ -179,19 +208,46 @@ def search(found: SearchResult, *, theme: Theme = "light") -> Figure:
     return figure(found, *found.names, theme=_themed(theme))
 
 
+def sampling(found: Sampled, *, theme: Theme = "light") -> Figure:
+    """What trials of one prompt cost, or how a budget can be split between them."""
+    _is(found, "Sampled")
+    from roofsim.report.figures.sampling import sampling as figure
+
+    return figure(found, found.on, found.asked.single(found.on.device), theme=_themed(theme))
+
+
+def advise(found: Advice, *, theme: Theme = "light") -> Figure:
+    """Candidates beside their budgets: how far within or beyond each."""
+    _is(found, "Advice")
+    from roofsim.report.figures.advise import advise as figure
+
+    return figure(found, theme=_themed(theme))
+
+
+def show(found: Sheet, *others: Sheet, theme: Theme = "light") -> Figure:
+    """Parameters and state of models, or the roofs of devices; raises InputError for other specs, or several kinds."""
+    for each in (found, *others):
+        _is(each, "Sheet")
+    from roofsim.report.figures.show import show as figure
+
+    if len({each._kind for each in (found, *others)}) > 1:
+        raise InputError("others: models or devices are drawn together, not specs of several kinds")
+    return figure(found._kind, [each.spec for each in (found, *others)], found._dtype, theme=_themed(theme))
+
+
 def calibrate(found: Calibrated, *, theme: Theme = "light") -> Figure:
     """Predictions of rows that were held out over what was measured."""
     _is(found, "Calibrated")
-    from roofsim.report.figures.points import HELD_OUT, points_of_fit
+    from roofsim.report.figures.points import of_fit
     from roofsim.report.figures.predicted import predicted
 
-    return predicted(points_of_fit(found), HELD_OUT, theme=_themed(theme))
+    return predicted(of_fit(found), theme=_themed(theme))
 
 
 def validate(found: Validated, *, theme: Theme = "light") -> Figure:
     """Predictions over what was measured, with their intervals."""
     _is(found, "Validated")
-    from roofsim.report.figures.points import points_of_validation
+    from roofsim.report.figures.points import of_validation
     from roofsim.report.figures.predicted import predicted
 
-    return predicted(points_of_validation(found), theme=_themed(theme))
+    return predicted(of_validation(found), theme=_themed(theme))

@@ -427,6 +427,12 @@ theme_option = click.option(
 )  # fmt: skip
 
 
+def theme_asked() -> Theme:
+    """The theme that a command with `theme_option` is asked for."""
+    theme: Theme = click.get_current_context().meta.get(_THEME, THEMES[0])
+    return theme
+
+
 def figure_option(name: str, words: str) -> Callable[[F], F]:
     """An option that draws a figure, a `Plot`; `theme_option` stands beside it once."""
     return click.option(name, type=PlotFile(), metavar="FILE", default=None, help=words)

@@ -143,6 +143,15 @@ def refuse_of_several(options: Mapping[str, object]) -> None:
             raise InputError(f"{option}: is of one model on one device, and several cases are asked for")
 
 
+def refuse_of_many(plot: o.Plot | None, models: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Raises InputError for a figure of more cases than it can show side by side."""
+    from roofsim.report.choices import MOST_PANELS, too_many
+
+    count = prod(len(each) for each in choices_of(models, options).values())
+    if plot and count > MOST_PANELS:
+        raise InputError(too_many(count))
+
+
 study_options = o.stacked(
     click.option("--study", type=click.Path(), metavar="FILE", help="A YAML file: axes, figures, derive, where."),
     click.option("--points", type=click.Path(), metavar="FILE", help="A CSV: a column an axis, a row a point."),

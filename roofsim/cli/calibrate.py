@@ -26,6 +26,7 @@ from roofsim.report.formats import FORMATS
               help="Where the calibration goes, a YAML file.")  # fmt: skip
 @click.option("--report", type=click.Path(file_okay=False), metavar="DIR", default=None,
               help="Also figures and a summary, into this folder.")  # fmt: skip
+@o.theme_option
 @click.option("--where", default="", metavar="EXPRESSION",
               help="Rows to use: \"op == 'e2e' and not host_contended\".")  # fmt: skip
 @click.option("--folds", type=click.IntRange(2, 100), default=5, metavar="N",
@@ -69,7 +70,7 @@ def command(
     out = o.Output(format_, None, quiet)
     c = variant(result.calibration, id=Path(output).stem)
     if report:
-        write_report(result, report)
+        write_report(result, report, o.theme_asked())
         out.say(f"wrote {report}")
     writing.text(output, dump(c))
     out.say(f"wrote {output}")
@@ -78,13 +79,13 @@ def command(
     out.write(result_tables(result, d.name, r.name), plain(c), lambda: parameter_records(c))
 
 
-def write_report(result: Any, folder: str) -> None:
+def write_report(result: Any, folder: str, theme: Any = "light") -> None:
     """Figures and a summary; the folder is made if it is not there."""
     from roofsim.report.calibration import summary
     from roofsim.report.figures import folders
 
     writing.folder(folder)
-    folders.save_all(result, folder)
+    folders.save_all(result, folder, theme)
     writing.text(str(Path(folder) / "summary.md"), summary(result))
 
 

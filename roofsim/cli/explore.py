@@ -51,6 +51,7 @@ def command(
     """
     from roofsim.web.choices import chosen
     from roofsim.web.data import page_data
+    from roofsim.web.pack import packed
     from roofsim.web.page import page
 
     choices = chosen(models or (), devices or (), runtimes or (), weights or ())
@@ -58,8 +59,8 @@ def command(
         ("models", models), ("devices", devices), ("runtimes", runtimes), ("weights", weights)) if given]  # fmt: skip
     size = len(choices.models) * len(choices.devices) * len(choices.runtimes)
     with bar(size, quiet, "combinations") as step:
-        data = page_data(choices, " ".join(["roofsim explore", *words]), step)
-    text = page(data)
+        data, functions = page_data(choices, " ".join(["roofsim explore", *words]), step)
+    text = page(packed(data, functions))
     writing.text(output, text)
     if not quiet:
         click.echo(f"wrote {output} ({len(text.encode()) / 1e6:.2f} MB)", err=True)

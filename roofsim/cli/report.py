@@ -18,13 +18,14 @@ from roofsim.foundation.errors import InputError
     "--against", type=o.Several(o.Name("models", "models/families")), multiple=True, callback=o.flat,
     metavar="MODEL,...", help="Compare with this model over the length of the prompt (repeatable).",
 )  # fmt: skip
-@click.option("--format", "-f", "form", type=o.Choice(["html", "markdown"]), help="[default: by the name of the file]")
+@click.option("--format", "-f", "form", type=o.Choice(["html", "markdown"]), help="Form of the page.  [default: by the name of the file]")
 @click.option("--output", "-o", type=o.Target(), metavar="FILE", default=None, help="The page: .html, or .md.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")
 def command(
     models: tuple[str, ...], against: tuple[str, ...], form: str | None, output: str | None, quiet: bool, **options: Any
 ) -> None:
-    """Write a page about one request of MODELS, which is one model, on one device: a file that needs nothing else.
+    """Write a page about one request: a file that needs nothing else. MODELS is one model, and of all options but --set
+    and --against there is one value.
 
     It opens with what it is about: whether it fits, how fast it is, how far it goes and what binds, each with its
     interval. Figures, operators, assumptions, sources and the command that makes it again follow.

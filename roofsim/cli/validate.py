@@ -27,6 +27,7 @@ from roofsim.foundation import writing
 @click.option("--rows", is_flag=True, help="List every row, not only the scores and the worst rows.")
 @click.option("--report", type=click.Path(file_okay=False), metavar="DIR", default=None,
               help="Also figures of predicted against measured and a summary, into this folder.")  # fmt: skip
+@o.theme_option
 @o.output_options
 def command(
     runs: str, runtime: str | None, device: str | None, models: tuple[str, ...], calibration: str,
@@ -56,7 +57,7 @@ def command(
         from roofsim.report.figures import folders
 
         writing.folder(report)
-        drawn = folders.save_validation(result, report)
+        drawn = folders.save_validation(result, report, o.theme_asked())
         writing.text(f"{report}/summary.md", summary(result, drawn))
         out.say(f"wrote {report}")
     out.write(validation_tables(result, rows=rows, by_stack=format_ == "table"), result.to_dict(),

@@ -33,28 +33,41 @@ JAVASCRIPT = Syntax(
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A function as lines: `lines` assign `registers`, `results` are expressions of those and of the variables."""
+    """A function as lines: `lines` assign `registers`, `results` are expressions of those and of the variables.
+
+    The first results are known after `first` lines.
+    """
 
     lines: tuple[str, ...]
     registers: int
     results: tuple[str, ...]
+    first: int = 0
 
 
 class _Writer:
-    """Puts every atom and every product with several factors into a line of its own, in an order that works."""
+    """Puts every atom and every product with several factors into a line of its own, in an order that works.
 
-    def __init__(self, graph: Graph, outputs: Sequence[Any], names: Mapping[str, str], syntax: Syntax) -> None:
+    What only `more` outputs need comes after all that the others do.
+    """
+
+    def __init__(
+        self, graph: Graph, outputs: Sequence[Any], names: Mapping[str, str], syntax: Syntax, more: Sequence[Any] = ()
+    ) -> None:
         self.graph, self.names, self.syntax = graph, names, syntax
         self.steps: list[tuple[Place | None, list[Any]]] = []  # text, with the places that it reads in between
         self.known: set[Place] = set()
-        for atom in reachable(graph, outputs):
-            self._atom(atom)
-        results = [self._sum(out) for out in outputs]  # what they read is computed first
-        self.steps += [(None, text) for text in results]
+        done: set[int] = set()
+        for each in (outputs, more):
+            atoms = [atom for atom in reachable(graph, each) if atom not in done]
+            for atom in atoms:
+                self._atom(atom)
+            done.update(atoms)
+            results = [self._sum(out) for out in each]  # what they read is computed first
+            self.steps += [(None, text) for text in results]
 
     def _atom(self, number: int) -> None:
         atom = self.graph.atoms[number]
-        if atom.op == "variable":
+        if atom.op in ("variable", "result"):
             return
         args = [self._sum(arg) for arg in atom.args]
         s = self.syntax
@@ -67,6 +80,9 @@ class _Writer:
             text = _filled(s.at_least, *args)
         elif atom.op == "power":
             text = _filled(s.power, *args)
+        elif atom.op == "call":
+            given = [part for arg in args for part in (", ", *arg)]
+            text = [f"{atom.name}(", *given[1:], ")"]
         else:
             text = args[0]
             for each in args[1:]:
@@ -75,6 +91,8 @@ class _Writer:
 
     def _factor(self, atom: int) -> list[Any]:
         each = self.graph.atoms[atom]
+        if each.op == "result":
+            return [*self._sum(each.args[0]), f"[{each.name}]"]
         return [self.names[each.name]] if each.op == "variable" else [("atom", atom)]
 
     def _product(self, product: Product) -> list[Any]:
@@ -130,9 +148,11 @@ class _Writer:
         made = 0
         lines: list[str] = []
         results: list[str] = []
+        first = 0
         for i, (place, text) in enumerate(self.steps):
             words = "".join(register[part] if isinstance(part, tuple) else part for part in text)
             if place is None:
+                first = first if results else len(lines)
                 results.append(words)
                 continue
             free += [register[p] for p in {p for p in text if isinstance(p, tuple)} if last[p] == i]
@@ -143,7 +163,7 @@ class _Writer:
                 made += 1
             register[place] = free.pop()
             lines.append(self.syntax.line.format(register[place], words))
-        return Code(tuple(lines), made, tuple(results))
+        return Code(tuple(lines), made, tuple(results), first)
 
 
 def _together(above: Product, below: Product) -> Product:
@@ -172,10 +192,31 @@ def javascript(graph: Graph, outputs: Mapping[str, Any], variables: Sequence[str
     names = {name: f"v{i}" for i, name in enumerate(variables)}
     code = _Writer(graph, list(outputs.values()), names, JAVASCRIPT).code()
     given = [f"const {register} = x[{name!r}];" for name, register in names.items()]
-    declared = [f"let {', '.join(f'r{i}' for i in range(code.registers))};"] if code.registers else []
     made = ", ".join(f"{name!r}: {words}" for name, words in zip(outputs, code.results, strict=True))
-    body = "\n  ".join([*given, *declared, *code.lines, f"return {{{made}}};"])
+    body = "\n  ".join([*given, *_declared(code), *code.lines, f"return {{{made}}};"])
     return f"(x) => {{\n  {body}\n}}"
+
+
+def javascript_list(
+    graph: Graph, outputs: Sequence[Any], names: Mapping[str, str], arguments: Sequence[str],
+    more: Sequence[Any] = (), asked: str = "",
+) -> str:  # fmt: skip
+    """A JavaScript function of `arguments` to a list of the outputs; `names` are what variables are in it.
+
+    If there are `more` outputs, they are what it gives where the variable `asked` is not nought.
+    """
+    code = _Writer(graph, outputs, names, JAVASCRIPT, more).code()
+    results = [code.results[: len(outputs)], code.results[len(outputs) :]]
+    first, last = (f"return [{','.join(each)}];" for each in results)
+    cut = code.first if more else len(code.lines)
+    lines = [*_declared(code), *code.lines[:cut]]
+    lines += [f"if (!{asked}) {first}", *code.lines[cut:], last] if more else [first]
+    body = "\n".join(lines)
+    return f"({','.join(arguments)}) => {{\n{body}\n}}"
+
+
+def _declared(code: Code) -> list[str]:
+    return [f"let {', '.join(f'r{i}' for i in range(code.registers))};"] if code.registers else []
 
 
 def symbolic(graph: Graph, output: Any, made: Callable[[str], Any], functions: Mapping[str, Callable[..., Any]]) -> Any:

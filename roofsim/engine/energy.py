@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import nan
 
 from roofsim.engine.roofline import Machine, Terms, traffic
-from roofsim.foundation.arith import Number, maximum
+from roofsim.foundation.arith import Number, maximum, share
 from roofsim.lowering.kernels import Kernel
 from roofsim.specs.device import Device
 
@@ -27,6 +27,11 @@ class Activity:
     def __add__(self, other: Activity) -> Activity:
         """Both together."""
         return Activity(self.active + other.active, self.work + other.work, self.traffic + other.traffic)
+
+    @property
+    def shared(self) -> Activity:
+        """The same, as numbers that several others are made of."""
+        return Activity(share(self.active), share(self.work), share(self.traffic))
 
     def __mul__(self, count: Number) -> Activity:
         """So many times over."""

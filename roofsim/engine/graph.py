@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
-Op = Literal["variable", "max", "min", "ceil", "at_least", "power", "shared"]
+Op = Literal["variable", "max", "min", "ceil", "at_least", "power", "shared", "call", "result"]
 
 Product = tuple[tuple[int, int], ...]
 """Atoms and their powers, by the number of the atom."""
@@ -30,7 +30,10 @@ SHARED = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Atom:
-    """One factor. `positive` says that it is never below nought, `whole` that it is a whole number."""
+    """One factor. `positive` says that it is never below nought, `whole` that it is a whole number.
+
+    A call is of the function `name`, a result is number `name` of those of the call that is its argument.
+    """
 
     op: Op
     args: tuple[Any, ...]
@@ -63,6 +66,13 @@ class Graph:
         keys = tuple(key_of(a) for a in args)
         key = (op, keys if ordered else frozenset(keys))
         return Sum(self, {((self._number(Atom(op, args, "", positive, whole), key), 1),): 1.0})
+
+    def called(self, name: str, args: tuple[Any, ...], results: int) -> list[Sum]:
+        """The results, none of which is below nought, of a function that is written apart from this graph."""
+        number = self._number(Atom("call", args, name), ("call", name, tuple(key_of(a) for a in args)))
+        call = Sum(self, {((number, 1),): 1.0})
+        made = [self._number(Atom("result", (call,), str(i)), ("result", number, i)) for i in range(results)]
+        return [Sum(self, {((each, 1),): 1.0}) for each in made]
 
     def _number(self, atom: Atom, key: Any) -> int:
         found = self._known.get(key)

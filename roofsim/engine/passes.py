@@ -40,12 +40,17 @@ Basis = Literal["calibrated", "prior", "set"]
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What runs a pass: a model with a runtime on a device, and the numbers that decide time."""
+    """What runs a pass: a model with a runtime on a device, and the numbers that decide time.
+
+    `terms` says what decides the time of a launch, `activity` what it does that draws power.
+    """
 
     architecture: Architecture
     runtime: Runtime
     device: Device
     machine: Machine
+    terms: Callable[[Kernel, Machine], Terms] = terms
+    activity: Callable[[Kernel, Terms, Machine], Activity] = activity
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ class _Run:
     @cached_property
     def terms(self) -> Sequence[Sequence[Sequence[tuple[Kernel, Terms]]]]:
         """By row and operator: its kernels, and what decides the time of one launch of each."""
-        m = self.stack.machine
+        m, terms = self.stack.machine, self.stack.terms
         return [[[(each, terms(each, m)) for each in lowered.kernels] for _, lowered in row] for row in self.rows]
 
     @cached_property
@@ -168,8 +173,8 @@ class _Run:
 
     @cached_property
     def done(self) -> Activity:
-        m = self.stack.machine
-        return sum((activity(k, t, m) * n for n, k, t in self.launched), Activity())
+        s, m = self.stack, self.stack.machine
+        return sum((s.activity(k, t, m) * n for n, k, t in self.launched), Activity()).shared
 
     @cached_property
     def energy(self) -> Number:
@@ -191,8 +196,8 @@ class _Run:
     @cached_property
     def bound_times(self) -> Mapping[Bound, Number]:
         """Seconds of the kernels that computing bounds, and of those that memory does."""
-        bounded = [(n * t.time, t.bounds) for n, _, t in self.launched]
-        return {bound: sum(time * bounds[bound] for time, bounds in bounded) for bound in ("compute", "memory")}
+        bounded = [(n, t.bound_times) for n, _, t in self.launched]
+        return {bound: sum(n * each[bound] for n, each in bounded) for bound in ("compute", "memory")}
 
     @property
     def model_traffic_time(self) -> Number:
@@ -254,6 +259,45 @@ def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:
     if count == 1:
         return [Stretch(share(p.host), share(p.device), 1) for p in pieces]
     return [Stretch(share(sum(p.host for p in pieces)), share(sum(p.device for p in pieces)), count)]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTimes:
+    """One operator of one of `count` equal layers: device time, by what bounds it, host time, work, traffic.
+
+    What neither computing nor memory bounds is bound by its launch.
+    """
+
+    layer: str
+    operator: str
+    kind: Kind
+    count: int
+    kernels: Number
+    time: Number
+    compute_time: Number
+    memory_time: Number
+    host_time: Number
+    matrix_flops: Number
+    vector_flops: Number
+    bytes: Number
+
+
+def operator_times(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) -> Iterator[OperatorTimes]:
+    """The operators of one pass that launch anything, for numbers and all else."""
+    run, m = _Run(stack, p, rows), stack.machine
+    for row, timed in zip(run.rows, run.terms, strict=True):
+        for (operator, lowered), each in zip(row, timed, strict=True):
+            if not lowered.kernels:
+                continue
+            cost = sum((k.cost * k.count for k, _ in each), Cost())
+            bounded = [(k.count, t.bound_times) for k, t in each]
+            yield OperatorTimes(
+                row.row.layer, operator.name, operator.kind, row.row.count,
+                sum(0 if k.joined else k.count for k, _ in each), sum(k.count * t.time for k, t in each),
+                sum(many * of["compute"] for many, of in bounded), sum(many * of["memory"] for many, of in bounded),
+                sum(k.count * launch_time(k, stack.runtime, m, p.phase) for k, _ in each),
+                cost.matrix, cost.vector, cost.bytes,
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,12 @@ class Terms:
         return {"launch": unfilled + waits, "compute": computes - unfilled, "memory": 1 - computes - waits}
 
     @property
+    def bound_times(self) -> Mapping[Bound, Number]:
+        """The time by the term that decides it; nought for the others."""
+        time = self.time
+        return {bound: time * decides for bound, decides in self.bounds.items()}
+
+    @property
     def bound(self) -> Bound:
         """The term that decides (for numbers, not for arrays or symbols)."""
         return next(bound for bound, decides in self.bounds.items() if decides)

@@ -51,9 +51,9 @@ class Evaluation:
             self._lowered[key] = lower(self.s.architecture, self.s.runtime, p, self.s.device)
         return self._lowered[key]
 
-    def _run(self, p: Pass) -> Later:
-        """The figures of one of its passes."""
-        return run_pass(self.stack, p, self._rows(p))
+    def _run(self, p: Pass, rows: Sequence[LoweredRow] | None = None) -> Later:
+        """The figures of one of its passes; `rows` is how it is lowered, where that is known already."""
+        return run_pass(self.stack, p, rows or self._rows(p))
 
     @cached_property
     def stack(self) -> Stack:
@@ -64,7 +64,7 @@ class Evaluation:
     def prefill(self) -> Later:
         """The prefill of all prompts: one pass, or all the pieces that the runtime cuts it into."""
         rows = self._last_rows if self.s.runtime.memory.chunk is None else None
-        done = [(times, run_pass(self.stack, p, rows or self._rows(p))) for times, p in pieces(self.s, self.w)]
+        done = [(times, self._run(p, rows)) for times, p in pieces(self.s, self.w)]
         (times, only), *more = done
         return weighted(done) if more or not single(times) or times != 1 else only
 

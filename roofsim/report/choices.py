@@ -11,3 +11,11 @@ OF_PREDICTION: tuple[OfPrediction, ...] = get_args(OfPrediction)
 OfSweep = Literal["lines", "heat"]
 OF_SWEEP: tuple[OfSweep, ...] = get_args(OfSweep)
 """A line for each combination over the longest axis, or the first figure over two axes."""
+
+MOST_PANELS = 12
+"""Cases that one figure can show side by side."""
+
+
+def too_many(cases: int) -> str:
+    """What is said of more."""
+    return f"--plot: a figure has room for {MOST_PANELS} cases, not for {cases:,}; ask for fewer"

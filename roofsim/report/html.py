@@ -36,12 +36,18 @@ def _cell(tag: str, column: Column, words: str) -> str:
     return f'<{tag} style="text-align: {"right" if column.numeric else "left"}">{text(words)}</{tag}>'
 
 
+LONG = 40
+"""Letters of a cell that is no longer a word or two."""
+
+
 def whole_table(table: Table) -> Iterator[str]:
     """A table of a page: all its rows, a caption, and headings that screen readers tell with each cell.
 
-    Numbers have their raw value beside what is shown.
+    Numbers have their raw value beside what is shown. One with long texts is of the class `words`, and its cells say
+    what heads them, so that they can stand below each other where there is no room.
     """
-    yield "<table>"
+    long = any(len(c.text(v)) > LONG for row in table.rows for c, v in zip(table.columns, row, strict=True))
+    yield '<table class="words">' if long else "<table>"
     if table.title:
         yield f"<caption>{text(table.title)}</caption>"
     flush = [c.numeric or any(isinstance(row[i], Figure) for row in table.rows) for i, c in enumerate(table.columns)]
@@ -49,10 +55,13 @@ def whole_table(table: Table) -> Iterator[str]:
     heads = "".join(f'<th scope="col"{at}>{text(c.name)}</th>' for c, at in zip(table.columns, side, strict=True))
     yield f"<thead><tr>{heads}</tr></thead>\n<tbody>"
     tags = ['th scope="row"' if i < table.keys else "td" for i in range(len(table.columns))]
+    labels = [
+        f' data-label="{text(c.name)}"' * (long and tag == "td") for c, tag in zip(table.columns, tags, strict=True)
+    ]
     for row in table.rows:
         cells = (
-            f"<{tag}{at}>{_value(column, value)}</{tag[:2]}>"
-            for tag, at, column, value in zip(tags, side, table.columns, row, strict=True)
+            f"<{tag}{at}{label}>{_value(column, value)}</{tag[:2]}>"
+            for tag, at, label, column, value in zip(tags, side, labels, table.columns, row, strict=True)
         )
         yield f"<tr>{''.join(cells)}</tr>"
     yield "</tbody>\n</table>"

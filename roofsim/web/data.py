@@ -1,66 +1,105 @@
-"""What the functions of the page are of: models, devices, runtimes, calibrations, and every number that they take."""
+"""What the functions of the page are of: models, devices, runtimes, formats, calibrations, with all their numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from math import isfinite
+from math import isclose, isfinite
 from typing import Any
 
+from roofsim import library
+from roofsim.explore.advise import STACKS
 from roofsim.explore.selection import kinds
 from roofsim.foundation.errors import InputError
-from roofsim.foundation.units import show
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.units import MAX_COUNT, show
 from roofsim.foundation.version import __version__
 from roofsim.model.architecture import Architecture
-from roofsim.prediction.fitted import chosen
+from roofsim.model.weights import CACHE_BYTES
+from roofsim.prediction.fitted import AUTO, NONE, chosen
+from roofsim.prediction.intervals import FIGURES as WITH_INTERVALS
+from roofsim.prediction.intervals import scatter
 from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.places import COUNTS
+from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup
+from roofsim.prediction.what_if import what_if
+from roofsim.prediction.words import basis_of, cautions
+from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload, workload
 from roofsim.web.choices import Choices, combined, named, on
-from roofsim.web.functions import function
-from roofsim.web.numbers import VARIABLES, numbers
+from roofsim.web.functions import OF_OPERATOR, OUTPUTS, Functions
+from roofsim.web.numbers import NUMBERS, VARIABLES, numbers
 
 Step = Callable[[int, int], None]
 
+CACHES = ("fp8", "q8_0", "q4_0")
+"""Encodings of a KV cache that are offered beside the dtype of activations, where a runtime keeps them."""
+START = ("Qwen2.5-0.5B", "mamba2-780m", "Falcon-H1-0.5B")
+"""The models that a page opens with, if it has them: the kinds of the paper."""
 
-def page_data(choices: Choices, command: str, step: Step) -> dict[str, Any]:
-    """Everything that the page reads; `step` is told how many combinations are done of how many."""
-    texts: dict[str, int] = {}
+
+def page_data(choices: Choices, command: str, step: Step) -> tuple[dict[str, Any], Functions]:
+    """What the page reads beside the functions, and these; `step` is told how many combinations are done of how many.
+
+    Raises InputError if nothing can be run.
+    """
+    functions = Functions()
     cases: dict[str, Any] = {}
     size = len(choices.models) * len(choices.devices) * len(choices.runtimes)
     for model in choices.models:
         for device in choices.devices:
             for runtime in choices.runtimes:
-                cases[f"{named(model)}|{named(device)}|{named(runtime)}"] = _case(model, device, runtime, texts)
+                name = f"{named(model)}|{named(device)}|{named(runtime)}"
+                cases[name] = _case(model, device, runtime, choices.weights, functions)
                 step(len(cases), size)
+    if all("lacks" in each for each in cases.values()):
+        raise InputError(f"none of these can be run: {next(iter(cases.values()))['lacks']}")
+    pairs = [(device, runtime) for device in choices.devices for runtime in choices.runtimes]
+    stacks = {f"{named(d)}|{named(r)}": found for d, r in pairs if (found := _stack(choices.models, d, r))}
     return {
-        "about": {
-            "version": __version__, "command": command, "made": datetime.now(UTC).date().isoformat(), "notes": [],
+        "about": _about(choices, command),
+        "variables": VARIABLES,
+        "outputs": OUTPUTS,
+        "of_operator": OF_OPERATOR,
+        "numbers": NUMBERS,
+        "parameters": {
+            name: {"low": row.low, "high": row.high, "unit": row.unit, "meaning": row.meaning}
+            for name, row in PARAMETERS.items()
         },
-        "variables": list(VARIABLES),
         "figures": [
-            {"name": _plain_name(m.figure), "figure": m.figure, "label": m.words, "unit": m.unit or "tokens/s",
-             "better": "more" if m.higher else "less"}
+            {
+                "name": "memory" if m.name == "memory" else m.figure, "figure": m.figure, "label": m.words,
+                "unit": m.unit or "tokens/s", "better": "more" if m.higher else "less", "interval": m.interval,
+            }
             for m in METRICS.values()
         ],
+        "intervals": {name: path for name, (path, _) in WITH_INTERVALS.items()},
+        "constants": {"normal_95": NORMAL_95, "host_matters": HOST_MATTERS, "most": MAX_COUNT},
         "models": [_model(each) for each in choices.models],
         "devices": [_device(each) for each in choices.devices],
         "runtimes": [{"name": named(each), "title": each.name} for each in choices.runtimes],
-        "stacks": {
-            f"{named(device)}|{named(runtime)}": stack
-            for device in choices.devices
-            for runtime in choices.runtimes
-            if (stack := _stack(choices.models, device, runtime))
-        },
+        "knobs": [{"path": path, "label": label, "unit": unit} for path, label, unit in _knobs(choices.devices)],
+        "cache_bytes": dict(CACHE_BYTES),
+        "stacks": stacks,
         "cases": cases,
-        "texts": list(texts),
+        "requests": list(functions.requests),
+        "operators": functions.operators,
+    }, functions  # fmt: skip
+
+
+def _about(choices: Choices, command: str) -> dict[str, Any]:
+    models = [named(each) for each in choices.models]
+    start = [name for name in START if name in models] or models[:2]
+    return {
+        "version": __version__, "command": command, "made": datetime.now(UTC).date().isoformat(), "notes": [],
+        "start": {
+            "models": start, "device": named(choices.devices[0]), "runtime": named(choices.runtimes[0]),
+            **{name: getattr(Workload(), name) for name in COUNTS},
+        },
     }  # fmt: skip
-
-
-def _plain_name(figure: str) -> str:
-    return figure.removeprefix("memory.peak") or "memory"
 
 
 def _model(a: Architecture) -> dict[str, Any]:
@@ -80,20 +119,46 @@ def _device(d: Device) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _case(model: Architecture, device: Device, runtime: Runtime, texts: dict[str, int]) -> dict[str, Any]:
-    """The functions of a combination by formats, or why it cannot be run."""
+def request_of(s: Setup, weights: str | None = None, cache: str | None = None, **counts: int) -> Workload:
+    """A request in the device's own dtype and in these formats."""
+    return settled(s, workload(dtype=s.device.default_dtype, weight_format=weights, cache_dtype=cache, **counts))
+
+
+def _case(
+    model: Architecture, device: Device, runtime: Runtime, weights: tuple[str, ...], functions: Functions
+) -> dict[str, Any]:
+    """The requests of a combination by formats of weights and cache, or why it cannot be run."""
     try:
         s = combined(model, device, runtime)
-        w = _request(s)
-        return {"functions": {"": texts.setdefault(function(s, w).javascript(), len(texts))}}
+        auto = chosen(s, AUTO)
     except InputError as error:
         return {"lacks": str(error)}
+    asked = (None, *weights) if weights else STACKS.get(s.runtime.id, (None,))
+    formats: dict[str, dict[str, int | str]] = {}
+    for each in asked:
+        own = each or (model.stored and "stored") or device.default_dtype
+        formats[own] = dict(_by_cache(s, each, functions))
+    if all(isinstance(found, str) for each in formats.values() for found in each.values()):
+        return {"lacks": next(str(found) for each in formats.values() for found in each.values())}
+    return {
+        "formats": formats, "auto": auto.calibration_name or NONE,
+        "cautions": list(cautions(s, request_of(s), one_length=False)),
+    }  # fmt: skip
 
 
-def _request(s: Setup, weights: str | None = None, cache: str | None = None) -> Workload:
-    from roofsim.prediction.request import settled
-
-    return settled(s, workload(dtype=s.device.default_dtype, weight_format=weights, cache_dtype=cache))
+def _by_cache(s: Setup, weights: str | None, functions: Functions) -> Iterator[tuple[str, int | str]]:
+    """By encoding of the cache: the request, or why there is none."""
+    own = s.device.default_dtype
+    for each in (own, *(name for name in CACHES if s.runtime.caches is None or name in s.runtime.caches)):
+        try:
+            w = request_of(s, weights, None if each == own else each)
+            s.precision(w)  # what cannot be kept or multiplied is refused here
+            try:
+                yield each, functions.of(s, request_of(s, weights))
+            except TypeError:  # which kernels read a cache goes by its encoding
+                yield each, functions.of(s, request_of(s, weights, each))
+        except InputError as error:
+            yield each, str(error)
 
 
 def _stack(models: tuple[Architecture, ...], device: Device, runtime: Runtime) -> dict[str, Any] | None:
@@ -103,11 +168,66 @@ def _stack(models: tuple[Architecture, ...], device: Device, runtime: Runtime) -
             s = combined(model, device, runtime)
         except InputError:
             continue
-        found = {}
-        for name in ("auto", "none"):
-            fitted = chosen(s, name)
-            found[fitted.calibration_name or "none"] = [
-                x if isfinite(x) else None for x in numbers(fitted, device.default_dtype).values()
-            ]
-        return {"runtime": named(on(runtime, device)), "calibrations": found}
+        known = [name for name, stack in library.stacks().items() if stack == (s.device.id, s.runtime.id)]
+        own = on(runtime, device)
+        return {
+            "runtime": named(own), "title": own.name, "host": s.host.name if s.host else None,
+            "calibrations": {name: _calibration(chosen(s, name), device) for name in (*known, NONE)},
+        }  # fmt: skip
     return None
+
+
+def _calibration(s: Setup, device: Device) -> dict[str, Any]:
+    """The numbers under a calibration, and what its intervals are made of."""
+    c, expected, now = s.calibration, s.priors, numbers(s, device.default_dtype)
+    known = s.fitted.keys() & set(c.covariance.names) if c else set()
+    order = list(PARAMETERS)
+    covariance: dict[str, Any] = {}
+    if c and known:
+        at = [i for i, name in enumerate(c.covariance.names) if name in known]
+        covariance = {
+            "of": [order.index(c.covariance.names[i]) for i in at],
+            "lower": [[c.covariance.lower[i][j] for j in at[: n + 1]] for n, i in enumerate(at)],
+        }
+    return {
+        "title": basis_of(s),
+        "numbers": [x if isfinite(x) else None for x in now.values()],
+        "spreads": [0 if name in known else expected.shown * expected.spreads[name] for name in order],
+        "covariance": covariance,
+        "scatter": {
+            name: [scatter(s, measured, host) for host in (False, True)]
+            for name, (_, measured) in WITH_INTERVALS.items()
+        },
+        "knobs": {path: found for path, _, _ in _knobs([device]) if (found := _moved(s, path, device, now))},
+    }  # fmt: skip
+
+
+def _knobs(devices: Any) -> list[tuple[str, str, str]]:
+    """What can be dragged: paths as --set has them, in words, with units."""
+    dtypes = dict.fromkeys([each.default_dtype for each in devices if each.default_dtype in each.peak.matrix])
+    if any("fp8" in each.peak.matrix for each in devices):
+        dtypes["fp8"] = None
+    return [
+        ("device.memory.bandwidth", "memory bandwidth", "B/s"),
+        *((f"device.peak.matrix.{dtype}", f"matrix peak, {dtype}", "FLOP/s") for dtype in dtypes),
+        ("device.peak.vector.fp32", "vector peak, fp32", "FLOP/s"),
+        ("device.memory.capacity", "memory", "B"),
+        ("device.cache.last_level", "last-level cache", "B"),
+        ("host.dispatch", "host time to launch a kernel", "s"),
+        ("parameters.gemm_efficiency", "efficiency of matrix products", ""),
+        ("parameters.memory_efficiency", "efficiency of memory", ""),
+        ("parameters.tensor_kernel_time", "fixed time of a kernel", "s"),
+    ]
+
+
+def _moved(s: Setup, path: str, device: Device, now: Mapping[str, float]) -> list[Any] | None:
+    """The number at a path, and which of the numbers that functions take go with it; None where there is none.
+
+    Parameters have limits, so that half of one is tried; what follows is what changes by the same factor.
+    """
+    try:
+        made = numbers(what_if(s, [f"{path}=0.5x"]), device.default_dtype)
+    except InputError:
+        return None
+    moved = [i for i, name in enumerate(NUMBERS) if now[name] and isclose(made[name], now[name] / 2)]
+    return [now[NUMBERS[moved[0]]], moved] if moved else None

@@ -1,40 +1,138 @@
-"""What a model does with a runtime on a device, as JavaScript of counts and numbers."""
+"""What a model does with a runtime on a device, as JavaScript functions: of requests, of their passes, of kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
+from typing import Any
 
-from roofsim.engine.compiled import Function
-from roofsim.engine.graph import Graph
+from roofsim.engine.emit import javascript_list
+from roofsim.engine.graph import Graph, Sum
 from roofsim.engine.memory import Memory
+from roofsim.engine.passes import Later, OperatorTimes, PassFigures, operator_times, run_pass
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import variant
+from roofsim.lowering.step import LoweredRow
+from roofsim.model.step import Pass
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.places import COUNTS
 from roofsim.prediction.setup import Setup
+from roofsim.prediction.steps import decode, pieces
 from roofsim.specs.workload import Workload
-from roofsim.web.numbers import VARIABLES, varying
+from roofsim.web.kernels import Kernels, called_activity
+from roofsim.web.numbers import OPERATORS, PLACES, VARIABLES, structure, varying
 
-PASS = ("time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "energy", "bound")
+OF_PASS = (*(each.name for each in fields(PassFigures)), "compute_time", "memory_time")
+"""What the function of a pass gives."""
+SIZES = ("batch", "new", "context", "scored", "begins")
+"""What it takes, of these what varies."""
+OF_OPERATOR = tuple(each.name for each in fields(OperatorTimes) if each.type == "Number")
+"""What it gives for each operator, if operators are asked for."""
+SHOWN = ("time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "energy", "bound")
 FIGURES: tuple[str, ...] = (
     "ttft", "tpot", "total_time", "tokens_per_second", "energy",
     *(f"memory.{each.name}" for each in fields(Memory) if each.name != "binding"), "memory.held",
     "memory.grown", "fits",
-    *(f"{part}.{name}" for part in ("prefill", "decode") for name in PASS),
+    *(f"{part}.{name}" for part in ("prefill", "decode") for name in SHOWN),
 )  # fmt: skip
 MORE: Mapping[str, Callable[[Evaluation], Number]] = MappingProxyType({
     "room": lambda e: e.s.device.share(e.s.runtime.memory.reserve or 1),
 })  # fmt: skip
 """What the page needs beside the figures that have a name."""
+OUTPUTS = (*FIGURES, *MORE)
+"""What the function of a request gives."""
 
 
-def function(s: Setup, w: Workload) -> Function:
-    """All figures of a request over its counts and the numbers of its setup."""
-    graph = Graph()
-    x = {name: graph.variable(name, whole=name in COUNTS) for name in VARIABLES}
-    w = variant(w, **{name: x[name] for name in COUNTS})
-    e = Evaluation(varying(s, w.dtype, x), w)
-    outputs = {name: figure(name)(e) for name in FIGURES} | {name: read(e) for name, read in MORE.items()}
-    return Function(graph, outputs, VARIABLES)
+Request = tuple[int, tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+"""A request: its text, the passes that it calls, and which of these prefill and decode go through, in the order in
+which it gives how often they do and their sizes, if operators are asked for."""
+
+
+@dataclass
+class Functions:
+    """Texts of functions, each with its number; equal ones are one. `operators` are those of each pass."""
+
+    kernels: Kernels = field(default_factory=Kernels)
+    passes: dict[str, int] = field(default_factory=dict)
+    operators: list[list[list[Any]]] = field(default_factory=list)
+    texts: dict[str, int] = field(default_factory=dict)
+    requests: dict[Request, int] = field(default_factory=dict)
+    _known: dict[Any, int] = field(default_factory=dict)
+
+    def of(self, s: Setup, w: Workload) -> int:
+        """The request of a model, once for all devices of a structure; raises InputError for what cannot be run."""
+        formats = w.weight_format, w.cache_dtype, w.logits
+        key = (id(s.architecture), s.runtime.id or id(s.runtime), structure(s, w.dtype), formats)
+        if key not in self._known:
+            self._known[key] = self.requests.setdefault(self._request(s, w), len(self.requests))
+        return self._known[key]
+
+    def _request(self, s: Setup, w: Workload) -> Request:
+        x = _variables(Graph())
+        w = variant(w, **{name: x[name] for name in COUNTS})
+        e = _Called(varying(s, w, x), w, functions=self, plain=s)
+        outputs = [figure(name)(e) for name in FIGURES] + [read(e) for read in MORE.values()]
+        prefill = [(times, *e.call(p)) for times, p in pieces(e.s, e.w)]
+        place, sizes = e.call(decode(e.s, e.w))
+        more = [each for times, _, of in prefill for each in (times, *of)] + [1, *sizes]
+        text = javascript_list(x["prompt"].graph, outputs, PLACES, [], more, OPERATORS)
+        number = self.texts.setdefault(text, len(self.texts))
+        return number, tuple(e.passes), tuple(place for _, place, _ in prefill), (place,)
+
+    def passed(self, s: Setup, w: Workload, p: Pass, opened: Mapping[str, bool]) -> int:
+        """The function of such a pass of the sizes that are `opened`, each with whether it is a whole number."""
+        graph = Graph()
+        x = _variables(graph)
+        sizes: dict[str, Any] = {name: graph.variable(name, whole=whole) for name, whole in opened.items()}
+        s = varying(s, w, x)
+        stack = replace(s.stack(w.dtype), terms=self.kernels.terms, activity=called_activity)
+        p = replace(p, precision=s.precision(w), **sizes)
+        found = run_pass(stack, p)
+        rows = list(operator_times(stack, p))
+        outputs = [getattr(found, name) for name in OF_PASS]
+        more = [getattr(row, name) for row in rows for name in OF_OPERATOR]
+        names = {name: f"a{i}" for i, name in enumerate(sizes)}
+        text = javascript_list(graph, outputs, {**PLACES, **names}, list(names.values()), more, OPERATORS)
+        if text not in self.passes:
+            self.passes[text] = len(self.passes)
+            self.operators.append([[row.layer, row.operator, row.kind, row.count] for row in rows])
+        return self.passes[text]
+
+
+def _variables(graph: Graph) -> dict[str, Sum]:
+    return {name: graph.variable(name, whole=name in COUNTS) for name in VARIABLES}
+
+
+@dataclass(frozen=True)
+class _Called(Evaluation):
+    """A request whose passes are calls of functions; `plain` is its setup without variables."""
+
+    functions: Functions = field(default_factory=Functions)
+    plain: Setup | None = None
+    passes: list[int] = field(default_factory=list, repr=False, compare=False)
+    _places: dict[Any, int] = field(default_factory=dict, repr=False, compare=False)
+
+    def call(self, p: Pass) -> tuple[int, tuple[Any, ...]]:
+        """Which of the request's `passes` it is, and what it is called with.
+
+        All pieces of prompts that a runtime cuts go through one function.
+        """
+        sizes = {name: x for name in SIZES if (x := getattr(p, name)) is not None}
+        cut = p.phase == "prefill" and self.s.runtime.memory.chunk is not None
+        if cut and not (self.s.architecture.prefix_tokens and p.logits == "all"):
+            opened = dict.fromkeys(sizes, False)
+        else:
+            opened = {name: x.whole for name, x in sizes.items() if isinstance(x, Sum)}
+        fixed = tuple(x for name, x in sizes.items() if name not in opened)
+        key = (p.phase, fixed, tuple(opened.items()))
+        if key not in self._places:
+            self._places[key] = len(self.passes)
+            self.passes.append(self.functions.passed(self.plain or self.s, self.w, p, opened))
+        return self._places[key], tuple(sizes[name] for name in opened)
+
+    def _run(self, p: Pass, rows: Sequence[LoweredRow] | None = None) -> Later:
+        place, sizes = self.call(p)
+        graph: Graph = next(x.graph for x in sizes if isinstance(x, Sum))
+        results = graph.called(f"p{place}", sizes, len(OF_PASS))
+        return Later(dict(zip(OF_PASS, results, strict=True)).__getitem__)

@@ -16,6 +16,7 @@ from roofsim.foundation.schema import assembled, variant
 from roofsim.prediction.places import COUNTS
 from roofsim.prediction.setup import Setup
 from roofsim.specs.device import Device, MatrixType
+from roofsim.specs.workload import Workload
 
 UNITS: tuple[str, ...] = get_args(MatrixType)
 RATES = ("matrix_rate", "vector_rate", "bandwidth", "cache", "units", "clock", "softmax_overlap", "tile_rows")
@@ -26,7 +27,12 @@ NUMBERS = (
     *RATES, *(f"peaks.{unit}" for unit in UNITS), *SIZES, *POWERS, *(f"parameters.{name}" for name in PARAMETERS),
 )  # fmt: skip
 """All of them, beside the counts of a workload."""
-VARIABLES = (*COUNTS, *NUMBERS)
+CACHE = "cache_bytes"
+"""Bytes per element of a KV cache."""
+VARIABLES = (*COUNTS, CACHE, *NUMBERS)
+PLACES: Mapping[str, str] = {name: f"v[{i}]" for i, name in enumerate(VARIABLES)}
+"""What they are called in functions, which find them in one array; its last place says that operators are asked for."""
+OPERATORS = f"v[{len(VARIABLES)}]"
 
 
 def numbers(s: Setup, dtype: str) -> dict[str, float]:
@@ -56,14 +62,34 @@ class Varying(Setup):
         return self.known or Setup.machine(self, dtype)
 
 
-def varying(s: Setup, dtype: str, x: Mapping[str, Any]) -> Varying:
-    """The setup with these values, which may be variables, in the place of its numbers."""
-    m = s.machine(dtype)
-    machine = replace(
-        m, **{name: x[name] for name in RATES}, peaks={unit: x[f"peaks.{unit}"] for unit in UNITS},
-        parameters={name: x[f"parameters.{name}"] for name in m.parameters},
+def varying(s: Setup, w: Workload, x: Mapping[str, Any]) -> Varying:
+    """The setup with these values, which may be variables, in the place of its numbers.
+
+    A cache in an encoding of its own is in that one, else it takes as many bytes as the variable says.
+    """
+    precision = s.precision(w)
+    if w.cache_dtype is None:
+        precision = replace(precision, cache=x[CACHE])
+    machine = machine_of(s.machine(w.dtype), x)
+    return Varying(s.architecture, _with(s.device, x), s.runtime, s.host, stored=precision, known=machine)
+
+
+def structure(s: Setup, dtype: str) -> tuple[Any, ...]:
+    """What of a device decides which kernels run, its numbers apart: devices alike in this share their functions."""
+    d = s.device
+    return (
+        d.vendor, d.kind, d.memory.unified, d.plans_attention, d.attention_rows and d.attention_rows.value,
+        *(tuple(each) for each in (d.peak.matrix, d.peak.vector)), d.peak.fp16_accumulation is None, dtype,
+        s.machine(dtype).by_vectors,
     )  # fmt: skip
-    return Varying(s.architecture, _with(s.device, x), s.runtime, s.host, known=machine)
+
+
+def machine_of(m: Machine, x: Mapping[str, Any]) -> Machine:
+    """A machine with these values in the place of its numbers."""
+    return replace(
+        m, **{name: x[name] for name in RATES}, peaks={unit: x[f"peaks.{unit}"] for unit in UNITS},
+        parameters={name: x[f"parameters.{name}"] for name in PARAMETERS},
+    )  # fmt: skip
 
 
 def _with(d: Device, x: Mapping[str, Any]) -> Device:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).parent
 LIBRARIES = ("d3.min.js", "plot.umd.min.js")
 
 
-def page(data: Mapping[str, Any]) -> str:
-    """The text of the page."""
+def page(data: str) -> str:
+    """The text of the page around its data, which are packed."""
     assets, vendor = HERE / "assets", HERE / "vendor"
     scripts = [vendor / name for name in LIBRARIES]
     scripts += [assets / "engine.js", *sorted(each for each in assets.glob("*.js") if each.name != "engine.js")]
@@ -20,8 +17,7 @@ def page(data: Mapping[str, Any]) -> str:
         "/*{styles}*/": "\n".join(_text(each) for each in sorted(assets.glob("*.css"))),
         "/*{licences}*/": _text(vendor / "LICENSES.txt").replace("--", "- -"),
         "/*{scripts}*/": "\n".join(_text(each) for each in scripts).replace("</script", "<\\/script"),
-        # no text of the data ends the element that it is in
-        "/*{data}*/": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
+        "/*{data}*/": data,
     }
     text = _text(assets / "page.html")
     for mark, part in parts.items():

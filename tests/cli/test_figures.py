@@ -55,27 +55,35 @@ def test_the_figure_of_what_is_alive_says_that_it_does_not_fit(roofsim, here):
 def test_the_figure_of_limits_shows_the_longest_prompt(roofsim, here):
     out = roofsim("limits Qwen2.5-0.5B -d orin --plot figure.svg -q")
     longest = out.split("Longest prompt at batch 1: ")[1].split(" ")[0]
-    assert f"longest prompt, {longest}" in (here / "figure.svg").read_text()
+    assert f"longest prompt: {longest}" in (here / "figure.svg").read_text()
 
 
-def point(phase, measured, metric="latency_s"):
+def point(phase, measured, metric="latency_s", left_out=""):
     from roofsim.report.figures.points import Point
 
-    return Point(metric, metric, phase, "a model", 512, measured, measured, measured / 2, measured * 2)
+    return Point(metric, metric, phase, "a model", 512, measured, measured, measured / 2, measured * 2, left_out)
+
+
+def compared(*points, bars="95 % interval"):
+    from roofsim.report.figures.points import Compared
+
+    return Compared(points, "a device", bars)
 
 
 def legend(figure):
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
-def test_a_report_says_what_its_bars_and_open_markers_are():
+def test_a_report_says_what_its_bars_and_markers_are_and_what_is_left_out():
     from roofsim.report.figures.predicted import predicted
     from roofsim.report.figures.residuals import residuals
 
     both = [point("prefill", 1.0), point("decode", 0.1)]
-    assert "95 % interval, prior" in legend(predicted(both, bars="95 % interval, prior"))
-    assert legend(residuals(both))[:3] == ["a model", "decode", "prefill"]
-    assert legend(residuals(both[:1]))[:2] == ["a model", "±10%"]
+    assert "95 % interval, prior" in legend(predicted(compared(*both, bars="95 % interval, prior")))
+    assert legend(residuals(compared(*both)))[:3] == ["prefill", "decode", "a model"]
+    assert legend(residuals(compared(both[0])))[:2] == ["prefill", "a model"]
+    left = [*both, point("decode", 2.0, left_out="suspect")]
+    assert legend(residuals(compared(*left)))[-1] == "rows left out of scores: suspect 1"
 
 
 def test_an_axis_says_quantities_as_people_do():
@@ -89,7 +97,7 @@ def test_an_axis_says_quantities_as_people_do():
 def test_ticks_of_a_narrow_panel_do_not_run_into_each_other():
     from roofsim.report.figures.predicted import predicted
 
-    figure = predicted([point("decode", 2_500_000.0, "kv_tokens")])
+    figure = predicted(compared(point("decode", 2_500_000.0, "kv_tokens")))
     axes = figure.axes[0]
     figure.draw_without_rendering()
     boxes = [tick.label1.get_window_extent() for tick in axes.xaxis.get_major_ticks() if tick.label1.get_text()]

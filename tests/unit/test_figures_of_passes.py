@@ -121,5 +121,5 @@ def test_an_attribution_is_of_one_model_device_and_request():
 @pytest.mark.parametrize("kind", ["breakdown", "memory", "energy"])
 def test_every_figure_says_of_what_it_is(prediction, kind, theme):
     said = texts(prediction.plot(kind, theme=theme))
-    for word in ("Zamba2-1.2B", "NVIDIA GeForce RTX 4090", "transformers 4.52", "weights bf16", "batch 1"):
+    for word in ("Zamba2-1.2B", "NVIDIA GeForce RTX 4090", "transformers 4.52", "bf16 weights", "batch 1"):
         assert word in said

@@ -11,11 +11,10 @@ from matplotlib.patches import Patch
 
 from roofsim.foundation import units
 from roofsim.prediction.metrics import METRICS
-from roofsim.prediction.results import Prediction, interval_basis
+from roofsim.prediction.results import Prediction
 from roofsim.prediction.setup import Setup
-from roofsim.report.figures.about import case
-from roofsim.report.figures.scales import quantities
-from roofsim.report.figures.style import colours, heading, ink, look, subplots, tick
+from roofsim.report.figures.captions import asked, on, rests_on
+from roofsim.report.figures.style import colours, heading, ink, look, quantities, subplots, tick
 from roofsim.report.theme import Theme
 from roofsim.specs.runtime import Runtime
 from roofsim.studies.compare import CALIBRATION, COMPARED, OTHER, Contribution, RuntimeComparison
@@ -55,21 +54,17 @@ def attribution(c: RuntimeComparison, setups: Sequence[Setup], *, theme: Theme =
             )
             for axes in row[1:]:
                 axes.set_yticks(range(len(labels) + 2), [""] * (len(labels) + 2))
+        bases = rests_on(side.prediction.calibration for side in c.sides)
         handles: list[Any] = [
             Patch(color=ink(0.45), label="as predicted"), Patch(color=colours()[2], label="saves"),
             Patch(color=colours()[1], label="adds"),
-            *grid[0][0].plot([], [], color=ink(), lw=1.2, label=f"95 % interval ({_bases(c)})"),
+            *grid[0][0].plot([], [], color=ink(), lw=1.2, label=bases),
         ]  # fmt: skip
         figure.legend(handles=handles, loc="outside lower center", ncols=4)
         w = first.prediction.workload
-        _, asked = case(setups[0], w, interval=False)
-        on = f"{first.prediction.model} on {setups[0].device.name}: {asked}, {w.generate:,} generated"
-        heading(figure, "What each choice of the software costs", on, "each choice is made after those above it")
+        what = f"{on(setups[0].device.name, model=first.prediction.model)}: {asked(w, 'logits')}"
+        heading(figure, "What each choice of the software costs", what, "each choice is made after those above it")
         return figure
-
-
-def _bases(c: RuntimeComparison) -> str:
-    return " and ".join(dict.fromkeys(interval_basis(side.prediction.calibration) for side in c.sides))
 
 
 def _value(p: Prediction, metric: str) -> float:
@@ -83,7 +78,6 @@ def _waterfall(axes: Axes, metric: str, start: Prediction, end: Prediction, part
     values = [_value(start, metric), *(getattr(part, metric) for part in parts), _value(end, metric)]
     spans = list(_spans(values))
     widest = max(max(each) for each in spans)
-    axes.set_xlim(0, ROOM * widest)
     for place, (value, (low, high)) in enumerate(zip(values, spans, strict=True)):
         total = place in (0, len(values) - 1)
         colour = ink(0.45) if total else colours()[2 if value < 0 else 1]
@@ -100,7 +94,7 @@ def _waterfall(axes: Axes, metric: str, start: Prediction, end: Prediction, part
         low, high = (p.intervals or {})[METRICS[metric].interval]
         axes.plot([low, min(high, ROOM * widest)], [place + 0.38] * 2, color=ink(), lw=1.2, clip_on=False)
     axes.set_ylim(len(values) - 0.45, -0.55)
-    quantities(axes.xaxis, unit, ROOM * widest, 3)
+    quantities(axes, "x", unit, 0, ROOM * widest, log=False, most=3)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", visible=False)
     axes.set_title(METRICS[metric].words)

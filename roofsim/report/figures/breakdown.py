@@ -16,8 +16,8 @@ from matplotlib.ticker import PercentFormatter
 from roofsim.prediction.setup import Setup
 from roofsim.report.figures.about import case
 from roofsim.report.figures.areas import name_areas, stacked
-from roofsim.report.figures.scales import decades, length_axis, widened
-from roofsim.report.figures.style import colours, heading, ink, look, subplots
+from roofsim.report.figures.scales import over_lengths, widened
+from roofsim.report.figures.style import colours, heading, ink, look, quantities, subplots
 from roofsim.report.theme import Theme
 from roofsim.specs.workload import Workload
 from roofsim.studies.breakdown import Breakdown, OfKind, PassAt
@@ -70,14 +70,14 @@ def breakdown(b: Breakdown, s: Setup, w: Workload, *, theme: Theme = "light") ->
                     largest[kind] = max(largest.get(kind, 0.0), *values)
                 shown = {kind: parts[kind] for kind in order if kind in parts and any(parts[kind])}
                 stacked(axes, b.lengths, shown, palette, hatched, hatch)
-                length_axis(axes, b.lengths)
+                over_lengths(axes, b.lengths)
                 axes.set_ylim(0, 1)
                 axes.yaxis.set_major_formatter(PercentFormatter(1))
                 axes.set_title(f"{PASSES[name]}: share of {title}")
                 named |= name_areas(axes, b.lengths, shown, palette, words, WIDTH)
         seen = [kind for kind in order if kind in largest and largest[kind] > SEEN]
         _key(figure, [kind for kind in seen if kind not in named], palette, words, launched)
-        heading(figure, "Where the time goes", *case(s, w, over="prompt"))
+        heading(figure, "Where the time goes", *case(s, w, "prompt", "generate"))
         return figure
 
 
@@ -101,7 +101,7 @@ def _both(passed: Sequence[PassAt], kinds: Sequence[str]) -> tuple[str, Shares, 
 
     start = [at.start / total for at, total in zip(passed, whole, strict=True)]
     parts, host = ({kind: shares(kind, device) for kind in kinds} for device in (True, False))
-    return "host and device time", {**parts, START: start}, {**host, START: start}, "......"
+    return "host and device time", {**parts, START: start}, {**host, START: start}, "\\\\\\\\\\\\"
 
 
 SEEN = 0.003
@@ -126,11 +126,14 @@ def _times(axes: Axes, passed: Sequence[PassAt], name: str) -> None:
         axes.plot(*widened(lengths, host), color=colours()[1], lw=1.3, ls=(0, (1.2, 1.2)), label="host busy")
         for i, (first, last) in enumerate(_behind(lengths, device, host)):
             axes.axvspan(first, last, color=colours()[1], alpha=0.1, lw=0, label="launch-bound" if not i else "")
-    axes.set_yscale("log")
-    length_axis(axes, lengths)
-    bottom, top = axes.get_ylim()
-    decades(axes.yaxis, "s", bottom, top)
+    over_lengths(axes, lengths)
+    least = min(*low, *device, *(at.host_time for at in passed if at.host_time))
+    quantities(axes, "y", "s", least / MARGIN, MARGIN * max(high), log=True)
     axes.set_title(f"{name}: time")
+
+
+MARGIN = 1.2
+"""By what factor an axis of times goes on beyond them."""
 
 
 def _behind(lengths: Sequence[int], device: Sequence[float], host: Sequence[float]) -> Iterator[tuple[float, float]]:
@@ -158,7 +161,7 @@ def _key(
     grey: Any = {"facecolor": ink(0.12), "edgecolor": ink(0.7), "lw": 0}
     handles.append(Patch(hatch="//////", label="bound by launches", **grey))
     if launched:
-        handles.append(Patch(hatch="......", label="host, launching them", **grey))
+        handles.append(Patch(hatch="\\\\\\\\\\\\", label="host, launching them", **grey))
     columns = -(-len(handles) // 2) if len(handles) > COLUMNS else COLUMNS
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from roofsim.prediction.results import columns, interval_basis
@@ -37,3 +37,14 @@ def rests_on(calibrations: Iterable[str | None]) -> str:
     """What the intervals of several figures rest on, in words."""
     bases = sorted({interval_basis(each) for each in calibrations})
     return f"95 % interval, {' or '.join(bases)}"
+
+
+def shared(
+    model: Sequence[str], device: Sequence[str], runtime: Sequence[str], work: Sequence[Workload], *without: str
+) -> list[str]:  # fmt: skip
+    """The same of several cases, two lines: what differs between them is left out, panels say it."""
+    m, d, r = (each[0] if len(set(each)) == 1 else "" for each in (model, device, runtime))
+    where = " with ".join(each for each in (f"{m} on {d}" if m and d else m or d, r) if each)
+    fields = [columns(each) for each in work]
+    differ = [name for name in fields[0] if len({str(each[name]) for each in fields}) > 1]
+    return [where, asked(work[0], *differ, *without)]

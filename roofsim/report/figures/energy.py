@@ -11,8 +11,8 @@ from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import interval_label
 from roofsim.report.figures.about import case
 from roofsim.report.figures.areas import name_areas, stacked
-from roofsim.report.figures.scales import length_axis, quantities, widened
-from roofsim.report.figures.style import colours, heading, ink, look, subplots
+from roofsim.report.figures.scales import over_lengths, widened
+from roofsim.report.figures.style import colours, heading, ink, look, quantities, subplots
 from roofsim.report.theme import Theme
 from roofsim.specs.workload import Workload
 from roofsim.studies.energies import PARTS, Energies
@@ -46,9 +46,8 @@ def energy(e: Energies, s: Setup, w: Workload, *, theme: Theme = "light") -> Fig
             for ends in (low, high):
                 axes.plot(*widened(e.lengths, ends), color=ink(0.55), lw=0.9, ls=(0, (4, 2)))
             axes.plot(*widened(e.lengths, [at.energy for at in found]), color=ink(), lw=1.4)
-            length_axis(axes, e.lengths)
-            axes.set_ylim(0, 1.05 * max(high))
-            quantities(axes.yaxis, "J", axes.get_ylim()[1])
+            over_lengths(axes, e.lengths)
+            quantities(axes, "y", "J", 0, 1.05 * max(high), log=False)
             axes.set_title(TITLES[name])
             named |= name_areas(axes, e.lengths, parts, palette, PARTS, WIDTH)
         rest = [part for part in PARTS if seen[part] > SEEN and part not in named]
@@ -57,5 +56,5 @@ def energy(e: Energies, s: Setup, w: Workload, *, theme: Theme = "light") -> Fig
             [], [], color=ink(0.55), lw=0.9, ls=(0, (4, 2)), label=f"{interval_label(e.calibration)}, of the sum"
         )
         figure.legend(handles=[*handles, *lines], loc="outside lower center", ncols=6)
-        heading(figure, "Energy of a token, and what it is spent on", *case(s, w, over="prompt", interval=False))
+        heading(figure, "Energy of a token, and what it is spent on", *case(s, w, "prompt", "generate", interval=False))
         return figure

@@ -26,12 +26,13 @@ SIZE = 7.5
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A text at a place of the data."""
+    """A text at a place of the data, whose mark reaches so many points from there."""
 
     x: float
     y: float
     text: str
     colour: str
+    radius: float = 3.0
 
 
 def readable(colour: str) -> str:
@@ -63,7 +64,7 @@ def spread(axes: Axes, texts: Sequence[Any]) -> None:
     scale = 72 / axes.figure.dpi
     order = sorted(texts, key=lambda each: _height(axes, each))
     wanted = np.array([_height(axes, each) for each in order])
-    step = LINE * max(each.get_fontsize() for each in texts) / scale
+    step = max(LINE * each.get_fontsize() * (1 + each.get_text().count("\n")) for each in texts) / scale
     box = axes.get_window_extent()
     for each, now, then in zip(order, wanted, apart(wanted, step, box.y0, box.y1), strict=True):
         moved = (then - now) * scale
@@ -94,6 +95,8 @@ def apart(wanted: Any, step: float, low: float, high: float) -> Any:
 
 
 DIRECTIONS = ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1), (1, 0), (-1, 0))
+RING = np.array([[np.cos(a), np.sin(a)] for a in np.arange(8) * np.pi / 4])
+
 FAR = (4.0, 9.0, 15.0, 22.0, 30.0)
 """Points from what is named to its name."""
 
@@ -109,15 +112,16 @@ def among(axes: Axes, labels: Sequence[Label], avoid: Any = (), size: float = SI
     to_pixels = axes.transData.transform
     points = [np.asarray(to_pixels((each.x, each.y))) for each in labels]
     lines = np.reshape(to_pixels(avoid), (-1, 2)) if len(avoid) else np.empty((0, 2))
-    drawn = np.vstack([lines, *points])
+    marks = [at + RING * each.radius * scale for at, each in zip(points, labels, strict=True)]
+    drawn = np.vstack([lines, *points, *marks])
     taken = [each.get_window_extent() for each in axes.texts if each.get_text() and each.get_visible()]
     for each, point in zip(labels, points, strict=True):
-        width, height = width_of(each.text, size) * scale, LINE * size * scale
+        width, height, own = width_of(each.text, size) * scale, LINE * size * scale, each.radius - 3
         best: tuple[float, Bbox, float] | None = None
         for far in FAR:
             for across, up in DIRECTIONS:
-                left = point[0] + across * (far * scale + width / 2) - width / 2
-                bottom = point[1] + up * (far * scale + height / 2) - height / 2
+                left = point[0] + across * ((far + own) * scale + width / 2) - width / 2
+                bottom = point[1] + up * ((far + own) * scale + height / 2) - height / 2
                 box = Bbox([[left, bottom], [left + width, bottom + height]])
                 if not _within(box, inside) or any(box.overlaps(other) for other in taken):
                     continue
@@ -126,7 +130,8 @@ def among(axes: Axes, labels: Sequence[Label], avoid: Any = (), size: float = SI
                     best = (hit, box, far)
         if best is None and not must:
             continue
-        _, box, far = best or (0, Bbox([point, (point[0] + width, point[1] + height)]), 0)
+        place = [(float(point[0]), float(point[1])), (float(point[0] + width), float(point[1] + height))]
+        _, box, far = best or (0, Bbox(place), 0)
         taken.append(box)
         _write(axes, each, box, point, size, scale, leader=far > FAR[0])
 
@@ -142,4 +147,9 @@ def _write(axes: Axes, label: Label, box: Bbox, point: Any, size: float, scale: 
         label.text, (label.x, label.y), xytext=offset, textcoords="offset points", fontsize=size,
         color=readable(label.colour), ha="center", va="center", arrowprops=arrow if leader else None, zorder=6,
     )  # fmt: skip
+    outlined(text)
+
+
+def outlined(text: Any) -> None:
+    """Part a text from what it stands on."""
     text.set_path_effects([withStroke(linewidth=2, foreground=to_hex(rcParams["axes.facecolor"]))])

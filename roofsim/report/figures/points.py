@@ -1,19 +1,22 @@
-"""What was measured, beside what was predicted, as figures show it."""
+"""What was measured beside what was predicted, as figures show it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from roofsim.fitting.run import Result
-from roofsim.foundation import units
-from roofsim.report.figures.style import looks, subplots
+from roofsim.prediction.words import interval_label
+from roofsim.report.figures.panels import grid
+from roofsim.report.figures.style import heading, ink
+from roofsim.report.validation import SAID
 from roofsim.studies.validate import Validation
 
 
@@ -21,7 +24,8 @@ from roofsim.studies.validate import Validation
 class Point:
     """A measured figure beside its prediction, with the interval of that if it has one.
 
-    `panel` is what shares axes with it, `phase` and `model` are how it is told apart there.
+    `panel` is what shares axes with it, `phase` and `model` are how it is told apart there. `left_out` says why it is
+    not scored, empty where it is.
     """
 
     panel: str
@@ -33,84 +37,68 @@ class Point:
     predicted: float
     low: float
     high: float
+    left_out: str = ""
 
 
-def points_of_fit(r: Result) -> list[Point]:
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Points, and what is said of all of them: where they are from, what their bars are, how many more there are."""
+
+    points: Sequence[Point]
+    source: str
+    bars: str
+    unseen: int = 0
+
+
+def of_fit(r: Result) -> Compared:
     """Predictions of rows that were held out; a panel per metric."""
-    return [
+    c = r.calibration
+    points = [
         Point(
-            x.case.metric, x.case.metric, x.case.group.split(" ", 1)[1], x.case.model or x.case.run.op, x.case.tokens,
-            x.case.measured, x.held_out, x.low, x.high,
+            said(x.case.metric), x.case.metric, x.case.group.split(" ", 1)[1], x.case.model or x.case.run.op,
+            x.case.tokens, x.case.measured, x.held_out, x.low, x.high, ", ".join(x.case.flags),
         )
-        for x in r.lines if not x.case.flags
+        for x in r.lines
     ]  # fmt: skip
+    source = f"{c.device} with {c.runtime}, {c.dataset.file}; each configuration is predicted by a fit without it"
+    return Compared(points, source, "95 % interval", sum(r.skipped.values()))
 
 
-def points_of_validation(v: Validation) -> list[Point]:
-    """Predictions of rows that are scored; a panel per metric of each device and stack."""
+def of_validation(v: Validation) -> Compared:
+    """Predictions of rows of a file; a panel per metric of each device and stack."""
     several = len({(row.device, row.runtime) for row in v.rows}) > 1
-    return [
+    points = [
         Point(
-            f"{r.device}\n{r.runtime}, {r.metric}" if several else r.metric, r.metric, r.phase, r.model or r.phase,
-            r.prompt, r.measured, r.predicted, *(r.interval or (r.predicted, r.predicted)),
+            f"{said(r.metric).capitalize()}, {r.device}\n{r.runtime}" if several else said(r.metric), r.metric, r.phase,
+            r.model or r.phase, r.prompt, r.measured, r.predicted, *r.interval, ", ".join(r.flags),
         )
-        for r in v.rows if not r.flags
+        for r in v.rows
     ]  # fmt: skip
+    one = v.rows[0] if v.rows and not several else None
+    where = f"{one.device} with {one.runtime}, " if one else ""
+    source = f"{where}{v.file}; {f'calibration {v.calibration}' if v.calibration else 'without a calibration'}"
+    unseen = v.figures - len(v.rows)
+    return Compared(points, source, "95 % interval" if v.calibration else interval_label(None), unseen=unseen)
 
 
-HELD_OUT = ", held out"
-"""What a calibration's figures say of their predictions."""
-BANDS = ((0.25, "0.93"), (0.10, "0.85"))
-"""Relative errors up to which the ground is shaded, the widest first, and its greys."""
-ACROSS = 3
-"""Panels side by side."""
+def said(metric: str) -> str:
+    """A metric in words."""
+    return SAID.get(metric, metric.replace("_", " "))
 
 
-def logarithmic(axis: Any, ends: Sequence[float], unit: str = "") -> None:
-    """Ticks written as quantities: at 1, 2 and 5 of each decade, at 1 alone where there are many decades."""
-    span = max(ends) / min(ends)
-    axis.set_major_locator(
-        LogLocator(subs=(1,) if span > 100 else (1, 2, 5), numticks=5) if span > 2 * ROOM else MaxNLocator(3)
-    )
-    axis.set_major_formatter(FuncFormatter(lambda v, _: units.show(v, unit) if unit else count(v)))
-    axis.set_minor_formatter(NullFormatter())
+BANDS = ((0.25, 0.07), (0.10, 0.14))
+"""Relative errors up to which the ground is shaded, the widest first, and how dark."""
+
+MARKERS = {"prefill": "o", "decode": "^"}
+"""What tells passes apart."""
+
+OF_OPERATORS = "sDPX"
+"""The same of single operators; the first, where what they are is not told apart."""
 
 
-ROOM = 1.3
-"""By how much axes go on beyond the values on both sides."""
-
-
-def count(value: float) -> str:
-    """A number without a unit."""
-    return units.short_count(value) if value >= 10_000 else units.significant(value)
-
-
-def panels_of(count: int, height: float, label: str) -> tuple[Figure, list[Any]]:
-    """A figure with so many panels in rows, and room for a legend below them."""
-    rows = -(-count // ACROSS)
-    size = (3.4 * min(count, ACROSS), height * rows)
-    figure, panels = subplots(rows, min(count, ACROSS), figsize=size, squeeze=False)
-    flat = list(panels.flat)
-    for axes in flat[count:]:
-        axes.set_visible(False)
-    for row in panels:
-        row[0].set_ylabel(label)
-    return figure, flat[:count]
-
-
-def looks_of(labels: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """A colour and a marker for each label, the same in every panel."""
-    found = looks(sorted(set(labels)))
-    return {label: {"color": each.colour, "marker": each.marker, "ls": "none"} for label, each in found.items()}
-
-
-def key(figure: Figure, looks: dict[str, dict[str, Any]], *more: Line2D) -> None:
-    """One legend for all panels, below them, with what else is drawn and the shaded bands last."""
-    handles: list[Any] = [Line2D([], [], ms=4, label=label, **look) for label, look in looks.items()]
-    handles += more
-    handles += [Patch(color=grey, label=f"\u00b1{size:.0%}") for size, grey in reversed(BANDS)]
-
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(handles)), fontsize=7, frameon=False)
+def marker(phase: str, again: int = 0) -> str:
+    """The marker of a pass or of an operator, another where its colour comes `again`."""
+    return MARKERS.get(phase, OF_OPERATORS[again % len(OF_OPERATORS)])
 
 
 def by_panel(points: Sequence[Point]) -> Mapping[str, list[Point]]:
@@ -119,3 +107,24 @@ def by_panel(points: Sequence[Point]) -> Mapping[str, list[Point]]:
     for point in points:
         found.setdefault(point.panel, []).append(point)
     return found
+
+
+def drawn(
+    compared: Compared, title: str, entries: Sequence[tuple[Any, str]], panels: Sequence[str], height: float
+) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel for each name, and below them what all marks mean: `entries`, bands, what is left out."""
+    every: list[tuple[Any, str]] = [*entries]
+    every += [(Patch(color=ink(2 * dark)), f"within {size:.0%}") for size, dark in reversed(BANDS)]
+    reasons = Counter(point.left_out for point in compared.points if point.left_out)
+    if reasons:
+        words = ", ".join(f"{reason.replace('_', ' ')} {count:,}" for reason, count in reasons.items())
+        cross = Line2D([], [], marker="x", ms=4.5, mew=1, color=ink(0.6), ls="none")
+        every.append((cross, f"rows left out of scores: {words}"))
+    if compared.unseen:
+        every.append((Line2D([], [], ls="none"), f"not drawn: {compared.unseen:,} figures that are not predicted"))
+    figure, axes, key = grid(len(panels), height, every)
+    heading(figure, title, compared.source)
+    for each, name in zip(axes, panels, strict=True):
+        each.set_title(name if "\n" in name else name.capitalize())
+    key.draw(figure)
+    return figure, axes

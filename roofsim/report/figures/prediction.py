@@ -35,9 +35,6 @@ def prediction(
 
 
 def _roofline(s: Setup, w: Workload, theme: Theme) -> Figure:
-    from roofsim.report.figures.roofline import roofline
+    from roofsim.report.figures.roofline import Placed, roofline
 
-    p, within = predict_request(s, w), operator_intervals(s, w)
-    passes = [("prefill", p.prefill, within["prefill"]), ("decode", p.decode, within["decode"])]
-    dtypes = [w.dtype, *s.precision(w).units]
-    return roofline(p.model, s.device.name, s.machine(w.dtype), dtypes, passes, p.calibration, theme=theme)
+    return roofline([Placed(predict_request(s, w), s, operator_intervals(s, w))], theme=theme)

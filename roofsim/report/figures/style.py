@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
@@ -25,9 +26,7 @@ from matplotlib.textpath import text_to_path
 from matplotlib.ticker import (
     FixedLocator,
     FuncFormatter,
-    LogLocator,
     MaxNLocator,
-    MultipleLocator,
     NullFormatter,
     NullLocator,
 )
@@ -239,14 +238,20 @@ NARROWEST = 200.0
 """Points of a column of a key that is not too narrow to read."""
 
 
-def _in_columns(entries: Sequence[tuple[Any, str]], columns: int, room: float) -> tuple[list[tuple[Any, str]], float]:
-    """The entries with their lines broken, and the lines of the tallest column."""
-    lines = [wrapped(text, KEY, room) for _, text in entries]
-    rows = [len(each) + 0.35 for each in lines]
-    per, more = divmod(len(rows), columns)
+def _in_columns(entries: Sequence[tuple[Any, str]], columns: int, room: float) -> tuple[float, list[tuple[Any, str]]]:
+    """The lines of the tallest of so many columns, and the entries, their lines broken where that is needed."""
+    per, more = divmod(len(entries), columns)
     ends = [per * (i + 1) + min(more, i + 1) for i in range(columns)]  # the first take one more, as matplotlib has it
-    tallest = max(sum(rows[start:end]) for start, end in zip([0, *ends], ends, strict=False))
-    return [(mark, "\n".join(each)) for (mark, _), each in zip(entries, lines, strict=True)], tallest
+    spans = list(zip([0, *ends], ends, strict=False))
+    widths = [max(width_of(text, KEY) for _, text in entries[start:end]) + MARK for start, end in spans]
+    if sum(widths) <= room:
+        lines = [[text] for _, text in entries]
+    elif room / columns >= NARROWEST or columns == 1:
+        lines = [wrapped(text, KEY, room / columns - MARK) for _, text in entries]
+    else:
+        return math.inf, []
+    tallest = max(sum(len(each) + 0.35 for each in lines[start:end]) for start, end in spans)
+    return tallest, [(mark, "\n".join(each)) for (mark, _), each in zip(entries, lines, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,11 +265,11 @@ class Key:
     @classmethod
     def of(cls, entries: Sequence[tuple[Any, str]], width: float) -> Key:
         """The key of a figure that is so many inches wide."""
-        room = 72 * width - 16
-        most = max(min(int(room // NARROWEST), len(entries)), 1)
-        found = [_in_columns(entries, columns, room / columns - MARK) for columns in range(1, most + 1)]
-        texts, tallest = min(found, key=lambda each: each[1])
-        return cls(texts, found.index((texts, tallest)) + 1, (tallest * KEY * LINE + 8) / 72 if entries else 0.0)
+        if not entries:
+            return cls((), 1, 0.0)
+        found = [_in_columns(entries, columns, 72 * width - 16) for columns in range(1, len(entries) + 1)]
+        tallest, texts = min(found, key=lambda each: each[0])
+        return cls(texts, found.index((tallest, texts)) + 1, (tallest * KEY * LINE + 8) / 72)
 
     def draw(self, figure: Figure) -> None:
         """Put it there."""
@@ -303,34 +308,76 @@ MOST_TICKS = 6
 """Labels of an axis, or a few more."""
 
 
-def quantities(axes: Axes, which: Literal["x", "y"], unit: str, low: float, high: float, *, log: bool) -> None:
-    """An axis from `low` to `high` in quantities of a unit, at round places: powers of two for bytes."""
+def quantities(
+    axes: Axes, which: Literal["x", "y"], unit: str, low: float, high: float, *, log: bool, most: int = MOST_TICKS
+) -> None:
+    """An axis from `low` to `high` in quantities of a unit, at round places: powers of two for bytes.
+
+    It has as many labels as there is room for; a linear one `most`, or a few more.
+    """
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log" if log else "linear")
     (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
-    if log and unit == "B":
-        first, last = math.ceil(math.log2(low)), math.floor(math.log2(high))
-        step = max(-(-(last - first) // MOST_TICKS), 1)
-        axis.set_major_locator(FixedLocator([2.0**k for k in range(first, last + 1, step)]))
+    box = axes.get_window_extent()
+    room = SHRINKS * 72 * (box.width if which == "x" else box.height) / axes.figure.dpi
+    along = math.log10 if log else float
+    scale = room / (along(high) - along(low))
+    shown: list[float] = []
+    for shown in _places(unit, low, high, most, log=log):
+        ends = [(scale * along(each), tick(each, unit)) for each in shown]
+        if all(b - a > _needed(which, one, other) for (a, one), (b, other) in pairwise(ends)):
+            break
+    axis.set_major_locator(FixedLocator(shown))
+    if not log or unit == "B" or len(shown) < 2:
         axis.set_minor_locator(NullLocator())
-    elif log and unit in units.SPOKEN and high > LONG:
-        spoken = [10.0**k for k in range(math.floor(math.log10(low)), 2)]
-        spoken += [step * size for size in units.SPOKEN[unit].values() for step in (1, 10)]
-        spoken += [10.0**k * max(units.SPOKEN[unit].values()) for k in range(2, 20)]
-        shown = [each for each in spoken if low <= each <= high]
-        axis.set_major_locator(FixedLocator(shown[:: -(-len(shown) // (MOST_TICKS + 2))]))
-        axis.set_minor_locator(NullLocator())
-    elif log:
-        decades = math.log10(high / low)
-        few = (1,) if decades > 3 else (1, 3) if decades > 2 else (1, 2, 5) if decades > 0.7 else (1, 2, 3, 4, 5, 6, 8)
-        axis.set_major_locator(
-            LogLocator(subs=few, numticks=2 * MOST_TICKS) if decades > 0.4 else MaxNLocator(MOST_TICKS - 1)
-        )
-    elif unit == "B":
-        axis.set_major_locator(MultipleLocator(2.0 ** math.ceil(math.log2((high - low) / MOST_TICKS))))
-    else:
-        axis.set_major_locator(MaxNLocator(MOST_TICKS))
     ticks(axis, unit)
+
+
+SHRINKS = 0.8
+"""What is left of axes at least when words around them have got their room."""
+
+
+def _needed(which: Literal["x", "y"], one: str, other: str) -> float:
+    """Points from one label to the next."""
+    size = float(rcParams["xtick.labelsize"] if which == "x" else rcParams["ytick.labelsize"])
+    return (width_of(one, size) + width_of(other, size)) / 2 + size / 2 if which == "x" else LINE * size
+
+
+def _places(unit: str, low: float, high: float, most: int, *, log: bool) -> Iterator[list[float]]:
+    """Round places within two ends, fewer and fewer."""
+
+    def within(found: Iterable[float]) -> list[float]:
+        return [float(each) for each in found if low <= each <= high]
+
+    def linear() -> Iterator[list[float]]:
+        for count in range(most, 0, -1):
+            if unit == "B":
+                step = 2.0 ** math.ceil(math.log2((high - low) / count))
+                yield within(step * k for k in range(math.floor(low / step), math.ceil(high / step) + 1))
+            else:
+                yield within(MaxNLocator(count).tick_values(low, high))
+
+    if not log or (unit != "B" and high < 2.5 * low):
+        yield from linear()
+        return
+    if unit == "B":
+        powers = [2.0**k for k in range(math.ceil(math.log2(low)), math.floor(math.log2(high)) + 1)]
+    elif unit in units.SPOKEN and high > LONG:
+        days = max(units.SPOKEN[unit].values())
+        powers = [10.0**k for k in range(math.floor(math.log10(low)), 2)]
+        powers += [step * size for size in units.SPOKEN[unit].values() for step in (1, 10)]
+        powers += [10.0**k * days for k in range(2, 20)]
+    else:
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        powers = [10.0**k for k in decades]
+        for steps in ((1, 2, 5), (1, 3)):
+            if len(found := within(step * 10.0**k for k in decades for step in steps)) <= 2 * most:
+                yield found
+    if len(within(powers)) < 2:
+        yield from linear()
+    for every in range(1, len(powers) + 1):
+        if len(found := within(powers[::every])) <= most + 2:
+            yield found
 
 
 def lengths(axes: Axes, low: float, high: float, words: str = "prompt length (tokens)") -> None:

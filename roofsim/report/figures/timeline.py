@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,8 +16,7 @@ from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import last_piece
 from roofsim.prediction.words import MISFIT, beyond, room
 from roofsim.report.figures.about import case
-from roofsim.report.figures.scales import quantities
-from roofsim.report.figures.style import colours, heading, ink, look, subplots
+from roofsim.report.figures.style import colours, heading, ink, look, quantities, subplots
 from roofsim.report.theme import Theme
 from roofsim.specs.workload import Workload
 
@@ -56,14 +56,15 @@ def timeline(s: Setup, w: Workload, *, theme: Theme = "light") -> Figure:
         _layers(axes, steps, _counts(s, w), width)
         axes.set_xticks(range(len(steps)), [_said(step) for step in steps], rotation=90, fontsize=SMALL)
         axes.set_xlim(-0.5, len(steps) - 0.5)
-        axes.set_ylim(0, top)
-        quantities(axes.yaxis, "B", top)
+        quantities(axes, "y", "B", 0, top, log=False)
         axes.set_ylabel("held beside the weights")
         axes.grid(axis="x", visible=False)
         figure.legend(loc="outside lower center", ncols=len(PLACES))
         misfit = [each for each in beyond(e) if each.startswith(MISFIT)]
         piece = _piece(s, w)
-        heading(figure, "Memory over the operators of a prefill" + piece, *case(s, w, interval=False), *misfit)
+        heading(
+            figure, "Memory over the operators of a prefill" + piece, *case(s, w, "generate", interval=False), *misfit
+        )
         return figure
 
 
@@ -81,7 +82,7 @@ def _room(axes: Axes, e: Evaluation, most: float, steps: int) -> float:
         return HEADROOM * most
     axes.axhline(left, color=ink(), lw=1, ls=(0, (5, 2)))
     axes.annotate(f"room beside the weights: {units.show(left, 'B')}", (steps - 0.5, left), xytext=(-4, 3),
-                  textcoords="offset points", ha="right", fontsize=7.5)  # fmt: skip
+                  textcoords="offset points", ha="right", fontsize=7.5, bbox=_ground())  # fmt: skip
     return HEADROOM * max(most, left)
 
 
@@ -92,7 +93,12 @@ def _peak(axes: Axes, e: Evaluation, steps: Sequence[Held], held: np.ndarray, to
     said = f"peak {units.show(float(e.memory.peak), 'B')}, of it weights {units.show(float(e.memory.weights), 'B')}"
     axes.plot([at], [held[at]], marker="v", ms=6, color=ink(), clip_on=False)
     axes.annotate(said, (at, held[at]), xytext=(-7 if left else 7, 2), textcoords="offset points", va="bottom",
-                  ha="right" if left else "left", fontsize=7.5)  # fmt: skip
+                  ha="right" if left else "left", fontsize=7.5, bbox=_ground())  # fmt: skip
+
+
+def _ground() -> dict[str, Any]:
+    """What parts a text from what is drawn behind it."""
+    return {"facecolor": ink(0), "lw": 0, "pad": 1, "alpha": 0.8}
 
 
 def _counts(s: Setup, w: Workload) -> dict[str, int]:

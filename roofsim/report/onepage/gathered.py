@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from roofsim.explore.sensitivity import Sensitivities, sensitivities
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.request import operator_intervals, predict_request
 from roofsim.prediction.results import Intervals, Limits, Prediction, plain
 from roofsim.prediction.setup import Setup
 from roofsim.specs.workload import Workload
+from roofsim.studies.breakdown import Breakdown, breakdown
 from roofsim.studies.compare import Remedy, remedies
 from roofsim.studies.crossover import Comparison, compare_setups
+from roofsim.studies.energies import Energies, energies
 from roofsim.studies.limits import LimitsResult, limits, spread
 
 METRICS = ("ttft", "tpot", "memory")
@@ -54,6 +57,21 @@ class Gathered:
         return operator_intervals(self.s, self.w)
 
     @cached_property
+    def times(self) -> Breakdown:
+        """Where the time of both passes goes over length."""
+        return breakdown(self.s, self.w)
+
+    @cached_property
+    def energies(self) -> Energies | None:
+        """What the energy of a token is spent on over length; None where the power of the device is not published."""
+        return None if self.s.device.power.tdp is None else energies(self.s, self.w)
+
+    @cached_property
+    def moves(self) -> tuple[Sensitivities, ...]:
+        """What `roofsim sensitivity` says of both times."""
+        return tuple(sensitivities(self.s, self.w, figure) for figure in ("ttft", "tpot"))
+
+    @cached_property
     def remedies(self) -> Sequence[Remedy]:
         """What `roofsim predict --explain` says would help."""
         return remedies(self.s, self.w)
@@ -80,6 +98,7 @@ class Gathered:
             **self.prediction.to_dict(),
             "memory_at": self.limits.to_dict()["memory"],
             "remedies": plain(self.remedies),
+            "moves": [each.to_dict() for each in self.moves],
             "against": [each.to_dict() for each in self.crossings],
         }
 

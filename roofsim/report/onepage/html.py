@@ -9,9 +9,13 @@ from roofsim.report.html import number, text, whole_table
 from roofsim.report.onepage.document import Answer, Answers, Block, Code, Listed, Page, Picture, Section, Text
 from roofsim.report.onepage.svg import drawing
 from roofsim.report.table import Table
+from roofsim.report.theme import THEMES
 
 STYLE = Path(__file__).with_name("style.css")
 DARK = "@media (prefers-color-scheme: dark)"
+
+LEAST, MOST = 0.75, 1.15
+"""How much smaller and larger than drawn a figure is shown: on a phone it scrolls before it cannot be read."""
 
 HEAD = """<!DOCTYPE html>
 <html lang="en">
@@ -81,8 +85,13 @@ def _block(block: Block, key: str, colours: dict[str, tuple[str, str]]) -> Itera
             made = drawing(block.draw, f"{key}-")
             colours |= made.colours
             alt = f'role="img" aria-label="{text(f"{block.title}. {block.alt}")}"'
-            yield f"<figure>\n<h3>{text(block.title)}</h3>"
-            yield made.text.replace("<svg ", f"<svg {alt} ", 1)
+            widths = f"min-width: {LEAST * made.width:.0f}px; max-width: {MOST * made.width:.0f}px"
+            yield f'<figure>\n<h3 class="hidden">{text(block.title)}</h3>'
+            yield f'<div class="scroll" role="region" aria-label="{text(block.title)}" tabindex="0">'
+            for drawn, theme in zip(made.texts, THEMES, strict=False):
+                only = f'class="{theme}" ' * (len(made.texts) > 1)
+                yield drawn.replace("<svg ", f'<svg {only}{alt} style="{widths}" ', 1)
+            yield "</div>"
             yield f"<figcaption>{text(block.alt)}</figcaption>\n</figure>"
         case Table():
             yield from _table(block)

@@ -27,7 +27,7 @@ def _block(block: Block) -> Iterator[str]:
             yield f"```console\n{block.line}\n```"
         case Answers():
             first, *others = block.rows
-            yield f"**{first.question}** {first.said} ({'; '.join(_more(first))})"
+            yield _plain(f"**{first.question}** {first.said} ({'; '.join(_more(first))})")
             rows = [[each.question, each.said, each.within, each.why] for each in others]
             yield _tables(Table("", [Column(name) for name in ("question", "answer", "interval", "because")], rows))
         case Picture():

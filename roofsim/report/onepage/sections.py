@@ -12,12 +12,13 @@ from roofsim.prediction.words import MISFIT, meaning_of_intervals
 from roofsim.report.calibrated import calibration_tables
 from roofsim.report.compare import remedy_table
 from roofsim.report.crossover import crossover_tables, row_notes
+from roofsim.report.figures import captions
 from roofsim.report.limits import limits_tables
 from roofsim.report.onepage.again import line
 from roofsim.report.onepage.answers import answers
 from roofsim.report.onepage.document import Block, Code, Listed, Page, Section, Text
 from roofsim.report.onepage.gathered import Gathered
-from roofsim.report.onepage.pictures import crossings, pictures
+from roofsim.report.onepage.pictures import crossings, pictures, tornadoes
 from roofsim.report.onepage.stack import switches
 from roofsim.report.prediction import BASIS, interval_table, memory_table, operator_table, pass_table, request_table
 from roofsim.report.specs import layers, plain_spec, sources
@@ -30,7 +31,7 @@ def page(g: Gathered) -> Page:
     w = p.workload
     lead = (
         f"with {s.runtime.name}",
-        f"batch {w.batch:,}, prompt of {w.prompt:,} tokens, {w.generate:,} generated",
+        captions.asked(w),
     )
     foot = f"roofsim {__version__}. Predicted from specs and fits, not measured."
     return Page(f"{p.model} on {s.device.name}", lead, tuple(_sections(g)), foot)
@@ -39,7 +40,7 @@ def page(g: Gathered) -> Page:
 def _sections(g: Gathered) -> Iterator[Section]:
     p, s = g.prediction, g.s
     yield Section("answer", "In short", (answers(g), Text(meaning_of_intervals(s))))
-    yield Section("cautions", "Mind", _cautions(g))
+    yield Section("cautions", "Cautions", _cautions(g))
     yield Section("figures", "Figures", tuple(pictures(g)))
     if g.crossings:
         yield Section("against", f"Against {' and '.join(each.model_name for each in g.against)}", _against(g))
@@ -47,7 +48,7 @@ def _sections(g: Gathered) -> Iterator[Section]:
     tables = [operator_table(name, each, everything=True) for name, each in (("prefill", p.prefill),
                                                                           ("decode", p.decode))]  # fmt: skip
     yield Section("operators", "Operators", (*tables, Text(BASIS)))
-    yield Section("help", "What would help", (replace(remedy_table(p, g.remedies), title=HELP),))
+    yield Section("help", "What would help", (replace(remedy_table(p, g.remedies), title=HELP), *tornadoes(g)))
     yield Section("assumptions", "Assumptions", _assumptions(g))
     yield Section("sources", "Sources", tuple(_sources(g)))
     yield Section("intervals", "Calibration and intervals", tuple(_intervals(g)))
@@ -103,7 +104,7 @@ def _sources(g: Gathered) -> Iterator[Block]:
             numbers, *_, where = plain_spec(kind, spec)[0]
             yield replace(numbers, title=f"{what}: {numbers.title}")
             yield replace(where, title=f"Sources of {spec.name}")
-    yield replace(layers(s.architecture), title=f"Model: {layers(s.architecture).title}")
+    yield replace(layers(s.architecture), title=f"Layers of {layers(s.architecture).title}")
     yield replace(sources(s.architecture), title=f"Sources of {s.architecture.name}")
     yield replace(sources(s.runtime), title=f"Sources of {s.runtime.name}")
 

@@ -1,75 +1,468 @@
-// The model in the page: calls the functions that roofsim compiled, on the numbers that roofsim wrote beside them.
+// The model in the page: it calls the functions that roofsim compiled, with the numbers that roofsim wrote beside them.
+// What is computed here is no model: sums over the passes of a request, differences, bisections.
 "use strict";
 
 var roofsim = globalThis.roofsim = globalThis.roofsim || {};
 
 (() => {
-  const made = new Map(); // compiled functions by number
-  let data;
+  const PARTS = ["weights", "state", "activations", "logits", "masks", "workspace"];
+  const PASS = ["time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "energy"];
+  const BOUNDS = ["compute", "memory", "launch"];
+  const COUNTS = ["batch", "prompt", "generate"];
+  const STEP = 1e-5; // of differences, relative
+
+  let data, texts, at, out, v, operatorsAsked, firstNumber, firstParameter;
+
+  // --- functions ---
+
+  async function unpack(packed) {
+    const bytes = Uint8Array.from(atob(packed), (each) => each.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return (await new Response(stream).text()).split("\0");
+  }
+
+  /** Texts of one kind, filled with their numbers when they are asked for. */
+  function filled(forms, which, numbers) {
+    forms = forms.split("\f"); numbers = numbers.split("\f"); which = which.split(" ");
+    return (i) => {
+      const each = numbers[i].split(" ");
+      let n = 0;
+      return forms[which[i]].replace(/#/g, () => each[n++]);
+    };
+  }
+
+  function once(make) {
+    const made = new Map();
+    return (key) => {
+      if (!made.has(key)) made.set(key, make(key));
+      return made.get(key);
+    };
+  }
+
+  const compiled = (text, names, values) => new Function(...names, `"use strict"; return ${text};`)(...values);
+  const kernel = once((i) => compiled(texts.kernels(i), ["v"], [v]));
+  const kernelsOf = (text) => [...new Set(text.match(/\bk\d+(?=\()/g))];
+  const pass = once((i) => {
+    const text = texts.passes(i), names = kernelsOf(text);
+    return compiled(text, ["v", ...names], [v, ...names.map((name) => kernel(+name.slice(1)))]);
+  });
+  const request = once((i) => {
+    const [text, passes] = data.requests[i];
+    return compiled(texts.requests(text), ["v", ...passes.map((_, n) => `p${n}`)], [v, ...passes.map(pass)]);
+  });
+  /** The places of the numbers that a request reads. */
+  const readBy = once((i) => {
+    const [text, passes] = data.requests[i];
+    const all = [texts.requests(text), ...passes.map(texts.passes)];
+    const names = new Set(all.flatMap(kernelsOf));
+    all.push(...[...names].map((name) => texts.kernels(+name.slice(1))));
+    return new Set(all.flatMap((each) => [...each.matchAll(/\bv\[(\d+)\]/g)].map((found) => +found[1])));
+  });
+
+  // --- choices ---
 
   const caseOf = (view) => data.cases[`${view.model}|${view.device}|${view.runtime}`];
   const stackOf = (view) => data.stacks[`${view.device}|${view.runtime}`];
+  const deviceOf = (view) => data.devices.find((each) => each.name === view.device);
 
-  /** The function of a view. */
-  function functionOf(view) {
+  function calibrationOf(view) {
+    const all = stackOf(view).calibrations;
+    if (view.calibration && view.calibration in all) return all[view.calibration];
+    return all[caseOf(view).auto] || Object.values(all)[0];
+  }
+
+  const weightsOf = (view, found) => view.weights in found.formats ? view.weights : Object.keys(found.formats)[0];
+  const cacheOf = (view, caches) => view.cache in caches ? view.cache : Object.keys(caches)[0];
+
+  /** The number of a view's request, or why there is none. */
+  function chosen(view) {
     const found = caseOf(view);
-    if (!found || found.lacks) throw new Error(found ? found.lacks : "no such combination");
-    const number = found.functions[""];
-    if (!made.has(number)) made.set(number, new Function(`return ${data.texts[number]};`)());
-    return made.get(number);
+    if (!found) return "the page does not have this combination";
+    if (found.lacks) return found.lacks;
+    const caches = found.formats[weightsOf(view, found)];
+    return caches[cacheOf(view, caches)];
   }
 
-  /** The numbers that a view's function takes, by name. */
-  function numbersOf(view) {
-    const stack = stackOf(view), x = {};
-    const name = view.calibration && view.calibration in stack.calibrations
-      ? view.calibration : Object.keys(stack.calibrations)[0];
-    const values = stack.calibrations[name];
-    x.prompt = view.prompt; x.batch = view.batch; x.generate = view.generate;
-    data.variables.slice(3).forEach((each, i) => { x[each] = values[i] === null ? NaN : values[i]; });
-    Object.assign(x, view.numbers);
-    return x;
+  /** Puts a view's numbers in place, and gives its request. */
+  function set(view) {
+    const which = chosen(view);
+    if (typeof which === "string") throw new Error(which);
+    const found = caseOf(view), caches = found.formats[weightsOf(view, found)];
+    const calibration = calibrationOf(view);
+    for (const name of COUNTS) v[at[name]] = view[name];
+    v[at.cache_bytes] = data.cache_bytes[cacheOf(view, caches)];
+    calibration.numbers.forEach((x, i) => { v[firstNumber + i] = x === null ? NaN : x; });
+    for (const [path, x] of Object.entries(view.numbers || {})) move(calibration, path, x);
+    v[operatorsAsked] = 0;
+    return request(which);
   }
 
-  const parts = ["weights", "state", "activations", "logits", "masks", "workspace", "peak", "reserved"];
-  const bounds = ["compute", "memory", "launch"];
-
-  function shaped(y) {
-    const found = {fits: y.fits === 1, memory: y["memory.peak"], room: y.room, parts: {}, bound: {}, prefill: {}, decode: {}};
-    for (const each of data.figures) found[each.name] = y[each.figure];
-    for (const each of parts) found.parts[each] = y[`memory.${each}`];
-    for (const phase of ["prefill", "decode"]) {
-      for (const name of ["time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "energy"])
-        found[phase][name] = y[`${phase}.${name}`];
-      found.bound[phase] = found[phase].bound = bounds[y[`${phase}.bound`]];
-    }
-    return found;
+  /** Sets the number at a path, and those that go with it. */
+  function move(calibration, path, x) {
+    const knob = calibration.knobs[path];
+    if (knob) for (const i of knob[1]) v[firstNumber + i] = calibration.numbers[i] * (x / knob[0]);
+    else if (path in at) v[at[path]] = x;
   }
 
   roofsim.lacks = (view) => {
+    const found = chosen(view);
+    return typeof found === "string" ? found : null;
+  };
+  roofsim.stack = (view) => {
+    const {runtime, title, host} = stackOf(view) || {};
+    return {runtime, title, host};
+  };
+  roofsim.cautions = (view) => (caseOf(view) || {}).cautions || [];
+  roofsim.formats = (view) => {
     const found = caseOf(view);
-    return !found ? "no such combination" : found.lacks || null;
+    if (!found || found.lacks) return {weights: [], cache: []};
+    const why = (x) => typeof x === "string" ? x : null;
+    return {
+      weights: Object.entries(found.formats).map(([name, caches]) => ({name, lacks: why(Object.values(caches)[0])})),
+      cache: Object.entries(found.formats[weightsOf(view, found)]).map(([name, x]) => ({name, lacks: why(x)})),
+    };
+  };
+  roofsim.calibrations = (view) => {
+    const stack = stackOf(view), found = caseOf(view);
+    if (!stack || !found || found.lacks) return [];
+    const names = [found.auto, ...Object.keys(stack.calibrations).filter((name) => name !== found.auto)];
+    return names.map((name) => ({name, title: stack.calibrations[name].title}));
+  };
+  /** What the number at a path is in a view, null where there is none. */
+  roofsim.value = (view, path) => {
+    if (view.numbers && path in view.numbers) return view.numbers[path];
+    if (COUNTS.includes(path)) return view[path];
+    const stack = stackOf(view);
+    if (!stack) return null;
+    const knob = (roofsim.lacks(view) ? Object.values(stack.calibrations)[0] : calibrationOf(view)).knobs[path];
+    return knob ? knob[0] : null;
   };
 
-  roofsim.predict = (view) => shaped(functionOf(view)(numbersOf(view)));
+  // --- figures ---
+
+  function shaped(y) {
+    const found = {fits: y[out.fits] === 1, room: y[out.room], parts: {}, bound: {}, prefill: {}, decode: {}};
+    for (const each of data.figures) found[each.name] = y[out[each.figure]];
+    for (const each of [...PARTS, "peak", "reserved"]) found.parts[each] = y[out[`memory.${each}`]];
+    for (const phase of ["prefill", "decode"]) {
+      for (const name of PASS) found[phase][name] = y[out[`${phase}.${name}`]];
+      found.bound[phase] = found[phase].bound = BOUNDS[y[out[`${phase}.bound`]]];
+    }
+    return found;
+  }
+
+  roofsim.predict = (view) => shaped(set(view)());
+
+  /** Calls `told` with the outputs of a view at each x of a path. */
+  function along(view, path, xs, told) {
+    const f = set(view), calibration = calibrationOf(view), place = COUNTS.includes(path) ? at[path] : -1;
+    for (let i = 0; i < xs.length; i++) {
+      if (place >= 0) v[place] = xs[i];
+      else move(calibration, path, xs[i]);
+      told(f(), i);
+    }
+  }
 
   roofsim.curve = (view, path, xs) => {
-    const f = functionOf(view), x = numbersOf(view), found = {};
+    const found = {fits: new Float64Array(xs.length)};
     for (const each of data.figures) found[each.name] = new Float64Array(xs.length);
-    found.fits = new Float64Array(xs.length);
+    along(view, path, xs, (y, i) => {
+      for (const each of data.figures) found[each.name][i] = y[out[each.figure]];
+      found.fits[i] = y[out.fits];
+    });
+    return found;
+  };
+
+  roofsim.memory = (view, xs) => {
+    const names = [...PARTS, "reserved"], parts = {};
+    for (const name of names) parts[name] = new Float64Array(xs.length);
+    const grown = new Float64Array(xs.length);
+    along(view, "prompt", xs, (y, i) => {
+      for (const name of PARTS) parts[name][i] = y[out[`memory.${name}`]];
+      parts.reserved[i] = y[out["memory.reserved"]] - y[out["memory.peak"]];
+      grown[i] = y[out["memory.grown"]];
+    });
+    set(view);
+    return {parts, grown, capacity: v[at.capacity], usable: v[at.usable]};
+  };
+
+  roofsim.operators = (view) => {
+    const f = set(view), phases = shaped(f()), rows = [];
+    v[operatorsAsked] = 1;
+    const [, passes, ...through] = data.requests[chosen(view)], sizes = f();
+    let next = 0;
+    ["prefill", "decode"].forEach((phase, k) => {
+      const found = new Map();
+      for (const place of through[k]) {
+        const run = pass(passes[place]), times = sizes[next++];
+        const given = sizes.slice(next, next += run.length), y = run(...given);
+        data.operators[passes[place]].forEach(([layer, operator, kind, count], i) => {
+          const key = `${layer}|${operator}`;
+          if (!found.has(key)) found.set(key, {phase, layer, operator, kind, count, sums: {}});
+          const {sums} = found.get(key);
+          data.of_operator.forEach((name, j) => {
+            sums[name] = (sums[name] || 0) + times * count * y[i * data.of_operator.length + j];
+          });
+        });
+      }
+      for (const {sums, ...row} of found.values()) {
+        const shares = [sums.compute_time, sums.memory_time, sums.time - sums.compute_time - sums.memory_time];
+        const {kernels, time, host_time: host, matrix_flops, vector_flops, bytes} = sums;
+        rows.push({...row, kernels, time, host, matrix_flops, vector_flops, bytes,
+          bound: BOUNDS[shares.indexOf(Math.max(...shares))]});
+      }
+    });
+    v[operatorsAsked] = 0;
+    return {rows, phases: {prefill: phases.prefill, decode: phases.decode}};
+  };
+
+  roofsim.ridges = (view) => {
+    set(view);
+    const device = deviceOf(view), bandwidth = v[at.bandwidth];
+    const peaks = Object.keys(device.dtypes).map((dtype) => [dtype, v[at[`peaks.${dtype}`]]]);
+    peaks.push(["vector", v[at.vector_rate]]);
+    return peaks.map(([dtype, peak]) => ({dtype, peak, bandwidth, ridge: peak / bandwidth}));
+  };
+
+  // --- intervals: the delta method on logarithms ---
+
+  /** Outputs of a view as it stands, and the slopes of their logarithms by the parameters on their free scale. */
+  function slopes(view, f, used) {
+    const y = f(), by = [], set_ = view.numbers || {};
+    const moved = new Set();
+    for (const path in set_) for (const i of (calibrationOf(view).knobs[path] || [0, []])[1]) moved.add(firstNumber + i);
+    Object.values(data.parameters).forEach((row, n) => {
+      const place = firstParameter + n, x = v[place];
+      // a number that the user has set is certain
+      if (!used.has(place) || moved.has(place)) return;
+      const step = STEP * (x - row.low) * (row.high - x) / (row.high - row.low);
+      if (!(step > 0)) return;
+      v[place] = x + step;
+      const above = f();
+      v[place] = x - step;
+      const below = f();
+      v[place] = x;
+      by.push([n, above, below]);
+    });
+    return {y, by};
+  }
+
+  const slopesOf = ({y, by}, i) => new Map(by.map(([n, above, below]) => [n, (above[i] - below[i]) / (2 * STEP * y[i])]));
+
+  function variance(calibration, slope) {
+    let total = 0;
+    for (const [n, x] of slope) total += (x * calibration.spreads[n]) ** 2;
+    const {of = [], lower} = calibration.covariance;
+    let fitted = 0;
+    of.forEach((n, i) => {
+      const a = slope.get(n);
+      if (!a) return;
+      for (let j = 0; j < i; j++) fitted += 2 * lower[i][j] * a * (slope.get(of[j]) || 0);
+      fitted += lower[i][i] * a * a;
+    });
+    return total + Math.max(fitted, 0);
+  }
+
+  function scatterOf(calibration, y, name) {
+    const {host_matters} = data.constants;
+    const host = (phase) => y[out[`${phase}.host_time`]] > host_matters * y[out[`${phase}.device_time`]];
+    const of = (each) => {
+      const matters = each === "ttft" ? host("prefill") : each === "tpot" ? host("decode") : false;
+      return calibration.scatter[each][matters ? 1 : 0];
+    };
+    if (name in calibration.scatter) return of(name);
+    // the whole request: prefill and steps, whose scatters are taken to go together
+    const share = y[out.ttft] / y[out.total_time];
+    return share * of("ttft") + (1 - share) * of("tpot");
+  }
+
+  const figureOf = (name) => data.figures.find((each) => each.name === name);
+
+  function within(calibration, found, path, name) {
+    const i = out[path], y = found.y[i];
+    if (!y) return [0, 0];
+    const sigma = scatterOf(calibration, found.y, name);
+    const factor = Math.exp(data.constants.normal_95 * Math.sqrt(variance(calibration, slopesOf(found, i)) + sigma ** 2));
+    return [y / factor, y * factor];
+  }
+
+  function intervalOf(calibration, found, figure) {
+    const row = figureOf(figure), [low, high] = within(calibration, found, row.figure, row.interval);
+    const device = {ttft: "device_time", tpot: "decode_device_time"}[row.name];
+    if (!device) return [low, high];
+    // no clock shows less than the device works
+    const least = within(calibration, found, data.intervals[device], device)[0];
+    return [Math.max(low, Math.min(least, found.y[out[row.figure]])), high];
+  }
+
+  roofsim.interval = (view, figure) => {
+    const f = set(view);
+    return intervalOf(calibrationOf(view), slopes(view, f, readBy(chosen(view))), figure);
+  };
+
+  roofsim.band = (view, figure, path, xs) => {
+    const low = new Float64Array(xs.length), high = new Float64Array(xs.length);
+    const f = set(view), calibration = calibrationOf(view), used = readBy(chosen(view)), place = COUNTS.includes(path) ? at[path] : -1;
+    const moving = {...view, numbers: place >= 0 ? view.numbers : {...view.numbers, [path]: 0}};
     for (let i = 0; i < xs.length; i++) {
-      x[path] = xs[i];
-      const y = f(x);
-      for (const each of data.figures) found[each.name][i] = y[each.figure];
-      found.fits[i] = y.fits;
+      if (place >= 0) v[place] = xs[i];
+      else move(calibration, path, xs[i]);
+      [low[i], high[i]] = intervalOf(calibration, slopes(moving, f, used), figure);
+    }
+    return {low, high};
+  };
+
+  // --- what if ---
+
+  roofsim.elasticities = (view, figure) => {
+    const f = set(view), calibration = calibrationOf(view), i = out[figureOf(figure).figure];
+    const used = readBy(chosen(view)), rows = [];
+    const add = (path, label, places) => {
+      const now = places.map((place) => v[place]);
+      const scaled = (factor) => {
+        places.forEach((place, k) => { v[place] = now[k] * factor; });
+        return f()[i];
+      };
+      const value = (Math.log(scaled(1 + STEP)) - Math.log(scaled(1 - STEP))) / (Math.log1p(STEP) - Math.log1p(-STEP));
+      places.forEach((place, k) => { v[place] = now[k]; });
+      if (Math.abs(value) > STEP) rows.push({path, label, value});
+    };
+    for (const {path, label} of roofsim.knobs) {
+      if (calibration.knobs[path] && !path.startsWith("parameters."))
+        add(path, label, calibration.knobs[path][1].map((n) => firstNumber + n));
+    }
+    Object.keys(data.parameters).forEach((name, n) => {
+      const place = firstParameter + n;
+      if (used.has(place) && name !== "dispatch") add(`parameters.${name}`, name.replaceAll("_", " "), [place]);
+    });
+    return rows.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+  };
+
+  // --- lengths ---
+
+  /** Whole numbers from `low` to `high`, evenly by factors. */
+  function lengths(low, high, many) {
+    const found = [];
+    for (let i = 0; i < many; i++) {
+      const x = Math.round(low * (high / low) ** (i / (many - 1)));
+      if (x !== found[found.length - 1]) found.push(x);
+    }
+    return found;
+  }
+
+  /** The first whole number above `low` at which `is` is not what it is at `low`; it is so at `high`. */
+  function turn(low, high, is) {
+    const before = is(low);
+    while (high - low > 1) {
+      const middle = Math.floor((low + high) / 2);
+      if (is(middle) === before) low = middle; else high = middle;
+    }
+    return high;
+  }
+
+  const outputs = (view, i) => (x) => {
+    const f = set(view);
+    v[at.prompt] = x;
+    return f()[i];
+  };
+
+  roofsim.crossings = (a, b, figure, low, high, {intervals = false, points = 128} = {}) => {
+    const i = out[figureOf(figure).figure], xs = lengths(Math.ceil(low), Math.floor(high), points);
+    const ys = [a, b].map((view) => {
+      const y = new Float64Array(xs.length);
+      along(view, "prompt", xs, (each, k) => { y[k] = each[i]; });
+      return y;
+    });
+    const sides = [outputs(a, i), outputs(b, i)], found = [];
+    for (let k = 1; k < xs.length; k++) {
+      if ((ys[0][k - 1] <= ys[1][k - 1]) === (ys[0][k] <= ys[1][k])) continue;
+      const x = turn(xs[k - 1], xs[k], (n) => sides[0](n) <= sides[1](n));
+      found.push(intervals ? {x, ...span(a, b, figure, x, k, xs)} : {x});
     }
     return found;
   };
 
-  roofsim.load = async (text) => {
-    data = JSON.parse(text);
+  /** The lengths around a crossing before number `k` at which the order is not certain: Fieller's argument. */
+  function span(a, b, figure, x, k, xs) {
+    const row = figureOf(figure), i = out[row.figure], same = a.device === b.device && a.runtime === b.runtime;
+    const side = (view, n) => {
+      const f = set(view);
+      v[at.prompt] = n;
+      const found = slopes(view, f, readBy(chosen(view))), calibration = calibrationOf(view);
+      return {calibration, y: found.y[i], slope: slopesOf(found, i), sigma: scatterOf(calibration, found.y, row.interval)};
+    };
+    const uncertain = (n) => {
+      const [one, other] = [side(a, n), side(b, n)];
+      let spread = one.sigma ** 2 + other.sigma ** 2;
+      if (same) {
+        const apart = new Map(one.slope);
+        for (const [p, slope] of other.slope) apart.set(p, (apart.get(p) || 0) - slope);
+        spread += variance(one.calibration, apart);
+      } else spread += variance(one.calibration, one.slope) + variance(other.calibration, other.slope);
+      return Math.abs(Math.log(one.y / other.y)) <= data.constants.normal_95 * Math.sqrt(spread);
+    };
+    let low = x, high = x;
+    for (let j = k - 1; j >= 0 && uncertain(xs[j]); j--) low = xs[j];
+    for (let j = k; j < xs.length && uncertain(xs[j]); j++) high = xs[j];
+    return {low, high: Math.max(high, x)};
+  }
+
+  roofsim.regimes = (view, low, high, points = 64) => {
+    const xs = lengths(Math.ceil(low), Math.floor(high), points), found = [];
+    for (const phase of ["prefill", "decode"]) {
+      const i = out[`${phase}.bound`], ys = [], at_ = outputs(view, i);
+      along(view, "prompt", xs, (y, k) => { ys[k] = y[i]; });
+      for (let k = 1; k < xs.length; k++) {
+        if (ys[k] !== ys[k - 1])
+          found.push({x: turn(xs[k - 1], xs[k], at_), phase, from: BOUNDS[ys[k - 1]], to: BOUNDS[ys[k]]});
+      }
+    }
+    return found.sort((one, other) => one.x - other.x);
+  };
+
+  roofsim.ends = (view) => {
+    const f = set(view), {most} = data.constants, {window, positions} = data.models.find((m) => m.name === view.model);
+    const holds = (n) => {
+      v[at.prompt] = n;
+      const y = f();
+      return y[out["memory.held"]] <= y[out.room] && y[out["memory.grown"]] <= y[out.room];
+    };
+    const last = (size) => size ? Math.max(size - view.generate + 1, 0) : null;
+    let longest = 0;
+    if (holds(1)) {
+      let high = 2;
+      while (high <= most && holds(high)) high *= 2;
+      longest = high > most && holds(most) ? null : turn(high / 2, Math.min(high, most + 1), holds) - 1;
+    }
+    return {max_prompt: longest, window: last(window), positions: last(positions)};
+  };
+
+  // --- start ---
+
+  roofsim.load = async (packed) => {
+    const [json, ...parts] = await unpack(packed);
+    data = JSON.parse(json);
+    texts = {};
+    ["kernels", "passes", "requests"].forEach((kind, i) => { texts[kind] = filled(...parts.slice(3 * i, 3 * i + 3)); });
+    at = Object.fromEntries(data.variables.map((name, i) => [name, i]));
+    out = Object.fromEntries(data.outputs.map((name, i) => [name, i]));
+    operatorsAsked = data.variables.length;
+    firstNumber = operatorsAsked - data.numbers.length;
+    firstParameter = operatorsAsked - Object.keys(data.parameters).length;
+    v = new Float64Array(operatorsAsked + 1);
     for (const each of ["about", "models", "devices", "runtimes", "figures"]) roofsim[each] = data[each];
-    roofsim.knobs = [];
+    roofsim.knobs = data.knobs.map((knob) => ({...knob, scale: "log", default: (device) => {
+      const found = Object.entries(data.stacks).find(([name, stack]) =>
+        name.startsWith(`${device}|`) && Object.values(stack.calibrations)[0].knobs[knob.path]);
+      return found ? Object.values(found[1].calibrations)[0].knobs[knob.path][0] : null;
+    }}));
+    for (const knob of roofsim.knobs) {
+      const values = data.devices.map((each) => knob.default(each.name)).filter((x) => x !== null);
+      [knob.low, knob.high] = [Math.min(...values) / 4, Math.max(...values) * 4];
+      const row = data.parameters[knob.path.replace("parameters.", "")];
+      if (row) [knob.low, knob.high] = [Math.max(row.low, knob.low), Math.min(row.high, knob.high)];
+    }
+    roofsim.knobs = roofsim.knobs.filter((knob) => Number.isFinite(knob.low));
   };
 
   if (typeof document !== "undefined") roofsim.ready = roofsim.load(document.getElementById("data").textContent);

@@ -34,13 +34,21 @@
       const asked = request(state, name);
       const colour = view.theme.line(slot, theme);
       const lacks = attempt(() => roofsim.lacks(asked));
-      return [{
-        name, slot, colour, words: view.theme.words(colour, theme), asked, model, lacks,
-        predicted: lazily(() => roofsim.predict(asked)),
-        operators: lazily(() => roofsim.operators(asked)),
-        ends: lazily(() => roofsim.ends(asked)),
-        ridges: lazily(() => roofsim.ridges(asked)),
-      }];
+      return [
+        {
+          name,
+          slot,
+          colour,
+          words: view.theme.words(colour, theme),
+          asked,
+          model,
+          lacks,
+          predicted: lazily(() => roofsim.predict(asked)),
+          operators: lazily(() => roofsim.operators(asked)),
+          ends: lazily(() => roofsim.ends(asked)),
+          ridges: lazily(() => roofsim.ridges(asked)),
+        },
+      ];
     });
   }
 

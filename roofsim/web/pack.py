@@ -1,0 +1,40 @@
+"""Texts of functions made small: numbers apart from what is the same for many models, then all deflated together."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from roofsim.web.functions import Functions
+
+NUMBER = re.compile(r"(?<![\w.\[])\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w\]])")
+"""A number of a text: no part of a name, and no place in a list."""
+GAP = "#"
+"""What stands in its place."""
+BETWEEN = "\0"
+
+
+def packed(data: Mapping[str, Any], functions: Functions) -> str:
+    """Data and functions as text in letters that a page can hold; `unpack` of engine.js reads it."""
+    parts = [json.dumps(data, separators=(",", ":"), allow_nan=False)]
+    for texts in (functions.kernels.texts, functions.passes, functions.texts):
+        parts += _parted(texts)
+    whole = BETWEEN.join(parts).encode()
+    pack = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, 9)
+    return b64encode(pack.compress(whole) + pack.flush()).decode()
+
+
+def _parted(texts: Iterable[str]) -> tuple[str, str, str]:
+    """Texts without their numbers, each once; which of these each text has; its numbers."""
+    forms: dict[str, int] = {}
+    which: list[int] = []
+    numbers: list[str] = []
+    for text in texts:
+        form = NUMBER.sub(GAP, text)
+        which.append(forms.setdefault(form, len(forms)))
+        numbers.append(" ".join(each.removesuffix(".0") for each in NUMBER.findall(text)))
+    return "\f".join(forms), " ".join(map(str, which)), "\f".join(numbers)
