@@ -35,6 +35,7 @@ CONSOLES = (
     "crossovers.md",
     "explore.md",
     "fits.md",
+    "model.md",
     "own-device.md",
     "own-model.md",
     "own-runtime.md",
