@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,8 +12,10 @@ from typing import get_args
 import click
 import pytest
 
+import roofsim
 from roofsim import library
 from roofsim.adapters.gguf.contents import ARCHITECTURES
+from roofsim.api.shown import Shown
 from roofsim.cli import group, modules
 from roofsim.engine.passes import BOUNDS
 from roofsim.explore.advise import BUDGETS
@@ -19,6 +23,7 @@ from roofsim.explore.sampling import Shared
 from roofsim.lowering.kernels import Class
 from roofsim.measure.configs import FAMILIES
 from roofsim.model.part import PARTS
+from roofsim.prediction.compiled import Compiled
 from roofsim.prediction.metrics import METRICS
 from roofsim.report.docs.kernels import WORDS
 from roofsim.specs.runtime import Mask
@@ -90,6 +95,7 @@ LISTS: list[tuple[Iterable[str], Iterable[str]]] = [
     (get_args(Shared), re.findall(r"^\| `(\w+)` \|", section("sampling.md", "| `--share` |"), re.MULTILINE)),
     (METRICS, codes(section("crossovers.md", "\n`--metric` takes").partition(":")[0])),
     (get_args(Class), WORDS),
+    (library.names("models/families/scaling"), codes(section("search.md", "Shipped are").partition(", its refit")[0])),
 ]  # fmt: skip
 
 
@@ -120,3 +126,26 @@ def test_what_the_model_is_said_not_to_do_it_does_not_do() -> None:
     denied = section("model.md", "\n## What it does not do yet")
     assert "no time of a network" in denied
     assert "network" not in BOUNDS
+
+
+ROWS = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.*) \|$", section("python.md", "| from | comes | with |"), re.MULTILINE)
+
+
+def test_every_function_that_gives_a_result_is_told_with_it() -> None:
+    functions = {name: thing for name in roofsim.__all__ if inspect.isfunction(thing := getattr(roofsim, name))}
+    results = {name for name in roofsim.__all__ if inspect.isclass(thing := getattr(roofsim, name))
+               and issubclass(thing, Shown | Compiled)}  # fmt: skip
+    gives = {name: str(thing.__annotations__["return"]) for name, thing in functions.items()}
+    assert {name: what for name, what in gives.items() if what in results} == {name: what for name, what, _ in ROWS}
+
+
+@pytest.mark.parametrize(("name", "says"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_what_a_result_is_said_to_have_it_has(name: str, says: str) -> None:
+    result = getattr(roofsim, name)
+    has = (
+        {*dir(result), *(each.name for each in dataclasses.fields(result))} if dataclasses.is_dataclass(result) else {}
+    )
+    said = [code.partition("(")[0] for code in codes(says) if code not in roofsim.__all__]
+    inside = {"crossings", "ratios", "chosen", "figures", "intervals", "refused"}  # of the rows of a result
+    assert said
+    assert not [word for word in said if word not in {*has, *dir(result), *inside}]
