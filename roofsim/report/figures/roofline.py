@@ -68,10 +68,9 @@ def roofline(cases: Sequence[Placed], *, theme: Theme = "light") -> Figure:
     points = [_points(each) for each in cases]
     machines = [each.setup.machine(each.result.workload.dtype) for each in cases]
     every = [point for each in points for point in each]
-    kinds = sorted({point.kind for point in every}, key=lambda kind: -sum(p.share for p in every if p.kind == kind))
+    kinds = {point.kind for point in every}
     with look(theme):
-        of_kinds = kind_colours()
-        hues = {kind: of_kinds[kind] for kind in kinds}
+        hues = {kind: colour for kind, colour in kind_colours().items() if kind in kinds}
         below = Key.of(_key(cases, hues), width(len(cases)))
         figure, shown = panels(len(cases), 3.7, below.height)
         results = [each.result for each in cases]
