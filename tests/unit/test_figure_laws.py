@@ -16,8 +16,6 @@ from matplotlib.transforms import Bbox
 import roofsim
 from roofsim import plots
 from roofsim.report.figures import crossover as crossovers
-from roofsim.report.figures import limits as memories
-from roofsim.report.figures import roofline as rooflines
 from roofsim.report.figures.labels import apart
 from roofsim.report.figures.panels import panels
 from roofsim.report.figures.points import Compared, Point
@@ -218,15 +216,18 @@ def test_a_model_keeps_its_colour_in_every_panel(crossing):
     assert "from 32,768 tokens on transformers-4.52-eager builds an N × N mask for Qwen2.5-0.5B" in said
 
 
-def test_several_cases_are_panels(prediction):
-    from roofsim.prediction.request import operator_intervals
-
-    within = operator_intervals(prediction.on, prediction.workload)
-    cases = [rooflines.Placed(prediction, prediction.on, within, title) for title in ("one", "two")]
-    assert [axes.get_title(loc="left") for axes in rooflines.roofline(cases).axes] == ["one", "two"]
-    one = roofsim.limits("mamba-130m", DEVICE, lengths=[512, 1024])
-    held = [memories.Held(one, prediction.on, title) for title in "abcd"]
-    assert [axes.get_title(loc="left") for axes in memories.limits(held).axes] == [*"abcd"]
+def test_several_results_are_panels_called_by_what_tells_them_apart(prediction, held, crossing):
+    other = roofsim.predict("Falcon-H1-0.5B", DEVICE, prompt=2048)
+    made = plots.roofline(prediction, other)
+    assert [axes.get_title(loc="left") for axes in made.axes] == ["prompt 1,024", "prompt 2,048"]
+    one, two, three = (roofsim.limits(model, DEVICE, lengths=[512]) for model in ("mamba-130m", *MODELS[:2]))
+    titles = [axes.get_title(loc="left") for axes in plots.limits(one, two, three, three).axes]
+    assert titles == ["mamba-130m (1)", "Qwen2.5-0.5B (2)", "mamba2-780m (3)", "mamba2-780m (4)"]
+    memory = roofsim.crossover(*MODELS[:2], device=DEVICE, metric="memory", longest=4096)
+    with pytest.raises(roofsim.InputError, match="others: crossovers of the same metric"):
+        plots.crossover(crossing, memory)
+    both = plots.crossover(memory, roofsim.crossover(*MODELS[:2], device="rtx-4090", metric="memory", longest=4096))
+    assert [axes.get_title(loc="left") for axes in both.axes] == ["jetson-orin-nano-8gb@maxn", "rtx-4090"]
     with pytest.raises(roofsim.InputError, match="room for 12 cases, not for 13"):
         panels(13, 3.0, 0.0)
 
