@@ -397,6 +397,18 @@ def test_the_function_keeps_its_name_when_the_room_of_reports_is_imported():
     assert package.report.__module__ == "roofsim.api.pages"
 
 
+def test_of_what_does_not_fit_it_says_what_would(roofsim, data, plain):
+    page = Parsed(roofsim("report Llama-3.1-70B -d h100-sxm")).root
+    found = data("advise Llama-3.1-70B -d h100-sxm --max-memory 79.2GiB")["rows"]
+    told = rows(page, "What fits this device with other software or weights")
+    known = [(each["runtime"], each["weights"]) for each in found if each["feasible"]]
+    assert known
+    assert [(each["runtime"], each["weights"]) for each in told] == known
+    never = Parsed(roofsim("report Llama-3.1-70B -d orin")).root
+    assert "Nor does it fit this device with other software" in never.words()
+    assert "other software" not in Parsed(roofsim("report Qwen2.5-0.5B -d orin")).root.words()
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

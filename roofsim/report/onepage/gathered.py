@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from roofsim.explore.advise import Advice, advise
 from roofsim.explore.sensitivity import Sensitivities, sensitivities
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.prediction.intervals import Interval
@@ -77,6 +78,21 @@ class Gathered:
         return remedies(self.s, self.w)
 
     @cached_property
+    def advice(self) -> Advice | None:
+        """Of a request that does not fit, what `roofsim advise` says of other software and weights on this device.
+
+        None of one that fits, and where no usual software is written for the device.
+        """
+        if self.prediction.fits:
+            return None
+        counts = {name: getattr(self.w, name) for name in ("batch", "prompt", "generate")}
+        budgets = {"max_memory": self.prediction.capacity}
+        try:
+            return advise(self.s.architecture, device=self.s.device, budgets=budgets, **counts)
+        except InputError:
+            return None
+
+    @cached_property
     def crossings(self) -> tuple[Comparison, ...]:
         """What `roofsim crossover` says of the model and each of the others, by each metric; raises Unsupported."""
         setups = dict(enumerate((self.s, *self.against)))
@@ -98,6 +114,7 @@ class Gathered:
             **self.prediction.to_dict(),
             "memory_at": self.limits.to_dict()["memory"],
             "remedies": plain(self.remedies),
+            "advice": None if self.advice is None else self.advice.to_dict(),
             "moves": [each.to_dict() for each in self.moves],
             "against": [each.to_dict() for each in self.crossings],
         }
