@@ -409,6 +409,22 @@ def test_of_what_does_not_fit_it_says_what_would(roofsim, data, plain):
     assert "other software" not in Parsed(roofsim("report Qwen2.5-0.5B -d orin")).root.words()
 
 
+def test_what_bounds_a_pass_says_how_long_the_device_waits_if_it_does(roofsim, data, plain):
+    for runtime, waits in (("transformers-4.52-eager", True), ("ideal", False)):
+        line = f"Qwen2.5-0.5B -d h100-sxm -r {runtime} -p 1"
+        decode = data(f"predict {line}")["decode"]
+        (_, (bound, why)) = answers(Parsed(roofsim(f"report {line}")).root)["What binds a decode step"]
+        assert bound == "Launch"
+        share = f"; the device waits for {decode['idle_time'] / decode['time']:.1%} of the pass"
+        assert why.endswith(share) == waits
+
+
+def test_memory_is_drawn_up_to_a_prompt_that_does_not_fit():
+    found = package.report("Llama-3.1-70B", "orin", prompt="16k")._found
+    assert found.memory.at[-1].prompt == 16384
+    assert found.limits.at[-1].prompt < 16384
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

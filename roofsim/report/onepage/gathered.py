@@ -49,8 +49,10 @@ class Gathered:
 
     @cached_property
     def memory(self) -> LimitsResult:
-        """The same at the lengths of its figure."""
-        return limits(self.s, self.w, spread(self.limits))
+        """The same at the lengths of its figure, which reaches the prompt too where that does not fit."""
+        first, *_, last = (each.prompt for each in self.limits.at)
+        ends = limits(self.s, self.w, [first, max(last, self.w.prompt)])
+        return limits(self.s, self.w, spread(ends))
 
     @cached_property
     def within(self) -> Mapping[str, tuple[Interval, ...]]:
