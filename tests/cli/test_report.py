@@ -203,6 +203,9 @@ def test_every_figure_is_drawn_and_told_in_words(page):
 
 
 def test_headings_and_tables_can_be_walked(page):
+    (head, body) = next(page.all("html")).inside
+    assert [each.tag for each in body.inside] == ["main"]
+    assert [each.tag for each in head.all("style")] == ["style"]
     levels = [int(each.tag[1]) for each in page.all() if re.fullmatch("h[1-6]", each.tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -229,7 +232,7 @@ def test_links_lead_to_what_is_there_and_nothing_leads_out(written, page):
 
 def test_its_colours_have_two_sides_and_paper_the_light_one(written):
     """Each variable that a figure uses is given for light, for dark and for paper, as the names of its colours say."""
-    style = written[: written.index("</style>\n<main")]
+    style = written[: written.index("</style>\n</head>")]
     light, dark, paper = (style.split("\n.roofsim{")[1], *re.findall(r"\{\.roofsim\{([^}]*)\}\}", style))
     used = set(re.findall(r"var\((--c[0-9a-f]{12})\)", written))
     assert used
