@@ -143,4 +143,7 @@ def test_formats_and_calibrations_are_listed_with_the_usual_first(ask):
     formats = ask("(view) => roofsim.formats(view)", view | {"runtime": "llama.cpp"})
     assert [each["name"] for each in formats["weights"]] == ["bf16", "q8_0", "q4_k_m"]
     assert [each["name"] for each in formats["cache"]] == ["bf16", "q8_0", "q4_0"]
-    assert [each["name"] for each in ask("(view) => roofsim.calibrations(view)", view)] == ["rtx-4090@ssm-scope", "none"]
+    assert [each["name"] for each in ask("(view) => roofsim.calibrations(view)", view)] == [
+        "rtx-4090@ssm-scope",
+        "none",
+    ]
