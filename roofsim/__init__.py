@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from roofsim.foundation.version import __version__
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from roofsim.api.found import Advice, Comparison, Crossover, Front, Sampled, SearchResult, Sensitivities, Swept
     from roofsim.api.measured import Calibrated, Validated, calibrate, validate
     from roofsim.api.one import compile, predict
+    from roofsim.api.pages import Report, report
     from roofsim.api.questions import crossover, sampling, search, sensitivity
     from roofsim.api.results import Prediction
     from roofsim.api.specs import (
@@ -56,6 +59,7 @@ _HOMES = {
         "models", "runtime", "runtimes", "show", "Sheet",
     ),
     "roofsim.api.results": ("Prediction",),
+    "roofsim.api.pages": ("report", "Report"),
     "roofsim.api.found": (
         "Advice", "Comparison", "Crossover", "Front", "Sampled", "SearchResult", "Sensitivities", "Swept",
     ),
@@ -85,6 +89,7 @@ __all__ = [
     "InputError",
     "LimitsResult",
     "Prediction",
+    "Report",
     "Runtime",
     "Sampled",
     "SearchResult",
@@ -114,6 +119,7 @@ __all__ = [
     "pareto",
     "plots",
     "predict",
+    "report",
     "runtime",
     "runtimes",
     "sampling",
@@ -138,3 +144,14 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     """The public names, for completion."""
     return __all__
+
+
+class _Package(ModuleType):
+    """The package, in which `report` is the function: the import of the room of that name does not take its place."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name == "report" and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -2,10 +2,10 @@
 
 What an installation brings is settled here and nowhere else: every package that pyproject.toml leads to, extras,
 build and all, by version and hash, for each Python and system that the project supports. `pins/main.txt` is what
-`roofsim` needs, `pins/test.txt` what its checks need beside that, `pins/page.txt` what the tests of the page need and
-`pins/measure.txt` what `roofsim measure` and its tests need beside both. The last has no hashes: PyTorch is built for
-processors and for cards under one version, and which of the two an index serves is the reader's choice. Without
-`--upgrade` a version stays unless pyproject.toml rules it out.
+`roofsim` needs, `pins/test.txt` what its checks need beside that, `pins/page.txt`, `pins/site.txt` and
+`pins/measure.txt` what the tests of the page, the site and `roofsim measure` with its tests need beside both. The last
+has no hashes: PyTorch is built for processors and for cards under one version, and which of the two an index serves is
+the reader's choice. Without `--upgrade` a version stays unless pyproject.toml rules it out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ SAYS = {
     "main": "what roofsim needs to be installed and run",
     "test": "what its checks need beside main.txt",
     "page": "what the tests of the page of `roofsim explore` need beside both",
-    "measure": "what `roofsim measure` needs beside all, for PyTorch's builds for processors and for cards alike",
+    "site": "what `tools/build_site.py` needs beside both",
+    "measure": "what `roofsim measure` needs beside the first two, for PyTorch's builds for processors and for cards",
 }
 
 
@@ -52,7 +53,7 @@ def settled(requirements: Iterable[str], extras: Iterable[str], known: str, *opt
 
 
 def main(arguments: list[str]) -> int:
-    """Settles all three files and writes them."""
+    """Settles all files and writes them."""
     if arguments not in ([], ["--upgrade"]):
         print(__doc__, file=sys.stderr)
         return 2
@@ -60,16 +61,17 @@ def main(arguments: list[str]) -> int:
     build = project["build-system"]["requires"]
     old = "" if arguments else "".join(file.read_text() for file in sorted(PINS.glob("*.txt")))
     plain = re.sub(r" *\\\n +--hash=\S+", "", old)
-    measure = settled(build, ["dev", "measure", "llamacpp", "page"], plain)
-    exact = "".join(measure.values())
+    exact = "".join(settled(build, ["dev", "measure", "llamacpp", "page", "site"], plain).values())
+    measure = settled(build, ["dev", "measure", "llamacpp"], exact)
+    page, site = (settled(build, ["dev", extra], exact, "--generate-hashes") for extra in ("page", "site"))
     test = settled(build, ["dev"], exact, "--generate-hashes")
     names = settled(build, [], exact).keys()
-    page = settled(build, ["dev", "page"], exact, "--generate-hashes")
     parts = {
         "main": {name: pin for name, pin in test.items() if name in names},
         "test": {name: pin for name, pin in test.items() if name not in names},
         "page": {name: pin for name, pin in page.items() if name not in test},
-        "measure": {name: pin for name, pin in measure.items() if name not in page},
+        "site": {name: pin for name, pin in site.items() if name not in test},
+        "measure": {name: pin for name, pin in measure.items() if name not in test},
     }
     for name, pins in parts.items():
         (PINS / f"{name}.txt").write_text(HEAD.format(says=SAYS[name]) + "".join(pins.values()))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from roofsim.report.table import Table
+    from roofsim.report.theme import Theme
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,11 +57,11 @@ class LimitsResult(OfOne, limiting.LimitsResult):
 
         return limits_records(self)
 
-    def plot(self) -> Figure:
+    def plot(self, *, theme: Theme = "light") -> Figure:
         """Memory by part over length."""
         from roofsim.api import plots
 
-        return plots.limits(self)
+        return plots.limits(self, theme=theme)
 
 
 @dataclass(frozen=True, repr=False)
@@ -93,6 +94,12 @@ class Explanation(OfOne, explaining.Explanation):
         from roofsim.report.explain import explain_records
 
         return explain_records(self)
+
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """The metric over length with its regimes, and what moves it here."""
+        from roofsim.api import plots
+
+        return plots.explain(self, theme=theme)
 
     def latex(self) -> dict[str, dict[str, str]]:
         """The cost formulas of the model's operators as LaTeX: by operator, then by column."""

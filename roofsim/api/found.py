@@ -18,6 +18,7 @@ from roofsim.explore import sampling as trying
 from roofsim.explore import search as searching
 from roofsim.foundation.units import show
 from roofsim.prediction.results import columns
+from roofsim.report.choices import OF_SWEEP, OfSweep
 from roofsim.studies import crossover as crossing
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from roofsim.report.table import Table
+    from roofsim.report.theme import Theme
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,11 +62,11 @@ class Crossover(Shown, crossing.Comparison):
 
         return crossover_records([self])
 
-    def plot(self) -> Figure:
+    def plot(self, *, theme: Theme = "light") -> Figure:
         """The metric over length, a panel for each pair."""
         from roofsim.api import plots
 
-        return plots.crossover(self)
+        return plots.crossover(self, theme=theme)
 
 
 MOST_SAID = 4
@@ -124,11 +126,11 @@ class Comparison(Shown, comparing.Comparison):
 
         return comparison_records(self)
 
-    def plot(self) -> Figure:
+    def plot(self, *, theme: Theme = "light") -> Figure:
         """Bars for each combination that can be run."""
         from roofsim.api import plots
 
-        return plots.compare(self)
+        return plots.compare(self, theme=theme)
 
 
 @dataclass(frozen=True, repr=False)
@@ -174,11 +176,12 @@ class Swept(Shown, sweep.Swept):
         """A labelled mesh, a dimension an axis; raises InputError for single points, MissingExtra without xarray."""
         return sweep.Swept.to_xarray(self)
 
-    def plot(self) -> Figure:
-        """Figures over the axes."""
+    def plot(self, kind: OfSweep = "lines", *, theme: Theme = "light") -> Figure:
+        """Figures over the longest axis, or the first of them over two axes."""
         from roofsim.api import plots
 
-        return plots.sweep(self)
+        checked.one_of("kind", kind, OF_SWEEP)
+        return plots.heat(self, theme=theme) if kind == "heat" else plots.sweep(self, theme=theme)
 
 
 @dataclass(frozen=True, repr=False)
@@ -202,11 +205,11 @@ class Front(Shown, fronts.Front):
 
         return front_records(self)
 
-    def plot(self) -> Figure:
+    def plot(self, *, theme: Theme = "light") -> Figure:
         """The front over its first two objectives, before some of the other points."""
         from roofsim.api import plots
 
-        return plots.pareto(self)
+        return plots.pareto(self, theme=theme)
 
 
 @dataclass(frozen=True, repr=False)
@@ -242,11 +245,11 @@ class Sensitivities(OfOne, sensitivity.Sensitivities):
 
         return sensitivity_records(self)
 
-    def plot(self) -> Figure:
+    def plot(self, *, theme: Theme = "light") -> Figure:
         """A tornado: the figure at half and at twice each number."""
         from roofsim.api import plots
 
-        return plots.sensitivity(self)
+        return plots.sensitivity(self, theme=theme)
 
 
 @dataclass(frozen=True, repr=False)
@@ -286,6 +289,12 @@ class Sampled(OfOne, trying.SamplingResult):
         (table,) = sampling_tables(self, *self._names, everything=True)
         return table
 
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """What trials cost, or how the budget can be split."""
+        from roofsim.api import plots
+
+        return plots.sampling(self, theme=theme)
+
 
 @dataclass(frozen=True, repr=False)
 class Advice(Shown, advising.Advice):
@@ -308,6 +317,12 @@ class Advice(Shown, advising.Advice):
         from roofsim.report.advise import advice_records
 
         return advice_records(self)
+
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """Candidates beside their budgets."""
+        from roofsim.api import plots
+
+        return plots.advise(self, theme=theme)
 
 
 @dataclass(frozen=True, repr=False)
@@ -341,8 +356,8 @@ class SearchResult(Shown, searching.SearchResult):
         """A row for every member, whether it is kept or not."""
         return searching.SearchResult.rows(self)
 
-    def plot(self) -> Figure:
+    def plot(self, *, theme: Theme = "light") -> Figure:
         """The front of loss and latency."""
         from roofsim.api import plots
 
-        return plots.search(self)
+        return plots.search(self, theme=theme)

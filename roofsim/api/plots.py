@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from roofsim.api import checked
-from roofsim.api.words import AnyPath
+from roofsim.api.words import AnyPath, Counts
+from roofsim.foundation import arith, schema
 from roofsim.foundation.errors import InputError
+from roofsim.report.choices import OF_FIT, OF_VALIDATION, OfFit, OfPrediction, OfValidation
+from roofsim.report.theme import THEMES, Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from roofsim.api.answers import LimitsResult
-    from roofsim.api.found import Comparison, Crossover, Front, SearchResult, Sensitivities, Swept
+    from roofsim.api.answers import Explanation, LimitsResult
+    from roofsim.api.found import (
+        Advice,
+        Comparison,
+        Crossover,
+        Front,
+        Sampled,
+        SearchResult,
+        Sensitivities,
+        Swept,
+    )
     from roofsim.api.measured import Calibrated, Validated
     from roofsim.api.results import Prediction
+    from roofsim.api.specs import Sheet
 
 
 def _is(found: object, kind: str) -> None:
@@ -24,109 +37,217 @@ def _is(found: object, kind: str) -> None:
         raise InputError(f"found: {checked.shown(found)} is no {kind}")
 
 
+def _themed(theme: Theme) -> Theme:
+    """Raises UnknownName for another."""
+    checked.one_of("theme", theme, THEMES)
+    return theme
+
+
 def save(figure: Figure, path: AnyPath) -> None:
     """Write a figure as PNG, SVG or PDF, by the ending of the path; the file appears whole or not at all."""
-    from roofsim.report import plots
+    from roofsim.report.figures import style
 
     _is(figure, "Figure")
     target = checked.path("path", path)
     if Path(target).suffix.lower() not in (".png", ".svg", ".pdf"):
         raise InputError(f"path: '{target}' should end in .png, .svg or .pdf")
-    plots.save(figure, target)
+    style.save(figure, target)
 
 
-def roofline(found: Prediction) -> Figure:
+def roofline(found: Prediction, *, theme: Theme = "light") -> Figure:
     """The operators of a prediction of numbers on the roofline of its device."""
     _is(found, "Prediction")
-    from roofsim.prediction.request import operator_intervals
-    from roofsim.report import plots
+    from roofsim.report.figures.prediction import prediction
 
     found._of_numbers("a roofline")
-    s, w = found.on, found.workload
-    within = operator_intervals(s, w)
-    passes = [("prefill", found.prefill, within["prefill"]), ("decode", found.decode, within["decode"])]
-    dtypes = [w.dtype, *s.precision(w).units]
-    return plots.roofline(found.model, s.device.name, s.machine(w.dtype), dtypes, passes, found.calibration)
+    return prediction("roofline", found.on, found.workload, theme=_themed(theme))
 
 
-def memory(found: Prediction) -> Figure:
+def memory(found: Prediction, *, theme: Theme = "light") -> Figure:
     """What is alive over the operators of the prefill."""
     _is(found, "Prediction")
-    from roofsim.report import plots
+    from roofsim.report.figures.prediction import prediction
 
     found._of_numbers("memory over operators")
-    return plots.timeline(found.on, found.workload)
+    return prediction("memory", found.on, found.workload, theme=_themed(theme))
 
 
-def limits(found: LimitsResult) -> Figure:
+def breakdown(found: Prediction, *, lengths: Counts | None = None, theme: Theme = "light") -> Figure:
+    """Where the time of both passes goes over prompt length, by kind of operator, on the device and on the host.
+
+    A prediction of several prompts is drawn at those; of one at `lengths`, or up to the longest that can be run.
+    Raises InputError.
+    """
+    return _over_length("breakdown", found, lengths, theme)
+
+
+def energy(found: Prediction, *, lengths: Counts | None = None, theme: Theme = "light") -> Figure:
+    """What the energy of a token is spent on over prompt length; the lengths are as for `breakdown`."""
+    return _over_length("energy", found, lengths, theme)
+
+
+def _over_length(kind: OfPrediction, found: Prediction, lengths: Counts | None, theme: Theme) -> Figure:
+    _is(found, "Prediction")
+    from roofsim.report.figures.prediction import prediction
+
+    w = found.workload
+    for name in ("batch", "generate"):
+        if not arith.single(getattr(w, name)):
+            raise InputError(f"{name}: a figure over prompt length is of one, and this is a prediction of several")
+    chosen = None if lengths is None else checked.counts("lengths", lengths)
+    if not arith.single(w.prompt):
+        several: Any = w.prompt
+        chosen = sorted({int(n) for n in several.flat}) if chosen is None else chosen
+        w = schema.variant(w, prompt=max(chosen))
+    w = schema.variant(w, batch=int(w.batch), generate=int(w.generate))
+    return prediction(kind, found.on, w, chosen, theme=_themed(theme))
+
+
+def attribution(found: Prediction, *others: Prediction, theme: Theme = "light") -> Figure:
+    """What each choice of the software costs on the way from one prediction to others with other runtimes.
+
+    All must be of the same model, device and request. Raises InputError.
+    """
+    for each in (found, *others):
+        _is(each, "Prediction")
+        each._of_numbers("what choices cost")
+    from roofsim.report.figures.attribution import attribution as figure
+    from roofsim.studies.compare import compare_runtimes
+
+    if not others:
+        raise InputError("others: at least one prediction with another runtime is needed")
+    for each in others:
+        if (each.model, each.device, _request(each)) != (found.model, found.device, _request(found)):
+            raise InputError("others: predictions of the same model, device and request are needed, which differ in "
+                             "their runtimes")  # fmt: skip
+    setups = [each.on for each in (found, *others)]
+    return figure(compare_runtimes(setups, found.asked.single(found.on.device)), setups, theme=_themed(theme))
+
+
+def _request(found: Prediction) -> tuple[object, ...]:
+    """What a request asks for whatever the runtime."""
+    w = found.workload
+    return w.batch, w.prompt, w.generate, w.dtype, w.weight_format, w.cache_dtype
+
+
+def explain(found: Explanation, *, theme: Theme = "light") -> Figure:
+    """A metric over length with its interval, its regimes and its polynomial, and what moves it at the length."""
+    _is(found, "Explanation")
+    from roofsim.report.figures.explain import explain as figure
+    from roofsim.studies.over_length import curve
+
+    s, w = found.on, found.asked.single(found.on.device)
+    return figure(found, curve(s, w, found.metric), s, w, theme=_themed(theme))
+
+
+def limits(found: LimitsResult, *, theme: Theme = "light") -> Figure:
     """Memory by part over the length of the prompt."""
     _is(found, "LimitsResult")
-    from roofsim.report import plots
+    from roofsim.report.figures.limits import Held
+    from roofsim.report.figures.limits import limits as figure
     from roofsim.studies.limits import limits, spread
 
     s = found.on
-    return plots.memory(limits(s, found.workload, spread(found)), s.device.name, s.runtime.name)
+    return figure([Held(limits(s, found.workload, spread(found)), s)], theme=_themed(theme))
 
 
-def crossover(found: Crossover) -> Figure:
+def crossover(found: Crossover, *, theme: Theme = "light") -> Figure:
     """A metric of both models of every pair over length, with the crossings."""
     _is(found, "Crossover")
-    from roofsim.report import plots
+    from roofsim.report.figures.crossover import crossover as figure
 
-    return plots.crossover([found], *found.names)
+    return figure([found], *found.names, theme=_themed(theme))
 
 
-def compare(found: Comparison) -> Figure:
+def compare(found: Comparison, *, theme: Theme = "light") -> Figure:
     """Bars for each combination that can be run."""
     _is(found, "Comparison")
-    from roofsim.report.plot_of_comparison import comparison
+    from roofsim.report.figures.compare import compare as figure
 
-    return comparison(found)
+    return figure(found, theme=_themed(theme))
 
 
-def sweep(found: Swept) -> Figure:
+def sweep(found: Swept, *, theme: Theme = "light") -> Figure:
     """Figures over the axes of a study."""
     _is(found, "Swept")
-    from roofsim.report import plots_of_sweep
+    from roofsim.report.figures.sweep import sweep as figure
 
-    return plots_of_sweep.sweep(found)
+    return figure(found, theme=_themed(theme))
 
 
-def pareto(found: Front) -> Figure:
+def heat(found: Swept, figure: str | None = None, *, theme: Theme = "light") -> Figure:
+    """A figure of a study over its two axes of numbers, the first unless one is named; raises InputError for others."""
+    _is(found, "Swept")
+    from roofsim.report.figures.heat import heat_of_sweep
+
+    name = None if figure is None else checked.text("figure", figure)
+    return heat_of_sweep(found, name, theme=_themed(theme))
+
+
+def pareto(found: Front, *, theme: Theme = "light") -> Figure:
     """A front over its first two objectives."""
     _is(found, "Front")
-    from roofsim.report import plots_of_studies
+    from roofsim.report.figures.pareto import pareto as figure
 
-    return plots_of_studies.front(found)
+    return figure(found, theme=_themed(theme))
 
 
-def sensitivity(found: Sensitivities) -> Figure:
+def sensitivity(found: Sensitivities, *, theme: Theme = "light") -> Figure:
     """A tornado: the figure at half and at twice each number."""
     _is(found, "Sensitivities")
-    from roofsim.report import plots_of_studies
+    from roofsim.report.figures.tornado import tornado
 
-    return plots_of_studies.tornado(found, found.on.device.name, found.on.runtime.name)
+    return tornado(found, found.on.device.name, found.on.runtime.name, theme=_themed(theme))
 
 
-def search(found: SearchResult) -> Figure:
+def search(found: SearchResult, *, theme: Theme = "light") -> Figure:
     """The front of loss and latency of a family."""
     _is(found, "SearchResult")
-    from roofsim.report import plots_of_search
+    from roofsim.report.figures.search import search as figure
 
-    return plots_of_search.front(found, *found.names)
+    return figure(found, *found.names, theme=_themed(theme))
 
 
-def calibrate(found: Calibrated) -> Figure:
-    """Predictions of rows that were held out over what was measured."""
+def sampling(found: Sampled, *, theme: Theme = "light") -> Figure:
+    """What trials of one prompt cost, or how a budget can be split between them."""
+    _is(found, "Sampled")
+    from roofsim.report.figures.sampling import sampling as figure
+
+    return figure(found, found.on, found.asked.single(found.on.device), theme=_themed(theme))
+
+
+def advise(found: Advice, *, theme: Theme = "light") -> Figure:
+    """Candidates beside their budgets: how far within or beyond each."""
+    _is(found, "Advice")
+    from roofsim.report.figures.advise import advise as figure
+
+    return figure(found, theme=_themed(theme))
+
+
+def show(found: Sheet, *others: Sheet, theme: Theme = "light") -> Figure:
+    """Parameters and state of models, or the roofs of devices; raises InputError for other specs, or several kinds."""
+    for each in (found, *others):
+        _is(each, "Sheet")
+    from roofsim.report.figures.show import show as figure
+
+    if len({each._kind for each in (found, *others)}) > 1:
+        raise InputError("others: models or devices are drawn together, not specs of several kinds")
+    return figure(found._kind, [each.spec for each in (found, *others)], found._dtype, theme=_themed(theme))
+
+
+def calibrate(found: Calibrated, kind: OfFit = "predicted", *, theme: Theme = "light") -> Figure:
+    """Predictions of rows that were held out over what was measured, their errors over length, or what was fitted."""
     _is(found, "Calibrated")
-    from roofsim.report import plots_of_fit
+    from roofsim.report.figures.folders import of_fit
 
-    return plots_of_fit.predicted(plots_of_fit.points_of_fit(found), plots_of_fit.HELD_OUT)
+    checked.one_of("kind", kind, OF_FIT)
+    return of_fit(kind, found, theme=_themed(theme))
 
 
-def validate(found: Validated) -> Figure:
-    """Predictions over what was measured, with their intervals."""
+def validate(found: Validated, kind: OfValidation = "predicted", *, theme: Theme = "light") -> Figure:
+    """Predictions over what was measured, with their intervals, or their errors over length."""
     _is(found, "Validated")
-    from roofsim.report import plots_of_fit
+    from roofsim.report.figures.folders import of_validation
 
-    return plots_of_fit.predicted(plots_of_fit.points_of_validation(found))
+    checked.one_of("kind", kind, OF_VALIDATION)
+    return of_validation(kind, found, theme=_themed(theme))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
 
 from roofsim.api import checked
 from roofsim.api.asked import Asked
@@ -17,11 +17,13 @@ from roofsim.prediction import results
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.request import predict_arrays, predict_request
 from roofsim.prediction.setup import Setup
+from roofsim.report.choices import OF_PREDICTION, OfPrediction
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from roofsim.report.table import Table
+    from roofsim.report.theme import Theme
     from roofsim.studies.compare import Remedy
 
 
@@ -139,12 +141,13 @@ class Prediction(OfOne, results.Prediction):
         if not self._single:
             raise InputError(f"{what} is told of one request, and this is a prediction of several")
 
-    def plot(self, kind: Literal["roofline", "memory"] = "roofline") -> Figure:
-        """Operators on the device's roofline, or what is alive over the operators of the prefill."""
+    def plot(self, kind: OfPrediction = "breakdown", *, theme: Theme = "light") -> Figure:
+        """Where the time goes over length, memory over operators, operators on the roofline, or energy of a token."""
         from roofsim.api import plots
 
-        checked.one_of("kind", kind, ("roofline", "memory"))
-        return plots.memory(self) if kind == "memory" else plots.roofline(self)
+        checked.one_of("kind", kind, OF_PREDICTION)
+        figure: Figure = getattr(plots, kind)(self, theme=theme)
+        return figure
 
 
 def as_engine(found: Any, kind: type[R]) -> R:

@@ -22,7 +22,10 @@ from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from roofsim.report.table import Table
+    from roofsim.report.theme import Theme
 
 
 def device(name: AnyPath) -> Device:
@@ -90,6 +93,12 @@ class Sheet(Shown):
         from roofsim.report.spec_records import spec_records
 
         return spec_records(self._kind, self.spec, self._laid_out()[1])
+
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """Parameters and state of a model, or the roofs of a device; raises InputError for other specs."""
+        from roofsim.api import plots
+
+        return plots.show(self, theme=theme)
 
 
 def download(name: str) -> Path:

@@ -17,9 +17,11 @@ from roofsim.foundation.units import UNITS, parse, parse_count, parse_counts, pa
 from roofsim.foundation.version import SCHEMA
 from roofsim.report.formats import FORMATS
 from roofsim.report.table import Table
+from roofsim.report.theme import THEMES, Theme
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+    from matplotlib.figure import Figure
 
     from roofsim.prediction.setup import Setup
     from roofsim.specs.workload import Workload
@@ -390,13 +392,58 @@ output_options = stacked(
     ),
     click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr."),
 )
-plot_option = click.option(
-    "--plot",
-    type=Target((".png", ".svg", ".pdf")),
-    metavar="FILE",
-    default=None,
-    help="Draw a figure: .png, .svg or .pdf.",
-)
+_THEME = "roofsim.theme"
+"""Where a context keeps the theme of its figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A figure that is asked for: the file it goes to, and its theme."""
+
+    path: str
+    theme: Theme
+
+
+class PlotFile(Target):
+    """The file of a figure, whose ending is its format; --theme is read before it."""
+
+    def __init__(self) -> None:
+        super().__init__((".png", ".svg", ".pdf"))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The file with the theme."""
+        if isinstance(value, Plot):
+            return value
+        return Plot(super().convert(value, param, ctx), ctx.meta.get(_THEME, THEMES[0]) if ctx else THEMES[0])
+
+
+def _keep_theme(ctx: click.Context, param: click.Parameter, value: str) -> None:
+    ctx.meta[_THEME] = value
+
+
+theme_option = click.option(
+    "--theme", type=Choice(THEMES), default=THEMES[0], is_eager=True, expose_value=False, callback=_keep_theme,
+    help="What figures are drawn for: paper, or a dark page.  [default: light]",
+)  # fmt: skip
+
+
+def theme_asked() -> Theme:
+    """The theme that a command with `theme_option` is asked for."""
+    theme: Theme = click.get_current_context().meta.get(_THEME, THEMES[0])
+    return theme
+
+
+def figure_option(name: str, words: str) -> Callable[[F], F]:
+    """An option that draws a figure, a `Plot`; `theme_option` stands beside it once."""
+    return click.option(name, type=PlotFile(), metavar="FILE", default=None, help=words)
+
+
+def draw_option(names: Sequence[str], words: str) -> Callable[[F], F]:
+    """An option that says which of several figures is drawn, the first unless another is named."""
+    return click.option("--draw", type=Choice(names), default=names[0], help=f"{words}  [default: {names[0]}]")
+
+
+plot_option = stacked(figure_option("--plot", "Draw a figure: .png, .svg or .pdf."), theme_option)
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +469,14 @@ class Output:
         else:
             writing.text(self.output, text + "\n")
             self.say(f"wrote {self.output}")
+
+    def draw(self, plot: Plot | None, figure: Figure | None) -> None:
+        """Write a figure, where one is asked for; it is made before the result is printed, since it may be refused."""
+        if plot is not None and figure is not None:
+            from roofsim.report.figures.style import save
+
+            save(figure, plot.path)
+            self.say(f"drew {plot.path}")
 
     def remark(self, models: Sequence[str]) -> None:
         """What the files of models leave out, for results that have no line for it."""

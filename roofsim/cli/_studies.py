@@ -136,11 +136,20 @@ def write_several(
     out.write([*tables, *more, last], several_data(found, data), lambda: several_records(found, records))
 
 
-def refuse_of_several(options: Mapping[str, str | bool | None]) -> None:
+def refuse_of_several(options: Mapping[str, object]) -> None:
     """Raises InputError for an option that is only for one case, by the words that it is called."""
     for option, value in options.items():
         if value:
             raise InputError(f"{option}: is of one model on one device, and several cases are asked for")
+
+
+def refuse_of_many(plot: o.Plot | None, models: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Raises InputError for a figure of more cases than it can show side by side."""
+    from roofsim.report.choices import MOST_PANELS, too_many
+
+    count = prod(len(each) for each in choices_of(models, options).values())
+    if plot and count > MOST_PANELS:
+        raise InputError(too_many(count))
 
 
 study_options = o.stacked(

@@ -63,16 +63,17 @@ from roofsim.foundation.errors import InputError
     default="headroom",
     help="Best first by headroom, parameters (the largest model), or a figure of compare: energy.  [default: headroom]",
 )
+@o.plot_option
 @o.output_options
 def command(
     models: tuple[str, ...], kind: str | None, family: str | None, min_size: int | None, max_size: int | None,
-    changes: tuple[str, ...], hour: float | None, rank: str, format_: str, output: str | None, quiet: bool,
-    **options: Any,
+    changes: tuple[str, ...], hour: float | None, rank: str, plot: o.Plot | None, format_: str, output: str | None,
+    quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Rank the candidates that meet all budgets, and say of each other one what binds and by how much it misses.
 
     Candidates are MODELS, or all that ship, or those of a kind, family or size, on every device with the usual runtimes
-    and formats there, unless some are named.
+    and formats there, unless some are named. With --plot each is drawn beside the budgets.
 
     \b
     Example: roofsim advise --family qwen --max-size 1B -d orin -p 4k --ttft 1s --tpot 50ms --rank parameters
@@ -95,4 +96,10 @@ def command(
         found = advise(*selected, budgets=budgets, hour=hour, rank=rank, processes=processors(), step=step, **choices)
     out = o.Output(format_, output, quiet)
     out.remark(models)
+    drawn = None
+    if plot:
+        from roofsim.report.figures.advise import advise as figure
+
+        drawn = figure(found, theme=plot.theme)
     out.write(advice_tables(found), found.to_dict(), lambda: advice_records(found))
+    out.draw(plot, drawn)

@@ -67,7 +67,7 @@ from roofsim.foundation.errors import InputError
 def command(
     models: tuple[str, ...], kind: str | None, family: str | None, min_size: int | None, max_size: int | None,
     transfer: bool, price: float | None, fits: bool, min_tps: float | None, context: int | None,
-    max_memory: float | None, max_ttft: float | None, max_tpot: float | None, sort: str | None, plot: str | None,
+    max_memory: float | None, max_ttft: float | None, max_tpot: float | None, sort: str | None, plot: o.Plot | None,
     format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Predict every combination of MODELS with devices, runtimes, formats, lengths and batches; a row for each.
@@ -97,10 +97,11 @@ def command(
     )
     if sort:
         result = result.sorted_by(sort)
+    figure = None
+    if plot:
+        from roofsim.report.figures.compare import compare
+
+        figure = compare(result, theme=plot.theme)
     out = o.Output(format_, output, quiet)
     out.write(comparison_tables(result), result.to_dict(), lambda: comparison_records(result))
-    if plot:
-        from roofsim.report import plot_of_comparison, plots
-
-        plots.save(plot_of_comparison.comparison(result), plot)
-        out.say(f"drew {plot}")
+    out.draw(plot, figure)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
 from roofsim.cli._click import click
+
+if TYPE_CHECKING:
+    from roofsim.prediction.setup import Setup
+    from roofsim.specs.workload import Workload
+    from roofsim.studies.limits import LimitsResult
 
 WITHIN = "x1.01: the 95 % interval, this factor up and down."
 
@@ -17,12 +22,13 @@ WITHIN = "x1.01: the 95 % interval, this factor up and down."
 @o.plot_option
 @o.output_options
 def command(
-    models: tuple[str, ...], lengths: list[int] | None, plot: str | None, format_: str, output: str | None,
+    models: tuple[str, ...], lengths: list[int] | None, plot: o.Plot | None, format_: str, output: str | None,
     quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Say what fits: the longest prompt at this batch, the largest batch at this prompt, memory against length.
 
-    Several values of anything, set off by commas, are a table with a row for each combination.
+    Several values of anything, set off by commas, are a table with a row for each combination, and a panel each of the
+    figure.
 
     \b
     Example: roofsim limits Qwen2.5-0.5B --device orin --plot memory.png
@@ -32,13 +38,18 @@ def command(
     from roofsim.studies.limits import limits, listed, spread
 
     listed(lengths or ())
+
+    def found_of(s: Setup, w: Workload) -> tuple[LimitsResult, Setup]:
+        return limits(s, w, lengths), s
+
     out = o.Output(format_, output, quiet)
     chosen = _studies.single(models, options)
     if chosen is None:
-        from roofsim.report.several import joined
+        _studies.refuse_of_many(plot, models, options)
+        from roofsim.report.several import joined, titles_of
 
-        _studies.refuse_of_several({"--plot": plot})
-        found = _studies.answers_of(models, options, lambda s, w: limits(s, w, lengths), out.quiet)
+        every = _studies.answers_of(models, options, found_of, out.quiet)
+        found = every.map(lambda each: each[0])
         more = []
         if lengths:
             more = [joined(found, lambda r: limits_tables(r, r.device, r.runtime)[0], "Peak memory of a prefill")]
@@ -46,12 +57,15 @@ def command(
             out, found, "Longest prompt and largest batch that fit", limits_row, limits_records,
             data=lambda r: r.to_dict(), cautions=lambda r: r.cautions, notes=[WITHIN], more=more,
         )  # fmt: skip
-        return
-    s, w = _studies.one_case(chosen, options)
-    result = limits(s, w, lengths)
-    out.write(limits_tables(result, s.device.name, s.runtime.name), result.to_dict(), lambda: limits_records(result))
+        cases = [(titles_of(every)(row), *each) for row, each in every.given]
+    else:
+        s, w = _studies.one_case(chosen, options)
+        r = limits(s, w, lengths)
+        out.write(limits_tables(r, s.device.name, s.runtime.name), r.to_dict(), lambda: limits_records(r))
+        cases = [("", r, s)]
     if plot:
-        from roofsim.report import plots
+        from roofsim.report.figures.limits import Held
+        from roofsim.report.figures.limits import limits as figure
 
-        plots.save(plots.memory(limits(s, w, spread(result)), s.device.name, s.runtime.name), plot)
-        out.say(f"drew {plot}")
+        held = [Held(limits(s, r.workload, spread(r)), s, title) for title, r, s in cases]
+        out.draw(plot, figure(held, theme=plot.theme))

@@ -27,7 +27,7 @@ from roofsim.foundation.errors import InputError
 @o.plot_option
 @o.output_options
 def command(
-    objectives: str, budget: int | None, unfit: bool, workers: int | None, plot: str | None, format_: str,
+    objectives: str, budget: int | None, unfit: bool, workers: int | None, plot: o.Plot | None, format_: str,
     output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Compute every combination of values, as `sweep` does, and keep those that none is better than in every objective.
@@ -53,7 +53,6 @@ def command(
     out.remark(_studies.models_of(made))
     out.write(front_tables(found), found.to_dict() if format_ == "json" else {}, lambda: front_records(found))
     if plot:
-        from roofsim.report import plots_of_studies as plots
+        from roofsim.report.figures.pareto import pareto as figure
 
-        plots.save(plots.front(found), plot)
-        out.say(f"drew {plot}")
+        out.draw(plot, figure(found, theme=plot.theme))

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
 from roofsim.cli._click import click
+from roofsim.report.choices import OF_PREDICTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from roofsim.prediction.results import Prediction
     from roofsim.prediction.setup import Setup
+    from roofsim.report.choices import OfPrediction
     from roofsim.report.table import Table
     from roofsim.specs.workload import Workload
     from roofsim.studies.compare import Remedy
@@ -23,36 +25,41 @@ if TYPE_CHECKING:
 @_studies.case_options
 @click.option("--operators", is_flag=True, help="List every operator, not only the largest.")
 @click.option("--explain", "explained", is_flag=True, help="Also what would help: other logits, no mask, graphs ...")
-@click.option(
-    "--memory-plot", type=o.Target((".png", ".svg", ".pdf")), metavar="FILE", default=None,
-    help="Draw what is alive over the operators of the prefill.",
-)  # fmt: skip
+@o.plot_option
+@o.draw_option(
+    OF_PREDICTION,
+    "What --plot draws of one case: where the time goes over length, memory over operators, operators on the roofline, "
+    "energy of a token over length.",
+)
 @o.output_options
 def command(
-    models: tuple[str, ...], operators: bool, explained: bool, memory_plot: str | None, format_: str,
+    models: tuple[str, ...], operators: bool, explained: bool, plot: o.Plot | None, draw: OfPrediction, format_: str,
     output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Predict prefill, decode, memory and energy of MODELS on devices.
 
     MODELS are names, aliases or the paths of YAML files. Several values of anything, set off by commas, are a table
     with a row for each combination; several runtimes alone are put side by side, and their difference is taken apart.
+    With --plot several runtimes are drawn as what each choice of the software costs, several of anything as both times.
 
     \b
     Example: roofsim predict mamba2-780m --device rtx-4090 --prompt 32k
+    Example: roofsim predict mamba2-780m -d rtx-4090 --plot memory.svg --draw memory
     Example: roofsim predict Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 -p 1k,16k
     Example: roofsim predict Qwen2.5-0.5B -d orin -r transformers-4.52-eager,cuda-graph,ideal
     """
     out = o.Output(format_, output, quiet)
     cases = _studies.by_runtime(models, options)
     if len(cases) == 1:
-        _one(out, *_studies.one_case(cases[0], options), operators, explained, memory_plot)
+        _one(out, *_studies.one_case(cases[0], options), operators, explained, plot, draw)
         return
-    _studies.refuse_of_several({"--memory-plot": memory_plot})
-    if not cases or operators or explained or not _compare(out, cases, options):
-        _several(out, models, options, operators, explained)
+    if not cases or operators or explained or not _compare(out, cases, options, plot):
+        _several(out, models, options, operators, explained, plot)
 
 
-def _one(out: o.Output, s: Setup, w: Workload, operators: bool, explained: bool, memory_plot: str | None) -> None:
+def _one(
+    out: o.Output, s: Setup, w: Workload, operators: bool, explained: bool, plot: o.Plot | None, draw: OfPrediction
+) -> None:
     from roofsim.prediction.request import predict_request
     from roofsim.prediction.results import plain
     from roofsim.report.prediction import operator_records, prediction_records, prediction_tables
@@ -69,15 +76,19 @@ def _one(out: o.Output, s: Setup, w: Workload, operators: bool, explained: bool,
         tables.insert(-1, remedy_table(result, found))
         data["remedies"] = plain(found)
         rows = rows if operators else partial(remedy_records, result, found)
+    figure = None
+    if plot:
+        from roofsim.prediction.request import settled
+        from roofsim.report.figures.prediction import prediction
+
+        figure = prediction(draw, s, settled(s, w), theme=plot.theme)
     out.write(tables, data, rows)
-    if memory_plot:
-        from roofsim.report import plots
-
-        plots.save(plots.timeline(s, w), memory_plot)
-        out.say(f"drew {memory_plot}")
+    out.draw(plot, figure)
 
 
-def _compare(out: o.Output, runtimes: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> bool:
+def _compare(
+    out: o.Output, runtimes: Sequence[Mapping[str, Any]], options: Mapping[str, Any], plot: o.Plot | None
+) -> bool:
     """Put runtimes side by side, if all can be run; whether they were."""
     from roofsim.foundation.errors import Unsupported
     from roofsim.report.compare import comparison_tables
@@ -90,13 +101,20 @@ def _compare(out: o.Output, runtimes: Sequence[Mapping[str, Any]], options: Mapp
     except Unsupported:
         return False
     rows = partial(prediction_records, [side.prediction for side in result.sides])
+    figure = None
+    if plot:
+        from roofsim.report.figures.attribution import attribution
+
+        figure = attribution(result, [s for s, _ in cases], theme=plot.theme)
     out.write(comparison_tables(result, cases[0][0].device.name), result.to_dict(), rows)
+    out.draw(plot, figure)
     return True
 
 
 def _several(
-    out: o.Output, models: Sequence[str], options: Mapping[str, Any], operators: bool, explained: bool
-) -> None:
+    out: o.Output, models: Sequence[str], options: Mapping[str, Any], operators: bool, explained: bool,
+    plot: o.Plot | None,
+) -> None:  # fmt: skip
     """Every combination as `compare` shows it; as data everything that is said of one."""
     from roofsim.explore.compare import compared
     from roofsim.prediction.request import predict_request
@@ -115,7 +133,8 @@ def _several(
 
     found = _studies.answers_of(models, options, ask, out.quiet)
     predictions = found.map(lambda each: each[0])
-    *tables, last = comparison_tables(compared(predictions))
+    beside = compared(predictions)
+    *tables, last = comparison_tables(beside)
     if explained:
         tables.append(joined(found, lambda each: remedy_table(*each)))
     tables += [joined(predictions, table(name)) for name in ("prefill", "decode") if operators]
@@ -129,4 +148,10 @@ def _several(
             return operator_records(each[0])
         return remedy_records(*each) if explained else prediction_records([each[0]])
 
+    drawn = None
+    if plot:
+        from roofsim.report.figures.compare import compare as figure
+
+        drawn = figure(beside, theme=plot.theme)
     out.write(tables, several_data(found, data), lambda: several_records(found, rows))
+    out.draw(plot, drawn)

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 @o.plot_option
 @o.output_options
 def command(
-    models: tuple[str, ...], plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
+    models: tuple[str, ...], plot: o.Plot | None, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Place every operator of MODELS by its arithmetic intensity and the rate it reaches.
 
-    Several values of anything, set off by commas, are a table with the passes of each combination as a whole; CSV and
-    JSON hold their operators.
+    Several values of anything, set off by commas, are a table with the passes of each combination as a whole, and a
+    panel each of the figure; CSV and JSON hold their operators.
 
     \b
     Example: roofsim roofline mamba2-780m --device rtx-4090 --prompt 8k --plot roofline.pdf
@@ -35,30 +35,35 @@ def command(
     """
     from roofsim.prediction.request import operator_intervals, predict_request
     from roofsim.report.prediction import roofline_records, roofline_rows, roofline_tables
+    from roofsim.report.several import titles_of
 
-    def placed(s: Setup, w: Workload) -> tuple[Prediction, Mapping[str, Any], list[Table], dict[str, Any]]:
-        result, within = predict_request(s, w), operator_intervals(s, w)
-        return result, within, *roofline_tables(result, s.device.name, s.runtime.name, s.machine(w.dtype), within)
+    def placed(s: Setup, w: Workload) -> tuple[Prediction, Setup, Mapping[str, Any]]:
+        return predict_request(s, w), s, operator_intervals(s, w)
+
+    def tables(result: Prediction, s: Setup, within: Mapping[str, Any]) -> tuple[list[Table], dict[str, Any]]:
+        machine = s.machine(result.workload.dtype)
+        return roofline_tables(result, s.device.name, s.runtime.name, machine, within)
+
+    def data(each: tuple[Prediction, Setup, Mapping[str, Any]]) -> dict[str, Any]:
+        return tables(*each)[1]
 
     out = o.Output(format_, output, quiet)
     chosen = _studies.single(models, options)
     if chosen is None:
-        _studies.refuse_of_several({"--plot": plot})
+        _studies.refuse_of_many(plot, models, options)
         found = _studies.answers_of(models, options, placed, out.quiet)
+        cases = [(titles_of(found)(row), each) for row, each in found.given]
         _studies.write_several(
             out, found, "Passes on the roofline", lambda each: roofline_rows(each[0]),
-            lambda each: roofline_records(each[3]["operators"]), data=lambda each: each[3],
+            lambda each: roofline_records(data(each)["operators"]), data=data,
         )  # fmt: skip
-        return
-    s, w = _studies.one_case(chosen, options)
-    result, within, tables, data = placed(s, w)
-    out.write(tables, data, lambda: roofline_records(data["operators"]))
+    else:
+        one = placed(*_studies.one_case(chosen, options))
+        cases = [("", one)]
+        shown, all_of_it = tables(*one)
+        out.write(shown, all_of_it, lambda: roofline_records(all_of_it["operators"]))
     if plot:
-        from roofsim.report import plots
+        from roofsim.report.figures.roofline import Placed
+        from roofsim.report.figures.roofline import roofline as figure
 
-        passes = [("prefill", result.prefill, within["prefill"]), ("decode", result.decode, within["decode"])]
-        dtypes = [w.dtype, *s.precision(w).units]
-        plots.save(
-            plots.roofline(result.model, s.device.name, s.machine(w.dtype), dtypes, passes, result.calibration), plot
-        )
-        out.say(f"drew {plot}")
+        out.draw(plot, figure([Placed(*each, title=title) for title, each in cases], theme=plot.theme))

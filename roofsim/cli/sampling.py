@@ -42,10 +42,11 @@ if TYPE_CHECKING:
 @o.stack_options(many=True)
 @o.transfer_option
 @o.set_option(many=True)
+@o.plot_option
 @o.output_options
 def command(
     models: tuple[str, ...], trials: list[int], tokens: list[int] | None, budget: str | None, shared: Any,
-    accuracy: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
+    accuracy: str | None, plot: o.Plot | None, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Cost of several answers to one prompt: time, energy, bytes and equivalent FLOP.
 
@@ -55,7 +56,7 @@ def command(
 
     \b
     Example: roofsim sampling Qwen2.5-0.5B -d rtx-4090 -r vllm --trials 1,16,256 --tokens 1k,8k
-    Example: roofsim sampling Llama-3.1-8B -d h100-sxm -r vllm --prompt 4k --budget 10s
+    Example: roofsim sampling Llama-3.1-8B -d h100-sxm -r vllm --prompt 4k --budget 10s --plot split.svg
     """
     from roofsim.explore.sampling import accuracy_in, budget_of, sampling
     from roofsim.foundation.units import MAX_COUNT
@@ -75,6 +76,7 @@ def command(
     out.remark(models)
     chosen = _studies.single(models, options)
     if chosen is None:
+        _studies.refuse_of_several({"--plot": plot})
         found = _studies.answers_of(models, options, ask, out.quiet).without("batch", "generate")
         _studies.write_several(
             out, found, "Trials of one prompt", lambda r: sampling_tables(r, r.device, r.runtime)[0], records,
@@ -83,4 +85,10 @@ def command(
         return
     s, w = _studies.one_case(chosen, options)
     result = ask(s, w)
+    drawn = None
+    if plot:
+        from roofsim.report.figures.sampling import sampling as figure
+
+        drawn = figure(result, s, w, theme=plot.theme)
     out.write(sampling_tables(result, s.device.name, s.runtime.name), result.to_dict(), lambda: records(result))
+    out.draw(plot, drawn)

@@ -54,7 +54,7 @@ def command(
     family: str, axes: tuple[str, ...], device: str, runtime: str | None, host: str | None, calibration: str | None,
     transfer: bool, changes: tuple[str, ...], over: tuple[str, ...], quality: str, train_tokens: int | None,
     where: str | None, objectives: str | None, against: str | None, sample: int | None, seed: int, every: bool,
-    plot: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
+    plot: o.Plot | None, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Evaluate the members of FAMILY and show those that no other beats in loss, latency and memory.
 
@@ -89,7 +89,6 @@ def command(
     tables = search_tables(result, *shown, every=every, most=MOST_SHOWN if format_ == "table" else None)
     out.write(tables, result.to_dict(), partial(search_records, result))
     if plot:
-        from roofsim.report import plots, plots_of_search
+        from roofsim.report.figures.search import search as figure
 
-        plots.save(plots_of_search.front(result, *shown), plot)
-        out.say(f"drew {plot}")
+        out.draw(plot, figure(result, *shown, theme=plot.theme))

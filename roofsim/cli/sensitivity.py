@@ -31,7 +31,7 @@ from roofsim.foundation.errors import InputError
 @o.plot_option
 @o.output_options
 def command(
-    models: tuple[str, ...], figure: str, over: str | None, heat: str | None, plot: str | None, format_: str,
+    models: tuple[str, ...], figure: str, over: str | None, heat: str | None, plot: o.Plot | None, format_: str,
     output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Say by how much each number of the device, host, runtime, model and workload moves a figure, and how far it is
@@ -68,10 +68,11 @@ def command(
         moved = sensitivities(s, w, figure, paths)
         out.write(report.sensitivity_tables(moved, *names), moved.to_dict(), lambda: report.sensitivity_records(moved))
     if plot:
-        from roofsim.report import plots_of_studies as plots
+        from roofsim.report.figures.heat import heat as map_
+        from roofsim.report.figures.tornado import tornado
 
-        plots.save(plots.heat(drawn, *names) if heat else plots.tornado(moved, *names), plot)
-        out.say(f"drew {plot}")
+        theme = plot.theme
+        out.draw(plot, map_(drawn, *names, theme=theme) if heat else tornado(moved, *names, theme=theme))
 
 
 def _spans(text: str) -> dict[str, str]:

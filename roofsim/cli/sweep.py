@@ -15,9 +15,13 @@ from roofsim.cli import _studies
 from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
+from roofsim.report.choices import OF_SWEEP, OfSweep
 
 if TYPE_CHECKING:
-    from roofsim.explore.sweep import Progress
+    from matplotlib.figure import Figure
+
+    from roofsim.explore.sweep import Progress, Swept
+    from roofsim.report.theme import Theme
 
 
 @click.command()
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     help="Write there: .parquet, .csv, .jsonl, .nc (a mesh), or a folder of Parquet files if it has no ending.",
 )  # fmt: skip
 @o.plot_option
+@o.draw_option(OF_SWEEP, "What --plot draws: figures over the longest axis, or the first of them over two axes.")
 @click.option("--restart", is_flag=True, help="Throw away what an earlier run of another study left beside the output.")
 @_studies.engine_options
 @click.option(
@@ -36,8 +41,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")
 def command(
-    output: str | None, plot: str | None, restart: bool, engine: str, scheduler: str | None, workers: int | None,
-    format_: str, quiet: bool, **options: Any,
+    output: str | None, plot: o.Plot | None, draw: OfSweep, restart: bool, engine: str, scheduler: str | None,
+    workers: int | None, format_: str, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Compute figures at every combination of values: of models, devices, runtimes, lengths, batches and spec fields.
 
@@ -46,6 +51,7 @@ def command(
 
     \b
     Example: roofsim sweep Qwen2.5-0.5B -d orin -p 1k..64k*4 --set device.memory.bandwidth=1x,2x
+    Example: roofsim sweep Qwen2.5-0.5B -d orin -p 1k..64k*2 -b 1..64*2 --plot ttft.svg --draw heat
     Example: roofsim sweep mamba2-780m -d orin,rtx-4090 -b 1..16*4 --where "fits and tpot < 50ms"
     """
     from roofsim.explore.sweep import swept, write
@@ -68,13 +74,16 @@ def command(
         return
     from roofsim.report.sweep import sweep_tables
 
-    if plot:
-        from roofsim.report import plots, plots_of_sweep
-
-        plots.save(plots_of_sweep.sweep(result), plot)
+    figure = _figure(result, draw, plot.theme) if plot else None
     out.write(sweep_tables(result, everything=format_ != "table"), result.to_dict() if format_ == "json" else {})
-    if plot:
-        out.say(f"drew {plot}")
+    out.draw(plot, figure)
+
+
+def _figure(result: Swept, draw: OfSweep, theme: Theme) -> Figure:
+    from roofsim.report.figures.heat import heat_of_sweep
+    from roofsim.report.figures.sweep import sweep
+
+    return heat_of_sweep(result, theme=theme) if draw == "heat" else sweep(result, theme=theme)
 
 
 def _target(output: str) -> Path:

@@ -44,6 +44,19 @@ def activity(kernel: Kernel, t: Terms, m: Machine) -> Activity:
     return Activity(t.working, work, traffic(kernel.cost, m) / m.bandwidth)
 
 
+@dataclass(frozen=True, slots=True)
+class Joules:
+    """The energy of a pass by what draws it: the device at `idle`, its clocks that are up while it is `waiting` for
+    work, units that are `active`, their `work`, and `traffic` to memory.
+    """
+
+    idle: Number
+    waiting: Number
+    active: Number
+    work: Number
+    traffic: Number
+
+
 def energy(device: Device, m: Machine, time: Number, done: Activity) -> Number:
     """Joules of a pass of `time` seconds: E = (idle + p_w · full) · time + units + memory, less what the limit denies.
 
@@ -52,19 +65,28 @@ def energy(device: Device, m: Machine, time: Number, done: Activity) -> Number:
     """
     if device.power.tdp is None:
         return nan  # nothing says what it draws
-    asked = _units(device, m, done) + _memory(device, m, done)
-    return waiting_power(device, m) * time + asked * _granted(device, m, time, asked)
+    asked = _asked(device, m, done)
+    return waiting_power(device, m) * time + _sum(asked) * _granted(device, m, time, _sum(asked))
+
+
+def joules(device: Device, m: Machine, time: Number, done: Activity) -> Joules:
+    """The parts of `energy`; what the limit denies is taken from all that is asked for alike."""
+    if device.power.tdp is None:
+        return Joules(nan, nan, nan, nan, nan)
+    asked = _asked(device, m, done)
+    drawn = asked * _granted(device, m, time, _sum(asked))
+    return Joules(idle_power(device) * time, _waiting(device, m) * time, drawn.active, drawn.work, drawn.traffic)
 
 
 def units_energy(device: Device, m: Machine, time: Number, done: Activity) -> Number:
     """Joules of it that the computing units draw beyond what they draw at idle: what a supply of theirs alone sees."""
-    units = _units(device, m, done)
-    return units * _granted(device, m, time, units + _memory(device, m, done))
+    asked = _asked(device, m, done)
+    return (asked.active + asked.work) * _granted(device, m, time, _sum(asked))
 
 
 def waiting_power(device: Device, m: Machine) -> Number:
     """Watts of a device that a program holds, its clocks up, whether a kernel runs or not: idle + p_w · full."""
-    return idle_power(device) + m["waiting_power"] * full_power(device)
+    return idle_power(device) + _waiting(device, m)
 
 
 def full_power(device: Device) -> Number:
@@ -84,12 +106,21 @@ def _granted(device: Device, m: Machine, time: Number, asked: Number) -> Number:
     return (GIVES_WAY + beyond * left / (beyond + left)) / (GIVES_WAY + beyond)
 
 
-def _units(device: Device, m: Machine, done: Activity) -> Number:
-    return full_power(device) * (m["active_power"] * done.active + m["flop_power"] * done.work)
+def _waiting(device: Device, m: Machine) -> Number:
+    return m["waiting_power"] * full_power(device)
 
 
-def _memory(device: Device, m: Machine, done: Activity) -> Number:
-    return full_power(device) * m["byte_power"] * done.traffic
+def _asked(device: Device, m: Machine, done: Activity) -> Activity:
+    """Joules that activity, work and traffic would draw without a limit."""
+    full = full_power(device)
+    return Activity(
+        full * m["active_power"] * done.active, full * m["flop_power"] * done.work,
+        full * m["byte_power"] * done.traffic,
+    )  # fmt: skip
+
+
+def _sum(asked: Activity) -> Number:
+    return asked.active + asked.work + asked.traffic
 
 
 def idle_power(device: Device) -> Number:

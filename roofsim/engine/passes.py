@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from typing import Literal
 
-from roofsim.engine.energy import Activity, activity, energy
+from roofsim.engine.energy import Activity, Joules, activity, energy, joules
 from roofsim.engine.roofline import (
     Bound,
     Machine,
@@ -92,11 +92,16 @@ class Later(PassFigures):
     """Figures of a pass that are each computed when it is asked for, and once.
 
     Kernels bound by computing are busy for `compute_time`, those bound by memory for `memory_time`, others are bound by
-    their launch.
+    their launch. The parts of `energy` are what `engine.energy.Joules` says.
     """
 
     compute_time: Number
     memory_time: Number
+    idle_energy: Number
+    waiting_energy: Number
+    active_energy: Number
+    work_energy: Number
+    traffic_energy: Number
 
     def __init__(self, computed: Callable[[str], Number]) -> None:
         self.__dict__["_computed"] = computed
@@ -167,10 +172,17 @@ class _Run:
         return Cost.total([(n, k.cost) for n, k, _ in self.launched])
 
     @cached_property
-    def energy(self) -> Number:
+    def done(self) -> Activity:
         s, m = self.stack, self.stack.machine
-        done = sum((s.activity(k, t, m) * n for n, k, t in self.launched), Activity()).shared
-        return energy(s.device, m, self.times.wall, done)
+        return sum((s.activity(k, t, m) * n for n, k, t in self.launched), Activity()).shared
+
+    @cached_property
+    def energy(self) -> Number:
+        return energy(self.stack.device, self.stack.machine, self.times.wall, self.done)
+
+    @cached_property
+    def joules(self) -> Joules:
+        return joules(self.stack.device, self.stack.machine, self.times.wall, self.done)
 
     @cached_property
     def own(self) -> Sequence[tuple[Number, Cost, str | None]]:
@@ -193,6 +205,10 @@ class _Run:
         return (own.weights + own.state) / self.stack.machine.bandwidth
 
 
+def _part_of(name: str) -> Callable[[_Run], Number]:
+    return lambda run: getattr(run.joules, name)
+
+
 _FIGURES: Mapping[str, Callable[[_Run], Number]] = {
     "time": lambda run: run.times.wall,
     "device_time": lambda run: run.times.device,
@@ -206,6 +222,7 @@ _FIGURES: Mapping[str, Callable[[_Run], Number]] = {
     "model_traffic_time": lambda run: run.model_traffic_time,
     "compute_time": lambda run: run.bound_times["compute"],
     "memory_time": lambda run: run.bound_times["memory"],
+    **{f"{part.name}_energy": _part_of(part.name) for part in fields(Joules)},
 }
 
 
@@ -287,9 +304,10 @@ def operator_times(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = No
 class OperatorRow:
     """One operator of one kind of layer, summed over all `count` of its layers.
 
-    `light_time` is what its kernels would take at the device's peaks; `basis` says where the efficiency that
-    decides its time is from: "calibrated" (fitted, or stated by the device file, from measured kernels), "prior", or
-    "set" by the user.
+    `light_time` is what its kernels would take at the device's peaks, `host_time` what the host needs to launch them,
+    `launch_bound_time` the part of `time` of kernels that neither computing nor memory bounds; `basis` says where the
+    efficiency that decides its time is from: "calibrated" (fitted, or stated by the device file, from measured
+    kernels), "prior", or "set" by the user.
     """
 
     layer: str
@@ -304,6 +322,8 @@ class OperatorRow:
     bytes_state: Number
     time: Number
     light_time: Number
+    host_time: Number
+    launch_bound_time: Number
     bound: Bound
     basis: Basis
 
@@ -316,12 +336,14 @@ def operators(stack: Stack, p: Pass, basis: Callable[[str], Basis]) -> Iterator[
     for row in lower(stack.architecture, stack.runtime, p, stack.device):
         for operator, lowered in row:
             if lowered.kernels:
-                yield _operator_row(row, operator.name, operator.kind, lowered, stack.machine, basis)
+                launches = sum(k.count * launch_time(k, stack.runtime, stack.machine, p.phase) for k in lowered.kernels)
+                yield _operator_row(row, operator.name, operator.kind, lowered, stack.machine, launches, basis)
 
 
 def _operator_row(
-    row: LoweredRow, name: str, kind: Kind, lowered: Lowered, m: Machine, basis: Callable[[str], Basis]
-) -> OperatorRow:
+    row: LoweredRow, name: str, kind: Kind, lowered: Lowered, m: Machine, launches: Number,
+    basis: Callable[[str], Basis],
+) -> OperatorRow:  # fmt: skip
     n = row.row.count
     timed: list[tuple[Kernel, Terms]] = [(each, terms(each, m)) for each in lowered.kernels]
     cost = sum((each.cost * each.count for each, _ in timed), Cost())
@@ -334,6 +356,7 @@ def _operator_row(
         row.row.layer, name, kind, n, n * sum(0 if each.joined else each.count for each, _ in timed),
         n * cost.matrix, n * cost.vector, n * cost.weights, n * cost.activations, n * cost.state,
         n * sum(by_bound.values()), n * sum(each.count * light_time(each.cost, m, each.unit) for each, _ in timed),
+        n * launches, n * sum(time for (reason, _), time in by_bound.items() if reason == "launch"),
         bound, basis(parameter),
     )  # fmt: skip
 

@@ -266,6 +266,7 @@ class HeatMap:
     model: str
     device: str
     runtime: str
+    workload: Mapping[str, object]
     figure: str
     words: str
     unit: str
@@ -292,7 +293,9 @@ def heat_map(s: Setup, w: Workload, figure: str, spans: Mapping[str, str]) -> He
         raise InputError(f"--heat {fixed[0].path}: decides what is run; a heat map is over numbers that can vary")
     found = compiled(s, w, (name,), tuple(spans))(**meshes)[name]
     values = tuple(tuple(map(float, line)) for line in found)
-    return HeatMap(s.model_name, s.device.id, s.runtime.id, figure, words, unit, (axes[0], axes[1]), values)
+    return HeatMap(
+        s.model_name, s.device.id, s.runtime.id, columns(w), figure, words, unit, (axes[0], axes[1]), values
+    )  # fmt: skip
 
 
 def _axis(s: Setup, w: Workload, path: str, span: str) -> Axis:

@@ -155,3 +155,20 @@ def interval_label(calibration: str | None) -> str:
 def by(calibration: str | None) -> str:
     """What intervals rest on, in words."""
     return f"by calibration {calibration}" if calibration else "by the priors of such devices and runtimes"
+
+
+def meaning_of_intervals(s: Setup) -> str:
+    """What kind of interval the figures of a setup have, and what it is made of."""
+    c = s.calibration
+    if c is None:
+        return (
+            "These are 95 % intervals of the prior population: nothing that was measured on this device with this "
+            "runtime went into them. They hold what devices and runtimes of such a class were seen to differ by, and "
+            "how far predictions of one were off that had been learnt from the others."
+        )
+    moved = f", transferred from {c.transferred_from} and widened for that" if c.transferred_from else ""
+    return (
+        f"These are 95 % intervals by calibration {s.calibration_name}{moved}: they hold what its {c.dataset.used:,} "
+        "measured rows leave open of its parameters, and how far predictions of rows were off that the fit had not "
+        "seen. Parameters that it could not determine have the priors of such devices and runtimes."
+    )

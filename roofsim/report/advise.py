@@ -22,19 +22,22 @@ OPTIONS: Mapping[str, str] = {name: name.replace("_", "-") for name in BUDGETS}
 
 def advice_tables(a: Advice) -> list[Table]:
     """The feasible candidates, the others by how little they miss, and why some cannot be run."""
-    limits = ", ".join(
+    names = varied(a)
+    title = f"{len(a.feasible):,} of {len(a.candidates):,} candidates meet the budgets: {limits_in_words(a)}"
+    tables = [Table(f"{title}\n{', '.join(common(a))}".strip(), *_feasible(a, names), _cut(len(a.feasible)))]
+    if a.others:
+        rows = [[*_labels(each, names), _missed(each.misses)] for each in a.others[:MOST]]
+        heads = [*_heads(names), Column("misses")]
+        tables.append(Table("Beyond the budgets, the nearest first", heads, rows, _cut(len(a.others))))
+    return [*tables, Table("", (), (), [*_refused(a.refused), NOTE])]
+
+
+def limits_in_words(a: Advice) -> str:
+    """The budgets, as the command line calls them."""
+    return ", ".join(
         f"{OPTIONS[name]} {'at least' if BUDGETS[name].least else 'at most'} {_shown(name, limit)}"
         for name, limit in a.budgets.items()
     )
-    varied = _varied(a)
-    title = f"{len(a.feasible):,} of {len(a.candidates):,} candidates meet the budgets: {limits}"
-    same = [each for each in _common(a) if each]
-    tables = [Table(f"{title}\n{', '.join(same)}".strip(), *_feasible(a, varied), _cut(len(a.feasible)))]
-    if a.others:
-        rows = [[*_labels(each, varied), _missed(each.misses)] for each in a.others[:MOST]]
-        heads = [*_heads(varied), Column("misses")]
-        tables.append(Table("Beyond the budgets, the nearest first", heads, rows, _cut(len(a.others))))
-    return [*tables, Table("", (), (), [*_refused(a.refused), NOTE])]
 
 
 NOTE = (
@@ -43,40 +46,40 @@ NOTE = (
 )
 
 
-def _varied(a: Advice) -> list[str]:
+def varied(a: Advice) -> list[str]:
     """The choices in which candidates differ, and always the model."""
     chosen = [each.row.chosen for each in a.candidates]
     names = chosen[0] if chosen else {}
     return [n for n in names if n == "model" or len({str(each[n]) for each in chosen if each[n] is not None}) > 1]
 
 
-def _common(a: Advice) -> list[str]:
+def common(a: Advice) -> list[str]:
     """The device and the runtime that all candidates share, and their lengths."""
     if not a.candidates:
         return []
-    chosen, varied = a.candidates[0].row.chosen, _varied(a)
-    specs = [a.names.get(chosen[name], chosen[name]) for name in ("device", "runtime") if name not in varied]
-    counts = [f"{name} {chosen[name]:,}" for name in ("batch", "prompt", "generate") if name not in varied]
-    return [*specs, *counts]
+    chosen, apart = a.candidates[0].row.chosen, varied(a)
+    specs = [a.names.get(chosen[name], chosen[name]) for name in ("device", "runtime") if name not in apart]
+    counts = [f"{name} {chosen[name]:,}" for name in ("batch", "prompt", "generate") if name not in apart]
+    return [each for each in (*specs, *counts) if each]
 
 
-def _heads(varied: Sequence[str]) -> list[Column]:
-    return [Column(name.rpartition(".")[2]) for name in varied]
+def _heads(names: Sequence[str]) -> list[Column]:
+    return [Column(name.rpartition(".")[2]) for name in names]
 
 
-def _labels(candidate: Candidate, varied: Sequence[str]) -> list[Any]:
-    return [candidate.row.chosen[name] for name in varied]
+def _labels(candidate: Candidate, names: Sequence[str]) -> list[Any]:
+    return [candidate.row.chosen[name] for name in names]
 
 
-def _feasible(a: Advice, varied: Sequence[str]) -> tuple[list[Column], list[list[Any]]]:
+def _feasible(a: Advice, names: Sequence[str]) -> tuple[list[Column], list[list[Any]]]:
     sized = [Column("size", "short")] if a.rank == "parameters" else []
     limited = [Column(OPTIONS[name].removeprefix("max-"), "text") for name in a.budgets]
     rows = []
     for each in a.feasible[:MOST]:
         shown = [_shown(name, each.values[name] or 0).replace(" ", TOGETHER) for name in a.budgets]
         room = f"x{units.significant(each.headroom)} {OPTIONS[each.tightest]}{', certain' if each.certain else ''}"
-        rows.append([*_labels(each, varied), *([each.parameters] if sized else []), *shown, room])
-    return [*_heads(varied), *sized, *limited, Column("room", "text")], rows
+        rows.append([*_labels(each, names), *([each.parameters] if sized else []), *shown, room])
+    return [*_heads(names), *sized, *limited, Column("room", "text")], rows
 
 
 def _shown(budget: str, value: float) -> str:

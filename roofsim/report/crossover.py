@@ -61,9 +61,10 @@ def row_notes(comparisons: Sequence[Comparison]) -> list[str]:
     pairs = [pair for c in comparisons for pair in c.pairs]
     if not pairs:
         return []
+    what = " or ".join(dict.fromkeys(METRICS[pair.metric].words for pair in pairs))
     return [
         UNCERTAIN,
-        f"A/B: {METRICS[pairs[0].metric].words} of A over that of B at 8,192 and 57,344 tokens; fits: longest prompt "
+        f"A/B: {what} of A over that of B at 8,192 and 57,344 tokens; fits: longest prompt "
         "in memory. Lengths in parentheses lie beyond it for A or B.",
         *windows(pairs),
     ]

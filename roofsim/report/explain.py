@@ -42,10 +42,7 @@ def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
         ],
         notes,
     )
-    meanings = {symbol: meaning for symbol, meaning in SYMBOLS.values()}
-    unit = {symbol: unit_of(meaning) for symbol, meaning in meanings.items()}
-    meanings |= {p.symbol: p.meaning for p in PARAMETERS.values()}
-    unit |= {p.symbol: p.unit for p in PARAMETERS.values()}
+    meanings, unit = meanings_of(), units_of()
     values = {**e.symbols, LENGTH: e.length}
     rows = [
         [name, Column("", unit[name]).text(values[name]), f"{pull:+.2f} %", meanings[name]]
@@ -61,6 +58,19 @@ def explain_tables(e: Explanation, device: str, runtime: str) -> list[Table]:
     regimes = Table("Regimes of the prefill", [Column("tokens"), Column("bound by"), Column("mask built")], spans,
                     [f"Longest prompt at this batch: {longest_prompt(e.limits)}."])  # fmt: skip
     return [formula, symbols, regimes, Table("", (), (), [assumed(e.assumptions, e.cautions)])]
+
+
+def meanings_of() -> dict[str, str]:
+    """What each symbol means."""
+    return {symbol: meaning for symbol, meaning in SYMBOLS.values()} | {
+        p.symbol: p.meaning for p in PARAMETERS.values()
+    }
+
+
+def units_of() -> dict[str, str]:
+    """The unit of each symbol."""
+    found = {symbol: unit_of(meaning) for symbol, meaning in SYMBOLS.values()}
+    return found | {p.symbol: p.unit for p in PARAMETERS.values()}
 
 
 SMALL = 0.005

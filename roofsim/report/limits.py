@@ -68,15 +68,24 @@ def limits_records(r: LimitsResult) -> Table:
 
 def longest_prompt(found: Limits) -> str:
     """The longest prompt in words, with what ends it."""
-    said = f"{tokens_that_fit(found.max_prompt)} tokens{_by(found.prompt_bound)}"
-    beyond = found.memory_prompt > found.max_prompt
-    return f"{said}; memory holds {tokens_that_fit(found.memory_prompt)}" if beyond else said
+    return f"{tokens_that_fit(found.max_prompt)} tokens{prompt_end(found)}"
+
+
+def prompt_end(found: Limits) -> str:
+    """What ends the longest prompt, set off from what stands before it, and what memory holds beyond that."""
+    more = f"; memory holds {tokens_that_fit(found.memory_prompt)}" * (found.memory_prompt > found.max_prompt)
+    return f"{_by(found.prompt_bound)}{more}"
 
 
 def largest_batch(found: Limits, at_once: int | None) -> str:
     """The largest batch in words, with what ends it, and how many of it run at once if not all do."""
+    return f"{tokens_that_fit(found.max_batch)}{batch_end(found, at_once)}"
+
+
+def batch_end(found: Limits, at_once: int | None) -> str:
+    """What ends the largest batch, set off from what stands before it, and how many of it run at once."""
     waiting = f", {at_once:,} of them at once" if at_once and found.max_batch > at_once else ""
-    return f"{tokens_that_fit(found.max_batch)}{_by(found.batch_bound)}{waiting}"
+    return f"{_by(found.batch_bound)}{waiting}"
 
 
 def _by(reason: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Any
 
@@ -23,15 +23,28 @@ from roofsim.report.table import Column, Figure, Table
 
 def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool) -> list[Table]:
     """The request, both passes side by side, memory by part, and the operators."""
-    w, r, mem = p.workload, p.request, p.memory
-    request = Table(
-        heading(f"{p.model} on {device}\nwith {runtime}", p.cautions),
+    request = replace(request_table(p), title=heading(f"{p.model} on {device}\nwith {runtime}", p.cautions))
+    tables = [request, *([interval_table(p)] if p.intervals else []), pass_table(p), memory_table(p)]
+    for name, each in (("prefill", p.prefill), ("decode", p.decode)):
+        tables.append(operator_table(name, each, everything=operators))
+    return [*tables, Table("", (), (), [BASIS, assumed(p.assumptions, p.cautions)])]
+
+
+def request_table(p: Prediction) -> Table:
+    """What was asked for, and what the user sees of it."""
+    w, r = p.workload, p.request
+    return Table(
+        "Request",
         [Column("batch", "count"), Column("prompt", "count"), Column("generate", "count"), Column("TTFT", "s"),
          Column("TPOT", "s"), Column("total", "s"), Column("tokens/s", "rate"), Column("energy", "J")],
         [[w.batch, w.prompt, w.generate, r.ttft, r.tpot, r.total_time, r.tokens_per_second, r.energy]],
         [_rates(p)],
     )  # fmt: skip
-    passes = Table(
+
+
+def pass_table(p: Prediction) -> Table:
+    """Both passes side by side."""
+    return Table(
         "Passes",
         [Column("figure"), Column("prefill", "text"), Column("decode", "text")],
         [
@@ -39,13 +52,18 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
             for (name, prefill), (_, decode) in zip(_pass(p.prefill), _pass(p.decode), strict=True)
         ],
     )
+
+
+def memory_table(p: Prediction) -> Table:
+    """The peak by part, and both limits."""
+    mem = p.memory
     parts = ("weights", "state", "activations", "logits", "masks", "workspace")
     fits = "fits" if p.fits else "does not fit"
     notes = [f"The peak is at: {mem.binding}."]
     if p.limits:
         longest, largest = longest_prompt(p.limits), largest_batch(p.limits, p.room.sequences)
         notes.append(f"Longest prompt at this batch: {longest}. Largest batch at this prompt: {largest}.")
-    memory = Table(
+    return Table(
         f"Memory: {fits} in {p.room.words}",
         [Column("part"), Column("bytes", "B"), Column("share", "%")],
         [
@@ -55,10 +73,6 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
         ],
         notes,
     )
-    tables = [request, *([_intervals(p)] if p.intervals else []), passes, memory]
-    for name, each in (("prefill", p.prefill), ("decode", p.decode)):
-        tables.append(operator_table(name, each, everything=operators))
-    return [*tables, Table("", (), (), [BASIS, assumed(p.assumptions, p.cautions)])]
 
 
 ASKED = ("model", "device", "runtime", "host", "calibration", "basis")
@@ -145,7 +159,7 @@ _FIGURES = {
 """What each figure with an interval is called, and its unit."""
 
 
-def _intervals(p: Prediction) -> Table:
+def interval_table(p: Prediction) -> Table:
     """The figures with their 95 % intervals."""
     parts = {row.interval: attrgetter(row.figure)(p) for row in METRICS.values() if "." in row.figure}
     values = {

@@ -33,7 +33,7 @@ def plain_spec(kind: str, spec: Any) -> tuple[list[Table], dict[str, Any]]:
     explains = getattr(spec, "explains", None)
     if explains:
         tables.append(Table("Why", [Column("choice"), Column("reason")], list(explains.items())))
-    tables.append(_sources(spec))
+    tables.append(sources(spec))
     return tables, {
         "kind": {"hardware": "device", "runtimes": "runtime"}.get(kind, "host"),
         **written(spec),
@@ -56,26 +56,26 @@ def implementation(known: Implementation) -> list[Table]:
     for family, facts in {"every": known.every, **known.families}.items():
         # what another implementation runs is told there
         shown = {"run_by": facts["run_by"]} if "run_by" in facts else facts
-        rows += [[family, name, _fact(fact.value), fact.source, fact.note] for name, fact in shown.items()]
+        rows += [[family, name, stated(fact.value), fact.source, fact.note] for name, fact in shown.items()]
     columns = [Column("family"), Column("fact"), Column("value", "text"), Column("source"), Column("note")]
     return [
         Table(f"Code: {known.name} ({known.id})", columns, rows),
-        _sources(known),
+        sources(known),
     ]
 
 
-def _sources(spec: Documented) -> Table:
+def sources(spec: Documented) -> Table:
     """Where the numbers of a file are from."""
     none = [] if spec.sources else ["None: nothing says where its numbers are from."]
     return Table("Sources", [Column("key"), Column("source")], list(spec.sources.items()), none)
 
 
-def _fact(value: Any) -> str:
+def stated(value: Any) -> str:
     """A value as a file states it, in one line."""
     if isinstance(value, Spec):
-        return " and ".join(f"{key} {_fact(each)}" for key, each in items(value) if each)
+        return " and ".join(f"{key} {stated(each)}" for key, each in items(value) if each)
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_fact(each)}" for key, each in value.items())
+        return ", ".join(f"{key}: {stated(each)}" for key, each in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
@@ -146,12 +146,27 @@ def order(a: Architecture) -> str:
     return ", ".join(pieces)
 
 
+def layers(a: Architecture) -> Table:
+    """What a model is made of."""
+    rows = [
+        [name, count, "\n".join(describe_part(part) for part in a.layers[name])] for name, count in a.counts.items()
+    ]
+    return Table(
+        f"{a.name}: width {a.d_model:,}, vocabulary {a.vocab:,}, embeddings "
+        f"{'tied' if a.tied_embeddings else 'separate'}",
+        [Column("layer"), Column("count", "count"), Column("parts")],
+        rows,
+        [
+            f"Order: {order(a)}.",
+            *([f"Context window: {a.window:,} tokens."] if a.window else []),
+            *(f"Note: {note}." for note in a.notes),
+        ],
+    )
+
+
 def model(a: Architecture, w: Workload) -> tuple[list[Table], dict[str, Any]]:
     """A model: its layers, parameters by kind, state and FLOP."""
     data = model_data(a, w)
-    layers = [
-        [name, count, "\n".join(describe_part(part) for part in a.layers[name])] for name, count in a.counts.items()
-    ]
     parameters = data["parameters"]
     total = parameters["total"]
     kinds = [[kind, n, n / total] for kind, n in parameters["by_kind"].items() if n]
@@ -165,11 +180,7 @@ def model(a: Architecture, w: Workload) -> tuple[list[Table], dict[str, Any]]:
     published = a.published_parameters
     notes = [f"Published: {published.value:,} ({a.sources[published.source]})."] if published else []
     tables = [
-        Table(f"{a.name}: width {a.d_model:,}, vocabulary {a.vocab:,}, embeddings "
-              f"{'tied' if a.tied_embeddings else 'separate'}",
-              [Column("layer"), Column("count", "count"), Column("parts")], layers,
-              [f"Order: {order(a)}.", *([f"Context window: {a.window:,} tokens."] if a.window else []),
-               *(f"Note: {note}." for note in a.notes)]),
+        layers(a),
         Table("Parameters", [Column("kind"), Column("number", "count"), Column("share", "%")],
               [*kinds, ["total", total, 1.0]], notes),
         Table(f"State of one sequence ({w.dtype}, recurrent states fp32)", [Column("state"), Column("bytes", "B")],
@@ -177,7 +188,7 @@ def model(a: Architecture, w: Workload) -> tuple[list[Table], dict[str, Any]]:
         Table("Work of one pass, logits of all positions; decode is one token on a context",
               [Column("pass"), Column("matrix", "FLOP"), Column("vector", "FLOP"), *(Column(k, "FLOP") for k in SHOWN)],
               flops),
-        _sources(a),
+        sources(a),
     ]  # fmt: skip
     return tables, data
 

@@ -17,6 +17,12 @@ UNITS = {
 }  # fmt: skip
 """The unit in which a metric is shown."""
 
+SAID = {
+    "latency_s": "time of a pass", "device_time_s": "time on the device", "peak_mem_bytes": "peak memory",
+    "weights_bytes": "weights", "energy_j": "energy", "kernel_count": "kernels", "kv_tokens": "tokens in the cache",
+}  # fmt: skip
+"""What metrics of runs are called in words."""
+
 WORST = 5
 """Rows with the largest errors that are listed."""
 

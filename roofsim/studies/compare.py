@@ -18,15 +18,23 @@ from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload
 
 STEPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("logits", ("logits",)),
-    ("mask", ("attention.mask", "attention.mask_bytes", "attention.mask_build_bytes")),
-    ("cache copies", ("cache", "attention.copies_first_cache", "call")),
-    ("repeated heads", ("attention.kv_heads", "attention.copies_queries", "attention.splits_decode")),
-    ("fusion", ("lowering", "implementation", "fused", "matrix_library", "state")),
+    ("logits", ("logits", "narrows")),
+    ("mask", ("attention.mask", "attention.mask_bytes", "attention.mask_build_bytes", "attention.mask_padded",
+              "attention.mask_kernels")),
+    ("cache copies", ("cache", "spare", "attention.copies_first_cache", "attention.converts_cache", "call")),
+    ("repeated heads", ("attention.kv_heads", "attention.copies_queries", "attention.splits_decode",
+                        "attention.each_head")),
+    ("plans", ("attention.plans",)),
+    ("fusion", ("lowering", "implementation", "fused", "matrix_library", "state", "experts", "products", "parameters",
+                "attention.kernel", "attention.cudnn", "attention.splits_blocks", "attention.tiles",
+                "attention.latents")),
     ("launch", ("host",)),
     ("reserve", ("memory",)),
-)
+)  # fmt: skip
 """What two runtimes can differ in, in the order in which the differences are made."""
+
+OTHER, CALIBRATION = "other choices", "calibration"
+"""What is left after them: fields that are in none, and the calibration or the priors of the other stack."""
 
 COMPARED = ("ttft", "tpot", "memory", "energy")
 """Metrics that are taken apart."""
@@ -76,17 +84,29 @@ def compare_runtimes(setups: Sequence[Setup], w: Workload) -> RuntimeComparison:
 
 def contributions(start: Setup, end: Setup, w: Workload) -> tuple[Contribution, ...]:
     """Change one kind of choice after the other; the parts add up to the whole difference."""
-    now = start
-    before = _figures(now, w)
+    before = _figures(start, w)
     found = []
-    for step, fields in STEPS:
-        now = replace(now, runtime=_adopt(now.runtime, end.runtime, fields))
+    for step, now in _towards(start, end):
         after = _figures(now, w)
         change = [b - a for a, b in zip(before, after, strict=True)]
-        if any(change):
+        if any(abs(each) > NOTHING * a for each, a in zip(change, before, strict=True)):
             found.append(Contribution(step, *change))
         before = after
     return tuple(found)
+
+
+NOTHING = 1e-12
+"""Changes by less than this share of a figure are those of rounding."""
+
+
+def _towards(start: Setup, end: Setup) -> Iterator[tuple[str, Setup]]:
+    """Setups on the way from one to another, each with the kind of choice that it has made beyond the one before."""
+    now = start
+    for step, fields in STEPS:
+        now = replace(now, runtime=_adopt(now.runtime, end.runtime, fields))
+        yield step, now
+    yield OTHER, replace(now, runtime=end.runtime)
+    yield CALIBRATION, end
 
 
 def _figures(s: Setup, w: Workload) -> list[float]:

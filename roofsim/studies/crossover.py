@@ -15,11 +15,12 @@ from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.step import NEVER, mask_from
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.fitted import doubt, doubted, reach, unsure
 from roofsim.prediction.intervals import logs, scatter, variance
 from roofsim.prediction.limits import longest_prompt
 from roofsim.prediction.metrics import METRICS, Metric, metric_named
 from roofsim.prediction.request import decode_operators, prefill_operators
-from roofsim.prediction.results import interval_basis, plain
+from roofsim.prediction.results import columns, interval_basis, plain
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.symbols import Symbols, at_symbols, slopes, symbols_of
 from roofsim.prediction.words import assumptions, cautions
@@ -75,6 +76,7 @@ class Pair:
     `max_prompt` is the longest prompt that can be run, `context_window` what a model's config states, None if nothing.
     `values` holds the metric of both at `lengths`, `bands` its 95 % intervals there; `ratios` is a's over b's, so above
     1 means that b is faster (uses less memory, less energy); for throughput above 1 means that a is better.
+    `mask_from` is the prompt from which on the runtime builds an N × N mask for a model, None if it never does.
     """
 
     a: str
@@ -87,6 +89,7 @@ class Pair:
     lengths: tuple[int, ...]
     values: Mapping[str, tuple[float, ...]]
     bands: Mapping[str, tuple[tuple[float, float], ...]]
+    mask_from: Mapping[str, int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,10 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All pairs on one device with one runtime; `skipped` are those of which it cannot run a model."""
+    """All pairs on one device with one runtime; `skipped` are those of which it cannot run a model.
+
+    `workload` holds what was asked for beside the prompt.
+    """
 
     device: str
     runtime: str
@@ -108,6 +114,7 @@ class Comparison:
     skipped: tuple[Skipped, ...]
     cautions: tuple[str, ...]
     assumptions: tuple[str, ...]
+    workload: Mapping[str, Any]
     calibration: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -162,6 +169,7 @@ def compare_setups(
         tuple(skipped),
         tuple(dict.fromkeys(each for s in used for each in cautions(s, w, one_length=False))),
         _shared_first([assumptions(s, w, one_length=False) for s in used]),
+        {name: value for name, value in columns(w).items() if name != "prompt"},
         first.calibration_name,
     )
 
@@ -270,8 +278,10 @@ def compare(a: Setup, b: Setup, w: Workload, metric: str, longest: int = LONGEST
     found = {side: f(prompt=grid) for side, f in curves.items()}
     values = {side: each[metric] for side, each in found.items()}
     sides = {side: _Side.of(s, w, METRICS[metric], grid, found[side]) for side, s in (("a", a), ("b", b))}
-    bands = {side: each.band(s) for (side, each), s in zip(sides.items(), (a, b), strict=True)}
-    uncertain = sides["a"].near(sides["b"], a)
+    doubts = {side: doubt(s, replace(reach(s, w), prompt=grid)) for side, s in (("a", a), ("b", b))}
+    known = {side: doubted(s, doubts[side]) for side, s in (("a", a), ("b", b))}
+    bands = {side: each.band(known[side]) for side, each in sides.items()}
+    uncertain = sides["a"].near(sides["b"], known["b" if doubts["b"] == "rates" else "a"])
     ahead = values["a"] <= values["b"]
     crossings = []
     for i in np.flatnonzero(ahead[1:] != ahead[:-1]):
@@ -283,7 +293,16 @@ def compare(a: Setup, b: Setup, w: Workload, metric: str, longest: int = LONGEST
         names["a"], names["b"], metric, tuple(crossings), ratios, ends,
         {"a": a.architecture.window or None, "b": b.architecture.window or None},
         tuple(int(n) for n in grid), {side: tuple(v.tolist()) for side, v in values.items()}, bands,
+        {side: _masked_from(s) for side, s in (("a", a), ("b", b))},
     )  # fmt: skip
+
+
+def _masked_from(s: Setup) -> int | None:
+    """The prompt from which on a mask is built for it, None for never."""
+    start = mask_from(s.architecture, s.runtime)
+    if start == NEVER or s.runtime.attention.mask == "steps":  # that is no mask of a prompt
+        return None
+    return max(start - s.architecture.prefix_tokens, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +323,13 @@ class _Side:
 
         values, slopes = logs(s, variant(w, prompt=lengths), row.figure)
         _, host, device = curve.values()
-        sigma = [scatter(s, row.measured, matters) for matters in (False, True)]
+        low, high = s.calibration.covered.tokens if s.calibration else (0, np.inf)
+        known = unsure(s, replace(reach(s, w), prompt=lengths))
+        far = doubted(known, "scatter")
+        sigma = [
+            np.where((lengths < low) | (lengths > high), *(scatter(x, row.measured, matters) for x in (far, known)))
+            for matters in (False, True)
+        ]
         shape = np.shape(lengths)
         return cls(
             np.broadcast_to(values, shape), {name: np.broadcast_to(x, shape) for name, x in slopes.items()},

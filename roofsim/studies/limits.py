@@ -100,7 +100,13 @@ def listed(lengths: Sequence[int]) -> Sequence[int]:
     return lengths
 
 
+BEYOND = 1.12
+"""How far a figure of memory goes on beyond the longest prompt that it holds."""
+
+
 def spread(result: LimitsResult, points: int = 64) -> list[int]:
-    """Evenly spaced lengths over those of a result, for a figure."""
+    """Evenly spaced lengths over those of a result, for a figure, and a little beyond where memory ends there."""
     low, high = result.at[0].prompt, result.at[-1].prompt
+    if high == result.limits.memory_prompt:
+        high = round(BEYOND * high)
     return sorted({round(low + (high - low) * i / (points - 1)) for i in range(points)})

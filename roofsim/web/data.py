@@ -20,7 +20,7 @@ from roofsim.foundation.version import __version__
 from roofsim.lowering.step import mask_from
 from roofsim.model.architecture import Architecture
 from roofsim.model.weights import CACHE_BYTES
-from roofsim.prediction.fitted import AUTO, NONE, chosen
+from roofsim.prediction.fitted import AUTO, NONE, Doubt, chosen, doubt, doubted, reach
 from roofsim.prediction.intervals import FIGURES as WITH_INTERVALS
 from roofsim.prediction.intervals import scatter
 from roofsim.prediction.metrics import METRICS
@@ -29,7 +29,7 @@ from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.what_if import what_if
 from roofsim.prediction.words import basis_of, cautions
-from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95
+from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95, Reach
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload, workload
@@ -191,14 +191,44 @@ def _case(
     return {
         "formats": formats, "auto": auto.calibration_name or NONE,
         "masks": mask_from(s.architecture, s.runtime) - s.architecture.prefix_tokens,
+        "doubts": doubts(s, dict(zip(formats, asked, strict=True))),
         "cautions": list(cautions(s, request_of(s), one_length=False)),
     }  # fmt: skip
+
+
+def doubts(s: Setup, formats: Mapping[str, str | None]) -> dict[str, dict[str, dict[str, Doubt]]]:
+    """What is in doubt of a request by calibration and formats of weights and cache, where something is.
+
+    That is at lengths and batches that were measured; the page looks at those.
+    """
+    found: dict[str, dict[str, dict[str, Doubt]]] = {}
+    asked = reach(s, request_of(s))
+    for name in _known(s):
+        known = chosen(s, name)
+        for own, weights in formats.items():
+            for cache in _caches(s):
+                read = known.formats(request_of(s, weights, cache), asked.kinds)
+                r = Reach(None, None, asked.model, asked.kinds, *read)
+                if each := doubt(known, r):
+                    found.setdefault(name, {}).setdefault(own, {})[cache] = each
+    return found
+
+
+def _known(s: Setup) -> list[str]:
+    """The shipped calibrations of a device with a runtime."""
+    return [name for name, stack in library.stacks().items() if stack == (s.device.id, s.runtime.id)]
+
+
+def _caches(s: Setup) -> tuple[str, ...]:
+    """Encodings of a cache that are offered, that of activations first."""
+    own = s.device.default_dtype
+    return (own, *(name for name in CACHES if s.runtime.caches is None or name in s.runtime.caches))
 
 
 def _by_cache(s: Setup, weights: str | None, functions: Functions) -> Iterator[tuple[str, int | str]]:
     """By encoding of the cache: the request, or why there is none."""
     own = s.device.default_dtype
-    for each in (own, *(name for name in CACHES if s.runtime.caches is None or name in s.runtime.caches)):
+    for each in _caches(s):
         try:
             w = request_of(s, weights, each)
             s.precision(w)  # what cannot be kept or multiplied is refused here
@@ -214,20 +244,18 @@ def _stack(models: tuple[Architecture, ...], device: Device, runtime: Runtime) -
             s = combined(model, device, runtime)
         except InputError:
             continue
-        known = [name for name, stack in library.stacks().items() if stack == (s.device.id, s.runtime.id)]
         own = on(runtime, device)
         return {
             "runtime": named(own), "title": own.name, "host": s.host.name if s.host else None,
-            "calibrations": {name: _calibration(chosen(s, name), device) for name in (*known, NONE)},
+            "calibrations": {name: _calibration(chosen(s, name), device) for name in (*_known(s), NONE)},
         }  # fmt: skip
     return None
 
 
 def _calibration(s: Setup, device: Device) -> dict[str, Any]:
     """The numbers under a calibration, and what its intervals are made of."""
-    c, expected, now = s.calibration, s.priors, numbers(s, device.default_dtype)
+    c, now, order = s.calibration, numbers(s, device.default_dtype), list(PARAMETERS)
     known = s.fitted.keys() & set(c.covariance.names) if c else set()
-    order = list(PARAMETERS)
     covariance: dict[str, Any] = {}
     if c and known:
         at = [i for i, name in enumerate(c.covariance.names) if name in known]
@@ -236,15 +264,24 @@ def _calibration(s: Setup, device: Device) -> dict[str, Any]:
             "lower": [[c.covariance.lower[i][j] for j in at[: n + 1]] for n, i in enumerate(at)],
         }
     return {
-        "title": basis_of(s),
+        "name": s.calibration_name, "title": basis_of(s),
         "numbers": [x if isfinite(x) else None for x in now.values()],
-        "spreads": [0 if name in known else expected.shown * expected.spreads[name] for name in order],
-        "covariance": covariance,
+        "covariance": covariance, **beside(s), "doubted": beside(doubted(s, "rates")),
+        "covered": {"batch": c.covered.batch, "prompt": c.covered.tokens} if c else None,
+        "knobs": {path: found for path, _, _ in _knobs([device]) if (found := _moved(s, path, device, now))},
+    }  # fmt: skip
+
+
+def beside(s: Setup) -> dict[str, Any]:
+    """What intervals are made of beside the covariance of a fit: spreads of what was not fitted, scatter of figures."""
+    c, expected = s.calibration, s.priors
+    known = s.fitted.keys() & set(c.covariance.names) if c else set()
+    return {
+        "spreads": [0 if name in known else expected.shown * expected.spreads[name] for name in PARAMETERS],
         "scatter": {
             name: [scatter(s, measured, host) for host in (False, True)]
             for name, (_, measured) in WITH_INTERVALS.items()
         },
-        "knobs": {path: found for path, _, _ in _knobs([device]) if (found := _moved(s, path, device, now))},
     }  # fmt: skip
 
 

@@ -47,6 +47,8 @@ def one_model() -> list[str]:
     trials: roofsim.Sampled = roofsim.sampling(MODEL, DEVICE, trials=[1, 4], budget="20s", share="copied", prompt=512)
     rates: list[float] = [each.tokens_per_second for each in trials.rows]
     assert min(rates) > 0
+    paper: roofsim.Report = roofsim.report(MODEL, DEVICE, against=OTHER, prompt=2048, set="device.memory.bandwidth=2x")
+    assert paper.with_(batch=2).markdown().startswith("# ")
     help_: list[str] = [each.change for each in p.remedies()]
     assert help_
     assert min(seconds, longest, number, pull) > 0
@@ -104,6 +106,12 @@ def drawn(folder: Path) -> list[Figure]:
     p = roofsim.predict(MODEL, DEVICE)
     figures = [p.plot(), p.plot("memory"), plots.roofline(p), plots.memory(p)]
     figures += [plots.limits(roofsim.limits(MODEL, DEVICE, lengths=[1024, 2048]))]
+    figures += [plots.breakdown(p, lengths="1k,4k", theme="dark"), plots.energy(p, lengths=[1024])]
+    figures += [plots.attribution(p, p.with_(runtime="ideal")), plots.show(roofsim.show(DEVICE))]
+    mesh = roofsim.sweep(MODEL, device=DEVICE, prompt=[1024, 2048], batch=[1, 2], figures=["ttft", "fits"])
+    figures += [mesh.plot("heat"), plots.heat(mesh, "ttft"), roofsim.explain(MODEL, DEVICE).plot(theme="dark")]
+    figures += [roofsim.advise(MODEL, device=DEVICE, tpot="50ms").plot()]
+    figures += [roofsim.sampling(MODEL, DEVICE, trials=[1, 2], tokens=64).plot()]
     plots.save(figures[0], folder / "roofline.png")
     return figures
 

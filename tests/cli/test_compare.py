@@ -305,7 +305,7 @@ def test_the_figure_shows_each_row_with_its_interval(here, roofsim, refused):
     text = (here / "figure.svg").read_text()
     for word in ("Qwen2.5-0.5B", "rtx-4090", "95 % interval, calibrated", "does not fit: times as if it did"):
         assert word in text
-    from roofsim.report.plot_of_comparison import comparison
+    from roofsim.report.figures.compare import compare as comparison
 
     figure = comparison(compare("Qwen2.5-0.5B", device="orin", weights=["bf16", "fp16"]))
     bars = [line.get_xdata() for line in figure.axes[0].lines if len(line.get_xdata()) == 2]

@@ -17,7 +17,7 @@ BOUNDS = {"compute", "memory", "launch", "network"}
 OPERATOR = {
     "layer": str, "operator": str, "kind": KINDS, "count": COUNT, "kernels": NUMBER, "matrix_flops": NUMBER,
     "vector_flops": NUMBER, "bytes_weights": NUMBER, "bytes_activations": NUMBER, "bytes_state": NUMBER,
-    "time": NUMBER, "bound": BOUNDS,
+    "time": NUMBER, "host_time": NUMBER, "launch_bound_time": NUMBER, "bound": BOUNDS,
 }  # fmt: skip
 PASS = {
     "time": NUMBER, "device_time": NUMBER, "host_time": NUMBER, "kernels": NUMBER, "matrix_flops": NUMBER,

@@ -241,7 +241,7 @@ def test_a_cell_has_the_lengths_of_each_stretch_and_marks_what_is_out_of_reach()
 
     def pair(turns, window=None, metric="ttft"):
         starts = {"a": (1.0,), "b": (2.0,)}
-        return Pair("a", "b", metric, tuple(turns), {}, {}, {"a": window, "b": None}, (16,), starts, {})
+        return Pair("a", "b", metric, tuple(turns), {}, {}, {"a": window, "b": None}, (16,), starts, {}, {})
 
     assert _ahead(pair([])) == "never"
     assert _ahead(pair([], metric="throughput")) == "always"

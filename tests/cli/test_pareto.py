@@ -52,9 +52,9 @@ def test_a_front_is_drawn(roofsim, here, objectives):
     pytest.importorskip("matplotlib")
     roofsim(f"{LINE} --objectives {objectives} --plot figure.svg -q")
     drawn = (here / "figure.svg").read_text()
-    assert "tokens_per_second (more is better)" in drawn
+    assert "end-to-end output tokens per second (more is better)" in drawn
     assert "other points" in drawn
-    assert ("memory_peak (less is better)" in drawn) == (objectives.count(",") == 2)
+    assert ("peak memory (less is better)" in drawn) == (objectives.count(",") == 2)
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,8 @@ def test_a_what_if_that_cannot_be_is_refused_in_few_words(refused, change):
     [
         ("predict mamba2-780m", "--device"),
         ("predict -d orin", "MODEL"),
-        ("predict mamba2-780m Qwen2.5-0.5B -d orin --memory-plot memory.png", "--memory-plot"),
+        ("predict mamba2-780m -d orin --plot memory.png --draw memroy", "--draw"),
+        ("predict mamba2-780m -d tpu-v6e -r ideal --plot energy.png --draw energy", "power.tdp"),
         ("crossover mamba2-780m -d orin", "two"),
         ("crossover Qwen2.5-0.5B mamba2-780m", "--device"),
         ("crossover Qwen2.5-0.5B mamba2-780m -d orin --longest 1", "longest"),

@@ -60,10 +60,11 @@ def test_a_tornado_shows_the_numbers_and_the_interval(roofsim, here):
     roofsim(f"{LINE} --plot figure.svg -q")
     drawn = (here / "figure.svg").read_text()
     rows = {row.number: row for row in sensitivity("Qwen2.5-0.5B", "orin").rows}
-    assert f"device.memory.bandwidth  {rows['device.memory.bandwidth'].elasticity:+.2f}" in drawn
+    assert "device.memory.bandwidth = 102 GB/s" in drawn
+    assert f">{rows['device.memory.bandwidth'].elasticity:+.2f}<" in drawn
     assert "95 % interval, calibrated" in drawn
     # an efficiency cannot be doubled beyond 1
-    assert f">x{significant(1 / rows['parameters.gemm_efficiency'].value)}<" in drawn
+    assert f">×{significant(1 / rows['parameters.gemm_efficiency'].value)}<" in drawn
 
 
 def test_a_heat_map_is_drawn_and_written(roofsim, here):

@@ -153,9 +153,9 @@ def test_a_transfer_is_one_in_every_row(data):
     assert rows[1]["calibration"] == data("predict Qwen2.5-0.5B -d rtx-3090 --transfer")["calibration"] is not None
 
 
-def test_a_figure_of_one_case_is_not_drawn_of_several(refused):
-    assert "--memory-plot" in refused(f"predict {BOTH} --memory-plot m.png")
-    assert "--plot" in refused(f"limits {BOTH} --plot m.png")
+def test_figures_of_more_cases_than_can_be_read_are_refused(refused):
+    said = refused("limits mamba-130m mamba2-130m -d orin,rtx-4090 -b 1,2,4,8 --plot m.png")
+    assert "--plot: a figure has room for 12 cases, not for 16" in said
 
 
 @pytest.mark.parametrize(("option", "column"), [("--operators", "operator"), ("--explain", "change")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from roofsim import library
 from roofsim.cli import modules
+from roofsim.engine.passes import BOUNDS
 from roofsim.foundation.cost import COLUMNS
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS
@@ -18,8 +20,9 @@ from roofsim.model.meanings import MEANINGS
 from roofsim.model.part import PARTS, Part
 from roofsim.model.step import Latents, Pass, Precision
 from roofsim.ops.base import REGISTER
+from roofsim.prediction.metrics import METRICS
 from roofsim.report.docs import __main__ as docs
-from roofsim.report.docs import console, markdown, parts
+from roofsim.report.docs import console, markdown, order, parts
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -201,14 +204,50 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not place or place in anchors(target), link
 
 
-def test_the_index_leads_to_every_page() -> None:
-    leading = (DOCS / "index.md", DOCS / "mixers.md")
-    listed = {(DOCS / link).resolve() for page in leading for link in links(page)}
-    assert set(PAGES) - {DOCS / "index.md"} <= listed
+def test_the_order_has_every_page_once() -> None:
+    assert order.missing() == []
+    paths = [path for page in order.pages() for path in (page.path, *order.listed(page))]
+    assert len(set(paths)) == len(paths)
+    assert not [path for path in paths if not (DOCS / path).is_file()]
 
 
-def test_decisions_are_numbered_without_gaps() -> None:
-    assert [int(page.name[:3]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+def test_a_page_that_the_order_lacks_is_named(tmp_path: Path) -> None:
+    (tmp_path / "decisions").mkdir()
+    for name in ("index.md", "model.md", "forgotten.md", "decisions/999-forgotten.md"):
+        (tmp_path / name).write_text("", encoding="utf-8")
+    assert order.missing(tmp_path) == ["decisions/999-forgotten.md", "forgotten.md"]
+
+
+def test_what_a_page_lists_it_links_to() -> None:
+    for page in order.pages():
+        assert {os.path.normpath(link) for link in links(DOCS / page.path)} >= set(order.listed(page))
+
+
+def test_a_page_ends_with_a_link_to_the_next_one_once() -> None:
+    first, second, third = order.pages()[3:6]
+    once = order.leading(first.path, "# One\n")
+    assert once == f"# One\n\nNext: [{second.title}]({second.path}).\n"
+    assert order.leading(first.path, once) == once
+    assert order.leading(second.path, once) == f"# One\n\nNext: [{third.title}]({third.path}).\n"
+    assert order.plain(once) == order.leading(order.pages()[-1].path, once) == "# One\n"
+
+
+def test_the_glossary_speaks_of_every_metric_and_bound_and_of_nothing_that_the_code_does_not() -> None:
+    rows = [line.split(" | ") for line in text("glossary.md").splitlines() if line.startswith("| ")]
+    words = {word for row in rows for word in re.findall(r"`([^`]+)`", row[1])}
+    assert {metric.figure for metric in METRICS.values()} <= words
+    assert all(bound in " ".join(row[2] for row in rows) for bound in BOUNDS)
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (DOCS.parent / "roofsim").rglob("*.py"))
+    assert not [word for word in words if word.rpartition(".")[2].partition("@")[0] not in code]
+
+
+def test_decisions_are_numbered_once() -> None:
+    numbers = [page.name[:3] for page in DECISIONS]
+    assert len(set(numbers)) == len(numbers)
+    titled = [(number, said[1]) for number, page in zip(numbers, DECISIONS, strict=True)
+              if (said := re.match(r"# (\d+): ", page.read_text(encoding="utf-8")))]  # fmt: skip
+    assert titled
+    assert all(number == said for number, said in titled)
 
 
 @pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)

@@ -77,12 +77,23 @@ def test_what_measuring_needs_is_pinned() -> None:
     assert unmet(known, Requirement("torch"), Requirement("transformers")) == []
 
 
-def test_a_package_is_pinned_once() -> None:
-    files = ("main", "test", "page", "measure")
-    assert len(pins(*files)) == sum(len(pins(file)) for file in files)
+def test_what_the_site_needs_is_pinned() -> None:
+    pytest.importorskip("sphinx", reason="Sphinx is not installed")
+    assert unmet(pins("main", "test", "site"), Requirement("roofsim[dev,site]")) == []
 
 
-@pytest.mark.parametrize("file", ["main", "test", "page", "measure"])
+@pytest.mark.parametrize("last", ["measure", "page", "site"])
+def test_a_package_is_pinned_once(last: str) -> None:
+    assert len(pins("main", "test", last)) == sum(len(pins(file)) for file in ("main", "test", last))
+
+
+def test_all_pins_go_into_one_environment() -> None:
+    known: dict[str, str] = {}
+    for file in ("main", "test", "measure", "page", "site"):
+        assert not {name for name, version in pins(file).items() if known.setdefault(name, version) != version}
+
+
+@pytest.mark.parametrize("file", ["main", "test", "measure", "page", "site"])
 def test_pins_hold_hashes_and_no_addresses(file: str) -> None:
     text = (ROOT / "pins" / f"{file}.txt").read_text()
     assert "://" not in text

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from roofsim import library
-from roofsim.engine.energy import GIVES_WAY, IDLE_SHARE, Activity, activity, energy, units_energy, waiting_power
+from roofsim.engine.energy import (
+    GIVES_WAY,
+    IDLE_SHARE,
+    Activity,
+    Joules,
+    activity,
+    energy,
+    joules,
+    units_energy,
+    waiting_power,
+)
 from roofsim.engine.roofline import Machine, Terms
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.schema import checked, variant
@@ -56,6 +66,28 @@ def test_a_pass_draws_waiting_power_and_what_activity_work_and_traffic_add(done:
 )
 def test_a_supply_of_the_units_sees_neither_what_waits_nor_memory(done: Activity, joules: float) -> None:
     assert units_energy(drawing(**LIMITED), M, 10, done) == pytest.approx(joules)
+
+
+@pytest.mark.parametrize(
+    ("done", "parts"),
+    [
+        (Activity(), (200, 40, 0, 0, 0)),
+        (Activity(5, 2, 3), (200, 40, 80 * 0.1 * 5, 80 * 0.2 * 2, 80 * 0.3 * 3)),
+        # 1,520 J are asked for, half by memory; 684 + 836 · 76 / (836 + 76) are drawn
+        (Activity(active=45, work=25, traffic=760 / 24), (200, 40, *(753.6667 * x for x in (9 / 38, 10 / 38, 1 / 2)))),
+    ],
+)
+def test_the_parts_of_the_energy_are_what_each_draws_and_share_what_the_limit_denies(
+    done: Activity, parts: tuple[float, ...]
+) -> None:
+    found = joules(drawing(**LIMITED), M, 10, done)
+    assert (found.idle, found.waiting, found.active, found.work, found.traffic) == pytest.approx(parts)
+    assert sum(parts) == pytest.approx(energy(drawing(**LIMITED), M, 10, done))
+
+
+def test_of_a_device_whose_power_nobody_states_no_part_is_known() -> None:
+    found = joules(drawing(), M, 10, Activity(1, 2, 3))
+    assert all(getattr(found, part) != getattr(found, part) for part in Joules.__dataclass_fields__)
 
 
 def test_a_device_that_is_held_below_its_limit_draws_shares_of_what_it_can_draw_there() -> None:

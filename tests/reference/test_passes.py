@@ -203,7 +203,7 @@ def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers
     for row in lower(s.architecture, s.runtime, p):
         for operator, lowered in row:
             n = row.row.count
-            total = dict.fromkeys((*WORDS, "time", "light", "kernels"), 0.0)
+            total = dict.fromkeys((*WORDS, "time", "light", "kernels", "host", "fixed"), 0.0)
             reasons: dict[tuple[str, str], float] = {}
             for kernel in lowered.kernels:
                 for _ in range(n):
@@ -213,6 +213,8 @@ def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers
                     total["time"] += kernel.count * t.time
                     total["light"] += kernel.count * light_time(kernel.cost, m)
                     total["kernels"] += 0 if kernel.joined else kernel.count
+                    total["host"] += kernel.count * launch_time(kernel, s.runtime, m, p.phase)
+                    total["fixed"] += kernel.count * t.time if t.bound == "launch" else 0
                     reason = t.bound, deciding_parameter(kernel, t.bound, bool(by_vectors))
                     reasons[reason] = reasons.get(reason, 0) + kernel.count * t.time
             if lowered.kernels:
@@ -225,13 +227,13 @@ def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers
         got = {
             "matrix": each.matrix_flops, "vector": each.vector_flops, "weights": each.bytes_weights,
             "activations": each.bytes_activations, "state": each.bytes_state, "time": each.time,
-            "light": each.light_time, "kernels": each.kernels,
+            "light": each.light_time, "kernels": each.kernels, "host": each.host_time, "fixed": each.launch_bound_time,
         }  # fmt: skip
         assert got == pytest.approx(total), key
         assert (each.kind, each.count, each.bound, each.basis) == (kind, n, bound, parameter), key
 
 
-ROW = OperatorRow("one", "a", "gemm", 3, 1, 2, 3, 4, 5, 6, 7, 8, "compute", "prior")
+ROW = OperatorRow("one", "a", "gemm", 3, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, "compute", "prior")
 FIGURES = PassFigures(*range(1, 11))
 
 

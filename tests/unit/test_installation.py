@@ -21,7 +21,7 @@ FRESH = Place(".venv/bin/python", ".venv", ("--editable", "."), pip=False, outer
 
 
 def test_every_extra_for_users_says_what_it_gives_here_and_in_the_readme() -> None:
-    for_developers = {"dev", "llamacpp", "page"}
+    for_developers = {"dev", "llamacpp", "page", "site"}
     assert set(EXTRAS) == set(PROJECT["optional-dependencies"]) - for_developers
     assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", README, re.MULTILINE)) == EXTRAS
 

@@ -6,20 +6,25 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from roofsim.report.docs import calibrations, console, formulas, parts, specs
+from roofsim.report.docs import calibrations, console, formulas, gallery, kernels, order, parts, reference, specs
 
 COMMAND = "python -m roofsim.report.docs"
 MARK = f"<!-- Written by `{COMMAND}` from the code: change that, not this page. -->"
-FOLDER = console.PACKAGE / "docs"
+FOLDER = order.FOLDER
 
 PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
     "calibrations.md": calibrations.calibrations,
     "cli.md": console.cli,
+    "decisions.md": order.decisions,
     "devices.md": specs.devices,
     "formulas.md": formulas.formulas,
+    "gallery.md": gallery.gallery,
+    order.INDEX: order.index,
+    "kernels.md": kernels.kernels,
     **parts.pages(),
     "models.md": specs.models,
     "parameters.md": specs.parameters,
+    "reference.md": reference.reference,
     "runtimes.md": specs.runtimes,
     "weights.md": specs.weights,
 }
@@ -28,24 +33,38 @@ PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
 CONSOLES = (
     "advise.md",
     "compare.md",
+    "crossovers.md",
+    "explore.md",
+    "fits.md",
+    "model.md",
     "own-device.md",
     "own-model.md",
     "own-runtime.md",
     "pareto.md",
     "quickstart.md",
+    "report.md",
     "sampling.md",
     "search.md",
     "sensitivity.md",
+    "serving.md",
+    "studies.md",
     "sweep.md",
+    "your-machine.md",
 )
 """Pages written by hand whose consoles show what their commands print."""
 
+BY_TOOLS = ("performance.md", "validation.md")
+"""Pages that tools write, from measurements."""
+
 
 def pages(folder: Path) -> dict[str, str]:
-    """The text that every page should have, by its name."""
+    """The text that every page should have, by its name: made, filled, and with the line that leads to the next."""
     made = {name: "\n\n".join([MARK, *page()]) + "\n" for name, page in PAGES.items()}
     texts = console.at_once(lambda name: console.filled(read(folder / name)), CONSOLES)
-    return made | dict(zip(CONSOLES, texts, strict=True))
+    made |= dict(zip(CONSOLES, texts, strict=True))
+    others = {p.path: read(folder / p.path) for p in order.pages() if ".." not in p.path and p.path not in made}
+    made |= {name: text for name, text in others.items() if text and name not in BY_TOOLS}
+    return {name: order.leading(name, text) for name, text in made.items()}
 
 
 def read(path: Path) -> str:

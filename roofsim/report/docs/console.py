@@ -74,7 +74,8 @@ def listed(command: str) -> str:
     return text.partition("\n\n")[2]
 
 
-_BLOCK = re.compile(r"(?<=^```)(console|\w+ ([\w.-]+))\n(.*?)(?=^```$)", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"(?<=^```)(console|\w+ ([\w.-]+))\n(.*?)(?=^```$)", re.MULTILINE | re.DOTALL)
+"""A console, or a file with its name behind the language, up to the fence that ends it."""
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:
@@ -82,7 +83,7 @@ def blocks(text: str) -> Iterator[tuple[str, str]]:
 
     A file is a block whose first line has its name behind the language.
     """
-    yield from ((match[2] or "", match[3]) for match in _BLOCK.finditer(text))
+    yield from ((match[2] or "", match[3]) for match in BLOCK.finditer(text))
 
 
 def commands(block: str) -> list[str]:
@@ -106,4 +107,4 @@ def filled(text: str) -> str:
                 rows += [command, *([*new[: len(old) - 1], CUT] if old[-1:] == [CUT] else new)]
             return f"{head}\n" + "\n".join(rows) + "\n"
 
-        return _BLOCK.sub(fill, text)
+        return BLOCK.sub(fill, text)

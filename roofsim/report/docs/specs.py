@@ -98,10 +98,10 @@ def devices() -> Iterator[str]:
         yield f"## {name}"
         yield f"{d.name}." + (f" Modes: {modes}; shown is `{d.id}`." if modes else "")
         yield untitled(plain_spec("hardware", d)[0])
-    yield "# Hosts"
+    yield "## Hosts"
     for name in library.names("hardware/hosts"):
         h = library.host(name)
-        yield f"## {name}"
+        yield f"### {name}"
         yield f"The {h.name}."
         yield untitled(plain_spec("hardware/hosts", h)[0])
 
@@ -172,7 +172,7 @@ def runtimes() -> Iterator[str]:
         yield f"## {name}"
         yield f"{r.name}. Version: {r.version}."
         yield untitled(plain_spec("runtimes", r)[0])
-    yield "# Implementations"
+    yield "## Implementations"
     yield (
         "What the code of a library does to the families of models that it runs, whatever the runtime chooses: the "
         "`implementation` of a runtime is one of these, a file in `runtimes/implementations/`. Facts of every family "
@@ -181,10 +181,10 @@ def runtimes() -> Iterator[str]:
     yield documented(Facts).partition("\n\n")[2]
     for name in library.names(library.IMPLEMENTATIONS):
         known = library.implementation(name)
-        yield f"## {name}"
+        yield f"### {name}"
         yield f"{known.name}." + (f" Based on [{known.based_on}](#{known.based_on})." if known.based_on else "")
         yield untitled(implementation(known))
-    yield "# Roles"
+    yield "## Roles"
     yield (
         "What an operator is for. A runtime lists under `fused` the roles of operators that it runs as one kernel that "
         "moves nothing twice; a role is fused with the one that it is a kind of."

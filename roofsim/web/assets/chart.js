@@ -9,8 +9,15 @@
     const { theme } = context;
     const svg = Plot.plot({
       className: "chart",
-      style: { background: "transparent", color: theme.ink, fontFamily: FAMILY, fontSize: `${view.scale.FONT}px`, overflow: "visible" },
+      style: {
+        background: "transparent",
+        color: theme.ink,
+        fontFamily: FAMILY,
+        fontSize: `${view.scale.FONT}px`,
+        overflow: "visible",
+      },
       ...options,
+      marks: options.marks.filter(Boolean),
       x: { label: null, axis: null, ...options.x },
       y: { label: null, axis: null, ...options.y },
     });
@@ -20,8 +27,8 @@
   }
 
   /**
-   * Grid, ticks and names of axes, {ticks, unit or say, label} each; the name of y stands above it. Ticks are texts of our own,
-   * since Plot's axes leave out those of a log scale that are no powers of ten.
+   * Grid, ticks and names of axes, {ticks, unit or say, label} each; the name of y stands above it. Ticks are texts of
+   * our own, since Plot's axes leave out those of a log scale that are no powers of ten.
    */
   function axes(context, { x, y }) {
     const { theme } = context;
@@ -36,21 +43,54 @@
     }
     if (y) {
       if (y.grid !== false) marks.push(Plot.gridY(y.ticks, quiet));
-      marks.push(Plot.text(y.ticks, { y: (tick) => tick, text: said(y), frameAnchor: "left", dx: -6, textAnchor: "end", ...soft }));
-      if (y.label) marks.push(Plot.text([y.label], { frameAnchor: "top-left", dx: y.dx ?? 0, dy: -20, textAnchor: "start", ...soft }));
+      marks.push(
+        Plot.text(y.ticks, {
+          y: (tick) => tick,
+          text: said(y),
+          frameAnchor: "left",
+          dx: -6,
+          textAnchor: "end",
+          ...soft,
+        }),
+      );
+      if (y.label)
+        marks.push(
+          Plot.text([y.label], { frameAnchor: "top-left", dx: y.dx ?? 0, dy: -20, textAnchor: "start", ...soft }),
+        );
     }
     return marks;
   }
 
-  /** The box that says what is under the pointer. */
+  /** The box that says what is under the pointer; while something is dragged there is none. */
   const tip = (context, data, channels, pointer = Plot.pointerX) =>
-    Plot.tip(data, pointer({
-      ...channels, fill: context.theme.paper, stroke: context.theme.soft, textPadding: 6, lineHeight: 1.25, fontSize: view.scale.FONT, lineWidth: 60, pathFilter: "none",
-    }));
+    !context.live &&
+    Plot.tip(
+      data,
+      pointer({
+        ...channels,
+        fill: context.theme.paper,
+        stroke: context.theme.soft,
+        textPadding: 6,
+        lineHeight: 1.25,
+        fontSize: view.scale.FONT,
+        lineWidth: 60,
+        pathFilter: "none",
+      }),
+    );
+
+  /** A line at what the pointer is next to. */
+  const cursor = (context, data) =>
+    !context.live && Plot.ruleX(data, Plot.pointerX({ x: "x", stroke: context.theme.soft, strokeOpacity: 0.6 }));
 
   /** Text with the paper around it, so that lines behind do not touch it. */
   const text = (context, data, options) =>
-    Plot.text(data, { fontSize: view.scale.FONT, stroke: context.theme.paper, strokeWidth: 3, paintOrder: "stroke", ...options });
+    Plot.text(data, {
+      fontSize: view.scale.FONT,
+      stroke: context.theme.paper,
+      strokeWidth: 3,
+      paintOrder: "stroke",
+      ...options,
+    });
 
   /** A chart's place taken by a sentence. */
   function sentence(words) {
@@ -60,5 +100,10 @@
     return p;
   }
 
-  view.chart = { plot, axes, tip, text, sentence, FAMILY };
+  /** What a panel shows that has no curve. */
+  const nothing = ({ series }) => ({
+    nodes: [sentence(series.length ? "None of the chosen models runs with these choices." : "Choose a model.")],
+  });
+
+  view.chart = { nothing, plot, axes, tip, cursor, text, sentence, FAMILY };
 }

@@ -9,8 +9,12 @@
     { key: "generate", label: "generated", unit: "tokens", low: 1, high: 32768 },
   ];
 
-  /** What the device itself has of a number. */
-  const given = (state, knob) => (typeof knob.default === "function" ? knob.default(state.device) : knob.default);
+  const FAMILIES = {
+    transformer: "Transformers",
+    ssm: "State-space models",
+    hybrid: "Hybrids",
+    moe: "Mixtures of experts",
+  };
 
   /** A value at which a slider stops: three digits that count, or of counts sixteen steps to an octave. */
   function rounded(value, unit) {
@@ -23,8 +27,21 @@
   function slider({ id, label, unit, low, high, moved, extra }) {
     const { element } = view;
     const range = element("input", { type: "range", id, min: 0, max: NOTCHES, step: 1 });
-    const field = element("input", { type: "text", id: `${id}-typed`, inputMode: "text", ariaLabel: `${label}, typed`, spellcheck: false });
-    const box = element("div", { className: "slider" }, element("label", { htmlFor: id, textContent: label }), field, range, ...(extra ? [extra] : []));
+    const field = element("input", {
+      type: "text",
+      id: `${id}-typed`,
+      inputMode: "text",
+      ariaLabel: `${label}, typed`,
+      spellcheck: false,
+    });
+    const box = element(
+      "div",
+      { className: "slider" },
+      element("label", { htmlFor: id, textContent: label }),
+      field,
+      range,
+      ...(extra ? [extra] : []),
+    );
     let value = NaN;
     const toNotch = (number) => (NOTCHES * Math.log(number / low)) / Math.log(high / low);
     const fromNotch = (notch) => rounded(low * (high / low) ** (notch / NOTCHES), unit);
@@ -49,7 +66,8 @@
       if (!way) return;
       event.preventDefault(); // to the next value that differs: small counts have fewer than there are notches
       let notch = range.valueAsNumber;
-      do notch += way; while (notch > 0 && notch < NOTCHES && fromNotch(notch) === value);
+      do notch += way;
+      while (notch > 0 && notch < NOTCHES && fromNotch(notch) === value);
       range.value = notch;
       step(false);
     });
@@ -78,28 +96,64 @@
     });
     const selects = ["device", "runtime", "weights", "cache", "calibration"].map((key) => {
       const select = element("select", { id: key });
-      select.addEventListener("change", () => page.change(key === "device" ? { device: select.value, numbers: {} } : { [key]: select.value }));
-      return { key, select, label: element("label", { htmlFor: key, textContent: { weights: "weights", cache: "cache" }[key] ?? key }) };
+      select.addEventListener("change", () =>
+        page.change(key === "device" ? { device: select.value, numbers: {} } : { [key]: select.value }),
+      );
+      return {
+        key,
+        select,
+        label: element("label", { htmlFor: key, textContent: { weights: "weights", cache: "cache" }[key] ?? key }),
+      };
     });
     const main = SLIDERS.map((spec) => ({
       spec,
       ...slider({ ...spec, id: spec.key, moved: (value, resting) => page.change({ [spec.key]: value }, !resting) }),
     }));
     const own = roofsim.knobs.map((knob) => {
-      const back = element("button", { type: "button", className: "back", textContent: "device’s own", ariaLabel: `${knob.label}: back to the device’s own` });
+      const back = element("button", {
+        type: "button",
+        className: "back",
+        textContent: "device’s own",
+        ariaLabel: `${knob.label}: back to the device’s own`,
+      });
       back.addEventListener("click", () => {
-        const { [knob.path]: dropped, ...numbers } = page.state().numbers;
+        const numbers = { ...page.state().numbers };
+        delete numbers[knob.path];
         page.change({ numbers });
       });
-      const moved = (value, resting) => page.change({ numbers: { ...page.state().numbers, [knob.path]: value } }, !resting);
+      const moved = (value, resting) =>
+        page.change({ numbers: { ...page.state().numbers, [knob.path]: value } }, !resting);
       return { knob, back, ...slider({ ...knob, id: `knob-${knob.path}`, moved, extra: back }) };
     });
-    const ownBox = element("details", { className: "own" }, element("summary", { textContent: "Own numbers" }), ...own.map(({ box }) => box));
+    const ownBox = element(
+      "details",
+      { className: "own" },
+      element("summary", { textContent: "Own numbers" }),
+      ...own.map(({ box }) => box),
+    );
     form.replaceChildren(
-      element("fieldset", {}, element("legend", { textContent: "Models side by side" }), chips, element("label", { htmlFor: "add-model", className: "only-read", textContent: "Add a model" }), add),
-      element("fieldset", { className: "choice" }, element("legend", { textContent: "On" }), ...selects.map(({ label, select }) => element("div", { className: "field" }, label, select))),
-      element("fieldset", { className: "workload" }, element("legend", { textContent: "Work" }), ...main.map(({ box }) => box)),
+      element(
+        "fieldset",
+        {},
+        element("legend", { textContent: "Models side by side" }),
+        chips,
+        element("label", { htmlFor: "add-model", className: "only-read", textContent: "Add a model" }),
+        add,
+      ),
+      element(
+        "fieldset",
+        { className: "choice" },
+        element("legend", { textContent: "On" }),
+        ...selects.map(({ label, select }) => element("div", { className: "field" }, label, select)),
+      ),
+      element(
+        "fieldset",
+        { className: "workload" },
+        element("legend", { textContent: "Work" }),
+        ...main.map(({ box }) => box),
+      ),
       ownBox,
+      element("p", { id: "assumed" }),
     );
     let shownModels = "";
 
@@ -107,21 +161,33 @@
     function sync(state, theme) {
       const key = `${state.models.join()} ${theme.name}`;
       if (key !== shownModels) {
-        chips.replaceChildren(...state.models.flatMap((name, slot) => (name ? [chip(name, slot, theme, page, add)] : [])));
+        chips.replaceChildren(
+          ...state.models.flatMap((name, slot) => (name ? [chip(name, slot, theme, page, add)] : [])),
+        );
         shownModels = key;
       }
       const free = state.models.filter(Boolean).length < view.theme.SLOTS;
       const rest = roofsim.models.filter((model) => !state.models.includes(model.name));
-      view.options(add, [{ name: "", label: free ? "add a model …" : "no more than six" }, ...(free ? rest.map((model) => ({ name: model.name, label: model.name, group: model.family })) : [])]);
+      view.options(add, [
+        { name: "", label: free ? "add a model …" : "no more than six" },
+        ...(free
+          ? rest.map((model) => ({
+              name: model.name,
+              label: model.name,
+              group: FAMILIES[model.family] ?? model.family,
+            }))
+          : []),
+      ]);
       const lists = choices(state);
       for (const { key: name, select } of selects) {
         view.options(select, lists[name]);
-        select.value = lists[name].some((one) => one.name === state[name]) ? state[name] : lists[name][0]?.name ?? "";
+        select.value = lists[name].some((one) => one.name === state[name]) ? state[name] : (lists[name][0]?.name ?? "");
         select.closest(".field").hidden = lists[name].length < 2 && (name === "cache" || name === "calibration");
       }
+      form.querySelector("#assumed").textContent = assumed(state);
       for (const { spec, show } of main) show(state[spec.key]);
       for (const { knob, show, back, box } of own) {
-        const device = given(state, knob);
+        const device = view.series.value(state, knob.path, true);
         box.hidden = !(device > 0);
         if (!box.hidden) show(state.numbers[knob.path] ?? device);
         back.hidden = !(knob.path in state.numbers);
@@ -151,12 +217,27 @@
     return element("li", {}, swatch, element("span", { textContent: name }), remove);
   }
 
+  /** What the choices come to: the stack that is meant on this device, its host, the calibration. */
+  function assumed(state) {
+    const models = state.models.filter(Boolean).map((model) => view.series.request(state, model));
+    const asked = models.find((one) => !roofsim.lacks(one));
+    if (!asked) return "";
+    const { title, host } = roofsim.stack(asked);
+    const known = roofsim.calibrations(asked);
+    const used = known.find((one) => one.name === state.calibration) ?? known[0];
+    return [title, host && `host ${host}`, used?.title].filter(Boolean).join("; ");
+  }
+
   /** What each list offers: of formats and calibrations what any of the chosen models has. */
   function choices(state) {
     const asked = state.models.filter(Boolean).map((model) => view.series.request(state, model));
     const union = (lists) => {
       const all = lists.flat();
-      return [...new Map(all.map((one) => [one.name, all.find((other) => other.name === one.name && !other.lacks) ?? one])).values()];
+      return [
+        ...new Map(
+          all.map((one) => [one.name, all.find((other) => other.name === one.name && !other.lacks) ?? one]),
+        ).values(),
+      ];
     };
     const formats = asked.map((one) => roofsim.formats(one));
     const calibrations = union(asked.map((one) => roofsim.calibrations(one)));
@@ -165,9 +246,12 @@
       runtime: roofsim.runtimes,
       weights: union(formats.map((one) => one.weights)),
       cache: union(formats.map((one) => one.cache)),
-      calibration: [{ name: "auto", title: "automatic" }, ...calibrations.filter((one) => one.name !== "auto")],
+      calibration: [
+        { name: "auto", label: "automatic" },
+        ...calibrations.map(({ name }) => ({ name, label: name === "none" ? "none: priors" : name })),
+      ],
     };
   }
 
-  view.controls = { build, given };
+  view.controls = { build };
 }

@@ -2,8 +2,15 @@
 "use strict";
 {
   const view = ((globalThis.roofsim ??= {}).view ??= {});
-  const COUNTS = { prompt: ["prompt length", "tokens"], generate: ["generated tokens", "tokens"], batch: ["batch", "sequences"] };
+  const COUNTS = {
+    prompt: ["prompt length", "tokens"],
+    generate: ["generated tokens", "tokens"],
+    batch: ["batch", "sequences"],
+  };
+  const [SHORTEST_END, LONGEST] = [16384, 2 ** 20];
   const SHORTEST = 128; // shorter prompts are left out: every curve is flat there
+  const WIDE = 16; // own numbers from so many times less to so many times more than now
+  const PIECE = 8; // intervals that are computed without a pause
   const [FEW, MANY] = [24, 96]; // points of a curve while dragging, and at rest
 
   /** What can stand on the x axis. */
@@ -12,13 +19,18 @@
     ...roofsim.knobs.map((knob) => ({ name: knob.path, label: knob.label })),
   ];
 
-  /** Bounds, unit and name of the x axis. Lengths end beyond the longest prompt that fits, at a power of two. */
+  /** The lengths that are shown: to a power of two beyond the longest prompt that fits. */
+  function lengths(state, series) {
+    const fit = series.map((one) => one.ends().max_prompt ?? LONGEST);
+    const last = 1.5 * Math.max(SHORTEST_END, state.prompt, ...fit);
+    return { low: SHORTEST, high: Math.min(LONGEST, 2 ** Math.ceil(Math.log2(last))) };
+  }
+
+  /** Bounds, unit and name of the x axis. */
   function along(state, series) {
     const path = state.along;
     if (path === "prompt") {
-      const fit = series.map((one) => Math.min(one.ends().max_prompt ?? Infinity, 2 ** 20));
-      const last = Math.max(16384, state.prompt, ...fit) * 1.5;
-      return { path, low: SHORTEST, high: Math.min(2 ** 21, 2 ** Math.ceil(Math.log2(last))), label: "prompt length (tokens)", unit: "tokens" };
+      return { path, ...lengths(state, series), label: "prompt length (tokens)", unit: "tokens" };
     }
     if (COUNTS[path]) {
       const [label, unit] = COUNTS[path];
@@ -26,159 +38,76 @@
       return { path, low: 1, high: Math.max(high, state[path]), label, unit };
     }
     const knob = roofsim.knobs.find((one) => one.path === path);
-    return { path, low: knob.low, high: knob.high, label: knob.label, unit: knob.unit };
-  }
-
-  const now = (state, path) =>
-    state[path] ?? state.numbers[path] ?? view.controls.given(state, roofsim.knobs.find((one) => one.path === path));
-
-  /** Values of a curve at any x between its points, straight on log axes. */
-  function read(xs, ys, x) {
-    const i = Math.min(Math.max(d3.bisectLeft(xs, x), 1), xs.length - 1);
-    const share = Math.log(x / xs[i - 1]) / Math.log(xs[i] / xs[i - 1]);
-    return ys[i - 1] * (ys[i] / ys[i - 1]) ** share;
+    const own = view.series.value(state, path);
+    const [low, high] = [Math.max(knob.low, own / WIDE), Math.min(knob.high, own * WIDE)];
+    return { path, low, high, label: knob.label, unit: knob.unit };
   }
 
   const title = (state) => {
     const figure = view.figure(state.figure);
-    const [label] = COUNTS[state.along] ?? [roofsim.knobs.find((one) => one.path === state.along)?.label ?? state.along];
+    const [label] = COUNTS[state.along] ?? [
+      roofsim.knobs.find((one) => one.path === state.along)?.label ?? state.along,
+    ];
     return `${figure.label} against ${label}`;
   };
 
   function* draw(context) {
-    const { state, live, width, series: all, theme } = context;
+    const { state, live, series: all } = context;
     const series = view.series.runs(all);
-    if (!series.length) return { nodes: [view.chart.sentence("None of the chosen models runs with these choices.")] };
+    if (!series.length) return view.chart.nothing(context);
     const figure = view.figure(state.figure);
     const x = along(state, series);
     const xs = view.scale.steps(x.low, x.high, live ? FEW : MANY, x.unit);
     const curves = [];
     for (const one of series) {
-      const values = roofsim.curve(one.asked, x.path, xs)[figure.name];
+      const { [figure.name]: values, fits } = roofsim.curve(one.asked, x.path, xs);
+      if (!values.some(Number.isFinite)) continue; // such as the energy of a device that states no power
       const end = x.path === "prompt" ? one.ends() : {};
-      const lines = { ...one, values, end, band: null, regimes: [] };
+      const lines = { ...one, values, fits, end, band: null, regimes: [] };
       if (!live) {
         yield;
-        lines.band = roofsim.band(one.asked, figure.name, x.path, xs);
-        if (x.path === "prompt") lines.regimes = roofsim.regimes(one.asked, x.low, x.high);
+        lines.band = yield* band(one.asked, figure.name, x.path, xs);
+        if (x.path === "prompt") lines.regimes = regimes(one, figure.name, x);
       }
       curves.push(lines);
     }
+    if (!curves.length)
+      return { nodes: [view.chart.sentence(`${view.text.capital(figure.label)} is not known here.`)] };
     const crossings = [];
     if (!live && x.path === "prompt") {
       for (const [i, a] of series.entries()) {
         for (const b of series.slice(i + 1)) {
           yield;
-          for (const found of roofsim.crossings(a.asked, b.asked, figure.name, x.low, x.high)) crossings.push({ a, b, ...found });
+          for (const found of roofsim.crossings(a.asked, b.asked, figure.name, x.low, x.high, { intervals: true }))
+            crossings.push({ a, b, ...found });
         }
       }
     }
-    const svg = render(context, { figure, x, xs, curves, crossings });
-    return { nodes: [svg, legend(context, curves, crossings)], table: () => table(x, xs, figure, curves), summary: svg.getAttribute("aria-label"), crossings };
+    const svg = view.crossover.render(context, { figure, x, xs, curves, crossings });
+    return {
+      nodes: [svg, view.crossover.legend(curves, crossings)],
+      table: () => table(x, xs, figure, curves),
+      summary: svg.getAttribute("aria-label"),
+      crossings,
+    };
   }
 
-  function render(context, { figure, x, xs, curves, crossings }) {
-    const { state, theme, width } = context;
-    const height = Math.round(Math.min(420, Math.max(300, width * 0.62)));
-    const labelled = Math.max(...curves.map((one) => view.scale.width(one.name)));
-    const margin = { top: 34, right: Math.min(labelled + 12, width * 0.34), bottom: 38, left: 58 };
-    const frame = [margin.left, margin.top, width - margin.right, height - margin.bottom];
-    const every = curves.flatMap((one) => [...one.values, ...(one.band ? [...one.band.low, ...one.band.high] : [])]);
-    const [bottom, top] = view.scale.around(curves.flatMap((one) => [...one.values]));
-    const [low, high] = [Math.max(bottom / 3, d3.min(every.filter((v) => v > 0)) ?? bottom), Math.min(top * 3, d3.max(every))];
-    const domain = [Math.min(bottom, low), Math.max(top, high)];
-    const px = view.scale.log(x.low, x.high, frame[0], frame[2]);
-    const py = view.scale.log(...domain, frame[3], frame[1]);
-    const inside = (one, value) => value <= (one.end.max_prompt ?? Infinity);
-
-    const rows = curves.flatMap((one) => Array.from(xs, (value, i) => ({
-      one, x: value, y: one.values[i], low: one.band?.low[i], high: one.band?.high[i],
-    })));
-    const solid = rows.filter((row) => inside(row.one, row.x));
-    const bounds = curves.flatMap((one) => {
-      const last = one.end.max_prompt;
-      return last > x.low && last < x.high ? [{ one, x: last, y: read(xs, one.values, last) }] : [];
-    });
-    const windows = curves.flatMap((one) => {
-      const last = one.end.window;
-      return last > x.low && last < x.high ? [{ one, x: last, y: read(xs, one.values, last) }] : [];
-    });
-    const changes = curves.flatMap((one) => one.regimes.map((change) => ({ one, ...change, y: read(xs, one.values, change.x) })));
-    const met = crossings.map((found) => ({ ...found, y: read(xs, curves.find((one) => one.name === found.a.name).values, found.x) }));
-
-    const stroke = (row) => row.one.colour;
-    const z = (row) => row.one.slot;
-    const here = now(state, x.path);
-    const ends = curves.map((one) => ({ one, y: py(one.values.at(-1)) }));
-    const heights = view.scale.apart(ends.map((end) => end.y), 14, frame[1] + 4, frame[3] - 4);
-    const taken = [];
-    const labels = view.scale.place([
-      ...met.map((found) => ({ x: px(found.x), y: py(found.y), r: 6, text: view.text.say(found.x), fill: theme.ink, bold: true })),
-      ...bounds.map((end) => ({ x: px(end.x), y: py(end.y), r: 6, text: `fits to ${view.text.say(end.x)}`, fill: end.one.words })),
-      ...windows.map((end) => ({ x: px(end.x), y: py(end.y), r: 6, text: "window", fill: end.one.words })),
-      ...(curves.length > 2 ? [] : changes).map((change) => ({ x: px(change.x), y: py(change.y), r: 5, text: `${change.to}-bound`, fill: change.one.words })),
-    ], frame, taken, rows.map((row) => [px(row.x), py(row.y)]));
-    const at = (label) => ({ x: px.invert(label.at[0]), y: py.invert(label.at[1]) });
-
-    return view.chart.plot(context, {
-      width, height, marginTop: margin.top, marginRight: margin.right, marginBottom: margin.bottom, marginLeft: margin.left,
-      ariaLabel: spoken(state, figure, x, curves, crossings),
-      x: { type: "log", domain: [x.low, x.high] },
-      y: { type: "log", domain },
-      marks: [
-        ...view.chart.axes(context, {
-          x: { ticks: view.scale.ticks(x.low, x.high, x.unit, Math.floor((frame[2] - frame[0]) / 52)), unit: x.unit, label: x.label },
-          y: { ticks: view.scale.ticks(...domain, figure.unit, 7), unit: figure.unit, label: figure.label, dx: -margin.left + 2 },
-        }),
-        Plot.ruleX([here], { stroke: theme.soft, strokeDasharray: "2 3" }),
-        Plot.areaY(rows.filter((row) => row.high > 0), { x: "x", y1: (row) => Math.max(row.low, domain[0]), y2: (row) => Math.min(row.high, domain[1]), z, fill: stroke, fillOpacity: 0.14, curve: "linear" }),
-        Plot.lineY(rows, { x: "x", y: "y", z, stroke, strokeWidth: 1.2, strokeDasharray: "2 3" }),
-        Plot.lineY(solid, { x: "x", y: "y", z, stroke, strokeWidth: 2 }),
-        Plot.dot(changes, { x: "x", y: "y", r: 3, fill: theme.paper, stroke, strokeWidth: 1.5 }),
-        Plot.dot(bounds, { x: "x", y: "y", symbol: "times", stroke, strokeWidth: 2.2, r: 5 }),
-        Plot.ruleX(windows, { x: "x", y1: (end) => py.invert(py(end.y) + 7), y2: (end) => py.invert(py(end.y) - 7), stroke, strokeWidth: 2.5 }),
-        Plot.ruleY(met.filter((found) => found.low), { x1: (found) => Math.max(found.low, x.low), x2: (found) => Math.min(found.high, x.high), y: "y", stroke: theme.ink, strokeOpacity: 0.35, strokeWidth: 5 }),
-        Plot.dot(met, { x: "x", y: "y", r: 4.5, stroke: theme.ink, fill: theme.paper, strokeWidth: 1.8 }),
-        view.chart.text(context, labels, { x: (l) => at(l).x, y: (l) => at(l).y, text: "text", fill: "fill", fontWeight: (l) => (l.bold ? 700 : 400) }),
-        Plot.text(curves, { x: () => x.high, y: (_, i) => py.invert(heights[i]), text: "name", fill: "words", textAnchor: "start", dx: 6, fontWeight: 600 }),
-        view.chart.tip(context, rows, { x: "x", y: "y", title: (row) => reading(state, figure, x, curves, row) }),
-        Plot.ruleX(rows, Plot.pointerX({ x: "x", stroke: theme.soft, strokeOpacity: 0.6 })),
-      ].filter(Boolean),
-    });
+  /** The interval at every x, in pieces between which the reader is not kept waiting. */
+  function* band(asked, figure, path, xs) {
+    const whole = { low: new Float64Array(xs.length), high: new Float64Array(xs.length) };
+    for (let from = 0; from < xs.length; from += PIECE) {
+      const piece = roofsim.band(asked, figure, path, xs.slice(from, from + PIECE));
+      whole.low.set(piece.low, from);
+      whole.high.set(piece.high, from);
+      yield;
+    }
+    return whole;
   }
 
-  /** What the pointer reads: every curve at that x, the best first. */
-  function reading(state, figure, x, curves, row) {
-    const i = row.one.values.indexOf(row.y);
-    const better = figure.better === "more" ? d3.descending : d3.ascending;
-    const said = d3.sort(curves, (a, b) => better(a.values[i], b.values[i])).map((one) => {
-      const band = one.band ? ` [${view.text.say(one.band.low[i], figure.unit)} – ${view.text.say(one.band.high[i], figure.unit)}]` : "";
-      const beyond = row.x > (one.end.max_prompt ?? Infinity) ? ", beyond memory" : row.x > (one.end.window ?? Infinity) ? ", beyond the window" : "";
-      return `${one.name}: ${view.text.say(one.values[i], figure.unit)}${band}${beyond}`;
-    });
-    return [`${x.label.replace(" (tokens)", "")} ${view.text.say(row.x, x.unit)}`, ...said].join("\n");
-  }
-
-  /** What the lines and marks mean, below the chart; only what is drawn. */
-  function legend(context, curves, crossings) {
-    const said = ["line: prediction"];
-    if (curves.some((one) => one.band)) said.push("band: 95 % interval");
-    if (crossings.length) said.push("○ crossing with the lengths at which the order is not certain");
-    if (curves.some((one) => one.end.max_prompt < Infinity)) said.push("× memory ends, dotted beyond");
-    if (curves.some((one) => one.end.window)) said.push("| context window ends");
-    if (curves.some((one) => one.regimes.length)) said.push("small ○: what binds changes");
-    const p = document.createElement("p");
-    p.className = "legend";
-    p.textContent = said.join(" · ");
-    return p;
-  }
-
-  /** The chart in words, for those who do not see it. */
-  function spoken(state, figure, x, curves, crossings) {
-    const { say } = view.text;
-    const ranges = curves.map((one) => `${one.name} from ${say(one.values[0], figure.unit)} to ${say(one.values.at(-1), figure.unit)}`);
-    const met = crossings.map((found) => `${found.a.name} and ${found.b.name} are equal at ${say(found.x)} tokens`);
-    return `${figure.label} for ${x.label} from ${say(x.low, x.unit)} to ${say(x.high, x.unit)}: ${[...ranges, ...met].join("; ")}.`;
+  /** Where what binds changes, of the passes that a figure is made of. */
+  function regimes(one, figure, x) {
+    const phase = { ttft: "prefill", tpot: "decode" }[figure];
+    return roofsim.regimes(one.asked, x.low, x.high).filter((change) => !phase || change.phase === phase);
   }
 
   function table(x, xs, figure, curves) {
@@ -186,10 +115,16 @@
     for (const one of curves) {
       columns.push({ name: `${one.name} ${figure.name}`, label: one.name, unit: figure.unit });
       if (one.band) {
-        columns.push({ name: `${one.name} low`, label: "from", unit: figure.unit }, { name: `${one.name} high`, label: "to", unit: figure.unit });
+        columns.push(
+          { name: `${one.name} low`, label: "from", unit: figure.unit },
+          { name: `${one.name} high`, label: "to", unit: figure.unit },
+        );
       }
     }
-    const rows = Array.from(xs, (value, i) => [value, ...curves.flatMap((one) => [one.values[i], ...(one.band ? [one.band.low[i], one.band.high[i]] : [])])]);
+    const rows = Array.from(xs, (value, i) => [
+      value,
+      ...curves.flatMap((one) => [one.values[i], ...(one.band ? [one.band.low[i], one.band.high[i]] : [])]),
+    ]);
     return { columns, rows };
   }
 
@@ -204,5 +139,5 @@
     draw,
   };
   view.paths = paths;
-  view.now = now;
+  view.lengths = lengths;
 }

@@ -229,6 +229,15 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
 
   // --- intervals: the delta method on logarithms ---
 
+  /** What is in doubt of a view as it stands, where the data of its calibration do not reach (prediction/fitted.py). */
+  function doubtOf(view) {
+    const {name, covered} = calibrationOf(view), found = caseOf(view), weights = weightsOf(view, found);
+    if (!covered) return "";
+    const of = ((found.doubts[name] || {})[weights] || {})[cacheOf(view, found.formats[weights])];
+    const far = ([count, [low, high]]) => v[at[count]] < low || v[at[count]] > high;
+    return of || (Object.entries(covered).some(far) ? "scatter" : "");
+  }
+
   /** Outputs of a view as it stands, and the slopes of their logarithms by the parameters on their free scale. */
   function slopes(view, f, used) {
     const y = f(), by = [], set_ = view.numbers || {};
@@ -247,33 +256,33 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
       v[place] = x;
       by.push([n, above, below]);
     });
-    return {y, by};
+    return {y, by, doubt: doubtOf(view)};
   }
 
   const slopesOf = ({y, by}, i) => new Map(by.map(([n, above, below]) => [n, (above[i] - below[i]) / (2 * STEP * y[i])]));
 
-  function variance(calibration, slope) {
+  function variance(calibration, slope, doubt) {
+    const spreads = doubt === "rates" ? calibration.doubted.spreads : calibration.spreads;
     let total = 0;
-    for (const [n, x] of slope) total += (x * calibration.spreads[n]) ** 2;
-    const {of = [], lower} = calibration.covariance;
+    for (const [n, x] of slope) total += (x * spreads[n]) ** 2;
+    const {of = [], lower} = calibration.covariance, fit = of.map((n) => spreads[n] ? 0 : slope.get(n) || 0);
     let fitted = 0;
-    of.forEach((n, i) => {
-      const a = slope.get(n);
+    fit.forEach((a, i) => {
       if (!a) return;
-      for (let j = 0; j < i; j++) fitted += 2 * lower[i][j] * a * (slope.get(of[j]) || 0);
+      for (let j = 0; j < i; j++) fitted += 2 * lower[i][j] * a * fit[j];
       fitted += lower[i][i] * a * a;
     });
     return total + Math.max(fitted, 0);
   }
 
-  function scatterOf(calibration, y, name) {
-    const {host_matters} = data.constants;
+  function scatterOf(calibration, {y, doubt}, name) {
+    const {host_matters} = data.constants, {scatter} = doubt ? calibration.doubted : calibration;
     const host = (phase) => y[out[`${phase}.host_time`]] > host_matters * y[out[`${phase}.device_time`]];
     const of = (each) => {
       const matters = each === "ttft" ? host("prefill") : each === "tpot" ? host("decode") : false;
-      return calibration.scatter[each][matters ? 1 : 0];
+      return scatter[each][matters ? 1 : 0];
     };
-    if (name in calibration.scatter) return of(name);
+    if (name in scatter) return of(name);
     // the whole request: prefill and steps, whose scatters are taken to go together
     const share = y[out.ttft] / y[out.total_time];
     return share * of("ttft") + (1 - share) * of("tpot");
@@ -284,8 +293,8 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
   function within(calibration, found, path, name) {
     const i = out[path], y = found.y[i];
     if (!y) return [0, 0];
-    const sigma = scatterOf(calibration, found.y, name);
-    const factor = Math.exp(data.constants.normal_95 * Math.sqrt(variance(calibration, slopesOf(found, i)) + sigma ** 2));
+    const spread = variance(calibration, slopesOf(found, i), found.doubt) + scatterOf(calibration, found, name) ** 2;
+    const factor = Math.exp(data.constants.normal_95 * Math.sqrt(spread));
     return [y / factor, y * factor];
   }
 
@@ -396,7 +405,8 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
       const f = set(view);
       v[at.prompt] = n;
       const found = slopes(view, f, readBy(chosen(view))), calibration = calibrationOf(view);
-      return {calibration, y: found.y[i], slope: slopesOf(found, i), sigma: scatterOf(calibration, found.y, row.interval)};
+      const sigma = scatterOf(calibration, found, row.interval);
+      return {calibration, y: found.y[i], slope: slopesOf(found, i), sigma, doubt: found.doubt};
     };
     const uncertain = (n) => {
       const [one, other] = [side(a, n), side(b, n)];
@@ -404,8 +414,8 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
       if (same) {
         const apart = new Map(one.slope);
         for (const [p, slope] of other.slope) apart.set(p, (apart.get(p) || 0) - slope);
-        spread += variance(one.calibration, apart);
-      } else spread += variance(one.calibration, one.slope) + variance(other.calibration, other.slope);
+        spread += variance(one.calibration, apart, other.doubt === "rates" ? "rates" : one.doubt);
+      } else spread += [one, other].reduce((sum, each) => sum + variance(each.calibration, each.slope, each.doubt), 0);
       return Math.abs(Math.log(one.y / other.y)) <= data.constants.normal_95 * Math.sqrt(spread);
     };
     let low = x, high = x;

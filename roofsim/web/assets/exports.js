@@ -58,7 +58,9 @@
         outer.append(node("text", { x: PAD + 16, y, "font-size": 11, fill: theme.ink }, key.textContent));
         y += 15;
       }
-      const rest = [...legend.childNodes].filter((child) => child.nodeType === Node.TEXT_NODE).map((child) => child.textContent);
+      const rest = [...legend.childNodes]
+        .filter((child) => child.nodeType === Node.TEXT_NODE)
+        .map((child) => child.textContent);
       say(rest.join(" "), 10, theme.soft);
     }
     say(`roofsim ${roofsim.about?.version ?? ""}`.trim(), 9, theme.soft);
@@ -74,7 +76,10 @@
       const image = new Image();
       image.src = address;
       await image.decode();
-      const canvas = Object.assign(document.createElement("canvas"), { width: image.width * SHARP, height: image.height * SHARP });
+      const canvas = Object.assign(document.createElement("canvas"), {
+        width: image.width * SHARP,
+        height: image.height * SHARP,
+      });
       canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
       return await new Promise((done) => canvas.toBlob(done, "image/png"));
     } finally {

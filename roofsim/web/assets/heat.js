@@ -10,7 +10,10 @@
   function subjects(state) {
     const names = state.models.filter(Boolean);
     const pairs = names.flatMap((a, i) => names.slice(i + 1).map((b) => a + PAIR + b));
-    return [...pairs, ...names].map((name) => ({ name, label: name.includes(PAIR) ? `${name.replace(PAIR, " against ")}` : name }));
+    return [...pairs, ...names].map((name) => ({
+      name,
+      label: name.includes(PAIR) ? `${name.replace(PAIR, " against ")}` : name,
+    }));
   }
 
   function chosen(state) {
@@ -21,17 +24,28 @@
   const otherwise = (state, key) => {
     const paths = view.paths();
     const known = paths.find((path) => path.name === state[key]);
-    return known ?? paths.find((path) => path.name === (key === "across" ? "prompt" : roofsim.knobs[0]?.path ?? "batch"));
+    return (
+      known ?? paths.find((path) => path.name === (key === "across" ? "prompt" : (roofsim.knobs[0]?.path ?? "batch")))
+    );
   };
 
-  /** The values of an axis: powers of two of what is counted, of a device's number from a quarter to four times its own. */
+  /** The values of an axis: powers of two of what is counted, of numbers from a quarter to four times the device's. */
   function axis(path, state) {
     const knob = roofsim.knobs.find((one) => one.path === path.name);
     if (knob) {
-      const own = view.controls.given(state, knob);
-      return { ...path, unit: knob.unit, values: d3.range(-4, 5).map((n) => own * 2 ** (n / 2)) };
+      const own = view.series.value(state, knob.path, true);
+      return {
+        ...path,
+        unit: knob.unit,
+        values: d3
+          .range(-4, 5)
+          .map((n) => own * 2 ** (n / 2))
+          .filter((x) => x >= knob.low && x <= knob.high),
+      };
     }
-    const [first, last, unit] = { prompt: [8, 17, "tokens"], generate: [0, 14, "tokens"], batch: [0, 9, "sequences"] }[path.name];
+    const [first, last, unit] = { prompt: [8, 17, "tokens"], generate: [0, 14, "tokens"], batch: [0, 9, "sequences"] }[
+      path.name
+    ];
     return { ...path, unit, values: d3.range(first, last + 1).map((n) => 2 ** n) };
   }
 
@@ -42,20 +56,39 @@
   function* draw(context) {
     const { state } = context;
     const series = view.series.runs(context.series);
+    if (!series.length) return view.chart.nothing(context);
     const names = chosen(state).split(PAIR);
     const sides = names.map((name) => series.find((one) => one.name === name));
-    if (!sides.every(Boolean) || !sides.length) return { nodes: [view.chart.sentence(`${names.join(" and ")}: not both run with these choices.`)] };
+    if (!sides.every(Boolean) || !sides.length)
+      return { nodes: [view.chart.sentence(`${names.join(" and ")} cannot be shown with these choices.`)] };
     const figure = view.figure(state.wanted);
     const [x, y] = [axis(otherwise(state, "across"), state), axis(otherwise(state, "down"), state)];
-    if (x.name === y.name) return { nodes: [view.chart.sentence("Both axes are the same number: choose another for one of them.")] };
+    if (x.name === y.name)
+      return { nodes: [view.chart.sentence("Both axes are the same number: choose another for one of them.")] };
     const cells = [];
     for (const [j, value] of y.values.entries()) {
       const lines = sides.map((one) => roofsim.curve(changed(one.asked, y.name, value), x.name, x.values)[figure.name]);
-      x.values.forEach((at, i) => cells.push({ x: at, y: value, i, j, a: lines[0][i], b: lines[1]?.[i], value: lines.length > 1 ? lines[0][i] / lines[1][i] : lines[0][i] }));
+      x.values.forEach((at, i) =>
+        cells.push({
+          x: at,
+          y: value,
+          i,
+          j,
+          a: lines[0][i],
+          b: lines[1]?.[i],
+          value: lines.length > 1 ? lines[0][i] / lines[1][i] : lines[0][i],
+        }),
+      );
       yield;
     }
+    if (!cells.some((cell) => Number.isFinite(cell.value)))
+      return { nodes: [view.chart.sentence(`${view.text.capital(figure.label)} is not known here.`)] };
     const svg = render(context, { figure, x, y, cells, sides });
-    return { nodes: [svg, legend(figure, sides, cells)], table: () => table(figure, x, y, cells, sides), summary: svg.getAttribute("aria-label") };
+    return {
+      nodes: [svg, legend(figure, sides, cells)],
+      table: () => table(figure, x, y, cells, sides),
+      summary: svg.getAttribute("aria-label"),
+    };
   }
 
   /** The colour of a cell: of one model by value, of two that of the one ahead, the stronger the further. */
@@ -69,47 +102,95 @@
       };
     }
     const [low, high] = d3.extent(cells, (cell) => Math.log(cell.value));
-    return (cell) => view.theme.tint(sides[0].colour, Math.round((0.08 + (STRONGEST - 0.08) * ((Math.log(cell.value) - low) / (high - low || 1))) * 40) / 40, theme);
+    return (cell) =>
+      view.theme.tint(
+        sides[0].colour,
+        Math.round((0.08 + (STRONGEST - 0.08) * ((Math.log(cell.value) - low) / (high - low || 1))) * 40) / 40,
+        theme,
+      );
   }
 
   function render(context, { figure, x, y, cells, sides }) {
     const { width, theme, state } = context;
-    const margin = { top: 34, right: 8, bottom: 40, left: 78 };
+    const left = view.scale.gutter(y.values, (value) => view.text.sayInput(value, y.unit));
+    const margin = { top: 34, right: 8, bottom: 40, left };
     const height = Math.round(Math.min(420, Math.max(300, width * 0.6)));
-    const [cw, ch] = [(width - margin.left - margin.right) / x.values.length, (height - margin.top - margin.bottom) / y.values.length];
+    const [cw, ch] = [
+      (width - margin.left - margin.right) / x.values.length,
+      (height - margin.top - margin.bottom) / y.values.length,
+    ];
     const fill = colours(figure, cells, sides, theme);
-    const said = (cell) => (sides.length > 1 ? `${view.text.significant(cell.value, 2)}` : view.text.say(cell.value, figure.unit));
+    const said = (cell) =>
+      sides.length > 1 ? `${view.text.significant(cell.value, 2)}` : view.text.say(cell.value, figure.unit);
     const fits = (cell) => view.scale.width(said(cell), 9) < cw;
     const spaced = (values, size, room) => d3.range(0, values.length, Math.max(1, Math.ceil(room / size)));
     // the place of a value between the cells' middles, on the axis of cells
-    const place = (values, value) => {
-      const step = Math.log(values[1] / values[0]);
-      return values.length > 1 ? d3.scaleLog([values[0], values.at(-1)], [0, values.length - 1])(value) : step;
-    };
-    const [hereX, hereY] = [place(x.values, view.now(state, x.name)), place(y.values, view.now(state, y.name))];
+    const place = (values, value) => d3.scaleLog([values[0], values.at(-1)], [0, values.length - 1])(value);
+    const [hereX, hereY] = [
+      place(x.values, view.series.value(state, x.name)),
+      place(y.values, view.series.value(state, y.name)),
+    ];
     const inside = hereX >= -0.5 && hereX <= x.values.length - 0.5 && hereY >= -0.5 && hereY <= y.values.length - 0.5;
     return view.chart.plot(context, {
-      width, height, marginTop: margin.top, marginRight: margin.right, marginBottom: margin.bottom, marginLeft: margin.left,
+      width,
+      height,
+      marginTop: margin.top,
+      marginRight: margin.right,
+      marginBottom: margin.bottom,
+      marginLeft: margin.left,
       ariaLabel: spoken(figure, x, y, cells, sides),
-      x: { domain: [-0.5, x.values.length - 0.5] }, y: { domain: [-0.5, y.values.length - 0.5] },
+      x: { domain: [-0.5, x.values.length - 0.5] },
+      y: { domain: [-0.5, y.values.length - 0.5] },
       marks: [
-        Plot.rect(cells, { x1: (c) => c.i - 0.5, x2: (c) => c.i + 0.5, y1: (c) => c.j - 0.5, y2: (c) => c.j + 0.5, fill, inset: 0.5 }),
-        Plot.text(cells.filter(fits), { x: "i", y: "j", text: said, fill: (cell) => view.theme.over(fill(cell)), fontSize: 9 }),
+        Plot.rect(cells, {
+          x1: (c) => c.i - 0.5,
+          x2: (c) => c.i + 0.5,
+          y1: (c) => c.j - 0.5,
+          y2: (c) => c.j + 0.5,
+          fill,
+          inset: 0.5,
+        }),
+        Plot.text(cells.filter(fits), {
+          x: "i",
+          y: "j",
+          text: said,
+          fill: (cell) => view.theme.over(fill(cell)),
+          fontSize: 9,
+        }),
         ...view.chart.axes(context, {
-          x: { ticks: spaced(x.values, cw, 60), say: (i) => view.text.sayInput(x.values[i], x.unit), label: x.label, grid: false },
-          y: { ticks: spaced(y.values, ch, 18), say: (j) => view.text.sayInput(y.values[j], y.unit), label: y.label, grid: false, dx: -margin.left + 2 },
+          x: {
+            ticks: spaced(x.values, cw, 60),
+            say: (i) => view.text.sayInput(x.values[i], x.unit),
+            label: x.label,
+            grid: false,
+          },
+          y: {
+            ticks: spaced(y.values, ch, 18),
+            say: (j) => view.text.sayInput(y.values[j], y.unit),
+            label: y.label,
+            grid: false,
+            dx: -margin.left + 2,
+          },
         }),
         inside && Plot.dot([0], { x: [hereX], y: [hereY], r: 7, stroke: theme.paper, strokeWidth: 4 }),
         inside && Plot.dot([0], { x: [hereX], y: [hereY], r: 7, stroke: theme.ink, strokeWidth: 2 }),
-        view.chart.tip(context, cells, { x: "i", y: "j", title: (cell) => reading(figure, x, y, sides, cell) }, Plot.pointer),
-      ].filter(Boolean),
+        view.chart.tip(
+          context,
+          cells,
+          { x: "i", y: "j", title: (cell) => reading(figure, x, y, sides, cell) },
+          Plot.pointer,
+        ),
+      ],
     });
   }
 
   function reading(figure, x, y, sides, cell) {
     const values = [cell.a, cell.b];
     const said = sides.map((one, i) => `${one.name}: ${view.text.say(values[i], figure.unit)}`);
-    return [`${x.label} ${view.text.sayInput(cell.x, x.unit)}, ${y.label} ${view.text.sayInput(cell.y, y.unit)}`, ...said].join("\n");
+    return [
+      `${x.label} ${view.text.sayInput(cell.x, x.unit)}, ${y.label} ${view.text.sayInput(cell.y, y.unit)}`,
+      ...said,
+    ].join("\n");
   }
 
   function legend(figure, sides, cells) {
@@ -118,22 +199,37 @@
     const [low, high] = d3.extent(cells, (cell) => cell.value);
     const { say, significant } = view.text;
     if (sides.length > 1) {
-      p.append(...view.keys(sides, (one) => `${one.name} is ahead`), `numbers: ${figure.label} of ${sides[0].name} over that of ${sides[1].name}, ${significant(low, 2)} to ${significant(high, 2)} · ○ now`);
+      p.append(
+        ...view.keys(sides, (one) => `${one.name} is ahead`),
+        `numbers: ${figure.label} of ${sides[0].name} over that of ${sides[1].name}, `,
+        `${significant(low, 2)} to ${significant(high, 2)} · ○ now`,
+      );
     } else {
-      p.append(`${figure.label} of ${sides[0].name}, pale ${say(low, figure.unit)} to full ${say(high, figure.unit)} · ○ now`);
+      p.append(
+        `${figure.label} of ${sides[0].name}, `,
+        `pale ${say(low, figure.unit)} to full ${say(high, figure.unit)} · ○ now`,
+      );
     }
     return p;
   }
 
   function spoken(figure, x, y, cells, sides) {
     const [low, high] = d3.extent(cells, (cell) => cell.value);
-    const said = (value) => (sides.length > 1 ? `${view.text.significant(value)} times` : view.text.say(value, figure.unit));
-    const what = sides.length > 1 ? `${figure.label} of ${sides[0].name} over that of ${sides[1].name}` : `${figure.label} of ${sides[0].name}`;
+    const said = (value) =>
+      sides.length > 1 ? `${view.text.significant(value)} times` : view.text.say(value, figure.unit);
+    const what =
+      sides.length > 1
+        ? `${figure.label} of ${sides[0].name} over that of ${sides[1].name}`
+        : `${figure.label} of ${sides[0].name}`;
     return `Map of ${what} over ${x.label} and ${y.label}: from ${said(low)} to ${said(high)}.`;
   }
 
   function table(figure, x, y, cells, sides) {
-    const columns = [{ name: x.name, label: x.label, unit: x.unit }, { name: y.name, label: y.label, unit: y.unit }, ...sides.map((one) => ({ name: `${one.name} ${figure.name}`, label: one.name, unit: figure.unit }))];
+    const columns = [
+      { name: x.name, label: x.label, unit: x.unit },
+      { name: y.name, label: y.label, unit: y.unit },
+      ...sides.map((one) => ({ name: `${one.name} ${figure.name}`, label: one.name, unit: figure.unit })),
+    ];
     return { columns, rows: cells.map((cell) => [cell.x, cell.y, cell.a, cell.b].slice(0, 2 + sides.length)) };
   }
 
@@ -141,7 +237,7 @@
   (view.panels ??= {}).heat = {
     order: 6,
     name: "What if",
-    title: (state) => `What if: ${view.figure(state.wanted).label} over two numbers`,
+    title: (state) => `What if: ${view.figure(state.wanted).label}`,
     options: [
       { key: "wanted", label: "figure", choices: () => roofsim.figures },
       { key: "subject", label: "of", choices: subjects, value: chosen },

@@ -8,10 +8,8 @@
   function* draw(context) {
     const { state, width, live } = context;
     const series = view.series.runs(context.series);
-    if (!series.length) return { nodes: [view.chart.sentence("None of the chosen models runs with these choices.")] };
-    const most = d3.max(series, (one) => Math.min(one.ends().max_prompt ?? 2 ** 20, 2 ** 20));
-    const high = 2 ** Math.ceil(Math.log2(Math.max(8192, most, state.prompt) * 1.5));
-    const low = 128;
+    if (!series.length) return view.chart.nothing(context);
+    const { low, high } = view.lengths(state, series);
     const xs = view.scale.steps(low, high, live ? FEW : MANY, "tokens");
     const across = Math.min(series.length === 4 ? 2 : Math.min(series.length, 3), Math.max(1, Math.floor(width / 340)));
     const box = document.createElement("div");
@@ -23,8 +21,15 @@
       drawn.push(found);
       if (!live) yield;
     }
-    for (const found of drawn) box.append(render(context, found, xs, ceiling(found), Math.floor((width - (across - 1) * 12) / across), across > 1));
-    return { nodes: [box, legend(drawn)], table: () => table(drawn, xs), summary: drawn.map((found) => spoken(found, xs)).join(" ") };
+    for (const found of drawn)
+      box.append(
+        render(context, found, xs, ceiling(found), Math.floor((width - (across - 1) * 12) / across), across > 1),
+      );
+    return {
+      nodes: [box, legend(drawn)],
+      table: () => table(drawn, xs),
+      summary: drawn.map((found) => spoken(found, xs)).join(" "),
+    };
   }
 
   /** Air above the capacity, so that what does not fit is seen to; what is far beyond is cut there. */
@@ -54,35 +59,106 @@
     const last = xs.length - 1;
     const ends = names.map((name) => rows.find((row) => row.name === name && row.x === xs[last]));
     const middles = ends.map((row) => py((row.from + row.to) / 2));
-    const seen = ends.map((row, i) => ({ ...row, middle: middles[i] })).filter((row) => row.to > row.from + top * 0.004);
-    const heights = view.scale.apart(seen.map((row) => row.middle), 12, frame[1] + 2, frame[3] - 2);
+    const seen = ends
+      .map((row, i) => ({ ...row, middle: middles[i] }))
+      .filter((row) => row.to > row.from + top * 0.004);
+    const heights = view.scale.apart(
+      seen.map((row) => row.middle),
+      12,
+      frame[1] + 2,
+      frame[3] - 2,
+    );
     const end = one.ends().max_prompt;
     const totals = Array.from(xs, (x, j) => ({ x, y: Math.min(sums[j], top), j }));
-    const axis = py.ticks(5);
     const unit = top > 4096 * GIB ? 2 ** 40 : GIB;
 
     return view.chart.plot(context, {
-      width, height, marginTop: margin.top, marginRight: margin.right, marginBottom: margin.bottom, marginLeft: margin.left,
+      width,
+      height,
+      marginTop: margin.top,
+      marginRight: margin.right,
+      marginBottom: margin.bottom,
+      marginLeft: margin.left,
       ariaLabel: spoken({ one, parts, names, capacity, usable }, xs),
-      x: { type: "log", domain: [xs[0], xs[last]] }, y: { domain: [0, top] },
+      x: { type: "log", domain: [xs[0], xs[last]] },
+      y: { domain: [0, top] },
       marks: [
         ...view.chart.axes(context, {
-          x: { ticks: view.scale.ticks(xs[0], xs[last], "tokens", Math.floor((frame[2] - frame[0]) / 46)), unit: "tokens", label: "prompt length (tokens)" },
+          x: {
+            ticks: view.scale.fitting(xs[0], xs[last], "tokens", frame[2] - frame[0]),
+            unit: "tokens",
+            label: "prompt length (tokens)",
+          },
           y: { ticks: niceBytes(top, unit), unit: "B" },
         }),
-        Plot.text([one.name], { frameAnchor: "top-left", dx: -margin.left + 2, dy: -28, fill: one.words, textAnchor: "start", fontWeight: 600 }),
-        Plot.areaY(rows, { x: "x", y1: "from", y2: "to", z: "name", fill: "fill", stroke: theme.paper, strokeWidth: 0.5 }),
-        capacity > usable && Plot.rectY([0], { x1: xs[0], x2: xs[last], y1: usable, y2: capacity, fill: theme.soft, fillOpacity: 0.22 }),
+        Plot.text([one.name], {
+          frameAnchor: "top-left",
+          dx: -margin.left + 2,
+          dy: -28,
+          fill: one.words,
+          textAnchor: "start",
+          fontWeight: 600,
+        }),
+        Plot.areaY(rows, {
+          x: "x",
+          y1: "from",
+          y2: "to",
+          z: "name",
+          fill: "fill",
+          stroke: theme.paper,
+          strokeWidth: 0.5,
+        }),
+        capacity > usable &&
+          Plot.rectY([0], { x1: xs[0], x2: xs[last], y1: usable, y2: capacity, fill: theme.soft, fillOpacity: 0.22 }),
         Plot.ruleY([usable], { stroke: theme.ink, strokeWidth: 1.6 }),
-        view.chart.text(context, [0], { x: xs[0], y: capacity, text: [`${view.text.say(usable, "B")} usable of ${view.text.say(capacity, "B")}`], dx: 4, dy: 9, textAnchor: "start", fill: theme.ink }),
+        view.chart.text(context, [0], {
+          x: xs[0],
+          y: capacity,
+          text: [`${view.text.say(usable, "B")} usable of ${view.text.say(capacity, "B")}`],
+          dx: 4,
+          dy: py(usable) - py(capacity) > 15 ? 9 : -8, // inside the system's share where that is high enough
+          textAnchor: "start",
+          fill: theme.ink,
+        }),
         Plot.ruleX([state.prompt], { stroke: theme.soft, strokeDasharray: "2 3" }),
-        end > xs[0] && end < xs[last] && Plot.dot([end], { x: [end], y: [usable], symbol: "times", stroke: theme.ink, strokeWidth: 2.2, r: 5 }),
-        end > xs[0] && end < xs[last] && view.chart.text(context, [end], { x: [end], y: [usable], text: [view.text.say(end)], dy: 12, dx: px(end) < frame[0] + 40 ? 8 : -8, textAnchor: px(end) < frame[0] + 40 ? "start" : "end", fontWeight: 700, fill: theme.ink }),
-        Plot.text(seen, { x: () => xs[last], y: (_, i) => py.invert(heights[i]), text: (row) => word(row.name), dx: 5, textAnchor: "start", fill: theme.soft }),
-        view.chart.tip(context, totals, { x: "x", y: "y", title: (row) => reading(one, parts, names, word, row, sums, usable) }),
-        Plot.ruleX(totals, Plot.pointerX({ x: "x", stroke: theme.ink, strokeOpacity: 0.5 })),
-        sums[0] > top && view.chart.text(context, [0], { frameAnchor: "top", dy: 6, text: [`goes on to ${view.text.say(sums[0], "B")} and more`], fill: theme.ink, lineAnchor: "top" }),
-      ].filter(Boolean),
+        end > xs[0] &&
+          end < xs[last] &&
+          Plot.dot([end], { x: [end], y: [usable], symbol: "times", stroke: theme.ink, strokeWidth: 2.2, r: 5 }),
+        end > xs[0] &&
+          end < xs[last] &&
+          view.chart.text(context, [end], {
+            x: [end],
+            y: [usable],
+            text: [view.text.say(end)],
+            dy: 12,
+            dx: px(end) < frame[0] + 40 ? 8 : -8,
+            textAnchor: px(end) < frame[0] + 40 ? "start" : "end",
+            fontWeight: 700,
+            fill: theme.ink,
+          }),
+        Plot.text(seen, {
+          x: () => xs[last],
+          y: (_, i) => py.invert(heights[i]),
+          text: (row) => word(row.name),
+          dx: 5,
+          textAnchor: "start",
+          fill: theme.soft,
+        }),
+        view.chart.tip(context, totals, {
+          x: "x",
+          y: "y",
+          title: (row) => reading(one, parts, names, word, row, sums, usable),
+        }),
+        view.chart.cursor(context, totals),
+        sums[0] > top &&
+          view.chart.text(context, [0], {
+            frameAnchor: "top",
+            dy: 6,
+            text: [`goes on to ${view.text.say(sums[0], "B")} and more`],
+            fill: theme.ink,
+            lineAnchor: "top",
+          }),
+      ],
     });
   }
 
@@ -91,7 +167,11 @@
   function reading(one, parts, names, word, row, sums, usable) {
     const { say, tokens } = view.text;
     const said = names.map((name) => `${word(name)} ${say(parts[name][row.j], "B")}`);
-    return [`${one.name} at ${tokens(row.x)}`, `${say(sums[row.j], "B")}${sums[row.j] > usable ? ", does not fit" : ""}`, ...said.reverse()].join("\n");
+    return [
+      `${one.name} at ${tokens(row.x)}`,
+      `${say(sums[row.j], "B")}${sums[row.j] > usable ? ", does not fit" : ""}`,
+      ...said.reverse(),
+    ].join("\n");
   }
 
   function legend(drawn) {
@@ -108,19 +188,40 @@
     const { say, tokens } = view.text;
     const total = (j) => d3.sum(names, (name) => parts[name][j]);
     const end = one.ends().max_prompt;
-    const fits = end > 0 ? `the longest prompt that fits has ${say(end)} tokens` : "it does not fit";
-    return `Memory of ${one.name}: from ${say(total(0), "B")} at ${tokens(xs[0])} to ${say(total(xs.length - 1), "B")} at ${tokens(xs.at(-1))} tokens, ${say(usable, "B")} usable of ${say(capacity, "B")}; ${fits}.`;
+    const fits =
+      end === null
+        ? "every length fits"
+        : end > 0
+          ? `the longest prompt that fits has ${say(end)} tokens`
+          : "it does not fit";
+    const [first, last] = [0, xs.length - 1].map((j) => `${say(total(j), "B")} at ${tokens(xs[j])}`);
+    const room = `${say(usable, "B")} usable of ${say(capacity, "B")}`;
+    return `Memory of ${one.name}: from ${first} to ${last} tokens, ${room}; ${fits}.`;
   }
 
   function table(drawn, xs) {
     const names = [...new Set(drawn.flatMap((found) => found.names))];
-    const columns = [{ name: "model", label: "model" }, { name: "prompt", label: "prompt", unit: "tokens" }, ...names.map((name) => ({ name, label: name.replaceAll("_", " "), unit: "B" })), { name: "total", label: "total", unit: "B" }];
-    const rows = drawn.flatMap((found) => Array.from(xs, (x, j) => {
-      const values = names.map((name) => found.parts[name]?.[j] ?? 0);
-      return [found.one.name, x, ...values, d3.sum(values)];
-    }));
+    const columns = [
+      { name: "model", label: "model" },
+      { name: "prompt", label: "prompt", unit: "tokens" },
+      ...names.map((name) => ({ name, label: name.replaceAll("_", " "), unit: "B" })),
+      { name: "total", label: "total", unit: "B" },
+    ];
+    const rows = drawn.flatMap((found) =>
+      Array.from(xs, (x, j) => {
+        const values = names.map((name) => found.parts[name]?.[j] ?? 0);
+        return [found.one.name, x, ...values, d3.sum(values)];
+      }),
+    );
     return { columns, rows };
   }
 
-  (view.panels ??= {}).memory = { order: 4, name: "Memory", title: () => "Memory against length", options: [], draw, wide: true };
+  (view.panels ??= {}).memory = {
+    order: 4,
+    name: "Memory",
+    title: () => "Memory against length",
+    options: [],
+    draw,
+    wide: true,
+  };
 }

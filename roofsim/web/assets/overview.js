@@ -24,7 +24,8 @@
     return { nodes: [render(lines)], table: () => table(lines), summary: "" };
   }
 
-  const element = (name, words, options = {}) => Object.assign(document.createElement(name), { textContent: words, ...options });
+  const element = (name, words, options = {}) =>
+    Object.assign(document.createElement(name), { textContent: words, ...options });
 
   function render(lines) {
     const { say } = view.text;
@@ -46,15 +47,19 @@
     };
     for (const figure of roofsim.figures) {
       row(figure.label, ({ predicted, intervals }) => {
-        const range = intervals[figure.name];
-        const said = range ? [element("small", ` [${say(range[0], figure.unit)} – ${say(range[1], figure.unit)}]`)] : [];
+        const range = intervals[figure.name]?.map((end) => say(end, figure.unit));
+        const said = range ? [element("small", `[${range.join(" – ")}]`)] : [];
         return [say(predicted[figure.name], figure.unit), ...said];
       });
     }
     row("bound by, prefill and decode", ({ predicted }) => [`${predicted.bound.prefill}, ${predicted.bound.decode}`]);
     row("fits", ({ predicted }) => [predicted.fits ? "yes" : element("strong", "does not fit")]);
-    row("longest prompt", ({ ends }) => [ends.max_prompt > 0 ? `${say(ends.max_prompt)} tokens` : "none fits"]);
-    row("context window", ({ ends }) => [ends.window ? `${say(ends.window)} tokens` : "not limited"]);
+    row("longest prompt in memory", ({ ends }) => [
+      ends.max_prompt === null ? "not limited" : ends.max_prompt ? `${say(ends.max_prompt)} tokens` : "none fits",
+    ]);
+    row("longest prompt in the context window", ({ ends }) => [
+      ends.window === null ? "not limited" : `${say(ends.window)} tokens`,
+    ]);
     const box = document.createElement("div");
     box.className = "scroll";
     box.tabIndex = 0;
@@ -67,16 +72,39 @@
   function table(lines) {
     const columns = [{ name: "model", label: "model" }];
     for (const figure of roofsim.figures) {
-      columns.push(...["", "_low", "_high"].map((end) => ({ name: figure.name + end, label: figure.label + end, unit: figure.unit })));
+      columns.push(
+        ...["", "_low", "_high"].map((end) => ({
+          name: figure.name + end,
+          label: figure.label + end,
+          unit: figure.unit,
+        })),
+      );
     }
-    columns.push(...["bound_prefill", "bound_decode", "fits", "max_prompt", "window", "refused"].map((name) => ({ name, label: name })));
+    columns.push(
+      ...["bound_prefill", "bound_decode", "fits", "max_prompt", "window", "refused"].map((name) => ({
+        name,
+        label: name,
+      })),
+    );
     const rows = lines.map(({ one, lacks, predicted, intervals, ends }) => [
       one.name,
-      ...roofsim.figures.flatMap((figure) => (lacks ? [null, null, null] : [predicted[figure.name], ...(intervals[figure.name] ?? [null, null])])),
-      ...(lacks ? [null, null, null, null, null, lacks] : [predicted.bound.prefill, predicted.bound.decode, predicted.fits, ends.max_prompt, ends.window, null]),
+      ...roofsim.figures.flatMap((figure) =>
+        lacks ? [null, null, null] : [predicted[figure.name], ...(intervals[figure.name] ?? [null, null])],
+      ),
+      ...(lacks
+        ? [null, null, null, null, null, lacks]
+        : [predicted.bound.prefill, predicted.bound.decode, predicted.fits, ends.max_prompt, ends.window, null]),
     ]);
     return { columns, rows };
   }
 
-  (view.panels ??= {}).overview = { order: 7, name: "All figures", title: () => "All figures", options: [], draw, plain: true, wide: true };
+  (view.panels ??= {}).overview = {
+    order: 7,
+    name: "All figures",
+    title: () => "All figures",
+    options: [],
+    draw,
+    plain: true,
+    wide: true,
+  };
 }

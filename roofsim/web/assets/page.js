@@ -38,15 +38,20 @@
       announce: (words) => (by("said").textContent = words),
     };
 
-    const panels = Object.entries(view.panels).sort(([, a], [, b]) => a.order - b.order).map(([key, spec]) => view.frame(key, spec, page));
+    const panels = Object.entries(view.panels)
+      .sort(([, a], [, b]) => a.order - b.order)
+      .map(([key, spec]) => view.frame(key, spec, page));
     by("panels").replaceChildren(...panels.map((panel) => panel.section));
     const visible = new Set(panels);
-    const seen = new IntersectionObserver((entries) => {
-      for (const entry of entries) {
-        const panel = panels.find((one) => one.section === entry.target);
-        visible[entry.isIntersecting ? "add" : "delete"](panel);
-      }
-    }, { rootMargin: "60px" });
+    const seen = new IntersectionObserver(
+      (entries) => {
+        for (const entry of entries) {
+          const panel = panels.find((one) => one.section === entry.target);
+          visible[entry.isIntersecting ? "add" : "delete"](panel);
+        }
+      },
+      { rootMargin: "60px" },
+    );
     for (const panel of panels) seen.observe(panel.section);
     const widths = new Map();
     const sized = new ResizeObserver((entries) => {
@@ -77,9 +82,16 @@
       series = view.series.of(state, theme);
       rested = false;
       const drawn = panels.filter((panel) => visible.has(panel) && !panel.spec.rests);
-      waiting = [...waiting.filter((panel) => drawn.includes(panel)), ...drawn.filter((panel) => !waiting.includes(panel))];
-      if (!framed) requestAnimationFrame(frame);
-      framed = true;
+      waiting = [
+        ...waiting.filter((panel) => drawn.includes(panel)),
+        ...drawn.filter((panel) => !waiting.includes(panel)),
+      ];
+      if (!live)
+        waiting = []; // all is drawn in full at once
+      else if (!framed) {
+        framed = true;
+        requestAnimationFrame(frame);
+      }
       clearTimeout(timer);
       timer = setTimeout(rest, live ? REST : 0);
     }
@@ -90,16 +102,32 @@
       if (rested) return;
       const begun = now();
       document.documentElement.dataset.theme = theme.name;
-      controls.sync(state, theme);
+      answer(null, false);
       for (const panel of panels) if (panel.spec.rests) panel.section.classList.add("moving");
       while (waiting.length && now() - begun < BUDGET) {
         const panel = waiting.shift();
-        panel.show(draw(() => finish(panel.spec.draw(context(panel, true)))), false);
+        panel.show(
+          draw(() => finish(panel.spec.draw(context(panel, true)))),
+          false,
+        );
       }
       if (waiting.length) {
         requestAnimationFrame(frame);
         framed = true;
-      }
+      } else performance.mark("shown");
+    }
+
+    /** Everything around the charts. */
+    function label() {
+      controls.sync(state, theme);
+      for (const panel of panels) panel.sync();
+      by("setting").textContent = view.series.setting(state).join(" · ");
+    }
+
+    /** The answer above the figures; read out only where it stays. */
+    function answer(crossings, stays) {
+      by("headline").ariaLive = stays ? "polite" : "off";
+      by("headline").replaceChildren(...view.headline(state, series, crossings, unread));
     }
 
     const draw = (make) => {
@@ -113,12 +141,14 @@
 
     /** Everything in full, in slices, until something changes. */
     async function rest() {
+      if (waiting.length) {
+        timer = setTimeout(rest, REST); // frames are still at what is in sight
+        return;
+      }
       const mine = generation;
-      waiting = [];
       rested = true;
       document.documentElement.dataset.theme = theme.name;
-      controls.sync(state, theme);
-      for (const panel of panels) panel.sync();
+      label();
       history.replaceState(null, "", view.state.write(state));
       let begun = now();
       const order = [...panels.filter((panel) => visible.has(panel)), ...panels.filter((panel) => !visible.has(panel))];
@@ -137,12 +167,15 @@
           }
           found = step.value;
         } catch (error) {
-          found = draw(() => { throw error; });
+          found = draw(() => {
+            throw error;
+          });
         }
         panel.show(found, true);
-        if (panel.key === "crossover") by("headline").replaceChildren(...headline(state, series, found.crossings ?? [], unread));
+        if (panel.key === "crossover") answer(found.crossings ?? null, true);
       }
       document.documentElement.dataset.rested = mine;
+      performance.mark("drawn");
     }
 
     view.theme.wished?.addEventListener("change", () => changed(false));
@@ -157,33 +190,15 @@
       theme = view.theme.current("light");
       series = view.series.of(state, theme);
       document.documentElement.dataset.theme = "light";
-      for (const panel of panels) panel.show(draw(() => finish(panel.spec.draw(context(panel, false)))), true);
+      for (const panel of panels)
+        panel.show(
+          draw(() => finish(panel.spec.draw(context(panel, false)))),
+          true,
+        );
     });
     addEventListener("afterprint", () => page.change({ theme: printed ?? "" }));
-    rest();
-  }
-
-  /** The answer in a sentence or two, and what must be known before it is believed. */
-  function headline(state, series, crossings, unread) {
-    const { element } = view;
-    const { say, tokens } = view.text;
-    const figure = view.figure(state.figure);
-    const able = view.series.runs(series);
-    const better = figure.better === "more" ? d3.descending : d3.ascending;
-    const order = d3.sort(able, (a, b) => better(a.predicted()[figure.name], b.predicted()[figure.name]));
-    const said = order.map((one) => `${one.name} ${say(one.predicted()[figure.name], figure.unit)}`);
-    const answer = said.length ? [`${figure.label[0].toUpperCase()}${figure.label.slice(1)} at a prompt of ${tokens(state.prompt)}, batch ${state.batch}: ${said.join(", ")}.`] : [];
-    if (able.length === 2) {
-      const met = crossings.map((found) => `${say(found.x)} tokens${found.low ? ` [${say(found.low)} – ${say(found.high)}]` : ""}`);
-      answer.push(met.length ? `The order turns at ${met.join(" and ")}.` : "Over the lengths shown the order stays.");
-    }
-    const cautions = [
-      ...series.filter((one) => one.lacks).map((one) => `${one.name}: ${one.lacks}`),
-      ...able.filter((one) => !one.predicted().fits).map((one) => `${one.name} does not fit into the memory at this prompt and batch.`),
-      ...able.filter((one) => one.ends().window && state.prompt + state.generate > one.ends().window).map((one) => `${one.name}: beyond its context window of ${say(one.ends().window)} tokens.`),
-      ...(unread.length ? [`Not known here, and left out of the link: ${unread.join(", ")}.`] : []),
-    ];
-    return [element("span", { textContent: answer.join(" ") }), ...cautions.map((words) => element("span", { className: "caution", textContent: words }))];
+    label();
+    changed(true); // what is in sight first, with few points
   }
 
   function actions(box, page) {
@@ -212,8 +227,18 @@
   function about(box) {
     const { element } = view;
     const { version, command, made, notes = [] } = roofsim.about ?? {};
-    const first = [`roofsim ${version ?? ""}`, made, "every number is computed in this page; nothing is sent or fetched"].filter(Boolean).join(" · ");
-    box.append(element("p", { textContent: first }), ...(command ? [element("p", {}, element("code", { textContent: command }))] : []), ...notes.map((note) => element("p", { textContent: note })));
+    const first = [
+      `roofsim ${version ?? ""}`,
+      made,
+      "every number is computed in this page; nothing is sent or fetched",
+    ]
+      .filter(Boolean)
+      .join(" · ");
+    box.append(
+      element("p", { textContent: first }),
+      ...(command ? [element("p", {}, element("code", { textContent: command }))] : []),
+      ...notes.map((note) => element("p", { textContent: note })),
+    );
   }
 
   addEventListener("DOMContentLoaded", async () => {

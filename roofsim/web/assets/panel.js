@@ -14,22 +14,40 @@
     const heading = element("h2", { id: `${key}-title` });
     const figure = element("div", { className: "figure" });
     const tableBox = element("div", { className: "scroll", tabIndex: 0, role: "region" });
-    const details = element("details", { className: "values" }, element("summary", { textContent: "Values as a table" }), tableBox);
+    const details = element(
+      "details",
+      { className: "values" },
+      element("summary", { textContent: "Values as a table" }),
+      tableBox,
+    );
     const selects = spec.options.map((option) => {
       const select = element("select", { id: `${key}-${option.key}` });
       select.addEventListener("change", () => page.change({ [option.key]: select.value }));
       return { option, select };
     });
-    const choices = element("div", { className: "choices" }, ...selects.map(({ option, select }) => element("label", {}, `${option.label} `, select)));
+    const choices = element(
+      "div",
+      { className: "choices" },
+      ...selects.map(({ option, select }) => element("label", {}, `${option.label} `, select)),
+    );
     const files = element("div", { className: "files", role: "group", ariaLabel: `Files of ${spec.name}` });
-    const section = element("section", { className: `panel ${key}${spec.wide ? " wide" : ""}`, id: key }, element("div", { className: "head" }, heading, files), choices, figure);
+    const section = element(
+      "section",
+      { className: `panel ${key}${spec.wide ? " wide" : ""}`, id: key },
+      element("div", { className: "head" }, heading, files),
+      choices,
+      figure,
+    );
     section.setAttribute("aria-labelledby", heading.id);
     if (!spec.plain) section.append(details);
 
     let drawn = { nodes: [] };
     const panel = {
-      key, spec, section, figure,
-      title: () => spec.title(page.state()),
+      key,
+      spec,
+      section,
+      figure,
+      title: () => view.text.capital(spec.title(page.state())),
       setting: () => view.series.setting(page.state()).join(" · "),
       summary: () => drawn.summary ?? "",
       /** Put what was drawn in its place; the table only where it is looked at. */
@@ -42,8 +60,8 @@
       /** Title and choices of a state. */
       sync() {
         const state = page.state();
-        heading.textContent = spec.title(state);
-        tableBox.ariaLabel = `${spec.title(state)}: values`;
+        heading.textContent = panel.title();
+        tableBox.ariaLabel = `${panel.title()}: values`;
         for (const { option, select } of selects) {
           view.options(select, option.choices(state));
           select.value = option.value ? option.value(state) : state[option.key];
@@ -53,18 +71,25 @@
     };
 
     function fill() {
-      tableBox.replaceChildren(drawn.table ? asTable(drawn.table(), spec.title(page.state())) : view.chart.sentence("No values."));
+      tableBox.replaceChildren(
+        drawn.table ? asTable(drawn.table(), spec.title(page.state())) : view.chart.sentence("No values."),
+      );
     }
     details.addEventListener("toggle", () => details.open && fill());
     const name = () => `roofsim-${key}`;
     const kinds = {
       SVG: () => view.exports.save(view.exports.svg(panel, page.theme()), `${name()}.svg`),
-      PNG: async () => view.exports.save(await view.exports.png(view.exports.svg(panel, page.theme())), `${name()}.png`),
+      PNG: async () =>
+        view.exports.save(await view.exports.png(view.exports.svg(panel, page.theme())), `${name()}.png`),
       CSV: () => view.exports.save(view.exports.csv(drawn.table()), `${name()}.csv`),
     };
     for (const [kind, write] of Object.entries(kinds)) {
       if (spec.plain && kind !== "CSV") continue;
-      const button = element("button", { type: "button", textContent: kind, ariaLabel: `Save ${spec.name} as ${kind}` });
+      const button = element("button", {
+        type: "button",
+        textContent: kind,
+        ariaLabel: `Save ${spec.name} as ${kind}`,
+      });
       button.addEventListener("click", async () => {
         if (!drawn.table && kind === "CSV") return;
         await write();
@@ -88,7 +113,9 @@
       const tr = body.insertRow();
       row.forEach((value, i) => {
         const number = typeof value === "number";
-        const cell = element("td", { textContent: number ? view.text.say(value, columns[i].unit ?? "") : value ?? "–" });
+        const cell = element("td", {
+          textContent: number ? view.text.say(value, columns[i].unit ?? "") : (value ?? "–"),
+        });
         if (number) cell.className = "number";
         tr.append(cell);
       });
@@ -100,20 +127,31 @@
   function options(select, choices) {
     const key = JSON.stringify(choices);
     if (select.dataset.key === key) return;
-    const made = (one) => element("option", { value: one.name, textContent: one.label ?? one.title ?? one.name, disabled: Boolean(one.lacks), title: one.lacks ?? "" });
+    const made = (one) =>
+      element("option", {
+        value: one.name,
+        textContent: one.label ?? one.title ?? one.name,
+        disabled: Boolean(one.lacks),
+        title: one.lacks ?? "",
+      });
     const groups = d3.groups(choices, (one) => one.group ?? "");
-    select.replaceChildren(...groups.flatMap(([name, members]) => (name ? [element("optgroup", { label: name }, ...members.map(made))] : members.map(made))));
+    select.replaceChildren(
+      ...groups.flatMap(([name, members]) =>
+        name ? [element("optgroup", { label: name }, ...members.map(made))] : members.map(made),
+      ),
+    );
     select.dataset.key = key;
   }
 
   /** Colour and name of each curve, for legends. */
-  const keys = (series, words = (one) => one.name) => series.map((one) => {
-    const swatch = element("span", { className: "swatch" });
-    swatch.style.background = one.colour;
-    const key = element("span", { className: "key" }, swatch, words(one));
-    key.dataset.colour = one.colour;
-    return key;
-  });
+  const keys = (series, words = (one) => one.name) =>
+    series.map((one) => {
+      const swatch = element("span", { className: "swatch" });
+      swatch.style.background = one.colour;
+      const key = element("span", { className: "key" }, swatch, words(one));
+      key.dataset.colour = one.colour;
+      return key;
+    });
 
   Object.assign(view, { frame, element, options, keys });
 }

@@ -21,21 +21,38 @@
     if (unit === "tokens" || unit === "B" || unit === "sequences") {
       const [first, last] = [Math.ceil(Math.log2(low) - 1e-9), Math.floor(Math.log2(high) + 1e-9)];
       const step = Math.max(1, Math.ceil((last - first + 1) / count));
-      return d3.range(last, first - 1, -step).reverse().map((n) => 2 ** n);
+      return d3
+        .range(last, first - 1, -step)
+        .reverse()
+        .map((n) => 2 ** n);
     }
     if (unit === "s" && high > LONG) {
-      const spoken = [...d3.range(-9, 3).map((n) => 10 ** n), 600, 3600, 86400, 864000, 8640000].filter((n) => n >= low && n <= high);
+      const spoken = [...d3.range(-9, 3).map((n) => 10 ** n), 600, 3600, 86400, 864000, 8640000].filter(
+        (n) => n >= low && n <= high,
+      );
       const step = Math.max(1, Math.ceil(spoken.length / count));
       return spoken.filter((_, i) => i % step === 0);
     }
     const decades = d3.range(Math.floor(Math.log10(low)), Math.ceil(Math.log10(high)) + 1);
-    const within = (all) => all.map((n) => Number(n.toPrecision(12))).filter((n) => n >= low * (1 - 1e-9) && n <= high * (1 + 1e-9));
+    const within = (all) =>
+      all.map((n) => Number(n.toPrecision(12))).filter((n) => n >= low * (1 - 1e-9) && n <= high * (1 + 1e-9));
     const fine = within(decades.flatMap((n) => [1, 2, 5].map((m) => m * 10 ** n)));
     if (fine.length >= 2 && fine.length <= count) return fine;
     if (fine.length < 2) return d3.ticks(low, high, 3);
     const coarse = within(decades.map((n) => 10 ** n));
     const step = Math.max(1, Math.ceil(coarse.length / count));
     return coarse.filter((_, i) => (coarse.length - 1 - i) % step === 0);
+  }
+
+  /** As many ticks of a log axis as fit side by side into a room of so many pixels. */
+  function fitting(low, high, unit, room, said = (tick) => view.text.sayInput(tick, unit)) {
+    for (let count = Math.ceil(room / 36); count > 1; count--) {
+      const found = ticks(low, high, unit, count);
+      const at = log(low, high, 0, room);
+      const apart = d3.pairs(found, (a, b) => at(b) - at(a) - (width(said(a)) + width(said(b))) / 2);
+      if (apart.every((gap) => gap > 4)) return found;
+    }
+    return ticks(low, high, unit, 1);
   }
 
   /** Ticks of a linear axis of times from 0: round in seconds, minutes, hours or days. */
@@ -69,7 +86,8 @@
     if (over > 0) {
       placed[placed.length - 1] = to;
       for (let i = placed.length - 2; i >= 0; i--) placed[i] = Math.min(placed[i], placed[i + 1] - gap);
-      if (placed[0] < from) placed.forEach((_, i) => (placed[i] = from + i * ((to - from) / Math.max(1, placed.length - 1))));
+      if (placed[0] < from)
+        placed.forEach((_, i) => (placed[i] = from + i * ((to - from) / Math.max(1, placed.length - 1))));
     }
     const back = [];
     order.forEach((i, rank) => (back[i] = placed[rank]));
@@ -78,19 +96,30 @@
 
   const width = (words, size = FONT) => words.length * size * 0.56 + 4;
 
+  /** The room that ticks on the left need. */
+  const gutter = (ticks, said) => Math.max(30, ...ticks.map((tick) => width(said(tick)))) + 8;
+
   /**
-   * Labels of points ({x, y, text} in pixels), the first ones most wanted: each goes to the first of eight places inside the frame
-   * that is free of the others and of the `lines` (points), or if need be only of the others, or nowhere.
+   * Labels of points ({x, y, text} in pixels), the first ones most wanted: each goes to the first of eight places in
+   * the frame that is free of the others and of the `lines` (points), or if need be only of the others, or nowhere.
    */
   function place(wanted, frame, taken = [], lines = [], size = FONT) {
     const inside = (box) => box[0] >= frame[0] && box[1] >= frame[1] && box[2] <= frame[2] && box[3] <= frame[3];
-    const free = (box) => inside(box) && !taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3]);
+    const free = (box) =>
+      inside(box) &&
+      !taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3]);
     const clear = (box) => free(box) && !lines.some(([x, y]) => x > box[0] && x < box[2] && y > box[1] && y < box[3]);
     return wanted.flatMap((label) => {
       const [w, h, r] = [width(label.text, size), size + 3, (label.r ?? 3) + 2];
       const places = [
-        [label.x - w / 2, label.y - r - h], [label.x + r, label.y - h / 2], [label.x - w / 2, label.y + r], [label.x - r - w, label.y - h / 2],
-        [label.x + r, label.y - r - h], [label.x - r - w, label.y - r - h], [label.x + r, label.y + r], [label.x - r - w, label.y + r],
+        [label.x - w / 2, label.y - r - h],
+        [label.x + r, label.y - h / 2],
+        [label.x - w / 2, label.y + r],
+        [label.x - r - w, label.y - h / 2],
+        [label.x + r, label.y - r - h],
+        [label.x - r - w, label.y - r - h],
+        [label.x + r, label.y + r],
+        [label.x - r - w, label.y + r],
       ];
       const boxes = places.map(([x, y]) => [x, y, x + w, y + h]);
       const box = boxes.find(clear) ?? boxes.find(free);
@@ -100,5 +129,5 @@
     });
   }
 
-  view.scale = { FONT, log, steps, ticks, times, linear, around, apart, place, width };
+  view.scale = { FONT, log, steps, ticks, fitting, times, linear, around, apart, place, width, gutter };
 }

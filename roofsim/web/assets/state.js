@@ -27,7 +27,7 @@
   /** The state that the page opens with when the address says nothing. */
   function first() {
     const start = roofsim.about?.start ?? {};
-    const known = (list, name) => (list.some((one) => one.name === name) ? name : list[0]?.name ?? "");
+    const known = (list, name) => (list.some((one) => one.name === name) ? name : (list[0]?.name ?? ""));
     const state = Object.fromEntries(Object.entries(FIELDS).map(([name, [, value]]) => [name, start[name] ?? value]));
     state.models = (start.models ?? roofsim.models.slice(0, 2).map((m) => m.name)).slice(0, view.theme.SLOTS);
     state.device = known(roofsim.devices, start.device);
@@ -55,7 +55,10 @@
     const unread = [];
     const byKey = Object.fromEntries(Object.entries(FIELDS).map(([name, [key, , kind]]) => [key, [name, kind]]));
     const lists = { device: roofsim.devices, runtime: roofsim.runtimes };
-    for (const part of hash.replace(/^#/, "").split("&").filter((piece) => piece.includes("="))) {
+    for (const part of hash
+      .replace(/^#/, "")
+      .split("&")
+      .filter((piece) => piece.includes("="))) {
       const [key, raw] = [part.slice(0, part.indexOf("=")), part.slice(part.indexOf("=") + 1)];
       const value = decode(raw);
       const number = Number(value);
@@ -72,7 +75,10 @@
         unread.push(part);
       } else {
         const [name, kind] = byKey[key];
-        const fits = kind === "count" ? Number.isInteger(number) && number > 0 : !lists[name] || lists[name].some((one) => one.name === value);
+        const fits =
+          kind === "count"
+            ? Number.isInteger(number) && number > 0
+            : !lists[name] || lists[name].some((one) => one.name === value);
         if (fits) state[name] = kind === "count" ? number : value;
         else unread.push(part);
       }

@@ -3,15 +3,33 @@
 {
   const view = ((globalThis.roofsim ??= {}).view ??= {});
 
-  const DECIMAL = [["P", 1e15], ["T", 1e12], ["G", 1e9], ["M", 1e6], ["k", 1e3], ["", 1], ["m", 1e-3], ["µ", 1e-6], ["n", 1e-9]];
-  const BINARY = [["TiB", 2 ** 40], ["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 2 ** 10], ["B", 1]];
-  const SPOKEN = { "tokens/s": "tok/s", tokens: "", sequences: "", "1": "", "": "" };
+  const DECIMAL = [
+    ["P", 1e15],
+    ["T", 1e12],
+    ["G", 1e9],
+    ["M", 1e6],
+    ["k", 1e3],
+    ["", 1],
+    ["m", 1e-3],
+    ["µ", 1e-6],
+    ["n", 1e-9],
+  ];
+  const BINARY = [
+    ["TiB", 2 ** 40],
+    ["GiB", 2 ** 30],
+    ["MiB", 2 ** 20],
+    ["KiB", 2 ** 10],
+    ["B", 1],
+  ];
+  const SPOKEN = { "tokens/s": "tok/s", tokens: "", sequences: "", 1: "", "": "" };
   const PLAIN = new Set(["tokens/s", "tokens", "sequences", "1", ""]);
+
+  const GROUPED = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
   /** Three digits that count, as a plain decimal. */
   function significant(value, digits = 3) {
     const whole = Math.abs(value) >= 10 ** digits;
-    return whole ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(digits)));
+    return whole ? GROUPED.format(value) : String(Number(value.toPrecision(digits)));
   }
 
   const scaled = (value, table) => table.find(([, size]) => Math.abs(value) >= size * 0.9995) ?? table.at(-1);
@@ -44,7 +62,7 @@
   function tokens(value) {
     const k = value / 1024;
     if (k >= 1024 && Number.isInteger(k / 1024)) return `${k / 1024}M`;
-    return k >= 1 && Number.isInteger(k * 4) ? `${k}k` : Math.round(value).toLocaleString("en");
+    return k >= 1 && Number.isInteger(k * 4) ? `${k}k` : GROUPED.format(value);
   }
 
   const counts = (unit) => unit === "tokens" || unit === "sequences";
@@ -66,7 +84,10 @@
     return number * factor;
   }
 
-  const escape = (words) => String(words).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
+  const escape = (words) =>
+    String(words).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
 
-  view.text = { say, tokens, sayInput, parse, significant, escape, counts };
+  const capital = (words) => words[0].toUpperCase() + words.slice(1);
+
+  view.text = { capital, say, tokens, sayInput, parse, significant, escape, counts };
 }

@@ -43,7 +43,8 @@
     return cache.get(key);
   }
 
-  const line = (slot, theme) => held("line", slot, theme, () => standing(MODELS[slot % MODELS.length], theme, theme.name === "dark" ? 3 : LINE));
+  const line = (slot, theme) =>
+    held("line", slot, theme, () => standing(MODELS[slot % MODELS.length], theme, theme.name === "dark" ? 3 : LINE));
   const words = (colour, theme) => held("text", colour, theme, () => standing(colour, theme, TEXT));
 
   /** The colour of a part of something: `share` of it over the paper. */

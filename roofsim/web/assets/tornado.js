@@ -8,44 +8,98 @@
   function* draw(context) {
     const { state, width, theme } = context;
     const series = view.series.runs(context.series);
-    if (!series.length) return { nodes: [view.chart.sentence("None of the chosen models runs with these choices.")] };
+    if (!series.length) return view.chart.nothing(context);
     const figure = view.figure(state.wanted);
     const all = [];
     for (const one of series) {
       all.push(...roofsim.elasticities(one.asked, figure.name).map((row) => ({ one, ...row })));
       yield;
     }
-    const groups = d3.sort(d3.groups(all, (row) => row.path), ([, rows]) => -d3.max(rows, (row) => Math.abs(row.value)));
+    const groups = d3.sort(
+      d3.groups(all, (row) => row.path),
+      ([, rows]) => -d3.max(rows, (row) => Math.abs(row.value)),
+    );
     const shown = groups.filter(([, rows]) => d3.max(rows, (row) => Math.abs(row.value)) > ROUNDED).slice(0, SHOWN);
-    if (!shown.length) return { nodes: [view.chart.sentence(`Nothing moves ${figure.label}.`)], table: () => table(all, figure) };
-    const bar = series.length > 2 ? 8 : 12;
+    if (!shown.length)
+      return { nodes: [view.chart.sentence(`Nothing moves ${figure.label}.`)], table: () => table(all, figure) };
+    const bar = series.length > 2 ? 10 : 12;
     const beside = width > 480;
     const band = series.length * bar + (beside ? 8 : 20);
     const margin = { top: 26, right: 44, bottom: 36, left: beside ? Math.min(210, width * 0.36) : 48 };
     const height = margin.top + margin.bottom + shown.length * band;
-    const [least, most] = [Math.min(0, d3.min(all, (row) => row.value)), Math.max(0, d3.max(all, (row) => row.value))];
+    const [least, most] = [
+      Math.min(
+        0,
+        d3.min(all, (row) => row.value),
+      ),
+      Math.max(
+        0,
+        d3.max(all, (row) => row.value),
+      ),
+    ];
     const px = d3.scaleLinear([least, most], [margin.left + (beside && least < 0 ? 40 : 0), width - margin.right]);
-    const top = (row) => shown.findIndex(([path]) => path === row.path) * band + series.indexOf(row.one) * bar + (beside ? 4 : 16);
+    const top = (row) =>
+      shown.findIndex(([path]) => path === row.path) * band + series.indexOf(row.one) * bar + (beside ? 4 : 16);
     const rows = shown.flatMap(([, found]) => found).filter((row) => Math.abs(row.value) > ROUNDED);
     const axis = view.scale.linear(px, 58);
     const said = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${view.text.significant(Math.abs(value), 2)} %`;
 
     const svg = view.chart.plot(context, {
-      width, height, marginTop: margin.top, marginRight: margin.right, marginBottom: margin.bottom, marginLeft: margin.left,
+      width,
+      height,
+      marginTop: margin.top,
+      marginRight: margin.right,
+      marginBottom: margin.bottom,
+      marginLeft: margin.left,
       ariaLabel: spoken(figure, rows, said),
-      x: { domain: px.domain(), range: px.range() }, y: { domain: [0, shown.length * band], range: [margin.top, height - margin.bottom] },
+      x: { domain: px.domain(), range: px.range() },
+      y: { domain: [0, shown.length * band], range: [margin.top, height - margin.bottom] },
       marks: [
-        ...view.chart.axes(context, { x: { ticks: axis, say: said, label: `change of ${figure.label} per 1 % more of it` } }),
-        Plot.rect(rows, { x1: 0, x2: "value", y1: top, y2: (row) => top(row) + bar - 1, fill: (row) => row.one.colour }),
-        Plot.ruleX([0], { stroke: theme.ink }),
-        ...[1, -1].map((sign) => Plot.text(rows.filter((row) => Math.sign(row.value) === sign), {
-          x: "value", y: (row) => top(row) + bar / 2 - 0.5, text: (row) => said(row.value), dx: 4 * sign, textAnchor: sign > 0 ? "start" : "end", fill: theme.soft, fontSize: bar < 10 ? 8.5 : 10,
-        })),
-        Plot.text(shown, {
-          x: px.domain()[0], y: (_, i) => i * band + (beside ? 4 + (series.length * bar) / 2 : 8), text: ([, found]) => found[0].label, frameAnchor: "left",
-          dx: beside ? -8 - (px.range()[0] - margin.left) : 0, textAnchor: beside ? "end" : "start", fill: theme.ink, lineWidth: beside ? (margin.left - 12) / 11 : Infinity,
+        ...view.chart.axes(context, {
+          x: { ticks: axis, say: said, label: `change of ${figure.label} per 1 % more of it` },
         }),
-        view.chart.tip(context, rows, { x: (row) => row.value / 2, y: (row) => top(row) + bar / 2, title: (row) => `${row.one.name}: ${row.label}\n1 % more: ${figure.label} ${said(row.value)}` }, Plot.pointer),
+        Plot.rect(rows, {
+          x1: 0,
+          x2: "value",
+          y1: top,
+          y2: (row) => top(row) + bar - 1,
+          fill: (row) => row.one.colour,
+        }),
+        Plot.ruleX([0], { stroke: theme.ink }),
+        ...[1, -1].map((sign) =>
+          Plot.text(
+            rows.filter((row) => Math.sign(row.value) === sign),
+            {
+              x: "value",
+              y: (row) => top(row) + bar / 2 - 0.5,
+              text: (row) => said(row.value),
+              dx: 4 * sign,
+              textAnchor: sign > 0 ? "start" : "end",
+              fill: theme.soft,
+              fontSize: bar < 10 ? 8.5 : 10,
+            },
+          ),
+        ),
+        view.chart.text(context, shown, {
+          x: px.domain()[0],
+          y: (_, i) => i * band + (beside ? 4 + (series.length * bar) / 2 : 8),
+          text: ([, found]) => found[0].label,
+          frameAnchor: "left",
+          dx: beside ? -8 - (px.range()[0] - margin.left) : 0,
+          textAnchor: beside ? "end" : "start",
+          fill: theme.ink,
+          lineWidth: beside ? (margin.left - 12) / 11 : Infinity,
+        }),
+        view.chart.tip(
+          context,
+          rows,
+          {
+            x: (row) => row.value / 2,
+            y: (row) => top(row) + bar / 2,
+            title: (row) => `${row.one.name}: ${row.label}\n1 % more: ${figure.label} ${said(row.value)}`,
+          },
+          Plot.pointer,
+        ),
       ],
     });
     const legend = document.createElement("p");
@@ -60,7 +114,12 @@
   }
 
   function table(all, figure) {
-    const columns = [{ name: "model", label: "model" }, { name: "path", label: "number" }, { name: "label", label: "meaning" }, { name: `elasticity of ${figure.name}`, label: "% per %", unit: "1" }];
+    const columns = [
+      { name: "model", label: "model" },
+      { name: "path", label: "number" },
+      { name: "label", label: "meaning" },
+      { name: `elasticity of ${figure.name}`, label: "% per %", unit: "1" },
+    ];
     return { columns, rows: all.map((row) => [row.one.name, row.path, row.label, row.value]) };
   }
 

@@ -1,0 +1,131 @@
+"""One page about one prediction, to attach to a ticket."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from roofsim.api import checked
+from roofsim.api.asked import CALLED, Asked
+from roofsim.api.results import OfOne
+from roofsim.api.words import (
+    AnyPath,
+    CalibrationLike,
+    Changes,
+    DeviceLike,
+    HostLike,
+    Logits,
+    ModelLike,
+    RuntimeLike,
+    Several,
+)
+from roofsim.foundation import writing
+from roofsim.model.architecture import Architecture
+from roofsim.prediction.setup import DEFAULT_RUNTIME
+
+if TYPE_CHECKING:
+    from roofsim.report.onepage.gathered import Gathered
+    from roofsim.report.table import Table
+
+
+@dataclass(frozen=True, repr=False)
+class Report(OfOne):
+    """A page about a prediction: answers, cautions, figures, tables, what was assumed, and where numbers are from.
+
+    A notebook shows it; `html()` and `markdown()` are its text, `save` writes it.
+    """
+
+    against: tuple[str | Architecture, ...]
+    _found: Gathered = field(compare=False)
+
+    @classmethod
+    def of(cls, asked: Asked, against: Sequence[str | Architecture]) -> Self:
+        """The page that was asked for."""
+        from roofsim.report.onepage.again import asked as again
+        from roofsim.report.onepage.gathered import gathered
+
+        s = asked.setup()
+        w = asked.single(s.device)
+        others = [replace(asked, model=each).setup() for each in against]
+        given = _given(asked, against)
+        found = gathered(s, w, others, again(given, s, w) if given is not None else None)
+        return cls(tuple(against), found, asked=asked, on=s)
+
+    def _again(self, asked: Asked) -> Self:
+        return self.of(asked, self.against)
+
+    def _short(self) -> str:
+        return f"a page about {self._where}"
+
+    def _data(self) -> Mapping[str, Any]:
+        return self._found.to_dict()
+
+    def _tables(self) -> Sequence[Table]:
+        from roofsim.report.prediction import prediction_tables
+
+        return prediction_tables(self._found.prediction, *self._names, operators=True)
+
+    def _records(self) -> Table:
+        from roofsim.report.prediction import prediction_records
+
+        return prediction_records([self._found.prediction])
+
+    def _repr_html_(self) -> str:
+        from roofsim.report.onepage import html
+        from roofsim.report.onepage.sections import page
+
+        return html.inside(page(self._found))
+
+    def html(self) -> str:
+        """The page as one HTML file, which needs nothing else."""
+        return self._written("html")
+
+    def markdown(self) -> str:
+        """The page as Markdown, without its figures."""
+        return self._written("markdown")
+
+    def _written(self, form: str) -> str:
+        from roofsim.report.onepage.forms import written
+
+        return written(self._found, form)
+
+    def save(self, path: AnyPath) -> None:
+        """Write it as HTML or Markdown, by the ending of the path; the file appears whole or not at all."""
+        from roofsim.report.onepage.forms import form_of
+
+        target = checked.path("path", path)
+        writing.text(target, self._written(form_of("path", target)))
+
+
+def _given(asked: Asked, against: Sequence[str | Architecture]) -> dict[str, Any] | None:
+    """The words of a command that asks for the same, None if there is none: specs in memory have no name for it."""
+    words = {each.name: getattr(asked, each.name) for each in fields(asked)}
+    words = {CALLED.get(name, name): value for name, value in words.items() if value is not None}
+    words["set"] = checked.changes(asked.set)
+    words["against"] = tuple(against)
+    if asked.calibration is None:
+        words["calibration"] = "none"
+    named = [words.get(name, "") for name in ("model", "device", "runtime", "host", "calibration")]
+    if not all(isinstance(each, str | os.PathLike) for each in (*named, *against)):
+        return None
+    return words
+
+
+def report(
+    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = DEFAULT_RUNTIME, *,
+    against: Several[ModelLike] = (), prompt: int | str = 1024, batch: int | str = 1, generate: int | str = 128,
+    dtype: str | None = None, weights: str | None = None, cache: str | None = None, logits: Logits | None = None,
+    host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
+    weight_format: str | None = None, cache_dtype: str | None = None,
+) -> Report:  # fmt: skip
+    """Make one page about a prediction, to attach to a ticket: `roofsim.report(...).save("report.html")`.
+
+    `against` are models that it is compared with over the length of the prompt; the rest is as for `predict`. Raises
+    InputError.
+    """
+    asked = Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,
+                  transfer, set, weight_format, cache_dtype)  # fmt: skip
+    none = isinstance(against, list | tuple) and not against
+    return Report.of(asked, [] if none else checked.specs("model", against, Architecture))

@@ -1,0 +1,65 @@
+"""Write one page about a prediction, to attach to a ticket."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from roofsim.cli import _options as o
+from roofsim.cli import _studies
+from roofsim.cli._click import click
+from roofsim.foundation import writing
+from roofsim.foundation.errors import InputError
+
+
+@click.command()
+@_studies.case_options
+@click.option(
+    "--against", type=o.Several(o.Name("models", "models/families")), multiple=True, callback=o.flat,
+    metavar="MODEL,...", help="Compare with this model over the length of the prompt (repeatable).",
+)  # fmt: skip
+@click.option(
+    "--format",
+    "-f",
+    "form",
+    type=o.Choice(["html", "markdown"]),
+    help="Form of the page.  [default: by the name of the file]",
+)
+@click.option("--output", "-o", type=o.Target(), metavar="FILE", default=None, help="The page: .html, or .md.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")
+def command(
+    models: tuple[str, ...], against: tuple[str, ...], form: str | None, output: str | None, quiet: bool, **options: Any
+) -> None:
+    """Write a page about one request: a file that needs nothing else. MODELS is one model, and of all options but --set
+    and --against there is one value.
+
+    It opens with what it is about: whether it fits, how fast it is, how far it goes and what binds, each with its
+    interval. Figures, operators, assumptions, sources and the command that makes it again follow.
+
+    \b
+    Example: roofsim report Qwen2.5-0.5B -d rtx-4090 -p 4k -o report.html
+    Example: roofsim report Qwen2.5-0.5B -d orin --against mamba2-780m -o report.html
+    """
+    from roofsim.report.onepage.again import asked
+    from roofsim.report.onepage.forms import form_of, written
+    from roofsim.report.onepage.gathered import gathered
+
+    chosen = _studies.single(models, options)
+    if chosen is None:
+        raise InputError(
+            "report: a page is of one model on one device with one of everything, and several are asked for; "
+            "--against names models to compare with, `roofsim compare` puts several of anything into a table"
+        )
+    form = form or (form_of("--output", output) if output else "html")
+    if output is None and sys.stdout.isatty():
+        raise InputError("report: a page is for a browser; say where it goes, -o report.html or -o report.md")
+    s, w = _studies.one_case(chosen, options)
+    others = [_studies.setup_of({**chosen, "model": each}, options) for each in against]
+    words = {**chosen, "transfer": options["transfer"], "set": options["changes"], "against": against}
+    text = written(gathered(s, w, others, asked(words, s, w)), form)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    writing.text(output, text)
+    if not quiet:
+        click.echo(f"wrote {output}", err=True)

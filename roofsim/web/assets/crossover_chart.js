@@ -1,0 +1,240 @@
+// How the crossover is drawn: curves with bands, crossings, where memory ends, where what binds changes.
+"use strict";
+{
+  const view = ((globalThis.roofsim ??= {}).view ??= {});
+
+  const NARROW = 480; // pixels below which the pointer reads no intervals
+
+  /** Values of a curve at any x between its points, straight on log axes. */
+  function read(xs, ys, x) {
+    const i = Math.min(Math.max(d3.bisectLeft(xs, x), 1), xs.length - 1);
+    const share = Math.log(x / xs[i - 1]) / Math.log(xs[i] / xs[i - 1]);
+    return ys[i - 1] * (ys[i] / ys[i - 1]) ** share;
+  }
+
+  function render(context, { figure, x, xs, curves, crossings }) {
+    const { state, theme, width } = context;
+    const height = Math.round(Math.min(420, Math.max(300, width * 0.62)));
+    const labelled = Math.max(...curves.map((one) => view.scale.width(one.name)));
+    const every = curves.flatMap((one) => [...one.values, ...(one.band ? [...one.band.low, ...one.band.high] : [])]);
+    const [bottom, top] = view.scale.around(curves.flatMap((one) => [...one.values]));
+    const [low, high] = [
+      Math.max(bottom / 3, d3.min(every.filter((v) => v > 0)) ?? bottom),
+      Math.min(top * 3, d3.max(every)),
+    ];
+    const domain = [Math.min(bottom, low), Math.max(top, high)];
+    const marks = view.scale.ticks(...domain, figure.unit, 7);
+    const left = view.scale.gutter(marks, (tick) => view.text.sayInput(tick, figure.unit));
+    const margin = { top: 34, right: Math.min(labelled + 12, width * 0.34), bottom: 38, left };
+    const frame = [margin.left, margin.top, width - margin.right, height - margin.bottom];
+    const px = view.scale.log(x.low, x.high, frame[0], frame[2]);
+    const py = view.scale.log(...domain, frame[3], frame[1]);
+    const inside = ({ one, x: at, i }) =>
+      x.path === "prompt" ? at <= (one.end.max_prompt ?? Infinity) : one.fits[i] === 1;
+
+    const rows = curves.flatMap((one) =>
+      Array.from(xs, (value, i) => ({
+        one,
+        i,
+        x: value,
+        y: one.values[i],
+        low: one.band?.low[i],
+        high: one.band?.high[i],
+      })),
+    );
+    const solid = rows.filter(inside);
+    const bounds = curves.flatMap((one) => {
+      const last = one.end.max_prompt;
+      return last > x.low && last < x.high ? [{ one, x: last, y: read(xs, one.values, last) }] : [];
+    });
+    const windows = curves.flatMap((one) => {
+      const last = one.end.window;
+      return last > x.low && last < x.high ? [{ one, x: last, y: read(xs, one.values, last) }] : [];
+    });
+    const changes = curves.flatMap((one) =>
+      one.regimes.map((change) => ({ one, ...change, y: read(xs, one.values, change.x) })),
+    );
+    const met = crossings.map((found) => ({
+      ...found,
+      y: read(xs, curves.find((one) => one.name === found.a.name).values, found.x),
+    }));
+
+    const stroke = (row) => row.one.colour;
+    const z = (row) => row.one.slot;
+    const here = view.series.value(state, x.path);
+    const ends = curves.map((one) => ({ one, y: py(one.values.at(-1)) }));
+    const heights = view.scale.apart(
+      ends.map((end) => end.y),
+      14,
+      frame[1] + 4,
+      frame[3] - 4,
+    );
+    const taken = [];
+    const labels = view.scale.place(
+      [
+        ...met.map((found) => ({
+          x: px(found.x),
+          y: py(found.y),
+          r: 6,
+          text: view.text.say(found.x),
+          fill: theme.ink,
+          bold: true,
+        })),
+        ...bounds.map((end) => ({
+          x: px(end.x),
+          y: py(end.y),
+          r: 6,
+          text: `fits to ${view.text.say(end.x)}`,
+          fill: end.one.words,
+        })),
+        ...windows.map((end) => ({ x: px(end.x), y: py(end.y), r: 6, text: "window", fill: end.one.words })),
+        ...(curves.length > 2 ? [] : changes).map((change) => ({
+          x: px(change.x),
+          y: py(change.y),
+          r: 5,
+          text: `${change.phase}: ${change.to}-bound`,
+          fill: change.one.words,
+        })),
+      ],
+      frame,
+      taken,
+      rows.map((row) => [px(row.x), py(row.y)]),
+    );
+    const at = (label) => ({ x: px.invert(label.at[0]), y: py.invert(label.at[1]) });
+
+    return view.chart.plot(context, {
+      width,
+      height,
+      marginTop: margin.top,
+      marginRight: margin.right,
+      marginBottom: margin.bottom,
+      marginLeft: margin.left,
+      ariaLabel: spoken(state, figure, x, curves, crossings),
+      x: { type: "log", domain: [x.low, x.high] },
+      y: { type: "log", domain },
+      marks: [
+        ...view.chart.axes(context, {
+          x: {
+            ticks: view.scale.fitting(x.low, x.high, x.unit, frame[2] - frame[0]),
+            unit: x.unit,
+            label: x.label,
+          },
+          y: {
+            ticks: marks,
+            unit: figure.unit,
+            label: figure.label,
+            dx: -margin.left + 2,
+          },
+        }),
+        Plot.ruleX([here], { stroke: theme.soft, strokeDasharray: "2 3" }),
+        Plot.areaY(
+          rows.filter((row) => row.high > 0),
+          {
+            x: "x",
+            y1: (row) => Math.max(row.low, domain[0]),
+            y2: (row) => Math.min(row.high, domain[1]),
+            z,
+            fill: stroke,
+            fillOpacity: 0.14,
+            curve: "linear",
+          },
+        ),
+        Plot.lineY(rows, { x: "x", y: "y", z, stroke, strokeWidth: 1.2, strokeDasharray: "2 3" }),
+        Plot.lineY(solid, { x: "x", y: "y", z, stroke, strokeWidth: 2 }),
+        Plot.dot(changes, { x: "x", y: "y", r: 3, fill: theme.paper, stroke, strokeWidth: 1.5 }),
+        Plot.dot(bounds, { x: "x", y: "y", symbol: "times", stroke, strokeWidth: 2.2, r: 5 }),
+        Plot.ruleX(windows, {
+          x: "x",
+          y1: (end) => py.invert(py(end.y) + 7),
+          y2: (end) => py.invert(py(end.y) - 7),
+          stroke,
+          strokeWidth: 2.5,
+        }),
+        Plot.ruleY(
+          met.filter((found) => found.low),
+          {
+            x1: (found) => Math.max(found.low, x.low),
+            x2: (found) => Math.min(found.high, x.high),
+            y: "y",
+            stroke: theme.ink,
+            strokeOpacity: 0.4,
+            strokeWidth: curves.length > 2 ? 2 : 5,
+          },
+        ),
+        Plot.dot(met, { x: "x", y: "y", r: 4.5, stroke: theme.ink, fill: theme.paper, strokeWidth: 1.8 }),
+        view.chart.text(context, labels, {
+          x: (l) => at(l).x,
+          y: (l) => at(l).y,
+          text: "text",
+          fill: "fill",
+          fontWeight: (l) => (l.bold ? 700 : 400),
+        }),
+        Plot.text(curves, {
+          x: () => x.high,
+          y: (_, i) => py.invert(heights[i]),
+          text: "name",
+          fill: "words",
+          textAnchor: "start",
+          dx: 6,
+          fontWeight: 600,
+        }),
+        view.chart.tip(context, rows, {
+          x: "x",
+          y: "y",
+          title: (row) => reading(figure, x, curves, row, width < NARROW),
+        }),
+        view.chart.cursor(context, rows),
+      ],
+    });
+  }
+
+  /** What the pointer reads: every curve at that x, the best first. */
+  function reading(figure, x, curves, row, narrow) {
+    const { i } = row;
+    const better = figure.better === "more" ? d3.descending : d3.ascending;
+    const said = d3
+      .sort(curves, (a, b) => better(a.values[i], b.values[i]))
+      .map((one) => {
+        const band =
+          one.band && !narrow
+            ? ` [${view.text.say(one.band.low[i], figure.unit)} – ${view.text.say(one.band.high[i], figure.unit)}]`
+            : "";
+        const beyond =
+          row.x > (one.end.max_prompt ?? Infinity) || (x.path !== "prompt" && !one.fits[i])
+            ? ", beyond memory"
+            : row.x > (one.end.window ?? Infinity)
+              ? ", beyond the window"
+              : "";
+        return `${one.name}: ${view.text.say(one.values[i], figure.unit)}${band}${beyond}`;
+      });
+    return [`${x.label.replace(" (tokens)", "")} ${view.text.say(row.x, x.unit)}`, ...said].join("\n");
+  }
+
+  /** What the lines and marks mean, below the chart; only what is drawn. */
+  function legend(curves, crossings) {
+    const said = ["line: prediction"];
+    if (curves.some((one) => one.band)) said.push("band: 95 % interval");
+    if (crossings.length) said.push("○ crossing with the lengths at which the order is not certain");
+    if (curves.some((one) => Number.isFinite(one.end.max_prompt) || one.fits.some((fits) => !fits)))
+      said.push("× memory ends, dotted beyond");
+    if (curves.some((one) => one.end.window)) said.push("| context window ends");
+    if (curves.some((one) => one.regimes.length)) said.push("small ○: what binds changes");
+    const p = document.createElement("p");
+    p.className = "legend";
+    p.textContent = said.join(" · ");
+    return p;
+  }
+
+  /** The chart in words, for those who do not see it. */
+  function spoken(state, figure, x, curves, crossings) {
+    const { say } = view.text;
+    const ranges = curves.map(
+      (one) => `${one.name} from ${say(one.values[0], figure.unit)} to ${say(one.values.at(-1), figure.unit)}`,
+    );
+    const met = crossings.map((found) => `${found.a.name} and ${found.b.name} are equal at ${say(found.x)} tokens`);
+    const span = `${say(x.low, x.unit)} to ${say(x.high, x.unit)}`;
+    return `${figure.label} for ${x.label} from ${span}: ${[...ranges, ...met].join("; ")}.`;
+  }
+
+  view.crossover = { render, legend };
+}
