@@ -94,8 +94,8 @@ class Functions:
             passes.append(self._pass(KERNEL.sub(lambda found: kernels[int(found[1])], text), rows))
         texts = [self.texts.setdefault(text, len(self.texts)) for text in others.texts]
         numbers = []
-        for number, own, prefill, decode in others.requests:
-            request = texts[number], tuple(passes[i] for i in own), prefill, decode
+        for number, own, *phases in others.requests:
+            request: Any = texts[number], tuple(passes[i] for i in own), *phases
             numbers.append(self.requests.setdefault(request, len(self.requests)))
         return numbers
 
