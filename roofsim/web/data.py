@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import isclose, isfinite
 from typing import Any
 
 from roofsim import library
 from roofsim.explore.advise import STACKS
+from roofsim.explore.executors import left_to_the_first, processors
 from roofsim.explore.selection import kinds
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.units import MAX_COUNT, show
 from roofsim.foundation.version import __version__
+from roofsim.lowering.step import mask_from
 from roofsim.model.architecture import Architecture
 from roofsim.model.weights import CACHE_BYTES
 from roofsim.prediction.fitted import AUTO, NONE, Doubt, chosen, doubt, doubted, reach
@@ -29,6 +33,7 @@ from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95, Reach
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload, workload
+from roofsim.studies.crossover import LONGEST, POINTS, SHORTEST
 from roofsim.web.choices import Choices, combined, named, on
 from roofsim.web.functions import OF_OPERATOR, OUTPUTS, Functions
 from roofsim.web.numbers import NUMBERS, VARIABLES, numbers
@@ -46,15 +51,7 @@ def page_data(choices: Choices, command: str, step: Step) -> tuple[dict[str, Any
 
     Raises InputError if nothing can be run.
     """
-    functions = Functions()
-    cases: dict[str, Any] = {}
-    size = len(choices.models) * len(choices.devices) * len(choices.runtimes)
-    for model in choices.models:
-        for device in choices.devices:
-            for runtime in choices.runtimes:
-                name = f"{named(model)}|{named(device)}|{named(runtime)}"
-                cases[name] = _case(model, device, runtime, choices.weights, functions)
-                step(len(cases), size)
+    cases, functions = _cases(choices, step)
     if all("lacks" in each for each in cases.values()):
         raise InputError(f"none of these can be run: {next(iter(cases.values()))['lacks']}")
     pairs = [(device, runtime) for device in choices.devices for runtime in choices.runtimes]
@@ -77,7 +74,10 @@ def page_data(choices: Choices, command: str, step: Step) -> tuple[dict[str, Any
             for m in METRICS.values()
         ],
         "intervals": {name: path for name, (path, _) in WITH_INTERVALS.items()},
-        "constants": {"normal_95": NORMAL_95, "host_matters": HOST_MATTERS, "most": MAX_COUNT},
+        "constants": {
+            "normal_95": NORMAL_95, "host_matters": HOST_MATTERS, "most": MAX_COUNT,
+            "shortest": SHORTEST, "longest": LONGEST, "points": POINTS,
+        },
         "models": [_model(each) for each in choices.models],
         "devices": [_device(each) for each in choices.devices],
         "runtimes": [{"name": named(each), "title": each.name} for each in choices.runtimes],
@@ -88,6 +88,54 @@ def page_data(choices: Choices, command: str, step: Step) -> tuple[dict[str, Any
         "requests": list(functions.requests),
         "operators": functions.operators,
     }, functions  # fmt: skip
+
+
+Cases = dict[str, dict[str, Any]]
+
+
+def _cases(choices: Choices, step: Step) -> tuple[Cases, Functions]:
+    """Every combination by its name: the numbers of its requests by formats, or why it cannot be run."""
+    alone = [replace(choices, models=(model,)) for model in choices.models]
+    each = len(choices.devices) * len(choices.runtimes)
+    cases: Cases = {}
+    functions = Functions()
+    for found, more in _of_models(alone, processors() if each * len(alone) > FEW else 1):
+        numbers = functions.add(more)
+        for case in found.values():
+            for caches in case.get("formats", {}).values():
+                caches.update({name: x if isinstance(x, str) else numbers[x] for name, x in caches.items()})
+        cases |= found
+        step(len(cases), each * len(alone))
+    return cases, functions
+
+
+FEW = 16
+"""So many combinations are compiled before other processes are started for them."""
+
+
+def _of_models(alone: Sequence[Choices], processes: int) -> Iterator[tuple[Cases, Functions]]:
+    """The combinations of each model in order, by several processes where there are many."""
+    if processes == 1 or len(alone) == 1:
+        yield from map(_of_model, alone)
+        return
+    pool = ProcessPoolExecutor(processes, initializer=left_to_the_first)
+    try:
+        yield from pool.map(_of_model, alone)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _of_model(choices: Choices) -> tuple[Cases, Functions]:
+    """The combinations of one model."""
+    functions = Functions()
+    cases = {
+        f"{named(model)}|{named(device)}|{named(runtime)}": _case(model, device, runtime, choices.weights, functions)
+        for model in choices.models
+        for device in choices.devices
+        for runtime in choices.runtimes
+    }
+    functions.forget()
+    return cases, functions
 
 
 def _about(choices: Choices, command: str) -> dict[str, Any]:
@@ -142,6 +190,7 @@ def _case(
         return {"lacks": next(str(found) for each in formats.values() for found in each.values())}
     return {
         "formats": formats, "auto": auto.calibration_name or NONE,
+        "masks": mask_from(s.architecture, s.runtime) - s.architecture.prefix_tokens,
         "doubts": doubts(s, dict(zip(formats, asked, strict=True))),
         "cautions": list(cautions(s, request_of(s), one_length=False)),
     }  # fmt: skip
@@ -181,12 +230,9 @@ def _by_cache(s: Setup, weights: str | None, functions: Functions) -> Iterator[t
     own = s.device.default_dtype
     for each in _caches(s):
         try:
-            w = request_of(s, weights, None if each == own else each)
+            w = request_of(s, weights, each)
             s.precision(w)  # what cannot be kept or multiplied is refused here
-            try:
-                yield each, functions.of(s, request_of(s, weights))
-            except TypeError:  # which kernels read a cache goes by its encoding
-                yield each, functions.of(s, request_of(s, weights, each))
+            yield each, functions.of(s, w)
         except InputError as error:
             yield each, str(error)
 

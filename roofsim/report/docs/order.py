@@ -45,6 +45,7 @@ ORDER: Sequence[Chapter] = (
         Page("explore.md", "Explore in a browser", "Every slider is the model: one file without a server"),
         Page("report.md", "One page for a ticket", "A prediction with its figures, sources and intervals in one file"),
     )),
+    Chapter("Gallery", (Page("gallery.md", "Gallery", "Every figure, with the command that draws it"),)),
     Chapter("Crossovers", (
         Page("crossovers.md", "Crossovers", "From which length one model overtakes another, how sure that is, and why"),
     )),
@@ -68,7 +69,8 @@ ORDER: Sequence[Chapter] = (
     )),
     Chapter("How the model works", (
         Page("model.md", "How the model works", "From an operator to kernels, time, memory, energy and regimes"),
-        Page("formulas.md", "Formulas", "Cost of every operator, and the symbols"),
+        Page("kernels.md", "Time of a kernel", "The terms of every class of kernel, from the code"),
+        Page("formulas.md", "Cost of an operator", "FLOP and bytes of every operator, and the symbols"),
         Page("mixers.md", "Kinds of layer", "Fields, parameters, state and costs of each as formulas", "mixers"),
         Page("parameters.md", "Parameters", "Every number that can be calibrated: prior, limits, who states a value"),
     )),

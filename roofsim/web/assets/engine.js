@@ -21,13 +21,15 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
     return (await new Response(stream).text()).split("\0");
   }
 
-  /** Texts of one kind, filled with their numbers when they are asked for. */
+  /** Texts of one kind, filled with their numbers and with registers declared, when they are asked for. */
   function filled(forms, which, numbers) {
     forms = forms.split("\f"); numbers = numbers.split("\f"); which = which.split(" ");
     return (i) => {
       const each = numbers[i].split(" ");
       let n = 0;
-      return forms[which[i]].replace(/#/g, () => each[n++]);
+      const text = forms[which[i]].replace(/#/g, () => each[n++]);
+      const registers = new Set(text.match(/\br\d+/g));
+      return registers.size ? text.replace("{", `{let ${[...registers]};`) : text;
     };
   }
 
@@ -206,6 +208,7 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
         });
       }
       for (const {sums, ...row} of found.values()) {
+        if (!sums.kernels && !sums.time) continue; // done in the kernel of another operator
         const shares = [sums.compute_time, sums.memory_time, sums.time - sums.compute_time - sums.memory_time];
         const {kernels, time, host_time: host, matrix_flops, vector_flops, bytes} = sums;
         rows.push({...row, kernels, time, host, matrix_flops, vector_flops, bytes,
@@ -349,14 +352,18 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
 
   // --- lengths ---
 
-  /** Whole numbers from `low` to `high`, evenly by factors. */
-  function lengths(low, high, many) {
-    const found = [];
-    for (let i = 0; i < many; i++) {
-      const x = Math.round(low * (high / low) ** (i / (many - 1)));
-      if (x !== found[found.length - 1]) found.push(x);
+  /**
+   * Lengths from `low` to `high`: of the same grid whatever the two are, and with both sides of every switch and end of
+   * memory of some views, so that what is found does not depend on what is looked at.
+   */
+  function lengths(low, high, views) {
+    const {shortest, longest, points} = data.constants, found = new Set([low, high]);
+    for (let i = 0; i < points; i++) found.add(Math.round(shortest * (longest / shortest) ** (i / (points - 1))));
+    for (const view of views) {
+      const {masks} = caseOf(view), {max_prompt} = roofsim.ends(view);
+      for (const n of [masks - 1, masks, max_prompt]) found.add(n);
     }
-    return found;
+    return [...found].filter((n) => n >= low && n <= high).sort((a, b) => a - b);
   }
 
   /** The first whole number above `low` at which `is` is not what it is at `low`; it is so at `high`. */
@@ -375,8 +382,8 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
     return f()[i];
   };
 
-  roofsim.crossings = (a, b, figure, low, high, {intervals = false, points = 128} = {}) => {
-    const i = out[figureOf(figure).figure], xs = lengths(Math.ceil(low), Math.floor(high), points);
+  roofsim.crossings = (a, b, figure, low, high, {intervals = false} = {}) => {
+    const i = out[figureOf(figure).figure], xs = lengths(Math.ceil(low), Math.floor(high), [a, b]);
     const ys = [a, b].map((view) => {
       const y = new Float64Array(xs.length);
       along(view, "prompt", xs, (each, k) => { y[k] = each[i]; });
@@ -417,8 +424,8 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
     return {low, high: Math.max(high, x)};
   }
 
-  roofsim.regimes = (view, low, high, points = 64) => {
-    const xs = lengths(Math.ceil(low), Math.floor(high), points), found = [];
+  roofsim.regimes = (view, low, high) => {
+    const xs = lengths(Math.ceil(low), Math.floor(high), [view]), found = [];
     for (const phase of ["prefill", "decode"]) {
       const i = out[`${phase}.bound`], ys = [], at_ = outputs(view, i);
       along(view, "prompt", xs, (y, k) => { ys[k] = y[i]; });
