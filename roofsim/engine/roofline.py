@@ -359,7 +359,7 @@ def deciding_parameter(kernel: Kernel, bound: Bound, m: Machine) -> str:
         return _rate(like, kernel.unit in m.by_vectors)
     if like in _TAKEN_IN:
         without = replace(kernel, cost=replace(kernel.cost, weights=0), again=0)
-        if _unlimited(without, m).compute < _unlimited(kernel, m).compute:
+        if float(_unlimited(without, m).compute) < float(_unlimited(kernel, m).compute):
             return _TAKEN_IN[like]
     rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _VECTOR_PER_CLOCK | _UNPACKED | _DOT
     return rates.get(like, "vector_efficiency")
