@@ -227,7 +227,6 @@ def _caches(s: Setup) -> tuple[str, ...]:
 
 def _by_cache(s: Setup, weights: str | None, functions: Functions) -> Iterator[tuple[str, int | str]]:
     """By encoding of the cache: the request, or why there is none."""
-    own = s.device.default_dtype
     for each in _caches(s):
         try:
             w = request_of(s, weights, each)
