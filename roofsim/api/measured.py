@@ -28,6 +28,7 @@ from roofsim.studies import validate as validating
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from roofsim.report.choices import OfFit, OfValidation
     from roofsim.report.table import Table
     from roofsim.report.theme import Theme
 
@@ -66,11 +67,11 @@ class Calibrated(Shown, fitting.Result):
             raise InputError(f"path: '{target}' should end in .yaml")
         writing.text(str(target), dump(variant(self.calibration, id=target.stem)))
 
-    def plot(self, *, theme: Theme = "light") -> Figure:
-        """Predictions of rows that were held out over what was measured."""
+    def plot(self, kind: OfFit = "predicted", *, theme: Theme = "light") -> Figure:
+        """Predictions of rows that were held out over what was measured, their errors, or what was fitted."""
         from roofsim.api import plots
 
-        return plots.calibrate(self, theme=theme)
+        return plots.calibrate(self, kind, theme=theme)
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,11 +96,11 @@ class Validated(Shown, validating.Validation):
 
         return validation_records(self, rows=True)
 
-    def plot(self, *, theme: Theme = "light") -> Figure:
-        """Predictions over what was measured, with their intervals."""
+    def plot(self, kind: OfValidation = "predicted", *, theme: Theme = "light") -> Figure:
+        """Predictions over what was measured, with their intervals, or their errors over length."""
         from roofsim.api import plots
 
-        return plots.validate(self, theme=theme)
+        return plots.validate(self, kind, theme=theme)
 
 
 def calibrate(

@@ -9,7 +9,7 @@ from roofsim.api import checked
 from roofsim.api.words import AnyPath, Counts
 from roofsim.foundation import arith, schema
 from roofsim.foundation.errors import InputError
-from roofsim.report.choices import OfPrediction
+from roofsim.report.choices import OF_FIT, OF_VALIDATION, OfFit, OfPrediction, OfValidation
 from roofsim.report.theme import THEMES, Theme
 
 if TYPE_CHECKING:
@@ -235,19 +235,19 @@ def show(found: Sheet, *others: Sheet, theme: Theme = "light") -> Figure:
     return figure(found._kind, [each.spec for each in (found, *others)], found._dtype, theme=_themed(theme))
 
 
-def calibrate(found: Calibrated, *, theme: Theme = "light") -> Figure:
-    """Predictions of rows that were held out over what was measured."""
+def calibrate(found: Calibrated, kind: OfFit = "predicted", *, theme: Theme = "light") -> Figure:
+    """Predictions of rows that were held out over what was measured, their errors over length, or what was fitted."""
     _is(found, "Calibrated")
-    from roofsim.report.figures.points import of_fit
-    from roofsim.report.figures.predicted import predicted
+    from roofsim.report.figures.folders import of_fit
 
-    return predicted(of_fit(found), theme=_themed(theme))
+    checked.one_of("kind", kind, OF_FIT)
+    return of_fit(kind, found, theme=_themed(theme))
 
 
-def validate(found: Validated, *, theme: Theme = "light") -> Figure:
-    """Predictions over what was measured, with their intervals."""
+def validate(found: Validated, kind: OfValidation = "predicted", *, theme: Theme = "light") -> Figure:
+    """Predictions over what was measured, with their intervals, or their errors over length."""
     _is(found, "Validated")
-    from roofsim.report.figures.points import of_validation
-    from roofsim.report.figures.predicted import predicted
+    from roofsim.report.figures.folders import of_validation
 
-    return predicted(of_validation(found), theme=_themed(theme))
+    checked.one_of("kind", kind, OF_VALIDATION)
+    return of_validation(kind, found, theme=_themed(theme))

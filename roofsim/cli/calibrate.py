@@ -12,6 +12,7 @@ from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.foundation.schema import plain, variant
+from roofsim.report.choices import OF_FIT, OfFit
 from roofsim.report.formats import FORMATS
 
 
@@ -26,6 +27,8 @@ from roofsim.report.formats import FORMATS
               help="Where the calibration goes, a YAML file.")  # fmt: skip
 @click.option("--report", type=click.Path(file_okay=False), metavar="DIR", default=None,
               help="Also figures and a summary, into this folder.")  # fmt: skip
+@o.figure_option("--plot", "Draw one of the figures: .png, .svg or .pdf.")
+@o.draw_option(OF_FIT, "What --plot draws: predicted over measured, errors over length, or what was fitted.")
 @o.theme_option
 @click.option("--where", default="", metavar="EXPRESSION",
               help="Rows to use: \"op == 'e2e' and not host_contended\".")  # fmt: skip
@@ -39,8 +42,9 @@ from roofsim.report.formats import FORMATS
               help="Form of the summary on the terminal.")  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr, show no progress.")
 def command(
-    runs: tuple[str, ...], device: str, runtime: str, host: str | None, output: str, report: str | None, where: str,
-    folds: int, any_framework: bool, skip_bad_rows: bool, name: str, source: str, format_: str, quiet: bool,
+    runs: tuple[str, ...], device: str, runtime: str, host: str | None, output: str, report: str | None,
+    plot: o.Plot | None, draw: OfFit, where: str, folds: int, any_framework: bool, skip_bad_rows: bool, name: str,
+    source: str, format_: str, quiet: bool,
 ) -> None:  # fmt: skip
     """Fit what a device and a host reach to measured RUNS, and say how far the predictions can be trusted.
 
@@ -49,7 +53,7 @@ def command(
     or what llama-bench, optimum-benchmark or vLLM wrote; several files are fitted together.
 
     \b
-    Example: roofsim calibrate runs.csv --device rtx-4090 --runtime transformers-4.52-eager -o fitted.yaml
+    Example: roofsim calibrate runs.csv -d rtx-4090 -r transformers-4.52-eager -o fitted.yaml --plot fit.svg
     """
     from roofsim import library
     from roofsim.fitting.run import Options, calibrate
@@ -69,6 +73,11 @@ def command(
         result = calibrate(data, d, r, library.host(chosen) if chosen else None, options, step)
     out = o.Output(format_, None, quiet)
     c = variant(result.calibration, id=Path(output).stem)
+    figure = None
+    if plot:
+        from roofsim.report.figures.folders import of_fit
+
+        figure = of_fit(draw, result, theme=plot.theme)
     if report:
         write_report(result, report, o.theme_asked())
         out.say(f"wrote {report}")
@@ -77,6 +86,7 @@ def command(
     if data.bad:
         out.say(f"left out {len(data.bad)} rows that cannot be read")
     out.write(result_tables(result, d.name, r.name), plain(c), lambda: parameter_records(c))
+    out.draw(plot, figure)
 
 
 def write_report(result: Any, folder: str, theme: Any = "light") -> None:

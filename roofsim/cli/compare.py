@@ -97,9 +97,11 @@ def command(
     )
     if sort:
         result = result.sorted_by(sort)
-    out = o.Output(format_, output, quiet)
-    out.write(comparison_tables(result), result.to_dict(), lambda: comparison_records(result))
+    figure = None
     if plot:
         from roofsim.report.figures.compare import compare
 
-        out.draw(plot, compare(result, theme=plot.theme))
+        figure = compare(result, theme=plot.theme)
+    out = o.Output(format_, output, quiet)
+    out.write(comparison_tables(result), result.to_dict(), lambda: comparison_records(result))
+    out.draw(plot, figure)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -38,7 +39,7 @@ def command(
     All crossings are found by number, then explained: what bounds both sides there, the closed form of that
     regime, and what moves the crossing. With several runtimes, set off by commas, the crossings are put side by
     side: one that moves with the runtime is a property of the software. Several values of other things are a table
-    with a row for each pair and combination.
+    with a row for each pair and combination, and a panel of the figure for each combination.
 
     \b
     Example: roofsim crossover Qwen2.5-0.5B mamba2-780m --device orin --plot crossing.png
@@ -57,8 +58,7 @@ def command(
     except Unsupported:  # of several runtimes that one is a row which says so
         if len(runtimes) == 1:
             raise
-    _studies.refuse_of_several({"--plot": plot})
-    _several(out, pairs, options, metric, longest)
+    _several(out, pairs, options, metric, longest, plot)
 
 
 def _alone(
@@ -90,9 +90,10 @@ def _alone(
 
 
 def _several(
-    out: o.Output, pairs: Sequence[tuple[str, str]], options: Mapping[str, Any], metric: Any, longest: int
-) -> None:
-    """A row for each pair and combination."""
+    out: o.Output, pairs: Sequence[tuple[str, str]], options: Mapping[str, Any], metric: Any, longest: int,
+    plot: o.Plot | None,
+) -> None:  # fmt: skip
+    """A row for each pair and combination, and a panel of the figure for each combination."""
     from roofsim.cli.sweep import bar
     from roofsim.explore.combinations import answers_of_pairs
     from roofsim.report.crossover import crossover_records, crossover_row, row_notes
@@ -101,6 +102,7 @@ def _several(
     def ask(pair: tuple[Any, Any], setups: Mapping[Any, Any], fields: Mapping[str, Any]) -> Comparison:
         return compare_setups(setups, [pair], metric, longest, **fields)
 
+    _studies.refuse_of_many(plot, [""], options)
     choices = {name: each for name, each in _studies.choices_of([], options).items() if name != "model"}
     with o.naming_options(), bar(prod(map(len, choices.values())) * len(pairs), out.quiet) as step:
         found = answers_of_pairs(choices, pairs, ask, transfer=options["transfer"], step=step)
@@ -108,3 +110,16 @@ def _several(
         out, found, METRICS[metric].words.capitalize(), crossover_row, lambda c: crossover_records([c]),
         data=lambda c: c.to_dict(), cautions=lambda c: c.cautions, notes=row_notes([c for _, c in found.given]),
     )  # fmt: skip
+    if plot and found.given:
+        from roofsim.report.figures.crossover import crossover
+        from roofsim.report.several import full_name, titles_of
+
+        alike = found.without("a", "b")
+        titled = titles_of(alike)
+        panels: dict[str, Comparison] = {}
+        for row, each in alike.given:
+            title = titled(row)
+            pairs_before = panels[title].pairs if title in panels else ()
+            panels[title] = replace(each, pairs=(*pairs_before, *each.pairs))
+        names = full_name(alike, "device"), full_name(alike, "runtime")
+        out.draw(plot, crossover([*panels.values()], *names, [*panels], theme=plot.theme))

@@ -46,7 +46,7 @@ def command(
     chosen = _studies.single(models, options)
     if chosen is None:
         _studies.refuse_of_many(plot, models, options)
-        from roofsim.report.several import cells_of, joined
+        from roofsim.report.several import joined, titles_of
 
         every = _studies.answers_of(models, options, found_of, out.quiet)
         found = every.map(lambda each: each[0])
@@ -57,7 +57,7 @@ def command(
             out, found, "Longest prompt and largest batch that fit", limits_row, limits_records,
             data=lambda r: r.to_dict(), cautions=lambda r: r.cautions, notes=[WITHIN], more=more,
         )  # fmt: skip
-        cases = [(" ".join(map(str, cells_of(every)(row))), *each) for row, each in every.given]
+        cases = [(titles_of(every)(row), *each) for row, each in every.given]
     else:
         s, w = _studies.one_case(chosen, options)
         r = limits(s, w, lengths)

@@ -18,7 +18,13 @@ from roofsim.foundation.errors import InputError
     "--against", type=o.Several(o.Name("models", "models/families")), multiple=True, callback=o.flat,
     metavar="MODEL,...", help="Compare with this model over the length of the prompt (repeatable).",
 )  # fmt: skip
-@click.option("--format", "-f", "form", type=o.Choice(["html", "markdown"]), help="Form of the page.  [default: by the name of the file]")
+@click.option(
+    "--format",
+    "-f",
+    "form",
+    type=o.Choice(["html", "markdown"]),
+    help="Form of the page.  [default: by the name of the file]",
+)
 @click.option("--output", "-o", type=o.Target(), metavar="FILE", default=None, help="The page: .html, or .md.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")
 def command(

@@ -35,7 +35,7 @@ def command(
     """
     from roofsim.prediction.request import operator_intervals, predict_request
     from roofsim.report.prediction import roofline_records, roofline_rows, roofline_tables
-    from roofsim.report.several import cells_of
+    from roofsim.report.several import titles_of
 
     def placed(s: Setup, w: Workload) -> tuple[Prediction, Setup, Mapping[str, Any]]:
         return predict_request(s, w), s, operator_intervals(s, w)
@@ -52,7 +52,7 @@ def command(
     if chosen is None:
         _studies.refuse_of_many(plot, models, options)
         found = _studies.answers_of(models, options, placed, out.quiet)
-        cases = [(" ".join(map(str, cells_of(found)(row))), each) for row, each in found.given]
+        cases = [(titles_of(found)(row), each) for row, each in found.given]
         _studies.write_several(
             out, found, "Passes on the roofline", lambda each: roofline_rows(each[0]),
             lambda each: roofline_records(data(each)["operators"]), data=data,

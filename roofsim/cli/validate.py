@@ -6,6 +6,7 @@ from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.cli.sweep import bar
 from roofsim.foundation import writing
+from roofsim.report.choices import OF_VALIDATION, OfValidation
 
 
 @click.command()
@@ -27,12 +28,14 @@ from roofsim.foundation import writing
 @click.option("--rows", is_flag=True, help="List every row, not only the scores and the worst rows.")
 @click.option("--report", type=click.Path(file_okay=False), metavar="DIR", default=None,
               help="Also figures of predicted against measured and a summary, into this folder.")  # fmt: skip
+@o.figure_option("--plot", "Draw one of the figures: .png, .svg or .pdf.")
+@o.draw_option(OF_VALIDATION, "What --plot draws: predicted over measured, or errors over length.")
 @o.theme_option
 @o.output_options
 def command(
     runs: str, runtime: str | None, device: str | None, models: tuple[str, ...], calibration: str,
-    transfer: bool, where: str, skip_bad_rows: bool, rows: bool, report: str | None, format_: str,
-    output: str | None, quiet: bool,
+    transfer: bool, where: str, skip_bad_rows: bool, rows: bool, report: str | None, plot: o.Plot | None,
+    draw: OfValidation, format_: str, output: str | None, quiet: bool,
 ) -> None:  # fmt: skip
     """Predict every row of RUNS.csv and show the errors by device, stack, phase and metric, and the worst rows.
 
@@ -42,7 +45,7 @@ def command(
     the 95 % intervals of their predictions.
 
     \b
-    Example: roofsim validate runs.csv --runtime transformers-5-eager --rows
+    Example: roofsim validate runs.csv --runtime transformers-5-eager --rows --plot predicted.svg
     """
     from roofsim import library
     from roofsim.report.validation import summary, validation_records, validation_tables
@@ -53,6 +56,11 @@ def command(
         result = validate(runs, runtime, calibration, where=where, transfer=transfer, skip_bad_rows=skip_bad_rows,
                           device=device, models=own, progress=progress)  # fmt: skip
     out = o.Output(format_, output, quiet)
+    figure = None
+    if plot:
+        from roofsim.report.figures.folders import of_validation
+
+        figure = of_validation(draw, result, theme=plot.theme)
     if report:
         from roofsim.report.figures import folders
 
@@ -62,3 +70,4 @@ def command(
         out.say(f"wrote {report}")
     out.write(validation_tables(result, rows=rows, by_stack=format_ == "table"), result.to_dict(),
               lambda: validation_records(result, rows=rows))  # fmt: skip
+    out.draw(plot, figure)

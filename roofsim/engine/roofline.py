@@ -208,6 +208,17 @@ _FIXED = {
     "row_attention": "barrier_time",
 }
 
+_PRODUCTS = (
+    "gemm", *_FEW_ROWS, "packed_product", "quantised_tiles",
+    "block_product", "dot_product", "repacked_product", "unpacked_product",
+)  # fmt: skip
+"""Kernels that multiply by weights; formats have different ones."""
+_OF_WEIGHTS = (_RATE, _RATE_BY_VECTORS, _RATE_OF_VECTOR, _PER_CLOCK, _UNPACKED, _DOT, _TAKEN_IN, _FILL)
+OF_PRODUCTS = frozenset(table[like] for table in _OF_WEIGHTS for like in _PRODUCTS if like in table) | {
+    "tile_columns", "memory_efficiency"
+}  # fmt: skip
+"""Parameters of the rates at which weights are read and multiplied."""
+
 
 def terms(kernel: Kernel, m: Machine) -> Terms:
     """What decides the time of one launch, within the limits that other kernels set."""

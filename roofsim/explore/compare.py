@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any, Self
 
 from roofsim.explore.cases import Case, Choices
 from roofsim.explore.combinations import Answers, Labels, Refusable, Step, combinations, described, unseen
+from roofsim.explore.executors import left_to_the_first
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.intervals import Interval
@@ -232,17 +232,12 @@ def _answers(runs: Sequence[tuple[Setup, Workload]], price: float | None, proces
         return
     from concurrent.futures import ProcessPoolExecutor
 
-    pool = ProcessPoolExecutor(processes, initializer=_left_to_the_first)
+    pool = ProcessPoolExecutor(processes, initializer=left_to_the_first)
     try:
         # small pieces, so that processes end together; what a piece holds twice is sent once
         yield from pool.map(answer, runs, chunksize=max(min(len(runs) // (8 * processes), FEW), 1))
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _left_to_the_first() -> None:
-    """What interrupts the program is handled where the work was asked for."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _answer(run: tuple[Setup, Workload], price: float | None) -> Answer | str:

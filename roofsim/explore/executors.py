@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 
 from roofsim.explore.evaluate import Part, Runner, Study
@@ -34,6 +35,11 @@ WORTH_CASES = 256
 def processors() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def left_to_the_first() -> None:
+    """For other processes: what interrupts the program is handled where the work was asked for."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _shared_out(study: Study, numbers: Sequence[int], workers: int) -> Iterator[tuple[int, Part]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from statistics import median
@@ -23,7 +23,17 @@ from roofsim.runs.names import made_with, unknown_device
 from roofsim.runs.program import Array, Program
 from roofsim.runs.reading import Run, Runs
 from roofsim.runs.where import parse
-from roofsim.specs.calibration import NORMAL_95, Calibration, Covariance, Covered, Dataset, Estimate, HeldOut, Scatter
+from roofsim.specs.calibration import (
+    NORMAL_95,
+    SEVERAL,
+    Calibration,
+    Covariance,
+    Covered,
+    Dataset,
+    Estimate,
+    HeldOut,
+    Scatter,
+)
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
@@ -31,9 +41,6 @@ from roofsim.specs.runtime import Runtime
 FOLDS = 5
 MOST = 20_000
 """Rows that are fitted at most; more of the same say no more of the parameters."""
-
-FEWEST = 3
-"""Configurations without which there is nothing to hold out."""
 
 UNBELIEVABLE = 50.0
 """A median ratio of measured to predicted beyond this is a unit mistaken, not a slow machine."""
@@ -107,10 +114,10 @@ def calibrate(
     reader = Reader(runtime, device, host)
     cases = _thinned(_cases(runs, reader, device, o, skipped), skipped)
     configurations = sorted({case.configuration for case in cases})
-    if len(configurations) < FEWEST:
+    if len(configurations) < SEVERAL:
         raise InputError(
             f"{runs.file}: {len(cases)} usable rows of {len(configurations)} configurations; a fit whose error is "
-            f"measured on rows held out needs at least {FEWEST} configurations{_why(skipped)}"
+            f"measured on rows held out needs at least {SEVERAL} configurations{_why(skipped)}"
         )
     program = Program([case.target for case in cases], reader.jobs, device, host, runtime)
     problem = Problem(cases, program, expected(device, host, runtime))
@@ -337,7 +344,17 @@ def _covered(cases: Sequence[Case]) -> Covered:
         tokens=(min(tokens), max(tokens)),
         models=tuple(sorted({case.model for case in cases if case.model})),
         kinds=tuple(sorted({kind for case in cases for kind in case.kinds})),
+        weights=several((case.weights, case.configuration) for case in cases),
+        caches=several((case.cache, case.configuration) for case in cases),
     )
+
+
+def several(seen: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Formats of as many configurations as can be held out: of fewer, their error was not measured."""
+    found: dict[str, set[str]] = {}
+    for name, configuration in seen:
+        found.setdefault(name, set()).add(configuration)
+    return tuple(sorted(name for name, of in found.items() if name and len(of) >= SEVERAL))
 
 
 def _notes(problem: Problem, found: Fit) -> Iterator[str]:

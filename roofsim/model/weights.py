@@ -329,6 +329,12 @@ def stored(name: str, dtype: str, network: Inventory) -> dict[str, Number]:
     return found
 
 
+def read_as(name: str) -> str:
+    """What kernels read most of: the encoding of most matrices of a format, or of a cache; fp16 and bf16 are alike."""
+    encoding = WEIGHT_FORMATS[name].matrices if name in WEIGHT_FORMATS else name
+    return "16 bits" if DTYPE_BYTES.get(encoding) == 2 else encoding
+
+
 _SPELLED: Mapping[str, str] = MappingProxyType(
     {
         spelling: name

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import log
+from typing import Literal
 
 from roofsim import library
-from roofsim.engine.roofline import machine
+from roofsim.engine.roofline import OF_PRODUCTS, machine
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.schema import variant
 from roofsim.model.step import Pass
 from roofsim.ops.base import Kind
 from roofsim.prediction.setup import Setup
-from roofsim.specs.calibration import NORMAL_95, Calibration, Covariance, Estimate
+from roofsim.specs.calibration import NORMAL_95, Calibration, Covariance, Estimate, Reach
 from roofsim.specs.workload import Workload
 
 SIBLING, STRANGER = 0.5, 1.0
@@ -178,14 +179,45 @@ def _sort(device: str) -> tuple[str, str] | None:
 
 def outside(s: Setup, w: Workload) -> Iterator[str]:
     """What of a workload the data of the calibration did not reach, in words."""
+    if s.calibration:
+        yield from s.calibration.covered.lacks(reach(s, w))
+
+
+def reach(s: Setup, w: Workload) -> Reach:
+    """What a workload asks of the data of a calibration."""
+    kinds = _kinds(s)
+    return Reach(w.batch, w.prompt, s.model_name, kinds, *s.formats(w, kinds))
+
+
+Doubt = Literal["", "scatter", "rates"]
+"""What is in doubt where the data of a calibration do not reach: nothing, how figures scatter, rates of products."""
+
+
+def doubt(s: Setup, r: Reach) -> Doubt:
+    """How far the data of the calibration, if there is one, fall short of what is asked."""
+    covered = s.calibration.covered if s.calibration else None
+    if covered is None or not any(covered.lacks(r)):
+        return ""
+    return "scatter" if covered.tells_rates(r) else "rates"
+
+
+def doubted(s: Setup, doubt: Doubt) -> Setup:
+    """The setup with a calibration that is less sure of what its data did not reach (docs/decisions/063).
+
+    Figures there scatter as those of the population do, if that is more. Where data do not tell the rates at which
+    weights are read and multiplied, these are as uncertain as in the population: formats have kernels of their own.
+    """
     c = s.calibration
-    if c is None:
-        return
-    yield from _beyond("batch", w.batch, c.covered.batch)
-    yield from _beyond("prompt", w.prompt, c.covered.tokens, "tokens")
-    missing = sorted(_kinds(s) - set(c.covered.kinds))
-    if missing:
-        yield f"{s.architecture.id} has operators that were not measured: {', '.join(missing)}"
+    if c is None or not doubt:
+        return s
+    scatter = tuple(variant(x, sigma=max(x.sigma, s.priors.scatter_of(x.metric, x.phase, x.host))) for x in c.scatter)
+    covariance = c.covariance.without(OF_PRODUCTS) if doubt == "rates" else c.covariance
+    return replace(s, calibration=variant(c, scatter=scatter, covariance=covariance))
+
+
+def unsure(s: Setup, r: Reach) -> Setup:
+    """The setup, as sure of what is asked as the data of its calibration allow."""
+    return doubted(s, doubt(s, r))
 
 
 def _kinds(s: Setup) -> set[Kind]:
@@ -193,8 +225,3 @@ def _kinds(s: Setup) -> set[Kind]:
     if s.architecture is None:
         return set()
     return {o.kind for row in s.architecture.rows(Pass(1, 2, 0)) for o in row.operators}
-
-
-def _beyond(what: str, value: object, span: tuple[int, int], unit: str = "") -> Iterator[str]:
-    if isinstance(value, int) and not span[0] <= value <= span[1]:
-        yield f"{what} {value:,} is outside the {span[0]:,} to {span[1]:,} {unit}".rstrip() + " that were measured"

@@ -19,6 +19,7 @@ from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.schema import variant
 from roofsim.prediction.compiled import compiled
 from roofsim.prediction.evaluation import Evaluation, figure
+from roofsim.prediction.fitted import reach, unsure
 from roofsim.prediction.limits import limits_of
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.setup import Setup
@@ -37,6 +38,7 @@ FIGURES: Mapping[str, tuple[str, tuple[str, str]]] = {
 
 def intervals(s: Setup, w: Workload, known: Evaluation | None = None) -> dict[str, Interval]:
     """The 95 % interval of each figure of a request, for numbers; `known` is its evaluation, if there is one."""
+    s = unsure(s, reach(s, w))
     e = (known or Evaluation(s, w)).under(with_slopes(s, w))
     waits = {"ttft": e.prefill, "tpot": e.decode}
     host = {name: float(each.host_time) > HOST_MATTERS * float(each.device_time) for name, each in waits.items()}
@@ -113,6 +115,7 @@ def _limits(s: Setup, w: Workload, factor: float) -> dict[str, Interval]:
 
 def limits_within(s: Setup, w: Workload) -> dict[str, Interval]:
     """95 % intervals of the longest prompt and the largest batch."""
+    s = unsure(s, reach(s, w))
     path, measured = FIGURES["peak"]
     peak = figure(path)(Evaluation(with_slopes(s, w), w))
     return _limits(s, w, within(s, peak, scatter(s, measured))[1] / float(peak))

@@ -16,6 +16,7 @@ from roofsim.foundation.schema import variant
 from roofsim.model.step import Pass
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import FIGURES, Evaluation, Request, figure
+from roofsim.prediction.fitted import reach, unsure
 from roofsim.prediction.intervals import Interval, intervals, scatter, with_slopes, within
 from roofsim.prediction.limits import limits_of
 from roofsim.prediction.places import COUNTS, number_at
@@ -101,7 +102,9 @@ def operator_intervals(s: Setup, w: Workload) -> dict[str, tuple[Interval, ...]]
 
     Beyond its parameters the time of an operator is taken to be off as the device time of such a pass is.
     """
-    e = Evaluation(with_slopes(s, w), settled(s, w))
+    w = settled(s, w)
+    s = unsure(s, reach(s, w))
+    e = Evaluation(with_slopes(s, w), w)
     found = {}
     for name, each in (("prefill", detailed_prefill(e)), ("decode", detailed_decode(e))):
         sigma = scatter(s, ("device_time_s", name))

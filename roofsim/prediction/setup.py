@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from roofsim import library
@@ -62,14 +62,22 @@ class Setup:
             return self.stored
         if w.cache_dtype is not None:
             check_cache(w.cache_dtype, w.dtype, self.runtime, self.architecture)
-        name = w.weight_format
-        if name in (None, STORED):
-            kept = self.architecture.stored
-            name = kept.format or kept.family if kept else None
-        if name in (None, w.dtype):
+        name = self.weights(w)
+        if name == w.dtype:
             return w.precision(self.state, self.architecture)
-        product = product_of(str(name), self.runtime, self.device)
+        product = product_of(name, self.runtime, self.device)
         return w.precision(self.state, self.architecture, product)
+
+    def formats(self, w: Workload, kinds: Container[str]) -> tuple[str, str]:
+        """The formats of the weights, and of keys and values where there is attention among the kinds of operator."""
+        return self.weights(w), (w.cache_dtype or w.dtype) if "attention" in kinds else ""
+
+    def weights(self, w: Workload) -> str:
+        """The format of the weights, else the family of their encodings: what was asked for, what the file is in."""
+        if w.weight_format not in (None, STORED):
+            return str(w.weight_format)
+        kept = self.architecture.stored
+        return (kept.format or kept.family if kept else None) or w.dtype
 
     @property
     def state(self) -> StateType:

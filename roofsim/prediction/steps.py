@@ -66,7 +66,9 @@ def pieces(s: Setup, w: Workload) -> tuple[tuple[Number, Pass], ...]:
         return ((1, whole),)
     beside = _beside(s, whole, most)
     each = minimum(whole.new, most / beside)
-    full = ceil(whole.new / each) - 1
+    # of whole numbers, so that no last bit decides how many pieces there are
+    together = minimum(whole.batch * whole.new, maximum(s.runtime.memory.side_by_side or most, whole.new))
+    full = ceil(maximum(together / most, 1)) - 1
     groups = whole.batch / beside
     last = replace(whole, batch=beside, new=whole.new - full * each, context=full * each)
     if single(full) and float(full) == 0:

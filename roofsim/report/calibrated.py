@@ -72,6 +72,8 @@ def calibration_tables(c: Calibration) -> tuple[list[Table], dict[str, Any]]:
         ["models", ", ".join(c.covered.models)],
         ["batch", f"{c.covered.batch[0]:,} to {c.covered.batch[1]:,}"],
         ["tokens", f"{c.covered.tokens[0]:,} to {c.covered.tokens[1]:,}"],
+        ["weights", ", ".join(c.covered.weights or ())],
+        ["cache", ", ".join(c.covered.caches or ())],
         ["method", c.method],
     ]
     rows = [row for row in facts if row[1]]

@@ -19,3 +19,12 @@ MOST_PANELS = 12
 def too_many(cases: int) -> str:
     """What is said of more."""
     return f"--plot: a figure has room for {MOST_PANELS} cases, not for {cases:,}; ask for fewer"
+
+
+OfFit = Literal["predicted", "residuals", "parameters"]
+OF_FIT: tuple[OfFit, ...] = get_args(OfFit)
+"""Predicted against measured, errors over length, and what was fitted."""
+
+OfValidation = Literal["predicted", "residuals"]
+OF_VALIDATION: tuple[OfValidation, ...] = get_args(OfValidation)
+"""The same of runs that nothing was fitted to."""

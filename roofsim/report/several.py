@@ -99,6 +99,25 @@ def full_names(c: Labelled) -> list[str]:
     return [f"{c.labels.asked[name]}: {c.labels.names[name]}." for name in devices]
 
 
+def full_name(c: Labelled, kind: str) -> str:
+    """The one device or runtime of all rows in full; empty where there are several."""
+    found: list[str] = list(dict.fromkeys(str(row.chosen[kind]) for row in c.rows if row.chosen.get(kind) is not None))
+    return c.labels.names.get(found[0], found[0]) if len(found) == 1 else ""
+
+
+def titles_of(c: Labelled) -> Callable[[Chosen], str]:
+    """What sets a row apart from others, as a title: numbers with what they are of."""
+    names = varying(c)
+
+    def said(name: str, value: Any) -> str:
+        if isinstance(value, str) or value is None:
+            return c.labels.asked.get(str(value), str(value))
+        column = Column(name.rpartition(".")[2], {**dict.fromkeys(COUNTS, "count"), **c.labels.units}.get(name))
+        return f"{column.name} {column.text(value)}"
+
+    return lambda row: ", ".join(said(name, row.chosen[name]) for name in names)
+
+
 MOST = 3
 """So many rows are named."""
 

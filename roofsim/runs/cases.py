@@ -24,6 +24,7 @@ from roofsim.runs.names import device_of, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, lacks, part_of
 from roofsim.runs.reading import FLAGS, Run
 from roofsim.runs.targets import Figure, Group, Job, Jobs, Target
+from roofsim.specs.calibration import Reach
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.products import product_of
@@ -69,7 +70,8 @@ class Sample:
 class Case:
     """A measured figure and what it is predicted from: a weighted sum over jobs, or a number that needs none.
 
-    `configuration` names what was run (all figures of one run share it), `kinds` the kinds of operator in it.
+    `configuration` names what was run (all figures of one run share it), `kinds` the kinds of operator in it. Of what
+    takes time `weights` is the format, `cache` that of keys and values, if it reads any.
     """
 
     run: Run
@@ -82,6 +84,8 @@ class Case:
     configuration: str
     kinds: frozenset[str]
     flags: tuple[str, ...] = ()
+    weights: str = ""
+    cache: str = ""
 
     @property
     def group(self) -> str:
@@ -92,6 +96,12 @@ class Case:
     def tokens(self) -> int:
         """The length that a residual is shown over: the prompt or what is held."""
         return self.run.prompt or self.run.context or self.run.generated or 0
+
+    @property
+    def reach(self) -> Reach:
+        """What it asks of the data of a calibration."""
+        model = "" if self.run.op in BUILDERS else self.model
+        return Reach(self.run.batch or 1, self.tokens or 1, model, self.kinds, self.weights, self.cache)
 
 
 _SUFFIXES = ("-hf", "-instruct", "-chat", "-base", "-it")
@@ -212,9 +222,11 @@ class Reader:
         self.jobs.setdefault(key, Job(phase, dtype, (Group(1, kernels),), alone=True))
         graph = run.notes.get("timed") == "graph"  # one launch for many: what is timed is the device
         eager = self.runtime.host.mode == "eager" and run.metric == "latency_s" and not graph
+        kind = _kind(run.op)
         return Case(
             run, device.id, run.model, run.metric, run.phase, run.value,
-            Target("wall" if eager else "device", ((1.0, key),)), key, frozenset({_kind(run.op)}), _flags(run),
+            Target("wall" if eager else "device", ((1.0, key),)), key, frozenset({kind}), _flags(run),
+            format_ or dtype if kind == "gemm" else "", _cache(run) or dtype if kind == "attention" else "",
         )  # fmt: skip
 
     def _lacks(self, model: str, op: str) -> bool:
@@ -275,16 +287,20 @@ class Reader:
             if rail not in s.device.power.rails:
                 raise Skip(f"{s.device.id} does not say what its rail {rail} feeds")
             idle = float(s.device.power.rails[rail].value)
-            return self._made(run, s, metric, measured, Target("rail", parts, idle=idle), configuration)
-        return self._made(run, s, metric, measured, Target(figures[metric], parts), configuration)
+            return self._made(run, s, metric, measured, Target("rail", parts, idle=idle), configuration, w)
+        return self._made(run, s, metric, measured, Target(figures[metric], parts), configuration, w)
 
-    def _made(self, run: Run, s: Setup, metric: str, measured: float, target: Target, configuration: str) -> Case:
+    def _made(
+        self, run: Run, s: Setup, metric: str, measured: float, target: Target, configuration: str,
+        timed: Workload | None = None,
+    ) -> Case:  # fmt: skip
         flags = _flags(run)
         if metric not in ("latency_s", "energy_j"):
             flags = tuple(f for f in flags if f != "host_contended")
+        kinds = kinds_of(s.architecture)
         return Case(
-            run, s.device.id, s.model_name, metric, run.phase, measured, target,
-            configuration, kinds_of(s.architecture), flags,
+            run, s.device.id, s.model_name, metric, run.phase, measured, target, configuration, kinds, flags,
+            *(s.formats(timed, kinds) if timed else ()),
         )  # fmt: skip
 
     def _setup(self, model: str, device: Device) -> Setup:

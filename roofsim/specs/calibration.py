@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from math import exp, isfinite, sqrt
 from typing import Annotated
 
@@ -10,9 +11,13 @@ from roofsim.foundation.arith import Number, maximum
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import File, Name
 from roofsim.foundation.schema import Limit, Spec
+from roofsim.model.weights import read_as
 
 NORMAL_95 = 1.959963984540054
 """Standard deviations on each side of the mean that hold 95 % of a normal distribution."""
+
+SEVERAL = 3
+"""Configurations, and models, from which on a part of them can be held out to see how far off the rest is."""
 
 HOST_MATTERS = 1 / 2
 """Where the host needs at least this share of the device's time, what it takes longer in a bad run shows in the wall
@@ -62,6 +67,12 @@ class Covariance(Spec):
             total = total + self.lower[i][i] * a * a
         return maximum(total, 0.0)
 
+    def without(self, names: Container[str]) -> Covariance:
+        """The covariance of the others."""
+        kept = [i for i, name in enumerate(self.names) if name not in names]
+        lower = tuple(tuple(self.lower[i][j] for j in kept if j <= i) for i in kept)
+        return Covariance(names=tuple(self.names[i] for i in kept), lower=lower)
+
 
 class Scatter(Spec):
     """What is left between predictions and measurements of one kind of figure, as a standard deviation of logs.
@@ -90,13 +101,70 @@ class HeldOut(Spec):
     coverage: float
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a figure asks of data: batch and prompt (or what is held), one or several; a model; operators; formats.
+
+    A single operator is of no model, and no format is named of weights or of a cache that it does not read.
+    """
+
+    batch: object
+    prompt: object
+    model: str
+    kinds: Set[str]
+    weights: str
+    cache: str
+
+
 class Covered(Spec):
-    """What the data reached: spans of batch and of tokens (prompt or context), models, kinds of operator."""
+    """What the data reached: spans of batch and of tokens (prompt or context), models, kinds of operator.
+
+    `weights` and `caches` are the formats of `SEVERAL` timed configurations; None in files from before that was kept.
+    """
 
     batch: tuple[int, int]
     tokens: tuple[int, int]
     models: tuple[str, ...]
     kinds: tuple[str, ...]
+    weights: tuple[str, ...] | None = None
+    caches: tuple[str, ...] | None = None
+
+    def tells_rates(self, r: Reach) -> bool:
+        """Whether the data tell at which rates weights are read and multiplied: in this format, and in such models.
+
+        Rows of one or two models fix what their own products take together, not what each of them does.
+        """
+        return _among(r.weights, self.weights) and self._tells_of(r.model)
+
+    def _tells_of(self, model: str) -> bool:
+        return not model or not self.models or model in self.models or len(self.models) >= SEVERAL
+
+    def lacks(self, r: Reach) -> Iterator[str]:
+        """What the data did not reach, in words."""
+        yield from _beyond("batch", r.batch, self.batch)
+        yield from _beyond("prompt", r.prompt, self.tokens, "tokens")
+        if not self._tells_of(r.model):
+            yield f"{r.model} was not measured, but {' and '.join(self.models)} alone"
+        if missing := sorted(r.kinds - set(self.kinds)):
+            yield f"operators that were not measured: {', '.join(missing)}"
+        if not _among(r.weights, self.weights):
+            yield f"weights in {r.weights} were not measured{_but(self.weights)}"
+        if not _among(r.cache, self.caches):
+            yield f"attention on a cache in {r.cache} was not measured{_but(self.caches)}"
+
+
+def _among(name: str, measured: Sequence[str] | None) -> bool:
+    """Whether what kernels read of a format is among what they read of others; no format, and nothing known, is."""
+    return not name or measured is None or read_as(name) in map(read_as, measured)
+
+
+def _but(measured: Sequence[str] | None) -> str:
+    return f" ({', '.join(measured)} {'was' if len(measured) == 1 else 'were'})" if measured else ""
+
+
+def _beyond(what: str, value: object, span: tuple[int, int], unit: str = "") -> Iterator[str]:
+    if isinstance(value, int) and not span[0] <= value <= span[1]:
+        yield f"{what} {value:,} is outside the {span[0]:,} to {span[1]:,} {unit}".rstrip() + " that were measured"
 
 
 class Calibration(File):

@@ -15,6 +15,7 @@ from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.step import NEVER, mask_from
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.fitted import doubt, doubted, reach, unsure
 from roofsim.prediction.intervals import logs, scatter, variance
 from roofsim.prediction.limits import longest_prompt
 from roofsim.prediction.metrics import METRICS, Metric, metric_named
@@ -277,8 +278,10 @@ def compare(a: Setup, b: Setup, w: Workload, metric: str, longest: int = LONGEST
     found = {side: f(prompt=grid) for side, f in curves.items()}
     values = {side: each[metric] for side, each in found.items()}
     sides = {side: _Side.of(s, w, METRICS[metric], grid, found[side]) for side, s in (("a", a), ("b", b))}
-    bands = {side: each.band(s) for (side, each), s in zip(sides.items(), (a, b), strict=True)}
-    uncertain = sides["a"].near(sides["b"], a)
+    doubts = {side: doubt(s, replace(reach(s, w), prompt=grid)) for side, s in (("a", a), ("b", b))}
+    known = {side: doubted(s, doubts[side]) for side, s in (("a", a), ("b", b))}
+    bands = {side: each.band(known[side]) for side, each in sides.items()}
+    uncertain = sides["a"].near(sides["b"], known["b" if doubts["b"] == "rates" else "a"])
     ahead = values["a"] <= values["b"]
     crossings = []
     for i in np.flatnonzero(ahead[1:] != ahead[:-1]):
@@ -320,7 +323,13 @@ class _Side:
 
         values, slopes = logs(s, variant(w, prompt=lengths), row.figure)
         _, host, device = curve.values()
-        sigma = [scatter(s, row.measured, matters) for matters in (False, True)]
+        low, high = s.calibration.covered.tokens if s.calibration else (0, np.inf)
+        known = unsure(s, replace(reach(s, w), prompt=lengths))
+        far = doubted(known, "scatter")
+        sigma = [
+            np.where((lengths < low) | (lengths > high), *(scatter(x, row.measured, matters) for x in (far, known)))
+            for matters in (False, True)
+        ]
         shape = np.shape(lengths)
         return cls(
             np.broadcast_to(values, shape), {name: np.broadcast_to(x, shape) for name, x in slopes.items()},

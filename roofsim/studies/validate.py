@@ -12,7 +12,7 @@ from roofsim import library
 from roofsim.foundation.errors import InputError, RoofsimError, UnknownName, Unsupported
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.architecture import Architecture
-from roofsim.prediction.fitted import AUTO, NONE, chosen
+from roofsim.prediction.fitted import AUTO, NONE, Doubt, chosen, doubt, doubted
 from roofsim.prediction.intervals import scatter, variance
 from roofsim.prediction.results import plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup
@@ -239,10 +239,17 @@ def _variances(s: Setup, program: Program, cases: Sequence[Case]) -> list[float]
     """The variance of the logarithm of every prediction."""
     values = {name: float(x) for name, x in s.machine(s.device.default_dtype).parameters.items()}
     slopes: Array = program.slopes(values, tuple(values))
-    parameters: Any = variance(s, dict(zip(values, slopes.T, strict=True)))
     waiting = program.host_bound(values)
-    sigma = [scatter(s, (c.metric, phase_of(c)), bool(h)) for c, h in zip(cases, waiting, strict=True)]
-    return [float(x) for x in parameters + np.square(sigma)]
+    alike: dict[Doubt, list[int]] = {}
+    for i, case in enumerate(cases):
+        alike.setdefault(doubt(s, case.reach), []).append(i)
+    found = np.zeros(len(cases))
+    for each, mine in alike.items():
+        known = doubted(s, each)
+        parameters: Any = variance(known, dict(zip(values, slopes[mine].T, strict=True)))
+        sigma = [scatter(known, (cases[i].metric, phase_of(cases[i])), bool(waiting[i])) for i in mine]
+        found[mine] = parameters + np.square(sigma)
+    return [float(x) for x in found]
 
 
 def scores(rows: Sequence[Row]) -> Iterator[Score]:

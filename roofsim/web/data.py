@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import isclose, isfinite
 from typing import Any
 
 from roofsim import library
 from roofsim.explore.advise import STACKS
+from roofsim.explore.executors import left_to_the_first, processors
 from roofsim.explore.selection import kinds
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.units import MAX_COUNT, show
 from roofsim.foundation.version import __version__
+from roofsim.lowering.step import mask_from
 from roofsim.model.architecture import Architecture
 from roofsim.model.weights import CACHE_BYTES
-from roofsim.prediction.fitted import AUTO, NONE, chosen
+from roofsim.prediction.fitted import AUTO, NONE, Doubt, chosen, doubt, doubted, reach
 from roofsim.prediction.intervals import FIGURES as WITH_INTERVALS
 from roofsim.prediction.intervals import scatter
 from roofsim.prediction.metrics import METRICS
@@ -25,10 +29,11 @@ from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.what_if import what_if
 from roofsim.prediction.words import basis_of, cautions
-from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95
+from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95, Reach
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload, workload
+from roofsim.studies.crossover import LONGEST, POINTS, SHORTEST
 from roofsim.web.choices import Choices, combined, named, on
 from roofsim.web.functions import OF_OPERATOR, OUTPUTS, Functions
 from roofsim.web.numbers import NUMBERS, VARIABLES, numbers
@@ -46,15 +51,7 @@ def page_data(choices: Choices, command: str, step: Step) -> tuple[dict[str, Any
 
     Raises InputError if nothing can be run.
     """
-    functions = Functions()
-    cases: dict[str, Any] = {}
-    size = len(choices.models) * len(choices.devices) * len(choices.runtimes)
-    for model in choices.models:
-        for device in choices.devices:
-            for runtime in choices.runtimes:
-                name = f"{named(model)}|{named(device)}|{named(runtime)}"
-                cases[name] = _case(model, device, runtime, choices.weights, functions)
-                step(len(cases), size)
+    cases, functions = _cases(choices, step)
     if all("lacks" in each for each in cases.values()):
         raise InputError(f"none of these can be run: {next(iter(cases.values()))['lacks']}")
     pairs = [(device, runtime) for device in choices.devices for runtime in choices.runtimes]
@@ -77,7 +74,10 @@ def page_data(choices: Choices, command: str, step: Step) -> tuple[dict[str, Any
             for m in METRICS.values()
         ],
         "intervals": {name: path for name, (path, _) in WITH_INTERVALS.items()},
-        "constants": {"normal_95": NORMAL_95, "host_matters": HOST_MATTERS, "most": MAX_COUNT},
+        "constants": {
+            "normal_95": NORMAL_95, "host_matters": HOST_MATTERS, "most": MAX_COUNT,
+            "shortest": SHORTEST, "longest": LONGEST, "points": POINTS,
+        },
         "models": [_model(each) for each in choices.models],
         "devices": [_device(each) for each in choices.devices],
         "runtimes": [{"name": named(each), "title": each.name} for each in choices.runtimes],
@@ -88,6 +88,54 @@ def page_data(choices: Choices, command: str, step: Step) -> tuple[dict[str, Any
         "requests": list(functions.requests),
         "operators": functions.operators,
     }, functions  # fmt: skip
+
+
+Cases = dict[str, dict[str, Any]]
+
+
+def _cases(choices: Choices, step: Step) -> tuple[Cases, Functions]:
+    """Every combination by its name: the numbers of its requests by formats, or why it cannot be run."""
+    alone = [replace(choices, models=(model,)) for model in choices.models]
+    each = len(choices.devices) * len(choices.runtimes)
+    cases: Cases = {}
+    functions = Functions()
+    for found, more in _of_models(alone, processors() if each * len(alone) > FEW else 1):
+        numbers = functions.add(more)
+        for case in found.values():
+            for caches in case.get("formats", {}).values():
+                caches.update({name: x if isinstance(x, str) else numbers[x] for name, x in caches.items()})
+        cases |= found
+        step(len(cases), each * len(alone))
+    return cases, functions
+
+
+FEW = 16
+"""So many combinations are compiled before other processes are started for them."""
+
+
+def _of_models(alone: Sequence[Choices], processes: int) -> Iterator[tuple[Cases, Functions]]:
+    """The combinations of each model in order, by several processes where there are many."""
+    if processes == 1 or len(alone) == 1:
+        yield from map(_of_model, alone)
+        return
+    pool = ProcessPoolExecutor(processes, initializer=left_to_the_first)
+    try:
+        yield from pool.map(_of_model, alone)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _of_model(choices: Choices) -> tuple[Cases, Functions]:
+    """The combinations of one model."""
+    functions = Functions()
+    cases = {
+        f"{named(model)}|{named(device)}|{named(runtime)}": _case(model, device, runtime, choices.weights, functions)
+        for model in choices.models
+        for device in choices.devices
+        for runtime in choices.runtimes
+    }
+    functions.forget()
+    return cases, functions
 
 
 def _about(choices: Choices, command: str) -> dict[str, Any]:
@@ -142,21 +190,49 @@ def _case(
         return {"lacks": next(str(found) for each in formats.values() for found in each.values())}
     return {
         "formats": formats, "auto": auto.calibration_name or NONE,
+        "masks": mask_from(s.architecture, s.runtime) - s.architecture.prefix_tokens,
+        "doubts": doubts(s, dict(zip(formats, asked, strict=True))),
         "cautions": list(cautions(s, request_of(s), one_length=False)),
     }  # fmt: skip
+
+
+def doubts(s: Setup, formats: Mapping[str, str | None]) -> dict[str, dict[str, dict[str, Doubt]]]:
+    """What is in doubt of a request by calibration and formats of weights and cache, where something is.
+
+    That is at lengths and batches that were measured; the page looks at those.
+    """
+    found: dict[str, dict[str, dict[str, Doubt]]] = {}
+    asked = reach(s, request_of(s))
+    for name in _known(s):
+        known = chosen(s, name)
+        for own, weights in formats.items():
+            for cache in _caches(s):
+                read = known.formats(request_of(s, weights, cache), asked.kinds)
+                r = Reach(None, None, asked.model, asked.kinds, *read)
+                if each := doubt(known, r):
+                    found.setdefault(name, {}).setdefault(own, {})[cache] = each
+    return found
+
+
+def _known(s: Setup) -> list[str]:
+    """The shipped calibrations of a device with a runtime."""
+    return [name for name, stack in library.stacks().items() if stack == (s.device.id, s.runtime.id)]
+
+
+def _caches(s: Setup) -> tuple[str, ...]:
+    """Encodings of a cache that are offered, that of activations first."""
+    own = s.device.default_dtype
+    return (own, *(name for name in CACHES if s.runtime.caches is None or name in s.runtime.caches))
 
 
 def _by_cache(s: Setup, weights: str | None, functions: Functions) -> Iterator[tuple[str, int | str]]:
     """By encoding of the cache: the request, or why there is none."""
     own = s.device.default_dtype
-    for each in (own, *(name for name in CACHES if s.runtime.caches is None or name in s.runtime.caches)):
+    for each in _caches(s):
         try:
-            w = request_of(s, weights, None if each == own else each)
+            w = request_of(s, weights, each)
             s.precision(w)  # what cannot be kept or multiplied is refused here
-            try:
-                yield each, functions.of(s, request_of(s, weights))
-            except TypeError:  # which kernels read a cache goes by its encoding
-                yield each, functions.of(s, request_of(s, weights, each))
+            yield each, functions.of(s, w)
         except InputError as error:
             yield each, str(error)
 
@@ -168,20 +244,18 @@ def _stack(models: tuple[Architecture, ...], device: Device, runtime: Runtime) -
             s = combined(model, device, runtime)
         except InputError:
             continue
-        known = [name for name, stack in library.stacks().items() if stack == (s.device.id, s.runtime.id)]
         own = on(runtime, device)
         return {
             "runtime": named(own), "title": own.name, "host": s.host.name if s.host else None,
-            "calibrations": {name: _calibration(chosen(s, name), device) for name in (*known, NONE)},
+            "calibrations": {name: _calibration(chosen(s, name), device) for name in (*_known(s), NONE)},
         }  # fmt: skip
     return None
 
 
 def _calibration(s: Setup, device: Device) -> dict[str, Any]:
     """The numbers under a calibration, and what its intervals are made of."""
-    c, expected, now = s.calibration, s.priors, numbers(s, device.default_dtype)
+    c, now, order = s.calibration, numbers(s, device.default_dtype), list(PARAMETERS)
     known = s.fitted.keys() & set(c.covariance.names) if c else set()
-    order = list(PARAMETERS)
     covariance: dict[str, Any] = {}
     if c and known:
         at = [i for i, name in enumerate(c.covariance.names) if name in known]
@@ -190,15 +264,24 @@ def _calibration(s: Setup, device: Device) -> dict[str, Any]:
             "lower": [[c.covariance.lower[i][j] for j in at[: n + 1]] for n, i in enumerate(at)],
         }
     return {
-        "title": basis_of(s),
+        "name": s.calibration_name, "title": basis_of(s),
         "numbers": [x if isfinite(x) else None for x in now.values()],
-        "spreads": [0 if name in known else expected.shown * expected.spreads[name] for name in order],
-        "covariance": covariance,
+        "covariance": covariance, **beside(s), "doubted": beside(doubted(s, "rates")),
+        "covered": {"batch": c.covered.batch, "prompt": c.covered.tokens} if c else None,
+        "knobs": {path: found for path, _, _ in _knobs([device]) if (found := _moved(s, path, device, now))},
+    }  # fmt: skip
+
+
+def beside(s: Setup) -> dict[str, Any]:
+    """What intervals are made of beside the covariance of a fit: spreads of what was not fitted, scatter of figures."""
+    c, expected = s.calibration, s.priors
+    known = s.fitted.keys() & set(c.covariance.names) if c else set()
+    return {
+        "spreads": [0 if name in known else expected.shown * expected.spreads[name] for name in PARAMETERS],
         "scatter": {
             name: [scatter(s, measured, host) for host in (False, True)]
             for name, (_, measured) in WITH_INTERVALS.items()
         },
-        "knobs": {path: found for path, _, _ in _knobs([device]) if (found := _moved(s, path, device, now))},
     }  # fmt: skip
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any
 
 from roofsim.engine.emit import javascript_list
-from roofsim.engine.graph import Graph, Sum
+from roofsim.engine.graph import Graph, Sum, Undecided
 from roofsim.engine.memory import Memory
 from roofsim.engine.passes import Later, OperatorTimes, PassFigures, operator_times, run_pass
 from roofsim.foundation.arith import Number
+from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.lowering.step import LoweredRow
 from roofsim.model.step import Pass
@@ -40,6 +42,8 @@ MORE: Mapping[str, Callable[[Evaluation], Number]] = MappingProxyType({
     "room": lambda e: e.s.device.share(e.s.runtime.memory.reserve or 1),
 })  # fmt: skip
 """What the page needs beside the figures that have a name."""
+KERNEL = re.compile(r"\bk(\d+)(?=\()")
+"""The name of a kernel's function where it is called."""
 OUTPUTS = (*FIGURES, *MORE)
 """What the function of a request gives."""
 
@@ -58,15 +62,48 @@ class Functions:
     operators: list[list[list[Any]]] = field(default_factory=list)
     texts: dict[str, int] = field(default_factory=dict)
     requests: dict[Request, int] = field(default_factory=dict)
-    _known: dict[Any, int] = field(default_factory=dict)
+    _known: dict[Any, int | None] = field(default_factory=dict)
 
     def of(self, s: Setup, w: Workload) -> int:
-        """The request of a model, once for all devices of a structure; raises InputError for what cannot be run."""
-        formats = w.weight_format, w.cache_dtype, w.logits
-        key = (id(s.architecture), s.runtime.id or id(s.runtime), structure(s, w.dtype), formats)
-        if key not in self._known:
-            self._known[key] = self.requests.setdefault(self._request(s, w), len(self.requests))
-        return self._known[key]
+        """The request of a model, once for all devices of a structure; raises InputError for what cannot be run.
+
+        It is the same for all encodings of a cache, unless which kernels there are goes by them.
+        """
+        for each in (variant(w, cache_dtype=None), w):
+            formats = each.weight_format, each.cache_dtype, each.logits
+            key = (id(s.architecture), s.runtime.id or id(s.runtime), structure(s, w.dtype), formats)
+            if key not in self._known:
+                try:
+                    self._known[key] = self.requests.setdefault(self._request(s, each), len(self.requests))
+                except Undecided:
+                    self._known[key] = None
+            if (known := self._known[key]) is not None:
+                return known
+        raise Unsupported(f"{s.model_name} on {s.device.id} with {s.runtime.id} cannot be compiled")
+
+    def forget(self) -> None:
+        """Keeps the texts alone, which another process can take."""
+        self._known.clear()
+        self.kernels.forget()
+
+    def add(self, others: Functions) -> list[int]:
+        """Takes over the functions of others, and gives the number of each of their requests among its own."""
+        kernels = [self.kernels.named(text) for text in others.kernels.texts]
+        passes = []
+        for text, rows in zip(others.passes, others.operators, strict=True):
+            passes.append(self._pass(KERNEL.sub(lambda found: kernels[int(found[1])], text), rows))
+        texts = [self.texts.setdefault(text, len(self.texts)) for text in others.texts]
+        numbers = []
+        for number, own, prefill, decode in others.requests:
+            request = texts[number], tuple(passes[i] for i in own), prefill, decode
+            numbers.append(self.requests.setdefault(request, len(self.requests)))
+        return numbers
+
+    def _pass(self, text: str, rows: list[list[Any]]) -> int:
+        if text not in self.passes:
+            self.passes[text] = len(self.passes)
+            self.operators.append(rows)
+        return self.passes[text]
 
     def _request(self, s: Setup, w: Workload) -> Request:
         x = _variables(Graph())
@@ -94,10 +131,7 @@ class Functions:
         more = [getattr(row, name) for row in rows for name in OF_OPERATOR]
         names = {name: f"a{i}" for i, name in enumerate(sizes)}
         text = javascript_list(graph, outputs, {**PLACES, **names}, list(names.values()), more, OPERATORS)
-        if text not in self.passes:
-            self.passes[text] = len(self.passes)
-            self.operators.append([[row.layer, row.operator, row.kind, row.count] for row in rows])
-        return self.passes[text]
+        return self._pass(text, [[row.layer, row.operator, row.kind, row.count] for row in rows])
 
 
 def _variables(graph: Graph) -> dict[str, Sum]:

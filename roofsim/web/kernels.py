@@ -61,13 +61,18 @@ class Kernels:
         shape = _shape(kernel, sizes.append)
         known = (shape, m.by_vectors)
         if known not in self._known:
-            self._known[known] = self._named(_text(kernel, m))
+            self._known[known] = self.named(_text(kernel, m))
         machine: Any = m.bandwidth
         graph: Graph = machine.graph
         results = graph.called(self._known[known], tuple(sizes), RESULTS)
         return Called(0, 0, 0, results=tuple(results))
 
-    def _named(self, text: str) -> str:
+    def forget(self) -> None:
+        """Keeps the texts alone."""
+        self._known.clear()
+
+    def named(self, text: str) -> str:
+        """The name of the function with this text."""
         return self.texts.setdefault(text, f"k{len(self.texts)}")
 
 

@@ -29,12 +29,20 @@ def packed(data: Mapping[str, Any], functions: Functions) -> str:
 
 
 def _parted(texts: Iterable[str]) -> tuple[str, str, str]:
-    """Texts without their numbers, each once; which of these each text has; its numbers."""
-    forms: dict[str, int] = {}
-    which: list[int] = []
+    """Texts without their numbers, each once, like ones together; which of these each text has; its numbers."""
+    forms: list[str] = []
     numbers: list[str] = []
-    for text in texts:
-        form = NUMBER.sub(GAP, text)
-        which.append(forms.setdefault(form, len(forms)))
+    for text in map(_short, texts):
+        forms.append(NUMBER.sub(GAP, text))
         numbers.append(" ".join(each.removesuffix(".0") for each in NUMBER.findall(text)))
-    return "\f".join(forms), " ".join(map(str, which)), "\f".join(numbers)
+    each_once = sorted(set(forms))
+    place = {form: i for i, form in enumerate(each_once)}
+    return "\f".join(each_once), " ".join(str(place[form]) for form in forms), "\f".join(numbers)
+
+
+def _short(text: str) -> str:
+    """A text without what JavaScript does not need, and without the declaration of its registers."""
+    return DECLARED.sub("", text).replace(";\n", ";").replace("\n", "").replace(" ", "")
+
+
+DECLARED = re.compile(r"\blet [^;]*;\n")

@@ -106,6 +106,12 @@ def drawn(folder: Path) -> list[Figure]:
     p = roofsim.predict(MODEL, DEVICE)
     figures = [p.plot(), p.plot("memory"), plots.roofline(p), plots.memory(p)]
     figures += [plots.limits(roofsim.limits(MODEL, DEVICE, lengths=[1024, 2048]))]
+    figures += [plots.breakdown(p, lengths="1k,4k", theme="dark"), plots.energy(p, lengths=[1024])]
+    figures += [plots.attribution(p, p.with_(runtime="ideal")), plots.show(roofsim.show(DEVICE))]
+    mesh = roofsim.sweep(MODEL, device=DEVICE, prompt=[1024, 2048], batch=[1, 2], figures=["ttft", "fits"])
+    figures += [mesh.plot("heat"), plots.heat(mesh, "ttft"), roofsim.explain(MODEL, DEVICE).plot(theme="dark")]
+    figures += [roofsim.advise(MODEL, device=DEVICE, tpot="50ms").plot()]
+    figures += [roofsim.sampling(MODEL, DEVICE, trials=[1, 2], tokens=64).plot()]
     plots.save(figures[0], folder / "roofline.png")
     return figures
 

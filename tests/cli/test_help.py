@@ -17,6 +17,7 @@ SUMMARIES = {name: summary(module) for name, module in modules().items()}
 COMMANDS = sorted(SUMMARIES)
 SHOWING = [name for name in COMMANDS if name not in ("import", "new", "report")]
 """Commands that show a result, in any form; the others write a file of their own."""
+DRAWN = re.compile(r" --(plot|draw|theme) \S+")
 CONTEXT = click.Context(group, info_name="roofsim")
 
 
@@ -66,7 +67,8 @@ def test_the_example_of_the_program_runs(roofsim, examples):
 @pytest.mark.parametrize("form", sorted(FORMATS))
 def test_the_examples_of_a_command_run_in_every_format(roofsim, examples, name, form):
     for line in examples(name):
-        text = roofsim(line, "--format", form)
+        # a figure is the same in every form
+        text = roofsim(line if form == "table" else DRAWN.sub("", line), "--format", form)
         assert text.strip()
         {"json": is_json, "csv": is_csv, "markdown": is_markdown, "table": is_table}.get(form, bool)(text)
 

@@ -190,14 +190,16 @@ def test_every_figure_is_drawn_and_told_in_words(page):
     figures = list(page.all("figure"))
     assert len(figures) == 10, "five of the request, three of the comparison, two of what moves it"
     for each in figures:
+        (told,) = each.all("figcaption")
+        assert len(told.words()) > 80
         themes = [x.attributes.get("class") for x in each.all("svg")]
         assert themes in ([None], ["light", "dark"])
         for drawn in each.all("svg"):
             assert drawn.attributes["role"] == "img"
-            assert len(drawn.attributes["aria-label"]) > 80
+            assert drawn.attributes["aria-label"] == next(each.all("h3")).words()
+            assert drawn.attributes["aria-describedby"] == told.attributes["id"]
             assert len([x for x in drawn.all("path") if x.attributes.get("d", "").strip()]) > 10
             assert [x.words() for x in drawn.all("text")]
-        assert len(list(each.all("figcaption"))) == 1
 
 
 def test_headings_and_tables_can_be_walked(page):
@@ -267,6 +269,12 @@ def test_the_command_on_it_makes_it_again(roofsim, here, plain, line):
     assert (here / "report.html").read_text() == first
     assert str(Parsed(first).root.words())
     assert roofsim(data.removeprefix("roofsim "))
+
+
+def test_the_examples_of_the_help_run(roofsim, examples, here, plain):
+    for line in examples("report"):
+        roofsim(line, "-q")
+        Parsed((here / "report.html").read_text())
 
 
 def test_what_does_not_fit_is_said_first_and_again_among_what_to_mind(roofsim, data, plain):

@@ -146,13 +146,12 @@ def test_a_figure_has_a_panel_for_each_figure_and_a_line_for_each_other_value(ro
     }
     figure = figures.sweep(sweep(axes, figures=["ttft", "memory_peak", "fits"]))
     panels = [each for each in figure.axes if each.get_visible()]
-    assert [len(each.lines) for each in panels] == [2, 2]
-    assert [each.get_title(loc="left") for each in panels] == ["time to first token", "peak memory"]
-    assert list(panels[0].lines[0].get_xdata()) == [1024, 2048, 4096, 8192]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "mamba2-130m, batch 1",
-        "mamba2-130m, batch 2",
-    ]
+    lines = [[line for line in each.lines if line.get_linestyle() != "None"] for each in panels]
+    assert list(map(len, lines)) == [2, 2]
+    assert [each.get_title(loc="left") for each in panels] == ["Time to first token", "Peak memory"]
+    assert list(lines[0][0].get_xdata()) == [1024, 2048, 4096, 8192]
+    said = [text.get_text() for text in (*panels[1].texts, *(each for one in figure.legends for each in one.texts))]
+    assert {"mamba2-130m, batch 1", "mamba2-130m, batch 2"} <= set(said)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from roofsim.report.docs import calibrations, console, formulas, kernels, order, parts, reference, specs
+from roofsim.report.docs import calibrations, console, formulas, gallery, kernels, order, parts, reference, specs
 
 COMMAND = "python -m roofsim.report.docs"
 MARK = f"<!-- Written by `{COMMAND}` from the code: change that, not this page. -->"
@@ -18,6 +18,7 @@ PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
     "decisions.md": order.decisions,
     "devices.md": specs.devices,
     "formulas.md": formulas.formulas,
+    "gallery.md": gallery.gallery,
     order.INDEX: order.index,
     "kernels.md": kernels.kernels,
     **parts.pages(),

@@ -45,6 +45,7 @@ ORDER: Sequence[Chapter] = (
         Page("explore.md", "Explore in a browser", "Every slider is the model: one file without a server"),
         Page("report.md", "One page for a ticket", "A prediction with its figures, sources and intervals in one file"),
     )),
+    Chapter("Gallery", (Page("gallery.md", "Gallery", "Every figure, with the command that draws it"),)),
     Chapter("Crossovers", (
         Page("crossovers.md", "Crossovers", "From which length one model overtakes another, how sure that is, and why"),
     )),

@@ -101,7 +101,7 @@ def _both(passed: Sequence[PassAt], kinds: Sequence[str]) -> tuple[str, Shares, 
 
     start = [at.start / total for at, total in zip(passed, whole, strict=True)]
     parts, host = ({kind: shares(kind, device) for kind in kinds} for device in (True, False))
-    return "host and device time", {**parts, START: start}, {**host, START: start}, "\\\\\\\\\\\\"
+    return "host and device time", {**parts, START: start}, {**host, START: start}, "|||||"
 
 
 SEEN = 0.003
@@ -161,7 +161,7 @@ def _key(
     grey: Any = {"facecolor": ink(0.12), "edgecolor": ink(0.7), "lw": 0}
     handles.append(Patch(hatch="//////", label="bound by launches", **grey))
     if launched:
-        handles.append(Patch(hatch="\\\\\\\\\\\\", label="host, launching them", **grey))
+        handles.append(Patch(hatch="|||||", label="host, launching them", **grey))
     columns = -(-len(handles) // 2) if len(handles) > COLUMNS else COLUMNS
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)
 

@@ -28,9 +28,9 @@ def asked(workload: Workload | Mapping[str, Any], *without: str) -> str:
 
 
 def on(device: str, runtime: str = "", model: str = "") -> str:
-    """The model, the device and the stack."""
-    where = f"{model} on {device}" if model else device
-    return f"{where} with {runtime}" if runtime else where
+    """The model, the device and the stack, or those of them that there are."""
+    where = " on ".join(filter(None, (model, device)))
+    return " with ".join(filter(None, (where, runtime)))
 
 
 def rests_on(calibrations: Iterable[str | None]) -> str:

@@ -1,18 +1,21 @@
-"""The figure of a comparison: both times of every combination, with their intervals."""
+"""A comparison: both times of every combination, with their intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
+from roofsim.explore.cases import NAMES
 from roofsim.explore.compare import FIGURES, Comparison, Row
 from roofsim.foundation.errors import InputError
-from roofsim.prediction.words import interval_label
-from roofsim.report.figures.style import colours, look, subplots, ticks
+from roofsim.report.figures.captions import rests_on
+from roofsim.report.figures.labels import settle
+from roofsim.report.figures.style import Key, Look, heading, ink, look, looks, quantities, subplots
 from roofsim.report.several import shared, varying
 from roofsim.report.theme import Theme
 
@@ -22,6 +25,12 @@ MOST = 200
 
 OFF = 0.7
 """The part of the room between two lines that marks of one line take."""
+
+WIDTH = 8.0
+"""Inches."""
+
+ROOM = 1.15
+"""What axes go on beyond intervals."""
 
 
 def compare(c: Comparison, *, theme: Theme = "light") -> Figure:
@@ -36,15 +45,19 @@ def compare(c: Comparison, *, theme: Theme = "light") -> Figure:
     places = {_group(c, row, rest): [o.index(row.chosen[n]) for o, n in zip(orders, rest, strict=True)] for row in rows}
     groups = sorted(places, key=lambda group: places[group])
     with look(theme):
-        height = 0.9 + max(0.2, 0.11 * len(groups)) * len(lines) + 0.17 * len(groups)
-        figure, panels = subplots(1, len(SHOWN), figsize=(8, max(height, 2.2)), sharey=True,
-                                      layout="constrained")  # fmt: skip
+        styles = looks(groups)
+        below = Key.of(_key(styles, rows), WIDTH)
+        height = 1.5 + max(0.24, 0.12 * len(groups)) * len(lines) + below.height
+        figure, panels = subplots(1, len(SHOWN), figsize=(WIDTH, max(height, 2.4)), sharey=True)
+        heading(figure, "Times of a request", shared(c).replace("\nwith", " with"))
         for axes, name in zip(panels, SHOWN, strict=True):
-            _panel(axes, c, name, lines, groups, rows, first, rest)
-        _legend(figure, groups, rows)
-        panels[0].set_yticks(range(len(lines)), lines, fontsize=7)
+            _panel(axes, c, name, lines, styles, first, rest)
+        panels[0].set_yticks(range(len(lines)), lines)
         panels[0].set_ylim(len(lines) - 0.5, -0.5)
-        figure.suptitle(shared(c), fontsize=9)
+        if first not in NAMES:
+            panels[0].set_ylabel(first.rpartition(".")[2])
+        below.draw(figure)
+        settle(figure)
         return figure
 
 
@@ -61,34 +74,38 @@ def _group(c: Comparison, row: Row, names: Sequence[str]) -> str:
 
 
 def _panel(
-    axes: Axes, c: Comparison, name: str, lines: Sequence[str], groups: Sequence[str], rows: Sequence[Row],
-    first: str, rest: Sequence[str],
+    axes: Axes, c: Comparison, name: str, lines: Sequence[str], styles: Mapping[str, Look], first: str,
+    rest: Sequence[str],
 ) -> None:  # fmt: skip
     """One figure of all rows; what does not fit is hollow."""
-    for row in rows:
-        group = groups.index(_group(c, row, rest))
-        place = lines.index(_word(c, row, first)) + OFF * ((group + 0.5) / len(groups) - 0.5)
-        value, (low, high) = row.figures[name], row.intervals[name]
-        colour = colours()[group % len(colours())]
-        axes.plot([low, high], [place, place], color=colour, lw=1.2, alpha=0.6)
-        axes.plot([value], [place], marker="o", ms=3.5, mew=1, color=colour, mfc=colour if row.fits else "white")
+    groups = [*styles]
+    for row in c.rows:
+        group = _group(c, row, rest)
+        place = lines.index(_word(c, row, first)) + OFF * ((groups.index(group) + 0.5) / len(groups) - 0.5)
+        value, (low, high), style = row.figures[name], row.intervals[name], styles[group]
+        axes.plot([low, high], [place, place], color=style.colour, lw=1.4, alpha=0.6, solid_capstyle="butt")
+        axes.plot(
+            [value], [place], marker=style.marker, ms=4.2, mew=1, color=style.colour,
+            mfc=style.colour if row.fits else ink(0),
+        )  # fmt: skip
     figure = FIGURES[name]
-    axes.set_xscale("log")
+    ends = [end for row in c.rows for end in row.intervals[name]]
+    quantities(axes, "x", figure.unit, min(ends) / ROOM, max(ends) * ROOM, log=True)
     axes.set_xlabel(figure.words)
-    ticks(axes.xaxis, figure.unit)
-    axes.tick_params(axis="x", labelsize=7)
     axes.grid(axis="y", visible=False)
+    axes.set_yticks([place + 0.5 for place in range(len(lines) - 1)], minor=True)
+    axes.tick_params(axis="y", which="minor", length=0)
+    axes.grid(axis="y", which="minor")
 
 
-def _legend(figure: Figure, groups: Sequence[str], rows: Sequence[Row]) -> None:
-    """What colours, hollow marks and bars are, below the panels."""
-    marks: list[Any] = []
-    axes = figure.axes[0]
-    if len(groups) > 1:
-        for i, group in enumerate(groups):
-            marks += axes.plot([], [], "o", ms=3.5, color=colours()[i % len(colours())], label=group)
+def _key(styles: Mapping[str, Look], rows: Sequence[Row]) -> list[tuple[Any, str]]:
+    """What colours, hollow marks and bars are."""
+    entries: list[tuple[Any, str]] = []
+    if len(styles) > 1:
+        for group, style in styles.items():
+            entries.append((Line2D([], [], color=style.colour, marker=style.marker, ms=4.5, ls="none"), group))
     if not all(row.fits for row in rows):
-        marks += axes.plot([], [], "o", ms=3.5, color="0.4", mfc="white", label="does not fit: times as if it did")
-    bases = sorted({interval_label(row.calibration) for row in rows})
-    marks += axes.plot([], [], color="0.4", lw=1.2, alpha=0.6, label=" or ".join(bases))
-    figure.legend(handles=marks, fontsize=7, loc="outside lower center", ncols=2)
+        hollow = Line2D([], [], marker="o", ms=4.5, color=ink(0.6), mfc=ink(0), ls="none")
+        entries.append((hollow, "does not fit: times as if it did"))
+    entries.append((Line2D([], [], color=ink(0.6), lw=1.4, alpha=0.6), rests_on(row.calibration for row in rows)))
+    return entries

@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 from roofsim.prediction.metrics import METRICS
 from roofsim.report.figures.captions import asked, on, rests_on
 from roofsim.report.figures.labels import Label, among, at_ends, settle, spread
+from roofsim.report.figures.panels import across, outer, panels, width
 from roofsim.report.figures.style import (
     Key,
     Look,
@@ -24,7 +25,6 @@ from roofsim.report.figures.style import (
     look,
     looks,
     quantities,
-    subplots,
 )
 from roofsim.report.theme import Theme
 from roofsim.studies.crossover import Comparison, Crossing, Pair
@@ -34,9 +34,6 @@ SHORTEST_SHOWN = 256
 
 BEYOND = 2.0
 """How far a figure goes on beyond what is last in it."""
-
-ACROSS = 3
-"""Panels side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,48 +53,51 @@ class _Curve:
         return float(np.exp(np.interp(np.log(length), np.log(self.lengths), np.log(self.values))))
 
 
-def crossover(comparisons: Sequence[Comparison], device: str, runtime: str, *, theme: Theme = "light") -> Figure:
-    """All models over length, a panel for each runtime on the same axes: bands, crossings, ends of memory, masks.
+def crossover(
+    comparisons: Sequence[Comparison], device: str, runtime: str, titles: Sequence[str] = (), *, theme: Theme = "light"
+) -> Figure:
+    """All models over length, a panel for each comparison: bands, crossings, ends of memory, masks.
 
-    `device` and `runtime` are their names in full, the latter of all the runtimes.
+    `device` and `runtime` are their names in full, empty where they differ; panels are called by `titles`, or by their
+    runtimes. All panels share their axes. Raises InputError for more than can be read.
     """
+    called = dict(zip(titles or [each.runtime for each in comparisons], comparisons, strict=True))
     curves = [_curves(each.pairs) for each in comparisons]
     names = list(dict.fromkeys(name for each in curves for name in each))
     row = METRICS[comparisons[0].pairs[0].metric]
     first, last = _span(comparisons, curves)
     with look(theme):
         styles = looks(names)
-        entries = _key(comparisons, curves, styles, (first, last))
-        across = min(len(comparisons), ACROSS)
-        down = -(-len(comparisons) // across)
-        width = 7.2 if across == 1 else 1.2 + 3.2 * across
-        below = Key.of(entries, width)
-        height = 0.6 + (2.9 + 0.12 * max(len(names) - 6, 0)) * down + below.height
-        figure, grid = subplots(down, across, figsize=(width, height), squeeze=False, sharex=True, sharey=True)
-        panels: list[Axes] = list(grid.flat)[: len(comparisons)]
-        for axes in list(grid.flat)[len(comparisons) :]:
-            axes.set_visible(False)
-        heading(
-            figure,
-            f"{row.words.capitalize()} against prompt length",
-            on(device, runtime if len(comparisons) == 1 else ""),
-            f"{asked(comparisons[0].workload, *(() if row.decoding or row.name == 'energy' else ('generate',)))}; "
-            f"bands: {rests_on(each.calibration for each in comparisons)}",
-        )
-        _axes(panels, curves, row.words, row.unit, (first, last), across)
+        below = Key.of(_key(called, curves, styles, (first, last)), width(len(called)))
+        figure, shown = panels(len(called), 2.9 + 0.12 * max(len(names) - 6, 0), below.height)
+        heading(figure, f"{row.words.capitalize()} against prompt length", *_about(comparisons, device, runtime))
+        _axes(shown, curves, row.words, row.unit, (first, last))
+        side = across(len(called))
         ends = []
-        for axes, each, found in zip(panels, comparisons, curves, strict=True):
-            if len(comparisons) > 1:
-                axes.set_title(each.runtime)
+        for i, (axes, title, found) in enumerate(zip(shown, called, curves, strict=True)):
+            if len(called) > 1:
+                axes.set_title(title)
             for name, curve in found.items():
                 _draw(axes, curve, styles[name], (first, last), few=len(found) <= FEW)
-            ends.append(_named(axes, found, styles, last) if axes is panels[-1] or axes in grid[:, -1] else [])
+            last_in_row = i % side == side - 1 or axes is shown[-1]
+            ends.append(_named(axes, found, styles, last) if last_in_row else [])
+        outer(shown)
         below.draw(figure)
         settle(figure)
-        for axes, each, found, texts in zip(panels, comparisons, curves, ends, strict=True):
+        for axes, each, found, texts in zip(shown, comparisons, curves, ends, strict=True):
             spread(axes, texts)
             _crossings(axes, each, found, (first, last), numbered=_numbered(comparisons))
         return figure
+
+
+def _about(comparisons: Sequence[Comparison], device: str, runtime: str) -> tuple[str, str]:
+    """Where it runs, and what is asked for, but for what differs between panels or does not matter to the metric."""
+    row, works = METRICS[comparisons[0].pairs[0].metric], [each.workload for each in comparisons]
+    differ = [name for name in works[0] if len({str(each[name]) for each in works}) > 1]
+    after = row.decoding or row.name in ("energy", "total")
+    words = asked(works[0], *differ, *(() if after else ("generate",)))
+    same = len({each.runtime for each in comparisons}) == 1
+    return on(device, runtime if same else ""), f"{words}; bands: {rests_on(each.calibration for each in comparisons)}"
 
 
 RING: Any = {"marker": "o", "ms": 7, "mew": 1.3, "mfc": "none"}
@@ -133,8 +133,7 @@ def _span(comparisons: Sequence[Comparison], curves: Sequence[Mapping[str, _Curv
 
 
 def _axes(
-    panels: Sequence[Axes], curves: Sequence[Mapping[str, _Curve]], words: str, unit: str, span: tuple[float, float],
-    across: int,
+    shown: Sequence[Axes], curves: Sequence[Mapping[str, _Curve]], words: str, unit: str, span: tuple[float, float]
 ) -> None:  # fmt: skip
     """Both axes of all panels, on which everything that is drawn lies."""
     within = [
@@ -142,11 +141,10 @@ def _axes(
     ]
     low = min(float(curve.low[kept].min()) for curve, kept in within)
     high = max(float(curve.high[kept].max()) for curve, kept in within)
-    for i, axes in enumerate(panels):
+    for axes in shown:
         lengths(axes, *span)
         quantities(axes, "y", unit, low / ROOM, high * ROOM, log=True)
-        axes.set_xlabel("prompt length (tokens)" if i >= len(panels) - across else "")
-        axes.set_ylabel(words if i % across == 0 else "")
+        axes.set_ylabel(words)
 
 
 ROOM = 1.15
@@ -207,17 +205,18 @@ def _fine(curve: _Curve, span: tuple[float, float]) -> Any:
 
 
 def _key(
-    comparisons: Sequence[Comparison], curves: Sequence[Mapping[str, _Curve]], styles: Mapping[str, Look],
+    called: Mapping[str, Comparison], curves: Sequence[Mapping[str, _Curve]], styles: Mapping[str, Look],
     span: tuple[float, float],
 ) -> list[tuple[Any, str]]:  # fmt: skip
     """What marks mean, and in words what they mark."""
     grey: Any = {"color": ink(0.75), "ls": "none"}
     entries: list[tuple[Any, str]] = []
+    comparisons = [*called.values()]
     numbers = _numbered(comparisons)
     for pair, number in numbers.items():
         turns = any(p.crossings for each in comparisons for p in each.pairs)
         mark: Any = {"marker": f"${number}$", "ms": 6, "mew": 0.3} if number else RING if turns else {}
-        entries.append((Line2D([], [], color=ink(), ls="none", **mark), _said(pair, comparisons)))
+        entries.append((Line2D([], [], color=ink(), ls="none", **mark), _said(pair, called)))
     every = [curve for each in curves for curve in each.values()]
     drawn = [crossing for each in comparisons for pair in each.pairs for crossing in pair.crossings]
     if drawn:
@@ -232,19 +231,19 @@ def _key(
     return entries
 
 
-def _said(pair: tuple[str, str], comparisons: Sequence[Comparison]) -> str:
-    """Who is ahead, and from where the other is, with each runtime."""
-    found = {each.runtime: next(p for p in each.pairs if (p.a, p.b) == pair) for each in comparisons}
+def _said(pair: tuple[str, str], called: Mapping[str, Comparison]) -> str:
+    """Who is ahead, and from where the other is, in each panel."""
+    found = {title: p for title, each in called.items() for p in each.pairs if (p.a, p.b) == pair}
     if all(len(p.crossings) == 1 for p in found.values()) and len({_ahead(p) for p in found.values()}) == 1:
         turns = [p.crossings[0] for p in found.values()]
-        at = [_length(c) + (f" ({runtime})" if len(found) > 1 else "") for c, runtime in zip(turns, found, strict=True)]
+        at = [_length(c) + (f" ({title})" if len(called) > 1 else "") for c, title in zip(turns, found, strict=True)]
         return f"{turns[0].faster_before} → {turns[0].faster_after} from {', '.join(at)}"
     parts = []
-    for runtime, p in found.items():
+    for title, p in found.items():
         first = _ahead(p)
         said = first + "".join(f" → {c.faster_after} from {_length(c)}" for c in p.crossings)
         said = said if p.crossings else f"{first} ahead of {p.b if first == p.a else p.a} throughout"
-        parts.append(f"{runtime}: {said}" if len(found) > 1 else said)
+        parts.append(f"{title}: {said}" if len(called) > 1 else said)
     return "; ".join(parts)
 
 
@@ -264,11 +263,11 @@ def _masks(
     comparisons: Sequence[Comparison], curves: Sequence[Mapping[str, _Curve]], span: tuple[float, float]
 ) -> list[str]:
     """Where curves jump, and why."""
-    found: dict[tuple[str, int], list[str]] = {}
+    found: dict[tuple[str, int], dict[str, None]] = {}
     for each, mine in zip(comparisons, curves, strict=True):
         for name, curve in mine.items():
             if curve.masked and span[0] < curve.masked < span[1]:
-                found.setdefault((each.runtime, curve.masked), []).append(name)
+                found.setdefault((each.runtime, curve.masked), {})[name] = None
     return [
         f"from {start:,} tokens on {runtime} builds an N × N mask for {' and '.join(names)}, "
         "and attention leaves the flash kernel"

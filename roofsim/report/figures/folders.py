@@ -1,12 +1,16 @@
-"""The figures of a calibration and of a validation, in a folder."""
+"""The figures of a calibration and of a validation, one or all in a folder."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from roofsim.fitting.run import Result
+from roofsim.report.choices import OF_FIT, OF_VALIDATION, OfFit, OfValidation
+from roofsim.report.figures import points
 from roofsim.report.figures.parameters import parameters
-from roofsim.report.figures.points import of_fit, of_validation
 from roofsim.report.figures.predicted import predicted
 from roofsim.report.figures.residuals import residuals
 from roofsim.report.figures.style import save
@@ -14,21 +18,31 @@ from roofsim.report.theme import Theme
 from roofsim.studies.validate import Validation
 
 
+def of_fit(kind: OfFit, r: Result, *, theme: Theme = "light") -> Figure:
+    """One of the figures of a calibration."""
+    if kind == "parameters":
+        return parameters(r, theme=theme)
+    return MADE[kind](points.of_fit(r), theme=theme)
+
+
+def of_validation(kind: OfValidation, v: Validation, *, theme: Theme = "light") -> Figure:
+    """One of the figures of a validation."""
+    return MADE[kind](points.of_validation(v), theme=theme)
+
+
+MADE: Mapping[str, Callable[..., Figure]] = {"predicted": predicted, "residuals": residuals}
+
+
 def save_all(r: Result, folder: str, theme: Theme = "light") -> None:
     """Write the three figures of a calibration as PNG."""
-    compared = of_fit(r)
-    figures = {"predicted": predicted(compared, theme=theme), "residuals": residuals(compared, theme=theme)}
-    for name, figure in {**figures, "parameters": parameters(r, theme=theme)}.items():
-        save(figure, str(Path(folder) / f"{name}.png"))
+    for kind in OF_FIT:
+        save(of_fit(kind, r, theme=theme), str(Path(folder) / f"{kind}.png"))
 
 
 def save_validation(v: Validation, folder: str, theme: Theme = "light") -> list[str]:
     """Write both figures of a validation as PNG and, for print, as PDF; the names of the PNGs."""
-    compared = of_validation(v)
-    names = []
-    for name, made in (("predicted", predicted), ("residuals", residuals)):
-        figure = made(compared, theme=theme)
+    for kind in OF_VALIDATION:
+        figure = of_validation(kind, v, theme=theme)
         for ending in ("pdf", "png"):
-            save(figure, str(Path(folder) / f"{name}.{ending}"))
-        names.append(f"{name}.png")
-    return names
+            save(figure, str(Path(folder) / f"{kind}.{ending}"))
+    return [f"{kind}.png" for kind in OF_VALIDATION]

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib import rcParams
+from matplotlib import rc_context, rcParams
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.transforms import Bbox
 
 from roofsim.report.figures.style import LINE, between, width_of
 
@@ -42,7 +41,10 @@ def readable(colour: str) -> str:
 
 def settle(figure: Figure) -> None:
     """Lay the figure out, and keep it so: what is placed by it later must not move it again."""
-    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        with rc_context(getattr(figure, "kept", {})):
+            engine.execute(figure)
     figure.set_layout_engine("none")
 
 
@@ -101,6 +103,13 @@ FAR = (4.0, 9.0, 15.0, 22.0, 30.0)
 """Points from what is named to its name."""
 
 
+HINTED = 1.06
+"""By how much letters are wider on a grid of pixels than their outlines."""
+
+PLACES = np.array([(far, across, up) for far in FAR for across, up in DIRECTIONS])
+"""Where a name may stand from its point, the nearest first."""
+
+
 def among(axes: Axes, labels: Sequence[Label], avoid: Any = (), size: float = SIZE, *, must: bool = True) -> None:
     """Name points, inside the axes and clear of each other; of free places the one that covers least of `avoid`.
 
@@ -108,44 +117,40 @@ def among(axes: Axes, labels: Sequence[Label], avoid: Any = (), size: float = SI
     not be there.
     """
     scale = axes.figure.dpi / 72
-    inside = axes.get_window_extent()
+    inside = axes.get_window_extent().extents
     to_pixels = axes.transData.transform
     points = [np.asarray(to_pixels((each.x, each.y))) for each in labels]
     lines = np.reshape(to_pixels(avoid), (-1, 2)) if len(avoid) else np.empty((0, 2))
     marks = [at + RING * each.radius * scale for at, each in zip(points, labels, strict=True)]
     drawn = np.vstack([lines, *points, *marks])
-    taken = [each.get_window_extent() for each in axes.texts if each.get_text() and each.get_visible()]
+    taken = [each.get_window_extent().extents for each in axes.texts if each.get_text() and each.get_visible()]
     for each, point in zip(labels, points, strict=True):
-        width, height, own = width_of(each.text, size) * scale, LINE * size * scale, each.radius - 3
-        best: tuple[float, Bbox, float] | None = None
-        for far in FAR:
-            for across, up in DIRECTIONS:
-                left = point[0] + across * ((far + own) * scale + width / 2) - width / 2
-                bottom = point[1] + up * ((far + own) * scale + height / 2) - height / 2
-                box = Bbox([[left, bottom], [left + width, bottom + height]])
-                if not _within(box, inside) or any(box.overlaps(other) for other in taken):
-                    continue
-                hit = ((drawn > box.min) & (drawn < box.max)).all(axis=1).sum() + far / 10
-                if best is None or hit < best[0]:
-                    best = (hit, box, far)
-        if best is None and not must:
+        extent = np.array([HINTED * width_of(each.text, size), LINE * size]) * scale
+        boxes = _boxes(point, extent, each.radius - 3, scale)
+        free = (boxes[:, :2] >= inside[:2]).all(axis=1) & (boxes[:, 2:] <= inside[2:]).all(axis=1)
+        for other in taken:
+            free &= (boxes[:, :2] >= other[2:]).any(axis=1) | (boxes[:, 2:] <= other[:2]).any(axis=1)
+        if not free.any() and not must:
             continue
-        place = [(float(point[0]), float(point[1])), (float(point[0] + width), float(point[1] + height))]
-        _, box, far = best or (0, Bbox(place), 0)
-        taken.append(box)
-        _write(axes, each, box, point, size, scale, leader=far > FAR[0])
+        covers = ((drawn > boxes[:, None, :2]) & (drawn < boxes[:, None, 2:])).all(axis=2).sum(axis=1)
+        best = int(np.argmin(np.where(free, covers + PLACES[:, 0] / 10, np.inf)))
+        taken.append(boxes[best])
+        _write(axes, each, boxes[best], point, size, scale, leader=PLACES[best, 0] > FAR[0])
 
 
-def _within(box: Bbox, other: Bbox) -> bool:
-    return bool(box.x0 >= other.x0 and box.x1 <= other.x1 and box.y0 >= other.y0 and box.y1 <= other.y1)
+def _boxes(point: Any, extent: Any, own: float, scale: float) -> Any:
+    """The boxes (n, 4) of a name of that extent in all places; `own` points lie under the mark."""
+    middles = point + PLACES[:, 1:] * ((PLACES[:, :1] + own) * scale + extent / 2)
+    return np.hstack([middles - extent / 2, middles + extent / 2])
 
 
-def _write(axes: Axes, label: Label, box: Bbox, point: Any, size: float, scale: float, *, leader: bool) -> None:
-    offset = ((box.x0 + box.x1) / 2 - point[0]) / scale, ((box.y0 + box.y1) / 2 - point[1]) / scale
+def _write(axes: Axes, label: Label, box: Any, point: Any, size: float, scale: float, *, leader: bool) -> None:
+    offset = ((box[:2] + box[2:]) / 2 - point) / scale
     arrow = {"arrowstyle": "-", "lw": 0.5, "color": readable(label.colour), "shrinkA": 0, "shrinkB": 3}
     text = axes.annotate(
-        label.text, (label.x, label.y), xytext=offset, textcoords="offset points", fontsize=size,
-        color=readable(label.colour), ha="center", va="center", arrowprops=arrow if leader else None, zorder=6,
+        label.text, (label.x, label.y), xytext=(float(offset[0]), float(offset[1])), textcoords="offset points",
+        fontsize=size, color=readable(label.colour), ha="center", va="center", arrowprops=arrow if leader else None,
+        zorder=6,
     )  # fmt: skip
     outlined(text)
 

@@ -17,10 +17,11 @@ from roofsim.foundation import units
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.results import Prediction
 from roofsim.prediction.setup import Setup
+from roofsim.report.figures.breakdown import kind_colours
 from roofsim.report.figures.captions import rests_on, shared
 from roofsim.report.figures.labels import Label, among, at_ends, settle, spread
 from roofsim.report.figures.panels import outer, panels, width
-from roofsim.report.figures.style import Key, colours, heading, ink, look, quantities
+from roofsim.report.figures.style import Key, heading, ink, look, quantities
 from roofsim.report.theme import Theme
 
 MARKERS = {"prefill": "o", "decode": "^"}
@@ -67,9 +68,9 @@ def roofline(cases: Sequence[Placed], *, theme: Theme = "light") -> Figure:
     points = [_points(each) for each in cases]
     machines = [each.setup.machine(each.result.workload.dtype) for each in cases]
     every = [point for each in points for point in each]
-    kinds = sorted({point.kind for point in every}, key=lambda kind: -sum(p.share for p in every if p.kind == kind))
+    kinds = {point.kind for point in every}
     with look(theme):
-        hues = {kind: colours()[i % len(colours())] for i, kind in enumerate(kinds)}
+        hues = {kind: colour for kind, colour in kind_colours().items() if kind in kinds}
         below = Key.of(_key(cases, hues), width(len(cases)))
         figure, shown = panels(len(cases), 3.7, below.height)
         results = [each.result for each in cases]
@@ -82,11 +83,14 @@ def roofline(cases: Sequence[Placed], *, theme: Theme = "light") -> Figure:
             if len(cases) > 1:
                 axes.set_title(case.title)
             _roofs(axes, span, _tops(case, machine), machine)
-            for p in mine:
-                axes.plot([p.intensity] * 2, [p.low, p.high], color=hues[p.kind], lw=0.9, alpha=0.7, zorder=2.5)
+            for kind, phase in dict.fromkeys((p.kind, p.phase) for p in mine):
+                alike = [p for p in mine if (p.kind, p.phase) == (kind, phase)]
+                x = [p.intensity for p in alike]
+                axes.vlines(x, [p.low for p in alike], [p.high for p in alike], color=hues[kind], lw=0.9, alpha=0.7,
+                            zorder=2.5)  # fmt: skip
                 axes.scatter(
-                    p.intensity, p.rate, s=_area(p.share), marker=MARKERS[p.phase], color=hues[p.kind], alpha=0.75,
-                    lw=0, zorder=3,
+                    x, [p.rate for p in alike], s=[_area(p.share) for p in alike], marker=MARKERS[phase],
+                    color=hues[kind], alpha=0.75, lw=0, zorder=3,
                 )  # fmt: skip
         outer(shown)
         said = [_say(axes, _tops(case, m)) for axes, case, m in zip(shown, cases, machines, strict=True)]

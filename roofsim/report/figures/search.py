@@ -1,110 +1,135 @@
-"""Figures of studies over many points."""
+"""The members of a search by what they were searched for, and its front."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MultipleLocator, NullFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 
-from roofsim.explore.search import SearchResult
-from roofsim.foundation import units
-from roofsim.report.figures.style import colours, look, subplots
+from roofsim.explore.evaluate import COLUMNS
+from roofsim.explore.frame import unit_of_figure
+from roofsim.explore.search import Member, SearchResult
+from roofsim.prediction.metrics import METRICS
+from roofsim.report.figures.captions import asked, on
+from roofsim.report.figures.labels import settle
+from roofsim.report.figures.style import Key, colours, heading, ink, look, quantities, ramp, subplots
 from roofsim.report.theme import Theme
 
-UNITS = {"ttft": "s", "tpot": "s", "total_time": "s", "memory_peak": "B", "energy": "J"}
-NAMES = {
-    "loss": "loss (nats per token)", "ttft": "time to first token", "tpot": "time per output token",
-    "total_time": "time of the request", "memory_peak": "peak memory", "energy": "energy of the request",
-    "tokens_per_second": "end-to-end tokens per second",
-}  # fmt: skip
-
+WIDTH = 7.2
+"""Inches."""
 
 MARKED = 100
 """Points of a line up to which each has a mark."""
 
-ROOM = 0.25
-"""What is left free below the points for the legend, of the height of the others."""
+ROOM = 0.05
+"""What axes go on beyond what is drawn, of it."""
+
+WORDS = {row.figure: row.words for row in METRICS.values()}
 
 
 def search(r: SearchResult, device: str, runtime: str, *, theme: Theme = "light") -> Figure:
-    """The members of a search by their first two objectives, the third as colour; what is on the front is outlined.
+    """The members of a search by their first two objectives, the third as colour; their front is a line.
 
-    Lines stand for what the conditions allow and for the model compared with.
+    A star and a dotted line stand for the model compared with.
     """
+    up, along, *more = r.objectives
+    kept = [r.members[i] for i in r.kept]
+    others = [m for i, m in enumerate(r.members) if i not in set(r.kept) and m.column(up) is not None]
+    best = lower_left(r)
     with look(theme):
-        figure, axes = subplots(figsize=(6.2, 4.0))
-        up, along, *more = r.objectives
-        kept = [r.members[i] for i in r.kept]
-        others = [m for i, m in enumerate(r.members) if i not in set(r.kept) and m.column(up) is not None]
-        axes.scatter(
-            [m.column(along) for m in others], [m.column(up) for m in others], s=7, color="0.8", lw=0,
-            label=f"beyond memory or conditions ({len(others):,})" if others else None,
+        below = Key.of(_key(r, len(kept), len(others), len(best)), WIDTH)
+        figure, axes = subplots(figsize=(WIDTH, 4.0 + below.height))
+        searched = f"{len(r.members):,} of {r.total:,} members of the family"
+        heading(
+            figure, f"{_name(up).capitalize()} against {_name(along)}",
+            on(device, runtime, r.family), f"{asked(r.workload)}; {searched}",
         )  # fmt: skip
-        shade: Any = [m.column(more[0]) for m in kept] if more else colours()[0]
-        drawn = axes.scatter(
-            [m.column(along) for m in kept], [m.column(up) for m in kept], c=shade, s=10, lw=0, cmap="viridis",
-            label=f"members ({len(kept):,})",
-        )  # fmt: skip
-        best = lower_left(r)
-        both = f"front of {_name(up, short=True)} and {_name(along, short=True)} ({len(best):,})"
+        _points(axes, others, along, up, color=ink(0.25), s=7)
+        shade = [float(m.column(more[0])) for m in kept] if more else []
+        if shade and min(shade) < max(shade):
+            norm = LogNorm() if min(shade) > 0 and max(shade) > 4 * min(shade) else None
+            drawn = _points(axes, kept, along, up, c=shade, cmap=ramp(), norm=norm, s=11)
+            _bar(figure, axes, drawn, more[0], min(shade), max(shade), log=norm is not None)
+        else:
+            _points(axes, kept, along, up, color=colours()[0], s=11)
         axes.plot(
-            [m.column(along) for m in best], [m.column(up) for m in best], color=colours()[1], lw=1.2, ms=3.5,
-            marker="o" if len(best) <= MARKED else None,
-            mfc="none",
-            drawstyle="steps-post", label=both,
+            [m.column(along) for m in best], [m.column(up) for m in best], color=colours()[1], lw=1.3, ms=3.5,
+            marker="o" if len(best) <= MARKED else None, mfc="none", drawstyle="steps-post",
         )  # fmt: skip
+        shown = [*kept, *others]
         if r.against:
             x, y = r.against.column(along), r.against.column(up)
             if y is not None:
-                axes.plot(x, y, marker="*", ms=11, color=colours()[1], mec="white", ls="none", label=r.against.name)
-            axes.axvline(x, color=colours()[1], lw=0.8, ls=":")
-        if more and kept:
-            bar = figure.colorbar(drawn, ax=axes, pad=0.02)
-            bar.set_label(_name(more[0]))
-            if UNITS.get(more[0]) == "B":
-                low, high = bar.ax.get_ylim()
-                bar.ax.yaxis.set_major_locator(MultipleLocator(2 ** round(math.log2((high - low) / 6))))
-            _ticks(bar.ax.yaxis, more[0])
-        low, high = axes.get_ylim()
-        axes.set_ylim(low - ROOM * (high - low), high)
-        axes.set_xscale("log")
-        axes.set_xlabel(_name(along))
-        axes.set_ylabel(_name(up))
-        _ticks(axes.xaxis, along)
-        axes.xaxis.set_minor_formatter(FuncFormatter(lambda v, _: _few(v, along, axes)))
-        axes.tick_params(axis="x", which="both", labelsize=8)
-        axes.set_title(f"{r.family} on {device}\n{runtime}", fontsize=9)
-        # the corner that is empty by what a front is
-        axes.legend(fontsize=7, loc="lower left", frameon=True, framealpha=0.9, edgecolor="none")
+                axes.plot(x, y, marker="*", ms=11, color=colours()[1], mec=ink(0), ls="none")
+                shown.append(r.against)
+            axes.axvline(x, color=colours()[1], lw=0.9, ls=(0, (1, 1.5)))
+        _axis(axes, "x", along, [m.column(along) for m in (*shown, *([r.against] if r.against else []))])
+        _axis(axes, "y", up, [m.column(up) for m in shown])
+        below.draw(figure)
+        settle(figure)
         return figure
 
 
-def lower_left(r: SearchResult) -> list[Any]:
+def _points(axes: Axes, members: Sequence[Member], along: str, up: str, **how: Any) -> Any:
+    return axes.scatter([m.column(along) for m in members], [m.column(up) for m in members], lw=0, **how)
+
+
+def _axis(axes: Axes, which: Any, name: str, values: Sequence[Any]) -> None:
+    """An axis of an objective, on which all members lie."""
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    if low > 0 and high > 2 * low:
+        beyond = (high / low) ** ROOM
+        quantities(axes, which, _unit(name), low / beyond, high * beyond, log=True)
+    else:
+        beyond = ROOM * (high - low) or 0.1 * abs(high) or 1.0
+        quantities(axes, which, _unit(name), low - beyond, high + beyond, log=False)
+    words = "loss (nats per token)" if name == "loss" else _name(name)
+    (axes.set_xlabel if which == "x" else axes.set_ylabel)(words)
+
+
+def _bar(figure: Figure, axes: Axes, drawn: Any, name: str, low: float, high: float, *, log: bool) -> None:
+    """What colours mean."""
+    bar = figure.colorbar(drawn, ax=axes, pad=0.02)
+    quantities(bar.ax, "y", _unit(name), low, high, log=log)
+    bar.ax.yaxis.set_minor_locator(NullLocator())
+    bar.set_label(_name(name))
+
+
+def _key(r: SearchResult, kept: int, others: int, best: int) -> list[tuple[Any, str]]:
+    dot: Any = {"marker": "o", "ls": "none", "mew": 0}
+    up, along, *_ = r.objectives
+    entries: list[tuple[Any, str]] = [(Line2D([], [], color=colours()[0], ms=4, **dot), f"members ({kept:,})")]
+    if others:
+        grey = Line2D([], [], color=ink(0.25), ms=3.5, **dot)
+        entries.append((grey, f"beyond memory or conditions ({others:,})"))
+    line = Line2D([], [], color=colours()[1], lw=1.3)
+    entries.append((line, f"front of {_name(up)} and {_name(along)} ({best:,})"))
+    if r.against:
+        star = Line2D([], [], color=colours()[1], lw=0.9, ls=(0, (1, 1.5)))
+        if r.against.column(up) is not None:
+            star = Line2D([], [], color=colours()[1], marker="*", ms=10, mec=ink(0), lw=0.9, ls=(0, (1, 1.5)))
+        entries.append((star, r.against.name))
+    return entries
+
+
+def lower_left(r: SearchResult) -> list[Member]:
     """The members that no other beats in both of the first two objectives, in order of the second."""
     up, along = r.objectives[:2]
-    found: list[Any] = []
+    found: list[Member] = []
     for m in sorted((r.members[i] for i in r.front), key=lambda m: (m.column(along), m.column(up))):
         if not found or m.column(up) < found[-1].column(up):
             found.append(m)
     return found
 
 
-def _few(value: float, name: str, axes: Any) -> str:
-    """Labels of minor ticks where an axis spans less than two decades: 2 and 5."""
-    low, high = axes.get_xlim()
-    lead = f"{value:e}"[0]
-    wanted = "2357" if high < 8 * low else "25"
-    return units.show(value, UNITS.get(name, ""), 2) if high < 100 * low and lead in wanted else ""
+def _name(name: str) -> str:
+    return WORDS.get(COLUMNS.get(name, ""), name.replace("_", " "))
 
 
-def _name(name: str, *, short: bool = False) -> str:
-    said = NAMES.get(name, name.replace("_", " "))
-    return said.partition(" (")[0] if short else said
-
-
-def _ticks(axis: Any, name: str) -> None:
-    unit = UNITS.get(name, "")
-    axis.set_major_formatter(FuncFormatter(lambda v, _: units.show(v, unit) if unit else units.significant(v)))
-    axis.set_minor_formatter(NullFormatter())
+def _unit(name: str) -> str:
+    return unit_of_figure(name) if name in COLUMNS else ""

@@ -16,9 +16,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from matplotlib import rc_context, rcParams
+import numpy as np
+from matplotlib import colormaps, rc_context, rcParams
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import Colormap, ListedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.rcsetup import cycler
@@ -37,7 +38,7 @@ from roofsim.report.theme import Theme
 LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5A5A5A")
 """Okabe and Ito's palette, told apart with any colour vision; without its yellow, which is lost on white."""
 
-DARK = ("#4C9BE0", "#F07C2E", "#22B88F", "#E29CC4", "#F2B632", "#9AD8FF", "#B4B4B4")
+DARK = ("#1F9DF9", "#F96114", "#4DE4A4", "#D583A7", "#EABF20", "#C3F0FD", "#707070")
 """The same hues, light enough for a dark ground."""
 
 GROUND, DARK_GROUND = "#FFFFFF", "#15181D"
@@ -101,6 +102,12 @@ def colours() -> list[str]:
 def ink(strength: float = 1.0) -> str:
     """A grey of the theme that is drawn in: 1 is text, 0 the ground."""
     return between(to_hex(rcParams["figure.facecolor"]), to_hex(rcParams["text.color"]), strength)
+
+
+def ramp() -> Colormap:
+    """Colours from little to much, all of which can be told from the ground of the theme that is drawn in."""
+    dark = sum(to_rgb(rcParams["figure.facecolor"])) < 1.5
+    return ListedColormap(colormaps["viridis"](np.linspace(0.3 if dark else 0.0, 1.0 if dark else 0.93, 256)))
 
 
 Dashes: TypeAlias = "str | tuple[float, tuple[float, ...]]"
@@ -328,10 +335,13 @@ def quantities(
         if all(b - a > _needed(which, one, other) for (a, one), (b, other) in pairwise(ends)):
             break
     axis.set_major_locator(FixedLocator(shown))
-    if not log or unit == "B" or len(shown) < 2:
+    if not log or unit == "B" or high > MINOR * low:
         axis.set_minor_locator(NullLocator())
     ticks(axis, unit)
 
+
+MINOR = 2e3
+"""Axes that span more have no minor ticks: they would be a comb."""
 
 SHRINKS = 0.8
 """What is left of axes at least when words around them have got their room."""
@@ -370,8 +380,9 @@ def _places(unit: str, low: float, high: float, most: int, *, log: bool) -> Iter
     else:
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         powers = [10.0**k for k in decades]
-        for steps in ((1, 2, 5), (1, 3)):
-            if len(found := within(step * 10.0**k for k in decades for step in steps)) <= 2 * most:
+        for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3)):
+            found = within(step * 10.0**k for k in decades for step in steps)
+            if len(found) <= (most if len(steps) > 3 else 2 * most):  # more steps for what is less than a decade
                 yield found
     if len(within(powers)) < 2:
         yield from linear()

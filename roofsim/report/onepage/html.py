@@ -84,15 +84,16 @@ def _block(block: Block, key: str, colours: dict[str, tuple[str, str]]) -> Itera
         case Picture():
             made = drawing(block.draw, f"{key}-")
             colours |= made.colours
-            alt = f'role="img" aria-label="{text(f"{block.title}. {block.alt}")}"'
+            told = f"{key}-told"
+            alt = f'role="img" aria-label="{text(block.title)}" aria-describedby="{told}"'
             widths = f"min-width: {LEAST * made.width:.0f}px; max-width: {MOST * made.width:.0f}px"
             yield f'<figure>\n<h3 class="hidden">{text(block.title)}</h3>'
-            yield f'<div class="scroll" role="region" aria-label="{text(block.title)}" tabindex="0">'
+            yield f'<div class="scroll" role="group" aria-label="{text(block.title)}" tabindex="0">'
             for drawn, theme in zip(made.texts, THEMES, strict=False):
                 only = f'class="{theme}" ' * (len(made.texts) > 1)
                 yield drawn.replace("<svg ", f'<svg {only}{alt} style="{widths}" ', 1)
             yield "</div>"
-            yield f"<figcaption>{text(block.alt)}</figcaption>\n</figure>"
+            yield f'<figcaption id="{told}">{text(block.alt)}</figcaption>\n</figure>'
         case Table():
             yield from _table(block)
 
@@ -100,7 +101,7 @@ def _block(block: Block, key: str, colours: dict[str, tuple[str, str]]) -> Itera
 def _table(table: Table) -> Iterator[str]:
     if table.rows:
         label = f' aria-label="{text(table.title)}"' if table.title else ""
-        yield f'<div class="scroll" role="region"{label} tabindex="0">'
+        yield f'<div class="scroll" role="group"{label} tabindex="0">'
         yield from whole_table(table)
         yield "</div>"
     elif table.title:

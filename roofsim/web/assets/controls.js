@@ -9,8 +9,12 @@
     { key: "generate", label: "generated", unit: "tokens", low: 1, high: 32768 },
   ];
 
-  /** What the device itself has of a number. */
-  const given = (state, knob) => (typeof knob.default === "function" ? knob.default(state.device) : knob.default);
+  const FAMILIES = {
+    transformer: "Transformers",
+    ssm: "State-space models",
+    hybrid: "Hybrids",
+    moe: "Mixtures of experts",
+  };
 
   /** A value at which a slider stops: three digits that count, or of counts sixteen steps to an octave. */
   function rounded(value, unit) {
@@ -149,6 +153,7 @@
         ...main.map(({ box }) => box),
       ),
       ownBox,
+      element("p", { id: "assumed" }),
     );
     let shownModels = "";
 
@@ -165,7 +170,13 @@
       const rest = roofsim.models.filter((model) => !state.models.includes(model.name));
       view.options(add, [
         { name: "", label: free ? "add a model …" : "no more than six" },
-        ...(free ? rest.map((model) => ({ name: model.name, label: model.name, group: model.family })) : []),
+        ...(free
+          ? rest.map((model) => ({
+              name: model.name,
+              label: model.name,
+              group: FAMILIES[model.family] ?? model.family,
+            }))
+          : []),
       ]);
       const lists = choices(state);
       for (const { key: name, select } of selects) {
@@ -173,9 +184,10 @@
         select.value = lists[name].some((one) => one.name === state[name]) ? state[name] : (lists[name][0]?.name ?? "");
         select.closest(".field").hidden = lists[name].length < 2 && (name === "cache" || name === "calibration");
       }
+      form.querySelector("#assumed").textContent = assumed(state);
       for (const { spec, show } of main) show(state[spec.key]);
       for (const { knob, show, back, box } of own) {
-        const device = given(state, knob);
+        const device = view.series.value(state, knob.path, true);
         box.hidden = !(device > 0);
         if (!box.hidden) show(state.numbers[knob.path] ?? device);
         back.hidden = !(knob.path in state.numbers);
@@ -205,6 +217,17 @@
     return element("li", {}, swatch, element("span", { textContent: name }), remove);
   }
 
+  /** What the choices come to: the stack that is meant on this device, its host, the calibration. */
+  function assumed(state) {
+    const models = state.models.filter(Boolean).map((model) => view.series.request(state, model));
+    const asked = models.find((one) => !roofsim.lacks(one));
+    if (!asked) return "";
+    const { title, host } = roofsim.stack(asked);
+    const known = roofsim.calibrations(asked);
+    const used = known.find((one) => one.name === state.calibration) ?? known[0];
+    return [title, host && `host ${host}`, used?.title].filter(Boolean).join("; ");
+  }
+
   /** What each list offers: of formats and calibrations what any of the chosen models has. */
   function choices(state) {
     const asked = state.models.filter(Boolean).map((model) => view.series.request(state, model));
@@ -223,9 +246,12 @@
       runtime: roofsim.runtimes,
       weights: union(formats.map((one) => one.weights)),
       cache: union(formats.map((one) => one.cache)),
-      calibration: [{ name: "auto", title: "automatic" }, ...calibrations.filter((one) => one.name !== "auto")],
+      calibration: [
+        { name: "auto", label: "automatic" },
+        ...calibrations.map(({ name }) => ({ name, label: name === "none" ? "none: priors" : name })),
+      ],
     };
   }
 
-  view.controls = { build, given };
+  view.controls = { build };
 }

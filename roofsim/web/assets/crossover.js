@@ -7,7 +7,10 @@
     generate: ["generated tokens", "tokens"],
     batch: ["batch", "sequences"],
   };
+  const [SHORTEST_END, LONGEST] = [16384, 2 ** 20];
   const SHORTEST = 128; // shorter prompts are left out: every curve is flat there
+  const WIDE = 16; // own numbers from so many times less to so many times more than now
+  const PIECE = 8; // intervals that are computed without a pause
   const [FEW, MANY] = [24, 96]; // points of a curve while dragging, and at rest
 
   /** What can stand on the x axis. */
@@ -16,19 +19,18 @@
     ...roofsim.knobs.map((knob) => ({ name: knob.path, label: knob.label })),
   ];
 
-  /** Bounds, unit and name of the x axis. Lengths end beyond the longest prompt that fits, at a power of two. */
+  /** The lengths that are shown: to a power of two beyond the longest prompt that fits. */
+  function lengths(state, series) {
+    const fit = series.map((one) => one.ends().max_prompt ?? LONGEST);
+    const last = 1.5 * Math.max(SHORTEST_END, state.prompt, ...fit);
+    return { low: SHORTEST, high: Math.min(LONGEST, 2 ** Math.ceil(Math.log2(last))) };
+  }
+
+  /** Bounds, unit and name of the x axis. */
   function along(state, series) {
     const path = state.along;
     if (path === "prompt") {
-      const fit = series.map((one) => Math.min(one.ends().max_prompt ?? Infinity, 2 ** 20));
-      const last = Math.max(16384, state.prompt, ...fit) * 1.5;
-      return {
-        path,
-        low: SHORTEST,
-        high: Math.min(2 ** 21, 2 ** Math.ceil(Math.log2(last))),
-        label: "prompt length (tokens)",
-        unit: "tokens",
-      };
+      return { path, ...lengths(state, series), label: "prompt length (tokens)", unit: "tokens" };
     }
     if (COUNTS[path]) {
       const [label, unit] = COUNTS[path];
@@ -36,16 +38,10 @@
       return { path, low: 1, high: Math.max(high, state[path]), label, unit };
     }
     const knob = roofsim.knobs.find((one) => one.path === path);
-    return { path, low: knob.low, high: knob.high, label: knob.label, unit: knob.unit };
+    const own = view.series.value(state, path);
+    const [low, high] = [Math.max(knob.low, own / WIDE), Math.min(knob.high, own * WIDE)];
+    return { path, low, high, label: knob.label, unit: knob.unit };
   }
-
-  const now = (state, path) =>
-    state[path] ??
-    state.numbers[path] ??
-    view.controls.given(
-      state,
-      roofsim.knobs.find((one) => one.path === path),
-    );
 
   const title = (state) => {
     const figure = view.figure(state.figure);
@@ -64,22 +60,25 @@
     const xs = view.scale.steps(x.low, x.high, live ? FEW : MANY, x.unit);
     const curves = [];
     for (const one of series) {
-      const values = roofsim.curve(one.asked, x.path, xs)[figure.name];
+      const { [figure.name]: values, fits } = roofsim.curve(one.asked, x.path, xs);
+      if (!values.some(Number.isFinite)) continue; // such as the energy of a device that states no power
       const end = x.path === "prompt" ? one.ends() : {};
-      const lines = { ...one, values, end, band: null, regimes: [] };
+      const lines = { ...one, values, fits, end, band: null, regimes: [] };
       if (!live) {
         yield;
-        lines.band = roofsim.band(one.asked, figure.name, x.path, xs);
-        if (x.path === "prompt") lines.regimes = roofsim.regimes(one.asked, x.low, x.high);
+        lines.band = yield* band(one.asked, figure.name, x.path, xs);
+        if (x.path === "prompt") lines.regimes = regimes(one, figure.name, x);
       }
       curves.push(lines);
     }
+    if (!curves.length)
+      return { nodes: [view.chart.sentence(`${view.text.capital(figure.label)} is not known here.`)] };
     const crossings = [];
     if (!live && x.path === "prompt") {
       for (const [i, a] of series.entries()) {
         for (const b of series.slice(i + 1)) {
           yield;
-          for (const found of roofsim.crossings(a.asked, b.asked, figure.name, x.low, x.high))
+          for (const found of roofsim.crossings(a.asked, b.asked, figure.name, x.low, x.high, { intervals: true }))
             crossings.push({ a, b, ...found });
         }
       }
@@ -91,6 +90,24 @@
       summary: svg.getAttribute("aria-label"),
       crossings,
     };
+  }
+
+  /** The interval at every x, in pieces between which the reader is not kept waiting. */
+  function* band(asked, figure, path, xs) {
+    const whole = { low: new Float64Array(xs.length), high: new Float64Array(xs.length) };
+    for (let from = 0; from < xs.length; from += PIECE) {
+      const piece = roofsim.band(asked, figure, path, xs.slice(from, from + PIECE));
+      whole.low.set(piece.low, from);
+      whole.high.set(piece.high, from);
+      yield;
+    }
+    return whole;
+  }
+
+  /** Where what binds changes, of the passes that a figure is made of. */
+  function regimes(one, figure, x) {
+    const phase = { ttft: "prefill", tpot: "decode" }[figure];
+    return roofsim.regimes(one.asked, x.low, x.high).filter((change) => !phase || change.phase === phase);
   }
 
   function table(x, xs, figure, curves) {
@@ -122,5 +139,5 @@
     draw,
   };
   view.paths = paths;
-  view.now = now;
+  view.lengths = lengths;
 }

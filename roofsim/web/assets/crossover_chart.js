@@ -3,6 +3,8 @@
 {
   const view = ((globalThis.roofsim ??= {}).view ??= {});
 
+  const NARROW = 480; // pixels below which the pointer reads no intervals
+
   /** Values of a curve at any x between its points, straight on log axes. */
   function read(xs, ys, x) {
     const i = Math.min(Math.max(d3.bisectLeft(xs, x), 1), xs.length - 1);
@@ -14,8 +16,6 @@
     const { state, theme, width } = context;
     const height = Math.round(Math.min(420, Math.max(300, width * 0.62)));
     const labelled = Math.max(...curves.map((one) => view.scale.width(one.name)));
-    const margin = { top: 34, right: Math.min(labelled + 12, width * 0.34), bottom: 38, left: 58 };
-    const frame = [margin.left, margin.top, width - margin.right, height - margin.bottom];
     const every = curves.flatMap((one) => [...one.values, ...(one.band ? [...one.band.low, ...one.band.high] : [])]);
     const [bottom, top] = view.scale.around(curves.flatMap((one) => [...one.values]));
     const [low, high] = [
@@ -23,20 +23,26 @@
       Math.min(top * 3, d3.max(every)),
     ];
     const domain = [Math.min(bottom, low), Math.max(top, high)];
+    const marks = view.scale.ticks(...domain, figure.unit, 7);
+    const left = view.scale.gutter(marks, (tick) => view.text.sayInput(tick, figure.unit));
+    const margin = { top: 34, right: Math.min(labelled + 12, width * 0.34), bottom: 38, left };
+    const frame = [margin.left, margin.top, width - margin.right, height - margin.bottom];
     const px = view.scale.log(x.low, x.high, frame[0], frame[2]);
     const py = view.scale.log(...domain, frame[3], frame[1]);
-    const inside = (one, value) => value <= (one.end.max_prompt ?? Infinity);
+    const inside = ({ one, x: at, i }) =>
+      x.path === "prompt" ? at <= (one.end.max_prompt ?? Infinity) : one.fits[i] === 1;
 
     const rows = curves.flatMap((one) =>
       Array.from(xs, (value, i) => ({
         one,
+        i,
         x: value,
         y: one.values[i],
         low: one.band?.low[i],
         high: one.band?.high[i],
       })),
     );
-    const solid = rows.filter((row) => inside(row.one, row.x));
+    const solid = rows.filter(inside);
     const bounds = curves.flatMap((one) => {
       const last = one.end.max_prompt;
       return last > x.low && last < x.high ? [{ one, x: last, y: read(xs, one.values, last) }] : [];
@@ -55,7 +61,7 @@
 
     const stroke = (row) => row.one.colour;
     const z = (row) => row.one.slot;
-    const here = view.now(state, x.path);
+    const here = view.series.value(state, x.path);
     const ends = curves.map((one) => ({ one, y: py(one.values.at(-1)) }));
     const heights = view.scale.apart(
       ends.map((end) => end.y),
@@ -86,7 +92,7 @@
           x: px(change.x),
           y: py(change.y),
           r: 5,
-          text: `${change.to}-bound`,
+          text: `${change.phase}: ${change.to}-bound`,
           fill: change.one.words,
         })),
       ],
@@ -109,12 +115,12 @@
       marks: [
         ...view.chart.axes(context, {
           x: {
-            ticks: view.scale.ticks(x.low, x.high, x.unit, Math.floor((frame[2] - frame[0]) / 52)),
+            ticks: view.scale.fitting(x.low, x.high, x.unit, frame[2] - frame[0]),
             unit: x.unit,
             label: x.label,
           },
           y: {
-            ticks: view.scale.ticks(...domain, figure.unit, 7),
+            ticks: marks,
             unit: figure.unit,
             label: figure.label,
             dx: -margin.left + 2,
@@ -151,8 +157,8 @@
             x2: (found) => Math.min(found.high, x.high),
             y: "y",
             stroke: theme.ink,
-            strokeOpacity: 0.35,
-            strokeWidth: 5,
+            strokeOpacity: 0.4,
+            strokeWidth: curves.length > 2 ? 2 : 5,
           },
         ),
         Plot.dot(met, { x: "x", y: "y", r: 4.5, stroke: theme.ink, fill: theme.paper, strokeWidth: 1.8 }),
@@ -172,24 +178,29 @@
           dx: 6,
           fontWeight: 600,
         }),
-        view.chart.tip(context, rows, { x: "x", y: "y", title: (row) => reading(state, figure, x, curves, row) }),
+        view.chart.tip(context, rows, {
+          x: "x",
+          y: "y",
+          title: (row) => reading(figure, x, curves, row, width < NARROW),
+        }),
         view.chart.cursor(context, rows),
       ],
     });
   }
 
   /** What the pointer reads: every curve at that x, the best first. */
-  function reading(state, figure, x, curves, row) {
-    const i = row.one.values.indexOf(row.y);
+  function reading(figure, x, curves, row, narrow) {
+    const { i } = row;
     const better = figure.better === "more" ? d3.descending : d3.ascending;
     const said = d3
       .sort(curves, (a, b) => better(a.values[i], b.values[i]))
       .map((one) => {
-        const band = one.band
-          ? ` [${view.text.say(one.band.low[i], figure.unit)} – ${view.text.say(one.band.high[i], figure.unit)}]`
-          : "";
+        const band =
+          one.band && !narrow
+            ? ` [${view.text.say(one.band.low[i], figure.unit)} – ${view.text.say(one.band.high[i], figure.unit)}]`
+            : "";
         const beyond =
-          row.x > (one.end.max_prompt ?? Infinity)
+          row.x > (one.end.max_prompt ?? Infinity) || (x.path !== "prompt" && !one.fits[i])
             ? ", beyond memory"
             : row.x > (one.end.window ?? Infinity)
               ? ", beyond the window"
@@ -204,7 +215,8 @@
     const said = ["line: prediction"];
     if (curves.some((one) => one.band)) said.push("band: 95 % interval");
     if (crossings.length) said.push("○ crossing with the lengths at which the order is not certain");
-    if (curves.some((one) => one.end.max_prompt < Infinity)) said.push("× memory ends, dotted beyond");
+    if (curves.some((one) => Number.isFinite(one.end.max_prompt) || one.fits.some((fits) => !fits)))
+      said.push("× memory ends, dotted beyond");
     if (curves.some((one) => one.end.window)) said.push("| context window ends");
     if (curves.some((one) => one.regimes.length)) said.push("small ○: what binds changes");
     const p = document.createElement("p");

@@ -21,13 +21,15 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
     return (await new Response(stream).text()).split("\0");
   }
 
-  /** Texts of one kind, filled with their numbers when they are asked for. */
+  /** Texts of one kind, filled with their numbers and with registers declared, when they are asked for. */
   function filled(forms, which, numbers) {
     forms = forms.split("\f"); numbers = numbers.split("\f"); which = which.split(" ");
     return (i) => {
       const each = numbers[i].split(" ");
       let n = 0;
-      return forms[which[i]].replace(/#/g, () => each[n++]);
+      const text = forms[which[i]].replace(/#/g, () => each[n++]);
+      const registers = new Set(text.match(/\br\d+/g));
+      return registers.size ? text.replace("{", `{let ${[...registers]};`) : text;
     };
   }
 
@@ -206,6 +208,7 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
         });
       }
       for (const {sums, ...row} of found.values()) {
+        if (!sums.kernels && !sums.time) continue; // done in the kernel of another operator
         const shares = [sums.compute_time, sums.memory_time, sums.time - sums.compute_time - sums.memory_time];
         const {kernels, time, host_time: host, matrix_flops, vector_flops, bytes} = sums;
         rows.push({...row, kernels, time, host, matrix_flops, vector_flops, bytes,
@@ -226,6 +229,15 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
 
   // --- intervals: the delta method on logarithms ---
 
+  /** What is in doubt of a view as it stands, where the data of its calibration do not reach (prediction/fitted.py). */
+  function doubtOf(view) {
+    const {name, covered} = calibrationOf(view), found = caseOf(view), weights = weightsOf(view, found);
+    if (!covered) return "";
+    const of = ((found.doubts[name] || {})[weights] || {})[cacheOf(view, found.formats[weights])];
+    const far = ([count, [low, high]]) => v[at[count]] < low || v[at[count]] > high;
+    return of || (Object.entries(covered).some(far) ? "scatter" : "");
+  }
+
   /** Outputs of a view as it stands, and the slopes of their logarithms by the parameters on their free scale. */
   function slopes(view, f, used) {
     const y = f(), by = [], set_ = view.numbers || {};
@@ -244,33 +256,33 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
       v[place] = x;
       by.push([n, above, below]);
     });
-    return {y, by};
+    return {y, by, doubt: doubtOf(view)};
   }
 
   const slopesOf = ({y, by}, i) => new Map(by.map(([n, above, below]) => [n, (above[i] - below[i]) / (2 * STEP * y[i])]));
 
-  function variance(calibration, slope) {
+  function variance(calibration, slope, doubt) {
+    const spreads = doubt === "rates" ? calibration.doubted.spreads : calibration.spreads;
     let total = 0;
-    for (const [n, x] of slope) total += (x * calibration.spreads[n]) ** 2;
-    const {of = [], lower} = calibration.covariance;
+    for (const [n, x] of slope) total += (x * spreads[n]) ** 2;
+    const {of = [], lower} = calibration.covariance, fit = of.map((n) => spreads[n] ? 0 : slope.get(n) || 0);
     let fitted = 0;
-    of.forEach((n, i) => {
-      const a = slope.get(n);
+    fit.forEach((a, i) => {
       if (!a) return;
-      for (let j = 0; j < i; j++) fitted += 2 * lower[i][j] * a * (slope.get(of[j]) || 0);
+      for (let j = 0; j < i; j++) fitted += 2 * lower[i][j] * a * fit[j];
       fitted += lower[i][i] * a * a;
     });
     return total + Math.max(fitted, 0);
   }
 
-  function scatterOf(calibration, y, name) {
-    const {host_matters} = data.constants;
+  function scatterOf(calibration, {y, doubt}, name) {
+    const {host_matters} = data.constants, {scatter} = doubt ? calibration.doubted : calibration;
     const host = (phase) => y[out[`${phase}.host_time`]] > host_matters * y[out[`${phase}.device_time`]];
     const of = (each) => {
       const matters = each === "ttft" ? host("prefill") : each === "tpot" ? host("decode") : false;
-      return calibration.scatter[each][matters ? 1 : 0];
+      return scatter[each][matters ? 1 : 0];
     };
-    if (name in calibration.scatter) return of(name);
+    if (name in scatter) return of(name);
     // the whole request: prefill and steps, whose scatters are taken to go together
     const share = y[out.ttft] / y[out.total_time];
     return share * of("ttft") + (1 - share) * of("tpot");
@@ -281,8 +293,8 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
   function within(calibration, found, path, name) {
     const i = out[path], y = found.y[i];
     if (!y) return [0, 0];
-    const sigma = scatterOf(calibration, found.y, name);
-    const factor = Math.exp(data.constants.normal_95 * Math.sqrt(variance(calibration, slopesOf(found, i)) + sigma ** 2));
+    const spread = variance(calibration, slopesOf(found, i), found.doubt) + scatterOf(calibration, found, name) ** 2;
+    const factor = Math.exp(data.constants.normal_95 * Math.sqrt(spread));
     return [y / factor, y * factor];
   }
 
@@ -340,14 +352,18 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
 
   // --- lengths ---
 
-  /** Whole numbers from `low` to `high`, evenly by factors. */
-  function lengths(low, high, many) {
-    const found = [];
-    for (let i = 0; i < many; i++) {
-      const x = Math.round(low * (high / low) ** (i / (many - 1)));
-      if (x !== found[found.length - 1]) found.push(x);
+  /**
+   * Lengths from `low` to `high`: of the same grid whatever the two are, and with both sides of every switch and end of
+   * memory of some views, so that what is found does not depend on what is looked at.
+   */
+  function lengths(low, high, views) {
+    const {shortest, longest, points} = data.constants, found = new Set([low, high]);
+    for (let i = 0; i < points; i++) found.add(Math.round(shortest * (longest / shortest) ** (i / (points - 1))));
+    for (const view of views) {
+      const {masks} = caseOf(view), {max_prompt} = roofsim.ends(view);
+      for (const n of [masks - 1, masks, max_prompt]) found.add(n);
     }
-    return found;
+    return [...found].filter((n) => n >= low && n <= high).sort((a, b) => a - b);
   }
 
   /** The first whole number above `low` at which `is` is not what it is at `low`; it is so at `high`. */
@@ -366,8 +382,8 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
     return f()[i];
   };
 
-  roofsim.crossings = (a, b, figure, low, high, {intervals = false, points = 128} = {}) => {
-    const i = out[figureOf(figure).figure], xs = lengths(Math.ceil(low), Math.floor(high), points);
+  roofsim.crossings = (a, b, figure, low, high, {intervals = false} = {}) => {
+    const i = out[figureOf(figure).figure], xs = lengths(Math.ceil(low), Math.floor(high), [a, b]);
     const ys = [a, b].map((view) => {
       const y = new Float64Array(xs.length);
       along(view, "prompt", xs, (each, k) => { y[k] = each[i]; });
@@ -389,7 +405,8 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
       const f = set(view);
       v[at.prompt] = n;
       const found = slopes(view, f, readBy(chosen(view))), calibration = calibrationOf(view);
-      return {calibration, y: found.y[i], slope: slopesOf(found, i), sigma: scatterOf(calibration, found.y, row.interval)};
+      const sigma = scatterOf(calibration, found, row.interval);
+      return {calibration, y: found.y[i], slope: slopesOf(found, i), sigma, doubt: found.doubt};
     };
     const uncertain = (n) => {
       const [one, other] = [side(a, n), side(b, n)];
@@ -397,8 +414,8 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
       if (same) {
         const apart = new Map(one.slope);
         for (const [p, slope] of other.slope) apart.set(p, (apart.get(p) || 0) - slope);
-        spread += variance(one.calibration, apart);
-      } else spread += variance(one.calibration, one.slope) + variance(other.calibration, other.slope);
+        spread += variance(one.calibration, apart, other.doubt === "rates" ? "rates" : one.doubt);
+      } else spread += [one, other].reduce((sum, each) => sum + variance(each.calibration, each.slope, each.doubt), 0);
       return Math.abs(Math.log(one.y / other.y)) <= data.constants.normal_95 * Math.sqrt(spread);
     };
     let low = x, high = x;
@@ -407,8 +424,8 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
     return {low, high: Math.max(high, x)};
   }
 
-  roofsim.regimes = (view, low, high, points = 64) => {
-    const xs = lengths(Math.ceil(low), Math.floor(high), points), found = [];
+  roofsim.regimes = (view, low, high) => {
+    const xs = lengths(Math.ceil(low), Math.floor(high), [view]), found = [];
     for (const phase of ["prefill", "decode"]) {
       const i = out[`${phase}.bound`], ys = [], at_ = outputs(view, i);
       along(view, "prompt", xs, (y, k) => { ys[k] = y[i]; });

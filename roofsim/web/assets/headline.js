@@ -22,8 +22,9 @@
         .filter((one) => !one.predicted().fits)
         .map((one) => `${one.name} does not fit into the memory at this prompt and batch.`),
       ...able
-        .filter((one) => one.ends().window && state.prompt + state.generate > one.ends().window)
-        .map((one) => `${one.name}: beyond its context window of ${say(one.ends().window)} tokens.`),
+        .filter((one) => one.ends().window !== null && state.prompt > one.ends().window)
+        .map((one) => `${one.name}: beyond its context window, which ends at a prompt of ${say(one.ends().window)}.`),
+      ...new Set(able.flatMap((one) => roofsim.cautions(one.asked))),
       ...(unread.length ? [`Not known here, and left out of the link: ${unread.join(", ")}.`] : []),
     ];
     return [

@@ -33,8 +33,15 @@
   function axis(path, state) {
     const knob = roofsim.knobs.find((one) => one.path === path.name);
     if (knob) {
-      const own = view.controls.given(state, knob);
-      return { ...path, unit: knob.unit, values: d3.range(-4, 5).map((n) => own * 2 ** (n / 2)) };
+      const own = view.series.value(state, knob.path, true);
+      return {
+        ...path,
+        unit: knob.unit,
+        values: d3
+          .range(-4, 5)
+          .map((n) => own * 2 ** (n / 2))
+          .filter((x) => x >= knob.low && x <= knob.high),
+      };
     }
     const [first, last, unit] = { prompt: [8, 17, "tokens"], generate: [0, 14, "tokens"], batch: [0, 9, "sequences"] }[
       path.name
@@ -74,6 +81,8 @@
       );
       yield;
     }
+    if (!cells.some((cell) => Number.isFinite(cell.value)))
+      return { nodes: [view.chart.sentence(`${view.text.capital(figure.label)} is not known here.`)] };
     const svg = render(context, { figure, x, y, cells, sides });
     return {
       nodes: [svg, legend(figure, sides, cells)],
@@ -103,7 +112,8 @@
 
   function render(context, { figure, x, y, cells, sides }) {
     const { width, theme, state } = context;
-    const margin = { top: 34, right: 8, bottom: 40, left: 78 };
+    const left = view.scale.gutter(y.values, (value) => view.text.sayInput(value, y.unit));
+    const margin = { top: 34, right: 8, bottom: 40, left };
     const height = Math.round(Math.min(420, Math.max(300, width * 0.6)));
     const [cw, ch] = [
       (width - margin.left - margin.right) / x.values.length,
@@ -115,11 +125,11 @@
     const fits = (cell) => view.scale.width(said(cell), 9) < cw;
     const spaced = (values, size, room) => d3.range(0, values.length, Math.max(1, Math.ceil(room / size)));
     // the place of a value between the cells' middles, on the axis of cells
-    const place = (values, value) => {
-      const step = Math.log(values[1] / values[0]);
-      return values.length > 1 ? d3.scaleLog([values[0], values.at(-1)], [0, values.length - 1])(value) : step;
-    };
-    const [hereX, hereY] = [place(x.values, view.now(state, x.name)), place(y.values, view.now(state, y.name))];
+    const place = (values, value) => d3.scaleLog([values[0], values.at(-1)], [0, values.length - 1])(value);
+    const [hereX, hereY] = [
+      place(x.values, view.series.value(state, x.name)),
+      place(y.values, view.series.value(state, y.name)),
+    ];
     const inside = hereX >= -0.5 && hereX <= x.values.length - 0.5 && hereY >= -0.5 && hereY <= y.values.length - 0.5;
     return view.chart.plot(context, {
       width,
@@ -227,7 +237,7 @@
   (view.panels ??= {}).heat = {
     order: 6,
     name: "What if",
-    title: (state) => `What if: ${view.figure(state.wanted).label} over two numbers`,
+    title: (state) => `What if: ${view.figure(state.wanted).label}`,
     options: [
       { key: "wanted", label: "figure", choices: () => roofsim.figures },
       { key: "subject", label: "of", choices: subjects, value: chosen },

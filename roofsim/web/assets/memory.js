@@ -9,9 +9,7 @@
     const { state, width, live } = context;
     const series = view.series.runs(context.series);
     if (!series.length) return view.chart.nothing(context);
-    const most = d3.max(series, (one) => Math.min(one.ends().max_prompt ?? 2 ** 20, 2 ** 20));
-    const high = 2 ** Math.ceil(Math.log2(Math.max(8192, most, state.prompt) * 1.5));
-    const low = 128;
+    const { low, high } = view.lengths(state, series);
     const xs = view.scale.steps(low, high, live ? FEW : MANY, "tokens");
     const across = Math.min(series.length === 4 ? 2 : Math.min(series.length, 3), Math.max(1, Math.floor(width / 340)));
     const box = document.createElement("div");
@@ -87,7 +85,7 @@
       marks: [
         ...view.chart.axes(context, {
           x: {
-            ticks: view.scale.ticks(xs[0], xs[last], "tokens", Math.floor((frame[2] - frame[0]) / 46)),
+            ticks: view.scale.fitting(xs[0], xs[last], "tokens", frame[2] - frame[0]),
             unit: "tokens",
             label: "prompt length (tokens)",
           },
@@ -118,7 +116,7 @@
           y: capacity,
           text: [`${view.text.say(usable, "B")} usable of ${view.text.say(capacity, "B")}`],
           dx: 4,
-          dy: 9,
+          dy: py(usable) - py(capacity) > 15 ? 9 : -8, // inside the system's share where that is high enough
           textAnchor: "start",
           fill: theme.ink,
         }),
@@ -190,7 +188,12 @@
     const { say, tokens } = view.text;
     const total = (j) => d3.sum(names, (name) => parts[name][j]);
     const end = one.ends().max_prompt;
-    const fits = end > 0 ? `the longest prompt that fits has ${say(end)} tokens` : "it does not fit";
+    const fits =
+      end === null
+        ? "every length fits"
+        : end > 0
+          ? `the longest prompt that fits has ${say(end)} tokens`
+          : "it does not fit";
     const [first, last] = [0, xs.length - 1].map((j) => `${say(total(j), "B")} at ${tokens(xs[j])}`);
     const room = `${say(usable, "B")} usable of ${say(capacity, "B")}`;
     return `Memory of ${one.name}: from ${first} to ${last} tokens, ${room}; ${fits}.`;

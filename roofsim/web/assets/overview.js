@@ -47,17 +47,19 @@
     };
     for (const figure of roofsim.figures) {
       row(figure.label, ({ predicted, intervals }) => {
-        const range = intervals[figure.name];
-        const said = range
-          ? [element("small", ` [${say(range[0], figure.unit)} – ${say(range[1], figure.unit)}]`)]
-          : [];
+        const range = intervals[figure.name]?.map((end) => say(end, figure.unit));
+        const said = range ? [element("small", `[${range.join(" – ")}]`)] : [];
         return [say(predicted[figure.name], figure.unit), ...said];
       });
     }
     row("bound by, prefill and decode", ({ predicted }) => [`${predicted.bound.prefill}, ${predicted.bound.decode}`]);
     row("fits", ({ predicted }) => [predicted.fits ? "yes" : element("strong", "does not fit")]);
-    row("longest prompt", ({ ends }) => [ends.max_prompt > 0 ? `${say(ends.max_prompt)} tokens` : "none fits"]);
-    row("context window", ({ ends }) => [ends.window ? `${say(ends.window)} tokens` : "not limited"]);
+    row("longest prompt in memory", ({ ends }) => [
+      ends.max_prompt === null ? "not limited" : ends.max_prompt ? `${say(ends.max_prompt)} tokens` : "none fits",
+    ]);
+    row("longest prompt in the context window", ({ ends }) => [
+      ends.window === null ? "not limited" : `${say(ends.window)} tokens`,
+    ]);
     const box = document.createElement("div");
     box.className = "scroll";
     box.tabIndex = 0;

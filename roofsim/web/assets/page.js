@@ -86,8 +86,12 @@
         ...waiting.filter((panel) => drawn.includes(panel)),
         ...drawn.filter((panel) => !waiting.includes(panel)),
       ];
-      if (!framed) requestAnimationFrame(frame);
-      framed = true;
+      if (!live)
+        waiting = []; // all is drawn in full at once
+      else if (!framed) {
+        framed = true;
+        requestAnimationFrame(frame);
+      }
       clearTimeout(timer);
       timer = setTimeout(rest, live ? REST : 0);
     }
@@ -110,7 +114,14 @@
       if (waiting.length) {
         requestAnimationFrame(frame);
         framed = true;
-      }
+      } else performance.mark("shown");
+    }
+
+    /** Everything around the charts. */
+    function label() {
+      controls.sync(state, theme);
+      for (const panel of panels) panel.sync();
+      by("setting").textContent = view.series.setting(state).join(" · ");
     }
 
     /** The answer above the figures; read out only where it stays. */
@@ -130,13 +141,14 @@
 
     /** Everything in full, in slices, until something changes. */
     async function rest() {
+      if (waiting.length) {
+        timer = setTimeout(rest, REST); // frames are still at what is in sight
+        return;
+      }
       const mine = generation;
-      waiting = [];
       rested = true;
       document.documentElement.dataset.theme = theme.name;
-      controls.sync(state, theme);
-      for (const panel of panels) panel.sync();
-      by("setting").textContent = view.series.setting(state).join(" · ");
+      label();
       history.replaceState(null, "", view.state.write(state));
       let begun = now();
       const order = [...panels.filter((panel) => visible.has(panel)), ...panels.filter((panel) => !visible.has(panel))];
@@ -185,7 +197,8 @@
         );
     });
     addEventListener("afterprint", () => page.change({ theme: printed ?? "" }));
-    rest();
+    label();
+    changed(true); // what is in sight first, with few points
   }
 
   function actions(box, page) {

@@ -3,6 +3,8 @@
 {
   const view = ((globalThis.roofsim ??= {}).view ??= {});
   const PHASES = { prefill: "circle", decode: "triangle" };
+  const LABELS = [6, 3, 2]; // operators of a pass that have their name beside them, of one, two and more models
+  const SMALLEST = 0.02; // and share of it from which they do
   const LARGEST = 15; // pixels: the radius of an operator that takes all of its pass
 
   function points(series, phases) {
@@ -20,6 +22,8 @@
 
   const drawable = (point) => point.work > 0 && point.bytes > 0 && point.time > 0;
 
+  const sayRate = (rate) => view.text.say(rate, "FLOP/s");
+
   function* draw(context) {
     const { state, width, theme } = context;
     const series = view.series.runs(context.series);
@@ -29,10 +33,12 @@
     const shown = d3.sort(all.filter(drawable), (point) => -point.share);
     const roofs = roofsOf(series);
     const height = Math.round(Math.min(420, Math.max(300, width * 0.62)));
-    const margin = { top: 34, right: 14, bottom: 38, left: 70 };
-    const frame = [margin.left, margin.top, width - margin.right, height - margin.bottom];
+    const widest = Math.max(...roofs.map((roof) => view.scale.width(roof.dtype)));
     const xs = view.scale.around([...shown.map((point) => point.x), ...roofs.map((roof) => roof.ridge)], 2.2);
     const ys = view.scale.around([...shown.map((point) => point.y), ...roofs.map((roof) => roof.peak)], 1.7);
+    const marks = view.scale.ticks(...ys, "FLOP/s", 7);
+    const margin = { top: 34, right: widest + 8, bottom: 38, left: view.scale.gutter(marks, sayRate) };
+    const frame = [margin.left, margin.top, width - margin.right, height - margin.bottom];
     const px = view.scale.log(...xs, frame[0], frame[2]);
     const py = view.scale.log(...ys, frame[3], frame[1]);
     const radius = (point) => 2 + (LARGEST - 2) * Math.sqrt(Math.min(1, point.share));
@@ -45,26 +51,18 @@
         [xs[1], roof.peak],
       ].map(([x, y]) => ({ x, y, roof }));
     });
-    const roofLabels = roofs.map((roof) => ({
-      x: frame[2],
-      y: py(roof.peak) - 8,
-      text: `${roof.dtype} ${view.text.say(roof.peak, "FLOP/s")}`,
-      roof,
-    }));
     const heights = view.scale.apart(
-      roofLabels.map((label) => label.y),
-      13,
+      roofs.map((roof) => py(roof.peak)),
+      12,
       frame[1] + 2,
       frame[3],
     );
-    const taken = roofLabels.map((label, i) => [
-      label.x - view.scale.width(label.text),
-      heights[i] - 7,
-      label.x,
-      heights[i] + 7,
-    ]);
     const ridges = d3.groups(roofs, (roof) => roof.ridge).map(([, same]) => same[0]);
-    const wanted = shown.filter((point) => point.share > 0.02).slice(0, context.live ? 8 : 24);
+    const most = LABELS[Math.min(series.length, LABELS.length) - 1];
+    const groups = d3.group(shown, (point) => `${point.one.slot} ${point.phase}`);
+    const wanted = shown.filter(
+      (point) => point.share > SMALLEST && groups.get(`${point.one.slot} ${point.phase}`).indexOf(point) < most,
+    );
     const names = view.scale.place(
       wanted.map((point) => ({
         x: px(point.x),
@@ -74,8 +72,8 @@
         fill: point.one.words,
       })),
       frame,
-      taken,
       [],
+      shown.map((point) => [px(point.x), py(point.y)]),
       10,
     );
     const missing = all.filter((point) => !drawable(point) && point.time > 0);
@@ -95,12 +93,12 @@
       marks: [
         ...view.chart.axes(context, {
           x: {
-            ticks: view.scale.ticks(...xs, "", Math.floor((frame[2] - frame[0]) / 52)),
+            ticks: view.scale.fitting(...xs, "", frame[2] - frame[0]),
             unit: "",
             label: "work per byte (FLOP/B)",
           },
           y: {
-            ticks: view.scale.ticks(...ys, "FLOP/s", 7),
+            ticks: marks,
             unit: "FLOP/s",
             label: "rate reached",
             dx: -margin.left + 2,
@@ -118,11 +116,12 @@
           fill: theme.soft,
           fontSize: 10,
         }),
-        view.chart.text(context, roofLabels, {
+        Plot.text(roofs, {
           x: xs[1],
           y: (_, i) => py.invert(heights[i]),
-          text: "text",
-          textAnchor: "end",
+          text: "dtype",
+          textAnchor: "start",
+          dx: 5,
           fill: theme.soft,
         }),
         Plot.dot(shown, {
@@ -146,7 +145,7 @@
     });
     yield;
     return {
-      nodes: [svg, legend(series, phases, missing)],
+      nodes: [svg, legend(series, phases, missing, roofs)],
       table: () => table(all),
       summary: svg.getAttribute("aria-label"),
     };
@@ -154,8 +153,11 @@
 
   /** The roofs of all curves, each once: models on one device share them. */
   function roofsOf(series) {
-    const all = series.flatMap((one) => one.ridges());
-    return [...new Map(all.map((roof) => [`${roof.dtype} ${roof.peak} ${roof.bandwidth}`, roof])).values()];
+    const all = d3.groups(
+      series.flatMap((one) => one.ridges()),
+      (roof) => `${roof.peak} ${roof.bandwidth}`,
+    );
+    return all.map(([, same]) => ({ ...same[0], dtype: [...new Set(same.map((roof) => roof.dtype))].join(", ") }));
   }
 
   function reading(point) {
@@ -168,7 +170,7 @@
     ].join("\n");
   }
 
-  function legend(series, phases, missing) {
+  function legend(series, phases, missing, roofs) {
     const p = document.createElement("p");
     p.className = "legend";
     const names = phases.map((phase) => `${PHASES[phase] === "circle" ? "●" : "▲"}\u00a0${phase}`);
@@ -183,10 +185,19 @@
     const lacks = missing.length
       ? [`operators without arithmetic are not on it (at most ${view.text.say(share * 100, "%")} of a pass)`]
       : [];
+    const over = roofs.map((roof) => `${roof.dtype} ${view.text.say(roof.peak, "FLOP/s")}`);
+    const rates = [...new Set(roofs.map((roof) => view.text.say(roof.bandwidth, "B/s")))].join(" and ");
     const keys = series.length > 1 ? view.keys(series) : [];
     p.append(
       ...keys,
-      [...names, "area: share of the pass's device time", "dotted: ridge points", ...lacks].join(" · "),
+      [
+        ...names,
+        "area: share of the pass's device time",
+        `roofs: ${over.join(", ")}, memory ${rates}`,
+        "dotted: ridge points",
+      ]
+        .concat(lacks)
+        .join(" · "),
     );
     return p;
   }

@@ -44,6 +44,17 @@
     return coarse.filter((_, i) => (coarse.length - 1 - i) % step === 0);
   }
 
+  /** As many ticks of a log axis as fit side by side into a room of so many pixels. */
+  function fitting(low, high, unit, room, said = (tick) => view.text.sayInput(tick, unit)) {
+    for (let count = Math.ceil(room / 36); count > 1; count--) {
+      const found = ticks(low, high, unit, count);
+      const at = log(low, high, 0, room);
+      const apart = d3.pairs(found, (a, b) => at(b) - at(a) - (width(said(a)) + width(said(b))) / 2);
+      if (apart.every((gap) => gap > 4)) return found;
+    }
+    return ticks(low, high, unit, 1);
+  }
+
   /** Ticks of a linear axis of times from 0: round in seconds, minutes, hours or days. */
   function times(high, count) {
     const unit = [86400, 3600, 60].find((size) => high >= Math.max(LONG, 2 * size)) ?? 1;
@@ -85,6 +96,9 @@
 
   const width = (words, size = FONT) => words.length * size * 0.56 + 4;
 
+  /** The room that ticks on the left need. */
+  const gutter = (ticks, said) => Math.max(30, ...ticks.map((tick) => width(said(tick)))) + 8;
+
   /**
    * Labels of points ({x, y, text} in pixels), the first ones most wanted: each goes to the first of eight places in
    * the frame that is free of the others and of the `lines` (points), or if need be only of the others, or nowhere.
@@ -115,5 +129,5 @@
     });
   }
 
-  view.scale = { FONT, log, steps, ticks, times, linear, around, apart, place, width };
+  view.scale = { FONT, log, steps, ticks, fitting, times, linear, around, apart, place, width, gutter };
 }

@@ -26,6 +26,23 @@
     numbers: state.numbers,
   });
 
+  /** The number at a path as it is now, or with `own` as the device has it; null where there is none. */
+  function value(state, path, own = false) {
+    const model = state.models.find(Boolean) ?? roofsim.models[0].name;
+    const asked = request(state, model);
+    return roofsim.value(own ? { ...asked, numbers: {} } : asked, path);
+  }
+
+  /** A format that others of the chosen models have, and this one does not. */
+  function mismatch(state, asked) {
+    for (const kind of ["weights", "cache"]) {
+      const has = (one) => roofsim.formats(one)[kind].some((format) => format.name === state[kind]);
+      const others = state.models.filter(Boolean).map((model) => request(state, model));
+      if (state[kind] && !has(asked) && others.some(has)) return `there is no ${kind} in ${state[kind]} of it here`;
+    }
+    return null;
+  }
+
   /** One per chosen model, also those that this combination lacks: `lacks` is then the reason. */
   function of(state, theme) {
     return state.models.flatMap((name, slot) => {
@@ -33,7 +50,7 @@
       if (!model) return [];
       const asked = request(state, name);
       const colour = view.theme.line(slot, theme);
-      const lacks = attempt(() => roofsim.lacks(asked));
+      const lacks = attempt(() => roofsim.lacks(asked) ?? mismatch(state, asked));
       return [
         {
           name,
@@ -82,5 +99,5 @@
     ];
   }
 
-  view.series = { of, runs, request, setting };
+  view.series = { of, runs, request, setting, value };
 }

@@ -22,7 +22,7 @@
     const shown = groups.filter(([, rows]) => d3.max(rows, (row) => Math.abs(row.value)) > ROUNDED).slice(0, SHOWN);
     if (!shown.length)
       return { nodes: [view.chart.sentence(`Nothing moves ${figure.label}.`)], table: () => table(all, figure) };
-    const bar = series.length > 2 ? 8 : 12;
+    const bar = series.length > 2 ? 10 : 12;
     const beside = width > 480;
     const band = series.length * bar + (beside ? 8 : 20);
     const margin = { top: 26, right: 44, bottom: 36, left: beside ? Math.min(210, width * 0.36) : 48 };
@@ -80,7 +80,7 @@
             },
           ),
         ),
-        Plot.text(shown, {
+        view.chart.text(context, shown, {
           x: px.domain()[0],
           y: (_, i) => i * band + (beside ? 4 + (series.length * bar) / 2 : 8),
           text: ([, found]) => found[0].label,
