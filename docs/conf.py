@@ -27,6 +27,8 @@ autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 python_maximum_signature_line_length = 100  # an argument a line, where they do not fit on one
 
+smartquotes = False  # `--set` stays two dashes
+
 html_theme = "furo"
 html_title = f"roofsim {version}"
 html_math_renderer = "mathml"
