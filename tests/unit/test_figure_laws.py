@@ -329,3 +329,13 @@ def test_a_length_alone_has_a_width():
     assert axes.get_xlim() == (pytest.approx(1024 / 2**0.5), pytest.approx(1024 * 2**0.5))
     assert list(axes.get_xticks()) == [1024]
     assert all(np.ptp(path.vertices[:, 0]) > 0 for each in axes.collections for path in each.get_paths())
+
+
+def test_words_stay_words_in_a_file_and_the_same_figure_gives_the_same_bytes(drawn, tmp_path):
+    for name in ("one", "two"):
+        plots.save(drawn["roofline"], tmp_path / f"{name}.svg")
+    text = (tmp_path / "one.svg").read_text()
+    assert text == (tmp_path / "two.svg").read_text()
+    for word in ("ssm.scan", "Operators on the roofline", "memory, "):
+        assert word in text.replace("<!--", "")
+    assert "<text" in text
