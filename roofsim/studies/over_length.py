@@ -41,7 +41,7 @@ def lengths_of(
             raise InputError(f"lengths: 1 to {MOST} can be looked at together, not {len(found):,}")
         return tuple(found)
     end = max(min(longest_prompt(s, w), LONGEST), w.prompt)
-    first = min(SHORTEST, end)
+    first = min(SHORTEST, w.prompt, end)
     step = 2 ** (1 / per_doubling)
     powers = [first]
     while powers[-1] * step < end:

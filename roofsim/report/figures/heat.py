@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +21,7 @@ from roofsim.report.figures.about import study
 from roofsim.report.figures.areas import over
 from roofsim.report.figures.captions import asked, on
 from roofsim.report.figures.numbers import number, number_axis, text
-from roofsim.report.figures.style import colours, heading, ink, look, subplots, tick
+from roofsim.report.figures.style import colours, heading, ink, look, subplots, tick, width_of
 from roofsim.report.theme import Theme
 
 WRITTEN = 80
@@ -167,16 +166,17 @@ def _cells(axes: Axes, g: Grid, norm: LogNorm) -> Any:
     return mesh
 
 
-MOST = 12
-"""Cells along an axis up to which each is named."""
+MOST, WIDTH, TICK = 12, 4.6, 8.0
+"""Cells upwards up to which each is named; inches of all that lie along, about, and points of their names."""
 
 
 def _places(axes: Axes, name: str, spread: Axis) -> None:
     """Names of cells, of some where they are many."""
     axis = getattr(axes, f"{name}axis")
-    every = -(-len(spread.values) // MOST)
-    places: Sequence[int] = range(0, len(spread.values), every)
-    labels = {i + 0.5: number(spread.values[i], spread.unit) for i in places}
+    said = [number(value, spread.unit) for value in spread.values]
+    most = MOST if name == "y" else max(int(WIDTH * 72 / (max(width_of(each, TICK) for each in said) + TICK)), 1)
+    every = -(-len(said) // most)
+    labels = {i + 0.5: said[i] for i in range(0, len(said), every)}
     axis.set_major_locator(FixedLocator(list(labels)))
     axis.set_major_formatter(FuncFormatter(lambda at, _: labels.get(at, "")))
     axis.set_minor_locator(NullLocator())
