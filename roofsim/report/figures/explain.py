@@ -89,7 +89,7 @@ MARGIN, POINTS = 1.25, 200
 
 
 def _regime(axes: Axes, r: Regime, *, begins: bool) -> None:
-    """The ground of a regime, from the shortest prompt on if it `begins`, and above it what bounds the prefill there."""
+    """The ground of a regime, from the shortest prompt on if it `begins`, and above it what bounds a prefill there."""
     first, last = axes.get_xlim()
     low, high = first if begins else max(r.first / AROUND**0.5, first), min(r.last * AROUND**0.5, last)
     if low >= high:
