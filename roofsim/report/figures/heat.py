@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, floor, log2, log10
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from roofsim.explore.evaluate import COLUMNS, WORDS
 from roofsim.explore.frame import LOGICAL
@@ -97,11 +98,9 @@ def _drawn(g: Grid, *captions: str, now: bool = True) -> Figure:
     if axes.get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower center")
     bar = figure.colorbar(mesh, ax=axes, pad=0.02)
-    span = high / low
-    subs = (1,) if span > FEW else (1, 2, 5) if span > NARROW else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
-    bar.ax.yaxis.set_major_locator(LogLocator(10, subs=subs))
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: text(value, g.unit)))
-    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    bar.ax.yaxis.set_major_locator(FixedLocator(_levels(low, high, g.unit)))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _said(value, g.unit)))
+    bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.tick_params(labelsize=7)
     bar.set_label(g.words)
     title = f"{g.words[:1].upper()}{g.words[1:]} over {_word(across.number)} and {_word(down.number)}"
@@ -115,8 +114,9 @@ EDGE = 1.001
 LEAST = 1.5
 """The factor between the ends of the colours at least: what hardly differs looks so."""
 
-FEW, NARROW = 50, 4
-"""Spans below which a scale of colours names more than decades, and more than 1, 2 and 5."""
+
+def _said(value: float, unit: str) -> str:
+    return tick(value, unit) if unit else text(value, "")
 
 
 def _word(path: str) -> str:
@@ -128,11 +128,10 @@ def _ground(axes: Axes, g: Grid, norm: LogNorm) -> Any:
     down, across = g.axes
     mesh = axes.pcolormesh(across.values, down.values, g.values, shading="gouraud", cmap="cividis", norm=norm,
                            rasterized=True)  # fmt: skip
-    logs = np.log10(g.values)
-    if logs.max() - logs.min() > FLAT:
-        lines = axes.contour(across.values, down.values, logs, levels=7, colors="white", linewidths=0.8,
-                             negative_linestyles="solid")  # fmt: skip
-        axes.clabel(lines, fmt=lambda level: text(10.0**level, g.unit), fontsize=6.5)
+    levels = _levels(float(g.values.min()), float(g.values.max()), g.unit)
+    if levels:
+        lines = axes.contour(across.values, down.values, g.values, levels=levels, colors="white", linewidths=0.8)
+        axes.clabel(lines, fmt=lambda level: _said(level, g.unit), fontsize=6.5)
     for axis, spread in ((axes.xaxis, across), (axes.yaxis, down)):
         number_axis(axes, axis.axis_name, spread)
     if g.unfit.any():
@@ -140,8 +139,22 @@ def _ground(axes: Axes, g: Grid, norm: LogNorm) -> Any:
     return mesh
 
 
-FLAT = 1e-3
-"""Decades below which a figure does not change, and has no lines."""
+LINES = 8
+"""Lines of equal values at most, or a few more."""
+
+
+def _levels(low: float, high: float, unit: str) -> list[float]:
+    """Round values between two, equally many in each decade: powers of two for bytes, else of 1, 2 and 5."""
+    if unit == "B":
+        doublings = range(ceil(log2(low)), floor(log2(high)) + 1)
+        return [2.0**k for k in doublings[:: max(len(doublings) // LINES, 1)]]
+    decades = range(floor(log10(low)), floor(log10(high)) + 1)
+    found: list[float] = []
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(x / 10 for x in range(10, 100, 5))):
+        found = [x * 10.0**k for k in decades for x in steps if low < x * 10.0**k < high]
+        if len(found) >= LINES // 2:
+            break
+    return found[:: max(len(found) // LINES, 1)]
 
 
 def _cells(axes: Axes, g: Grid, norm: LogNorm) -> Any:
@@ -156,9 +169,8 @@ def _cells(axes: Axes, g: Grid, norm: LogNorm) -> Any:
                 axes.fill_between([j, j + 1], i, i + 1, facecolor="none", hatch="////", edgecolor=over(colour), lw=0,
                                   alpha=0.5)  # fmt: skip
             if g.values.size <= WRITTEN:
-                said = tick(value, g.unit) if g.unit else text(value, "")
-                axes.text(j + 0.5, i + 0.5, said, ha="center", va="center", fontsize=6.5, color=over(colour),
-                          bbox={"facecolor": colour, "lw": 0, "pad": 0.8})  # fmt: skip
+                axes.text(j + 0.5, i + 0.5, _said(value, g.unit), ha="center", va="center", fontsize=6.5,
+                          color=over(colour), bbox={"facecolor": colour, "lw": 0, "pad": 0.8})  # fmt: skip
         elif g.values.size <= WRITTEN:
             axes.text(j + 0.5, i + 0.5, "–", ha="center", va="center", color=ink(0.5))
     _places(axes, "x", across)
