@@ -332,6 +332,13 @@ def test_energy_that_is_not_published_is_no_number(roofsim, here, plain):
     assert said[0] == "–"
 
 
+def test_a_device_file_whose_name_holds_a_comma_is_one(roofsim, here, plain):
+    roofsim("new device mine --from rtx-4090 -q")
+    (here / "mine.yaml").rename(here / "my,own.yaml")
+    roofsim("report Qwen2.5-0.5B -d ./my,own.yaml -o page.html")
+    assert "-d ./my,own.yaml" in (here / "page.html").read_text()
+
+
 def test_names_of_files_are_text_and_not_markup(roofsim, here, plain):
     roofsim("new device mine --from rtx-4090 -q")
     file = here / "mine.yaml"
@@ -433,7 +440,9 @@ def test_memory_is_drawn_up_to_a_prompt_that_does_not_fit():
     [
         ("Qwen2.5-0.5B -d orin,rtx-4090 -o a.html", "one model on one device with one of everything"),
         ("Qwen2.5-0.5B mamba2-780m -d orin -o a.html", "--against names models to compare with"),
-        ("Qwen2.5-0.5B -d orin -p 1k,2k -o a.html", "`roofsim compare` puts several"),
+        ("Qwen2.5-0.5B -d orin -r ideal,vllm -o a.html", "`roofsim compare` puts several"),
+        ("Qwen2.5-0.5B -d orin -p 1k,2k -o a.html", "'1k,2k' is not a whole number"),
+        ("Qwen2.5-0.5B -d orin --set device.memory.bandwidth=1x,2x -o a.html", "'1x,2x' is not a factor"),
         ("Qwen2.5-0.5B -d orin -o a.pdf", "--output: 'a.pdf' should end in .html, .htm, .md"),
         ("Qwen2.5-0.5B -d orin -o nowhere/a.html", "there is no folder 'nowhere'"),
         ("Qwen2.5-0.5B -d orin --against Qwen2.5-0.5B -o a.html", "against: Qwen2.5-0.5B is the model of the page"),
