@@ -443,6 +443,20 @@ def test_memory_is_drawn_up_to_a_prompt_that_does_not_fit():
 
 
 @pytest.mark.parametrize(
+    ("others", "title"),
+    [
+        ("mamba-130m", "Against mamba-130m"),
+        ("mamba-130m,mamba-370m,Pythia-410M", "Against mamba-130m and mamba-370m and Pythia-410M"),
+        ("mamba-130m,mamba-370m,Pythia-410M,mamba2-130m", "Against 4 other models"),
+    ],
+)
+def test_a_heading_names_a_few_models(monkeypatch, plain, others, title):
+    monkeypatch.setattr(sections, "_against", lambda g: ())
+    made = package.report("Qwen2.5-0.5B", "orin", against=others.split(","))
+    assert f"## {title}\n" in made.markdown()
+
+
+@pytest.mark.parametrize(
     ("line", "said"),
     [
         ("Qwen2.5-0.5B -d orin,rtx-4090 -o a.html", "one model on one device with one of everything"),
