@@ -446,8 +446,8 @@ def test_memory_is_drawn_up_to_a_prompt_that_does_not_fit():
     ("others", "title"),
     [
         ("mamba-130m", "Against mamba-130m"),
-        ("mamba-130m,mamba-370m,Pythia-410M", "Against mamba-130m and mamba-370m and Pythia-410M"),
-        ("mamba-130m,mamba-370m,Pythia-410M,mamba2-130m", "Against 4 other models"),
+        ("mamba-130m,mamba-790m,Pythia-410M", "Against mamba-130m and mamba-790m and Pythia-410M"),
+        ("mamba-130m,mamba-790m,Pythia-410M,mamba2-130m", "Against 4 other models"),
     ],
 )
 def test_a_heading_names_a_few_models(monkeypatch, plain, others, title):
