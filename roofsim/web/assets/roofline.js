@@ -109,7 +109,7 @@
         view.chart.text(context, spaced(ridges, px), {
           x: "ridge",
           y: ys[0],
-          text: (roof) => view.text.significant(roof.ridge),
+          text: (roof) => view.text.plain(roof.ridge),
           dy: -7,
           dx: 3,
           textAnchor: "start",
@@ -167,7 +167,7 @@
       .sort(ridges, (roof) => roof.ridge)
       .filter((roof) => {
         if (px(roof.ridge) < free) return false;
-        free = px(roof.ridge) + view.scale.width(view.text.significant(roof.ridge), 10);
+        free = px(roof.ridge) + view.scale.width(view.text.plain(roof.ridge), 10);
         return true;
       });
   }
