@@ -199,7 +199,7 @@
       : [];
     const over = roofs.map((roof) => `${roof.dtype} ${view.text.say(roof.peak, "FLOP/s")}`);
     const rates = [...new Set(roofs.map((roof) => view.text.say(roof.bandwidth, "B/s")))].join(" and ");
-    const keys = series.length > 1 ? view.keys(series) : [];
+    const keys = series.length > 1 ? [view.keys(series)] : [];
     p.append(
       ...keys,
       [

@@ -106,7 +106,7 @@
     });
     const legend = document.createElement("p");
     legend.className = "legend";
-    legend.append(...(series.length > 1 ? view.keys(series) : []), `what moves less than ${ROUNDED} % is left out`);
+    legend.append(...(series.length > 1 ? [view.keys(series)] : []), `what moves less than ${ROUNDED} % is left out`);
     return { nodes: [svg, legend], table: () => table(all, figure), summary: svg.getAttribute("aria-label") };
   }
 
