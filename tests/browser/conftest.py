@@ -35,11 +35,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
         return Path(ready).absolute().as_uri()
     from click.testing import CliRunner
 
-    from roofsim.cli import main
+    from roofsim.cli import group
 
     file: Path = tmp_path_factory.mktemp("page") / "page.html"
     done = CliRunner().invoke(
-        main, ["explore", "-m", MODELS, "-d", DEVICES, "-r", RUNTIMES, "-o", str(file), "--quiet"]
+        group, ["explore", "-m", MODELS, "-d", DEVICES, "-r", RUNTIMES, "-o", str(file), "--quiet"]
     )
     assert done.exit_code == 0, done.output
     return file.as_uri()
