@@ -64,6 +64,17 @@ def test_intervals_are_those_of_python(ask):
                 assert there == pytest.approx(p.intervals[names[name]], rel=1e-5), (view, name)
 
 
+@pytest.mark.parametrize("calibration", ["auto", "none"])
+def test_what_the_user_has_set_is_as_certain_as_in_python(ask, calibration):
+    numbers = {"host.dispatch": 5e-6, "parameters.gemm_efficiency": 0.5, "device.memory.bandwidth": 5e11}
+    view = QWEN | COUNTS | {"calibration": calibration, "numbers": numbers}
+    p = roofsim.predict(*QWEN.values(), calibration=calibration, set={
+        "host.dispatch": "5us", "parameters.gemm_efficiency": 0.5, "device.memory.bandwidth": "0.5TB/s"})  # fmt: skip
+    for name in ("ttft", "tpot"):
+        found = ask("(view, name) => roofsim.interval(view, name)", view, name)
+        assert found == pytest.approx(p.intervals[name], rel=1e-5)
+
+
 def test_bands_are_intervals_along_a_path(ask):
     text = """(view) => [roofsim.band(view, "ttft", "prompt", [64, 5000]),
       [64, 5000].map((prompt) => roofsim.interval({...view, prompt}, "ttft"))]"""
