@@ -25,8 +25,9 @@ suppress_warnings = ["myst.header"]  # a page may begin below a comment, and lis
 default_role = "code"  # what docstrings set in single backticks
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 100  # an argument a line, where they do not fit on one
+
+smartquotes = False  # `--set` stays two dashes
 
 html_theme = "furo"
 html_title = f"roofsim {version}"

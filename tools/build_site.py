@@ -59,15 +59,10 @@ def for_the_site(text: str) -> str:
 
 
 def execute(folder: Path) -> list[str]:
-    """Executes the notebooks, two at a time, and writes their pages into `folder`; what went wrong."""
-
-    def one(path: Path) -> str:
-        command = [sys.executable, str(ROOT / "tools" / "run_notebooks.py"), "-o", str(folder), path.stem]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.stderr or done.stdout * bool(done.returncode)
-
-    with ThreadPoolExecutor(2) as pool:
-        return [said for said in pool.map(one, NOTEBOOKS) if said]
+    """Executes the notebooks, and writes their pages into `folder`; what went wrong."""
+    command = [sys.executable, str(ROOT / "tools" / "run_notebooks.py"), "-o", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [done.stderr or done.stdout] if done.stderr or done.returncode else []
 
 
 def illustrate(docs: Path) -> None:
@@ -103,8 +98,10 @@ def main(arguments: list[str]) -> int:
     began = time.perf_counter()
     source, site = BUILD / "source", Path(arguments[0]) if arguments else BUILD / "html"
     stage(source)
-    wrong = execute(source / "notebooks")
-    illustrate(source / "docs")
+    with ThreadPoolExecutor(1) as beside:
+        executed = beside.submit(execute, source / "notebooks")
+        illustrate(source / "docs")
+        wrong = executed.result()
     navigate(source / "docs")
     ran = time.perf_counter()
     shutil.rmtree(site, ignore_errors=True)

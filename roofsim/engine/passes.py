@@ -341,7 +341,7 @@ def _operator_row(
     n, cost = o.count, o.cost
     by_reason: dict[tuple[Bound, str], Number] = {}
     for each, t in timed:
-        reason = (t.bound, deciding_parameter(each, t.bound, each.unit in m.by_vectors))
+        reason = (t.bound, deciding_parameter(each, t.bound, m))
         by_reason[reason] = by_reason.get(reason, 0) + each.count * t.time
     bound, parameter = max(by_reason, key=lambda b: float(by_reason[b]))
     return OperatorRow(

@@ -272,7 +272,7 @@ def test_light_takes_the_longest_of_both_kinds_of_work_and_the_traffic(
 )
 def test_what_decides_a_kernels_time_is_a_parameter_that_moves_it(like: Class, indexed: int | None, bound: str) -> None:
     kernel = Kernel("kernel", like, Cost(), indexed=indexed)
-    assert deciding_parameter(kernel, bound) in PARAMETERS  # type: ignore[arg-type]
+    assert deciding_parameter(kernel, bound, IDEAL) in PARAMETERS  # type: ignore[arg-type]
 
 
 @given(stretches=st.lists(st.builds(Stretch, st.floats(0, 1), st.floats(0, 1), st.integers(1, 9)), min_size=1))

@@ -70,11 +70,13 @@ def kernels() -> Iterator[str]:
     )
     moved = _moved()
     yield formula("B_m", moved).replace("\\text{B m}", symbolic.latex(symbol(MOVED)))
-    yield table(["class", "what it is", *(inline(symbol(name)) for name in TERMS)],
-                [[f"`{like}`", WORDS[like], *_row(like, moved)] for like in get_args(Class)])  # fmt: skip
+    rows = [[f"`{like}`", *_row(like, moved)] for like in get_args(Class)]
+    yield table(["class", *(inline(symbol(name)) for name in TERMS)], rows)
+    yield "## Classes"
+    yield table(["class", "what it is"], [[f"`{like}`", WORDS[like]] for like in get_args(Class)])
 
 
-TERMS = ("t_compute", "t_fill", "t_memory", "t_fixed")
+TERMS = tuple(f"t_\\text{{{name}}}" for name in ("compute", "fill", "memory", "fixed"))
 
 
 def _row(like: Class, moved: Any) -> list[str]:
