@@ -349,7 +349,7 @@ def _operator_row(
     cost = sum((each.cost * each.count for each, _ in timed), Cost())
     by_bound: dict[tuple[Bound, str], Number] = {}
     for each, t in timed:
-        reason = (t.bound, deciding_parameter(each, t.bound, each.unit in m.by_vectors))
+        reason = (t.bound, deciding_parameter(each, t.bound, m))
         by_bound[reason] = by_bound.get(reason, 0) + each.count * t.time
     bound, parameter = max(by_bound, key=lambda b: float(by_bound[b]))
     return OperatorRow(

@@ -346,8 +346,8 @@ def _rate(like: Class, by_vectors: bool) -> str:
     return _RATE_BY_VECTORS.get(like, _RATE[like]) if by_vectors else _RATE[like]
 
 
-def deciding_parameter(kernel: Kernel, bound: Bound, by_vectors: bool = False) -> str:
-    """The calibratable parameter that scales the term that decides a kernel's time."""
+def deciding_parameter(kernel: Kernel, bound: Bound, m: Machine) -> str:
+    """The calibratable parameter that scales the term that decides a kernel's time (for numbers)."""
     like = kernel.like
     if bound == "launch":
         return _FIXED.get(like, "tensor_kernel_time")
@@ -356,7 +356,11 @@ def deciding_parameter(kernel: Kernel, bound: Bound, by_vectors: bool = False) -
     if kernel.indexed is not None:
         return "indexed_elements"
     if like in _RATE:
-        return _rate(like, by_vectors)
+        return _rate(like, kernel.unit in m.by_vectors)
+    if like in _TAKEN_IN:
+        without = replace(kernel, cost=replace(kernel.cost, weights=0), again=0)
+        if float(_unlimited(without, m).compute) < float(_unlimited(kernel, m).compute):
+            return _TAKEN_IN[like]
     rates = _VECTOR | _RATE_OF_VECTOR | _PER_CLOCK | _VECTOR_PER_CLOCK | _UNPACKED | _DOT
     return rates.get(like, "vector_efficiency")
 

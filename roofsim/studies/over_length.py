@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
 from roofsim.lowering.step import mask_from
 from roofsim.prediction.compiled import compiled
+from roofsim.prediction.fitted import reach, unsure
 from roofsim.prediction.intervals import Interval, logs, scatter, variance
 from roofsim.prediction.limits import longest_prompt
 from roofsim.prediction.metrics import metric_named
@@ -57,9 +58,12 @@ def bands(
     import numpy as np
 
     shape = (len(lengths),)
-    values, slopes = logs(s, variant(w, prompt=np.array(lengths, dtype=float)), figure)
-    sigma = np.where(waits, scatter(s, measured, True), scatter(s, measured, False))
-    spread: Any = variance(s, slopes) + sigma**2
+    prompts = np.array(lengths, dtype=float)
+    values, slopes = logs(s, variant(w, prompt=prompts), figure)
+    asked = reach(s, w)
+    known = [unsure(s, replace(asked, prompt=n)) for n in lengths]  # data of a calibration reach some lengths alone
+    sigma = np.array([scatter(each, measured, host) for each, host in zip(known, waits, strict=True)])
+    spread: Any = variance(unsure(s, replace(asked, prompt=prompts)), slopes) + sigma**2
     both = zip(np.broadcast_to(values, shape), np.broadcast_to(spread, shape), strict=True)
     return tuple(interval(float(x), float(v)) for x, v in both)
 

@@ -46,7 +46,7 @@ START = ("Qwen2.5-0.5B", "mamba2-780m", "Falcon-H1-0.5B")
 """The models that a page opens with, if it has them: the kinds of the paper."""
 
 
-def page_data(choices: Choices, command: str, step: Step) -> tuple[dict[str, Any], Functions]:
+def page_data(choices: Choices, step: Step) -> tuple[dict[str, Any], Functions]:
     """What the page reads beside the functions, and these; `step` is told how many combinations are done of how many.
 
     Raises InputError if nothing can be run.
@@ -57,7 +57,7 @@ def page_data(choices: Choices, command: str, step: Step) -> tuple[dict[str, Any
     pairs = [(device, runtime) for device in choices.devices for runtime in choices.runtimes]
     stacks = {f"{named(d)}|{named(r)}": found for d, r in pairs if (found := _stack(choices.models, d, r))}
     return {
-        "about": _about(choices, command),
+        "about": _about(choices),
         "variables": VARIABLES,
         "outputs": OUTPUTS,
         "of_operator": OF_OPERATOR,
@@ -138,11 +138,11 @@ def _of_model(choices: Choices) -> tuple[Cases, Functions]:
     return cases, functions
 
 
-def _about(choices: Choices, command: str) -> dict[str, Any]:
+def _about(choices: Choices) -> dict[str, Any]:
     models = [named(each) for each in choices.models]
     start = [name for name in START if name in models] or models[:2]
     return {
-        "version": __version__, "command": command, "made": datetime.now(UTC).date().isoformat(), "notes": [],
+        "version": __version__, "command": choices.command, "made": datetime.now(UTC).date().isoformat(), "notes": [],
         "start": {
             "models": start, "device": named(choices.devices[0]), "runtime": named(choices.runtimes[0]),
             **{name: getattr(Workload(), name) for name in COUNTS},
@@ -227,7 +227,6 @@ def _caches(s: Setup) -> tuple[str, ...]:
 
 def _by_cache(s: Setup, weights: str | None, functions: Functions) -> Iterator[tuple[str, int | str]]:
     """By encoding of the cache: the request, or why there is none."""
-    own = s.device.default_dtype
     for each in _caches(s):
         try:
             w = request_of(s, weights, each)

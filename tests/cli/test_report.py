@@ -203,6 +203,9 @@ def test_every_figure_is_drawn_and_told_in_words(page):
 
 
 def test_headings_and_tables_can_be_walked(page):
+    (head, body) = next(page.all("html")).inside
+    assert [each.tag for each in body.inside] == ["main"]
+    assert [each.tag for each in head.all("style")] == ["style"]
     levels = [int(each.tag[1]) for each in page.all() if re.fullmatch("h[1-6]", each.tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -229,7 +232,7 @@ def test_links_lead_to_what_is_there_and_nothing_leads_out(written, page):
 
 def test_its_colours_have_two_sides_and_paper_the_light_one(written):
     """Each variable that a figure uses is given for light, for dark and for paper, as the names of its colours say."""
-    style = written[: written.index("</style>\n<main")]
+    style = written[: written.index("</style>\n</head>")]
     light, dark, paper = (style.split("\n.roofsim{")[1], *re.findall(r"\{\.roofsim\{([^}]*)\}\}", style))
     used = set(re.findall(r"var\((--c[0-9a-f]{12})\)", written))
     assert used
@@ -395,6 +398,34 @@ def test_the_function_keeps_its_name_when_the_room_of_reports_is_imported():
     assert sys.modules["roofsim.report"].__name__ == "roofsim.report"
     assert callable(package.report)
     assert package.report.__module__ == "roofsim.api.pages"
+
+
+def test_of_what_does_not_fit_it_says_what_would(roofsim, data, plain):
+    page = Parsed(roofsim("report Llama-3.1-70B -d h100-sxm")).root
+    found = data("advise Llama-3.1-70B -d h100-sxm --max-memory 79.2GiB")["rows"]
+    told = rows(page, "What fits this device with other software or weights")
+    known = [(each["runtime"], each["weights"]) for each in found if each["feasible"]]
+    assert known
+    assert [(each["runtime"], each["weights"]) for each in told] == known
+    never = Parsed(roofsim("report Llama-3.1-70B -d orin")).root
+    assert "Nor does it fit this device with other software" in never.words()
+    assert "other software" not in Parsed(roofsim("report Qwen2.5-0.5B -d orin")).root.words()
+
+
+def test_what_bounds_a_pass_says_how_long_the_device_waits_if_it_does(roofsim, data, plain):
+    for runtime, waits in (("transformers-4.52-eager", True), ("ideal", False)):
+        line = f"Qwen2.5-0.5B -d h100-sxm -r {runtime} -p 1"
+        decode = data(f"predict {line}")["decode"]
+        (_, (bound, why)) = answers(Parsed(roofsim(f"report {line}")).root)["What binds a decode step"]
+        assert bound == "Launch"
+        share = f"; the device waits for {decode['idle_time'] / decode['time']:.1%} of the pass"
+        assert why.endswith(share) == waits
+
+
+def test_memory_is_drawn_up_to_a_prompt_that_does_not_fit():
+    found = package.report("Llama-3.1-70B", "orin", prompt="16k")._found
+    assert found.memory.at[-1].prompt == 16384
+    assert found.limits.at[-1].prompt < 16384
 
 
 @pytest.mark.parametrize(

@@ -352,9 +352,17 @@ def test_the_parameter_that_decides_is_the_one_in_the_term_that_decides(
     like: Any, launch: str, compute: str, memory: str
 ) -> None:
     bounds: tuple[Bound, ...] = ("launch", "compute", "memory")
-    assert [deciding_parameter(kernel(like), bound) for bound in bounds] == [launch, compute, memory]
-    found = [deciding_parameter(kernel(like, indexed=1), bound) for bound in bounds]
+    assert [deciding_parameter(kernel(like), bound, M) for bound in bounds] == [launch, compute, memory]
+    found = [deciding_parameter(kernel(like, indexed=1), bound, M) for bound in bounds]
     assert found == [launch, "indexed_elements", memory]
+
+
+@pytest.mark.parametrize(("like", "taken_in"), [("packed_product", "unpacked_bytes"), ("row_product", "row_bytes")])
+def test_where_weights_come_in_slower_than_they_are_multiplied_that_decides(like: Any, taken_in: str) -> None:
+    heavy, light = Cost(matrix=300, weights=240), Cost(matrix=300, weights=0)
+    assert deciding_parameter(kernel(like, heavy), "compute", M) == taken_in
+    assert deciding_parameter(kernel(like, light), "compute", M) != taken_in
+    assert deciding_parameter(kernel(like, light, again=240), "compute", M) == taken_in
 
 
 def hosted(**policy: Any) -> Runtime:
@@ -428,8 +436,9 @@ def test_products_on_the_vector_unit_have_an_efficiency_of_their_own() -> None:
     assert terms(kernel("gemm", unit="int8"), by_vectors).compute == pytest.approx(3000 / (2000 / 2))
     # 3 elements of work 2 on each of 4 units, at the rate of the activations
     assert terms(kernel("gemm"), by_vectors).filling == pytest.approx(3 * 2 * 4 / (100 / 4))
-    assert deciding_parameter(kernel("gemm"), "compute", True) == "vector_product_efficiency"
-    assert deciding_parameter(kernel("attention"), "compute", True) == "attention_efficiency"
+    assert deciding_parameter(kernel("gemm"), "compute", by_vectors) == "vector_product_efficiency"
+    assert deciding_parameter(kernel("gemm"), "compute", m) == "gemm_efficiency"
+    assert deciding_parameter(kernel("attention"), "compute", by_vectors) == "attention_efficiency"
 
 
 def test_a_machine_has_the_parameters_of_the_chip_and_the_peaks_of_the_device() -> None:

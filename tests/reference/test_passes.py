@@ -215,7 +215,7 @@ def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers
                     total["kernels"] += 0 if kernel.joined else kernel.count
                     total["host"] += kernel.count * launch_time(kernel, s.runtime, m, p.phase)
                     total["fixed"] += kernel.count * t.time if t.bound == "launch" else 0
-                    reason = t.bound, deciding_parameter(kernel, t.bound, bool(by_vectors))
+                    reason = t.bound, deciding_parameter(kernel, t.bound, m)
                     reasons[reason] = reasons.get(reason, 0) + kernel.count * t.time
             if lowered.kernels:
                 longest = max(reasons, key=lambda each: reasons[each])

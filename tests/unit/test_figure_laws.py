@@ -33,6 +33,7 @@ from roofsim.report.figures.style import (
     quantities,
     subplots,
     tick,
+    tokens,
     wrapped,
 )
 from roofsim.studies.crossover import across_runtimes
@@ -302,3 +303,15 @@ def test_lines_break_at_blanks():
 
 def test_ticks_say_minutes_hours_and_days():
     assert [tick(n, "s") for n in (0.5, 60, 7200, 90)] == ["500 ms", "1 min", "2 h", "90 s"]
+
+
+def test_a_number_of_tokens_is_said_short_where_that_is_all_of_it():
+    said = [tokens(n) for n in (16, 1000, 1024, 1280, 3000, 65536, 2**20, 1.5 * 2**20)]
+    assert said == ["16", "1,000", "1k", "1.25k", "3,000", "64k", "1M", "1536k"]
+
+
+def test_a_length_alone_has_a_width():
+    axes = plots.limits(roofsim.limits("mamba-130m", DEVICE, lengths=[1024])).axes[0]
+    assert axes.get_xlim() == (pytest.approx(1024 / 2**0.5), pytest.approx(1024 * 2**0.5))
+    assert list(axes.get_xticks()) == [1024]
+    assert all(np.ptp(path.vertices[:, 0]) > 0 for each in axes.collections for path in each.get_paths())

@@ -11,6 +11,7 @@ QWEN = {"model": "Qwen2.5-0.5B", "device": "rtx-4090", "runtime": "transformers-
 COUNTS = {"batch": 1, "prompt": 1024, "generate": 128}
 VIEWS = [
     QWEN | COUNTS,
+    QWEN | COUNTS | {"batch": 2, "prompt": 40000},  # more than were measured
     QWEN | {"batch": 4, "prompt": 5000, "generate": 33, "calibration": "none"},
     QWEN | COUNTS | {"runtime": "vllm", "weights": "fp8", "cache": "fp8", "prompt": 9000},
     {"model": "mamba2-780m", "device": "raspberry-pi-5", "runtime": "llama.cpp", "weights": "q8_0"} | COUNTS,
@@ -143,4 +144,7 @@ def test_formats_and_calibrations_are_listed_with_the_usual_first(ask):
     formats = ask("(view) => roofsim.formats(view)", view | {"runtime": "llama.cpp"})
     assert [each["name"] for each in formats["weights"]] == ["bf16", "q8_0", "q4_k_m"]
     assert [each["name"] for each in formats["cache"]] == ["bf16", "q8_0", "q4_0"]
-    assert [each["name"] for each in ask("(view) => roofsim.calibrations(view)", view)] == ["rtx-4090@ssm-scope", "none"]
+    assert [each["name"] for each in ask("(view) => roofsim.calibrations(view)", view)] == [
+        "rtx-4090@ssm-scope",
+        "none",
+    ]

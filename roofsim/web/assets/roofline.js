@@ -106,7 +106,7 @@
         }),
         lines.map((line) => Plot.line(line, { x: "x", y: "y", stroke: theme.soft, strokeWidth: 1.5 })),
         Plot.ruleX(ridges, { x: "ridge", y1: ys[0], y2: "peak", stroke: theme.soft, strokeDasharray: "1 4" }),
-        view.chart.text(context, ridges, {
+        view.chart.text(context, spaced(ridges, px), {
           x: "ridge",
           y: ys[0],
           text: (roof) => view.text.significant(roof.ridge),
@@ -158,6 +158,18 @@
       (roof) => `${roof.peak} ${roof.bandwidth}`,
     );
     return all.map(([, same]) => ({ ...same[0], dtype: [...new Set(same.map((roof) => roof.dtype))].join(", ") }));
+  }
+
+  /** Of ridge points those whose numbers do not touch. */
+  function spaced(ridges, px) {
+    let free = -Infinity;
+    return d3
+      .sort(ridges, (roof) => roof.ridge)
+      .filter((roof) => {
+        if (px(roof.ridge) < free) return false;
+        free = px(roof.ridge) + view.scale.width(view.text.significant(roof.ridge), 10);
+        return true;
+      });
   }
 
   function reading(point) {

@@ -37,7 +37,7 @@
         d3.max(all, (row) => row.value),
       ),
     ];
-    const px = d3.scaleLinear([least, most], [margin.left + (beside && least < 0 ? 40 : 0), width - margin.right]);
+    const px = d3.scaleLinear([least, most], [margin.left + (beside && least < 0 ? 54 : 0), width - margin.right]);
     const top = (row) =>
       shown.findIndex(([path]) => path === row.path) * band + series.indexOf(row.one) * bar + (beside ? 4 : 16);
     const rows = shown.flatMap(([, found]) => found).filter((row) => Math.abs(row.value) > ROUNDED);
