@@ -336,6 +336,5 @@ def test_words_stay_words_in_a_file_and_the_same_figure_gives_the_same_bytes(dra
         plots.save(drawn["roofline"], tmp_path / f"{name}.svg")
     text = (tmp_path / "one.svg").read_text()
     assert text == (tmp_path / "two.svg").read_text()
-    for word in ("ssm.scan", "Operators on the roofline", "memory, "):
-        assert word in text.replace("<!--", "")
-    assert "<text" in text
+    for word in ("ssm.scan", "Operators on the roofline", "1% of device time"):
+        assert f">{word}</text>" in text
