@@ -62,6 +62,11 @@ def test_the_ground_is_shaded_where_the_host_takes_longer(prediction):
         for at in b.passes[name]:
             inside = any(span.x0 - 1e-6 <= at.prompt <= span.x1 + 1e-6 for span in spans)
             assert inside is (at.host_time > at.device_time)
+    before, after = (at.host_time / at.device_time for at in b.passes["prefill"][:2])
+    assert before > 1 > after
+    even = 512 * 4 ** (np.log(before) / np.log(before / after))  # on a straight line between two lengths
+    said = f"launch-bound: prefill up to about {float(f'{even:.2g}'):,.0f} tokens, decode step throughout"
+    assert said in texts(figure)
 
 
 def test_areas_of_energy_are_its_parts_and_the_line_is_their_sum(prediction):
