@@ -7,6 +7,8 @@ from exploring import disagreements
 
 import roofsim
 
+pytestmark = pytest.mark.xdist_group("page")  # one process makes the page that all look at
+
 QWEN = {"model": "Qwen2.5-0.5B", "device": "rtx-4090", "runtime": "transformers-4.52-eager"}
 COUNTS = {"batch": 1, "prompt": 1024, "generate": 128}
 VIEWS = [
