@@ -20,7 +20,6 @@ include_patterns = ["*.md", "docs/*.md", "docs/*/*.md", "notebooks/*.md", "data/
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 6  # GitHub's anchors, so that a link holds in the repository too
-suppress_warnings = ["myst.header"]  # a page may begin below a comment, and lists of specs have no level between
 
 default_role = "code"  # what docstrings set in single backticks
 autodoc_typehints = "signature"

@@ -1,4 +1,4 @@
-"""Builds the documentation as a site, offline: `python tools/build_site.py [FOLDER]`, by default into build/site/html.
+"""Builds the documentation as a site, offline, into build/site/html: `python tools/build_site.py`.
 
 The pages are the files of docs/, the README, CONTRIBUTING and the changelog as they stand, in the order that
 `roofsim/report/docs/order.py` has. What only a site can show is added to a copy of them: navigation, below a console
@@ -90,13 +90,13 @@ def toctree(entries: list[str], *options: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Builds and checks; the exit code."""
-    if len(arguments) > 1 or arguments[:1] == ["--help"]:
+    if arguments:
         sys.stderr.write(__doc__)
         return 2
     from sphinx.cmd.build import build_main
 
     began = time.perf_counter()
-    source, site = BUILD / "source", Path(arguments[0]) if arguments else BUILD / "html"
+    source, site = BUILD / "source", BUILD / "html"
     stage(source)
     with ThreadPoolExecutor(1) as beside:
         executed = beside.submit(execute, source / "notebooks")
