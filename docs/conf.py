@@ -20,13 +20,13 @@ include_patterns = ["*.md", "docs/*.md", "docs/*/*.md", "notebooks/*.md", "data/
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 6  # GitHub's anchors, so that a link holds in the repository too
-suppress_warnings = ["myst.header"]  # a page may begin below a comment, and lists of specs have no level between
 
 default_role = "code"  # what docstrings set in single backticks
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 100  # an argument a line, where they do not fit on one
+
+smartquotes = False  # `--set` stays two dashes
 
 html_theme = "furo"
 html_title = f"roofsim {version}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from roofsim.api.found import Advice, Comparison, Crossover, Front, Sampled, SearchResult, Sensitivities, Swept
     from roofsim.api.measured import Calibrated, Validated, calibrate, validate
     from roofsim.api.one import compile, predict
-    from roofsim.api.pages import Report, report
+    from roofsim.api.pages import Page, Report, explore, report
     from roofsim.api.questions import crossover, sampling, search, sensitivity
     from roofsim.api.results import Prediction
     from roofsim.api.specs import (
@@ -59,7 +59,7 @@ _HOMES = {
         "models", "runtime", "runtimes", "show", "Sheet",
     ),
     "roofsim.api.results": ("Prediction",),
-    "roofsim.api.pages": ("report", "Report"),
+    "roofsim.api.pages": ("explore", "report", "Page", "Report"),
     "roofsim.api.found": (
         "Advice", "Comparison", "Crossover", "Front", "Sampled", "SearchResult", "Sensitivities", "Swept",
     ),
@@ -88,6 +88,7 @@ __all__ = [
     "Host",
     "InputError",
     "LimitsResult",
+    "Page",
     "Prediction",
     "Report",
     "Runtime",
@@ -111,6 +112,7 @@ __all__ = [
     "devices",
     "download",
     "explain",
+    "explore",
     "families",
     "host",
     "hosts",
@@ -147,10 +149,10 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """The package, in which `report` is the function: the import of the room of that name does not take its place."""
+    """The package, in which `explore` and `report` are functions: rooms of these names do not take their places."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if not (name == "report" and isinstance(value, ModuleType)):
+        if not (name in ("explore", "report") and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
 

@@ -1,4 +1,4 @@
-"""Builds the documentation as a site, offline: `python tools/build_site.py [FOLDER]`, by default into build/site/html.
+"""Builds the documentation as a site, offline, into build/site/html: `python tools/build_site.py`.
 
 The pages are the files of docs/, the README, CONTRIBUTING and the changelog as they stand, in the order that
 `roofsim/report/docs/order.py` has. What only a site can show is added to a copy of them: navigation, below a console
@@ -59,15 +59,10 @@ def for_the_site(text: str) -> str:
 
 
 def execute(folder: Path) -> list[str]:
-    """Executes the notebooks, two at a time, and writes their pages into `folder`; what went wrong."""
-
-    def one(path: Path) -> str:
-        command = [sys.executable, str(ROOT / "tools" / "run_notebooks.py"), "-o", str(folder), path.stem]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.stderr or done.stdout * bool(done.returncode)
-
-    with ThreadPoolExecutor(2) as pool:
-        return [said for said in pool.map(one, NOTEBOOKS) if said]
+    """Executes the notebooks, and writes their pages into `folder`; what went wrong."""
+    command = [sys.executable, str(ROOT / "tools" / "run_notebooks.py"), "-o", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [done.stderr or done.stdout] if done.stderr or done.returncode else []
 
 
 def illustrate(docs: Path) -> None:
@@ -95,16 +90,18 @@ def toctree(entries: list[str], *options: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Builds and checks; the exit code."""
-    if len(arguments) > 1 or arguments[:1] == ["--help"]:
+    if arguments:
         sys.stderr.write(__doc__)
         return 2
     from sphinx.cmd.build import build_main
 
     began = time.perf_counter()
-    source, site = BUILD / "source", Path(arguments[0]) if arguments else BUILD / "html"
+    source, site = BUILD / "source", BUILD / "html"
     stage(source)
-    wrong = execute(source / "notebooks")
-    illustrate(source / "docs")
+    with ThreadPoolExecutor(1) as beside:
+        executed = beside.submit(execute, source / "notebooks")
+        illustrate(source / "docs")
+        wrong = executed.result()
     navigate(source / "docs")
     ran = time.perf_counter()
     shutil.rmtree(site, ignore_errors=True)

@@ -272,9 +272,9 @@ COMMANDS: Sequence[tuple[str, ...]] = (
     ("search", "dense", "--device", "orin", "--over", "depth=8..32+4", "width=512..1536+128"),
 )
 """Commands as users type them."""
-NOT_TIMED = ("calibrate", "completion", "doctor", "import", "measure", "new", "report", "validate")
+NOT_TIMED = ("calibrate", "completion", "doctor", "explore", "import", "measure", "new", "report", "validate")
 """Commands whose time is that of the runs or the file that they are given, and those typed once;
-that of `report` is that of its figures."""
+that of `report` is that of its figures, that of `explore` that of its functions."""
 
 
 def commands(runs: int) -> Table:

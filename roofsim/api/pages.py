@@ -1,11 +1,11 @@
-"""One page about one prediction, to attach to a ticket."""
+"""Pages: one about one prediction, to attach to a ticket, and one to explore on."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from roofsim.api import checked
 from roofsim.api.asked import CALLED, Asked
@@ -24,6 +24,8 @@ from roofsim.api.words import (
 from roofsim.foundation import writing
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.setup import DEFAULT_RUNTIME
+from roofsim.specs.device import Device
+from roofsim.specs.runtime import Runtime
 
 if TYPE_CHECKING:
     from roofsim.report.onepage.gathered import Gathered
@@ -99,6 +101,62 @@ class Report(OfOne):
         writing.text(target, self._written(form_of("path", target)))
 
 
+@dataclass(frozen=True, repr=False)
+class Page:
+    """A page to explore models, devices and runtimes on, in a browser: `html()` is its text, `save` writes it."""
+
+    models: tuple[str, ...]
+    devices: tuple[str, ...]
+    runtimes: tuple[str, ...]
+    _text: str = field(compare=False)
+
+    def __repr__(self) -> str:
+        many = (f"{len(self.models)} models", f"{len(self.devices)} devices", f"{len(self.runtimes)} runtimes")
+        return f"a page of {', '.join(many)}, {len(self._text.encode()) / 1e6:.2f} MB"
+
+    def html(self) -> str:
+        """The page as one HTML file, which needs nothing else."""
+        return self._text
+
+    def save(self, path: AnyPath) -> None:
+        """Write it as an HTML file, which appears whole or not at all."""
+        writing.text(checked.path("path", path), self._text)
+
+
+def explore(
+    *models: ModelLike, device: Several[DeviceLike] = (), runtime: Several[RuntimeLike] = (),
+    weights: Several[str] = (),
+) -> Page:  # fmt: skip
+    """Make one page to explore on, which needs no server and no network: `roofsim.explore(...).save("page.html")`.
+
+    Without models, devices or runtimes the usual ones are taken (20, 8 and 4: minutes of work). `weights` are formats
+    beside the dtype of activations, those that are usual with a runtime if none are named. Raises InputError.
+    """
+    from roofsim.web.choices import chosen, named
+    from roofsim.web.page import page
+
+    choices = chosen(
+        _several("models", models, Architecture), _several("device", device, Device),
+        _several("runtime", runtime, Runtime), [] if _none(weights) else checked.names("weights", weights),
+    )  # fmt: skip
+    return Page(
+        tuple(map(named, choices.models)), tuple(map(named, choices.devices)), tuple(map(named, choices.runtimes)),
+        page(choices, lambda done, size: None),
+    )  # fmt: skip
+
+
+S = TypeVar("S", Architecture, Device, Runtime)
+
+
+def _none(value: object) -> bool:
+    return isinstance(value, list | tuple) and not value
+
+
+def _several(word: str, value: object, kind: type[S]) -> list[str | S]:
+    """Specs, which may be none."""
+    return [] if _none(value) else checked.specs(word, value, kind)
+
+
 def _given(asked: Asked, against: Sequence[str | Architecture]) -> dict[str, Any] | None:
     """The words of a command that asks for the same, None if there is none: specs in memory have no name for it."""
     words = {each.name: getattr(asked, each.name) for each in fields(asked)}
@@ -127,5 +185,4 @@ def report(
     """
     asked = Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,
                   transfer, set, weight_format, cache_dtype)  # fmt: skip
-    none = isinstance(against, list | tuple) and not against
-    return Report.of(asked, [] if none else checked.specs("model", against, Architecture))
+    return Report.of(asked, _several("model", against, Architecture))

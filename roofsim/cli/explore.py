@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.cli.sweep import bar
@@ -50,17 +48,12 @@ def command(
     Example: roofsim explore -m Qwen2.5-0.5B,mamba2-780m -d orin -r transformers-4.52-eager -o page.html
     """
     from roofsim.web.choices import chosen
-    from roofsim.web.data import page_data
-    from roofsim.web.pack import packed
     from roofsim.web.page import page
 
     choices = chosen(models or (), devices or (), runtimes or (), weights or ())
-    words = [f"--{name} {shlex.quote(','.join(given))}" for name, given in (
-        ("models", models), ("devices", devices), ("runtimes", runtimes), ("weights", weights)) if given]  # fmt: skip
     size = len(choices.models) * len(choices.devices) * len(choices.runtimes)
     with bar(size, quiet, "combinations") as step:
-        data, functions = page_data(choices, " ".join(["roofsim explore", *words]), step)
-    text = page(packed(data, functions))
+        text = page(choices, step)
     writing.text(output, text)
     if not quiet:
         click.echo(f"wrote {output} ({len(text.encode()) / 1e6:.2f} MB)", err=True)

@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from roofsim.explore.cases import Case, Choices
 from roofsim.explore.combinations import Answers, Labels, Refusable, Step, combinations, described, unseen
-from roofsim.explore.executors import left_to_the_first
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.intervals import Interval
@@ -231,6 +230,8 @@ def _answers(runs: Sequence[tuple[Setup, Workload]], price: float | None, proces
         yield from map(answer, runs)
         return
     from concurrent.futures import ProcessPoolExecutor
+
+    from roofsim.explore.executors import left_to_the_first  # a prediction starts without it
 
     pool = ProcessPoolExecutor(processes, initializer=left_to_the_first)
     try:

@@ -79,7 +79,7 @@ def padded(p: Pass, inside: Number) -> Pass:
     """The pass with as many tokens as the smallest graph that holds it, where there is one."""
     if single(inside) and not inside:
         return p
-    return replace(p, padding=inside * (graph_size(p.tokens) - p.tokens))
+    return replace(p, padding=p.padding + inside * (graph_size(p.tokens) - p.tokens))
 
 
 def graph_size(tokens: Number) -> Number:

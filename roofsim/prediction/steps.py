@@ -65,19 +65,24 @@ def pieces(s: Setup, w: Workload) -> tuple[tuple[Number, Pass], ...]:
     if most is None or (single(whole.tokens) and single(most) and float(whole.tokens) <= float(most)):
         return ((1, whole),)
     beside = _beside(s, whole, most)
-    each = minimum(whole.new, most / beside)
-    # of whole numbers, so that no last bit decides how many pieces there are
+    # of whole numbers, so that no last bit decides how many pieces there are and of how many tokens
     together = minimum(whole.batch * whole.new, maximum(s.runtime.memory.side_by_side or most, whole.new))
-    full = ceil(maximum(together / most, 1)) - 1
+    each = minimum(whole.new, whole.new * most / together)
+    full = maximum(ceil(together / most) - 1, 0)
     groups = whole.batch / beside
-    last = replace(whole, batch=beside, new=whole.new - full * each, context=full * each)
+    last = _piece(whole, beside, whole.new - full * each, together - full * most, full * each)
     if single(full) and float(full) == 0:
         return ((groups, last),)
-    earlier = replace(last, new=each, scored=None if whole.scored is None else 0)
+    earlier = replace(_piece(whole, beside, each, minimum(together, most)), scored=None if whole.scored is None else 0)
     return (
         *((groups * full * share, replace(earlier, context=before * each)) for share, before in samples(full)),
         (groups, last),
     )  # fmt: skip
+
+
+def _piece(whole: Pass, batch: Number, new: Number, tokens: Number, context: Number = 0) -> Pass:
+    """A piece of so many tokens in all, which are a whole number also where those of a sequence are not."""
+    return replace(whole, batch=batch, new=new, context=context, padding=tokens - batch * new)
 
 
 def late(s: Setup, w: Workload, turns: Number = 1) -> tuple[tuple[Number, Pass], ...]:

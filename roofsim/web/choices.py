@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -10,6 +11,7 @@ from roofsim import library
 from roofsim.explore.advise import STACKS
 from roofsim.foundation.errors import Unsupported
 from roofsim.model.architecture import Architecture
+from roofsim.model.weights import format_named
 from roofsim.prediction.setup import Setup, setup
 from roofsim.prediction.words import elsewhere
 from roofsim.specs.device import Device
@@ -32,12 +34,16 @@ RUNTIMES = ("transformers-4.52-eager", "transformers-5-static", "llama.cpp", "vl
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The specs of a page; `weights` are formats beside each model's own dtype, the usual ones if none."""
+    """The specs of a page; `weights` are formats beside each model's own dtype, the usual ones if none.
+
+    `command` is what makes the same page, empty if none does.
+    """
 
     models: tuple[Architecture, ...]
     devices: tuple[Device, ...]
     runtimes: tuple[Runtime, ...]
     weights: tuple[str, ...] = ()
+    command: str = ""
 
 
 def chosen(
@@ -45,11 +51,15 @@ def chosen(
     runtimes: Sequence[str | Runtime] = (), weights: Sequence[str] = (),
 ) -> Choices:  # fmt: skip
     """Specs by name or value, the usual ones where none are named; raises InputError for names that are not known."""
+    given = {"models": models, "devices": devices, "runtimes": runtimes, "weights": weights}
+    words = [f"--{name} {shlex.quote(','.join(map(str, each)))}" for name, each in given.items() if each]
+    named_all = all(isinstance(one, str) for each in given.values() for one in each)
     return Choices(
         _each_once(library.architecture(each) if isinstance(each, str) else each for each in models or MODELS),
         _each_once(library.device(each) if isinstance(each, str) else each for each in devices or DEVICES),
         _each_once(library.runtime(each) if isinstance(each, str) else each for each in runtimes or RUNTIMES),
-        tuple(dict.fromkeys(weights)),
+        tuple(dict.fromkeys(map(format_named, weights))),
+        " ".join(["roofsim explore", *words]) if named_all else "",
     )
 
 

@@ -28,8 +28,17 @@ from roofsim.web.numbers import OPERATORS, PLACES, VARIABLES, structure, varying
 OF_PASS = (*(each.name for each in fields(PassFigures)), "compute_time", "memory_time")
 """What the function of a pass gives."""
 SIZES = ("batch", "new", "context", "scored", "begins")
-"""What it takes, of these what varies."""
-OF_OPERATOR = tuple(each.name for each in fields(OperatorTimes) if each.type == "Number")
+"""What it takes, of these what varies; of a piece of prompts also how many tokens it has in all."""
+OF_OPERATOR: Mapping[str, Callable[[OperatorTimes], Number]] = MappingProxyType({
+    "kernels": lambda o: o.kernels,
+    "time": lambda o: o.time,
+    "compute_time": lambda o: o.by_bound["compute"],
+    "memory_time": lambda o: o.by_bound["memory"],
+    "host_time": lambda o: o.host_time,
+    "matrix_flops": lambda o: o.cost.matrix,
+    "vector_flops": lambda o: o.cost.vector,
+    "bytes": lambda o: o.cost.bytes,
+})  # fmt: skip
 """What it gives for each operator, if operators are asked for."""
 SHOWN = ("time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "energy", "bound")
 FIGURES: tuple[str, ...] = (
@@ -94,8 +103,8 @@ class Functions:
             passes.append(self._pass(KERNEL.sub(lambda found: kernels[int(found[1])], text), rows))
         texts = [self.texts.setdefault(text, len(self.texts)) for text in others.texts]
         numbers = []
-        for number, own, prefill, decode in others.requests:
-            request = texts[number], tuple(passes[i] for i in own), prefill, decode
+        for number, own, *phases in others.requests:
+            request: Any = texts[number], tuple(passes[i] for i in own), *phases
             numbers.append(self.requests.setdefault(request, len(self.requests)))
         return numbers
 
@@ -122,14 +131,16 @@ class Functions:
         graph = Graph()
         x = _variables(graph)
         sizes: dict[str, Any] = {name: graph.variable(name, whole=whole) for name, whole in opened.items()}
+        if "tokens" in sizes:
+            sizes["padding"] = sizes.pop("tokens") - sizes["batch"] * sizes["new"]
         s = varying(s, w, x)
         stack = replace(s.stack(w.dtype), terms=self.kernels.terms, activity=called_activity)
         p = replace(p, precision=s.precision(w), **sizes)
         found = run_pass(stack, p)
         rows = list(operator_times(stack, p))
         outputs = [getattr(found, name) for name in OF_PASS]
-        more = [getattr(row, name) for row in rows for name in OF_OPERATOR]
-        names = {name: f"a{i}" for i, name in enumerate(sizes)}
+        more = [read(row) for row in rows for read in OF_OPERATOR.values()]
+        names = {name: f"a{i}" for i, name in enumerate(opened)}
         text = javascript_list(graph, outputs, {**PLACES, **names}, list(names.values()), more, OPERATORS)
         return self._pass(text, [[row.layer, row.operator, row.kind, row.count] for row in rows])
 
@@ -155,6 +166,7 @@ class _Called(Evaluation):
         sizes = {name: x for name in SIZES if (x := getattr(p, name)) is not None}
         cut = p.phase == "prefill" and self.s.runtime.memory.chunk is not None
         if cut and not (self.s.architecture.prefix_tokens and p.logits == "all"):
+            sizes["tokens"] = p.tokens  # a whole number, which batch * new need not be to the last bit
             opened = dict.fromkeys(sizes, False)
         else:
             opened = {name: x.whole for name, x in sizes.items() if isinstance(x, Sum)}

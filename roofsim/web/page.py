@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from roofsim.web.cases import Step
+from roofsim.web.choices import Choices
+from roofsim.web.data import page_data
+from roofsim.web.pack import packed
+
 HERE = Path(__file__).parent
 LIBRARIES = ("d3.min.js", "plot.umd.min.js")
 
 
-def page(data: str) -> str:
+def page(choices: Choices, step: Step) -> str:
+    """The text of the page; `step` is told how many combinations are done of how many. Raises InputError."""
+    return around(packed(*page_data(choices, step)))
+
+
+def around(data: str) -> str:
     """The text of the page around its data, which are packed."""
     assets, vendor = HERE / "assets", HERE / "vendor"
     scripts = [vendor / name for name in LIBRARIES]

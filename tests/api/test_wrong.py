@@ -21,6 +21,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "compile": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "figures": "memory"},
     "sensitivity": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "over": "device.memory"},
     "report": {"model": "mamba-130m", "device": "orin", "runtime": "ideal"},
+    "explore": {"models": ("mamba-130m",), "device": "orin", "runtime": "ideal"},
     "sampling": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "trials": [1], "tokens": 16},
     "crossover": {"models": ("mamba-130m", "mamba-370m"), "device": "orin", "runtime": "ideal", "longest": 64},
     "compare": {"models": ("mamba-130m",), "device": "orin", "runtime": "ideal"},

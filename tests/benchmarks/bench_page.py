@@ -1,8 +1,10 @@
 """What the page of `roofsim explore` costs in a browser: ratios to a page that does nothing, in the same browser.
 
 Opening is the time until everything is drawn in full, beside the time to open a blank page. Dragging is the frames a
-second while the slider of the prompt moves with four models side by side, beside those of the same page at rest. Needs
-`chromium` and pins/page.txt; run it on a machine that does nothing else:
+second while the slider of the prompt moves in each of them with four models side by side, beside those of the same page
+at rest; how often the charts in sight are drawn anew; and the processor time of the page's thread for a frame, which
+other programs on the machine change least. Needs `chromium` and pins/page.txt; run it on a machine that does nothing
+else:
 
     python tests/benchmarks/bench_page.py [page.html]
 
@@ -11,7 +13,6 @@ Without a page it writes the default one: 20 models, 8 devices, 4 runtimes.
 
 from __future__ import annotations
 
-import math
 import shutil
 import subprocess
 import sys
@@ -24,16 +25,30 @@ from typing import Any
 from playwright.sync_api import Browser, sync_playwright
 
 RUNS = 5
-STEPS = 240
+STEPS = 300
 SETTLED = "document.documentElement.dataset.rested && !document.querySelector('.moving')"
 BLANK = "data:text/html,<title>blank</title>"
 DRAWN = """performance.getEntriesByName("drawn")[0]?.startTime
   ?? performance.getEntriesByType("navigation")[0].loadEventEnd"""
-FRAMES = """() => {
-  window.frames_ = [];
-  const note = (at) => { frames_.push(at); requestAnimationFrame(note); };
-  requestAnimationFrame(note);
-}"""
+DRAG = """([frames, moves]) => new Promise((done) => {
+  const range = document.getElementById("prompt");
+  const drawn = { crossover: 0, roofline: 0, where: 0, memory: 0 };
+  for (const key of Object.keys(drawn)) {
+    const seen = new MutationObserver(() => (drawn[key] += 1));
+    seen.observe(document.querySelector(`#${key} .figure`), { childList: true });
+  }
+  const at = [];
+  const step = (now) => {
+    at.push(now);
+    if (at.length > frames) return done({ at, drawn });
+    if (moves) {
+      range.value = 200 + 120 * Math.sin(at.length / 12);
+      range.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+    requestAnimationFrame(step);
+  };
+  requestAnimationFrame(step);
+})"""
 
 
 def opening(browser: Browser, address: str, wait: bool) -> float:
@@ -47,24 +62,18 @@ def opening(browser: Browser, address: str, wait: bool) -> float:
     return float(taken) / 1000
 
 
-def rate(page: Any, moves: bool) -> tuple[float, float]:
-    """Frames a second, and the longest time between two of them, while the slider moves or nothing does."""
-    box = page.locator("#prompt").bounding_box()
-    y = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + box["width"] / 2, y)
-    if moves:
-        page.mouse.down()
-    page.evaluate(FRAMES)
-    for step in range(STEPS):
-        if moves:
-            page.mouse.move(box["x"] + box["width"] * (0.5 + 0.3 * math.sin(step / 12)), y)
-        else:
-            page.wait_for_timeout(8)
-    frames = page.evaluate("frames_")
-    if moves:
-        page.mouse.up()
-    between = [later - earlier for earlier, later in pairwise(frames)]
-    return 1000 * len(between) / sum(between), max(between)
+def rate(page: Any, moves: bool) -> tuple[float, float, dict[str, float]]:
+    """Frames a second, the longest between two of them, and redraws of each chart a second, while the slider moves."""
+    found = page.evaluate(DRAG, [STEPS, moves])
+    between = [later - earlier for earlier, later in pairwise(found["at"])]
+    seconds = sum(between) / 1000
+    return len(between) / seconds, max(between), {key: count / seconds for key, count in found["drawn"].items()}
+
+
+def busy(metrics: Any) -> float:
+    """Seconds of processor time that the page's thread has worked."""
+    said = {row["name"]: row["value"] for row in metrics.send("Performance.getMetrics")["metrics"]}
+    return float(said["TaskDuration"])
 
 
 def main(arguments: list[str]) -> int:
@@ -86,10 +95,16 @@ def main(arguments: list[str]) -> int:
         page.evaluate(f"location.hash = 'models={','.join(names)}'")
         page.wait_for_timeout(400)
         page.wait_for_function(SETTLED)
-        idle, _ = rate(page, moves=False)
-        dragged, longest = rate(page, moves=True)
+        idle, _, _ = rate(page, moves=False)
+        metrics = page.context.new_cdp_session(page)
+        metrics.send("Performance.enable", {"timeDomain": "threadTicks"})
+        before = busy(metrics)
+        dragged, longest, drawn = rate(page, moves=True)
+        each = 1000 * (busy(metrics) - before) / STEPS
         said = f"{dragged:.0f} frames a second with {len(names)} models, {dragged / idle:.2f} of those at rest"
         print(f"dragging: {said}; the longest took {longest:.0f} ms")
+        print(f"the page's thread: {each:.1f} ms of processor time for a frame")
+        print("redraws a second: " + ", ".join(f"{key} {count:.0f}" for key, count in drawn.items()))
         browser.close()
     return 0
 

@@ -44,7 +44,7 @@ MORE = {
     "models": ["models --kind ssm"],
 }
 """Command lines beside the examples of the help."""
-SHOWING = sorted(set(modules()) - {"import", "new", "report"})
+SHOWING = sorted(set(modules()) - {"explore", "import", "new", "report"})
 
 
 def table(text):

@@ -15,7 +15,7 @@ from roofsim.report.formats import FORMATS
 
 SUMMARIES = {name: summary(module) for name, module in modules().items()}
 COMMANDS = sorted(SUMMARIES)
-SHOWING = [name for name in COMMANDS if name not in ("import", "new", "report")]
+SHOWING = [name for name in COMMANDS if name not in ("explore", "import", "new", "report")]
 """Commands that show a result, in any form; the others write a file of their own."""
 DRAWN = re.compile(r" --(plot|draw|theme) \S+")
 CONTEXT = click.Context(group, info_name="roofsim")

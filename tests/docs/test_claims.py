@@ -56,8 +56,13 @@ def options() -> set[str]:
     """Every option of every command, and those of our tools."""
     context = click.Context(group)
     commands = [group, *(group.get_command(context, name) for name in modules())]
-    known = {word for c in commands if c for p in c.get_params(context) for word in (*p.opts, *p.secondary_opts)}
-    return known | {word for path in (ROOT / "tools").glob("*.py") for word in OPTION.findall(path.read_text("utf-8"))}
+    # not by get_params: what a command's help is called is kept from the first context that asks
+    known = {word for c in commands if c for p in c.params for word in (*p.opts, *p.secondary_opts)}
+    return (
+        known
+        | {"-h", "--help"}
+        | {word for path in (ROOT / "tools").glob("*.py") for word in OPTION.findall(path.read_text("utf-8"))}
+    )
 
 
 def test_there_are_pages() -> None:

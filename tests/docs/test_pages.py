@@ -6,23 +6,26 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from roofsim import library
 from roofsim.cli import modules
 from roofsim.engine.passes import BOUNDS
-from roofsim.foundation.cost import COLUMNS
+from roofsim.engine.roofline import machine, terms
+from roofsim.foundation.cost import COLUMNS, Cost
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.schema import variant
+from roofsim.lowering.kernels import Class, Kernel
 from roofsim.model.meanings import MEANINGS
 from roofsim.model.part import PARTS, Part
 from roofsim.model.step import Latents, Pass, Precision
 from roofsim.ops.base import REGISTER
 from roofsim.prediction.metrics import METRICS
 from roofsim.report.docs import __main__ as docs
-from roofsim.report.docs import console, markdown, order, parts
+from roofsim.report.docs import console, kernels, markdown, order, parts
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -183,6 +186,23 @@ def test_the_printed_costs_of_an_operator_are_its_numbers(name: str, latents: La
         for column in COLUMNS:
             number = parts.column(symbolic, column).subs(named).subs(known)
             assert float(number) == pytest.approx(getattr(real.cost, column), rel=1e-9), (real.name, column)
+
+
+@pytest.mark.parametrize("like", get_args(Class))
+def test_the_printed_terms_of_a_class_of_kernel_are_its_numbers(like: Class) -> None:
+    m = machine(library.device("jetson-orin-nano-8gb"), library.host("desktop"), "bf16")
+    of_machine = {SYMBOLS[name][0]: getattr(m, name) for name in
+                  ("matrix_rate", "vector_rate", "bandwidth", "cache", "units", "clock")}  # fmt: skip
+    of_kernel = {"matrix": 3e12, "vector": 7e9, "weights": 5e8, "activations": 2e8, "state": 3e7, "fill": 1e4}
+    known = {PARAMETERS[name].symbol: value for name, value in m.parameters.items()} | of_machine
+    known |= {kernels.OF_KERNEL[name][0]: value for name, value in of_kernel.items()}
+    fill = of_kernel.pop("fill")
+    found = terms(Kernel("", like, Cost(**of_kernel), fill=fill), m)
+    printed = [each.subs({markdown.symbol(sign): value for sign, value in known.items()})
+               for each in kernels.terms_of(like)]  # fmt: skip
+    assert [float(each) for each in printed] == pytest.approx(
+        [found.compute, found.filling, found.memory, found.fixed], rel=1e-9
+    )
 
 
 def links(page: Path) -> list[str]:

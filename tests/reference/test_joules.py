@@ -85,6 +85,11 @@ def test_the_parts_of_the_energy_are_what_each_draws_and_share_what_the_limit_de
     assert sum(parts) == pytest.approx(energy(drawing(**LIMITED), M, 10, done))
 
 
+def test_parts_are_known_where_the_limit_alone_is_stated() -> None:
+    found = joules(drawing(tdp="100 W"), M, 10, Activity(5))
+    assert (found.idle, found.waiting, found.active) == pytest.approx((100, 45, 90 * 0.1 * 5))
+
+
 def test_of_a_device_whose_power_nobody_states_no_part_is_known() -> None:
     found = joules(drawing(), M, 10, Activity(1, 2, 3))
     assert all(getattr(found, part) != getattr(found, part) for part in Joules.__dataclass_fields__)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from roofsim.engine.compiled import CHUNK, Function
 from roofsim.engine.derivative import derivative, gradient
-from roofsim.engine.emit import size
+from roofsim.engine.emit import javascript_list, size
 from roofsim.engine.graph import Graph, NotPolynomial, Sum
 from roofsim.engine.regime import expand, text
 from roofsim.foundation.arith import at_least, ceil, leading, maximum, minimum, share
@@ -236,3 +236,27 @@ def test_terms_are_told_by_their_size_and_small_ones_only_counted() -> None:
     values = {"a": 2.0, "b": 10.0, "c": 1e-9}
     told = text({(("a", 1),): 3.0, (("b", -1), ("a", 2)): -100.0, (("c", 1),): 1.0, (): 0.0}, values)
     assert told == "- 100 a^2 / b + 3 a + 1 smaller"
+
+
+def test_a_call_is_written_once_and_its_results_are_read_from_it() -> None:
+    graph = Graph()
+    a = graph.variable("a")
+    first, second = graph.called("f", (2 * a, 3.0), 2)
+    same, _ = graph.called("f", (2 * a, 3.0), 2)
+    other, _ = graph.called("f", (2 * a, 4.0), 2)
+    assert (first - same, first.positive) == (0.0, True)
+    text = javascript_list(graph, [first + 5 * second, other], {"a": "x"}, ["x"])
+    assert text.splitlines() == [
+        "(x) => {", "let r0, r1;", "r0 = f(2.0 * x, 3.0);", "r1 = f(2.0 * x, 4.0);",
+        "return [r0[0] + 5.0 * r0[1],r1[0]];", "}",
+    ]  # fmt: skip
+
+
+def test_what_only_more_outputs_need_comes_after_the_others_are_given() -> None:
+    graph = Graph()
+    a, b = graph.variable("a"), graph.variable("b")
+    text = javascript_list(graph, [maximum(a, b)], {"a": "x", "b": "y"}, ["x", "y"], [maximum(a, 7), a], "more")
+    assert text.splitlines() == [
+        "(x,y) => {", "let r0, r1;", "r0 = Math.max(x, y);", "if (!more) return [r0];", "r1 = Math.max(x, 7.0);",
+        "return [r1,x];", "}",
+    ]  # fmt: skip

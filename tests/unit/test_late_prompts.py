@@ -11,7 +11,7 @@ from roofsim.engine.passes import run_pass
 from roofsim.foundation.schema import variant
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.setup import Setup, setup
-from roofsim.prediction.steps import late, samples
+from roofsim.prediction.steps import late, pieces, samples
 from roofsim.specs.workload import Workload, workload
 
 MOST = 16384
@@ -101,3 +101,11 @@ def test_the_mean_of_the_steps_of_a_request_has_it_among_them() -> None:
     assert e.step[1] == pytest.approx(plain.step[1] + more.energy / 32)
     assert sum(share for share, _ in samples(32)) == pytest.approx(1)
     assert e.decode == plain.decode
+
+
+def test_pieces_have_whole_tokens_where_those_of_a_sequence_are_not():
+    """17.5 prompts of 117 tokens side by side make 2,048: four pieces of 512, and none of what a last bit leaves."""
+    s = setup("mamba2-780m", "rtx-4090", "llama.cpp")
+    found = pieces(s, workload(batch=137, prompt=117))
+    assert [p.tokens for _, p in found] == [512, 512, 512, 512]
+    assert sum(times * p.new * p.batch for times, p in found) == pytest.approx(137 * 117)

@@ -364,3 +364,9 @@ def test_tiles_fill_rounds_or_are_shared_out_cut_by_cut_and_added_up(
 ) -> None:
     found = terms(Kernel("k", "quantised_tiles", Cost(), tiles=tiles, cuts=4, tile=1024, sums=1), IDEAL)
     assert (found.compute, found.fixed) == pytest.approx((computed, summed))
+
+
+def test_the_time_of_a_launch_is_that_of_the_term_that_decides_it():
+    kernel = Kernel("k", "stream", Cost(vector=640.0, activations=16.0))
+    assert terms(kernel, IDEAL).bound_times == {"compute": 10.0, "memory": 0.0, "launch": 0.0}
+    assert terms(replace(kernel, cost=Cost(activations=16.0)), IDEAL).bound_times["memory"] == 2.0

@@ -21,5 +21,5 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
     node = shutil.which("node") or shutil.which("nodejs")
     if node is None:
         pytest.skip("there is no node to ask the page in; tests/browser asks one in a browser")
-    data, functions = page_data(chosen(MODELS, DEVICES, RUNTIMES), "roofsim explore", lambda done, size: None)
+    data, functions = page_data(chosen(MODELS, DEVICES, RUNTIMES), lambda done, size: None)
     return by_node(node, packed(data, functions), tmp_path_factory.mktemp("page"))

@@ -70,16 +70,18 @@ def kernels() -> Iterator[str]:
     )
     moved = _moved()
     yield formula("B_m", moved).replace("\\text{B m}", symbolic.latex(symbol(MOVED)))
-    yield table(["class", "what it is", *(inline(symbol(name)) for name in TERMS)],
-                [[f"`{like}`", WORDS[like], *_row(like, moved)] for like in get_args(Class)])  # fmt: skip
+    rows = [[f"`{like}`", *_row(like, moved)] for like in get_args(Class)]
+    yield table(["class", *(inline(symbol(name)) for name in TERMS)], rows)
+    yield "## Classes"
+    yield table(["class", "what it is"], [[f"`{like}`", WORDS[like]] for like in get_args(Class)])
 
 
-TERMS = ("t_compute", "t_fill", "t_memory", "t_fixed")
+TERMS = tuple(f"t_\\text{{{name}}}" for name in ("compute", "fill", "memory", "fixed"))
 
 
 def _row(like: Class, moved: Any) -> list[str]:
     """The terms of a class, memory with the bytes that are moved under their symbol; nothing for 0."""
-    compute, fill, memory, fixed = _terms(like)
+    compute, fill, memory, fixed = terms_of(like)
     short = symbol(MOVED) / SYMPY.simplify(moved / memory)
     fill = symbol(TERMS[2]) if fill == SYMPY.Max(0, memory) else fill
     return [inline(term) if term != 0 else "" for term in (compute, fill, short, fixed)]
@@ -91,7 +93,7 @@ def _whole() -> Any:
     return fixed + SYMPY.Max(compute + fill, memory, evaluate=False)
 
 
-def _terms(like: Class) -> list[Any]:
+def terms_of(like: Class) -> list[Any]:
     """What computing, filling, memory and the launch take, in symbols."""
     graph = Graph()
     names = ("matrix_rate", "vector_rate", "bandwidth", "cache", "units", "clock")
@@ -108,4 +110,4 @@ def _terms(like: Class) -> list[Any]:
 def _moved() -> Any:
     """Bytes that memory is asked for: those of any class at the bandwidth that it reaches."""
     reached = symbol(SYMBOLS["bandwidth"][0]) * symbol(PARAMETERS["memory_efficiency"].symbol)
-    return SYMPY.expand(_terms("stream")[2] * reached)
+    return SYMPY.expand(terms_of("stream")[2] * reached)

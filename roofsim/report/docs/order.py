@@ -45,7 +45,6 @@ ORDER: Sequence[Chapter] = (
         Page("explore.md", "Explore in a browser", "Every slider is the model: one file without a server"),
         Page("report.md", "One page for a ticket", "A prediction with its figures, sources and intervals in one file"),
     )),
-    Chapter("Gallery", (Page("gallery.md", "Gallery", "Every figure, with the command that draws it"),)),
     Chapter("Crossovers", (
         Page("crossovers.md", "Crossovers", "From which length one model overtakes another, how sure that is, and why"),
     )),
@@ -97,6 +96,7 @@ ORDER: Sequence[Chapter] = (
         Page("cli.md", "Commands", "Help of every command"),
         Page("terminal.md", "In the terminal", "Completion in bash, zsh and fish; what is installed"),
     )),
+    Chapter("Gallery", (Page("gallery.md", "Gallery", "Every figure, with the command that draws it"),)),
     Chapter("Glossary", (Page("glossary.md", "Glossary", "The field's words as they are used here"),)),
     Chapter("Decisions", (
         Page("decisions.md", "Decisions", "Context, choice and what was measured, half a page each", "decisions"),

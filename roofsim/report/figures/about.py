@@ -15,12 +15,13 @@ from roofsim.report.figures.style import tokens
 from roofsim.specs.workload import Workload
 
 
-def case(s: Setup, w: Workload, *without: str, interval: bool = True) -> tuple[str, str]:
-    """Two lines: where it runs, and what is asked for but for what the figure varies, with what its band is."""
+def case(s: Setup, w: Workload, *without: str, mark: str = "band") -> tuple[str, str]:
+    """Two lines: where it runs, and what is asked for but for what the figure varies, with what its band is, or
+    whatever `mark` the interval has; none if that is empty."""
     host = f", host {s.host.id}" if s.host and s.runtime.host.mode in ("eager", "inline") else ""
     said = [asked(w, *without), *s.changes]
-    if interval:
-        said.append(f"band: {rests_on([s.calibration_name])}")
+    if mark:
+        said.append(f"{mark}: {rests_on([s.calibration_name])}")
     return on(s.device.name, s.runtime.name, s.model_name) + host, ", ".join(filter(None, said))
 
 

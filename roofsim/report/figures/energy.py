@@ -56,5 +56,5 @@ def energy(e: Energies, s: Setup, w: Workload, *, theme: Theme = "light") -> Fig
             [], [], color=ink(0.55), lw=0.9, ls=(0, (4, 2)), label=f"{interval_label(e.calibration)}, of the sum"
         )
         figure.legend(handles=[*handles, *lines], loc="outside lower center", ncols=6)
-        heading(figure, "Energy of a token, and what it is spent on", *case(s, w, "prompt", "generate", interval=False))
+        heading(figure, "Energy of a token, and what it is spent on", *case(s, w, "prompt", "generate", mark=""))
         return figure

@@ -97,7 +97,8 @@ def apart(wanted: Any, step: float, low: float, high: float) -> Any:
 
 
 DIRECTIONS = ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1), (1, 0), (-1, 0))
-RING = np.array([[np.cos(a), np.sin(a)] for a in np.arange(8) * np.pi / 4])
+DISC = np.array([[r * np.cos(a), r * np.sin(a)] for r in (0, 0.5, 1) for a in np.arange(8) * np.pi / 4])
+"""Places in a mark of radius 1: covering one counts as much as covering a good piece of a line."""
 
 FAR = (4.0, 9.0, 15.0, 22.0, 30.0)
 """Points from what is named to its name."""
@@ -121,8 +122,8 @@ def among(axes: Axes, labels: Sequence[Label], avoid: Any = (), size: float = SI
     to_pixels = axes.transData.transform
     points = [np.asarray(to_pixels((each.x, each.y))) for each in labels]
     lines = np.reshape(to_pixels(avoid), (-1, 2)) if len(avoid) else np.empty((0, 2))
-    marks = [at + RING * each.radius * scale for at, each in zip(points, labels, strict=True)]
-    drawn = np.vstack([lines, *points, *marks])
+    marks = [at + DISC * each.radius * scale for at, each in zip(points, labels, strict=True)]
+    drawn = np.vstack([lines, *marks])
     taken = [each.get_window_extent().extents for each in axes.texts if each.get_text() and each.get_visible()]
     for each, point in zip(labels, points, strict=True):
         extent = np.array([HINTED * width_of(each.text, size), LINE * size]) * scale

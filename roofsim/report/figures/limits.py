@@ -11,13 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MultipleLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator
 
 from roofsim.foundation.units import show
 from roofsim.prediction.setup import Setup
 from roofsim.report.figures.captions import rests_on, shared
 from roofsim.report.figures.labels import SIZE, Label, at_ends, outlined, readable, settle, spread
 from roofsim.report.figures.panels import panels, width
+from roofsim.report.figures.scales import AROUND
 from roofsim.report.figures.style import Key, colours, heading, ink, look, quantities, tokens
 from roofsim.report.theme import Theme
 from roofsim.studies.limits import PARTS, LimitsResult
@@ -77,12 +78,17 @@ def limits(cases: Sequence[Held], *, theme: Theme = "light") -> Figure:
 def _draw(axes: Axes, case: Held, hues: Mapping[str, str]) -> list[Any]:
     """One panel; the names of its parts, to be parted."""
     r, room, whole = case.result, case.result.room.bytes, _whole(case)
-    lengths, reserved = np.array([each.prompt for each in r.at]), _reserved(r)
+    lengths = np.array([float(each.prompt) for each in r.at])
+    alone = lengths[0] if len(lengths) == 1 else None
+    if alone:  # a length alone is drawn around itself
+        lengths = alone * np.array([1 / AROUND, AROUND])
+    reserved = np.broadcast_to(_reserved(r), lengths.shape)
     top = _top(case)
     quantities(axes, "y", "B", 0, top, log=False)
     bottom = np.zeros(len(lengths))
     names = []
     for part, values in _visible(case).items():
+        values = np.broadcast_to(values, lengths.shape)
         axes.fill_between(lengths, bottom, bottom + values, color=hues[part], alpha=0.8, lw=0)
         middle = bottom + values / 2
         if values[-1] > THIN * top:
@@ -113,7 +119,7 @@ def _draw(axes: Axes, case: Held, hues: Mapping[str, str]) -> list[Any]:
         axes.axvline(r.limits.max_prompt, color=ink(), lw=1, ls=(0, (1, 1.5)))
     axes.set_xlim(lengths[0], max(last, lengths[0] + 1))
     step = 2.0 ** np.ceil(np.log2(max(last - lengths[0], 8) / TICKS))
-    axes.xaxis.set_major_locator(MultipleLocator(step))
+    axes.xaxis.set_major_locator(FixedLocator([alone]) if alone else MultipleLocator(step))
     axes.xaxis.set_major_formatter(FuncFormatter(tokens))
     axes.set_xlabel("prompt length (tokens)")
     axes.set_ylabel("peak memory")

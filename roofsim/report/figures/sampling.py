@@ -29,7 +29,7 @@ def sampling(r: SamplingResult, s: Setup, w: Workload, *, theme: Theme = "light"
     Hollow marks do not fit. Equivalent work counts each byte as so many FLOP as the device could do meanwhile.
     """
     with look(theme):
-        about = (*case(s, w, "batch", "generate", interval=False), SAID[r.shared])
+        about = (*case(s, w, "batch", "generate", mark=""), SAID[r.shared])
         if r.budget is None:
             figure = _costs(r)
             heading(figure, "What trials of one prompt cost", *about)

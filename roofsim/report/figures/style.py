@@ -391,8 +391,10 @@ def _places(unit: str, low: float, high: float, most: int, *, log: bool) -> Iter
             yield found
 
 
-def lengths(axes: Axes, low: float, high: float, words: str = "prompt length (tokens)") -> None:
-    """A logarithmic axis of tokens at powers of two, as many as the axes have room for."""
+def lengths(
+    axes: Axes, low: float, high: float, words: str = "prompt length (tokens)", at: Sequence[float] = ()
+) -> None:
+    """A logarithmic axis of tokens, at these if there is room for all of them, else at as many powers of two."""
     axes.set_xscale("log", base=2)
     axes.set_xlim(low, high)
     axes.set_xlabel(words)
@@ -400,7 +402,11 @@ def lengths(axes: Axes, low: float, high: float, words: str = "prompt length (to
     width = 72 * axes.get_window_extent().width / axes.figure.dpi
     most = max(int(width // ROOM_OF_TOKENS), 2)
     step = max(-(-(last - first + 1) // most), 1)
-    axes.xaxis.set_major_locator(FixedLocator([2.0**k for k in range(first, last + 1, step)]))
+    scale = SHRINKS * width / math.log(high / low)
+    apart = [scale * math.log(b / a) > ROOM_OF_TOKENS for a, b in pairwise(at)]
+    axes.xaxis.set_major_locator(
+        FixedLocator(list(at) if at and all(apart) else [2.0**k for k in range(first, last + 1, step)])
+    )
     axes.xaxis.set_major_formatter(FuncFormatter(tokens))
     axes.xaxis.set_minor_locator(NullLocator())
 
@@ -413,4 +419,6 @@ def tokens(value: float, _: object = None) -> str:
     """A number of tokens as an axis says it: 64k, 1M."""
     if value >= 2**20 and value % 2**20 == 0:
         return f"{value / 2**20:g}M"
-    return f"{value / 1024:g}k" if value >= 1024 else f"{value:g}"
+    if value >= 1024 and value * 4 % 1024 == 0:
+        return f"{value / 1024:g}k"
+    return f"{value:,.0f}" if value % 1 == 0 else f"{value:g}"

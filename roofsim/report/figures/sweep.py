@@ -152,8 +152,8 @@ def _panel(axes: Axes, drawn: Sequence[_Line], along: str, name: str, unit: Mapp
     xs = [float(row[along]) for each in drawn for row in each.rows]
     ys = [float(row[name]) for each in drawn for row in each.rows if row[name] is not None]
     low, high = min(xs) / EDGE, max(xs) * EDGE
-    if along in COUNTS and high > 4 * low > 0:
-        lengths(axes, low, high, "")
+    if along in COUNTS and low > 0:
+        lengths(axes, low, high, "", sorted(set(xs)))
     elif low < high:
         quantities(axes, "x", unit[along], low, high, log=high > 4 * low > 0)
     if ys:

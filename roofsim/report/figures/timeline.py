@@ -12,6 +12,9 @@ from matplotlib.figure import Figure
 from roofsim.engine.memory import BUILDING, Held
 from roofsim.foundation import units
 from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.evaluation import figure as value_of
+from roofsim.prediction.fitted import reach, unsure
+from roofsim.prediction.intervals import FIGURES, Interval, scatter, with_slopes, within
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import last_piece
 from roofsim.prediction.words import MISFIT, beyond, room
@@ -62,9 +65,7 @@ def timeline(s: Setup, w: Workload, *, theme: Theme = "light") -> Figure:
         figure.legend(loc="outside lower center", ncols=len(PLACES))
         misfit = [each for each in beyond(e) if each.startswith(MISFIT)]
         piece = _piece(s, w)
-        heading(
-            figure, "Memory over the operators of a prefill" + piece, *case(s, w, "generate", interval=False), *misfit
-        )
+        heading(figure, "Memory over the operators of a prefill" + piece, *case(s, w, "generate", mark="±"), *misfit)
         return figure
 
 
@@ -90,10 +91,19 @@ def _peak(axes: Axes, e: Evaluation, steps: Sequence[Held], held: np.ndarray, to
     """Mark where most is held, and say the whole peak."""
     at = int(np.argmax(held))
     left = at > len(steps) / 2
-    said = f"peak {units.show(float(e.memory.peak), 'B')}, of it weights {units.show(float(e.memory.weights), 'B')}"
+    peak = float(e.memory.peak)
+    off = f"{100 * (_within(e)[1] / peak - 1):.1g} %"
+    said = f"peak {units.show(peak, 'B')} ±{off}, of it weights {units.show(float(e.memory.weights), 'B')}"
     axes.plot([at], [held[at]], marker="v", ms=6, color=ink(), clip_on=False)
     axes.annotate(said, (at, held[at]), xytext=(-7 if left else 7, 2), textcoords="offset points", va="bottom",
                   ha="right" if left else "left", fontsize=7.5, bbox=_ground())  # fmt: skip
+
+
+def _within(e: Evaluation) -> Interval:
+    """The 95 % interval of the peak."""
+    path, measured = FIGURES["peak"]
+    known = unsure(e.s, reach(e.s, e.w))
+    return within(known, value_of(path)(e.under(with_slopes(known, e.w))), scatter(known, measured))
 
 
 def _ground() -> dict[str, Any]:

@@ -74,9 +74,15 @@ def _bound(p: PassPrediction) -> str:
     return f"{p.bound}".capitalize()
 
 
+SEEN = 1e-3
+"""Shares of less are not told."""
+
+
 def _most(p: PassPrediction) -> str:
     """The operator that takes most of the device's time in a pass, and how long the device waits for launches."""
     first: OperatorRow = max(p.operators, key=lambda o: float(o.time))
     most = f"{first.operator} takes {Figure(first.time / p.device_time, '%')} of the device time"
-    waits = f"; the device waits for {Figure(p.idle_time / p.time, '%')} of the pass" if p.bound == "launch" else ""
-    return most + waits
+    waits = float(p.idle_time / p.time)
+    if p.bound != "launch" or waits < SEEN:
+        return most
+    return f"{most}; the device waits for {Figure(waits, '%')} of the pass"

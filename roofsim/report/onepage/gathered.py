@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from roofsim.explore.advise import Advice, advise
 from roofsim.explore.sensitivity import Sensitivities, sensitivities
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.prediction.intervals import Interval
@@ -48,8 +49,10 @@ class Gathered:
 
     @cached_property
     def memory(self) -> LimitsResult:
-        """The same at the lengths of its figure."""
-        return limits(self.s, self.w, spread(self.limits))
+        """The same at the lengths of its figure, which reaches the prompt too where that does not fit."""
+        first, *_, last = (each.prompt for each in self.limits.at)
+        ends = limits(self.s, self.w, [first, max(last, self.w.prompt)])
+        return limits(self.s, self.w, spread(ends))
 
     @cached_property
     def within(self) -> Mapping[str, tuple[Interval, ...]]:
@@ -77,6 +80,21 @@ class Gathered:
         return remedies(self.s, self.w)
 
     @cached_property
+    def advice(self) -> Advice | None:
+        """Of a request that does not fit, what `roofsim advise` says of other software and weights on this device.
+
+        None of one that fits, and where no usual software is written for the device.
+        """
+        if self.prediction.fits:
+            return None
+        counts = {name: getattr(self.w, name) for name in ("batch", "prompt", "generate")}
+        budgets = {"max_memory": self.prediction.capacity}
+        try:
+            return advise(self.s.architecture, device=self.s.device, budgets=budgets, **counts)
+        except InputError:
+            return None
+
+    @cached_property
     def crossings(self) -> tuple[Comparison, ...]:
         """What `roofsim crossover` says of the model and each of the others, by each metric; raises Unsupported."""
         setups = dict(enumerate((self.s, *self.against)))
@@ -98,6 +116,7 @@ class Gathered:
             **self.prediction.to_dict(),
             "memory_at": self.limits.to_dict()["memory"],
             "remedies": plain(self.remedies),
+            "advice": None if self.advice is None else self.advice.to_dict(),
             "moves": [each.to_dict() for each in self.moves],
             "against": [each.to_dict() for each in self.crossings],
         }

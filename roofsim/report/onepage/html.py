@@ -17,7 +17,7 @@ DARK = "@media (prefers-color-scheme: dark)"
 LEAST, MOST = 0.75, 1.15
 """How much smaller and larger than drawn a figure is shown: on a phone it scrolls before it cannot be read."""
 
-HEAD = """<!DOCTYPE html>
+FILE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -25,22 +25,33 @@ HEAD = """<!DOCTYPE html>
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>{title}</title>
-<style>html{{background:#ffffff}}body{{margin:0}}{dark}{{html{{background:#15181d}}}}</style>
+<style>html{{background:#ffffff}}body{{margin:0}}{dark}{{html{{background:#15181d}}}}
+{style}</style>
 </head>
 <body>
+{main}
+</body>
+</html>
 """
 
 
 def whole(page: Page) -> str:
     """A file that a browser opens."""
-    return f"{HEAD.format(title=text(page.title), dark=DARK)}{inside(page)}\n</body>\n</html>\n"
+    style, main = _parts(page)
+    return FILE.format(title=text(page.title), dark=DARK, style=style, main=main)
 
 
 def inside(page: Page) -> str:
     """What stands in the body, with its style: a part of any page, such as a notebook."""
+    style, main = _parts(page)
+    return f"<style>\n{style}</style>\n{main}"
+
+
+def _parts(page: Page) -> tuple[str, str]:
+    """The style of a page, with the colours of its figures, and what it holds."""
     colours: dict[str, tuple[str, str]] = {}
     main = "\n".join(_main(page, colours))
-    return f"<style>\n{_style(colours)}</style>\n{main}"
+    return _style(colours), main
 
 
 def _style(colours: Mapping[str, tuple[str, str]]) -> str:

@@ -9,6 +9,7 @@ from roofsim.foundation.version import __version__
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import columns
 from roofsim.prediction.words import MISFIT, meaning_of_intervals
+from roofsim.report.advise import advice_tables
 from roofsim.report.calibrated import calibration_tables
 from roofsim.report.compare import remedy_table
 from roofsim.report.crossover import crossover_tables, row_notes
@@ -43,17 +44,24 @@ def _sections(g: Gathered) -> Iterator[Section]:
     yield Section("cautions", "Cautions", _cautions(g))
     yield Section("figures", "Figures", tuple(pictures(g)))
     if g.crossings:
-        yield Section("against", f"Against {' and '.join(each.model_name for each in g.against)}", _against(g))
+        others = [each.model_name for each in g.against]
+        named = " and ".join(others) if len(others) <= NAMED else f"{len(others)} other models"
+        yield Section("against", f"Against {named}", _against(g))
     yield Section("passes", "Passes and memory", (request_table(p), pass_table(p), memory_table(p), _lengths(g)))
     tables = [operator_table(name, each, everything=True) for name, each in (("prefill", p.prefill),
                                                                           ("decode", p.decode))]  # fmt: skip
     yield Section("operators", "Operators", (*tables, Text(BASIS)))
-    yield Section("help", "What would help", (replace(remedy_table(p, g.remedies), title=HELP), *tornadoes(g)))
+    yield Section(
+        "help", "What would help", (*_fitting(g), replace(remedy_table(p, g.remedies), title=HELP), *tornadoes(g))
+    )
     yield Section("assumptions", "Assumptions", _assumptions(g))
     yield Section("sources", "Sources", tuple(_sources(g)))
     yield Section("intervals", "Calibration and intervals", tuple(_intervals(g)))
     yield Section("again", "How to make this page again", tuple(_again(g)))
 
+
+NAMED = 3
+"""So many other models are named in a heading."""
 
 HELP = "Changes of the stack, each alone, that make a figure better and none worse"
 
@@ -82,6 +90,16 @@ def _lower(text: str) -> str:
 def _lengths(g: Gathered) -> Table:
     table = limits_tables(g.limits, g.s.device.name, g.s.runtime.name)[0]
     return replace(table, title="Peak memory of a prefill by length of the prompt", notes=())
+
+
+def _fitting(g: Gathered) -> tuple[Block, ...]:
+    """What fits the device where the request does not."""
+    if g.advice is None:
+        return ()
+    if not g.advice.feasible:
+        return (Text("Nor does it fit this device with other software that is usual there, in the formats of each."),)
+    table, *_, last = advice_tables(g.advice)
+    return (replace(table, title="What fits this device with other software or weights", notes=last.notes[-1:]),)
 
 
 def _assumptions(g: Gathered) -> tuple[Block, ...]:

@@ -21,6 +21,7 @@
       x: { label: null, axis: null, ...options.x },
       y: { label: null, axis: null, ...options.y },
     });
+    svg.querySelector("style").remove(); // one that comes and goes has the whole page laid out anew
     svg.setAttribute("role", "img");
     svg.setAttribute("aria-label", options.ariaLabel ?? "");
     return svg;

@@ -225,7 +225,9 @@
     const { title, host } = roofsim.stack(asked);
     const known = roofsim.calibrations(asked);
     const used = known.find((one) => one.name === state.calibration) ?? known[0];
-    return [title, host && `host ${host}`, used?.title].filter(Boolean).join("; ");
+    const device = roofsim.devices.find((one) => one.name === state.device);
+    const on = [device.title, device.says].filter(Boolean).join(", ");
+    return [on, title, host && `host ${host}`, used?.title].filter(Boolean).join("; ");
   }
 
   /** What each list offers: of formats and calibrations what any of the chosen models has. */

@@ -2,7 +2,7 @@
 "use strict";
 {
   const view = ((globalThis.roofsim ??= {}).view ??= {});
-  const [FEW, MANY] = [20, 72];
+  const [FEW, MANY] = [14, 72];
   const GIB = 2 ** 30;
 
   function* draw(context) {

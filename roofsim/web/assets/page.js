@@ -102,7 +102,6 @@
       if (rested) return;
       const begun = now();
       document.documentElement.dataset.theme = theme.name;
-      answer(null, false);
       for (const panel of panels) if (panel.spec.rests) panel.section.classList.add("moving");
       while (waiting.length && now() - begun < BUDGET) {
         const panel = waiting.shift();
@@ -111,6 +110,7 @@
           false,
         );
       }
+      if (now() - begun < BUDGET) answer(null, false);
       if (waiting.length) {
         requestAnimationFrame(frame);
         framed = true;

@@ -106,10 +106,10 @@
         }),
         lines.map((line) => Plot.line(line, { x: "x", y: "y", stroke: theme.soft, strokeWidth: 1.5 })),
         Plot.ruleX(ridges, { x: "ridge", y1: ys[0], y2: "peak", stroke: theme.soft, strokeDasharray: "1 4" }),
-        view.chart.text(context, ridges, {
+        view.chart.text(context, spaced(ridges, px), {
           x: "ridge",
           y: ys[0],
-          text: (roof) => view.text.significant(roof.ridge),
+          text: (roof) => view.text.plain(roof.ridge),
           dy: -7,
           dx: 3,
           textAnchor: "start",
@@ -160,6 +160,18 @@
     return all.map(([, same]) => ({ ...same[0], dtype: [...new Set(same.map((roof) => roof.dtype))].join(", ") }));
   }
 
+  /** Of ridge points those whose numbers do not touch. */
+  function spaced(ridges, px) {
+    let free = -Infinity;
+    return d3
+      .sort(ridges, (roof) => roof.ridge)
+      .filter((roof) => {
+        if (px(roof.ridge) < free) return false;
+        free = px(roof.ridge) + view.scale.width(view.text.plain(roof.ridge), 10);
+        return true;
+      });
+  }
+
   function reading(point) {
     const { say } = view.text;
     return [
@@ -187,7 +199,7 @@
       : [];
     const over = roofs.map((roof) => `${roof.dtype} ${view.text.say(roof.peak, "FLOP/s")}`);
     const rates = [...new Set(roofs.map((roof) => view.text.say(roof.bandwidth, "B/s")))].join(" and ");
-    const keys = series.length > 1 ? view.keys(series) : [];
+    const keys = series.length > 1 ? [view.keys(series)] : [];
     p.append(
       ...keys,
       [
