@@ -103,20 +103,24 @@ class Report(OfOne):
 
 @dataclass(frozen=True, repr=False)
 class Page:
-    """A page to explore models, devices and runtimes on, in a browser: `html` is its text, `save` writes it."""
+    """A page to explore models, devices and runtimes on, in a browser: `html()` is its text, `save` writes it."""
 
     models: tuple[str, ...]
     devices: tuple[str, ...]
     runtimes: tuple[str, ...]
-    html: str = field(compare=False)
+    _text: str = field(compare=False)
 
     def __repr__(self) -> str:
         many = (f"{len(self.models)} models", f"{len(self.devices)} devices", f"{len(self.runtimes)} runtimes")
-        return f"a page of {', '.join(many)}, {len(self.html.encode()) / 1e6:.2f} MB"
+        return f"a page of {', '.join(many)}, {len(self._text.encode()) / 1e6:.2f} MB"
+
+    def html(self) -> str:
+        """The page as one HTML file, which needs nothing else."""
+        return self._text
 
     def save(self, path: AnyPath) -> None:
         """Write it as an HTML file, which appears whole or not at all."""
-        writing.text(checked.path("path", path), self.html)
+        writing.text(checked.path("path", path), self._text)
 
 
 def explore(

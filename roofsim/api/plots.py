@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,13 +55,27 @@ def save(figure: Figure, path: AnyPath) -> None:
     style.save(figure, target)
 
 
-def roofline(found: Prediction, *, theme: Theme = "light") -> Figure:
-    """The operators of a prediction of numbers on the roofline of its device."""
-    _is(found, "Prediction")
-    from roofsim.report.figures.prediction import prediction
+def roofline(found: Prediction, *others: Prediction, theme: Theme = "light") -> Figure:
+    """The operators of predictions of numbers on the roofline of their device, a panel for each prediction."""
+    every = (found, *others)
+    for each in every:
+        _is(each, "Prediction")
+        each._of_numbers("a roofline")
+    from roofsim.prediction.request import operator_intervals
+    from roofsim.report.figures.captions import apart
+    from roofsim.report.figures.roofline import Placed
+    from roofsim.report.figures.roofline import roofline as figure
 
-    found._of_numbers("a roofline")
-    return prediction("roofline", found.on, found.workload, theme=_themed(theme))
+    titles = apart(*_names(every), [each.workload for each in every])
+    cases = [Placed(each, each.on, operator_intervals(each.on, each.workload), title)
+             for each, title in zip(every, titles, strict=True)]  # fmt: skip
+    return figure(cases, theme=_themed(theme))
+
+
+def _names(every: Sequence[Prediction | LimitsResult | Crossover]) -> tuple[list[str], list[str], list[str]]:
+    """Models, devices and runtimes of several results; of pairs of models there is no one."""
+    models = [getattr(each, "model", "") for each in every]
+    return models, [each.device for each in every], [each.runtime for each in every]
 
 
 def memory(found: Prediction, *, theme: Theme = "light") -> Figure:
@@ -140,23 +155,35 @@ def explain(found: Explanation, *, theme: Theme = "light") -> Figure:
     return figure(found, curve(s, w, found.metric), s, w, theme=_themed(theme))
 
 
-def limits(found: LimitsResult, *, theme: Theme = "light") -> Figure:
-    """Memory by part over the length of the prompt."""
-    _is(found, "LimitsResult")
+def limits(found: LimitsResult, *others: LimitsResult, theme: Theme = "light") -> Figure:
+    """Memory by part over the length of the prompt, a panel for each result."""
+    every = (found, *others)
+    for each in every:
+        _is(each, "LimitsResult")
+    from roofsim.report.figures.captions import apart
     from roofsim.report.figures.limits import Held
     from roofsim.report.figures.limits import limits as figure
     from roofsim.studies.limits import limits, spread
 
-    s = found.on
-    return figure([Held(limits(s, found.workload, spread(found)), s)], theme=_themed(theme))
+    titles = apart(*_names(every), [each.workload for each in every])
+    held = [Held(limits(each.on, each.workload, spread(each)), each.on, title)
+            for each, title in zip(every, titles, strict=True)]  # fmt: skip
+    return figure(held, theme=_themed(theme))
 
 
-def crossover(found: Crossover, *, theme: Theme = "light") -> Figure:
-    """A metric of both models of every pair over length, with the crossings."""
-    _is(found, "Crossover")
+def crossover(found: Crossover, *others: Crossover, theme: Theme = "light") -> Figure:
+    """A metric of all models over length, with the crossings, a panel for each result; all are of one metric."""
+    every = (found, *others)
+    for each in every:
+        _is(each, "Crossover")
+    from roofsim.report.figures.captions import apart
     from roofsim.report.figures.crossover import crossover as figure
 
-    return figure([found], *found.names, theme=_themed(theme))
+    if len({pair.metric for each in every for pair in each.pairs}) > 1:
+        raise InputError("others: crossovers of the same metric are needed")
+    device, runtime = (found.names[i] if len({each.names[i] for each in every}) == 1 else "" for i in (0, 1))
+    titles = apart(*_names(every), [each.workload for each in every])
+    return figure(every, device, runtime, titles, theme=_themed(theme))
 
 
 def compare(found: Comparison, *, theme: Theme = "light") -> Figure:

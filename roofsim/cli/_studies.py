@@ -149,7 +149,7 @@ def refuse_of_many(plot: o.Plot | None, models: Sequence[str], options: Mapping[
 
     count = prod(len(each) for each in choices_of(models, options).values())
     if plot and count > MOST_PANELS:
-        raise InputError(too_many(count))
+        raise InputError(f"--plot: {too_many(count)}")
 
 
 study_options = o.stacked(

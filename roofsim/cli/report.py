@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from roofsim.cli import _options as o
@@ -13,7 +15,15 @@ from roofsim.foundation.errors import InputError
 
 
 @click.command()
-@_studies.case_options
+@o.models_argument(required=True)
+@o.device_option()
+@o.batch_option()
+@o.prompt_option()
+@o.generate_option()
+@o.stack_options()
+@o.format_options()
+@o.transfer_option
+@o.set_option()
 @click.option(
     "--against", type=o.Several(o.Name("models", "models/families")), multiple=True, callback=o.flat,
     metavar="MODEL,...", help="Compare with this model over the length of the prompt (repeatable).",
@@ -30,8 +40,7 @@ from roofsim.foundation.errors import InputError
 def command(
     models: tuple[str, ...], against: tuple[str, ...], form: str | None, output: str | None, quiet: bool, **options: Any
 ) -> None:
-    """Write a page about one request: a file that needs nothing else. MODELS is one model, and of all options but --set
-    and --against there is one value.
+    """Write a page about one request of one model: a file that needs nothing else.
 
     It opens with what it is about: whether it fits, how fast it is, how far it goes and what binds, each with its
     interval. Figures, operators, assumptions, sources and the command that makes it again follow.
@@ -44,12 +53,7 @@ def command(
     from roofsim.report.onepage.forms import form_of, written
     from roofsim.report.onepage.gathered import gathered
 
-    chosen = _studies.single(models, options)
-    if chosen is None:
-        raise InputError(
-            "report: a page is of one model on one device with one of everything, and several are asked for; "
-            "--against names models to compare with, `roofsim compare` puts several of anything into a table"
-        )
+    chosen = single(models, options)
     form = form or (form_of("--output", output) if output else "html")
     if output is None and sys.stdout.isatty():
         raise InputError("report: a page is for a browser; say where it goes, -o report.html or -o report.md")
@@ -63,3 +67,15 @@ def command(
     writing.text(output, text)
     if not quiet:
         click.echo(f"wrote {output}", err=True)
+
+
+def single(models: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The one case that is asked for; raises InputError for several."""
+    chosen = {name: options[name] for name in _studies.AXES if options.get(name) is not None}
+    words = [each for each in chosen.values() if isinstance(each, str)]
+    if len(models) > 1 or any("," in each and not os.path.exists(each) for each in words):
+        raise InputError(
+            "report: a page is of one model on one device with one of everything, and several are asked for; "
+            "--against names models to compare with, `roofsim compare` puts several of anything into a table"
+        )
+    return {"model": models[0], "runtime": None, **chosen}

@@ -36,6 +36,7 @@ class Function:
         return compile(self.source, "<compiled pass>", "exec")
 
     def _made(self, names: dict[str, Any]) -> Callable[..., tuple[Any, ...]]:
+        names |= NOT_KNOWN
         exec(self._code, names)
         function: Callable[..., tuple[Any, ...]] = names["f"]
         return function
@@ -98,6 +99,10 @@ PLAIN: Mapping[str, Callable[..., float]] = {
 }
 
 
+NOT_KNOWN: Mapping[str, float] = {"nan": math.nan}
+"""What the text of a figure that nobody knows is, such as the energy of a device whose power is not published."""
+
+
 def _machine_code(function: Function) -> Callable[..., Sequence[Any]]:
     """The outputs of arrays, point by point in a loop that numba compiles; raises MissingExtra without it."""
     try:
@@ -111,7 +116,7 @@ def _machine_code(function: Function) -> Callable[..., Sequence[Any]]:
     made = [f"y{i}" for i in range(len(function.outputs))]
     point = f"{', '.join(f'{y}[i]' for y in made)}, = f({', '.join(f'{v}[i]' for v in given)})"
     source = f"def loop({', '.join((*given, *made))}):\n    for i in range({given[0]}.size):\n        {point}\n"
-    names: dict[str, Any] = {**functions}
+    names: dict[str, Any] = {**functions, **NOT_KNOWN}
     exec(compile(function.source, "<compiled pass>", "exec"), names)
     names["f"] = njit(names["f"])
     exec(source, names)

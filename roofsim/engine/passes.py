@@ -24,7 +24,7 @@ from roofsim.engine.schedule import Stretch, Times, times
 from roofsim.foundation.arith import Number, at_least, maximum, share
 from roofsim.foundation.cost import Cost
 from roofsim.lowering.fused import unit_of
-from roofsim.lowering.kernels import Kernel, Lowered
+from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import LoweredRow, lower, plans
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
@@ -263,10 +263,7 @@ def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:
 
 @dataclass(frozen=True, slots=True)
 class OperatorTimes:
-    """One operator of one of `count` equal layers: device time, by what bounds it, host time, work, traffic.
-
-    What neither computing nor memory bounds is bound by its launch.
-    """
+    """One operator of one of `count` equal layers: its launches, their time, also by what bounds it, and their work."""
 
     layer: str
     operator: str
@@ -274,30 +271,31 @@ class OperatorTimes:
     count: int
     kernels: Number
     time: Number
-    compute_time: Number
-    memory_time: Number
+    by_bound: Mapping[Bound, Number]
     host_time: Number
-    matrix_flops: Number
-    vector_flops: Number
-    bytes: Number
+    cost: Cost
 
 
-def operator_times(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) -> Iterator[OperatorTimes]:
+def operator_times(stack: Stack, p: Pass) -> Iterator[OperatorTimes]:
     """The operators of one pass that launch anything, for numbers and all else."""
-    run, m = _Run(stack, p, rows), stack.machine
+    for times_, _ in _operators(stack, p):
+        yield times_
+
+
+def _operators(stack: Stack, p: Pass) -> Iterator[tuple[OperatorTimes, Sequence[tuple[Kernel, Terms]]]]:
+    """The operators of one pass that launch anything, each with its kernels and their terms."""
+    run, m = _Run(stack, p, None), stack.machine
     for row, timed in zip(run.rows, run.terms, strict=True):
         for (operator, lowered), each in zip(row, timed, strict=True):
-            if not lowered.kernels:
-                continue
-            cost = sum((k.cost * k.count for k, _ in each), Cost())
-            bounded = [(k.count, t.bound_times) for k, t in each]
-            yield OperatorTimes(
-                row.row.layer, operator.name, operator.kind, row.row.count,
-                sum(0 if k.joined else k.count for k, _ in each), sum(k.count * t.time for k, t in each),
-                sum(many * of["compute"] for many, of in bounded), sum(many * of["memory"] for many, of in bounded),
-                sum(k.count * launch_time(k, stack.runtime, m, p.phase) for k, _ in each),
-                cost.matrix, cost.vector, cost.bytes,
-            )  # fmt: skip
+            if lowered.kernels:
+                bounded = [(k.count, t.bound_times) for k, t in each]
+                yield OperatorTimes(
+                    row.row.layer, operator.name, operator.kind, row.row.count,
+                    sum(0 if k.joined else k.count for k, _ in each), sum(k.count * t.time for k, t in each),
+                    {bound: sum(n * of[bound] for n, of in bounded) for bound in bounded[0][1]},
+                    sum(k.count * launch_time(k, stack.runtime, m, p.phase) for k, _ in each),
+                    sum((k.cost * k.count for k, _ in each), Cost()),
+                ), each  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,31 +331,24 @@ SUMMED = tuple(f.name for f in fields(OperatorRow) if f.type == "Number")
 
 def operators(stack: Stack, p: Pass, basis: Callable[[str], Basis]) -> Iterator[OperatorRow]:
     """The operators of one pass that launch anything (for numbers, not for arrays); `basis` is of a parameter."""
-    for row in lower(stack.architecture, stack.runtime, p, stack.device):
-        for operator, lowered in row:
-            if lowered.kernels:
-                launches = sum(k.count * launch_time(k, stack.runtime, stack.machine, p.phase) for k in lowered.kernels)
-                yield _operator_row(row, operator.name, operator.kind, lowered, stack.machine, launches, basis)
+    for each, timed in _operators(stack, p):
+        yield _operator_row(each, timed, stack.machine, basis)
 
 
 def _operator_row(
-    row: LoweredRow, name: str, kind: Kind, lowered: Lowered, m: Machine, launches: Number,
-    basis: Callable[[str], Basis],
-) -> OperatorRow:  # fmt: skip
-    n = row.row.count
-    timed: list[tuple[Kernel, Terms]] = [(each, terms(each, m)) for each in lowered.kernels]
-    cost = sum((each.cost * each.count for each, _ in timed), Cost())
-    by_bound: dict[tuple[Bound, str], Number] = {}
+    o: OperatorTimes, timed: Sequence[tuple[Kernel, Terms]], m: Machine, basis: Callable[[str], Basis]
+) -> OperatorRow:
+    n, cost = o.count, o.cost
+    by_reason: dict[tuple[Bound, str], Number] = {}
     for each, t in timed:
         reason = (t.bound, deciding_parameter(each, t.bound, m))
-        by_bound[reason] = by_bound.get(reason, 0) + each.count * t.time
-    bound, parameter = max(by_bound, key=lambda b: float(by_bound[b]))
+        by_reason[reason] = by_reason.get(reason, 0) + each.count * t.time
+    bound, parameter = max(by_reason, key=lambda b: float(by_reason[b]))
     return OperatorRow(
-        row.row.layer, name, kind, n, n * sum(0 if each.joined else each.count for each, _ in timed),
-        n * cost.matrix, n * cost.vector, n * cost.weights, n * cost.activations, n * cost.state,
-        n * sum(by_bound.values()), n * sum(each.count * light_time(each.cost, m, each.unit) for each, _ in timed),
-        n * launches, n * sum(time for (reason, _), time in by_bound.items() if reason == "launch"),
-        bound, basis(parameter),
+        o.layer, o.operator, o.kind, n, n * o.kernels, n * cost.matrix, n * cost.vector, n * cost.weights,
+        n * cost.activations, n * cost.state, n * o.time,
+        n * sum(each.count * light_time(each.cost, m, each.unit) for each, _ in timed), n * o.host_time,
+        n * o.by_bound["launch"], bound, basis(parameter),
     )  # fmt: skip
 
 

@@ -162,9 +162,9 @@ def meaning_of_intervals(s: Setup) -> str:
     c = s.calibration
     if c is None:
         return (
-            "These are 95 % intervals of the prior population: nothing that was measured on this device with this "
-            "runtime went into them. They hold what devices and runtimes of such a class were seen to differ by, and "
-            "how far predictions of one were off that had been learnt from the others."
+            "These are 95 % intervals of the prior population: no calibration of this device with this runtime is "
+            "used. They hold what devices and runtimes of such a class were seen to differ by, and how far predictions "
+            "of one were off that had been learnt from the others."
         )
     moved = f", transferred from {c.transferred_from} and widened for that" if c.transferred_from else ""
     return (

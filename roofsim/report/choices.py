@@ -18,7 +18,7 @@ MOST_PANELS = 12
 
 def too_many(cases: int) -> str:
     """What is said of more."""
-    return f"--plot: a figure has room for {MOST_PANELS} cases, not for {cases:,}; ask for fewer"
+    return f"a figure has room for {MOST_PANELS} cases, not for {cases:,}; ask for fewer"
 
 
 OfFit = Literal["predicted", "residuals", "parameters"]

@@ -114,7 +114,7 @@ class Comparison:
     skipped: tuple[Skipped, ...]
     cautions: tuple[str, ...]
     assumptions: tuple[str, ...]
-    workload: Mapping[str, Any]
+    workload: Mapping[str, object]
     calibration: str | None = None
 
     def to_dict(self) -> dict[str, Any]:

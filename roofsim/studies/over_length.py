@@ -10,7 +10,7 @@ from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
 from roofsim.lowering.step import mask_from
 from roofsim.prediction.compiled import compiled
-from roofsim.prediction.fitted import reach, unsure
+from roofsim.prediction.fitted import Doubt, doubt, doubted, reach
 from roofsim.prediction.intervals import Interval, logs, scatter, variance
 from roofsim.prediction.limits import longest_prompt
 from roofsim.prediction.metrics import metric_named
@@ -41,7 +41,7 @@ def lengths_of(
             raise InputError(f"lengths: 1 to {MOST} can be looked at together, not {len(found):,}")
         return tuple(found)
     end = max(min(longest_prompt(s, w), LONGEST), w.prompt)
-    first = min(SHORTEST, end)
+    first = min(SHORTEST, w.prompt, end)
     step = 2 ** (1 / per_doubling)
     powers = [first]
     while powers[-1] * step < end:
@@ -57,15 +57,18 @@ def bands(
     """The 95 % interval of a figure at each length; `waits` says at which the host is what counts."""
     import numpy as np
 
-    shape = (len(lengths),)
-    prompts = np.array(lengths, dtype=float)
-    values, slopes = logs(s, variant(w, prompt=prompts), figure)
+    values, slopes = logs(s, variant(w, prompt=np.array(lengths, dtype=float)), figure)
     asked = reach(s, w)
-    known = [unsure(s, replace(asked, prompt=n)) for n in lengths]  # data of a calibration reach some lengths alone
-    sigma = np.array([scatter(each, measured, host) for each, host in zip(known, waits, strict=True)])
-    spread: Any = variance(unsure(s, replace(asked, prompt=prompts)), slopes) + sigma**2
-    both = zip(np.broadcast_to(values, shape), np.broadcast_to(spread, shape), strict=True)
-    return tuple(interval(float(x), float(v)) for x, v in both)
+    doubts = [doubt(s, replace(asked, prompt=n)) for n in lengths]
+    found: dict[Doubt, Any] = {}
+    for each in set(doubts):
+        known = doubted(s, each)
+        sigma = np.where(waits, scatter(known, measured, True), scatter(known, measured, False))
+        found[each] = np.broadcast_to(np.asarray(variance(known, slopes)) + sigma**2, (len(lengths),))
+    every = np.broadcast_to(np.asarray(values), (len(lengths),))
+    return tuple(
+        interval(float(x), float(found[each][i])) for i, (x, each) in enumerate(zip(every, doubts, strict=True))
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,16 @@ OF_PASS = (*(each.name for each in fields(PassFigures)), "compute_time", "memory
 """What the function of a pass gives."""
 SIZES = ("batch", "new", "context", "scored", "begins")
 """What it takes, of these what varies; of a piece of prompts also how many tokens it has in all."""
-OF_OPERATOR = tuple(each.name for each in fields(OperatorTimes) if each.type == "Number")
+OF_OPERATOR: Mapping[str, Callable[[OperatorTimes], Number]] = MappingProxyType({
+    "kernels": lambda o: o.kernels,
+    "time": lambda o: o.time,
+    "compute_time": lambda o: o.by_bound["compute"],
+    "memory_time": lambda o: o.by_bound["memory"],
+    "host_time": lambda o: o.host_time,
+    "matrix_flops": lambda o: o.cost.matrix,
+    "vector_flops": lambda o: o.cost.vector,
+    "bytes": lambda o: o.cost.bytes,
+})  # fmt: skip
 """What it gives for each operator, if operators are asked for."""
 SHOWN = ("time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "energy", "bound")
 FIGURES: tuple[str, ...] = (
@@ -130,7 +139,7 @@ class Functions:
         found = run_pass(stack, p)
         rows = list(operator_times(stack, p))
         outputs = [getattr(found, name) for name in OF_PASS]
-        more = [getattr(row, name) for row in rows for name in OF_OPERATOR]
+        more = [read(row) for row in rows for read in OF_OPERATOR.values()]
         names = {name: f"a{i}" for i, name in enumerate(opened)}
         text = javascript_list(graph, outputs, {**PLACES, **names}, list(names.values()), more, OPERATORS)
         return self._pass(text, [[row.layer, row.operator, row.kind, row.count] for row in rows])

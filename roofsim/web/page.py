@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from roofsim.web.cases import Step
 from roofsim.web.choices import Choices
-from roofsim.web.data import Step, page_data
+from roofsim.web.data import page_data
 from roofsim.web.pack import packed
 
 HERE = Path(__file__).parent

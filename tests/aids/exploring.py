@@ -19,8 +19,8 @@ from roofsim.prediction.compiled import compiled
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.setup import Setup
 from roofsim.specs.workload import Workload
+from roofsim.web.cases import request_of
 from roofsim.web.choices import combined
-from roofsim.web.data import request_of
 
 ENGINE = Path(__file__).resolve().parents[2] / "roofsim/web/assets/engine.js"
 Ask = Callable[..., Any]
@@ -164,7 +164,8 @@ def differing(there: Mapping[str, Any], here: Mapping[str, float]) -> list[str]:
         if name.endswith(".bound"):
             same = BOUNDS[int(x)] == there[name]
         else:
-            same = (there[name] is None and x != x) or abs(there[name] - x) <= 1e-9 * abs(x)
+            y = float("nan") if there[name] is None else there[name]  # JSON knows no number that is none
+            same = (y != y and x != x) or abs(y - x) <= 1e-9 * abs(x)
         if not same:
             found.append(f"{name} is {there[name]} there and {x} here")
     return found

@@ -50,7 +50,7 @@ def one_model() -> list[str]:
     paper: roofsim.Report = roofsim.report(MODEL, DEVICE, against=OTHER, prompt=2048, set="device.memory.bandwidth=2x")
     assert paper.with_(batch=2).markdown().startswith("# ")
     page: roofsim.Page = roofsim.explore(MODEL, device=[device], runtime="ideal", weights="int4-g128")
-    assert len(page.html) > len(repr(page)) > 0
+    assert len(page.html()) > len(repr(page)) > 0
     help_: list[str] = [each.change for each in p.remedies()]
     assert help_
     assert min(seconds, longest, number, pull) > 0

@@ -14,7 +14,7 @@ from browsing import DESKTOP, rest
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pins/page.txt")
 
 CHROMIUM = os.environ.get("ROOFSIM_CHROMIUM") or shutil.which("chromium")
-MODELS = "Qwen2.5-0.5B,mamba2-780m,Llama-3.2-1B,Falcon-H1-0.5B,Llama-3.1-70B"
+MODELS = "Qwen2.5-0.5B,mamba2-780m,Falcon-H1-0.5B,Llama-3.1-70B"
 DEVICES = "orin,raspberry-pi-5"
 RUNTIMES = "transformers-4.52-eager,llama.cpp"
 
@@ -35,11 +35,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
         return Path(ready).absolute().as_uri()
     from click.testing import CliRunner
 
-    from roofsim.cli import main
+    from roofsim.cli import group
 
     file: Path = tmp_path_factory.mktemp("page") / "page.html"
     done = CliRunner().invoke(
-        main, ["explore", "-m", MODELS, "-d", DEVICES, "-r", RUNTIMES, "-o", str(file), "--quiet"]
+        group, ["explore", "-m", MODELS, "-d", DEVICES, "-r", RUNTIMES, "-o", str(file), "--quiet"]
     )
     assert done.exit_code == 0, done.output
     return file.as_uri()

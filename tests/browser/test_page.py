@@ -17,7 +17,7 @@ from browsing import DESKTOP, PHONE, rest
 CHARTS = ("crossover", "roofline", "where", "memory", "tornado", "heat")
 PANELS = (*CHARTS, "overview")
 TWO = "#models=Qwen2.5-0.5B,mamba2-780m"
-FOUR = "#models=Qwen2.5-0.5B,mamba2-780m,Llama-3.2-1B,Falcon-H1-0.5B"
+FOUR = "#models=Qwen2.5-0.5B,mamba2-780m,Falcon-H1-0.5B,Llama-3.1-70B"
 
 
 def said(page: Any) -> str:
@@ -94,7 +94,7 @@ def test_the_figures_are_those_of_the_engine(opened):
 
 def test_the_address_restores_the_view(opened):
     page = opened(TWO)
-    page.select_option("#add-model", "Llama-3.2-1B")
+    page.select_option("#add-model", "Falcon-H1-0.5B")
     page.select_option("#runtime", "llama.cpp")
     page.select_option("#crossover-figure", "tpot")
     page.fill("#batch-typed", "4")
@@ -131,9 +131,9 @@ def test_what_an_address_has_that_is_not_known_is_said(opened):
 
 def test_back_and_a_pasted_address_are_followed(opened):
     page = opened(TWO)
-    page.evaluate("location.hash = 'models=Llama-3.2-1B&prompt=2048'")
+    page.evaluate("location.hash = 'models=Falcon-H1-0.5B&prompt=2048'")
     rest(page)
-    assert "Llama-3.2-1B" in said(page)
+    assert "Falcon-H1-0.5B" in said(page)
     assert page.input_value("#prompt-typed") == "2k"
 
 

@@ -82,6 +82,14 @@ def test_the_wheel_holds_every_spec_of_the_checkout(kind: str, installed: Path, 
     assert spec_files(package / "data" / kind) == specs
 
 
+def test_the_wheel_holds_what_the_page_is_made_of(wheel: Path) -> None:
+    held = set(ZipFile(wheel).namelist())
+    for folder in ("roofsim/web/assets", "roofsim/web/vendor"):
+        files = {str(path.relative_to(ROOT)) for path in (ROOT / folder).iterdir()}
+        assert files
+        assert files <= held
+
+
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])
 def test_the_installed_command_answers_like_the_checkout(
     arguments: tuple[str, ...], installed: Path, tmp_path: Path

@@ -219,3 +219,14 @@ def test_javascript_gives_what_python_gives(tmp_path: Path) -> None:
             # idle time is a difference of two times, and as exact as they are
             size = expected[name.replace("idle_time", "time")] if name.endswith("idle_time") else figure
             assert np.all(np.abs(column - figure) <= 1e-12 * np.abs(size)), (stack, name)
+
+
+def test_a_figure_that_nobody_knows_is_no_number_in_every_way_of_asking():
+    import roofsim
+
+    assert np.isnan(roofsim.predict("mamba-130m", "tpu-v6e", "ideal", prompt=[16, 32]).request.energy).all()
+    f = roofsim.compile("mamba-130m", "tpu-v6e", "ideal", figures=["energy", "ttft"], over="prompt")
+    assert f(prompt=16.0)["energy"] != f(prompt=16.0)["energy"]
+    assert f.at(16.0)[1] > 0
+    rows = roofsim.sampling("mamba-130m", "tpu-v6e", "ideal", trials=[1, 2], tokens=8).rows
+    assert all(row.energy != row.energy and row.time > 0 for row in rows)

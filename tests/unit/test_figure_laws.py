@@ -16,8 +16,6 @@ from matplotlib.transforms import Bbox
 import roofsim
 from roofsim import plots
 from roofsim.report.figures import crossover as crossovers
-from roofsim.report.figures import limits as memories
-from roofsim.report.figures import roofline as rooflines
 from roofsim.report.figures.labels import apart
 from roofsim.report.figures.panels import panels
 from roofsim.report.figures.points import Compared, Point
@@ -208,6 +206,19 @@ def test_lines_of_a_study_are_its_rows(study, drawn):
     assert open_marks == {(float(row["prompt"]), row["ttft"]) for row in study.rows() if not row["fits"]}
 
 
+def test_predictions_and_errors_are_those_of_the_rows_also_of_those_left_out(drawn):
+    for name, place in (
+        ("predicted", lambda p: (p.measured, p.predicted)),
+        ("residuals", lambda p: (p.tokens, 100 * (p.predicted / p.measured - 1))),
+    ):
+        for axes, metric in zip(drawn[name].axes, ("latency_s", "peak_mem_bytes", "kv_tokens"), strict=True):
+            marks = [line for line in axes.lines if line.get_marker() not in ("None", "")]
+            seen = {(round(float(x), 9), round(float(y), 9)) for line in marks for x, y in line.get_xydata()}
+            wanted = [place(p) for p in compared().points if p.metric == metric]
+            assert seen == {(round(x, 9), round(y, 9)) for x, y in wanted}
+            assert sum(len(line.get_xdata()) for line in marks if line.get_marker() == "x") == len(wanted) / 2
+
+
 def test_a_model_keeps_its_colour_in_every_panel(crossing):
     both = across_runtimes([crossing, roofsim.crossover(*MODELS, device=DEVICE, runtime="cuda-graph")]).comparisons
     figure = crossovers.crossover(both, *crossing.names)
@@ -218,15 +229,18 @@ def test_a_model_keeps_its_colour_in_every_panel(crossing):
     assert "from 32,768 tokens on transformers-4.52-eager builds an N × N mask for Qwen2.5-0.5B" in said
 
 
-def test_several_cases_are_panels(prediction):
-    from roofsim.prediction.request import operator_intervals
-
-    within = operator_intervals(prediction.on, prediction.workload)
-    cases = [rooflines.Placed(prediction, prediction.on, within, title) for title in ("one", "two")]
-    assert [axes.get_title(loc="left") for axes in rooflines.roofline(cases).axes] == ["one", "two"]
-    one = roofsim.limits("mamba-130m", DEVICE, lengths=[512, 1024])
-    held = [memories.Held(one, prediction.on, title) for title in "abcd"]
-    assert [axes.get_title(loc="left") for axes in memories.limits(held).axes] == [*"abcd"]
+def test_several_results_are_panels_called_by_what_tells_them_apart(prediction, held, crossing):
+    other = roofsim.predict("Falcon-H1-0.5B", DEVICE, prompt=2048)
+    made = plots.roofline(prediction, other)
+    assert [axes.get_title(loc="left") for axes in made.axes] == ["prompt 1,024", "prompt 2,048"]
+    one, two, three = (roofsim.limits(model, DEVICE, lengths=[512]) for model in ("mamba-130m", *MODELS[:2]))
+    titles = [axes.get_title(loc="left") for axes in plots.limits(one, two, three, three).axes]
+    assert titles == ["mamba-130m (1)", "Qwen2.5-0.5B (2)", "mamba2-780m (3)", "mamba2-780m (4)"]
+    memory = roofsim.crossover(*MODELS[:2], device=DEVICE, metric="memory", longest=4096)
+    with pytest.raises(roofsim.InputError, match="others: crossovers of the same metric"):
+        plots.crossover(crossing, memory)
+    both = plots.crossover(memory, roofsim.crossover(*MODELS[:2], device="rtx-4090", metric="memory", longest=4096))
+    assert [axes.get_title(loc="left") for axes in both.axes] == ["jetson-orin-nano-8gb@maxn", "rtx-4090"]
     with pytest.raises(roofsim.InputError, match="room for 12 cases, not for 13"):
         panels(13, 3.0, 0.0)
 

@@ -117,9 +117,9 @@ def test_an_attribution_is_of_one_model_device_and_request():
         plots.attribution(one)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("kind", ["breakdown", "memory", "energy"])
+@pytest.mark.parametrize(("kind", "theme"), [("breakdown", "dark"), ("memory", "light"), ("energy", "dark")])
 def test_every_figure_says_of_what_it_is(prediction, kind, theme):
-    said = texts(prediction.plot(kind, theme=theme))
+    over = {} if kind == "memory" else {"lengths": LENGTHS}
+    said = texts(getattr(plots, kind)(prediction, theme=theme, **over))
     for word in ("Zamba2-1.2B", "NVIDIA GeForce RTX 4090", "transformers 4.52", "bf16 weights", "batch 1"):
         assert word in said

@@ -7,6 +7,8 @@ from exploring import disagreements
 
 import roofsim
 
+pytestmark = pytest.mark.xdist_group("page")  # one process makes the page that all look at
+
 QWEN = {"model": "Qwen2.5-0.5B", "device": "rtx-4090", "runtime": "transformers-4.52-eager"}
 COUNTS = {"batch": 1, "prompt": 1024, "generate": 128}
 VIEWS = [
@@ -62,6 +64,17 @@ def test_intervals_are_those_of_python(ask):
         for name, there in zip(names, found, strict=True):
             if p.request.energy == p.request.energy or name != "energy":
                 assert there == pytest.approx(p.intervals[names[name]], rel=1e-5), (view, name)
+
+
+@pytest.mark.parametrize("calibration", ["auto", "none"])
+def test_what_the_user_has_set_is_as_certain_as_in_python(ask, calibration):
+    numbers = {"host.dispatch": 5e-6, "parameters.gemm_efficiency": 0.5, "device.memory.bandwidth": 5e11}
+    view = QWEN | COUNTS | {"calibration": calibration, "numbers": numbers}
+    p = roofsim.predict(*QWEN.values(), calibration=calibration, set={
+        "host.dispatch": "5us", "parameters.gemm_efficiency": 0.5, "device.memory.bandwidth": "0.5TB/s"})  # fmt: skip
+    for name in ("ttft", "tpot"):
+        found = ask("(view, name) => roofsim.interval(view, name)", view, name)
+        assert found == pytest.approx(p.intervals[name], rel=1e-5)
 
 
 def test_bands_are_intervals_along_a_path(ask):

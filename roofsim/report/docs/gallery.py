@@ -142,7 +142,8 @@ GALLERY: Sequence[Part] = (
             "Lines of equal values over two numbers of any spec, and where both are now.",
             "roofsim sensitivity Qwen2.5-0.5B -d orin -p 4k --heat device.memory.bandwidth=0.5x..4x,prompt=1k..64k "
             "--plot equal.svg",
-            "",
+            'roofsim.sweep("Qwen2.5-0.5B", device="orin", prompt="1k..64k*1.1", '
+            'set={"device.memory.bandwidth": "0.5x..4x*1.1"}, figures="ttft").plot("heat")',
         ),
         Entry(
             "A front",

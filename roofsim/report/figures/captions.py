@@ -48,3 +48,16 @@ def shared(
     fields = [columns(each) for each in work]
     differ = [name for name in fields[0] if len({str(each[name]) for each in fields}) > 1]
     return [where, asked(work[0], *differ, *without)]
+
+
+def apart(
+    model: Sequence[str], device: Sequence[str], runtime: Sequence[str], work: Sequence[Workload | Mapping[str, Any]]
+) -> list[str]:
+    """What tells several cases apart, a title for each; their numbers where nothing does."""
+    shown = [each for each in (model, device, runtime) if len(set(each)) > 1]
+    fields = [each if isinstance(each, Mapping) else columns(each) for each in work]
+    same = [name for name in fields[0] if len({str(each[name]) for each in fields}) == 1]
+    titles = [
+        ", ".join(filter(None, (*(each[i] for each in shown), asked(own, *same)))) for i, own in enumerate(fields)
+    ]
+    return titles if len(set(titles)) == len(titles) else [f"{title} ({i})" for i, title in enumerate(titles, 1)]

@@ -68,8 +68,8 @@ def _curve(axes: Axes, e: Explanation, c: Curve) -> None:
     bottom, top = min(low), max(high)
     bottom, top = (bottom / MARGIN, top * MARGIN * MARGIN) if top > bottom else (bottom / 2, top * 2)
     quantities(axes, "y", row.unit, bottom, top, log=True)
-    for regime in e.regimes:
-        _regime(axes, regime)
+    for i, regime in enumerate(e.regimes):
+        _regime(axes, regime, begins=i == 0)
     axes.fill_between(xs, below, widened(c.lengths, high)[1], color=ink(0.5), alpha=0.3, lw=0, label="95 % interval")
     axes.plot(*widened(c.lengths, c.values), color=ink(), lw=1.8, label=row.words)
     if e.coefficients and e.form_of == e.metric:
@@ -88,10 +88,10 @@ MARGIN, POINTS = 1.25, 200
 """By what factor the axis goes beyond the curve; places at which the polynomial is drawn."""
 
 
-def _regime(axes: Axes, r: Regime) -> None:
-    """The ground of a regime, and above it what bounds the prefill there, where that has room."""
+def _regime(axes: Axes, r: Regime, *, begins: bool) -> None:
+    """The ground of a regime, from the shortest prompt on if it `begins`, and above it what bounds a prefill there."""
     first, last = axes.get_xlim()
-    low, high = max(r.first / AROUND**0.5, first), min(r.last * AROUND**0.5, last)
+    low, high = first if begins else max(r.first / AROUND**0.5, first), min(r.last * AROUND**0.5, last)
     if low >= high:
         return
     colour = colours()[BOUNDS[str(r.bound)]]

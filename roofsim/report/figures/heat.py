@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, floor, log2, log10
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from roofsim.explore.evaluate import COLUMNS, WORDS
 from roofsim.explore.frame import LOGICAL
@@ -22,7 +22,7 @@ from roofsim.report.figures.about import study
 from roofsim.report.figures.areas import over
 from roofsim.report.figures.captions import asked, on
 from roofsim.report.figures.numbers import number, number_axis, text
-from roofsim.report.figures.style import colours, heading, ink, look, subplots, tick
+from roofsim.report.figures.style import colours, heading, ink, look, subplots, tick, width_of
 from roofsim.report.theme import Theme
 
 WRITTEN = 80
@@ -98,11 +98,9 @@ def _drawn(g: Grid, *captions: str, now: bool = True) -> Figure:
     if axes.get_legend_handles_labels()[0]:
         figure.legend(loc="outside lower center")
     bar = figure.colorbar(mesh, ax=axes, pad=0.02)
-    span = high / low
-    subs = (1,) if span > FEW else (1, 2, 5) if span > NARROW else (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
-    bar.ax.yaxis.set_major_locator(LogLocator(10, subs=subs))
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: text(value, g.unit)))
-    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    bar.ax.yaxis.set_major_locator(FixedLocator(_levels(low, high, g.unit)))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _said(value, g.unit)))
+    bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.tick_params(labelsize=7)
     bar.set_label(g.words)
     title = f"{g.words[:1].upper()}{g.words[1:]} over {_word(across.number)} and {_word(down.number)}"
@@ -116,8 +114,9 @@ EDGE = 1.001
 LEAST = 1.5
 """The factor between the ends of the colours at least: what hardly differs looks so."""
 
-FEW, NARROW = 50, 4
-"""Spans below which a scale of colours names more than decades, and more than 1, 2 and 5."""
+
+def _said(value: float, unit: str) -> str:
+    return tick(value, unit) if unit else text(value, "")
 
 
 def _word(path: str) -> str:
@@ -129,11 +128,10 @@ def _ground(axes: Axes, g: Grid, norm: LogNorm) -> Any:
     down, across = g.axes
     mesh = axes.pcolormesh(across.values, down.values, g.values, shading="gouraud", cmap="cividis", norm=norm,
                            rasterized=True)  # fmt: skip
-    logs = np.log10(g.values)
-    if logs.max() - logs.min() > FLAT:
-        lines = axes.contour(across.values, down.values, logs, levels=7, colors="white", linewidths=0.8,
-                             negative_linestyles="solid")  # fmt: skip
-        axes.clabel(lines, fmt=lambda level: text(10.0**level, g.unit), fontsize=6.5)
+    levels = _levels(float(g.values.min()), float(g.values.max()), g.unit)
+    if levels:
+        lines = axes.contour(across.values, down.values, g.values, levels=levels, colors="white", linewidths=0.8)
+        axes.clabel(lines, fmt=lambda level: _said(level, g.unit), fontsize=6.5)
     for axis, spread in ((axes.xaxis, across), (axes.yaxis, down)):
         number_axis(axes, axis.axis_name, spread)
     if g.unfit.any():
@@ -141,8 +139,22 @@ def _ground(axes: Axes, g: Grid, norm: LogNorm) -> Any:
     return mesh
 
 
-FLAT = 1e-3
-"""Decades below which a figure does not change, and has no lines."""
+LINES = 8
+"""Lines of equal values at most, or a few more."""
+
+
+def _levels(low: float, high: float, unit: str) -> list[float]:
+    """Round values between two, equally many in each decade: powers of two for bytes, else of 1, 2 and 5."""
+    if unit == "B":
+        doublings = range(ceil(log2(low)), floor(log2(high)) + 1)
+        return [2.0**k for k in doublings[:: max(len(doublings) // LINES, 1)]]
+    decades = range(floor(log10(low)), floor(log10(high)) + 1)
+    found: list[float] = []
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(x / 10 for x in range(10, 100, 5))):
+        found = [x * 10.0**k for k in decades for x in steps if low < x * 10.0**k < high]
+        if len(found) >= LINES // 2:
+            break
+    return found[:: max(len(found) // LINES, 1)]
 
 
 def _cells(axes: Axes, g: Grid, norm: LogNorm) -> Any:
@@ -157,9 +169,8 @@ def _cells(axes: Axes, g: Grid, norm: LogNorm) -> Any:
                 axes.fill_between([j, j + 1], i, i + 1, facecolor="none", hatch="////", edgecolor=over(colour), lw=0,
                                   alpha=0.5)  # fmt: skip
             if g.values.size <= WRITTEN:
-                said = tick(value, g.unit) if g.unit else text(value, "")
-                axes.text(j + 0.5, i + 0.5, said, ha="center", va="center", fontsize=6.5, color=over(colour),
-                          bbox={"facecolor": colour, "lw": 0, "pad": 0.8})  # fmt: skip
+                axes.text(j + 0.5, i + 0.5, _said(value, g.unit), ha="center", va="center", fontsize=6.5,
+                          color=over(colour), bbox={"facecolor": colour, "lw": 0, "pad": 0.8})  # fmt: skip
         elif g.values.size <= WRITTEN:
             axes.text(j + 0.5, i + 0.5, "–", ha="center", va="center", color=ink(0.5))
     _places(axes, "x", across)
@@ -167,16 +178,17 @@ def _cells(axes: Axes, g: Grid, norm: LogNorm) -> Any:
     return mesh
 
 
-MOST = 12
-"""Cells along an axis up to which each is named."""
+MOST, WIDTH, TICK = 12, 4.6, 8.0
+"""Cells upwards up to which each is named; inches of all that lie along, about, and points of their names."""
 
 
 def _places(axes: Axes, name: str, spread: Axis) -> None:
     """Names of cells, of some where they are many."""
     axis = getattr(axes, f"{name}axis")
-    every = -(-len(spread.values) // MOST)
-    places: Sequence[int] = range(0, len(spread.values), every)
-    labels = {i + 0.5: number(spread.values[i], spread.unit) for i in places}
+    said = [number(value, spread.unit) for value in spread.values]
+    most = MOST if name == "y" else max(int(WIDTH * 72 / (max(width_of(each, TICK) for each in said) + TICK)), 1)
+    every = -(-len(said) // most)
+    labels = {i + 0.5: said[i] for i in range(0, len(said), every)}
     axis.set_major_locator(FixedLocator(list(labels)))
     axis.set_major_formatter(FuncFormatter(lambda at, _: labels.get(at, "")))
     axis.set_minor_locator(NullLocator())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,6 +18,8 @@ from roofsim.report.figures.panels import grid
 from roofsim.report.figures.style import heading, ink
 from roofsim.report.validation import SAID
 from roofsim.studies.validate import Validation
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,14 @@ def marker(phase: str, again: int = 0) -> str:
 
 def by_panel(points: Sequence[Point]) -> Mapping[str, list[Point]]:
     """Points by what shares axes."""
-    found: dict[str, list[Point]] = {}
+    return grouped(points, lambda point: point.panel)
+
+
+def grouped(points: Sequence[Point], key: Callable[[Point], K]) -> Mapping[K, list[Point]]:
+    """Points by something, in the order in which it comes."""
+    found: dict[K, list[Point]] = {}
     for point in points:
-        found.setdefault(point.panel, []).append(point)
+        found.setdefault(key(point), []).append(point)
     return found
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from roofsim.report.figures.labels import settle
-from roofsim.report.figures.points import BANDS, MARKERS, Compared, by_panel, drawn, marker
+from roofsim.report.figures.points import BANDS, MARKERS, Compared, by_panel, drawn, grouped, marker
 from roofsim.report.figures.style import colours, ink, look, looks, quantities
 from roofsim.report.theme import Theme
 from roofsim.report.validation import UNITS
@@ -37,15 +37,14 @@ def predicted(compared: Compared, *, theme: Theme = "light") -> Figure:
             for size, dark in BANDS:
                 axes.fill_between(line, line * (1 - size), line * (1 + size), color=ink(dark), lw=0, zorder=0)
             axes.plot(ends, ends, color=ink(0.6), lw=0.9)
-            for p in mine:
-                if p.left_out:
-                    axes.plot(p.measured, p.predicted, marker="x", ms=4, mew=0.9, color=ink(0.6), ls="none")
+            for (phase, left), alike in grouped(mine, lambda p: (p.phase, bool(p.left_out))).items():
+                x, y, low, high = np.transpose([(p.measured, p.predicted, p.low, p.high) for p in alike])
+                if left:
+                    axes.plot(x, y, marker="x", ms=4, mew=0.9, color=ink(0.6), ls="none")
                     continue
-                colour = styles[p.phase].colour
-                bar = [[max(p.predicted - p.low, 0)], [max(p.high - p.predicted, 0)]]
                 axes.errorbar(
-                    p.measured, p.predicted, bar, marker=shapes[p.phase], ms=3.6, mew=0, elinewidth=0.6, color=colour,
-                    alpha=0.85, ls="none",
+                    x, y, np.maximum([y - low, high - y], 0), marker=shapes[phase], ms=3.6, mew=0, elinewidth=0.6,
+                    color=styles[phase].colour, alpha=0.85, ls="none",
                 )  # fmt: skip
             unit = UNITS.get(mine[0].metric, "").replace("count", "")
             quantities(axes, "x", unit, *ends, log=True, most=4)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from roofsim.report.figures.labels import settle
-from roofsim.report.figures.points import BANDS, MARKERS, Compared, by_panel, drawn, marker
+from roofsim.report.figures.points import BANDS, MARKERS, Compared, by_panel, drawn, grouped, marker
 from roofsim.report.figures.style import DASHES, Look, ink, lengths, look, looks
 from roofsim.report.theme import Theme
 
@@ -41,15 +42,15 @@ def residuals(compared: Compared, *, theme: Theme = "light") -> Figure:
             for size, dark in BANDS:
                 axes.axhspan(-100 * size, 100 * size, color=ink(dark), lw=0, zorder=0)
             axes.axhline(0, color=ink(0.6), lw=0.9)
-            for p in mine:
-                error = 100 * (p.predicted / p.measured - 1)
-                if p.left_out:
-                    axes.plot(max(p.tokens, 1), error, marker="x", ms=4, mew=0.9, color=ink(0.6), ls="none")
+            for (model, phase, left), alike in grouped(mine, lambda p: (p.model, p.phase, bool(p.left_out))).items():
+                x, y = np.transpose([(max(p.tokens, 1), 100 * (p.predicted / p.measured - 1)) for p in alike])
+                if left:
+                    axes.plot(x, y, marker="x", ms=4, mew=0.9, color=ink(0.6), ls="none")
                     continue
-                each = styles[p.model]
+                each = styles[model]
                 axes.plot(
-                    max(p.tokens, 1), error, marker=marker(p.phase), ms=4.5, mew=0.8, fillstyle=_fill(each),
-                    color=each.colour, alpha=0.85, ls="none",
+                    x, y, marker=marker(phase), ms=4.5, mew=0.8, fillstyle=_fill(each), color=each.colour, alpha=0.85,
+                    ls="none",
                 )  # fmt: skip
             tokens = [max(p.tokens, 1) for p in mine]
             lengths(axes, min(tokens) / ROOM, max(max(tokens), 2 * min(tokens)) * ROOM, "tokens")

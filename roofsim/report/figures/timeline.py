@@ -13,6 +13,7 @@ from roofsim.engine.memory import BUILDING, Held
 from roofsim.foundation import units
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.evaluation import figure as value_of
+from roofsim.prediction.fitted import reach, unsure
 from roofsim.prediction.intervals import FIGURES, Interval, scatter, with_slopes, within
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import last_piece
@@ -101,7 +102,8 @@ def _peak(axes: Axes, e: Evaluation, steps: Sequence[Held], held: np.ndarray, to
 def _within(e: Evaluation) -> Interval:
     """The 95 % interval of the peak."""
     path, measured = FIGURES["peak"]
-    return within(e.s, value_of(path)(e.under(with_slopes(e.s, e.w))), scatter(e.s, measured))
+    known = unsure(e.s, reach(e.s, e.w))
+    return within(known, value_of(path)(e.under(with_slopes(known, e.w))), scatter(known, measured))
 
 
 def _ground() -> dict[str, Any]:

@@ -44,7 +44,9 @@ def _sections(g: Gathered) -> Iterator[Section]:
     yield Section("cautions", "Cautions", _cautions(g))
     yield Section("figures", "Figures", tuple(pictures(g)))
     if g.crossings:
-        yield Section("against", f"Against {' and '.join(each.model_name for each in g.against)}", _against(g))
+        others = [each.model_name for each in g.against]
+        named = " and ".join(others) if len(others) <= NAMED else f"{len(others)} other models"
+        yield Section("against", f"Against {named}", _against(g))
     yield Section("passes", "Passes and memory", (request_table(p), pass_table(p), memory_table(p), _lengths(g)))
     tables = [operator_table(name, each, everything=True) for name, each in (("prefill", p.prefill),
                                                                           ("decode", p.decode))]  # fmt: skip
@@ -57,6 +59,9 @@ def _sections(g: Gathered) -> Iterator[Section]:
     yield Section("intervals", "Calibration and intervals", tuple(_intervals(g)))
     yield Section("again", "How to make this page again", tuple(_again(g)))
 
+
+NAMED = 3
+"""So many other models are named in a heading."""
 
 HELP = "Changes of the stack, each alone, that make a figure better and none worse"
 

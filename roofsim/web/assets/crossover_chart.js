@@ -70,6 +70,11 @@
       frame[3] - 4,
     );
     const taken = [];
+    const spans = met
+      .filter((found) => found.low)
+      .flatMap((found) =>
+        d3.range(px(Math.max(found.low, x.low)), px(Math.min(found.high, x.high)), 6).map((at) => [at, py(found.y)]),
+      );
     const labels = view.scale.place(
       [
         ...met.map((found) => ({
@@ -98,7 +103,7 @@
       ],
       frame,
       taken,
-      rows.map((row) => [px(row.x), py(row.y)]),
+      [...rows.map((row) => [px(row.x), py(row.y)]), ...spans],
     );
     const at = (label) => ({ x: px.invert(label.at[0]), y: py.invert(label.at[1]) });
 

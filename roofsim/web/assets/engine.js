@@ -240,13 +240,12 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
 
   /** Outputs of a view as it stands, and the slopes of their logarithms by the parameters on their free scale. */
   function slopes(view, f, used) {
-    const y = f(), by = [], set_ = view.numbers || {};
-    const moved = new Set();
-    for (const path in set_) for (const i of (calibrationOf(view).knobs[path] || [0, []])[1]) moved.add(firstNumber + i);
+    const y = f(), by = [], certain = new Set(), {knobs} = calibrationOf(view);
+    for (const path in view.numbers) for (const i of (knobs[path] || [0, [], []])[2]) certain.add(firstNumber + i);
     Object.values(data.parameters).forEach((row, n) => {
       const place = firstParameter + n, x = v[place];
-      // a number that the user has set is certain
-      if (!used.has(place) || moved.has(place)) return;
+      // a parameter that the user has set is certain
+      if (!used.has(place) || certain.has(place)) return;
       const step = STEP * (x - row.low) * (row.high - x) / (row.high - row.low);
       if (!(step > 0)) return;
       v[place] = x + step;

@@ -200,7 +200,7 @@
     const { say, significant } = view.text;
     if (sides.length > 1) {
       p.append(
-        ...view.keys(sides, (one) => `${one.name} is ahead`),
+        view.keys(sides, (one) => `${one.name} is ahead`),
         `numbers: ${figure.label} of ${sides[0].name} over that of ${sides[1].name}, `,
         `${significant(low, 2)} to ${significant(high, 2)} · ○ now`,
       );

@@ -143,15 +143,17 @@
     select.dataset.key = key;
   }
 
-  /** Colour and name of each curve, for legends. */
-  const keys = (series, words = (one) => one.name) =>
-    series.map((one) => {
+  /** Colour and name of each curve, a line of a legend. */
+  function keys(series, words = (one) => one.name) {
+    const made = series.map((one) => {
       const swatch = element("span", { className: "swatch" });
       swatch.style.background = one.colour;
       const key = element("span", { className: "key" }, swatch, words(one));
       key.dataset.colour = one.colour;
       return key;
     });
+    return element("span", { className: "keys" }, ...made);
+  }
 
   Object.assign(view, { frame, element, options, keys });
 }

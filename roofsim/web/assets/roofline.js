@@ -109,7 +109,7 @@
         view.chart.text(context, spaced(ridges, px), {
           x: "ridge",
           y: ys[0],
-          text: (roof) => view.text.significant(roof.ridge),
+          text: (roof) => view.text.plain(roof.ridge),
           dy: -7,
           dx: 3,
           textAnchor: "start",
@@ -167,7 +167,7 @@
       .sort(ridges, (roof) => roof.ridge)
       .filter((roof) => {
         if (px(roof.ridge) < free) return false;
-        free = px(roof.ridge) + view.scale.width(view.text.significant(roof.ridge), 10);
+        free = px(roof.ridge) + view.scale.width(view.text.plain(roof.ridge), 10);
         return true;
       });
   }
@@ -199,7 +199,7 @@
       : [];
     const over = roofs.map((roof) => `${roof.dtype} ${view.text.say(roof.peak, "FLOP/s")}`);
     const rates = [...new Set(roofs.map((roof) => view.text.say(roof.bandwidth, "B/s")))].join(" and ");
-    const keys = series.length > 1 ? view.keys(series) : [];
+    const keys = series.length > 1 ? [view.keys(series)] : [];
     p.append(
       ...keys,
       [

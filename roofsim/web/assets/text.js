@@ -24,49 +24,68 @@
   const SPOKEN = { "tokens/s": "tok/s", tokens: "", sequences: "", 1: "", "": "" };
   const PLAIN = new Set(["tokens/s", "tokens", "sequences", "1", ""]);
 
-  const GROUPED = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+  const LONG = [
+    ["d", 86400],
+    ["h", 3600],
+    ["min", 60],
+  ];
 
-  /** Three digits that count, as a plain decimal. */
+  /** `digits` digits that count, as roofsim prints them: 1.10, 57.1, 23,739. */
   function significant(value, digits = 3) {
-    const whole = Math.abs(value) >= 10 ** digits;
-    return whole ? GROUPED.format(value) : String(Number(value.toPrecision(digits)));
+    if (value === 0) return "0";
+    const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(Number(Math.abs(value).toPrecision(digits)))));
+    return grouped(decimals).format(value);
   }
+
+  const formats = new Map();
+  function grouped(decimals) {
+    if (!formats.has(decimals)) {
+      formats.set(
+        decimals,
+        new Intl.NumberFormat("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }),
+      );
+    }
+    return formats.get(decimals);
+  }
+
+  /** The same without zeros that say nothing, for ticks and fields: 1.1, 6, 100. */
+  const plain = (value, digits = 3) =>
+    significant(value, digits)
+      .replace(/(\.\d*?)0+$/, "$1")
+      .replace(/\.$/, "");
 
   const scaled = (value, table) => table.find(([, size]) => Math.abs(value) >= size * 0.9995) ?? table.at(-1);
 
-  function duration(seconds) {
-    if (seconds < 1000) return null;
-    const minutes = seconds / 60;
-    if (minutes < 100) return `${significant(minutes)} min`;
-    return minutes < 6000 ? `${significant(minutes / 60)} h` : `${significant(minutes / 1440)} days`;
-  }
-
-  /** A value in an SI unit, as it is said. */
-  function say(value, unit = "") {
+  /** A value in an SI unit, as it is said; `number` is how its number is written. */
+  function say(value, unit = "", number = significant) {
     if (value === null || value === undefined || Number.isNaN(value)) return "not known";
     if (!Number.isFinite(value)) return "∞";
-    if (unit === "%") return `${significant(value)} %`;
-    if (PLAIN.has(unit)) return `${significant(value)} ${SPOKEN[unit]}`.trimEnd();
+    if (unit === "%") return `${number(value)} %`;
+    if (PLAIN.has(unit))
+      return `${Number.isInteger(value) ? grouped(0).format(value) : number(value)} ${SPOKEN[unit]}`.trimEnd();
     if (value === 0) return `0 ${unit}`;
     if (unit === "B") {
       const [name, size] = scaled(value, BINARY);
-      return `${significant(value / size)} ${name}`;
+      return `${number(value / size)} ${name}`;
     }
-    const long = unit === "s" && duration(value);
-    if (long) return long;
+    if (unit === "s" && Math.abs(value) >= 999.5) {
+      const [name, size] = scaled(value, LONG);
+      return `${number(value / size)} ${name}`;
+    }
     const [prefix, size] = scaled(value, DECIMAL);
-    return `${significant(value / size)} ${prefix}${unit}`;
+    return `${number(value / size)} ${prefix}${unit}`;
   }
 
   /** A number of tokens on an axis or a slider: 32k is 32,768. */
   function tokens(value) {
     const k = value / 1024;
     if (k >= 1024 && Number.isInteger(k / 1024)) return `${k / 1024}M`;
-    return k >= 1 && Number.isInteger(k * 4) ? `${k}k` : GROUPED.format(value);
+    return k >= 1 && Number.isInteger(k * 4) ? `${k}k` : grouped(0).format(value);
   }
 
   const counts = (unit) => unit === "tokens" || unit === "sequences";
-  const sayInput = (value, unit) => (unit === "tokens" ? tokens(value) : say(value, unit));
+  /** A value on an axis or in a field. */
+  const sayInput = (value, unit) => (unit === "tokens" ? tokens(value) : say(value, unit, plain));
   const FACTORS = { k: 1e3, K: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, m: 1e-3, u: 1e-6, µ: 1e-6, μ: 1e-6, n: 1e-9 };
   const FACTORS_2 = { k: 2 ** 10, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
 
@@ -84,10 +103,7 @@
     return number * factor;
   }
 
-  const escape = (words) =>
-    String(words).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
-
   const capital = (words) => words[0].toUpperCase() + words.slice(1);
 
-  view.text = { capital, say, tokens, sayInput, parse, significant, escape, counts };
+  view.text = { capital, say, tokens, sayInput, parse, significant, plain, counts };
 }

@@ -41,8 +41,10 @@
     const top = (row) =>
       shown.findIndex(([path]) => path === row.path) * band + series.indexOf(row.one) * bar + (beside ? 4 : 16);
     const rows = shown.flatMap(([, found]) => found).filter((row) => Math.abs(row.value) > ROUNDED);
-    const axis = view.scale.linear(px, 58);
-    const said = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${view.text.significant(Math.abs(value), 2)} %`;
+    const axis = view.scale.linear(px, 50);
+    const signed = (value, number) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${number(Math.abs(value), 2)} %`;
+    const said = (value) => signed(value, view.text.significant);
+    const tick = (value) => signed(value, view.text.plain);
 
     const svg = view.chart.plot(context, {
       width,
@@ -56,7 +58,7 @@
       y: { domain: [0, shown.length * band], range: [margin.top, height - margin.bottom] },
       marks: [
         ...view.chart.axes(context, {
-          x: { ticks: axis, say: said, label: `change of ${figure.label} per 1 % more of it` },
+          x: { ticks: axis, say: tick, label: `change of ${figure.label} per 1 % more of it` },
         }),
         Plot.rect(rows, {
           x1: 0,
@@ -104,7 +106,7 @@
     });
     const legend = document.createElement("p");
     legend.className = "legend";
-    legend.append(...(series.length > 1 ? view.keys(series) : []), `what moves less than ${ROUNDED} % is left out`);
+    legend.append(...(series.length > 1 ? [view.keys(series)] : []), `what moves less than ${ROUNDED} % is left out`);
     return { nodes: [svg, legend], table: () => table(all, figure), summary: svg.getAttribute("aria-label") };
   }
 

@@ -211,7 +211,8 @@
     const bound = all
       .filter((bar) => bar.pass.bound === "launch" && bar.what === "device")
       .map((bar) => `${bar.one.name} ${bar.phase}`);
-    const said = ["device: by kernel time, host: by time to launch them", "dashed: the device waits"];
+    const said = ["device: time of kernels, host: time to launch them"];
+    if (all.some((bar) => bar.waits > SMALLEST * bar.total)) said.push("dashed: the device waits for the host");
     const own = d3
       .groups(all, (bar) => bar.phase)
       .filter(([, bars]) => apart(bars))

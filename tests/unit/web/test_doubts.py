@@ -7,7 +7,8 @@ from roofsim.foundation.parameters import PARAMETERS
 from roofsim.prediction.fitted import chosen, doubted
 from roofsim.prediction.intervals import scatter
 from roofsim.prediction.setup import setup
-from roofsim.web.data import beside, doubts
+from roofsim.web.cases import doubts
+from roofsim.web.stacks import beside
 
 FITTED = "jetson-orin-nano-8gb@llama.cpp"
 FORMATS = {"bf16": None, "q4_k_m": "q4_k_m", "q8_0": "q8_0"}

@@ -1,0 +1,109 @@
+"""A device with a runtime: numbers by calibration, what intervals are made of, what goes with what is dragged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isclose, isfinite
+from typing import Any
+
+from roofsim import library
+from roofsim.foundation.errors import InputError
+from roofsim.foundation.parameters import PARAMETERS
+from roofsim.model.architecture import Architecture
+from roofsim.prediction.fitted import NONE, chosen, doubted
+from roofsim.prediction.intervals import FIGURES as WITH_INTERVALS
+from roofsim.prediction.intervals import scatter
+from roofsim.prediction.setup import Setup
+from roofsim.prediction.what_if import what_if
+from roofsim.prediction.words import basis_of
+from roofsim.specs.device import Device
+from roofsim.specs.runtime import Runtime
+from roofsim.web.choices import combined, named, on
+from roofsim.web.numbers import NUMBERS, numbers
+
+
+def shipped(s: Setup) -> list[str]:
+    """The shipped calibrations of a device with a runtime."""
+    return [name for name, stack in library.stacks().items() if stack == (s.device.id, s.runtime.id)]
+
+
+def stack_of(models: Sequence[Architecture], device: Device, runtime: Runtime) -> dict[str, Any] | None:
+    """The numbers of a device with a runtime, by calibration."""
+    for model in models:
+        try:
+            s = combined(model, device, runtime)
+        except InputError:
+            continue
+        own = on(runtime, device)
+        return {
+            "runtime": named(own), "title": own.name, "host": s.host.name if s.host else None,
+            "calibrations": {name: _calibration(chosen(s, name), device) for name in (*shipped(s), NONE)},
+        }  # fmt: skip
+    return None
+
+
+def _calibration(s: Setup, device: Device) -> dict[str, Any]:
+    """The numbers under a calibration, and what its intervals are made of."""
+    c, now, order = s.calibration, numbers(s, device.default_dtype), list(PARAMETERS)
+    known = s.fitted.keys() & set(c.covariance.names) if c else set()
+    covariance: dict[str, Any] = {}
+    if c and known:
+        at = [i for i, name in enumerate(c.covariance.names) if name in known]
+        covariance = {
+            "of": [order.index(c.covariance.names[i]) for i in at],
+            "lower": [[c.covariance.lower[i][j] for j in at[: n + 1]] for n, i in enumerate(at)],
+        }
+    return {
+        "name": s.calibration_name, "title": basis_of(s),
+        "numbers": [x if isfinite(x) else None for x in now.values()],
+        "covariance": covariance, **beside(s), "doubted": beside(doubted(s, "rates")),
+        "covered": {"batch": c.covered.batch, "prompt": c.covered.tokens} if c else None,
+        "knobs": {path: found for path, _, _ in knobs([device]) if (found := _moved(s, path, device, now))},
+    }  # fmt: skip
+
+
+def beside(s: Setup) -> dict[str, Any]:
+    """What intervals are made of beside the covariance of a fit: spreads of what was not fitted, scatter of figures."""
+    c, expected = s.calibration, s.priors
+    known = s.fitted.keys() & set(c.covariance.names) if c else set()
+    return {
+        "spreads": [0 if name in known else expected.shown * expected.spreads[name] for name in PARAMETERS],
+        "scatter": {
+            name: [scatter(s, measured, host) for host in (False, True)]
+            for name, (_, measured) in WITH_INTERVALS.items()
+        },
+    }  # fmt: skip
+
+
+def knobs(devices: Sequence[Device]) -> list[tuple[str, str, str]]:
+    """What can be dragged: paths as --set has them, in words, with units."""
+    dtypes = dict.fromkeys([each.default_dtype for each in devices if each.default_dtype in each.peak.matrix])
+    if any("fp8" in each.peak.matrix for each in devices):
+        dtypes["fp8"] = None
+    return [
+        ("device.memory.bandwidth", "memory bandwidth", "B/s"),
+        *((f"device.peak.matrix.{dtype}", f"matrix peak, {dtype}", "FLOP/s") for dtype in dtypes),
+        ("device.peak.vector.fp32", "vector peak, fp32", "FLOP/s"),
+        ("device.memory.capacity", "memory", "B"),
+        ("device.cache.last_level", "last-level cache", "B"),
+        ("host.dispatch", "host time to launch a kernel", "s"),
+        ("parameters.gemm_efficiency", "efficiency of matrix products", ""),
+        ("parameters.memory_efficiency", "efficiency of memory", ""),
+        ("parameters.tensor_kernel_time", "fixed time of a kernel", "s"),
+    ]
+
+
+def _moved(s: Setup, path: str, device: Device, now: Mapping[str, float]) -> list[Any] | None:
+    """The number at a path, which of the numbers that functions take go with it, and which of those are certain then.
+
+    None where there is none. Parameters have limits, so that half of one is tried; what follows is what changes by the
+    same factor.
+    """
+    try:
+        changed = what_if(s, [f"{path}=0.5x"])
+    except InputError:
+        return None
+    made = numbers(changed, device.default_dtype)
+    moved = [i for i, name in enumerate(NUMBERS) if now[name] and isclose(made[name], now[name] / 2)]
+    certain = [NUMBERS.index(f"parameters.{name}") for name in changed.parameters]
+    return [now[NUMBERS[moved[0]]], moved, certain] if moved else None
