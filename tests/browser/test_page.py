@@ -255,3 +255,13 @@ def test_inside_another_page_it_works_without_an_address_of_its_own(address, bro
     page.wait_for_timeout(500)
     page.close()
     assert wrong == []
+
+
+def test_on_a_phone_the_sliders_stay_in_sight_of_every_chart(opened):
+    page = opened(TWO, PHONE)
+    for panel in PANELS:
+        page.locator(f"#{panel}").scroll_into_view_if_needed()
+        for slider in ("prompt", "batch", "generate"):
+            box = page.locator(f"#{slider}").bounding_box()
+            assert 0 <= box["y"] <= PHONE["height"] - box["height"]
+            assert 0 <= box["x"] <= PHONE["width"] - box["width"]
