@@ -19,7 +19,7 @@ from roofsim.web.choices import MODELS, chosen, combined, on
 from roofsim.web.data import page_data
 from roofsim.web.functions import Functions
 from roofsim.web.kernels import Kernels
-from roofsim.web.numbers import NUMBERS, VARIABLES, machine_of, numbers
+from roofsim.web.numbers import NUMBERS, VARIABLES, machine_of, numbers, structure
 from roofsim.web.pack import BETWEEN, packed
 
 
@@ -51,6 +51,21 @@ def test_devices_of_a_structure_share_their_functions_and_others_do_not():
         )
     ]
     assert made[0] == made[1] != made[2]
+
+
+def test_devices_that_share_would_each_have_the_same_functions():
+    model, runtime = library.architecture("Qwen2.5-0.5B"), library.runtime("vllm")
+    groups = {}
+    for device in map(library.device, library.names("hardware")):
+        if runtime.written_for(device.vendor, device.kind) and device.host:
+            s = combined(model, device, runtime)
+            groups.setdefault(structure(s, device.default_dtype), []).append(s)
+    several = [group for group in groups.values() if len(group) > 1]
+    assert len(several) > 3
+    for first, *_, last in several:
+        functions = Functions()
+        one, other = (functions.made(s, request_of(s)) for s in (first, last))
+        assert one == other
 
 
 def test_every_number_of_a_machine_has_a_name():
