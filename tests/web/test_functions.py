@@ -12,6 +12,7 @@ from roofsim import library
 from roofsim.engine.graph import Graph
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.schema import variant
 from roofsim.lowering.kernels import Kernel
 from roofsim.prediction.setup import setup
 from roofsim.web.cases import request_of
@@ -112,6 +113,12 @@ def test_what_is_not_named_is_the_usual_and_a_runtime_is_the_one_that_a_device_h
     assert on(llama, library.device("rtx-4090")) == llama
     assert chosen(["qwen2.5-0.5b"], ["4090"]).command == "roofsim explore --models qwen2.5-0.5b --devices 4090"
     assert chosen([usual.models[0]]).command == ""
+
+
+def test_what_python_refuses_for_want_of_a_host_the_page_refuses_too():
+    device = variant(library.device("rtx-4090"), host=None)
+    with pytest.raises(InputError, match=r"names no host, and transformers-4\.52-eager launches from one"):
+        page_data(chosen(["mamba-130m"], [device], ["transformers-4.52-eager"]), lambda *x: None)
 
 
 def test_nothing_that_can_be_run_is_an_error():
