@@ -276,15 +276,15 @@ class OperatorTimes:
     cost: Cost
 
 
-def operator_times(stack: Stack, p: Pass) -> Iterator[OperatorTimes]:
-    """The operators of one pass that launch anything, for numbers and all else."""
-    for times_, _ in _operators(stack, p):
-        yield times_
+def with_operators(stack: Stack, p: Pass) -> tuple[Later, list[OperatorTimes]]:
+    """The figures of one pass, and its operators that launch anything, for numbers and all else."""
+    run = _Run(stack, p, None)
+    return Later(run.figure), [o for o, _ in _operators(run)]
 
 
-def _operators(stack: Stack, p: Pass) -> Iterator[tuple[OperatorTimes, Sequence[tuple[Kernel, Terms]]]]:
+def _operators(run: _Run) -> Iterator[tuple[OperatorTimes, Sequence[tuple[Kernel, Terms]]]]:
     """The operators of one pass that launch anything, each with its kernels and their terms."""
-    run, m = _Run(stack, p, None), stack.machine
+    stack, m, p = run.stack, run.stack.machine, run.p
     for row, timed in zip(run.rows, run.terms, strict=True):
         for (operator, lowered), each in zip(row, timed, strict=True):
             if lowered.kernels:
@@ -331,7 +331,7 @@ SUMMED = tuple(f.name for f in fields(OperatorRow) if f.type == "Number")
 
 def operators(stack: Stack, p: Pass, basis: Callable[[str], Basis]) -> Iterator[OperatorRow]:
     """The operators of one pass that launch anything (for numbers, not for arrays); `basis` is of a parameter."""
-    for each, timed in _operators(stack, p):
+    for each, timed in _operators(_Run(stack, p, None)):
         yield _operator_row(each, timed, stack.machine, basis)
 
 

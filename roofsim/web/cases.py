@@ -15,7 +15,7 @@ from roofsim.model.architecture import Architecture
 from roofsim.prediction.fitted import AUTO, NONE, Doubt, chosen, doubt, reach
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.words import cautions
+from roofsim.prediction.words import assumptions, cautions
 from roofsim.specs.calibration import Reach
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
@@ -89,6 +89,7 @@ def _case(
     try:
         s = combined(model, device, runtime)
         auto = chosen(s, AUTO)
+        assumptions(auto, request_of(auto), one_length=False)  # which refuses what no host launches
     except InputError as error:
         return {"lacks": str(error)}
     asked = (None, *weights) if weights else STACKS.get(s.runtime.id, (None,))

@@ -11,7 +11,7 @@ from typing import Any
 from roofsim.engine.emit import javascript_list
 from roofsim.engine.graph import Graph, Sum, Undecided
 from roofsim.engine.memory import Memory
-from roofsim.engine.passes import Later, OperatorTimes, PassFigures, operator_times, run_pass
+from roofsim.engine.passes import Later, OperatorTimes, PassFigures, with_operators
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.schema import variant
@@ -83,7 +83,7 @@ class Functions:
             key = (id(s.architecture), s.runtime.id or id(s.runtime), structure(s, w.dtype), formats)
             if key not in self._known:
                 try:
-                    self._known[key] = self.requests.setdefault(self._request(s, each), len(self.requests))
+                    self._known[key] = self.requests.setdefault(self.made(s, each), len(self.requests))
                 except Undecided:
                     self._known[key] = None
             if (known := self._known[key]) is not None:
@@ -114,7 +114,8 @@ class Functions:
             self.operators.append(rows)
         return self.passes[text]
 
-    def _request(self, s: Setup, w: Workload) -> Request:
+    def made(self, s: Setup, w: Workload) -> Request:
+        """The request of a model on a device, traced; raises Undecided where it cannot be by these variables."""
         x = _variables(Graph())
         w = variant(w, **{name: x[name] for name in COUNTS})
         e = _Called(varying(s, w, x), w, functions=self, plain=s)
@@ -136,8 +137,7 @@ class Functions:
         s = varying(s, w, x)
         stack = replace(s.stack(w.dtype), terms=self.kernels.terms, activity=called_activity)
         p = replace(p, precision=s.precision(w), **sizes)
-        found = run_pass(stack, p)
-        rows = list(operator_times(stack, p))
+        found, rows = with_operators(stack, p)
         outputs = [getattr(found, name) for name in OF_PASS]
         more = [read(row) for row in rows for read in OF_OPERATOR.values()]
         names = {name: f"a{i}" for i, name in enumerate(opened)}

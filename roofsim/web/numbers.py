@@ -79,7 +79,7 @@ def structure(s: Setup, dtype: str) -> tuple[Any, ...]:
     d = s.device
     return (
         d.vendor, d.kind, d.memory.unified, d.plans_attention, d.attention_rows and d.attention_rows.value,
-        *(tuple(each) for each in (d.peak.matrix, d.peak.vector)), d.peak.fp16_accumulation is None, dtype,
+        *(tuple(sorted(each)) for each in (d.peak.matrix, d.peak.vector)), d.peak.fp16_accumulation is None, dtype,
         s.machine(dtype).by_vectors,
     )  # fmt: skip
 

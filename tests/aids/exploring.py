@@ -47,6 +47,23 @@ def by_node(node: str, packed: str, folder: Path) -> Ask:
     return ask
 
 
+def by_browser(page: Any, packed: str) -> Ask:
+    """Asks the data of a page in a browser's page, which has nothing else."""
+    data = f'<script type="application/json" id="data">{packed}</script>'
+    page.set_content(f"{data}<script>{ENGINE.read_text()}</script>")
+    page.evaluate("roofsim.ready.then(() => null)")
+    return in_browser(page)
+
+
+def in_browser(page: Any) -> Ask:
+    """Asks a page of `roofsim explore` that is open in a browser."""
+
+    def ask(text: str, *args: Any) -> Any:
+        return json.loads(page.evaluate(f"(args) => JSON.stringify(({text})(...args))", list(args)))
+
+    return ask
+
+
 PREDICT = """(views) => views.map((view) => {
   const p = roofsim.predict(view), flat = {};
   for (const each of roofsim.figures) flat[each.figure] = p[each.name];

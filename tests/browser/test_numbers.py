@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from exploring import CHOICES, disagreements
+from exploring import CHOICES, disagreements, in_browser
 
 SETTINGS, POINTS = 4, 250
 """Of each model and runtime: settings of device, formats, calibration and own numbers, and random points of each."""
 
 
 def test_a_thousand_random_points_of_every_model_and_runtime_are_those_of_python(opened):
-    page = opened()
-
-    def ask(text, *args):
-        return page.evaluate(f"(args) => ({text})(...args)", list(args))
-
+    ask = in_browser(opened())
     assert len(ask(CHOICES)) > 1
     assert disagreements(ask, seed=56, settings=SETTINGS, points=POINTS) == []
 

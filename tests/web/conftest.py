@@ -1,11 +1,13 @@
-"""A small page of `roofsim explore`, asked in node."""
+"""A small page of `roofsim explore`, asked in node, or in Chromium where there is no node."""
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
 
 import pytest
-from exploring import Ask, by_node
+from exploring import Ask, by_browser, by_node
 
 from roofsim.web.choices import chosen
 from roofsim.web.data import page_data
@@ -17,9 +19,18 @@ RUNTIMES = ("transformers-4.52-eager", "llama.cpp", "vllm")
 
 
 @pytest.fixture(scope="session")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
     node = shutil.which("node") or shutil.which("nodejs")
-    if node is None:
-        pytest.skip("there is no node to ask the page in; tests/browser asks one in a browser")
-    data, functions = page_data(chosen(MODELS, DEVICES, RUNTIMES), lambda done, size: None)
-    return by_node(node, packed(data, functions), tmp_path_factory.mktemp("page"))
+    chromium = os.environ.get("ROOFSIM_CHROMIUM") or shutil.which("chromium")
+    if not node:
+        playwright = pytest.importorskip("playwright.sync_api", reason="there is neither node nor playwright")
+        if not chromium:
+            pytest.skip("there is neither node nor chromium")
+    data = packed(*page_data(chosen(MODELS, DEVICES, RUNTIMES), lambda done, size: None))
+    if node:
+        yield by_node(node, data, tmp_path_factory.mktemp("page"))
+        return
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield by_browser(browser.new_page(), data)
+        browser.close()

@@ -12,6 +12,7 @@ from roofsim import library
 from roofsim.engine.graph import Graph
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.schema import variant
 from roofsim.lowering.kernels import Kernel
 from roofsim.prediction.setup import setup
 from roofsim.web.cases import request_of
@@ -19,7 +20,7 @@ from roofsim.web.choices import MODELS, chosen, combined, on
 from roofsim.web.data import page_data
 from roofsim.web.functions import Functions
 from roofsim.web.kernels import Kernels
-from roofsim.web.numbers import NUMBERS, VARIABLES, machine_of, numbers
+from roofsim.web.numbers import NUMBERS, VARIABLES, machine_of, numbers, structure
 from roofsim.web.pack import BETWEEN, packed
 
 
@@ -51,6 +52,21 @@ def test_devices_of_a_structure_share_their_functions_and_others_do_not():
         )
     ]
     assert made[0] == made[1] != made[2]
+
+
+def test_devices_that_share_would_each_have_the_same_functions():
+    model, runtime = library.architecture("Qwen2.5-0.5B"), library.runtime("vllm")
+    groups = {}
+    for device in map(library.device, library.names("hardware")):
+        if runtime.written_for(device.vendor, device.kind) and device.host:
+            s = combined(model, device, runtime)
+            groups.setdefault(structure(s, device.default_dtype), []).append(s)
+    several = [group for group in groups.values() if len(group) > 1]
+    assert len(several) > 3
+    for first, *_, last in several:
+        functions = Functions()
+        one, other = (functions.made(s, request_of(s)) for s in (first, last))
+        assert one == other
 
 
 def test_every_number_of_a_machine_has_a_name():
@@ -97,6 +113,12 @@ def test_what_is_not_named_is_the_usual_and_a_runtime_is_the_one_that_a_device_h
     assert on(llama, library.device("rtx-4090")) == llama
     assert chosen(["qwen2.5-0.5b"], ["4090"]).command == "roofsim explore --models qwen2.5-0.5b --devices 4090"
     assert chosen([usual.models[0]]).command == ""
+
+
+def test_what_python_refuses_for_want_of_a_host_the_page_refuses_too():
+    device = variant(library.device("rtx-4090"), host=None)
+    with pytest.raises(InputError, match=r"names no host, and transformers-4\.52-eager launches from one"):
+        page_data(chosen(["mamba-130m"], [device], ["transformers-4.52-eager"]), lambda *x: None)
 
 
 def test_nothing_that_can_be_run_is_an_error():
