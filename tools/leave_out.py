@@ -24,7 +24,7 @@ from roofsim.foundation.errors import RoofsimError
 from roofsim.foundation.schema import variant
 from roofsim.model.weights import read_as
 from roofsim.ops.base import Kind
-from roofsim.runs.cases import Case, Reader, Skip
+from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
 from roofsim.runs.importers import read_all
 from roofsim.runs.names import made_with
 from roofsim.runs.reading import Runs
@@ -79,7 +79,10 @@ def read(each: Shipped, folder: Path) -> tuple[Reader, Runs, Sequence[Case]]:
 
 
 def parts(cases: Sequence[Case]) -> Iterator[Part]:
-    """What can be left out, so that something is left: the kind of part, its name, and which cases are of it."""
+    """What can be left out, so that passes are left: the kind of part, its name, and which cases are of it."""
+    passes = [case.kinds for case in cases if case.run.op in WHOLE_PASS]
+    if not passes:
+        return
     formats = {read_as(case.weights) for case in cases if case.weights}
     for name in sorted(formats) if len(formats) > 1 else ():
         yield "a format", name, lambda case, name=name: bool(case.weights) and read_as(case.weights) == name
@@ -97,8 +100,7 @@ def parts(cases: Sequence[Case]) -> Iterator[Part]:
     if len(batches) > 1:
         most = batches[(len(batches) - 1) // 2]
         yield "batches", f"beyond {most}", lambda case: case.reach.batch > most
-    shared = frozenset.intersection(*(case.kinds for case in cases))
-    for kind in sorted(frozenset.union(*(case.kinds for case in cases)) - shared):
+    for kind in sorted(frozenset.union(*passes) - frozenset.intersection(*passes)):
         yield "a kind of operator", kind, lambda case, kind=kind: kind in case.kinds
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from roofsim.foundation.arith import Number, maximum
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import File, Name
-from roofsim.foundation.schema import Limit, Spec
+from roofsim.foundation.schema import Limit, Spec, variant
 from roofsim.model.weights import read_as
 
 NORMAL_95 = 1.959963984540054
@@ -71,7 +71,7 @@ class Covariance(Spec):
         """The covariance of the others."""
         kept = [i for i, name in enumerate(self.names) if name not in names]
         lower = tuple(tuple(self.lower[i][j] for j in kept if j <= i) for i in kept)
-        return Covariance(names=tuple(self.names[i] for i in kept), lower=lower)
+        return variant(self, names=tuple(self.names[i] for i in kept), lower=lower)
 
 
 class Scatter(Spec):

@@ -22,8 +22,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
-
 RUNS = 5
 STEPS = 300
 SETTLED = "document.documentElement.dataset.rested && !document.querySelector('.moving')"
@@ -51,7 +49,7 @@ DRAG = """([frames, moves]) => new Promise((done) => {
 })"""
 
 
-def opening(browser: Browser, address: str, wait: bool) -> float:
+def opening(browser: Any, address: str, wait: bool) -> float:
     """Seconds from asking for the page until it is drawn."""
     page = browser.new_page(viewport={"width": 1400, "height": 900})
     page.goto(address)
@@ -78,6 +76,8 @@ def busy(metrics: Any) -> float:
 
 def main(arguments: list[str]) -> int:
     """Writes the page if none is given, and says what it costs."""
+    from playwright.sync_api import sync_playwright  # here, since tests are collected where there is none
+
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         file = Path(arguments[0]) if arguments else Path(folder) / "page.html"
         if not arguments:

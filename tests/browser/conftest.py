@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from browsing import DESKTOP, rest
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pins/page.txt")
-
 CHROMIUM = os.environ.get("ROOFSIM_CHROMIUM") or shutil.which("chromium")
 MODELS = "Qwen2.5-0.5B,mamba2-780m,Falcon-H1-0.5B,Llama-3.1-70B"
 DEVICES = "orin,raspberry-pi-5"
@@ -21,6 +19,7 @@ RUNTIMES = "transformers-4.52-eager,llama.cpp"
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pins/page.txt")
     if not CHROMIUM:
         pytest.skip("there is no chromium on the path")
     with sync_api.sync_playwright() as playwright:

@@ -239,3 +239,19 @@ def test_a_pointer_reads_values(opened):
     tip = page.locator('#crossover svg [aria-label="tip"]').inner_html()
     assert re.search(r"Qwen2.5-0.5B: [\d.]+ m?s \[", tip)
     assert "mamba2-780m" in tip
+
+
+def test_inside_another_page_it_works_without_an_address_of_its_own(address, browser):
+    text = Path(address.removeprefix("file://")).read_text()
+    page = browser.new_page()
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.set_content("<iframe width=1200 height=900></iframe>")
+    page.evaluate("(text) => { document.querySelector('iframe').srcdoc = text; }", text)
+    inside = page.frame_locator("iframe")
+    inside.locator("#overview tbody tr").first.wait_for()
+    inside.locator("#prompt").press("ArrowRight")
+    inside.locator("#crossover svg").wait_for()
+    page.wait_for_timeout(500)
+    page.close()
+    assert wrong == []

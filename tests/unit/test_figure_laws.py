@@ -11,7 +11,7 @@ pytest.importorskip("matplotlib")
 
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox
+from seen import words
 
 import roofsim
 from roofsim import plots
@@ -95,24 +95,6 @@ def drawn(crossing, prediction, held, study, table):
 @pytest.fixture(params=["crossover", "roofline", "limits", "sweep", "compare", "predicted", "residuals"])
 def figure(request, drawn):
     return drawn[request.param]
-
-
-def words(figure):
-    """Every text that can be seen, with its box; texts along slopes are left to the eye."""
-    found = []
-    for axes in figure.axes:
-        for which in (axes.xaxis, axes.yaxis):
-            low, high = sorted(which.get_view_interval())
-            for each in which.get_major_ticks():
-                if not low <= each.get_loc() <= high:
-                    each.label1.set_visible(False)
-    for each in figure.findobj(Text):
-        seen = each.get_visible() and (each.axes is None or each.axes.get_visible())
-        if seen and each.get_text().strip() and each.get_rotation() % 90 == 0:
-            each.get_window_extent()  # puts a note where it belongs
-            box = Text.get_window_extent(each)  # without the line that leads from the note to its place
-            found.append((each.get_text(), Bbox.from_extents(box.x0 + 1, box.y0 + 1, box.x1 - 1, box.y1 - 1)))
-    return found
 
 
 def test_no_words_cover_others(figure):
@@ -329,3 +311,12 @@ def test_a_length_alone_has_a_width():
     assert axes.get_xlim() == (pytest.approx(1024 / 2**0.5), pytest.approx(1024 * 2**0.5))
     assert list(axes.get_xticks()) == [1024]
     assert all(np.ptp(path.vertices[:, 0]) > 0 for each in axes.collections for path in each.get_paths())
+
+
+def test_words_stay_words_in_a_file_and_the_same_figure_gives_the_same_bytes(drawn, tmp_path):
+    for name in ("one", "two"):
+        plots.save(drawn["roofline"], tmp_path / f"{name}.svg")
+    text = (tmp_path / "one.svg").read_text()
+    assert text == (tmp_path / "two.svg").read_text()
+    for word in ("ssm.scan", "Operators on the roofline", "1% of device time"):
+        assert f">{word}</text>" in text

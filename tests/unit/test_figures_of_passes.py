@@ -9,6 +9,8 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from seen import readable
+
 import roofsim
 from roofsim import plots
 from roofsim.prediction.evaluation import Evaluation
@@ -39,7 +41,7 @@ def texts(figure):
 
 
 def test_areas_of_time_are_the_shares_of_the_breakdown_and_fill_the_axes(prediction):
-    figure = plots.breakdown(prediction, lengths=LENGTHS)
+    figure = readable(plots.breakdown(prediction, lengths=LENGTHS))
     b = breakdown(prediction.on, prediction.workload, LENGTHS)
     for row, name in enumerate(("prefill", "decode")):
         times, device, both = figure.axes[3 * row : 3 * row + 3]
@@ -60,10 +62,15 @@ def test_the_ground_is_shaded_where_the_host_takes_longer(prediction):
         for at in b.passes[name]:
             inside = any(span.x0 - 1e-6 <= at.prompt <= span.x1 + 1e-6 for span in spans)
             assert inside is (at.host_time > at.device_time)
+    before, after = (at.host_time / at.device_time for at in b.passes["prefill"][:2])
+    assert before > 1 > after
+    even = 512 * 4 ** (np.log(before) / np.log(before / after))  # on a straight line between two lengths
+    said = f"launch-bound: prefill up to about {float(f'{even:.2g}'):,.0f} tokens, decode step throughout"
+    assert said in texts(figure)
 
 
 def test_areas_of_energy_are_its_parts_and_the_line_is_their_sum(prediction):
-    figure = plots.energy(prediction, lengths=LENGTHS)
+    figure = readable(plots.energy(prediction, lengths=LENGTHS))
     e = energies(prediction.on, prediction.workload, LENGTHS)
     for axes, found in zip(figure.axes, e.passes.values(), strict=True):
         drawn = areas(axes)
@@ -75,7 +82,7 @@ def test_areas_of_energy_are_its_parts_and_the_line_is_their_sum(prediction):
 
 
 def test_one_length_fills_the_axes_and_several_prompts_are_the_lengths(prediction):
-    figure = plots.breakdown(prediction, lengths=[1024])
+    figure = readable(plots.breakdown(prediction, lengths=[1024]))
     low, high = figure.axes[1].get_xlim()
     assert low < 1024 < high
     figure = plots.energy(roofsim.predict("mamba2-780m", "orin", prompt=[512, 1024]))
@@ -86,7 +93,7 @@ def test_one_length_fills_the_axes_and_several_prompts_are_the_lengths(predictio
 
 def test_steps_of_memory_are_what_is_held_at_each_operator():
     p = roofsim.predict("Qwen2.5-0.5B", "orin", prompt=32768)
-    figure = plots.memory(p)
+    figure = readable(plots.memory(p))
     steps = Evaluation(p.on, p.workload).timeline
     tops = np.max([each.get_data().values for each in figure.axes[0].patches], axis=0)
     assert tops == pytest.approx([step.state + step.activations + step.logits + step.masks for step in steps])
@@ -98,7 +105,7 @@ def test_steps_of_memory_are_what_is_held_at_each_operator():
 
 def test_bars_of_an_attribution_lead_from_one_figure_to_the_other():
     one, other = (roofsim.predict("Qwen2.5-0.5B", "orin", each, prompt=32768) for each in ("ssm-scope", "ideal"))
-    figure = plots.attribution(one, other)
+    figure = readable(plots.attribution(one, other))
     for axes, name in zip(figure.axes, ("ttft", "tpot"), strict=False):
         bars = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches]
         assert bars[0] == (0, pytest.approx(getattr(one.request, name)))

@@ -7,6 +7,8 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from seen import readable
+
 import roofsim
 from roofsim import plots
 from roofsim.explore.advise import FITS
@@ -25,7 +27,7 @@ def lines(axes, colour=None):
 
 def test_bars_of_a_tornado_end_at_half_and_at_twice_each_number():
     found = roofsim.sensitivity(MODEL, DEVICE, figure="tpot", over=["device", "host"])
-    figure = plots.sensitivity(found)
+    figure = readable(plots.sensitivity(found))
     axes = figure.axes[0]
     rows = {label.get_text().split(" = ")[0]: place for place, label in enumerate(axes.get_yticklabels())}
     bars = [(bar.get_y() + bar.get_height() / 2, bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches]
@@ -39,7 +41,7 @@ def test_bars_of_a_tornado_end_at_half_and_at_twice_each_number():
 
 def test_cells_of_a_heat_map_are_the_points_of_the_study_and_hatched_where_they_do_not_fit():
     found = roofsim.sweep(MODEL, device=DEVICE, prompt=[1024, 16384], batch=[1, 8], figures=["ttft", "fits"])
-    figure = plots.heat(found)
+    figure = readable(plots.heat(found))
     mesh = figure.axes[0].collections[0].get_array()
     for row in found.rows():
         assert mesh[[1, 8].index(row["batch"])][[1024, 16384].index(row["prompt"])] == row["ttft"]
@@ -66,7 +68,7 @@ def test_a_heat_map_needs_two_axes_of_numbers_and_a_figure_that_there_is():
 def test_a_front_is_drawn_by_model_before_the_other_points():
     found = roofsim.pareto(MODEL, OTHER, device=DEVICE, prompt=[1024, 65536], batch=[1, 4], unfit=True,
                            objectives="ttft,tokens_per_second")  # fmt: skip
-    figure = plots.pareto(found)
+    figure = readable(plots.pareto(found))
     rows = list(found.found.rows())
     drawn = {(x, y) for line in figure.axes[0].lines if line.get_marker() not in ("None", ".")
              for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)}  # fmt: skip
@@ -78,7 +80,7 @@ def test_a_front_is_drawn_by_model_before_the_other_points():
 
 def test_an_explanation_is_drawn_with_its_curve_its_polynomial_and_its_pulls():
     found = roofsim.explain(MODEL, "rtx-4090", prompt=16384)
-    left, right = plots.explain(found).axes
+    left, right = readable(plots.explain(found)).axes
     expected = curve(found.on, found.asked.single(found.on.device), "ttft")
     by_length = {len(line.get_xdata()): line for line in lines(left)}
     assert list(by_length[len(expected.lengths)].get_ydata()) == list(expected.values)
@@ -102,7 +104,7 @@ def test_a_curve_has_the_values_and_the_intervals_of_predictions():
 def test_candidates_stand_at_their_values_over_the_budgets():
     found = roofsim.advise(MODEL, "Qwen2.5-7B", device=DEVICE, runtime="llama.cpp", weights=["bf16", "q4_k_m"],
                            tpot="20ms", min_tps=5.0)  # fmt: skip
-    figure = plots.advise(found)
+    figure = readable(plots.advise(found))
     marks = {(line.get_xdata()[0], line.get_ydata()[0]) for line in figure.axes[0].lines if len(line.get_xdata()) == 1}
     drawn = [*found.feasible, *found.others]
     for place, each in enumerate(drawn):
@@ -118,14 +120,14 @@ def test_candidates_stand_at_their_values_over_the_budgets():
 def test_trials_are_drawn_over_their_number(budget):
     given = {"budget": budget} if budget else {"tokens": [256, 1024]}
     found = roofsim.sampling(MODEL, DEVICE, trials=[1, 4, 16], **given)
-    axes = plots.sampling(found).axes[0]
+    axes = readable(plots.sampling(found)).axes[0]
     drawn = {(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if len(line.get_xdata()) == 1}
     assert drawn >= {(row.trials, row.tokens if budget else row.time) for row in found.rows if row.tokens}
 
 
 def test_bars_of_models_are_their_parameters_and_lines_their_state():
     sheets = [roofsim.show(name) for name in ("Qwen3-30B-A3B", OTHER)]
-    left, right = plots.show(*sheets).axes
+    left, right = readable(plots.show(*sheets)).axes
     for place, sheet in enumerate(sheets):
         bars = [bar.get_width() for bar in left.patches if bar.get_y() <= place <= bar.get_y() + bar.get_height()]
         assert sum(bars) == sheet.spec.total_parameters
@@ -136,7 +138,7 @@ def test_bars_of_models_are_their_parameters_and_lines_their_state():
 
 def test_roofs_bend_where_peak_and_bandwidth_meet():
     device = roofsim.device("h100-sxm")
-    (axes,) = plots.show(roofsim.show("h100-sxm")).axes
+    (axes,) = readable(plots.show(roofsim.show("h100-sxm"))).axes
     peaks = {rate.value for rate in (*device.peak.matrix.values(), *device.peak.vector.values())}
     assert {max(line.get_ydata()) for line in lines(axes)} == peaks
     ridges = {line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) == 1}

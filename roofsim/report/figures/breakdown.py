@@ -77,7 +77,7 @@ def breakdown(b: Breakdown, s: Setup, w: Workload, *, theme: Theme = "light") ->
                 named |= name_areas(axes, b.lengths, shown, palette, words, WIDTH)
         seen = [kind for kind in order if kind in largest and largest[kind] > SEEN]
         _key(figure, [kind for kind in seen if kind not in named], palette, words, launched)
-        heading(figure, "Where the time goes", *case(s, w, "prompt", "generate"))
+        heading(figure, "Where the time goes", *case(s, w, "prompt", "generate"), _waits(b))
         return figure
 
 
@@ -134,6 +134,28 @@ def _times(axes: Axes, passed: Sequence[PassAt], name: str) -> None:
 
 MARGIN = 1.2
 """By what factor an axis of times goes on beyond them."""
+
+
+def _waits(b: Breakdown) -> str:
+    """At which lengths the device waits for the host, in words."""
+    said = []
+    for name, passed in b.passes.items():
+        lengths = [at.prompt for at in passed]
+        if not all(at.host_time for at in passed):
+            continue
+        for first, last in _behind(lengths, [at.device_time for at in passed], [at.host_time for at in passed]):
+            low, high = first <= lengths[0], last >= lengths[-1]
+            where = f"from about {_about(first)} to {_about(last)} tokens"
+            if low or high:
+                end = f"up to about {_about(last)} tokens" if low else f"from about {_about(first)} tokens on"
+                where = "throughout" if low and high else end
+            said.append(f"{PASSES[name]} {where}")
+    return f"launch-bound: {', '.join(said)}" if said else ""
+
+
+def _about(tokens: float) -> str:
+    """A length with two digits: it is read off between lengths."""
+    return f"{float(f'{tokens:.2g}'):,.0f}"
 
 
 def _behind(lengths: Sequence[int], device: Sequence[float], host: Sequence[float]) -> Iterator[tuple[float, float]]:

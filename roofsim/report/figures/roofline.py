@@ -32,8 +32,8 @@ ROOM = 2.0
 SHARES = (0.01, 0.1, 0.3)
 """Shares of the device time that the key of sizes shows."""
 
-LIGHTEST = 0.002
-"""Operators with less of the device time are drawn without a name."""
+LIGHTEST, LIGHTEST_OF_MANY, FEW = 0.002, 0.02, 4
+"""Operators with less of the device time are drawn without a name: in up to so `FEW` panels, and in small ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def roofline(cases: Sequence[Placed], *, theme: Theme = "light") -> Figure:
         for axes, mine, machine, roofs in zip(shown, points, machines, said, strict=True):
             spread(axes, roofs)
             _slopes(axes, mine, machine)
-            _names(axes, mine, hues)
+            _names(axes, mine, hues, LIGHTEST if len(cases) <= FEW else LIGHTEST_OF_MANY)
         return figure
 
 
@@ -186,13 +186,13 @@ def _slopes(axes: Axes, points: Sequence[_Point], m: Machine) -> None:
         )  # fmt: skip
 
 
-def _names(axes: Axes, points: Sequence[_Point], hues: Mapping[str, str]) -> None:
-    """The names of operators, those at the same place in one, the longest first."""
+def _names(axes: Axes, points: Sequence[_Point], hues: Mapping[str, str], lightest: float) -> None:
+    """The names of operators from a share of the time on, those at the same place in one, the longest first."""
     places: dict[tuple[str, int, int], list[_Point]] = {}
     for p in points:
         place = p.phase, round(20 * np.log10(p.intensity)), round(20 * np.log10(p.rate))
         places.setdefault(place, []).append(p)
-    named = [each for each in places.values() if sum(p.share for p in each) >= LIGHTEST]
+    named = [each for each in places.values() if sum(p.share for p in each) >= lightest]
     named.sort(key=lambda each: -sum(p.share for p in each))
     labels = []
     for each in named:

@@ -382,7 +382,7 @@ def _places(unit: str, low: float, high: float, most: int, *, log: bool) -> Iter
         powers = [10.0**k for k in decades]
         for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3)):
             found = within(step * 10.0**k for k in decades for step in steps)
-            if len(found) <= (most if len(steps) > 3 else 2 * most):  # more steps for what is less than a decade
+            if len(found) <= (most if len(steps) > 3 else most + 3):  # more steps for what is less than a decade
                 yield found
     if len(within(powers)) < 2:
         yield from linear()

@@ -23,7 +23,6 @@
     });
     svg.querySelector("style").remove(); // one that comes and goes has the whole page laid out anew
     svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", options.ariaLabel ?? "");
     return svg;
   }
 

@@ -124,6 +124,15 @@
       by("setting").textContent = view.series.setting(state).join(" · ");
     }
 
+    /** The state into the address; a page inside another, such as a notebook, has none of its own. */
+    function address() {
+      try {
+        history.replaceState(null, "", view.state.write(state));
+      } catch (error) {
+        if (error.name !== "SecurityError") throw error;
+      }
+    }
+
     /** The answer above the figures; read out only where it stays. */
     function answer(crossings, stays) {
       by("headline").ariaLive = stays ? "polite" : "off";
@@ -149,7 +158,7 @@
       rested = true;
       document.documentElement.dataset.theme = theme.name;
       label();
-      history.replaceState(null, "", view.state.write(state));
+      address();
       let begun = now();
       const order = [...panels.filter((panel) => visible.has(panel)), ...panels.filter((panel) => !visible.has(panel))];
       for (const panel of order) {
