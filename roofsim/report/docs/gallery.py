@@ -119,8 +119,8 @@ GALLERY: Sequence[Part] = (
             "Up to four figures of a study over its longest axis, a line for each other combination.",
             "roofsim sweep Qwen2.5-0.5B mamba2-780m -d orin -p 1k..16k*2 --set device.memory.bandwidth=1x,2x "
             "--figures ttft,tpot --plot sweep.svg",
-            'roofsim.sweep("Qwen2.5-0.5B", "mamba2-780m", device="orin", prompt="1k..16k*2", '
-            'set={"device.memory.bandwidth": "1x,2x"}, figures="ttft,tpot").plot()',
+            'axes = {"device": "orin", "prompt": "1k..16k*2", "device.memory.bandwidth": "1x,2x"}\n'
+            'roofsim.sweep({"model": ["Qwen2.5-0.5B", "mamba2-780m"], **axes}, figures="ttft,tpot").plot()',
         ),
         Entry(
             "A figure over two axes",
@@ -142,16 +142,19 @@ GALLERY: Sequence[Part] = (
             "Lines of equal values over two numbers of any spec, and where both are now.",
             "roofsim sensitivity Qwen2.5-0.5B -d orin -p 4k --heat device.memory.bandwidth=0.5x..4x,prompt=1k..64k "
             "--plot equal.svg",
-            'roofsim.sweep("Qwen2.5-0.5B", device="orin", prompt="1k..64k*1.1", '
-            'set={"device.memory.bandwidth": "0.5x..4x*1.1"}, figures="ttft").plot("heat")',
+            'bandwidth = {"device.memory.bandwidth": "0.5x..4x*1.1"}\n'
+            'found = roofsim.sweep("Qwen2.5-0.5B", device="orin", prompt="1k..64k*1.1", set=bandwidth, '
+            'figures="ttft")\n'
+            'found.plot("heat")',
         ),
         Entry(
             "A front",
             "The points of a study that none is better than in every objective, before the others.",
             "roofsim pareto Qwen2.5-0.5B mamba2-780m Llama-3.2-1B -d rtx-4090 -b 1..256*2 --objectives "
             "tpot,tokens_per_second,memory_peak --plot pareto.svg",
-            'roofsim.pareto("Qwen2.5-0.5B", "mamba2-780m", "Llama-3.2-1B", device="rtx-4090", batch="1..256*2", '
-            'objectives="tpot,tokens_per_second,memory_peak").plot()',
+            'models = ["Qwen2.5-0.5B", "mamba2-780m", "Llama-3.2-1B"]\n'
+            'wanted = "tpot,tokens_per_second,memory_peak"\n'
+            'roofsim.pareto(*models, device="rtx-4090", batch="1..256*2", objectives=wanted).plot()',
         ),
         Entry(
             "Members of a family",
