@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from roofsim.foundation.version import __version__
@@ -146,14 +144,3 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     """The public names, for completion."""
     return __all__
-
-
-class _Package(ModuleType):
-    """The package, in which `explore` and `report` are functions: rooms of these names do not take their places."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in ("explore", "report") and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

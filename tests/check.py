@@ -31,7 +31,7 @@ CHECKS = {
     "format": [script("ruff"), "format", "--check"],
     "types": module("mypy", "--strict", "roofsim", "tests/api/every_function.py"),
     "layers": [script("lint-imports"), "--no-cache"],
-    "docs": module("roofsim.report.docs", "--check"),
+    "docs": module("roofsim.reports.docs", "--check"),
     # apart from the other tests, which take half as long again when every call is traced
     "coverage": module(
         "pytest", "-q", *(f"tests/unit/test_{name}.py" for name in COVERED),

@@ -1,7 +1,7 @@
 """Builds the documentation as a site, offline, into build/site/html: `python tools/build_site.py`.
 
 The pages are the files of docs/, the README, CONTRIBUTING and the changelog as they stand, in the order that
-`roofsim/report/docs/order.py` has. What only a site can show is added to a copy of them: navigation, below a console
+`roofsim/reports/docs/order.py` has. What only a site can show is added to a copy of them: navigation, below a console
 the figures that its commands draw, and the notebooks, which are executed for it. Sphinx's warnings are errors, and so
 is a link, an anchor or a picture of the built pages that leads nowhere, or anything that a page would fetch from the
 network.
@@ -22,7 +22,7 @@ from pathlib import Path
 from check_site import problems
 from site_pictures import with_pictures
 
-from roofsim.report.docs import order
+from roofsim.reports.docs import order
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "site"

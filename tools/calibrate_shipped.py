@@ -13,7 +13,7 @@ from pathlib import Path
 
 from roofsim import library
 from roofsim.fitting.run import Options, calibrate
-from roofsim.report.calibration import missing_terms
+from roofsim.reports.calibration import missing_terms
 from roofsim.runs.importers import read_all
 from roofsim.specs.files import dump
 

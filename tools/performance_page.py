@@ -35,8 +35,8 @@ import numpy as np  # noqa: E402
 import roofsim  # noqa: E402
 from roofsim.foundation.units import significant  # noqa: E402
 from roofsim.prediction.evaluation import FIGURES  # noqa: E402
-from roofsim.report.formats import FORMATS  # noqa: E402
-from roofsim.report.table import Column, Table  # noqa: E402
+from roofsim.reports.formats import FORMATS  # noqa: E402
+from roofsim.reports.table import Column, Table  # noqa: E402
 
 PAGE = ROOT / "docs" / "performance.md"
 PEERS = ROOT / "docs" / "peers.json"

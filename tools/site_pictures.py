@@ -15,7 +15,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from roofsim.cli import group
-from roofsim.report.docs import console
+from roofsim.reports.docs import console
 
 THEMES = ("light", "dark")
 SHOWN = re.compile(r"^\$ .*(?:--plot[ =]|(?:-o|--output)[ =]\S+\.html\b)", re.MULTILINE)

@@ -22,9 +22,9 @@ from calibrate_shipped import SHIPPED
 from roofsim import library
 from roofsim.fitting.run import Line, Options, calibrate
 from roofsim.foundation.errors import InputError
-from roofsim.report.formats import FORMATS
-from roofsim.report.table import Column, Table
-from roofsim.report.validation import score_table, validation_tables
+from roofsim.reports.formats import FORMATS
+from roofsim.reports.table import Column, Table
+from roofsim.reports.validation import score_table, validation_tables
 from roofsim.runs.importers import read_runs
 from roofsim.runs.reading import Run, Runs
 from roofsim.runs.stacks import runtime_of

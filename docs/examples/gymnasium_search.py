@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from roofsim.explore import gym_environment
+from roofsim.spaces import gym_environment
 
 AXES = {
     "model": "Qwen2.5-0.5B",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import optuna
 
-from roofsim.explore.optuna_objective import objective
+from roofsim.spaces.optuna_objective import objective
 
 AXES = {
     "model": "Qwen2.5-1.5B",

@@ -20,8 +20,8 @@ from roofsim.studies import limits as limiting
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from roofsim.report.table import Table
-    from roofsim.report.theme import Theme
+    from roofsim.reports.table import Table
+    from roofsim.reports.theme import Theme
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,12 +48,12 @@ class LimitsResult(OfOne, limiting.LimitsResult):
         return limiting.LimitsResult.to_dict(self)
 
     def _tables(self) -> Sequence[Table]:
-        from roofsim.report.limits import limits_tables
+        from roofsim.reports.limits import limits_tables
 
         return limits_tables(self, *self._names)
 
     def _records(self) -> Table:
-        from roofsim.report.limits import limits_records
+        from roofsim.reports.limits import limits_records
 
         return limits_records(self)
 
@@ -86,12 +86,12 @@ class Explanation(OfOne, explaining.Explanation):
         return as_engine(self, explaining.Explanation).to_dict()
 
     def _tables(self) -> Sequence[Table]:
-        from roofsim.report.explain import explain_tables
+        from roofsim.reports.explain import explain_tables
 
         return explain_tables(self, *self._names)
 
     def _records(self) -> Table:
-        from roofsim.report.explain import explain_records
+        from roofsim.reports.explain import explain_records
 
         return explain_records(self)
 
@@ -103,7 +103,7 @@ class Explanation(OfOne, explaining.Explanation):
 
     def latex(self) -> dict[str, dict[str, str]]:
         """The cost formulas of the model's operators as LaTeX: by operator, then by column."""
-        from roofsim.report.explain import formula_data
+        from roofsim.reports.explain import formula_data
 
         found = formula_data(self.functions, latex=True)
         return {each["operator"]: {c: each[c] for c in COLUMNS if each[c] != "0"} for each in found}

@@ -7,16 +7,16 @@ from typing import Any
 
 from roofsim.api import checked
 from roofsim.api.words import ModelLike
-from roofsim.explore import advise as advising
-from roofsim.explore.axes import axis
-from roofsim.explore.cases import NAMES
-from roofsim.explore.executors import processors
-from roofsim.explore.selection import chosen_models
-from roofsim.explore.sweep import study
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import Spec
 from roofsim.foundation.units import parse_short_count
 from roofsim.model.architecture import Architecture
+from roofsim.spaces import advise as advising
+from roofsim.spaces.axes import axis
+from roofsim.spaces.cases import NAMES
+from roofsim.spaces.executors import processors
+from roofsim.spaces.selection import chosen_models
+from roofsim.spaces.sweep import study
 from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host

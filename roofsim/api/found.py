@@ -11,14 +11,14 @@ from roofsim.api.asked import Asked
 from roofsim.api.results import OfOne, as_engine
 from roofsim.api.shown import Shown
 from roofsim.api.words import AnyPath, Cell, Quantity
-from roofsim.explore import advise as advising
-from roofsim.explore import compare as comparing
-from roofsim.explore import fronts, sensitivity, sweep
-from roofsim.explore import sampling as trying
-from roofsim.explore import search as searching
 from roofsim.foundation.units import show
 from roofsim.prediction.results import columns
-from roofsim.report.choices import OF_SWEEP, OfSweep
+from roofsim.reports.choices import OF_SWEEP, OfSweep
+from roofsim.spaces import advise as advising
+from roofsim.spaces import compare as comparing
+from roofsim.spaces import fronts, sensitivity, sweep
+from roofsim.spaces import sampling as trying
+from roofsim.spaces import search as searching
 from roofsim.studies import crossover as crossing
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
 
-    from roofsim.report.table import Table
-    from roofsim.report.theme import Theme
+    from roofsim.reports.table import Table
+    from roofsim.reports.theme import Theme
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,12 +53,12 @@ class Crossover(Shown, crossing.Comparison):
         return as_engine(self, crossing.Comparison).to_dict()
 
     def _tables(self) -> Sequence[Table]:
-        from roofsim.report.crossover import crossover_tables
+        from roofsim.reports.crossover import crossover_tables
 
         return crossover_tables(self, *self.names)
 
     def _records(self) -> Table:
-        from roofsim.report.crossover import crossover_records
+        from roofsim.reports.crossover import crossover_records
 
         return crossover_records([self])
 
@@ -117,12 +117,12 @@ class Comparison(Shown, comparing.Comparison):
         return comparing.Comparison.to_dict(self)
 
     def _tables(self) -> Sequence[Table]:
-        from roofsim.report.comparison import comparison_tables
+        from roofsim.reports.comparison import comparison_tables
 
         return comparison_tables(self)
 
     def _records(self) -> Table:
-        from roofsim.report.comparison import comparison_records
+        from roofsim.reports.comparison import comparison_records
 
         return comparison_records(self)
 
@@ -145,12 +145,12 @@ class Swept(Shown, sweep.Swept):
         return sweep.Swept.to_dict(self)
 
     def _tables(self) -> Sequence[Table]:
-        from roofsim.report.sweep import sweep_tables
+        from roofsim.reports.sweep import sweep_tables
 
         return sweep_tables(self)
 
     def _records(self) -> Table:
-        from roofsim.report.sweep import sweep_tables
+        from roofsim.reports.sweep import sweep_tables
 
         (table,) = sweep_tables(self, everything=True)
         return table
@@ -196,12 +196,12 @@ class Front(Shown, fronts.Front):
         return fronts.Front.to_dict(self)
 
     def _tables(self) -> Sequence[Table]:
-        from roofsim.report.fronts import front_tables
+        from roofsim.reports.fronts import front_tables
 
         return front_tables(self)
 
     def _records(self) -> Table:
-        from roofsim.report.fronts import front_records
+        from roofsim.reports.fronts import front_records
 
         return front_records(self)
 
@@ -236,12 +236,12 @@ class Sensitivities(OfOne, sensitivity.Sensitivities):
         return as_engine(self, sensitivity.Sensitivities).to_dict()
 
     def _tables(self) -> Sequence[Table]:
-        from roofsim.report.sensitivity import sensitivity_tables
+        from roofsim.reports.sensitivity import sensitivity_tables
 
         return sensitivity_tables(self, *self._names)
 
     def _records(self) -> Table:
-        from roofsim.report.sensitivity import sensitivity_records
+        from roofsim.reports.sensitivity import sensitivity_records
 
         return sensitivity_records(self)
 
@@ -279,12 +279,12 @@ class Sampled(OfOne, trying.SamplingResult):
         return as_engine(self, trying.SamplingResult).to_dict()
 
     def _tables(self) -> Sequence[Table]:
-        from roofsim.report.sampling import sampling_tables
+        from roofsim.reports.sampling import sampling_tables
 
         return sampling_tables(self, *self._names)
 
     def _records(self) -> Table:
-        from roofsim.report.sampling import sampling_tables
+        from roofsim.reports.sampling import sampling_tables
 
         (table,) = sampling_tables(self, *self._names, everything=True)
         return table
@@ -309,12 +309,12 @@ class Advice(Shown, advising.Advice):
         return advising.Advice.to_dict(self)
 
     def _tables(self) -> Sequence[Table]:
-        from roofsim.report.advise import advice_tables
+        from roofsim.reports.advise import advice_tables
 
         return advice_tables(self)
 
     def _records(self) -> Table:
-        from roofsim.report.advise import advice_records
+        from roofsim.reports.advise import advice_records
 
         return advice_records(self)
 
@@ -343,12 +343,12 @@ class SearchResult(Shown, searching.SearchResult):
         return searching.SearchResult.to_dict(self)
 
     def _tables(self) -> Sequence[Table]:
-        from roofsim.report.search import MOST_SHOWN, search_tables
+        from roofsim.reports.search import MOST_SHOWN, search_tables
 
         return search_tables(self, *self.names, most=MOST_SHOWN)
 
     def _records(self) -> Table:
-        from roofsim.report.search import search_records
+        from roofsim.reports.search import search_records
 
         return search_records(self)
 

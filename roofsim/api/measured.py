@@ -28,9 +28,9 @@ from roofsim.studies import validate as validating
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from roofsim.report.choices import OfFit, OfValidation
-    from roofsim.report.table import Table
-    from roofsim.report.theme import Theme
+    from roofsim.reports.choices import OfFit, OfValidation
+    from roofsim.reports.table import Table
+    from roofsim.reports.theme import Theme
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,12 +49,12 @@ class Calibrated(Shown, fitting.Result):
         return {"schema": SCHEMA, **plain(self.calibration)}
 
     def _tables(self) -> Sequence[Table]:
-        from roofsim.report.calibration import result_tables
+        from roofsim.reports.calibration import result_tables
 
         return result_tables(self, self.calibration.device, self.calibration.runtime)
 
     def _records(self) -> Table:
-        from roofsim.report.calibrated import parameter_records
+        from roofsim.reports.calibrated import parameter_records
 
         return parameter_records(self.calibration)
 
@@ -87,12 +87,12 @@ class Validated(Shown, validating.Validation):
         return as_engine(self, validating.Validation).to_dict()
 
     def _tables(self) -> Sequence[Table]:
-        from roofsim.report.validation import validation_tables
+        from roofsim.reports.validation import validation_tables
 
         return validation_tables(self, rows=False)
 
     def _records(self) -> Table:
-        from roofsim.report.validation import validation_records
+        from roofsim.reports.validation import validation_records
 
         return validation_records(self, rows=True)
 

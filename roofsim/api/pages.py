@@ -28,8 +28,8 @@ from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
 
 if TYPE_CHECKING:
-    from roofsim.report.onepage.gathered import Gathered
-    from roofsim.report.table import Table
+    from roofsim.reports.onepage.gathered import Gathered
+    from roofsim.reports.table import Table
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,8 +45,8 @@ class Report(OfOne):
     @classmethod
     def of(cls, asked: Asked, against: Sequence[str | Architecture]) -> Self:
         """The page that was asked for."""
-        from roofsim.report.onepage.again import asked as again
-        from roofsim.report.onepage.gathered import gathered
+        from roofsim.reports.onepage.again import asked as again
+        from roofsim.reports.onepage.gathered import gathered
 
         s = asked.setup()
         w = asked.single(s.device)
@@ -65,18 +65,18 @@ class Report(OfOne):
         return self._found.to_dict()
 
     def _tables(self) -> Sequence[Table]:
-        from roofsim.report.prediction import prediction_tables
+        from roofsim.reports.prediction import prediction_tables
 
         return prediction_tables(self._found.prediction, *self._names, operators=True)
 
     def _records(self) -> Table:
-        from roofsim.report.prediction import prediction_records
+        from roofsim.reports.prediction import prediction_records
 
         return prediction_records([self._found.prediction])
 
     def _repr_html_(self) -> str:
-        from roofsim.report.onepage import html
-        from roofsim.report.onepage.sections import page
+        from roofsim.reports.onepage import html
+        from roofsim.reports.onepage.sections import page
 
         return html.inside(page(self._found))
 
@@ -89,13 +89,13 @@ class Report(OfOne):
         return self._written("markdown")
 
     def _written(self, form: str) -> str:
-        from roofsim.report.onepage.forms import written
+        from roofsim.reports.onepage.forms import written
 
         return written(self._found, form)
 
     def save(self, path: AnyPath) -> None:
         """Write it as HTML or Markdown, by the ending of the path; the file appears whole or not at all."""
-        from roofsim.report.onepage.forms import form_of
+        from roofsim.reports.onepage.forms import form_of
 
         target = checked.path("path", path)
         writing.text(target, self._written(form_of("path", target)))

@@ -10,8 +10,8 @@ from roofsim.api import checked
 from roofsim.api.words import AnyPath, Counts
 from roofsim.foundation import arith, schema
 from roofsim.foundation.errors import InputError
-from roofsim.report.choices import OF_FIT, OF_VALIDATION, OfFit, OfPrediction, OfValidation
-from roofsim.report.theme import THEMES, Theme
+from roofsim.reports.choices import OF_FIT, OF_VALIDATION, OfFit, OfPrediction, OfValidation
+from roofsim.reports.theme import THEMES, Theme
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +46,7 @@ def _themed(theme: Theme) -> Theme:
 
 def save(figure: Figure, path: AnyPath) -> None:
     """Write a figure as PNG, SVG or PDF, by the ending of the path; the file appears whole or not at all."""
-    from roofsim.report.figures import style
+    from roofsim.reports.figures import style
 
     _is(figure, "Figure")
     target = checked.path("path", path)
@@ -62,9 +62,9 @@ def roofline(found: Prediction, *others: Prediction, theme: Theme = "light") -> 
         _is(each, "Prediction")
         each._of_numbers("a roofline")
     from roofsim.prediction.request import operator_intervals
-    from roofsim.report.figures.captions import apart
-    from roofsim.report.figures.roofline import Placed
-    from roofsim.report.figures.roofline import roofline as figure
+    from roofsim.reports.figures.captions import apart
+    from roofsim.reports.figures.roofline import Placed
+    from roofsim.reports.figures.roofline import roofline as figure
 
     titles = apart(*_names(every), [each.workload for each in every])
     cases = [Placed(each, each.on, operator_intervals(each.on, each.workload), title)
@@ -81,7 +81,7 @@ def _names(every: Sequence[Prediction | LimitsResult | Crossover]) -> tuple[list
 def memory(found: Prediction, *, theme: Theme = "light") -> Figure:
     """What is alive over the operators of the prefill."""
     _is(found, "Prediction")
-    from roofsim.report.figures.prediction import prediction
+    from roofsim.reports.figures.prediction import prediction
 
     found._of_numbers("memory over operators")
     return prediction("memory", found.on, found.workload, theme=_themed(theme))
@@ -103,7 +103,7 @@ def energy(found: Prediction, *, lengths: Counts | None = None, theme: Theme = "
 
 def _over_length(kind: OfPrediction, found: Prediction, lengths: Counts | None, theme: Theme) -> Figure:
     _is(found, "Prediction")
-    from roofsim.report.figures.prediction import prediction
+    from roofsim.reports.figures.prediction import prediction
 
     w = found.workload
     for name in ("batch", "generate"):
@@ -126,7 +126,7 @@ def attribution(found: Prediction, *others: Prediction, theme: Theme = "light") 
     for each in (found, *others):
         _is(each, "Prediction")
         each._of_numbers("what choices cost")
-    from roofsim.report.figures.attribution import attribution as figure
+    from roofsim.reports.figures.attribution import attribution as figure
     from roofsim.studies.compare import compare_runtimes
 
     if not others:
@@ -148,7 +148,7 @@ def _request(found: Prediction) -> tuple[object, ...]:
 def explain(found: Explanation, *, theme: Theme = "light") -> Figure:
     """A metric over length with its interval, its regimes and its polynomial, and what moves it at the length."""
     _is(found, "Explanation")
-    from roofsim.report.figures.explain import explain as figure
+    from roofsim.reports.figures.explain import explain as figure
     from roofsim.studies.over_length import curve
 
     s, w = found.on, found.asked.single(found.on.device)
@@ -160,9 +160,9 @@ def limits(found: LimitsResult, *others: LimitsResult, theme: Theme = "light") -
     every = (found, *others)
     for each in every:
         _is(each, "LimitsResult")
-    from roofsim.report.figures.captions import apart
-    from roofsim.report.figures.limits import Held
-    from roofsim.report.figures.limits import limits as figure
+    from roofsim.reports.figures.captions import apart
+    from roofsim.reports.figures.limits import Held
+    from roofsim.reports.figures.limits import limits as figure
     from roofsim.studies.limits import limits, spread
 
     titles = apart(*_names(every), [each.workload for each in every])
@@ -176,8 +176,8 @@ def crossover(found: Crossover, *others: Crossover, theme: Theme = "light") -> F
     every = (found, *others)
     for each in every:
         _is(each, "Crossover")
-    from roofsim.report.figures.captions import apart
-    from roofsim.report.figures.crossover import crossover as figure
+    from roofsim.reports.figures.captions import apart
+    from roofsim.reports.figures.crossover import crossover as figure
 
     if len({pair.metric for each in every for pair in each.pairs}) > 1:
         raise InputError("others: crossovers of the same metric are needed")
@@ -189,7 +189,7 @@ def crossover(found: Crossover, *others: Crossover, theme: Theme = "light") -> F
 def compare(found: Comparison, *, theme: Theme = "light") -> Figure:
     """Bars for each combination that can be run."""
     _is(found, "Comparison")
-    from roofsim.report.figures.compare import compare as figure
+    from roofsim.reports.figures.compare import compare as figure
 
     return figure(found, theme=_themed(theme))
 
@@ -197,7 +197,7 @@ def compare(found: Comparison, *, theme: Theme = "light") -> Figure:
 def sweep(found: Swept, *, theme: Theme = "light") -> Figure:
     """Figures over the axes of a study."""
     _is(found, "Swept")
-    from roofsim.report.figures.sweep import sweep as figure
+    from roofsim.reports.figures.sweep import sweep as figure
 
     return figure(found, theme=_themed(theme))
 
@@ -205,7 +205,7 @@ def sweep(found: Swept, *, theme: Theme = "light") -> Figure:
 def heat(found: Swept, figure: str | None = None, *, theme: Theme = "light") -> Figure:
     """A figure of a study over its two axes of numbers, the first unless one is named; raises InputError for others."""
     _is(found, "Swept")
-    from roofsim.report.figures.heat import heat_of_sweep
+    from roofsim.reports.figures.heat import heat_of_sweep
 
     name = None if figure is None else checked.text("figure", figure)
     return heat_of_sweep(found, name, theme=_themed(theme))
@@ -214,7 +214,7 @@ def heat(found: Swept, figure: str | None = None, *, theme: Theme = "light") -> 
 def pareto(found: Front, *, theme: Theme = "light") -> Figure:
     """A front over its first two objectives."""
     _is(found, "Front")
-    from roofsim.report.figures.pareto import pareto as figure
+    from roofsim.reports.figures.pareto import pareto as figure
 
     return figure(found, theme=_themed(theme))
 
@@ -222,7 +222,7 @@ def pareto(found: Front, *, theme: Theme = "light") -> Figure:
 def sensitivity(found: Sensitivities, *, theme: Theme = "light") -> Figure:
     """A tornado: the figure at half and at twice each number."""
     _is(found, "Sensitivities")
-    from roofsim.report.figures.tornado import tornado
+    from roofsim.reports.figures.tornado import tornado
 
     return tornado(found, found.on.device.name, found.on.runtime.name, theme=_themed(theme))
 
@@ -230,7 +230,7 @@ def sensitivity(found: Sensitivities, *, theme: Theme = "light") -> Figure:
 def search(found: SearchResult, *, theme: Theme = "light") -> Figure:
     """The front of loss and latency of a family."""
     _is(found, "SearchResult")
-    from roofsim.report.figures.search import search as figure
+    from roofsim.reports.figures.search import search as figure
 
     return figure(found, *found.names, theme=_themed(theme))
 
@@ -238,7 +238,7 @@ def search(found: SearchResult, *, theme: Theme = "light") -> Figure:
 def sampling(found: Sampled, *, theme: Theme = "light") -> Figure:
     """What trials of one prompt cost, or how a budget can be split between them."""
     _is(found, "Sampled")
-    from roofsim.report.figures.sampling import sampling as figure
+    from roofsim.reports.figures.sampling import sampling as figure
 
     return figure(found, found.on, found.asked.single(found.on.device), theme=_themed(theme))
 
@@ -246,7 +246,7 @@ def sampling(found: Sampled, *, theme: Theme = "light") -> Figure:
 def advise(found: Advice, *, theme: Theme = "light") -> Figure:
     """Candidates beside their budgets: how far within or beyond each."""
     _is(found, "Advice")
-    from roofsim.report.figures.advise import advise as figure
+    from roofsim.reports.figures.advise import advise as figure
 
     return figure(found, theme=_themed(theme))
 
@@ -255,7 +255,7 @@ def show(found: Sheet, *others: Sheet, theme: Theme = "light") -> Figure:
     """Parameters and state of models, or the roofs of devices; raises InputError for other specs, or several kinds."""
     for each in (found, *others):
         _is(each, "Sheet")
-    from roofsim.report.figures.show import show as figure
+    from roofsim.reports.figures.show import show as figure
 
     if len({each._kind for each in (found, *others)}) > 1:
         raise InputError("others: models or devices are drawn together, not specs of several kinds")
@@ -265,7 +265,7 @@ def show(found: Sheet, *others: Sheet, theme: Theme = "light") -> Figure:
 def calibrate(found: Calibrated, kind: OfFit = "predicted", *, theme: Theme = "light") -> Figure:
     """Predictions of rows that were held out over what was measured, their errors over length, or what was fitted."""
     _is(found, "Calibrated")
-    from roofsim.report.figures.folders import of_fit
+    from roofsim.reports.figures.folders import of_fit
 
     checked.one_of("kind", kind, OF_FIT)
     return of_fit(kind, found, theme=_themed(theme))
@@ -274,7 +274,7 @@ def calibrate(found: Calibrated, kind: OfFit = "predicted", *, theme: Theme = "l
 def validate(found: Validated, kind: OfValidation = "predicted", *, theme: Theme = "light") -> Figure:
     """Predictions over what was measured, with their intervals, or their errors over length."""
     _is(found, "Validated")
-    from roofsim.report.figures.folders import of_validation
+    from roofsim.reports.figures.folders import of_validation
 
     checked.one_of("kind", kind, OF_VALIDATION)
     return of_validation(kind, found, theme=_themed(theme))

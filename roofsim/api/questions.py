@@ -20,16 +20,16 @@ from roofsim.api.words import (
     Quantity,
     RuntimeLike,
 )
-from roofsim.explore import sampling as trying
-from roofsim.explore import search as searching
-from roofsim.explore.quality import Quality
-from roofsim.explore.sampling import Accuracy, Shared
-from roofsim.explore.search import LAW, OBJECTIVES, TRAIN_TOKENS
 from roofsim.foundation.units import MAX_COUNT
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import columns
 from roofsim.prediction.setup import DEFAULT_RUNTIME
+from roofsim.spaces import sampling as trying
+from roofsim.spaces import search as searching
+from roofsim.spaces.quality import Quality
+from roofsim.spaces.sampling import Accuracy, Shared
+from roofsim.spaces.search import LAW, OBJECTIVES, TRAIN_TOKENS
 from roofsim.specs.calibration import Calibration
 from roofsim.specs.family import Family
 from roofsim.specs.host import Host

@@ -17,13 +17,13 @@ from roofsim.prediction import results
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.request import predict_arrays, predict_request
 from roofsim.prediction.setup import Setup
-from roofsim.report.choices import OF_PREDICTION, OfPrediction
+from roofsim.reports.choices import OF_PREDICTION, OfPrediction
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from roofsim.report.table import Table
-    from roofsim.report.theme import Theme
+    from roofsim.reports.table import Table
+    from roofsim.reports.theme import Theme
     from roofsim.studies.compare import Remedy
 
 
@@ -114,19 +114,19 @@ class Prediction(OfOne, results.Prediction):
 
     def _tables(self) -> Sequence[Table]:
         if not self._single:
-            from roofsim.report.arrays import array_tables
+            from roofsim.reports.arrays import array_tables
 
             return array_tables(self, *self._names)
-        from roofsim.report.prediction import prediction_tables
+        from roofsim.reports.prediction import prediction_tables
 
         return prediction_tables(self, *self._names, operators=False)
 
     def _records(self) -> Table:
         if not self._single:
-            from roofsim.report.arrays import array_records
+            from roofsim.reports.arrays import array_records
 
             return array_records(self)
-        from roofsim.report.prediction import prediction_records
+        from roofsim.reports.prediction import prediction_records
 
         return prediction_records([self])
 

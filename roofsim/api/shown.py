@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     import pandas
 
     from roofsim.api.words import Json
-    from roofsim.report.table import Table
+    from roofsim.reports.table import Table
 
 
 class Shown:
     """A result. Its `repr` is one line, a notebook shows its tables, `to_dict` and `to_pandas` give all of it.
 
-    How results are laid out is the business of `roofsim.report`, which is imported when one is shown.
+    How results are laid out is the business of `roofsim.reports`, which is imported when one is shown.
     """
 
     __slots__ = ()
@@ -38,14 +38,14 @@ class Shown:
 
     def to_dict(self) -> dict[str, Json]:
         """The record that the command line prints with `-f json`: plain values, SI units."""
-        from roofsim.report.formats import finite
+        from roofsim.reports.formats import finite
 
         made: dict[str, Json] = finite(self._data())
         return made
 
     def to_pandas(self) -> pandas.DataFrame:
         """The table that the command line prints with `-f csv`, SI units; raises MissingExtra without pandas."""
-        from roofsim.report.pandas_frame import frame
+        from roofsim.reports.pandas_frame import frame
 
         return frame(self._records())
 
@@ -53,6 +53,6 @@ class Shown:
         return f"{type(self).__name__}({self._short()})"
 
     def _repr_html_(self) -> str:
-        from roofsim.report.html import as_html
+        from roofsim.reports.html import as_html
 
         return as_html(self._tables())

@@ -24,8 +24,8 @@ from roofsim.specs.runtime import Runtime
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from roofsim.report.table import Table
-    from roofsim.report.theme import Theme
+    from roofsim.reports.table import Table
+    from roofsim.reports.theme import Theme
 
 
 def device(name: AnyPath) -> Device:
@@ -59,7 +59,7 @@ def show(name: AnyPath, *, dtype: str = "bf16") -> Sheet:
 
     Models are looked for first, then calibrations, devices, runtimes and hosts. Raises InputError.
     """
-    from roofsim.report.sheet import find
+    from roofsim.reports.sheet import find
 
     text = _name("name", name)
     kind, spec = find(text)
@@ -76,7 +76,7 @@ class Sheet(Shown):
     _dtype: str
 
     def _laid_out(self) -> tuple[list[Table], dict[str, Any]]:
-        from roofsim.report.sheet import laid_out
+        from roofsim.reports.sheet import laid_out
 
         return laid_out(self._kind, self.spec, self.name, self._dtype)
 
@@ -90,7 +90,7 @@ class Sheet(Shown):
         return self._laid_out()[0]
 
     def _records(self) -> Table:
-        from roofsim.report.spec_records import spec_records
+        from roofsim.reports.spec_records import spec_records
 
         return spec_records(self._kind, self.spec, self._laid_out()[1])
 

@@ -23,13 +23,13 @@ from roofsim.api.words import (
     RuntimeLike,
     Several,
 )
-from roofsim.explore import advise as advising
-from roofsim.explore import fronts
-from roofsim.explore.compare import compare_choices
-from roofsim.explore.sweep import swept
 from roofsim.foundation.errors import InputError
 from roofsim.prediction.results import columns
 from roofsim.prediction.setup import DEFAULT_RUNTIME
+from roofsim.spaces import advise as advising
+from roofsim.spaces import fronts
+from roofsim.spaces.compare import compare_choices
+from roofsim.spaces.sweep import swept
 from roofsim.specs.workload import called
 
 

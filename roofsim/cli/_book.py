@@ -45,8 +45,8 @@ class Book:
 
         Raises InputError where all that was asked for was refused.
         """
-        from roofsim.report.measure import measured_tables
-        from roofsim.report.records import records
+        from roofsim.reports.measure import measured_tables
+        from roofsim.reports.records import records
 
         now = known(self.file, self.software)
         left = sum(state(point, now) == "to do" for point in wanted)
@@ -63,7 +63,7 @@ class Book:
 
 def show_plan(file: Runs, wanted: Iterable[Point], software: str, out: o.Output) -> None:
     """Write what would be measured, and of what there are rows already."""
-    from roofsim.report.measure import plan_tables
+    from roofsim.reports.measure import plan_tables
 
     there = known(file, software)
     cases = [{**asdict(point), "state": state(point, there)} for point in wanted]

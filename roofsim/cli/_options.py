@@ -15,9 +15,9 @@ from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError, nearest
 from roofsim.foundation.units import UNITS, parse, parse_count, parse_counts, parse_short_count
 from roofsim.foundation.version import SCHEMA
-from roofsim.report.formats import FORMATS
-from roofsim.report.table import Table
-from roofsim.report.theme import THEMES, Theme
+from roofsim.reports.formats import FORMATS
+from roofsim.reports.table import Table
+from roofsim.reports.theme import THEMES, Theme
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -473,7 +473,7 @@ class Output:
     def draw(self, plot: Plot | None, figure: Figure | None) -> None:
         """Write a figure, where one is asked for; it is made before the result is printed, since it may be refused."""
         if plot is not None and figure is not None:
-            from roofsim.report.figures.style import save
+            from roofsim.reports.figures.style import save
 
             save(figure, plot.path)
             self.say(f"drew {plot.path}")

@@ -11,10 +11,10 @@ from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
 
 if TYPE_CHECKING:
-    from roofsim.explore.combinations import Answers
-    from roofsim.explore.evaluate import Study
     from roofsim.prediction.setup import Setup
-    from roofsim.report.table import Table
+    from roofsim.reports.table import Table
+    from roofsim.spaces.combinations import Answers
+    from roofsim.spaces.evaluate import Study
     from roofsim.specs.workload import Workload
 
 AXES = (
@@ -32,7 +32,7 @@ AXES = (
 )
 """Axes that have an option of their own; its value is read where axes are."""
 
-COLUMNS = o.Word("COLUMNS", "roofsim.explore.evaluate")
+COLUMNS = o.Word("COLUMNS", "roofsim.spaces.evaluate")
 """Figures by the names of their columns."""
 
 
@@ -74,7 +74,7 @@ def _listed(change: str) -> bool:
 
 def _values(name: str, given: Any) -> list[Any]:
     """The values of a choice; messages name the option that is the way to a path."""
-    from roofsim.explore.axes import axis
+    from roofsim.spaces.axes import axis
 
     try:
         return list(axis(name, given).values)
@@ -117,7 +117,7 @@ def answers_of(
 ) -> Answers[o.T]:
     """What `ask` finds of every combination that the options of a command describe."""
     from roofsim.cli.sweep import bar
-    from roofsim.explore.combinations import answers
+    from roofsim.spaces.combinations import answers
 
     choices = choices_of(models, options)
     with o.naming_options(), bar(prod(map(len, choices.values())), quiet) as step:
@@ -130,7 +130,7 @@ def write_several(
     notes: Sequence[str] = (), more: Sequence[Table] = (),
 ) -> None:  # fmt: skip
     """Write what was found of several cases: a row of each, then `more`; as data all that is said of each."""
-    from roofsim.report.several import minded, several_data, several_records, side_by_side
+    from roofsim.reports.several import minded, several_data, several_records, side_by_side
 
     *tables, last = side_by_side(found, row, title, [*(minded(found, cautions) if cautions else ()), *notes])
     out.write([*tables, *more, last], several_data(found, data), lambda: several_records(found, records))
@@ -145,7 +145,7 @@ def refuse_of_several(options: Mapping[str, object]) -> None:
 
 def refuse_of_many(plot: o.Plot | None, models: Sequence[str], options: Mapping[str, Any]) -> None:
     """Raises InputError for a figure of more cases than it can show side by side."""
-    from roofsim.report.choices import MOST_PANELS, too_many
+    from roofsim.reports.choices import MOST_PANELS, too_many
 
     count = prod(len(each) for each in choices_of(models, options).values())
     if plot and count > MOST_PANELS:
@@ -181,7 +181,7 @@ engine_options = o.stacked(
 
 def study_of(options: Mapping[str, Any]) -> Study:
     """The study that the options of a command describe."""
-    from roofsim.explore import sweep
+    from roofsim.spaces import sweep
 
     described = _file(options["study"]) if options.get("study") else {}
     axes: dict[str, Any] = dict(described.get("axes", {}))

@@ -58,7 +58,7 @@ from roofsim.foundation.errors import InputError
 )
 @click.option(
     "--rank",
-    type=o.Word("FIGURES", "roofsim.explore.compare", more=("headroom", "parameters")),
+    type=o.Word("FIGURES", "roofsim.spaces.compare", more=("headroom", "parameters")),
     metavar="KEY",
     default="headroom",
     help="Best first by headroom, parameters (the largest model), or a figure of compare: energy.  [default: headroom]",
@@ -78,11 +78,11 @@ def command(
     \b
     Example: roofsim advise --family qwen --max-size 1B -d orin -p 4k --ttft 1s --tpot 50ms --rank parameters
     """
-    from roofsim.explore.advise import BUDGETS, advise, candidates
-    from roofsim.explore.axes import axis
-    from roofsim.explore.executors import processors
-    from roofsim.explore.selection import chosen_models
-    from roofsim.report.advise import advice_records, advice_tables
+    from roofsim.reports.advise import advice_records, advice_tables
+    from roofsim.spaces.advise import BUDGETS, advise, candidates
+    from roofsim.spaces.axes import axis
+    from roofsim.spaces.executors import processors
+    from roofsim.spaces.selection import chosen_models
 
     if not options["device"]:
         raise click.UsageError("Missing option '--device' / '-d'.")
@@ -98,7 +98,7 @@ def command(
     out.remark(models)
     drawn = None
     if plot:
-        from roofsim.report.figures.advise import advise as figure
+        from roofsim.reports.figures.advise import advise as figure
 
         drawn = figure(found, theme=plot.theme)
     out.write(advice_tables(found), found.to_dict(), lambda: advice_records(found))

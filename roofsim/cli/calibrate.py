@@ -12,8 +12,8 @@ from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.foundation.schema import plain, variant
-from roofsim.report.choices import OF_FIT, OfFit
-from roofsim.report.formats import FORMATS
+from roofsim.reports.choices import OF_FIT, OfFit
+from roofsim.reports.formats import FORMATS
 
 
 @click.command()
@@ -58,8 +58,8 @@ def command(
     from roofsim import library
     from roofsim.fitting.run import Options, calibrate
     from roofsim.foundation.errors import InputError
-    from roofsim.report.calibrated import parameter_records
-    from roofsim.report.calibration import result_tables
+    from roofsim.reports.calibrated import parameter_records
+    from roofsim.reports.calibration import result_tables
     from roofsim.runs.importers import read_all
     from roofsim.specs.files import dump
 
@@ -75,7 +75,7 @@ def command(
     c = variant(result.calibration, id=Path(output).stem)
     figure = None
     if plot:
-        from roofsim.report.figures.folders import of_fit
+        from roofsim.reports.figures.folders import of_fit
 
         figure = of_fit(draw, result, theme=plot.theme)
     if report:
@@ -91,8 +91,8 @@ def command(
 
 def write_report(result: Any, folder: str, theme: Any = "light") -> None:
     """Figures and a summary; the folder is made if it is not there."""
-    from roofsim.report.calibration import summary
-    from roofsim.report.figures import folders
+    from roofsim.reports.calibration import summary
+    from roofsim.reports.figures import folders
 
     writing.folder(folder)
     folders.save_all(result, folder, theme)

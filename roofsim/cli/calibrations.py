@@ -7,8 +7,8 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
-from roofsim.report.records import records
-from roofsim.report.table import Column, Table
+from roofsim.reports.records import records
+from roofsim.reports.table import Column, Table
 
 METRICS = {"latency_s": "latency", "device_time_s": "device_time", "peak_mem_bytes": "memory", "energy_j": "energy"}
 """The metrics whose errors are listed, and what they are called."""

@@ -57,7 +57,7 @@ from roofsim.foundation.errors import InputError
 )
 @click.option(
     "--sort",
-    type=o.Word("FIGURES", "roofsim.explore.compare"),
+    type=o.Word("FIGURES", "roofsim.spaces.compare"),
     metavar="KEY",
     default=None,
     help="Best first by a figure or a choice as the JSON calls it: tpot, tokens_per_second, max_prompt.",
@@ -79,10 +79,10 @@ def command(
     Example: roofsim compare Qwen2.5-7B -d rtx-4090 -r llama.cpp --weights bf16,q8_0,q4_k_m
     Example: roofsim compare --kind hybrid --max-size 2B -d orin --min-tps 10 --context 16k --sort tpot
     """
-    from roofsim.explore.compare import compare_choices
-    from roofsim.explore.executors import processors
-    from roofsim.explore.selection import chosen_models
-    from roofsim.report.comparison import comparison_records, comparison_tables
+    from roofsim.reports.comparison import comparison_records, comparison_tables
+    from roofsim.spaces.compare import compare_choices
+    from roofsim.spaces.executors import processors
+    from roofsim.spaces.selection import chosen_models
 
     if not options["device"]:
         raise click.UsageError("Missing option '--device' / '-d'.")
@@ -99,7 +99,7 @@ def command(
         result = result.sorted_by(sort)
     figure = None
     if plot:
-        from roofsim.report.figures.compare import compare
+        from roofsim.reports.figures.compare import compare
 
         figure = compare(result, theme=plot.theme)
     out = o.Output(format_, output, quiet)

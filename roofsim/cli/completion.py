@@ -8,7 +8,7 @@ import shlex
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.foundation import writing
-from roofsim.report.table import Column, Table, to_copy
+from roofsim.reports.table import Column, Table, to_copy
 
 FILES = {"bash": "~/.bashrc", "zsh": "~/.zshrc", "fish": "~/.config/fish/config.fish"}
 """What each shell reads when it starts."""

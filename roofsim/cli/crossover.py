@@ -67,7 +67,7 @@ def _alone(
 ) -> None:  # fmt: skip
     """All pairs with one runtime, or with several side by side."""
     from roofsim.prediction.setup import Setup
-    from roofsim.report.crossover import crossover_records, crossover_tables, runtimes_tables
+    from roofsim.reports.crossover import crossover_records, crossover_tables, runtimes_tables
     from roofsim.studies.crossover import across_runtimes, compare_setups, set_up
 
     names = list(dict.fromkeys(name for pair in pairs for name in pair))
@@ -83,7 +83,7 @@ def _alone(
     else:
         out.write(crossover_tables(results[0], one.device.name, one.runtime.name), results[0].to_dict(), rows)
     if plot:
-        from roofsim.report.figures.crossover import crossover
+        from roofsim.reports.figures.crossover import crossover
 
         shown = ", ".join(result.runtime for result in results) if len(results) > 1 else one.runtime.name
         out.draw(plot, crossover(results, one.device.name, shown, theme=plot.theme))
@@ -95,8 +95,8 @@ def _several(
 ) -> None:  # fmt: skip
     """A row for each pair and combination, and a panel of the figure for each combination."""
     from roofsim.cli.sweep import bar
-    from roofsim.explore.combinations import answers_of_pairs
-    from roofsim.report.crossover import crossover_records, crossover_row, row_notes
+    from roofsim.reports.crossover import crossover_records, crossover_row, row_notes
+    from roofsim.spaces.combinations import answers_of_pairs
     from roofsim.studies.crossover import Comparison, compare_setups
 
     def ask(pair: tuple[Any, Any], setups: Mapping[Any, Any], fields: Mapping[str, Any]) -> Comparison:
@@ -111,8 +111,8 @@ def _several(
         data=lambda c: c.to_dict(), cautions=lambda c: c.cautions, notes=row_notes([c for _, c in found.given]),
     )  # fmt: skip
     if plot and found.given:
-        from roofsim.report.figures.crossover import crossover
-        from roofsim.report.several import full_name, titles_of
+        from roofsim.reports.figures.crossover import crossover
+        from roofsim.reports.several import full_name, titles_of
 
         alike = found.without("a", "b")
         titled = titles_of(alike)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.foundation.units import show
-from roofsim.report.records import records
-from roofsim.report.table import Column, Table
+from roofsim.reports.records import records
+from roofsim.reports.table import Column, Table
 
 
 @click.command()

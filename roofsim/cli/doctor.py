@@ -18,7 +18,7 @@ def command(format_: str, output: str | None, quiet: bool) -> None:
     Example: roofsim doctor
     """
     from roofsim.cli.completion import FILES, in_use, switch
-    from roofsim.report.installation import doctor_records, doctor_tables, findings
+    from roofsim.reports.installation import doctor_records, doctor_tables, findings
 
     found = findings({shell: (file, switch(shell)) for shell, file in FILES.items()}, in_use())
     tables, data = doctor_tables(found)

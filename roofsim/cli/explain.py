@@ -35,7 +35,7 @@ def command(
     Example: roofsim explain Qwen2.5-0.5B -d rtx-4090 -p 16k --plot why.svg
     Example: roofsim explain Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 -m tpot
     """
-    from roofsim.report.explain import (
+    from roofsim.reports.explain import (
         explain_records,
         explain_row,
         explain_tables,
@@ -66,7 +66,7 @@ def command(
         rows = partial(formula_records, data["formulas"])
     figure = None
     if plot:
-        from roofsim.report.figures.explain import explain as drawn
+        from roofsim.reports.figures.explain import explain as drawn
         from roofsim.studies.over_length import curve
 
         figure = drawn(result, curve(s, w, metric), s, w, theme=plot.theme)

@@ -34,7 +34,7 @@ def command(
     Example: roofsim limits Qwen2.5-0.5B --device orin --plot memory.png
     Example: roofsim limits Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 --weights bf16,q8_0 -r llama.cpp
     """
-    from roofsim.report.limits import limits_records, limits_row, limits_tables
+    from roofsim.reports.limits import limits_records, limits_row, limits_tables
     from roofsim.studies.limits import limits, listed, spread
 
     listed(lengths or ())
@@ -46,7 +46,7 @@ def command(
     chosen = _studies.single(models, options)
     if chosen is None:
         _studies.refuse_of_many(plot, models, options)
-        from roofsim.report.several import joined, titles_of
+        from roofsim.reports.several import joined, titles_of
 
         every = _studies.answers_of(models, options, found_of, out.quiet)
         found = every.map(lambda each: each[0])
@@ -64,8 +64,8 @@ def command(
         out.write(limits_tables(r, s.device.name, s.runtime.name), r.to_dict(), lambda: limits_records(r))
         cases = [("", r, s)]
     if plot:
-        from roofsim.report.figures.limits import Held
-        from roofsim.report.figures.limits import limits as figure
+        from roofsim.reports.figures.limits import Held
+        from roofsim.reports.figures.limits import limits as figure
 
         held = [Held(limits(s, r.workload, spread(r)), s, title) for title, r, s in cases]
         out.draw(plot, figure(held, theme=plot.theme))

@@ -17,7 +17,7 @@ from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
 from roofsim.measure.runs import MODES
-from roofsim.report.formats import FORMATS
+from roofsim.reports.formats import FORMATS
 
 if TYPE_CHECKING:
     from roofsim.measure.build import Subject
@@ -225,8 +225,8 @@ def command(
     from roofsim.measure.runs import runs
     from roofsim.measure.stack import device_name as own_name
     from roofsim.measure.stack import load
-    from roofsim.report.measure import measured_tables, plan_tables
-    from roofsim.report.records import records
+    from roofsim.reports.measure import measured_tables, plan_tables
+    from roofsim.reports.records import records
 
     if not models and not micro:
         raise InputError("measure: name MODELS, or --micro for single operators alone")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
-from roofsim.report.records import records
-from roofsim.report.table import Column, Table
+from roofsim.reports.records import records
+from roofsim.reports.table import Column, Table
 
 
 @click.command()
@@ -21,8 +21,8 @@ def command(
     Example: roofsim models --kind hybrid --max-size 8B
     """
     from roofsim import library
-    from roofsim.explore.selection import chosen_models
     from roofsim.model.step import Precision
+    from roofsim.spaces.selection import chosen_models
 
     rows = []
     for a in chosen_models((), kind, family, min_size, max_size):

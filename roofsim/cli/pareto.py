@@ -14,7 +14,7 @@ from roofsim.foundation.errors import InputError
 @_studies.axis_options
 @click.option(
     "--objectives", required=True, metavar="NAMES",
-    type=o.Word("COLUMNS", "roofsim.explore.evaluate", ends=("min", "max")),
+    type=o.Word("COLUMNS", "roofsim.spaces.evaluate", ends=("min", "max")),
     help="Figures or derived columns, with what is better of each: ttft:min,tokens_per_second:max,memory_peak.",
 )  # fmt: skip
 @_studies.study_options
@@ -38,8 +38,8 @@ def command(
     \b
     Example: roofsim pareto Qwen2.5-0.5B mamba2-780m -d orin -p 1k..16k*2 -b 1..16*2 --objectives ttft,tokens_per_second
     """
-    from roofsim.explore.fronts import front_of, senses_of
-    from roofsim.report.fronts import front_records, front_tables
+    from roofsim.reports.fronts import front_records, front_tables
+    from roofsim.spaces.fronts import front_of, senses_of
 
     derived = {each.partition("=")[0].strip() for each in options["derive"]}
     senses = senses_of(objectives, derived)
@@ -53,6 +53,6 @@ def command(
     out.remark(_studies.models_of(made))
     out.write(front_tables(found), found.to_dict() if format_ == "json" else {}, lambda: front_records(found))
     if plot:
-        from roofsim.report.figures.pareto import pareto as figure
+        from roofsim.reports.figures.pareto import pareto as figure
 
         out.draw(plot, figure(found, theme=plot.theme))

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
 from roofsim.cli._click import click
-from roofsim.report.choices import OF_PREDICTION
+from roofsim.reports.choices import OF_PREDICTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from roofsim.prediction.results import Prediction
     from roofsim.prediction.setup import Setup
-    from roofsim.report.choices import OfPrediction
-    from roofsim.report.table import Table
+    from roofsim.reports.choices import OfPrediction
+    from roofsim.reports.table import Table
     from roofsim.specs.workload import Workload
     from roofsim.studies.compare import Remedy
 
@@ -62,14 +62,14 @@ def _one(
 ) -> None:
     from roofsim.prediction.request import predict_request
     from roofsim.prediction.results import plain
-    from roofsim.report.prediction import operator_records, prediction_records, prediction_tables
+    from roofsim.reports.prediction import operator_records, prediction_records, prediction_tables
 
     result = predict_request(s, w)
     tables = prediction_tables(result, s.device.name, s.runtime.name, operators)
     data = result.to_dict()
     rows = partial(operator_records, result) if operators else partial(prediction_records, [result])
     if explained:
-        from roofsim.report.compare import remedy_records, remedy_table
+        from roofsim.reports.compare import remedy_records, remedy_table
         from roofsim.studies.compare import remedies
 
         found = remedies(s, w)
@@ -79,7 +79,7 @@ def _one(
     figure = None
     if plot:
         from roofsim.prediction.request import settled
-        from roofsim.report.figures.prediction import prediction
+        from roofsim.reports.figures.prediction import prediction
 
         figure = prediction(draw, s, settled(s, w), theme=plot.theme)
     out.write(tables, data, rows)
@@ -91,8 +91,8 @@ def _compare(
 ) -> bool:
     """Put runtimes side by side, if all can be run; whether they were."""
     from roofsim.foundation.errors import Unsupported
-    from roofsim.report.compare import comparison_tables
-    from roofsim.report.prediction import prediction_records
+    from roofsim.reports.compare import comparison_tables
+    from roofsim.reports.prediction import prediction_records
     from roofsim.studies.compare import compare_runtimes
 
     try:
@@ -103,7 +103,7 @@ def _compare(
     rows = partial(prediction_records, [side.prediction for side in result.sides])
     figure = None
     if plot:
-        from roofsim.report.figures.attribution import attribution
+        from roofsim.reports.figures.attribution import attribution
 
         figure = attribution(result, [s for s, _ in cases], theme=plot.theme)
     out.write(comparison_tables(result, cases[0][0].device.name), result.to_dict(), rows)
@@ -116,13 +116,13 @@ def _several(
     plot: o.Plot | None,
 ) -> None:  # fmt: skip
     """Every combination as `compare` shows it; as data everything that is said of one."""
-    from roofsim.explore.compare import compared
     from roofsim.prediction.request import predict_request
     from roofsim.prediction.results import plain
-    from roofsim.report.compare import remedy_records, remedy_table
-    from roofsim.report.comparison import comparison_tables
-    from roofsim.report.prediction import operator_records, operator_table, prediction_records
-    from roofsim.report.several import joined, several_data, several_records
+    from roofsim.reports.compare import remedy_records, remedy_table
+    from roofsim.reports.comparison import comparison_tables
+    from roofsim.reports.prediction import operator_records, operator_table, prediction_records
+    from roofsim.reports.several import joined, several_data, several_records
+    from roofsim.spaces.compare import compared
     from roofsim.studies.compare import remedies
 
     def ask(s: Setup, w: Workload) -> tuple[Prediction, list[Remedy]]:
@@ -150,7 +150,7 @@ def _several(
 
     drawn = None
     if plot:
-        from roofsim.report.figures.compare import compare as figure
+        from roofsim.reports.figures.compare import compare as figure
 
         drawn = figure(beside, theme=plot.theme)
     out.write(tables, several_data(found, data), lambda: several_records(found, rows))

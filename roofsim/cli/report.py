@@ -49,9 +49,9 @@ def command(
     Example: roofsim report Qwen2.5-0.5B -d rtx-4090 -p 4k -o report.html
     Example: roofsim report Qwen2.5-0.5B -d orin --against mamba2-780m -o report.html
     """
-    from roofsim.report.onepage.again import asked
-    from roofsim.report.onepage.forms import form_of, written
-    from roofsim.report.onepage.gathered import gathered
+    from roofsim.reports.onepage.again import asked
+    from roofsim.reports.onepage.forms import form_of, written
+    from roofsim.reports.onepage.gathered import gathered
 
     chosen = single(models, options)
     form = form or (form_of("--output", output) if output else "html")

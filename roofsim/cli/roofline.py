@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from roofsim.prediction.results import Prediction
     from roofsim.prediction.setup import Setup
-    from roofsim.report.table import Table
+    from roofsim.reports.table import Table
     from roofsim.specs.workload import Workload
 
 
@@ -34,8 +34,8 @@ def command(
     Example: roofsim roofline Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 -b 1,16
     """
     from roofsim.prediction.request import operator_intervals, predict_request
-    from roofsim.report.prediction import roofline_records, roofline_rows, roofline_tables
-    from roofsim.report.several import titles_of
+    from roofsim.reports.prediction import roofline_records, roofline_rows, roofline_tables
+    from roofsim.reports.several import titles_of
 
     def placed(s: Setup, w: Workload) -> tuple[Prediction, Setup, Mapping[str, Any]]:
         return predict_request(s, w), s, operator_intervals(s, w)
@@ -63,7 +63,7 @@ def command(
         shown, all_of_it = tables(*one)
         out.write(shown, all_of_it, lambda: roofline_records(all_of_it["operators"]))
     if plot:
-        from roofsim.report.figures.roofline import Placed
-        from roofsim.report.figures.roofline import roofline as figure
+        from roofsim.reports.figures.roofline import Placed
+        from roofsim.reports.figures.roofline import roofline as figure
 
         out.draw(plot, figure([Placed(*each, title=title) for title, each in cases], theme=plot.theme))

@@ -9,9 +9,9 @@ from roofsim.cli import _studies
 from roofsim.cli._click import click
 
 if TYPE_CHECKING:
-    from roofsim.explore.sampling import SamplingResult
     from roofsim.prediction.setup import Setup
-    from roofsim.report.table import Table
+    from roofsim.reports.table import Table
+    from roofsim.spaces.sampling import SamplingResult
     from roofsim.specs.workload import Workload
 
 
@@ -58,9 +58,9 @@ def command(
     Example: roofsim sampling Qwen2.5-0.5B -d rtx-4090 -r vllm --trials 1,16,256 --tokens 1k,8k
     Example: roofsim sampling Llama-3.1-8B -d h100-sxm -r vllm --prompt 4k --budget 10s --plot split.svg
     """
-    from roofsim.explore.sampling import accuracy_in, budget_of, sampling
     from roofsim.foundation.units import MAX_COUNT
-    from roofsim.report.sampling import sampling_tables
+    from roofsim.reports.sampling import sampling_tables
+    from roofsim.spaces.sampling import accuracy_in, budget_of, sampling
 
     amount = budget_of(budget) if budget is not None else None
     known = accuracy_in(accuracy) if accuracy is not None else None
@@ -87,7 +87,7 @@ def command(
     result = ask(s, w)
     drawn = None
     if plot:
-        from roofsim.report.figures.sampling import sampling as figure
+        from roofsim.reports.figures.sampling import sampling as figure
 
         drawn = figure(result, s, w, theme=plot.theme)
     out.write(sampling_tables(result, s.device.name, s.runtime.name), result.to_dict(), lambda: records(result))

@@ -32,7 +32,7 @@ from roofsim.foundation.errors import InputError
 )
 @click.option(
     "--objectives", default=None, metavar="NAMES",
-    type=o.Word("COLUMNS", "roofsim.explore.evaluate", more=("loss", "parameters")),
+    type=o.Word("COLUMNS", "roofsim.spaces.evaluate", more=("loss", "parameters")),
     help="What is to be small, set off by commas.  [default: loss,tpot,memory_peak]",
 )  # fmt: skip
 @o.download_option
@@ -65,9 +65,9 @@ def command(
     Example: roofsim search dense -d orin --over depth=8..32+4 width=512..1536+128 --where "tpot < 60 ms"
     """
     from roofsim import library
-    from roofsim.explore.search import OBJECTIVES, TRAIN_TOKENS, search
     from roofsim.prediction.setup import DEFAULT_RUNTIME
-    from roofsim.report.search import MOST_SHOWN, search_records, search_tables
+    from roofsim.reports.search import MOST_SHOWN, search_records, search_tables
+    from roofsim.spaces.search import OBJECTIVES, TRAIN_TOKENS, search
 
     chosen: dict[str, str] = {}
     for text in (*over, *axes):
@@ -89,6 +89,6 @@ def command(
     tables = search_tables(result, *shown, every=every, most=MOST_SHOWN if format_ == "table" else None)
     out.write(tables, result.to_dict(), partial(search_records, result))
     if plot:
-        from roofsim.report.figures.search import search as figure
+        from roofsim.reports.figures.search import search as figure
 
         out.draw(plot, figure(result, *shown, theme=plot.theme))

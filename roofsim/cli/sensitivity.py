@@ -44,8 +44,8 @@ def command(
     Example: roofsim sensitivity Qwen2.5-0.5B --device orin --figure tpot --plot tornado.png
     Example: roofsim sensitivity Qwen2.5-0.5B mamba2-780m -d orin -m tpot --over device
     """
-    from roofsim.explore.sensitivity import heat_map, sensitivities
-    from roofsim.report import sensitivity as report
+    from roofsim.reports import sensitivity as report
+    from roofsim.spaces.sensitivity import heat_map, sensitivities
 
     out, paths = o.Output(format_, output, quiet), [each.strip() for each in over.split(",")] if over else ()
     chosen = _studies.single(models, options)
@@ -68,8 +68,8 @@ def command(
         moved = sensitivities(s, w, figure, paths)
         out.write(report.sensitivity_tables(moved, *names), moved.to_dict(), lambda: report.sensitivity_records(moved))
     if plot:
-        from roofsim.report.figures.heat import heat as map_
-        from roofsim.report.figures.tornado import tornado
+        from roofsim.reports.figures.heat import heat as map_
+        from roofsim.reports.figures.tornado import tornado
 
         theme = plot.theme
         out.draw(plot, map_(drawn, *names, theme=theme) if heat else tornado(moved, *names, theme=theme))

@@ -13,7 +13,7 @@ from roofsim.foundation.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from roofsim.report.theme import Theme
+    from roofsim.reports.theme import Theme
 
 KINDS = ("models", "models/families", "hardware/calibrated", "hardware", "runtimes", "hardware/hosts")
 
@@ -37,8 +37,8 @@ def command(
     Example: roofsim show orin rtx-4090
     Example: roofsim show Qwen2.5-0.5B mamba2-780m Zamba2-1.2B --plot models.svg
     """
-    from roofsim.report.sheet import find, laid_out
-    from roofsim.report.spec_records import spec_records
+    from roofsim.reports.sheet import find, laid_out
+    from roofsim.reports.spec_records import spec_records
 
     out = o.Output(format_, output, quiet)
     shown = [(*find(name), name) for name in names]
@@ -49,7 +49,7 @@ def command(
         out.write(tables, data, partial(spec_records, kind, spec, data))
         out.draw(plot, figure)
         return
-    from roofsim.report.specs_together import records_together, tables_together
+    from roofsim.reports.specs_together import records_together, tables_together
 
     every = [(kind, spec, laid_out(kind, spec, name, dtype)[1]) for kind, spec, name in shown]
     rows = [{"chosen": {"name": spec.id or spec.name}, "refused": None, **data} for _, spec, data in every]
@@ -58,7 +58,7 @@ def command(
 
 
 def _figure(shown: Sequence[tuple[str, Any, str]], dtype: str, theme: Theme) -> Figure:
-    from roofsim.report.figures.show import show
+    from roofsim.reports.figures.show import show
 
     kinds = dict.fromkeys(kind for kind, _, _ in shown)
     if len(kinds) > 1:

@@ -15,13 +15,13 @@ from roofsim.cli import _studies
 from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
-from roofsim.report.choices import OF_SWEEP, OfSweep
+from roofsim.reports.choices import OF_SWEEP, OfSweep
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from roofsim.explore.sweep import Progress, Swept
-    from roofsim.report.theme import Theme
+    from roofsim.reports.theme import Theme
+    from roofsim.spaces.sweep import Progress, Swept
 
 
 @click.command()
@@ -54,7 +54,7 @@ def command(
     Example: roofsim sweep Qwen2.5-0.5B -d orin -p 1k..64k*2 -b 1..64*2 --plot ttft.svg --draw heat
     Example: roofsim sweep mamba2-780m -d orin,rtx-4090 -b 1..16*4 --where "fits and tpot < 50ms"
     """
-    from roofsim.explore.sweep import swept, write
+    from roofsim.spaces.sweep import swept, write
 
     if output is not None and plot:
         raise InputError("--plot: draws what is printed; a study in a file is drawn from the file")
@@ -72,7 +72,7 @@ def command(
     if output is not None:
         out.say(f"wrote {output}: {done.kept:,} of {done.points:,} points")
         return
-    from roofsim.report.sweep import sweep_tables
+    from roofsim.reports.sweep import sweep_tables
 
     figure = _figure(result, draw, plot.theme) if plot else None
     out.write(sweep_tables(result, everything=format_ != "table"), result.to_dict() if format_ == "json" else {})
@@ -80,8 +80,8 @@ def command(
 
 
 def _figure(result: Swept, draw: OfSweep, theme: Theme) -> Figure:
-    from roofsim.report.figures.heat import heat_of_sweep
-    from roofsim.report.figures.sweep import sweep
+    from roofsim.reports.figures.heat import heat_of_sweep
+    from roofsim.reports.figures.sweep import sweep
 
     return heat_of_sweep(result, theme=theme) if draw == "heat" else sweep(result, theme=theme)
 

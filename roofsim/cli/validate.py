@@ -6,7 +6,7 @@ from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.cli.sweep import bar
 from roofsim.foundation import writing
-from roofsim.report.choices import OF_VALIDATION, OfValidation
+from roofsim.reports.choices import OF_VALIDATION, OfValidation
 
 
 @click.command()
@@ -48,7 +48,7 @@ def command(
     Example: roofsim validate runs.csv --runtime transformers-5-eager --rows --plot predicted.svg
     """
     from roofsim import library
-    from roofsim.report.validation import summary, validation_records, validation_tables
+    from roofsim.reports.validation import summary, validation_records, validation_tables
     from roofsim.studies.validate import validate
 
     own = [library.architecture(model) for model in models]
@@ -58,11 +58,11 @@ def command(
     out = o.Output(format_, output, quiet)
     figure = None
     if plot:
-        from roofsim.report.figures.folders import of_validation
+        from roofsim.reports.figures.folders import of_validation
 
         figure = of_validation(draw, result, theme=plot.theme)
     if report:
-        from roofsim.report.figures import folders
+        from roofsim.reports.figures import folders
 
         writing.folder(report)
         drawn = folders.save_validation(result, report, o.theme_asked())

@@ -7,8 +7,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from roofsim.explore.advise import STACKS
-from roofsim.explore.executors import left_to_the_first, processors
 from roofsim.foundation.errors import InputError
 from roofsim.lowering.step import mask_from
 from roofsim.model.architecture import Architecture
@@ -16,6 +14,8 @@ from roofsim.prediction.fitted import AUTO, NONE, Doubt, chosen, doubt, reach
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import assumptions, cautions
+from roofsim.spaces.advise import STACKS
+from roofsim.spaces.executors import left_to_the_first, processors
 from roofsim.specs.calibration import Reach
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime

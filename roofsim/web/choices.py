@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from roofsim import library
-from roofsim.explore.advise import STACKS
 from roofsim.foundation.errors import Unsupported
 from roofsim.model.architecture import Architecture
 from roofsim.model.weights import format_named
 from roofsim.prediction.setup import Setup, setup
 from roofsim.prediction.words import elsewhere
+from roofsim.spaces.advise import STACKS
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from roofsim.explore.selection import kinds
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.units import MAX_COUNT, show
@@ -15,6 +14,7 @@ from roofsim.model.weights import CACHE_BYTES
 from roofsim.prediction.intervals import FIGURES as WITH_INTERVALS
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.places import COUNTS
+from roofsim.spaces.selection import kinds
 from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95
 from roofsim.specs.device import Device
 from roofsim.specs.workload import Workload

@@ -114,8 +114,8 @@ def test_a_result_is_a_line_and_tables(both: tuple[Any, str]) -> None:
 
 
 def test_what_stands_in_a_cell_is_text_and_no_markup() -> None:
-    from roofsim.report.html import as_html
-    from roofsim.report.table import Column, Table
+    from roofsim.reports.html import as_html
+    from roofsim.reports.table import Column, Table
 
     made = as_html([Table("a<b", [Column("n", "B"), Column("<i>")], [[2048, "<script>&"]], ["x\ny"])])
     assert made == (

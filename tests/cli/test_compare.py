@@ -11,9 +11,9 @@ import pytest
 
 import roofsim as package
 from roofsim import compare
-from roofsim.explore import compare as explored
-from roofsim.explore.compare import FIGURES
 from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.spaces import compare as explored
+from roofsim.spaces.compare import FIGURES
 
 CONTRACT = (
     "model", "device", "runtime", "weights", "batch", "prompt", "generate", "ttft", "tpot", "total_time",
@@ -305,7 +305,7 @@ def test_the_figure_shows_each_row_with_its_interval(here, roofsim, refused):
     text = (here / "figure.svg").read_text()
     for word in ("Qwen2.5-0.5B", "rtx-4090", "95 % interval, calibrated", "does not fit: times as if it did"):
         assert word in text
-    from roofsim.report.figures.compare import compare as comparison
+    from roofsim.reports.figures.compare import compare as comparison
 
     figure = comparison(compare("Qwen2.5-0.5B", device="orin", weights=["bf16", "fp16"]))
     bars = [line.get_xdata() for line in figure.axes[0].lines if len(line.get_xdata()) == 2]

@@ -141,7 +141,7 @@ def test_limits_keeps_the_contract(data):
 
 @pytest.mark.parametrize("name", ["orin", "orin@7w", "rtx-4090", "transformers-4.52-eager", "ideal", "desktop"])
 def test_show_gives_a_spec_that_reads_back_as_the_same_spec(data, name):
-    from roofsim.report.sheet import find
+    from roofsim.reports.sheet import find
 
     _, spec = find(name)
     written = data(f"show {name}")

@@ -233,7 +233,7 @@ def test_every_crossing_has_its_interval_in_its_cell(roofsim, data, runtimes):
 
 
 def test_a_cell_has_the_lengths_of_each_stretch_and_marks_what_is_out_of_reach():
-    from roofsim.report.crossover import _ahead
+    from roofsim.reports.crossover import _ahead
     from roofsim.studies.crossover import Crossing, Pair
 
     def turn(length, within_memory=True):

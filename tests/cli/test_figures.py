@@ -28,7 +28,7 @@ def test_the_figure_of_a_crossover_has_a_band_over_the_interval_of_each_crossing
     from matplotlib.axes import Axes
 
     from roofsim import crossover
-    from roofsim.report.figures import crossover as figures
+    from roofsim.reports.figures import crossover as figures
 
     bands = []
     monkeypatch.setattr(Axes, "axvspan", lambda self, low, high, **_: bands.append((low, high)))
@@ -59,13 +59,13 @@ def test_the_figure_of_limits_shows_the_longest_prompt(roofsim, here):
 
 
 def point(phase, measured, metric="latency_s", left_out=""):
-    from roofsim.report.figures.points import Point
+    from roofsim.reports.figures.points import Point
 
     return Point(metric, metric, phase, "a model", 512, measured, measured, measured / 2, measured * 2, left_out)
 
 
 def compared(*points, bars="95 % interval"):
-    from roofsim.report.figures.points import Compared
+    from roofsim.reports.figures.points import Compared
 
     return Compared(points, "a device", bars)
 
@@ -75,8 +75,8 @@ def legend(figure):
 
 
 def test_a_report_says_what_its_bars_and_markers_are_and_what_is_left_out():
-    from roofsim.report.figures.predicted import predicted
-    from roofsim.report.figures.residuals import residuals
+    from roofsim.reports.figures.predicted import predicted
+    from roofsim.reports.figures.residuals import residuals
 
     both = [point("prefill", 1.0), point("decode", 0.1)]
     assert "95 % interval, prior" in legend(predicted(compared(*both, bars="95 % interval, prior")))
@@ -87,7 +87,7 @@ def test_a_report_says_what_its_bars_and_markers_are_and_what_is_left_out():
 
 
 def test_an_axis_says_quantities_as_people_do():
-    from roofsim.report.figures.style import tick
+    from roofsim.reports.figures.style import tick
 
     said = [tick(n, "s") for n in (0.001, 1, 60, 600, 36000, 864000)]
     assert said == ["1 ms", "1 s", "1 min", "10 min", "10 h", "10 d"]
@@ -95,7 +95,7 @@ def test_an_axis_says_quantities_as_people_do():
 
 
 def test_ticks_of_a_narrow_panel_do_not_run_into_each_other():
-    from roofsim.report.figures.predicted import predicted
+    from roofsim.reports.figures.predicted import predicted
 
     figure = predicted(compared(point("decode", 2_500_000.0, "kv_tokens")))
     axes = figure.axes[0]

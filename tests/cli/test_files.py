@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from roofsim.report.formats import FORMATS
+from roofsim.reports.formats import FORMATS
 
 CROSSOVER = "crossover Qwen2.5-0.5B mamba2-780m -d rtx-4090"
 PREDICT = "predict mamba2-780m -d rtx-4090"

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from roofsim.cli import group, modules, summary
-from roofsim.report.formats import FORMATS
+from roofsim.reports.formats import FORMATS
 
 SUMMARIES = {name: summary(module) for name, module in modules().items()}
 COMMANDS = sorted(SUMMARIES)

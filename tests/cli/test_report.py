@@ -5,17 +5,15 @@ from __future__ import annotations
 import html as entities
 import re
 import shlex
-import sys
 from html.parser import HTMLParser
-from importlib import import_module
 from itertools import islice, pairwise
 
 import pytest
 
 import roofsim as package
 from roofsim.foundation.units import show
-from roofsim.report.onepage import sections, svg
-from roofsim.report.onepage.pictures import pictures
+from roofsim.reports.onepage import sections, svg
+from roofsim.reports.onepage.pictures import pictures
 
 CASE = "Qwen2.5-0.5B -d orin -p 2k -b 2"
 VOID = {"meta", "br"}
@@ -407,13 +405,6 @@ def test_it_is_saved_by_its_ending(tmp_path, plain):
         made.save(tmp_path / "page.pdf")
 
 
-def test_the_function_keeps_its_name_when_the_room_of_reports_is_imported():
-    import_module("roofsim.report.table")
-    assert sys.modules["roofsim.report"].__name__ == "roofsim.report"
-    assert callable(package.report)
-    assert package.report.__module__ == "roofsim.api.pages"
-
-
 def test_of_what_does_not_fit_it_says_what_would(roofsim, data, plain):
     page = Parsed(roofsim("report Llama-3.1-70B -d h100-sxm")).root
     found = data("advise Llama-3.1-70B -d h100-sxm --max-memory 79.2GiB")["rows"]
@@ -504,7 +495,7 @@ class Fake:
 def test_letters_with_a_border_stay_text():
     from matplotlib.patheffects import withStroke
 
-    from roofsim.report.figures.style import look, subplots
+    from roofsim.reports.figures.style import look, subplots
 
     def draw(theme):
         with look(theme):

@@ -189,6 +189,6 @@ def test_specs_side_by_side_have_the_fields_of_each_alone(roofsim, data):
 
 
 def test_fields_of_specs_side_by_side_stand_behind_what_they_follow_alone():
-    from roofsim.report.specs_together import _merged
+    from roofsim.reports.specs_together import _merged
 
     assert _merged([["a", "b", "d"], ["a", "c", "d", "e"]]) == ["a", "c", "b", "d", "e"]

@@ -133,7 +133,7 @@ def test_points_that_are_wrong_are_refused(refused, here, text, says):
 
 def test_a_figure_has_a_panel_for_each_figure_and_a_line_for_each_other_value(roofsim, here):
     from roofsim import sweep
-    from roofsim.report.figures import sweep as figures
+    from roofsim.reports.figures import sweep as figures
 
     roofsim(LINE, "--plot", "x.png")
     assert (here / "x.png").read_bytes().startswith(b"\x89PNG")

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from roofsim.cli import _options, group, modules
-from roofsim.report.formats import FORMATS
+from roofsim.reports.formats import FORMATS
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -17,14 +17,14 @@ from roofsim import library
 from roofsim.adapters.gguf.contents import ARCHITECTURES
 from roofsim.cli import group, modules
 from roofsim.engine.passes import BOUNDS
-from roofsim.explore.advise import BUDGETS
-from roofsim.explore.sampling import Shared
 from roofsim.lowering.kernels import Class
 from roofsim.measure.configs import FAMILIES
 from roofsim.model.part import PARTS
 from roofsim.prediction.compiled import Compiled
 from roofsim.prediction.metrics import METRICS
-from roofsim.report.docs.kernels import WORDS
+from roofsim.reports.docs.kernels import WORDS
+from roofsim.spaces.advise import BUDGETS
+from roofsim.spaces.sampling import Shared
 from roofsim.specs.runtime import Mask
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from roofsim.cli import group
-from roofsim.report.docs.__main__ import CONSOLES
-from roofsim.report.docs.console import blocks, commands
+from roofsim.reports.docs.__main__ import CONSOLES
+from roofsim.reports.docs.console import blocks, commands
 
 ROOT = Path(__file__).resolve().parents[2]
 DRAWN = ROOT / "docs" / "gallery.md"
@@ -58,7 +58,7 @@ def test_commands_to_paste_have_no_comments_which_zsh_takes_for_arguments() -> N
 
 
 def test_the_consoles_of_every_page_are_run_where_pages_are_checked() -> None:
-    # `python -m roofsim.report.docs --check`, in tests/check.py, runs each and compares what it prints
+    # `python -m roofsim.reports.docs --check`, in tests/check.py, runs each and compares what it prints
     shown = {page.removeprefix("docs/") for page, lines in COMMANDS.items() if lines}
     assert shown == set(CONSOLES)
     assert not [line for lines in COMMANDS.values() for line in lines if not line.startswith("roofsim ")]

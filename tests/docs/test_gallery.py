@@ -10,7 +10,7 @@ import pytest
 
 import roofsim
 from roofsim.cli import group, modules
-from roofsim.report.docs.gallery import GALLERY, RUNS
+from roofsim.reports.docs.gallery import GALLERY, RUNS
 
 ENTRIES = [each for part in GALLERY for each in part.entries]
 CONTEXT = click.Context(group, info_name="roofsim")

@@ -24,8 +24,8 @@ from roofsim.model.part import PARTS, Part
 from roofsim.model.step import Latents, Pass, Precision
 from roofsim.ops.base import REGISTER
 from roofsim.prediction.metrics import METRICS
-from roofsim.report.docs import __main__ as docs
-from roofsim.report.docs import console, kernels, markdown, order, parts
+from roofsim.reports.docs import __main__ as docs
+from roofsim.reports.docs import console, kernels, markdown, order, parts
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from roofsim.explore.sweep import study, write
+from roofsim.spaces.sweep import study, write
 
 AXES = {
     "model": "mamba2-130m,Qwen2.5-0.5B", "device": "orin", "prompt": range(1000, 1400), "batch": range(1, 401),

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roofsim.explore.axes import axes, axis, split
-from roofsim.explore.space import LARGEST_PART, Space, blocks, grid, listed, sampled
 from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.spaces.axes import axes, axis, split
+from roofsim.spaces.space import LARGEST_PART, Space, blocks, grid, listed, sampled
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from roofsim.explore import cluster
-from roofsim.explore.sweep import study, swept, write
 from roofsim.foundation.errors import InputError
+from roofsim.spaces import cluster
+from roofsim.spaces.sweep import study, swept, write
 
 distributed = pytest.importorskip("distributed", reason="Dask needs the extra `distributed`")
 parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet needs the extra `studies`")

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from roofsim import sweep
-from roofsim.explore import executors
-from roofsim.explore.evaluate import FEW, Runner
-from roofsim.explore.sweep import study, swept, write
 from roofsim.foundation.errors import InputError
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import setup
 from roofsim.prediction.what_if import what_if
+from roofsim.spaces import executors
+from roofsim.spaces.evaluate import FEW, Runner
+from roofsim.spaces.sweep import study, swept, write
 from roofsim.specs.workload import workload
 
 SMALL = {"model": "Qwen2.5-0.5B,mamba2-130m", "device": "orin", "prompt": "1k,4k", "device.memory.bandwidth": "1x,2x"}
@@ -296,7 +296,7 @@ def test_a_study_goes_on_from_what_is_kept_and_computes_nothing_twice(tmp_path, 
 def test_what_is_kept_of_another_study_is_neither_used_nor_lost(asked, tmp_path, monkeypatch):
     other = study({**SMALL, "prompt": "2k"}, figures=["ttft"])
     with monkeypatch.context() as patch:
-        patch.setattr("roofsim.explore.sweep._assembled", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("roofsim.spaces.sweep._assembled", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             write(other, tmp_path / "s.csv", workers=1)
     kept = sorted(each.name for each in (tmp_path / "s.csv.parts").iterdir())
@@ -312,7 +312,7 @@ def test_a_full_disk_is_said_and_what_was_computed_is_kept(asked, tmp_path, monk
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("roofsim.explore.sweep._assembled", full)
+        patch.setattr("roofsim.spaces.sweep._assembled", full)
         with pytest.raises(InputError, match=r"No space left on device; what was computed is kept in s\.csv\.parts"):
             write(asked, tmp_path / "s.csv", workers=1)
     assert not (tmp_path / "s.csv").exists()
@@ -320,7 +320,7 @@ def test_a_full_disk_is_said_and_what_was_computed_is_kept(asked, tmp_path, monk
 
 
 def test_two_runs_at_once_do_not_mix(asked, tmp_path):
-    from roofsim.explore.store import opened
+    from roofsim.spaces.store import opened
 
     with opened(tmp_path / "s.csv.parts", asked, False), pytest.raises(InputError, match="another run is at work"):
         write(asked, tmp_path / "s.csv", workers=1)

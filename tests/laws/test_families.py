@@ -9,7 +9,7 @@ from roofsim.foundation.cost import COLUMNS, Cost
 from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass, Precision
-from roofsim.report.specs import order
+from roofsim.reports.specs import order
 
 FAMILIES = library.names(library.FAMILIES)
 QWEN = (

@@ -10,7 +10,7 @@ import pytest
 
 from roofsim import predict
 from roofsim.model.part import PARTS
-from roofsim.report.formats import FORMATS
+from roofsim.reports.formats import FORMATS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -54,7 +54,7 @@ def test_a_device_is_one_file(tmp_path: Path) -> None:
 
 def test_an_output_format_is_one_function() -> None:
     modules = {function.__module__ for function in FORMATS.values()}
-    assert modules == {"roofsim.report.formats"}
+    assert modules == {"roofsim.reports.formats"}
     assert len({function.__name__ for function in FORMATS.values()}) == len(FORMATS)
 
 

@@ -8,9 +8,9 @@ from functools import cache
 import pytest
 
 from roofsim import compare, library
-from roofsim.explore.advise import BUDGETS, STACKS, Advice, Candidate, advise, weighed
-from roofsim.explore.compare import Row
 from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.spaces.advise import BUDGETS, STACKS, Advice, Candidate, advise, weighed
+from roofsim.spaces.compare import Row
 from roofsim.specs.device import Device
 
 MODELS = ("Qwen2.5-0.5B", "mamba2-780m", "Llama-3.1-8B")

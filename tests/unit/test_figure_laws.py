@@ -15,13 +15,13 @@ from seen import words
 
 import roofsim
 from roofsim import plots
-from roofsim.report.figures import crossover as crossovers
-from roofsim.report.figures.labels import apart
-from roofsim.report.figures.panels import panels
-from roofsim.report.figures.points import Compared, Point
-from roofsim.report.figures.predicted import predicted
-from roofsim.report.figures.residuals import residuals
-from roofsim.report.figures.style import (
+from roofsim.reports.figures import crossover as crossovers
+from roofsim.reports.figures.labels import apart
+from roofsim.reports.figures.panels import panels
+from roofsim.reports.figures.points import Compared, Point
+from roofsim.reports.figures.predicted import predicted
+from roofsim.reports.figures.residuals import residuals
+from roofsim.reports.figures.style import (
     DARK,
     DARK_GROUND,
     GROUND,

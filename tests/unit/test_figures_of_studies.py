@@ -11,7 +11,7 @@ from seen import readable
 
 import roofsim
 from roofsim import plots
-from roofsim.explore.advise import FITS
+from roofsim.spaces.advise import FITS
 from roofsim.studies.over_length import curve
 
 MODEL, OTHER, DEVICE = "Qwen2.5-0.5B", "mamba2-780m", "orin"

@@ -8,9 +8,9 @@ from itertools import product
 import pytest
 
 from roofsim import pareto, sweep
-from roofsim.explore import fronts
-from roofsim.explore.fronts import BETTER_HIGH, senses_of
 from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.spaces import fronts
+from roofsim.spaces.fronts import BETTER_HIGH, senses_of
 
 AXES = {
     "model": ["Qwen2.5-0.5B", "mamba2-780m"],
@@ -52,9 +52,9 @@ def test_the_front_of_a_grid_is_that_of_all_its_points(where: str | None) -> Non
 
 def test_a_front_of_many_parts_is_that_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = pareto(AXES, "ttft,tokens_per_second,memory_peak")
-    monkeypatch.setattr("roofsim.explore.space.SMALLEST_PART", 7)
-    monkeypatch.setattr("roofsim.explore.space.CASES", 1)
-    monkeypatch.setattr("roofsim.explore.space.PARTS", 20)
+    monkeypatch.setattr("roofsim.spaces.space.SMALLEST_PART", 7)
+    monkeypatch.setattr("roofsim.spaces.space.CASES", 1)
+    monkeypatch.setattr("roofsim.spaces.space.PARTS", 20)
     apart = pareto(AXES, "ttft,tokens_per_second,memory_peak")
     assert apart.found.study.space.parts > 10
     assert points(apart) == points(whole)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roofsim.report.page import page
-from roofsim.report.table import Column, Table
+from roofsim.reports.page import page
+from roofsim.reports.table import Column, Table
 
 
 def blocks(table: Table) -> list[list[str]]:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from roofsim.explore.pareto import front
 from roofsim.foundation.errors import InputError
+from roofsim.spaces.pareto import front
 
 NAN, INF = float("nan"), float("inf")
 

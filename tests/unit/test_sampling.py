@@ -7,7 +7,6 @@ from dataclasses import fields, replace
 import pytest
 
 from roofsim import predict
-from roofsim.explore.sampling import Accuracy, Sampling, _left, _lighter, _read_once, sampling, usual
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.lowering.kernels import Kernel
@@ -15,6 +14,7 @@ from roofsim.lowering.step import lower
 from roofsim.model.step import Pass
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.setup import setup
+from roofsim.spaces.sampling import Accuracy, Sampling, _left, _lighter, _read_once, sampling, usual
 from roofsim.specs.workload import workload
 
 PROMPT = 512

@@ -11,13 +11,13 @@ import pytest
 
 import roofsim
 from roofsim import library
-from roofsim.explore import many
-from roofsim.explore.many import figures_of, one_by_one
-from roofsim.explore.search import FIGURE_COLUMNS, SearchResult, search
 from roofsim.foundation.errors import InputError
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import setup
-from roofsim.report.search import search_tables
+from roofsim.reports.search import search_tables
+from roofsim.spaces import many
+from roofsim.spaces.many import figures_of, one_by_one
+from roofsim.spaces.search import FIGURE_COLUMNS, SearchResult, search
 from roofsim.specs.workload import workload
 
 DENSE = {"depth": "4,6,8", "width": "256,512", "kv_heads": (1, 2, 4), "mlp_width": "1024..2048+512"}

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from roofsim import predict, sweep
-from roofsim.explore.points import points
 from roofsim.foundation.errors import InputError, MissingExtra, UnknownName
+from roofsim.spaces.points import points
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 AXES = {
@@ -93,14 +93,14 @@ def test_an_unknown_objective_is_an_unknown_name():
 @pytest.mark.parametrize(("module", "package"), [("optuna_objective", "optuna"), ("gym_environment", "gymnasium")])
 def test_without_a_package_the_extra_is_named(module, package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(sys.modules, f"roofsim.explore.{module}", raising=False)
+    monkeypatch.delitem(sys.modules, f"roofsim.spaces.{module}", raising=False)
     with pytest.raises(MissingExtra, match="search"):
-        __import__(f"roofsim.explore.{module}")
+        __import__(f"roofsim.spaces.{module}")
 
 
 def optuna_and_objective():
     optuna = pytest.importorskip("optuna", reason="the extra `search` is not installed")
-    from roofsim.explore import optuna_objective
+    from roofsim.spaces import optuna_objective
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna, optuna_objective.objective
@@ -148,7 +148,7 @@ def test_samplers_of_optuna_take_the_space(sampler):
 
 def environment(**asked):
     gymnasium = pytest.importorskip("gymnasium", reason="the extra `search` is not installed")
-    from roofsim.explore import gym_environment
+    from roofsim.spaces import gym_environment
 
     given = {"axes": AXES, "objectives": BETTER, "figures": ["memory"], "where": FITS, **asked}
     return gymnasium.make(gym_environment.NAME, **given)

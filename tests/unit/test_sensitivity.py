@@ -10,8 +10,6 @@ from itertools import pairwise
 import pytest
 
 import roofsim
-from roofsim.explore.numbers import kept, quantities
-from roofsim.explore.sensitivity import Sensitivities, Sensitivity, heat_map, sensitivities
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.schema import variant
 from roofsim.prediction.evaluation import Evaluation, figure
@@ -22,6 +20,8 @@ from roofsim.prediction.places import placed
 from roofsim.prediction.request import detailed_decode, settled
 from roofsim.prediction.setup import Setup, setup
 from roofsim.prediction.what_if import what_if
+from roofsim.spaces.numbers import kept, quantities
+from roofsim.spaces.sensitivity import Sensitivities, Sensitivity, heat_map, sensitivities
 from roofsim.specs.workload import Workload, workload
 
 STACKS = {

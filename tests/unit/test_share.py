@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from roofsim import library
-from roofsim.explore.search import search
-from roofsim.explore.share import Binding, binding, with_layers
 from roofsim.foundation.units import show
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup, setup
-from roofsim.report.search import binding_words
+from roofsim.reports.search import binding_words
+from roofsim.spaces.search import search
+from roofsim.spaces.share import Binding, binding, with_layers
 from roofsim.specs.workload import workload
 
 HYBRID = "mamba2-hybrid:width=1024:depth=24:attention_every=6"
