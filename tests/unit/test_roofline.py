@@ -269,9 +269,12 @@ def test_light_takes_the_longest_of_both_kinds_of_work_and_the_traffic(
     like=st.sampled_from(get_args(Class)),
     indexed=st.sampled_from([None, 1]),
     bound=st.sampled_from(["compute", "memory", "launch"]),
+    weights=st.sampled_from([0, 1]),
 )
-def test_what_decides_a_kernels_time_is_a_parameter_that_moves_it(like: Class, indexed: int | None, bound: str) -> None:
-    kernel = Kernel("kernel", like, Cost(), indexed=indexed)
+def test_what_decides_a_kernels_time_is_a_parameter_that_moves_it(
+    like: Class, indexed: int | None, bound: str, weights: int
+) -> None:
+    kernel = Kernel("kernel", like, Cost(weights=weights), indexed=indexed)
     assert deciding_parameter(kernel, bound, IDEAL) in PARAMETERS  # type: ignore[arg-type]
 
 
