@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from counting.queue import Piece, simulated
 
 from roofsim import library
 from roofsim.engine import passes
-from roofsim.engine.energy import Activity, activity, energy
+from roofsim.engine.energy import Activity, Joules, activity, energy
 from roofsim.engine.passes import (
     BOUNDS,
     Later,
@@ -25,6 +25,7 @@ from roofsim.engine.passes import (
     starting_time,
     weighted,
     weighted_operators,
+    with_operators,
 )
 from roofsim.engine.roofline import Machine, deciding_parameter, launch_time, light_time, terms
 from roofsim.foundation.parameters import priors
@@ -110,6 +111,26 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
     assert found.idle_time == pytest.approx(wall - device)
     assert found.mfu == pytest.approx(model_matrix / wall)
     assert found.mbu == pytest.approx(model_traffic / wall)
+
+
+@every_stack
+@every_pass
+def test_a_pass_with_its_operators_has_its_own_figures_and_theirs(name: str, p: Pass) -> None:
+    s = stack(name)
+    found, rows = with_operators(s, p)
+    assert columns(found) == columns(run_pass(s, p))
+    table = {(each.layer, each.operator): each for each in operators(s, p, basis=lambda _: "prior")}
+    assert {(each.layer, each.operator): each.count * each.time for each in rows} == pytest.approx(
+        {key: each.time for key, each in table.items()}
+    )
+
+
+@every_stack
+@every_pass
+def test_the_energy_of_a_pass_is_the_sum_of_what_draws_it(name: str, p: Pass) -> None:
+    found = run_pass(stack(name), p)
+    parts = [getattr(found, f"{each.name}_energy") for each in fields(Joules)]
+    assert sum(parts) == pytest.approx(found.energy)
 
 
 def test_what_is_not_asked_of_a_pass_is_not_computed_and_what_is_is_computed_once(monkeypatch: Any) -> None:
