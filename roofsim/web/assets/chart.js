@@ -4,8 +4,8 @@
   const view = ((globalThis.roofsim ??= {}).view ??= {});
   const FAMILY = "system-ui, sans-serif";
 
-  /** A Plot in the theme's colours; everything that an export needs is written into the SVG. */
-  function plot(context, options) {
+  /** A Plot in the theme's colours, with a margin on each side; what an export needs is written into the SVG. */
+  function plot(context, { margin, ...options }) {
     const { theme } = context;
     const svg = Plot.plot({
       className: "chart",
@@ -16,6 +16,10 @@
         fontSize: `${view.scale.FONT}px`,
         overflow: "visible",
       },
+      marginTop: margin.top,
+      marginRight: margin.right,
+      marginBottom: margin.bottom,
+      marginLeft: margin.left,
       ...options,
       marks: options.marks.filter(Boolean),
       x: { label: null, axis: null, ...options.x },
@@ -93,17 +97,15 @@
     });
 
   /** A chart's place taken by a sentence. */
-  function sentence(words) {
-    const p = document.createElement("p");
-    p.className = "nothing";
-    p.textContent = words;
-    return p;
-  }
+  const sentence = (words) => view.element("p", { className: "nothing" }, words);
+
+  /** What stands below a chart: what its marks mean. */
+  const legend = (...parts) => view.element("p", { className: "legend" }, ...parts);
 
   /** What a panel shows that has no curve. */
   const nothing = ({ series }) => ({
     nodes: [sentence(series.length ? "None of the chosen models runs with these choices." : "Choose a model.")],
   });
 
-  view.chart = { nothing, plot, axes, tip, cursor, text, sentence, FAMILY };
+  view.chart = { nothing, plot, axes, tip, cursor, text, sentence, legend, FAMILY };
 }

@@ -110,10 +110,7 @@
     return view.chart.plot(context, {
       width,
       height,
-      marginTop: margin.top,
-      marginRight: margin.right,
-      marginBottom: margin.bottom,
-      marginLeft: margin.left,
+      margin,
       ariaLabel: spoken(state, figure, x, curves, crossings),
       x: { type: "log", domain: [x.low, x.high] },
       y: { type: "log", domain },
@@ -224,10 +221,7 @@
       said.push("× memory ends, dotted beyond");
     if (curves.some((one) => one.end.window)) said.push("| context window ends");
     if (curves.some((one) => one.regimes.length)) said.push("small ○: what binds changes");
-    const p = document.createElement("p");
-    p.className = "legend";
-    p.textContent = said.join(" · ");
-    return p;
+    return view.chart.legend(said.join(" · "));
   }
 
   /** The chart in words, for those who do not see it. */

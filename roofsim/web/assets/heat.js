@@ -134,10 +134,7 @@
     return view.chart.plot(context, {
       width,
       height,
-      marginTop: margin.top,
-      marginRight: margin.right,
-      marginBottom: margin.bottom,
-      marginLeft: margin.left,
+      margin,
       ariaLabel: spoken(figure, x, y, cells, sides),
       x: { domain: [-0.5, x.values.length - 0.5] },
       y: { domain: [-0.5, y.values.length - 0.5] },
@@ -194,23 +191,19 @@
   }
 
   function legend(figure, sides, cells) {
-    const p = document.createElement("p");
-    p.className = "legend";
     const [low, high] = d3.extent(cells, (cell) => cell.value);
     const { say, significant } = view.text;
     if (sides.length > 1) {
-      p.append(
+      return view.chart.legend(
         view.keys(sides, (one) => `${one.name} is ahead`),
         `numbers: ${figure.label} of ${sides[0].name} over that of ${sides[1].name}, `,
         `${significant(low, 2)} to ${significant(high, 2)} · ○ now`,
       );
-    } else {
-      p.append(
-        `${figure.label} of ${sides[0].name}, `,
-        `pale ${say(low, figure.unit)} to full ${say(high, figure.unit)} · ○ now`,
-      );
     }
-    return p;
+    return view.chart.legend(
+      `${figure.label} of ${sides[0].name}, `,
+      `pale ${say(low, figure.unit)} to full ${say(high, figure.unit)} · ○ now`,
+    );
   }
 
   function spoken(figure, x, y, cells, sides) {

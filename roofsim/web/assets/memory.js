@@ -75,10 +75,7 @@
     return view.chart.plot(context, {
       width,
       height,
-      marginTop: margin.top,
-      marginRight: margin.right,
-      marginBottom: margin.bottom,
-      marginLeft: margin.left,
+      margin,
       ariaLabel: spoken({ one, parts, names, capacity, usable }, xs),
       x: { type: "log", domain: [xs[0], xs[last]] },
       y: { domain: [0, top] },
@@ -175,13 +172,10 @@
   }
 
   function legend(drawn) {
-    const p = document.createElement("p");
-    p.className = "legend";
     const said = ["thick line: what can be used"];
     if (drawn.some((found) => found.capacity > found.usable)) said.push("grey: what the system takes");
     if (drawn.some((found) => found.one.ends().max_prompt)) said.push("×: the longest prompt that fits");
-    p.textContent = said.join(" · ");
-    return p;
+    return view.chart.legend(said.join(" · "));
   }
 
   function spoken({ one, parts, names, usable, capacity }, xs) {

@@ -81,10 +81,7 @@
     const svg = view.chart.plot(context, {
       width,
       height,
-      marginTop: margin.top,
-      marginRight: margin.right,
-      marginBottom: margin.bottom,
-      marginLeft: margin.left,
+      margin,
       ariaLabel: spoken(shown, roofs),
       x: { type: "log", domain: xs },
       y: { type: "log", domain: ys },
@@ -183,8 +180,6 @@
   }
 
   function legend(series, phases, missing, roofs) {
-    const p = document.createElement("p");
-    p.className = "legend";
     const names = phases.map((phase) => `${PHASES[phase] === "circle" ? "●" : "▲"}\u00a0${phase}`);
     const share = d3.max(
       d3.rollups(
@@ -200,7 +195,7 @@
     const over = roofs.map((roof) => `${roof.dtype} ${view.text.say(roof.peak, "FLOP/s")}`);
     const rates = [...new Set(roofs.map((roof) => view.text.say(roof.bandwidth, "B/s")))].join(" and ");
     const keys = series.length > 1 ? [view.keys(series)] : [];
-    p.append(
+    return view.chart.legend(
       ...keys,
       [
         ...names,
@@ -211,7 +206,6 @@
         .concat(lacks)
         .join(" · "),
     );
-    return p;
   }
 
   function spoken(shown, roofs) {

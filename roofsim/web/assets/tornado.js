@@ -49,10 +49,7 @@
     const svg = view.chart.plot(context, {
       width,
       height,
-      marginTop: margin.top,
-      marginRight: margin.right,
-      marginBottom: margin.bottom,
-      marginLeft: margin.left,
+      margin,
       ariaLabel: spoken(figure, rows, said),
       x: { domain: px.domain(), range: px.range() },
       y: { domain: [0, shown.length * band], range: [margin.top, height - margin.bottom] },
@@ -104,9 +101,10 @@
         ),
       ],
     });
-    const legend = document.createElement("p");
-    legend.className = "legend";
-    legend.append(...(series.length > 1 ? [view.keys(series)] : []), `what moves less than ${ROUNDED} % is left out`);
+    const legend = view.chart.legend(
+      ...(series.length > 1 ? [view.keys(series)] : []),
+      `what moves less than ${ROUNDED} % is left out`,
+    );
     return { nodes: [svg, legend], table: () => table(all, figure), summary: svg.getAttribute("aria-label") };
   }
 

@@ -106,10 +106,7 @@
     return view.chart.plot(context, {
       width,
       height,
-      marginTop: margin.top,
-      marginRight: margin.right,
-      marginBottom: margin.bottom,
-      marginLeft: margin.left,
+      margin,
       ariaLabel: spoken(phase, found),
       x: { domain: [0, longest] },
       y: { domain: [0, height - margin.top - margin.bottom], range: [margin.top, height - margin.bottom] },
@@ -222,10 +219,7 @@
         `bars of ${own.join(" and ")} are shares of each model's own pass, since these differ more than ${APART} times`,
       );
     if (bound.length) said.push(`launch-bound: ${bound.join(", ")}`);
-    const p = document.createElement("p");
-    p.className = "legend";
-    p.textContent = said.join(" · ");
-    return p;
+    return view.chart.legend(said.join(" · "));
   }
 
   function spoken(phase, found) {
