@@ -1,0 +1,1 @@
+"""Many requests at once: mixed steps, continuous batching, speculation, two phases apart."""
