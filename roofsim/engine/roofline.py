@@ -7,11 +7,15 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from roofsim import library
+from roofsim.engine import network as links
+from roofsim.engine.network import Network
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
 from roofsim.foundation.cost import Cost
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
-from roofsim.lowering.kernels import Class, Kernel
+from roofsim.lowering.kernels import Class, Exchange, Kernel
 from roofsim.model.step import Phase
+from roofsim.specs.cluster import Cluster
 from roofsim.specs.device import VECTOR_PATH, Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import MatrixLibrary, Runtime
@@ -39,7 +43,7 @@ class Machine:
     `matrix_rate` is the dense peak of products in the dtype of activations, `peaks` that of every unit there is;
     `clock` is that of the units, `softmax_overlap` 1 where attention's kernels compute the softmax during the products,
     else 0, `tile_rows` how many rows of queries they take at once. Products on the units of `by_vectors` (None: in the
-    dtype of activations) are the vector unit's. Every number may also be a symbol: then times are formulas.
+    dtype of activations) are the vector unit's. `network` are the links to other devices, where there are any. Every number may also be a symbol: then times are formulas.
     """
 
     matrix_rate: Number
@@ -53,6 +57,7 @@ class Machine:
     softmax_overlap: Number = 0
     tile_rows: Number = TILE_ROWS
     by_vectors: frozenset[str | None] = frozenset()
+    network: Network | None = None
 
     def rate(self, unit: str | None) -> Number:
         """The dense peak of a unit, if the device has it; else that of the dtype of activations."""
@@ -65,9 +70,11 @@ class Machine:
 
 def machine(
     device: Device, host: Host | None, dtype: str, changes: Mapping[str, Number] | None = None,
-    runtime: Runtime | None = None,
+    runtime: Runtime | None = None, cluster: Cluster | None = None,
 ) -> Machine:  # fmt: skip
     """The machine for matrix work in `dtype` as the runtime sums it up; raises Unsupported if there is no such unit.
+
+    With a `cluster`, it has the links of one of its devices.
 
     A parameter is at its prior for such devices and runtimes, unless the device or the host states it, or `changes` do.
     """
@@ -77,6 +84,7 @@ def machine(
         values |= of_host(host, values)
     if runtime:
         values |= {name: sourced.value for name, sourced in runtime.parameters.items()}
+    values |= dict(changes or {})
     vector, rows = device.peak.vector["fp32"].value, device.attention_rows
     sums = runtime.matrix_library if runtime else MatrixLibrary()
     units = {None: dtype, "fp32": "fp32"}
@@ -86,13 +94,14 @@ def machine(
         device.memory.bandwidth.value,
         device.cache.last_level.value,
         device.units.value,
-        values | dict(changes or {}),
+        values,
         device.clock.value if device.clock else vector / (FLOP_PER_CLOCK * device.units.value),
         {unit: rate.value for unit, rate in device.peak.matrix.items()}
         | {"fp32": device.matrix_peak("fp32", rounds=sums.rounds)},
         int(device.overlaps_softmax),
         rows.value if rows and runtime and runtime.attention.tiles == "device" else TILE_ROWS,
         frozenset(unit for unit, of in units.items() if device.matrix_path(of, rounds=sums.rounds) == VECTOR_PATH),
+        links.network_of(cluster, values) if cluster else None,
     )
 
 
@@ -106,7 +115,8 @@ def of_host(host: Host, values: Mapping[str, Number]) -> dict[str, Number]:
 class Terms:
     """What competes for the time of one launch, in seconds: the largest wins, `fixed` comes on top.
 
-    `filling` is what computing loses while the device is not yet full, or waits for data. The launch takes `least`
+    `filling` is what computing loses while the device is not yet full, or waits for data. What devices do together
+    takes its time on the `network`, in which units and memory do little. The launch takes `least`
     seconds at least and `most` at most, where there are such limits, whatever they are.
     """
 
@@ -116,17 +126,21 @@ class Terms:
     filling: Number = 0
     least: Number | None = None
     most: Number | None = None
+    network: Number | None = None
 
     @property
     def time(self) -> Number:
         """Seconds that the launch keeps the device busy."""
         time = self.fixed + maximum(self.compute + self.filling, self.memory)
+        time = time if self.network is None else maximum(time, self.fixed + self.network)
         time = time if self.least is None else maximum(time, self.least)
         return time if self.most is None else minimum(time, self.most)
 
     @property
     def working(self) -> Number:
         """Those of them in which units or memory are at work."""
+        if self.network is not None:
+            return maximum(self.compute + self.filling, self.memory)
         beyond = self.time - self.fixed
         return beyond if self.most is None else maximum(beyond, 0)
 
@@ -136,7 +150,13 @@ class Terms:
         computes = at_least(self.compute + self.filling, self.memory)
         unfilled = computes * at_least(self.fixed + self.filling, self.compute)
         waits = (1 - computes) * at_least(self.fixed, self.memory)
-        return {"launch": unfilled + waits, "compute": computes - unfilled, "memory": 1 - computes - waits}
+        alone: dict[Bound, Number] = {
+            "launch": unfilled + waits, "compute": computes - unfilled, "memory": 1 - computes - waits
+        }  # fmt: skip
+        if self.network is None:
+            return alone
+        exchanges = at_least(self.network, maximum(self.compute + self.filling, self.memory))
+        return {"network": exchanges, **{bound: (1 - exchanges) * decides for bound, decides in alone.items()}}
 
     @property
     def bound_times(self) -> Mapping[Bound, Number]:
@@ -238,6 +258,8 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     Activations that a kernel finds in the last-level cache move at its speed, the others at memory's.
     """
     cost, like = kernel.cost, kernel.like
+    if kernel.exchange:
+        return Terms(0, 0, _streamed(cost, m), network=exchange_time(kernel.exchange, m))
     fill = m[_FILL[like]] * kernel.fill * m.units if like in _FILL else 0
     filling: Number = 0
     vector = cost.vector / (m.vector_rate * m[_VECTOR.get(like, "vector_efficiency")])
@@ -303,6 +325,17 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     return Terms(fixed, compute, memory / share, filling / share)
 
 
+def exchange_time(x: Exchange, m: Machine) -> Number:
+    """Seconds of what devices do together; raises InputError where nothing says how they are linked."""
+    if m.network is None:
+        raise InputError(f"{x.what} of {x.ranks} devices: no cluster says how they are linked")
+    return links.exchange_time(x, m.network, m.parameters)
+
+
+def _streamed(cost: Cost, m: Machine) -> Number:
+    return traffic(cost, m) / (m.bandwidth * m["memory_efficiency"])
+
+
 def _full(kernel: Kernel, m: Machine) -> Number:
     """1 where tiles fill the rounds of the units so well that none is cut, else 0."""
     return at_least(kernel.tiles, FULL * ceil(kernel.tiles / m.units) * m.units)
@@ -336,8 +369,10 @@ def traffic(cost: Cost, m: Machine) -> Number:
     return cost.weights + cost.state + cost.activations / m["cache_speed"] + missed * (1 - 1 / m["cache_speed"])
 
 
-def light_time(cost: Cost, m: Machine, unit: str | None = None) -> Number:
-    """Speed of light: seconds at the peaks of the matrix unit, the vector unit and the memory, the largest."""
+def light_time(cost: Cost, m: Machine, unit: str | None = None, exchange: Exchange | None = None) -> Number:
+    """Speed of light: seconds at the peaks of the matrix unit, the vector unit, the memory and links, the largest."""
+    if exchange and m.network:
+        return maximum(traffic(cost, m) / m.bandwidth, links.light_time(exchange, m.network))
     return maximum(maximum(cost.matrix / m.rate(unit), cost.vector / m.vector_rate), traffic(cost, m) / m.bandwidth)
 
 
@@ -349,6 +384,8 @@ def _rate(like: Class, by_vectors: bool) -> str:
 def deciding_parameter(kernel: Kernel, bound: Bound, m: Machine) -> str:
     """The calibratable parameter that scales the term that decides a kernel's time (for numbers)."""
     like = kernel.like
+    if bound == "network":
+        return "link_speed"
     if bound == "launch":
         return _FIXED.get(like, "tensor_kernel_time")
     if bound == "memory":

@@ -12,7 +12,7 @@ from types import ModuleType
 from roofsim import library
 from roofsim.foundation.arith import Number, at_least, ceil, single
 from roofsim.foundation.errors import Unsupported
-from roofsim.lowering import fused
+from roofsim.lowering import collective, fused
 from roofsim.lowering.kernels import Kernel, Lowered, Situation, tiny
 from roofsim.model.architecture import Architecture, Row
 from roofsim.model.step import Pass
@@ -41,7 +41,7 @@ class LoweredRow:
 def module(name: str) -> ModuleType:
     """The module of a lowering; raises Unsupported if there is none."""
     known = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
-    lowerings = [each for each in known if each not in ("__init__", "kernels", "masked", "step", "recurrent")]
+    lowerings = [each for each in known if each not in ("__init__", "collective", "kernels", "masked", "step", "recurrent")]
     if name not in lowerings:
         raise Unsupported(f"no lowering '{name}'; there are {', '.join(lowerings)}")
     return import_module(f"roofsim.lowering.{name}")
@@ -99,7 +99,7 @@ def laid_out(runtime: Runtime, p: Pass) -> Pass:
 
 def _row(row: Row, how: ModuleType, s: Situation) -> LoweredRow:
     """A row by its lowering, but for what the runtime fuses, and with what the code does once in a pass or layer."""
-    lowered = [_often((fused if o.is_one_of(s.runtime.fused) else how).lower(o, s), o.often) for o in row.operators]
+    lowered = [_often(_way(o, how, s).lower(o, s), o.often) for o in row.operators]
     roles = {o.role for o in row.operators}
     if Role.EMBEDDING in roles:
         lowered[0] = _with(lowered[0], tiny("positions", s.facts.once_kernels.get(s.p.phase, 0)))
@@ -107,6 +107,13 @@ def _row(row: Row, how: ModuleType, s: Situation) -> LoweredRow:
     if Role.RESIDUAL in roles:
         lowered[0] = _with(lowered[0], tiny("layer", s.facts.layer_kernels.get(s.p.phase, 0)))
     return LoweredRow(row, tuple(lowered))
+
+
+def _way(o: Operator, how: ModuleType, s: Situation) -> ModuleType:
+    """What lowers an operator: what devices do together is the same whatever runs on each."""
+    if o.role is Role.COLLECTIVE:
+        return collective
+    return fused if o.is_one_of(s.runtime.fused) else how
 
 
 def _often(lowered: Lowered, share: Number) -> Lowered:
