@@ -29,6 +29,12 @@ AXES = (
     "batch",
     "prompt",
     "generate",
+    "cluster",
+    "tp",
+    "pp",
+    "ep",
+    "dp",
+    "cp",
 )
 """Axes that have an option of their own; its value is read where axes are."""
 
@@ -36,7 +42,7 @@ COLUMNS = o.Word("COLUMNS", "roofsim.spaces.evaluate")
 """Figures by the names of their columns."""
 
 
-_of_each = o.stacked(o.stack_options(many=True), o.format_options(many=True))
+_of_each = o.stacked(o.devices_options(many=True), o.stack_options(many=True), o.format_options(many=True))
 _counts = o.stacked(o.batch_option(many=True), o.prompt_option(many=True), o.generate_option(many=True))
 axis_options = o.stacked(
     o.models_argument(), o.device_option(required=False, many=True), _of_each, _counts, o.set_option(many=True)
@@ -87,6 +93,7 @@ def setup_of(chosen: Mapping[str, Any], options: Mapping[str, Any]) -> Setup:
     return o.changed_setup(
         chosen["model"], chosen["device"], chosen["runtime"], chosen.get("host"), options["changes"],
         chosen.get("calibration", "auto"), options["transfer"],
+        {name: chosen[name] for name in ("tp", "pp", "ep", "dp", "cp") if name in chosen}, chosen.get("cluster"),
     )  # fmt: skip
 
 

@@ -17,8 +17,8 @@ from roofsim.lowering.kernels import Exchange
 from roofsim.specs.cluster import Cluster, Link
 from roofsim.specs.runtime import Way
 
-
 Parameters = Mapping[str, Number]
+"""Values of calibratable parameters by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +47,18 @@ class Network:
     between: Level | None = None
 
 
-def network_of(cluster: Cluster, p: Parameters) -> Network:
-    """The links of a cluster, as fast as parameters have them relative to what its file says."""
+def network_of(cluster: Cluster) -> Network:
+    """The links of a cluster as its file has them."""
     levels = cluster.links
-    return Network(cluster.per_node, _level(levels.node, cluster.per_node, p), _level(levels.between, 1, p))
+    return Network(cluster.per_node, _level(levels.node, cluster.per_node), _level(levels.between, 1))
 
 
-def _level(link: Link | None, devices: int, p: Parameters) -> Level | None:
+def _level(link: Link | None, devices: int) -> Level | None:
     if link is None:
         return None
     parts = devices - 1 if link.topology == "mesh" else 1
     direct = link.topology in ("switch", "mesh")
-    rate, latency = link.rate * p["link_speed"], link.latency.value * p["link_delay"]
-    return Level(rate, latency, link.bandwidth.value, direct, link.reduces, parts)
+    return Level(link.rate, link.latency.value, link.bandwidth.value, direct, link.reduces, parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ RINGS = (
     Protocol(14 / BASE, 1.3e-6, 1.3e-6, 120 / 128),  # LL128: a flag with every 120 bytes
     Protocol(8.4 / BASE, 2.8e-6, 11.3e-6, 1),  # Simple: a flag for each slice, and a flush of the network card
 )
-"""Protocols of rings: hwLatencies and baseLatencies; steps beyond those of LL, 0.6 us over NVLink, 2.7 over networks."""
+"""Protocols of rings (hwLatencies, baseLatencies); steps beyond those of LL, 0.6 us over NVLink, 2.7 over networks."""
 TREE = 92 / 100
 TREES = (
     Protocol(6.8 / BASE, 0, 2.3e-6, TREE * 1 / 3.8),
@@ -198,7 +197,7 @@ def _two_shot(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
 
 
 def _multimem(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
-    """Each reads the sum of its share from the switch and has it written to all: a signal, a read, a write, a signal."""
+    """Each reads the sum of its share from the switch and writes it to all: a signal, a read, a write, a signal."""
     if _by_peers(g) and g.near and g.near.reduces:
         moved = x.payload * (1 + 1 / g.ranks)
         yield 3 / 2 * p["peer_time"] + g.steps(5, 0) + g.wire(moved, 0) / p["peer_efficiency"]
@@ -232,7 +231,7 @@ def _message(g: Group) -> Number:
 
 def exchange_time(x: Exchange, network: Network, p: Parameters) -> Number:
     """Seconds of what a group does together by the fastest way that its links allow."""
-    g = group(x, network)
+    g = group(x, replace(network, node=_as_fast(network.node, p), between=_as_fast(network.between, p)))
     if x.what == "send":
         return _send(x, g, p)
     if x.what == "all_to_all":
@@ -240,6 +239,11 @@ def exchange_time(x: Exchange, network: Network, p: Parameters) -> Number:
     ways = x.ways if x.what == "all_reduce" else ()
     times = [time for way in ways for time in WAYS[way](x, g, p)] or _ring(x, g, p)
     return reduce(minimum, times)
+
+
+def _as_fast(level: Level | None, p: Parameters) -> Level | None:
+    """Links as parameters have them relative to what the file of a cluster says."""
+    return level and replace(level, rate=level.rate * p["link_speed"], latency=level.latency * p["link_delay"])
 
 
 def light_time(x: Exchange, network: Network) -> Number:

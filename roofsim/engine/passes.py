@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from typing import Literal
 
-from roofsim.engine.energy import Activity, Joules, activity, energy, joules
+from roofsim.engine.energy import Activity, Joules, activity, energy, idle_power, joules, waiting_power
 from roofsim.engine.roofline import (
     Bound,
     Machine,
@@ -94,7 +94,8 @@ class Later(PassFigures):
     """Figures of a pass that are each computed when it is asked for, and once.
 
     Kernels bound by computing are busy for `compute_time`, those bound by memory for `memory_time`, others are bound by
-    their launch, or by what devices exchange (`network_time`). The parts of `energy` are what `engine.energy.Joules` says.
+    their launch, or by what devices exchange (`network_time`). The parts of `energy` are what `engine.energy.Joules`
+    says.
     """
 
     compute_time: Number
@@ -311,9 +312,9 @@ class OperatorRow:
     """One operator of one kind of layer, summed over all `count` of its layers.
 
     `light_time` is what its kernels would take at the device's peaks, `host_time` what the host needs to launch them,
-    `launch_bound_time` the part of `time` of kernels that neither computing nor memory nor links bound; `basis` says where the
-    efficiency that decides its time is from: "calibrated" (fitted, or stated by the device file, from measured
-    kernels), "prior", or "set" by the user.
+    `launch_bound_time` the part of `time` of kernels that neither computing nor memory nor links bound; `basis` says
+    where the efficiency that decides its time is from: "calibrated" (fitted, or stated by the device file, from
+    measured kernels), "prior", or "set" by the user.
     """
 
     layer: str
@@ -364,6 +365,42 @@ def _operator_row(
 def weighted(done: Sequence[tuple[Number, PassFigures]]) -> Later:
     """The sum of passes, each so often."""
     return Later(partial(_summed, done))
+
+
+@dataclass(frozen=True)
+class Devices:
+    """Several devices that run passes: `stages` that follow each other, each of so many devices `beside` each other.
+
+    Each of the passes is run as often as it has `parts` in flight, all of them in `time` seconds.
+    """
+
+    done: Sequence[tuple[Number, PassFigures]]
+    stages: int
+    beside: int
+    parts: Number
+    time: Number
+    stack: Stack
+
+    def figure(self, name: str) -> Number:
+        """One of the figures: the energy of all devices, of the rest the mean over them."""
+        if name == "time":
+            return self.time
+        total = self.parts * _summed(self.done, name)
+        if name not in _JOULES:
+            return total / self.stages
+        spare = self.stages * self.time - self.parts * _summed(self.done, "time")
+        d, m = self.stack.device, self.stack.machine
+        idle, held = idle_power(d), waiting_power(d, m)
+        draws = {"idle_energy": idle, "waiting_energy": held - idle, "energy": held}.get(name)
+        return self.beside * (total if draws is None else total + draws * spare)
+
+
+_JOULES = ("energy", *(f"{part.name}_energy" for part in fields(Joules)))
+
+
+def together(devices: Devices) -> Later:
+    """The figures of passes that several devices run."""
+    return Later(devices.figure)
 
 
 def _summed(done: Sequence[tuple[Number, PassFigures]], name: str) -> Number:

@@ -43,7 +43,8 @@ class Machine:
     `matrix_rate` is the dense peak of products in the dtype of activations, `peaks` that of every unit there is;
     `clock` is that of the units, `softmax_overlap` 1 where attention's kernels compute the softmax during the products,
     else 0, `tile_rows` how many rows of queries they take at once. Products on the units of `by_vectors` (None: in the
-    dtype of activations) are the vector unit's. `network` are the links to other devices, where there are any. Every number may also be a symbol: then times are formulas.
+    dtype of activations) are the vector unit's. `network` are the links to other
+    devices, where there are any. Every number may also be a symbol: then times are formulas.
     """
 
     matrix_rate: Number
@@ -84,7 +85,6 @@ def machine(
         values |= of_host(host, values)
     if runtime:
         values |= {name: sourced.value for name, sourced in runtime.parameters.items()}
-    values |= dict(changes or {})
     vector, rows = device.peak.vector["fp32"].value, device.attention_rows
     sums = runtime.matrix_library if runtime else MatrixLibrary()
     units = {None: dtype, "fp32": "fp32"}
@@ -94,14 +94,14 @@ def machine(
         device.memory.bandwidth.value,
         device.cache.last_level.value,
         device.units.value,
-        values,
+        values | dict(changes or {}),
         device.clock.value if device.clock else vector / (FLOP_PER_CLOCK * device.units.value),
         {unit: rate.value for unit, rate in device.peak.matrix.items()}
         | {"fp32": device.matrix_peak("fp32", rounds=sums.rounds)},
         int(device.overlaps_softmax),
         rows.value if rows and runtime and runtime.attention.tiles == "device" else TILE_ROWS,
         frozenset(unit for unit, of in units.items() if device.matrix_path(of, rounds=sums.rounds) == VECTOR_PATH),
-        links.network_of(cluster, values) if cluster else None,
+        links.network_of(cluster) if cluster else None,
     )
 
 
@@ -243,6 +243,8 @@ OF_PRODUCTS = frozenset(table[like] for table in _OF_WEIGHTS for like in _PRODUC
 def terms(kernel: Kernel, m: Machine) -> Terms:
     """What decides the time of one launch, within the limits that other kernels set."""
     own = _unlimited(kernel, m)
+    if kernel.exchange:
+        own = replace(own, network=exchange_time(kernel.exchange, m))
     if kernel.beneath:
         own = replace(own, least=terms(kernel.beneath, m).time)
     if kernel.instead:
@@ -258,8 +260,6 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     Activations that a kernel finds in the last-level cache move at its speed, the others at memory's.
     """
     cost, like = kernel.cost, kernel.like
-    if kernel.exchange:
-        return Terms(0, 0, _streamed(cost, m), network=exchange_time(kernel.exchange, m))
     fill = m[_FILL[like]] * kernel.fill * m.units if like in _FILL else 0
     filling: Number = 0
     vector = cost.vector / (m.vector_rate * m[_VECTOR.get(like, "vector_efficiency")])
@@ -302,7 +302,8 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     if like in _PER_CLOCK:
         # blocks, one on each unit, wait for a part of their tile and unpack it; then they compute with it
         filling = maximum(filling, memory)
-    fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")] + _adding_up(kernel, m)
+    free = kernel.joined or like == "collective"  # whose launch is in the time on the network
+    fixed = 0 if free else m[_FIXED.get(like, "tensor_kernel_time")] + _adding_up(kernel, m)
     if kernel.blocks is None:
         return Terms(fixed, compute, memory, filling)
     if kernel.parts is not None:
@@ -330,10 +331,6 @@ def exchange_time(x: Exchange, m: Machine) -> Number:
     if m.network is None:
         raise InputError(f"{x.what} of {x.ranks} devices: no cluster says how they are linked")
     return links.exchange_time(x, m.network, m.parameters)
-
-
-def _streamed(cost: Cost, m: Machine) -> Number:
-    return traffic(cost, m) / (m.bandwidth * m["memory_efficiency"])
 
 
 def _full(kernel: Kernel, m: Machine) -> Number:

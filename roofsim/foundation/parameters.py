@@ -307,7 +307,7 @@ _ROWS = (
         "(the same pull requests), with messages of 0.6 us each",
     ),
     Parameter(
-        "peer_efficiency", "eta_p", "", 0.7, 0.05, 1.3, 0.2, "device",
+        "peer_efficiency", "eta_p", "", 0.7, 0.05, 1, 0.2, "device",
         "part of the rate of links that such kernels reach in two rounds, or where the switch adds up",
         "H100: 0.60 and 0.75 on 4 and 6 devices, 0.68 on 8; 0.64 to 0.68 where the switch adds up (the same pull "
         "requests, slopes from 0.5 to 64 MiB)",

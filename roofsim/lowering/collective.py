@@ -11,8 +11,6 @@ def lower(operator: Operator, situation: Situation) -> Lowered:
     """One kernel, replayed where a graph of so many tokens was captured; only sums have several algorithms."""
     z = operator.sizes
     ways = situation.runtime.parallel.all_reduce if operator.function is collective.all_reduce else ()
-    exchange = Exchange(
-        operator.function.__name__, z["payload"], int(float(z["ranks"])), int(float(z["stride"])), ways
-    )
+    exchange = Exchange(operator.function.__name__, z["payload"], int(float(z["ranks"])), int(float(z["stride"])), ways)
     launched = Kernel(operator.name, "collective", operator.cost, replayed=situation.captured, exchange=exchange)
     return Lowered((launched,))

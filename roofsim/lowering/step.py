@@ -41,7 +41,9 @@ class LoweredRow:
 def module(name: str) -> ModuleType:
     """The module of a lowering; raises Unsupported if there is none."""
     known = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
-    lowerings = [each for each in known if each not in ("__init__", "collective", "kernels", "masked", "step", "recurrent")]
+    lowerings = [
+        each for each in known if each not in ("__init__", "collective", "kernels", "masked", "step", "recurrent")
+    ]
     if name not in lowerings:
         raise Unsupported(f"no lowering '{name}'; there are {', '.join(lowerings)}")
     return import_module(f"roofsim.lowering.{name}")

@@ -8,14 +8,14 @@ from functools import cached_property
 from typing import Any
 
 from roofsim.engine.memory import Held, Memory, peak, timeline
-from roofsim.engine.passes import Later, PassFigures, Stack, bound_number, run_pass, weighted
+from roofsim.engine.passes import Devices, Later, PassFigures, Stack, bound_number, run_pass, together, weighted
 from roofsim.foundation.arith import Number, at_least, maximum, single
 from roofsim.foundation.errors import UnknownName
 from roofsim.lowering.step import LoweredRow, lower
 from roofsim.model.step import Pass
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import decode, last_piece, late, pieces, prefill, samples
+from roofsim.prediction.steps import decode, held_sequences, in_flight, last_piece, late, pieces, prefill, samples
 from roofsim.specs.workload import Workload
 
 
@@ -46,9 +46,9 @@ class Evaluation:
         """How one of its passes is lowered: numbers once, whatever the parameters; in all else passes are the same."""
         key = (p.phase, p.batch, p.new, p.context, p.scored, p.begins)
         if not all(each is None or isinstance(each, int | float | str) for each in key):
-            return lower(self.s.architecture, self.s.runtime, p, self.s.device)
+            return lower(self.s.rank, self.s.runtime, p, self.s.device)
         if key not in self._lowered:
-            self._lowered[key] = lower(self.s.architecture, self.s.runtime, p, self.s.device)
+            self._lowered[key] = lower(self.s.rank, self.s.runtime, p, self.s.device)
         return self._lowered[key]
 
     def _run(self, p: Pass, rows: Sequence[LoweredRow] | None = None) -> Later:
@@ -65,8 +65,29 @@ class Evaluation:
         """The prefill of all prompts: one pass, or all the pieces that the runtime cuts it into."""
         rows = self._last_rows if self.s.runtime.memory.chunk is None else None
         done = [(times, self._run(p, rows)) for times, p in pieces(self.s, self.w)]
+        if not self.s.split.alone:
+            return self._on_all(done)
         (times, only), *more = done
         return weighted(done) if more or not single(times) or times != 1 else only
+
+    def _on_all(self, done: Sequence[tuple[Number, Later]]) -> Later:
+        """What all devices make of the passes of one, of which the last one is the last to leave the pipeline.
+
+        Stages take the same time: each begins the next part of the batch while the one behind it is at this one.
+        """
+        split, parts = self.s.split, in_flight(self.s, self.w)
+        time = sum(times * p.time for times, p in done)
+        if split.pp > 1:
+            time = (parts * time + (split.pp - 1) * done[-1][1].time) / split.pp
+        return together(Devices(done, split.pp, split.stage, parts, time, self.stack))
+
+    def _step(self, p: Pass) -> Later:
+        """A decode step of all sequences: parts of the batch that are in flight together take no longer than one."""
+        one, split = self._run(p), self.s.split
+        if split.alone:
+            return one
+        parts = in_flight(self.s, self.w)
+        return together(Devices([(1, one)], split.pp, split.stage, parts, one.time, self.stack))
 
     @cached_property
     def _last_rows(self) -> Sequence[LoweredRow]:
@@ -76,17 +97,17 @@ class Evaluation:
     @cached_property
     def decode(self) -> Later:
         """The first step after the prompt."""
-        return self._run(decode(self.s, self.w))
+        return self._step(decode(self.s, self.w))
 
     @cached_property
     def step(self) -> tuple[Number, Number]:
         """Mean time and energy of the steps after the first token, with what is left of the prompts among them."""
         each: list[tuple[Number, PassFigures]] = [
-            (share, self.decode if single(done) and done == 0 else self._run(decode(self.s, self.w, done)))
+            (share, self.decode if single(done) and done == 0 else self._step(decode(self.s, self.w, done)))
             for share, done in samples(self.steps)
         ]
         steps = maximum(self.steps, 1)
-        each += [(times / steps, self._run(p)) for times, p in late(self.s, self.w)]
+        each += [(times / steps, self._step(p)) for times, p in late(self.s, self.w)]
         return sum(share * p.time for share, p in each), sum(share * p.energy for share, p in each)
 
     @property
@@ -119,14 +140,16 @@ class Evaluation:
     def timeline(self) -> list[Held]:
         """What is held beside the weights at each operator of the prefill, of its last piece if it is cut."""
         p = last_piece(self.s, self.w)
-        return timeline(self.s.architecture, self.s.runtime, self._last_rows, p, self.w.batch)
+        s = self.s
+        rows = self._last_rows if s.split.pp == 1 else lower(s.stage, s.runtime, p, s.device)
+        return timeline(s.stage, s.runtime, rows, p, held_sequences(s, self.w))
 
     @cached_property
     def held(self) -> Memory:
         """Memory of the prefill, without what the runtime takes beforehand."""
         workspace = self.stack.machine["workspace"] if self.s.runtime.memory.workspace else 0
         p = last_piece(self.s, self.w)
-        return peak(self.s.architecture, self.s.runtime, self.timeline, p, workspace)
+        return peak(self.s.stage, self.s.runtime, self.timeline, p, workspace)
 
     @cached_property
     def memory(self) -> Memory:
@@ -140,8 +163,9 @@ class Evaluation:
     def grown(self) -> Number:
         """Bytes of weights and state after the last generated token."""
         precision = prefill(self.s, self.w).precision
-        held: Number = self.s.architecture.state_bytes(self.w.prompt + self.w.generate, precision) * self.w.batch
-        return held + self.s.architecture.weight_bytes(precision)
+        stage = self.s.stage
+        held: Number = stage.state_bytes(self.w.prompt + self.w.generate, precision) * held_sequences(self.s, self.w)
+        return held + stage.weight_bytes(precision)
 
     @cached_property
     def fits(self) -> Number:

@@ -79,10 +79,10 @@ def cache_capacity(s: Setup, w: Workload) -> float | None:
     """Tokens of KV cache that fit what the runtime takes at its start, in whole blocks; None if it takes nothing."""
     policy = s.runtime.memory
     precision = prefill(s, w).precision
-    each = s.architecture.state_bytes(2, precision) - s.architecture.state_bytes(1, precision)
+    each = s.stage.state_bytes(2, precision) - s.stage.state_bytes(1, precision)
     if policy.reserve is None or not each:
         return None
     full = variant(w, prompt=most_tokens(s) or w.prompt)
     held = Evaluation(s, full).held
     free = float(s.device.share(policy.reserve) - (held.reserved - held.state))
-    return max(free // float(each * policy.block) * policy.block, 0.0)
+    return max(free // float(each * policy.block) * policy.block, 0.0) * s.split.dp

@@ -22,7 +22,7 @@ from roofsim.prediction.limits import limits_of
 from roofsim.prediction.places import COUNTS, number_at
 from roofsim.prediction.results import PassPrediction, Prediction, columns
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import decode, pieces
+from roofsim.prediction.steps import decode, in_flight, pieces
 from roofsim.prediction.words import assumptions, beyond, cautions, room
 from roofsim.specs.workload import STORED, Workload
 
@@ -69,7 +69,7 @@ def _prediction(
     return Prediction(
         s.model_name, s.device.id, s.runtime.id, s.host.id if s.host else None, w, float(s.device.capacity),
         room(s), s.architecture.positions or None, grown, prefill, decode, request, memory, assumptions(s, w),
-        known, s.calibration_name,
+        known, s.calibration_name, s.split, s.cluster and (s.cluster.id or s.cluster.name),
     )  # fmt: skip
 
 
@@ -114,7 +114,8 @@ def operator_intervals(s: Setup, w: Workload) -> dict[str, tuple[Interval, ...]]
 
 def _operators(e: Evaluation, passes: Sequence[tuple[Number, Pass]]) -> tuple[OperatorRow, ...]:
     """The operators of passes that are each done so often, added up."""
-    done = [(times, tuple(operators(e.stack, p, e.s.basis))) for times, p in passes]
+    each = in_flight(e.s, e.w) / e.s.split.pp if e.s.split.pp > 1 else 1
+    done = [(times * each, tuple(operators(e.stack, p, e.s.basis))) for times, p in passes]
     (times, only), *more = done
     return tuple(weighted_operators(done)) if more or times != 1 else only
 

@@ -22,7 +22,7 @@ from roofsim.prediction.places import COUNTS, SPECS, number_at
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.what_if import what_if
 from roofsim.spaces.axes import Axis
-from roofsim.spaces.cases import NAMES, Case, Specs, case, label
+from roofsim.spaces.cases import NAMES, RANKS, Case, Specs, case, label
 from roofsim.spaces.space import Space, blocks
 from roofsim.specs.workload import FIELDS, Workload
 
@@ -81,7 +81,7 @@ class Study:
         axes = {axis.name for axis in self.space.axes}
         if twice := sorted(axes & set(self.columns)):
             raise InputError(f"{', '.join(twice)}: both an axis and a column")
-        known = {*COLUMNS, *axes, *COUNTS, *FIELDS, *NAMES}
+        known = {*COLUMNS, *axes, *COUNTS, *FIELDS, *NAMES, *RANKS}
         for name, each in self.derived.items():
             _known(each, known)
             known.add(name)

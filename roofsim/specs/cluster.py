@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.quantity import (
