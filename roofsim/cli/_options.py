@@ -319,7 +319,7 @@ def devices_options(many: bool = False) -> Callable[[F], F]:
     }
     kind: click.ParamType[Any] = Range() if many else Tokens()
     return stacked(
-        *(click.option(f"--{name}", type=kind, metavar=_metavar("N", many), help=words) for name, words in ways.items()),
+        *(click.option(f"--{way}", type=kind, metavar=_metavar("N", many), help=words) for way, words in ways.items()),
         click.option(
             "--cluster", type=_each(Name("hardware/clusters"), many), metavar=_metavar("CLUSTER", many),
             help="What joins devices, by name or path.  [default: the device's usual one]",

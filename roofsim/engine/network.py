@@ -255,7 +255,10 @@ def light_time(x: Exchange, network: Network) -> Number:
     if x.what == "all_to_all":
         return g.wire(x.payload * (g.inside - 1) / g.ranks, x.payload * (g.ranks - g.inside) / g.ranks)
     moved = ROUNDS.get(x.what, 1) * x.payload
-    return g.wire(moved * (g.inside - 1) / g.inside, moved * (g.nodes - 1) / g.nodes / g.inside)
+    near = moved * (g.inside - 1) / g.inside
+    if x.what == "all_reduce" and g.near and g.near.reduces:
+        near = minimum(near, x.payload * (1 + 1 / g.inside))  # the switch takes in all data and sends out the sum
+    return g.wire(near, moved * (g.nodes - 1) / g.nodes / g.inside)
 
 
 def _at_peak(level: Level | None) -> Level | None:

@@ -297,14 +297,14 @@ _ROWS = (
     Parameter(
         "collective_time", "t_n", "s", 6.6e-6, 0, 1e-3, 0.5, "device",
         "time that a collective of NCCL takes beside its steps and its bytes, in the fastest protocol",
-        "NCCL's own model, baseLatencies of src/graph/tuning.cc at commit 5067397c26; all-reduces of 0.5 MiB on 4 and 8 "
-        "H100 take 21 and 24 us (vllm-project/vllm pull requests 24532 and 42324), 18 and 21 with it",
+        "NCCL's own model, baseLatencies of src/graph/tuning.cc at commit 5067397c26; all-reduces of 0.5 MiB on 4 and "
+        "8 H100 take 21 and 24 us (vllm-project/vllm pull requests 24532 and 42324)",
     ),
     Parameter(
         "peer_time", "t_e", "s", 3.4e-6, 0, 1e-3, 0.5, "device",
         "time of a round of a kernel that reads the memory of other devices, beside the latency of its messages",
-        "H100: one round on 4 and 6 devices takes 5.7 us beside its bytes, two on 8 take 11 us, a sum in the switch 9 us "
-        "(the same pull requests), with messages of 0.6 us each",
+        "H100: one round on 4 and 6 devices takes 5.7 us beside its bytes, two on 8 take 11 us, a sum in the switch "
+        "9 us (the same pull requests), with messages of 0.6 us each",
     ),
     Parameter(
         "peer_efficiency", "eta_p", "", 0.7, 0.05, 1, 0.2, "device",

@@ -19,8 +19,8 @@ Class = Literal[
     "loop", "scalar_loop", "block_product", "dot_product", "repacked_product", "unpacked_product", "row_attention",
     "collective",
 ]  # fmt: skip
-"""What a kernel is like: decides which efficiencies hold for it. Those from `loop` on are ggml's on a processor, but for
-`collective`, which devices run together."""
+"""What a kernel is like: decides which efficiencies hold for it. Those of the line before the last are ggml's on a
+processor, the last is what devices run together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,9 @@ class Kernel:
     `indexed` elements are found by index arithmetic, one by one. What it reads of a cache in pages lies in so many
     `pieces`.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
-    has one. What devices do together is its `exchange`. `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part
-    of the launch before it, `replayed` where (1) a graph that is launched with others brings it along.
+    has one. What devices do together is its `exchange`. `triton` says that Python launches it through Triton, which
+    costs the host more, `joined` that it is a part of the launch before it, `replayed` where (1) a graph that is
+    launched with others brings it along.
     """
 
     name: str

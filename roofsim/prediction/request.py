@@ -69,7 +69,7 @@ def _prediction(
     return Prediction(
         s.model_name, s.device.id, s.runtime.id, s.host.id if s.host else None, w, float(s.device.capacity),
         room(s), s.architecture.positions or None, grown, prefill, decode, request, memory, assumptions(s, w),
-        known, s.calibration_name, s.split, s.cluster and (s.cluster.id or s.cluster.name),
+        known, s.calibration_name, s.split, s.cluster_name,
     )  # fmt: skip
 
 

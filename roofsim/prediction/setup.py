@@ -129,8 +129,12 @@ class Setup:
         """What runs the model, in full: one device, or several, what they stand in and how it is divided."""
         if self.split.alone or self.cluster is None:
             return self.device.name
-        where = self.cluster.id or self.cluster.name
-        return f"{self.split.devices} x {self.device.name} ({where}), {in_words(self.split)}"
+        return f"{self.split.devices} x {self.device.name} ({self.cluster_name}), {in_words(self.split)}"
+
+    @property
+    def cluster_name(self) -> str | None:
+        """What the cluster is called, if there is one."""
+        return self.cluster.id or self.cluster.name if self.cluster else None
 
     @property
     def model_name(self) -> str:

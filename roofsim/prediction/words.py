@@ -65,8 +65,8 @@ def divided(s: Setup) -> list[str]:
         return []
     nodes = -(-split.devices // s.cluster.per_node)
     said.append(
-        f"{split.devices} devices in {f'{nodes} nodes' if nodes > 1 else 'a node'} of {s.cluster.name}, {in_words(split)}: "
-        "memory and work are those of one device, energy is that of all"
+        f"{split.devices} devices in {f'{nodes} nodes' if nodes > 1 else 'a node'} of {s.cluster.name}, "
+        f"{in_words(split)}: memory and work are those of one device, energy is that of all"
     )
     if split.pp > 1:
         flight = (

@@ -24,8 +24,8 @@ RANKS = tuple(each.name for each in fields(Split))
 """Ways to divide a model among devices."""
 
 Choices = Mapping[str, Sequence[Any]]
-"""What to choose from, by the name of the choice: one of `NAMES`, `RANKS`, `FIELDS`, the counts of a workload, or the path of
-a field as --set has it, whose values are then written as there (`2x`, `500 GB/s`)."""
+"""What to choose from, by the name of the choice: one of `NAMES`, `RANKS`, `FIELDS`, the counts of a workload, or the
+path of a field as --set has it, whose values are then written as there (`2x`, `500 GB/s`)."""
 
 
 @dataclass(frozen=True, slots=True)

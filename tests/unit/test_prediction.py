@@ -251,8 +251,8 @@ def test_the_json_has_the_fields_of_the_contract() -> None:
     contract["decode"] = contract["prefill"]
     assert {part: names - set(result[part]) for part, names in contract.items() if names - set(result[part])} == {}
     row = {"layer", "operator", "kind", "count", "kernels", "matrix_flops", "vector_flops", "bytes_weights",
-           "bytes_activations", "bytes_state", "bytes_network", "time", "light_time", "host_time", "launch_bound_time", "bound",
-           "basis"}  # fmt: skip
+           "bytes_activations", "bytes_state", "bytes_network", "time", "light_time", "host_time", "launch_bound_time",
+           "bound", "basis"}  # fmt: skip
     assert all(set(each) == row for each in result["prefill"]["operators"])
 
 
