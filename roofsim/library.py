@@ -19,7 +19,6 @@ from roofsim.foundation.units import parse_count, parse_short_count
 from roofsim.model.architecture import Architecture
 from roofsim.specs.cache import kept
 from roofsim.specs.calibration import Calibration
-from roofsim.specs.cluster import Cluster, assumed
 from roofsim.specs.device import Device, Modes
 from roofsim.specs.host import Host
 from roofsim.specs.implementation import NOTHING_KNOWN, Facts, Implementation
@@ -28,6 +27,7 @@ from roofsim.specs.runtime import Runtime
 
 if TYPE_CHECKING:
     from roofsim.adapters.published.read import Published
+    from roofsim.specs.cluster import Cluster
     from roofsim.specs.family import Family
     from roofsim.specs.scaling import ScalingLaw
 
@@ -322,6 +322,8 @@ def host(name: str) -> Host:
 
 def cluster(name: str) -> Cluster:
     """A cluster by name, alias or path, whose device there must be; raises UnknownName or SpecError."""
+    from roofsim.specs.cluster import Cluster
+
     found = _load(Cluster, CLUSTERS, "clusters", name)
     if found.device not in names("hardware"):
         try:
@@ -356,6 +358,8 @@ def cluster_of(device: Device) -> Cluster:
 
     The shipped one that is the default for it, else eight behind its own link. Raises InputError if neither is known.
     """
+    from roofsim.specs.cluster import assumed
+
     base = device.id.partition("@")[0]
     if shipped := _standing().get(base):
         return cluster(shipped)

@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import TYPE_CHECKING
 
 from roofsim.foundation.arith import Number, maximum, minimum
 from roofsim.lowering.kernels import Exchange
-from roofsim.specs.cluster import Cluster, Link
 from roofsim.specs.runtime import Way
+
+if TYPE_CHECKING:
+    from roofsim.specs.cluster import Cluster, Link
 
 Parameters = Mapping[str, Number]
 """Values of calibratable parameters by name."""

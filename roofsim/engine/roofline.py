@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from roofsim import library
 from roofsim.engine import network as links
@@ -15,10 +15,12 @@ from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Class, Exchange, Kernel
 from roofsim.model.step import Phase
-from roofsim.specs.cluster import Cluster
 from roofsim.specs.device import VECTOR_PATH, Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import MatrixLibrary, Runtime
+
+if TYPE_CHECKING:
+    from roofsim.specs.cluster import Cluster
 
 FLOP_PER_CLOCK = 256
 """fp32 FLOP of a compute unit and clock, for devices that state no clock: 128 lanes with a multiply-add each."""

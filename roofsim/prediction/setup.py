@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from roofsim import library
 from roofsim.engine.passes import Basis, Stack
@@ -17,13 +18,15 @@ from roofsim.model.split import Split
 from roofsim.model.step import Precision
 from roofsim.specs.caches import check_cache
 from roofsim.specs.calibration import Calibration
-from roofsim.specs.cluster import Cluster
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.population import Priors
 from roofsim.specs.products import product_of
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import STORED, StateType, Workload
+
+if TYPE_CHECKING:
+    from roofsim.specs.cluster import Cluster
 
 DEFAULT_RUNTIME = "transformers-4.52-eager"
 """The stack of the SSM-Scope measurements, against which the model is checked."""

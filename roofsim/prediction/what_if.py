@@ -10,7 +10,6 @@ from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.units import finite
 from roofsim.prediction.places import parameter_at
 from roofsim.prediction.setup import Setup, check_divided
-from roofsim.specs.cluster import Cluster
 
 
 def what_if(found: Setup, changes: Sequence[str]) -> Setup:
@@ -24,7 +23,7 @@ def what_if(found: Setup, changes: Sequence[str]) -> Setup:
     from roofsim.specs.override import changed  # what checks specs takes longer to import than a prediction
 
     by_root: dict[str, list[tuple[str, str]]] = {
-        "device": [], "model": [], "runtime": [], "host": [], "cluster": [], "parameters": [],
+        "device": [], "cluster": [], "model": [], "runtime": [], "host": [], "parameters": [],
     }  # fmt: skip
     for change in changes:
         path, equals, value = change.partition("=")
@@ -34,28 +33,19 @@ def what_if(found: Setup, changes: Sequence[str]) -> Setup:
         if root not in by_root:
             raise UnknownName("--set", root, by_root)
         by_root[root].append((rest, value.strip()))
+    if by_root["cluster"] and found.cluster is None:
+        raise InputError("--set cluster: one device is used; name a cluster, or several devices with --tp")
     made = replace(
         found,
         device=changed(found.device, "device", by_root["device"]),
         architecture=changed(found.architecture, "model", by_root["model"]),
         runtime=changed(found.runtime, "runtime", by_root["runtime"]),
         host=changed(found.host, "host", by_root["host"]) if found.host else None,
-        cluster=_changed_cluster(found, by_root["cluster"]),
+        cluster=changed(found.cluster, "cluster", by_root["cluster"]) if found.cluster else None,
         changes=tuple(changes),
     )
     check_divided(made.architecture, made.device, made.runtime, made.split, made.cluster)
     return replace(made, parameters={**_restated(found, made, by_root), **_parameters(found, by_root["parameters"])})
-
-
-def _changed_cluster(found: Setup, changes: Sequence[tuple[str, str]]) -> Cluster | None:
-    from roofsim.specs.override import changed
-
-    if found.cluster is None:
-        if changes:
-            path, value = changes[0]
-            raise InputError(f"--set cluster.{path}={value}: one device is in no cluster; give --tp, or --cluster")
-        return None
-    return changed(found.cluster, "cluster", changes)
 
 
 def _restated(found: Setup, made: Setup, by_root: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, float]:

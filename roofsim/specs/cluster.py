@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from roofsim.foundation.arith import Number
 from roofsim.foundation.quantity import (
     Bandwidth,
     Between,
@@ -51,7 +50,7 @@ class Link(Spec):
             raise ValueError(f"a latency of {self.latency.value:g} s is not plausible; up to {LONGEST:g} s would be")
 
     @property
-    def rate(self) -> Number:
+    def rate(self) -> float:
         """Bytes a second that a device sends in long messages."""
         return self.bandwidth.value * self.efficiency.value
 
@@ -67,6 +66,11 @@ class Levels(Spec):
     """Between the devices of a node; there is none where a node has one device."""
     between: Link | None = None
     """Between devices of different nodes; there is none where there is one node."""
+
+    @property
+    def levels(self) -> tuple[Link | None, Link | None]:
+        """Both, the nearer first."""
+        return self.node, self.between
 
 
 class Cluster(Documented):
@@ -133,12 +137,6 @@ class Cluster(Documented):
         return found
 
 
-class Default(Spec):
-    """The name of the cluster in which a device is thought to stand."""
-
-    name: str
-
-
 ASSUMED_PER_NODE = 8
 """Devices in a node of which no file says how many there are: as in servers of all vendors."""
 
@@ -168,6 +166,6 @@ def assumed(device: Device) -> Cluster | None:
 
 
 SAID = (
-    "no file says it: 8 devices behind a switch, NCCL's latency of a step over NVLink and the part of the bandwidth that "
-    "it counts on there (src/graph/tuning.cc and topo.h at commit 5067397c26)"
+    "no file says it: 8 devices behind a switch, NCCL's latency of a step over NVLink and the part of the bandwidth "
+    "that it counts on there (src/graph/tuning.cc and topo.h at commit 5067397c26)"
 )
