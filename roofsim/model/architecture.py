@@ -305,7 +305,7 @@ class Architecture(Documented):
         read = table / self.split.tp if self.split.tp > 1 else table  # each rank has the rows of some tokens
         yield elementwise(p, "embedding", pointwise.embedding, width, weight_bytes=read, acts_as=Role.EMBEDDING)
         last = "embedding"
-        yield from added_up(p, "embedding_join", width, self.split, last)
+        yield from added_up(p, "embedding_join", width, self.split.tp, last)
         if self.embedding_width:
             yield linear(p, "embedding_up", self.embedding_width, self.d_model, last)
             last = "embedding_up"
@@ -341,7 +341,7 @@ class Architecture(Documented):
             if self._joins_later(layer, number):
                 awaited = last
                 continue
-            yield from self._joined(p, part, f"join_{number}", last)
+            yield from part.join(p, f"join_{number}", self.d_model, last)
             if part.normed and self.norm_position != "before":
                 yield self._norm(p, f"post_norm_{number}", last)
                 last = f"post_norm_{number}"
@@ -357,11 +357,6 @@ class Architecture(Documented):
             and all(part.joins is collective.all_reduce for part in layer[number - 1 : number + 1])
             and (number < len(layer))
         )
-
-    def _joined(self, p: Pass, part: Part, name: str, last: str) -> Iterator[Operator]:
-        """What makes the results of all ranks whole: the one place where software may do it otherwise."""
-        if part.joins:
-            yield exchange(name, part.joins, p.activation_bytes(self.d_model), self.split.tp, last)
 
     def _scored_positions(self, p: Pass) -> Number:
         """Positions of each sequence that go to the LM head: the last, or all but the learned ones before a prompt."""
