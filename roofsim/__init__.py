@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         show,
     )
     from roofsim.api.studies import advise, compare, pareto, sweep
+    from roofsim.api.traced import Traced, validate_trace
     from roofsim.foundation.errors import InputError
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
@@ -52,6 +53,7 @@ _HOMES = {
     "roofsim.api.questions": ("crossover", "sampling", "search", "sensitivity"),
     "roofsim.api.studies": ("advise", "compare", "pareto", "sweep"),
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
+    "roofsim.api.traced": ("validate_trace", "Traced"),
     "roofsim.api.specs": (
         "architecture", "calibration", "calibrations", "device", "devices", "download", "families", "host", "hosts",
         "models", "runtime", "runtimes", "show", "Sheet",
@@ -95,6 +97,7 @@ __all__ = [
     "Sensitivities",
     "Sheet",
     "Swept",
+    "Traced",
     "Validated",
     "Workload",
     "__version__",
@@ -128,6 +131,7 @@ __all__ = [
     "show",
     "sweep",
     "validate",
+    "validate_trace",
 ]
 
 

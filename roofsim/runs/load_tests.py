@@ -83,7 +83,8 @@ def _bench_serving(data: Mapping[str, Any]) -> Found:
     done = count(data, "completed", least=1)
     prompt, generated = (round(count(data, name) / done) for name in ("total_input_tokens", "total_output_tokens"))
     concurrency = count(data, "max_concurrency", 0)
-    server = data.get("server_info") if isinstance(data.get("server_info"), Mapping) else {}
+    told = data.get("server_info")
+    server: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
     # of one request at a time the median is the plain run; under load it is means that a steady state predicts
     order = ("median", "mean") if concurrency == 1 else ("mean", "median")
     backend = str(data.get("backend", ""))

@@ -31,6 +31,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "search": {"family": "dense", "device": "orin", "runtime": "ideal", "over": {"depth": [8]}},
     "calibrate": {"runs": ("no.csv",), "device": "orin", "runtime": "ideal"},
     "validate": {"runs": "no.csv"},
+    "validate_trace": {"trace": "no.json", "model": "mamba-130m", "device": "orin", "runtime": "ideal"},
     "device": {"name": "orin"},
     "architecture": {"name": "mamba-130m"},
     "runtime": {"name": "ideal"},
