@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         architecture,
         calibration,
         calibrations,
+        cluster,
+        clusters,
         device,
         devices,
         download,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
     from roofsim.specs.calibration import Calibration
+    from roofsim.specs.cluster import Cluster
     from roofsim.specs.device import Device
     from roofsim.specs.host import Host
     from roofsim.specs.runtime import Runtime
@@ -55,8 +58,8 @@ _HOMES = {
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
     "roofsim.api.traced": ("validate_trace", "Traced"),
     "roofsim.api.specs": (
-        "architecture", "calibration", "calibrations", "device", "devices", "download", "families", "host", "hosts",
-        "models", "runtime", "runtimes", "show", "Sheet",
+        "architecture", "calibration", "calibrations", "cluster", "clusters", "device", "devices", "download",
+        "families", "host", "hosts", "models", "runtime", "runtimes", "show", "Sheet",
     ),
     "roofsim.api.results": ("Prediction",),
     "roofsim.api.pages": ("explore", "report", "Page", "Report"),
@@ -67,6 +70,7 @@ _HOMES = {
     "roofsim.model.architecture": ("Architecture",),
     "roofsim.prediction.compiled": ("Compiled",),
     "roofsim.specs.calibration": ("Calibration",),
+    "roofsim.specs.cluster": ("Cluster",),
     "roofsim.specs.device": ("Device",),
     "roofsim.specs.host": ("Host",),
     "roofsim.specs.runtime": ("Runtime",),
@@ -79,6 +83,7 @@ __all__ = [
     "Architecture",
     "Calibrated",
     "Calibration",
+    "Cluster",
     "Comparison",
     "Compiled",
     "Crossover",
@@ -106,6 +111,8 @@ __all__ = [
     "calibrate",
     "calibration",
     "calibrations",
+    "cluster",
+    "clusters",
     "compare",
     "compile",
     "crossover",

@@ -131,9 +131,11 @@ def drawn(folder: Path) -> list[Figure]:
 def listed() -> list[str]:
     lists: list[tuple[str, ...]] = [
         roofsim.devices(), roofsim.models(), roofsim.models(kind="ssm", max_size="1B"), roofsim.runtimes(),
-        roofsim.hosts(), roofsim.calibrations(), roofsim.families(),
+        roofsim.hosts(), roofsim.calibrations(), roofsim.families(), roofsim.clusters(),
     ]  # fmt: skip
     sheet: roofsim.Sheet = roofsim.show("Zamba2-1.2B", dtype="fp16")
+    cluster: roofsim.Cluster = roofsim.cluster("dgx-h100")
+    assert cluster.devices > 1
     return [each[0] for each in lists] + [sheet.spec.name]
 
 

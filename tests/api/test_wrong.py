@@ -36,6 +36,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "architecture": {"name": "mamba-130m"},
     "runtime": {"name": "ideal"},
     "host": {"name": "desktop"},
+    "cluster": {"name": "dgx-h100"},
     "calibration": {"name": "rtx-4090@ssm-scope"},
     "show": {"name": "orin"},
     "download": {"name": "no name on the Hub"},
@@ -44,6 +45,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "families": {},
     "runtimes": {},
     "hosts": {},
+    "clusters": {},
     "calibrations": {},
 }
 """Arguments with which each function can be asked, as cheap as they come."""
