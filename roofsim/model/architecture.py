@@ -12,6 +12,7 @@ from roofsim.foundation.arith import Number, maximum, single
 from roofsim.foundation.errors import one_of
 from roofsim.foundation.quantity import Documented, Name, Valued
 from roofsim.foundation.schema import Extra, Limit, Size, Spec, default, items, variant
+from roofsim.model.groups import side_by_side
 from roofsim.model.part import Part, elementwise, linear
 from roofsim.model.step import Pass, Precision
 from roofsim.model.weights import ENCODINGS, WEIGHT_FORMATS, Inventory, Matrix
@@ -203,7 +204,13 @@ class Architecture(Documented):
         return any(getattr(part, "index_top_k", None) for part, _ in self.parts())
 
     def rows(self, p: Pass) -> tuple[Row, ...]:
-        """The operators of a pass: embedding, each kind of layer with its count, head."""
+        """The operators of a pass: embedding, each kind of layer with its count, head.
+
+        Of a step of several groups, what is done token by token is one operator, what goes by sequences one of each.
+        """
+        if p.beside:
+            rows = zip(*(self.rows(group) for group in p.groups), strict=True)
+            return tuple(replace(same[0], operators=side_by_side([row.operators for row in same])) for same in rows)
         head = tuple(self._head(p))
         if p.scored is None:
             body = tuple(Row(name, n, tuple(self._layer(self.layers[name], p))) for name, n in self.counts.items())
