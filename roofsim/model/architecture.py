@@ -14,6 +14,7 @@ from roofsim.foundation.errors import InputError, one_of
 from roofsim.foundation.quantity import Documented, Name, Valued
 from roofsim.foundation.schema import Extra, Limit, Size, Spec, assembled, default, items, variant
 from roofsim.model import contexts
+from roofsim.model.groups import side_by_side
 from roofsim.model.part import Part, added_up, elementwise, exchange, linear
 from roofsim.model.split import Indivisible, Split, possible
 from roofsim.model.step import Pass, Precision
@@ -261,7 +262,13 @@ class Architecture(Documented):
         return any(getattr(part, "index_top_k", None) for part, _ in self.parts())
 
     def rows(self, p: Pass) -> tuple[Row, ...]:
-        """The operators of a pass: embedding, each kind of layer with its count, head; sends between stages."""
+        """The operators of a pass: embedding, each kind of layer with its count, head; sends between stages.
+
+        Of a step of several groups, what is done token by token is one operator, what goes by sequences one of each.
+        """
+        if p.beside:
+            rows = zip(*(self.rows(group) for group in p.groups), strict=True)
+            return tuple(replace(same[0], operators=side_by_side([row.operators for row in same])) for same in rows)
         p = contexts.share_of(p, self.split)
         head = tuple(self._head(p))
         if p.scored is None:

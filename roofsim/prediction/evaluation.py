@@ -45,7 +45,7 @@ class Evaluation:
     def _rows(self, p: Pass) -> Sequence[LoweredRow]:
         """How one of its passes is lowered: numbers once, whatever the parameters; in all else passes are the same."""
         key = (p.phase, p.batch, p.new, p.context, p.scored, p.begins)
-        if not all(each is None or isinstance(each, int | float | str) for each in key):
+        if p.beside or not all(each is None or isinstance(each, int | float | str) for each in key):
             return lower(self.s.architecture, self.s.runtime, p, self.s.device)
         if key not in self._lowered:
             self._lowered[key] = lower(self.s.architecture, self.s.runtime, p, self.s.device)
