@@ -461,14 +461,14 @@ class Architecture(Documented):
             width = self.embedding_width or self.d_model
             found["embedding", self._rows_of_vocabulary * width, width] = 1
         operators = [*(self._embedding(p) if self.begins else ()), *(self._head(p) if self.ends else ())]
-        found.update(matrix for operator in operators for matrix in _matrices(operator))
+        found.update(matrix for operator in operators for matrix in matrices_of(operator))
         blocks: set[str] = set()
         for part, count in self.parts():
             shared = set(part.shared_parameters(self.d_model))
             for operator in part.operators(p, self.d_model):
                 operators.append(operator)
                 times = int(not shared <= blocks) if part.shares(operator.role) else count
-                found.update(dict.fromkeys(_matrices(operator), times))
+                found.update(dict.fromkeys(matrices_of(operator), times))
             for name, (rows, width) in part.tables.items():
                 found[name, rows * width, width] += count
             blocks |= shared
@@ -523,7 +523,7 @@ def _with_whole_cache(part: Any) -> Any:
     return variant(part, **changes) if changes else part
 
 
-def _matrices(operator: Operator) -> Iterator[tuple[str, int, int]]:
+def matrices_of(operator: Operator) -> Iterator[tuple[str, int, int]]:
     """The matrix that an operator reads, if it does: its name, weights and length of a row."""
     size = operator.sizes
     if "d_in" in size:
