@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         runtimes,
         show,
     )
+    from roofsim.api.speculated import Speculated, speculate
     from roofsim.api.studies import advise, compare, pareto, sweep
     from roofsim.foundation.errors import InputError
     from roofsim.model.architecture import Architecture
@@ -50,6 +51,7 @@ _HOMES = {
     "roofsim.api.one": ("compile", "predict"),
     "roofsim.api.answers": ("explain", "limits", "Explanation", "LimitsResult"),
     "roofsim.api.questions": ("crossover", "sampling", "search", "sensitivity"),
+    "roofsim.api.speculated": ("speculate", "Speculated"),
     "roofsim.api.studies": ("advise", "compare", "pareto", "sweep"),
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
     "roofsim.api.specs": (
@@ -94,6 +96,7 @@ __all__ = [
     "SearchResult",
     "Sensitivities",
     "Sheet",
+    "Speculated",
     "Swept",
     "Validated",
     "Workload",
@@ -126,6 +129,7 @@ __all__ = [
     "search",
     "sensitivity",
     "show",
+    "speculate",
     "sweep",
     "validate",
 ]
