@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         runtimes,
         show,
     )
+    from roofsim.api.speculated import Speculated, speculate
     from roofsim.api.studies import advise, compare, pareto, sweep
     from roofsim.api.traced import Traced, validate_trace
     from roofsim.foundation.errors import InputError
@@ -54,6 +55,7 @@ _HOMES = {
     "roofsim.api.one": ("compile", "predict"),
     "roofsim.api.answers": ("explain", "limits", "Explanation", "LimitsResult"),
     "roofsim.api.questions": ("crossover", "sampling", "search", "sensitivity"),
+    "roofsim.api.speculated": ("speculate", "Speculated"),
     "roofsim.api.studies": ("advise", "compare", "pareto", "sweep"),
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
     "roofsim.api.traced": ("validate_trace", "Traced"),
@@ -101,6 +103,7 @@ __all__ = [
     "SearchResult",
     "Sensitivities",
     "Sheet",
+    "Speculated",
     "Swept",
     "Traced",
     "Validated",
@@ -136,6 +139,7 @@ __all__ = [
     "search",
     "sensitivity",
     "show",
+    "speculate",
     "sweep",
     "validate",
     "validate_trace",

@@ -142,6 +142,9 @@ class Architecture(Documented):
     """Whether the logits are multiplied by a number."""
     logits_soft_cap: bool = False
     """Whether the logits are bent by a hyperbolic tangent."""
+    mtp_modules: Extra = 0
+    """Layers that guess further tokens, which its makers publish beside the model (num_nextn_predict_layers). They are
+    not part of a prediction, but can draft (`roofsim speculate --draft mtp`)."""
     layers: Annotated[Mapping[str, Layer], Limit(min_length=1)]
     """Kinds of layer by names that you choose, each a list of parts in their order. A part is one residual branch: its
     `kind` says what it computes (docs/mixers.md), the norm before it and the sum after it are there without being
