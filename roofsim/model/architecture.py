@@ -14,6 +14,7 @@ from roofsim.foundation.errors import InputError, one_of
 from roofsim.foundation.quantity import Documented, Name, Valued
 from roofsim.foundation.schema import Extra, Limit, Size, Spec, assembled, default, items, variant
 from roofsim.model import contexts
+from roofsim.model.groups import side_by_side
 from roofsim.model.part import Part, added_up, elementwise, exchange, linear
 from roofsim.model.split import Indivisible, Split, possible
 from roofsim.model.step import Pass, Precision
@@ -141,6 +142,9 @@ class Architecture(Documented):
     """Whether the logits are multiplied by a number."""
     logits_soft_cap: bool = False
     """Whether the logits are bent by a hyperbolic tangent."""
+    mtp_modules: Extra = 0
+    """Layers that guess further tokens, which its makers publish beside the model (num_nextn_predict_layers). They are
+    not part of a prediction, but can draft (`roofsim speculate --draft mtp`)."""
     layers: Annotated[Mapping[str, Layer], Limit(min_length=1)]
     """Kinds of layer by names that you choose, each a list of parts in their order. A part is one residual branch: its
     `kind` says what it computes (docs/mixers.md), the norm before it and the sum after it are there without being
@@ -261,7 +265,13 @@ class Architecture(Documented):
         return any(getattr(part, "index_top_k", None) for part, _ in self.parts())
 
     def rows(self, p: Pass) -> tuple[Row, ...]:
-        """The operators of a pass: embedding, each kind of layer with its count, head; sends between stages."""
+        """The operators of a pass: embedding, each kind of layer with its count, head; sends between stages.
+
+        Of a step of several groups, what is done token by token is one operator, what goes by sequences one of each.
+        """
+        if p.beside:
+            rows = zip(*(self.rows(group) for group in p.groups), strict=True)
+            return tuple(replace(same[0], operators=side_by_side([row.operators for row in same])) for same in rows)
         p = contexts.share_of(p, self.split)
         head = tuple(self._head(p))
         if p.scored is None:
@@ -454,14 +464,14 @@ class Architecture(Documented):
             width = self.embedding_width or self.d_model
             found["embedding", self._rows_of_vocabulary * width, width] = 1
         operators = [*(self._embedding(p) if self.begins else ()), *(self._head(p) if self.ends else ())]
-        found.update(matrix for operator in operators for matrix in _matrices(operator))
+        found.update(matrix for operator in operators for matrix in matrices_of(operator))
         blocks: set[str] = set()
         for part, count in self.parts():
             shared = set(part.shared_parameters(self.d_model))
             for operator in part.operators(p, self.d_model):
                 operators.append(operator)
                 times = int(not shared <= blocks) if part.shares(operator.role) else count
-                found.update(dict.fromkeys(_matrices(operator), times))
+                found.update(dict.fromkeys(matrices_of(operator), times))
             for name, (rows, width) in part.tables.items():
                 found[name, rows * width, width] += count
             blocks |= shared
@@ -516,7 +526,7 @@ def _with_whole_cache(part: Any) -> Any:
     return variant(part, **changes) if changes else part
 
 
-def _matrices(operator: Operator) -> Iterator[tuple[str, int, int]]:
+def matrices_of(operator: Operator) -> Iterator[tuple[str, int, int]]:
     """The matrix that an operator reads, if it does: its name, weights and length of a row."""
     size = operator.sizes
     if "d_in" in size:

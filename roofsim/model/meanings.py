@@ -53,6 +53,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "latent_bias": "the projections to that width and back have biases",
         "expert_groups": "groups that its experts stand in",
         "group_limit": "groups that a token's experts are of",
+        "inputs": "vectors of the model's width that it reads side by side",
         "normed_input": "the router has a norm of its own, with a scale per channel and per expert",
         "bias": "its matrices have a bias",
         "fused": "gate and up are one matrix",
