@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,8 +29,9 @@ from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import InputError
 from roofsim.model.architecture import Architecture
 from roofsim.model.split import Split
-from roofsim.model.step import Pass
+from roofsim.model.step import Pass, together
 from roofsim.ops import collective, pointwise
+from roofsim.ops.base import Operator
 from roofsim.specs.files import build
 
 MLP = {"kind": "mlp", "width": 6}
@@ -218,3 +220,16 @@ def test_what_cannot_be_divided_is_told_with_what_can() -> None:
 def test_a_split_is_not_read_from_a_file() -> None:
     with pytest.raises(InputError, match="split"):
         build(Architecture, {**BASE, "split": {"tp": 2}}, "toy.yaml")
+
+
+def test_ranks_exchange_what_all_groups_of_a_step_made_at_once() -> None:
+    """A prompt of three tokens beside two steps: of five tokens one sum after each part, and scores of three."""
+    step = together([replace(PASS, batch=1), replace(PASS, batch=2, new=1, phase="decode")])
+    found = {o.name: o.sizes["payload"] for o in _exchanges(network(Split(tp=2)), replace(step, logits="last"))}
+    assert found == {name: 10 * ACT * 5 for name in ("embedding_join", "join_1", "join_2")} | {
+        "logits_gather": 8 * ACT * (1 + 2)
+    }
+
+
+def _exchanges(model: Architecture, p: Pass) -> list[Operator]:
+    return [each for row in model.rows(p) for each in row.operators if each.kind == "collective"]

@@ -145,6 +145,7 @@ RANKS = {
         {"kind": "layer_embedding", "width": 4, "vocab": 7}, {"kind": "layer_embedding", "width": 4, "vocab": 4},
         [Exchange("layer_embedding_join", "layer_embedding", 4 * ACT * TOKENS)], joins=None,
     ),
+    "draft input": Rank({"kind": "draft_input"}, {"kind": "draft_input"}, joins=None),
     "experts, each divided": Rank(EXPERTS, of(EXPERTS, width=3, shared_width=2)),
     "dense and experts": Rank(
         {"kind": "dense_and_moe", "mlp": GATED, "moe": ROUTED},
