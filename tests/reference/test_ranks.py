@@ -200,6 +200,15 @@ def test_tokens_go_to_experts_of_other_groups_and_back() -> None:
     assert made(WIDE).sharded(Split(dp=8, ep=8)).joins is None
 
 
+def test_tokens_are_sent_as_their_product_takes_them_and_results_as_they_are() -> None:
+    eights = replace(PRECISION, products={"weights": "fp8"})
+    rank = made(WIDE).sharded(Split(dp=4, ep=4))
+    operators = {each.name: each for each in rank.operators(replace(PASS, precision=eights), D)}
+    assert operators["dispatch"].sizes["payload"] == TOKENS * 2 * 10
+    assert operators["collect"].sizes["payload"] == TOKENS * 2 * 10 * ACT
+    assert operators["dispatch"].out == pytest.approx(4 * TOKENS * busiest(4 * TOKENS, 8, 2, 2, 4) * 10)
+
+
 def test_a_padded_step_sends_what_pads_it_too() -> None:
     rank = made(WIDE).sharded(Split(tp=2, dp=2, ep=4))
     operators = {each.name: each for each in rank.operators(replace(PASS, padding=2), D)}

@@ -12,6 +12,7 @@ from roofsim.foundation.schema import Extra, Size
 from roofsim.model.part import Parameters, Part, elementwise, exchange, linear
 from roofsim.model.split import Split, divided
 from roofsim.model.step import Pass
+from roofsim.model.weights import ACTIVATION_BYTES
 from roofsim.ops import collective, gemm, pointwise, routing
 from roofsim.ops.base import CostFunction, Operator, Role
 
@@ -101,7 +102,10 @@ class Moe(Part):
             d, source = self.latent, "latent_down"
         q, chosen = self._routed(p)
         if self.exchanged:
-            ops.append(self._exchange(p, "dispatch", d, q.activation_bytes(d * chosen), source, "route"))
+            # quantised before they are sent where the product needs them so (DeepSeek-V3, 3.4)
+            byte = ACTIVATION_BYTES.get(p.precision.product("experts_up"), p.precision.activations)
+            sent = q.tokens * chosen * d * byte
+            ops.append(self._exchange(p, "dispatch", d * byte, sent, source, "route"))
             source = "dispatch"
         first = 2 * self.width if self.gated else self.width
         act = pointwise.gated_activation if self.gated else pointwise.activation
@@ -115,7 +119,8 @@ class Moe(Part):
         source, own, terms = "experts_down", p, chosen
         if self.exchanged:
             own, terms = self._own(p), self.top_k
-            ops.append(self._exchange(p, "collect", d, own.activation_bytes(d * terms), source))
+            sent = own.activation_bytes(d * terms)
+            ops.append(self._exchange(p, "collect", d * p.precision.activations, sent, source))
             source = "collect"
         sizes = {"tokens": own.tokens, "top_k": terms, "width": d, "act_bytes": p.precision.activations}
         ops.append(Operator("combine", routing.combine, sizes, own.activation_bytes(d), (source, "route")))
@@ -138,14 +143,15 @@ class Moe(Part):
         tp = self.split.tp
         return p if tp == 1 else replace(p, batch=p.batch / tp, padding=p.padding / tp)
 
-    def _exchange(self, p: Pass, name: str, width: int, out: Number, *uses: str) -> Operator:
+    def _exchange(self, p: Pass, name: str, copy: Number, out: Number, *uses: str) -> Operator:
         """Tokens to the ranks of their experts, or back: one copy for each, or in a prompt for each group of them.
 
-        DeepSeek's DeepEP has kernels for prompts that send a token to a node once, and others for decode.
+        A `copy` of a token is so many bytes. DeepSeek's DeepEP has kernels for prompts that send a token to a node
+        once, and others for decode.
         """
         once = self.expert_groups > 1 and p.phase == "prefill"
         copies = min(self.top_k, self.group_limit) if once else self.top_k
-        payload = self._own(p).activation_bytes(width * copies)
+        payload = self._own(p).tokens * copies * copy
         return exchange(name, collective.all_to_all, payload, self.split.ep, *uses, out=out)
 
     def _expert(self, p: Pass, chosen: Number, role: Role, name: str, d_in: int, d_out: int, *uses: str) -> Operator:
