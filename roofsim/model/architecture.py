@@ -14,6 +14,7 @@ from roofsim.foundation.errors import InputError, one_of
 from roofsim.foundation.quantity import Documented, Name, Valued
 from roofsim.foundation.schema import Extra, Limit, Size, Spec, assembled, default, items, variant
 from roofsim.model import contexts
+from roofsim.model.groups import side_by_side
 from roofsim.model.part import Part, added_up, elementwise, exchange, linear
 from roofsim.model.split import Indivisible, Split, possible
 from roofsim.model.step import Pass, Precision
@@ -141,6 +142,9 @@ class Architecture(Documented):
     """Whether the logits are multiplied by a number."""
     logits_soft_cap: bool = False
     """Whether the logits are bent by a hyperbolic tangent."""
+    mtp_modules: Extra = 0
+    """Layers that guess further tokens, which its makers publish beside the model (num_nextn_predict_layers). They are
+    not part of a prediction, but can draft (`roofsim speculate --draft mtp`)."""
     layers: Annotated[Mapping[str, Layer], Limit(min_length=1)]
     """Kinds of layer by names that you choose, each a list of parts in their order. A part is one residual branch: its
     `kind` says what it computes (docs/mixers.md), the norm before it and the sum after it are there without being
@@ -231,7 +235,7 @@ class Architecture(Documented):
         return variant(self, layers=layers, layout=layout, begins=stage == 0, ends=stage == stages - 1)
 
     @property
-    def _rows_of_vocabulary(self) -> int:
+    def vocab_share(self) -> int:
         """Rows of the embedding and columns of the LM head that a rank has; the last ones are padding."""
         return -(-self.vocab // self.split.tp)
 
@@ -261,7 +265,13 @@ class Architecture(Documented):
         return any(getattr(part, "index_top_k", None) for part, _ in self.parts())
 
     def rows(self, p: Pass) -> tuple[Row, ...]:
-        """The operators of a pass: embedding, each kind of layer with its count, head; sends between stages."""
+        """The operators of a pass: embedding, each kind of layer with its count, head; sends between stages.
+
+        Of a step of several groups, what is done token by token is one operator, what goes by sequences one of each.
+        """
+        if p.beside:
+            rows = zip(*(self.rows(group) for group in p.groups), strict=True)
+            return tuple(replace(same[0], operators=side_by_side([row.operators for row in same])) for same in rows)
         p = contexts.share_of(p, self.split)
         head = tuple(self._head(p))
         if p.scored is None:
@@ -305,7 +315,7 @@ class Architecture(Documented):
         read = table / self.split.tp if self.split.tp > 1 else table  # each rank has the rows of some tokens
         yield elementwise(p, "embedding", pointwise.embedding, width, weight_bytes=read, acts_as=Role.EMBEDDING)
         last = "embedding"
-        yield from added_up(p, "embedding_join", width, self.split, last)
+        yield from added_up(p, "embedding_join", width, self.split.tp, last)
         if self.embedding_width:
             yield linear(p, "embedding_up", self.embedding_width, self.d_model, last)
             last = "embedding_up"
@@ -341,7 +351,7 @@ class Architecture(Documented):
             if self._joins_later(layer, number):
                 awaited = last
                 continue
-            yield from self._joined(p, part, f"join_{number}", last)
+            yield from part.join(p, f"join_{number}", self.d_model, last)
             if part.normed and self.norm_position != "before":
                 yield self._norm(p, f"post_norm_{number}", last)
                 last = f"post_norm_{number}"
@@ -357,11 +367,6 @@ class Architecture(Documented):
             and all(part.joins is collective.all_reduce for part in layer[number - 1 : number + 1])
             and (number < len(layer))
         )
-
-    def _joined(self, p: Pass, part: Part, name: str, last: str) -> Iterator[Operator]:
-        """What makes the results of all ranks whole: the one place where software may do it otherwise."""
-        if part.joins:
-            yield exchange(name, part.joins, p.activation_bytes(self.d_model), self.split.tp, last)
 
     def _scored_positions(self, p: Pass) -> Number:
         """Positions of each sequence that go to the LM head: the last, or all but the learned ones before a prompt."""
@@ -380,7 +385,7 @@ class Architecture(Documented):
             yield linear(scored, "embedding_down", self.d_model, self.embedding_width, last)
             last = "embedding_down"
         width, bias = self.embedding_width or self.d_model, self.lm_head_bias
-        columns, ranks = self._rows_of_vocabulary, self.split.tp
+        columns, ranks = self.vocab_share, self.split.tp
         yield linear(scored, "lm_head", width, columns, last, bias=bias, acts_as=Role.LOGITS)
         if ranks > 1:
             whole = scored.activation_bytes(columns * ranks)
@@ -394,7 +399,7 @@ class Architecture(Documented):
     @cached_property
     def parameters(self) -> Mapping[str, int]:
         """Exact number of parameters by kind; a tied embedding and a shared block count once."""
-        embedded, rows = self.embedding_width or self.d_model, self._rows_of_vocabulary
+        embedded, rows = self.embedding_width or self.d_model, self.vocab_share
         begins, ends = self.begins, self.ends
         kinds = Counter({"embedding": begins * rows * embedded})
         if self.embedding_width:
@@ -457,16 +462,16 @@ class Architecture(Documented):
         found: Counter[tuple[str, int, int]] = Counter()
         if self.begins and not (self.tied_embeddings and self.ends):
             width = self.embedding_width or self.d_model
-            found["embedding", self._rows_of_vocabulary * width, width] = 1
+            found["embedding", self.vocab_share * width, width] = 1
         operators = [*(self._embedding(p) if self.begins else ()), *(self._head(p) if self.ends else ())]
-        found.update(matrix for operator in operators for matrix in _matrices(operator))
+        found.update(matrix for operator in operators for matrix in matrices_of(operator))
         blocks: set[str] = set()
         for part, count in self.parts():
             shared = set(part.shared_parameters(self.d_model))
             for operator in part.operators(p, self.d_model):
                 operators.append(operator)
                 times = int(not shared <= blocks) if part.shares(operator.role) else count
-                found.update(dict.fromkeys(_matrices(operator), times))
+                found.update(dict.fromkeys(matrices_of(operator), times))
             for name, (rows, width) in part.tables.items():
                 found[name, rows * width, width] += count
             blocks |= shared
@@ -521,7 +526,7 @@ def _with_whole_cache(part: Any) -> Any:
     return variant(part, **changes) if changes else part
 
 
-def _matrices(operator: Operator) -> Iterator[tuple[str, int, int]]:
+def matrices_of(operator: Operator) -> Iterator[tuple[str, int, int]]:
     """The matrix that an operator reads, if it does: its name, weights and length of a row."""
     size = operator.sizes
     if "d_in" in size:

@@ -91,6 +91,11 @@ class Part(Spec):
         """What makes the results of its ranks whole: as a rule they are summands."""
         return collective.all_reduce if self.split.tp > 1 else None
 
+    def join(self, p: Pass, name: str, d_model: int, last: str) -> Iterator[Operator]:
+        """The operator of that, in place; none where results are whole."""
+        if self.joins:
+            yield exchange(name, self.joins, p.activation_bytes(d_model), self.split.tp, last)
+
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Its operators in order, for one pass; they read the residual stream as `x`."""
         raise NotImplementedError
@@ -203,10 +208,10 @@ def exchange(
     return Operator(name, function, {"payload": payload, "ranks": ranks, "stride": stride}, out, uses)
 
 
-def added_up(p: Pass, name: str, width: int, split: Split, *uses: str) -> Iterator[Operator]:
-    """The all-reduce of `width` elements per new token over the ranks that share a layer, in place; none for one."""
-    if split.tp > 1:
-        yield exchange(name, collective.all_reduce, p.activation_bytes(width), split.tp, *uses)
+def added_up(p: Pass, name: str, width: int, ranks: int, *uses: str) -> Iterator[Operator]:
+    """The all-reduce of `width` elements per new token over neighbouring ranks, in place; none for one."""
+    if ranks > 1:
+        yield exchange(name, collective.all_reduce, p.activation_bytes(width), ranks, *uses)
 
 
 SQUARES_BYTES = 4
