@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
+from roofsim.model.split import RANKS
 
 if TYPE_CHECKING:
     from roofsim.prediction.setup import Setup
@@ -30,11 +31,7 @@ AXES = (
     "prompt",
     "generate",
     "cluster",
-    "tp",
-    "pp",
-    "ep",
-    "dp",
-    "cp",
+    *RANKS,
 )
 """Axes that have an option of their own; its value is read where axes are."""
 
@@ -93,7 +90,7 @@ def setup_of(chosen: Mapping[str, Any], options: Mapping[str, Any]) -> Setup:
     return o.changed_setup(
         chosen["model"], chosen["device"], chosen["runtime"], chosen.get("host"), options["changes"],
         chosen.get("calibration", "auto"), options["transfer"],
-        {name: chosen[name] for name in ("tp", "pp", "ep", "dp", "cp") if name in chosen}, chosen.get("cluster"),
+        {name: chosen[name] for name in RANKS if name in chosen}, chosen.get("cluster"),
     )  # fmt: skip
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import MAX_COUNT, MOST_COUNTS, finite, is_quantity, parse_count, parse_counts
+from roofsim.model.split import RANKS
 from roofsim.prediction.places import COUNTS
-from roofsim.spaces.cases import RANKS, check
+from roofsim.spaces.cases import check
 from roofsim.specs.override import COUNTED
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from typing import Any
 
 from roofsim import library
 from roofsim.foundation.errors import InputError, UnknownName, Unsupported
-from roofsim.model.split import Split
+from roofsim.model.split import RANKS, Split
 from roofsim.prediction.fitted import AUTO, NONE, chosen
 from roofsim.prediction.places import COUNTS, SPECS
 from roofsim.prediction.request import settled
@@ -20,8 +20,6 @@ from roofsim.specs.workload import FIELDS, Workload, workload
 
 NAMES = ("model", "device", "runtime", "host", "calibration", "cluster")
 """Specs that are chosen by name; those from the runtime on have a default."""
-RANKS = tuple(each.name for each in fields(Split))
-"""Ways to divide a model among devices."""
 
 Choices = Mapping[str, Sequence[Any]]
 """What to choose from, by the name of the choice: one of `NAMES`, `RANKS`, `FIELDS`, the counts of a workload, or the

@@ -15,6 +15,7 @@ from roofsim.foundation import units
 from roofsim.foundation.errors import InputError, UnknownName, Unsupported
 from roofsim.foundation.expression import Expression
 from roofsim.foundation.schema import variant
+from roofsim.model.split import RANKS
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import FIGURES, Evaluation, figure
 from roofsim.prediction.metrics import METRICS
@@ -22,7 +23,7 @@ from roofsim.prediction.places import COUNTS, SPECS, number_at
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.what_if import what_if
 from roofsim.spaces.axes import Axis
-from roofsim.spaces.cases import NAMES, RANKS, Case, Specs, case, label
+from roofsim.spaces.cases import NAMES, Case, Specs, case, label
 from roofsim.spaces.space import Space, blocks
 from roofsim.specs.workload import FIELDS, Workload
 
