@@ -167,6 +167,8 @@ class PassRun:
                 )
                 for each in operators
             ]
+            if s.runtime.parallel.overlaps:
+                pieces = _overlapped(pieces, operators)
             stretches += _together(pieces, row.row.count)
         start = starting_time(s.runtime, m, plans(s.architecture, s.runtime, s.device, p), serving_work(s.runtime, p))
         gaps = self.kernels * gap_time(s.runtime, p.phase) + graphs(s.runtime, p.phase) * m["replay_time"]
@@ -270,6 +272,21 @@ def ahead_work(runtime: Runtime, p: Pass) -> Number | None:
     if policy.ahead_work is None or p.phase == "prefill":
         return None
     return policy.ahead_work + sum(each.batch for each in p.groups) * policy.sequence_work
+
+
+def _overlapped(
+    pieces: Sequence[Stretch], operators: Sequence[Sequence[tuple[Kernel, Terms]]]
+) -> list[Stretch]:  # fmt: skip
+    """What devices do together in a layer, at the same time as what each computes of another part of the step."""
+    exchanges = [any(k.exchange for k, _ in each) for each in operators]
+    if not any(exchanges):
+        return list(pieces)
+    host = sum(each.host for each in pieces)
+    alone, with_others = (
+        sum(each.device for each, exchanged in zip(pieces, exchanges, strict=True) if exchanged is which)
+        for which in (False, True)
+    )
+    return [Stretch(host, maximum(alone, with_others), 1)]
 
 
 def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:
