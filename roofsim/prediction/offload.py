@@ -31,6 +31,10 @@ def offloaded(s: Setup, w: Workload, words: str | None) -> Setup:
     """
     if words in (None, NONE):
         return s
+    if not s.split.alone:
+        raise Unsupported(
+            f"offload: the memory of the host is not shared by {s.split.devices} devices here; ask for one"
+        )
     asked = str(words).strip().lower()
     if asked == AUTO:
         return best(s, w)
