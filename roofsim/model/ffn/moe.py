@@ -104,7 +104,7 @@ class Moe(Part):
         if self.exchanged:
             # quantised before they are sent where the product needs them so (DeepSeek-V3, 3.4)
             byte = ACTIVATION_BYTES.get(p.precision.product("experts_up"), p.precision.activations)
-            sent = q.tokens * chosen * d * byte
+            sent = q.tokens * d * byte
             ops.append(self._exchange(p, "dispatch", d * byte, sent, source, "route"))
             source = "dispatch"
         first = 2 * self.width if self.gated else self.width
@@ -131,12 +131,18 @@ class Moe(Part):
         return ops
 
     def _routed(self, p: Pass) -> tuple[Pass, Number]:
-        """The tokens of all ranks that have the experts in common, and how many of a rank's experts each chooses."""
+        """The tokens that a rank's experts see, and how many of them each chooses; the rank is the busiest.
+
+        Where tokens are sent, each choice of one of the rank's experts is a token of its own.
+        """
         ranks, groups = self.split.ep, self.split.groups
         if ranks == 1:
             return p, self.top_k
-        q = p if groups == 1 else replace(p, batch=p.batch * groups, padding=p.padding * groups)
-        return q, share(routing.busiest(q.tokens, self.experts, self.top_k, self.held, ranks))
+        of_all = p.tokens * groups
+        chosen = routing.busiest(of_all, self.experts, self.top_k, self.held, ranks)
+        if self.exchanged:
+            return replace(p, batch=share(of_all * chosen), new=1, padding=0), 1
+        return p, share(chosen)
 
     def _own(self, p: Pass) -> Pass:
         """The tokens that a rank sends to experts: ranks of a layer have the same ones, and take a share each."""
