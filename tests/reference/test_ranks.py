@@ -12,12 +12,12 @@ from counting.rows import ACT, BATCH, CONTEXT, NEW, PASS, PRECISION, STATE, STOR
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.extremes import largest
 from roofsim.foundation.schema import checked
+from roofsim.model.ffn.moe import busiest
 from roofsim.model.part import PARTS, Part
 from roofsim.model.split import Split
 from roofsim.model.step import Pass
 from roofsim.ops import collective
 from roofsim.ops.base import Operator
-from roofsim.ops.routing import busiest
 
 
 def made(fields) -> Part:  # type: ignore[no-untyped-def]
