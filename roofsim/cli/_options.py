@@ -307,6 +307,26 @@ def stack_options(many: bool = False) -> Callable[[F], F]:
     )  # fmt: skip
 
 
+def devices_options(many: bool = False) -> Callable[[F], F]:
+    """How a model is divided, and what devices stand in."""
+    written = ": 8, or 1,2,4,8" if many else ""
+    ways = {
+        "tp": f"Devices that share every layer (tensor parallel){written}.",
+        "pp": "Stages that follow each other (pipeline parallel).",
+        "ep": "Devices among which experts are divided (expert parallel).",
+        "dp": "Groups that each take a share of the sequences (data parallel).",
+        "cp": "Devices that share the tokens of a sequence (context parallel).",
+    }
+    kind: click.ParamType[Any] = Range() if many else Tokens()
+    return stacked(
+        *(click.option(f"--{way}", type=kind, metavar=_metavar("N", many), help=words) for way, words in ways.items()),
+        click.option(
+            "--cluster", type=_each(Name("hardware/clusters"), many), metavar=_metavar("CLUSTER", many),
+            help="What joins devices, by name or path.  [default: the device's usual one]",
+        ),
+    )  # fmt: skip
+
+
 def format_options(many: bool = False) -> Callable[[F], F]:
     """What numbers are stored and computed in."""
     return stacked(
@@ -523,13 +543,13 @@ def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def changed_setup(
     model: str, device: str, runtime: str | None, host: str | None, changes: Sequence[str],
-    calibration: str, transfer: bool,
+    calibration: str, transfer: bool, split: Mapping[str, int] | None = None, cluster: str | None = None,
 ) -> Setup:  # fmt: skip
     """Everything but the workload, with the calibration and the changes of --set applied."""
+    from roofsim.model.split import Split
     from roofsim.prediction.fitted import chosen
     from roofsim.prediction.setup import DEFAULT_RUNTIME, setup
     from roofsim.prediction.what_if import what_if
 
-    return what_if(
-        chosen(setup(model, device, runtime or DEFAULT_RUNTIME, host), calibration, transfer=transfer), changes
-    )
+    asked = setup(model, device, runtime or DEFAULT_RUNTIME, host, Split(**split or {}), cluster)
+    return what_if(chosen(asked, calibration, transfer=transfer), changes)
