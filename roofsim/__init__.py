@@ -38,7 +38,9 @@ if TYPE_CHECKING:
         runtimes,
         show,
     )
+    from roofsim.api.speculated import Speculated, speculate
     from roofsim.api.studies import advise, compare, pareto, sweep
+    from roofsim.api.traced import Traced, validate_trace
     from roofsim.foundation.errors import InputError
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
@@ -53,8 +55,10 @@ _HOMES = {
     "roofsim.api.one": ("compile", "predict"),
     "roofsim.api.answers": ("explain", "limits", "Explanation", "LimitsResult"),
     "roofsim.api.questions": ("crossover", "sampling", "search", "sensitivity"),
+    "roofsim.api.speculated": ("speculate", "Speculated"),
     "roofsim.api.studies": ("advise", "compare", "pareto", "sweep"),
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
+    "roofsim.api.traced": ("validate_trace", "Traced"),
     "roofsim.api.specs": (
         "architecture", "calibration", "calibrations", "cluster", "clusters", "device", "devices", "download",
         "families", "host", "hosts", "models", "runtime", "runtimes", "show", "Sheet",
@@ -99,7 +103,9 @@ __all__ = [
     "SearchResult",
     "Sensitivities",
     "Sheet",
+    "Speculated",
     "Swept",
+    "Traced",
     "Validated",
     "Workload",
     "__version__",
@@ -133,8 +139,10 @@ __all__ = [
     "search",
     "sensitivity",
     "show",
+    "speculate",
     "sweep",
     "validate",
+    "validate_trace",
 ]
 
 

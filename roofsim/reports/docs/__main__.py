@@ -48,6 +48,7 @@ CONSOLES = (
     "search.md",
     "sensitivity.md",
     "serving.md",
+    "speculation.md",
     "studies.md",
     "sweep.md",
     "your-machine.md",
