@@ -35,7 +35,7 @@ from roofsim.specs.workload import FIELDS, Workload, called, workload
 CALLED: Mapping[str, str] = {field: word for word, field in FIELDS.items() if word != field}
 """Fields of a workload, and the words of the command line for them."""
 
-ROOTS = ("model", "device", "runtime", "host", "cluster", "parameters")
+ROOTS = ("model", "device", "cluster", "cost", "runtime", "host", "parameters")
 """What fields can be changed of."""
 
 
