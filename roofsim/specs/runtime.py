@@ -120,6 +120,25 @@ class MemoryPolicy(Spec):
     """Whether sequences whose prompts are through go on in the same steps, where each takes the room of a token."""
 
 
+class ServerPolicy(Spec):
+    """How a server puts requests that come and go into steps, unless it is told otherwise."""
+
+    tokens: PositiveInt
+    """Most new tokens of a step."""
+    large_tokens: PositiveInt | None = None
+    """The same on devices with more memory (`memory.large_from`)."""
+    sequences: PositiveInt
+    """Most sequences at once."""
+    large_sequences: PositiveInt | None = None
+    """The same on devices with more memory."""
+    ahead: Extra = 0
+    """Steps that are laid out before the results of the one in progress are there."""
+    whole: bool = False
+    """Whether prompts go through whole, where others are cut to what fits a step."""
+    room: Literal["grown", "all"] = "grown"
+    """What a request finds room for before it begins: its prompt, and more as it grows (grown), or all its tokens."""
+
+
 class MatrixLibrary(Spec):
     """Kernels that the matrix library adds of its own accord, and what it multiplies in."""
 
@@ -200,6 +219,8 @@ class Runtime(Documented):
     """Kernels that the matrix library adds of its own accord, and what it multiplies in."""
     memory: MemoryPolicy = field(default_factory=MemoryPolicy)
     """What the process holds beside its tensors, and in which pieces prompts go through."""
+    server: ServerPolicy | None = None
+    """How requests that come and go are put into steps; without it, it serves no such."""
     parameters: Stated = field(default_factory=dict)
     """Parameters that its kernels have on any device (gemm_efficiency: 0.4; docs/parameters.md lists them), over what a
     device file states for the usual ones."""
