@@ -17,12 +17,12 @@ from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.foundation.units import show
 from roofsim.foundation.version import SCHEMA
-from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import reach, unsure
 from roofsim.prediction.intervals import Interval, scatter, with_slopes, within
 from roofsim.prediction.loop import ENDLESS, Engine, Loop, Passes, passes
 from roofsim.prediction.request import settled
 from roofsim.prediction.results import interval_basis, plain
+from roofsim.prediction.server import cache_room, engine_of, sequences_held
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import prefill
 from roofsim.prediction.words import assumptions, cautions
@@ -223,34 +223,6 @@ class Server:
         """The most requests that can be answered in a second: those of a full engine that is never short of them."""
         found = _round(self, float("inf"))
         return float(found.loop.running / _of_round(found.loop, found.alone.time, found.mixed.time))
-
-
-def engine_of(s: Setup, sequences: int | None = None) -> Engine:
-    """How the server of a runtime puts requests into steps on a device; `sequences` at once, if that is said."""
-    policy, memory = s.runtime.server, s.runtime.memory
-    if policy is None:
-        raise Unsupported(f"{s.runtime.id} serves no requests that come and go; vllm does")
-    large = memory.large_from is not None and s.device.memory.capacity.value >= memory.large_from.value
-    tokens = policy.large_tokens if large and policy.large_tokens else policy.tokens
-    most = policy.large_sequences if large and policy.large_sequences else policy.sequences
-    return Engine(tokens, sequences or most, policy.ahead, policy.whole)
-
-
-def cache_room(s: Setup, w: Workload, engine: Engine) -> tuple[float, float]:
-    """Bytes that weights and activations of a full step leave, and what a sequence holds in the mean while it runs."""
-    full = variant(w, prompt=engine.tokens, batch=1)
-    held = Evaluation(s, full).held
-    room = float(s.device.share(s.runtime.memory.reserve or 1) - (held.reserved - held.state))
-    precision = prefill(s, w).precision
-    return room, float(s.architecture.state_bytes(w.prompt + (w.generate - 1) / 2, precision))
-
-
-def sequences_held(s: Setup, w: Workload, engine: Engine) -> int:
-    """Sequences that there is room for: of what they hold in the mean, or of all their tokens, as the server has it."""
-    room, each = cache_room(s, w, engine)
-    if s.runtime.server and s.runtime.server.room == "all":
-        each = float(s.architecture.state_bytes(w.prompt + w.generate, prefill(s, w).precision))
-    return max(int(room // each), 0) if each else 2**31
 
 
 def _of_round(loop: Loop, alone: Any, mixed: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from roofsim.foundation.errors import one_of
 from roofsim.foundation.parameters import Stated, stated
-from roofsim.foundation.quantity import Bytes, Documented, Name, Time
+from roofsim.foundation.quantity import Bytes, Documented, Name, Sourced, Time
 from roofsim.foundation.schema import Extra, Limit, Spec
 from roofsim.foundation.units import MAX_COUNT
 from roofsim.model.step import Latents, Logits, Product
@@ -83,6 +83,9 @@ class HostPolicy(Spec):
     captured: PositiveInt | None = None
     """Most tokens of the graphs that are made beforehand: a prefill of no more replays them piece by piece between its
     calls of attention, what has more is launched."""
+    captured_most: PositiveInt | None = None
+    """Most tokens of them where steps verify drafts, with as many more tokens as each sequence has drafted; without it
+    they do not grow."""
     step_work: NotNegative = 0.0
     """Host time of each step, in launches of a kernel, in which the device has nothing to do."""
     ahead_work: NotNegative | None = None
@@ -135,8 +138,28 @@ class ServerPolicy(Spec):
     """Steps that are laid out before the results of the one in progress are there."""
     whole: bool = False
     """Whether prompts go through whole, where others are cut to what fits a step."""
+    share: Annotated[float, Limit(gt=0, le=1)] = 1.0
+    """Share of the memory that weights and activations leave which is for what sequences hold."""
     room: Literal["grown", "all"] = "grown"
     """What a request finds room for before it begins: its prompt, and more as it grows (grown), or all its tokens."""
+
+
+class OffloadPolicy(Spec):
+    """What the software does with weights that do not lie on the device."""
+
+    processor: Name | None = None
+    """The runtime that computes, on the processor of the host, with what lies in its memory."""
+    copies_from: PositiveInt | None = None
+    """Tokens of a pass from which it copies such weights to the device and computes there instead."""
+    streams: Literal["copied", "prefetched", "in_place"] | None = None
+    """How weights that lie in the memory of the host are computed with on the device: each layer is copied before it
+    runs (copied), while the layer before runs (prefetched), or kernels read them over the link (in_place)."""
+    experts: Literal["used", "all"] = "used"
+    """Whether the experts that are used are copied, or all of a layer."""
+    reaches: Sourced | None = None
+    """Share of the rate of the link to the host that its copies reach; all of it, if nothing is said."""
+    crossing: Time | None = None
+    """Time that handing over from one processor to the other takes beside the bytes that go along."""
 
 
 class MatrixLibrary(Spec):
@@ -221,12 +244,17 @@ class Runtime(Documented):
     """What the process holds beside its tensors, and in which pieces prompts go through."""
     server: ServerPolicy | None = None
     """How requests that come and go are put into steps; without it, it serves no such."""
+    offload: OffloadPolicy = field(default_factory=OffloadPolicy)
+    """What it does with weights that do not lie on the device."""
     parameters: Stated = field(default_factory=dict)
     """Parameters that its kernels have on any device (gemm_efficiency: 0.4; docs/parameters.md lists them), over what a
     device file states for the usual ones."""
     products: Mapping[Name, tuple[Product, ...]] | None = None
     """Kernels for quantised weights by their encoding or its family (docs/weights.md), in order of preference: others
     are refused. Without it, weights of any are unpacked inside the product."""
+    quantises: Literal["fused", "apart"] = "fused"
+    """Whether norms and activations quantise what they hand to a product in fp8 or fp4 on their way (fused), or a
+    kernel of its own does (apart)."""
     lacks: Mapping[Name, str] = field(default_factory=dict)
     """Why there are no kernels for an encoding or a family of them, and what may be asked for instead."""
     caches: tuple[Name, ...] | None = None
