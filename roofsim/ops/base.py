@@ -55,6 +55,7 @@ class Role(StrEnum):
     CONVOLUTION = "convolution", "a short convolution"
     RECURRENCE = "recurrence", "a recurrence over tokens"
     MIX = "mix", "a mix of neighbouring tokens or of two tensors"
+    COLLECTIVE = "collective", "what devices exchange"
 
     EMBEDDING = "embedding", "the look-up of the tokens, which begins a pass"
     PART_NORM = "part_norm", "the norm of the stream before a part; held until the part has returned"
