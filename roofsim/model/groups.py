@@ -13,8 +13,9 @@ def side_by_side(groups: Sequence[Sequence[Operator]]) -> tuple[Operator, ...]:
     """The operators of one layer in a step, from those that each of its groups would have by itself.
 
     One that is done token by token sees the tokens of all groups at once, and so reads its weights once, or exchanges
-    with other ranks what all of them made; one that goes by sequences (attention, caches, recurrences, convolutions) is there for each group. Groups of which not all have
-    the same operators (latents expanded for some, absorbed for others) are laid into one order.
+    with other ranks what all of them made; one that goes by sequences (attention, caches, recurrences, convolutions) is
+    there for each group. Groups of which not all have the same operators (latents expanded for some, absorbed for
+    others) are laid into one order.
     """
     names: list[str] = []
     for group in groups:

@@ -99,17 +99,19 @@ def capacity(step: Step, arrivals: Sequence[Arrival], limits: Rules) -> float:
 
 
 def serve_events(
-    step: StepTime, arrivals: Sequence[Arrival], *, users: Users | None = None, limits: Rules | None = None
-) -> Simulated:
+    step: StepTime, arrivals: Sequence[Arrival], *, users: Users | None = None, limits: Rules | None = None,
+    rate: float | None = None,
+) -> Simulated:  # fmt: skip
     """A model on a device with a runtime that serves requests as they arrive, or as users ask.
 
-    What comes at a rate is compared with what the engine can keep: `overloaded` says that it is too much.
+    What comes at a rate (that of the arrivals, where none is given) is compared with what the engine can keep:
+    `overloaded` says that it is too much.
     """
     kept = limits or rules(step.s, step.w)
     found = simulated(step.of, arrivals, kept, users)
     if users is not None:
         return found
-    return replace(found, rate=rate_of(arrivals), capacity=capacity(step.of, arrivals, kept))
+    return replace(found, rate=rate or rate_of(arrivals), capacity=capacity(step.of, arrivals, kept))
 
 
 def _simpy() -> ModuleType:

@@ -23,6 +23,7 @@ from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import most_tokens, prefill
 from roofsim.serving.arrivals import Arrival
 from roofsim.serving.outcome import Done
+from roofsim.serving.step import summed
 from roofsim.specs.workload import Workload
 
 Step = Callable[[float, float, float, float, float], tuple[float, float]]
@@ -199,19 +200,8 @@ class Engine:
         live.held = 0.0
 
     def timed(self, plan: Sequence[Part]) -> float:
-        """Seconds of a step: pieces of prompts count as equal ones with as many tokens that see as many others."""
-        decodes = held = pieces = new = pairs = 0.0
-        for _, tokens, before in plan:
-            if tokens == 1 and before:
-                decodes += 1
-                held += before
-            else:
-                pieces += 1
-                new += tokens
-                pairs += tokens * (before + (tokens + 1) / 2)
-        each = new / pieces if pieces else 0.0
-        context = max(pairs / new - (each + 1) / 2, 0.0) if pieces else 0.0
-        seconds, joules = self.step(decodes, held / decodes if decodes else 0.0, pieces, each, context)
+        """Seconds of a step."""
+        seconds, joules = self.step(*summed((tokens, before) for _, tokens, before in plan))
         self.energy += joules
         self.steps += 1
         return seconds
