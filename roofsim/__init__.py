@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from roofsim.api.pages import Page, Report, explore, report
     from roofsim.api.questions import crossover, sampling, search, sensitivity
     from roofsim.api.results import Prediction
+    from roofsim.api.serving import Simulation, simulate, step_time
     from roofsim.api.specs import (
         Sheet,
         architecture,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from roofsim.foundation.errors import InputError
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
+    from roofsim.serving.step import StepTime
     from roofsim.specs.calibration import Calibration
     from roofsim.specs.cluster import Cluster
     from roofsim.specs.device import Device
@@ -70,7 +72,9 @@ _HOMES = {
     ),
     "roofsim.foundation.errors": ("InputError",),
     "roofsim.model.architecture": ("Architecture",),
+    "roofsim.api.serving": ("simulate", "step_time", "Simulation"),
     "roofsim.prediction.compiled": ("Compiled",),
+    "roofsim.serving.step": ("StepTime",),
     "roofsim.specs.calibration": ("Calibration",),
     "roofsim.specs.cluster": ("Cluster",),
     "roofsim.specs.device": ("Device",),
@@ -103,7 +107,9 @@ __all__ = [
     "SearchResult",
     "Sensitivities",
     "Sheet",
+    "Simulation",
     "Speculated",
+    "StepTime",
     "Swept",
     "Traced",
     "Validated",
@@ -139,7 +145,9 @@ __all__ = [
     "search",
     "sensitivity",
     "show",
+    "simulate",
     "speculate",
+    "step_time",
     "sweep",
     "validate",
     "validate_trace",

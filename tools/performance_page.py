@@ -267,6 +267,8 @@ COMMANDS: Sequence[tuple[str, ...]] = (
     ("sampling", "Qwen2.5-0.5B", "--device", "orin", "--trials", "16", "--tokens", "1k"),
     ("sampling", "Qwen2.5-0.5B", "--device", "orin", "--budget", "10s"),
     ("speculate", "Qwen2.5-0.5B", "--device", "orin", "--draft", "ngram", "--accept", "0.6"),
+    ("steps", "Qwen2.5-0.5B", "--device", "h100-sxm"),
+    ("simulate", "Qwen2.5-0.5B", "--device", "h100-sxm", "--rate", "8", "--requests", "100"),
     ("sweep", "mamba2-780m", "--device", "orin", "--prompt", "1k..64k*2"),
     ("pareto", *TWO, "--device", "orin", "--prompt", "1k..16k*2", "--objectives", "ttft,tokens_per_second"),
     ("sensitivity", "mamba2-780m", "--device", "orin"),

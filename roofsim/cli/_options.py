@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError, nearest
-from roofsim.foundation.units import UNITS, parse, parse_count, parse_counts, parse_short_count
+from roofsim.foundation.units import UNITS, finite, parse, parse_count, parse_counts, parse_short_count
 from roofsim.foundation.version import SCHEMA
 from roofsim.reports.formats import FORMATS
 from roofsim.reports.table import Table
@@ -106,6 +106,19 @@ class Quantity(click.ParamType[float]):
         """The number in SI units."""
         try:
             return parse(value, self.unit) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Plain(click.ParamType[float]):
+    """A number without a unit: 2.5."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        try:
+            return finite(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
