@@ -259,7 +259,7 @@ def test_vocabularies_may_differ_by_padding_alone() -> None:
     assert library.architecture("Qwen2.5-7B").vocab - library.architecture("Qwen2.5-0.5B").vocab == 128
     assert asked("Qwen2.5-7B", "h100-sxm", "vllm", "Qwen2.5-0.5B").drafter.kind == "model"
     assert asked("Qwen2.5-0.5B", "h100-sxm", "vllm", "Qwen2.5-7B").drafter.kind == "model"
-    with pytest.raises(InputError, match="128,256 tokens in its vocabulary and Qwen2.5-7B 152,064"):
+    with pytest.raises(InputError, match=r"128,256 tokens in its vocabulary and Qwen2\.5-7B 152,064"):
         asked("Qwen2.5-7B", "h100-sxm", "vllm", "Llama-3.2-1B")
 
 
