@@ -261,6 +261,7 @@ COMMANDS: Sequence[tuple[str, ...]] = (
     ("models",),
     ("runtimes",),
     ("calibrations",),
+    ("clusters",),
     ("compare", *TWO, "--device", "orin"),
     ("compare", "--device", "orin"),
     ("sampling", "Qwen2.5-0.5B", "--device", "orin", "--trials", "16", "--tokens", "1k"),

@@ -51,6 +51,8 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "shared_bias": "that expert has biases",
         "latent": "width at which the experts work, where it is not the model's",
         "latent_bias": "the projections to that width and back have biases",
+        "expert_groups": "groups that its experts stand in",
+        "group_limit": "groups that a token's experts are of",
         "inputs": "vectors of the model's width that it reads side by side",
         "normed_input": "the router has a norm of its own, with a scale per channel and per expert",
         "bias": "its matrices have a bias",

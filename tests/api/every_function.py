@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,7 +97,16 @@ def measured(runs: Path, calibration: Path) -> list[str]:
     same = roofsim.predict(MODEL, MEASURED, STACK, calibration=calibration)
     score: roofsim.Validated = roofsim.validate(runs, calibration=roofsim.calibration(calibration))
     assert p.request == same.request
-    return [repr(each) for each in (fit, score)]
+    trace: roofsim.Traced = roofsim.validate_trace(trace_in(runs.parent), MODEL, DEVICE, passes=1)
+    return [repr(each) for each in (fit, score, trace)]
+
+
+def trace_in(folder: Path) -> Path:
+    """A trace of one kernel."""
+    path = folder / "trace.json"
+    kernel = {"ph": "X", "cat": "kernel", "name": "gemm", "ts": 0, "dur": 100}
+    path.write_text(json.dumps({"traceEvents": [kernel]}), encoding="utf-8")
+    return path
 
 
 def shown() -> list[str]:
@@ -127,9 +137,11 @@ def drawn(folder: Path) -> list[Figure]:
 def listed() -> list[str]:
     lists: list[tuple[str, ...]] = [
         roofsim.devices(), roofsim.models(), roofsim.models(kind="ssm", max_size="1B"), roofsim.runtimes(),
-        roofsim.hosts(), roofsim.calibrations(), roofsim.families(),
+        roofsim.hosts(), roofsim.calibrations(), roofsim.families(), roofsim.clusters(),
     ]  # fmt: skip
     sheet: roofsim.Sheet = roofsim.show("Zamba2-1.2B", dtype="fp16")
+    cluster: roofsim.Cluster = roofsim.cluster("dgx-h100")
+    assert cluster.devices > 1
     return [each[0] for each in lists] + [sheet.spec.name]
 
 

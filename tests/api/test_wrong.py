@@ -32,10 +32,12 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "search": {"family": "dense", "device": "orin", "runtime": "ideal", "over": {"depth": [8]}},
     "calibrate": {"runs": ("no.csv",), "device": "orin", "runtime": "ideal"},
     "validate": {"runs": "no.csv"},
+    "validate_trace": {"trace": "no.json", "model": "mamba-130m", "device": "orin", "runtime": "ideal"},
     "device": {"name": "orin"},
     "architecture": {"name": "mamba-130m"},
     "runtime": {"name": "ideal"},
     "host": {"name": "desktop"},
+    "cluster": {"name": "dgx-h100"},
     "calibration": {"name": "rtx-4090@ssm-scope"},
     "show": {"name": "orin"},
     "download": {"name": "no name on the Hub"},
@@ -44,6 +46,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "families": {},
     "runtimes": {},
     "hosts": {},
+    "clusters": {},
     "calibrations": {},
 }
 """Arguments with which each function can be asked, as cheap as they come."""
