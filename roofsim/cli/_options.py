@@ -287,12 +287,12 @@ def device_option(required: bool = True, many: bool = False) -> Callable[[F], F]
     )  # fmt: skip
 
 
-def stack_options(many: bool = False) -> Callable[[F], F]:
-    """Runtime, host and calibration."""
+def stack_options(many: bool = False, usual: str = "transformers-4.52-eager") -> Callable[[F], F]:
+    """Runtime, the `usual` one unless another is named, host and calibration."""
     return stacked(
         click.option(
             "--runtime", "-r", type=_each(Name("runtimes"), many), metavar=_metavar("RUNTIME", many),
-            help="Software stack.  [default: transformers-4.52-eager]",
+            help=f"Software stack.  [default: {usual}]",
         ),
         click.option(
             "--host", type=_each(Name("hardware/hosts"), many), metavar=_metavar("HOST", many),
