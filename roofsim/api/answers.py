@@ -33,8 +33,8 @@ class LimitsResult(OfOne, limiting.LimitsResult):
     @classmethod
     def of(cls, asked: Asked, lengths: Sequence[int] | None) -> Self:
         """The limits that were asked for."""
-        s = asked.setup()
-        found = limiting.limits(s, asked.single(s.device), lengths)
+        s, w = asked.case()
+        found = limiting.limits(s, w, lengths)
         return cls(**results.columns(found), asked=asked, on=s, lengths=None if lengths is None else tuple(lengths))
 
     def _again(self, asked: Asked) -> Self:
@@ -118,14 +118,14 @@ def limits(
     prompt: int | str = 1024, batch: int | str = 1, generate: int | str = 128, dtype: str | None = None,
     weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
-    weight_format: str | None = None, cache_dtype: str | None = None,
+    weight_format: str | None = None, cache_dtype: str | None = None, offload: str | None = None,
 ) -> LimitsResult:  # fmt: skip
     """Say what fits: the longest prompt at this batch, the largest batch at this prompt, memory at `lengths`.
 
     Without lengths, those of powers of two up to the longest prompt. The rest is as for `predict`. Raises InputError.
     """
     asked = Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,
-                  transfer, set, weight_format, cache_dtype)  # fmt: skip
+                  transfer, set, weight_format, cache_dtype, offload)  # fmt: skip
     return LimitsResult.of(asked, None if lengths is None else checked.counts("lengths", lengths))
 
 

@@ -18,7 +18,7 @@ def predict(
     batch: Counts = 1, generate: Counts = 128, dtype: str | None = None, weights: str | None = None,
     cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
-    weight_format: str | None = None, cache_dtype: str | None = None,
+    weight_format: str | None = None, cache_dtype: str | None = None, offload: str | None = None,
 ) -> Prediction:  # fmt: skip
     """Predict time, memory and energy of a request.
 
@@ -26,11 +26,13 @@ def predict(
     "1k..64k*2"); then every figure is an array, without operators, limits and intervals. `weights` and `cache` are the
     formats of weights and KV cache (`weight_format` and `cache_dtype` are other names of them), `calibration` is one by
     name or path, "auto" for the shipped one that fits device and runtime, or "none"; with `transfer` it may be of
-    others. `set` changes fields for a what-if, as --set does. Raises InputError for what cannot be used.
+    others. `set` changes fields for a what-if, as --set does. `offload` says what lies in the memory of the host:
+    "auto" (the fastest division that fits), "layers=20", "experts=cpu", "experts=stream" or "stream". Raises
+    InputError for what cannot be used.
     """
     return Prediction.of(Asked(
         model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration, transfer,
-        set, weight_format, cache_dtype,
+        set, weight_format, cache_dtype, offload,
     ))  # fmt: skip
 
 

@@ -38,6 +38,9 @@ def one_model() -> list[str]:
     )
     limits: roofsim.LimitsResult = roofsim.limits(MODEL, DEVICE, lengths="1k..4k*2", batch=1)
     longest: int = limits.limits.max_prompt
+    divided: roofsim.Prediction = roofsim.predict("OLMoE-1B-7B", "rtx-4060", "llama.cpp", prompt=64, offload="auto")
+    assert divided.offload
+    assert roofsim.limits("OLMoE-1B-7B", "rtx-4060", "llama.cpp", offload="layers=9").limits.max_batch > 0
     why: roofsim.Explanation = roofsim.explain(MODEL, DEVICE, metric="tpot", prompt=2048)
     f: roofsim.Compiled = roofsim.compile(MODEL, DEVICE, figures=["ttft"], over=["prompt", "device.memory.bandwidth"])
     number: float = f(prompt=1024, **{"device.memory.bandwidth": 1e11})["ttft"]
