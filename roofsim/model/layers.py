@@ -25,7 +25,8 @@ def first_layers(architecture: Architecture, layers: int) -> Mapping[str, int]:
         rest = stretch.of[:left] if whole < stretch.repeat else ()
         left -= len(rest)
         for name in stretch.of:
-            found[name] += whole + rest.count(name)
+            found[name] += whole
+        found.update(rest)
     return {name: count for name, count in found.items() if count}
 
 
