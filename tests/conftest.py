@@ -80,6 +80,44 @@ def stack(request: pytest.FixtureRequest) -> tuple[str, str]:
     return name
 
 
+def covering(stacks: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Of stacks so few that each kind of part meets each lowering, and each runtime models with attention and without.
+
+    What turns a formula into another form (arrays, compiled code) goes wrong in a part or in a lowering, whatever the
+    others of a model are.
+    """
+    by_name = {model.id: like(model) for model in ALIKE.values()}
+
+    lowerings = {name: library.runtime(name).lowering for _, name in stacks}
+    pairs = {
+        (model, runtime): {(kind, lowerings[runtime]) for kind in by_name[model]}
+        | {("attention" in by_name[model], runtime)}
+        for model, runtime in stacks
+    }
+    found: list[tuple[str, str]] = []
+    left = set[tuple[object, object]]().union(*pairs.values())
+    while left:
+        found.append(max(stacks, key=lambda stack: len(pairs[stack] & left)))
+        left -= pairs[found[-1]]
+    return found
+
+
+COVERING = covering(STACKS)
+
+
+@pytest.fixture(params=COVERING, ids="-".join)
+def covering_stack(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Each of those that cover parts, lowerings and runtimes."""
+    name: tuple[str, str] = request.param
+    return name
+
+
+@pytest.fixture(scope="session")
+def covering_stacks() -> list[tuple[str, str]]:
+    """All of them."""
+    return COVERING
+
+
 Tensors = Mapping[str, tuple[Sequence[int], str]]
 """By name the length of a row first, and the type."""
 

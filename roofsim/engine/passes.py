@@ -251,7 +251,8 @@ def starting_time(runtime: Runtime, m: Machine, planned: Number, work: Number = 
 def serving_work(runtime: Runtime, p: Pass) -> Number:
     """What a serving engine does for a step and its sequences while the device waits, in launches of a kernel."""
     policy = runtime.host
-    return policy.step_work + (p.batch * p.begins * policy.request_work if p.phase == "prefill" else 0)
+    begun: Number = sum(each.batch * each.begins for each in p.groups if each.phase == "prefill")
+    return policy.step_work + begun * policy.request_work
 
 
 def ahead_work(runtime: Runtime, p: Pass) -> Number | None:
@@ -259,7 +260,7 @@ def ahead_work(runtime: Runtime, p: Pass) -> Number | None:
     policy = runtime.host
     if policy.ahead_work is None or p.phase == "prefill":
         return None
-    return policy.ahead_work + p.batch * policy.sequence_work
+    return policy.ahead_work + sum(each.batch for each in p.groups) * policy.sequence_work
 
 
 def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:

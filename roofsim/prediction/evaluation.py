@@ -51,7 +51,7 @@ class Evaluation:
         """
         s = of or self.s
         key = (s.device.id, p.phase, p.batch, p.new, p.context, p.scored, p.begins)
-        if not all(each is None or isinstance(each, int | float | str) for each in key):
+        if p.beside or not all(each is None or isinstance(each, int | float | str) for each in key):
             return lower(s.architecture, s.runtime, p, s.device)
         if key not in self._lowered:
             self._lowered[key] = lower(s.architecture, s.runtime, p, s.device)

@@ -84,7 +84,14 @@ def cache_capacity(s: Setup, w: Workload) -> float | None:
     each = s.architecture.state_bytes(2, precision) - s.architecture.state_bytes(1, precision)
     if policy.reserve is None or not each:
         return None
+    return max(cache_room(s, w) // float(each * policy.block) * policy.block, 0.0)
+
+
+def cache_room(s: Setup, w: Workload) -> float:
+    """Bytes for caches and states beside weights and a step of the most tokens, in what a runtime takes of the device.
+
+    One that takes nothing beforehand has the whole device.
+    """
     full = variant(w, prompt=most_tokens(s) or w.prompt)
     held = Evaluation(s, full).held
-    free = float(s.device.share(policy.reserve) - (held.reserved - held.state))
-    return max(free // float(each * policy.block) * policy.block, 0.0)
+    return float(s.device.share(s.runtime.memory.reserve or 1) - (held.reserved - held.state))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from roofsim import library
 from roofsim.engine.passes import Basis, Stack
@@ -22,6 +23,9 @@ from roofsim.specs.population import Priors
 from roofsim.specs.products import product_of
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import STORED, StateType, Workload
+
+if TYPE_CHECKING:
+    from roofsim.specs.cluster import Cluster
 
 DEFAULT_RUNTIME = "transformers-4.52-eager"
 """The stack of the SSM-Scope measurements, against which the model is checked."""
@@ -48,7 +52,8 @@ class Setup:
 
     `parameters` are set for this run, `changes` says in words what a what-if changed in the specs, `near` which
     calibration is not for this setup, but might be transferred to it. `stored` is how weights are stored whatever their
-    sizes are, where these vary. `offload` says what does not lie on the device, if something does not.
+    sizes are, where these vary. `cluster` is what the device stands in, where several are used or a price is asked for;
+    `offload` says what does not lie on the device, if something does not.
     """
 
     architecture: Architecture
@@ -60,6 +65,7 @@ class Setup:
     calibration: Calibration | None = None
     near: str = ""
     stored: Precision | None = None
+    cluster: Cluster | None = None
     offload: Offload | None = None
 
     def machine(self, dtype: str) -> Machine:

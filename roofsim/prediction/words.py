@@ -53,7 +53,11 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
         said.append(f"no energy: the power that {s.device.id} draws is not published")
     if s.runtime.implementation and not s.architecture.family:
         said.append(f"{s.model_name} has no family: what {s.runtime.implementation} does for some alone is left out")
-    said += [f"unsourced: {each}" for each in map(_unsourced, (s.architecture, s.device, s.runtime, s.host)) if each]
+    said += [
+        f"unsourced: {each}"
+        for each in map(_unsourced, (s.architecture, s.device, s.runtime, s.host, s.cluster))
+        if each
+    ]
     model = s.model_name
     said += [note if note.startswith(model) else f"{model}: {note}" for note in s.architecture.notes]
     said += [f"changed: {change}" for change in s.changes]

@@ -83,6 +83,9 @@ class HostPolicy(Spec):
     captured: PositiveInt | None = None
     """Most tokens of the graphs that are made beforehand: a prefill of no more replays them piece by piece between its
     calls of attention, what has more is launched."""
+    captured_most: PositiveInt | None = None
+    """Most tokens of them where steps verify drafts, with as many more tokens as each sequence has drafted; without it
+    they do not grow."""
     step_work: NotNegative = 0.0
     """Host time of each step, in launches of a kernel, in which the device has nothing to do."""
     ahead_work: NotNegative | None = None

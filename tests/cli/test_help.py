@@ -64,13 +64,15 @@ def test_the_example_of_the_program_runs(roofsim, examples):
 
 
 @pytest.mark.parametrize("name", SHOWING)
-@pytest.mark.parametrize("form", sorted(FORMATS))
+@pytest.mark.parametrize("form", sorted(set(FORMATS) - {"table"}))
 def test_the_examples_of_a_command_run_in_every_format(roofsim, examples, name, form):
+    """As tables, and with their figures, which are the same in every form, they run in test_tables.py."""
     for line in examples(name):
-        # a figure is the same in every form
-        text = roofsim(line if form == "table" else DRAWN.sub("", line), "--format", form)
+        if form == "csv" and " -o " not in line:
+            continue  # read in test_csv.py
+        text = roofsim(DRAWN.sub("", line), "--format", form)
         assert text.strip()
-        {"json": is_json, "csv": is_csv, "markdown": is_markdown, "table": is_table}.get(form, bool)(text)
+        {"json": is_json, "csv": is_csv, "markdown": is_markdown}.get(form, bool)(text)
 
 
 def is_json(text):
@@ -92,13 +94,6 @@ def is_markdown(text):
     for head, rule, *rows in blocks:
         assert re.fullmatch(r"\|(-+:?\|)+", rule)
         assert {len(re.findall(r"(?<!\\)\|", line)) for line in (head, rule, *rows)} == {rule.count("|")}
-
-
-def is_table(text):
-    for line in text.splitlines():
-        assert len(line) <= 80 or line.startswith("    ")  # a command, which is for copying
-        assert "…" not in line
-        assert line == line.rstrip()
 
 
 def test_the_version_is_the_packages(roofsim):

@@ -52,6 +52,8 @@ def test_no_number_heading_or_word_of_an_example_is_cut(roofsim, examples, shown
         text = roofsim(line, "-f", "table")
         # but for lines that are for copying
         assert max(len(row) for row in text.splitlines() if not row.startswith("    ")) <= 80
+        assert "…" not in text
+        assert text.splitlines() == [row.rstrip() for row in text.splitlines()]
         assert shown
         assert cut(shown, text) == []
 

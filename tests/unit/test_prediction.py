@@ -40,8 +40,8 @@ def all_figures(p: Any) -> dict[str, Any]:
     }
 
 
-def test_a_prediction_of_arrays_is_that_of_each_number(stack: tuple[str, str]) -> None:
-    model, runtime = stack
+def test_a_prediction_of_arrays_is_that_of_each_number(covering_stack: tuple[str, str]) -> None:
+    model, runtime = covering_stack
     batch, prompt = np.array([1, 3, 2, 1]), np.array([1, 257, 32767, 32768])
     s = chosen(setup(model, "rtx-4090", runtime))
     arrays = all_figures(predict(model, "rtx-4090", runtime, batch=batch, prompt=prompt))

@@ -66,12 +66,16 @@ def test_an_elasticity_is_the_difference_of_the_model_around_a_number(name: str,
     result, compared, rounded = found(name, metric), 0, []
     assert result.value == pytest.approx(plain(s, w, metric), rel=1e-9)
 
+    @cache
+    def beside(number: str, value: float) -> float:
+        return plain(s, w, metric, number, value)
+
     def difference(row: Sensitivity, step: float) -> float:
-        low, high = (plain(s, w, metric, row.number, row.value * (1 + side * step)) for side in (-1, 1))
+        low, high = (beside(row.number, row.value * (1 + side * step)) for side in (-1, 1))
         return (high - low) / (2 * step * result.value)
 
     def one_sided(row: Sensitivity, step: float) -> float:
-        return (plain(s, w, metric, row.number, row.value * (1 + step)) - result.value) / (step * result.value)
+        return (beside(row.number, row.value * (1 + step)) - result.value) / (step * result.value)
 
     whole = {each.path for each in quantities(s, w) if each.whole}
     for row in result.rows:

@@ -111,6 +111,31 @@ def test_crossings_are_those_of_the_command(ask):
     assert [(each["low"], each["high"]) for each in found] == [each.interval for each in pair.crossings]
 
 
+@pytest.mark.parametrize(
+    ("path", "figure", "low", "high"), [("batch", "total_time", 1, 256), ("host.dispatch", "ttft", 2.5e-7, 6.4e-5)]
+)
+def test_crossings_over_another_number_are_where_python_finds_the_order_turned(ask, path, figure, low, high):
+    a, b = QWEN | COUNTS, QWEN | COUNTS | {"model": "mamba2-780m"}
+    asked = "(a, b, path, ...more) => roofsim.crossings(a, b, ...more, {path, intervals: true})"
+    found = ask(asked, a, b, path, figure, low, high)
+    assert found
+    for each in found:
+        assert each["low"] <= each["x"] <= each["high"]
+        step = 1 if path == "batch" else 1e-6 * each["x"]
+        ahead = [ahead_of(a, b, path, figure, x) for x in (each["x"] - step, each["x"])]
+        assert ahead[0] != ahead[1]
+
+
+def ahead_of(a, b, path, figure, x):
+    own = {path: x} if path in COUNTS else {"set": {path: f"{x!r}s"}}
+    counts = {name: a[name] for name in COUNTS} | own
+    values = [
+        getattr(roofsim.predict(side["model"], side["device"], side["runtime"], **counts).request, figure)
+        for side in (a, b)
+    ]
+    return values[0] <= values[1]
+
+
 def test_regimes_are_where_what_binds_changes(ask):
     found = ask("(view) => roofsim.regimes(view, 16, 2 ** 18)", VIEWS[0])
     assert found

@@ -96,6 +96,25 @@
       ...options,
     });
 
+  /** Labels that `scale.place` has put in their places, with the lines that lead to those further away. */
+  function labels(context, placed, px, py, size = view.scale.FONT) {
+    const value = ([x, y]) => [px.invert(x), py.invert(y)];
+    const led = placed.filter((label) => label.leader);
+    return [
+      led.map((label) =>
+        Plot.line(label.leader.map(value), { stroke: context.theme.soft, strokeWidth: 0.8, strokeOpacity: 0.8 }),
+      ),
+      text(context, placed, {
+        x: (label) => value(label.at)[0],
+        y: (label) => value(label.at)[1],
+        text: "text",
+        fill: "fill",
+        fontSize: size,
+        fontWeight: (label) => label.weight ?? 400,
+      }),
+    ];
+  }
+
   /** A chart's place taken by a sentence. */
   const sentence = (words) => view.element("p", { className: "nothing" }, words);
 
@@ -107,5 +126,5 @@
     nodes: [sentence(series.length ? "None of the chosen models runs with these choices." : "Choose a model.")],
   });
 
-  view.chart = { nothing, plot, axes, tip, cursor, text, sentence, legend, FAMILY };
+  view.chart = { nothing, plot, axes, tip, cursor, text, labels, sentence, legend, FAMILY };
 }

@@ -74,21 +74,24 @@
     if (!curves.length)
       return { nodes: [view.chart.sentence(`${view.text.capital(figure.label)} is not known here.`)] };
     const crossings = [];
-    if (!live && x.path === "prompt") {
+    if (!live) {
       for (const [i, a] of series.entries()) {
         for (const b of series.slice(i + 1)) {
           yield;
-          for (const found of roofsim.crossings(a.asked, b.asked, figure.name, x.low, x.high, { intervals: true }))
+          for (const found of roofsim.crossings(a.asked, b.asked, figure.name, x.low, x.high, {
+            path: x.path,
+            intervals: true,
+          }))
             crossings.push({ a, b, ...found });
         }
       }
     }
-    const svg = view.crossover.render(context, { figure, x, xs, curves, crossings });
+    const { svg, unplaced } = view.crossover.render(context, { figure, x, xs, curves, crossings });
     return {
-      nodes: [svg, view.crossover.legend(curves, crossings)],
+      nodes: [svg, ...view.crossover.legend(x, curves, crossings, unplaced)],
       table: () => table(x, xs, figure, curves),
       summary: svg.getAttribute("aria-label"),
-      crossings,
+      crossings: { x, met: crossings },
     };
   }
 

@@ -4,6 +4,11 @@
   const view = ((globalThis.roofsim ??= {}).view ??= {});
 
   const NARROW = 480; // pixels below which the pointer reads no intervals
+  const FEW = 2; // curves up to which the chart says where what binds changes; the pointer reads it always
+  const ALONE = new Set(["ttft", "tpot"]); // figures of one pass, which need not name it
+
+  /** What binds a pass, in words. */
+  const bound = (figure, { phase, to }) => `${ALONE.has(figure.name) ? "" : `${phase} `}${to}-bound`;
 
   /** Values of a curve at any x between its points, straight on log axes. */
   function read(xs, ys, x) {
@@ -15,7 +20,7 @@
   function render(context, { figure, x, xs, curves, crossings }) {
     const { state, theme, width } = context;
     const height = Math.round(Math.min(420, Math.max(300, width * 0.62)));
-    const labelled = Math.max(...curves.map((one) => view.scale.width(one.name)));
+    const labelled = Math.max(...curves.map((one) => view.scale.width(one.name, view.scale.FONT, 600)));
     const every = curves.flatMap((one) => [...one.values, ...(one.band ? [...one.band.low, ...one.band.high] : [])]);
     const [bottom, top] = view.scale.around(curves.flatMap((one) => [...one.values]));
     const [low, high] = [
@@ -25,7 +30,7 @@
     const domain = [Math.min(bottom, low), Math.max(top, high)];
     const marks = view.scale.ticks(...domain, figure.unit, 7);
     const left = view.scale.gutter(marks, (tick) => view.text.sayInput(tick, figure.unit));
-    const margin = { top: 34, right: Math.min(labelled + 12, width * 0.34), bottom: 38, left };
+    const margin = { top: 34, right: labelled + 6, bottom: 38, left };
     const frame = [margin.left, margin.top, width - margin.right, height - margin.bottom];
     const px = view.scale.log(x.low, x.high, frame[0], frame[2]);
     const py = view.scale.log(...domain, frame[3], frame[1]);
@@ -69,45 +74,34 @@
       frame[1] + 4,
       frame[3] - 4,
     );
-    const taken = [];
+    const own = (mark, text, r) => {
+      const { one, x: at, y } = mark;
+      const said = `${one.name}: ${text}${mark.to ? ` from ${view.text.say(at, x.unit)}` : ""}`;
+      return { x: at, y, r, text, fill: one.words, said };
+    };
     const spans = met
       .filter((found) => found.low)
-      .flatMap((found) =>
-        d3.range(px(Math.max(found.low, x.low)), px(Math.min(found.high, x.high)), 6).map((at) => [at, py(found.y)]),
-      );
-    const labels = view.scale.place(
-      [
-        ...met.map((found) => ({
-          x: px(found.x),
-          y: py(found.y),
-          r: 6,
-          text: view.text.say(found.x),
-          fill: theme.ink,
-          bold: true,
-        })),
-        ...bounds.map((end) => ({
-          x: px(end.x),
-          y: py(end.y),
-          r: 6,
-          text: `fits to ${view.text.say(end.x)}`,
-          fill: end.one.words,
-        })),
-        ...windows.map((end) => ({ x: px(end.x), y: py(end.y), r: 6, text: "window", fill: end.one.words })),
-        ...(curves.length > 2 ? [] : changes).map((change) => ({
-          x: px(change.x),
-          y: py(change.y),
-          r: 5,
-          text: `${change.phase}: ${change.to}-bound`,
-          fill: change.one.words,
-        })),
-      ],
-      frame,
-      taken,
-      [...rows.map((row) => [px(row.x), py(row.y)]), ...spans],
-    );
-    const at = (label) => ({ x: px.invert(label.at[0]), y: py.invert(label.at[1]) });
+      .map((found) => [found.low, found.high].map((at) => [px(d3.median([x.low, at, x.high])), py(found.y)]));
+    const marked = [
+      ...met.map((found) => ({
+        x: found.x,
+        y: found.y,
+        r: 4,
+        text: view.text.say(found.x, x.unit),
+        fill: theme.ink,
+        weight: 700,
+        said: `${found.a.name} and ${found.b.name} are equal at ${view.text.say(found.x, x.unit)}`,
+      })),
+      ...bounds.map((end) => own(end, `fits to ${view.text.say(end.x)}`, 5)),
+      ...windows.map((end) => own(end, `window ${view.text.say(end.x)}`, 5)),
+      ...(curves.length > FEW ? [] : changes).map((change) => own(change, bound(figure, change), 3)),
+    ].map((label) => ({ ...label, x: px(label.x), y: py(label.y) }));
+    const { placed, left: unplaced } = view.scale.place(marked, frame, {
+      taken: marked.map(({ x: at, y, r }) => [at - r, y - r, at + r, y + r]),
+      lines: [...curves.map((one) => Array.from(xs, (value, i) => [px(value), py(one.values[i])])), ...spans],
+    });
 
-    return view.chart.plot(context, {
+    const svg = view.chart.plot(context, {
       width,
       height,
       margin,
@@ -164,13 +158,7 @@
           },
         ),
         Plot.dot(met, { x: "x", y: "y", r: 4.5, stroke: theme.ink, fill: theme.paper, strokeWidth: 1.8 }),
-        view.chart.text(context, labels, {
-          x: (l) => at(l).x,
-          y: (l) => at(l).y,
-          text: "text",
-          fill: "fill",
-          fontWeight: (l) => (l.bold ? 700 : 400),
-        }),
+        view.chart.labels(context, placed, px, py),
         Plot.text(curves, {
           x: () => x.high,
           y: (_, i) => py.invert(heights[i]),
@@ -188,6 +176,17 @@
         view.chart.cursor(context, rows),
       ],
     });
+    return { svg, unplaced: unplaced.map((label) => label.said) };
+  }
+
+  /** What binds each pass of a curve at a length, of the passes in which it changes. */
+  function binding(changes, x) {
+    return d3
+      .groups(changes, (change) => change.phase)
+      .map(([phase, all]) => {
+        const past = all.filter((change) => change.x <= x).at(-1);
+        return { phase, to: past ? past.to : all[0].from };
+      });
   }
 
   /** What the pointer reads: every curve at that x, the best first. */
@@ -207,21 +206,26 @@
             : row.x > (one.end.window ?? Infinity)
               ? ", beyond the window"
               : "";
-        return `${one.name}: ${view.text.say(one.values[i], figure.unit)}${band}${beyond}`;
+        const by = binding(one.regimes, row.x).map((state) => `, ${bound(figure, state)}`);
+        return `${one.name}: ${view.text.say(one.values[i], figure.unit)}${band}${by.join("")}${beyond}`;
       });
     return [`${x.label.replace(" (tokens)", "")} ${view.text.say(row.x, x.unit)}`, ...said].join("\n");
   }
 
-  /** What the lines and marks mean, below the chart; only what is drawn. */
-  function legend(curves, crossings) {
+  /** What the lines and marks mean, below the chart; only what is drawn, and first what has no room in it. */
+  function legend(x, curves, crossings, unplaced) {
+    const lengths = x.path === "prompt";
     const said = ["line: prediction"];
     if (curves.some((one) => one.band)) said.push("band: 95 % interval");
-    if (crossings.length) said.push("○ crossing with the lengths at which the order is not certain");
-    if (curves.some((one) => Number.isFinite(one.end.max_prompt) || one.fits.some((fits) => !fits)))
-      said.push("× memory ends, dotted beyond");
+    if (crossings.length)
+      said.push(`○ crossing with the ${lengths ? "lengths" : "values"} at which the order is not certain`);
+    if (curves.some((one) => one.end.max_prompt > 0)) said.push("× memory ends, dotted beyond");
+    else if (curves.some((one) => one.fits.some((fits) => !fits) || one.end.max_prompt === 0))
+      said.push("dotted: does not fit into the memory");
     if (curves.some((one) => one.end.window)) said.push("| context window ends");
     if (curves.some((one) => one.regimes.length)) said.push("small ○: what binds changes");
-    return view.chart.legend(said.join(" · "));
+    const more = unplaced.length ? [view.chart.legend(`also marked: ${unplaced.join("; ")}`)] : [];
+    return [...more, view.chart.legend(said.join(" · "))];
   }
 
   /** The chart in words, for those who do not see it. */
@@ -230,7 +234,10 @@
     const ranges = curves.map(
       (one) => `${one.name} from ${say(one.values[0], figure.unit)} to ${say(one.values.at(-1), figure.unit)}`,
     );
-    const met = crossings.map((found) => `${found.a.name} and ${found.b.name} are equal at ${say(found.x)} tokens`);
+    const tokens = x.unit === "tokens" ? " tokens" : "";
+    const met = crossings.map(
+      (found) => `${found.a.name} and ${found.b.name} are equal at ${say(found.x, x.unit)}${tokens}`,
+    );
     const span = `${say(x.low, x.unit)} to ${say(x.high, x.unit)}`;
     return `${figure.label} for ${x.label} from ${span}: ${[...ranges, ...met].join("; ")}.`;
   }

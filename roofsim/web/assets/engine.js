@@ -10,6 +10,7 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
   const BOUNDS = ["compute", "memory", "launch"];
   const COUNTS = ["batch", "prompt", "generate"];
   const STEP = 1e-5; // of differences, relative
+  const CLOSE = 1e-9; // ratio to which a crossing of numbers that are not counted is found
 
   let data, texts, at, out, v, operatorsAsked, firstNumber, firstParameter;
 
@@ -155,15 +156,23 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
 
   roofsim.predict = (view) => shaped(set(view)());
 
+  /** Puts one number in the place of its path: a count, or an own number. */
+  function put(calibration, path, x) {
+    if (COUNTS.includes(path)) v[at[path]] = x;
+    else move(calibration, path, x);
+  }
+
   /** Calls `told` with the outputs of a view at each x of a path. */
   function along(view, path, xs, told) {
-    const f = set(view), calibration = calibrationOf(view), place = COUNTS.includes(path) ? at[path] : -1;
+    const f = set(view), calibration = calibrationOf(view);
     for (let i = 0; i < xs.length; i++) {
-      if (place >= 0) v[place] = xs[i];
-      else move(calibration, path, xs[i]);
+      put(calibration, path, xs[i]);
       told(f(), i);
     }
   }
+
+  /** A view in which the number at a path is given, and so in no doubt. */
+  const given = (view, path) => COUNTS.includes(path) ? view : {...view, numbers: {...view.numbers, [path]: 0}};
 
   roofsim.curve = (view, path, xs) => {
     const found = {fits: new Float64Array(xs.length)};
@@ -313,11 +322,9 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
 
   roofsim.band = (view, figure, path, xs) => {
     const low = new Float64Array(xs.length), high = new Float64Array(xs.length);
-    const f = set(view), calibration = calibrationOf(view), used = readBy(chosen(view)), place = COUNTS.includes(path) ? at[path] : -1;
-    const moving = {...view, numbers: place >= 0 ? view.numbers : {...view.numbers, [path]: 0}};
+    const f = set(view), calibration = calibrationOf(view), used = readBy(chosen(view)), moving = given(view, path);
     for (let i = 0; i < xs.length; i++) {
-      if (place >= 0) v[place] = xs[i];
-      else move(calibration, path, xs[i]);
+      put(calibration, path, xs[i]);
       [low[i], high[i]] = intervalOf(calibration, slopes(moving, f, used), figure);
     }
     return {low, high};
@@ -375,35 +382,54 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
     return high;
   }
 
-  const outputs = (view, i) => (x) => {
+  /** Where between two numbers, of which logarithms are halved, `is` changes. */
+  function turnAnywhere(low, high, is) {
+    const before = is(low);
+    while (high / low > 1 + CLOSE) {
+      const middle = Math.sqrt(low * high);
+      if (is(middle) === before) low = middle; else high = middle;
+    }
+    return high;
+  }
+
+  const outputs = (view, i, path = "prompt") => (x) => {
     const f = set(view);
-    v[at.prompt] = x;
+    put(calibrationOf(view), path, x);
     return f()[i];
   };
 
-  roofsim.crossings = (a, b, figure, low, high, {intervals = false} = {}) => {
-    const i = out[figureOf(figure).figure], xs = lengths(Math.ceil(low), Math.floor(high), [a, b]);
+  /** Values of a path from `low` to `high`: lengths as above, other counts whole, of own numbers any. */
+  function grid(path, low, high, views) {
+    if (path === "prompt") return lengths(Math.ceil(low), Math.floor(high), views);
+    const {points} = data.constants;
+    const xs = Array.from({length: points}, (_, i) => low * (high / low) ** (i / (points - 1)));
+    return COUNTS.includes(path) ? [...new Set(xs.map(Math.round))] : xs;
+  }
+
+  roofsim.crossings = (a, b, figure, low, high, {path = "prompt", intervals = false} = {}) => {
+    const i = out[figureOf(figure).figure], xs = grid(path, low, high, [a, b]);
     const ys = [a, b].map((view) => {
       const y = new Float64Array(xs.length);
-      along(view, "prompt", xs, (each, k) => { y[k] = each[i]; });
+      along(view, path, xs, (each, k) => { y[k] = each[i]; });
       return y;
     });
-    const sides = [outputs(a, i), outputs(b, i)], found = [];
+    const sides = [outputs(a, i, path), outputs(b, i, path)], found = [];
+    const where = COUNTS.includes(path) ? turn : turnAnywhere;
     for (let k = 1; k < xs.length; k++) {
       if ((ys[0][k - 1] <= ys[1][k - 1]) === (ys[0][k] <= ys[1][k])) continue;
-      const x = turn(xs[k - 1], xs[k], (n) => sides[0](n) <= sides[1](n));
-      found.push(intervals ? {x, ...span(a, b, figure, x, k, xs)} : {x});
+      const x = where(xs[k - 1], xs[k], (n) => sides[0](n) <= sides[1](n));
+      found.push(intervals ? {x, ...span(a, b, figure, x, k, xs, path)} : {x});
     }
     return found;
   };
 
-  /** The lengths around a crossing before number `k` at which the order is not certain: Fieller's argument. */
-  function span(a, b, figure, x, k, xs) {
+  /** The values around a crossing before number `k` at which the order is not certain: Fieller's argument. */
+  function span(a, b, figure, x, k, xs, path) {
     const row = figureOf(figure), i = out[row.figure], same = a.device === b.device && a.runtime === b.runtime;
     const side = (view, n) => {
-      const f = set(view);
-      v[at.prompt] = n;
-      const found = slopes(view, f, readBy(chosen(view))), calibration = calibrationOf(view);
+      const f = set(view), calibration = calibrationOf(view);
+      put(calibration, path, n);
+      const found = slopes(given(view, path), f, readBy(chosen(view)));
       const sigma = scatterOf(calibration, found, row.interval);
       return {calibration, y: found.y[i], slope: slopesOf(found, i), sigma, doubt: found.doubt};
     };

@@ -15,7 +15,7 @@
     const answer = said.length
       ? [`${capital(figure.label)} at a prompt of ${tokens(state.prompt)}, batch ${state.batch}: ${said.join(", ")}.`]
       : [];
-    if (able.length === 2 && crossings) answer.push(turns(order, crossings, state.prompt));
+    if (able.length === 2 && crossings) answer.push(turns(order, crossings, state));
     const cautions = [
       ...series.filter((one) => one.lacks).map((one) => `${one.name}: ${one.lacks}`),
       ...able
@@ -33,14 +33,17 @@
     ];
   }
 
-  /** Who of two is ahead where. */
-  function turns([ahead, behind], crossings, prompt) {
-    const { say } = view.text;
-    const at = ({ x, low, high }) => `${say(x)} tokens${low ? ` [${say(low)} – ${say(high)}]` : ""}`;
-    if (!crossings.length) return `${ahead.name} is ahead at all lengths shown.`;
-    if (crossings.length > 1) return `The order turns at ${crossings.map(at).join(" and ")}.`;
-    const [first, then] = prompt < crossings[0].x ? [ahead, behind] : [behind, ahead];
-    return `${first.name} is ahead up to ${at(crossings[0])}, ${then.name} beyond.`;
+  /** Who of two is ahead where, along what the crossover stands over. */
+  function turns([ahead, behind], { x: along, met }, state) {
+    const lengths = along.path === "prompt";
+    const say = (value) => view.text.say(value, along.unit);
+    const at = ({ x, low, high }) =>
+      `${lengths ? "" : `${along.label} `}${say(x)}${lengths ? " tokens" : ""}` +
+      (low ? ` [${say(low)} – ${say(high)}]` : "");
+    if (!met.length) return `${ahead.name} is ahead at all ${lengths ? "lengths" : `values of ${along.label}`} shown.`;
+    if (met.length > 1) return `The order turns at ${met.map(at).join(" and ")}.`;
+    const [first, then] = view.series.value(state, along.path) < met[0].x ? [ahead, behind] : [behind, ahead];
+    return `${first.name} is ahead up to ${at(met[0])}, ${then.name} beyond.`;
   }
 
   view.headline = headline;

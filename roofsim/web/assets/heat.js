@@ -67,7 +67,8 @@
       return { nodes: [view.chart.sentence("Both axes are the same number: choose another for one of them.")] };
     const cells = [];
     for (const [j, value] of y.values.entries()) {
-      const lines = sides.map((one) => roofsim.curve(changed(one.asked, y.name, value), x.name, x.values)[figure.name]);
+      const found = sides.map((one) => roofsim.curve(changed(one.asked, y.name, value), x.name, x.values));
+      const lines = found.map((curve) => curve[figure.name]);
       x.values.forEach((at, i) =>
         cells.push({
           x: at,
@@ -76,6 +77,7 @@
           j,
           a: lines[0][i],
           b: lines[1]?.[i],
+          fit: found.map((curve) => curve.fits[i] === 1),
           value: lines.length > 1 ? lines[0][i] / lines[1][i] : lines[0][i],
         }),
       );
@@ -90,6 +92,16 @@
       summary: svg.getAttribute("aria-label"),
     };
   }
+
+  const fits = (cell) => cell.fit.every(Boolean);
+
+  /** Slanted lines over a cell, which go on in its neighbours. */
+  const hatched = ({ i, j }) =>
+    [
+      [-0.5, 0, 0, 0.5],
+      [-0.5, -0.5, 0.5, 0.5],
+      [0, -0.5, 0.5, 0],
+    ].map(([x1, y1, x2, y2]) => ({ x1: i + x1, y1: j + y1, x2: i + x2, y2: j + y2 }));
 
   /** The colour of a cell: of one model by value, of two that of the one ahead, the stronger the further. */
   function colours(figure, cells, sides, theme) {
@@ -122,7 +134,7 @@
     const fill = colours(figure, cells, sides, theme);
     const said = (cell) =>
       sides.length > 1 ? `${view.text.significant(cell.value, 2)}` : view.text.say(cell.value, figure.unit);
-    const fits = (cell) => view.scale.width(said(cell), 9) < cw;
+    const readable = (cell) => fits(cell) && view.scale.width(said(cell), 9) < cw;
     const spaced = (values, size, room) => d3.range(0, values.length, Math.max(1, Math.ceil(room / size)));
     // the place of a value between the cells' middles, on the axis of cells
     const place = (values, value) => d3.scaleLog([values[0], values.at(-1)], [0, values.length - 1])(value);
@@ -131,6 +143,7 @@
       place(y.values, view.series.value(state, y.name)),
     ];
     const inside = hereX >= -0.5 && hereX <= x.values.length - 0.5 && hereY >= -0.5 && hereY <= y.values.length - 0.5;
+    const ringed = ({ i, j }) => Math.abs(i - hereX) <= 0.5 && Math.abs(j - hereY) <= 0.5;
     return view.chart.plot(context, {
       width,
       height,
@@ -147,13 +160,25 @@
           fill,
           inset: 0.5,
         }),
-        Plot.text(cells.filter(fits), {
-          x: "i",
-          y: "j",
-          text: said,
-          fill: (cell) => view.theme.over(fill(cell)),
-          fontSize: 9,
+        Plot.link(cells.filter((cell) => !fits(cell)).flatMap(hatched), {
+          x1: "x1",
+          y1: "y1",
+          x2: "x2",
+          y2: "y2",
+          stroke: theme.ink,
+          strokeOpacity: 0.55,
+          strokeWidth: 0.9,
         }),
+        Plot.text(
+          cells.filter((cell) => readable(cell) && !(inside && ringed(cell))),
+          {
+            x: "i",
+            y: "j",
+            text: said,
+            fill: (cell) => view.theme.over(fill(cell)),
+            fontSize: 9,
+          },
+        ),
         ...view.chart.axes(context, {
           x: {
             ticks: spaced(x.values, cw, 60),
@@ -183,7 +208,9 @@
 
   function reading(figure, x, y, sides, cell) {
     const values = [cell.a, cell.b];
-    const said = sides.map((one, i) => `${one.name}: ${view.text.say(values[i], figure.unit)}`);
+    const said = sides.map(
+      (one, i) => `${one.name}: ${view.text.say(values[i], figure.unit)}${cell.fit[i] ? "" : ", does not fit"}`,
+    );
     return [
       `${x.label} ${view.text.sayInput(cell.x, x.unit)}, ${y.label} ${view.text.sayInput(cell.y, y.unit)}`,
       ...said,
@@ -193,16 +220,18 @@
   function legend(figure, sides, cells) {
     const [low, high] = d3.extent(cells, (cell) => cell.value);
     const { say, significant } = view.text;
+    const without = sides.filter((_, i) => cells.some((cell) => !cell.fit[i])).map((one) => one.name);
+    const beyond = without.length ? ` · hatched: ${without.join(" or ")} does not fit into the memory` : "";
     if (sides.length > 1) {
       return view.chart.legend(
         view.keys(sides, (one) => `${one.name} is ahead`),
         `numbers: ${figure.label} of ${sides[0].name} over that of ${sides[1].name}, `,
-        `${significant(low, 2)} to ${significant(high, 2)} · ○ now`,
+        `${significant(low, 2)} to ${significant(high, 2)} · ○ now${beyond}`,
       );
     }
     return view.chart.legend(
       `${figure.label} of ${sides[0].name}, `,
-      `pale ${say(low, figure.unit)} to full ${say(high, figure.unit)} · ○ now`,
+      `pale ${say(low, figure.unit)} to full ${say(high, figure.unit)} · ○ now${beyond}`,
     );
   }
 
@@ -214,16 +243,22 @@
       sides.length > 1
         ? `${figure.label} of ${sides[0].name} over that of ${sides[1].name}`
         : `${figure.label} of ${sides[0].name}`;
-    return `Map of ${what} over ${x.label} and ${y.label}: from ${said(low)} to ${said(high)}.`;
+    const lost = cells.filter((cell) => !fits(cell)).length;
+    const beyond = lost ? `; in ${lost} of ${cells.length} cells it does not fit into the memory` : "";
+    return `Map of ${what} over ${x.label} and ${y.label}: from ${said(low)} to ${said(high)}${beyond}.`;
   }
 
   function table(figure, x, y, cells, sides) {
     const columns = [
       { name: x.name, label: x.label, unit: x.unit },
       { name: y.name, label: y.label, unit: y.unit },
-      ...sides.map((one) => ({ name: `${one.name} ${figure.name}`, label: one.name, unit: figure.unit })),
+      ...sides.flatMap((one) => [
+        { name: `${one.name} ${figure.name}`, label: one.name, unit: figure.unit },
+        { name: `${one.name} fits`, label: "fits" },
+      ]),
     ];
-    return { columns, rows: cells.map((cell) => [cell.x, cell.y, cell.a, cell.b].slice(0, 2 + sides.length)) };
+    const of = (cell) => sides.flatMap((_, i) => [[cell.a, cell.b][i], cell.fit[i] ? "yes" : "no"]);
+    return { columns, rows: cells.map((cell) => [cell.x, cell.y, ...of(cell)]) };
   }
 
   const path = (key) => ({ key, choices: () => view.paths(), value: (state) => otherwise(state, key).name });

@@ -70,6 +70,9 @@
     );
     const end = one.ends().max_prompt;
     const totals = Array.from(xs, (x, j) => ({ x, y: Math.min(sums[j], top), j }));
+    // words stand on the paper, or where a model does not fit on what fills the chart
+    const above = rows.find((row) => row.x === xs[0] && row.from <= usable && row.to >= capacity);
+    const ink = above ? { fill: view.theme.over(above.fill), stroke: "none" } : { fill: theme.ink };
     const unit = top > 4096 * GIB ? 2 ** 40 : GIB;
 
     return view.chart.plot(context, {
@@ -115,7 +118,7 @@
           dx: 4,
           dy: py(usable) - py(capacity) > 15 ? 9 : -8, // inside the system's share where that is high enough
           textAnchor: "start",
-          fill: theme.ink,
+          ...ink,
         }),
         Plot.ruleX([state.prompt], { stroke: theme.soft, strokeDasharray: "2 3" }),
         end > xs[0] &&
@@ -152,7 +155,7 @@
             frameAnchor: "top",
             dy: 6,
             text: [`goes on to ${view.text.say(sums[0], "B")} and more`],
-            fill: theme.ink,
+            ...ink,
             lineAnchor: "top",
           }),
       ],

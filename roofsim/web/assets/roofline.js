@@ -4,6 +4,9 @@
   const view = ((globalThis.roofsim ??= {}).view ??= {});
   const PHASES = { prefill: "circle", decode: "triangle" };
   const LABELS = [6, 3, 2]; // operators of a pass that have their name beside them, of one, two and more models
+  const NARROW = 480; // pixels below which it is half of them: the pointer and the table have all
+  const SMALL = 10; // pixels: the letters of names and ridge points
+  const RIDGE = 30; // pixels that the number of a ridge point takes
   const SMALLEST = 0.02; // and share of it from which they do
   const LARGEST = 15; // pixels: the radius of an operator that takes all of its pass
 
@@ -58,12 +61,14 @@
       frame[3],
     );
     const ridges = d3.groups(roofs, (roof) => roof.ridge).map(([, same]) => same[0]);
-    const most = LABELS[Math.min(series.length, LABELS.length) - 1];
+    const most = LABELS[Math.min(series.length, LABELS.length) - 1] / (width < NARROW ? 2 : 1);
     const groups = d3.group(shown, (point) => `${point.one.slot} ${point.phase}`);
     const wanted = shown.filter(
       (point) => point.share > SMALLEST && groups.get(`${point.one.slot} ${point.phase}`).indexOf(point) < most,
     );
-    const names = view.scale.place(
+    const ridgeLabels = spaced(ridges, px);
+    const disc = (x, y, r) => [x - r, y - r, x + r, y + r];
+    const { placed: names } = view.scale.place(
       wanted.map((point) => ({
         x: px(point.x),
         y: py(point.y),
@@ -72,9 +77,14 @@
         fill: point.one.words,
       })),
       frame,
-      [],
-      shown.map((point) => [px(point.x), py(point.y)]),
-      10,
+      {
+        taken: [
+          ...shown.map((point) => disc(px(point.x), py(point.y), radius(point) * 0.8)),
+          ...ridgeLabels.map((roof) => [px(roof.ridge), frame[3] - 16, px(roof.ridge) + RIDGE, frame[3]]),
+        ],
+        lines: lines.map((line) => line.map(({ x, y }) => [px(x), py(y)])),
+        size: SMALL,
+      },
     );
     const missing = all.filter((point) => !drawable(point) && point.time > 0);
 
@@ -103,7 +113,7 @@
         }),
         lines.map((line) => Plot.line(line, { x: "x", y: "y", stroke: theme.soft, strokeWidth: 1.5 })),
         Plot.ruleX(ridges, { x: "ridge", y1: ys[0], y2: "peak", stroke: theme.soft, strokeDasharray: "1 4" }),
-        view.chart.text(context, spaced(ridges, px), {
+        view.chart.text(context, ridgeLabels, {
           x: "ridge",
           y: ys[0],
           text: (roof) => view.text.plain(roof.ridge),
@@ -111,7 +121,7 @@
           dx: 3,
           textAnchor: "start",
           fill: theme.soft,
-          fontSize: 10,
+          fontSize: SMALL,
         }),
         Plot.text(roofs, {
           x: xs[1],
@@ -130,13 +140,7 @@
           fillOpacity: 0.55,
           stroke: (point) => point.one.colour,
         }),
-        view.chart.text(context, names, {
-          x: (label) => px.invert(label.at[0]),
-          y: (label) => py.invert(label.at[1]),
-          text: "text",
-          fill: "fill",
-          fontSize: 10,
-        }),
+        view.chart.labels(context, names, px, py, SMALL),
         view.chart.tip(context, shown, { x: "x", y: "y", title: reading }, Plot.pointer),
       ],
     });
@@ -164,7 +168,7 @@
       .sort(ridges, (roof) => roof.ridge)
       .filter((roof) => {
         if (px(roof.ridge) < free) return false;
-        free = px(roof.ridge) + view.scale.width(view.text.plain(roof.ridge), 10);
+        free = px(roof.ridge) + view.scale.width(view.text.plain(roof.ridge), SMALL);
         return true;
       });
   }

@@ -94,38 +94,84 @@
     return back;
   }
 
-  const width = (words, size = FONT) => words.length * size * 0.56 + 4;
+  let pen;
+
+  /** How wide words are as the browser writes them, with two pixels of air at either side. */
+  function width(words, size = FONT, weight = 400) {
+    pen ??= document.createElement("canvas").getContext("2d");
+    pen.font = `${weight} ${size}px ${view.chart.FAMILY}`;
+    return pen.measureText(words).width + 4;
+  }
 
   /** The room that ticks on the left need. */
   const gutter = (ticks, said) => Math.max(30, ...ticks.map((tick) => width(said(tick)))) + 8;
 
+  const DISTANCES = [0, 12, 26, 42]; // pixels between a point and its label; beyond the first a line leads there
+  const overlap = (a, b) => a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
+
+  /** Whether a straight line from a to b meets a box. */
+  function meets([a, b], box) {
+    let [from, to] = [0, 1];
+    for (const axis of [0, 1]) {
+      const [low, high, run] = [box[axis] - a[axis], box[axis + 2] - a[axis], b[axis] - a[axis]];
+      if (run === 0 && (low > 0 || high < 0)) return false;
+      if (run === 0) continue;
+      from = Math.max(from, Math.min(low / run, high / run));
+      to = Math.min(to, Math.max(low / run, high / run));
+    }
+    return from <= to;
+  }
+
   /**
-   * Labels of points ({x, y, text} in pixels), the first ones most wanted: each goes to the first of eight places in
-   * the frame that is free of the others and of the `lines` (points), or if need be only of the others, or nowhere.
+   * Labels of points ({x, y, r, text, weight} in pixels), the first ones most wanted: each goes to the nearest of the
+   * places around its point that is in the frame and free of the boxes `taken`, the others and the `lines` ([[x, y],
+   * ...] each). `at` is then its middle and `leader` the line to it, null beside the point; `left` have no place.
    */
-  function place(wanted, frame, taken = [], lines = [], size = FONT) {
-    const inside = (box) => box[0] >= frame[0] && box[1] >= frame[1] && box[2] <= frame[2] && box[3] <= frame[3];
+  function place(wanted, frame, { taken = [], lines = [], size = FONT, distances = DISTANCES } = {}) {
+    const full = [...taken];
+    const pieces = lines.flatMap((line) => d3.pairs(line));
     const free = (box) =>
-      inside(box) &&
-      !taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3]);
-    const clear = (box) => free(box) && !lines.some(([x, y]) => x > box[0] && x < box[2] && y > box[1] && y < box[3]);
-    return wanted.flatMap((label) => {
-      const [w, h, r] = [width(label.text, size), size + 3, (label.r ?? 3) + 2];
-      const places = [
+      box[0] >= frame[0] &&
+      box[1] >= frame[1] &&
+      box[2] <= frame[2] &&
+      box[3] <= frame[3] &&
+      !full.some((other) => overlap(box, other)) &&
+      !pieces.some((piece) => meets(piece, box));
+    const [placed, left] = [[], []];
+    for (const label of wanted) {
+      const found = places(label, size, distances).find(({ box }) => free(box));
+      if (!found) {
+        left.push(label);
+        continue;
+      }
+      const [x1, y1, x2, y2] = found.box;
+      full.push(found.box);
+      const end = [Math.min(Math.max(label.x, x1), x2), Math.min(Math.max(label.y, y1), y2)];
+      placed.push({
+        ...label,
+        at: [(x1 + x2) / 2, (y1 + y2) / 2],
+        leader: found.distance ? [[label.x, label.y], end] : null,
+      });
+    }
+    return { placed, left };
+  }
+
+  /** The boxes that a label may take: eight around its point, then the same further away. */
+  function places(label, size, distances) {
+    const [w, h] = [width(label.text, size, label.weight), size + 3];
+    return distances.flatMap((distance) => {
+      const r = (label.r ?? 3) + 2 + distance;
+      const corners = [
         [label.x - w / 2, label.y - r - h],
         [label.x + r, label.y - h / 2],
         [label.x - w / 2, label.y + r],
         [label.x - r - w, label.y - h / 2],
-        [label.x + r, label.y - r - h],
-        [label.x - r - w, label.y - r - h],
-        [label.x + r, label.y + r],
-        [label.x - r - w, label.y + r],
+        [label.x + r * 0.8, label.y - r * 0.8 - h],
+        [label.x - r * 0.8 - w, label.y - r * 0.8 - h],
+        [label.x + r * 0.8, label.y + r * 0.8],
+        [label.x - r * 0.8 - w, label.y + r * 0.8],
       ];
-      const boxes = places.map(([x, y]) => [x, y, x + w, y + h]);
-      const box = boxes.find(clear) ?? boxes.find(free);
-      if (!box) return [];
-      taken.push(box);
-      return [{ ...label, at: [box[0] + w / 2, box[1] + h / 2] }];
+      return corners.map(([x, y]) => ({ distance, box: [x, y, x + w, y + h] }));
     });
   }
 

@@ -3,6 +3,7 @@
 {
   const view = ((globalThis.roofsim ??= {}).view ??= {});
   const SHOWN = 10;
+  const [BAR, LINE, SMALL] = [12, 14, 10]; // pixels: a bar with its gap, a line of its name, the letters of its value
   const ROUNDED = 0.005; // below half a hundredth of a per cent nothing is said
 
   function* draw(context) {
@@ -22,29 +23,43 @@
     const shown = groups.filter(([, rows]) => d3.max(rows, (row) => Math.abs(row.value)) > ROUNDED).slice(0, SHOWN);
     if (!shown.length)
       return { nodes: [view.chart.sentence(`Nothing moves ${figure.label}.`)], table: () => table(all, figure) };
-    const bar = series.length > 2 ? 10 : 12;
-    const beside = width > 480;
-    const band = series.length * bar + (beside ? 8 : 20);
-    const margin = { top: 26, right: 44, bottom: 36, left: beside ? Math.min(210, width * 0.36) : 48 };
-    const height = margin.top + margin.bottom + shown.length * band;
-    const [least, most] = [
-      Math.min(
-        0,
-        d3.min(all, (row) => row.value),
-      ),
-      Math.max(
-        0,
-        d3.max(all, (row) => row.value),
-      ),
-    ];
-    const px = d3.scaleLinear([least, most], [margin.left + (beside && least < 0 ? 54 : 0), width - margin.right]);
-    const top = (row) =>
-      shown.findIndex(([path]) => path === row.path) * band + series.indexOf(row.one) * bar + (beside ? 4 : 16);
-    const rows = shown.flatMap(([, found]) => found).filter((row) => Math.abs(row.value) > ROUNDED);
-    const axis = view.scale.linear(px, 50);
     const signed = (value, number) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${number(Math.abs(value), 2)} %`;
     const said = (value) => signed(value, view.text.significant);
     const tick = (value) => signed(value, view.text.plain);
+    const beside = width > 480; // names stand beside their bars, else above them
+    const [name, gap] = [beside ? 0 : 16, 8];
+    const left = beside ? Math.min(210, width * 0.36) : 4;
+    let below = 0;
+    const bands = shown.map(([, found]) => {
+      const rows = found.filter((row) => Math.abs(row.value) > ROUNDED);
+      const top = below + name;
+      const lines = beside ? Math.ceil(view.scale.width(found[0].label) / (left - 24)) : 1;
+      const high = Math.max(rows.length * BAR, lines * LINE);
+      below = top + high + gap;
+      return { label: found[0].label, rows, top, middle: top + high / 2 };
+    });
+    const rows = bands.flatMap((band) => band.rows.map((row, i) => ({ ...row, top: band.top + i * BAR })));
+    const room = (sign) =>
+      d3.max(
+        rows.filter((row) => Math.sign(row.value) === sign),
+        (row) => view.scale.width(said(row.value), SMALL) + 4,
+      ) ?? 0;
+    const margin = { top: 18, right: 8, bottom: 36, left };
+    const height = margin.top + margin.bottom + below;
+    const px = d3.scaleLinear(
+      [
+        Math.min(
+          0,
+          d3.min(rows, (row) => row.value),
+        ),
+        Math.max(
+          0,
+          d3.max(rows, (row) => row.value),
+        ),
+      ],
+      [margin.left + room(-1), width - margin.right - room(1)],
+    );
+    const axis = view.scale.linear(px, 50);
 
     const svg = view.chart.plot(context, {
       width,
@@ -52,7 +67,7 @@
       margin,
       ariaLabel: spoken(figure, rows, said),
       x: { domain: px.domain(), range: px.range() },
-      y: { domain: [0, shown.length * band], range: [margin.top, height - margin.bottom] },
+      y: { domain: [0, below], range: [margin.top, height - margin.bottom] },
       marks: [
         ...view.chart.axes(context, {
           x: { ticks: axis, say: tick, label: `change of ${figure.label} per 1 % more of it` },
@@ -60,8 +75,8 @@
         Plot.rect(rows, {
           x1: 0,
           x2: "value",
-          y1: top,
-          y2: (row) => top(row) + bar - 1,
+          y1: "top",
+          y2: (row) => row.top + BAR - 1,
           fill: (row) => row.one.colour,
         }),
         Plot.ruleX([0], { stroke: theme.ink }),
@@ -70,31 +85,30 @@
             rows.filter((row) => Math.sign(row.value) === sign),
             {
               x: "value",
-              y: (row) => top(row) + bar / 2 - 0.5,
+              y: (row) => row.top + BAR / 2 - 0.5,
               text: (row) => said(row.value),
               dx: 4 * sign,
               textAnchor: sign > 0 ? "start" : "end",
               fill: theme.soft,
-              fontSize: bar < 10 ? 8.5 : 10,
+              fontSize: SMALL,
             },
           ),
         ),
-        view.chart.text(context, shown, {
+        view.chart.text(context, bands, {
           x: px.domain()[0],
-          y: (_, i) => i * band + (beside ? 4 + (series.length * bar) / 2 : 8),
-          text: ([, found]) => found[0].label,
-          frameAnchor: "left",
-          dx: beside ? -8 - (px.range()[0] - margin.left) : 0,
+          y: (band) => (beside ? band.middle : band.top - name / 2),
+          text: "label",
+          dx: (beside ? -8 : 0) - (px.range()[0] - margin.left),
           textAnchor: beside ? "end" : "start",
           fill: theme.ink,
-          lineWidth: beside ? (margin.left - 12) / 11 : Infinity,
+          lineWidth: beside ? (margin.left - 12) / view.scale.FONT : Infinity,
         }),
         view.chart.tip(
           context,
           rows,
           {
             x: (row) => row.value / 2,
-            y: (row) => top(row) + bar / 2,
+            y: (row) => row.top + BAR / 2,
             title: (row) => `${row.one.name}: ${row.label}\n1 % more: ${figure.label} ${said(row.value)}`,
           },
           Plot.pointer,
