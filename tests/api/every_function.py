@@ -49,6 +49,8 @@ def one_model() -> list[str]:
     pull = f.elasticity("ttft", "prompt")(prompt=1024, **{"device.memory.bandwidth": 1e11})
     what: roofsim.Sensitivities = roofsim.sensitivity(MODEL, DEVICE, figure="tpot", over=["host"])
     trials: roofsim.Sampled = roofsim.sampling(MODEL, DEVICE, trials=[1, 4], budget="20s", share="copied", prompt=512)
+    kept: roofsim.Reloaded = roofsim.reload(MODEL, "rtx-4090", tiers=["host", "2GB/s"], lengths="1k,4k", batch=2)
+    assert [turn.tier for turn in kept.with_(batch=1).turns] == ["host", "2GB/s"]
     drafts: roofsim.Speculated = roofsim.speculate(
         MODEL, DEVICE, draft="ngram", accept=[0.8, 0.5], draft_tokens=2, rollback="replay", overhead="1ms", prompt=512
     )
@@ -131,6 +133,7 @@ def drawn(folder: Path) -> list[Figure]:
     figures += [mesh.plot("heat"), plots.heat(mesh, "ttft"), roofsim.explain(MODEL, DEVICE).plot(theme="dark")]
     figures += [roofsim.advise(MODEL, device=DEVICE, tpot="50ms").plot()]
     figures += [roofsim.sampling(MODEL, DEVICE, trials=[1, 2], tokens=64).plot()]
+    figures += [roofsim.reload(MODEL, "rtx-4090").plot(), plots.reload(roofsim.reload(MODEL, "rtx-4090", tiers="disk"))]
     drafts = roofsim.speculate(MODEL, DEVICE, draft=MODEL, accept="rate=0.5", draft_tokens=2)
     figures += [drafts.plot(), plots.speculate(drafts, theme="dark")]
     plots.save(figures[0], folder / "roofline.png")

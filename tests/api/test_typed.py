@@ -74,7 +74,8 @@ def test_a_function_names_each_of_its_arguments(name: str) -> None:
     assert inspect.Parameter.VAR_KEYWORD not in kinds
 
 
-OF_REQUESTS = ("predict", "limits", "explain", "compile", "sensitivity", "crossover", "search", "sampling", "speculate")
+OF_REQUESTS = ("predict", "limits", "explain", "compile", "sensitivity", "crossover", "search", "sampling", "speculate",
+               "reload")  # fmt: skip
 SHARED = ("dtype", "weights", "cache", "logits", "host", "calibration", "transfer", "set", "weight_format",
           "cache_dtype", "generate", "batch")  # fmt: skip
 
