@@ -25,6 +25,8 @@ if TYPE_CHECKING:
         architecture,
         calibration,
         calibrations,
+        cluster,
+        clusters,
         device,
         devices,
         download,
@@ -36,11 +38,14 @@ if TYPE_CHECKING:
         runtimes,
         show,
     )
+    from roofsim.api.speculated import Speculated, speculate
     from roofsim.api.studies import advise, compare, pareto, sweep
+    from roofsim.api.traced import Traced, validate_trace
     from roofsim.foundation.errors import InputError
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
     from roofsim.specs.calibration import Calibration
+    from roofsim.specs.cluster import Cluster
     from roofsim.specs.device import Device
     from roofsim.specs.host import Host
     from roofsim.specs.runtime import Runtime
@@ -50,11 +55,13 @@ _HOMES = {
     "roofsim.api.one": ("compile", "predict"),
     "roofsim.api.answers": ("explain", "limits", "Explanation", "LimitsResult"),
     "roofsim.api.questions": ("crossover", "sampling", "search", "sensitivity"),
+    "roofsim.api.speculated": ("speculate", "Speculated"),
     "roofsim.api.studies": ("advise", "compare", "pareto", "sweep"),
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
+    "roofsim.api.traced": ("validate_trace", "Traced"),
     "roofsim.api.specs": (
-        "architecture", "calibration", "calibrations", "device", "devices", "download", "families", "host", "hosts",
-        "models", "runtime", "runtimes", "show", "Sheet",
+        "architecture", "calibration", "calibrations", "cluster", "clusters", "device", "devices", "download",
+        "families", "host", "hosts", "models", "runtime", "runtimes", "show", "Sheet",
     ),
     "roofsim.api.results": ("Prediction",),
     "roofsim.api.pages": ("explore", "report", "Page", "Report"),
@@ -65,6 +72,7 @@ _HOMES = {
     "roofsim.model.architecture": ("Architecture",),
     "roofsim.prediction.compiled": ("Compiled",),
     "roofsim.specs.calibration": ("Calibration",),
+    "roofsim.specs.cluster": ("Cluster",),
     "roofsim.specs.device": ("Device",),
     "roofsim.specs.host": ("Host",),
     "roofsim.specs.runtime": ("Runtime",),
@@ -77,6 +85,7 @@ __all__ = [
     "Architecture",
     "Calibrated",
     "Calibration",
+    "Cluster",
     "Comparison",
     "Compiled",
     "Crossover",
@@ -94,7 +103,9 @@ __all__ = [
     "SearchResult",
     "Sensitivities",
     "Sheet",
+    "Speculated",
     "Swept",
+    "Traced",
     "Validated",
     "Workload",
     "__version__",
@@ -103,6 +114,8 @@ __all__ = [
     "calibrate",
     "calibration",
     "calibrations",
+    "cluster",
+    "clusters",
     "compare",
     "compile",
     "crossover",
@@ -126,8 +139,10 @@ __all__ = [
     "search",
     "sensitivity",
     "show",
+    "speculate",
     "sweep",
     "validate",
+    "validate_trace",
 ]
 
 

@@ -27,6 +27,7 @@ from roofsim.specs.runtime import Runtime
 
 if TYPE_CHECKING:
     from roofsim.adapters.published.read import Published
+    from roofsim.specs.cluster import Cluster
     from roofsim.specs.family import Family
     from roofsim.specs.scaling import ScalingLaw
 
@@ -317,6 +318,58 @@ def runtime(name: str) -> Runtime:
 def host(name: str) -> Host:
     """A host by name, alias or path."""
     return _load(Host, "hardware/hosts", "hosts", name)
+
+
+def cluster(name: str) -> Cluster:
+    """A cluster by name, alias or path, whose device there must be; raises UnknownName or SpecError."""
+    from roofsim.specs.cluster import Cluster
+
+    found = _load(Cluster, CLUSTERS, "clusters", name)
+    if found.device not in names("hardware"):
+        try:
+            locate("hardware", "devices", found.device)
+        except UnknownName as error:
+            raise SpecError([f"{found.id or name}: device: {error}"]) from None
+    return found
+
+
+CLUSTERS = "hardware/clusters"
+
+
+@lru_cache
+def _standing() -> Mapping[str, str]:
+    """The cluster in which each device is thought to stand, read without parsing files: lines `device: NAME` and
+    `default: true` near the top."""
+    found: dict[str, str] = {}
+    for name, path in names(CLUSTERS).items():
+        with open(path, "rb", buffering=0) as file:
+            head = file.read(TOP).decode("utf-8", "ignore")
+        if _DEFAULT.search(head) and (match := _DEVICE.search(head)):
+            found[match[1]] = name
+    return found
+
+
+_DEFAULT = re.compile(r"^default: *true\b", re.MULTILINE)
+_DEVICE = re.compile(r"^device: *([^\s#]+)", re.MULTILINE)
+
+
+def cluster_of(device: Device) -> Cluster:
+    """The cluster in which several of a device are thought to stand if none is named.
+
+    The shipped one that is the default for it, else eight behind its own link. Raises InputError if neither is known.
+    """
+    from roofsim.specs.cluster import assumed
+
+    base = device.id.partition("@")[0]
+    if shipped := _standing().get(base):
+        return cluster(shipped)
+    if found := assumed(device):
+        return found
+    have = [name for name in names(CLUSTERS) if cluster(name).device == base]
+    raise InputError(
+        f"{device.id or device.name}: no file says how several of it are linked; name a cluster with --cluster"
+        + (f" ({', '.join(have)})" if have else "; `roofsim new cluster NAME` writes a file to start from")
+    )
 
 
 def calibration(name: str) -> Calibration:

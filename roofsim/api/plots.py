@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from roofsim.api.measured import Calibrated, Validated
     from roofsim.api.results import Prediction
     from roofsim.api.specs import Sheet
+    from roofsim.api.speculated import Speculated
 
 
 def _is(found: object, kind: str) -> None:
@@ -241,6 +242,14 @@ def sampling(found: Sampled, *, theme: Theme = "light") -> Figure:
     from roofsim.reports.figures.sampling import sampling as figure
 
     return figure(found, found.on, found.asked.single(found.on.device), theme=_themed(theme))
+
+
+def speculate(found: Speculated, *, theme: Theme = "light") -> Figure:
+    """What drafts gain over the batch and over how likely they are accepted."""
+    _is(found, "Speculated")
+    from roofsim.reports.figures.speculation import speculation as figure
+
+    return figure(found, found.on, theme=_themed(theme))
 
 
 def advise(found: Advice, *, theme: Theme = "light") -> Figure:

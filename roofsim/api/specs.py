@@ -1,4 +1,4 @@
-"""Models, devices, runtimes, hosts and calibrations: which there are, and each by its name or path."""
+"""Models, devices, clusters, runtimes, hosts and calibrations: which there are, and each by its name or path."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from roofsim.foundation.version import SCHEMA
 from roofsim.model.architecture import Architecture
 from roofsim.model.weights import DTYPE_BYTES
 from roofsim.specs.calibration import Calibration
+from roofsim.specs.cluster import Cluster
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
@@ -49,6 +50,11 @@ def host(name: AnyPath) -> Host:
     return library.host(_name("host", name))
 
 
+def cluster(name: AnyPath) -> Cluster:
+    """A cluster by name or path; raises InputError."""
+    return library.cluster(_name("cluster", name))
+
+
 def calibration(name: AnyPath) -> Calibration:
     """A calibration by name or path; raises InputError."""
     return library.calibration(_name("calibration", name))
@@ -57,7 +63,7 @@ def calibration(name: AnyPath) -> Calibration:
 def show(name: AnyPath, *, dtype: str = "bf16") -> Sheet:
     """The spec of a name: every number with its source; of a model also parameters, state (in a dtype) and FLOP.
 
-    Models are looked for first, then calibrations, devices, runtimes and hosts. Raises InputError.
+    Models are looked for first, then calibrations, devices, runtimes, hosts and clusters. Raises InputError.
     """
     from roofsim.reports.sheet import find
 
@@ -72,7 +78,7 @@ class Sheet(Shown):
 
     name: str
     _kind: str
-    spec: Architecture | Device | Runtime | Host | Calibration
+    spec: Architecture | Device | Cluster | Runtime | Host | Calibration
     _dtype: str
 
     def _laid_out(self) -> tuple[list[Table], dict[str, Any]]:
@@ -139,6 +145,11 @@ def runtimes() -> tuple[str, ...]:
 def hosts() -> tuple[str, ...]:
     """The names of all hosts that ship."""
     return tuple(library.names("hardware/hosts"))
+
+
+def clusters() -> tuple[str, ...]:
+    """The names of all clusters that ship."""
+    return tuple(library.names(library.CLUSTERS))
 
 
 def calibrations() -> tuple[str, ...]:

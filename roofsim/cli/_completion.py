@@ -76,7 +76,7 @@ def changes(ctx: Context, incomplete: str) -> list[CompletionItem]:
     """Paths for `--set` one step at a time, of the specs that the line names so far; values after the =."""
     path, equals, value = incomplete.partition("=")
     root, dot, _ = path.partition(".")
-    roots = ("device", "model", "runtime", "host", "parameters")
+    roots = ("device", "cluster", "model", "runtime", "host", "parameters")
     if not dot:
         return begun([(f"{each}.", "") for each in roots], path)
     with suppress(InputError):
@@ -99,9 +99,11 @@ def _spec(ctx: Context, root: str) -> Any:
         from roofsim.prediction.setup import DEFAULT_RUNTIME
 
         return library.runtime(_given(ctx, "runtime") or DEFAULT_RUNTIME)
+    if root == "cluster" and (named := _given(ctx, "cluster")):
+        return library.cluster(named)
     device = library.device(_given(ctx, "device") or next(iter(library.names("hardware"))))
-    if root == "device":
-        return device
+    if root in ("device", "cluster"):
+        return device if root == "device" else library.cluster_of(device)
     host = _given(ctx, "host") or device.host or next(iter(library.names("hardware/hosts")))
     return library.host(host) if root == "host" else None
 

@@ -345,6 +345,14 @@ def generate_option(many: bool = False) -> Callable[[F], F]:
     return _count("--generate", "-g", "Generated tokens.  [default: 128]", many, nought=True)
 
 
+offload_option = click.option(
+    "--offload", type=Word("WORDS", "roofsim.prediction.offload"), metavar="HOW",
+    help="What lies in the memory of the host: auto (the fastest division that fits), layers=20 (on the device, as "
+    "-ngl counts), experts=cpu (as --cpu-moe; experts=cpu:12: of so many layers), experts=stream, stream (each layer "
+    "comes over the link in every pass), stream=20.  [default: nothing]",
+)  # fmt: skip
+
+
 def set_option(many: bool = False) -> Callable[[F], F]:
     """What-ifs."""
     tried = "; or try several values of it, 0.5x..4x*2 or 1k,4k" if many else ""

@@ -100,7 +100,17 @@ def fields_of(chosen: Mapping[str, Any]) -> dict[str, Any]:
 def one_case(chosen: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[Setup, Workload]:
     """The setup and the workload of one case."""
     s = setup_of(chosen, options)
-    return s, o.workload_of(s, fields_of(chosen))
+    w = o.workload_of(s, fields_of(chosen))
+    return divided(s, w, options), w
+
+
+def divided(s: Setup, w: Workload, options: Mapping[str, Any]) -> Setup:
+    """The setup with what --offload puts in the memory of the host."""
+    if not options.get("offload"):
+        return s
+    from roofsim.prediction.offload import offloaded
+
+    return offloaded(s, w, options["offload"])
 
 
 def choices_of(models: Sequence[Any], options: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -119,9 +129,12 @@ def answers_of(
     from roofsim.cli.sweep import bar
     from roofsim.spaces.combinations import answers
 
+    def ask_divided(s: Setup, w: Workload) -> o.T:
+        return ask(divided(s, w, options), w)
+
     choices = choices_of(models, options)
     with o.naming_options(), bar(prod(map(len, choices.values())), quiet) as step:
-        return answers(choices, ask, transfer=options["transfer"], step=step)
+        return answers(choices, ask_divided, transfer=options["transfer"], step=step)
 
 
 def write_several(

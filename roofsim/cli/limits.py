@@ -19,6 +19,7 @@ WITHIN = "x1.01: the 95 % interval, this factor up and down."
 @click.command()
 @_studies.case_options
 @click.option("--lengths", type=o.Range(), default=None, metavar="RANGE", help="Prompts to list: 1k..256k*2 or 1k,32k.")
+@o.offload_option
 @o.plot_option
 @o.output_options
 def command(

@@ -1,4 +1,4 @@
-"""Write a device, model, runtime or host file to start from."""
+"""Write a device, cluster, model, runtime or host file to start from."""
 
 from __future__ import annotations
 
@@ -52,6 +52,10 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "roofsim.specs.host:Host", "hardware/hosts", "hosts", "desktop",
             "roofsim predict Qwen2.5-0.5B -d rtx-4090 --host {}",
         ),
+        "cluster": Kind(
+            "roofsim.specs.cluster:Cluster", "hardware/clusters", "clusters", "dgx-h100",
+            "roofsim show {}", more=("nodes", "links.node", "links.node.reduces", "links.between"),
+        ),
     }
 )  # fmt: skip
 
@@ -70,8 +74,9 @@ class Like(o.Name):
 @click.argument("kind", type=o.Choice(list(KINDS)))
 @click.argument("name")
 @click.option(
-    "--from", "origin", type=Like("hardware", "models"), metavar="NAME", help="Take over the values of this one."
-)
+    "--from", "origin", type=Like("hardware", "models", "hardware/clusters"), metavar="NAME",
+    help="Take over the values of this one.",
+)  # fmt: skip
 @o.download_option
 @click.option(
     "--output", "-o", type=o.Target((".yaml", ".yml")), metavar="FILE", help="Write there.  [default: NAME.yaml]"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @_studies.case_options
 @click.option("--operators", is_flag=True, help="List every operator, not only the largest.")
 @click.option("--explain", "explained", is_flag=True, help="Also what would help: other logits, no mask, graphs ...")
+@o.offload_option
 @o.plot_option
 @o.draw_option(
     OF_PREDICTION,
@@ -47,13 +48,14 @@ def command(
     Example: roofsim predict mamba2-780m -d rtx-4090 --plot memory.svg --draw memory
     Example: roofsim predict Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 -p 1k,16k
     Example: roofsim predict Qwen2.5-0.5B -d orin -r transformers-4.52-eager,cuda-graph,ideal
+    Example: roofsim predict Llama-3.1-70B -d rtx-4090 -r llama.cpp --weights q4_k_m --offload auto
     """
     out = o.Output(format_, output, quiet)
     cases = _studies.by_runtime(models, options)
     if len(cases) == 1:
         _one(out, *_studies.one_case(cases[0], options), operators, explained, plot, draw)
         return
-    if not cases or operators or explained or not _compare(out, cases, options, plot):
+    if not cases or operators or explained or options["offload"] or not _compare(out, cases, options, plot):
         _several(out, models, options, operators, explained, plot)
 
 

@@ -1,4 +1,4 @@
-"""Show a model, device, runtime, host or calibration with its sources."""
+"""Show a model, device, cluster, runtime, host or calibration with its sources."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from roofsim.reports.theme import Theme
 
-KINDS = ("models", "models/families", "hardware/calibrated", "hardware", "runtimes", "hardware/hosts")
+KINDS = (
+    "models", "models/families", "hardware/calibrated", "hardware", "runtimes", "hardware/hosts", "hardware/clusters",
+)  # fmt: skip
 
 
 @click.command()

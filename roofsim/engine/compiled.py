@@ -67,23 +67,24 @@ class Function:
                 if not 0 < x <= sys.float_info.max:
                     raise _wrong(name)
             return dict(zip(self.outputs, self.at(*map(float, given)), strict=True))
+        return dict(zip(self.outputs, self.many(*map(_array, self.variables, given)), strict=True))
+
+    def many(self, *arrays: Any) -> list[Any]:
+        """The outputs, in order, for one array of floats per variable, which are not looked at; raises InputError."""
         import numpy as np
 
-        arrays = [_array(name, x) for name, x in zip(self.variables, given, strict=True)]
         try:
             shape = np.broadcast_shapes(*(x.shape for x in arrays))
         except ValueError:
             shapes = ", ".join(f"{n} {x.shape}" for n, x in zip(self.variables, arrays, strict=True))
             raise InputError(f"shapes that do not broadcast: {shapes}") from None
-        arrays = [x.reshape((1,) * (len(shape) - x.ndim) + x.shape) for x in arrays]
+        given = [x.reshape((1,) * (len(shape) - x.ndim) + x.shape) for x in arrays]
         results = [np.empty(shape) for _ in self.outputs]
         for place in _pieces(shape):
-            piece = [
-                x[tuple(slice(None) if n == 1 else p for n, p in zip(x.shape, place, strict=True))] for x in arrays
-            ]
+            piece = [x[tuple(slice(None) if n == 1 else p for n, p in zip(x.shape, place, strict=True))] for x in given]
             for result, value in zip(results, self._of_arrays(*piece), strict=True):
                 result[place] = value
-        return dict(zip(self.outputs, results, strict=True))
+        return results
 
     def javascript(self) -> str:
         """A JavaScript function from an object of the variables to an object of the outputs."""

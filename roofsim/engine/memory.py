@@ -101,11 +101,12 @@ class Held:
 
 
 def timeline(
-    architecture: Architecture, runtime: Runtime, rows: Sequence[LoweredRow], p: Pass, sequences: Number
-) -> list[Held]:
-    """What is held at each operator of a pass while so many sequences hold their state."""
+    architecture: Architecture, runtime: Runtime, rows: Sequence[LoweredRow], p: Pass, sequences: Number,
+    away: Number = 0,
+) -> list[Held]:  # fmt: skip
+    """What is held at each operator of a pass while so many sequences hold their state, but `away` bytes of it."""
     places = p.context + p.new + runtime.spare - architecture.prefix_tokens
-    state = architecture.state_bytes(places, p.precision) * sequences
+    state = architecture.state_bytes(places, p.precision) * sequences - away
     if drops_cache(architecture, runtime):
         state = state * 0
     kept, building = mask_bytes(architecture, runtime, p)
@@ -121,9 +122,12 @@ def timeline(
 BUILDING = "building the mask"
 
 
-def peak(architecture: Architecture, runtime: Runtime, steps: Sequence[Held], p: Pass, workspace: Number = 0) -> Memory:
-    """Peak allocation of a pass, by part; for arrays `binding` is empty."""
-    weights = architecture.weight_bytes(p.precision)
+def peak(
+    architecture: Architecture, runtime: Runtime, steps: Sequence[Held], p: Pass, workspace: Number = 0,
+    away: Number = 0,
+) -> Memory:  # fmt: skip
+    """Peak allocation of a pass, by part, with `away` bytes of weights elsewhere; for arrays `binding` is empty."""
+    weights = architecture.weight_bytes(p.precision) - away
     most = _largest(steps)
     total = weights + most.total + workspace
     context = runtime.memory.context.value if runtime.memory.context else 0

@@ -115,7 +115,7 @@ class Later(PassFigures):
 
 
 @dataclass(frozen=True)
-class _Run:
+class PassRun:
     """A pass on a stack, lowered already or not, and what its figures are made of."""
 
     stack: Stack
@@ -128,6 +128,7 @@ class _Run:
 
     @cached_property
     def rows(self) -> Sequence[LoweredRow]:
+        """Its rows with their kernels."""
         s = self.stack
         return self.lowered or lower(s.architecture, s.runtime, self.p, s.device)
 
@@ -145,10 +146,12 @@ class _Run:
 
     @cached_property
     def kernels(self) -> Number:
+        """Launches of kernels."""
         return sum(0 if k.joined else n for n, k, _ in self.launched)
 
     @cached_property
     def times(self) -> Times:
+        """Seconds on the clock, of the device and of the host."""
         s, m, p = self.stack, self.stack.machine, self.p
         stretches: list[Stretch] = []
         for row, operators in zip(self.rows, self.terms, strict=True):
@@ -169,19 +172,23 @@ class _Run:
 
     @cached_property
     def work(self) -> Cost:
+        """Work and traffic of all kernels."""
         return Cost.total([(n, k.cost) for n, k, _ in self.launched])
 
     @cached_property
     def done(self) -> Activity:
+        """What all kernels do that draws power."""
         s, m = self.stack, self.stack.machine
         return sum((s.activity(k, t, m) * n for n, k, t in self.launched), Activity()).shared
 
     @cached_property
     def energy(self) -> Number:
+        """Joules that the device draws."""
         return energy(self.stack.device, self.stack.machine, self.times.wall, self.done)
 
     @cached_property
     def joules(self) -> Joules:
+        """The parts of its energy."""
         return joules(self.stack.device, self.stack.machine, self.times.wall, self.done)
 
     @cached_property
@@ -201,15 +208,16 @@ class _Run:
 
     @property
     def model_traffic_time(self) -> Number:
+        """Seconds in which weights and state would move once at full bandwidth."""
         own = Cost.total([(n, cost) for n, cost, _ in self.own])
         return (own.weights + own.state) / self.stack.machine.bandwidth
 
 
-def _part_of(name: str) -> Callable[[_Run], Number]:
+def _part_of(name: str) -> Callable[[PassRun], Number]:
     return lambda run: getattr(run.joules, name)
 
 
-_FIGURES: Mapping[str, Callable[[_Run], Number]] = {
+_FIGURES: Mapping[str, Callable[[PassRun], Number]] = {
     "time": lambda run: run.times.wall,
     "device_time": lambda run: run.times.device,
     "host_time": lambda run: run.times.host,
@@ -228,7 +236,7 @@ _FIGURES: Mapping[str, Callable[[_Run], Number]] = {
 
 def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) -> Later:
     """The figures of one pass; `rows` is how it is lowered, where that is known already."""
-    return Later(_Run(stack, p, rows).figure)
+    return Later(PassRun(stack, p, rows).figure)
 
 
 def starting_time(runtime: Runtime, m: Machine, planned: Number, work: Number = 0) -> Number:
@@ -243,7 +251,8 @@ def starting_time(runtime: Runtime, m: Machine, planned: Number, work: Number = 
 def serving_work(runtime: Runtime, p: Pass) -> Number:
     """What a serving engine does for a step and its sequences while the device waits, in launches of a kernel."""
     policy = runtime.host
-    return policy.step_work + (p.batch * p.begins * policy.request_work if p.phase == "prefill" else 0)
+    begun: Number = sum(each.batch * each.begins for each in p.groups if each.phase == "prefill")
+    return policy.step_work + begun * policy.request_work
 
 
 def ahead_work(runtime: Runtime, p: Pass) -> Number | None:
@@ -251,7 +260,7 @@ def ahead_work(runtime: Runtime, p: Pass) -> Number | None:
     policy = runtime.host
     if policy.ahead_work is None or p.phase == "prefill":
         return None
-    return policy.ahead_work + p.batch * policy.sequence_work
+    return policy.ahead_work + sum(each.batch for each in p.groups) * policy.sequence_work
 
 
 def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:
@@ -278,11 +287,11 @@ class OperatorTimes:
 
 def with_operators(stack: Stack, p: Pass) -> tuple[Later, list[OperatorTimes]]:
     """The figures of one pass, and its operators that launch anything, for numbers and all else."""
-    run = _Run(stack, p, None)
+    run = PassRun(stack, p, None)
     return Later(run.figure), [o for o, _ in _operators(run)]
 
 
-def _operators(run: _Run) -> Iterator[tuple[OperatorTimes, Sequence[tuple[Kernel, Terms]]]]:
+def _operators(run: PassRun) -> Iterator[tuple[OperatorTimes, Sequence[tuple[Kernel, Terms]]]]:
     """The operators of one pass that launch anything, each with its kernels and their terms."""
     stack, m, p = run.stack, run.stack.machine, run.p
     for row, timed in zip(run.rows, run.terms, strict=True):
@@ -331,8 +340,13 @@ SUMMED = tuple(f.name for f in fields(OperatorRow) if f.type == "Number")
 
 def operators(stack: Stack, p: Pass, basis: Callable[[str], Basis]) -> Iterator[OperatorRow]:
     """The operators of one pass that launch anything (for numbers, not for arrays); `basis` is of a parameter."""
-    for each, timed in _operators(_Run(stack, p, None)):
-        yield _operator_row(each, timed, stack.machine, basis)
+    yield from operators_of(PassRun(stack, p, None), basis)
+
+
+def operators_of(run: PassRun, basis: Callable[[str], Basis]) -> Iterator[OperatorRow]:
+    """The same of a pass that is lowered already."""
+    for each, timed in _operators(run):
+        yield _operator_row(each, timed, run.stack.machine, basis)
 
 
 def _operator_row(
@@ -352,9 +366,9 @@ def _operator_row(
     )  # fmt: skip
 
 
-def weighted(done: Sequence[tuple[Number, PassFigures]]) -> Later:
-    """The sum of passes, each so often."""
-    return Later(partial(_summed, done))
+def weighted(done: Sequence[tuple[Number, PassFigures]], kind: type[Later] = Later) -> Later:
+    """The sum of passes of a kind, each so often."""
+    return kind(partial(_summed, done))
 
 
 def _summed(done: Sequence[tuple[Number, PassFigures]], name: str) -> Number:

@@ -17,6 +17,7 @@ EXTRAS: Mapping[str, str] = MappingProxyType(
         "studies": "Parquet and NetCDF files, data frames, labelled meshes",
         "distributed": "studies on a Dask cluster",
         "search": "searches with pymoo, objectives for Optuna, environments for Gymnasium",
+        "serving": "simulations of requests as they arrive, event by event",
         "gguf": "reading and writing GGUF files",
         "hub": "`--download`: the config of a model by its name on the Hugging Face Hub",
         "measure": "timing real models with PyTorch and transformers",

@@ -115,6 +115,13 @@ class Price(Sourced):
     value: Annotated[float, Between("USD", 0, 1e8)]
 
 
+class HourlyPrice(Sourced):
+    """What it costs to use it for an hour."""
+
+    unit: ClassVar[str] = "USD/h"
+    value: Annotated[float, Between("USD/h", 0, 1e6)]
+
+
 class Count(Sourced):
     """A whole number of things, or a year."""
 

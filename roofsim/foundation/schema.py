@@ -22,6 +22,8 @@ class Spec:
 
     __pydantic_config__: ClassVar[Mapping[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    derived: ClassVar[tuple[str, ...]] = ()
+    """What no file sets and no reader is shown, but a variant is told and its own variants keep, by name."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -72,7 +74,8 @@ def _checker(spec: Any) -> Callable[[Any], Any]:
 def variant(spec: S, **changes: Any) -> S:
     """A copy with other values, which are not checked: they may be arrays or symbols."""
     made = object.__new__(type(spec))
-    made.__dict__.update(items(spec), **changes)
+    kept = {name: spec.__dict__[name] for name in spec.derived if name in spec.__dict__}
+    made.__dict__.update(items(spec), **kept | changes)
     return made
 
 
@@ -89,8 +92,9 @@ def items(spec: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _compared(spec: Spec) -> tuple[Any, ...]:
-    """The values that specs are equal by: those of all fields but remarks."""
-    return tuple(getattr(spec, each.name) for each in fields(spec) if each.compare)
+    """The values that specs are equal by: those of all fields but remarks, and what was derived."""
+    names = (*(each.name for each in fields(spec) if each.compare), *spec.derived)
+    return tuple(getattr(spec, name) for name in names)
 
 
 def plain(value: Any, *, defaults: bool = True) -> Any:

@@ -46,6 +46,7 @@ UNITS = {
     "J/B": "energy per byte",
     "J/FLOP": "energy per FLOP",
     "USD": "price",
+    "USD/h": "price per hour",
     "": "number",
 }
 """Every unit that a spec may use, and what it measures."""
@@ -127,7 +128,7 @@ def _factor(written: str, unit: str) -> float | None:
 EXAMPLES = {
     "B": "24 GiB", "B/s": "1008 GB/s", "FLOP/s": "165.2 TFLOP/s", "FLOP": "2 GFLOP", "s": "12 us",
     "Hz": "2520 MHz", "W": "450 W", "J": "1 J", "J/B": "40 pJ/B", "J/FLOP": "1 pJ/FLOP", "USD": "1599 USD",
-    "": "128",
+    "USD/h": "2.5 USD/h", "": "128",
 }  # fmt: skip
 """How a quantity in each unit is written."""
 
@@ -149,7 +150,7 @@ def _steps(unit: str, thousand: bool) -> list[tuple[str, float]]:
     """What quantities in a unit are shown in, and what one of each is; those from a `thousand` on may be spoken of."""
     if unit == "B":
         return [("B", 1.0), *((f"{prefix}B", 2.0**power) for prefix, power in BINARY.items())]
-    if unit in ("USD", ""):
+    if unit.startswith("USD") or not unit:
         return [(unit, 1.0)]
     if thousand and unit in SPOKEN:
         return list(SPOKEN[unit].items())

@@ -8,7 +8,7 @@ from typing import Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.cost import Cost
-from roofsim.model.step import Pass
+from roofsim.model.step import Pass, Phase
 from roofsim.ops.base import Operator, Role
 from roofsim.specs.implementation import NOTHING_KNOWN, Facts
 from roofsim.specs.runtime import Runtime
@@ -99,7 +99,8 @@ class Situation:
     `masked` is 1 where an N × N mask is passed to attention, else 0; like every size it may be an array. `cudnn` says
     that it goes to that library all the same, `captured` is 1 where the pass has no more tokens than any graph.
     `each_head` says that a step of one sequence reads keys for every query head. `units` are those of a device whose
-    attention is FlashAttention-2's, where a runtime takes what a device has.
+    attention is FlashAttention-2's, where a runtime takes what a device has. `step` is the phase of the step, where the
+    pass is one of its groups of sequences.
     """
 
     runtime: Runtime
@@ -110,6 +111,7 @@ class Situation:
     captured: Number = 0
     each_head: bool = False
     units: Number | None = None
+    step: Phase | None = None
 
 
 Lowering = Callable[[Operator, Situation], Lowered]

@@ -32,6 +32,18 @@ SAMPLING = (Role.LOGITS, Role.LOGITS_SCALE)
 """What comes after the last graph."""
 
 
+def takes_all(operator: Operator) -> bool:
+    """Whether one launch takes all sequences of a step, pieces of prompts and single tokens alike.
+
+    vLLM 0.23: so does the kernel that writes to the cache, and FlashAttention, which is handed where each sequence
+    begins (v1/attention/backends/flash_attn.py), and the chunks of the delta rule. Latent attention and state-space
+    layers run the two apart (mla/common.py, layers/mamba/mamba_mixer2.py).
+    """
+    if operator.function in (attention.cache_append, recurrence.delta_rule):
+        return True
+    return fused.LIKE.get(operator.function) == "attention" and operator.function is not attention.latent_attention
+
+
 def _quantised_apart(operator: Operator, unit: str | None) -> bool:
     """Whether quantising the input of a product takes a kernel of its own.
 
@@ -46,7 +58,7 @@ def _quantised_apart(operator: Operator, unit: str | None) -> bool:
 def lower(operator: Operator, situation: Situation) -> Lowered:
     """The kernels of one operator, those of graphs replayed."""
     lowered = kernels(operator, situation)
-    between = situation.p.phase == "prefill" and operator.is_one_of(BETWEEN)
+    between = (situation.step or situation.p.phase) == "prefill" and operator.is_one_of(BETWEEN)
     if operator.role is Role.LOGITS:
         lowered = replace(lowered, kernels=(*lowered.kernels, *greedy_sampling(operator)))
     if between or operator.role in SAMPLING or (single(situation.captured) and not situation.captured):
@@ -166,10 +178,13 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
         if situation.p.phase == "decode":
             return Lowered((replace(fused.kernel(operator), like="stream", triton=True),))
         return Lowered((tiny("state"), *ssd_kernels(operator)))
-    if operator.function is recurrence.delta_rule and situation.p.phase == "prefill":
+    if operator.function is recurrence.delta_rule and (situation.step or situation.p.phase) == "prefill":
         keys = z["batch"] * z["new"] * z["key_heads"] * z["qk_dim"]
         normalised = piece("normalise", "stream", keys, 2 * z["act_bytes"], 3, count=1 + z["keys"])
-        return Lowered((normalised, tiny("decay"), fused.kernel(operator)))
+        chunks = fused.kernel(operator)
+        if situation.p.phase == "decode":
+            chunks = replace(chunks, padding=z["chunk"])  # a token beside prompts is a chunk of its own
+        return Lowered((normalised, tiny("decay"), chunks))
     if operator.function in (scan.selective_scan, recurrence.delta_rule) and situation.p.phase == "decode":
         return Lowered((replace(fused.kernel(operator), like="stream", triton=True),))
     return fused.lower(operator, situation)

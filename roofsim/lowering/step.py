@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
@@ -59,7 +59,8 @@ def lower(
     by_head = runtime.attention.each_head and device is not None and "fp8" in device.peak.matrix
     masked, units = is_masked(architecture, runtime, p), common_tiles(runtime, device)
     s = Situation(runtime, p, known, masked, cudnn, inside, by_head, units)
-    return tuple(_row(row, how, s) for row in architecture.rows(p))
+    groups = tuple(replace(s, p=each, masked=is_masked(architecture, runtime, each), step=p.phase) for each in p.groups)
+    return tuple(_row(row, how, s, groups) for row in architecture.rows(p))
 
 
 def common_tiles(runtime: Runtime, device: Device | None) -> Number | None:
@@ -94,12 +95,20 @@ def graph_size(tokens: Number) -> Number:
 
 def laid_out(runtime: Runtime, p: Pass) -> Pass:
     """The pass with all places of its caches held, as a decode step sees a cache that is longer than what it holds."""
-    return replace(p, context=p.context + runtime.spare) if runtime.spare and p.phase == "decode" else p
+    if not runtime.spare:
+        return p
+    p = replace(p, beside=tuple(laid_out(runtime, each) for each in p.beside))
+    return replace(p, context=p.context + runtime.spare) if p.phase == "decode" else p
 
 
-def _row(row: Row, how: ModuleType, s: Situation) -> LoweredRow:
+def _row(row: Row, how: ModuleType, s: Situation, groups: Sequence[Situation]) -> LoweredRow:
     """A row by its lowering, but for what the runtime fuses, and with what the code does once in a pass or layer."""
-    lowered = [_often((fused if o.is_one_of(s.runtime.fused) else how).lower(o, s), o.often) for o in row.operators]
+    lowered = [
+        _often((fused if o.is_one_of(s.runtime.fused) else how).lower(o, s), o.often)
+        if o.group is None
+        else _of_group((fused if o.is_one_of(s.runtime.fused) else how).lower(o, groups[o.group]), o, how, groups)
+        for o in row.operators
+    ]
     roles = {o.role for o in row.operators}
     if Role.EMBEDDING in roles:
         lowered[0] = _with(lowered[0], tiny("positions", s.facts.once_kernels.get(s.p.phase, 0)))
@@ -107,6 +116,19 @@ def _row(row: Row, how: ModuleType, s: Situation) -> LoweredRow:
     if Role.RESIDUAL in roles:
         lowered[0] = _with(lowered[0], tiny("layer", s.facts.layer_kernels.get(s.p.phase, 0)))
     return LoweredRow(row, tuple(lowered))
+
+
+def _of_group(lowered: Lowered, o: Operator, how: ModuleType, groups: Sequence[Situation]) -> Lowered:
+    """The kernels of an operator for one group of a step; the launches of an earlier group take along what they can.
+
+    Sequences of a phase, whatever their lengths, are one launch each; those of all phases where the lowering says so.
+    """
+    earlier = groups[: o.group]
+    same = any(each.p.phase == groups[o.group or 0].p.phase for each in earlier)
+    shared = bool(earlier) and hasattr(how, "takes_all") and how.takes_all(o)
+    if not (same or shared):
+        return lowered
+    return replace(lowered, kernels=tuple(replace(each, joined=True) for each in lowered.kernels))
 
 
 def _often(lowered: Lowered, share: Number) -> Lowered:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from itertools import groupby
+from typing import Annotated, Any, ClassVar, Literal
 
 from roofsim.foundation.arith import Number, maximum, single
-from roofsim.foundation.errors import one_of
+from roofsim.foundation.errors import InputError, one_of
 from roofsim.foundation.quantity import Documented, Name, Valued
-from roofsim.foundation.schema import Extra, Limit, Size, Spec, default, items, variant
-from roofsim.model.part import Part, elementwise, linear
+from roofsim.foundation.schema import Extra, Limit, Size, Spec, assembled, default, items, variant
+from roofsim.model import contexts
+from roofsim.model.groups import side_by_side
+from roofsim.model.part import Part, added_up, elementwise, exchange, linear
+from roofsim.model.split import Indivisible, Split, possible
 from roofsim.model.step import Pass, Precision
 from roofsim.model.weights import ENCODINGS, WEIGHT_FORMATS, Inventory, Matrix
-from roofsim.ops import pointwise
+from roofsim.ops import collective, pointwise
 from roofsim.ops.base import CostFunction, Operator, Role
 
 Layer = tuple[Part, ...]
@@ -84,6 +88,14 @@ class Stored(Spec):
 class Architecture(Documented):
     """A decoder-only language model: kinds of layer by name, and how they are stacked."""
 
+    derived: ClassVar[tuple[str, ...]] = ("split", "begins", "ends")
+    split: ClassVar[Split] = Split()
+    """The ranks of which this is what one computes."""
+    begins: ClassVar[bool] = True
+    """Whether the embedding is part of it."""
+    ends: ClassVar[bool] = True
+    """Whether the LM head is."""
+
     name: str
     """What it is called in full."""
     id: str = ""
@@ -130,6 +142,9 @@ class Architecture(Documented):
     """Whether the logits are multiplied by a number."""
     logits_soft_cap: bool = False
     """Whether the logits are bent by a hyperbolic tangent."""
+    mtp_modules: Extra = 0
+    """Layers that guess further tokens, which its makers publish beside the model (num_nextn_predict_layers). They are
+    not part of a prediction, but can draft (`roofsim speculate --draft mtp`)."""
     layers: Annotated[Mapping[str, Layer], Limit(min_length=1)]
     """Kinds of layer by names that you choose, each a list of parts in their order. A part is one residual branch: its
     `kind` says what it computes (docs/mixers.md), the norm before it and the sum after it are there without being
@@ -177,6 +192,53 @@ class Architecture(Documented):
             for part in self.layers[name]:
                 yield part, count
 
+    def sharded(self, split: Split) -> Architecture:
+        """What one rank computes in a pass of the tokens of its share of the sequences, with what ranks exchange.
+
+        Parts and vocabulary are divided, the stages of `pp` are not: they follow each other. Raises InputError if a
+        size cannot be divided, with the numbers of ranks that can.
+        """
+        if split.alone:
+            return self
+        if split.ep > 1 and not any(
+            operator.role == Role.ROUTING for row in self.rows(Pass(1, 1, 0)) for operator in row.operators
+        ):
+            raise InputError(f"ep {split.ep}: {self.name} has no experts to divide")
+        if split.pp > self.depth:
+            raise InputError(f"pp {split.pp}: {self.name} has {self.depth} layers, and each stage needs one")
+        layers = {name: tuple(self._share(name, part, split) for part in layer) for name, layer in self.layers.items()}
+        return variant(self, layers=layers, split=self.split * split)
+
+    def _share(self, layer: str, part: Part, split: Split) -> Part:
+        try:
+            return part.sharded(split)
+        except Indivisible as problem:
+            can = possible(lambda ranks: [each.sharded(replace(split, tp=ranks, ep=1)) for each, _ in self.parts()])
+            where = f"{self.name}, layer {layer}, {getattr(part, 'kind', '')}: {problem}"
+            raise InputError(f"{where}; tp can be {', '.join(map(str, can))}") from None
+
+    def stage(self, split: Split) -> Architecture:
+        """What a rank of the stage with the most parameters holds and computes; raises InputError as `sharded` does."""
+        rank = self.sharded(split)
+        if split.pp == 1:
+            return rank
+        order = [name for stretch in self.layout for _ in range(stretch.repeat) for name in stretch.of]
+        stages = [rank._only(order, *ends, n, split.pp) for n, ends in enumerate(_stages(len(order), split.pp))]
+        return max(stages, key=lambda stage: stage.total_parameters)
+
+    def _only(self, order: Sequence[str], first: int, end: int, stage: int, stages: int) -> Architecture:
+        """The layers from one to another, with what stands at the ends of the model."""
+        names = order[first:end]
+        runs = [(name, len(tuple(alike))) for name, alike in groupby(names)]
+        layout = tuple(assembled(Stretch, repeat=often, of=(name,)) for name, often in runs)
+        layers = {name: layer for name, layer in self.layers.items() if name in names}
+        return variant(self, layers=layers, layout=layout, begins=stage == 0, ends=stage == stages - 1)
+
+    @property
+    def _rows_of_vocabulary(self) -> int:
+        """Rows of the embedding and columns of the LM head that a rank has; the last ones are padding."""
+        return -(-self.vocab // self.split.tp)
+
     @property
     def kind(self) -> Literal["transformer", "ssm", "hybrid"]:
         """What it keeps of its past: a cache that grows, a constant state, or both."""
@@ -203,13 +265,29 @@ class Architecture(Documented):
         return any(getattr(part, "index_top_k", None) for part, _ in self.parts())
 
     def rows(self, p: Pass) -> tuple[Row, ...]:
-        """The operators of a pass: embedding, each kind of layer with its count, head."""
+        """The operators of a pass: embedding, each kind of layer with its count, head; sends between stages.
+
+        Of a step of several groups, what is done token by token is one operator, what goes by sequences one of each.
+        """
+        if p.beside:
+            rows = zip(*(self.rows(group) for group in p.groups), strict=True)
+            return tuple(replace(same[0], operators=side_by_side([row.operators for row in same])) for same in rows)
+        p = contexts.share_of(p, self.split)
         head = tuple(self._head(p))
         if p.scored is None:
             body = tuple(Row(name, n, tuple(self._layer(self.layers[name], p))) for name, n in self.counts.items())
         else:
             body, head = tuple(self._until_scored(p, p.scored)), tuple(replace(o, often=p.scored) for o in head)
-        return Row("embedding", 1, tuple(self._embedding(p))), *body, Row("head", 1, head)
+        made = [Row("embedding", 1, tuple(self._embedding(p))), *body, *self._sends(p), Row("head", 1, head)]
+        return tuple(made[not self.begins : None if self.ends else -1])
+
+    def _sends(self, p: Pass) -> Iterator[Row]:
+        """What each stage but the last passes on to the next: the stream."""
+        split = self.split
+        if split.pp > 1:
+            passed, stride = p.activation_bytes(self.d_model), split.stage
+            send = exchange("send", collective.send, passed, split.pp, "x", stride=stride, out=passed)
+            yield Row("stages", split.pp - 1, (send,))
 
     def _until_scored(self, p: Pass, scored: Number) -> Iterator[Row]:
         """The layers where only scored positions go on after the mixer of the last, which is a row of its own."""
@@ -219,7 +297,7 @@ class Architecture(Documented):
             if not single(others) or others:
                 yield Row(name, others, operators)
         layer = self.layers[ends]
-        before = tuple(self._layer(layer[:-1] or layer, p))
+        before = tuple(self._layer(layer, p, until=len(layer) - 1 or 1))
         after = tuple(self._layer(layer, replace(p, new=1)))[len(before) :]
         yield Row(f"last {ends}", 1, (*before, *(replace(o, often=scored) for o in after)))
 
@@ -234,8 +312,10 @@ class Architecture(Documented):
     def _embedding(self, p: Pass) -> Iterator[Operator]:
         table = p.precision.of("lm_head" if self.tied_embeddings else "embedding")
         width = self.embedding_width or self.d_model
-        yield elementwise(p, "embedding", pointwise.embedding, width, weight_bytes=table, acts_as=Role.EMBEDDING)
+        read = table / self.split.tp if self.split.tp > 1 else table  # each rank has the rows of some tokens
+        yield elementwise(p, "embedding", pointwise.embedding, width, weight_bytes=read, acts_as=Role.EMBEDDING)
         last = "embedding"
+        yield from added_up(p, "embedding_join", width, self.split.tp, last)
         if self.embedding_width:
             yield linear(p, "embedding_up", self.embedding_width, self.d_model, last)
             last = "embedding_up"
@@ -249,10 +329,12 @@ class Architecture(Documented):
         if self.embedding_norm:
             yield self._norm(p, "embedding_norm", last)
 
-    def _layer(self, layer: Layer, p: Pass) -> Iterator[Operator]:
+    def _layer(self, layer: Layer, p: Pass, until: int | None = None) -> Iterator[Operator]:
+        """The operators of a layer, or of its first parts."""
         stream = "x"
         norm = ""
-        for number, part in enumerate(layer, 1):
+        awaited = ""  # of parts that read the same, ranks add up the sum
+        for number, part in enumerate(layer[:until], 1):
             source = "x" if self.parallel_residual else stream
             if part.normed and self.norm_position != "after":
                 if not (norm and self.shared_norm):
@@ -263,12 +345,28 @@ class Architecture(Documented):
             for each in part.operators(p, self.d_model):
                 yield each.reading(source)
                 last = each.name
+            if awaited:
+                yield elementwise(p, f"branches_{number}", pointwise.add, self.d_model, awaited, last)
+                last = f"branches_{number}"
+            if self._joins_later(layer, number):
+                awaited = last
+                continue
+            yield from part.join(p, f"join_{number}", self.d_model, last)
             if part.normed and self.norm_position != "before":
                 yield self._norm(p, f"post_norm_{number}", last)
                 last = f"post_norm_{number}"
             total = f"residual_{number}"
             yield elementwise(p, total, pointwise.add, self.d_model, stream, last, acts_as=Role.RESIDUAL)
             stream = total
+
+    def _joins_later(self, layer: Layer, number: int) -> bool:
+        """Whether what a part made is first added to what the next one makes of the same input, as summands."""
+        alike = self.parallel_residual and self.norm_position == "before"
+        return (
+            alike
+            and all(part.joins is collective.all_reduce for part in layer[number - 1 : number + 1])
+            and (number < len(layer))
+        )
 
     def _scored_positions(self, p: Pass) -> Number:
         """Positions of each sequence that go to the LM head: the last, or all but the learned ones before a prompt."""
@@ -287,7 +385,11 @@ class Architecture(Documented):
             yield linear(scored, "embedding_down", self.d_model, self.embedding_width, last)
             last = "embedding_down"
         width, bias = self.embedding_width or self.d_model, self.lm_head_bias
-        yield linear(scored, "lm_head", width, self.vocab, last, bias=bias, acts_as=Role.LOGITS)
+        columns, ranks = self._rows_of_vocabulary, self.split.tp
+        yield linear(scored, "lm_head", width, columns, last, bias=bias, acts_as=Role.LOGITS)
+        if ranks > 1:
+            whole = scored.activation_bytes(columns * ranks)
+            yield exchange("logits_gather", collective.all_gather, whole, ranks, "lm_head", out=whole)
         if self.logits_scaled:
             scale, role = pointwise.scale, Role.LOGITS_SCALE
             yield elementwise(scored, "logits_scale", scale, self.vocab, "lm_head", acts_as=role)
@@ -297,14 +399,16 @@ class Architecture(Documented):
     @cached_property
     def parameters(self) -> Mapping[str, int]:
         """Exact number of parameters by kind; a tied embedding and a shared block count once."""
-        embedded = self.embedding_width or self.d_model
-        kinds = Counter({"embedding": self.vocab * embedded})
+        embedded, rows = self.embedding_width or self.d_model, self._rows_of_vocabulary
+        begins, ends = self.begins, self.ends
+        kinds = Counter({"embedding": begins * rows * embedded})
         if self.embedding_width:
-            kinds["embedding_projection"] = 2 * embedded * self.d_model
-        kinds["position"] = (self.positions + self.spare_positions + self.prefix_tokens) * self.d_model
-        kinds["lm_head"] = (0 if self.tied_embeddings else self.vocab * embedded) + self.lm_head_bias * self.vocab
+            kinds["embedding_projection"] = (begins + ends) * embedded * self.d_model
+        kinds["position"] = begins * (self.positions + self.spare_positions + self.prefix_tokens) * self.d_model
+        own = not (self.tied_embeddings and begins)
+        kinds["lm_head"] = ends * (own * rows * embedded + self.lm_head_bias * rows)
         width = NORM_VECTORS[self.norm] * self.d_model
-        kinds["norm"] = width * (self.final_norm + self.embedding_norm + self._layer_norms)
+        kinds["norm"] = width * (ends * self.final_norm + begins * self.embedding_norm + self._layer_norms)
         blocks: dict[str, Mapping[str, int]] = {}
         for part, count in self.parts():
             for kind, number in part.parameters(self.d_model).items():
@@ -356,18 +460,18 @@ class Architecture(Documented):
         """The matrices, and the sizes of the operators."""
         p = Pass(1, 1, 0, latents="expanded")  # in this form one operator reads the matrices of latent attention
         found: Counter[tuple[str, int, int]] = Counter()
-        if not self.tied_embeddings:
+        if self.begins and not (self.tied_embeddings and self.ends):
             width = self.embedding_width or self.d_model
-            found["embedding", self.vocab * width, width] = 1
-        operators = [*self._embedding(p), *self._head(p)]
-        found.update(matrix for operator in operators for matrix in _matrices(operator))
+            found["embedding", self._rows_of_vocabulary * width, width] = 1
+        operators = [*(self._embedding(p) if self.begins else ()), *(self._head(p) if self.ends else ())]
+        found.update(matrix for operator in operators for matrix in matrices_of(operator))
         blocks: set[str] = set()
         for part, count in self.parts():
             shared = set(part.shared_parameters(self.d_model))
             for operator in part.operators(p, self.d_model):
                 operators.append(operator)
                 times = int(not shared <= blocks) if part.shares(operator.role) else count
-                found.update(dict.fromkeys(_matrices(operator), times))
+                found.update(dict.fromkeys(matrices_of(operator), times))
             for name, (rows, width) in part.tables.items():
                 found[name, rows * width, width] += count
             blocks |= shared
@@ -386,6 +490,8 @@ class Architecture(Documented):
     def state_bytes(self, tokens: Number, precision: Precision) -> Number:
         """Bytes that one sequence holds after a prompt of `tokens` tokens: caches and recurrent states."""
         held = tokens + self.prefix_tokens
+        if self.split.cp > 1:
+            held = held / self.split.cp
         return sum(count * part.state_bytes(held, precision) for part, count in self.parts())
 
     def with_whole_caches(self) -> Architecture:
@@ -403,6 +509,16 @@ class Architecture(Documented):
         return min((w for w in windows if w), default=None)
 
 
+def _stages(layers: int, stages: int) -> Iterator[tuple[int, int]]:
+    """The first and the end layer of each stage; those left over go to the stages before the last, as in vLLM."""
+    few, left = divmod(layers, stages)
+    first = 0
+    for stage in range(stages):
+        more = stages - 1 - left <= stage < stages - 1
+        yield first, first + few + more
+        first += few + more
+
+
 def _with_whole_cache(part: Any) -> Any:
     changes = {name: _with_whole_cache(each) for name, each in items(part) if isinstance(each, Part)}
     if getattr(part, "windowed_cache", False):
@@ -410,7 +526,7 @@ def _with_whole_cache(part: Any) -> Any:
     return variant(part, **changes) if changes else part
 
 
-def _matrices(operator: Operator) -> Iterator[tuple[str, int, int]]:
+def matrices_of(operator: Operator) -> Iterator[tuple[str, int, int]]:
     """The matrix that an operator reads, if it does: its name, weights and length of a row."""
     size = operator.sizes
     if "d_in" in size:

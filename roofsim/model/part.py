@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from roofsim.foundation.arith import Number
-from roofsim.foundation.schema import Spec, checked
+from roofsim.foundation.schema import Spec, checked, variant
+from roofsim.model.split import Indivisible, Split
 from roofsim.model.step import Pass, Precision
-from roofsim.ops import conv, gemm, pointwise
+from roofsim.ops import collective, conv, gemm, pointwise
 from roofsim.ops.base import CostFunction, Operator, Role
 
 Parameters = Mapping[str, int]
@@ -53,6 +54,9 @@ class Part(Spec):
 
     normed: ClassVar[bool] = True
     """Whether the layer applies its norm before this part."""
+    derived: ClassVar[tuple[str, ...]] = ("split",)
+    split: ClassVar[Split] = Split()
+    """The ranks of which this is the part of one."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Register the subclass under the literal of its field `kind`."""
@@ -69,6 +73,28 @@ class Part(Spec):
         from pydantic_core.core_schema import no_info_plain_validator_function
 
         return no_info_plain_validator_function(_read) if cls is Part else handler(source)
+
+    def sharded(self: P, split: Split) -> P:
+        """What one rank has of it: its own sizes divided, the width of the stream whole; raises Indivisible."""
+        if split.tp == split.ep == split.cp == 1:
+            return self
+        return variant(self, **self.divided(split), split=self.split * split)
+
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """The fields of which a rank has its share."""
+        if split.tp > 1:
+            raise Indivisible(f"what {type(self).__name__} computes cannot be divided by tp {split.tp}")
+        return {}
+
+    @property
+    def joins(self) -> CostFunction | None:
+        """What makes the results of its ranks whole: as a rule they are summands."""
+        return collective.all_reduce if self.split.tp > 1 else None
+
+    def join(self, p: Pass, name: str, d_model: int, last: str) -> Iterator[Operator]:
+        """The operator of that, in place; none where results are whole."""
+        if self.joins:
+            yield exchange(name, self.joins, p.activation_bytes(d_model), self.split.tp, last)
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Its operators in order, for one pass; they read the residual stream as `x`."""
@@ -98,6 +124,9 @@ class Part(Spec):
     def state_bytes(self, context: Number, precision: Precision) -> Number:
         """Bytes that one sequence holds after `context` tokens."""
         return 0
+
+
+P = TypeVar("P", bound=Part)
 
 
 def _read(value: Any) -> Part:
@@ -170,3 +199,26 @@ def branches(p: Pass, d_model: int, parts: Mapping[str, Part]) -> Iterator[Opera
             yield replace(each, name=f"{label}.{each.name}", uses=uses)
     ends = tuple(f"{label}.{part.operators(p, d_model)[-1].name}" for label, part in parts.items())
     yield elementwise(p, "sum", pointwise.add, d_model, *ends)
+
+
+def exchange(
+    name: str, function: CostFunction, payload: Number, ranks: int, *uses: str, stride: int = 1, out: Number = 0
+) -> Operator:
+    """The operator of a collective of `ranks` that stand `stride` apart; in place if it has no `out`."""
+    return Operator(name, function, {"payload": payload, "ranks": ranks, "stride": stride}, out, uses)
+
+
+def added_up(p: Pass, name: str, width: int, ranks: int, *uses: str) -> Iterator[Operator]:
+    """The all-reduce of `width` elements per new token over neighbouring ranks, in place; none for one."""
+    if ranks > 1:
+        yield exchange(name, collective.all_reduce, p.activation_bytes(width), ranks, *uses)
+
+
+SQUARES_BYTES = 4
+"""A sum of squares, which software keeps in fp32."""
+
+
+def squares_added_up(p: Pass, name: str, sums: int, ranks: int, *uses: str) -> Iterator[Operator]:
+    """The all-reduce of `sums` sums of squares per new token: a norm over what ranks share needs those of all."""
+    if ranks > 1:
+        yield exchange(name, collective.all_reduce, sums * SQUARES_BYTES * p.tokens, ranks, *uses)

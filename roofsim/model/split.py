@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from roofsim.foundation.errors import InputError
@@ -48,3 +49,42 @@ class Split:
     def alone(self) -> bool:
         """Whether it is one device."""
         return self.devices == 1
+
+    @property
+    def groups(self) -> int:
+        """Groups of tp ranks, each with tokens of its own, that have the experts in common."""
+        return max(self.ep // self.tp, 1)
+
+    def __mul__(self, other: Split) -> Split:
+        """What is divided once more."""
+        return Split(**{each.name: getattr(self, each.name) * getattr(other, each.name) for each in fields(self)})
+
+
+class Indivisible(InputError):
+    """A size that so many ranks cannot share."""
+
+
+def divided(what: str, size: int, ranks: int) -> int:
+    """A rank's share of a size; raises Indivisible."""
+    if size % ranks:
+        raise Indivisible(f"{what} {size} is not divisible by tp {ranks}")
+    return size // ranks
+
+
+def replicated(what: str, size: int, ranks: int) -> int:
+    """A rank's share of what is at least one on each, and the same on several if there are fewer than ranks."""
+    if size % ranks and ranks % size:
+        raise Indivisible(f"{what} {size} is neither divisible by tp {ranks} nor divides it")
+    return max(size // ranks, 1)
+
+
+def possible(holds: Callable[[int], object], most: int = 64) -> list[int]:
+    """The numbers of ranks, up to `most`, for which nothing is Indivisible."""
+    found = []
+    for ranks in range(1, most + 1):
+        try:
+            holds(ranks)
+        except Indivisible:
+            continue
+        found.append(ranks)
+    return found

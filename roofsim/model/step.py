@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Literal
 
@@ -63,7 +63,7 @@ class Pass:
     `padding` counts tokens that belong to no sequence, added to reach a size that software is prepared for. Where code
     goes on with the scored positions alone after the last mixer, `scored` is the share of such passes that end in
     scores: all but the last piece of a prompt do not. `begins` is the share of its sequences that were handed in for
-    it.
+    it. A step may hold several groups of sequences that differ in this: `beside` has the others (`together`).
     """
 
     batch: Number
@@ -76,12 +76,61 @@ class Pass:
     padding: Number = 0
     scored: Number | None = None
     begins: Number = 1
+    beside: tuple[Pass, ...] = ()
 
     @cached_property
     def tokens(self) -> Number:
         """New tokens of all sequences, with those that only pad."""
-        return self.batch * self.new + self.padding
+        own = self.batch * self.new + self.padding
+        return sum((each.tokens for each in self.beside), own) if self.beside else own
+
+    @property
+    def groups(self) -> tuple[Pass, ...]:
+        """Its groups of sequences, each as a pass of its own."""
+        return (replace(self, beside=()), *self.beside) if self.beside else (self,)
 
     def activation_bytes(self, width: Number) -> Number:
         """Bytes of a tensor with `width` elements for every new token."""
         return width * self.precision.activations * self.tokens
+
+
+def together(groups: Sequence[Pass]) -> Pass:
+    """One step of several groups of sequences; equal groups are one, and their order does not matter.
+
+    The first is one of prompts, if there is any: software runs the step as it runs a prefill. Where code goes on with
+    the scored positions alone, a group of which all are scored counts as one that ends in scores.
+    """
+    narrows = any(each.scored is not None for each in groups)
+    merged: list[Pass] = []
+    for each in groups:
+        one = replace(each, scored=1) if narrows and each.scored is None else each
+        for i, known in enumerate(merged):
+            if _alike(known, one):
+                merged[i] = replace(known, batch=known.batch + one.batch, padding=known.padding + one.padding)
+                break
+        else:
+            merged.append(one)
+    if len(merged) == 1:
+        return merged[0] if len(groups) > 1 else groups[0]
+    first, *others = sorted(merged, key=_place)
+    return replace(first, beside=tuple(others))
+
+
+def _alike(a: Pass, b: Pass) -> bool:
+    """Whether two groups differ in nothing but how many sequences they are."""
+    sizes = (f.name for f in fields(Pass) if f.name not in ("batch", "padding"))
+    return all(_same(getattr(a, name), getattr(b, name)) for name in sizes)
+
+
+def _same(a: object, b: object) -> bool:
+    plain = isinstance(a, _PLAIN) and isinstance(b, _PLAIN)
+    return a is b or (plain and a == b)
+
+
+_PLAIN = (int, float, str, Precision, tuple)
+
+
+def _place(p: Pass) -> tuple[bool, float, float]:
+    """Prompts come first, and where sizes are plain numbers the larger ones."""
+    new, context = (float(x) if isinstance(x, int | float) else 0.0 for x in (p.new, p.context))
+    return p.phase == "decode", -new, -context

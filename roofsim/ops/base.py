@@ -55,6 +55,7 @@ class Role(StrEnum):
     CONVOLUTION = "convolution", "a short convolution"
     RECURRENCE = "recurrence", "a recurrence over tokens"
     MIX = "mix", "a mix of neighbouring tokens or of two tensors"
+    COLLECTIVE = "collective", "what devices exchange"
 
     EMBEDDING = "embedding", "the look-up of the tokens, which begins a pass"
     PART_NORM = "part_norm", "the norm of the stream before a part; held until the part has returned"
@@ -110,8 +111,9 @@ class Operator:
     `out` is the size of the result in bytes and `uses` names the operators of the same layer whose
     results it reads (`x` is the residual stream): that is enough to know which tensors are alive. `acts_as` is its
     role where that is more than its cost function's, `held` the tokens of each sequence that its cache holds if those
-    are not all of the context, `often` the share of passes that run it at all. Names are for `uses`, weight formats
-    and readers; nothing else looks at them.
+    are not all of the context, `often` the share of passes that run it at all, `group` which group of a step's
+    sequences it is for, where it is not for all. Names are for `uses`, weight formats and readers; nothing else looks
+    at them.
     """
 
     name: str
@@ -123,6 +125,7 @@ class Operator:
     acts_as: Role | None = None
     held: Number | None = None
     often: Number = 1
+    group: int | None = None
 
     @property
     def kind(self) -> Kind:

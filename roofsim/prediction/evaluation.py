@@ -9,12 +9,14 @@ from typing import Any
 
 from roofsim.engine.memory import Held, Memory, peak, timeline
 from roofsim.engine.passes import Later, PassFigures, Stack, bound_number, run_pass, weighted
+from roofsim.engine.tiers import Held as Away
+from roofsim.engine.tiers import Tiered, Tiers, run_tiers
 from roofsim.foundation.arith import Number, at_least, maximum, single
 from roofsim.foundation.errors import UnknownName
 from roofsim.lowering.step import LoweredRow, lower
-from roofsim.model.step import Pass
+from roofsim.model.step import Pass, Precision
 from roofsim.prediction.metrics import METRICS
-from roofsim.prediction.setup import Setup
+from roofsim.prediction.setup import Setup, tier
 from roofsim.prediction.steps import decode, last_piece, late, pieces, prefill, samples
 from roofsim.specs.workload import Workload
 
@@ -42,18 +44,42 @@ class Evaluation:
         """The same workload with other values of parameters, on which it does not depend what kernels there are."""
         return Evaluation(s, self.w, self._lowered)
 
-    def _rows(self, p: Pass) -> Sequence[LoweredRow]:
-        """How one of its passes is lowered: numbers once, whatever the parameters; in all else passes are the same."""
-        key = (p.phase, p.batch, p.new, p.context, p.scored, p.begins)
-        if not all(each is None or isinstance(each, int | float | str) for each in key):
-            return lower(self.s.architecture, self.s.runtime, p, self.s.device)
+    def _rows(self, p: Pass, of: Setup | None = None) -> Sequence[LoweredRow]:
+        """How one of its passes is lowered: numbers once, whatever the parameters; in all else passes are the same.
+
+        `of` is another setup that runs it, that of the processor beside the device.
+        """
+        s = of or self.s
+        key = (s.device.id, p.phase, p.batch, p.new, p.context, p.scored, p.begins)
+        if p.beside or not all(each is None or isinstance(each, int | float | str) for each in key):
+            return lower(s.architecture, s.runtime, p, s.device)
         if key not in self._lowered:
-            self._lowered[key] = lower(self.s.architecture, self.s.runtime, p, self.s.device)
+            self._lowered[key] = lower(s.architecture, s.runtime, p, s.device)
         return self._lowered[key]
+
+    def rows(self, p: Pass) -> tuple[Sequence[LoweredRow], Sequence[LoweredRow]]:
+        """How one of its passes is lowered for the device, and for the processor beside it, if that computes."""
+        beside = self.s.offload.beside if self.s.offload else None
+        there = self._rows(replace(p, precision=self.tiers.precision), beside) if self.tiers and beside else ()
+        return self._rows(p), there
 
     def _run(self, p: Pass, rows: Sequence[LoweredRow] | None = None) -> Later:
         """The figures of one of its passes; `rows` is how it is lowered, where that is known already."""
+        if self.tiers:
+            return run_tiers(self.tiers, p, *self.rows(p))
         return run_pass(self.stack, p, rows or self._rows(p))
+
+    @cached_property
+    def tiers(self) -> Tiers | None:
+        """The device with the memory of its host, where something lies there."""
+        return self.s.tiers(self.w)
+
+    def away(self, tokens: Number) -> Away:
+        """What lies in the memory of the host while each sequence of the batch holds so many tokens."""
+        if self.tiers is None:
+            return Away(0, 0)
+        one = self.tiers.away(tokens, self.precision)
+        return replace(one, state=one.state * self.w.batch)
 
     @cached_property
     def stack(self) -> Stack:
@@ -66,7 +92,7 @@ class Evaluation:
         rows = self._last_rows if self.s.runtime.memory.chunk is None else None
         done = [(times, self._run(p, rows)) for times, p in pieces(self.s, self.w)]
         (times, only), *more = done
-        return weighted(done) if more or not single(times) or times != 1 else only
+        return weighted(done, Tiered if self.tiers else Later) if more or not single(times) or times != 1 else only
 
     @cached_property
     def _last_rows(self) -> Sequence[LoweredRow]:
@@ -119,14 +145,18 @@ class Evaluation:
     def timeline(self) -> list[Held]:
         """What is held beside the weights at each operator of the prefill, of its last piece if it is cut."""
         p = last_piece(self.s, self.w)
-        return timeline(self.s.architecture, self.s.runtime, self._last_rows, p, self.w.batch)
+        return timeline(
+            self.s.architecture, self.s.runtime, self._last_rows, p, self.w.batch, self.away(p.context + p.new).state
+        )
 
     @cached_property
     def held(self) -> Memory:
         """Memory of the prefill, without what the runtime takes beforehand."""
         workspace = self.stack.machine["workspace"] if self.s.runtime.memory.workspace else 0
         p = last_piece(self.s, self.w)
-        return peak(self.s.architecture, self.s.runtime, self.timeline, p, workspace)
+        staged = self.tiers.staging(p.precision) if self.tiers else 0
+        away = self.away(p.context + p.new).weights
+        return peak(self.s.architecture, self.s.runtime, self.timeline, p, workspace + staged, away)
 
     @cached_property
     def memory(self) -> Memory:
@@ -136,16 +166,38 @@ class Evaluation:
             return self.held
         return replace(self.held, reserved=maximum(self.held.reserved, self.s.device.share(share)))
 
+    @property
+    def precision(self) -> Precision:
+        """Bytes per element of what its passes move."""
+        return prefill(self.s, self.w).precision
+
     @cached_property
     def grown(self) -> Number:
-        """Bytes of weights and state after the last generated token."""
-        precision = prefill(self.s, self.w).precision
+        """Bytes of weights and state on the device after the last generated token."""
+        precision = self.precision
         held: Number = self.s.architecture.state_bytes(self.w.prompt + self.w.generate, precision) * self.w.batch
-        return held + self.s.architecture.weight_bytes(precision)
+        away = self.away(self.w.prompt + self.w.generate)
+        return held - away.state + (self.s.architecture.weight_bytes(precision) - away.weights)
+
+    @cached_property
+    def behind(self) -> Number:
+        """Bytes of weights and state in the memory of the host after the last generated token."""
+        away = self.away(self.w.prompt + self.w.generate)
+        return away.weights + away.state
+
+    @property
+    def fits_behind(self) -> Number:
+        """1 if what lies in the memory of the host fits there; else 0."""
+        return at_least(tier(self.s).capacity, self.behind) if self.s.offload else 1
 
     @cached_property
     def fits(self) -> Number:
-        """1 if prefill and generation fit the memory, and the model has positions for them; else 0."""
+        """1 if prefill and generation fit the memories, and the model has positions for them; else 0."""
+        return self.fits_device * self.fits_behind
+
+    @cached_property
+    def fits_device(self) -> Number:
+        """1 if prefill and generation fit the device, and the model has positions for them; else 0."""
         room = self.s.device.share(self.s.runtime.memory.reserve or 1)
         inside = at_least(room, self.held.reserved) * at_least(room, self.grown)
         positions = self.s.architecture.positions
@@ -168,6 +220,7 @@ FIGURES: Mapping[str, Callable[[Evaluation], Number]] = {
     **{f"memory.{f.name}": _reader("memory", f.name) for f in fields(Memory) if f.name != "binding"},
     "memory.held": lambda e: e.held.reserved,
     "memory.grown": lambda e: e.grown,
+    "memory.behind": lambda e: e.behind,
     "memory.capacity": lambda e: e.s.device.capacity,
     "fits": lambda e: e.fits,
 }

@@ -22,7 +22,7 @@ from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.fitted import reach, unsure
 from roofsim.prediction.limits import limits_of
 from roofsim.prediction.metrics import METRICS
-from roofsim.prediction.setup import Setup
+from roofsim.prediction.setup import Setup, computed_in
 from roofsim.specs.calibration import HOST_MATTERS, interval
 from roofsim.specs.workload import Workload
 
@@ -68,11 +68,29 @@ def within(s: Setup, x: Number, sigma: float) -> Interval:
 def with_slopes(s: Setup, w: Workload) -> Setup:
     """The setup with parameters that carry their slopes by their own values on the scale without limits.
 
-    Those that the user has set are certain.
+    Those that the user has set are certain. So do those of a processor beside the device, and the link between them.
     """
-    found = {name: float(x) for name, x in s.machine(w.dtype).parameters.items() if name not in s.parameters}
-    carrying: dict[str, Number] = {name: Dual(x, {name: PARAMETERS[name].stretch(x)}) for name, x in found.items()}
-    return replace(s, parameters={**s.parameters, **carrying})
+    made = replace(s, parameters={**s.parameters, **_carrying(s, w.dtype)})
+    if s.offload is None:
+        return made
+    beside = s.offload.beside
+    if beside:
+        own = _carrying(beside, computed_in(beside.device, w.dtype), BESIDE)
+        beside = replace(beside, parameters={**beside.parameters, **own})
+    return replace(made, offload=replace(s.offload, beside=beside, faster=Dual(1, {LINK: 1.0})))
+
+
+BESIDE, LINK = "beside.", "link"
+"""How the slopes by parameters of the processor beside a device are called, and that by the rate of the link."""
+LINK_SPREAD = 0.2
+"""The standard deviation of the logarithm of the rate that copies reach: 95 % of them are within what CUDA's
+bandwidthTest shows of pageable memory, 6 to 13 GB/s on PCIe 4.0 x16 (the source in `runtimes/llama.cpp.yaml`)."""
+
+
+def _carrying(s: Setup, dtype: str, called: str = "") -> dict[str, Number]:
+    """Parameters that are not set, each with its slope by itself under its name behind what they are `called`."""
+    found = {name: float(x) for name, x in s.machine(dtype).parameters.items() if name not in s.parameters}
+    return {name: Dual(x, {called + name: PARAMETERS[name].stretch(x)}) for name, x in found.items()}
 
 
 def logs(s: Setup, w: Workload, name: str) -> tuple[Any, dict[str, Any]]:
@@ -90,7 +108,16 @@ def _nought(x: Number) -> bool:
 
 
 def variance(s: Setup, slopes: Mapping[str, Number]) -> Number:
-    """The variance that parameters give a logarithm with these derivatives, numbers or arrays."""
+    """The variance that parameters give a logarithm with these derivatives, numbers or arrays.
+
+    A processor beside the device is another machine, whose parameters go with none of the device's.
+    """
+    if s.offload and any(name == LINK or name.startswith(BESIDE) for name in slopes):
+        own = {name: x for name, x in slopes.items() if name != LINK and not name.startswith(BESIDE)}
+        of_link = slopes.get(LINK, 0.0) * LINK_SPREAD
+        known_of = variance(s, own) + of_link * of_link
+        beside = {name.removeprefix(BESIDE): x for name, x in slopes.items() if name.startswith(BESIDE)}
+        return known_of + variance(s.offload.beside, beside) if s.offload.beside else known_of
     c, expected = s.calibration, s.priors
     known = s.fitted.keys() & set(c.covariance.names) if c else set()
     total: Number = c.covariance.variance({name: x for name, x in slopes.items() if name in known}) if c else 0.0

@@ -9,12 +9,12 @@ from roofsim.foundation.units import MAX_COUNT
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.results import Limits, Reason
-from roofsim.prediction.setup import Setup
+from roofsim.prediction.setup import Setup, tier
 from roofsim.prediction.steps import most_tokens, prefill
 from roofsim.specs.workload import Workload
 
-HELD = ("memory.held", "memory.grown")
-"""Figures that must fit."""
+HELD = ("memory.held", "memory.grown", "memory.behind")
+"""Figures that must fit: the first two the device, the last the memory of its host."""
 
 
 def fits(s: Setup, w: Workload) -> bool:
@@ -23,8 +23,10 @@ def fits(s: Setup, w: Workload) -> bool:
 
 
 def _holds(s: Setup, held: Compiled, batch: int, prompt: int, room: float = 1.0) -> bool:
+    """Whether a request fits, in so many times the memory of the device, and in that of the host what lies there."""
     limit = room * float(s.device.share(s.runtime.memory.reserve or 1))
-    return all(size <= limit for size in held.at(batch, prompt))
+    *sizes, behind = held.at(batch, prompt)
+    return all(size <= limit for size in sizes) and (not behind or behind <= float(tier(s).capacity))
 
 
 def _last_prompt(positions: int, w: Workload) -> int:
@@ -82,7 +84,14 @@ def cache_capacity(s: Setup, w: Workload) -> float | None:
     each = s.architecture.state_bytes(2, precision) - s.architecture.state_bytes(1, precision)
     if policy.reserve is None or not each:
         return None
+    return max(cache_room(s, w) // float(each * policy.block) * policy.block, 0.0)
+
+
+def cache_room(s: Setup, w: Workload) -> float:
+    """Bytes for caches and states beside weights and a step of the most tokens, in what a runtime takes of the device.
+
+    One that takes nothing beforehand has the whole device.
+    """
     full = variant(w, prompt=most_tokens(s) or w.prompt)
     held = Evaluation(s, full).held
-    free = float(s.device.share(policy.reserve) - (held.reserved - held.state))
-    return max(free // float(each * policy.block) * policy.block, 0.0)
+    return float(s.device.share(s.runtime.memory.reserve or 1) - (held.reserved - held.state))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from functools import partial
 from math import isclose
 from typing import Any
 
 from roofsim.engine.memory import Memory
-from roofsim.engine.passes import OperatorRow, PassFigures, operators, pass_bound, weighted_operators
+from roofsim.engine.passes import Later, OperatorRow, PassFigures, operators, pass_bound, weighted_operators
+from roofsim.engine.roofline import Bound
+from roofsim.engine.tiers import Tiered, tier_operators
 from roofsim.foundation.arith import Number, single
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
@@ -19,6 +21,7 @@ from roofsim.prediction.evaluation import FIGURES, Evaluation, Request, figure
 from roofsim.prediction.fitted import reach, unsure
 from roofsim.prediction.intervals import Interval, intervals, scatter, with_slopes, within
 from roofsim.prediction.limits import limits_of
+from roofsim.prediction.offload import report
 from roofsim.prediction.places import COUNTS, number_at
 from roofsim.prediction.results import PassPrediction, Prediction, columns
 from roofsim.prediction.setup import Setup
@@ -58,6 +61,8 @@ def predict_request(s: Setup, w: Workload) -> Prediction:
     w = settled(s, w)
     e = Evaluation(s, w)
     found = _prediction(s, w, beyond(e), e.grown, detailed_prefill(e), detailed_decode(e), e.request, e.memory)
+    if s.offload:
+        found = replace(found, offload=report(e))
     return replace(found, _limits=partial(limits_of, s, w), _intervals=partial(intervals, s, w, e))
 
 
@@ -75,16 +80,17 @@ def _prediction(
 
 def detailed_prefill(e: Evaluation) -> PassPrediction:
     """The prefill, with its operators when asked for."""
-    return PassPrediction(
-        **columns(e.prefill), _table=partial(prefill_operators, e), _bound=partial(pass_bound, e.prefill)
-    )
+    return PassPrediction(**columns(e.prefill), _table=partial(prefill_operators, e), _bound=partial(_bound, e.prefill))
 
 
 def detailed_decode(e: Evaluation) -> PassPrediction:
     """The first step after the prompt, with its operators when asked for."""
-    return PassPrediction(
-        **columns(e.decode), _table=partial(decode_operators, e), _bound=partial(pass_bound, e.decode)
-    )
+    return PassPrediction(**columns(e.decode), _table=partial(decode_operators, e), _bound=partial(_bound, e.decode))
+
+
+def _bound(p: Later) -> Bound:
+    """What bounds a pass, on one device or on two processors that wait for each other."""
+    return p.bound if isinstance(p, Tiered) else pass_bound(p)
 
 
 def prefill_operators(e: Evaluation) -> tuple[OperatorRow, ...]:
@@ -114,9 +120,17 @@ def operator_intervals(s: Setup, w: Workload) -> dict[str, tuple[Interval, ...]]
 
 def _operators(e: Evaluation, passes: Sequence[tuple[Number, Pass]]) -> tuple[OperatorRow, ...]:
     """The operators of passes that are each done so often, added up."""
-    done = [(times, tuple(operators(e.stack, p, e.s.basis))) for times, p in passes]
+    done = [(times, tuple(_of_pass(e, p))) for times, p in passes]
     (times, only), *more = done
     return tuple(weighted_operators(done)) if more or times != 1 else only
+
+
+def _of_pass(e: Evaluation, p: Pass) -> Iterable[OperatorRow]:
+    """The operators of one pass."""
+    if e.tiers is None:
+        return operators(e.stack, p, e.s.basis)
+    beside = e.s.offload.beside if e.s.offload else None
+    return tier_operators(e.tiers, p, *e.rows(p), e.s.basis, (beside or e.s).basis)
 
 
 def predict_arrays(s: Setup, w: Workload) -> Prediction:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from roofsim.prediction.offload import Offloaded
+
 Intervals = Mapping[str, tuple[float, float]]
 IntervalBasis = Literal["prior", "calibrated"]
 
@@ -104,6 +106,7 @@ class Prediction:
     assumptions: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     calibration: str | None = None
+    offload: Offloaded | None = None
     _limits: Callable[[], Limits | None] = field(default=of_arrays, repr=False, compare=False)
     _intervals: Callable[[], Intervals | None] = field(default=of_arrays, repr=False, compare=False)
 
@@ -128,6 +131,7 @@ class Prediction:
         steps: Any = maximum(self.workload.generate - 1, 0)
         enough = self.positions is None or self.workload.prompt + steps <= self.positions
         held: tuple[Any, Any] = self.memory.reserved, self.grown
+        enough = enough and (self.offload is None or all(each.fits for each in self.offload.tiers))
         inside: bool | NDArray[np.bool_] = (held[0] <= self.room.bytes) & (held[1] <= self.room.bytes) & enough
         return inside
 
@@ -157,6 +161,7 @@ class Prediction:
                 "decode": _pass_fields(self.decode),
                 "request": columns(self.request),
                 "memory": {"capacity": self.capacity, **memory, "fits": self.fits, "binding": binding},
+                **({"offload": _offload_fields(self.offload)} if self.offload else {}),
                 "limits": columns(self.limits) if self.limits else None,
                 **({"intervals": self.intervals, "basis": self.basis} if self.intervals is not None else {}),
                 "cautions": list(self.cautions),
@@ -171,6 +176,12 @@ def _pass_fields(p: PassPrediction) -> dict[str, Any]:
     names = ("time", "device_time", "idle_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes",
              "bound", "mfu", "mbu", "energy", "operators")  # fmt: skip
     return {name: getattr(p, name) for name in names}
+
+
+def _offload_fields(found: Offloaded) -> dict[str, Any]:
+    """What lies where, and of each pass what binds it."""
+    parts = {name: getattr(found, name) for name in ("prefill", "decode")}
+    return {**columns(found), **{name: each and {**columns(each), "binds": each.binds} for name, each in parts.items()}}
 
 
 def columns(value: Any) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from roofsim import library
 from roofsim.engine.passes import Basis, Stack
 from roofsim.engine.roofline import Machine, machine
+from roofsim.engine.tiers import Link, Placement, Tiers
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import Unsupported
 from roofsim.lowering.step import facts
@@ -22,8 +24,26 @@ from roofsim.specs.products import product_of
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import STORED, StateType, Workload
 
+if TYPE_CHECKING:
+    from roofsim.specs.cluster import Cluster
+
 DEFAULT_RUNTIME = "transformers-4.52-eager"
 """The stack of the SSM-Scope measurements, against which the model is checked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offload:
+    """What of a model lies in the memory of the host, and by what it is computed there, if it is.
+
+    `words` is how it is asked for, `found` that it was looked for: nothing lies there if all fits the device. `faster`
+    is a factor on the rate that the link is taken to reach.
+    """
+
+    words: str
+    placement: Placement
+    beside: Setup | None
+    found: bool = False
+    faster: Number = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +52,8 @@ class Setup:
 
     `parameters` are set for this run, `changes` says in words what a what-if changed in the specs, `near` which
     calibration is not for this setup, but might be transferred to it. `stored` is how weights are stored whatever their
-    sizes are, where these vary.
+    sizes are, where these vary. `cluster` is what the device stands in, where several are used or a price is asked for;
+    `offload` says what does not lie on the device, if something does not.
     """
 
     architecture: Architecture
@@ -44,6 +65,8 @@ class Setup:
     calibration: Calibration | None = None
     near: str = ""
     stored: Precision | None = None
+    cluster: Cluster | None = None
+    offload: Offload | None = None
 
     def machine(self, dtype: str) -> Machine:
         """The numbers that decide time, of the device, the host and the calibration."""
@@ -52,6 +75,34 @@ class Setup:
     def stack(self, dtype: str) -> Stack:
         """What runs a pass with activations in `dtype`."""
         return Stack(self.architecture, self.runtime, self.device, self.machine(dtype))
+
+    def tiers(self, w: Workload) -> Tiers | None:
+        """The device and the processor beside it, where something lies on the host; else None."""
+        if self.offload is None or self.offload.placement == Placement():
+            return None
+        beside = self.offload.beside
+        return Tiers(
+            self.stack(w.dtype),
+            beside.stack(computed_in(beside.device, w.dtype)) if beside else None,
+            beside.precision(w) if beside else self.precision(w),
+            self.offload.placement,
+            self.link,
+        )
+
+    @property
+    def link(self) -> Link:
+        """The way to the memory of the host, as the runtime uses it; raises Unsupported for a device without one."""
+        policy, link = self.runtime.offload, self.device.links.host
+        if link is None:
+            raise Unsupported(
+                f"{self.device.id}: links.host is not stated: the rate at which it is reached from its host"
+            )
+        reached: Number = policy.reaches.value if policy.reaches else 1
+        if self.offload:
+            reached = reached * self.offload.faster
+        crossing = policy.crossing.value if policy.crossing else 0
+        copies_from = policy.copies_from if policy.processor else None
+        return Link(reached * link.value, crossing, policy.streams or "copied", copies_from, policy.experts == "used")
 
     def precision(self, w: Workload) -> Precision:
         """Bytes per element, and how quantised weights are multiplied; raises Unsupported if they cannot be.
@@ -138,3 +189,25 @@ def setup(
         network = network.with_whole_caches()
     chosen = host or found.host
     return Setup(network, found, stack, library.host(chosen) if isinstance(chosen, str) else chosen)
+
+
+def computed_in(processor: Device, dtype: str) -> str:
+    """The dtype in which a processor computes with activations in another: that, or the one it has units for."""
+    return dtype if dtype == "fp32" or dtype in processor.peak.matrix else processor.default_dtype
+
+
+def tier(s: Setup) -> Device:
+    """The processor of the host, whose memory is the tier behind that of the device; raises Unsupported without one."""
+    d, host = s.device, s.host
+    if d.memory.unified:
+        raise Unsupported(
+            f"offload: {d.id} has no second tier of memory: its processor shares the memory of the device, and behind "
+            "it is only the disk"
+        )
+    if host is None or host.processor is None:
+        who = f"host {host.id}" if host else f"{d.id}, which names no host,"
+        raise Unsupported(
+            f"offload: nothing is known of the memory of {who}; use --host, or say "
+            "`processor: ryzen-9-7950x` in its file"
+        )
+    return library.device(host.processor)

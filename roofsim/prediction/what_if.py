@@ -23,7 +23,7 @@ def what_if(found: Setup, changes: Sequence[str]) -> Setup:
     from roofsim.specs.override import changed  # what checks specs takes longer to import than a prediction
 
     by_root: dict[str, list[tuple[str, str]]] = {
-        "device": [], "model": [], "runtime": [], "host": [], "parameters": [],
+        "device": [], "cluster": [], "model": [], "runtime": [], "host": [], "parameters": [],
     }  # fmt: skip
     for change in changes:
         path, equals, value = change.partition("=")
@@ -33,12 +33,15 @@ def what_if(found: Setup, changes: Sequence[str]) -> Setup:
         if root not in by_root:
             raise UnknownName("--set", root, by_root)
         by_root[root].append((rest, value.strip()))
+    if by_root["cluster"] and found.cluster is None:
+        raise InputError("--set cluster: one device is used; name a cluster, or several devices with --tp")
     made = replace(
         found,
         device=changed(found.device, "device", by_root["device"]),
         architecture=changed(found.architecture, "model", by_root["model"]),
         runtime=changed(found.runtime, "runtime", by_root["runtime"]),
         host=changed(found.host, "host", by_root["host"]) if found.host else None,
+        cluster=changed(found.cluster, "cluster", by_root["cluster"]) if found.cluster else None,
         changes=tuple(changes),
     )
     return replace(made, parameters={**_restated(found, made, by_root), **_parameters(found, by_root["parameters"])})

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from roofsim import library
+from roofsim.engine.tiers import Placement
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.units import show
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import outside
+from roofsim.prediction.offload import words_of
 from roofsim.prediction.results import Room, interval_basis
-from roofsim.prediction.setup import Setup
+from roofsim.prediction.setup import Setup, tier
 from roofsim.specs.workload import STORED, Workload
 
 
@@ -39,6 +41,8 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
             )
         dispatch = s.machine(w.dtype)["dispatch"]
         said.append(f"host {s.host.id} ({dispatch * 1e6:.3g} us a kernel)")
+    if s.offload and s.offload.placement != Placement():
+        said.append(f"offload {s.offload.words}: {words_of(s)[1]} in the memory of the host, {tier(s).id}")
     if s.device.memory.usable and s.device.memory.usable.value < s.device.memory.capacity.value:
         usable, all_of_it = (show(float(size), "B") for size in (s.device.capacity, s.device.memory.capacity.value))
         said.append(f"{usable} of {all_of_it} of memory usable")
@@ -49,7 +53,11 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
         said.append(f"no energy: the power that {s.device.id} draws is not published")
     if s.runtime.implementation and not s.architecture.family:
         said.append(f"{s.model_name} has no family: what {s.runtime.implementation} does for some alone is left out")
-    said += [f"unsourced: {each}" for each in map(_unsourced, (s.architecture, s.device, s.runtime, s.host)) if each]
+    said += [
+        f"unsourced: {each}"
+        for each in map(_unsourced, (s.architecture, s.device, s.runtime, s.host, s.cluster))
+        if each
+    ]
     model = s.model_name
     said += [note if note.startswith(model) else f"{model}: {note}" for note in s.architecture.notes]
     said += [f"changed: {change}" for change in s.changes]
@@ -84,6 +92,9 @@ MISFIT = "Does not fit: "
 def beyond(e: Evaluation) -> tuple[str, ...]:
     """All that must be known before a figure of a request is used: first that it does not fit, if it does not."""
     have, positions = room(e.s), e.s.architecture.positions
+    if not float(e.fits_behind):
+        behind, there = (show(float(size), "B") for size in (e.behind, tier(e.s).capacity))
+        return (f"{MISFIT}needs {behind} of {there} in the memory of the host, {tier(e.s).id}", *cautions(e.s, e.w))
     needed = max(float(e.memory.reserved), float(e.grown))
     found = cautions(e.s, e.w)
     if needed > have.bytes:

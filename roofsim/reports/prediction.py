@@ -13,6 +13,7 @@ from roofsim.engine.roofline import Machine
 from roofsim.foundation.arith import Number
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.offload import Offloaded, Parts
 from roofsim.prediction.results import PassPrediction, Prediction, columns
 from roofsim.prediction.words import by
 from roofsim.reports.heading import assumed, heading
@@ -25,6 +26,8 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
     """The request, both passes side by side, memory by part, and the operators."""
     request = replace(request_table(p), title=heading(f"{p.model} on {device}\nwith {runtime}", p.cautions))
     tables = [request, *([interval_table(p)] if p.intervals else []), pass_table(p), memory_table(p)]
+    if p.offload:
+        tables.append(tier_table(p.offload))
     for name, each in (("prefill", p.prefill), ("decode", p.decode)):
         tables.append(operator_table(name, each, everything=operators))
     return [*tables, Table("", (), (), [BASIS, assumed(p.assumptions, p.cautions)])]
@@ -73,6 +76,41 @@ def memory_table(p: Prediction) -> Table:
         ],
         notes,
     )
+
+
+def tier_table(found: Offloaded) -> Table:
+    """What lies where, and how much of the time of each pass goes there."""
+    rows: list[list[object]] = []
+    for each in found.tiers:
+        parts = [_part(of, each.tier) for of in (found.prefill, found.decode)]
+        held = each.weights + each.state
+        rows.append([each.tier, each.name, each.holds, each.weights, each.state, held / each.capacity, *parts])
+    notes = []
+    if found.link and found.prefill and found.decode:
+        rows.append(["link", "", "", None, None, None, found.prefill.link_wait, found.decode.link_wait])
+        moved = " and ".join(
+            f"{Figure(of.link_bytes, 'B')} in {name}"
+            for name, of in (("prefill", found.prefill), ("a step", found.decode))
+        )
+        notes.append(
+            f"Over the link go {moved}, at {Figure(found.link, 'B/s')}; its time is what all else waits for it. "
+            f"Prefill is bound by the {found.prefill.binds}, decode by the {found.decode.binds}. A step takes "
+            f"{found.slowdown:.3g} times as long as on a device with room for all of it."
+        )
+    by = next((each.computes for each in found.tiers if each.tier == "host" and each.computes), None)
+    if by:
+        notes.append(f"The host computes with {by}.")
+    looked = "the fastest division that fits" if found.found else "as asked"
+    title = f"Where it lies: {found.split}, {looked}" if found.link else "Where it lies: all of it fits the device"
+    heads = [Column("tier"), Column("name"), Column("holds"), Column("weights", "B"), Column("state", "B"),
+             Column("of capacity", "%"), Column("prefill", "s"), Column("decode", "s")]  # fmt: skip
+    return Table(title, heads, rows, notes)
+
+
+def _part(of: Parts | None, tier: str) -> float | None:
+    if of is None:
+        return None
+    return of.device_time if tier == "device" else of.processor_time
 
 
 ASKED = ("model", "device", "runtime", "host", "calibration", "basis")

@@ -21,6 +21,7 @@ def find(name: str) -> tuple[str, Any]:
         "hardware": library.device,
         "runtimes": library.runtime,
         "hardware/hosts": library.host,
+        library.CLUSTERS: library.cluster,
     }
     if library.is_published(Path(name)):
         return "models", library.architecture(name)
@@ -46,7 +47,7 @@ def find(name: str) -> tuple[str, Any]:
         raise min(problems, key=lambda item: sum("no such field" in p or "is missing" in p for p in item[1].problems))[
             1
         ]
-    raise UnknownName("models, devices, runtimes and hosts", name, known, file=library.beside(name))
+    raise UnknownName("models, devices, clusters, runtimes and hosts", name, known, file=library.beside(name))
 
 
 def laid_out(kind: str, spec: Any, name: str, dtype: str) -> tuple[list[Table], dict[str, Any]]:
@@ -59,4 +60,6 @@ def laid_out(kind: str, spec: Any, name: str, dtype: str) -> tuple[list[Table], 
         return tables, data
     if kind == "hardware/calibrated":
         return calibration_tables(spec)
+    if kind == library.CLUSTERS:
+        return specs.cluster(spec)
     return specs.runtime(spec) if kind == "runtimes" else specs.plain_spec(kind, spec)

@@ -14,6 +14,7 @@ from roofsim.foundation.schema import Spec, items, plain
 from roofsim.model.architecture import Architecture, describe_part
 from roofsim.model.step import Pass
 from roofsim.reports.table import Column, Table
+from roofsim.specs.cluster import Cluster
 from roofsim.specs.family import Family
 from roofsim.specs.implementation import Implementation
 from roofsim.specs.override import written
@@ -26,7 +27,7 @@ SHOWN = ("gemm", "attention", "scan")
 
 
 def plain_spec(kind: str, spec: Any) -> tuple[list[Table], dict[str, Any]]:
-    """A device, runtime or host: every field, and the source of every number."""
+    """A device, cluster, runtime or host: every field, and the source of every number."""
     rows = [[path, value, source, note] for path, value, source, note in _fields(spec, "")]
     columns = [Column("field"), Column("value", "text"), Column("source"), Column("note")]
     tables = [Table(f"{spec.name} ({spec.id})", columns, rows)]
@@ -35,9 +36,31 @@ def plain_spec(kind: str, spec: Any) -> tuple[list[Table], dict[str, Any]]:
         tables.append(Table("Why", [Column("choice"), Column("reason")], list(explains.items())))
     tables.append(sources(spec))
     return tables, {
-        "kind": {"hardware": "device", "runtimes": "runtime"}.get(kind, "host"),
+        "kind": {"hardware": "device", "runtimes": "runtime", library.CLUSTERS: "cluster"}.get(kind, "host"),
         **written(spec),
     }
+
+
+def cluster(spec: Cluster) -> tuple[list[Table], dict[str, Any]]:
+    """A cluster, and how long messages take in it."""
+    tables, data = plain_spec(library.CLUSTERS, spec)
+    rows: list[list[object]] = []
+    joined = (("in a node", spec.per_node), ("between nodes", spec.nodes))
+    for (where, count), link in zip(joined, spec.links.levels, strict=True):
+        if link:
+            times = [link.latency.value + size / link.rate for size in MESSAGES]
+            rows.append([where, count, link.rate, link.latency.value, link.latency.value * link.rate, *times])
+    columns = [Column("link"), Column("joins", "count"), Column("rate", "B/s"), Column("latency", "s"),
+               Column("half rate at", "B"), *(Column(units.show(size, "B"), "s") for size in MESSAGES)]  # fmt: skip
+    notes = [
+        f"{spec.devices:,} devices at most. Rate: what long messages reach, each way and for each device; a message as "
+        "long as what is sent at it during the latency reaches half. On the right, the time of a message."
+    ]
+    return [tables[0], Table("Messages", columns, rows, notes), *tables[1:]], data
+
+
+MESSAGES = (2**20,)
+"""Bytes of messages of which the time is shown."""
 
 
 def runtime(spec: Runtime) -> tuple[list[Table], dict[str, Any]]:

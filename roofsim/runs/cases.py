@@ -129,7 +129,7 @@ class Reader:
     """Turns runs into cases on one runtime, and keeps what they share: setups, and jobs by their key.
 
     `device` is that of rows that name none, or that name it by the words of its own file; `models` are networks that
-    rows may name so besides those of the library.
+    rows may name so besides those of the library, and a single one is that of rows that name none.
     """
 
     def __init__(
@@ -140,6 +140,7 @@ class Reader:
         self.jobs = Jobs()
         self._device = library.device(device) if isinstance(device, str) else device
         self._host = library.host(host) if isinstance(host, str) else host
+        self._only = models[0] if len(models) == 1 else None
         self._models = {name.lower(): each for each in models for name in (each.id, each.name, *each.aliases) if name}
         self._devices: dict[str, Device] = {}
         self._setups: dict[tuple[str, str], Setup | Skip] = {}
@@ -305,11 +306,12 @@ class Reader:
 
     def _setup(self, model: str, device: Device) -> Setup:
         key = (model, device.id)
-        if not model:
-            raise Skip("the row names no model")
+        only = self._only if not model else None
+        if not model and only is None:
+            raise Skip("the row names no model; say which with --model")
         if key not in self._setups:
             try:
-                network = self._models.get(model.lower()) or network_named(model)
+                network = only or self._models.get(model.lower()) or network_named(model)
                 self._setups[key] = setup(network, device, self.runtime, self._host)
             except RoofsimError as error:
                 self._setups[key] = Skip(str(error).split(";")[0])

@@ -1,4 +1,4 @@
-"""Outputs of other tools as runs: llama-bench, optimum-benchmark, vLLM's benchmarks and start-up logs.
+"""Outputs of other tools as runs: llama-bench, optimum-benchmark, load generators, vLLM's start-up logs.
 
 What a file is shows in its content, not in its name. Anything else is read as a CSV of the schema.
 """
@@ -8,19 +8,19 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import Any
 
 from roofsim.foundation.errors import InputError, SpecError
-from roofsim.foundation.units import MAX_COUNT, finite, whole
+from roofsim.foundation.units import finite
+from roofsim.runs import load_tests
 from roofsim.runs.columns import METRICS
+from roofsim.runs.fields import count, number, run, stated
 from roofsim.runs.reading import Bad, Run, Runs, digest, read_csv, refusal
 from roofsim.specs.json_text import parsed
 from roofsim.specs.text import read_text, regular
-
-N = TypeVar("N", int, float)
 
 MAX_BYTES = 200_000_000
 """Outputs of these tools are a few megabytes; a CSV of the schema may be of any size."""
@@ -34,6 +34,9 @@ def read_runs(path: str, *, skip_bad_rows: bool = False) -> Runs:
     first = head.splitlines()[0] if head.strip() else ""
     if {"n_prompt", "n_gen", "avg_ns"} <= {cell.strip().strip('"') for cell in first.split(",")}:
         return _made(path, skip_bad_rows, llama_bench(csv.DictReader(_text(path).splitlines())))
+    if head.startswith(":::MLLOG"):
+        entries = [parsed(line, path) for line in load_tests.MLPERF.findall(_text(path))]
+        return _made(path, skip_bad_rows, load_tests.mlperf(entries))
     if re.search(r"KV cache size|LLM engine|[Mm]odel (loading|weights) took", _text(path) if _is_log(path) else ""):
         return _made(path, skip_bad_rows, _vllm_log(_text(path)))
     return read_csv(path, skip_bad_rows=skip_bad_rows)
@@ -93,35 +96,6 @@ def _made(path: str, skip_bad_rows: bool, found: Iterator[Run | Bad]) -> Runs:
     return Runs(Path(path).name, digest(path), tuple(runs), tuple(bad))
 
 
-def _count(
-    data: Mapping[str, Any], name: str, default: int | None = None, least: int = 0, most: int = MAX_COUNT
-) -> int:
-    """A whole number; `default`, if there is one, where the file has none. Raises ValueError."""
-    value = data[name] if default is None else data.get(name)
-    if default is not None and (value is None or value == ""):
-        return default
-    return _stated(whole, name, value, least, most)
-
-
-def _number(data: Mapping[str, Any], name: str) -> float:
-    """A number; raises ValueError."""
-    return _stated(finite, name, data[name])
-
-
-def _stated(read: Callable[..., N], name: str, *given: Any) -> N:
-    """What `read` makes of it; its ValueError names the field."""
-    try:
-        return read(*given)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
-
-
-def _run(**fields: Any) -> Run:
-    """A run with what is known; the rest is empty."""
-    empty: dict[str, Any] = dict.fromkeys(Run._fields, "") | dict.fromkeys(("batch", "prompt", "context", "generated"))
-    return Run(**(empty | {"line": 0, "op": "e2e", **fields}))
-
-
 def _from_json(path: str, text: str) -> Iterator[Run | Bad]:
     try:
         data = parsed(text, path)
@@ -135,34 +109,32 @@ def _from_json(path: str, text: str) -> Iterator[Run | Bad]:
         return llama_bench(data if isinstance(data, list) else [data])
     if isinstance(data, dict) and ("report" in data or {"prefill", "decode"} & set(data)):
         return _optimum(path, data)
-    if isinstance(first, dict) and ("mean_ttft_ms" in first or "median_ttft_ms" in first):
-        return (run for each in (data if isinstance(data, list) else [data]) for run in _vllm_serving(each))
-    if isinstance(data, dict) and "avg_latency" in data:
-        raise InputError(
-            f"{path}: vLLM's latency benchmark does not write the model and the lengths; save the result of "
-            "`vllm bench serve --max-concurrency 1` instead"
-        )
-    raise InputError(f"{path}: JSON of no kind that is known: llama-bench, optimum-benchmark, vllm bench serve")
+    if (found := load_tests.reader_of(path, data)) is not None:
+        return found
+    raise InputError(
+        f"{path}: JSON of no kind that is known: llama-bench, optimum-benchmark, vLLM's and SGLang's bench_serving, "
+        "AIPerf, guidellm, inference-perf"
+    )
 
 
 def llama_bench(rows: Any) -> Iterator[Run | Bad]:
     """llama-bench -o csv or json: `pp` is the time of a prompt, `tg` that of so many tokens."""
-    for number, row in enumerate(rows, 2):
-        prompt, generated, depth = (_count(row, name, 0) for name in ("n_prompt", "n_gen", "n_depth"))
+    for line, row in enumerate(rows, 2):
+        prompt, generated, depth = (count(row, name, 0) for name in ("n_prompt", "n_gen", "n_depth"))
         if bool(prompt) == bool(generated):
-            yield Bad(number, "a test of prompt and generation together (-pg) has no single phase; use -p and -n")
+            yield Bad(line, "a test of prompt and generation together (-pg) has no single phase; use -p and -n")
             continue
-        seconds = _number(row, "avg_ns") * 1e-9
+        seconds = number(row, "avg_ns") * 1e-9
         name = Path(str(row["model_filename"])).stem
         flash = str(row.get("flash_attn", "0")).lower()
         notes = [
             "tool=llama-bench",
             f"fa={int(flash in ('1', 'true', 'on'))}",
             f"n_ubatch={row.get('n_ubatch', '')}",
-            f"model_bytes={_count(row, 'model_size', least=1, most=10**15)}B",
+            f"model_bytes={count(row, 'model_size', least=1, most=10**15)}B",
         ]
-        yield _run(
-            line=number,
+        yield run(
+            line=line,
             device=_device(row.get("gpu_info")) or str(row.get("cpu_info") or ""),
             framework=f"llama.cpp b{row.get('build_number', '')} ({row.get('backends', '')})",
             model=_without_format(name),
@@ -210,7 +182,7 @@ def _optimum(path: str, data: Mapping[str, Any]) -> Iterator[Run | Bad]:
     config, report = data["config"], data["report"]
     backend, scenario = config["backend"], config["scenario"]
     shapes, asked = scenario["input_shapes"], scenario.get("generate_kwargs") or {}
-    prompt, generated = _count(shapes, "sequence_length", least=1), _count(asked, "max_new_tokens", 1, least=1)
+    prompt, generated = count(shapes, "sequence_length", least=1), count(asked, "max_new_tokens", 1, least=1)
     gpus = (config.get("environment") or {}).get("gpu") or []
     common = {
         "source": str(data.get("name") or config.get("name") or ""),
@@ -218,7 +190,7 @@ def _optimum(path: str, data: Mapping[str, Any]) -> Iterator[Run | Bad]:
         "framework": f"{backend.get('name', 'pytorch')} {backend.get('version') or ''} (optimum-benchmark)".strip(),
         "model": str(backend["model"]),
         "dtype": str(backend.get("torch_dtype") or backend.get("dtype") or "").removeprefix("torch."),
-        "batch": _count(shapes, "batch_size", 1, least=1),
+        "batch": count(shapes, "batch_size", 1, least=1),
         "prompt": prompt,
     }
     for phase in ("prefill", "decode"):
@@ -228,7 +200,7 @@ def _optimum(path: str, data: Mapping[str, Any]) -> Iterator[Run | Bad]:
         steps = max(generated - 1, 1) if phase == "decode" else 1
         sizes = {"context": prompt, "generated": generated} if phase == "decode" else {"context": 0, "generated": 0}
         for metric, value in _optimum_figures(part, steps):
-            yield _run(**common, **sizes, phase=phase, metric=metric, value=value)
+            yield run(**common, **sizes, phase=phase, metric=metric, value=value)
 
 
 _TO_SI = {"s": 1, "ms": 1e-3, "MB": 1e6, "MiB": 2**20, "kWh": 3.6e6, "J": 1}
@@ -241,18 +213,18 @@ def _optimum_figures(part: Mapping[str, Any], steps: int) -> Iterator[tuple[str,
         yield "latency_s", (_mean(latency)) * _si(latency, "s") / steps
     for key, metric in (("max_allocated", "peak_mem_bytes"), ("max_reserved", "peak_reserved_bytes")):
         if memory.get(key) is not None:
-            yield metric, _number(memory, key) * _si(memory, "MB")
+            yield metric, number(memory, key) * _si(memory, "MB")
     if energy.get("gpu"):  # nought where there is no GPU
-        yield "energy_j", _number(energy, "gpu") * _si(energy, "kWh") / steps
+        yield "energy_j", number(energy, "gpu") * _si(energy, "kWh") / steps
 
 
 def _mean(latency: Mapping[str, Any]) -> float:
     """The mean that is stated, or that of the values."""
     if latency.get("mean") is not None:
-        return _number(latency, "mean")
+        return number(latency, "mean")
     if not latency.get("values"):
         raise ValueError("latency: states neither a mean nor values")
-    return fmean(_stated(finite, "values", each) for each in latency["values"])
+    return fmean(stated(finite, "values", each) for each in latency["values"])
 
 
 def _si(data: Mapping[str, Any], usual: str) -> float:
@@ -261,28 +233,6 @@ def _si(data: Mapping[str, Any], usual: str) -> float:
     if unit not in _TO_SI:
         raise ValueError(f"unit: '{unit}' is not known; one of {', '.join(_TO_SI)}")
     return _TO_SI[unit]
-
-
-def _vllm_serving(data: Mapping[str, Any]) -> Iterator[Run | Bad]:
-    """`vllm bench serve --save-result`: one request at a time is a plain run, more are serving."""
-    done = _count(data, "completed", least=1)
-    prompt, generated = (round(_count(data, name) / done) for name in ("total_input_tokens", "total_output_tokens"))
-    batch = _count(data, "max_concurrency", 0)
-    alone = batch == 1
-    common = {
-        "framework": f"vllm {data.get('backend', '')}",
-        "model": str(data["model_id"]),
-        "op": "e2e" if alone else "e2e_serving",
-        "batch": batch or None,
-        "prompt": prompt,
-        "generated": generated,
-        "note": f"request_rate={data.get('request_rate', '')};requests={done}",
-    }
-    for name, phase in (("ttft", "prefill"), ("tpot", "decode")):
-        stated = next((key for key in (f"median_{name}_ms", f"mean_{name}_ms") if data.get(key) is not None), None)
-        if stated and (phase == "prefill" or generated > 1):  # there is no step after a single token
-            held = prompt if phase == "decode" else 0
-            yield _run(**common, context=held, phase=phase, metric="latency_s", value=_number(data, stated) * 1e-3)
 
 
 def _vllm_log(text: str) -> Iterator[Run | Bad]:
@@ -303,7 +253,7 @@ def _vllm_log(text: str) -> Iterator[Run | Bad]:
     for pattern, metric in patterns:
         match = re.search(pattern, text)
         if match:
-            number = _stated(finite, metric, match[1].replace(",", ""))
+            number = stated(finite, metric, match[1].replace(",", ""))
             # the log says GB and GiB in turn for the same 2^30 bytes
             value = number * {"G": 2**30, "M": 2**20}[match[2]] if metric == "weights_bytes" else number
-            yield _run(**common, line=text[: match.start()].count("\n") + 1, metric=metric, value=value)
+            yield run(**common, line=text[: match.start()].count("\n") + 1, metric=metric, value=value)

@@ -10,12 +10,12 @@ import csv
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from sys import intern
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from roofsim.foundation.errors import InputError, shortened
 from roofsim.foundation.units import MAX_COUNT, finite, parse, parse_count, whole
@@ -61,6 +61,13 @@ def notes(text: str) -> Mapping[str, str]:
     return MappingProxyType({key.strip(): value.strip() for key, equals, value in pairs if equals})
 
 
+def _completed(run: Run, given: Mapping[str, Any]) -> Run:
+    missing = {name: value for name, value in given.items() if getattr(run, name) in (None, "")}
+    if "prompt" in missing and run.phase == "decode" and run.context is None:
+        missing["context"] = missing["prompt"]
+    return run._replace(**missing)
+
+
 class Bad(NamedTuple):
     """A line that cannot be used, and why."""
 
@@ -76,6 +83,14 @@ class Runs:
     digest: str
     runs: tuple[Run, ...]
     bad: tuple[Bad, ...] = ()
+
+    def stating(self, **sizes: object) -> Runs:
+        """The same where rows that do not state `batch`, `prompt`, `generated` or `weight_dtype` have these.
+
+        A step without a stated context holds the prompt.
+        """
+        given = {name: value for name, value in sizes.items() if value is not None}
+        return replace(self, runs=tuple(_completed(run, given) for run in self.runs)) if given else self
 
 
 FLAGS = ("suspect", "host_contended")

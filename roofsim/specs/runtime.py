@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from roofsim.foundation.errors import one_of
 from roofsim.foundation.parameters import Stated, stated
-from roofsim.foundation.quantity import Bytes, Documented, Name, Time
+from roofsim.foundation.quantity import Bytes, Documented, Name, Sourced, Time
 from roofsim.foundation.schema import Extra, Limit, Spec
 from roofsim.foundation.units import MAX_COUNT
 from roofsim.model.step import Latents, Logits, Product
@@ -83,6 +83,9 @@ class HostPolicy(Spec):
     captured: PositiveInt | None = None
     """Most tokens of the graphs that are made beforehand: a prefill of no more replays them piece by piece between its
     calls of attention, what has more is launched."""
+    captured_most: PositiveInt | None = None
+    """Most tokens of them where steps verify drafts, with as many more tokens as each sequence has drafted; without it
+    they do not grow."""
     step_work: NotNegative = 0.0
     """Host time of each step, in launches of a kernel, in which the device has nothing to do."""
     ahead_work: NotNegative | None = None
@@ -118,6 +121,24 @@ class MemoryPolicy(Spec):
     """Tokens that are handed over together: a chunk has equal parts of all their prompts."""
     mixed: bool = False
     """Whether sequences whose prompts are through go on in the same steps, where each takes the room of a token."""
+
+
+class OffloadPolicy(Spec):
+    """What the software does with weights that do not lie on the device."""
+
+    processor: Name | None = None
+    """The runtime that computes, on the processor of the host, with what lies in its memory."""
+    copies_from: PositiveInt | None = None
+    """Tokens of a pass from which it copies such weights to the device and computes there instead."""
+    streams: Literal["copied", "prefetched", "in_place"] | None = None
+    """How weights that lie in the memory of the host are computed with on the device: each layer is copied before it
+    runs (copied), while the layer before runs (prefetched), or kernels read them over the link (in_place)."""
+    experts: Literal["used", "all"] = "used"
+    """Whether the experts that are used are copied, or all of a layer."""
+    reaches: Sourced | None = None
+    """Share of the rate of the link to the host that its copies reach; all of it, if nothing is said."""
+    crossing: Time | None = None
+    """Time that handing over from one processor to the other takes beside the bytes that go along."""
 
 
 class MatrixLibrary(Spec):
@@ -200,6 +221,8 @@ class Runtime(Documented):
     """Kernels that the matrix library adds of its own accord, and what it multiplies in."""
     memory: MemoryPolicy = field(default_factory=MemoryPolicy)
     """What the process holds beside its tensors, and in which pieces prompts go through."""
+    offload: OffloadPolicy = field(default_factory=OffloadPolicy)
+    """What it does with weights that do not lie on the device."""
     parameters: Stated = field(default_factory=dict)
     """Parameters that its kernels have on any device (gemm_efficiency: 0.4; docs/parameters.md lists them), over what a
     device file states for the usual ones."""

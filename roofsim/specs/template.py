@@ -42,12 +42,13 @@ def template(spec: type[Spec], values: Mapping[str, Any], examples: Mapping[str,
 
 
 def required(spec: type[Spec], values: Mapping[str, Any], more: Sequence[str] = ()) -> dict[str, Any]:
-    """Of the values of a file those that must be there, and `more` of its fields."""
+    """Of the values of a file those that must be there, and `more` of its fields by their paths."""
     kept = {}
     for each in fields(spec):
         if each.name in values and (default(each) is MISSING or each.name in more):
             group = _group(spec, each)
-            kept[each.name] = required(group, values[each.name]) if group else values[each.name]
+            below = [path.removeprefix(f"{each.name}.") for path in more if path.startswith(f"{each.name}.")]
+            kept[each.name] = required(group, values[each.name], below) if group else values[each.name]
     return kept
 
 

@@ -110,15 +110,18 @@ class Validation:
 
 def validate(
     path: str, runtime: str | Runtime | None = None, calibration: str | Calibration | None = NONE, *,
-    skip_bad_rows: bool = False, **more: Any,
+    skip_bad_rows: bool = False, stated: Mapping[str, object] | None = None, **more: Any,
 ) -> Validation:  # fmt: skip
     """Predict the rows of a file of runs; `more` is what `validate_runs` takes besides.
+
+    `stated` are sizes and the weight format of rows that state none, by the names that a run has for them.
 
     `calibration` is one by name or path, "auto" for the shipped ones of the devices in the file, or "none": what is
     scored with a fit to these very rows says how well they were fitted, not how well others are predicted. Raises
     InputError if the file cannot be read, lacks a column or has no row that can be predicted.
     """
-    return validate_runs(read_runs(path, skip_bad_rows=skip_bad_rows), runtime, calibration, **more)
+    data = read_runs(path, skip_bad_rows=skip_bad_rows).stating(**(stated or {}))
+    return validate_runs(data, runtime, calibration, **more)
 
 
 STEP = 256

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,10 @@ def one_model() -> list[str]:
     pull = f.elasticity("ttft", "prompt")(prompt=1024, **{"device.memory.bandwidth": 1e11})
     what: roofsim.Sensitivities = roofsim.sensitivity(MODEL, DEVICE, figure="tpot", over=["host"])
     trials: roofsim.Sampled = roofsim.sampling(MODEL, DEVICE, trials=[1, 4], budget="20s", share="copied", prompt=512)
+    drafts: roofsim.Speculated = roofsim.speculate(
+        MODEL, DEVICE, draft="ngram", accept=[0.8, 0.5], draft_tokens=2, rollback="replay", overhead="1ms", prompt=512
+    )
+    assert drafts.row.speedup > 0
     rates: list[float] = [each.tokens_per_second for each in trials.rows]
     assert min(rates) > 0
     paper: roofsim.Report = roofsim.report(MODEL, DEVICE, against=OTHER, prompt=2048, set="device.memory.bandwidth=2x")
@@ -92,7 +97,16 @@ def measured(runs: Path, calibration: Path) -> list[str]:
     same = roofsim.predict(MODEL, MEASURED, STACK, calibration=calibration)
     score: roofsim.Validated = roofsim.validate(runs, calibration=roofsim.calibration(calibration))
     assert p.request == same.request
-    return [repr(each) for each in (fit, score)]
+    trace: roofsim.Traced = roofsim.validate_trace(trace_in(runs.parent), MODEL, DEVICE, passes=1)
+    return [repr(each) for each in (fit, score, trace)]
+
+
+def trace_in(folder: Path) -> Path:
+    """A trace of one kernel."""
+    path = folder / "trace.json"
+    kernel = {"ph": "X", "cat": "kernel", "name": "gemm", "ts": 0, "dur": 100}
+    path.write_text(json.dumps({"traceEvents": [kernel]}), encoding="utf-8")
+    return path
 
 
 def shown() -> list[str]:
@@ -114,6 +128,8 @@ def drawn(folder: Path) -> list[Figure]:
     figures += [mesh.plot("heat"), plots.heat(mesh, "ttft"), roofsim.explain(MODEL, DEVICE).plot(theme="dark")]
     figures += [roofsim.advise(MODEL, device=DEVICE, tpot="50ms").plot()]
     figures += [roofsim.sampling(MODEL, DEVICE, trials=[1, 2], tokens=64).plot()]
+    drafts = roofsim.speculate(MODEL, DEVICE, draft=MODEL, accept="rate=0.5", draft_tokens=2)
+    figures += [drafts.plot(), plots.speculate(drafts, theme="dark")]
     plots.save(figures[0], folder / "roofline.png")
     return figures
 
@@ -121,9 +137,11 @@ def drawn(folder: Path) -> list[Figure]:
 def listed() -> list[str]:
     lists: list[tuple[str, ...]] = [
         roofsim.devices(), roofsim.models(), roofsim.models(kind="ssm", max_size="1B"), roofsim.runtimes(),
-        roofsim.hosts(), roofsim.calibrations(), roofsim.families(),
+        roofsim.hosts(), roofsim.calibrations(), roofsim.families(), roofsim.clusters(),
     ]  # fmt: skip
     sheet: roofsim.Sheet = roofsim.show("Zamba2-1.2B", dtype="fp16")
+    cluster: roofsim.Cluster = roofsim.cluster("dgx-h100")
+    assert cluster.devices > 1
     return [each[0] for each in lists] + [sheet.spec.name]
 
 

@@ -32,9 +32,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory, used: Any) -> Path:
 
 
 def test_what_mypy_reads_runs(runs: Path, tmp_path: Path, used: Any) -> None:
-    fit, score = used.measured(runs, tmp_path / "fitted.yaml")
+    fit, score, trace = used.measured(runs, tmp_path / "fitted.yaml")
     assert fit.startswith("Calibrated(h100-sxm with transformers-5-eager: ")
     assert score.startswith("Validated(")
+    assert trace.startswith("Traced(trace.json: kernels of a prefill 0.0001 s")
 
 
 def test_the_records_are_those_of_the_command_line(runs: Path) -> None:

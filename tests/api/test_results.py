@@ -56,6 +56,10 @@ ASKED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: roofsim.sampling(MODEL, DEVICE, "ideal", trials=[1, 8], budget="5s", prompt=512),
         f"sampling {MODEL} -d {DEVICE} -r ideal --trials 1,8 --budget 5s -p 512",
     ),
+    "speculate": (
+        lambda: roofsim.speculate(MODEL, DEVICE, "ideal", draft="ngram", accept=[0.8, 0.5], batch=2, prompt=512),
+        f"speculate {MODEL} -d {DEVICE} -r ideal --draft ngram --accept 0.8,0.5 -b 2 -p 512",
+    ),
     "show": (lambda: roofsim.show("orin"), "show orin"),
     "show a model": (lambda: roofsim.show("dense:width=1024", dtype="fp16"), "show dense:width=1024 --dtype fp16"),
     "compare": (

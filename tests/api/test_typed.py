@@ -74,7 +74,7 @@ def test_a_function_names_each_of_its_arguments(name: str) -> None:
     assert inspect.Parameter.VAR_KEYWORD not in kinds
 
 
-OF_REQUESTS = ("predict", "limits", "explain", "compile", "sensitivity", "crossover", "search", "sampling")
+OF_REQUESTS = ("predict", "limits", "explain", "compile", "sensitivity", "crossover", "search", "sampling", "speculate")
 SHARED = ("dtype", "weights", "cache", "logits", "host", "calibration", "transfer", "set", "weight_format",
           "cache_dtype", "generate", "batch")  # fmt: skip
 

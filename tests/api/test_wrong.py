@@ -23,6 +23,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "report": {"model": "mamba-130m", "device": "orin", "runtime": "ideal"},
     "explore": {"models": ("mamba-130m",), "device": "orin", "runtime": "ideal"},
     "sampling": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "trials": [1], "tokens": 16},
+    "speculate": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "draft": "ngram", "accept": 0.5},
     "crossover": {"models": ("mamba-130m", "mamba-370m"), "device": "orin", "runtime": "ideal", "longest": 64},
     "compare": {"models": ("mamba-130m",), "device": "orin", "runtime": "ideal"},
     "sweep": {"models": ("mamba-130m",), "device": "orin", "runtime": "ideal", "figures": "memory_peak"},
@@ -31,10 +32,12 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "search": {"family": "dense", "device": "orin", "runtime": "ideal", "over": {"depth": [8]}},
     "calibrate": {"runs": ("no.csv",), "device": "orin", "runtime": "ideal"},
     "validate": {"runs": "no.csv"},
+    "validate_trace": {"trace": "no.json", "model": "mamba-130m", "device": "orin", "runtime": "ideal"},
     "device": {"name": "orin"},
     "architecture": {"name": "mamba-130m"},
     "runtime": {"name": "ideal"},
     "host": {"name": "desktop"},
+    "cluster": {"name": "dgx-h100"},
     "calibration": {"name": "rtx-4090@ssm-scope"},
     "show": {"name": "orin"},
     "download": {"name": "no name on the Hub"},
@@ -43,6 +46,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "families": {},
     "runtimes": {},
     "hosts": {},
+    "clusters": {},
     "calibrations": {},
 }
 """Arguments with which each function can be asked, as cheap as they come."""

@@ -42,6 +42,7 @@ def test_commands_complete():
         ("show ", "hardware"),
         ("show ", "runtimes"),
         ("show ", "hardware/hosts"),
+        ("show ", "hardware/clusters"),
         ("predict mamba2-780m -d ", "hardware"),
         ("predict mamba2-780m --device ", "hardware"),
         ("crossover --device ", "hardware"),
@@ -137,7 +138,7 @@ SET = "predict Falcon-H1-0.5B -d orin --set "
 
 
 def test_paths_of_changes_complete_step_by_step():
-    assert completed(SET) == {"device.", "model.", "runtime.", "host.", "parameters."}
+    assert completed(SET) == {"device.", "cluster.", "model.", "runtime.", "host.", "parameters."}
     assert completed(f"{SET}device.mem") == {"device.memory."}
     assert completed(f"{SET}device.memory.c") == {"device.memory.capacity="}
     assert completed(f"{SET}host.") == {"host.dispatch="}
@@ -153,6 +154,13 @@ def test_paths_are_those_of_the_specs_on_the_line():
     steps = {"mixer", "ffn", "parallel", "gated_mlp"}
     assert completed(f"{SET}model.layers.hybrid.") == {f"model.layers.hybrid.{each}." for each in steps}
     assert "model.layers.hybrid.mixer.ssm.d_state=" in completed(f"{SET}model.layers.hybrid.mixer.ssm.")
+
+
+def test_paths_of_a_cluster_are_those_of_the_one_that_a_device_stands_in():
+    line = "predict x -d h100-sxm --set cluster."
+    assert {"cluster.nodes=", "cluster.links."} <= completed(line)
+    assert offered(f"{line}links.between.b") == {"cluster.links.between.bandwidth=": "50.0 GB/s"}
+    assert completed("predict x -d rtx-3060 --set cluster.") == set()
 
 
 def test_without_specs_on_the_line_those_of_some_are_shown():

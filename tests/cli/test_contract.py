@@ -238,11 +238,11 @@ def test_lengths_of_limits_are_those_asked_for_in_order(data):
     assert [each["prompt"] for each in found["memory"]] == [1024, 1536, 2048, 4096]
 
 
-@pytest.mark.parametrize("name", ["devices", "models", "runtimes"])
+@pytest.mark.parametrize("name", ["devices", "models", "runtimes", "clusters"])
 def test_a_list_holds_every_shipped_spec(data, name):
     from roofsim import library
 
-    kind = {"devices": "hardware"}.get(name, name)
+    kind = {"devices": "hardware", "clusters": "hardware/clusters"}.get(name, name)
     listed = {each["id"] for each in data(name)[name]}
     assert {each.partition("@")[0] for each in listed} == set(library.names(kind))
     for each in listed:

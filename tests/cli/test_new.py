@@ -13,8 +13,9 @@ import pytest
 from roofsim import library
 from roofsim.cli.new import KINDS, command
 from roofsim.foundation.described import meanings
-from roofsim.foundation.schema import Spec, variant
+from roofsim.foundation.schema import Spec, items, variant
 from roofsim.model.architecture import Architecture, Published, Stored, Stretch
+from roofsim.specs.cluster import Cluster
 from roofsim.specs.device import Device
 from roofsim.specs.files import build, mapping
 from roofsim.specs.host import Host
@@ -23,13 +24,16 @@ from roofsim.specs.template import WIDTH, template
 
 LOAD: dict[str, Any] = {
     "device": library.device, "model": library.architecture, "runtime": library.runtime, "host": library.host,
+    "cluster": library.cluster,
 }  # fmt: skip
-CLASSES: dict[str, type[Spec]] = {"device": Device, "model": Architecture, "runtime": Runtime, "host": Host}
+CLASSES: dict[str, type[Spec]] = {"device": Device, "model": Architecture, "runtime": Runtime, "host": Host,
+                                  "cluster": Cluster}  # fmt: skip
 USES = {
     "device": "predict mamba-130m -d {}",
     "model": "predict {} -d orin",
     "runtime": "predict mamba-130m -d orin -r {}",
     "host": "predict mamba-130m -d orin --host {}",
+    "cluster": "show {}",
 }
 
 
@@ -39,7 +43,8 @@ def test_the_file_loads_as_it_is_printed_and_predicts_and_is_unsourced(roofsim, 
     made = LOAD[kind]("mine.yaml")
     assert made.name == "mine"
     assert made.unsourced == ("",)
-    assert "unsourced: all of mine" in " ".join(roofsim(USES[kind].format("mine.yaml")).split())
+    said = " ".join(roofsim(USES[kind].format("mine.yaml")).split())
+    assert ("unsourced: all of mine" if kind != "cluster" else "None: nothing says where") in said
     assert "mine" in roofsim("show mine.yaml")
 
 
@@ -159,7 +164,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(refused, here):
         ("new device ''", "'' cannot be a name"),
         ("new device mine --from rtx-409", "devices: no 'rtx-409'; nearest: rtx-4090"),
         ("new model mine --from rtx-4090", "no 'rtx-4090'"),
-        ("new gpu mine", "'gpu' is not one of 'device', 'model', 'runtime', 'host'"),
+        ("new gpu mine", "'gpu' is not one of 'device', 'model', 'runtime', 'host', 'cluster'"),
     ],
 )
 def test_what_cannot_be_made_is_refused(refused, line, said):
@@ -178,13 +183,29 @@ def test_the_example_of_a_device_is_sourced_no_more(roofsim, here):
     assert made.memory.bandwidth.value == library.device("rtx-4090").memory.bandwidth.value
 
 
-@pytest.mark.parametrize(("kind", "begun", "whole"), [("device", "h100-s", "h100-sxm"), ("runtime", "ide", "ideal")])
+@pytest.mark.parametrize(("kind", "begun", "whole"), [("device", "h100-s", "h100-sxm"), ("runtime", "ide", "ideal"),
+                                                     ("cluster", "dgx-h", "dgx-h100")])  # fmt: skip
 def test_what_a_file_may_be_like_completes_to_its_kind(kind, begun, whole):
     context = click.Context(command, info_name="new")
     context.params["kind"] = kind
     (option,) = [each for each in command.params if each.name == "origin"]
     assert whole in [each.value for each in option.type.shell_complete(context, option, begun)]
     assert "mamba2-780m" not in [each.value for each in option.type.shell_complete(context, option, "mamba2-7")]
+
+
+def test_a_cluster_to_start_from_has_its_links(roofsim, here):
+    roofsim("new cluster mine -q")
+    assert library.cluster("mine.yaml").links == without_source(library.cluster("dgx-h100").links)
+    roofsim("new cluster pair --from 2x-dgx-spark -q")
+    assert library.cluster("pair.yaml").links.between == library.cluster("2x-dgx-spark").links.between
+
+
+def without_source(links):
+    def bare(link):
+        stripped = {name: variant(x, source="", note="") for name, x in items(link) if hasattr(x, "source")}
+        return variant(link, **stripped)
+
+    return variant(links, node=bare(links.node), between=bare(links.between))
 
 
 def test_a_name_without_its_ending_is_told_that_there_is_a_file(roofsim, refused, here):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -222,3 +223,79 @@ def test_of_more_configurations_than_are_predicted_some_are_evenly_spread(csv_of
     assert sorted(row["prompt"] for row in found["rows"]) == [64, 64, 192, 192, 320, 320]
     assert found["skipped"] == {"of 5 configurations 3 are predicted; --where chooses others": 4}
     assert data(f"validate {name} --where 'prompt_len < 200'")["scored"] == 6
+
+
+# --- traces of a profiler, and files that leave open what was measured ---
+
+
+@pytest.fixture
+def trace(here):
+    kernels = [
+        {"ph": "X", "cat": "kernel", "name": "nvjet_tst_64x8", "ts": i, "dur": 10.0} for i in range(169)
+    ]  # fmt: skip
+    (here / "trace.json").write_text(json.dumps({"traceEvents": kernels}))
+
+
+TRACED = "validate trace.json -m Qwen2.5-0.5B -d h100-sxm -r transformers-5-eager -p 512"
+
+
+def test_a_trace_is_held_against_the_kernels_of_such_a_pass(trace, roofsim, data):
+    shown = roofsim(TRACED)
+    assert "kernels of the trace" in shown
+    assert "decoder: q_proj" in shown
+    found = data(TRACED)
+    product = next(g for g in found["groups"] if g["group"] == "product")
+    assert (product["launches"], product["predicted_launches"]) == (169, 169)
+    assert product["measured"] == pytest.approx(169e-5)
+    assert product["error"] == pytest.approx(product["predicted"] / product["measured"] - 1)
+    step = data(f"{TRACED} --phase decode -b 4")
+    assert step["phase"] == "decode"
+    assert step["predicted"] < found["predicted"]
+    assert data(f"{TRACED} --passes 169")["groups"][1]["measured"] == pytest.approx(1e-5)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("validate trace.json -d h100-sxm", "say what ran with one --model"),
+        ("validate trace.json -m Qwen2.5-0.5B", "and --device"),
+        (f"{TRACED} --where 'batch == 1'", "--where is for files of runs"),
+        (f"{TRACED} --plot x.svg", "--plot is for files of runs"),
+        (f"{TRACED} --passes 0", "--passes"),
+        (f"{TRACED} --phase warm-up", "warm-up"),
+        (f"{TRACED} --weights banana", "banana"),
+        ("validate stage.json --phase decode", "--phase and --passes are for traces"),
+    ],
+)
+def test_a_trace_that_is_not_told_enough_is_refused(trace, here, refused, line, reason):
+    (here / "stage.json").write_text(json.dumps(STAGE))
+    assert reason in refused(line)
+
+
+STAGE = {
+    "load_summary": {"count": 10, "concurrency": 1},
+    "successes": {
+        "count": 10,
+        "latency": {"time_to_first_token": {"mean": 0.04}, "time_per_output_token": {"mean": 0.008}},
+        "prompt_len": {"mean": 1024.0},
+        "output_len": {"mean": 128.0},
+    },
+}
+
+
+def test_what_a_file_does_not_state_is_said_beside_it(here, data, refused):
+    (here / "stage.json").write_text(json.dumps(STAGE))
+    line = "validate stage.json -d h100-sxm -r vllm"
+    assert "the row names no model; say which with --model" in refused(line)
+    rows = data(f"{line} -m Llama-3.1-8B --rows")["rows"]
+    assert {(r["model"], r["phase"], r["prompt"]) for r in rows} == {
+        ("Llama-3.1-8B", "prefill", 1024), ("Llama-3.1-8B", "decode", 1024)
+    }  # fmt: skip
+    fp8 = data(f"{line} -m Llama-3.1-8B --weights fp8 --rows")["rows"]
+    assert [a["predicted"] > b["predicted"] for a, b in zip(rows, fp8, strict=True)] == [True, True]
+    log = [("effective_scenario", "SingleStream"), ("result_first_token_mean_latency_ns", 4e7),
+           ("result_time_to_output_token_mean", 8e6)]  # fmt: skip
+    lines = [":::MLLOG " + json.dumps({"key": key, "value": value}) for key, value in log]
+    (here / "detail.txt").write_text("\n".join(lines))
+    same = data("validate detail.txt -d h100-sxm -r vllm -m Llama-3.1-8B -p 1024 -g 128 --rows")["rows"]
+    assert [r["predicted"] for r in same] == [pytest.approx(r["predicted"]) for r in rows]

@@ -92,7 +92,7 @@ def documented() -> Iterator[tuple[str, str]]:
     yield from ((f"mixers/{kind}.md", kind) for kind in PARTS)
     yield from (("parameters.md", name) for name in PARAMETERS)
     for kind, page in (("hardware", "devices.md"), ("hardware/hosts", "devices.md"), ("models", "models.md"),
-                       ("runtimes", "runtimes.md")):  # fmt: skip
+                       ("runtimes", "runtimes.md"), ("hardware/clusters", "clusters.md")):  # fmt: skip
         yield from ((page, name) for name in library.names(kind))
 
 

@@ -482,6 +482,10 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
     "compare": (f"compare {MODEL} -d {DEVICE}", ["-p", "-b", "-g", "-r", "--max-ttft", "--min-tps", "--sort"]),
     "sweep": (f"sweep {MODEL} -d {DEVICE}", ["-p", "-b", "--where", "--derive", "--figures", "--sample", "--weights"]),
     "sampling": (f"sampling {MODEL} -d {DEVICE}", ["-n", "-g", "-p", "--budget", "--share"]),
+    "speculate": (
+        f"speculate {MODEL} -d {DEVICE} --draft ngram --accept 0.5",
+        ["--draft", "--accept", "-k", "-p", "-b", "-g", "--draft-weights", "--rollback", "--overhead"],
+    ),
     "crossover": (f"crossover {MODEL} mamba2-780m -d {DEVICE}", ["-m", "-b", "-g", "--longest", "-r"]),
     "roofline": (f"roofline {MODEL} -d {DEVICE}", ["-p", "-b", "--dtype", "-r"]),
     "models": ("models", ["--min-size", "--max-size", "--kind", "--family"]),

@@ -1,4 +1,4 @@
-"""What holds for every device and host that ships, in every mode."""
+"""What holds for every device, cluster and host that ships, in every mode."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import pytest
 from roofsim import library
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.schema import plain
+from roofsim.specs.cluster import Cluster
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.workload import DTYPE_BYTES
 
 DEVICES = list(library.all_devices())
 HOSTS = [library.host(name) for name in library.names("hardware/hosts")]
+CLUSTERS = [library.cluster(name) for name in library.names("hardware/clusters")]
 RUNTIMES = [library.runtime(name) for name in library.names("runtimes")]
 every_device = pytest.mark.parametrize("device", DEVICES, ids=lambda device: device.id)
 
@@ -29,7 +31,7 @@ def sources(value: Any) -> Iterator[str]:
             yield from sources(each)
 
 
-@pytest.mark.parametrize("spec", [*DEVICES, *HOSTS, *RUNTIMES], ids=lambda spec: spec.id)
+@pytest.mark.parametrize("spec", [*DEVICES, *HOSTS, *RUNTIMES, *CLUSTERS], ids=lambda spec: spec.id)
 def test_every_number_has_a_source_that_the_file_names(spec: Any) -> None:
     assert set(sources(plain(spec))) <= set(spec.sources)
 
@@ -38,6 +40,11 @@ def test_every_number_has_a_source_that_the_file_names(spec: Any) -> None:
 def test_every_source_of_a_device_is_used_by_a_number_in_one_of_its_modes(name: str) -> None:
     modes = [device for device in DEVICES if device.id.partition("@")[0] == name]
     assert {source for device in modes for source in sources(plain(device))} == set(modes[0].sources)
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS, ids=lambda cluster: cluster.id)
+def test_every_source_of_a_cluster_is_used(cluster: Cluster) -> None:
+    assert set(sources(plain(cluster))) == set(cluster.sources)
 
 
 @every_device

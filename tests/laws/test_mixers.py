@@ -69,6 +69,7 @@ EXAMPLES: Mapping[str, Mapping[str, st.SearchStrategy[Any]]] = {
     "moe": MOE,
     "dense_and_moe": {"mlp": nested("gated_mlp", {"width": ONE}), "moe": nested("moe", MOE)},
     "layer_embedding": {"width": ONE, "vocab": ONE},
+    "draft_input": {"inputs": ONE},
     "rwkv_mlp": {"d_in": st.just(D_MODEL), "width": ONE, "receptance": SWITCH},
 }  # fmt: skip
 LOOKED_UP = ("layer_embedding",)

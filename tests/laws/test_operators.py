@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from roofsim.engine.symbolic import cost_expressions
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.nomenclature import SYMBOLS
-from roofsim.model import architecture  # noqa: F401 - loads every operator
-from roofsim.ops import attention, gemm, pairs, scan
+from roofsim.model import architecture  # noqa: F401 - loads the operators of models
+from roofsim.ops import attention, collective, gemm, pairs, scan  # noqa: F401 - collectives are between models
 from roofsim.ops.base import REGISTER
 
 COLUMNS = [each.name for each in fields(Cost)]

@@ -261,7 +261,9 @@ def test_published_configs_give_rise_to_few_notes(path: Path) -> None:
 
 def test_layers_that_predict_further_tokens_are_noted(path: Path) -> None:
     path.write_text(json.dumps({**CONFIGS["Qwen/Qwen2.5-0.5B-Instruct"], "num_nextn_predict_layers": 1}))
-    assert read_config(path).notes == ("num_nextn_predict_layers: layers that predict further tokens are not counted",)
+    read = read_config(path)
+    assert read.notes == ("num_nextn_predict_layers: layers that predict further tokens are not counted",)
+    assert read.values["mtp_modules"] == 1
 
 
 def test_a_field_that_is_left_aside_changes_nothing(path: Path) -> None:

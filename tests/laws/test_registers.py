@@ -20,7 +20,7 @@ from roofsim.lowering import eager, fused
 from roofsim.lowering import step as lowering
 from roofsim.model.part import PARTS, Part
 from roofsim.model.step import Pass
-from roofsim.ops import attention
+from roofsim.ops import attention, collective  # noqa: F401 - collectives are between models
 from roofsim.ops.base import REGISTER, Kind, Role
 from roofsim.prediction.evaluation import FIGURES, Evaluation
 from roofsim.prediction.setup import setup
@@ -30,12 +30,14 @@ MODELS = [library.architecture(name) for name in library.names("models")]
 RUNTIMES = [library.runtime(name) for name in library.names("runtimes")]
 WHAT_IF = {attention.block_sparse_attention}
 """Operators that no published model runs: attention's `block` and `blocks` are for what-ifs."""
+EXCHANGES = {function for function, kind in REGISTER.items() if kind == "collective"}
+"""Operators that stand between the devices among which a model is divided."""
 USED = {each.function for model in MODELS for row in model.rows(Pass(1, 1, 0)) for each in row.operators}
 
 
 @pytest.mark.parametrize("function", REGISTER, ids=lambda function: function.__name__)
 def test_every_operator_is_run_by_a_shipped_model_and_every_size_of_it_has_a_symbol(function: object) -> None:
-    assert function in USED or function in WHAT_IF
+    assert function in USED | WHAT_IF | EXCHANGES
     assert set(inspect.signature(function).parameters) <= set(SYMBOLS)
     assert REGISTER[function] in get_args(Kind)
     assert inspect.getdoc(function)
@@ -82,7 +84,10 @@ def test_every_implementation_is_named_and_every_family_in_it_is_that_of_a_shipp
 
 def test_every_role_is_that_of_an_operator_of_a_shipped_model_and_says_what_it_means() -> None:
     roles = {each.role for model in MODELS for row in model.rows(Pass(1, 1, 0)) for each in row.operators}
-    assert {role for role in Role if role.meaning} - roles == {Role.EXPERT}  # experts are the first or last product
+    assert {role for role in Role if role.meaning} - roles == {
+        Role.EXPERT,
+        Role.COLLECTIVE,
+    }  # experts' products are the first or last
 
 
 def test_every_rule_of_a_lowering_is_for_a_registered_operator() -> None:

@@ -23,6 +23,7 @@ LOADERS: dict[str, Callable[[str], Spec]] = {
     "models": library.architecture,
     "runtimes": library.runtime,
     "hardware/hosts": library.host,
+    "hardware/clusters": library.cluster,
     "hardware/calibrated": library.calibration,
 }
 SHIPPED = [(kind, name) for kind in LOADERS for name in library.names(kind)]

@@ -235,11 +235,13 @@ def test_a_number_too_long_to_print_is_refused(sign: str, tmp_path: Path) -> Non
         ("hardware", "rtx-4090", "memory.bandwidth.source"),
         ("hardware", "h100-sxm", "parameters.gemm_efficiency.source"),
         ("hardware/hosts", "desktop", "dispatch.source"),
+        ("hardware/clusters", "dgx-h100", "links.node.latency.source"),
         ("runtimes", "cuda-graph", "host.replay.source"),
     ],
 )
 def test_a_source_that_the_file_does_not_list_is_refused(spec_file: Write, kind: str, name: str, field: str) -> None:
-    load = {"hardware": library.device, "hardware/hosts": library.host, "runtimes": library.runtime}[kind]
+    load = {"hardware": library.device, "hardware/hosts": library.host, "runtimes": library.runtime,
+            "hardware/clusters": library.cluster}[kind]  # fmt: skip
     path = spec_file(kind, name, {field: "hearsay"})
     with pytest.raises(SpecError, match="'hearsay' is not in sources"):
         load(str(path))

@@ -16,6 +16,7 @@ LOADERS = {
     "models/families/scaling": library.scaling_law,
     "runtimes": library.runtime,
     "hardware/hosts": library.host,
+    "hardware/clusters": library.cluster,
     "hardware/calibrated": library.calibration,
     "hardware/priors": library.population,
     "runtimes/implementations": library.implementation,

@@ -17,6 +17,7 @@ SHIPPED: list[Spec] = [
     *map(library.architecture, library.names("models")),
     *map(library.runtime, library.names("runtimes")),
     *map(library.host, library.names("hardware/hosts")),
+    *map(library.cluster, library.names("hardware/clusters")),
 ]
 
 

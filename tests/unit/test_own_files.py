@@ -37,12 +37,15 @@ QUANTITIES = [
     ("hardware", "rtx-4090", "price", "1599 USD"),
     ("hardware", "h100-sxm", "parameters.gemm_efficiency", 0.5),
     ("hardware/hosts", "desktop", "dispatch", "12 us"),
+    ("hardware/clusters", "dgx-h100", "links.node.bandwidth", "450 GB/s"),
+    ("hardware/clusters", "dgx-h100", "links.between.efficiency", 0.9),
+    ("hardware/clusters", "dgx-h100", "price_per_hour", "20 USD/h"),
     ("runtimes", "cuda-graph", "host.launch", "20 us"),
     ("runtimes", "llama.cpp", "memory.context", "300 MB"),
 ]
 LOAD: Mapping[str, Callable[[str], Any]] = {
     "hardware": library.device, "hardware/hosts": library.host, "runtimes": library.runtime,
-    "models": library.architecture,
+    "models": library.architecture, "hardware/clusters": library.cluster,
 }  # fmt: skip
 
 
@@ -72,7 +75,13 @@ def without_sources(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("hardware", "rtx-4090"), ("hardware/hosts", "desktop"), ("runtimes", "cuda-graph")]
+    ("kind", "name"),
+    [
+        ("hardware", "rtx-4090"),
+        ("hardware/hosts", "desktop"),
+        ("runtimes", "cuda-graph"),
+        ("hardware/clusters", "dgx-h100"),
+    ],
 )
 def test_a_file_without_any_source_is_the_same_spec_and_says_so(kind: str, name: str, tmp_path: Path) -> None:
     path = tmp_path / f"{name}.yaml"

@@ -60,7 +60,7 @@ def test_what_is_shown_parses_back_within_the_digits_shown(value: float, unit: s
     assert parse(show(sign * value, unit, digits), unit) == pytest.approx(sign * value, rel=0.5001 * 10 ** (1 - digits))
 
 
-@given(value=st.floats(1e-17, 1e20), unit=st.sampled_from([u for u in NAMED if u != "USD"]))
+@given(value=st.floats(1e-17, 1e20), unit=st.sampled_from([u for u in NAMED if not u.startswith("USD")]))
 def test_what_is_shown_has_three_digits_and_a_prefix_that_leaves_one_to_three_before_the_point(
     value: float, unit: str
 ) -> None:

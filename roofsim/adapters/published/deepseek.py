@@ -75,6 +75,8 @@ class DeepSeek(Latent):
     n_shared_experts: Extra = 0
     num_experts_per_tok: Size
     first_k_dense_replace: Extra = 0
+    n_group: Size | None = None
+    topk_group: Size | None = None
 
     def layer(self, i: int) -> tuple[str, list[Part]]:
         """Latent attention, and an MLP or experts."""
@@ -83,6 +85,8 @@ class DeepSeek(Latent):
         moe = {"kind": "moe", "experts": self.n_routed_experts, "top_k": self.num_experts_per_tok,
                "width": self.moe_intermediate_size,
                "shared_width": self.n_shared_experts * self.moe_intermediate_size or None}  # fmt: skip
+        if self.n_group and self.topk_group and self.n_group > 1:
+            moe |= {"expert_groups": self.n_group, "group_limit": self.topk_group}
         return "moe", [self.latent_attention(), moe]
 
     def dense_layers(self, i: int) -> int:

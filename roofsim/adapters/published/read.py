@@ -94,8 +94,10 @@ def read_config(path: Path) -> Published:
         notes.append(f"its config.json in the local Hugging Face cache, snapshot {stored[1][: hub.HASH]}")
     family = kind.removesuffix("_text")
     window = {} if values.get("positions") else _window(fields)
-    ignored = [each for each in ignored if not (window and each == POSITIONS)]
-    values = {"name": name, "id": id_, "family": family, **window, **values, "sources": {"config": source}}
+    ignored = [each for each in ignored if not (window and each == POSITIONS) and each not in FURTHER]
+    further = sum(fields[each] for each in FURTHER if isinstance(fields.get(each), int))
+    drafts = {"mtp_modules": further} if further > 0 else {}
+    values = {"name": name, "id": id_, "family": family, **window, **drafts, **values, "sources": {"config": source}}
     for at in {id(each): each for each in (outer, fields)}.values():
         if said := at.get(QUANTISED):
             values["stored"] = _stored(said, build(Architecture, values, str(file)), file)

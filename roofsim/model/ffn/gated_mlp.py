@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from roofsim.foundation.schema import Extra, Size
-from roofsim.model.part import Parameters, Part, elementwise, linear
+from roofsim.model.part import Parameters, Part, elementwise, linear, squares_added_up
+from roofsim.model.split import Split, divided
 from roofsim.model.step import Pass
 from roofsim.ops import pointwise
 from roofsim.ops.base import Operator, Role
@@ -26,6 +27,10 @@ class GatedMlp(Part):
     lora_rank: Extra = 0
     inner_norm: bool = False
 
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """The width between the matrices; the adapter keeps its rank."""
+        return {"width": divided("width", self.width, split.tp)}
+
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Gate and up, their product, down."""
         roles = {"gate_proj": Role.FFN_GATE, "up_proj": Role.FFN_UP}
@@ -43,11 +48,12 @@ class GatedMlp(Part):
             ops.append(elementwise(p, "lora", pointwise.add, 2 * self.width, *halves, "lora_b"))
             halves = ["lora"]
         ops.append(elementwise(p, "gate", pointwise.gated_activation, self.width, *halves))
+        last = "gate"
         if self.inner_norm:
-            ops.append(elementwise(p, "inner_norm", pointwise.rms_norm, self.width, "gate", weights=True))
-        last = ops[-1].name
-        ops.append(linear(p, "down_proj", self.width, d_model, last, bias=self.bias, acts_as=Role.FFN_OUT))
-        return ops
+            ops += squares_added_up(p, "inner_sums", 1, self.split.tp, last)
+            ops.append(elementwise(p, "inner_norm", pointwise.rms_norm, self.width, last, weights=True))
+            last = "inner_norm"
+        return [*ops, linear(p, "down_proj", self.width, d_model, last, bias=self.bias, acts_as=Role.FFN_OUT)]
 
     def parameters(self, d_model: int) -> Parameters:
         """The three matrices, their biases and the adapter."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from roofsim.foundation.schema import Size
-from roofsim.model.part import Parameters, Part, elementwise, linear
+from roofsim.model.part import Parameters, Part, added_up, elementwise, linear
+from roofsim.model.split import Split
 from roofsim.model.step import Pass
 from roofsim.ops import pointwise
 from roofsim.ops.base import Operator
@@ -25,11 +26,21 @@ class LayerEmbedding(Part):
     width: Size
     vocab: Size
 
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Rows of the table, the last ones padding; every rank has the projections and the gate, as in vLLM."""
+        return {"vocab": -(-self.vocab // split.tp)}
+
+    @property
+    def joins(self) -> None:
+        """Nothing: what was looked up is added up inside."""
+
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Look-up, projection, norm, sum; gate, projection out, norm."""
-        w = self.width
+        w, table, ranks = self.width, p.precision.of("layer_embedding"), self.split.tp
+        read = table / ranks if ranks > 1 else table  # each rank has the rows of some tokens
         return [
-            elementwise(p, "layer_embedding", pointwise.embedding, w, weight_bytes=p.precision.of("layer_embedding")),
+            elementwise(p, "layer_embedding", pointwise.embedding, w, weight_bytes=read),
+            *added_up(p, "layer_embedding_join", w, self.split.tp, "layer_embedding"),
             linear(p, "layer_input_proj", d_model, w, "x"),
             elementwise(p, "layer_input_norm", pointwise.rms_norm, w, "layer_input_proj", weights=True),
             elementwise(p, "layer_input", pointwise.add, w, "layer_embedding", "layer_input_norm"),

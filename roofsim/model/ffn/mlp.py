@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from roofsim.foundation.schema import Extra, Size
 from roofsim.model.part import Parameters, Part, elementwise, linear
+from roofsim.model.split import Split, divided
 from roofsim.model.step import Pass
 from roofsim.ops import pointwise
 from roofsim.ops.base import Operator, Role
@@ -19,6 +20,10 @@ class Mlp(Part):
     width: Size
     bias: bool = False
     activation_weights: Extra = 0
+
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """The width between the matrices."""
+        return {"width": divided("width", self.width, split.tp)}
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Up, activation, down."""

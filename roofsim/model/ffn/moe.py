@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
 
+from roofsim.foundation.arith import Number, share
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import Extra, Size
-from roofsim.model.part import Parameters, Part, elementwise, linear
+from roofsim.model.part import Parameters, Part, elementwise, exchange, linear
+from roofsim.model.split import Split, divided
 from roofsim.model.step import Pass
-from roofsim.ops import gemm, pointwise, routing
-from roofsim.ops.base import Operator, Role
+from roofsim.ops import collective, gemm, pointwise, routing
+from roofsim.ops.base import CostFunction, Operator, Role
 
 
 class Moe(Part):
@@ -18,7 +22,8 @@ class Moe(Part):
     `shared_width` is the width of the expert that every token uses (of all of them together), `shared_gate` a
     learned gate on it. `gated` experts have three matrices, others two. `latent` is the width at which routed
     experts work where the layer first projects down to it and afterwards back up. `normed_input` says that the
-    router has a norm of its own with a scale per channel and per expert.
+    router has a norm of its own with a scale per channel and per expert. Experts may stand in `expert_groups` of which
+    a token's are in `group_limit` (DeepSeek-V3, arXiv 2412.19437, 2.1.2).
     """
 
     kind: Literal["moe"]
@@ -34,8 +39,14 @@ class Moe(Part):
     latent: Size | None = None
     latent_bias: bool = False
     normed_input: bool = False
+    expert_groups: Size = 1
+    group_limit: Size = 1
 
     def __post_init__(self) -> None:
+        if self.experts % self.expert_groups:
+            raise ValueError(f"expert_groups {self.expert_groups} does not divide experts {self.experts}")
+        if self.group_limit > self.expert_groups:
+            raise ValueError(f"group_limit {self.group_limit} is more than expert_groups {self.expert_groups}")
         if self.top_k > self.experts:
             raise ValueError(f"top_k {self.top_k} is more than experts {self.experts}")
         if self.shared_gate and not self.shared_width:
@@ -45,6 +56,34 @@ class Moe(Part):
     def matrices(self) -> int:
         """Matrices per expert."""
         return 3 if self.gated else 2
+
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Whole experts among `ep` ranks, and the width of each and of the shared one among those of a layer."""
+        tp, ep = split.tp, split.ep
+        if ep > self.experts:
+            raise InputError(f"ep {ep} is more than the {self.experts} experts of a layer")
+        if tp % ep and ep % tp:
+            raise InputError(f"ep {ep} neither divides tp {tp} nor is a multiple of it")
+        if ep > tp and split.cp > 1:
+            raise InputError(f"cp {split.cp} with ep {ep}: experts can be shared by the {tp} ranks of a layer then")
+        shared = divided("shared_width", self.shared_width, tp)
+        return {"width": divided("width", self.width, max(tp // ep, 1)), "shared_width": shared}
+
+    @property
+    def held(self) -> int:
+        """Experts of a rank; if they do not go round, some are on two, as DeepSeek's redundant experts are."""
+        return -(-self.experts // self.split.ep)
+
+    @property
+    def exchanged(self) -> bool:
+        """Whether tokens go to experts on ranks that have others."""
+        return self.split.groups > 1
+
+    @property
+    def joins(self) -> CostFunction | None:
+        """Summands, or shares of the tokens where experts on other ranks made the sums."""
+        gathers = self.exchanged and self.split.tp > 1 and not self.shared_width
+        return collective.all_gather if gathers else super().joins
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Router, the chosen experts, their sum, and the shared expert."""
@@ -60,29 +99,60 @@ class Moe(Part):
         if self.latent:
             ops.append(linear(p, "latent_down", d_model, self.latent, "x", bias=self.latent_bias))
             d, source = self.latent, "latent_down"
+        q, chosen = self._routed(p)
+        if self.exchanged:
+            ops.append(self._exchange(p, "dispatch", d, q.activation_bytes(d * chosen), source, "route"))
+            source = "dispatch"
         first = 2 * self.width if self.gated else self.width
         act = pointwise.gated_activation if self.gated else pointwise.activation
-        chosen = p.tokens * self.top_k
-        sizes = {"tokens": chosen, "width": self.width, "act_bytes": p.precision.activations}
-        gathered = p.activation_bytes(self.width * self.top_k)
+        sizes = {"tokens": q.tokens * chosen, "width": self.width, "act_bytes": p.precision.activations}
+        gathered = q.activation_bytes(self.width * chosen)
         ops += [
-            self._expert(p, Role.EXPERT_IN, "experts_up", d, first, source, "route"),
+            self._expert(q, chosen, Role.EXPERT_IN, "experts_up", d, first, source, "route"),
             Operator("experts_act", act, sizes, gathered, ("experts_up",)),
-            self._expert(p, Role.EXPERT_OUT, "experts_down", self.width, d, "experts_act"),
+            self._expert(q, chosen, Role.EXPERT_OUT, "experts_down", self.width, d, "experts_act"),
         ]
-        sizes = {"tokens": p.tokens, "top_k": self.top_k, "width": d, "act_bytes": p.precision.activations}
-        ops.append(Operator("combine", routing.combine, sizes, p.activation_bytes(d), ("experts_down", "route")))
+        source, own, terms = "experts_down", p, chosen
+        if self.exchanged:
+            own, terms = self._own(p), self.top_k
+            ops.append(self._exchange(p, "collect", d, own.activation_bytes(d * terms), source))
+            source = "collect"
+        sizes = {"tokens": own.tokens, "top_k": terms, "width": d, "act_bytes": p.precision.activations}
+        ops.append(Operator("combine", routing.combine, sizes, own.activation_bytes(d), (source, "route")))
         if self.latent:
-            ops.append(linear(p, "latent_up", self.latent, d_model, "combine", bias=self.latent_bias))
+            ops.append(linear(own, "latent_up", self.latent, d_model, "combine", bias=self.latent_bias))
         if self.shared_width:
             ops += self._shared(p, d_model, ops[-1].name)
         return ops
 
-    def _expert(self, p: Pass, role: Role, name: str, d_in: int, d_out: int, *uses: str) -> Operator:
+    def _routed(self, p: Pass) -> tuple[Pass, Number]:
+        """The tokens of all ranks that have the experts in common, and how many of a rank's experts each chooses."""
+        ranks, groups = self.split.ep, self.split.groups
+        if ranks == 1:
+            return p, self.top_k
+        q = p if groups == 1 else replace(p, batch=p.batch * groups, padding=p.padding * groups)
+        return q, share(routing.busiest(q.tokens, self.experts, self.top_k, self.held, ranks))
+
+    def _own(self, p: Pass) -> Pass:
+        """The tokens that a rank sends to experts: ranks of a layer have the same ones, and take a share each."""
+        tp = self.split.tp
+        return p if tp == 1 else replace(p, batch=p.batch / tp, padding=p.padding / tp)
+
+    def _exchange(self, p: Pass, name: str, width: int, out: Number, *uses: str) -> Operator:
+        """Tokens to the ranks of their experts, or back: one copy for each, or in a prompt for each group of them.
+
+        DeepSeek's DeepEP has kernels for prompts that send a token to a node once, and others for decode.
+        """
+        once = self.expert_groups > 1 and p.phase == "prefill"
+        copies = min(self.top_k, self.group_limit) if once else self.top_k
+        payload = self._own(p).activation_bytes(width * copies)
+        return exchange(name, collective.all_to_all, payload, self.split.ep, *uses, out=out)
+
+    def _expert(self, p: Pass, chosen: Number, role: Role, name: str, d_in: int, d_out: int, *uses: str) -> Operator:
         byte = p.precision
-        sizes = {"tokens": p.tokens, "experts": self.experts, "top_k": self.top_k, "d_in": d_in, "d_out": d_out}
+        sizes = {"tokens": p.tokens, "experts": self.held, "top_k": chosen, "d_in": d_in, "d_out": d_out}
         sizes |= {"bias": int(self.expert_bias), "weight_bytes": byte.of(name), "act_bytes": byte.activations}
-        out = p.activation_bytes(self.top_k * d_out)
+        out = p.activation_bytes(chosen * d_out)
         return Operator(name, gemm.expert_linear, sizes, out, uses, acts_as=role)
 
     def _shared(self, p: Pass, d_model: int, routed: str) -> list[Operator]:
@@ -115,8 +185,9 @@ class Moe(Part):
         around = 0
         if self.latent:
             around = 2 * d_model * self.latent + self.latent_bias * (d_model + self.latent)
-        return {"moe": self.experts * self.expert_parameters(d_model) + router + shared + around}
+        return {"moe": self.held * self.expert_parameters(d_model) + router + shared + around}
 
     def idle_parameters(self, d_model: int) -> int:
-        """Parameters of the routed experts that a token does not use."""
-        return (self.experts - self.top_k) * self.expert_parameters(d_model)
+        """Parameters of the routed experts that a token does not use, its choices divided among ranks."""
+        used = min(-(-self.top_k // self.split.ep), self.held)
+        return (self.held - used) * self.expert_parameters(d_model)

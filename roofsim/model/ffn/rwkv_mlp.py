@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
-from roofsim.model.part import Parameters, Part, elementwise, linear
+from roofsim.model.part import Parameters, Part, elementwise, exchange, linear
 from roofsim.model.recurrent import shift
+from roofsim.model.split import Split, divided
 from roofsim.model.step import Pass, Precision
-from roofsim.ops import pointwise
-from roofsim.ops.base import Operator
+from roofsim.ops import collective, pointwise
+from roofsim.ops.base import CostFunction, Operator
 
 
 class RwkvMlp(Part):
@@ -25,6 +26,16 @@ class RwkvMlp(Part):
     width: Size
     receptance: bool = True
 
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """The width between the matrices; columns of the gate, so that each rank gates its share of the result."""
+        divided("d_in", self.d_in, split.tp)
+        return {"width": divided("width", self.width, split.tp)}
+
+    @property
+    def joins(self) -> CostFunction | None:
+        """Gated results are shares, which are gathered."""
+        return collective.all_gather if self.receptance and self.split.tp > 1 else super().joins
+
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Token shift, key, squared ReLU, value, and its gate."""
         ops = [
@@ -34,14 +45,19 @@ class RwkvMlp(Part):
             linear(p, "channel_value", self.width, d_model, "activation"),
         ]
         if self.receptance:
-            ops.append(linear(p, "channel_receptance", d_model, d_model, "channel_shift"))
+            ranks = self.split.tp
+            if ranks > 1:
+                scatter, payload = collective.reduce_scatter, p.activation_bytes(d_model)
+                ops.append(exchange("channel_scatter", scatter, payload, ranks, "channel_value"))
+            share = d_model // ranks
+            ops.append(linear(p, "channel_receptance", d_model, share, "channel_shift"))
             gate = pointwise.gated_activation
-            ops.append(elementwise(p, "channel_gate", gate, d_model, "channel_receptance", "channel_value"))
+            ops.append(elementwise(p, "channel_gate", gate, share, "channel_receptance", "channel_value"))
         return ops
 
     def parameters(self, d_model: int) -> Parameters:
         """The matrices and a mix for each that reads the token shift."""
-        gate = self.receptance * d_model**2
+        gate = self.receptance * d_model * (d_model // self.split.tp)
         return {"mlp": 2 * d_model * self.width + gate + (1 + self.receptance) * self.d_in}
 
     def state_bytes(self, context: Number, precision: Precision) -> Number:

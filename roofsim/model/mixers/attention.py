@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 from roofsim.foundation.arith import Number, minimum
 from roofsim.foundation.schema import Extra, Size
-from roofsim.model.part import Parameters, Part, elementwise, linear
+from roofsim.model import contexts
+from roofsim.model.part import Parameters, Part, elementwise, linear, squares_added_up
+from roofsim.model.split import Split, divided, replicated
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import attention, pointwise
 from roofsim.ops.base import CostFunction, Operator, Role
@@ -123,10 +125,18 @@ class Attention(Part):
             return {"qkv_proj": q + 2 * k}
         return {"q_proj": q, "k_proj": k} if self.k_is_v else {"q_proj": q, "k_proj": k, "v_proj": self.kv_width - k}
 
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Heads; keys and values below one head each are on several ranks, as in vLLM and Megatron."""
+        t = split.tp
+        return {"heads": divided("heads", self.heads, t), "kv_heads": replicated("kv_heads", self.kv_heads, t)}
+
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Projections, norms, positions, cache, scores, gate, output."""
         ops: list[Operator] = []
         source = self._project(p, d_model, ops)
+        if self.qk_norm == "width":
+            normed = [source[part] for part in ("q", "k") if part in source]
+            ops += squares_added_up(p, "qk_sums", len(normed), self.split.tp, *dict.fromkeys(normed))
         norms = {"q": (self.heads, self.qk_norm), "k": (self.kv_heads, self.qk_norm)}
         norms["v"] = (self.kv_heads, "plain" if self.v_norm else None)
         for part, (heads, norm) in norms.items():
@@ -146,6 +156,8 @@ class Attention(Part):
             kept = tuple(dict.fromkeys((source["k"], source["v"])))
             append = {**size, "width": self.cached_width}
             ops.append(Operator("cache_append", attention.cache_append, append, 0, kept, held=self._held(p.context)))
+        keys = dict.fromkeys(source[part] for part in ("k", "v") if part in source)
+        ops += contexts.ring(p, self.kv_width, self.split, *keys, window=self.window or self.chunk)
         function, limit = self._scores(p)
         score = {
             **size,
@@ -160,13 +172,17 @@ class Attention(Part):
         read = tuple(dict.fromkeys(source.values()))
         out, held = p.activation_bytes(self.out_width), self._held(p.context)
         ops.append(Operator("attention", function, score, out, read, held=held))
+        ops += contexts.partial_results(p, self.heads, self.value_dim, self.split)
+        made = "attention"
         if self.output_gate:
-            ops.append(elementwise(p, "output_gate", pointwise.gated_activation, self.out_width, "attention", "q_proj"))
+            ops.append(elementwise(p, "output_gate", pointwise.gated_activation, self.out_width, made, "q_proj"))
+            made = "output_gate"
         if self.out_norm:
-            ops.append(elementwise(p, "out_norm", pointwise.rms_norm, self.out_width, ops[-1].name, weights=True))
-        last, role = ops[-1].name, Role.ATTENTION_OUT
-        ops.append(linear(p, "o_proj", self.out_width, d_model, last, bias=self.out_bias, acts_as=role))
-        return ops
+            ops += squares_added_up(p, "out_sums", 1, self.split.tp, made)
+            ops.append(elementwise(p, "out_norm", pointwise.rms_norm, self.out_width, made, weights=True))
+            made = "out_norm"
+        role = Role.ATTENTION_OUT
+        return [*ops, linear(p, "o_proj", self.out_width, d_model, made, bias=self.out_bias, acts_as=role)]
 
     def _project(self, p: Pass, d_model: int, ops: list[Operator]) -> dict[str, str]:
         """Append the projections and their adapters; the operator that makes queries, keys and values each."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
+from roofsim.model import contexts
 from roofsim.model.part import Parameters, Part, convolution, linear
 from roofsim.model.recurrent import output_norm, recurrence
+from roofsim.model.split import Split, divided
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import gating
 from roofsim.ops.base import Operator, Role
@@ -45,6 +47,11 @@ class GatedDelta(Part):
         """Channels of the convolution: queries, keys and values."""
         return 2 * self.key_heads * self.key_dim + self.values
 
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Heads of keys and of values, with their channels of the convolution."""
+        names = ("key_heads", "value_heads")
+        return {name: divided(name, getattr(self, name), split.tp) for name in names}
+
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Projections, convolution, delta rule in chunks, norm of every head with its gate, projection out."""
         qkv, v, heads = self.conv_channels, self.values, self.value_heads
@@ -74,6 +81,7 @@ class GatedDelta(Part):
             recurrence(
                 p, delta_rule, v, "conv", *gates, sizes=rule, acts_as=Role.SPLIT_RECURRENCE if self.joined else None
             ),
+            *contexts.states(p, self.state_bytes(0, p.precision), self.split, "scan"),
             output_norm(p, gating.rms_norm_gate, v, self.value_dim, "scan", z),
             linear(p, "out_proj", v, d_model, "output_norm"),
         ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from roofsim.foundation.arith import Number, minimum
 from roofsim.foundation.schema import Size
+from roofsim.model import contexts
 from roofsim.model.mixers.attention import SOFTMAX_FLOPS
-from roofsim.model.part import Parameters, Part, convolution, elementwise, linear
+from roofsim.model.part import Parameters, Part, added_up, convolution, elementwise, linear, squares_added_up
+from roofsim.model.split import Split, divided, replicated
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import attention, pointwise, scan
 from roofsim.ops.base import Operator, Role
@@ -47,6 +49,12 @@ class Hymba(Part):
         """Width of the projection in: channels, gate, queries and, unless reused, keys and values."""
         return 2 * self.d_inner + self.heads * self.head_dim + self.kv_width
 
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Heads of attention and channels of the scan."""
+        t = split.tp
+        heads, kv_heads = divided("heads", self.heads, t), replicated("kv_heads", self.kv_heads, t)
+        return {"heads": heads, "kv_heads": kv_heads, "d_inner": divided("d_inner", self.d_inner, t)}
+
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Projection, both kinds of head, their norms and mean, projection out."""
         byte = p.precision
@@ -80,18 +88,24 @@ class Hymba(Part):
         if not self.reuses_kv:
             uses = ("rotary", "in_proj")
             ops.append(Operator("cache_append", attention.cache_append, append, 0, uses, held=self._held(p.context)))
+        keys, held = self.kv_heads * (self.head_dim + self.v_dim), self._recurrent_bytes(byte)
         return [
             *ops,
+            *contexts.ring(p, keys, self.split, "rotary", "in_proj", window=self.window),
             Operator(
                 "attention", attention.causal_attention, score, inner, ("rotary", "in_proj"), held=self._held(p.context)
             ),
+            *contexts.partial_results(p, self.heads, self.v_dim, self.split),
             convolution(p, self.d_inner, self.d_conv, "in_proj"),
             linear(p, "x_proj", self.d_inner, self.dt_rank + 2 * self.d_state, "conv"),
+            *added_up(p, "x_join", self.dt_rank + 2 * self.d_state, self.split.tp, "x_proj"),
             elementwise(p, "dt_norm", pointwise.rms_norm, self.dt_rank, "x_proj", weights=True),
             elementwise(p, "b_norm", pointwise.rms_norm, self.d_state, "x_proj", weights=True),
             elementwise(p, "c_norm", pointwise.rms_norm, self.d_state, "x_proj", weights=True),
             linear(p, "dt_proj", self.dt_rank, self.d_inner, "dt_norm", reported_as="scan"),
             Operator("scan", scan.selective_scan, recur, inner, ("in_proj", "conv", "b_norm", "c_norm", "dt_proj")),
+            *contexts.states(p, held, self.split, "scan"),
+            *squares_added_up(p, "branch_sums", 2, self.split.tp, "attention", "scan"),
             elementwise(p, "attention_norm", pointwise.rms_norm, self.d_inner, "attention", weights=True),
             elementwise(p, "scan_norm", pointwise.rms_norm, self.d_inner, "scan", weights=True),
             elementwise(
@@ -111,8 +125,11 @@ class Hymba(Part):
         """Keys and values unless reused, and the recurrent and convolution states."""
         held = self._held(context)
         held = context if held is None else held
-        recurrent = self.d_inner * (self.d_state * precision.state + self.d_conv * precision.activations)
-        return held * self.kv_width * precision.cache + recurrent
+        return held * self.kv_width * precision.cache + self._recurrent_bytes(precision)
+
+    def _recurrent_bytes(self, precision: Precision) -> Number:
+        """The states of the scan and of the convolution."""
+        return self.d_inner * (self.d_state * precision.state + self.d_conv * precision.activations)
 
     def _held(self, context: Number) -> Number | None:
         """Tokens that the cache holds, if those are not all."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
+from roofsim.model import contexts
 from roofsim.model.part import Parameters, Part, convolution, linear
 from roofsim.model.recurrent import output_norm, recurrence
+from roofsim.model.split import Split, divided
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import gating
 from roofsim.ops.base import Operator, Role
@@ -28,6 +30,10 @@ class Kda(Part):
     def width(self) -> int:
         """Width of queries, of keys and of values."""
         return self.heads * self.head_dim
+
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Heads; the gates keep their rank."""
+        return {"heads": divided("heads", self.heads, split.tp)}
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Projections, convolution, decay, delta rule in chunks, norm of every head with its gate, projection out."""
@@ -50,6 +56,7 @@ class Kda(Part):
             linear(p, "f_b_proj", rank, width, "f_a_proj"),
             linear(p, "b_proj", d_model, self.heads, "x"),
             recurrence(p, delta_rule, width, "conv", "f_b_proj", "b_proj", sizes=rule),
+            *contexts.states(p, self.state_bytes(0, p.precision), self.split, "scan"),
             linear(p, "g_a_proj", d_model, rank, "x"),
             linear(p, "g_b_proj", rank, width, "g_a_proj"),
             output_norm(p, gating.rms_norm_gate, width, self.head_dim, "scan", "g_b_proj"),

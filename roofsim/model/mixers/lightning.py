@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
-from roofsim.model.part import Parameters, Part, elementwise, linear
+from roofsim.model import contexts
+from roofsim.model.part import Parameters, Part, elementwise, linear, squares_added_up
 from roofsim.model.recurrent import output_norm, recurrence
+from roofsim.model.split import Split, divided
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import gating, pointwise
 from roofsim.ops.base import Operator
@@ -28,6 +30,10 @@ class Lightning(Part):
         """Width of queries, of keys and of values."""
         return self.heads * self.head_dim
 
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Heads; the norm needs the squares of all."""
+        return {"heads": divided("heads", self.heads, split.tp)}
+
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """One projection in and its SiLU, attention in chunks, norm and gate, projection out."""
         width = self.width
@@ -43,7 +49,9 @@ class Lightning(Part):
             linear(p, "qkv_proj", d_model, 3 * width, "x"),
             elementwise(p, "qkv_activation", pointwise.activation, 3 * width, "qkv_proj"),
             recurrence(p, linear_attention, width, "qkv_activation", sizes=sizes),
+            *contexts.states(p, self.state_bytes(0, p.precision), self.split, "scan"),
             linear(p, "output_gate", d_model, width, "x"),
+            *squares_added_up(p, "norm_sums", 1, self.split.tp, "scan"),
             output_norm(p, gating.rms_norm_gate, width, width, "scan", "output_gate"),
             linear(p, "out_proj", width, d_model, "output_norm"),
         ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
-from roofsim.model.part import Parameters, Part, convolution, elementwise, linear
+from roofsim.model import contexts
+from roofsim.model.part import Parameters, Part, added_up, convolution, elementwise, linear
 from roofsim.model.recurrent import head_linear, recurrence
+from roofsim.model.split import Split, divided, replicated
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import pointwise, scan
 from roofsim.ops.base import Operator, Role
@@ -31,11 +33,22 @@ class Mamba1(Part):
     norms: Literal["none", "learned", "plain"] = "none"
     mamba_heads: Size = 1
 
+    derived: ClassVar[tuple[str, ...]] = ("split", "head_ranks")
+    head_ranks: ClassVar[int] = 1
+    """Ranks that share the channels of a head, and so add up what makes Δ, B and C."""
+
     def __post_init__(self) -> None:
         if self.d_inner % self.mamba_heads:
             raise ValueError(f"mamba_heads {self.mamba_heads} does not divide d_inner {self.d_inner}")
         if self.mamba_heads > 1 and self.norms != "none":
             raise ValueError(f"norms '{self.norms}' go with one mamba head, not with {self.mamba_heads}")
+
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Heads and channels; the ranks of one head add up what makes its Δ, B and C, as in vLLM."""
+        t = split.tp
+        inner, heads = divided("d_inner", self.d_inner, t), replicated("mamba_heads", self.mamba_heads, t)
+        ranks = self.head_ranks * max(t // self.mamba_heads, 1)
+        return {"d_inner": inner, "mamba_heads": heads, "head_ranks": ranks}
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Projections in, convolution, Δ B C and their norms, scan with its gate, projection out."""
@@ -53,6 +66,7 @@ class Mamba1(Part):
             convolution(p, inner, self.d_conv, "in_proj", bias=self.conv_bias),
             *projections,
             recurrence(p, scan.selective_scan, inner, "in_proj", "conv", *made, sizes=sizes),
+            *contexts.states(p, self.state_bytes(0, p.precision), self.split, "scan"),
             linear(p, "out_proj", inner, d_model, "scan", bias=self.bias, acts_as=Role.SCAN_OUT),
         ]
 
@@ -66,6 +80,7 @@ class Mamba1(Part):
                 head_linear(p, "dt_proj", heads, rank, channels, "x_proj", reported_as="scan", acts_as=role),
             ]
         ops, source = [linear(p, "x_proj", self.d_inner, rank + 2 * states, "conv", acts_as=role)], "x_proj"
+        ops += added_up(p, "x_join", rank + 2 * states, self.head_ranks, "x_proj")
         if self.norms != "none":
             learned = self.norms == "learned"
             normed = {"dt_norm": rank, "b_norm": states, "c_norm": states}

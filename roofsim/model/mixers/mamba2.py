@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
-from roofsim.model.part import Parameters, Part, convolution, elementwise, linear
+from roofsim.model import contexts
+from roofsim.model.part import Parameters, Part, convolution, elementwise, linear, squares_added_up
+from roofsim.model.split import Split, divided, replicated
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import pointwise, scan
 from roofsim.ops.base import Operator, Role
@@ -30,6 +32,10 @@ class Mamba2(Part):
     gated_norm: bool = True
     bias: bool = False
 
+    derived: ClassVar[tuple[str, ...]] = ("split", "norm_ranks")
+    norm_ranks: ClassVar[int] = 1
+    """Ranks that share what the gated norm goes over: a group."""
+
     @property
     def d_inner(self) -> int:
         """Channels of the recurrence."""
@@ -39,6 +45,12 @@ class Mamba2(Part):
     def conv_channels(self) -> int:
         """Channels of the convolution: x, B and C."""
         return self.d_inner + 2 * self.groups * self.d_state
+
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Heads and groups; one group each is on several ranks, as in vLLM."""
+        t = split.tp
+        heads, groups = divided("heads", self.heads, t), replicated("groups", self.groups, t)
+        return {"heads": heads, "groups": groups, "norm_ranks": self.norm_ranks * max(t // self.groups, 1)}
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """One projection in, convolution, chunked scan, gate (with its norm), projection out."""
@@ -62,6 +74,8 @@ class Mamba2(Part):
             linear(p, "in_proj", d_model, projected, "x", bias=self.bias, acts_as=Role.STATE_IN),
             convolution(p, self.conv_channels, self.d_conv, "in_proj", bias=self.conv_bias),
             Operator("scan", scan.ssd_scan, size, p.activation_bytes(self.d_inner), ("in_proj", "conv")),
+            *contexts.states(p, self.state_bytes(0, byte), self.split, "scan"),
+            *(squares_added_up(p, "gate_sums", 1, self.norm_ranks, "scan", "in_proj") if self.gated_norm else ()),
             elementwise(p, "ssm_gate", gate, self.d_inner, "scan", "in_proj", weights=weights, acts_as=role),
             linear(p, "out_proj", self.d_inner, d_model, "ssm_gate", bias=self.bias, acts_as=Role.STATE_OUT),
         ]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
+from roofsim.model import contexts
 from roofsim.model.mixers.attention import SOFTMAX_FLOPS
 from roofsim.model.part import Parameters, Part, elementwise, linear
 from roofsim.model.recurrent import head_linear
+from roofsim.model.split import Split, divided
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import attention, pointwise
 from roofsim.ops.base import Operator, Role
@@ -49,6 +51,10 @@ class LatentAttention(Part):
         """Width of a query or key head."""
         return self.nope_dim + self.rope_dim
 
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Heads; every rank makes and keeps the latents, and chooses tokens, for itself, as in vLLM."""
+        return {"heads": divided("heads", self.heads, split.tp)}
+
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Down- and up-projections, cache, attention in one of its two forms, output."""
         q = self.heads * self.qk_dim
@@ -76,8 +82,14 @@ class LatentAttention(Part):
         ops += self._index(p, d_model, {**size, "context": p.context})
         window = self.index_top_k or p.context + p.new
         size |= {"context": p.context, "heads": self.heads, "pair_flops": SOFTMAX_FLOPS, "window": window}
-        ops += self._expanded(p, size, turned) if p.latents == "expanded" else self._absorbed(p, size, turned)
-        last, role = ops[-1].name, Role.ATTENTION_OUT
+        ops += contexts.ring(p, cached, self.split, "kv_a_norm", turned[1])
+        if p.latents == "expanded":
+            ops += self._expanded(p, size, turned)
+            last = "attention"
+        else:
+            ops += self._absorbed(p, size, turned)
+            last = "v_absorb"
+        role = Role.ATTENTION_OUT
         ops.append(linear(p, "o_proj", self.heads * self.v_dim, d_model, last, bias=self.bias, acts_as=role))
         return ops
 
@@ -105,6 +117,7 @@ class LatentAttention(Part):
         return [
             linear(everything, "kv_b_proj", self.kv_rank, width, "kv_a_norm"),
             Operator("attention", attention.causal_attention, score, out, (*uses, "kv_b_proj")),
+            *contexts.partial_results(p, self.heads, self.v_dim, self.split),
         ]
 
     def _absorbed(self, p: Pass, size: dict[str, Number], uses: tuple[str, ...]) -> list[Operator]:
@@ -114,6 +127,7 @@ class LatentAttention(Part):
         return [
             head_linear(p, "q_absorb", self.heads, self.nope_dim, self.kv_rank, "q_proj", matrix="kv_b_proj"),
             Operator("attention", attention.latent_attention, score, latents, (*uses, "q_absorb", "kv_a_norm")),
+            *contexts.partial_results(p, self.heads, self.kv_rank, self.split),
             head_linear(p, "v_absorb", self.heads, self.kv_rank, self.v_dim, "attention", matrix="kv_b_proj"),
         ]
 

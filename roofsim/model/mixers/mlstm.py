@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
+from roofsim.model import contexts
 from roofsim.model.mixers.attention import PROJECTIONS
 from roofsim.model.part import Parameters, Part, elementwise, linear
 from roofsim.model.recurrent import output_norm, recurrence
+from roofsim.model.split import Split, divided
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import gating, pointwise
 from roofsim.ops import recurrence as recurrences
@@ -25,6 +27,10 @@ class MLstm(Part):
     v_dim: Size
     chunk: Size = 64
     bias: bool = False
+
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Heads, with their gates."""
+        return {"heads": divided("heads", self.heads, split.tp)}
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Projections, capped gates, memory in chunks, norm of every head with its gate, projection out."""
@@ -43,6 +49,7 @@ class MLstm(Part):
             *(linear(p, name, d_model, self.heads, "x", bias=True) for name in gates),
             *(elementwise(p, f"{name}_cap", pointwise.soft_cap, self.heads, name) for name in gates),
             recurrence(p, recurrences.mlstm, v, "q_proj", "k_proj", "v_proj", "i_gate_cap", "f_gate_cap", sizes=sizes),
+            *contexts.states(p, self.state_bytes(0, p.precision), self.split, "scan"),
             output_norm(p, gating.layer_norm_gate, v, (1 + self.bias) * v, "scan", "o_gate"),
             linear(p, "out_proj", v, d_model, "output_norm", bias=self.bias),
         ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.model.mixers.attention import Attention
 from roofsim.model.mixers.mamba2 import Mamba2
 from roofsim.model.part import Parameters, Part, branches
+from roofsim.model.split import Split
 from roofsim.model.step import Pass, Precision
 from roofsim.ops.base import Operator
 
@@ -19,6 +20,10 @@ class Parallel(Part):
     kind: Literal["parallel"]
     attention: Attention
     ssm: Mamba2
+
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Both branches; ranks add up the sum of the two."""
+        return {"attention": self.attention.sharded(split), "ssm": self.ssm.sharded(split)}
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """The operators of both branches, then the sum."""

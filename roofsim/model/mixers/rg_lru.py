@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
+from roofsim.model import contexts
 from roofsim.model.part import Parameters, Part, convolution, elementwise, linear
 from roofsim.model.recurrent import head_linear, recurrence
+from roofsim.model.split import Split, divided
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import pointwise
 from roofsim.ops import recurrence as recurrences
@@ -28,6 +30,10 @@ class RgLru(Part):
         """Channels of the recurrence."""
         return self.heads * self.head_dim
 
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Blocks of the gates, with their channels."""
+        return {"heads": divided("heads", self.heads, split.tp)}
+
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Both projections in, convolution, gates of the recurrence, recurrence, output gate, projection out."""
         width = self.width
@@ -41,6 +47,7 @@ class RgLru(Part):
             # their biases are added inside the recurrence
             *(head_linear(p, name, *blocks, "conv", reported_as="scan") for name in gates),
             recurrence(p, recurrences.rg_lru, width, "conv", *gates, sizes=sizes),
+            *contexts.states(p, self.state_bytes(0, p.precision), self.split, "scan"),
             elementwise(p, "output_gate", pointwise.gated_activation, width, "linear_y", "scan"),
             linear(p, "linear_out", width, d_model, "output_gate", bias=True),
         ]

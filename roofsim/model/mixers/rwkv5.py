@@ -19,8 +19,8 @@ class Rwkv5(Wkv):
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Token shift, projections, recurrence in chunks, norm of every head with its gate, output."""
-        return [shift(p, "token_shift", self.width, 4), *self.mixed(p, d_model, "token_shift", gates=0)]
+        return [shift(p, "token_shift", d_model, 4), *self.mixed(p, d_model, "token_shift", gates=0)]
 
     def parameters(self, d_model: int) -> Parameters:
         """Five matrices, four mixes, decay, bonus and the norm."""
-        return {"ssm": 5 * d_model * self.width + 8 * self.width}
+        return {"ssm": 5 * d_model * self.width + 4 * d_model + 4 * self.width}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Extra, Size
+from roofsim.model import contexts
 from roofsim.model.part import Parameters, Part, elementwise, linear
 from roofsim.model.recurrent import recurrence, shift
+from roofsim.model.split import Split, divided
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import gating, pointwise
 from roofsim.ops.base import Operator
@@ -36,11 +38,15 @@ class Rwkv7(Part):
         """Width of all heads."""
         return self.heads * self.head_dim
 
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Heads; every rank shifts the whole stream, and low-rank matrices keep their rank."""
+        return {"heads": divided("heads", self.heads, split.tp)}
+
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Token shift, projections, decay, rate and gate, delta rule in chunks, norm with bonus and gate, output."""
         width, source, value = self.width, "token_shift", "value"
         ops = [
-            shift(p, "token_shift", width, 6),
+            shift(p, "token_shift", d_model, 6),
             *(linear(p, name, d_model, width, source) for name in ("receptance", "key", "value")),
             *low_rank(p, "decay", d_model, self.decay_rank, width, activated=True),
             *low_rank(p, "rate", d_model, self.rate_rank, width),
@@ -64,6 +70,7 @@ class Rwkv7(Part):
         return [
             *ops,
             recurrence(p, delta_rule, width, *read, "decay_b", "rate_b", sizes=rule),
+            *contexts.states(p, self.state_bytes(0, p.precision), self.split, "scan"),
             elementwise(p, "output_norm", gating.bonus_norm_gate, width, "scan", *read, "gate_b", weights=True),
             linear(p, "output", width, d_model, "output_norm"),
         ]
@@ -73,11 +80,12 @@ class Rwkv7(Part):
         ranks = self.decay_rank + self.rate_rank + self.gate_rank + self.value_rank
         # decay and rate have a bias, and so has the share of the first layer's values
         biases = 3 if self.value_rank else 2
-        return {"ssm": 4 * d_model * self.width + ranks * (d_model + self.width) + (11 + biases) * self.width}
+        vectors = 6 * d_model + (5 + biases) * self.width
+        return {"ssm": 4 * d_model * self.width + ranks * (d_model + self.width) + vectors}
 
     def state_bytes(self, context: Number, precision: Precision) -> Number:
         """The last token and a matrix per head; no growth."""
-        return self.width * (self.head_dim * precision.state + precision.activations)
+        return self.width * (self.head_dim * precision.state + self.split.tp * precision.activations)
 
 
 def low_rank(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.model.ffn.gated_mlp import GatedMlp
 from roofsim.model.mixers.attention import Attention
-from roofsim.model.part import Parameters, Part, elementwise, linear, renamed
+from roofsim.model.part import Parameters, Part, added_up, elementwise, linear, renamed
+from roofsim.model.split import Split
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import pointwise
 from roofsim.ops.base import Operator, Role
@@ -28,6 +29,14 @@ class SharedBlock(Part):
     attention: Attention
     mlp: GatedMlp
 
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Attention and MLP; every rank has the output matrix, as in vLLM."""
+        return {"attention": self.attention.sharded(split), "mlp": self.mlp.sharded(split)}
+
+    @property
+    def joins(self) -> None:
+        """Nothing: what attention and MLP made was added up inside."""
+
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Join, norm, attention, norm, MLP, output matrix."""
         joined = 2 * d_model
@@ -35,8 +44,10 @@ class SharedBlock(Part):
             elementwise(p, "join", pointwise.concat, joined, "x"),
             elementwise(p, "attn_norm", pointwise.rms_norm, joined, "join", weights=True, acts_as=Role.BRANCH_NORM),
             *renamed(self.attention.operators(p, d_model), "attn_norm"),
+            *added_up(p, "attn_join", d_model, self.split.tp, "o_proj"),
             elementwise(p, "mlp_norm", pointwise.rms_norm, d_model, "o_proj", weights=True, acts_as=Role.BRANCH_NORM),
             *renamed(self.mlp.operators(p, d_model), "mlp_norm"),
+            *added_up(p, "mlp_join", d_model, self.split.tp, "down_proj"),
         ]
         return [*ops, linear(p, "block_out", d_model, d_model, "down_proj", acts_as=Role.BLOCK_OUT)]
 

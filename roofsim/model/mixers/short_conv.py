@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import Size
+from roofsim.model import contexts
 from roofsim.model.part import Parameters, Part, convolution, elementwise, linear
+from roofsim.model.split import Split, divided
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import gating
 from roofsim.ops.base import Operator, Role
@@ -21,6 +23,10 @@ class ShortConv(Part):
     d_conv: Size = 3
     bias: bool = False
 
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Channels."""
+        return {"channels": divided("channels", self.channels, split.tp)}
+
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Projection in, gate, convolution, gate, projection out."""
         channels, role = self.channels, Role.SEQUENCE_PROJECTION
@@ -28,6 +34,7 @@ class ShortConv(Part):
             linear(p, "in_proj", d_model, 3 * channels, "x", bias=self.bias, acts_as=role),
             elementwise(p, "input_gate", gating.product, channels, "in_proj"),
             convolution(p, channels, self.d_conv, "input_gate", bias=self.bias, held=self.d_conv),
+            *contexts.states(p, self.state_bytes(0, p.precision), self.split, "conv"),
             elementwise(p, "output_gate", gating.product, channels, "in_proj", "conv"),
             linear(p, "out_proj", channels, d_model, "output_gate", bias=self.bias, acts_as=role),
         ]

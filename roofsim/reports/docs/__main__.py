@@ -15,6 +15,7 @@ FOLDER = order.FOLDER
 PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
     "calibrations.md": calibrations.calibrations,
     "cli.md": console.cli,
+    "clusters.md": specs.clusters,
     "decisions.md": order.decisions,
     "devices.md": specs.devices,
     "formulas.md": formulas.formulas,
@@ -47,6 +48,7 @@ CONSOLES = (
     "search.md",
     "sensitivity.md",
     "serving.md",
+    "speculation.md",
     "studies.md",
     "sweep.md",
     "your-machine.md",

@@ -171,6 +171,12 @@ GALLERY: Sequence[Part] = (
             'roofsim.sampling("Qwen2.5-0.5B", "rtx-4090", "vllm", trials="1..256*2", tokens="1k,8k").plot()',
         ),
         Entry(
+            "What drafts gain",
+            "Speedup of speculative decoding over sequences at once, and over how likely drafted tokens are accepted.",
+            "roofsim speculate Llama-3.1-8B -d h100-sxm -r vllm --draft eagle --accept 0.7 -k 4 --plot drafts.svg",
+            'roofsim.speculate("Llama-3.1-8B", "h100-sxm", "vllm", draft="eagle", accept=0.7, draft_tokens=4).plot()',
+        ),
+        Entry(
             "How a budget is split",
             "Tokens that each of so many trials can have within a budget, and what the splits are judged by.",
             "roofsim sampling Llama-3.1-8B -d h100-sxm -r vllm -p 4k --budget 10s --plot split.svg",

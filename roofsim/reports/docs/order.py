@@ -64,6 +64,7 @@ ORDER: Sequence[Chapter] = (
     )),
     Chapter("Serving", (
         Page("serving.md", "Batches and engines", "Many sequences at once: batch, cache, latency against throughput"),
+        Page("speculation.md", "Speculative decoding", "What drafts gain, from which acceptance and up to which batch"),
         Page("sampling.md", "Repeated sampling", "Several answers to one prompt, and how a budget is split"),
     )),
     Chapter("How the model works", (
@@ -76,6 +77,7 @@ ORDER: Sequence[Chapter] = (
     Chapter("Runtimes, devices, models", (
         Page("runtimes.md", "Runtimes", "Software stacks: what they do, and why"),
         Page("devices.md", "Devices and hosts", "Each number with its source"),
+        Page("clusters.md", "Clusters", "Nodes of devices and their links, each number with its source"),
         Page("models.md", "Models", "Layers, parameters, sources"),
         Page("weights.md", "Weight formats", "Bits with their scales, and what stays as it is"),
         Page("own-runtime.md", "Describe a runtime", "What a stack makes of a network"),

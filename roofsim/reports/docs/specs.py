@@ -1,4 +1,4 @@
-"""The pages of what files and tables state: parameters, devices, models and runtimes."""
+"""The pages of what files and tables state: parameters, devices, clusters, models and runtimes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from roofsim.model.weights import ENCODINGS, WEIGHT_FORMATS, bytes_per_weight
 from roofsim.ops.base import ROLES, Role
 from roofsim.reports.docs.console import listed
 from roofsim.reports.docs.markdown import documented, inline, symbol, table, untitled
-from roofsim.reports.specs import implementation, plain_spec
+from roofsim.reports.specs import cluster, implementation, plain_spec
 from roofsim.specs.calibration import NORMAL_95
 from roofsim.specs.implementation import Facts
 from roofsim.specs.workload import workload
@@ -104,6 +104,19 @@ def devices() -> Iterator[str]:
         yield f"### {name}"
         yield f"The {h.name}."
         yield untitled(plain_spec("hardware/hosts", h)[0])
+
+
+def clusters() -> Iterator[str]:
+    """Every cluster: each number with its source."""
+    yield "# Clusters"
+    yield listed("clusters")
+    for name in library.names(library.CLUSTERS):
+        c = library.cluster(name)
+        stands = ", and where several of them are thought to stand" if c.default else ""
+        yield f"## {name}"
+        counted = f"{c.nodes:,} × {c.per_node:,} [{c.device}](devices.md#{c.device})"
+        yield f"{c.name[0].upper()}{c.name[1:]}: {counted}{stands}."
+        yield untitled(cluster(c)[0])
 
 
 def models() -> Iterator[str]:

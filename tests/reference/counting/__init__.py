@@ -6,7 +6,7 @@ the sizes at which the two are compared; importing the package fills it.
 
 from __future__ import annotations
 
-from counting import attention, pointwise, products, recurrences, scans
+from counting import attention, exchanges, pointwise, products, recurrences, scans
 from counting.tally import COUNTED, Counted, Tally
 
-__all__ = ["COUNTED", "Counted", "Tally", "attention", "pointwise", "products", "recurrences", "scans"]
+__all__ = ["COUNTED", "Counted", "Tally", "attention", "exchanges", "pointwise", "products", "recurrences", "scans"]

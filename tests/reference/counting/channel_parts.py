@@ -317,7 +317,18 @@ SHARED_BLOCK = Case(
     },
 )
 
+DRAFT_INPUT = Case(
+    {"kind": "draft_input", "inputs": 3},
+    [
+        norm("input_norm", 10, "x"),
+        each("join", pointwise.concat, 30, "x", "input_norm"),
+        matrix("input_proj", 30, 10, "join"),
+    ],
+    {"mlp": [(10, 30)], "norm": [(10,)]},
+)
+
 CASES = {
+    "input of a draft head": DRAFT_INPUT,
     "mlp": dense(bias=0),
     "mlp, biases": dense(bias=1),
     "gated": GATED,

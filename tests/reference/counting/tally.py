@@ -10,13 +10,14 @@ from typing import Any
 
 @dataclass
 class Tally:
-    """The five columns of a cost, all nought at first."""
+    """The columns of a cost, all nought at first."""
 
     matrix: float = 0
     vector: float = 0
     weights: float = 0
     activations: float = 0
     state: float = 0
+    network: float = 0
 
 
 Enumerator = Callable[..., None]

@@ -1,0 +1,132 @@
+"""How many drafted tokens a verification accepts: one chance for all, or one for each place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from roofsim.foundation.errors import InputError
+from roofsim.foundation.units import finite
+
+Accepted = float | int | str | Sequence[float]
+"""A chance, its text (0.7, 70%), one for each place (0.8,0.6,0.5), or what servers report: rate=0.56, length=3.2."""
+
+WRITTEN = "write a chance (0.7), one for each place (0.8,0.6,0.5), rate=0.56 or length=3.2"
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """How likely drafted tokens are accepted.
+
+    `alpha` is the chance of a token whose forerunners were all accepted, the same at every place; or `places` are the
+    chances that the tokens up to each place are all accepted, as vLLM logs them (per-position acceptance rate).
+    """
+
+    alpha: float | None = None
+    places: tuple[float, ...] = ()
+
+    @property
+    def most(self) -> int | None:
+        """The longest draft that it speaks of; None for any."""
+        return None if self.alpha is not None else len(self.places)
+
+    def whole(self, drafted: int) -> float:
+        """The chance that so many tokens are all accepted."""
+        if self.alpha is not None:
+            return self.alpha**drafted
+        return 1.0 if drafted == 0 else self.places[drafted - 1]
+
+    def made(self, drafted: int) -> float:
+        """Expected tokens of a round with so many drafted ones: those accepted, and the one that verifying adds.
+
+        Leviathan et al. 2023, arXiv 2211.17192, eq. 1: (1 − αᵏ⁺¹) / (1 − α) where one chance holds for all.
+        """
+        return sum(self.whole(i) for i in range(drafted + 1))
+
+    def ends(self, drafted: int) -> tuple[float, ...]:
+        """The chances that a round makes 1, 2, ... tokens, one more than were drafted at most."""
+        reached = [self.whole(i) for i in range(drafted + 1)]
+        return (*(a - b for a, b in pairwise(reached)), reached[-1])
+
+    @property
+    def words(self) -> str:
+        """What it is, in words."""
+        if self.alpha is not None:
+            return f"each drafted token is accepted with a chance of {self.alpha:.3g}"
+        said = ", ".join(f"{each:.3g}" for each in self.places)
+        return f"drafted tokens are accepted up to each place with chances of {said}"
+
+
+def alpha_of(tokens: float, drafted: int) -> float | None:
+    """The chance α at which rounds with so many drafted tokens make so many; None if they never do."""
+    if not 1 <= tokens <= drafted + 1:
+        return None
+    low, high = 0.0, 1.0
+    for _ in range(60):  # to the last bit
+        middle = (low + high) / 2
+        low, high = (middle, high) if Acceptance(middle).made(drafted) < tokens else (low, middle)
+    return high
+
+
+def acceptance(given: Accepted | Acceptance, drafted: int | None) -> Acceptance:
+    """What is meant by a number, a text or several numbers; `rate` and `length` are of drafts of `drafted` tokens.
+
+    Raises InputError for what is no chance.
+    """
+    if isinstance(given, Acceptance):
+        return given
+    if isinstance(given, str):
+        name, equals, value = given.partition("=")
+        if equals:
+            return _reported(name.strip(), _number(value), drafted)
+        words: Sequence[Any] = given.split(",")
+    else:
+        words = given if isinstance(given, Sequence) else [given]
+    if not len(words):
+        raise InputError(f"accept: holds no chance; {WRITTEN}")
+    chances = tuple(_chance(each) for each in words)
+    if len(chances) == 1:
+        return Acceptance(chances[0])
+    for place, (before, after) in enumerate(pairwise(chances), 2):
+        if after > before:
+            raise InputError(
+                f"accept: {after:g} at place {place} is more than {before:g} before it; each is the chance that all "
+                "tokens up to that place are accepted, so that they cannot rise"
+            )
+    return Acceptance(None, chances)
+
+
+def _reported(name: str, value: float, drafted: int | None) -> Acceptance:
+    """The chance behind a rate (accepted of drafted tokens) or a length (tokens of a round) of such drafts."""
+    if name not in ("rate", "length"):
+        raise InputError(f"accept: no '{name}'; {WRITTEN}")
+    if drafted is None:
+        raise InputError(f"accept: a {name} is one of drafts of some length; say which with --draft-tokens")
+    tokens = 1 + value * drafted if name == "rate" else value
+    found = alpha_of(tokens, drafted)
+    if found is None:
+        ends = (0, 1) if name == "rate" else (1, drafted + 1)
+        raise InputError(
+            f"accept: a {name} of drafts of {drafted} tokens lies from {ends[0]} to {ends[1]}, not {value:g}"
+        )
+    return Acceptance(found)
+
+
+def _number(written: Any) -> float:
+    """A number, or a percentage; raises InputError."""
+    text = written.strip() if isinstance(written, str) else written
+    percent = isinstance(text, str) and text.endswith("%")
+    try:
+        return finite(text.removesuffix("%").strip() if percent else text) / (100 if percent else 1)
+    except ValueError as error:
+        raise InputError(f"accept: {error}; {WRITTEN}") from None
+
+
+def _chance(written: Any) -> float:
+    """A chance; raises InputError."""
+    value = _number(written)
+    if not 0 <= value <= 1:
+        raise InputError(f"accept: {value:g} is not a chance; it lies from 0 to 1")
+    return value

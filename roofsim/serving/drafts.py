@@ -1,0 +1,142 @@
+"""What drafts tokens: another model, the text itself, or a head on the model's last hidden state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from roofsim.foundation.errors import InputError
+from roofsim.foundation.schema import variant
+from roofsim.model.architecture import Architecture, Layer, Stretch
+from roofsim.model.ffn.draft_input import DraftInput
+from roofsim.model.part import Part
+from roofsim.model.step import Precision
+from roofsim.prediction.request import settled
+from roofsim.prediction.setup import Setup, setup
+from roofsim.specs.workload import Workload
+
+Kind = Literal["model", "ngram", "mtp", "eagle"]
+
+CALLED = {"ngram": "n-grams of the text", "mtp": "the MTP module", "eagle": "an EAGLE head"}
+"""What drafts beside models, by the words for it."""
+
+VOCABULARIES = 128
+"""Tokens by which two vocabularies may differ and still be one, padded to other sizes (`SPEC_VOCAB_MAX_SIZE_DIFFERENCE`
+of llama.cpp, common/speculative.cpp)."""
+
+TABLES = ("embedding", "lm_head")
+"""Matrices that a head has of its model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drafter:
+    """What drafts, on what the model runs on; `s` and `w` are None where drafts take no pass of any network.
+
+    `notes` are what was taken for granted of it.
+    """
+
+    kind: Kind
+    name: str
+    s: Setup | None = None
+    w: Workload | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def weights(self) -> float:
+        """Bytes of weights that are held for it, beside the model's."""
+        if self.s is None or self.w is None:
+            return 0.0
+        precision, network = self.s.precision(self.w), self.s.architecture
+        held = float(network.weight_bytes(precision))
+        if self.kind == "model":
+            return held
+        shared = {m.operator: m.count * m.weights for m in network.matrices if m.operator in TABLES}
+        return held - sum(float(size * precision.of(name)) for name, size in shared.items())
+
+    def state(self, tokens: int) -> float:
+        """Bytes of its cache of one sequence of so many tokens."""
+        if self.s is None or self.w is None:
+            return 0.0
+        return float(self.s.architecture.state_bytes(tokens, self.s.precision(self.w)))
+
+
+def drafter(s: Setup, w: Workload, draft: str | Architecture, weights: str | None = None) -> Drafter:
+    """What a word or a model means; `weights` is the format of a draft's weights, if that is not the model's.
+
+    Raises InputError for a model with another vocabulary, and what looking one up raises.
+    """
+    own = w if weights is None else variant(w, weight_format=weights)
+    if draft == "ngram":
+        note = "looking drafts up takes no time of the device, and the host does it while the device is at work"
+        return Drafter("ngram", "ngram", notes=(note,))
+    heads: tuple[Kind, Kind] = ("mtp", "eagle")
+    for kind in heads:
+        if draft == kind:
+            network = predictor(s.architecture, dense=kind == "eagle")
+            return Drafter(kind, kind, replace(s, architecture=network), own, tuple(_said(s.architecture, kind)))
+    found = setup(draft, s.device, s.runtime, s.host)
+    theirs, ours = found.architecture, s.architecture
+    if abs(theirs.vocab - ours.vocab) > VOCABULARIES:
+        raise InputError(
+            f"draft: {found.model_name} has {theirs.vocab:,} tokens in its vocabulary and {s.model_name} "
+            f"{ours.vocab:,}; a draft must be of the same tokens"
+        )
+    found = replace(found, calibration=s.calibration, parameters=s.parameters, near=s.near)
+    return Drafter("model", found.model_name, found, settled(found, variant(own, logits="last")))
+
+
+def _said(network: Architecture, kind: Kind) -> Iterator[str]:
+    """What is assumed of a head."""
+    name = network.id or network.name
+    if kind == "mtp" and not network.mtp_modules:
+        yield f"no MTP module of {name} is known: as if it had one, of one of its own layers"
+    if kind == "mtp" and network.mtp_modules == 1:
+        yield "one MTP module, which drafts token after token, each from what it made of the one before"
+    if kind == "eagle":
+        yield "the head is one dense layer as wide as what a token uses of the model's, and has the model's LM head"
+
+
+def predictor(network: Architecture, dense: bool = False) -> Architecture:
+    """The network of a head: one matrix that joins state and token, one layer as the model's, its norm and LM head.
+
+    The layer is the last that keeps a cache of keys (in hybrids too, as vLLM's qwen3_5_mtp.py has it), if there is any;
+    with `dense` experts are as wide an MLP as a token uses.
+    """
+    layer = tuple(_dense(part) if dense else part for part in _layer(network))
+    return variant(
+        network, name=f"draft head of {network.name}", id=f"head of {network.id or network.name}",
+        layers={"draft": (DraftInput(kind="draft_input"), *layer)}, layout=(Stretch(repeat=1, of=("draft",)),),
+        parallel_residual=False, shared_norm=False, published_parameters=None, mtp_modules=0, notes=(),
+        embedding_norm=False, prefix_tokens=0,
+    )  # fmt: skip
+
+
+def _layer(network: Architecture) -> Layer:
+    """The parts of the layer that a head has."""
+    layers = [network.layers[name] for stretch in reversed(network.layout) for name in reversed(stretch.of)]
+    chosen = next((layer for layer in layers if any(map(_attends, layer))), layers[0])
+    if len(chosen) > 1 or not _attends(chosen[0]):
+        return chosen
+    mixing = next((part for layer in layers for part in layer if not _keeps(part)), None)
+    return (*chosen, mixing) if mixing else chosen
+
+
+def _attends(part: Part) -> bool:
+    one, two = (float(part.state_bytes(tokens, Precision())) for tokens in (1, 2))
+    return two > one
+
+
+def _keeps(part: Part) -> bool:
+    return float(part.state_bytes(1, Precision())) > 0
+
+
+def _dense(part: Any) -> Part:
+    """A channel mixer without experts, as wide as what a token uses of it; other parts as they are."""
+    if part.kind == "dense_and_moe":
+        return _dense(part.moe)
+    if part.kind != "moe":
+        return part  # type: ignore[no-any-return]
+    from roofsim.model.ffn.gated_mlp import GatedMlp
+
+    return GatedMlp(kind="gated_mlp", width=part.top_k * part.width + (part.shared_width or 0))

@@ -1,0 +1,116 @@
+"""A serving engine, event by event: requests arrive, wait, go through steps together, and are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import ceil, inf
+from types import ModuleType
+from typing import Any
+
+from roofsim.foundation.errors import InputError, MissingExtra
+from roofsim.serving.arrivals import Arrival, Users, rate_of
+from roofsim.serving.outcome import Simulated
+from roofsim.serving.scheduler import LEVELS, Engine, Live, Rules, Step, rules
+from roofsim.serving.step import StepTime
+
+CYCLES, FEWEST = 4, 256
+"""How often at least each of as many users as run at once asks, and how many requests that are at least, for the rate
+that an engine can keep."""
+MOST_AT_ONCE = 1024
+"""Users with which that is found: more requests at once hardly share weights any better."""
+
+
+def simulated(step: Step, arrivals: Sequence[Arrival], limits: Rules, users: Users | None = None) -> Simulated:
+    """All requests answered, one step after the other; with `users` each asks when the answer before has ended.
+
+    Raises InputError for a request that never fits, and MissingExtra without SimPy.
+    """
+    simpy = _simpy()
+    for number, each in enumerate(arrivals, 1):
+        if limits.bytes_of(each.prompt + each.generate - 1) > limits.room:
+            raise InputError(
+                f"request {number}: {each.prompt:,} tokens and {each.generate:,} more never fit the cache "
+                f"({limits.room / 2**30:.3g} GiB)"
+            )
+    env, engine = simpy.Environment(), Engine(step, limits)
+    alarm = [env.event()]
+
+    def submit(live: Live) -> None:
+        engine.waiting.append(live)
+        engine.level(env.now)
+        if not alarm[0].triggered:
+            alarm[0].succeed()
+
+    def come() -> Iterator[Any]:
+        for number, each in enumerate(arrivals):
+            if each.time > env.now:
+                yield env.timeout(each.time - env.now)
+            submit(Live(number, each))
+
+    left = iter(enumerate(arrivals))
+
+    def ask(think: float) -> Iterator[Any]:
+        for number, each in left:
+            live = Live(number, Arrival(env.now, each.prompt, each.generate, each.cached), ended=env.event())
+            submit(live)
+            yield live.ended
+            if think:
+                yield env.timeout(think)
+
+    def serve() -> Iterator[Any]:
+        while len(engine.done) < len(arrivals):
+            if not (engine.waiting or engine.running):
+                alarm[0] = env.event()
+                yield alarm[0]
+            plan = engine.scheduled()
+            engine.level(env.now)
+            yield env.timeout(engine.timed(plan))
+            if engine.finish(plan, env.now):
+                yield env.timeout(0)  # who asks again at once is there for the next step
+
+    if users is None:
+        env.process(come())
+    else:
+        for _ in range(users.users):
+            env.process(ask(users.think))
+    env.run(until=env.process(serve()))
+    clock, duration = engine.clock, float(env.now)
+    return Simulated(
+        tuple(engine.done), engine.gaps, duration, engine.steps, engine.energy, engine.computed, engine.preemptions,
+        {name: clock.sums[name] / duration for name in LEVELS}, dict(clock.most),
+    )  # fmt: skip
+
+
+def capacity(step: Step, arrivals: Sequence[Arrival], limits: Rules) -> float:
+    """Requests a second that an engine answers where there is always another one: of such requests, in their order."""
+    mean = sum(limits.bytes_of(each.prompt + each.generate) for each in arrivals) / len(arrivals)
+    at_once = int(max(min(limits.sequences, limits.room / mean if mean else inf, MOST_AT_ONCE), 1))
+    many = [arrivals[i % len(arrivals)] for i in range(at_once * max(CYCLES, ceil(FEWEST / at_once)))]
+    ends = [each.last for each in simulated(step, many, limits, Users(at_once)).requests]
+    # neither while the first of all begin together nor while the last run out
+    first, last = at_once - 1, len(many) - at_once - 1
+    return (last - first) / (ends[last] - ends[first])
+
+
+def serve_events(
+    step: StepTime, arrivals: Sequence[Arrival], *, users: Users | None = None, limits: Rules | None = None
+) -> Simulated:
+    """A model on a device with a runtime that serves requests as they arrive, or as users ask.
+
+    What comes at a rate is compared with what the engine can keep: `overloaded` says that it is too much.
+    """
+    kept = limits or rules(step.s, step.w)
+    found = simulated(step.of, arrivals, kept, users)
+    if users is not None:
+        return found
+    return replace(found, rate=rate_of(arrivals), capacity=capacity(step.of, arrivals, kept))
+
+
+def _simpy() -> ModuleType:
+    try:
+        import simpy
+    except ImportError:
+        raise MissingExtra("a simulation of arrivals needs SimPy", "serving") from None
+    module: ModuleType = simpy
+    return module

@@ -1,0 +1,217 @@
+"""What goes into a step of a serving engine, and what comes of it.
+
+As vLLM 0.23 decides it (v1/core/sched/scheduler.py): running requests first, in the order in which they began, each
+with what is left of its prompt or with one token, as far as the tokens of a step go; then waiting ones, first come
+first served, while there is room for their blocks of cache. Where a running request finds no block, the last that began
+gives up all of its own, and is computed anew later.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from math import ceil, inf
+from typing import Any
+
+from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.schema import variant
+from roofsim.prediction.limits import cache_room
+from roofsim.prediction.setup import Setup
+from roofsim.prediction.steps import most_tokens, prefill
+from roofsim.serving.arrivals import Arrival
+from roofsim.serving.outcome import Done
+from roofsim.specs.workload import Workload
+
+Step = Callable[[float, float, float, float, float], tuple[float, float]]
+"""Seconds and joules of a step: decoding sequences, tokens held, pieces of prompts, new tokens, context."""
+LEVELS = ("in_system", "waiting", "running", "cache")
+"""Requests that are not answered yet, of them those that wait and those that run, and the part of the cache in use."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What an engine lets through: new tokens of a step, sequences at once, bytes of cache in blocks of tokens.
+
+    `need` is the bytes that a sequence of so many tokens holds.
+    """
+
+    tokens: float = inf
+    sequences: float = inf
+    room: float = inf
+    block: int = 1
+    need: Callable[[int], float] = float
+
+    def bytes_of(self, tokens: int) -> float:
+        """Bytes of the blocks that so many tokens take."""
+        return self.need(ceil(tokens / self.block) * self.block)
+
+
+def rules(s: Setup, w: Workload, *, tokens: float | None = None, sequences: float | None = None) -> Rules:
+    """Those of a runtime on a device, but for the tokens of a step and the sequences at once that are given."""
+    policy, precision = s.runtime.memory, prefill(s, w).precision
+    budget = tokens if tokens is not None else most_tokens(s)
+    most = sequences if sequences is not None else s.runtime.sequences
+    room = cache_room(s, variant(w, batch=1, prompt=1) if budget is None else w)
+    if room <= 0:
+        raise Unsupported(f"{s.model_name} leaves no room for a cache on {s.device.id}")
+    need = lru_cache(maxsize=2**16)(lambda n: float(s.architecture.state_bytes(n, precision)))
+    return Rules(inf if budget is None else float(budget), inf if most is None else most, room, policy.block, need)
+
+
+@dataclass(slots=True, eq=False)
+class Live:
+    """A request on its way: tokens computed, tokens made, bytes held."""
+
+    number: int
+    asked: Arrival
+    computed: int = 0
+    made: int = 0
+    held: float = 0.0
+    first: float = -1.0
+    last: float = -1.0
+    preempted: int = 0
+    ended: Any = None
+
+    @property
+    def left(self) -> int:
+        """Tokens to be computed until there is another one."""
+        return self.asked.prompt + self.made - self.computed
+
+
+@dataclass(slots=True)
+class Clock:
+    """Integrals over time of what is in the engine, and the largest of each."""
+
+    at: float = 0.0
+    now: dict[str, float] = field(default_factory=lambda: dict.fromkeys(LEVELS, 0.0))
+    sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(LEVELS, 0.0))
+    most: dict[str, float] = field(default_factory=lambda: dict.fromkeys(LEVELS, 0.0))
+
+    def to(self, time: float, **levels: float) -> None:
+        """What was until now, was for so long; from now on levels are these."""
+        for name, level in self.now.items():
+            self.sums[name] += level * (time - self.at)
+        self.at = time
+        for name, level in levels.items():
+            self.now[name] = level
+            self.most[name] = max(self.most[name], level)
+
+
+class Engine:
+    """The scheduler and its queues."""
+
+    def __init__(self, step: Step, limits: Rules) -> None:
+        self.step, self.limits = step, limits
+        self.waiting: deque[Live] = deque()
+        self.running: list[Live] = []
+        self.free = limits.room
+        self.done: list[Done] = []
+        self.gaps = array("d")
+        self.clock = Clock()
+        self.steps = self.computed = self.preemptions = 0
+        self.energy = 0.0
+
+    def scheduled(self) -> list[tuple[Live, int]]:
+        """The requests of the next step, each with its new tokens."""
+        budget, before = self.limits.tokens, self.preemptions
+        plan: list[tuple[Live, int]] = []
+        at = 0
+        while at < len(self.running) and budget > 0:
+            live = self.running[at]
+            new = int(min(live.left, budget))
+            while not self._holds(live, live.computed + new):
+                last = self.running.pop()
+                self._preempt(last)
+                if last is live:
+                    return plan
+            plan.append((live, new))
+            budget -= new
+            at += 1
+        while self.waiting and budget > 0 and len(self.running) < self.limits.sequences:
+            live = self.waiting[0]
+            cached = min(live.asked.cached, live.left - 1) if live.computed == 0 else live.computed
+            new = int(min(live.left - cached, budget))
+            if self.preemptions > before or not self._holds(live, cached + new):
+                break
+            self.running.append(self.waiting.popleft())
+            live.computed = cached
+            plan.append((live, new))
+            budget -= new
+        return plan
+
+    def _holds(self, live: Live, tokens: int) -> bool:
+        """Whether there are blocks for so many tokens, which are then taken."""
+        more = self.limits.bytes_of(tokens) - live.held
+        if more > self.free:
+            return False
+        if more > 0:
+            self.free -= more
+            live.held += more
+        return True
+
+    def _preempt(self, live: Live) -> None:
+        self._give_back(live)
+        live.computed = 0
+        live.preempted += 1
+        self.preemptions += 1
+        self.waiting.appendleft(live)
+
+    def _give_back(self, live: Live) -> None:
+        self.free += live.held
+        live.held = 0.0
+
+    def timed(self, plan: Sequence[tuple[Live, int]]) -> float:
+        """Seconds of a step: pieces of prompts count as equal ones with as many tokens that see as many others."""
+        decodes = held = pieces = new = pairs = 0.0
+        for live, tokens in plan:
+            if tokens == 1 and live.computed:
+                decodes += 1
+                held += live.computed
+            else:
+                pieces += 1
+                new += tokens
+                pairs += tokens * (live.computed + (tokens + 1) / 2)
+        each = new / pieces if pieces else 0.0
+        context = max(pairs / new - (each + 1) / 2, 0.0) if pieces else 0.0
+        seconds, joules = self.step(decodes, held / decodes if decodes else 0.0, pieces, each, context)
+        self.energy += joules
+        self.steps += 1
+        return seconds
+
+    def finish(self, plan: Sequence[tuple[Live, int]], now: float) -> int:
+        """What a step has computed: requests of which nothing is left get a token, and those with their last one go.
+
+        How many went.
+        """
+        ended = []
+        for live, new in plan:
+            self.computed += min(new, max(live.asked.prompt - live.computed, 0))
+            live.computed += new
+            if live.left:
+                continue
+            live.made += 1
+            if live.first < 0:
+                live.first = now
+            else:
+                self.gaps.append(now - live.last)
+            live.last = now
+            if live.made == live.asked.generate:
+                ended.append(live)
+        for live in ended:
+            self.running.remove(live)
+            self._give_back(live)
+            asked = live.asked
+            self.done.append(Done(asked.time, live.first, now, asked.prompt, asked.generate, live.preempted))
+            if live.ended is not None:
+                live.ended.succeed()
+        self.level(now)
+        return len(ended)
+
+    def level(self, now: float) -> None:
+        """The levels from now on."""
+        inside = len(self.waiting) + len(self.running)
+        used = 1 - self.free / self.limits.room if self.limits.room < inf else 0.0
+        self.clock.to(now, in_system=inside, waiting=len(self.waiting), running=len(self.running), cache=used)

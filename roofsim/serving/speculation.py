@@ -1,0 +1,150 @@
+"""What drafting tokens gains for one model on one device, by their length, over the batch and over acceptance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from roofsim.foundation.errors import InputError
+from roofsim.foundation.units import show
+from roofsim.foundation.version import SCHEMA
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.results import Intervals, columns, interval_basis, plain
+from roofsim.prediction.setup import Setup
+from roofsim.prediction.words import MISFIT, assumptions, cautions, room
+from roofsim.serving.acceptance import Acceptance
+from roofsim.serving.drafts import Drafter
+from roofsim.serving.rounds import LONGEST, SAID, Drafted, Rollback, Speculating, batches
+from roofsim.specs.workload import Workload
+
+ALPHAS = tuple(i / 20 for i in range(21))
+"""Chances of acceptance over which gains are looked at."""
+
+OF_WORKLOAD = ("batch", "prompt", "generate", "dtype", "weight_format", "cache_dtype")
+"""What is said of a workload."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtBatch:
+    """What drafts gain with so many sequences: TPOT without and with them, and the best length of a draft there."""
+
+    batch: int
+    without: float
+    tpot: float
+    speedup: float
+    best: int
+    best_speedup: float
+
+
+@dataclass(frozen=True, slots=True)
+class Speculation:
+    """What drafts gain for one model on one device, in SI units.
+
+    `rows` are lengths of drafts, `chosen` the one that was asked for or is the best, `over_batch` the same drafts with
+    other numbers of sequences, `over_alpha` speedups by length at the chances `ALPHAS`. `pays_until` is the largest
+    batch at which they pay (None: at none, `most`: as many as there can be), but for those in `dips`. `memory` are
+    bytes by part.
+    """
+
+    model: str
+    device: str
+    runtime: str
+    draft: str
+    workload: Workload
+    acceptance: Acceptance
+    rollback: Rollback
+    recurrent: float
+    without: float
+    rows: tuple[Drafted, ...]
+    chosen: int
+    best: int
+    over_batch: tuple[AtBatch, ...]
+    over_alpha: Mapping[int, tuple[float, ...]]
+    pays_until: int | None
+    dips: tuple[int, ...]
+    most: int
+    ttft: float
+    memory: Mapping[str, float]
+    capacity: float
+    assumptions: tuple[str, ...]
+    cautions: tuple[str, ...]
+    calibration: str | None
+    intervals: Intervals
+
+    @property
+    def row(self) -> Drafted:
+        """The drafts that were asked for."""
+        return next(row for row in self.rows if row.tokens == self.chosen)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "schema": SCHEMA, "model": self.model, "device": self.device, "runtime": self.runtime,
+            "calibration": self.calibration, "draft": self.draft,
+            "workload": {name: plain(getattr(self.workload, name)) for name in OF_WORKLOAD},
+            "acceptance": columns(self.acceptance), "rollback": self.rollback, "recurrent_bytes": self.recurrent,
+            "tpot_without": self.without, "chosen": self.chosen, "best": self.best,
+            "rows": [columns(row) for row in self.rows], "over_batch": [columns(row) for row in self.over_batch],
+            "alphas": list(ALPHAS), "over_alpha": {str(k): list(gains) for k, gains in self.over_alpha.items()},
+            "pays_until": self.pays_until, "dips": list(self.dips), "largest_batch": self.most, "ttft": self.ttft,
+            "memory": dict(self.memory), "capacity": self.capacity, "cautions": list(self.cautions),
+            "assumptions": list(self.assumptions), "intervals": plain(self.intervals),
+            "basis": interval_basis(self.calibration),
+        }  # fmt: skip
+
+
+def speculation(
+    s: Setup, w: Workload, drafter: Drafter, a: Acceptance, tokens: int | None = None, *,
+    rollback: Rollback = "copies", overhead: float = 0.0,
+) -> Speculation:  # fmt: skip
+    """What drafts gain; `tokens` is their length, the best one if None. Raises InputError for what cannot be.
+
+    `w` says how its logits and weights are (`prediction.request.settled`).
+    """
+    it = Speculating(s, w, drafter, rollback, overhead)
+    longest = a.most or LONGEST
+    if tokens is not None and not 1 <= tokens <= (a.most or 10**3):
+        ends = f"from 1 to {a.most}, the places that --accept speaks of" if a.most else "from 1 to 1,000"
+        raise InputError(f"draft tokens: {tokens} is not a number of drafted tokens; it lies {ends}")
+    best = it.best(w.batch, a)
+    chosen = tokens or best
+    _check_room(it, chosen)
+    lengths = sorted({*range(1, min(longest, max(8, best + 2)) + 1), chosen})
+    most = it.most(chosen)
+    over = [at for at in batches(max(most, w.batch)) if at <= 1024]
+    ttft = Evaluation(s, w).prefill.time
+    if drafter.s is not None and drafter.w is not None:
+        ttft = ttft + Evaluation(drafter.s, drafter.w).prefill.time
+    said = [*assumptions(s, w), a.words, *drafter.notes]
+    if float(it.recurrent):
+        said.append(f"{SAID[rollback]} ({show(float(it.recurrent), 'B')})")
+    without, until = float(it.without(w.batch)[0]), it.pays_until(chosen, a, max(most, 1))
+    return Speculation(
+        s.model_name, s.device.id, s.runtime.id, drafter.name, w, a, rollback, float(it.recurrent), without,
+        tuple(it.drafted(w.batch, k, a) for k in lengths), chosen, best,
+        tuple(_at_batch(it, batch, chosen, a) for batch in over),
+        {k: tuple(it.gain(w.batch, k, Acceptance(alpha)) for alpha in ALPHAS) for k in sorted({1, 2, 4, 8, chosen})},
+        until, it.dips(chosen, a, until) if until else (), most, float(ttft), it.memory(w.batch, chosen), room(s).bytes,
+        tuple(said), cautions(s, w), s.calibration_name, it.intervals(w.batch, chosen, a),
+    )  # fmt: skip
+
+
+def _at_batch(it: Speculating, batch: int, tokens: int, a: Acceptance) -> AtBatch:
+    best = it.best(batch, a)
+    step, gain = float(it.without(batch)[0]), it.gain(batch, tokens, a)
+    return AtBatch(batch, step, step / gain, gain, best, it.gain(batch, best, a))
+
+
+def _check_room(it: Speculating, tokens: int) -> None:
+    """Raises InputError where the draft, or what it needs of states, does not fit beside the model."""
+    have, parts = room(it.s), it.memory(it.w.batch, tokens)
+    if sum(parts.values()) <= have.bytes:
+        return
+    what = {
+        "target": it.s.model_name, "draft_weights": f"weights of {it.drafter.name}",
+        "draft_cache": f"its cache of {it.w.batch:,} sequences", "states": "states of all drafted tokens",
+    }  # fmt: skip
+    said = ", ".join(f"{what[name]} {show(size, 'B')}" for name, size in parts.items() if size)
+    why = MISFIT.lower() if parts["target"] > have.bytes else "the draft does not fit beside the model: "
+    raise InputError(f"{why}{said}; there are {have.words}")

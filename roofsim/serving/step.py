@@ -1,0 +1,168 @@
+"""The time of one step of a serving engine, whatever sequences it holds: exact, and compiled for simulators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+from roofsim.engine.compiled import Function
+from roofsim.engine.graph import Graph
+from roofsim.engine.passes import Later, Stack, run_pass
+from roofsim.foundation.arith import Number, at_least
+from roofsim.foundation.errors import InputError
+from roofsim.model.step import Pass, together
+from roofsim.prediction.request import settled
+from roofsim.prediction.setup import Setup
+from roofsim.prediction.steps import decode, prefill
+from roofsim.specs.workload import Workload
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+Group = tuple[float, float, float]
+"""Sequences, new tokens of each, and tokens that each holds before."""
+VARIABLES = ("decodes", "held", "pieces", "new", "context")
+"""What a compiled step is asked for."""
+FIGURES = ("time", "energy")
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Seconds and joules of one step of a model on a setup; of a workload only formats and dtypes count.
+
+    Called with groups `[(sequences, new, held), ...]` it is exact for sequences of many lengths. `of` takes what a
+    scheduler knows of a step in five numbers, and answers in some microseconds from one compiled function.
+    """
+
+    s: Setup
+    w: Workload
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "w", settled(self.s, self.w))
+
+    def __call__(self, groups: Sequence[Group | Pass]) -> float:
+        """Seconds of a step of groups (sequences, new, held); raises InputError for numbers that are none.
+
+        Groups with one new token each, on top of what they hold, are decoding; others are pieces of prompts.
+        """
+        return float(self.run(groups).time)
+
+    def run(self, groups: Sequence[Group | Pass]) -> Later:
+        """All figures of such a step."""
+        if not groups:
+            raise InputError("step: no group of sequences; at least one is needed")
+        passes = [each if isinstance(each, Pass) else self._read(each) for each in groups]
+        return run_pass(self._stack, together(passes))
+
+    @cached_property
+    def _stack(self) -> Stack:
+        return self.s.stack(self.w.dtype)
+
+    def decoding(self, sequences: Number, held: Number) -> Pass:
+        """The group of sequences that each get one more token after those that they hold."""
+        return replace(decode(self.s, self.w), batch=sequences, context=held)
+
+    def piece(self, sequences: Number, new: Number, context: Number = 0) -> Pass:
+        """The group of prompts of which so many tokens go through, after others that did."""
+        begins = 1 - at_least(context, 1)
+        return replace(prefill(self.s, self.w), batch=sequences, new=new, context=context, begins=begins)
+
+    def _read(self, group: Group) -> Pass:
+        try:
+            sequences, new, held = map(float, group)
+        except (TypeError, ValueError):
+            raise InputError(f"step: {group!r} is no group of (sequences, new tokens, tokens held)") from None
+        if not (sequences > 0 and new > 0 and held >= 0 and sequences * (new + held) < float("inf")):
+            raise InputError(f"step: {group!r}: sequences and new tokens are above 0, and what is held not below")
+        return self.decoding(sequences, held) if new == 1 and held else self.piece(sequences, new, held)
+
+    @overload
+    def of(
+        self, decodes: float, held: float = ..., pieces: float = ..., new: float = ..., context: float = ...
+    ) -> tuple[float, float]: ...
+
+    @overload
+    def of(
+        self, decodes: ArrayLike, held: ArrayLike = ..., pieces: ArrayLike = ..., new: ArrayLike = ...,
+        context: ArrayLike = ...,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # fmt: skip
+
+    def of(self, decodes: Any, held: Any = 0, pieces: Any = 0, new: Any = 0, context: Any = 0) -> tuple[Any, Any]:
+        """Seconds and joules of a step, for numbers or arrays that broadcast.
+
+        `decodes` sequences hold `held` tokens each (the mean) and get one more; beside them go `pieces` pieces of
+        prompts, each of `new` tokens after `context` that went before. A step of nothing takes no time.
+        """
+        if type(decodes) in _PLAIN and type(pieces) in _PLAIN and type(new) in _PLAIN:
+            if pieces and new:
+                return (
+                    self.mixed(decodes, held, pieces, new, context) if decodes else self.prompts(pieces, new, context)
+                )
+            return self.decodes(decodes, held) if decodes else (0.0, 0.0)
+        return self._arrays(decodes, held, pieces, new, context)
+
+    @cached_property
+    def decodes(self) -> Callable[[float, float], tuple[float, float]]:
+        """Seconds and joules of a step of decoding sequences alone: (how many, tokens held)."""
+        return self._decodes.at
+
+    @cached_property
+    def prompts(self) -> Callable[[float, float, float], tuple[float, float]]:
+        """Seconds and joules of a step of pieces of prompts alone: (how many, new, context)."""
+        return self._prompts.at
+
+    @cached_property
+    def mixed(self) -> Callable[[float, float, float, float, float], tuple[float, float]]:
+        """Seconds and joules of a step of both: (decodes, held, pieces, new, context)."""
+        return self._mixed.at
+
+    @cached_property
+    def _decodes(self) -> Function:
+        return self._compiled(VARIABLES[:2])
+
+    @cached_property
+    def _prompts(self) -> Function:
+        return self._compiled(VARIABLES[2:])
+
+    @cached_property
+    def _mixed(self) -> Function:
+        return self._compiled(VARIABLES)
+
+    def _compiled(self, names: Sequence[str]) -> Function:
+        graph = Graph()
+        x = {name: graph.variable(name, whole=name != "held") for name in names}
+        groups = []
+        if "decodes" in x:
+            groups.append(self.decoding(x["decodes"], x["held"]))
+        if "pieces" in x:
+            groups.append(self.piece(x["pieces"], x["new"], x["context"]))
+        figures = run_pass(self._stack, together(groups))
+        return Function(graph, {name: getattr(figures, name) for name in FIGURES}, tuple(names))
+
+    def _arrays(self, *given: Any) -> tuple[Any, Any]:
+        """The three kinds of step, each for the elements that are of its kind."""
+        import numpy as np
+
+        try:
+            arrays = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in given))
+        except (TypeError, ValueError):
+            raise InputError("step: numbers or arrays that broadcast are asked for") from None
+        if not all((x >= 0).all() and np.isfinite(x).all() for x in arrays):
+            raise InputError("step: no number is below 0, and all are finite")
+        x = dict(zip(VARIABLES, arrays, strict=True))
+        some, begun = x["decodes"] > 0, (x["pieces"] > 0) & (x["new"] > 0)
+        results = np.zeros(arrays[0].shape), np.zeros(arrays[0].shape)
+        kinds = {"_decodes": some & ~begun, "_prompts": begun & ~some, "_mixed": some & begun}
+        for kind, where in kinds.items():
+            if where.any():
+                function: Function = getattr(self, kind)
+                made = function.many(*(x[name][where] for name in function.variables))
+                for result, value in zip(results, made, strict=True):
+                    result[where] = value
+        return results
+
+
+_PLAIN = frozenset({int, float})

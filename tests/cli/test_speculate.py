@@ -1,0 +1,79 @@
+"""`roofsim speculate`: what is asked reaches the study, and wrong input is told where it is."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from roofsim.cli import group
+
+ASKED = ("speculate", "Qwen3.5-4B", "-d", "rtx-4090", "-r", "llama.cpp")
+NGRAM = ("--draft", "ngram", "--accept", "0.5")
+
+
+def run(*arguments):
+    return CliRunner().invoke(group, [*ASKED, *arguments], prog_name="roofsim")
+
+
+def test_drafts_are_as_asked_for():
+    given = ("--draft", "mtp", "--accept", "0.9,0.6", "-k", "2", "--weights", "q4_k_m", "--overhead", "1ms", "-b", "2")
+    found = json.loads(run(*given, "-f", "json").stdout)
+    assert (found["draft"], found["chosen"], found["acceptance"]) == ("mtp", 2, {"alpha": None, "places": [0.9, 0.6]})
+    assert [row["tokens"] for row in found["rows"]] == [1, 2]
+    assert found["rows"][1]["made"] == pytest.approx(2.5)
+    assert found["workload"]["batch"] == 2
+    row = found["rows"][1]
+    assert row["tpot"] == pytest.approx((row["draft_time"] + row["verify_time"] + row["state_time"]) / 2.5)
+    assert row["state_time"] > 1e-3
+    assert found["intervals"]["speedup"][0] < row["speedup"] < found["intervals"]["speedup"][1]
+
+
+def test_what_servers_report_is_understood():
+    rate, length = (json.loads(run("--draft", "ngram", "--accept", given, "-k", "3", "-f", "json").stdout)
+                    for given in ("rate=50%", "length=2.5"))  # fmt: skip
+    assert rate["acceptance"] == length["acceptance"]
+    assert rate["rows"][2]["made"] == pytest.approx(2.5)
+
+
+def test_the_table_says_from_where_on_drafts_pay():
+    said = run(*NGRAM).stdout
+    assert "n-grams of the text" in said
+    assert "They pay" in said
+    assert "95 % interval" in said
+
+
+def test_several_are_a_table_with_a_row_each():
+    found = run("--draft", "ngram", "--accept", "0.5", "-b", "1,8", "-k", "2", "-f", "csv")
+    rows = list(csv.DictReader(io.StringIO(found.stdout)))
+    assert {row["batch"] for row in rows} == {"1", "8"}
+    assert "pays to batch" in " ".join(run(*NGRAM, "-b", "1,8").stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--draft", "ngram", "--accept", "1.2"), "accept: 1.2 is not a chance; it lies from 0 to 1"),
+        (("--draft", "ngram", "--accept", "-0.1"), "accept: -0.1 is not a chance; it lies from 0 to 1"),
+        (("--draft", "ngram", "--accept", "often"), "write a chance (0.7)"),
+        (("--draft", "ngram", "--accept", "0.5,0.6"), "0.6 at place 2 is more than 0.5 before it"),
+        (("--draft", "ngram", "--accept", "rate=0.5"), "say which with --draft-tokens"),
+        (("--draft", "ngram", "--accept", "rate=1.5", "-k", "2"), "lies from 0 to 1, not 1.5"),
+        (("--draft", "ngram", "--accept", "length=4", "-k", "2"), "lies from 1 to 3, not 4"),
+        (("--draft", "ngram", "--accept", "mean=4", "-k", "2"), "no 'mean'"),
+        (("--draft", "ngram", "--accept", "0.8,0.6", "-k", "3"), "3 is not a number of drafted tokens"),
+        (("--draft", "ngram", "--accept", "0.8", "-k", "0"), "0"),
+        (("--draft", "Llama-3.2-1B", "--accept", "0.8"), "128,256 tokens in its vocabulary and Qwen3.5-4B 248,320"),
+        (("--draft", "Qwen3.5-27B", "--accept", "0.8"), "the draft does not fit beside the model: Qwen3.5-4B"),
+        (("--draft", "no-such", "--accept", "0.8"), "no-such"),
+        ((*NGRAM, "-b", "1,2", "--plot", "f.svg"), "--plot: is of one model on one device"),
+    ],
+)
+def test_wrong_input_is_told(given, said):
+    result = run(*given)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not result.stdout

@@ -1,0 +1,182 @@
+"""What must hold of any division of a model between a device and the memory of its host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from roofsim import library
+from roofsim.foundation.schema import variant
+from roofsim.prediction import offload
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.fitted import chosen
+from roofsim.prediction.offload import offloaded
+from roofsim.prediction.request import compile_request, predict_request
+from roofsim.prediction.setup import Setup, setup
+from roofsim.specs.workload import Workload, workload
+
+DENSE, SPARSE, HYBRID = "Llama-3.2-1B", "OLMoE-1B-7B", "Falcon-H1-0.5B"
+
+
+def case(model: str, runtime: str = "llama.cpp", device: str = "rtx-4060", **asked: Any) -> tuple[Setup, Workload]:
+    s = chosen(setup(model, device, runtime))
+    return s, workload(**{"dtype": "bf16", "prompt": 200, "generate": 20, **asked})
+
+
+def smaller(s: Setup, room: float) -> Setup:
+    """The setup with a device of so many bytes, on which nothing else changes."""
+    memory = s.device.memory
+    capacity = variant(memory.capacity, value=room)
+    return replace(s, device=variant(s.device, memory=variant(memory, capacity=capacity, usable=None)))
+
+
+def linked(s: Setup, factor: float) -> Setup:
+    links = s.device.links
+    assert links.host
+    host = variant(links.host, value=links.host.value * factor)
+    return replace(s, device=variant(s.device, links=variant(links, host=host)))
+
+
+@pytest.mark.parametrize("words", [None, "none", "layers=17", "experts=cpu:0"])
+def test_with_all_of_it_on_the_device_nothing_changes(words: str | None) -> None:
+    s, w = case(SPARSE if words and "experts" in words else DENSE)
+    assert offloaded(s, w, words) is s
+
+
+def test_what_fits_whole_is_predicted_as_if_nothing_were_asked() -> None:
+    s, w = case(DENSE)
+    plain, found = predict_request(s, w).to_dict(), predict_request(offloaded(s, w, "auto"), w).to_dict()
+    assert found.pop("offload")["split"] == "none"
+    assert found == plain
+
+
+@pytest.mark.parametrize("model", [DENSE, SPARSE, HYBRID])
+def test_with_all_of_it_on_the_host_a_step_is_one_of_its_processor(model: str) -> None:
+    s, w = case(model)
+    found = offloaded(s, w, "layers=0")
+    assert found.offload
+    assert found.offload.beside
+    beside = Evaluation(found.offload.beside, w)
+    assert Evaluation(found, w).decode.time == pytest.approx(float(beside.decode.time), rel=1e-12)
+
+
+def test_short_prompts_are_the_processors_and_long_ones_come_over_the_link() -> None:
+    for prompt, streamed in ((31, False), (32, True)):
+        s, w = case(DENSE, prompt=prompt)
+        e = Evaluation(offloaded(s, w, "layers=0"), w)
+        assert (e.prefill.link_bytes > 0) == streamed
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [(DENSE, "layers=5"), (HYBRID, "layers=5"), (SPARSE, "layers=0"), (SPARSE, "experts=cpu:3"),
+     ("DeepSeek-V2-Lite", "experts=cpu:3")],
+)  # fmt: skip
+def test_bytes_of_both_memories_are_all_bytes(model: str, words: str) -> None:
+    s, w = case(model)
+    whole, e = Evaluation(s, w), Evaluation(offloaded(s, w, words), w)
+    assert e.behind > 0
+    assert e.behind + e.grown == pytest.approx(float(whole.grown), rel=1e-12)
+    away = e.away(w.prompt)
+    held = whole.held.weights + whole.held.state - away.weights - away.state
+    assert e.held.weights + e.held.state == pytest.approx(float(held), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("model", "runtime", "words"),
+    [(DENSE, "llama.cpp", "layers={}"), (SPARSE, "llama.cpp", "experts=cpu:{}"), (DENSE, "vllm", "stream={}")],
+)
+def test_the_more_lies_on_the_device_the_faster_and_the_more_it_holds(model: str, runtime: str, words: str) -> None:
+    s, w = case(model, runtime, prompt=20)
+    found = [Evaluation(offloaded(s, w, words.format(n)), w) for n in (1, 4, 9, 13)]
+    if not words.startswith("layers"):
+        found.reverse()
+    for less, more in pairwise(found):
+        assert more.step[0] < less.step[0]
+        assert more.held.reserved > less.held.reserved
+
+
+@pytest.mark.parametrize(("runtime", "words"), [("llama.cpp", "layers=5"), ("ideal", "stream"), ("vllm", "stream")])
+def test_a_faster_link_never_takes_longer(runtime: str, words: str) -> None:
+    s, w = case(DENSE, runtime)
+    times = [Evaluation(offloaded(linked(s, x), w, words), w).request for x in (0.1, 0.5, 1, 2, 100)]
+    for slow, fast in pairwise(times):
+        assert fast.ttft < slow.ttft or fast.ttft == pytest.approx(slow.ttft)
+        assert fast.tpot <= slow.tpot
+    assert times[0].ttft > times[2].ttft
+
+
+def test_an_endless_link_that_prefetches_takes_nothing() -> None:
+    s, w = case(DENSE, "ideal")
+    streamed = Evaluation(offloaded(linked(s, 1e9), w, "stream"), w)
+    assert streamed.step[0] == pytest.approx(float(Evaluation(s, w).step[0]), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "runtime", "share"),
+    [(DENSE, "llama.cpp", 0.6), (DENSE, "ideal", 0.6), (SPARSE, "llama.cpp", 0.4), (SPARSE, "vllm", 0.7)],
+)
+def test_auto_is_the_fastest_of_all_divisions_that_fit(model: str, runtime: str, share: float) -> None:
+    s, w = case(model, runtime, prompt=20, generate=8)
+    whole = Evaluation(s, w)
+    s = smaller(s, share * float(whole.held.reserved))
+    every = [made(away) for made, most in offload.families(s) for away in range(1, most + 1)]
+    fitting = [e for e in (Evaluation(each, w) for each in every) if e.fits]
+    found = offloaded(s, w, "auto")
+    assert found.offload
+    assert found.offload.found
+    assert float(Evaluation(found, w).total_time) == min(float(e.total_time) for e in fitting)
+    assert Evaluation(found, w).fits
+
+
+@pytest.mark.parametrize("words", ["layers=5", "experts=cpu:3"])
+def test_compiled_over_batches_and_prompts_it_is_what_numbers_give(words: str) -> None:
+    s, w = case(SPARSE)
+    s = offloaded(s, w, words)
+    figures = ("ttft", "tpot", "memory.peak", "memory.behind", "fits", "energy")
+    f = compile_request(s, w, figures, ("batch", "prompt"))
+    at = {"batch": np.array([1, 1, 3, 40]), "prompt": np.array([8, 700, 30, 12])}
+    found = f(**at)
+    for i, (batch, prompt) in enumerate(zip(*at.values(), strict=True)):
+        e = Evaluation(s, variant(w, batch=int(batch), prompt=int(prompt), logits="last"))
+        expected = (e.prefill.time, e.step[0], e.memory.peak, e.behind, e.fits, e.energy)
+        assert [found[name][i] for name in figures] == pytest.approx([float(x) for x in expected])
+
+
+def test_intervals_hold_what_the_processor_and_the_link_leave_open() -> None:
+    s, w = case(DENSE)
+    for words in ("layers=9", "layers=0"):
+        p = predict_request(offloaded(s, w, words), w)
+        for name, value in (("tpot", p.request.tpot), ("ttft", p.request.ttft)):
+            low, high = p.intervals[name]  # type: ignore[index]
+            assert low < value < high
+    found = offloaded(s, w, "layers=9")
+    narrow = replace(found, parameters={name: float(x) for name, x in found.machine("bf16").parameters.items()})
+    of_link = predict_request(narrow, w).intervals["ttft"]  # type: ignore[index]
+    assert of_link[1] / of_link[0] > 1.2
+
+
+def test_what_a_request_says_of_its_tiers_adds_up() -> None:
+    s, w = case(DENSE)
+    p = predict_request(offloaded(s, w, "layers=9"), w)
+    found = p.offload
+    assert found
+    assert found.prefill
+    assert found.decode
+    for parts, each in ((found.prefill, p.prefill), (found.decode, p.decode)):
+        assert parts.device_time + parts.processor_time + parts.link_wait == pytest.approx(float(each.time))
+    device, host = found.tiers
+    assert device.weights + host.weights == pytest.approx(float(s.architecture.weight_bytes(s.precision(w))))
+    assert device.state + host.state == pytest.approx(float(s.architecture.state_bytes(220, s.precision(w))))
+    assert (found.prefill.binds, found.decode.binds) == ("link", "host")
+    assert found.slowdown == pytest.approx(float(p.request.tpot) / float(Evaluation(s, w).step[0]))
+    assert {o.layer for o in p.decode.operators} == {"decoder", "decoder (host)", "embedding (host)", "head"}
+
+
+def test_the_processor_of_a_host_is_a_processor() -> None:
+    named = [library.host(name).processor for name in library.names("hardware/hosts")]
+    assert {library.device(each).kind for each in named if each} == {"cpu"}

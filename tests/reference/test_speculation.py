@@ -1,0 +1,217 @@
+"""Speculative decoding against counts by hand: tokens of a round, its passes, heads that draft, states taken back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from roofsim import library
+from roofsim.engine.passes import run_pass
+from roofsim.foundation.errors import InputError
+from roofsim.foundation.schema import variant
+from roofsim.model.step import Pass, Precision
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.request import settled
+from roofsim.prediction.setup import setup
+from roofsim.serving.acceptance import Acceptance, acceptance, alpha_of
+from roofsim.serving.drafts import drafter, predictor
+from roofsim.serving.rounds import Speculating, batches
+from roofsim.serving.speculation import speculation
+from roofsim.serving.timed import with_graphs
+from roofsim.specs.workload import workload
+
+EXACT = pytest.approx
+
+
+def asked(model: str, device: str, runtime: str, draft: str, **words: object) -> Speculating:
+    s = setup(model, device, runtime)
+    w = settled(s, workload(**{"prompt": 1000, "generate": 1, "dtype": "bf16", **words}))
+    return Speculating(s, w, drafter(s, w, draft))
+
+
+def seconds(s, w, batch: int, new: int, held: int) -> float:
+    """A pass that scores all its new tokens, as it is written in the engine."""
+    p = Pass(batch, new, held, s.precision(w), "all", "decode", s.runtime.attention.latents)
+    return float(run_pass(s.stack(w.dtype), p).time)
+
+
+def test_tokens_of_a_round() -> None:
+    one = Acceptance(0.5)
+    assert one.made(2) == 1 + 0.5 + 0.25
+    assert one.ends(2) == (0.5, 0.25, 0.25)  # first rejected, second rejected, none
+    assert one.made(4) == EXACT((1 - 0.5**5) / (1 - 0.5))
+    assert (Acceptance(1.0).made(7), Acceptance(0.0).made(7)) == (8, 1)
+    each = Acceptance(None, (0.9, 0.6, 0.1))
+    assert each.made(2) == 1 + 0.9 + 0.6
+    assert each.ends(2) == EXACT((0.1, 0.3, 0.6))
+    assert (each.most, one.most) == (3, None)
+
+
+def test_a_chance_is_found_from_what_servers_report() -> None:
+    assert alpha_of(1 + 0.5 + 0.25, 2) == EXACT(0.5)
+    assert acceptance("rate=0.375", 2).alpha == EXACT(0.5)  # 0.75 of two drafted tokens
+    assert acceptance("length=1.75", 2).alpha == EXACT(0.5)
+    assert acceptance("rate=37.5%", 2).alpha == EXACT(0.5)
+    assert alpha_of(3.0, 2) == EXACT(1)
+    assert alpha_of(1.0, 2) == EXACT(0, abs=1e-12)
+    assert alpha_of(3.1, 2) is None
+    assert acceptance(0.3, None) == Acceptance(0.3)
+    assert acceptance([0.5, 0.25], None).places == (0.5, 0.25)
+
+
+def test_a_round_is_its_verification_and_a_pass_for_each_drafted_token() -> None:
+    it = asked("Llama-3.1-8B", "rtx-4090", "llama.cpp", "Llama-3.2-1B", weight_format="q4_k_m")
+    found = it.round(3, 4, Acceptance(0.0))
+    d = it.drafter
+    one = Pass(3, 1, 1000, d.s.precision(d.w), "last", "decode", d.s.runtime.attention.latents)
+    assert found.verify == EXACT(seconds(it.s, it.w, 3, 5, 1000), rel=1e-12)
+    assert found.draft == EXACT(4 * float(run_pass(d.s.stack("bf16"), one).time), rel=1e-12)
+    assert found.states == 0
+    nothing, all_ = (it.drafted(3, 4, Acceptance(alpha)) for alpha in (0.0, 1.0))
+    assert nothing.tpot == EXACT(found.verify + found.draft)
+    assert all_.tpot == EXACT(nothing.tpot / 5)
+    assert nothing.speedup * nothing.tpot == EXACT(float(it.without(3)[0]))
+    assert it.without(3)[0] == EXACT(float(Evaluation(it.s, variant(it.w, batch=3)).decode.time), rel=1e-12)
+
+
+def test_the_mean_over_what_is_generated_is_that_of_a_prediction() -> None:
+    it = asked("Llama-3.1-8B", "rtx-4090", "llama.cpp", "ngram", generate=4000, weight_format="q4_k_m")
+    assert it.without(1)[0] == EXACT(float(Evaluation(it.s, it.w).step[0]), rel=1e-12)
+    assert it.without(1)[1] == EXACT(float(Evaluation(it.s, it.w).step[1]), rel=1e-12)
+    assert it.round(1, 4, Acceptance(0.5)).draft == 0
+
+
+@pytest.mark.parametrize("rollback", ["copies", "replay"])
+def test_drafts_begin_to_pay_where_both_take_as_long(rollback) -> None:
+    it = replace(asked("Qwen3.5-4B", "rtx-4090", "llama.cpp", "mtp"), rollback=rollback)
+    found = it.break_even(2, 4)
+    assert it.gain(2, 4, Acceptance(found)) == EXACT(1, rel=1e-9)
+    assert it.gain(2, 4, Acceptance(found + 0.01)) > 1 > it.gain(2, 4, Acceptance(found - 0.01))
+
+
+def test_drafts_that_take_longer_than_what_they_save_never_pay() -> None:
+    for rollback in ("copies", "replay"):
+        it = replace(asked("Qwen3.5-4B", "rtx-4090", "llama.cpp", "ngram"), rollback=rollback, overhead=1.0)
+        assert it.break_even(1, 4) is None
+        assert it.pays_until(4, Acceptance(1.0), 8) is None
+
+
+def test_drafts_pay_up_to_the_batch_before_the_first_at_which_they_do_not() -> None:
+    it = asked("Llama-3.1-8B", "h100-sxm", "vllm", "ngram")
+    a = Acceptance(0.3)
+    found = it.pays_until(8, a, 128)
+    assert 1 < found < 128
+    assert it.gain(found, 8, a) > 1 >= it.gain(found + 1, 8, a)
+    assert it.pays_until(8, a, 32) == 32
+    assert it.dips(8, a, found) == ()
+    assert it.dips(8, a, 128) == tuple(batch for batch in batches(128) if batch > found)
+    assert batches(5) == [1, 2, 3, 4, 5]
+    assert batches(1) == [1]
+
+
+def test_a_head_is_one_matrix_one_layer_and_a_norm() -> None:
+    network = library.architecture("Llama-3.1-8B")
+    head = predictor(network)
+    d, kv, ff, vocab = 4096, 8 * 128, 14336, 128256
+    layer = 2 * d * d + 2 * d * kv + 3 * d * ff
+    norms = 1 + 3 + 1  # of the token, before matrix, attention and MLP, before the LM head
+    assert head.total_parameters == 2 * d * d + layer + norms * d + 2 * vocab * d
+    it = asked("Llama-3.1-8B", "h100-sxm", "ideal", "eagle")
+    assert it.drafter.weights == 2 * (2 * d * d + layer + norms * d)  # tables are the model's
+    assert it.drafter.state(10) == 10 * 2 * kv * 2
+    assert asked("Llama-3.1-8B", "h100-sxm", "ideal", "ngram").drafter.weights == 0
+    one = asked("Llama-3.1-8B", "h100-sxm", "ideal", "Llama-3.2-1B")
+    assert one.drafter.weights == 2 * library.architecture("Llama-3.2-1B").total_parameters
+
+
+def test_the_mtp_module_of_deepseek_v3_has_the_published_size() -> None:
+    """14B parameters with its tables, of 685B of the checkpoint (README of deepseek-ai/DeepSeek-V3)."""
+    network = library.architecture("DeepSeek-V3")
+    assert network.mtp_modules == 1
+    assert predictor(network).total_parameters / 1e9 == EXACT(14, abs=0.6)
+
+
+def test_a_dense_head_is_as_wide_as_what_a_token_uses() -> None:
+    network = library.architecture("Qwen3-Next-80B-A3B")
+    d, width = 2048, (10 + 1) * 512  # ten experts and the shared one
+    attention = d * (2 * 16 * 256) + 2 * d * (2 * 256) + 16 * 256 * d + 2 * 256  # queries with gates; norms of heads
+    own = 2 * d * d + attention + 3 * d * width + 5 * d
+    assert predictor(network, dense=True).total_parameters == own + 2 * 151936 * d
+    kinds = [part.kind for part in predictor(network).layers["draft"]]
+    assert kinds == ["draft_input", "attention", "moe"]
+    kinds = [part.kind for part in predictor(library.architecture("Nemotron-H-8B")).layers["draft"]]
+    assert kinds == ["draft_input", "attention", "mlp"]
+    kinds = [part.kind for part in predictor(library.architecture("mamba2-1.3b")).layers["draft"]]
+    assert kinds == ["draft_input", "mamba2"]
+
+
+def test_recurrent_states_are_copied_for_every_drafted_token() -> None:
+    it = asked("Qwen3.5-4B", "rtx-4090", "ideal", "ngram")
+    network = library.architecture("Qwen3.5-4B")
+    (delta,) = {part for part, _ in network.parts() if part.kind == "gated_delta"}
+    layers = sum(count for part, count in network.parts() if part == delta)
+    heads, k, v = delta.value_heads, delta.key_dim, delta.value_dim
+    channels = 2 * delta.key_heads * k + heads * v
+    recurrent = layers * (4 * heads * k * v + 2 * channels * delta.d_conv)
+    assert float(it.recurrent) == recurrent
+    found = it.round(3, 2, Acceptance(0.5))
+    machine = it.s.machine("bf16")
+    assert found.states == EXACT(2 * 3 * recurrent / (float(machine.bandwidth) * machine["memory_efficiency"]))
+    assert it.memory(3, 2)["states"] == 2 * 3 * recurrent
+    assert asked("Llama-3.1-8B", "rtx-4090", "ideal", "ngram").recurrent == 0
+
+
+def test_what_was_accepted_runs_again_where_not_all_was() -> None:
+    it = replace(asked("Qwen3.5-4B", "rtx-4090", "ideal", "ngram"), rollback="replay", overhead=0.25)
+    machine = it.s.machine("bf16")
+    moved = 2 * 3 * float(it.recurrent) / (float(machine.bandwidth) * machine["memory_efficiency"])
+    one, two = (float(it._steps.run(3, new, 1000)[0]) for new in (1, 2))
+    a = Acceptance(0.5)  # rejected at once: half, after one: a quarter; kept: always, brought back: three quarters
+    assert it.round(3, 2, a).states == EXACT(0.25 + 1.75 * moved + one / 2 + two / 4)
+    assert it.round(3, 2, Acceptance(1.0)).states == EXACT(0.25 + moved)
+    assert it.memory(3, 2)["states"] == 3 * float(it.recurrent)
+
+
+def test_graphs_grow_with_the_tokens_of_a_sequence_up_to_a_limit() -> None:
+    vllm = library.runtime("vllm")
+    assert float(with_graphs(vllm, 1).host.captured) == 256
+    assert float(with_graphs(vllm, 3).host.captured) == 512
+    assert with_graphs(library.runtime("llama.cpp"), 3) == library.runtime("llama.cpp")
+
+
+def test_the_engine_schedules_a_round_once() -> None:
+    it = asked("Llama-3.1-8B", "h100-sxm", "vllm", "eagle")
+    drafting = it._drafting.s.runtime.host
+    assert (drafting.ahead_work, drafting.sequence_work) == (None, 0)
+    assert it._verifying.s.runtime.host.ahead_work == it.s.runtime.host.ahead_work
+
+
+def test_memory_counts_the_cache_of_the_draft() -> None:
+    it = asked("Llama-3.1-8B", "h100-sxm", "vllm", "Llama-3.2-1B", generate=24)
+    held = it.memory(4, 6)
+    layers, kv = 16, 8 * 64
+    assert held["draft_cache"] == 4 * (1000 + 24 + 6) * layers * 2 * kv * 2
+    network = it.s.architecture
+    assert held["target"] >= float(network.weight_bytes(Precision())) + 4 * float(
+        network.state_bytes(1024, Precision())
+    )
+    assert it.fits(4, 6)
+    assert it.most(6) == 128
+
+
+def test_the_result_says_what_was_found() -> None:
+    it = asked("Llama-3.1-8B", "h100-sxm", "vllm", "eagle")
+    found = speculation(it.s, it.w, it.drafter, Acceptance(0.7))
+    assert found.chosen == found.best == max(found.rows, key=lambda row: row.speedup).tokens
+    low, high = found.intervals["speedup"]
+    assert low < found.row.speedup < high
+    tpot = found.intervals["tpot"]
+    assert tpot[0] < found.row.tpot < tpot[1]
+    head, model = (float(Evaluation(s, it.w).prefill.time) for s in (it.drafter.s, it.s))
+    assert found.ttft == EXACT(head + model)
+    at = next(at for at in found.over_batch if at.batch == 8)
+    assert at.speedup == EXACT(it.gain(8, found.chosen, Acceptance(0.7)))
+    assert at.best_speedup >= at.speedup
+    with pytest.raises(InputError, match="from 1 to 1,000"):
+        speculation(it.s, it.w, it.drafter, Acceptance(0.7), 0)

@@ -1,0 +1,263 @@
+"""What lies in the memory of the host and a pass over device, processor and link, counted and added up by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from roofsim import library
+from roofsim.engine.energy import Activity, activity, energy
+from roofsim.engine.passes import Stack
+from roofsim.engine.roofline import Machine, terms
+from roofsim.engine.tiers import Link, Placement, Tiered, Tiers, run_tiers
+from roofsim.foundation.parameters import priors
+from roofsim.lowering.step import lower
+from roofsim.model import layers
+from roofsim.model.architecture import Architecture
+from roofsim.model.step import Pass, Precision
+from roofsim.specs.files import build
+
+FAST = Machine(matrix_rate=4e9, vector_rate=3e8, bandwidth=2e8, cache=100, units=4, parameters=priors())
+SLOW = Machine(matrix_rate=4e6, vector_rate=3e5, bandwidth=2e5, cache=100, units=4, parameters=priors())
+BYTES = Precision(2, 2, 2, 2)
+DENSE = 2 * (10 * 12 + 2 * 10 * 6 + 12 * 10 + 3 * 10 * 6 + 2 * 10)
+"""Queries, keys and values, output; gate, up and down; two norms: elements of two bytes."""
+EXPERT = 2 * 3 * 10 * 5
+SPARSE = 2 * (10 * 12 + 2 * 10 * 6 + 12 * 10 + 10 * 8 + 2 * 10) + 8 * EXPERT
+TABLE = HEAD = 2 * 7 * 10
+STATE = 2 * 2 * 3 * 2
+"""Bytes of a token in a layer: keys and values of two heads of three elements."""
+
+
+def network(tied: bool = False) -> Architecture:
+    attention = {"kind": "attention", "heads": 4, "kv_heads": 2, "head_dim": 3}
+    values = {
+        "name": "toy", "family": "toy", "d_model": 10, "vocab": 7, "tied_embeddings": tied,
+        "layers": {"dense": [attention, {"kind": "gated_mlp", "width": 6}],
+                   "sparse": [attention, {"kind": "moe", "experts": 8, "top_k": 2, "width": 5}]},
+        "layout": [{"repeat": 1, "of": ["dense"]}, {"repeat": 3, "of": ["sparse"]}], "sources": {"here": "made up"},
+    }  # fmt: skip
+    return build(Architecture, values, "toy.yaml")
+
+
+TOY = network()
+IDEAL = library.runtime("ideal")
+DEVICE = Stack(TOY, IDEAL, library.device("rtx-4090"), FAST)
+PROCESSOR = Stack(TOY, IDEAL, library.device("ryzen-9-7950x"), SLOW)
+STEP = Pass(1, 1, 6, BYTES, phase="decode")
+PROMPT = Pass(2, 5, 0, BYTES)
+ALL = {"embedding": 1, "dense": 1, "sparse": 3, "head": 1}
+BY_EXPERTS = ("experts_up", "experts_act", "experts_down")
+
+
+def tiers(link: Link, **placed: object) -> Tiers:
+    return Tiers(DEVICE, PROCESSOR, BYTES, Placement(**placed), link)  # type: ignore[arg-type]
+
+
+def run(t: Tiers, p: Pass) -> Tiered:
+    here, there = (lower(TOY, IDEAL, p, each.device) for each in (t.device, PROCESSOR))
+    return run_tiers(t, p, here, there)
+
+
+def spent(m: Machine, p: Pass, counts: Mapping[str, int], *, experts: bool | None = None) -> float:
+    """Seconds of the kernels of so many layers of each kind, of those of their experts alone, or of all but these."""
+    return sum(
+        counts.get(row.row.layer, 0) * kernel.count * terms(kernel, m).time
+        for row in lower(TOY, IDEAL, p)
+        for operator, lowered in row
+        if experts is None or (operator.name in BY_EXPERTS) == experts
+        for kernel in lowered.kernels
+    )
+
+
+def test_what_single_layers_hold_is_what_is_counted_by_hand() -> None:
+    assert layers.in_order(TOY) == ("dense", "sparse", "sparse", "sparse")
+    assert (layers.layer_bytes(TOY, "dense", BYTES), layers.expert_bytes(TOY, "dense", BYTES)) == (DENSE, 0)
+    assert (layers.layer_bytes(TOY, "sparse", BYTES), layers.expert_bytes(TOY, "sparse", BYTES)) == (SPARSE, 8 * EXPERT)
+    assert TOY.weight_bytes(BYTES) == DENSE + 3 * SPARSE + TABLE + HEAD + 2 * 10
+    assert layers.state_bytes(TOY, "sparse", 7, BYTES) == 7 * STATE
+    assert layers.largest_matrix(TOY, "dense", BYTES) == 2 * 10 * 12
+    assert layers.largest_matrix(TOY, "sparse", BYTES) == 2 * 8 * 10 * 10
+    assert (layers.table_bytes(TOY, BYTES), layers.head_bytes(TOY, BYTES)) == (TABLE, HEAD)
+    assert layers.table_bytes(network(tied=True), BYTES) == 0
+    assert [
+        o.name
+        for row in TOY.rows(STEP)
+        for o, of in zip(row.operators, layers.by_experts(row.operators), strict=True)
+        if of
+    ] == list(BY_EXPERTS)
+
+
+def test_formats_count_where_they_are_stored() -> None:
+    packed = replace(BYTES, stored={"experts_up": 1, "lm_head": 0.5, "embedding": 4})
+    assert layers.expert_bytes(TOY, "sparse", packed) == 8 * (10 * 10 + 2 * 5 * 10)
+    assert layers.layer_bytes(TOY, "sparse", packed) == SPARSE - 8 * 10 * 10
+    assert (layers.table_bytes(TOY, packed), layers.head_bytes(TOY, packed)) == (4 * 70, 70 / 2)
+
+
+def test_what_lies_on_the_host_is_what_was_put_there() -> None:
+    link = Link(1e6)
+    away = tiers(link, computed={"dense": 1, "sparse": 2}).away(7, BYTES)
+    assert (away.weights, away.state) == (DENSE + 2 * SPARSE + TABLE, 3 * 7 * STATE)
+    away = tiers(link, computed={"dense": 1, "sparse": 3}, head=True).away(7, BYTES)
+    assert (away.weights, away.state) == (DENSE + 3 * SPARSE + TABLE + HEAD, 4 * 7 * STATE)
+    for words in ("experts", "streamed_experts"):
+        away = tiers(link, **{words: {"sparse": 2}}).away(7, BYTES)
+        assert (away.weights, away.state) == (16 * EXPERT, 0)
+    away = tiers(link, streamed={"dense": 1, "sparse": 1}).away(7, BYTES)
+    assert (away.weights, away.state) == (DENSE + SPARSE, 0)
+
+
+@pytest.mark.parametrize(
+    ("link", "placed", "staged"),
+    [
+        (Link(1), {"streamed": {"dense": 1}}, 2 * 10 * 12),
+        (Link(1), {"streamed": {"dense": 1, "sparse": 1}}, 2 * 8 * 10 * 10),
+        (Link(1, streams="prefetched"), {"streamed": {"dense": 1, "sparse": 1}}, 2 * SPARSE),
+        (Link(1, streams="prefetched"), {"streamed_experts": {"sparse": 1}}, 2 * 8 * EXPERT),
+        (Link(1, streams="in_place"), {"streamed": {"dense": 1}}, 0),
+        (Link(1), {"computed": {"dense": 1}}, 0),
+        (Link(1, copies_from=32), {"computed": {"dense": 1}}, 2 * 10 * 12),
+        (Link(1, copies_from=32), {"experts": {"sparse": 1}}, 2 * 8 * 10 * 10),
+    ],
+)
+def test_weights_are_copied_to_as_many_bytes(link: Link, placed: Mapping[str, object], staged: float) -> None:
+    assert tiers(link, **placed).staging(BYTES) == staged
+
+
+@pytest.mark.parametrize("p", [STEP, PROMPT], ids=["step", "prompt"])
+def test_layers_on_the_host_take_its_time_and_hand_over_once(p: Pass) -> None:
+    found = run(tiers(Link(1e4, 3e-3), computed={"dense": 1, "sparse": 1}), p)
+    here = spent(FAST, p, {"sparse": 2, "head": 1})
+    there = spent(SLOW, p, {"embedding": 1, "dense": 1, "sparse": 1})
+    handed = p.tokens * 10 * 4
+    assert found.link_bytes == handed
+    assert found.link_time == pytest.approx(handed / 1e4)
+    assert found.link_wait == pytest.approx(3e-3 + handed / 1e4)
+    assert found.processor_time == pytest.approx(there)
+    assert found.device_time == pytest.approx(here + there)
+    assert found.time == pytest.approx(here + there + 3e-3 + handed / 1e4)
+
+
+def test_all_of_it_on_the_host_is_a_pass_of_the_host() -> None:
+    found = run(tiers(Link(1e4, 3e-3), computed={"dense": 1, "sparse": 3}, head=True), STEP)
+    assert found.time == found.processor_time == pytest.approx(spent(SLOW, STEP, ALL))
+    assert (found.link_bytes, found.link_wait) == (0, 0)
+
+
+@pytest.mark.parametrize("p", [STEP, PROMPT], ids=["step", "prompt"])
+def test_experts_on_the_host_get_tokens_and_choices_and_give_back_what_each_made(p: Pass) -> None:
+    found = run(tiers(Link(1e4, 3e-3), experts={"sparse": 2}), p)
+    there = spent(SLOW, p, {"sparse": 2}, experts=True)
+    here = spent(FAST, p, {"sparse": 2}, experts=False) + spent(
+        FAST, p, {"embedding": 1, "dense": 1, "sparse": 1, "head": 1}
+    )
+    handed = 2 * p.tokens * (10 * 4 + 2 * 4 + 2 * 10 * 4)
+    assert found.processor_time == pytest.approx(there)
+    assert found.link_bytes == handed
+    assert found.link_wait == pytest.approx(4 * 3e-3 + handed / 1e4)
+    assert found.time == pytest.approx(here + there + 4 * 3e-3 + handed / 1e4)
+
+
+TOUCHED = {1: 2, 10: 8 * (1 - (6 / 8) ** 10)}
+"""Experts that so many tokens use on the average."""
+
+
+@pytest.mark.parametrize("p", [STEP, PROMPT], ids=["step", "prompt"])
+def test_what_is_copied_is_waited_for(p: Pass) -> None:
+    whole = spent(FAST, p, ALL)
+    used = TOUCHED[int(float(p.tokens))] * EXPERT
+    copied = DENSE + 2 * (SPARSE - 8 * EXPERT + used)
+    found = run(tiers(Link(1e5), streamed={"dense": 1, "sparse": 2}), p)
+    assert found.link_bytes == pytest.approx(copied)
+    assert found.time == pytest.approx(whole + copied / 1e5)
+    assert found.processor_time == 0
+    found = run(tiers(Link(1e5, used=False), streamed={"dense": 1, "sparse": 2}), p)
+    assert found.time == pytest.approx(whole + (DENSE + 2 * SPARSE) / 1e5)
+    found = run(tiers(Link(1e5), streamed_experts={"sparse": 2}), p)
+    assert found.time == pytest.approx(whole + 2 * used / 1e5)
+    found = run(tiers(Link(1e5, used=False), streamed_experts={"sparse": 2}), p)
+    assert found.time == pytest.approx(whole + 2 * 8 * EXPERT / 1e5)
+
+
+def pipeline(copies: list[tuple[float, float]]) -> float:
+    """Seconds of layers whose copies go on one after the other while the layers before them run."""
+    copied = done = 0.0
+    for size, time in copies:
+        copied += size
+        done = max(done, copied) + time
+    return done
+
+
+@pytest.mark.parametrize("rate", [1e3, 1e6, 1e9])
+def test_copies_that_are_ahead_hide_behind_the_layers_before_them(rate: float) -> None:
+    found = run(tiers(Link(rate, streams="prefetched"), streamed={"sparse": 3}), STEP)
+    one = (SPARSE - 6 * EXPERT) / rate, spent(FAST, STEP, {"sparse": 1})
+    assert found.time == pytest.approx(spent(FAST, STEP, {**ALL, "sparse": 0}) + pipeline([one] * 3))
+    assert found.link_time == pytest.approx(3 * one[0])
+
+
+def test_a_kernel_that_reads_over_the_link_takes_the_longer_of_both() -> None:
+    rate = 2e6
+    found = run(tiers(Link(rate, streams="in_place"), streamed={"dense": 1}), STEP)
+    rows = [row for row in lower(TOY, IDEAL, STEP) if row.row.layer == "dense"]
+    timed = [(o.cost.weights, sum(k.count * terms(k, FAST).time for k in made.kernels)) for o, made in rows[0]]
+    over = sum(max(size / rate - time, 0) for size, time in timed)
+    assert 0 < over < DENSE / rate
+    assert found.time == pytest.approx(spent(FAST, STEP, ALL) + over)
+    only = run(tiers(Link(rate, streams="in_place"), streamed_experts={"sparse": 1}), STEP)
+    rows = [row for row in lower(TOY, IDEAL, STEP) if row.row.layer == "sparse"]
+    timed = [
+        (o.cost.weights, sum(k.count * terms(k, FAST).time for k in made.kernels))
+        for o, made in rows[0] if o.name in ("experts_up", "experts_down")
+    ]  # fmt: skip
+    assert only.link_wait == pytest.approx(sum(max(size / rate - time, 0) for size, time in timed))
+
+
+def test_from_so_many_tokens_on_the_device_computes_with_what_is_copied() -> None:
+    link = Link(1e5, 3e-3, copies_from=10)
+    found = run(tiers(link, computed={"dense": 1, "sparse": 1}), PROMPT)
+    there = spent(SLOW, PROMPT, {"embedding": 1})
+    here = spent(FAST, PROMPT, {"dense": 1, "sparse": 3, "head": 1})
+    used = TOUCHED[10] * EXPERT
+    copied = DENSE + SPARSE - 8 * EXPERT + used + 2 * 10 * STATE
+    assert found.time == pytest.approx(here + there + copied / 1e5)
+    found = run(tiers(link, experts={"sparse": 2}), PROMPT)
+    assert found.time == pytest.approx(spent(FAST, PROMPT, ALL) + 2 * used / 1e5)
+    fewer = run(tiers(replace(link, copies_from=11), experts={"sparse": 2}), PROMPT)
+    assert fewer.processor_time == pytest.approx(spent(SLOW, PROMPT, {"sparse": 2}, experts=True))
+
+
+def test_work_and_joules_are_those_of_both_processors_for_as_long_as_the_pass_takes() -> None:
+    t = tiers(Link(1e4), computed={"dense": 1})
+    found = run(t, STEP)
+    whole = [
+        k.cost * (k.count * row.row.count) for row in lower(TOY, IDEAL, STEP) for _, made in row for k in made.kernels
+    ]
+    assert found.matrix_flops == pytest.approx(sum(c.matrix for c in whole))
+    assert found.bytes == pytest.approx(sum(c.bytes for c in whole))
+    joules = 0.0
+    for s, counts in ((DEVICE, {"sparse": 3, "head": 1}), (PROCESSOR, {"embedding": 1, "dense": 1})):
+        done = Activity()
+        for row in lower(TOY, IDEAL, STEP):
+            for _, lowered in row:
+                for k in lowered.kernels:
+                    done += activity(k, terms(k, s.machine), s.machine) * (k.count * counts.get(row.row.layer, 0))
+        joules += float(energy(s.device, s.machine, found.time, done))
+    assert found.energy == pytest.approx(joules)
+    parts = (found.idle_energy, found.waiting_energy, found.active_energy, found.work_energy, found.traffic_energy)
+    assert sum(parts) == pytest.approx(joules)
+
+
+def test_a_pass_is_bound_by_what_takes_most_of_it() -> None:
+    assert run(tiers(Link(1), streamed={"dense": 1}), STEP).bound == "network"
+    assert run(tiers(Link(1e12), streamed={"dense": 1}), STEP).bound == "launch"  # kernels take their fixed times
+    slow = replace(DEVICE, machine=replace(SLOW, bandwidth=1e3))
+    assert run(replace(tiers(Link(1e12), streamed={"dense": 1}), device=slow), STEP).bound == "memory"
+
+
+def test_no_copy_takes_no_time() -> None:
+    found = run(tiers(Link(1e5, streams="prefetched"), streamed={}), STEP)
+    assert found.time == pytest.approx(spent(FAST, STEP, ALL))

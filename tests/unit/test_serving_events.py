@@ -1,0 +1,264 @@
+"""Serving event by event: against schedules written down by hand, queues with closed forms, and laws of all queues."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roofsim.foundation.errors import InputError
+from roofsim.prediction.setup import setup
+from roofsim.serving.arrivals import Arrival, Constant, Lengths, Poisson, Users, arrive, asked
+from roofsim.serving.events import capacity, serve_events, simulated
+from roofsim.serving.outcome import Simulated, Spread
+from roofsim.serving.scheduler import Rules, rules
+from roofsim.serving.step import StepTime
+from roofsim.specs.workload import workload
+
+pytest.importorskip("simpy", reason="SimPy is not installed: the extra `serving`")
+
+
+class Recorded:
+    """A step that takes a second, and what each was asked for."""
+
+    def __init__(self, seconds: float = 1.0) -> None:
+        self.asked: list[tuple[float, ...]] = []
+        self.seconds = seconds
+
+    def __call__(self, *sizes: float) -> tuple[float, float]:
+        self.asked.append(sizes)
+        return self.seconds, 2.0
+
+
+def added(decodes: float, held: float, pieces: float, new: float, context: float) -> tuple[float, float]:
+    """A step whose parts add up: weights once, 0.1 ms for each sequence, 10 us for each token of a prompt."""
+    return (5e-3 + 1e-4 * decodes if decodes else 0) + 1e-5 * pieces * new, 1.0
+
+
+def times(found: Simulated) -> list[tuple[float, float]]:
+    return [(each.first, each.last) for each in found.requests]
+
+
+def test_running_requests_go_before_those_that_wait() -> None:
+    step = Recorded()
+    found = simulated(step, [Arrival(0, 10, 3), Arrival(0.5, 6, 2), Arrival(2.5, 2, 1)], Rules(tokens=8, sequences=2))
+    assert step.asked == [
+        (0, 0, 1, 8, 0),  # the first prompt fills a step
+        (0, 0, 2, 4, 2.5),  # its last 2 see 9 and 10, 6 of the second 1 to 6: 40 in all, as two times 3.5 to 6.5
+        (2, 8, 0, 0, 0),  # 10 and 6 held; the third waits for a place
+        (1, 11, 1, 2, 0),
+    ]
+    assert sorted(times(found)) == [(2, 3), (2, 4), (4, 4)]
+    assert (found.steps, found.duration, found.energy) == (4, 4, 8)
+    assert found.computed == 10 + 6 + 2
+    assert sorted(found.gaps) == [1, 1, 1]
+
+
+def test_pieces_are_as_equal_ones_that_see_as_many_tokens() -> None:
+    step = Recorded()
+    simulated(step, [Arrival(0, 10, 1), Arrival(0, 6, 1), Arrival(0, 2, 1)], Rules())
+    ((decodes, _, pieces, new, context),) = step.asked
+    assert (decodes, pieces, new) == (0, 3, 6)
+    assert pieces * new * (context + (new + 1) / 2) == pytest.approx(10 * 11 / 2 + 6 * 7 / 2 + 2 * 3 / 2)
+
+
+def test_the_last_that_began_gives_up_its_blocks_and_is_computed_anew() -> None:
+    """Eight blocks of two tokens: two prompts of six take six of them, and grow by one each; then one must go."""
+    step = Recorded()
+    limits = Rules(tokens=100, sequences=9, room=8, block=2, need=lambda tokens: tokens / 2)
+    found = simulated(step, [Arrival(0, 6, 5), Arrival(0, 6, 4)], limits)
+    assert step.asked == [
+        (0, 0, 2, 6, 0),
+        (2, 6, 0, 0, 0),  # seven tokens each: four blocks
+        (2, 7, 0, 0, 0),
+        (1, 8, 0, 0, 0),  # a ninth token needs a fifth block, which the second gives up with all that it has
+        (1, 9, 0, 0, 0),
+        (0, 0, 1, 9, 0),  # its prompt and the three tokens that it has made, for the fourth
+    ]
+    assert found.preemptions == 1
+    assert [each.preempted for each in found.requests] == [0, 1]
+    assert times(found) == [(1, 5), (1, 6)]
+    assert found.computed == 6 + 6 + 6
+    assert found.most["cache"] == 1
+
+
+def test_a_preempted_request_is_the_next_and_nothing_begins_in_that_step() -> None:
+    step = Recorded()
+    limits = Rules(tokens=100, sequences=9, room=8, block=2, need=lambda tokens: tokens / 2)
+    found = simulated(step, [Arrival(0, 6, 5), Arrival(0, 6, 4), Arrival(2.5, 2, 1)], limits)
+    assert step.asked[3] == (1, 8, 0, 0, 0)
+    # the two of the third would fit from the fifth step on, but it came last
+    assert step.asked[4] == (1, 9, 0, 0, 0)
+    assert [each.prompt for each in found.requests] == [6, 6, 2]
+
+
+def test_cached_tokens_of_a_prompt_are_held_and_not_computed() -> None:
+    step = Recorded()
+    found = simulated(step, [Arrival(0, 10, 2, cached=8)], Rules(room=12))
+    assert step.asked == [(0, 0, 1, 2, 8), (1, 10, 0, 0, 0)]
+    assert found.computed == 2
+    assert found.most["cache"] == pytest.approx(11 / 12)
+
+
+def test_users_ask_again_when_they_have_their_answer() -> None:
+    step = Recorded()
+    found = simulated(step, asked(Lengths(4, 2), 4), Rules(), Users(2, think=0.5))
+    assert times(found) == [(1, 2), (1, 2), (3.5, 4.5), (3.5, 4.5)]
+    assert [each.arrived for each in found.requests] == [0, 0, 2.5, 2.5]
+    assert found.mean["in_system"] == pytest.approx(2 * 4 / 4.5)
+
+
+def test_an_engine_without_work_waits_for_the_next_request() -> None:
+    found = simulated(Recorded(), [Arrival(3, 4, 1), Arrival(10, 4, 1)], Rules())
+    assert times(found) == [(4, 4), (11, 11)]
+    assert (found.mean["in_system"], found.mean["waiting"]) == (pytest.approx(2 / 11), 0)
+
+
+def test_percentiles_lie_between_neighbours() -> None:
+    assert Spread.of([4, 1, 3, 2, 5]) == Spread(3, 3, pytest.approx(4.8), pytest.approx(4.96))
+    assert Spread.of([7]) == Spread(7, 7, 7, 7)
+    assert Spread.of([]) is None
+    values = np.random.default_rng(0).exponential(size=101)
+    found = Spread.of(values.tolist())
+    assert found == Spread(pytest.approx(values.mean()), *map(pytest.approx, np.percentile(values, [50, 95, 99])))
+
+
+def lindley(arrivals: np.ndarray, service: np.ndarray) -> np.ndarray:
+    """Waits in a queue of one server: what the one before waited and took, less the time since it came."""
+    steps = service[:-1] - np.diff(arrivals)
+    walk = np.concatenate([[0.0], np.cumsum(steps)])
+    return np.asarray(walk - np.minimum.accumulate(walk))
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.5])
+def test_one_at_a_time_waits_as_pollaczek_and_khinchine_say(spread: float) -> None:
+    """M/G/1: the engine waits as Lindley's recursion, and that in the mean λ E[S²] / 2 (1 − ρ)."""
+    rate, lengths, limits = 6.0, Lengths(4000, 12, spread), Rules(sequences=1)
+
+    few = arrive(Poisson(rate), lengths, 300, seed=5)
+    sizes = np.array([(each.time, each.prompt, each.generate) for each in few]).T
+    prefill, decode = 1e-5, 5e-3 + 1e-4
+    found = simulated(added, few, limits)
+    waited = [each.ttft - prefill * each.prompt for each in found.requests]
+    assert waited == pytest.approx(lindley(sizes[0], prefill * sizes[1] + decode * (sizes[2] - 1)), abs=1e-9)
+    random, many = np.random.default_rng(6), 200_000
+    prompts, answers = (n * random.uniform(1 - spread, 1 + spread, many) for n in (4000, 12))
+    service = prefill * prompts + decode * (answers - 1)
+    load = rate * service.mean()
+    assert 0.5 < load < 0.7
+    expected = rate * (service**2).mean() / (2 * (1 - load))
+    assert lindley(random.exponential(1 / rate, many).cumsum(), service).mean() == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("users", [4, 32])
+def test_in_a_closed_loop_each_token_waits_for_a_share_of_the_other_prompts(users: int) -> None:
+    """TPOT = decode(B) + (B − 1) · prefill(1) / G, where sequences are not in step with each other."""
+    prompt, generate = 600, 100
+    found = simulated(added, asked(Lengths(prompt, generate, 0.5), 12 * users, seed=1), Rules(), Users(users))
+    settled = found.requests[4 * users : 10 * users]  # past the beginning in step, and while all still ask
+    tpot = sum(each.last - each.first for each in settled) / sum(each.generate - 1 for each in settled)
+    decode, prefill = added(users, 0, 0, 0, 0)[0], added(0, 0, 1, prompt, 0)[0]
+    assert tpot == pytest.approx(decode + (users - 1) * prefill / generate, rel=0.05)
+
+
+def test_a_model_on_a_device_serves_as_the_steady_state_says() -> None:
+    """The same with times of the engine, where a piece beside decoding sequences costs what it adds to a step."""
+    t, users, prompt, generate = (
+        StepTime(setup("Llama-3.1-8B", "h100-sxm", "vllm"), workload(dtype="bf16")),
+        16,
+        512,
+        64,
+    )
+    found = serve_events(t, asked(Lengths(prompt, generate, 0.5), 12 * users, seed=1), users=Users(users))
+    settled = found.requests[4 * users : 10 * users]
+    tpot = sum(each.last - each.first for each in settled) / sum(each.generate - 1 for each in settled)
+    held = prompt + generate / 2
+    decode = t.of(users, held)[0]
+    beside = t.of(users - 1, held, 1, prompt, 0)[0] - t.of(users - 1, held)[0]
+    assert tpot == pytest.approx(decode + (users - 1) * beside / generate, rel=0.05)
+    assert found.rate is found.capacity is None
+    assert not found.overloaded
+
+
+@pytest.mark.parametrize(("share", "overloaded"), [(0.9, False), (1.1, True), (10, True)])
+def test_a_rate_above_what_the_engine_can_keep_is_said_and_ends(share: float, overloaded: bool) -> None:
+    lengths, limits = Lengths(200, 20, 0.3), Rules(tokens=512, sequences=8)
+    kept = capacity(added, asked(lengths, 100), limits)
+    # of a request: twenty steps that it shares with seven others, and its prompt
+    assert kept == pytest.approx(1 / (19 * (5e-3 / 8 + 1e-4) + 200e-5), rel=0.05)
+    found = simulated(added, arrive(Poisson(share * kept), lengths, 400), limits)
+    checked = replace(found, rate=share * kept, capacity=kept)
+    assert checked.overloaded is overloaded
+    assert len(found.requests) == 400
+    assert found.requests_per_second < kept * 1.05
+
+
+requests = st.lists(
+    st.tuples(st.floats(0, 0.2), st.integers(1, 60), st.integers(1, 12), st.integers(0, 59)), min_size=1, max_size=20
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    gaps=requests, tokens=st.integers(1, 64), sequences=st.integers(1, 6), room=st.integers(72, 400),
+    block=st.sampled_from([1, 4, 16]), users=st.sampled_from([None, Users(1), Users(5, think=0.01)]),
+)  # fmt: skip
+def test_laws_of_queues_and_of_tokens(
+    gaps: list[tuple[float, int, int, int]], tokens: int, sequences: int, room: int, block: int, users: Users | None
+) -> None:
+    at, arrivals = 0.0, []
+    for gap, prompt, generate, cached in gaps:
+        at += gap
+        arrivals.append(Arrival(at, prompt, generate, min(cached, prompt - 1)))
+    limits = Rules(tokens, sequences, max(room, 80), block)
+    found = simulated(added, arrivals, limits, users)
+    done = found.requests
+    # every request is answered, once
+    assert Counter((d.prompt, d.generate) for d in done) == Counter((a.prompt, a.generate) for a in arrivals)
+    assert all(d.arrived < d.first <= d.last for d in done)
+    # Little's law: what is in the system in the mean is how often requests come times how long they stay
+    assert found.mean["in_system"] * found.duration == pytest.approx(sum(d.e2e for d in done))
+    assert found.mean["in_system"] == pytest.approx(found.mean["waiting"] + found.mean["running"])
+    # tokens are neither lost nor made
+    assert len(found.gaps) == sum(d.generate - 1 for d in done)
+    assert sum(found.gaps) == pytest.approx(sum(d.last - d.first for d in done))
+    uncached = sum(a.prompt - a.cached for a in arrivals)
+    assert found.computed == uncached if not found.preemptions else found.computed >= uncached
+    assert found.preemptions == sum(d.preempted for d in done)
+    # limits are kept
+    assert found.most["running"] <= sequences
+    assert 0 < found.most["cache"] <= 1
+    assert found.steps * tokens >= uncached + sum(d.generate - 1 for d in done)
+    # the same again
+    assert times(simulated(added, arrivals, limits, users)) == times(found)
+
+
+def test_first_come_is_first_served() -> None:
+    found = simulated(added, arrive(Constant(1000), Lengths(300, 5, 0.5), 60), Rules(tokens=512, sequences=4))
+    firsts = {each.arrived: each.first for each in found.requests}
+    ordered = [firsts[time] for time in sorted(firsts)]
+    assert ordered == sorted(ordered)
+
+
+def test_a_request_that_never_fits_is_refused() -> None:
+    with pytest.raises(InputError, match=r"request 2: 60 tokens and 20 more never fit the cache"):
+        simulated(added, [Arrival(0, 10, 1), Arrival(0, 60, 20)], Rules(room=78))
+    simulated(added, [Arrival(0, 60, 20)], Rules(room=79))
+
+
+def test_limits_are_those_of_the_runtime_on_the_device() -> None:
+    s, w = setup("Llama-3.1-8B", "h100-sxm", "vllm"), workload(dtype="bf16")
+    found = rules(s, w)
+    assert (found.tokens, found.sequences, found.block) == (16384, 128, 16)
+    assert found.bytes_of(17) == found.bytes_of(32) == 32 * 32 * 2 * 8 * 128 * 2
+    assert rules(s, w, tokens=2048, sequences=256).tokens == 2048
+    assert rules(s, w, tokens=2048, sequences=256).sequences == 256
+    # 90 % of 80 GB, less 16.06 GB of weights and what a step of 16,384 tokens takes
+    assert 45e9 < found.room < 0.9 * 80e9 * 1.074 - 16.06e9
+    ideal = rules(setup("mamba2-2.7b", "h100-sxm", "ideal"), w)
+    assert ideal.tokens == ideal.sequences == float("inf")
+    assert ideal.bytes_of(1) == ideal.bytes_of(1000)
