@@ -111,7 +111,8 @@ def titles_of(c: Labelled) -> Callable[[Chosen], str]:
 
     def said(name: str, value: Any) -> str:
         if isinstance(value, str) or value is None:
-            return c.labels.asked.get(str(value), str(value))
+            word = c.labels.asked.get(str(value), str(value))
+            return word if name in (*NAMES, "weights") else f"{name} {word}"
         column = Column(name.rpartition(".")[2], {**dict.fromkeys(COUNTS, "count"), **c.labels.units}.get(name))
         return f"{column.name} {column.text(value)}"
 
