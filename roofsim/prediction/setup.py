@@ -60,9 +60,9 @@ class Setup:
 
     `parameters` are set for this run, `changes` says in words what a what-if changed in the specs, `near` which
     calibration is not for this setup, but might be transferred to it. `stored` is how weights are stored whatever their
-    sizes are, where these vary. `cluster` is what the device stands in, where one is named or several are used: the model
-    is divided among its devices as `split` says. `terms` are those on which it is used; `offload` says what does not
-    lie on the device, if something does not.
+    sizes are, where these vary. `cluster` is what the device stands in, where one is named or several are used: the
+    model is divided among its devices as `split` says. `terms` are those on which it is used; `offload` says what does
+    not lie on the device, if something does not.
     """
 
     architecture: Architecture

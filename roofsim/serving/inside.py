@@ -1,7 +1,7 @@
 """Prefill and decode at the same time inside one device: each on a share of its units, both on one memory.
 
-As Nexus (arXiv 2507.06608), Bullet (arXiv 2504.19516) and DuetServe (arXiv 2511.04791) do it, beside steps in which pieces
-of prompts go with every decoding sequence. Units are divided, bandwidth is not: few units cannot ask for all of it, and
+As Nexus (arXiv 2507.06608), Bullet (arXiv 2504.19516) and DuetServe (arXiv 2511.04791) do it, beside steps in which
+pieces of prompts go with every decoding sequence. Units are divided, bandwidth is not: few units cannot ask for all of it, and
 where both phases ask for more than there is, each gets it in proportion to what it asks for.
 """
 
@@ -123,7 +123,7 @@ class Inside:
 
     @cached_property
     def mixed(self) -> Mixed:
-        """The same in mixed steps: as many as its prompts need have a piece, or all if prompts are what it waits for."""
+        """The same in mixed steps: as many as its prompts need have a piece, or all if it waits for prompts."""
         stack, batch = self.s.stack(self.w.dtype), float(self.w.batch)
         new = min(self.chunk - batch, float(self._prompt.new))
         pieces = float(self._prompt.new) / new
