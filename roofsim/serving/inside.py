@@ -1,8 +1,8 @@
 """Prefill and decode at the same time inside one device: each on a share of its units, both on one memory.
 
 As Nexus (arXiv 2507.06608), Bullet (arXiv 2504.19516) and DuetServe (arXiv 2511.04791) do it, beside steps in which
-pieces of prompts go with every decoding sequence. Units are divided, bandwidth is not: few units cannot ask for all of it, and
-where both phases ask for more than there is, each gets it in proportion to what it asks for.
+pieces of prompts go with every decoding sequence. Units are divided, bandwidth is not: few units cannot ask for all of
+it, and where both phases ask for more than there is, each gets it in proportion to what it asks for.
 """
 
 from __future__ import annotations
