@@ -119,6 +119,6 @@ def test_experts_of_ranks_are_all_experts() -> None:
     rank, step = whole.sharded(Split(dp=128, ep=128)), Pass(128, 1, 0, phase="decode")
     (up,) = (o for row in rank.rows(step) if row.layer == "moe" for o in row.operators if o.name == "experts_up")
     assert up.sizes["experts"] * 128 == 256
-    assert float(up.cost.weights) == pytest.approx(2 * 7168 * 4096 * 2, rel=1e-6)
+    assert float(up.cost.weights) == pytest.approx(2 * 7168 * 4096 * 2, rel=1e-6)  # both, almost surely
     mean = 128 * 8 * 2 * 7168 * 4096
     assert mean < float(up.cost.matrix) < 1.1 * mean

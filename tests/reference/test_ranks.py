@@ -12,12 +12,12 @@ from counting.rows import ACT, BATCH, CONTEXT, NEW, PASS, PRECISION, STATE, STOR
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.extremes import largest
 from roofsim.foundation.schema import checked
+from roofsim.model.ffn.moe import busiest
 from roofsim.model.part import PARTS, Part
 from roofsim.model.split import Split
 from roofsim.model.step import Pass
 from roofsim.ops import collective
 from roofsim.ops.base import Operator
-from roofsim.ops.routing import busiest
 
 
 def made(fields) -> Part:  # type: ignore[no-untyped-def]
@@ -180,9 +180,9 @@ def test_tokens_go_to_experts_of_other_groups_and_back() -> None:
     rank = made(WIDE).sharded(Split(tp=2, dp=4, ep=8))
     operators = {each.name: each for each in rank.operators(PASS, D)}
     chosen = busiest(4 * TOKENS, 8, 2, 1, 8)
-    assert operators["experts_up"].sizes["tokens"] == 4 * TOKENS
-    assert operators["experts_up"].sizes["experts"] == 1
-    assert operators["experts_up"].sizes["top_k"] == chosen
+    for name in ("experts_up", "experts_down"):
+        assert operators[name].sizes["tokens"] == 4 * TOKENS * chosen
+        assert operators[name].sizes["experts"] == operators[name].sizes["top_k"] == 1
     assert operators["experts_act"].sizes["tokens"] == 4 * TOKENS * chosen
     payload = TOKENS / 2 * 2 * 10 * ACT
     assert exchanges(list(operators.values())) == [
@@ -213,7 +213,8 @@ def test_a_padded_step_sends_what_pads_it_too() -> None:
     rank = made(WIDE).sharded(Split(tp=2, dp=2, ep=4))
     operators = {each.name: each for each in rank.operators(replace(PASS, padding=2), D)}
     assert operators["dispatch"].sizes["payload"] == (TOKENS + 2) / 2 * 2 * 10 * ACT
-    assert operators["experts_up"].sizes["tokens"] == 2 * (TOKENS + 2)
+    chosen = busiest(2 * (TOKENS + 2), 8, 2, 2, 4)
+    assert operators["experts_up"].sizes["tokens"] == pytest.approx(2 * (TOKENS + 2) * chosen)
     assert operators["combine"].sizes["tokens"] == (TOKENS + 2) / 2
 
 
