@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,8 +178,25 @@ def test_a_machine_of_one_device_has_no_links_and_says_so_when_they_are_asked_fo
 
 def test_computing_meanwhile_hides_the_shorter_of_the_two() -> None:
     s = on("ideal", tp=8)
-    apart = replace(s, runtime=variant(s.runtime, parallel=variant(s.runtime.parallel, overlaps=False)))
+    apart = replace(s, runtime=variant(s.runtime, parallel=variant(s.runtime.parallel, overlaps="nothing")))
     both, one_by_one = (Evaluation(each, asked(s, prompt=4000)) for each in (s, apart))
     rows = predict_request(apart, asked(s, prompt=4000)).prefill.operators
     exchanged = sum(row.time for row in rows if row.kind == "collective" and row.count > 1)
     assert one_by_one.prefill.time - both.prefill.time == pytest.approx(exchanged, rel=0.01)
+
+
+def test_halves_that_overlap_each_read_all_weights_and_take_the_longer_of_computing_and_exchanging() -> None:
+    s = on("vllm", tp=8)
+    in_halves = replace(s, runtime=variant(s.runtime, parallel=variant(s.runtime.parallel, overlaps="halves")))
+    one, half = (predict_request(each, asked(each, batch=n, prompt=500)) for each, n in ((in_halves, 8), (s, 4)))
+    assert one.decode.bytes == pytest.approx(2 * half.decode.bytes)
+    assert one.decode.kernels == 2 * half.decode.kernels
+    times = Counter[tuple[str, bool]]()
+    for row in half.decode.operators:
+        times[row.layer, row.kind == "collective"] += row.time
+    longer = sum(max(times[layer, True], times[layer, False]) for layer, exchanged in times if not exchanged)
+    assert one.decode.device_time == pytest.approx(2 * longer)
+    assert sum(row.time for row in one.decode.operators) == pytest.approx(2 * half.decode.device_time)
+    alone, same = (predict_request(each, asked(each, batch=1)) for each in (in_halves, s))
+    assert alone.decode.bytes == same.decode.bytes  # one token cannot be halved
+    assert alone.prefill.network == pytest.approx(same.prefill.network)
