@@ -68,7 +68,7 @@ ORDER: Sequence[Chapter] = (
         Page("sampling.md", "Repeated sampling", "Several answers to one prompt, and how a budget is split"),
     )),
     Chapter("Several devices", (
-        Page("several.md", "Several devices", "A model divided among devices: what they exchange, and how long it takes"),
+        Page("several.md", "Several devices", "A model divided among devices: what they exchange, and how long"),
     )),
     Chapter("How the model works", (
         Page("model.md", "How the model works", "From an operator to kernels, time, memory, energy and regimes"),
