@@ -43,8 +43,8 @@ class LimitsResult(OfOne, limiting.LimitsResult):
     @classmethod
     def of(cls, asked: Asked, lengths: Sequence[int] | None) -> Self:
         """The limits that were asked for."""
-        s = asked.setup()
-        found = limiting.limits(s, asked.single(s.device), lengths)
+        s, w = asked.case()
+        found = limiting.limits(s, w, lengths)
         return cls(**results.columns(found), asked=asked, on=s, lengths=None if lengths is None else tuple(lengths))
 
     def _again(self, asked: Asked) -> Self:
@@ -130,13 +130,14 @@ def limits(
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
     tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
+    offload: str | None = None,
 ) -> LimitsResult:  # fmt: skip
     """Say what fits: the longest prompt at this batch, the largest batch at this prompt, memory at `lengths`.
 
     Without lengths, those of powers of two up to the longest prompt. The rest is as for `predict`. Raises InputError.
     """
     asked = Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,
-                  transfer, set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
+                  transfer, set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster, offload)  # fmt: skip
     return LimitsResult.of(asked, None if lengths is None else checked.counts("lengths", lengths))
 
 

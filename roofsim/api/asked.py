@@ -23,6 +23,7 @@ from roofsim.foundation.errors import InputError
 from roofsim.model.architecture import Architecture
 from roofsim.model.split import Split
 from roofsim.prediction.fitted import AUTO, NONE, chosen
+from roofsim.prediction.offload import offloaded
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
 from roofsim.prediction.what_if import what_if
 from roofsim.specs.calibration import Calibration
@@ -35,7 +36,7 @@ from roofsim.specs.workload import FIELDS, Workload, called, workload
 CALLED: Mapping[str, str] = {field: word for word, field in FIELDS.items() if word != field}
 """Fields of a workload, and the words of the command line for them."""
 
-ROOTS = ("model", "device", "runtime", "host", "cluster", "parameters")
+ROOTS = ("model", "device", "cluster", "cost", "runtime", "host", "parameters")
 """What fields can be changed of."""
 
 
@@ -65,6 +66,7 @@ class Asked:
     dp: int = 1
     cp: int = 1
     cluster: ClusterLike = None
+    offload: str | None = None
 
     def setup(self) -> Setup:
         """Specs looked up, with their calibration and the changes; raises InputError."""
@@ -78,6 +80,14 @@ class Asked:
         calibration = NONE if self.calibration is None else checked.spec("calibration", self.calibration, Calibration)
         fitted = chosen(found, calibration, transfer=checked.flag("transfer", self.transfer))
         return what_if(fitted, checked.changes(self.set))
+
+    def case(self, *, one: bool = True) -> tuple[Setup, Workload]:
+        """The setup, with what is asked for in the memory of the host, and the request; only `one` if that is said."""
+        s = self.setup()
+        w = self.single(s.device) if one else self.workload(s.device)
+        if self.offload is None:
+            return s, w
+        return offloaded(s, w, checked.text("offload", self.offload)), w
 
     def workload(self, device: Device) -> Workload:
         """The request, in the device's own dtype unless another is asked for; raises InputError."""

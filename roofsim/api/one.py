@@ -30,6 +30,7 @@ def predict(
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
     tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
+    offload: str | None = None,
 ) -> Prediction:  # fmt: skip
     """Predict time, memory and energy of a request.
 
@@ -38,11 +39,14 @@ def predict(
     formats of weights and KV cache (`weight_format` and `cache_dtype` are other names of them), `calibration` is one by
     name or path, "auto" for the shipped one that fits device and runtime, or "none"; with `transfer` it may be of
     others. `set` changes fields for a what-if, as --set does. `tp`, `pp`, `ep`, `dp` and `cp` divide the model among
-    devices of the `cluster` (docs/several.md). Raises InputError for what cannot be used.
+    devices of the `cluster` (docs/several.md). `offload` says what lies in the memory of the host: "auto" (the fastest
+    division that fits), "layers=20", "experts=cpu", "experts=stream" or "stream". Raises InputError for what cannot be
+    used.
     """
     return Prediction.of(Asked(
         model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration, transfer,
         set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster,
+        offload,
     ))  # fmt: skip
 
 

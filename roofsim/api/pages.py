@@ -95,11 +95,14 @@ class Report(OfOne):
         return written(self._found, form)
 
     def save(self, path: AnyPath) -> None:
-        """Write it as HTML or Markdown, by the ending of the path; the file appears whole or not at all."""
-        from roofsim.reports.onepage.forms import form_of
+        """Write it as HTML or Markdown, by the ending of the path; the figures of Markdown are SVG files beside it.
+
+        Either all of it appears, or nothing.
+        """
+        from roofsim.reports.onepage.forms import form_of, save
 
         target = checked.path("path", path)
-        writing.text(target, self._written(form_of("path", target)))
+        save(self._found, form_of("path", target), target)
 
 
 @dataclass(frozen=True, repr=False)

@@ -48,6 +48,7 @@ class Words(TypedDict, total=False):
     calibration: CalibrationLike
     transfer: bool
     set: Changes
+    offload: str | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,8 +90,7 @@ class Prediction(OfOne, results.Prediction):
     @classmethod
     def of(cls, asked: Asked) -> Self:
         """The prediction that was asked for."""
-        s = asked.setup()
-        w = asked.workload(s.device)
+        s, w = asked.case(one=False)
         plain = single(w.batch) and single(w.prompt) and single(w.generate)
         return cls(**results.columns(predict_request(s, w) if plain else predict_arrays(s, w)), asked=asked, on=s)
 

@@ -51,9 +51,9 @@ def compare(
 
     Without models all that ship, or those of a `kind`, `family` or size. Every choice is one value or several (a list,
     or text with commas); `set` are values of fields by path, as --set has them; with `transfer` calibrations may be of
-    other devices and runtimes. `price` is that of an hour of the device in dollars. The filters (`fits` to `max_tpot`)
-    leave only rows that pass, `sort` puts the best by a column first. `workers` is the number of processes, None for
-    one a processor. Raises InputError.
+    other devices and runtimes. `price` is that of an hour of the device in dollars, or text such as 2.5USD/h. The
+    filters (`fits` to `max_tpot`) leave only rows that pass, `sort` puts the best by a column first. `workers` is the
+    number of processes, None for one a processor. Raises InputError.
     """
     choices = choices_of(
         selected(models, kind, family, min_size, max_size), device, runtime,
@@ -62,12 +62,14 @@ def compare(
         dp=dp, cp=cp, cluster=cluster,
     )  # fmt: skip
     choices.setdefault("runtime", [DEFAULT_RUNTIME])
-    cost = None if price is None else checked.number("price", price, "USD")
+    if price is not None:
+        hour = price if isinstance(price, str) else f"{checked.number('price', price, 'USD')!r} USD/h"
+        choices["cost.price_per_hour"] = [hour]
     limits = limits_of(fits, min_tps, context, max_memory, max_ttft, max_tpot)
     if sort is not None:
         checked.text("sort", sort)
     with called(CALLED):
-        found = compare_choices(choices, cost, processes_of(workers), transfer=checked.flag("transfer", transfer))
+        found = compare_choices(choices, processes_of(workers), transfer=checked.flag("transfer", transfer))
     made = Comparison(**columns(found)).where(**limits)
     return made if sort is None else made.sorted_by(sort)
 

@@ -29,6 +29,7 @@ from roofsim.prediction.metrics import METRICS
 @o.stack_options(many=True)
 @o.transfer_option
 @o.set_option(many=True)
+@o.cost_options
 @o.plot_option
 @o.output_options
 def command(
@@ -45,6 +46,7 @@ def command(
     \b
     Example: roofsim crossover Qwen2.5-0.5B mamba2-780m --device orin --plot crossing.png
     Example: roofsim crossover Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 -m memory
+    Example: roofsim crossover Qwen2.5-0.5B mamba2-780m -d rtx-4090 -m cost --electricity 0.3USD/kWh
     """
     from roofsim.foundation.errors import Unsupported
     from roofsim.studies.crossover import pairs_of

@@ -121,7 +121,7 @@ _KEPT: OrderedDict[Any, tuple[Any, Compiled]] = OrderedDict()
 
 def compiled(s: Setup, w: Workload, figures: Sequence[str], over: Sequence[str], *, numba: bool = False) -> Compiled:
     """Figures of a workload over variables, compiled once for the same specs; raises InputError for wrong names."""
-    parts = (s.architecture, s.device, s.runtime, s.host, s.calibration, s.cluster, s.offload)
+    parts = (s.architecture, s.device, s.runtime, s.host, s.calibration, s.cluster, s.terms, s.offload)
     asked = tuple((name, value) for name, value in sorted(vars(w).items()) if name not in over)
     key = (
         tuple(map(id, parts)),

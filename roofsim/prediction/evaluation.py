@@ -15,6 +15,7 @@ from roofsim.foundation.arith import Number, at_least, maximum, single
 from roofsim.foundation.errors import UnknownName
 from roofsim.lowering.step import LoweredRow, lower
 from roofsim.model.step import Pass, Precision
+from roofsim.prediction.cost import Cost, Rates, cost_of
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.setup import Setup, tier
 from roofsim.prediction.steps import decode, held_sequences, in_flight, last_piece, late, pieces, prefill, samples
@@ -151,6 +152,18 @@ class Evaluation:
         """Joules of the request."""
         return self.prefill.energy + self.steps * self.step[1]
 
+    @cached_property
+    def cost(self) -> Cost:
+        """What the request costs, and its tokens."""
+        prompts = self.prefill.time, self.prefill.energy, self.w.batch * self.w.prompt
+        whole = self.rates.dollars(self.total_time, self.energy)
+        return cost_of(self.rates, prompts, (*self.step, self.w.batch), whole)
+
+    @cached_property
+    def rates(self) -> Rates:
+        """What seconds and joules cost."""
+        return self.s.rates
+
     @property
     def tokens_per_second(self) -> Number:
         """Generated tokens of all sequences over the time of the request."""
@@ -238,6 +251,8 @@ FIGURES: Mapping[str, Callable[[Evaluation], Number]] = {
     "total_time": lambda e: e.total_time,
     "tokens_per_second": lambda e: e.tokens_per_second,
     "energy": lambda e: e.energy,
+    "cost": lambda e: e.rates.dollars(e.total_time, e.energy),
+    **{f.name: _reader("cost", f.name) for f in fields(Cost) if f.name != "request"},
     **{f"{part}.{name}": _reader(part, name) for part in ("prefill", "decode") for name in _OF_PASSES},
     **{f"memory.{f.name}": _reader("memory", f.name) for f in fields(Memory) if f.name != "binding"},
     "memory.held": lambda e: e.held.reserved,

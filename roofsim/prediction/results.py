@@ -13,6 +13,7 @@ from roofsim.engine.roofline import Bound
 from roofsim.foundation.arith import Number, maximum
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.split import Split
+from roofsim.prediction.cost import HOUR, NO_COST, Cost, CostBasis
 from roofsim.prediction.evaluation import Request
 from roofsim.prediction.setup import ALONE
 from roofsim.specs.workload import Workload
@@ -89,7 +90,7 @@ class Prediction:
     Limits and 95 % intervals are found when asked for; there are none for arrays. `basis` says what the intervals
     rest on: a calibration, or the priors of such devices and runtimes. `room` is what the runtime may take of the
     memory; `cautions` say, one sentence each, what must be known before a figure is used: first of all that
-    the request does not fit.
+    the request does not fit. `cost` is that of the request and of its tokens, on the terms of `cost_basis`.
     """
 
     model: str
@@ -110,6 +111,8 @@ class Prediction:
     calibration: str | None = None
     split: Split = ALONE
     cluster: str | None = None
+    cost: Cost = NO_COST
+    cost_basis: CostBasis | None = None
     offload: Offloaded | None = None
     _limits: Callable[[], Limits | None] = field(default=of_arrays, repr=False, compare=False)
     _intervals: Callable[[], Intervals | None] = field(default=of_arrays, repr=False, compare=False)
@@ -166,6 +169,12 @@ class Prediction:
                 "prefill": _pass_fields(self.prefill),
                 "decode": _pass_fields(self.decode),
                 "request": columns(self.request),
+                "cost": {
+                    "usd": self.cost.request,
+                    **{name: x for name, x in columns(self.cost).items() if name != "request"},
+                    "watt_hours_per_token": self.cost.joules_per_token / HOUR,
+                    **(columns(self.cost_basis) if self.cost_basis else {}),
+                },
                 "memory": {"capacity": self.capacity, **memory, "fits": self.fits, "binding": binding},
                 **({"offload": _offload_fields(self.offload)} if self.offload else {}),
                 "limits": columns(self.limits) if self.limits else None,

@@ -17,6 +17,7 @@ from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
 from roofsim.model.split import Split
 from roofsim.model.step import Precision
+from roofsim.prediction.cost import Rates, rates
 from roofsim.specs.caches import check_cache
 from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
@@ -28,6 +29,7 @@ from roofsim.specs.workload import STORED, StateType, Workload
 
 if TYPE_CHECKING:
     from roofsim.specs.cluster import Cluster
+    from roofsim.specs.terms import Terms
 
 DEFAULT_RUNTIME = "transformers-4.52-eager"
 """The stack of the SSM-Scope measurements, against which the model is checked."""
@@ -58,9 +60,9 @@ class Setup:
 
     `parameters` are set for this run, `changes` says in words what a what-if changed in the specs, `near` which
     calibration is not for this setup, but might be transferred to it. `stored` is how weights are stored whatever their
-    sizes are, where these vary. `cluster` is what the device stands in, where several are used or a price is asked for:
-    the model is divided among its devices as `split` says. `offload` says what does not lie on the device, if something
-    does not.
+    sizes are, where these vary. `cluster` is what the device stands in, where one is named or several are used: the
+    model is divided among its devices as `split` says. `terms` are those on which it is used; `offload` says what does
+    not lie on the device, if something does not.
     """
 
     architecture: Architecture
@@ -74,7 +76,18 @@ class Setup:
     stored: Precision | None = None
     split: Split = ALONE
     cluster: Cluster | None = None
+    terms: Terms = field(default_factory=library.usual_terms)
     offload: Offload | None = None
+
+    @property
+    def rates(self) -> Rates:
+        """What its seconds and joules cost."""
+        return rates(self)
+
+    @property
+    def devices(self) -> int:
+        """How many devices compute."""
+        return self.split.devices
 
     def machine(self, dtype: str) -> Machine:
         """The numbers that decide time, of the device, the host and the calibration."""

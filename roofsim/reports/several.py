@@ -112,7 +112,8 @@ def titles_of(c: Labelled) -> Callable[[Chosen], str]:
 
     def said(name: str, value: Any) -> str:
         if isinstance(value, str) or value is None:
-            return c.labels.asked.get(str(value), str(value))
+            word = c.labels.asked.get(str(value), str(value))
+            return word if name in (*NAMES, "weights") else f"{name} {word}"
         units = {**dict.fromkeys((*COUNTS, *RANKS), "count"), **c.labels.units}
         column = Column(name.rpartition(".")[2], units.get(name))
         return f"{column.name} {column.text(value)}"
