@@ -177,9 +177,10 @@ REASONS: Mapping[str, Sequence[str]] = {
     ),
     "mi325x": (
         "Llama-3.1-405B at 500 is missed: to compute 15,944 tokens a second takes 12.9 PFLOP/s, 62 % of what eight "
-        "devices have in fp8, half of it in steps that memory bounds; so most prompts were likely not computed but "
-        "found in vLLM's prefix cache, as requests of such a benchmark are alike. Taken that way, what is left are "
-        "steps, of which ours take 21, 25 and 36 ms with 10, 50 and 100 sequences and theirs about 32, 39 and 50",
+        "devices have in fp8, and leaves no time for steps; so most prompts were likely not computed but found in "
+        "vLLM's prefix cache, as requests of such a benchmark are alike. Then DeepSeek-V3.2 is met by luck. Taken that "
+        "way, what is left are steps, of which ours take 21, 25 and 36 ms with 10, 50 and 100 sequences and theirs "
+        "about 32, 39 and 50",
         "the efficiencies are those of vLLM on NVIDIA devices, and predictions for AMD devices say so; Oracle's rows "
         "below are of the same kind and 29 to 40 % slower than ours too. No kernel of an MI300 was measured by us",
     ),
