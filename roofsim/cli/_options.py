@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError, nearest
-from roofsim.foundation.units import UNITS, parse, parse_count, parse_counts, parse_short_count
+from roofsim.foundation.units import UNITS, finite, parse, parse_count, parse_counts, parse_short_count
 from roofsim.foundation.version import SCHEMA
 from roofsim.reports.formats import FORMATS
 from roofsim.reports.table import Table
@@ -106,6 +106,19 @@ class Quantity(click.ParamType[float]):
         """The number in SI units."""
         try:
             return parse(value, self.unit) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Plain(click.ParamType[float]):
+    """A number without a unit: 2.5."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        try:
+            return finite(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -307,12 +320,12 @@ def device_option(required: bool = True, many: bool = False) -> Callable[[F], F]
     )  # fmt: skip
 
 
-def stack_options(many: bool = False) -> Callable[[F], F]:
-    """Runtime, host and calibration."""
+def stack_options(many: bool = False, usual: str = "transformers-4.52-eager") -> Callable[[F], F]:
+    """Runtime, the `usual` one unless another is named, host and calibration."""
     return stacked(
         click.option(
             "--runtime", "-r", type=_each(Name("runtimes"), many), metavar=_metavar("RUNTIME", many),
-            help="Software stack.  [default: transformers-4.52-eager]",
+            help=f"Software stack.  [default: {usual}]",
         ),
         click.option(
             "--host", type=_each(Name("hardware/hosts"), many), metavar=_metavar("HOST", many),
@@ -323,6 +336,26 @@ def stack_options(many: bool = False) -> Callable[[F], F]:
             metavar=_metavar("NAME", many),
             help="Fitted parameters by name or path; auto: those shipped for this device, mode and runtime; none: "
             "priors.  [default: auto]",
+        ),
+    )  # fmt: skip
+
+
+def devices_options(many: bool = False) -> Callable[[F], F]:
+    """How a model is divided, and what devices stand in."""
+    written = ": 8, or 1,2,4,8" if many else ""
+    ways = {
+        "tp": f"Devices that share every layer (tensor parallel){written}.",
+        "pp": "Stages that follow each other (pipeline parallel).",
+        "ep": "Devices among which experts are divided (expert parallel).",
+        "dp": "Groups that each take a share of the sequences (data parallel).",
+        "cp": "Devices that share the tokens of a sequence (context parallel).",
+    }
+    kind: click.ParamType[Any] = Range() if many else Tokens()
+    return stacked(
+        *(click.option(f"--{way}", type=kind, metavar=_metavar("N", many), help=words) for way, words in ways.items()),
+        click.option(
+            "--cluster", type=_each(Name("hardware/clusters"), many), metavar=_metavar("CLUSTER", many),
+            help="What joins devices, by name or path.  [default: the device's usual one]",
         ),
     )  # fmt: skip
 
@@ -578,13 +611,13 @@ def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def changed_setup(
     model: str, device: str, runtime: str | None, host: str | None, changes: Sequence[str],
-    calibration: str, transfer: bool,
+    calibration: str, transfer: bool, split: Mapping[str, int] | None = None, cluster: str | None = None,
 ) -> Setup:  # fmt: skip
     """Everything but the workload, with the calibration and the changes of --set applied."""
+    from roofsim.model.split import Split
     from roofsim.prediction.fitted import chosen
     from roofsim.prediction.setup import DEFAULT_RUNTIME, setup
     from roofsim.prediction.what_if import what_if
 
-    return what_if(
-        chosen(setup(model, device, runtime or DEFAULT_RUNTIME, host), calibration, transfer=transfer), changes
-    )
+    asked = setup(model, device, runtime or DEFAULT_RUNTIME, host, Split(**split or {}), cluster)
+    return what_if(chosen(asked, calibration, transfer=transfer), changes)

@@ -22,6 +22,7 @@ from roofsim.prediction.metrics import METRICS
     help="What is compared.  [default: ttft]",
 )  # fmt: skip
 @click.option("--longest", type=o.Tokens(), default=2**20, metavar="N", help="Longest prompt looked at.  [default: 1M]")
+@o.devices_options(many=True)
 @o.batch_option(many=True)
 @o.generate_option(many=True)
 @o.format_options(many=True)
@@ -81,14 +82,14 @@ def _alone(
     if len(results) > 1:
         both = across_runtimes(results)
         results = list(both.comparisons)
-        out.write(runtimes_tables(both, one.device.name), both.to_dict(), rows)
+        out.write(runtimes_tables(both, one.device_name), both.to_dict(), rows)
     else:
-        out.write(crossover_tables(results[0], one.device.name, one.runtime.name), results[0].to_dict(), rows)
+        out.write(crossover_tables(results[0], one.device_name, one.runtime.name), results[0].to_dict(), rows)
     if plot:
         from roofsim.reports.figures.crossover import crossover
 
         shown = ", ".join(result.runtime for result in results) if len(results) > 1 else one.runtime.name
-        out.draw(plot, crossover(results, one.device.name, shown, theme=plot.theme))
+        out.draw(plot, crossover(results, one.device_name, shown, theme=plot.theme))
 
 
 def _several(

@@ -69,7 +69,7 @@ def _one(
     from roofsim.reports.prediction import operator_records, prediction_records, prediction_tables
 
     result = predict_request(s, w)
-    tables = prediction_tables(result, s.device.name, s.runtime.name, operators)
+    tables = prediction_tables(result, s.device_name, s.runtime.name, operators)
     data = result.to_dict()
     rows = partial(operator_records, result) if operators else partial(prediction_records, [result])
     if explained:
@@ -110,7 +110,7 @@ def _compare(
         from roofsim.reports.figures.attribution import attribution
 
         figure = attribution(result, [s for s, _ in cases], theme=plot.theme)
-    out.write(comparison_tables(result, cases[0][0].device.name), result.to_dict(), rows)
+    out.write(comparison_tables(result, cases[0][0].device_name), result.to_dict(), rows)
     out.draw(plot, figure)
     return True
 

@@ -26,7 +26,7 @@ from roofsim.prediction.offload import report
 from roofsim.prediction.places import COUNTS, number_at
 from roofsim.prediction.results import PassPrediction, Prediction, columns
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import decode, pieces
+from roofsim.prediction.steps import decode, in_flight, pieces
 from roofsim.prediction.words import assumptions, beyond, cautions, room
 from roofsim.specs.workload import STORED, Workload
 
@@ -77,7 +77,7 @@ def _prediction(
     return Prediction(
         s.model_name, s.device.id, s.runtime.id, s.host.id if s.host else None, w, float(s.device.capacity),
         room(s), s.architecture.positions or None, grown, prefill, decode, request, memory, assumptions(s, w),
-        known, s.calibration_name, cost, cost_basis(s),
+        known, s.calibration_name, s.split, s.cluster_name, cost, cost_basis(s),
     )  # fmt: skip
 
 
@@ -123,7 +123,8 @@ def operator_intervals(s: Setup, w: Workload) -> dict[str, tuple[Interval, ...]]
 
 def _operators(e: Evaluation, passes: Sequence[tuple[Number, Pass]]) -> tuple[OperatorRow, ...]:
     """The operators of passes that are each done so often, added up."""
-    done = [(times, tuple(_of_pass(e, p))) for times, p in passes]
+    each = in_flight(e.s, e.w) / e.s.split.pp if e.s.split.pp > 1 else 1
+    done = [(times * each, tuple(_of_pass(e, p))) for times, p in passes]
     (times, only), *more = done
     return tuple(weighted_operators(done)) if more or times != 1 else only
 

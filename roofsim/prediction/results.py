@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,8 +12,10 @@ from roofsim.engine.passes import OperatorRow, PassFigures
 from roofsim.engine.roofline import Bound
 from roofsim.foundation.arith import Number, maximum
 from roofsim.foundation.version import SCHEMA
+from roofsim.model.split import Split
 from roofsim.prediction.cost import HOUR, NO_COST, Cost, CostBasis
 from roofsim.prediction.evaluation import Request
+from roofsim.prediction.setup import ALONE
 from roofsim.specs.workload import Workload
 
 if TYPE_CHECKING:
@@ -107,6 +109,8 @@ class Prediction:
     assumptions: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     calibration: str | None = None
+    split: Split = ALONE
+    cluster: str | None = None
     cost: Cost = NO_COST
     cost_basis: CostBasis | None = None
     offload: Offloaded | None = None
@@ -148,6 +152,8 @@ class Prediction:
                 "schema": SCHEMA,
                 "model": self.model,
                 "device": self.device,
+                "cluster": self.cluster,
+                "parallel": parallel(self.split),
                 "runtime": self.runtime,
                 "host": self.host,
                 "calibration": self.calibration,
@@ -180,10 +186,15 @@ class Prediction:
         return result
 
 
+def parallel(split: Split) -> dict[str, int]:
+    """How a model is divided, and among how many devices, as JSON has it."""
+    return {**{each.name: getattr(split, each.name) for each in fields(split)}, "devices": split.devices}
+
+
 def _pass_fields(p: PassPrediction) -> dict[str, Any]:
     """The fields of the JSON contract, operators last."""
     names = ("time", "device_time", "idle_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes",
-             "bound", "mfu", "mbu", "energy", "operators")  # fmt: skip
+             "network", "bound", "mfu", "mbu", "energy", "operators")  # fmt: skip
     return {name: getattr(p, name) for name in names}
 
 

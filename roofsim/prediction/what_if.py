@@ -9,7 +9,7 @@ from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.units import finite
 from roofsim.prediction.places import parameter_at
-from roofsim.prediction.setup import Setup
+from roofsim.prediction.setup import Setup, check_divided
 
 
 def what_if(found: Setup, changes: Sequence[str]) -> Setup:
@@ -45,6 +45,7 @@ def what_if(found: Setup, changes: Sequence[str]) -> Setup:
         terms=changed(found.terms, "cost", by_root["cost"]),
         changes=tuple(changes),
     )
+    check_divided(made.architecture, made.device, made.runtime, made.split, made.cluster)
     return replace(made, parameters={**_restated(found, made, by_root), **_parameters(found, by_root["parameters"])})
 
 

@@ -138,7 +138,7 @@ def _part(of: Parts | None, tier: str) -> float | None:
 ASKED = ("model", "device", "runtime", "host", "calibration", "basis")
 PASS_UNITS = {
     **{f.name: "s" for f in fields(PassFigures)}, "kernels": "", "matrix_flops": "FLOP", "vector_flops": "FLOP",
-    "bytes": "B", "energy": "J", "idle_time": "s", "mfu": "", "mbu": "",
+    "bytes": "B", "network": "B", "energy": "J", "idle_time": "s", "mfu": "", "mbu": "",
 }  # fmt: skip
 """The unit of each figure of a pass."""
 MEMORY_UNITS = {f.name: "B" for f in fields(Memory) if f.name != "binding"}
@@ -246,6 +246,7 @@ def _pass(p: PassPrediction) -> list[tuple[str, object]]:
         ("matrix work", Figure(p.matrix_flops, "FLOP")),
         ("vector work", Figure(p.vector_flops, "FLOP")),
         ("traffic", Figure(p.bytes, "B")),
+        *([("to other devices", Figure(p.network, "B"))] if p.network else []),
         ("energy", Figure(p.energy, "J")),
         ("MFU", Figure(p.mfu, "%")),
         ("MBU", Figure(p.mbu, "%")),
