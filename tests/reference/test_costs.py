@@ -10,7 +10,7 @@ import pytest
 from roofsim import library
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
-from roofsim.prediction.cost import Rates, cost_basis, cost_of, hourly, overhead, paid, priced, rates
+from roofsim.prediction.cost import Rates, cost_basis, cost_of, hourly, overhead, paid, priced, rates, steady
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.intervals import intervals
 from roofsim.prediction.request import predict_request
@@ -98,7 +98,7 @@ def test_a_device_without_a_price_costs_what_is_not_known() -> None:
     assert p.cost.request != p.cost.request
     assert p.cost.joules_per_token > 0
     assert p.to_dict()["cost"]["usd"] is None
-    assert "what h20 costs is not known: --price 2.5USD/h" in p.to_dict()["cost"]["paid"]
+    assert "nothing says what h20 costs (--price 2.5USD/h" in p.to_dict()["cost"]["paid"]
     assert hourly(used("h20", "price_per_hour=1USD/h")) == 1
 
 
@@ -119,6 +119,18 @@ def test_tokens_share_the_seconds_and_joules_of_their_phase() -> None:
     assert c.joules_per_token == pytest.approx(1.0)
     assert c.co2_per_million_input == pytest.approx(0.1)
     assert c.co2_per_million_output == pytest.approx(1.0)
+
+
+def test_a_steady_state_divides_all_its_time_among_prompts_and_answers() -> None:
+    found = Rates(second=0.01, idle=0.0, joule=1e-3, overhead=2.0, carbon=1e-6)
+    c = steady(found, 4.0, 30.0, 0.2, 1000, 50)
+    whole = 0.01 / 4 + 1e-3 * 60
+    assert c.request == pytest.approx(whole)
+    assert c.usd_per_million_input == pytest.approx(0.2 * whole * 1000)
+    assert c.usd_per_million_output == pytest.approx(0.8 * whole / 50 * 1e6)
+    assert c.joules_per_token == pytest.approx(0.8 * 60 / 50)
+    assert c.joules_per_input_token == pytest.approx(0.2 * 60 / 1000)
+    assert c.co2_per_million_output == pytest.approx(0.8 * 60 / 50)
 
 
 def test_a_request_costs_its_input_tokens_and_its_steps() -> None:
