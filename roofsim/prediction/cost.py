@@ -102,7 +102,10 @@ def priced(s: Setup) -> str:
         named = s.device.id or s.device.name
         return f"nothing says what {named} costs (--price 2.5USD/h or --price 1599USD does)"
     said = show(float(found.amount), "USD/h" if found.rented else "USD")
-    what = [f"{said}{f' for {found.devices}' if found.devices > 1 else ''}{f' ({found.why})' if found.why else ''}"]
+    each = f" for {found.devices}" if found.devices > 1 else " each" if s.devices > 1 else ""
+    what = [f"{said}{each}{f' ({found.why})' if found.why else ''}"]
+    if s.devices > 1:
+        what.append(f"{s.devices} of them")
     if not found.rented:
         usual = library.usual_terms().electricity
         of = usual.note if terms.electricity == usual else "as asked for"

@@ -61,6 +61,7 @@ def test_nodes_of_one_device_have_but_links_between_them_and_one_node_none() -> 
     assert apart.neighbours(4, 1) == 1
     alone = cluster(nodes=1, links={"node": NODE})
     assert alone.link(8, 1) is alone.links.node
+    assert alone.link(16, 1) is alone.links.node
 
 
 @pytest.mark.parametrize(
@@ -117,6 +118,7 @@ def test_a_device_of_which_no_cluster_ships_stands_eight_behind_its_own_link() -
     assert found.links.node is not None
     assert found.links.node.bandwidth.value == 150e9  # of 300 GB/s in both directions
     assert found.links.node.rate == pytest.approx(120e9)
+    assert found.links.node.latency.value == pytest.approx(0.6e-6)
     assert not found.links.node.reduces
     assert not found.unsourced
     assert {"assumed"} <= set(found.sources)
