@@ -34,6 +34,7 @@ PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
 CONSOLES = (
     "advise.md",
     "compare.md",
+    "cost.md",
     "crossovers.md",
     "explore.md",
     "fits.md",

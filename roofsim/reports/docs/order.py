@@ -42,6 +42,7 @@ ORDER: Sequence[Chapter] = (
         Page("fits.md", "On my device", "What fits my device, how fast it is, and what the limit is"),
         Page("compare.md", "Comparing", "Models, devices, runtimes and formats in one table"),
         Page("advise.md", "Under budgets", "What meets your budgets, and what binds elsewhere"),
+        Page("cost.md", "What a token costs", "Dollars, joules and CO2 of a million tokens, rented or bought"),
         Page("explore.md", "Explore in a browser", "Every slider is the model: one file without a server"),
         Page("report.md", "One page for a ticket", "A prediction with its figures, sources and intervals in one file"),
     )),
