@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from roofsim.api.pages import Page, Report, explore, report
     from roofsim.api.questions import crossover, sampling, search, sensitivity
     from roofsim.api.results import Prediction
+    from roofsim.api.served import Serving, ServingFront, serve, serve_front
     from roofsim.api.specs import (
         Sheet,
         architecture,
@@ -55,6 +56,7 @@ _HOMES = {
     "roofsim.api.one": ("compile", "predict"),
     "roofsim.api.answers": ("explain", "limits", "Explanation", "LimitsResult"),
     "roofsim.api.questions": ("crossover", "sampling", "search", "sensitivity"),
+    "roofsim.api.served": ("serve", "serve_front", "Serving", "ServingFront"),
     "roofsim.api.speculated": ("speculate", "Speculated"),
     "roofsim.api.studies": ("advise", "compare", "pareto", "sweep"),
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
@@ -102,6 +104,8 @@ __all__ = [
     "Sampled",
     "SearchResult",
     "Sensitivities",
+    "Serving",
+    "ServingFront",
     "Sheet",
     "Speculated",
     "Swept",
@@ -138,6 +142,8 @@ __all__ = [
     "sampling",
     "search",
     "sensitivity",
+    "serve",
+    "serve_front",
     "show",
     "speculate",
     "sweep",

@@ -50,6 +50,17 @@ def one_model() -> list[str]:
         MODEL, DEVICE, draft="ngram", accept=[0.8, 0.5], draft_tokens=2, rollback="replay", overhead="1ms", prompt=512
     )
     assert drafts.row.speedup > 0
+    served: roofsim.Serving = roofsim.serve(
+        OTHER, MEASURED, "vllm", concurrency=[1, 8], slo="itl=50ms", sequences=16, rounds=10, prompt="2k", generate=64
+    )
+    assert served.row.itl["mean"] < served.rows[1].itl["mean"]
+    most: roofsim.Serving = roofsim.serve(OTHER, MEASURED, slo="ttft.p95=1s", find="rate", weights="bf16")
+    assert most.found is not None
+    assert most.found.interval[0] <= most.found.value
+    fronts: roofsim.ServingFront = roofsim.serve_front(
+        MODEL, MEASURED, weights=["bf16", "fp8"], cache="fp8", concurrency="1..64*2", sequences=[8, 64], slo="itl=50ms"
+    )
+    assert fronts.points[0].user > fronts.points[-1].user
     rates: list[float] = [each.tokens_per_second for each in trials.rows]
     assert min(rates) > 0
     paper: roofsim.Report = roofsim.report(MODEL, DEVICE, against=OTHER, prompt=2048, set="device.memory.bandwidth=2x")
@@ -130,6 +141,9 @@ def drawn(folder: Path) -> list[Figure]:
     figures += [roofsim.sampling(MODEL, DEVICE, trials=[1, 2], tokens=64).plot()]
     drafts = roofsim.speculate(MODEL, DEVICE, draft=MODEL, accept="rate=0.5", draft_tokens=2)
     figures += [drafts.plot(), plots.speculate(drafts, theme="dark")]
+    served = roofsim.serve(OTHER, MEASURED, rate=2, slo="itl=50ms")
+    fronts = roofsim.serve_front(MODEL, MEASURED, concurrency=[1, 8])
+    figures += [served.plot(), plots.serve(served), fronts.plot(), plots.serve_front(fronts, theme="dark")]
     plots.save(figures[0], folder / "roofline.png")
     return figures
 
