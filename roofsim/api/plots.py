@@ -259,9 +259,9 @@ def serve(found: Serving, *, theme: Theme = "light") -> Figure:
     from roofsim.reports.figures.serve import over_load
     from roofsim.serving.steady import Server
 
-    server = Server(found.on, found.asked.single(found.on.device), found._given["sequences"])
-    kind = "rate" if found._given["rate"] or found._given["find"] == "rate" else "users"
-    return over_load([({}, server)], kind, found.slo, found._given["rounds"], theme=_themed(theme))
+    server = Server(found.on, found.asked.single(found.on.device), found._given.sequences)
+    kind = "rate" if found._given.rate or found._given.find == "rate" else "users"
+    return over_load([({}, server)], kind, found.slo, found._given.rounds, theme=_themed(theme))
 
 
 def serve_front(found: ServingFront, *, theme: Theme = "light") -> Figure:

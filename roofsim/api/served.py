@@ -28,6 +28,18 @@ if TYPE_CHECKING:
     from roofsim.reports.theme import Theme
 
 
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """The loads that are asked for, and what of them."""
+
+    concurrency: Sequence[int]
+    rate: Sequence[float]
+    slo: tuple[Promise, ...]
+    find: Find | None
+    sequences: int | None
+    rounds: int | None
+
+
 @dataclass(frozen=True, repr=False)
 class Serving(OfOne):
     """The steady state of loads, in `rows` (`itl`, `ttft`, `tokens_per_second`, `kv`, `intervals` ...).
@@ -38,27 +50,27 @@ class Serving(OfOne):
     rows: tuple[Served, ...]
     found: Largest | None
     slo: tuple[Promise, ...]
-    _given: Mapping[str, Any] = field(kw_only=True, compare=False)
+    _given: _Asking = field(kw_only=True, compare=False)
 
     @classmethod
-    def of(cls, asked: Asked, given: Mapping[str, object]) -> Self:
+    def of(cls, asked: Asked, given: _Asking) -> Self:
         """What was asked for."""
-        server = _server(asked, given["sequences"])
-        slo, users, rates = given["slo"], given["concurrency"], given["rate"]
+        server = _server(asked, given.sequences)
+        users, rates = given.concurrency, given.rate
         if users and rates:
             raise InputError("concurrency, rate: are two kinds of load; give one of them")
-        if given["rounds"] and not users:
+        if given.rounds and not users:
             raise InputError("rounds: is of users who ask again; give concurrency")
-        if given["find"]:
+        if given.find:
             if len(users) > 1 or len(rates) > 1:
-                raise InputError(f"find: {given['find']} is for one load, and several are given")
-            found = promising.find(server, slo, given["find"], users=users[0] if users else None,
+                raise InputError(f"find: {given.find} is for one load, and several are given")
+            found = promising.find(server, given.slo, given.find, users=users[0] if users else None,
                                    rate=rates[0] if rates else None)  # fmt: skip
-            return cls((found.served,), found, slo, asked=asked, on=server.s, _given=given)
-        rows = [closed(server, n, given["rounds"] or ENDLESS) for n in users] + [open_loop(server, r) for r in rates]
+            return cls((found.served,), found, given.slo, asked=asked, on=server.s, _given=given)
+        rows = [closed(server, n, given.rounds or ENDLESS) for n in users] + [open_loop(server, r) for r in rates]
         if not rows:
             raise InputError("concurrency, rate: which load? Give one of them, or slo with find")
-        return cls(tuple(rows), None, slo, asked=asked, on=server.s, _given=given)
+        return cls(tuple(rows), None, given.slo, asked=asked, on=server.s, _given=given)
 
     def _again(self, asked: Asked) -> Self:
         return self.of(asked, self._given)
@@ -137,7 +149,7 @@ def _server(asked: Asked, sequences: int | None) -> Server:
 def _rates(rate: Several[float] | None) -> list[float]:
     if rate is None:
         return []
-    every = list(rate) if checked.several(rate) else [rate]  # type: ignore[arg-type]
+    every = rate if isinstance(rate, Sequence) else [rate]
     return [checked.number("rate", each) for each in every]
 
 
@@ -157,14 +169,14 @@ def serve(
     once, if not as the runtime's server has it; `rounds` makes it the mean over so many requests of each user, who all
     begin together. The rest is as for `predict`. Raises InputError, for a rate above what is answered too.
     """
-    given = {
-        "concurrency": [] if concurrency is None else checked.counts("concurrency", concurrency),
-        "rate": _rates(rate),
-        "slo": () if slo is None else promising.promises(checked.text("slo", slo)),
-        "find": None if find is None else checked.one_of("find", find, FIND),
-        "sequences": None if sequences is None else checked.count("sequences", sequences),
-        "rounds": None if rounds is None else checked.count("rounds", rounds),
-    }
+    given = _Asking(
+        [] if concurrency is None else checked.counts("concurrency", concurrency),
+        _rates(rate),
+        () if slo is None else promising.promises(checked.text("slo", slo)),
+        None if find is None else promising.find_named(checked.one_of("find", find, FIND)),
+        None if sequences is None else checked.count("sequences", sequences),
+        None if rounds is None else checked.count("rounds", rounds),
+    )
     asked = Asked(model, device, runtime, prompt, 1, generate, dtype, weights, cache, None, host, calibration, transfer,
                   set, weight_format, cache_dtype)  # fmt: skip
     return Serving.of(asked, given)

@@ -65,7 +65,8 @@ def _lines(rows: Sequence[Served], slo: Sequence[Promise]) -> tuple[list[Column]
     columns = [
         *(Column(name, "text") for name, _ in differ),
         Column("users", "count" if whole else "rate"), Column("req/s", "rate"), Column("ITL", "s"),
-        Column("ITL p95", "s"), Column("TTFT", "s"), Column("TTFT p95", "s"), Column("tok/s/user", "rate"), Column("tok/s/device", "rate"),
+        Column("ITL p95", "s"), Column("TTFT", "s"), Column("TTFT p95", "s"), Column("tok/s/user", "rate"),
+        Column("tok/s/device", "rate"),
         Column("J/token", "ratio"), Column("KV", "%"), Column("binds", "text"),
         *([Column("holds", "text")] if slo else []),
     ]  # fmt: skip

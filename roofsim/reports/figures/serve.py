@@ -139,11 +139,10 @@ def front(f: Front, s: Setup, w: Workload, *, theme: Theme = "light") -> Figure:
             quantities(axes, which, "", min(values) / MARGIN, max(values) * MARGIN, log=True)  # type: ignore[arg-type]
         axes.set_xlabel("output tokens per second of a user")
         axes.set_ylabel("output tokens per second of a device")
-        for p in f.slo:
-            if p.time == "itl":
-                axes.axvline(
-                    1 / p.seconds, color=ink(0.75), ls=(0, (5, 2)), lw=1.1, label=f"ITL {show(p.seconds, 's')}"
-                )
+        for promise in f.slo:
+            if promise.time == "itl":
+                words = f"ITL {show(promise.seconds, 's')}"
+                axes.axvline(1 / promise.seconds, color=ink(0.75), ls=(0, (5, 2)), lw=1.1, label=words)
         figure.legend(loc="outside lower center", ncols=4)
         kept = f", {f.kept:,} of them within {', '.join(map(str, f.slo))}" if f.slo else ""
         heading(figure, "What a user and a device can be given",
