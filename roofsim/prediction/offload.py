@@ -32,6 +32,8 @@ def offloaded(s: Setup, w: Workload, words: str | None) -> Setup:
     """
     if words in (None, NONE):
         return s
+    if not s.split.alone:
+        raise Unsupported(f"offload: how {s.split.devices} devices share the memory of their host is not described")
     asked = str(words).strip().lower()
     if asked == AUTO:
         if not all(single(each) for each in (w.batch, w.prompt, w.generate)):

@@ -68,6 +68,9 @@ ORDER: Sequence[Chapter] = (
         Page("speculation.md", "Speculative decoding", "What drafts gain, from which acceptance and up to which batch"),
         Page("sampling.md", "Repeated sampling", "Several answers to one prompt, and how a budget is split"),
     )),
+    Chapter("Several devices", (
+        Page("several.md", "Several devices", "A model divided among devices: what they exchange, and how long it takes"),
+    )),
     Chapter("How the model works", (
         Page("model.md", "How the model works", "From an operator to kernels, time, memory, energy and regimes"),
         Page("kernels.md", "Time of a kernel", "The terms of every class of kernel, from the code"),
