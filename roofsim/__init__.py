@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from roofsim.api.questions import crossover, sampling, search, sensitivity
     from roofsim.api.reloaded import Reloaded, reload
     from roofsim.api.results import Prediction
+    from roofsim.api.served import Serving, ServingFront, serve, serve_front
     from roofsim.api.serving import Simulation, simulate, step_time
     from roofsim.api.specs import (
         Sheet,
@@ -58,6 +59,7 @@ _HOMES = {
     "roofsim.api.one": ("compile", "predict"),
     "roofsim.api.answers": ("explain", "limits", "Explanation", "LimitsResult"),
     "roofsim.api.questions": ("crossover", "sampling", "search", "sensitivity"),
+    "roofsim.api.served": ("serve", "serve_front", "Serving", "ServingFront"),
     "roofsim.api.speculated": ("speculate", "Speculated"),
     "roofsim.api.studies": ("advise", "compare", "pareto", "sweep"),
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
@@ -109,6 +111,8 @@ __all__ = [
     "Sampled",
     "SearchResult",
     "Sensitivities",
+    "Serving",
+    "ServingFront",
     "Sheet",
     "Simulation",
     "Speculated",
@@ -148,6 +152,8 @@ __all__ = [
     "sampling",
     "search",
     "sensitivity",
+    "serve",
+    "serve_front",
     "show",
     "simulate",
     "speculate",
