@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from roofsim.api.measured import Calibrated, Validated, calibrate, validate
     from roofsim.api.one import compile, predict
     from roofsim.api.pages import Page, Report, explore, report
+    from roofsim.api.phased import Phased, phases
     from roofsim.api.questions import crossover, sampling, search, sensitivity
     from roofsim.api.results import Prediction
     from roofsim.api.specs import (
@@ -55,6 +56,7 @@ _HOMES = {
     "roofsim.api.one": ("compile", "predict"),
     "roofsim.api.answers": ("explain", "limits", "Explanation", "LimitsResult"),
     "roofsim.api.questions": ("crossover", "sampling", "search", "sensitivity"),
+    "roofsim.api.phased": ("phases", "Phased"),
     "roofsim.api.speculated": ("speculate", "Speculated"),
     "roofsim.api.studies": ("advise", "compare", "pareto", "sweep"),
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
@@ -96,6 +98,7 @@ __all__ = [
     "InputError",
     "LimitsResult",
     "Page",
+    "Phased",
     "Prediction",
     "Report",
     "Runtime",
@@ -130,6 +133,7 @@ __all__ = [
     "limits",
     "models",
     "pareto",
+    "phases",
     "plots",
     "predict",
     "report",

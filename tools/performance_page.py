@@ -266,6 +266,7 @@ COMMANDS: Sequence[tuple[str, ...]] = (
     ("compare", "--device", "orin"),
     ("sampling", "Qwen2.5-0.5B", "--device", "orin", "--trials", "16", "--tokens", "1k"),
     ("sampling", "Qwen2.5-0.5B", "--device", "orin", "--budget", "10s"),
+    ("phases", "Qwen2.5-0.5B", "--device", "a100-sxm-80gb", "--prompt", "2k"),
     ("speculate", "Qwen2.5-0.5B", "--device", "orin", "--draft", "ngram", "--accept", "0.6"),
     ("sweep", "mamba2-780m", "--device", "orin", "--prompt", "1k..64k*2"),
     ("pareto", *TWO, "--device", "orin", "--prompt", "1k..16k*2", "--objectives", "ttft,tokens_per_second"),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Swept,
     )
     from roofsim.api.measured import Calibrated, Validated
+    from roofsim.api.phased import Phased
     from roofsim.api.results import Prediction
     from roofsim.api.specs import Sheet
     from roofsim.api.speculated import Speculated
@@ -242,6 +243,14 @@ def sampling(found: Sampled, *, theme: Theme = "light") -> Figure:
     from roofsim.reports.figures.sampling import sampling as figure
 
     return figure(found, found.on, found.asked.single(found.on.device), theme=_themed(theme))
+
+
+def phases(found: Phased, *, theme: Theme = "light") -> Figure:
+    """What a device answers over the length of prompts, by how prefill and decode are laid out."""
+    _is(found, "Phased")
+    from roofsim.reports.figures.phases import phases as figure
+
+    return figure(found, found.on, theme=_themed(theme))
 
 
 def speculate(found: Speculated, *, theme: Theme = "light") -> Figure:

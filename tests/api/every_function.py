@@ -50,6 +50,8 @@ def one_model() -> list[str]:
         MODEL, DEVICE, draft="ngram", accept=[0.8, 0.5], draft_tokens=2, rollback="replay", overhead="1ms", prompt=512
     )
     assert drafts.row.speedup > 0
+    laid: roofsim.Phased = roofsim.phases(MODEL, "a100-sxm-80gb", prompt=[512], link="25GB/s", calibration="none")
+    assert laid.rows[0].moved > 0
     rates: list[float] = [each.tokens_per_second for each in trials.rows]
     assert min(rates) > 0
     paper: roofsim.Report = roofsim.report(MODEL, DEVICE, against=OTHER, prompt=2048, set="device.memory.bandwidth=2x")
@@ -130,6 +132,7 @@ def drawn(folder: Path) -> list[Figure]:
     figures += [roofsim.sampling(MODEL, DEVICE, trials=[1, 2], tokens=64).plot()]
     drafts = roofsim.speculate(MODEL, DEVICE, draft=MODEL, accept="rate=0.5", draft_tokens=2)
     figures += [drafts.plot(), plots.speculate(drafts, theme="dark")]
+    figures += [roofsim.phases(MODEL, "a100-sxm-80gb", prompt=[512], slo="itl=1s").plot()]
     plots.save(figures[0], folder / "roofline.png")
     return figures
 

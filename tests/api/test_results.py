@@ -56,6 +56,10 @@ ASKED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: roofsim.sampling(MODEL, DEVICE, "ideal", trials=[1, 8], budget="5s", prompt=512),
         f"sampling {MODEL} -d {DEVICE} -r ideal --trials 1,8 --budget 5s -p 512",
     ),
+    "phases": (
+        lambda: roofsim.phases(MODEL, "a100-sxm-80gb", prompt=[512], slo="itl=1s", generate=64),
+        f"phases {MODEL} -d a100-sxm-80gb -p 512 --slo itl=1s -g 64",
+    ),
     "speculate": (
         lambda: roofsim.speculate(MODEL, DEVICE, "ideal", draft="ngram", accept=[0.8, 0.5], batch=2, prompt=512),
         f"speculate {MODEL} -d {DEVICE} -r ideal --draft ngram --accept 0.8,0.5 -b 2 -p 512",

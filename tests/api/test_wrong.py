@@ -24,6 +24,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "explore": {"models": ("mamba-130m",), "device": "orin", "runtime": "ideal"},
     "sampling": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "trials": [1], "tokens": 16},
     "speculate": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "draft": "ngram", "accept": 0.5},
+    "phases": {"model": "mamba-130m", "device": "a100-sxm-80gb", "prompt": [512], "slo": "itl=1s"},
     "crossover": {"models": ("mamba-130m", "mamba-370m"), "device": "orin", "runtime": "ideal", "longest": 64},
     "compare": {"models": ("mamba-130m",), "device": "orin", "runtime": "ideal"},
     "sweep": {"models": ("mamba-130m",), "device": "orin", "runtime": "ideal", "figures": "memory_peak"},

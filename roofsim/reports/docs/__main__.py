@@ -42,6 +42,7 @@ CONSOLES = (
     "own-model.md",
     "own-runtime.md",
     "pareto.md",
+    "phases.md",
     "quickstart.md",
     "report.md",
     "sampling.md",
