@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from roofsim.api.pages import Page, Report, explore, report
     from roofsim.api.phased import Phased, phases
     from roofsim.api.questions import crossover, sampling, search, sensitivity
+    from roofsim.api.reloaded import Reloaded, reload
     from roofsim.api.results import Prediction
+    from roofsim.api.serving import Simulation, simulate, step_time
     from roofsim.api.specs import (
         Sheet,
         architecture,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from roofsim.foundation.errors import InputError
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
+    from roofsim.serving.step import StepTime
     from roofsim.specs.calibration import Calibration
     from roofsim.specs.cluster import Cluster
     from roofsim.specs.device import Device
@@ -65,6 +68,7 @@ _HOMES = {
         "architecture", "calibration", "calibrations", "cluster", "clusters", "device", "devices", "download",
         "families", "host", "hosts", "models", "runtime", "runtimes", "show", "Sheet",
     ),
+    "roofsim.api.reloaded": ("reload", "Reloaded"),
     "roofsim.api.results": ("Prediction",),
     "roofsim.api.pages": ("explore", "report", "Page", "Report"),
     "roofsim.api.found": (
@@ -72,7 +76,9 @@ _HOMES = {
     ),
     "roofsim.foundation.errors": ("InputError",),
     "roofsim.model.architecture": ("Architecture",),
+    "roofsim.api.serving": ("simulate", "step_time", "Simulation"),
     "roofsim.prediction.compiled": ("Compiled",),
+    "roofsim.serving.step": ("StepTime",),
     "roofsim.specs.calibration": ("Calibration",),
     "roofsim.specs.cluster": ("Cluster",),
     "roofsim.specs.device": ("Device",),
@@ -100,13 +106,16 @@ __all__ = [
     "Page",
     "Phased",
     "Prediction",
+    "Reloaded",
     "Report",
     "Runtime",
     "Sampled",
     "SearchResult",
     "Sensitivities",
     "Sheet",
+    "Simulation",
     "Speculated",
+    "StepTime",
     "Swept",
     "Traced",
     "Validated",
@@ -136,6 +145,7 @@ __all__ = [
     "phases",
     "plots",
     "predict",
+    "reload",
     "report",
     "runtime",
     "runtimes",
@@ -143,7 +153,9 @@ __all__ = [
     "search",
     "sensitivity",
     "show",
+    "simulate",
     "speculate",
+    "step_time",
     "sweep",
     "validate",
     "validate_trace",
