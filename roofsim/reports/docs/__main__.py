@@ -56,7 +56,7 @@ CONSOLES = (
 )
 """Pages written by hand whose consoles show what their commands print."""
 
-BY_TOOLS = ("performance.md", "validation.md")
+BY_TOOLS = ("gains.md", "performance.md", "validation.md")
 """Pages that tools write, from measurements."""
 
 
