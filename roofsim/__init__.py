@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from roofsim.api.questions import crossover, sampling, search, sensitivity
     from roofsim.api.reloaded import Reloaded, reload
     from roofsim.api.results import Prediction
+    from roofsim.api.served import Serving, ServingFront, serve, serve_front
     from roofsim.api.serving import Simulation, simulate, step_time
     from roofsim.api.specs import (
         Sheet,
@@ -60,6 +61,7 @@ _HOMES = {
     "roofsim.api.answers": ("explain", "limits", "Explanation", "LimitsResult"),
     "roofsim.api.questions": ("crossover", "sampling", "search", "sensitivity"),
     "roofsim.api.phased": ("phases", "Phased"),
+    "roofsim.api.served": ("serve", "serve_front", "Serving", "ServingFront"),
     "roofsim.api.speculated": ("speculate", "Speculated"),
     "roofsim.api.studies": ("advise", "compare", "pareto", "sweep"),
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
@@ -112,6 +114,8 @@ __all__ = [
     "Sampled",
     "SearchResult",
     "Sensitivities",
+    "Serving",
+    "ServingFront",
     "Sheet",
     "Simulation",
     "Speculated",
@@ -152,6 +156,8 @@ __all__ = [
     "sampling",
     "search",
     "sensitivity",
+    "serve",
+    "serve_front",
     "show",
     "simulate",
     "speculate",

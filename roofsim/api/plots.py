@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from roofsim.api.phased import Phased
     from roofsim.api.reloaded import Reloaded
     from roofsim.api.results import Prediction
+    from roofsim.api.served import Serving, ServingFront
     from roofsim.api.specs import Sheet
     from roofsim.api.speculated import Speculated
 
@@ -269,6 +270,25 @@ def speculate(found: Speculated, *, theme: Theme = "light") -> Figure:
     from roofsim.reports.figures.speculation import speculation as figure
 
     return figure(found, found.on, theme=_themed(theme))
+
+
+def serve(found: Serving, *, theme: Theme = "light") -> Figure:
+    """What users see over the load, with what is promised."""
+    _is(found, "Serving")
+    from roofsim.reports.figures.serve import over_load
+    from roofsim.serving.steady import Server
+
+    server = Server(found.on, found.asked.single(found.on.device), found._given.sequences)
+    kind = "rate" if found._given.rate or found._given.find == "rate" else "users"
+    return over_load([({}, server)], kind, found.slo, found._given.rounds, theme=_themed(theme))
+
+
+def serve_front(found: ServingFront, *, theme: Theme = "light") -> Figure:
+    """Tokens per second of a device against those of a user."""
+    _is(found, "ServingFront")
+    from roofsim.reports.figures.serve import front
+
+    return front(found, found.on, found.asked.single(found.on.device), theme=_themed(theme))
 
 
 def advise(found: Advice, *, theme: Theme = "light") -> Figure:

@@ -361,6 +361,17 @@ def devices_options(many: bool = False) -> Callable[[F], F]:
 
 
 def format_options(many: bool = False) -> Callable[[F], F]:
+    """What numbers are stored and computed in, and which positions are scored."""
+    return stacked(
+        number_options(many),
+        click.option(
+            "--logits", type=_each(Choice(["all", "last"]), many), metavar="all,last" if many else None,
+            help="Positions that are scored.",
+        ),
+    )  # fmt: skip
+
+
+def number_options(many: bool = False) -> Callable[[F], F]:
     """What numbers are stored and computed in."""
     return stacked(
         click.option(
@@ -374,10 +385,6 @@ def format_options(many: bool = False) -> Callable[[F], F]:
         click.option(
             "--dtype", type=_each(Word("DTYPE_BYTES"), many), metavar=_metavar("TYPE", many),
             help="Dtype of activations: bf16, fp16, fp32, fp8 ...",
-        ),
-        click.option(
-            "--logits", type=_each(Choice(["all", "last"]), many), metavar="all,last" if many else None,
-            help="Positions that are scored.",
         ),
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.schema import variant
-from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction import limits
 from roofsim.prediction.loop import Engine
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import prefill
@@ -27,10 +27,9 @@ def cache_room(s: Setup, w: Workload, engine: Engine, share: float | None = None
 
     `share` of what is left is for that, if it is not the server's own.
     """
-    full = variant(w, prompt=engine.tokens, batch=1)
-    held = Evaluation(s, full).held
-    left = float(s.device.share(s.runtime.memory.reserve or 1) - (held.reserved - held.state))
-    room = left * (share or (s.runtime.server.share if s.runtime.server else 1))
+    room = limits.cache_room(s, variant(w, batch=1), engine.tokens) * (
+        share or (s.runtime.server.share if s.runtime.server else 1)
+    )
     precision = prefill(s, w).precision
     return room, float(s.architecture.state_bytes(w.prompt + (w.generate - 1) / 2, precision))
 

@@ -143,7 +143,11 @@ class OnOff:
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """A closed loop: so many users, each of whom asks again `think` seconds after an answer has ended."""
+    """A closed loop: so many users, each of whom asks again `think` seconds after an answer has ended.
+
+    They begin together, but reach the engine one after the other. Who asks again at once comes when the step after the
+    one that ended the answer has begun.
+    """
 
     users: int
     think: float = 0.0

@@ -191,11 +191,16 @@ class Server:
                 f"{self.s.model_name} on {self.s.device.id}: nothing fits: a request of {self.w.prompt:,} + "
                 f"{self.w.generate:,} tokens holds {show(each, 'B')}, and there is room for {show(max(room, 0), 'B')}"
             )
-        return Loop(self.engine, users, min(users, self.most), self.w.prompt + self._prefix, self.w.generate)
+        return Loop(self.engine, users, min(users, self.most), self.prompt, self.w.generate)
 
     @property
-    def _prefix(self) -> int:
-        return int(self.s.architecture.prefix_tokens)
+    def prompt(self) -> int:
+        """Tokens of a prompt, with those that the model puts before it."""
+        return int(self.w.prompt + self.s.architecture.prefix_tokens)
+
+    def said(self, kind: Literal["users", "rate"]) -> tuple[str, ...]:
+        """What the load and the server are taken to be like, and all else that is assumed."""
+        return (*_said(self, kind), *assumptions(self.s, self.w)[1:])
 
     def passes(self, loop: Loop) -> Passes:
         """The two kinds of step of a loop."""
@@ -349,6 +354,8 @@ def _served(
     unsure_of = server.doubting
     sigma = {name: scatter(unsure_of, measured) for name, measured in MEASURED.items()}
     found = {name: within(unsure_of, x, sigma[name]) for name, x in doubtful.items()}
+    if kind == "rate":
+        found |= {name: _stretched(server, rate, name, doubtful[name], found[name]) for name in ("itl", "ttft")}
     total = rate * w.generate
     per_user = 1 / itl["mean"] if itl["mean"] else 0.0
     fast, slow = (float(doubtful["round"]) / end for end in found.pop("round"))
@@ -362,8 +369,23 @@ def _served(
         s.model_name, s.device.id, s.runtime.id, w, concurrency, rate, running, server.capacity, itl, ttft,
         Throughput(per_user, total / devices, total), binds, server.cache(running),
         float(doubtful["joules_per_token"]), found, devices,
-        (*_said(server, kind), *assumptions(s, w)[1:]), cautions(s, w), s.calibration_name, parallel=parallel,
+        server.said(kind), cautions(s, w), s.calibration_name, parallel=parallel,
     )  # fmt: skip
+
+
+def _stretched(server: Server, rate: float, name: str, x: Any, ends: Interval) -> Interval:
+    """The interval of a time at a rate, from that of the steps it is made of.
+
+    If all steps take so many times longer, so do all times, at a rate that is as much higher; beyond what is answered
+    they have no end.
+    """
+    low, high = (_longer(server, rate, name, end / float(x)) for end in ends)
+    return low, high
+
+
+def _longer(server: Server, rate: float, name: str, times: float) -> float:
+    found = glance_at(server, rate * times)
+    return float("inf") if found is None else times * found[name]["mean"]
 
 
 MEASURED: Mapping[str, tuple[str, str]] = {

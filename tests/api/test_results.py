@@ -68,6 +68,14 @@ ASKED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: roofsim.speculate(MODEL, DEVICE, "ideal", draft="ngram", accept=[0.8, 0.5], batch=2, prompt=512),
         f"speculate {MODEL} -d {DEVICE} -r ideal --draft ngram --accept 0.8,0.5 -b 2 -p 512",
     ),
+    "serve": (
+        lambda: roofsim.serve(MODEL, "h100-sxm", concurrency=[4], prompt=512, calibration="none"),
+        f"serve {MODEL} -d h100-sxm -c 4 -p 512 --calibration none",
+    ),
+    "serve_front": (
+        lambda: roofsim.serve_front(MODEL, "h100-sxm", concurrency=[1, 8], weights=["bf16", "fp8"]),
+        f"serve {MODEL} -d h100-sxm --front -c 1,8 --weights bf16,fp8",
+    ),
     "simulate": (
         lambda: roofsim.simulate(MODEL, DEVICE, "ideal", rate=2, cv=2, spread=0.5, requests=20, prompt=64, generate=4),
         f"simulate {MODEL} -d {DEVICE} -r ideal --rate 2 --cv 2 --spread 0.5 -n 20 -p 64 -g 4",

@@ -37,6 +37,7 @@ CONSOLES = (
     "crossovers.md",
     "explore.md",
     "fits.md",
+    "load.md",
     "model.md",
     "own-device.md",
     "own-model.md",
