@@ -278,7 +278,7 @@ def serve(found: Serving, *, theme: Theme = "light") -> Figure:
     from roofsim.reports.figures.serve import over_load
     from roofsim.serving.steady import Server
 
-    server = Server(found.on, found.asked.single(found.on.device), found._given.sequences)
+    server = Server(found.on, found.asked.single(found.on.device), found._given.sequences, found._given.prefix)
     kind = "rate" if found._given.rate or found._given.find == "rate" else "users"
     return over_load([({}, server)], kind, found.slo, found._given.rounds, theme=_themed(theme))
 
