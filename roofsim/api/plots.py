@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Swept,
     )
     from roofsim.api.measured import Calibrated, Validated
+    from roofsim.api.phased import Phased
     from roofsim.api.reloaded import Reloaded
     from roofsim.api.results import Prediction
     from roofsim.api.served import Serving, ServingFront
@@ -246,6 +247,14 @@ def sampling(found: Sampled, *, theme: Theme = "light") -> Figure:
     return figure(found, found.on, found.asked.single(found.on.device), theme=_themed(theme))
 
 
+def phases(found: Phased, *, theme: Theme = "light") -> Figure:
+    """What a device answers over the length of prompts, by how prefill and decode are laid out."""
+    _is(found, "Phased")
+    from roofsim.reports.figures.phases import phases as figure
+
+    return figure(found, found.on, theme=_themed(theme))
+
+
 def reload(found: Reloaded, *others: Reloaded, theme: Theme = "light") -> Figure:
     """The time to the first token over the length, computed and loaded from each memory, a panel for each result."""
     for each in (found, *others):
@@ -269,7 +278,7 @@ def serve(found: Serving, *, theme: Theme = "light") -> Figure:
     from roofsim.reports.figures.serve import over_load
     from roofsim.serving.steady import Server
 
-    server = Server(found.on, found.asked.single(found.on.device), found._given.sequences)
+    server = Server(found.on, found.asked.single(found.on.device), found._given.sequences, found._given.prefix)
     kind = "rate" if found._given.rate or found._given.find == "rate" else "users"
     return over_load([({}, server)], kind, found.slo, found._given.rounds, theme=_themed(theme))
 

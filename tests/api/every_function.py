@@ -55,6 +55,8 @@ def one_model() -> list[str]:
         MODEL, DEVICE, draft="ngram", accept=[0.8, 0.5], draft_tokens=2, rollback="replay", overhead="1ms", prompt=512
     )
     assert drafts.row.speedup > 0
+    laid: roofsim.Phased = roofsim.phases(MODEL, "a100-sxm-80gb", prompt=[512], link="25GB/s", calibration="none")
+    assert laid.rows[0].moved > 0
     served: roofsim.Serving = roofsim.serve(
         OTHER, MEASURED, "vllm", concurrency=[1, 8], slo="itl=50ms", sequences=16, rounds=10, prompt="2k", generate=64
     )
@@ -156,6 +158,7 @@ def drawn(folder: Path) -> list[Figure]:
     figures += [roofsim.reload(MODEL, "rtx-4090").plot(), plots.reload(roofsim.reload(MODEL, "rtx-4090", tiers="disk"))]
     drafts = roofsim.speculate(MODEL, DEVICE, draft=MODEL, accept="rate=0.5", draft_tokens=2)
     figures += [drafts.plot(), plots.speculate(drafts, theme="dark")]
+    figures += [roofsim.phases(MODEL, "a100-sxm-80gb", prompt=[512], slo="itl=1s").plot()]
     served = roofsim.serve(OTHER, MEASURED, rate=2, slo="itl=50ms")
     fronts = roofsim.serve_front(MODEL, MEASURED, concurrency=[1, 8])
     figures += [served.plot(), plots.serve(served), fronts.plot(), plots.serve_front(fronts, theme="dark")]

@@ -44,6 +44,7 @@ CONSOLES = (
     "own-model.md",
     "own-runtime.md",
     "pareto.md",
+    "phases.md",
     "quickstart.md",
     "report.md",
     "sampling.md",
@@ -57,7 +58,7 @@ CONSOLES = (
 )
 """Pages written by hand whose consoles show what their commands print."""
 
-BY_TOOLS = ("performance.md", "validation.md")
+BY_TOOLS = ("gains.md", "performance.md", "validation.md")
 """Pages that tools write, from measurements."""
 
 

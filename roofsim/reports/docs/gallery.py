@@ -171,6 +171,12 @@ GALLERY: Sequence[Part] = (
             'roofsim.sampling("Qwen2.5-0.5B", "rtx-4090", "vllm", trials="1..256*2", tokens="1k,8k").plot()',
         ),
         Entry(
+            "Prefill and decode apart",
+            "Prompts that a device answers in mixed steps, side by side inside it, or on pools apart, by their length.",
+            "roofsim phases Llama-3.1-8B -d a100-sxm-80gb -p 512..8k*2 --slo ttft=4s,itl.p95=50ms --plot phases.svg",
+            'roofsim.phases("Llama-3.1-8B", "a100-sxm-80gb", prompt="512..8k*2", slo="ttft=4s,itl.p95=50ms").plot()',
+        ),
+        Entry(
             "What users see over the load",
             "Time between two tokens and to the first one over requests a second: the mean with its 95 % interval, the "
             "95th percentile, and what is promised.",

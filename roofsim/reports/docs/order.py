@@ -66,6 +66,7 @@ ORDER: Sequence[Chapter] = (
     Chapter("Serving", (
         Page("serving.md", "Batches and engines", "Many sequences at once: batch, cache, latency against throughput"),
         Page("load.md", "Serving a load", "Users, requests at a rate: latency, throughput, what ends it"),
+        Page("phases.md", "Prefill and decode apart", "Mixed steps, both inside each device, or pools of their own"),
         Page("speculation.md", "Speculative decoding", "What drafts gain, from which acceptance and up to which batch"),
         Page("sampling.md", "Repeated sampling", "Several answers to one prompt, and how a budget is split"),
     )),
@@ -91,6 +92,7 @@ ORDER: Sequence[Chapter] = (
     Chapter("Which numbers to trust", (
         Page("validation.md", "Validation", "Predictions against measurements, by stack and device"),
         Page("published.md", "Published figures", "What others published of many devices, beside ours"),
+        Page("gains.md", "Gains that others measured", "Speculation, and both phases inside a device, beside ours"),
         Page("calibrations.md", "Shipped calibrations", "What each was fitted to, and its errors on rows held out"),
         Page("../data/README.md", "Runs of our own", "The measured files that are shipped"),
         Page("performance.md", "Performance", "Points per second, cost of commands; beside other programs"),
