@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from roofsim.api.one import compile, predict
     from roofsim.api.pages import Page, Report, explore, report
     from roofsim.api.questions import crossover, sampling, search, sensitivity
+    from roofsim.api.reloaded import Reloaded, reload
     from roofsim.api.results import Prediction
+    from roofsim.api.serving import Simulation, simulate, step_time
     from roofsim.api.specs import (
         Sheet,
         architecture,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from roofsim.foundation.errors import InputError
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
+    from roofsim.serving.step import StepTime
     from roofsim.specs.calibration import Calibration
     from roofsim.specs.cluster import Cluster
     from roofsim.specs.device import Device
@@ -63,6 +66,7 @@ _HOMES = {
         "architecture", "calibration", "calibrations", "cluster", "clusters", "device", "devices", "download",
         "families", "host", "hosts", "models", "runtime", "runtimes", "show", "Sheet",
     ),
+    "roofsim.api.reloaded": ("reload", "Reloaded"),
     "roofsim.api.results": ("Prediction",),
     "roofsim.api.pages": ("explore", "report", "Page", "Report"),
     "roofsim.api.found": (
@@ -70,7 +74,9 @@ _HOMES = {
     ),
     "roofsim.foundation.errors": ("InputError",),
     "roofsim.model.architecture": ("Architecture",),
+    "roofsim.api.serving": ("simulate", "step_time", "Simulation"),
     "roofsim.prediction.compiled": ("Compiled",),
+    "roofsim.serving.step": ("StepTime",),
     "roofsim.specs.calibration": ("Calibration",),
     "roofsim.specs.cluster": ("Cluster",),
     "roofsim.specs.device": ("Device",),
@@ -97,13 +103,16 @@ __all__ = [
     "LimitsResult",
     "Page",
     "Prediction",
+    "Reloaded",
     "Report",
     "Runtime",
     "Sampled",
     "SearchResult",
     "Sensitivities",
     "Sheet",
+    "Simulation",
     "Speculated",
+    "StepTime",
     "Swept",
     "Traced",
     "Validated",
@@ -132,6 +141,7 @@ __all__ = [
     "pareto",
     "plots",
     "predict",
+    "reload",
     "report",
     "runtime",
     "runtimes",
@@ -139,7 +149,9 @@ __all__ = [
     "search",
     "sensitivity",
     "show",
+    "simulate",
     "speculate",
+    "step_time",
     "sweep",
     "validate",
     "validate_trace",

@@ -14,6 +14,7 @@ from roofsim.api.words import (
     AnyPath,
     CalibrationLike,
     Changes,
+    ClusterLike,
     DeviceLike,
     HostLike,
     Logits,
@@ -180,6 +181,7 @@ def report(
     dtype: str | None = None, weights: str | None = None, cache: str | None = None, logits: Logits | None = None,
     host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
+    tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
 ) -> Report:  # fmt: skip
     """Make one page about a prediction, to attach to a ticket: `roofsim.report(...).save("report.html")`.
 
@@ -187,5 +189,5 @@ def report(
     InputError.
     """
     asked = Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,
-                  transfer, set, weight_format, cache_dtype)  # fmt: skip
+                  transfer, set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
     return Report.of(asked, _several("model", against, Architecture))

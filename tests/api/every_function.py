@@ -39,6 +39,9 @@ def one_model() -> list[str]:
     )
     limits: roofsim.LimitsResult = roofsim.limits(MODEL, DEVICE, lengths="1k..4k*2", batch=1)
     longest: int = limits.limits.max_prompt
+    divided: roofsim.Prediction = roofsim.predict("OLMoE-1B-7B", "rtx-4060", "llama.cpp", prompt=64, offload="auto")
+    assert divided.offload
+    assert roofsim.limits("OLMoE-1B-7B", "rtx-4060", "llama.cpp", offload="layers=9").limits.max_batch > 0
     why: roofsim.Explanation = roofsim.explain(MODEL, DEVICE, metric="tpot", prompt=2048)
     f: roofsim.Compiled = roofsim.compile(MODEL, DEVICE, figures=["ttft"], over=["prompt", "device.memory.bandwidth"])
     number: float = f(prompt=1024, **{"device.memory.bandwidth": 1e11})["ttft"]
@@ -46,10 +49,21 @@ def one_model() -> list[str]:
     pull = f.elasticity("ttft", "prompt")(prompt=1024, **{"device.memory.bandwidth": 1e11})
     what: roofsim.Sensitivities = roofsim.sensitivity(MODEL, DEVICE, figure="tpot", over=["host"])
     trials: roofsim.Sampled = roofsim.sampling(MODEL, DEVICE, trials=[1, 4], budget="20s", share="copied", prompt=512)
+    kept: roofsim.Reloaded = roofsim.reload(MODEL, "rtx-4090", tiers=["host", "2GB/s"], lengths="1k,4k", batch=2)
+    assert [turn.tier for turn in kept.with_(batch=1).turns] == ["host", "2GB/s"]
     drafts: roofsim.Speculated = roofsim.speculate(
         MODEL, DEVICE, draft="ngram", accept=[0.8, 0.5], draft_tokens=2, rollback="replay", overhead="1ms", prompt=512
     )
     assert drafts.row.speedup > 0
+    t: roofsim.StepTime = roofsim.step_time(MODEL, DEVICE, "ideal", dtype="fp16")
+    step, joules = t.of(8, 1000.0, 1, 512)
+    steps, _ = t.of(np.array([1, 8]), 1000)
+    assert t([(8, 1, 1000), (1, 512, 0)]) > 0 < t.batch([(1, 1000), (512, 0)])
+    assert min(step, joules, float(steps[0])) > 0
+    served: roofsim.Simulation = roofsim.simulate(
+        MODEL, DEVICE, "ideal", users=2, think="10ms", requests=4, prompt="1k", generate=2, tokens=512, sequences=2
+    )
+    assert served.with_(generate=3).result.tokens_per_second > 0
     rates: list[float] = [each.tokens_per_second for each in trials.rows]
     assert min(rates) > 0
     paper: roofsim.Report = roofsim.report(MODEL, DEVICE, against=OTHER, prompt=2048, set="device.memory.bandwidth=2x")
@@ -128,6 +142,7 @@ def drawn(folder: Path) -> list[Figure]:
     figures += [mesh.plot("heat"), plots.heat(mesh, "ttft"), roofsim.explain(MODEL, DEVICE).plot(theme="dark")]
     figures += [roofsim.advise(MODEL, device=DEVICE, tpot="50ms").plot()]
     figures += [roofsim.sampling(MODEL, DEVICE, trials=[1, 2], tokens=64).plot()]
+    figures += [roofsim.reload(MODEL, "rtx-4090").plot(), plots.reload(roofsim.reload(MODEL, "rtx-4090", tiers="disk"))]
     drafts = roofsim.speculate(MODEL, DEVICE, draft=MODEL, accept="rate=0.5", draft_tokens=2)
     figures += [drafts.plot(), plots.speculate(drafts, theme="dark")]
     plots.save(figures[0], folder / "roofline.png")

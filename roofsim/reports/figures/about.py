@@ -23,7 +23,7 @@ def case(s: Setup, w: Workload, *without: str, mark: str = "band") -> tuple[str,
     said = [asked(w, *without), *s.changes]
     if mark:
         said.append(f"{mark}: {rests_on([s.calibration_name])}")
-    return on(s.device.name, s.runtime.name, s.model_name) + host, ", ".join(filter(None, said))
+    return on(s.device_name, s.runtime.name, s.model_name) + host, ", ".join(filter(None, said))
 
 
 def study(found: Swept) -> str:

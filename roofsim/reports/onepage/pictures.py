@@ -85,7 +85,7 @@ def crossings(g: Gathered) -> Iterator[Picture]:
             f"crossover-{each.pairs[0].metric}",
             f"{what.capitalize()} against the length of the prompt",
             f"{what.capitalize()} of each model over the length of the prompt. {'. '.join(ahead)}.",
-            partial(crossover, [each], g.s.device.name, g.s.runtime.name),
+            partial(crossover, [each], g.s.device_name, g.s.runtime.name),
         )
 
 
@@ -98,7 +98,7 @@ def tornadoes(g: Gathered) -> Iterator[Picture]:
             f"What moves the {each.words}",
             f"The {each.words}, {show(each.value, each.unit)}, at half and at twice each number. One per cent more "
             f"of a number moves it by: {most}.",
-            partial(tornado, each, g.s.device.name, g.s.runtime.name),
+            partial(tornado, each, g.s.device_name, g.s.runtime.name),
         )
 
 
