@@ -64,7 +64,7 @@ ORDER: Sequence[Chapter] = (
     )),
     Chapter("Serving", (
         Page("serving.md", "Batches and engines", "Many sequences at once: batch, cache, latency against throughput"),
-        Page("simulate.md", "Requests as they arrive", "Bursts, traces and tails, event by event; steps for simulators"),
+        Page("simulate.md", "Requests as they arrive", "Bursts, traces and tails, event by event; simulators"),
         Page("speculation.md", "Speculative decoding", "What drafts gain, from which acceptance and up to which batch"),
         Page("sampling.md", "Repeated sampling", "Several answers to one prompt, and how a budget is split"),
     )),
