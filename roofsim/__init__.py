@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from roofsim.api.one import compile, predict
     from roofsim.api.pages import Page, Report, explore, report
     from roofsim.api.questions import crossover, sampling, search, sensitivity
+    from roofsim.api.reloaded import Reloaded, reload
     from roofsim.api.results import Prediction
     from roofsim.api.serving import Simulation, simulate, step_time
     from roofsim.api.specs import (
@@ -65,6 +66,7 @@ _HOMES = {
         "architecture", "calibration", "calibrations", "cluster", "clusters", "device", "devices", "download",
         "families", "host", "hosts", "models", "runtime", "runtimes", "show", "Sheet",
     ),
+    "roofsim.api.reloaded": ("reload", "Reloaded"),
     "roofsim.api.results": ("Prediction",),
     "roofsim.api.pages": ("explore", "report", "Page", "Report"),
     "roofsim.api.found": (
@@ -101,6 +103,7 @@ __all__ = [
     "LimitsResult",
     "Page",
     "Prediction",
+    "Reloaded",
     "Report",
     "Runtime",
     "Sampled",
@@ -138,6 +141,7 @@ __all__ = [
     "pareto",
     "plots",
     "predict",
+    "reload",
     "report",
     "runtime",
     "runtimes",

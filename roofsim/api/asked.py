@@ -7,14 +7,27 @@ from dataclasses import dataclass, fields, replace
 
 from roofsim import library
 from roofsim.api import checked
-from roofsim.api.words import CalibrationLike, Changes, Counts, DeviceLike, HostLike, Logits, ModelLike, RuntimeLike
+from roofsim.api.words import (
+    CalibrationLike,
+    Changes,
+    ClusterLike,
+    Counts,
+    DeviceLike,
+    HostLike,
+    Logits,
+    ModelLike,
+    RuntimeLike,
+)
 from roofsim.foundation.arith import single
 from roofsim.foundation.errors import InputError
 from roofsim.model.architecture import Architecture
+from roofsim.model.split import Split
 from roofsim.prediction.fitted import AUTO, NONE, chosen
+from roofsim.prediction.offload import offloaded
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
 from roofsim.prediction.what_if import what_if
 from roofsim.specs.calibration import Calibration
+from roofsim.specs.cluster import Cluster
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
@@ -23,7 +36,7 @@ from roofsim.specs.workload import FIELDS, Workload, called, workload
 CALLED: Mapping[str, str] = {field: word for word, field in FIELDS.items() if word != field}
 """Fields of a workload, and the words of the command line for them."""
 
-ROOTS = ("model", "device", "runtime", "host", "parameters")
+ROOTS = ("model", "device", "cluster", "cost", "runtime", "host", "parameters")
 """What fields can be changed of."""
 
 
@@ -47,6 +60,13 @@ class Asked:
     set: Changes = ()
     weight_format: str | None = None
     cache_dtype: str | None = None
+    tp: int = 1
+    pp: int = 1
+    ep: int = 1
+    dp: int = 1
+    cp: int = 1
+    cluster: ClusterLike = None
+    offload: str | None = None
 
     def setup(self) -> Setup:
         """Specs looked up, with their calibration and the changes; raises InputError."""
@@ -54,10 +74,20 @@ class Asked:
             checked.spec("model", self.model, Architecture), checked.spec("device", self.device, Device),
             checked.spec("runtime", self.runtime, Runtime),
             None if self.host is None else checked.spec("host", self.host, Host),
+            Split(*(checked.count(each.name, getattr(self, each.name)) for each in fields(Split))),
+            None if self.cluster is None else checked.spec("cluster", self.cluster, Cluster),
         )  # fmt: skip
         calibration = NONE if self.calibration is None else checked.spec("calibration", self.calibration, Calibration)
         fitted = chosen(found, calibration, transfer=checked.flag("transfer", self.transfer))
         return what_if(fitted, checked.changes(self.set))
+
+    def case(self, *, one: bool = True) -> tuple[Setup, Workload]:
+        """The setup, with what is asked for in the memory of the host, and the request; only `one` if that is said."""
+        s = self.setup()
+        w = self.single(s.device) if one else self.workload(s.device)
+        if self.offload is None:
+            return s, w
+        return offloaded(s, w, checked.text("offload", self.offload)), w
 
     def workload(self, device: Device) -> Workload:
         """The request, in the device's own dtype unless another is asked for; raises InputError."""

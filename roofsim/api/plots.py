@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Swept,
     )
     from roofsim.api.measured import Calibrated, Validated
+    from roofsim.api.reloaded import Reloaded
     from roofsim.api.results import Prediction
     from roofsim.api.specs import Sheet
     from roofsim.api.speculated import Speculated
@@ -225,7 +226,7 @@ def sensitivity(found: Sensitivities, *, theme: Theme = "light") -> Figure:
     _is(found, "Sensitivities")
     from roofsim.reports.figures.tornado import tornado
 
-    return tornado(found, found.on.device.name, found.on.runtime.name, theme=_themed(theme))
+    return tornado(found, found.on.device_name, found.on.runtime.name, theme=_themed(theme))
 
 
 def search(found: SearchResult, *, theme: Theme = "light") -> Figure:
@@ -242,6 +243,15 @@ def sampling(found: Sampled, *, theme: Theme = "light") -> Figure:
     from roofsim.reports.figures.sampling import sampling as figure
 
     return figure(found, found.on, found.asked.single(found.on.device), theme=_themed(theme))
+
+
+def reload(found: Reloaded, *others: Reloaded, theme: Theme = "light") -> Figure:
+    """The time to the first token over the length, computed and loaded from each memory, a panel for each result."""
+    for each in (found, *others):
+        _is(each, "Reloaded")
+    from roofsim.reports.figures.reload import reload as figure
+
+    return figure([(each._where if others else "", each) for each in (found, *others)], theme=_themed(theme))
 
 
 def speculate(found: Speculated, *, theme: Theme = "light") -> Figure:

@@ -48,6 +48,7 @@ class Words(TypedDict, total=False):
     calibration: CalibrationLike
     transfer: bool
     set: Changes
+    offload: str | None
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,7 +72,7 @@ class OfOne(Shown):
     @property
     def _names(self) -> tuple[str, str]:
         """Device and runtime in full."""
-        return self.on.device.name, self.on.runtime.name
+        return self.on.device_name, self.on.runtime.name
 
     @property
     def _where(self) -> str:
@@ -89,8 +90,7 @@ class Prediction(OfOne, results.Prediction):
     @classmethod
     def of(cls, asked: Asked) -> Self:
         """The prediction that was asked for."""
-        s = asked.setup()
-        w = asked.workload(s.device)
+        s, w = asked.case(one=False)
         plain = single(w.batch) and single(w.prompt) and single(w.generate)
         return cls(**results.columns(predict_request(s, w) if plain else predict_arrays(s, w)), asked=asked, on=s)
 

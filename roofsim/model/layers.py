@@ -15,14 +15,19 @@ OF_EXPERTS = (Role.EXPERT, Role.EXPERT_IN, Role.EXPERT_OUT)
 """Roles of products with routed experts."""
 
 
-def in_order(architecture: Architecture) -> tuple[str, ...]:
-    """The kinds of all layers, from the first to the last."""
-    return tuple(name for stretch in architecture.layout for _ in range(stretch.repeat) for name in stretch.of)
-
-
-def counted(names: Sequence[str]) -> Mapping[str, int]:
-    """How often each kind is among layers."""
-    return Counter(names)
+def first_layers(architecture: Architecture, layers: int) -> Mapping[str, int]:
+    """How often each kind is among the first so many layers."""
+    found: Counter[str] = Counter()
+    left = layers
+    for stretch in architecture.layout:
+        whole = min(left // len(stretch.of), stretch.repeat)
+        left -= whole * len(stretch.of)
+        rest = stretch.of[:left] if whole < stretch.repeat else ()
+        left -= len(rest)
+        for name in stretch.of:
+            found[name] += whole
+        found.update(rest)
+    return {name: count for name, count in found.items() if count}
 
 
 def layer_bytes(architecture: Architecture, name: str, precision: Precision) -> Number:
@@ -68,13 +73,13 @@ def table_bytes(architecture: Architecture, precision: Precision) -> Number:
     if architecture.tied_embeddings:
         return 0
     width = architecture.embedding_width or architecture.d_model
-    return architecture.vocab * width * precision.of("embedding")
+    return architecture.vocab_share * width * precision.of("embedding")
 
 
 def head_bytes(architecture: Architecture, precision: Precision) -> Number:
     """Bytes of the LM head."""
     width = architecture.embedding_width or architecture.d_model
-    return architecture.vocab * width * precision.of("lm_head")
+    return architecture.vocab_share * width * precision.of("lm_head")
 
 
 def by_experts(operators: Sequence[Operator]) -> tuple[bool, ...]:

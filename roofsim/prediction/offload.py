@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from roofsim import library
 from roofsim.engine.tiers import Placement
+from roofsim.foundation.arith import single
 from roofsim.foundation.errors import InputError, Unsupported
-from roofsim.model.layers import by_experts, counted, in_order
+from roofsim.model.layers import by_experts, first_layers
 from roofsim.model.step import Pass
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
@@ -33,6 +34,8 @@ def offloaded(s: Setup, w: Workload, words: str | None) -> Setup:
         return s
     asked = str(words).strip().lower()
     if asked == AUTO:
+        if not all(single(each) for each in (w.batch, w.prompt, w.generate)):
+            raise InputError("offload: auto is of one request, and several are asked for; name a division")
         return best(s, w)
     key, equals, value = asked.partition("=")
     if key == "layers" and equals:
@@ -64,11 +67,11 @@ def _computed(s: Setup, on_device: int) -> Setup:
 
     The others and the table of tokens are on the host, which computes with them.
     """
-    names = in_order(s.architecture)
-    if on_device == len(names) + 1:
+    depth = s.architecture.depth
+    if on_device == depth + 1:
         return s
-    away = len(names) - max(on_device - 1, 0)
-    placement = Placement(computed=counted(names[:away]), head=on_device == 0)
+    away = depth - max(on_device - 1, 0)
+    placement = Placement(computed=first_layers(s.architecture, away), head=on_device == 0)
     return replace(s, offload=Offload(f"layers={on_device}", placement, beside(s)))
 
 
@@ -77,23 +80,21 @@ def _streamed(s: Setup, layers: int) -> Setup:
     _streams(s)
     if layers == 0:
         return s
-    names = in_order(s.architecture)[:layers]
     words = "stream" if layers == s.architecture.depth else f"stream={layers}"
-    return replace(s, offload=Offload(words, Placement(streamed=counted(names)), None))
+    return replace(s, offload=Offload(words, Placement(streamed=first_layers(s.architecture, layers)), None))
 
 
 def _experts(s: Setup, how: str, layers: int) -> Setup:
     """The routed experts of the first so many layers on the host, which computes them or hands them over."""
-    names = in_order(s.architecture)
-    if not any(map(lambda name: has_experts(s, name), names)):
+    if not any(has_experts(s, name) for name in s.architecture.layers):
         raise Unsupported(f"offload: {s.model_name} has no routed experts; layers=N puts whole layers on the host")
-    held = counted([name for name in names[:layers] if has_experts(s, name)])
+    held = {name: n for name, n in first_layers(s.architecture, layers).items() if has_experts(s, name)}
     if how == "stream":
         _streams(s)
     by_processor = beside(s) if how == "cpu" else None
     if not held:
         return s
-    words = f"experts={how}" if layers == len(names) else f"experts={how}:{layers}"
+    words = f"experts={how}" if layers == s.architecture.depth else f"experts={how}:{layers}"
     placement = Placement(experts=held) if how == "cpu" else Placement(streamed_experts=held)
     return replace(s, offload=Offload(words, placement, by_processor))
 

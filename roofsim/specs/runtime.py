@@ -194,6 +194,25 @@ class MatrixLibrary(Spec):
         return self.fp32 == "tf32"
 
 
+Way = Literal["ring", "tree", "nvls", "two_level", "one_shot", "two_shot", "multimem"]
+Division = Literal["tp", "pp", "ep", "dp", "cp"]
+
+
+class ParallelPolicy(Spec):
+    """How a model runs on several devices."""
+
+    divides: tuple[Division, ...] = ()
+    """Ways in which it can be divided (--tp, --pp, --ep, --dp, --cp); others are refused."""
+    all_reduce: tuple[Way, ...] = ("ring", "tree")
+    """Algorithms that add up what devices have, of which the fastest is taken: NCCL's ring, tree and reduction in the
+    switch (nvls), a sum in each node before one between nodes (two_level), kernels that read the memory of their peers
+    (one_shot, two_shot) or let the switch add it up (multimem)."""
+    overlaps: bool = False
+    """Whether devices compute one half of a step while they exchange the other."""
+    micro_batches: bool = False
+    """Whether every stage of a pipeline has a part of the batch at the same time, or one stage all of it."""
+
+
 class Runtime(Documented):
     """A software stack at one version."""
 
@@ -242,6 +261,8 @@ class Runtime(Documented):
     """Kernels that the matrix library adds of its own accord, and what it multiplies in."""
     memory: MemoryPolicy = field(default_factory=MemoryPolicy)
     """What the process holds beside its tensors, and in which pieces prompts go through."""
+    parallel: ParallelPolicy = field(default_factory=ParallelPolicy)
+    """How a model runs on several devices."""
     server: ServerPolicy | None = None
     """How requests that come and go are put into steps; without it, it serves no such."""
     offload: OffloadPolicy = field(default_factory=OffloadPolicy)

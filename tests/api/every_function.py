@@ -39,6 +39,9 @@ def one_model() -> list[str]:
     )
     limits: roofsim.LimitsResult = roofsim.limits(MODEL, DEVICE, lengths="1k..4k*2", batch=1)
     longest: int = limits.limits.max_prompt
+    divided: roofsim.Prediction = roofsim.predict("OLMoE-1B-7B", "rtx-4060", "llama.cpp", prompt=64, offload="auto")
+    assert divided.offload
+    assert roofsim.limits("OLMoE-1B-7B", "rtx-4060", "llama.cpp", offload="layers=9").limits.max_batch > 0
     why: roofsim.Explanation = roofsim.explain(MODEL, DEVICE, metric="tpot", prompt=2048)
     f: roofsim.Compiled = roofsim.compile(MODEL, DEVICE, figures=["ttft"], over=["prompt", "device.memory.bandwidth"])
     number: float = f(prompt=1024, **{"device.memory.bandwidth": 1e11})["ttft"]
@@ -46,6 +49,8 @@ def one_model() -> list[str]:
     pull = f.elasticity("ttft", "prompt")(prompt=1024, **{"device.memory.bandwidth": 1e11})
     what: roofsim.Sensitivities = roofsim.sensitivity(MODEL, DEVICE, figure="tpot", over=["host"])
     trials: roofsim.Sampled = roofsim.sampling(MODEL, DEVICE, trials=[1, 4], budget="20s", share="copied", prompt=512)
+    kept: roofsim.Reloaded = roofsim.reload(MODEL, "rtx-4090", tiers=["host", "2GB/s"], lengths="1k,4k", batch=2)
+    assert [turn.tier for turn in kept.with_(batch=1).turns] == ["host", "2GB/s"]
     drafts: roofsim.Speculated = roofsim.speculate(
         MODEL, DEVICE, draft="ngram", accept=[0.8, 0.5], draft_tokens=2, rollback="replay", overhead="1ms", prompt=512
     )
@@ -137,6 +142,7 @@ def drawn(folder: Path) -> list[Figure]:
     figures += [mesh.plot("heat"), plots.heat(mesh, "ttft"), roofsim.explain(MODEL, DEVICE).plot(theme="dark")]
     figures += [roofsim.advise(MODEL, device=DEVICE, tpot="50ms").plot()]
     figures += [roofsim.sampling(MODEL, DEVICE, trials=[1, 2], tokens=64).plot()]
+    figures += [roofsim.reload(MODEL, "rtx-4090").plot(), plots.reload(roofsim.reload(MODEL, "rtx-4090", tiers="disk"))]
     drafts = roofsim.speculate(MODEL, DEVICE, draft=MODEL, accept="rate=0.5", draft_tokens=2)
     figures += [drafts.plot(), plots.speculate(drafts, theme="dark")]
     plots.save(figures[0], folder / "roofline.png")

@@ -56,6 +56,10 @@ ASKED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: roofsim.sampling(MODEL, DEVICE, "ideal", trials=[1, 8], budget="5s", prompt=512),
         f"sampling {MODEL} -d {DEVICE} -r ideal --trials 1,8 --budget 5s -p 512",
     ),
+    "reload": (
+        lambda: roofsim.reload(MODEL, "rtx-4090", "ideal", tiers="host,2GB/s", batch=2),
+        f"reload {MODEL} -d rtx-4090 -r ideal --from host,2GB/s -b 2",
+    ),
     "speculate": (
         lambda: roofsim.speculate(MODEL, DEVICE, "ideal", draft="ngram", accept=[0.8, 0.5], batch=2, prompt=512),
         f"speculate {MODEL} -d {DEVICE} -r ideal --draft ngram --accept 0.8,0.5 -b 2 -p 512",

@@ -76,7 +76,7 @@ def test_a_function_names_each_of_its_arguments(name: str) -> None:
 
 OF_REQUESTS = (
     "predict", "limits", "explain", "compile", "sensitivity", "crossover", "search", "sampling", "speculate",
-    "simulate", "step_time",
+    "simulate", "step_time", "reload",
 )  # fmt: skip
 SHARED = ("dtype", "weights", "cache", "logits", "host", "calibration", "transfer", "set", "weight_format",
           "cache_dtype", "generate", "batch")  # fmt: skip

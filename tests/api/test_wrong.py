@@ -23,6 +23,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "report": {"model": "mamba-130m", "device": "orin", "runtime": "ideal"},
     "explore": {"models": ("mamba-130m",), "device": "orin", "runtime": "ideal"},
     "sampling": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "trials": [1], "tokens": 16},
+    "reload": {"model": "mamba-130m", "device": "rtx-4090", "runtime": "ideal", "tiers": "disk"},
     "speculate": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "draft": "ngram", "accept": 0.5},
     "simulate": {
         "model": "mamba-130m",

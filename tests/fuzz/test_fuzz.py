@@ -475,7 +475,7 @@ def test_a_log(file, lines):
 COMMANDS: dict[str, tuple[str, list[str]]] = {
     "predict": (
         f"predict {MODEL} -d {DEVICE}",
-        ["-p", "-b", "-g", "--dtype", "--cache", "--weights", "--logits", "-r"],
+        ["-p", "-b", "-g", "--dtype", "--cache", "--weights", "--logits", "-r", "--offload"],
     ),
     "limits": (f"limits {MODEL} -d {DEVICE}", ["-p", "-b", "-g", "--dtype", "--cache", "--weights", "--lengths", "-r"]),
     "explain": (f"explain {MODEL} -d {DEVICE}", ["-p", "-b", "-g", "-m", "-r", "--host", "--calibration"]),
@@ -508,6 +508,7 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
         f"steps {MODEL} -d {DEVICE} --decodes 1",
         ["--decodes", "--held", "--pieces", "--new", "--context", "-r"],
     ),
+    "reload": (f"reload {MODEL} -d {DEVICE} --from 2GB/s", ["--from", "--lengths", "-b", "--cache", "--weights", "-r"]),
     "crossover": (f"crossover {MODEL} mamba2-780m -d {DEVICE}", ["-m", "-b", "-g", "--longest", "-r"]),
     "roofline": (f"roofline {MODEL} -d {DEVICE}", ["-p", "-b", "--dtype", "-r"]),
     "models": ("models", ["--min-size", "--max-size", "--kind", "--family"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -12,10 +13,11 @@ from roofsim.engine.energy import Activity, activity, energy
 from roofsim.engine.passes import Stack
 from roofsim.engine.roofline import Machine, terms
 from roofsim.engine.tiers import Link, Placement, Tiered, Tiers, run_tiers
+from roofsim.foundation import schema
 from roofsim.foundation.parameters import priors
 from roofsim.lowering.step import lower
 from roofsim.model import layers
-from roofsim.model.architecture import Architecture
+from roofsim.model.architecture import Architecture, Stretch
 from roofsim.model.step import Pass, Precision
 from roofsim.specs.files import build
 
@@ -73,7 +75,7 @@ def spent(m: Machine, p: Pass, counts: Mapping[str, int], *, experts: bool | Non
 
 
 def test_what_single_layers_hold_is_what_is_counted_by_hand() -> None:
-    assert layers.in_order(TOY) == ("dense", "sparse", "sparse", "sparse")
+    assert [layers.first_layers(TOY, n) for n in (0, 1, 3)] == [{}, {"dense": 1}, {"dense": 1, "sparse": 2}]
     assert (layers.layer_bytes(TOY, "dense", BYTES), layers.expert_bytes(TOY, "dense", BYTES)) == (DENSE, 0)
     assert (layers.layer_bytes(TOY, "sparse", BYTES), layers.expert_bytes(TOY, "sparse", BYTES)) == (SPARSE, 8 * EXPERT)
     assert TOY.weight_bytes(BYTES) == DENSE + 3 * SPARSE + TABLE + HEAD + 2 * 10
@@ -88,6 +90,14 @@ def test_what_single_layers_hold_is_what_is_counted_by_hand() -> None:
         for o, of in zip(row.operators, layers.by_experts(row.operators), strict=True)
         if of
     ] == list(BY_EXPERTS)
+
+
+def test_the_first_layers_are_counted_stretch_by_stretch() -> None:
+    layout = Stretch(repeat=3, of=("dense", "sparse", "sparse")), Stretch(repeat=2, of=("dense",))
+    mixed = schema.variant(TOY, layout=layout)
+    order = ["dense", "sparse", "sparse"] * 3 + ["dense"] * 2
+    for n in range(len(order) + 1):
+        assert layers.first_layers(mixed, n) == Counter(order[:n])
 
 
 def test_formats_count_where_they_are_stored() -> None:

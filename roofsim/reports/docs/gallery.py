@@ -177,6 +177,14 @@ GALLERY: Sequence[Part] = (
             'roofsim.speculate("Llama-3.1-8B", "h100-sxm", "vllm", draft="eagle", accept=0.7, draft_tokens=4).plot()',
         ),
         Entry(
+            "Loading a cache against computing it again",
+            "The time to the first token over the length, computed, and with what a sequence holds loaded from the "
+            "memory of the host, its disk or a pool elsewhere.",
+            "roofsim reload Llama-2-7B Falcon-H1-1.5B -d h100-sxm -r ideal --plot reload.svg",
+            'roofsim.plots.reload(*(roofsim.reload(name, "h100-sxm", "ideal") for name in ("Llama-2-7B", '
+            '"Falcon-H1-1.5B")))',
+        ),
+        Entry(
             "How a budget is split",
             "Tokens that each of so many trials can have within a budget, and what the splits are judged by.",
             "roofsim sampling Llama-3.1-8B -d h100-sxm -r vllm -p 4k --budget 10s --plot split.svg",

@@ -1,0 +1,76 @@
+"""--offload: what it says, and what it refuses."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+LLAMA = "predict Llama-3.1-8B -d rtx-4060 -r llama.cpp"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (f"{LLAMA} --offload half", "'half' is none of what there is; write it like auto"),
+        (f"{LLAMA} --offload layers", "'layers' is none of what there is"),
+        (f"{LLAMA} --offload layers=x", "'layers=x': 'x' is not a number of layers"),
+        (f"{LLAMA} --offload layers=-1", "'-1' is not a number of layers"),
+        (f"{LLAMA} --offload layers=34", "the model has 32 layers and the LM head"),
+        (f"{LLAMA} --offload layers=99999999999999999999", "the model has 32 layers"),
+        (f"{LLAMA} --offload stream", "llama.cpp streams no weights to the device; ideal"),
+        (f"{LLAMA} --offload experts=cpu", "Llama-3.1-8B has no routed experts"),
+        ("predict OLMoE-1B-7B -d rtx-4060 -r llama.cpp --offload experts=disk", "none of what there is"),
+        ("predict OLMoE-1B-7B -d rtx-4060 -r llama.cpp --offload experts=cpu:17", "the model has 16 layers"),
+        ("predict Llama-3.1-8B -d rtx-4060 -r vllm --offload layers=3", "vllm computes nothing on the host; ideal"),
+        ("predict Llama-3.1-8B -d rtx-4060 -r cuda-graph --offload auto", "cuda-graph computes nothing on the host"),
+        ("predict Llama-3.1-8B -d orin -r llama.cpp --offload layers=3", "has no second tier of memory"),
+        (f"{LLAMA} --offload layers=3 --host mac", "nothing is known of the memory of host mac; use --host"),
+        ("predict Llama-3.1-405B -d rtx-4060 -r llama.cpp --offload auto", "fits both, at batch 1"),
+    ],
+)
+def test_what_cannot_be_offloaded_is_told_why(attempt, line, said):
+    result = attempt(line)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in re.sub(r"\s+", " ", result.stderr)
+
+
+def test_a_division_is_shown_with_what_lies_where_and_what_binds(roofsim):
+    shown = re.sub(r"\s+", " ", roofsim(f"{LLAMA} --weights q8_0 --offload layers=20"))
+    assert "Where it lies: layers=20, as asked" in shown
+    assert "Prefill is bound by the link, decode by the host." in shown
+    assert "The host computes with llama.cpp-cpu." in shown
+    assert "offload layers=20: 13 of 32 layers with their state, table of tokens in the memory of the host" in shown
+    whole = roofsim("predict Llama-3.2-1B -d rtx-4060 -r llama.cpp --offload auto")
+    assert "all of it fits the device" in whole
+
+
+def test_data_of_a_division_have_the_same_figures(data):
+    found = data(f"{LLAMA} --weights q8_0 --offload layers=20")
+    tiers, decode = found["offload"]["tiers"], found["offload"]["decode"]
+    assert [each["tier"] for each in tiers] == ["device", "host"]
+    assert decode["device_time"] + decode["processor_time"] + decode["link_wait"] == pytest.approx(
+        found["decode"]["time"]
+    )
+    assert decode["binds"] == "host"
+    assert found["memory"]["fits"]
+    assert "offload" not in data(LLAMA)
+
+
+def test_several_cases_are_divided_each_for_itself(roofsim):
+    shown = roofsim("predict OLMoE-1B-7B -d rtx-4060,orin -r llama.cpp --offload auto -f csv")
+    assert len(shown.strip().splitlines()) == 3
+    assert "has no second tier" in shown
+
+
+def test_limits_of_a_division_are_larger_than_those_of_the_whole(data):
+    line = "limits Llama-3.1-8B -d rtx-4060 -r llama.cpp --weights q4_k_m -p 1k"
+    whole, part = (data(f"{line}{more}")["limits"] for more in ("", " --offload layers=9"))
+    assert part["max_batch"] > 2 * whole["max_batch"]
+    assert part["max_prompt"] > whole["max_prompt"]
+
+
+def test_what_does_not_fit_the_memory_of_the_host_does_not_fit(roofsim):
+    shown = re.sub(r"\s+", " ", roofsim("predict Llama-3.1-405B -d rtx-4060 -r llama.cpp --offload layers=0"))
+    assert "in the memory of the host, ryzen-9-7950x" in shown
+    assert "does not fit" in shown
