@@ -56,6 +56,7 @@ USUAL = "vllm"
               help="Most new tokens of a step.  [default: as the runtime has it]")  # fmt: skip
 @click.option("--sequences", type=o.Tokens(), metavar="N", default=None,
               help="Most sequences at once.  [default: as the runtime has it]")  # fmt: skip
+@o.devices_options()
 @o.format_options()
 @o.stack_options(usual=USUAL)
 @o.transfer_option
@@ -80,11 +81,20 @@ def command(
     from roofsim.reports.simulate import simulation_records, simulation_tables
     from roofsim.serving.simulation import Load, simulate
 
-    s = o.changed_setup(model, device, options["runtime"] or USUAL, options["host"], options["changes"],
-                        options["calibration"] or "auto", options["transfer"])  # fmt: skip
+    s = o.changed_setup(
+        model,
+        device,
+        options["runtime"] or USUAL,
+        options["host"],
+        options["changes"],
+        options["calibration"] or "auto",
+        options["transfer"],
+        o.split_of(options),
+        options["cluster"],
+    )
     load = Load(**{each.name: options[each.name] for each in fields(Load)})
     found = simulate(s, o.workload_of(s, options), load, tokens=tokens, sequences=sequences)
     out = o.Output(format_, output, quiet)
     out.write(
-        simulation_tables(found, s.device.name, s.runtime.name), found.to_dict(), lambda: simulation_records(found)
+        simulation_tables(found, s.device_name, s.runtime.name), found.to_dict(), lambda: simulation_records(found)
     )
