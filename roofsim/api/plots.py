@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from roofsim.api.measured import Calibrated, Validated
     from roofsim.api.reloaded import Reloaded
     from roofsim.api.results import Prediction
+    from roofsim.api.serving import Simulation
     from roofsim.api.specs import Sheet
     from roofsim.api.speculated import Speculated
 
@@ -258,6 +259,14 @@ def speculate(found: Speculated, *, theme: Theme = "light") -> Figure:
     """What drafts gain over the batch and over how likely they are accepted."""
     _is(found, "Speculated")
     from roofsim.reports.figures.speculation import speculation as figure
+
+    return figure(found, found.on, theme=_themed(theme))
+
+
+def simulate(found: Simulation, *, theme: Theme = "light") -> Figure:
+    """The spread of times of requests, and how many are in the engine over time."""
+    _is(found, "Simulation")
+    from roofsim.reports.figures.simulation import simulation as figure
 
     return figure(found, found.on, theme=_themed(theme))
 

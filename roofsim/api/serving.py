@@ -28,7 +28,10 @@ from roofsim.serving.simulation import Load
 from roofsim.serving.step import StepTime
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from roofsim.reports.table import Table
+    from roofsim.reports.theme import Theme
 
 USUAL = "vllm"
 """The runtime that serves unless another is named."""
@@ -68,6 +71,12 @@ class Simulation(OfOne, simulation.Simulation):
         from roofsim.reports.simulate import simulation_records
 
         return simulation_records(self)
+
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """The spread of times, and requests in the engine over time."""
+        from roofsim.api import plots
+
+        return plots.simulate(self, theme=theme)
 
 
 def step_time(

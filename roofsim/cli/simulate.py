@@ -61,10 +61,11 @@ USUAL = "vllm"
 @o.stack_options(usual=USUAL)
 @o.transfer_option
 @o.set_option()
+@o.plot_option
 @o.output_options
 def command(
-    model: str, device: str, tokens: int | None, sequences: int | None, format_: str, output: str | None, quiet: bool,
-    **options: Any,
+    model: str, device: str, tokens: int | None, sequences: int | None, plot: o.Plot | None, format_: str,
+    output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Serve requests as they arrive, event by event: latency with its tails, queue, cache, preemptions.
 
@@ -94,7 +95,13 @@ def command(
     )
     load = Load(**{each.name: options[each.name] for each in fields(Load)})
     found = simulate(s, o.workload_of(s, options), load, tokens=tokens, sequences=sequences)
+    drawn = None
+    if plot:
+        from roofsim.reports.figures.simulation import simulation as figure
+
+        drawn = figure(found, s, theme=plot.theme)
     out = o.Output(format_, output, quiet)
     out.write(
         simulation_tables(found, s.device_name, s.runtime.name), found.to_dict(), lambda: simulation_records(found)
     )
+    out.draw(plot, drawn)

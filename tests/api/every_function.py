@@ -145,6 +145,8 @@ def drawn(folder: Path) -> list[Figure]:
     figures += [roofsim.reload(MODEL, "rtx-4090").plot(), plots.reload(roofsim.reload(MODEL, "rtx-4090", tiers="disk"))]
     drafts = roofsim.speculate(MODEL, DEVICE, draft=MODEL, accept="rate=0.5", draft_tokens=2)
     figures += [drafts.plot(), plots.speculate(drafts, theme="dark")]
+    served = roofsim.simulate(MODEL, DEVICE, "ideal", rate=5.0, requests=5, generate=3)
+    figures += [served.plot(), plots.simulate(served, theme="dark")]
     plots.save(figures[0], folder / "roofline.png")
     return figures
 
