@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from roofsim.api.reloaded import Reloaded
     from roofsim.api.results import Prediction
     from roofsim.api.served import Serving, ServingFront
+    from roofsim.api.serving import Simulation
     from roofsim.api.specs import Sheet
     from roofsim.api.speculated import Speculated
 
@@ -289,6 +290,14 @@ def serve_front(found: ServingFront, *, theme: Theme = "light") -> Figure:
     from roofsim.reports.figures.serve import front
 
     return front(found, found.on, found.asked.single(found.on.device), theme=_themed(theme))
+
+
+def simulate(found: Simulation, *, theme: Theme = "light") -> Figure:
+    """The spread of times of requests, and how many are in the engine over time."""
+    _is(found, "Simulation")
+    from roofsim.reports.figures.simulation import simulation as figure
+
+    return figure(found, found.on, theme=_themed(theme))
 
 
 def advise(found: Advice, *, theme: Theme = "light") -> Figure:

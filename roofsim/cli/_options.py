@@ -15,6 +15,7 @@ from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError, nearest
 from roofsim.foundation.units import UNITS, finite, parse, parse_count, parse_counts, parse_short_count
 from roofsim.foundation.version import SCHEMA
+from roofsim.model.split import RANKS
 from roofsim.reports.formats import FORMATS
 from roofsim.reports.table import Table
 from roofsim.reports.theme import THEMES, Theme
@@ -611,6 +612,11 @@ def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """The workload's fields among a command's options, those left out left out."""
     names = ("batch", "prompt", "generate", "dtype", "cache_dtype", "weight_format", "logits")
     return {name: options[name] for name in names if options.get(name) is not None}
+
+
+def split_of(options: Mapping[str, Any]) -> dict[str, int]:
+    """How a model is divided, by a command's options."""
+    return {way: options[way] for way in RANKS if options.get(way) is not None}
 
 
 def changed_setup(

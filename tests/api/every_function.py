@@ -162,6 +162,8 @@ def drawn(folder: Path) -> list[Figure]:
     served = roofsim.serve(OTHER, MEASURED, rate=2, slo="itl=50ms")
     fronts = roofsim.serve_front(MODEL, MEASURED, concurrency=[1, 8])
     figures += [served.plot(), plots.serve(served), fronts.plot(), plots.serve_front(fronts, theme="dark")]
+    events = roofsim.simulate(MODEL, DEVICE, "ideal", rate=5.0, requests=5, generate=3)
+    figures += [events.plot(), plots.simulate(events, theme="dark")]
     plots.save(figures[0], folder / "roofline.png")
     return figures
 

@@ -51,6 +51,7 @@ CONSOLES = (
     "search.md",
     "sensitivity.md",
     "serving.md",
+    "simulate.md",
     "speculation.md",
     "studies.md",
     "sweep.md",

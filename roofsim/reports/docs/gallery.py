@@ -197,6 +197,12 @@ GALLERY: Sequence[Part] = (
             'roofsim.speculate("Llama-3.1-8B", "h100-sxm", "vllm", draft="eagle", accept=0.7, draft_tokens=4).plot()',
         ),
         Entry(
+            "Requests as they arrive",
+            "The spread of times of requests that come in bursts, and how many are in the engine over time.",
+            "roofsim simulate Llama-3.1-8B -d h100-sxm --rate 12 --cv 3 --spread 0.5 -n 300 --plot requests.svg",
+            'roofsim.simulate("Llama-3.1-8B", "h100-sxm", rate=12, cv=3, spread=0.5, requests=300).plot()',
+        ),
+        Entry(
             "Loading a cache against computing it again",
             "The time to the first token over the length, computed, and with what a sequence holds loaded from the "
             "memory of the host, its disk or a pool elsewhere.",

@@ -67,6 +67,7 @@ ORDER: Sequence[Chapter] = (
         Page("serving.md", "Batches and engines", "Many sequences at once: batch, cache, latency against throughput"),
         Page("load.md", "Serving a load", "Users, requests at a rate: latency, throughput, what ends it"),
         Page("phases.md", "Prefill and decode apart", "Mixed steps, both inside each device, or pools of their own"),
+        Page("simulate.md", "Requests as they arrive", "Bursts, traces and tails, event by event; simulators"),
         Page("speculation.md", "Speculative decoding", "What drafts gain, from which acceptance and up to which batch"),
         Page("sampling.md", "Repeated sampling", "Several answers to one prompt, and how a budget is split"),
     )),
