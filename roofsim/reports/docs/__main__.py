@@ -38,6 +38,7 @@ CONSOLES = (
     "explore.md",
     "fits.md",
     "model.md",
+    "offload.md",
     "own-device.md",
     "own-model.md",
     "own-runtime.md",
@@ -55,7 +56,7 @@ CONSOLES = (
 )
 """Pages written by hand whose consoles show what their commands print."""
 
-BY_TOOLS = ("performance.md", "validation.md")
+BY_TOOLS = ("performance.md", "tiers.md", "validation.md")
 """Pages that tools write, from measurements."""
 
 

@@ -41,6 +41,7 @@ ORDER: Sequence[Chapter] = (
     Chapter("What fits, and how fast", (
         Page("fits.md", "On my device", "What fits my device, how fast it is, and what the limit is"),
         Page("compare.md", "Comparing", "Models, devices, runtimes and formats in one table"),
+        Page("offload.md", "Offloading", "Layers, experts and caches in the memory of the host: what fits, how slow"),
         Page("advise.md", "Under budgets", "What meets your budgets, and what binds elsewhere"),
         Page("explore.md", "Explore in a browser", "Every slider is the model: one file without a server"),
         Page("report.md", "One page for a ticket", "A prediction with its figures, sources and intervals in one file"),
@@ -85,6 +86,7 @@ ORDER: Sequence[Chapter] = (
     )),
     Chapter("Which numbers to trust", (
         Page("validation.md", "Validation", "Predictions against measurements, by stack and device"),
+        Page("tiers.md", "Tiers of memory", "Published ratios and measured divisions beside ours"),
         Page("calibrations.md", "Shipped calibrations", "What each was fitted to, and its errors on rows held out"),
         Page("../data/README.md", "Runs of our own", "The measured files that are shipped"),
         Page("performance.md", "Performance", "Points per second, cost of commands; beside other programs"),
