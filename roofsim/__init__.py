@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from roofsim.api.questions import crossover, sampling, search, sensitivity
     from roofsim.api.reloaded import Reloaded, reload
     from roofsim.api.results import Prediction
+    from roofsim.api.serving import Simulation, simulate, step_time
     from roofsim.api.specs import (
         Sheet,
         architecture,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from roofsim.foundation.errors import InputError
     from roofsim.model.architecture import Architecture
     from roofsim.prediction.compiled import Compiled
+    from roofsim.serving.step import StepTime
     from roofsim.specs.calibration import Calibration
     from roofsim.specs.cluster import Cluster
     from roofsim.specs.device import Device
@@ -72,7 +74,9 @@ _HOMES = {
     ),
     "roofsim.foundation.errors": ("InputError",),
     "roofsim.model.architecture": ("Architecture",),
+    "roofsim.api.serving": ("simulate", "step_time", "Simulation"),
     "roofsim.prediction.compiled": ("Compiled",),
+    "roofsim.serving.step": ("StepTime",),
     "roofsim.specs.calibration": ("Calibration",),
     "roofsim.specs.cluster": ("Cluster",),
     "roofsim.specs.device": ("Device",),
@@ -106,7 +110,9 @@ __all__ = [
     "SearchResult",
     "Sensitivities",
     "Sheet",
+    "Simulation",
     "Speculated",
+    "StepTime",
     "Swept",
     "Traced",
     "Validated",
@@ -143,7 +149,9 @@ __all__ = [
     "search",
     "sensitivity",
     "show",
+    "simulate",
     "speculate",
+    "step_time",
     "sweep",
     "validate",
     "validate_trace",

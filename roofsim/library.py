@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from roofsim.specs.cluster import Cluster
     from roofsim.specs.family import Family
     from roofsim.specs.scaling import ScalingLaw
+    from roofsim.specs.terms import Terms
 
 S = TypeVar("S", bound=Spec)
 
@@ -353,6 +354,28 @@ _DEFAULT = re.compile(r"^default: *true\b", re.MULTILINE)
 _DEVICE = re.compile(r"^device: *([^\s#]+)", re.MULTILINE)
 
 
+def standing(device: Device) -> Cluster | None:
+    """The shipped cluster in which several of a device are thought to stand, if there is one."""
+    found = _standing().get(device.id.partition("@")[0])
+    return cluster(found) if found else None
+
+
+COSTS = "hardware/costs"
+
+
+def terms(name: str) -> Terms:
+    """Terms of use by name, alias or path."""
+    from roofsim.specs.terms import Terms
+
+    return _load(Terms, COSTS, "terms", name)
+
+
+@lru_cache
+def usual_terms() -> Terms:
+    """The terms of use where nothing else is said."""
+    return terms("usual")
+
+
 def cluster_of(device: Device) -> Cluster:
     """The cluster in which several of a device are thought to stand if none is named.
 
@@ -360,11 +383,9 @@ def cluster_of(device: Device) -> Cluster:
     """
     from roofsim.specs.cluster import assumed
 
-    base = device.id.partition("@")[0]
-    if shipped := _standing().get(base):
-        return cluster(shipped)
-    if found := assumed(device):
+    if found := standing(device) or assumed(device):
         return found
+    base = device.id.partition("@")[0]
     have = [name for name in names(CLUSTERS) if cluster(name).device == base]
     raise InputError(
         f"{device.id or device.name}: no file says how several of it are linked; name a cluster with --cluster"

@@ -269,9 +269,12 @@ COMMANDS: Sequence[tuple[str, ...]] = (
     ("sampling", "Qwen2.5-0.5B", "--device", "orin", "--budget", "10s"),
     ("reload", "Qwen2.5-0.5B", "--device", "rtx-4090"),
     ("speculate", "Qwen2.5-0.5B", "--device", "orin", "--draft", "ngram", "--accept", "0.6"),
+    ("steps", "Qwen2.5-0.5B", "--device", "h100-sxm"),
+    ("simulate", "Qwen2.5-0.5B", "--device", "h100-sxm", "--rate", "8", "--requests", "100"),
     ("sweep", "mamba2-780m", "--device", "orin", "--prompt", "1k..64k*2"),
     ("pareto", *TWO, "--device", "orin", "--prompt", "1k..16k*2", "--objectives", "ttft,tokens_per_second"),
     ("sensitivity", "mamba2-780m", "--device", "orin"),
+    ("serve", "Llama-3.1-8B", "--device", "h100-sxm", "--slo", "ttft=1s,itl=50ms", "--find", "concurrency"),
     ("advise", "--family", "qwen", "--device", "orin", "--prompt", "4k", "--ttft", "1s", "--rank", "parameters"),
     ("search", "dense", "--device", "orin", "--over", "depth=8..32+4", "width=512..1536+128"),
 )

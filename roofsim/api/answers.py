@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, Self
 from roofsim.api import checked
 from roofsim.api.asked import Asked
 from roofsim.api.results import OfOne, as_engine, metric_value
-from roofsim.api.words import CalibrationLike, Changes, Counts, DeviceLike, HostLike, Logits, ModelLike, RuntimeLike
+from roofsim.api.words import (
+    CalibrationLike,
+    Changes,
+    ClusterLike,
+    Counts,
+    DeviceLike,
+    HostLike,
+    Logits,
+    ModelLike,
+    RuntimeLike,
+)
 from roofsim.foundation.cost import COLUMNS
 from roofsim.prediction import results
 from roofsim.prediction.metrics import METRICS
@@ -118,14 +128,16 @@ def limits(
     prompt: int | str = 1024, batch: int | str = 1, generate: int | str = 128, dtype: str | None = None,
     weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
-    weight_format: str | None = None, cache_dtype: str | None = None, offload: str | None = None,
+    weight_format: str | None = None, cache_dtype: str | None = None,
+    tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
+    offload: str | None = None,
 ) -> LimitsResult:  # fmt: skip
     """Say what fits: the longest prompt at this batch, the largest batch at this prompt, memory at `lengths`.
 
     Without lengths, those of powers of two up to the longest prompt. The rest is as for `predict`. Raises InputError.
     """
     asked = Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,
-                  transfer, set, weight_format, cache_dtype, offload)  # fmt: skip
+                  transfer, set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster, offload)  # fmt: skip
     return LimitsResult.of(asked, None if lengths is None else checked.counts("lengths", lengths))
 
 
@@ -135,11 +147,12 @@ def explain(
     weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
+    tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
 ) -> Explanation:  # fmt: skip
     """Say why a figure is what it is: as a polynomial in the prompt length that holds around `prompt`, and its pulls.
 
     `metric` is one of ttft, tpot, memory, energy, throughput and total, the rest as for `predict`. Raises InputError.
     """
     asked = Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,
-                  transfer, set, weight_format, cache_dtype)  # fmt: skip
+                  transfer, set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
     return Explanation.of(asked, checked.one_of("metric", metric, METRICS))

@@ -7,15 +7,27 @@ from dataclasses import dataclass, fields, replace
 
 from roofsim import library
 from roofsim.api import checked
-from roofsim.api.words import CalibrationLike, Changes, Counts, DeviceLike, HostLike, Logits, ModelLike, RuntimeLike
+from roofsim.api.words import (
+    CalibrationLike,
+    Changes,
+    ClusterLike,
+    Counts,
+    DeviceLike,
+    HostLike,
+    Logits,
+    ModelLike,
+    RuntimeLike,
+)
 from roofsim.foundation.arith import single
 from roofsim.foundation.errors import InputError
 from roofsim.model.architecture import Architecture
+from roofsim.model.split import Split
 from roofsim.prediction.fitted import AUTO, NONE, chosen
 from roofsim.prediction.offload import offloaded
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
 from roofsim.prediction.what_if import what_if
 from roofsim.specs.calibration import Calibration
+from roofsim.specs.cluster import Cluster
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
@@ -24,7 +36,7 @@ from roofsim.specs.workload import FIELDS, Workload, called, workload
 CALLED: Mapping[str, str] = {field: word for word, field in FIELDS.items() if word != field}
 """Fields of a workload, and the words of the command line for them."""
 
-ROOTS = ("model", "device", "runtime", "host", "parameters")
+ROOTS = ("model", "device", "cluster", "cost", "runtime", "host", "parameters")
 """What fields can be changed of."""
 
 
@@ -48,6 +60,12 @@ class Asked:
     set: Changes = ()
     weight_format: str | None = None
     cache_dtype: str | None = None
+    tp: int = 1
+    pp: int = 1
+    ep: int = 1
+    dp: int = 1
+    cp: int = 1
+    cluster: ClusterLike = None
     offload: str | None = None
 
     def setup(self) -> Setup:
@@ -56,6 +74,8 @@ class Asked:
             checked.spec("model", self.model, Architecture), checked.spec("device", self.device, Device),
             checked.spec("runtime", self.runtime, Runtime),
             None if self.host is None else checked.spec("host", self.host, Host),
+            Split(*(checked.count(each.name, getattr(self, each.name)) for each in fields(Split))),
+            None if self.cluster is None else checked.spec("cluster", self.cluster, Cluster),
         )  # fmt: skip
         calibration = NONE if self.calibration is None else checked.spec("calibration", self.calibration, Calibration)
         fitted = chosen(found, calibration, transfer=checked.flag("transfer", self.transfer))

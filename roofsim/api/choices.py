@@ -18,6 +18,7 @@ from roofsim.spaces.executors import processors
 from roofsim.spaces.selection import chosen_models
 from roofsim.spaces.sweep import study
 from roofsim.specs.calibration import Calibration
+from roofsim.specs.cluster import Cluster
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import Runtime
@@ -25,6 +26,7 @@ from roofsim.specs.workload import FIELDS
 
 KINDS: Mapping[str, type[Spec]] = {
     "model": Architecture, "device": Device, "runtime": Runtime, "host": Host, "calibration": Calibration,
+    "cluster": Cluster,
 }  # fmt: skip
 
 

@@ -7,7 +7,17 @@ from collections.abc import Sequence
 from roofsim.api import checked
 from roofsim.api.asked import Asked
 from roofsim.api.results import Prediction
-from roofsim.api.words import CalibrationLike, Changes, Counts, DeviceLike, HostLike, Logits, ModelLike, RuntimeLike
+from roofsim.api.words import (
+    CalibrationLike,
+    Changes,
+    ClusterLike,
+    Counts,
+    DeviceLike,
+    HostLike,
+    Logits,
+    ModelLike,
+    RuntimeLike,
+)
 from roofsim.prediction.compiled import Compiled
 from roofsim.prediction.request import compile_request
 from roofsim.prediction.setup import DEFAULT_RUNTIME
@@ -18,7 +28,9 @@ def predict(
     batch: Counts = 1, generate: Counts = 128, dtype: str | None = None, weights: str | None = None,
     cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
-    weight_format: str | None = None, cache_dtype: str | None = None, offload: str | None = None,
+    weight_format: str | None = None, cache_dtype: str | None = None,
+    tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
+    offload: str | None = None,
 ) -> Prediction:  # fmt: skip
     """Predict time, memory and energy of a request.
 
@@ -26,13 +38,15 @@ def predict(
     "1k..64k*2"); then every figure is an array, without operators, limits and intervals. `weights` and `cache` are the
     formats of weights and KV cache (`weight_format` and `cache_dtype` are other names of them), `calibration` is one by
     name or path, "auto" for the shipped one that fits device and runtime, or "none"; with `transfer` it may be of
-    others. `set` changes fields for a what-if, as --set does. `offload` says what lies in the memory of the host:
-    "auto" (the fastest division that fits), "layers=20", "experts=cpu", "experts=stream" or "stream". Raises
-    InputError for what cannot be used.
+    others. `set` changes fields for a what-if, as --set does. `tp`, `pp`, `ep`, `dp` and `cp` divide the model among
+    devices of the `cluster` (docs/several.md). `offload` says what lies in the memory of the host: "auto" (the fastest
+    division that fits), "layers=20", "experts=cpu", "experts=stream" or "stream". Raises InputError for what cannot be
+    used.
     """
     return Prediction.of(Asked(
         model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration, transfer,
-        set, weight_format, cache_dtype, offload,
+        set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster,
+        offload,
     ))  # fmt: skip
 
 
@@ -44,6 +58,7 @@ def compile(
     dtype: str | None = None, weights: str | None = None, cache: str | None = None, logits: Logits | None = None,
     host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
+    tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
 ) -> Compiled:  # fmt: skip
     """Compile figures of a request into one function of the numbers named in `over`.
 
@@ -54,7 +69,7 @@ def compile(
     InputError for names and values that cannot be used.
     """
     asked = Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,
-                  transfer, set, weight_format, cache_dtype)  # fmt: skip
+                  transfer, set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
     s = asked.setup()
     machine_code = checked.flag("numba", numba)
     return compile_request(

@@ -14,6 +14,7 @@ from roofsim.api.words import (
     AnyPath,
     CalibrationLike,
     Changes,
+    ClusterLike,
     DeviceLike,
     HostLike,
     Logits,
@@ -94,11 +95,14 @@ class Report(OfOne):
         return written(self._found, form)
 
     def save(self, path: AnyPath) -> None:
-        """Write it as HTML or Markdown, by the ending of the path; the file appears whole or not at all."""
-        from roofsim.reports.onepage.forms import form_of
+        """Write it as HTML or Markdown, by the ending of the path; the figures of Markdown are SVG files beside it.
+
+        Either all of it appears, or nothing.
+        """
+        from roofsim.reports.onepage.forms import form_of, save
 
         target = checked.path("path", path)
-        writing.text(target, self._written(form_of("path", target)))
+        save(self._found, form_of("path", target), target)
 
 
 @dataclass(frozen=True, repr=False)
@@ -177,6 +181,7 @@ def report(
     dtype: str | None = None, weights: str | None = None, cache: str | None = None, logits: Logits | None = None,
     host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
+    tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
 ) -> Report:  # fmt: skip
     """Make one page about a prediction, to attach to a ticket: `roofsim.report(...).save("report.html")`.
 
@@ -184,5 +189,5 @@ def report(
     InputError.
     """
     asked = Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,
-                  transfer, set, weight_format, cache_dtype)  # fmt: skip
+                  transfer, set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
     return Report.of(asked, _several("model", against, Architecture))

@@ -235,7 +235,7 @@ def sensitivity(found: Sensitivities, *, theme: Theme = "light") -> Figure:
     _is(found, "Sensitivities")
     from roofsim.reports.figures.tornado import tornado
 
-    return tornado(found, found.on.device.name, found.on.runtime.name, theme=_themed(theme))
+    return tornado(found, found.on.device_name, found.on.runtime.name, theme=_themed(theme))
 
 
 def search(found: SearchResult, *, theme: Theme = "light") -> Figure:

@@ -12,6 +12,7 @@ from roofsim.api.words import (
     AnyPath,
     CalibrationLike,
     Changes,
+    ClusterLike,
     Counts,
     DeviceLike,
     HostLike,
@@ -43,6 +44,7 @@ def crossover(
     weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
+    tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
 ) -> Crossover:  # fmt: skip
     """Find the prompt lengths from which one model overtakes another, for every pair of the models.
 
@@ -73,6 +75,7 @@ def sensitivity(
     dtype: str | None = None, weights: str | None = None, cache: str | None = None, logits: Logits | None = None,
     host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
+    tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
 ) -> Sensitivities:  # fmt: skip
     """Say what moves a figure: by how much each number of device, host, runtime, model and workload does, how far.
 
@@ -81,7 +84,7 @@ def sensitivity(
     """
     return Sensitivities.of(
         Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,
-              transfer, set, weight_format, cache_dtype),
+              transfer, set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster),
         checked.text("figure", figure), checked.names("over", over),
     )  # fmt: skip
 
@@ -93,6 +96,7 @@ def sampling(
     weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
+    tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
 ) -> Sampled:  # fmt: skip
     """Say what several answers to one prompt cost: time, energy, bytes and equivalent FLOP.
 
@@ -114,7 +118,7 @@ def sampling(
         "accuracy": curve,
     }
     asked = Asked(model, device, runtime, prompt, 1, 1, dtype, weights, cache, logits, host, calibration, transfer, set,
-                  weight_format, cache_dtype)  # fmt: skip
+                  weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
     return Sampled.of(asked, given)
 
 
@@ -126,6 +130,7 @@ def search(
     dtype: str | None = None, weights: str | None = None, cache: str | None = None, logits: Logits | None = None,
     host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
+    tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
 ) -> SearchResult:  # fmt: skip
     """Evaluate the members of a family of architectures and keep those on the front.
 
@@ -138,7 +143,7 @@ def search(
     """
     d, stack = device_of(device), runtime_of(runtime)
     asked = Asked("", d, stack, prompt, batch, generate, dtype, weights, cache, logits, host, calibration, transfer,
-                  set, weight_format, cache_dtype)  # fmt: skip
+                  set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
     w = asked.single(d)
     work = {name: getattr(w, name) for name in workload().__dataclass_fields__}
     judged = quality if isinstance(quality, Quality) else checked.path("quality", quality)

@@ -72,7 +72,7 @@ class OfOne(Shown):
     @property
     def _names(self) -> tuple[str, str]:
         """Device and runtime in full."""
-        return self.on.device.name, self.on.runtime.name
+        return self.on.device_name, self.on.runtime.name
 
     @property
     def _where(self) -> str:

@@ -14,6 +14,7 @@ from roofsim.api.words import (
     Axes,
     CalibrationLike,
     Choices,
+    ClusterLike,
     Counts,
     DeviceLike,
     HostLike,
@@ -43,27 +44,32 @@ def compare(
     min_tps: float | None = None, context: int | str | None = None, max_memory: Quantity | None = None,
     max_ttft: Quantity | None = None, max_tpot: Quantity | None = None, sort: str | None = None,
     workers: int | None = 1,
+    tp: Counts | None = None, pp: Counts | None = None, ep: Counts | None = None, dp: Counts | None = None,
+    cp: Counts | None = None, cluster: Several[ClusterLike] = None,
 ) -> Comparison:  # fmt: skip
     """Predict every combination of models, devices, runtimes, formats, lengths and batches: a row for each.
 
     Without models all that ship, or those of a `kind`, `family` or size. Every choice is one value or several (a list,
     or text with commas); `set` are values of fields by path, as --set has them; with `transfer` calibrations may be of
-    other devices and runtimes. `price` is that of an hour of the device in dollars. The filters (`fits` to `max_tpot`)
-    leave only rows that pass, `sort` puts the best by a column first. `workers` is the number of processes, None for
-    one a processor. Raises InputError.
+    other devices and runtimes. `price` is that of an hour of the device in dollars, or text such as 2.5USD/h. The
+    filters (`fits` to `max_tpot`) leave only rows that pass, `sort` puts the best by a column first. `workers` is the
+    number of processes, None for one a processor. Raises InputError.
     """
     choices = choices_of(
         selected(models, kind, family, min_size, max_size), device, runtime,
         prompt=prompt, batch=batch, generate=generate, dtype=dtype, weights=weights, cache=cache, logits=logits,
-        host=host, calibration=calibration, set=set,
+        host=host, calibration=calibration, set=set, tp=tp, pp=pp, ep=ep,
+        dp=dp, cp=cp, cluster=cluster,
     )  # fmt: skip
     choices.setdefault("runtime", [DEFAULT_RUNTIME])
-    cost = None if price is None else checked.number("price", price, "USD")
+    if price is not None:
+        hour = price if isinstance(price, str) else f"{checked.number('price', price, 'USD')!r} USD/h"
+        choices["cost.price_per_hour"] = [hour]
     limits = limits_of(fits, min_tps, context, max_memory, max_ttft, max_tpot)
     if sort is not None:
         checked.text("sort", sort)
     with called(CALLED):
-        found = compare_choices(choices, cost, processes_of(workers), transfer=checked.flag("transfer", transfer))
+        found = compare_choices(choices, processes_of(workers), transfer=checked.flag("transfer", transfer))
     made = Comparison(**columns(found)).where(**limits)
     return made if sort is None else made.sorted_by(sort)
 
@@ -77,6 +83,8 @@ def sweep(
     figures: str | Sequence[str] | None = None, derive: Mapping[str, str] | None = None, where: str | None = None,
     sample: int | None = None, seed: int = 0, engine: Literal["local", "dask"] = "local",
     scheduler: str | None = None, workers: int | None = 1,
+    tp: Counts | None = None, pp: Counts | None = None, ep: Counts | None = None, dp: Counts | None = None,
+    cp: Counts | None = None, cluster: Several[ClusterLike] = None,
 ) -> Swept:  # fmt: skip
     """Compute figures at every point of a space, or of a sample of it.
 
@@ -87,7 +95,8 @@ def sweep(
     than one the calling module must be importable, as multiprocessing asks. Raises InputError for what cannot be asked.
     """
     axes = axes_of(models, device, runtime, prompt=prompt, batch=batch, generate=generate, dtype=dtype, weights=weights,
-                 cache=cache, logits=logits, host=host, calibration=calibration, set=set)  # fmt: skip
+                 cache=cache, logits=logits, host=host, calibration=calibration, set=set, tp=tp, pp=pp, ep=ep,
+        dp=dp, cp=cp, cluster=cluster)  # fmt: skip
     how: Literal["local", "dask"] = "dask" if checked.one_of("engine", engine, ("local", "dask")) == "dask" else "local"
     with called(CALLED):
         made = study_of(axes, points, figures, derive, where, sample, seed)
@@ -105,6 +114,8 @@ def pareto(
     figures: str | Sequence[str] | None = None, derive: Mapping[str, str] | None = None, where: str | None = None,
     sample: int | None = None, seed: int = 0, budget: int | None = None, unfit: bool = False,
     workers: int | None = 1,
+    tp: Counts | None = None, pp: Counts | None = None, ep: Counts | None = None, dp: Counts | None = None,
+    cp: Counts | None = None, cluster: Several[ClusterLike] = None,
 ) -> Front:  # fmt: skip
     """Keep the points of a space that no other is better than in every objective.
 
@@ -119,7 +130,8 @@ def pareto(
     if objectives is None:
         raise InputError("objectives: which figures? For example ttft,tokens_per_second:max")
     axes = axes_of(named, device, runtime, prompt=prompt, batch=batch, generate=generate, dtype=dtype, weights=weights,
-                 cache=cache, logits=logits, host=host, calibration=calibration, set=set)  # fmt: skip
+                 cache=cache, logits=logits, host=host, calibration=calibration, set=set, tp=tp, pp=pp, ep=ep,
+        dp=dp, cp=cp, cluster=cluster)  # fmt: skip
     derived = {} if derive is None else checked.mapping("derive", derive)
     wanted: Any = checked.words("objectives", objectives) if isinstance(objectives, Mapping) else checked.names(
         "objectives", objectives)  # fmt: skip
@@ -145,6 +157,8 @@ def advise(
     price: Quantity | None = None, token_price: Quantity | None = None, min_tps: float | None = None,
     context: int | str | None = None, hour: Quantity | None = None, budgets: Mapping[str, Quantity] | None = None,
     rank: str = advising.HEADROOM, workers: int | None = 1,
+    tp: Counts | None = None, pp: Counts | None = None, ep: Counts | None = None, dp: Counts | None = None,
+    cp: Counts | None = None, cluster: Several[ClusterLike] = None,
 ) -> Advice:  # fmt: skip
     """Rank the combinations that meet budgets, and say of every other by how much it misses which.
 
@@ -164,7 +178,8 @@ def advise(
     choices = choices_of(
         selected(models, kind, family, min_size, max_size), device, runtime, prompt=prompt, batch=batch,
         generate=generate, dtype=dtype, weights=weights, cache=cache, logits=logits, host=host,
-        calibration=calibration, set=set,
+        calibration=calibration, set=set, tp=tp, pp=pp, ep=ep,
+        dp=dp, cp=cp, cluster=cluster,
     )  # fmt: skip
     networks = [library.architecture(each) if isinstance(each, str) else each for each in choices.pop("model")]
     cost = None if hour is None else checked.number("hour", hour, "USD")

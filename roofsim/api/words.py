@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from roofsim.model.architecture import Architecture
     from roofsim.specs.calibration import Calibration
+    from roofsim.specs.cluster import Cluster
     from roofsim.specs.device import Device
     from roofsim.specs.host import Host
     from roofsim.specs.runtime import Runtime
@@ -35,6 +36,9 @@ HostLike: TypeAlias = "str | PathLike[str] | Host | None"
 
 CalibrationLike: TypeAlias = "str | PathLike[str] | Calibration | None"
 """A calibration by name or path, the calibration itself, "auto" for the shipped one that fits, "none" or None."""
+
+ClusterLike: TypeAlias = "str | PathLike[str] | Cluster | None"
+"""A cluster by name or path, the cluster itself, or None for the usual one of the device."""
 
 Counts: TypeAlias = "ArrayLike"
 """A count, or several: a number, text such as 32k or 1k..64k*2, a list, a range, an array."""

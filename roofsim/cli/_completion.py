@@ -76,7 +76,7 @@ def changes(ctx: Context, incomplete: str) -> list[CompletionItem]:
     """Paths for `--set` one step at a time, of the specs that the line names so far; values after the =."""
     path, equals, value = incomplete.partition("=")
     root, dot, _ = path.partition(".")
-    roots = ("device", "cluster", "model", "runtime", "host", "parameters")
+    roots = ("device", "cluster", "cost", "model", "runtime", "host", "parameters")
     if not dot:
         return begun([(f"{each}.", "") for each in roots], path)
     with suppress(InputError):
@@ -99,6 +99,8 @@ def _spec(ctx: Context, root: str) -> Any:
         from roofsim.prediction.setup import DEFAULT_RUNTIME
 
         return library.runtime(_given(ctx, "runtime") or DEFAULT_RUNTIME)
+    if root == "cost":
+        return library.usual_terms()
     if root == "cluster" and (named := _given(ctx, "cluster")):
         return library.cluster(named)
     device = library.device(_given(ctx, "device") or next(iter(library.names("hardware"))))

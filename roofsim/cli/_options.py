@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError, nearest
-from roofsim.foundation.units import UNITS, parse, parse_count, parse_counts, parse_short_count
+from roofsim.foundation.units import UNITS, finite, parse, parse_count, parse_counts, parse_short_count
 from roofsim.foundation.version import SCHEMA
 from roofsim.reports.formats import FORMATS
 from roofsim.reports.table import Table
@@ -110,6 +110,19 @@ class Quantity(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+class Plain(click.ParamType[float]):
+    """A number without a unit: 2.5."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        try:
+            return finite(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 class Each(click.ParamType[float]):
     """A quantity for each of something: 1J/token, 2.5USD/h."""
 
@@ -123,6 +136,26 @@ class Each(click.ParamType[float]):
             return parse(value.removesuffix(f"/{self.of}"), self.unit) if isinstance(value, str) else value
         except ValueError:
             self.fail(f"'{value}' is not a quantity for each {self.of}; write it like {self.example}", param, ctx)
+
+
+class Term(click.ParamType[str]):
+    """A term of use, as the change that --set would make: the field is the one whose unit the value has."""
+
+    def __init__(self, **fields: str) -> None:
+        self.fields = fields
+        self.name = "term"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The change."""
+        said = ""
+        for field, unit in self.fields.items():
+            try:
+                parse(value, unit)
+            except ValueError as error:
+                said = said or str(error)
+            else:
+                return f"cost.{field}={value.strip()}"
+        self.fail(said, param, ctx)
 
 
 class Tokens(click.ParamType[int]):
@@ -287,12 +320,12 @@ def device_option(required: bool = True, many: bool = False) -> Callable[[F], F]
     )  # fmt: skip
 
 
-def stack_options(many: bool = False) -> Callable[[F], F]:
-    """Runtime, host and calibration."""
+def stack_options(many: bool = False, usual: str = "transformers-4.52-eager") -> Callable[[F], F]:
+    """Runtime, the `usual` one unless another is named, host and calibration."""
     return stacked(
         click.option(
             "--runtime", "-r", type=_each(Name("runtimes"), many), metavar=_metavar("RUNTIME", many),
-            help="Software stack.  [default: transformers-4.52-eager]",
+            help=f"Software stack.  [default: {usual}]",
         ),
         click.option(
             "--host", type=_each(Name("hardware/hosts"), many), metavar=_metavar("HOST", many),
@@ -303,6 +336,26 @@ def stack_options(many: bool = False) -> Callable[[F], F]:
             metavar=_metavar("NAME", many),
             help="Fitted parameters by name or path; auto: those shipped for this device, mode and runtime; none: "
             "priors.  [default: auto]",
+        ),
+    )  # fmt: skip
+
+
+def devices_options(many: bool = False) -> Callable[[F], F]:
+    """How a model is divided, and what devices stand in."""
+    written = ": 8, or 1,2,4,8" if many else ""
+    ways = {
+        "tp": f"Devices that share every layer (tensor parallel){written}.",
+        "pp": "Stages that follow each other (pipeline parallel).",
+        "ep": "Devices among which experts are divided (expert parallel).",
+        "dp": "Groups that each take a share of the sequences (data parallel).",
+        "cp": "Devices that share the tokens of a sequence (context parallel).",
+    }
+    kind: click.ParamType[Any] = Range() if many else Tokens()
+    return stacked(
+        *(click.option(f"--{way}", type=kind, metavar=_metavar("N", many), help=words) for way, words in ways.items()),
+        click.option(
+            "--cluster", type=_each(Name("hardware/clusters"), many), metavar=_metavar("CLUSTER", many),
+            help="What joins devices, by name or path.  [default: the device's usual one]",
         ),
     )  # fmt: skip
 
@@ -345,6 +398,40 @@ def generate_option(many: bool = False) -> Callable[[F], F]:
     return _count("--generate", "-g", "Generated tokens.  [default: 128]", many, nought=True)
 
 
+TERMS = "roofsim.terms"
+"""Where a context keeps the changes of terms of use."""
+
+
+def _keep_term(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.meta.setdefault(TERMS, []).append(value)
+
+
+def _with_terms(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    return (*value, *ctx.meta.get(TERMS, ()))
+
+
+def _term(option: str, metavar: str, words: str, **fields: str) -> Callable[[F], F]:
+    return click.option(
+        option, type=Term(**fields), metavar=metavar, default=None, is_eager=True, expose_value=False,
+        callback=_keep_term, help=words,
+    )  # fmt: skip
+
+
+cost_options = stacked(
+    _term("--price", "USD/h|USD", "What a device costs: 2.5USD/h to rent, or 1599USD to buy.  [default: of its cluster "
+          "or its file]", price_per_hour="USD/h", price="USD"),
+    _term("--lifetime", "TIME", "Over which what was bought is written off: 5y.  [default: 3y]", lifetime="s"),
+    _term("--electricity", "USD/kWh", "Price of electricity: 0.15USD/kWh.  [default: of US households]",
+          electricity="USD/kWh"),
+    _term("--carbon", "g/kWh", "CO2 of electricity: 400g/kWh.  [default: of the world]", carbon="g/kWh"),
+    _term("--utilisation", "SHARE", "Part of the hours in which the device computes: 0.5.  [default: 1]",
+          utilisation=""),
+    _term("--overhead", "FACTOR", "Power at the wall over that of devices: 1.5.  [default: of a node of its cluster]",
+          overhead=""),
+)  # fmt: skip
+
+
 offload_option = click.option(
     "--offload", type=Word("WORDS", "roofsim.prediction.offload"), metavar="HOW",
     help="What lies in the memory of the host: auto (the fastest division that fits), layers=20 (on the device, as "
@@ -358,6 +445,7 @@ def set_option(many: bool = False) -> Callable[[F], F]:
     tried = "; or try several values of it, 0.5x..4x*2 or 1k,4k" if many else ""
     return click.option(
         "--set", "changes", multiple=True, type=Change(), metavar=f"PATH={_metavar('VALUE', many)}",
+        callback=_with_terms,
         help="Change a field for a what-if: device.memory.bandwidth=2x, runtime.attention.mask=never, "
         f"parameters.gemm_efficiency=0.9{tried} (repeatable).",
     )  # fmt: skip
@@ -523,13 +611,13 @@ def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def changed_setup(
     model: str, device: str, runtime: str | None, host: str | None, changes: Sequence[str],
-    calibration: str, transfer: bool,
+    calibration: str, transfer: bool, split: Mapping[str, int] | None = None, cluster: str | None = None,
 ) -> Setup:  # fmt: skip
     """Everything but the workload, with the calibration and the changes of --set applied."""
+    from roofsim.model.split import Split
     from roofsim.prediction.fitted import chosen
     from roofsim.prediction.setup import DEFAULT_RUNTIME, setup
     from roofsim.prediction.what_if import what_if
 
-    return what_if(
-        chosen(setup(model, device, runtime or DEFAULT_RUNTIME, host), calibration, transfer=transfer), changes
-    )
+    asked = setup(model, device, runtime or DEFAULT_RUNTIME, host, Split(**split or {}), cluster)
+    return what_if(chosen(asked, calibration, transfer=transfer), changes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
+from roofsim.model.split import RANKS
 
 if TYPE_CHECKING:
     from roofsim.prediction.setup import Setup
@@ -29,6 +30,8 @@ AXES = (
     "batch",
     "prompt",
     "generate",
+    "cluster",
+    *RANKS,
 )
 """Axes that have an option of their own; its value is read where axes are."""
 
@@ -36,7 +39,7 @@ COLUMNS = o.Word("COLUMNS", "roofsim.spaces.evaluate")
 """Figures by the names of their columns."""
 
 
-_of_each = o.stacked(o.stack_options(many=True), o.format_options(many=True))
+_of_each = o.stacked(o.devices_options(many=True), o.stack_options(many=True), o.format_options(many=True))
 _counts = o.stacked(o.batch_option(many=True), o.prompt_option(many=True), o.generate_option(many=True))
 axis_options = o.stacked(
     o.models_argument(), o.device_option(required=False, many=True), _of_each, _counts, o.set_option(many=True)
@@ -87,6 +90,7 @@ def setup_of(chosen: Mapping[str, Any], options: Mapping[str, Any]) -> Setup:
     return o.changed_setup(
         chosen["model"], chosen["device"], chosen["runtime"], chosen.get("host"), options["changes"],
         chosen.get("calibration", "auto"), options["transfer"],
+        {name: chosen[name] for name in RANKS if name in chosen}, chosen.get("cluster"),
     )  # fmt: skip
 
 

@@ -16,13 +16,7 @@ from roofsim.foundation.errors import InputError
 @_studies.axis_options
 @o.transfer_option
 @o.model_filters
-@click.option(
-    "--price",
-    type=o.Each("USD", "h", "2.5USD/h"),
-    metavar="USD/h",
-    default=None,
-    help="Price of an hour of the device: 2.5USD/h. Adds that of a million output tokens.",
-)
+@o.cost_options
 @click.option("--fits", is_flag=True, help="Only what runs and fits; so does each filter below.")
 @click.option(
     "--min-tps",
@@ -66,7 +60,7 @@ from roofsim.foundation.errors import InputError
 @o.output_options
 def command(
     models: tuple[str, ...], kind: str | None, family: str | None, min_size: int | None, max_size: int | None,
-    transfer: bool, price: float | None, fits: bool, min_tps: float | None, context: int | None,
+    transfer: bool, fits: bool, min_tps: float | None, context: int | None,
     max_memory: float | None, max_ttft: float | None, max_tpot: float | None, sort: str | None, plot: o.Plot | None,
     format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
@@ -91,7 +85,7 @@ def command(
         raise InputError("no model is of this kind, family and size; `roofsim models` lists them")
     choices = _studies.choices_of(selected, options)
     with o.naming_options(), bar(prod(map(len, choices.values())), quiet) as step:
-        found = compare_choices(choices, price, processors(), step, transfer)
+        found = compare_choices(choices, processors(), step, transfer)
     result = found.where(
         fits=fits, min_tps=min_tps, context=context, max_memory=max_memory, max_ttft=max_ttft, max_tpot=max_tpot
     )

@@ -22,12 +22,14 @@ from roofsim.prediction.metrics import METRICS
     help="What is compared.  [default: ttft]",
 )  # fmt: skip
 @click.option("--longest", type=o.Tokens(), default=2**20, metavar="N", help="Longest prompt looked at.  [default: 1M]")
+@o.devices_options(many=True)
 @o.batch_option(many=True)
 @o.generate_option(many=True)
 @o.format_options(many=True)
 @o.stack_options(many=True)
 @o.transfer_option
 @o.set_option(many=True)
+@o.cost_options
 @o.plot_option
 @o.output_options
 def command(
@@ -44,6 +46,7 @@ def command(
     \b
     Example: roofsim crossover Qwen2.5-0.5B mamba2-780m --device orin --plot crossing.png
     Example: roofsim crossover Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 -m memory
+    Example: roofsim crossover Qwen2.5-0.5B mamba2-780m -d rtx-4090 -m cost --electricity 0.3USD/kWh
     """
     from roofsim.foundation.errors import Unsupported
     from roofsim.studies.crossover import pairs_of
@@ -79,14 +82,14 @@ def _alone(
     if len(results) > 1:
         both = across_runtimes(results)
         results = list(both.comparisons)
-        out.write(runtimes_tables(both, one.device.name), both.to_dict(), rows)
+        out.write(runtimes_tables(both, one.device_name), both.to_dict(), rows)
     else:
-        out.write(crossover_tables(results[0], one.device.name, one.runtime.name), results[0].to_dict(), rows)
+        out.write(crossover_tables(results[0], one.device_name, one.runtime.name), results[0].to_dict(), rows)
     if plot:
         from roofsim.reports.figures.crossover import crossover
 
         shown = ", ".join(result.runtime for result in results) if len(results) > 1 else one.runtime.name
-        out.draw(plot, crossover(results, one.device.name, shown, theme=plot.theme))
+        out.draw(plot, crossover(results, one.device_name, shown, theme=plot.theme))
 
 
 def _several(

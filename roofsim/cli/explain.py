@@ -57,7 +57,7 @@ def command(
         return
     s, w = _studies.one_case(chosen, options)
     result = explain(s, w, metric)
-    tables = explain_tables(result, s.device.name, s.runtime.name)
+    tables = explain_tables(result, s.device_name, s.runtime.name)
     data = result.to_dict()
     rows = partial(explain_records, result)
     if formulas or latex:

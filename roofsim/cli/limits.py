@@ -62,7 +62,7 @@ def command(
     else:
         s, w = _studies.one_case(chosen, options)
         r = limits(s, w, lengths)
-        out.write(limits_tables(r, s.device.name, s.runtime.name), r.to_dict(), lambda: limits_records(r))
+        out.write(limits_tables(r, s.device_name, s.runtime.name), r.to_dict(), lambda: limits_records(r))
         cases = [("", r, s)]
     if plot:
         from roofsim.reports.figures.limits import Held

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @_studies.case_options
+@o.cost_options
 @click.option("--operators", is_flag=True, help="List every operator, not only the largest.")
 @click.option("--explain", "explained", is_flag=True, help="Also what would help: other logits, no mask, graphs ...")
 @o.offload_option
@@ -48,6 +49,7 @@ def command(
     Example: roofsim predict mamba2-780m -d rtx-4090 --plot memory.svg --draw memory
     Example: roofsim predict Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 -p 1k,16k
     Example: roofsim predict Qwen2.5-0.5B -d orin -r transformers-4.52-eager,cuda-graph,ideal
+    Example: roofsim predict Llama-3.1-8B -d h100-sxm -r vllm --batch 64 --price 2.5USD/h
     Example: roofsim predict Llama-3.1-70B -d rtx-4090 -r llama.cpp --weights q4_k_m --offload auto
     """
     out = o.Output(format_, output, quiet)
@@ -67,7 +69,7 @@ def _one(
     from roofsim.reports.prediction import operator_records, prediction_records, prediction_tables
 
     result = predict_request(s, w)
-    tables = prediction_tables(result, s.device.name, s.runtime.name, operators)
+    tables = prediction_tables(result, s.device_name, s.runtime.name, operators)
     data = result.to_dict()
     rows = partial(operator_records, result) if operators else partial(prediction_records, [result])
     if explained:
@@ -108,7 +110,7 @@ def _compare(
         from roofsim.reports.figures.attribution import attribution
 
         figure = attribution(result, [s for s, _ in cases], theme=plot.theme)
-    out.write(comparison_tables(result, cases[0][0].device.name), result.to_dict(), rows)
+    out.write(comparison_tables(result, cases[0][0].device_name), result.to_dict(), rows)
     out.draw(plot, figure)
     return True
 

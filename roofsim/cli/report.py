@@ -10,7 +10,6 @@ from typing import Any
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
 from roofsim.cli._click import click
-from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
 
 
@@ -35,7 +34,14 @@ from roofsim.foundation.errors import InputError
     type=o.Choice(["html", "markdown"]),
     help="Form of the page.  [default: by the name of the file]",
 )
-@click.option("--output", "-o", type=o.Target(), metavar="FILE", default=None, help="The page: .html, or .md.")
+@click.option(
+    "--output",
+    "-o",
+    type=o.Target(),
+    metavar="FILE",
+    default=None,
+    help="The page: .html, or .md with its figures beside it as .svg.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")
 def command(
     models: tuple[str, ...], against: tuple[str, ...], form: str | None, output: str | None, quiet: bool, **options: Any
@@ -50,7 +56,7 @@ def command(
     Example: roofsim report Qwen2.5-0.5B -d orin --against mamba2-780m -o report.html
     """
     from roofsim.reports.onepage.again import asked
-    from roofsim.reports.onepage.forms import form_of, written
+    from roofsim.reports.onepage.forms import form_of, save, written
     from roofsim.reports.onepage.gathered import gathered
 
     chosen = single(models, options)
@@ -60,11 +66,11 @@ def command(
     s, w = _studies.one_case(chosen, options)
     others = [_studies.setup_of({**chosen, "model": each}, options) for each in against]
     words = {**chosen, "transfer": options["transfer"], "set": options["changes"], "against": against}
-    text = written(gathered(s, w, others, asked(words, s, w)), form)
+    found = gathered(s, w, others, asked(words, s, w))
     if output is None:
-        click.echo(text, nl=False)
+        click.echo(written(found, form), nl=False)
         return
-    writing.text(output, text)
+    save(found, form, output)
     if not quiet:
         click.echo(f"wrote {output}", err=True)
 

@@ -42,7 +42,7 @@ def command(
 
     def tables(result: Prediction, s: Setup, within: Mapping[str, Any]) -> tuple[list[Table], dict[str, Any]]:
         machine = s.machine(result.workload.dtype)
-        return roofline_tables(result, s.device.name, s.runtime.name, machine, within)
+        return roofline_tables(result, s.device_name, s.runtime.name, machine, within)
 
     def data(each: tuple[Prediction, Setup, Mapping[str, Any]]) -> dict[str, Any]:
         return tables(*each)[1]

@@ -90,5 +90,5 @@ def command(
         from roofsim.reports.figures.sampling import sampling as figure
 
         drawn = figure(result, s, w, theme=plot.theme)
-    out.write(sampling_tables(result, s.device.name, s.runtime.name), result.to_dict(), lambda: records(result))
+    out.write(sampling_tables(result, s.device_name, s.runtime.name), result.to_dict(), lambda: records(result))
     out.draw(plot, drawn)

@@ -58,7 +58,7 @@ def command(
         )  # fmt: skip
         return
     s, w = _studies.one_case(chosen, options)
-    names = (s.device.name, s.runtime.name)
+    names = (s.device_name, s.runtime.name)
     if heat:
         if over:
             raise InputError("--heat, --over: a heat map is over its two axes")

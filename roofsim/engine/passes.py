@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from typing import Literal
 
-from roofsim.engine.energy import Activity, Joules, activity, energy, joules
+from roofsim.engine.energy import Activity, Joules, activity, energy, idle_power, joules, waiting_power
 from roofsim.engine.roofline import (
     Bound,
     Machine,
@@ -21,7 +21,7 @@ from roofsim.engine.roofline import (
     terms,
 )
 from roofsim.engine.schedule import Stretch, Times, times
-from roofsim.foundation.arith import Number, at_least, maximum, share
+from roofsim.foundation.arith import Number, at_least, maximum, share, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering.fused import unit_of
 from roofsim.lowering.kernels import Kernel
@@ -32,8 +32,8 @@ from roofsim.ops.base import Kind
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
 
-BOUNDS: tuple[Bound, ...] = ("compute", "memory", "launch")
-"""What can bound a pass on one device."""
+BOUNDS: tuple[Bound, ...] = ("compute", "memory", "launch", "network")
+"""What can bound a pass."""
 
 Basis = Literal["calibrated", "prior", "set"]
 
@@ -58,7 +58,8 @@ class PassFigures:
     """Time, work and traffic of one pass. `time` is what a clock around a synchronised pass shows.
 
     `device_time` is the sum of kernel durations, `host_time` what the host needs to launch them. The model's
-    own work, and its weights and state, at the peaks take `model_matrix_time` and `model_traffic_time`.
+    own work, and its weights and state, at the peaks take `model_matrix_time` and `model_traffic_time`. So many bytes
+    go over the `network` to other devices, out of each.
     """
 
     time: Number
@@ -71,6 +72,7 @@ class PassFigures:
     energy: Number
     model_matrix_time: Number
     model_traffic_time: Number
+    network: Number
 
     @property
     def idle_time(self) -> Number:
@@ -92,11 +94,13 @@ class Later(PassFigures):
     """Figures of a pass that are each computed when it is asked for, and once.
 
     Kernels bound by computing are busy for `compute_time`, those bound by memory for `memory_time`, others are bound by
-    their launch. The parts of `energy` are what `engine.energy.Joules` says.
+    their launch, or by what devices exchange (`network_time`). The parts of `energy` are what `engine.energy.Joules`
+    says.
     """
 
     compute_time: Number
     memory_time: Number
+    network_time: Number
     idle_energy: Number
     waiting_energy: Number
     active_energy: Number
@@ -163,6 +167,8 @@ class PassRun:
                 )
                 for each in operators
             ]
+            if s.runtime.parallel.overlaps:
+                pieces = _overlapped(pieces, operators)
             stretches += _together(pieces, row.row.count)
         start = starting_time(s.runtime, m, plans(s.architecture, s.runtime, s.device, p), serving_work(s.runtime, p))
         gaps = self.kernels * gap_time(s.runtime, p.phase) + graphs(s.runtime, p.phase) * m["replay_time"]
@@ -202,9 +208,12 @@ class PassRun:
 
     @cached_property
     def bound_times(self) -> Mapping[Bound, Number]:
-        """Seconds of the kernels that computing bounds, and of those that memory does."""
+        """Seconds of the kernels that computing bounds, of those that memory does, and of those that links do."""
         bounded = [(n, t.bound_times) for n, _, t in self.launched]
-        return {bound: sum(n * each[bound] for n, each in bounded) for bound in ("compute", "memory")}
+        return {
+            bound: sum(n * each[bound] for n, each in bounded if bound in each)
+            for bound in ("compute", "memory", "network")
+        }
 
     @property
     def model_traffic_time(self) -> Number:
@@ -230,6 +239,8 @@ _FIGURES: Mapping[str, Callable[[PassRun], Number]] = {
     "model_traffic_time": lambda run: run.model_traffic_time,
     "compute_time": lambda run: run.bound_times["compute"],
     "memory_time": lambda run: run.bound_times["memory"],
+    "network_time": lambda run: run.bound_times["network"],
+    "network": lambda run: run.work.network,
     **{f"{part.name}_energy": _part_of(part.name) for part in fields(Joules)},
 }
 
@@ -261,6 +272,21 @@ def ahead_work(runtime: Runtime, p: Pass) -> Number | None:
     if policy.ahead_work is None or p.phase == "prefill":
         return None
     return policy.ahead_work + sum(each.batch for each in p.groups) * policy.sequence_work
+
+
+def _overlapped(
+    pieces: Sequence[Stretch], operators: Sequence[Sequence[tuple[Kernel, Terms]]]
+) -> list[Stretch]:  # fmt: skip
+    """What devices do together in a layer, at the same time as what each computes of another part of the step."""
+    exchanges = [any(k.exchange for k, _ in each) for each in operators]
+    if not any(exchanges):
+        return list(pieces)
+    host = sum(each.host for each in pieces)
+    alone, with_others = (
+        sum(each.device for each, exchanged in zip(pieces, exchanges, strict=True) if exchanged is which)
+        for which in (False, True)
+    )
+    return [Stretch(host, maximum(alone, with_others), 1)]
 
 
 def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:
@@ -301,7 +327,7 @@ def _operators(run: PassRun) -> Iterator[tuple[OperatorTimes, Sequence[tuple[Ker
                 yield OperatorTimes(
                     row.row.layer, operator.name, operator.kind, row.row.count,
                     sum(0 if k.joined else k.count for k, _ in each), sum(k.count * t.time for k, t in each),
-                    {bound: sum(n * of[bound] for n, of in bounded) for bound in bounded[0][1]},
+                    {bound: sum(n * of[bound] for n, of in bounded if bound in of) for bound in bounded[-1][1]},
                     sum(k.count * launch_time(k, stack.runtime, m, p.phase) for k, _ in each),
                     sum((k.cost * k.count for k, _ in each), Cost()),
                 ), each  # fmt: skip
@@ -312,9 +338,9 @@ class OperatorRow:
     """One operator of one kind of layer, summed over all `count` of its layers.
 
     `light_time` is what its kernels would take at the device's peaks, `host_time` what the host needs to launch them,
-    `launch_bound_time` the part of `time` of kernels that neither computing nor memory bounds; `basis` says where the
-    efficiency that decides its time is from: "calibrated" (fitted, or stated by the device file, from measured
-    kernels), "prior", or "set" by the user.
+    `launch_bound_time` the part of `time` of kernels that neither computing nor memory nor links bound; `basis` says
+    where the efficiency that decides its time is from: "calibrated" (fitted, or stated by the device file, from
+    measured kernels), "prior", or "set" by the user.
     """
 
     layer: str
@@ -327,6 +353,7 @@ class OperatorRow:
     bytes_weights: Number
     bytes_activations: Number
     bytes_state: Number
+    bytes_network: Number
     time: Number
     light_time: Number
     host_time: Number
@@ -360,8 +387,8 @@ def _operator_row(
     bound, parameter = max(by_reason, key=lambda b: float(by_reason[b]))
     return OperatorRow(
         o.layer, o.operator, o.kind, n, n * o.kernels, n * cost.matrix, n * cost.vector, n * cost.weights,
-        n * cost.activations, n * cost.state, n * o.time,
-        n * sum(each.count * light_time(each.cost, m, each.unit) for each, _ in timed), n * o.host_time,
+        n * cost.activations, n * cost.state, n * cost.network, n * o.time,
+        n * sum(each.count * light_time(each.cost, m, each.unit, each.exchange) for each, _ in timed), n * o.host_time,
         n * o.by_bound["launch"], bound, basis(parameter),
     )  # fmt: skip
 
@@ -369,6 +396,42 @@ def _operator_row(
 def weighted(done: Sequence[tuple[Number, PassFigures]], kind: type[Later] = Later) -> Later:
     """The sum of passes of a kind, each so often."""
     return kind(partial(_summed, done))
+
+
+@dataclass(frozen=True)
+class Devices:
+    """Several devices that run passes: `stages` that follow each other, each of so many devices `beside` each other.
+
+    Each of the passes is run as often as it has `parts` in flight, all of them in `time` seconds.
+    """
+
+    done: Sequence[tuple[Number, PassFigures]]
+    stages: int
+    beside: int
+    parts: Number
+    time: Number
+    stack: Stack
+
+    def figure(self, name: str) -> Number:
+        """One of the figures: the energy of all devices, of the rest the mean over them."""
+        if name == "time":
+            return self.time
+        total = self.parts * _summed(self.done, name)
+        if name not in _JOULES:
+            return total / self.stages
+        spare = self.stages * self.time - self.parts * _summed(self.done, "time")
+        d, m = self.stack.device, self.stack.machine
+        idle, held = idle_power(d), waiting_power(d, m)
+        draws = {"idle_energy": idle, "waiting_energy": held - idle, "energy": held}.get(name)
+        return self.beside * (total if draws is None else total + draws * spare)
+
+
+_JOULES = ("energy", *(f"{part.name}_energy" for part in fields(Joules)))
+
+
+def together(devices: Devices) -> Later:
+    """The figures of passes that several devices run."""
+    return Later(devices.figure)
 
 
 def _summed(done: Sequence[tuple[Number, PassFigures]], name: str) -> Number:
@@ -392,10 +455,17 @@ def weighted_operators(done: Sequence[tuple[Number, Sequence[OperatorRow]]]) -> 
 
 def bound_number(p: Later) -> Number:
     """What bounds a pass, as a place in `BOUNDS`: its host, or what bounds most of its device time."""
+    exchanging, most = p.network_time, maximum(p.compute_time, p.memory_time)
+    alone = single(exchanging) and not exchanging
     launching = p.device_time - p.compute_time - p.memory_time
-    least = at_least(launching, maximum(p.compute_time, p.memory_time))
-    launch = maximum(1 - at_least(p.device_time, p.host_time), least)
-    return 2 * launch + (1 - launch) * (1 - at_least(p.compute_time, p.memory_time))
+    launching = launching if alone else launching - exchanging
+    waits = 1 - at_least(p.device_time, p.host_time)
+    launch = maximum(waits, at_least(launching, most))
+    bound = 2 * launch + (1 - launch) * (1 - at_least(p.compute_time, p.memory_time))
+    if alone:
+        return bound
+    links = (1 - waits) * at_least(exchanging, maximum(most, launching))
+    return 3 * links + (1 - links) * bound
 
 
 def pass_bound(p: Later) -> Bound:

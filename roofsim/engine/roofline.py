@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from roofsim import library
+from roofsim.engine import network as links
+from roofsim.engine.network import Network
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
 from roofsim.foundation.cost import Cost
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
-from roofsim.lowering.kernels import Class, Kernel
+from roofsim.lowering.kernels import Class, Exchange, Kernel
 from roofsim.model.step import Phase
 from roofsim.specs.device import VECTOR_PATH, Device
 from roofsim.specs.host import Host
 from roofsim.specs.runtime import MatrixLibrary, Runtime
+
+if TYPE_CHECKING:
+    from roofsim.specs.cluster import Cluster
 
 FLOP_PER_CLOCK = 256
 """fp32 FLOP of a compute unit and clock, for devices that state no clock: 128 lanes with a multiply-add each."""
@@ -39,7 +45,8 @@ class Machine:
     `matrix_rate` is the dense peak of products in the dtype of activations, `peaks` that of every unit there is;
     `clock` is that of the units, `softmax_overlap` 1 where attention's kernels compute the softmax during the products,
     else 0, `tile_rows` how many rows of queries they take at once. Products on the units of `by_vectors` (None: in the
-    dtype of activations) are the vector unit's. Every number may also be a symbol: then times are formulas.
+    dtype of activations) are the vector unit's. `network` are the links to other
+    devices, where there are any. Every number may also be a symbol: then times are formulas.
     """
 
     matrix_rate: Number
@@ -53,6 +60,7 @@ class Machine:
     softmax_overlap: Number = 0
     tile_rows: Number = TILE_ROWS
     by_vectors: frozenset[str | None] = frozenset()
+    network: Network | None = None
 
     def rate(self, unit: str | None) -> Number:
         """The dense peak of a unit, if the device has it; else that of the dtype of activations."""
@@ -65,9 +73,11 @@ class Machine:
 
 def machine(
     device: Device, host: Host | None, dtype: str, changes: Mapping[str, Number] | None = None,
-    runtime: Runtime | None = None,
+    runtime: Runtime | None = None, cluster: Cluster | None = None,
 ) -> Machine:  # fmt: skip
     """The machine for matrix work in `dtype` as the runtime sums it up; raises Unsupported if there is no such unit.
+
+    With a `cluster`, it has the links of one of its devices.
 
     A parameter is at its prior for such devices and runtimes, unless the device or the host states it, or `changes` do.
     """
@@ -93,6 +103,7 @@ def machine(
         int(device.overlaps_softmax),
         rows.value if rows and runtime and runtime.attention.tiles == "device" else TILE_ROWS,
         frozenset(unit for unit, of in units.items() if device.matrix_path(of, rounds=sums.rounds) == VECTOR_PATH),
+        links.network_of(cluster) if cluster else None,
     )
 
 
@@ -106,7 +117,8 @@ def of_host(host: Host, values: Mapping[str, Number]) -> dict[str, Number]:
 class Terms:
     """What competes for the time of one launch, in seconds: the largest wins, `fixed` comes on top.
 
-    `filling` is what computing loses while the device is not yet full, or waits for data. The launch takes `least`
+    `filling` is what computing loses while the device is not yet full, or waits for data. What devices do together
+    takes its time on the `network`, in which units and memory do little. The launch takes `least`
     seconds at least and `most` at most, where there are such limits, whatever they are.
     """
 
@@ -116,17 +128,21 @@ class Terms:
     filling: Number = 0
     least: Number | None = None
     most: Number | None = None
+    network: Number | None = None
 
     @property
     def time(self) -> Number:
         """Seconds that the launch keeps the device busy."""
         time = self.fixed + maximum(self.compute + self.filling, self.memory)
+        time = time if self.network is None else maximum(time, self.fixed + self.network)
         time = time if self.least is None else maximum(time, self.least)
         return time if self.most is None else minimum(time, self.most)
 
     @property
     def working(self) -> Number:
         """Those of them in which units or memory are at work."""
+        if self.network is not None:
+            return maximum(self.compute + self.filling, self.memory)
         beyond = self.time - self.fixed
         return beyond if self.most is None else maximum(beyond, 0)
 
@@ -136,7 +152,13 @@ class Terms:
         computes = at_least(self.compute + self.filling, self.memory)
         unfilled = computes * at_least(self.fixed + self.filling, self.compute)
         waits = (1 - computes) * at_least(self.fixed, self.memory)
-        return {"launch": unfilled + waits, "compute": computes - unfilled, "memory": 1 - computes - waits}
+        alone: dict[Bound, Number] = {
+            "launch": unfilled + waits, "compute": computes - unfilled, "memory": 1 - computes - waits
+        }  # fmt: skip
+        if self.network is None:
+            return alone
+        exchanges = at_least(self.network, maximum(self.compute + self.filling, self.memory))
+        return {"network": exchanges, **{bound: (1 - exchanges) * decides for bound, decides in alone.items()}}
 
     @property
     def bound_times(self) -> Mapping[Bound, Number]:
@@ -223,6 +245,8 @@ OF_PRODUCTS = frozenset(table[like] for table in _OF_WEIGHTS for like in _PRODUC
 def terms(kernel: Kernel, m: Machine) -> Terms:
     """What decides the time of one launch, within the limits that other kernels set."""
     own = _unlimited(kernel, m)
+    if kernel.exchange:
+        own = replace(own, network=exchange_time(kernel.exchange, m))
     if kernel.beneath:
         own = replace(own, least=terms(kernel.beneath, m).time)
     if kernel.instead:
@@ -280,7 +304,8 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     if like in _PER_CLOCK:
         # blocks, one on each unit, wait for a part of their tile and unpack it; then they compute with it
         filling = maximum(filling, memory)
-    fixed = 0 if kernel.joined else m[_FIXED.get(like, "tensor_kernel_time")] + _adding_up(kernel, m)
+    free = kernel.joined or like == "collective"  # whose launch is in the time on the network
+    fixed = 0 if free else m[_FIXED.get(like, "tensor_kernel_time")] + _adding_up(kernel, m)
     if kernel.blocks is None:
         return Terms(fixed, compute, memory, filling)
     if kernel.parts is not None:
@@ -301,6 +326,13 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     if kernel.waits is not None:
         compute = maximum(compute, kernel.waits * LATENCY / m.clock * rounds)
     return Terms(fixed, compute, memory / share, filling / share)
+
+
+def exchange_time(x: Exchange, m: Machine) -> Number:
+    """Seconds of what devices do together; raises InputError where nothing says how they are linked."""
+    if m.network is None:
+        raise InputError(f"{x.what} of {x.ranks} devices: no cluster says how they are linked")
+    return links.exchange_time(x, m.network, m.parameters)
 
 
 def _full(kernel: Kernel, m: Machine) -> Number:
@@ -336,8 +368,10 @@ def traffic(cost: Cost, m: Machine) -> Number:
     return cost.weights + cost.state + cost.activations / m["cache_speed"] + missed * (1 - 1 / m["cache_speed"])
 
 
-def light_time(cost: Cost, m: Machine, unit: str | None = None) -> Number:
-    """Speed of light: seconds at the peaks of the matrix unit, the vector unit and the memory, the largest."""
+def light_time(cost: Cost, m: Machine, unit: str | None = None, exchange: Exchange | None = None) -> Number:
+    """Speed of light: seconds at the peaks of the matrix unit, the vector unit, the memory and links, the largest."""
+    if exchange and m.network:
+        return maximum(traffic(cost, m) / m.bandwidth, links.light_time(exchange, m.network))
     return maximum(maximum(cost.matrix / m.rate(unit), cost.vector / m.vector_rate), traffic(cost, m) / m.bandwidth)
 
 
@@ -349,6 +383,8 @@ def _rate(like: Class, by_vectors: bool) -> str:
 def deciding_parameter(kernel: Kernel, bound: Bound, m: Machine) -> str:
     """The calibratable parameter that scales the term that decides a kernel's time (for numbers)."""
     like = kernel.like
+    if bound == "network":
+        return "link_speed"
     if bound == "launch":
         return _FIXED.get(like, "tensor_kernel_time")
     if bound == "memory":

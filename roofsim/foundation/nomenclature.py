@@ -56,6 +56,10 @@ SYMBOLS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "vector_rate": ("P_v", "fp32 peak of the vector unit, FLOP/s"),
         "bandwidth": ("W", "memory bandwidth, B/s"),
         "cache": ("C", "last-level cache, B"),
+        "link_rate": ("W_l", "bandwidth of a device's links within a node, each way, B/s"),
+        "link_latency": ("lambda_l", "latency of a message over them, s"),
+        "far_rate": ("W_f", "bandwidth of a device's links to other nodes, each way, B/s"),
+        "far_latency": ("lambda_f", "latency of a message to another node, s"),
         "units": ("u", "compute units"),
         "clock": ("nu", "clock, Hz"),
     }

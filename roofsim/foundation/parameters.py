@@ -284,6 +284,35 @@ _ROWS = (
         "products of the same collector, five in a graph, 3 us (op_attention_a100_h100.csv, op_gemm_a100_h100.csv)",
     ),
     Parameter(
+        "link_speed", "eta_l", "", 1, 0.1, 1.5, 0.1, "device",
+        "rate of links relative to what the file of a cluster says long messages reach",
+        "rings on 2 to 8 H100 reach 365 to 370 GB/s (NVIDIA/nccl issue 1455) of the 371 that NCCL counts on; spread as "
+        "of bus bandwidths that users report",
+    ),
+    Parameter(
+        "link_delay", "kappa_l", "", 1, 0, 20, 0.5, "device",
+        "latency of links relative to what the file of a cluster says",
+        "prior: as the file says; spread assumed",
+    ),
+    Parameter(
+        "collective_time", "t_n", "s", 6.6e-6, 0, 1e-3, 0.5, "device",
+        "time that a collective of NCCL takes beside its steps and its bytes, in the fastest protocol",
+        "NCCL's own model, baseLatencies of src/graph/tuning.cc at commit 5067397c26; all-reduces of 0.5 MiB on 4 and "
+        "8 H100 take 21 and 24 us (vllm-project/vllm pull requests 24532 and 42324)",
+    ),
+    Parameter(
+        "peer_time", "t_e", "s", 3.4e-6, 0, 1e-3, 0.5, "device",
+        "time of a round of a kernel that reads the memory of other devices, beside the latency of its messages",
+        "H100: one round on 4 and 6 devices takes 5.7 us beside its bytes, two on 8 take 11 us, a sum in the switch "
+        "9 us (the same pull requests), with messages of 0.6 us each",
+    ),
+    Parameter(
+        "peer_efficiency", "eta_p", "", 0.7, 0.05, 1, 0.2, "device",
+        "part of the rate of links that such kernels reach in two rounds, or where the switch adds up",
+        "H100: 0.60 and 0.75 on 4 and 6 devices, 0.68 on 8; 0.64 to 0.68 where the switch adds up (the same pull "
+        "requests, slopes from 0.5 to 64 MiB)",
+    ),
+    Parameter(
         "dispatch", "t_h", "s", 12e-6, 1e-7, 1e-3, 1.0, "host",
         "host time to prepare and launch one kernel in eager mode",
         "12.4 ms for about 1,030 kernels on the desktop of the RTX 4090 (ssmscope_*.csv)",

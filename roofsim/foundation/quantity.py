@@ -122,6 +122,27 @@ class HourlyPrice(Sourced):
     value: Annotated[float, Between("USD/h", 0, 1e6)]
 
 
+class Electricity(Sourced):
+    """What electricity costs."""
+
+    unit: ClassVar[str] = "USD/kWh"
+    value: Annotated[float, Between("USD/kWh", 0, 10)]
+
+
+class Carbon(Sourced):
+    """CO2 of electricity."""
+
+    unit: ClassVar[str] = "g/kWh"
+    value: Annotated[float, Between("g/kWh", 0, 5000)]
+
+
+class Span(Sourced):
+    """A duration of use."""
+
+    unit: ClassVar[str] = "s"
+    value: Annotated[float, Between("s", 86_400, 1e10)]
+
+
 class Count(Sourced):
     """A whole number of things, or a year."""
 

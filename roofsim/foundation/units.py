@@ -12,7 +12,7 @@
     '21.2 min'
 
 Decimal prefixes are powers of 1000, binary ones (Ki, Mi, Gi, Ti, Pi, Ei) powers of 1024 and only for
-bytes. A time may be in minutes, hours and days (min, h, d).
+bytes. A time may be in minutes, hours, days and years (min, h, d, y).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DECIMAL = {
 BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 """IEC prefixes and their powers of two."""
 
-SPOKEN = {"s": {"min": 60.0, "h": 3600.0, "d": 86400.0}}
+SPOKEN = {"s": {"min": 60.0, "h": 3600.0, "d": 86400.0, "y": 365.25 * 86400.0}}
 """What people say instead of prefixes from a thousand on: 21 min, not 1.27 ks."""
 
 UNITS = {
@@ -47,6 +47,8 @@ UNITS = {
     "J/FLOP": "energy per FLOP",
     "USD": "price",
     "USD/h": "price per hour",
+    "USD/kWh": "price of electricity",
+    "g/kWh": "carbon intensity",
     "": "number",
 }
 """Every unit that a spec may use, and what it measures."""
@@ -128,7 +130,7 @@ def _factor(written: str, unit: str) -> float | None:
 EXAMPLES = {
     "B": "24 GiB", "B/s": "1008 GB/s", "FLOP/s": "165.2 TFLOP/s", "FLOP": "2 GFLOP", "s": "12 us",
     "Hz": "2520 MHz", "W": "450 W", "J": "1 J", "J/B": "40 pJ/B", "J/FLOP": "1 pJ/FLOP", "USD": "1599 USD",
-    "USD/h": "2.5 USD/h", "": "128",
+    "USD/h": "2.5 USD/h", "USD/kWh": "0.15 USD/kWh", "g/kWh": "400 g/kWh", "": "128",
 }  # fmt: skip
 """How a quantity in each unit is written."""
 
@@ -150,7 +152,7 @@ def _steps(unit: str, thousand: bool) -> list[tuple[str, float]]:
     """What quantities in a unit are shown in, and what one of each is; those from a `thousand` on may be spoken of."""
     if unit == "B":
         return [("B", 1.0), *((f"{prefix}B", 2.0**power) for prefix, power in BINARY.items())]
-    if unit.startswith("USD") or not unit:
+    if unit.startswith(("USD", "g/")) or not unit:
         return [(unit, 1.0)]
     if thousand and unit in SPOKEN:
         return list(SPOKEN[unit].items())

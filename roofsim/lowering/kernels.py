@@ -11,14 +11,31 @@ from roofsim.foundation.cost import Cost
 from roofsim.model.step import Pass, Phase
 from roofsim.ops.base import Operator, Role
 from roofsim.specs.implementation import NOTHING_KNOWN, Facts
-from roofsim.specs.runtime import Runtime
+from roofsim.specs.runtime import Runtime, Way
 
 Class = Literal[
     "gemm", "vector_product", "row_product", "packed_product", "quantised_tiles", "attention",
     "masked_attention", "narrow_masked_attention", "delta", "ssd", "scan", "stream", "strided", "transpose", "replay",
     "loop", "scalar_loop", "block_product", "dot_product", "repacked_product", "unpacked_product", "row_attention",
+    "collective",
 ]  # fmt: skip
-"""What a kernel is like: decides which efficiencies hold for it. Those of the last line are ggml's on a processor."""
+"""What a kernel is like: decides which efficiencies hold for it. Those of the line before the last are ggml's on a
+processor, the last is what devices run together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What a group of devices does together in one launch: the name of its operator, `payload` bytes in all.
+
+    Each of `ranks` devices stands `stride` from the next in the order of devices; the fastest of `ways` that their
+    links allow is taken.
+    """
+
+    what: str
+    payload: Number
+    ranks: int
+    stride: int
+    ways: tuple[Way, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +60,9 @@ class Kernel:
     `indexed` elements are found by index arithmetic, one by one. What it reads of a cache in pages lies in so many
     `pieces`.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
-    has one. `triton` says that Python launches it through Triton, which costs the host more, `joined` that it is a part
-    of the launch before it, `replayed` where (1) a graph that is launched with others brings it along.
+    has one. What devices do together is its `exchange`. `triton` says that Python launches it through Triton, which
+    costs the host more, `joined` that it is a part of the launch before it, `replayed` where (1) a graph that is
+    launched with others brings it along.
     """
 
     name: str
@@ -75,6 +93,7 @@ class Kernel:
     triton: bool = False
     joined: bool = False
     replayed: Number = 0
+    exchange: Exchange | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,12 +44,14 @@ def takes_all(operator: Operator) -> bool:
     return fused.LIKE.get(operator.function) == "attention" and operator.function is not attention.latent_attention
 
 
-def _quantised_apart(operator: Operator, unit: str | None) -> bool:
+def _quantised_apart(operator: Operator, unit: str | None, runtime: Runtime) -> bool:
     """Whether quantising the input of a product takes a kernel of its own.
 
     vLLM 0.19, config/vllm.py: norms and activations quantise to fp8 on their way (`fuse_norm_quant`,
     `fuse_act_quant`), attention does not; activations quantise to fp4 as well, int8 is always apart.
     """
+    if runtime.quantises == "apart":
+        return True
     if unit == "fp8":
         return operator.role is Role.ATTENTION_OUT
     return unit != "fp4" or operator.role is not Role.FFN_OUT
@@ -152,7 +154,8 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
             if unit:  # the input was quantised for the product that it is part of, whose tiles they share
                 products, copied = (fused.product(operator, situation.p),), 0
             return Lowered((*(replace(each, fill=0, joined=True) for each in products),), copied)
-        return Lowered(products, copied) if _quantised_apart(operator, unit) else Lowered(products[1:])
+        apart = _quantised_apart(operator, unit, situation.runtime)
+        return Lowered(products, copied) if apart else Lowered(products[1:])
     if operator.function is gemm.expert_linear:
         # tokens are quantised before they go to experts, what experts made of them row by row
         rows = z["tokens"] if operator.role is Role.EXPERT_IN else fused.rows(operator)

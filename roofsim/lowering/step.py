@@ -12,7 +12,7 @@ from types import ModuleType
 from roofsim import library
 from roofsim.foundation.arith import Number, at_least, ceil, single
 from roofsim.foundation.errors import Unsupported
-from roofsim.lowering import fused
+from roofsim.lowering import collective, fused
 from roofsim.lowering.kernels import Kernel, Lowered, Situation, tiny
 from roofsim.model.architecture import Architecture, Row
 from roofsim.model.step import Pass
@@ -41,7 +41,9 @@ class LoweredRow:
 def module(name: str) -> ModuleType:
     """The module of a lowering; raises Unsupported if there is none."""
     known = sorted(path.stem for path in Path(__file__).parent.glob("*.py"))
-    lowerings = [each for each in known if each not in ("__init__", "kernels", "masked", "step", "recurrent")]
+    lowerings = [
+        each for each in known if each not in ("__init__", "collective", "kernels", "masked", "step", "recurrent")
+    ]
     if name not in lowerings:
         raise Unsupported(f"no lowering '{name}'; there are {', '.join(lowerings)}")
     return import_module(f"roofsim.lowering.{name}")
@@ -104,9 +106,9 @@ def laid_out(runtime: Runtime, p: Pass) -> Pass:
 def _row(row: Row, how: ModuleType, s: Situation, groups: Sequence[Situation]) -> LoweredRow:
     """A row by its lowering, but for what the runtime fuses, and with what the code does once in a pass or layer."""
     lowered = [
-        _often((fused if o.is_one_of(s.runtime.fused) else how).lower(o, s), o.often)
+        _often(_way(o, how, s).lower(o, s), o.often)
         if o.group is None
-        else _of_group((fused if o.is_one_of(s.runtime.fused) else how).lower(o, groups[o.group]), o, how, groups)
+        else _of_group(_way(o, how, s).lower(o, groups[o.group]), o, how, groups)
         for o in row.operators
     ]
     roles = {o.role for o in row.operators}
@@ -116,6 +118,13 @@ def _row(row: Row, how: ModuleType, s: Situation, groups: Sequence[Situation]) -
     if Role.RESIDUAL in roles:
         lowered[0] = _with(lowered[0], tiny("layer", s.facts.layer_kernels.get(s.p.phase, 0)))
     return LoweredRow(row, tuple(lowered))
+
+
+def _way(o: Operator, how: ModuleType, s: Situation) -> ModuleType:
+    """What lowers an operator: what devices do together is the same whatever runs on each."""
+    if o.role is Role.COLLECTIVE:
+        return collective
+    return fused if o.is_one_of(s.runtime.fused) else how
 
 
 def _of_group(lowered: Lowered, o: Operator, how: ModuleType, groups: Sequence[Situation]) -> Lowered:

@@ -235,7 +235,7 @@ class Architecture(Documented):
         return variant(self, layers=layers, layout=layout, begins=stage == 0, ends=stage == stages - 1)
 
     @property
-    def _rows_of_vocabulary(self) -> int:
+    def vocab_share(self) -> int:
         """Rows of the embedding and columns of the LM head that a rank has; the last ones are padding."""
         return -(-self.vocab // self.split.tp)
 
@@ -385,7 +385,7 @@ class Architecture(Documented):
             yield linear(scored, "embedding_down", self.d_model, self.embedding_width, last)
             last = "embedding_down"
         width, bias = self.embedding_width or self.d_model, self.lm_head_bias
-        columns, ranks = self._rows_of_vocabulary, self.split.tp
+        columns, ranks = self.vocab_share, self.split.tp
         yield linear(scored, "lm_head", width, columns, last, bias=bias, acts_as=Role.LOGITS)
         if ranks > 1:
             whole = scored.activation_bytes(columns * ranks)
@@ -399,7 +399,7 @@ class Architecture(Documented):
     @cached_property
     def parameters(self) -> Mapping[str, int]:
         """Exact number of parameters by kind; a tied embedding and a shared block count once."""
-        embedded, rows = self.embedding_width or self.d_model, self._rows_of_vocabulary
+        embedded, rows = self.embedding_width or self.d_model, self.vocab_share
         begins, ends = self.begins, self.ends
         kinds = Counter({"embedding": begins * rows * embedded})
         if self.embedding_width:
@@ -462,7 +462,7 @@ class Architecture(Documented):
         found: Counter[tuple[str, int, int]] = Counter()
         if self.begins and not (self.tied_embeddings and self.ends):
             width = self.embedding_width or self.d_model
-            found["embedding", self._rows_of_vocabulary * width, width] = 1
+            found["embedding", self.vocab_share * width, width] = 1
         operators = [*(self._embedding(p) if self.begins else ()), *(self._head(p) if self.ends else ())]
         found.update(matrix for operator in operators for matrix in matrices_of(operator))
         blocks: set[str] = set()

@@ -12,9 +12,10 @@ from roofsim.ops.base import Operator
 def side_by_side(groups: Sequence[Sequence[Operator]]) -> tuple[Operator, ...]:
     """The operators of one layer in a step, from those that each of its groups would have by itself.
 
-    One that is done token by token sees the tokens of all groups at once, and so reads its weights once; one that goes
-    by sequences (attention, caches, recurrences, convolutions) is there for each group. Groups of which not all have
-    the same operators (latents expanded for some, absorbed for others) are laid into one order.
+    One that is done token by token sees the tokens of all groups at once, and so reads its weights once, or exchanges
+    with other ranks what all of them made; one that goes by sequences (attention, caches, recurrences, convolutions) is
+    there for each group. Groups of which not all have the same operators (latents expanded for some, absorbed for
+    others) are laid into one order.
     """
     names: list[str] = []
     for group in groups:
@@ -34,9 +35,13 @@ def side_by_side(groups: Sequence[Sequence[Operator]]) -> tuple[Operator, ...]:
     return tuple(found)
 
 
+ADDED = ("tokens", "payload")
+"""Sizes that are of all groups together."""
+
+
 def by_token(operator: Operator) -> bool:
     """Whether it is done token by token, whatever sequences they are of."""
-    return "tokens" in operator.sizes
+    return not operator.sizes.keys().isdisjoint(ADDED)
 
 
 def _at_once(operators: Sequence[Operator]) -> Operator:
@@ -49,6 +54,8 @@ def _at_once(operators: Sequence[Operator]) -> Operator:
         for each in others:
             often = maximum(often, each.often)
         shares = [each.often / often for each in operators]
-    sizes["tokens"] = sum(share * each.sizes["tokens"] for share, each in zip(shares, operators, strict=True))
+    for name in ADDED:
+        if name in sizes:
+            sizes[name] = sum(share * each.sizes[name] for share, each in zip(shares, operators, strict=True))
     out = sum(share * each.out for share, each in zip(shares, operators, strict=True))
     return replace(first, sizes=sizes, out=out, often=often)

@@ -73,13 +73,13 @@ def table_bytes(architecture: Architecture, precision: Precision) -> Number:
     if architecture.tied_embeddings:
         return 0
     width = architecture.embedding_width or architecture.d_model
-    return architecture.vocab * width * precision.of("embedding")
+    return architecture.vocab_share * width * precision.of("embedding")
 
 
 def head_bytes(architecture: Architecture, precision: Precision) -> Number:
     """Bytes of the LM head."""
     width = architecture.embedding_width or architecture.d_model
-    return architecture.vocab * width * precision.of("lm_head")
+    return architecture.vocab_share * width * precision.of("lm_head")
 
 
 def by_experts(operators: Sequence[Operator]) -> tuple[bool, ...]:

@@ -88,3 +88,7 @@ def possible(holds: Callable[[int], object], most: int = 64) -> list[int]:
             continue
         found.append(ranks)
     return found
+
+
+RANKS = tuple(each.name for each in fields(Split))
+"""Ways to divide a model among devices."""

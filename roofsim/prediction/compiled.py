@@ -121,9 +121,17 @@ _KEPT: OrderedDict[Any, tuple[Any, Compiled]] = OrderedDict()
 
 def compiled(s: Setup, w: Workload, figures: Sequence[str], over: Sequence[str], *, numba: bool = False) -> Compiled:
     """Figures of a workload over variables, compiled once for the same specs; raises InputError for wrong names."""
-    parts = (s.architecture, s.device, s.runtime, s.host, s.calibration, s.offload)
+    parts = (s.architecture, s.device, s.runtime, s.host, s.calibration, s.cluster, s.terms, s.offload)
     asked = tuple((name, value) for name, value in sorted(vars(w).items()) if name not in over)
-    key = (tuple(map(id, parts)), tuple(sorted(s.parameters.items())), asked, tuple(figures), tuple(over), numba)
+    key = (
+        tuple(map(id, parts)),
+        s.split,
+        tuple(sorted(s.parameters.items())),
+        asked,
+        tuple(figures),
+        tuple(over),
+        numba,
+    )
     if key in _KEPT:
         _KEPT.move_to_end(key)
         return _KEPT[key][1]

@@ -8,16 +8,17 @@ from functools import cached_property
 from typing import Any
 
 from roofsim.engine.memory import Held, Memory, peak, timeline
-from roofsim.engine.passes import Later, PassFigures, Stack, bound_number, run_pass, weighted
+from roofsim.engine.passes import Devices, Later, PassFigures, Stack, bound_number, run_pass, together, weighted
 from roofsim.engine.tiers import Held as Away
 from roofsim.engine.tiers import Tiered, Tiers, run_tiers
 from roofsim.foundation.arith import Number, at_least, maximum, single
 from roofsim.foundation.errors import UnknownName
 from roofsim.lowering.step import LoweredRow, lower
 from roofsim.model.step import Pass, Precision
+from roofsim.prediction.cost import Cost, Rates, cost_of
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.setup import Setup, tier
-from roofsim.prediction.steps import decode, last_piece, late, pieces, prefill, samples
+from roofsim.prediction.steps import decode, held_sequences, in_flight, last_piece, late, pieces, prefill, samples
 from roofsim.specs.workload import Workload
 
 
@@ -52,9 +53,9 @@ class Evaluation:
         s = of or self.s
         key = (s.device.id, p.phase, p.batch, p.new, p.context, p.scored, p.begins)
         if p.beside or not all(each is None or isinstance(each, int | float | str) for each in key):
-            return lower(s.architecture, s.runtime, p, s.device)
+            return lower(s.rank, s.runtime, p, s.device)
         if key not in self._lowered:
-            self._lowered[key] = lower(s.architecture, s.runtime, p, s.device)
+            self._lowered[key] = lower(s.rank, s.runtime, p, s.device)
         return self._lowered[key]
 
     def rows(self, p: Pass) -> tuple[Sequence[LoweredRow], Sequence[LoweredRow]]:
@@ -91,8 +92,29 @@ class Evaluation:
         """The prefill of all prompts: one pass, or all the pieces that the runtime cuts it into."""
         rows = self._last_rows if self.s.runtime.memory.chunk is None else None
         done = [(times, self._run(p, rows)) for times, p in pieces(self.s, self.w)]
+        if not self.s.split.alone:
+            return self._on_all(done)
         (times, only), *more = done
         return weighted(done, Tiered if self.tiers else Later) if more or not single(times) or times != 1 else only
+
+    def _on_all(self, done: Sequence[tuple[Number, Later]]) -> Later:
+        """What all devices make of the passes of one, of which the last one is the last to leave the pipeline.
+
+        Stages take the same time: each begins the next part of the batch while the one behind it is at this one.
+        """
+        split, parts = self.s.split, in_flight(self.s, self.w)
+        time = sum(times * p.time for times, p in done)
+        if split.pp > 1:
+            time = (parts * time + (split.pp - 1) * done[-1][1].time) / split.pp
+        return together(Devices(done, split.pp, split.stage, parts, time, self.stack))
+
+    def _step(self, p: Pass) -> Later:
+        """A decode step of all sequences: parts of the batch that are in flight together take no longer than one."""
+        one, split = self._run(p), self.s.split
+        if split.alone:
+            return one
+        parts = in_flight(self.s, self.w)
+        return together(Devices([(1, one)], split.pp, split.stage, parts, one.time, self.stack))
 
     @cached_property
     def _last_rows(self) -> Sequence[LoweredRow]:
@@ -102,17 +124,17 @@ class Evaluation:
     @cached_property
     def decode(self) -> Later:
         """The first step after the prompt."""
-        return self._run(decode(self.s, self.w))
+        return self._step(decode(self.s, self.w))
 
     @cached_property
     def step(self) -> tuple[Number, Number]:
         """Mean time and energy of the steps after the first token, with what is left of the prompts among them."""
         each: list[tuple[Number, PassFigures]] = [
-            (share, self.decode if single(done) and done == 0 else self._run(decode(self.s, self.w, done)))
+            (share, self.decode if single(done) and done == 0 else self._step(decode(self.s, self.w, done)))
             for share, done in samples(self.steps)
         ]
         steps = maximum(self.steps, 1)
-        each += [(times / steps, self._run(p)) for times, p in late(self.s, self.w)]
+        each += [(times / steps, self._step(p)) for times, p in late(self.s, self.w)]
         return sum(share * p.time for share, p in each), sum(share * p.energy for share, p in each)
 
     @property
@@ -130,6 +152,18 @@ class Evaluation:
         """Joules of the request."""
         return self.prefill.energy + self.steps * self.step[1]
 
+    @cached_property
+    def cost(self) -> Cost:
+        """What the request costs, and its tokens."""
+        prompts = self.prefill.time, self.prefill.energy, self.w.batch * self.w.prompt
+        whole = self.rates.dollars(self.total_time, self.energy)
+        return cost_of(self.rates, prompts, (*self.step, self.w.batch), whole)
+
+    @cached_property
+    def rates(self) -> Rates:
+        """What seconds and joules cost."""
+        return self.s.rates
+
     @property
     def tokens_per_second(self) -> Number:
         """Generated tokens of all sequences over the time of the request."""
@@ -145,9 +179,10 @@ class Evaluation:
     def timeline(self) -> list[Held]:
         """What is held beside the weights at each operator of the prefill, of its last piece if it is cut."""
         p = last_piece(self.s, self.w)
-        return timeline(
-            self.s.architecture, self.s.runtime, self._last_rows, p, self.w.batch, self.away(p.context + p.new).state
-        )
+        s = self.s
+        rows = self._last_rows if s.split.pp == 1 else lower(s.stage, s.runtime, p, s.device)
+        away = self.away(p.context + p.new).state
+        return timeline(s.stage, s.runtime, rows, p, held_sequences(s, self.w), away)
 
     @cached_property
     def held(self) -> Memory:
@@ -156,7 +191,7 @@ class Evaluation:
         p = last_piece(self.s, self.w)
         staged = self.tiers.staging(p.precision) if self.tiers else 0
         away = self.away(p.context + p.new).weights
-        return peak(self.s.architecture, self.s.runtime, self.timeline, p, workspace + staged, away)
+        return peak(self.s.stage, self.s.runtime, self.timeline, p, workspace + staged, away)
 
     @cached_property
     def memory(self) -> Memory:
@@ -174,10 +209,10 @@ class Evaluation:
     @cached_property
     def grown(self) -> Number:
         """Bytes of weights and state on the device after the last generated token."""
-        precision = self.precision
-        held: Number = self.s.architecture.state_bytes(self.w.prompt + self.w.generate, precision) * self.w.batch
+        precision, stage = self.precision, self.s.stage
+        held: Number = stage.state_bytes(self.w.prompt + self.w.generate, precision) * held_sequences(self.s, self.w)
         away = self.away(self.w.prompt + self.w.generate)
-        return held - away.state + (self.s.architecture.weight_bytes(precision) - away.weights)
+        return held - away.state + (stage.weight_bytes(precision) - away.weights)
 
     @cached_property
     def behind(self) -> Number:
@@ -216,6 +251,8 @@ FIGURES: Mapping[str, Callable[[Evaluation], Number]] = {
     "total_time": lambda e: e.total_time,
     "tokens_per_second": lambda e: e.tokens_per_second,
     "energy": lambda e: e.energy,
+    "cost": lambda e: e.rates.dollars(e.total_time, e.energy),
+    **{f.name: _reader("cost", f.name) for f in fields(Cost) if f.name != "request"},
     **{f"{part}.{name}": _reader(part, name) for part in ("prefill", "decode") for name in _OF_PASSES},
     **{f"memory.{f.name}": _reader("memory", f.name) for f in fields(Memory) if f.name != "binding"},
     "memory.held": lambda e: e.held.reserved,

@@ -29,7 +29,7 @@ from roofsim.specs.workload import Workload
 Interval = tuple[float, float]
 
 FIGURES: Mapping[str, tuple[str, tuple[str, str]]] = {
-    **{row.interval: (row.figure, row.measured) for row in METRICS.values() if not row.inverse and row.name != "total"},
+    **{row.interval: (row.figure, row.measured) for row in METRICS.values() if not row.mixed},
     "device_time": ("prefill.device_time", ("device_time_s", "prefill")),
     "decode_device_time": ("decode.device_time", ("device_time_s", "decode")),
 }
@@ -52,7 +52,41 @@ def intervals(s: Setup, w: Workload, known: Evaluation | None = None) -> dict[st
     share = float(values["ttft"]) / float(e.total_time)
     both = share * sigma["ttft"] + (1 - share) * sigma["tpot"]
     found |= {"total_time": within(s, e.total_time, both), "tokens_per_second": within(s, e.tokens_per_second, both)}
+    steps = scatter(s, ("energy_j", "decode"))
+    found |= _costs(s, e, (sigma["ttft"], sigma["tpot"], both), (sigma["energy"], steps, sigma["energy"]))
     return found | _limits(s, w, found["peak"][1] / float(values["peak"]))
+
+
+Three = tuple[float, float, float]
+
+
+def _costs(s: Setup, e: Evaluation, timed: Three, drawn: Three) -> dict[str, Interval]:
+    """The intervals of costs: what of each is of seconds is off as times are, what is of joules as energies are.
+
+    `timed` and `drawn` are the scatters of times and energies of prefill, steps and the whole request. Prices are taken
+    as they are.
+    """
+    phases = (
+        ("input", (e.prefill.time, e.prefill.energy)), ("output", e.step), ("request", (e.total_time, e.energy)),
+    )  # fmt: skip
+    found = {}
+    for (name, (time, energy)), by_time, by_energy in zip(phases, timed, drawn, strict=True):
+        for kind, of in (("usd", e.rates.dollars), ("joules", e.rates.wall), ("co2", e.rates.kilograms)):
+            whole, still = float(of(time, energy)), float(of(time, 0.0))
+            if field := COSTS.get((kind, name)):
+                share = still / whole if whole else 1.0
+                x = e.cost.request if field == "cost" else getattr(e.cost, field)
+                found[field] = within(s, x, share * by_time + (1 - share) * by_energy)
+    return found
+
+
+COSTS: Mapping[tuple[str, str], str] = {
+    ("usd", "request"): "cost",
+    **{("usd", tokens): f"usd_per_million_{tokens}" for tokens in ("input", "output")},
+    ("joules", "input"): "joules_per_input_token", ("joules", "output"): "joules_per_token",
+    **{("co2", tokens): f"co2_per_million_{tokens}" for tokens in ("input", "output")},
+}  # fmt: skip
+"""Figures of cost by what is counted, and of what."""
 
 
 def within(s: Setup, x: Number, sigma: float) -> Interval:

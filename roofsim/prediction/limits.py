@@ -81,10 +81,10 @@ def cache_capacity(s: Setup, w: Workload) -> float | None:
     """Tokens of KV cache that fit what the runtime takes at its start, in whole blocks; None if it takes nothing."""
     policy = s.runtime.memory
     precision = prefill(s, w).precision
-    each = s.architecture.state_bytes(2, precision) - s.architecture.state_bytes(1, precision)
+    each = s.stage.state_bytes(2, precision) - s.stage.state_bytes(1, precision)
     if policy.reserve is None or not each:
         return None
-    return max(cache_room(s, w) // float(each * policy.block) * policy.block, 0.0)
+    return max(cache_room(s, w) // float(each * policy.block) * policy.block, 0.0) * s.split.dp
 
 
 def cache_room(s: Setup, w: Workload) -> float:

@@ -15,8 +15,8 @@ class Metric:
 
     `higher` says that more is better, `decoding` that the decode steps decide it. `inverse` is a metric that this one
     is a constant over, if it is: the two have the same crossings, and only one of them is a polynomial. `measured` is
-    the kind of measurement (column `metric` of runs, phase) whose scatter it has, `within` the name of its interval if
-    that is another than its own.
+    the kind of measurement (column `metric` of runs, phase) whose scatter it has, which is `mixed` where it is that of
+    prefill and steps together; `within` is the name of its interval if that is another than its own.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Metric:
     higher: bool = False
     inverse: str | None = None
     within: str = ""
+    mixed: bool = False
 
     @property
     def interval(self) -> str:
@@ -42,9 +43,10 @@ _ROWS = (
     Metric("energy", "J", "energy per request", "energy", ("energy_j", "prefill")),
     Metric(
         "throughput", "", "end-to-end output tokens per second", "tokens_per_second", ("latency_s", "prefill"),
-        decoding=True, higher=True, inverse="total",
+        decoding=True, higher=True, inverse="total", mixed=True,
     ),
-    Metric("total", "s", "time of the whole request", "total_time", ("latency_s", "prefill")),
+    Metric("total", "s", "time of the whole request", "total_time", ("latency_s", "prefill"), mixed=True),
+    Metric("cost", "USD", "cost of the request", "cost", ("latency_s", "prefill"), mixed=True),
 )  # fmt: skip
 
 METRICS: Mapping[str, Metric] = MappingProxyType({row.name: row for row in _ROWS})

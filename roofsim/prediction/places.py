@@ -17,7 +17,14 @@ from roofsim.specs.workload import Workload
 COUNTS = ("batch", "prompt", "generate")
 """Variables that are whole numbers."""
 
-SPECS = {"device": "device", "cluster": "cluster", "host": "host", "runtime": "runtime", "model": "architecture"}
+SPECS = {
+    "device": "device",
+    "cluster": "cluster",
+    "cost": "terms",
+    "host": "host",
+    "runtime": "runtime",
+    "model": "architecture",
+}
 """The first step of a path, and the part of a setup that it leads into."""
 PEAK = "device.peak."
 """How the paths of peaks begin."""

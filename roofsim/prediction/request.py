@@ -17,6 +17,7 @@ from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
 from roofsim.model.step import Pass
 from roofsim.prediction.compiled import Compiled, compiled
+from roofsim.prediction.cost import Cost, cost_basis
 from roofsim.prediction.evaluation import FIGURES, Evaluation, Request, figure
 from roofsim.prediction.fitted import reach, unsure
 from roofsim.prediction.intervals import Interval, intervals, scatter, with_slopes, within
@@ -25,7 +26,7 @@ from roofsim.prediction.offload import report
 from roofsim.prediction.places import COUNTS, number_at
 from roofsim.prediction.results import PassPrediction, Prediction, columns
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import decode, pieces
+from roofsim.prediction.steps import decode, in_flight, pieces
 from roofsim.prediction.words import assumptions, beyond, cautions, room
 from roofsim.specs.workload import STORED, Workload
 
@@ -60,7 +61,9 @@ def predict_request(s: Setup, w: Workload) -> Prediction:
     """Predict a request of numbers."""
     w = settled(s, w)
     e = Evaluation(s, w)
-    found = _prediction(s, w, beyond(e), e.grown, detailed_prefill(e), detailed_decode(e), e.request, e.memory)
+    found = _prediction(
+        s, w, beyond(e), e.grown, detailed_prefill(e), detailed_decode(e), e.request, e.memory, e.cost
+    )  # fmt: skip
     if s.offload:
         found = replace(found, offload=report(e))
     return replace(found, _limits=partial(limits_of, s, w), _intervals=partial(intervals, s, w, e))
@@ -68,13 +71,13 @@ def predict_request(s: Setup, w: Workload) -> Prediction:
 
 def _prediction(
     s: Setup, w: Workload, known: tuple[str, ...], grown: Number, prefill: PassPrediction, decode: PassPrediction,
-    request: Request, memory: Memory,
+    request: Request, memory: Memory, cost: Cost,
 ) -> Prediction:  # fmt: skip
     """Figures beside what they are of, with what must be `known` before they are used."""
     return Prediction(
         s.model_name, s.device.id, s.runtime.id, s.host.id if s.host else None, w, float(s.device.capacity),
         room(s), s.architecture.positions or None, grown, prefill, decode, request, memory, assumptions(s, w),
-        known, s.calibration_name,
+        known, s.calibration_name, s.split, s.cluster_name, cost, cost_basis(s),
     )  # fmt: skip
 
 
@@ -120,7 +123,8 @@ def operator_intervals(s: Setup, w: Workload) -> dict[str, tuple[Interval, ...]]
 
 def _operators(e: Evaluation, passes: Sequence[tuple[Number, Pass]]) -> tuple[OperatorRow, ...]:
     """The operators of passes that are each done so often, added up."""
-    done = [(times, tuple(_of_pass(e, p))) for times, p in passes]
+    each = in_flight(e.s, e.w) / e.s.split.pp if e.s.split.pp > 1 else 1
+    done = [(times * each, tuple(_of_pass(e, p))) for times, p in passes]
     (times, only), *more = done
     return tuple(weighted_operators(done)) if more or times != 1 else only
 
@@ -158,4 +162,5 @@ def predict_arrays(s: Setup, w: Workload) -> Prediction:
         s, w, cautions(s, w), found["memory.grown"],
         PassPrediction(**part("prefill", PassFigures)), PassPrediction(**part("decode", PassFigures)),
         Request(*(found[f.name] for f in fields(Request))), Memory(**part("memory", Memory), binding=""),
+        Cost(found["cost"], *(found[f.name] for f in fields(Cost) if f.name != "request")),
     )  # fmt: skip

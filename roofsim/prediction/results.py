@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +12,10 @@ from roofsim.engine.passes import OperatorRow, PassFigures
 from roofsim.engine.roofline import Bound
 from roofsim.foundation.arith import Number, maximum
 from roofsim.foundation.version import SCHEMA
+from roofsim.model.split import Split
+from roofsim.prediction.cost import HOUR, NO_COST, Cost, CostBasis
 from roofsim.prediction.evaluation import Request
+from roofsim.prediction.setup import ALONE
 from roofsim.specs.workload import Workload
 
 if TYPE_CHECKING:
@@ -87,7 +90,7 @@ class Prediction:
     Limits and 95 % intervals are found when asked for; there are none for arrays. `basis` says what the intervals
     rest on: a calibration, or the priors of such devices and runtimes. `room` is what the runtime may take of the
     memory; `cautions` say, one sentence each, what must be known before a figure is used: first of all that
-    the request does not fit.
+    the request does not fit. `cost` is that of the request and of its tokens, on the terms of `cost_basis`.
     """
 
     model: str
@@ -106,6 +109,10 @@ class Prediction:
     assumptions: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     calibration: str | None = None
+    split: Split = ALONE
+    cluster: str | None = None
+    cost: Cost = NO_COST
+    cost_basis: CostBasis | None = None
     offload: Offloaded | None = None
     _limits: Callable[[], Limits | None] = field(default=of_arrays, repr=False, compare=False)
     _intervals: Callable[[], Intervals | None] = field(default=of_arrays, repr=False, compare=False)
@@ -145,6 +152,8 @@ class Prediction:
                 "schema": SCHEMA,
                 "model": self.model,
                 "device": self.device,
+                "cluster": self.cluster,
+                "parallel": parallel(self.split),
                 "runtime": self.runtime,
                 "host": self.host,
                 "calibration": self.calibration,
@@ -160,6 +169,12 @@ class Prediction:
                 "prefill": _pass_fields(self.prefill),
                 "decode": _pass_fields(self.decode),
                 "request": columns(self.request),
+                "cost": {
+                    "usd": self.cost.request,
+                    **{name: x for name, x in columns(self.cost).items() if name != "request"},
+                    "watt_hours_per_token": self.cost.joules_per_token / HOUR,
+                    **(columns(self.cost_basis) if self.cost_basis else {}),
+                },
                 "memory": {"capacity": self.capacity, **memory, "fits": self.fits, "binding": binding},
                 **({"offload": _offload_fields(self.offload)} if self.offload else {}),
                 "limits": columns(self.limits) if self.limits else None,
@@ -171,10 +186,15 @@ class Prediction:
         return result
 
 
+def parallel(split: Split) -> dict[str, int]:
+    """How a model is divided, and among how many devices, as JSON has it."""
+    return {**{each.name: getattr(split, each.name) for each in fields(split)}, "devices": split.devices}
+
+
 def _pass_fields(p: PassPrediction) -> dict[str, Any]:
     """The fields of the JSON contract, operators last."""
     names = ("time", "device_time", "idle_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes",
-             "bound", "mfu", "mbu", "energy", "operators")  # fmt: skip
+             "network", "bound", "mfu", "mbu", "energy", "operators")  # fmt: skip
     return {name: getattr(p, name) for name in names}
 
 

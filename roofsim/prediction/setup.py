@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from roofsim import library
@@ -11,10 +12,12 @@ from roofsim.engine.passes import Basis, Stack
 from roofsim.engine.roofline import Machine, machine
 from roofsim.engine.tiers import Link, Placement, Tiers
 from roofsim.foundation.arith import Number
-from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
+from roofsim.model.split import Split
 from roofsim.model.step import Precision
+from roofsim.prediction.cost import Rates, rates
 from roofsim.specs.caches import check_cache
 from roofsim.specs.calibration import Calibration
 from roofsim.specs.device import Device
@@ -26,9 +29,14 @@ from roofsim.specs.workload import STORED, StateType, Workload
 
 if TYPE_CHECKING:
     from roofsim.specs.cluster import Cluster
+    from roofsim.specs.terms import Terms
 
 DEFAULT_RUNTIME = "transformers-4.52-eager"
 """The stack of the SSM-Scope measurements, against which the model is checked."""
+
+
+ALONE = Split()
+"""One device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +54,15 @@ class Offload:
     faster: Number = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Setup:
     """Everything but the workload: what runs, on what, with which software, fed by which host.
 
     `parameters` are set for this run, `changes` says in words what a what-if changed in the specs, `near` which
     calibration is not for this setup, but might be transferred to it. `stored` is how weights are stored whatever their
-    sizes are, where these vary. `cluster` is what the device stands in, where several are used or a price is asked for;
-    `offload` says what does not lie on the device, if something does not.
+    sizes are, where these vary. `cluster` is what the device stands in, where one is named or several are used: the
+    model is divided among its devices as `split` says. `terms` are those on which it is used; `offload` says what does
+    not lie on the device, if something does not.
     """
 
     architecture: Architecture
@@ -65,16 +74,38 @@ class Setup:
     calibration: Calibration | None = None
     near: str = ""
     stored: Precision | None = None
+    split: Split = ALONE
     cluster: Cluster | None = None
+    terms: Terms = field(default_factory=library.usual_terms)
     offload: Offload | None = None
+
+    @property
+    def rates(self) -> Rates:
+        """What its seconds and joules cost."""
+        return rates(self)
+
+    @property
+    def devices(self) -> int:
+        """How many devices compute."""
+        return self.split.devices
 
     def machine(self, dtype: str) -> Machine:
         """The numbers that decide time, of the device, the host and the calibration."""
-        return machine(self.device, self.host, dtype, {**self.fitted, **self.parameters}, self.runtime)
+        return machine(self.device, self.host, dtype, {**self.fitted, **self.parameters}, self.runtime, self.cluster)
 
     def stack(self, dtype: str) -> Stack:
         """What runs a pass with activations in `dtype`."""
-        return Stack(self.architecture, self.runtime, self.device, self.machine(dtype))
+        return Stack(self.rank, self.runtime, self.device, self.machine(dtype))
+
+    @cached_property
+    def rank(self) -> Architecture:
+        """What one device computes in a pass through all stages; the model itself on one device."""
+        return self.architecture.sharded(self.split)
+
+    @cached_property
+    def stage(self) -> Architecture:
+        """What the device holds that holds most."""
+        return self.architecture.stage(self.split) if self.split.pp > 1 else self.rank
 
     def tiers(self, w: Workload) -> Tiers | None:
         """The device and the processor beside it, where something lies on the host; else None."""
@@ -157,6 +188,18 @@ class Setup:
         return "calibrated" if parameter in {**library.stated(self.device), **self.runtime.parameters} else "prior"
 
     @property
+    def device_name(self) -> str:
+        """What runs the model, in full: one device, or several, what they stand in and how it is divided."""
+        if self.split.alone or self.cluster is None:
+            return self.device.name
+        return f"{self.split.devices} x {self.device.name} ({self.cluster_name}), {in_words(self.split)}"
+
+    @property
+    def cluster_name(self) -> str | None:
+        """What the cluster is called, if there is one."""
+        return self.cluster.id or self.cluster.name if self.cluster else None
+
+    @property
     def model_name(self) -> str:
         """What the model is called."""
         return self.architecture.id or self.architecture.name
@@ -172,8 +215,13 @@ def setup(
     device: str | Device,
     runtime: str | Runtime = DEFAULT_RUNTIME,
     host: str | Host | None = None,
+    split: Split = ALONE,
+    cluster: str | Cluster | None = None,
 ) -> Setup:
-    """Look up names, aliases and paths; the host is the device's own unless named."""
+    """Look up names, aliases and paths; the host is the device's own unless named, the cluster its usual one.
+
+    Raises Unsupported for a model that cannot be divided so, or among devices of this cluster.
+    """
     found = library.device(device) if isinstance(device, str) else device
     stack = library.runtime(runtime) if isinstance(runtime, str) else runtime
     network = library.architecture(model) if isinstance(model, str) else model
@@ -188,7 +236,39 @@ def setup(
     if facts(network, stack).whole_cache:
         network = network.with_whole_caches()
     chosen = host or found.host
-    return Setup(network, found, stack, library.host(chosen) if isinstance(chosen, str) else chosen)
+    made = library.host(chosen) if isinstance(chosen, str) else chosen
+    around = library.cluster(cluster) if isinstance(cluster, str) else cluster
+    if around is None and not split.alone:
+        around = library.cluster_of(found)
+    check_divided(network, found, stack, split, around)
+    return Setup(network, found, stack, made, split=split, cluster=around)
+
+
+def check_divided(model: Architecture, device: Device, runtime: Runtime, split: Split, cluster: Cluster | None) -> None:
+    """Raises Unsupported unless the runtime divides a model so, the cluster has devices for it and sizes divide."""
+    if cluster and cluster.device != device.id.partition("@")[0]:
+        raise Unsupported(f"--cluster {cluster.id or cluster.name}: is of {cluster.device}, not of {device.id}")
+    if split.alone:
+        return
+    can, who = runtime.parallel.divides, runtime.id or runtime.name
+    for each in fields(split):
+        if getattr(split, each.name) > 1 and each.name not in can:
+            others = f"; it divides by {', '.join(can)}" if can else ""
+            raise Unsupported(f"--{each.name} {getattr(split, each.name)}: {who} does not divide a model so{others}")
+    if cluster and split.devices > cluster.devices:
+        raise Unsupported(
+            f"{split.devices} devices ({in_words(split)}): {cluster.id or cluster.name} has {cluster.devices} "
+            f"({cluster.nodes} x {cluster.per_node})"
+        )
+    try:
+        model.sharded(split)
+    except InputError as problem:
+        raise Unsupported(str(problem)) from None
+
+
+def in_words(split: Split) -> str:
+    """How a model is divided: TP 8, PP 2."""
+    return ", ".join(f"{each.name.upper()} {n}" for each in fields(split) if (n := getattr(split, each.name)) > 1)
 
 
 def computed_in(processor: Device, dtype: str) -> str:

@@ -16,6 +16,24 @@ SIMPSON = ((1 / 6, 0), (4 / 6, 1 / 2), (1 / 6, 1))
 """Weights and places of Simpson's rule over an interval of length one."""
 
 
+def held_sequences(s: Setup, w: Workload) -> Number:
+    """Sequences that a device holds a share of: those of its group of `dp`, of which some have one more than others."""
+    return w.batch if s.split.dp == 1 else ceil(w.batch / s.split.dp)
+
+
+def in_flight(s: Setup, w: Workload) -> Number:
+    """Parts into which a batch is cut, so that every stage of a pipeline has one at the same time."""
+    if s.split.pp == 1 or not s.runtime.parallel.micro_batches:
+        return 1
+    return minimum(s.split.pp, held_sequences(s, w))
+
+
+def sequences(s: Setup, w: Workload) -> Number:
+    """Sequences in one pass of a device."""
+    held, parts = held_sequences(s, w), in_flight(s, w)
+    return held if single(parts) and float(parts) == 1 else ceil(held / parts)
+
+
 def prefill(s: Setup, w: Workload) -> Pass:
     """The pass over whole prompts, after the model's own prefix tokens.
 
@@ -26,14 +44,14 @@ def prefill(s: Setup, w: Workload) -> Pass:
     logits = w.logits or s.runtime.logits
     scored = 1 if s.runtime.narrows and logits == "last" else None
     latents = s.runtime.attention.latents if s.architecture.chooses_tokens else "expanded"
-    return Pass(w.batch, new, 0, s.precision(w), logits, latents=latents, scored=scored)
+    return Pass(sequences(s, w), new, 0, s.precision(w), logits, latents=latents, scored=scored)
 
 
 def decode(s: Setup, w: Workload, done: Number = 0) -> Pass:
     """The step after the prompt and `done` generated tokens."""
     held = w.prompt + s.architecture.prefix_tokens + done
     precision = s.precision(w)
-    return Pass(w.batch, 1, held, precision, "last", "decode", s.runtime.attention.latents)
+    return Pass(sequences(s, w), 1, held, precision, "last", "decode", s.runtime.attention.latents)
 
 
 def turns(s: Setup, batch: Number, most: int = 0) -> Number:
@@ -92,10 +110,10 @@ def late(s: Setup, w: Workload, turns: Number = 1) -> tuple[tuple[Number, Pass],
     longer fits; what is left goes with a token of every sequence. For each of `turns`, in which a batch goes.
     """
     most = most_tokens(s)
-    if most is None or not s.runtime.memory.mixed or (single(w.batch) and float(w.batch) <= 1):
-        return ()
-    batch = w.batch / turns
     p = prefill(s, w)
+    if most is None or not s.runtime.memory.mixed or (single(p.batch) and float(p.batch) <= 1):
+        return ()
+    batch = p.batch / turns
     tokens = batch * p.new
     full = ceil(tokens / most) - 1
     room = minimum(most / p.new * full * (full + 1) / 2, (batch - 1) * full)

@@ -13,7 +13,7 @@ from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.metrics import Metric
-from roofsim.prediction.places import placed
+from roofsim.prediction.places import number_at, placed
 from roofsim.prediction.setup import Setup
 from roofsim.specs.device import VECTOR_PATH
 from roofsim.specs.workload import Workload
@@ -40,13 +40,30 @@ def symbols_of(s: Setup, w: Workload, suffix: str = "") -> Symbols:
         "clock": "device.clock",
     }
     m = s.machine(w.dtype)
+    links = {} if s.split.alone else links_of(s)
     paths = {SYMBOLS[name][0] + suffix: path for name, path in fields.items()}
     values = {SYMBOLS[name][0] + suffix: float(getattr(m, name)) for name in fields}
+    for name, path in links.items():
+        paths[SYMBOLS[name][0] + suffix] = path
+        values[SYMBOLS[name][0] + suffix] = number_at(s, path)[0]
     for name, value in m.parameters.items():
         if value:
             paths[PARAMETERS[name].symbol + suffix] = f"parameters.{name}"
             values[PARAMETERS[name].symbol + suffix] = float(value)
     return Symbols(paths, values)
+
+
+LINKS = {
+    "link_rate": "node.bandwidth", "link_latency": "node.latency",
+    "far_rate": "between.bandwidth", "far_latency": "between.latency",
+}  # fmt: skip
+"""Symbols of the numbers of links, and where these stand in a cluster."""
+
+
+def links_of(s: Setup) -> dict[str, str]:
+    """The symbols of the links that a cluster has, and their paths."""
+    levels = s.cluster.links if s.cluster else None
+    return {name: f"cluster.links.{path}" for name, path in LINKS.items() if getattr(levels, path.partition(".")[0])}
 
 
 def at_symbols(s: Setup, w: Workload, symbols: Symbols, metric: Metric, variables: Mapping[str, Any]) -> Any:

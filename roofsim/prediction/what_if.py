@@ -9,7 +9,7 @@ from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.units import finite
 from roofsim.prediction.places import parameter_at
-from roofsim.prediction.setup import Setup
+from roofsim.prediction.setup import Setup, check_divided
 
 
 def what_if(found: Setup, changes: Sequence[str]) -> Setup:
@@ -23,7 +23,7 @@ def what_if(found: Setup, changes: Sequence[str]) -> Setup:
     from roofsim.specs.override import changed  # what checks specs takes longer to import than a prediction
 
     by_root: dict[str, list[tuple[str, str]]] = {
-        "device": [], "cluster": [], "model": [], "runtime": [], "host": [], "parameters": [],
+        "device": [], "cluster": [], "model": [], "runtime": [], "host": [], "parameters": [], "cost": [],
     }  # fmt: skip
     for change in changes:
         path, equals, value = change.partition("=")
@@ -42,8 +42,10 @@ def what_if(found: Setup, changes: Sequence[str]) -> Setup:
         runtime=changed(found.runtime, "runtime", by_root["runtime"]),
         host=changed(found.host, "host", by_root["host"]) if found.host else None,
         cluster=changed(found.cluster, "cluster", by_root["cluster"]) if found.cluster else None,
+        terms=changed(found.terms, "cost", by_root["cost"]),
         changes=tuple(changes),
     )
+    check_divided(made.architecture, made.device, made.runtime, made.split, made.cluster)
     return replace(made, parameters={**_restated(found, made, by_root), **_parameters(found, by_root["parameters"])})
 
 

@@ -12,7 +12,7 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import outside
 from roofsim.prediction.offload import words_of
 from roofsim.prediction.results import Room, interval_basis
-from roofsim.prediction.setup import Setup, tier
+from roofsim.prediction.setup import Setup, in_words, tier
 from roofsim.specs.workload import STORED, Workload
 
 
@@ -21,7 +21,7 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
 
     Where not `one_length` is asked for, nothing is said of whether the data and the context window reach it.
     """
-    said = [f"batch {w.batch}" if isinstance(w.batch, int) else "batches as given", w.dtype]
+    said = [f"batch {w.batch}" if isinstance(w.batch, int) else "batches as given", w.dtype, *divided(s)]
     kept = w.weight_format or (STORED if s.architecture.stored else None)
     if kept and kept != w.dtype:
         precision = s.precision(w)
@@ -64,6 +64,30 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
     said += outside(s, w) if one_length else ()
     said.append(basis_of(s))
     return tuple(said)
+
+
+def divided(s: Setup) -> list[str]:
+    """What is taken for granted of several devices."""
+    split, said = s.split, []
+    if split.alone or s.cluster is None:
+        return []
+    nodes = -(-split.devices // s.cluster.per_node)
+    said.append(
+        f"{split.devices} devices in {f'{nodes} nodes' if nodes > 1 else 'a node'} of {s.cluster.name}, "
+        f"{in_words(split)}: memory and work are those of one device, energy is that of all"
+    )
+    if split.pp > 1:
+        flight = (
+            f"up to {split.pp} parts of the batch are in the pipeline at a time"
+            if s.runtime.parallel.micro_batches
+            else "one stage works at a time"
+        )
+        said.append(f"stages take the same time, {flight}")
+    if split.dp > 1:
+        said.append(f"each of {split.dp} groups takes its share of the batch")
+    if s.runtime.parallel.overlaps:
+        said.append("devices compute while they exchange")
+    return said
 
 
 def _format(s: Setup) -> str:

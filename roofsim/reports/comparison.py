@@ -36,7 +36,8 @@ NOTE = (
 def _figures(c: Comparison, runs: Sequence[Row]) -> Table:
     """The rows that can be run, those that do not fit last."""
     partly = not all(row.fits for row in runs)
-    shown = {head: name for head, name in HEADS.items() if name != "usd_per_million" or c.price is not None}
+    asked = any(name.startswith("cost.") for row in runs for name in row.chosen)
+    shown = {head: name for head, name in HEADS.items() if name != "usd_per_million" or asked}
     columns = [
         *heads(c), *([Column("fits", "bool")] if partly else []), Column("longest prompt", "text"),
         Column("largest batch", "text"), *(Column(head, "text") for head in shown),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from math import nan
 from operator import attrgetter
 from typing import Any
 
@@ -11,6 +12,8 @@ from roofsim.engine.memory import Memory
 from roofsim.engine.passes import OperatorRow, PassFigures
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.arith import Number
+from roofsim.foundation.units import show
+from roofsim.prediction.cost import HOUR, KILO, MILLION
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.offload import Offloaded, Parts
@@ -27,6 +30,7 @@ def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool)
     request = replace(request_table(p), title=heading(f"{p.model} on {device}\nwith {runtime}", p.cautions))
     tables = [request, *([tier_table(p.offload)] if p.offload else [])]
     tables += [*([interval_table(p)] if p.intervals else []), pass_table(p), memory_table(p)]
+    tables.append(cost_table(p))
     for name, each in (("prefill", p.prefill), ("decode", p.decode)):
         tables.append(operator_table(name, each, everything=operators))
     return [*tables, Table("", (), (), [BASIS, assumed(p.assumptions, p.cautions)])]
@@ -77,6 +81,24 @@ def memory_table(p: Prediction) -> Table:
     )
 
 
+def cost_table(p: Prediction) -> Table:
+    """What tokens cost, and on which terms."""
+    c, within = p.cost, p.intervals or {}
+    rows: list[list[object]] = []
+    for tokens, joules in (("input", c.joules_per_input_token), ("output", c.joules_per_token)):
+        name, grams = f"usd_per_million_{tokens}", getattr(c, f"co2_per_million_{tokens}") * KILO
+        dollars = (getattr(c, name), *within.get(name, (nan, nan)))
+        drawn = show(float(joules), "J"), show(float(joules) * MILLION / HOUR, "Wh"), show(float(grams), "g")
+        rows.append([tokens, *(show(float(x), "USD") for x in dollars), *drawn])
+    heads = ("price", "from", "to", "J of a token", "energy", "CO2")
+    notes = [
+        "An input token has its share of the prefill, an output token its share of a decode step: at this batch, while "
+        "nothing else runs.",
+        *([f"Paid: {p.cost_basis.paid}. Drawn: {p.cost_basis.drawn}."] if p.cost_basis else []),
+    ]
+    return Table("Cost of a million tokens", [Column("tokens"), *(Column(each, "text") for each in heads)], rows, notes)
+
+
 def tier_table(found: Offloaded) -> Table:
     """What lies where, and how much of the time of each pass goes there."""
     rows: list[list[object]] = []
@@ -115,7 +137,7 @@ def _part(of: Parts | None, tier: str) -> float | None:
 ASKED = ("model", "device", "runtime", "host", "calibration", "basis")
 PASS_UNITS = {
     **{f.name: "s" for f in fields(PassFigures)}, "kernels": "", "matrix_flops": "FLOP", "vector_flops": "FLOP",
-    "bytes": "B", "energy": "J", "idle_time": "s", "mfu": "", "mbu": "",
+    "bytes": "B", "network": "B", "energy": "J", "idle_time": "s", "mfu": "", "mbu": "",
 }  # fmt: skip
 """The unit of each figure of a pass."""
 MEMORY_UNITS = {f.name: "B" for f in fields(Memory) if f.name != "binding"}
@@ -200,12 +222,14 @@ def interval_table(p: Prediction) -> Table:
     """The figures with their 95 % intervals."""
     parts = {row.interval: attrgetter(row.figure)(p) for row in METRICS.values() if "." in row.figure}
     values = {
-        **parts, **columns(p.request), "peak": p.memory.peak, "device_time": p.prefill.device_time,
-        "decode_device_time": p.decode.device_time, **(columns(p.limits) if p.limits else {}),
+        **parts, **columns(p.request), "peak": p.memory.peak,
+        "device_time": p.prefill.device_time, "decode_device_time": p.decode.device_time,
+        **(columns(p.limits) if p.limits else {}),
     }  # fmt: skip
     rows = [
         [_FIGURES[name][0], *(Figure(x, _FIGURES[name][1]) for x in (values[name], *ends))]
         for name, ends in (p.intervals or {}).items()
+        if name in _FIGURES and name != "cost"  # which tokens are told to have
     ]
     heads = [Column("figure"), *(Column(name, "text") for name in ("predicted", "from", "to"))]
     return Table(f"95 % intervals {by(p.calibration)}", heads, rows)
@@ -221,6 +245,7 @@ def _pass(p: PassPrediction) -> list[tuple[str, object]]:
         ("matrix work", Figure(p.matrix_flops, "FLOP")),
         ("vector work", Figure(p.vector_flops, "FLOP")),
         ("traffic", Figure(p.bytes, "B")),
+        *([("to other devices", Figure(p.network, "B"))] if p.network else []),
         ("energy", Figure(p.energy, "J")),
         ("MFU", Figure(p.mfu, "%")),
         ("MBU", Figure(p.mbu, "%")),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from roofsim.foundation.version import SCHEMA
+from roofsim.model.split import RANKS
 from roofsim.prediction.places import COUNTS
 from roofsim.prediction.words import MISFIT
 from roofsim.reports.records import records
@@ -60,7 +61,7 @@ def cells_of(c: Labelled) -> Callable[[Chosen], list[Any]]:
 
 def heads(c: Labelled) -> list[Column]:
     """What heads those cells."""
-    units = {**dict.fromkeys(COUNTS, "count"), **c.labels.units}
+    units = {**dict.fromkeys((*COUNTS, *RANKS), "count"), **c.labels.units}
     return [Column(name.rpartition(".")[2], units.get(name)) for name in varying(c)]
 
 
@@ -111,8 +112,10 @@ def titles_of(c: Labelled) -> Callable[[Chosen], str]:
 
     def said(name: str, value: Any) -> str:
         if isinstance(value, str) or value is None:
-            return c.labels.asked.get(str(value), str(value))
-        column = Column(name.rpartition(".")[2], {**dict.fromkeys(COUNTS, "count"), **c.labels.units}.get(name))
+            word = c.labels.asked.get(str(value), str(value))
+            return word if name in (*NAMES, "weights") else f"{name} {word}"
+        units = {**dict.fromkeys((*COUNTS, *RANKS), "count"), **c.labels.units}
+        column = Column(name.rpartition(".")[2], units.get(name))
         return f"{column.name} {column.text(value)}"
 
     return lambda row: ", ".join(said(name, row.chosen[name]) for name in names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any
 
+from roofsim.model.split import RANKS
 from roofsim.prediction.places import COUNTS
 from roofsim.reports.table import Column, Figure, Table
 from roofsim.spaces.evaluate import WORDS
@@ -49,7 +50,7 @@ def _told(row: dict[str, Any], reasons: dict[str, str], found: Swept) -> bool:
 def _unit(name: str, unit: str, found: Swept) -> str | None:
     if name in (REFUSED, *LOGICAL, *WORDS) or name in {axis.name for axis in found.study.space.choices}:
         return "text"
-    return "count" if name in COUNTS else unit
+    return "count" if name in (*COUNTS, *RANKS) else unit
 
 
 def _head(name: str) -> str:

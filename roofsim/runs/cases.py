@@ -17,12 +17,14 @@ from roofsim.model.weights import CACHE_BYTES, DTYPE_BYTES, ENCODINGS, format_na
 from roofsim.ops.base import Kind
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
+from roofsim.prediction.loop import first_token, next_token, passes
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup, setup
 from roofsim.prediction.steps import decode, late, pieces, samples, turns
 from roofsim.runs.names import device_of, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, lacks, part_of
 from roofsim.runs.reading import FLAGS, Run
+from roofsim.runs.serving import CHAT_TOKENS, SERVING, cache_of, loop_of, rate_of, template_of
 from roofsim.runs.targets import Figure, Group, Job, Jobs, Target
 from roofsim.specs.calibration import Reach
 from roofsim.specs.device import Device
@@ -31,7 +33,7 @@ from roofsim.specs.products import product_of
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload, workload
 
-WHOLE_PASS = {"e2e": None, "forward_gpu_busy": "device_time_s"}
+WHOLE_PASS = {"e2e": None, SERVING: None, "forward_gpu_busy": "device_time_s"}
 """Values of `op` that mean a whole pass, and the metric that they stand for if not the row's own."""
 
 
@@ -258,6 +260,8 @@ class Reader:
         if part and (run.phase != "prefill" or part_of(part, s.architecture.family) is None):
             raise Skip(f"op {part} is not predicted")
         w = self._workload(run, s)
+        if run.op == SERVING:
+            return self._served(run, s, w)
         precision = _precision(s, w)
         each = [(float(n), p) for n, p in _passes(run, s, w)]
         configuration = "|".join(
@@ -290,6 +294,26 @@ class Reader:
             idle = float(s.device.power.rails[rail].value)
             return self._made(run, s, metric, measured, Target("rail", parts, idle=idle), configuration, w)
         return self._made(run, s, metric, measured, Target(figures[metric], parts), configuration, w)
+
+    def _served(self, run: Run, s: Setup, w: Workload) -> Case:
+        """A time of requests that are served at a concurrency: a sum over the two kinds of step of a round."""
+        if run.metric != "latency_s":
+            raise Skip(f"{run.metric} of serving is not predicted")
+        if rate_of(run) is not None or run.batch is None:
+            raise Skip("requests that come at a rate: their waiting is no sum of steps; `roofsim serve --rate` has it")
+        if _ranks(run) > 1:
+            raise Skip("several devices serve: rows of one are predicted")
+        if not (run.prompt and run.generated):
+            raise Skip("the lengths of prompt and answer are not stated")
+        precision = _precision(s, w)
+        try:
+            loop, rounds = loop_of(run, s, w)
+        except RoofsimError as error:
+            raise Skip(str(error).split(";")[0]) from None
+        steps = {"prefill": first_token, "decode": next_token}[run.phase](loop, passes(s, w, loop), rounds)
+        parts = tuple((float(n), self.jobs.add(s, p, w.dtype)) for n, p in steps if float(n))
+        configuration = f"{s.device.id}|{s.runtime.id}|{s.architecture.id}|{loop}|{rounds}|{w.dtype}|{precision}"
+        return self._made(run, s, run.metric, run.value, Target("wall", parts), configuration, w)
 
     def _made(
         self, run: Run, s: Setup, metric: str, measured: float, target: Target, configuration: str,
@@ -338,7 +362,7 @@ class Reader:
 
     def _workload(self, run: Run, s: Setup) -> Workload:
         """The workload of a run."""
-        if run.op == "e2e_serving" or run.batch == 0:
+        if run.batch == 0:
             raise Skip("the row is no single batch of equal requests")
         logits = run.notes.get("logits")
         dtype, format_ = _formats(run, s.device)
@@ -348,7 +372,7 @@ class Reader:
             "generate": max(run.generated or 0, 1),
             "dtype": dtype,
             "weight_format": format_,
-            "cache_dtype": _cache(run),
+            "cache_dtype": _cache(run) or (cache_of(run) if run.op == SERVING else None),
             "logits": logits if logits in ("all", "last") else s.runtime.logits,
         }
         if run.phase == "prefill" and not run.prompt:
@@ -364,6 +388,12 @@ class Reader:
             held = Evaluation(s, w).memory
             self._footprints[key] = float(held.peak - held.workspace)
         return self._footprints[key]
+
+
+def _ranks(run: Run) -> int:
+    """Devices that a row says take part."""
+    said = (run.notes.get(key, "") for key in ("tp", "pp", "ep", "dp"))
+    return max((int(words) for words in said if words.isdigit()), default=1)
 
 
 def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
@@ -382,11 +412,6 @@ def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
     return mean
 
 
-CHAT_TOKENS = 35
-"""Tokens that a chat's template puts around the text that a client counts: in Llama 3.2's, a system turn with two dates
-and the headers of three turns."""
-
-
 MARKED = ("llama", "zamba2", "hymba")
 """Families whose tokenizers put a mark before a text. SSM-Scope's prompts of N tokens are N − 1 words and a space,
 which is a token; with the mark they have N + 1: caches of Llama-3.2 (`kv_mb` of its rows) hold 257 to 32,769."""
@@ -397,10 +422,12 @@ def _beside(run: Run, s: Setup) -> int:
 
     Of a server's time to the first token, those of a chat's template; a tokenizer's mark, where words were counted.
     """
+    if run.op == SERVING:
+        return template_of(run, s.architecture.family)
     if run.phase != "prefill":
         return 0
     marked = "SSM-Scope" in run.source and s.architecture.family in MARKED
-    return CHAT_TOKENS if "llama-server" in run.framework else int(marked)
+    return CHAT_TOKENS["llama"] if "llama-server" in run.framework else int(marked)
 
 
 def _whole_request(run: Run) -> bool:

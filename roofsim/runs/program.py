@@ -14,9 +14,9 @@ import numpy as np
 
 from roofsim.engine.energy import Activity, activity, energy, units_energy
 from roofsim.engine.passes import starting_time
-from roofsim.engine.roofline import Machine, Terms, gap_time, graphs, launch_time, machine, terms
+from roofsim.engine.roofline import Machine, gap_time, graphs, launch_time, machine, terms
 from roofsim.engine.schedule import Stretch, Times, times
-from roofsim.foundation.arith import maximum
+from roofsim.foundation.arith import Number, maximum
 from roofsim.foundation.cost import COLUMNS, Cost
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.lowering.kernels import Kernel
@@ -33,6 +33,9 @@ Array = Any
 STEP = 1e-4
 """Step of the derivatives, on the scale of parameters without limits."""
 
+KEPT = 8
+"""Values of the parameters that a class reads for which its times are kept: as they are, and moved one by one."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Alike:
@@ -42,6 +45,27 @@ class _Alike:
     phase: Phase
     kernel: Kernel
     place: slice
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What kernels of a class take: seconds of the device and of the host, and what draws power if that is asked."""
+
+    busy: Array
+    host: Array
+    done: Activity | None
+
+
+class _Read(dict[str, Number]):
+    """Parameters that say which of them have been read."""
+
+    def __init__(self, values: Mapping[str, Number]) -> None:
+        super().__init__(values)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Number:
+        self.read.add(name)
+        return super().__getitem__(name)
 
 
 class Program:
@@ -63,6 +87,7 @@ class Program:
         self._constants = np.array([each.constant for each in targets], dtype=float)
         names = [each.figure for each in targets]
         self._is = {name: np.array([each == name for each in names], dtype=bool) for name in set(names)}
+        self._draws = bool({"energy", "rail"} & set(self._is))
         self._dtypes = sorted({job.dtype for job in self._jobs})
         self._lay_out()
 
@@ -83,6 +108,8 @@ class Program:
         for (dtype, phase, *_), each in found.items():
             place = slice(filled, filled := filled + len(each))
             self._alike.append(_Alike(dtype, phase, _joined([k for _, k in each]), place))
+        self._reads: dict[int, tuple[str, ...]] = {}
+        self._late: list[dict[tuple[Any, ...], _Taken]] = [{} for _ in self._alike]
         self._slots = np.array([slot for each in found.values() for slot, _ in each], dtype=int)
         self._alone = np.array([job.alone for job in self._jobs], dtype=bool)
         self._plans = np.array([job.plans for job in self._jobs], dtype=float)
@@ -104,15 +131,15 @@ class Program:
         if self._jobs:
             machines = self.machines(values)
             m = machines[self._dtypes[0]]
-            taken = self._terms(machines)
-            t = self._times(machines, taken)
+            taken = self._taken(machines, power=self._draws)
+            t = self._times(m, taken)
             # an operator that is called again and again hides whichever of host and device is the faster
             longer: Array = maximum(t.host, t.device)
             queued: Array = t.wall
             wall: Array = np.where(self._alone, longer, queued)
             found: dict[str, Array] = {"wall": wall, "device": t.device}
-            if {"energy", "rail"} & set(self._is):
-                done = self._activity(machines, taken)
+            if self._draws:
+                done = self._activity(taken)
                 found["energy"] = energy(self._device, m, wall, done)
                 found["rail"] = units_energy(self._device, m, wall, done)
             for name, figures in found.items():
@@ -132,21 +159,36 @@ class Program:
 
     def activity(self, values: Mapping[str, float]) -> Activity:
         """What draws power in every target that sums up passes."""
-        machines = self.machines(values)
-        done = self._activity(machines, self._terms(machines))
+        done = self._activity(self._taken(self.machines(values), power=True))
         return Activity(self._summed(done.active), self._summed(done.work), self._summed(done.traffic))
 
-    def _terms(self, machines: Mapping[str, Machine]) -> list[Terms]:
-        """What competes for the time of the kernels of each class."""
-        return [terms(each.kernel, machines[each.dtype]) for each in self._alike]
+    def _taken(self, machines: Mapping[str, Machine], *, power: bool = False) -> list[_Taken]:
+        """What the kernels of each class take; a fit moves one parameter at a time, and most classes read few."""
+        return [self._kept(i, machines[each.dtype], power) for i, each in enumerate(self._alike)]
 
-    def _activity(self, machines: Mapping[str, Machine], taken: Sequence[Terms]) -> Activity:
+    def _kept(self, i: int, m: Machine, power: bool) -> _Taken:
+        """The same of one class, computed again where a parameter that it reads is not as it was of late."""
+        if i not in self._reads:
+            watched = _Read(m.parameters)
+            self._take(self._alike[i], replace(m, parameters=watched), power=True)
+            self._reads[i] = tuple(watched.read)
+        key = (power, *(m.parameters[name] for name in self._reads[i]))
+        late = self._late[i]
+        if key not in late:
+            if len(late) == KEPT:
+                del late[next(iter(late))]
+            late[key] = self._take(self._alike[i], m, power)
+        return late[key]
+
+    def _take(self, each: _Alike, m: Machine, power: bool) -> _Taken:
+        k = each.kernel
+        own = terms(k, m)
+        host = k.count * launch_time(k, self._runtime, m, each.phase)
+        return _Taken(k.count * own.time, host, activity(k, own, m) * k.count if power else None)
+
+    def _activity(self, taken: Sequence[_Taken]) -> Activity:
         """What draws power in every job."""
-        done = [
-            activity(each.kernel, own, machines[each.dtype]) * each.kernel.count
-            for each, own in zip(self._alike, taken, strict=True)
-        ]
-        found = (self._gathered([getattr(each, name) for each in done]) for name in ("active", "work", "traffic"))
+        found = (self._gathered([getattr(own.done, name) for own in taken]) for name in ("active", "work", "traffic"))
         return Activity(*((x * self._counts).sum(axis=0) for x in found))
 
     def _gathered(self, parts: Sequence[Any]) -> Array:
@@ -161,7 +203,7 @@ class Program:
         if not self._jobs or "wall" not in self._is:
             return np.zeros(len(self.targets), dtype=bool)
         machines = self.machines(values)
-        t = self._times(machines, self._terms(machines))
+        t = self._times(machines[self._dtypes[0]], self._taken(machines))
         host, device = self._summed(t.host), self._summed(t.device)
         bound: Array = self._is["wall"] & (host > HOST_MATTERS * device)
         return bound
@@ -176,10 +218,10 @@ class Program:
             columns.append((np.log(self.predict({**values, name: nudged})) - here) / STEP)
         return np.stack(columns, axis=1) if columns else np.zeros((len(self.targets), 0))
 
-    def _times(self, machines: Mapping[str, Machine], taken: Sequence[Terms]) -> Times:
+    def _times(self, m: Machine, taken: Sequence[_Taken]) -> Times:
         """Seconds of every job on the clock, of the device and of the host."""
-        m = machines[self._dtypes[0]]
-        stretches = [Stretch(h, d, n) for h, d, n in zip(*self._pieces(machines, taken), self._counts, strict=True)]
+        host, busy = (self._gathered([getattr(own, name) for own in taken]) for name in ("host", "busy"))
+        stretches = [Stretch(h, d, n) for h, d, n in zip(host, busy, self._counts, strict=True)]
         first: Array = starting_time(self._runtime, m, self._plans, self._work_of_host)
         start = np.where(self._alone, 0.0, first)
         gaps: Array = np.where(self._alone, 0.0, self._gaps + self._graphs * m["replay_time"])
@@ -192,16 +234,6 @@ class Program:
             return np.where(self._prepared, a, b)
 
         return Times(either(behind.wall, queued.wall), queued.device, either(behind.host, queued.host))
-
-    def _pieces(self, machines: Mapping[str, Machine], taken: Sequence[Terms]) -> tuple[Array, Array]:
-        """Host and device seconds of one of each piece, by slot."""
-        both = list(zip(self._alike, taken, strict=True))
-        busy = [each.kernel.count * own.time for each, own in both]
-        host = [
-            each.kernel.count * launch_time(each.kernel, self._runtime, machines[each.dtype], each.phase)
-            for each, _ in both
-        ]
-        return self._gathered(host), self._gathered(busy)
 
 
 APART = ("name", "like", "cost", "beneath", "instead", "unit", "triton", "joined")

@@ -31,6 +31,8 @@ STACKS: Sequence[tuple[str, str]] = (
     (r"torch|transformers|mamba_ssm|flash-attn", "transformers-4.52-eager"),
 )
 """Patterns of the column `framework`, the first that is found counts; none where no runtime describes the software."""
+SERVERS: Sequence[tuple[str, str]] = ((r"trt-?llm 1\.|tensorrt-?llm 1\.", "tensorrt-llm"), (r"sglang 0\.5", "sglang"))
+"""The same of what serves, of which whole steps are described."""
 
 
 @lru_cache(maxsize=1024)
@@ -56,6 +58,10 @@ def runtime_of(run: Run, own: Device | None = None) -> str | None:
     Software without a word on its back end has the one that is usual on the device: llama.cpp on every kind, PyTorch on
     a processor. `own` is a device that has no name of those that are shipped.
     """
+    if run.op == "e2e_serving":
+        for pattern, server in SERVERS:
+            if re.search(pattern, run.framework.lower()):
+                return server
     name = runtime_named(run.framework)
     if name not in ("llama.cpp", "transformers-5-eager"):
         return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import ceil, inf
@@ -11,7 +12,7 @@ from typing import Any
 from roofsim.foundation.errors import InputError, MissingExtra
 from roofsim.serving.arrivals import Arrival, Users, rate_of
 from roofsim.serving.outcome import Simulated
-from roofsim.serving.scheduler import LEVELS, Engine, Live, Rules, Step, rules
+from roofsim.serving.scheduler import LEVELS, Engine, Live, Part, Rules, Step, rules
 from roofsim.serving.step import StepTime
 
 CYCLES, FEWEST = 4, 256
@@ -59,12 +60,16 @@ def simulated(step: Step, arrivals: Sequence[Arrival], limits: Rules, users: Use
                 yield env.timeout(think)
 
     def serve() -> Iterator[Any]:
+        plans: deque[list[Part]] = deque()
         while len(engine.done) < len(arrivals):
-            if not (engine.waiting or engine.running):
+            while len(plans) <= limits.ahead and (plan := engine.scheduled()):
+                plans.append(plan)
+            engine.level(env.now)
+            if not plans:
                 alarm[0] = env.event()
                 yield alarm[0]
-            plan = engine.scheduled()
-            engine.level(env.now)
+                continue
+            plan = plans.popleft()
             yield env.timeout(engine.timed(plan))
             if engine.finish(plan, env.now):
                 yield env.timeout(0)  # who asks again at once is there for the next step
@@ -94,17 +99,19 @@ def capacity(step: Step, arrivals: Sequence[Arrival], limits: Rules) -> float:
 
 
 def serve_events(
-    step: StepTime, arrivals: Sequence[Arrival], *, users: Users | None = None, limits: Rules | None = None
-) -> Simulated:
+    step: StepTime, arrivals: Sequence[Arrival], *, users: Users | None = None, limits: Rules | None = None,
+    rate: float | None = None,
+) -> Simulated:  # fmt: skip
     """A model on a device with a runtime that serves requests as they arrive, or as users ask.
 
-    What comes at a rate is compared with what the engine can keep: `overloaded` says that it is too much.
+    What comes at a rate (that of the arrivals, where none is given) is compared with what the engine can keep:
+    `overloaded` says that it is too much.
     """
     kept = limits or rules(step.s, step.w)
     found = simulated(step.of, arrivals, kept, users)
     if users is not None:
         return found
-    return replace(found, rate=rate_of(arrivals), capacity=capacity(step.of, arrivals, kept))
+    return replace(found, rate=rate or rate_of(arrivals), capacity=capacity(step.of, arrivals, kept))
 
 
 def _simpy() -> ModuleType:

@@ -113,3 +113,8 @@ class Simulated:
     def requests_per_second(self) -> float:
         """Requests that were answered over the whole time."""
         return len(self.requests) / self.duration
+
+    @property
+    def joules_per_token(self) -> float:
+        """Joules of all steps over the tokens of answers."""
+        return self.energy / sum(each.generate for each in self.requests)

@@ -23,6 +23,7 @@ from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import most_tokens, prefill
 from roofsim.serving.arrivals import Arrival
 from roofsim.serving.outcome import Done
+from roofsim.serving.step import summed
 from roofsim.specs.workload import Workload
 
 Step = Callable[[float, float, float, float, float], tuple[float, float]]
@@ -35,7 +36,9 @@ LEVELS = ("in_system", "waiting", "running", "cache")
 class Rules:
     """What an engine lets through: new tokens of a step, sequences at once, bytes of cache in blocks of tokens.
 
-    `need` is the bytes that a sequence of so many tokens holds.
+    `need` is the bytes that a sequence of so many tokens holds. So many steps are laid out `ahead` of the one in
+    progress; prompts go through `whole`, or are cut to what fits a step; a request begins when there is room for its
+    prompt, or for `all` its tokens.
     """
 
     tokens: float = inf
@@ -43,6 +46,9 @@ class Rules:
     room: float = inf
     block: int = 1
     need: Callable[[int], float] = float
+    ahead: int = 0
+    whole: bool = False
+    all: bool = False
 
     def bytes_of(self, tokens: int) -> float:
         """Bytes of the blocks that so many tokens take."""
@@ -63,12 +69,16 @@ def rules(s: Setup, w: Workload, *, tokens: float | None = None, sequences: floa
 
 @dataclass(slots=True, eq=False)
 class Live:
-    """A request on its way: tokens computed, tokens made, bytes held."""
+    """A request on its way: tokens computed and made when the steps that are laid out have ended, bytes held.
+
+    `out` are the tokens that are there already, and `first` and `last` when the first and the newest came.
+    """
 
     number: int
     asked: Arrival
     computed: int = 0
     made: int = 0
+    out: int = 0
     held: float = 0.0
     first: float = -1.0
     last: float = -1.0
@@ -100,6 +110,10 @@ class Clock:
             self.most[name] = max(self.most[name], level)
 
 
+Part = tuple[Live, int, int]
+"""A request in a step: its new tokens, and those that were computed before."""
+
+
 class Engine:
     """The scheduler and its queues."""
 
@@ -112,34 +126,56 @@ class Engine:
         self.gaps = array("d")
         self.clock = Clock()
         self.steps = self.computed = self.preemptions = 0
+        self.ending = 0  # requests whose last token is in a step that is laid out
         self.energy = 0.0
 
-    def scheduled(self) -> list[tuple[Live, int]]:
-        """The requests of the next step, each with its new tokens."""
+    def scheduled(self) -> list[Part]:
+        """The requests of the next step, each with its new tokens, as far as they are known when it is laid out."""
         budget, before = self.limits.tokens, self.preemptions
-        plan: list[tuple[Live, int]] = []
+        plan: list[Part] = []
         at = 0
         while at < len(self.running) and budget > 0:
             live = self.running[at]
-            new = int(min(live.left, budget))
+            new = self._cut(live.left, budget, plan)
+            at += 1
+            if not new:
+                continue
             while not self._holds(live, live.computed + new):
                 last = self.running.pop()
                 self._preempt(last)
                 if last is live:
-                    return plan
-            plan.append((live, new))
+                    return self._begun(plan)
+            plan.append((live, new, live.computed))
             budget -= new
-            at += 1
-        while self.waiting and budget > 0 and len(self.running) < self.limits.sequences:
+        while self.waiting and budget > 0 and len(self.running) + self.ending < self.limits.sequences:
             live = self.waiting[0]
-            cached = min(live.asked.cached, live.left - 1) if live.computed == 0 else live.computed
-            new = int(min(live.left - cached, budget))
-            if self.preemptions > before or not self._holds(live, cached + new):
+            cached = min(live.asked.cached, live.left - 1)
+            new = self._cut(live.left - cached, budget, plan)
+            room = live.asked.prompt + live.asked.generate - 1 if self.limits.all else cached + new
+            if not new or self.preemptions > before or not self._holds(live, room):
                 break
             self.running.append(self.waiting.popleft())
             live.computed = cached
-            plan.append((live, new))
+            plan.append((live, new, cached))
             budget -= new
+        return self._begun(plan)
+
+    def _cut(self, left: int, budget: float, plan: Sequence[Part]) -> int:
+        """Tokens of so many that go into a step with others; a whole prompt that fits no step goes first in one."""
+        if not self.limits.whole or left <= budget:
+            return int(min(left, budget))
+        return 0 if plan else left
+
+    def _begun(self, plan: list[Part]) -> list[Part]:
+        """The same, with what will have been computed then: the next step may be laid out before this one ends."""
+        for live, new, _ in plan:
+            self.computed += min(new, max(live.asked.prompt - live.computed, 0))
+            live.computed += new
+            if not live.left:
+                live.made += 1
+                if live.made == live.asked.generate:
+                    self.running.remove(live)
+                    self.ending += 1
         return plan
 
     def _holds(self, live: Live, tokens: int) -> bool:
@@ -163,55 +199,39 @@ class Engine:
         self.free += live.held
         live.held = 0.0
 
-    def timed(self, plan: Sequence[tuple[Live, int]]) -> float:
-        """Seconds of a step: pieces of prompts count as equal ones with as many tokens that see as many others."""
-        decodes = held = pieces = new = pairs = 0.0
-        for live, tokens in plan:
-            if tokens == 1 and live.computed:
-                decodes += 1
-                held += live.computed
-            else:
-                pieces += 1
-                new += tokens
-                pairs += tokens * (live.computed + (tokens + 1) / 2)
-        each = new / pieces if pieces else 0.0
-        context = max(pairs / new - (each + 1) / 2, 0.0) if pieces else 0.0
-        seconds, joules = self.step(decodes, held / decodes if decodes else 0.0, pieces, each, context)
+    def timed(self, plan: Sequence[Part]) -> float:
+        """Seconds of a step."""
+        seconds, joules = self.step(*summed((tokens, before) for _, tokens, before in plan))
         self.energy += joules
         self.steps += 1
         return seconds
 
-    def finish(self, plan: Sequence[tuple[Live, int]], now: float) -> int:
-        """What a step has computed: requests of which nothing is left get a token, and those with their last one go.
-
-        How many went.
-        """
-        ended = []
-        for live, new in plan:
-            self.computed += min(new, max(live.asked.prompt - live.computed, 0))
-            live.computed += new
-            if live.left:
+    def finish(self, plan: Sequence[Part], now: float) -> int:
+        """What a step has computed: requests that have all they need for it get a token; how many got their last."""
+        ended = 0
+        for live, new, before in plan:
+            if before + new < live.asked.prompt + live.out:
                 continue
-            live.made += 1
+            live.out += 1
             if live.first < 0:
                 live.first = now
             else:
                 self.gaps.append(now - live.last)
             live.last = now
-            if live.made == live.asked.generate:
-                ended.append(live)
-        for live in ended:
-            self.running.remove(live)
-            self._give_back(live)
-            asked = live.asked
-            self.done.append(Done(asked.time, live.first, now, asked.prompt, asked.generate, live.preempted))
-            if live.ended is not None:
-                live.ended.succeed()
+            if live.out == live.asked.generate:
+                ended += 1
+                self._give_back(live)
+                asked = live.asked
+                self.done.append(Done(asked.time, live.first, now, asked.prompt, asked.generate, live.preempted))
+                if live.ended is not None:
+                    live.ended.succeed()
+        self.ending -= ended
         self.level(now)
-        return len(ended)
+        return ended
 
     def level(self, now: float) -> None:
         """The levels from now on."""
-        inside = len(self.waiting) + len(self.running)
+        running = len(self.running) + self.ending
         used = 1 - self.free / self.limits.room if self.limits.room < inf else 0.0
-        self.clock.to(now, in_system=inside, waiting=len(self.waiting), running=len(self.running), cache=used)
+        waiting = len(self.waiting)
+        self.clock.to(now, in_system=waiting + running, waiting=waiting, running=running, cache=used)

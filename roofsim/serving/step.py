@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
@@ -21,6 +21,8 @@ from roofsim.specs.workload import Workload
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
+
+    from roofsim.serving.table import SGLangPredictor
 
 Group = tuple[float, float, float]
 """Sequences, new tokens of each, and tokens that each holds before."""
@@ -90,19 +92,36 @@ class StepTime:
         context: ArrayLike = ...,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # fmt: skip
 
-    def of(self, decodes: Any, held: Any = 0, pieces: Any = 0, new: Any = 0, context: Any = 0) -> tuple[Any, Any]:
-        """Seconds and joules of a step, for numbers or arrays that broadcast.
+    def of(
+        self, decodes: ArrayLike, held: ArrayLike = 0, pieces: ArrayLike = 0, new: ArrayLike = 0, context: ArrayLike = 0
+    ) -> tuple[object, object]:
+        """Seconds and joules of a step, for numbers or arrays that broadcast; raises InputError for what is neither.
 
         `decodes` sequences hold `held` tokens each (the mean) and get one more; beside them go `pieces` pieces of
         prompts, each of `new` tokens after `context` that went before. A step of nothing takes no time.
         """
-        if type(decodes) in _PLAIN and type(pieces) in _PLAIN and type(new) in _PLAIN:
-            if pieces and new:
-                return (
-                    self.mixed(decodes, held, pieces, new, context) if decodes else self.prompts(pieces, new, context)
-                )
-            return self.decodes(decodes, held) if decodes else (0.0, 0.0)
+        if (
+            isinstance(decodes, _PLAIN) and isinstance(held, _PLAIN) and isinstance(pieces, _PLAIN)
+            and isinstance(new, _PLAIN) and isinstance(context, _PLAIN)
+        ):  # fmt: skip
+            if not (pieces and new):
+                return self.decodes(decodes, held) if decodes else (0.0, 0.0)
+            return self.mixed(decodes, held, pieces, new, context) if decodes else self.prompts(pieces, new, context)
         return self._arrays(decodes, held, pieces, new, context)
+
+    def batch(self, sequences: Iterable[tuple[float, float]]) -> float:
+        """Seconds of a step of sequences, each with (new tokens, tokens held): the compiled answer, to the same work.
+
+        Those that decode count as equal ones that hold the mean; pieces of prompts as equal ones with as many tokens,
+        which see as many others.
+        """
+        return self.of(*summed(sequences))[0]
+
+    def sglang(self) -> SGLangPredictor:
+        """The time predictor that SGLang's simulator asks for a batch of its scheduler."""
+        from roofsim.serving.table import SGLangPredictor
+
+        return SGLangPredictor(self)
 
     @cached_property
     def decodes(self) -> Callable[[float, float], tuple[float, float]]:
@@ -165,4 +184,22 @@ class StepTime:
         return results
 
 
-_PLAIN = frozenset({int, float})
+def summed(sequences: Iterable[tuple[float, float]]) -> tuple[float, float, float, float, float]:
+    """What `StepTime.of` is asked for a step of sequences, each with (new tokens, tokens held)."""
+    decodes = held = pieces = new = pairs = 0.0
+    for tokens, before in sequences:
+        if tokens == 1 and before:
+            decodes += 1
+            held += before
+        elif tokens:
+            pieces += 1
+            new += tokens
+            pairs += tokens * (before + (tokens + 1) / 2)
+    if not pieces:
+        return decodes, held / decodes if decodes else 0.0, 0.0, 0.0, 0.0
+    each = new / pieces
+    context = max(pairs / new - (each + 1) / 2, 0.0)
+    return decodes, held / decodes if decodes else 0.0, pieces, each, context
+
+
+_PLAIN = (int, float)

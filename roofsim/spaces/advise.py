@@ -179,7 +179,9 @@ def advise(
             "weights": _formats(stack, weights),
         }
         more = {name: _several(each) for name, each in choices.items()}
-        made = compare_choices({**asked, **more}, hour, processes, _after(len(rows), step))
+        if hour is not None:
+            more["cost.price_per_hour"] = [f"{hour!r} USD/h"]
+        made = compare_choices({**asked, **more}, processes, _after(len(rows), step))
         names |= made.labels.names
         rows += [(row, devices[row.chosen["device"]], sizes[row.chosen["model"]]) for row in made.rows]
     return weighed(rows, budgets, rank, names)

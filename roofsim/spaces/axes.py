@@ -9,6 +9,7 @@ from typing import Any
 
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import MAX_COUNT, MOST_COUNTS, finite, is_quantity, parse_count, parse_counts
+from roofsim.model.split import RANKS
 from roofsim.prediction.places import COUNTS
 from roofsim.spaces.cases import check
 from roofsim.specs.override import COUNTED
@@ -48,7 +49,7 @@ def axis(name: str, given: Any) -> Axis:
         values = list(given)
     else:
         values = [given]
-    if name in COUNTS:
+    if name in (*COUNTS, *RANKS):
         values = [_count(name, each) for each in values]
     elif "." in name:
         values = [each if isinstance(each, str) else repr(each) for each in values]
@@ -97,7 +98,7 @@ def _least(name: str) -> int:
 def _written(name: str, text: str) -> list[Any]:
     """The values in a text: set off by commas, `1k..64k*2` a range by factors, `1k..8k+1k` one by steps."""
     try:
-        if name in COUNTS:
+        if name in (*COUNTS, *RANKS):
             return list(parse_counts(text, _least(name)))
         pieces = [each.strip() for each in split(text)]
         if not all(pieces):

@@ -9,7 +9,8 @@ from itertools import product
 from typing import Any
 
 from roofsim import library
-from roofsim.foundation.errors import UnknownName, Unsupported
+from roofsim.foundation.errors import InputError, UnknownName, Unsupported
+from roofsim.model.split import RANKS, Split
 from roofsim.prediction.fitted import AUTO, NONE, chosen
 from roofsim.prediction.places import COUNTS, SPECS
 from roofsim.prediction.request import settled
@@ -17,12 +18,12 @@ from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
 from roofsim.prediction.what_if import what_if
 from roofsim.specs.workload import FIELDS, Workload, workload
 
-NAMES = ("model", "device", "runtime", "host", "calibration")
-"""Specs that are chosen by name; the last three have a default."""
+NAMES = ("model", "device", "runtime", "host", "calibration", "cluster")
+"""Specs that are chosen by name; those from the runtime on have a default."""
 
 Choices = Mapping[str, Sequence[Any]]
-"""What to choose from, by the name of the choice: one of `NAMES`, `FIELDS`, the counts of a workload, or the path of
-a field as --set has it, whose values are then written as there (`2x`, `500 GB/s`)."""
+"""What to choose from, by the name of the choice: one of `NAMES`, `RANKS`, `FIELDS`, the counts of a workload, or the
+path of a field as --set has it, whose values are then written as there (`2x`, `500 GB/s`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Case:
 def known(name: str) -> bool:
     """Whether something of this name can be chosen."""
     root, dot, _ = name.partition(".")
-    return name in (*NAMES, *FIELDS, *COUNTS) or bool(dot and root in (*SPECS, "parameters"))
+    return name in (*NAMES, *RANKS, *FIELDS, *COUNTS) or bool(dot and root in (*SPECS, "parameters"))
 
 
 def check(choices: Choices) -> None:
@@ -49,7 +50,7 @@ def check(choices: Choices) -> None:
     for name in choices:
         if not known(name):
             raise UnknownName(
-                "axes", name, [*NAMES, *FIELDS, *COUNTS, *(f"{each}." for each in (*SPECS, "parameters"))]
+                "axes", name, [*NAMES, *RANKS, *FIELDS, *COUNTS, *(f"{each}." for each in (*SPECS, "parameters"))]
             )
 
 
@@ -79,6 +80,7 @@ class Specs:
         self.runtime: Callable[[str], Any] = cache(library.runtime)
         self.host: Callable[[str], Any] = cache(library.host)
         self.calibration: Callable[[str], Any] = cache(library.calibration)
+        self.cluster: Callable[[str], Any] = cache(library.cluster)
 
     def of(self, kind: str, name: Any) -> Any:
         """The spec of a name; a spec is itself."""
@@ -98,6 +100,10 @@ def case(picked: Mapping[str, Any], specs: Specs) -> Case:
     try:
         found = setup_of(picked, specs)
     except Unsupported as error:
+        return Case(picked, None, None, str(error))
+    except InputError as error:
+        if not any(name in picked for name in RANKS):
+            raise
         return Case(picked, None, None, str(error))
     asked = workload(**{"dtype": found.device.default_dtype, **fields_of(picked)})
     try:
@@ -119,7 +125,9 @@ def setup_of(picked: Mapping[str, Any], specs: Specs) -> Setup:
     model, device = specs.of("model", picked["model"]), specs.of("device", picked["device"])
     runtime = specs.of("runtime", picked.get("runtime") or DEFAULT_RUNTIME)
     host = picked.get("host") or device.host
-    found = setup(model, device, runtime, specs.of("host", host) if host else None)
+    split = Split(**{name: picked[name] for name in RANKS if name in picked})
+    cluster = specs.of("cluster", picked["cluster"]) if picked.get("cluster") else None
+    found = setup(model, device, runtime, specs.of("host", host) if host else None, split, cluster)
     calibration = picked.get("calibration", AUTO)
     fit = calibration if calibration == AUTO else specs.of("calibration", calibration)
     found = chosen(found, fit, transfer=specs.transfer)

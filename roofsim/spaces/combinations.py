@@ -9,6 +9,7 @@ from math import prod
 from typing import Any, Generic, TypeVar
 
 from roofsim.foundation.errors import InputError
+from roofsim.model.split import RANKS
 from roofsim.prediction.fitted import AUTO, NONE
 from roofsim.prediction.places import COUNTS, number_at
 from roofsim.prediction.setup import Setup
@@ -224,7 +225,8 @@ def described(each: Case) -> dict[str, Any]:
         "weights": (w.weight_format or w.dtype) if w else picked.get("weights"),
         "cache": (w.cache_dtype or w.dtype) if w else picked.get("cache"),
         **{name: getattr(w, name) if w else picked[name] for name in COUNTS},
-        **{name: _id(x) for name, x in picked.items() if name in ("host", "dtype", "logits")},
+        **{name: _id(x) for name, x in picked.items() if name in ("host", "dtype", "logits", "cluster")},
+        **{name: x for name, x in picked.items() if name in RANKS},
         **({"calibration": _id(picked["calibration"]) or NONE} if "calibration" in picked else {}),
         **{path: _at(each.setup, path, x) for path, x in picked.items() if "." in path},
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -40,7 +39,12 @@ FIGURES: Mapping[str, Figure] = MappingProxyType({
     "memory_peak": Figure("B", "peak memory", "peak"),
     "energy": Figure("J", "energy per request", "energy"),
     "joules_per_million": Figure("J", "energy per million output tokens", "energy"),
-    "usd_per_million": Figure("USD", "price per million output tokens", "total_time"),
+    "cost": Figure("USD", "cost of the request", "cost"),
+    "usd_per_million": Figure("USD", "cost of the request per million output tokens", "cost"),
+    "usd_per_million_input": Figure("USD", "cost per million input tokens", "usd_per_million_input"),
+    "usd_per_million_output": Figure("USD", "cost per million output tokens", "usd_per_million_output"),
+    "joules_per_token": Figure("J", "energy per output token, at the wall", "joules_per_token"),
+    "co2_per_million_output": Figure("kg", "CO2 per million output tokens", "co2_per_million_output"),
     "max_prompt": Figure("", "longest prompt", "max_prompt", True),
     "max_batch": Figure("", "largest batch", "max_batch", True),
     "fits": Figure("", "whether it fits", higher=True),
@@ -49,7 +53,7 @@ FIGURES: Mapping[str, Figure] = MappingProxyType({
 })  # fmt: skip
 """What is said of every combination, by its name in JSON and CSV, SI units."""
 
-MILLION, HOUR = 1e6, 3600.0
+MILLION = 1e6
 
 FEW = 16
 """So many are predicted before other processes are started for them."""
@@ -102,7 +106,6 @@ class Comparison:
 
     rows: tuple[Row, ...]
     labels: Labels
-    price: float | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -179,18 +182,15 @@ def _rank(row: Row) -> int:
     return 2 if row.refused else 0 if row.fits else 1
 
 
-def compare_choices(
-    choices: Choices, price: float | None = None, processes: int = 1, step: Step = unseen, transfer: bool = False
-) -> Comparison:
+def compare_choices(choices: Choices, processes: int = 1, step: Step = unseen, transfer: bool = False) -> Comparison:
     """Predict every combination of choices, each a list of values; what cannot be run is a row that says why.
 
-    `price` is that of an hour of the device, in dollars: the time of a request at it, over its output tokens. `step` is
-    told how many are done of how many; with `transfer` calibrations may be of other devices and runtimes. Raises
-    InputError for what is wrong whatever it is combined with.
+    `step` is told how many are done of how many; with `transfer` calibrations may be of other devices and runtimes.
+    Raises InputError for what is wrong whatever it is combined with.
     """
     every, labels = combinations(choices, transfer=transfer)
-    rows = sorted(_rows(every, price, processes, step), key=_rank)
-    return Comparison(tuple(rows), labels, price)
+    rows = sorted(_rows(every, processes, step), key=_rank)
+    return Comparison(tuple(rows), labels)
 
 
 def compared(found: Answers[Prediction]) -> Comparison:
@@ -206,10 +206,10 @@ def compared(found: Answers[Prediction]) -> Comparison:
     return Comparison(tuple(sorted(rows, key=_rank)), found.labels)
 
 
-def _rows(every: Sequence[Case], price: float | None, processes: int, step: Step) -> Iterator[Row]:
+def _rows(every: Sequence[Case], processes: int, step: Step) -> Iterator[Row]:
     """The row of every case, in order."""
     runs = [(each.setup, each.workload) for each in every if each.setup and each.workload and not each.refused]
-    answers = _answers(runs, price, processes)
+    answers = _answers(runs, processes)
     for done, each in enumerate(every, 1):
         answer = each.refused or next(answers)
         chosen = described(each)
@@ -223,11 +223,10 @@ Answer = tuple[dict[str, Any], dict[str, Interval], str | None, tuple[str, ...]]
 """Figures, intervals, the name of the calibration, and the cautions."""
 
 
-def _answers(runs: Sequence[tuple[Setup, Workload]], price: float | None, processes: int) -> Iterator[Answer | str]:
+def _answers(runs: Sequence[tuple[Setup, Workload]], processes: int) -> Iterator[Answer | str]:
     """The answer to each request in order, by several processes where there are many."""
-    answer = partial(_answer, price=price)
     if processes == 1 or len(runs) <= FEW:
-        yield from map(answer, runs)
+        yield from map(_answer, runs)
         return
     from concurrent.futures import ProcessPoolExecutor
 
@@ -236,30 +235,32 @@ def _answers(runs: Sequence[tuple[Setup, Workload]], price: float | None, proces
     pool = ProcessPoolExecutor(processes, initializer=left_to_the_first)
     try:
         # small pieces, so that processes end together; what a piece holds twice is sent once
-        yield from pool.map(answer, runs, chunksize=max(min(len(runs) // (8 * processes), FEW), 1))
+        yield from pool.map(_answer, runs, chunksize=max(min(len(runs) // (8 * processes), FEW), 1))
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _answer(run: tuple[Setup, Workload], price: float | None) -> Answer | str:
+def _answer(run: tuple[Setup, Workload]) -> Answer | str:
     """What is said of one request, or why it cannot be run."""
     try:
         p = predict_request(*run)
     except InputError as error:
         return str(error)
-    values = figures_of(p, price)
+    values = figures_of(p)
     return values, intervals_of(p, values), p.calibration, p.cautions
 
 
-def figures_of(p: Prediction, price: float | None = None) -> dict[str, Any]:
-    """Every figure of a prediction by its name in `FIGURES`; `price` is dollars for an hour of the device."""
+def figures_of(p: Prediction) -> dict[str, Any]:
+    """Every figure of a prediction by its name in `FIGURES`; none where it is not known."""
     r = p.request
     tokens = p.workload.batch * max(p.workload.generate, 1)
     found = {
         **columns(r),
         "memory_peak": p.memory.peak,
         "joules_per_million": r.energy / tokens * MILLION,
-        "usd_per_million": None if price is None else r.total_time * price / HOUR / tokens * MILLION,
+        **{name: None if x != x else x for name, x in columns(p.cost).items()},
+        "cost": None if p.cost.request != p.cost.request else p.cost.request,
+        "usd_per_million": None if p.cost.request != p.cost.request else p.cost.request / tokens * MILLION,
         "max_prompt": p.limits.max_prompt if p.limits else None,
         "max_batch": p.limits.max_batch if p.limits else None,
         "fits": bool(p.fits),
@@ -272,7 +273,8 @@ def figures_of(p: Prediction, price: float | None = None) -> dict[str, Any]:
 def intervals_of(p: Prediction, values: Mapping[str, Any]) -> dict[str, Interval]:
     """The 95 % intervals of those figures: what is a constant times another has its interval times that constant."""
     known = {**(p.intervals or {})}
-    own = {**columns(p.request), "peak": p.memory.peak, "max_prompt": 1, "max_batch": 1}
+    own = {**columns(p.request), **columns(p.cost), "cost": p.cost.request, "peak": p.memory.peak, "max_prompt": 1,
+           "max_batch": 1}  # fmt: skip
     found: dict[str, Interval] = {}
     for name, figure in FIGURES.items():
         value = values[name]

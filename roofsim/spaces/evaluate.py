@@ -15,6 +15,7 @@ from roofsim.foundation import units
 from roofsim.foundation.errors import InputError, UnknownName, Unsupported
 from roofsim.foundation.expression import Expression
 from roofsim.foundation.schema import variant
+from roofsim.model.split import RANKS
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import FIGURES, Evaluation, figure
 from roofsim.prediction.metrics import METRICS
@@ -81,7 +82,7 @@ class Study:
         axes = {axis.name for axis in self.space.axes}
         if twice := sorted(axes & set(self.columns)):
             raise InputError(f"{', '.join(twice)}: both an axis and a column")
-        known = {*COLUMNS, *axes, *COUNTS, *FIELDS, *NAMES}
+        known = {*COLUMNS, *axes, *COUNTS, *FIELDS, *NAMES, *RANKS}
         for name, each in self.derived.items():
             _known(each, known)
             known.add(name)

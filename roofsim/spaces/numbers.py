@@ -17,7 +17,7 @@ from roofsim.prediction.setup import Setup
 from roofsim.specs.device import DRIVES_PEAKS
 from roofsim.specs.workload import Workload
 
-ABOUT = ("device.year", "device.price", "device.aliases", "model.published_parameters")
+ABOUT = ("device.year", "device.aliases", "model.published_parameters")
 """Numbers that say something about a spec and decide nothing."""
 
 WORKLOAD = "workload"

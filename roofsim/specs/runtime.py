@@ -123,6 +123,27 @@ class MemoryPolicy(Spec):
     """Whether sequences whose prompts are through go on in the same steps, where each takes the room of a token."""
 
 
+class ServerPolicy(Spec):
+    """How a server puts requests that come and go into steps, unless it is told otherwise."""
+
+    tokens: PositiveInt
+    """Most new tokens of a step."""
+    large_tokens: PositiveInt | None = None
+    """The same on devices with more memory (`memory.large_from`)."""
+    sequences: PositiveInt
+    """Most sequences at once."""
+    large_sequences: PositiveInt | None = None
+    """The same on devices with more memory."""
+    ahead: Extra = 0
+    """Steps that are laid out before the results of the one in progress are there."""
+    whole: bool = False
+    """Whether prompts go through whole, where others are cut to what fits a step."""
+    share: Annotated[float, Limit(gt=0, le=1)] = 1.0
+    """Share of the memory that weights and activations leave which is for what sequences hold."""
+    room: Literal["grown", "all"] = "grown"
+    """What a request finds room for before it begins: its prompt, and more as it grows (grown), or all its tokens."""
+
+
 class OffloadPolicy(Spec):
     """What the software does with weights that do not lie on the device."""
 
@@ -173,6 +194,25 @@ class MatrixLibrary(Spec):
         return self.fp32 == "tf32"
 
 
+Way = Literal["ring", "tree", "nvls", "two_level", "one_shot", "two_shot", "multimem"]
+Division = Literal["tp", "pp", "ep", "dp", "cp"]
+
+
+class ParallelPolicy(Spec):
+    """How a model runs on several devices."""
+
+    divides: tuple[Division, ...] = ()
+    """Ways in which it can be divided (--tp, --pp, --ep, --dp, --cp); others are refused."""
+    all_reduce: tuple[Way, ...] = ("ring", "tree")
+    """Algorithms that add up what devices have, of which the fastest is taken: NCCL's ring, tree and reduction in the
+    switch (nvls), a sum in each node before one between nodes (two_level), kernels that read the memory of their peers
+    (one_shot, two_shot) or let the switch add it up (multimem)."""
+    overlaps: bool = False
+    """Whether devices compute one half of a step while they exchange the other."""
+    micro_batches: bool = False
+    """Whether every stage of a pipeline has a part of the batch at the same time, or one stage all of it."""
+
+
 class Runtime(Documented):
     """A software stack at one version."""
 
@@ -221,6 +261,10 @@ class Runtime(Documented):
     """Kernels that the matrix library adds of its own accord, and what it multiplies in."""
     memory: MemoryPolicy = field(default_factory=MemoryPolicy)
     """What the process holds beside its tensors, and in which pieces prompts go through."""
+    parallel: ParallelPolicy = field(default_factory=ParallelPolicy)
+    """How a model runs on several devices."""
+    server: ServerPolicy | None = None
+    """How requests that come and go are put into steps; without it, it serves no such."""
     offload: OffloadPolicy = field(default_factory=OffloadPolicy)
     """What it does with weights that do not lie on the device."""
     parameters: Stated = field(default_factory=dict)
@@ -229,6 +273,9 @@ class Runtime(Documented):
     products: Mapping[Name, tuple[Product, ...]] | None = None
     """Kernels for quantised weights by their encoding or its family (docs/weights.md), in order of preference: others
     are refused. Without it, weights of any are unpacked inside the product."""
+    quantises: Literal["fused", "apart"] = "fused"
+    """Whether norms and activations quantise what they hand to a product in fp8 or fp4 on their way (fused), or a
+    kernel of its own does (apart)."""
     lacks: Mapping[Name, str] = field(default_factory=dict)
     """Why there are no kernels for an encoding or a family of them, and what may be asked for instead."""
     caches: tuple[Name, ...] | None = None

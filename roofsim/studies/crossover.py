@@ -14,6 +14,7 @@ from roofsim.foundation.schema import variant
 from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.step import NEVER, mask_from
 from roofsim.prediction.compiled import Compiled, compiled
+from roofsim.prediction.cost import paid, priced
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import doubt, doubted, reach, unsure
 from roofsim.prediction.intervals import logs, scatter, variance
@@ -148,6 +149,8 @@ def compare_setups(
     first = next(iter(able.values()))
     if metric == "energy" and first.device.power.tdp is None:
         raise Unsupported(f"{first.device.id}: its file states no power.tdp, so there is no energy to compare")
+    if metric == "cost" and paid(first) is None:
+        raise Unsupported(f"{first.device.id}: {priced(first)}")
     fields.setdefault("dtype", first.device.default_dtype)
     w = workload(prompt=1, **fields)
     found: list[Pair] = []

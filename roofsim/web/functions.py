@@ -42,7 +42,7 @@ OF_OPERATOR: Mapping[str, Callable[[OperatorTimes], Number]] = MappingProxyType(
 """What it gives for each operator, if operators are asked for."""
 SHOWN = ("time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "energy", "bound")
 FIGURES: tuple[str, ...] = (
-    "ttft", "tpot", "total_time", "tokens_per_second", "energy",
+    "ttft", "tpot", "total_time", "tokens_per_second", "energy", "cost",
     *(f"memory.{each.name}" for each in fields(Memory) if each.name != "binding"), "memory.held",
     "memory.grown", "fits",
     *(f"{part}.{name}" for part in ("prefill", "decode") for name in SHOWN),

@@ -13,6 +13,7 @@ from roofsim.foundation.arith import Number
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Sourced
 from roofsim.foundation.schema import assembled, variant
+from roofsim.prediction.cost import Rates, rates
 from roofsim.prediction.places import COUNTS
 from roofsim.prediction.setup import Setup
 from roofsim.specs.device import Device, MatrixType
@@ -23,8 +24,11 @@ RATES = ("matrix_rate", "vector_rate", "bandwidth", "cache", "units", "clock", "
 """Fields of a machine that are numbers."""
 SIZES = ("capacity", "usable")
 POWERS = ("tdp", "idle", "dynamic")
+COSTS = ("usd_per_second", "usd_per_joule")
+"""What a second of a device costs, and a joule that it draws."""
 NUMBERS = (
-    *RATES, *(f"peaks.{unit}" for unit in UNITS), *SIZES, *POWERS, *(f"parameters.{name}" for name in PARAMETERS),
+    *RATES, *(f"peaks.{unit}" for unit in UNITS), *SIZES, *POWERS, *COSTS,
+    *(f"parameters.{name}" for name in PARAMETERS),
 )  # fmt: skip
 """All of them, beside the counts of a workload."""
 CACHE = "cache_bytes"
@@ -46,6 +50,8 @@ def numbers(s: Setup, dtype: str) -> dict[str, float]:
         "tdp": d.power.tdp.value if d.power.tdp else nan,
         "idle": idle_power(d) if d.power.tdp else nan,
         "dynamic": full_power(d) if d.power.tdp else nan,
+        "usd_per_second": s.rates.dollars(1.0, 0.0),
+        "usd_per_joule": s.rates.dollars(0.0, 1.0),
         **{f"parameters.{name}": x for name, x in m.parameters.items()},
     }
     return {name: float(found[name]) for name in NUMBERS}
@@ -56,10 +62,16 @@ class Varying(Setup):
     """A setup whose numbers are variables, so that its machine is this one whatever the dtype."""
 
     known: Machine | None = None
+    costs: Rates | None = None
 
     def machine(self, dtype: str) -> Machine:
         """The machine of the variables."""
         return self.known or Setup.machine(self, dtype)
+
+    @property
+    def rates(self) -> Rates:
+        """What seconds and joules cost, of the variables."""
+        return self.costs or rates(self)
 
 
 def varying(s: Setup, w: Workload, x: Mapping[str, Any]) -> Varying:
@@ -71,7 +83,10 @@ def varying(s: Setup, w: Workload, x: Mapping[str, Any]) -> Varying:
     if w.cache_dtype is None:
         precision = replace(precision, cache=x[CACHE])
     machine = machine_of(s.machine(w.dtype), x)
-    return Varying(s.architecture, _with(s.device, x), s.runtime, s.host, stored=precision, known=machine)
+    costs = Rates(x["usd_per_second"], 0.0, x["usd_per_joule"], 1.0, 0.0)
+    return Varying(
+        s.architecture, _with(s.device, x), s.runtime, s.host, stored=precision, known=machine, costs=costs
+    )  # fmt: skip
 
 
 def structure(s: Setup, dtype: str) -> tuple[Any, ...]:

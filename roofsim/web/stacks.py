@@ -14,6 +14,7 @@ from roofsim.prediction.fitted import NONE, chosen, doubted
 from roofsim.prediction.intervals import FIGURES as WITH_INTERVALS
 from roofsim.prediction.intervals import scatter
 from roofsim.prediction.setup import Setup
+from roofsim.prediction.spoken import words
 from roofsim.prediction.what_if import what_if
 from roofsim.prediction.words import basis_of
 from roofsim.specs.device import Device
@@ -80,17 +81,18 @@ def knobs(devices: Sequence[Device]) -> list[tuple[str, str, str]]:
     dtypes = dict.fromkeys([each.default_dtype for each in devices if each.default_dtype in each.peak.matrix])
     if any("fp8" in each.peak.matrix for each in devices):
         dtypes["fp8"] = None
-    return [
-        ("device.memory.bandwidth", "memory bandwidth", "B/s"),
-        *((f"device.peak.matrix.{dtype}", f"matrix peak, {dtype}", "FLOP/s") for dtype in dtypes),
-        ("device.peak.vector.fp32", "vector peak, fp32", "FLOP/s"),
-        ("device.memory.capacity", "memory", "B"),
-        ("device.cache.last_level", "last-level cache", "B"),
-        ("host.dispatch", "host time to launch a kernel", "s"),
-        ("parameters.gemm_efficiency", "efficiency of matrix products", ""),
-        ("parameters.memory_efficiency", "efficiency of memory", ""),
-        ("parameters.tensor_kernel_time", "fixed time of a kernel", "s"),
+    paths = [
+        ("device.memory.bandwidth", "B/s"),
+        *((f"device.peak.matrix.{dtype}", "FLOP/s") for dtype in dtypes),
+        ("device.peak.vector.fp32", "FLOP/s"),
+        ("device.memory.capacity", "B"),
+        ("device.cache.last_level", "B"),
+        ("host.dispatch", "s"),
+        ("parameters.gemm_efficiency", ""),
+        ("parameters.memory_efficiency", ""),
+        ("parameters.tensor_kernel_time", "s"),
     ]
+    return [(path, words(path), unit) for path, unit in paths]
 
 
 def _moved(s: Setup, path: str, device: Device, now: Mapping[str, float]) -> list[Any] | None:

@@ -55,6 +55,15 @@ def one_model() -> list[str]:
         MODEL, DEVICE, draft="ngram", accept=[0.8, 0.5], draft_tokens=2, rollback="replay", overhead="1ms", prompt=512
     )
     assert drafts.row.speedup > 0
+    t: roofsim.StepTime = roofsim.step_time(MODEL, DEVICE, "ideal", dtype="fp16")
+    step, joules = t.of(8, 1000.0, 1, 512)
+    steps, _ = t.of(np.array([1, 8]), 1000)
+    assert t([(8, 1, 1000), (1, 512, 0)]) > 0 < t.batch([(1, 1000), (512, 0)])
+    assert min(step, joules, float(steps[0])) > 0
+    served: roofsim.Simulation = roofsim.simulate(
+        MODEL, DEVICE, "ideal", users=2, think="10ms", requests=4, prompt="1k", generate=2, tokens=512, sequences=2
+    )
+    assert served.with_(generate=3).result.tokens_per_second > 0
     rates: list[float] = [each.tokens_per_second for each in trials.rows]
     assert min(rates) > 0
     paper: roofsim.Report = roofsim.report(MODEL, DEVICE, against=OTHER, prompt=2048, set="device.memory.bandwidth=2x")

@@ -64,6 +64,10 @@ ASKED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: roofsim.speculate(MODEL, DEVICE, "ideal", draft="ngram", accept=[0.8, 0.5], batch=2, prompt=512),
         f"speculate {MODEL} -d {DEVICE} -r ideal --draft ngram --accept 0.8,0.5 -b 2 -p 512",
     ),
+    "simulate": (
+        lambda: roofsim.simulate(MODEL, DEVICE, "ideal", rate=2, cv=2, spread=0.5, requests=20, prompt=64, generate=4),
+        f"simulate {MODEL} -d {DEVICE} -r ideal --rate 2 --cv 2 --spread 0.5 -n 20 -p 64 -g 4",
+    ),
     "show": (lambda: roofsim.show("orin"), "show orin"),
     "show a model": (lambda: roofsim.show("dense:width=1024", dtype="fp16"), "show dense:width=1024 --dtype fp16"),
     "compare": (

@@ -74,8 +74,10 @@ def test_a_function_names_each_of_its_arguments(name: str) -> None:
     assert inspect.Parameter.VAR_KEYWORD not in kinds
 
 
-OF_REQUESTS = ("predict", "limits", "explain", "compile", "sensitivity", "crossover", "search", "sampling", "speculate",
-               "reload")  # fmt: skip
+OF_REQUESTS = (
+    "predict", "limits", "explain", "compile", "sensitivity", "crossover", "search", "sampling", "speculate",
+    "simulate", "step_time", "reload",
+)  # fmt: skip
 SHARED = ("dtype", "weights", "cache", "logits", "host", "calibration", "transfer", "set", "weight_format",
           "cache_dtype", "generate", "batch")  # fmt: skip
 
@@ -140,7 +142,8 @@ def test_every_result_is_on_the_page_with_what_it_has() -> None:
     rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.*) \|$", PAGE, re.M)
     assert {name for name, _, _ in rows} <= set(FUNCTIONS)
     assert {kind for _, kind, _ in rows} == {name for name, each in CLASSES.items() if "api" in each.__module__} | {
-        "Compiled"
+        "Compiled",
+        "StepTime",
     }
     for _, kind, has in rows:
         for name in re.findall(r"`(\w+)", has):

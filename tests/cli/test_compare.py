@@ -165,12 +165,17 @@ def test_energy_and_price_are_those_of_a_million_output_tokens(rows):
         tokens = row["batch"] * max(row["generate"], 1)
         assert row["joules_per_million"] == pytest.approx(row["energy"] / tokens * 1e6)
         assert row["usd_per_million"] == pytest.approx(2.5 * row["total_time"] / 3600 / tokens * 1e6)
-        for name, of in (("joules_per_million", "energy"), ("usd_per_million", "total_time")):
+        assert row["cost"] == pytest.approx(2.5 * row["total_time"] / 3600)
+        for name, of in (("joules_per_million", "energy"), ("usd_per_million", "total_time"), ("cost", "total_time")):
             wanted = [end * row[name] / row[of] for end in row["intervals"][of]]
             assert row["intervals"][name] == pytest.approx(wanted)
-    (row,) = rows("compare Qwen2.5-0.5B -d rtx-4090")
-    assert row["usd_per_million"] is None
-    assert "usd_per_million" not in row["intervals"]
+        made = (row["generate"] - 1) * row["batch"]
+        of_tokens = row["usd_per_million_input"] * row["batch"] * row["prompt"] + row["usd_per_million_output"] * made
+        assert of_tokens / 1e6 == pytest.approx(row["cost"])
+    (row,) = rows("compare Qwen2.5-0.5B -d h20 -r vllm")
+    for name in ("cost", "usd_per_million", "usd_per_million_input", "usd_per_million_output"):
+        assert row[name] is None
+        assert name not in row["intervals"]
 
 
 def test_models_are_chosen_by_kind_family_and_size_as_they_are_listed(rows, data):
@@ -218,7 +223,7 @@ def test_a_field_takes_each_of_its_values(rows, data):
         ("compare Qwen2.5-0.5B -d orin --set device.memory.bandwidth=1x,", "empty value"),
         ("compare Qwen2.5-0.5B -d orin --set a.b=1 --set a.b=2", "twice"),
         ("compare Qwen2.5-0.5B -d orin,", "empty value"),
-        ("compare Qwen2.5-0.5B -d orin --price cheap", "2.5USD/h"),
+        ("compare Qwen2.5-0.5B -d orin --price cheap", "2.5 USD/h"),
         ("compare Qwen2.5-0.5B -d orin --max-ttft 5", "not a quantity in s"),
         ("compare --family nobody -d orin", "no 'nobody'"),
         ("compare --kind ssm --min-size 500B -d orin", "no model is of this kind"),

@@ -138,7 +138,7 @@ SET = "predict Falcon-H1-0.5B -d orin --set "
 
 
 def test_paths_of_changes_complete_step_by_step():
-    assert completed(SET) == {"device.", "cluster.", "model.", "runtime.", "host.", "parameters."}
+    assert completed(SET) == {"device.", "cluster.", "cost.", "model.", "runtime.", "host.", "parameters."}
     assert completed(f"{SET}device.mem") == {"device.memory."}
     assert completed(f"{SET}device.memory.c") == {"device.memory.capacity="}
     assert completed(f"{SET}host.di") == {"host.dispatch=", "host.disk="}

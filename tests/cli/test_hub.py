@@ -60,7 +60,7 @@ RUNS = f"device,model,phase,op,batch,prompt_len,metric,value\nRTX 4090,{NAME},pr
 COMMANDS = [
     "predict {}", "limits {}", "crossover {} mamba-130m", "explain {}", "roofline {}", "sensitivity {}",
     "compare {} mamba-130m", "advise {} --ttft 9s", "sweep {} -p 1k", "pareto {} --objectives ttft,tpot", "show {}",
-    "sampling {} -n 2 --tokens 64", "speculate {} --draft ngram --accept 0.5",
+    "sampling {} -n 2 --tokens 64", "speculate {} --draft ngram --accept 0.5", "steps {} --decodes 1",
     "reload {} --from 1GB/s",
 ]  # fmt: skip
 

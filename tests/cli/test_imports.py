@@ -48,10 +48,19 @@ def test_importing_the_package_loads_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+MODELS = ["mamba2-780m", "Falcon-H1-0.5B", "zamba2-1.2B"]
+
+
+@pytest.fixture(scope="module")
+def read_before():
+    for model in MODELS:
+        loaded("predict", model, "-d", "orin")
+
+
 @pytest.mark.parametrize("more", [[], ["-f", "json"], ["-f", "csv"], ["--weights", "awq", "--batch", "8"]], ids=str)
-@pytest.mark.parametrize("model", ["mamba2-780m", "Falcon-H1-0.5B", "zamba2-1.2B"])
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.usefixtures("read_before")
 def test_a_prediction_from_specs_that_were_read_before_loads_nothing_heavy(model, more):
-    loaded("predict", model, "-d", "orin")
     assert loaded("predict", model, "-d", "orin", *more) == set()
 
 

@@ -380,6 +380,18 @@ def test_markdown_says_the_same_without_figures(roofsim, data, here, plain):
     assert roofsim(f"report {CASE} -f markdown") == text
 
 
+def test_markdown_in_a_file_has_its_figures_beside_it(roofsim, here, monkeypatch):
+    monkeypatch.setattr(sections, "pictures", lambda g: islice(pictures(g), 3, 4))
+    for each in ("crossings", "tornadoes"):
+        monkeypatch.setattr(sections, each, lambda g: ())
+    roofsim("report mamba-130m -d orin -r ideal -o 'my page.md'")
+    text = (here / "my page.md").read_text()
+    assert "![Memory over the operators of the prefill](my%20page-timeline.svg)" in text
+    assert "Bytes held beside the weights" in text
+    assert sorted(path.name for path in here.iterdir()) == ["my page-timeline.svg", "my page.md"]
+    assert (here / "my page-timeline.svg").read_text().startswith("<?xml")
+
+
 def test_a_notebook_shows_it_with_its_style(plain):
     shown = package.report("Qwen2.5-0.5B", "orin")._repr_html_()
     assert shown.startswith("<style>")

@@ -60,7 +60,7 @@ def test_a_tornado_shows_the_numbers_and_the_interval(roofsim, here):
     roofsim(f"{LINE} --plot figure.svg -q")
     drawn = (here / "figure.svg").read_text()
     rows = {row.number: row for row in sensitivity("Qwen2.5-0.5B", "orin").rows}
-    assert "device.memory.bandwidth = 102 GB/s" in drawn
+    assert "memory bandwidth = 102 GB/s" in drawn
     assert f">{rows['device.memory.bandwidth'].elasticity:+.2f}<" in drawn
     assert "95 % interval, calibrated" in drawn
     # an efficiency cannot be doubled beyond 1

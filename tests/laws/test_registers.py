@@ -19,11 +19,13 @@ from roofsim.foundation.units import UNITS
 from roofsim.lowering import eager, fused
 from roofsim.lowering import step as lowering
 from roofsim.model.part import PARTS, Part
+from roofsim.model.split import Split
 from roofsim.model.step import Pass
 from roofsim.ops import attention, collective  # noqa: F401 - collectives are between models
 from roofsim.ops.base import REGISTER, Kind, Role
 from roofsim.prediction.evaluation import FIGURES, Evaluation
 from roofsim.prediction.setup import setup
+from roofsim.prediction.symbols import LINKS
 from roofsim.specs.workload import workload
 
 MODELS = [library.architecture(name) for name in library.names("models")]
@@ -101,7 +103,7 @@ def test_no_two_names_share_a_symbol() -> None:
 
 def test_every_symbol_is_a_size_of_an_operator_or_a_number_of_the_machine_or_the_length() -> None:
     sizes = {name for function in REGISTER for name in inspect.signature(function).parameters}
-    assert set(SYMBOLS) <= sizes | set(inspect.signature(Machine).parameters) | {"length"}
+    assert set(SYMBOLS) <= sizes | set(inspect.signature(Machine).parameters) | set(LINKS) | {"length"}
 
 
 @pytest.mark.parametrize("row", PARAMETERS.values(), ids=lambda row: row.name)
@@ -134,8 +136,9 @@ class Watched(dict[str, float]):
 
 
 def test_every_parameter_decides_something(stacks: Sequence[tuple[str, str]]) -> None:
-    for model, runtime in stacks:
-        s = setup(model, "rtx-4090", runtime)
+    several = [setup("llama-3.1-8b", "h100-sxm", "vllm", split=Split(tp=8))]
+    for s in (*(setup(model, "rtx-4090", runtime) for model, runtime in stacks), *several):
+        runtime = s.runtime.id
         formats = ("bf16", *(["q4_0", "q8_0"] if "llama" in runtime else []))
         for w in (*(workload(prompt=100, weight_format=each) for each in formats), workload(prompt=100, dtype="fp32")):
             e = Evaluation(s, w)

@@ -69,6 +69,7 @@ ROWS: dict[str, tuple[float, float, float, float]] = {
     "repacked_product": (9, 3000 / 75, STREAMED, 0),
     "unpacked_product": (9, 20 / (100 / 25), STREAMED, 0),  # the weights alone
     "row_attention": (9, 3000 / 5, STREAMED, 0),
+    "collective": (0, 200 / 50, STREAMED, 0),
 }
 TWICE = ("row_product", "packed_product")
 """Classes whose units take in more weights with a second block."""

@@ -104,7 +104,7 @@ def test_a_pass_is_the_sum_of_its_launches_behind_a_queue(name: str, p: Pass, mo
     expected = PassFigures(
         wall, device, host, kernels, moved["matrix"], moved["vector"],
         moved["weights"] + moved["activations"] + moved["state"], energy(s.device, m, wall, done),
-        model_matrix, model_traffic,
+        model_matrix, model_traffic, moved["network"],
     )  # fmt: skip
     assert columns(found) == pytest.approx(columns(expected))
     assert (found.compute_time, found.memory_time) == pytest.approx((by_bound["compute"], by_bound["memory"]))
@@ -254,14 +254,14 @@ def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers
         assert (each.kind, each.count, each.bound, each.basis) == (kind, n, bound, parameter), key
 
 
-ROW = OperatorRow("one", "a", "gemm", 3, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, "compute", "prior")
-FIGURES = PassFigures(*range(1, 11))
+ROW = OperatorRow("one", "a", "gemm", 3, 1, 2, 3, 4, 5, 6, 10, 7, 8, 9, 0, "compute", "prior")
+FIGURES = PassFigures(*range(1, 12))
 
 
 def test_passes_that_come_several_times_add_up() -> None:
-    twice = PassFigures(*(10 * value for value in range(1, 11)))
+    twice = PassFigures(*(10 * value for value in range(1, 12)))
     found = weighted([(2, FIGURES), (3, twice)])
-    assert columns(found) == columns(PassFigures(*(32 * value for value in range(1, 11))))
+    assert columns(found) == columns(PassFigures(*(32 * value for value in range(1, 12))))
     assert found.mfu == FIGURES.mfu
 
 
@@ -286,7 +286,7 @@ def test_an_operator_that_some_passes_do_not_launch_counts_in_the_others() -> No
 
 def test_a_pass_is_bound_by_its_host_or_by_what_bounds_most_of_its_device_time() -> None:
     def bound(**other: float) -> str:
-        busy = {"device_time": 13, "host_time": 13, "compute_time": 5, "memory_time": 6}
+        busy = {"device_time": 13, "host_time": 13, "compute_time": 5, "memory_time": 6, "network_time": 0}
         return pass_bound(Later(lambda name: (busy | other)[name]))
 
     assert bound() == "memory"
@@ -294,4 +294,9 @@ def test_a_pass_is_bound_by_its_host_or_by_what_bounds_most_of_its_device_time()
     assert bound(compute_time=6, memory_time=5) == "compute"
     assert bound(compute_time=6, memory_time=6) == "compute"
     assert bound(compute_time=3, memory_time=4) == "launch"
-    assert BOUNDS == ("compute", "memory", "launch")
+    assert bound(device_time=20, network_time=7) == "network"
+    assert bound(device_time=20, network_time=5.5) == "memory"
+    assert bound(device_time=20, network_time=7, compute_time=7, memory_time=5) == "network"
+    assert bound(device_time=30, network_time=9) == "launch"
+    assert bound(device_time=20, host_time=21, network_time=7) == "launch"
+    assert BOUNDS == ("compute", "memory", "launch", "network")

@@ -12,20 +12,22 @@ from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
 from roofsim.model.step import Pass, Precision
 from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.fitted import chosen, reach, unsure
+from roofsim.prediction.intervals import scatter, within
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import setup
 from roofsim.serving.acceptance import Acceptance, acceptance, alpha_of
 from roofsim.serving.drafts import drafter, predictor
 from roofsim.serving.rounds import Speculating, batches
 from roofsim.serving.speculation import speculation
-from roofsim.serving.timed import with_graphs
+from roofsim.serving.timed import sloped, with_graphs
 from roofsim.specs.workload import workload
 
 EXACT = pytest.approx
 
 
 def asked(model: str, device: str, runtime: str, draft: str, **words: object) -> Speculating:
-    s = setup(model, device, runtime)
+    s = chosen(setup(model, device, runtime), "auto")
     w = settled(s, workload(**{"prompt": 1000, "generate": 1, "dtype": "bf16", **words}))
     return Speculating(s, w, drafter(s, w, draft))
 
@@ -215,3 +217,74 @@ def test_the_result_says_what_was_found() -> None:
     assert at.best_speedup >= at.speedup
     with pytest.raises(InputError, match="from 1 to 1,000"):
         speculation(it.s, it.w, it.drafter, Acceptance(0.7), 0)
+
+
+def test_joules_of_a_round_are_those_of_its_passes() -> None:
+    it = asked("Qwen3.5-4B", "rtx-4090", "ideal", "mtp")
+    a, step = Acceptance(0.5), it._steps.run
+    verify, draft = float(it._verifying.run(3, 3, 1000)[1]), float(it._drafting.run(3, 1, 1000)[1])
+    assert it.round(3, 2, a).energy == EXACT(verify + 2 * draft)
+    assert it.drafted(3, 2, a).energy == EXACT((verify + 2 * draft) / 1.75 / 3)
+    again = replace(it, rollback="replay").round(3, 2, a).energy
+    assert again == EXACT(verify + 2 * draft + float(step(3, 1, 1000)[1]) / 2 + float(step(3, 2, 1000)[1]) / 4)
+
+
+def test_intervals_hold_parameters_in_common_and_scatter_of_both() -> None:
+    it = asked("Llama-3.1-8B", "h100-sxm", "llama.cpp", "Llama-3.2-1B", weight_format="q4_k_m", prompt=512)
+    s, a = unsure(it.s, reach(it.s, it.w)), Acceptance(0.5)
+    assert s.calibration is not None
+    sure = replace(it, s=s, drafter=replace(it.drafter, s=replace(it.drafter.s, calibration=s.calibration)))
+    step, _ = sloped(sure._steps)(2, 1, 512)
+    tpot = sure.round(2, 3, a, slopes=True).time / 1.875
+    sigma = scatter(s, ("latency_s", "decode"))
+    found = it.intervals(2, 3, a)
+    assert found["tpot_without"] == EXACT(within(s, step, sigma))
+    assert found["tpot"] == EXACT(within(s, tpot, sigma))
+    both = within(s, step / tpot, (2 * sigma**2) ** 0.5)
+    assert found["speedup"] == EXACT(both)
+    assert float(tpot) == EXACT(it.drafted(2, 3, a).tpot)
+
+
+def test_the_best_length_is_the_best_of_all_that_are_looked_at() -> None:
+    it = asked("Llama-3.1-8B", "h100-sxm", "vllm", "ngram")
+    gains = {k: it.gain(1, k, Acceptance(1.0)) for k in range(1, 17)}
+    assert it.best(1, Acceptance(1.0)) == max(gains, key=gains.get) == 16
+    assert it.best(1, Acceptance(0.0)) == 1
+    assert it.best(1, Acceptance(None, (1.0, 1.0, 1.0))) == 3
+    assert batches(40) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 40]
+    assert batches(10**6)[-4:] == [49152, 65536, 98304, 10**6]
+
+
+def test_vocabularies_may_differ_by_padding_alone() -> None:
+    assert library.architecture("Qwen2.5-7B").vocab - library.architecture("Qwen2.5-0.5B").vocab == 128
+    assert asked("Qwen2.5-7B", "h100-sxm", "vllm", "Qwen2.5-0.5B").drafter.kind == "model"
+    assert asked("Qwen2.5-0.5B", "h100-sxm", "vllm", "Qwen2.5-7B").drafter.kind == "model"
+    with pytest.raises(InputError, match=r"128,256 tokens in its vocabulary and Qwen2\.5-7B 152,064"):
+        asked("Qwen2.5-7B", "h100-sxm", "vllm", "Llama-3.2-1B")
+
+
+def test_what_is_assumed_of_a_drafter_is_said() -> None:
+    def notes(model: str, draft: str) -> str:
+        return "; ".join(asked(model, "h100-sxm", "ideal", draft).drafter.notes)
+
+    assert "Llama-3.1-8B is known: as if" in notes("Llama-3.1-8B", "mtp")
+    assert "one MTP module" not in notes("Llama-3.1-8B", "mtp")
+    assert notes("Qwen3.5-4B", "mtp").startswith("one MTP module")
+    assert notes("Qwen3.5-4B", "eagle").startswith("the head is one dense layer")
+    assert "no time of the device" in notes("Qwen3.5-4B", "ngram")
+    assert notes("Llama-3.1-8B", "Llama-3.2-1B") == ""
+
+
+def test_a_draft_has_a_format_of_its_own() -> None:
+    s = setup("Qwen3-8B", "rtx-4090", "llama.cpp")
+    w = settled(s, workload(weight_format="q4_k_m", dtype="bf16"))
+    own, same = drafter(s, w, "Qwen3-0.6B", "q8_0"), drafter(s, w, "Qwen3-0.6B")
+    assert (own.w.weight_format, same.w.weight_format) == ("q8_0", "q4_k_m")
+    assert own.weights > same.weights
+    head = drafter(s, w, "mtp")
+    tables = 151936 * 4096 * (6.5625 + 4.5) / 8  # LM head in q6_k, embedding in q4_k
+    precision = head.s.precision(head.w)
+    assert head.weights == EXACT(float(head.s.architecture.weight_bytes(precision)) - tables)
+    assert asked("Qwen3-8B", "rtx-4090", "ideal", "ngram").drafter.state(100) == 0
+    kinds = {part.kind: part for part in predictor(library.architecture("Mixtral-8x7B"), dense=True).layers["draft"]}
+    assert kinds["gated_mlp"].width == 2 * 14336

@@ -13,6 +13,7 @@ from roofsim.engine.passes import ahead_work, serving_work
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import lower
 from roofsim.model.architecture import Architecture
+from roofsim.model.split import Split
 from roofsim.model.step import Pass, together
 from roofsim.ops.base import Operator
 from roofsim.specs.runtime import Runtime
@@ -64,6 +65,11 @@ def test_what_goes_by_sequences_is_there_for_each_group() -> None:
     assert prompts.cost.state == single.cost.state == 2 * 7 * 2 * (3 + 3) * CACHE
     written = operators(network(GQA), MIXED)["cache_append"]
     assert [each.cost.state for each in written] == [2 * 3 * 12 * CACHE, 2 * 1 * 12 * CACHE]
+
+
+def test_ranks_exchange_what_all_groups_made_at_once() -> None:
+    (sums,) = operators(network(GQA).sharded(Split(tp=2)), MIXED)["join_1"]
+    assert (sums.group, sums.sizes["payload"]) == (None, (2 * 3 + 2 * 1) * D * ACT)
 
 
 def test_latents_are_expanded_for_prompts_and_absorbed_for_single_tokens() -> None:

@@ -38,7 +38,7 @@ def test_a_compiled_figure_is_that_of_a_prediction(covering_stack: tuple[str, st
         p = predict_request(s, workload(prompt=prompt, batch=batch, generate=32, dtype="bf16"))
         known = {
             "ttft": p.request.ttft, "tpot": p.request.tpot, "memory": p.memory.peak, "energy": p.request.energy,
-            "throughput": p.request.tokens_per_second, "total": p.request.total_time,
+            "throughput": p.request.tokens_per_second, "total": p.request.total_time, "cost": p.cost.request,
             "prefill.kernels": p.prefill.kernels, "decode.device_time": p.decode.device_time,
             "memory.state": p.memory.state, "memory.grown": p.grown,
         }  # fmt: skip

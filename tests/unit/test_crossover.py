@@ -28,6 +28,7 @@ def figure(model: str, device: str, runtime: str, metric: str, prompt: int) -> f
         "energy": p.request.energy,
         "throughput": -p.request.tokens_per_second,
         "total": p.request.total_time,
+        "cost": p.cost.request,
     }[metric]
 
 

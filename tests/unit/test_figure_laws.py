@@ -112,6 +112,14 @@ def test_all_words_lie_on_the_page(figure):
         assert box.x1 <= min(page.x1, width) + 1, text
 
 
+def test_a_caption_as_wide_as_the_figure_is_not_cut_beside_a_panel_that_is_narrower():
+    points = [Point("time", "latency_s", "prefill", "m", 512, 1.0, 1.1, 0.9, 1.3, "")]
+    source = "Two cores of a processor (virtual machine) with a runtime of some name, runs.csv"
+    made = predicted(Compared(points, source, "95 % interval"))
+    made.draw_without_rendering()
+    test_all_words_lie_on_the_page(made)
+
+
 def test_every_mark_lies_within_its_axes(figure):
     marks = 0
     for axes in figure.axes:

@@ -47,7 +47,7 @@ def test_cells_of_a_heat_map_are_the_points_of_the_study_and_hatched_where_they_
         assert mesh[[1, 8].index(row["batch"])][[1024, 16384].index(row["prompt"])] == row["ttft"]
     hatched = [each for each in figure.axes[0].collections if each.get_hatch()]
     assert len(hatched) == sum(not row["fits"] for row in found.rows()) > 0
-    for word in ("Time to first token over prompt and batch", "does not fit", MODEL, "transformers-4.52-eager"):
+    for word in ("Time to first token over prompt length and batch", "does not fit", MODEL, "transformers 4.52 eager"):
         assert word in texts(figure)
 
 

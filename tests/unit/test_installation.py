@@ -168,5 +168,5 @@ def test_the_command_here_names_the_extra() -> None:
 def test_errors_name_extras_that_there_are() -> None:
     texts = [path.read_text(encoding="utf-8") for path in (ROOT / "roofsim").rglob("*.py")]
     named = {name for text in texts for name in re.findall(r'raise MissingExtra\(.*, "(\w+)"\)', text)}
-    assert {"studies", "search", "gguf", "numba", "measure", "distributed"} == named & set(EXTRAS)
+    assert {"studies", "search", "serving", "gguf", "numba", "measure", "distributed"} == named & set(EXTRAS)
     assert named <= set(EXTRAS)

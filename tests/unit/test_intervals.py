@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import exp
 
 import numpy as np
@@ -199,9 +199,13 @@ def test_every_figure_lies_in_its_interval(stack, calibration):
     values = {"ttft": p.request.ttft, "tpot": p.request.tpot, "energy": p.request.energy, "peak": p.memory.peak,
               "total_time": p.request.total_time, "tokens_per_second": p.request.tokens_per_second,
               "device_time": p.prefill.device_time, "decode_device_time": p.decode.device_time,
-              "max_prompt": p.limits.max_prompt, "max_batch": p.limits.max_batch}  # fmt: skip
+              "max_prompt": p.limits.max_prompt, "max_batch": p.limits.max_batch, "cost": p.cost.request}  # fmt: skip
+    values |= {each.name: getattr(p.cost, each.name) for each in fields(p.cost) if each.name != "request"}
     assert set(p.intervals) == set(values)
     for name, value in values.items():
+        if value != value:
+            assert s.device.price is None
+            continue
         assert p.intervals[name][0] <= value <= p.intervals[name][1], name
     assert p.intervals["ttft"][0] < p.intervals["ttft"][1]
     assert p.basis == ("calibrated" if p.calibration else "prior")

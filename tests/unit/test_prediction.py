@@ -241,8 +241,8 @@ def test_the_json_has_the_fields_of_the_contract() -> None:
     assert result["device"] == "jetson-orin-nano-8gb@maxn"
     contract = {
         "workload": {"batch", "prompt", "generate", "dtype", "cache_dtype", "weight_format", "logits"},
-        "prefill": {"time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "bound",
-                    "mfu", "mbu", "energy", "operators"},
+        "prefill": {"time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "network",
+                    "bound", "mfu", "mbu", "energy", "operators"},
         "request": {"ttft", "tpot", "total_time", "tokens_per_second", "energy"},
         "memory": {"capacity", "weights", "state", "activations", "logits", "masks", "workspace", "peak", "reserved",
                    "fits"},
@@ -251,8 +251,8 @@ def test_the_json_has_the_fields_of_the_contract() -> None:
     contract["decode"] = contract["prefill"]
     assert {part: names - set(result[part]) for part, names in contract.items() if names - set(result[part])} == {}
     row = {"layer", "operator", "kind", "count", "kernels", "matrix_flops", "vector_flops", "bytes_weights",
-           "bytes_activations", "bytes_state", "time", "light_time", "host_time", "launch_bound_time", "bound",
-           "basis"}  # fmt: skip
+           "bytes_activations", "bytes_state", "bytes_network", "time", "light_time", "host_time", "launch_bound_time",
+           "bound", "basis"}  # fmt: skip
     assert all(set(each) == row for each in result["prefill"]["operators"])
 
 

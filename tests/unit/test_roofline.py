@@ -113,6 +113,7 @@ def test_matrix_and_vector_work_of_attention_wait_for_each_other_and_of_a_produc
         "attention": 2, "masked_attention": 17, "narrow_masked_attention": 17, "delta": 1, "ssd": 16,
         "scan": 1, "stream": 1, "strided": 1, "transpose": 1, "replay": 1, "loop": 1, "scalar_loop": 1,
         "block_product": 16, "dot_product": 2, "repacked_product": 16, "unpacked_product": 0, "row_attention": 16,
+        "collective": 1,
     }  # fmt: skip
 
 

@@ -180,7 +180,7 @@ def test_every_number_is_told() -> None:
     assert {"prompt", "device.memory.bandwidth", "host.dispatch", "runtime.host.work", "model.d_model"} < {
         *by_name(result)
     }
-    assert {row.group for row in result.rows} == {"workload", "device", "host", "runtime", "model"}
+    assert {row.group for row in result.rows} == {"workload", "device", "host", "runtime", "model", "cost"}
 
 
 def test_the_memory_binds_decode_where_the_host_no_longer_does() -> None:

@@ -96,6 +96,49 @@ def test_a_preempted_request_is_the_next_and_nothing_begins_in_that_step() -> No
     assert [each.prompt for each in found.requests] == [6, 6, 2]
 
 
+def test_a_step_that_is_laid_out_ahead_does_not_know_what_comes_meanwhile() -> None:
+    step = Recorded()
+    found = simulated(step, [Arrival(0, 4, 4), Arrival(0.5, 2, 1)], Rules(ahead=1))
+    assert step.asked == [
+        (0, 0, 1, 4, 0),
+        (1, 4, 0, 0, 0),  # laid out before the second request came
+        (1, 5, 1, 2, 0),
+        (1, 6, 0, 0, 0),
+    ]
+    assert sorted(times(found)) == [(1, 4), (3, 3)]
+    at_once = simulated(Recorded(), [Arrival(0, 4, 4), Arrival(0.5, 2, 1)], Rules())
+    assert sorted(times(at_once)) == [(1, 4), (2, 2)]
+
+
+def test_a_request_put_back_while_a_step_runs_gets_the_token_of_that_step() -> None:
+    limits = Rules(tokens=100, sequences=9, room=8, block=2, need=lambda tokens: tokens / 2, ahead=1)
+    step = Recorded()
+    found = simulated(step, [Arrival(0, 6, 5), Arrival(0, 6, 4)], limits)
+    assert step.asked[:4] == [(0, 0, 2, 6, 0), (2, 6, 0, 0, 0), (2, 7, 0, 0, 0), (1, 8, 0, 0, 0)]
+    # what the first holds is free when its last step has ended, and a step is laid out before that
+    assert times(found)[0] == (1, 5)
+    assert sum(d.generate for d in found.requests) == 9
+    assert len(found.gaps) == 7
+
+
+def test_whole_prompts_go_into_a_step_if_they_fit_it_or_nothing_is_in_it() -> None:
+    step = Recorded()
+    requests = [Arrival(0, 5, 2), Arrival(0, 4, 1), Arrival(0, 12, 1)]
+    simulated(step, requests, Rules(tokens=8, whole=True))
+    assert step.asked == [(0, 0, 1, 5, 0), (1, 5, 1, 4, 0), (0, 0, 1, 12, 0)]
+
+
+def test_room_for_all_tokens_means_that_none_is_put_back() -> None:
+    limits = Rules(room=20, all=True)
+    step = Recorded()
+    found = simulated(step, [Arrival(0, 6, 5), Arrival(0, 6, 6)], limits)
+    assert found.preemptions == 0
+    assert times(found) == [(1, 5), (6, 11)]  # ten and eleven tokens do not fit together
+    grown = simulated(Recorded(), [Arrival(0, 6, 5), Arrival(0, 6, 6)], Rules(room=20))
+    assert grown.requests[0].last == 5
+    assert grown.requests[1].first == 1
+
+
 def test_cached_tokens_of_a_prompt_are_held_and_not_computed() -> None:
     step = Recorded()
     found = simulated(step, [Arrival(0, 10, 2, cached=8)], Rules(room=12))
@@ -205,16 +248,18 @@ requests = st.lists(
 @settings(max_examples=25, deadline=None)
 @given(
     gaps=requests, tokens=st.integers(1, 64), sequences=st.integers(1, 6), room=st.integers(72, 400),
-    block=st.sampled_from([1, 4, 16]), users=st.sampled_from([None, Users(1), Users(5, think=0.01)]),
+    block=st.sampled_from([1, 4, 16]), policy=st.tuples(st.integers(0, 2), st.booleans(), st.booleans()),
+    users=st.sampled_from([None, Users(1), Users(5, think=0.01)]),
 )  # fmt: skip
 def test_laws_of_queues_and_of_tokens(
-    gaps: list[tuple[float, int, int, int]], tokens: int, sequences: int, room: int, block: int, users: Users | None
-) -> None:
+    gaps: list[tuple[float, int, int, int]], tokens: int, sequences: int, room: int, block: int,
+    policy: tuple[int, bool, bool], users: Users | None,
+) -> None:  # fmt: skip
     at, arrivals = 0.0, []
     for gap, prompt, generate, cached in gaps:
         at += gap
         arrivals.append(Arrival(at, prompt, generate, min(cached, prompt - 1)))
-    limits = Rules(tokens, sequences, max(room, 80), block)
+    limits = Rules(tokens, sequences, max(room, 80), block, float, *policy)
     found = simulated(added, arrivals, limits, users)
     done = found.requests
     # every request is answered, once
@@ -232,7 +277,7 @@ def test_laws_of_queues_and_of_tokens(
     # limits are kept
     assert found.most["running"] <= sequences
     assert 0 < found.most["cache"] <= 1
-    assert found.steps * tokens >= uncached + sum(d.generate - 1 for d in done)
+    assert policy[1] or found.steps * tokens >= uncached + sum(d.generate - 1 for d in done)
     # the same again
     assert times(simulated(added, arrivals, limits, users)) == times(found)
 

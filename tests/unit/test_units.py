@@ -39,6 +39,7 @@ def registry() -> pint.UnitRegistry:
     units = pint.UnitRegistry()
     units.define("FLOP = [work]")
     units.define("USD = [money]")
+    units.define("y = year")
     return units
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from roofsim.foundation.schema import Size
 from roofsim.model.part import Parameters, Part, elementwise, linear
+from roofsim.model.split import Split
 from roofsim.model.step import Pass
 from roofsim.ops import pointwise
 from roofsim.ops.base import Operator
@@ -21,6 +22,14 @@ class DraftInput(Part):
 
     kind: Literal["draft_input"]
     inputs: Size = 2
+
+    def divided(self, split: Split) -> Mapping[str, Any]:
+        """Nothing: every rank has the matrix, as in vLLM."""
+        return {}
+
+    @property
+    def joins(self) -> None:
+        """Nothing, as every rank has all of it."""
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Norm of the token's embedding, all side by side, and the product with the matrix."""

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from roofsim.foundation.arith import Number, share
+from roofsim.foundation.arith import Number, minimum, share
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.extremes import largest
 from roofsim.foundation.schema import Extra, Size
 from roofsim.model.part import Parameters, Part, elementwise, exchange, linear
 from roofsim.model.split import Split, divided
 from roofsim.model.step import Pass
+from roofsim.model.weights import ACTIVATION_BYTES
 from roofsim.ops import collective, gemm, pointwise, routing
 from roofsim.ops.base import CostFunction, Operator, Role
 
@@ -101,7 +103,10 @@ class Moe(Part):
             d, source = self.latent, "latent_down"
         q, chosen = self._routed(p)
         if self.exchanged:
-            ops.append(self._exchange(p, "dispatch", d, q.activation_bytes(d * chosen), source, "route"))
+            # quantised before they are sent where the product needs them so (DeepSeek-V3, 3.4)
+            byte = ACTIVATION_BYTES.get(p.precision.product("experts_up"), p.precision.activations)
+            sent = q.tokens * d * byte
+            ops.append(self._exchange(p, "dispatch", d * byte, sent, source, "route"))
             source = "dispatch"
         first = 2 * self.width if self.gated else self.width
         act = pointwise.gated_activation if self.gated else pointwise.activation
@@ -115,7 +120,8 @@ class Moe(Part):
         source, own, terms = "experts_down", p, chosen
         if self.exchanged:
             own, terms = self._own(p), self.top_k
-            ops.append(self._exchange(p, "collect", d, own.activation_bytes(d * terms), source))
+            sent = own.activation_bytes(d * terms)
+            ops.append(self._exchange(p, "collect", d * p.precision.activations, sent, source))
             source = "collect"
         sizes = {"tokens": own.tokens, "top_k": terms, "width": d, "act_bytes": p.precision.activations}
         ops.append(Operator("combine", routing.combine, sizes, own.activation_bytes(d), (source, "route")))
@@ -126,26 +132,33 @@ class Moe(Part):
         return ops
 
     def _routed(self, p: Pass) -> tuple[Pass, Number]:
-        """The tokens of all ranks that have the experts in common, and how many of a rank's experts each chooses."""
+        """The tokens that a rank's experts see, and how many of them each chooses; the rank is the busiest.
+
+        Where tokens are sent, each choice of one of the rank's experts is a token of its own.
+        """
         ranks, groups = self.split.ep, self.split.groups
         if ranks == 1:
             return p, self.top_k
-        q = p if groups == 1 else replace(p, batch=p.batch * groups, padding=p.padding * groups)
-        return q, share(routing.busiest(q.tokens, self.experts, self.top_k, self.held, ranks))
+        of_all = p.tokens * groups
+        chosen = busiest(of_all, self.experts, self.top_k, self.held, ranks)
+        if self.exchanged:
+            return replace(p, batch=share(of_all * chosen), new=1, padding=0), 1
+        return p, share(chosen)
 
     def _own(self, p: Pass) -> Pass:
         """The tokens that a rank sends to experts: ranks of a layer have the same ones, and take a share each."""
         tp = self.split.tp
         return p if tp == 1 else replace(p, batch=p.batch / tp, padding=p.padding / tp)
 
-    def _exchange(self, p: Pass, name: str, width: int, out: Number, *uses: str) -> Operator:
+    def _exchange(self, p: Pass, name: str, copy: Number, out: Number, *uses: str) -> Operator:
         """Tokens to the ranks of their experts, or back: one copy for each, or in a prompt for each group of them.
 
-        DeepSeek's DeepEP has kernels for prompts that send a token to a node once, and others for decode.
+        A `copy` of a token is so many bytes. DeepSeek's DeepEP has kernels for prompts that send a token to a node
+        once, and others for decode.
         """
         once = self.expert_groups > 1 and p.phase == "prefill"
         copies = min(self.top_k, self.group_limit) if once else self.top_k
-        payload = self._own(p).activation_bytes(width * copies)
+        payload = self._own(p).tokens * copies * copy
         return exchange(name, collective.all_to_all, payload, self.split.ep, *uses, out=out)
 
     def _expert(self, p: Pass, chosen: Number, role: Role, name: str, d_in: int, d_out: int, *uses: str) -> Operator:
@@ -191,3 +204,19 @@ class Moe(Part):
         """Parameters of the routed experts that a token does not use, its choices divided among ranks."""
         used = min(-(-self.top_k // self.split.ep), self.held)
         return (self.held - used) * self.expert_parameters(d_model)
+
+
+def busiest(tokens: Number, experts: int, top_k: int, held: int, ranks: int) -> Number:
+    """Choices per token that fall on the busiest of `ranks` with `held` experts each, if tokens choose evenly.
+
+    A rank gets μ = n k / ranks of them on average (where experts do not go round, places hold copies of some), with
+    the variance of drawing without return and the skew of a Poisson count. Loads of ranks add up to a constant, which
+    widens the gap of the largest by as much as their variance lacks of v = μ (E − k) / (E − 1). So the largest is
+    m₁ √v + (m₂ − 1) / 6 above μ, where m₁ and m₂ are the expectations of the largest of as many standard normals and
+    of its square (Cornish and Fisher 1938, doi:10.2307/1400905, first order in the skew); at most all that can fall on
+    one rank.
+    """
+    mean = top_k / ranks
+    first, second = largest(ranks)
+    spread = mean * (experts - top_k) / max(experts - 1, 1)
+    return minimum(mean + first * (spread / tokens) ** (1 / 2) + (second - 1) / 6 / tokens, min(top_k, held))

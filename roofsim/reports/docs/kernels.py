@@ -37,6 +37,7 @@ WORDS: Mapping[Class, str] = {
     "repacked_product": "product of a processor on weights that lie interleaved",
     "unpacked_product": "what unpacking alone takes of a product of a processor",
     "row_attention": "attention of a processor, a row of queries at a time",
+    "collective": "what devices do together: what links take comes beside it (several.md)",
 }
 """What each class is."""
 

@@ -87,6 +87,7 @@ ORDER: Sequence[Chapter] = (
     Chapter("Which numbers to trust", (
         Page("validation.md", "Validation", "Predictions against measurements, by stack and device"),
         Page("tiers.md", "Tiers of memory", "Published ratios and measured divisions beside ours"),
+        Page("published.md", "Published figures", "What others published of many devices, beside ours"),
         Page("calibrations.md", "Shipped calibrations", "What each was fitted to, and its errors on rows held out"),
         Page("../data/README.md", "Runs of our own", "The measured files that are shipped"),
         Page("performance.md", "Performance", "Points per second, cost of commands; beside other programs"),

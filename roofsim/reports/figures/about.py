@@ -8,7 +8,8 @@ from typing import Any
 
 from roofsim.prediction.places import COUNTS
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup
-from roofsim.reports.figures.captions import asked, on, rests_on
+from roofsim.prediction.spoken import words
+from roofsim.reports.figures.captions import asked, called, on, rests_on
 from roofsim.reports.figures.numbers import number
 from roofsim.reports.figures.style import tokens
 from roofsim.spaces.sweep import Swept
@@ -22,7 +23,7 @@ def case(s: Setup, w: Workload, *without: str, mark: str = "band") -> tuple[str,
     said = [asked(w, *without), *s.changes]
     if mark:
         said.append(f"{mark}: {rests_on([s.calibration_name])}")
-    return on(s.device.name, s.runtime.name, s.model_name) + host, ", ".join(filter(None, said))
+    return on(s.device_name, s.runtime.name, s.model_name) + host, ", ".join(filter(None, said))
 
 
 def study(found: Swept) -> str:
@@ -42,6 +43,6 @@ def study(found: Swept) -> str:
 def said(name: str, value: Any, unit: str) -> str:
     """A value with what it is of."""
     if not isinstance(value, int | float):
-        return str(value)
+        return called(name, str(value))
     shown = tokens(value) if name in COUNTS else number(float(value), unit)
-    return f"{shown} generated" if name == "generate" else f"{name.rpartition('.')[2].replace('_', ' ')} {shown}"
+    return f"{shown} generated" if name == "generate" else f"{name if name in COUNTS else words(name)} {shown}"

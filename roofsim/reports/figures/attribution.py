@@ -62,7 +62,7 @@ def attribution(c: RuntimeComparison, setups: Sequence[Setup], *, theme: Theme =
         ]  # fmt: skip
         figure.legend(handles=handles, loc="outside lower center", ncols=4)
         w = first.prediction.workload
-        what = f"{on(setups[0].device.name, model=first.prediction.model)}: {asked(w, 'logits')}"
+        what = f"{on(setups[0].device_name, model=first.prediction.model)}: {asked(w, 'logits')}"
         heading(figure, "What each choice of the software costs", what, "each choice is made after those above it")
         return figure
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
+from roofsim import library
+from roofsim.foundation.errors import SpecError
 from roofsim.prediction.results import columns, interval_basis
+from roofsim.specs.device import Device
+from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload
 
 
@@ -31,6 +35,32 @@ def on(device: str, runtime: str = "", model: str = "") -> str:
     """The model, the device and the stack, or those of them that there are."""
     where = " on ".join(filter(None, (model, device)))
     return " with ".join(filter(None, (where, runtime)))
+
+
+def called(kind: str, name: str) -> str:
+    """A device or a runtime as people call it; everything else by the name that it has."""
+    read: Mapping[str, Callable[[str], Device | Runtime]] = {"device": library.device, "runtime": library.runtime}
+    try:
+        return read[kind](name).name if kind in read else name
+    except SpecError:  # a file that has gone, or a name of another version
+        return name
+
+
+def where(found: Ran) -> str:
+    """The device and the runtime of what was measured, as people call them."""
+    return on(called("device", found.device), called("runtime", found.runtime))
+
+
+class Ran(Protocol):
+    """What was measured somewhere."""
+
+    @property
+    def device(self) -> str:
+        """By name."""
+
+    @property
+    def runtime(self) -> str:
+        """By name."""
 
 
 def rests_on(calibrations: Iterable[str | None]) -> str:

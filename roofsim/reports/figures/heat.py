@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from roofsim.foundation.errors import InputError
 from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.spoken import words
 from roofsim.reports.figures.about import study
 from roofsim.reports.figures.areas import over
 from roofsim.reports.figures.captions import asked, on
@@ -103,7 +104,7 @@ def _drawn(g: Grid, *captions: str, now: bool = True) -> Figure:
     bar.ax.yaxis.set_minor_locator(NullLocator())
     bar.ax.tick_params(labelsize=7)
     bar.set_label(g.words)
-    title = f"{g.words[:1].upper()}{g.words[1:]} over {_word(across.number)} and {_word(down.number)}"
+    title = f"{g.words[:1].upper()}{g.words[1:]} over {words(across.number)} and {words(down.number)}"
     heading(figure, title, *captions)
     return figure
 
@@ -117,10 +118,6 @@ LEAST = 1.5
 
 def _said(value: float, unit: str) -> str:
     return tick(value, unit) if unit else text(value, "")
-
-
-def _word(path: str) -> str:
-    return path.removeprefix("device.").replace("_", " ").replace(".", " ")
 
 
 def _ground(axes: Axes, g: Grid, norm: LogNorm) -> Any:
@@ -192,4 +189,4 @@ def _places(axes: Axes, name: str, spread: Axis) -> None:
     axis.set_major_locator(FixedLocator(list(labels)))
     axis.set_major_formatter(FuncFormatter(lambda at, _: labels.get(at, "")))
     axis.set_minor_locator(NullLocator())
-    getattr(axes, f"set_{name}label")(_word(spread.number))
+    getattr(axes, f"set_{name}label")(words(spread.number))

@@ -57,7 +57,7 @@ def limits(cases: Sequence[Held], *, theme: Theme = "light") -> Figure:
         figure, shown = panels(len(cases), 3.4, below.height, together=False)
         results = [each.result for each in cases]
         head = shared(
-            [each.model for each in results], [each.setup.device.name for each in cases],
+            [each.model for each in results], [each.setup.device_name for each in cases],
             [each.setup.runtime.name for each in cases], [each.workload for each in results],
             "prompt", "generate",
         )  # fmt: skip

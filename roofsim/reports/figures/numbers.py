@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from roofsim.foundation import units
+from roofsim.prediction.spoken import words
 from roofsim.spaces.sensitivity import Axis
 
 
@@ -34,7 +35,7 @@ def number_axis(axes: Axes, name: str, spread: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda v, _: number(v, spread.unit)))
     axis.set_minor_locator(NullLocator())
     getattr(axes, f"set_{name}lim")(low, high)
-    getattr(axes, f"set_{name}label")(spread.number)
+    getattr(axes, f"set_{name}label")(words(spread.number))
 
 
 EDGE = 1e-9

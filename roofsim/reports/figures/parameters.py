@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter
 from roofsim.fitting.run import Result
 from roofsim.foundation import units
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.reports.figures.captions import where
 from roofsim.reports.figures.labels import SIZE, settle
 from roofsim.reports.figures.style import Key, colours, heading, ink, look, quantities, subplots
 from roofsim.reports.theme import Theme
@@ -33,7 +34,7 @@ def parameters(r: Result, *, theme: Theme = "light") -> Figure:
         below = Key.of(entries, WIDTH)
         figure, axes = subplots(figsize=(WIDTH, 0.26 * max(len(found), 3) + 1.3 + below.height))
         heading(
-            figure, "Fitted parameters", f"{c.device} with {c.runtime}",
+            figure, "Fitted parameters", where(c),
             f"{c.dataset.used:,} rows of {c.dataset.file}",
         )  # fmt: skip
         ends = [1.0]

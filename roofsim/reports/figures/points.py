@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 
 from roofsim.fitting.run import Result
 from roofsim.prediction.words import interval_label
+from roofsim.reports.figures.captions import where
 from roofsim.reports.figures.panels import grid
 from roofsim.reports.figures.style import heading, ink
 from roofsim.reports.validation import SAID
@@ -62,7 +63,7 @@ def of_fit(r: Result) -> Compared:
         )
         for x in r.lines
     ]  # fmt: skip
-    source = f"{c.device} with {c.runtime}, {c.dataset.file}; each configuration is predicted by a fit without it"
+    source = f"{where(c)}, {c.dataset.file}; each configuration is predicted by a fit without it"
     return Compared(points, source, "95 % interval", sum(r.skipped.values()))
 
 
@@ -77,8 +78,8 @@ def of_validation(v: Validation) -> Compared:
         for r in v.rows
     ]  # fmt: skip
     one = v.rows[0] if v.rows and not several else None
-    where = f"{one.device} with {one.runtime}, " if one else ""
-    source = f"{where}{v.file}; {f'calibration {v.calibration}' if v.calibration else 'without a calibration'}"
+    begins = f"{where(one)}, " if one else ""
+    source = f"{begins}{v.file}; {f'calibration {v.calibration}' if v.calibration else 'without a calibration'}"
     unseen = v.figures - len(v.rows)
     return Compared(points, source, "95 % interval" if v.calibration else interval_label(None), unseen=unseen)
 

@@ -75,7 +75,7 @@ def roofline(cases: Sequence[Placed], *, theme: Theme = "light") -> Figure:
         figure, shown = panels(len(cases), 3.7, below.height)
         results = [each.result for each in cases]
         heading(figure, "Operators on the roofline", *shared(
-            [each.model for each in results], [each.setup.device.name for each in cases],
+            [each.model for each in results], [each.setup.device_name for each in cases],
             [each.setup.runtime.name for each in cases], [each.workload for each in results],
         ))  # fmt: skip
         span = _span(every, machines)

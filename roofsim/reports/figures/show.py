@@ -142,7 +142,7 @@ def devices(found: Sequence[Device], *, theme: Theme = "light") -> Figure:
 def _roofs(found: Sequence[Device]) -> list[tuple[Device, str, float]]:
     """Each device with what a roof of it is called, and its height."""
     if len(found) > 1:
-        return [(each, f"{each.id}, {each.default_dtype}", float(each.matrix_peak(each.default_dtype)))
+        return [(each, f"{each.name}\n{each.default_dtype}", float(each.matrix_peak(each.default_dtype)))
                 for each in found]  # fmt: skip
     (device,) = found
     alike: dict[tuple[str, float], list[str]] = {}

@@ -23,6 +23,7 @@ from matplotlib.colors import Colormap, ListedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.rcsetup import cycler
+from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import (
     FixedLocator,
@@ -31,6 +32,7 @@ from matplotlib.ticker import (
     NullFormatter,
     NullLocator,
 )
+from matplotlib.transforms import Bbox
 
 from roofsim.foundation import units, writing
 from roofsim.reports.theme import Theme
@@ -159,6 +161,13 @@ class Drawn(Figure):
         """Write it, fonts and ground as they were chosen."""
         with rc_context(self.kept):
             super().savefig(*words, **options)
+
+    def get_tightbbox(self, renderer: Any = None, *, bbox_extra_artists: Any = None) -> Bbox:
+        """All that is drawn, in inches; captions too, which no layout makes room for."""
+        notes = [each.get_window_extent(renderer) for each in self.artists if isinstance(each, Text)]
+        inches = self.dpi_scale_trans.inverted()
+        drawn = super().get_tightbbox(renderer, bbox_extra_artists=bbox_extra_artists)
+        return Bbox.union([drawn, *(note.transformed(inches) for note in notes)])
 
     def _repr_png_(self) -> bytes:
         stream = BytesIO()

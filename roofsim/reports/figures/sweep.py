@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from roofsim.foundation.errors import InputError
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.places import COUNTS
+from roofsim.prediction.spoken import words
 from roofsim.reports.figures.about import said, study
 from roofsim.reports.figures.labels import SIZE, Label, at_ends, settle, spread
 from roofsim.reports.figures.style import (
@@ -46,8 +47,8 @@ ROOM, EDGE = 1.08, 1.05
 SHORT = 100.0
 """Points up to which a label stands beside its line."""
 
-OVER = {"prompt": "prompt length", "generate": "tokens generated"}
-"""Axes of tokens in words."""
+TOKENS = ("prompt", "generate")
+"""Axes of tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def sweep(found: Swept, *, theme: Theme = "light") -> Figure:
         figure, grid = subplots(
             down, across, figsize=(width, 0.6 + 2.5 * down + below.height), squeeze=False, sharex=True
         )
-        over = OVER.get(along.name) or said(along.name, 0, "").rpartition(" ")[0]
+        over = words(along.name)
         title = _listed([_worded(name) for name in names])
         heading(figure, f"{title[0].upper()}{title[1:]} against {over}", study(found))
         ends: list[tuple[Axes, list[Any]]] = []
@@ -101,7 +102,7 @@ def sweep(found: Swept, *, theme: Theme = "light") -> Figure:
             axes.set_title(_worded(name).capitalize() if len(names) > 1 else "")
             low = i + across >= len(names)
             axes.xaxis.set_tick_params(labelbottom=low)
-            axes.set_xlabel((over + " (tokens)" if along.name in OVER else over) if low else "")
+            axes.set_xlabel((over + " (tokens)" if along.name in TOKENS else over) if low else "")
             if beside and (i % across == across - 1 or i == len(names) - 1):
                 ends.append((axes, at_ends(axes, _names(drawn, name))))
         for axes in panels[len(names) :]:
@@ -175,7 +176,7 @@ def _names(drawn: Sequence[_Line], name: str) -> list[Label]:
 
 
 def _worded(name: str) -> str:
-    return WORDED.get(COLUMNS.get(name, ""), name.removeprefix("device.").replace("_", " ").replace(".", " "))
+    return WORDED.get(COLUMNS.get(name, ""), words(name))
 
 
 def _listed(words: Sequence[str]) -> str:

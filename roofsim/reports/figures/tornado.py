@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from roofsim.foundation import units
+from roofsim.prediction.spoken import words
 from roofsim.reports.figures.captions import asked, on, rests_on
 from roofsim.reports.figures.numbers import number
 from roofsim.reports.figures.style import colours, heading, ink, look, quantities, subplots
@@ -96,7 +97,7 @@ NEAR = 1e-6
 
 
 def _named(row: Sensitivity) -> str:
-    return f"{row.number.removeprefix('parameters.')} = {number(row.value, row.unit)}"
+    return f"{words(row.number)} = {number(row.value, row.unit)}"
 
 
 def _scale(axes: Axes, unit: str, low: float, high: float) -> None:

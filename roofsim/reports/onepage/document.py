@@ -58,8 +58,12 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure: `draw` makes it for a `theme`, `alt` says what is to be seen on it to who cannot."""
+    """A figure: `draw` makes it for a `theme`, `alt` says what is to be seen on it to who cannot.
 
+    Files of it are called by its `name`.
+    """
+
+    name: str
     title: str
     alt: str
     draw: Callable[..., Figure]

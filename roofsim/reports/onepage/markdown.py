@@ -1,23 +1,25 @@
-"""A page as Markdown: all but its figures, which are told in words."""
+"""A page as Markdown: its figures are files beside it, or told in words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from urllib.parse import quote
 
 from roofsim.reports.formats import FORMATS
 from roofsim.reports.onepage.document import Answer, Answers, Block, Code, Listed, Page, Picture, Text
 from roofsim.reports.table import Column, Table
 
 
-def markdown(page: Page) -> str:
-    """The page as GitHub reads it."""
+def markdown(page: Page, figures: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The page as GitHub reads it; `figures` are files by the name of each, and left out where there are none."""
     parts = [f"# {_plain(page.title)}", *page.lead]
     for section in page.sections:
-        parts += [f"## {_plain(section.title)}", *(part for block in section.blocks for part in _block(block))]
+        parts += [f"## {_plain(section.title)}", *(part for block in section.blocks for part in _block(block, figures))]
     return "\n\n".join([*parts, page.foot]) + "\n"
 
 
-def _block(block: Block) -> Iterator[str]:
+def _block(block: Block, figures: Mapping[str, str]) -> Iterator[str]:
     match block:
         case Text():
             yield _plain(block.words)
@@ -30,6 +32,10 @@ def _block(block: Block) -> Iterator[str]:
             yield _plain(f"**{first.question}** {first.said} ({'; '.join(_more(first))})")
             rows = [[each.question, each.said, each.within, each.why] for each in others]
             yield _tables(Table("", [Column(name) for name in ("question", "answer", "interval", "because")], rows))
+        case Picture() if block.name in figures:
+            yield f"**{_plain(block.title)}**"
+            yield f"![{_plain(block.title)}]({quote(figures[block.name])})"
+            yield _plain(block.alt)
         case Picture():
             yield f"**{_plain(block.title)}** (figure left out): {_plain(block.alt)}"
         case Table():

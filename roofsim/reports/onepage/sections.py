@@ -35,7 +35,7 @@ def page(g: Gathered) -> Page:
         captions.asked(w),
     )
     foot = f"roofsim {__version__}. Predicted from specs and fits, not measured."
-    return Page(f"{p.model} on {s.device.name}", lead, tuple(_sections(g)), foot)
+    return Page(f"{p.model} on {s.device_name}", lead, tuple(_sections(g)), foot)
 
 
 def _sections(g: Gathered) -> Iterator[Section]:
@@ -88,7 +88,7 @@ def _lower(text: str) -> str:
 
 
 def _lengths(g: Gathered) -> Table:
-    table = limits_tables(g.limits, g.s.device.name, g.s.runtime.name)[0]
+    table = limits_tables(g.limits, g.s.device_name, g.s.runtime.name)[0]
     return replace(table, title="Peak memory of a prefill by length of the prompt", notes=())
 
 

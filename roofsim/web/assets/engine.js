@@ -7,7 +7,7 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
 (() => {
   const PARTS = ["weights", "state", "activations", "logits", "masks", "workspace"];
   const PASS = ["time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "energy"];
-  const BOUNDS = ["compute", "memory", "launch"];
+  const BOUNDS = ["compute", "memory", "launch", "network"];
   const COUNTS = ["batch", "prompt", "generate"];
   const STEP = 1e-5; // of differences, relative
   const CLOSE = 1e-9; // ratio to which a crossing of numbers that are not counted is found

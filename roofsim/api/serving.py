@@ -1,0 +1,132 @@
+"""Serving: requests as they arrive, and the time of a step for those who simulate themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from roofsim.api import checked
+from roofsim.api.asked import Asked
+from roofsim.api.choices import seed_of
+from roofsim.api.results import OfOne, as_engine
+from roofsim.api.words import (
+    AnyPath,
+    CalibrationLike,
+    Changes,
+    DeviceLike,
+    HostLike,
+    Logits,
+    ModelLike,
+    Quantity,
+    RuntimeLike,
+)
+from roofsim.prediction.results import columns
+from roofsim.serving import simulation
+from roofsim.serving.simulation import Load
+from roofsim.serving.step import StepTime
+
+if TYPE_CHECKING:
+    from roofsim.reports.table import Table
+
+USUAL = "vllm"
+"""The runtime that serves unless another is named."""
+
+
+@dataclass(frozen=True, repr=False)
+class Simulation(OfOne, simulation.Simulation):
+    """Requests that were served one event after the other: `result` has each of them, and their times and levels."""
+
+    _given: Mapping[str, object] = field(kw_only=True, compare=False)
+
+    @classmethod
+    def of(cls, asked: Asked, given: Mapping[str, object]) -> Self:
+        """What was asked for; `given` is what the engine takes beside setup and workload."""
+        s = asked.setup()
+        more: Any = given
+        found = simulation.simulate(s, asked.single(s.device), **more)
+        return cls(**columns(found), asked=asked, on=s, _given=given)
+
+    def _again(self, asked: Asked) -> Self:
+        return self.of(asked, self._given)
+
+    def _short(self) -> str:
+        r = self.result
+        first = "" if r.ttft is None else f": TTFT {r.ttft.mean:.3g} s in the mean"
+        return f"{self._where}, {len(r.requests):,} requests {self.load.said}{first}"
+
+    def _data(self) -> Mapping[str, Any]:
+        return as_engine(self, simulation.Simulation).to_dict()
+
+    def _tables(self) -> Sequence[Table]:
+        from roofsim.reports.simulate import simulation_tables
+
+        return simulation_tables(self, *self._names)
+
+    def _records(self) -> Table:
+        from roofsim.reports.simulate import simulation_records
+
+        return simulation_records(self)
+
+
+def step_time(
+    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = USUAL, *, dtype: str | None = None,
+    weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
+    calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
+    weight_format: str | None = None, cache_dtype: str | None = None,
+) -> StepTime:  # fmt: skip
+    """Compile the time of one step of a serving engine, for simulators: some microseconds a question.
+
+    `t.batch([(new, held), ...])` are the seconds of a step of such sequences, `t.of(decodes, held, pieces, new,
+    context)` its seconds and joules, also of arrays; `t([(sequences, new, held), ...])` does not sum groups up.
+    `t.sglang()` is a predictor for SGLang's simulator. The rest is as for `predict`. Raises InputError.
+    """
+    asked = Asked(model, device, runtime, 1024, 1, 128, dtype, weights, cache, logits, host, calibration, transfer, set,
+                  weight_format, cache_dtype)  # fmt: skip
+    s = asked.setup()
+    return StepTime(s, asked.single(s.device))
+
+
+def simulate(
+    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = USUAL, *, rate: float | None = None,
+    users: int | str | None = None, trace: AnyPath | None = None, cv: float | None = None, on: Quantity | None = None,
+    off: Quantity | None = None, think: Quantity = 0.0, speed: float = 1.0, requests: int | str | None = None,
+    spread: float = 0.0, hit_rate: float = 0.0, seed: int = 0, tokens: int | str | None = None,
+    sequences: int | str | None = None, prompt: int | str = 1024, generate: int | str = 128, dtype: str | None = None,
+    weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
+    calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
+    weight_format: str | None = None, cache_dtype: str | None = None,
+) -> Simulation:  # fmt: skip
+    """Serve requests as they arrive, event by event; needs the extra `serving`.
+
+    They come at a `rate` (Poisson, or with another coefficient of variation `cv`, or in periods of `on` seconds with
+    `off` seconds between), are asked by `users` who each `think` after an answer, or are those of a `trace` at some
+    `speed`. `requests` is how many (1,000 unless given), `spread` how far lengths are from `prompt` and `generate`,
+    `hit_rate` the part of prompts in the prefix cache, `seed` which are drawn. A step has as many `tokens`, and there
+    are as many `sequences` at once, as the runtime says unless they are given. The rest is as for `predict`.
+    Raises InputError.
+    """
+    numbers = {"rate": rate, "cv": cv, "spread": spread, "hit_rate": hit_rate, "speed": speed}
+    times = {"on": on, "off": off, "think": think}
+    load = Load(
+        users=None if users is None else checked.count("users", users),
+        trace=None if trace is None else str(checked.path("trace", trace)),
+        requests=None if requests is None else checked.count("requests", requests),
+        seed=seed_of(seed),
+        **{name: _number(name, value, "") for name, value in numbers.items() if value is not None},
+        **{name: _number(name, value, "s") for name, value in times.items() if value is not None},
+    )
+    given = {
+        "load": load,
+        "tokens": None if tokens is None else checked.count("tokens", tokens),
+        "sequences": None if sequences is None else checked.count("sequences", sequences),
+    }
+    asked = Asked(model, device, runtime, prompt, 1, generate, dtype, weights, cache, logits, host, calibration,
+                  transfer, set, weight_format, cache_dtype)  # fmt: skip
+    return Simulation.of(asked, given)
+
+
+def _number(name: str, value: object, unit: str) -> float:
+    """A number, nought among them."""
+    nought = isinstance(value, int | float) and not isinstance(value, bool) and value == 0
+    return 0.0 if nought else checked.number(name, value, unit)

@@ -1,0 +1,90 @@
+"""Serve requests as they arrive, event by event, and say what users see of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from roofsim.cli import _options as o
+from roofsim.cli._click import click
+
+USUAL = "vllm"
+"""The runtime that serves unless another is named."""
+
+
+@click.command()
+@click.argument("model", type=o.Name("models", "models/families"))
+@o.download_option
+@o.device_option()
+@o.prompt_option()
+@o.generate_option()
+@click.option("--rate", type=o.Plain(), metavar="NUMBER", default=None, help="Requests that come in a second: 2.5.")
+@click.option("--users", type=o.Tokens(), metavar="N", default=None, help="Users who ask again when they are answered.")
+@click.option(
+    "--trace", type=click.Path(), metavar="FILE", default=None,
+    help="Requests of a file: a CSV or lines of JSON with times, prompts and answers, as Azure, Mooncake, BurstGPT and "
+    "Vidur write them.",
+)  # fmt: skip
+@click.option(
+    "--cv", type=o.Plain(), metavar="NUMBER", default=None,
+    help="With --rate: how distances vary, deviation over mean; 0 not at all, 2 in bursts.  [default: 1, Poisson]",
+)  # fmt: skip
+@click.option(
+    "--on", type=o.Quantity("s"), metavar="TIME", default=None, help="With --rate: come in periods of 10s ..."
+)
+@click.option("--off", type=o.Quantity("s"), metavar="TIME", default=None, help="... with 30s between them.")
+@click.option(
+    "--think", type=o.Quantity("s"), metavar="TIME", default=0.0,
+    help="With --users: time until each asks again.  [default: none]",
+)  # fmt: skip
+@click.option(
+    "--speed", type=o.Plain(), metavar="NUMBER", default=1.0, help="With --trace: 2 is twice as fast.  [default: 1]"
+)
+@click.option(
+    "--requests", "-n", type=o.Tokens(), metavar="N", default=None,
+    help="How many, of a trace at most.  [default: 1000]",
+)  # fmt: skip
+@click.option(
+    "--spread", type=o.Plain(), metavar="NUMBER", default=0.0,
+    help="Lengths lie within this part of --prompt and --generate: 0.5 is from half to three halves.  [default: 0]",
+)  # fmt: skip
+@click.option(
+    "--hit-rate", type=o.Plain(), metavar="NUMBER", default=0.0,
+    help="Part of each prompt that is in the prefix cache.  [default: 0]",
+)  # fmt: skip
+@click.option("--seed", type=int, metavar="N", default=0, help="Which requests are drawn.  [default: 0]")
+@click.option("--tokens", type=o.Tokens(), metavar="N", default=None,
+              help="Most new tokens of a step.  [default: as the runtime has it]")  # fmt: skip
+@click.option("--sequences", type=o.Tokens(), metavar="N", default=None,
+              help="Most sequences at once.  [default: as the runtime has it]")  # fmt: skip
+@o.format_options()
+@o.stack_options(usual=USUAL)
+@o.transfer_option
+@o.set_option()
+@o.output_options
+def command(
+    model: str, device: str, tokens: int | None, sequences: int | None, format_: str, output: str | None, quiet: bool,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Serve requests as they arrive, event by event: latency with its tails, queue, cache, preemptions.
+
+    An engine with continuous batching, step by step: requests wait for room in the cache, prompts go through in pieces
+    beside sequences that decode. With --rate they come independently of each other or in bursts, --users each ask again
+    when they are answered, a --trace says when which come. Needs the extra `serving`.
+
+    \b
+    Example: roofsim simulate Llama-3.1-8B -d h100-sxm --rate 8 --spread 0.5 -n 200
+    Example: roofsim simulate Llama-3.1-8B -d h100-sxm --users 16 --prompt 2k -n 64
+    """
+    from dataclasses import fields
+
+    from roofsim.reports.simulate import simulation_records, simulation_tables
+    from roofsim.serving.simulation import Load, simulate
+
+    s = o.changed_setup(model, device, options["runtime"] or USUAL, options["host"], options["changes"],
+                        options["calibration"] or "auto", options["transfer"])  # fmt: skip
+    load = Load(**{each.name: options[each.name] for each in fields(Load)})
+    found = simulate(s, o.workload_of(s, options), load, tokens=tokens, sequences=sequences)
+    out = o.Output(format_, output, quiet)
+    out.write(
+        simulation_tables(found, s.device.name, s.runtime.name), found.to_dict(), lambda: simulation_records(found)
+    )

@@ -1,0 +1,68 @@
+"""Say how long steps of a serving engine take, as a table for simulators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from roofsim.cli import _options as o
+from roofsim.cli._click import click
+
+USUAL = "vllm"
+"""The runtime that serves unless another is named."""
+
+
+@click.command()
+@click.argument("model", type=o.Name("models", "models/families"))
+@o.download_option
+@o.device_option()
+@click.option(
+    "--decodes", type=o.Range(nought=True), default="1..256*2", metavar="COUNTS",
+    help="Sequences that get one more token: 0,64 or 1..256*2.  [default: 1..256*2]",
+)  # fmt: skip
+@click.option(
+    "--held", type=o.Range(), default="1k", metavar="COUNTS", help="Tokens that each of them holds.  [default: 1k]"
+)
+@click.option(
+    "--pieces", type=o.Range(nought=True), default="0", metavar="COUNTS",
+    help="Pieces of prompts beside them: 0,1.  [default: 0]",
+)  # fmt: skip
+@click.option("--new", type=o.Range(), default="512", metavar="COUNTS", help="Tokens of each piece.  [default: 512]")
+@click.option(
+    "--context", type=o.Range(nought=True), default="0", metavar="COUNTS",
+    help="Tokens of its prompt that went before.  [default: 0]",
+)  # fmt: skip
+@click.option(
+    "--sglang", type=o.Target((".json",)), metavar="FILE", default=None,
+    help="Also write the table there as the replay table of SGLang's simulator.",
+)  # fmt: skip
+@o.format_options()
+@o.stack_options(usual=USUAL)
+@o.transfer_option
+@o.set_option()
+@o.output_options
+def command(
+    model: str, device: str, decodes: list[int], held: list[int], pieces: list[int], new: list[int],
+    context: list[int], sglang: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Time and energy of one step of a serving engine, for simulators.
+
+    A step holds sequences that decode and pieces of prompts beside them: weights are read once for all of them. A row
+    for each combination of sizes; a simulator written in Python asks `roofsim.step_time` instead.
+
+    \b
+    Example: roofsim steps Llama-3.1-8B -d h100-sxm --decodes 0..256*4 --held 1k,8k --pieces 0,1 --new 512,2k
+    Example: roofsim steps mamba2-2.7b -d h100-sxm --decodes 1,64 -f csv
+    """
+    from roofsim.foundation import writing
+    from roofsim.reports.steps import step_records, step_tables
+    from roofsim.serving.step import StepTime
+    from roofsim.serving.table import step_table
+
+    s = o.changed_setup(model, device, options["runtime"] or USUAL, options["host"], options["changes"],
+                        options["calibration"] or "auto", options["transfer"])  # fmt: skip
+    found = step_table(StepTime(s, o.workload_of(s, options)), decodes, held, pieces, new, context)
+    out = o.Output(format_, output, quiet)
+    if sglang is not None:
+        writing.text(sglang, found.sglang() + "\n")
+        out.say(f"wrote {sglang}")
+    out.write(step_tables(found, s.device.name, s.runtime.name), found.to_dict(), lambda: step_records(found))

@@ -1,0 +1,268 @@
+"""Time of what devices do together: latencies of the steps of an algorithm, and bytes on the links that it crosses.
+
+The form is that of Thakur et al. 2005 (doi:10.1177/1094342005051521): so many messages one after the other, and the
+bytes that leave a device. Constants of NCCL's algorithms are those of its own model (src/graph/tuning.cc at commit
+5067397c26), of kernels that read the memory of peers those of vLLM's (csrc/custom_all_reduce.cuh). Which is fastest
+follows from the times (docs/decisions/065).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from roofsim.foundation.arith import Number, maximum, minimum
+from roofsim.lowering.kernels import Exchange
+from roofsim.specs.runtime import Way
+
+if TYPE_CHECKING:
+    from roofsim.specs.cluster import Cluster, Link
+
+Parameters = Mapping[str, Number]
+"""Values of calibratable parameters by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Links of one reach: bytes/s that a device sends over them in long messages, and the seconds of a short one.
+
+    `peak` is what the data sheet says of the former.
+    `direct` says that each device reaches each other without a third, `reduces` that the switch between them adds up;
+    the rate of a device is split over `parts` links, one to each of the others.
+    """
+
+    rate: Number
+    latency: Number
+    peak: Number
+    direct: bool = True
+    reduces: bool = False
+    parts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The links of devices that stand `per_node` in a node: within nodes and between them."""
+
+    per_node: int
+    node: Level | None
+    between: Level | None = None
+
+
+def network_of(cluster: Cluster) -> Network:
+    """The links of a cluster as its file has them."""
+    levels = cluster.links
+    return Network(cluster.per_node, _level(levels.node, cluster.per_node), _level(levels.between, 1))
+
+
+def _level(link: Link | None, devices: int) -> Level | None:
+    if link is None:
+        return None
+    parts = devices - 1 if link.topology == "mesh" else 1
+    direct = link.topology in ("switch", "mesh")
+    return Level(link.rate, link.latency.value, link.bandwidth.value, direct, link.reduces, parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """So many devices `inside` each of `nodes`, and the levels that they need: `near` within a node, `far` between."""
+
+    inside: int
+    nodes: int
+    near: Level | None
+    far: Level | None
+
+    @property
+    def ranks(self) -> int:
+        """All devices of it."""
+        return self.inside * self.nodes
+
+    def steps(self, near: int, far: int, more_near: float = 0, more_far: float = 0) -> Number:
+        """Seconds of so many short messages one after the other, each with what a protocol adds to it."""
+        return _each(self.near, near, more_near) + _each(self.far, far, more_far)
+
+    def wire(self, near: Number, far: Number) -> Number:
+        """Seconds in which so many bytes leave a device for its node, and for others at the same time."""
+        times = [_sent(near, self.near, self.inside), _sent(far, self.far, self.inside)]
+        return reduce(maximum, [each for each in times if each is not None])
+
+
+def _each(level: Level | None, steps: int, more: float) -> Number:
+    return steps * (level.latency + more) if level and steps else 0
+
+
+def _sent(moved: Number, level: Level | None, devices: int) -> Number | None:
+    """Of a mesh only the links to devices of the group are used."""
+    if level is None:
+        return None
+    used = min((devices - 1) / level.parts, 1) if level.parts > 1 else 1
+    return moved / (level.rate * used)
+
+
+def group(x: Exchange, network: Network) -> Group:
+    """How a group lies: a group that fits a node is put into one."""
+    inside = min(x.ranks, max(network.per_node // x.stride, 1)) if network.node else 1
+    nodes = -(-x.ranks // inside)
+    near, far = network.node if inside > 1 else None, network.between if nodes > 1 else None
+    if nodes > 1 and far is None:
+        raise ValueError(f"a group of {x.ranks} devices, each {x.stride} from the next, is larger than the cluster")
+    return Group(inside, nodes, near, far)
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How NCCL moves data: what a collective takes at first, relative to `collective_time`, seconds that a step takes
+    more than a bare message (`near`, and over a network `far`), and the share of the bandwidth that is data."""
+
+    base: float
+    near: float
+    far: float
+    share: float
+
+
+BASE = 6.6
+"""Microseconds that a ring takes beside its steps in NCCL's fastest protocol: what `collective_time` is there."""
+RINGS = (
+    Protocol(1, 0, 0, 3 / 8),  # LL: a flag with every four bytes; 141 of 371 GB/s on Hopper, 88 of 240 on Ampere
+    Protocol(14 / BASE, 1.3e-6, 1.3e-6, 120 / 128),  # LL128: a flag with every 120 bytes
+    Protocol(8.4 / BASE, 2.8e-6, 11.3e-6, 1),  # Simple: a flag for each slice, and a flush of the network card
+)
+"""Protocols of rings (hwLatencies, baseLatencies); steps beyond those of LL, 0.6 us over NVLink, 2.7 over networks."""
+TREE = 92 / 100
+TREES = (
+    Protocol(6.8 / BASE, 0, 2.3e-6, TREE * 1 / 3.8),
+    Protocol(14 / BASE, 0.65e-6, 5.8e-6, TREE * 7 / 9),
+    Protocol(8.4 / BASE, 3.4e-6, 11.3e-6, TREE),
+)
+"""The same of trees."""
+NVLS_BASE, NVLS_SHARE = 25 / BASE, 0.83
+"""Time of NCCL's reduction in the switch beside its bytes (hwLatencies), and the share of the links that it reaches:
+370 to 480 GB/s of bus bandwidth on 4 to 8 H100 (NVIDIA/nccl issue 1455) are 305 to 315 GB/s out of each device, as its
+data go to the switch once and the sum of its share to all."""
+SEVERAL = 3
+"""Devices from which on NCCL has the switch reduce (vllm-project/vllm issue 9699)."""
+
+ROUNDS = {"all_reduce": 2}
+"""How often a ring goes round: sums go round to be made, and again to be spread."""
+
+
+def _ring(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
+    """Shares pass from neighbour to neighbour; each node hands as many rings on as it has devices."""
+    times = ROUNDS.get(x.what, 1)
+    moved, far = times * x.payload * (g.ranks - 1) / g.ranks, times * (g.nodes - 1)
+    for each in RINGS:
+        steps = g.steps(times * (g.ranks - 1) - far, far, each.near, each.far)
+        yield p["collective_time"] * each.base + steps + g.wire(moved, moved / g.inside) / each.share
+
+
+def _tree(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
+    """Two trees of half the data each (Sanders et al. 2009): along a chain in a node, in a tree over nodes."""
+    far = 2 * (g.nodes - 1).bit_length()
+    for each in TREES:
+        steps = g.steps(2 * (g.inside - 1), far, each.near, each.far)
+        yield p["collective_time"] * each.base + steps + g.wire(2 * x.payload, 2 * x.payload / g.inside) / each.share
+
+
+def _nvls(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
+    """The switch of a node adds up; over several nodes a tree takes it on."""
+    if g.near and g.near.reduces and g.inside >= SEVERAL:
+        far = 2 * (g.nodes - 1).bit_length()
+        moved = x.payload * (1 + 1 / g.inside) / NVLS_SHARE
+        yield p["collective_time"] * NVLS_BASE + g.steps(0, far) + g.wire(moved, 2 * x.payload / g.inside)
+
+
+def _two_level(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
+    """Each node adds up shares, each device its own with those of other nodes, and spreads it in its node again."""
+    if g.nodes > 1 and g.inside > 1:
+        share = x.payload / g.inside
+        near, far = 2 * share * (g.inside - 1), 2 * share * (g.nodes - 1) / g.nodes
+        steps = g.steps(2 * (g.inside - 1), 2 * (g.nodes - 1))
+        yield 3 * p["collective_time"] + steps + g.wire(near, 0) + g.wire(0, far)
+
+
+def _by_peers(g: Group) -> bool:
+    """Whether kernels can read the memory of all others: in a node, where no data pass through a third."""
+    return g.nodes == 1 and g.near is not None and (g.near.direct or g.ranks == 2)
+
+
+def _one_shot(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
+    """Each reads what all others have: a signal, a read there and back, a signal."""
+    if _by_peers(g):
+        yield p["peer_time"] + g.steps(4, 0) + g.wire(x.payload * (g.ranks - 1), 0)
+
+
+def _two_shot(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
+    """Each adds up its share and reads the sums of the others: twice a signal and a read there and back."""
+    if _by_peers(g):
+        moved = 2 * x.payload * (g.ranks - 1) / g.ranks
+        yield 2 * p["peer_time"] + g.steps(6, 0) + g.wire(moved, 0) / p["peer_efficiency"]
+
+
+def _multimem(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
+    """Each reads the sum of its share from the switch and writes it to all: a signal, a read, a write, a signal."""
+    if _by_peers(g) and g.near and g.near.reduces:
+        moved = x.payload * (1 + 1 / g.ranks)
+        yield 3 / 2 * p["peer_time"] + g.steps(5, 0) + g.wire(moved, 0) / p["peer_efficiency"]
+
+
+WAYS: Mapping[Way, Callable[[Exchange, Group, Parameters], Iterator[Number]]] = {
+    "ring": _ring, "tree": _tree, "nvls": _nvls, "two_level": _two_level, "one_shot": _one_shot,
+    "two_shot": _two_shot, "multimem": _multimem,
+}  # fmt: skip
+"""Algorithms of sums: the times of each by its protocols, none where the links do not allow it."""
+
+
+def _apart(x: Exchange, g: Group, p: Parameters) -> Number:
+    """Messages from each to each, all at once: those for the node over its links, the others over the network."""
+    near, far = x.payload * (g.inside - 1) / g.ranks, x.payload * (g.ranks - g.inside) / g.ranks
+    return p["collective_time"] + _message(g) + g.wire(near, far)
+
+
+def _send(x: Exchange, g: Group, p: Parameters) -> Number:
+    """One message to the next; where some of a row are in other nodes, the slower link counts."""
+    level = g.far or g.near
+    if level is None:
+        return 0
+    return p["collective_time"] + level.latency + x.payload / (level.rate / level.parts)
+
+
+def _message(g: Group) -> Number:
+    """Seconds of a short message over the slowest link."""
+    return g.steps(0, 1) if g.far else g.steps(1, 0)
+
+
+def exchange_time(x: Exchange, network: Network, p: Parameters) -> Number:
+    """Seconds of what a group does together by the fastest way that its links allow."""
+    g = group(x, replace(network, node=_as_fast(network.node, p), between=_as_fast(network.between, p)))
+    if x.what == "send":
+        return _send(x, g, p)
+    if x.what == "all_to_all":
+        return _apart(x, g, p)
+    ways = x.ways if x.what == "all_reduce" else ()
+    times = [time for way in ways for time in WAYS[way](x, g, p)] or _ring(x, g, p)
+    return reduce(minimum, times)
+
+
+def _as_fast(level: Level | None, p: Parameters) -> Level | None:
+    """Links as parameters have them relative to what the file of a cluster says."""
+    return level and replace(level, rate=level.rate * p["link_speed"], latency=level.latency * p["link_delay"])
+
+
+def light_time(x: Exchange, network: Network) -> Number:
+    """Speed of light: seconds in which the bytes that have to leave a device do, with no latency."""
+    g = group(x, replace(network, node=_at_peak(network.node), between=_at_peak(network.between)))
+    if x.what == "send":
+        level = g.far or g.near
+        return x.payload / level.rate if level else 0
+    if x.what == "all_to_all":
+        return g.wire(x.payload * (g.inside - 1) / g.ranks, x.payload * (g.ranks - g.inside) / g.ranks)
+    moved = ROUNDS.get(x.what, 1) * x.payload
+    near = moved * (g.inside - 1) / g.inside
+    if x.what == "all_reduce" and g.near and g.near.reduces:
+        near = minimum(near, x.payload * (1 + 1 / g.inside))  # the switch takes in all data and sends out the sum
+    return g.wire(near, moved * (g.nodes - 1) / g.nodes / g.inside)
+
+
+def _at_peak(level: Level | None) -> Level | None:
+    return level and replace(level, rate=level.peak)

@@ -1,0 +1,43 @@
+"""What a server does with the memory and the steps of a device: how many sequences it takes, how they share a step."""
+
+from __future__ import annotations
+
+from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.schema import variant
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.loop import Engine
+from roofsim.prediction.setup import Setup
+from roofsim.prediction.steps import prefill
+from roofsim.specs.workload import Workload
+
+
+def engine_of(s: Setup, sequences: int | None = None) -> Engine:
+    """How the server of a runtime puts requests into steps on a device; `sequences` at once, if that is said."""
+    policy, memory = s.runtime.server, s.runtime.memory
+    if policy is None:
+        raise Unsupported(f"{s.runtime.id} serves no requests that come and go; vllm does")
+    large = memory.large_from is not None and s.device.memory.capacity.value >= memory.large_from.value
+    tokens = policy.large_tokens if large and policy.large_tokens else policy.tokens
+    most = policy.large_sequences if large and policy.large_sequences else policy.sequences
+    return Engine(tokens, sequences or most, policy.ahead, policy.whole)
+
+
+def cache_room(s: Setup, w: Workload, engine: Engine, share: float | None = None) -> tuple[float, float]:
+    """Bytes that weights and activations of a full step leave, and what a sequence holds in the mean while it runs.
+
+    `share` of what is left is for that, if it is not the server's own.
+    """
+    full = variant(w, prompt=engine.tokens, batch=1)
+    held = Evaluation(s, full).held
+    left = float(s.device.share(s.runtime.memory.reserve or 1) - (held.reserved - held.state))
+    room = left * (share or (s.runtime.server.share if s.runtime.server else 1))
+    precision = prefill(s, w).precision
+    return room, float(s.architecture.state_bytes(w.prompt + (w.generate - 1) / 2, precision))
+
+
+def sequences_held(s: Setup, w: Workload, engine: Engine, share: float | None = None) -> int:
+    """Sequences that there is room for: of what they hold in the mean, or of all their tokens, as the server has it."""
+    room, each = cache_room(s, w, engine, share)
+    if s.runtime.server and s.runtime.server.room == "all":
+        each = float(s.architecture.state_bytes(w.prompt + w.generate, prefill(s, w).precision))
+    return max(int(room // each), 0) if each else 2**31

@@ -1,0 +1,100 @@
+"""Rows of serving benchmarks: what is known of the load that a tool made and of how it set the server up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from roofsim.foundation.units import finite
+from roofsim.prediction.loop import ENDLESS, Loop
+from roofsim.prediction.server import engine_of, sequences_held
+from roofsim.prediction.setup import Setup
+from roofsim.runs.reading import Run
+from roofsim.specs.workload import Workload
+
+SERVING = "e2e_serving"
+"""Online serving: many requests at once, each with its own times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that sets a server up and loads it; None stands for the server's own.
+
+    Each user asks `rounds` times. A step has `spare` tokens beside a prompt and a token of each user. `share` is, by
+    the runtime, what of the memory that weights leave is for the cache, `caches` the encoding of the cache by the dtype
+    of a row. `chat` says that prompts go through a chat's template, whose tokens are not counted.
+    """
+
+    rounds: float | None = None
+    spare: int | None = None
+    share: Mapping[str, float] = field(default_factory=dict)
+    caches: Mapping[str, str] = field(default_factory=dict)
+    chat: bool = False
+
+
+TOOLS = (
+    (
+        r"aiconfigurator",
+        # genai_perf_runner.py: 10 requests a user to /v1/chat/completions, after a warm-up of two;
+        # generator/rule_plugin/*.rule: steps of max_batch_size + isl + 500 tokens, a batch of the concurrency;
+        # templates of extra_engine_args.yaml: free_gpu_memory_fraction; task: profile fp8 has its cache in fp8
+        Tool(10, 500, {"tensorrt-llm": 0.8}, {"fp8": "fp8"}, chat=True),
+    ),
+)
+"""Tools by a pattern of the column `source`, as their public code has it."""
+
+
+def tool_of(run: Run) -> Tool:
+    """The tool that made a run; one of which nothing is known otherwise."""
+    return next((tool for pattern, tool in TOOLS if re.search(pattern, run.source)), Tool())
+
+
+def cache_of(run: Run) -> str | None:
+    """The encoding of the KV cache that a tool asks for with the dtype of a run, if its row does not say one."""
+    return tool_of(run).caches.get(run.dtype.lower())
+
+
+CHAT_TOKENS: Mapping[str, int] = {"llama": 35, "qwen2": 8, "qwen3": 8, "qwen2_moe": 8, "qwen3_moe": 8}
+"""Tokens that a chat's template puts around the text that a client counts, by family: in Llama 3's, a system turn with
+two dates and the headers of three turns; in ChatML, a user's turn and the header of the answer, four tokens each."""
+
+
+def template_of(run: Run, family: str | None) -> int:
+    """Tokens of a prompt that a run does not count."""
+    return CHAT_TOKENS.get(family or "", 0) if tool_of(run).chat else 0
+
+
+def rate_of(run: Run) -> float | None:
+    """The requests a second that a run was made with, None if users asked as fast as they were answered."""
+    words = run.notes.get("request_rate", "inf")
+    try:
+        return finite(words)
+    except ValueError:
+        return None
+
+
+def loop_of(run: Run, s: Setup, w: Workload) -> tuple[Loop, float]:
+    """The round of steps of a run at a concurrency, and how many rounds were measured.
+
+    A note may say `max_num_batched_tokens`, `max_num_seqs` and `requests`, in all.
+    """
+    users = run.batch or 1
+    tool, engine = tool_of(run), engine_of(s)
+    if tool.spare is not None:
+        engine = replace(engine, tokens=(run.prompt or 0) + users + tool.spare, sequences=users)
+    engine = replace(
+        engine, tokens=_count(run, "max_num_batched_tokens") or engine.tokens,
+        sequences=_count(run, "max_num_seqs") or engine.sequences,
+    )  # fmt: skip
+    requests = _count(run, "requests")
+    rounds = max(requests / users, 1.0) if requests else tool.rounds or ENDLESS
+    share = tool.share.get(s.runtime.id)
+    running = min(users, engine.sequences, sequences_held(s, w, engine, share))
+    return Loop(engine, users, max(running, 1), w.prompt + s.architecture.prefix_tokens, w.generate), rounds
+
+
+def _count(run: Run, key: str) -> int | None:
+    """A whole number that the note states."""
+    words = run.notes.get(key, "").replace(",", "")
+    return int(words) if words.isdigit() and int(words) else None

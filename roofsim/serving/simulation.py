@@ -1,0 +1,191 @@
+"""A model that serves requests as they arrive: what is asked, simulated, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from roofsim.foundation.errors import InputError
+from roofsim.foundation.version import SCHEMA
+from roofsim.prediction.setup import Setup
+from roofsim.prediction.words import cautions
+from roofsim.serving.arrivals import (
+    Arrival,
+    Bursty,
+    Constant,
+    Lengths,
+    OnOff,
+    Poisson,
+    Process,
+    Users,
+    arrive,
+    asked,
+    read_trace,
+)
+from roofsim.serving.events import serve_events
+from roofsim.serving.outcome import Simulated, Spread
+from roofsim.serving.scheduler import rules
+from roofsim.serving.step import StepTime
+from roofsim.specs.workload import Workload
+
+
+@dataclass(frozen=True)
+class Load:
+    """What comes: requests at a `rate`, of `users` who wait for their answers, or of a `trace`; one of the three.
+
+    Arrivals at a rate are Poisson, or have a coefficient of variation `cv` (0: at equal distances), or come in periods
+    of `on` seconds with `off` seconds between. `requests` is how many (of a trace, at most), `seed` which ones.
+    """
+
+    rate: float | None = None
+    users: int | None = None
+    trace: str | None = None
+    cv: float | None = None
+    on: float | None = None
+    off: float | None = None
+    think: float = 0.0
+    speed: float = 1.0
+    requests: int | None = None
+    spread: float = 0.0
+    hit_rate: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("rate", "users", "trace") if getattr(self, name) is not None]
+        if len(given) != 1:
+            said = f"{' and '.join(given)} are given" if given else "none is given"
+            raise InputError(f"one of rate, users and trace says which requests come; {said}")
+        if self.rate is None and any(each is not None for each in (self.cv, self.on, self.off)):
+            raise InputError("cv, on and off: are of requests that come at a rate; give rate")
+        if (self.on is None) != (self.off is None):
+            raise InputError("on, off: go together")
+        if self.cv is not None and self.on is not None:
+            raise InputError("cv, on: are two kinds of bursts; give one of them")
+        if self.users is None and self.think:
+            raise InputError("think: is of users who wait for their answers; give users")
+        if self.trace is None and self.speed != 1:
+            raise InputError("speed: is of a trace; give trace")
+        if self.trace is not None and (self.spread or self.hit_rate):
+            raise InputError("spread, hit_rate: a trace says how long requests are, and what of them was asked before")
+
+    @property
+    def process(self) -> Process:
+        """Arrivals at a rate."""
+        rate = self.rate if self.rate is not None else 0.0
+        if self.on is not None and self.off is not None:
+            return OnOff(rate, self.on, self.off)
+        if self.cv == 0:
+            return Constant(rate)
+        return Poisson(rate) if self.cv in (None, 1) else Bursty(rate, self.cv)
+
+    def arrivals(self, prompt: int, generate: int) -> tuple[Arrival, ...]:
+        """The requests, of such lengths where no trace says others."""
+        if self.trace is not None:
+            return read_trace(self.trace, self.requests or USUAL, self.speed)
+        lengths, count = Lengths(prompt, generate, self.spread, self.hit_rate), self.requests or USUAL
+        _few(count * generate)
+        if self.users is not None:
+            return asked(lengths, count, self.seed)
+        return arrive(self.process, lengths, count, self.seed)
+
+    @property
+    def said(self) -> str:
+        """It in words."""
+        if self.users is not None:
+            return f"asked by {self.users:,} users"
+        if self.trace is not None:
+            return f"of {self.trace}"
+        kind = "" if self.cv in (None, 1) else f", cv {self.cv:g}" if self.cv else ", at equal distances"
+        if self.on is not None:
+            kind = f", {self.on:g} s on and {self.off:g} s off"
+        return f"that come {self.rate:g} a second{kind}"
+
+
+USUAL = 1000
+"""Requests unless another number is given."""
+MOST_TOKENS = 10**8
+"""Tokens of answers that are made one by one in about a minute."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What was simulated, of what; SI units."""
+
+    model: str
+    device: str
+    runtime: str
+    calibration: str | None
+    workload: Workload
+    load: Load
+    result: Simulated
+    cautions: tuple[str, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """What serves which requests, in words."""
+        w, load = self.workload, self.load
+        of = "" if load.trace is not None else f" of {w.prompt:,} + {w.generate:,} tokens"
+        return f"{self.model} serving requests{of} {load.said}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, SI units."""
+        w, r = self.workload, self.result
+        return {
+            "schema": SCHEMA, "model": self.model, "device": self.device, "runtime": self.runtime,
+            "calibration": self.calibration,
+            "workload": {
+                "prompt": w.prompt, "generate": w.generate, "dtype": w.dtype, "cache_dtype": w.cache_dtype or w.dtype,
+                "weight_format": w.weight_format or w.dtype,
+            },
+            "load": {f.name: getattr(self.load, f.name) for f in fields(Load)}
+            | {"rate": r.rate, "capacity": r.capacity, "overloaded": r.overloaded},
+            "ttft": _plain(r.ttft), "itl": _plain(r.itl), "tpot": _plain(r.tpot), "e2e": _plain(r.e2e),
+            "tokens_per_second": r.tokens_per_second, "requests_per_second": r.requests_per_second,
+            "requests": len(r.requests), "duration": r.duration, "steps": r.steps, "prompt_tokens": r.computed,
+            "preemptions": r.preemptions, "joules_per_token": r.joules_per_token,
+            "mean": dict(r.mean), "most": dict(r.most), "cautions": list(self.cautions),
+        }  # fmt: skip
+
+
+def _plain(value: Spread | None) -> dict[str, Any] | None:
+    return None if value is None else {f.name: getattr(value, f.name) for f in fields(Spread)}
+
+
+def simulate(
+    s: Setup, w: Workload, load: Load, *, tokens: int | None = None, sequences: int | None = None
+) -> Simulation:
+    """Serve a load; prompt and answer of `w` are how long requests are, in the mean.
+
+    `tokens` of a step and `sequences` at once are those of the runtime unless they are given. Raises InputError.
+    """
+    t = StepTime(s, w)
+    if w.generate < 1 and load.trace is None:
+        raise InputError("generate: a request that is served has at least one token")
+    arrivals = load.arrivals(w.prompt, w.generate)
+    _within_window(s, arrivals)
+    _few(sum(each.generate for each in arrivals))
+    users = None if load.users is None else Users(load.users, load.think)
+    limits = rules(s, t.w, tokens=tokens, sequences=sequences)
+    found = serve_events(t, arrivals, users=users, limits=limits, rate=load.rate)
+    said = list(cautions(s, t.w))
+    if found.overloaded and found.rate is not None and found.capacity is not None:
+        said.append(
+            f"{found.rate:.3g} requests come in a second and {found.capacity:.3g} can be answered: the queue grows as "
+            "long as they come, and times with it"
+        )
+    return Simulation(
+        s.model_name, s.device.id, s.runtime.id, s.calibration_name, t.w, load, found, tuple(said)
+    )  # fmt: skip
+
+
+def _few(tokens: int) -> None:
+    if tokens > MOST_TOKENS:
+        raise InputError(f"requests: {tokens:,} tokens of answers are too many to simulate; at most {MOST_TOKENS:,}")
+
+
+def _within_window(s: Setup, arrivals: Sequence[Arrival]) -> None:
+    most = s.architecture.positions
+    longest = max(each.prompt + each.generate for each in arrivals)
+    if most and longest > most + 1:
+        raise InputError(f"a request of {longest:,} tokens is longer than {s.model_name} has positions for ({most:,})")

@@ -1,0 +1,189 @@
+"""What users are promised (a service level objective), and the largest load at which it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil, isfinite
+from typing import Any, Literal, get_args
+
+from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.foundation.units import MAX_COUNT, parse, show
+from roofsim.prediction.limits import largest
+from roofsim.serving.steady import FIGURES, Served, Server, closed, full, glance, glance_at, open_loop
+
+TIMES = ("ttft", "itl")
+"""What can be promised; tpot is another word for itl."""
+
+Find = Literal["concurrency", "rate", "devices", "batch"]
+FIND: tuple[Find, ...] = get_args(Find)
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A time that is no longer than so many seconds, in the mean or at a percentile."""
+
+    time: str
+    figure: str
+    seconds: float
+
+    def __str__(self) -> str:
+        of = "" if self.figure == "mean" else f" {self.figure}"
+        return f"{self.time}{of} {show(self.seconds, 's')}"
+
+
+def promises(text: str) -> tuple[Promise, ...]:
+    """What is written as `ttft=1s,itl=50ms` or `ttft.p95=2s`; raises InputError."""
+    found: list[Promise] = []
+    for part in text.split(","):
+        name, equals, value = (each.strip() for each in part.partition("="))
+        time, _, figure = name.partition(".")
+        if not equals or not value:
+            raise InputError(f"--slo '{part.strip()}': write it like ttft=1s,itl=50ms or ttft.p95=2s")
+        time = "itl" if time == "tpot" else time
+        if time not in TIMES:
+            raise UnknownName("--slo", time, TIMES)
+        if figure and figure not in FIGURES:
+            raise UnknownName(f"--slo {time}", figure, FIGURES)
+        try:
+            seconds = parse(value, "s")
+        except ValueError as error:
+            raise InputError(f"--slo {name}: {error}") from None
+        if not (seconds > 0 and isfinite(seconds)):
+            raise InputError(f"--slo {name}: {value} is no time that can be kept; a time above 0 is expected")
+        promise = Promise(time, figure or "mean", seconds)
+        if any((each.time, each.figure) == (promise.time, promise.figure) for each in found):
+            raise InputError(f"--slo: {name} is promised twice")
+        found.append(promise)
+    return tuple(found)
+
+
+def broken(slo: Sequence[Promise], times: Mapping[str, Mapping[str, float]]) -> Promise | None:
+    """The first promise that times do not keep."""
+    return next((p for p in slo if times[p.time][p.figure] > p.seconds), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """The largest load at which promises hold (the fewest devices), its interval, and what ends it.
+
+    `served` is the steady state there. Of devices there may be any number, of which each serves its share.
+    """
+
+    what: Find
+    value: float
+    interval: tuple[float, float]
+    binds: str
+    served: Served
+    slo: tuple[Promise, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: those of the steady state, and what was found."""
+        found = {
+            "what": self.what, "value": self.value, "interval": list(self.interval), "binds": self.binds,
+            "slo": {f"{p.time}.{p.figure}": p.seconds for p in self.slo},
+        }  # fmt: skip
+        return {**self.served.to_dict(), "found": found}
+
+
+def find(
+    server: Server, slo: Sequence[Promise], what: Find, *, users: int | None = None, rate: float | None = None
+) -> Largest:
+    """The largest concurrency, rate or batch of one replica that keeps promises, or the devices that a load needs.
+
+    Its interval is where the promises hold if times are at the ends of theirs. Raises InputError if even the smallest
+    load does not keep them, and for devices without a load.
+    """
+    slo = tuple(slo)
+    if not slo:
+        raise InputError("--find: what is promised? Give --slo, like --slo ttft=1s,itl=50ms")
+    if what == "devices":
+        return _devices(server, slo, users, rate)
+    if users is not None or rate is not None:
+        raise InputError(f"--find {what}: it finds the load; --concurrency and --rate are for --find devices")
+    search = SEARCH[what]
+    value, ended = search(server, slo)
+    if not value:
+        times = glance_at(server, FINE * server.capacity) if what == "rate" else glance(server, 1)
+        raise InputError(f"--slo: not even {LEAST[what]} keeps it: {_missed(slo, times or {})}")
+    served = SERVED[what](server, value)
+    at = closed(server, max(round(served.running), 1))
+    ends = []
+    for end in (0, 1):
+        itl, ttft = (at.intervals[name][end] / times["mean"] for name, times in (("itl", at.itl), ("ttft", at.ttft)))
+        scaled = [replace(p, seconds=p.seconds / (itl if p.time == "itl" else ttft)) for p in slo]
+        # with all times so much longer a rate is as much lower
+        ends.append(search(server, scaled)[0] / (itl if what == "rate" else 1))
+    return Largest(what, value, (min(*ends, value), max(*ends, value)), ended, served, slo)
+
+
+Times = Mapping[str, Mapping[str, float]]
+Found = tuple[float, str]
+"""The largest load, 0 if there is none, and what ends it."""
+LEAST: Mapping[Find, str] = {
+    "concurrency": "one user", "rate": "a request now and then", "batch": "a batch of 1"
+}  # fmt: skip
+
+
+def _search(slo: Sequence[Promise], times: Callable[[int], Times], ceiling: int, beyond: str) -> Found:
+    """The largest number whose times keep promises, and the promise that the next one breaks."""
+    most = largest(lambda n: broken(slo, times(n)) is None, ceiling)
+    return most, beyond if most >= ceiling else str(broken(slo, times(most + 1)))
+
+
+def _missed(slo: Sequence[Promise], times: Times) -> str:
+    first = broken(slo, times)
+    return f"{first.time} is {show(times[first.time][first.figure], 's')}, not {first}" if first else ""
+
+
+def _concurrency(server: Server, slo: Sequence[Promise]) -> Found:
+    waits = any(p.time == "ttft" for p in slo)
+    server.loop(1)
+    return _search(slo, lambda n: glance(server, n), MAX_COUNT if waits else server.most, server.limit)
+
+
+def _batch(server: Server, slo: Sequence[Promise]) -> Found:
+    server.loop(1)
+    return _search(slo, lambda n: glance(replace(server, sequences=n), n), server.most, server.limit)
+
+
+FINE = 1e-6
+"""How finely a rate is found, relative."""
+
+
+def _rate(server: Server, slo: Sequence[Promise]) -> Found:
+    low, high, ended = 0.0, server.capacity, server.ends
+    while high - low > FINE * server.capacity:
+        middle = (low + high) / 2
+        times = glance_at(server, middle)
+        if times is not None and broken(slo, times) is None:
+            low = middle
+        else:
+            high, ended = middle, server.ends if times is None else str(broken(slo, times))
+    return low, ended
+
+
+SEARCH: Mapping[Find, Callable[[Server, Sequence[Promise]], Found]] = {
+    "concurrency": _concurrency, "rate": _rate, "batch": _batch
+}  # fmt: skip
+SERVED: Mapping[Find, Callable[[Server, float], Served]] = {
+    "concurrency": lambda server, n: closed(server, int(n)), "rate": open_loop,
+    "batch": lambda server, n: full(server, int(n)),
+}  # fmt: skip
+
+
+def _devices(server: Server, slo: tuple[Promise, ...], users: int | None, rate: float | None) -> Largest:
+    if (users is None) == (rate is None):
+        raise InputError("--find devices: for which load? Give --concurrency N or --rate R")
+    load = float(users if users is not None else rate or 0)
+    one = find(server, slo, "concurrency" if users is not None else "rate")
+    each = one.served.devices
+
+    def needed(most: float) -> float:
+        return float(ceil(load / most * (1 - 1e-9))) * each if most else float("inf")
+
+    share = load / (needed(one.value) / each)
+    served = closed(server, max(ceil(share), 1)) if users is not None else open_loop(server, share)
+    return Largest(
+        "devices", needed(one.value), (needed(one.interval[1]), needed(one.interval[0])), one.binds, served, slo
+    )

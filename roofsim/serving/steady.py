@@ -1,0 +1,426 @@
+"""The steady state of a serving engine, in closed form: what users see of it, what it makes, and what ends it.
+
+Two kinds of load. Users who each ask again as soon as they are answered (a closed loop, as benchmarks have it): their
+requests are alike and began together, so that rounds repeat (`prediction.loop`). Or requests that come as they like, at
+a rate: a Poisson process, whose waiting is that of a queue with a gate (Takagi 1991) or of one server with vacations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from roofsim.engine.passes import Later, pass_bound, run_pass
+from roofsim.foundation.errors import InputError, Unsupported
+from roofsim.foundation.schema import variant
+from roofsim.foundation.units import show
+from roofsim.foundation.version import SCHEMA
+from roofsim.prediction.fitted import reach, unsure
+from roofsim.prediction.intervals import Interval, scatter, with_slopes, within
+from roofsim.prediction.loop import ENDLESS, Engine, Loop, Passes, passes
+from roofsim.prediction.request import settled
+from roofsim.prediction.results import interval_basis, plain
+from roofsim.prediction.server import cache_room, engine_of, sequences_held
+from roofsim.prediction.setup import Setup
+from roofsim.prediction.steps import prefill
+from roofsim.prediction.words import assumptions, cautions
+from roofsim.serving.open import Solved
+from roofsim.serving.step import StepTime
+from roofsim.specs.workload import Workload
+
+PERCENTILES = (0.5, 0.95, 0.99)
+FIGURES = ("mean", "p50", "p95", "p99")
+"""What is said of a time: its mean, and percentiles."""
+
+Times = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Bytes of what sequences hold: the room for it, what is in it in the mean, and how many sequences it has room for.
+
+    `preempts` says whether sequences grow beyond it, so that some are put back and computed again, which is not
+    counted.
+    """
+
+    capacity: float
+    used: float
+    sequences: int
+    preempts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Output tokens per second: of one user, of a device, of all."""
+
+    user: float
+    device: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a load makes of a setup. `to_dict` gives the JSON of the design, section 6; SI units.
+
+    `concurrency` are the requests that are there, of which `running` are served, `rate` those that come (and are
+    answered) in a second, `capacity` the rate that can be answered at most. `itl` is the time between two tokens of a
+    request, `ttft` from its arrival to the first.
+    """
+
+    model: str
+    device: str
+    runtime: str
+    workload: Workload
+    concurrency: float
+    rate: float
+    running: float
+    capacity: float
+    itl: Times
+    ttft: Times
+    tokens_per_second: Throughput
+    binds: str
+    kv: Cache
+    joules_per_token: float
+    intervals: Mapping[str, Interval]
+    devices: int = 1
+    assumptions: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
+    calibration: str | None = None
+    cluster: str | None = None
+    parallel: Mapping[str, int] = field(default_factory=lambda: {"tp": 1, "pp": 1, "ep": 1, "dp": 1})
+    cost: Mapping[str, float | None] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, SI units."""
+        w = self.workload
+        return {
+            "schema": SCHEMA,
+            "model": self.model,
+            "device": self.device,
+            "cluster": self.cluster,
+            "runtime": self.runtime,
+            "calibration": self.calibration,
+            "parallel": dict(self.parallel),
+            "workload": {
+                "prompt": w.prompt,
+                "generate": w.generate,
+                "dtype": w.dtype,
+                "cache_dtype": w.cache_dtype or w.dtype,
+                "weight_format": w.weight_format or w.dtype,
+            },
+            "load": {"concurrency": self.concurrency, "rate": self.rate, "running": self.running,
+                     "capacity": self.capacity},
+            "itl": dict(self.itl),
+            "ttft": dict(self.ttft),
+            "tokens_per_second": plain(self.tokens_per_second),
+            "binds": self.binds,
+            "kv": plain(self.kv),
+            "cost": {**dict.fromkeys(("usd_per_million_output", "usd_per_million_input")), **self.cost,
+                     "joules_per_token": plain(self.joules_per_token)},
+            "intervals": plain(self.intervals),
+            "basis": interval_basis(self.calibration),
+            "cautions": list(self.cautions),
+            "assumptions": list(self.assumptions),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Server:
+    """A setup that serves requests like `w`: the batch of the workload says nothing."""
+
+    s: Setup
+    w: Workload
+    sequences: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.s.runtime.server is None:
+            raise Unsupported(f"{self.s.runtime.id} serves no requests that come and go; vllm does")
+        if self.w.generate < 1:
+            raise InputError("--generate: a request that is served has at least one token")
+        object.__setattr__(self, "w", variant(settled(self.s, self.w), batch=1, logits="last"))
+
+    @cached_property
+    def engine(self) -> Engine:
+        """How the runtime's server puts requests into steps on this device."""
+        return engine_of(self.s, self.sequences)
+
+    @cached_property
+    def steps(self) -> StepTime:
+        """The time of any step."""
+        return StepTime(self.s, self.w)
+
+    @cached_property
+    def _kept(self) -> tuple[float, float]:
+        """Bytes that there are for what sequences hold, and how many bytes one holds in the mean."""
+        return cache_room(self.s, self.w, self.engine)
+
+    @cached_property
+    def most(self) -> int:
+        """Sequences that can run at once."""
+        return min(self.engine.sequences, self._most_held)
+
+    @property
+    def limit(self) -> str:
+        """What ends that: the cache, or how many sequences the server takes."""
+        return "kv" if self._most_held < self.engine.sequences else "sequences"
+
+    @cached_property
+    def ends(self) -> str:
+        """What ends the rate that can be answered."""
+        found = _round(self, float("inf"))
+        return _bound(found.loop, found.alone, found.mixed) if _saturated(found.loop) else self.limit
+
+    @cached_property
+    def _most_held(self) -> int:
+        return sequences_held(self.s, self.w, self.engine)
+
+    def cache(self, running: float) -> Cache:
+        """What so many sequences hold."""
+        room, each = self._kept
+        precision = prefill(self.s, self.w).precision
+        last = float(self.s.architecture.state_bytes(self.w.prompt + self.w.generate, precision))
+        return Cache(room, running * each, self._most_held, running * last > room)
+
+    def loop(self, users: float) -> Loop:
+        """The round of so many users."""
+        if self.most < 1:
+            room, each = self._kept
+            raise InputError(
+                f"{self.s.model_name} on {self.s.device.id}: nothing fits: a request of {self.w.prompt:,} + "
+                f"{self.w.generate:,} tokens holds {show(each, 'B')}, and there is room for {show(max(room, 0), 'B')}"
+            )
+        return Loop(self.engine, users, min(users, self.most), self.w.prompt + self._prefix, self.w.generate)
+
+    @property
+    def _prefix(self) -> int:
+        return int(self.s.architecture.prefix_tokens)
+
+    def passes(self, loop: Loop) -> Passes:
+        """The two kinds of step of a loop."""
+        return passes(self.s, self.w, loop)
+
+    def times(self, p: Passes, s: Setup | None = None) -> tuple[Later, Later]:
+        """Their figures, on the setup or on one with other parameters."""
+        stack = (s or self.s).stack(self.w.dtype)
+        return run_pass(stack, p.alone), run_pass(stack, p.mixed)
+
+    @cached_property
+    def doubting(self) -> Setup:
+        """The setup with parameters that carry their slopes, as sure as the data of its calibration allow."""
+        return with_slopes(unsure(self.s, reach(self.s, self.w)), self.w)
+
+    @cached_property
+    def full_round(self) -> Any:
+        """Seconds of a round of a full engine, with their slopes by parameters."""
+        loop = self.loop(float("inf"))
+        alone, mixed = self.times(self.passes(loop), self.doubting)
+        return _of_round(loop, alone.time, mixed.time)
+
+    @cached_property
+    def capacity(self) -> float:
+        """The most requests that can be answered in a second: those of a full engine that is never short of them."""
+        found = _round(self, float("inf"))
+        return float(found.loop.running / _of_round(found.loop, found.alone.time, found.mixed.time))
+
+
+def _of_round(loop: Loop, alone: Any, mixed: Any) -> Any:
+    """Seconds, or joules, of a round, from those of its two kinds of step."""
+    return loop.mixed * mixed + (loop.round - loop.mixed) * alone
+
+
+@dataclass(frozen=True)
+class _Round:
+    """A closed loop with the seconds of its two kinds of step."""
+
+    loop: Loop
+    passes: Passes
+    alone: Later
+    mixed: Later
+    rounds: float
+
+    @cached_property
+    def first(self) -> tuple[float, float]:
+        """Steps with prompts and without up to a first token."""
+        mixed, alone = self.loop.first(self.rounds)
+        return float(mixed), float(alone)
+
+    @cached_property
+    def beside(self) -> float:
+        """The share of a request's later steps that have prompts."""
+        return float(self.loop.beside(self.rounds))
+
+    @cached_property
+    def times(self) -> dict[str, dict[str, float]]:
+        """Its times by name."""
+        a, m = float(self.alone.time), float(self.mixed.time)
+        share = self.beside
+        return {
+            "itl": {"mean": share * m + (1 - share) * a, **_quantiles([(1 - share, a), (share, m)])},
+            "ttft": {
+                "mean": self.first[0] * m + self.first[1] * a,
+                **_quantiles(_first_tokens(self.loop, self.rounds, a, m)),
+            },
+        }
+
+
+def _round(server: Server, users: float, rounds: float = ENDLESS) -> _Round:
+    loop = server.loop(users)
+    p = server.passes(loop)
+    return _Round(loop, p, *server.times(p), rounds)
+
+
+def glance(server: Server, users: float) -> Mapping[str, Mapping[str, float]]:
+    """The times that so many users see."""
+    return _round(server, users).times
+
+
+def closed(server: Server, users: int, rounds: float = ENDLESS) -> Served:
+    """The steady state of so many users, or the mean over so many requests of each, all of whom begin together."""
+    if users < 1:
+        raise InputError(f"concurrency: {users} is not a whole number from 1 on")
+    if rounds < 1:
+        raise InputError(f"rounds: {rounds:g} is not a number from 1 on")
+    found = _round(server, users, rounds)
+    loop, alone, mixed = found.loop, found.alone, found.mixed
+    rate = float(loop.running) / float(_of_round(loop, alone.time, mixed.time))
+    doubted = server.times(found.passes, server.doubting)
+    da, dm = (each.time for each in doubted)
+    joules = _of_round(loop, *(each.energy for each in doubted)) / (float(loop.running) * server.w.generate)
+    doubtful = {
+        "itl": found.beside * dm + (1 - found.beside) * da,
+        "ttft": found.first[0] * dm + found.first[1] * da,
+        "round": _of_round(loop, da, dm),
+        "joules_per_token": joules,
+    }
+    binds = server.limit if users > server.most else _bound(loop, alone, mixed)
+    return _served(server, users, rate, float(loop.running), found.times["itl"], found.times["ttft"], binds, doubtful,
+                   "users")  # fmt: skip
+
+
+def full(server: Server, batch: int) -> Served:
+    """The steady state of an engine that is never short of requests for a batch of so many sequences."""
+    return closed(replace(server, sequences=batch), batch)
+
+
+def _bound(loop: Loop, alone: Later, mixed: Later) -> str:
+    """What bounds the kind of step that a round spends most of its time in."""
+    prompts = loop.mixed * mixed.time
+    return pass_bound(mixed if float(prompts) > float((loop.round - loop.mixed) * alone.time) else alone)
+
+
+def _first_tokens(loop: Loop, rounds: float, a: float, m: float) -> list[tuple[float, float]]:
+    """The times to the first token of the requests of a closed loop, each with its share.
+
+    Of a round, the first requests find steps without prompts before them; in the first round all prompts are there.
+    """
+    n, waits, own = float(loop.mixed), float(loop.waits), float(loop.own)
+    queued = (float(loop.turns) - 1) * float(_of_round(loop, a, m))
+    between = min(float(loop.round) - n, float(loop.late))
+    steady = []
+    for i in range(int(min(float(loop.late), n))):
+        alone = min(float(loop.late) - i, between, waits)
+        steady.append((1 / n, queued + (own + waits - alone) * m + alone * a))
+    steady.append((max(1 - len(steady) / n, 0.0), queued + (own + waits) * m))
+    begun = [(1 / n, queued + max(own, i + 1) * m) for i in range(int(n))]
+    return [*((share * (1 - 1 / rounds), t) for share, t in steady), *((share / rounds, t) for share, t in begun)]
+
+
+def _quantiles(shares: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """Percentiles of values, each with its share."""
+    ordered = sorted((value, share) for share, value in shares if share > 0)
+    found = {}
+    for name, q in zip(FIGURES[1:], PERCENTILES, strict=True):
+        below = 0.0
+        for value, share in ordered:
+            below += share
+            if below >= q - 1e-9:
+                found[name] = value
+                break
+    return found
+
+
+def _served(
+    server: Server, concurrency: float, rate: float, running: float, itl: Times, ttft: Times, binds: str,
+    doubtful: Mapping[str, Any], kind: Literal["users", "rate"],
+) -> Served:  # fmt: skip
+    s, w = server.s, server.w
+    unsure_of = server.doubting
+    sigma = {name: scatter(unsure_of, measured) for name, measured in MEASURED.items()}
+    found = {name: within(unsure_of, x, sigma[name]) for name, x in doubtful.items()}
+    total = rate * w.generate
+    per_user = 1 / itl["mean"] if itl["mean"] else 0.0
+    fast, slow = (float(doubtful["round"]) / end for end in found.pop("round"))
+    found["capacity"] = server.capacity * slow, server.capacity * fast
+    found["rate"] = (rate * slow, rate * fast) if kind == "users" else (rate, rate)
+    found["tokens_per_second"] = found["rate"][0] * w.generate, found["rate"][1] * w.generate
+    split = getattr(s, "split", None)
+    devices = split.devices if split else 1
+    parallel = {name: getattr(split, name) if split else 1 for name in ("tp", "pp", "ep", "dp")}
+    return Served(
+        s.model_name, s.device.id, s.runtime.id, w, concurrency, rate, running, server.capacity, itl, ttft,
+        Throughput(per_user, total / devices, total), binds, server.cache(running),
+        float(doubtful["joules_per_token"]), found, devices,
+        (*_said(server, kind), *assumptions(s, w)[1:]), cautions(s, w), s.calibration_name, parallel=parallel,
+    )  # fmt: skip
+
+
+MEASURED: Mapping[str, tuple[str, str]] = {
+    "itl": ("latency_s", "decode"), "ttft": ("latency_s", "prefill"), "round": ("latency_s", "decode"),
+    "joules_per_token": ("energy_j", "decode"),
+}  # fmt: skip
+"""Figures with intervals, and the kind of measurement whose scatter they have."""
+
+
+def _said(server: Server, kind: Literal["users", "rate"]) -> tuple[str, ...]:
+    """What the load is taken to be like."""
+    e = server.engine
+    like = f"requests are alike: {server.w.prompt:,} tokens in, {server.w.generate:,} out"
+    of = (
+        "every user asks again as soon as the answer is there; all began together"
+        if kind == "users"
+        else "requests come independently of each other (Poisson)"
+    )
+    cut = "whole prompts" if e.whole else "prompts cut to what fits"
+    late = f", a step is laid out {e.ahead} ahead" if e.ahead else ""
+    return (like, of, f"steps of at most {e.tokens:,} tokens and {e.sequences:,} sequences, {cut}{late}")
+
+
+def open_loop(server: Server, rate: float) -> Served:
+    """The steady state of requests that come at a rate; raises InputError for one that cannot be answered."""
+    if not rate > 0:
+        raise InputError(f"rate: {rate:g} requests a second; a number above 0 is expected")
+    if rate >= server.capacity:
+        raise InputError(
+            f"rate: {rate:g} requests a second are more than {server.s.model_name} on {server.s.device.id} answers: "
+            f"{server.capacity:.4g} at most (ended by {server.ends})"
+        )
+    found = Solved(server, rate)
+    return _served(
+        server, found.present, rate, found.running, found.itl, found.ttft, _open_bound(found), found.doubtful,
+        "rate",
+    )  # fmt: skip
+
+
+def glance_at(server: Server, rate: float) -> Mapping[str, Mapping[str, float]] | None:
+    """The times that requests at a rate see; None if they are not answered."""
+    if rate >= server.capacity:
+        return None
+    try:
+        found = Solved(server, rate)
+        return {"itl": found.itl, "ttft": found.ttft}
+    except InputError:
+        return None
+
+
+def _saturated(loop: Loop) -> bool:
+    """Whether every step of a round has prompts."""
+    return float(loop.mixed) >= float(loop.round)
+
+
+def _open_bound(found: Solved) -> str:
+    """What bounds the kind of step that an engine spends most of its time in."""
+    alone, mixed = found.figures
+    others, prompts = found.steps
+    return pass_bound(mixed if prompts * float(mixed.time) > others * float(alone.time) else alone)

@@ -1,0 +1,191 @@
+"""What holds of every load of a serving engine."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roofsim.foundation.errors import InputError, Unsupported
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.fitted import chosen
+from roofsim.prediction.loop import Engine, Loop
+from roofsim.prediction.setup import setup
+from roofsim.serving.open import moments, several
+from roofsim.serving.slo import broken, find, promises
+from roofsim.serving.steady import Server, closed, open_loop
+from roofsim.specs.workload import workload
+
+approx = pytest.approx
+
+counts = st.integers(1, 300)
+engines = st.builds(Engine, st.integers(400, 20_000), st.just(300), st.integers(0, 2), st.booleans())
+
+
+@lru_cache
+def server(prompt=1024, generate=128, model="Llama-3.1-8B", **more):
+    s = chosen(setup(model, "h100-sxm", "vllm"), "none")
+    return Server(s, workload(prompt=prompt, generate=generate), **more)
+
+
+@given(engines, counts, counts, st.integers(1, 30_000), st.integers(1, 3000))
+def test_a_round_puts_every_token_of_every_request_through_once(engine, users, running, prompt, generate):
+    one = Loop(engine, users, min(users, running), prompt, generate)
+    n, plain = one.running, one.round - one.mixed
+    assert one.mixed * one.pieces * one.new == approx(n * prompt)
+    made = one.mixed * one.decoding + plain * n
+    if one.round > one.mixed:  # else there are more steps than requests have tokens
+        assert made <= n * (generate - 1) * (1 + 1e-9) + n * one.late
+    else:
+        assert made == approx(n * (generate - 1))
+
+
+@given(engines, counts, st.integers(1, 30_000), st.integers(2, 3000))
+def test_what_a_request_sees_is_the_round(engine, users, prompt, generate):
+    one = Loop(engine, users, users, prompt, generate)
+    mixed, alone = one.first(float("inf"))
+    share = one.beside(float("inf"))
+    assert mixed + share * (generate - 1) == approx(one.mixed)
+    assert mixed + alone + generate - 1 == approx(one.round)
+    assert -1e-9 <= share <= 1 + 1e-9
+    assert min(mixed, alone + 1e-9, one.decoding + 1e-9) >= 0
+
+
+@given(engines, st.integers(1, 400), st.integers(1, 9), st.integers(1, 4000), st.integers(2, 500))
+def test_littles_law_of_users_who_ask_again(engine, users, running, prompt, generate):
+    n = min(users, running)
+    one = Loop(engine, users, n, prompt, generate)
+    mixed, alone = one.first(float("inf"))
+    a, m = 0.01, 0.05
+    each = mixed * m + alone * a + (generate - 1) * (one.beside(float("inf")) * (m - a) + a)
+    rate = n / (one.mixed * m + (one.round - one.mixed) * a)
+    assert rate * each == approx(users)
+
+
+def test_one_user_has_the_times_of_a_request():
+    # but for what a batch of one leaves to be done beforehand
+    found, e = closed(server(), 1), Evaluation(server().s, server().w)
+    assert found.ttft["mean"] == approx(float(e.prefill.time), rel=1e-9)
+    assert found.itl["mean"] == approx(float(e.step[0]), rel=1e-3)
+    assert found.running == 1
+
+
+def test_a_rate_that_is_next_to_nothing_finds_what_one_user_does():
+    alone, rare = closed(server(), 1), open_loop(server(), 1e-6)
+    assert rare.itl["mean"] == approx(alone.itl["mean"], rel=1e-3)
+    assert rare.ttft["mean"] == approx(alone.ttft["mean"], rel=1e-3)
+
+
+@pytest.mark.parametrize("n", [1, 16, 200, 3000])
+def test_users_are_as_many_as_come_in_the_time_that_each_takes(n):
+    found = closed(server(), n)
+    each = found.ttft["mean"] + 127 * found.itl["mean"]
+    assert found.rate * each == approx(n, rel=1e-6)
+    assert found.tokens_per_second.total == approx(128 * found.rate)
+
+
+@pytest.mark.parametrize("rate", [0.1, 3, 20])
+def test_requests_that_are_there_are_as_many_as_come_in_the_time_that_each_takes(rate):
+    found = open_loop(server(), rate)
+    assert found.concurrency == approx(rate * (found.ttft["mean"] + 127 * found.itl["mean"]))
+
+
+def test_more_load_takes_longer_and_makes_more_until_it_ends():
+    loads = [closed(server(), n) for n in (1, 4, 16, 64, 256)]
+    for less, more in pairwise(loads):
+        assert more.itl["mean"] > less.itl["mean"]
+        assert more.tokens_per_second.total > less.tokens_per_second.total
+        assert more.joules_per_token < less.joules_per_token
+    assert closed(server(), 5000).rate == approx(loads[0].capacity)
+
+
+def test_rates_take_longer_the_nearer_they_are_to_what_is_answered():
+    most = server().capacity
+    loads = [open_loop(server(), share * most) for share in (0.1, 0.5, 0.9)]
+    for less, more in pairwise(loads):
+        assert more.itl["mean"] > less.itl["mean"]
+        assert more.ttft["p99"] > less.ttft["p99"] > less.ttft["p50"]
+
+
+def test_a_rate_above_what_is_answered_is_said_to_be_so():
+    with pytest.raises(InputError, match=r"more than .* answers: [\d.]+ at most \(ended by"):
+        open_loop(server(), 1.01 * server().capacity)
+
+
+def test_every_mean_is_within_its_interval():
+    for found in (closed(server(), 64), open_loop(server(), 10)):
+        for name, value in (("itl", found.itl["mean"]), ("ttft", found.ttft["mean"]), ("rate", found.rate),
+                            ("joules_per_token", found.joules_per_token), ("capacity", found.capacity)):  # fmt: skip
+            low, high = found.intervals[name]
+            assert low <= value <= high, name
+
+
+def test_what_is_promised_is_kept_at_what_is_found_and_not_beyond():
+    slo = promises("ttft=1s,itl=30ms")
+    most = find(server(), slo, "concurrency")
+    n = int(most.value)
+    assert broken(slo, {"itl": most.served.itl, "ttft": most.served.ttft}) is None
+    after = closed(server(), n + 1)
+    assert str(broken(slo, {"itl": after.itl, "ttft": after.ttft})) == most.binds
+    assert most.interval[0] < n < most.interval[1]
+    rate = find(server(), slo, "rate")
+    assert rate.served.itl["mean"] == approx(0.03, rel=1e-3)
+    needed = find(server(), slo, "devices", rate=10 * rate.value)
+    assert needed.value == 10
+    assert needed.served.rate == approx(rate.value)
+
+
+def test_a_batch_is_found_that_keeps_its_promise_however_many_wait():
+    found = find(server(), promises("itl=30ms"), "batch")
+    assert closed(Server(server().s, server().w, sequences=int(found.value)), 5000).itl["mean"] == approx(
+        0.03, rel=0.05
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("ttft", "write it like ttft=1s"), ("tftt=1s", "nearest: ttft"), ("ttft=1kg", "--slo ttft"),
+        ("ttft.p42=1s", "known: mean, p50"), ("ttft=1s,ttft=2s", "twice"), ("itl=0s", "above 0"),
+    ],
+)  # fmt: skip
+def test_promises_that_are_none_are_refused(words, said):
+    with pytest.raises(InputError, match=said):
+        promises(words)
+
+
+def test_a_promise_that_nobody_can_keep_is_said_to_be_so():
+    with pytest.raises(InputError, match=r"not even one user keeps it: itl is .*, not itl 1\.00"):
+        find(server(), promises("itl=1us"), "concurrency")
+
+
+def test_a_runtime_that_serves_nobody_is_refused():
+    s = setup("Llama-3.1-8B", "h100-sxm", "ideal")
+    with pytest.raises(Unsupported, match="serves no requests"):
+        Server(s, workload(prompt=1, generate=1))
+
+
+def test_nothing_fits_is_said():
+    with pytest.raises(InputError, match="nothing fits"):
+        closed(server(prompt=2**20), 1)
+
+
+@given(st.floats(0.01, 0.95), st.floats(1e-4, 1))
+def test_moments_of_gated_steps_follow_from_themselves(busy, d):
+    rate, v = busy / d, 3 * d
+    m1, m2, m3 = moments(v, d, rate)
+    # N is Poisson in T: its moments from those of T
+    n1 = rate * m1
+    n2 = n1 + rate**2 * m2
+    n3 = rate * m1 + 3 * rate**2 * m2 + rate**3 * m3
+    assert m1 == approx(v + d * n1)
+    assert m2 == approx(v * v + 2 * v * d * n1 + d * d * n2)
+    assert m3 == approx(v**3 + 3 * v * v * d * n1 + 3 * v * d * d * n2 + d**3 * n3)
+
+
+def test_the_wait_for_one_server_is_that_of_m_d_1():
+    assert several(1, 0.8, 2.0) == approx(0.8 * 2 / (2 * (1 - 0.8)))
+    assert several(10, 0.8, 2.0) < several(1, 0.8, 2.0) / 10

@@ -1,0 +1,101 @@
+"""A shared prefix against counts by hand: blocks as vLLM logs them, what a hit computes, what is held once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from roofsim.engine.passes import run_pass
+from roofsim.foundation.errors import InputError
+from roofsim.model.step import Pass
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.fitted import chosen
+from roofsim.prediction.request import settled
+from roofsim.prediction.setup import setup
+from roofsim.serving.prefix import Prefix, Shared
+from roofsim.specs.workload import workload
+
+EXACT = pytest.approx
+
+
+def asked(model: str, shared: int, hit_rate: float = 1.0, runtime: str = "vllm", **words: object) -> Shared:
+    s = chosen(setup(model, "h100-sxm", runtime), "auto")
+    return Shared(s, settled(s, workload(**{"prompt": 4096, "dtype": "bf16", **words})), Prefix(shared, hit_rate))
+
+
+@pytest.mark.parametrize(
+    ("model", "cache", "tokens"),
+    [
+        ("Qwen3.5-4B", None, 528),  # vllm-project/vllm issue 40696
+        ("Qwen3.5-27B", None, 784),  # log of vLLM 0.19.1: "Setting attention block size to 784 tokens"
+        ("Qwen3.5-35B-A3B", None, 1056),  # log of vLLM with Qwen3_5MoeForConditionalGeneration
+        ("Qwen3.5-4B", "fp8", 1056),  # half the bytes of keys: twice the tokens
+        ("Llama-3.1-8B", None, 16),
+        ("mamba2-1.3b", None, 16),
+    ],
+)
+def test_a_block_of_a_hybrid_has_as_many_tokens_as_a_state_has_room_for(model, cache, tokens) -> None:
+    assert asked(model, 0, cache_dtype=cache).block == tokens
+
+
+def test_a_hit_reuses_whole_blocks_but_for_the_last_token() -> None:
+    assert asked("Llama-3.1-8B", 1000).reused == 62 * 16
+    assert asked("Llama-3.1-8B", 15).reused == 0
+    assert asked("Llama-3.1-8B", 4096).reused == 4080  # the last token is computed, and with it its block
+    assert asked("Llama-3.1-8B", 4096, prompt=4097).reused == 4096
+    assert asked("Qwen3.5-27B", 1000).reused == 784
+    assert asked("Llama-3.1-8B", 992, 0.25).left == 4096 - 0.25 * 992
+
+
+def test_nothing_is_saved_where_nothing_is_found() -> None:
+    for x in (asked("Llama-3.1-8B", 1000, 0.0), asked("Qwen3.5-27B", 700, 1.0)):
+        e = Evaluation(x.s, x.w)
+        assert x.ttft == float(e.prefill.time)
+        assert x.left == 4096
+        assert x.each(4100) == float(x.s.architecture.state_bytes(4100, x.precision))
+
+
+def test_time_to_the_first_token_is_that_of_what_is_left() -> None:
+    x = asked("Llama-3.1-8B", 1000, 0.75)
+    p = Pass(1, 4096 - 992, 992, x.precision, "last", latents="expanded", scored=None)
+    hit = float(run_pass(x.s.stack("bf16"), p).time)
+    assert float(x.hit.time) == EXACT(hit, rel=1e-12)
+    assert x.copied == 0
+    assert x.ttft == EXACT(0.25 * float(Evaluation(x.s, x.w).prefill.time) + 0.75 * hit)
+
+
+def test_keys_are_held_once() -> None:
+    x = asked("Llama-3.1-8B", 1000, 0.5)
+    token = 32 * 2 * 8 * 128 * 2
+    assert x.keys == x.held_once == 992 * token
+    assert x.snapshot == 0
+    assert x.each(5000) == (5000 - 0.5 * 992) * token
+    assert x.sequences(10e9, 5000) == EXACT((10e9 - 992 * token) / ((5000 - 496) * token))
+    none = replace(x, prefix=Prefix(1000, 0.0))
+    assert none.sequences(10e9, 5000) == EXACT(10e9 / (5000 * token))
+    assert x.sequences(1.0, 5000) == 0
+
+
+def test_a_hybrid_keeps_a_snapshot_of_its_states_and_copies_it() -> None:
+    x = asked("Qwen3.5-27B", 2000, 1.0)
+    channels = 2 * 16 * 128 + 48 * 128
+    states = 48 * (48 * 128 * 128 * 4 + channels * 4 * 2)  # fp32 states, four inputs of a convolution
+    keys = 16 * 2 * 4 * 256 * 2 * 1568  # two blocks
+    assert x.snapshot == states
+    assert (x.keys, x.held_once) == (keys, keys + states)
+    m = x.s.machine("bf16")
+    assert x.copied == EXACT(2 * states / (float(m.bandwidth) * m["memory_efficiency"]))
+    assert x.ttft == EXACT(float(x.hit.time) + x.copied)
+    assert x.each(4096) == 16 * 2 * 4 * 256 * 2 * (4096 - 1568) + states
+
+
+def test_what_cannot_be_is_told() -> None:
+    with pytest.raises(InputError, match=r"hit rate: 1\.5 is not a share"):
+        Prefix(10, 1.5)
+    with pytest.raises(InputError, match="prefix: -1 is not a number of tokens"):
+        Prefix(-1)
+    with pytest.raises(InputError, match="5,000 tokens are more than the 4,096 of a prompt"):
+        asked("Llama-3.1-8B", 5000)
+    with pytest.raises(InputError, match="keeps no pages"):
+        asked("Llama-3.1-8B", 1000, runtime="transformers-5-eager")

@@ -1,0 +1,283 @@
+"""What one rank has of every part and network: sizes, exchanges, tensors and state, written down by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from counting.rank_parts import DELTA, EXPERTS, GQA, GROUPED, MLA, RANKS, ROUTED, TP2, Exchange, of
+from counting.rows import ACT, BATCH, CONTEXT, NEW, PASS, PRECISION, STATE, STORED, TOKENS, WEIGHT, D, rows_of
+
+from roofsim.foundation.errors import InputError
+from roofsim.foundation.extremes import largest
+from roofsim.foundation.schema import checked
+from roofsim.model.ffn.moe import busiest
+from roofsim.model.part import PARTS, Part
+from roofsim.model.split import Split
+from roofsim.model.step import Pass
+from roofsim.ops import collective
+from roofsim.ops.base import Operator
+
+
+def made(fields) -> Part:  # type: ignore[no-untyped-def]
+    return checked(PARTS[fields["kind"]], fields)
+
+
+def exchanges(operators: list[Operator]) -> list[Exchange]:
+    """The collectives among operators, each with what stands before it."""
+    found, before = [], ""
+    for each in operators:
+        if each.kind == "collective":
+            size = each.sizes
+            found.append(Exchange(each.name, before, size["payload"], each.function, size["ranks"], size["stride"]))
+        before = each.name
+    return found
+
+
+def test_every_kind_of_part_is_divided() -> None:
+    assert {rank.whole["kind"] for rank in RANKS.values()} | {"rwkv_mlp"} == set(PARTS)
+
+
+@pytest.mark.parametrize("name", RANKS)
+def test_a_rank_has_a_smaller_part_and_what_is_exchanged(name: str) -> None:
+    case = RANKS[name]
+    rank, own = made(case.whole).sharded(case.split), made(case.own)
+    operators = list(rank.operators(case.p, D))
+    assert exchanges(operators) == list(case.exchanges)
+    if name != "looked up":  # of whose table it reads the rows of some tokens
+        expected = rows_of(own.operators(case.p, D))
+        names = {each.name for each in case.exchanges}
+        got = rows_of([each for each in operators if each.kind != "collective"])
+        assert [replace(each, uses=tuple(use for use in each.uses if use not in names)) for each in got] == expected
+    assert rank.parameters(D) == own.parameters(D)
+    assert rank.shared_parameters(D) == own.shared_parameters(D)
+    assert rank.idle_parameters(D) == own.idle_parameters(D)
+    assert rank.state_bytes(4, PRECISION) == own.state_bytes(4, PRECISION) + case.state
+    assert rank.joins is case.joins
+
+
+@pytest.mark.parametrize("name", RANKS)
+def test_one_rank_has_all_and_to_divide_twice_is_to_divide_by_the_product(name: str) -> None:
+    case = RANKS[name]
+    whole = made(case.whole)
+    assert whole.sharded(Split()) is whole
+    assert whole.sharded(Split(dp=2, pp=3)) is whole
+    if case.split == Split(tp=4):
+        assert whole.sharded(TP2).sharded(TP2) == whole.sharded(case.split)
+
+
+def test_a_table_is_read_for_the_tokens_whose_rows_a_rank_has() -> None:
+    case = RANKS["looked up"]
+    (table, *_) = made(case.whole).sharded(TP2).operators(PASS, D)
+    assert table.sizes["weight_bytes"] == STORED["layer_embedding"] / 2
+    assert made(case.whole).sharded(TP2).tables == {"layer_embedding": (4, 4)}
+
+
+def test_a_gated_channel_mix_gates_the_share_of_a_rank_which_is_gathered() -> None:
+    rank = made({"kind": "rwkv_mlp", "d_in": 10, "width": 6}).sharded(TP2)
+    operators = {each.name: each for each in rank.operators(PASS, D)}
+    scatter = Exchange("channel_scatter", "channel_value", 10 * ACT * TOKENS, collective.reduce_scatter)
+    assert exchanges(list(operators.values())) == [scatter]
+    assert operators["channel_key"].sizes["d_out"] == 3
+    assert operators["channel_receptance"].sizes["d_out"] == 5
+    assert operators["channel_gate"].sizes["width"] == 5
+    assert rank.joins is collective.all_gather
+    assert rank.parameters(D) == {"mlp": 10 * 3 + 3 * 10 + 10 * 5 + 2 * 10}
+    assert rank.state_bytes(4, PRECISION) == 10 * ACT
+
+
+# context parallelism: two ranks of a prompt have 1.5 of the three tokens, as if (3 − 1.5) / 2 more were held
+
+CP2 = Split(cp=2, tp=2)
+RINGS = {
+    "keys and values": (GQA, 6, "cache_append"),
+    "latents": (MLA, 6 + 2, "cache_append"),
+}
+
+
+@pytest.mark.parametrize("name", RINGS)
+def test_keys_of_all_tokens_go_around_the_ranks_of_a_prompt(name: str) -> None:
+    fields, width, after = RINGS[name]
+    share = replace(PASS, new=1.5, context=4.75)
+    (ring,) = exchanges(list(made(fields).sharded(CP2).operators(share, D)))
+    payload = BATCH * (NEW + CONTEXT) * width * ACT
+    assert ring == Exchange("kv_ring", after, payload, collective.all_gather, 2, 2)
+
+
+def test_of_a_window_what_the_ranks_see_goes_around() -> None:
+    share = replace(PASS, new=1.5, context=4.75)
+    rank = made(of(GQA, window=2)).sharded(Split(cp=2))
+    (ring,) = exchanges(list(rank.operators(share, D)))
+    assert ring.payload == BATCH * 2 * (1 + 1.5) * 12 * ACT
+
+
+def test_in_decode_what_ranks_made_of_their_caches_is_added_up() -> None:
+    decode = Pass(BATCH, 1, 3, PRECISION, phase="decode")
+    (added,) = exchanges(list(made(GQA).sharded(CP2).operators(decode, D)))
+    # two heads of three elements and their denominators in fp32
+    assert added == Exchange("attention_sum", "attention", BATCH * 2 * (3 * ACT + 4), collective.all_reduce, 2, 2)
+    for form, width in (("absorbed", 6), ("expanded", 5)):
+        (added,) = exchanges(list(made(MLA).sharded(CP2).operators(replace(decode, latents=form), D)))
+        assert added.payload == BATCH * 2 * (width * ACT + 4)
+        assert added.after == "attention"
+
+
+STATES = {
+    "gated_delta": (DELTA, (2 * 5 * 3) * STATE + (3 + 3 + 10) * 4 * ACT, "scan"),
+    "mamba2": (of(GROUPED, gated_norm=False), (6 * 5) * STATE + (6 + 10) * 4 * ACT, "scan"),
+    "mamba1": ({"kind": "mamba1", "d_inner": 6, "d_state": 4, "dt_rank": 2}, 3 * 4 * STATE + 3 * 4 * ACT, "scan"),
+    "kda": ({"kind": "kda", "heads": 2, "head_dim": 3}, 3 * 3 * STATE + 3 * 3 * 4 * ACT, "scan"),
+    "lightning": ({"kind": "lightning", "heads": 2, "head_dim": 3}, 3 * 3 * ACT, "scan"),
+    "mlstm": ({"kind": "mlstm", "heads": 2, "qk_dim": 3, "v_dim": 4}, (12 + 3 + 1) * ACT, "scan"),
+    "rg_lru": ({"kind": "rg_lru", "heads": 2, "head_dim": 3}, 3 * STATE + 3 * 3 * ACT, "scan"),
+    "short_conv": ({"kind": "short_conv", "channels": 6}, 3 * 3 * ACT, "conv"),
+    "rwkv4": ({"kind": "rwkv4", "width": 10}, 3 * 5 * STATE + 10 * ACT, "scan"),
+    "rwkv6": ({"kind": "rwkv6", "heads": 2, "head_dim": 5}, 5 * 5 * STATE + 10 * ACT, "scan"),
+    "rwkv7": (RANKS["rwkv7"].whole, 5 * 5 * STATE + 10 * ACT, "scan"),
+    "hymba": (RANKS["both kinds"].whole, 4 * 5 * STATE + 4 * 4 * ACT, "scan"),
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_states_of_the_shares_of_a_prompt_are_gathered_and_those_of_decode_are_not(name: str) -> None:
+    fields, state, after = STATES[name]
+    rank = made(fields).sharded(CP2)
+    found = {each.name: each for each in exchanges(list(rank.operators(PASS, D)))}
+    assert found["state_gather"] == Exchange("state_gather", after, 2 * BATCH * state, collective.all_gather, 2, 2)
+    decode = replace(PASS, phase="decode", new=1)
+    assert "state_gather" not in {each.name for each in exchanges(list(rank.operators(decode, D)))}
+
+
+# experts: four, of which a token uses two
+
+WIDE = {"kind": "moe", "experts": 8, "top_k": 2, "width": 6, "expert_bias": True}
+
+
+def test_experts_of_a_layer_go_to_its_ranks_and_their_results_are_summands() -> None:
+    """Four ranks of a layer and two places for experts: four whole experts each, of half the width."""
+    rank = made(WIDE).sharded(Split(tp=4, ep=2))
+    operators = {each.name: each for each in rank.operators(PASS, D)}
+    chosen = busiest(TOKENS, 8, 2, 4, 2)
+    for name, d_in, d_out in (("experts_up", 10, 6), ("experts_down", 3, 10)):
+        sizes = {"tokens": TOKENS, "experts": 4, "top_k": chosen, "d_in": d_in, "d_out": d_out, "bias": 1}
+        byte = STORED.get(name, WEIGHT)
+        assert dict(operators[name].sizes) == {**sizes, "weight_bytes": byte, "act_bytes": ACT}
+        assert operators[name].out == pytest.approx(TOKENS * chosen * d_out * ACT)
+    assert operators["experts_act"].sizes["tokens"] == TOKENS * chosen
+    assert operators["experts_act"].sizes["width"] == 3
+    assert operators["combine"].sizes == {"tokens": TOKENS, "top_k": chosen, "width": 10, "act_bytes": ACT}
+    assert operators["router"].sizes["d_out"] == operators["route"].sizes["experts"] == 8
+    assert exchanges(list(operators.values())) == []
+    assert rank.joins is collective.all_reduce
+    expert = 10 * 3 + 3 + 10 * 3 + 3 + 3 * 10 + 10
+    assert rank.parameters(D) == {"moe": 8 * 10 + 4 * expert}
+    assert rank.idle_parameters(D) == 3 * expert
+
+
+def test_tokens_go_to_experts_of_other_groups_and_back() -> None:
+    """Ranks of a layer send a half of its tokens each; four groups of two ranks have the experts, one a rank."""
+    rank = made(WIDE).sharded(Split(tp=2, dp=4, ep=8))
+    operators = {each.name: each for each in rank.operators(PASS, D)}
+    chosen = busiest(4 * TOKENS, 8, 2, 1, 8)
+    for name in ("experts_up", "experts_down"):
+        assert operators[name].sizes["tokens"] == 4 * TOKENS * chosen
+        assert operators[name].sizes["experts"] == operators[name].sizes["top_k"] == 1
+    assert operators["experts_act"].sizes["tokens"] == 4 * TOKENS * chosen
+    payload = TOKENS / 2 * 2 * 10 * ACT
+    assert exchanges(list(operators.values())) == [
+        Exchange("dispatch", "route", payload, collective.all_to_all, 8),
+        Exchange("collect", "experts_down", payload, collective.all_to_all, 8),
+    ]
+    assert operators["dispatch"].out == pytest.approx(4 * TOKENS * chosen * 10 * ACT)
+    assert operators["collect"].out == payload
+    assert operators["dispatch"].uses == ("x", "route")
+    assert operators["experts_up"].uses == ("dispatch", "route")
+    assert operators["combine"].uses == ("collect", "route")
+    assert operators["combine"].sizes == {"tokens": TOKENS / 2, "top_k": 2, "width": 10, "act_bytes": ACT}
+    assert rank.joins is collective.all_gather
+    assert made(of(EXPERTS, shared_width=4)).sharded(Split(tp=2, dp=2, ep=4)).joins is collective.all_reduce
+    assert made(WIDE).sharded(Split(dp=8, ep=8)).joins is None
+
+
+def test_tokens_are_sent_as_their_product_takes_them_and_results_as_they_are() -> None:
+    eights = replace(PRECISION, products={"weights": "fp8"})
+    rank = made(WIDE).sharded(Split(dp=4, ep=4))
+    operators = {each.name: each for each in rank.operators(replace(PASS, precision=eights), D)}
+    assert operators["dispatch"].sizes["payload"] == TOKENS * 2 * 10
+    assert operators["collect"].sizes["payload"] == TOKENS * 2 * 10 * ACT
+    assert operators["dispatch"].out == pytest.approx(4 * TOKENS * busiest(4 * TOKENS, 8, 2, 2, 4) * 10)
+
+
+def test_a_padded_step_sends_what_pads_it_too() -> None:
+    rank = made(WIDE).sharded(Split(tp=2, dp=2, ep=4))
+    operators = {each.name: each for each in rank.operators(replace(PASS, padding=2), D)}
+    assert operators["dispatch"].sizes["payload"] == (TOKENS + 2) / 2 * 2 * 10 * ACT
+    chosen = busiest(2 * (TOKENS + 2), 8, 2, 2, 4)
+    assert operators["experts_up"].sizes["tokens"] == pytest.approx(2 * (TOKENS + 2) * chosen)
+    assert operators["combine"].sizes["tokens"] == (TOKENS + 2) / 2
+
+
+def test_a_prompt_sends_a_token_once_to_each_group_of_experts_and_a_step_to_each_expert() -> None:
+    rank = made(of(WIDE, top_k=4, expert_groups=4, group_limit=3)).sharded(Split(dp=8, ep=8))
+    step = replace(PASS, phase="decode")
+    copies = {p.phase: exchanges(list(rank.operators(p, D)))[0].payload / (TOKENS * 10 * ACT) for p in (PASS, step)}
+    assert copies == {"prefill": 3, "decode": 4}
+    one = made(of(WIDE, top_k=2, expert_groups=4, group_limit=3)).sharded(Split(dp=8, ep=8))
+    assert exchanges(list(one.operators(PASS, D)))[0].payload == TOKENS * 2 * 10 * ACT
+
+
+def test_experts_work_at_the_width_of_their_latent_and_that_is_sent() -> None:
+    rank = made(of(WIDE, latent=4)).sharded(Split(tp=2, dp=2, ep=4))
+    operators = {each.name: each for each in rank.operators(PASS, D)}
+    assert operators["dispatch"].sizes["payload"] == TOKENS / 2 * 2 * 4 * ACT
+    assert operators["dispatch"].uses == ("latent_down", "route")
+    assert operators["latent_up"].sizes["tokens"] == TOKENS / 2
+    assert operators["latent_down"].sizes["tokens"] == TOKENS
+
+
+def test_experts_that_do_not_go_round_are_on_several_ranks() -> None:
+    rank = made(of(WIDE, experts=7)).sharded(Split(dp=4, ep=4))
+    assert rank.parameters(D) == {"moe": 7 * 10 + 2 * (10 * 6 + 6 + 10 * 6 + 6 + 6 * 10 + 10)}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "experts", "top_k", "ranks"),
+    [(1, 256, 8, 8), (16, 256, 8, 32), (64, 256, 8, 64), (256, 8, 2, 2), (64, 64, 6, 8), (64, 8, 2, 8), (2, 8, 4, 8)],
+)
+def test_the_busiest_rank_has_as_many_choices_as_in_a_draw(tokens: int, experts: int, top_k: int, ranks: int) -> None:
+    """Tokens that choose experts evenly, drawn 400 times; the mean of the largest load has an error of 1 to 2 %."""
+    chance = np.random.default_rng(1)
+    chosen = chance.random((400, tokens, experts)).argsort(axis=-1)[..., :top_k] // (experts // ranks)
+    largest_loads = [np.bincount(each.ravel(), minlength=ranks).max() for each in chosen]
+    expected = tokens * busiest(tokens, experts, top_k, experts // ranks, ranks)
+    assert expected == pytest.approx(np.mean(largest_loads), rel=0.04)
+
+
+def test_the_busiest_rank_by_hand() -> None:
+    """Two normals: 1/√π, and 1; eight: 1.4236 (Harter 1961, table 1)."""
+    assert largest(2) == pytest.approx((np.pi**-0.5, 1), rel=1e-9)
+    assert largest(8)[0] == pytest.approx(1.42360, rel=1e-5)
+    first, second = largest(8)
+    mean, spread = 64 * 8 / 8, 64 * 8 / 8 * (256 - 8) / 255
+    assert 64 * busiest(64, 256, 8, 32, 8) == pytest.approx(mean + first * spread**0.5 + (second - 1) / 6)
+    assert busiest(1, 8, 2, 1, 8) == 1  # two experts of one token are on two ranks
+    assert busiest(1, 256, 1, 4, 64) == 1
+    assert busiest(np.array([64.0]), 256, 8, 32, 8) == pytest.approx([busiest(64, 256, 8, 32, 8)])
+    assert busiest(3, 1, 1, 1, 1) == 1
+
+
+def test_sizes_that_ranks_cannot_share_are_refused() -> None:
+    refused = {
+        r"heads 4 is not divisible by tp 3": (GQA, Split(tp=3)),
+        r"kv_heads 4 is neither divisible by tp 6 nor divides it": (of(GQA, heads=12, kv_heads=4), Split(tp=6)),
+        r"groups 2 is neither divisible by tp 3 nor divides it": (of(GROUPED, heads=6, groups=2), Split(tp=3)),
+        r"d_in 9 is not divisible by tp 2": ({"kind": "rwkv_mlp", "d_in": 9, "width": 6}, TP2),
+        r"shared_width 4 is not divisible by tp 3": (EXPERTS, Split(tp=3, ep=3)),
+        r"ep 8 is more than the 4 experts of a layer": (EXPERTS, Split(dp=8, ep=8)),
+        r"ep 2 neither divides tp 3 nor is a multiple of it": (ROUTED, Split(tp=3, dp=2, ep=2)),
+        r"cp 2 with ep 4: experts can be shared by the 2 ranks of a layer": (EXPERTS, Split(tp=2, cp=2, ep=4)),
+    }  # fmt: skip
+    for message, (fields, split) in refused.items():
+        with pytest.raises(InputError, match=message):
+            made(fields).sharded(split)

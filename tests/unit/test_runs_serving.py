@@ -1,0 +1,87 @@
+"""What is known of a load from its row: counted by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from roofsim.prediction.loop import ENDLESS
+from roofsim.prediction.setup import setup
+from roofsim.runs.cases import Reader
+from roofsim.runs.reading import Run
+from roofsim.runs.serving import loop_of, rate_of, template_of
+from roofsim.runs.stacks import runtime_of
+from roofsim.specs.workload import workload
+
+
+def run(**fields):
+    given = {
+        "line": 2, "source": "", "device": "H100 SXM 80GB", "framework": "vllm 0.12", "model": "Qwen2.5-1.5B",
+        "arch": "",
+        "phase": "decode", "op": "e2e_serving", "dtype": "bf16", "weight_dtype": "", "batch": 4, "prompt": 1000,
+        "context": None, "generated": 20, "metric": "latency_s", "value": 0.01, "note": "",
+    }  # fmt: skip
+    return Run(**{**given, **fields})
+
+
+def of(row, runtime="vllm", **sizes):
+    s = setup(row.model, "h100-sxm", runtime)
+    return loop_of(row, s, workload(**{"prompt": row.prompt, "generate": row.generated, **sizes}))
+
+
+def test_a_server_of_which_nothing_is_known_has_its_own_limits():
+    loop, rounds = of(run())
+    assert (loop.engine.tokens, loop.engine.sequences, loop.engine.whole, rounds) == (8192, 1024, False, ENDLESS)
+    assert (loop.users, loop.running, loop.prompt, loop.generate) == (4, 4, 1000, 20)
+
+
+def test_a_note_says_how_a_server_was_set_up():
+    loop, rounds = of(run(note="max_num_batched_tokens=2048;max_num_seqs=3;requests=40"))
+    assert (loop.engine.tokens, loop.engine.sequences, loop.running, rounds) == (2048, 3, 3, 10)
+
+
+def test_a_planner_makes_steps_for_one_prompt_and_asks_ten_times():
+    row = run(source="ai-dynamo/aiconfigurator@1:silicon.csv", framework="trtllm 1.0.0rc3")
+    loop, rounds = of(row, "tensorrt-llm")
+    # 1,000 of the prompt, one of each of 4 users, 500; a batch of the concurrency
+    assert (loop.engine.tokens, loop.engine.sequences, loop.engine.whole, rounds) == (1504, 4, True, 10)
+    assert loop.mixed == 4
+    assert template_of(row, "llama") == 35
+    assert template_of(run(), "llama") == 0
+
+
+def test_what_does_not_find_room_waits():
+    # 1.5B in bf16: two sequences of 1 M tokens of 28 KiB each fill 56 GiB
+    loop, _ = of(run(batch=64, prompt=2**20))
+    assert 1 <= loop.running < 4
+    assert loop.users == 64
+
+
+@pytest.mark.parametrize(("words", "rate"), [("", None), ("request_rate=inf", None), ("request_rate=2.5", 2.5)])
+def test_requests_come_as_fast_as_they_are_answered_unless_a_rate_is_stated(words, rate):
+    assert rate_of(run(note=words)) == rate
+
+
+@pytest.mark.parametrize(
+    ("framework", "op", "runtime"),
+    [
+        ("trtllm 1.0.0rc3", "e2e_serving", "tensorrt-llm"), ("TensorRT-LLM 1.2", "e2e_serving", "tensorrt-llm"),
+        ("sglang 0.5.8.post1", "e2e_serving", "sglang"), ("vllm 0.12.0", "e2e_serving", "vllm"),
+    ],
+)  # fmt: skip
+def test_what_serves_is_known_by_its_name(framework, op, runtime):
+    assert runtime_of(run(framework=framework, op=op)) == runtime
+
+
+def test_times_of_serving_are_sums_over_steps():
+    reader = Reader("vllm")
+    first, then = (reader.case(run(phase=phase)) for phase in ("prefill", "decode"))
+    loop, _ = of(run())
+    # one prompt alone, then three in a step: of a request's 21 steps 1 + 1/2 with prompts up to its first token
+    assert loop.mixed == 2
+    mixed, alone = loop.first(ENDLESS)
+    assert sorted(n for n, _ in first.target.parts) == pytest.approx(sorted((mixed, alone)))
+    assert sum(n for n, _ in then.target.parts) == pytest.approx(1)
+    assert {key for _, key in first.target.parts} == {key for _, key in then.target.parts}
+    assert replace(first.target, parts=()) == replace(then.target, parts=())
