@@ -33,6 +33,8 @@ def offloaded(s: Setup, w: Workload, words: str | None) -> Setup:
     """
     if words in (None, NONE):
         return whole(s)
+    if not s.split.alone:
+        raise Unsupported(f"offload: is of one device, and the model is divided among {s.devices}")
     asked = str(words).strip().lower()
     if asked == AUTO:
         if not all(single(each) for each in (w.batch, w.prompt, w.generate)):
