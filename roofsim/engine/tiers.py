@@ -268,7 +268,7 @@ def _divided(t: Tiers, p: Pass, here: Rows, there: Rows, *, copied: bool = False
         experts = taken("experts", kind, count - computed)
         streamed = taken("streamed", kind, count - computed - experts)
         of_experts = taken("streamed_experts", kind, count - computed - experts - streamed)
-        held = layers.state_bytes(a, kind, p.context + p.new, p.precision) * p.batch if copied and computed else 0
+        held = layers.state_bytes(a, kind, p.context + p.new, p.precision) * p.batch if copied else 0
         copies += [
             (streamed, _layer(t, kind, mine, p), mine, False),
             (of_experts, _experts(t, kind, mine, p), mine, True),
