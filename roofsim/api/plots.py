@@ -106,6 +106,15 @@ def energy(found: Prediction, *, lengths: Counts | None = None, theme: Theme = "
     return _over_length("energy", found, lengths, theme)
 
 
+def tiers(found: Prediction, *, theme: Theme = "light") -> Figure:
+    """Where the time of both passes goes over how many layers lie on the device, and which divisions fit."""
+    _is(found, "Prediction")
+    from roofsim.reports.figures.prediction import prediction
+
+    found._of_numbers("the time over what lies on the device")
+    return prediction("tiers", found.on, found.workload, theme=_themed(theme))
+
+
 def _over_length(kind: OfPrediction, found: Prediction, lengths: Counts | None, theme: Theme) -> Figure:
     _is(found, "Prediction")
     from roofsim.reports.figures.prediction import prediction

@@ -40,6 +40,7 @@ CONSOLES = (
     "fits.md",
     "load.md",
     "model.md",
+    "offload.md",
     "own-device.md",
     "own-model.md",
     "own-runtime.md",
@@ -59,7 +60,7 @@ CONSOLES = (
 )
 """Pages written by hand whose consoles show what their commands print."""
 
-BY_TOOLS = ("gains.md", "performance.md", "validation.md")
+BY_TOOLS = ("gains.md", "performance.md", "tiers.md", "validation.md")
 """Pages that tools write, from measurements."""
 
 
