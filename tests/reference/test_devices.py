@@ -27,9 +27,9 @@ IDLE, HELD = float(idle_power(H100)), float(waiting_power(H100, M))
 
 def one_pass(time: float) -> Later:
     """A pass with figures that tell each other apart."""
-    known = {"time": time, "device_time": 0.9 * time, "kernels": 100 * time, "network": 7e9 * time, "energy": 500 * time,
-             "idle_energy": IDLE * time, "waiting_energy": (HELD - IDLE) * time, "active_energy": 3 * time,
-             "model_matrix_time": time / 2}  # fmt: skip
+    known = {"time": time, "device_time": 0.9 * time, "kernels": 100 * time, "network": 7e9 * time,
+             "energy": 500 * time, "idle_energy": IDLE * time, "waiting_energy": (HELD - IDLE) * time,
+             "active_energy": 3 * time, "model_matrix_time": time / 2}  # fmt: skip
     return Later(known.__getitem__)
 
 
