@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from roofsim.model.split import RANKS
 from roofsim.prediction.places import COUNTS
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup
 from roofsim.prediction.spoken import words
@@ -49,6 +50,8 @@ def study(found: Swept) -> str:
 
 def said(name: str, value: Any, unit: str) -> str:
     """A value with what it is of."""
+    if name in RANKS:
+        return f"{name.upper()} {value}"
     if not isinstance(value, int | float):
         return called(name, str(value))
     shown = tokens(value) if name in COUNTS else number(float(value), unit)
