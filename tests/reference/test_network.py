@@ -153,6 +153,7 @@ def test_at_the_speed_of_light_the_bytes_that_must_leave_do_at_the_peak() -> Non
     assert light("all_gather", 80 * MB, 8) == light("all_to_all", 80 * MB, 8) == pytest.approx(70 * MB / 125e9)
     assert light("send", 10 * MB, 2) == pytest.approx(10 * MB / 125e9)
     assert light("all_reduce", 80 * MB, 16, NODES) == pytest.approx(max(90 * MB / 125e9, 10 * MB / 12.5e9))
+    assert light("all_reduce", 80 * MB, 24, NODES) == pytest.approx(2 * 2 / 3 * 80 * MB / 8 / 12.5e9)
     assert light("all_to_all", 160 * MB, 16, NODES) == pytest.approx(max(70 * MB / 125e9, 80 * MB / 12.5e9))
     assert light("send", 10 * MB, 2, NODES, 8) == pytest.approx(10 * MB / 12.5e9)
 
