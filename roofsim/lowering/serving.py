@@ -37,7 +37,7 @@ def takes_all(operator: Operator) -> bool:
 
     vLLM 0.23: so does the kernel that writes to the cache, and FlashAttention, which is handed where each sequence
     begins (v1/attention/backends/flash_attn.py), and the chunks of the delta rule. Latent attention and state-space
-    layers run the two apart (mla/common.py, layers/mamba/mamba_mixer2.py).
+    layers run the two apart (mla/common.py and the mixers of state-space layers).
     """
     if operator.function in (attention.cache_append, recurrence.delta_rule):
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -24,6 +24,13 @@ def case(s: Setup, w: Workload, *without: str, mark: str = "band") -> tuple[str,
     if mark:
         said.append(f"{mark}: {rests_on([s.calibration_name])}")
     return on(s.device_name, s.runtime.name, s.model_name) + host, ", ".join(filter(None, said))
+
+
+def devices_of(setups: Iterable[Setup]) -> list[str]:
+    """What cases run on: with how the model is divided, if that is the same in all."""
+    every = list(setups)
+    named = [s.device_name for s in every]
+    return named if len(set(named)) == 1 else [s.device.name for s in every]
 
 
 def study(found: Swept) -> str:
