@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from roofsim import library
 from roofsim.engine.energy import idle_power
@@ -30,8 +30,7 @@ MILLION = 1e6
 KILO = 1e3
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(NamedTuple):
     """What seconds of all devices, and joules that they draw, cost, draw at the wall and emit.
 
     Dollars and watts of a second, dollars of a joule at the wall, joules at the wall of one drawn, kilograms of CO2 of
@@ -58,8 +57,7 @@ class Rates:
         return self.carbon * self.wall(time, energy)
 
 
-@dataclass(frozen=True, slots=True)
-class Paid:
+class Paid(NamedTuple):
     """What is paid for so many `devices`: for an hour if they are `rented`, else once. `why` says where it is from."""
 
     amount: Number
