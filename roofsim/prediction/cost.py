@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from roofsim import library
 from roofsim.engine.energy import idle_power
-from roofsim.foundation.arith import Number
+from roofsim.foundation.arith import Number, maximum
 from roofsim.foundation.units import show
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def overhead(s: Setup) -> Number:
     cluster, tdp = priced_cluster(s), s.device.power.tdp
     if cluster is None or cluster.power is None or tdp is None:
         return 1.0
-    return cluster.power.value / (cluster.per_node * tdp.value)
+    return maximum(cluster.power.value / (cluster.per_node * tdp.value), 1.0)
 
 
 def rates(s: Setup) -> Rates:
