@@ -51,6 +51,7 @@ def test_a_cost_has_its_interval_and_its_words(roofsim, data):
 def test_what_has_no_price_is_told(roofsim, refused):
     text = " ".join(roofsim("predict mamba-130m -d h20 -r ideal").split())
     assert "Paid: nothing says what h20 costs (--price 2.5USD/h or --price 1599USD does)" in text
+    assert "nothing says what h20 costs" in refused("sampling mamba-130m -d h20 -r ideal --budget 1USD")
     assert "nothing says what h20 costs" in refused("crossover mamba-130m mamba2-130m -d h20 -r ideal -m cost")
 
 
