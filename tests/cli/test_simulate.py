@@ -48,6 +48,26 @@ def test_a_row_for_each_request():
     assert all(float(row["ttft [s]"]) < float(row["e2e [s]"]) for row in rows)
 
 
+def test_where_users_wait_for_answers_all_times_are_as_sure_as_a_step():
+    pytest.importorskip("simpy", reason="SimPy is not installed")
+    found = json.loads(run(*SIMULATE, "--users", "4", "-f", "json").stdout)
+    ends = [[end / found[name]["mean"] for end in found["intervals"][name]] for name in ("ttft", "itl", "e2e")]
+    assert ends[0][0] < 0.95 < 1.05 < ends[0][1]
+    for each in ends:
+        assert each == pytest.approx(ends[0], rel=1e-3)
+    low, high = found["intervals"]["tokens_per_second"]
+    assert [low, high] == pytest.approx([found["tokens_per_second"]["total"] / end for end in ends[0][::-1]], rel=1e-3)
+
+
+def test_the_nearer_to_what_can_be_answered_the_less_sure_is_the_wait():
+    pytest.importorskip("simpy", reason="SimPy is not installed")
+    asked = (*SIMULATE, "-n", "100", "--sequences", "1", "--seed", "1", "-f", "json", "--rate")
+    kept = json.loads(run(*asked, "1").stdout)["load"]["capacity"]
+    few, many = (json.loads(run(*asked, str(share * kept)).stdout) for share in (0.1, 0.8))
+    wide = [found["intervals"]["ttft"][1] / found["ttft"]["mean"] for found in (few, many)]
+    assert wide[1] > 1.2 * wide[0] > 1.2
+
+
 def test_too_much_is_said_first():
     pytest.importorskip("simpy", reason="SimPy is not installed")
     shown = run(*SIMULATE, "--rate", "1e6", "--sequences", "2").stdout
