@@ -34,9 +34,14 @@ def cache_room(s: Setup, w: Workload, engine: Engine, share: float | None = None
     return room, float(s.architecture.state_bytes(w.prompt + (w.generate - 1) / 2, precision))
 
 
-def sequences_held(s: Setup, w: Workload, engine: Engine, share: float | None = None) -> int:
-    """Sequences that there is room for: of what they hold in the mean, or of all their tokens, as the server has it."""
+def sequences_held(
+    s: Setup, w: Workload, engine: Engine, share: float | None = None, *, once: float = 0.0, saved: float = 0.0
+) -> int:
+    """Sequences that there is room for: of what they hold in the mean, or of all their tokens, as the server has it.
+
+    `once` are bytes that all hold together, of which each has `saved` less to hold.
+    """
     room, each = cache_room(s, w, engine, share)
     if s.runtime.server and s.runtime.server.room == "all":
         each = float(s.architecture.state_bytes(w.prompt + w.generate, prefill(s, w).precision))
-    return max(int(room // each), 0) if each else 2**31
+    return max(int((room - once) // (each - saved)), 0) if each else 2**31
