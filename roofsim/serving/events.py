@@ -15,7 +15,7 @@ from roofsim.serving.outcome import Simulated
 from roofsim.serving.scheduler import LEVELS, Engine, Live, Part, Rules, Step, rules
 from roofsim.serving.step import StepTime
 
-CYCLES, FEWEST = 4, 256
+CYCLES, FEWEST = 3, 256
 """How many times as many requests as run at once wait, and how many at least, to find the rate that an engine keeps."""
 MOST_AT_ONCE = 1024
 """Requests at once with which that is found: more hardly share weights any better."""

@@ -16,7 +16,7 @@ from roofsim.prediction.setup import setup
 from roofsim.serving.step import StepTime
 from roofsim.specs.workload import workload
 
-SIMULATE = ("simulate", "Qwen2.5-0.5B", "-d", "h100-sxm", "-g", "8", "-p", "64", "-n", "20")
+SIMULATE = ("simulate", "Qwen2.5-0.5B", "-d", "h100-sxm", "-g", "8", "-p", "64", "-n", "20", "--sequences", "16")
 STEPS = ("steps", "Qwen2.5-0.5B", "-d", "h100-sxm")
 
 
@@ -61,7 +61,7 @@ def test_where_users_wait_for_answers_all_times_are_as_sure_as_a_step():
 
 def test_the_nearer_to_what_can_be_answered_the_less_sure_is_the_wait():
     pytest.importorskip("simpy", reason="SimPy is not installed")
-    asked = (*SIMULATE, "-n", "100", "--sequences", "1", "--seed", "1", "-f", "json", "--rate")
+    asked = (*SIMULATE, "-n", "60", "--sequences", "1", "--seed", "1", "-f", "json", "--rate")
     kept = json.loads(run(*asked, "1").stdout)["load"]["capacity"]
     few, many = (json.loads(run(*asked, str(share * kept)).stdout) for share in (0.1, 0.8))
     wide = [found["intervals"]["ttft"][1] / found["ttft"]["mean"] for found in (few, many)]
@@ -79,11 +79,12 @@ def test_a_trace_says_which_requests_come(tmp_path):
     pytest.importorskip("simpy", reason="SimPy is not installed")
     path = tmp_path / "trace.csv"
     path.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n0,40,2\n1.5,30,3\n")
-    given = ("simulate", "Qwen2.5-0.5B", "-d", "h100-sxm", "--trace", str(path), "--speed", "3", "-f", "json")
+    given = ("simulate", "Qwen2.5-0.5B", "-d", "h100-sxm", "--trace", str(path), "--speed", "3",
+             "--sequences", "16", "-f", "json")  # fmt: skip
     found = json.loads(run(*given).stdout)
     assert (found["requests"], found["load"]["rate"]) == (2, 2)
     assert found["duration"] == pytest.approx(0.5, rel=0.2)
-    again = roofsim.simulate("Qwen2.5-0.5B", "h100-sxm", trace=path, speed=3)
+    again = roofsim.simulate("Qwen2.5-0.5B", "h100-sxm", trace=path, speed=3, sequences=16)
     assert again.to_dict() == found
 
 

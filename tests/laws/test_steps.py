@@ -46,7 +46,7 @@ def products(model: Architecture, p: Pass) -> float:
 
 
 @stacks
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(size=sizes)
 def test_work_adds_up_and_weights_are_read_once(model: str, runtime: str, size: tuple[int, int, int, int]) -> None:
     decodes, held, pieces, new = size
@@ -65,7 +65,7 @@ def test_work_adds_up_and_weights_are_read_once(model: str, runtime: str, size: 
 
 
 @stacks
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(size=sizes)
 def test_a_mixed_step_keeps_the_device_less_than_both_and_no_less_than_either(
     model: str, runtime: str, size: tuple[int, int, int, int]
@@ -78,7 +78,7 @@ def test_a_mixed_step_keeps_the_device_less_than_both_and_no_less_than_either(
 
 
 @stacks
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(size=sizes)
 def test_neither_order_nor_splitting_matters_and_one_group_is_the_plain_pass(
     model: str, runtime: str, size: tuple[int, int, int, int]
@@ -97,7 +97,7 @@ def test_neither_order_nor_splitting_matters_and_one_group_is_the_plain_pass(
 
 
 @stacks
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(size=sizes)
 def test_the_compiled_step_is_the_exact_one(model: str, runtime: str, size: tuple[int, int, int, int]) -> None:
     decodes, held, pieces, new = size
