@@ -8,7 +8,7 @@ from math import ceil
 from statistics import fmean
 from typing import Any
 
-from roofsim.foundation.errors import InputError, Unsupported
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.fitted import reach, unsure
 from roofsim.prediction.intervals import Interval, scatter, with_slopes, within
@@ -186,8 +186,6 @@ def simulate(
 
     `tokens` of a step and `sequences` at once are those of the runtime unless they are given. Raises InputError.
     """
-    if s.split.pp > 1:
-        raise Unsupported("--pp: steps that follow each other through stages are not simulated; --tp and --dp are")
     t, groups = StepTime(s, w), s.split.dp
     if w.generate < 1 and load.trace is None:
         raise InputError("generate: a request that is served has at least one token")

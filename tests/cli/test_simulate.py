@@ -106,7 +106,6 @@ def test_one_group_of_devices_serves_its_share():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--rate", "2", "--pp", "2"), "are not simulated"),
         ((), "one of rate, users and trace says which requests come; none is given"),
         (("--rate", "2", "--users", "3"), "rate and users are given"),
         (("--users", "3", "--cv", "2"), "cv, on and off: are of requests that come at a rate"),

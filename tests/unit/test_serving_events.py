@@ -123,6 +123,19 @@ def test_a_request_put_back_while_a_step_runs_gets_the_token_of_that_step() -> N
     assert len(found.gaps) == 7
 
 
+def test_stages_have_as_many_steps_on_their_way() -> None:
+    """Two stages of half a second: a step begins every half second, and takes one; no request is in two."""
+    step = Recorded()
+    found = simulated(step, [Arrival(0, 4, 3), Arrival(0.25, 2, 2)], Rules(stages=2))
+    assert step.asked == [(0, 0, 1, 4, 0), (0, 0, 1, 2, 0), (1, 4, 0, 0, 0), (1, 2, 0, 0, 0), (1, 5, 0, 0, 0)]
+    assert sorted(times(found)) == [(1, 3), (1.5, 2.5)]
+    # pieces of one prompt follow each other through the stages
+    pieces = Recorded()
+    cut = simulated(pieces, [Arrival(0, 6, 1)], Rules(tokens=2, stages=2))
+    assert times(cut) == [(2, 2)]
+    assert [each[4] for each in pieces.asked] == [0, 2, 4]
+
+
 def test_whole_prompts_go_into_a_step_if_they_fit_it_or_nothing_is_in_it() -> None:
     step = Recorded()
     requests = [Arrival(0, 5, 2), Arrival(0, 4, 1), Arrival(0, 12, 1)]
@@ -287,18 +300,22 @@ requests = st.lists(
 @settings(max_examples=25, deadline=None)
 @given(
     gaps=requests, tokens=st.integers(1, 64), sequences=st.integers(1, 6), room=st.integers(72, 400),
-    block=st.sampled_from([1, 4, 16]), policy=st.tuples(st.integers(0, 2), st.booleans(), st.booleans()),
+    block=st.sampled_from([1, 4, 16]),
+    policy=st.tuples(st.integers(0, 2), st.booleans(), st.booleans(), st.integers(1, 3)),
     users=st.sampled_from([None, Users(1), Users(5, think=0.01)]),
 )  # fmt: skip
 def test_laws_of_queues_and_of_tokens(
     gaps: list[tuple[float, int, int, int]], tokens: int, sequences: int, room: int, block: int,
-    policy: tuple[int, bool, bool], users: Users | None,
+    policy: tuple[int, bool, bool, int], users: Users | None,
 ) -> None:  # fmt: skip
     at, arrivals = 0.0, []
     for gap, prompt, generate, cached in gaps:
         at += gap
         arrivals.append(Arrival(at, prompt, generate, min(cached, prompt - 1)))
-    limits = Rules(tokens, sequences, max(room, 80), block, float, *policy)
+    ahead, whole, everything, stages = policy
+    limits = Rules(
+        tokens, sequences, max(room, 80), block, float, ahead if stages == 1 else 0, whole, everything, stages
+    )
     found = simulated(added, arrivals, limits, users)
     done = found.requests
     # every request is answered, once
@@ -316,7 +333,7 @@ def test_laws_of_queues_and_of_tokens(
     # limits are kept
     assert found.most["running"] <= sequences
     assert 0 < found.most["cache"] <= 1
-    assert policy[1] or found.steps * tokens >= uncached + sum(d.generate - 1 for d in done)
+    assert whole or found.steps * tokens >= uncached + sum(d.generate - 1 for d in done)
     # the same again
     assert times(simulated(added, arrivals, limits, users)) == times(found)
 
