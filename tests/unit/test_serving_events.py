@@ -136,6 +136,17 @@ def test_stages_have_as_many_steps_on_their_way() -> None:
     assert [each[4] for each in pieces.asked] == [0, 2, 4]
 
 
+def test_prompts_go_before_others_where_steps_are_not_mixed() -> None:
+    step = Recorded()
+    found = simulated(step, [Arrival(0, 4, 3), Arrival(1.5, 6, 2)], Rules(tokens=4, mixed=False))
+    assert step.asked == [
+        (0, 0, 1, 4, 0), (1, 4, 0, 0, 0),
+        (0, 0, 1, 4, 0), (0, 0, 1, 2, 4),  # the first waits for both pieces of the second
+        (2, 5.5, 0, 0, 0),
+    ]  # fmt: skip
+    assert sorted(times(found)) == [(1, 5), (4, 5)]
+
+
 def test_whole_prompts_go_into_a_step_if_they_fit_it_or_nothing_is_in_it() -> None:
     step = Recorded()
     requests = [Arrival(0, 5, 2), Arrival(0, 4, 1), Arrival(0, 12, 1)]
@@ -301,20 +312,20 @@ requests = st.lists(
 @given(
     gaps=requests, tokens=st.integers(1, 64), sequences=st.integers(1, 6), room=st.integers(72, 400),
     block=st.sampled_from([1, 4, 16]),
-    policy=st.tuples(st.integers(0, 2), st.booleans(), st.booleans(), st.integers(1, 3)),
+    policy=st.tuples(st.integers(0, 2), st.booleans(), st.booleans(), st.integers(1, 3), st.booleans()),
     users=st.sampled_from([None, Users(1), Users(5, think=0.01)]),
 )  # fmt: skip
 def test_laws_of_queues_and_of_tokens(
     gaps: list[tuple[float, int, int, int]], tokens: int, sequences: int, room: int, block: int,
-    policy: tuple[int, bool, bool, int], users: Users | None,
+    policy: tuple[int, bool, bool, int, bool], users: Users | None,
 ) -> None:  # fmt: skip
     at, arrivals = 0.0, []
     for gap, prompt, generate, cached in gaps:
         at += gap
         arrivals.append(Arrival(at, prompt, generate, min(cached, prompt - 1)))
-    ahead, whole, everything, stages = policy
+    ahead, whole, everything, stages, mixed = policy
     limits = Rules(
-        tokens, sequences, max(room, 80), block, float, ahead if stages == 1 else 0, whole, everything, stages
+        tokens, sequences, max(room, 80), block, float, ahead if stages == 1 else 0, whole, everything, stages, mixed
     )
     found = simulated(added, arrivals, limits, users)
     done = found.requests
@@ -355,7 +366,7 @@ def test_limits_are_those_of_the_server_on_the_device() -> None:
     s, w = setup("Llama-3.1-8B", "h100-sxm", "vllm"), workload(dtype="bf16")
     found = rules(s, w)
     assert (found.tokens, found.sequences, found.block) == (8192, 1024, 16)
-    assert (found.ahead, found.whole, found.all) == (1, False, False)
+    assert (found.ahead, found.whole, found.all, found.mixed, found.stages) == (1, False, False, True, 1)
     assert found.bytes_of(17) == found.bytes_of(32) == 32 * 32 * 2 * 8 * 128 * 2
     assert rules(s, w, tokens=2048, sequences=256).tokens == 2048
     assert rules(s, w, tokens=2048, sequences=256).sequences == 256
