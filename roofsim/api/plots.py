@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from roofsim.api.reloaded import Reloaded
     from roofsim.api.results import Prediction
     from roofsim.api.served import Serving, ServingFront
+    from roofsim.api.serving import Simulation
     from roofsim.api.specs import Sheet
     from roofsim.api.speculated import Speculated
 
@@ -103,6 +104,15 @@ def breakdown(found: Prediction, *, lengths: Counts | None = None, theme: Theme 
 def energy(found: Prediction, *, lengths: Counts | None = None, theme: Theme = "light") -> Figure:
     """What the energy of a token is spent on over prompt length; the lengths are as for `breakdown`."""
     return _over_length("energy", found, lengths, theme)
+
+
+def tiers(found: Prediction, *, theme: Theme = "light") -> Figure:
+    """Where the time of both passes goes over how many layers lie on the device, and which divisions fit."""
+    _is(found, "Prediction")
+    from roofsim.reports.figures.prediction import prediction
+
+    found._of_numbers("the time over what lies on the device")
+    return prediction("tiers", found.on, found.workload, theme=_themed(theme))
 
 
 def _over_length(kind: OfPrediction, found: Prediction, lengths: Counts | None, theme: Theme) -> Figure:
@@ -289,6 +299,14 @@ def serve_front(found: ServingFront, *, theme: Theme = "light") -> Figure:
     from roofsim.reports.figures.serve import front
 
     return front(found, found.on, found.asked.single(found.on.device), theme=_themed(theme))
+
+
+def simulate(found: Simulation, *, theme: Theme = "light") -> Figure:
+    """The spread of times of requests, and how many are in the engine over time."""
+    _is(found, "Simulation")
+    from roofsim.reports.figures.simulation import simulation as figure
+
+    return figure(found, found.on, theme=_themed(theme))
 
 
 def advise(found: Advice, *, theme: Theme = "light") -> Figure:

@@ -9,9 +9,8 @@ from math import isclose
 from typing import Any
 
 from roofsim.engine.memory import Memory
-from roofsim.engine.passes import Later, OperatorRow, PassFigures, operators, pass_bound, weighted_operators
-from roofsim.engine.roofline import Bound
-from roofsim.engine.tiers import Tiered, tier_operators
+from roofsim.engine.passes import OperatorRow, PassFigures, operators, pass_bound, weighted_operators
+from roofsim.engine.tiers import tier_operators
 from roofsim.foundation.arith import Number, single
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
@@ -26,7 +25,7 @@ from roofsim.prediction.offload import report
 from roofsim.prediction.places import COUNTS, number_at
 from roofsim.prediction.results import PassPrediction, Prediction, columns
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import decode, in_flight, pieces
+from roofsim.prediction.steps import decode, half, halves, in_flight, pieces
 from roofsim.prediction.words import assumptions, beyond, cautions, room
 from roofsim.specs.workload import STORED, Workload
 
@@ -83,17 +82,16 @@ def _prediction(
 
 def detailed_prefill(e: Evaluation) -> PassPrediction:
     """The prefill, with its operators when asked for."""
-    return PassPrediction(**columns(e.prefill), _table=partial(prefill_operators, e), _bound=partial(_bound, e.prefill))
+    return PassPrediction(
+        **columns(e.prefill), _table=partial(prefill_operators, e), _bound=partial(pass_bound, e.prefill)
+    )
 
 
 def detailed_decode(e: Evaluation) -> PassPrediction:
     """The first step after the prompt, with its operators when asked for."""
-    return PassPrediction(**columns(e.decode), _table=partial(decode_operators, e), _bound=partial(_bound, e.decode))
-
-
-def _bound(p: Later) -> Bound:
-    """What bounds a pass, on one device or on two processors that wait for each other."""
-    return p.bound if isinstance(p, Tiered) else pass_bound(p)
+    return PassPrediction(
+        **columns(e.decode), _table=partial(decode_operators, e), _bound=partial(pass_bound, e.decode)
+    )
 
 
 def prefill_operators(e: Evaluation) -> tuple[OperatorRow, ...]:
@@ -124,7 +122,7 @@ def operator_intervals(s: Setup, w: Workload) -> dict[str, tuple[Interval, ...]]
 def _operators(e: Evaluation, passes: Sequence[tuple[Number, Pass]]) -> tuple[OperatorRow, ...]:
     """The operators of passes that are each done so often, added up."""
     each = in_flight(e.s, e.w) / e.s.split.pp if e.s.split.pp > 1 else 1
-    done = [(times * each, tuple(_of_pass(e, p))) for times, p in passes]
+    done = [(times * each * halves(e.s, p), tuple(_of_pass(e, half(e.s, p)))) for times, p in passes]
     (times, only), *more = done
     return tuple(weighted_operators(done)) if more or times != 1 else only
 

@@ -104,9 +104,11 @@ def behind_a_gate(load: Load, t: Times, busy: float) -> Found:
     r, s, spread = load.rate * float(more), float(seen), m3 / float(m1) - float(seen) ** 2
     variance = busy * (m3 / float(m1) / 12 + float(more) * r * s + (0.5 + r) ** 2 * spread)
     variance += busy * (1 - busy) * (s / 2 + load.ahead * float(m1)) ** 2
-    full = t.one + (load.beside - 1) * more
-    over = several(load.beside, load.rate * full / load.beside, full)
-    return Found(m1, left + t.one + others + over, variance + float(over) ** 2, float(t.one))
+    over = several(load.beside, load.rate * m1 / load.beside, m1)
+    # the step that ends a prompt is long, and prompts that came in it make the next ones longer: by a share each
+    steps, r = load.steps, load.rate * more
+    after = m1 + (t.one + others - m1) * r * (1 - r**steps) / ((1 - r) * steps) if steps else m1
+    return Found(after, left + t.one + others + over, variance + float(over) ** 2, float(t.one))
 
 
 def one_by_one(load: Load, t: Times, busy: float) -> Found:

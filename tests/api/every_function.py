@@ -155,6 +155,7 @@ def drawn(folder: Path) -> list[Figure]:
     figures += [mesh.plot("heat"), plots.heat(mesh, "ttft"), roofsim.explain(MODEL, DEVICE).plot(theme="dark")]
     figures += [roofsim.advise(MODEL, device=DEVICE, tpot="50ms").plot()]
     figures += [roofsim.sampling(MODEL, DEVICE, trials=[1, 2], tokens=64).plot()]
+    figures += [roofsim.predict("OLMoE-1B-7B", "rtx-4060", "llama.cpp", prompt=64, offload="experts=cpu").plot("tiers")]
     figures += [roofsim.reload(MODEL, "rtx-4090").plot(), plots.reload(roofsim.reload(MODEL, "rtx-4090", tiers="disk"))]
     drafts = roofsim.speculate(MODEL, DEVICE, draft=MODEL, accept="rate=0.5", draft_tokens=2)
     figures += [drafts.plot(), plots.speculate(drafts, theme="dark")]
@@ -162,6 +163,8 @@ def drawn(folder: Path) -> list[Figure]:
     served = roofsim.serve(OTHER, MEASURED, rate=2, slo="itl=50ms")
     fronts = roofsim.serve_front(MODEL, MEASURED, concurrency=[1, 8])
     figures += [served.plot(), plots.serve(served), fronts.plot(), plots.serve_front(fronts, theme="dark")]
+    events = roofsim.simulate(MODEL, DEVICE, "ideal", rate=5.0, requests=5, generate=3)
+    figures += [events.plot(), plots.simulate(events, theme="dark")]
     plots.save(figures[0], folder / "roofline.png")
     return figures
 

@@ -197,6 +197,20 @@ GALLERY: Sequence[Part] = (
             'roofsim.speculate("Llama-3.1-8B", "h100-sxm", "vllm", draft="eagle", accept=0.7, draft_tokens=4).plot()',
         ),
         Entry(
+            "Requests as they arrive",
+            "The spread of times of requests that come in bursts, and how many are in the engine over time.",
+            "roofsim simulate Llama-3.1-8B -d h100-sxm --rate 12 --cv 3 --spread 0.5 -n 300 --plot requests.svg",
+            'roofsim.simulate("Llama-3.1-8B", "h100-sxm", rate=12, cv=3, spread=0.5, requests=300).plot()',
+        ),
+        Entry(
+            "What lies on the device, and how slow that is",
+            "Time of both passes on the device, on its host and on the link between them, over how many layers lie on "
+            "the device; hatched is what does not fit.",
+            "roofsim predict Llama-3.1-70B -d rtx-4090 -r llama.cpp --weights q4_k_m --offload auto --plot tiers.svg "
+            "--draw tiers",
+            'roofsim.predict("Llama-3.1-70B", "rtx-4090", "llama.cpp", weights="q4_k_m", offload="auto").plot("tiers")',
+        ),
+        Entry(
             "Loading a cache against computing it again",
             "The time to the first token over the length, computed, and with what a sequence holds loaded from the "
             "memory of the host, its disk or a pool elsewhere.",
