@@ -10,6 +10,7 @@ from roofsim import library
 from roofsim.engine.passes import run_pass
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
+from roofsim.lowering.step import lower
 from roofsim.model.split import Split
 from roofsim.model.step import Pass, Precision
 from roofsim.prediction.evaluation import Evaluation
@@ -218,6 +219,20 @@ def test_the_result_says_what_was_found() -> None:
     assert at.best_speedup >= at.speedup
     with pytest.raises(InputError, match="from 1 to 1,000"):
         speculation(it.s, it.w, it.drafter, Acceptance(0.7), 0)
+
+
+@pytest.mark.parametrize(
+    ("device", "runtime", "parts"),
+    [("h100-sxm", "vllm", 4005 / 128), ("rtx-5090", "llama.cpp", 4005 / 128), ("a100-sxm-80gb", "vllm", 4003 / 4005)],
+)
+def test_keys_are_cut_for_what_is_verified_where_kernels_do(device, runtime, parts) -> None:
+    """FlashAttention-3 and stream-k of llama.cpp cut keys for 5 tokens as for one; FlashAttention-2 for one alone."""
+    s = chosen(setup("Llama-3.1-8B", device, runtime), "auto")
+    w = settled(s, workload(prompt=4000, generate=1))
+    p = Pass(1, 5, 4000, s.precision(w), "all", "decode", s.runtime.attention.latents)
+    kernels = [k for row in lower(s.architecture, s.runtime, p, s.device) for o in row.lowered for k in o.kernels]
+    (found,) = {float(k.spread) for k in kernels if k.like == "attention"}
+    assert found == EXACT(parts)
 
 
 def test_joules_of_a_round_are_those_of_its_passes() -> None:
