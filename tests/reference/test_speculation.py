@@ -129,6 +129,19 @@ def test_a_head_is_one_matrix_one_layer_and_a_norm() -> None:
     assert one.drafter.weights == 2 * library.architecture("Llama-3.2-1B").total_parameters
 
 
+@pytest.mark.parametrize("model", ["Llama-3.1-8B", "Llama-3.2-1B"])  # the second has one table for both ends
+def test_an_eagle_3_head_has_an_lm_head_of_its_own(model) -> None:
+    one, three = (asked(model, "h100-sxm", "vllm", draft) for draft in ("eagle", "eagle3"))
+    width = library.architecture(model).d_model
+    assert three.drafter.weights - one.drafter.weights == 2 * 32000 * width
+    layers = [each.drafter.s.architecture.layers for each in (one, three)]
+    assert layers[0] == layers[1]
+    saved = one.round(1, 3, Acceptance(0.5)).draft - three.round(1, 3, Acceptance(0.5)).draft
+    m, gone = one.s.machine("bf16"), library.architecture(model).vocab - 32000
+    assert saved == EXACT(3 * 2 * gone * width / (float(m.bandwidth) * m["memory_efficiency"]), rel=0.15)
+    assert any("32,000 tokens" in note for note in three.drafter.notes)
+
+
 def test_the_mtp_module_of_deepseek_v3_has_the_published_size() -> None:
     """14B parameters with its tables, of 685B of the checkpoint (README of deepseek-ai/DeepSeek-V3)."""
     network = library.architecture("DeepSeek-V3")
