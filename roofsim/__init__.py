@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from roofsim.api.measured import Calibrated, Validated, calibrate, validate
     from roofsim.api.one import compile, predict
     from roofsim.api.pages import Page, Report, explore, report
+    from roofsim.api.phased import Phased, phases
     from roofsim.api.questions import crossover, sampling, search, sensitivity
     from roofsim.api.reloaded import Reloaded, reload
     from roofsim.api.results import Prediction
+    from roofsim.api.served import Serving, ServingFront, serve, serve_front
     from roofsim.api.serving import Simulation, simulate, step_time
     from roofsim.api.specs import (
         Sheet,
@@ -58,6 +60,8 @@ _HOMES = {
     "roofsim.api.one": ("compile", "predict"),
     "roofsim.api.answers": ("explain", "limits", "Explanation", "LimitsResult"),
     "roofsim.api.questions": ("crossover", "sampling", "search", "sensitivity"),
+    "roofsim.api.phased": ("phases", "Phased"),
+    "roofsim.api.served": ("serve", "serve_front", "Serving", "ServingFront"),
     "roofsim.api.speculated": ("speculate", "Speculated"),
     "roofsim.api.studies": ("advise", "compare", "pareto", "sweep"),
     "roofsim.api.measured": ("calibrate", "validate", "Calibrated", "Validated"),
@@ -102,6 +106,7 @@ __all__ = [
     "InputError",
     "LimitsResult",
     "Page",
+    "Phased",
     "Prediction",
     "Reloaded",
     "Report",
@@ -109,6 +114,8 @@ __all__ = [
     "Sampled",
     "SearchResult",
     "Sensitivities",
+    "Serving",
+    "ServingFront",
     "Sheet",
     "Simulation",
     "Speculated",
@@ -139,6 +146,7 @@ __all__ = [
     "limits",
     "models",
     "pareto",
+    "phases",
     "plots",
     "predict",
     "reload",
@@ -148,6 +156,8 @@ __all__ = [
     "sampling",
     "search",
     "sensitivity",
+    "serve",
+    "serve_front",
     "show",
     "simulate",
     "speculate",

@@ -58,7 +58,7 @@ def crossover(
     d, stack = device_of(device), runtime_of(runtime)
     asked = {
         name: Asked(given.get(name, name), d, stack, 1, batch, generate, dtype, weights, cache, logits, host,
-                    calibration, transfer, set, weight_format, cache_dtype)
+                    calibration, transfer, set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)
         for name in dict.fromkeys(name for pair in pairs for name in pair)
     }  # fmt: skip
     w = next(iter(asked.values())).single(d)
@@ -96,7 +96,6 @@ def sampling(
     weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
-    tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
 ) -> Sampled:  # fmt: skip
     """Say what several answers to one prompt cost: time, energy, bytes and equivalent FLOP.
 
@@ -118,7 +117,7 @@ def sampling(
         "accuracy": curve,
     }
     asked = Asked(model, device, runtime, prompt, 1, 1, dtype, weights, cache, logits, host, calibration, transfer, set,
-                  weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
+                  weight_format, cache_dtype)  # fmt: skip
     return Sampled.of(asked, given)
 
 
@@ -130,7 +129,6 @@ def search(
     dtype: str | None = None, weights: str | None = None, cache: str | None = None, logits: Logits | None = None,
     host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
-    tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
 ) -> SearchResult:  # fmt: skip
     """Evaluate the members of a family of architectures and keep those on the front.
 
@@ -143,7 +141,7 @@ def search(
     """
     d, stack = device_of(device), runtime_of(runtime)
     asked = Asked("", d, stack, prompt, batch, generate, dtype, weights, cache, logits, host, calibration, transfer,
-                  set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
+                  set, weight_format, cache_dtype)  # fmt: skip
     w = asked.single(d)
     work = {name: getattr(w, name) for name in workload().__dataclass_fields__}
     judged = quality if isinstance(quality, Quality) else checked.path("quality", quality)

@@ -48,6 +48,7 @@ def command(
     Example: roofsim predict mamba2-780m --device rtx-4090 --prompt 32k
     Example: roofsim predict mamba2-780m -d rtx-4090 --plot memory.svg --draw memory
     Example: roofsim predict Qwen2.5-0.5B mamba2-780m -d orin,rtx-4090 -p 1k,16k
+    Example: roofsim predict Llama-3.1-70B -d h100-sxm -r vllm --tp 4,8 -b 16
     Example: roofsim predict Qwen2.5-0.5B -d orin -r transformers-4.52-eager,cuda-graph,ideal
     Example: roofsim predict Llama-3.1-8B -d h100-sxm -r vllm --batch 64 --price 2.5USD/h
     Example: roofsim predict Llama-3.1-70B -d rtx-4090 -r llama.cpp --weights q4_k_m --offload auto

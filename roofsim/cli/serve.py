@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from roofsim.serving.front import Choice
+    from roofsim.serving.slo import Promise
     from roofsim.serving.steady import Served, Server
 
 USUAL = "vllm"
 """The runtime that serves unless another is named."""
+EACH = ("weights", "cache", "dtype")
+"""What there may be several of: each combination is a choice of how to serve."""
 
 
 class Rate(click.ParamType[float]):
@@ -53,61 +58,95 @@ class Rate(click.ParamType[float]):
     "--find", "what", type=o.Choice(["concurrency", "rate", "devices", "batch"]), default=None,
     help="The largest load at which --slo holds; batch: sequences at once; devices: the fewest for a load.",
 )  # fmt: skip
-@click.option("--sequences", type=click.IntRange(1), metavar="N", default=None,
-              help="Most sequences at once.  [default: as the server has it]")  # fmt: skip
+@click.option(
+    "--front", "fronted", is_flag=True,
+    help="Throughput of a device against that of a user over all choices, users and --sequences: what nothing beats.",
+)  # fmt: skip
+@click.option("--sequences", type=o.Range(), metavar="COUNTS", default=None,
+              help="Most sequences at once; several with --front.  [default: as the server has it]")  # fmt: skip
 @click.option(
     "--rounds", type=click.IntRange(1), metavar="N", default=None,
     help="With --concurrency: the mean over N requests of each user, who all begin together, as a benchmark shows it.  "
     "[default: the steady state]",
 )  # fmt: skip
+@click.option(
+    "--prefix", type=o.Tokens(nought=True), default=None, metavar="N",
+    help="First tokens of prompts that requests share, as of a system prompt: 2k.",
+)  # fmt: skip
+@click.option(
+    "--hit-rate", type=click.FloatRange(0, 1), default=None, metavar="SHARE",
+    help="The share of requests that find them in the cache.  [default: 1]",
+)  # fmt: skip
 @o.stack_options(usual=USUAL)
-@o.format_options()
+@o.number_options(many=True)
 @o.transfer_option
 @o.set_option()
+@o.plot_option
 @o.output_options
 def command(
-    model: str, device: str, concurrency: list[int] | None, rate: list[float] | None, slo: str | None,
-    what: Any, sequences: int | None, rounds: int | None, format_: str, output: str | None, quiet: bool,
-    **options: Any,
+    model: str, concurrency: list[int] | None, rate: list[float] | None, slo: str | None, what: Any, fronted: bool,
+    sequences: list[int] | None, rounds: int | None, prefix: int | None, hit_rate: float | None, plot: o.Plot | None,
+    format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Steady state of serving: latency, throughput, load.
 
     An engine with continuous batching makes a token of every running sequence in each step, and puts pieces of waiting
     prompts beside. ITL is the time between two tokens of a request, TTFT that to its first. With --concurrency users
-    each ask again at once; with --rate requests come independently of each other.
+    each ask again at once; with --rate requests come independently of each other. --plot draws the times over the load,
+    with --front the throughputs.
 
     \b
     Example: roofsim serve Llama-3.1-8B -d h100-sxm --concurrency 1,8,64 --prompt 2k --generate 256
-    Example: roofsim serve Llama-3.1-8B -d h100-sxm --rate 4 --slo ttft.p95=1s
+    Example: roofsim serve Llama-3.1-8B -d h100-sxm --rate 4 --slo ttft.p95=1s --plot load.svg
     Example: roofsim serve Llama-3.1-8B -d h100-sxm --slo ttft=1s,itl=50ms --find concurrency
+    Example: roofsim serve Llama-3.1-8B -d h100-sxm --front --weights bf16,fp8,int4-g128 --plot front.svg
     """
     from roofsim.foundation.errors import InputError
-    from roofsim.reports.serve import served_records, served_tables
-    from roofsim.serving.slo import find, promises
-    from roofsim.serving.steady import Server
+    from roofsim.serving.prefix import Prefix
+    from roofsim.serving.slo import promises
 
-    s = o.changed_setup(model, device, options["runtime"] or USUAL, options["host"], options["changes"],
-                        options["calibration"] or "auto", options["transfer"])  # fmt: skip
-    server = Server(s, o.workload_of(s, options), sequences)
-    promised = promises(slo) if slo is not None else ()
     if concurrency and rate:
         raise InputError("--concurrency, --rate: are two kinds of load; give one of them")
     if rounds and not concurrency:
         raise InputError("--rounds: is of users who ask again; give --concurrency")
+    if hit_rate is not None and prefix is None:
+        raise InputError("--hit-rate: of what? Give --prefix, the tokens that requests share")
+    options["prefix"] = None if prefix is None else Prefix(prefix, 1.0 if hit_rate is None else hit_rate)
+    promised = promises(slo) if slo is not None else ()
     out = o.Output(format_, output, quiet)
-    names = (s.device.name, s.runtime.name)
-    if what:
-        for option, values in (("--concurrency", concurrency), ("--rate", rate)):
-            if values and len(values) > 1:
-                raise InputError(f"{option}: --find {what} is for one load, and several are given")
-        found = find(server, promised, what, users=concurrency[0] if concurrency else None,
-                     rate=rate[0] if rate else None)  # fmt: skip
-        rows = [found.served]
-        out.write(served_tables(rows, *names, promised, found), found.to_dict(), lambda: served_records(rows, found))
+    if fronted:
+        for option, value in (("--find", what), ("--rate", rate), ("--rounds", rounds)):
+            if value:
+                raise InputError(f"--front, {option}: a front is over users who ask again; leave one of them out")
+        _front(out, list(_choices(model, options, None)), concurrency, sequences, promised, plot)
         return
-    rows = _loads(server, concurrency, rate, rounds)
-    data = rows[0].to_dict() if len(rows) == 1 else {"rows": [each.to_dict() for each in rows]}
-    out.write(served_tables(rows, *names, promised), data, lambda: served_records(rows))
+    if sequences and len(sequences) > 1:
+        raise InputError("--sequences: several are for --front")
+    choices = list(_choices(model, options, sequences[0] if sequences else None))
+    if what:
+        _found(out, choices, what, concurrency, rate, promised, plot)
+        return
+    rows = [row for _, server in choices for row in _loads(server, concurrency, rate, rounds)]
+    _write(out, choices, rows, promised, plot, "rate" if rate else "users", rounds)
+
+
+def _choices(model: str, options: Mapping[str, Any], sequences: int | None) -> Iterator[tuple[Choice, Server]]:
+    """Every combination of formats, by name."""
+    from roofsim.serving.steady import Server
+
+    many = [(name, options[name] or [None]) for name in EACH]
+    s = o.changed_setup(model, options["device"], options["runtime"] or USUAL, options["host"], options["changes"],
+                        options["calibration"] or "auto", options["transfer"])  # fmt: skip
+    for values in product(*(each for _, each in many)):
+        chosen = {FIELD[name]: value for (name, _), value in zip(many, values, strict=True)}
+        asked = {"prompt": options["prompt"], "generate": options["generate"], **chosen}
+        w = o.workload_of(s, asked)
+        told = {name: value for (name, all_), value in zip(many, values, strict=True) if value and len(all_) > 1}
+        yield told, Server(s, w, sequences, options["prefix"])
+
+
+FIELD = {"weights": "weight_format", "cache": "cache_dtype", "dtype": "dtype"}
+"""The fields of a workload that options of formats set."""
 
 
 def _loads(
@@ -123,3 +162,63 @@ def _loads(
     if concurrency:
         return [closed(server, n, rounds or ENDLESS) for n in concurrency]
     return [open_loop(server, each) for each in rate or ()]
+
+
+def _write(
+    out: o.Output, choices: Sequence[tuple[Choice, Server]], rows: Sequence[Served], slo: Sequence[Promise],
+    plot: o.Plot | None, kind: str, rounds: int | None = None,
+) -> None:  # fmt: skip
+    from roofsim.reports.serve import served_records, served_tables
+
+    s = choices[0][1].s
+    drawn = None
+    if plot:
+        from roofsim.reports.figures.serve import over_load
+
+        drawn = over_load(choices, kind, slo, rounds, theme=plot.theme)
+    data = rows[0].to_dict() if len(rows) == 1 else {"rows": [each.to_dict() for each in rows]}
+    out.write(served_tables(rows, s.device.name, s.runtime.name, slo), data, lambda: served_records(rows))
+    out.draw(plot, drawn)
+
+
+def _found(
+    out: o.Output, choices: Sequence[tuple[Choice, Server]], what: Any, concurrency: Sequence[int] | None,
+    rate: Sequence[float] | None, slo: Sequence[Promise], plot: o.Plot | None,
+) -> None:  # fmt: skip
+    from roofsim.foundation.errors import InputError
+    from roofsim.reports.serve import found_tables, served_records
+    from roofsim.serving.slo import find
+
+    for option, values in (("--concurrency", concurrency), ("--rate", rate)):
+        if values and len(values) > 1:
+            raise InputError(f"{option}: --find {what} is for one load, and several are given")
+    users, each = concurrency[0] if concurrency else None, rate[0] if rate else None
+    found = [find(server, slo, what, users=users, rate=each) for _, server in choices]
+    s = choices[0][1].s
+    drawn = None
+    if plot:
+        from roofsim.reports.figures.serve import over_load
+
+        drawn = over_load(choices, "rate" if what == "rate" or rate else "users", slo, theme=plot.theme)
+    data = found[0].to_dict() if len(found) == 1 else {"rows": [one.to_dict() for one in found]}
+    out.write(found_tables(found, s.device.name, s.runtime.name), data,
+              lambda: served_records([one.served for one in found], found))  # fmt: skip
+    out.draw(plot, drawn)
+
+
+def _front(
+    out: o.Output, choices: Sequence[tuple[Choice, Server]], concurrency: Sequence[int] | None,
+    sequences: Sequence[int] | None, slo: Sequence[Promise], plot: o.Plot | None,
+) -> None:  # fmt: skip
+    from roofsim.reports.serve import front_records, front_tables
+    from roofsim.serving.front import front, usual_users
+
+    result = front(choices, concurrency or usual_users([server for _, server in choices]), sequences, slo)
+    s = choices[0][1].s
+    drawn = None
+    if plot:
+        from roofsim.reports.figures.serve import front as figure
+
+        drawn = figure(result, s, choices[0][1].w, theme=plot.theme)
+    out.write(front_tables(result, s.device.name, s.runtime.name), result.to_dict(), lambda: front_records(result))
+    out.draw(plot, drawn)

@@ -167,7 +167,7 @@ class PassRun:
                 )
                 for each in operators
             ]
-            if s.runtime.parallel.overlaps:
+            if s.runtime.parallel.overlaps != "nothing":
                 pieces = _overlapped(pieces, operators)
             stretches += _together(pieces, row.row.count)
         start = starting_time(s.runtime, m, plans(s.architecture, s.runtime, s.device, p), serving_work(s.runtime, p))

@@ -18,7 +18,19 @@ from roofsim.model.step import Pass, Precision
 from roofsim.prediction.cost import Cost, Rates, cost_of
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.setup import Setup, tier
-from roofsim.prediction.steps import decode, held_sequences, in_flight, last_piece, late, pieces, prefill, samples
+from roofsim.prediction.steps import (
+    decode,
+    half,
+    halves,
+    held_sequences,
+    in_flight,
+    last_piece,
+    late,
+    overlaps,
+    pieces,
+    prefill,
+    samples,
+)
 from roofsim.specs.workload import Workload
 
 
@@ -90,8 +102,9 @@ class Evaluation:
     @cached_property
     def prefill(self) -> Later:
         """The prefill of all prompts: one pass, or all the pieces that the runtime cuts it into."""
-        rows = self._last_rows if self.s.runtime.memory.chunk is None else None
-        done = [(times, self._run(p, rows)) for times, p in pieces(self.s, self.w)]
+        cut = self.s.runtime.memory.chunk is not None or overlaps(self.s)
+        rows = None if cut else self._last_rows
+        done = [(times * halves(self.s, p), self._run(half(self.s, p), rows)) for times, p in pieces(self.s, self.w)]
         if not self.s.split.alone:
             return self._on_all(done)
         (times, only), *more = done
@@ -110,11 +123,11 @@ class Evaluation:
 
     def _step(self, p: Pass) -> Later:
         """A decode step of all sequences: parts of the batch that are in flight together take no longer than one."""
-        one, split = self._run(p), self.s.split
+        one, split, often = self._run(half(self.s, p)), self.s.split, halves(self.s, p)
         if split.alone:
             return one
-        parts = in_flight(self.s, self.w)
-        return together(Devices([(1, one)], split.pp, split.stage, parts, one.time, self.stack))
+        parts, time = in_flight(self.s, self.w), often * one.time
+        return together(Devices([(often, one)], split.pp, split.stage, parts, time, self.stack))
 
     @cached_property
     def _last_rows(self) -> Sequence[LoweredRow]:

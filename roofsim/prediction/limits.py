@@ -87,11 +87,11 @@ def cache_capacity(s: Setup, w: Workload) -> float | None:
     return max(cache_room(s, w) // float(each * policy.block) * policy.block, 0.0) * s.split.dp
 
 
-def cache_room(s: Setup, w: Workload) -> float:
-    """Bytes for caches and states beside weights and a step of the most tokens, in what a runtime takes of the device.
+def cache_room(s: Setup, w: Workload, tokens: int | None = None) -> float:
+    """Bytes for caches and states beside weights and a step of the most `tokens`, in what a runtime takes of a device.
 
     One that takes nothing beforehand has the whole device.
     """
-    full = variant(w, prompt=most_tokens(s) or w.prompt)
+    full = variant(w, prompt=tokens or most_tokens(s) or w.prompt)
     held = Evaluation(s, full).held
     return float(s.device.share(s.runtime.memory.reserve or 1) - (held.reserved - held.state))

@@ -25,7 +25,7 @@ from roofsim.prediction.offload import report
 from roofsim.prediction.places import COUNTS, number_at
 from roofsim.prediction.results import PassPrediction, Prediction, columns
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import decode, in_flight, pieces
+from roofsim.prediction.steps import decode, half, halves, in_flight, pieces
 from roofsim.prediction.words import assumptions, beyond, cautions, room
 from roofsim.specs.workload import STORED, Workload
 
@@ -122,7 +122,7 @@ def operator_intervals(s: Setup, w: Workload) -> dict[str, tuple[Interval, ...]]
 def _operators(e: Evaluation, passes: Sequence[tuple[Number, Pass]]) -> tuple[OperatorRow, ...]:
     """The operators of passes that are each done so often, added up."""
     each = in_flight(e.s, e.w) / e.s.split.pp if e.s.split.pp > 1 else 1
-    done = [(times * each, tuple(_of_pass(e, p))) for times, p in passes]
+    done = [(times * each * halves(e.s, p), tuple(_of_pass(e, half(e.s, p)))) for times, p in passes]
     (times, only), *more = done
     return tuple(weighted_operators(done)) if more or times != 1 else only
 

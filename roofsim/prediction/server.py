@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.schema import variant
-from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction import limits
 from roofsim.prediction.loop import Engine
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import prefill
@@ -27,17 +27,21 @@ def cache_room(s: Setup, w: Workload, engine: Engine, share: float | None = None
 
     `share` of what is left is for that, if it is not the server's own.
     """
-    full = variant(w, prompt=engine.tokens, batch=1)
-    held = Evaluation(s, full).held
-    left = float(s.device.share(s.runtime.memory.reserve or 1) - (held.reserved - held.state))
-    room = left * (share or (s.runtime.server.share if s.runtime.server else 1))
+    room = limits.cache_room(s, variant(w, batch=1), engine.tokens) * (
+        share or (s.runtime.server.share if s.runtime.server else 1)
+    )
     precision = prefill(s, w).precision
     return room, float(s.architecture.state_bytes(w.prompt + (w.generate - 1) / 2, precision))
 
 
-def sequences_held(s: Setup, w: Workload, engine: Engine, share: float | None = None) -> int:
-    """Sequences that there is room for: of what they hold in the mean, or of all their tokens, as the server has it."""
+def sequences_held(
+    s: Setup, w: Workload, engine: Engine, share: float | None = None, *, once: float = 0.0, saved: float = 0.0
+) -> int:
+    """Sequences that there is room for: of what they hold in the mean, or of all their tokens, as the server has it.
+
+    `once` are bytes that all hold together, of which each has `saved` less to hold.
+    """
     room, each = cache_room(s, w, engine, share)
     if s.runtime.server and s.runtime.server.room == "all":
         each = float(s.architecture.state_bytes(w.prompt + w.generate, prefill(s, w).precision))
-    return max(int(room // each), 0) if each else 2**31
+    return max(int((room - once) // (each - saved)), 0) if each else 2**31

@@ -29,9 +29,26 @@ def in_flight(s: Setup, w: Workload) -> Number:
 
 
 def sequences(s: Setup, w: Workload) -> Number:
-    """Sequences in one pass of a device."""
+    """Sequences of a device that go through a stage together."""
     held, parts = held_sequences(s, w), in_flight(s, w)
     return held if single(parts) and float(parts) == 1 else ceil(held / parts)
+
+
+def overlaps(s: Setup) -> bool:
+    """Whether devices compute one half of a step while they exchange the other."""
+    return s.runtime.parallel.overlaps == "halves" and not s.split.alone
+
+
+def halves(s: Setup, p: Pass) -> Number:
+    """Passes that a step goes through: two where halves overlap, one of a single token."""
+    if not overlaps(s):
+        return 1
+    return 2 if p.phase == "prefill" else 1 + at_least(p.batch, 2)
+
+
+def half(s: Setup, p: Pass) -> Pass:
+    """What goes through at once: half the sequences, of a single prompt half its tokens, each with half its keys."""
+    return replace(p, batch=p.batch / halves(s, p)) if overlaps(s) else p
 
 
 def prefill(s: Setup, w: Workload) -> Pass:

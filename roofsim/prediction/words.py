@@ -13,6 +13,7 @@ from roofsim.prediction.fitted import outside
 from roofsim.prediction.offload import words_of
 from roofsim.prediction.results import Room, interval_basis
 from roofsim.prediction.setup import Setup, in_words, tier
+from roofsim.prediction.steps import overlaps
 from roofsim.specs.workload import STORED, Workload
 
 
@@ -85,8 +86,9 @@ def divided(s: Setup) -> list[str]:
         said.append(f"stages take the same time, {flight}")
     if split.dp > 1:
         said.append(f"each of {split.dp} groups takes its share of the batch")
-    if s.runtime.parallel.overlaps:
-        said.append("devices compute while they exchange")
+    if s.runtime.parallel.overlaps != "nothing":
+        half = "one half of a step while they exchange the other" if overlaps(s) else "while they exchange"
+        said.append(f"devices compute {half}")
     return said
 
 

@@ -10,6 +10,7 @@ from roofsim.prediction.words import by
 from roofsim.reports.heading import assumed, heading
 from roofsim.reports.records import ends_of, records, with_ends
 from roofsim.reports.table import Column, Figure, Table
+from roofsim.serving.front import Front
 from roofsim.serving.slo import Largest, Promise, broken
 from roofsim.serving.steady import FIGURES, Served
 
@@ -20,36 +21,64 @@ BOUND = {
 """What binds, in words."""
 
 
-def served_tables(
-    rows: Sequence[Served], device: str, runtime: str, slo: Sequence[Promise] = (), found: Largest | None = None
-) -> list[Table]:
-    """A row for each load; what was found of it stands first."""
+def served_tables(rows: Sequence[Served], device: str, runtime: str, slo: Sequence[Promise] = ()) -> list[Table]:
+    """A row for each load."""
     first = rows[0]
+    notes = [*([_within(first)] if len(rows) == 1 else []), *_full(rows)]
+    columns, lines = _lines(rows, slo)
+    return [Table(_titled(first, device, runtime), columns, lines, [*notes, _assumed(first)])]
+
+
+def found_tables(found: Sequence[Largest], device: str, runtime: str) -> list[Table]:
+    """What was found first, then the steady state there."""
+    rows = [each.served for each in found]
+    notes = [*([_within(rows[0])] if len(rows) == 1 else []), *_full(rows)]
+    said = [f"{_formats(each)}{sentence(one)}" if len(rows) > 1 else sentence(one)
+            for one, each in zip(found, rows, strict=True)]  # fmt: skip
+    columns, lines = _lines(rows, found[0].slo)
+    return [Table(_titled(rows[0], device, runtime), columns, lines, [*said, *notes, _assumed(rows[0])])]
+
+
+def _titled(first: Served, device: str, runtime: str) -> str:
+    w = first.workload
+    title = f"{first.model} serving requests of {w.prompt:,} + {w.generate:,} tokens on {device}\nwith {runtime}"
+    return heading(title, first.cautions)
+
+
+def _assumed(first: Served) -> str:
+    return assumed(first.assumptions, first.cautions)
+
+
+def _formats(r: Served) -> str:
+    w = r.workload
+    return f"{w.weight_format or w.dtype}, cache {w.cache_dtype or w.dtype}: "
+
+
+def _lines(rows: Sequence[Served], slo: Sequence[Promise]) -> tuple[list[Column], list[list[Any]]]:
+    """The columns of a steady state, and a line of each; formats where they differ."""
+    differ = [
+        (name, [getattr(r.workload, field) or r.workload.dtype for r in rows])
+        for name, field in (("weights", "weight_format"), ("cache", "cache_dtype"))
+    ]
+    differ = [(name, values) for name, values in differ if len(set(values)) > 1]
+    whole = all(float(r.concurrency).is_integer() for r in rows)
     columns = [
-        Column("users", "short"), Column("rate [1/s]", "rate"), Column("ITL", "s"), Column("p95", "s"),
-        Column("TTFT", "s"), Column("p95", "s"), Column("tok/s a user", "rate"), Column("a device", "rate"),
-        Column("J/token", "ratio"), Column("cache", "%"), Column("binds", "text"),
+        *(Column(name, "text") for name, _ in differ),
+        Column("users", "count" if whole else "rate"), Column("req/s", "rate"), Column("ITL", "s"),
+        Column("ITL p95", "s"), Column("TTFT", "s"), Column("TTFT p95", "s"), Column("tok/s/user", "rate"),
+        Column("tok/s/device", "rate"),
+        Column("J/token", "ratio"), Column("KV", "%"), Column("binds", "text"),
         *([Column("holds", "text")] if slo else []),
     ]  # fmt: skip
     lines = [
         [
-            r.concurrency, r.rate, r.itl["mean"], r.itl["p95"], r.ttft["mean"], r.ttft["p95"],
-            r.tokens_per_second.user, r.tokens_per_second.device, r.joules_per_token,
+            *(values[i] for _, values in differ), r.concurrency, r.rate, r.itl["mean"], r.itl["p95"], r.ttft["mean"],
+            r.ttft["p95"], r.tokens_per_second.user, r.tokens_per_second.device, r.joules_per_token,
             r.kv.used / r.kv.capacity if r.kv.capacity > 0 else None, r.binds, *([holds(r, slo)] if slo else []),
         ]
-        for r in rows
+        for i, r in enumerate(rows)
     ]  # fmt: skip
-    notes = [*([sentence(found)] if found else []), *([_within(first)] if len(rows) == 1 else []), _full(first)]
-    notes += [
-        f"At {r.concurrency:,.4g} users sequences outgrow their room: some are put back and computed again, which is "
-        "not counted."
-        for r in rows
-        if r.kv.preempts
-    ][:1]
-    w = first.workload
-    title = f"{first.model} serving requests of {w.prompt:,} + {w.generate:,} tokens on {device}\nwith {runtime}"
-    notes.append(assumed(first.assumptions, first.cautions))
-    return [Table(heading(title, first.cautions), columns, lines, notes)]
+    return columns, lines
 
 
 def holds(r: Served, slo: Sequence[Promise]) -> str:
@@ -73,33 +102,44 @@ def sentence(found: Largest) -> str:
 
 def _within(r: Served) -> str:
     """The intervals of both times in words."""
-    said = ", ".join(
-        f"{words} {Figure(r.intervals[name][0], 's')} to {Figure(r.intervals[name][1], 's')}"
-        for name, words in (("itl", "ITL"), ("ttft", "TTFT"))
-    )
+    ends = {name: [str(Figure(end, "s")) if end < float("inf") else "any" for end in r.intervals[name]]
+            for name in ("itl", "ttft")}  # fmt: skip
+    said = ", ".join(f"{words} {' to '.join(ends[name])}" for name, words in (("itl", "ITL"), ("ttft", "TTFT")))
     return f"95 % intervals {by(r.calibration)}: {said}."
 
 
-def _full(r: Served) -> str:
-    """What a full engine answers."""
-    return (
-        f"At most {r.capacity:.4g} requests a second are answered; there is room for what {r.kv.sequences:,} sequences "
-        f"hold ({Figure(r.kv.capacity, 'B')})."
-    )
+def _full(rows: Sequence[Served]) -> list[str]:
+    """What a full engine answers, and where sequences outgrow it."""
+    said = []
+    for r in {(each.capacity, each.kv.sequences): each for each in rows}.values():
+        whose = _formats(r) if len({each.capacity for each in rows}) > 1 else ""
+        said.append(
+            f"{whose}At most {r.capacity:.4g} requests a second are answered; there is room for what "
+            f"{r.kv.sequences:,} sequences hold ({Figure(r.kv.capacity, 'B')})."
+        )
+    for r in rows:
+        if r.kv.preempts:
+            return [
+                *said,
+                f"With {r.concurrency:,.4g} users sequences outgrow their room: some are put back and computed again, "
+                "which is not counted.",
+            ]
+    return said
 
 
-def served_records(rows: Sequence[Served], found: Largest | None = None) -> Table:
+def served_records(rows: Sequence[Served], found: Sequence[Largest] = ()) -> Table:
     """A row for each load, as data."""
     times = {f"{name}_{each}": "s" for name in ("itl", "ttft") for each in FIGURES[1:]}
     units: Mapping[str, str | None] = {
         **dict.fromkeys(("model", "device", "runtime", "calibration", "basis")),
+        **dict.fromkeys(("weights", "cache")),
         **dict.fromkeys(("prompt", "generate", "devices", "concurrency", "running", "capacity"), ""),
         **with_ends({"rate": "", "itl": "s", "ttft": "s", "tokens_per_second": ""}), **times,
         "tokens_per_second_user": "", "tokens_per_second_device": "", "joules_per_token": "J", "kv_capacity": "B",
         "kv_used": "B", "sequences": "", "binds": None,
         **({"found": None, "found_value": "", "found_low": "", "found_high": "", "ended_by": None} if found else {}),
     }  # fmt: skip
-    return records([_record(each, found) for each in rows], units)
+    return records([_record(each, found[i] if found else None) for i, each in enumerate(rows)], units)
 
 
 def _record(r: Served, found: Largest | None) -> dict[str, Any]:
@@ -110,7 +150,8 @@ def _record(r: Served, found: Largest | None) -> dict[str, Any]:
                 "found_high": found.interval[1], "ended_by": found.binds}  # fmt: skip
     return {
         "model": r.model, "device": r.device, "runtime": r.runtime, "calibration": r.calibration,
-        "basis": interval_basis(r.calibration), "prompt": w.prompt, "generate": w.generate, "devices": r.devices,
+        "basis": interval_basis(r.calibration), "weights": w.weight_format or w.dtype,
+        "cache": w.cache_dtype or w.dtype, "prompt": w.prompt, "generate": w.generate, "devices": r.devices,
         "concurrency": r.concurrency, "running": r.running, "capacity": r.capacity, "rate": r.rate,
         "itl": r.itl["mean"], "ttft": r.ttft["mean"], "tokens_per_second": speed.total, **ends_of(r.intervals),
         **{f"{name}_{each}": getattr(r, name)[each] for name in ("itl", "ttft") for each in FIGURES[1:]},
@@ -118,3 +159,54 @@ def _record(r: Served, found: Largest | None) -> dict[str, Any]:
         "joules_per_token": r.joules_per_token, "kv_capacity": r.kv.capacity, "kv_used": r.kv.used,
         "sequences": r.kv.sequences, "binds": r.binds, **more,
     }  # fmt: skip
+
+
+SHOWN = 16
+"""Points of a front that a table shows: evenly spread over it."""
+
+
+def front_tables(f: Front, device: str, runtime: str) -> list[Table]:
+    """Points of the front, from the fastest for a user to the most for a device."""
+    names = list(dict.fromkeys(name for p in f.points for name in p.choice))
+    shown = f.points
+    if len(shown) > SHOWN:
+        shown = tuple(shown[round(i * (len(f.points) - 1) / (SHOWN - 1))] for i in range(SHOWN))
+    columns = [
+        *(Column(name, "text") for name in names), Column("users", "count"), Column("at once", "count"),
+        Column("tok/s/user", "rate"), Column("tok/s/device", "rate"), Column("ITL", "s"), Column("TTFT", "s"),
+        Column("J/token", "ratio"),
+    ]  # fmt: skip
+    rows = [
+        [*(p.choice.get(name) for name in names), p.concurrency, min(p.sequences, p.concurrency), p.user, p.device,
+         p.itl, p.ttft, p.joules_per_token]
+        for p in shown
+    ]  # fmt: skip
+    title = f"{f.model} serving requests of {f.prompt:,} + {f.generate:,} tokens on {device}\nwith {runtime}: the front"
+    kept = f", of which {f.kept:,} keep {', '.join(map(str, f.slo))}" if f.slo else ""
+    some = f"; {len(shown)} of {len(f.points):,} are shown" if len(shown) < len(f.points) else ""
+    notes = [
+        f"{f.looked_at:,} choices were looked at{kept}; {len(f.points):,} are beaten by none in tokens per second of a "
+        f"user and of a device{some}."
+    ]
+    notes += [f"Left out: {name or 'the model'}: {why}." for name, why in f.refused.items()]
+    return [Table(title, columns, rows, [*notes, assumed(f.assumptions)], keys=len(names) + 1)]
+
+
+def front_records(f: Front) -> Table:
+    """A row for each point of the front, as data."""
+    names = list(dict.fromkeys(name for p in f.points for name in p.choice))
+    units: dict[str, str | None] = {
+        **dict.fromkeys(("model", "device", "runtime", *names)),
+        **dict.fromkeys(("devices", "concurrency", "sequences", "user", "per_device"), ""), "itl": "s", "ttft": "s",
+        "joules_per_token": "J",
+    }  # fmt: skip
+    common = {"model": f.model, "device": f.device, "runtime": f.runtime}
+    return records(
+        [
+            {**common, **{name: p.choice.get(name) for name in names}, "devices": p.devices,
+             "concurrency": p.concurrency, "sequences": p.sequences, "user": p.user, "per_device": p.device,
+             "itl": p.itl, "ttft": p.ttft, "joules_per_token": p.joules_per_token}
+            for p in f.points
+        ],
+        units,
+    )  # fmt: skip

@@ -19,7 +19,7 @@ from roofsim.specs.text import text_file
 MOST = 10**6
 """Requests of a simulation."""
 HASHED = 512
-"""Tokens of a block that Mooncake's traces hash (arXiv 2407.00079, section 4.1)."""
+"""Tokens of a block in the `hash_ids` of Mooncake's traces (arXiv 2407.00079)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,11 @@ class OnOff:
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """A closed loop: so many users, each of whom asks again `think` seconds after an answer has ended."""
+    """A closed loop: so many users, each of whom asks again `think` seconds after an answer has ended.
+
+    They begin together, but reach the engine one after the other. Who asks again at once comes when the step after the
+    one that ended the answer has begun.
+    """
 
     users: int
     think: float = 0.0

@@ -16,10 +16,11 @@ from roofsim.serving.scheduler import LEVELS, Engine, Live, Part, Rules, Step, r
 from roofsim.serving.step import StepTime
 
 CYCLES, FEWEST = 4, 256
-"""How often at least each of as many users as run at once asks, and how many requests that are at least, for the rate
-that an engine can keep."""
+"""How many times as many requests as run at once wait, and how many at least, to find the rate that an engine keeps."""
 MOST_AT_ONCE = 1024
-"""Users with which that is found: more requests at once hardly share weights any better."""
+"""Requests at once with which that is found: more hardly share weights any better."""
+BETWEEN = 1e-6
+"""Seconds from the first request of a user to that of the next: any time much shorter than a step."""
 
 
 def simulated(step: Step, arrivals: Sequence[Arrival], limits: Rules, users: Users | None = None) -> Simulated:
@@ -51,7 +52,9 @@ def simulated(step: Step, arrivals: Sequence[Arrival], limits: Rules, users: Use
 
     left = iter(enumerate(arrivals))
 
-    def ask(think: float) -> Iterator[Any]:
+    def ask(begins: float, think: float) -> Iterator[Any]:
+        if begins:
+            yield env.timeout(begins)
         for number, each in left:
             live = Live(number, Arrival(env.now, each.prompt, each.generate, each.cached), ended=env.event())
             submit(live)
@@ -71,14 +74,13 @@ def simulated(step: Step, arrivals: Sequence[Arrival], limits: Rules, users: Use
                 continue
             plan = plans.popleft()
             yield env.timeout(engine.timed(plan))
-            if engine.finish(plan, env.now):
-                yield env.timeout(0)  # who asks again at once is there for the next step
+            engine.finish(plan, env.now)
 
     if users is None:
         env.process(come())
     else:
-        for _ in range(users.users):
-            env.process(ask(users.think))
+        for i in range(users.users):
+            env.process(ask(i * BETWEEN, users.think))
     env.run(until=env.process(serve()))
     clock, duration = engine.clock, float(env.now)
     return Simulated(
@@ -91,10 +93,11 @@ def capacity(step: Step, arrivals: Sequence[Arrival], limits: Rules) -> float:
     """Requests a second that an engine answers where there is always another one: of such requests, in their order."""
     mean = sum(limits.bytes_of(each.prompt + each.generate) for each in arrivals) / len(arrivals)
     at_once = int(max(min(limits.sequences, limits.room / mean if mean else inf, MOST_AT_ONCE), 1))
-    many = [arrivals[i % len(arrivals)] for i in range(at_once * max(CYCLES, ceil(FEWEST / at_once)))]
-    ends = [each.last for each in simulated(step, many, limits, Users(at_once)).requests]
+    count = at_once * max(CYCLES, ceil(FEWEST / at_once))
+    many = [replace(arrivals[i % len(arrivals)], time=0.0) for i in range(count)]
+    ends = [each.last for each in simulated(step, many, replace(limits, sequences=at_once)).requests]
     # neither while the first of all begin together nor while the last run out
-    first, last = at_once - 1, len(many) - at_once - 1
+    first, last = at_once - 1, count - at_once - 1
     return (last - first) / (ends[last] - ends[first])
 
 

@@ -104,9 +104,11 @@ def behind_a_gate(load: Load, t: Times, busy: float) -> Found:
     r, s, spread = load.rate * float(more), float(seen), m3 / float(m1) - float(seen) ** 2
     variance = busy * (m3 / float(m1) / 12 + float(more) * r * s + (0.5 + r) ** 2 * spread)
     variance += busy * (1 - busy) * (s / 2 + load.ahead * float(m1)) ** 2
-    full = t.one + (load.beside - 1) * more
-    over = several(load.beside, load.rate * full / load.beside, full)
-    return Found(m1, left + t.one + others + over, variance + float(over) ** 2, float(t.one))
+    over = several(load.beside, load.rate * m1 / load.beside, m1)
+    # the step that ends a prompt is long, and prompts that came in it make the next ones longer: by a share each
+    steps, r = load.steps, load.rate * more
+    after = m1 + (t.one + others - m1) * r * (1 - r**steps) / ((1 - r) * steps) if steps else m1
+    return Found(after, left + t.one + others + over, variance + float(over) ** 2, float(t.one))
 
 
 def one_by_one(load: Load, t: Times, busy: float) -> Found:
@@ -158,16 +160,16 @@ class Solved:
 
     @property
     def _prompt(self) -> float:
-        return float(self.server.w.prompt + self.server.s.architecture.prefix_tokens)
+        return float(self.server.prompt)
 
     @property
     def _held(self) -> float:
-        return float(self._prompt + max(self.server.w.generate - 2, 0) / 2)
+        return float(self.server.whole + max(self.server.w.generate - 2, 0) / 2)
 
     def _piece(self, load: Load) -> tuple[float, float]:
         """New tokens of a piece of a prompt, and what was before it in the mean."""
         new = self._prompt / load.own
-        return new, (self._prompt - new) / 2
+        return new, (self.server.whole - self._prompt) + (self._prompt - new) / 2
 
     def _groups(self, n: float, prompts: int, load: Load) -> Pass:
         """A step of n sequences that decode, and of so many pieces of prompts."""
@@ -221,25 +223,6 @@ class Solved:
             middle = (low + high) / 2
             low, high = (middle, high) if self._kept(middle) > 0 else (low, middle)
         return high
-
-    def _doubting(self) -> tuple[Found, Load]:
-        """The same with slopes: those of the steps, and of the number of sequences that goes with them."""
-        n, load, s = self.decoding, self._load(self.decoding), self.server.doubting
-        stack = s.stack(self.server.w.dtype)
-
-        t = self._times(n, lambda k, prompts: run_pass(stack, self._groups(k, prompts, load)).time)
-        f = found(load, t, n)
-        by = 0.01 * (n + 1)
-        then = self._at(n + by, load)
-        now = self._at(n, load)
-        turn = self.rate * load.steps
-        grows = (float(found(load, then, n).step) - float(found(load, now, n).step)) / by
-        more = (f.step - float(f.step)) * turn / (1 - turn * grows)
-        moved = Times(*(
-            getattr(t, name) + more * ((getattr(then, name) - getattr(now, name)) / by)
-            for name in ("alone", "one", "two")
-        ))  # fmt: skip
-        return found(load, moved, n), load
 
     @cached_property
     def _load_there(self) -> Load:
@@ -306,20 +289,20 @@ class Solved:
 
     @cached_property
     def doubtful(self) -> dict[str, Any]:
-        """Means with their slopes by parameters: both times, joules of a token, the seconds of a full engine's round.
+        """What is in doubt, with its slopes by parameters: work of a second, a step with a prompt, joules of a token.
 
         Joules are those of the steps that are run: an engine that has nothing to do draws its idle power beside.
         """
-        found, load = self._doubting()
         stack = self.server.doubting.stack(self.server.w.dtype)
-        energies = (run_pass(stack, each).energy for each in self._passes)
-        spent: Any = sum(n * each for n, each in zip(self.steps, energies, strict=True))
+        figures = [run_pass(stack, each) for each in self._passes]
+        work, spent = (
+            sum(n * getattr(each, name) for n, each in zip(self.steps, figures, strict=True))
+            for name in ("time", "energy")
+        )
         return {
-            "itl": found.step,
-            "ttft": found.first + placed(load, found)[0],
+            "itl": work, "ttft": figures[1].time, "round": self.server.full_round,
             "joules_per_token": spent / (self.rate * self.server.w.generate),
-            "round": self.server.full_round,
-        }
+        }  # fmt: skip
 
 
 def _gaps(load: Load, t: Times, step: float) -> dict[str, float]:

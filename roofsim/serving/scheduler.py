@@ -11,14 +11,14 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import ceil, inf
 from typing import Any
 
 from roofsim.foundation.errors import Unsupported
-from roofsim.foundation.schema import variant
-from roofsim.prediction.limits import cache_room
+from roofsim.prediction.loop import Engine as Server
+from roofsim.prediction.server import cache_room, engine_of
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import most_tokens, prefill
 from roofsim.serving.arrivals import Arrival
@@ -55,16 +55,26 @@ class Rules:
         return self.need(ceil(tokens / self.block) * self.block)
 
 
-def rules(s: Setup, w: Workload, *, tokens: float | None = None, sequences: float | None = None) -> Rules:
-    """Those of a runtime on a device, but for the tokens of a step and the sequences at once that are given."""
-    policy, precision = s.runtime.memory, prefill(s, w).precision
-    budget = tokens if tokens is not None else most_tokens(s)
-    most = sequences if sequences is not None else s.runtime.sequences
-    room = cache_room(s, variant(w, batch=1, prompt=1) if budget is None else w)
-    if room <= 0:
+def rules(s: Setup, w: Workload, *, tokens: int | None = None, sequences: int | None = None) -> Rules:
+    """Those of a runtime's server on a device, but for the tokens of a step and the sequences at once that are given.
+
+    A runtime that has no server takes what its steps take, and as many sequences as it runs.
+    """
+    precision = prefill(s, w).precision
+    if s.runtime.server is None:
+        budget, most = most_tokens(s), s.runtime.sequences
+        engine = Server(tokens or (w.prompt if budget is None else int(float(budget))), sequences or most or 1)
+        free = inf if budget is None and tokens is None else engine.tokens
+        found = Rules(free, sequences or most or inf, cache_room(s, w, engine)[0])
+    else:
+        engine = engine_of(s, sequences)
+        engine = replace(engine, tokens=tokens or engine.tokens)
+        room, whole = cache_room(s, w, engine)[0], s.runtime.server.room == "all"
+        found = Rules(engine.tokens, engine.sequences, room, ahead=engine.ahead, whole=engine.whole, all=whole)
+    if found.room <= 0:
         raise Unsupported(f"{s.model_name} leaves no room for a cache on {s.device.id}")
-    need = lru_cache(maxsize=2**16)(lambda n: float(s.architecture.state_bytes(n, precision)))
-    return Rules(inf if budget is None else float(budget), inf if most is None else most, room, policy.block, need)
+    need = lru_cache(maxsize=2**16)(lambda n: float(s.stage.state_bytes(n, precision)))
+    return replace(found, block=s.runtime.memory.block, need=need)
 
 
 @dataclass(slots=True, eq=False)
@@ -206,9 +216,8 @@ class Engine:
         self.steps += 1
         return seconds
 
-    def finish(self, plan: Sequence[Part], now: float) -> int:
-        """What a step has computed: requests that have all they need for it get a token; how many got their last."""
-        ended = 0
+    def finish(self, plan: Sequence[Part], now: float) -> None:
+        """What a step has computed: requests that have all they need for it get a token, and the answered ones go."""
         for live, new, before in plan:
             if before + new < live.asked.prompt + live.out:
                 continue
@@ -219,15 +228,13 @@ class Engine:
                 self.gaps.append(now - live.last)
             live.last = now
             if live.out == live.asked.generate:
-                ended += 1
+                self.ending -= 1
                 self._give_back(live)
                 asked = live.asked
                 self.done.append(Done(asked.time, live.first, now, asked.prompt, asked.generate, live.preempted))
                 if live.ended is not None:
                     live.ended.succeed()
-        self.ending -= ended
         self.level(now)
-        return ended
 
     def level(self, now: float) -> None:
         """The levels from now on."""

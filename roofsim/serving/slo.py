@@ -19,6 +19,14 @@ Find = Literal["concurrency", "rate", "devices", "batch"]
 FIND: tuple[Find, ...] = get_args(Find)
 
 
+def find_named(name: str) -> Find:
+    """What can be looked for, by its name; raises UnknownName."""
+    for each in FIND:
+        if each == name:
+            return each
+    raise UnknownName("find", name, FIND)
+
+
 @dataclass(frozen=True, slots=True)
 class Promise:
     """A time that is no longer than so many seconds, in the mean or at a percentile."""

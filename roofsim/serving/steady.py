@@ -27,6 +27,7 @@ from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import prefill
 from roofsim.prediction.words import assumptions, cautions
 from roofsim.serving.open import Solved
+from roofsim.serving.prefix import Prefix, Shared
 from roofsim.serving.step import StepTime
 from roofsim.specs.workload import Workload
 
@@ -128,11 +129,12 @@ class Served:
 
 @dataclass(frozen=True)
 class Server:
-    """A setup that serves requests like `w`: the batch of the workload says nothing."""
+    """A setup that serves requests like `w`: the batch of the workload says nothing. They may share a `prefix`."""
 
     s: Setup
     w: Workload
     sequences: int | None = None
+    prefix: Prefix | None = None
 
     def __post_init__(self) -> None:
         if self.s.runtime.server is None:
@@ -140,6 +142,16 @@ class Server:
         if self.w.generate < 1:
             raise InputError("--generate: a request that is served has at least one token")
         object.__setattr__(self, "w", variant(settled(self.s, self.w), batch=1, logits="last"))
+
+    @cached_property
+    def shared(self) -> Shared | None:
+        """What requests have of the prefix, if there is one."""
+        return None if self.prefix is None else Shared(self.s, self.w, self.prefix)
+
+    @property
+    def _sharing(self) -> dict[str, float]:
+        """Bytes that all hold together, and that each has less to hold."""
+        return {} if self.shared is None else {"once": self.shared.once, "saved": self.shared.saved}
 
     @cached_property
     def engine(self) -> Engine:
@@ -154,7 +166,8 @@ class Server:
     @cached_property
     def _kept(self) -> tuple[float, float]:
         """Bytes that there are for what sequences hold, and how many bytes one holds in the mean."""
-        return cache_room(self.s, self.w, self.engine)
+        room, each = cache_room(self.s, self.w, self.engine)
+        return room - self._sharing.get("once", 0), each - self._sharing.get("saved", 0)
 
     @cached_property
     def most(self) -> int:
@@ -174,13 +187,14 @@ class Server:
 
     @cached_property
     def _most_held(self) -> int:
-        return sequences_held(self.s, self.w, self.engine)
+        return sequences_held(self.s, self.w, self.engine, **self._sharing)
 
     def cache(self, running: float) -> Cache:
         """What so many sequences hold."""
         room, each = self._kept
         precision = prefill(self.s, self.w).precision
         last = float(self.s.architecture.state_bytes(self.w.prompt + self.w.generate, precision))
+        last -= self._sharing.get("saved", 0)
         return Cache(room, running * each, self._most_held, running * last > room)
 
     def loop(self, users: float) -> Loop:
@@ -191,11 +205,21 @@ class Server:
                 f"{self.s.model_name} on {self.s.device.id}: nothing fits: a request of {self.w.prompt:,} + "
                 f"{self.w.generate:,} tokens holds {show(each, 'B')}, and there is room for {show(max(room, 0), 'B')}"
             )
-        return Loop(self.engine, users, min(users, self.most), self.w.prompt + self._prefix, self.w.generate)
+        return Loop(self.engine, users, min(users, self.most), self.prompt, self.w.generate)
 
     @property
-    def _prefix(self) -> int:
-        return int(self.s.architecture.prefix_tokens)
+    def whole(self) -> int:
+        """Tokens of a prompt, with those that the model puts before it."""
+        return int(self.w.prompt + self.s.architecture.prefix_tokens)
+
+    @property
+    def prompt(self) -> float:
+        """Those of them that go through, in the mean over requests: all but what is found in the cache."""
+        return self.whole if self.shared is None else self.whole - self.w.prompt + self.shared.left
+
+    def said(self, kind: Literal["users", "rate"]) -> tuple[str, ...]:
+        """What the load and the server are taken to be like, and all else that is assumed."""
+        return (*_said(self, kind), *assumptions(self.s, self.w)[1:])
 
     def passes(self, loop: Loop) -> Passes:
         """The two kinds of step of a loop."""
@@ -349,6 +373,8 @@ def _served(
     unsure_of = server.doubting
     sigma = {name: scatter(unsure_of, measured) for name, measured in MEASURED.items()}
     found = {name: within(unsure_of, x, sigma[name]) for name, x in doubtful.items()}
+    if kind == "rate":
+        found |= {name: _stretched(server, rate, name, doubtful[name], found[name]) for name in ("itl", "ttft")}
     total = rate * w.generate
     per_user = 1 / itl["mean"] if itl["mean"] else 0.0
     fast, slow = (float(doubtful["round"]) / end for end in found.pop("round"))
@@ -362,8 +388,23 @@ def _served(
         s.model_name, s.device.id, s.runtime.id, w, concurrency, rate, running, server.capacity, itl, ttft,
         Throughput(per_user, total / devices, total), binds, server.cache(running),
         float(doubtful["joules_per_token"]), found, devices,
-        (*_said(server, kind), *assumptions(s, w)[1:]), cautions(s, w), s.calibration_name, parallel=parallel,
+        server.said(kind), cautions(s, w), s.calibration_name, parallel=parallel,
     )  # fmt: skip
+
+
+def _stretched(server: Server, rate: float, name: str, x: Any, ends: Interval) -> Interval:
+    """The interval of a time at a rate, from that of the steps it is made of.
+
+    If all steps take so many times longer, so do all times, at a rate that is as much higher; beyond what is answered
+    they have no end.
+    """
+    low, high = (_longer(server, rate, name, end / float(x)) for end in ends)
+    return low, high
+
+
+def _longer(server: Server, rate: float, name: str, times: float) -> float:
+    found = glance_at(server, rate * times)
+    return float("inf") if found is None else times * found[name]["mean"]
 
 
 MEASURED: Mapping[str, tuple[str, str]] = {
@@ -384,7 +425,8 @@ def _said(server: Server, kind: Literal["users", "rate"]) -> tuple[str, ...]:
     )
     cut = "whole prompts" if e.whole else "prompts cut to what fits"
     late = f", a step is laid out {e.ahead} ahead" if e.ahead else ""
-    return (like, of, f"steps of at most {e.tokens:,} tokens and {e.sequences:,} sequences, {cut}{late}")
+    shared = () if server.shared is None else (server.shared.words,)
+    return (like, of, *shared, f"steps of at most {e.tokens:,} tokens and {e.sequences:,} sequences, {cut}{late}")
 
 
 def open_loop(server: Server, rate: float) -> Served:

@@ -207,8 +207,9 @@ class ParallelPolicy(Spec):
     """Algorithms that add up what devices have, of which the fastest is taken: NCCL's ring, tree and reduction in the
     switch (nvls), a sum in each node before one between nodes (two_level), kernels that read the memory of their peers
     (one_shot, two_shot) or let the switch add it up (multimem)."""
-    overlaps: bool = False
-    """Whether devices compute one half of a step while they exchange the other."""
+    overlaps: Literal["nothing", "halves", "all"] = "nothing"
+    """What devices compute while they exchange: nothing; one half of a step while they exchange the other, so that each
+    half reads all weights; or all of a layer at the same time, which is a bound."""
     micro_batches: bool = False
     """Whether every stage of a pipeline has a part of the batch at the same time, or one stage all of it."""
 

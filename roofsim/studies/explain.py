@@ -76,7 +76,7 @@ def explain(s: Setup, w: Workload, metric: str) -> Explanation:
     values = {**symbols.values, LENGTH: float(w.prompt)}
     value, by = slopes(lambda variables: at_symbols(s, w, symbols, row, variables), values)
     pulls = {name: slope * values[name] / value for name, slope in by.items() if slope}
-    functions = dict.fromkeys(o.function for row in s.architecture.rows(prefill(s, w)) for o in row.operators)
+    functions = dict.fromkeys(o.function for row in s.rank.rows(prefill(s, w)) for o in row.operators)
     return Explanation(
         s.architecture.id, s.device.id, s.runtime.id, metric, w.prompt, value, shown.name,
         form.texts if form else (), form.coefficients if form else (),

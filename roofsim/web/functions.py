@@ -25,7 +25,9 @@ from roofsim.specs.workload import Workload
 from roofsim.web.kernels import Kernels, called_activity
 from roofsim.web.numbers import OPERATORS, PLACES, VARIABLES, structure, varying
 
-OF_PASS = (*(each.name for each in fields(PassFigures)), "compute_time", "memory_time")
+ALONE: Mapping[str, Number] = MappingProxyType({"network": 0, "network_time": 0})
+"""What a pass of one device has not: the page shows one."""
+OF_PASS = (*(each.name for each in fields(PassFigures) if each.name not in ALONE), "compute_time", "memory_time")
 """What the function of a pass gives."""
 SIZES = ("batch", "new", "context", "scored", "begins")
 """What it takes, of these what varies; of a piece of prompts also how many tokens it has in all."""
@@ -181,4 +183,4 @@ class _Called(Evaluation):
         place, sizes = self.call(p)
         graph: Graph = next(x.graph for x in sizes if isinstance(x, Sum))
         results = graph.called(f"p{place}", sizes, len(OF_PASS))
-        return Later(dict(zip(OF_PASS, results, strict=True)).__getitem__)
+        return Later({**ALONE, **dict(zip(OF_PASS, results, strict=True))}.__getitem__)

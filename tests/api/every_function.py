@@ -55,15 +55,28 @@ def one_model() -> list[str]:
         MODEL, DEVICE, draft="ngram", accept=[0.8, 0.5], draft_tokens=2, rollback="replay", overhead="1ms", prompt=512
     )
     assert drafts.row.speedup > 0
+    laid: roofsim.Phased = roofsim.phases(MODEL, "a100-sxm-80gb", prompt=[512], link="25GB/s", calibration="none")
+    assert laid.rows[0].moved > 0
+    served: roofsim.Serving = roofsim.serve(
+        OTHER, MEASURED, "vllm", concurrency=[1, 8], slo="itl=50ms", sequences=16, rounds=10, prompt="2k", generate=64
+    )
+    assert served.row.itl["mean"] < served.rows[1].itl["mean"]
+    most: roofsim.Serving = roofsim.serve(OTHER, MEASURED, slo="ttft.p95=1s", find="rate", weights="bf16")
+    assert most.found is not None
+    assert most.found.interval[0] <= most.found.value
+    fronts: roofsim.ServingFront = roofsim.serve_front(
+        MODEL, MEASURED, weights=["bf16", "fp8"], cache="fp8", concurrency="1..64*2", sequences=[8, 64], slo="itl=50ms"
+    )
+    assert fronts.points[0].user > fronts.points[-1].user
     t: roofsim.StepTime = roofsim.step_time(MODEL, DEVICE, "ideal", dtype="fp16")
     step, joules = t.of(8, 1000.0, 1, 512)
     steps, _ = t.of(np.array([1, 8]), 1000)
     assert t([(8, 1, 1000), (1, 512, 0)]) > 0 < t.batch([(1, 1000), (512, 0)])
     assert min(step, joules, float(steps[0])) > 0
-    served: roofsim.Simulation = roofsim.simulate(
+    events: roofsim.Simulation = roofsim.simulate(
         MODEL, DEVICE, "ideal", users=2, think="10ms", requests=4, prompt="1k", generate=2, tokens=512, sequences=2
     )
-    assert served.with_(generate=3).result.tokens_per_second > 0
+    assert events.with_(generate=3).result.tokens_per_second > 0
     rates: list[float] = [each.tokens_per_second for each in trials.rows]
     assert min(rates) > 0
     paper: roofsim.Report = roofsim.report(MODEL, DEVICE, against=OTHER, prompt=2048, set="device.memory.bandwidth=2x")
@@ -146,6 +159,12 @@ def drawn(folder: Path) -> list[Figure]:
     figures += [roofsim.reload(MODEL, "rtx-4090").plot(), plots.reload(roofsim.reload(MODEL, "rtx-4090", tiers="disk"))]
     drafts = roofsim.speculate(MODEL, DEVICE, draft=MODEL, accept="rate=0.5", draft_tokens=2)
     figures += [drafts.plot(), plots.speculate(drafts, theme="dark")]
+    figures += [roofsim.phases(MODEL, "a100-sxm-80gb", prompt=[512], slo="itl=1s").plot()]
+    served = roofsim.serve(OTHER, MEASURED, rate=2, slo="itl=50ms")
+    fronts = roofsim.serve_front(MODEL, MEASURED, concurrency=[1, 8])
+    figures += [served.plot(), plots.serve(served), fronts.plot(), plots.serve_front(fronts, theme="dark")]
+    events = roofsim.simulate(MODEL, DEVICE, "ideal", rate=5.0, requests=5, generate=3)
+    figures += [events.plot(), plots.simulate(events, theme="dark")]
     plots.save(figures[0], folder / "roofline.png")
     return figures
 

@@ -56,6 +56,10 @@ ASKED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: roofsim.sampling(MODEL, DEVICE, "ideal", trials=[1, 8], budget="5s", prompt=512),
         f"sampling {MODEL} -d {DEVICE} -r ideal --trials 1,8 --budget 5s -p 512",
     ),
+    "phases": (
+        lambda: roofsim.phases(MODEL, "a100-sxm-80gb", prompt=[512], slo="itl=1s", generate=64),
+        f"phases {MODEL} -d a100-sxm-80gb -p 512 --slo itl=1s -g 64",
+    ),
     "reload": (
         lambda: roofsim.reload(MODEL, "rtx-4090", "ideal", tiers="host,2GB/s", batch=2),
         f"reload {MODEL} -d rtx-4090 -r ideal --from host,2GB/s -b 2",
@@ -63,6 +67,14 @@ ASKED: dict[str, tuple[Callable[[], Any], str]] = {
     "speculate": (
         lambda: roofsim.speculate(MODEL, DEVICE, "ideal", draft="ngram", accept=[0.8, 0.5], batch=2, prompt=512),
         f"speculate {MODEL} -d {DEVICE} -r ideal --draft ngram --accept 0.8,0.5 -b 2 -p 512",
+    ),
+    "serve": (
+        lambda: roofsim.serve(MODEL, "h100-sxm", concurrency=[4], prompt=512, calibration="none"),
+        f"serve {MODEL} -d h100-sxm -c 4 -p 512 --calibration none",
+    ),
+    "serve_front": (
+        lambda: roofsim.serve_front(MODEL, "h100-sxm", concurrency=[1, 8], weights=["bf16", "fp8"]),
+        f"serve {MODEL} -d h100-sxm --front -c 1,8 --weights bf16,fp8",
     ),
     "simulate": (
         lambda: roofsim.simulate(MODEL, DEVICE, "ideal", rate=2, cv=2, spread=0.5, requests=20, prompt=64, generate=4),

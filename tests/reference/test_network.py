@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from roofsim.engine.graph import Graph
 from roofsim.engine.network import Group, Level, Network, exchange_time, group, light_time, network_of
+from roofsim.engine.symbolic import expression
 from roofsim.foundation.parameters import priors
 from roofsim.foundation.quantity import Bandwidth, Time
 from roofsim.foundation.schema import assembled
@@ -153,6 +155,21 @@ def test_at_the_speed_of_light_the_bytes_that_must_leave_do_at_the_peak() -> Non
     assert light("all_reduce", 80 * MB, 16, NODES) == pytest.approx(max(90 * MB / 125e9, 10 * MB / 12.5e9))
     assert light("all_to_all", 160 * MB, 16, NODES) == pytest.approx(max(70 * MB / 125e9, 80 * MB / 12.5e9))
     assert light("send", 10 * MB, 2, NODES, 8) == pytest.approx(10 * MB / 12.5e9)
+
+
+def test_a_time_of_symbols_is_that_of_the_numbers_in_their_place() -> None:
+    graph = Graph()
+    rate, latency, payload = (graph.variable(name) for name in ("rate", "latency", "payload"))
+    ways: tuple[Way, ...] = ("ring", "tree", "nvls", "two_level", "one_shot", "two_shot", "multimem")
+    levels = {"near": replace(NEAR, rate=rate, latency=latency), "far": replace(FAR, rate=rate / 8)}
+    for ranks in (2, 8, 16):
+        x = Exchange("all_reduce", payload, ranks, 1, ways)
+        made = expression(graph, exchange_time(x, Network(8, levels["near"], levels["far"]), P))
+        for at in ((100e9, 1e-6, 1e4), (3e9, 5e-7, 3e6), (4e11, 2e-5, 1e9)):
+            known = {symbol: dict(zip(("rate", "latency", "payload"), at, strict=True))[symbol.name]
+                     for symbol in made.free_symbols}  # fmt: skip
+            on = Network(8, replace(NEAR, rate=at[0], latency=at[1]), replace(FAR, rate=at[0] / 8))
+            assert float(made.subs(known)) == pytest.approx(time("all_reduce", at[2], ranks, *ways, on=on), rel=1e-12)
 
 
 def link(topology: str, **fields: Any) -> Link:

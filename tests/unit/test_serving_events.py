@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from statistics import mean
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roofsim.foundation.errors import InputError
+from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.prediction.setup import setup
 from roofsim.serving.arrivals import Arrival, Constant, Lengths, Poisson, Users, arrive, asked
 from roofsim.serving.events import capacity, serve_events, simulated
 from roofsim.serving.outcome import Simulated, Spread
 from roofsim.serving.scheduler import Rules, rules
+from roofsim.serving.steady import Server, closed, open_loop
 from roofsim.serving.step import StepTime
 from roofsim.specs.workload import workload
 
@@ -148,11 +150,17 @@ def test_cached_tokens_of_a_prompt_are_held_and_not_computed() -> None:
 
 
 def test_users_ask_again_when_they_have_their_answer() -> None:
-    step = Recorded()
-    found = simulated(step, asked(Lengths(4, 2), 4), Rules(), Users(2, think=0.5))
-    assert times(found) == [(1, 2), (1, 2), (3.5, 4.5), (3.5, 4.5)]
-    assert [each.arrived for each in found.requests] == [0, 0, 2.5, 2.5]
-    assert found.mean["in_system"] == pytest.approx(2 * 4 / 4.5)
+    """The first finds an idle engine; the second comes meanwhile; both ask again half a step after their answer."""
+    found = simulated(Recorded(), asked(Lengths(4, 2), 4), Rules(), Users(2, think=0.5))
+    assert times(found) == [(1, 2), (2, 3), (4, 5), (5, 6)]
+    assert [each.arrived for each in found.requests] == [0, pytest.approx(0, abs=1e-5), 2.5, 3.5]
+    assert found.mean["in_system"] == pytest.approx((2 + 3 + 2.5 + 2.5) / 6, rel=1e-5)
+
+
+def test_who_asks_again_at_once_has_missed_the_next_step() -> None:
+    found = simulated(Recorded(), asked(Lengths(4, 2), 4), Rules(), Users(2))
+    assert times(found) == [(1, 2), (2, 3), (4, 5), (5, 6)]
+    assert [round(each.arrived, 3) for each in found.requests] == [0, 0, 2, 3]
 
 
 def test_an_engine_without_work_waits_for_the_next_request() -> None:
@@ -227,6 +235,37 @@ def test_a_model_on_a_device_serves_as_the_steady_state_says() -> None:
     assert not found.overloaded
 
 
+def served(found: Simulated, first: int, last: int) -> tuple[float, float]:
+    """Mean time between tokens and to the first, of the requests that were answered in between."""
+    some = found.requests[first:last]
+    tokens = sum(each.last - each.first for each in some) / sum(each.generate - 1 for each in some)
+    return tokens, mean(each.ttft for each in some)
+
+
+@pytest.mark.parametrize("users", [16, 64])
+def test_users_see_what_the_closed_form_of_a_round_says(users: int) -> None:
+    s, w = setup("Llama-3.1-8B", "h100-sxm", "vllm"), workload(dtype="bf16", prompt=1024, generate=128, logits="last")
+    found = serve_events(StepTime(s, w), asked(Lengths(1024, 128), 10 * users), users=Users(users))
+    said = closed(Server(s, w), users)
+    assert served(found, 4 * users, 9 * users) == pytest.approx((said.itl["mean"], said.ttft["mean"]), rel=0.05)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_who_comes_at_a_rate_sees_what_the_closed_form_of_the_queue_says(share: float) -> None:
+    s, w = setup("Llama-3.1-8B", "h100-sxm", "vllm"), workload(dtype="bf16", prompt=1024, generate=32, logits="last")
+    server = Server(s, w)
+    rate = share * open_loop(server, 1).capacity
+    found = simulated(StepTime(s, w).of, arrive(Poisson(rate), Lengths(1024, 32), 500, seed=2), rules(s, w))
+    said = open_loop(server, rate)
+    assert served(found, 50, 450) == pytest.approx((said.itl["mean"], said.ttft["mean"]), rel=0.05)
+
+
+def test_the_rate_that_is_kept_is_that_of_the_closed_form() -> None:
+    s, w = setup("Llama-3.1-8B", "h100-sxm", "vllm"), workload(dtype="bf16", prompt=1024, generate=32, logits="last")
+    kept = capacity(StepTime(s, w).of, asked(Lengths(1024, 32), 1), rules(s, w, sequences=64))
+    assert kept == pytest.approx(open_loop(Server(s, w, 64), 1).capacity, rel=0.05)
+
+
 @pytest.mark.parametrize(("share", "overloaded"), [(0.9, False), (1.1, True), (10, True)])
 def test_a_rate_above_what_the_engine_can_keep_is_said_and_ends(share: float, overloaded: bool) -> None:
     lengths, limits = Lengths(200, 20, 0.3), Rules(tokens=512, sequences=8)
@@ -295,15 +334,28 @@ def test_a_request_that_never_fits_is_refused() -> None:
     simulated(added, [Arrival(0, 60, 20)], Rules(room=79))
 
 
-def test_limits_are_those_of_the_runtime_on_the_device() -> None:
+def test_limits_are_those_of_the_server_on_the_device() -> None:
     s, w = setup("Llama-3.1-8B", "h100-sxm", "vllm"), workload(dtype="bf16")
     found = rules(s, w)
-    assert (found.tokens, found.sequences, found.block) == (16384, 128, 16)
+    assert (found.tokens, found.sequences, found.block) == (8192, 1024, 16)
+    assert (found.ahead, found.whole, found.all) == (1, False, False)
     assert found.bytes_of(17) == found.bytes_of(32) == 32 * 32 * 2 * 8 * 128 * 2
     assert rules(s, w, tokens=2048, sequences=256).tokens == 2048
     assert rules(s, w, tokens=2048, sequences=256).sequences == 256
-    # 90 % of 80 GB, less 16.06 GB of weights and what a step of 16,384 tokens takes
-    assert 45e9 < found.room < 0.9 * 80e9 * 1.074 - 16.06e9
+    # 90 % of what the device has, less 16.06 GB of weights and what a step of 8,192 tokens takes
+    assert 0 < 0.9 * float(s.device.capacity) - 16.06e9 - found.room < 5e9
+    whole = rules(setup("Llama-3.1-8B", "h100-sxm", "tensorrt-llm"), w)
+    assert (whole.whole, whole.all) == (True, True)
+    small = rules(setup("Llama-3.2-1B", "rtx-4090", "vllm"), w)
+    assert (small.tokens, small.sequences) == (2048, 256)
+
+
+def test_a_runtime_without_a_server_takes_what_its_steps_take() -> None:
+    w = workload(dtype="bf16")
     ideal = rules(setup("mamba2-2.7b", "h100-sxm", "ideal"), w)
     assert ideal.tokens == ideal.sequences == float("inf")
     assert ideal.bytes_of(1) == ideal.bytes_of(1000)
+    cut = rules(setup("Qwen2.5-0.5B", "rtx-4090", "llama.cpp"), w, sequences=4)
+    assert (cut.tokens, cut.sequences) == (512, 4)
+    with pytest.raises(Unsupported, match="leaves no room"):
+        rules(setup("Llama-3.1-8B", "orin", "ideal"), w)

@@ -171,10 +171,36 @@ GALLERY: Sequence[Part] = (
             'roofsim.sampling("Qwen2.5-0.5B", "rtx-4090", "vllm", trials="1..256*2", tokens="1k,8k").plot()',
         ),
         Entry(
+            "Prefill and decode apart",
+            "Prompts that a device answers in mixed steps, side by side inside it, or on pools apart, by their length.",
+            "roofsim phases Llama-3.1-8B -d a100-sxm-80gb -p 512..8k*2 --slo ttft=4s,itl.p95=50ms --plot phases.svg",
+            'roofsim.phases("Llama-3.1-8B", "a100-sxm-80gb", prompt="512..8k*2", slo="ttft=4s,itl.p95=50ms").plot()',
+        ),
+        Entry(
+            "What users see over the load",
+            "Time between two tokens and to the first one over requests a second: the mean with its 95 % interval, the "
+            "95th percentile, and what is promised.",
+            "roofsim serve Llama-3.1-8B -d h100-sxm --rate 4 --slo ttft=200ms,itl=20ms --plot load.svg",
+            'roofsim.serve("Llama-3.1-8B", "h100-sxm", rate=4, slo="ttft=200ms,itl=20ms").plot()',
+        ),
+        Entry(
+            "What a user and a device can be given",
+            "Output tokens per second of a device against those of a user, a line for each format of weights over the "
+            "number of users, and the choices that nothing beats.",
+            "roofsim serve Llama-3.1-8B -d h100-sxm --front --weights bf16,fp8,int4-g128 --plot front.svg",
+            'roofsim.serve_front("Llama-3.1-8B", "h100-sxm", weights="bf16,fp8,int4-g128").plot()',
+        ),
+        Entry(
             "What drafts gain",
             "Speedup of speculative decoding over sequences at once, and over how likely drafted tokens are accepted.",
             "roofsim speculate Llama-3.1-8B -d h100-sxm -r vllm --draft eagle --accept 0.7 -k 4 --plot drafts.svg",
             'roofsim.speculate("Llama-3.1-8B", "h100-sxm", "vllm", draft="eagle", accept=0.7, draft_tokens=4).plot()',
+        ),
+        Entry(
+            "Requests as they arrive",
+            "The spread of times of requests that come in bursts, and how many are in the engine over time.",
+            "roofsim simulate Llama-3.1-8B -d h100-sxm --rate 12 --cv 3 --spread 0.5 -n 300 --plot requests.svg",
+            'roofsim.simulate("Llama-3.1-8B", "h100-sxm", rate=12, cv=3, spread=0.5, requests=300).plot()',
         ),
         Entry(
             "What lies on the device, and how slow that is",

@@ -113,7 +113,7 @@ def _ground() -> dict[str, Any]:
 
 def _counts(s: Setup, w: Workload) -> dict[str, int]:
     """How many layers of each kind there are."""
-    return {row.layer: row.count for row in s.architecture.rows(last_piece(s, w))}
+    return {row.layer: row.count for row in s.stage.rows(last_piece(s, w))}
 
 
 def _layers(axes: Axes, steps: Sequence[Held], counts: Mapping[str, int], width: float) -> None:

@@ -1,0 +1,223 @@
+"""What users of a serving engine see, and how many it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from roofsim.api import checked
+from roofsim.api.asked import Asked
+from roofsim.api.results import OfOne, as_engine
+from roofsim.api.shown import Shown
+from roofsim.api.words import CalibrationLike, Changes, Counts, DeviceLike, HostLike, ModelLike, RuntimeLike, Several
+from roofsim.foundation.errors import InputError
+from roofsim.foundation.units import show
+from roofsim.prediction.loop import ENDLESS
+from roofsim.prediction.results import columns
+from roofsim.prediction.setup import Setup
+from roofsim.serving import front as fronts
+from roofsim.serving import slo as promising
+from roofsim.serving.prefix import Prefix
+from roofsim.serving.slo import FIND, Find, Largest, Promise
+from roofsim.serving.steady import Served, Server, closed, open_loop
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from roofsim.reports.table import Table
+    from roofsim.reports.theme import Theme
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """The loads that are asked for, and what of them."""
+
+    concurrency: Sequence[int]
+    rate: Sequence[float]
+    slo: tuple[Promise, ...]
+    find: Find | None
+    sequences: int | None
+    rounds: int | None
+    prefix: Prefix | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class Serving(OfOne):
+    """The steady state of loads, in `rows` (`itl`, `ttft`, `tokens_per_second`, `kv`, `intervals` ...).
+
+    `found` is the largest load that keeps promises, if one was asked for; `row` is the only row, or the first.
+    """
+
+    rows: tuple[Served, ...]
+    found: Largest | None
+    slo: tuple[Promise, ...]
+    _given: _Asking = field(kw_only=True, compare=False)
+
+    @classmethod
+    def of(cls, asked: Asked, given: _Asking) -> Self:
+        """What was asked for."""
+        server = _server(asked, given.sequences, given.prefix)
+        users, rates = given.concurrency, given.rate
+        if users and rates:
+            raise InputError("concurrency, rate: are two kinds of load; give one of them")
+        if given.rounds and not users:
+            raise InputError("rounds: is of users who ask again; give concurrency")
+        if given.find:
+            if len(users) > 1 or len(rates) > 1:
+                raise InputError(f"find: {given.find} is for one load, and several are given")
+            found = promising.find(server, given.slo, given.find, users=users[0] if users else None,
+                                   rate=rates[0] if rates else None)  # fmt: skip
+            return cls((found.served,), found, given.slo, asked=asked, on=server.s, _given=given)
+        rows = [closed(server, n, given.rounds or ENDLESS) for n in users] + [open_loop(server, r) for r in rates]
+        if not rows:
+            raise InputError("concurrency, rate: which load? Give one of them, or slo with find")
+        return cls(tuple(rows), None, given.slo, asked=asked, on=server.s, _given=given)
+
+    def _again(self, asked: Asked) -> Self:
+        return self.of(asked, self._given)
+
+    @property
+    def row(self) -> Served:
+        """The steady state of the first load."""
+        return self.rows[0]
+
+    def _short(self) -> str:
+        if len(self.rows) > 1:
+            return f"{self._where}: {len(self.rows)} loads"
+        r = self.row
+        said = f"{r.concurrency:.4g} users, ITL {show(r.itl['mean'], 's')}, TTFT {show(r.ttft['mean'], 's')}"
+        return f"{self._where}: {said}, {r.rate:.4g} requests a second"
+
+    def _data(self) -> Mapping[str, Any]:
+        if self.found:
+            return self.found.to_dict()
+        return self.row.to_dict() if len(self.rows) == 1 else {"rows": [each.to_dict() for each in self.rows]}
+
+    def _tables(self) -> Sequence[Table]:
+        from roofsim.reports.serve import found_tables, served_tables
+
+        return found_tables([self.found], *self._names) if self.found else served_tables(
+            self.rows, *self._names, self.slo
+        )  # fmt: skip
+
+    def _records(self) -> Table:
+        from roofsim.reports.serve import served_records
+
+        return served_records(self.rows, [self.found] if self.found else [])
+
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """Both times over the load, with what is promised."""
+        from roofsim.api import plots
+
+        return plots.serve(self, theme=theme)
+
+
+@dataclass(frozen=True, repr=False)
+class ServingFront(Shown, fronts.Front):
+    """Choices of how to serve that nothing beats in tokens per second of a user and of a device: `points`."""
+
+    on: Setup = field(kw_only=True, compare=False)
+    asked: Asked = field(kw_only=True, compare=False)
+
+    def _short(self) -> str:
+        return f"{self.model} on {self.device} with {self.runtime}: {len(self.points)} of {self.looked_at:,} choices"
+
+    def _data(self) -> Mapping[str, Any]:
+        return as_engine(self, fronts.Front).to_dict()
+
+    def _tables(self) -> Sequence[Table]:
+        from roofsim.reports.serve import front_tables
+
+        return front_tables(self, self.on.device.name, self.on.runtime.name)
+
+    def _records(self) -> Table:
+        from roofsim.reports.serve import front_records
+
+        return front_records(self)
+
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """Tokens per second of a device against those of a user."""
+        from roofsim.api import plots
+
+        return plots.serve_front(self, theme=theme)
+
+
+def _server(asked: Asked, sequences: int | None, prefix: Prefix | None = None) -> Server:
+    s = asked.setup()
+    return Server(s, asked.single(s.device), sequences, prefix)
+
+
+def _share(word: str, value: object) -> float:
+    """A share from 0 to 1; raises InputError."""
+    found = checked.number(word, value, least=-1e-300)
+    if found > 1:
+        raise InputError(f"{word}: {found:g} is not a share; it lies from 0 to 1")
+    return found
+
+
+def _rates(rate: Several[float] | None) -> list[float]:
+    if rate is None:
+        return []
+    every = rate if isinstance(rate, Sequence) else [rate]
+    return [checked.number("rate", each) for each in every]
+
+
+def serve(
+    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = "vllm", *, concurrency: Counts | None = None,
+    rate: Several[float] | None = None, slo: str | None = None, find: Find | None = None,
+    sequences: int | None = None, rounds: int | None = None, prefix: int | str | None = None, hit_rate: float = 1.0,
+    prompt: int | str = 1024, generate: int | str = 128, dtype: str | None = None, weights: str | None = None,
+    cache: str | None = None, host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False,
+    set: Changes = (), weight_format: str | None = None, cache_dtype: str | None = None,
+) -> Serving:  # fmt: skip
+    """Say what users of a serving engine see, what it makes of a load, and what ends that.
+
+    The load is `concurrency`, users who each ask again as soon as they are answered, or `rate`, requests that come in a
+    second; several of either are several rows. With `slo` ("ttft=1s,itl=50ms", "ttft.p95=2s") `find` is the largest
+    "concurrency", "rate" or "batch" that keeps it, or the fewest "devices" for a load. `sequences` are the most at
+    once, if not as the runtime's server has it; `rounds` makes it the mean over so many requests of each user, who all
+    begin together. `prefix` are the first tokens of prompts that requests share, found in the cache by a share
+    `hit_rate` of them. The rest is as for `predict`. Raises InputError, for a rate above what is answered too.
+    """
+    given = _Asking(
+        [] if concurrency is None else checked.counts("concurrency", concurrency),
+        _rates(rate),
+        () if slo is None else promising.promises(checked.text("slo", slo)),
+        None if find is None else promising.find_named(checked.one_of("find", find, FIND)),
+        None if sequences is None else checked.count("sequences", sequences),
+        None if rounds is None else checked.count("rounds", rounds),
+        None if prefix is None else Prefix(checked.count("prefix", prefix), _share("hit_rate", hit_rate)),
+    )
+    asked = Asked(model, device, runtime, prompt, 1, generate, dtype, weights, cache, None, host, calibration, transfer,
+                  set, weight_format, cache_dtype)  # fmt: skip
+    return Serving.of(asked, given)
+
+
+def serve_front(
+    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = "vllm", *, weights: Several[str] | None = None,
+    cache: Several[str] | None = None, concurrency: Counts | None = None, sequences: Counts | None = None,
+    slo: str | None = None, prompt: int | str = 1024, generate: int | str = 128, dtype: str | None = None,
+    host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
+) -> ServingFront:  # fmt: skip
+    """Find the choices of how to serve that nothing beats in tokens per second of a user and of a device.
+
+    All combinations of `weights`, `cache`, `concurrency` and `sequences` at once are looked at, those that keep the
+    `slo` (of means) are kept. The rest is as for `serve`. Raises InputError.
+    """
+    formats = [None] if weights is None else checked.names("weights", weights)
+    caches = [None] if cache is None else checked.names("cache", cache)
+    promised = () if slo is None else promising.promises(checked.text("slo", slo))
+    users = None if concurrency is None else checked.counts("concurrency", concurrency)
+    at_once = None if sequences is None else checked.counts("sequences", sequences)
+    choices = []
+    for format_ in formats:
+        for each in caches:
+            asked = Asked(model, device, runtime, prompt, 1, generate, dtype, format_, each, None, host, calibration,
+                          transfer, set)  # fmt: skip
+            told = {name: value for name, value, all_ in (("weights", format_, formats), ("cache", each, caches))
+                    if value and len(all_) > 1}  # fmt: skip
+            choices.append((told, _server(asked, None)))
+    every = users or fronts.usual_users([server for _, server in choices])
+    found = fronts.front(choices, every, at_once, promised)
+    return ServingFront(**columns(found), on=choices[0][1].s, asked=asked)

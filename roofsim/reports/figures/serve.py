@@ -1,0 +1,167 @@
+"""What users of a serving engine see over its load, and what they and a device get."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from roofsim.foundation.units import show
+from roofsim.prediction.loop import ENDLESS
+from roofsim.prediction.setup import Setup
+from roofsim.reports.figures.about import case
+from roofsim.reports.figures.labels import Label, among, settle
+from roofsim.reports.figures.style import heading, ink, look, looks, quantities, subplots
+from roofsim.reports.theme import Theme
+from roofsim.serving.front import Choice, Front, Point, named
+from roofsim.serving.slo import Promise
+from roofsim.serving.steady import Served, Server, closed, open_loop
+from roofsim.specs.workload import Workload
+
+PANELS = (("itl", "time between two tokens"), ("ttft", "time to the first token"))
+USERS, RATES = 28, 24
+"""Loads that a line is drawn through."""
+FULL = 0.97
+"""Up to which share of what is answered at most rates are drawn."""
+MARGIN = 1.15
+"""By what factor an axis goes on beyond the values."""
+
+
+def over_load(
+    choices: Sequence[tuple[Choice, Server]], kind: str, slo: Sequence[Promise] = (), rounds: float | None = None, *,
+    theme: Theme = "light",
+) -> Figure:  # fmt: skip
+    """Both times over users or requests a second, with the band of their means, the 95th percentile, and promises."""
+    server = choices[0][1]
+    with look(theme):
+        figure, grid = subplots(1, 2, figsize=(7.6, 3.8))
+        found = looks([named(choice) for choice, _ in choices])
+        lines = {named(choice): _loads(each, kind, rounds) for choice, each in choices}
+        for axes, (time, words) in zip(grid, PANELS, strict=True):
+            values: list[float] = [p.seconds for p in slo if p.time == time]
+            for name, rows in lines.items():
+                values += _line(axes, rows, time, kind, found[name], name, single=len(lines) == 1)
+            _promised(axes, time, slo)
+            axes.set_title(words)
+            quantities(axes, "y", "s", min(values) / MARGIN, max(values) * MARGIN, log=True)
+            _along(axes, kind, [_load(row, kind) for rows in lines.values() for row in rows])
+        handles, labels = grid[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        said = f", {rounds:g} requests of each" if rounds else ""
+        who = "requests that come at a rate" if kind == "rate" else f"users who ask again at once{said}"
+        heading(figure, f"What {who} see",
+                *case(server.s, server.w, *_same(choices), mark="band" if len(lines) == 1 else ""))  # fmt: skip
+        return figure
+
+
+def _same(choices: Sequence[tuple[Choice, Server]]) -> list[str]:
+    """What a caption leaves out: what choices differ in, and what serving has no say in."""
+    differ = ["weight_format", "dtype"] if len(choices) > 1 else []
+    return ["batch", "logits", *differ]
+
+
+def _loads(server: Server, kind: str, rounds: float | None) -> list[Served]:
+    """Loads from next to none to a little beyond what fits, or to nearly all that is answered."""
+    if kind == "rate":
+        most = FULL * server.capacity
+        return [open_loop(server, most * (i + 1) / RATES) for i in range(RATES)]
+    most = MARGIN * server.most
+    counts = sorted({max(round(most ** (i / (USERS - 1))), 1) for i in range(USERS)})
+    return [closed(server, n, rounds or ENDLESS) for n in counts]
+
+
+def _load(row: Served, kind: str) -> float:
+    return row.rate if kind == "rate" else row.concurrency
+
+
+def _line(
+    axes: Axes, rows: Sequence[Served], time: str, kind: str, one: Any, name: str, *, single: bool
+) -> list[float]:
+    """A line of means, with its band and the 95th percentile if it is the only one; the values that it spans."""
+    x = [_load(row, kind) for row in rows]
+    means = [getattr(row, time)["mean"] for row in rows]
+    axes.plot(x, means, color=one.colour, ls=one.dashes, lw=1.6, label=name or "mean", zorder=3)
+    if not single:
+        return means
+    low, high = zip(*(row.intervals[time] for row in rows), strict=True)
+    tail = [getattr(row, time)["p95"] for row in rows]
+    top = 9 * max(*means, *tail)  # where times have no end
+    ends = [min(end, top) for end in high]
+    axes.fill_between(x, low, ends, color=one.colour, alpha=0.18, lw=0, zorder=1, label="95 % interval of the mean")
+    axes.plot(x, tail, color=one.colour, ls=":", lw=1.3, label="95th percentile", zorder=2)
+    return [*means, *tail, *low, *(end for end in high if end < 2 * max(means))]
+
+
+def _promised(axes: Axes, time: str, slo: Sequence[Promise]) -> None:
+    """A line at each promise of a time."""
+    for p in slo:
+        if p.time == time:
+            axes.axhline(p.seconds, color=ink(0.75), ls=(0, (5, 2)), lw=1.1, zorder=2)
+            words = show(p.seconds, "s") if p.figure == "mean" else f"{p.figure} {show(p.seconds, 's')}"
+            axes.annotate(
+                words, (0, p.seconds), xycoords=("axes fraction", "data"), xytext=(4, -3), textcoords="offset points",
+                fontsize=7.5, color=ink(0.75), va="top",
+            )  # fmt: skip
+
+
+def _along(axes: Axes, kind: str, loads: Sequence[float]) -> None:
+    if kind == "rate":
+        axes.set_xlim(0, max(loads))
+        axes.set_xlabel("requests a second")
+        return
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(min(loads), max(loads))
+    top = int(np.log2(max(loads)))
+    axes.xaxis.set_major_locator(FixedLocator([2.0**k for k in range(0, top + 1, max(round(top / 6), 1))]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel("users")
+
+
+def front(f: Front, s: Setup, w: Workload, *, theme: Theme = "light") -> Figure:
+    """Tokens per second of a device against those of a user: a line for each choice, and the front of all."""
+    with look(theme):
+        figure, axes = subplots(figsize=(6.8, 4.6))
+        found = looks([named(line[0].choice) for line in f.lines])
+        every = [p for line in f.lines for p in line]
+        for line in f.lines:
+            one = found[named(line[0].choice)]
+            axes.plot([p.user for p in line], [p.device for p in line], color=one.colour, ls=one.dashes, lw=1.3,
+                      label=named(line[0].choice) or "users", zorder=2)  # fmt: skip
+        axes.step([p.user for p in f.points], [p.device for p in f.points], where="pre", color=ink(0.8), lw=2.4,
+                  alpha=0.35, label="front", zorder=1)  # fmt: skip
+        for which, name in (("x", "user"), ("y", "device")):
+            values = [getattr(p, name) for p in (*every, *f.points)]
+            quantities(axes, which, "", min(values) / MARGIN, max(values) * MARGIN, log=True)  # type: ignore[arg-type]
+        axes.set_xlabel("output tokens per second of a user")
+        axes.set_ylabel("output tokens per second of a device")
+        for promise in f.slo:
+            if promise.time == "itl":
+                words = f"ITL {show(promise.seconds, 's')}"
+                axes.axvline(1 / promise.seconds, color=ink(0.75), ls=(0, (5, 2)), lw=1.1, label=words)
+        figure.legend(loc="outside lower center", ncols=4)
+        kept = f", {f.kept:,} of them within {', '.join(map(str, f.slo))}" if f.slo else ""
+        heading(figure, "What a user and a device can be given",
+                *case(s, w, "batch", "logits", *(["weight_format", "dtype"] if len(f.lines) > 1 else []), mark=""),
+                f"{f.looked_at:,} choices{kept}; numbers are users of a replica")  # fmt: skip
+        settle(figure)
+        labels = [Label(p.user, p.device, f"{p.concurrency:,}", ink(0.9)) for p in _spread(f.points)]
+        among(axes, labels, np.array([[p.user, p.device] for p in every]), size=6.8, must=False)
+        for p in _spread(f.points):
+            axes.plot([p.user], [p.device], marker="o", ms=3.5, color=ink(0.8), ls="none", zorder=4)
+        return figure
+
+
+NAMED = 9
+"""Points of a front whose users are said."""
+
+
+def _spread(points: Sequence[Point]) -> list[Point]:
+    """Some points, spread over the front."""
+    if len(points) <= NAMED:
+        return list(points)
+    return [points[round(i * (len(points) - 1) / (NAMED - 1))] for i in range(NAMED)]

@@ -1,0 +1,87 @@
+"""A model divided among devices, as it is asked for in words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from roofsim.cli import group
+
+STACK = ("Llama-3.1-8B", "-d", "h100-sxm", "-r", "vllm")
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(group, words, prog_name="roofsim")
+
+
+def data(*words: str) -> Any:
+    result = run(*words, "-f", "json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_one_case_says_what_it_is_divided_among() -> None:
+    result = run("predict", *STACK, "--tp", "4", "--pp", "2")
+    assert "on 8 x NVIDIA H100 SXM5 80GB (dgx-h100), TP 4, PP 2" in result.output
+    assert "to other devices" in result.output
+    assert "8 devices in a node of NVIDIA DGX H100, TP 4, PP 2" in " ".join(result.output.split())
+    assert "to other devices" not in run("predict", *STACK).output
+
+
+def test_several_ways_are_an_axis_of_every_command() -> None:
+    rows = data("compare", *STACK, "--tp", "1,2,8", "-p", "500")["rows"]
+    by_ranks = {row["tp"]: row["tpot"] for row in rows}
+    assert sorted(by_ranks) == [1, 2, 8]
+    assert by_ranks[8] < by_ranks[2] < by_ranks[1]
+    refused = {row["tp"]: row["refused"] for row in data("compare", *STACK, "--tp", "2,3")["rows"]}
+    assert refused[2] is None
+    assert "heads 32 is not divisible by tp 3" in refused[3]
+    swept = run("sweep", *STACK, "--tp", "2,8", "--pp", "1,2", "-f", "csv").stdout.splitlines()
+    assert swept[0].startswith("model,device,runtime,tp,pp,")
+    assert len(swept) == 5
+    longest = {row["chosen"]["tp"]: row["limits"]["max_batch"] for row in data("limits", *STACK, "--tp", "1,4")["rows"]}
+    assert longest[4] > 3 * longest[1]
+
+
+def test_links_can_be_changed_and_named() -> None:
+    slow, fast = (
+        data(
+            "predict",
+            *STACK,
+            "--tp",
+            "2",
+            "--cluster",
+            "dgx-h100",
+            "-p",
+            "16k",
+            "--set",
+            f"cluster.links.node.bandwidth={x}",
+        )
+        for x in ("60 GB/s", "900 GB/s")
+    )
+    assert slow["decode"]["bound"] == "memory"
+    assert slow["prefill"]["time"] > 1.3 * fast["prefill"]["time"]
+    assert slow["cluster"] == "dgx-h100"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--tp", "3"), "heads 32 is not divisible by tp 3; tp can be 1, 2, 4, 8, 16, 32"),
+        (("--tp", "8", "--pp", "40"), "320 devices (TP 8, PP 40): dgx-h100 has 256 (32 x 8)"),
+        (("--ep", "2", "--tp", "2"), "has no experts to divide"),
+        (("--ep", "2"), "ep: 2 does not divide the 1 ranks of a stage"),
+        (("--tp", "2", "--cluster", "dgx-h10"), "nearest: dgx-h100"),
+        (("--tp", "2", "--cluster", "dgx-b200"), "dgx-b200: is of b200-sxm, not of h100-sxm"),
+        (("--cp", "2"), "vllm does not divide a model so; it divides by tp, pp, ep, dp"),
+        (("--tp", "0"), "'0' is not a whole number from 1"),
+        (("--set", "cluster.nodes=2"), "one device is used"),
+    ],
+)
+def test_what_cannot_be_is_said_with_what_can(words: tuple[str, ...], said: str) -> None:
+    result = run("predict", *STACK, *words)
+    assert result.exit_code == 2
+    assert said in result.output

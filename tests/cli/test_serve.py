@@ -1,0 +1,89 @@
+"""`roofsim serve`: the contract of its JSON, and what is said of loads that cannot be."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+LLAMA = "serve Llama-3.1-8B -d h100-sxm"
+TIMES = ("mean", "p50", "p95", "p99")
+
+
+@pytest.mark.parametrize("load", ["-c 8", "--rate 2.5", "--slo itl=50ms --find rate"])
+def test_the_json_has_what_the_design_says(roofsim, load):
+    found = json.loads(roofsim(f"{LLAMA} {load} -f json"))
+    assert list(found)[:6] == ["schema", "model", "device", "cluster", "runtime", "calibration"]
+    assert {"parallel", "workload", "load", "itl", "ttft", "tokens_per_second", "binds", "kv", "cost",
+            "intervals"} <= set(found)  # fmt: skip
+    assert set(found["parallel"]) == {"tp", "pp", "ep", "dp"}
+    assert {"concurrency", "rate"} <= set(found["load"])
+    assert set(found["itl"]) == set(found["ttft"]) == set(TIMES)
+    assert set(found["tokens_per_second"]) == {"user", "device", "total"}
+    assert {"capacity", "used"} <= set(found["kv"])
+    assert set(found["cost"]) == {"usd_per_million_output", "usd_per_million_input", "joules_per_token"}
+    assert {"itl", "ttft"} <= set(found["intervals"])
+    assert found["model"] == "Llama-3.1-8B"
+
+
+def test_what_was_found_stands_beside_the_steady_state(roofsim):
+    found = json.loads(roofsim(f"{LLAMA} --slo ttft.p95=1s,tpot=50ms --find concurrency -f json"))
+    largest = found["found"]
+    assert largest["slo"] == {"ttft.p95": 1.0, "itl.mean": 0.05}
+    assert found["load"]["concurrency"] == largest["value"]
+    assert largest["interval"][0] < largest["value"] < largest["interval"][1]
+
+
+def test_several_loads_and_formats_are_rows(roofsim):
+    rows = json.loads(roofsim(f"{LLAMA} -c 1,4 --weights bf16,fp8 -f json"))["rows"]
+    assert [(r["workload"]["weight_format"], r["load"]["concurrency"]) for r in rows] == [
+        ("bf16", 1), ("bf16", 4), ("fp8", 1), ("fp8", 4)
+    ]  # fmt: skip
+    assert "bf16" in roofsim(f"{LLAMA} -c 1,4 --weights bf16,fp8")
+
+
+def test_a_front_falls_from_the_fastest_for_a_user(roofsim):
+    found = json.loads(roofsim(f"{LLAMA} --front --weights bf16,fp8 -c 1..64*4 --sequences 4,64 -f json"))
+    speeds = [p["tokens_per_second"] for p in found["front"]]
+    assert speeds == sorted(speeds, key=lambda each: -each["user"])
+    assert [each["device"] for each in speeds] == sorted(each["device"] for each in speeds)
+    assert found["looked_at"] == 2 * 4 * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("", "which load"),
+        ("-c 0", "'0' is not a whole number"),
+        ("--rate 0", "rate: 0 requests a second"),
+        ("--rate many", "is not a number of requests a second"),
+        ("--rate 1000", "1000 requests a second are more than Llama-3.1-8B on h100-sxm answers: 28.58 at most"),
+        ("-c 1 --rate 1", "two kinds of load"),
+        ("-c 1 --hit-rate 0.5", "Give --prefix"),
+        ("-c 1 --prefix 1k --hit-rate 2", "2"),
+        ("-c 1 -p 1k --prefix 2k", "2,048 tokens are more than the 1,024 of a prompt"),
+        ("--rounds 3 --rate 1", "give --concurrency"),
+        ("--find rate", "what is promised"),
+        ("--find rate --slo itl=1us", "not even a request now and then keeps it"),
+        ("--find devices --slo itl=1s", "for which load"),
+        ("--find batch --slo itl=1s -c 3", "it finds the load"),
+        ("--find devices --slo itl=1s -c 3,4", "is for one load"),
+        ("--find users --slo itl=1s", "concurrency"),
+        ("-c 1 --slo foo=1s", "no 'foo'"),
+        ("-c 1 -p 1M", "nothing fits"),
+        ("-c 1 -g 0", "has at least one token"),
+        ("-c 1 -r ideal", "serves no requests"),
+        ("--front --rate 3", "leave one of them out"),
+        ("--front --slo ttft.p95=1s", "a front is of means"),
+        ("--front --slo itl=1us", "none keeps itl"),
+        ("-c 1 --sequences 1,2", "several are for --front"),
+    ],
+)
+def test_loads_that_cannot_be_are_refused(refused, words, said):
+    assert said in " ".join(refused(f"{LLAMA} {words}").split())
+
+
+def test_a_front_says_what_does_not_fit(roofsim):
+    found = json.loads(roofsim("serve Qwen3-32B -d rtx-4090 --front --weights bf16,int4-g128 -c 1,2 -f json"))
+    assert set(found["refused"]) == {"bf16"}
+    assert "nothing fits" in found["refused"]["bf16"]
