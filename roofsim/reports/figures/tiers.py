@@ -24,6 +24,7 @@ from roofsim.studies.tiers import Division, Divisions
 
 PARTS: tuple[tuple[str, Callable[[Parts], float]], ...] = (
     ("device", lambda p: p.device_time), ("host", lambda p: p.processor_time), ("link", lambda p: p.link_wait),
+    ("disk", lambda p: p.disk_time),
 )  # fmt: skip
 ROOM = 1.08
 """What the axes go on beyond what is drawn."""
@@ -80,7 +81,12 @@ RING: Any = {"marker": "o", "ms": 7, "mew": 1.3, "mfc": "none", "ls": "none", "z
 
 def _key(found: Divisions, s: Setup, hues: dict[str, str]) -> Sequence[tuple[Any, str]]:
     """Whose time it is, and what marks mean."""
-    names = {"device": s.device.id, "host": f"its host, {tier(s).id}", "link": "waiting for the link between them"}
+    names = {
+        "device": s.device.id,
+        "host": f"its host, {tier(s).id}",
+        "link": "waiting for the link between them",
+        "disk": "waiting for its disk",
+    }
     entries: list[tuple[Any, str]] = [
         (Patch(color=hues[name], alpha=0.85, lw=0), names[name])
         for name, value in PARTS
