@@ -29,6 +29,9 @@ PARTS: tuple[tuple[str, Callable[[Parts], float]], ...] = (
 ROOM = 1.08
 """What the axes go on beyond what is drawn."""
 
+NEAR = 0.1
+"""So near an end of the axis, as a share of it, a number written at a point would cross it."""
+
 
 def tiers(found: Divisions, s: Setup, w: Workload, *, theme: Theme = "light") -> Figure:
     """Seconds of a step and of the prefill by where they go, over what lies on the device; shaded where it is full."""
@@ -68,11 +71,13 @@ def _draw(axes: Axes, found: Divisions, of: Callable[[Division], Parts], hues: d
         )
     if found.chosen is not None:
         place = int(np.flatnonzero(n == found.chosen)[0])
+        along = (found.chosen - edges[0]) / (edges[-1] - edges[0])
         axes.plot([found.chosen] * 2, ends, color=ink(), lw=1.3, zorder=4)
         axes.plot(found.chosen, bottom[place], color=ink(), **RING)
         axes.annotate(
             show(float(bottom[place]), "s"), (found.chosen, ends[1]), xytext=(0, 4), textcoords="offset points",
-            ha="center", va="bottom", fontsize=8.5, color=ink(),
+            ha="left" if along < NEAR else "right" if along > 1 - NEAR else "center", va="bottom", fontsize=8.5,
+            color=ink(),
         )  # fmt: skip
 
 
