@@ -380,16 +380,16 @@ def test_no_copy_takes_no_time() -> None:
 
 
 ROOM = 1.5 * SPARSE
-"""Of two layers with experts half a layer finds no room."""
+"""Of two layers with experts half a layer finds no room, nor does what comes before them."""
 
 
 @pytest.mark.parametrize("placed", ["computed", "streamed"])
 def test_layers_that_are_used_in_turn_come_from_the_disk_where_not_all_of_them_fit(placed: str) -> None:
-    t = tiers(Link(1e4), **{placed: {"sparse": 2}})
+    t = tiers(Link(1e4), **{placed: {"dense": 1, "sparse": 2}})
     table = TABLE if placed == "computed" else 0
-    used = 2 * (SPARSE - 6 * EXPERT)
-    small, large = (replace(t, disk=Disk(1e3, room)) for room in (ROOM, 2 * SPARSE + table))
-    assert small.beyond(BYTES) == pytest.approx(0.5 * SPARSE + table)
+    used = DENSE + 2 * (SPARSE - 6 * EXPERT)
+    small, large = (replace(t, disk=Disk(1e3, room)) for room in (ROOM, DENSE + 2 * SPARSE + table))
+    assert small.beyond(BYTES) == pytest.approx(DENSE + 0.5 * SPARSE + table)
     assert large.beyond(BYTES) == 0
     found = run(small, STEP)
     assert (found.disk_bytes, found.disk_time) == pytest.approx((used, used / 1e3))
