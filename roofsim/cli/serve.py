@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 USUAL = "vllm"
 """The runtime that serves unless another is named."""
-EACH = ("weights", "cache", "dtype")
+EACH = ("tp", "pp", "ep", "dp", "cp", "weights", "cache", "dtype")
 """What there may be several of: each combination is a choice of how to serve."""
+WAYS = EACH[:5]
+"""How a model is divided among devices."""
 
 
 class Rate(click.ParamType[float]):
@@ -69,6 +71,7 @@ class Rate(click.ParamType[float]):
     help="With --concurrency: the mean over N requests of each user, who all begin together, as a benchmark shows it.  "
     "[default: the steady state]",
 )  # fmt: skip
+@o.devices_options(many=True)
 @o.stack_options(usual=USUAL)
 @o.number_options(many=True)
 @o.transfer_option
@@ -106,7 +109,11 @@ def command(
         for option, value in (("--find", what), ("--rate", rate), ("--rounds", rounds)):
             if value:
                 raise InputError(f"--front, {option}: a front is over users who ask again; leave one of them out")
-        _front(out, list(_choices(model, options, None)), concurrency, sequences, promised, plot)
+        refused: dict[str, str] = {}
+        choices = list(_choices(model, options, None, refused))
+        if not choices:
+            raise InputError(next(iter(refused.values())))
+        _front(out, choices, refused, concurrency, sequences, promised, plot)
         return
     if sequences and len(sequences) > 1:
         raise InputError("--sequences: several are for --front")
@@ -118,19 +125,37 @@ def command(
     _write(out, choices, rows, promised, plot, "rate" if rate else "users", rounds)
 
 
-def _choices(model: str, options: Mapping[str, Any], sequences: int | None) -> Iterator[tuple[Choice, Server]]:
-    """Every combination of formats, by name."""
+def _choices(
+    model: str, options: Mapping[str, Any], sequences: int | None, refused: dict[str, str] | None = None
+) -> Iterator[tuple[Choice, Server]]:
+    """Every combination of ways to divide the model and of formats, by name.
+
+    With `refused` that is where what cannot be goes, by name.
+    """
+    from roofsim.foundation.errors import InputError
+    from roofsim.serving.front import named
     from roofsim.serving.steady import Server
 
+    clusters = options["cluster"] or [None]
+    if len(clusters) > 1:
+        raise InputError("--cluster: one is expected here, not several")
     many = [(name, options[name] or [None]) for name in EACH]
-    s = o.changed_setup(model, options["device"], options["runtime"] or USUAL, options["host"], options["changes"],
-                        options["calibration"] or "auto", options["transfer"])  # fmt: skip
     for values in product(*(each for _, each in many)):
-        chosen = {FIELD[name]: value for (name, _), value in zip(many, values, strict=True)}
-        asked = {"prompt": options["prompt"], "generate": options["generate"], **chosen}
-        w = o.workload_of(s, asked)
-        told = {name: value for (name, all_), value in zip(many, values, strict=True) if value and len(all_) > 1}
-        yield told, Server(s, w, sequences)
+        chosen = dict(zip(EACH, values, strict=True))
+        told = {name: chosen[name] for name, all_ in many if chosen[name] and len(all_) > 1}
+        try:
+            s = o.changed_setup(
+                model, options["device"], options["runtime"] or USUAL, options["host"], options["changes"],
+                options["calibration"] or "auto", options["transfer"],
+                {name: chosen[name] for name in WAYS if chosen[name]}, clusters[0],
+            )  # fmt: skip
+            formats = {FIELD[name]: chosen[name] for name in FIELD}
+            w = o.workload_of(s, {"prompt": options["prompt"], "generate": options["generate"], **formats})
+            yield told, Server(s, w, sequences)
+        except InputError as error:
+            if refused is None:
+                raise
+            refused[named(told)] = str(error)
 
 
 FIELD = {"weights": "weight_format", "cache": "cache_dtype", "dtype": "dtype"}
@@ -165,7 +190,7 @@ def _write(
 
         drawn = over_load(choices, kind, slo, rounds, theme=plot.theme)
     data = rows[0].to_dict() if len(rows) == 1 else {"rows": [each.to_dict() for each in rows]}
-    out.write(served_tables(rows, s.device.name, s.runtime.name, slo), data, lambda: served_records(rows))
+    out.write(served_tables(rows, s.device_name, s.runtime.name, slo), data, lambda: served_records(rows))
     out.draw(plot, drawn)
 
 
@@ -189,24 +214,26 @@ def _found(
 
         drawn = over_load(choices, "rate" if what == "rate" or rate else "users", slo, theme=plot.theme)
     data = found[0].to_dict() if len(found) == 1 else {"rows": [one.to_dict() for one in found]}
-    out.write(found_tables(found, s.device.name, s.runtime.name), data,
+    out.write(found_tables(found, s.device_name, s.runtime.name), data,
               lambda: served_records([one.served for one in found], found))  # fmt: skip
     out.draw(plot, drawn)
 
 
 def _front(
-    out: o.Output, choices: Sequence[tuple[Choice, Server]], concurrency: Sequence[int] | None,
-    sequences: Sequence[int] | None, slo: Sequence[Promise], plot: o.Plot | None,
+    out: o.Output, choices: Sequence[tuple[Choice, Server]], refused: Mapping[str, str],
+    concurrency: Sequence[int] | None, sequences: Sequence[int] | None, slo: Sequence[Promise], plot: o.Plot | None,
 ) -> None:  # fmt: skip
     from roofsim.reports.serve import front_records, front_tables
     from roofsim.serving.front import front, usual_users
 
-    result = front(choices, concurrency or usual_users([server for _, server in choices]), sequences, slo)
+    users = concurrency or usual_users([server for _, server in choices])
+    result = front(choices, users, sequences, slo, refused)
     s = choices[0][1].s
     drawn = None
     if plot:
         from roofsim.reports.figures.serve import front as figure
 
         drawn = figure(result, s, choices[0][1].w, theme=plot.theme)
-    out.write(front_tables(result, s.device.name, s.runtime.name), result.to_dict(), lambda: front_records(result))
+    where = s.device.name if len({server.s.split for _, server in choices}) > 1 else s.device_name
+    out.write(front_tables(result, where, s.runtime.name), result.to_dict(), lambda: front_records(result))
     out.draw(plot, drawn)

@@ -147,12 +147,15 @@ def _missed(slo: Sequence[Promise], times: Times) -> str:
 def _concurrency(server: Server, slo: Sequence[Promise]) -> Found:
     waits = any(p.time == "ttft" for p in slo)
     server.loop(1)
-    return _search(slo, lambda n: glance(server, n), MAX_COUNT if waits else server.most, server.limit)
+    return _search(slo, lambda n: glance(server, n), MAX_COUNT if waits else server.most * server.lanes, server.limit)
 
 
 def _batch(server: Server, slo: Sequence[Promise]) -> Found:
     server.loop(1)
-    return _search(slo, lambda n: glance(replace(server, sequences=n), n), server.most, server.limit)
+    split = server.s.split
+    return _search(
+        slo, lambda n: glance(replace(server, sequences=n), n * split.dp), server.most * split.pp, server.limit
+    )
 
 
 FINE = 1e-6

@@ -8,7 +8,7 @@ a rate: a Poisson process, whose waiting is that of a queue with a gate (Takagi 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -17,14 +17,14 @@ from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.foundation.units import show
 from roofsim.foundation.version import SCHEMA
+from roofsim.prediction.cost import MILLION
 from roofsim.prediction.fitted import reach, unsure
 from roofsim.prediction.intervals import Interval, scatter, with_slopes, within
 from roofsim.prediction.loop import ENDLESS, Engine, Loop, Passes, passes
 from roofsim.prediction.request import settled
 from roofsim.prediction.results import interval_basis, plain
-from roofsim.prediction.server import cache_room, engine_of, sequences_held
+from roofsim.prediction.server import cache_room, engine_of, held_bytes, lanes, sequences_held
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import prefill
 from roofsim.prediction.words import assumptions, cautions
 from roofsim.serving.open import Solved
 from roofsim.serving.step import StepTime
@@ -157,8 +157,18 @@ class Server:
         return cache_room(self.s, self.w, self.engine)
 
     @cached_property
+    def lanes(self) -> int:
+        """Parts of the load that each have sequences and steps of their own."""
+        return lanes(self.s)
+
+    @property
+    def ranks(self) -> int:
+        """Devices that compute a pass of a lane together, one after the other where there are stages."""
+        return self.s.split.tp * self.s.split.cp
+
+    @cached_property
     def most(self) -> int:
-        """Sequences that can run at once."""
+        """Sequences of a lane that can run at once."""
         return min(self.engine.sequences, self._most_held)
 
     @property
@@ -177,14 +187,17 @@ class Server:
         return sequences_held(self.s, self.w, self.engine)
 
     def cache(self, running: float) -> Cache:
-        """What so many sequences hold."""
+        """What so many sequences of a lane hold."""
         room, each = self._kept
-        precision = prefill(self.s, self.w).precision
-        last = float(self.s.architecture.state_bytes(self.w.prompt + self.w.generate, precision))
-        return Cache(room, running * each, self._most_held, running * last > room)
+        last = held_bytes(self.s, self.w, self.w.prompt + self.w.generate)
+        return Cache(room, running * each, self._most_held * self.lanes, running * last > room)
+
+    def spread(self, users: float) -> float:
+        """The lanes that so many users fill."""
+        return min(self.lanes, users)
 
     def loop(self, users: float) -> Loop:
-        """The round of so many users."""
+        """The round of so many users of a lane."""
         if self.most < 1:
             room, each = self._kept
             raise InputError(
@@ -227,7 +240,8 @@ class Server:
     def capacity(self) -> float:
         """The most requests that can be answered in a second: those of a full engine that is never short of them."""
         found = _round(self, float("inf"))
-        return float(found.loop.running / _of_round(found.loop, found.alone.time, found.mixed.time))
+        each = found.loop.running / _of_round(found.loop, found.alone.time, found.mixed.time)
+        return float(each) * self.lanes
 
 
 def _of_round(loop: Loop, alone: Any, mixed: Any) -> Any:
@@ -271,7 +285,7 @@ class _Round:
 
 
 def _round(server: Server, users: float, rounds: float = ENDLESS) -> _Round:
-    loop = server.loop(users)
+    loop = server.loop(users / server.spread(users))
     p = server.passes(loop)
     return _Round(loop, p, *server.times(p), rounds)
 
@@ -289,24 +303,28 @@ def closed(server: Server, users: int, rounds: float = ENDLESS) -> Served:
         raise InputError(f"rounds: {rounds:g} is not a number from 1 on")
     found = _round(server, users, rounds)
     loop, alone, mixed = found.loop, found.alone, found.mixed
-    rate = float(loop.running) / float(_of_round(loop, alone.time, mixed.time))
+    spread = server.spread(users)
+    took = float(_of_round(loop, alone.time, mixed.time))
+    rate = spread * float(loop.running) / took
     doubted = server.times(found.passes, server.doubting)
     da, dm = (each.time for each in doubted)
-    joules = _of_round(loop, *(each.energy for each in doubted)) / (float(loop.running) * server.w.generate)
+    made = float(loop.running) * server.w.generate
+    joules = server.ranks * _of_round(loop, *(each.energy for each in doubted)) / made
     doubtful = {
         "itl": found.beside * dm + (1 - found.beside) * da,
         "ttft": found.first[0] * dm + found.first[1] * da,
         "round": _of_round(loop, da, dm),
         "joules_per_token": joules,
     }
-    binds = server.limit if users > server.most else _bound(loop, alone, mixed)
-    return _served(server, users, rate, float(loop.running), found.times["itl"], found.times["ttft"], binds, doubtful,
-                   "users")  # fmt: skip
+    binds = server.limit if users > server.most * server.lanes else _bound(loop, alone, mixed)
+    of_prompts = float(loop.mixed * (mixed.time - alone.time)) / took
+    return _served(server, users, rate, spread * float(loop.running), found.times["itl"], found.times["ttft"], binds,
+                   doubtful, "users", spread, of_prompts)  # fmt: skip
 
 
 def full(server: Server, batch: int) -> Served:
-    """The steady state of an engine that is never short of requests for a batch of so many sequences."""
-    return closed(replace(server, sequences=batch), batch)
+    """The steady state of engines (of each group of data parallel one) that always have requests for such a batch."""
+    return closed(replace(server, sequences=batch), batch * server.s.split.dp)
 
 
 def _bound(loop: Loop, alone: Later, mixed: Later) -> str:
@@ -348,7 +366,7 @@ def _quantiles(shares: Sequence[tuple[float, float]]) -> dict[str, float]:
 
 def _served(
     server: Server, concurrency: float, rate: float, running: float, itl: Times, ttft: Times, binds: str,
-    doubtful: Mapping[str, Any], kind: Literal["users", "rate"],
+    doubtful: Mapping[str, Any], kind: Literal["users", "rate"], spread: float, of_prompts: float,
 ) -> Served:  # fmt: skip
     s, w = server.s, server.w
     unsure_of = server.doubting
@@ -362,15 +380,24 @@ def _served(
     found["capacity"] = server.capacity * slow, server.capacity * fast
     found["rate"] = (rate * slow, rate * fast) if kind == "users" else (rate, rate)
     found["tokens_per_second"] = found["rate"][0] * w.generate, found["rate"][1] * w.generate
-    split = getattr(s, "split", None)
-    devices = split.devices if split else 1
-    parallel = {name: getattr(split, name) if split else 1 for name in ("tp", "pp", "ep", "dp")}
+    joules = float(doubtful["joules_per_token"])
+    dollars = s.rates.dollars(1.0, joules * total)
+    cost = {
+        "usd_per_million_output": _known(dollars * (1 - of_prompts) / total),
+        "usd_per_million_input": _known(dollars * of_prompts / (rate * server.prompt)),
+    }
     return Served(
         s.model_name, s.device.id, s.runtime.id, w, concurrency, rate, running, server.capacity, itl, ttft,
-        Throughput(per_user, total / devices, total), binds, server.cache(running),
-        float(doubtful["joules_per_token"]), found, devices,
-        server.said(kind), cautions(s, w), s.calibration_name, parallel=parallel,
+        Throughput(per_user, total / s.devices, total), binds, server.cache(running / spread), joules, found, s.devices,
+        server.said(kind), cautions(s, w), s.calibration_name, s.cluster_name,
+        {each.name: getattr(s.split, each.name) for each in fields(s.split)}, cost,
     )  # fmt: skip
+
+
+def _known(dollars: Any) -> float | None:
+    """Dollars of a million tokens; None where nothing says what the device costs."""
+    each = float(dollars) * MILLION
+    return None if each != each else each
 
 
 def _stretched(server: Server, rate: float, name: str, x: Any, ends: Interval) -> Interval:
@@ -418,10 +445,13 @@ def open_loop(server: Server, rate: float) -> Served:
             f"rate: {rate:g} requests a second are more than {server.s.model_name} on {server.s.device.id} answers: "
             f"{server.capacity:.4g} at most (ended by {server.ends})"
         )
-    found = Solved(server, rate)
+    found, lanes = Solved(server, rate / server.lanes), server.lanes
+    others, prompts = found.steps
+    alone, mixed = (float(each.time) for each in found.figures)
+    of_prompts = prompts * (mixed - alone) / (prompts * mixed + others * alone)
     return _served(
-        server, found.present, rate, found.running, found.itl, found.ttft, _open_bound(found), found.doubtful,
-        "rate",
+        server, lanes * found.present, rate, lanes * found.running, found.itl, found.ttft, _open_bound(found),
+        found.doubtful, "rate", lanes, of_prompts,
     )  # fmt: skip
 
 
@@ -430,7 +460,7 @@ def glance_at(server: Server, rate: float) -> Mapping[str, Mapping[str, float]] 
     if rate >= server.capacity:
         return None
     try:
-        found = Solved(server, rate)
+        found = Solved(server, rate / server.lanes)
         return {"itl": found.itl, "ttft": found.ttft}
     except InputError:
         return None

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roofsim.foundation.errors import InputError, Unsupported
+from roofsim.model.split import Split
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.loop import Engine, Loop
@@ -189,3 +190,56 @@ def test_moments_of_gated_steps_follow_from_themselves(busy, d):
 def test_the_wait_for_one_server_is_that_of_m_d_1():
     assert several(1, 0.8, 2.0) == approx(0.8 * 2 / (2 * (1 - 0.8)))
     assert several(10, 0.8, 2.0) < several(1, 0.8, 2.0) / 10
+
+
+@lru_cache
+def divided(**ways):
+    s = setup("Llama-3.1-8B", "h100-sxm", "vllm", split=Split(**ways))
+    return Server(chosen(s, "none"), workload(prompt=1024, generate=128))
+
+
+@pytest.mark.parametrize("users", [1, 2, 7, 64, 3000])
+def test_groups_of_data_parallel_each_serve_their_share(users):
+    # a dense model: the groups have nothing in common
+    alone, both = closed(server(), users), closed(divided(dp=2), 2 * users)
+    assert both.itl["mean"] == approx(alone.itl["mean"])
+    assert both.ttft["mean"] == approx(alone.ttft["mean"])
+    assert both.rate == approx(2 * alone.rate)
+    assert both.tokens_per_second.device == approx(alone.tokens_per_second.device)
+    assert both.joules_per_token == approx(alone.joules_per_token)
+    assert both.capacity == approx(2 * alone.capacity)
+    assert both.kv.sequences == 2 * alone.kv.sequences
+
+
+def test_a_user_alone_fills_one_group():
+    alone, spare = closed(server(), 1), closed(divided(dp=2), 1)
+    assert spare.rate == approx(alone.rate)
+    assert spare.tokens_per_second.device == approx(alone.tokens_per_second.device / 2)
+
+
+def test_stages_make_room_for_more_and_each_has_batches_in_flight():
+    alone, staged = server(), divided(pp=2)
+    assert staged.lanes == 2
+    # half the layers of each sequence, of twice as many, beside half the weights
+    assert staged.most * staged.lanes > 2 * alone.most
+    a, b = closed(alone, 64), closed(staged, 128)
+    assert b.itl["mean"] == approx(a.itl["mean"], rel=0.05)  # but for what they send
+    assert b.rate == approx(2 * a.rate, rel=0.05)
+    assert b.joules_per_token == approx(a.joules_per_token, rel=0.1)
+
+
+def test_requests_at_a_rate_are_spread_over_groups():
+    alone, both = open_loop(server(), 5), open_loop(divided(dp=2), 10)
+    assert both.itl["mean"] == approx(alone.itl["mean"])
+    assert both.ttft["p95"] == approx(alone.ttft["p95"])
+    assert both.concurrency == approx(2 * alone.concurrency)
+
+
+@pytest.mark.parametrize("found", [lambda: closed(server(), 64), lambda: open_loop(server(), 10)])
+def test_tokens_in_and_out_cost_what_the_seconds_do(found):
+    r = found()
+    rates = server().s.rates
+    a_second = rates.dollars(1.0, r.joules_per_token * 128 * r.rate)
+    said = r.cost["usd_per_million_output"] * 128 + r.cost["usd_per_million_input"] * 1024
+    assert said * r.rate / 1e6 == approx(float(a_second))
+    assert min(r.cost.values()) > 0
