@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from roofsim.api.measured import Calibrated, Validated, calibrate, validate
     from roofsim.api.one import compile, predict
     from roofsim.api.pages import Page, Report, explore, report
+    from roofsim.api.phased import Phased, phases
     from roofsim.api.questions import crossover, sampling, search, sensitivity
     from roofsim.api.reloaded import Reloaded, reload
     from roofsim.api.results import Prediction
@@ -59,6 +60,7 @@ _HOMES = {
     "roofsim.api.one": ("compile", "predict"),
     "roofsim.api.answers": ("explain", "limits", "Explanation", "LimitsResult"),
     "roofsim.api.questions": ("crossover", "sampling", "search", "sensitivity"),
+    "roofsim.api.phased": ("phases", "Phased"),
     "roofsim.api.served": ("serve", "serve_front", "Serving", "ServingFront"),
     "roofsim.api.speculated": ("speculate", "Speculated"),
     "roofsim.api.studies": ("advise", "compare", "pareto", "sweep"),
@@ -104,6 +106,7 @@ __all__ = [
     "InputError",
     "LimitsResult",
     "Page",
+    "Phased",
     "Prediction",
     "Reloaded",
     "Report",
@@ -143,6 +146,7 @@ __all__ = [
     "limits",
     "models",
     "pareto",
+    "phases",
     "plots",
     "predict",
     "reload",

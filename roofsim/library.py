@@ -337,27 +337,14 @@ def cluster(name: str) -> Cluster:
 CLUSTERS = "hardware/clusters"
 
 
-@lru_cache
-def _standing() -> Mapping[str, str]:
-    """The cluster in which each device is thought to stand, read without parsing files: lines `device: NAME` and
-    `default: true` near the top."""
-    found: dict[str, str] = {}
-    for name, path in names(CLUSTERS).items():
-        with open(path, "rb", buffering=0) as file:
-            head = file.read(TOP).decode("utf-8", "ignore")
-        if _DEFAULT.search(head) and (match := _DEVICE.search(head)):
-            found[match[1]] = name
-    return found
-
-
-_DEFAULT = re.compile(r"^default: *true\b", re.MULTILINE)
-_DEVICE = re.compile(r"^device: *([^\s#]+)", re.MULTILINE)
-
-
 def standing(device: Device) -> Cluster | None:
-    """The shipped cluster in which several of a device are thought to stand, if there is one."""
-    found = _standing().get(device.id.partition("@")[0])
-    return cluster(found) if found else None
+    """The cluster in which several of a device are thought to stand by its file, if that says so."""
+    return _cluster_named(device.cluster) if device.cluster else None
+
+
+@lru_cache
+def _cluster_named(name: str) -> Cluster:
+    return cluster(name)
 
 
 COSTS = "hardware/costs"
@@ -379,7 +366,7 @@ def usual_terms() -> Terms:
 def cluster_of(device: Device) -> Cluster:
     """The cluster in which several of a device are thought to stand if none is named.
 
-    The shipped one that is the default for it, else eight behind its own link. Raises InputError if neither is known.
+    The one that its file names, else eight behind its own link. Raises InputError if neither is known.
     """
     from roofsim.specs.cluster import assumed
 

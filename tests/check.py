@@ -1,7 +1,8 @@
-"""Runs every check that a change must pass, in order: `python tests/check.py [CHECK ...]`, by default all.
+"""Runs every check that a change must pass: `python tests/check.py [CHECK ...]`, by default all.
 
-A check is one entry of CHECKS. Each prints one line with its time, and what it said only if it failed; the
-tests come last and are shown as they run. All run even if one fails; the exit code is 1 if any did.
+A check is one entry of CHECKS. Each prints one line with its time, and what it said only if it failed; they run two at
+a time, as the tests do, which come last and are shown as they run. All run even if one fails; the exit code is 1 if any
+did.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,6 +41,7 @@ CHECKS = {
     ),
     "tests": module("pytest", "-q", "-n", "2", "--dist", "loadgroup"),
 }  # fmt: skip
+AT_ONCE = 2
 SHOWN = "tests"  # its output is shown as it comes; it stays last, so that a log ends with pytest's summary
 
 
@@ -58,9 +61,8 @@ def passes(name: str, command: list[str]) -> bool:
         ok, said = done.returncode == 0, done.stdout or ""
     except FileNotFoundError as error:
         ok, said = False, f"{error}; install the `dev` extra"
-    print(f"{'ok' if ok else 'FAILED':8}{name:10}{time.perf_counter() - start:6.1f} s", flush=True)
-    if not ok and said:
-        print(said.rstrip(), flush=True)
+    line = f"{'ok' if ok else 'FAILED':8}{name:10}{time.perf_counter() - start:6.1f} s"
+    print("\n".join([line, *([said.rstrip()] if not ok and said else [])]), flush=True)
     return ok
 
 
@@ -69,7 +71,12 @@ def main(names: list[str]) -> int:
     if unknown := set(names) - set(CHECKS):
         print(f"no check {', '.join(sorted(unknown))}; there are: {', '.join(CHECKS)}", file=sys.stderr)
         return 2
-    results = [passes(name, command) for name, command in CHECKS.items() if not names or name in names]
+    asked = {name: command for name, command in CHECKS.items() if not names or name in names}
+    shown = asked.pop(SHOWN, None)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        results = list(pool.map(passes, asked, asked.values()))
+    if shown:
+        results.append(passes(SHOWN, shown))
     print(f"checks: {sum(results)} passed, {results.count(False)} failed")
     return int(not all(results))
 

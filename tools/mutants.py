@@ -43,7 +43,10 @@ TESTS = (ROOT / "tests" / "reference", UNIT / "test_graph.py")
 EXPLAINED = TESTS[0] / "survivors.yaml"
 PACKAGES = ("roofsim.ops", "roofsim.model.mixers", "roofsim.model.ffn", "roofsim.lowering", "roofsim.engine")
 """Where mistakes are seeded: in every module of these."""
-MODULES = {"roofsim.fitting.population": UNIT / "test_population.py"}
+MODULES = {
+    "roofsim.fitting.population": UNIT / "test_population.py", "roofsim.specs.cluster": UNIT / "test_cluster.py",
+    "roofsim.prediction.cost": TESTS[0] / "test_costs.py",
+}  # fmt: skip
 """And in these, each with its own tests in place of the others."""
 MOST = 0.05
 """Share of the mistakes that may survive."""

@@ -267,6 +267,7 @@ COMMANDS: Sequence[tuple[str, ...]] = (
     ("compare", "--device", "orin"),
     ("sampling", "Qwen2.5-0.5B", "--device", "orin", "--trials", "16", "--tokens", "1k"),
     ("sampling", "Qwen2.5-0.5B", "--device", "orin", "--budget", "10s"),
+    ("phases", "Qwen2.5-0.5B", "--device", "a100-sxm-80gb", "--prompt", "2k"),
     ("reload", "Qwen2.5-0.5B", "--device", "rtx-4090"),
     ("speculate", "Qwen2.5-0.5B", "--device", "orin", "--draft", "ngram", "--accept", "0.6"),
     ("steps", "Qwen2.5-0.5B", "--device", "h100-sxm"),

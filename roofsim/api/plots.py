@@ -28,9 +28,11 @@ if TYPE_CHECKING:
         Swept,
     )
     from roofsim.api.measured import Calibrated, Validated
+    from roofsim.api.phased import Phased
     from roofsim.api.reloaded import Reloaded
     from roofsim.api.results import Prediction
     from roofsim.api.served import Serving, ServingFront
+    from roofsim.api.serving import Simulation
     from roofsim.api.specs import Sheet
     from roofsim.api.speculated import Speculated
 
@@ -102,6 +104,15 @@ def breakdown(found: Prediction, *, lengths: Counts | None = None, theme: Theme 
 def energy(found: Prediction, *, lengths: Counts | None = None, theme: Theme = "light") -> Figure:
     """What the energy of a token is spent on over prompt length; the lengths are as for `breakdown`."""
     return _over_length("energy", found, lengths, theme)
+
+
+def tiers(found: Prediction, *, theme: Theme = "light") -> Figure:
+    """Where the time of both passes goes over how many layers lie on the device, and which divisions fit."""
+    _is(found, "Prediction")
+    from roofsim.reports.figures.prediction import prediction
+
+    found._of_numbers("the time over what lies on the device")
+    return prediction("tiers", found.on, found.workload, theme=_themed(theme))
 
 
 def _over_length(kind: OfPrediction, found: Prediction, lengths: Counts | None, theme: Theme) -> Figure:
@@ -246,6 +257,14 @@ def sampling(found: Sampled, *, theme: Theme = "light") -> Figure:
     return figure(found, found.on, found.asked.single(found.on.device), theme=_themed(theme))
 
 
+def phases(found: Phased, *, theme: Theme = "light") -> Figure:
+    """What a device answers over the length of prompts, by how prefill and decode are laid out."""
+    _is(found, "Phased")
+    from roofsim.reports.figures.phases import phases as figure
+
+    return figure(found, found.on, theme=_themed(theme))
+
+
 def reload(found: Reloaded, *others: Reloaded, theme: Theme = "light") -> Figure:
     """The time to the first token over the length, computed and loaded from each memory, a panel for each result."""
     for each in (found, *others):
@@ -269,7 +288,7 @@ def serve(found: Serving, *, theme: Theme = "light") -> Figure:
     from roofsim.reports.figures.serve import over_load
     from roofsim.serving.steady import Server
 
-    server = Server(found.on, found.asked.single(found.on.device), found._given.sequences)
+    server = Server(found.on, found.asked.single(found.on.device), found._given.sequences, found._given.prefix)
     kind = "rate" if found._given.rate or found._given.find == "rate" else "users"
     return over_load([({}, server)], kind, found.slo, found._given.rounds, theme=_themed(theme))
 
@@ -280,6 +299,14 @@ def serve_front(found: ServingFront, *, theme: Theme = "light") -> Figure:
     from roofsim.reports.figures.serve import front
 
     return front(found, found.on, found.asked.single(found.on.device), theme=_themed(theme))
+
+
+def simulate(found: Simulation, *, theme: Theme = "light") -> Figure:
+    """The spread of times of requests, and how many are in the engine over time."""
+    _is(found, "Simulation")
+    from roofsim.reports.figures.simulation import simulation as figure
+
+    return figure(found, found.on, theme=_themed(theme))
 
 
 def advise(found: Advice, *, theme: Theme = "light") -> Figure:

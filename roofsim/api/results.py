@@ -142,7 +142,8 @@ class Prediction(OfOne, results.Prediction):
             raise InputError(f"{what} is told of one request, and this is a prediction of several")
 
     def plot(self, kind: OfPrediction = "breakdown", *, theme: Theme = "light") -> Figure:
-        """Where the time goes over length, memory over operators, operators on the roofline, or energy of a token."""
+        """Where the time goes over length, memory over operators, operators on the roofline, energy of a token, or time
+        over what lies on the device."""
         from roofsim.api import plots
 
         checked.one_of("kind", kind, OF_PREDICTION)

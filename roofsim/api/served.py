@@ -29,6 +29,7 @@ from roofsim.prediction.results import columns
 from roofsim.prediction.setup import Setup
 from roofsim.serving import front as fronts
 from roofsim.serving import slo as promising
+from roofsim.serving.prefix import Prefix
 from roofsim.serving.slo import FIND, Find, Largest, Promise
 from roofsim.serving.steady import Served, Server, closed, open_loop
 
@@ -49,6 +50,7 @@ class _Asking:
     find: Find | None
     sequences: int | None
     rounds: int | None
+    prefix: Prefix | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,7 +68,7 @@ class Serving(OfOne):
     @classmethod
     def of(cls, asked: Asked, given: _Asking) -> Self:
         """What was asked for."""
-        server = _server(asked, given.sequences)
+        server = _server(asked, given.sequences, given.prefix)
         users, rates = given.concurrency, given.rate
         if users and rates:
             raise InputError("concurrency, rate: are two kinds of load; give one of them")
@@ -152,9 +154,17 @@ class ServingFront(Shown, fronts.Front):
         return plots.serve_front(self, theme=theme)
 
 
-def _server(asked: Asked, sequences: int | None) -> Server:
+def _server(asked: Asked, sequences: int | None, prefix: Prefix | None = None) -> Server:
     s = asked.setup()
-    return Server(s, asked.single(s.device), sequences)
+    return Server(s, asked.single(s.device), sequences, prefix)
+
+
+def _share(word: str, value: object) -> float:
+    """A share from 0 to 1; raises InputError."""
+    found = checked.number(word, value, least=-1e-300)
+    if found > 1:
+        raise InputError(f"{word}: {found:g} is not a share; it lies from 0 to 1")
+    return found
 
 
 def _formats(word: str, value: Several[str] | None) -> list[str | None]:
@@ -177,11 +187,11 @@ def _rates(rate: Several[float] | None) -> list[float]:
 def serve(
     model: ModelLike, device: DeviceLike, runtime: RuntimeLike = "vllm", *, concurrency: Counts | None = None,
     rate: Several[float] | None = None, slo: str | None = None, find: Find | None = None,
-    sequences: int | None = None, rounds: int | None = None, prompt: int | str = 1024, generate: int | str = 128,
-    dtype: str | None = None, weights: str | None = None, cache: str | None = None, host: HostLike = None,
-    calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
-    weight_format: str | None = None, cache_dtype: str | None = None, tp: int = 1, pp: int = 1, ep: int = 1,
-    dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
+    sequences: int | None = None, rounds: int | None = None, prefix: int | str | None = None, hit_rate: float = 1.0,
+    prompt: int | str = 1024, generate: int | str = 128, dtype: str | None = None, weights: str | None = None,
+    cache: str | None = None, host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False,
+    set: Changes = (), weight_format: str | None = None, cache_dtype: str | None = None, tp: int = 1, pp: int = 1,
+    ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
 ) -> Serving:  # fmt: skip
     """Say what users of a serving engine see, what it makes of a load, and what ends that.
 
@@ -189,7 +199,8 @@ def serve(
     second; several of either are several rows. With `slo` ("ttft=1s,itl=50ms", "ttft.p95=2s") `find` is the largest
     "concurrency", "rate" or "batch" that keeps it, or the fewest "devices" for a load. `sequences` are the most at
     once, if not as the runtime's server has it; `rounds` makes it the mean over so many requests of each user, who all
-    begin together. The rest is as for `predict`. Raises InputError, for a rate above what is answered too.
+    begin together. `prefix` are the first tokens of prompts that requests share, found in the cache by a share
+    `hit_rate` of them. The rest is as for `predict`. Raises InputError, for a rate above what is answered too.
     """
     given = _Asking(
         [] if concurrency is None else checked.counts("concurrency", concurrency),
@@ -198,6 +209,7 @@ def serve(
         None if find is None else promising.find_named(checked.one_of("find", find, FIND)),
         None if sequences is None else checked.count("sequences", sequences),
         None if rounds is None else checked.count("rounds", rounds),
+        None if prefix is None else Prefix(checked.count("prefix", prefix), _share("hit_rate", hit_rate)),
     )
     asked = Asked(model, device, runtime, prompt, 1, generate, dtype, weights, cache, None, host, calibration, transfer,
                   set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip

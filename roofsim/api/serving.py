@@ -14,6 +14,7 @@ from roofsim.api.words import (
     AnyPath,
     CalibrationLike,
     Changes,
+    ClusterLike,
     DeviceLike,
     HostLike,
     Logits,
@@ -27,7 +28,10 @@ from roofsim.serving.simulation import Load
 from roofsim.serving.step import StepTime
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from roofsim.reports.table import Table
+    from roofsim.reports.theme import Theme
 
 USUAL = "vllm"
 """The runtime that serves unless another is named."""
@@ -68,12 +72,19 @@ class Simulation(OfOne, simulation.Simulation):
 
         return simulation_records(self)
 
+    def plot(self, *, theme: Theme = "light") -> Figure:
+        """The spread of times, and requests in the engine over time."""
+        from roofsim.api import plots
+
+        return plots.simulate(self, theme=theme)
+
 
 def step_time(
     model: ModelLike, device: DeviceLike, runtime: RuntimeLike = USUAL, *, dtype: str | None = None,
     weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
+    tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
 ) -> StepTime:  # fmt: skip
     """Compile the time of one step of a serving engine, for simulators: some microseconds a question.
 
@@ -82,7 +93,7 @@ def step_time(
     `t.sglang()` is a predictor for SGLang's simulator. The rest is as for `predict`. Raises InputError.
     """
     asked = Asked(model, device, runtime, 1024, 1, 128, dtype, weights, cache, logits, host, calibration, transfer, set,
-                  weight_format, cache_dtype)  # fmt: skip
+                  weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
     s = asked.setup()
     return StepTime(s, asked.single(s.device))
 
@@ -96,6 +107,7 @@ def simulate(
     weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
+    tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
 ) -> Simulation:  # fmt: skip
     """Serve requests as they arrive, event by event; needs the extra `serving`.
 
@@ -122,7 +134,7 @@ def simulate(
         "sequences": None if sequences is None else checked.count("sequences", sequences),
     }
     asked = Asked(model, device, runtime, prompt, 1, generate, dtype, weights, cache, logits, host, calibration,
-                  transfer, set, weight_format, cache_dtype)  # fmt: skip
+                  transfer, set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
     return Simulation.of(asked, given)
 
 

@@ -163,10 +163,10 @@ def advise(
     """Rank the combinations that meet budgets, and say of every other by how much it misses which.
 
     Budgets are `ttft`, `tpot`, `total_time`, `max_memory`, `energy` (per output token), `price` (of the device),
-    `token_price` (of a million, by the price of an `hour`), `min_tps` and `context`, or the same by name in `budgets`.
-    Without models all that ship are taken, or those of a `kind`, `family` or size; without a runtime the usual ones of
-    each device, without weights their usual formats. `rank` is headroom, parameters or a figure of `compare`, the rest
-    as there. Raises InputError.
+    `token_price` (of a million, by the rent of an `hour` or the usual price), `min_tps` and `context`, or the same
+    by name in `budgets`. Without models all that ship are taken, or those of a `kind`, `family` or size; without a
+    runtime the usual ones of each device, without weights their usual formats. `rank` is headroom, parameters or a
+    figure of `compare`, the rest as there. Raises InputError.
     """
     asked: dict[str, object] = {
         "ttft": ttft, "tpot": tpot, "total_time": total_time, "max_memory": max_memory, "energy": energy,

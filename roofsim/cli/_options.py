@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +15,7 @@ from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError, nearest
 from roofsim.foundation.units import UNITS, finite, parse, parse_count, parse_counts, parse_short_count
 from roofsim.foundation.version import SCHEMA
+from roofsim.model.split import RANKS
 from roofsim.reports.formats import FORMATS
 from roofsim.reports.table import Table
 from roofsim.reports.theme import THEMES, Theme
@@ -141,21 +142,18 @@ class Each(click.ParamType[float]):
 class Term(click.ParamType[str]):
     """A term of use, as the change that --set would make: the field is the one whose unit the value has."""
 
-    def __init__(self, **fields: str) -> None:
-        self.fields = fields
-        self.name = "term"
+    name = "term"
+
+    def __init__(self, like: str, **fields: str) -> None:
+        self.like, self.fields = like, fields
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The change."""
-        said = ""
         for field, unit in self.fields.items():
-            try:
+            with suppress(ValueError):
                 parse(value, unit)
-            except ValueError as error:
-                said = said or str(error)
-            else:
                 return f"cost.{field}={value.strip()}"
-        self.fail(said, param, ctx)
+        self.fail(f"'{value}' cannot be read; write it like {self.like}", param, ctx)
 
 
 class Tokens(click.ParamType[int]):
@@ -418,24 +416,24 @@ def _with_terms(ctx: click.Context, param: click.Parameter, value: tuple[str, ..
     return (*value, *ctx.meta.get(TERMS, ()))
 
 
-def _term(option: str, metavar: str, words: str, **fields: str) -> Callable[[F], F]:
+def _term(option: str, metavar: str, words: str, like: str, **fields: str) -> Callable[[F], F]:
     return click.option(
-        option, type=Term(**fields), metavar=metavar, default=None, is_eager=True, expose_value=False,
+        option, type=Term(like, **fields), metavar=metavar, default=None, is_eager=True, expose_value=False,
         callback=_keep_term, help=words,
     )  # fmt: skip
 
 
 cost_options = stacked(
     _term("--price", "USD/h|USD", "What a device costs: 2.5USD/h to rent, or 1599USD to buy.  [default: of its cluster "
-          "or its file]", price_per_hour="USD/h", price="USD"),
-    _term("--lifetime", "TIME", "Over which what was bought is written off: 5y.  [default: 3y]", lifetime="s"),
+          "or its file]", "2.5USD/h or 1599USD", price_per_hour="USD/h", price="USD"),
+    _term("--lifetime", "TIME", "Over which what was bought is written off: 5y.  [default: 3y]", "5y", lifetime="s"),
     _term("--electricity", "USD/kWh", "Price of electricity: 0.15USD/kWh.  [default: of US households]",
-          electricity="USD/kWh"),
-    _term("--carbon", "g/kWh", "CO2 of electricity: 400g/kWh.  [default: of the world]", carbon="g/kWh"),
-    _term("--utilisation", "SHARE", "Part of the hours in which the device computes: 0.5.  [default: 1]",
+          "0.15USD/kWh", electricity="USD/kWh"),
+    _term("--carbon", "g/kWh", "CO2 of electricity: 400g/kWh.  [default: of the world]", "400g/kWh", carbon="g/kWh"),
+    _term("--utilisation", "SHARE", "Part of the hours in which the device computes: 0.5.  [default: 1]", "0.5",
           utilisation=""),
     _term("--overhead", "FACTOR", "Power at the wall over that of devices: 1.5.  [default: of a node of its cluster]",
-          overhead=""),
+          "1.5", overhead=""),
 )  # fmt: skip
 
 
@@ -614,6 +612,11 @@ def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """The workload's fields among a command's options, those left out left out."""
     names = ("batch", "prompt", "generate", "dtype", "cache_dtype", "weight_format", "logits")
     return {name: options[name] for name in names if options.get(name) is not None}
+
+
+def split_of(options: Mapping[str, Any]) -> dict[str, int]:
+    """How a model is divided, by a command's options."""
+    return {way: options[way] for way in RANKS if options.get(way) is not None}
 
 
 def changed_setup(

@@ -37,10 +37,14 @@ from roofsim.foundation.errors import InputError
     type=o.Quantity("USD"),
     metavar="USD",
     default=None,
-    help="At most so much for a million output tokens, by the price of an --hour: 0.5USD.",
+    help="At most so much for a million output tokens, their prompts included: 0.5USD.",
 )
 @click.option(
-    "--hour", type=o.Each("USD", "h", "2.5USD/h"), metavar="USD/h", default=None, help="Price of an hour of the device."
+    "--hour",
+    type=o.Each("USD", "h", "2.5USD/h"),
+    metavar="USD/h",
+    default=None,
+    help="Rent of the device.  [default: its usual price]",
 )
 @click.option(
     "--min-tps",

@@ -26,7 +26,7 @@ def command(format_: str, output: str | None, quiet: bool) -> None:
         ends = [(each.topology, each.rate, each.latency.value) if each else (None,) * 3 for each in c.links.levels]
         near = f"{show(c.links.node.rate, 'B/s')} {c.links.node.topology}" if c.links.node else None
         rows.append([c.id, c.device, f"{c.nodes} × {c.per_node}", near, ends[1][1], hour])
-        values = (c.id, c.device, c.default, c.nodes, c.per_node, *ends[0], *ends[1], hour)
+        values = (c.id, c.device, c.nodes, c.per_node, *ends[0], *ends[1], hour)
         data.append(dict(zip(UNITS, values, strict=True)))
     columns = [Column("cluster"), Column("device"), Column("nodes", "text"), Column("in a node", "text"),
                Column("between", "B/s"), Column("a node", "USD/h")]  # fmt: skip
@@ -39,7 +39,7 @@ def command(format_: str, output: str | None, quiet: bool) -> None:
 
 
 UNITS = {
-    "id": None, "device": None, "default": None, "nodes": "", "per_node": "", "node_topology": None,
+    "id": None, "device": None, "nodes": "", "per_node": "", "node_topology": None,
     "node_rate": "B/s", "node_latency": "s", "between_topology": None, "between_rate": "B/s",
     "between_latency": "s", "price_per_hour": "USD/h",
 }  # fmt: skip

@@ -54,7 +54,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "cluster": Kind(
             "roofsim.specs.cluster:Cluster", "hardware/clusters", "clusters", "dgx-h100",
-            "roofsim show {}", more=("nodes", "links.node", "links.node.reduces", "links.between"),
+            "roofsim predict Llama-3.1-8B -d h100-sxm --tp 2 --cluster {}",
+            more=("nodes", "links.node", "links.node.reduces", "links.between"),
         ),
     }
 )  # fmt: skip

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @o.draw_option(
     OF_PREDICTION,
     "What --plot draws of one case: where the time goes over length, memory over operators, operators on the roofline, "
-    "energy of a token over length.",
+    "energy of a token over length, the time over what lies on the device.",
 )
 @o.output_options
 def command(

@@ -71,6 +71,14 @@ class Rate(click.ParamType[float]):
     help="With --concurrency: the mean over N requests of each user, who all begin together, as a benchmark shows it.  "
     "[default: the steady state]",
 )  # fmt: skip
+@click.option(
+    "--prefix", type=o.Tokens(nought=True), default=None, metavar="N",
+    help="First tokens of prompts that requests share, as of a system prompt: 2k.",
+)  # fmt: skip
+@click.option(
+    "--hit-rate", type=click.FloatRange(0, 1), default=None, metavar="SHARE",
+    help="The share of requests that find them in the cache.  [default: 1]",
+)  # fmt: skip
 @o.devices_options(many=True)
 @o.stack_options(usual=USUAL)
 @o.number_options(many=True)
@@ -80,8 +88,8 @@ class Rate(click.ParamType[float]):
 @o.output_options
 def command(
     model: str, concurrency: list[int] | None, rate: list[float] | None, slo: str | None, what: Any, fronted: bool,
-    sequences: list[int] | None, rounds: int | None, plot: o.Plot | None, format_: str, output: str | None,
-    quiet: bool, **options: Any,
+    sequences: list[int] | None, rounds: int | None, prefix: int | None, hit_rate: float | None, plot: o.Plot | None,
+    format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Steady state of serving: latency, throughput, load.
 
@@ -97,12 +105,16 @@ def command(
     Example: roofsim serve Llama-3.1-8B -d h100-sxm --front --weights bf16,fp8,int4-g128 --plot front.svg
     """
     from roofsim.foundation.errors import InputError
+    from roofsim.serving.prefix import Prefix
     from roofsim.serving.slo import promises
 
     if concurrency and rate:
         raise InputError("--concurrency, --rate: are two kinds of load; give one of them")
     if rounds and not concurrency:
         raise InputError("--rounds: is of users who ask again; give --concurrency")
+    if hit_rate is not None and prefix is None:
+        raise InputError("--hit-rate: of what? Give --prefix, the tokens that requests share")
+    options["prefix"] = None if prefix is None else Prefix(prefix, 1.0 if hit_rate is None else hit_rate)
     promised = promises(slo) if slo is not None else ()
     out = o.Output(format_, output, quiet)
     if fronted:
@@ -151,7 +163,7 @@ def _choices(
             )  # fmt: skip
             formats = {FIELD[name]: chosen[name] for name in FIELD}
             w = o.workload_of(s, {"prompt": options["prompt"], "generate": options["generate"], **formats})
-            yield told, Server(s, w, sequences)
+            yield told, Server(s, w, sequences, options["prefix"])
         except InputError as error:
             if refused is None:
                 raise

@@ -56,14 +56,16 @@ USUAL = "vllm"
               help="Most new tokens of a step.  [default: as the runtime has it]")  # fmt: skip
 @click.option("--sequences", type=o.Tokens(), metavar="N", default=None,
               help="Most sequences at once.  [default: as the runtime has it]")  # fmt: skip
+@o.devices_options()
 @o.format_options()
 @o.stack_options(usual=USUAL)
 @o.transfer_option
 @o.set_option()
+@o.plot_option
 @o.output_options
 def command(
-    model: str, device: str, tokens: int | None, sequences: int | None, format_: str, output: str | None, quiet: bool,
-    **options: Any,
+    model: str, device: str, tokens: int | None, sequences: int | None, plot: o.Plot | None, format_: str,
+    output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Serve requests as they arrive, event by event: latency with its tails, queue, cache, preemptions.
 
@@ -80,11 +82,26 @@ def command(
     from roofsim.reports.simulate import simulation_records, simulation_tables
     from roofsim.serving.simulation import Load, simulate
 
-    s = o.changed_setup(model, device, options["runtime"] or USUAL, options["host"], options["changes"],
-                        options["calibration"] or "auto", options["transfer"])  # fmt: skip
+    s = o.changed_setup(
+        model,
+        device,
+        options["runtime"] or USUAL,
+        options["host"],
+        options["changes"],
+        options["calibration"] or "auto",
+        options["transfer"],
+        o.split_of(options),
+        options["cluster"],
+    )
     load = Load(**{each.name: options[each.name] for each in fields(Load)})
     found = simulate(s, o.workload_of(s, options), load, tokens=tokens, sequences=sequences)
+    drawn = None
+    if plot:
+        from roofsim.reports.figures.simulation import simulation as figure
+
+        drawn = figure(found, s, theme=plot.theme)
     out = o.Output(format_, output, quiet)
     out.write(
-        simulation_tables(found, s.device.name, s.runtime.name), found.to_dict(), lambda: simulation_records(found)
+        simulation_tables(found, s.device_name, s.runtime.name), found.to_dict(), lambda: simulation_records(found)
     )
+    out.draw(plot, drawn)

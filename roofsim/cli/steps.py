@@ -35,6 +35,7 @@ USUAL = "vllm"
     "--sglang", type=o.Target((".json",)), metavar="FILE", default=None,
     help="Also write the table there as the replay table of SGLang's simulator.",
 )  # fmt: skip
+@o.devices_options()
 @o.format_options()
 @o.stack_options(usual=USUAL)
 @o.transfer_option
@@ -58,11 +59,20 @@ def command(
     from roofsim.serving.step import StepTime
     from roofsim.serving.table import step_table
 
-    s = o.changed_setup(model, device, options["runtime"] or USUAL, options["host"], options["changes"],
-                        options["calibration"] or "auto", options["transfer"])  # fmt: skip
+    s = o.changed_setup(
+        model,
+        device,
+        options["runtime"] or USUAL,
+        options["host"],
+        options["changes"],
+        options["calibration"] or "auto",
+        options["transfer"],
+        o.split_of(options),
+        options["cluster"],
+    )
     found = step_table(StepTime(s, o.workload_of(s, options)), decodes, held, pieces, new, context)
     out = o.Output(format_, output, quiet)
     if sglang is not None:
         writing.text(sglang, found.sglang() + "\n")
         out.say(f"wrote {sglang}")
-    out.write(step_tables(found, s.device.name, s.runtime.name), found.to_dict(), lambda: step_records(found))
+    out.write(step_tables(found, s.device_name, s.runtime.name), found.to_dict(), lambda: step_records(found))

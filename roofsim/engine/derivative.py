@@ -43,7 +43,7 @@ def _slope_of_power(value: Any, args: tuple[Any, Any], known: dict[int, Any]) ->
     base, power = args
     by_power = _slope(power, known)
     if not isinstance(base, Sum):
-        return by_power * (value * log(base))
+        return by_power * (value * log(base)) if base else 0.0
     if isinstance(by_power, Sum) or by_power:
         raise Undecided(base)
     return _slope(base, known) * (value * power / base)

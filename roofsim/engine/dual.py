@@ -61,7 +61,7 @@ class Dual:
 
     def __rpow__(self, other: float) -> Dual:
         value = other**self.value
-        return Dual(value, _times(self.slopes, value * math.log(other)))
+        return Dual(value, _times(self.slopes, value * math.log(other) if other else 0.0))
 
     __radd__ = __add__
     __rmul__ = __mul__

@@ -13,7 +13,6 @@ from typing import Literal
 
 from roofsim.engine.energy import Joules, energy, joules
 from roofsim.engine.passes import Basis, Later, OperatorRow, PassRun, Stack, operators_of
-from roofsim.engine.roofline import Bound
 from roofsim.foundation.arith import Number, at_least, maximum, minimum, single
 from roofsim.lowering.kernels import FP32
 from roofsim.lowering.step import LoweredRow
@@ -177,7 +176,7 @@ class _Divided:
             return sum(energy(r.stack.device, r.stack.machine, self.time, r.done) for r in self.runs)
         part = name.removesuffix("_energy")
         total: Number = sum(getattr(self._joules(r), part) if part != name else r.figure(name) for r in self.runs)
-        return total
+        return total + self.link_wait if name == "network_time" else total
 
     def _joules(self, run: PassRun) -> Joules:
         return joules(run.stack.device, run.stack.machine, self.time, run.done)
@@ -202,16 +201,6 @@ class Tiered(Later):
         value: Number = self.__dict__["_computed"](name)
         self.__dict__[name] = value
         return value
-
-    @property
-    def bound(self) -> Bound:
-        """What takes most of the time (for numbers): computing, memory, launches, or the link."""
-        busy = float(self.compute_time + self.memory_time)
-        parts: dict[Bound, float] = {
-            "compute": float(self.compute_time), "memory": float(self.memory_time),
-            "launch": float(self.time - self.link_wait) - busy, "network": float(self.link_wait),
-        }  # fmt: skip
-        return max(parts, key=lambda each: parts[each])
 
 
 Rows = Sequence[LoweredRow]
@@ -279,7 +268,7 @@ def _divided(t: Tiers, p: Pass, here: Rows, there: Rows, *, copied: bool = False
         experts = taken("experts", kind, count - computed)
         streamed = taken("streamed", kind, count - computed - experts)
         of_experts = taken("streamed_experts", kind, count - computed - experts - streamed)
-        held = layers.state_bytes(a, kind, p.context + p.new, p.precision) * p.batch if copied and computed else 0
+        held = layers.state_bytes(a, kind, p.context + p.new, p.precision) * p.batch if copied else 0
         copies += [
             (streamed, _layer(t, kind, mine, p), mine, False),
             (of_experts, _experts(t, kind, mine, p), mine, True),

@@ -100,9 +100,12 @@ def priced(s: Setup) -> str:
     found, terms = paid(s), s.terms
     if found is None:
         named = s.device.id or s.device.name
-        return f"what {named} costs is not known: --price 2.5USD/h or --price 1599USD says it"
+        return f"nothing says what {named} costs (--price 2.5USD/h or --price 1599USD does)"
     said = show(float(found.amount), "USD/h" if found.rented else "USD")
-    what = [f"{said}{f' for {found.devices}' if found.devices > 1 else ''}{f' ({found.why})' if found.why else ''}"]
+    each = f" for {found.devices}" if found.devices > 1 else " each" if s.devices > 1 else ""
+    what = [f"{said}{each}{f' ({found.why})' if found.why else ''}"]
+    if s.devices > 1:
+        what.append(f"{s.devices} of them")
     if not found.rented:
         usual = library.usual_terms().electricity
         of = usual.note if terms.electricity == usual else "as asked for"
@@ -209,3 +212,16 @@ def cost_of(
         MILLION * found.kilograms(t_in, e_in) / n_in,
         MILLION * found.kilograms(t_out, e_out) / n_out,
     )
+
+
+def steady(found: Rates, rate: Number, energy: Number, share: Number, prompt: Number, generate: Number) -> Cost:
+    """The cost of tokens where `rate` requests of so many tokens are answered in a second, for `energy` joules each.
+
+    Prompts have a `share` of the time and of the energy, the answers the rest: idle time is theirs in proportion.
+    """
+    time = 1 / rate
+    rest = 1 - share
+    return cost_of(
+        found, (share * time, share * energy, prompt), (rest * time, rest * energy, generate),
+        found.dollars(time, energy),
+    )  # fmt: skip

@@ -117,8 +117,8 @@ def with_slopes(s: Setup, w: Workload) -> Setup:
 BESIDE, LINK = "beside.", "link"
 """How the slopes by parameters of the processor beside a device are called, and that by the rate of the link."""
 LINK_SPREAD = 0.2
-"""The standard deviation of the logarithm of the rate that copies reach: 95 % of them are within what CUDA's
-bandwidthTest shows of pageable memory, 6 to 13 GB/s on PCIe 4.0 x16 (the source in `runtimes/llama.cpp.yaml`)."""
+"""The standard deviation of the logarithm of the rate that copies reach: 95 % are then from 0.4 to 0.9 of a link, which
+holds what was seen of pageable and of pinned memory (sources in `runtimes/`)."""
 
 
 def _carrying(s: Setup, dtype: str, called: str = "") -> dict[str, Number]:

@@ -164,11 +164,15 @@ class Passes:
 
 
 def passes(s: Setup, w: Workload, loop: Loop) -> Passes:
-    """The steps of a loop whose requests are those of a workload; what sequences hold is taken in the mean."""
+    """The steps of a loop whose requests are those of a workload; what sequences hold is taken in the mean.
+
+    What of a prompt does not go through, since it was found in a cache, lies before its pieces.
+    """
     begun = prefill(s, w)
     held = begun.new + maximum(w.generate - 2, 0) / 2
     step = replace(decode(s, w), context=held)
-    piece = replace(begun, batch=loop.pieces, new=loop.new, context=(begun.new - loop.new) / 2, begins=1 / loop.own)
+    before = (begun.new - loop.prompt) + (loop.prompt - loop.new) / 2
+    piece = replace(begun, batch=loop.pieces, new=loop.new, context=before, begins=1 / loop.own)
     alone = replace(step, batch=loop.running)
     if single(loop.decoding) and not float(loop.decoding):
         return Passes(alone, piece)

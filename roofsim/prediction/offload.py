@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from roofsim import library
-from roofsim.engine.tiers import Placement
+from roofsim.engine.passes import Later
+from roofsim.engine.tiers import Placement, Tiered
 from roofsim.foundation.arith import single
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.model.layers import by_experts, first_layers
@@ -31,9 +32,9 @@ def offloaded(s: Setup, w: Workload, words: str | None) -> Setup:
     memory, or where the software cannot.
     """
     if words in (None, NONE):
-        return s
+        return whole(s)
     if not s.split.alone:
-        raise Unsupported(f"offload: how {s.split.devices} devices share the memory of their host is not described")
+        raise Unsupported(f"offload: is of one device, and the model is divided among {s.devices}")
     asked = str(words).strip().lower()
     if asked == AUTO:
         if not all(single(each) for each in (w.batch, w.prompt, w.generate)):
@@ -71,7 +72,7 @@ def _computed(s: Setup, on_device: int) -> Setup:
     """
     depth = s.architecture.depth
     if on_device == depth + 1:
-        return s
+        return whole(s)
     away = depth - max(on_device - 1, 0)
     placement = Placement(computed=first_layers(s.architecture, away), head=on_device == 0)
     return replace(s, offload=Offload(f"layers={on_device}", placement, beside(s)))
@@ -81,7 +82,7 @@ def _streamed(s: Setup, layers: int) -> Setup:
     """The weights of the first so many layers on the host, from where they come to the device in every pass."""
     _streams(s)
     if layers == 0:
-        return s
+        return whole(s)
     words = "stream" if layers == s.architecture.depth else f"stream={layers}"
     return replace(s, offload=Offload(words, Placement(streamed=first_layers(s.architecture, layers)), None))
 
@@ -95,10 +96,15 @@ def _experts(s: Setup, how: str, layers: int) -> Setup:
         _streams(s)
     by_processor = beside(s) if how == "cpu" else None
     if not held:
-        return s
+        return whole(s)
     words = f"experts={how}" if layers == s.architecture.depth else f"experts={how}:{layers}"
     placement = Placement(experts=held) if how == "cpu" else Placement(streamed_experts=held)
     return replace(s, offload=Offload(words, placement, by_processor))
+
+
+def whole(s: Setup) -> Setup:
+    """The setup with all of the model on the device."""
+    return replace(s, offload=None) if s.offload else s
 
 
 def has_experts(s: Setup, name: str) -> bool:
@@ -137,6 +143,7 @@ def best(s: Setup, w: Workload) -> Setup:
     In each family of divisions the more lies on the device the faster, so that of each the largest that fits is looked
     at. Raises Unsupported if there is none.
     """
+    s = whole(s)
     if fits(s, w):
         return replace(s, offload=Offload(NONE, Placement(), None, found=True))
     found = [each for family in families(s) for each in _most(family, w)]
@@ -255,22 +262,28 @@ def report(e: Evaluation) -> Offloaded | None:
         return None
     away = e.away(e.w.prompt + e.w.generate)
     here = words_of(e.s)
-    whole = e.grown - e.s.architecture.state_bytes(e.w.prompt + e.w.generate, e.precision) * e.w.batch + away.state
-    rest = float(e.grown - whole)
-    device = Share("device", e.s.device.id, here[0], float(whole), rest, float(e.s.device.capacity), e.s.runtime.id)
+    here_weights = (
+        e.grown - e.s.architecture.state_bytes(e.w.prompt + e.w.generate, e.precision) * e.w.batch + away.state
+    )
+    rest = float(e.grown - here_weights)
+    device = Share(
+        "device", e.s.device.id, here[0], float(here_weights), rest, float(e.s.device.capacity), e.s.runtime.id
+    )
     if e.tiers is None:
         return Offloaded(asked.words, asked.found, (device,), None, None, None, 1.0)
     processor, by = tier(e.s), asked.beside.runtime.id if asked.beside else None
     host = Share("host", processor.id, here[1], float(away.weights), float(away.state), float(processor.capacity), by)
-    alone = Evaluation(replace(e.s, offload=None), e.w)
+    alone = Evaluation(whole(e.s), e.w)
     return Offloaded(
-        asked.words, asked.found, (device, host), float(e.tiers.link.rate), _parts(e.prefill), _parts(e.decode),
+        asked.words, asked.found, (device, host), float(e.tiers.link.rate), parts_of(e.prefill), parts_of(e.decode),
         float(e.step[0]) / float(alone.step[0]),
     )  # fmt: skip
 
 
-def _parts(p: Any) -> Parts:
-    """The parts of a pass, or of several together."""
+def parts_of(p: Later) -> Parts:
+    """The parts of a pass, or of several together; all of one whose whole model lies on the device is the device's."""
+    if not isinstance(p, Tiered):
+        return Parts(float(p.time), 0.0, 0.0, 0.0, 0.0)
     time, processor, wait = float(p.time), float(p.processor_time), float(p.link_wait)
     return Parts(time - processor - wait, processor, float(p.link_time), wait, float(p.link_bytes))
 

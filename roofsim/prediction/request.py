@@ -9,9 +9,8 @@ from math import isclose
 from typing import Any
 
 from roofsim.engine.memory import Memory
-from roofsim.engine.passes import Later, OperatorRow, PassFigures, operators, pass_bound, weighted_operators
-from roofsim.engine.roofline import Bound
-from roofsim.engine.tiers import Tiered, tier_operators
+from roofsim.engine.passes import OperatorRow, PassFigures, operators, pass_bound, weighted_operators
+from roofsim.engine.tiers import tier_operators
 from roofsim.foundation.arith import Number, single
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
@@ -83,17 +82,16 @@ def _prediction(
 
 def detailed_prefill(e: Evaluation) -> PassPrediction:
     """The prefill, with its operators when asked for."""
-    return PassPrediction(**columns(e.prefill), _table=partial(prefill_operators, e), _bound=partial(_bound, e.prefill))
+    return PassPrediction(
+        **columns(e.prefill), _table=partial(prefill_operators, e), _bound=partial(pass_bound, e.prefill)
+    )
 
 
 def detailed_decode(e: Evaluation) -> PassPrediction:
     """The first step after the prompt, with its operators when asked for."""
-    return PassPrediction(**columns(e.decode), _table=partial(decode_operators, e), _bound=partial(_bound, e.decode))
-
-
-def _bound(p: Later) -> Bound:
-    """What bounds a pass, on one device or on two processors that wait for each other."""
-    return p.bound if isinstance(p, Tiered) else pass_bound(p)
+    return PassPrediction(
+        **columns(e.decode), _table=partial(decode_operators, e), _bound=partial(pass_bound, e.decode)
+    )
 
 
 def prefill_operators(e: Evaluation) -> tuple[OperatorRow, ...]:

@@ -47,12 +47,14 @@ def cache_room(s: Setup, w: Workload, engine: Engine, share: float | None = None
     return room, held_bytes(s, w, w.prompt + (w.generate - 1) / 2)
 
 
-def sequences_held(s: Setup, w: Workload, engine: Engine, share: float | None = None) -> int:
+def sequences_held(
+    s: Setup, w: Workload, engine: Engine, share: float | None = None, *, once: float = 0.0, saved: float = 0.0
+) -> int:
     """Sequences of a lane that there is room for.
 
-    What they hold in the mean counts, or all their tokens, as the server has it.
+    What they hold in the mean counts, or all their tokens, as the server has it. `once` are bytes that all hold together, of which each has `saved` less to hold.
     """
     room, each = cache_room(s, w, engine, share)
     if s.runtime.server and s.runtime.server.room == "all":
         each = held_bytes(s, w, w.prompt + w.generate)
-    return max(int(room // each), 0) if each else 2**31
+    return max(int((room - once) // (each - saved)), 0) if each else 2**31

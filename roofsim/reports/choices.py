@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-OfPrediction = Literal["breakdown", "memory", "roofline", "energy"]
+OfPrediction = Literal["breakdown", "memory", "roofline", "energy", "tiers"]
 OF_PREDICTION: tuple[OfPrediction, ...] = get_args(OfPrediction)
-"""Where the time goes over length, memory over operators, operators on the roofline, energy of a token over length."""
+"""Where the time goes over length, memory over operators, operators on the roofline, energy of a token over length, and
+where it goes over what lies on the device."""
 
 OfSweep = Literal["lines", "heat"]
 OF_SWEEP: tuple[OfSweep, ...] = get_args(OfSweep)

@@ -28,9 +28,8 @@ from roofsim.reports.table import Column, Figure, Table
 def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool) -> list[Table]:
     """The request, both passes side by side, memory by part, and the operators."""
     request = replace(request_table(p), title=heading(f"{p.model} on {device}\nwith {runtime}", p.cautions))
-    tables = [request, *([interval_table(p)] if p.intervals else []), pass_table(p), memory_table(p)]
-    if p.offload:
-        tables.append(tier_table(p.offload))
+    tables = [request, *([tier_table(p.offload)] if p.offload else [])]
+    tables += [*([interval_table(p)] if p.intervals else []), pass_table(p), memory_table(p)]
     tables.append(cost_table(p))
     for name, each in (("prefill", p.prefill), ("decode", p.decode)):
         tables.append(operator_table(name, each, everything=operators))

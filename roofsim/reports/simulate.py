@@ -29,11 +29,13 @@ def simulation_tables(found: Simulation, device: str, runtime: str) -> list[Tabl
 
 def _notes(found: Simulation) -> list[str]:
     r = found.result
-    rate = f"{Figure(r.requests_per_second, '')} requests/s"
-    of = "" if r.capacity is None else f" of {Figure(r.capacity, '')} that the engine can keep"
-    notes = [
-        f"{len(r.requests):,} requests in {Figure(r.duration, 's')}: {rate}{of}, {r.tokens_per_second:,.0f} tokens/s "
-        f"answered in {r.steps:,} steps, {Figure(r.joules_per_token, 'J')} each.",
+    n = found.groups
+    rate = f"{Figure(r.requests_per_second * n, '')} requests/s"
+    of = "" if r.capacity is None else f" of {Figure(r.capacity * n, '')} that the engine can keep"
+    notes = [] if n == 1 else [f"One of {n:,} groups of devices is simulated, to which one of {n:,} requests goes."]
+    notes += [
+        f"{len(r.requests):,} requests in {Figure(r.duration, 's')} and {r.steps:,} steps: {rate}{of}, "
+        f"{found.tokens_per_second:,.0f} tokens/s of answers, {Figure(found.joules_per_token, 'J')} each.",
         f"In the mean {r.mean['running']:.3g} requests ran (at most {r.most['running']:,.0f}) and "
         f"{r.mean['waiting']:.3g} waited (at most {r.most['waiting']:,.0f}); {r.mean['cache']:.1%} of the cache was in "
         f"use (at most {r.most['cache']:.1%}).",

@@ -19,7 +19,7 @@ from roofsim.specs.text import text_file
 MOST = 10**6
 """Requests of a simulation."""
 HASHED = 512
-"""Tokens of a block that Mooncake's traces hash (arXiv 2407.00079, section 4.1)."""
+"""Tokens of a block in the `hash_ids` of Mooncake's traces (arXiv 2407.00079)."""
 
 
 @dataclass(frozen=True, slots=True)

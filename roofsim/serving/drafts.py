@@ -47,7 +47,7 @@ class Drafter:
         """Bytes of weights that are held for it, beside the model's."""
         if self.s is None or self.w is None:
             return 0.0
-        precision, network = self.s.precision(self.w), self.s.architecture
+        precision, network = self.s.precision(self.w), self.s.stage
         held = float(network.weight_bytes(precision))
         if self.kind == "model":
             return held
@@ -55,10 +55,10 @@ class Drafter:
         return held - sum(float(size * precision.of(name)) for name, size in shared.items())
 
     def state(self, tokens: int) -> float:
-        """Bytes of its cache of one sequence of so many tokens."""
+        """Bytes of its cache of one sequence of so many tokens, on a device."""
         if self.s is None or self.w is None:
             return 0.0
-        return float(self.s.architecture.state_bytes(tokens, self.s.precision(self.w)))
+        return float(self.s.stage.state_bytes(tokens, self.s.precision(self.w)))
 
 
 def drafter(s: Setup, w: Workload, draft: str | Architecture, weights: str | None = None) -> Drafter:
@@ -82,7 +82,10 @@ def drafter(s: Setup, w: Workload, draft: str | Architecture, weights: str | Non
             f"draft: {found.model_name} has {theirs.vocab:,} tokens in its vocabulary and {s.model_name} "
             f"{ours.vocab:,}; a draft must be of the same tokens"
         )
-    found = replace(found, calibration=s.calibration, parameters=s.parameters, near=s.near)
+    ways = s.split if theirs.inventory.experts else replace(s.split, ep=1)  # it is divided as the model is
+    found = replace(
+        found, calibration=s.calibration, parameters=s.parameters, near=s.near, split=ways, cluster=s.cluster
+    )
     return Drafter("model", found.model_name, found, settled(found, variant(own, logits="last")))
 
 

@@ -119,10 +119,10 @@ def seen(server: Server, choice: Choice, users: Any, sequences: Any) -> _Seen:
     running = np.minimum(np.minimum(users / spread, np.maximum(sequences // server.s.split.pp, 1)), server.most)
     prompt = server.prompt
     loop: Any = Loop(server.engine, users / spread, running, prompt, server.w.generate)
-    held = prompt + max(server.w.generate - 2, 0) / 2
+    held = server.whole + max(server.w.generate - 2, 0) / 2
     of = server.steps.of
     alone = of(running, held)
-    mixed = of(loop.decoding, held, loop.pieces, loop.new, (prompt - loop.new) / 2)
+    mixed = of(loop.decoding, held, loop.pieces, loop.new, (server.whole - prompt) + (prompt - loop.new) / 2)
     first_mixed, first_alone = loop.first(ENDLESS)
     share = loop.beside(ENDLESS)
     took, spent = (loop.mixed * m + (loop.round - loop.mixed) * a for a, m in zip(alone, mixed, strict=True))

@@ -7,12 +7,15 @@ it, and where both phases ask for more than there is, each gets it in proportion
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from roofsim.engine.passes import Later, run_pass
+from roofsim.engine.compiled import Function
+from roofsim.engine.graph import Graph
+from roofsim.engine.passes import run_pass
 from roofsim.engine.roofline import Machine
+from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import InputError
 from roofsim.model.step import Pass, together
 from roofsim.prediction.setup import Setup
@@ -20,14 +23,14 @@ from roofsim.prediction.steps import decode, prefill
 from roofsim.specs.workload import Workload
 
 PER_CLOCK = 64
-"""Bytes that a unit reads from the last-level cache in a clock (Jia et al. 2018, arXiv 1804.06826, table 3.1, V100;
-NVIDIA states 5,120 for all units of an A100, its white paper, page 34)."""
+"""Bytes that a unit reads from the last-level cache in a clock (from memory, not re-read: Jia et al. 2018, arXiv
+1804.06826, table 3.1, V100; NVIDIA's white paper states 5,120 for all units of an A100)."""
 
 SHARES = tuple(i / 20 for i in range(1, 20))
 """Shares of the units that are looked at for prompts."""
 
 
-def part_of(m: Machine, share: float, bandwidth: float) -> Machine:
+def part_of(m: Machine, share: Number, bandwidth: Number) -> Machine:
     """A machine with a share of the units, and so much bandwidth."""
     return replace(
         m, matrix_rate=m.matrix_rate * share, vector_rate=m.vector_rate * share, units=m.units * share,
@@ -39,13 +42,13 @@ def part_of(m: Machine, share: float, bandwidth: float) -> Machine:
 class Beside:
     """Both phases side by side: seconds of a prompt and of a step of decoding, with a `share` of the units for prompts.
 
-    `rate` is the requests that are answered in a second, where both keep up; `slowed` by how much memory slows them.
+    `batch` sequences decode; `slowed` is by how much the other phase's traffic slows prompts and steps.
     """
 
     share: float
+    batch: float
     prompt: float
     step: float
-    rate: float
     slowed: tuple[float, float]
 
 
@@ -60,75 +63,80 @@ class Mixed:
 
 @dataclass(frozen=True)
 class Inside:
-    """A workload of which `batch` sequences decode at a time, its prompts beside them; mixed steps have `chunk` tokens.
-
-    Raises InputError for requests that have no step of decoding.
-    """
+    """Requests like a workload, whose prompts run beside the steps of those that decode; raises InputError for none."""
 
     s: Setup
     w: Workload
-    chunk: int
 
     def __post_init__(self) -> None:
         if self.w.generate < 2:
             raise InputError("generate: one token is made by the prompt, so that nothing decodes beside it")
-        if self.chunk <= self.w.batch:
-            raise InputError(
-                f"chunk: {self.chunk:,} tokens of a step leave nothing for prompts beside {self.w.batch:,}"
-            )
 
     @property
-    def _steps(self) -> int:
+    def steps(self) -> int:
+        """Steps of a request after its first token."""
         return int(self.w.generate) - 1
 
     @cached_property
     def _prompt(self) -> Pass:
         return replace(prefill(self.s, self.w), batch=1)
 
-    @cached_property
-    def _decode(self) -> Pass:
-        return decode(self.s, self.w, self._steps / 2)
+    def _decode(self, batch: Number) -> Pass:
+        return replace(decode(self.s, self.w, self.steps / 2), batch=batch)
 
-    def _run(self, p: Pass, share: float, bandwidth: float) -> Later:
+    def _compiled(self, p: Callable[[Number], Pass]) -> Callable[..., tuple[float, ...]]:
+        """Seconds and bytes of a pass, by batch, share of the units and bandwidth."""
+        graph = Graph()
+        batch, share, bandwidth = (graph.variable(name, whole=name == "batch") for name in ("batch", "share", "speed"))
         stack = self.s.stack(self.w.dtype)
-        return run_pass(replace(stack, machine=part_of(stack.machine, share, bandwidth)), p)
+        run = run_pass(replace(stack, machine=part_of(stack.machine, share, bandwidth)), p(batch))
+        return Function(graph, {"time": run.time, "bytes": run.bytes}, ("batch", "share", "speed")).at
+
+    @cached_property
+    def _phases(self) -> tuple[Callable[..., tuple[float, ...]], Callable[..., tuple[float, ...]]]:
+        """The prompt, and the step, as functions."""
+        return self._compiled(lambda batch: self._prompt), self._compiled(self._decode)
+
+    @cached_property
+    def _whole(self) -> tuple[float, float]:
+        """The bandwidth that there is, and that all units could ask for."""
+        m = self.s.machine(self.w.dtype)
+        return float(m.bandwidth), float(m.units) * PER_CLOCK * float(m.clock)
 
     def reach(self, share: float) -> float:
         """The bandwidth that a share of the units can ask for."""
-        m = self.s.machine(self.w.dtype)
-        return min(float(m.bandwidth), share * float(m.units) * PER_CLOCK * float(m.clock))
+        there, asked = self._whole
+        return min(there, share * asked)
 
-    def at(self, share: float) -> Beside:
-        """Both phases with such a share of the units for prompts."""
-        whole = float(self.s.machine(self.w.dtype).bandwidth)
-        shares = (share, 1 - share)
-        both = [self._run(p, x, self.reach(x)) for p, x in zip((self._prompt, self._decode), shares, strict=True)]
-        asked = [float(each.bytes) / float(each.time) for each in both]
-        over = sum(asked) / whole
-        slow = both
-        if over > 1:
-            slow = [
-                self._run(p, x, min(self.reach(x), each / over))
-                for p, x, each in zip((self._prompt, self._decode), shares, asked, strict=True)
-            ]
-        prompt, step = (float(each.time) for each in slow)
-        rate = min(1 / prompt, self.w.batch / (self._steps * step))
-        slowed = tuple(float(b.time) / float(a.time) for a, b in zip(both, slow, strict=True))
-        return Beside(share, prompt, step, rate, (slowed[0], slowed[1]))
+    def at(self, share: float, batch: float) -> Beside:
+        """Both phases with such a share of the units for prompts, and so many sequences."""
+        parts = tuple(zip(self._phases, (1.0, batch), (share, 1 - share), strict=True))
+        alone = [run(n, x, self.reach(x)) for run, n, x in parts]
+        asked = [moved / time for time, moved in alone]
+        over = max(sum(asked) / self._whole[0], 1.0)
+        slow = [run(n, x, min(self.reach(x), each / over))[0] if over > 1 else time
+                for (run, n, x), each, (time, _) in zip(parts, asked, alone, strict=True)]  # fmt: skip
+        return Beside(share, batch, slow[0], slow[1], (slow[0] / alone[0][0], slow[1] / alone[1][0]))
 
-    def best(self, itl: float | None = None, shares: Sequence[float] = SHARES) -> Beside | None:
-        """The share at which most requests are answered, with steps no longer than `itl`; None if there is none."""
-        found = [at for at in map(self.at, shares) if itl is None or at.step <= itl]
-        return max(found, key=lambda at: at.rate, default=None)
+    def rate(self, at: Beside) -> float:
+        """The requests that are answered in a second, where both keep up."""
+        return min(1 / at.prompt, at.batch / (self.steps * at.step))
 
-    @cached_property
-    def mixed(self) -> Mixed:
-        """The same in mixed steps: as many as its prompts need have a piece, or all if it waits for prompts."""
-        stack, batch = self.s.stack(self.w.dtype), float(self.w.batch)
-        new = min(self.chunk - batch, float(self._prompt.new))
-        pieces = float(self._prompt.new) / new
-        piece = replace(self._prompt, new=new, context=(float(self._prompt.new) - new) / 2, begins=1 / pieces)
-        alone, both = (float(run_pass(stack, p).time) for p in (self._decode, together([piece, self._decode])))
-        often = batch * pieces / self._steps
-        step = alone + min(often, 1) * (both - alone)
-        return Mixed(batch / (max(often, 1) * self._steps * step), step, both)
+    def best(self, batch: float, shares: Sequence[float] = SHARES) -> Beside:
+        """The share at which most requests are answered with so many sequences."""
+        return max((self.at(share, batch) for share in shares), key=self.rate)
+
+    def mixed(self, batch: float, tokens: float) -> Mixed:
+        """The same in mixed steps of so many tokens: as many have a piece as its prompts need, or all.
+
+        Raises InputError where sequences leave nothing for prompts.
+        """
+        if tokens <= batch:
+            raise InputError(f"tokens: steps of {tokens:,} leave nothing for prompts beside {batch:,} sequences")
+        stack, whole, step = self.s.stack(self.w.dtype), float(self._prompt.new), self._decode(batch)
+        new = min(tokens - batch, whole)
+        piece = replace(self._prompt, new=new, context=(whole - new) / 2, begins=new / whole)
+        alone, both = (float(run_pass(stack, p).time) for p in (step, together([piece, step])))
+        often = batch * whole / (new * self.steps)
+        mean = alone + min(often, 1) * (both - alone)
+        return Mixed(batch / (max(often, 1) * self.steps * mean), mean, both)

@@ -164,12 +164,12 @@ class Solved:
 
     @property
     def _held(self) -> float:
-        return float(self._prompt + max(self.server.w.generate - 2, 0) / 2)
+        return float(self.server.whole + max(self.server.w.generate - 2, 0) / 2)
 
     def _piece(self, load: Load) -> tuple[float, float]:
         """New tokens of a piece of a prompt, and what was before it in the mean."""
         new = self._prompt / load.own
-        return new, (self._prompt - new) / 2
+        return new, (self.server.whole - self._prompt) + (self._prompt - new) / 2
 
     def _groups(self, n: float, prompts: int, load: Load) -> Pass:
         """A step of n sequences that decode, and of so many pieces of prompts."""

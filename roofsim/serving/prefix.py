@@ -18,6 +18,7 @@ from roofsim.engine.roofline import terms
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import Spec, items
+from roofsim.foundation.units import show
 from roofsim.lowering.kernels import Kernel
 from roofsim.model.part import Part
 from roofsim.model.step import Precision
@@ -61,6 +62,16 @@ class Shared:
         if self.s.runtime.cache != "paged":
             raise InputError(f"prefix: {self.s.runtime.id} keeps no pages of a cache that requests could share")
 
+    @property
+    def words(self) -> str:
+        """What is shared, in words."""
+        found = f"{self.reused:,} of the first {self.prefix.shared:,} tokens of prompts are found in the cache"
+        states = f", and a snapshot of states ({show(self.snapshot, 'B')})" if self.snapshot and self.reused else ""
+        return (
+            f"{found} by {self.prefix.hit_rate:.3g} of the requests, in blocks of {self.block:,}; "
+            f"{show(self.keys, 'B')} of keys and values are held once{states}; hits and misses are taken in the mean"
+        )
+
     @cached_property
     def precision(self) -> Precision:
         """Bytes per element."""
@@ -69,7 +80,7 @@ class Shared:
     @cached_property
     def snapshot(self) -> float:
         """Bytes of the recurrent states at one place of a sequence."""
-        return float(self.s.architecture.state_bytes(1, replace(self.precision, cache=0)))
+        return float(self.s.stage.state_bytes(1, replace(self.precision, cache=0)))
 
     @cached_property
     def block(self) -> int:
@@ -87,6 +98,16 @@ class Shared:
         """Tokens of a prompt that go through the model, in the mean over requests."""
         return float(self.w.prompt) - self.prefix.hit_rate * self.reused
 
+    @property
+    def once(self) -> float:
+        """Bytes that all requests hold together, if any finds the prefix."""
+        return self.held_once if self.prefix.hit_rate else 0.0
+
+    @property
+    def saved(self) -> float:
+        """Bytes that a request has less to hold, in the mean."""
+        return self.prefix.hit_rate * self.keys
+
     @cached_property
     def held_once(self) -> float:
         """Bytes that the prefix takes, once for all: its keys and values, and a snapshot of the states behind it."""
@@ -95,12 +116,12 @@ class Shared:
     @cached_property
     def keys(self) -> float:
         """Bytes of keys and values of the prefix, which every further sequence saves."""
-        state = self.s.architecture.state_bytes
+        state = self.s.stage.state_bytes
         return float(state(self.reused, self.precision)) - self.snapshot if self.reused else 0.0
 
     def each(self, tokens: float) -> float:
         """Bytes that a sequence of so many tokens holds in the mean over requests, beside what it shares."""
-        return float(self.s.architecture.state_bytes(tokens, self.precision)) - self.prefix.hit_rate * self.keys
+        return float(self.s.stage.state_bytes(tokens, self.precision)) - self.saved
 
     @cached_property
     def miss(self) -> Later:
@@ -129,8 +150,7 @@ class Shared:
 
     def sequences(self, room: float, tokens: float) -> float:
         """Sequences of so many tokens that a room has, the prefix held once."""
-        once = self.held_once if self.prefix.hit_rate else 0.0
-        return max(room - once, 0.0) / self.each(tokens)
+        return max(room - self.once, 0.0) / self.each(tokens)
 
 
 def block_of(s: Setup, precision: Precision) -> int:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from roofsim.engine.roofline import terms
 from roofsim.foundation.arith import Number
@@ -29,7 +29,7 @@ from roofsim.prediction.limits import HELD, largest
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.results import Intervals
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import samples
+from roofsim.prediction.steps import held_sequences, samples
 from roofsim.prediction.words import room
 from roofsim.serving.acceptance import Acceptance, alpha_of
 from roofsim.serving.drafts import Drafter
@@ -109,9 +109,14 @@ class Speculating:
 
     @cached_property
     def recurrent(self) -> Number:
-        """Bytes of the states of one sequence that no cut takes back."""
+        """Bytes of the states of one sequence on a device that no cut takes back."""
         precision = replace(self.s.precision(self.w), cache=0)
-        return self.s.architecture.state_bytes(self.w.prompt, precision)
+        return self.s.rank.state_bytes(self.w.prompt, precision)
+
+    def _sequences(self, batch: int) -> int:
+        """Sequences of which a device holds a share."""
+        share: Any = held_sequences(self.s, variant(self.w, batch=batch))
+        return int(share)
 
     def _places(self) -> list[tuple[float, Number]]:
         """Tokens that sequences hold along what they generate, each with its share of the steps (Simpson's rule)."""
@@ -128,7 +133,7 @@ class Speculating:
         """Seconds and joules of a step without drafts."""
         return self._mean(self._steps.at, batch, 1)
 
-    def round(self, batch: Number, drafted: int, a: Acceptance, slopes: bool = False) -> Round:
+    def round(self, batch: int, drafted: int, a: Acceptance, slopes: bool = False) -> Round:
         """A round of so many drafted tokens for each sequence; with `slopes`, by every parameter."""
         steps, verifying, drafting = self._runs(slopes)
         verify, energy = self._mean(verifying, batch, drafted + 1)
@@ -138,7 +143,7 @@ class Speculating:
             draft, energy = drafted * one, energy + drafted * joules
         states: Number = self.overhead
         if float(self.recurrent):
-            bytes_ = batch * self.recurrent
+            bytes_ = self._sequences(batch) * self.recurrent
             if self.rollback == "copies":
                 states = states + drafted * self._stream(bytes_, slopes)
             else:
@@ -218,12 +223,12 @@ class Speculating:
 
     def memory(self, batch: int, tokens: int) -> Mapping[str, float]:
         """Bytes that are held: for the model as without drafts, and beside it for the draft and for states."""
-        copies = tokens if self.rollback == "copies" else 1
+        copies, held = tokens if self.rollback == "copies" else 1, self._sequences(batch)
         return {
             "target": max(self._held(batch, self.w.prompt)),
             "draft_weights": self.drafter.weights,
-            "draft_cache": batch * self.drafter.state(self.w.prompt + self.w.generate + tokens),
-            "states": batch * copies * float(self.recurrent),
+            "draft_cache": held * self.drafter.state(self.w.prompt + self.w.generate + tokens),
+            "states": held * copies * float(self.recurrent),
         }
 
     def fits(self, batch: int, tokens: int) -> bool:

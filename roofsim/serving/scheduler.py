@@ -73,7 +73,7 @@ def rules(s: Setup, w: Workload, *, tokens: int | None = None, sequences: int | 
         found = Rules(engine.tokens, engine.sequences, room, ahead=engine.ahead, whole=engine.whole, all=whole)
     if found.room <= 0:
         raise Unsupported(f"{s.model_name} leaves no room for a cache on {s.device.id}")
-    need = lru_cache(maxsize=2**16)(lambda n: float(s.architecture.state_bytes(n, precision)))
+    need = lru_cache(maxsize=2**16)(lambda n: float(s.stage.state_bytes(n, precision)))
     return replace(found, block=s.runtime.memory.block, need=need)
 
 

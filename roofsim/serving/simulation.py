@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from math import ceil
 from typing import Any
 
-from roofsim.foundation.errors import InputError
+from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import cautions
@@ -110,7 +111,10 @@ MOST_TOKENS = 10**8
 
 @dataclass(frozen=True)
 class Simulation:
-    """What was simulated, of what; SI units."""
+    """What was simulated, of what; SI units.
+
+    Of several `groups` of devices (data parallel) one is simulated: every so many requests go to it.
+    """
 
     model: str
     device: str
@@ -119,7 +123,19 @@ class Simulation:
     workload: Workload
     load: Load
     result: Simulated
+    groups: int = 1
+    devices: int = 1
     cautions: tuple[str, ...] = ()
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens of answers of all groups."""
+        return self.result.tokens_per_second * self.groups
+
+    @property
+    def joules_per_token(self) -> float:
+        """Joules of all devices over the tokens of answers of all groups."""
+        return self.result.joules_per_token / self.groups
 
     @property
     def said(self) -> str:
@@ -133,17 +149,22 @@ class Simulation:
         w, r = self.workload, self.result
         return {
             "schema": SCHEMA, "model": self.model, "device": self.device, "runtime": self.runtime,
-            "calibration": self.calibration,
+            "calibration": self.calibration, "groups": self.groups, "devices": self.devices,
             "workload": {
                 "prompt": w.prompt, "generate": w.generate, "dtype": w.dtype, "cache_dtype": w.cache_dtype or w.dtype,
                 "weight_format": w.weight_format or w.dtype,
             },
             "load": {f.name: getattr(self.load, f.name) for f in fields(Load)}
-            | {"rate": r.rate, "capacity": r.capacity, "overloaded": r.overloaded},
+            | {"rate": r.rate and r.rate * self.groups, "capacity": r.capacity and r.capacity * self.groups,
+               "overloaded": r.overloaded},
             "ttft": _plain(r.ttft), "itl": _plain(r.itl), "tpot": _plain(r.tpot), "e2e": _plain(r.e2e),
-            "tokens_per_second": r.tokens_per_second, "requests_per_second": r.requests_per_second,
+            "tokens_per_second": {
+                "user": None if r.tpot is None else 1 / r.tpot.mean,
+                "device": self.tokens_per_second / self.devices, "total": self.tokens_per_second,
+            },
+            "requests_per_second": r.requests_per_second * self.groups,
             "requests": len(r.requests), "duration": r.duration, "steps": r.steps, "prompt_tokens": r.computed,
-            "preemptions": r.preemptions, "joules_per_token": r.joules_per_token,
+            "preemptions": r.preemptions, "joules_per_token": self.joules_per_token,
             "mean": dict(r.mean), "most": dict(r.most), "cautions": list(self.cautions),
         }  # fmt: skip
 
@@ -159,23 +180,26 @@ def simulate(
 
     `tokens` of a step and `sequences` at once are those of the runtime unless they are given. Raises InputError.
     """
-    t = StepTime(s, w)
+    if s.split.pp > 1:
+        raise Unsupported("--pp: steps that follow each other through stages are not simulated; --tp and --dp are")
+    t, groups = StepTime(s, w), s.split.dp
     if w.generate < 1 and load.trace is None:
         raise InputError("generate: a request that is served has at least one token")
-    arrivals = load.arrivals(w.prompt, w.generate)
+    arrivals = load.arrivals(w.prompt, w.generate)[::groups]
     _within_window(s, arrivals)
     _few(sum(each.generate for each in arrivals))
-    users = None if load.users is None else Users(load.users, load.think)
+    users = None if load.users is None else Users(ceil(load.users / groups), load.think)
     limits = rules(s, t.w, tokens=tokens, sequences=sequences)
-    found = serve_events(t, arrivals, users=users, limits=limits, rate=load.rate)
+    found = serve_events(t, arrivals, users=users, limits=limits, rate=load.rate and load.rate / groups)
     said = list(cautions(s, t.w))
     if found.overloaded and found.rate is not None and found.capacity is not None:
         said.append(
-            f"{found.rate:.3g} requests come in a second and {found.capacity:.3g} can be answered: the queue grows as "
-            "long as they come, and times with it"
+            f"{found.rate * groups:.3g} requests come in a second and {found.capacity * groups:.3g} can be answered: "
+            "the queue grows as long as they come, and times with it"
         )
     return Simulation(
-        s.model_name, s.device.id, s.runtime.id, s.calibration_name, t.w, load, found, tuple(said)
+        s.model_name, s.device.id, s.runtime.id, s.calibration_name, t.w, load, found, groups, s.devices,
+        tuple(said),
     )  # fmt: skip
 
 

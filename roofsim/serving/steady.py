@@ -27,6 +27,7 @@ from roofsim.prediction.server import cache_room, engine_of, held_bytes, lanes, 
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import assumptions, cautions
 from roofsim.serving.open import Solved
+from roofsim.serving.prefix import Prefix, Shared
 from roofsim.serving.step import StepTime
 from roofsim.specs.workload import Workload
 
@@ -128,11 +129,12 @@ class Served:
 
 @dataclass(frozen=True)
 class Server:
-    """A setup that serves requests like `w`: the batch of the workload says nothing."""
+    """A setup that serves requests like `w`: the batch of the workload says nothing. They may share a `prefix`."""
 
     s: Setup
     w: Workload
     sequences: int | None = None
+    prefix: Prefix | None = None
 
     def __post_init__(self) -> None:
         if self.s.runtime.server is None:
@@ -140,6 +142,18 @@ class Server:
         if self.w.generate < 1:
             raise InputError("--generate: a request that is served has at least one token")
         object.__setattr__(self, "w", variant(settled(self.s, self.w), batch=1, logits="last"))
+
+    @cached_property
+    def shared(self) -> Shared | None:
+        """What requests have of the prefix, if there is one."""
+        return None if self.prefix is None else Shared(self.s, self.w, self.prefix)
+
+    @property
+    def _sharing(self) -> dict[str, float]:
+        """Bytes that all hold together, and that each has less to hold, one of every lane of a pipeline."""
+        if self.shared is None:
+            return {}
+        return {"once": self.shared.once, "saved": self.shared.saved * self.s.split.pp}
 
     @cached_property
     def engine(self) -> Engine:
@@ -154,7 +168,8 @@ class Server:
     @cached_property
     def _kept(self) -> tuple[float, float]:
         """Bytes that there are for what sequences hold, and how many bytes one holds in the mean."""
-        return cache_room(self.s, self.w, self.engine)
+        room, each = cache_room(self.s, self.w, self.engine)
+        return room - self._sharing.get("once", 0), each - self._sharing.get("saved", 0)
 
     @cached_property
     def lanes(self) -> int:
@@ -184,12 +199,13 @@ class Server:
 
     @cached_property
     def _most_held(self) -> int:
-        return sequences_held(self.s, self.w, self.engine)
+        return sequences_held(self.s, self.w, self.engine, **self._sharing)
 
     def cache(self, running: float) -> Cache:
         """What so many sequences of a lane hold."""
         room, each = self._kept
         last = held_bytes(self.s, self.w, self.w.prompt + self.w.generate)
+        last -= self._sharing.get("saved", 0)
         return Cache(room, running * each, self._most_held * self.lanes, running * last > room)
 
     def spread(self, users: float) -> float:
@@ -207,9 +223,14 @@ class Server:
         return Loop(self.engine, users, min(users, self.most), self.prompt, self.w.generate)
 
     @property
-    def prompt(self) -> int:
+    def whole(self) -> int:
         """Tokens of a prompt, with those that the model puts before it."""
         return int(self.w.prompt + self.s.architecture.prefix_tokens)
+
+    @property
+    def prompt(self) -> float:
+        """Those of them that go through, in the mean over requests: all but what is found in the cache."""
+        return self.whole if self.shared is None else self.whole - self.w.prompt + self.shared.left
 
     def said(self, kind: Literal["users", "rate"]) -> tuple[str, ...]:
         """What the load and the server are taken to be like, and all else that is assumed."""
@@ -433,7 +454,8 @@ def _said(server: Server, kind: Literal["users", "rate"]) -> tuple[str, ...]:
     )
     cut = "whole prompts" if e.whole else "prompts cut to what fits"
     late = f", a step is laid out {e.ahead} ahead" if e.ahead else ""
-    return (like, of, f"steps of at most {e.tokens:,} tokens and {e.sequences:,} sequences, {cut}{late}")
+    shared = () if server.shared is None else (server.shared.words,)
+    return (like, of, *shared, f"steps of at most {e.tokens:,} tokens and {e.sequences:,} sequences, {cut}{late}")
 
 
 def open_loop(server: Server, rate: float) -> Served:

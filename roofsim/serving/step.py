@@ -28,7 +28,6 @@ Group = tuple[float, float, float]
 """Sequences, new tokens of each, and tokens that each holds before."""
 VARIABLES = ("decodes", "held", "pieces", "new", "context")
 """What a compiled step is asked for."""
-FIGURES = ("time", "energy")
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,8 @@ class StepTime:
     """Seconds and joules of one step of a model on a setup; of a workload only formats and dtypes count.
 
     Called with groups `[(sequences, new, held), ...]` it is exact for sequences of many lengths. `of` takes what a
-    scheduler knows of a step in five numbers, and answers in some microseconds from one compiled function.
+    scheduler knows of a step in five numbers, and answers in some microseconds from one compiled function. Of several
+    groups of devices (data parallel) it is the step of one, with the joules of all.
     """
 
     s: Setup
@@ -53,7 +53,7 @@ class StepTime:
         return float(self.run(groups).time)
 
     def run(self, groups: Sequence[Group | Pass]) -> Later:
-        """All figures of such a step."""
+        """All figures of such a step; of several devices those of one."""
         if not groups:
             raise InputError("step: no group of sequences; at least one is needed")
         passes = [each if isinstance(each, Pass) else self._read(each) for each in groups]
@@ -159,7 +159,8 @@ class StepTime:
         if "pieces" in x:
             groups.append(self.piece(x["pieces"], x["new"], x["context"]))
         figures = run_pass(self._stack, together(groups))
-        return Function(graph, {name: getattr(figures, name) for name in FIGURES}, tuple(names))
+        outputs = {"time": figures.time, "energy": figures.energy * self.s.devices}
+        return Function(graph, outputs, tuple(names))
 
     def _arrays(self, *given: Any) -> tuple[Any, Any]:
         """The three kinds of step, each for the elements that are of its kind."""

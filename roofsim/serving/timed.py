@@ -44,8 +44,8 @@ class Timed:
         return found.time, found.energy
 
     def _pass(self, s: Setup, batch: Number, new: Number, held: Number) -> Pass:
-        one = decode(s, self.w)
-        return replace(one, batch=batch, new=new, context=held, logits="all" if self.verifies else "last")
+        one = decode(s, variant(self.w, batch=batch))
+        return replace(one, new=new, context=held, logits="all" if self.verifies else "last")
 
     @cached_property
     def at(self) -> Run:

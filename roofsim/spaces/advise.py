@@ -159,13 +159,14 @@ def advise(
 ) -> Advice:  # fmt: skip
     """Rank the combinations that meet budgets, and say of every other by how much it misses which.
 
-    `budgets` are limits in SI units by the names of `BUDGETS`: ttft, tpot, total_time, max_memory, energy (per output
-    token), token_price (of a million; `hour` is the price of an hour of the device), price (of the device), min_tps and
-    context. Without models all that ship are taken; without a runtime those of `STACKS` that are written for the
-    device, and without weights the formats that are listed there, or the model's dtype. `rank` is `headroom`,
-    `parameters` or a figure of `compare`. The rest is as for `compare`. Raises InputError.
+    `budgets` are limits in SI units by the names of `BUDGETS`: ttft, tpot, total_time, max_memory, energy (per
+    output token), token_price (of a million; `hour` is the rent of the device, else it is the usual price), price
+    (of the device), min_tps and context. Without models all that ship are taken; without a runtime those of
+    `STACKS` that are written for the device, and without weights the formats that are listed there, or the model's
+    dtype. `rank` is `headroom`, `parameters` or a figure of `compare`. The rest is as for `compare`. Raises
+    InputError.
     """
-    check(budgets, hour, rank)
+    check(budgets, rank)
     architectures = [_looked_up(each) for each in models or library.names("models")]
     devices = {each.id or each.name: each for each in map(_device, _several(device))}
     sizes = {each.id or each.name: each.total_parameters for each in architectures}
@@ -219,7 +220,7 @@ def _after(before: int, step: Callable[[int, int], None]) -> Callable[[int, int]
     return lambda done, of: step(before + done, before + of)
 
 
-def check(budgets: Mapping[str, float], hour: float | None, rank: str) -> None:
+def check(budgets: Mapping[str, float], rank: str) -> None:
     """Raises InputError for budgets that are none, and for a rank that there is not."""
     for name, limit in budgets.items():
         if name not in BUDGETS:
@@ -228,8 +229,6 @@ def check(budgets: Mapping[str, float], hour: float | None, rank: str) -> None:
             raise InputError(f"{name}: {limit} is no budget; it is above 0")
     if not budgets:
         raise InputError(f"there is no budget; give at least one of {', '.join(BUDGETS)}")
-    if "token_price" in budgets and hour is None:
-        raise InputError("token_price: what an hour of the device costs is needed for it (--hour 2.5USD/h)")
     known = (HEADROOM, "parameters", *FIGURES)
     if rank not in known:
         raise UnknownName("--rank", rank, known)

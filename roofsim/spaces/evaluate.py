@@ -314,13 +314,13 @@ class CaseAtWork:
         apart = np.stack([flat[name] for name in self._decisive])
         for setting in np.unique(apart, axis=1).T:
             here = np.flatnonzero((apart == setting[:, None]).all(axis=0))
-            s, w = self._set({**self._only, **dict(zip(self._decisive, setting, strict=True))})
+            s, w = self.placed({**self._only, **dict(zip(self._decisive, setting, strict=True))})
             function = compiled(s, w, self._paths, [name for name in self._varying if name not in self._decisive])
             made = function(**{name: flat[name][here] for name in function.variables})
             for row, name in zip(rows, self._paths, strict=True):
                 row[here] = made[name]
 
-    def _set(self, values: Mapping[str, float]) -> tuple[Setup, Workload]:
+    def placed(self, values: Mapping[str, float]) -> tuple[Setup, Workload]:
         """The setup and the workload with these numbers, checked as those of --set are."""
         s, w = self._ready
         counts = {name: int(x) for name, x in values.items() if name in COUNTS}
@@ -346,7 +346,7 @@ class CaseAtWork:
     @cached_property
     def _single(self) -> tuple[Setup, Workload]:
         """The case with the numbers of the axes that have one value."""
-        return self._set(self._only)
+        return self.placed(self._only)
 
     @property
     def _only(self) -> Mapping[str, float]:
@@ -374,7 +374,7 @@ class CaseAtWork:
 
     def _directly(self, values: Mapping[str, float]) -> list[float]:
         """The figures of one point, not compiled."""
-        e = Evaluation(*self._set(values))
+        e = Evaluation(*self.placed(values))
         return [float(figure(path)(e)) for path in self._paths]
 
     @cached_property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from roofsim.foundation.errors import InputError
+from roofsim.prediction.intervals import COSTS
 from roofsim.prediction.places import COUNTS, number_at
 from roofsim.spaces.evaluate import COLUMNS, WORDS, CaseAtWork, Part, Runner, Study
 
@@ -18,6 +19,7 @@ LOGICAL = ("fits",)
 
 UNITS: Mapping[str, str] = {
     "time": "s", "ttft": "s", "tpot": "s", "memory": "B", "energy": "J", "flops": "FLOP", "bytes": "B",
+    "cost": "USD", "usd": "USD", "joules": "J", "co2": "kg",
 }  # fmt: skip
 """Units of figures, by the first or the last word of their names."""
 
@@ -55,6 +57,8 @@ def unit_of(runner: Runner, name: str) -> str:
 def unit_of_figure(name: str) -> str:
     """The SI unit of a column of figures, empty if it has none."""
     figure = COLUMNS[name]
+    if figure in COSTS.values():
+        return UNITS[figure.partition("_")[0]]
     first, last = figure.split(".")[0], figure.rpartition(".")[2].rpartition("_")[2]
     return "" if last in ("mfu", "mbu", "kernels") else UNITS.get(last) or UNITS.get(first, "")
 

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.expression import parse
+from roofsim.prediction.intervals import Interval, intervals
 from roofsim.prediction.metrics import METRICS
 from roofsim.spaces import executors
-from roofsim.spaces.evaluate import COLUMNS, WORDS, Part, Study
+from roofsim.spaces.cases import Specs, case, label
+from roofsim.spaces.evaluate import COLUMNS, WORDS, CaseAtWork, Part, Study
 from roofsim.spaces.pareto import SENSES, front
 from roofsim.spaces.sweep import Swept
 
@@ -63,6 +65,22 @@ class Front:
         asked = {"objectives": dict(self.objectives), "points": self.points, "of": size, "feasible": self.feasible}
         said = {"exact": not self.search, "search": self.search or None, "refused": list(self.refused)}
         return {**self.found.to_dict(), **asked, **said}
+
+
+def intervals_of(found: Front) -> list[Mapping[str, Interval]]:
+    """The 95 % interval of every objective that has one, for each point of a front."""
+    made, specs = found.found.study, Specs()
+    space, rows = made.space, list[Mapping[str, Interval]]()
+    metrics = {row.figure: row for row in METRICS.values()}
+    named = {name: metrics[COLUMNS[name]] for name in found.objectives if COLUMNS.get(name) in metrics}
+    asked = {axis.name: {label(axis.name, value, specs): value for value in axis.values} for axis in space.choices}
+    for row in found.found.rows():
+        picked = {name: values[str(row[name])] for name, values in asked.items()}
+        at_work = CaseAtWork(made, case(picked, specs), specs)
+        known = intervals(*at_work.placed({axis.name: row[axis.name] for axis in space.numbers}))
+        told = {name: known.get(row.interval, known.get(row.figure)) for name, row in named.items()}
+        rows.append({name: each for name, each in told.items() if each})
+    return rows
 
 
 def senses_of(objectives: str | Sequence[str] | Mapping[str, str], derived: Collection[str] = ()) -> dict[str, str]:

@@ -84,8 +84,6 @@ class Cluster(Documented):
     """Other names of a shipped file."""
     device: Name
     """The devices in it, by name (`roofsim devices` lists them)."""
-    default: bool = False
-    """Whether this is where several of the device are thought to stand if no cluster is named."""
     nodes: Annotated[int, Limit(ge=1, le=100_000)] = 1
     """How many nodes there are, at most: a group of more devices is refused."""
     per_node: Annotated[int, Limit(ge=1, le=10_000)]

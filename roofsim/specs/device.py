@@ -142,6 +142,9 @@ class Device(Documented):
     host: Name | None = None
     """The computer around it, by name (`roofsim devices` lists them): how long a kernel takes to launch. Runtimes that
     launch from the host need one, here or as --host."""
+    cluster: Name | None = None
+    """The cluster in which several of it are thought to stand if none is named (`roofsim clusters` lists them): what
+    links them, and what a node costs and draws."""
     plans_attention: bool = False
     """Whether the attention kernels that PyTorch prefers on it (cuDNN's) need a plan for every length of keys."""
     overlaps_softmax: bool = False

@@ -55,6 +55,8 @@ def one_model() -> list[str]:
         MODEL, DEVICE, draft="ngram", accept=[0.8, 0.5], draft_tokens=2, rollback="replay", overhead="1ms", prompt=512
     )
     assert drafts.row.speedup > 0
+    laid: roofsim.Phased = roofsim.phases(MODEL, "a100-sxm-80gb", prompt=[512], link="25GB/s", calibration="none")
+    assert laid.rows[0].moved > 0
     served: roofsim.Serving = roofsim.serve(
         OTHER, MEASURED, "vllm", concurrency=[1, 8], slo="itl=50ms", sequences=16, rounds=10, prompt="2k", generate=64
     )
@@ -160,12 +162,16 @@ def drawn(folder: Path) -> list[Figure]:
     figures += [mesh.plot("heat"), plots.heat(mesh, "ttft"), roofsim.explain(MODEL, DEVICE).plot(theme="dark")]
     figures += [roofsim.advise(MODEL, device=DEVICE, tpot="50ms").plot()]
     figures += [roofsim.sampling(MODEL, DEVICE, trials=[1, 2], tokens=64).plot()]
+    figures += [roofsim.predict("OLMoE-1B-7B", "rtx-4060", "llama.cpp", prompt=64, offload="experts=cpu").plot("tiers")]
     figures += [roofsim.reload(MODEL, "rtx-4090").plot(), plots.reload(roofsim.reload(MODEL, "rtx-4090", tiers="disk"))]
     drafts = roofsim.speculate(MODEL, DEVICE, draft=MODEL, accept="rate=0.5", draft_tokens=2)
     figures += [drafts.plot(), plots.speculate(drafts, theme="dark")]
+    figures += [roofsim.phases(MODEL, "a100-sxm-80gb", prompt=[512], slo="itl=1s").plot()]
     served = roofsim.serve(OTHER, MEASURED, rate=2, slo="itl=50ms")
     fronts = roofsim.serve_front(MODEL, MEASURED, concurrency=[1, 8])
     figures += [served.plot(), plots.serve(served), fronts.plot(), plots.serve_front(fronts, theme="dark")]
+    events = roofsim.simulate(MODEL, DEVICE, "ideal", rate=5.0, requests=5, generate=3)
+    figures += [events.plot(), plots.simulate(events, theme="dark")]
     plots.save(figures[0], folder / "roofline.png")
     return figures
 

@@ -56,6 +56,10 @@ ASKED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: roofsim.sampling(MODEL, DEVICE, "ideal", trials=[1, 8], budget="5s", prompt=512),
         f"sampling {MODEL} -d {DEVICE} -r ideal --trials 1,8 --budget 5s -p 512",
     ),
+    "phases": (
+        lambda: roofsim.phases(MODEL, "a100-sxm-80gb", prompt=[512], slo="itl=1s", generate=64),
+        f"phases {MODEL} -d a100-sxm-80gb -p 512 --slo itl=1s -g 64",
+    ),
     "reload": (
         lambda: roofsim.reload(MODEL, "rtx-4090", "ideal", tiers="host,2GB/s", batch=2),
         f"reload {MODEL} -d rtx-4090 -r ideal --from host,2GB/s -b 2",

@@ -25,6 +25,7 @@ RIGHT: Mapping[str, Mapping[str, Any]] = {
     "sampling": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "trials": [1], "tokens": 16},
     "reload": {"model": "mamba-130m", "device": "rtx-4090", "runtime": "ideal", "tiers": "disk"},
     "speculate": {"model": "mamba-130m", "device": "orin", "runtime": "ideal", "draft": "ngram", "accept": 0.5},
+    "phases": {"model": "mamba-130m", "device": "a100-sxm-80gb", "prompt": [512], "slo": "itl=1s"},
     "serve": {"model": "mamba-130m", "device": "h100-sxm", "concurrency": 2},
     "serve_front": {"model": "mamba-130m", "device": "h100-sxm", "concurrency": 2},
     "simulate": {

@@ -65,7 +65,6 @@ def test_every_budget_is_an_option(roofsim):
         ("", "there is no budget"),
         ("--ttft 1", "'1' is not a quantity in s"),
         ("--energy 1W", "'1W' is not a quantity for each token; write it like 1J/token"),
-        ("--token-price 1USD", "what an hour of the device costs is needed for it (--hour 2.5USD/h)"),
         ("--ttft 1s --rank speed", "--rank: no 'speed'"),
         ("--ttft 1s --min-size 1T", "no model is of this kind, family and size"),
     ],

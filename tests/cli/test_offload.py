@@ -26,6 +26,7 @@ LLAMA = "predict Llama-3.1-8B -d rtx-4060 -r llama.cpp"
         ("predict Llama-3.1-8B -d rtx-4060 -r cuda-graph --offload auto", "cuda-graph computes nothing on the host"),
         ("predict Llama-3.1-8B -d orin -r llama.cpp --offload layers=3", "has no second tier of memory"),
         (f"{LLAMA} --offload layers=3 --host mac", "nothing is known of the memory of host mac; use --host"),
+        ("predict Llama-3.1-8B -d h100-sxm -r vllm --tp 2 --offload stream", "the model is divided among 2"),
         ("predict Llama-3.1-405B -d rtx-4060 -r llama.cpp --offload auto", "fits both, at batch 1"),
     ],
 )

@@ -34,7 +34,7 @@ def test_times_and_levels_are_of_the_load_that_is_asked_for():
     assert found["requests"] == 20
     assert found["prompt_tokens"] == 20 * 64
     assert found["ttft"]["p50"] == pytest.approx(found["ttft"]["p99"], rel=1e-6)  # each finds an idle engine
-    assert found["tokens_per_second"] == pytest.approx(8 * found["requests_per_second"])
+    assert found["tokens_per_second"]["total"] == pytest.approx(8 * found["requests_per_second"])
     assert found["mean"]["in_system"] == pytest.approx(found["e2e"]["mean"] * found["requests_per_second"])
     t = StepTime(setup("Qwen2.5-0.5B", "h100-sxm", "vllm"), workload(dtype="bf16"))
     assert found["itl"]["p50"] == pytest.approx(t.decodes(1, 67)[0], rel=0.2)
@@ -67,9 +67,25 @@ def test_a_trace_says_which_requests_come(tmp_path):
     assert again.to_dict() == found
 
 
+def test_one_group_of_devices_serves_its_share():
+    pytest.importorskip("simpy", reason="SimPy is not installed")
+    asked = (*SIMULATE, "-n", "40", "--cv", "0", "-f", "json")
+    one, two = (
+        json.loads(run(*asked, "--rate", rate, *more).stdout) for rate, more in (("5", ()), ("10", ("--dp", "2")))
+    )
+    assert (two["groups"], two["devices"], two["requests"]) == (2, 2, 20)
+    assert two["load"]["rate"] == 10
+    assert two["load"]["capacity"] == pytest.approx(2 * one["load"]["capacity"], rel=0.05)
+    assert two["ttft"]["mean"] == pytest.approx(one["ttft"]["mean"], rel=0.01)
+    assert two["tokens_per_second"]["device"] == pytest.approx(one["tokens_per_second"]["total"], rel=0.1)
+    # both devices are there for half of the tokens each
+    assert two["joules_per_token"] == pytest.approx(one["joules_per_token"], rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--rate", "2", "--pp", "2"), "are not simulated"),
         ((), "one of rate, users and trace says which requests come; none is given"),
         (("--rate", "2", "--users", "3"), "rate and users are given"),
         (("--users", "3", "--cv", "2"), "cv, on and off: are of requests that come at a rate"),

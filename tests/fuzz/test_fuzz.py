@@ -191,6 +191,7 @@ SPECS = {
     "cpu": (tree("hardware", "raspberry-pi-5"), (MODEL,)),
     "runtime": (tree("runtimes", "vllm"), (MODEL, DEVICE)),
     "host": (tree("hardware/hosts", HOST), (MODEL, DEVICE)),
+    "cluster": (tree("hardware/clusters", "dgx-h100"), (MODEL, "h100-sxm")),
     "calibration": (tree("hardware/calibrated", sorted(library.names("hardware/calibrated"))[0]), (MODEL, DEVICE)),
 }  # fmt: skip
 
@@ -206,6 +207,8 @@ def with_file(kind: str, path: Path, others: tuple[str, ...]) -> Any:
             return predicted(*others, str(path))
         case "host":
             return predicted(*others, host=str(path))
+        case "cluster":
+            return predicted(*others, cluster=str(path), tp=2)
     return predicted(*others, calibration=str(path), transfer=True)
 
 

@@ -18,6 +18,7 @@ from roofsim.prediction.offload import offloaded
 from roofsim.prediction.request import compile_request, predict_request
 from roofsim.prediction.setup import Setup, setup
 from roofsim.specs.workload import Workload, workload
+from roofsim.studies.tiers import divisions
 
 DENSE, SPARSE, HYBRID = "Llama-3.2-1B", "OLMoE-1B-7B", "Falcon-H1-0.5B"
 
@@ -62,6 +63,22 @@ def test_with_all_of_it_on_the_host_a_step_is_one_of_its_processor(model: str) -
     assert found.offload.beside
     beside = Evaluation(found.offload.beside, w)
     assert Evaluation(found, w).decode.time == pytest.approx(float(beside.decode.time), rel=1e-12)
+
+
+def test_a_setup_that_is_divided_is_divided_anew() -> None:
+    s, w = case(SPARSE)
+    divided = offloaded(s, w, "layers=3")
+    for words in ("layers=17", "none", "experts=cpu:0"):
+        assert offloaded(divided, w, words).offload is None
+    assert offloaded(divided, w, "experts=cpu:4") == offloaded(s, w, "experts=cpu:4")
+    found = divisions(divided, w)
+    assert [each.layers for each in found.at] == list(range(18))
+    assert found.chosen == 3
+    whole, part = Evaluation(s, w).decode, Evaluation(divided, w).decode
+    assert found.at[17].decode.device_time == pytest.approx(float(whole.time))
+    assert found.at[3].decode.processor_time == pytest.approx(float(part.processor_time))
+    by_experts = divisions(offloaded(s, w, "experts=cpu:4"), w)
+    assert (by_experts.chosen, len(by_experts.at)) == (12, 17)
 
 
 def test_short_prompts_are_the_processors_and_long_ones_come_over_the_link() -> None:

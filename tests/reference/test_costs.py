@@ -10,7 +10,8 @@ import pytest
 from roofsim import library
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
-from roofsim.prediction.cost import Rates, cost_basis, cost_of, hourly, overhead, paid, priced, rates
+from roofsim.model.split import Split
+from roofsim.prediction.cost import Rates, cost_basis, cost_of, hourly, overhead, paid, priced, rates, steady
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.intervals import intervals
 from roofsim.prediction.request import predict_request
@@ -32,6 +33,7 @@ def test_rent_is_of_the_hours_in_which_a_device_computes() -> None:
     assert found.second == pytest.approx(0.002)
     assert found.joule == 0  # rent contains it
     assert found.dollars(10, 1e9) == pytest.approx(0.02)
+    assert found.dollars(10, float("nan")) == pytest.approx(0.02)  # whatever it draws
 
 
 def test_what_is_bought_costs_its_price_over_its_lifetime_and_electricity() -> None:
@@ -87,6 +89,16 @@ def test_the_price_of_the_cluster_that_is_named_counts() -> None:
     assert hourly(what_if(s, ["cost.price=8766USD", "cost.price_per_hour=7USD/h"])) == 7
 
 
+def test_all_devices_are_paid_for() -> None:
+    one = used("h100-sxm", "price_per_hour=3.6USD/h")
+    two = replace(one, split=Split(dp=2))
+    assert rates(two).second == pytest.approx(2 * rates(one).second) == pytest.approx(0.002)
+    assert priced(two) == "3.60 USD/h each (as asked for), 2 of them"
+    assert priced(one) == "3.60 USD/h (as asked for)"
+    assert priced(used("gh200-96gb")) == "1.49 USD/h (a node of gh200-node)"
+    assert rates(what_if(two, ["cost.utilisation=0.5"])).idle == pytest.approx(2 * 70)
+
+
 LIST: Any = library.device("rtx-4090").price
 
 
@@ -98,7 +110,7 @@ def test_a_device_without_a_price_costs_what_is_not_known() -> None:
     assert p.cost.request != p.cost.request
     assert p.cost.joules_per_token > 0
     assert p.to_dict()["cost"]["usd"] is None
-    assert "what h20 costs is not known: --price 2.5USD/h" in p.to_dict()["cost"]["paid"]
+    assert "nothing says what h20 costs (--price 2.5USD/h" in p.to_dict()["cost"]["paid"]
     assert hourly(used("h20", "price_per_hour=1USD/h")) == 1
 
 
@@ -107,6 +119,9 @@ def test_a_node_draws_more_than_its_devices() -> None:
     assert overhead(used("h100-sxm", "overhead=1.2")) == 1.2
     assert overhead(used("rtx-4090")) == 1  # no file says what the computer around it draws
     assert overhead(used("a10")) == 1
+    silent = used("h100-sxm")
+    silent = replace(silent, device=variant(silent.device, power=variant(silent.device.power, tdp=None)))
+    assert overhead(silent) == 1
 
 
 def test_tokens_share_the_seconds_and_joules_of_their_phase() -> None:
@@ -119,6 +134,18 @@ def test_tokens_share_the_seconds_and_joules_of_their_phase() -> None:
     assert c.joules_per_token == pytest.approx(1.0)
     assert c.co2_per_million_input == pytest.approx(0.1)
     assert c.co2_per_million_output == pytest.approx(1.0)
+
+
+def test_a_steady_state_divides_all_its_time_among_prompts_and_answers() -> None:
+    found = Rates(second=0.01, idle=0.0, joule=1e-3, overhead=2.0, carbon=1e-6)
+    c = steady(found, 4.0, 30.0, 0.2, 1000, 50)
+    whole = 0.01 / 4 + 1e-3 * 60
+    assert c.request == pytest.approx(whole)
+    assert c.usd_per_million_input == pytest.approx(0.2 * whole * 1000)
+    assert c.usd_per_million_output == pytest.approx(0.8 * whole / 50 * 1e6)
+    assert c.joules_per_token == pytest.approx(0.8 * 60 / 50)
+    assert c.joules_per_input_token == pytest.approx(0.2 * 60 / 1000)
+    assert c.co2_per_million_output == pytest.approx(0.8 * 60 / 50)
 
 
 def test_a_request_costs_its_input_tokens_and_its_steps() -> None:

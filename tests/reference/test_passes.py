@@ -41,7 +41,7 @@ M = Machine(matrix_rate=4e6, vector_rate=3e5, bandwidth=2e5, cache=100, units=4,
 HOST = {"mode": "eager", "work": 2, "launch": {"value": "30 us", "source": "made up"}}
 FAST = Machine(matrix_rate=4e14, vector_rate=3e13, bandwidth=2e12, cache=100, units=4, parameters=priors())
 """So fast that the device waits for the host."""
-WORDS = ("matrix", "vector", "weights", "activations", "state")
+WORDS = ("matrix", "vector", "weights", "activations", "state", "network")
 
 
 def network() -> Architecture:
@@ -247,8 +247,9 @@ def test_a_row_of_the_table_is_the_sum_of_an_operators_kernels_in_all_its_layers
         each = found[key]
         got = {
             "matrix": each.matrix_flops, "vector": each.vector_flops, "weights": each.bytes_weights,
-            "activations": each.bytes_activations, "state": each.bytes_state, "time": each.time,
-            "light": each.light_time, "kernels": each.kernels, "host": each.host_time, "fixed": each.launch_bound_time,
+            "activations": each.bytes_activations, "state": each.bytes_state, "network": each.bytes_network,
+            "time": each.time, "light": each.light_time, "kernels": each.kernels, "host": each.host_time,
+            "fixed": each.launch_bound_time,
         }  # fmt: skip
         assert got == pytest.approx(total), key
         assert (each.kind, each.count, each.bound, each.basis) == (kind, n, bound, parameter), key

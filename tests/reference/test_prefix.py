@@ -13,7 +13,9 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import setup
+from roofsim.serving.open import Solved
 from roofsim.serving.prefix import Prefix, Shared
+from roofsim.serving.steady import Server, closed, open_loop
 from roofsim.specs.workload import workload
 
 EXACT = pytest.approx
@@ -99,3 +101,38 @@ def test_what_cannot_be_is_told() -> None:
         asked("Llama-3.1-8B", 5000)
     with pytest.raises(InputError, match="keeps no pages"):
         asked("Llama-3.1-8B", 1000, runtime="transformers-5-eager")
+
+
+def served(hit_rate: float | None, model: str = "Llama-3.1-8B") -> Server:
+    s = chosen(setup(model, "h100-sxm", "vllm"), "auto")
+    prefix = None if hit_rate is None else Prefix(3072, hit_rate)
+    return Server(s, workload(prompt=4096, generate=128, dtype="bf16"), prefix=prefix)
+
+
+def test_a_server_whose_requests_find_nothing_is_a_server_without_a_prefix() -> None:
+    plain, none = served(None), served(0.0)
+    for ask in (lambda server: closed(server, 16), lambda server: open_loop(server, 3.0)):
+        one, other = ask(plain), ask(none)
+        assert (one.itl, one.ttft, one.rate, one.kv, one.intervals) == (
+            other.itl, other.ttft, other.rate, other.kv, other.intervals,
+        )  # fmt: skip
+    assert any("are found in the cache by 0 of the requests" in said for said in closed(none, 1).assumptions)
+
+
+def test_a_server_computes_what_is_left_of_prompts_on_top_of_what_was_found() -> None:
+    server, token = served(0.5), 32 * 2 * 8 * 128 * 2
+    assert server.prompt == 4096 - 1536
+    assert server.whole == 4096
+    loop = server.loop(16)
+    piece = server.passes(loop).mixed
+    assert loop.prompt == 2560
+    assert piece.new == loop.new
+    assert piece.context == 1536 + (2560 - loop.new) / 2
+    room, each = served(None)._kept
+    assert server._kept == (room - 3072 * token, each - 1536 * token)
+    assert server.cache(3).sequences == int((room - 3072 * token) // (each - 1536 * token))
+    solved = Solved(server, 3.0)
+    load = solved._load(4.0)
+    assert (solved._prompt, solved._held) == (2560, 4096 + 63)
+    assert solved._piece(load) == (2560 / load.own, 1536 + (2560 - 2560 / load.own) / 2)
+    assert closed(server, 16).ttft["mean"] < closed(served(None), 16).ttft["mean"]

@@ -10,6 +10,7 @@ from roofsim import library
 from roofsim.engine.passes import run_pass
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
+from roofsim.model.split import Split
 from roofsim.model.step import Pass, Precision
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen, reach, unsure
@@ -288,3 +289,19 @@ def test_a_draft_has_a_format_of_its_own() -> None:
     assert asked("Qwen3-8B", "rtx-4090", "ideal", "ngram").drafter.state(100) == 0
     kinds = {part.kind: part for part in predictor(library.architecture("Mixtral-8x7B"), dense=True).layers["draft"]}
     assert kinds["gated_mlp"].width == 2 * 14336
+
+
+def test_several_devices_hold_and_draft_their_share() -> None:
+    s = chosen(setup("Qwen3.5-4B", "h100-sxm", "vllm"), "none")
+    s = replace(s, split=Split(tp=2, dp=2), cluster=library.cluster_of(s.device))
+    w = settled(s, workload(prompt=1000, generate=1, dtype="bf16"))
+    it, alone = (Speculating(each, w, drafter(each, w, "mtp")) for each in (s, replace(s, split=Split())))
+    assert float(it.recurrent) == float(alone.recurrent) / 2
+    held, whole = it.memory(8, 2), alone.memory(4, 2)
+    assert held["states"] == whole["states"] / 2  # four of eight sequences, half of each state
+    assert held["draft_cache"] == whole["draft_cache"] / 2
+    assert held["draft_weights"] < whole["draft_weights"]
+    assert it.round(8, 2, Acceptance(0.5)).states == EXACT(alone.round(4, 2, Acceptance(0.5)).states / 2)
+    assert it.without(8)[0] == EXACT(float(Evaluation(s, variant(w, batch=8)).decode.time))
+    small = drafter(s, settled(s, workload(prompt=1000, dtype="bf16")), "Qwen3.5-0.8B")
+    assert small.s.split == s.split

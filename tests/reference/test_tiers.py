@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from roofsim import library
 from roofsim.engine.energy import Activity, activity, energy
-from roofsim.engine.passes import Stack
+from roofsim.engine.passes import Stack, pass_bound
 from roofsim.engine.roofline import Machine, terms
-from roofsim.engine.tiers import Link, Placement, Tiered, Tiers, run_tiers
-from roofsim.foundation import schema
+from roofsim.engine.tiers import Link, Placement, Tiered, Tiers, run_tiers, tier_operators
 from roofsim.foundation.parameters import priors
-from roofsim.lowering.step import lower
+from roofsim.foundation.schema import variant
+from roofsim.lowering.step import LoweredRow, lower
 from roofsim.model import layers
 from roofsim.model.architecture import Architecture, Stretch
 from roofsim.model.step import Pass, Precision
 from roofsim.specs.files import build
+from roofsim.specs.runtime import HostPolicy, Runtime
 
 FAST = Machine(matrix_rate=4e9, vector_rate=3e8, bandwidth=2e8, cache=100, units=4, parameters=priors())
 SLOW = Machine(matrix_rate=4e6, vector_rate=3e5, bandwidth=2e5, cache=100, units=4, parameters=priors())
 BYTES = Precision(2, 2, 2, 2)
 DENSE = 2 * (10 * 12 + 2 * 10 * 6 + 12 * 10 + 3 * 10 * 6 + 2 * 10)
 """Queries, keys and values, output; gate, up and down; two norms: elements of two bytes."""
-EXPERT = 2 * 3 * 10 * 5
+EXPERT = 2 * 3 * 10 * 7
 SPARSE = 2 * (10 * 12 + 2 * 10 * 6 + 12 * 10 + 10 * 8 + 2 * 10) + 8 * EXPERT
 TABLE = HEAD = 2 * 7 * 10
 STATE = 2 * 2 * 3 * 2
@@ -38,7 +40,7 @@ def network(tied: bool = False) -> Architecture:
     values = {
         "name": "toy", "family": "toy", "d_model": 10, "vocab": 7, "tied_embeddings": tied,
         "layers": {"dense": [attention, {"kind": "gated_mlp", "width": 6}],
-                   "sparse": [attention, {"kind": "moe", "experts": 8, "top_k": 2, "width": 5}]},
+                   "sparse": [attention, {"kind": "moe", "experts": 8, "top_k": 2, "width": 7}]},
         "layout": [{"repeat": 1, "of": ["dense"]}, {"repeat": 3, "of": ["sparse"]}], "sources": {"here": "made up"},
     }  # fmt: skip
     return build(Architecture, values, "toy.yaml")
@@ -59,15 +61,21 @@ def tiers(link: Link, **placed: object) -> Tiers:
 
 
 def run(t: Tiers, p: Pass) -> Tiered:
-    here, there = (lower(TOY, IDEAL, p, each.device) for each in (t.device, PROCESSOR))
-    return run_tiers(t, p, here, there)
+    return run_tiers(t, p, *rows(t, p))
 
 
-def spent(m: Machine, p: Pass, counts: Mapping[str, int], *, experts: bool | None = None) -> float:
+def rows(t: Tiers, p: Pass) -> tuple[Sequence[LoweredRow], Sequence[LoweredRow]]:
+    there = t.processor or PROCESSOR
+    return lower(TOY, t.device.runtime, p, t.device.device), lower(TOY, there.runtime, p, there.device)
+
+
+def spent(
+    m: Machine, p: Pass, counts: Mapping[str, int], *, experts: bool | None = None, runtime: Runtime = IDEAL
+) -> float:
     """Seconds of the kernels of so many layers of each kind, of those of their experts alone, or of all but these."""
     return sum(
         counts.get(row.row.layer, 0) * kernel.count * terms(kernel, m).time
-        for row in lower(TOY, IDEAL, p)
+        for row in lower(TOY, runtime, p)
         for operator, lowered in row
         if experts is None or (operator.name in BY_EXPERTS) == experts
         for kernel in lowered.kernels
@@ -81,7 +89,7 @@ def test_what_single_layers_hold_is_what_is_counted_by_hand() -> None:
     assert TOY.weight_bytes(BYTES) == DENSE + 3 * SPARSE + TABLE + HEAD + 2 * 10
     assert layers.state_bytes(TOY, "sparse", 7, BYTES) == 7 * STATE
     assert layers.largest_matrix(TOY, "dense", BYTES) == 2 * 10 * 12
-    assert layers.largest_matrix(TOY, "sparse", BYTES) == 2 * 8 * 10 * 10
+    assert layers.largest_matrix(TOY, "sparse", BYTES) == 2 * 8 * 10 * 14
     assert (layers.table_bytes(TOY, BYTES), layers.head_bytes(TOY, BYTES)) == (TABLE, HEAD)
     assert layers.table_bytes(network(tied=True), BYTES) == 0
     assert [
@@ -94,7 +102,7 @@ def test_what_single_layers_hold_is_what_is_counted_by_hand() -> None:
 
 def test_the_first_layers_are_counted_stretch_by_stretch() -> None:
     layout = Stretch(repeat=3, of=("dense", "sparse", "sparse")), Stretch(repeat=2, of=("dense",))
-    mixed = schema.variant(TOY, layout=layout)
+    mixed = variant(TOY, layout=layout)
     order = ["dense", "sparse", "sparse"] * 3 + ["dense"] * 2
     for n in range(len(order) + 1):
         assert layers.first_layers(mixed, n) == Counter(order[:n])
@@ -102,8 +110,8 @@ def test_the_first_layers_are_counted_stretch_by_stretch() -> None:
 
 def test_formats_count_where_they_are_stored() -> None:
     packed = replace(BYTES, stored={"experts_up": 1, "lm_head": 0.5, "embedding": 4})
-    assert layers.expert_bytes(TOY, "sparse", packed) == 8 * (10 * 10 + 2 * 5 * 10)
-    assert layers.layer_bytes(TOY, "sparse", packed) == SPARSE - 8 * 10 * 10
+    assert layers.expert_bytes(TOY, "sparse", packed) == 8 * (10 * 14 + 2 * 7 * 10)
+    assert layers.layer_bytes(TOY, "sparse", packed) == SPARSE - 8 * 10 * 14
     assert (layers.table_bytes(TOY, packed), layers.head_bytes(TOY, packed)) == (4 * 70, 70 / 2)
 
 
@@ -124,13 +132,13 @@ def test_what_lies_on_the_host_is_what_was_put_there() -> None:
     ("link", "placed", "staged"),
     [
         (Link(1), {"streamed": {"dense": 1}}, 2 * 10 * 12),
-        (Link(1), {"streamed": {"dense": 1, "sparse": 1}}, 2 * 8 * 10 * 10),
+        (Link(1), {"streamed": {"dense": 1, "sparse": 1}}, 2 * 8 * 10 * 14),
         (Link(1, streams="prefetched"), {"streamed": {"dense": 1, "sparse": 1}}, 2 * SPARSE),
         (Link(1, streams="prefetched"), {"streamed_experts": {"sparse": 1}}, 2 * 8 * EXPERT),
         (Link(1, streams="in_place"), {"streamed": {"dense": 1}}, 0),
         (Link(1), {"computed": {"dense": 1}}, 0),
         (Link(1, copies_from=32), {"computed": {"dense": 1}}, 2 * 10 * 12),
-        (Link(1, copies_from=32), {"experts": {"sparse": 1}}, 2 * 8 * 10 * 10),
+        (Link(1, copies_from=32), {"experts": {"sparse": 1}}, 2 * 8 * 10 * 14),
     ],
 )
 def test_weights_are_copied_to_as_many_bytes(link: Link, placed: Mapping[str, object], staged: float) -> None:
@@ -149,6 +157,97 @@ def test_layers_on_the_host_take_its_time_and_hand_over_once(p: Pass) -> None:
     assert found.processor_time == pytest.approx(there)
     assert found.device_time == pytest.approx(here + there)
     assert found.time == pytest.approx(here + there + 3e-3 + handed / 1e4)
+
+
+def test_layers_of_a_kind_are_shared_out_among_all_that_is_asked() -> None:
+    link = Link(1e4, 3e-3)
+    found = run(tiers(link, computed={"sparse": 1}, experts={"sparse": 1}, streamed={"sparse": 1, "dense": 4}), PROMPT)
+    there = spent(SLOW, PROMPT, {"embedding": 1, "sparse": 1}) + spent(SLOW, PROMPT, {"sparse": 1}, experts=True)
+    here = spent(FAST, PROMPT, {"dense": 1, "sparse": 1, "head": 1}) + spent(FAST, PROMPT, {"sparse": 1}, experts=False)
+    used = TOUCHED[10] * EXPERT
+    copied = DENSE + SPARSE - 8 * EXPERT + used
+    handed = 10 * 10 * 4 + 10 * (10 * 4 + 2 * 4 + 2 * 10 * 4)
+    assert found.link_bytes == pytest.approx(copied + handed)
+    assert found.time == pytest.approx(here + there + (copied + handed) / 1e4 + 3 * 3e-3)
+    found = run(tiers(link, computed={"sparse": 2}, streamed_experts={"sparse": 1}), PROMPT)
+    there = spent(SLOW, PROMPT, {"embedding": 1, "sparse": 2})
+    here = spent(FAST, PROMPT, {"dense": 1, "sparse": 1, "head": 1})
+    assert found.time == pytest.approx(here + there + (used + 10 * 10 * 4) / 1e4 + 3e-3)
+    found = run(tiers(link, streamed={"sparse": 2}, streamed_experts={"sparse": 3}), PROMPT)
+    assert found.link_bytes == pytest.approx(2 * (SPARSE - 8 * EXPERT + used) + used)
+    found = run(tiers(link, computed={"sparse": 2}, experts={"sparse": 5}, streamed={"sparse": 5}), PROMPT)
+    assert found.link_bytes == pytest.approx(handed)
+    found = run(tiers(link, computed={"sparse": 1}, experts={"sparse": 1}, streamed={"sparse": 5}), PROMPT)
+    assert found.link_bytes == pytest.approx(SPARSE - 8 * EXPERT + used + handed)
+    found = run(tiers(link, computed={"sparse": 1}, experts={"sparse": 1}, streamed_experts={"sparse": 5}), PROMPT)
+    assert found.link_bytes == pytest.approx(used + handed)
+
+
+def test_the_last_layer_is_the_last_to_be_taken_where_only_scored_positions_go_on() -> None:
+    p = replace(PROMPT, scored=1, logits="last")
+    whole = {"embedding": 1, "dense": 1, "sparse": 2, "last sparse": 1, "head": 1}
+    found = run(tiers(Link(1e4), computed={"dense": 1, "sparse": 2}), p)
+    there = {"embedding": 1, "dense": 1, "sparse": 2}
+    here = {name: n - there.get(name, 0) for name, n in whole.items()}
+    assert found.processor_time == pytest.approx(spent(SLOW, p, there))
+    assert found.time == pytest.approx(spent(FAST, p, here) + spent(SLOW, p, there) + 400 / 1e4)
+    found = run(tiers(Link(1e4), computed={"sparse": 3}), p)
+    assert found.processor_time == pytest.approx(spent(SLOW, p, {"embedding": 1, "sparse": 2, "last sparse": 1}))
+    found = run(tiers(Link(1e4), streamed={"sparse": 3}), p)
+    last = 8 * (1 - (6 / 8) ** 2) * EXPERT  # two sequences go on with a token each
+    assert found.link_bytes == pytest.approx(3 * (SPARSE - 8 * EXPERT) + 2 * TOUCHED[10] * EXPERT + last)
+
+
+def test_the_processor_runs_what_its_own_software_makes_of_a_layer() -> None:
+    mine, its = (
+        variant(library.runtime(name), host=HostPolicy()) for name in ("transformers-5-eager", "llama.cpp-cpu")
+    )
+    quiet = replace(DEVICE, runtime=mine), replace(PROCESSOR, runtime=its)
+    t = replace(tiers(Link(1e4), computed={"dense": 1, "sparse": 1}), device=quiet[0], processor=quiet[1])
+    found = run(t, STEP)
+    there = spent(SLOW, STEP, {"embedding": 1, "dense": 1, "sparse": 1}, runtime=its)
+    assert found.processor_time == pytest.approx(there)
+    here = spent(FAST, STEP, {"sparse": 2, "head": 1}, runtime=mine)
+    assert found.time == pytest.approx(here + there + 40 / 1e4)
+    t = replace(tiers(Link(1e6, streams="prefetched"), streamed={"sparse": 3}), device=quiet[0], processor=None)
+    one = (SPARSE - 6 * EXPERT) / 1e6, spent(FAST, STEP, {"sparse": 1}, runtime=mine)
+    rest = spent(FAST, STEP, {**ALL, "sparse": 0}, runtime=mine)
+    assert run(t, STEP).time == pytest.approx(rest + pipeline([one] * 3))
+
+
+def test_operators_are_listed_where_they_run() -> None:
+    t = tiers(Link(1e4), computed={"dense": 1}, experts={"sparse": 2})
+    listed = tier_operators(t, STEP, *rows(t, STEP), lambda _: "prior", lambda _: "set")
+    by_layer: dict[str, float] = {}
+    for each in listed:
+        by_layer[each.layer] = by_layer.get(each.layer, 0) + float(each.time)
+        assert each.basis == ("set" if each.layer.endswith("(host)") else "prior")
+    assert by_layer == {
+        "sparse": pytest.approx(spent(FAST, STEP, {"sparse": 1}) + spent(FAST, STEP, {"sparse": 2}, experts=False)),
+        "head": pytest.approx(spent(FAST, STEP, {"head": 1})),
+        "embedding (host)": pytest.approx(spent(SLOW, STEP, {"embedding": 1})),
+        "dense (host)": pytest.approx(spent(SLOW, STEP, {"dense": 1})),
+        "sparse (host)": pytest.approx(spent(SLOW, STEP, {"sparse": 2}, experts=True)),
+    }
+    whole = tiers(Link(1e4), computed={"dense": 1, "sparse": 3}, head=True)
+    listed = tier_operators(whole, STEP, *rows(whole, STEP), lambda _: "prior", lambda _: "set")
+    assert all(each.layer.endswith("(host)") for each in listed)
+    copied = replace(whole, link=Link(1e4, copies_from=1))
+    layers_of = {
+        each.layer for each in tier_operators(copied, STEP, *rows(t, STEP), lambda _: "prior", lambda _: "set")
+    }
+    assert layers_of == {"dense", "sparse", "embedding (host)", "head (host)"}
+
+
+def test_of_many_batches_each_goes_the_way_of_its_tokens() -> None:
+    t = tiers(Link(1e4, 3e-3, copies_from=10), computed={"dense": 1}, experts={"sparse": 2})
+    batches = np.array([1.0, 2.0, 5.0])
+    many = run(t, replace(PROMPT, batch=batches))
+    for i, batch in enumerate(batches):
+        one = run(t, replace(PROMPT, batch=batch))
+        for name in ("time", "device_time", "processor_time", "link_bytes", "link_wait", "matrix_flops", "energy"):
+            found = np.broadcast_to(getattr(many, name), batches.shape)[i]
+            assert found == pytest.approx(float(getattr(one, name))), name
 
 
 def test_all_of_it_on_the_host_is_a_pass_of_the_host() -> None:
@@ -217,13 +316,15 @@ def test_a_kernel_that_reads_over_the_link_takes_the_longer_of_both() -> None:
     over = sum(max(size / rate - time, 0) for size, time in timed)
     assert 0 < over < DENSE / rate
     assert found.time == pytest.approx(spent(FAST, STEP, ALL) + over)
-    only = run(tiers(Link(rate, streams="in_place"), streamed_experts={"sparse": 1}), STEP)
+    beside = run(tiers(Link(rate, 3e-3, streams="in_place"), streamed={"dense": 1}, computed={"sparse": 1}), STEP)
+    assert beside.link_wait == pytest.approx(over + 3e-3 + 40 / rate)
+    only = run(tiers(Link(rate, streams="in_place"), streamed_experts={"sparse": 2}), STEP)
     rows = [row for row in lower(TOY, IDEAL, STEP) if row.row.layer == "sparse"]
     timed = [
         (o.cost.weights, sum(k.count * terms(k, FAST).time for k in made.kernels))
         for o, made in rows[0] if o.name in ("experts_up", "experts_down")
     ]  # fmt: skip
-    assert only.link_wait == pytest.approx(sum(max(size / rate - time, 0) for size, time in timed))
+    assert only.link_wait == pytest.approx(2 * sum(max(size / rate - time, 0) for size, time in timed))
 
 
 def test_from_so_many_tokens_on_the_device_computes_with_what_is_copied() -> None:
@@ -234,6 +335,9 @@ def test_from_so_many_tokens_on_the_device_computes_with_what_is_copied() -> Non
     used = TOUCHED[10] * EXPERT
     copied = DENSE + SPARSE - 8 * EXPERT + used + 2 * 10 * STATE
     assert found.time == pytest.approx(here + there + copied / 1e5)
+    later = replace(PROMPT, context=4)
+    found = run(tiers(link, computed={"dense": 1}), later)
+    assert found.link_bytes == pytest.approx(DENSE + 2 * (4 + 5) * STATE)
     found = run(tiers(link, experts={"sparse": 2}), PROMPT)
     assert found.time == pytest.approx(spent(FAST, PROMPT, ALL) + 2 * used / 1e5)
     fewer = run(tiers(replace(link, copies_from=11), experts={"sparse": 2}), PROMPT)
@@ -262,10 +366,12 @@ def test_work_and_joules_are_those_of_both_processors_for_as_long_as_the_pass_ta
 
 
 def test_a_pass_is_bound_by_what_takes_most_of_it() -> None:
-    assert run(tiers(Link(1), streamed={"dense": 1}), STEP).bound == "network"
-    assert run(tiers(Link(1e12), streamed={"dense": 1}), STEP).bound == "launch"  # kernels take their fixed times
+    found = run(tiers(Link(1), streamed={"dense": 1}), STEP)
+    assert pass_bound(found) == "network"
+    assert found.network_time == found.link_wait
+    assert pass_bound(run(tiers(Link(1e12), streamed={"dense": 1}), STEP)) == "launch"  # kernels take fixed times
     slow = replace(DEVICE, machine=replace(SLOW, bandwidth=1e3))
-    assert run(replace(tiers(Link(1e12), streamed={"dense": 1}), device=slow), STEP).bound == "memory"
+    assert pass_bound(run(replace(tiers(Link(1e12), streamed={"dense": 1}), device=slow), STEP)) == "memory"
 
 
 def test_no_copy_takes_no_time() -> None:

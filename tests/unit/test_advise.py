@@ -165,7 +165,6 @@ def test_usual_runtimes_are_those_written_for_each_device() -> None:
         ({"budgets": {}}, InputError, "there is no budget; give at least one of ttft, tpot"),
         ({"budgets": {"tttf": 1}}, UnknownName, "budgets: no 'tttf'; nearest: ttft"),
         ({"budgets": {"ttft": 0}}, InputError, "ttft: 0 is no budget"),
-        ({"budgets": {"token_price": 1}}, InputError, "(--hour 2.5USD/h)"),
         ({"budgets": {"ttft": 1}, "rank": "tppt"}, UnknownName, "--rank: no 'tppt'"),
     ],
 )

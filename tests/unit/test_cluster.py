@@ -61,6 +61,7 @@ def test_nodes_of_one_device_have_but_links_between_them_and_one_node_none() -> 
     assert apart.neighbours(4, 1) == 1
     alone = cluster(nodes=1, links={"node": NODE})
     assert alone.link(8, 1) is alone.links.node
+    assert alone.link(16, 1) is alone.links.node
 
 
 @pytest.mark.parametrize(
@@ -97,13 +98,17 @@ def test_devices_may_be_called_by_an_alias(spec_file: Any) -> None:
 
 
 @pytest.mark.parametrize("name", library.names("hardware/clusters"))
-def test_a_shipped_cluster_names_its_device_by_its_file_and_a_device_has_one_default(name: str) -> None:
+def test_a_shipped_cluster_names_its_device_by_its_file_and_is_of_one_that_stands_in_some(name: str) -> None:
     found = library.cluster(name)
     assert found.device in library.names("hardware")
-    mine = [each for each in map(library.cluster, library.names("hardware/clusters")) if each.device == found.device]
-    assert sum(each.default for each in mine) == 1
-    (default,) = (each for each in mine if each.default)
-    assert library.cluster_of(library.device(found.device)) == default
+    assert library.cluster_of(library.device(found.device)).device == found.device
+
+
+@pytest.mark.parametrize("name", library.names("hardware"))
+def test_a_device_stands_in_a_cluster_of_such_devices(name: str) -> None:
+    device = library.device(name)
+    assert device.cluster is None or library.standing(device) == library.cluster(device.cluster)
+    assert device.cluster is None or library.cluster(device.cluster).device == name
 
 
 def test_a_device_of_which_no_cluster_ships_stands_eight_behind_its_own_link() -> None:
@@ -113,6 +118,7 @@ def test_a_device_of_which_no_cluster_ships_stands_eight_behind_its_own_link() -
     assert found.links.node is not None
     assert found.links.node.bandwidth.value == 150e9  # of 300 GB/s in both directions
     assert found.links.node.rate == pytest.approx(120e9)
+    assert found.links.node.latency.value == pytest.approx(0.6e-6)
     assert not found.links.node.reduces
     assert not found.unsourced
     assert {"assumed"} <= set(found.sources)
@@ -128,10 +134,14 @@ def test_a_mode_of_a_device_stands_where_the_device_does(spec_file: Any) -> None
     assert library.cluster_of(variant(device, id="h100-sxm@quiet")).id == "dgx-h100"
 
 
-def test_clusters_of_a_device_that_are_no_default_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "_standing", dict)
+def test_clusters_of_a_device_whose_file_names_none_are_told() -> None:
     with pytest.raises(InputError, match=r"--cluster \(2x-rtx-4090, 4x-rtx-4090\)"):
-        library.cluster_of(library.device("rtx-4090"))
+        library.cluster_of(variant(library.device("rtx-4090"), cluster=None))
+
+
+def test_a_device_file_may_name_a_cluster(spec_file: Any) -> None:
+    mine = library.device(str(spec_file("hardware", "rtx-3060", {"cluster": "2x-rtx-4090"})))
+    assert library.cluster_of(mine).id == "2x-rtx-4090"
 
 
 def within(name: str | None) -> Setup:

@@ -7,10 +7,10 @@ from itertools import product
 
 import pytest
 
-from roofsim import pareto, sweep
+from roofsim import pareto, predict, sweep
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.spaces import fronts
-from roofsim.spaces.fronts import BETTER_HIGH, senses_of
+from roofsim.spaces.fronts import BETTER_HIGH, intervals_of, senses_of
 
 AXES = {
     "model": ["Qwen2.5-0.5B", "mamba2-780m"],
@@ -161,3 +161,18 @@ def test_points_that_are_listed_are_not_searched() -> None:
 def test_a_path_that_leads_nowhere_is_told_before_any_work() -> None:
     with pytest.raises(UnknownName):
         pareto({**AXES, "device.memory.bandwith": "1x,2x"}, "ttft")
+
+
+def test_points_of_a_front_have_the_intervals_of_predictions_where_they_have_any():
+    bandwidth = {"device.memory.bandwidth": "1x,2x"}
+    asked = {"objectives": "tpot,tokens_per_second,kernels", "derive": {"kernels": "decode_kernels * 1"}}
+    found = pareto("mamba-130m", device=["orin", "rtx-4090"], batch=[1, 4], set=bandwidth, **asked)
+    rows, known = list(found.found.rows()), intervals_of(found)
+    assert len(rows) == len(known) > 1
+    for row, each in zip(rows, known, strict=True):
+        own = {"device.memory.bandwidth": f"{row['device.memory.bandwidth']!r}B/s"}
+        p = predict("mamba-130m", row["device"], batch=row["batch"], set=own)
+        assert each == {
+            "tpot": pytest.approx(p.intervals["tpot"]),
+            "tokens_per_second": pytest.approx(p.intervals["tokens_per_second"]),
+        }

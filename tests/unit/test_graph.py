@@ -30,6 +30,8 @@ FORMULAS: dict[str, Formula] = {
     "roundings": lambda a, b: ceil(a / 96) * 96 + ceil((a + b) / 7) + ceil(a * b / 3),
     "switches": lambda a, b: at_least(a, 4096) * b + (1 - at_least(b, a)) * a,
     "shares of experts": lambda a, b: 64 * (1 - (1 - 6 / 64) ** a) * b,
+    "the only expert": lambda a, b: (1 - (1 - 1 / 1) ** a) * b,
+    "the busiest of ranks": lambda a, b: minimum(1 / 8 + 1.4 * (0.97 / 8 / a) ** (1 / 2) + 0.2 / a, 1) * b,
     "shared sums": lambda a, b: share(a * a + b * b + a + b + 1) * (a + 1) + maximum(a, b),
     "large products": lambda a, b: (a + b + a * b + 1) * (a * a + b * b + a + b + 2),
 }

@@ -13,6 +13,7 @@ from roofsim import library, predict
 from roofsim.engine.energy import Activity, energy, units_energy
 from roofsim.engine.passes import run_pass
 from roofsim.foundation.errors import InputError, UnknownName, Unsupported
+from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Time
 from roofsim.foundation.schema import checked, variant
 from roofsim.lowering.step import lower
@@ -461,6 +462,19 @@ def test_a_parameter_changes_what_it_changes_in_a_prediction():
     program = Program([targets(s, w, jobs)["device_time"]], jobs, s.device, s.host, s.runtime)
     changed = run_pass(replace(s, parameters={"gemm_efficiency": 0.4}).stack(w.dtype), prefill(s, w))
     assert program.predict({"gemm_efficiency": 0.4}) == pytest.approx([changed.device_time])
+
+
+@pytest.mark.parametrize(("model", "device", "runtime"), STACKS[1::2])
+def test_a_program_that_was_asked_before_says_what_a_new_one_says(model, device, runtime):
+    s = setup(model, device, runtime)
+    w, jobs = workload(prompt=512, generate=4, dtype=s.device.default_dtype), Jobs()
+    asked = list(targets(s, w, jobs).values())
+    program, values = Program(asked, jobs, s.device, s.host, s.runtime), s.machine(w.dtype).parameters
+    for name in PARAMETERS:
+        moved = {**values, name: values[name] * 0.9}
+        program.predict(values)
+        fresh = Program(asked, jobs, s.device, s.host, s.runtime)
+        assert program.predict(moved).tolist() == fresh.predict(moved).tolist(), name
 
 
 @pytest.mark.parametrize(("runtime", "launch"), [("vllm", None), ("llama.cpp", None), ("llama.cpp", "1 s")])

@@ -61,12 +61,12 @@ def test_what_is_shown_parses_back_within_the_digits_shown(value: float, unit: s
     assert parse(show(sign * value, unit, digits), unit) == pytest.approx(sign * value, rel=0.5001 * 10 ** (1 - digits))
 
 
-@given(value=st.floats(1e-17, 1e20), unit=st.sampled_from([u for u in NAMED if not u.startswith("USD")]))
+@given(value=st.floats(1e-17, 1e20), unit=st.sampled_from([u for u in NAMED if not u.startswith(("USD", "g/"))]))
 def test_what_is_shown_has_three_digits_and_a_prefix_that_leaves_one_to_three_before_the_point(
     value: float, unit: str
 ) -> None:
     assume(unit != "B" or 1 <= value < 1000 * 2**60)
-    assume(unit != "s" or value < 999 * 86_400)
+    assume(unit != "s" or value < 999 * 365 * 86_400)
     number, _ = show(value, unit).split(" ")
     assert 1 <= float(number.replace(",", "")) < 1024
     shown = sum(map(number.count, string.digits))
@@ -86,7 +86,8 @@ def test_what_is_shown_has_three_digits_and_a_prefix_that_leaves_one_to_three_be
         (3590, "s", "59.8 min"),
         (-3599, "s", "-1.00 h"),
         (3600 * 2.5, "s", "2.50 h"),
-        (86_400 * 400, "s", "400 d"),
+        (86_400 * 300, "s", "300 d"),
+        (86_400 * 400, "s", "1.10 y"),
         (1000, "J", "1.00 kJ"),
         (2**52, "B", "4.00 PiB"),
         (999.4, "s", "999 s"),

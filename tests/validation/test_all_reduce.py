@@ -1,5 +1,7 @@
-"""Published times of all-reduces on H100 beside the predicted ones: constants of NCCL are its own, those of kernels that
-read the memory of peers are from these rows."""
+"""Published times of all-reduces on H100 beside the predicted ones.
+
+Constants of NCCL are its own, those of kernels that read the memory of peers are from these rows.
+"""
 
 from __future__ import annotations
 

@@ -34,21 +34,25 @@ PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
 CONSOLES = (
     "advise.md",
     "compare.md",
+    "cost.md",
     "crossovers.md",
     "explore.md",
     "fits.md",
     "load.md",
     "model.md",
+    "offload.md",
     "own-device.md",
     "own-model.md",
     "own-runtime.md",
     "pareto.md",
+    "phases.md",
     "quickstart.md",
     "report.md",
     "sampling.md",
     "search.md",
     "sensitivity.md",
     "serving.md",
+    "simulate.md",
     "speculation.md",
     "studies.md",
     "sweep.md",
@@ -56,7 +60,7 @@ CONSOLES = (
 )
 """Pages written by hand whose consoles show what their commands print."""
 
-BY_TOOLS = ("performance.md", "validation.md")
+BY_TOOLS = ("gains.md", "performance.md", "tiers.md", "validation.md")
 """Pages that tools write, from measurements."""
 
 

@@ -171,6 +171,12 @@ GALLERY: Sequence[Part] = (
             'roofsim.sampling("Qwen2.5-0.5B", "rtx-4090", "vllm", trials="1..256*2", tokens="1k,8k").plot()',
         ),
         Entry(
+            "Prefill and decode apart",
+            "Prompts that a device answers in mixed steps, side by side inside it, or on pools apart, by their length.",
+            "roofsim phases Llama-3.1-8B -d a100-sxm-80gb -p 512..8k*2 --slo ttft=4s,itl.p95=50ms --plot phases.svg",
+            'roofsim.phases("Llama-3.1-8B", "a100-sxm-80gb", prompt="512..8k*2", slo="ttft=4s,itl.p95=50ms").plot()',
+        ),
+        Entry(
             "What users see over the load",
             "Time between two tokens and to the first one over requests a second: the mean with its 95 % interval, the "
             "95th percentile, and what is promised.",
@@ -189,6 +195,20 @@ GALLERY: Sequence[Part] = (
             "Speedup of speculative decoding over sequences at once, and over how likely drafted tokens are accepted.",
             "roofsim speculate Llama-3.1-8B -d h100-sxm -r vllm --draft eagle --accept 0.7 -k 4 --plot drafts.svg",
             'roofsim.speculate("Llama-3.1-8B", "h100-sxm", "vllm", draft="eagle", accept=0.7, draft_tokens=4).plot()',
+        ),
+        Entry(
+            "Requests as they arrive",
+            "The spread of times of requests that come in bursts, and how many are in the engine over time.",
+            "roofsim simulate Llama-3.1-8B -d h100-sxm --rate 12 --cv 3 --spread 0.5 -n 300 --plot requests.svg",
+            'roofsim.simulate("Llama-3.1-8B", "h100-sxm", rate=12, cv=3, spread=0.5, requests=300).plot()',
+        ),
+        Entry(
+            "What lies on the device, and how slow that is",
+            "Time of both passes on the device, on its host and on the link between them, over how many layers lie on "
+            "the device; hatched is what does not fit.",
+            "roofsim predict Llama-3.1-70B -d rtx-4090 -r llama.cpp --weights q4_k_m --offload auto --plot tiers.svg "
+            "--draw tiers",
+            'roofsim.predict("Llama-3.1-70B", "rtx-4090", "llama.cpp", weights="q4_k_m", offload="auto").plot("tiers")',
         ),
         Entry(
             "Loading a cache against computing it again",

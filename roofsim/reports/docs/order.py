@@ -41,7 +41,9 @@ ORDER: Sequence[Chapter] = (
     Chapter("What fits, and how fast", (
         Page("fits.md", "On my device", "What fits my device, how fast it is, and what the limit is"),
         Page("compare.md", "Comparing", "Models, devices, runtimes and formats in one table"),
+        Page("offload.md", "Offloading", "Layers, experts and caches in the memory of the host: what fits, how slow"),
         Page("advise.md", "Under budgets", "What meets your budgets, and what binds elsewhere"),
+        Page("cost.md", "What a token costs", "Dollars, joules and CO2 of a million tokens, rented or bought"),
         Page("explore.md", "Explore in a browser", "Every slider is the model: one file without a server"),
         Page("report.md", "One page for a ticket", "A prediction with its figures, sources and intervals in one file"),
     )),
@@ -65,11 +67,13 @@ ORDER: Sequence[Chapter] = (
     Chapter("Serving", (
         Page("serving.md", "Batches and engines", "Many sequences at once: batch, cache, latency against throughput"),
         Page("load.md", "Serving a load", "Users, requests at a rate: latency, throughput, what ends it"),
+        Page("phases.md", "Prefill and decode apart", "Mixed steps, both inside each device, or pools of their own"),
+        Page("simulate.md", "Requests as they arrive", "Bursts, traces and tails, event by event; simulators"),
         Page("speculation.md", "Speculative decoding", "What drafts gain, from which acceptance and up to which batch"),
         Page("sampling.md", "Repeated sampling", "Several answers to one prompt, and how a budget is split"),
     )),
     Chapter("Several devices", (
-        Page("several.md", "Several devices", "A model divided among devices: what they exchange, and how long it takes"),
+        Page("several.md", "Several devices", "A model divided among devices: what they exchange, how long it takes"),
     )),
     Chapter("How the model works", (
         Page("model.md", "How the model works", "From an operator to kernels, time, memory, energy and regimes"),
@@ -89,7 +93,9 @@ ORDER: Sequence[Chapter] = (
     )),
     Chapter("Which numbers to trust", (
         Page("validation.md", "Validation", "Predictions against measurements, by stack and device"),
+        Page("tiers.md", "Tiers of memory", "Published ratios and measured divisions beside ours"),
         Page("published.md", "Published figures", "What others published of many devices, beside ours"),
+        Page("gains.md", "Gains that others measured", "Speculation, and both phases inside a device, beside ours"),
         Page("calibrations.md", "Shipped calibrations", "What each was fitted to, and its errors on rows held out"),
         Page("../data/README.md", "Runs of our own", "The measured files that are shipped"),
         Page("performance.md", "Performance", "Points per second, cost of commands; beside other programs"),

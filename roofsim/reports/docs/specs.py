@@ -112,7 +112,7 @@ def clusters() -> Iterator[str]:
     yield listed("clusters")
     for name in library.names(library.CLUSTERS):
         c = library.cluster(name)
-        stands = ", and where several of them are thought to stand" if c.default else ""
+        stands = ", and where several of them are thought to stand" if library.device(c.device).cluster == name else ""
         yield f"## {name}"
         counted = f"{c.nodes:,} × {c.per_node:,} [{c.device}](devices.md#{c.device})"
         yield f"{c.name[0].upper()}{c.name[1:]}: {counted}{stands}."

@@ -10,17 +10,24 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import METRICS
 from roofsim.reports.figures.about import said, study
 from roofsim.reports.figures.labels import Label, among, settle
 from roofsim.reports.figures.style import MARKERS, colours, heading, ink, look, looks, quantities, subplots
 from roofsim.reports.theme import Theme
 from roofsim.spaces.evaluate import COLUMNS
-from roofsim.spaces.fronts import Front
+from roofsim.spaces.fronts import Front, intervals_of
 from roofsim.spaces.pareto import SENSES
 
 NAMED = 14
 """Points of a front up to which each is named by what was chosen for it."""
+
+WHISKERED = 40
+"""Points of a front up to which each has its intervals."""
+
+SHARES = np.linspace(0, 1, 9)
+"""Where on an interval names look for it."""
 
 GROUPS = 7
 """Choices of a kind that are told apart by colour."""
@@ -38,10 +45,12 @@ def pareto(found: Front, *, theme: Theme = "light") -> Figure:
     rows = list(found.found.rows())
     units = found.found.units()
     points = {name: [float(row[name]) for row in rows] for name in names}
+    ends = [[each.get(name) for each in (intervals_of(found) if len(rows) <= WHISKERED else [])] for name in names[:2]]
     with look(theme):
         figure, axes = subplots(figsize=(6.8, 4.6))
         for which, name, cloud in zip(("x", "y"), names, found.cloud, strict=False):
-            _scale(axes, which, units[name], [*points[name], *map(float, cloud)] or [1.0])
+            beyond = [end for each in ends[names.index(name)] for end in each or ()]
+            _scale(axes, which, units[name], [*points[name], *map(float, cloud), *beyond] or [1.0])
             getattr(axes, f"set_{which}label")(_label(found, name))
         axes.plot(*found.cloud[:2], ls="none", marker=".", ms=3, color=ink(0.3), label="other points", zorder=1)
         x, y = (points[name] for name in names[:2])
@@ -53,14 +62,29 @@ def pareto(found: Front, *, theme: Theme = "light") -> Figure:
             _third(figure, axes, found, names[2], points, units[names[2]], groups)
         else:
             _grouped(axes, x, y, groups)
+        whiskers = _whiskered(axes, x, y, ends)
         figure.legend(loc="outside lower center", ncols=5)
         searched = f"; {found.search}" if found.search else ""
         title = f"Front: {len(rows):,} of {found.feasible:,} points, none better in all"
         heading(figure, title, study(found.found) + searched, _chosen(found, rows))
         settle(figure)
         if rows:
-            _name(axes, found, rows, groups, x, y)
+            _name(axes, found, rows, groups, x, y, whiskers)
         return figure
+
+
+def _whiskered(
+    axes: Axes, x: Sequence[float], y: Sequence[float], ends: Sequence[Sequence[Interval | None]]
+) -> Sequence[tuple[float, float]]:
+    """The intervals of both objectives as lines through the points; places on them, which names keep clear of."""
+    lines = [((low, other), (high, other)) for each, other in zip(ends[0], y, strict=False) if each
+             for low, high in (each,)]  # fmt: skip
+    lines += [((other, low), (other, high)) for each, other in zip(ends[1], x, strict=False) if each
+              for low, high in (each,)]  # fmt: skip
+    for i, (start, end) in enumerate(lines):
+        axes.plot(*zip(start, end, strict=True), color=ink(0.4), lw=0.7, zorder=2,
+                  label="" if i else "95 % interval")  # fmt: skip
+    return [(a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])) for a, b in lines for share in SHARES]
 
 
 def _chosen(found: Front, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -124,7 +148,7 @@ def _third(
 
 def _name(
     axes: Axes, found: Front, rows: Sequence[Mapping[str, Any]], groups: Sequence[str], x: Sequence[float],
-    y: Sequence[float],
+    y: Sequence[float], whiskers: Sequence[tuple[float, float]],
 ) -> None:  # fmt: skip
     """Names of the points, by the values that differ between them, where they are few; else of both ends."""
     units = found.found.units()
@@ -138,4 +162,4 @@ def _name(
               palette[groups[i]] if len(found.objectives) == 2 else colours()[6])
         for i in places
     ]  # fmt: skip
-    among(axes, labels, np.column_stack([x, y]), size=6.8, must=False)
+    among(axes, labels, np.vstack([np.column_stack([x, y]), *([whiskers] if whiskers else [])]), size=6.8, must=False)

@@ -13,6 +13,7 @@ from roofsim.reports.theme import Theme
 from roofsim.specs.workload import Workload
 from roofsim.studies.breakdown import breakdown
 from roofsim.studies.energies import energies
+from roofsim.studies.tiers import divisions
 
 
 def prediction(
@@ -31,6 +32,10 @@ def prediction(
         from roofsim.reports.figures.timeline import timeline
 
         return timeline(s, w, theme=theme)
+    if kind == "tiers":
+        from roofsim.reports.figures.tiers import tiers
+
+        return tiers(divisions(s, w), s, w, theme=theme)
     return _roofline(s, w, theme)
 
 

@@ -39,7 +39,7 @@ def show(kind: str, specs: Sequence[Any], dtype: str, *, theme: Theme = "light")
         return models(specs, dtype, theme=theme)
     if kind == "hardware":
         return devices(specs, theme=theme)
-    raise InputError("--plot: models and devices are drawn, no runtimes, hosts and calibrations")
+    raise InputError("--plot: models and devices are drawn, no clusters, runtimes, hosts and calibrations")
 
 
 def models(found: Sequence[Architecture], dtype: str, *, theme: Theme = "light") -> Figure:

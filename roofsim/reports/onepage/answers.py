@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from roofsim.engine.passes import OperatorRow
 from roofsim.foundation.arith import Number
-from roofsim.prediction.results import PassPrediction
+from roofsim.prediction.results import PassPrediction, Prediction
 from roofsim.prediction.words import MISFIT, interval_label
 from roofsim.reports.limits import batch_end, prompt_end
 from roofsim.reports.onepage.document import Answer, Answers
@@ -36,10 +36,18 @@ def answers(g: Gathered) -> Answers:
         most("Largest batch", "max_batch", limits.max_batch,
              f"at {w.prompt:,} tokens{batch_end(limits, p.room.sequences)}"),
         of("Energy", "energy", float(r.energy), "J", "of the whole request"),
+        *([of("Cost", "usd_per_million_output", price, "USD", _paid(p))]
+          if (price := float(p.cost.usd_per_million_output)) == price else []),
         Answer("What binds a prefill", _bound(p.prefill), why=_most(p.prefill)),
         Answer("What binds a decode step", _bound(p.decode), why=_most(p.decode)),
         Answer("What binds memory", p.memory.binding, why=f"the peak of a prefill, {shown(p.memory.peak, 'B')}"),
     ))  # fmt: skip
+
+
+def _paid(p: Prediction) -> str:
+    """What an hour of a device in use costs."""
+    hour = f", a device at {shown(p.cost_basis.usd_per_device_hour, 'USD/h')}" if p.cost_basis else ""
+    return f"of a million output tokens{hour}"
 
 
 def _fits(g: Gathered) -> Answer:

@@ -1,0 +1,61 @@
+"""A request over all divisions of a family: with how many layers on the device it takes how long, and what fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from roofsim.prediction.evaluation import Evaluation
+from roofsim.prediction.offload import Parts, families, parts_of
+from roofsim.prediction.setup import Setup
+from roofsim.specs.workload import Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """So many layers on the device (or their experts), with the parts of the time of both passes."""
+
+    layers: int
+    prefill: Parts
+    decode: Parts
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Divisions:
+    """All divisions of a family, from none on the device to all; `chosen` is the one that was asked for, if it is one.
+
+    `what` says of what so many lie on the device.
+    """
+
+    what: str
+    at: tuple[Division, ...]
+    chosen: int | None
+
+
+def divisions(s: Setup, w: Workload) -> Divisions:
+    """All divisions of the family that the setup's own is of; of the first that its software has, without one."""
+    asked = s.offload.words if s.offload else ""
+    known = {_name(made(1)): (made, most) for made, most in families(s)}
+    name = asked.partition(":")[0] if asked.startswith("experts") else asked.partition("=")[0]
+    made, most = known.get(name) or next(iter(known.values()))
+    at = tuple(_at(made, w, most, away) for away in range(most, -1, -1))
+    what = {"experts=cpu": "layers with their experts", "experts=stream": "layers with their experts"}.get(
+        name, "layers, the LM head among them" if most > s.architecture.depth else "layers"
+    )
+    chosen = next((most - away for away in range(most + 1) if _same(made(away), s)), None)
+    return Divisions(what, at, chosen)
+
+
+def _name(s: Setup) -> str:
+    words = s.offload.words if s.offload else ""
+    return words.partition(":")[0] if words.startswith("experts") else words.partition("=")[0]
+
+
+def _same(one: Setup, other: Setup) -> bool:
+    return (one.offload and one.offload.placement) == (other.offload and other.offload.placement)
+
+
+def _at(made: Callable[[int], Setup], w: Workload, most: int, away: int) -> Division:
+    e = Evaluation(made(away), w)
+    return Division(most - away, parts_of(e.prefill), parts_of(e.decode), bool(e.fits))

@@ -1,0 +1,51 @@
+"""`roofsim phases`: what is asked reaches the study, and wrong input is told where it is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from roofsim.cli import group
+
+ASKED = ("phases", "Qwen3-0.6B", "-d", "a100-sxm-80gb", "-p", "512")
+
+
+def run(*arguments):
+    return CliRunner().invoke(group, [*ASKED, *arguments], prog_name="roofsim")
+
+
+def test_layouts_are_as_asked_for():
+    found = json.loads(run("--slo", "itl=30ms", "--link", "10GB/s", "-g", "64", "-f", "json").stdout)
+    assert found["slo"] == {"itl.mean": 0.03}
+    assert found["link"] == {"rate": 10e9, "latency": 0.0, "name": ""}
+    (row,) = found["rows"]
+    assert row["transfer"] == pytest.approx(row["moved"] / 10e9)
+    assert row[row["best"]] == max(row[name] for name in ("mixed", "inside", "apart"))
+    assert found["generate"] == 64
+
+
+def test_the_table_says_which_answers_most():
+    said = " ".join(run("--slo", "ttft=1us").stdout.split())
+    assert "Most is answered from 512 tokens on by none, since what is promised cannot be kept." in said
+    assert "NVIDIA DGX A100 80GB at 24 GB/s" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--slo", "soon"), "write it like ttft=1s,itl=50ms"),
+        (("--link", "0GB/s"), "a rate above 0 is expected"),
+        (("--link", "fast"), "'fast' is not a quantity in B/s"),
+        (("--link", "1GB/s", "--cluster", "dgx-a100-80gb"), "give one of them"),
+        (("--cluster", "no-such"), "no-such"),
+        (("-g", "1"), "one token is made by the prompt"),
+        (("-r", "llama.cpp"), "serves no requests that come and go"),
+    ],
+)
+def test_wrong_input_is_told(given, said):
+    result = run(*given)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not result.stdout

@@ -1,0 +1,36 @@
+"""What docs/tiers.md says of ratios is what is predicted now, and what it is made of can be read."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import tiers_page as tiers  # noqa: E402 - a tool, which is not on the path
+
+PAGE = (ROOT / "docs" / "tiers.md").read_text(encoding="utf-8")
+
+
+def test_the_page_has_a_line_for_each_row_of_its_files() -> None:
+    lines = re.findall(r"^\| (?!figure|model|`--offload`|---).*$", PAGE, re.M)
+    assert len(lines) == len(tiers.rows("tiers.csv")) + len(tiers.rows("offload.csv"))
+    assert {row["figure"] for row in tiers.rows("tiers.csv")} == set(tiers.FIGURES)
+
+
+def test_ratios_of_links_and_memory_are_within_what_was_asked() -> None:
+    for row in tiers.rows("tiers.csv"):
+        if row["figure"] in ("switch", "local_memory"):
+            words, _, published, ours, error, verdict = tiers._ratio(row)
+            assert f"| {words} |" in PAGE
+            assert f"| {published} | {ours} | {error} | {verdict} |" in PAGE
+            assert verdict.endswith("met")
+
+
+def test_a_measured_division_lies_in_its_interval() -> None:
+    row = next(row for row in tiers.rows("offload.csv") if row["model"] == "Gemma-3-12B")
+    p = tiers.asked(row)
+    low, high = p.intervals["tpot"]  # type: ignore[index]
+    assert low < 1 / tiers.rate_of(row) < high
