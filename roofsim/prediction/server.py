@@ -52,7 +52,8 @@ def sequences_held(
 ) -> int:
     """Sequences of a lane that there is room for.
 
-    What they hold in the mean counts, or all their tokens, as the server has it. `once` are bytes that all hold together, of which each has `saved` less to hold.
+    What they hold in the mean counts, or all their tokens, as the server has it. `once` are bytes that all hold
+    together, of which each has `saved` less to hold.
     """
     room, each = cache_room(s, w, engine, share)
     if s.runtime.server and s.runtime.server.room == "all":
