@@ -14,15 +14,19 @@ from roofsim.specs.workload import Workload
 def lanes(s: Setup) -> int:
     """Parts of a load that each have sequences and steps of their own.
 
-    They are the groups of data parallel, and of each the batches that are in flight in a pipeline at a time, of which
-    every stage has one.
+    They are the groups of data parallel, and of each the batches that are in flight in a pipeline.
     """
-    return s.split.dp * s.split.pp
+    return s.split.dp * in_flight(s)
+
+
+def in_flight(s: Setup) -> int:
+    """Batches in a pipeline at a time: one of each stage, if the runtime has them."""
+    return s.split.pp if s.runtime.parallel.micro_batches else 1
 
 
 def held_bytes(s: Setup, w: Workload, tokens: float) -> float:
     """Bytes of a device for a sequence of so many tokens of a lane, and for one of each other lane in its pipeline."""
-    return float(s.stage.state_bytes(tokens, prefill(s, w).precision)) * s.split.pp
+    return float(s.stage.state_bytes(tokens, prefill(s, w).precision)) * in_flight(s)
 
 
 def engine_of(s: Setup, sequences: int | None = None) -> Engine:
@@ -33,7 +37,7 @@ def engine_of(s: Setup, sequences: int | None = None) -> Engine:
     large = memory.large_from is not None and s.device.memory.capacity.value >= memory.large_from.value
     tokens = policy.large_tokens if large and policy.large_tokens else policy.tokens
     most = policy.large_sequences if large and policy.large_sequences else policy.sequences
-    return Engine(tokens, max((sequences or most) // s.split.pp, 1), policy.ahead, policy.whole)
+    return Engine(tokens, max((sequences or most) // in_flight(s), 1), policy.ahead, policy.whole)
 
 
 def cache_room(s: Setup, w: Workload, engine: Engine, share: float | None = None) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.loop import ENDLESS, Loop
+from roofsim.prediction.server import in_flight
 from roofsim.serving.slo import Promise
 from roofsim.serving.steady import Server
 
@@ -116,7 +117,7 @@ def seen(server: Server, choice: Choice, users: Any, sequences: Any) -> _Seen:
         np.asarray(users, dtype=float), np.asarray(sequences, dtype=float)
     ))  # fmt: skip
     spread = np.minimum(users, server.lanes)
-    running = np.minimum(np.minimum(users / spread, np.maximum(sequences // server.s.split.pp, 1)), server.most)
+    running = np.minimum(np.minimum(users / spread, np.maximum(sequences // in_flight(server.s), 1)), server.most)
     prompt = server.prompt
     loop: Any = Loop(server.engine, users / spread, running, prompt, server.w.generate)
     held = server.whole + max(server.w.generate - 2, 0) / 2

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.units import MAX_COUNT, parse, show
 from roofsim.prediction.limits import largest
+from roofsim.prediction.server import in_flight
 from roofsim.serving.steady import FIGURES, Served, Server, closed, full, glance, glance_at, open_loop
 
 TIMES = ("ttft", "itl")
@@ -152,10 +153,8 @@ def _concurrency(server: Server, slo: Sequence[Promise]) -> Found:
 
 def _batch(server: Server, slo: Sequence[Promise]) -> Found:
     server.loop(1)
-    split = server.s.split
-    return _search(
-        slo, lambda n: glance(replace(server, sequences=n), n * split.dp), server.most * split.pp, server.limit
-    )
+    groups, flights = server.s.split.dp, in_flight(server.s)
+    return _search(slo, lambda n: glance(replace(server, sequences=n), n * groups), server.most * flights, server.limit)
 
 
 FINE = 1e-6

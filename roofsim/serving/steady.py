@@ -23,7 +23,7 @@ from roofsim.prediction.intervals import Interval, scatter, with_slopes, within
 from roofsim.prediction.loop import ENDLESS, Engine, Loop, Passes, passes
 from roofsim.prediction.request import settled
 from roofsim.prediction.results import interval_basis, plain
-from roofsim.prediction.server import cache_room, engine_of, held_bytes, lanes, sequences_held
+from roofsim.prediction.server import cache_room, engine_of, held_bytes, in_flight, lanes, sequences_held
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import assumptions, cautions
 from roofsim.serving.open import Solved
@@ -153,7 +153,7 @@ class Server:
         """Bytes that all hold together, and that each has less to hold, one of every lane of a pipeline."""
         if self.shared is None:
             return {}
-        return {"once": self.shared.once, "saved": self.shared.saved * self.s.split.pp}
+        return {"once": self.shared.once, "saved": self.shared.saved * in_flight(self.s)}
 
     @cached_property
     def engine(self) -> Engine:

@@ -243,3 +243,12 @@ def test_tokens_in_and_out_cost_what_the_seconds_do(found):
     said = r.cost["usd_per_million_output"] * 128 + r.cost["usd_per_million_input"] * 1024
     assert said * r.rate / 1e6 == approx(float(a_second))
     assert min(r.cost.values()) > 0
+
+
+@pytest.mark.parametrize("ways", [{"tp": 2}, {"tp": 4}])
+def test_one_user_of_several_devices_has_the_times_and_joules_of_a_request(ways):
+    s = divided(**ways).s
+    found, e = closed(divided(**ways), 1), Evaluation(s, divided(**ways).w)
+    assert found.ttft["mean"] == approx(float(e.prefill.time), rel=1e-9)
+    assert found.itl["mean"] == approx(float(e.step[0]), rel=1e-3)
+    assert found.joules_per_token * 128 == approx(float(e.energy), rel=0.01)
