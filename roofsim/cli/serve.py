@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from roofsim.serving.slo import Promise
     from roofsim.serving.steady import Served, Server
 
+Times: TypeAlias = "Mapping[str, Mapping[str, float] | None]"
 USUAL = "vllm"
 """The runtime that serves unless another is named."""
 EACH = ("tp", "pp", "ep", "dp", "cp", "weights", "cache", "dtype")
@@ -79,6 +80,10 @@ class Rate(click.ParamType[float]):
     "--hit-rate", type=click.FloatRange(0, 1), default=None, metavar="SHARE",
     help="The share of requests that find them in the cache.  [default: 1]",
 )  # fmt: skip
+@click.option(
+    "--simulate", "simulated", is_flag=True,
+    help="Also serve 1,000 requests of each load event by event, as `roofsim simulate` does.",
+)  # fmt: skip
 @o.devices_options(many=True)
 @o.stack_options(usual=USUAL)
 @o.number_options(many=True)
@@ -88,7 +93,8 @@ class Rate(click.ParamType[float]):
 @o.output_options
 def command(
     model: str, concurrency: list[int] | None, rate: list[float] | None, slo: str | None, what: Any, fronted: bool,
-    sequences: list[int] | None, rounds: int | None, prefix: int | None, hit_rate: float | None, plot: o.Plot | None,
+    sequences: list[int] | None, rounds: int | None, simulated: bool,
+    prefix: int | None, hit_rate: float | None, plot: o.Plot | None,
     format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Steady state of serving: latency, throughput, load.
@@ -115,10 +121,14 @@ def command(
     if hit_rate is not None and prefix is None:
         raise InputError("--hit-rate: of what? Give --prefix, the tokens that requests share")
     options["prefix"] = None if prefix is None else Prefix(prefix, 1.0 if hit_rate is None else hit_rate)
+    if simulated and prefix is not None:
+        raise InputError("--simulate, --prefix: `roofsim simulate --hit-rate` has prefixes that are found")
     promised = promises(slo) if slo is not None else ()
     out = o.Output(format_, output, quiet)
     if fronted:
-        for option, value in (("--find", what), ("--rate", rate), ("--rounds", rounds)):
+        for option, value in (
+            ("--find", what), ("--rate", rate), ("--rounds", rounds), ("--simulate", simulated)
+        ):  # fmt: skip
             if value:
                 raise InputError(f"--front, {option}: a front is over users who ask again; leave one of them out")
         refused: dict[str, str] = {}
@@ -131,10 +141,13 @@ def command(
         raise InputError("--sequences: several are for --front")
     choices = list(_choices(model, options, sequences[0] if sequences else None))
     if what:
+        if simulated:
+            raise InputError("--simulate: is of loads that are given; leave out --find")
         _found(out, choices, what, concurrency, rate, promised, plot)
         return
     rows = [row for _, server in choices for row in _loads(server, concurrency, rate, rounds)]
-    _write(out, choices, rows, promised, plot, "rate" if rate else "users", rounds)
+    events = [_events(server, row, bool(rate)) for (_, server), row in _paired(choices, rows)] if simulated else []
+    _write(out, choices, rows, promised, plot, "rate" if rate else "users", rounds, events)
 
 
 def _choices(
@@ -189,11 +202,35 @@ def _loads(
     return [open_loop(server, each) for each in rate or ()]
 
 
+def _paired(
+    choices: Sequence[tuple[Choice, Server]], rows: Sequence[Served]
+) -> Iterator[tuple[tuple[Choice, Server], Served]]:
+    """Each load with the choice that it is of."""
+    each = len(rows) // len(choices)
+    return ((choices[i // each], row) for i, row in enumerate(rows))
+
+
+REQUESTS = 1000
+"""How many are simulated."""
+
+
+def _events(server: Server, row: Served, rate: bool) -> Times:
+    """Times that requests of a load saw event by event, from an empty engine on."""
+    from roofsim.serving.simulation import Load, simulate
+
+    load = Load(rate=row.rate, requests=REQUESTS) if rate else Load(users=int(row.concurrency), requests=REQUESTS)
+    found = simulate(server.s, server.w, load, sequences=server.sequences).result
+    return {
+        name: {each: getattr(times, each) for each in ("mean", "p50", "p95", "p99")} if times else None
+        for name, times in (("itl", found.itl), ("ttft", found.ttft))
+    }
+
+
 def _write(
     out: o.Output, choices: Sequence[tuple[Choice, Server]], rows: Sequence[Served], slo: Sequence[Promise],
-    plot: o.Plot | None, kind: str, rounds: int | None = None,
+    plot: o.Plot | None, kind: str, rounds: int | None = None, events: Sequence[Times] = (),
 ) -> None:  # fmt: skip
-    from roofsim.reports.serve import served_records, served_tables
+    from roofsim.reports.serve import served_records, served_tables, simulated_table
 
     s = choices[0][1].s
     drawn = None
@@ -201,8 +238,13 @@ def _write(
         from roofsim.reports.figures.serve import over_load
 
         drawn = over_load(choices, kind, slo, rounds, theme=plot.theme)
-    data = rows[0].to_dict() if len(rows) == 1 else {"rows": [each.to_dict() for each in rows]}
-    out.write(served_tables(rows, s.device_name, s.runtime.name, slo), data, lambda: served_records(rows))
+    every = [row.to_dict() for row in rows]
+    for row, seen in zip(every, events, strict=False):
+        row["simulated"] = seen
+    tables = served_tables(rows, s.device_name, s.runtime.name, slo)
+    if events:
+        tables.append(simulated_table(rows, events))
+    out.write(tables, every[0] if len(every) == 1 else {"rows": every}, lambda: served_records(rows))
     out.draw(plot, drawn)
 
 

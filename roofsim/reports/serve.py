@@ -99,6 +99,18 @@ def _lines(rows: Sequence[Served], slo: Sequence[Promise]) -> tuple[list[Column]
     return columns, lines
 
 
+def simulated_table(rows: Sequence[Served], events: Sequence[Mapping[str, Mapping[str, float] | None]]) -> Table:
+    """What requests saw that were served event by event, beside the closed form."""
+    columns = [Column("users", "rate"), Column("req/s", "rate")]
+    columns += [Column(f"{words}{of}", "s") for words in ("ITL", "TTFT") for of in ("", " p95", " p99")]
+    lines = [
+        [r.concurrency, r.rate, *((seen[name] or {}).get(each) for name in ("itl", "ttft")
+                                  for each in ("mean", "p95", "p99"))]
+        for r, seen in zip(rows, events, strict=True)
+    ]  # fmt: skip
+    return Table("The same, simulated event by event from an empty engine on", columns, lines, keys=2)
+
+
 def holds(r: Served, slo: Sequence[Promise]) -> str:
     """Whether promises are kept, and which is not."""
     first = broken(slo, {"itl": r.itl, "ttft": r.ttft})
