@@ -80,7 +80,7 @@ RING: Any = {"marker": "o", "ms": 7, "mew": 1.3, "mfc": "none", "ls": "none", "z
 
 def _key(found: Divisions, s: Setup, hues: dict[str, str]) -> Sequence[tuple[Any, str]]:
     """Whose time it is, and what marks mean."""
-    names = {"device": s.device.id, "host": f"its host, {tier(s).id}", "link": "waiting for the link between them"}
+    names = {"device": s.device.name, "host": f"its host, {tier(s).name}", "link": "waiting for the link between them"}
     entries: list[tuple[Any, str]] = [
         (Patch(color=hues[name], alpha=0.85, lw=0), names[name])
         for name, value in PARTS
