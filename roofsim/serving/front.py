@@ -122,14 +122,17 @@ def seen(server: Server, choice: Choice, users: Any, sequences: Any) -> _Seen:
     loop: Any = Loop(server.engine, users / spread, running, prompt, server.w.generate)
     held = server.whole + max(server.w.generate - 2, 0) / 2
     of = server.steps.of
-    alone = of(running, held)
-    mixed = of(loop.decoding, held, loop.pieces, loop.new, (server.whole - prompt) + (prompt - loop.new) / 2)
-    first_mixed, first_alone = loop.first(ENDLESS)
-    share = loop.beside(ENDLESS)
-    took, spent = (loop.mixed * m + (loop.round - loop.mixed) * a for a, m in zip(alone, mixed, strict=True))
+    alone = of(loop.decoding_alone, held)
+    cached = server.whole - prompt
+    kinds = [
+        of(loop.decoding, held, pieces, new, cached + (prompt - new) / 2)
+        for pieces, new in ((1, loop.new[0]), (loop.pieces, loop.new[1]))
+    ]
+    seconds, joules = zip(*kinds, alone, strict=True)
+    took, spent = loop.steps.of(seconds), loop.steps.of(joules)
     return _Seen(
-        choice, server.s.devices, users, sequences, share * mixed[0] + (1 - share) * alone[0],
-        first_mixed * mixed[0] + first_alone * alone[0], spread * running / took,
+        choice, server.s.devices, users, sequences, loop.between_tokens(ENDLESS).of(seconds),
+        loop.until_first(ENDLESS).of(seconds), spread * running / took,
         server.ranks * spent / (running * server.w.generate), server.w.generate,
     )  # fmt: skip
 

@@ -124,10 +124,10 @@ def test_a_server_computes_what_is_left_of_prompts_on_top_of_what_was_found() ->
     assert server.prompt == 4096 - 1536
     assert server.whole == 4096
     loop = server.loop(16)
-    piece = server.passes(loop).mixed
+    piece = server.passes(loop)[1]
     assert loop.prompt == 2560
-    assert piece.new == loop.new
-    assert piece.context == 1536 + (2560 - loop.new) / 2
+    assert piece.new == loop.new[1]
+    assert piece.context == 1536 + (2560 - loop.new[1]) / 2
     room, each = served(None)._kept
     assert server._kept == (room - 3072 * token, each - 1536 * token)
     assert server.cache(3).sequences == int((room - 3072 * token) // (each - 1536 * token))
