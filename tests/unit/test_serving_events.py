@@ -268,8 +268,8 @@ def served(found: Simulated, first: int, last: int) -> tuple[float, float]:
 
 @pytest.mark.parametrize("users", [16, 64])
 def test_users_see_what_the_closed_form_of_a_round_says(users: int) -> None:
-    s, w = setup("Llama-3.1-8B", "h100-sxm", "vllm"), workload(dtype="bf16", prompt=1024, generate=128, logits="last")
-    found = serve_events(StepTime(s, w), asked(Lengths(1024, 128), 7 * users), users=Users(users))
+    s, w = setup("Llama-3.1-8B", "h100-sxm", "vllm"), workload(dtype="bf16", prompt=900, generate=128, logits="last")
+    found = serve_events(StepTime(s, w), asked(Lengths(900, 128), 7 * users), users=Users(users))
     said = closed(Server(s, w), users)
     assert served(found, 4 * users, 6 * users) == pytest.approx((said.itl["mean"], said.ttft["mean"]), rel=0.05)
 
