@@ -120,7 +120,7 @@ def attention_kernels(operator: Operator, s: Situation) -> tuple[Kernel, ...]:
         return (whole,)
     summed = Kernel("sum of splits", "stream", Cost())
     if s.units is None or "kv_heads" not in z:
-        return whole, summed
+        return fused.in_parts(whole, operator), summed
     if z["heads"] == z["kv_heads"]:
         return (replace(whole, spread=1),)
     blocks = z["batch"] * z["kv_heads"]

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from roofsim.foundation.units import show
-from roofsim.reports.figures.captions import on, rests_on
+from roofsim.reports.figures.captions import called, on, rests_on
 from roofsim.reports.figures.labels import Label, among, at_ends, settle, spread
 from roofsim.reports.figures.panels import across, outer, panels, width
 from roofsim.reports.figures.style import Key, Look, heading, ink, lengths, look, looks, quantities
@@ -35,7 +35,9 @@ def reload(cases: Sequence[tuple[str, Reload]], *, theme: Theme = "light") -> Fi
         below = Key.of(_key(found), width(len(cases)))
         figure, shown = panels(len(cases), 2.9, below.height)
         same = {name: len({getattr(each, name) for each in found}) == 1 for name in ("model", "device", "runtime")}
-        head = on(*(getattr(found[0], name) if same[name] else "" for name in ("device", "runtime", "model")))
+        head = on(
+            *(called(name, getattr(found[0], name)) if same[name] else "" for name in ("device", "runtime", "model"))
+        )
         heading(
             figure, "Time to the first token: loading against computing again", head,
             f"batch {found[0].workload.batch}; intervals: {rests_on(each.calibration for each in found)}",
