@@ -19,6 +19,7 @@ from roofsim.foundation.errors import InputError
 @o.batch_option()
 @o.prompt_option()
 @o.generate_option()
+@o.devices_options()
 @o.stack_options()
 @o.format_options()
 @o.transfer_option

@@ -9,6 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from roofsim.cli import group
+from roofsim.model.split import Split
+from roofsim.prediction.setup import setup
+from roofsim.reports.onepage import again
+from roofsim.specs.workload import workload
 
 STACK = ("Llama-3.1-8B", "-d", "h100-sxm", "-r", "vllm")
 
@@ -60,6 +64,15 @@ def test_what_moves_a_figure_has_the_links_among_it() -> None:
     found = data("sensitivity", *STACK, "--tp", "8", "-p", "4k", "--over", "cluster")
     pulls = {row["number"]: row["elasticity"] for row in found["rows"]}
     assert pulls["cluster.links.node.bandwidth"] < -0.1
+
+
+def test_the_command_that_makes_a_page_again_divides_the_model_as_it_was() -> None:
+    s = setup("Llama-3.1-8B", "h100-sxm", "vllm", split=Split(tp=4))
+    given = {"model": "Llama-3.1-8B", "device": "h100-sxm", "tp": 4, "pp": 1, "cluster": "dgx-h100"}
+    words = again.asked(given, s, workload(batch=2, prompt=9, generate=3))
+    assert again.line("predict", words) == (
+        "roofsim predict Llama-3.1-8B -d h100-sxm -r vllm -b 2 -p 9 -g 3 --cluster dgx-h100 --tp 4"
+    )
 
 
 def test_links_can_be_changed_and_named() -> None:

@@ -94,6 +94,8 @@ def test_all_to_all_sends_to_each_what_is_for_it_over_the_network_only_what_leav
     assert time("all_to_all", 80 * MB, 8) == pytest.approx(6.6 * US + 1 * US + 70 * MB / 100e9)
     near, far = 7 / 16 * 160 * MB / 100e9, 8 / 16 * 160 * MB / 10e9
     assert time("all_to_all", 160 * MB, 16, on=NODES) == pytest.approx(6.6 * US + 3 * US + max(near, far))
+    three = max(7 / 24 * 240 * MB / 100e9, 16 / 24 * 240 * MB / 10e9)
+    assert time("all_to_all", 240 * MB, 24, on=NODES) == pytest.approx(6.6 * US + 3 * US + three)
     assert time("all_to_all", 80 * MB, 8, on=Network(8, replace(NEAR, parts=7))) == time("all_to_all", 80 * MB, 8)
 
 
@@ -114,6 +116,9 @@ def test_the_fastest_way_is_taken_and_a_ring_where_no_other_goes() -> None:
     for on, ranks in ((NODES, 16), (Network(8, replace(NEAR, direct=False, reduces=False)), 4)):
         there = [way for way in only if not (way == "two_level" and ranks == 16)]
         assert time("all_reduce", 1 * MB, ranks, *there, on=on) == time("all_reduce", 1 * MB, ranks, "ring", on=on)
+    for way in ("two_level", "nvls", "multimem"):
+        apart = time("all_reduce", 1 * MB, 4, way, on=NODES, stride=8)
+        assert apart == time("all_reduce", 1 * MB, 4, "ring", on=NODES, stride=8)
     pair = Network(2, replace(NEAR, direct=False))
     assert time("all_reduce", 1 * MB, 2, "one_shot", on=pair) == time("all_reduce", 1 * MB, 2, "one_shot")
     without = Network(8, replace(NEAR, reduces=False))

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from roofsim.model.split import RANKS
 from roofsim.prediction.fitted import AUTO
 from roofsim.prediction.setup import Setup
 from roofsim.specs.workload import Workload
@@ -13,7 +14,8 @@ from roofsim.specs.workload import Workload
 OPTIONS: Mapping[str, str] = {
     "device": "-d", "runtime": "-r", "host": "--host", "calibration": "--calibration", "batch": "-b", "prompt": "-p",
     "generate": "-g", "dtype": "--dtype", "weights": "--weights", "cache": "--cache", "logits": "--logits",
-    "transfer": "--transfer", "set": "--set", "against": "--against",
+    "cluster": "--cluster", **{name: f"--{name}" for name in RANKS}, "transfer": "--transfer", "set": "--set",
+    "against": "--against",
 }  # fmt: skip
 """The option of each word that a prediction is asked by, in the order in which they are written."""
 
@@ -35,7 +37,8 @@ def line(command: str, words: Mapping[str, Any], *more: str) -> str:
 def asked(given: Mapping[str, Any], s: Setup, w: Workload) -> dict[str, Any]:
     """The words of a page that was asked for by `given`: what has a default is said, since defaults may change."""
     counts = {name: getattr(w, name) for name in ("batch", "prompt", "generate")}
-    kept = {name: value for name, value in given.items() if value is not None and (name, value) != AUTOMATIC}
+    said = {name: value for name, value in given.items() if value is not None and (name, value) != AUTOMATIC}
+    kept = {name: value for name, value in said.items() if name not in RANKS or value != 1}
     return {"runtime": s.runtime.id, **kept, **counts}
 
 
