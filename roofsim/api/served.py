@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Any, Self
 
 from roofsim.api import checked
 from roofsim.api.asked import Asked
 from roofsim.api.results import OfOne, as_engine
 from roofsim.api.shown import Shown
-from roofsim.api.words import CalibrationLike, Changes, Counts, DeviceLike, HostLike, ModelLike, RuntimeLike, Several
+from roofsim.api.words import (
+    CalibrationLike,
+    Changes,
+    ClusterLike,
+    Counts,
+    DeviceLike,
+    HostLike,
+    ModelLike,
+    RuntimeLike,
+    Several,
+)
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import show
 from roofsim.prediction.loop import ENDLESS
@@ -156,6 +167,16 @@ def _share(word: str, value: object) -> float:
     return found
 
 
+def _formats(word: str, value: Several[str] | None) -> list[str | None]:
+    """Formats to choose from, None for the usual one; raises InputError."""
+    if value is None:
+        return [None]
+    found = checked.names(word, value)
+    if not found:
+        raise InputError(f"{word}: at least one is expected")
+    return [*found]
+
+
 def _rates(rate: Several[float] | None) -> list[float]:
     if rate is None:
         return []
@@ -169,7 +190,8 @@ def serve(
     sequences: int | None = None, rounds: int | None = None, prefix: int | str | None = None, hit_rate: float = 1.0,
     prompt: int | str = 1024, generate: int | str = 128, dtype: str | None = None, weights: str | None = None,
     cache: str | None = None, host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False,
-    set: Changes = (), weight_format: str | None = None, cache_dtype: str | None = None,
+    set: Changes = (), weight_format: str | None = None, cache_dtype: str | None = None, tp: int = 1, pp: int = 1,
+    ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
 ) -> Serving:  # fmt: skip
     """Say what users of a serving engine see, what it makes of a load, and what ends that.
 
@@ -190,7 +212,7 @@ def serve(
         None if prefix is None else Prefix(checked.count("prefix", prefix), _share("hit_rate", hit_rate)),
     )
     asked = Asked(model, device, runtime, prompt, 1, generate, dtype, weights, cache, None, host, calibration, transfer,
-                  set, weight_format, cache_dtype)  # fmt: skip
+                  set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
     return Serving.of(asked, given)
 
 
@@ -199,25 +221,41 @@ def serve_front(
     cache: Several[str] | None = None, concurrency: Counts | None = None, sequences: Counts | None = None,
     slo: str | None = None, prompt: int | str = 1024, generate: int | str = 128, dtype: str | None = None,
     host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
+    tp: Counts = 1, pp: Counts = 1, ep: Counts = 1, dp: Counts = 1, cp: Counts = 1, cluster: ClusterLike = None,
 ) -> ServingFront:  # fmt: skip
     """Find the choices of how to serve that nothing beats in tokens per second of a user and of a device.
 
-    All combinations of `weights`, `cache`, `concurrency` and `sequences` at once are looked at, those that keep the
-    `slo` (of means) are kept. The rest is as for `serve`. Raises InputError.
+    All combinations of `weights`, `cache`, `tp`, `pp`, `ep`, `dp`, `cp`, `concurrency` and `sequences` at once are
+    looked at, those that keep the `slo` (of means) are kept; what cannot be is in `refused`. The rest is as for
+    `serve`. Raises InputError.
     """
-    formats = [None] if weights is None else checked.names("weights", weights)
-    caches = [None] if cache is None else checked.names("cache", cache)
+    formats, caches = _formats("weights", weights), _formats("cache", cache)
     promised = () if slo is None else promising.promises(checked.text("slo", slo))
     users = None if concurrency is None else checked.counts("concurrency", concurrency)
     at_once = None if sequences is None else checked.counts("sequences", sequences)
-    choices = []
-    for format_ in formats:
-        for each in caches:
-            asked = Asked(model, device, runtime, prompt, 1, generate, dtype, format_, each, None, host, calibration,
-                          transfer, set)  # fmt: skip
-            told = {name: value for name, value, all_ in (("weights", format_, formats), ("cache", each, caches))
-                    if value and len(all_) > 1}  # fmt: skip
+    ways = {
+        name: checked.counts(name, value)
+        for name, value in (("tp", tp), ("pp", pp), ("ep", ep), ("dp", dp), ("cp", cp))
+    }  # fmt: skip
+    several = [name for name, values in ways.items() if len(values) > 1]
+    several += [name for name, each in (("weights", formats), ("cache", caches)) if len(each) > 1]
+    choices: list[tuple[fronts.Choice, Server]] = []
+    refused: dict[str, str] = {}
+    for format_, each, split in product(formats, caches, product(*ways.values())):
+        words: dict[str, str | int] = {"weights": format_ or "", "cache": each or ""}
+        words.update(zip(ways, split, strict=True))
+        told = {name: words[name] for name in several if words[name]}
+        t, p, e, d, c = split
+        asked = Asked(model, device, runtime, prompt, 1, generate, dtype, format_, each, None, host, calibration,
+                      transfer, set, None, None, t, p, e, d, c, cluster)  # fmt: skip
+        try:
             choices.append((told, _server(asked, None)))
+        except InputError as error:
+            if not told:
+                raise
+            refused[fronts.named(told)] = str(error)
+    if not choices:
+        raise InputError(next(iter(refused.values())))
     every = users or fronts.usual_users([server for _, server in choices])
-    found = fronts.front(choices, every, at_once, promised)
+    found = fronts.front(choices, every, at_once, promised, refused)
     return ServingFront(**columns(found), on=choices[0][1].s, asked=asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from roofsim.serving.slo import Promise
     from roofsim.serving.steady import Served, Server
 
+Times: TypeAlias = "Mapping[str, Mapping[str, float] | None]"
 USUAL = "vllm"
 """The runtime that serves unless another is named."""
-EACH = ("weights", "cache", "dtype")
+EACH = ("tp", "pp", "ep", "dp", "cp", "weights", "cache", "dtype")
 """What there may be several of: each combination is a choice of how to serve."""
+WAYS = EACH[:5]
+"""How a model is divided among devices."""
 
 
 class Rate(click.ParamType[float]):
@@ -77,6 +80,11 @@ class Rate(click.ParamType[float]):
     "--hit-rate", type=click.FloatRange(0, 1), default=None, metavar="SHARE",
     help="The share of requests that find them in the cache.  [default: 1]",
 )  # fmt: skip
+@click.option(
+    "--simulate", "simulated", is_flag=True,
+    help="Also serve 1,000 requests of each load event by event, as `roofsim simulate` does.",
+)  # fmt: skip
+@o.devices_options(many=True)
 @o.stack_options(usual=USUAL)
 @o.number_options(many=True)
 @o.transfer_option
@@ -85,7 +93,8 @@ class Rate(click.ParamType[float]):
 @o.output_options
 def command(
     model: str, concurrency: list[int] | None, rate: list[float] | None, slo: str | None, what: Any, fronted: bool,
-    sequences: list[int] | None, rounds: int | None, prefix: int | None, hit_rate: float | None, plot: o.Plot | None,
+    sequences: list[int] | None, rounds: int | None, simulated: bool,
+    prefix: int | None, hit_rate: float | None, plot: o.Plot | None,
     format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Steady state of serving: latency, throughput, load.
@@ -112,37 +121,66 @@ def command(
     if hit_rate is not None and prefix is None:
         raise InputError("--hit-rate: of what? Give --prefix, the tokens that requests share")
     options["prefix"] = None if prefix is None else Prefix(prefix, 1.0 if hit_rate is None else hit_rate)
+    if simulated and prefix is not None:
+        raise InputError("--simulate, --prefix: `roofsim simulate --hit-rate` has prefixes that are found")
     promised = promises(slo) if slo is not None else ()
     out = o.Output(format_, output, quiet)
     if fronted:
-        for option, value in (("--find", what), ("--rate", rate), ("--rounds", rounds)):
+        for option, value in (
+            ("--find", what), ("--rate", rate), ("--rounds", rounds), ("--simulate", simulated)
+        ):  # fmt: skip
             if value:
                 raise InputError(f"--front, {option}: a front is over users who ask again; leave one of them out")
-        _front(out, list(_choices(model, options, None)), concurrency, sequences, promised, plot)
+        refused: dict[str, str] = {}
+        choices = list(_choices(model, options, None, refused))
+        if not choices:
+            raise InputError(next(iter(refused.values())))
+        _front(out, choices, refused, concurrency, sequences, promised, plot)
         return
     if sequences and len(sequences) > 1:
         raise InputError("--sequences: several are for --front")
     choices = list(_choices(model, options, sequences[0] if sequences else None))
     if what:
+        if simulated:
+            raise InputError("--simulate: is of loads that are given; leave out --find")
         _found(out, choices, what, concurrency, rate, promised, plot)
         return
     rows = [row for _, server in choices for row in _loads(server, concurrency, rate, rounds)]
-    _write(out, choices, rows, promised, plot, "rate" if rate else "users", rounds)
+    events = [_events(server, row, bool(rate)) for (_, server), row in _paired(choices, rows)] if simulated else []
+    _write(out, choices, rows, promised, plot, "rate" if rate else "users", rounds, events)
 
 
-def _choices(model: str, options: Mapping[str, Any], sequences: int | None) -> Iterator[tuple[Choice, Server]]:
-    """Every combination of formats, by name."""
+def _choices(
+    model: str, options: Mapping[str, Any], sequences: int | None, refused: dict[str, str] | None = None
+) -> Iterator[tuple[Choice, Server]]:
+    """Every combination of ways to divide the model and of formats, by name.
+
+    With `refused` that is where what cannot be goes, by name.
+    """
+    from roofsim.foundation.errors import InputError
+    from roofsim.serving.front import named
     from roofsim.serving.steady import Server
 
+    clusters = options["cluster"] or [None]
+    if len(clusters) > 1:
+        raise InputError("--cluster: one is expected here, not several")
     many = [(name, options[name] or [None]) for name in EACH]
-    s = o.changed_setup(model, options["device"], options["runtime"] or USUAL, options["host"], options["changes"],
-                        options["calibration"] or "auto", options["transfer"])  # fmt: skip
     for values in product(*(each for _, each in many)):
-        chosen = {FIELD[name]: value for (name, _), value in zip(many, values, strict=True)}
-        asked = {"prompt": options["prompt"], "generate": options["generate"], **chosen}
-        w = o.workload_of(s, asked)
-        told = {name: value for (name, all_), value in zip(many, values, strict=True) if value and len(all_) > 1}
-        yield told, Server(s, w, sequences, options["prefix"])
+        chosen = dict(zip(EACH, values, strict=True))
+        told = {name: chosen[name] for name, all_ in many if chosen[name] and len(all_) > 1}
+        try:
+            s = o.changed_setup(
+                model, options["device"], options["runtime"] or USUAL, options["host"], options["changes"],
+                options["calibration"] or "auto", options["transfer"],
+                {name: chosen[name] for name in WAYS if chosen[name]}, clusters[0],
+            )  # fmt: skip
+            formats = {FIELD[name]: chosen[name] for name in FIELD}
+            w = o.workload_of(s, {"prompt": options["prompt"], "generate": options["generate"], **formats})
+            yield told, Server(s, w, sequences, options["prefix"])
+        except InputError as error:
+            if refused is None:
+                raise
+            refused[named(told)] = str(error)
 
 
 FIELD = {"weights": "weight_format", "cache": "cache_dtype", "dtype": "dtype"}
@@ -164,11 +202,35 @@ def _loads(
     return [open_loop(server, each) for each in rate or ()]
 
 
+def _paired(
+    choices: Sequence[tuple[Choice, Server]], rows: Sequence[Served]
+) -> Iterator[tuple[tuple[Choice, Server], Served]]:
+    """Each load with the choice that it is of."""
+    each = len(rows) // len(choices)
+    return ((choices[i // each], row) for i, row in enumerate(rows))
+
+
+REQUESTS = 1000
+"""How many are simulated."""
+
+
+def _events(server: Server, row: Served, rate: bool) -> Times:
+    """Times that requests of a load saw event by event, from an empty engine on."""
+    from roofsim.serving.simulation import Load, simulate
+
+    load = Load(rate=row.rate, requests=REQUESTS) if rate else Load(users=int(row.concurrency), requests=REQUESTS)
+    found = simulate(server.s, server.w, load, sequences=server.sequences).result
+    return {
+        name: {each: getattr(times, each) for each in ("mean", "p50", "p95", "p99")} if times else None
+        for name, times in (("itl", found.itl), ("ttft", found.ttft))
+    }
+
+
 def _write(
     out: o.Output, choices: Sequence[tuple[Choice, Server]], rows: Sequence[Served], slo: Sequence[Promise],
-    plot: o.Plot | None, kind: str, rounds: int | None = None,
+    plot: o.Plot | None, kind: str, rounds: int | None = None, events: Sequence[Times] = (),
 ) -> None:  # fmt: skip
-    from roofsim.reports.serve import served_records, served_tables
+    from roofsim.reports.serve import served_records, served_tables, simulated_table
 
     s = choices[0][1].s
     drawn = None
@@ -176,8 +238,13 @@ def _write(
         from roofsim.reports.figures.serve import over_load
 
         drawn = over_load(choices, kind, slo, rounds, theme=plot.theme)
-    data = rows[0].to_dict() if len(rows) == 1 else {"rows": [each.to_dict() for each in rows]}
-    out.write(served_tables(rows, s.device.name, s.runtime.name, slo), data, lambda: served_records(rows))
+    every = [row.to_dict() for row in rows]
+    for row, seen in zip(every, events, strict=False):
+        row["simulated"] = seen
+    tables = served_tables(rows, s.device_name, s.runtime.name, slo)
+    if events:
+        tables.append(simulated_table(rows, events))
+    out.write(tables, every[0] if len(every) == 1 else {"rows": every}, lambda: served_records(rows))
     out.draw(plot, drawn)
 
 
@@ -201,24 +268,26 @@ def _found(
 
         drawn = over_load(choices, "rate" if what == "rate" or rate else "users", slo, theme=plot.theme)
     data = found[0].to_dict() if len(found) == 1 else {"rows": [one.to_dict() for one in found]}
-    out.write(found_tables(found, s.device.name, s.runtime.name), data,
+    out.write(found_tables(found, s.device_name, s.runtime.name), data,
               lambda: served_records([one.served for one in found], found))  # fmt: skip
     out.draw(plot, drawn)
 
 
 def _front(
-    out: o.Output, choices: Sequence[tuple[Choice, Server]], concurrency: Sequence[int] | None,
-    sequences: Sequence[int] | None, slo: Sequence[Promise], plot: o.Plot | None,
+    out: o.Output, choices: Sequence[tuple[Choice, Server]], refused: Mapping[str, str],
+    concurrency: Sequence[int] | None, sequences: Sequence[int] | None, slo: Sequence[Promise], plot: o.Plot | None,
 ) -> None:  # fmt: skip
     from roofsim.reports.serve import front_records, front_tables
     from roofsim.serving.front import front, usual_users
 
-    result = front(choices, concurrency or usual_users([server for _, server in choices]), sequences, slo)
+    users = concurrency or usual_users([server for _, server in choices])
+    result = front(choices, users, sequences, slo, refused)
     s = choices[0][1].s
     drawn = None
     if plot:
         from roofsim.reports.figures.serve import front as figure
 
         drawn = figure(result, s, choices[0][1].w, theme=plot.theme)
-    out.write(front_tables(result, s.device.name, s.runtime.name), result.to_dict(), lambda: front_records(result))
+    where = s.device.name if len({server.s.split for _, server in choices}) > 1 else s.device_name
+    out.write(front_tables(result, where, s.runtime.name), result.to_dict(), lambda: front_records(result))
     out.draw(plot, drawn)

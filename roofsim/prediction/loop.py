@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
 from roofsim.model.step import Pass, together
@@ -20,6 +21,22 @@ from roofsim.specs.workload import Workload
 
 Steps = Sequence[tuple[Number, Pass]]
 """Steps, each with how often; a time is the sum of theirs."""
+
+
+class Kinds(NamedTuple):
+    """Something of each kind of step: with the first prompt of a round, with the others, without prompts."""
+
+    first: Number
+    others: Number
+    alone: Number
+
+    def of(self, each: Sequence[Number]) -> Number:
+        """The sum of what each step takes, for so many of each kind."""
+        return self.first * each[0] + self.others * each[1] + self.alone * each[2]
+
+    def blended(self, other: Kinds, share: Number) -> Kinds:
+        """A mean with a share of others."""
+        return Kinds(*(a + share * (b - a) for a, b in zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -40,7 +57,8 @@ class Engine:
 class Loop:
     """One round of `users` on an engine, of whom `running` are served at once; all others wait for one to end.
 
-    The prompts of a round take `mixed` steps, with `pieces` of `new` tokens each; of a request's own steps `own` do.
+    Requests reach an engine one after the other: the first one finds it idle and goes alone, the others meanwhile come
+    together. They end in that order, and so begin in it again.
     """
 
     engine: Engine
@@ -56,111 +74,167 @@ class Loop:
 
     @cached_property
     def _full(self) -> Number:
-        """Tokens of prompts that a step takes, beside one of every sequence."""
+        """Tokens of prompts that a step takes, beside one of every sequence.
+
+        They are those of whole prompts, if any fit: requests that ended together come back together, and those whose
+        prompts were cut ended with the next ones.
+        """
         room = maximum(self.engine.tokens - self.running, 1)
-        return self.prompt * maximum(-ceil(-(room / self.prompt)), 1) if self.engine.whole else room
+        fit = -ceil(-(room / self.prompt))
+        some = at_least(fit, 1)
+        return some * fit * self.prompt + (1 - some) * (self.prompt if self.engine.whole else room)
+
+    @cached_property
+    def first(self) -> Number:
+        """Steps in which the first prompt goes through."""
+        return ceil(self.prompt / self._full)
+
+    @cached_property
+    def others(self) -> Number:
+        """Steps in which the others do."""
+        return ceil((self.running - 1) * self.prompt / self._full)
 
     @cached_property
     def mixed(self) -> Number:
-        """Steps of a round in which prompts go through.
+        """Steps of a round in which prompts go through."""
+        return self.first + self.others
 
-        Requests reach an engine one after the other: the first one finds it idle and goes alone, the others meanwhile
-        come together. They end in that order, and so begin in it again.
-        """
-        return ceil(self.prompt / self._full) + ceil((self.running - 1) * self.prompt / self._full)
+    @cached_property
+    def _rest(self) -> Number:
+        """The share of requests that are not the first."""
+        return 1 - 1 / self.running
+
+    @cached_property
+    def _some(self) -> Number:
+        """Steps with others, 1 where there are none: what is divided by them is nought then."""
+        return maximum(self.others, 1)
 
     @cached_property
     def pieces(self) -> Number:
-        """Prompts of which a part goes through such a step."""
-        return maximum(self.running / self.mixed, 1)
+        """Prompts of which a part goes through a step with others."""
+        return maximum((self.running - 1) / self._some, 1)
 
     @cached_property
-    def new(self) -> Number:
-        """Tokens of each."""
-        return self.running * self.prompt / (self.mixed * self.pieces)
+    def new(self) -> tuple[Number, Number]:
+        """Tokens of a piece: of the first prompt, of each other."""
+        others = (self.running - 1) * self.prompt / (self._some * self.pieces)
+        return self.prompt / self.first, maximum(others, 1)
 
     @cached_property
     def own(self) -> Number:
-        """Steps in which a request's own prompt goes through."""
-        return maximum(self.mixed / self.running, 1)
+        """Steps in which the prompt of a request that is not the first goes through."""
+        return maximum(self.others / maximum(self.running - 1, 1), 1)
 
     @cached_property
     def late(self) -> Number:
         """Steps that a request waits for, having come in the one after that which answered the user.
 
-        It is no more than others have: without any, a request waits for nothing. One that waits for a place is at hand
-        when there is one.
+        Without others to run there are none. A request that waits for a place is at hand when there is one.
         """
-        return minimum(at_least(self.running, self.users) + self.engine.ahead, self.mixed - self.own)
+        waits = at_least(self.running, self.users) + self.engine.ahead
+        return waits * at_least(self.others, 1) * at_least(self._steps, 1)
 
     @cached_property
     def round(self) -> Number:
         """Steps of a round: those of one request, or those of all prompts where there are more."""
-        return maximum(self._steps + self.own + self.late, self.mixed)
+        return maximum(self._steps + self.first + self.late, self.mixed)
+
+    @cached_property
+    def steps(self) -> Kinds:
+        """Steps of a round by kind."""
+        return Kinds(self.first, self.others, self.round - self.mixed)
 
     @cached_property
     def waits(self) -> Number:
         """Steps that a request waits before its prompt goes through."""
-        return self.round - self._steps - self.own
+        return self.round - self._steps - self.first
 
     @cached_property
-    def _waits_alone(self) -> Number:
-        """Those of them in which no prompts go through, in the mean over requests.
+    def gap(self) -> Number:
+        """Steps without prompts after the first prompt, laid out before the others were there."""
+        return minimum(minimum(self.engine.ahead, self.late), self.round - self.mixed)
 
-        Prompts of a round follow each other, since users began together: the first ones find steps without any, as
-        many as lie between two rounds.
+    @cached_property
+    def between(self) -> Number:
+        """Steps without prompts between two rounds that a request may have to wait for."""
+        return minimum(self.round - self.mixed - self.gap, self.late)
+
+    def behind(self, place: int) -> Kinds:
+        """What of the last steps before its own a request waits for whose prompt is in such a step of the others."""
+        rest = maximum(self.late - place, 0)
+        alone = minimum(self.gap, rest)
+        return Kinds(rest - alone, self.late - rest, alone)
+
+    @cached_property
+    def waited(self) -> Kinds:
+        """Steps that a request waits for, in the mean over requests.
+
+        Prompts of a round follow each other, since users began together: the first one finds before it the steps
+        between two rounds, the next ones those without prompts behind the first and that one, all others prompts alone.
         """
-        between = minimum(self.round - self.mixed, self.late)
-        return minimum(self.waits, between * (2 * self.late - between + 1) / (2 * self.mixed))
-
-    @cached_property
-    def _beside(self) -> Number:
-        """Steps with prompts of others while a request makes its tokens."""
-        return self.mixed - self.own - (self.waits - self._waits_alone)
+        first: Number = 0
+        alone = minimum(self.between, self.waits) / self.running
+        for place in range(self.engine.ahead + 1):
+            met, share = self.behind(place), at_least(self.others, place + 1) * self._rest / self._some
+            first, alone = first + share * met.first, alone + share * met.alone
+        return Kinds(first, self.waits - alone - first, alone)
 
     @cached_property
     def decoding(self) -> Number:
-        """Sequences that decode in a step with prompts; in one without, all that run do."""
-        return self.running * maximum(minimum(self._steps, self.mixed - self.own - self.late), 0) / self.mixed
+        """Sequences that decode in a step with prompts."""
+        return self.running * maximum(minimum(self._steps, self.others - self.late), 0) / self.mixed
+
+    @cached_property
+    def decoding_alone(self) -> Number:
+        """Sequences that decode in a step without prompts: all, but for where a round begins and ends."""
+        left = self.running * self._steps - self.mixed * self.decoding
+        return maximum(minimum(left / maximum(self.round - self.mixed, 1), self.running), 1)
 
     @cached_property
     def turns(self) -> Number:
         """Rounds of the engine until a user comes to be served again."""
         return self.users / self.running
 
-    def first(self, rounds: Number) -> tuple[Number, Number]:
-        """Steps with prompts and without before a request's first token, in the mean over rounds that begin together.
+    @cached_property
+    def _ended(self) -> Kinds:
+        """Steps up to the end of a request's own prompt, once it has a place."""
+        first = self.waited.first + self.first / self.running
+        return Kinds(first, self.waited.others + self._rest * self.own, self.waited.alone)
+
+    @cached_property
+    def _queued(self) -> Kinds:
+        """Steps until there is a place."""
+        return Kinds(*((self.turns - 1) * n for n in self.steps))
+
+    def until_first(self, rounds: Number) -> Kinds:
+        """Steps before a request's first token, its own included, in the mean over rounds that begin together.
 
         In the first one all prompts are there at once, and request after request goes through. Many rounds are the
         steady state.
         """
-        share = 1 / rounds
-        queued = self.turns - 1
-        mixed = self.own + self.waits - self._waits_alone + queued * self.mixed
-        alone = self._waits_alone + queued * (self.round - self.mixed)
-        begun = (self.mixed + self.own) / 2 + queued * self.mixed
-        return mixed + share * (begun - mixed), alone + share * (queued * (self.round - self.mixed) - alone)
+        begun = Kinds(self.first, self._rest * (self.others + self.own) / 2, 0)
+        met = self._ended.blended(begun, 1 / rounds)
+        return Kinds(*(a + b for a, b in zip(met, self._queued, strict=True)))
 
-    def beside(self, rounds: Number) -> Number:
-        """The share of a request's steps after its first token that have prompts of others, in the mean over rounds.
+    def between_tokens(self, rounds: Number) -> Kinds:
+        """What kinds a request's steps after its first token are, in the mean over rounds; they add up to one.
 
-        After the last one nobody begins.
+        Prompts that it has not met before, it meets now. After the last round nobody begins.
         """
-        ended = (self.mixed - self.own) / 2
-        seen = self._beside + (ended - self._beside) / rounds
-        return minimum(seen / maximum(self._steps, 1), 1)
+        met = self._ended
+        seen = Kinds(self.first - met.first, self.others - met.others, 0)
+        last = Kinds(0, self.others / self.running + self._rest * (self.others - self.own) / 2, 0)
+        now, steps = seen.blended(last, 1 / rounds), maximum(self._steps, 1)
+        first = minimum(maximum(now.first, 0) / steps, 1)
+        others = minimum(maximum(now.others, 0) / steps, 1 - first)
+        return Kinds(first, others, 1 - first - others)
 
 
 ENDLESS = float("inf")
 """Rounds of the steady state."""
 
-
-@dataclass(frozen=True)
-class Passes:
-    """The two kinds of step of a loop as passes of a model: without prompts, and with."""
-
-    alone: Pass
-    mixed: Pass
+Passes = tuple[Pass, Pass, Pass]
+"""The kinds of step of a loop as passes of a model, in the order of `Kinds`."""
 
 
 def passes(s: Setup, w: Workload, loop: Loop) -> Passes:
@@ -171,21 +245,20 @@ def passes(s: Setup, w: Workload, loop: Loop) -> Passes:
     begun = prefill(s, w)
     held = begun.new + maximum(w.generate - 2, 0) / 2
     step = replace(decode(s, w), context=held)
-    before = (begun.new - loop.prompt) + (loop.prompt - loop.new) / 2
-    piece = replace(begun, batch=loop.pieces, new=loop.new, context=before, begins=1 / loop.own)
-    alone = replace(step, batch=loop.running)
-    if single(loop.decoding) and not float(loop.decoding):
-        return Passes(alone, piece)
-    return Passes(alone, together([piece, replace(step, batch=loop.decoding)]))
+    cached = begun.new - loop.prompt
+    idle = single(loop.decoding) and not float(loop.decoding)
+    mixed = []
+    for pieces, new, own in ((1, loop.new[0], loop.first), (loop.pieces, loop.new[1], loop.own)):
+        piece = replace(begun, batch=pieces, new=new, context=cached + (loop.prompt - new) / 2, begins=1 / own)
+        mixed.append(piece if idle else together([piece, replace(step, batch=loop.decoding)]))
+    return mixed[0], mixed[1], replace(step, batch=loop.decoding_alone)
 
 
 def first_token(loop: Loop, p: Passes, rounds: Number = ENDLESS) -> Steps:
     """The steps before a request's first token, its own included."""
-    mixed, alone = loop.first(rounds)
-    return (mixed, p.mixed), (alone, p.alone)
+    return tuple(zip(loop.until_first(rounds), p, strict=True))
 
 
 def next_token(loop: Loop, p: Passes, rounds: Number = ENDLESS) -> Steps:
     """The step between two of its tokens, in the mean."""
-    share = loop.beside(rounds)
-    return (share, p.mixed), (1 - share, p.alone)
+    return tuple(zip(loop.between_tokens(rounds), p, strict=True))

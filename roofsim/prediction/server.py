@@ -11,6 +11,24 @@ from roofsim.prediction.steps import prefill
 from roofsim.specs.workload import Workload
 
 
+def lanes(s: Setup) -> int:
+    """Parts of a load that each have sequences and steps of their own.
+
+    They are the groups of data parallel, and of each the batches that are in flight in a pipeline.
+    """
+    return s.split.dp * in_flight(s)
+
+
+def in_flight(s: Setup) -> int:
+    """Batches in a pipeline at a time: one of each stage, if the runtime has them."""
+    return s.split.pp if s.runtime.parallel.micro_batches else 1
+
+
+def held_bytes(s: Setup, w: Workload, tokens: float) -> float:
+    """Bytes of a device for a sequence of so many tokens of a lane, and for one of each other lane in its pipeline."""
+    return float(s.stage.state_bytes(tokens, prefill(s, w).precision)) * in_flight(s)
+
+
 def engine_of(s: Setup, sequences: int | None = None) -> Engine:
     """How the server of a runtime puts requests into steps on a device; `sequences` at once, if that is said."""
     policy, memory = s.runtime.server, s.runtime.memory
@@ -19,7 +37,7 @@ def engine_of(s: Setup, sequences: int | None = None) -> Engine:
     large = memory.large_from is not None and s.device.memory.capacity.value >= memory.large_from.value
     tokens = policy.large_tokens if large and policy.large_tokens else policy.tokens
     most = policy.large_sequences if large and policy.large_sequences else policy.sequences
-    return Engine(tokens, sequences or most, policy.ahead, policy.whole)
+    return Engine(tokens, max((sequences or most) // in_flight(s), 1), policy.ahead, policy.whole)
 
 
 def cache_room(s: Setup, w: Workload, engine: Engine, share: float | None = None) -> tuple[float, float]:
@@ -30,18 +48,18 @@ def cache_room(s: Setup, w: Workload, engine: Engine, share: float | None = None
     room = limits.cache_room(s, variant(w, batch=1), engine.tokens) * (
         share or (s.runtime.server.share if s.runtime.server else 1)
     )
-    precision = prefill(s, w).precision
-    return room, float(s.architecture.state_bytes(w.prompt + (w.generate - 1) / 2, precision))
+    return room, held_bytes(s, w, w.prompt + (w.generate - 1) / 2)
 
 
 def sequences_held(
     s: Setup, w: Workload, engine: Engine, share: float | None = None, *, once: float = 0.0, saved: float = 0.0
 ) -> int:
-    """Sequences that there is room for: of what they hold in the mean, or of all their tokens, as the server has it.
+    """Sequences of a lane that there is room for.
 
-    `once` are bytes that all hold together, of which each has `saved` less to hold.
+    What they hold in the mean counts, or all their tokens, as the server has it. `once` are bytes that all hold
+    together, of which each has `saved` less to hold.
     """
     room, each = cache_room(s, w, engine, share)
     if s.runtime.server and s.runtime.server.room == "all":
-        each = float(s.architecture.state_bytes(w.prompt + w.generate, prefill(s, w).precision))
+        each = held_bytes(s, w, w.prompt + w.generate)
     return max(int((room - once) // (each - saved)), 0) if each else 2**31

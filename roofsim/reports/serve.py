@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
+from roofsim.model.split import Split
 from roofsim.prediction.results import interval_basis
 from roofsim.prediction.words import by
 from roofsim.reports.heading import assumed, heading
@@ -13,6 +15,9 @@ from roofsim.reports.table import Column, Figure, Table
 from roofsim.serving.front import Front
 from roofsim.serving.slo import Largest, Promise, broken
 from roofsim.serving.steady import FIGURES, Served
+
+WAYS = tuple(each.name for each in fields(Split))
+"""How a model is divided, by name."""
 
 BOUND = {
     "kv": "room for what sequences hold", "sequences": "how many sequences the server takes", "compute": "computing",
@@ -33,8 +38,7 @@ def found_tables(found: Sequence[Largest], device: str, runtime: str) -> list[Ta
     """What was found first, then the steady state there."""
     rows = [each.served for each in found]
     notes = [*([_within(rows[0])] if len(rows) == 1 else []), *_full(rows)]
-    said = [f"{_formats(each)}{sentence(one)}" if len(rows) > 1 else sentence(one)
-            for one, each in zip(found, rows, strict=True)]  # fmt: skip
+    said = [f"{whose}{sentence(one)}" for one, whose in zip(found, _whose(rows), strict=True)]
     columns, lines = _lines(rows, found[0].slo)
     return [Table(_titled(rows[0], device, runtime), columns, lines, [*said, *notes, _assumed(rows[0])])]
 
@@ -49,36 +53,62 @@ def _assumed(first: Served) -> str:
     return assumed(first.assumptions, first.cautions)
 
 
-def _formats(r: Served) -> str:
-    w = r.workload
-    return f"{w.weight_format or w.dtype}, cache {w.cache_dtype or w.dtype}: "
+def _differ(rows: Sequence[Served]) -> list[tuple[str, list[str]]]:
+    """In what ways of dividing the model and in which formats rows differ: the name, and that of each row."""
+    every = [(way, [str(r.parallel[way]) for r in rows]) for way in WAYS]
+    every += [
+        (name, [str(getattr(r.workload, field) or r.workload.dtype) for r in rows])
+        for name, field in (("weights", "weight_format"), ("cache", "cache_dtype"))
+    ]
+    return [(name, values) for name, values in every if len(set(values)) > 1]
+
+
+def _whose(rows: Sequence[Served]) -> list[str]:
+    """What tells rows apart beside their load, before what is said of one."""
+    differ = _differ(rows)
+    told = [
+        ", ".join(f"{name} {values[i]}" if name in WAYS else values[i] for name, values in differ)
+        for i in range(len(rows))
+    ]
+    return [f"{each}: " if each else "" for each in told]
 
 
 def _lines(rows: Sequence[Served], slo: Sequence[Promise]) -> tuple[list[Column], list[list[Any]]]:
     """The columns of a steady state, and a line of each; formats where they differ."""
-    differ = [
-        (name, [getattr(r.workload, field) or r.workload.dtype for r in rows])
-        for name, field in (("weights", "weight_format"), ("cache", "cache_dtype"))
-    ]
-    differ = [(name, values) for name, values in differ if len(set(values)) > 1]
+    differ = _differ(rows)
+    priced = any(r.cost["usd_per_million_output"] is not None for r in rows)
     whole = all(float(r.concurrency).is_integer() for r in rows)
     columns = [
         *(Column(name, "text") for name, _ in differ),
         Column("users", "count" if whole else "rate"), Column("req/s", "rate"), Column("ITL", "s"),
         Column("ITL p95", "s"), Column("TTFT", "s"), Column("TTFT p95", "s"), Column("tok/s/user", "rate"),
         Column("tok/s/device", "rate"),
-        Column("J/token", "ratio"), Column("KV", "%"), Column("binds", "text"),
+        Column("J/token", "ratio"), *([Column("USD/M out", "ratio")] if priced else []), Column("KV", "%"),
+        Column("binds", "text"),
         *([Column("holds", "text")] if slo else []),
     ]  # fmt: skip
     lines = [
         [
             *(values[i] for _, values in differ), r.concurrency, r.rate, r.itl["mean"], r.itl["p95"], r.ttft["mean"],
             r.ttft["p95"], r.tokens_per_second.user, r.tokens_per_second.device, r.joules_per_token,
+            *([r.cost["usd_per_million_output"]] if priced else []),
             r.kv.used / r.kv.capacity if r.kv.capacity > 0 else None, r.binds, *([holds(r, slo)] if slo else []),
         ]
         for i, r in enumerate(rows)
     ]  # fmt: skip
     return columns, lines
+
+
+def simulated_table(rows: Sequence[Served], events: Sequence[Mapping[str, Mapping[str, float] | None]]) -> Table:
+    """What requests saw that were served event by event, beside the closed form."""
+    columns = [Column("users", "rate"), Column("req/s", "rate")]
+    columns += [Column(f"{words}{of}", "s") for words in ("ITL", "TTFT") for of in ("", " p95", " p99")]
+    lines = [
+        [r.concurrency, r.rate, *((seen[name] or {}).get(each) for name in ("itl", "ttft")
+                                  for each in ("mean", "p95", "p99"))]
+        for r, seen in zip(rows, events, strict=True)
+    ]  # fmt: skip
+    return Table("The same, simulated event by event from an empty engine on", columns, lines, keys=2)
 
 
 def holds(r: Served, slo: Sequence[Promise]) -> str:
@@ -111,8 +141,7 @@ def _within(r: Served) -> str:
 def _full(rows: Sequence[Served]) -> list[str]:
     """What a full engine answers, and where sequences outgrow it."""
     said = []
-    for r in {(each.capacity, each.kv.sequences): each for each in rows}.values():
-        whose = _formats(r) if len({each.capacity for each in rows}) > 1 else ""
+    for whose, r in dict(zip(_whose(rows), rows, strict=True)).items():
         said.append(
             f"{whose}At most {r.capacity:.4g} requests a second are answered; there is room for what "
             f"{r.kv.sequences:,} sequences hold ({Figure(r.kv.capacity, 'B')})."
@@ -132,10 +161,11 @@ def served_records(rows: Sequence[Served], found: Sequence[Largest] = ()) -> Tab
     times = {f"{name}_{each}": "s" for name in ("itl", "ttft") for each in FIGURES[1:]}
     units: Mapping[str, str | None] = {
         **dict.fromkeys(("model", "device", "runtime", "calibration", "basis")),
-        **dict.fromkeys(("weights", "cache")),
+        **dict.fromkeys(("cluster", "weights", "cache")), **dict.fromkeys(WAYS, ""),
         **dict.fromkeys(("prompt", "generate", "devices", "concurrency", "running", "capacity"), ""),
         **with_ends({"rate": "", "itl": "s", "ttft": "s", "tokens_per_second": ""}), **times,
-        "tokens_per_second_user": "", "tokens_per_second_device": "", "joules_per_token": "J", "kv_capacity": "B",
+        "tokens_per_second_user": "", "tokens_per_second_device": "", **with_ends({"joules_per_token": "J"}),
+        "usd_per_million_output": "", "usd_per_million_input": "", "kv_capacity": "B",
         "kv_used": "B", "sequences": "", "binds": None,
         **({"found": None, "found_value": "", "found_low": "", "found_high": "", "ended_by": None} if found else {}),
     }  # fmt: skip
@@ -150,13 +180,14 @@ def _record(r: Served, found: Largest | None) -> dict[str, Any]:
                 "found_high": found.interval[1], "ended_by": found.binds}  # fmt: skip
     return {
         "model": r.model, "device": r.device, "runtime": r.runtime, "calibration": r.calibration,
-        "basis": interval_basis(r.calibration), "weights": w.weight_format or w.dtype,
+        "basis": interval_basis(r.calibration), "cluster": r.cluster, **r.parallel,
+        "weights": w.weight_format or w.dtype,
         "cache": w.cache_dtype or w.dtype, "prompt": w.prompt, "generate": w.generate, "devices": r.devices,
         "concurrency": r.concurrency, "running": r.running, "capacity": r.capacity, "rate": r.rate,
         "itl": r.itl["mean"], "ttft": r.ttft["mean"], "tokens_per_second": speed.total, **ends_of(r.intervals),
         **{f"{name}_{each}": getattr(r, name)[each] for name in ("itl", "ttft") for each in FIGURES[1:]},
         "tokens_per_second_user": speed.user, "tokens_per_second_device": speed.device,
-        "joules_per_token": r.joules_per_token, "kv_capacity": r.kv.capacity, "kv_used": r.kv.used,
+        "joules_per_token": r.joules_per_token, **r.cost, "kv_capacity": r.kv.capacity, "kv_used": r.kv.used,
         "sequences": r.kv.sequences, "binds": r.binds, **more,
     }  # fmt: skip
 
@@ -177,7 +208,7 @@ def front_tables(f: Front, device: str, runtime: str) -> list[Table]:
         Column("J/token", "ratio"),
     ]  # fmt: skip
     rows = [
-        [*(p.choice.get(name) for name in names), p.concurrency, min(p.sequences, p.concurrency), p.user, p.device,
+        [*(str(p.choice.get(name)) for name in names), p.concurrency, min(p.sequences, p.concurrency), p.user, p.device,
          p.itl, p.ttft, p.joules_per_token]
         for p in shown
     ]  # fmt: skip
@@ -188,7 +219,10 @@ def front_tables(f: Front, device: str, runtime: str) -> list[Table]:
         f"{f.looked_at:,} choices were looked at{kept}; {len(f.points):,} are beaten by none in tokens per second of a "
         f"user and of a device{some}."
     ]
-    notes += [f"Left out: {name or 'the model'}: {why}." for name, why in f.refused.items()]
+    reasons: dict[str, list[str]] = {}
+    for name, why in f.refused.items():
+        reasons.setdefault(why, []).append(name)
+    notes += [f"Left out: {'; '.join(filter(None, those)) or 'the model'}: {why}." for why, those in reasons.items()]
     return [Table(title, columns, rows, [*notes, assumed(f.assumptions)], keys=len(names) + 1)]
 
 

@@ -12,6 +12,7 @@ from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import RoofsimError, shortened
 from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
+from roofsim.model.split import RANKS, Split
 from roofsim.model.step import Pass, Phase, Precision, Product
 from roofsim.model.weights import CACHE_BYTES, DTYPE_BYTES, ENCODINGS, format_named
 from roofsim.ops.base import Kind
@@ -19,7 +20,7 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
 from roofsim.prediction.loop import first_token, next_token, passes
 from roofsim.prediction.request import settled
-from roofsim.prediction.setup import Setup, setup
+from roofsim.prediction.setup import ALONE, Setup, setup
 from roofsim.prediction.steps import decode, late, pieces, samples, turns
 from roofsim.runs.names import device_of, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, lacks, part_of
@@ -145,7 +146,7 @@ class Reader:
         self._only = models[0] if len(models) == 1 else None
         self._models = {name.lower(): each for each in models for name in (each.id, each.name, *each.aliases) if name}
         self._devices: dict[str, Device] = {}
-        self._setups: dict[tuple[str, str], Setup | Skip] = {}
+        self._setups: dict[tuple[str, str, Split], Setup | Skip] = {}
         self._footprints: dict[str, float] = {}
         self._lacking: dict[tuple[str, str], bool] = {}
         self._seen: dict[tuple[object, ...], tuple[Case, float] | Skip] = {}
@@ -243,7 +244,7 @@ class Reader:
         return self._lacking[model, op]
 
     def _pass(self, run: Run, device: Device, part: str | None) -> Case:
-        s = self._setup(run.model, device)
+        s = self._setup(run.model, device, _split(run) if run.op == SERVING else ALONE)
         metric = WHOLE_PASS.get(run.op) or ("device_time_s" if part else run.metric)
         if run.phase == "load" and metric == "weights_bytes":
             size = float(s.architecture.weight_bytes(_precision(s, self._loaded(run, s))))
@@ -301,8 +302,6 @@ class Reader:
             raise Skip(f"{run.metric} of serving is not predicted")
         if rate_of(run) is not None or run.batch is None:
             raise Skip("requests that come at a rate: their waiting is no sum of steps; `roofsim serve --rate` has it")
-        if _ranks(run) > 1:
-            raise Skip("several devices serve: rows of one are predicted")
         if not (run.prompt and run.generated):
             raise Skip("the lengths of prompt and answer are not stated")
         precision = _precision(s, w)
@@ -312,7 +311,9 @@ class Reader:
             raise Skip(str(error).split(";")[0]) from None
         steps = {"prefill": first_token, "decode": next_token}[run.phase](loop, passes(s, w, loop), rounds)
         parts = tuple((float(n), self.jobs.add(s, p, w.dtype)) for n, p in steps if float(n))
-        configuration = f"{s.device.id}|{s.runtime.id}|{s.architecture.id}|{loop}|{rounds}|{w.dtype}|{precision}"
+        configuration = "|".join(
+            map(str, (s.device.id, s.runtime.id, s.architecture.id, s.split, loop, rounds, w.dtype, precision))
+        )
         return self._made(run, s, run.metric, run.value, Target("wall", parts), configuration, w)
 
     def _made(
@@ -328,15 +329,15 @@ class Reader:
             *(s.formats(timed, kinds) if timed else ()),
         )  # fmt: skip
 
-    def _setup(self, model: str, device: Device) -> Setup:
-        key = (model, device.id)
+    def _setup(self, model: str, device: Device, split: Split = ALONE) -> Setup:
+        key = (model, device.id, split)
         only = self._only if not model else None
         if not model and only is None:
             raise Skip("the row names no model; say which with --model")
         if key not in self._setups:
             try:
                 network = only or self._models.get(model.lower()) or network_named(model)
-                self._setups[key] = setup(network, device, self.runtime, self._host)
+                self._setups[key] = setup(network, device, self.runtime, self._host, split)
             except RoofsimError as error:
                 self._setups[key] = Skip(str(error).split(";")[0])
         found = self._setups[key]
@@ -390,10 +391,13 @@ class Reader:
         return self._footprints[key]
 
 
-def _ranks(run: Run) -> int:
-    """Devices that a row says take part."""
-    said = (run.notes.get(key, "") for key in ("tp", "pp", "ep", "dp"))
-    return max((int(words) for words in said if words.isdigit()), default=1)
+def _split(run: Run) -> Split:
+    """How a row says that the model is divided; raises Skip for what cannot be."""
+    said = {name: run.notes.get(name, "") for name in RANKS}
+    try:
+        return Split(**{name: int(words) for name, words in said.items() if words.isdigit()})
+    except RoofsimError as error:
+        raise Skip(str(error)) from None
 
 
 def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:

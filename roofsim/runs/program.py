@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from roofsim import library
 from roofsim.engine.energy import Activity, activity, energy, units_energy
 from roofsim.engine.passes import starting_time
 from roofsim.engine.roofline import Machine, gap_time, graphs, launch_time, machine, terms
@@ -69,7 +70,10 @@ class _Read(dict[str, Number]):
 
 
 class Program:
-    """Targets on one device, one host and one runtime, ready to be predicted for any values of the parameters."""
+    """Targets on one device, one host and one runtime, ready to be predicted for any values of the parameters.
+
+    Several devices that exchange anything stand in the device's usual cluster.
+    """
 
     def __init__(
         self, targets: Sequence[Target], jobs: Mapping[str, Job], device: Device, host: Host | None, runtime: Runtime
@@ -89,6 +93,8 @@ class Program:
         self._is = {name: np.array([each == name for each in names], dtype=bool) for name in set(names)}
         self._draws = bool({"energy", "rail"} & set(self._is))
         self._dtypes = sorted({job.dtype for job in self._jobs})
+        kernels = (k for job in self._jobs for group in job.groups for k in group.kernels)
+        self._cluster = library.cluster_of(device) if any(k.exchange for k in kernels) else None
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -122,7 +128,10 @@ class Program:
 
     def machines(self, values: Mapping[str, float]) -> dict[str, Machine]:
         """The machine of each dtype under these values of parameters."""
-        return {dtype: machine(self._device, self._host, dtype, values, self._runtime) for dtype in self._dtypes}
+        return {
+            dtype: machine(self._device, self._host, dtype, values, self._runtime, self._cluster)
+            for dtype in self._dtypes
+        }
 
     def predict(self, values: Mapping[str, float]) -> Array:
         """The predicted figure of every target; what `values` leaves out is as the device and the priors have it."""
@@ -236,7 +245,7 @@ class Program:
         return Times(either(behind.wall, queued.wall), queued.device, either(behind.host, queued.host))
 
 
-APART = ("name", "like", "cost", "beneath", "instead", "unit", "triton", "joined")
+APART = ("name", "like", "cost", "beneath", "instead", "exchange", "unit", "triton", "joined")
 SIZES = tuple(each.name for each in fields(Kernel) if each.name not in APART)
 """Fields of a kernel that hold a number, or None where it has no such size."""
 
@@ -245,7 +254,9 @@ def _class(kernel: Kernel) -> tuple[Any, ...]:
     """What kernels have in common whose sizes can be arrays of one: their class, and those of their limits."""
     beneath = _class(kernel.beneath) if kernel.beneath else ()
     absent = tuple(getattr(kernel, name) is None for name in SIZES)
-    return kernel.like, kernel.unit, absent, beneath, tuple(_class(each) for each in kernel.instead)
+    x = kernel.exchange
+    exchanged = (x.what, x.ranks, x.stride, x.ways) if x else ()
+    return kernel.like, kernel.unit, absent, beneath, tuple(_class(each) for each in kernel.instead), exchanged
 
 
 def _joined(kernels: Sequence[Kernel]) -> Kernel:
@@ -263,4 +274,7 @@ def _joined(kernels: Sequence[Kernel]) -> Kernel:
         **{name: array([getattr(k, name) for k in kernels]) for name in held},
         beneath=_joined([k.beneath for k in kernels if k.beneath]) if first.beneath else None,
         instead=tuple(_joined(each) for each in zip(*(k.instead for k in kernels), strict=True)),
+        exchange=replace(first.exchange, payload=array([k.exchange.payload for k in kernels if k.exchange]))
+        if first.exchange
+        else None,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from roofsim.foundation.units import finite
 from roofsim.prediction.loop import ENDLESS, Loop
-from roofsim.prediction.server import engine_of, sequences_held
+from roofsim.prediction.server import engine_of, lanes, sequences_held
 from roofsim.prediction.setup import Setup
 from roofsim.runs.reading import Run
 from roofsim.specs.workload import Workload
@@ -75,7 +75,7 @@ def rate_of(run: Run) -> float | None:
 
 
 def loop_of(run: Run, s: Setup, w: Workload) -> tuple[Loop, float]:
-    """The round of steps of a run at a concurrency, and how many rounds were measured.
+    """The round of steps of a run at a concurrency (of a lane of it), and how many rounds were measured.
 
     A note may say `max_num_batched_tokens`, `max_num_seqs` and `requests`, in all.
     """
@@ -90,8 +90,9 @@ def loop_of(run: Run, s: Setup, w: Workload) -> tuple[Loop, float]:
     requests = _count(run, "requests")
     rounds = max(requests / users, 1.0) if requests else tool.rounds or ENDLESS
     share = tool.share.get(s.runtime.id)
-    running = min(users, engine.sequences, sequences_held(s, w, engine, share))
-    return Loop(engine, users, max(running, 1), w.prompt + s.architecture.prefix_tokens, w.generate), rounds
+    each = max(users / lanes(s), 1)
+    running = min(each, engine.sequences, sequences_held(s, w, engine, share))
+    return Loop(engine, each, max(running, 1), w.prompt + s.architecture.prefix_tokens, w.generate), rounds
 
 
 def _count(run: Run, key: str) -> int | None:

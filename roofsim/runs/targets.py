@@ -65,10 +65,10 @@ class Jobs(dict[str, Job]):
     def add(self, s: Setup, p: Pass, dtype: str, part: str | None = None) -> str:
         """The key of a pass, or of the operators in it that a profiler's name sums."""
         key = "|".join(
-            map(str, (s.device.id, s.architecture.id, s.runtime.id, p, dtype, part))
+            map(str, (s.device.id, s.architecture.id, s.runtime.id, s.split, p, dtype, part))
         )  # fmt: skip
         if key not in self:
-            planned = 0 if part else plans(s.architecture, s.runtime, s.device, p)
+            planned = 0 if part else plans(s.rank, s.runtime, s.device, p)
             work = 0 if part else serving_work(s.runtime, p)
             ahead = None if part else ahead_work(s.runtime, p)
             self[key] = Job(p.phase, dtype, tuple(_groups(s, p, part)), plans=planned, work=work, ahead=ahead)
@@ -82,7 +82,7 @@ class Jobs(dict[str, Job]):
 def _groups(s: Setup, p: Pass, part: str | None) -> Iterator[Group]:
     """Equal layers are one piece that repeats; the operators of a single one are pieces of their own."""
     wanted = part_of(part, s.architecture.family) if part else None
-    for row in lower(s.architecture, s.runtime, p, s.device):
+    for row in lower(s.rank, s.runtime, p, s.device):
         operators = [
             wanted.kernels(operator, lowered.kernels) if wanted else lowered.kernels for operator, lowered in row
         ]

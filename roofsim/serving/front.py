@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.loop import ENDLESS, Loop
+from roofsim.prediction.server import in_flight
 from roofsim.serving.slo import Promise
 from roofsim.serving.steady import Server
 
@@ -115,21 +116,24 @@ def seen(server: Server, choice: Choice, users: Any, sequences: Any) -> _Seen:
     users, sequences = (each.ravel() for each in np.broadcast_arrays(
         np.asarray(users, dtype=float), np.asarray(sequences, dtype=float)
     ))  # fmt: skip
-    running = np.minimum(np.minimum(users, sequences), server.most)
+    spread = np.minimum(users, server.lanes)
+    running = np.minimum(np.minimum(users / spread, np.maximum(sequences // in_flight(server.s), 1)), server.most)
     prompt = server.prompt
-    loop: Any = Loop(server.engine, users, running, prompt, server.w.generate)
+    loop: Any = Loop(server.engine, users / spread, running, prompt, server.w.generate)
     held = server.whole + max(server.w.generate - 2, 0) / 2
     of = server.steps.of
-    alone = of(running, held)
-    mixed = of(loop.decoding, held, loop.pieces, loop.new, (server.whole - prompt) + (prompt - loop.new) / 2)
-    first_mixed, first_alone = loop.first(ENDLESS)
-    share = loop.beside(ENDLESS)
-    took, spent = (loop.mixed * m + (loop.round - loop.mixed) * a for a, m in zip(alone, mixed, strict=True))
-    split = getattr(server.s, "split", None)
+    alone = of(loop.decoding_alone, held)
+    cached = server.whole - prompt
+    kinds = [
+        of(loop.decoding, held, pieces, new, cached + (prompt - new) / 2)
+        for pieces, new in ((1, loop.new[0]), (loop.pieces, loop.new[1]))
+    ]
+    seconds, joules = zip(*kinds, alone, strict=True)
+    took, spent = loop.steps.of(seconds), loop.steps.of(joules)
     return _Seen(
-        choice, split.devices if split else 1, users, sequences, share * mixed[0] + (1 - share) * alone[0],
-        first_mixed * mixed[0] + first_alone * alone[0], running / took, spent / (running * server.w.generate),
-        server.w.generate,
+        choice, server.s.devices, users, sequences, loop.between_tokens(ENDLESS).of(seconds),
+        loop.until_first(ENDLESS).of(seconds), spread * running / took,
+        server.ranks * spent / (running * server.w.generate), server.w.generate,
     )  # fmt: skip
 
 
@@ -139,24 +143,25 @@ POINTS = 64
 
 def usual_users(servers: Sequence[Server]) -> list[int]:
     """Numbers of users from one to as many as any of them has room for, closer together at first."""
-    most = max((each.most for each in servers), default=1)
+    most = max((each.most * each.lanes for each in servers), default=1)
     return sorted({round(most ** (i / (POINTS - 1))) for i in range(POINTS)} if most > 1 else {1})
 
 
 def front(
     servers: Sequence[tuple[Choice, Server]], users: Sequence[int], sequences: Sequence[int] | None = None,
-    slo: Sequence[Promise] = (),
+    slo: Sequence[Promise] = (), refused: Mapping[str, str] | None = None,
 ) -> Front:  # fmt: skip
     """The front over choices, users and sequences at once (as many as users, if None); of means alone.
 
-    Raises InputError for promises of percentiles, and if nothing fits or keeps what is promised.
+    `refused` has choices that cannot be, and why. Raises InputError for promises of percentiles, and if nothing fits or
+    keeps what is promised.
     """
     import numpy as np
 
     for promise in slo:
         if promise.figure != "mean":
             raise InputError(f"--slo {promise.time}.{promise.figure}: a front is of means")
-    refused: dict[str, str] = {}
+    refused = dict(refused or {})
     found: list[_Seen] = []
     lines: list[_Seen] = []
     for choice, server in servers:

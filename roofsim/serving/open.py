@@ -301,7 +301,7 @@ class Solved:
         )
         return {
             "itl": work, "ttft": figures[1].time, "round": self.server.full_round,
-            "joules_per_token": spent / (self.rate * self.server.w.generate),
+            "joules_per_token": self.server.ranks * spent / (self.rate * self.server.w.generate),
         }  # fmt: skip
 
 

@@ -80,7 +80,7 @@ class Shared:
     @cached_property
     def snapshot(self) -> float:
         """Bytes of the recurrent states at one place of a sequence."""
-        return float(self.s.architecture.state_bytes(1, replace(self.precision, cache=0)))
+        return float(self.s.stage.state_bytes(1, replace(self.precision, cache=0)))
 
     @cached_property
     def block(self) -> int:
@@ -116,12 +116,12 @@ class Shared:
     @cached_property
     def keys(self) -> float:
         """Bytes of keys and values of the prefix, which every further sequence saves."""
-        state = self.s.architecture.state_bytes
+        state = self.s.stage.state_bytes
         return float(state(self.reused, self.precision)) - self.snapshot if self.reused else 0.0
 
     def each(self, tokens: float) -> float:
         """Bytes that a sequence of so many tokens holds in the mean over requests, beside what it shares."""
-        return float(self.s.architecture.state_bytes(tokens, self.precision)) - self.saved
+        return float(self.s.stage.state_bytes(tokens, self.precision)) - self.saved
 
     @cached_property
     def miss(self) -> Later:

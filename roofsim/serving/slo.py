@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.units import MAX_COUNT, parse, show
 from roofsim.prediction.limits import largest
+from roofsim.prediction.server import in_flight
 from roofsim.serving.steady import FIGURES, Served, Server, closed, full, glance, glance_at, open_loop
 
 TIMES = ("ttft", "itl")
@@ -147,12 +148,13 @@ def _missed(slo: Sequence[Promise], times: Times) -> str:
 def _concurrency(server: Server, slo: Sequence[Promise]) -> Found:
     waits = any(p.time == "ttft" for p in slo)
     server.loop(1)
-    return _search(slo, lambda n: glance(server, n), MAX_COUNT if waits else server.most, server.limit)
+    return _search(slo, lambda n: glance(server, n), MAX_COUNT if waits else server.most * server.lanes, server.limit)
 
 
 def _batch(server: Server, slo: Sequence[Promise]) -> Found:
     server.loop(1)
-    return _search(slo, lambda n: glance(replace(server, sequences=n), n), server.most, server.limit)
+    groups, flights = server.s.split.dp, in_flight(server.s)
+    return _search(slo, lambda n: glance(replace(server, sequences=n), n * groups), server.most * flights, server.limit)
 
 
 FINE = 1e-6

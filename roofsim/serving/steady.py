@@ -8,7 +8,7 @@ a rate: a Poisson process, whose waiting is that of a queue with a gate (Takagi 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -17,14 +17,14 @@ from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.foundation.units import show
 from roofsim.foundation.version import SCHEMA
+from roofsim.prediction.cost import MILLION
 from roofsim.prediction.fitted import reach, unsure
 from roofsim.prediction.intervals import Interval, scatter, with_slopes, within
-from roofsim.prediction.loop import ENDLESS, Engine, Loop, Passes, passes
+from roofsim.prediction.loop import ENDLESS, Engine, Kinds, Loop, Passes, passes
 from roofsim.prediction.request import settled
 from roofsim.prediction.results import interval_basis, plain
-from roofsim.prediction.server import cache_room, engine_of, sequences_held
+from roofsim.prediction.server import cache_room, engine_of, held_bytes, in_flight, lanes, sequences_held
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import prefill
 from roofsim.prediction.words import assumptions, cautions
 from roofsim.serving.open import Solved
 from roofsim.serving.prefix import Prefix, Shared
@@ -150,8 +150,10 @@ class Server:
 
     @property
     def _sharing(self) -> dict[str, float]:
-        """Bytes that all hold together, and that each has less to hold."""
-        return {} if self.shared is None else {"once": self.shared.once, "saved": self.shared.saved}
+        """Bytes that all hold together, and that each has less to hold, one of every lane of a pipeline."""
+        if self.shared is None:
+            return {}
+        return {"once": self.shared.once, "saved": self.shared.saved * in_flight(self.s)}
 
     @cached_property
     def engine(self) -> Engine:
@@ -170,8 +172,18 @@ class Server:
         return room - self._sharing.get("once", 0), each - self._sharing.get("saved", 0)
 
     @cached_property
+    def lanes(self) -> int:
+        """Parts of the load that each have sequences and steps of their own."""
+        return lanes(self.s)
+
+    @property
+    def ranks(self) -> int:
+        """Devices that compute a pass of a lane together, one after the other where there are stages."""
+        return self.s.split.tp * self.s.split.cp
+
+    @cached_property
     def most(self) -> int:
-        """Sequences that can run at once."""
+        """Sequences of a lane that can run at once."""
         return min(self.engine.sequences, self._most_held)
 
     @property
@@ -183,22 +195,25 @@ class Server:
     def ends(self) -> str:
         """What ends the rate that can be answered."""
         found = _round(self, float("inf"))
-        return _bound(found.loop, found.alone, found.mixed) if _saturated(found.loop) else self.limit
+        return found.bound if _saturated(found.loop) else self.limit
 
     @cached_property
     def _most_held(self) -> int:
         return sequences_held(self.s, self.w, self.engine, **self._sharing)
 
     def cache(self, running: float) -> Cache:
-        """What so many sequences hold."""
+        """What so many sequences of a lane hold."""
         room, each = self._kept
-        precision = prefill(self.s, self.w).precision
-        last = float(self.s.architecture.state_bytes(self.w.prompt + self.w.generate, precision))
+        last = held_bytes(self.s, self.w, self.w.prompt + self.w.generate)
         last -= self._sharing.get("saved", 0)
-        return Cache(room, running * each, self._most_held, running * last > room)
+        return Cache(room, running * each, self._most_held * self.lanes, running * last > room)
+
+    def spread(self, users: float) -> float:
+        """The lanes that so many users fill."""
+        return min(self.lanes, users)
 
     def loop(self, users: float) -> Loop:
-        """The round of so many users."""
+        """The round of so many users of a lane."""
         if self.most < 1:
             room, each = self._kept
             raise InputError(
@@ -222,13 +237,13 @@ class Server:
         return (*_said(self, kind), *assumptions(self.s, self.w)[1:])
 
     def passes(self, loop: Loop) -> Passes:
-        """The two kinds of step of a loop."""
+        """The kinds of step of a loop."""
         return passes(self.s, self.w, loop)
 
-    def times(self, p: Passes, s: Setup | None = None) -> tuple[Later, Later]:
+    def figures(self, p: Passes, s: Setup | None = None) -> tuple[Later, ...]:
         """Their figures, on the setup or on one with other parameters."""
         stack = (s or self.s).stack(self.w.dtype)
-        return run_pass(stack, p.alone), run_pass(stack, p.mixed)
+        return tuple(run_pass(stack, each) for each in p)
 
     @cached_property
     def doubting(self) -> Setup:
@@ -239,60 +254,76 @@ class Server:
     def full_round(self) -> Any:
         """Seconds of a round of a full engine, with their slopes by parameters."""
         loop = self.loop(float("inf"))
-        alone, mixed = self.times(self.passes(loop), self.doubting)
-        return _of_round(loop, alone.time, mixed.time)
+        return loop.steps.of([each.time for each in self.figures(self.passes(loop), self.doubting)])
 
     @cached_property
     def capacity(self) -> float:
         """The most requests that can be answered in a second: those of a full engine that is never short of them."""
         found = _round(self, float("inf"))
-        return float(found.loop.running / _of_round(found.loop, found.alone.time, found.mixed.time))
-
-
-def _of_round(loop: Loop, alone: Any, mixed: Any) -> Any:
-    """Seconds, or joules, of a round, from those of its two kinds of step."""
-    return loop.mixed * mixed + (loop.round - loop.mixed) * alone
+        return float(found.loop.running) / found.took * self.lanes
 
 
 @dataclass(frozen=True)
 class _Round:
-    """A closed loop with the seconds of its two kinds of step."""
+    """A closed loop with the figures of its kinds of step."""
 
     loop: Loop
     passes: Passes
-    alone: Later
-    mixed: Later
+    figures: tuple[Later, ...]
     rounds: float
 
     @cached_property
-    def first(self) -> tuple[float, float]:
-        """Steps with prompts and without up to a first token."""
-        mixed, alone = self.loop.first(self.rounds)
-        return float(mixed), float(alone)
+    def seconds(self) -> list[float]:
+        """Those of each kind of step."""
+        return [float(each.time) for each in self.figures]
+
+    @property
+    def took(self) -> float:
+        """Seconds of a round."""
+        return float(self.loop.steps.of(self.seconds))
 
     @cached_property
-    def beside(self) -> float:
-        """The share of a request's later steps that have prompts."""
-        return float(self.loop.beside(self.rounds))
+    def of_prompts(self) -> float:
+        """The share of them that prompts add to steps of decoding."""
+        *mixed, alone = self.seconds
+        return sum(float(n) * (t - alone) for n, t in zip(self.loop.steps, mixed, strict=False)) / self.took
+
+    @property
+    def bound(self) -> str:
+        """What bounds the kind of step that a round spends most of its time in."""
+        spent = [float(n) * t for n, t in zip(self.loop.steps, self.seconds, strict=True)]
+        return pass_bound(self.figures[spent.index(max(spent))])
+
+    @cached_property
+    def until_first(self) -> Kinds:
+        """Steps up to a first token."""
+        return self.loop.until_first(self.rounds)
+
+    @cached_property
+    def later(self) -> Kinds:
+        """What kinds a request's later steps are."""
+        return self.loop.between_tokens(self.rounds)
 
     @cached_property
     def times(self) -> dict[str, dict[str, float]]:
         """Its times by name."""
-        a, m = float(self.alone.time), float(self.mixed.time)
-        share = self.beside
+        shares = [float(each) for each in self.later]
         return {
-            "itl": {"mean": share * m + (1 - share) * a, **_quantiles([(1 - share, a), (share, m)])},
+            "itl": {
+                "mean": float(self.later.of(self.seconds)),
+                **_quantiles(list(zip(shares, self.seconds, strict=True))),
+            },
             "ttft": {
-                "mean": self.first[0] * m + self.first[1] * a,
-                **_quantiles(_first_tokens(self.loop, self.rounds, a, m)),
+                "mean": float(self.until_first.of(self.seconds)),
+                **_quantiles(_first_tokens(self.loop, self.rounds, *self.seconds)),
             },
         }
 
 
 def _round(server: Server, users: float, rounds: float = ENDLESS) -> _Round:
-    loop = server.loop(users)
+    loop = server.loop(users / server.spread(users))
     p = server.passes(loop)
-    return _Round(loop, p, *server.times(p), rounds)
+    return _Round(loop, p, server.figures(p), rounds)
 
 
 def glance(server: Server, users: float) -> Mapping[str, Mapping[str, float]]:
@@ -307,48 +338,46 @@ def closed(server: Server, users: int, rounds: float = ENDLESS) -> Served:
     if rounds < 1:
         raise InputError(f"rounds: {rounds:g} is not a number from 1 on")
     found = _round(server, users, rounds)
-    loop, alone, mixed = found.loop, found.alone, found.mixed
-    rate = float(loop.running) / float(_of_round(loop, alone.time, mixed.time))
-    doubted = server.times(found.passes, server.doubting)
-    da, dm = (each.time for each in doubted)
-    joules = _of_round(loop, *(each.energy for each in doubted)) / (float(loop.running) * server.w.generate)
+    loop, spread = found.loop, server.spread(users)
+    rate = spread * float(loop.running) / found.took
+    doubted = server.figures(found.passes, server.doubting)
+    seconds, made = [each.time for each in doubted], float(loop.running) * server.w.generate
     doubtful = {
-        "itl": found.beside * dm + (1 - found.beside) * da,
-        "ttft": found.first[0] * dm + found.first[1] * da,
-        "round": _of_round(loop, da, dm),
-        "joules_per_token": joules,
+        "itl": found.later.of(seconds),
+        "ttft": found.until_first.of(seconds),
+        "round": loop.steps.of(seconds),
+        "joules_per_token": server.ranks * loop.steps.of([each.energy for each in doubted]) / made,
     }
-    binds = server.limit if users > server.most else _bound(loop, alone, mixed)
-    return _served(server, users, rate, float(loop.running), found.times["itl"], found.times["ttft"], binds, doubtful,
-                   "users")  # fmt: skip
+    binds = server.limit if users > server.most * server.lanes else found.bound
+    return _served(server, users, rate, spread * float(loop.running), found.times["itl"], found.times["ttft"], binds,
+                   doubtful, "users", spread, found.of_prompts)  # fmt: skip
 
 
 def full(server: Server, batch: int) -> Served:
-    """The steady state of an engine that is never short of requests for a batch of so many sequences."""
-    return closed(replace(server, sequences=batch), batch)
+    """The steady state of engines (of each group of data parallel one) that always have requests for such a batch."""
+    return closed(replace(server, sequences=batch), batch * server.s.split.dp)
 
 
-def _bound(loop: Loop, alone: Later, mixed: Later) -> str:
-    """What bounds the kind of step that a round spends most of its time in."""
-    prompts = loop.mixed * mixed.time
-    return pass_bound(mixed if float(prompts) > float((loop.round - loop.mixed) * alone.time) else alone)
-
-
-def _first_tokens(loop: Loop, rounds: float, a: float, m: float) -> list[tuple[float, float]]:
+def _first_tokens(loop: Loop, rounds: float, f: float, m: float, a: float) -> list[tuple[float, float]]:
     """The times to the first token of the requests of a closed loop, each with its share.
 
-    Of a round, the first requests find steps without prompts before them; in the first round all prompts are there.
+    `f`, `m` and `a` are the seconds of a step with the first prompt, with others, with none. The first requests of a
+    round find steps without prompts before them; in the first round all prompts are there.
     """
-    n, waits, own = float(loop.mixed), float(loop.waits), float(loop.own)
-    queued = (float(loop.turns) - 1) * float(_of_round(loop, a, m))
-    between = min(float(loop.round) - n, float(loop.late))
-    steady = []
-    for i in range(int(min(float(loop.late), n))):
-        alone = min(float(loop.late) - i, between, waits)
-        steady.append((1 / n, queued + (own + waits - alone) * m + alone * a))
-    steady.append((max(1 - len(steady) / n, 0.0), queued + (own + waits) * m))
-    begun = [(1 / n, queued + max(own, i + 1) * m) for i in range(int(n))]
-    return [*((share * (1 - 1 / rounds), t) for share, t in steady), *((share / rounds, t) for share, t in begun)]
+    n, others, waits = float(loop.running), float(loop.others), float(loop.waits)
+    seconds, own = [f, m, a], float(loop.own)
+    queued, share = (float(loop.turns) - 1) * float(loop.steps.of(seconds)), (1 - 1 / n) / max(others, 1)
+    alone = min(float(loop.between), waits)
+    steady = [(1 / n, queued + alone * a + (waits - alone) * m + float(loop.first) * f)]
+    places = min(loop.engine.ahead + 1, int(others))
+    for place in range(places):
+        met = loop.behind(place)
+        longer = waits - float(loop.late) + own
+        steady.append((share, queued + float(met.of(seconds)) + longer * m))
+    steady.append((share * (others - places), queued + (waits + own) * m))
+    begun = [(1 / n, queued + float(loop.first) * f)]
+    begun += [(share, queued + float(loop.first) * f + max(j, own) * m) for j in range(1, int(others) + 1)]
+    return [*((part * (1 - 1 / rounds), t) for part, t in steady), *((part / rounds, t) for part, t in begun)]
 
 
 def _quantiles(shares: Sequence[tuple[float, float]]) -> dict[str, float]:
@@ -367,7 +396,7 @@ def _quantiles(shares: Sequence[tuple[float, float]]) -> dict[str, float]:
 
 def _served(
     server: Server, concurrency: float, rate: float, running: float, itl: Times, ttft: Times, binds: str,
-    doubtful: Mapping[str, Any], kind: Literal["users", "rate"],
+    doubtful: Mapping[str, Any], kind: Literal["users", "rate"], spread: float, of_prompts: float,
 ) -> Served:  # fmt: skip
     s, w = server.s, server.w
     unsure_of = server.doubting
@@ -381,15 +410,24 @@ def _served(
     found["capacity"] = server.capacity * slow, server.capacity * fast
     found["rate"] = (rate * slow, rate * fast) if kind == "users" else (rate, rate)
     found["tokens_per_second"] = found["rate"][0] * w.generate, found["rate"][1] * w.generate
-    split = getattr(s, "split", None)
-    devices = split.devices if split else 1
-    parallel = {name: getattr(split, name) if split else 1 for name in ("tp", "pp", "ep", "dp")}
+    joules = float(doubtful["joules_per_token"])
+    dollars = s.rates.dollars(1.0, joules * total)
+    cost = {
+        "usd_per_million_output": _known(dollars * (1 - of_prompts) / total),
+        "usd_per_million_input": _known(dollars * of_prompts / (rate * server.prompt)),
+    }
     return Served(
         s.model_name, s.device.id, s.runtime.id, w, concurrency, rate, running, server.capacity, itl, ttft,
-        Throughput(per_user, total / devices, total), binds, server.cache(running),
-        float(doubtful["joules_per_token"]), found, devices,
-        server.said(kind), cautions(s, w), s.calibration_name, parallel=parallel,
+        Throughput(per_user, total / s.devices, total), binds, server.cache(running / spread), joules, found, s.devices,
+        server.said(kind), cautions(s, w), s.calibration_name, s.cluster_name,
+        {each.name: getattr(s.split, each.name) for each in fields(s.split)}, cost,
     )  # fmt: skip
+
+
+def _known(dollars: Any) -> float | None:
+    """Dollars of a million tokens; None where nothing says what the device costs."""
+    each = float(dollars) * MILLION
+    return None if each != each else each
 
 
 def _stretched(server: Server, rate: float, name: str, x: Any, ends: Interval) -> Interval:
@@ -438,10 +476,13 @@ def open_loop(server: Server, rate: float) -> Served:
             f"rate: {rate:g} requests a second are more than {server.s.model_name} on {server.s.device.id} answers: "
             f"{server.capacity:.4g} at most (ended by {server.ends})"
         )
-    found = Solved(server, rate)
+    found, lanes = Solved(server, rate / server.lanes), server.lanes
+    others, prompts = found.steps
+    alone, mixed = (float(each.time) for each in found.figures)
+    of_prompts = prompts * (mixed - alone) / (prompts * mixed + others * alone)
     return _served(
-        server, found.present, rate, found.running, found.itl, found.ttft, _open_bound(found), found.doubtful,
-        "rate",
+        server, lanes * found.present, rate, lanes * found.running, found.itl, found.ttft, _open_bound(found),
+        found.doubtful, "rate", lanes, of_prompts,
     )  # fmt: skip
 
 
@@ -450,7 +491,7 @@ def glance_at(server: Server, rate: float) -> Mapping[str, Mapping[str, float]] 
     if rate >= server.capacity:
         return None
     try:
-        found = Solved(server, rate)
+        found = Solved(server, rate / server.lanes)
         return {"itl": found.itl, "ttft": found.ttft}
     except InputError:
         return None

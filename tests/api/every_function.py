@@ -61,11 +61,18 @@ def one_model() -> list[str]:
         OTHER, MEASURED, "vllm", concurrency=[1, 8], slo="itl=50ms", sequences=16, rounds=10, prompt="2k", generate=64
     )
     assert served.row.itl["mean"] < served.rows[1].itl["mean"]
-    most: roofsim.Serving = roofsim.serve(OTHER, MEASURED, slo="ttft.p95=1s", find="rate", weights="bf16")
+    most: roofsim.Serving = roofsim.serve(OTHER, MEASURED, slo="ttft.p95=1s", find="rate", weights="bf16", tp=2)
     assert most.found is not None
     assert most.found.interval[0] <= most.found.value
     fronts: roofsim.ServingFront = roofsim.serve_front(
-        MODEL, MEASURED, weights=["bf16", "fp8"], cache="fp8", concurrency="1..64*2", sequences=[8, 64], slo="itl=50ms"
+        MODEL,
+        MEASURED,
+        weights=["bf16", "fp8"],
+        cache="fp8",
+        concurrency="1..64*2",
+        sequences=[8, 64],
+        slo="itl=50ms",
+        tp=[1, 2],
     )
     assert fronts.points[0].user > fronts.points[-1].user
     t: roofsim.StepTime = roofsim.step_time(MODEL, DEVICE, "ideal", dtype="fp16")

@@ -16,7 +16,7 @@ def test_the_json_has_what_the_design_says(roofsim, load):
     assert list(found)[:6] == ["schema", "model", "device", "cluster", "runtime", "calibration"]
     assert {"parallel", "workload", "load", "itl", "ttft", "tokens_per_second", "binds", "kv", "cost",
             "intervals"} <= set(found)  # fmt: skip
-    assert set(found["parallel"]) == {"tp", "pp", "ep", "dp"}
+    assert {"tp", "pp", "ep", "dp"} <= set(found["parallel"])
     assert {"concurrency", "rate"} <= set(found["load"])
     assert set(found["itl"]) == set(found["ttft"]) == set(TIMES)
     assert set(found["tokens_per_second"]) == {"user", "device", "total"}
@@ -77,6 +77,10 @@ def test_a_front_falls_from_the_fastest_for_a_user(roofsim):
         ("--front --slo ttft.p95=1s", "a front is of means"),
         ("--front --slo itl=1us", "none keeps itl"),
         ("-c 1 --sequences 1,2", "several are for --front"),
+        ("--find rate --slo itl=1s --simulate", "leave out --find"),
+        ("--rate 1 --simulate --prefix 64", "roofsim simulate --hit-rate"),
+        ("-c 1 --tp 3", "heads 32 is not divisible by tp 3"),
+        ("-c 1 --cluster dgx-h100,gb200-nvl72", "one is expected here"),
     ],
 )
 def test_loads_that_cannot_be_are_refused(refused, words, said):
@@ -87,3 +91,19 @@ def test_a_front_says_what_does_not_fit(roofsim):
     found = json.loads(roofsim("serve Qwen3-32B -d rtx-4090 --front --weights bf16,int4-g128 -c 1,2 -f json"))
     assert set(found["refused"]) == {"bf16"}
     assert "nothing fits" in found["refused"]["bf16"]
+
+
+def test_a_load_is_simulated_beside(roofsim):
+    pytest.importorskip("simpy", reason="SimPy is not installed: the extra `serving`")
+    found = json.loads(roofsim("serve Llama-3.1-8B -d h100-sxm -c 2 -p 64 -g 4 --simulate -f json"))
+    for name in ("itl", "ttft"):
+        assert found["simulated"][name]["mean"] == pytest.approx(found[name]["mean"], rel=0.05)
+
+
+def test_ways_to_divide_a_model_are_rows_and_what_cannot_be_is_said(roofsim):
+    rows = json.loads(roofsim("serve Llama-3.1-8B -d h100-sxm -c 8 --tp 1,2 -f json"))["rows"]
+    assert [r["parallel"]["tp"] for r in rows] == [1, 2]
+    assert rows[0]["itl"]["mean"] > rows[1]["itl"]["mean"]
+    found = json.loads(roofsim("serve Llama-3.1-8B -d h100-sxm --front --tp 1,2,3 -c 1,8 -f json"))
+    assert list(found["refused"]) == ["tp 3"]
+    assert {p["devices"] for p in found["front"]} == {1, 2}

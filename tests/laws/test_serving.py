@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roofsim.foundation.errors import InputError, Unsupported
+from roofsim.model.split import Split
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.loop import Engine, Loop
@@ -34,11 +35,14 @@ def server(prompt=1024, generate=128, model="Llama-3.1-8B", **more):
 @given(engines, counts, counts, st.integers(1, 30_000), st.integers(1, 3000))
 def test_a_round_puts_every_token_of_every_request_through_once(engine, users, running, prompt, generate):
     one = Loop(engine, users, min(users, running), prompt, generate)
-    n, plain = one.running, one.round - one.mixed
-    assert one.mixed * one.pieces * one.new == approx(n * prompt)
-    made = one.mixed * one.decoding + plain * n
-    if one.round > one.mixed:  # else there are more steps than requests have tokens
-        assert made <= n * (generate - 1) * (1 + 1e-9) + n * one.late
+    n, (first, others, alone) = one.running, one.steps
+    assert first * one.new[0] == approx(prompt)
+    if n > 1:
+        assert others * one.pieces * one.new[1] == approx((n - 1) * prompt)
+    made = one.mixed * one.decoding + alone * one.decoding_alone
+    if alone:
+        # as many as there are, unless some decode at the ends of a round, of which each has one
+        assert made <= n * (generate - 1) * (1 + 1e-9) + alone
     else:
         assert made == approx(n * (generate - 1))
 
@@ -46,23 +50,24 @@ def test_a_round_puts_every_token_of_every_request_through_once(engine, users, r
 @given(engines, counts, st.integers(1, 30_000), st.integers(2, 3000))
 def test_what_a_request_sees_is_the_round(engine, users, prompt, generate):
     one = Loop(engine, users, users, prompt, generate)
-    mixed, alone = one.first(float("inf"))
-    share = one.beside(float("inf"))
-    assert mixed + share * (generate - 1) == approx(one.mixed)
-    assert mixed + alone + generate - 1 == approx(one.round)
-    assert -1e-9 <= share <= 1 + 1e-9
-    assert min(mixed, alone + 1e-9, one.decoding + 1e-9) >= 0
+    before, after = one.until_first(float("inf")), one.between_tokens(float("inf"))
+    assert sum(before) == approx(one.first + one.waits - (one.first - one.own) * (1 - 1 / users), rel=1e-6)
+    assert sum(after) == approx(1)
+    assert min(*before, *after) >= -1e-9
+    assert before.first <= one.first * (1 + 1e-9)
 
 
 @given(engines, st.integers(1, 400), st.integers(1, 9), st.integers(1, 4000), st.integers(2, 500))
 def test_littles_law_of_users_who_ask_again(engine, users, running, prompt, generate):
     n = min(users, running)
     one = Loop(engine, users, n, prompt, generate)
-    mixed, alone = one.first(float("inf"))
-    a, m = 0.01, 0.05
-    each = mixed * m + alone * a + (generate - 1) * (one.beside(float("inf")) * (m - a) + a)
-    rate = n / (one.mixed * m + (one.round - one.mixed) * a)
-    assert rate * each == approx(users)
+    seconds = (0.03, 0.05, 0.01)
+    each = one.until_first(float("inf")).of(seconds)
+    each += (generate - 1) * one.between_tokens(float("inf")).of(seconds)
+    rate = n / one.steps.of(seconds)
+    assert rate * each == approx(
+        users, rel=0.02
+    )  # prompts of several steps are not as long for the first as for others
 
 
 def test_one_user_has_the_times_of_a_request():
@@ -189,3 +194,65 @@ def test_moments_of_gated_steps_follow_from_themselves(busy, d):
 def test_the_wait_for_one_server_is_that_of_m_d_1():
     assert several(1, 0.8, 2.0) == approx(0.8 * 2 / (2 * (1 - 0.8)))
     assert several(10, 0.8, 2.0) < several(1, 0.8, 2.0) / 10
+
+
+@lru_cache
+def divided(**ways):
+    s = setup("Llama-3.1-8B", "h100-sxm", "vllm", split=Split(**ways))
+    return Server(chosen(s, "none"), workload(prompt=1024, generate=128))
+
+
+@pytest.mark.parametrize("users", [1, 2, 7, 64, 3000])
+def test_groups_of_data_parallel_each_serve_their_share(users):
+    # a dense model: the groups have nothing in common
+    alone, both = closed(server(), users), closed(divided(dp=2), 2 * users)
+    assert both.itl["mean"] == approx(alone.itl["mean"])
+    assert both.ttft["mean"] == approx(alone.ttft["mean"])
+    assert both.rate == approx(2 * alone.rate)
+    assert both.tokens_per_second.device == approx(alone.tokens_per_second.device)
+    assert both.joules_per_token == approx(alone.joules_per_token)
+    assert both.capacity == approx(2 * alone.capacity)
+    assert both.kv.sequences == 2 * alone.kv.sequences
+
+
+def test_a_user_alone_fills_one_group():
+    alone, spare = closed(server(), 1), closed(divided(dp=2), 1)
+    assert spare.rate == approx(alone.rate)
+    assert spare.tokens_per_second.device == approx(alone.tokens_per_second.device / 2)
+
+
+def test_stages_make_room_for_more_and_each_has_batches_in_flight():
+    alone, staged = server(), divided(pp=2)
+    assert staged.lanes == 2
+    # half the layers of each sequence, of twice as many, beside half the weights
+    assert staged.most * staged.lanes > 2 * alone.most
+    a, b = closed(alone, 64), closed(staged, 128)
+    assert b.itl["mean"] == approx(a.itl["mean"], rel=0.05)  # but for what they send
+    assert b.rate == approx(2 * a.rate, rel=0.05)
+    assert b.joules_per_token == approx(a.joules_per_token, rel=0.1)
+
+
+def test_requests_at_a_rate_are_spread_over_groups():
+    alone, both = open_loop(server(), 5), open_loop(divided(dp=2), 10)
+    assert both.itl["mean"] == approx(alone.itl["mean"])
+    assert both.ttft["p95"] == approx(alone.ttft["p95"])
+    assert both.concurrency == approx(2 * alone.concurrency)
+
+
+@pytest.mark.parametrize("found", [lambda: closed(server(), 64), lambda: open_loop(server(), 10)])
+def test_tokens_in_and_out_cost_what_the_seconds_do(found):
+    r = found()
+    rates = server().s.rates
+    a_second = rates.dollars(1.0, r.joules_per_token * 128 * r.rate)
+    said = r.cost["usd_per_million_output"] * 128 + r.cost["usd_per_million_input"] * 1024
+    assert said * r.rate / 1e6 == approx(float(a_second))
+    assert min(r.cost.values()) > 0
+
+
+@pytest.mark.parametrize("ways", [{"tp": 2}, {"tp": 4}])
+def test_one_user_of_several_devices_has_the_times_and_joules_of_a_request(ways):
+    s = divided(**ways).s
+    found, e = closed(divided(**ways), 1), Evaluation(s, divided(**ways).w)
+    assert found.ttft["mean"] == approx(float(e.prefill.time), rel=1e-9)
+    assert found.itl["mean"] == approx(float(e.step[0]), rel=1e-3)
+    assert found.joules_per_token * 128 == approx(float(e.energy), rel=0.01)

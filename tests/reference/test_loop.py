@@ -4,55 +4,79 @@ from __future__ import annotations
 
 import pytest
 
-from roofsim.prediction.loop import Engine, Loop
+from roofsim.prediction.loop import Engine, Kinds, Loop
 
 TOGETHER = Engine(tokens=2048, sequences=256)
 ASYNC = Engine(tokens=2048, sequences=256, ahead=1)
+ENDLESS = float("inf")
 
 
 def loop(engine, users, prompt, generate, running=None):
     return Loop(engine, users, users if running is None else running, prompt, generate)
 
 
+def near(*numbers):
+    return tuple(pytest.approx(each) for each in numbers)
+
+
 def test_one_user_never_waits_and_has_a_step_for_every_token():
     one = loop(ASYNC, 1, 1000, 10)
-    assert (one.mixed, one.own, one.waits, one.round, one.decoding) == (1, 1, 0, 10, 0)
-    assert one.first(float("inf")) == (1, 0)
-    assert one.beside(float("inf")) == 0
+    assert (one.steps, one.waits, one.decoding, one.decoding_alone) == (Kinds(1, 0, 9), 0, 0, 1)
+    assert one.until_first(ENDLESS) == (1, 0, 0)
+    assert one.between_tokens(ENDLESS) == (0, 0, 1)
 
 
 def test_a_prompt_longer_than_a_step_is_cut():
     # a step of 2,048 tokens, one of which is the sequence's own: 5,000 tokens take 3 steps
     one = loop(ASYNC, 1, 5000, 10)
-    assert (one.mixed, one.own, one.pieces, one.round) == (3, 3, 1, 12)
-    assert one.new == pytest.approx(5000 / 3)
+    assert one.steps == (3, 0, 9)
+    assert one.new[0] == pytest.approx(5000 / 3)
+    assert one.until_first(ENDLESS) == (3, 0, 0)
 
 
 def test_prompts_that_fit_one_by_one_follow_each_other():
-    # room 2,048 - 4: one prompt of 1,500 goes through, and a part of the next
+    # room 2,048 - 4: one prompt of 1,500 goes through
     four = loop(TOGETHER, 4, 1500, 20)
-    # the first alone, then 4,500 tokens in steps of 2,044
-    assert four.mixed == 1 + 3
-    assert (four.pieces, four.new) == (1, 1500)
+    assert (four.first, four.others, four.pieces, four.own) == (1, 3, 1, 1)
+    assert four.new == near(1500, 1500)
     # 19 steps after the prompt's own, and one that is waited for
-    assert (four.round, four.waits) == (21, 1)
-    # of four steps with prompts the first is preceded by one without; three are waited for in a step with a prompt
-    mixed, alone = four.first(float("inf"))
-    assert (mixed, alone) == (pytest.approx(1 + 3 / 4), pytest.approx(1 / 4))
-    # 4 in all, less those: seen in the 19 steps of decoding
-    assert four.beside(float("inf")) == pytest.approx((4 - 1 - 3 / 4) / 19)
+    assert (four.round, four.waits, four.gap) == (21, 1, 0)
+    # the first one waits for a step without prompts, the second for that of the first, both others for a prompt
+    assert four.waited == near(1 / 4, 2 / 4, 1 / 4)
+    # with the own: a quarter is the first
+    assert four.until_first(ENDLESS) == near(1 / 4 + 1 / 4, 2 / 4 + 3 / 4, 1 / 4)
+    # 1 and 3 in all, less those: seen in the 19 steps of decoding
+    assert four.between_tokens(ENDLESS) == near((1 - 1 / 2) / 19, (3 - 5 / 4) / 19, 1 - (4 - 7 / 4) / 19)
     # in a step with a prompt all but the one that waits and the one whose prompt it is decode
-    assert four.decoding == pytest.approx(4 * (4 - 1 - 1) / 4)
+    assert four.decoding == pytest.approx(4 * (3 - 1) / 4)
+    assert four.decoding_alone == 4
 
 
-def test_whole_prompts_share_a_step_only_if_they_fit_it_whole():
-    cut, whole = loop(Engine(2100, 9), 4, 1500, 20), loop(Engine(2100, 9, whole=True), 4, 1500, 20)
-    assert (cut.mixed, whole.mixed) == (1 + 3, 1 + 3)
-    # room 3,996: two whole ones, and two and two thirds
-    cut, whole = loop(Engine(4000, 9), 4, 1500, 20), loop(Engine(4000, 9, whole=True), 4, 1500, 20)
-    assert (cut.mixed, whole.mixed) == (1 + 2, 1 + 2)
-    cut, whole = loop(Engine(4100, 9), 100, 1500, 20), loop(Engine(4100, 9, whole=True), 100, 1500, 20)
-    assert (cut.mixed, whole.mixed) == (1 + 38, 1 + 50)  # ceil(99 x 1,500 / 4,000), 99 by two
+def test_a_step_laid_out_ahead_parts_the_first_prompt_from_the_others():
+    four = loop(ASYNC, 4, 1500, 20)
+    assert (four.late, four.gap, four.round) == (2, 1, 22)
+    # the second waits for the first's prompt and the step after it, the third for that and the second's, the last for
+    # the second's and third's; the first for two steps without
+    assert [four.behind(place) for place in range(2)] == [(1, 0, 1), (0, 1, 1)]
+    assert four.waited == near(1 / 4, (1 + 2) / 4, (2 + 1 + 1) / 4)
+
+
+def test_all_others_in_one_step_wait_for_the_first_and_what_is_laid_out():
+    eight = loop(ASYNC, 8, 250, 20)
+    assert (eight.steps, eight.pieces, eight.new[1]) == (Kinds(1, 1, 20), 7, 250)
+    assert eight.waited == near(7 / 8, 0, (2 + 7) / 8)
+    assert eight.until_first(ENDLESS) == near(1, 7 / 8, 9 / 8)
+    # nothing is left to be met: the first alone meets the others' prompts
+    assert eight.between_tokens(ENDLESS) == near(0, 1 / 8 / 19, 1 - 1 / 8 / 19)
+    assert eight.decoding == 0
+    # 8 x 19 tokens in 20 steps
+    assert eight.decoding_alone == pytest.approx(8 * 19 / 20)
+
+
+def test_prompts_share_a_step_if_they_fit_it_whole():
+    # room 4,000: 99 by two; who ended with others comes back with them
+    for whole in (False, True):
+        assert loop(Engine(4100, 9, whole=whole), 100, 1500, 20).others == 50
 
 
 def test_what_does_not_fit_a_step_whole_still_goes_through():
@@ -62,31 +86,31 @@ def test_what_does_not_fit_a_step_whole_still_goes_through():
 def test_prompts_of_more_steps_than_a_request_has_make_it_wait():
     # 100 prompts, one a step, and 20 steps of a request: it waits for the other 80
     many = loop(Engine(1600, 256, ahead=1, whole=True), 100, 1500, 20)
-    assert (many.mixed, many.round, many.waits) == (100, 100, 80)
-    assert many.first(float("inf")) == (81, 0)
-    assert many.beside(float("inf")) == 1
+    assert (many.mixed, many.round, many.waits, many.gap) == (100, 100, 80, 0)
+    assert sum(many.until_first(ENDLESS)) == pytest.approx(81)
+    assert many.until_first(ENDLESS).alone == 0
+    assert many.between_tokens(ENDLESS).alone == pytest.approx(0)
     # 19 of 100 steps of each are decoding
     assert many.decoding == pytest.approx(19)
 
 
 def test_who_finds_no_place_waits_for_rounds_of_the_engine():
-    queued = loop(ASYNC, 12, 1000, 10, running=4)
-    full = loop(ASYNC, 4, 1000, 10)
+    queued, full = loop(ASYNC, 12, 1000, 10, running=4), loop(ASYNC, 4, 1000, 10)
     assert queued.turns == 3
     # who waits in the queue is there when a place is: it waits for what is laid out already, not for a step to end
     assert (queued.late, full.late) == (1, 2)
-    mixed, alone = queued.first(float("inf"))
-    assert mixed + alone == pytest.approx(queued.own + queued.waits + 2 * queued.round)
+    assert sum(queued.until_first(ENDLESS)) == pytest.approx(queued.first + queued.waits + 2 * queued.round)
 
 
 def test_a_benchmark_begins_with_all_prompts_and_ends_with_none():
     four = loop(TOGETHER, 4, 1500, 20)
-    once = loop(TOGETHER, 4, 1500, 20).first(1)
+    once = four.until_first(1)
     # the first of 4 after one step, the last after all
-    assert once == (pytest.approx((4 + 1) / 2), 0)
-    assert four.beside(1) == pytest.approx((4 - 1) / 2 / 19)
-    steady, both = four.first(float("inf")), four.first(2)
-    assert both == (pytest.approx((steady[0] + once[0]) / 2), pytest.approx(steady[1] / 2))
+    assert once == near(1, (0 + 1 + 2 + 3) / 4, 0)
+    # others go on after the first, two after the second, one after the third
+    assert four.between_tokens(1) == near(0, (3 + 2 + 1) / 4 / 19, 1 - 6 / 4 / 19)
+    steady, both = four.until_first(ENDLESS), four.until_first(2)
+    assert both == near(*((a + b) / 2 for a, b in zip(steady, once, strict=True)))
 
 
 def test_a_request_of_one_token_has_no_steps_of_decoding():

@@ -77,6 +77,7 @@ def test_keys_are_held_once() -> None:
     none = replace(x, prefix=Prefix(1000, 0.0))
     assert none.sequences(10e9, 5000) == EXACT(10e9 / (5000 * token))
     assert x.sequences(1.0, 5000) == 0
+    assert "snapshot" not in x.words
 
 
 def test_a_hybrid_keeps_a_snapshot_of_its_states_and_copies_it() -> None:
@@ -86,6 +87,8 @@ def test_a_hybrid_keeps_a_snapshot_of_its_states_and_copies_it() -> None:
     keys = 16 * 2 * 4 * 256 * 2 * 1568  # two blocks
     assert x.snapshot == states
     assert (x.keys, x.held_once) == (keys, keys + states)
+    assert "and a snapshot of states" in x.words
+    assert "snapshot" not in asked("Qwen3.5-27B", 700, 1.0).words  # less than a block
     m = x.s.machine("bf16")
     assert x.copied == EXACT(2 * states / (float(m.bandwidth) * m["memory_efficiency"]))
     assert x.ttft == EXACT(float(x.hit.time) + x.copied)
@@ -124,10 +127,10 @@ def test_a_server_computes_what_is_left_of_prompts_on_top_of_what_was_found() ->
     assert server.prompt == 4096 - 1536
     assert server.whole == 4096
     loop = server.loop(16)
-    piece = server.passes(loop).mixed
+    piece = server.passes(loop)[1]
     assert loop.prompt == 2560
-    assert piece.new == loop.new
-    assert piece.context == 1536 + (2560 - loop.new) / 2
+    assert piece.new == loop.new[1]
+    assert piece.context == 1536 + (2560 - loop.new[1]) / 2
     room, each = served(None)._kept
     assert server._kept == (room - 3072 * token, each - 1536 * token)
     assert server.cache(3).sequences == int((room - 3072 * token) // (each - 1536 * token))
@@ -135,4 +138,4 @@ def test_a_server_computes_what_is_left_of_prompts_on_top_of_what_was_found() ->
     load = solved._load(4.0)
     assert (solved._prompt, solved._held) == (2560, 4096 + 63)
     assert solved._piece(load) == (2560 / load.own, 1536 + (2560 - 2560 / load.own) / 2)
-    assert closed(server, 16).ttft["mean"] < closed(served(None), 16).ttft["mean"]
+    assert closed(server, 16).rate > closed(served(None), 16).rate

@@ -617,7 +617,7 @@ def test_a_linear_recurrence_reads_two_values_and_writes_one():
         ({"op": "e2e_serving", "generated": 8}, "transformers-4.52-eager serves no requests that come and go"),
         ({"op": "e2e_serving", "metric": "energy_j"}, "energy_j of serving is not predicted"),
         ({"op": "e2e_serving", "note": "request_rate=2.5"}, "requests that come at a rate"),
-        ({"op": "e2e_serving", "note": "tp=8"}, "several devices"),
+        ({"op": "e2e_serving", "note": "tp=4"}, "heads 14 is not divisible by tp 4"),
         ({"model": "GPT-9"}, "no 'GPT-9'"),
         ({"device": "toaster"}, "no 'toaster'"),
         ({"device": ""}, "names no device"),

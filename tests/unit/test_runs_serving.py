@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from roofsim.model.split import Split
 from roofsim.prediction.loop import ENDLESS
 from roofsim.prediction.setup import setup
 from roofsim.runs.cases import Reader
+from roofsim.runs.program import Program
 from roofsim.runs.reading import Run
 from roofsim.runs.serving import loop_of, rate_of, template_of
 from roofsim.runs.stacks import runtime_of
+from roofsim.serving.steady import Server, closed
 from roofsim.specs.workload import workload
 
 
@@ -78,10 +81,23 @@ def test_times_of_serving_are_sums_over_steps():
     reader = Reader("vllm")
     first, then = (reader.case(run(phase=phase)) for phase in ("prefill", "decode"))
     loop, _ = of(run())
-    # one prompt alone, then three in a step: of a request's 21 steps 1 + 1/2 with prompts up to its first token
-    assert loop.mixed == 2
-    mixed, alone = loop.first(ENDLESS)
-    assert sorted(n for n, _ in first.target.parts) == pytest.approx(sorted((mixed, alone)))
+    # one prompt alone, then three in a step
+    assert loop.steps[:2] == (1, 1)
+    for case, steps in ((first, loop.until_first(ENDLESS)), (then, loop.between_tokens(ENDLESS))):
+        said = sorted(n for n, _ in case.target.parts)
+        assert said == pytest.approx(sorted(n for n in steps if n))
     assert sum(n for n, _ in then.target.parts) == pytest.approx(1)
-    assert {key for _, key in first.target.parts} == {key for _, key in then.target.parts}
+    assert {key for _, key in then.target.parts} <= {key for _, key in first.target.parts}
     assert replace(first.target, parts=()) == replace(then.target, parts=())
+
+
+@pytest.mark.parametrize("ways", ["", "tp=2", "tp=2;pp=2", "dp=2"])
+def test_a_row_is_predicted_as_the_steady_state_is(ways):
+    split = {name: int(n) for name, _, n in (each.partition("=") for each in ways.split(";") if each)}
+    s = setup("Llama-3.1-8B", "h100-sxm", "vllm", split=Split(**split))
+    said = closed(Server(s, workload(prompt=1000, generate=20)), 16)
+    reader = Reader("vllm")
+    for phase, value in (("prefill", said.ttft["mean"]), ("decode", said.itl["mean"])):
+        case = reader.case(run(model="Llama-3.1-8B", phase=phase, batch=16, note=ways))
+        program = Program([case.target], reader.jobs, s.device, s.host, s.runtime)
+        assert program.predict({})[0] == pytest.approx(value)

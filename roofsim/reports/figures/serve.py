@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from roofsim.foundation.units import show
+from roofsim.model.split import Split
 from roofsim.prediction.loop import ENDLESS
 from roofsim.prediction.setup import Setup
 from roofsim.reports.figures.about import case
@@ -146,7 +148,8 @@ def front(f: Front, s: Setup, w: Workload, *, theme: Theme = "light") -> Figure:
         figure.legend(loc="outside lower center", ncols=4)
         kept = f", {f.kept:,} of them within {', '.join(map(str, f.slo))}" if f.slo else ""
         heading(figure, "What a user and a device can be given",
-                *case(s, w, "batch", "logits", *(["weight_format", "dtype"] if len(f.lines) > 1 else []), mark=""),
+                *case(s if len({line[0].devices for line in f.lines}) == 1 else replace(s, split=Split()), w,
+                      "batch", "logits", *(["weight_format", "dtype"] if len(f.lines) > 1 else []), mark=""),
                 f"{f.looked_at:,} choices{kept}; numbers are users of a replica")  # fmt: skip
         settle(figure)
         labels = [Label(p.user, p.device, f"{p.concurrency:,}", ink(0.9)) for p in _spread(f.points)]
