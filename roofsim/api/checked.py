@@ -118,6 +118,24 @@ def number(word: str, value: object, unit: str = "", least: float = 0.0) -> floa
     return found
 
 
+def terms(given: object, **said: object) -> tuple[str, ...]:
+    """Changes with those that terms of use are short for: text with its unit, or a number in the first that a term has,
+    such as dollars an hour."""
+    from roofsim.specs.terms import WORDS, change_of
+
+    found = list(changes(given))
+    for word, value in said.items():
+        if value is None:
+            continue
+        unit = next(iter(WORDS[word][1].values()))
+        text = value if isinstance(value, str) else f"{number(word, value)!r} {unit}".strip()
+        try:
+            found.append(change_of(word, text))
+        except ValueError as error:
+            raise InputError(f"{word}: {error}") from None
+    return tuple(found)
+
+
 def count(word: str, value: object, least: int = 1) -> int:
     """A whole number, or text such as 32k."""
     if isinstance(value, str):

@@ -16,6 +16,7 @@ from roofsim.api.words import (
     HostLike,
     Logits,
     ModelLike,
+    Quantity,
     RuntimeLike,
 )
 from roofsim.prediction.compiled import Compiled
@@ -31,6 +32,8 @@ def predict(
     weight_format: str | None = None, cache_dtype: str | None = None,
     tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
     offload: str | None = None,
+    price: Quantity | None = None, lifetime: Quantity | None = None, electricity: Quantity | None = None,
+    carbon: Quantity | None = None, utilisation: float | None = None, overhead: float | None = None,
 ) -> Prediction:  # fmt: skip
     """Predict time, memory and energy of a request.
 
@@ -40,12 +43,15 @@ def predict(
     name or path, "auto" for the shipped one that fits device and runtime, or "none"; with `transfer` it may be of
     others. `set` changes fields for a what-if, as --set does. `tp`, `pp`, `ep`, `dp` and `cp` divide the model among
     devices of the `cluster` (docs/several.md). `offload` says what lies in the memory of the host: "auto" (the fastest
-    division that fits), "layers=20", "experts=cpu", "experts=stream" or "stream". Raises InputError for what cannot be
-    used.
+    division that fits), "layers=20", "experts=cpu", "experts=stream" or "stream". `price` ("2.5USD/h", "1599USD"),
+    `lifetime`, `electricity`, `carbon`, `utilisation` and `overhead` are the terms of its cost (docs/cost.md). Raises
+    InputError for what cannot be used.
     """
+    given = checked.terms(set, price=price, lifetime=lifetime, electricity=electricity, carbon=carbon,
+                          utilisation=utilisation, overhead=overhead)  # fmt: skip
     return Prediction.of(Asked(
         model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration, transfer,
-        set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster,
+        given, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster,
         offload,
     ))  # fmt: skip
 

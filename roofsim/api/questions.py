@@ -45,20 +45,24 @@ def crossover(
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
     tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
+    price: Quantity | None = None, lifetime: Quantity | None = None, electricity: Quantity | None = None,
+    carbon: Quantity | None = None, utilisation: float | None = None, overhead: float | None = None,
 ) -> Crossover:  # fmt: skip
     """Find the prompt lengths from which one model overtakes another, for every pair of the models.
 
-    Without models, the paper's pairs of similar size. `metric` is one of ttft, tpot, memory, energy, throughput and
-    total, `longest` the longest prompt looked at; the rest is as for `predict`. Raises InputError.
+    Without models, the paper's pairs of similar size. `metric` is one of ttft, tpot, memory, energy, throughput,
+    total and cost, `longest` the longest prompt looked at; the rest is as for `predict`. Raises InputError.
     """
     found = [checked.spec("model", each, Architecture) for each in models]
     names = [each.id or each.name if isinstance(each, Architecture) else each for each in found]
     given = dict(zip(names, found, strict=True))
     pairs = pairs_of(names)
     d, stack = device_of(device), runtime_of(runtime)
+    changes = checked.terms(set, price=price, lifetime=lifetime, electricity=electricity, carbon=carbon,
+                            utilisation=utilisation, overhead=overhead)  # fmt: skip
     asked = {
         name: Asked(given.get(name, name), d, stack, 1, batch, generate, dtype, weights, cache, logits, host,
-                    calibration, transfer, set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)
+                    calibration, transfer, changes, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)
         for name in dict.fromkeys(name for pair in pairs for name in pair)
     }  # fmt: skip
     w = next(iter(asked.values())).single(d)

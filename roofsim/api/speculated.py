@@ -87,12 +87,12 @@ def speculate(
 ) -> Speculated:  # fmt: skip
     """Say what drafting tokens and verifying them in one step gains.
 
-    `draft` is a model, or "ngram" (the text before it), "mtp" (the model's own module) or "eagle" (a head of one dense
-    layer). `accept` is how likely a drafted token is accepted: a chance, the chances that all tokens up to each place
-    are, or text that says what servers report, "rate=0.56" (accepted of drafted tokens) or "length=3.2" (tokens of a
-    round). `draft_tokens` are drafted at a time, as many as gain most if None, in `draft_weights`; `rollback` says how
-    recurrent states are taken back, "copies" or "replay", `overhead` is the time of a round beside its passes. The rest
-    is as for `predict`. Raises InputError.
+    `draft` is a model, or "ngram" (the text before it), "mtp" (the model's own module), "eagle" (a head of one dense
+    layer) or "eagle3" (one with an LM head of fewer tokens). `accept` is how likely a drafted token is accepted: a
+    chance, the chances that all tokens up to each place are, or text that says what servers report, "rate=0.56"
+    (accepted of drafted tokens) or "length=3.2" (tokens of a round). `draft_tokens` are drafted at a time, as many as
+    gain most if None, in `draft_weights`; `rollback` says how recurrent states are taken back, "copies" or "replay",
+    `overhead` is the time of a round beside its passes. The rest is as for `predict`. Raises InputError.
     """
     tokens = None if draft_tokens is None else checked.count("draft_tokens", draft_tokens)
     format_ = None

@@ -62,9 +62,8 @@ def compare(
         dp=dp, cp=cp, cluster=cluster,
     )  # fmt: skip
     choices.setdefault("runtime", [DEFAULT_RUNTIME])
-    if price is not None:
-        hour = price if isinstance(price, str) else f"{checked.number('price', price, 'USD')!r} USD/h"
-        choices["cost.price_per_hour"] = [hour]
+    for path, _, value in (each.partition("=") for each in checked.terms((), price=price)):
+        choices[path] = [value]
     limits = limits_of(fits, min_tps, context, max_memory, max_ttft, max_tpot)
     if sort is not None:
         checked.text("sort", sort)

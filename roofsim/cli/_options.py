@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -140,20 +140,19 @@ class Each(click.ParamType[float]):
 
 
 class Term(click.ParamType[str]):
-    """A term of use, as the change that --set would make: the field is the one whose unit the value has."""
+    """A term of use, as the change that --set would make."""
 
-    name = "term"
-
-    def __init__(self, like: str, **fields: str) -> None:
-        self.like, self.fields = like, fields
+    def __init__(self, word: str) -> None:
+        self.name = word
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The change."""
-        for field, unit in self.fields.items():
-            with suppress(ValueError):
-                parse(value, unit)
-                return f"cost.{field}={value.strip()}"
-        self.fail(f"'{value}' cannot be read; write it like {self.like}", param, ctx)
+        from roofsim.specs.terms import change_of
+
+        try:
+            return change_of(self.name, value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Tokens(click.ParamType[int]):
@@ -416,24 +415,21 @@ def _with_terms(ctx: click.Context, param: click.Parameter, value: tuple[str, ..
     return (*value, *ctx.meta.get(TERMS, ()))
 
 
-def _term(option: str, metavar: str, words: str, like: str, **fields: str) -> Callable[[F], F]:
+def _term(word: str, metavar: str, says: str) -> Callable[[F], F]:
     return click.option(
-        option, type=Term(like, **fields), metavar=metavar, default=None, is_eager=True, expose_value=False,
-        callback=_keep_term, help=words,
+        f"--{word}", type=Term(word), metavar=metavar, default=None, is_eager=True, expose_value=False,
+        callback=_keep_term, help=says,
     )  # fmt: skip
 
 
 cost_options = stacked(
-    _term("--price", "USD/h|USD", "What a device costs: 2.5USD/h to rent, or 1599USD to buy.  [default: of its cluster "
-          "or its file]", "2.5USD/h or 1599USD", price_per_hour="USD/h", price="USD"),
-    _term("--lifetime", "TIME", "Over which what was bought is written off: 5y.  [default: 3y]", "5y", lifetime="s"),
-    _term("--electricity", "USD/kWh", "Price of electricity: 0.15USD/kWh.  [default: of US households]",
-          "0.15USD/kWh", electricity="USD/kWh"),
-    _term("--carbon", "g/kWh", "CO2 of electricity: 400g/kWh.  [default: of the world]", "400g/kWh", carbon="g/kWh"),
-    _term("--utilisation", "SHARE", "Part of the hours in which the device computes: 0.5.  [default: 1]", "0.5",
-          utilisation=""),
-    _term("--overhead", "FACTOR", "Power at the wall over that of devices: 1.5.  [default: of a node of its cluster]",
-          "1.5", overhead=""),
+    _term("price", "USD/h|USD", "What a device costs: 2.5USD/h to rent, 1599USD to buy.  [default: of its cluster or "
+          "its file]"),
+    _term("lifetime", "TIME", "Over which what was bought is written off: 5y.  [default: 3y]"),
+    _term("electricity", "USD/kWh", "Price of electricity: 0.15USD/kWh.  [default: of US households]"),
+    _term("carbon", "g/kWh", "CO2 of electricity: 400g/kWh.  [default: of the world]"),
+    _term("utilisation", "SHARE", "Part of the hours in which the device computes: 0.5.  [default: 1]"),
+    _term("overhead", "FACTOR", "Power at the wall over that of devices: 1.5.  [default: of a node of its cluster]"),
 )  # fmt: skip
 
 

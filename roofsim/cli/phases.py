@@ -50,7 +50,7 @@ def command(
 
     \b
     Example: roofsim phases Llama-3.1-8B -d a100-sxm-80gb -p 2k --slo ttft.p95=4s,itl.p95=50ms
-    Example: roofsim phases Qwen3.5-4B -d a100-sxm-80gb -p 1k,4k --link 25GB/s --plot phases.svg
+    Example: roofsim phases Qwen3.5-4B -d a100-sxm-80gb -p 1k --link 25GB/s --plot phases.svg
     """
     from roofsim.reports.phases import phases_records, phases_tables
     from roofsim.serving.phases import phases, wire_of

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     help="Tokens of each; with a budget, at most.  [default: 1k; with a budget, any]",
 )  # fmt: skip
 @click.option(
-    "--budget", metavar="AMOUNT", default=None, help="Seconds (10s), joules (500J) or equivalent FLOP (2 PFLOP)."
+    "--budget",
+    metavar="AMOUNT",
+    default=None,
+    help="Seconds (10s), joules (500J), dollars (0.01USD) or equivalent FLOP (2 PFLOP).",
 )
 @click.option(
     "--share", "shared", type=o.Choice(["copied", "held", "read"]), default=None,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 @o.stack_options(many=True)
 @o.transfer_option
 @o.set_option(many=True)
+@o.cost_options
 @o.plot_option
 @o.output_options
 def command(

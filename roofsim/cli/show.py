@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 KINDS = (
     "models", "models/families", "hardware/calibrated", "hardware", "runtimes", "hardware/hosts", "hardware/clusters",
+    "hardware/costs",
 )  # fmt: skip
 
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @click.command()
 @_studies.case_options
 @click.option(
-    "--draft", required=True, type=o.Name("models", words=("ngram", "mtp", "eagle")), metavar="MODEL",
+    "--draft", required=True, type=o.Name("models", words=("ngram", "mtp", "eagle", "eagle3")), metavar="MODEL",
     help="What drafts: a model; ngram, the text before it; mtp, the model's own module; eagle, a head of one dense "
-    "layer.",
+    "layer; eagle3, one with an LM head of its own.",
 )  # fmt: skip
 @click.option(
     "--accept", required=True, metavar="CHANCE",

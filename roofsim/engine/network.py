@@ -53,7 +53,8 @@ class Network:
 def network_of(cluster: Cluster) -> Network:
     """The links of a cluster as its file has them."""
     levels = cluster.links
-    return Network(cluster.per_node, _level(levels.node, cluster.per_node), _level(levels.between, 1))
+    devices = int(float(cluster.per_node))  # which decides what is crossed, and so cannot be a variable
+    return Network(devices, _level(levels.node, devices), _level(levels.between, 1))
 
 
 def _level(link: Link | None, devices: int) -> Level | None:

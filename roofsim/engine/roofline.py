@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from roofsim import library
-from roofsim.engine import network as links
-from roofsim.engine.network import Network
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import InputError
@@ -20,6 +18,7 @@ from roofsim.specs.host import Host
 from roofsim.specs.runtime import MatrixLibrary, Runtime
 
 if TYPE_CHECKING:
+    from roofsim.engine.network import Network
     from roofsim.specs.cluster import Cluster
 
 FLOP_PER_CLOCK = 256
@@ -103,8 +102,17 @@ def machine(
         int(device.overlaps_softmax),
         rows.value if rows and runtime and runtime.attention.tiles == "device" else TILE_ROWS,
         frozenset(unit for unit, of in units.items() if device.matrix_path(of, rounds=sums.rounds) == VECTOR_PATH),
-        links.network_of(cluster) if cluster else None,
+        _network(cluster),
     )
+
+
+def _network(cluster: Cluster | None) -> Network | None:
+    """The links of a cluster; what is for several devices is not loaded for one."""
+    if cluster is None:
+        return None
+    from roofsim.engine import network
+
+    return network.network_of(cluster)
 
 
 def of_host(host: Host, values: Mapping[str, Number]) -> dict[str, Number]:
@@ -332,7 +340,9 @@ def exchange_time(x: Exchange, m: Machine) -> Number:
     """Seconds of what devices do together; raises InputError where nothing says how they are linked."""
     if m.network is None:
         raise InputError(f"{x.what} of {x.ranks} devices: no cluster says how they are linked")
-    return links.exchange_time(x, m.network, m.parameters)
+    from roofsim.engine import network
+
+    return network.exchange_time(x, m.network, m.parameters)
 
 
 def _full(kernel: Kernel, m: Machine) -> Number:
@@ -371,7 +381,9 @@ def traffic(cost: Cost, m: Machine) -> Number:
 def light_time(cost: Cost, m: Machine, unit: str | None = None, exchange: Exchange | None = None) -> Number:
     """Speed of light: seconds at the peaks of the matrix unit, the vector unit, the memory and links, the largest."""
     if exchange and m.network:
-        return maximum(traffic(cost, m) / m.bandwidth, links.light_time(exchange, m.network))
+        from roofsim.engine import network
+
+        return maximum(traffic(cost, m) / m.bandwidth, network.light_time(exchange, m.network))
     return maximum(maximum(cost.matrix / m.rate(unit), cost.vector / m.vector_rate), traffic(cost, m) / m.bandwidth)
 
 

@@ -55,6 +55,14 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Disk:
+    """What lies behind the memory of the host: bytes a second that are read, where there is more than its `room`."""
+
+    rate: Number
+    room: Number
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """Bytes that lie in one memory."""
 
@@ -74,6 +82,22 @@ class Tiers:
     precision: Precision
     placement: Placement
     link: Link
+    disk: Disk | None = None
+
+    def beyond(self, precision: Precision) -> Number:
+        """Bytes of the weights on the host that its memory has no room for."""
+        return maximum(self.away(0, precision).weights - self.disk.room, 0) if self.disk else 0
+
+    def paged(self, precision: Precision) -> tuple[Number, Number]:
+        """The shares of what a pass uses that come from the disk: of whole layers, and of experts.
+
+        Layers are used in turn, so that by the time that one is needed again it has made room for others; experts are
+        used at random, and are missing as often as they do not fit.
+        """
+        if self.disk is None:
+            return 0, 0
+        weights = self.away(0, precision).weights
+        return 1 - at_least(self.disk.room, weights), self.beyond(precision) / weights
 
     def away(self, tokens: Number, precision: Precision) -> Held:
         """What lies in the memory of the host, with the state of a sequence of so many tokens."""
@@ -130,6 +154,7 @@ class _Divided:
     processor: PassRun | None
     copies: Sequence[Copy]
     crossings: Sequence[tuple[Number, Number]]
+    disk_bytes: Number = 0
 
     @property
     def runs(self) -> list[PassRun]:
@@ -162,12 +187,17 @@ class _Divided:
         return wait + beyond + first
 
     @cached_property
+    def disk_time(self) -> Number:
+        """Seconds in which weights are read from the disk, and waited for."""
+        return self.disk_bytes / self.tiers.disk.rate if self.tiers.disk else 0
+
+    @cached_property
     def time(self) -> Number:
-        return sum(run.times.wall for run in self.runs) + self.link_wait
+        return sum(run.times.wall for run in self.runs) + self.link_wait + self.disk_time
 
     def figure(self, name: str) -> Number:
         """One of the figures of the pass."""
-        if name in ("time", "link_bytes", "link_time", "link_wait"):
+        if name in ("time", "link_bytes", "link_time", "link_wait", "disk_bytes", "disk_time"):
             found: Number = getattr(self, name)
             return found
         if name == "processor_time":
@@ -176,15 +206,15 @@ class _Divided:
             return sum(energy(r.stack.device, r.stack.machine, self.time, r.done) for r in self.runs)
         part = name.removesuffix("_energy")
         total: Number = sum(getattr(self._joules(r), part) if part != name else r.figure(name) for r in self.runs)
-        return total + self.link_wait if name == "network_time" else total
+        return total + self.link_wait + self.disk_time if name == "network_time" else total
 
     def _joules(self, run: PassRun) -> Joules:
         return joules(run.stack.device, run.stack.machine, self.time, run.done)
 
 
-LINKED = ("link_bytes", "link_time", "link_wait", "processor_time")
+LINKED = ("link_bytes", "link_time", "link_wait", "processor_time", "disk_bytes", "disk_time")
 """Figures of such a pass beside those of any: bytes over the link, seconds in which it is busy and in which all else
-waits for it, and seconds of the processor's part."""
+waits for it, seconds of the processor's part, and bytes and seconds of the disk."""
 
 
 class Tiered(Later):
@@ -194,6 +224,8 @@ class Tiered(Later):
     link_time: Number
     link_wait: Number
     processor_time: Number
+    disk_bytes: Number
+    disk_time: Number
 
     def __getattr__(self, name: str) -> Number:
         if name not in LINKED:
@@ -257,6 +289,8 @@ def _divided(t: Tiers, p: Pass, here: Rows, there: Rows, *, copied: bool = False
     processor: list[LoweredRow] = []
     copies: list[tuple[Number, Number, LoweredRow, bool]] = []
     crossings: list[tuple[Number, Number]] = []
+    of_layers, of_them = t.paged(p.precision)
+    read: Number = 0
     for mine, its in zip(here, there or here, strict=True):
         name = mine.row.layer
         if name in ("embedding", "head"):
@@ -273,6 +307,9 @@ def _divided(t: Tiers, p: Pass, here: Rows, there: Rows, *, copied: bool = False
             (streamed, _layer(t, kind, mine, p), mine, False),
             (of_experts, _experts(t, kind, mine, p), mine, True),
         ]
+        if t.disk:
+            read = read + (computed + streamed) * _layer(t, kind, mine, p) * of_layers
+            read = read + (experts + of_experts) * _experts(t, kind, mine, p) * of_them
         if copied:
             copies += [(computed, _layer(t, kind, mine, p) + held, mine, False)]
             copies += [(experts, _experts(t, kind, mine, p), mine, True)]
@@ -287,7 +324,7 @@ def _divided(t: Tiers, p: Pass, here: Rows, there: Rows, *, copied: bool = False
     mine_run = PassRun(t.device, p, device) if device else None
     its_run = PassRun(t.processor, replace(p, precision=t.precision), processor) if processor and t.processor else None
     made = [_copy(t, p, *each) for each in copies if each[0]]
-    return _Divided(t, p, mine_run, its_run, made, crossings)
+    return _Divided(t, p, mine_run, its_run, made, crossings, read)
 
 
 def _some(row: LoweredRow, count: int) -> list[LoweredRow]:

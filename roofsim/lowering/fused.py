@@ -160,6 +160,13 @@ def _tiles(whole: Kernel, o: Operator) -> Kernel:
     )
 
 
+def in_parts(whole: Kernel, o: Operator) -> Kernel:
+    """The same of a kernel that cuts keys into parts for several tokens too, as those that verify what was drafted."""
+    z = o.sizes
+    last = minimum(z["context"] + z["new"], z.get("window", z.get("chunk", z["context"] + z["new"])))
+    return replace(whole, spread=maximum(last / KEYS, 1))
+
+
 def _chunks(whole: Kernel, o: Operator) -> Kernel:
     """A block for every head goes through its chunks one after the other; a short one takes the time of a full one."""
     z = o.sizes

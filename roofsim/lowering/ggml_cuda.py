@@ -47,6 +47,8 @@ TILED_TOKENS, TILED_TOKENS_NARROW, WIDE_EXPERT = 128, 512, 1024
 """Tokens up to which experts in fp16 are one kernel, if they have more than `WIDE_EXPERT` results, and if not."""
 AS_THEY_ARE = (bytes_per_weight("q8_0"), bytes_per_weight("q4_0"))
 """Bytes per element of caches that the vector kernel is compiled for beside 16 bits (GGML_CUDA_FA_QUANTS)."""
+VERIFIED = 3
+"""Tokens of a sequence from which on attention is by tiles (`Q->ne[1] <= 2` in `ggml_cuda_get_best_fattn_kernel`)."""
 VECTOR_WIDTH, WIDE_HEAD, SHARED_HEADS, SHARED_KEYS = 64, 256, 4, 8192
 """Widths of heads for which there is a vector kernel are multiples, up to the widest; where more heads share a key, it
 is not used at that width or from so many keys on, unless the cache is in blocks."""
@@ -319,9 +321,9 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
         kernel = replace(kernel, cost=replace(o.cost, activations=o.cost.activations + copy, state=0))
         held = copy
     if s.p.phase == "decode":
-        apart = _each_head(o, s, visible, several)
+        apart = _each_head(o, s, visible, several) * (1 - at_least(z["new"], VERIFIED))
         others = z["heads"] / z["kv_heads"] - 1
-        kernel = replace(kernel, again=apart * others * held)
+        kernel = replace(fused.in_parts(kernel, o), again=apart * others * held)
         blocks = z["batch"] * z["kv_heads"] * (1 + apart * others)
         parts = replace(tiny("sum of parts"), blocks=blocks, parts=visible / fused.KEYS)
     else:

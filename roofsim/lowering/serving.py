@@ -37,7 +37,7 @@ def takes_all(operator: Operator) -> bool:
 
     vLLM 0.23: so does the kernel that writes to the cache, and FlashAttention, which is handed where each sequence
     begins (v1/attention/backends/flash_attn.py), and the chunks of the delta rule. Latent attention and state-space
-    layers run the two apart (mla/common.py, layers/mamba/mamba_mixer2.py).
+    layers run the two apart (mla/common.py and the mixers of state-space layers).
     """
     if operator.function in (attention.cache_append, recurrence.delta_rule):
         return True
@@ -120,7 +120,7 @@ def attention_kernels(operator: Operator, s: Situation) -> tuple[Kernel, ...]:
         return (whole,)
     summed = Kernel("sum of splits", "stream", Cost())
     if s.units is None or "kv_heads" not in z:
-        return whole, summed
+        return fused.in_parts(whole, operator), summed
     if z["heads"] == z["kv_heads"]:
         return (replace(whole, spread=1),)
     blocks = z["batch"] * z["kv_heads"]

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from roofsim import library
 from roofsim.engine.energy import idle_power
-from roofsim.foundation.arith import Number
+from roofsim.foundation.arith import Number, maximum
 from roofsim.foundation.units import show
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ MILLION = 1e6
 KILO = 1e3
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(NamedTuple):
     """What seconds of all devices, and joules that they draw, cost, draw at the wall and emit.
 
     Dollars and watts of a second, dollars of a joule at the wall, joules at the wall of one drawn, kilograms of CO2 of
@@ -58,8 +57,7 @@ class Rates:
         return self.carbon * self.wall(time, energy)
 
 
-@dataclass(frozen=True, slots=True)
-class Paid:
+class Paid(NamedTuple):
     """What is paid for so many `devices`: for an hour if they are `rented`, else once. `why` says where it is from."""
 
     amount: Number
@@ -139,7 +137,7 @@ def overhead(s: Setup) -> Number:
     cluster, tdp = priced_cluster(s), s.device.power.tdp
     if cluster is None or cluster.power is None or tdp is None:
         return 1.0
-    return cluster.power.value / (cluster.per_node * tdp.value)
+    return maximum(cluster.power.value / (cluster.per_node * tdp.value), 1.0)
 
 
 def rates(s: Setup) -> Rates:

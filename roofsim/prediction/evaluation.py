@@ -84,8 +84,12 @@ class Evaluation:
 
     @cached_property
     def tiers(self) -> Tiers | None:
-        """The device with the memory of its host, where something lies there."""
-        return self.s.tiers(self.w)
+        """The device with the memory of its host, where something lies there; state goes before weights of a disk."""
+        found = self.s.tiers(self.w)
+        if found is None or found.disk is None:
+            return found
+        state = found.away(self.w.prompt + self.w.generate, self.precision).state * self.w.batch
+        return replace(found, disk=replace(found.disk, room=maximum(found.disk.room - state, 0)))
 
     def away(self, tokens: Number) -> Away:
         """What lies in the memory of the host while each sequence of the batch holds so many tokens."""
@@ -235,8 +239,11 @@ class Evaluation:
 
     @property
     def fits_behind(self) -> Number:
-        """1 if what lies in the memory of the host fits there; else 0."""
-        return at_least(tier(self.s).capacity, self.behind) if self.s.offload else 1
+        """1 if what has to lie in the memory of the host, not weights that a disk has too, fits there; else 0."""
+        if self.tiers is None:
+            return 1
+        needed = self.away(self.w.prompt + self.w.generate).state if self.tiers.disk else self.behind
+        return at_least(tier(self.s).capacity, needed)
 
     @cached_property
     def fits(self) -> Number:
@@ -271,6 +278,7 @@ FIGURES: Mapping[str, Callable[[Evaluation], Number]] = {
     "memory.held": lambda e: e.held.reserved,
     "memory.grown": lambda e: e.grown,
     "memory.behind": lambda e: e.behind,
+    "fits_behind": lambda e: e.fits_behind,
     "memory.capacity": lambda e: e.s.device.capacity,
     "fits": lambda e: e.fits,
 }

@@ -9,12 +9,12 @@ from roofsim.foundation.units import MAX_COUNT
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.results import Limits, Reason
-from roofsim.prediction.setup import Setup, tier
+from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import most_tokens, prefill
 from roofsim.specs.workload import Workload
 
-HELD = ("memory.held", "memory.grown", "memory.behind")
-"""Figures that must fit: the first two the device, the last the memory of its host."""
+HELD = ("memory.held", "memory.grown", "fits_behind")
+"""Figures that must fit the device, and whether what lies behind it fits there."""
 
 
 def fits(s: Setup, w: Workload) -> bool:
@@ -25,8 +25,8 @@ def fits(s: Setup, w: Workload) -> bool:
 def _holds(s: Setup, held: Compiled, batch: int, prompt: int, room: float = 1.0) -> bool:
     """Whether a request fits, in so many times the memory of the device, and in that of the host what lies there."""
     limit = room * float(s.device.share(s.runtime.memory.reserve or 1))
-    *sizes, behind = held.at(batch, prompt)
-    return all(size <= limit for size in sizes) and (not behind or behind <= float(tier(s).capacity))
+    *sizes, fits_behind = held.at(batch, prompt)
+    return bool(fits_behind) and all(size <= limit for size in sizes)
 
 
 def _last_prompt(positions: int, w: Workload) -> int:

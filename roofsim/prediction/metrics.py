@@ -53,6 +53,18 @@ METRICS: Mapping[str, Metric] = MappingProxyType({row.name: row for row in _ROWS
 """Every metric by name."""
 
 
+_COSTS = {
+    "usd_per_million_input": "price of a million input tokens",
+    "usd_per_million_output": "price of a million output tokens",
+    "joules_per_input_token": "energy of an input token, at the wall",
+    "joules_per_token": "energy of an output token, at the wall",
+    "co2_per_million_input": "CO2 of a million input tokens",
+    "co2_per_million_output": "CO2 of a million output tokens",
+}
+WORDED: Mapping[str, str] = MappingProxyType({**{row.figure: row.words for row in _ROWS}, **_COSTS})
+"""What figures of requests are called, of metrics and of the cost of tokens."""
+
+
 def metric_named(name: str) -> Metric:
     """A metric by its name; raises UnknownName."""
     if name not in METRICS:

@@ -203,7 +203,7 @@ class Share:
     `computes` is the runtime that computes there, if one does.
     """
 
-    tier: Literal["device", "host"]
+    tier: Literal["device", "host", "disk"]
     name: str
     holds: str
     weights: float
@@ -214,12 +214,15 @@ class Share:
     @property
     def fits(self) -> bool:
         """Whether it fits; whether a device holds its activations as well, `Memory` says."""
-        return self.weights + self.state <= self.capacity
+        return self.tier == "disk" or self.weights + self.state <= self.capacity
+
+
+Binds = Literal["device", "host", "link", "disk"]
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The time of a pass by where it goes: the device, the processor beside it, and waiting for the link.
+    """The time of a pass by where it goes: the device, the processor beside it, and waiting for the link or the disk.
 
     The link is busy for `link_time` seconds, `link_wait` of them with nothing else going on.
     """
@@ -229,12 +232,14 @@ class Parts:
     link_time: float
     link_wait: float
     link_bytes: float
+    disk_time: float = 0.0
+    disk_bytes: float = 0.0
 
     @property
-    def binds(self) -> Literal["device", "host", "link"]:
+    def binds(self) -> Binds:
         """Where most of the time goes."""
-        parts: dict[Literal["device", "host", "link"], float] = {
-            "device": self.device_time, "host": self.processor_time, "link": self.link_wait,
+        parts: dict[Binds, float] = {
+            "device": self.device_time, "host": self.processor_time, "link": self.link_wait, "disk": self.disk_time,
         }  # fmt: skip
         return max(parts, key=lambda each: parts[each])
 
@@ -273,9 +278,15 @@ def report(e: Evaluation) -> Offloaded | None:
         return Offloaded(asked.words, asked.found, (device,), None, None, None, 1.0)
     processor, by = tier(e.s), asked.beside.runtime.id if asked.beside else None
     host = Share("host", processor.id, here[1], float(away.weights), float(away.state), float(processor.capacity), by)
+    tiers: tuple[Share, ...] = (device, host)
+    beyond = float(e.tiers.beyond(e.precision))
+    if beyond:
+        kept = replace(host, weights=host.weights - beyond)
+        disk = Share("disk", e.s.host.id if e.s.host else "", "weights that find no room", beyond, 0.0, 0.0, None)
+        tiers = device, kept, disk
     alone = Evaluation(whole(e.s), e.w)
     return Offloaded(
-        asked.words, asked.found, (device, host), float(e.tiers.link.rate), parts_of(e.prefill), parts_of(e.decode),
+        asked.words, asked.found, tiers, float(e.tiers.link.rate), parts_of(e.prefill), parts_of(e.decode),
         float(e.step[0]) / float(alone.step[0]),
     )  # fmt: skip
 
@@ -284,8 +295,9 @@ def parts_of(p: Later) -> Parts:
     """The parts of a pass, or of several together; all of one whose whole model lies on the device is the device's."""
     if not isinstance(p, Tiered):
         return Parts(float(p.time), 0.0, 0.0, 0.0, 0.0)
-    time, processor, wait = float(p.time), float(p.processor_time), float(p.link_wait)
-    return Parts(time - processor - wait, processor, float(p.link_time), wait, float(p.link_bytes))
+    time, processor, wait, disk = (float(x) for x in (p.time, p.processor_time, p.link_wait, p.disk_time))
+    here = time - processor - wait - disk
+    return Parts(here, processor, float(p.link_time), wait, float(p.link_bytes), disk, float(p.disk_bytes))
 
 
 def words_of(s: Setup) -> tuple[str, str]:

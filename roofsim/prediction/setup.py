@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from roofsim import library
 from roofsim.engine.passes import Basis, Stack
 from roofsim.engine.roofline import Machine, machine
-from roofsim.engine.tiers import Link, Placement, Tiers
+from roofsim.engine.tiers import Disk, Link, Placement, Tiers
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.lowering.step import facts
@@ -44,7 +44,7 @@ class Offload:
     """What of a model lies in the memory of the host, and by what it is computed there, if it is.
 
     `words` is how it is asked for, `found` that it was looked for: nothing lies there if all fits the device. `faster`
-    is a factor on the rate that the link is taken to reach.
+    is a factor on the rates that the link and the disk are taken to reach.
     """
 
     words: str
@@ -118,7 +118,16 @@ class Setup:
             beside.precision(w) if beside else self.precision(w),
             self.offload.placement,
             self.link,
+            self.disk,
         )
+
+    @property
+    def disk(self) -> Disk | None:
+        """The disk behind the memory of the host, where the software reads from it what finds no room there."""
+        if not self.runtime.offload.maps or self.host is None or self.host.disk is None:
+            return None
+        faster = self.offload.faster if self.offload else 1
+        return Disk(faster * self.host.disk.value, tier(self).capacity)
 
     @property
     def link(self) -> Link:

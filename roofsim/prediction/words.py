@@ -135,6 +135,8 @@ def cautions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str, ..
     found = []
     if not s.runtime.written_for(s.device.vendor, s.device.kind):
         found.append(elsewhere(s))
+    if one_length and s.offload and all(isinstance(each, int) for each in (w.batch, w.prompt, w.generate)):
+        found += _paged(Evaluation(s, w))
     window, at_once = s.architecture.window, s.runtime.sequences
     if s.architecture.positions:
         window = 0  # there a longer one does not fit
@@ -143,6 +145,14 @@ def cautions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str, ..
     if at_once and isinstance(w.batch, int) and w.batch > at_once:
         found.append(f"{s.runtime.id or s.runtime.name} runs {at_once:,} sequences at once, the others wait")
     return tuple(found)
+
+
+def _paged(e: Evaluation) -> list[str]:
+    """That weights find no room in the memory of the host either, if so."""
+    beyond = float(e.tiers.beyond(e.precision)) if e.tiers else 0
+    return (
+        [f"{show(beyond, 'B')} of weights come from the disk of the host, at best at its full rate"] if beyond else []
+    )
 
 
 def _last(w: Workload) -> int:

@@ -105,7 +105,8 @@ def tier_table(found: Offloaded) -> Table:
     for each in found.tiers:
         parts = [_part(of, each.tier) for of in (found.prefill, found.decode)]
         held = each.weights + each.state
-        rows.append([each.tier, each.name, each.holds, each.weights, each.state, held / each.capacity, *parts])
+        share = held / each.capacity if each.capacity else None
+        rows.append([each.tier, each.name, each.holds, each.weights, each.state, share, *parts])
     notes = []
     if found.link and found.prefill and found.decode:
         rows.append(["link", "", "", None, None, None, found.prefill.link_wait, found.decode.link_wait])
@@ -129,9 +130,8 @@ def tier_table(found: Offloaded) -> Table:
 
 
 def _part(of: Parts | None, tier: str) -> float | None:
-    if of is None:
-        return None
-    return of.device_time if tier == "device" else of.processor_time
+    by: Mapping[str, str] = {"device": "device_time", "host": "processor_time", "disk": "disk_time"}
+    return None if of is None else getattr(of, by[tier])
 
 
 ASKED = ("model", "device", "runtime", "host", "calibration", "basis")

@@ -8,9 +8,9 @@ from roofsim.reports.table import Column, Figure, Table
 from roofsim.spaces.sampling import SAID, SamplingResult, Trials
 
 UNITS = {
-    "time": "s", "energy": "J", "tokens_per_second": "rate", "memory": "B", "fits": "text", "matrix_flops": "FLOP",
-    "vector_flops": "FLOP", "bytes_weights": "B", "bytes_state": "B", "eflops_weights": "FLOP", "eflops_state": "FLOP",
-    "eflops": "FLOP", "bound": "text", "coverage": "ratio",
+    "time": "s", "energy": "J", "cost": "USD", "tokens_per_second": "rate", "memory": "B", "fits": "text",
+    "matrix_flops": "FLOP", "vector_flops": "FLOP", "bytes_weights": "B", "bytes_state": "B", "eflops_weights": "FLOP",
+    "eflops_state": "FLOP", "eflops": "FLOP", "bound": "text", "coverage": "ratio",
 }  # fmt: skip
 """The unit of each column; others are counts."""
 

@@ -22,6 +22,7 @@ def find(name: str) -> tuple[str, Any]:
         "runtimes": library.runtime,
         "hardware/hosts": library.host,
         library.CLUSTERS: library.cluster,
+        library.COSTS: library.terms,
     }
     if library.is_published(Path(name)):
         return "models", library.architecture(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from roofsim.prediction.words import by
 from roofsim.reports.heading import heading
 from roofsim.reports.table import Column, Figure, Table
 from roofsim.serving.outcome import Spread
@@ -42,10 +43,12 @@ def _notes(found: Simulation) -> list[str]:
     ]
     if r.preemptions:
         notes.append(f"Preempted for want of blocks: {r.preemptions:,} times; what was lost was computed again.")
-    notes.append(
-        "Times of steps are predictions for each; requests are drawn, so that another --seed differs. Nothing is left "
-        "out at the beginning."
+    said = ", ".join(
+        f"{TIMES[name]} {Figure(low, 's')} to {Figure(high, 's')}"
+        for name, (low, high) in found.intervals.items()
+        if name in ("ttft", "itl")
     )
+    notes.append(f"95 % intervals of the means {by(found.calibration)}: {said}. Another --seed draws other requests.")
     return notes
 
 

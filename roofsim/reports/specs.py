@@ -36,7 +36,9 @@ def plain_spec(kind: str, spec: Any) -> tuple[list[Table], dict[str, Any]]:
         tables.append(Table("Why", [Column("choice"), Column("reason")], list(explains.items())))
     tables.append(sources(spec))
     return tables, {
-        "kind": {"hardware": "device", "runtimes": "runtime", library.CLUSTERS: "cluster"}.get(kind, "host"),
+        "kind": {"hardware": "device", "runtimes": "runtime", library.CLUSTERS: "cluster", library.COSTS: "terms"}.get(
+            kind, "host"
+        ),
         **written(spec),
     }
 

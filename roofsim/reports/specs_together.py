@@ -13,7 +13,7 @@ from roofsim.reports.table import Column, Table
 
 KINDS = {
     "models": "model", "hardware": "device", "runtimes": "runtime", "hardware/hosts": "host",
-    "hardware/clusters": "cluster", "hardware/calibrated": "calibration",
+    "hardware/clusters": "cluster", "hardware/costs": "term", "hardware/calibrated": "calibration",
 }  # fmt: skip
 """What a spec is, by where it is kept."""
 

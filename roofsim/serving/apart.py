@@ -174,7 +174,7 @@ class Apart:
     def together(self) -> list[int]:
         """Numbers of prompts that may go at once: powers of two that fit a step."""
         fit = max(engine_of(self.s).tokens // self._tokens, 1)
-        return [2**k for k in range(fit.bit_length()) if 2**k <= fit]
+        return [2**k for k in range(fit.bit_length())]
 
     def step(self, batch: float) -> float:
         """Seconds of a step of so many sequences, each half through."""

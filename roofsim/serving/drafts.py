@@ -16,9 +16,11 @@ from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup, setup
 from roofsim.specs.workload import Workload
 
-Kind = Literal["model", "ngram", "mtp", "eagle"]
+Kind = Literal["model", "ngram", "mtp", "eagle", "eagle3"]
 
-CALLED = {"ngram": "n-grams of the text", "mtp": "the MTP module", "eagle": "an EAGLE head"}
+CALLED = {
+    "ngram": "n-grams of the text", "mtp": "the MTP module", "eagle": "an EAGLE head", "eagle3": "an EAGLE-3 head",
+}  # fmt: skip
 """What drafts beside models, by the words for it."""
 
 VOCABULARIES = 128
@@ -27,6 +29,9 @@ of llama.cpp, common/speculative.cpp)."""
 
 TABLES = ("embedding", "lm_head")
 """Matrices that a head has of its model."""
+
+FREQUENT = 32000
+"""Tokens that an EAGLE-3 head may draft (`draft_vocab_size` of published ones, of SpecForge's and of NVIDIA's)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,8 @@ class Drafter:
         held = float(network.weight_bytes(precision))
         if self.kind == "model":
             return held
-        shared = {m.operator: m.count * m.weights for m in network.matrices if m.operator in TABLES}
+        tables = TABLES[:1] if self.kind == "eagle3" else TABLES
+        shared = {m.operator: m.count * m.weights for m in network.matrices if m.operator in tables}
         return held - sum(float(size * precision.of(name)) for name, size in shared.items())
 
     def state(self, tokens: int) -> float:
@@ -70,10 +76,12 @@ def drafter(s: Setup, w: Workload, draft: str | Architecture, weights: str | Non
     if draft == "ngram":
         note = "looking drafts up takes no time of the device, and the host does it while the device is at work"
         return Drafter("ngram", "ngram", notes=(note,))
-    heads: tuple[Kind, Kind] = ("mtp", "eagle")
+    heads: tuple[Kind, ...] = ("mtp", "eagle", "eagle3")
     for kind in heads:
         if draft == kind:
-            network = predictor(s.architecture, dense=kind == "eagle")
+            network = predictor(s.architecture, dense=kind != "mtp")
+            if kind == "eagle3":
+                network = variant(network, vocab=min(network.vocab, FREQUENT), tied_embeddings=False)
             return Drafter(kind, kind, replace(s, architecture=network), own, tuple(_said(s.architecture, kind)))
     found = setup(draft, s.device, s.runtime, s.host)
     theirs, ours = found.architecture, s.architecture
@@ -98,6 +106,11 @@ def _said(network: Architecture, kind: Kind) -> Iterator[str]:
         yield "one MTP module, which drafts token after token, each from what it made of the one before"
     if kind == "eagle":
         yield "the head is one dense layer as wide as what a token uses of the model's, and has the model's LM head"
+    if kind == "eagle3":
+        yield (
+            f"the head is one dense layer as wide as what a token uses of the model's, and has an LM head of "
+            f"{min(network.vocab, FREQUENT):,} tokens; the matrix that joins states of three layers is not counted"
+        )
 
 
 def predictor(network: Architecture, dense: bool = False) -> Architecture:

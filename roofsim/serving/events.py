@@ -15,7 +15,7 @@ from roofsim.serving.outcome import Simulated
 from roofsim.serving.scheduler import LEVELS, Engine, Live, Part, Rules, Step, rules
 from roofsim.serving.step import StepTime
 
-CYCLES, FEWEST = 4, 256
+CYCLES, FEWEST = 3, 256
 """How many times as many requests as run at once wait, and how many at least, to find the rate that an engine keeps."""
 MOST_AT_ONCE = 1024
 """Requests at once with which that is found: more hardly share weights any better."""
@@ -38,11 +38,14 @@ def simulated(step: Step, arrivals: Sequence[Arrival], limits: Rules, users: Use
     env, engine = simpy.Environment(), Engine(step, limits)
     alarm = [env.event()]
 
+    def ring() -> None:
+        if not alarm[0].triggered:
+            alarm[0].succeed()
+
     def submit(live: Live) -> None:
         engine.waiting.append(live)
         engine.level(env.now)
-        if not alarm[0].triggered:
-            alarm[0].succeed()
+        ring()
 
     def come() -> Iterator[Any]:
         for number, each in enumerate(arrivals):
@@ -62,19 +65,29 @@ def simulated(step: Step, arrivals: Sequence[Arrival], limits: Rules, users: Use
             if think:
                 yield env.timeout(think)
 
+    def through(plan: list[Part], seconds: float) -> Iterator[Any]:
+        yield env.timeout(seconds)
+        engine.finish(plan, env.now)
+        ring()
+
     def serve() -> Iterator[Any]:
         plans: deque[list[Part]] = deque()
         while len(engine.done) < len(arrivals):
-            while len(plans) <= limits.ahead and (plan := engine.scheduled()):
+            while engine.inside < limits.stages and len(plans) <= limits.ahead and (plan := engine.scheduled()):
                 plans.append(plan)
             engine.level(env.now)
-            if not plans:
+            if not plans or engine.inside == limits.stages:
                 alarm[0] = env.event()
                 yield alarm[0]
                 continue
             plan = plans.popleft()
-            yield env.timeout(engine.timed(plan))
-            engine.finish(plan, env.now)
+            seconds = engine.timed(plan)
+            if limits.stages == 1:
+                yield env.timeout(seconds)
+                engine.finish(plan, env.now)
+            else:
+                env.process(through(plan, seconds))
+                yield env.timeout(seconds / limits.stages)
 
     if users is None:
         env.process(come())

@@ -38,7 +38,9 @@ class Rules:
 
     `need` is the bytes that a sequence of so many tokens holds. So many steps are laid out `ahead` of the one in
     progress; prompts go through `whole`, or are cut to what fits a step; a request begins when there is room for its
-    prompt, or for `all` its tokens.
+    prompt, or for `all` its tokens. Where devices are `stages` of a pipeline, as many steps are on their way at once,
+    and a request waits for the token of one before it goes into another. Steps are `mixed`, or those of prompts go
+    before those of sequences that decode.
     """
 
     tokens: float = inf
@@ -49,6 +51,8 @@ class Rules:
     ahead: int = 0
     whole: bool = False
     all: bool = False
+    stages: int = 1
+    mixed: bool = True
 
     def bytes_of(self, tokens: int) -> float:
         """Bytes of the blocks that so many tokens take."""
@@ -71,6 +75,9 @@ def rules(s: Setup, w: Workload, *, tokens: int | None = None, sequences: int | 
         engine = replace(engine, tokens=tokens or engine.tokens)
         room, whole = cache_room(s, w, engine)[0], s.runtime.server.room == "all"
         found = Rules(engine.tokens, engine.sequences, room, ahead=engine.ahead, whole=engine.whole, all=whole)
+        found = replace(found, mixed=s.runtime.memory.mixed)
+    if s.split.pp > 1:
+        found = replace(found, ahead=0, stages=s.split.pp)
     if found.room <= 0:
         raise Unsupported(f"{s.model_name} leaves no room for a cache on {s.device.id}")
     need = lru_cache(maxsize=2**16)(lambda n: float(s.stage.state_bytes(n, precision)))
@@ -136,11 +143,17 @@ class Engine:
         self.gaps = array("d")
         self.clock = Clock()
         self.steps = self.computed = self.preemptions = 0
+        self.inside = 0  # steps on their way
         self.ending = 0  # requests whose last token is in a step that is laid out
         self.energy = 0.0
 
     def scheduled(self) -> list[Part]:
         """The requests of the next step, each with its new tokens, as far as they are known when it is laid out."""
+        if self.limits.mixed:
+            return self._laid_out()
+        return self._laid_out(decodes=False) or self._laid_out(prompts=False)
+
+    def _laid_out(self, decodes: bool = True, prompts: bool = True) -> list[Part]:
         budget, before = self.limits.tokens, self.preemptions
         plan: list[Part] = []
         at = 0
@@ -148,7 +161,8 @@ class Engine:
             live = self.running[at]
             new = self._cut(live.left, budget, plan)
             at += 1
-            if not new:
+            wanted = decodes if live.left == 1 and live.made else prompts
+            if not (new and wanted) or (self.limits.stages > 1 and live.made > live.out):
                 continue
             while not self._holds(live, live.computed + new):
                 last = self.running.pop()
@@ -157,7 +171,7 @@ class Engine:
                     return self._begun(plan)
             plan.append((live, new, live.computed))
             budget -= new
-        while self.waiting and budget > 0 and len(self.running) + self.ending < self.limits.sequences:
+        while prompts and self.waiting and budget > 0 and len(self.running) + self.ending < self.limits.sequences:
             live = self.waiting[0]
             cached = min(live.asked.cached, live.left - 1)
             new = self._cut(live.left - cached, budget, plan)
@@ -214,6 +228,7 @@ class Engine:
         seconds, joules = self.step(*summed((tokens, before) for _, tokens, before in plan))
         self.energy += joules
         self.steps += 1
+        self.inside += 1
         return seconds
 
     def finish(self, plan: Sequence[Part], now: float) -> None:
@@ -234,6 +249,7 @@ class Engine:
                 self.done.append(Done(asked.time, live.first, now, asked.prompt, asked.generate, live.preempted))
                 if live.ended is not None:
                     live.ended.succeed()
+        self.inside -= 1
         self.level(now)
 
     def level(self, now: float) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from math import ceil
+from statistics import fmean
 from typing import Any
 
-from roofsim.foundation.errors import InputError, Unsupported
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.version import SCHEMA
+from roofsim.prediction.fitted import reach, unsure
+from roofsim.prediction.intervals import Interval, scatter, with_slopes, within
+from roofsim.prediction.results import interval_basis, plain
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import cautions
 from roofsim.serving.arrivals import (
@@ -24,9 +28,9 @@ from roofsim.serving.arrivals import (
     asked,
     read_trace,
 )
-from roofsim.serving.events import serve_events
+from roofsim.serving.events import serve_events, simulated
 from roofsim.serving.outcome import Simulated, Spread
-from roofsim.serving.scheduler import rules
+from roofsim.serving.scheduler import Step, rules
 from roofsim.serving.step import StepTime
 from roofsim.specs.workload import Workload
 
@@ -111,7 +115,7 @@ MOST_TOKENS = 10**8
 
 @dataclass(frozen=True)
 class Simulation:
-    """What was simulated, of what; SI units.
+    """What was simulated, of what; SI units. `intervals` are the 95 % intervals of the means.
 
     Of several `groups` of devices (data parallel) one is simulated: every so many requests go to it.
     """
@@ -125,6 +129,7 @@ class Simulation:
     result: Simulated
     groups: int = 1
     devices: int = 1
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
     cautions: tuple[str, ...] = ()
 
     @property
@@ -165,7 +170,8 @@ class Simulation:
             "requests_per_second": r.requests_per_second * self.groups,
             "requests": len(r.requests), "duration": r.duration, "steps": r.steps, "prompt_tokens": r.computed,
             "preemptions": r.preemptions, "joules_per_token": self.joules_per_token,
-            "mean": dict(r.mean), "most": dict(r.most), "cautions": list(self.cautions),
+            "mean": dict(r.mean), "most": dict(r.most), "intervals": plain(self.intervals),
+            "basis": interval_basis(self.calibration), "cautions": list(self.cautions),
         }  # fmt: skip
 
 
@@ -180,8 +186,6 @@ def simulate(
 
     `tokens` of a step and `sequences` at once are those of the runtime unless they are given. Raises InputError.
     """
-    if s.split.pp > 1:
-        raise Unsupported("--pp: steps that follow each other through stages are not simulated; --tp and --dp are")
     t, groups = StepTime(s, w), s.split.dp
     if w.generate < 1 and load.trace is None:
         raise InputError("generate: a request that is served has at least one token")
@@ -191,6 +195,7 @@ def simulate(
     users = None if load.users is None else Users(ceil(load.users / groups), load.think)
     limits = rules(s, t.w, tokens=tokens, sequences=sequences)
     found = serve_events(t, arrivals, users=users, limits=limits, rate=load.rate and load.rate / groups)
+    ends = [simulated(_scaled(t.of, by), arrivals, limits, users) for by in _doubt(t, found)]
     said = list(cautions(s, t.w))
     if found.overloaded and found.rate is not None and found.capacity is not None:
         said.append(
@@ -199,8 +204,40 @@ def simulate(
         )
     return Simulation(
         s.model_name, s.device.id, s.runtime.id, s.calibration_name, t.w, load, found, groups, s.devices,
-        tuple(said),
+        _spans(found, ends, groups), tuple(said),
     )  # fmt: skip
+
+
+def _doubt(t: StepTime, r: Simulated) -> Interval:
+    """Factors between which 95 % of the times of such steps lie, of all that were simulated."""
+    s = unsure(t.s, reach(t.s, t.w))
+    sloped = StepTime(with_slopes(s, t.w), t.w)
+    prompt, generate = (fmean(getattr(each, name) for each in r.requests) for name in ("prompt", "generate"))
+    decode = sloped.run([sloped.decoding(max(r.mean["running"], 1), prompt + generate / 2)]).time
+    x = decode * r.steps + sloped.run([sloped.piece(1, prompt)]).time * len(r.requests)
+    low, high = within(s, x, scatter(s, ("latency_s", "decode")))
+    return low / float(x), high / float(x)
+
+
+def _scaled(step: Step, by: float) -> Step:
+    """A step that takes so many times as long."""
+
+    def scaled(*sizes: float) -> tuple[float, float]:
+        seconds, joules = step(*sizes)
+        return seconds * by, joules
+
+    return scaled
+
+
+def _spans(r: Simulated, ends: Sequence[Simulated], groups: int) -> dict[str, Interval]:
+    """What comes of the same requests where all steps take as little, and as long, as they may."""
+    found = {}
+    for name in ("ttft", "itl", "tpot", "e2e"):
+        means = [each.mean for end in (r, *ends) if (each := getattr(end, name)) is not None]
+        if means:
+            found[name] = min(means), max(means)
+    rates = [each.tokens_per_second * groups for each in (r, *ends)]
+    return {**found, "tokens_per_second": (min(rates), max(rates))}
 
 
 def _few(tokens: int) -> None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, overload
 
 from roofsim.engine.compiled import Function
 from roofsim.engine.graph import Graph
-from roofsim.engine.passes import Later, Stack, run_pass
+from roofsim.engine.passes import Later, Stack, run_pass, weighted
 from roofsim.foundation.arith import Number, at_least
 from roofsim.foundation.errors import InputError
 from roofsim.model.step import Pass, together
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import decode, prefill
+from roofsim.prediction.steps import decode, halves, overlaps, prefill
 from roofsim.specs.workload import Workload
 
 if TYPE_CHECKING:
@@ -57,7 +57,15 @@ class StepTime:
         if not groups:
             raise InputError("step: no group of sequences; at least one is needed")
         passes = [each if isinstance(each, Pass) else self._read(each) for each in groups]
-        return run_pass(self._stack, together(passes))
+        return self._passed(together(passes))
+
+    def _passed(self, p: Pass) -> Later:
+        """The figures of a step; where halves of it overlap, those of both."""
+        if not overlaps(self.s):
+            return run_pass(self._stack, p)
+        times = halves(self.s, p)
+        half, *others = (replace(each, batch=each.batch / times) for each in p.groups)
+        return weighted([(times, run_pass(self._stack, replace(half, beside=tuple(others))))])
 
     @cached_property
     def _stack(self) -> Stack:
@@ -158,8 +166,9 @@ class StepTime:
             groups.append(self.decoding(x["decodes"], x["held"]))
         if "pieces" in x:
             groups.append(self.piece(x["pieces"], x["new"], x["context"]))
-        figures = run_pass(self._stack, together(groups))
-        outputs = {"time": figures.time, "energy": figures.energy * self.s.devices}
+        figures = self._passed(together(groups))
+        # the stages of a pipeline are each at another step; what they draw while they wait is not counted
+        outputs = {"time": figures.time, "energy": figures.energy * self.s.split.stage}
         return Function(graph, outputs, tuple(names))
 
     def _arrays(self, *given: Any) -> tuple[Any, Any]:

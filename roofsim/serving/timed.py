@@ -58,8 +58,15 @@ class Timed:
 
 
 def _within_step(runtime: Runtime) -> Runtime:
-    """The runtime without what its engine does for every step beside running it."""
-    return variant(runtime, host=variant(runtime.host, ahead_work=None, sequence_work=0.0))
+    """The runtime without what its engine does for every step beside running it.
+
+    An engine that prepares steps while the device is at work waits for nothing between drafts (`EagleProposer.propose`
+    of vLLM reads no token back), so that what it does between two graphs goes on beside the device too.
+    """
+    host = runtime.host
+    if host.ahead_work is None:
+        return variant(runtime, host=variant(host, sequence_work=0.0))
+    return variant(runtime, host=variant(host, ahead_work=host.step_work, step_work=0.0, sequence_work=0.0))
 
 
 def with_graphs(runtime: Runtime, new: Number) -> Runtime:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.expression import parse
-from roofsim.prediction.intervals import Interval, intervals
+from roofsim.prediction.intervals import COSTS, Interval, intervals
 from roofsim.prediction.metrics import METRICS
 from roofsim.spaces import executors
 from roofsim.spaces.cases import Specs, case, label
@@ -79,6 +79,7 @@ def intervals_of(found: Front) -> list[Mapping[str, Interval]]:
         at_work = CaseAtWork(made, case(picked, specs), specs)
         known = intervals(*at_work.placed({axis.name: row[axis.name] for axis in space.numbers}))
         told = {name: known.get(row.interval, known.get(row.figure)) for name, row in named.items()}
+        told |= {name: known[name] for name in found.objectives if name in COSTS.values()}
         rows.append({name: each for name, each in told.items() if each})
     return rows
 

@@ -29,6 +29,7 @@ from roofsim.lowering.step import LoweredRow, lower
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
 from roofsim.ops.base import Role
+from roofsim.prediction.cost import paid, priced
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import largest
 from roofsim.prediction.places import placed
@@ -91,6 +92,7 @@ class Trials:
     tokens: int
     time: float
     energy: float
+    cost: float
     tokens_per_second: float
     memory: float
     fits: bool
@@ -199,7 +201,8 @@ class Sampling:
         time, energy, matrix, vector, weights, state = total
         per_byte = self.intensity
         return Trials(
-            trials, tokens, time, energy, trials * tokens / time, self.held(trials, tokens),
+            trials, tokens, time, energy, float(self.s.rates.dollars(time, energy)), trials * tokens / time,
+            self.held(trials, tokens),
             self.fits(trials, tokens) and tokens <= self.longest, matrix, vector, weights, state,
             per_byte * weights, per_byte * state, matrix + vector + per_byte * (weights + state),
         )  # fmt: skip
@@ -266,7 +269,7 @@ class Accuracy:
         return 1 - (1 - self.at(tokens)) ** trials
 
 
-BUDGETS: Mapping[str, str] = {"s": "time", "J": "energy", "FLOP": "eflops"}
+BUDGETS: Mapping[str, str] = {"s": "time", "J": "energy", "USD": "cost", "FLOP": "eflops"}
 """What a budget may be of, by its unit: the field of `Trials` that must stay within it."""
 
 
@@ -304,9 +307,9 @@ def sampling(
 ) -> SamplingResult:  # fmt: skip
     """What trials of a prompt cost.
 
-    `budget` is a value and its unit (s, J, or FLOP for equivalent FLOP): then every number of trials has as many tokens
-    as it allows, at most the largest of `tokens`. Raises Unsupported where a runtime cannot share what is asked for,
-    InputError for an empty list or a budget that allows nothing.
+    `budget` is a value and its unit (s, J, USD, or FLOP for equivalent FLOP): then every number of trials has as many
+    tokens as it allows, at most the largest of `tokens`. Raises Unsupported where a runtime cannot share what is asked
+    for, or nothing says what a device costs, InputError for an empty list or a budget that allows nothing.
     """
     if not trials or not tokens:
         raise InputError("sampling: at least one number of trials, and one of tokens, is needed")
@@ -315,6 +318,8 @@ def sampling(
         raise Unsupported(
             f"{s.runtime.id or s.runtime.name} has a cache for each sequence: its prompt can be copied only"
         )
+    if budget is not None and budget[1] == "USD" and paid(s) is None:
+        raise Unsupported(f"budget: {priced(s)}")
     found = Sampling(s, settled(s, variant(w, batch=1, generate=1)), shared)
     if budget is None:
         rows = tuple(found.at(n, each) for n in trials for each in tokens)
@@ -341,7 +346,9 @@ def budget_of(text: str) -> tuple[float, str]:
         if value > 0:
             return value, unit
         raise InputError(f"--budget {text}: more than nothing is expected")
-    raise InputError(f"--budget {text}: seconds, joules or FLOP are expected, written like 10s, 500J or 2 PFLOP")
+    raise InputError(
+        f"--budget {text}: seconds, joules, dollars or FLOP are expected, written like 10s, 500J, 0.01USD or 2 PFLOP"
+    )
 
 
 def accuracy_in(path: str) -> Accuracy:

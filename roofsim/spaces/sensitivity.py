@@ -23,7 +23,7 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.evaluation import figure as figure_named
 from roofsim.prediction.intervals import FIGURES as WITH_INTERVALS
 from roofsim.prediction.intervals import Interval, intervals
-from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.metrics import METRICS, WORDED
 from roofsim.prediction.places import placed
 from roofsim.prediction.request import settled
 from roofsim.prediction.results import columns, interval_basis, plain
@@ -149,8 +149,7 @@ def described(figure: str) -> tuple[str, str, str]:
     if figure not in COLUMNS or figure in (*LOGICAL, *WORDS):
         raise UnknownName("--figure", figure, [*METRICS, *COLUMNS])
     path = COLUMNS[figure]
-    words = next((row.words for row in METRICS.values() if row.figure == path), figure.replace("_", " "))
-    return path, words, unit_of_figure(figure)
+    return path, WORDED.get(path, figure.replace("_", " ")), unit_of_figure(figure)
 
 
 def _asked(numbers: Sequence[Quantity], over: Sequence[str]) -> list[Quantity]:

@@ -154,6 +154,8 @@ class OffloadPolicy(Spec):
     streams: Literal["copied", "prefetched", "in_place"] | None = None
     """How weights that lie in the memory of the host are computed with on the device: each layer is copied before it
     runs (copied), while the layer before runs (prefetched), or kernels read them over the link (in_place)."""
+    maps: bool = False
+    """Whether weights on the host are mapped from their file: those that exceed its memory are read from its disk."""
     experts: Literal["used", "all"] = "used"
     """Whether the experts that are used are copied, or all of a layer."""
     reaches: Sourced | None = None

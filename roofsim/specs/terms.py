@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+from types import MappingProxyType
 from typing import Annotated
 
 from roofsim.foundation.quantity import (
@@ -15,6 +18,29 @@ from roofsim.foundation.quantity import (
     Sourced,
     Span,
 )
+from roofsim.foundation.units import parse
+
+ROOT = "cost"
+"""How paths of terms begin."""
+WORDS: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType({
+    "price": ("2.5USD/h or 1599USD", {"price_per_hour": "USD/h", "price": "USD"}),
+    "lifetime": ("5y", {"lifetime": "s"}),
+    "electricity": ("0.15USD/kWh", {"electricity": "USD/kWh"}),
+    "carbon": ("400g/kWh", {"carbon": "g/kWh"}),
+    "utilisation": ("0.5", {"utilisation": ""}),
+    "overhead": ("1.5", {"overhead": ""}),
+})  # fmt: skip
+"""What people say of terms: how, and which field it is by the unit that it has."""
+
+
+def change_of(word: str, value: str) -> str:
+    """The change, as --set has it, that a term is short for; raises ValueError for what has none of its units."""
+    like, fields = WORDS[word]
+    for field, unit in fields.items():
+        with suppress(ValueError):
+            parse(value, unit)
+            return f"{ROOT}.{field}={value.strip()}"
+    raise ValueError(f"'{value}' cannot be read; write it like {like}")
 
 
 class Used(Sourced):

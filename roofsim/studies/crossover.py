@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from roofsim.engine.passes import pass_bound
@@ -21,8 +21,8 @@ from roofsim.prediction.intervals import logs, scatter, variance
 from roofsim.prediction.limits import longest_prompt
 from roofsim.prediction.metrics import METRICS, Metric, metric_named
 from roofsim.prediction.request import decode_operators, prefill_operators
-from roofsim.prediction.results import columns, interval_basis, plain
-from roofsim.prediction.setup import Setup
+from roofsim.prediction.results import columns, interval_basis, parallel, plain
+from roofsim.prediction.setup import ALONE, Setup
 from roofsim.prediction.symbols import Symbols, at_symbols, slopes, symbols_of
 from roofsim.prediction.words import assumptions, cautions
 from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95, interval
@@ -117,6 +117,8 @@ class Comparison:
     assumptions: tuple[str, ...]
     workload: Mapping[str, object]
     calibration: str | None = None
+    parallel: Mapping[str, int] = field(default_factory=lambda: parallel(ALONE))
+    cluster: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of the design, section 6, with the curves beside it."""
@@ -174,6 +176,8 @@ def compare_setups(
         _shared_first([assumptions(s, w, one_length=False) for s in used]),
         {name: value for name, value in columns(w).items() if name != "prompt"},
         first.calibration_name,
+        parallel(first.split),
+        first.cluster_name,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from roofsim.engine.regime import LENGTH, expand
@@ -16,8 +16,8 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import limits_of
 from roofsim.prediction.metrics import METRICS, metric_named
 from roofsim.prediction.request import detailed_prefill
-from roofsim.prediction.results import Limits, columns, interval_basis, plain
-from roofsim.prediction.setup import Setup
+from roofsim.prediction.results import Limits, columns, interval_basis, parallel, plain
+from roofsim.prediction.setup import ALONE, Setup
 from roofsim.prediction.steps import prefill
 from roofsim.prediction.symbols import at_symbols, slopes, symbols_of
 from roofsim.prediction.words import assumptions, beyond
@@ -60,6 +60,8 @@ class Explanation:
     functions: tuple[CostFunction, ...]
     limits: Limits
     calibration: str | None
+    parallel: Mapping[str, int] = field(default_factory=lambda: parallel(ALONE))
+    cluster: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; formulas by name."""
@@ -82,6 +84,7 @@ def explain(s: Setup, w: Workload, metric: str) -> Explanation:
         form.texts if form else (), form.coefficients if form else (),
         dict(sorted(pulls.items(), key=lambda item: -abs(item[1]))), symbols.values, tuple(regimes(s, w)),
         assumptions(s, w), beyond(Evaluation(s, w)), tuple(functions), limits_of(s, w), s.calibration_name,
+        parallel(s.split), s.cluster_name,
     )  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from roofsim.engine.memory import Memory
@@ -13,8 +13,8 @@ from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.intervals import limits_within
 from roofsim.prediction.limits import fits, limits_of, longest_prompt
-from roofsim.prediction.results import Intervals, Limits, Room, columns, interval_basis, plain
-from roofsim.prediction.setup import Setup
+from roofsim.prediction.results import Intervals, Limits, Room, columns, interval_basis, parallel, plain
+from roofsim.prediction.setup import ALONE, Setup
 from roofsim.prediction.words import MISFIT, assumptions, beyond, cautions, room
 from roofsim.specs.workload import Workload
 
@@ -50,6 +50,8 @@ class LimitsResult:
     cautions: tuple[str, ...]
     calibration: str | None
     intervals: Intervals
+    parallel: Mapping[str, int] = field(default_factory=lambda: parallel(ALONE))
+    cluster: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units."""
@@ -58,6 +60,8 @@ class LimitsResult:
             "schema": SCHEMA,
             "model": self.model,
             "device": self.device,
+            "cluster": self.cluster,
+            "parallel": dict(self.parallel),
             "runtime": self.runtime,
             "batch": self.workload.batch,
             "prompt": self.workload.prompt,
@@ -88,6 +92,7 @@ def limits(s: Setup, w: Workload, lengths: Sequence[int] | None = None) -> Limit
     return LimitsResult(
         s.architecture.id, s.device.id, s.runtime.id, w, float(s.device.capacity), room(s), found, at,
         assumptions(s, w), (*never, *cautions(s, w)), s.calibration_name, limits_within(s, w),
+        parallel(s.split), s.cluster_name,
     )  # fmt: skip
 
 

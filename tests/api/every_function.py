@@ -147,6 +147,8 @@ def shown() -> list[str]:
     p = roofsim.predict(MODEL, DEVICE)
     record: object = p.to_dict()["request"]
     html: str = p._repr_html_()
+    dollars: object = roofsim.predict(MODEL, DEVICE, price="1599USD", utilisation=0.5).cost.usd_per_million_output
+    assert dollars
     assert record
     assert html.startswith("<p>")
     return list(p.to_pandas().columns)

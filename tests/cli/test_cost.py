@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+import roofsim
+
 LINE = "predict mamba-130m -d rtx-4090 -r ideal"
 
 
@@ -18,6 +20,15 @@ def test_options_are_short_for_changes(data):
     assert (short["cost"]["usd_per_kwh"], short["cost"]["co2_per_kwh"], short["cost"]["overhead"]) == (
         pytest.approx(0.2), pytest.approx(0.1), 1.5,
     )  # fmt: skip
+
+
+def test_python_has_the_same_words(data):
+    short = data(f"{LINE} --price 900USD --lifetime 2y --electricity 0.2USD/kWh --carbon 100g/kWh --utilisation 0.5 "
+                 "--overhead 1.5")  # fmt: skip
+    p = roofsim.predict("mamba-130m", "rtx-4090", runtime="ideal", price="900USD", lifetime="2y", electricity=0.2,
+                        carbon=100, utilisation=0.5, overhead=1.5)  # fmt: skip
+    assert p.to_dict()["cost"] == short["cost"]
+    assert roofsim.predict("mamba-130m", "rtx-4090", runtime="ideal", price=3).cost_basis.usd_per_device_hour == 3
 
 
 def test_the_unit_of_a_price_says_whether_it_is_rent(data):
@@ -40,6 +51,7 @@ def test_a_cost_has_its_interval_and_its_words(roofsim, data):
 def test_what_has_no_price_is_told(roofsim, refused):
     text = " ".join(roofsim("predict mamba-130m -d h20 -r ideal").split())
     assert "Paid: nothing says what h20 costs (--price 2.5USD/h or --price 1599USD does)" in text
+    assert "nothing says what h20 costs" in refused("sampling mamba-130m -d h20 -r ideal --budget 1USD")
     assert "nothing says what h20 costs" in refused("crossover mamba-130m mamba2-130m -d h20 -r ideal -m cost")
 
 

@@ -46,6 +46,22 @@ def test_several_ways_are_an_axis_of_every_command() -> None:
     assert longest[4] > 3 * longest[1]
 
 
+def test_limits_explanations_and_crossovers_say_what_a_model_is_divided_among() -> None:
+    asked = ("--tp", "2")
+    answers = (
+        data("limits", *STACK, *asked, "--lengths", "1k"), data("explain", *STACK, *asked),
+        data("crossover", "Qwen2.5-0.5B", *STACK, *asked, "-m", "memory", "--longest", "4k"),
+    )  # fmt: skip
+    for each in answers:
+        assert (each["parallel"]["tp"], each["parallel"]["devices"], each["cluster"]) == (2, 2, "dgx-h100")
+
+
+def test_what_moves_a_figure_has_the_links_among_it() -> None:
+    found = data("sensitivity", *STACK, "--tp", "8", "-p", "4k", "--over", "cluster")
+    pulls = {row["number"]: row["elasticity"] for row in found["rows"]}
+    assert pulls["cluster.links.node.bandwidth"] < -0.1
+
+
 def test_links_can_be_changed_and_named() -> None:
     slow, fast = (
         data(

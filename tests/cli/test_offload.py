@@ -27,7 +27,7 @@ LLAMA = "predict Llama-3.1-8B -d rtx-4060 -r llama.cpp"
         ("predict Llama-3.1-8B -d orin -r llama.cpp --offload layers=3", "has no second tier of memory"),
         (f"{LLAMA} --offload layers=3 --host mac", "nothing is known of the memory of host mac; use --host"),
         ("predict Llama-3.1-8B -d h100-sxm -r vllm --tp 2 --offload stream", "the model is divided among 2"),
-        ("predict Llama-3.1-405B -d rtx-4060 -r llama.cpp --offload auto", "fits both, at batch 1"),
+        ("predict Llama-3.1-405B -d rtx-4060 -r vllm --offload auto", "fits both, at batch 1"),
     ],
 )
 def test_what_cannot_be_offloaded_is_told_why(attempt, line, said):
@@ -72,6 +72,20 @@ def test_limits_of_a_division_are_larger_than_those_of_the_whole(data):
 
 
 def test_what_does_not_fit_the_memory_of_the_host_does_not_fit(roofsim):
-    shown = re.sub(r"\s+", " ", roofsim("predict Llama-3.1-405B -d rtx-4060 -r llama.cpp --offload layers=0"))
+    shown = re.sub(r"\s+", " ", roofsim("predict Llama-3.1-405B -d rtx-4060 -r ideal --offload layers=0"))
     assert "in the memory of the host, ryzen-9-7950x" in shown
     assert "does not fit" in shown
+
+
+def test_what_finds_no_room_in_either_memory_is_read_from_the_disk(data, roofsim):
+    line = "predict Llama-3.1-70B -d rtx-4060 -r llama.cpp --offload layers=1"
+    found = data(line)["offload"]
+    tiers = {each["tier"]: each for each in found["tiers"]}
+    assert list(tiers) == ["device", "host", "disk"]
+    assert tiers["host"]["weights"] + tiers["host"]["state"] == pytest.approx(tiers["host"]["capacity"])
+    whole = sum(each["weights"] for each in tiers.values())
+    assert whole == pytest.approx(data("predict Llama-3.1-70B -d rtx-4060 -r llama.cpp")["memory"]["weights"])
+    assert found["decode"]["binds"] == "disk"
+    shown = re.sub(r"\s+", " ", roofsim(line))
+    assert "of weights come from the disk of the host, at best at its full rate" in shown
+    assert "does not fit" not in shown

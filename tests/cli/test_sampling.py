@@ -44,7 +44,7 @@ def test_csv_has_one_header_and_numbers():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (("--budget", "ten"), "10s, 500J or 2 PFLOP"),
+        (("--budget", "ten"), "10s, 500J, 0.01USD or 2 PFLOP"),
         (("--budget", "0s"), "more than nothing"),
         (("--budget", "1us"), "not even one trial"),
         (("--accuracy", "nowhere.csv"), "nowhere.csv: no such file"),

@@ -16,7 +16,7 @@ from roofsim.prediction.setup import setup
 from roofsim.serving.step import StepTime
 from roofsim.specs.workload import workload
 
-SIMULATE = ("simulate", "Qwen2.5-0.5B", "-d", "h100-sxm", "-g", "8", "-p", "64", "-n", "20")
+SIMULATE = ("simulate", "Qwen2.5-0.5B", "-d", "h100-sxm", "-g", "8", "-p", "64", "-n", "20", "--sequences", "16")
 STEPS = ("steps", "Qwen2.5-0.5B", "-d", "h100-sxm")
 
 
@@ -48,6 +48,26 @@ def test_a_row_for_each_request():
     assert all(float(row["ttft [s]"]) < float(row["e2e [s]"]) for row in rows)
 
 
+def test_where_users_wait_for_answers_all_times_are_as_sure_as_a_step():
+    pytest.importorskip("simpy", reason="SimPy is not installed")
+    found = json.loads(run(*SIMULATE, "--users", "4", "-f", "json").stdout)
+    ends = [[end / found[name]["mean"] for end in found["intervals"][name]] for name in ("ttft", "itl", "e2e")]
+    assert ends[0][0] < 0.95 < 1.05 < ends[0][1]
+    for each in ends:
+        assert each == pytest.approx(ends[0], rel=1e-3)
+    low, high = found["intervals"]["tokens_per_second"]
+    assert [low, high] == pytest.approx([found["tokens_per_second"]["total"] / end for end in ends[0][::-1]], rel=1e-3)
+
+
+def test_the_nearer_to_what_can_be_answered_the_less_sure_is_the_wait():
+    pytest.importorskip("simpy", reason="SimPy is not installed")
+    asked = (*SIMULATE, "-n", "60", "--sequences", "1", "--seed", "1", "-f", "json", "--rate")
+    kept = json.loads(run(*asked, "1").stdout)["load"]["capacity"]
+    few, many = (json.loads(run(*asked, str(share * kept)).stdout) for share in (0.1, 0.8))
+    wide = [found["intervals"]["ttft"][1] / found["ttft"]["mean"] for found in (few, many)]
+    assert wide[1] > 1.2 * wide[0] > 1.2
+
+
 def test_too_much_is_said_first():
     pytest.importorskip("simpy", reason="SimPy is not installed")
     shown = run(*SIMULATE, "--rate", "1e6", "--sequences", "2").stdout
@@ -59,11 +79,12 @@ def test_a_trace_says_which_requests_come(tmp_path):
     pytest.importorskip("simpy", reason="SimPy is not installed")
     path = tmp_path / "trace.csv"
     path.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n0,40,2\n1.5,30,3\n")
-    given = ("simulate", "Qwen2.5-0.5B", "-d", "h100-sxm", "--trace", str(path), "--speed", "3", "-f", "json")
+    given = ("simulate", "Qwen2.5-0.5B", "-d", "h100-sxm", "--trace", str(path), "--speed", "3",
+             "--sequences", "16", "-f", "json")  # fmt: skip
     found = json.loads(run(*given).stdout)
     assert (found["requests"], found["load"]["rate"]) == (2, 2)
     assert found["duration"] == pytest.approx(0.5, rel=0.2)
-    again = roofsim.simulate("Qwen2.5-0.5B", "h100-sxm", trace=path, speed=3)
+    again = roofsim.simulate("Qwen2.5-0.5B", "h100-sxm", trace=path, speed=3, sequences=16)
     assert again.to_dict() == found
 
 
@@ -85,7 +106,6 @@ def test_one_group_of_devices_serves_its_share():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--rate", "2", "--pp", "2"), "are not simulated"),
         ((), "one of rate, users and trace says which requests come; none is given"),
         (("--rate", "2", "--users", "3"), "rate and users are given"),
         (("--users", "3", "--cv", "2"), "cv, on and off: are of requests that come at a rate"),

@@ -31,7 +31,10 @@ def sources(value: Any) -> Iterator[str]:
             yield from sources(each)
 
 
-@pytest.mark.parametrize("spec", [*DEVICES, *HOSTS, *RUNTIMES, *CLUSTERS], ids=lambda spec: spec.id)
+SHIPPED = [*DEVICES, *HOSTS, *RUNTIMES, *CLUSTERS, library.usual_terms()]
+
+
+@pytest.mark.parametrize("spec", SHIPPED, ids=lambda spec: spec.id)
 def test_every_number_has_a_source_that_the_file_names(spec: Any) -> None:
     assert set(sources(plain(spec))) <= set(spec.sources)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 
+import roofsim
 from roofsim import library
 from roofsim.foundation.errors import InputError
 from roofsim.model.architecture import Architecture
@@ -122,3 +124,21 @@ def test_experts_of_ranks_are_all_experts() -> None:
     assert float(up.cost.weights) == pytest.approx(2 * 7168 * 4096 * 2, rel=1e-6)  # both, almost surely
     mean = 128 * 8 * 2 * 7168 * 4096
     assert mean < float(up.cost.matrix) < 1.1 * mean
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "runtime", "ways"),
+    [
+        ("DeepSeek-V3", "h800-sxm", "ideal", {"tp": 2, "dp": 16, "ep": 32}),
+        ("Falcon-H1-7B", "h100-sxm", "ideal", {"tp": 4, "cp": 2, "pp": 2}),
+    ],
+)
+def test_a_divided_request_is_the_same_in_numbers_and_compiled(
+    name: str, device: str, runtime: str, ways: Mapping[str, int]
+) -> None:
+    made = roofsim.compile(name, device, runtime, figures=["ttft", "tpot", "energy"], generate=16, **ways)
+    prompts, batches = [16, 5000], [32, 256]
+    found = made(prompt=np.array(prompts), batch=np.array(batches))
+    for i, (prompt, batch) in enumerate(zip(prompts, batches, strict=True)):
+        one = roofsim.predict(name, device, runtime, prompt=prompt, batch=batch, generate=16, **ways).request
+        assert [found[of][i] for of in ("ttft", "tpot", "energy")] == pytest.approx([one.ttft, one.tpot, one.energy])

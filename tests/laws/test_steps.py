@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from roofsim.engine.passes import run_pass
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
+from roofsim.model.split import Split
 from roofsim.model.step import Pass, together
 from roofsim.ops import gemm
 from roofsim.prediction.setup import Setup, setup
@@ -46,7 +48,7 @@ def products(model: Architecture, p: Pass) -> float:
 
 
 @stacks
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(size=sizes)
 def test_work_adds_up_and_weights_are_read_once(model: str, runtime: str, size: tuple[int, int, int, int]) -> None:
     decodes, held, pieces, new = size
@@ -65,7 +67,7 @@ def test_work_adds_up_and_weights_are_read_once(model: str, runtime: str, size: 
 
 
 @stacks
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(size=sizes)
 def test_a_mixed_step_keeps_the_device_less_than_both_and_no_less_than_either(
     model: str, runtime: str, size: tuple[int, int, int, int]
@@ -78,7 +80,7 @@ def test_a_mixed_step_keeps_the_device_less_than_both_and_no_less_than_either(
 
 
 @stacks
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(size=sizes)
 def test_neither_order_nor_splitting_matters_and_one_group_is_the_plain_pass(
     model: str, runtime: str, size: tuple[int, int, int, int]
@@ -97,7 +99,7 @@ def test_neither_order_nor_splitting_matters_and_one_group_is_the_plain_pass(
 
 
 @stacks
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(size=sizes)
 def test_the_compiled_step_is_the_exact_one(model: str, runtime: str, size: tuple[int, int, int, int]) -> None:
     decodes, held, pieces, new = size
@@ -150,3 +152,20 @@ def test_arrays_that_are_none_are_refused(wrong: tuple[object, object]) -> None:
 def test_a_setup_stays_as_it_is() -> None:
     s: Setup = setup("mamba2-2.7b", "h100-sxm", "vllm")
     assert StepTime(s, workload()).s is s
+
+
+def test_several_devices_take_a_step_together_and_the_joules_are_of_all() -> None:
+    for split in (Split(tp=4), Split(tp=2, dp=2)):
+        t = StepTime(setup("Llama-3.1-8B", "h100-sxm", "vllm", split=split), workload(dtype="bf16", logits="last"))
+        mixed = t.run([(8, 1, 1000), (1, 512, 0)])
+        assert t.of(8, 1000, 1, 512, 0) == pytest.approx((float(mixed.time), 4 * float(mixed.energy)))
+        assert 0 < float(mixed.network) < float(mixed.bytes)
+
+
+def test_halves_of_a_step_that_overlap_are_two_passes_of_half_its_sequences() -> None:
+    s = setup("Llama-3.1-8B", "h100-sxm", "vllm", split=Split(tp=4))
+    policy = variant(s.runtime.parallel, overlaps="halves")
+    t = StepTime(replace(s, runtime=variant(s.runtime, parallel=policy)), workload(dtype="bf16", logits="last"))
+    half = run_pass(t.s.stack("bf16"), together([t.decoding(4, 1000), t.piece(1, 512)]))
+    assert t([(8, 1, 1000), (2, 512, 0)]) == pytest.approx(2 * float(half.time))
+    assert t.of(8, 1000, 2, 512, 0)[0] == pytest.approx(2 * float(half.time))

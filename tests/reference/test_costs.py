@@ -119,6 +119,8 @@ def test_a_node_draws_more_than_its_devices() -> None:
     assert overhead(used("h100-sxm", "overhead=1.2")) == 1.2
     assert overhead(used("rtx-4090")) == 1  # no file says what the computer around it draws
     assert overhead(used("a10")) == 1
+    mean = variant(library.cluster("dgx-h100"), power=variant(library.cluster("dgx-h100").power, value=5000.0))
+    assert overhead(replace(used("h100-sxm"), cluster=mean)) == 1  # no less than its devices
     silent = used("h100-sxm")
     silent = replace(silent, device=variant(silent.device, power=variant(silent.device.power, tdp=None)))
     assert overhead(silent) == 1

@@ -60,6 +60,7 @@ def test_a_batch_is_as_large_as_its_step_and_memory_allow() -> None:
     assert batch_within(lambda batch: batch / 10, None, 7) == 7
     assert batch_within(lambda batch: batch / 10, 0.01, 7) == 0
     assert batch_within(lambda batch: batch / 10, 1.0, 0) == 0
+    assert batch_within(lambda batch: batch / 10, None, 1) == 1
 
 
 def test_pools_balance_where_both_answer_as_many() -> None:
@@ -101,6 +102,9 @@ def test_long_prompts_go_in_pieces_and_short_ones_together() -> None:
     rest = long.steps.prompts(1, 20000 % budget, 20000 // budget * budget)[0]
     assert long.prompt(1) == EXACT(sum(cut) + rest)
     assert long.together() == [1]
+    assert Apart(s, replace_prompt(w, 2 * budget), LINK).prompt(1) == EXACT(
+        sum(long.steps.prompts(1, budget, i * budget)[0] for i in range(2))
+    )
     short = Apart(s, replace_prompt(w, 100), LINK)
     assert short.together() == [2**k for k in range(20) if 2**k * 100 <= budget]
     assert short.prompt(4) == EXACT(short.steps.prompts(4, 100, 0)[0])

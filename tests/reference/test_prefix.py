@@ -77,6 +77,7 @@ def test_keys_are_held_once() -> None:
     none = replace(x, prefix=Prefix(1000, 0.0))
     assert none.sequences(10e9, 5000) == EXACT(10e9 / (5000 * token))
     assert x.sequences(1.0, 5000) == 0
+    assert "snapshot" not in x.words
 
 
 def test_a_hybrid_keeps_a_snapshot_of_its_states_and_copies_it() -> None:
@@ -86,6 +87,8 @@ def test_a_hybrid_keeps_a_snapshot_of_its_states_and_copies_it() -> None:
     keys = 16 * 2 * 4 * 256 * 2 * 1568  # two blocks
     assert x.snapshot == states
     assert (x.keys, x.held_once) == (keys, keys + states)
+    assert "and a snapshot of states" in x.words
+    assert "snapshot" not in asked("Qwen3.5-27B", 700, 1.0).words  # less than a block
     m = x.s.machine("bf16")
     assert x.copied == EXACT(2 * states / (float(m.bandwidth) * m["memory_efficiency"]))
     assert x.ttft == EXACT(float(x.hit.time) + x.copied)

@@ -278,6 +278,8 @@ def test_sizes_that_ranks_cannot_share_are_refused() -> None:
         r"ep 2 neither divides tp 3 nor is a multiple of it": (ROUTED, Split(tp=3, dp=2, ep=2)),
         r"cp 2 with ep 4: experts can be shared by the 2 ranks of a layer": (EXPERTS, Split(tp=2, cp=2, ep=4)),
     }  # fmt: skip
+    within = made(EXPERTS).sharded(Split(tp=2, cp=2, ep=2))
+    assert within.parameters(D) == {"moe": 10 * 4 + 2 * 3 * 10 * 6 + 3 * 10 * 2 + 10}
     for message, (fields, split) in refused.items():
         with pytest.raises(InputError, match=message):
             made(fields).sharded(split)

@@ -10,6 +10,7 @@ from roofsim import library
 from roofsim.engine.passes import run_pass
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
+from roofsim.lowering.step import lower
 from roofsim.model.split import Split
 from roofsim.model.step import Pass, Precision
 from roofsim.prediction.evaluation import Evaluation
@@ -128,6 +129,19 @@ def test_a_head_is_one_matrix_one_layer_and_a_norm() -> None:
     assert one.drafter.weights == 2 * library.architecture("Llama-3.2-1B").total_parameters
 
 
+@pytest.mark.parametrize("model", ["Llama-3.1-8B", "Llama-3.2-1B"])  # the second has one table for both ends
+def test_an_eagle_3_head_has_an_lm_head_of_its_own(model) -> None:
+    one, three = (asked(model, "h100-sxm", "ideal", draft) for draft in ("eagle", "eagle3"))
+    width = library.architecture(model).d_model
+    assert three.drafter.weights - one.drafter.weights == 2 * 32000 * width
+    layers = [each.drafter.s.architecture.layers for each in (one, three)]
+    assert layers[0] == layers[1]
+    saved = one.round(1, 3, Acceptance(0.5)).draft - three.round(1, 3, Acceptance(0.5)).draft
+    m, gone = one.s.machine("bf16"), library.architecture(model).vocab - 32000
+    assert saved == EXACT(3 * 2 * gone * width / (float(m.bandwidth) * m["memory_efficiency"]), rel=1e-3)
+    assert any("32,000 tokens" in note for note in three.drafter.notes)
+
+
 def test_the_mtp_module_of_deepseek_v3_has_the_published_size() -> None:
     """14B parameters with its tables, of 685B of the checkpoint (README of deepseek-ai/DeepSeek-V3)."""
     network = library.architecture("DeepSeek-V3")
@@ -186,7 +200,11 @@ def test_graphs_grow_with_the_tokens_of_a_sequence_up_to_a_limit() -> None:
 def test_the_engine_schedules_a_round_once() -> None:
     it = asked("Llama-3.1-8B", "h100-sxm", "vllm", "eagle")
     drafting = it._drafting.s.runtime.host
-    assert (drafting.ahead_work, drafting.sequence_work) == (None, 0)
+    assert (drafting.ahead_work, drafting.step_work, drafting.sequence_work) == (9.5, 0, 0)
+    alone = it.s.runtime.host
+    assert (alone.ahead_work, alone.step_work) == (46, 9.5)
+    here = asked("Llama-3.1-8B", "rtx-4090", "llama.cpp", "eagle")
+    assert here._drafting.s.runtime.host.ahead_work is None  # whose drafts are read back one by one
     assert it._verifying.s.runtime.host.ahead_work == it.s.runtime.host.ahead_work
 
 
@@ -218,6 +236,20 @@ def test_the_result_says_what_was_found() -> None:
     assert at.best_speedup >= at.speedup
     with pytest.raises(InputError, match="from 1 to 1,000"):
         speculation(it.s, it.w, it.drafter, Acceptance(0.7), 0)
+
+
+@pytest.mark.parametrize(
+    ("device", "runtime", "parts"),
+    [("h100-sxm", "vllm", 4005 / 128), ("rtx-5090", "llama.cpp", 4005 / 128), ("a100-sxm-80gb", "vllm", 4003 / 4005)],
+)
+def test_keys_are_cut_for_what_is_verified_where_kernels_do(device, runtime, parts) -> None:
+    """FlashAttention-3 and stream-k of llama.cpp cut keys for 5 tokens as for one; FlashAttention-2 for one alone."""
+    s = chosen(setup("Llama-3.1-8B", device, runtime), "auto")
+    w = settled(s, workload(prompt=4000, generate=1))
+    p = Pass(1, 5, 4000, s.precision(w), "all", "decode", s.runtime.attention.latents)
+    kernels = [k for row in lower(s.architecture, s.runtime, p, s.device) for o in row.lowered for k in o.kernels]
+    (found,) = {float(k.spread) for k in kernels if k.like == "attention"}
+    assert found == EXACT(parts)
 
 
 def test_joules_of_a_round_are_those_of_its_passes() -> None:

@@ -13,7 +13,7 @@ from roofsim import library
 from roofsim.engine.energy import Activity, activity, energy
 from roofsim.engine.passes import Stack, pass_bound
 from roofsim.engine.roofline import Machine, terms
-from roofsim.engine.tiers import Link, Placement, Tiered, Tiers, run_tiers, tier_operators
+from roofsim.engine.tiers import Disk, Link, Placement, Tiered, Tiers, run_tiers, tier_operators
 from roofsim.foundation.parameters import priors
 from roofsim.foundation.schema import variant
 from roofsim.lowering.step import LoweredRow, lower
@@ -377,3 +377,34 @@ def test_a_pass_is_bound_by_what_takes_most_of_it() -> None:
 def test_no_copy_takes_no_time() -> None:
     found = run(tiers(Link(1e5, streams="prefetched"), streamed={}), STEP)
     assert found.time == pytest.approx(spent(FAST, STEP, ALL))
+
+
+ROOM = 1.5 * SPARSE
+"""Of two layers with experts half a layer finds no room, nor does what comes before them."""
+
+
+@pytest.mark.parametrize("placed", ["computed", "streamed"])
+def test_layers_that_are_used_in_turn_come_from_the_disk_where_not_all_of_them_fit(placed: str) -> None:
+    t = tiers(Link(1e4), **{placed: {"dense": 1, "sparse": 2}})
+    table = TABLE if placed == "computed" else 0
+    used = DENSE + 2 * (SPARSE - 6 * EXPERT)
+    small, large = (replace(t, disk=Disk(1e3, room)) for room in (ROOM, DENSE + 2 * SPARSE + table))
+    assert small.beyond(BYTES) == pytest.approx(DENSE + 0.5 * SPARSE + table)
+    assert large.beyond(BYTES) == 0
+    found = run(small, STEP)
+    assert (found.disk_bytes, found.disk_time) == pytest.approx((used, used / 1e3))
+    assert found.time == pytest.approx(run(t, STEP).time + used / 1e3)
+    assert found.network_time == pytest.approx(found.link_wait + used / 1e3)
+    assert (run(large, STEP).disk_bytes, run(large, STEP).time) == (0, run(t, STEP).time)
+
+
+@pytest.mark.parametrize("placed", ["experts", "streamed_experts"])
+def test_experts_come_from_the_disk_as_often_as_they_do_not_fit(placed: str) -> None:
+    t = tiers(Link(1e4), **{placed: {"sparse": 3}})
+    small = replace(t, disk=Disk(1e3, 18 * EXPERT))
+    assert small.beyond(BYTES) == 6 * EXPERT
+    found = run(small, PROMPT)
+    read = 3 * TOUCHED[10] * EXPERT * 6 / 24
+    assert found.disk_bytes == pytest.approx(read)
+    assert found.time == pytest.approx(run(t, PROMPT).time + read / 1e3)
+    assert run(t, PROMPT).disk_time == 0

@@ -24,6 +24,7 @@ LOADERS: dict[str, Callable[[str], Spec]] = {
     "runtimes": library.runtime,
     "hardware/hosts": library.host,
     "hardware/clusters": library.cluster,
+    "hardware/costs": library.terms,
     "hardware/calibrated": library.calibration,
 }
 SHIPPED = [(kind, name) for kind in LOADERS for name in library.names(kind)]

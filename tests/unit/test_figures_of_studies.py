@@ -150,3 +150,28 @@ def test_only_models_or_devices_are_drawn_of_specs():
         roofsim.show("ideal").plot()
     with pytest.raises(roofsim.InputError, match="drawn together"):
         plots.show(roofsim.show("orin"), roofsim.show(MODEL))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_gains_of_drafts_are_drawn_over_the_batch_and_over_acceptance(theme):
+    found = roofsim.speculate(MODEL, "rtx-4090", "llama.cpp", draft="ngram", accept=0.6, draft_tokens=3)
+    left, right = readable(plots.speculate(found, theme=theme)).axes
+    best, drawn = (line.get_ydata() for line in lines(left)[:2])
+    assert list(drawn) == [at.speedup for at in found.over_batch]
+    assert list(best) == [at.best_speedup for at in found.over_batch]
+    over = [list(line.get_ydata()) for line in lines(right)]
+    assert all(list(gains) in over for gains in found.over_alpha.values())
+    assert (0.6, found.row.speedup) in {(line.get_xdata()[0], line.get_ydata()[0]) for line in right.lines}
+
+
+def test_goodputs_are_drawn_in_tokens_of_prompts_with_their_intervals():
+    found = roofsim.phases(MODEL, "a100-sxm-80gb", prompt=[512], slo="itl=1s")
+    left, right = readable(plots.phases(found)).axes
+    (row,) = found.rows
+    drawn = [line.get_ydata()[0] for line in left.lines]
+    assert drawn == [512 * row.mixed, 512 * row.inside, 512 * row.apart]
+    assert right.lines[0].get_ydata()[0] == row.moved
+    bands = [band.get_paths()[0].vertices[:, 1] for band in left.collections]
+    assert {(round(min(y)), round(max(y))) for y in bands} == {
+        tuple(round(512 * end) for end in row.intervals[name]) for name in ("mixed", "inside", "apart")
+    }

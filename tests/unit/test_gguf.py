@@ -134,6 +134,7 @@ def test_layers_that_predict_further_tokens_are_left_out_and_said(tmp_path: Path
     write_gguf(path, "llama", {**SIZES, "block_count": 3, "nextn_predict_layers": 1}, {**llama(), **extra})
     found = read_gguf(path)
     assert library.architecture(str(path)).depth == 2
+    assert library.architecture(str(path)).mtp_modules == 1
     assert found.notes == (f"{512 * 256 * 4.5 / 8:,.0f} bytes of layers that predict further tokens are left out",)
 
 

@@ -17,6 +17,7 @@ LOADERS = {
     "runtimes": library.runtime,
     "hardware/hosts": library.host,
     "hardware/clusters": library.cluster,
+    "hardware/costs": library.terms,
     "hardware/calibrated": library.calibration,
     "hardware/priors": library.population,
     "runtimes/implementations": library.implementation,
@@ -26,9 +27,10 @@ SHIPPED = [(kind, name) for kind in LOADERS for name in library.names(kind)]
 
 @pytest.mark.parametrize("kind", LOADERS)
 def test_every_yaml_file_of_the_checkout_has_a_name(kind: str) -> None:
-    files = {path.stem for path in library.folder(kind).rglob("*.yaml")}
+    files = set(library.folder(kind).rglob("*.yaml"))
     apart = {other for other in LOADERS if other.startswith(f"{kind}/")}
-    assert set(library.names(kind)) == files - {name for other in apart for name in library.names(other)}
+    assert set(library.names(kind).values()) == files - {p for other in apart for p in library.names(other).values()}
+    assert set(library.names(kind)) == {path.stem for path in library.names(kind).values()}
 
 
 @pytest.mark.parametrize(("kind", "name"), SHIPPED)

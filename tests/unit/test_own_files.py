@@ -99,7 +99,7 @@ def numbers(spec: Any) -> Any:
     ("kind", "name", "changes", "said"),
     [
         ("hardware", "rtx-4090", {"memory.bandwidth": "1 TB/s"}, "memory.bandwidth: says not where it is from"),
-        ("hardware/hosts", "desktop", {"dispatch": "1 us", "sources": {}}, "sources: says not where it is from"),
+        ("hardware/hosts", "epyc-genoa", {"dispatch": "1 us", "sources": {}}, "sources: says not where it is from"),
         ("models", "Qwen2.5-0.5B", {"published_parameters": {"value": 494032768}}, "published_parameters: says not"),
         ("runtimes", "cuda-graph", {"host.launch": "1 us"}, "host.launch: says not where it is from"),
     ],

@@ -168,7 +168,8 @@ def result(budget, **options):
 
 
 @pytest.mark.parametrize(
-    ("unit", "field", "value"), [("s", "time", 1.0), ("J", "energy", 100.0), ("FLOP", "eflops", 1e14)]
+    ("unit", "field", "value"),
+    [("s", "time", 1.0), ("J", "energy", 100.0), ("USD", "cost", 1e-5), ("FLOP", "eflops", 1e14)],
 )
 def test_a_budget_gives_as_many_tokens_as_it_holds(unit, field, value):
     t, found = trials_of(), result((value, unit))

@@ -61,6 +61,7 @@ def published(header: Header) -> Published:
         "id": path.stem,
         "family": kind.removesuffix("_text"),
         **({} if values.get("positions") or stated == LONGEST else context_window(stated)),
+        **({"mtp_modules": further} if (further := model.size("nextn_predict_layers")) else {}),
         **values,
         "sources": {SOURCE: f"header of {path.name} (architecture {name})"},
     }

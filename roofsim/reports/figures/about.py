@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from roofsim.model.split import RANKS
 from roofsim.prediction.places import COUNTS
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup
 from roofsim.prediction.spoken import words
@@ -26,6 +27,13 @@ def case(s: Setup, w: Workload, *without: str, mark: str = "band") -> tuple[str,
     return on(s.device_name, s.runtime.name, s.model_name) + host, ", ".join(filter(None, said))
 
 
+def devices_of(setups: Iterable[Setup]) -> list[str]:
+    """What cases run on: with how the model is divided, if that is the same in all."""
+    every = list(setups)
+    named = [s.device_name for s in every]
+    return named if len(set(named)) == 1 else [s.device.name for s in every]
+
+
 def study(found: Swept) -> str:
     """What all points of a study share, as it was asked for or by default."""
     space, units = found.study.space, found.units()
@@ -42,6 +50,8 @@ def study(found: Swept) -> str:
 
 def said(name: str, value: Any, unit: str) -> str:
     """A value with what it is of."""
+    if name in RANKS:
+        return f"{name.upper()} {value}"
     if not isinstance(value, int | float):
         return called(name, str(value))
     shown = tokens(value) if name in COUNTS else number(float(value), unit)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from roofsim.foundation.errors import InputError
-from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.metrics import WORDED
 from roofsim.prediction.spoken import words
 from roofsim.reports.figures.about import study
 from roofsim.reports.figures.areas import over
@@ -77,7 +77,7 @@ def heat_of_sweep(found: Swept, figure: str | None = None, *, theme: Theme = "li
         raise InputError("--draw heat: there is no point to draw")
     axes = [Axis(axis.name, units[axis.name], tuple(each), each[0]) for axis, each in
             zip((down, across), places, strict=True)]  # fmt: skip
-    words = next((row.words for row in METRICS.values() if row.figure == COLUMNS.get(name)), name.replace("_", " "))
+    words = WORDED.get(COLUMNS.get(name, ""), name.replace("_", " "))
     with look(theme):
         return _drawn(Grid((axes[0], axes[1]), values, unfit, words, units[name]), study(found), now=False)
 

@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator
 
 from roofsim.foundation.units import show
 from roofsim.prediction.setup import Setup
+from roofsim.reports.figures.about import devices_of
 from roofsim.reports.figures.captions import rests_on, shared
 from roofsim.reports.figures.labels import SIZE, Label, at_ends, outlined, readable, settle, spread
 from roofsim.reports.figures.panels import panels, width
@@ -57,7 +58,7 @@ def limits(cases: Sequence[Held], *, theme: Theme = "light") -> Figure:
         figure, shown = panels(len(cases), 3.4, below.height, together=False)
         results = [each.result for each in cases]
         head = shared(
-            [each.model for each in results], [each.setup.device_name for each in cases],
+            [each.model for each in results], devices_of(each.setup for each in cases),
             [each.setup.runtime.name for each in cases], [each.workload for each in results],
             "prompt", "generate",
         )  # fmt: skip

@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from roofsim.prediction.intervals import Interval
-from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.metrics import WORDED
 from roofsim.reports.figures.about import said, study
 from roofsim.reports.figures.labels import Label, among, settle
 from roofsim.reports.figures.style import MARKERS, colours, heading, ink, look, looks, quantities, subplots
@@ -106,7 +106,7 @@ def _scale(axes: Axes, which: Any, unit: str, values: Sequence[float]) -> None:
 
 
 def _label(found: Front, name: str) -> str:
-    words = next((row.words for row in METRICS.values() if row.figure == COLUMNS.get(name)), name.replace("_", " "))
+    words = WORDED.get(COLUMNS.get(name, ""), name.replace("_", " "))
     return f"{words} ({'less' if found.objectives[name] == 'min' else 'more'} is better)"
 
 

@@ -17,6 +17,7 @@ from roofsim.foundation import units
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.results import Prediction
 from roofsim.prediction.setup import Setup
+from roofsim.reports.figures.about import devices_of
 from roofsim.reports.figures.breakdown import kind_colours
 from roofsim.reports.figures.captions import rests_on, shared
 from roofsim.reports.figures.labels import Label, among, at_ends, settle, spread
@@ -75,7 +76,7 @@ def roofline(cases: Sequence[Placed], *, theme: Theme = "light") -> Figure:
         figure, shown = panels(len(cases), 3.7, below.height)
         results = [each.result for each in cases]
         heading(figure, "Operators on the roofline", *shared(
-            [each.model for each in results], [each.setup.device_name for each in cases],
+            [each.model for each in results], devices_of(each.setup for each in cases),
             [each.setup.runtime.name for each in cases], [each.workload for each in results],
         ))  # fmt: skip
         span = _span(every, machines)

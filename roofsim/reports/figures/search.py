@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.metrics import WORDED
 from roofsim.reports.figures.captions import asked, on
 from roofsim.reports.figures.labels import settle
 from roofsim.reports.figures.style import Key, colours, heading, ink, look, quantities, ramp, subplots
@@ -28,8 +28,6 @@ MARKED = 100
 
 ROOM = 0.05
 """What axes go on beyond what is drawn, of it."""
-
-WORDS = {row.figure: row.words for row in METRICS.values()}
 
 
 def search(r: SearchResult, device: str, runtime: str, *, theme: Theme = "light") -> Figure:
@@ -128,7 +126,7 @@ def lower_left(r: SearchResult) -> list[Member]:
 
 
 def _name(name: str) -> str:
-    return WORDS.get(COLUMNS.get(name, ""), name.replace("_", " "))
+    return WORDED.get(COLUMNS.get(name, ""), name.replace("_", " "))
 
 
 def _unit(name: str) -> str:

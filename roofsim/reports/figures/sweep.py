@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from roofsim.foundation.errors import InputError
-from roofsim.prediction.metrics import METRICS
+from roofsim.prediction.metrics import WORDED
 from roofsim.prediction.places import COUNTS
 from roofsim.prediction.spoken import words
 from roofsim.reports.figures.about import said, study
@@ -38,8 +38,6 @@ from roofsim.spaces.sweep import Swept
 LINES, PANELS, MARKED, NAMED = 24, 4, 24, 8
 """The most lines and panels that can be told apart; points of a line with marks, and lines named at their ends."""
 
-WORDED = {row.figure: row.words for row in METRICS.values()}
-"""Figures in words."""
 
 ROOM, EDGE = 1.08, 1.05
 """What axes go on beyond figures and beyond what they are over, which leaves the marks whole."""

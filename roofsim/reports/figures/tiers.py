@@ -24,9 +24,13 @@ from roofsim.studies.tiers import Division, Divisions
 
 PARTS: tuple[tuple[str, Callable[[Parts], float]], ...] = (
     ("device", lambda p: p.device_time), ("host", lambda p: p.processor_time), ("link", lambda p: p.link_wait),
+    ("disk", lambda p: p.disk_time),
 )  # fmt: skip
 ROOM = 1.08
 """What the axes go on beyond what is drawn."""
+
+NEAR = 0.1
+"""So near an end of the axis, as a share of it, a number written at a point would cross it."""
 
 
 def tiers(found: Divisions, s: Setup, w: Workload, *, theme: Theme = "light") -> Figure:
@@ -67,11 +71,13 @@ def _draw(axes: Axes, found: Divisions, of: Callable[[Division], Parts], hues: d
         )
     if found.chosen is not None:
         place = int(np.flatnonzero(n == found.chosen)[0])
+        along = (found.chosen - edges[0]) / (edges[-1] - edges[0])
         axes.plot([found.chosen] * 2, ends, color=ink(), lw=1.3, zorder=4)
         axes.plot(found.chosen, bottom[place], color=ink(), **RING)
         axes.annotate(
             show(float(bottom[place]), "s"), (found.chosen, ends[1]), xytext=(0, 4), textcoords="offset points",
-            ha="center", va="bottom", fontsize=8.5, color=ink(),
+            ha="left" if along < NEAR else "right" if along > 1 - NEAR else "center", va="bottom", fontsize=8.5,
+            color=ink(),
         )  # fmt: skip
 
 
@@ -80,7 +86,12 @@ RING: Any = {"marker": "o", "ms": 7, "mew": 1.3, "mfc": "none", "ls": "none", "z
 
 def _key(found: Divisions, s: Setup, hues: dict[str, str]) -> Sequence[tuple[Any, str]]:
     """Whose time it is, and what marks mean."""
-    names = {"device": s.device.name, "host": f"its host, {tier(s).name}", "link": "waiting for the link between them"}
+    names = {
+        "device": s.device.name,
+        "host": f"its host, {tier(s).name}",
+        "link": "waiting for the link between them",
+        "disk": "waiting for its disk",
+    }
     entries: list[tuple[Any, str]] = [
         (Patch(color=hues[name], alpha=0.85, lw=0), names[name])
         for name, value in PARTS
