@@ -16,6 +16,7 @@ from roofsim.prediction.setup import setup
 from roofsim.serving.arrivals import Arrival, Constant, Lengths, Poisson, Users, arrive, asked
 from roofsim.serving.events import capacity, serve_events, simulated
 from roofsim.serving.outcome import Simulated, Spread
+from roofsim.serving.prefix import Prefix
 from roofsim.serving.scheduler import Rules, rules
 from roofsim.serving.steady import Server, closed, open_loop
 from roofsim.serving.step import StepTime
@@ -279,11 +280,12 @@ def served(found: Simulated, first: int, last: int) -> tuple[float, float]:
     return tokens, mean(each.ttft for each in some)
 
 
-@pytest.mark.parametrize("users", [16, 64])
-def test_users_see_what_the_closed_form_of_a_round_says(users: int) -> None:
+@pytest.mark.parametrize(("users", "prefix"), [(16, 0), (64, 0), (16, 512)])
+def test_users_see_what_the_closed_form_of_a_round_says(users: int, prefix: int) -> None:
     s, w = setup("Llama-3.1-8B", "h100-sxm", "vllm"), workload(dtype="bf16", prompt=900, generate=128, logits="last")
-    found = serve_events(StepTime(s, w), asked(Lengths(900, 128), 7 * users), users=Users(users))
-    said = closed(Server(s, w), users)
+    requests = asked(Lengths(1024, 128, prefix=prefix), 7 * users)
+    found = serve_events(StepTime(s, w), requests, users=Users(users), limits=rules(s, w).sharing(prefix))
+    said = closed(Server(s, w, None, Prefix(prefix, 1.0) if prefix else None), users)
     assert served(found, 4 * users, 6 * users) == pytest.approx((said.itl["mean"], said.ttft["mean"]), rel=0.05)
 
 
