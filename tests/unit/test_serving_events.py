@@ -283,7 +283,7 @@ def served(found: Simulated, first: int, last: int) -> tuple[float, float]:
 @pytest.mark.parametrize(("users", "prefix"), [(16, 0), (64, 0), (16, 512)])
 def test_users_see_what_the_closed_form_of_a_round_says(users: int, prefix: int) -> None:
     s, w = setup("Llama-3.1-8B", "h100-sxm", "vllm"), workload(dtype="bf16", prompt=900, generate=128, logits="last")
-    requests = asked(Lengths(1024, 128, prefix=prefix), 7 * users)
+    requests = asked(Lengths(900, 128, prefix=prefix), 7 * users)
     found = serve_events(StepTime(s, w), requests, users=Users(users), limits=rules(s, w).sharing(prefix))
     said = closed(Server(s, w, None, Prefix(prefix, 1.0) if prefix else None), users)
     assert served(found, 4 * users, 6 * users) == pytest.approx((said.itl["mean"], said.ttft["mean"]), rel=0.05)
