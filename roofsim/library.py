@@ -126,8 +126,23 @@ def on_hub(name: str) -> Path | None:
 def device(name: str) -> Device:
     """A device by name, alias or path, with its mode after an @ (`jetson-orin-nano-8gb@15w`)."""
     base, mode = _split(name)
-    path = locate("hardware", "devices", base)
+    try:
+        path = locate("hardware", "devices", base)
+    except UnknownName as error:
+        raise _cluster_for(base) or error from None
     return kept(path, f"device @{mode}", lambda text: _device(path, text, mode))
+
+
+def _cluster_for(name: str) -> InputError | None:
+    """How a cluster that was named in the place of a device is asked for, if it is one."""
+    try:
+        found = cluster(name)
+    except InputError:
+        return None
+    return InputError(
+        f"devices: '{name}' is a cluster of {found.device}: say -d {found.device} --cluster {found.id}, and how many "
+        f"devices share a model (--tp {found.per_node if found.per_node > 1 else found.nodes})"
+    )
 
 
 def _device(path: Path, text: str, mode: str | None) -> Device:

@@ -96,6 +96,12 @@ def test_links_can_be_changed_and_named() -> None:
     assert slow["cluster"] == "dgx-h100"
 
 
+def test_a_cluster_in_the_place_of_a_device_is_told_how_to_be_asked_for() -> None:
+    result = run("predict", "Llama-3.1-8B", "-d", "hgx-h100", "-r", "vllm")
+    assert result.exit_code == 2
+    assert "is a cluster of h100-sxm: say -d h100-sxm --cluster dgx-h100" in result.output
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
