@@ -81,7 +81,7 @@ def test_a_front_falls_from_the_fastest_for_a_user(roofsim):
         ("--front --slo itl=1us", "none keeps itl"),
         ("-c 1 --sequences 1,2", "several are for --front"),
         ("--find rate --slo itl=1s --simulate", "leave out --find"),
-        ("--rate 1 --simulate --prefix 64", "roofsim simulate --hit-rate"),
+        ("--rate 1 --simulate --prefix 64", "roofsim simulate --prefix"),
         ("-c 1 --tp 3", "heads 32 is not divisible by tp 3"),
         ("-c 1 --cluster dgx-h100,gb200-nvl72", "one is expected here"),
     ],
