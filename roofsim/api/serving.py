@@ -102,7 +102,8 @@ def simulate(
     model: ModelLike, device: DeviceLike, runtime: RuntimeLike = USUAL, *, rate: float | None = None,
     users: int | str | None = None, trace: AnyPath | None = None, cv: float | None = None, on: Quantity | None = None,
     off: Quantity | None = None, think: Quantity = 0.0, speed: float = 1.0, requests: int | str | None = None,
-    spread: float = 0.0, hit_rate: float = 0.0, seed: int = 0, tokens: int | str | None = None,
+    spread: float = 0.0, prefix: int | str = 0, hit_rate: float | None = None, seed: int = 0,
+    tokens: int | str | None = None,
     sequences: int | str | None = None, prompt: int | str = 1024, generate: int | str = 128, dtype: str | None = None,
     weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
@@ -114,9 +115,9 @@ def simulate(
     They come at a `rate` (Poisson, or with another coefficient of variation `cv`, or in periods of `on` seconds with
     `off` seconds between), are asked by `users` who each `think` after an answer, or are those of a `trace` at some
     `speed`. `requests` is how many (1,000 unless given), `spread` how far lengths are from `prompt` and `generate`,
-    `hit_rate` the part of prompts in the prefix cache, `seed` which are drawn. A step has as many `tokens`, and there
-    are as many `sequences` at once, as the runtime says unless they are given. The rest is as for `predict`.
-    Raises InputError.
+    `prefix` the tokens with which all prompts begin, which a share `hit_rate` of the requests finds in the cache,
+    `seed` which are drawn. A step has as many `tokens`, and there are as many `sequences` at once, as the runtime says
+    unless they are given. The rest is as for `predict`. Raises InputError.
     """
     numbers = {"rate": rate, "cv": cv, "spread": spread, "hit_rate": hit_rate, "speed": speed}
     times = {"on": on, "off": off, "think": think}
@@ -124,6 +125,7 @@ def simulate(
         users=None if users is None else checked.count("users", users),
         trace=None if trace is None else str(checked.path("trace", trace)),
         requests=None if requests is None else checked.count("requests", requests),
+        prefix=checked.count("prefix", prefix, 0),
         seed=seed_of(seed),
         **{name: _number(name, value, "") for name, value in numbers.items() if value is not None},
         **{name: _number(name, value, "s") for name, value in times.items() if value is not None},

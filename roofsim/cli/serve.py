@@ -88,6 +88,7 @@ class Rate(click.ParamType[float]):
 @o.stack_options(usual=USUAL)
 @o.number_options(many=True)
 @o.transfer_option
+@o.cost_options
 @o.set_option()
 @o.plot_option
 @o.output_options
@@ -122,7 +123,7 @@ def command(
         raise InputError("--hit-rate: of what? Give --prefix, the tokens that requests share")
     options["prefix"] = None if prefix is None else Prefix(prefix, 1.0 if hit_rate is None else hit_rate)
     if simulated and prefix is not None:
-        raise InputError("--simulate, --prefix: `roofsim simulate --hit-rate` has prefixes that are found")
+        raise InputError("--simulate, --prefix: `roofsim simulate --prefix` has such requests")
     promised = promises(slo) if slo is not None else ()
     out = o.Output(format_, output, quiet)
     if fronted:

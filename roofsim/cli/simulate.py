@@ -48,8 +48,12 @@ USUAL = "vllm"
     help="Lengths lie within this part of --prompt and --generate: 0.5 is from half to three halves.  [default: 0]",
 )  # fmt: skip
 @click.option(
-    "--hit-rate", type=o.Plain(), metavar="NUMBER", default=0.0,
-    help="Part of each prompt that is in the prefix cache.  [default: 0]",
+    "--prefix", type=o.Tokens(nought=True), metavar="N", default=0,
+    help="Tokens with which all prompts begin, held once: a system prompt.  [default: 0]",
+)  # fmt: skip
+@click.option(
+    "--hit-rate", type=click.FloatRange(0, 1), metavar="SHARE", default=None,
+    help="Requests that find it in the cache.  [default: all but the first]",
 )  # fmt: skip
 @click.option("--seed", type=int, metavar="N", default=0, help="Which requests are drawn.  [default: 0]")
 @click.option("--tokens", type=o.Tokens(), metavar="N", default=None,

@@ -37,27 +37,36 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """How long requests are: uniform within `spread` of two means, of which a share of the prompt is cached.
+    """How long requests are: uniform within `spread` of two means.
 
-    A `spread` of 0.5 is from half to three halves, as `--random-range-ratio` of vLLM's benchmark has it.
+    A `spread` of 0.5 is from half to three halves, as `--random-range-ratio` of vLLM's benchmark has it. All prompts
+    begin with the same `prefix` tokens, which are part of the mean; by so many of the requests after the first
+    (`hit_rate`) they are found in the cache.
     """
 
     prompt: int
     generate: int
     spread: float = 0.0
-    hit_rate: float = 0.0
+    prefix: int = 0
+    hit_rate: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("prompt", "generate"):
             _count(name, getattr(self, name), MAX_COUNT)
         _between("spread", self.spread, 0, 1, "below 1, the part of the mean by which lengths differ")
-        _between("hit_rate", self.hit_rate, 0, 1, "below 1, since the last token of a prompt is always computed")
+        least = max(round(self.prompt * (1 - self.spread)), 1)
+        _between("prefix", self.prefix, 0, least, "less than the shortest prompt has, of which a token is computed")
+        if not 0 <= self.hit_rate <= 1:
+            raise InputError(f"hit_rate: {self.hit_rate!r} is no share of requests, from 0 to 1")
 
     def drawn(self, random: Random) -> Iterator[tuple[int, int, int]]:
         """Prompt, answer and cached tokens of one request after the other."""
+        begun = 0
         while True:
             prompt, generate = (self._one(mean, random) for mean in (self.prompt, self.generate))
-            yield prompt, generate, int(self.hit_rate * prompt)
+            found = self.hit_rate == 1 or random.random() < self.hit_rate
+            yield prompt, generate, begun if found else 0
+            begun = self.prefix
 
     def _one(self, mean: int, random: Random) -> int:
         return max(round(mean * random.uniform(1 - self.spread, 1 + self.spread)), 1) if self.spread else mean

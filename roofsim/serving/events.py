@@ -30,7 +30,7 @@ def simulated(step: Step, arrivals: Sequence[Arrival], limits: Rules, users: Use
     """
     simpy = _simpy()
     for number, each in enumerate(arrivals, 1):
-        if limits.bytes_of(each.prompt + each.generate - 1) > limits.room:
+        if limits.bytes_of(each.prompt + each.generate - 1, number == 1 or each.cached > 0) > limits.room:
             raise InputError(
                 f"request {number}: {each.prompt:,} tokens and {each.generate:,} more never fit the cache "
                 f"({limits.room / 2**30:.3g} GiB)"

@@ -40,7 +40,7 @@ class Rules:
     progress; prompts go through `whole`, or are cut to what fits a step; a request begins when there is room for its
     prompt, or for `all` its tokens. Where devices are `stages` of a pipeline, as many steps are on their way at once,
     and a request waits for the token of one before it goes into another. Steps are `mixed`, or those of prompts go
-    before those of sequences that decode.
+    before those of sequences that decode. Prompts begin with `prefix` tokens, which are held once.
     """
 
     tokens: float = inf
@@ -53,10 +53,22 @@ class Rules:
     all: bool = False
     stages: int = 1
     mixed: bool = True
+    prefix: int = 0
 
-    def bytes_of(self, tokens: int) -> float:
-        """Bytes of the blocks that so many tokens take."""
-        return self.need(ceil(tokens / self.block) * self.block)
+    def bytes_of(self, tokens: int, found: bool = True) -> float:
+        """Bytes of the blocks of so many tokens, without those of the prefix where that is `found`."""
+        blocks = self.need(ceil(tokens / self.block) * self.block)
+        return blocks - self.common if found else blocks
+
+    @property
+    def common(self) -> float:
+        """Bytes of the whole blocks of the prefix; a recurrent state after it is each sequence's own."""
+        return self.need(self.prefix // self.block * self.block) - self.need(0) if self.prefix else 0.0
+
+    def sharing(self, prefix: int) -> Rules:
+        """The same where prompts begin with so many tokens."""
+        kept = replace(self, prefix=prefix)
+        return replace(kept, room=self.room - kept.common)
 
 
 def rules(s: Setup, w: Workload, *, tokens: int | None = None, sequences: int | None = None) -> Rules:
@@ -204,7 +216,8 @@ class Engine:
 
     def _holds(self, live: Live, tokens: int) -> bool:
         """Whether there are blocks for so many tokens, which are then taken."""
-        more = self.limits.bytes_of(tokens) - live.held
+        # who comes first computes what others find
+        more = self.limits.bytes_of(tokens, live.number == 0 or live.asked.cached > 0) - live.held
         if more > self.free:
             return False
         if more > 0:

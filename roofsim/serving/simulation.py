@@ -53,7 +53,8 @@ class Load:
     speed: float = 1.0
     requests: int | None = None
     spread: float = 0.0
-    hit_rate: float = 0.0
+    prefix: int = 0
+    hit_rate: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -71,8 +72,10 @@ class Load:
             raise InputError("think: is of users who wait for their answers; give users")
         if self.trace is None and self.speed != 1:
             raise InputError("speed: is of a trace; give trace")
-        if self.trace is not None and (self.spread or self.hit_rate):
-            raise InputError("spread, hit_rate: a trace says how long requests are, and what of them was asked before")
+        if self.trace is not None and (self.spread or self.prefix):
+            raise InputError("spread, prefix: a trace says how long requests are, and what of them was asked before")
+        if self.hit_rate is not None and not self.prefix:
+            raise InputError("hit_rate: of what? Give prefix, the tokens that requests share")
 
     @property
     def process(self) -> Process:
@@ -88,7 +91,9 @@ class Load:
         """The requests, of such lengths where no trace says others."""
         if self.trace is not None:
             return read_trace(self.trace, self.requests or USUAL, self.speed)
-        lengths, count = Lengths(prompt, generate, self.spread, self.hit_rate), self.requests or USUAL
+        found = 1.0 if self.hit_rate is None else self.hit_rate
+        lengths = Lengths(prompt, generate, self.spread, self.prefix, found)
+        count = self.requests or USUAL
         _few(count * generate)
         if self.users is not None:
             return asked(lengths, count, self.seed)
@@ -193,7 +198,7 @@ def simulate(
     _within_window(s, arrivals)
     _few(sum(each.generate for each in arrivals))
     users = None if load.users is None else Users(ceil(load.users / groups), load.think)
-    limits = rules(s, t.w, tokens=tokens, sequences=sequences)
+    limits = rules(s, t.w, tokens=tokens, sequences=sequences).sharing(load.prefix)
     found = serve_events(t, arrivals, users=users, limits=limits, rate=load.rate and load.rate / groups)
     ends = [simulated(_scaled(t.of, by), arrivals, limits, users) for by in _doubt(t, found)]
     said = list(cautions(s, t.w))

@@ -40,6 +40,13 @@ def test_times_and_levels_are_of_the_load_that_is_asked_for():
     assert found["itl"]["p50"] == pytest.approx(t.decodes(1, 67)[0], rel=0.2)
 
 
+def test_a_system_prompt_is_computed_once():
+    pytest.importorskip("simpy", reason="SimPy is not installed")
+    found = json.loads(run(*SIMULATE, "--rate", "4", "--prefix", "32", "-f", "json").stdout)
+    assert found["prompt_tokens"] == 20 * 64 - 19 * 32
+    assert found["load"]["prefix"] == 32
+
+
 def test_a_row_for_each_request():
     pytest.importorskip("simpy", reason="SimPy is not installed")
     rows = list(csv.DictReader(io.StringIO(run(*SIMULATE, "--users", "3", "--think", "5ms", "-f", "csv").stdout)))
@@ -118,6 +125,9 @@ def test_one_group_of_devices_serves_its_share():
         (("--rate", "0"), "rate: 0.0 is not above 0"),
         (("--rate", "fast"), "'fast' is not a number"),
         (("--rate", "2", "--spread", "2"), "spread: 2.0"),
+        (("--rate", "2", "--prefix", "64"), "prefix: 64"),
+        (("--rate", "2", "--hit-rate", "0.5"), "of what? Give prefix"),
+        (("--rate", "2", "--prefix", "8", "--hit-rate", "2"), "2"),
         (("--rate", "2", "-n", "500k", "-g", "1k"), "too many to simulate"),
         (("--rate", "2", "-g", "0"), "at least one token"),
         (("--rate", "2", "-p", "1G"), ""),

@@ -72,8 +72,8 @@ def test_there_are_pages() -> None:
 
 
 OF_OTHERS = {"--cpu-moe", "--n-cpu-moe", "--cpu-offload-gb", "--no-kv-offload", "--burstiness",
-             "--max-concurrency", "--max-num-seqs"}  # fmt: skip
-"""Options of llama.cpp and vLLM by which pages say what is predicted."""
+             "--max-concurrency", "--max-num-seqs", "--enable-mixed-chunk"}  # fmt: skip
+"""Options of llama.cpp, vLLM and SGLang by which pages say what is predicted."""
 
 
 def test_options_that_pages_name_are_there() -> None:

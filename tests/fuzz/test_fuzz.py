@@ -499,6 +499,7 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
             "--off",
             "--think",
             "--spread",
+            "--prefix",
             "--hit-rate",
             "--seed",
             "--tokens",

@@ -54,14 +54,21 @@ def test_the_same_seed_gives_the_same_requests_and_another_does_not() -> None:
     assert [each.time for each in longer] == [each.time for each in arrive(Poisson(3), lengths, 50, 7)]
 
 
-def test_lengths_lie_within_their_spread_and_a_share_is_cached() -> None:
-    found = asked(Lengths(100, 10, 0.3, hit_rate=0.25), 2000)
+def test_lengths_lie_within_their_spread() -> None:
+    found = asked(Lengths(100, 10, 0.3), 2000)
     assert min(each.prompt for each in found) == 70
     assert max(each.prompt for each in found) == 130
     assert mean(each.generate for each in found) == pytest.approx(10, rel=0.05)
-    assert all(each.cached == int(each.prompt / 4) for each in found)
+    assert not any(each.cached for each in found)
     assert set(asked(FIXED, 3)) == {Arrival(0.0, 100, 10)}
     assert min(each.generate for each in asked(Lengths(1, 1, 0.9), 50)) == 1
+
+
+def test_what_all_prompts_begin_with_is_found_after_the_first() -> None:
+    assert [each.cached for each in asked(Lengths(100, 10, prefix=40), 3)] == [0, 40, 40]
+    found = [each.cached for each in asked(Lengths(100, 10, 0.5, prefix=40, hit_rate=0.75), 4000)]
+    assert set(found) == {0, 40}
+    assert mean(found) == pytest.approx(30, rel=0.05)
 
 
 def test_the_rate_is_of_what_comes_after_the_first() -> None:
@@ -83,7 +90,10 @@ def test_the_rate_is_of_what_comes_after_the_first() -> None:
         (lambda: Lengths(0, 1), "prompt: .*0.* is not"),
         (lambda: Lengths(1, 1.5), "generate: .*1.5.* is not"),  # type: ignore[arg-type]
         (lambda: Lengths(1, 1, 1.0), "spread: 1.0"),
-        (lambda: Lengths(1, 1, 0, 1.0), "hit_rate: 1.0"),
+        (lambda: Lengths(100, 1, 0, 10, 1.5), "hit_rate: 1.5"),
+        (lambda: Lengths(100, 1, 0, 10, -0.5), "hit_rate: -0.5"),
+        (lambda: Lengths(100, 1, 0.5, 50), "prefix: 50 is not less than the shortest prompt has"),
+        (lambda: Lengths(100, 1, 0.5, -1), "prefix: -1"),
         (lambda: arrive(Poisson(1), FIXED, 0), "requests: .*0.* is not"),
         (lambda: read_trace("no-such-file.csv"), "no such file"),
     ],

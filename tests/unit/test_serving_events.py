@@ -16,6 +16,7 @@ from roofsim.prediction.setup import setup
 from roofsim.serving.arrivals import Arrival, Constant, Lengths, Poisson, Users, arrive, asked
 from roofsim.serving.events import capacity, serve_events, simulated
 from roofsim.serving.outcome import Simulated, Spread
+from roofsim.serving.prefix import Prefix
 from roofsim.serving.scheduler import Rules, rules
 from roofsim.serving.steady import Server, closed, open_loop
 from roofsim.serving.step import StepTime
@@ -173,6 +174,19 @@ def test_cached_tokens_of_a_prompt_are_held_and_not_computed() -> None:
     assert found.most["cache"] == pytest.approx(11 / 12)
 
 
+def test_what_all_prompts_begin_with_is_computed_and_held_once() -> None:
+    step = Recorded()
+    limits = Rules(tokens=100, room=24, block=4).sharing(10)  # two whole blocks of it are held once
+    assert (limits.room, limits.bytes_of(12), limits.bytes_of(13), limits.bytes_of(13, False)) == (16, 4, 8, 16)
+    requests = [Arrival(0, 12, 1), Arrival(1.5, 12, 1, cached=10), Arrival(3.5, 12, 1)]
+    found = simulated(step, requests, limits)
+    assert step.asked == [(0, 0, 1, 12, 0), (0, 0, 1, 2, 10), (0, 0, 1, 12, 0)]
+    assert found.most["cache"] == 12 / 16  # of the third, which did not find it
+    assert found.mean["cache"] == pytest.approx((4 / 16 + 4 / 16 + 12 / 16) / 4.5)
+    state = Rules(room=100, need=lambda tokens: 30 + tokens).sharing(10)
+    assert (state.room, state.bytes_of(12)) == (90, 32)  # a recurrent state is each sequence's own
+
+
 def test_users_ask_again_when_they_have_their_answer() -> None:
     """The first finds an idle engine; the second comes meanwhile; both ask again half a step after their answer."""
     found = simulated(Recorded(), asked(Lengths(4, 2), 4), Rules(), Users(2, think=0.5))
@@ -266,11 +280,12 @@ def served(found: Simulated, first: int, last: int) -> tuple[float, float]:
     return tokens, mean(each.ttft for each in some)
 
 
-@pytest.mark.parametrize("users", [16, 64])
-def test_users_see_what_the_closed_form_of_a_round_says(users: int) -> None:
+@pytest.mark.parametrize(("users", "prefix"), [(16, 0), (64, 0), (16, 512)])
+def test_users_see_what_the_closed_form_of_a_round_says(users: int, prefix: int) -> None:
     s, w = setup("Llama-3.1-8B", "h100-sxm", "vllm"), workload(dtype="bf16", prompt=900, generate=128, logits="last")
-    found = serve_events(StepTime(s, w), asked(Lengths(900, 128), 7 * users), users=Users(users))
-    said = closed(Server(s, w), users)
+    requests = asked(Lengths(900, 128, prefix=prefix), 7 * users)
+    found = serve_events(StepTime(s, w), requests, users=Users(users), limits=rules(s, w).sharing(prefix))
+    said = closed(Server(s, w, None, Prefix(prefix, 1.0) if prefix else None), users)
     assert served(found, 4 * users, 6 * users) == pytest.approx((said.itl["mean"], said.ttft["mean"]), rel=0.05)
 
 
