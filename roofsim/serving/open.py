@@ -28,14 +28,17 @@ if TYPE_CHECKING:
 NEAR = 1e-9
 """How near to the truth the number of sequences is found, relative."""
 
+PROMPTS = 4
+"""Prompts of a step that what each adds is taken from: two alone may cost what one does, where weights bind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of a step of decoding, of one with one prompt (or piece) beside, of one with two."""
+    """Seconds of a step of decoding, of one with one prompt (or piece) beside, and of each prompt more."""
 
     alone: Any
     one: Any
-    two: Any
+    more: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ def behind_a_gate(load: Load, t: Times, busy: float) -> Found:
 
     A step without prompts differs from what others are without theirs: it counts as often as nobody came.
     """
-    more = t.two - t.one
+    more = t.more
     with_any = t.one - more
     window = float(t.alone)
     for _ in range(20):
@@ -121,7 +124,12 @@ def one_by_one(load: Load, t: Times, busy: float) -> Found:
     q, s, v = float(queued), float(service), float(t.alone)
     variance = q * q + load.rate * s**3 / (3 * (1 - float(at_work))) + busy * v * v / 12
     variance += busy * (1 - busy) * (v / 2 + load.ahead * float(step)) ** 2
-    return Found(step, queued + left + service, variance, s)
+    first = queued + left + service
+    # prompts that came in the time to the first token lie in the steps after it; few lie at the end of most steps
+    share = load.rate * load.own * step
+    behind = (1 - share) * load.rate * (first - t.alone) * (service - load.own * t.alone)
+    after = step + behind * step / (t.alone * load.steps) if load.steps else step
+    return Found(after, first, variance, s)
 
 
 def found(load: Load, t: Times, present: float) -> Found:
@@ -187,7 +195,8 @@ class Solved:
             idle = (1 - busy) * time(0, prompts)
             return idle + busy * time(n / busy, prompts) if busy else idle
 
-        return Times(time(n + 1, 0), found(1), found(2))
+        last = max(min(PROMPTS, int(self._load(n).beside)), 2)
+        return Times(time(n + 1, 0), one := found(1), (found(last) - one) / (last - 1))
 
     def _at(self, n: float, load: Load) -> Times:
         new, context = self._piece(load)
@@ -198,7 +207,7 @@ class Solved:
         """Times with n sequences; None where so many requests are not answered."""
         load = self._load(n)
         t = self._at(n, load)
-        prompts = load.own * t.one if load.alone else (t.one + (load.beside - 1) * (t.two - t.one)) / load.beside
+        prompts = load.own * t.one if load.alone else (t.one + (load.beside - 1) * t.more) / load.beside
         if load.rate * prompts >= 1:
             return None
         return found(load, t, n)
@@ -319,7 +328,7 @@ def _gaps(load: Load, t: Times, step: float) -> dict[str, float]:
             k += 1
             chance *= mean / k
             total += chance
-        found[name] = float(t.alone if k == 0 else t.one + (k - 1) * (t.two - t.one))
+        found[name] = float(t.alone if k == 0 else t.one + (k - 1) * t.more)
     return found
 
 
