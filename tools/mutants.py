@@ -45,7 +45,7 @@ PACKAGES = ("roofsim.ops", "roofsim.model.mixers", "roofsim.model.ffn", "roofsim
 """Where mistakes are seeded: in every module of these."""
 MODULES = {
     "roofsim.fitting.population": UNIT / "test_population.py", "roofsim.specs.cluster": UNIT / "test_cluster.py",
-    "roofsim.prediction.cost": TESTS[0] / "test_costs.py",
+    "roofsim.prediction.cost": TESTS[0] / "test_costs.py", "roofsim.prediction.loop": TESTS[0] / "test_loop.py",
 }  # fmt: skip
 """And in these, each with its own tests in place of the others."""
 MOST = 0.05

@@ -21,14 +21,14 @@ AXES = {
     "device.peak.matrix.bf16": "0.5x..4x*1.1892",
     "host.dispatch": "0.25x..2x*1.4142",
 }
-COST = "device.memory.bandwidth / 1e11 + device.peak.matrix.bf16 / 1e13"
+PRICE = "device.memory.bandwidth / 1e11 + device.peak.matrix.bf16 / 1e13"
 """What a design costs here: so much for bandwidth, so much for the peak, in units of our own."""
 
 
 def main(rounds: int = 12, drawn: int = 40) -> dict[str, Any]:
     """Learn for some rounds, and print the best design."""
     environment = gymnasium.make(
-        gym_environment.NAME, axes=AXES, objectives={"total_time": "min", "cost": "min"}, derive={"cost": COST},
+        gym_environment.NAME, axes=AXES, objectives={"total_time": "min", "price": "min"}, derive={"price": PRICE},
         where="memory <= capacity", steps=rounds * drawn,
     )  # fmt: skip
     _, info = environment.reset(seed=0)

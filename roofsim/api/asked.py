@@ -23,7 +23,6 @@ from roofsim.foundation.errors import InputError
 from roofsim.model.architecture import Architecture
 from roofsim.model.split import Split
 from roofsim.prediction.fitted import AUTO, NONE, chosen
-from roofsim.prediction.offload import offloaded
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
 from roofsim.prediction.what_if import what_if
 from roofsim.specs.calibration import Calibration
@@ -87,6 +86,8 @@ class Asked:
         w = self.single(s.device) if one else self.workload(s.device)
         if self.offload is None:
             return s, w
+        from roofsim.prediction.offload import offloaded
+
         return offloaded(s, w, checked.text("offload", self.offload)), w
 
     def workload(self, device: Device) -> Workload:

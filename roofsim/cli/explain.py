@@ -13,6 +13,7 @@ from roofsim.prediction.metrics import METRICS
 
 @click.command()
 @_studies.case_options
+@o.cost_options
 @click.option(
     "--metric", "-m", type=o.Choice(list(METRICS)), default="ttft",
     help="What is explained.  [default: ttft]",

@@ -12,6 +12,7 @@ from roofsim.foundation.errors import InputError
 
 @click.command()
 @_studies.case_options
+@o.cost_options
 @click.option(
     "--figure",
     "-m",

@@ -88,6 +88,7 @@ class Rate(click.ParamType[float]):
 @o.stack_options(usual=USUAL)
 @o.number_options(many=True)
 @o.transfer_option
+@o.cost_options
 @o.set_option()
 @o.plot_option
 @o.output_options

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @_studies.axis_options
+@o.cost_options
 @_studies.study_options
 @click.option(
     "--output", "-o", type=click.Path(), metavar="FILE", default=None,

@@ -84,6 +84,14 @@ def moments(rows: Sequence[LoweredRow], p: Pass, d_model: int, keeps: int | None
 
 
 @dataclass(frozen=True, slots=True)
+class Away:
+    """Bytes of a request that do not lie on the device."""
+
+    weights: Number
+    state: Number
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """What is held beside the weights while one operator runs; the parts are of the total."""
 

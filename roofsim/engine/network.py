@@ -79,25 +79,30 @@ class Group:
         """All devices of it."""
         return self.inside * self.nodes
 
-    def steps(self, near: int, far: int, more_near: float = 0, more_far: float = 0) -> Number:
+    @property
+    def doublings(self) -> int:
+        """How often a tree doubles until it reaches all nodes."""
+        return (self.nodes - 1).bit_length()
+
+    def steps(self, near: int, far: int = 0, more_near: float = 0, more_far: float = 0) -> Number:
         """Seconds of so many short messages one after the other, each with what a protocol adds to it."""
         return _each(self.near, near, more_near) + _each(self.far, far, more_far)
 
-    def wire(self, near: Number, far: Number) -> Number:
+    def wire(self, near: Number, far: Number = 0) -> Number:
         """Seconds in which so many bytes leave a device for its node, and for others at the same time."""
         times = [_sent(near, self.near, self.inside), _sent(far, self.far, self.inside)]
         return reduce(maximum, [each for each in times if each is not None])
 
 
 def _each(level: Level | None, steps: int, more: float) -> Number:
-    return steps * (level.latency + more) if level and steps else 0
+    return steps * (level.latency + more) if level else 0
 
 
 def _sent(moved: Number, level: Level | None, devices: int) -> Number | None:
     """Of a mesh only the links to devices of the group are used."""
     if level is None:
         return None
-    used = min((devices - 1) / level.parts, 1) if level.parts > 1 else 1
+    used = (devices - 1) / level.parts if level.parts > 1 else 1
     return moved / (level.rate * used)
 
 
@@ -159,7 +164,7 @@ def _ring(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
 
 def _tree(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
     """Two trees of half the data each (Sanders et al. 2009): along a chain in a node, in a tree over nodes."""
-    far = 2 * (g.nodes - 1).bit_length()
+    far = 2 * g.doublings
     for each in TREES:
         steps = g.steps(2 * (g.inside - 1), far, each.near, each.far)
         yield p["collective_time"] * each.base + steps + g.wire(2 * x.payload, 2 * x.payload / g.inside) / each.share
@@ -168,7 +173,7 @@ def _tree(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
 def _nvls(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
     """The switch of a node adds up; over several nodes a tree takes it on."""
     if g.near and g.near.reduces and g.inside >= SEVERAL:
-        far = 2 * (g.nodes - 1).bit_length()
+        far = 2 * g.doublings
         moved = x.payload * (1 + 1 / g.inside) / NVLS_SHARE
         yield p["collective_time"] * NVLS_BASE + g.steps(0, far) + g.wire(moved, 2 * x.payload / g.inside)
 
@@ -179,7 +184,7 @@ def _two_level(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
         share = x.payload / g.inside
         near, far = 2 * share * (g.inside - 1), 2 * share * (g.nodes - 1) / g.nodes
         steps = g.steps(2 * (g.inside - 1), 2 * (g.nodes - 1))
-        yield 3 * p["collective_time"] + steps + g.wire(near, 0) + g.wire(0, far)
+        yield 3 * p["collective_time"] + steps + g.wire(near) + g.wire(0, far)
 
 
 def _by_peers(g: Group) -> bool:
@@ -190,21 +195,21 @@ def _by_peers(g: Group) -> bool:
 def _one_shot(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
     """Each reads what all others have: a signal, a read there and back, a signal."""
     if _by_peers(g):
-        yield p["peer_time"] + g.steps(4, 0) + g.wire(x.payload * (g.ranks - 1), 0)
+        yield p["peer_time"] + g.steps(4) + g.wire(x.payload * (g.ranks - 1))
 
 
 def _two_shot(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
     """Each adds up its share and reads the sums of the others: twice a signal and a read there and back."""
     if _by_peers(g):
         moved = 2 * x.payload * (g.ranks - 1) / g.ranks
-        yield 2 * p["peer_time"] + g.steps(6, 0) + g.wire(moved, 0) / p["peer_efficiency"]
+        yield 2 * p["peer_time"] + g.steps(6) + g.wire(moved) / p["peer_efficiency"]
 
 
 def _multimem(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
     """Each reads the sum of its share from the switch and writes it to all: a signal, a read, a write, a signal."""
     if _by_peers(g) and g.near and g.near.reduces:
         moved = x.payload * (1 + 1 / g.ranks)
-        yield 3 / 2 * p["peer_time"] + g.steps(5, 0) + g.wire(moved, 0) / p["peer_efficiency"]
+        yield 3 / 2 * p["peer_time"] + g.steps(5) + g.wire(moved) / p["peer_efficiency"]
 
 
 WAYS: Mapping[Way, Callable[[Exchange, Group, Parameters], Iterator[Number]]] = {
@@ -230,7 +235,7 @@ def _send(x: Exchange, g: Group, p: Parameters) -> Number:
 
 def _message(g: Group) -> Number:
     """Seconds of a short message over the slowest link."""
-    return g.steps(0, 1) if g.far else g.steps(1, 0)
+    return g.steps(0, 1) if g.far else g.steps(1)
 
 
 def exchange_time(x: Exchange, network: Network, p: Parameters) -> Number:

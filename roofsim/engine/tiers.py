@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from typing import Literal
 
 from roofsim.engine.energy import Joules, energy, joules
+from roofsim.engine.memory import Away
 from roofsim.engine.passes import Basis, Later, OperatorRow, PassRun, Stack, operators_of
 from roofsim.foundation.arith import Number, at_least, maximum, minimum, single
 from roofsim.lowering.kernels import FP32
@@ -38,6 +39,11 @@ class Placement:
     streamed_experts: Mapping[str, int] = field(default_factory=dict)
     head: bool = False
 
+    @property
+    def nothing(self) -> bool:
+        """Whether all lies on the device."""
+        return self == Placement()
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -60,14 +66,6 @@ class Disk:
 
     rate: Number
     room: Number
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Bytes that lie in one memory."""
-
-    weights: Number
-    state: Number
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ class Tiers:
         weights = self.away(0, precision).weights
         return 1 - at_least(self.disk.room, weights), self.beyond(precision) / weights
 
-    def away(self, tokens: Number, precision: Precision) -> Held:
+    def away(self, tokens: Number, precision: Precision) -> Away:
         """What lies in the memory of the host, with the state of a sequence of so many tokens."""
         a, where = self.device.architecture, self.placement
         whole = [(n, name) for each in (where.computed, where.streamed) for name, n in each.items()]
@@ -111,7 +109,7 @@ class Tiers:
         if where.head:
             weights = weights + layers.head_bytes(a, precision)
         state = sum(n * layers.state_bytes(a, name, tokens, precision) for name, n in where.computed.items())
-        return Held(weights, state)
+        return Away(weights, state)
 
     def staging(self, precision: Precision) -> Number:
         """Bytes on the device into which weights are copied: the largest matrix at a time, or two layers in turn."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from roofsim.engine.memory import Held, Memory, peak, timeline
+from roofsim.engine.memory import Away, Held, Memory, peak, timeline
 from roofsim.engine.passes import Devices, Later, PassFigures, Stack, bound_number, run_pass, together, weighted
-from roofsim.engine.tiers import Held as Away
-from roofsim.engine.tiers import Tiered, Tiers, run_tiers
 from roofsim.foundation.arith import Number, at_least, maximum, single
 from roofsim.foundation.errors import UnknownName
 from roofsim.lowering.step import LoweredRow, lower
@@ -32,6 +30,9 @@ from roofsim.prediction.steps import (
     samples,
 )
 from roofsim.specs.workload import Workload
+
+if TYPE_CHECKING:
+    from roofsim.engine.tiers import Tiers
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class Evaluation:
     def _run(self, p: Pass, rows: Sequence[LoweredRow] | None = None) -> Later:
         """The figures of one of its passes; `rows` is how it is lowered, where that is known already."""
         if self.tiers:
+            from roofsim.engine.tiers import run_tiers
+
             return run_tiers(self.tiers, p, *self.rows(p))
         return run_pass(self.stack, p, rows or self._rows(p))
 
@@ -112,7 +115,7 @@ class Evaluation:
         if not self.s.split.alone:
             return self._on_all(done)
         (times, only), *more = done
-        return weighted(done, Tiered if self.tiers else Later) if more or not single(times) or times != 1 else only
+        return weighted(done, type(only)) if more or not single(times) or times != 1 else only
 
     def _on_all(self, done: Sequence[tuple[Number, Later]]) -> Later:
         """What all devices make of the passes of one, of which the last one is the last to leave the pipeline.

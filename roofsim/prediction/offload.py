@@ -302,7 +302,7 @@ def parts_of(p: Later) -> Parts:
 
 def words_of(s: Setup) -> tuple[str, str]:
     """What lies on the device and what on the host, in words."""
-    if s.offload is None or s.offload.placement == Placement():
+    if s.offload is None or s.offload.placement.nothing:
         return "all of it", ""
     where, depth = s.offload.placement, s.architecture.depth
     if where.computed:

@@ -9,7 +9,8 @@ from typing import Any
 
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.parameters import PARAMETERS
-from roofsim.foundation.schema import place, variant
+from roofsim.foundation.quantity import Sourced
+from roofsim.foundation.schema import Spec, assembled, place, variant
 from roofsim.prediction.setup import Setup
 from roofsim.specs.device import DRIVES_PEAKS, with_peaks, with_usable
 from roofsim.specs.workload import Workload
@@ -77,7 +78,7 @@ def number_at(s: Setup, path: str) -> tuple[float, str]:
     if root not in SPECS:
         raise UnknownName("fields", path, [*(f"{each}." for each in SPECS), "parameters."])
     node: Any = getattr(s, SPECS[root])
-    seen = root
+    seen, owner = root, None
     for step in rest.split("."):
         if isinstance(node, tuple):
             at = place(node, step)
@@ -87,7 +88,9 @@ def number_at(s: Setup, path: str) -> tuple[float, str]:
             found = node if isinstance(node, Mapping) else held
         if step not in found:
             raise UnknownName(seen, step, found)
-        node, seen = found[step], f"{seen}.{step}"
+        owner, node, seen = node, found[step], f"{seen}.{step}"
+    if node is None and (kind := _left_out(owner, rest.rpartition(".")[2])):
+        return math.nan, kind.unit
     number = math.nan if node is None else getattr(node, "value", node)
     if isinstance(number, bool) or not isinstance(number, int | float):
         raise InputError(f"{path}: is not a number")
@@ -120,4 +123,15 @@ def with_value(node: Any, path: list[str], value: Any, whole: str) -> Any:
     names = [each.name for each in fields(node)] if is_dataclass(node) else []
     if step not in names:
         raise UnknownName(whole, step, names)
-    return variant(node, **{step: with_value(getattr(node, step), rest, value, whole)})
+    now = getattr(node, step)
+    if now is None and not rest and (kind := _left_out(node, step)):
+        return variant(node, **{step: assembled(kind, value=value)})
+    return variant(node, **{step: with_value(now, rest, value, whole)})
+
+
+def _left_out(owner: Any, field: str) -> type[Sourced] | None:
+    """What kind of number a field would hold that its file leaves out; None if it is no number."""
+    from roofsim.foundation.described import hints, types
+
+    kinds = types(hints(type(owner)).get(field)) if isinstance(owner, Spec) else ()
+    return next((each for each in kinds if isinstance(each, type) and issubclass(each, Sourced)), None)

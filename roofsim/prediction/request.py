@@ -10,7 +10,6 @@ from typing import Any
 
 from roofsim.engine.memory import Memory
 from roofsim.engine.passes import OperatorRow, PassFigures, operators, pass_bound, weighted_operators
-from roofsim.engine.tiers import tier_operators
 from roofsim.foundation.arith import Number, single
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
@@ -21,7 +20,6 @@ from roofsim.prediction.evaluation import FIGURES, Evaluation, Request, figure
 from roofsim.prediction.fitted import reach, unsure
 from roofsim.prediction.intervals import Interval, intervals, scatter, with_slopes, within
 from roofsim.prediction.limits import limits_of
-from roofsim.prediction.offload import report
 from roofsim.prediction.places import COUNTS, number_at
 from roofsim.prediction.results import PassPrediction, Prediction, columns
 from roofsim.prediction.setup import Setup
@@ -64,6 +62,8 @@ def predict_request(s: Setup, w: Workload) -> Prediction:
         s, w, beyond(e), e.grown, detailed_prefill(e), detailed_decode(e), e.request, e.memory, e.cost
     )  # fmt: skip
     if s.offload:
+        from roofsim.prediction.offload import report
+
         found = replace(found, offload=report(e))
     return replace(found, _limits=partial(limits_of, s, w), _intervals=partial(intervals, s, w, e))
 
@@ -131,6 +131,8 @@ def _of_pass(e: Evaluation, p: Pass) -> Iterable[OperatorRow]:
     """The operators of one pass."""
     if e.tiers is None:
         return operators(e.stack, p, e.s.basis)
+    from roofsim.engine.tiers import tier_operators
+
     beside = e.s.offload.beside if e.s.offload else None
     return tier_operators(e.tiers, p, *e.rows(p), e.s.basis, (beside or e.s).basis)
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from roofsim import library
 from roofsim.engine.passes import Basis, Stack
 from roofsim.engine.roofline import Machine, machine
-from roofsim.engine.tiers import Disk, Link, Placement, Tiers
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.lowering.step import facts
@@ -28,6 +27,7 @@ from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import STORED, StateType, Workload
 
 if TYPE_CHECKING:
+    from roofsim.engine.tiers import Disk, Link, Placement, Tiers
     from roofsim.specs.cluster import Cluster
     from roofsim.specs.terms import Terms
 
@@ -109,8 +109,10 @@ class Setup:
 
     def tiers(self, w: Workload) -> Tiers | None:
         """The device and the processor beside it, where something lies on the host; else None."""
-        if self.offload is None or self.offload.placement == Placement():
+        if self.offload is None or self.offload.placement.nothing:
             return None
+        from roofsim.engine.tiers import Tiers
+
         beside = self.offload.beside
         return Tiers(
             self.stack(w.dtype),
@@ -126,6 +128,8 @@ class Setup:
         """The disk behind the memory of the host, where the software reads from it what finds no room there."""
         if not self.runtime.offload.maps or self.host is None or self.host.disk is None:
             return None
+        from roofsim.engine.tiers import Disk
+
         faster = self.offload.faster if self.offload else 1
         return Disk(faster * self.host.disk.value, tier(self).capacity)
 
@@ -137,6 +141,8 @@ class Setup:
             raise Unsupported(
                 f"{self.device.id}: links.host is not stated: the rate at which it is reached from its host"
             )
+        from roofsim.engine.tiers import Link
+
         reached: Number = policy.reaches.value if policy.reaches else 1
         if self.offload:
             reached = reached * self.offload.faster

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from roofsim import library
-from roofsim.engine.tiers import Placement
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.units import show
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import outside
-from roofsim.prediction.offload import words_of
 from roofsim.prediction.results import Room, interval_basis
 from roofsim.prediction.setup import Setup, in_words, tier
 from roofsim.prediction.steps import overlaps
@@ -42,7 +40,9 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
             )
         dispatch = s.machine(w.dtype)["dispatch"]
         said.append(f"host {s.host.id} ({dispatch * 1e6:.3g} us a kernel)")
-    if s.offload and s.offload.placement != Placement():
+    if s.offload and not s.offload.placement.nothing:
+        from roofsim.prediction.offload import words_of
+
         said.append(f"offload {s.offload.words}: {words_of(s)[1]} in the memory of the host, {tier(s).id}")
     if s.device.memory.usable and s.device.memory.usable.value < s.device.memory.capacity.value:
         usable, all_of_it = (show(float(size), "B") for size in (s.device.capacity, s.device.memory.capacity.value))

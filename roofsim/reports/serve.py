@@ -29,7 +29,7 @@ BOUND = {
 def served_tables(rows: Sequence[Served], device: str, runtime: str, slo: Sequence[Promise] = ()) -> list[Table]:
     """A row for each load."""
     first = rows[0]
-    notes = [*([_within(first)] if len(rows) == 1 else []), *_full(rows)]
+    notes = [*([_within(first)] if len(rows) == 1 else []), *_full(rows), *_paid(first)]
     columns, lines = _lines(rows, slo)
     return [Table(_titled(first, device, runtime), columns, lines, [*notes, _assumed(first)])]
 
@@ -37,7 +37,7 @@ def served_tables(rows: Sequence[Served], device: str, runtime: str, slo: Sequen
 def found_tables(found: Sequence[Largest], device: str, runtime: str) -> list[Table]:
     """What was found first, then the steady state there."""
     rows = [each.served for each in found]
-    notes = [*([_within(rows[0])] if len(rows) == 1 else []), *_full(rows)]
+    notes = [*([_within(rows[0])] if len(rows) == 1 else []), *_full(rows), *_paid(rows[0])]
     said = [f"{whose}{sentence(one)}" for one, whose in zip(found, _whose(rows), strict=True)]
     columns, lines = _lines(rows, found[0].slo)
     return [Table(_titled(rows[0], device, runtime), columns, lines, [*said, *notes, _assumed(rows[0])])]
@@ -47,6 +47,11 @@ def _titled(first: Served, device: str, runtime: str) -> str:
     w = first.workload
     title = f"{first.model} serving requests of {w.prompt:,} + {w.generate:,} tokens on {device}\nwith {runtime}"
     return heading(title, first.cautions)
+
+
+def _paid(first: Served) -> list[str]:
+    """What tokens are paid with, if a device has a price."""
+    return [f"Paid: {first.paid}."] if first.cost["usd_per_million_output"] is not None else []
 
 
 def _assumed(first: Served) -> str:
@@ -165,8 +170,9 @@ def served_records(rows: Sequence[Served], found: Sequence[Largest] = ()) -> Tab
         **dict.fromkeys(("prompt", "generate", "devices", "concurrency", "running", "capacity"), ""),
         **with_ends({"rate": "", "itl": "s", "ttft": "s", "tokens_per_second": ""}), **times,
         "tokens_per_second_user": "", "tokens_per_second_device": "", **with_ends({"joules_per_token": "J"}),
-        "usd_per_million_output": "", "usd_per_million_input": "", "kv_capacity": "B",
-        "kv_used": "B", "sequences": "", "binds": None,
+        **dict.fromkeys(("usd_per_million_output", "usd_per_million_input"), "USD"),
+        **dict.fromkeys(("co2_per_million_output", "co2_per_million_input"), "kg"), "kv_capacity": "B", "kv_used": "B",
+        "sequences": "", "binds": None,
         **({"found": None, "found_value": "", "found_low": "", "found_high": "", "ended_by": None} if found else {}),
     }  # fmt: skip
     return records([_record(each, found[i] if found else None) for i, each in enumerate(rows)], units)

@@ -17,7 +17,8 @@ from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.foundation.units import show
 from roofsim.foundation.version import SCHEMA
-from roofsim.prediction.cost import MILLION
+from roofsim.prediction.cost import priced
+from roofsim.prediction.cost import steady as steady_cost
 from roofsim.prediction.fitted import reach, unsure
 from roofsim.prediction.intervals import Interval, scatter, with_slopes, within
 from roofsim.prediction.loop import ENDLESS, Engine, Kinds, Loop, Passes, passes
@@ -92,6 +93,7 @@ class Served:
     cluster: str | None = None
     parallel: Mapping[str, int] = field(default_factory=lambda: {"tp": 1, "pp": 1, "ep": 1, "dp": 1})
     cost: Mapping[str, float | None] = field(default_factory=dict)
+    paid: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units."""
@@ -118,8 +120,8 @@ class Served:
             "tokens_per_second": plain(self.tokens_per_second),
             "binds": self.binds,
             "kv": plain(self.kv),
-            "cost": {**dict.fromkeys(("usd_per_million_output", "usd_per_million_input")), **self.cost,
-                     "joules_per_token": plain(self.joules_per_token)},
+            "cost": {**dict.fromkeys(COSTS), **self.cost,
+                     "joules_per_token": plain(self.joules_per_token), "paid": self.paid},
             "intervals": plain(self.intervals),
             "basis": interval_basis(self.calibration),
             "cautions": list(self.cautions),
@@ -411,22 +413,23 @@ def _served(
     found["rate"] = (rate * slow, rate * fast) if kind == "users" else (rate, rate)
     found["tokens_per_second"] = found["rate"][0] * w.generate, found["rate"][1] * w.generate
     joules = float(doubtful["joules_per_token"])
-    dollars = s.rates.dollars(1.0, joules * total)
-    cost = {
-        "usd_per_million_output": _known(dollars * (1 - of_prompts) / total),
-        "usd_per_million_input": _known(dollars * of_prompts / (rate * server.prompt)),
-    }
+    tokens = steady_cost(s.rates, rate, joules * w.generate, of_prompts, server.prompt, w.generate)
+    cost = {name: _known(getattr(tokens, name)) for name in COSTS}
     return Served(
         s.model_name, s.device.id, s.runtime.id, w, concurrency, rate, running, server.capacity, itl, ttft,
         Throughput(per_user, total / s.devices, total), binds, server.cache(running / spread), joules, found, s.devices,
         server.said(kind), cautions(s, w), s.calibration_name, s.cluster_name,
-        {each.name: getattr(s.split, each.name) for each in fields(s.split)}, cost,
+        {each.name: getattr(s.split, each.name) for each in fields(s.split)}, cost, priced(s),
     )  # fmt: skip
 
 
-def _known(dollars: Any) -> float | None:
-    """Dollars of a million tokens; None where nothing says what the device costs."""
-    each = float(dollars) * MILLION
+COSTS = ("usd_per_million_output", "usd_per_million_input", "co2_per_million_output", "co2_per_million_input")
+"""What is said of a million tokens: dollars, and kilograms of CO2."""
+
+
+def _known(cost: Any) -> float | None:
+    """A cost of tokens; None where nothing says what the device costs."""
+    each = float(cost)
     return None if each != each else each
 
 

@@ -52,7 +52,9 @@ def study(
         name: parse(text, "--derive", "J_per_token = energy / generate") for name, text in (derive or {}).items()
     }
     for name in derived:
-        if not name.isidentifier() or name in COLUMNS:
+        if name in COLUMNS:
+            raise InputError(f"--derive {name}: a new name is expected; {name} is a figure already")
+        if not name.isidentifier():
             raise InputError(f"--derive {name}: a new name of letters, digits and _ is expected")
     keep = parse(where, "--where", "memory <= capacity and tpot < 50ms", condition=True) if where else None
     made = Study(space, tuple(dict.fromkeys(figures or DEFAULT_FIGURES)), derived, keep)

@@ -70,6 +70,15 @@ def test_a_term_is_an_axis_of_a_sweep(roofsim):
         assert float(half[at]) > 1.5 * float(full[at])
 
 
+def test_a_price_that_no_file_states_is_an_axis_too(roofsim):
+    line = "sweep mamba-130m -d orin,h20 -r ideal --figures cost --set cost.price_per_hour=1USD/h,3USD/h -f csv"
+    head, *rows = (each.split(",") for each in roofsim(line).strip().splitlines())
+    assert "cost.price_per_hour [USD/h]" in head
+    at = head.index("cost [USD]")
+    assert [float(row[at]) for row in rows[1::2]] == pytest.approx([3 * float(row[at]) for row in rows[::2]])
+    assert "'1x' is not a quantity in USD/h" not in roofsim("sweep mamba-130m -d orin -r ideal --price 1USD/h")
+
+
 @pytest.mark.parametrize(
     ("option", "said"),
     [

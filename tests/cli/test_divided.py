@@ -49,8 +49,8 @@ def test_several_ways_are_an_axis_of_every_command() -> None:
 def test_limits_explanations_and_crossovers_say_what_a_model_is_divided_among() -> None:
     asked = ("--tp", "2")
     answers = (
-        data("limits", *STACK, *asked, "--lengths", "1k"), data("explain", *STACK, *asked),
-        data("crossover", "Qwen2.5-0.5B", *STACK, *asked, "-m", "memory", "--longest", "4k"),
+        data("limits", *STACK, *asked, "--lengths", "1k"), data("explain", *STACK, *asked, "-r", "ideal"),
+        data("crossover", "Qwen2.5-0.5B", *STACK, *asked, "-m", "memory", "--longest", "2k"),
     )  # fmt: skip
     for each in answers:
         assert (each["parallel"]["tp"], each["parallel"]["devices"], each["cluster"]) == (2, 2, "dgx-h100")

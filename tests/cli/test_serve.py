@@ -21,7 +21,10 @@ def test_the_json_has_what_the_design_says(roofsim, load):
     assert set(found["itl"]) == set(found["ttft"]) == set(TIMES)
     assert set(found["tokens_per_second"]) == {"user", "device", "total"}
     assert {"capacity", "used"} <= set(found["kv"])
-    assert set(found["cost"]) == {"usd_per_million_output", "usd_per_million_input", "joules_per_token"}
+    assert set(found["cost"]) == {
+        "usd_per_million_output", "usd_per_million_input", "co2_per_million_output", "co2_per_million_input",
+        "joules_per_token", "paid",
+    }  # fmt: skip
     assert {"itl", "ttft"} <= set(found["intervals"])
     assert found["model"] == "Llama-3.1-8B"
 
@@ -107,3 +110,21 @@ def test_ways_to_divide_a_model_are_rows_and_what_cannot_be_is_said(roofsim):
     found = json.loads(roofsim("serve Llama-3.1-8B -d h100-sxm --front --tp 1,2,3 -c 1,8 -f json"))
     assert list(found["refused"]) == ["tp 3"]
     assert {p["devices"] for p in found["front"]} == {1, 2}
+
+
+def test_tokens_cost_all_that_the_server_costs(roofsim):
+    found = json.loads(roofsim(f"{LLAMA} -c 16 -p 2k -g 128 --price 2USD/h -f json"))
+    cost, speed = found["cost"], found["tokens_per_second"]["total"]
+    hour = speed * 3600 / 1e6 * (cost["usd_per_million_output"] + cost["usd_per_million_input"] * 2048 / 128)
+    assert hour == pytest.approx(2.0)
+    assert cost["paid"].startswith("2.00 USD/h")
+    twice = json.loads(roofsim(f"{LLAMA} -c 16 -p 2k -g 128 --price 2USD/h --carbon 890g/kWh -f json"))["cost"]
+    assert twice["co2_per_million_output"] == pytest.approx(2 * cost["co2_per_million_output"])
+    assert "Paid: " in roofsim(f"{LLAMA} -c 16")
+
+
+def test_a_device_without_a_price_has_no_cost(roofsim):
+    found = json.loads(roofsim("serve Qwen2.5-0.5B -d h20 -c 2 -f json"))
+    assert found["cost"]["usd_per_million_output"] is None
+    assert found["cost"]["co2_per_million_output"] > 0
+    assert "Paid" not in roofsim("serve Qwen2.5-0.5B -d h20 -c 2")

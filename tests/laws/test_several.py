@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from roofsim import library
 from roofsim.engine.roofline import machine
@@ -53,16 +51,14 @@ def test_one_device_of_a_cluster_is_a_device(runtime: str) -> None:
     assert figures(among) == figures(alone)
 
 
-@pytest.mark.parametrize("ranks", [{"tp": 2}, {"tp": 8}, {"dp": 2, "tp": 4}, {"pp": 2}, {"tp": 4, "pp": 2, "dp": 2}])
-@settings(max_examples=5, deadline=None)
-@given(factor=st.floats(1.01, 50))
+@pytest.mark.parametrize(("ranks", "factor"), [({"tp": 8}, 1.01), ({"tp": 4, "dp": 2}, 40), ({"tp": 8, "pp": 2}, 3)])
 def test_faster_links_never_make_it_slower(ranks: dict[str, int], factor: float) -> None:
     slow = on(**ranks)
     fast = what_if(slow, [f"cluster.links.node.bandwidth={factor}x", f"cluster.links.between.bandwidth={factor}x"])
-    before, after = figures(slow), figures(fast)
-    for name in ("ttft", "tpot", "total_time", "energy"):
-        assert after[name] <= before[name] * (1 + 1e-12), name
-    assert after["prefill.network"] == before["prefill.network"] > 0
+    before, after = (Evaluation(s, asked(s)) for s in (slow, fast))
+    for name in ("prefill.time", "decode.time", "decode.energy"):
+        assert figure(name)(after) <= figure(name)(before) * (1 + 1e-12), name
+    assert after.prefill.network == before.prefill.network > 0
 
 
 @pytest.mark.parametrize("runtime", ["vllm", "transformers-5-eager"])
@@ -101,13 +97,13 @@ def test_groups_take_their_shares_of_the_batch_and_the_stages_their_layers() -> 
 
 
 VARIED = ("batch", "prompt", "cluster.links.node.bandwidth", "cluster.links.node.latency", "parameters.collective_time")
-SPLITS = [("vllm", {"tp": 8}), ("transformers-5-eager", {"tp": 2, "pp": 2}), ("vllm", {"tp": 2, "dp": 3, "pp": 2})]
+SPLITS = [("ideal", {"tp": 8}), ("transformers-5-eager", {"tp": 2, "pp": 2}), ("vllm", {"tp": 2, "dp": 3, "pp": 2})]
 
 
 @pytest.mark.parametrize(("runtime", "ranks"), SPLITS)
 def test_numbers_and_arrays_agree(runtime: str, ranks: dict[str, int]) -> None:
     s = on(runtime, **ranks)
-    names = ("ttft", "tpot", "energy", "memory.peak", "prefill.network", "decode.bound")
+    names = ("prefill.time", "prefill.network", "decode.time", "decode.energy", "memory.peak", "decode.bound")
     f = compiled(s, asked(s), names, VARIED)
     points = {
         "batch": [1, 7, 64], "prompt": [3000, 40, 900], VARIED[2]: [450e9, 2e9, 50e9], VARIED[3]: [6e-7, 1e-5, 3e-6],
@@ -125,7 +121,7 @@ def test_numbers_and_arrays_agree(runtime: str, ranks: dict[str, int]) -> None:
 @pytest.mark.skipif(shutil.which("node") is None, reason="no node to run JavaScript with")
 def test_javascript_gives_what_python_gives(tmp_path: Path) -> None:
     s = on(tp=4, pp=2)
-    names = ("ttft", "tpot", "energy", "decode.bound")
+    names = ("decode.time", "decode.energy", "decode.bound")
     f = compiled(s, asked(s), names, ("batch", "prompt", VARIED[2]))
     at = {"batch": 9, "prompt": 2500, VARIED[2]: 30e9}
     script = tmp_path / "several.mjs"

@@ -67,6 +67,17 @@ def test_a_serving_engine_quantises_what_a_product_reads_once(unit: str, apart: 
     assert units("vllm", unit) >= {("q_proj", unit), ("lm_head", None)}
 
 
+def test_an_engine_whose_norms_do_not_quantise_has_a_kernel_for_each_input() -> None:
+    inputs = {"q_proj": (10, 12), "o_proj": (12, 10), "gate_proj": (10, 6), "down_proj": (6, 10)}
+    expected: dict[str, Any] = {
+        name: after_quantising("fp8", TOKENS * d_in, narrow("fp8", d_in, d_out, fill=2 * d_in))
+        for name, (d_in, d_out) in inputs.items()
+    }
+    expected |= {name: Expected([narrow("fp8", 10, 6, joined=True)]) for name in ("k_proj", "v_proj", "up_proj")}
+    for engine in ("tensorrt-llm", "sglang"):
+        check(MODEL, runtime(engine, host=UNPADDED), quantised("fp8"), expected)
+
+
 @pytest.mark.parametrize("unit", BYTES)
 def test_eager_code_quantises_in_every_linear_layer(unit: str) -> None:
     expected = {

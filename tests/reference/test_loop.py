@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from roofsim.prediction.loop import Engine, Kinds, Loop
+from roofsim.prediction.loop import Engine, Kinds, Loop, first_token, next_token, passes
+from roofsim.prediction.request import settled
+from roofsim.prediction.setup import setup
+from roofsim.specs.workload import workload
 
 TOGETHER = Engine(tokens=2048, sequences=256)
 ASYNC = Engine(tokens=2048, sequences=256, ahead=1)
@@ -117,3 +120,83 @@ def test_a_request_of_one_token_has_no_steps_of_decoding():
     only = loop(TOGETHER, 4, 1500, 1)
     assert only.decoding == 0
     assert only.round == only.mixed
+
+
+def test_what_steps_take_is_summed_by_kind():
+    steps = Kinds(2, 3, 5)
+    assert steps.of((7, 11, 13)) == 2 * 7 + 3 * 11 + 5 * 13
+    assert steps.blended(Kinds(4, 9, 5), 1 / 4) == near(2.5, 4.5, 5)
+
+
+def test_long_prompts_of_several_users_take_several_steps_each():
+    # room 2,048 - 3: 5,000 tokens in 3 steps, the 10,000 of both others in 5
+    three = loop(ASYNC, 3, 5000, 20)
+    assert (three.first, three.others, three.mixed) == (3, 5, 8)
+    assert three.own == pytest.approx(5 / 2)
+    assert (three.pieces, three.new[1]) == (1, 10_000 / 5)
+    assert three.new[0] == pytest.approx(5000 / 3)
+    # 19 steps, 3 of the own prompt, 2 waited for; 16 without prompts, one of them behind the first
+    assert (three.late, three.round, three.waits, three.gap, three.between) == (2, 24, 2, 1, 2)
+    # the first waits for two steps without; of the others two fifths wait for (1, 0, 1) and (0, 1, 1), all else for two
+    assert three.waited == near(2 / 3 / 5, 2 - 2 / 3 / 5 - (2 / 3 + 2 / 3 * 2 / 5), 2 / 3 + 2 / 3 * 2 / 5)
+    assert three.until_first(ENDLESS).others == pytest.approx(three.waited.others + 2 / 3 * 5 / 2)
+    # 3 x (5 - 2) of 8 steps; what is left of 3 x 19 in the 16 others
+    assert three.decoding == pytest.approx(9 / 8)
+    assert three.decoding_alone == pytest.approx((57 - 9) / 16)
+
+
+def test_a_step_that_is_just_full_takes_one_prompt_more():
+    # room 2,048 - 8: 2,040 are four prompts of 510, and three of 511
+    assert loop(TOGETHER, 8, 510, 20).others == 2
+    assert loop(TOGETHER, 8, 511, 20).others == 3
+    # of 2,040 one, of 2,041 none: they are cut
+    assert loop(TOGETHER, 8, 2040, 20).others == 7
+    assert loop(TOGETHER, 8, 2041, 20).others == 8  # 14,287 tokens by 2,040
+
+
+def test_more_sequences_than_tokens_leave_room_for_one():
+    assert loop(Engine(4, 9), 5, 3, 20).first == 3
+
+
+def test_two_steps_ahead_part_the_first_prompt_twice():
+    five = loop(Engine(2048, 256, ahead=2), 5, 1500, 20)
+    assert (five.late, five.gap) == (3, 2)
+    assert [five.behind(place) for place in range(4)] == [(1, 0, 2), (0, 1, 2), (0, 2, 1), (0, 3, 0)]
+    # a fifth waits for three steps without, and each of the four others as above
+    assert five.waited == near(1 / 5, (1 + 2 + 3) / 5, (3 + 2 + 2 + 1) / 5)
+
+
+def test_a_round_without_room_between_prompts_has_less_of_a_gap():
+    # 20 prompts one a step, 19 steps of a request: 22 steps of a round, of which two have none
+    full = loop(ASYNC, 20, 1500, 20)
+    assert (full.mixed, full.round, full.gap, full.between) == (20, 22, 1, 1)
+    fuller = loop(ASYNC, 22, 1500, 20)
+    assert (fuller.mixed, fuller.round, fuller.gap, fuller.between) == (22, 22, 0, 0)
+
+
+def test_steps_are_passes_of_all_their_sequences():
+    s = setup("Qwen2.5-0.5B", "h100-sxm", "vllm")
+    w = settled(s, workload(prompt=1500, generate=20, logits="last"))
+    four = loop(TOGETHER, 4, 1500, 20)
+    first, others, alone = passes(s, w, four)
+    for each in (first, others):
+        assert (each.batch, each.new, each.context, each.begins) == (1, 1500, 0, 1)
+        (beside,) = each.beside
+        # of 1,500 and none to 18 made before, as many decode as are neither waiting nor begun
+        assert (beside.batch, beside.new, beside.context) == (2, 1, 1509)
+    assert (alone.batch, alone.new, alone.context, alone.beside) == (4, 1, 1509, ())
+    one, _, _ = passes(s, w, loop(Engine(500, 9), 1, 1500, 20))
+    # 1,500 tokens in four steps of 375, on 562.5 of them in the mean
+    assert (one.new, one.context, one.begins, one.beside) == (375, 562.5, 1 / 4, ())
+    # a third of the prompt was found in a cache: it lies before what goes through
+    found, _, _ = passes(s, w, loop(TOGETHER, 1, 1000, 20))
+    assert (found.new, found.context) == (1000, 500)
+
+
+def test_steps_before_a_token_and_between_two_are_those_of_their_kinds():
+    s = setup("Qwen2.5-0.5B", "h100-sxm", "vllm")
+    w = settled(s, workload(prompt=1500, generate=20, logits="last"))
+    four = loop(TOGETHER, 4, 1500, 20)
+    p = passes(s, w, four)
+    assert list(first_token(four, p, 10)) == list(zip(four.until_first(10), p, strict=True))
+    assert list(next_token(four, p, 10)) == list(zip(four.between_tokens(10), p, strict=True))

@@ -65,6 +65,8 @@ def test_a_tree_goes_along_a_chain_in_a_node_and_doubles_over_nodes() -> None:
     assert time("all_reduce", 2 * MB, 8, "tree") == pytest.approx(middle)
     few = 6.8 * US + 2 * US + 2 * 0.1 * MB / (0.92 / 3.8 * 100e9)
     assert time("all_reduce", 0.1 * MB, 2, "tree") == pytest.approx(few)
+    over = 8.4 * US + (14 * (1 + 3.4) + 2 * (3 + 11.3)) * US + 2 * 8000 * MB / 8 / (0.92 * 10e9)
+    assert time("all_reduce", 8000 * MB, 16, "tree", on=NODES) == pytest.approx(over)
     far = time("all_reduce", 0, 16, "tree", on=NODES)
     assert far == pytest.approx((6.8 + 14 + 2 * (3 + 2.3)) * US)
 
@@ -153,6 +155,7 @@ def test_at_the_speed_of_light_the_bytes_that_must_leave_do_at_the_peak() -> Non
     assert light("all_gather", 80 * MB, 8) == light("all_to_all", 80 * MB, 8) == pytest.approx(70 * MB / 125e9)
     assert light("send", 10 * MB, 2) == pytest.approx(10 * MB / 125e9)
     assert light("all_reduce", 80 * MB, 16, NODES) == pytest.approx(max(90 * MB / 125e9, 10 * MB / 12.5e9))
+    assert light("all_reduce", 80 * MB, 24, NODES) == pytest.approx(2 * 2 / 3 * 80 * MB / 8 / 12.5e9)
     assert light("all_to_all", 160 * MB, 16, NODES) == pytest.approx(max(70 * MB / 125e9, 80 * MB / 12.5e9))
     assert light("send", 10 * MB, 2, NODES, 8) == pytest.approx(10 * MB / 12.5e9)
 

@@ -107,12 +107,12 @@ def test_a_case_without_the_field_that_varies_says_so():
 def test_derived_columns_and_conditions_are_of_figures_axes_and_specs():
     found = sweep(
         {**SMALL, "batch": "1,2"}, figures=["tpot", "ttft"], where="prompt >= 4k and memory <= capacity and tpot > 0",
-        derive={"share": "memory / capacity", "cost": "tpot * batch + share * 0", "clock": "device.clock / 1 GHz"},
+        derive={"share": "memory / capacity", "spent": "tpot * batch + share * 0", "clock": "device.clock / 1 GHz"},
     )  # fmt: skip
     rows = list(found.rows())
     assert len(rows) == 8 == found.study.space.size / 2
     for row in rows:
-        assert row["cost"] == pytest.approx(row["tpot"] * row["batch"])
+        assert row["spent"] == pytest.approx(row["tpot"] * row["batch"])
         assert 0 < row["share"] < 1
         assert row["clock"] == pytest.approx(1.02)
         assert row["prompt"] == 4096

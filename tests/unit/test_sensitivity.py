@@ -234,7 +234,7 @@ def test_only_the_numbers_asked_for_are_told() -> None:
     s, w = stack("transformer")
     result = sensitivities(s, w, "ttft", ["device.memory", "host"])
     assert {row.number for row in result.rows} == {
-        "device.memory.capacity", "device.memory.usable", "device.memory.bandwidth", "host.dispatch",
+        "device.memory.capacity", "device.memory.usable", "device.memory.bandwidth", "host.dispatch", "host.disk",
         "parameters.triton_dispatch", "parameters.attention_plan",
     }  # fmt: skip
     whole = by_name(found("transformer"))
