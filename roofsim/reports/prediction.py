@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from math import nan
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roofsim.engine.memory import Memory
 from roofsim.engine.passes import OperatorRow, PassFigures
@@ -16,13 +16,15 @@ from roofsim.foundation.units import show
 from roofsim.prediction.cost import HOUR, KILO, MILLION
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import METRICS
-from roofsim.prediction.offload import Offloaded, Parts
 from roofsim.prediction.results import PassPrediction, Prediction, columns
 from roofsim.prediction.words import by
 from roofsim.reports.heading import assumed, heading
 from roofsim.reports.limits import largest_batch, longest_prompt
 from roofsim.reports.records import ends_of, records, with_ends
 from roofsim.reports.table import Column, Figure, Table
+
+if TYPE_CHECKING:
+    from roofsim.prediction.offload import Offloaded, Parts
 
 
 def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool) -> list[Table]:
