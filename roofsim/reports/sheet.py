@@ -18,10 +18,10 @@ def find(name: str) -> tuple[str, Any]:
     load: dict[str, Any] = {
         "models": library.architecture,
         "hardware/calibrated": library.calibration,  # named like a mode of a device, and before those
+        library.CLUSTERS: library.cluster,  # before devices, which say how clusters are asked for in their place
         "hardware": library.device,
         "runtimes": library.runtime,
         "hardware/hosts": library.host,
-        library.CLUSTERS: library.cluster,
         library.COSTS: library.terms,
     }
     if library.is_published(Path(name)):
