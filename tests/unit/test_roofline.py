@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from roofsim import library
+from roofsim.engine.network import Level, Network, network_of
 from roofsim.engine.roofline import (
     LATENCY,
     RESIDENT,
@@ -24,10 +25,10 @@ from roofsim.engine.roofline import (
 )
 from roofsim.engine.schedule import Stretch, times
 from roofsim.foundation.cost import COLUMNS, Cost
-from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.parameters import PARAMETERS, priors
 from roofsim.foundation.schema import variant
-from roofsim.lowering.kernels import Class, Kernel
+from roofsim.lowering.kernels import Class, Exchange, Kernel
 from roofsim.specs.runtime import Runtime
 
 ONE = ("cache_speed", "unpacked_bytes", "unpacked_per_flop", "row_bytes", "indexed_elements")
@@ -374,3 +375,37 @@ def test_the_time_of_a_launch_is_that_of_the_term_that_decides_it():
     kernel = Kernel("k", "stream", Cost(vector=640.0, activations=16.0))
     assert terms(kernel, IDEAL).bound_times == {"compute": 10.0, "memory": 0.0, "launch": 0.0}
     assert terms(replace(kernel, cost=Cost(activations=16.0)), IDEAL).bound_times["memory"] == 2.0
+
+
+LINKS = Network(8, Level(rate=4.0, latency=1.0, peak=5.0))
+
+
+def sent(payload: float) -> Kernel:
+    """Bytes that go to another device, of which as many are read from memory before."""
+    return Kernel("send", "collective", Cost(activations=payload), exchange=Exchange("send", payload, 2, 1, ()))
+
+
+def test_what_goes_to_other_devices_takes_its_time_on_the_links_or_in_memory_whichever_is_longer() -> None:
+    m = replace(IDEAL, network=LINKS, parameters={**PERFECT, "link_speed": 1.0, "link_delay": 1.0})
+    found = terms(sent(40.0), m)
+    assert (found.network, found.memory, found.time) == (1.0 + 40 / 4, 40 / 8, 11.0)
+    assert found.working == 5.0  # while the bytes go on, memory waits
+    assert {name for name, decides in found.bounds.items() if decides} == {"network"}
+    slow = terms(sent(40.0), replace(m, bandwidth=2.0))
+    assert slow.time == 20.0
+    assert {name for name, decides in slow.bounds.items() if decides} == {"memory"}
+    assert light_time(sent(40.0).cost, m, exchange=sent(40.0).exchange) == 40 / 5
+    assert light_time(sent(40.0).cost, replace(m, bandwidth=2.0), exchange=sent(40.0).exchange) == 40 / 2
+    assert deciding_parameter(sent(40.0), "network", m) == "link_speed"
+
+
+def test_devices_without_links_exchange_nothing() -> None:
+    with pytest.raises(InputError, match="send of 2 devices: no cluster says how they are linked"):
+        terms(sent(1.0), IDEAL)
+
+
+def test_a_machine_has_the_links_of_its_cluster() -> None:
+    h100 = library.device("h100-sxm")
+    assert machine(h100, None, "bf16").network is None
+    node = library.cluster("dgx-h100")
+    assert machine(h100, None, "bf16", cluster=node).network == network_of(node)

@@ -76,7 +76,7 @@ def test_a_file_describes_the_layers_that_the_config_describes(
     config.write_text(json.dumps(header["config"]))
     described, said = library.architecture(str(config)), library.architecture(str(file[0]))
     same = {name for name, _ in items(said)} - {"name", "id", "family", "sources", "stored"}
-    # headers are kept without the one; of layers left out, as those that predict further tokens, each file knows its own
+    # headers are kept without the one; of layers left out, as those of further tokens, each file knows its own
     same -= {"context_window", "notes", "mtp_modules"}
     assert {name: getattr(said, name) for name in same} == {name: getattr(described, name) for name in same}
 
