@@ -170,10 +170,12 @@ class Loop:
         """Steps that a request waits for, in the mean over requests.
 
         Prompts of a round follow each other, since users began together: the first one finds before it the steps
-        between two rounds, the next ones those without prompts behind the first and that one, all others prompts alone.
+        between two rounds, and of short answers all others of the round and those before them; the next ones those
+        without prompts behind the first and that one, all others prompts alone.
         """
         first: Number = 0
-        alone = minimum(self.between, self.waits) / self.running
+        before = maximum(self.waits - self.between - self.others, 0)
+        alone = (minimum(self.between, self.waits) + before) / self.running
         for place in range(self.engine.ahead + 1):
             met, share = self.behind(place), at_least(self.others, place + 1) * self._rest / self._some
             first, alone = first + share * met.first, alone + share * met.alone
