@@ -21,6 +21,7 @@ from roofsim.api.words import (
     RuntimeLike,
 )
 from roofsim.prediction.results import columns
+from roofsim.serving import USUAL_RUNTIME
 from roofsim.serving import phases as sharing
 from roofsim.serving.slo import promises
 
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
     from roofsim.reports.table import Table
     from roofsim.reports.theme import Theme
-
-USUAL = "vllm"
-"""The runtime that serves unless another is named."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,7 +75,7 @@ class Phased(OfOne, sharing.Phases):
 
 
 def phases(
-    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = USUAL, *, prompt: Counts = "512..8k*4",
+    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = USUAL_RUNTIME, *, prompt: Counts = "512..8k*4",
     slo: str = "ttft=1s,itl=50ms", link: Quantity | None = None, cluster: str | None = None,
     generate: int | str = 128, dtype: str | None = None, weights: str | None = None, cache: str | None = None,
     logits: Logits | None = None, host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False,

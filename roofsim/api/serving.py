@@ -23,7 +23,7 @@ from roofsim.api.words import (
     RuntimeLike,
 )
 from roofsim.prediction.results import columns
-from roofsim.serving import simulation
+from roofsim.serving import USUAL_RUNTIME, simulation
 from roofsim.serving.simulation import Load
 from roofsim.serving.step import StepTime
 
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
     from roofsim.reports.table import Table
     from roofsim.reports.theme import Theme
-
-USUAL = "vllm"
-"""The runtime that serves unless another is named."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,7 +77,7 @@ class Simulation(OfOne, simulation.Simulation):
 
 
 def step_time(
-    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = USUAL, *, dtype: str | None = None,
+    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = USUAL_RUNTIME, *, dtype: str | None = None,
     weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
@@ -99,7 +96,7 @@ def step_time(
 
 
 def simulate(
-    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = USUAL, *, rate: float | None = None,
+    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = USUAL_RUNTIME, *, rate: float | None = None,
     users: int | str | None = None, trace: AnyPath | None = None, cv: float | None = None, on: Quantity | None = None,
     off: Quantity | None = None, think: Quantity = 0.0, speed: float = 1.0, requests: int | str | None = None,
     spread: float = 0.0, prefix: int | str = 0, hit_rate: float | None = None, seed: int = 0,

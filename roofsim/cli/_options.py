@@ -627,3 +627,13 @@ def changed_setup(
 
     asked = setup(model, device, runtime or DEFAULT_RUNTIME, host, Split(**split or {}), cluster)
     return what_if(chosen(asked, calibration, transfer=transfer), changes)
+
+
+def serving_setup(model: str, device: str, options: Mapping[str, Any]) -> Setup:
+    """What serves a model, by the options of a command about servers: by `USUAL_RUNTIME` unless another is named."""
+    from roofsim.serving import USUAL_RUNTIME
+
+    return changed_setup(
+        model, device, options["runtime"] or USUAL_RUNTIME, options["host"], options["changes"],
+        options["calibration"] or "auto", options["transfer"], split_of(options), options["cluster"],
+    )  # fmt: skip

@@ -6,9 +6,7 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
-
-USUAL = "vllm"
-"""The runtime that serves unless another is named."""
+from roofsim.serving import USUAL_RUNTIME
 
 
 @click.command()
@@ -32,7 +30,7 @@ USUAL = "vllm"
     "--cluster", type=o.Name("hardware/clusters"), default=None, metavar="NAME",
     help="The cluster whose link it is, by name or path.",
 )  # fmt: skip
-@o.stack_options(usual=USUAL)
+@o.stack_options(usual=USUAL_RUNTIME)
 @o.format_options()
 @o.transfer_option
 @o.set_option()
@@ -56,7 +54,7 @@ def command(
     from roofsim.serving.phases import phases, wire_of
     from roofsim.serving.slo import promises
 
-    s = o.changed_setup(model, device, options["runtime"] or USUAL, options["host"], options["changes"],
+    s = o.changed_setup(model, device, options["runtime"] or USUAL_RUNTIME, options["host"], options["changes"],
                         options["calibration"] or "auto", options["transfer"])  # fmt: skip
     wire, linked = wire_of(s, link, cluster)
     result = phases(s, o.workload_of(s, options), prompts, promises(slo), wire, linked)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.serving import USUAL_RUNTIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from roofsim.serving.steady import Served, Server
 
 Times: TypeAlias = "Mapping[str, Mapping[str, float] | None]"
-USUAL = "vllm"
-"""The runtime that serves unless another is named."""
 EACH = ("tp", "pp", "ep", "dp", "cp", "weights", "cache", "dtype")
 """What there may be several of: each combination is a choice of how to serve."""
 WAYS = EACH[:5]
@@ -85,7 +84,7 @@ class Rate(click.ParamType[float]):
     help="Also serve 1,000 requests of each load event by event, as `roofsim simulate` does.",
 )  # fmt: skip
 @o.devices_options(many=True)
-@o.stack_options(usual=USUAL)
+@o.stack_options(usual=USUAL_RUNTIME)
 @o.number_options(many=True)
 @o.transfer_option
 @o.cost_options
@@ -171,7 +170,7 @@ def _choices(
         told = {name: chosen[name] for name, all_ in many if chosen[name] and len(all_) > 1}
         try:
             s = o.changed_setup(
-                model, options["device"], options["runtime"] or USUAL, options["host"], options["changes"],
+                model, options["device"], options["runtime"] or USUAL_RUNTIME, options["host"], options["changes"],
                 options["calibration"] or "auto", options["transfer"],
                 {name: chosen[name] for name in WAYS if chosen[name]}, clusters[0],
             )  # fmt: skip

@@ -6,9 +6,7 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
-
-USUAL = "vllm"
-"""The runtime that serves unless another is named."""
+from roofsim.serving import USUAL_RUNTIME
 
 
 @click.command()
@@ -62,7 +60,7 @@ USUAL = "vllm"
               help="Most sequences at once.  [default: as the runtime has it]")  # fmt: skip
 @o.devices_options()
 @o.format_options()
-@o.stack_options(usual=USUAL)
+@o.stack_options(usual=USUAL_RUNTIME)
 @o.transfer_option
 @o.set_option()
 @o.plot_option
@@ -86,17 +84,7 @@ def command(
     from roofsim.reports.simulate import simulation_records, simulation_tables
     from roofsim.serving.simulation import Load, simulate
 
-    s = o.changed_setup(
-        model,
-        device,
-        options["runtime"] or USUAL,
-        options["host"],
-        options["changes"],
-        options["calibration"] or "auto",
-        options["transfer"],
-        o.split_of(options),
-        options["cluster"],
-    )
+    s = o.serving_setup(model, device, options)
     load = Load(**{each.name: options[each.name] for each in fields(Load)})
     found = simulate(s, o.workload_of(s, options), load, tokens=tokens, sequences=sequences)
     drawn = None

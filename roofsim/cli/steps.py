@@ -6,9 +6,7 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
-
-USUAL = "vllm"
-"""The runtime that serves unless another is named."""
+from roofsim.serving import USUAL_RUNTIME
 
 
 @click.command()
@@ -37,7 +35,7 @@ USUAL = "vllm"
 )  # fmt: skip
 @o.devices_options()
 @o.format_options()
-@o.stack_options(usual=USUAL)
+@o.stack_options(usual=USUAL_RUNTIME)
 @o.transfer_option
 @o.set_option()
 @o.output_options
@@ -59,17 +57,7 @@ def command(
     from roofsim.serving.step import StepTime
     from roofsim.serving.table import step_table
 
-    s = o.changed_setup(
-        model,
-        device,
-        options["runtime"] or USUAL,
-        options["host"],
-        options["changes"],
-        options["calibration"] or "auto",
-        options["transfer"],
-        o.split_of(options),
-        options["cluster"],
-    )
+    s = o.serving_setup(model, device, options)
     found = step_table(StepTime(s, o.workload_of(s, options)), decodes, held, pieces, new, context)
     out = o.Output(format_, output, quiet)
     if sglang is not None:
