@@ -131,13 +131,8 @@ def _ratio(row: Row) -> list[str]:
     within = float(row["within"]) if row["within"] else None
     verdict = "" if within is None else f"{within:.0%}, {'met' if abs(error) <= within else 'missed'}"
     values = [f"{x:.0%}" if row["unit"] == "share" else f"{x:.3g} times" for x in (published, ours)]
-    return [
-        words,
-        f"{row['model']}, {row['devices'].replace(' ', ' against ').replace('/', ' beside ')}",
-        *values,
-        f"{error:+.0%}",
-        verdict,
-    ]
+    of_what = f"{row['model']}, {row['devices'].replace(' ', ' against ').replace('/', ' beside ')}"
+    return [words, of_what, *values, f"{error:+.0%}", verdict]
 
 
 def asked(row: Row) -> roofsim.Prediction:
