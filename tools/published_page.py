@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import roofsim
 from roofsim.api.results import Prediction
@@ -163,6 +164,34 @@ FIGURES: Mapping[str, tuple[str, Callable[[Prediction], float]]] = {
 }  # fmt: skip
 """What a row can be of: in words, and as a function of a prediction."""
 
+
+@cache
+def loaded(row: Row) -> Mapping[str, Any]:
+    """The requests of a row served as they come to a place, all of them waiting from the beginning."""
+    ways = {name: int(number) for name, number in words(row.split).items()}
+    return roofsim.serve(
+        row.model, device=row.device, runtime=row.runtime, cluster=row.cluster, weights=row.weights,
+        cache=row.cache or None, concurrency=int(row.batch), rounds=1, prompt=int(row.prompt),
+        generate=int(row.generate), set=words(row.set), **ways,
+    ).row.to_dict()  # fmt: skip
+
+
+SERVED: Mapping[str, tuple[str, Callable[[Row], float]]] = {
+    "served": ("output tokens of a device", lambda row: float(loaded(row)["tokens_per_second"]["device"])),
+}
+"""The same of what a server does, as functions of the row."""
+
+
+def ours(row: Row) -> float:
+    """What roofsim says of a row."""
+    return SERVED[row.figure][1](row) if row.figure in SERVED else FIGURES[row.figure][1](asked(row))
+
+
+def name(row: Row) -> str:
+    """What a row is of, in words."""
+    return (SERVED if row.figure in SERVED else FIGURES)[row.figure][0]
+
+
 TITLES = {
     "insights": "DeepSeek-V3: bounds of expert parallelism",
     "open-infra": "DeepSeek-V3 on H800: a day of its service",
@@ -171,6 +200,7 @@ TITLES = {
     "mi325x": "Llama-3.1-405B and DeepSeek-V3.2 on eight MI325X",
     "oracle": "Llama-3.1-405B on eight MI300X: Oracle",
     "rocm-vllm": "Llama-3.1-405B on eight MI300X: AMD",
+    "trtllm": "Five devices at full load: TensorRT-LLM",
     "dstack": "Llama-3.1-405B on eight H100 and on eight MI300X: vLLM of 2024",
 }
 """What the part of each study is called."""
@@ -204,6 +234,13 @@ REASONS: Mapping[str, Sequence[str]] = {
         "nothing of these rows was fitted; Llama-3.1-70B of the same table, prompts of 128 tokens, is among what "
         "efficiencies of AMD devices are learnt from",
     ),
+    "trtllm": (
+        "of these devices the H100 is among what efficiencies are learnt from, and recurrences on the B200; nothing of "
+        "TensorRT-LLM is. Llama-3.1-70B, which has no experts, is met on all five",
+        "models with experts are too fast: their tokens are taken to spread evenly over experts and devices, exchanges "
+        "to cost no units, and products of many small matrices to be as fast as one. On Hopper, mxfp4 goes through "
+        "kernels of Triton there (`moe_config.backend: TRITON`)",
+    ),
     "dstack": (
         "vLLM 0.6.3, whose host prepared a step after the one before had ended, in part without graphs: with 4 and 16 "
         "sequences a step is 10 ms longer than ours on both kinds of device. That is not described; from one device "
@@ -215,20 +252,21 @@ REASONS: Mapping[str, Sequence[str]] = {
 
 def shown(row: Row) -> list[str]:
     """A line of the table."""
-    published, ours = float(row.published), FIGURES[row.figure][1](asked(row))
-    error = ours / published - 1
+    published, said = float(row.published), ours(row)
+    error = said / published - 1
     within = float(row.within) if row.within else None
     verdict = "" if within is None else f"{within:.0%}: {'met' if abs(error) <= within else 'missed'}"
     per = "" if row.unit == "s" else " tokens/s"
-    values = [show(x, "s") if row.unit == "s" else f"{x:,.0f}{per}" for x in (published, ours)]
-    return [FIGURES[row.figure][0], setting(row), *values, f"{error:+.0%}", verdict]
+    values = [show(x, "s") if row.unit == "s" else f"{x:,.0f}{per}" for x in (published, said)]
+    return [name(row), setting(row), *values, f"{error:+.0%}", verdict]
 
 
 def setting(row: Row) -> str:
     """What a row is of, in words."""
     sizes = f"{int(row.batch):,} x {int(row.prompt):,} + {int(row.generate):,}"
     ways = ", ".join(f"{name.upper()} {number}" for name, number in words(row.split).items())
-    return f"{row.model}, {row.cluster}, {ways}: {sizes}"
+    of = f"{row.model} in {row.weights}" if row.figure in SERVED else row.model
+    return f"{of}, {row.cluster}, {ways}: {sizes}"
 
 
 def page(lines: Sequence[Row]) -> str:
@@ -248,7 +286,7 @@ def page(lines: Sequence[Row]) -> str:
 
 def remarks(own: Sequence[Row]) -> Iterator[str]:
     """What is to be known of a study's rows, each once."""
-    said = [f"{FIGURES[row.figure][0]}: {row.remark}" for row in own if row.remark]
+    said = [f"{name(row)}: {row.remark}" for row in own if row.remark]
     said += REASONS.get(own[0].study, ())
     if said:
         yield "\n".join(f"- {text}." for text in dict.fromkeys(said))
