@@ -30,7 +30,8 @@ class Level:
 
     `peak` is what the data sheet says of the former, `slow` how many times longer a message takes than the file says.
     `direct` says that each device reaches each other without a third, `reduces` that the switch between them adds up;
-    the rate of a device is split over `parts` links, one to each of the others.
+    the rate of a device is split over `parts` links, one to each of the others; the part `crowded` of it is left where
+    more than two send.
     """
 
     rate: Number
@@ -39,6 +40,7 @@ class Level:
     direct: bool = True
     reduces: bool = False
     parts: int = 1
+    crowded: Number = 1
     slow: Number = 1
 
 
@@ -63,7 +65,8 @@ def _level(link: Link | None, devices: int) -> Level | None:
         return None
     parts = devices - 1 if link.topology == "mesh" else 1
     direct = link.topology in ("switch", "mesh")
-    return Level(link.rate, link.latency.value, link.bandwidth.value, direct, link.reduces, parts)
+    crowded = link.crowded.value if link.crowded else 1
+    return Level(link.rate, link.latency.value, link.bandwidth.value, direct, link.reduces, parts, crowded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,11 @@ class Group:
     def ranks(self) -> int:
         """All devices of it."""
         return self.inside * self.nodes
+
+    @property
+    def through(self) -> bool:
+        """Whether data in a node pass through its processor."""
+        return self.near is not None and not self.near.direct
 
     @property
     def doublings(self) -> int:
@@ -112,6 +120,8 @@ def group(x: Exchange, network: Network) -> Group:
     inside = min(x.ranks, max(network.per_node // x.stride, 1)) if network.node else 1
     nodes = -(-x.ranks // inside)
     near, far = network.node if inside > 1 else None, network.between if nodes > 1 else None
+    if near and inside > 2:
+        near = replace(near, rate=near.rate * near.crowded)
     if nodes > 1 and far is None:
         raise ValueError(f"a group of {x.ranks} devices, each {x.stride} from the next, is larger than the cluster")
     return Group(inside, nodes, near, far)
@@ -143,6 +153,9 @@ TREES = (
     Protocol(8.4 / BASE, 3.4e-6, 11.3e-6, TREE),
 )
 """The same of trees."""
+PATH_RINGS = (Protocol(1, 0, 0, 1 / 2), Protocol(8.4 / BASE, 4.7e-6, 11.3e-6, 1))
+PATH_TREES = (Protocol(6.8 / BASE, 0, 2.3e-6, TREE * 1 / 3.8), Protocol(8.4 / BASE, 3e-6, 11.3e-6, TREE))
+"""Both through the processor of a node: without LL128, which needs links that keep the order of what is written."""
 CHUNKS = (16 * 2**10, 32 * 2**10, 64 * 2**10)
 """Bytes that a channel of NCCL's reduction in the switch handles at once for each device (src/enqueue.cc)."""
 CHANNEL = 23.2e9
@@ -166,7 +179,7 @@ def _ring(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
     times = ROUNDS.get(x.what, 1)
     share, far = x.payload / g.ranks, times * (g.nodes - 1)
     moved = share * (times * (g.ranks - 1) + COPY)
-    for each in RINGS:
+    for each in PATH_RINGS if g.through else RINGS:
         steps = g.steps(times * (g.ranks - 1) - far, far, each.near, each.far)
         yield p["collective_time"] * each.base + steps + g.wire(moved, moved / g.inside) / each.share
 
@@ -174,7 +187,7 @@ def _ring(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
 def _tree(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
     """Two trees of half the data each (Sanders et al. 2009): along a chain in a node, in a tree over nodes."""
     far = 2 * g.doublings
-    for each in TREES:
+    for each in PATH_TREES if g.through else TREES:
         steps = g.steps(2 * (g.inside - 1), far, each.near, each.far)
         yield p["collective_time"] * each.base + steps + g.wire(2 * x.payload, 2 * x.payload / g.inside) / each.share
 
@@ -234,9 +247,8 @@ WAYS: Mapping[Way, Callable[[Exchange, Group, Parameters], Iterator[Number]]] = 
 """Algorithms of sums: the times of each by its protocols, none where the links do not allow it."""
 
 
-SHORT, LONG = RINGS[0], RINGS[-1]
-"""Protocols of single messages: LL up to 16 KiB, then Simple, which is not always the faster (src/enqueue.cc)."""
 LONGER = 16 * 2**10 + 1
+"""Bytes from which on single messages go by Simple, before by LL, whichever is the faster (src/enqueue.cc)."""
 
 
 def _apart(x: Exchange, g: Group, p: Parameters) -> Number:
@@ -264,8 +276,9 @@ def _message(size: Number, wire: Number, g: Group, p: Parameters) -> Number:
         step = g.steps(0, 1, more_far=protocol.far) if g.far else g.steps(1, more_near=protocol.near)
         return p["collective_time"] * protocol.base + step + wire / protocol.share
 
+    among = PATH_RINGS if g.through else RINGS
     long = at_least(size, LONGER)
-    return long * by(LONG) + (1 - long) * by(SHORT)
+    return long * by(among[-1]) + (1 - long) * by(among[0])
 
 
 ALONE = {"all_to_all": _apart, "send": _send}
@@ -284,8 +297,15 @@ def exchange_time(x: Exchange, network: Network, p: Parameters) -> Number:
 
 def _as_fast(level: Level | None, p: Parameters) -> Level | None:
     """Links as parameters have them relative to what the file of a cluster says."""
-    slow = p["link_delay"]
-    return level and replace(level, rate=level.rate * p["link_speed"], latency=level.latency * slow, slow=slow)
+    if level is None:
+        return None
+    speed, slow = p[speed_of(level)], p["link_delay"]
+    return replace(level, rate=level.rate * speed, latency=level.latency * slow, slow=slow)
+
+
+def speed_of(level: Level) -> str:
+    """The parameter that scales the rate of links: of devices' own, or of ways through processors and networks."""
+    return "link_speed" if level.direct else "path_speed"
 
 
 def light_time(x: Exchange, network: Network) -> Number:
@@ -304,4 +324,4 @@ def light_time(x: Exchange, network: Network) -> Number:
 
 
 def _at_peak(level: Level | None) -> Level | None:
-    return level and replace(level, rate=level.peak)
+    return level and replace(level, rate=level.peak, crowded=1)

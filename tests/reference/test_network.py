@@ -219,6 +219,37 @@ def test_links_are_as_fast_as_file_and_parameters_say(topology: str, direct: boo
     )  # fmt: skip
     made = network_of(cluster)
     assert made == Network(4, Level(100e9, 2e-6, 200e9, direct, True, parts), Level(100e9, 2e-6, 200e9, False))
-    slower = {**P, "link_speed": 0.9, "link_delay": 3}
+    slower = {**P, "link_speed": 0.8, "path_speed": 0.9, "link_delay": 3}
     sent = Exchange("send", 9 * MB, 2, 4, ())
     assert exchange_time(sent, made, slower) == pytest.approx(8.4 * US + 3 * (2 + 11.3) * US + 9 * MB / 90e9)
+    near = Exchange("send", 9 * MB, 2, 1, ())
+    more, speed = (2.8, 0.8) if direct else (4.7, 0.9)
+    expected = 8.4 * US + 3 * (2 + more) * US + 9 * MB * parts / (speed * 100e9)
+    assert exchange_time(near, made, slower) == pytest.approx(expected)
+
+
+def test_more_than_two_devices_crowd_the_ways_through_a_processor() -> None:
+    pcie = replace(NEAR, direct=False, reduces=False, crowded=0.25)
+    on = Network(8, pcie)
+    apart = Exchange("all_to_all", 8 * MB, 4, 1, ())
+    assert exchange_time(apart, on, P) == pytest.approx((8.4 + 1 + 4.7) * US + 3.5 * 2 * MB / 25e9)
+    assert time("all_to_all", 8 * MB, 2, on=on) == pytest.approx((8.4 + 1 + 4.7) * US + 1.5 * 4 * MB / 100e9)
+    assert light_time(apart, on) == pytest.approx(6 * MB / 125e9)
+    file = assembled(
+        Cluster, name="four", device="d", per_node=4,
+        links=assembled(Levels, node=link("pcie", crowded=assembled(Reached, value=0.25))),
+    )  # fmt: skip
+    assert network_of(file) == Network(4, Level(100e9, 2e-6, 200e9, False, crowded=0.25))
+
+
+def test_over_pcie_a_flag_goes_with_every_four_bytes_or_for_a_slice_never_with_a_line() -> None:
+    on = Network(8, replace(NEAR, direct=False, reduces=False))
+    assert time("all_reduce", 0.1 * MB, 4, "ring", on=on) == pytest.approx((6.6 + 6) * US + 6.5 * 0.025 * MB / 50e9)
+    for payload in (4 * MB, 80 * MB):
+        long = (8.4 + 14 * (1 + 4.7)) * US + 14.5 * payload / 8 / 100e9
+        assert time("all_reduce", payload, 8, "ring", on=on) == pytest.approx(long)
+    few = (6.8 + 6) * US + 2 * 0.1 * MB / (0.92 / 3.8 * 100e9)
+    assert time("all_reduce", 0.1 * MB, 4, "tree", on=on) == pytest.approx(few)
+    many = (8.4 + 6 * 4) * US + 2 * 80 * MB / (0.92 * 100e9)
+    assert time("all_reduce", 80 * MB, 4, "tree", on=on) == pytest.approx(many)
+    assert time("send", 16384, 2, on=on) == pytest.approx((6.6 + 1) * US + 16384 / 50e9)
