@@ -235,6 +235,7 @@ def setup(
 ) -> Setup:
     """Look up names, aliases and paths; the host is the device's own unless named, the cluster its usual one.
 
+    A cluster that is named in the place of a device means one of its devices, and itself for several.
     Raises Unsupported for a model that cannot be divided so, or among devices of this cluster.
     """
     found = library.device(device) if isinstance(device, str) else device
@@ -253,6 +254,8 @@ def setup(
     chosen = host or found.host
     made = library.host(chosen) if isinstance(chosen, str) else chosen
     around = library.cluster(cluster) if isinstance(cluster, str) else cluster
+    if around is None and isinstance(device, str):
+        around = library.stands_for(device)
     if around is None and not split.alone:
         around = library.cluster_of(found)
     check_divided(network, found, stack, split, around)
