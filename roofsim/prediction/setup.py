@@ -265,7 +265,8 @@ def setup(
 def check_divided(model: Architecture, device: Device, runtime: Runtime, split: Split, cluster: Cluster | None) -> None:
     """Raises Unsupported unless the runtime divides a model so, the cluster has devices for it and sizes divide."""
     if cluster and cluster.device != device.id.partition("@")[0]:
-        raise Unsupported(f"--cluster {cluster.id or cluster.name}: is of {cluster.device}, not of {device.id}")
+        name = cluster.id or cluster.name
+        raise Unsupported(f"--cluster {name}: is of {cluster.device}, not of {device.id}; -d {name} means its devices")
     if split.alone:
         return
     can, who = runtime.parallel.divides, runtime.id or runtime.name
@@ -276,7 +277,7 @@ def check_divided(model: Architecture, device: Device, runtime: Runtime, split: 
     if cluster and split.devices > cluster.devices:
         raise Unsupported(
             f"{split.devices} devices ({in_words(split)}): {cluster.id or cluster.name} has {cluster.devices} "
-            f"({cluster.nodes} x {cluster.per_node})"
+            f"({cluster.nodes} x {cluster.per_node}); divide among no more, or name a larger one (--cluster)"
         )
     try:
         model.sharded(split)
