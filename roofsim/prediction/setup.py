@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from roofsim import library
 from roofsim.engine.passes import Basis, Stack
 from roofsim.engine.roofline import Machine, machine
-from roofsim.foundation.arith import Number
+from roofsim.foundation.arith import Number, minimum
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
@@ -105,7 +105,24 @@ class Setup:
     @cached_property
     def stage(self) -> Architecture:
         """What the device holds that holds most."""
-        return self.architecture.stage(self.split) if self.split.pp > 1 else self.rank
+        return self._fullest[0]
+
+    @cached_property
+    def _fullest(self) -> tuple[Architecture, Placement | None]:
+        """The same, and what of it lies on the host, if anything does."""
+        where = self.offload.placement if self.offload else None
+        if self.split.pp == 1:
+            return self.rank, where
+        if where is None or where.nothing:
+            return self.architecture.stage(self.split), None
+        from roofsim.engine.tiers import fullest
+
+        return fullest(self.rank, where, self.split.pp)
+
+    @property
+    def waits(self) -> bool:
+        """Whether devices wait for the processor of their host in every pass, so that one stage works at a time."""
+        return self.offload is not None and self.offload.beside is not None
 
     def tiers(self, w: Workload) -> Tiers | None:
         """The device and the processor beside it, where something lies on the host; else None."""
@@ -113,14 +130,17 @@ class Setup:
             return None
         from roofsim.engine.tiers import Tiers
 
-        beside = self.offload.beside
+        beside, (stage, its) = self.offload.beside, self._fullest
         return Tiers(
             self.stack(w.dtype),
             beside.stack(computed_in(beside.device, w.dtype)) if beside else None,
             beside.precision(w) if beside else self.precision(w),
             self.offload.placement,
             self.link,
+            self.architecture,
+            (stage, its or self.offload.placement),
             self.disk,
+            self.split.stage,
         )
 
     @property
@@ -148,7 +168,11 @@ class Setup:
             reached = reached * self.offload.faster
         crossing = policy.crossing.value if policy.crossing else 0
         copies_from = policy.copies_from if policy.processor else None
-        return Link(reached * link.value, crossing, policy.streams or "copied", copies_from, policy.experts == "used")
+        rate = reached * link.value
+        if not self.split.alone:  # which read the memory of the host at the same time
+            at_once = self.split.stage * (self.split.pp if self.runtime.parallel.micro_batches else 1)
+            rate = minimum(rate, tier(self).memory.bandwidth.value / at_once)
+        return Link(rate, crossing, policy.streams or "copied", copies_from, policy.experts == "used")
 
     def precision(self, w: Workload) -> Precision:
         """Bytes per element, and how quantised weights are multiplied; raises Unsupported if they cannot be.
