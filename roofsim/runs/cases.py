@@ -537,7 +537,9 @@ def _precision(s: Setup, w: Workload) -> Precision:
         raise Skip(str(error).split(";")[0]) from None
 
 
-_KINDS: Mapping[str, Kind] = {"gemm": "gemm", "linear": "gemm", "copy": "pointwise", "add": "pointwise"}
+_KINDS: Mapping[str, Kind] = {
+    "gemm": "gemm", "linear": "gemm", "moe": "gemm", "copy": "pointwise", "add": "pointwise"
+}  # fmt: skip
 
 
 def _kind(op: str) -> Kind:
