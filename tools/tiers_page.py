@@ -74,7 +74,7 @@ def local_memory(row: Row) -> float:
     return 1 - float(found.memory.reserved) / float(found.on.device.memory.capacity.value)
 
 
-def prompts(row: Row, machine: str, batch: int) -> roofsim.Prediction:
+def of_skip(row: Row, machine: str, batch: int) -> roofsim.Prediction:
     """So many prompts of SKIP on a device, which may stand beside another host than its usual one: `device/host`."""
     device, _, host = machine.partition("/")
     return roofsim.predict(row["model"], device, row["runtime"], host=host or None, prompt=TOKENS, batch=batch,
@@ -85,7 +85,7 @@ def turn(row: Row, machine: str) -> float:
     """The batch at which the device takes as long for a prompt as its host, between powers of two as a power law."""
     batch, before = 1, 0.0
     while True:
-        p = prompts(row, machine, batch).prefill
+        p = of_skip(row, machine, batch).prefill
         over = log(float(p.device_time) / float(p.host_time))
         if over >= 0:
             return batch * 2 ** (-over / (over - before)) if batch > 1 else batch * exp(-over)
@@ -100,7 +100,7 @@ def turn_ratio(row: Row) -> float:
 
 def prefill_ratio(row: Row) -> float:
     """How many times faster the first device is than the second at a large batch."""
-    first, second = (float(prompts(row, each, LARGE).request.ttft) for each in row["devices"].split())
+    first, second = (float(of_skip(row, each, LARGE).request.ttft) for each in row["devices"].split())
     return second / first
 
 
