@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from types import MappingProxyType
 
 from roofsim.foundation.arith import Number, ceil
@@ -291,8 +290,8 @@ def _experts(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
     """
     if z.get("moe_ep_size|moe_ep|ep", 1) > 1:
         raise Unsupported("experts that are divided among devices: how many of the tokens are theirs is not known")
-    width = Fraction(z["inter_size|inter|width"], z.get("moe_tp_size|moe_tp|tp", 1))
-    layer = Moe(kind="moe", experts=z["num_experts|experts"], top_k=z["topk|top_k"], width=ceil(width))
+    width = -(-z["inter_size|inter|width"] // z.get("moe_tp_size|moe_tp|tp", 1))
+    layer = Moe(kind="moe", experts=z["num_experts|experts"], top_k=z["topk|top_k"], width=width)
     step = Pass(1, z["num_tokens|tokens|m"], 0, p)
     situation = Situation(r, step, units=common_tiles(r, z.device))
     operators = (o for o in layer.operators(step, z["hidden_size|hidden"]) if o.name != "router")
