@@ -88,6 +88,8 @@ def test_a_switch_that_adds_up_gets_all_data_once_and_hands_out_the_sum_of_each_
     assert time("all_reduce", 1 * MB, 3, "nvls") == pytest.approx(6.6 * US + chunked(1 * MB, 32768, 3))
     over = (6.6 + 2 * 3) * US + max(chunked(8 * MB, 65536, 8), 2 * 8 * MB / 8 / 10e9)
     assert time("all_reduce", 8 * MB, 16, "nvls", on=NODES) == pytest.approx(over)
+    four = (6.6 + 4 * 3) * US + max(chunked(8 * MB, 65536, 8), 2 * MB / 10e9)
+    assert time("all_reduce", 8 * MB, 32, "nvls", on=NODES) == pytest.approx(four)
     slow = replace(NODES, between=replace(FAR, rate=1e9))
     assert time("all_reduce", 8 * MB, 16, "nvls", on=slow) == pytest.approx((6.6 + 2 * 3) * US + 2 * MB / 1e9)
     sent = 8 * MB + 8 * MB / 8
@@ -103,6 +105,8 @@ def test_a_sum_in_two_levels_is_one_in_each_node_and_one_of_shares_between_nodes
     near, far = 2 * 7 / 8 * 80 * MB / 100e9, 2 * 1 / 2 * 10 * MB / 10e9
     expected = 3 * 6.6 * US + 14 * US + 2 * 3 * US + near + far
     assert time("all_reduce", 80 * MB, 16, "two_level", on=NODES) == pytest.approx(expected)
+    three = 3 * 6.6 * US + 14 * US + 4 * 3 * US + near + 2 * 2 / 3 * 10 * MB / 10e9
+    assert time("all_reduce", 80 * MB, 24, "two_level", on=NODES) == pytest.approx(three)
 
 
 def test_all_to_all_sends_to_each_what_is_for_it_over_the_network_only_what_leaves_the_node() -> None:
@@ -234,6 +238,8 @@ def test_more_than_two_devices_crowd_the_ways_through_a_processor() -> None:
     apart = Exchange("all_to_all", 8 * MB, 4, 1, ())
     assert exchange_time(apart, on, P) == pytest.approx((8.4 + 1 + 4.7) * US + 3.5 * 2 * MB / 25e9)
     assert time("all_to_all", 8 * MB, 2, on=on) == pytest.approx((8.4 + 1 + 4.7) * US + 1.5 * 4 * MB / 100e9)
+    three = Exchange("all_to_all", 6 * MB, 3, 1, ())
+    assert exchange_time(three, on, P) == pytest.approx((8.4 + 1 + 4.7) * US + 2.5 * 2 * MB / 25e9)
     assert light_time(apart, on) == pytest.approx(6 * MB / 125e9)
     file = assembled(
         Cluster, name="four", device="d", per_node=4,
