@@ -14,6 +14,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from roofsim.foundation.arith import Number, maximum, minimum
+from roofsim.foundation.extremes import places
 from roofsim.lowering.kernels import Exchange
 from roofsim.specs.runtime import Way
 
@@ -225,6 +226,14 @@ def _apart(x: Exchange, g: Group, p: Parameters) -> Number:
     return p["collective_time"] + _message(g) + g.wire(near, far)
 
 
+def _to_experts(x: Exchange, g: Group) -> tuple[Number, Number]:
+    """Bytes out of a device over the links of its node, and over the network, to which a token goes once for a node."""
+    if x.chosen is None:
+        raise ValueError(f"{x.what}: nothing says which experts tokens choose")
+    to_ranks, to_nodes = (x.payload * places(each, *x.chosen) for each in (g.ranks, g.nodes))
+    return to_ranks * (g.inside - 1) / g.inside, to_nodes * (g.nodes - 1) / g.nodes
+
+
 def _send(x: Exchange, g: Group, p: Parameters) -> Number:
     """One message to the next; where some of a row are in other nodes, the slower link counts."""
     level = g.far or g.near
@@ -245,6 +254,8 @@ def exchange_time(x: Exchange, network: Network, p: Parameters) -> Number:
         return _send(x, g, p)
     if x.what == "all_to_all":
         return _apart(x, g, p)
+    if x.what == "to_experts":
+        return p["collective_time"] + _message(g) + g.wire(*_to_experts(x, g))
     ways = x.ways if x.what == "all_reduce" else ()
     times = [time for way in ways for time in WAYS[way](x, g, p)] or _ring(x, g, p)
     return reduce(minimum, times)
@@ -263,6 +274,8 @@ def light_time(x: Exchange, network: Network) -> Number:
         return x.payload / level.rate if level else 0
     if x.what == "all_to_all":
         return g.wire(x.payload * (g.inside - 1) / g.ranks, x.payload * (g.ranks - g.inside) / g.ranks)
+    if x.what == "to_experts":
+        return g.wire(*_to_experts(x, g))
     moved = ROUNDS.get(x.what, 1) * x.payload
     near = moved * (g.inside - 1) / g.inside
     if x.what == "all_reduce" and g.near and g.near.reduces:

@@ -19,7 +19,7 @@ AIMED = [row for row in ROWS if row.within]
 
 @pytest.mark.parametrize("row", AIMED, ids=lambda row: f"{row.study} {row.figure} {row.cluster} {row.batch}")
 def test_a_figure_is_met_or_the_page_says_why_not(row):
-    error = tool.FIGURES[row.figure][1](tool.asked(row)) / float(row.published) - 1
+    error = tool.ours(row) / float(row.published) - 1
     assert abs(error) <= float(row.within) or row.study in tool.REASONS
 
 
@@ -28,6 +28,14 @@ def test_exchanges_of_experts_are_as_measured():
     for row in ROWS:
         if row.study == "deepep":
             assert tool.FIGURES[row.figure][1](tool.asked(row)) == pytest.approx(float(row.published), rel=0.15)
+
+
+def test_exchanges_of_prompts_are_within_a_third_and_within_12_percent_where_the_network_bounds_them():
+    """DeepEP's kernels for prompts; in a node and between two of them its links carry less than they are said to."""
+    for row in ROWS:
+        if row.study == "deepep-normal":
+            within = 0.12 if int(row.batch) >= 32 else 0.3
+            assert tool.ours(row) == pytest.approx(float(row.published), rel=within)
 
 
 def test_every_row_has_a_source_and_a_title_and_says_whether_it_was_read():
