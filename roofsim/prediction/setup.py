@@ -101,12 +101,17 @@ class Setup:
     @cached_property
     def rank(self) -> Architecture:
         """What one device computes in a pass through all stages; the model itself on one device."""
-        return self.architecture.sharded(self.split)
+        return self._sharing(self.architecture.sharded(self.split))
 
     @cached_property
     def stage(self) -> Architecture:
         """What the device holds that holds most."""
-        return self.architecture.stage(self.split) if self.split.pp > 1 else self.rank
+        return self._sharing(self.architecture.stage(self.split)) if self.split.pp > 1 else self.rank
+
+    def _sharing(self, rank: Architecture) -> Architecture:
+        """What it shares with other ranks of a layer as the runtime says."""
+        policy = self.runtime.parallel
+        return rank.sharing(policy.copies == "shared", policy.stream == "shared")
 
     def tiers(self, w: Workload) -> Tiers | None:
         """The device and the processor beside it, where something lies on the host; else None."""
@@ -279,7 +284,8 @@ def check_divided(model: Architecture, device: Device, runtime: Runtime, split: 
             f"({cluster.nodes} x {cluster.per_node})"
         )
     try:
-        model.sharded(split)
+        policy = runtime.parallel
+        model.sharded(split).sharing(policy.copies == "shared", policy.stream == "shared")
     except InputError as problem:
         raise Unsupported(str(problem)) from None
 

@@ -265,6 +265,31 @@ def test_places_of_the_experts_of_a_token_are_those_of_all_its_choices(bins: int
     assert places(bins, 8, 4, 2, 3) == pytest.approx(np.mean(touched))
 
 
+def test_ranks_that_share_a_prompt_send_tokens_to_experts_and_have_the_same_ones_in_a_step() -> None:
+    """Two ranks of a layer, two that share each sequence: experts on all four, or those of two groups on eight."""
+    rank = made(WIDE).sharded(Split(tp=2, cp=2, ep=4))
+    prompt = {each.name: each for each in rank.operators(PASS, D)}
+    assert prompt["dispatch"].sizes["payload"] == TOKENS / 2 * 10 * ACT
+    assert prompt["experts_up"].sizes["tokens"] == 2 * TOKENS * busiest(2 * TOKENS, 8, 2, 2, 4)
+    (join,) = rank.join(PASS, "join_2", D, "combine")
+    assert (join.function, join.sizes["ranks"]) == (collective.all_gather, 2)
+    step = {each.name: each for each in rank.operators(STEP, D)}
+    assert exchanges(list(step.values())) == []
+    assert step["experts_up"].sizes["tokens"] == step["combine"].sizes["tokens"] == TOKENS
+    (join,) = rank.join(STEP, "join_2", D, "combine")
+    assert dict(join.sizes) == {"payload": TOKENS * 10 * ACT, "ranks": 4, "stride": 1}
+    assert join.function is collective.all_reduce
+    more = made(WIDE).sharded(Split(cp=2, dp=4, ep=8))
+    step = {each.name: each for each in more.operators(STEP, D)}
+    assert step["dispatch"].sizes["payload"] == TOKENS / 2 * 2 * 10 * ACT
+    assert step["combine"].sizes["tokens"] == TOKENS / 2
+    (join,) = more.join(STEP, "join_2", D, "combine")
+    assert (join.function, join.sizes["ranks"]) == (collective.all_gather, 2)
+    assert list(more.join(PASS, "join_2", D, "combine")) == []
+    few = made(WIDE).sharded(Split(tp=2, cp=2, ep=2))
+    assert [each.sizes["ranks"] for each in few.join(STEP, "join_2", D, "combine")] == [2]
+
+
 def test_places_without_groups_or_across_them_are_those_of_any_choice() -> None:
     touched = [len({expert // 2 for expert in chosen}) for chosen in combinations(range(6), 2)]
     assert places(3, 6, 1, 1, 2) == places(3, 6, 2, 1, 2) == pytest.approx(np.mean(touched))
@@ -342,7 +367,7 @@ def test_sizes_that_ranks_cannot_share_are_refused() -> None:
         r"shared_width 4 is not divisible by tp 3": (EXPERTS, Split(tp=3, ep=3)),
         r"ep 8 is more than the 4 experts of a layer": (EXPERTS, Split(dp=8, ep=8)),
         r"ep 2 neither divides tp 3 nor is a multiple of it": (ROUTED, Split(tp=3, dp=2, ep=2)),
-        r"cp 2 with ep 4: experts can be shared by the 2 ranks of a layer": (EXPERTS, Split(tp=2, cp=2, ep=4)),
+        r"ep 3 neither divides tp × cp 2 nor is a multiple of it": (EXPERTS, Split(cp=2, dp=3, ep=3)),
     }  # fmt: skip
     within = made(EXPERTS).sharded(Split(tp=2, cp=2, ep=2))
     assert within.parameters(D) == {"moe": 10 * 4 + 2 * 3 * 10 * 6 + 3 * 10 * 2 + 10}

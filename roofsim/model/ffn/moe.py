@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -66,8 +66,8 @@ class Moe(Part):
             raise InputError(f"ep {ep} is more than the {self.experts} experts of a layer")
         if tp % ep and ep % tp:
             raise InputError(f"ep {ep} neither divides tp {tp} nor is a multiple of it")
-        if ep > tp and split.cp > 1:
-            raise InputError(f"cp {split.cp} with ep {ep}: experts can be shared by the {tp} ranks of a layer then")
+        if (tp * split.cp) % ep and ep % (tp * split.cp):
+            raise InputError(f"ep {ep} neither divides tp × cp {tp * split.cp} nor is a multiple of it")
         shared = divided("shared_width", self.shared_width, tp)
         return {"width": divided("width", self.width, max(tp // ep, 1)), "shared_width": shared}
 
@@ -78,7 +78,7 @@ class Moe(Part):
 
     @property
     def exchanged(self) -> bool:
-        """Whether tokens go to experts on ranks that have others."""
+        """Whether tokens go to experts on ranks that have others, in a prompt."""
         return self.split.groups > 1
 
     @property
@@ -86,6 +86,24 @@ class Moe(Part):
         """Summands, or shares of the tokens where experts on other ranks made the sums."""
         gathers = self.exchanged and self.split.tp > 1 and not self.shared_width
         return collective.all_gather if gathers else super().joins
+
+    def join(self, p: Pass, name: str, d_model: int, last: str) -> Iterator[Operator]:
+        """The operator of that; ranks that share the tokens of a sequence have the same ones in a step."""
+        split, alike = self.split, self._alike(p)
+        if alike == split.tp or split.ep <= split.tp:
+            yield from super().join(p, name, d_model, last)
+            return
+        shares = self._groups(p) > 1
+        function = self.joins or collective.all_gather if shares else collective.all_reduce
+        yield exchange(name, function, p.activation_bytes(d_model), min(split.ep, alike), last)
+
+    def _alike(self, p: Pass) -> int:
+        """Ranks that have the same tokens: those of a layer, in a step also those that share a cache."""
+        return self.split.tp * (self.split.cp if p.phase == "decode" else 1)
+
+    def _groups(self, p: Pass) -> int:
+        """Groups of them that have experts in common."""
+        return max(self.split.ep // self._alike(p), 1)
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Router, the chosen experts, their sum, and the shared expert."""
@@ -102,7 +120,8 @@ class Moe(Part):
             ops.append(linear(p, "latent_down", d_model, self.latent, "x", bias=self.latent_bias))
             d, source = self.latent, "latent_down"
         q, chosen = self._routed(p)
-        if self.exchanged:
+        exchanged = self._groups(p) > 1
+        if exchanged:
             # quantised before they are sent where the product needs them so (DeepSeek-V3, 3.4)
             byte = ACTIVATION_BYTES.get(p.precision.product("experts_up"), p.precision.activations)
             ops.append(self._dispatch(p, q, d * byte, source, "route"))
@@ -117,14 +136,14 @@ class Moe(Part):
             self._expert(q, chosen, Role.EXPERT_OUT, "experts_down", self.width, d, "experts_act"),
         ]
         source, own = "experts_down", p
-        if self.exchanged and not p.routing.gathered:
+        if exchanged and not p.routing.gathered:
             own, chosen = self._own(p), self.top_k
             sent = own.activation_bytes(d * chosen)
             ops.append(self._exchange(p, "collect", d * p.precision.activations, sent, source))
             source, q = "collect", own
         sizes = {"tokens": q.tokens, "top_k": chosen, "width": d, "act_bytes": p.precision.activations}
         ops.append(Operator("combine", routing.combine, sizes, q.activation_bytes(d), (source, "route")))
-        if self.exchanged and p.routing.gathered:
+        if exchanged and p.routing.gathered:
             own = self._own(p)
             sums, out = q.activation_bytes(d), own.activation_bytes(d)
             ops.append(exchange("collect", collective.reduce_scatter, sums, self.split.ep, "combine", out=out))
@@ -140,12 +159,12 @@ class Moe(Part):
         Where tokens are sent, each choice of one of the rank's experts is a token of its own; where they are gathered,
         the rank has those of all.
         """
-        ranks, groups = self.split.ep, self.split.groups
+        ranks, groups = self.split.ep, self._groups(p)
         if ranks == 1:
             return p, self.top_k
         of_all = p.tokens * groups
         chosen = busiest(of_all, self.experts, self.top_k, self.held, ranks, p.routing.spread)
-        if not self.exchanged:
+        if groups == 1:
             return p, share(chosen)
         if p.routing.gathered:
             return replace(p, batch=of_all, new=1, padding=0), share(chosen)
@@ -153,8 +172,8 @@ class Moe(Part):
 
     def _own(self, p: Pass) -> Pass:
         """The tokens that a rank sends to experts: ranks of a layer have the same ones, and take a share each."""
-        tp = self.split.tp
-        return p if tp == 1 else replace(p, batch=p.batch / tp, padding=p.padding / tp)
+        alike = self._alike(p)
+        return p if alike == 1 else replace(p, batch=p.batch / alike, padding=p.padding / alike)
 
     def _dispatch(self, p: Pass, q: Pass, copy: Number, *uses: str) -> Operator:
         """Tokens of `copy` bytes each to the ranks of their experts, or those of all to every rank."""
