@@ -24,17 +24,17 @@ def test_a_figure_is_met_or_the_page_says_why_not(row):
 
 
 def test_exchanges_of_experts_are_as_measured():
-    """DeepEP's kernels on 16 to 128 H800: within 15 %, though no link was fitted to them."""
+    """DeepEP's kernels for steps on 16 to 128 H800: within 20 %, though no link was fitted to them."""
     for row in ROWS:
         if row.study == "deepep":
-            assert tool.FIGURES[row.figure][1](tool.asked(row)) == pytest.approx(float(row.published), rel=0.15)
+            assert tool.FIGURES[row.figure][1](tool.asked(row)) == pytest.approx(float(row.published), rel=0.2)
 
 
-def test_exchanges_of_prompts_are_within_a_third_and_within_12_percent_where_the_network_bounds_them():
-    """DeepEP's kernels for prompts; in a node and between two of them its links carry less than they are said to."""
+def test_exchanges_of_prompts_are_as_measured():
+    """DeepEP's kernels for prompts on 8 to 64 H800: within 20 %, within 5 % where the network bounds them."""
     for row in ROWS:
         if row.study == "deepep-normal":
-            within = 0.12 if int(row.batch) >= 32 else 0.3
+            within = 0.05 if int(row.batch) >= 32 else 0.2
             assert tool.ours(row) == pytest.approx(float(row.published), rel=within)
 
 
