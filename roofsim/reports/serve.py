@@ -287,7 +287,8 @@ def front_records(f: Front) -> Table:
              "concurrency": p.concurrency, "sequences": p.sequences, "user": p.user, "per_device": p.device,
              "itl": p.itl, "ttft": p.ttft, "joules_per_token": p.joules_per_token,
              **{name: plain(getattr(p, name)) for name in PRICES},
-             **dict.fromkeys(_ends_named()), **ends_of({c: p.intervals[x] for c, x in SURE.items() if x in p.intervals})}
+             **dict.fromkeys(_ends_named()),
+             **ends_of({column: p.intervals[x] for column, x in SURE.items() if x in p.intervals})}
             for p in f.points
         ],
         units,

@@ -189,7 +189,7 @@ class _Seen:
         return Point(
             self.choice, self.devices, int(self.users[i]), int(self.sequences[i]), float(self.user[i]),
             float(self.device[i]), float(self.itl[i]), float(self.ttft[i]), float(self.joules[i]),
-            **{name: float(each[i]) for name, each in zip(PRICES, self.usd, strict=True)},
+            float(self.usd[0][i]), float(self.usd[1][i]), float(self.usd[2][i]),
         )  # fmt: skip
 
 

@@ -192,8 +192,8 @@ GALLERY: Sequence[Part] = (
         ),
         Entry(
             "What speed costs",
-            "Dollars of a million output tokens against the speed of a user, on several devices, alone and in twos, and "
-            "what nothing beats.",
+            "Dollars of a million output tokens against the speed of a user, on devices alone and in twos, and what "
+            "nothing beats.",
             "roofsim serve Qwen3-8B -d h100-sxm,l40s,rtx-4090 --front --tp 1,2 --slo itl=30ms --plot price.svg",
             'roofsim.serve_front("Qwen3-8B", ["h100-sxm", "l40s", "rtx-4090"], tp=[1, 2], slo="itl=30ms").plot()',
         ),
