@@ -115,7 +115,10 @@ def _moved(s: Setup, path: str, device: Device, now: Mapping[str, float]) -> lis
         price = now[COSTS[0]] / each[0]
         return [price, [NUMBERS.index(name) for name in COSTS], [], each] if isfinite(price) else None
     if path in LINKS:
-        s = replace(s, cluster=s.cluster or library.standing(device))
+        around = s.cluster or library.standing(device)
+        if around is None or path != LINKS[around.per_node == 1]:
+            return None
+        s = replace(s, cluster=around)
     try:
         changed = what_if(s, [f"{path}=0.5x"])
     except InputError:

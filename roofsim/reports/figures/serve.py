@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import show
 from roofsim.model.split import Split
 from roofsim.prediction.loop import ENDLESS
@@ -71,10 +72,21 @@ def _loads(server: Server, kind: str, rounds: float | None) -> list[Served]:
     """Loads from next to none to a little beyond what fits, or to nearly all that is answered."""
     if kind == "rate":
         most = FULL * server.capacity
-        return [open_loop(server, most * (i + 1) / RATES) for i in range(RATES)]
+        return list(_answered(server, [most * (i + 1) / RATES for i in range(RATES)]))
     most = MARGIN * server.most
     counts = sorted({max(round(most ** (i / (USERS - 1))), 1) for i in range(USERS)})
     return [closed(server, n, rounds or ENDLESS) for n in counts]
+
+
+def _answered(server: Server, rates: Sequence[float]) -> Iterator[Served]:
+    """Rates in their order, up to the first at which waiting has no end; raises InputError if that is the first."""
+    for i, rate in enumerate(rates):
+        try:
+            yield open_loop(server, rate)
+        except InputError:
+            if not i:
+                raise
+            return
 
 
 def _load(row: Served, kind: str) -> float:
@@ -151,6 +163,12 @@ def front(f: Front, s: Setup, w: Workload, *, theme: Theme = "light") -> Figure:
                 axes.axvline(1 / promise.seconds if x == "user" else promise.seconds, **style)
             elif promise.time == y:
                 axes.axhline(promise.seconds, **style)
+        shown = _spread([p for p in f.points if p.intervals] or f.points)
+        for i, p in enumerate(shown):
+            ends = {name: p.intervals.get(name, (getattr(p, name),) * 2) for name in (x, y)}
+            style = {"color": ink(0.6), "lw": 0.8, "zorder": 3}
+            axes.plot(ends[x], [getattr(p, y)] * 2, **style)
+            axes.plot([getattr(p, x)] * 2, ends[y], **style, label="" if i else "95 % interval, of each alone")
         figure.legend(loc="outside lower center", ncols=4)
         kept = f", {f.kept:,} of them within {', '.join(map(str, f.slo))}" if f.slo else ""
         differ = ["weight_format", "dtype"] if len(f.lines) > 1 else []
@@ -163,7 +181,6 @@ def front(f: Front, s: Setup, w: Workload, *, theme: Theme = "light") -> Figure:
         heading(figure, f"{OBJECTIVES[y].words[0].upper()}{OBJECTIVES[y].words[1:]} against {OBJECTIVES[x].words}",
                 *said, f"{f.looked_at:,} choices{kept}; numbers are users of a replica{judged}")  # fmt: skip
         settle(figure)
-        shown = _spread(f.points)
         labels = [Label(getattr(p, x), getattr(p, y), f"{p.concurrency:,}", ink(0.9)) for p in shown]
         drawn = np.array([[getattr(p, x), getattr(p, y)] for p in every])
         among(axes, labels, drawn, size=6.8, must=False)
