@@ -51,8 +51,8 @@ OBJECTIVES: Mapping[str, Objective] = {
     for each in (
         Objective("user", "output tokens per second of a user", "", "max"),
         Objective("device", "output tokens per second of a device", "", "max"),
-        Objective("usd_per_million", "price of a million output tokens, with their prompts", "USD", "min"),
-        Objective("joules_per_token", "energy of an output token, with its prompt", "J", "min"),
+        Objective("usd_per_million", "price of a million output tokens", "USD", "min"),
+        Objective("joules_per_token", "energy of an output token", "J", "min"),
         Objective("devices", "devices", "", "min"),
         Objective("itl", "time between two tokens", "s", "min"),
         Objective("ttft", "time to the first token", "s", "min"),
@@ -216,7 +216,7 @@ def seen(server: Server, choice: Choice, users: Any, sequences: Any) -> _Seen:
     took, spent = loop.steps.of(seconds), loop.steps.of(joules)
     rate = spread * running / took
     made = server.w.generate
-    drawn = server.ranks * spent / running
+    drawn = spent / (server.s.split.dp * running)  # a step has the joules of all groups, each with sequences of its own
     added = [n * (t - seconds[-1]) for n, t in zip(loop.steps, seconds[:-1], strict=False)]
     cost = steady_cost(server.s.rates, rate, drawn, sum(added) / took, server.prompt, made)
     paid: tuple[Any, ...] = (

@@ -14,7 +14,7 @@ from roofsim.model.split import Split
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.setup import setup
 from roofsim.reports.serve import front_records
-from roofsim.serving.front import CERTAIN, _unbeaten, front, seen
+from roofsim.serving.front import CERTAIN, _unbeaten, front, intervals_of, seen
 from roofsim.serving.slo import promises
 from roofsim.serving.steady import Server, closed
 from roofsim.specs.workload import workload
@@ -37,6 +37,18 @@ def test_arrays_are_the_steady_state_of_each_of_their_places():
 
         assert found.usd[1][i] == pytest.approx(one.cost["usd_per_million_output"], rel=1e-9)
         assert found.usd[2][i] == pytest.approx(one.cost["usd_per_million_input"], rel=1e-9)
+
+
+@pytest.mark.parametrize("split", [Split(tp=2), Split(dp=2), Split(pp=2)], ids=["tp", "dp", "pp"])
+def test_arrays_are_the_steady_state_of_several_devices(split):
+    several = Server(replace(server().s, split=split, cluster=standing(server().s.device)), server().w)
+    found, one = seen(several, {}, [64], [1024]), closed(several, 64)
+    assert found.itl[0] == pytest.approx(one.itl["mean"], rel=1e-9)
+    assert found.rate[0] == pytest.approx(one.rate, rel=1e-9)
+    assert found.joules[0] == pytest.approx(one.joules_per_token, rel=1e-9)
+    assert found.usd[1][0] == pytest.approx(one.cost["usd_per_million_output"], rel=1e-9)
+    ends = intervals_of(several, found.point(0))
+    assert all(low < getattr(found.point(0), name) < high for name, (low, high) in ends.items())
 
 
 def test_a_million_tokens_cost_what_devices_are_paid_while_they_are_made():

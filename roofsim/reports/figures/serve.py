@@ -151,8 +151,10 @@ def front(f: Front, s: Setup, w: Workload, *, theme: Theme = "light") -> Figure:
         if f.objectives == (x, y):
             axes.step([getattr(p, x) for p in f.points], [getattr(p, y) for p in f.points], where="pre", lw=2.4,
                       color=ink(0.8), alpha=0.35, label="front", zorder=1)  # fmt: skip
+        marked = _spread([p for p in f.points if p.intervals] or f.points)
         for which, name in (("x", x), ("y", y)):
             values = [getattr(p, name) for p in (*every, *f.points)]
+            values += [end for p in marked for end in p.intervals.get(name, ())]
             unit = OBJECTIVES[name].unit
             quantities(axes, which, unit, min(values) / MARGIN, max(values) * MARGIN, log=True)  # type: ignore[arg-type]
             axes.set(**{f"{which}label": OBJECTIVES[name].words})
@@ -163,8 +165,7 @@ def front(f: Front, s: Setup, w: Workload, *, theme: Theme = "light") -> Figure:
                 axes.axvline(1 / promise.seconds if x == "user" else promise.seconds, **style)
             elif promise.time == y:
                 axes.axhline(promise.seconds, **style)
-        shown = _spread([p for p in f.points if p.intervals] or f.points)
-        for i, p in enumerate(shown):
+        for i, p in enumerate(marked):
             ends = {name: p.intervals.get(name, (getattr(p, name),) * 2) for name in (x, y)}
             style = {"color": ink(0.6), "lw": 0.8, "zorder": 3}
             axes.plot(ends[x], [getattr(p, y)] * 2, **style)
@@ -177,14 +178,15 @@ def front(f: Front, s: Setup, w: Workload, *, theme: Theme = "light") -> Figure:
         if len(f.paid) > 1:
             said = on(f"{len(f.paid)} kinds of device", s.runtime.name, s.model_name), said[1]
         also = [OBJECTIVES[name].words for name in f.objectives if name not in (x, y)]
+        contained = "; tokens of answers carry their prompts" if {x, y} & OF_TOKENS else ""
         judged = f"; marked: best in {' and '.join(also)} too" if also else ""
         heading(figure, f"{OBJECTIVES[y].words[0].upper()}{OBJECTIVES[y].words[1:]} against {OBJECTIVES[x].words}",
-                *said, f"{f.looked_at:,} choices{kept}; numbers are users of a replica{judged}")  # fmt: skip
+                *said, f"{f.looked_at:,} choices{kept}; numbers are users of a replica{judged}{contained}")  # fmt: skip
         settle(figure)
-        labels = [Label(getattr(p, x), getattr(p, y), f"{p.concurrency:,}", ink(0.9)) for p in shown]
+        labels = [Label(getattr(p, x), getattr(p, y), f"{p.concurrency:,}", ink(0.9)) for p in marked]
         drawn = np.array([[getattr(p, x), getattr(p, y)] for p in every])
         among(axes, labels, drawn, size=6.8, must=False)
-        for p in shown:
+        for p in marked:
             axes.plot([getattr(p, x)], [getattr(p, y)], marker="o", ms=3.5, color=ink(0.8), ls="none", zorder=4)
         return figure
 
@@ -197,6 +199,8 @@ def axes_of(f: Front) -> tuple[str, str]:
     return ("user", first) if first != "user" else (first, "device")
 
 
+OF_TOKENS = {"usd_per_million", "joules_per_token"}
+"""What is said of output tokens and contains their prompts."""
 NAMED = 9
 """Points of a front whose users are said."""
 
