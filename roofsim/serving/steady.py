@@ -223,10 +223,14 @@ class Server:
         """The round of so many users of a lane."""
         if self.most < 1:
             room, each = self._kept
-            raise InputError(
-                f"{self.s.model_name} on {self.s.device.id}: nothing fits: a request of {self.w.prompt:,} + "
-                f"{self.w.generate:,} tokens holds {show(each, 'B')}, and there is room for {show(max(room, 0), 'B')}"
+            asks = f"a request of {self.w.prompt:,} + {self.w.generate:,} tokens holds {show(each, 'B')}"
+            least = (
+                f"there is room for {show(room, 'B')}"
+                if room > 0
+                else "weights and the work of a step leave no room; "
+                "divide the model (--tp 2) or store it in fewer bits (--weights)"
             )
+            raise InputError(f"{self.s.model_name} on {self.s.device.id}: nothing fits: {asks}, and {least}")
         return Loop(self.engine, users, min(users, self.most), self.prompt, self.w.generate)
 
     @property
