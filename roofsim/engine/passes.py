@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 from roofsim.engine.energy import Activity, Joules, activity, energy, idle_power, joules, waiting_power
 from roofsim.engine.roofline import (
@@ -106,6 +106,8 @@ class Later(PassFigures):
     active_energy: Number
     work_energy: Number
     traffic_energy: Number
+    clock: ClassVar[tuple[str, ...]] = ()
+    """Figures that are parts of `time` as a clock shows it, however many devices there are."""
 
     def __init__(self, computed: Callable[[str], Number]) -> None:
         self.__dict__["_computed"] = computed
@@ -168,13 +170,19 @@ class PassRun:
                 for each in operators
             ]
             if s.runtime.parallel.overlaps != "nothing":
-                pieces = _overlapped(pieces, operators)
+                pieces = _overlapped(pieces, operators, s.runtime.parallel.overlaps == "halves", self.taken)
             stretches += _together(pieces, row.row.count)
         start = starting_time(s.runtime, m, plans(s.architecture, s.runtime, s.device, p), serving_work(s.runtime, p))
         gaps = self.kernels * gap_time(s.runtime, p.phase) + graphs(s.runtime, p.phase) * m["replay_time"]
         work = ahead_work(s.runtime, p)
         ahead = None if work is None else work * m["dispatch"]
         return times(stretches, start, s.runtime.host.mode == "inline", gaps, ahead)
+
+    @property
+    def taken(self) -> Number:
+        """The share of the units of the device that exchanging keeps busy."""
+        units = self.stack.runtime.parallel.units
+        return 0 if units is None or self.p.phase == "decode" else units.value / self.stack.machine.units
 
     @cached_property
     def work(self) -> Cost:
@@ -275,18 +283,55 @@ def ahead_work(runtime: Runtime, p: Pass) -> Number | None:
 
 
 def _overlapped(
-    pieces: Sequence[Stretch], operators: Sequence[Sequence[tuple[Kernel, Terms]]]
+    pieces: Sequence[Stretch], operators: Sequence[Sequence[tuple[Kernel, Terms]]], halves: bool, taken: Number
 ) -> list[Stretch]:  # fmt: skip
     """What devices do together in a layer, at the same time as what each computes of another part of the step."""
     exchanges = [any(k.exchange for k, _ in each) for each in operators]
     if not any(exchanges):
         return list(pieces)
     host = sum(each.host for each in pieces)
-    alone, with_others = (
-        sum(each.device for each, exchanged in zip(pieces, exchanges, strict=True) if exchanged is which)
-        for which in (False, True)
-    )
-    return [Stretch(host, maximum(alone, with_others), 1)]
+    if not halves:
+        alone, with_others = (
+            sum(each.device for each, exchanged in zip(pieces, exchanges, strict=True) if exchanged is which)
+            for which in (False, True)
+        )
+        return [Stretch(host, maximum(alone, with_others), 1)]
+    computing = [sum(k.count * t.bound_times["compute"] for k, t in each) for each in operators]
+    return [Stretch(host, _in_turns([each.device for each in pieces], computing, exchanges, taken), 1)]
+
+
+def _in_turns(times: Sequence[Number], computing: Sequence[Number], exchanges: Sequence[bool], taken: Number) -> Number:
+    """Seconds of a layer for one of two halves that take turns: each computes while the other exchanges.
+
+    What is computed between two exchanges of a half stands beside the exchange before it, of the other half, and the
+    same of the other half beside the exchange after it; what is left at the end of a layer goes on with the next one.
+    """
+    stretches: list[tuple[Number, Number]] = [(0, 0)]
+    exchanged: list[Number] = []
+    for time, computed, of_all in zip(times, computing, exchanges, strict=True):
+        if of_all:
+            exchanged.append(time)
+            stretches.append((0, 0))
+        else:
+            stretches[-1] = stretches[-1][0] + time, stretches[-1][1] + computed
+    (time, computed), last = stretches[0], stretches.pop()
+    stretches[0] = time + last[0], computed + last[1]
+    windows = [
+        _beside(each, stretch, taken)
+        for i, stretch in enumerate(stretches)
+        for each in (exchanged[i - 1], exchanged[i])
+    ]
+    return sum(windows) / 2
+
+
+def _beside(exchange: Number, computed: tuple[Number, Number], taken: Number) -> Number:
+    """Seconds in which an exchange and what is computed meanwhile are both done.
+
+    A part of the time of the latter is bound by computing, which has the units that are left: kernels are told how many
+    they may use (DeepGEMM's set_num_sms), so that others are idle where the exchange is done sooner.
+    """
+    time, bound = computed
+    return maximum(exchange, time + taken / (1 - taken) * bound)
 
 
 def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:
@@ -402,7 +447,8 @@ def weighted(done: Sequence[tuple[Number, PassFigures]], kind: type[Later] = Lat
 class Devices:
     """Several devices that run passes: `stages` that follow each other, each of so many devices `beside` each other.
 
-    Each of the passes is run as often as it has `parts` in flight, all of them in `time` seconds.
+    Each of the passes is run as often as it has `parts` in flight, all of them in `time` seconds. Figures of the
+    `clock` are parts of that time, whichever device they are of.
     """
 
     done: Sequence[tuple[Number, PassFigures]]
@@ -411,12 +457,15 @@ class Devices:
     parts: Number
     time: Number
     stack: Stack
+    clock: tuple[str, ...] = ()
 
     def figure(self, name: str) -> Number:
         """One of the figures: the energy of all devices, of the rest the mean over them."""
         if name == "time":
             return self.time
         total = self.parts * _summed(self.done, name)
+        if name in self.clock:
+            return total * self.time / (self.parts * _summed(self.done, "time"))
         if name not in _JOULES:
             return total / self.stages
         spare = self.stages * self.time - self.parts * _summed(self.done, "time")
@@ -429,9 +478,9 @@ class Devices:
 _JOULES = ("energy", *(f"{part.name}_energy" for part in fields(Joules)))
 
 
-def together(devices: Devices) -> Later:
-    """The figures of passes that several devices run."""
-    return Later(devices.figure)
+def together(devices: Devices, kind: type[Later] = Later) -> Later:
+    """The figures of passes of a kind that several devices run."""
+    return kind(replace(devices, clock=kind.clock).figure)
 
 
 def _summed(done: Sequence[tuple[Number, PassFigures]], name: str) -> Number:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from roofsim import library
 from roofsim.engine.passes import Basis, Stack
 from roofsim.engine.roofline import Machine, machine
-from roofsim.foundation.arith import Number
+from roofsim.foundation.arith import Number, minimum
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
 from roofsim.model.split import Split
 from roofsim.model.step import Precision
+from roofsim.model.weights import ACTIVATION_BYTES, ENCODINGS
 from roofsim.prediction.cost import Rates, rates
 from roofsim.specs.caches import check_cache
 from roofsim.specs.calibration import Calibration
@@ -100,12 +101,34 @@ class Setup:
     @cached_property
     def rank(self) -> Architecture:
         """What one device computes in a pass through all stages; the model itself on one device."""
-        return self.architecture.sharded(self.split)
+        return self._sharing(self.architecture.sharded(self.split))
 
     @cached_property
     def stage(self) -> Architecture:
         """What the device holds that holds most."""
-        return self.architecture.stage(self.split) if self.split.pp > 1 else self.rank
+        return self._fullest[0]
+
+    @cached_property
+    def _fullest(self) -> tuple[Architecture, Placement | None]:
+        """The same, and what of it lies on the host, if anything does."""
+        where = self.offload.placement if self.offload else None
+        if self.split.pp == 1:
+            return self.rank, where
+        if where is None or where.nothing:
+            return self._sharing(self.architecture.stage(self.split)), None
+        from roofsim.engine.tiers import fullest
+
+        return fullest(self.rank, where, self.split.pp)
+
+    def _sharing(self, rank: Architecture) -> Architecture:
+        """What it shares with other ranks of a layer as the runtime says."""
+        policy = self.runtime.parallel
+        return rank.sharing(policy.copies == "shared", policy.stream == "shared")
+
+    @property
+    def waits(self) -> bool:
+        """Whether devices wait for the processor of their host in every pass, so that one stage works at a time."""
+        return self.offload is not None and self.offload.beside is not None
 
     def tiers(self, w: Workload) -> Tiers | None:
         """The device and the processor beside it, where something lies on the host; else None."""
@@ -113,14 +136,17 @@ class Setup:
             return None
         from roofsim.engine.tiers import Tiers
 
-        beside = self.offload.beside
+        beside, (stage, its) = self.offload.beside, self._fullest
         return Tiers(
             self.stack(w.dtype),
             beside.stack(computed_in(beside.device, w.dtype)) if beside else None,
             beside.precision(w) if beside else self.precision(w),
             self.offload.placement,
             self.link,
+            self.architecture,
+            (stage, its or self.offload.placement),
             self.disk,
+            self.split.stage,
         )
 
     @property
@@ -148,7 +174,11 @@ class Setup:
             reached = reached * self.offload.faster
         crossing = policy.crossing.value if policy.crossing else 0
         copies_from = policy.copies_from if policy.processor else None
-        return Link(reached * link.value, crossing, policy.streams or "copied", copies_from, policy.experts == "used")
+        rate = reached * link.value
+        if not self.split.alone:  # which read the memory of the host at the same time
+            at_once = self.split.stage * (self.split.pp if self.runtime.parallel.micro_batches else 1)
+            rate = minimum(rate, tier(self).memory.bandwidth.value / at_once)
+        return Link(rate, crossing, policy.streams or "copied", copies_from, policy.experts == "used")
 
     def precision(self, w: Workload) -> Precision:
         """Bytes per element, and how quantised weights are multiplied; raises Unsupported if they cannot be.
@@ -163,7 +193,9 @@ class Setup:
         if name == w.dtype:
             return w.precision(self.state, self.architecture)
         product = product_of(name, self.runtime, self.device)
-        return w.precision(self.state, self.architecture, product)
+        made = w.precision(self.state, self.architecture, product)
+        form = ENCODINGS.get(name)
+        return replace(made, scaled=form.scaled) if form and form.scaled and product in ACTIVATION_BYTES else made
 
     def formats(self, w: Workload, kinds: Container[str]) -> tuple[str, str]:
         """The formats of the weights, and of keys and values where there is attention among the kinds of operator."""
@@ -280,7 +312,8 @@ def check_divided(model: Architecture, device: Device, runtime: Runtime, split: 
             f"({cluster.nodes} x {cluster.per_node}); divide among no more, or name a larger one (--cluster)"
         )
     try:
-        model.sharded(split)
+        policy = runtime.parallel
+        model.sharded(split).sharing(policy.copies == "shared", policy.stream == "shared")
     except InputError as problem:
         raise Unsupported(str(problem)) from None
 

@@ -141,6 +141,19 @@ def test_all_to_all_sends_to_each_what_is_for_it_over_the_network_only_what_leav
     assert time("all_to_all", 80 * MB, 8, on=Network(8, replace(NEAR, parts=7))) == time("all_to_all", 80 * MB, 8)
 
 
+def test_tokens_go_to_nodes_once_and_there_to_each_rank_that_has_experts_of_them() -> None:
+    """Two nodes of eight: of 16 experts in two groups, one a node, a token chooses two of one group."""
+    x = Exchange("to_experts", 160 * MB, 16, 1, (), (16, 2, 1, 2))
+    near, far = 160 * MB * 2 * 7.5 / 8 / 100e9, 160 * MB * 1 * 1 / 2 / 10e9
+    assert float(exchange_time(x, NODES, P)) == pytest.approx(6.6 * US + 3 * US + max(near, far))
+    inside = float(exchange_time(replace(x, ranks=8), NODES, P))
+    ranks = 8 / 2 * (1 - 6 / 8 * 5 / 7)
+    assert inside == pytest.approx(6.6 * US + 1 * US + 160 * MB * ranks * 7.5 / 8 / 100e9)
+    assert float(light_time(x, NODES)) == pytest.approx(max(160 * MB * 2 * 7 / 8 / 125e9, 160 * MB / 2 / 12.5e9))
+    with pytest.raises(ValueError, match="nothing says which experts"):
+        exchange_time(replace(x, chosen=None), NODES, P)
+
+
 def test_a_send_is_one_message_over_the_slowest_link_of_its_row() -> None:
     long = (8.4 + 2.8) * US
     assert time("send", 10 * MB, 2) == pytest.approx(long + 1 * US + 10 * MB / 100e9)
