@@ -106,6 +106,22 @@ def offloaded(s: Setup, w: Workload, words: str | None) -> Setup:
     return best(s, w)
 
 
+def served(s: Setup, words: str | None) -> Setup:
+    """The setup with a division for steps of many requests; raises Unsupported for one that is for single requests."""
+    asked = NONE if words is None else asked_for(words)
+    if not isinstance(asked, AskedFor):
+        if asked == NONE:
+            return whole(s)
+        raise InputError("offload: auto is of one request, and a server has many; name a division")
+    made = divided(s, asked)
+    if made.waits:
+        raise Unsupported(
+            f"offload: {s.runtime.id} serves with what its devices compute; weights can come over the link: stream=N, "
+            "experts=stream"
+        )
+    return made
+
+
 def divided(s: Setup, asked: AskedFor) -> Setup:
     """The setup with a division: how much of it lies on the host is counted from the first layer on.
 
