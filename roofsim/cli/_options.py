@@ -313,7 +313,7 @@ def device_option(required: bool = True, many: bool = False) -> Callable[[F], F]
     several = ", several set off by commas" if many else ""
     return click.option(
         "--device", "-d", required=required, type=_each(Name("hardware"), many), metavar=_metavar("DEVICE", many),
-        help=f"Device by name, alias or path{several}; a mode after @ (orin@15w).",
+        help=f"Device by name, alias or path{several}; a mode after @ (orin@15w); one of a cluster by its name.",
     )  # fmt: skip
 
 

@@ -267,6 +267,7 @@ def setup(
 ) -> Setup:
     """Look up names, aliases and paths; the host is the device's own unless named, the cluster its usual one.
 
+    A cluster that is named in the place of a device means one of its devices, and itself for several.
     Raises Unsupported for a model that cannot be divided so, or among devices of this cluster.
     """
     found = library.device(device) if isinstance(device, str) else device
@@ -285,6 +286,8 @@ def setup(
     chosen = host or found.host
     made = library.host(chosen) if isinstance(chosen, str) else chosen
     around = library.cluster(cluster) if isinstance(cluster, str) else cluster
+    if around is None and isinstance(device, str):
+        around = library.stands_for(device)
     if around is None and not split.alone:
         around = library.cluster_of(found)
     check_divided(network, found, stack, split, around)
@@ -294,7 +297,8 @@ def setup(
 def check_divided(model: Architecture, device: Device, runtime: Runtime, split: Split, cluster: Cluster | None) -> None:
     """Raises Unsupported unless the runtime divides a model so, the cluster has devices for it and sizes divide."""
     if cluster and cluster.device != device.id.partition("@")[0]:
-        raise Unsupported(f"--cluster {cluster.id or cluster.name}: is of {cluster.device}, not of {device.id}")
+        name = cluster.id or cluster.name
+        raise Unsupported(f"--cluster {name}: is of {cluster.device}, not of {device.id}; -d {name} means its devices")
     if split.alone:
         return
     can, who = runtime.parallel.divides, runtime.id or runtime.name
@@ -305,7 +309,7 @@ def check_divided(model: Architecture, device: Device, runtime: Runtime, split: 
     if cluster and split.devices > cluster.devices:
         raise Unsupported(
             f"{split.devices} devices ({in_words(split)}): {cluster.id or cluster.name} has {cluster.devices} "
-            f"({cluster.nodes} x {cluster.per_node})"
+            f"({cluster.nodes} x {cluster.per_node}); divide among no more, or name a larger one (--cluster)"
         )
     try:
         model.sharded(split)
