@@ -76,8 +76,8 @@ def reload(
     tiers: str | Sequence[str] = (), lengths: Counts | None = None, batch: int | str = 1, dtype: str | None = None,
     weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
-    weight_format: str | None = None, cache_dtype: str | None = None, tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1,
-    cp: int = 1, cluster: ClusterLike = None,
+    weight_format: str | None = None, cache_dtype: str | None = None,
+    tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
 ) -> Reloaded:  # fmt: skip
     """Say from which length on loading what a sequence holds is faster than computing it again.
 

@@ -145,7 +145,7 @@ def test_auto_is_the_fastest_of_all_divisions_that_fit(model: str, runtime: str,
     s, w = case(model, runtime, prompt=20, generate=8)
     whole = Evaluation(s, w)
     s = smaller(s, share * float(whole.held.reserved))
-    every = [made(away) for made, most in offload.families(s) for away in range(1, most + 1)]
+    every = [each.made(away) for each in offload.families(s) for away in range(1, each.most + 1)]
     fitting = [e for e in (Evaluation(each, w) for each in every) if e.fits]
     found = offloaded(s, w, "auto")
     assert found.offload
@@ -283,3 +283,16 @@ def test_a_server_has_no_best_division_and_computes_on_devices_alone() -> None:
         served(s, "auto")
     with pytest.raises(Unsupported, match="ideal serves with what its devices compute"):
         served(replace(s, runtime=library.runtime("ideal")), "layers=3")
+
+
+def test_what_is_drawn_of_several_devices_and_of_caches_is_what_was_asked_for() -> None:
+    two, w = chosen(setup(DENSE, "rtx-3090", "llama.cpp", split=Split(pp=2))), case(DENSE)[1]
+    found = divisions(offloaded(two, w, "layers=9"), w)
+    assert (found.chosen, found.at[0].layers, found.at[-1].layers) == (9, 3, 17)
+    s, w = case(SPARSE)
+    for words, chosen_layers in (("layers=5+experts=cpu+cache", 5), ("cache", 17), ("experts=cpu:6+cache", 10)):
+        divided = offloaded(s, w, words)
+        found = divisions(divided, w)
+        assert found.chosen == chosen_layers
+        (at,) = [each for each in found.at if each.layers == chosen_layers]
+        assert at.decode.link_wait == pytest.approx(float(Evaluation(divided, w).decode.link_wait))  # type: ignore[attr-defined]
