@@ -42,7 +42,8 @@ Basis = Literal["calibrated", "prior", "set"]
 class Stack:
     """What runs a pass: a model with a runtime on a device, and the numbers that decide time.
 
-    `terms` says what decides the time of a launch, `activity` what it does that draws power.
+    `terms` says what decides the time of a launch, `activity` what it does that draws power, `divided` how a pass runs
+    of which not all weights lie on the device.
     """
 
     architecture: Architecture
@@ -51,6 +52,7 @@ class Stack:
     machine: Machine
     terms: Callable[[Kernel, Machine], Terms] = terms
     activity: Callable[[Kernel, Terms, Machine], Activity] = activity
+    divided: Callable[[Pass], Later] | None = None
 
 
 @dataclass(frozen=True)
@@ -255,7 +257,7 @@ _FIGURES: Mapping[str, Callable[[PassRun], Number]] = {
 
 def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) -> Later:
     """The figures of one pass; `rows` is how it is lowered, where that is known already."""
-    return Later(PassRun(stack, p, rows).figure)
+    return stack.divided(p) if stack.divided else Later(PassRun(stack, p, rows).figure)
 
 
 def starting_time(runtime: Runtime, m: Machine, planned: Number, work: Number = 0) -> Number:
