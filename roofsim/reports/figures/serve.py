@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import show
 from roofsim.model.split import Split
 from roofsim.prediction.loop import ENDLESS
@@ -25,7 +26,7 @@ from roofsim.serving.steady import Served, Server, closed, open_loop
 from roofsim.specs.workload import Workload
 
 PANELS = (("itl", "time between two tokens"), ("ttft", "time to the first token"))
-USERS, RATES = 28, 24
+USERS, RATES = 28, 20
 """Loads that a line is drawn through."""
 FULL = 0.97
 """Up to which share of what is answered at most rates are drawn."""
@@ -70,10 +71,21 @@ def _loads(server: Server, kind: str, rounds: float | None) -> list[Served]:
     """Loads from next to none to a little beyond what fits, or to nearly all that is answered."""
     if kind == "rate":
         most = FULL * server.capacity
-        return [open_loop(server, most * (i + 1) / RATES) for i in range(RATES)]
+        return list(_answered(server, [most * (i + 1) / RATES for i in range(RATES)]))
     most = MARGIN * server.most
     counts = sorted({max(round(most ** (i / (USERS - 1))), 1) for i in range(USERS)})
     return [closed(server, n, rounds or ENDLESS) for n in counts]
+
+
+def _answered(server: Server, rates: Sequence[float]) -> Iterator[Served]:
+    """Those of increasing rates that are answered; raises InputError if the lowest is not."""
+    for i, rate in enumerate(rates):
+        try:
+            yield open_loop(server, rate)
+        except InputError:
+            if not i:
+                raise
+            return
 
 
 def _load(row: Served, kind: str) -> float:
