@@ -27,7 +27,7 @@ from roofsim.serving.steady import Served, Server, closed, open_loop
 from roofsim.specs.workload import Workload
 
 PANELS = (("itl", "time between two tokens"), ("ttft", "time to the first token"))
-USERS, RATES = 28, 24
+USERS, RATES = 28, 20
 """Loads that a line is drawn through."""
 FULL = 0.97
 """Up to which share of what is answered at most rates are drawn."""
