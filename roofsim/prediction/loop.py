@@ -8,9 +8,10 @@ of two kinds of step, with prompts and without, are all that depends on the devi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from math import comb
 from typing import NamedTuple
 
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
@@ -66,6 +67,8 @@ class Loop:
     running: Number
     prompt: Number
     generate: Number
+    slip: int = 0
+    """Steps that requests wait for beyond what is laid out, less than none if they are in time for one before it."""
 
     @cached_property
     def _steps(self) -> Number:
@@ -131,8 +134,12 @@ class Loop:
 
         Without others to run there are none. A request that waits for a place is at hand when there is one.
         """
-        waits = at_least(self.running, self.users) + self.engine.ahead
-        return waits * at_least(self.others, 1) * at_least(self._steps, 1)
+        return self._looked_at * at_least(self.others, 1) * at_least(self._steps, 1)
+
+    @property
+    def _looked_at(self) -> Number:
+        """Steps until the server looks at who has come."""
+        return maximum(at_least(self.running, self.users) + self.engine.ahead + self.slip, 0)
 
     @cached_property
     def round(self) -> Number:
@@ -224,16 +231,129 @@ class Loop:
         Prompts that it has not met before, it meets now. After the last round nobody begins.
         """
         met = self._ended
-        seen = Kinds(self.first - met.first, self.others - met.others, 0)
+        seen = Kinds(self.steps.first - met.first, self.steps.others - met.others, 0)
         last = Kinds(0, self.others / self.running + self._rest * (self.others - self.own) / 2, 0)
         now, steps = seen.blended(last, 1 / rounds), maximum(self._steps, 1)
         first = minimum(maximum(now.first, 0) / steps, 1)
         others = minimum(maximum(now.others, 0) / steps, 1 - first)
         return Kinds(first, others, 1 - first - others)
 
+    def first_tokens(self, rounds: float) -> list[tuple[float, Kinds]]:
+        """The steps before the first tokens of requests, each with its share, for numbers.
+
+        In the first of so many rounds all prompts are there at once.
+        """
+        others, own = int(float(self.others)), self.own
+        begun = [(1 / float(self.running), Kinds(self.first, 0, 0))]
+        share = float(self._rest / self._some)
+        begun += [(share, Kinds(self.first, maximum(j, own), 0)) for j in range(1, others + 1)]
+        parts = [(part * (1 - 1 / rounds), steps) for part, steps in self._steady()]
+        parts += [(part / rounds, steps) for part, steps in begun]
+        return [(part, Kinds(*(a + b for a, b in zip(steps, self._queued, strict=True)))) for part, steps in parts]
+
+    def _steady(self) -> list[tuple[float, Kinds]]:
+        """The same in the steady state, once there is a place: the first of a round find steps without prompts."""
+        others, share = int(float(self.others)), float(self._rest / self._some)
+        alone = minimum(self.between, self.waits)
+        found = [(1 / float(self.running), Kinds(self.first, self.waits - alone, alone))]
+        places = min(self.engine.ahead + 1, others)
+        for place in range(places):
+            met = self.behind(place)
+            longer = self.waits - self.late + self.own
+            found.append((share, Kinds(met.first, met.others + longer, met.alone)))
+        found.append((share * (others - places), Kinds(0, self.waits + self.own, 0)))
+        return found
+
+
+@dataclass(frozen=True)
+class Apart(Loop):
+    """The same users after they have drifted apart: each comes back at a time of its own, and no prompt meets another.
+
+    Lengths that differ do that, and answers that end early. Who comes in such a time finds steps of either kind as
+    often as there are any.
+    """
+
+    @cached_property
+    def mixed(self) -> Number:
+        """Steps with a prompt, each with one."""
+        return self.running * self.first
+
+    @cached_property
+    def late(self) -> Number:
+        """Steps that a request waits for; one that has the engine for itself waits for none."""
+        return self._looked_at * at_least(self.running, 2) * at_least(self._steps, 1)
+
+    @cached_property
+    def steps(self) -> Kinds:
+        """Steps of a round by kind."""
+        return Kinds(self.mixed, 0, self.round - self.mixed)
+
+    @cached_property
+    def _met(self) -> Number:
+        """The share of steps that have a prompt."""
+        return self.mixed / self.round
+
+    @cached_property
+    def waited(self) -> Kinds:
+        """Steps that a request waits for, in the mean over requests."""
+        return Kinds(self.waits * self._met, 0, self.waits * (1 - self._met))
+
+    @cached_property
+    def decoding(self) -> Number:
+        """Sequences that decode in a step, with a prompt or without."""
+        return self.running * self._steps / self.round
+
+    @cached_property
+    def decoding_alone(self) -> Number:
+        """The same where no prompt is; there is a step for one at least."""
+        return maximum(self.decoding, 1)
+
+    @cached_property
+    def _ended(self) -> Kinds:
+        waited = self.waited
+        return Kinds(waited.first + self.first, 0, waited.alone)
+
+    def _steady(self) -> list[tuple[float, Kinds]]:
+        """Of the steps that a request waits for each has a prompt or has none, whatever the others have."""
+        waits, met = round(float(self.waits)), float(self._met)
+        if met == 1:
+            return [(1.0, Kinds(self.first + waits, 0, 0))]
+        shares = [comb(waits, k) * met**k * (1 - met) ** (waits - k) for k in range(waits + 1)]
+        return [(share, Kinds(self.first + k, 0, waits - k)) for k, share in enumerate(shares)]
+
 
 ENDLESS = float("inf")
 """Rounds of the steady state."""
+USUAL_ROUNDS = 10
+"""Requests of each user in a benchmark: ten times the concurrency are sent in all, where a tool is let do as it likes
+(aiconfigurator's runner of AIPerf, InferenceMAX's of vLLM's client)."""
+
+
+class Otherwise(NamedTuple):
+    """A load that may be there instead of the one that is taken, and how many rounds of it."""
+
+    loop: Loop
+    rounds: Number
+
+
+def otherwise(loop: Loop, rounds: Number, stated: bool = True, places: bool = False) -> Iterator[Otherwise]:
+    """What may be otherwise of users who ask again, each by itself and as far from what is taken as it goes.
+
+    Whether they stay together; whether who comes back is in time for the step that is laid out, or misses one more;
+    whether the server has all its `places` when they come, where it has one for each; and how the load began, where
+    that is not `stated`. Nothing of it is in the figures of a benchmark, and each changes the times that it shows.
+    """
+    if float(loop.running) <= 1:
+        return
+    same = [getattr(loop, each.name) for each in fields(loop)]
+    yield Otherwise((Loop if isinstance(loop, Apart) else Apart)(*same), ENDLESS)
+    for slip in (-1, 1):
+        yield Otherwise(replace(loop, slip=loop.slip + slip), rounds)
+    if places and loop.users == loop.running:
+        yield Otherwise(replace(loop, running=loop.running - 1), rounds)
+    if not stated:
+        yield Otherwise(loop, USUAL_ROUNDS if rounds == ENDLESS else ENDLESS)
+
 
 Passes = tuple[Pass, Pass, Pass]
 """The kinds of step of a loop as passes of a model, in the order of `Kinds`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.prediction import limits
@@ -45,16 +47,18 @@ def cache_room(s: Setup, w: Workload, engine: Engine, share: float | None = None
 
     `share` of what is left is for that, if it is not the server's own.
     """
-    room = limits.cache_room(s, variant(w, batch=1), engine.tokens) * (
-        share or (s.runtime.server.share if s.runtime.server else 1)
-    )
+    room = limits.cache_room(s, variant(w, batch=1), engine.tokens) * _share(s, share)
     return room, held_bytes(s, w, w.prompt + (w.generate - 1) / 2)
 
 
-def sequences_held(
+def _share(s: Setup, share: float | None) -> float:
+    return share or (s.runtime.server.share if s.runtime.server else 1)
+
+
+def holding(
     s: Setup, w: Workload, engine: Engine, share: float | None = None, *, once: float = 0.0, saved: float = 0.0
-) -> int:
-    """Sequences of a lane that there is room for.
+) -> Callable[[float], int]:
+    """Sequences of a lane that there is room for, by how much `more` of the device's memory there is than is taken.
 
     What they hold in the mean counts, or all their tokens, as the server has it. `once` are bytes that all hold
     together, of which each has `saved` less to hold.
@@ -62,4 +66,14 @@ def sequences_held(
     room, each = cache_room(s, w, engine, share)
     if s.runtime.server and s.runtime.server.room == "all":
         each = held_bytes(s, w, w.prompt + w.generate)
-    return max(int((room - once) // (each - saved)), 0) if each else 2**31
+    whole = float(s.device.capacity) * _share(s, share)
+
+    def held(more: float) -> int:
+        return max(int((room + more * whole - once) // (each - saved)), 0) if each else 2**31
+
+    return held
+
+
+def sequences_held(s: Setup, w: Workload, engine: Engine, share: float | None = None, **sharing: float) -> int:
+    """Sequences of a lane that there is room for, as `holding` has it."""
+    return holding(s, w, engine, share, **sharing)(0.0)

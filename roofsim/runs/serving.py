@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from roofsim.foundation.units import finite
-from roofsim.prediction.loop import ENDLESS, Loop
-from roofsim.prediction.server import engine_of, lanes, sequences_held
+from roofsim.prediction.loop import ENDLESS, Loop, Otherwise, otherwise
+from roofsim.prediction.server import engine_of, holding, lanes
 from roofsim.prediction.setup import Setup
 from roofsim.runs.reading import Run
 from roofsim.specs.workload import Workload
@@ -74,8 +75,19 @@ def rate_of(run: Run) -> float | None:
         return None
 
 
-def loop_of(run: Run, s: Setup, w: Workload) -> tuple[Loop, float]:
+class Load(NamedTuple):
     """The round of steps of a run at a concurrency (of a lane of it), and how many rounds were measured.
+
+    `running` are the users who are served at once, by how much more of the device's memory there is than is taken.
+    """
+
+    loop: Loop
+    rounds: float
+    running: Callable[[float], float]
+
+
+def load_of(run: Run, s: Setup, w: Workload) -> Load:
+    """The load of a run at a concurrency.
 
     A note may say `max_num_batched_tokens`, `max_num_seqs` and `requests`, in all.
     """
@@ -89,10 +101,33 @@ def loop_of(run: Run, s: Setup, w: Workload) -> tuple[Loop, float]:
     )  # fmt: skip
     requests = _count(run, "requests")
     rounds = max(requests / users, 1.0) if requests else tool.rounds or ENDLESS
-    share = tool.share.get(s.runtime.id)
     each = max(users / lanes(s), 1)
-    running = min(each, engine.sequences, sequences_held(s, w, engine, share))
-    return Loop(engine, each, max(running, 1), w.prompt + s.architecture.prefix_tokens, w.generate), rounds
+    held = holding(s, w, engine, tool.share.get(s.runtime.id))
+
+    def running(more: float) -> float:
+        return max(min(each, engine.sequences, held(more)), 1)
+
+    loop = Loop(engine, each, running(0), w.prompt + s.architecture.prefix_tokens, w.generate)
+    return Load(loop, rounds, running)
+
+
+def unstated(run: Run, load: Load) -> Iterator[Otherwise]:
+    """What the run of a row may have been instead of what is taken: see `otherwise`.
+
+    Of its server it is not known how many places it has, unless they are stated: tools often set as many as users. Nor
+    is the share of the memory that it takes.
+    """
+    known = _count(run, "requests") is not None
+    yield from otherwise(load.loop, load.rounds, known, places=_count(run, "max_num_seqs") is None)
+    for more in (-SHARE_OFF, SHARE_OFF):
+        running = load.running(more)
+        if running != load.loop.running:
+            yield Otherwise(replace(load.loop, running=running), load.rounds)
+
+
+SHARE_OFF = 0.04
+"""By how much the share of a device that a server took is off, where a row does not state it: by themselves SGLang 0.5
+takes 0.84 of 80 GB (`runtimes/sglang.yaml`) and vLLM 0.9, later 0.92 (`gpu_memory_utilization` in its log)."""
 
 
 def _count(run: Run, key: str) -> int | None:

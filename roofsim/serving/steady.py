@@ -317,7 +317,7 @@ class _Round:
             },
             "ttft": {
                 "mean": float(self.until_first.of(self.seconds)),
-                **_quantiles(_first_tokens(self.loop, self.rounds, *self.seconds)),
+                **_quantiles([(share, float(n.of(self.seconds))) for share, n in self.loop.first_tokens(self.rounds)]),
             },
         }
 
@@ -358,28 +358,6 @@ def closed(server: Server, users: int, rounds: float = ENDLESS) -> Served:
 def full(server: Server, batch: int) -> Served:
     """The steady state of engines (of each group of data parallel one) that always have requests for such a batch."""
     return closed(replace(server, sequences=batch), batch * server.s.split.dp)
-
-
-def _first_tokens(loop: Loop, rounds: float, f: float, m: float, a: float) -> list[tuple[float, float]]:
-    """The times to the first token of the requests of a closed loop, each with its share.
-
-    `f`, `m` and `a` are the seconds of a step with the first prompt, with others, with none. The first requests of a
-    round find steps without prompts before them; in the first round all prompts are there.
-    """
-    n, others, waits = float(loop.running), float(loop.others), float(loop.waits)
-    seconds, own = [f, m, a], float(loop.own)
-    queued, share = (float(loop.turns) - 1) * float(loop.steps.of(seconds)), (1 - 1 / n) / max(others, 1)
-    alone = min(float(loop.between), waits)
-    steady = [(1 / n, queued + alone * a + (waits - alone) * m + float(loop.first) * f)]
-    places = min(loop.engine.ahead + 1, int(others))
-    for place in range(places):
-        met = loop.behind(place)
-        longer = waits - float(loop.late) + own
-        steady.append((share, queued + float(met.of(seconds)) + longer * m))
-    steady.append((share * (others - places), queued + (waits + own) * m))
-    begun = [(1 / n, queued + float(loop.first) * f)]
-    begun += [(share, queued + float(loop.first) * f + max(j, own) * m) for j in range(1, int(others) + 1)]
-    return [*((part * (1 - 1 / rounds), t) for part, t in steady), *((part / rounds, t) for part, t in begun)]
 
 
 def _quantiles(shares: Sequence[tuple[float, float]]) -> dict[str, float]:

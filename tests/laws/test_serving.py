@@ -13,7 +13,7 @@ from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.model.split import Split
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
-from roofsim.prediction.loop import Engine, Loop
+from roofsim.prediction.loop import ENDLESS, Apart, Engine, Loop
 from roofsim.prediction.setup import setup
 from roofsim.serving.open import moments, several
 from roofsim.serving.slo import broken, find, promises
@@ -70,6 +70,28 @@ def test_littles_law_of_users_who_ask_again(engine, users, running, prompt, gene
     # prompts of several steps are not as long for the first as for others, nor do answers end where they are so short
     exact = prompt + n <= engine.tokens and generate > engine.ahead + 1
     assert rate * each == approx(users, rel=1e-6 if exact else 0.15)
+
+
+@given(engines, counts, counts, st.integers(1, 30_000), st.integers(2, 3000), st.integers(-1, 2))
+def test_users_who_drifted_apart_keep_littles_law(engine, users, running, prompt, generate, slip):
+    one = Apart(engine, users, min(users, running), prompt, generate, slip)
+    seconds = (0.05, 0.2, 0.01)
+    each = one.until_first(ENDLESS).of(seconds) + (generate - 1) * one.between_tokens(ENDLESS).of(seconds)
+    assert one.running / one.steps.of(seconds) * each == approx(users, rel=1e-6)
+    made = one.mixed * one.decoding + (one.round - one.mixed) * one.decoding
+    assert made == approx(one.running * (generate - 1))
+
+
+@given(st.sampled_from([Loop, Apart]), engines, counts, counts, st.integers(1, 30_000), st.integers(1, 300),
+       st.sampled_from([1, 2, 10, ENDLESS]))  # fmt: skip
+def test_the_mean_is_that_of_all_first_tokens(kind, engine, users, running, prompt, generate, rounds):
+    one = kind(engine, users, min(users, running), prompt, generate)
+    each = one.first_tokens(rounds)
+    assert sum(share for share, _ in each) == approx(1)
+    for i, n in enumerate(one.until_first(rounds)):
+        # where a prompt fits a step, and answers are longer than what is laid out
+        if prompt + one.running <= engine.tokens and generate > engine.ahead + 1:
+            assert sum(share * steps[i] for share, steps in each) == approx(n, abs=1e-6)
 
 
 def test_one_user_has_the_times_of_a_request():
