@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.schema import variant
@@ -55,25 +55,50 @@ def _share(s: Setup, share: float | None) -> float:
     return share or (s.runtime.server.share if s.runtime.server else 1)
 
 
-def holding(
-    s: Setup, w: Workload, engine: Engine, share: float | None = None, *, once: float = 0.0, saved: float = 0.0
-) -> Callable[[float], int]:
-    """Sequences of a lane that there is room for, by how much `more` of the device's memory there is than is taken.
+@dataclass(frozen=True)
+class Room:
+    """Bytes that there are `free` for what sequences of a lane hold, and what one holds: in the mean, first and last.
 
-    What they hold in the mean counts, or all their tokens, as the server has it. `once` are bytes that all hold
-    together, of which each has `saved` less to hold.
+    Where they are given out as sequences `grow`, as many run as fit in the mean, else as many as fit at their end.
+    `whole` are the bytes that all of the device's memory would give.
     """
-    room, each = cache_room(s, w, engine, share)
-    if s.runtime.server and s.runtime.server.room == "all":
-        each = held_bytes(s, w, w.prompt + w.generate)
-    whole = float(s.device.capacity) * _share(s, share)
 
-    def held(more: float) -> int:
-        return max(int((room + more * whole - once) // (each - saved)), 0) if each else 2**31
+    free: float
+    mean: float
+    begun: float
+    ended: float
+    grow: bool
+    whole: float
 
-    return held
+    def sequences(self, more: float = 0.0) -> int:
+        """How many there is room for, if there is `more` of the device's memory than is taken, or less."""
+        each = self.mean if self.grow else self.ended
+        return max(int((self.free + more * self.whole) // each), 0) if each else 2**31
+
+    def put_back(self, users: float) -> float:
+        """How often one of the sequences of so many users gives up its room to others, in the mean.
+
+        Sequences that began together hold from what all hold when they begin to what all hold at their end, evenly
+        over a round, and more than there is for a part of it. Then one ends and another begins, and until the next one
+        ends all have grown by what one grows, for which so many of mean size give up theirs.
+        """
+        grown = self.ended - self.begun
+        if not self.grow or grown <= 0:
+            return 0.0
+        over = min(max((self.ended - self.free / users) / grown, 0.0), 1.0)
+        return over * grown / self.mean
+
+
+def room_of(
+    s: Setup, w: Workload, engine: Engine, share: float | None = None, *, once: float = 0.0, saved: float = 0.0
+) -> Room:
+    """The room for what sequences of a lane hold; `once` are bytes that all hold together, each `saved` less."""
+    free, mean = cache_room(s, w, engine, share)
+    begun, ended = (held_bytes(s, w, w.prompt + made) - saved for made in (0, w.generate))
+    grow = s.runtime.server is None or s.runtime.server.room != "all"
+    return Room(free - once, mean - saved, begun, ended, grow, float(s.device.capacity) * _share(s, share))
 
 
 def sequences_held(s: Setup, w: Workload, engine: Engine, share: float | None = None, **sharing: float) -> int:
-    """Sequences of a lane that there is room for, as `holding` has it."""
-    return holding(s, w, engine, share, **sharing)(0.0)
+    """Sequences of a lane that there is room for."""
+    return room_of(s, w, engine, share, **sharing).sequences()

@@ -139,11 +139,16 @@ def sentence(found: Largest) -> str:
 
 
 def _within(r: Served) -> str:
-    """The intervals of both times in words."""
-    ends = {name: [str(Figure(end, "s")) if end < float("inf") else "any" for end in r.intervals[name]]
-            for name in ("itl", "ttft")}  # fmt: skip
-    said = ", ".join(f"{words} {' to '.join(ends[name])}" for name, words in (("itl", "ITL"), ("ttft", "TTFT")))
+    """The intervals of both times in words, in the mean and at the percentile that is shown."""
+    said = ", ".join(
+        f"{words} {_ends(r, name)} (p95 {_ends(r, f'{name}_p95')})"
+        for name, words in (("itl", "ITL"), ("ttft", "TTFT"))
+    )
     return f"95 % intervals {by(r.calibration)}: {said}."
+
+
+def _ends(r: Served, name: str) -> str:
+    return " to ".join(str(Figure(end, "s")) if end < float("inf") else "any" for end in r.intervals[name])
 
 
 def _full(rows: Sequence[Served]) -> list[str]:
@@ -156,10 +161,11 @@ def _full(rows: Sequence[Served]) -> list[str]:
         )
     for r in rows:
         if r.kv.preempts:
+            often = f"{r.kv.preemptions:.2g} times each in the mean" if r.kv.preemptions else "which is not counted"
             return [
                 *said,
                 f"With {r.concurrency:,.4g} users sequences outgrow their room: some are put back and computed again, "
-                "which is not counted.",
+                f"{often}.",
             ]
     return said
 
@@ -171,7 +177,7 @@ def served_records(rows: Sequence[Served], found: Sequence[Largest] = ()) -> Tab
         **dict.fromkeys(("model", "device", "runtime", "calibration", "basis")),
         **dict.fromkeys(("cluster", "weights", "cache")), **dict.fromkeys(WAYS, ""),
         **dict.fromkeys(("prompt", "generate", "devices", "concurrency", "running", "capacity"), ""),
-        **with_ends({"rate": "", "itl": "s", "ttft": "s", "tokens_per_second": ""}), **times,
+        **with_ends({"rate": "", "itl": "s", "ttft": "s", "tokens_per_second": ""}), **with_ends(times),
         "tokens_per_second_user": "", "tokens_per_second_device": "", **with_ends({"joules_per_token": "J"}),
         **dict.fromkeys(("usd_per_million_output", "usd_per_million_input"), "USD"),
         **dict.fromkeys(("co2_per_million_output", "co2_per_million_input"), "kg"), "kv_capacity": "B", "kv_used": "B",

@@ -18,7 +18,7 @@ from roofsim.model.weights import CACHE_BYTES, DTYPE_BYTES, ENCODINGS, format_na
 from roofsim.ops.base import Kind
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
-from roofsim.prediction.loop import Loop, Passes, first_token, next_token, passes
+from roofsim.prediction.loop import Loop, Passes, alike_steps, first_token, next_token, passes
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import ALONE, Setup, setup
 from roofsim.prediction.steps import decode, late, pieces, samples, turns
@@ -319,7 +319,7 @@ class Reader:
             return Target("wall", parts)
 
         may = tuple(
-            target(each.loop, taken if _alike_in(each.loop, loop) else passes(s, w, each.loop), each.rounds)
+            target(each.loop, taken if alike_steps(each.loop, loop) else passes(s, w, each.loop), each.rounds)
             for each in unstated(run, load)
         )
         configuration = "|".join(
@@ -410,11 +410,6 @@ def _split(run: Run) -> Split:
         return Split(**{name: int(words) for name, words in said.items() if words.isdigit()})
     except RoofsimError as error:
         raise Skip(str(error)) from None
-
-
-def _alike_in(one: Loop, other: Loop) -> bool:
-    """Whether steps of two loops are alike: one sequence more or less hardly makes another step."""
-    return abs(float(one.running) - float(other.running)) <= 1
 
 
 def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from roofsim.foundation.units import finite
-from roofsim.prediction.loop import ENDLESS, Loop, Otherwise, otherwise
-from roofsim.prediction.server import engine_of, holding, lanes
+from roofsim.prediction.loop import ENDLESS, Loop, Otherwise, otherwise, served
+from roofsim.prediction.server import engine_of, lanes, room_of
 from roofsim.prediction.setup import Setup
 from roofsim.runs.reading import Run
 from roofsim.specs.workload import Workload
@@ -102,12 +102,13 @@ def load_of(run: Run, s: Setup, w: Workload) -> Load:
     requests = _count(run, "requests")
     rounds = max(requests / users, 1.0) if requests else tool.rounds or ENDLESS
     each = max(users / lanes(s), 1)
-    held = holding(s, w, engine, tool.share.get(s.runtime.id))
+    room = room_of(s, w, engine, tool.share.get(s.runtime.id))
+    back = room.put_back(min(each, engine.sequences))
 
     def running(more: float) -> float:
-        return max(min(each, engine.sequences, held(more)), 1)
+        return max(float(served(each, min(engine.sequences, room.sequences(more)), back)), 1)
 
-    loop = Loop(engine, each, running(0), w.prompt + s.architecture.prefix_tokens, w.generate)
+    loop = Loop(engine, each, running(0), w.prompt + s.architecture.prefix_tokens, w.generate, put_back=back)
     return Load(loop, rounds, running)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import example, given
@@ -13,11 +13,11 @@ from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.model.split import Split
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
-from roofsim.prediction.loop import ENDLESS, Apart, Engine, Loop
+from roofsim.prediction.loop import ENDLESS, Apart, Engine, Loop, served
 from roofsim.prediction.setup import setup
 from roofsim.serving.open import moments, several
 from roofsim.serving.slo import broken, find, promises
-from roofsim.serving.steady import Server, closed, open_loop
+from roofsim.serving.steady import FIGURES, Server, closed, figure, longer, open_loop
 from roofsim.specs.workload import workload
 
 approx = pytest.approx
@@ -92,6 +92,16 @@ def test_the_mean_is_that_of_all_first_tokens(kind, engine, users, running, prom
         # where a prompt fits a step, and answers are longer than what is laid out
         if prompt + one.running <= engine.tokens and generate > engine.ahead + 1:
             assert sum(share * steps[i] for share, steps in each) == approx(n, abs=1e-6)
+
+
+@given(engines, counts, st.integers(1, 400), st.integers(1, 400), st.integers(3, 900), st.floats(0, 2))
+def test_littles_law_of_users_of_whom_some_give_up_their_places(engine, users, most, prompt, generate, put_back):
+    running = max(served(users, most, put_back), 1)
+    one = Apart(engine, users, running, prompt, generate, put_back=put_back)
+    if running < users / (1 + one.away) or running > 1:
+        seconds = (0.03, 0.05, 0.01)
+        each = one.until_first(ENDLESS).of(seconds) + (generate - 1) * one.between_tokens(ENDLESS).of(seconds)
+        assert running / one.steps.of(seconds) * each == approx(users, rel=1e-6)
 
 
 def test_one_user_has_the_times_of_a_request():
@@ -280,3 +290,34 @@ def test_one_user_of_several_devices_has_the_times_and_joules_of_a_request(ways)
     assert found.ttft["mean"] == approx(float(e.prefill.time), rel=1e-9)
     assert found.itl["mean"] == approx(float(e.step[0]), rel=1e-3)
     assert found.joules_per_token * 128 == approx(float(e.energy), rel=0.01)
+
+
+def test_every_time_lies_in_its_interval():
+    for found in (closed(server(), 16), closed(server(), 900), open_loop(server(), 9)):
+        for name, at in product(("itl", "ttft"), FIGURES):
+            low, high = found.intervals[figure(name, at)]
+            assert 0 < low < getattr(found, name)[at] < high
+
+
+def test_what_is_certain_of_a_percentile_is_what_is_of_the_steps_that_it_consists_of():
+    # half of all steps are without prompts, and the mean of few users hardly has others
+    sure = longer(server(), 2, arrivals=False)
+    assert sure["itl_p50"] == approx(sure["itl"], rel=1e-2)
+    assert sure["itl_p50"][0] * sure["itl_p50"][1] == approx(1)
+    # when users come is not known of times to the first token, and of the time between tokens little
+    off = longer(server(), 16)
+    sure = longer(server(), 16, arrivals=False)
+    wider = {name: (off[name][1] / off[name][0]) / (high / low) for name, (low, high) in sure.items()}
+    assert wider["ttft"] > 2 > 1.1 > wider["itl"] > 1
+    assert wider["joules_per_token"] == approx(1)
+
+
+def test_of_one_user_nothing_is_otherwise():
+    assert longer(server(), 1) == {name: approx(ends) for name, ends in longer(server(), 1, arrivals=False).items()}
+
+
+def test_a_place_for_each_user_may_be_one_less_and_a_full_cache_hold_fewer():
+    # who waits for another to end waits for all of it
+    assert longer(server(sequences=16), 16)["ttft_p99"][1] > 4 > longer(server(sequences=17), 16)["ttft_p99"][1]
+    full = server(2048, 1024)
+    assert longer(full, full.most)["ttft"][1] > 1.2 * longer(full, full.most - 8)["ttft"][1]
