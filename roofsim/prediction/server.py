@@ -59,21 +59,27 @@ def _share(s: Setup, share: float | None) -> float:
 class Room:
     """Bytes that there are `free` for what sequences of a lane hold, and what one holds: in the mean, first and last.
 
-    Where they are given out as sequences `grow`, as many run as fit in the mean, else as many as fit at their end.
-    `whole` are the bytes that all of the device's memory would give.
+    `rule` is what a request finds room for before it begins, `kept` a share of what those that run may still make (see
+    `ServerPolicy`). `whole` are the bytes that all of the device's memory would give.
     """
 
     free: float
     mean: float
     begun: float
     ended: float
-    grow: bool
     whole: float
+    rule: str = "grown"
+    kept: float = 0.0
 
     def sequences(self, more: float = 0.0) -> int:
         """How many there is room for, if there is `more` of the device's memory than is taken, or less."""
-        each = self.mean if self.grow else self.ended
-        return max(int((self.free + more * self.whole) // each), 0) if each else 2**31
+        free = self.free + more * self.whole
+        if self.rule == "next" and self.mean:
+            # the next one has room for all its tokens
+            beside = self.mean + self.kept * (self.ended - self.mean)
+            return int((free - self.ended) // beside) + 1 if free >= self.ended else 0
+        each = self.ended if self.rule == "all" else self.mean
+        return max(int(free // each), 0) if each else 2**31
 
     def put_back(self, users: float) -> float:
         """How often one of the sequences of so many users gives up its room to others, in the mean.
@@ -83,7 +89,7 @@ class Room:
         ends all have grown by what one grows, for which so many of mean size give up theirs.
         """
         grown = self.ended - self.begun
-        if not self.grow or grown <= 0:
+        if self.rule != "grown" or grown <= 0:
             return 0.0
         over = min(max((self.ended - self.free / users) / grown, 0.0), 1.0)
         return over * grown / self.mean
@@ -95,8 +101,9 @@ def room_of(
     """The room for what sequences of a lane hold; `once` are bytes that all hold together, each `saved` less."""
     free, mean = cache_room(s, w, engine, share)
     begun, ended = (held_bytes(s, w, w.prompt + made) - saved for made in (0, w.generate))
-    grow = s.runtime.server is None or s.runtime.server.room != "all"
-    return Room(free - once, mean - saved, begun, ended, grow, float(s.device.capacity) * _share(s, share))
+    whole, policy = float(s.device.capacity) * _share(s, share), s.runtime.server
+    rule = (policy.room, policy.kept) if policy else ()
+    return Room(free - once, mean - saved, begun, ended, whole, *rule)
 
 
 def sequences_held(s: Setup, w: Workload, engine: Engine, share: float | None = None, **sharing: float) -> int:

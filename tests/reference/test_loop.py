@@ -305,13 +305,16 @@ def test_users_whose_prompts_fill_all_steps_are_not_apart():
     ]
 
 
-ROOM = Room(free=1000.0, mean=15.0, begun=10.0, ended=20.0, grow=True, whole=4000.0)
+ROOM = Room(free=1000.0, mean=15.0, begun=10.0, ended=20.0, whole=4000.0)
 
 
 def test_how_many_sequences_there_is_room_for():
     # 1,000 over 15 each in the mean; 0.05 of 4,000 more or less; over 20 each if all of it is taken beforehand
     assert [ROOM.sequences(more) for more in (0, 0.05, -0.05, -1)] == [66, 80, 53, 0]
-    assert replace(ROOM, grow=False).sequences() == 50
+    assert replace(ROOM, rule="all").sequences() == 50
+    # 20 of the next one, and of each before it 15 and half of the 5 that it may still make, in the mean
+    assert replace(ROOM, rule="next", kept=0.5).sequences() == 1 + 980 // 17.5
+    assert [replace(ROOM, rule="next", free=x).sequences() for x in (19, 20)] == [0, 1]
     assert replace(ROOM, mean=0.0).sequences() == 2**31
 
 
@@ -319,7 +322,7 @@ def test_sequences_that_outgrow_their_room_give_it_up():
     # 50 fit at their end, 80 hold more than 12.5 each for 0.75 of a round, 100 always: each grows by 10 of 15
     often = [ROOM.put_back(users) for users in (40, 50, 80, 100, 400)]
     assert often == pytest.approx([0, 0, 0.75 * 10 / 15, 10 / 15, 10 / 15])
-    assert replace(ROOM, grow=False).put_back(400) == 0
+    assert [replace(ROOM, rule=rule).put_back(400) for rule in ("next", "all")] == [0, 0]
     assert replace(ROOM, begun=20.0).put_back(400) == 0
 
 
