@@ -2,7 +2,7 @@
 
 Two kinds of load. Users who each ask again as soon as they are answered (a closed loop, as benchmarks have it): their
 requests are alike and began together, so that rounds repeat (`prediction.loop`). Or requests that come as they like, at
-a rate: a Poisson process, whose waiting is that of a queue with a gate (Takagi 1991) or of one server with vacations.
+a rate: a Poisson process, whose requests share steps and wait for them (`open`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from roofsim.prediction.results import interval_basis, plain
 from roofsim.prediction.server import Room, engine_of, in_flight, lanes, room_of
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import assumptions, cautions
-from roofsim.serving.open import Solved
+from roofsim.serving.open import Solved, Steps
 from roofsim.serving.prefix import Prefix, Shared
 from roofsim.serving.step import StepTime
 from roofsim.specs.calibration import NORMAL_95
@@ -183,6 +183,11 @@ class Server:
         return StepTime(self.s, self.w)
 
     @cached_property
+    def open_steps(self) -> Steps:
+        """The steps of requests that come at a rate."""
+        return Steps(self)
+
+    @cached_property
     def lanes(self) -> int:
         """Parts of the load that each have sequences and steps of their own."""
         return lanes(self.s)
@@ -236,11 +241,14 @@ class Server:
         """The round of so many users of a lane."""
         if self.most < 1:
             room = self.room
-            raise InputError(
-                f"{self.s.model_name} on {self.s.device.id}: nothing fits: a request of {self.w.prompt:,} + "
-                f"{self.w.generate:,} tokens holds {show(room.mean, 'B')}, and there is room for "
-                f"{show(max(room.free, 0), 'B')}"
+            asks = f"a request of {self.w.prompt:,} + {self.w.generate:,} tokens holds {show(room.mean, 'B')}"
+            least = (
+                f"there is room for {show(room.free, 'B')}"
+                if room.free > 0
+                else "weights and the work of a step leave no room; "
+                "divide the model (--tp 2) or store it in fewer bits (--weights)"
             )
+            raise InputError(f"{self.s.model_name} on {self.s.device.id}: nothing fits: {asks}, and {least}")
         back = self.room.put_back(self._there(users))
         running = served(users, self.most, back)
         return Loop(self.engine, users, running, self.prompt, self.w.generate, put_back=back)
@@ -556,10 +564,11 @@ def open_loop(server: Server, rate: float) -> Served:
     others, prompts = found.steps
     alone, mixed = (float(each.time) for each in found.figures)
     of_prompts = prompts * (mixed - alone) / (prompts * mixed + others * alone)
-    return _served(
+    served = _served(
         server, lanes * found.present, rate, lanes * found.running, found.itl, found.ttft, _open_bound(found),
         found.doubtful, "rate", lanes, of_prompts,
     )  # fmt: skip
+    return replace(served, cautions=(*served.cautions, *found.cautions))
 
 
 def glance_at(server: Server, rate: float) -> Mapping[str, Mapping[str, float]] | None:

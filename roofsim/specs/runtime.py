@@ -142,7 +142,7 @@ class ServerPolicy(Spec):
     """Share of the memory that weights and activations leave which is for what sequences hold."""
     room: Literal["grown", "next", "all"] = "grown"
     """What a request finds room for before it begins: its prompt, and more as it grows (grown), all its tokens, as all
-    have done before it (all), or all of its own beside what others hold and a part of what they may still make (next)."""
+    did before it (all), or all its own beside what others hold and a part of what they may still make (next)."""
     kept: Annotated[float, Limit(ge=0, le=1)] = 0.0
     """The share of the tokens that those may still make for which there is room (next)."""
 
@@ -161,6 +161,8 @@ class OffloadPolicy(Spec):
     """Whether weights on the host are mapped from their file: those that exceed its memory are read from its disk."""
     experts: Literal["used", "all"] = "used"
     """Whether the experts that are used are copied, or all of a layer."""
+    caches: bool = False
+    """Whether caches may lie there of layers that the device computes; they come to it for every pass."""
     reaches: Sourced | None = None
     """Share of the rate of the link to the host that its copies reach; all of it, if nothing is said."""
     crossing: Time | None = None
