@@ -91,14 +91,14 @@ def _lines(rows: Sequence[Served], slo: Sequence[Promise]) -> tuple[list[Column]
         Column("users", "count" if whole else "rate"), Column("req/s", "rate"), Column("ITL", "s"),
         Column("ITL p95", "s"), Column("TTFT", "s"), Column("TTFT p95", "s"), Column("tok/s/user", "rate"),
         Column("tok/s/device", "rate"),
-        Column("J/token", "ratio"), *([Column("USD/M out", "ratio")] if priced else []), Column("KV", "%"),
+        Column("energy/token", "J"), *([Column("USD/M out", "ratio")] if priced else []), Column("KV", "%"),
         Column("binds", "text"),
         *([Column("holds", "text")] if slo else []),
     ]  # fmt: skip
     lines = [
         [
             *(values[i] for _, values in differ), r.concurrency, r.rate, r.itl["mean"], r.itl["p95"], r.ttft["mean"],
-            r.ttft["p95"], r.tokens_per_second.user, r.tokens_per_second.device, r.joules_per_token,
+            r.ttft["p95"], r.tokens_per_second.user, r.tokens_per_second.device, r.energy_per_token,
             *([r.cost["usd_per_million_output"]] if priced else []),
             r.kv.used / r.kv.capacity if r.kv.capacity > 0 else None, r.binds, *([holds(r, slo)] if slo else []),
         ]
@@ -170,6 +170,10 @@ def _full(rows: Sequence[Served]) -> list[str]:
     return said
 
 
+JOULES = ("energy_per_token", "joules_per_token", "joules_per_input_token")
+"""Joules of a token, as data: all that devices draw over tokens of answers, and those at the wall of either kind."""
+
+
 def served_records(rows: Sequence[Served], found: Sequence[Largest] = ()) -> Table:
     """A row for each load, as data."""
     times = {f"{name}_{each}": "s" for name in ("itl", "ttft") for each in FIGURES[1:]}
@@ -178,7 +182,7 @@ def served_records(rows: Sequence[Served], found: Sequence[Largest] = ()) -> Tab
         **dict.fromkeys(("cluster", "weights", "cache")), **dict.fromkeys(WAYS, ""),
         **dict.fromkeys(("prompt", "generate", "devices", "concurrency", "running", "capacity"), ""),
         **with_ends({"rate": "", "itl": "s", "ttft": "s", "tokens_per_second": ""}), **with_ends(times),
-        "tokens_per_second_user": "", "tokens_per_second_device": "", **with_ends({"joules_per_token": "J"}),
+        "tokens_per_second_user": "", "tokens_per_second_device": "", **with_ends(dict.fromkeys(JOULES, "J")),
         **dict.fromkeys(("usd_per_million_output", "usd_per_million_input"), "USD"),
         **dict.fromkeys(("co2_per_million_output", "co2_per_million_input"), "kg"), "kv_capacity": "B", "kv_used": "B",
         "sequences": "", "binds": None,
@@ -202,7 +206,7 @@ def _record(r: Served, found: Largest | None) -> dict[str, Any]:
         "itl": r.itl["mean"], "ttft": r.ttft["mean"], "tokens_per_second": speed.total, **ends_of(r.intervals),
         **{f"{name}_{each}": getattr(r, name)[each] for name in ("itl", "ttft") for each in FIGURES[1:]},
         "tokens_per_second_user": speed.user, "tokens_per_second_device": speed.device,
-        "joules_per_token": r.joules_per_token, **r.cost, "kv_capacity": r.kv.capacity, "kv_used": r.kv.used,
+        "energy_per_token": r.energy_per_token, **r.cost, "kv_capacity": r.kv.capacity, "kv_used": r.kv.used,
         "sequences": r.kv.sequences, "binds": r.binds, **more,
     }  # fmt: skip
 

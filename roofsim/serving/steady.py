@@ -83,7 +83,8 @@ class Served:
 
     `concurrency` are the requests that are there, of which `running` are served, `rate` those that come (and are
     answered) in a second, `capacity` the rate that can be answered at most. `itl` is the time between two tokens of a
-    request, `ttft` from its arrival to the first.
+    request, `ttft` from its arrival to the first. `energy_per_token` are the joules of all devices, those of prompts
+    and of waiting among them, over the tokens of answers; `cost` has joules at the wall of tokens of either kind.
     """
 
     model: str
@@ -99,7 +100,7 @@ class Served:
     tokens_per_second: Throughput
     binds: str
     kv: Cache
-    joules_per_token: float
+    energy_per_token: float
     intervals: Mapping[str, Interval]
     devices: int = 1
     assumptions: tuple[str, ...] = ()
@@ -135,8 +136,8 @@ class Served:
             "tokens_per_second": plain(self.tokens_per_second),
             "binds": self.binds,
             "kv": plain(self.kv),
-            "cost": {**dict.fromkeys(COSTS), **self.cost,
-                     "joules_per_token": plain(self.joules_per_token), "paid": self.paid},
+            "energy_per_token": plain(self.energy_per_token),
+            "cost": {**dict.fromkeys(COSTS), **self.cost, "paid": self.paid},
             "intervals": plain(self.intervals),
             "basis": interval_basis(self.calibration),
             "cautions": list(self.cautions),
@@ -410,7 +411,7 @@ def _doubtful(server: Server, found: _Round) -> dict[str, Any]:
     return {
         **{figure(name, at): n.of(seconds) for name, steps in found.steps.items() for at, n in steps.items()},
         "round": found.loop.steps.of(seconds),
-        "joules_per_token": server.ranks * found.loop.steps.of([each.energy for each in doubted]) / made,
+        "energy_per_token": server.ranks * found.loop.steps.of([each.energy for each in doubted]) / made,
     }
 
 
@@ -484,9 +485,13 @@ def _served(
     found["capacity"] = server.capacity * slow, server.capacity * fast
     found["rate"] = (rate * slow, rate * fast) if kind == "users" else (rate, rate)
     found["tokens_per_second"] = found["rate"][0] * w.generate, found["rate"][1] * w.generate
-    joules = float(doubtful["joules_per_token"])
+    joules = float(doubtful["energy_per_token"])
     tokens = steady_cost(s.rates, rate, joules * w.generate, of_prompts, server.prompt, w.generate)
     cost = {name: _known(getattr(tokens, name)) for name in COSTS}
+    # prices are taken as they are, and what is drawn at the wall is in proportion
+    for name in ("joules_per_token", "joules_per_input_token"):
+        if each := cost[name]:
+            found[name] = each * found["energy_per_token"][0] / joules, each * found["energy_per_token"][1] / joules
     return Served(
         s.model_name, s.device.id, s.runtime.id, w, concurrency, rate, running, server.capacity, itl, ttft,
         Throughput(per_user, total / s.devices, total), binds, kv, joules, found, s.devices,
@@ -495,8 +500,12 @@ def _served(
     )  # fmt: skip
 
 
-COSTS = ("usd_per_million_output", "usd_per_million_input", "co2_per_million_output", "co2_per_million_input")
-"""What is said of a million tokens: dollars, and kilograms of CO2."""
+COSTS = (
+    "usd_per_million_output", "usd_per_million_input", "co2_per_million_output", "co2_per_million_input",
+    "joules_per_token", "joules_per_input_token",
+)  # fmt: skip
+"""What is said of a million tokens: dollars, and kilograms of CO2; and joules at the wall of an output token and of an
+input token, as `predict` has them."""
 
 
 def _known(cost: Any) -> float | None:
@@ -508,7 +517,8 @@ def _known(cost: Any) -> float | None:
 def certainty(server: Server, doubtful: Mapping[str, Any]) -> dict[str, Interval]:
     """Intervals of figures that carry their slopes by parameters: what is not known of the machine."""
     s = server.doubting
-    return {name: within(s, x, scatter(s, MEASURED[name.partition("_p")[0]])) for name, x in doubtful.items()}
+    measured = {name: MEASURED[name if name in MEASURED else name.partition("_")[0]] for name in doubtful}
+    return {name: within(s, x, scatter(s, measured[name])) for name, x in doubtful.items()}
 
 
 def _stretched(server: Server, rate: float, steps: Mapping[str, tuple[Any, Interval]]) -> dict[str, Interval]:
@@ -531,7 +541,7 @@ def _longer(server: Server, rate: float, name: str, times: float) -> Times:
 
 MEASURED: Mapping[str, tuple[str, str]] = {
     "itl": ("latency_s", "decode"), "ttft": ("latency_s", "prefill"), "round": ("latency_s", "decode"),
-    "joules": ("energy_j", "decode"),
+    "energy_per_token": ("energy_j", "decode"),
 }  # fmt: skip
 """Figures with intervals, and the kind of measurement whose scatter they have; percentiles of a time have its own."""
 

@@ -23,9 +23,9 @@ def test_the_json_has_what_the_design_says(roofsim, load):
     assert {"capacity", "used"} <= set(found["kv"])
     assert set(found["cost"]) == {
         "usd_per_million_output", "usd_per_million_input", "co2_per_million_output", "co2_per_million_input",
-        "joules_per_token", "paid",
+        "joules_per_token", "joules_per_input_token", "paid",
     }  # fmt: skip
-    assert {"itl", "ttft"} <= set(found["intervals"])
+    assert {"itl", "ttft", "itl_p50", "ttft_p95", "ttft_p99", "energy_per_token"} <= set(found["intervals"])
     assert found["model"] == "Llama-3.1-8B"
 
 

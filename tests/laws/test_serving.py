@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from roofsim.engine.energy import idle_power
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.model.split import Split
 from roofsim.prediction.evaluation import Evaluation
@@ -136,7 +137,7 @@ def test_more_load_takes_longer_and_makes_more_until_it_ends():
     for less, more in pairwise(loads):
         assert more.itl["mean"] > less.itl["mean"]
         assert more.tokens_per_second.total > less.tokens_per_second.total
-        assert more.joules_per_token < less.joules_per_token
+        assert more.energy_per_token < less.energy_per_token
     assert closed(server(), 5000).rate == approx(loads[0].capacity)
 
 
@@ -156,7 +157,7 @@ def test_a_rate_above_what_is_answered_is_said_to_be_so():
 def test_every_mean_is_within_its_interval():
     for found in (closed(server(), 64), open_loop(server(), 10)):
         for name, value in (("itl", found.itl["mean"]), ("ttft", found.ttft["mean"]), ("rate", found.rate),
-                            ("joules_per_token", found.joules_per_token), ("capacity", found.capacity)):  # fmt: skip
+                            ("energy_per_token", found.energy_per_token), ("capacity", found.capacity)):  # fmt: skip
             low, high = found.intervals[name]
             assert low <= value <= high, name
 
@@ -225,7 +226,7 @@ def test_groups_of_data_parallel_each_serve_their_share(users):
     assert both.ttft["mean"] == approx(alone.ttft["mean"])
     assert both.rate == approx(2 * alone.rate)
     assert both.tokens_per_second.device == approx(alone.tokens_per_second.device)
-    assert both.joules_per_token == approx(alone.joules_per_token)
+    assert both.energy_per_token == approx(alone.energy_per_token)
     assert both.capacity == approx(2 * alone.capacity)
     assert both.kv.sequences == 2 * alone.kv.sequences
 
@@ -244,7 +245,7 @@ def test_stages_make_room_for_more_and_each_has_batches_in_flight():
     a, b = closed(alone, 64), closed(staged, 128)
     assert b.itl["mean"] == approx(a.itl["mean"], rel=0.05)  # but for what they send
     assert b.rate == approx(2 * a.rate, rel=0.05)
-    assert b.joules_per_token == approx(a.joules_per_token, rel=0.1)
+    assert b.energy_per_token == approx(a.energy_per_token, rel=0.1)
 
 
 def test_requests_at_a_rate_are_spread_over_groups():
@@ -258,10 +259,25 @@ def test_requests_at_a_rate_are_spread_over_groups():
 def test_tokens_in_and_out_cost_what_the_seconds_do(found):
     r = found()
     rates = server().s.rates
-    a_second = rates.dollars(1.0, r.joules_per_token * 128 * r.rate)
+    a_second = rates.dollars(1.0, r.energy_per_token * 128 * r.rate)
     said = r.cost["usd_per_million_output"] * 128 + r.cost["usd_per_million_input"] * 1024
     assert said * r.rate / 1e6 == approx(float(a_second))
+    at_the_wall = r.cost["joules_per_token"] * 128 + r.cost["joules_per_input_token"] * 1024
+    assert at_the_wall == approx(rates.overhead * r.energy_per_token * 128)
     assert min(r.cost.values()) > 0
+
+
+def test_an_engine_without_requests_draws_what_a_device_does_that_waits():
+    watts = [r.energy_per_token * 128 * r.rate for r in (open_loop(server(), x) for x in (1e-6, 0.02, 0.04))]
+    idle = float(idle_power(server().s.device))
+    assert watts[0] == approx(idle, rel=1e-4)
+    # what each request more draws is above what waiting would
+    e = Evaluation(server().s, server().w)
+    more = float(e.energy - idle * e.total_time) * 0.02
+    assert (watts[1] - watts[0], watts[2] - watts[1]) == (approx(more, rel=0.05), approx(more, rel=0.05))
+    # devices of a group and those of several
+    both = open_loop(divided(dp=2), 1e-6)
+    assert both.energy_per_token * 128 * both.rate == approx(2 * idle, rel=1e-4)
 
 
 @pytest.mark.parametrize("ways", [{"tp": 2}, {"tp": 4}])
@@ -270,7 +286,7 @@ def test_one_user_of_several_devices_has_the_times_and_joules_of_a_request(ways)
     found, e = closed(divided(**ways), 1), Evaluation(s, divided(**ways).w)
     assert found.ttft["mean"] == approx(float(e.prefill.time), rel=1e-9)
     assert found.itl["mean"] == approx(float(e.step[0]), rel=1e-3)
-    assert found.joules_per_token * 128 == approx(float(e.energy), rel=0.01)
+    assert found.energy_per_token * 128 == approx(float(e.energy), rel=0.01)
 
 
 def test_every_time_lies_in_its_interval():
@@ -290,7 +306,7 @@ def test_what_is_certain_of_a_percentile_is_what_is_of_the_steps_that_it_consist
     sure = longer(server(), 16, arrivals=False)
     wider = {name: (off[name][1] / off[name][0]) / (high / low) for name, (low, high) in sure.items()}
     assert wider["ttft"] > 2 > 1.1 > wider["itl"] > 1
-    assert wider["joules_per_token"] == approx(1)
+    assert wider["energy_per_token"] == approx(1)
 
 
 def test_of_one_user_nothing_is_otherwise():

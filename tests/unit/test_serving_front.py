@@ -28,7 +28,7 @@ def test_arrays_are_the_steady_state_of_each_of_their_places():
         assert found.itl[i] == pytest.approx(one.itl["mean"], rel=1e-9)
         assert found.ttft[i] == pytest.approx(one.ttft["mean"], rel=1e-9)
         assert found.rate[i] == pytest.approx(one.rate, rel=1e-9)
-        assert found.joules[i] == pytest.approx(one.joules_per_token, rel=1e-9)
+        assert found.joules[i] == pytest.approx(one.energy_per_token, rel=1e-9)
 
 
 def test_what_is_unbeaten_is_what_no_other_has_more_of_both():
