@@ -25,7 +25,7 @@ from roofsim.prediction.steps import decode, late, pieces, samples, turns
 from roofsim.runs.names import device_of, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, lacks, part_of
 from roofsim.runs.reading import FLAGS, Run
-from roofsim.runs.serving import CHAT_TOKENS, SERVING, cache_of, load_of, rate_of, template_of, unstated
+from roofsim.runs.serving import CHAT_TOKENS, SERVING, cache_of, load_of, mean_length, rate_of, template_of, unstated
 from roofsim.runs.targets import Figure, Group, Job, Jobs, Target
 from roofsim.specs.calibration import Reach
 from roofsim.specs.device import Device
@@ -379,10 +379,13 @@ class Reader:
             raise Skip("the row is no single batch of equal requests")
         logits = run.notes.get("logits")
         dtype, format_ = _formats(run, s.device)
+        prompt, generated = run.prompt or run.context or 0, run.generated or 0
+        if run.op == SERVING:
+            prompt, generated = mean_length(run, prompt), mean_length(run, generated)
         fields = {
             "batch": run.batch or 1,
-            "prompt": max((run.prompt or run.context or 0) + _beside(run, s), 1),
-            "generate": max(run.generated or 0, 1),
+            "prompt": max(prompt + _beside(run, s), 1),
+            "generate": max(generated, 1),
             "dtype": dtype,
             "weight_format": format_,
             "cache_dtype": _cache(run) or (cache_of(run) if run.op == SERVING else None),

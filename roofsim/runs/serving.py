@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from roofsim.foundation.units import finite
-from roofsim.prediction.loop import ENDLESS, Loop, Otherwise, otherwise, served
+from roofsim.prediction.loop import ENDLESS, Loop, Otherwise, apart_of, otherwise, served
 from roofsim.prediction.server import engine_of, lanes, room_of
 from roofsim.prediction.setup import Setup
 from roofsim.runs.reading import Run
@@ -24,7 +24,8 @@ class Tool:
 
     Each user asks `rounds` times. A step has `spare` tokens beside a prompt and a token of each user. `share` is, by
     the runtime, what of the memory that weights leave is for the cache, `caches` the encoding of the cache by the dtype
-    of a row. `chat` says that prompts go through a chat's template, whose tokens are not counted.
+    of a row. `chat` says that prompts go through a chat's template, whose tokens are not counted. Lengths are those
+    that are stated, or drawn evenly from the `shortest` share of them on, so that users drift apart.
     """
 
     rounds: float | None = None
@@ -32,9 +33,18 @@ class Tool:
     share: Mapping[str, float] = field(default_factory=dict)
     caches: Mapping[str, str] = field(default_factory=dict)
     chat: bool = False
+    shortest: float = 1.0
 
 
 TOOLS = (
+    (
+        r"InferenceMAX|InferenceX|silicon_sample\.csv id=(\d{4}_\d\d_\d\d_|\S*_cfg\d+$)",
+        # benchmarks/benchmark_lib.sh, utils/bench_serving/benchmark_serving.py (sample_random_requests), read on
+        # 2026-11-30: ten prompts for each user, random_range_ratio 0.8 of the workflows, a chat template within
+        # the length; rows of aiconfigurator whose ids have a date or the number of a configuration name its workflow
+        # runs, images, models and lengths
+        Tool(10, shortest=0.8),
+    ),
     (
         r"aiconfigurator",
         # genai_perf_runner.py: 10 requests a user to /v1/chat/completions, after a warm-up of two;
@@ -64,6 +74,11 @@ two dates and the headers of three turns; in ChatML, a user's turn and the heade
 def template_of(run: Run, family: str | None) -> int:
     """Tokens of a prompt that a run does not count."""
     return CHAT_TOKENS.get(family or "", 0) if tool_of(run).chat else 0
+
+
+def mean_length(run: Run, tokens: int) -> int:
+    """The mean length of prompts or answers of which the row states so many tokens."""
+    return round(tokens * (1 + tool_of(run).shortest) / 2)
 
 
 def rate_of(run: Run) -> float | None:
@@ -109,6 +124,8 @@ def load_of(run: Run, s: Setup, w: Workload) -> Load:
         return max(float(served(each, min(engine.sequences, room.sequences(more)), back)), 1)
 
     loop = Loop(engine, each, running(0), w.prompt + s.architecture.prefix_tokens, w.generate, put_back=back)
+    if tool.shortest < 1:
+        loop = apart_of(loop) or loop
     return Load(loop, rounds, running)
 
 

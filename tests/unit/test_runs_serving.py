@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from roofsim.model.split import Split
-from roofsim.prediction.loop import ENDLESS
+from roofsim.prediction.loop import ENDLESS, Apart, Loop
 from roofsim.prediction.setup import setup
 from roofsim.runs.cases import Reader
 from roofsim.runs.program import Program
 from roofsim.runs.reading import Run
-from roofsim.runs.serving import load_of, rate_of, template_of, unstated
+from roofsim.runs.serving import load_of, mean_length, rate_of, template_of, unstated
 from roofsim.runs.stacks import runtime_of
 from roofsim.serving.steady import Server, closed
 from roofsim.specs.workload import workload
@@ -132,3 +132,20 @@ def test_a_row_knows_what_it_may_have_been():
     # steps of a place less are those that are there
     assert {key for each in case.otherwise for _, key in each.parts} == set(reader.jobs)
     assert len(reader.jobs) == 3
+
+
+def test_lengths_that_are_drawn_are_shorter_in_the_mean_and_part_users():
+    row = run(source="x/aiconfigurator@1:systems/silicon_sample.csv id=2026_01_31_model_h100_c4", batch=4)
+    assert (mean_length(row, 1000), mean_length(row, 20)) == (900, 18)
+    loop, rounds = of(row, prompt=900, generate=18)
+    assert (type(loop), loop.users, rounds) == (Apart, 4, 10)
+    # in the case they are as long as in the mean, and no template is put around them
+    load, _ = of(run(), prompt=900, generate=18)
+    assert type(load) is Loop
+    first = Reader("vllm").case(row._replace(phase="prefill"))
+    said = loop.until_first(10)
+    assert sorted(n for n, _ in first.target.parts) == pytest.approx(sorted(n for n in said if n))
+    # where prompts fill all steps they share them
+    assert type(of(row._replace(batch=400), prompt=900, generate=18)[0]) is Loop
+    planner = run(source="x/aiconfigurator@1:silicon.csv id=model_h100_c4_1")
+    assert (mean_length(planner, 1000), mean_length(run(), 1000)) == (1000, 1000)
