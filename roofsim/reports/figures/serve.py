@@ -199,7 +199,7 @@ def axes_of(f: Front) -> tuple[str, str]:
     return ("user", first) if first != "user" else (first, "device")
 
 
-OF_TOKENS = {"usd_per_million", "joules_per_token"}
+OF_TOKENS = {"usd_per_million", "energy_per_token"}
 """What is said of output tokens and contains their prompts."""
 NAMED = 9
 """Points of a front whose users are said."""
