@@ -118,7 +118,7 @@ def load_of(run: Run, s: Setup, w: Workload) -> Load:
     rounds = max(requests / users, 1.0) if requests else tool.rounds or ENDLESS
     each = max(users / lanes(s), 1)
     room = room_of(s, w, engine, tool.share.get(s.runtime.id))
-    back = room.put_back(min(each, engine.sequences))
+    back = float(room.put_back(min(each, engine.sequences)))
 
     def running(more: float) -> float:
         return max(float(served(each, min(engine.sequences, room.sequences(more)), back)), 1)

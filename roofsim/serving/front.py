@@ -18,7 +18,7 @@ from roofsim.model.split import Split
 from roofsim.prediction.cost import MILLION, priced
 from roofsim.prediction.cost import steady as steady_cost
 from roofsim.prediction.intervals import Interval
-from roofsim.prediction.loop import ENDLESS, Loop
+from roofsim.prediction.loop import ENDLESS
 from roofsim.prediction.results import plain
 from roofsim.prediction.server import in_flight
 from roofsim.serving.slo import Promise
@@ -201,15 +201,15 @@ def seen(server: Server, choice: Choice, users: Any, sequences: Any) -> _Seen:
         np.asarray(users, dtype=float), np.asarray(sequences, dtype=float)
     ))  # fmt: skip
     spread = np.minimum(users, server.lanes)
-    running = np.minimum(np.minimum(users / spread, np.maximum(sequences // in_flight(server.s), 1)), server.most)
     prompt = server.prompt
-    loop: Any = Loop(server.engine, users / spread, running, prompt, server.w.generate)
+    loop: Any = server.looped(users / spread, np.maximum(sequences // in_flight(server.s), 1))
+    running = loop.running
     held = server.whole + max(server.w.generate - 2, 0) / 2
     of = server.steps.of
     alone = of(loop.decoding_alone, held)
     cached = server.whole - prompt
     kinds = [
-        of(loop.decoding, held, pieces, new, cached + (prompt - new) / 2)
+        of(loop.decoding, held, pieces, new, cached + np.maximum(prompt - new, 0) / 2)
         for pieces, new in ((1, loop.new[0]), (loop.pieces, loop.new[1]))
     ]
     seconds, joules = zip(*kinds, alone, strict=True)

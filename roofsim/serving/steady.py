@@ -14,6 +14,7 @@ from math import exp
 from typing import Any, Literal
 
 from roofsim.engine.passes import Later, pass_bound, run_pass
+from roofsim.foundation.arith import Number, minimum
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.foundation.units import show
@@ -226,13 +227,9 @@ class Server:
     def cache(self, running: float, users: float = 0.0) -> Cache:
         """What so many sequences of a lane hold; of so many `users` who ask again."""
         room = self.room
-        back = room.put_back(self._there(users)) if users else 0.0
+        back = float(room.put_back(min(users, self.engine.sequences))) if users else 0.0
         beyond = back > 0 or running * room.ended > room.free
         return Cache(room.free, running * room.mean, self._most_held * self.lanes, beyond, back)
-
-    def _there(self, users: float) -> float:
-        """Users of a lane who have a place or wait for room."""
-        return min(users, self.engine.sequences)
 
     def spread(self, users: float) -> float:
         """The lanes that so many users fill."""
@@ -250,8 +247,12 @@ class Server:
                 "divide the model (--tp 2) or store it in fewer bits (--weights)"
             )
             raise InputError(f"{self.s.model_name} on {self.s.device.id}: nothing fits: {asks}, and {least}")
-        back = self.room.put_back(self._there(users))
-        running = served(users, self.most, back)
+        return self.looped(users, self.engine.sequences)
+
+    def looped(self, users: Number, sequences: Number) -> Loop:
+        """The round of so many users of a lane, of which so many are served at once if there is room."""
+        back = self.room.put_back(minimum(users, sequences))
+        running = served(users, minimum(sequences, self._most_held), back)
         return Loop(self.engine, users, running, self.prompt, self.w.generate, put_back=back)
 
     @property
