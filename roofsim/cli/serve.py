@@ -90,6 +90,7 @@ class Rate(click.ParamType[float]):
     "--simulate", "simulated", is_flag=True,
     help="Also serve 1,000 requests of each load event by event, as `roofsim simulate` does.",
 )  # fmt: skip
+@o.offload_option
 @o.devices_options(many=True)
 @o.stack_options(usual=USUAL_RUNTIME)
 @o.number_options(many=True)
@@ -189,6 +190,10 @@ def _choices(
             )  # fmt: skip
             formats = {FIELD[name]: chosen[name] for name in FIELD}
             w = o.workload_of(s, {"prompt": options["prompt"], "generate": options["generate"], **formats})
+            if options["offload"]:
+                from roofsim.prediction.offload import served
+
+                s = served(s, o.one_of("--offload", options["offload"]))
             yield told, Server(s, w, sequences, options["prefix"])
         except InputError as error:
             if refused is None:

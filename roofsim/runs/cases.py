@@ -246,7 +246,7 @@ class Reader:
         return self._lacking[model, op]
 
     def _pass(self, run: Run, device: Device, part: str | None) -> Case:
-        s = self._setup(run.model, device, _split(run) if run.op == SERVING else ALONE)
+        s = self._setup(run.model, device, _split(run))
         metric = WHOLE_PASS.get(run.op) or ("device_time_s" if part else run.metric)
         if run.phase == "load" and metric == "weights_bytes":
             size = float(s.architecture.weight_bytes(_precision(s, self._loaded(run, s))))
@@ -552,7 +552,9 @@ def _precision(s: Setup, w: Workload) -> Precision:
         raise Skip(str(error).split(";")[0]) from None
 
 
-_KINDS: Mapping[str, Kind] = {"gemm": "gemm", "linear": "gemm", "copy": "pointwise", "add": "pointwise"}
+_KINDS: Mapping[str, Kind] = {
+    "gemm": "gemm", "linear": "gemm", "moe": "gemm", "copy": "pointwise", "add": "pointwise"
+}  # fmt: skip
 
 
 def _kind(op: str) -> Kind:

@@ -32,8 +32,8 @@ RARE = 1e-4
 """What is so much rarer than the most frequent number of sequences does not count."""
 SURE = 0.8
 """The share of what is answered at most up to which simulations agree (docs/queues.md)."""
-BULK, WIDE, MANY = (0.05, 0.95), 3, 8
-"""Sequences differ where the ends of the bulk lie so far apart, and more than these decode."""
+LEVEL = 0.01
+"""A number of sequences that is more frequent than its neighbours counts from this part of the most frequent one on."""
 PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -101,6 +101,15 @@ class Queue(NamedTuple):
     def mean(self) -> float:
         """The sequences that decode in the mean."""
         return float(self.chances @ (self.least + self.numbers))
+
+    @property
+    def levels(self) -> list[int]:
+        """The numbers of sequences that are more frequent than those about them."""
+        import numpy as np
+
+        rises = np.diff(self.chances)
+        tops = 1 + np.flatnonzero((rises[:-1] > 0) & (rises[1:] <= 0))
+        return [int(n) + self.least for n in tops if self.chances[n] > LEVEL * self.chances.max()]
 
     @property
     def numbers(self) -> Any:
@@ -386,16 +395,14 @@ class Solved:
     @property
     def cautions(self) -> tuple[str, ...]:
         """What makes all this less sure."""
-        import numpy as np
-
         found = []
         if self.rate * self.server.lanes > SURE * self.server.capacity:
             found.append(f"beyond {SURE:.0%} of what is answered at most, times are less sure than their intervals say")
-        low, high = np.searchsorted(np.cumsum(self._shared.chances), BULK) + self._shared.least
-        if high > WIDE * max(low, MANY):
+        levels = self._shared.levels
+        if len(levels) > 1:
             found.append(
-                f"from {low:,} to {high:,} sequences decode, for long at a time: where few do, steps are short, and "
-                "few come in them; a run may differ from the mean"
+                f"two levels: {levels[0]:,} sequences decode or {levels[-1]:,}, each for long; where few do, steps are "
+                "short, and few come in them. A run may show one of them alone"
             )
         return tuple(found)
 
