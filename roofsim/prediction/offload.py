@@ -470,5 +470,5 @@ def words_of(s: Setup) -> tuple[str, str]:
         there = [f"weights of {streamed} of {depth} layers", *(["all state"] if where.cache else [])]
     else:
         here = ["all other weights" if experts else "all weights", *state]
-        there += ["all state"] if where.cache else []
+        there += [*(["table of tokens"] if where.table else []), *(["all state"] if where.cache else [])]
     return ", ".join(here) or "nothing", ", ".join(there)
