@@ -191,7 +191,7 @@ def fullest(rank: Architecture, where: Placement, stages: int) -> tuple[Architec
     What is left of the model for `stages` devices is divided as evenly as whole layers allow. Raises InputError where
     there are fewer layers than devices.
     """
-    order = [name for stretch in rank.layout for _ in range(stretch.repeat) for name in stretch.of]
+    order = rank.order
     first = sum(where.computed.values())
     left = {kind: dict(getattr(where, kind)) for kind in DIVIDED}
     places: list[str] = []
