@@ -236,7 +236,7 @@ def serve_front(
 
     All combinations of devices, `weights`, `cache`, `tp`, `pp`, `ep`, `dp`, `cp`, `concurrency` and `sequences` at once
     are looked at, those that keep the `slo` (of means) are kept; what cannot be is in `refused`. Other `objectives` are
-    "usd_per_million", which takes the place of "device" for several kinds of device, "joules_per_token", "devices",
+    "usd_per_million", which takes the place of "device" for several kinds of device, "energy_per_token", "devices",
     "itl", "ttft" and "concurrency". The rest is as for `serve`. Raises InputError.
     """
     formats, caches = _formats("weights", weights), _formats("cache", cache)

@@ -67,7 +67,7 @@ class Rate(click.ParamType[float]):
 )  # fmt: skip
 @click.option(
     "--objectives", metavar="NAMES", default=None,
-    help="With --front: what is to be good: user and device (tokens per second), usd_per_million, joules_per_token, "
+    help="With --front: what is to be good: user and device (tokens per second), usd_per_million, energy_per_token, "
     "devices (the fewest), itl, ttft, concurrency.  [default: user,device; for several kinds of device "
     "user,usd_per_million]",
 )  # fmt: skip

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from roofsim.engine.energy import idle_power
 from roofsim.engine.passes import Later, run_pass
 from roofsim.foundation.errors import InputError
 from roofsim.model.step import Pass
@@ -31,8 +32,8 @@ RARE = 1e-4
 """What is so much rarer than the most frequent number of sequences does not count."""
 SURE = 0.8
 """The share of what is answered at most up to which simulations agree (docs/queues.md)."""
-BULK, WIDE, MANY = (0.05, 0.95), 3, 8
-"""Sequences differ where the ends of the bulk lie so far apart, and more than these decode."""
+LEVEL = 0.01
+"""A number of sequences that is more frequent than its neighbours counts from this part of the most frequent one on."""
 PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -102,6 +103,15 @@ class Queue(NamedTuple):
         return float(self.chances @ (self.least + self.numbers))
 
     @property
+    def levels(self) -> list[int]:
+        """The numbers of sequences that are more frequent than those about them."""
+        import numpy as np
+
+        rises = np.diff(self.chances)
+        tops = 1 + np.flatnonzero((rises[:-1] > 0) & (rises[1:] <= 0))
+        return [int(n) + self.least for n in tops if self.chances[n] > LEVEL * self.chances.max()]
+
+    @property
     def numbers(self) -> Any:
         """From 0 on, as many as there are chances."""
         import numpy as np
@@ -124,8 +134,9 @@ def shared(rate: float, beside: Mapping[int, Beside], alone: Any, places: float)
 
     The recursion of Kaufman (1981) and Roberts (1981), n p(n) = D(n) sum k rate(k) p(n - k): those who end their
     prompts together are a burst of k sequences. D(n) is `alone[n]` for each step without prompts, and the time of the
-    others. Bursts are geometric, and as large as makes a request have so many `close` to it. Who finds no place waits,
-    half as long as in a queue of which each number is as often again as the one before.
+    others. Bursts are geometric, and as large as makes a request have so many `close` to it. Who finds no place waits
+    as in a queue of which each number is as often again as the one before, but for services that take equally long:
+    half as long for one place, longer for more (Cosmetatos 1976).
     """
     import numpy as np
 
@@ -150,7 +161,8 @@ def shared(rate: float, beside: Mapping[int, Beside], alone: Any, places: float)
         return None
     found[-1] /= 1 - ratio
     found /= found.sum()
-    return Queue(at[0], found, float(found[-1]), ratio / rate / (2 * (1 - ratio)))
+    alike = (1 + (1 - ratio) * (most - 1) * (math.sqrt(4 + 5 * most) - 2) / (16 * ratio * most)) / 2
+    return Queue(at[0], found, float(found[-1]), alike * ratio / rate / (1 - ratio))
 
 
 @dataclass(frozen=True)
@@ -327,11 +339,28 @@ class Solved:
 
     @cached_property
     def _shared(self) -> Queue:
-        """How many sequences decode, and how long requests wait for a place; their prompts have places, too."""
+        """How many sequences decode."""
+        return self._queue(self._beside[1])
+
+    @cached_property
+    def _places(self) -> Queue:
+        """How many requests have a place, and how long others wait for one: prompts have places, too."""
+        if not self._steps:
+            return self._shared
+        import numpy as np
+
+        at, each = zip(*((n, one) for n, one in self._beside[1].items() if n), strict=True)
+        decoding = np.array([one.alone * self._of.alone[n] + one.others for n, one in zip(at, each, strict=True)])
+        served = decoding + np.array([self._firsts[n].mean for n in at])
+        there = at * served / decoding
+        numbers = np.arange(1, min(int(there[-1]), self.server.most) + 1)
+        times, close = (np.interp(numbers, there, y) for y in (served, [one.close for one in each]))
+        beside = {n: Beside(0, *one) for n, *one in zip(numbers.tolist(), times, close, strict=True)}
+        return self._queue({0: Beside(0, 0, 0), **beside})
+
+    def _queue(self, beside: Mapping[int, Beside]) -> Queue:
         most = self.server.most
-        if most in self._chains:
-            most = max(int(most - self.rate * self._firsts[most].mean), 1)
-        found = shared(self.rate, self._beside[1], self._of.alone, most)
+        found = shared(self.rate, beside, self._of.alone, most)
         if found is None:
             raise InputError(
                 f"rate: {self.rate:g} requests a second are within what is answered in rounds at most, "
@@ -357,14 +386,14 @@ class Solved:
     @property
     def running(self) -> float:
         """The requests that are served at a time."""
-        return self.present - self.rate * self._shared.waits * self._shared.wait
+        return self.present - self.rate * self._places.waits * self._places.wait
 
     @cached_property
     def ttft(self) -> dict[str, float]:
         """Mean and percentiles of the time to the first token."""
         found = Sample.mixed([self._firsts[n].scaled(weight) for n, weight in self._weights.items()])
-        if self._shared.waits:
-            found = found.delayed(self._shared.waits, self._shared.wait)
+        if self._places.waits:
+            found = found.delayed(self._places.waits, self._places.wait)
         return {"mean": found.mean, **found.percentiles}
 
     @cached_property
@@ -385,16 +414,14 @@ class Solved:
     @property
     def cautions(self) -> tuple[str, ...]:
         """What makes all this less sure."""
-        import numpy as np
-
         found = []
         if self.rate * self.server.lanes > SURE * self.server.capacity:
             found.append(f"beyond {SURE:.0%} of what is answered at most, times are less sure than their intervals say")
-        low, high = np.searchsorted(np.cumsum(self._shared.chances), BULK) + self._shared.least
-        if high > WIDE * max(low, MANY):
+        levels = self._shared.levels
+        if len(levels) > 1:
             found.append(
-                f"from {low:,} to {high:,} sequences decode, for long at a time: where few do, steps are short, and "
-                "few come in them; a run may differ from the mean"
+                f"two levels: {levels[0]:,} sequences decode or {levels[-1]:,}, each for long; where few do, steps are "
+                "short, and few come in them. A run may show one of them alone"
             )
         return tuple(found)
 
@@ -440,7 +467,7 @@ class Solved:
     def doubtful(self) -> dict[str, Any]:
         """What is in doubt, with its slopes by parameters: work of a second, a step with a prompt, joules of a token.
 
-        Joules are those of the steps that are run: an engine that has nothing to do draws its idle power beside.
+        Joules are those of the steps that are run, and of the time in which there are none.
         """
         stack = self.server.doubting.stack(self.server.w.dtype)
         figures = [run_pass(stack, each) for each in self._passes]
@@ -448,7 +475,8 @@ class Solved:
             sum(n * getattr(each, name) for n, each in zip(self.steps, figures, strict=True))
             for name in ("time", "energy")
         )
+        waits = max(1 - float(work), 0.0) * float(idle_power(self.server.s.device))
         return {
             "itl": work, "ttft": figures[1].time, "round": self.server.full_round,
-            "joules_per_token": self.server.ranks * spent / (self.rate * self.server.w.generate),
+            "energy_per_token": self.server.ranks * (spent + waits) / (self.rate * self.server.w.generate),
         }  # fmt: skip

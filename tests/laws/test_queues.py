@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, factorial
+from math import exp, factorial, sqrt
 from statistics import fmean
 from types import SimpleNamespace
 
@@ -142,10 +142,13 @@ def test_bursts_are_as_large_as_they_make_each_other_close():
 
 
 def test_who_finds_all_places_taken_waits_as_erlang_says():
-    # 3 places of which 2 are taken in the mean: 4 / 9 wait; of exponential services for 1 / (3 - 2) of one, here half
+    # 3 places of which 2 are taken in the mean: 4 / 9 wait; of exponential services for 1 / (3 - 2) of one
     found = shared(2.0, constant(1.0, 4), NOTHING, 3)
     assert found.waits == approx(4 / 9)
-    assert found.wait == approx(1 / 2)
+    # M/D/3: (1 + (1 / 3) 2 (sqrt(19) - 2) / (16 (2 / 3) 3)) / 2 of that (Cosmetatos 1976)
+    assert found.wait == approx((1 + 2 * (sqrt(19) - 2) / 96) / 2)
+    # of M/D/1 half
+    assert shared(0.5, constant(1.0, 2), NOTHING, 1).wait == approx(1 / 2 / (1 - 0.5))
     assert found.mean == approx(2)
     assert shared(3.0, constant(1.0, 4), NOTHING, 3) is None
 
@@ -207,6 +210,7 @@ LAUNCHED = step(5e-3, 1e-4, 100e-3, 1e-6)
         (AFFINE, 495, 12, 60, {"ahead": 1}),  # two prompts and a few sequences do not quite fit
         (AFFINE, 1700, 30, 15, {"ahead": 0}),  # prompts of several steps
         (AFFINE, 600, 8, 60, {"ahead": 1, "whole": True}),
+        (AFFINE, 100, 30, 17, {"ahead": 1, "most": 4}),  # places are short
     ],
 )
 def test_means_are_those_of_requests_gone_through_one_by_one(of, prompt, generate, rate, engine):
@@ -258,8 +262,18 @@ def test_more_requests_than_places_make_room_for_are_refused():
         Solved(server(LAUNCHED, 100, 200, most=8), 6).ttft["mean"]
 
 
-def test_a_wide_range_of_sequences_is_told():
-    # few make short steps, in which few come: at this rate both few and many go on
-    wide = Solved(server(LAUNCHED, 100, 200, most=256, ahead=1), 6)
-    assert any("sequences decode, for long at a time" in said for said in wide.cautions)
+def test_two_levels_of_sequences_are_told():
+    # beyond some, steps take three times as long: few go on as few, many as many
+    two = {n: Beside(0, 1.0 if n < 20 else 3.0, 0) for n in range(1, 80)}
+    found = shared(12.0, {0: Beside(0, 0, 0), **two}, NOTHING, float("inf"))
+    assert found.levels == [11, 35] or found.levels == [12, 36]
+    assert shared(12.0, constant(1.0), NOTHING, float("inf")).levels in ([11], [12])
+    wide = Solved(server(lambda n, *more: jumps(n, *more), 1, 101, most=256), 12.0)
+    assert any("two levels" in said for said in wide.cautions)
     assert Solved(server(AFFINE, 100, 20, ahead=1), 5).cautions == ()
+
+
+def jumps(decodes, held=0, pieces=0, new=0, context=0):
+    """Steps that take three times as long from twenty sequences on."""
+    seconds = 0.01 * np.where(np.asarray(decodes) < 20, 1.0, 3.0) + 0.0 * (held + np.asarray(pieces))
+    return seconds, 0 * seconds
