@@ -158,7 +158,12 @@ class ServingFront(Shown, fronts.Front):
 
 def _server(asked: Asked, sequences: int | None, prefix: Prefix | None = None) -> Server:
     s = asked.setup()
-    return Server(s, asked.single(s.device), sequences, prefix)
+    w = asked.single(s.device)
+    if asked.offload is not None:
+        from roofsim.prediction.offload import served
+
+        s = served(s, checked.text("offload", asked.offload))
+    return Server(s, w, sequences, prefix)
 
 
 def _share(word: str, value: object) -> float:
@@ -193,7 +198,7 @@ def serve(
     prompt: int | str = 1024, generate: int | str = 128, dtype: str | None = None, weights: str | None = None,
     cache: str | None = None, host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False,
     set: Changes = (), weight_format: str | None = None, cache_dtype: str | None = None, tp: int = 1, pp: int = 1,
-    ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
+    ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None, offload: str | None = None,
 ) -> Serving:  # fmt: skip
     """Say what users of a serving engine see, what it makes of a load, and what ends that.
 
@@ -215,7 +220,7 @@ def serve(
         None if prefix is None else Prefix(checked.count("prefix", prefix), _share("hit_rate", hit_rate)),
     )
     asked = Asked(model, device, runtime, prompt, 1, generate, dtype, weights, cache, None, host, calibration, transfer,
-                  set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
+                  set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster, offload)  # fmt: skip
     return Serving.of(asked, given)
 
 
@@ -231,7 +236,7 @@ def serve_front(
 
     All combinations of devices, `weights`, `cache`, `tp`, `pp`, `ep`, `dp`, `cp`, `concurrency` and `sequences` at once
     are looked at, those that keep the `slo` (of means) are kept; what cannot be is in `refused`. Other `objectives` are
-    "usd_per_million", which takes the place of "device" for several kinds of device, "joules_per_token", "devices",
+    "usd_per_million", which takes the place of "device" for several kinds of device, "energy_per_token", "devices",
     "itl", "ttft" and "concurrency". The rest is as for `serve`. Raises InputError.
     """
     formats, caches = _formats("weights", weights), _formats("cache", cache)

@@ -67,7 +67,7 @@ class Rate(click.ParamType[float]):
 )  # fmt: skip
 @click.option(
     "--objectives", metavar="NAMES", default=None,
-    help="With --front: what is to be good: user and device (tokens per second), usd_per_million, joules_per_token, "
+    help="With --front: what is to be good: user and device (tokens per second), usd_per_million, energy_per_token, "
     "devices (the fewest), itl, ttft, concurrency.  [default: user,device; for several kinds of device "
     "user,usd_per_million]",
 )  # fmt: skip
@@ -90,6 +90,7 @@ class Rate(click.ParamType[float]):
     "--simulate", "simulated", is_flag=True,
     help="Also serve 1,000 requests of each load event by event, as `roofsim simulate` does.",
 )  # fmt: skip
+@o.offload_option
 @o.devices_options(many=True)
 @o.stack_options(usual=USUAL_RUNTIME)
 @o.number_options(many=True)
@@ -189,6 +190,10 @@ def _choices(
             )  # fmt: skip
             formats = {FIELD[name]: chosen[name] for name in FIELD}
             w = o.workload_of(s, {"prompt": options["prompt"], "generate": options["generate"], **formats})
+            if options["offload"]:
+                from roofsim.prediction.offload import served
+
+                s = served(s, o.one_of("--offload", options["offload"]))
             yield told, Server(s, w, sequences, options["prefix"])
         except InputError as error:
             if refused is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from roofsim import library
@@ -15,7 +15,7 @@ from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
 from roofsim.model.split import Split
-from roofsim.model.step import Precision
+from roofsim.model.step import Precision, Product
 from roofsim.model.weights import ACTIVATION_BYTES, ENCODINGS
 from roofsim.prediction.cost import Rates, rates
 from roofsim.specs.caches import check_cache
@@ -95,8 +95,13 @@ class Setup:
         return machine(self.device, self.host, dtype, {**self.fitted, **self.parameters}, self.runtime, self.cluster)
 
     def stack(self, dtype: str) -> Stack:
-        """What runs a pass with activations in `dtype`."""
-        return Stack(self.rank, self.runtime, self.device, self.machine(dtype))
+        """What runs a pass with activations in `dtype`; what of it is streamed comes over the link."""
+        made = Stack(self.rank, self.runtime, self.device, self.machine(dtype))
+        if self.offload is None or self.offload.placement.nothing or self.waits:
+            return made
+        from roofsim.engine.tiers import run_streamed
+
+        return replace(made, divided=partial(run_streamed, self._tiers(made, None, Precision())))
 
     @cached_property
     def rank(self) -> Architecture:
@@ -134,20 +139,23 @@ class Setup:
         """The device and the processor beside it, where something lies on the host; else None."""
         if self.offload is None or self.offload.placement.nothing:
             return None
-        from roofsim.engine.tiers import Tiers
-
-        beside, (stage, its) = self.offload.beside, self._fullest
-        return Tiers(
+        beside = self.offload.beside
+        return self._tiers(
             self.stack(w.dtype),
             beside.stack(computed_in(beside.device, w.dtype)) if beside else None,
             beside.precision(w) if beside else self.precision(w),
-            self.offload.placement,
-            self.link,
-            self.architecture,
-            (stage, its or self.offload.placement),
-            self.disk,
-            self.split.stage,
         )
+
+    def _tiers(self, device: Stack, processor: Stack | None, precision: Precision) -> Tiers:
+        """A device and what computes beside it, in a precision, with what lies where."""
+        from roofsim.engine.tiers import Placement, Tiers
+
+        stage, its = self._fullest
+        where = self.offload.placement if self.offload else Placement()
+        return Tiers(
+            device, processor, precision, where, self.link, self.architecture, (stage, its or where), self.disk,
+            self.split.stage,
+        )  # fmt: skip
 
     @property
     def disk(self) -> Disk | None:
@@ -193,9 +201,7 @@ class Setup:
         if name == w.dtype:
             return w.precision(self.state, self.architecture)
         product = product_of(name, self.runtime, self.device)
-        made = w.precision(self.state, self.architecture, product)
-        form = ENCODINGS.get(name)
-        return replace(made, scaled=form.scaled) if form and form.scaled and product in ACTIVATION_BYTES else made
+        return with_scales(w.precision(self.state, self.architecture, product), name, product)
 
     def formats(self, w: Workload, kinds: Container[str]) -> tuple[str, str]:
         """The formats of the weights, and of keys and values where there is attention among the kinds of operator."""
@@ -255,6 +261,12 @@ class Setup:
     def calibration_name(self) -> str | None:
         """What the calibration is called, if there is one."""
         return self.calibration.id or self.calibration.name if self.calibration else None
+
+
+def with_scales(made: Precision, weights: str | None, product: Product) -> Precision:
+    """The same where sums are multiplied by scales within a product of such weights, if it is on quantised inputs."""
+    form = ENCODINGS.get(weights or "")
+    return replace(made, scaled=form.scaled) if form and form.scaled and product in ACTIVATION_BYTES else made
 
 
 def setup(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from roofsim.engine.energy import idle_power
 from roofsim.engine.passes import Later, run_pass
 from roofsim.foundation.errors import InputError
 from roofsim.model.step import Pass
@@ -466,7 +467,7 @@ class Solved:
     def doubtful(self) -> dict[str, Any]:
         """What is in doubt, with its slopes by parameters: work of a second, a step with a prompt, joules of a token.
 
-        Joules are those of the steps that are run: an engine that has nothing to do draws its idle power beside.
+        Joules are those of the steps that are run, and of the time in which there are none.
         """
         stack = self.server.doubting.stack(self.server.w.dtype)
         figures = [run_pass(stack, each) for each in self._passes]
@@ -474,7 +475,8 @@ class Solved:
             sum(n * getattr(each, name) for n, each in zip(self.steps, figures, strict=True))
             for name in ("time", "energy")
         )
+        waits = max(1 - float(work), 0.0) * float(idle_power(self.server.s.device))
         return {
             "itl": work, "ttft": figures[1].time, "round": self.server.full_round,
-            "joules_per_token": self.server.ranks * spent / (self.rate * self.server.w.generate),
+            "energy_per_token": self.server.ranks * (spent + waits) / (self.rate * self.server.w.generate),
         }  # fmt: skip

@@ -111,6 +111,9 @@ def test_a_cluster_in_the_place_of_a_device_is_one_of_its_devices_and_itself_for
     assert bridged["cluster"] == "2x-rtx-3090-nvlink"
     assert bridged["decode"]["time"] == named["decode"]["time"]
     assert data("limits", "Qwen2.5-0.5B", "-d", "dgx-h100")["device"] == "h100-sxm"
+    both = run("compare", "Qwen2.5-0.5B", "-d", "2x-rtx-3090,2x-rtx-3090-nvlink", *pair)
+    assert both.exit_code == 2
+    assert "are both of rtx-3090: say -d rtx-3090 --cluster 2x-rtx-3090,2x-rtx-3090-nvlink" in both.output
     refused = run("predict", "Llama-3.1-8B", "-d", "dgx-h10")
     assert refused.exit_code == 2
     assert "devices: no 'dgx-h10'; nearest:" in refused.output

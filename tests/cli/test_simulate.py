@@ -107,7 +107,7 @@ def test_one_group_of_devices_serves_its_share():
     assert two["ttft"]["mean"] == pytest.approx(one["ttft"]["mean"], rel=0.01)
     assert two["tokens_per_second"]["device"] == pytest.approx(one["tokens_per_second"]["total"], rel=0.1)
     # both devices are there for half of the tokens each
-    assert two["joules_per_token"] == pytest.approx(one["joules_per_token"], rel=0.01)
+    assert two["energy_per_token"] == pytest.approx(one["energy_per_token"], rel=0.01)
 
 
 @pytest.mark.parametrize(

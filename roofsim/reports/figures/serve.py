@@ -58,7 +58,7 @@ def over_load(
         said = f", {rounds:g} requests of each" if rounds else ""
         who = "requests that come at a rate" if kind == "rate" else f"users who ask again at once{said}"
         heading(figure, f"What {who} see",
-                *case(server.s, server.w, *_same(choices), mark="band" if len(lines) == 1 else ""))  # fmt: skip
+                *case(server.s, server.w, *_same(choices), mark="band" if len(lines) == 1 else "bands"))  # fmt: skip
         return figure
 
 
@@ -96,13 +96,15 @@ def _load(row: Served, kind: str) -> float:
 def _line(
     axes: Axes, rows: Sequence[Served], time: str, kind: str, one: Any, name: str, *, single: bool
 ) -> list[float]:
-    """A line of means, with its band and the 95th percentile if it is the only one; the values that it spans."""
+    """A line of means with its band, and the 95th percentile if it is the only one; the values that it spans."""
     x = [_load(row, kind) for row in rows]
     means = [getattr(row, time)["mean"] for row in rows]
     axes.plot(x, means, color=one.colour, ls=one.dashes, lw=1.6, label=name or "mean", zorder=3)
-    if not single:
-        return means
     low, high = zip(*(row.intervals[time] for row in rows), strict=True)
+    if not single:
+        top = 9 * max(means)
+        axes.fill_between(x, low, [min(end, top) for end in high], color=one.colour, alpha=0.1, lw=0, zorder=1)
+        return [*means, *low, *(end for end in high if end < 2 * max(means))]
     tail = [getattr(row, time)["p95"] for row in rows]
     top = 9 * max(*means, *tail)  # where times have no end
     ends = [min(end, top) for end in high]
@@ -199,7 +201,7 @@ def axes_of(f: Front) -> tuple[str, str]:
     return ("user", first) if first != "user" else (first, "device")
 
 
-OF_TOKENS = {"usd_per_million", "joules_per_token"}
+OF_TOKENS = {"usd_per_million", "energy_per_token"}
 """What is said of output tokens and contains their prompts."""
 NAMED = 9
 """Points of a front whose users are said."""
