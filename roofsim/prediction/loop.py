@@ -20,6 +20,9 @@ from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import decode, prefill
 from roofsim.specs.workload import Workload
 
+ENDLESS = float("inf")
+"""Rounds of the steady state."""
+
 Steps = Sequence[tuple[Number, Pass]]
 """Steps, each with how often; a time is the sum of theirs."""
 
@@ -73,6 +76,8 @@ class Loop:
     """How often a request gives up its place, in the mean; what it held then is computed again beside the prompts."""
     put_off: Number = 1 / 4
     """The part of a round that it waits for another then: none if others end one by one, a half if all end together."""
+    gone: Number = ENDLESS
+    """Rounds that have gone before, in the mean over those that are looked at."""
 
     @cached_property
     def _steps(self) -> Number:
@@ -109,8 +114,18 @@ class Loop:
 
     @cached_property
     def others(self) -> Number:
-        """Steps in which the others do."""
-        return ceil(self._behind[1] / self._full)
+        """Steps in which the others do.
+
+        In the first round prompts fill steps and are cut, so that one more ends in each than fits whole. They come back
+        together, the last one is cut and ends with the next ones, which then are one too many: in every round one group
+        more has what fits whole, until all have.
+        """
+        tokens = self._behind[1]
+        whole = tokens / self._full
+        if self.engine.whole or (single(self.gone) and float(self.gone) == ENDLESS):
+            return ceil(whole)
+        room = maximum(self.engine.tokens - self.running, 1)
+        return ceil(minimum(whole, tokens / room + self.gone / (1 - ceil(-(room / self.prompt)))))
 
     @cached_property
     def mixed(self) -> Number:
@@ -365,8 +380,6 @@ NEAR = 1e-9
 """How near to all users those are who have a place or gave it up, relative, where nobody waits for the first one."""
 
 
-ENDLESS = float("inf")
-"""Rounds of the steady state."""
 USUAL_ROUNDS = 10
 """Requests of each user in a benchmark: ten times the concurrency are sent in all, where a tool is let do as it likes
 (aiconfigurator's runner of AIPerf, InferenceMAX's of vLLM's client)."""
@@ -382,6 +395,11 @@ class Otherwise(NamedTuple):
 def served(users: Number, most: Number, put_back: Number) -> Number:
     """Of so many users those who have a place, of at most so many places; who gave one up waits for another."""
     return minimum(users / (1 + put_back * Loop.put_off), most)
+
+
+def over(loop: Loop, rounds: Number) -> Loop:
+    """The same, in the mean over so many rounds from the first one on."""
+    return replace(loop, gone=(rounds - 1) / 2)
 
 
 def together_of(loop: Loop) -> Loop:
@@ -418,7 +436,8 @@ def otherwise(loop: Loop, rounds: Number, stated: bool = True, places: bool = Fa
             running = min(float(loop.running), float(loop.users / (1 + one.away)))
             yield Otherwise(replace(one, running=running), rounds)
     if not stated:
-        yield Otherwise(loop, USUAL_ROUNDS if rounds == ENDLESS else ENDLESS)
+        begun = USUAL_ROUNDS if rounds == ENDLESS else ENDLESS
+        yield Otherwise(over(loop, begun), begun)
 
 
 def alike_steps(one: Loop, other: Loop) -> bool:
