@@ -89,12 +89,26 @@ class Loop:
         """Tokens of prompts that a step takes, beside one of every sequence.
 
         They are those of whole prompts, if any fit: requests that ended together come back together, and those whose
-        prompts were cut ended with the next ones.
+        prompts were cut ended with the next ones. Where users wait for places, those take the places of who ended; who
+        comes back finds one when others end, in a step of their own: so that as many go together as wait. Those who
+        gave up places go first, so that it is not so there.
         """
         room = maximum(self.engine.tokens - self.running, 1)
         fit = -ceil(-(room / self.prompt))
         some = at_least(fit, 1)
+        apart = self._crowded * (1 - at_least(self.put_back, NEAR))
+        fit = minimum(fit, maximum(self._waiting, (1 - apart) * fit))
         return some * fit * self.prompt + (1 - some) * (self.prompt if self.engine.whole else room)
+
+    @cached_property
+    def _waiting(self) -> Number:
+        """Users who wait for their first place, one at least."""
+        return maximum(self.users - self.running * (1 + self.away), 1)
+
+    @cached_property
+    def _crowded(self) -> Number:
+        """1 if there are any, 0 if not."""
+        return 1 - at_least(self.running * (1 + self.away) * (1 + NEAR), self.users)
 
     @cached_property
     def first(self) -> Number:
@@ -169,8 +183,7 @@ class Loop:
     @property
     def _looked_at(self) -> Number:
         """Steps until the server looks at who has come."""
-        at_once = at_least(self.running * (1 + self.away) * (1 + NEAR), self.users)
-        return maximum(at_once + self.engine.ahead + self.slip, 0)
+        return maximum(1 - self._crowded + self.engine.ahead + self.slip, 0)
 
     @cached_property
     def away(self) -> Number:

@@ -439,3 +439,15 @@ def test_prompts_that_are_cut_part_one_round_after_the_other():
     assert replace(loop(ASYNC, 3, 5000, 20), gone=0).others == loop(ASYNC, 3, 5000, 20).others
     assert over(many, 11).gone == 5
     assert over(many, ENDLESS).gone == ENDLESS
+
+
+def test_as_many_prompts_go_together_as_users_wait():
+    # eight prompts of 250 fit a step
+    eight = loop(ASYNC, 8, 250, 20)
+    assert (eight.others, eight.pieces) == (1, 7)
+    others = [replace(eight, users=n).others for n in (9, 10, 11, 15, 99)]
+    assert others == [7, 4, 3, 1, 1]
+    # who gave up a place goes before those who wait, a quarter of a round each time
+    assert replace(eight, users=10, put_back=0.25).others == 2
+    # a long one goes alone anyhow
+    assert replace(loop(ASYNC, 4, 5000, 20), users=6).others == loop(ASYNC, 4, 5000, 20).others
