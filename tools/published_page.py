@@ -253,9 +253,9 @@ REASONS: Mapping[str, Sequence[str]] = {
     "trtllm": (
         "of these devices the H100 is among what efficiencies are learnt from, and recurrences on the B200; nothing of "
         "TensorRT-LLM is. Llama-3.1-70B, which has no experts, is met on all five",
-        "models with experts are too fast: their tokens are taken to spread evenly over experts and devices, exchanges "
-        "to cost no units, and products of many small matrices to be as fast as one. On Hopper, mxfp4 goes through "
-        "kernels of Triton there (`moe_config.backend: TRITON`)",
+        "models with experts are too fast, those on one device as well: products of many small matrices are taken to be "
+        "as fast as one, which DeepGEMM's are and those in fp4 are not. Experts are as uneven as DeepSeek-R1's, tokens "
+        "gathered. On Hopper, mxfp4 goes through kernels of Triton there (`moe_config.backend: TRITON`)",
     ),
     "dstack": (
         "vLLM 0.6.3, whose host prepared a step after the one before had ended, in part without graphs: with 4 and 16 "

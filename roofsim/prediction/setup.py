@@ -15,7 +15,7 @@ from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
 from roofsim.model.split import Split
-from roofsim.model.step import Precision
+from roofsim.model.step import Precision, Product
 from roofsim.model.weights import ACTIVATION_BYTES, ENCODINGS
 from roofsim.prediction.cost import Rates, rates
 from roofsim.specs.caches import check_cache
@@ -201,9 +201,7 @@ class Setup:
         if name == w.dtype:
             return w.precision(self.state, self.architecture)
         product = product_of(name, self.runtime, self.device)
-        made = w.precision(self.state, self.architecture, product)
-        form = ENCODINGS.get(name)
-        return replace(made, scaled=form.scaled) if form and form.scaled and product in ACTIVATION_BYTES else made
+        return with_scales(w.precision(self.state, self.architecture, product), name, product)
 
     def formats(self, w: Workload, kinds: Container[str]) -> tuple[str, str]:
         """The formats of the weights, and of keys and values where there is attention among the kinds of operator."""
@@ -263,6 +261,12 @@ class Setup:
     def calibration_name(self) -> str | None:
         """What the calibration is called, if there is one."""
         return self.calibration.id or self.calibration.name if self.calibration else None
+
+
+def with_scales(made: Precision, weights: str | None, product: Product) -> Precision:
+    """The same where sums are multiplied by scales within a product of such weights, if it is on quantised inputs."""
+    form = ENCODINGS.get(weights or "")
+    return replace(made, scaled=form.scaled) if form and form.scaled and product in ACTIVATION_BYTES else made
 
 
 def setup(

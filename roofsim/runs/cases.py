@@ -20,7 +20,7 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
 from roofsim.prediction.loop import Loop, Passes, alike_steps, first_token, next_token, passes
 from roofsim.prediction.request import settled
-from roofsim.prediction.setup import ALONE, Setup, setup
+from roofsim.prediction.setup import ALONE, Setup, setup, with_scales
 from roofsim.prediction.steps import decode, late, pieces, samples, turns
 from roofsim.runs.names import device_of, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, lacks, part_of
@@ -366,7 +366,8 @@ class Reader:
             product = unit
         elif format_ and format_ != dtype and not run.notes.get("quant", "").endswith("_wo"):
             product = product_of(format_, self.runtime, device)
-        return w.precision("fp32", product=product)  # as tables of recurrences have states that say nothing of them
+        # fp32 as tables of recurrences have states that say nothing of them
+        return with_scales(w.precision("fp32", product=product), format_, product)
 
     def _loaded(self, run: Run, s: Setup) -> Workload:
         """The workload of an engine that was started with the formats of a run."""

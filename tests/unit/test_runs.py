@@ -616,6 +616,17 @@ def test_experts_of_a_layer_are_its_products_of_those_that_tokens_choose():
         Reader("vllm").case(run(op="moe", note=f"{said};moe_ep_size=2", model="", phase="op"))
 
 
+@pytest.mark.parametrize(("weights", "inputs"), [("fp8", 2048), ("fp8_block", 2048 + 640)])
+def test_products_whose_sums_are_scaled_within_take_longer_in_rows_of_single_operators_too(weights, inputs):
+    """Tiles of 64 rows and 128 outputs where 512 tokens choose experts; scales of blocks as long as 640 inputs."""
+    note = "num_tokens=512;hidden_size=2048;inter_size=768;topk=8;num_experts=128"
+    row = run(op="moe", note=note, model="", device="H100 SXM", dtype="fp8", weight_dtype=weights, phase="op")
+    reader = Reader("vllm")
+    (group,) = reader.jobs[reader.case(row).target.parts[0][1]].groups
+    (up,) = (k for k in group.kernels if k.name == "experts_up")
+    assert up.tile == 2 * 64 * 128 * inputs
+
+
 def test_a_linear_recurrence_reads_two_values_and_writes_one():
     (kernel,) = kernels_of("linear_recurrence_scan", "channels=10", batch=2, prompt=3)
     assert (kernel.like, kernel.cost.activations, kernel.cost.vector) == ("stream", 3 * 2 * 60, 2 * 60)
