@@ -242,7 +242,8 @@ def test_tiles_of_experts_load_rows_and_weights_again() -> None:
     sent = Routing(apart=True, gathered=False)
     for tokens, unit, scaled, routing, high, wide in (
         (1000, "fp8", 0, Routing(), 128, 128), (2000, "fp8", 0, Routing(), 128, 256),
-        (2000, None, 0, Routing(), 128, 256), (2000, "fp8", 128, Routing(), 64, 128), (60, "fp8", 128, Routing(), 16, 128),
+        (2000, None, 0, Routing(), 128, 256), (2000, "fp8", 128, Routing(), 64, 128),
+        (60, "fp8", 128, Routing(), 16, 128),
         (2000, "fp8", 128, sent, 128, 128), (2000, "fp8", 0, sent, 128, 256),
     ):  # fmt: skip
         products = {"weights": unit or "weights_only"}
