@@ -347,8 +347,8 @@ def tier(s: Setup) -> Device:
     d, host = s.device, s.host
     if d.memory.unified:
         raise Unsupported(
-            f"offload: {d.id} has no second tier of memory: its processor shares the memory of the device, and behind "
-            "it is only the disk"
+            f"offload: {d.id} has no second tier of memory: its processor shares the memory of the device, so that "
+            "nothing would be gained, and behind it is only the disk"
         )
     if host is None or host.processor is None:
         who = f"host {host.id}" if host else f"{d.id}, which names no host,"
