@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from roofsim import library
 from roofsim.engine.passes import Basis, Stack
 from roofsim.engine.roofline import Machine, machine
-from roofsim.foundation.arith import Number, minimum
+from roofsim.foundation.arith import Number, minimum, single
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
@@ -323,8 +323,10 @@ def check_divided(model: Architecture, device: Device, runtime: Runtime, split: 
             f"{split.devices} devices ({in_words(split)}): {cluster.id or cluster.name} has {cluster.devices} "
             f"({cluster.nodes} x {cluster.per_node}); divide among no more, or name a larger one (--cluster)"
         )
+    policy, units = runtime.parallel, device.units.value
+    if policy.units and policy.overlaps == "halves" and single(policy.units.value) and policy.units.value >= units:
+        raise Unsupported(f"{who}: exchanges take {policy.units.value:g} units, and {device.id} has {units:g}")
     try:
-        policy = runtime.parallel
         model.sharded(split).sharing(policy.copies == "shared", policy.stream == "shared")
     except InputError as problem:
         raise Unsupported(str(problem)) from None
