@@ -192,7 +192,7 @@ def _choices(
             if options["offload"]:
                 from roofsim.prediction.offload import served
 
-                s = served(s, o.one_of("--offload", options["offload"]))
+                s = served(s, w, o.one_of("--offload", options["offload"]))
             yield told, Server(s, w, sequences, options["prefix"])
         except InputError as error:
             if refused is None:
