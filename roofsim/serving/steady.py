@@ -33,6 +33,7 @@ from roofsim.prediction.loop import (
     Passes,
     alike_steps,
     otherwise,
+    over,
     passes,
     served,
 )
@@ -381,7 +382,7 @@ class _Round:
 
 
 def _round(server: Server, users: float, rounds: float = ENDLESS) -> _Round:
-    loop = server.loop(users / server.spread(users))
+    loop = over(server.loop(users / server.spread(users)), rounds)
     p = server.passes(loop)
     return _Round(loop, p, server.figures(p), rounds)
 

@@ -16,6 +16,7 @@ from roofsim.prediction.loop import (
     first_token,
     next_token,
     otherwise,
+    over,
     passes,
     served,
 )  # fmt: skip
@@ -290,7 +291,10 @@ def test_what_may_be_otherwise_is_told_each_by_itself():
     ]  # fmt: skip
     # of a steady state a benchmark shows ten requests of each; who has no place anyhow has none to lose
     queued = loop(ASYNC, 12, 1000, 10, running=4)
-    assert [each.rounds for each in otherwise(queued, ENDLESS, stated=False, places=True)] == [ENDLESS] * 3 + [10]
+    each = list(otherwise(queued, ENDLESS, stated=False, places=True))
+    assert [one.rounds for one in each] == [ENDLESS] * 3 + [10]
+    # nine rounds are before the last of ten
+    assert [one.loop.gone for one in each] == [ENDLESS] * 3 + [9 / 2]
     assert next(otherwise(apart(ASYNC, 4, 1500, 20), ENDLESS)) == Otherwise(four, ENDLESS)
     assert not list(otherwise(loop(ASYNC, 1, 1500, 20), ENDLESS, stated=False))
 
@@ -424,3 +428,26 @@ def test_a_user_who_gave_up_nothing_is_as_many_as_places_to_the_last_bit():
     # a request of one token has no step in which it could give up a place
     one = replace(loop(TOGETHER, 41, 100, 1, running=40), put_back=0.1)
     assert sum(one.between_tokens(ENDLESS)) == pytest.approx(1 + one.away * one.round)
+
+
+def test_prompts_that_are_cut_part_one_round_after_the_other():
+    # room 4,000 of 1,500: 99 in 37.1 steps at first, and in each third round a step more, until two go in each
+    many = Loop(Engine(4100, 100), 100, 100, 1500, 20)
+    assert [replace(many, gone=n).others for n in (0, 9, 30, 60, ENDLESS)] == [38, 41, 48, 50, 50]
+    assert replace(many, engine=Engine(4100, 100, whole=True), gone=0).others == 50
+    # those that fit no step are cut always
+    assert replace(loop(ASYNC, 3, 5000, 20), gone=0).others == loop(ASYNC, 3, 5000, 20).others
+    assert over(many, 11).gone == 5
+    assert over(many, ENDLESS).gone == ENDLESS
+
+
+def test_as_many_prompts_go_together_as_users_wait():
+    # eight prompts of 250 fit a step
+    eight = loop(ASYNC, 8, 250, 20)
+    assert (eight.others, eight.pieces) == (1, 7)
+    others = [replace(eight, users=n).others for n in (9, 10, 11, 15, 99)]
+    assert others == [7, 4, 3, 1, 1]
+    # who gave up a place goes before those who wait, a quarter of a round each time
+    assert replace(eight, users=10, put_back=0.25).others == 2
+    # a long one goes alone anyhow
+    assert replace(loop(ASYNC, 4, 5000, 20), users=6).others == loop(ASYNC, 4, 5000, 20).others

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roofsim.foundation.errors import InputError, Unsupported
+from roofsim.prediction.loop import Engine, Loop, over
 from roofsim.prediction.setup import setup
 from roofsim.serving.arrivals import Arrival, Constant, Lengths, Poisson, Users, arrive, asked
 from roofsim.serving.events import capacity, serve_events, simulated
@@ -425,3 +426,12 @@ def test_a_runtime_without_a_server_takes_what_its_steps_take() -> None:
     assert (cut.tokens, cut.sequences) == (512, 4)
     with pytest.raises(Unsupported, match="leaves no room"):
         rules(setup("Llama-3.1-8B", "orin", "ideal"), w)
+
+
+@pytest.mark.parametrize("rounds", [1, 4, 12])
+def test_prompts_that_are_cut_part_one_round_after_the_other(rounds: int) -> None:
+    # two of 4,096 tokens fill a step of 8,192 all but for those that decode
+    step = Recorded()
+    simulated(step, [Arrival(0, 4096, 128)] * (32 * rounds), Rules(tokens=8192, sequences=32, ahead=1), Users(32))
+    loop = over(Loop(Engine(8192, 32, ahead=1), 32, 32, 4096, 128), rounds)
+    assert sum(pieces > 0 for _, _, pieces, _, _ in step.asked) / rounds == pytest.approx(loop.mixed, abs=0.5)
