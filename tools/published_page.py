@@ -127,6 +127,20 @@ def of_layer(made: Prediction, name: str) -> float:
     return float(found.time) / found.count
 
 
+def of_prompt(made: Prediction, names: Sequence[str]) -> float:
+    """Seconds that operators take in one layer with experts of a prompt."""
+    found = [each for each in made.prefill.operators if each.layer == "moe" and each.operator in names]
+    return sum(float(each.time) / each.count for each in found)
+
+
+EXPERTS = ("experts_up", "experts_act", "experts_down", "combine")
+ATTENTION = (
+    "q_a_proj", "q_a_norm", "q_proj", "kv_a_proj", "kv_a_norm", "rotary", "cache_append", "kv_b_proj", "attention",
+    "o_proj",
+)  # fmt: skip
+"""Operators of a layer that a module of software computes."""
+
+
 def rate(made: Prediction, name: str) -> float:
     """Bytes a second of tokens to the nodes, in a single one to the ranks, that have experts of them."""
     (found,) = (each for each in made.prefill.operators if each.operator == name)
@@ -169,6 +183,8 @@ FIGURES: Mapping[str, tuple[str, Callable[[Prediction], float]]] = {
     "exchange_bound": ("bound of a layer's exchanges", exchange_bound),
     "step_bound": ("bound of a step", step_bound),
     "user_bound": ("bound of a user's rate", lambda made: 1 / step_bound(made)),
+    "experts_of_prompt": ("experts of a prompt", lambda made: of_prompt(made, EXPERTS)),
+    "attention_of_prompt": ("attention of a prompt", lambda made: of_prompt(made, ATTENTION)),
     "dispatch_rate": ("tokens to nodes", lambda made: rate(made, "dispatch")),
     "collect_rate": ("results from nodes", lambda made: rate(made, "collect")),
     "dispatch": ("tokens to experts", lambda made: of_layer(made, "dispatch")),
@@ -207,6 +223,7 @@ TITLES = {
     "open-infra": "DeepSeek-V3 on H800: a day of its service",
     "sglang-ep": "DeepSeek-V3 on 96 H100: SGLang",
     "profile": "DeepSeek-V3 on H800: its profile",
+    "sglang-kernels": "DeepSeek-V3 on H100: layers of SGLang, one by one",
     "deepep": "DeepSeek-V3 on H800: exchanges of a step",
     "deepep-normal": "DeepSeek-V3 on H800: exchanges of a prompt",
     "mi325x": "Llama-3.1-405B and DeepSeek-V3.2 on eight MI325X",
@@ -229,8 +246,8 @@ REASONS: Mapping[str, Sequence[str]] = {
         "products are as fast as DeepGEMM's were published to be in the same week, within 6 % from 4,096 rows on",
     ),
     "sglang-ep": (
-        "with balance simulated, what is left is most of the time in which the host waits for the sizes of what it "
-        "receives, and kernels that are slower while others exchange, as the source sees in its own",
+        "with balance simulated, what is left is not in the layers by themselves (below): the host waits for the sizes "
+        "of what it receives, and kernels are slower while others exchange, as the source sees in its own",
         "prompts with experts placed by their use are missed: balance costs SGLang 15 % of its tokens there, "
         "three times of what TensorRT-LLM's placement would leave. A spread of 0.5 in place of 0.12 would do the same, "
         "and brings all three lengths to 12 to 17 % above the published; but nothing published says it",
@@ -253,9 +270,9 @@ REASONS: Mapping[str, Sequence[str]] = {
     "trtllm": (
         "of these devices the H100 is among what efficiencies are learnt from, and recurrences on the B200; nothing of "
         "TensorRT-LLM is. Llama-3.1-70B, which has no experts, is met on all five",
-        "models with experts are too fast, those on one device as well: products of many small matrices are taken to be "
-        "as fast as one, which DeepGEMM's are and those in fp4 are not. Experts are as uneven as DeepSeek-R1's, tokens "
-        "gathered. On Hopper, mxfp4 goes through kernels of Triton there (`moe_config.backend: TRITON`)",
+        "models with experts are too fast, those on one device as well: products of many small matrices are taken to "
+        "be as fast as one, which DeepGEMM's are and those in fp4 are not. Experts are as uneven as DeepSeek-R1's, "
+        "tokens gathered. On Hopper, mxfp4 goes through kernels of Triton there (`moe_config.backend: TRITON`)",
     ),
     "dstack": (
         "vLLM 0.6.3, whose host prepared a step after the one before had ended, in part without graphs: with 4 and 16 "

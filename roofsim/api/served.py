@@ -162,7 +162,7 @@ def _server(asked: Asked, sequences: int | None, prefix: Prefix | None = None) -
     if asked.offload is not None:
         from roofsim.prediction.offload import served
 
-        s = served(s, checked.text("offload", asked.offload))
+        s = served(s, w, checked.text("offload", asked.offload))
     return Server(s, w, sequences, prefix)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from roofsim import library
 from roofsim.engine.passes import Basis, Stack
 from roofsim.engine.roofline import Machine, machine
-from roofsim.foundation.arith import Number, minimum
+from roofsim.foundation.arith import Number, minimum, single
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
@@ -323,8 +323,10 @@ def check_divided(model: Architecture, device: Device, runtime: Runtime, split: 
             f"{split.devices} devices ({in_words(split)}): {cluster.id or cluster.name} has {cluster.devices} "
             f"({cluster.nodes} x {cluster.per_node}); divide among no more, or name a larger one (--cluster)"
         )
+    policy, units = runtime.parallel, device.units.value
+    if policy.units and policy.overlaps == "halves" and single(policy.units.value) and policy.units.value >= units:
+        raise Unsupported(f"{who}: exchanges take {policy.units.value:g} units, and {device.id} has {units:g}")
     try:
-        policy = runtime.parallel
         model.sharded(split).sharing(policy.copies == "shared", policy.stream == "shared")
     except InputError as problem:
         raise Unsupported(str(problem)) from None
@@ -345,8 +347,8 @@ def tier(s: Setup) -> Device:
     d, host = s.device, s.host
     if d.memory.unified:
         raise Unsupported(
-            f"offload: {d.id} has no second tier of memory: its processor shares the memory of the device, and behind "
-            "it is only the disk"
+            f"offload: {d.id} has no second tier of memory: its processor shares the memory of the device, so that "
+            "nothing would be gained, and behind it is only the disk"
         )
     if host is None or host.processor is None:
         who = f"host {host.id}" if host else f"{d.id}, which names no host,"

@@ -293,7 +293,7 @@ def front(
         tuple(points),
         tuple(tuple(each.point(i) for i in range(each.users.size)) for each in lines),
         sum(each.users.size for each in found), kept, refused, tuple(slo),
-        assumed_of([fit[k] for k in dict.fromkeys(k for k, _ in chosen)]), asked, paid,
+        in_common({fit[k].s.device.id: fit[k].said("users") for k, _ in chosen}), asked, paid,
     )  # fmt: skip
 
 
@@ -323,9 +323,8 @@ def intervals_of(server: Server, p: Point) -> dict[str, Interval]:
     return found
 
 
-def assumed_of(servers: Sequence[Server]) -> tuple[str, ...]:
-    """What is assumed of all, then what is of some devices alone, each once."""
-    said = {server.s.device.id: server.said("users") for server in servers}
+def in_common(said: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """What is said of all devices, then what is said of some alone, by the names of these."""
     common = [each for each in next(iter(said.values())) if all(each in other for other in said.values())]
     own = [f"{name}: {each}" for name, every in said.items() for each in every if each not in common]
     return (*common, *own)

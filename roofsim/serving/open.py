@@ -4,7 +4,7 @@ Arrivals are a Poisson process. How many sequences decode changes slowly, what w
 steps beside n sequences are a chain of their own (`chain`), which says how long a request decodes there, D(n). All n
 have their share of steps, each at the rate 1 / D(n): generalised processor sharing (Cohen 1979; Kelly 1979), where the
 chance of n is that of n - 1 times rate D(n) / n, whatever the lengths of answers are. Beyond the places that there are
-requests wait, first come first served (Avi-Itzhak and Halfin 1988), half as long as for services of exponential length.
+requests wait, first come first served (Avi-Itzhak and Halfin 1988), for services that take equally long.
 """
 
 from __future__ import annotations

@@ -210,7 +210,7 @@ LAUNCHED = step(5e-3, 1e-4, 100e-3, 1e-6)
         (AFFINE, 495, 12, 60, {"ahead": 1}),  # two prompts and a few sequences do not quite fit
         (AFFINE, 1700, 30, 15, {"ahead": 0}),  # prompts of several steps
         (AFFINE, 600, 8, 60, {"ahead": 1, "whole": True}),
-        (AFFINE, 100, 30, 17, {"ahead": 1, "most": 4}),  # places are short
+        (AFFINE, 100, 30, 10, {"ahead": 1, "most": 4}),  # places are short
     ],
 )
 def test_means_are_those_of_requests_gone_through_one_by_one(of, prompt, generate, rate, engine):

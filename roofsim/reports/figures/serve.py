@@ -17,7 +17,7 @@ from roofsim.model.split import Split
 from roofsim.prediction.loop import ENDLESS
 from roofsim.prediction.setup import Setup
 from roofsim.reports.figures.about import case
-from roofsim.reports.figures.captions import on
+from roofsim.reports.figures.captions import on, rests_on
 from roofsim.reports.figures.labels import Label, among, settle
 from roofsim.reports.figures.style import heading, ink, look, looks, quantities, subplots
 from roofsim.reports.theme import Theme
@@ -57,8 +57,13 @@ def over_load(
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
         said = f", {rounds:g} requests of each" if rounds else ""
         who = "requests that come at a rate" if kind == "rate" else f"users who ask again at once{said}"
-        heading(figure, f"What {who} see",
-                *case(server.s, server.w, *_same(choices), mark="band" if len(lines) == 1 else "bands"))  # fmt: skip
+        kinds = {each.s.device.id: each.s.calibration_name for _, each in choices}
+        mark = "" if len(kinds) > 1 else "band" if len(lines) == 1 else "bands"
+        about = case(server.s, server.w, *_same(choices), mark=mark)
+        if len(kinds) > 1:
+            about = (on(f"{len(kinds)} kinds of device", server.s.runtime.name, server.s.model_name),
+                     f"{about[1]}, bands: {rests_on(kinds.values())}")  # fmt: skip
+        heading(figure, f"What {who} see", *about)
         return figure
 
 
