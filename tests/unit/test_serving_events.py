@@ -438,7 +438,7 @@ def test_prompts_that_are_cut_part_one_round_after_the_other(rounds: int) -> Non
     assert sum(pieces > 0 for _, _, pieces, _, _ in step.asked) / rounds == pytest.approx(loop.mixed, abs=0.5)
 
 
-@pytest.mark.parametrize(("prompt", "generate", "most"), [(64, 32, 27), (32, 64, 33), (128, 128, 30)])
+@pytest.mark.parametrize(("prompt", "generate", "most"), [(64, 32, 27), (32, 64, 33)])
 def test_users_who_outgrow_the_room_give_it_up_as_often_as_the_closed_form_has_it(
     prompt: int, generate: int, most: int
 ) -> None:
@@ -446,6 +446,6 @@ def test_users_who_outgrow_the_room_give_it_up_as_often_as_the_closed_form_has_i
     room = Room(most * mean, mean, prompt, prompt + generate, most * mean)
     limits = Rules(tokens=10**6, sequences=999, room=room.free, need=float, ahead=1)
     for users in (int(room.free / room.ended), most, round(1.6 * most)):
-        found = simulated(Recorded(), [Arrival(0, prompt, generate)] * (15 * users), limits, Users(users))
+        found = simulated(Recorded(), [Arrival(0, prompt, generate)] * (9 * users), limits, Users(users))
         # as many as fit at their end, as many as fit in the mean, and so many that there is always too little room
-        assert found.preemptions / (15 * users) == pytest.approx(float(room.put_back(users)), rel=0.3)
+        assert found.preemptions / (9 * users) == pytest.approx(float(room.put_back(users)), rel=0.3)
