@@ -23,6 +23,7 @@ from roofsim.serving.acceptance import acceptance
 from roofsim.serving.drafts import drafter
 from roofsim.serving.inside import Inside
 from roofsim.serving.rounds import Speculating
+from roofsim.serving.shapes import chain
 
 ROOT = Path(__file__).resolve().parents[1]
 DRAFTS, INSIDE = (ROOT / "data" / "published" / f"{name}.csv" for name in ("speculation", "inside"))
@@ -70,7 +71,7 @@ def speedup(row: Mapping[str, str]) -> tuple[float, tuple[float, float], float]:
     )  # fmt: skip
     s, w, k = made.on, made.workload, int(row["drafted"])
     it = Speculating(s, settled(s, w), drafter(s, settled(s, w), row["draft"], row["draft_weights"] or None))
-    a = acceptance(row["acceptance"], k)
+    a = acceptance(row["acceptance"], chain(k))
     within = it.intervals(w.batch, k, a)["speedup"]
     return it.drafted(w.batch, k, a).speedup, within, 1 / float(it.without(w.batch)[0])
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from roofsim.cli import _drafts
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.serving import USUAL_RUNTIME
@@ -83,6 +85,7 @@ class Rate(click.ParamType[float]):
     "--simulate", "simulated", is_flag=True,
     help="Also serve 1,000 requests of each load event by event, as `roofsim simulate` does.",
 )  # fmt: skip
+@_drafts.draft_options(required=False)
 @o.devices_options(many=True)
 @o.stack_options(usual=USUAL_RUNTIME)
 @o.number_options(many=True)
@@ -101,13 +104,14 @@ def command(
 
     An engine with continuous batching makes a token of every running sequence in each step, and puts pieces of waiting
     prompts beside. ITL is the time between two tokens of a request, TTFT that to its first. With --concurrency users
-    each ask again at once; with --rate requests come independently of each other. --plot draws the times over the load,
-    with --front the throughputs.
+    each ask again at once; with --rate requests come independently of each other. With --draft drafted tokens of every
+    sequence are verified in each step. --plot draws the times over the load, with --front the throughputs.
 
     \b
     Example: roofsim serve Llama-3.1-8B -d h100-sxm --concurrency 1,8,64 --prompt 2k --generate 256
     Example: roofsim serve Llama-3.1-8B -d h100-sxm --rate 4 --slo ttft.p95=1s --plot load.svg
     Example: roofsim serve Llama-3.1-8B -d h100-sxm --slo ttft=1s,itl=50ms --find concurrency
+    Example: roofsim serve Llama-3.1-8B -d h100-sxm --draft eagle --accept 0.7 -k 3 --concurrency 1,16,64
     Example: roofsim serve Llama-3.1-8B -d h100-sxm --front --weights bf16,fp8,int4-g128 --plot front.svg
     """
     from roofsim.foundation.errors import InputError
@@ -121,6 +125,10 @@ def command(
     if hit_rate is not None and prefix is None:
         raise InputError("--hit-rate: of what? Give --prefix, the tokens that requests share")
     options["prefix"] = None if prefix is None else Prefix(prefix, 1.0 if hit_rate is None else hit_rate)
+    options["drafts"] = _drafts.drafts_of(options)
+    if simulated and options["drafts"]:
+        raise InputError("--simulate, --draft: drafts are served in closed form alone; leave out --simulate")
+    options["at"] = concurrency[0] if concurrency else 1
     if simulated and prefix is not None:
         raise InputError("--simulate, --prefix: `roofsim simulate --prefix` has such requests")
     promised = promises(slo) if slo is not None else ()
@@ -176,7 +184,11 @@ def _choices(
             )  # fmt: skip
             formats = {FIELD[name]: chosen[name] for name in FIELD}
             w = o.workload_of(s, {"prompt": options["prompt"], "generate": options["generate"], **formats})
-            yield told, Server(s, w, sequences, options["prefix"])
+            if refused is not None and options["drafts"]:  # a front is with them and without
+                yield {**told, "draft": "none"}, Server(s, w, sequences, options["prefix"])
+                told = {**told, "draft": str(options["drafts"].draft)}
+            drafts = options["drafts"].on(s, w, options["at"]) if options["drafts"] else None
+            yield told, Server(s, w, sequences, options["prefix"], drafts)
         except InputError as error:
             if refused is None:
                 raise
@@ -198,8 +210,19 @@ def _loads(
     if not concurrency and not rate:
         raise InputError("which load? Give --concurrency N or --rate R, or --slo TIMES --find concurrency")
     if concurrency:
-        return [closed(server, n, rounds or ENDLESS) for n in concurrency]
-    return [open_loop(server, each) for each in rate or ()]
+        rows = [closed(server, n, rounds or ENDLESS) for n in concurrency]
+    else:
+        rows = [open_loop(server, each) for each in rate or ()]
+    return _gaining(server, rows, bool(rate))
+
+
+def _gaining(server: Server, rows: Sequence[Served], rate: bool) -> list[Served]:
+    """Loads with what drafts gain of them, if there are any."""
+    if server.drafts is None:
+        return list(rows)
+    from roofsim.serving.gained import with_gain
+
+    return [with_gain(server, row, rate) for row in rows]
 
 
 def _paired(
@@ -260,7 +283,11 @@ def _found(
         if values and len(values) > 1:
             raise InputError(f"{option}: --find {what} is for one load, and several are given")
     users, each = concurrency[0] if concurrency else None, rate[0] if rate else None
-    found = [find(server, slo, what, users=users, rate=each) for _, server in choices]
+    found = []
+    for _, server in choices:
+        one = find(server, slo, what, users=users, rate=each)
+        (served,) = _gaining(server, [one.served], what == "rate" or each is not None)
+        found.append(replace(one, served=served))
     s = choices[0][1].s
     drawn = None
     if plot:

@@ -66,6 +66,7 @@ class Loop:
     running: Number
     prompt: Number
     generate: Number
+    each: Number = 1
 
     @cached_property
     def _steps(self) -> Number:
@@ -79,7 +80,7 @@ class Loop:
         They are those of whole prompts, if any fit: requests that ended together come back together, and those whose
         prompts were cut ended with the next ones.
         """
-        room = maximum(self.engine.tokens - self.running, 1)
+        room = maximum(self.engine.tokens - self.each * self.running, 1)
         fit = -ceil(-(room / self.prompt))
         some = at_least(fit, 1)
         return some * fit * self.prompt + (1 - some) * (self.prompt if self.engine.whole else room)

@@ -14,6 +14,8 @@ from roofsim.model.part import Part
 from roofsim.model.step import Precision
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup, setup
+from roofsim.serving.acceptance import Acceptance
+from roofsim.serving.shapes import Shape
 from roofsim.specs.workload import Workload
 
 Kind = Literal["model", "ngram", "mtp", "eagle", "eagle3"]
@@ -60,7 +62,7 @@ class Drafter:
         shared = {m.operator: m.count * m.weights for m in network.matrices if m.operator in tables}
         return held - sum(float(size * precision.of(name)) for name, size in shared.items())
 
-    def state(self, tokens: int) -> float:
+    def state(self, tokens: float) -> float:
         """Bytes of its cache of one sequence of so many tokens, on a device."""
         if self.s is None or self.w is None:
             return 0.0
@@ -111,6 +113,21 @@ def _said(network: Architecture, kind: Kind) -> Iterator[str]:
             f"the head is one dense layer as wide as what a token uses of the model's, and has an LM head of "
             f"{min(network.vocab, FREQUENT):,} tokens; the matrix that joins states of three layers is not counted"
         )
+
+
+def check_drafted(drafter: Drafter, a: Acceptance, tokens: int | None, tree: Shape | None) -> None:
+    """Raises InputError for drafts that cannot be."""
+    if tokens is not None and not 1 <= tokens <= (a.most or 10**3):
+        ends = f"from 1 to {a.most}, the places that --accept speaks of" if a.most else "from 1 to 1,000"
+        raise InputError(f"draft tokens: {tokens} is not a number of drafted tokens; it lies {ends}")
+    if tree is None:
+        return
+    if tokens is not None:
+        raise InputError("draft tokens, tree: a tree says itself how many tokens are drafted; give one of them")
+    if a.most is not None and tree.depth > a.most:
+        raise InputError(f"tree depth: {tree.depth}; --accept speaks of {a.most} places")
+    if drafter.kind == "ngram":
+        raise InputError("tree: what followed in the text before is one way on; a tree is drafted by a model or a head")
 
 
 def predictor(network: Architecture, dense: bool = False) -> Architecture:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.version import SCHEMA
-from roofsim.prediction.loop import ENDLESS, Loop
+from roofsim.prediction.loop import ENDLESS
 from roofsim.prediction.server import in_flight
 from roofsim.serving.slo import Promise
 from roofsim.serving.steady import Server
@@ -119,19 +119,19 @@ def seen(server: Server, choice: Choice, users: Any, sequences: Any) -> _Seen:
     spread = np.minimum(users, server.lanes)
     running = np.minimum(np.minimum(users / spread, np.maximum(sequences // in_flight(server.s), 1)), server.most)
     prompt = server.prompt
-    loop: Any = Loop(server.engine, users / spread, running, prompt, server.w.generate)
+    loop: Any = server.looped(users / spread, running)
     held = server.whole + max(server.w.generate - 2, 0) / 2
     of = server.steps.of
     alone = of(loop.decoding_alone, held)
     cached = server.whole - prompt
     kinds = [
-        of(loop.decoding, held, pieces, new, cached + (prompt - new) / 2)
+        of(loop.decoding, held, pieces, new, cached + np.maximum(prompt - new, 0) / 2)
         for pieces, new in ((1, loop.new[0]), (loop.pieces, loop.new[1]))
     ]
     seconds, joules = zip(*kinds, alone, strict=True)
     took, spent = loop.steps.of(seconds), loop.steps.of(joules)
     return _Seen(
-        choice, server.s.devices, users, sequences, loop.between_tokens(ENDLESS).of(seconds),
+        choice, server.s.devices, users, sequences, server.between * loop.between_tokens(ENDLESS).of(seconds),
         loop.until_first(ENDLESS).of(seconds), spread * running / took,
         server.ranks * spent / (running * server.w.generate), server.w.generate,
     )  # fmt: skip

@@ -17,10 +17,11 @@ from functools import cached_property
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from roofsim.engine.passes import Later, run_pass
+from roofsim.engine.passes import Later
 from roofsim.foundation.errors import InputError
 from roofsim.model.step import Pass, together
 from roofsim.prediction.steps import decode, prefill
+from roofsim.serving.quantiles import quantiles
 
 if TYPE_CHECKING:
     from roofsim.serving.steady import Server
@@ -158,13 +159,13 @@ class Solved:
     rate: float
 
     def _load(self, n: float) -> Load:
-        e, w = self.server.engine, self.server.w
+        e = self.server.engine
         prompt = self._prompt
-        room = max(float(e.tokens) - n, 1.0)
+        room = max(float(e.tokens) - n * self.server.each, 1.0)
         fit = room / prompt
         beside = math.floor(fit) if e.whole else fit
         own = 1 if e.whole or fit >= 1 else math.ceil(prompt / room)
-        return Load(self.rate, own, max(beside, 1.0), w.generate - 1, e.ahead, self.server.most)
+        return Load(self.rate, own, max(beside, 1.0), self.server.later, e.ahead, self.server.most)
 
     @property
     def _prompt(self) -> float:
@@ -215,7 +216,7 @@ class Solved:
     def _kept(self, n: float) -> float:
         """The sequences that decode if n do, less n: below 0 where more are served than come."""
         f = self._found(n)
-        return math.inf if f is None else float(self.rate * (self.server.w.generate - 1) * f.step - n)
+        return math.inf if f is None else float(self.rate * self.server.later * f.step - n)
 
     @cached_property
     def decoding(self) -> float:
@@ -265,12 +266,14 @@ class Solved:
     def itl(self) -> dict[str, float]:
         """Mean and percentiles of the time between two tokens."""
         load, step = self._load_there, float(self._there.step)
-        return {"mean": step, **_gaps(load, self._at(self.decoding, load), step)}
+        gaps = _gaps(load, self._at(self.decoding, load), step)
+        drafts = self.server.drafts
+        return {"mean": self.server.between * step, **quantiles(drafts.gaps(gaps) if drafts else gaps)}
 
     @property
     def present(self) -> float:
         """The requests that are there, waiting or served (Little's law)."""
-        return self.rate * (self.ttft["mean"] + self._load_there.steps * self.itl["mean"])
+        return self.rate * (self.ttft["mean"] + self._load_there.steps * float(self._there.step))
 
     @cached_property
     def steps(self) -> tuple[float, float]:
@@ -292,8 +295,7 @@ class Solved:
     @cached_property
     def figures(self) -> tuple[Later, Later]:
         """Figures of a step without prompts, and of one with."""
-        stack = self.server.s.stack(self.server.w.dtype)
-        alone, mixed = (run_pass(stack, each) for each in self._passes)
+        alone, mixed = self.server.figures(self._passes)
         return alone, mixed
 
     @cached_property
@@ -302,8 +304,7 @@ class Solved:
 
         Joules are those of the steps that are run: an engine that has nothing to do draws its idle power beside.
         """
-        stack = self.server.doubting.stack(self.server.w.dtype)
-        figures = [run_pass(stack, each) for each in self._passes]
+        figures = self.server.figures(self._passes, self.server.doubting)
         work, spent = (
             sum(n * getattr(each, name) for n, each in zip(self.steps, figures, strict=True))
             for name in ("time", "energy")
@@ -314,22 +315,21 @@ class Solved:
         }  # fmt: skip
 
 
-def _gaps(load: Load, t: Times, step: float) -> dict[str, float]:
-    """Percentiles of the time between two tokens: of steps with no prompt, with one, with more."""
-    names = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+FAR = 9
+"""Standard deviations from the mean of arrivals in which all of them are."""
+
+
+def _gaps(load: Load, t: Times, step: float) -> list[tuple[float, float]]:
+    """Seconds of steps with no prompt, with one, with more, each behind its share."""
     if load.alone:
-        share = load.rate * load.own * step
-        return {name: float(t.alone if q <= 1 - share else t.one) for name, q in names.items()}
-    mean, found = load.rate * step, {}
-    for name, q in names.items():
-        k, chance = 0, math.exp(-mean)
-        total = chance
-        while total < q:
-            k += 1
-            chance *= mean / k
-            total += chance
-        found[name] = float(t.alone if k == 0 else t.one + (k - 1) * t.more)
-    return found
+        share = min(load.rate * load.own * step, 1.0)
+        return [(1 - share, float(t.alone)), (share, float(t.one))]
+    mean = load.rate * step
+    near = FAR * (math.sqrt(mean) + 1)
+    return [
+        (math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)), float(t.one + (k - 1) * t.more if k else t.alone))
+        for k in range(max(int(mean - near), 0), int(mean + near) + 1)
+    ]
 
 
 def _gamma(least: float, mean: float, spread: float) -> dict[str, float]:

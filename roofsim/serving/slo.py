@@ -11,7 +11,8 @@ from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.units import MAX_COUNT, parse, show
 from roofsim.prediction.limits import largest
 from roofsim.prediction.server import in_flight
-from roofsim.serving.steady import FIGURES, Served, Server, closed, full, glance, glance_at, open_loop
+from roofsim.serving.quantiles import FIGURES
+from roofsim.serving.steady import Served, Server, closed, full, glance, glance_at, open_loop
 
 TIMES = ("ttft", "itl")
 """What can be promised; tpot is another word for itl."""

@@ -14,8 +14,10 @@ from roofsim.prediction.results import Intervals, columns, interval_basis, plain
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import MISFIT, assumptions, cautions, room
 from roofsim.serving.acceptance import Acceptance
-from roofsim.serving.drafts import Drafter
-from roofsim.serving.rounds import LONGEST, SAID, Drafted, Rollback, Speculating, batches
+from roofsim.serving.drafts import Drafter, check_drafted
+from roofsim.serving.rounds import LONGEST, Drafted, Speculating, batches
+from roofsim.serving.shapes import Shape
+from roofsim.serving.states import SAID, Rollback
 from roofsim.specs.workload import Workload
 
 ALPHAS = tuple(i / 20 for i in range(21))
@@ -96,27 +98,28 @@ class Speculation:
 
 def speculation(
     s: Setup, w: Workload, drafter: Drafter, a: Acceptance, tokens: int | None = None, *,
-    rollback: Rollback = "copies", overhead: float = 0.0,
+    rollback: Rollback = "copies", overhead: float = 0.0, tree: Shape | None = None,
 ) -> Speculation:  # fmt: skip
-    """What drafts gain; `tokens` is their length, the best one if None. Raises InputError for what cannot be.
+    """What drafts gain; `tokens` is their length, the best one if None, or `tree` what is drafted.
 
-    `w` says how its logits and weights are (`prediction.request.settled`).
+    `w` says how its logits and weights are (`prediction.request.settled`). Raises InputError for what cannot be.
     """
-    it = Speculating(s, w, drafter, rollback, overhead)
-    longest = a.most or LONGEST
-    if tokens is not None and not 1 <= tokens <= (a.most or 10**3):
-        ends = f"from 1 to {a.most}, the places that --accept speaks of" if a.most else "from 1 to 1,000"
-        raise InputError(f"draft tokens: {tokens} is not a number of drafted tokens; it lies {ends}")
+    it = Speculating(s, w, drafter, rollback, overhead, tree)
+    check_drafted(drafter, a, tokens, tree)
     best = it.best(w.batch, a)
-    chosen = tokens or best
+    chosen = tree.tokens if tree else tokens or best
     _check_room(it, chosen)
-    lengths = sorted({*range(1, min(longest, max(8, best + 2)) + 1), chosen})
+    shown = it.lengths(a) if tree else range(1, min(a.most or LONGEST, max(8, best + 2)) + 1)
+    lengths = sorted({*shown, chosen})
+    drawn = sorted({*(lengths if tree else (1, 2, 4, 8)), chosen})
     most = it.most(chosen)
     over = [at for at in batches(max(most, w.batch)) if at <= 1024]
     ttft = Evaluation(s, w).prefill.time
     if drafter.s is not None and drafter.w is not None:
         ttft = ttft + Evaluation(drafter.s, drafter.w).prefill.time
     said = [*assumptions(s, w), a.words, *drafter.notes]
+    if tree:
+        said.append(f"{it.shape(chosen).words}; {OF_RANKS}")
     if float(it.recurrent):
         said.append(f"{SAID[rollback]} ({show(float(it.recurrent), 'B')})")
     without, until = float(it.without(w.batch)[0]), it.pays_until(chosen, a, max(most, 1))
@@ -124,10 +127,16 @@ def speculation(
         s.model_name, s.device.id, s.runtime.id, drafter.name, w, a, rollback, float(it.recurrent), without,
         tuple(it.drafted(w.batch, k, a) for k in lengths), chosen, best,
         tuple(_at_batch(it, batch, chosen, a) for batch in over),
-        {k: tuple(it.gain(w.batch, k, Acceptance(alpha)) for alpha in ALPHAS) for k in sorted({1, 2, 4, 8, chosen})},
+        {k: tuple(it.gain(w.batch, k, Acceptance(alpha)) for alpha in ALPHAS) for k in drawn},
         until, it.dips(chosen, a, until) if until else (), most, float(ttft), it.memory(w.batch, chosen), room(s).bytes,
         tuple(said), cautions(s, w), s.calibration_name, it.intervals(w.batch, chosen, a),
     )  # fmt: skip
+
+
+OF_RANKS = (
+    "the next best candidates at a place are accepted as those of EAGLE's trees: of what the best leaves, by a power "
+    "law of their number"
+)
 
 
 def _at_batch(it: Speculating, batch: int, tokens: int, a: Acceptance) -> AtBatch:

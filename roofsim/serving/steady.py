@@ -12,29 +12,28 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from roofsim.engine.passes import Later, pass_bound, run_pass
+from roofsim.engine.passes import Later, pass_bound
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.foundation.units import show
 from roofsim.foundation.version import SCHEMA
+from roofsim.model.step import Pass
 from roofsim.prediction.cost import priced
 from roofsim.prediction.cost import steady as steady_cost
 from roofsim.prediction.fitted import reach, unsure
 from roofsim.prediction.intervals import Interval, scatter, with_slopes, within
 from roofsim.prediction.loop import ENDLESS, Engine, Kinds, Loop, Passes, passes
 from roofsim.prediction.request import settled
-from roofsim.prediction.results import interval_basis, plain
+from roofsim.prediction.results import columns, interval_basis, plain
 from roofsim.prediction.server import cache_room, engine_of, held_bytes, in_flight, lanes, sequences_held
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import assumptions, cautions
+from roofsim.serving.drafting import Drafting
 from roofsim.serving.open import Solved
 from roofsim.serving.prefix import Prefix, Shared
+from roofsim.serving.quantiles import quantiles
 from roofsim.serving.step import StepTime
 from roofsim.specs.workload import Workload
-
-PERCENTILES = (0.5, 0.95, 0.99)
-FIGURES = ("mean", "p50", "p95", "p99")
-"""What is said of a time: its mean, and percentiles."""
 
 Times = Mapping[str, float]
 
@@ -68,7 +67,7 @@ class Served:
 
     `concurrency` are the requests that are there, of which `running` are served, `rate` those that come (and are
     answered) in a second, `capacity` the rate that can be answered at most. `itl` is the time between two tokens of a
-    request, `ttft` from its arrival to the first.
+    request, `ttft` from its arrival to the first. `drafts` is what those gain (`gained.Gained`), if there are any.
     """
 
     model: str
@@ -94,6 +93,7 @@ class Served:
     parallel: Mapping[str, int] = field(default_factory=lambda: {"tp": 1, "pp": 1, "ep": 1, "dp": 1})
     cost: Mapping[str, float | None] = field(default_factory=dict)
     paid: str = ""
+    drafts: Any = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units."""
@@ -126,17 +126,22 @@ class Served:
             "basis": interval_basis(self.calibration),
             "cautions": list(self.cautions),
             "assumptions": list(self.assumptions),
+            **({"drafts": columns(self.drafts)} if self.drafts else {}),
         }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Server:
-    """A setup that serves requests like `w`: the batch of the workload says nothing. They may share a `prefix`."""
+    """A setup that serves requests like `w`: the batch of the workload says nothing. They may share a `prefix`.
+
+    With `drafts` a step verifies drafted tokens of every sequence.
+    """
 
     s: Setup
     w: Workload
     sequences: int | None = None
     prefix: Prefix | None = None
+    drafts: Drafting | None = None
 
     def __post_init__(self) -> None:
         if self.s.runtime.server is None:
@@ -150,12 +155,34 @@ class Server:
         """What requests have of the prefix, if there is one."""
         return None if self.prefix is None else Shared(self.s, self.w, self.prefix)
 
+    @cached_property
+    def later(self) -> float:
+        """Steps of a request after its first token: one for each token more, but for what drafts make of a step."""
+        tokens = self.w.generate - 1
+        return tokens if self.drafts is None else self.drafts.steps(tokens)
+
+    @property
+    def between(self) -> float:
+        """Steps from a token to the next, in the mean."""
+        return self.later / (self.w.generate - 1) if self.drafts and self.later else 1.0
+
+    @property
+    def each(self) -> int:
+        """Tokens of a sequence that decodes in a step."""
+        return 1 if self.drafts is None else self.drafts.verified
+
     @property
     def _sharing(self) -> dict[str, float]:
         """Bytes that all hold together, and that each has less to hold, one of every lane of a pipeline."""
-        if self.shared is None:
+        if self.shared is None and self.drafts is None:
             return {}
-        return {"once": self.shared.once, "saved": self.shared.saved * in_flight(self.s)}
+        once, saved = (self.shared.once, self.shared.saved) if self.shared else (0.0, 0.0)
+        if self.drafts:
+            all_ = self.s.runtime.server is not None and self.s.runtime.server.room == "all"
+            made = self.w.generate if all_ else (self.w.generate - 1) / 2
+            once += self.drafts.drafter.weights
+            saved -= self.drafts.held(self.s, self.w, self.w.prompt + made)
+        return {"once": once, "saved": saved * in_flight(self.s)}
 
     @cached_property
     def engine(self) -> Engine:
@@ -165,7 +192,7 @@ class Server:
     @cached_property
     def steps(self) -> StepTime:
         """The time of any step."""
-        return StepTime(self.s, self.w)
+        return StepTime(self.s, self.w, self.drafts)
 
     @cached_property
     def _kept(self) -> tuple[float, float]:
@@ -186,12 +213,12 @@ class Server:
     @cached_property
     def most(self) -> int:
         """Sequences of a lane that can run at once."""
-        return min(self.engine.sequences, self._most_held)
+        return min(self.engine.sequences, self._most_held, self.engine.tokens // self.each)
 
     @property
     def limit(self) -> str:
         """What ends that: the cache, or how many sequences the server takes."""
-        return "kv" if self._most_held < self.engine.sequences else "sequences"
+        return "kv" if self._most_held <= self.most and self._most_held < self.engine.sequences else "sequences"
 
     @cached_property
     def ends(self) -> str:
@@ -218,11 +245,19 @@ class Server:
         """The round of so many users of a lane."""
         if self.most < 1:
             room, each = self._kept
+            beside = ""
+            if self.drafts and self.drafts.drafter.weights:
+                beside = f" beside the weights of the draft ({show(self.drafts.drafter.weights, 'B')})"
             raise InputError(
                 f"{self.s.model_name} on {self.s.device.id}: nothing fits: a request of {self.w.prompt:,} + "
                 f"{self.w.generate:,} tokens holds {show(each, 'B')}, and there is room for {show(max(room, 0), 'B')}"
+                f"{beside}"
             )
-        return Loop(self.engine, users, min(users, self.most), self.prompt, self.w.generate)
+        return self.looped(users, min(users, self.most))
+
+    def looped(self, users: Any, running: Any) -> Loop:
+        """The round of so many users of a lane, of whom so many are served at once."""
+        return Loop(self.engine, users, running, self.prompt, 1 + self.later, self.each)
 
     @property
     def whole(self) -> int:
@@ -236,16 +271,17 @@ class Server:
 
     def said(self, kind: Literal["users", "rate"]) -> tuple[str, ...]:
         """What the load and the server are taken to be like, and all else that is assumed."""
-        return (*_said(self, kind), *assumptions(self.s, self.w)[1:])
+        drafts = self.drafts.said(self.s, self.w) if self.drafts else ()
+        return (*_said(self, kind), *drafts, *assumptions(self.s, self.w)[1:])
 
     def passes(self, loop: Loop) -> Passes:
         """The kinds of step of a loop."""
         return passes(self.s, self.w, loop)
 
-    def figures(self, p: Passes, s: Setup | None = None) -> tuple[Later, ...]:
+    def figures(self, p: Sequence[Pass], s: Setup | None = None) -> tuple[Later, ...]:
         """Their figures, on the setup or on one with other parameters."""
-        stack = (s or self.s).stack(self.w.dtype)
-        return tuple(run_pass(stack, each) for each in p)
+        steps = self.steps if s is None else StepTime(s, self.w, self.drafts and self.drafts.under(s))
+        return tuple(steps.passed(each) for each in p)
 
     @cached_property
     def doubting(self) -> Setup:
@@ -273,6 +309,7 @@ class _Round:
     passes: Passes
     figures: tuple[Later, ...]
     rounds: float
+    server: Server
 
     @cached_property
     def seconds(self) -> list[float]:
@@ -309,15 +346,16 @@ class _Round:
     @cached_property
     def times(self) -> dict[str, dict[str, float]]:
         """Its times by name."""
-        shares = [float(each) for each in self.later]
+        steps = [(float(share), seconds) for share, seconds in zip(self.later, self.seconds, strict=True)]
+        drafts = self.server.drafts
         return {
             "itl": {
-                "mean": float(self.later.of(self.seconds)),
-                **_quantiles(list(zip(shares, self.seconds, strict=True))),
+                "mean": self.server.between * float(self.later.of(self.seconds)),
+                **quantiles(drafts.gaps(steps) if drafts else steps),
             },
             "ttft": {
                 "mean": float(self.until_first.of(self.seconds)),
-                **_quantiles(_first_tokens(self.loop, self.rounds, *self.seconds)),
+                **quantiles(_first_tokens(self.loop, self.rounds, *self.seconds)),
             },
         }
 
@@ -325,7 +363,7 @@ class _Round:
 def _round(server: Server, users: float, rounds: float = ENDLESS) -> _Round:
     loop = server.loop(users / server.spread(users))
     p = server.passes(loop)
-    return _Round(loop, p, server.figures(p), rounds)
+    return _Round(loop, p, server.figures(p), rounds, server)
 
 
 def glance(server: Server, users: float) -> Mapping[str, Mapping[str, float]]:
@@ -345,7 +383,7 @@ def closed(server: Server, users: int, rounds: float = ENDLESS) -> Served:
     doubted = server.figures(found.passes, server.doubting)
     seconds, made = [each.time for each in doubted], float(loop.running) * server.w.generate
     doubtful = {
-        "itl": found.later.of(seconds),
+        "itl": server.between * found.later.of(seconds),
         "ttft": found.until_first.of(seconds),
         "round": loop.steps.of(seconds),
         "joules_per_token": server.ranks * loop.steps.of([each.energy for each in doubted]) / made,
@@ -353,6 +391,13 @@ def closed(server: Server, users: int, rounds: float = ENDLESS) -> Served:
     binds = server.limit if users > server.most * server.lanes else found.bound
     return _served(server, users, rate, spread * float(loop.running), found.times["itl"], found.times["ttft"], binds,
                    doubtful, "users", spread, found.of_prompts)  # fmt: skip
+
+
+def doubted_step(server: Server, users: int) -> Any:
+    """Seconds in which a lane of so many users makes a token of each that is served, with their slopes."""
+    loop = server.loop(users / server.spread(users))
+    took = loop.steps.of([each.time for each in server.figures(server.passes(loop), server.doubting)])
+    return took / (float(loop.running) * server.w.generate)
 
 
 def full(server: Server, batch: int) -> Served:
@@ -380,20 +425,6 @@ def _first_tokens(loop: Loop, rounds: float, f: float, m: float, a: float) -> li
     begun = [(1 / n, queued + float(loop.first) * f)]
     begun += [(share, queued + float(loop.first) * f + max(j, own) * m) for j in range(1, int(others) + 1)]
     return [*((part * (1 - 1 / rounds), t) for part, t in steady), *((part / rounds, t) for part, t in begun)]
-
-
-def _quantiles(shares: Sequence[tuple[float, float]]) -> dict[str, float]:
-    """Percentiles of values, each with its share."""
-    ordered = sorted((value, share) for share, value in shares if share > 0)
-    found = {}
-    for name, q in zip(FIGURES[1:], PERCENTILES, strict=True):
-        below = 0.0
-        for value, share in ordered:
-            below += share
-            if below >= q - 1e-9:
-                found[name] = value
-                break
-    return found
 
 
 def _served(

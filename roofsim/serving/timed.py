@@ -32,7 +32,7 @@ class Timed:
         Where not `alone`, passes are a part of a step: what an engine does for a step and its sequences is done once,
         with the step.
         """
-        self.s = s if alone else replace(s, runtime=_within_step(s.runtime))
+        self.s = s if alone else replace(s, runtime=within_step(s.runtime))
         self.w, self.verifies = w, verifies
 
     def run(self, batch: Number, new: Number, held: Number, s: Setup | None = None) -> tuple[Number, Number]:
@@ -57,7 +57,7 @@ class Timed:
         return made
 
 
-def _within_step(runtime: Runtime) -> Runtime:
+def within_step(runtime: Runtime) -> Runtime:
     """The runtime without what its engine does for every step beside running it.
 
     An engine that prepares steps while the device is at work waits for nothing between drafts (`EagleProposer.propose`

@@ -21,6 +21,7 @@ from roofsim.prediction.setup import setup
 from roofsim.serving.acceptance import Acceptance, acceptance, alpha_of
 from roofsim.serving.drafts import drafter, predictor
 from roofsim.serving.rounds import Speculating, batches
+from roofsim.serving.shapes import chain
 from roofsim.serving.speculation import speculation
 from roofsim.serving.timed import sloped, with_graphs
 from roofsim.specs.workload import workload
@@ -53,13 +54,13 @@ def test_tokens_of_a_round() -> None:
 
 
 def test_a_chance_is_found_from_what_servers_report() -> None:
-    assert alpha_of(1 + 0.5 + 0.25, 2) == EXACT(0.5)
-    assert acceptance("rate=0.375", 2).alpha == EXACT(0.5)  # 0.75 of two drafted tokens
-    assert acceptance("length=1.75", 2).alpha == EXACT(0.5)
-    assert acceptance("rate=37.5%", 2).alpha == EXACT(0.5)
-    assert alpha_of(3.0, 2) == EXACT(1)
-    assert alpha_of(1.0, 2) == EXACT(0, abs=1e-12)
-    assert alpha_of(3.1, 2) is None
+    assert alpha_of(1 + 0.5 + 0.25, chain(2).made, 2) == EXACT(0.5)
+    assert acceptance("rate=0.375", chain(2)).alpha == EXACT(0.5)  # 0.75 of two drafted tokens
+    assert acceptance("length=1.75", chain(2)).alpha == EXACT(0.5)
+    assert acceptance("rate=37.5%", chain(2)).alpha == EXACT(0.5)
+    assert alpha_of(3.0, chain(2).made, 2) == EXACT(1)
+    assert alpha_of(1.0, chain(2).made, 2) == EXACT(0, abs=1e-12)
+    assert alpha_of(3.1, chain(2).made, 2) is None
     assert acceptance(0.3, None) == Acceptance(0.3)
     assert acceptance([0.5, 0.25], None).places == (0.5, 0.25)
 
