@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +24,13 @@ class Acceptance:
     """How likely drafted tokens are accepted.
 
     `alpha` is the chance of a token whose forerunners were all accepted, the same at every place; or `places` are the
-    chances that the tokens up to each place are all accepted, as vLLM logs them (per-position acceptance rate).
+    chances that the tokens up to each place are all accepted, as vLLM logs them (per-position acceptance rate). It may
+    be `counted` from the tokens that rounds of the same drafts make.
     """
 
     alpha: float | None = None
     places: tuple[float, ...] = ()
+    counted: bool = field(default=False, compare=False)
 
     @property
     def most(self) -> int | None:
@@ -114,7 +116,7 @@ def _reported(name: str, value: float, drafted: Shape | None) -> Acceptance:
         raise InputError(
             f"accept: a {name} of drafts of {drafted.words} lies from {ends[0]:g} to {ends[1]:g}, not {value:g}"
         )
-    return Acceptance(found)
+    return Acceptance(found, counted=True)
 
 
 def _number(written: Any) -> float:

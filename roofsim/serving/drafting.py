@@ -14,7 +14,7 @@ from roofsim.engine.passes import Later, run_pass, weighted
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import Unsupported
 from roofsim.model.architecture import Architecture
-from roofsim.model.step import Pass, together
+from roofsim.model.step import Logits, Pass, together
 from roofsim.prediction.intervals import with_slopes
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup
@@ -24,7 +24,7 @@ from roofsim.serving.drafts import CALLED, Drafter, check_drafted, drafter
 from roofsim.serving.rounds import Speculating
 from roofsim.serving.shapes import Shape, chain
 from roofsim.serving.states import SAID, Rollback, again, copies, moved, recurrent_bytes, streamed
-from roofsim.serving.timed import within_step
+from roofsim.serving.timed import with_graphs
 from roofsim.specs.workload import Workload
 
 EXACTLY = 512
@@ -103,16 +103,18 @@ class Drafting:
         d = self.drafter
         if d.s is None or d.w is None:
             return
-        s = replace(d.s, runtime=within_step(d.s.runtime))
-        stack, step, begun = s.stack(d.w.dtype), decode(s, d.w), prefill(s, d.w)
-        steps = [replace(step, batch=each.batch, context=each.context) for each in own]
-        first = [
-            replace(begun, batch=each.batch, new=each.new, context=each.context, begins=each.begins) for each in prompts
-        ]
-        yield 1.0, run_pass(stack, together([*first, *steps]))
-        if steps and self.drafted.depth > 1:
-            further = [replace(each, new=self.drafted.width, logits="all") for each in steps]
-            yield self.drafted.depth - 1.0, run_pass(stack, together(further if self.drafted.is_tree else steps))
+        for place, (count, new, s) in enumerate(d.passes(self.drafted)):
+            step, begun = decode(s, d.w), prefill(s, d.w)
+            logits: Logits = "all" if place and new > 1 else "last"
+            groups = [replace(step, batch=each.batch, new=new, context=each.context, logits=logits) for each in own]
+            if not place:  # prompts go through the draft once
+                groups += [
+                    replace(begun, batch=each.batch, new=each.new, context=each.context, begins=each.begins)
+                    for each in prompts
+                ]
+            if groups:
+                stack = s.stack(d.w.dtype)
+                yield count, run_pass(replace(stack, runtime=with_graphs(s.runtime, new)), together(groups))
 
     def under(self, s: Setup) -> Drafting:
         """The same where the draft's parameters carry their slopes, as those of the setup do."""

@@ -16,6 +16,7 @@ from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup, setup
 from roofsim.serving.acceptance import Acceptance
 from roofsim.serving.shapes import Shape
+from roofsim.serving.timed import within_step
 from roofsim.specs.workload import Workload
 
 Kind = Literal["model", "ngram", "mtp", "eagle", "eagle3"]
@@ -40,7 +41,8 @@ FREQUENT = 32000
 class Drafter:
     """What drafts, on what the model runs on; `s` and `w` are None where drafts take no pass of any network.
 
-    `notes` are what was taken for granted of it.
+    `joined` is the network of its first pass in a round, where that is another. `notes` are what was taken for granted
+    of it.
     """
 
     kind: Kind
@@ -48,6 +50,7 @@ class Drafter:
     s: Setup | None = None
     w: Workload | None = None
     notes: tuple[str, ...] = ()
+    joined: Architecture | None = None
 
     @property
     def weights(self) -> float:
@@ -55,12 +58,28 @@ class Drafter:
         if self.s is None or self.w is None:
             return 0.0
         precision, network = self.s.precision(self.w), self.s.stage
+        if self.joined is not None:
+            network = replace(self.s, architecture=self.joined).stage
         held = float(network.weight_bytes(precision))
         if self.kind == "model":
             return held
         tables = TABLES[:1] if self.kind == "eagle3" else TABLES
         shared = {m.operator: m.count * m.weights for m in network.matrices if m.operator in tables}
         return held - sum(float(size * precision.of(name)) for name, size in shared.items())
+
+    def passes(self, drafted: Shape) -> Iterator[tuple[int, int, Setup]]:
+        """Its passes in a round: how many, new tokens of a sequence in each, and the setup as it runs within a step.
+
+        The first of a head goes over all that may have been accepted, whose states it has from the verification: stacks
+        pad it to that (`prepare_inputs_padded` of vLLM, draft extension in SGLang). A model has read what it drafted.
+        """
+        if self.s is None:
+            return
+        runtime = within_step(self.s.runtime, self.kind == "eagle3")
+        first = self.s if self.joined is None else replace(self.s, architecture=self.joined)
+        yield 1, 1 if self.kind == "model" else drafted.depth + 1, replace(first, runtime=runtime)
+        if drafted.depth > 1:
+            yield drafted.depth - 1, drafted.width, replace(self.s, runtime=runtime)
 
     def state(self, tokens: float) -> float:
         """Bytes of its cache of one sequence of so many tokens, on a device."""
@@ -81,10 +100,12 @@ def drafter(s: Setup, w: Workload, draft: str | Architecture, weights: str | Non
     heads: tuple[Kind, ...] = ("mtp", "eagle", "eagle3")
     for kind in heads:
         if draft == kind:
-            network = predictor(s.architecture, dense=kind != "mtp")
+            network, joined = predictor(s.architecture, dense=kind != "mtp"), None
             if kind == "eagle3":
                 network = variant(network, vocab=min(network.vocab, FREQUENT), tied_embeddings=False)
-            return Drafter(kind, kind, replace(s, architecture=network), own, tuple(_said(s.architecture, kind)))
+                joined = _joining(network)
+            said = tuple(_said(s.architecture, kind))
+            return Drafter(kind, kind, replace(s, architecture=network), own, said, joined)
     found = setup(draft, s.device, s.runtime, s.host)
     theirs, ours = found.architecture, s.architecture
     if abs(theirs.vocab - ours.vocab) > VOCABULARIES:
@@ -111,7 +132,7 @@ def _said(network: Architecture, kind: Kind) -> Iterator[str]:
     if kind == "eagle3":
         yield (
             f"the head is one dense layer as wide as what a token uses of the model's, and has an LM head of "
-            f"{min(network.vocab, FREQUENT):,} tokens; the matrix that joins states of three layers is not counted"
+            f"{min(network.vocab, FREQUENT):,} tokens; the first pass of a round joins states of three layers"
         )
 
 
@@ -143,6 +164,14 @@ def predictor(network: Architecture, dense: bool = False) -> Architecture:
         parallel_residual=False, shared_norm=False, published_parameters=None, mtp_modules=0, notes=(),
         embedding_norm=False, prefix_tokens=0,
     )  # fmt: skip
+
+
+def _joining(network: Architecture) -> Architecture:
+    """An EAGLE-3 head with the matrix that makes one state of those of three layers (arXiv 2503.01840, figure 5)."""
+    join = DraftInput(kind="draft_input", inputs=3)
+    return variant(
+        network, layers={"join": (join,), **network.layers}, layout=(Stretch(repeat=1, of=("join",)), *network.layout)
+    )
 
 
 def _layer(network: Architecture) -> Layer:

@@ -104,9 +104,13 @@ class Speculating:
         return Timed(self.s, self.w, verifies=True)
 
     @cached_property
-    def _drafting(self) -> Timed | None:
-        d = self.drafter
-        return Timed(d.s, d.w, alone=False) if d.s is not None and d.w is not None else None
+    def _drafting(self) -> list[Timed]:
+        """The draft's passes, for drafts of any length: the first of a round, and those that follow."""
+        w = self.drafter.w
+        if w is None:
+            return []
+        (_, _, first), (_, _, further) = self.drafter.passes(Shape(2, 2))
+        return [Timed(first, w), Timed(further, w, scores="all" if self.tree else "last")]
 
     @cached_property
     def recurrent(self) -> Number:
@@ -135,14 +139,13 @@ class Speculating:
 
     def round(self, batch: int, drafted: int, a: Acceptance, slopes: bool = False) -> Round:
         """A round of so many drafted tokens for each sequence; with `slopes`, by every parameter."""
-        steps, verifying, drafting = self._runs(slopes)
+        steps, verifying, *drafting = self._runs(slopes)
         shape = self.shape(drafted)
         verify, energy = self._mean(verifying, batch, drafted + 1)
         draft: Number = 0.0
-        if drafting is not None:
-            for count, new in shape.passes:
-                one, joules = self._mean(drafting, batch, new)
-                draft, energy = draft + count * one, energy + count * joules
+        for run, (count, new, _) in zip(drafting, self.drafter.passes(shape), strict=False):
+            one, joules = self._mean(run, batch, new)
+            draft, energy = draft + count * one, energy + count * joules
         states: Number = self.overhead
         if float(self.recurrent):
             often = moved(self.rollback, shape, a)
@@ -152,13 +155,10 @@ class Speculating:
                 states, energy = states + chance * time, energy + chance * joules
         return Round(draft, verify, states, energy)
 
-    def _runs(self, slopes: bool) -> tuple[Run, Run, Run | None]:
-        """Steps, verifications and drafts as functions."""
-
-        def run(timed: Timed) -> Run:
-            return sloped(timed) if slopes else timed.at
-
-        return run(self._steps), run(self._verifying), run(self._drafting) if self._drafting else None
+    def _runs(self, slopes: bool) -> list[Run]:
+        """Steps, verifications, and drafts, the first of a round apart, as functions."""
+        every = [self._steps, self._verifying, *self._drafting]
+        return [sloped(timed) if slopes else timed.at for timed in every]
 
     def _stream(self, bytes_: Number, slopes: bool) -> Number:
         """Seconds in which memory moves so many bytes of states."""
@@ -204,19 +204,19 @@ class Speculating:
             low, high = (middle, high) if self.gain(batch, tokens, Acceptance(middle)) < 1 else (low, middle)
         return high
 
-    def pays_until(self, tokens: int, a: Acceptance, most: int) -> int | None:
-        """The largest batch at which drafts of so many tokens pay; None if they pay at none of those looked at.
+    def pays_until(self, tokens: int, a: Acceptance, most: int, least: float = 1.0) -> int | None:
+        """The largest batch at which drafts of so many tokens gain more than the least; None if they do at none.
 
         Steps grow by leaps (a size of graphs, a tile, experts), so that they may not pay at smaller ones (`dips`).
         """
         grid = batches(most)
-        paying = [batch for batch in grid if self.gain(batch, tokens, a) > 1]
+        paying = [batch for batch in grid if self.gain(batch, tokens, a) > least]
         if not paying:
             return None
         low, high = paying[-1], next((batch for batch in grid if batch > paying[-1]), None)
         while high is not None and high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if self.gain(middle, tokens, a) > 1 else (low, middle)
+            low, high = (middle, high) if self.gain(middle, tokens, a) > least else (low, middle)
         return low
 
     def dips(self, tokens: int, a: Acceptance, until: int) -> tuple[int, ...]:
@@ -257,11 +257,12 @@ class Speculating:
         host = float(e.decode.host_time) > HOST_MATTERS * float(e.decode.device_time)
         sigma = scatter(s, METRICS["tpot"].measured, host)
         step, _ = sure._mean(sloped(sure._steps), batch, 1)
+        doubt = self.shape(tokens).doubt(a)
         tpot = sure.round(batch, tokens, a, slopes=True).time / self.shape(tokens).made(a)
         found: dict[str, Interval] = {
             "tpot_without": within(s, step, sigma),
-            "tpot": within(s, tpot, sigma),
-            "speedup": within(s, step / tpot, 2 ** (1 / 2) * sigma),
+            "tpot": within(s, tpot, (sigma**2 + doubt**2) ** (1 / 2)),
+            "speedup": within(s, step / tpot, (2 * sigma**2 + doubt**2) ** (1 / 2)),
         }
         return found
 

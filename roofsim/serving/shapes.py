@@ -8,16 +8,18 @@ the best with the chance of a chain, the next with what is left of it, which fal
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from heapq import heappop, heappush
 from itertools import pairwise
+from math import exp, log
 
 from roofsim.foundation.errors import InputError
 from roofsim.serving.acceptance import Acceptance
 
-SIBLINGS = 0.42
-"""The exponent by which the chance falls that none of the best candidates at a place is accepted, with their number."""
+SIBLINGS, SIBLINGS_SPREAD = 0.27, 0.59
+"""The exponent by which the chance falls that none of the best candidates at a place is accepted, with their number,
+and the standard deviation of its logarithm (`python tools/siblings.py`: chains and trees of the same drafts)."""
 
 MOST_NODES = 1024
 """Tokens of a tree, at most."""
@@ -27,12 +29,14 @@ MOST_NODES = 1024
 class Shape:
     """Drafted tokens: so many are verified, at most `depth` of them in a row, the draft goes on from `width` at a time.
 
-    `width` is 1 for a chain, of which all tokens are in a row.
+    `width` is 1 for a chain, of which all tokens are in a row. `siblings` is how fast the chances of further candidates
+    at a place fall.
     """
 
     tokens: int
     depth: int
     width: int = 1
+    siblings: float = SIBLINGS
 
     @property
     def is_tree(self) -> bool:
@@ -43,7 +47,7 @@ class Shape:
         """The chances that at least 0, 1, 2, ... drafted tokens are accepted."""
         if not self.is_tree:
             return tuple(a.whole(i) for i in range(self.tokens + 1))
-        return levels(tuple(chances(a, self.depth)), self.width, self.tokens)
+        return levels(tuple(chances(a, self.depth)), self.width, self.tokens, self.siblings)
 
     def made(self, a: Acceptance) -> float:
         """Expected tokens of a round: those accepted, and the one that verifying adds."""
@@ -54,11 +58,15 @@ class Shape:
         reached = self.reached(a)
         return (*(x - y for x, y in pairwise(reached)), reached[-1])
 
-    @property
-    def passes(self) -> tuple[tuple[int, int], ...]:
-        """The draft's passes: how many, and the new tokens of a sequence in each."""
-        first, further = (1, 1), (self.depth - 1, self.width)
-        return ((self.depth, 1),) if not self.is_tree else (first, further) if self.depth > 1 else (first,)
+    def doubt(self, a: Acceptance) -> float:
+        """The standard deviation of the logarithm of the tokens of a round: of how likely further candidates are.
+
+        A chain has none, nor a tree whose tokens of a round are what the chances were found from.
+        """
+        if not self.is_tree or a.counted:
+            return 0.0
+        few, many = (replace(self, siblings=SIBLINGS * exp(by * SIBLINGS_SPREAD)).made(a) for by in (-1, 1))
+        return abs(log(many / few)) / 2
 
     @property
     def ends_of_tokens(self) -> tuple[int, int]:
@@ -91,26 +99,25 @@ def chances(a: Acceptance, depth: int) -> Iterator[float]:
         yield a.whole(place) / before if before else 0.0
 
 
-def of_rank(alpha: float, rank: int) -> float:
+def of_rank(alpha: float, rank: int, siblings: float = SIBLINGS) -> float:
     """The chance that the candidate of a rank, from 1 on, is the one that is accepted."""
     if rank == 1:
         return alpha
-    falls = float((rank - 1) ** -SIBLINGS - rank**-SIBLINGS)
+    falls = float((rank - 1) ** -siblings - rank**-siblings)
     return (1 - alpha) * falls
 
 
 @lru_cache(maxsize=2**12)
-def levels(alphas: tuple[float, ...], width: int, tokens: int) -> tuple[float, ...]:
+def levels(alphas: tuple[float, ...], width: int, tokens: int, siblings: float = SIBLINGS) -> tuple[float, ...]:
     """The chances that 0, 1, ... places of a tree are accepted: of its likeliest so many paths of `width` ranks.
 
     At no place are there more than `width` paths that go on, as drafts have it.
     """
     found = [1.0, *(0.0 for _ in alphas)]
     gone_on = [0] * (len(alphas) + 1)
-    nodes = [(-of_rank(alphas[0], rank), 1) for rank in range(width, 0, -1)]
     queue: list[tuple[float, int]] = []
-    for node in nodes:
-        heappush(queue, node)
+    for rank in range(1, width + 1):
+        heappush(queue, (-of_rank(alphas[0], rank, siblings), 1))
     taken = 0
     while queue and taken < tokens:
         chance, place = heappop(queue)
@@ -119,7 +126,7 @@ def levels(alphas: tuple[float, ...], width: int, tokens: int) -> tuple[float, .
         if place < len(alphas) and gone_on[place] < width:
             gone_on[place] += 1
             for rank in range(1, width + 1):
-                heappush(queue, (chance * of_rank(alphas[place], rank), place + 1))
+                heappush(queue, (chance * of_rank(alphas[place], rank, siblings), place + 1))
     return tuple(found)
 
 

@@ -45,8 +45,8 @@ class Speculation:
 
     `rows` are lengths of drafts, `chosen` the one that was asked for or is the best, `over_batch` the same drafts with
     other numbers of sequences, `over_alpha` speedups by length at the chances `ALPHAS`. `pays_until` is the largest
-    batch at which they pay (None: at none, `most`: as many as there can be), but for those in `dips`. `memory` are
-    bytes by part.
+    batch at which they pay (None: at none, `most`: as many as there can be), but for those in `dips`; `pays_within` are
+    the ends of what that may be by the interval of the speedup, 0 for none. `memory` are bytes by part.
     """
 
     model: str
@@ -64,6 +64,7 @@ class Speculation:
     over_batch: tuple[AtBatch, ...]
     over_alpha: Mapping[int, tuple[float, ...]]
     pays_until: int | None
+    pays_within: tuple[int, int]
     dips: tuple[int, ...]
     most: int
     ttft: float
@@ -85,11 +86,13 @@ class Speculation:
             "schema": SCHEMA, "model": self.model, "device": self.device, "runtime": self.runtime,
             "calibration": self.calibration, "draft": self.draft,
             "workload": {name: plain(getattr(self.workload, name)) for name in OF_WORKLOAD},
-            "acceptance": columns(self.acceptance), "rollback": self.rollback, "recurrent_bytes": self.recurrent,
+            "acceptance": {"alpha": self.acceptance.alpha, "places": list(self.acceptance.places)},
+            "rollback": self.rollback, "recurrent_bytes": self.recurrent,
             "tpot_without": self.without, "chosen": self.chosen, "best": self.best,
             "rows": [columns(row) for row in self.rows], "over_batch": [columns(row) for row in self.over_batch],
             "alphas": list(ALPHAS), "over_alpha": {str(k): list(gains) for k, gains in self.over_alpha.items()},
-            "pays_until": self.pays_until, "dips": list(self.dips), "largest_batch": self.most, "ttft": self.ttft,
+            "pays_until": self.pays_until, "pays_within": list(self.pays_within),
+            "dips": list(self.dips), "largest_batch": self.most, "ttft": self.ttft,
             "memory": dict(self.memory), "capacity": self.capacity, "cautions": list(self.cautions),
             "assumptions": list(self.assumptions), "intervals": plain(self.intervals),
             "basis": interval_basis(self.calibration),
@@ -123,13 +126,16 @@ def speculation(
     if float(it.recurrent):
         said.append(f"{SAID[rollback]} ({show(float(it.recurrent), 'B')})")
     without, until = float(it.without(w.batch)[0]), it.pays_until(chosen, a, max(most, 1))
+    within = it.intervals(w.batch, chosen, a)
+    off = [end / it.gain(w.batch, chosen, a) for end in within["speedup"]]
+    low, high = (it.pays_until(chosen, a, max(most, 1), 1 / by) or 0 for by in off)
     return Speculation(
         s.model_name, s.device.id, s.runtime.id, drafter.name, w, a, rollback, float(it.recurrent), without,
         tuple(it.drafted(w.batch, k, a) for k in lengths), chosen, best,
         tuple(_at_batch(it, batch, chosen, a) for batch in over),
         {k: tuple(it.gain(w.batch, k, Acceptance(alpha)) for alpha in ALPHAS) for k in drawn},
-        until, it.dips(chosen, a, until) if until else (), most, float(ttft), it.memory(w.batch, chosen), room(s).bytes,
-        tuple(said), cautions(s, w), s.calibration_name, it.intervals(w.batch, chosen, a),
+        until, (low, high), it.dips(chosen, a, until) if until else (), most, float(ttft), it.memory(w.batch, chosen),
+        room(s).bytes, tuple(said), cautions(s, w), s.calibration_name, within,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from roofsim.model.step import Pass, together
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import decode, halves, overlaps, prefill
-from roofsim.serving.timed import with_graphs
+from roofsim.serving.timed import verifying
 from roofsim.specs.workload import Workload
 
 if TYPE_CHECKING:
@@ -69,18 +69,16 @@ class StepTime:
 
     def _run(self, p: Pass) -> Later:
         """The figures of a step; where halves of it overlap, those of both."""
+        stack = self._stack if self.drafts is None else replace(self._stack, runtime=verifying(self.s.runtime, p))
         if not overlaps(self.s):
-            return run_pass(self._stack, p)
+            return run_pass(stack, p)
         times = halves(self.s, p)
         half, *others = (replace(each, batch=each.batch / times) for each in p.groups)
-        return weighted([(times, run_pass(self._stack, replace(half, beside=tuple(others))))])
+        return weighted([(times, run_pass(stack, replace(half, beside=tuple(others))))])
 
     @cached_property
     def _stack(self) -> Stack:
-        stack = self.s.stack(self.w.dtype)
-        if self.drafts is None:
-            return stack
-        return replace(stack, runtime=with_graphs(stack.runtime, self.drafts.verified))
+        return self.s.stack(self.w.dtype)
 
     def decoding(self, sequences: Number, held: Number) -> Pass:
         """The group of sequences that each get one more token after those that they hold."""

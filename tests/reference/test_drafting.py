@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 from itertools import product
+from math import exp, log
+from pathlib import Path
 from random import Random
+from runpy import run_path
+from statistics import median, stdev
 
 import numpy as np
 import pytest
@@ -22,8 +26,9 @@ from roofsim.serving.drafts import drafter
 from roofsim.serving.front import seen
 from roofsim.serving.gained import with_gain
 from roofsim.serving.rounds import Speculating, batches
-from roofsim.serving.shapes import SIBLINGS, Shape, chain, levels, of_rank, tree
+from roofsim.serving.shapes import SIBLINGS, SIBLINGS_SPREAD, Shape, chain, levels, of_rank, tree
 from roofsim.serving.slo import SEARCH, promises
+from roofsim.serving.speculation import speculation
 from roofsim.serving.states import again, copies, moved
 from roofsim.serving.steady import Server, closed, glance, open_loop
 from roofsim.serving.timed import with_graphs, within_step
@@ -52,11 +57,13 @@ def test_a_step_verifies_what_was_drafted_beside_prompts_and_drafts_anew() -> No
     verified = Pass(5, 4, 900, s.precision(w), "all", "decode", s.runtime.attention.latents)
     drafting = Pass(5, 1, 900, d.s.precision(d.w), "last", "decode", d.s.runtime.attention.latents)
     reading = replace(piece, precision=d.s.precision(d.w))
-    alone = seconds(s, w, verified, 4) + 3 * seconds(own, d.w, drafting)
+    first = replace(drafting, new=4)  # over all that may have been accepted
+    drafts = seconds(own, d.w, first, 4) + 2 * seconds(own, d.w, drafting)
+    alone = seconds(s, w, verified, 4) + drafts
     assert it.steps.of(5, 900)[0] == EXACT(alone, rel=1e-12)
-    mixed = seconds(s, w, together([piece, verified]), 4) + seconds(own, d.w, together([reading, drafting]))
+    mixed = seconds(s, w, together([piece, verified]), 4) + seconds(own, d.w, together([reading, first]), 4)
     assert it.steps.of(5, 900, 2, 512, 256)[0] == EXACT(mixed + 2 * seconds(own, d.w, drafting), rel=1e-12)
-    prompts = seconds(s, w, piece, 4) + seconds(own, d.w, reading)
+    prompts = seconds(s, w, piece) + seconds(own, d.w, reading, 4)
     assert it.steps.of(0, 0, 2, 512, 256)[0] == EXACT(prompts, rel=1e-12)
     assert float(it.steps.run([decoding]).time) == EXACT(alone, rel=1e-12)
 
@@ -252,13 +259,13 @@ def test_a_tree_is_drafted_by_as_many_passes_as_it_is_deep() -> None:
     it = server()
     d, a = it.drafts.drafter, Acceptance(0.7)
     it = Speculating(it.s, replace(it.w, generate=1), d, tree=Shape(15, 4, 3))
-    one, three = (
-        Pass(2, new, 1024, d.s.precision(d.w), "last", "decode", d.s.runtime.attention.latents) for new in (1, 3)
+    five, three = (
+        Pass(2, new, 1024, d.s.precision(d.w), "last", "decode", d.s.runtime.attention.latents) for new in (5, 3)
     )
     own = replace(d.s, runtime=within_step(d.s.runtime))
     found = it.round(2, 15, a)
-    wide = seconds(own, d.w, replace(three, logits="all"))
-    assert found.draft == EXACT(seconds(own, d.w, one) + 3 * wide, rel=1e-9)
+    wide = seconds(own, d.w, replace(three, logits="all"), 3)
+    assert found.draft == EXACT(seconds(own, d.w, five, 5) + 3 * wide, rel=1e-9)
     verified = Pass(2, 16, 1024, it.s.precision(it.w), "all", "decode", it.s.runtime.attention.latents)
     assert found.verify == EXACT(seconds(it.s, it.w, verified, 16), rel=1e-9)
     assert it.drafted(2, 15, a).made == EXACT(Shape(15, 4, 3).made(a))
@@ -301,3 +308,33 @@ def test_sizes_of_trees_are_looked_at() -> None:
     it = Speculating(server().s, server().w, server().drafts.drafter, tree=Shape(20, 3, 4))
     assert it.lengths(Acceptance(0.5)) == [4, 8, 16, 20, 24, 32]  # from 3 to 36
     assert batches(3) == [1, 2, 3]
+
+
+def test_chances_of_further_candidates_are_those_of_published_trees() -> None:
+    path = Path(__file__).resolve().parents[2] / "tools" / "siblings.py"
+    found = [exponent for _, exponent in run_path(str(path))["exponents"]()]
+    assert EXACT(median(found), abs=5e-3) == SIBLINGS
+    assert EXACT(stdev(map(log, found)), abs=5e-3) == SIBLINGS_SPREAD
+
+
+def test_a_tree_is_in_doubt_unless_its_tokens_were_counted() -> None:
+    a, shape = Acceptance(0.6), Shape(8, 3, 3)
+    few, many = (replace(shape, siblings=SIBLINGS * exp(by * SIBLINGS_SPREAD)).made(a) for by in (-1, 1))
+    assert shape.doubt(a) == EXACT(log(many / few) / 2)
+    assert shape.doubt(acceptance(f"length={shape.made(a)}", shape)) == 0
+    assert chain(4).doubt(a) == 0
+    it = server()
+    spoken = Speculating(it.s, replace(it.w, generate=1), it.drafts.drafter, tree=shape)
+    sure, unsure = (spoken.intervals(1, 8, each)["speedup"] for each in (Acceptance(0.6, counted=True), a))
+    widths = [log(high / low) / 2 / 1.959964 for low, high in (sure, unsure)]
+    assert widths[1] ** 2 - widths[0] ** 2 == EXACT(shape.doubt(a) ** 2, rel=1e-3)
+
+
+def test_a_crossover_lies_where_the_interval_of_the_gain_does() -> None:
+    it = server(draft=None)
+    spoken = Speculating(it.s, it.w, drafter(it.s, it.w, "ngram"))
+    found = speculation(it.s, it.w, spoken.drafter, Acceptance(0.3), 8)
+    low, high = found.pays_within
+    assert low < found.pays_until < high
+    off = found.intervals["speedup"][0] / found.row.speedup
+    assert spoken.gain(low, 8, Acceptance(0.3)) * off > 1 >= spoken.gain(low + 1, 8, Acceptance(0.3)) * off

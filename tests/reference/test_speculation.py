@@ -23,7 +23,7 @@ from roofsim.serving.drafts import drafter, predictor
 from roofsim.serving.rounds import Speculating, batches
 from roofsim.serving.shapes import chain
 from roofsim.serving.speculation import speculation
-from roofsim.serving.timed import sloped, with_graphs
+from roofsim.serving.timed import sloped, verifying, with_graphs, within_step
 from roofsim.specs.workload import workload
 
 EXACT = pytest.approx
@@ -134,9 +134,12 @@ def test_a_head_is_one_matrix_one_layer_and_a_norm() -> None:
 def test_an_eagle_3_head_has_an_lm_head_of_its_own(model) -> None:
     one, three = (asked(model, "h100-sxm", "ideal", draft) for draft in ("eagle", "eagle3"))
     width = library.architecture(model).d_model
-    assert three.drafter.weights - one.drafter.weights == 2 * 32000 * width
+    joined = 2 * (3 * width * width + 2 * width)  # and the norms of the token and before it
+    assert three.drafter.weights - one.drafter.weights == 2 * 32000 * width + joined
     layers = [each.drafter.s.architecture.layers for each in (one, three)]
     assert layers[0] == layers[1]
+    assert three.drafter.joined.layout[0].of == ("join",)
+    three = replace(three, drafter=replace(three.drafter, joined=None))
     saved = one.round(1, 3, Acceptance(0.5)).draft - three.round(1, 3, Acceptance(0.5)).draft
     m, gone = one.s.machine("bf16"), library.architecture(model).vocab - 32000
     assert saved == EXACT(3 * 2 * gone * width / (float(m.bandwidth) * m["memory_efficiency"]), rel=1e-3)
@@ -196,16 +199,51 @@ def test_graphs_grow_with_the_tokens_of_a_sequence_up_to_a_limit() -> None:
     assert float(with_graphs(vllm, 1).host.captured) == 256
     assert float(with_graphs(vllm, 3).host.captured) == 512
     assert with_graphs(library.runtime("llama.cpp"), 3) == library.runtime("llama.cpp")
+    assert float(with_graphs(library.runtime("sglang"), 16).host.captured) == 160 * 16  # of so many sequences
 
 
 def test_the_engine_schedules_a_round_once() -> None:
     it = asked("Llama-3.1-8B", "h100-sxm", "vllm", "eagle")
-    drafting = it._drafting.s.runtime.host
+    drafting = it._drafting[0].s.runtime.host
     assert (drafting.ahead_work, drafting.step_work, drafting.sequence_work) == (9.5, 0, 0)
     alone = it.s.runtime.host
     assert (alone.ahead_work, alone.step_work) == (46, 9.5)
     here = asked("Llama-3.1-8B", "rtx-4090", "llama.cpp", "eagle")
-    assert here._drafting.s.runtime.host.ahead_work is None  # whose drafts are read back one by one
+    assert here._drafting[0].s.runtime.host.ahead_work is None  # whose drafts are read back one by one
+
+
+def test_scores_of_another_vocabulary_take_four_launches_more() -> None:
+    """EAGLE-3 in vLLM: numbers of rows, their sum with distances, a row of minus infinity, scores written into it."""
+    one, three = (asked("Llama-3.1-8B", "h100-sxm", "vllm", draft) for draft in ("eagle", "eagle3"))
+    host = one.s.machine("bf16")["dispatch"]
+    ahead = [float(each._drafting[1].s.runtime.host.ahead_work) for each in (one, three)]
+    assert ahead == [9.5, 9.5 + 4 * 2.0]
+    longer = three.round(1, 2, Acceptance(0.5)).draft - one.round(1, 2, Acceptance(0.5)).draft
+    assert longer == EXACT(2 * 8 * host, rel=1e-2)  # the host bounds both
+    map_alone = variant(one.s.runtime, host=variant(one.s.runtime.host, ahead_work=None))
+    assert within_step(map_alone, True).host.step_work == 9.5 + 8
+
+
+def test_drafts_that_are_one_graph_are_launched_for_nothing() -> None:
+    it = asked("Llama-3.1-8B", "h100-sxm", "sglang", "eagle")
+    host = it._drafting[0].s.runtime.host
+    assert (host.mode, host.ahead_work, host.step_work, host.request_work) == ("none", None, 0, 0)
+    p = Pass(1, 1, 1000, it.drafter.s.precision(it.w), "last", "decode", it.drafter.s.runtime.attention.latents)
+    alone = float(run_pass(it.drafter.s.stack("bf16"), p).device_time)
+    assert float(it._drafting[1].run(1, 1, 1000)[0]) == EXACT(alone, rel=0.02)
+
+
+def test_a_step_that_is_not_prepared_beforehand_waits_for_its_host() -> None:
+    it = asked("Llama-3.1-8B", "h100-sxm", "sglang", "eagle")
+    p = Pass(3, 5, 1000, it.s.precision(it.w), "all", "decode")
+    host = verifying(it.s.runtime, p).host
+    assert (host.ahead_work, float(host.step_work), float(host.captured)) == (None, EXACT(9.5 + 46 + 3 * 0.62), 800)
+    assert verifying(library.runtime("vllm"), p).host.ahead_work == 46
+    assert verifying(it.s.runtime, replace(p, phase="prefill")).host.ahead_work == 46
+
+
+def test_verifying_is_scheduled_as_steps_are() -> None:
+    it = asked("Llama-3.1-8B", "h100-sxm", "vllm", "eagle")
     assert it._verifying.s.runtime.host.ahead_work == it.s.runtime.host.ahead_work
 
 
@@ -256,11 +294,13 @@ def test_keys_are_cut_for_what_is_verified_where_kernels_do(device, runtime, par
 def test_joules_of_a_round_are_those_of_its_passes() -> None:
     it = asked("Qwen3.5-4B", "rtx-4090", "ideal", "mtp")
     a, step = Acceptance(0.5), it._steps.run
-    verify, draft = float(it._verifying.run(3, 3, 1000)[1]), float(it._drafting.run(3, 1, 1000)[1])
-    assert it.round(3, 2, a).energy == EXACT(verify + 2 * draft)
-    assert it.drafted(3, 2, a).energy == EXACT((verify + 2 * draft) / 1.75 / 3)
+    first, further = it._drafting
+    verify, draft = float(it._verifying.run(3, 3, 1000)[1]), float(further.run(3, 1, 1000)[1])
+    drafts = draft + float(first.run(3, 3, 1000)[1])
+    assert it.round(3, 2, a).energy == EXACT(verify + drafts)
+    assert it.drafted(3, 2, a).energy == EXACT((verify + drafts) / 1.75 / 3)
     again = replace(it, rollback="replay").round(3, 2, a).energy
-    assert again == EXACT(verify + 2 * draft + float(step(3, 1, 1000)[1]) / 2 + float(step(3, 2, 1000)[1]) / 4)
+    assert again == EXACT(verify + drafts + float(step(3, 1, 1000)[1]) / 2 + float(step(3, 2, 1000)[1]) / 4)
 
 
 def test_intervals_hold_parameters_in_common_and_scatter_of_both() -> None:
