@@ -89,11 +89,14 @@ def with_graphs(runtime: Runtime, new: Number) -> Runtime:
 def verifying(runtime: Runtime, p: Pass) -> Runtime:
     """The runtime as it runs a step that verifies drafts: of its graphs, and whether it prepares it beforehand."""
     decoding = [each for each in p.groups if each.phase == "decode"]
-    found = with_graphs(runtime, decoding[0].new) if decoding else runtime
+    if not decoding:
+        return runtime
+    found = with_graphs(runtime, decoding[0].new)
     host = found.host
+    work: Number = host.step_work + host.drafts_work
     if p.phase == "prefill" or host.ahead_work is None or host.drafts_ahead:
-        return found
-    work = host.step_work + host.ahead_work + sum(each.batch for each in decoding) * host.sequence_work
+        return variant(found, host=variant(host, step_work=work))
+    work = work + host.ahead_work + sum(each.batch for each in decoding) * host.sequence_work
     return variant(found, host=variant(host, step_work=work, ahead_work=None))
 
 
