@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any, Self
 
 from roofsim.api import checked
@@ -12,6 +13,7 @@ from roofsim.api.results import OfOne, as_engine
 from roofsim.api.words import (
     CalibrationLike,
     Changes,
+    ClusterLike,
     Counts,
     DeviceLike,
     HostLike,
@@ -20,7 +22,9 @@ from roofsim.api.words import (
     Quantity,
     RuntimeLike,
 )
+from roofsim.foundation.errors import InputError
 from roofsim.prediction.results import columns
+from roofsim.prediction.setup import Setup
 from roofsim.serving import USUAL_RUNTIME
 from roofsim.serving import phases as sharing
 from roofsim.serving.slo import promises
@@ -41,10 +45,11 @@ class Phased(OfOne, sharing.Phases):
     @classmethod
     def of(cls, asked: Asked, given: Mapping[str, object]) -> Self:
         """What was asked for; `given` is what the engine takes beside setup and workload."""
-        s = asked.setup()
         more: dict[str, Any] = dict(given)
-        wire, linked = sharing.wire_of(s, more["link"], more["cluster"])
-        found = sharing.phases(s, asked.single(s.device), more["prompts"], more["slo"], wire, linked)
+        setups, refused = _divided(asked, more["ways"])
+        s = setups[0]
+        wire, linked = sharing.wire_of(s, more["link"])
+        found = sharing.phases(setups, asked.single(s.device), more["prompts"], more["slo"], wire, linked, refused)
         return cls(**columns(found), asked=asked, on=s, _given=given)
 
     def _again(self, asked: Asked) -> Self:
@@ -74,9 +79,24 @@ class Phased(OfOne, sharing.Phases):
         return plots.phases(self, theme=theme)
 
 
+def _divided(asked: Asked, ways: Mapping[str, Sequence[int]]) -> tuple[list[Setup], dict[str, str]]:
+    """A setup for every way to divide the model, and of several those that cannot be, with why."""
+    found, refused = [], {}
+    for tp, pp, ep, dp, cp in product(*ways.values()):
+        one = replace(asked, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp)
+        try:
+            found.append(one.setup())
+        except InputError as error:
+            refused[", ".join(f"{way} {n}" for way in ways if (n := getattr(one, way)) > 1)] = str(error)
+    if not found:
+        raise InputError(next(iter(refused.values())))
+    return found, refused
+
+
 def phases(
     model: ModelLike, device: DeviceLike, runtime: RuntimeLike = USUAL_RUNTIME, *, prompt: Counts = "512..8k*4",
-    slo: str = "ttft=1s,itl=50ms", link: Quantity | None = None, cluster: str | None = None,
+    slo: str = "ttft=1s,itl=50ms", link: Quantity | None = None, tp: Counts = 1, pp: Counts = 1, ep: Counts = 1,
+    dp: Counts = 1, cp: Counts = 1, cluster: ClusterLike = None,
     generate: int | str = 128, dtype: str | None = None, weights: str | None = None, cache: str | None = None,
     logits: Logits | None = None, host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False,
     set: Changes = (), weight_format: str | None = None, cache_dtype: str | None = None,
@@ -85,14 +105,18 @@ def phases(
 
     The most requests a second and device that keep what is promised (`slo`: "ttft=1s,itl=50ms", "itl.p95=50ms"), at
     each length of `prompt`. Pools hand over what a prompt holds on a `link` ("25GB/s"), or as the nodes of a `cluster`
-    are linked. The rest is as for `predict`. Raises InputError.
+    are linked. Of several ways to divide the model (`tp`, `pp`, `ep`, `dp`, `cp`) each layout and either pool has its
+    best. The rest is as for `predict`. Raises InputError.
     """
     given = {
         "prompts": checked.counts("prompt", prompt),
         "slo": promises(checked.text("slo", slo)),
         "link": None if link is None else checked.number("link", link, "B/s"),
-        "cluster": None if cluster is None else checked.text("cluster", cluster),
-    }
+        "ways": {
+            name: checked.counts(name, value)
+            for name, value in (("tp", tp), ("pp", pp), ("ep", ep), ("dp", dp), ("cp", cp))
+        },
+    }  # fmt: skip
     asked = Asked(model, device, runtime, 1024, 1, generate, dtype, weights, cache, logits, host, calibration, transfer,
-                  set, weight_format, cache_dtype)  # fmt: skip
+                  set, weight_format, cache_dtype, cluster=cluster)  # fmt: skip
     return Phased.of(asked, given)

@@ -85,10 +85,10 @@ class Serving(OfOne):
             if len(users) > 1 or len(rates) > 1:
                 raise InputError(f"find: {given.find} is for one load, and several are given")
             found = promising.find(server, given.slo, given.find, users=users[0] if users else None,
-                                   rate=rates[0] if rates else None)  # fmt: skip
+                                   rate=rates[0] if rates else None, divide=server.s.split.alone)  # fmt: skip
             of_rate = given.find == "rate" or bool(rates)
-            found = replace(found, served=with_gain(server, found.served, of_rate))
-            return cls((found.served,), found, given.slo, asked=asked, on=server.s, _given=given)
+            found = replace(found, served=with_gain(found.server, found.served, of_rate))
+            return cls((found.served,), found, given.slo, asked=asked, on=found.server.s, _given=given)
         rows = [closed(server, n, given.rounds or ENDLESS) for n in users] + [open_loop(server, r) for r in rates]
         if not rows:
             raise InputError("concurrency, rate: which load? Give one of them, or slo with find")
@@ -218,7 +218,8 @@ def serve(
 
     The load is `concurrency`, users who each ask again as soon as they are answered, or `rate`, requests that come in a
     second; several of either are several rows. With `slo` ("ttft=1s,itl=50ms", "ttft.p95=2s") `find` is the largest
-    "concurrency", "rate" or "batch" that keeps it, or the fewest "devices" for a load. `sequences` are the most at
+    "concurrency", "rate" or "batch" that keeps it, or the fewest "devices" for a load, divided as is
+    best if `tp` and the others are 1. `sequences` are the most at
     once, if not as the runtime's server has it; `rounds` makes it the mean over so many requests of each user, who all
     begin together. `prefix` are the first tokens of prompts that requests share, found in the cache by a share
     `hit_rate` of them. With a `draft`, drafted tokens of every sequence are verified in each step (the words are

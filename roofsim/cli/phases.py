@@ -26,10 +26,7 @@ from roofsim.serving import USUAL_RUNTIME
     "--link", type=o.Quantity("B/s"), default=None, metavar="RATE",
     help="Bytes a second from device to device: 25GB/s.  [default: as nodes of the device's cluster are linked]",
 )  # fmt: skip
-@click.option(
-    "--cluster", type=o.Name("hardware/clusters"), default=None, metavar="NAME",
-    help="The cluster whose link it is, by name or path.",
-)  # fmt: skip
+@o.devices_options(many=True)
 @o.stack_options(usual=USUAL_RUNTIME)
 @o.format_options()
 @o.transfer_option
@@ -37,27 +34,30 @@ from roofsim.serving import USUAL_RUNTIME
 @o.plot_option
 @o.output_options
 def command(
-    model: str, device: str, prompts: list[int], slo: str, link: float | None, cluster: str | None,
+    model: str, device: str, prompts: list[int], slo: str, link: float | None,
     plot: o.Plot | None, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Prefill and decode in mixed steps, side by side inside each device, or on pools apart: what each answers.
 
     Goodput: the most requests a second and device that keep what is promised, over the length of prompts. Pools hand
     over what a prompt holds (keys and values, recurrent states) on a link, and have as many devices each as keep up
-    with each other.
+    with each other. Of several ways to divide the model among devices, each layout and either pool has its best.
 
     \b
     Example: roofsim phases Llama-3.1-8B -d a100-sxm-80gb -p 2k --slo ttft.p95=4s,itl.p95=50ms
+    Example: roofsim phases Llama-3.1-70B -d h100-sxm -p 2k --tp 2,4,8 --slo ttft=2s,itl=40ms
     Example: roofsim phases Qwen3.5-4B -d a100-sxm-80gb -p 1k --link 25GB/s --plot phases.svg
     """
+    from roofsim.cli.sweep import bar
     from roofsim.reports.phases import phases_records, phases_tables
     from roofsim.serving.phases import phases, wire_of
     from roofsim.serving.slo import promises
 
-    s = o.changed_setup(model, device, options["runtime"] or USUAL_RUNTIME, options["host"], options["changes"],
-                        options["calibration"] or "auto", options["transfer"])  # fmt: skip
-    wire, linked = wire_of(s, link, cluster)
-    result = phases(s, o.workload_of(s, options), prompts, promises(slo), wire, linked)
+    setups, refused = o.serving_setups(model, device, options)
+    s = setups[0]
+    wire, linked = wire_of(s, link)
+    with bar(len(prompts), quiet, "lengths") as progress:
+        result = phases(setups, o.workload_of(s, options), prompts, promises(slo), wire, linked, refused, progress)
     drawn = None
     if plot:
         from roofsim.reports.figures.phases import phases as figure

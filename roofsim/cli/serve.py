@@ -60,7 +60,8 @@ class Rate(click.ParamType[float]):
 )  # fmt: skip
 @click.option(
     "--find", "what", type=o.Choice(["concurrency", "rate", "devices", "batch"]), default=None,
-    help="The largest load at which --slo holds; batch: sequences at once; devices: the fewest for a load.",
+    help="The largest load at which --slo holds; batch: sequences at once; devices: the fewest for a "
+    "load, divided as is best unless it is said.",
 )  # fmt: skip
 @click.option(
     "--front", "fronted", is_flag=True,
@@ -151,7 +152,8 @@ def command(
     if what:
         if simulated:
             raise InputError("--simulate: is of loads that are given; leave out --find")
-        _found(out, choices, what, concurrency, rate, promised, plot)
+        alone = not any(options[way] for way in WAYS)
+        _found(out, choices, what, concurrency, rate, promised, plot, alone)
         return
     rows = [row for _, server in choices for row in _loads(server, concurrency, rate, rounds)]
     events = [_events(server, row, bool(rate)) for (_, server), row in _paired(choices, rows)] if simulated else []
@@ -273,30 +275,40 @@ def _write(
 
 def _found(
     out: o.Output, choices: Sequence[tuple[Choice, Server]], what: Any, concurrency: Sequence[int] | None,
-    rate: Sequence[float] | None, slo: Sequence[Promise], plot: o.Plot | None,
+    rate: Sequence[float] | None, slo: Sequence[Promise], plot: o.Plot | None, divide: bool,
 ) -> None:  # fmt: skip
     from roofsim.foundation.errors import InputError
     from roofsim.reports.serve import found_tables, served_records
+    from roofsim.serving.front import named
     from roofsim.serving.slo import find
 
     for option, values in (("--concurrency", concurrency), ("--rate", rate)):
         if values and len(values) > 1:
             raise InputError(f"{option}: --find {what} is for one load, and several are given")
     users, each = concurrency[0] if concurrency else None, rate[0] if rate else None
-    found = []
-    for _, server in choices:
-        one = find(server, slo, what, users=users, rate=each)
-        (served,) = _gaining(server, [one.served], what == "rate" or each is not None)
-        found.append(replace(one, served=served))
-    s = choices[0][1].s
+    found, refused = [], {}
+    for told, server in choices:
+        try:
+            found.append((told, find(server, slo, what, users=users, rate=each, divide=divide)))
+        except InputError as error:
+            if not told:
+                raise
+            refused[named(told)] = str(error)
+    if not found:
+        raise InputError(next(iter(refused.values())))
+    of_rate = what == "rate" or each is not None
+    found = [(told, replace(one, served=_gaining(one.server, [one.served], of_rate)[0])) for told, one in found]
+    rows = [one for _, one in found]
+    s = rows[0].server.s
     drawn = None
     if plot:
         from roofsim.reports.figures.serve import over_load
 
-        drawn = over_load(choices, "rate" if what == "rate" or rate else "users", slo, theme=plot.theme)
-    data = found[0].to_dict() if len(found) == 1 else {"rows": [one.to_dict() for one in found]}
-    out.write(found_tables(found, s.device_name, s.runtime.name), data,
-              lambda: served_records([one.served for one in found], found))  # fmt: skip
+        kind = "rate" if what == "rate" or rate else "users"
+        drawn = over_load([(told, one.server) for told, one in found], kind, slo, theme=plot.theme)
+    data = rows[0].to_dict() if len(choices) == 1 else {"rows": [one.to_dict() for one in rows], "refused": refused}
+    out.write(found_tables(rows, s.device_name, s.runtime.name, refused), data,
+              lambda: served_records([one.served for one in rows], rows))  # fmt: skip
     out.draw(plot, drawn)
 
 

@@ -7,7 +7,7 @@ from roofsim.prediction.words import by
 from roofsim.reports.heading import assumed, heading
 from roofsim.reports.records import ends_of, records, with_ends
 from roofsim.reports.table import Column, Table
-from roofsim.serving.phases import LAYOUTS, MEANT, NONE, Phases
+from roofsim.serving.phases import ALONE, DIVIDED, LAYOUTS, MEANT, NONE, Phases
 
 
 def phases_tables(r: Phases, device: str, runtime: str) -> list[Table]:
@@ -22,8 +22,20 @@ def phases_tables(r: Phases, device: str, runtime: str) -> list[Table]:
         for row in r.rows
     ]  # fmt: skip
     promised = ", ".join(map(str, r.slo))
-    title = f"Requests a second and device at {promised}: {r.model} on {device}\nwith {runtime}"
-    return [Table(heading(title, r.cautions), named, rows, _notes(r))]
+    where = f" ({r.cluster})" if r.cluster else ""
+    title = f"Requests a second and device at {promised}: {r.model} on {device}{where}\nwith {runtime}"
+    found = [Table(heading(title, r.cautions), named, rows, _notes(r))]
+    return [*found, _divided(r)] if any(set(row.divided.values()) != {ALONE} for row in r.rows) else found
+
+
+def _divided(r: Phases) -> Table:
+    """Among which devices the model is, for each layout and either pool."""
+    said = {"mixed": "mixed", "inside": "inside", "prefill": "apart, prompts", "decode": "apart, steps"}
+    rows = [[row.prompt, *(row.divided[name] for name in said)] for row in r.rows]
+    return Table(
+        "Divided among", [Column("prompt", "count"), *map(Column, said.values())], rows,
+        [f"Left out: {name}: {why}." for name, why in r.refused.items()],
+    )  # fmt: skip
 
 
 def _notes(r: Phases) -> list[str]:
@@ -56,7 +68,18 @@ def phases_records(r: Phases) -> Table:
     units = {
         **dict.fromkeys(("model", "device", "runtime", "calibration", "basis")), "generate": "", "prompt": "",
         **with_ends(dict.fromkeys(LAYOUTS, "")), "best": None, "share": "", "prefill_share": "", "moved": "B",
-        "transfer": "s",
+        "transfer": "s", "cluster": None, **dict.fromkeys(f"{name}_divided" for name in DIVIDED),
     }  # fmt: skip
     common = {**columns(r), "basis": interval_basis(r.calibration), "generate": r.workload.generate}
-    return records([{**common, **columns(row), **ends_of(row.intervals)} for row in r.rows], units)
+    return records(
+        [
+            {
+                **common,
+                **columns(row),
+                **ends_of(row.intervals),
+                **{f"{name}_divided": row.divided[name] for name in DIVIDED},
+            }
+            for row in r.rows
+        ],
+        units,
+    )  # fmt: skip

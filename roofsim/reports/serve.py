@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 from roofsim.model.split import Split
@@ -35,10 +36,13 @@ def served_tables(rows: Sequence[Served], device: str, runtime: str, slo: Sequen
     return [Table(_titled(first, device, runtime), columns, lines, [*notes, _assumed(first)])]
 
 
-def found_tables(found: Sequence[Largest], device: str, runtime: str) -> list[Table]:
-    """What was found first, then the steady state there."""
+def found_tables(
+    found: Sequence[Largest], device: str, runtime: str, refused: Mapping[str, str] = MappingProxyType({})
+) -> list[Table]:
+    """What was found first, then the steady state there; `refused` are choices that keep nothing, and why."""
     rows = [each.served for each in found]
-    notes = [*([_within(rows[0])] if len(rows) == 1 else []), *_drafted(rows), *_full(rows), *_paid(rows[0])]
+    more = [*_drafted(rows), *_full(rows), *_paid(rows[0]), *_left_out(refused)]
+    notes = [*([_within(rows[0])] if len(rows) == 1 else []), *more]
     said = [f"{whose}{sentence(one)}" for one, whose in zip(found, _whose(rows), strict=True)]
     columns, lines = _lines(rows, found[0].slo)
     return [Table(_titled(rows[0], device, runtime), columns, lines, [*said, *notes, _assumed(rows[0])])]
@@ -235,6 +239,14 @@ def _of_drafts(r: Served) -> dict[str, Any]:
     return dict(zip(DRAFTED, (d.tokens, d.made, d.gain, low, high, d.pays_until), strict=True))
 
 
+def _left_out(refused: Mapping[str, str]) -> list[str]:
+    """What cannot be, by its reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, why in refused.items():
+        reasons.setdefault(why, []).append(name)
+    return [f"Left out: {'; '.join(filter(None, those)) or 'the model'}: {why}." for why, those in reasons.items()]
+
+
 SHOWN = 16
 """Points of a front that a table shows: evenly spread over it."""
 
@@ -262,11 +274,7 @@ def front_tables(f: Front, device: str, runtime: str) -> list[Table]:
         f"{f.looked_at:,} choices were looked at{kept}; {len(f.points):,} are beaten by none in tokens per second of a "
         f"user and of a device{some}."
     ]
-    reasons: dict[str, list[str]] = {}
-    for name, why in f.refused.items():
-        reasons.setdefault(why, []).append(name)
-    notes += [f"Left out: {'; '.join(filter(None, those)) or 'the model'}: {why}." for why, those in reasons.items()]
-    return [Table(title, columns, rows, [*notes, assumed(f.assumptions)], keys=len(names) + 1)]
+    return [Table(title, columns, rows, [*notes, *_left_out(f.refused), assumed(f.assumptions)], keys=len(names) + 1)]
 
 
 def front_records(f: Front) -> Table:

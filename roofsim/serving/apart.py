@@ -1,8 +1,9 @@
 """Prefill and decode on devices of their own: what goes over the link between them, and how many of each it takes.
 
-A device of the first pool runs prompts one after the other; what it held of a prompt (keys and values, recurrent
+A replica of the first pool runs prompts one after the other; what it held of a prompt (keys and values, recurrent
 states) goes to one of the second, which does nothing but steps. Prompts come independently of each other, so that they
-wait as in M/D/1; of several that fit a step, so many go together.
+wait as in M/D/1; of several that fit a step, so many go together. A replica is a device, or several among which the
+model is divided, which may be others in each pool.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from math import inf, log
 from typing import Any
 
 from roofsim.foundation.errors import InputError
+from roofsim.model.split import Split
 from roofsim.prediction.limits import largest
-from roofsim.prediction.server import engine_of, sequences_held
-from roofsim.prediction.setup import Setup
+from roofsim.prediction.server import engine_of, lanes, sequences_held
+from roofsim.prediction.setup import ALONE, Setup
 from roofsim.prediction.steps import prefill
 from roofsim.serving.quantiles import FIGURES, PERCENTILES
 from roofsim.serving.slo import Promise
@@ -99,7 +101,8 @@ class Pools:
     """Rates of one device of each pool (requests a second), and what a request takes in them.
 
     `together` prompts go through at once, `batch` sequences decode. `goodput` is of a device, whichever pool it is in,
-    with as many in each as keep up with each other; `prefill_share` is the part of them that runs prompts.
+    with as many in each as keep up with each other; `prefill_share` is the part of them that runs prompts. The model is
+    divided as `prefill` and `decode` say.
     """
 
     prefill_rate: float
@@ -110,6 +113,8 @@ class Pools:
     step: float
     moved: float
     transfer: float
+    prefill: Split = ALONE
+    decode: Split = ALONE
 
     @property
     def goodput(self) -> float:
@@ -124,15 +129,24 @@ class Pools:
         return self.decode_rate / both if both else 0.0
 
     def split(self, devices: int) -> tuple[int, float]:
-        """Of so many devices how many run prompts, and the requests a second that all answer then."""
-        rates = {p: min(p * self.prefill_rate, (devices - p) * self.decode_rate) for p in range(1, devices)}
+        """Of so many devices how many run prompts, and the requests a second that all answer then.
+
+        Raises InputError for fewer than both pools take.
+        """
+        one, other = self.prefill.devices, self.decode.devices
+        if devices < one + other:
+            raise InputError(f"{devices} devices: pools of {one} and {other} at least take {one + other}")
+        rates = {
+            p: min(p * self.prefill_rate, (devices - p) // other * other * self.decode_rate)
+            for p in range(one, devices - other + 1, one)
+        }
         best = max(rates, key=lambda p: rates[p])
         return best, rates[best]
 
 
 @dataclass(frozen=True)
 class Apart:
-    """Requests like a workload on two pools of a setup's device, and the link between them."""
+    """Requests like a workload on pools of replicas of a setup, and the link from device to device between them."""
 
     s: Setup
     w: Workload
@@ -149,13 +163,27 @@ class Apart:
 
     @cached_property
     def moved(self) -> float:
-        """Bytes that go over the link for a request: what its prompt holds."""
+        """Bytes that go over links for a request: what its prompt holds."""
         return float(self.s.architecture.state_bytes(self.w.prompt, self.s.precision(self.w)))
 
     @property
+    def ranks(self) -> int:
+        """Devices among which a sequence is divided: each has its part of what a prompt holds, and a link."""
+        return self.s.devices // self.s.split.dp
+
+    @property
+    def part(self) -> float:
+        """Lanes for each device: what a lane answers times that is what a device does."""
+        return lanes(self.s) / self.s.devices
+
+    @property
     def transfer(self) -> float:
-        """Seconds that it takes."""
-        return self.wire.seconds(self.moved)
+        """Seconds from one replica to another."""
+        return self.sent(self)
+
+    def sent(self, to: Apart) -> float:
+        """Seconds from a replica of this setup to one of another: as many links as the smaller has devices."""
+        return self.wire.seconds(self.moved / min(self.ranks, to.ranks))
 
     @property
     def _tokens(self) -> int:
@@ -187,16 +215,26 @@ class Apart:
         return min(sequences_held(self.s, self.w, engine), engine.sequences)
 
     def pools(self, slo: Sequence[Promise] = (), slow: Slow = AS_PREDICTED) -> Pools:
-        """The rates that keep what is promised."""
-        rates = {k: k * most_promised(slow.prompt * self.prompt(k), slo, self.transfer) for k in self.together()}
-        k = max(rates, key=lambda each: rates[each])
-        batch = batch_within(lambda b: slow.step * self.step(b), step_promised(slo), self.held)
-        step = slow.step * self.step(max(batch, 1))
-        link = self.wire.rate / self.moved
-        return Pools(
-            min(rates[k], link), min(batch / ((self.w.generate - 1) * step), link), k, batch,
-            slow.prompt * self.prompt(k), step, self.moved, self.transfer,
-        )  # fmt: skip
+        """The rates that keep what is promised, with replicas alike in both pools."""
+        return pools(self, self, slo, slow)
+
+
+def pools(first: Apart, second: Apart, slo: Sequence[Promise] = (), slow: Slow = AS_PREDICTED) -> Pools:
+    """The rates that keep what is promised, of prompts on replicas of the first and steps on those of the second.
+
+    Nothing is answered where a replica has no room for a sequence.
+    """
+    transfer = first.sent(second)
+    rates = {k: k * most_promised(slow.prompt * first.prompt(k), slo, transfer) for k in first.together()}
+    k = max(rates, key=lambda each: rates[each])
+    batch = batch_within(lambda b: slow.step * second.step(b), step_promised(slo), second.held)
+    step = slow.step * second.step(max(batch, 1))
+    link = first.wire.rate / first.moved  # all links of a replica are in use, by several of the other pool if need be
+    return Pools(
+        min(rates[k] * first.part, link) if first.held else 0.0,
+        min(batch * second.part / ((second.w.generate - 1) * step), link),
+        k, batch, slow.prompt * first.prompt(k), step, first.moved, transfer, first.s.split, second.s.split,
+    )  # fmt: skip
 
 
 def batch_within(step: Callable[[int], float], itl: float | None, most_held: int) -> int:

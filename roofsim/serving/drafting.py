@@ -116,6 +116,15 @@ class Drafting:
                 stack = s.stack(d.w.dtype)
                 yield count, run_pass(replace(stack, runtime=with_graphs(s.runtime, new)), together(groups))
 
+    def divided(self, s: Setup) -> Drafting:
+        """The same where the model is divided as a setup says."""
+        _in_no_pipeline(s)
+        d = self.drafter
+        if d.s is None:
+            return self
+        ways = s.split if d.s.architecture.inventory.experts else replace(s.split, ep=1)
+        return replace(self, drafter=replace(d, s=replace(d.s, split=ways, cluster=s.cluster)))
+
     def under(self, s: Setup) -> Drafting:
         """The same where the draft's parameters carry their slopes, as those of the setup do."""
         d = self.drafter
@@ -163,13 +172,12 @@ class Drafts:
         return replace(self, accept=accepted)
 
     def on(self, s: Setup, w: Workload, batch: int = 1) -> Drafting:
-        """What they are on a setup, where so many sequences decode if their number is to be found; raises InputError.
+        """What they are on a setup, with as many tokens as gain most for such a batch if that is not said.
 
-        A pipeline is refused: its last stage has what drafts go on from, and its first what they begin with.
+        Raises InputError.
         """
         w = settled(s, w)
-        if s.split.pp > 1:
-            raise Unsupported(f"--draft: {s.runtime.id} drafts in no pipeline, and pp is {s.split.pp}")
+        _in_no_pipeline(s)
         found = drafter(s, w, self.draft, self.weights)
         check_drafted(found, self.accepted, self.tokens, self.tree)
         tokens = self.tokens
@@ -177,3 +185,9 @@ class Drafts:
             it = Speculating(s, w, found, self.rollback, self.overhead)
             tokens = it.best(max(batch, 1), self.accepted)
         return Drafting(found, self.accepted, self.tree or chain(tokens or 1), self.rollback, self.overhead)
+
+
+def _in_no_pipeline(s: Setup) -> None:
+    """Raises Unsupported for one: its last stage has what drafts go on from, and its first what they begin with."""
+    if s.split.pp > 1:
+        raise Unsupported(f"--draft: {s.runtime.id} drafts in no pipeline, and pp is {s.split.pp}")

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise, product
+from types import MappingProxyType
 from typing import Any
 
 from roofsim import library
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.foundation.version import SCHEMA
+from roofsim.model.split import Split
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.intervals import intervals
 from roofsim.prediction.limits import largest
 from roofsim.prediction.request import settled
 from roofsim.prediction.results import columns, interval_basis, plain
-from roofsim.prediction.setup import Setup
+from roofsim.prediction.setup import Setup, in_words
 from roofsim.prediction.words import assumptions, cautions
-from roofsim.serving.apart import AS_PREDICTED, Apart, Pools, Slow, Wire, batch_within, most_promised, step_promised
+from roofsim.serving.apart import (
+    AS_PREDICTED,
+    Apart,
+    Pools,
+    Slow,
+    Wire,
+    batch_within,
+    most_promised,
+    pools,
+    step_promised,
+)
 from roofsim.serving.inside import SHARES, Beside, Inside
 from roofsim.serving.slo import Promise, find
 from roofsim.serving.steady import Server
@@ -44,7 +56,7 @@ class Laid:
 
     0 where what is promised cannot be kept. `share` of the units run prompts inside a device, `prefill_share` of the
     devices in pools apart; `moved` bytes of each request go between them in `transfer` seconds. `best` is the layout
-    that answers most.
+    that answers most. `divided` says among which devices the model is, for each layout and either pool.
     """
 
     prompt: int
@@ -57,13 +69,15 @@ class Laid:
     transfer: float
     best: str
     intervals: dict[str, Interval]
+    divided: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Phases:
     """Both phases laid out in three ways, over lengths of prompts; SI units.
 
-    `crossings` are the lengths at which another layout becomes the best, with its name.
+    `crossings` are the lengths at which another layout becomes the best, with its name. What cannot be is in `refused`,
+    by name.
     """
 
     model: str
@@ -79,56 +93,70 @@ class Phases:
     assumptions: tuple[str, ...]
     cautions: tuple[str, ...]
     calibration: str | None
+    cluster: str | None = None
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {
-            "schema": SCHEMA, "model": self.model, "device": self.device, "runtime": self.runtime,
-            "calibration": self.calibration, "generate": self.workload.generate,
+            "schema": SCHEMA, "model": self.model, "device": self.device, "cluster": self.cluster,
+            "runtime": self.runtime, "calibration": self.calibration, "generate": self.workload.generate,
             "slo": {f"{p.time}.{p.figure}": p.seconds for p in self.slo},
             "link": {"rate": self.link, "latency": self.latency, "name": self.linked},
             "rows": [{**columns(row), "intervals": plain(row.intervals)} for row in self.rows],
             "crossings": [{"prompt": at, "best": best} for at, best in self.crossings],
+            "refused": dict(self.refused),
             "cautions": list(self.cautions), "assumptions": list(self.assumptions),
             "basis": interval_basis(self.calibration),
         }  # fmt: skip
 
 
 def phases(
-    s: Setup, w: Workload, prompts: Sequence[int], slo: Sequence[Promise], wire: Wire, linked: str = ""
-) -> Phases:
-    """What each layout answers at these lengths of prompts. Raises InputError for requests that decode nothing."""
+    setups: Sequence[Setup], w: Workload, prompts: Sequence[int], slo: Sequence[Promise], wire: Wire, linked: str = "",
+    refused: Mapping[str, str] = MappingProxyType({}), progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Phases:  # fmt: skip
+    """What each layout answers at these lengths of prompts, on replicas of whichever setup is best for it.
+
+    Setups are of one model and device, divided otherwise; `progress` is told how many lengths of how many are done.
+    Raises InputError for requests that decode nothing.
+    """
+    s = setups[0]
     if s.runtime.server is None:
         raise Unsupported(f"{s.runtime.id} serves no requests that come and go; vllm does")
     if not slo:
         raise InputError("--slo: what is promised? Write it like ttft=1s,itl=50ms; without, a queue has no end")
     w = variant(settled(s, w), batch=1, logits="last")
     lengths = sorted(set(prompts))
-    rows = tuple(laid(s, variant(w, prompt=n), slo, wire) for n in lengths)
+    rows: list[Laid] = []
+    for n in lengths:
+        rows.append(laid(setups, variant(w, prompt=n), slo, wire))
+        progress(len(rows), len(lengths))
     crossings = []
     for before, after in pairwise(rows):
         if before.best != after.best:
-            crossings.append((_turn(s, w, slo, wire, before, after), after.best))
+            crossings.append((_turn(setups, w, slo, wire, before, after), after.best))
     one = variant(w, prompt=lengths[-1])
     said = (
         "requests come independently of each other", f"each generates {w.generate:,} tokens",
         "inside a device units are divided at no cost, and bandwidth as both ask for it",
-        f"what a prompt holds goes at {wire.rate / 1e9:.3g} GB/s once it is done",
-        *assumptions(s, one)[1:],
+        f"what a prompt holds goes at {wire.rate / 1e9:.3g} GB/s from each device once it is done",
+        *assumptions(s if len(setups) == 1 else replace(s, split=Split()), one)[1:],
     )  # fmt: skip
+    cluster = next((each.cluster_name for each in setups if each.cluster), None)
     return Phases(
-        s.model_name, s.device.id, s.runtime.id, w, tuple(slo), wire.rate, wire.latency, linked, rows,
-        tuple(crossings), said, cautions(s, one), s.calibration_name,
+        s.model_name, s.device.id, s.runtime.id, w, tuple(slo), wire.rate, wire.latency, linked, tuple(rows),
+        tuple(crossings), said, cautions(s, one), s.calibration_name, cluster, refused,
     )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What the layouts answer, with what the pools and the sharing are that do."""
+    """What the layouts answer, each with the setup that does; with what the sharing and the pools are."""
 
-    mixed: tuple[float, Interval]
-    inside: tuple[Beside | None, float]
+    mixed: tuple[float, Interval, Setup]
+    inside: tuple[Beside | None, float, Setup]
     pools: Pools
+    pooled: tuple[Setup, Setup]
 
     @property
     def rates(self) -> dict[str, float]:
@@ -140,37 +168,56 @@ class _Found:
         """The layout that answers most."""
         return max(LAYOUTS, key=lambda name: self.rates[name]) if any(self.rates.values()) else NONE
 
+    @property
+    def divided(self) -> dict[str, str]:
+        """Among which devices the model is, in words."""
+        of = (self.mixed[2], self.inside[2], *self.pooled)
+        return {name: in_words(s.split) or ALONE for name, s in zip(DIVIDED, of, strict=True)}
 
+
+DIVIDED = ("mixed", "inside", "prefill", "decode")
+"""What may be divided otherwise: two layouts, and either pool of the third."""
+ALONE = "one device"
 NONE = "none"
 """Said where no layout keeps what is promised."""
 
 
-def found(s: Setup, w: Workload, slo: Sequence[Promise], wire: Wire) -> _Found:
-    """What each layout answers at the length of the workload's prompts."""
-    apart = Apart(s, w, wire)
-    return _Found(_mixed(s, w, slo), beside(Inside(s, w), apart, slo), apart.pools(slo))
+def found(setups: Sequence[Setup], w: Workload, slo: Sequence[Promise], wire: Wire) -> _Found:
+    """What each layout answers at the length of the workload's prompts, with the setup that answers most in it."""
+    aparts = [Apart(s, w, wire) for s in setups]
+    one, other = max(product(aparts, aparts), key=lambda pair: pools(pair[0], pair[1], slo).goodput)
+    return _Found(
+        max(((*_mixed(s, w, slo), s) for s in setups), key=lambda each: each[0]),
+        max(((*beside(Inside(each.s, w), each, slo), each.s) for each in aparts), key=lambda each: each[1]),
+        pools(one, other, slo), (one.s, other.s),
+    )  # fmt: skip
 
 
-def laid(s: Setup, w: Workload, slo: Sequence[Promise], wire: Wire) -> Laid:
+def laid(setups: Sequence[Setup], w: Workload, slo: Sequence[Promise], wire: Wire) -> Laid:
     """The same with intervals."""
-    apart, inside, here, ends = Apart(s, w, wire), Inside(s, w), found(s, w, slo, wire), _slow(s, w)
-    (at, rate), pools = here.inside, here.pools
+    here = found(setups, w, slo, wire)
+    (at, rate, s), chosen = here.inside, here.pools
+    one, other = (Apart(each, w, wire) for each in here.pooled)
     shares = [at.share] if at else SHARES
+    alone, apart = Apart(s, w, wire), zip(_slow(one.s, w), _slow(other.s, w), strict=True)
     of = {
         "mixed": here.mixed[1],
-        "inside": _ordered(*(beside(inside, apart, slo, end, shares)[1] for end in ends), rate),
-        "apart": _ordered(*(apart.pools(slo, end).goodput for end in ends), pools.goodput),
+        "inside": _ordered(*(beside(Inside(s, w), alone, slo, end, shares)[1] for end in _slow(s, w)), rate),
+        "apart": _ordered(
+            *(pools(one, other, slo, Slow(first.prompt, second.step)).goodput for first, second in apart),
+            chosen.goodput,
+        ),
     }
     return Laid(
-        int(w.prompt), here.mixed[0], rate, pools.goodput, at.share if at else 0.0, pools.prefill_share, pools.moved,
-        pools.transfer, here.best, of,
+        int(w.prompt), here.mixed[0], rate, chosen.goodput, at.share if at else 0.0, chosen.prefill_share,
+        chosen.moved, chosen.transfer, here.best, of, here.divided,
     )  # fmt: skip
 
 
 def beside(
     inside: Inside, apart: Apart, slo: Sequence[Promise], slow: Slow = AS_PREDICTED, shares: Sequence[float] = SHARES
 ) -> tuple[Beside | None, float]:
-    """The share of units and the batch at which both phases on one device answer most, and what they answer.
+    """The share of units and the batch at which both phases on one device answer most, and what it answers.
 
     With more sequences steps answer more requests, and prompts fewer; most is where both are alike.
     """
@@ -188,19 +235,20 @@ def beside(
         if held:
             enough = largest(lambda batch: operator.gt(*rates(batch)), held)
             for batch in {max(enough, 1), min(enough + 1, held)}:
-                rate = min(rates(batch))
+                rate = min(rates(batch)) * apart.part
                 if rate > most:
                     best, most = inside.at(share, batch), rate
     return best, most
 
 
 def _mixed(s: Setup, w: Workload, slo: Sequence[Promise]) -> tuple[float, Interval]:
-    """What mixed steps answer, with its interval; nothing where they cannot keep what is promised."""
+    """What mixed steps of a device answer, with its interval; nothing where they cannot keep what is promised."""
     try:
         rate = find(Server(s, w), slo, "rate")
     except InputError:
         return 0.0, (0.0, 0.0)
-    return rate.value, rate.interval
+    low, high = rate.interval
+    return rate.value / s.devices, (low / s.devices, high / s.devices)
 
 
 def _slow(s: Setup, w: Workload) -> tuple[Slow, Slow]:
@@ -217,30 +265,27 @@ def _ordered(*values: float) -> Interval:
     return min(values), max(values)
 
 
-def _turn(s: Setup, w: Workload, slo: Sequence[Promise], wire: Wire, before: Laid, after: Laid) -> int:
+def _turn(setups: Sequence[Setup], w: Workload, slo: Sequence[Promise], wire: Wire, before: Laid, after: Laid) -> int:
     """The length between two at which the best layout becomes another, to within 5 %."""
     low, high = before.prompt, after.prompt
     while high - low > max(high / 20, 1):
         middle = (low + high) // 2
-        if found(s, variant(w, prompt=middle), slo, wire).best == before.best:
+        if found(setups, variant(w, prompt=middle), slo, wire).best == before.best:
             low = middle
         else:
             high = middle
     return high
 
 
-def wire_of(s: Setup, link: float | None = None, cluster: str | None = None) -> tuple[Wire, str]:
-    """The link between pools, and what it is called: of so many bytes a second, or as nodes of a cluster are linked.
+def wire_of(s: Setup, link: float | None = None) -> tuple[Wire, str]:
+    """The link between pools, and what it is called: of so many bytes a second, or as nodes of its cluster are linked.
 
-    Pools within a node have its own link; where there are several nodes, that between them is taken. Raises InputError
-    for both.
+    Pools within a node have its own link; where there are several nodes, that between them is taken.
     """
     if link is not None:
-        if cluster is not None:
-            raise InputError("--link, --cluster: are two ways to say it; give one of them")
         return Wire(link), ""
-    found = library.cluster(cluster) if cluster is not None else library.cluster_of(s.device)
-    of = found.links.between or found.links.node
+    around = s.cluster or library.cluster_of(s.device)
+    of = around.links.between or around.links.node
     if of is None:
-        raise InputError(f"{found.id}: its devices are not linked; say how fast with --link 25GB/s")
-    return Wire(of.rate, of.latency.value), found.name
+        raise InputError(f"{around.id}: its devices are not linked; say how fast with --link 25GB/s")
+    return Wire(of.rate, of.latency.value), around.name

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, isfinite
 from typing import Any, Literal, get_args
 
+from roofsim import library
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.units import MAX_COUNT, parse, show
+from roofsim.model.split import Split
 from roofsim.prediction.limits import largest
 from roofsim.prediction.server import in_flight
+from roofsim.prediction.setup import check_divided
 from roofsim.serving.quantiles import FIGURES
 from roofsim.serving.steady import Served, Server, closed, full, glance, glance_at, open_loop
+from roofsim.specs.cluster import Cluster
+from roofsim.specs.device import Device
 
 TIMES = ("ttft", "itl")
 """What can be promised; tpot is another word for itl."""
@@ -77,7 +82,7 @@ def broken(slo: Sequence[Promise], times: Mapping[str, Mapping[str, float]]) -> 
 class Largest:
     """The largest load at which promises hold (the fewest devices), its interval, and what ends it.
 
-    `served` is the steady state there. Of devices there may be any number, of which each serves its share.
+    `served` is the steady state there, of `server`. Of devices there may be any number, of which each serves its share.
     """
 
     what: Find
@@ -86,6 +91,7 @@ class Largest:
     binds: str
     served: Served
     slo: tuple[Promise, ...]
+    server: Server
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: those of the steady state, and what was found."""
@@ -97,18 +103,22 @@ class Largest:
 
 
 def find(
-    server: Server, slo: Sequence[Promise], what: Find, *, users: int | None = None, rate: float | None = None
-) -> Largest:
+    server: Server, slo: Sequence[Promise], what: Find, *, users: int | None = None, rate: float | None = None,
+    divide: bool = False,
+) -> Largest:  # fmt: skip
     """The largest concurrency, rate or batch of one replica that keeps promises, or the devices that a load needs.
 
-    Its interval is where the promises hold if times are at the ends of theirs. Raises InputError if even the smallest
-    load does not keep them, and for devices without a load.
+    To `divide` is to look for the way to divide the model that needs the fewest devices. The interval is where the
+    promises hold if times are at the ends of theirs. Raises InputError if even the smallest load does not keep them,
+    and for devices without a load.
     """
     slo = tuple(slo)
     if not slo:
         raise InputError("--find: what is promised? Give --slo, like --slo ttft=1s,itl=50ms")
     if what == "devices":
-        return _devices(server, slo, users, rate)
+        if (users is None) == (rate is None):
+            raise InputError("--find devices: for which load? Give --concurrency N or --rate R")
+        return (_fewest if divide else _replicas)(server, slo, users, rate)
     if users is not None or rate is not None:
         raise InputError(f"--find {what}: it finds the load; --concurrency and --rate are for --find devices")
     search = SEARCH[what]
@@ -124,7 +134,7 @@ def find(
         scaled = [replace(p, seconds=p.seconds / (itl if p.time == "itl" else ttft)) for p in slo]
         # with all times so much longer a rate is as much lower
         ends.append(search(server, scaled)[0] / (itl if what == "rate" else 1))
-    return Largest(what, value, (min(*ends, value), max(*ends, value)), ended, served, slo)
+    return Largest(what, value, (min(*ends, value), max(*ends, value)), ended, served, slo, server)
 
 
 Times = Mapping[str, Mapping[str, float]]
@@ -183,9 +193,45 @@ SERVED: Mapping[Find, Callable[[Server, float], Served]] = {
 }  # fmt: skip
 
 
-def _devices(server: Server, slo: tuple[Promise, ...], users: int | None, rate: float | None) -> Largest:
-    if (users is None) == (rate is None):
-        raise InputError("--find devices: for which load? Give --concurrency N or --rate R")
+def _fewest(server: Server, slo: tuple[Promise, ...], users: int | None, rate: float | None) -> Largest:
+    """The fewest devices for a load, however the model is divided; raises InputError if no way keeps the promises."""
+    found: list[Largest] = []
+    problems: list[InputError] = []
+    for split, around in ways_to_divide(server.s.device, server.s.cluster):
+        if found and split.pp > 1:
+            break
+        try:
+            check_divided(server.s.architecture, server.s.device, server.s.runtime, split, around)
+            one = server.divided(replace(server.s, split=split, cluster=around))
+            found.append(_replicas(one, slo, users, rate))
+        except InputError as problem:
+            problems.append(problem)
+    if not found:
+        raise (
+            problems[0]
+            if len(problems) == 1
+            else InputError(f"{problems[0]}; nor does any number of devices that share it: {problems[-1]}")
+        )
+    return min(found, key=lambda each: (each.value, each.server.s.devices))
+
+
+def ways_to_divide(device: Device, cluster: Cluster | None) -> Iterator[tuple[Split, Cluster | None]]:
+    """One device, powers of two of a node that share every layer, then whole nodes that follow each other."""
+    yield Split(), cluster
+    try:
+        around = cluster or library.cluster_of(device)
+    except InputError:  # it is not said how several are linked
+        return
+    tp = 2
+    while tp <= around.per_node:
+        yield Split(tp=tp), around
+        tp *= 2
+    for nodes in range(2, around.nodes + 1):
+        yield Split(tp=tp // 2, pp=nodes), around
+
+
+def _replicas(server: Server, slo: tuple[Promise, ...], users: int | None, rate: float | None) -> Largest:
+    """The devices for a load, in replicas of the server as it is."""
     load = float(users if users is not None else rate or 0)
     one = find(server, slo, "concurrency" if users is not None else "rate")
     each = one.served.devices
@@ -196,5 +242,5 @@ def _devices(server: Server, slo: tuple[Promise, ...], users: int | None, rate: 
     share = load / (needed(one.value) / each)
     served = closed(server, max(ceil(share), 1)) if users is not None else open_loop(server, share)
     return Largest(
-        "devices", needed(one.value), (needed(one.interval[1]), needed(one.interval[0])), one.binds, served, slo
+        "devices", needed(one.value), (needed(one.interval[1]), needed(one.interval[0])), one.binds, served, slo, server
     )

@@ -150,6 +150,10 @@ class Server:
             raise InputError("--generate: a request that is served has at least one token")
         object.__setattr__(self, "w", variant(settled(self.s, self.w), batch=1, logits="last"))
 
+    def divided(self, s: Setup) -> Server:
+        """The same on a setup that differs in how the model is divided; raises Unsupported where drafts cannot be."""
+        return replace(self, s=s, drafts=self.drafts and self.drafts.divided(s))
+
     @cached_property
     def shared(self) -> Shared | None:
         """What requests have of the prefix, if there is one."""
@@ -245,14 +249,17 @@ class Server:
         """The round of so many users of a lane."""
         if self.most < 1:
             room, each = self._kept
+            asks = f"a request of {self.w.prompt:,} + {self.w.generate:,} tokens holds {show(each, 'B')}"
             beside = ""
             if self.drafts and self.drafts.drafter.weights:
                 beside = f" beside the weights of the draft ({show(self.drafts.drafter.weights, 'B')})"
-            raise InputError(
-                f"{self.s.model_name} on {self.s.device.id}: nothing fits: a request of {self.w.prompt:,} + "
-                f"{self.w.generate:,} tokens holds {show(each, 'B')}, and there is room for {show(max(room, 0), 'B')}"
-                f"{beside}"
+            least = (
+                f"there is room for {show(room, 'B')}{beside}"
+                if room > 0
+                else f"weights and the work of a step leave no room{beside}; "
+                "divide the model (--tp 2) or store it in fewer bits (--weights)"
             )
+            raise InputError(f"{self.s.model_name} on {self.s.device.id}: nothing fits: {asks}, and {least}")
         return self.looped(users, min(users, self.most))
 
     def looped(self, users: Any, running: Any) -> Loop:

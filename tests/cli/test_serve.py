@@ -143,6 +143,23 @@ def test_ways_to_divide_a_model_are_rows_and_what_cannot_be_is_said(roofsim):
     assert {p["devices"] for p in found["front"]} == {1, 2}
 
 
+def test_the_fewest_devices_are_of_the_best_way_to_divide_a_model(roofsim):
+    promised = "serve Llama-3.1-70B -d h100-sxm -p 1k -g 256 --slo ttft=2s,itl=50ms --find devices -c 64 -f json"
+    best = json.loads(roofsim(promised))
+    assert (best["parallel"]["tp"], best["found"]["value"]) == (4, 4)
+    every = json.loads(roofsim(f"{promised} --tp 1,2,4,8"))
+    assert {r["parallel"]["tp"]: r["found"]["value"] for r in every["rows"]} == {2: 6, 4: 4, 8: 8}
+    assert list(every["refused"]) == ["tp 1"]
+    # what no node holds goes on several, one stage after the other
+    large = json.loads(roofsim("serve Llama-3.1-405B -d h100-sxm -g 8 --slo itl=1s --find devices -c 1 -f json"))
+    assert {name: n for name, n in large["parallel"].items() if n > 1} == {"tp": 8, "pp": 2}
+
+
+def test_what_no_number_of_devices_keeps_is_said(refused):
+    said = refused("serve Llama-3.1-70B -d rtx-4090 --slo itl=1s --find devices -c 1")
+    assert "nor does any number of devices that share it" in " ".join(said.split())
+
+
 def test_tokens_cost_all_that_the_server_costs(roofsim):
     found = json.loads(roofsim(f"{LLAMA} -c 16 -p 2k -g 128 --price 2USD/h -f json"))
     cost, speed = found["cost"], found["tokens_per_second"]["total"]

@@ -9,12 +9,24 @@ import pytest
 
 from roofsim.engine.passes import run_pass
 from roofsim.foundation.errors import InputError
+from roofsim.model.split import Split
 from roofsim.model.step import Pass, together
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.request import settled
-from roofsim.prediction.setup import Setup, setup
+from roofsim.prediction.setup import ALONE, Setup, setup
 from roofsim.serving import phases as layouts
-from roofsim.serving.apart import Apart, Pools, Slow, Wire, batch_within, most, most_promised, step_promised, waiting
+from roofsim.serving.apart import (
+    Apart,
+    Pools,
+    Slow,
+    Wire,
+    batch_within,
+    most,
+    most_promised,
+    pools,
+    step_promised,
+    waiting,
+)
 from roofsim.serving.inside import PER_CLOCK, Inside, part_of
 from roofsim.serving.phases import beside, found, laid, phases, wire_of
 from roofsim.serving.slo import promises
@@ -24,8 +36,8 @@ EXACT = pytest.approx
 LINK = Wire(25e9, 1e-3)
 
 
-def asked(model: str = "Llama-3.1-8B", **words: object) -> tuple[Setup, Workload]:
-    s = chosen(setup(model, "a100-sxm-80gb", "vllm"), "none")
+def asked(model: str = "Llama-3.1-8B", split: Split = ALONE, **words: object) -> tuple[Setup, Workload]:
+    s = chosen(setup(model, "a100-sxm-80gb", "vllm", split=split), "none")
     return s, settled(s, workload(**{"prompt": 2000, "generate": 101, "dtype": "bf16", **words}))
 
 
@@ -64,12 +76,12 @@ def test_a_batch_is_as_large_as_its_step_and_memory_allow() -> None:
 
 
 def test_pools_balance_where_both_answer_as_many() -> None:
-    pools = Pools(3.0, 6.0, 1, 8, 0.3, 0.02, 1e9, 0.04)
-    assert pools.goodput == 2.0  # of three devices two run prompts: 6 requests a second
-    assert pools.prefill_share == EXACT(2 / 3)
-    assert pools.split(3) == (2, 6.0)
-    assert pools.split(4) == (2, 6.0)
-    assert pools.split(2) == (1, 3.0)
+    made = Pools(3.0, 6.0, 1, 8, 0.3, 0.02, 1e9, 0.04)
+    assert made.goodput == 2.0  # of three devices two run prompts: 6 requests a second
+    assert made.prefill_share == EXACT(2 / 3)
+    assert made.split(3) == (2, 6.0)
+    assert made.split(4) == (2, 6.0)
+    assert made.split(2) == (1, 3.0)
     assert Pools(0.0, 0.0, 1, 0, 1.0, 1.0, 1.0, 1.0).goodput == 0.0
     assert Pools(0.0, 0.0, 1, 0, 1.0, 1.0, 1.0, 1.0).prefill_share == 0.0
 
@@ -78,14 +90,14 @@ def test_pools_keep_what_is_promised() -> None:
     s, w = asked()
     apart = Apart(s, w, LINK)
     slo = promises("ttft=1s,itl=40ms")
-    pools = apart.pools(slo)
+    kept = apart.pools(slo)
     prompt = float(run_pass(s.stack("bf16"), apart.steps.piece(1, 2000)).time)
     assert apart.prompt(1) == EXACT(prompt)
-    step = float(run_pass(s.stack("bf16"), apart.steps.decoding(pools.batch, 2050)).time)
-    assert (pools.together, pools.prompt, pools.step) == (1, EXACT(prompt), EXACT(step))
-    assert apart.step(pools.batch) <= 0.04 < apart.step(pools.batch + 1)
-    assert pools.prefill_rate == EXACT(most(prompt, 1 - apart.transfer))
-    assert pools.decode_rate == EXACT(pools.batch / (100 * step))
+    step = float(run_pass(s.stack("bf16"), apart.steps.decoding(kept.batch, 2050)).time)
+    assert (kept.together, kept.prompt, kept.step) == (1, EXACT(prompt), EXACT(step))
+    assert apart.step(kept.batch) <= 0.04 < apart.step(kept.batch + 1)
+    assert kept.prefill_rate == EXACT(most(prompt, 1 - apart.transfer))
+    assert kept.decode_rate == EXACT(kept.batch / (100 * step))
     slow = apart.pools(slo, Slow(2.0, 1.5))
     assert slow.prefill_rate == EXACT(most(2 * prompt, 1 - apart.transfer))
     assert 1.5 * apart.step(slow.batch) <= 0.04 < 1.5 * apart.step(slow.batch + 1)
@@ -195,11 +207,11 @@ def test_layouts_are_compared_at_each_length(monkeypatch) -> None:
     monkeypatch.setattr(layouts, "_mixed", mixed)
     s, w = asked("Qwen3-0.6B", prompt=1)
     slo = promises("itl=20ms,ttft=2s")
-    r = phases(s, w, [1024, 512], slo, LINK, "a link")
-    one = laid(s, replace_prompt(w, 512), slo, LINK)
+    r = phases([s], w, [1024, 512], slo, LINK, "a link")
+    one = laid([s], replace_prompt(w, 512), slo, LINK)
     assert [(row.prompt, row.mixed) for row in r.rows] == [(512, 1.0), (1024, 1e6)]
     assert (one.inside, one.apart) == EXACT((r.rows[0].inside, r.rows[0].apart))
-    here = found(s, replace_prompt(w, 512), slo, LINK)
+    here = found([s], replace_prompt(w, 512), slo, LINK)
     assert here.best == one.best == max(here.rates, key=lambda name: here.rates[name])
     ((turn, best),) = r.crossings
     assert 700 <= turn <= 700 * 1.06
@@ -210,6 +222,48 @@ def test_layouts_are_compared_at_each_length(monkeypatch) -> None:
     assert (r.link, r.latency, r.linked) == (25e9, 1e-3, "a link")
 
 
+def test_pools_of_replicas_count_by_device() -> None:
+    one, four = (asked(split=Split(tp=tp))[0] for tp in (1, 4))
+    w, slo = asked()[1], promises("ttft=1s,itl=40ms")
+    first, second = Apart(one, w, LINK), Apart(four, w, LINK)
+    assert (second.ranks, second.part) == (4, 0.25)
+    assert second.transfer == EXACT(1e-3 + first.moved / 4 / 25e9)
+    assert first.sent(second) == second.sent(first) == first.transfer
+    both = pools(first, second, slo)
+    assert (both.prefill, both.decode) == (Split(), Split(tp=4))
+    assert both.prefill_rate == first.pools(slo).prefill_rate
+    assert both.decode_rate == EXACT(both.batch / (100 * second.step(both.batch)) / 4)
+    rates = [k * most(second.prompt(k), 1 - second.transfer) / 4 for k in second.together()]
+    assert second.pools(slo).prefill_rate == EXACT(max(rates))
+    narrow = [Apart(each.s, w, Wire(1e9)) for each in (first, second)]
+    # a device that decodes gets a fourth of each request, and has a request's place in a fourth of them
+    ends = pools(narrow[0], narrow[1])
+    assert ends.prefill_rate == ends.decode_rate == EXACT(1e9 / first.moved)
+    lanes = Apart(asked(split=Split(dp=4))[0], w, LINK)
+    assert (lanes.ranks, lanes.part) == (1, 1.0)
+    # of nine, three run prompts and four decode; two more at either would change nothing
+    made = Pools(3.0, 2.0, 1, 8, 0.3, 0.02, 1e9, 0.04, decode=Split(tp=4))
+    assert (made.split(5), made.split(9), made.split(11)) == ((1, 3.0), (3, 8.0), (3, 9.0))
+
+
+def test_of_several_setups_each_layout_has_its_best() -> None:
+    setups = [asked(split=Split(tp=tp))[0] for tp in (1, 2, 4)]
+    w, slo = replace_prompt(asked()[1], 1000), promises("ttft=200ms,itl=15ms")
+    best = laid(setups, w, slo, LINK)
+    every = [laid([s], w, slo, LINK) for s in setups]
+    assert best.mixed == max(each.mixed for each in every)
+    assert best.inside == max(each.inside for each in every)
+    assert best.apart >= max(each.apart for each in every)
+    assert {each.divided["mixed"] for each in every} == {"one device", "TP 2", "TP 4"}
+    assert best.divided["mixed"] == max(every, key=lambda each: each.mixed).divided["mixed"]
+    for name in ("mixed", "inside", "apart"):
+        low, high = best.intervals[name]
+        assert low < getattr(best, name) < high
+    # weights that leave no room for a sequence run no prompts either
+    large = chosen(setup("Llama-3.1-70B", "a100-sxm-80gb", "vllm"), "none")
+    assert Apart(large, w, LINK).pools(promises("ttft=1h")).prefill_rate == 0
+
+
 def test_what_cannot_be_is_told() -> None:
     s, w = asked(generate=1)
     for kind in (lambda: Apart(s, w, LINK), lambda: Inside(s, w)):
@@ -217,8 +271,8 @@ def test_what_cannot_be_is_told() -> None:
             kind()
     with pytest.raises(InputError, match="a rate above 0"):
         Wire(0.0)
-    with pytest.raises(InputError, match="give one of them"):
-        wire_of(s, 1e9, "dgx-a100-80gb")
+    with pytest.raises(InputError, match="3 devices: pools of 1 and 4 at least take 5"):
+        Pools(3.0, 6.0, 1, 8, 0.3, 0.02, 1e9, 0.04, decode=Split(tp=4)).split(3)
     assert wire_of(s, 1e9) == (Wire(1e9), "")
     wire, name = wire_of(s)
     assert (wire.rate, "A100" in name) == (EXACT(24e9), True)
