@@ -187,7 +187,7 @@ def _choices(
             formats = {FIELD[name]: chosen[name] for name in FIELD}
             w = o.workload_of(s, {"prompt": options["prompt"], "generate": options["generate"], **formats})
             if refused is not None and options["drafts"]:  # a front is with them and without
-                yield {**told, "draft": "none"}, Server(s, w, sequences, options["prefix"])
+                yield {**told, "draft": "no draft"}, Server(s, w, sequences, options["prefix"])
                 told = {**told, "draft": str(options["drafts"].draft)}
             drafts = options["drafts"].on(s, w, options["at"]) if options["drafts"] else None
             yield told, Server(s, w, sequences, options["prefix"], drafts)

@@ -55,6 +55,7 @@ class Speculation:
     draft: str
     workload: Workload
     acceptance: Acceptance
+    drafted: Shape
     rollback: Rollback
     recurrent: float
     without: float
@@ -87,6 +88,7 @@ class Speculation:
             "calibration": self.calibration, "draft": self.draft,
             "workload": {name: plain(getattr(self.workload, name)) for name in OF_WORKLOAD},
             "acceptance": {"alpha": self.acceptance.alpha, "places": list(self.acceptance.places)},
+            "tree": {"depth": self.drafted.depth, "top": self.drafted.width} if self.drafted.is_tree else None,
             "rollback": self.rollback, "recurrent_bytes": self.recurrent,
             "tpot_without": self.without, "chosen": self.chosen, "best": self.best,
             "rows": [columns(row) for row in self.rows], "over_batch": [columns(row) for row in self.over_batch],
@@ -114,7 +116,7 @@ def speculation(
     _check_room(it, chosen)
     shown = it.lengths(a) if tree else range(1, min(a.most or LONGEST, max(8, best + 2)) + 1)
     lengths = sorted({*shown, chosen})
-    drawn = sorted({*(lengths if tree else (1, 2, 4, 8)), chosen})
+    drawn = sorted({*((lengths[0], lengths[-1]) if tree else (1, 2, 4, 8)), chosen})
     most = it.most(chosen)
     over = [at for at in batches(max(most, w.batch)) if at <= 1024]
     ttft = Evaluation(s, w).prefill.time
@@ -130,7 +132,8 @@ def speculation(
     off = [end / it.gain(w.batch, chosen, a) for end in within["speedup"]]
     low, high = (it.pays_until(chosen, a, max(most, 1), 1 / by) or 0 for by in off)
     return Speculation(
-        s.model_name, s.device.id, s.runtime.id, drafter.name, w, a, rollback, float(it.recurrent), without,
+        s.model_name, s.device.id, s.runtime.id, drafter.name, w, a, it.shape(chosen), rollback, float(it.recurrent),
+        without,
         tuple(it.drafted(w.batch, k, a) for k in lengths), chosen, best,
         tuple(_at_batch(it, batch, chosen, a) for batch in over),
         {k: tuple(it.gain(w.batch, k, Acceptance(alpha)) for alpha in ALPHAS) for k in drawn},
