@@ -109,12 +109,12 @@ def speculate(
     """Say what drafting tokens and verifying them in one step gains.
 
     `draft` is a model, or "ngram" (the text before it), "mtp" (the model's own module), "eagle" (a head of one dense
-    layer) or "eagle3" (one with an LM head of fewer tokens). `accept` is how likely a drafted token is accepted: a
-    chance, the chances that all tokens up to each place are, or text that says what servers report, "rate=0.56"
-    (accepted of drafted tokens) or "length=3.2" (tokens of a round). `draft_tokens` are drafted at a time, as many as
-    gain most if None, in `draft_weights`, or a `tree` like "depth=5,top=8,nodes=63"; `rollback` says how recurrent
-    states are taken back, "copies" or "replay", `overhead` is the time of a round beside its passes. The rest is as for
-    `predict`. Raises InputError.
+    layer), "eagle3" (one with an LM head of fewer tokens) or "medusa" (a head for each token). `accept` is how likely a
+    drafted token is accepted: a chance, the chances that all tokens up to each place are, or text that says what
+    servers report, "rate=0.56" (accepted of drafted tokens) or "length=3.2" (tokens of a round). `draft_tokens` are
+    drafted at a time, as many as gain most if None, in `draft_weights`, or a `tree` like "depth=5,top=8,nodes=63";
+    `rollback` says how recurrent states are taken back, "copies" or "replay", `overhead` is the time of a round beside
+    its passes. The rest is as for `predict`. Raises InputError.
     """
     drafts = drafts_of(draft, accept, draft_tokens, tree, draft_weights, rollback, overhead)
     asked = Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,

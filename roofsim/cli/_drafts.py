@@ -20,10 +20,10 @@ def draft_options(required: bool) -> Callable[[F], F]:
     """What drafts, how many tokens, how likely they are accepted."""
     return o.stacked(
         click.option(
-            "--draft", required=required, type=o.Name("models", words=("ngram", "mtp", "eagle", "eagle3")),
+            "--draft", required=required, type=o.Name("models", words=("ngram", "mtp", "eagle", "eagle3", "medusa")),
             metavar="MODEL",
             help="What drafts: a model; ngram, the text before it; mtp, the model's own module; eagle, a head of one "
-            "dense layer; eagle3, one with an LM head of its own.",
+            "dense layer; eagle3, one with an LM head of its own; medusa, a head for each token.",
         ),
         click.option(
             "--accept", required=required, metavar="CHANCE",

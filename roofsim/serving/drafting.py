@@ -76,6 +76,11 @@ class Drafting:
             for made, chance in enumerate(self.ends, 1)
         ]
 
+    @property
+    def weights(self) -> float:
+        """Bytes of weights that are held for it."""
+        return self.drafter.weights(self.drafted)
+
     def held(self, s: Setup, w: Workload, tokens: float) -> float:
         """Bytes of a device that a sequence of so many tokens holds for it, beside its own."""
         states = copies(self.rollback, self.drafted) * float(recurrent_bytes(s, w))
@@ -107,7 +112,7 @@ class Drafting:
             step, begun = decode(s, d.w), prefill(s, d.w)
             logits: Logits = "all" if place and new > 1 else "last"
             groups = [replace(step, batch=each.batch, new=new, context=each.context, logits=logits) for each in own]
-            if not place:  # prompts go through the draft once
+            if not place and d.state(1):  # what has a cache reads prompts, once
                 groups += [
                     replace(begun, batch=each.batch, new=each.new, context=each.context, begins=each.begins)
                     for each in prompts

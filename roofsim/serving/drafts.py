@@ -19,10 +19,11 @@ from roofsim.serving.shapes import Shape
 from roofsim.serving.timed import within_step
 from roofsim.specs.workload import Workload
 
-Kind = Literal["model", "ngram", "mtp", "eagle", "eagle3"]
+Kind = Literal["model", "ngram", "mtp", "eagle", "eagle3", "medusa"]
 
 CALLED = {
     "ngram": "n-grams of the text", "mtp": "the MTP module", "eagle": "an EAGLE head", "eagle3": "an EAGLE-3 head",
+    "medusa": "Medusa heads",
 }  # fmt: skip
 """What drafts beside models, by the words for it."""
 
@@ -52,8 +53,7 @@ class Drafter:
     notes: tuple[str, ...] = ()
     joined: Architecture | None = None
 
-    @property
-    def weights(self) -> float:
+    def weights(self, drafted: Shape) -> float:
         """Bytes of weights that are held for it, beside the model's."""
         if self.s is None or self.w is None:
             return 0.0
@@ -63,17 +63,22 @@ class Drafter:
         held = float(network.weight_bytes(precision))
         if self.kind == "model":
             return held
-        tables = TABLES[:1] if self.kind == "eagle3" else TABLES
+        tables = TABLES[:1] if self.kind in ("eagle3", "medusa") else TABLES
         shared = {m.operator: m.count * m.weights for m in network.matrices if m.operator in tables}
-        return held - sum(float(size * precision.of(name)) for name, size in shared.items())
+        own = held - sum(float(size * precision.of(name)) for name, size in shared.items())
+        return own * drafted.depth if self.kind == "medusa" else own  # a head for each place
 
     def passes(self, drafted: Shape) -> Iterator[tuple[int, int, Setup]]:
         """Its passes in a round: how many, new tokens of a sequence in each, and the setup as it runs within a step.
 
         The first of a head goes over all that may have been accepted, whose states it has from the verification: stacks
         pad it to that (`prepare_inputs_padded` of vLLM, draft extension in SGLang). A model has read what it drafted.
+        Medusa's heads each read the last state alone.
         """
         if self.s is None:
+            return
+        if self.kind == "medusa":
+            yield drafted.depth, 1, replace(self.s, runtime=within_step(self.s.runtime))
             return
         runtime = within_step(self.s.runtime, self.kind == "eagle3")
         first = self.s if self.joined is None else replace(self.s, architecture=self.joined)
@@ -97,10 +102,12 @@ def drafter(s: Setup, w: Workload, draft: str | Architecture, weights: str | Non
     if draft == "ngram":
         note = "looking drafts up takes no time of the device, and the host does it while the device is at work"
         return Drafter("ngram", "ngram", notes=(note,))
-    heads: tuple[Kind, ...] = ("mtp", "eagle", "eagle3")
+    heads: tuple[Kind, ...] = ("mtp", "eagle", "eagle3", "medusa")
     for kind in heads:
         if draft == kind:
             network, joined = predictor(s.architecture, dense=kind != "mtp"), None
+            if kind == "medusa":
+                network = _guessing(network)
             if kind == "eagle3":
                 network = variant(network, vocab=min(network.vocab, FREQUENT), tied_embeddings=False)
                 joined = _joining(network)
@@ -129,6 +136,8 @@ def _said(network: Architecture, kind: Kind) -> Iterator[str]:
         yield "one MTP module, which drafts token after token, each from what it made of the one before"
     if kind == "eagle":
         yield "the head is one dense layer as wide as what a token uses of the model's, and has the model's LM head"
+    if kind == "medusa":
+        yield "each head is a matrix as wide as the model and an LM head of its own, and guesses a place of its own"
     if kind == "eagle3":
         yield (
             f"the head is one dense layer as wide as what a token uses of the model's, and has an LM head of "
@@ -163,6 +172,15 @@ def predictor(network: Architecture, dense: bool = False) -> Architecture:
         layers={"draft": (DraftInput(kind="draft_input"), *layer)}, layout=(Stretch(repeat=1, of=("draft",)),),
         parallel_residual=False, shared_norm=False, published_parameters=None, mtp_modules=0, notes=(),
         embedding_norm=False, prefix_tokens=0,
+    )  # fmt: skip
+
+
+def _guessing(network: Architecture) -> Architecture:
+    """One of Medusa's heads: a matrix as wide as the model, and an LM head of its own (arXiv 2401.10774, eq. 1)."""
+    block = DraftInput(kind="draft_input", inputs=1)
+    return variant(
+        network, layers={"draft": (block,)}, layout=(Stretch(repeat=1, of=("draft",)),), final_norm=False,
+        tied_embeddings=False,
     )  # fmt: skip
 
 

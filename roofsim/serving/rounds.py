@@ -109,8 +109,8 @@ class Speculating:
         w = self.drafter.w
         if w is None:
             return []
-        (_, _, first), (_, _, further) = self.drafter.passes(Shape(2, 2))
-        return [Timed(first, w), Timed(further, w, scores="all" if self.tree else "last")]
+        first, *further = (s for _, _, s in self.drafter.passes(Shape(2, 2)))
+        return [Timed(first, w), *(Timed(s, w, scores="all" if self.tree else "last") for s in further)]
 
     @cached_property
     def recurrent(self) -> Number:
@@ -232,7 +232,7 @@ class Speculating:
         held = self._sequences(batch)
         return {
             "target": max(self._held(batch, self.w.prompt)),
-            "draft_weights": self.drafter.weights,
+            "draft_weights": self.drafter.weights(self.shape(tokens)),
             "draft_cache": held * self.drafter.state(self.w.prompt + self.w.generate + tokens),
             "states": held * copies(self.rollback, self.shape(tokens)) * float(self.recurrent),
         }

@@ -120,7 +120,7 @@ def speculation(
     most = it.most(chosen)
     over = [at for at in batches(max(most, w.batch)) if at <= 1024]
     ttft = Evaluation(s, w).prefill.time
-    if drafter.s is not None and drafter.w is not None:
+    if drafter.s is not None and drafter.w is not None and drafter.state(1):
         ttft = ttft + Evaluation(drafter.s, drafter.w).prefill.time
     said = [*assumptions(s, w), a.words, *drafter.notes]
     if tree:

@@ -184,7 +184,7 @@ class Server:
         if self.drafts:
             all_ = self.s.runtime.server is not None and self.s.runtime.server.room == "all"
             made = self.w.generate if all_ else (self.w.generate - 1) / 2
-            once += self.drafts.drafter.weights
+            once += self.drafts.weights
             saved -= self.drafts.held(self.s, self.w, self.w.prompt + made)
         return {"once": once, "saved": saved * in_flight(self.s)}
 
@@ -251,8 +251,8 @@ class Server:
             room, each = self._kept
             asks = f"a request of {self.w.prompt:,} + {self.w.generate:,} tokens holds {show(each, 'B')}"
             beside = ""
-            if self.drafts and self.drafts.drafter.weights:
-                beside = f" beside the weights of the draft ({show(self.drafts.drafter.weights, 'B')})"
+            if self.drafts and self.drafts.weights:
+                beside = f" beside the weights of the draft ({show(self.drafts.weights, 'B')})"
             least = (
                 f"there is room for {show(room, 'B')}{beside}"
                 if room > 0

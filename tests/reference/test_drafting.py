@@ -148,8 +148,8 @@ def test_sequences_hold_the_draft_s_cache_and_states_beside_their_own() -> None:
     room, each = without._kept
     d, recurrent = it.drafts.drafter, 4 * float(it.s.stage.state_bytes(1024, replace(it.s.precision(it.w), cache=0)))
     own = d.state(1024 + 127 / 2 + 4)
-    assert it._kept == EXACT((room - d.weights, each + own + recurrent))
-    assert it.most == int((room - d.weights) // (each + own + recurrent))
+    assert it._kept == EXACT((room - d.weights(chain(4)), each + own + recurrent))
+    assert it.most == int((room - d.weights(chain(4))) // (each + own + recurrent))
     one = replace(it, drafts=replace(it.drafts, rollback="replay"))
     assert one._kept[1] == EXACT(each + own + recurrent / 4)
 

@@ -21,7 +21,7 @@ from roofsim.prediction.setup import setup
 from roofsim.serving.acceptance import Acceptance, acceptance, alpha_of
 from roofsim.serving.drafts import drafter, predictor
 from roofsim.serving.rounds import Speculating, batches
-from roofsim.serving.shapes import chain
+from roofsim.serving.shapes import Shape, chain
 from roofsim.serving.speculation import speculation
 from roofsim.serving.timed import sloped, verifying, with_graphs, within_step
 from roofsim.specs.workload import workload
@@ -123,11 +123,11 @@ def test_a_head_is_one_matrix_one_layer_and_a_norm() -> None:
     norms = 1 + 3 + 1  # of the token, before matrix, attention and MLP, before the LM head
     assert head.total_parameters == 2 * d * d + layer + norms * d + 2 * vocab * d
     it = asked("Llama-3.1-8B", "h100-sxm", "ideal", "eagle")
-    assert it.drafter.weights == 2 * (2 * d * d + layer + norms * d)  # tables are the model's
+    assert it.drafter.weights(chain(4)) == 2 * (2 * d * d + layer + norms * d)  # tables are the model's
     assert it.drafter.state(10) == 10 * 2 * kv * 2
-    assert asked("Llama-3.1-8B", "h100-sxm", "ideal", "ngram").drafter.weights == 0
+    assert asked("Llama-3.1-8B", "h100-sxm", "ideal", "ngram").drafter.weights(chain(4)) == 0
     one = asked("Llama-3.1-8B", "h100-sxm", "ideal", "Llama-3.2-1B")
-    assert one.drafter.weights == 2 * library.architecture("Llama-3.2-1B").total_parameters
+    assert one.drafter.weights(chain(4)) == 2 * library.architecture("Llama-3.2-1B").total_parameters
 
 
 @pytest.mark.parametrize("model", ["Llama-3.1-8B", "Llama-3.2-1B"])  # the second has one table for both ends
@@ -135,7 +135,7 @@ def test_an_eagle_3_head_has_an_lm_head_of_its_own(model) -> None:
     one, three = (asked(model, "h100-sxm", "ideal", draft) for draft in ("eagle", "eagle3"))
     width = library.architecture(model).d_model
     joined = 2 * (3 * width * width + 2 * width)  # and the norms of the token and before it
-    assert three.drafter.weights - one.drafter.weights == 2 * 32000 * width + joined
+    assert three.drafter.weights(chain(4)) - one.drafter.weights(chain(4)) == 2 * 32000 * width + joined
     layers = [each.drafter.s.architecture.layers for each in (one, three)]
     assert layers[0] == layers[1]
     assert three.drafter.joined.layout[0].of == ("join",)
@@ -144,6 +144,20 @@ def test_an_eagle_3_head_has_an_lm_head_of_its_own(model) -> None:
     m, gone = one.s.machine("bf16"), library.architecture(model).vocab - 32000
     assert saved == EXACT(3 * 2 * gone * width / (float(m.bandwidth) * m["memory_efficiency"]), rel=1e-3)
     assert any("32,000 tokens" in note for note in three.drafter.notes)
+
+
+def test_medusa_has_a_head_for_each_place() -> None:
+    it = asked("Llama-3.1-8B", "h100-sxm", "ideal", "medusa")
+    d, vocab = 4096, 128256
+    one = 2 * (d * d + d * vocab + 2 * d)  # a norm before the matrix, and its own
+    assert [it.drafter.weights(shape) for shape in (chain(1), Shape(20, 4, 3))] == [one, 4 * one]
+    assert it.drafter.state(1000) == 0
+    ((heads, new, _),) = it.drafter.passes(Shape(20, 4, 3))
+    assert (heads, new) == (4, 1)
+    (passes,) = it._drafting
+    assert it.round(2, 4, Acceptance(0.5)).draft == EXACT(4 * float(passes.run(2, 1, 1000)[0]))
+    found = speculation(it.s, it.w, it.drafter, Acceptance(0.5), 4)
+    assert found.ttft == EXACT(float(Evaluation(it.s, it.w).prefill.time))  # prompts pass no head
 
 
 def test_the_mtp_module_of_deepseek_v3_has_the_published_size() -> None:
@@ -357,11 +371,11 @@ def test_a_draft_has_a_format_of_its_own() -> None:
     w = settled(s, workload(weight_format="q4_k_m", dtype="bf16"))
     own, same = drafter(s, w, "Qwen3-0.6B", "q8_0"), drafter(s, w, "Qwen3-0.6B")
     assert (own.w.weight_format, same.w.weight_format) == ("q8_0", "q4_k_m")
-    assert own.weights > same.weights
+    assert own.weights(chain(1)) > same.weights(chain(1))
     head = drafter(s, w, "mtp")
     tables = 151936 * 4096 * (6.5625 + 4.5) / 8  # LM head in q6_k, embedding in q4_k
     precision = head.s.precision(head.w)
-    assert head.weights == EXACT(float(head.s.architecture.weight_bytes(precision)) - tables)
+    assert head.weights(chain(1)) == EXACT(float(head.s.architecture.weight_bytes(precision)) - tables)
     assert asked("Qwen3-8B", "rtx-4090", "ideal", "ngram").drafter.state(100) == 0
     kinds = {part.kind: part for part in predictor(library.architecture("Mixtral-8x7B"), dense=True).layers["draft"]}
     assert kinds["gated_mlp"].width == 2 * 14336
