@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -124,25 +126,26 @@ def on_hub(name: str) -> Path | None:
 
 
 def device(name: str) -> Device:
-    """A device by name, alias or path, with its mode after an @ (`jetson-orin-nano-8gb@15w`)."""
+    """A device by name, alias or path, with its mode after an @ (`jetson-orin-nano-8gb@15w`).
+
+    The name of a cluster stands for one of its devices, several of which are linked as there.
+    """
     base, mode = _split(name)
-    try:
-        path = locate("hardware", "devices", base)
-    except UnknownName as error:
-        raise _cluster_for(base) or error from None
+    if around := stands_for(name):
+        return replace(device(f"{around.device}@{mode}" if mode else around.device), cluster=around.id)
+    path = locate("hardware", "devices", base)
     return kept(path, f"device @{mode}", lambda text: _device(path, text, mode))
 
 
-def _cluster_for(name: str) -> InputError | None:
-    """How a cluster that was named in the place of a device is asked for, if it is one."""
+def stands_for(name: str) -> Cluster | None:
+    """The cluster that a name in the place of a device means, if it is one and no device."""
+    base, _ = _split(name)
     try:
-        found = cluster(name)
-    except InputError:
-        return None
-    return InputError(
-        f"devices: '{name}' is a cluster of {found.device}: say -d {found.device} --cluster {found.id}, and how many "
-        f"devices share a model (--tp {found.per_node if found.per_node > 1 else found.nodes})"
-    )
+        locate("hardware", "devices", base)
+    except UnknownName:
+        with suppress(UnknownName):
+            return cluster(base)
+    return None
 
 
 def _device(path: Path, text: str, mode: str | None) -> Device:

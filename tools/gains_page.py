@@ -39,13 +39,13 @@ Tokens a second of one stream, or of a batch, without drafts and with them, as o
 was accepted: the share of drafted tokens, or tokens of a round (length). Rows of qwen38-mtp are of Qwen3.8-27B, whose
 sizes are those of Qwen3.5-27B (github.com/sudoingX/qwen38-mtp, read); those of llama.cpp are of its issue 5877 and pull
 request 10455, those of vLLM of its issue 20780 and pull requests 16035 and 12755, those of SGLang of its pull requests
-4247, 4716, 20809 (read in excerpts), the tables of the EAGLE-3 paper as copies of its text have them. What a source does
-not say stands in the remark.
+4247, 4716, 20809 (read in excerpts), the tables of the EAGLE-3 paper as copies of its text have them. What a source
+does not say stands in the remark.
 """
 REASONS = """What of it is understood, and what is not:
 
-- vLLM 20780: what rounds took there (tokens of a round times TPOT) grows by 0.73 ms for each token that EAGLE drafts, and
-  by 1.0 ms for EAGLE-3, whose head is smaller; ours by 0.68 and 0.94 ms. The host bounds both: `compute_logits` of
+- vLLM 20780: what rounds took there (tokens of a round times TPOT) grows by 0.73 ms for each token that EAGLE drafts,
+  and by 1.0 ms for EAGLE-3, whose head is smaller; ours by 0.68 and 0.94 ms. The host bounds both: `compute_logits` of
   EAGLE-3's head launches four kernels more for each draft. A round without drafts took 0.6 to 1.2 ms more than a step
   there; that version (0.9) had no asynchronous scheduling, ours (0.23) has.
 - SGLang 4247: passes of a draft grow by 0.43 ms there and by 0.33 ms here, as one graph; what is left of a round is

@@ -16,6 +16,9 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from learn_links import ROWS, with_links
+
+from roofsim.fitting.links import read
 from roofsim.fitting.population import learn, stacks
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.version import __version__
@@ -66,6 +69,7 @@ def main() -> None:
         datasets=tuple(dataset for runs in files if (dataset := _dataset(runs, lines))),
         shown=learnt.shown, groups=learnt.groups,
     )  # fmt: skip
+    population = with_links(population, read(ROWS))
     given.output.write_text(dump(population), encoding="utf-8")
     print(f"wrote {given.output}", file=sys.stderr)
     if given.output == FILE:

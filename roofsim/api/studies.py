@@ -45,7 +45,7 @@ def compare(
     max_ttft: Quantity | None = None, max_tpot: Quantity | None = None, sort: str | None = None,
     workers: int | None = 1,
     tp: Counts | None = None, pp: Counts | None = None, ep: Counts | None = None, dp: Counts | None = None,
-    cp: Counts | None = None, cluster: Several[ClusterLike] = None,
+    cp: Counts | None = None, cluster: Several[ClusterLike] = None, offload: Several[str] | None = None,
 ) -> Comparison:  # fmt: skip
     """Predict every combination of models, devices, runtimes, formats, lengths and batches: a row for each.
 
@@ -59,7 +59,7 @@ def compare(
         selected(models, kind, family, min_size, max_size), device, runtime,
         prompt=prompt, batch=batch, generate=generate, dtype=dtype, weights=weights, cache=cache, logits=logits,
         host=host, calibration=calibration, set=set, tp=tp, pp=pp, ep=ep,
-        dp=dp, cp=cp, cluster=cluster,
+        dp=dp, cp=cp, cluster=cluster, offload=offload,
     )  # fmt: skip
     choices.setdefault("runtime", [DEFAULT_RUNTIME])
     for path, _, value in (each.partition("=") for each in checked.terms((), price=price)):
@@ -83,7 +83,7 @@ def sweep(
     sample: int | None = None, seed: int = 0, engine: Literal["local", "dask"] = "local",
     scheduler: str | None = None, workers: int | None = 1,
     tp: Counts | None = None, pp: Counts | None = None, ep: Counts | None = None, dp: Counts | None = None,
-    cp: Counts | None = None, cluster: Several[ClusterLike] = None,
+    cp: Counts | None = None, cluster: Several[ClusterLike] = None, offload: Several[str] | None = None,
 ) -> Swept:  # fmt: skip
     """Compute figures at every point of a space, or of a sample of it.
 
@@ -95,7 +95,7 @@ def sweep(
     """
     axes = axes_of(models, device, runtime, prompt=prompt, batch=batch, generate=generate, dtype=dtype, weights=weights,
                  cache=cache, logits=logits, host=host, calibration=calibration, set=set, tp=tp, pp=pp, ep=ep,
-        dp=dp, cp=cp, cluster=cluster)  # fmt: skip
+        dp=dp, cp=cp, cluster=cluster, offload=offload)  # fmt: skip
     how: Literal["local", "dask"] = "dask" if checked.one_of("engine", engine, ("local", "dask")) == "dask" else "local"
     with called(CALLED):
         made = study_of(axes, points, figures, derive, where, sample, seed)
@@ -114,7 +114,7 @@ def pareto(
     sample: int | None = None, seed: int = 0, budget: int | None = None, unfit: bool = False,
     workers: int | None = 1,
     tp: Counts | None = None, pp: Counts | None = None, ep: Counts | None = None, dp: Counts | None = None,
-    cp: Counts | None = None, cluster: Several[ClusterLike] = None,
+    cp: Counts | None = None, cluster: Several[ClusterLike] = None, offload: Several[str] | None = None,
 ) -> Front:  # fmt: skip
     """Keep the points of a space that no other is better than in every objective.
 
@@ -130,7 +130,7 @@ def pareto(
         raise InputError("objectives: which figures? For example ttft,tokens_per_second:max")
     axes = axes_of(named, device, runtime, prompt=prompt, batch=batch, generate=generate, dtype=dtype, weights=weights,
                  cache=cache, logits=logits, host=host, calibration=calibration, set=set, tp=tp, pp=pp, ep=ep,
-        dp=dp, cp=cp, cluster=cluster)  # fmt: skip
+        dp=dp, cp=cp, cluster=cluster, offload=offload)  # fmt: skip
     derived = {} if derive is None else checked.mapping("derive", derive)
     wanted: Any = checked.words("objectives", objectives) if isinstance(objectives, Mapping) else checked.names(
         "objectives", objectives)  # fmt: skip
@@ -157,7 +157,7 @@ def advise(
     context: int | str | None = None, hour: Quantity | None = None, budgets: Mapping[str, Quantity] | None = None,
     rank: str = advising.HEADROOM, workers: int | None = 1,
     tp: Counts | None = None, pp: Counts | None = None, ep: Counts | None = None, dp: Counts | None = None,
-    cp: Counts | None = None, cluster: Several[ClusterLike] = None,
+    cp: Counts | None = None, cluster: Several[ClusterLike] = None, offload: Several[str] | None = None,
 ) -> Advice:  # fmt: skip
     """Rank the combinations that meet budgets, and say of every other by how much it misses which.
 
@@ -178,7 +178,7 @@ def advise(
         selected(models, kind, family, min_size, max_size), device, runtime, prompt=prompt, batch=batch,
         generate=generate, dtype=dtype, weights=weights, cache=cache, logits=logits, host=host,
         calibration=calibration, set=set, tp=tp, pp=pp, ep=ep,
-        dp=dp, cp=cp, cluster=cluster,
+        dp=dp, cp=cp, cluster=cluster, offload=offload,
     )  # fmt: skip
     networks = [library.architecture(each) if isinstance(each, str) else each for each in choices.pop("model")]
     cost = None if hour is None else checked.number("hour", hour, "USD")

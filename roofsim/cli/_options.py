@@ -313,7 +313,7 @@ def device_option(required: bool = True, many: bool = False) -> Callable[[F], F]
     several = ", several set off by commas" if many else ""
     return click.option(
         "--device", "-d", required=required, type=_each(Name("hardware"), many), metavar=_metavar("DEVICE", many),
-        help=f"Device by name, alias or path{several}; a mode after @ (orin@15w).",
+        help=f"Device by name, alias or path{several}; a mode after @ (orin@15w); one of a cluster by its name.",
     )  # fmt: skip
 
 
@@ -434,10 +434,11 @@ cost_options = stacked(
 
 
 offload_option = click.option(
-    "--offload", type=Word("WORDS", "roofsim.prediction.offload"), metavar="HOW",
-    help="What lies in the memory of the host: auto (the fastest division that fits), layers=20 (on the device, as "
-    "-ngl counts), experts=cpu (as --cpu-moe; experts=cpu:12: of so many layers), experts=stream, stream (each layer "
-    "comes over the link in every pass), stream=20.  [default: nothing]",
+    "--offload", type=Several(Word("WORDS", "roofsim.prediction.offload")), metavar="HOW",
+    help="What lies in the memory of the host: auto (the fastest division that fits), layers=20 or 20 (on the device, "
+    "as -ngl counts), experts=cpu (as --cpu-moe; experts=cpu:12: of so many layers), experts=stream, stream (each "
+    "layer comes over the link in every pass), stream=20, cache (as --no-kv-offload); with a + between them several. "
+    "Or try 0,16,auto or 0..32+8.  [default: nothing]",
 )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ AXES = (
     "prompt",
     "generate",
     "cluster",
+    "offload",
     *RANKS,
 )
 """Axes that have an option of their own; its value is read where axes are."""
@@ -57,7 +58,8 @@ def by_runtime(models: Sequence[str], options: Mapping[str, Any]) -> list[dict[s
     """The one case that is asked for, once for each runtime; none if there are several of anything else."""
     chosen = {name: options[name] for name in AXES if options.get(name) is not None}
     runtimes = chosen.pop("runtime", [None])
-    if len(models) > 1 or any(len(each) > 1 for each in chosen.values()) or any(map(_listed, options["changes"])):
+    several = any(len(each) > 1 for each in chosen.values()) or ".." in chosen.get("offload", [""])[0]
+    if len(models) > 1 or several or any(map(_listed, options["changes"])):
         return []
     one = {name: each[0] for name, each in chosen.items()} | dict(zip(("model",), models, strict=False))
     return [{**one, "runtime": each} for each in runtimes]
@@ -105,16 +107,11 @@ def one_case(chosen: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[Set
     """The setup and the workload of one case."""
     s = setup_of(chosen, options)
     w = o.workload_of(s, fields_of(chosen))
-    return divided(s, w, options), w
-
-
-def divided(s: Setup, w: Workload, options: Mapping[str, Any]) -> Setup:
-    """The setup with what --offload puts in the memory of the host."""
-    if not options.get("offload"):
-        return s
+    if not chosen.get("offload"):
+        return s, w
     from roofsim.prediction.offload import offloaded
 
-    return offloaded(s, w, options["offload"])
+    return offloaded(s, w, chosen["offload"]), w
 
 
 def choices_of(models: Sequence[Any], options: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -133,12 +130,9 @@ def answers_of(
     from roofsim.cli.sweep import bar
     from roofsim.spaces.combinations import answers
 
-    def ask_divided(s: Setup, w: Workload) -> o.T:
-        return ask(divided(s, w, options), w)
-
     choices = choices_of(models, options)
     with o.naming_options(), bar(prod(map(len, choices.values())), quiet) as step:
-        return answers(choices, ask_divided, transfer=options["transfer"], step=step)
+        return answers(choices, ask, transfer=options["transfer"], step=step)
 
 
 def write_several(

@@ -13,6 +13,7 @@ from roofsim.foundation.errors import InputError
 
 @click.command()
 @_studies.axis_options
+@o.offload_option
 @o.model_filters
 @click.option("--ttft", type=o.Quantity("s"), metavar="S", default=None, help="At most so long to the first token: 1s.")
 @click.option(

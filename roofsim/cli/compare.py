@@ -15,6 +15,7 @@ from roofsim.foundation.errors import InputError
 @click.command()
 @_studies.axis_options
 @o.transfer_option
+@o.offload_option
 @o.model_filters
 @o.cost_options
 @click.option("--fits", is_flag=True, help="Only what runs and fits; so does each filter below.")
@@ -71,6 +72,7 @@ def command(
 
     \b
     Example: roofsim compare Qwen2.5-7B -d rtx-4090 -r llama.cpp --weights bf16,q8_0,q4_k_m
+    Example: roofsim compare OLMoE-1B-7B -d rtx-4060 -r llama.cpp --offload none,8,experts=cpu,auto
     Example: roofsim compare --kind hybrid --max-size 2B -d orin --min-tps 10 --context 16k --sort tpot
     """
     from roofsim.reports.comparison import comparison_records, comparison_tables

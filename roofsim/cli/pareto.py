@@ -12,6 +12,7 @@ from roofsim.foundation.errors import InputError
 
 @click.command()
 @_studies.axis_options
+@o.offload_option
 @o.cost_options
 @click.option(
     "--objectives", required=True, metavar="NAMES",

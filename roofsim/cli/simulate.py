@@ -6,6 +6,7 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.cli.sweep import bar
 from roofsim.serving import USUAL_RUNTIME
 
 
@@ -86,7 +87,8 @@ def command(
 
     s = o.serving_setup(model, device, options)
     load = Load(**{each.name: options[each.name] for each in fields(Load)})
-    found = simulate(s, o.workload_of(s, options), load, tokens=tokens, sequences=sequences)
+    with bar(0, quiet, "requests") as progress:
+        found = simulate(s, o.workload_of(s, options), load, tokens=tokens, sequences=sequences, progress=progress)
     drawn = None
     if plot:
         from roofsim.reports.figures.simulation import simulation as figure

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @_studies.axis_options
+@o.offload_option
 @o.cost_options
 @_studies.study_options
 @click.option(
@@ -53,6 +54,7 @@ def command(
     \b
     Example: roofsim sweep Qwen2.5-0.5B -d orin -p 1k..64k*4 --set device.memory.bandwidth=1x,2x
     Example: roofsim sweep Qwen2.5-0.5B -d orin -p 1k..64k*2 -b 1..64*2 --plot ttft.svg --draw heat
+    Example: roofsim sweep Llama-3.1-8B -d rtx-4060 -r llama.cpp --offload 0..33+11 -p 16,1k
     Example: roofsim sweep mamba2-780m -d orin,rtx-4090 -b 1..16*4 --where "fits and tpot < 50ms"
     """
     from roofsim.spaces.sweep import swept, write

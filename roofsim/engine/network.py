@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from roofsim.foundation.arith import Number, maximum, minimum
+from roofsim.foundation.arith import Number, at_least, maximum, minimum
 from roofsim.lowering.kernels import Exchange
 from roofsim.specs.runtime import Way
 
@@ -28,9 +28,10 @@ Parameters = Mapping[str, Number]
 class Level:
     """Links of one reach: bytes/s that a device sends over them in long messages, and the seconds of a short one.
 
-    `peak` is what the data sheet says of the former.
+    `peak` is what the data sheet says of the former, `slow` how many times longer a message takes than the file says.
     `direct` says that each device reaches each other without a third, `reduces` that the switch between them adds up;
-    the rate of a device is split over `parts` links, one to each of the others.
+    the rate of a device is split over `parts` links, one to each of the others; the part `crowded` of it is left where
+    more than two send.
     """
 
     rate: Number
@@ -39,6 +40,8 @@ class Level:
     direct: bool = True
     reduces: bool = False
     parts: int = 1
+    crowded: Number = 1
+    slow: Number = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ def _level(link: Link | None, devices: int) -> Level | None:
         return None
     parts = devices - 1 if link.topology == "mesh" else 1
     direct = link.topology in ("switch", "mesh")
-    return Level(link.rate, link.latency.value, link.bandwidth.value, direct, link.reduces, parts)
+    crowded = link.crowded.value if link.crowded else 1
+    return Level(link.rate, link.latency.value, link.bandwidth.value, direct, link.reduces, parts, crowded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,11 @@ class Group:
         return self.inside * self.nodes
 
     @property
+    def through(self) -> bool:
+        """Whether data in a node pass through its processor."""
+        return self.near is not None and not self.near.direct
+
+    @property
     def doublings(self) -> int:
         """How often a tree doubles until it reaches all nodes."""
         return (self.nodes - 1).bit_length()
@@ -95,7 +104,7 @@ class Group:
 
 
 def _each(level: Level | None, steps: int, more: float) -> Number:
-    return steps * (level.latency + more) if level else 0
+    return steps * (level.latency + more * level.slow) if level else 0
 
 
 def _sent(moved: Number, level: Level | None, devices: int) -> Number | None:
@@ -111,6 +120,8 @@ def group(x: Exchange, network: Network) -> Group:
     inside = min(x.ranks, max(network.per_node // x.stride, 1)) if network.node else 1
     nodes = -(-x.ranks // inside)
     near, far = network.node if inside > 1 else None, network.between if nodes > 1 else None
+    if near and inside > 2:
+        near = replace(near, rate=near.rate * near.crowded)
     if nodes > 1 and far is None:
         raise ValueError(f"a group of {x.ranks} devices, each {x.stride} from the next, is larger than the cluster")
     return Group(inside, nodes, near, far)
@@ -142,10 +153,15 @@ TREES = (
     Protocol(8.4 / BASE, 3.4e-6, 11.3e-6, TREE),
 )
 """The same of trees."""
-NVLS_BASE, NVLS_SHARE = 25 / BASE, 0.83
-"""Time of NCCL's reduction in the switch beside its bytes (hwLatencies), and the share of the links that it reaches:
-370 to 480 GB/s of bus bandwidth on 4 to 8 H100 (NVIDIA/nccl issue 1455) are 305 to 315 GB/s out of each device, as its
-data go to the switch once and the sum of its share to all."""
+PATH_RINGS = (Protocol(1, 0, 0, 1 / 2), Protocol(8.4 / BASE, 4.7e-6, 11.3e-6, 1))
+PATH_TREES = (Protocol(6.8 / BASE, 0, 2.3e-6, TREE * 1 / 3.8), Protocol(8.4 / BASE, 3e-6, 11.3e-6, TREE))
+"""Both through the processor of a node: without LL128, which needs links that keep the order of what is written."""
+CHUNKS = (16 * 2**10, 32 * 2**10, 64 * 2**10)
+"""Bytes that a channel of NCCL's reduction in the switch handles at once for each device (src/enqueue.cc)."""
+CHANNEL = 23.2e9
+"""Bytes/s of links for each channel of it: 16 channels on Hopper (src/transport/nvls.cc), of 371 GB/s."""
+STAGES = 3
+"""What a chunk goes through there: into the switch, the sum out of it and to all, out of the buffers."""
 SEVERAL = 3
 """Devices from which on NCCL has the switch reduce (vllm-project/vllm issue 9699)."""
 
@@ -153,11 +169,17 @@ ROUNDS = {"all_reduce": 2}
 """How often a ring goes round: sums go round to be made, and again to be spread."""
 
 
+COPY = 0.5
+"""What a share takes in a device's own memory, into or out of buffers, relative to its way over a link: groups of two
+and of four A100 reach 158 and 202 GB/s in all-gathers and 199 and 225 in all-reduces, of links of 240."""
+
+
 def _ring(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
     """Shares pass from neighbour to neighbour; each node hands as many rings on as it has devices."""
     times = ROUNDS.get(x.what, 1)
-    moved, far = times * x.payload * (g.ranks - 1) / g.ranks, times * (g.nodes - 1)
-    for each in RINGS:
+    share, far = x.payload / g.ranks, times * (g.nodes - 1)
+    moved = share * (times * (g.ranks - 1) + COPY)
+    for each in PATH_RINGS if g.through else RINGS:
         steps = g.steps(times * (g.ranks - 1) - far, far, each.near, each.far)
         yield p["collective_time"] * each.base + steps + g.wire(moved, moved / g.inside) / each.share
 
@@ -165,17 +187,23 @@ def _ring(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
 def _tree(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
     """Two trees of half the data each (Sanders et al. 2009): along a chain in a node, in a tree over nodes."""
     far = 2 * g.doublings
-    for each in TREES:
+    for each in PATH_TREES if g.through else TREES:
         steps = g.steps(2 * (g.inside - 1), far, each.near, each.far)
         yield p["collective_time"] * each.base + steps + g.wire(2 * x.payload, 2 * x.payload / g.inside) / each.share
 
 
 def _nvls(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
-    """The switch of a node adds up; over several nodes a tree takes it on."""
+    """The switch of a node adds up chunk after chunk, each for all of its devices; over several nodes a tree goes on.
+
+    A device signals for the chunks of each of the others, and sends its own data and the sum of its share.
+    """
     if g.near and g.near.reduces and g.inside >= SEVERAL:
-        far = 2 * g.doublings
-        moved = x.payload * (1 + 1 / g.inside) / NVLS_SHARE
-        yield p["collective_time"] * NVLS_BASE + g.steps(0, far) + g.wire(moved, 2 * x.payload / g.inside)
+        over = g.steps(0, 2 * g.doublings)
+        beyond = 0 if g.far is None else 2 * x.payload / g.inside / g.far.rate
+        for chunk in CHUNKS:
+            turns = x.payload / g.inside / (chunk * g.near.rate / CHANNEL) + STAGES - 1
+            turn = g.inside * g.near.latency + (g.inside + 1) * chunk / CHANNEL
+            yield p["collective_time"] + over + maximum(turns * turn, beyond)
 
 
 def _two_level(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
@@ -219,32 +247,49 @@ WAYS: Mapping[Way, Callable[[Exchange, Group, Parameters], Iterator[Number]]] = 
 """Algorithms of sums: the times of each by its protocols, none where the links do not allow it."""
 
 
+LONGER = 16 * 2**10 + 1
+"""Bytes from which on single messages go by Simple, before by LL, whichever is the faster (src/enqueue.cc)."""
+
+
 def _apart(x: Exchange, g: Group, p: Parameters) -> Number:
-    """Messages from each to each, all at once: those for the node over its links, the others over the network."""
-    near, far = x.payload * (g.inside - 1) / g.ranks, x.payload * (g.ranks - g.inside) / g.ranks
-    return p["collective_time"] + _message(g) + g.wire(near, far)
+    """Messages from each to each, all at once: those for the node over its links, the others over the network.
+
+    Over a network kernels of their own send them (DeepEP), which neither flag lines nor flush cards.
+    """
+    share = x.payload / g.ranks
+    wire = g.wire(share * (g.inside - 1 + COPY), share * (g.ranks - g.inside))
+    if g.far:
+        return p["collective_time"] + g.steps(0, 1) + wire
+    return _message(share, wire, g, p)
 
 
 def _send(x: Exchange, g: Group, p: Parameters) -> Number:
     """One message to the next; where some of a row are in other nodes, the slower link counts."""
     level = g.far or g.near
-    if level is None:
-        return 0
-    return p["collective_time"] + level.latency + x.payload / (level.rate / level.parts)
+    return _message(x.payload, x.payload / (level.rate / level.parts), g, p) if level else 0
 
 
-def _message(g: Group) -> Number:
-    """Seconds of a short message over the slowest link."""
-    return g.steps(0, 1) if g.far else g.steps(1)
+def _message(size: Number, wire: Number, g: Group, p: Parameters) -> Number:
+    """Seconds of messages of so many bytes, which take `wire` of the links, the slowest of which counts."""
+
+    def by(protocol: Protocol) -> Number:
+        step = g.steps(0, 1, more_far=protocol.far) if g.far else g.steps(1, more_near=protocol.near)
+        return p["collective_time"] * protocol.base + step + wire / protocol.share
+
+    among = PATH_RINGS if g.through else RINGS
+    long = at_least(size, LONGER)
+    return long * by(among[-1]) + (1 - long) * by(among[0])
+
+
+ALONE = {"all_to_all": _apart, "send": _send}
+"""Exchanges of single messages."""
 
 
 def exchange_time(x: Exchange, network: Network, p: Parameters) -> Number:
     """Seconds of what a group does together by the fastest way that its links allow."""
     g = group(x, replace(network, node=_as_fast(network.node, p), between=_as_fast(network.between, p)))
-    if x.what == "send":
-        return _send(x, g, p)
-    if x.what == "all_to_all":
-        return _apart(x, g, p)
+    if x.what in ALONE:
+        return ALONE[x.what](x, g, p)
     ways = x.ways if x.what == "all_reduce" else ()
     times = [time for way in ways for time in WAYS[way](x, g, p)] or _ring(x, g, p)
     return reduce(minimum, times)
@@ -252,7 +297,15 @@ def exchange_time(x: Exchange, network: Network, p: Parameters) -> Number:
 
 def _as_fast(level: Level | None, p: Parameters) -> Level | None:
     """Links as parameters have them relative to what the file of a cluster says."""
-    return level and replace(level, rate=level.rate * p["link_speed"], latency=level.latency * p["link_delay"])
+    if level is None:
+        return None
+    speed, slow = p[speed_of(level)], p["link_delay"]
+    return replace(level, rate=level.rate * speed, latency=level.latency * slow, slow=slow)
+
+
+def speed_of(level: Level) -> str:
+    """The parameter that scales the rate of links: of devices' own, or of ways through processors and networks."""
+    return "link_speed" if level.direct else "path_speed"
 
 
 def light_time(x: Exchange, network: Network) -> Number:
@@ -271,4 +324,4 @@ def light_time(x: Exchange, network: Network) -> Number:
 
 
 def _at_peak(level: Level | None) -> Level | None:
-    return level and replace(level, rate=level.peak)
+    return level and replace(level, rate=level.peak, crowded=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 from roofsim.engine.energy import Activity, Joules, activity, energy, idle_power, joules, waiting_power
 from roofsim.engine.roofline import (
@@ -106,6 +106,8 @@ class Later(PassFigures):
     active_energy: Number
     work_energy: Number
     traffic_energy: Number
+    clock: ClassVar[tuple[str, ...]] = ()
+    """Figures that are parts of `time` as a clock shows it, however many devices there are."""
 
     def __init__(self, computed: Callable[[str], Number]) -> None:
         self.__dict__["_computed"] = computed
@@ -402,7 +404,8 @@ def weighted(done: Sequence[tuple[Number, PassFigures]], kind: type[Later] = Lat
 class Devices:
     """Several devices that run passes: `stages` that follow each other, each of so many devices `beside` each other.
 
-    Each of the passes is run as often as it has `parts` in flight, all of them in `time` seconds.
+    Each of the passes is run as often as it has `parts` in flight, all of them in `time` seconds. Figures of the
+    `clock` are parts of that time, whichever device they are of.
     """
 
     done: Sequence[tuple[Number, PassFigures]]
@@ -411,12 +414,15 @@ class Devices:
     parts: Number
     time: Number
     stack: Stack
+    clock: tuple[str, ...] = ()
 
     def figure(self, name: str) -> Number:
         """One of the figures: the energy of all devices, of the rest the mean over them."""
         if name == "time":
             return self.time
         total = self.parts * _summed(self.done, name)
+        if name in self.clock:
+            return total * self.time / (self.parts * _summed(self.done, "time"))
         if name not in _JOULES:
             return total / self.stages
         spare = self.stages * self.time - self.parts * _summed(self.done, "time")
@@ -429,9 +435,9 @@ class Devices:
 _JOULES = ("energy", *(f"{part.name}_energy" for part in fields(Joules)))
 
 
-def together(devices: Devices) -> Later:
-    """The figures of passes that several devices run."""
-    return Later(devices.figure)
+def together(devices: Devices, kind: type[Later] = Later) -> Later:
+    """The figures of passes of a kind that several devices run."""
+    return kind(replace(devices, clock=kind.clock).figure)
 
 
 def _summed(done: Sequence[tuple[Number, PassFigures]], name: str) -> Number:

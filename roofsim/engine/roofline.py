@@ -395,8 +395,12 @@ def _rate(like: Class, by_vectors: bool) -> str:
 def deciding_parameter(kernel: Kernel, bound: Bound, m: Machine) -> str:
     """The calibratable parameter that scales the term that decides a kernel's time (for numbers)."""
     like = kernel.like
-    if bound == "network":
-        return "link_speed"
+    if bound == "network" and kernel.exchange and m.network:
+        from roofsim.engine import network
+
+        crossed = network.group(kernel.exchange, m.network)
+        level = crossed.far or crossed.near
+        return network.speed_of(level) if level else "collective_time"
     if bound == "launch":
         return _FIXED.get(like, "tensor_kernel_time")
     if bound == "memory":

@@ -1,7 +1,8 @@
 """A pass of a model of which not all lies on the device: what runs where, what goes over the link, and how long.
 
 Layers that lie in the memory of the host are computed by its processor, or their weights are copied to the device for
-every pass. Device and processor wait for each other: a layer reads what the one before made.
+every pass; so are caches that lie there. Device and processor wait for each other: a layer reads what the one before
+made. Several devices of a node have the memory of its host in common, and each its own link to it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from roofsim.engine.energy import Joules, energy, joules
 from roofsim.engine.memory import Away
 from roofsim.engine.passes import Basis, Later, OperatorRow, PassRun, Stack, operators_of
 from roofsim.foundation.arith import Number, at_least, maximum, minimum, single
+from roofsim.foundation.errors import InputError
 from roofsim.lowering.kernels import FP32
 from roofsim.lowering.step import LoweredRow
 from roofsim.model import layers
-from roofsim.model.architecture import Row
+from roofsim.model.architecture import Architecture, Row
 from roofsim.model.step import Pass, Precision
 
 Streams = Literal["copied", "prefetched", "in_place"]
@@ -30,7 +32,8 @@ class Placement:
 
     `computed` are whole layers with their state, which its processor computes, `experts` those whose routed experts it
     computes. Of `streamed` the weights come to the device for each pass, of `streamed_experts` those of the experts.
-    With `head` the LM head is computed on the host as well.
+    With `head` the LM head is computed on the host as well, with `cache` the caches and states of layers that the
+    device computes lie there, and come to it for each pass.
     """
 
     computed: Mapping[str, int] = field(default_factory=dict)
@@ -38,6 +41,7 @@ class Placement:
     streamed: Mapping[str, int] = field(default_factory=dict)
     streamed_experts: Mapping[str, int] = field(default_factory=dict)
     head: bool = False
+    cache: bool = False
 
     @property
     def nothing(self) -> bool:
@@ -72,7 +76,9 @@ class Disk:
 class Tiers:
     """A device and the processor beside it, what lies where, and the link between them.
 
-    `precision` is that of products on the processor, which may have other kernels.
+    `precision` is that of products on the processor, which may have other kernels. What the processor computes is the
+    `whole` model's; where several devices divide it, `ranks` of a stage have a link each, and the device that holds
+    most is `fullest` and has this of the placement.
     """
 
     device: Stack
@@ -80,11 +86,14 @@ class Tiers:
     precision: Precision
     placement: Placement
     link: Link
+    whole: Architecture
+    fullest: tuple[Architecture, Placement]
     disk: Disk | None = None
+    ranks: int = 1
 
     def beyond(self, precision: Precision) -> Number:
         """Bytes of the weights on the host that its memory has no room for."""
-        return maximum(self.away(0, precision).weights - self.disk.room, 0) if self.disk else 0
+        return maximum(self.behind(precision).weights - self.disk.room, 0) if self.disk else 0
 
     def paged(self, precision: Precision) -> tuple[Number, Number]:
         """The shares of what a pass uses that come from the disk: of whole layers, and of experts.
@@ -92,27 +101,49 @@ class Tiers:
         Layers are used in turn, so that by the time that one is needed again it has made room for others; experts are
         used at random, and are missing as often as they do not fit.
         """
-        if self.disk is None:
+        if self.disk is None or replace(self.placement, cache=False).nothing:
             return 0, 0
-        weights = self.away(0, precision).weights
+        weights = self.behind(precision).weights
         return 1 - at_least(self.disk.room, weights), self.beyond(precision) / weights
 
     def away(self, tokens: Number, precision: Precision) -> Away:
-        """What lies in the memory of the host, with the state of a sequence of so many tokens."""
-        a, where = self.device.architecture, self.placement
-        whole = [(n, name) for each in (where.computed, where.streamed) for name, n in each.items()]
-        experts = [(n, name) for each in (where.experts, where.streamed_experts) for name, n in each.items()]
-        weights = sum(n * layers.layer_bytes(a, name, precision) for n, name in whole)
-        weights = weights + sum(n * layers.expert_bytes(a, name, precision) for n, name in experts)
-        if where.computed:
-            weights = weights + layers.table_bytes(a, precision)
-        if where.head:
-            weights = weights + layers.head_bytes(a, precision)
-        state = sum(n * layers.state_bytes(a, name, tokens, precision) for name, n in where.computed.items())
+        """What the fullest device does not hold of its share, with the state of a sequence of so many tokens."""
+        a, where = self.fullest
+        computed, streamed = _computed_bytes(a, where, precision), _streamed_bytes(a, where, precision)
+        state = a.state_bytes(tokens, precision) if where.cache else _computed_state(a, where, tokens, precision)
+        return Away(computed + streamed, state)
+
+    def behind(self, precision: Precision, tokens: Number = 0, batch: Number = 0, held: Number = 0) -> Away:
+        """What lies in the memory of the host, with the state of so many sequences of so many tokens.
+
+        Of what devices compute each has its share there, with the state of the sequences that it `held` a share of.
+        """
+        a, where, rank = self.whole, self.placement, self.device.architecture
+        streamed = _streamed_bytes(rank, where, precision)
+        weights = _computed_bytes(a, where, precision) + (streamed if self.ranks == 1 else self.ranks * streamed)
+        state = _computed_state(a, where, tokens, precision) * batch
+        if where.cache:
+            others = rank.state_bytes(tokens, precision) - _computed_state(rank, where, tokens, precision)
+            state = state + self.ranks * held * others
         return Away(weights, state)
 
-    def staging(self, precision: Precision) -> Number:
-        """Bytes on the device into which weights are copied: the largest matrix at a time, or two layers in turn."""
+    def staging(self, precision: Precision, tokens: Number = 0, held: Number = 0) -> Number:
+        """Bytes on the device into which is copied: the largest matrix at a time, or two layers in turn.
+
+        So with caches of `held` sequences of so many tokens.
+        """
+        return self._staged_weights(precision) + self._staged_caches(precision, tokens, held)
+
+    def _staged_caches(self, precision: Precision, tokens: Number, held: Number) -> Number:
+        if not self.placement.cache or self.link.streams == "in_place":
+            return 0
+        a = self.device.architecture
+        most: Number = 0
+        for name in a.layers:
+            most = maximum(most, layers.state_bytes(a, name, tokens, precision))
+        return (2 if self.link.streams == "prefetched" else 1) * held * most
+
+    def _staged_weights(self, precision: Precision) -> Number:
         a, where = self.device.architecture, self.placement
         layered = {**where.streamed, **(where.computed if self.link.copies_from else {})}
         of_experts = {**where.streamed_experts, **(where.experts if self.link.copies_from else {})}
@@ -129,9 +160,93 @@ class Tiers:
         return most
 
 
+def _computed_bytes(a: Architecture, where: Placement, precision: Precision) -> Number:
+    """Bytes of the weights that the processor computes with."""
+    weights = sum(n * layers.layer_bytes(a, name, precision) for name, n in where.computed.items())
+    weights = weights + sum(n * layers.expert_bytes(a, name, precision) for name, n in where.experts.items())
+    if where.computed:
+        weights = weights + layers.table_bytes(a, precision)
+    return weights + layers.head_bytes(a, precision) if where.head else weights
+
+
+def _streamed_bytes(a: Architecture, where: Placement, precision: Precision) -> Number:
+    """Bytes of the weights that come to a device."""
+    weights = sum(n * layers.layer_bytes(a, name, precision) for name, n in where.streamed.items())
+    return weights + sum(n * layers.expert_bytes(a, name, precision) for name, n in where.streamed_experts.items())
+
+
+def _computed_state(a: Architecture, where: Placement, tokens: Number, precision: Precision) -> Number:
+    """Bytes that a sequence holds in layers that the processor computes."""
+    return sum(n * layers.state_bytes(a, name, tokens, precision) for name, n in where.computed.items())
+
+
+def fullest(rank: Architecture, where: Placement, stages: int) -> tuple[Architecture, Placement]:
+    """Of what devices hold that follow each other the most, and what of its layers does not lie on it.
+
+    What is left of the model for `stages` devices is divided as evenly as whole layers allow. Raises InputError where
+    there are fewer layers than devices.
+    """
+    order = [name for stretch in rank.layout for _ in range(stretch.repeat) for name in stretch.of]
+    first = sum(where.computed.values())
+    left = {kind: dict(getattr(where, kind)) for kind in DIVIDED}
+    places: list[str] = []
+    sizes: list[float] = []
+    usual = Precision()
+    for name in order[first:]:
+        kind = next((each for each in DIVIDED if left[each].get(name, 0)), "")
+        size = float(layers.layer_bytes(rank, name, usual))
+        if kind:
+            left[kind][name] -= 1
+            size -= size if kind == "streamed" else float(layers.expert_bytes(rank, name, usual))
+        places.append(kind)
+        sizes.append(size)
+    if len(sizes) < stages:
+        raise InputError(f"offload: {len(sizes)} layers are left for {stages} devices, and each needs one")
+    ends = (0.0 if first else float(layers.table_bytes(rank, usual)), float(layers.head_bytes(rank, usual)))
+    sizes[0], sizes[-1] = sizes[0] + ends[0], sizes[-1] + ends[1]
+    low, high, number = max(evenly(sizes, stages), key=lambda each: sum(sizes[each[0] : each[1]]))
+    before = int(first > 0)  # what the host computes is a stage of its own
+    stage = rank.between(order, first + low, first + high, number + before, stages + before)
+    own: dict[str, dict[str, int]] = {kind: {} for kind in DIVIDED}
+    for name, kind in zip(order[first + low : first + high], places[low:high], strict=True):
+        if kind:
+            own[kind][name] = own[kind].get(name, 0) + 1
+    return stage, Placement({}, own["experts"], own["streamed"], own["streamed_experts"], cache=where.cache)
+
+
+DIVIDED = ("experts", "streamed", "streamed_experts")
+"""Kinds of placement of layers that a device computes at least in part."""
+
+
+def evenly(sizes: Sequence[float], parts: int) -> list[tuple[int, int, int]]:
+    """The first and the end place of each of so many runs of `sizes`, and its number, the largest as small as may be.
+
+    Linear partitioning: the least bound under which taking as much as goes into each leaves no more runs than asked.
+    """
+    sums = {sum(sizes[i:j]) for i in range(len(sizes)) for j in range(i + 1, len(sizes) + 1)}
+    bounds = sorted(each for each in sums if each >= max(sizes))
+    low, high = 0, len(bounds) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if len(_runs(sizes, bounds[middle], parts)) <= parts else (middle + 1, high)
+    return [(first, end, n) for n, (first, end) in enumerate(_runs(sizes, bounds[low], parts))]
+
+
+def _runs(sizes: Sequence[float], bound: float, parts: int) -> list[tuple[int, int]]:
+    """Runs that each stay under a bound, and leave one place at least for each of `parts`."""
+    runs: list[tuple[int, int]] = []
+    first, held = 0, 0.0
+    for i, size in enumerate(sizes):
+        if i > first and (held + size > bound or len(sizes) - i < parts - len(runs)):
+            runs.append((first, i))
+            first, held = i, 0.0
+        held += size
+    return [*runs, (first, len(sizes))]
+
+
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Layers whose weights come over the link for a pass: how many, the bytes of one, and the device's time for it.
+    """Layers of which something comes over the link for a pass: how many, the bytes, and the device's time for one.
 
     `parts` are bytes and times by operator, for kernels that read over the link themselves.
     """
@@ -201,13 +316,22 @@ class _Divided:
         if name == "processor_time":
             return self.processor.times.wall if self.processor else 0
         if name == "energy":
-            return sum(energy(r.stack.device, r.stack.machine, self.time, r.done) for r in self.runs)
+            return sum(
+                self._of_one(run, energy(run.stack.device, run.stack.machine, self.time, run.done)) for run in self.runs
+            )
         part = name.removesuffix("_energy")
-        total: Number = sum(getattr(self._joules(r), part) if part != name else r.figure(name) for r in self.runs)
+        total: Number = sum(
+            self._of_one(run, getattr(self._joules(run), part)) if part != name else run.figure(name)
+            for run in self.runs
+        )
         return total + self.link_wait + self.disk_time if name == "network_time" else total
 
     def _joules(self, run: PassRun) -> Joules:
         return joules(run.stack.device, run.stack.machine, self.time, run.done)
+
+    def _of_one(self, run: PassRun, joules: Number) -> Number:
+        """What one of the devices of a stage has of joules: all of its own, a share of the processor's."""
+        return joules / self.tiers.ranks if run is self.processor and self.tiers.ranks > 1 else joules
 
 
 LINKED = ("link_bytes", "link_time", "link_wait", "processor_time", "disk_bytes", "disk_time")
@@ -224,6 +348,7 @@ class Tiered(Later):
     processor_time: Number
     disk_bytes: Number
     disk_time: Number
+    clock = ("link_time", "link_wait", "processor_time", "disk_time")
 
     def __getattr__(self, name: str) -> Number:
         if name not in LINKED:
@@ -289,10 +414,12 @@ def _divided(t: Tiers, p: Pass, here: Rows, there: Rows, *, copied: bool = False
     crossings: list[tuple[Number, Number]] = []
     of_layers, of_them = t.paged(p.precision)
     read: Number = 0
-    for mine, its in zip(here, there or here, strict=True):
+    its_rows = {row.row.layer: row for row in there}
+    for mine in here:
         name = mine.row.layer
-        if name in ("embedding", "head"):
-            away = bool(where.computed) if name == "embedding" else where.head
+        its = its_rows.get(name, mine)
+        if name in ("embedding", "head", "stages"):
+            away = bool(where.computed) if name == "embedding" else where.head and name == "head"
             (processor if away else device).append(its if away else mine)
             continue
         kind, count = name if name in a.layers else name.removeprefix("last "), mine.row.count
@@ -300,23 +427,28 @@ def _divided(t: Tiers, p: Pass, here: Rows, there: Rows, *, copied: bool = False
         experts = taken("experts", kind, count - computed)
         streamed = taken("streamed", kind, count - computed - experts)
         of_experts = taken("streamed_experts", kind, count - computed - experts - streamed)
-        held = layers.state_bytes(a, kind, p.context + p.new, p.precision) * p.batch if copied else 0
+        held = layers.state_bytes(a, kind, p.context + p.new, p.precision) * p.batch if copied or where.cache else 0
+        cached = held if where.cache else 0
         copies += [
-            (streamed, _layer(t, kind, mine, p), mine, False),
-            (of_experts, _experts(t, kind, mine, p), mine, True),
+            (streamed, _layer(t, kind, mine, p) + cached, mine, False),
+            (of_experts, _experts(t, kind, mine, p) + cached, mine, True),
         ]
         if t.disk:
             read = read + (computed + streamed) * _layer(t, kind, mine, p) * of_layers
             read = read + (experts + of_experts) * _experts(t, kind, mine, p) * of_them
         if copied:
             copies += [(computed, _layer(t, kind, mine, p) + held, mine, False)]
-            copies += [(experts, _experts(t, kind, mine, p), mine, True)]
-            computed = experts = 0
+            copies += [(experts, _experts(t, kind, mine, p) + cached, mine, True)]
+            streamed, computed, experts = streamed + computed + experts, 0, 0
+        if where.cache:
+            copies += [(count - computed - streamed - of_experts, cached, mine, True)]
+            kept = count - computed
+            crossings += [(kept, _written(a, kind, p)), (kept, 0)] if kept else []  # out to be stored, and in again
         device += _some(mine, count - computed - experts)
         device += _some(_kept(mine, experts=False), experts)
         processor += _some(its, computed) + _some(_kept(its, experts=True), experts)
         if experts:
-            crossings += [(experts, size) for size in _handed(mine)]
+            crossings += [(experts, size) for size in _handed(its)]
     if where.computed and not copied and any(row.row.layer not in ("embedding",) for row in device):
         crossings.append((1, p.tokens * a.d_model * FP32))
     mine_run = PassRun(t.device, p, device) if device else None
@@ -362,6 +494,14 @@ def _copy(t: Tiers, p: Pass, count: Number, size: Number, row: LoweredRow, only_
         if o.role in layers.OF_EXPERTS or not only_experts
     ]
     return Copy(count, size, sum(times), tuple(parts))
+
+
+def _written(a: Architecture, kind: str, p: Pass) -> Number:
+    """Bytes that a pass changes of what a layer holds: the keys and values of new tokens, and all of a state."""
+    held, before, nothing = (
+        layers.state_bytes(a, kind, tokens, p.precision) for tokens in (p.context + p.new, p.context, -a.prefix_tokens)
+    )
+    return (held - before + nothing) * p.batch
 
 
 def _handed(row: LoweredRow) -> tuple[Number, Number]:

@@ -6,6 +6,7 @@ RoofsimError
     ├── UnknownName     no such device, model, runtime or field; says what is near
     ├── MissingExtra    an optional package is not installed; says the line that adds it here
     └── Unsupported     the specs are fine by themselves but do not go together
+        └── DoesNotFit  there is no room, however it is laid out
 """
 
 from __future__ import annotations
@@ -114,6 +115,10 @@ class MissingExtra(InputError):
 
 class Unsupported(InputError):
     """The specs are valid but do not go together (a dtype without a unit, a model a runtime lacks)."""
+
+
+class DoesNotFit(Unsupported):
+    """There is no way to lay out a request in the memories that there are."""
 
 
 def nearest(name: str, names: Iterable[str]) -> list[str]:

@@ -285,9 +285,16 @@ _ROWS = (
     ),
     Parameter(
         "link_speed", "eta_l", "", 1, 0.1, 1.5, 0.1, "device",
-        "rate of links relative to what the file of a cluster says long messages reach",
+        "rate of links from device to device (NVLink, Infinity Fabric) relative to what the file of a cluster says "
+        "that long messages reach",
         "rings on 2 to 8 H100 reach 365 to 370 GB/s (NVIDIA/nccl issue 1455) of the 371 that NCCL counts on; spread as "
         "of bus bandwidths that users report",
+    ),
+    Parameter(
+        "path_speed", "eta_h", "", 1, 0.05, 1.5, 0.3, "device",
+        "the same of ways through processors and networks (PCIe, Ethernet, InfiniBand, Thunderbolt)",
+        "prior: as the file says; 22 to 40 GB/s in bus bandwidth of eight RTX PRO 6000, by how they are plugged "
+        "(voipmonitor/rtx6kpro, hardware/pcie-bandwidth.md)",
     ),
     Parameter(
         "link_delay", "kappa_l", "", 1, 0, 20, 0.5, "device",

@@ -223,10 +223,10 @@ class Architecture(Documented):
         if split.pp == 1:
             return rank
         order = [name for stretch in self.layout for _ in range(stretch.repeat) for name in stretch.of]
-        stages = [rank._only(order, *ends, n, split.pp) for n, ends in enumerate(_stages(len(order), split.pp))]
+        stages = [rank.between(order, *ends, n, split.pp) for n, ends in enumerate(_stages(len(order), split.pp))]
         return max(stages, key=lambda stage: stage.total_parameters)
 
-    def _only(self, order: Sequence[str], first: int, end: int, stage: int, stages: int) -> Architecture:
+    def between(self, order: Sequence[str], first: int, end: int, stage: int, stages: int) -> Architecture:
         """The layers from one to another, with what stands at the ends of the model."""
         names = order[first:end]
         runs = [(name, len(tuple(alike))) for name, alike in groupby(names)]

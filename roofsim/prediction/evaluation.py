@@ -91,15 +91,22 @@ class Evaluation:
         found = self.s.tiers(self.w)
         if found is None or found.disk is None:
             return found
-        state = found.away(self.w.prompt + self.w.generate, self.precision).state * self.w.batch
+        last = self.w.prompt + self.w.generate
+        state = found.behind(self.precision, last, self.w.batch, held_sequences(self.s, self.w)).state
         return replace(found, disk=replace(found.disk, room=maximum(found.disk.room - state, 0)))
 
     def away(self, tokens: Number) -> Away:
-        """What lies in the memory of the host while each sequence of the batch holds so many tokens."""
+        """What the fullest device does not hold of its share, while each of its sequences holds so many tokens."""
         if self.tiers is None:
             return Away(0, 0)
         one = self.tiers.away(tokens, self.precision)
-        return replace(one, state=one.state * self.w.batch)
+        return replace(one, state=one.state * held_sequences(self.s, self.w))
+
+    def kept(self, tokens: Number) -> Away:
+        """What lies in the memory of the host, while each sequence holds so many tokens."""
+        if self.tiers is None:
+            return Away(0, 0)
+        return self.tiers.behind(self.precision, tokens, self.w.batch, held_sequences(self.s, self.w))
 
     @cached_property
     def stack(self) -> Stack:
@@ -124,9 +131,9 @@ class Evaluation:
         """
         split, parts = self.s.split, in_flight(self.s, self.w)
         time = sum(times * p.time for times, p in done)
-        if split.pp > 1:
+        if split.pp > 1 and not self.s.waits:
             time = (parts * time + (split.pp - 1) * done[-1][1].time) / split.pp
-        return together(Devices(done, split.pp, split.stage, parts, time, self.stack))
+        return together(Devices(done, split.pp, split.stage, parts, time, self.stack), type(done[-1][1]))
 
     def _step(self, p: Pass) -> Later:
         """A decode step of all sequences: parts of the batch that are in flight together take no longer than one."""
@@ -134,7 +141,7 @@ class Evaluation:
         if split.alone:
             return one
         parts, time = in_flight(self.s, self.w), often * one.time
-        return together(Devices([(often, one)], split.pp, split.stage, parts, time, self.stack))
+        return together(Devices([(often, one)], split.pp, split.stage, parts, time, self.stack), type(one))
 
     @cached_property
     def _last_rows(self) -> Sequence[LoweredRow]:
@@ -209,7 +216,8 @@ class Evaluation:
         """Memory of the prefill, without what the runtime takes beforehand."""
         workspace = self.stack.machine["workspace"] if self.s.runtime.memory.workspace else 0
         p = last_piece(self.s, self.w)
-        staged = self.tiers.staging(p.precision) if self.tiers else 0
+        held = held_sequences(self.s, self.w)
+        staged = self.tiers.staging(p.precision, p.context + p.new, held) if self.tiers else 0
         away = self.away(p.context + p.new).weights
         return peak(self.s.stage, self.s.runtime, self.timeline, p, workspace + staged, away)
 
@@ -237,15 +245,15 @@ class Evaluation:
     @cached_property
     def behind(self) -> Number:
         """Bytes of weights and state in the memory of the host after the last generated token."""
-        away = self.away(self.w.prompt + self.w.generate)
-        return away.weights + away.state
+        kept = self.kept(self.w.prompt + self.w.generate)
+        return kept.weights + kept.state
 
     @property
     def fits_behind(self) -> Number:
         """1 if what has to lie in the memory of the host, not weights that a disk has too, fits there; else 0."""
         if self.tiers is None:
             return 1
-        needed = self.away(self.w.prompt + self.w.generate).state if self.tiers.disk else self.behind
+        needed = self.kept(self.w.prompt + self.w.generate).state if self.tiers.disk else self.behind
         return at_least(tier(self.s).capacity, needed)
 
     @cached_property

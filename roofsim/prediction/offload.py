@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from roofsim import library
 from roofsim.engine.passes import Later
 from roofsim.engine.tiers import Placement, Tiered
 from roofsim.foundation.arith import single
-from roofsim.foundation.errors import InputError, Unsupported
+from roofsim.foundation.errors import DoesNotFit, InputError, Unsupported
+from roofsim.model.architecture import Architecture
 from roofsim.model.layers import by_experts, first_layers
 from roofsim.model.step import Pass
 from roofsim.prediction.evaluation import Evaluation
@@ -20,86 +21,199 @@ from roofsim.prediction.setup import Offload, Setup, tier
 from roofsim.specs.workload import Workload
 
 AUTO, NONE = "auto", "none"
-WORDS = ("auto", "none", "layers=N", "experts=cpu", "experts=cpu:N", "experts=stream", "stream", "stream=N")
-"""What may be asked for."""
-EXAMPLE = "write it like auto, layers=20, experts=cpu, experts=cpu:12, experts=stream, stream or stream=20"
+WORDS = (
+    "auto", "none", "layers=N", "experts", "experts=cpu", "experts=cpu:N", "experts=stream", "stream", "stream=N",
+    "cache",
+)  # fmt: skip
+"""What may be asked for; several go together with a + between them."""
+EXAMPLE = "write it like auto, layers=20, experts=cpu, experts=cpu:12, stream=20, cache or layers=20+experts=cpu+cache"
+MOST_LAYERS = 10**6
+"""No model has so many layers."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedFor:
+    """What is asked to lie in the memory of the host, as far as words say it; `layers` are those on the device.
+
+    `experts` and `streamed` are how many layers have theirs there, all of them for ALL, `how` experts are computed:
+    by the host (cpu), by the device (stream), or as the software can.
+    """
+
+    words: str
+    layers: int | None = None
+    experts: int | None = None
+    how: str = ""
+    streamed: int | None = None
+    cache: bool = False
+
+
+ALL = -1
+"""Of as many layers as there are."""
+
+
+def asked_for(words: str) -> AskedFor | str:
+    """What is asked for in words: `auto`, `none`, or a division; a number alone is one of layers on the device.
+
+    Raises InputError for words that say nothing.
+    """
+    asked = str(words).strip().lower()
+    if asked in (AUTO, NONE):
+        return asked
+    found: dict[str, Any] = {}
+    for each in asked.split("+"):
+        key, equals, value = each.strip().partition("=")
+        if key.isdecimal() and not equals:
+            more: dict[str, Any] = {"layers": _count(words, key)}
+        elif key == "layers" and equals:
+            more = {"layers": _count(words, value)}
+        elif key == "stream":
+            more = {"streamed": _count(words, value) if equals else ALL}
+        elif key == "cache" and not equals:
+            more = {"cache": True}
+        elif key == "experts" and (not equals or value.partition(":")[0] in ("cpu", "stream")):
+            how, colon, number = value.partition(":")
+            more = {"experts": _count(words, number) if colon else ALL, "how": how}
+        else:
+            raise InputError(f"offload: '{words}' is none of what there is; {EXAMPLE}")
+        if set(more) & set(found):
+            raise InputError(f"offload: '{words}': says '{key}' twice")
+        found |= more
+    if "streamed" in found and ("layers" in found or "experts" in found):
+        raise InputError(f"offload: '{words}': what is streamed is whole layers already; {EXAMPLE}")
+    return AskedFor(asked, **found)
+
+
+def _count(words: str, text: str) -> int:
+    """A number of layers; raises InputError for one that cannot be."""
+    if not text.isdecimal() or len(text) > len(str(MOST_LAYERS)):
+        raise InputError(f"offload: '{words}': '{text}' is not a number of layers; {EXAMPLE}")
+    return int(text)
 
 
 def offloaded(s: Setup, w: Workload, words: str | None) -> Setup:
     """The setup with what is asked for in the memory of the host; of `auto` the fastest that fits.
 
-    Raises InputError for words that say nothing or more layers than there are, Unsupported where there is no such
+    Raises InputError for words that say nothing, Unsupported for more layers than there are, where there is no such
     memory, or where the software cannot.
     """
-    if words in (None, NONE):
+    asked = NONE if words is None else asked_for(words)
+    if isinstance(asked, AskedFor):
+        return divided(s, asked)
+    if asked == NONE:
         return whole(s)
-    if not s.split.alone:
-        raise Unsupported(f"offload: is of one device, and the model is divided among {s.devices}")
-    asked = str(words).strip().lower()
-    if asked == AUTO:
-        if not all(single(each) for each in (w.batch, w.prompt, w.generate)):
-            raise InputError("offload: auto is of one request, and several are asked for; name a division")
-        return best(s, w)
-    key, equals, value = asked.partition("=")
-    if key == "layers" and equals:
-        return _computed(s, _count(words, value, s.architecture.depth + 1))
-    if key == "stream":
-        return _streamed(s, _count(words, value, s.architecture.depth) if equals else s.architecture.depth)
-    if key == "experts" and equals:
-        how, colon, number = value.partition(":")
-        if how in ("cpu", "stream"):
-            most = s.architecture.depth
-            return _experts(s, how, _count(words, number, most) if colon else most)
-    raise InputError(f"offload: '{words}' is none of what there is; {EXAMPLE}")
+    if not all(single(each) for each in (w.batch, w.prompt, w.generate)):
+        raise InputError("offload: auto is of one request, and several are asked for; name a division")
+    return best(s, w)
 
 
-def _count(words: str | None, text: str, most: int) -> int:
-    """A number of layers; raises InputError for one that cannot be."""
-    if not text.isdecimal():
-        raise InputError(f"offload: '{words}': '{text}' is not a number of layers; {EXAMPLE}")
-    if len(text) > 9 or int(text) > most:
-        what = (
-            f"{most} layers" if "layers" not in str(words) else f"{most - 1} layers and the LM head, which is one more"
-        )
-        raise InputError(f"offload: '{words}': the model has {what}")
-    return int(text)
+def divided(s: Setup, asked: AskedFor) -> Setup:
+    """The setup with a division: how much of it lies on the host is counted from the first layer on.
 
-
-def _computed(s: Setup, on_device: int) -> Setup:
-    """So many layers on the device as -ngl of llama.cpp counts them, the LM head first and then from the last one on.
-
-    The others and the table of tokens are on the host, which computes with them.
+    `layers` is as -ngl of llama.cpp counts: the LM head first, and then layers from the last one on; the others and the
+    table of tokens are on the host, which computes with them.
     """
-    depth = s.architecture.depth
-    if on_device == depth + 1:
-        return whole(s)
-    away = depth - max(on_device - 1, 0)
-    placement = Placement(computed=first_layers(s.architecture, away), head=on_device == 0)
-    return replace(s, offload=Offload(f"layers={on_device}", placement, beside(s)))
-
-
-def _streamed(s: Setup, layers: int) -> Setup:
-    """The weights of the first so many layers on the host, from where they come to the device in every pass."""
-    _streams(s)
-    if layers == 0:
-        return whole(s)
-    words = "stream" if layers == s.architecture.depth else f"stream={layers}"
-    return replace(s, offload=Offload(words, Placement(streamed=first_layers(s.architecture, layers)), None))
-
-
-def _experts(s: Setup, how: str, layers: int) -> Setup:
-    """The routed experts of the first so many layers on the host, which computes them or hands them over."""
-    if not any(has_experts(s, name) for name in s.architecture.layers):
-        raise Unsupported(f"offload: {s.model_name} has no routed experts; layers=N puts whole layers on the host")
-    held = {name: n for name, n in first_layers(s.architecture, layers).items() if has_experts(s, name)}
-    if how == "stream":
+    a, depth = s.architecture, s.architecture.depth
+    on_device = _of(asked, asked.layers, depth + 1, f"{depth} layers and the LM head, which is one more")
+    away = 0 if on_device is None or on_device == depth + 1 else depth - max(on_device - 1, 0)
+    computed = first_layers(a, away)
+    streamed = first_layers(a, _of(asked, asked.streamed, depth) or 0)
+    experts = _of(asked, asked.experts, depth)
+    held = _with_experts(s, experts, away) if experts is not None else {}
+    how = asked.how or ("cpu" if s.runtime.offload.processor else "stream")
+    where = Placement(
+        computed,
+        held if how == "cpu" else {},
+        streamed,
+        held if how == "stream" else {},
+        head=on_device == 0,
+        cache=asked.cache,
+    )
+    if asked.cache and not s.runtime.offload.caches:
+        raise Unsupported(_no_caches(s))
+    if asked.streamed is not None or where.streamed_experts or (experts is not None and how == "stream"):
         _streams(s)
-    by_processor = beside(s) if how == "cpu" else None
-    if not held:
+    by_processor = beside(s) if asked.layers is not None or (experts is not None and how == "cpu") else None
+    tier(s)
+    if where.nothing:
         return whole(s)
-    words = f"experts={how}" if layers == s.architecture.depth else f"experts={how}:{layers}"
-    placement = Placement(experts=held) if how == "cpu" else Placement(streamed_experts=held)
-    return replace(s, offload=Offload(words, placement, by_processor))
+    _together(s, where)
+    return replace(s, offload=Offload(_spelled(where, on_device, how, depth, a), where, by_processor))
+
+
+def _of(asked: AskedFor, number: int | None, most: int, what: str = "") -> int | None:
+    """How many layers are meant; raises Unsupported for more than there are."""
+    if number is not None and number > most:
+        raise Unsupported(f"offload: '{asked.words}': the model has {what or f'{most} layers'}")
+    return most if number == ALL else number
+
+
+def _with_experts(s: Setup, layers: int, away: int) -> dict[str, int]:
+    """How often each kind with routed experts is among the first so many layers, but for those that are `away`."""
+    a = s.architecture
+    if not any(has_experts(s, name) for name in a.layers):
+        raise Unsupported(f"offload: {s.model_name} has no routed experts; layers=N puts whole layers on the host")
+    gone = first_layers(a, min(away, layers))
+    among = {name: n - gone.get(name, 0) for name, n in first_layers(a, layers).items() if has_experts(s, name)}
+    return {name: n for name, n in among.items() if n}
+
+
+def _spelled(where: Placement, on_device: int | None, how: str, depth: int, a: Architecture) -> str:
+    """A division in the fewest words that say it."""
+    said = []
+    away = sum(where.computed.values())
+    if where.computed:
+        said.append(f"layers={on_device}")
+    experts = {**where.experts, **where.streamed_experts}
+    if experts:
+        last = _reaches(a, experts, away)
+        said.append(f"experts={how}" if last == depth else f"experts={how}:{last}")
+    if where.streamed:
+        layers = sum(where.streamed.values())
+        said.append("stream" if layers == depth else f"stream={layers}")
+    return "+".join([*said, *(["cache"] if where.cache else [])])
+
+
+def _reaches(a: Architecture, experts: Mapping[str, int], away: int) -> int:
+    """Of how many layers from the first on experts lie on the host; of all, if none of those left have any."""
+    gone, total = first_layers(a, away), a.counts
+    if all(n == total[name] - gone.get(name, 0) for name, n in experts.items()):
+        return a.depth
+    for layers in range(away, a.depth):
+        found = first_layers(a, layers)
+        if all(found.get(name, 0) - gone.get(name, 0) >= n for name, n in experts.items()):
+            return layers
+    return a.depth
+
+
+def _together(s: Setup, where: Placement) -> None:
+    """Raises Unsupported where several devices cannot have a division."""
+    if s.split.alone:
+        return
+    if s.cluster and s.devices > s.cluster.per_node:
+        raise Unsupported(
+            f"offload: {s.devices} devices of {s.cluster_name} stand in several nodes, of which each has "
+            f"{s.cluster.per_node} devices and a memory of its own; ask for as many as one has"
+        )
+    others = [f"--{name} {n}" for name in ("dp", "cp", "ep") if (n := getattr(s.split, name)) > 1]
+    if (where.computed or where.experts) and others:
+        raise Unsupported(
+            f"offload: what the processor of the host computes is of devices that work on the same tokens (--tp, "
+            f"--pp), not with {', '.join(others)}"
+        )
+    if where.head:
+        raise Unsupported(f"offload: layers=0 leaves nothing for {s.devices} devices")
+    try:
+        replace(s, offload=Offload("", where, None)).stage  # noqa: B018 - which is where it is divided
+    except InputError as error:
+        raise Unsupported(str(error)) from None
+
+
+def _no_caches(s: Setup) -> str:
+    others = [each for each in library.names("runtimes") if library.runtime(each).offload.caches]
+    return (
+        f"offload: {s.runtime.id} keeps caches of running sequences on the device; {', '.join(others)} can have them "
+        "on the host. What leaves the device and is loaded again: roofsim reload"
+    )
 
 
 def whole(s: Setup) -> Setup:
@@ -148,8 +262,8 @@ def best(s: Setup, w: Workload) -> Setup:
         return replace(s, offload=Offload(NONE, Placement(), None, found=True))
     found = [each for family in families(s) for each in _most(family, w)]
     if not found:
-        families_known = ", ".join(WORDS[2:])
-        raise Unsupported(
+        families_known = ", ".join(WORDS[2:-1])
+        raise DoesNotFit(
             f"offload: no division of {s.model_name} between {s.device.id} and its host fits both, at batch {w.batch} "
             f"and {w.prompt:,} + {w.generate:,} tokens (of {families_known})"
         )
@@ -162,20 +276,22 @@ Family = tuple[Callable[[int], Setup], int]
 
 
 def families(s: Setup) -> Iterator[Family]:
-    """What the software can do: whole layers or experts on the host, computed there or streamed."""
+    """What the software can do: whole layers, experts or both on the host, computed there or streamed."""
     policy, depth = s.runtime.offload, s.architecture.depth
     tier(s)
     experts = any(has_experts(s, name) for name in s.architecture.layers)
     if policy.processor is None and policy.streams is None:
         beside(s)
-    if policy.processor:
-        yield (lambda away: _computed(s, depth + 1 - away)), depth + 1
+    on_devices = depth + 1 if s.split.alone else depth - s.split.pp  # each of several needs a layer, the last the head
+    if policy.processor and s.split.dp * s.split.cp * s.split.ep == 1:
+        yield (lambda away: divided(s, AskedFor("", layers=depth + 1 - away))), on_devices
         if experts:
-            yield (lambda away: _experts(s, "cpu", away)), depth
+            yield (lambda away: divided(s, AskedFor("", experts=away, how="cpu"))), depth
+            yield (lambda away: divided(s, AskedFor("", layers=depth + 1 - away, experts=ALL, how="cpu"))), on_devices
     if policy.streams:
-        yield (lambda away: _streamed(s, away)), depth
+        yield (lambda away: divided(s, AskedFor("", streamed=away))), depth
         if experts:
-            yield (lambda away: _experts(s, "stream", away)), depth
+            yield (lambda away: divided(s, AskedFor("", experts=away, how="stream"))), depth
 
 
 def _most(family: Family, w: Workload) -> Iterator[Setup]:
@@ -265,39 +381,44 @@ def report(e: Evaluation) -> Offloaded | None:
     asked = e.s.offload
     if asked is None:
         return None
-    away = e.away(e.w.prompt + e.w.generate)
+    last = e.w.prompt + e.w.generate
     here = words_of(e.s)
-    here_weights = (
-        e.grown - e.s.architecture.state_bytes(e.w.prompt + e.w.generate, e.precision) * e.w.batch + away.state
-    )
-    rest = float(e.grown - here_weights)
+    here_weights = float(e.s.stage.weight_bytes(e.precision) - e.away(last).weights)
+    name = e.s.device.id if e.s.split.alone else f"{e.s.devices} x {e.s.device.id}, the fullest"
     device = Share(
-        "device", e.s.device.id, here[0], float(here_weights), rest, float(e.s.device.capacity), e.s.runtime.id
-    )
+        "device", name, here[0], here_weights, max(float(e.grown) - here_weights, 0.0), float(e.s.device.capacity),
+        e.s.runtime.id,
+    )  # fmt: skip
     if e.tiers is None:
         return Offloaded(asked.words, asked.found, (device,), None, None, None, 1.0)
+    kept = e.kept(last)
     processor, by = tier(e.s), asked.beside.runtime.id if asked.beside else None
-    host = Share("host", processor.id, here[1], float(away.weights), float(away.state), float(processor.capacity), by)
+    host = Share("host", processor.id, here[1], float(kept.weights), float(kept.state), float(processor.capacity), by)
     tiers: tuple[Share, ...] = (device, host)
     beyond = float(e.tiers.beyond(e.precision))
     if beyond:
-        kept = replace(host, weights=host.weights - beyond)
+        full = replace(host, weights=host.weights - beyond)
         disk = Share("disk", e.s.host.id if e.s.host else "", "weights that find no room", beyond, 0.0, 0.0, None)
-        tiers = device, kept, disk
+        tiers = device, full, disk
     alone = Evaluation(whole(e.s), e.w)
     return Offloaded(
-        asked.words, asked.found, tiers, float(e.tiers.link.rate), parts_of(e.prefill), parts_of(e.decode),
+        asked.words, asked.found, tiers, float(e.tiers.link.rate), parts_of(e.prefill, e.s.devices),
+        parts_of(e.decode, e.s.devices),
         float(e.step[0]) / float(alone.step[0]),
     )  # fmt: skip
 
 
-def parts_of(p: Later) -> Parts:
-    """The parts of a pass, or of several together; all of one whose whole model lies on the device is the device's."""
+def parts_of(p: Later, devices: int = 1) -> Parts:
+    """The parts of a pass, or of several together; all of one whose whole model lies on the device is the device's.
+
+    So many devices each have a link, over which go the bytes of all.
+    """
     if not isinstance(p, Tiered):
         return Parts(float(p.time), 0.0, 0.0, 0.0, 0.0)
     time, processor, wait, disk = (float(x) for x in (p.time, p.processor_time, p.link_wait, p.disk_time))
     here = time - processor - wait - disk
-    return Parts(here, processor, float(p.link_time), wait, float(p.link_bytes), disk, float(p.disk_bytes))
+    moved = devices * float(p.link_bytes)
+    return Parts(here, processor, float(p.link_time), wait, moved, disk, float(p.disk_bytes))
 
 
 def words_of(s: Setup) -> tuple[str, str]:
@@ -305,14 +426,20 @@ def words_of(s: Setup) -> tuple[str, str]:
     if s.offload is None or s.offload.placement.nothing:
         return "all of it", ""
     where, depth = s.offload.placement, s.architecture.depth
-    if where.computed:
-        away = sum(where.computed.values())
-        head = "LM head" if not where.head else ""
-        here = ", ".join(each for each in (f"{depth - away} of {depth} layers" if away < depth else "", head) if each)
-        table = "table of tokens, LM head" if where.head else "table of tokens"
-        return here or "nothing", f"{away} of {depth} layers with their state, {table}"
-    if where.streamed:
-        away = sum(where.streamed.values())
-        return "all state, all other weights", f"weights of {away} of {depth} layers"
-    away = sum((where.experts or where.streamed_experts).values())
-    return "all other weights, all state", f"routed experts of {away} of {depth} layers"
+    away, streamed = sum(where.computed.values()), sum(where.streamed.values())
+    experts = sum((where.experts or where.streamed_experts).values())
+    state = [] if where.cache else ["all state"]
+    here, there = [], [f"routed experts of {experts} of {depth} layers"] if experts else []
+    if away:
+        without = " without experts" if experts else ""
+        here = [f"{depth - away} of {depth} layers{without}"] if away < depth else []
+        here += [] if where.head else ["LM head"]
+        there.insert(0, f"{away} of {depth} layers with {'all' if where.cache else 'their'} state")
+        there += ["table of tokens", *(["LM head"] if where.head else [])]
+    elif streamed:
+        here = [*state, "all other weights"]
+        there = [f"weights of {streamed} of {depth} layers", *(["all state"] if where.cache else [])]
+    else:
+        here = ["all other weights" if experts else "all weights", *state]
+        there += ["all state"] if where.cache else []
+    return ", ".join(here) or "nothing", ", ".join(there)

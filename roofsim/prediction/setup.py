@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from roofsim import library
 from roofsim.engine.passes import Basis, Stack
 from roofsim.engine.roofline import Machine, machine
-from roofsim.foundation.arith import Number
+from roofsim.foundation.arith import Number, minimum
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
@@ -105,7 +105,24 @@ class Setup:
     @cached_property
     def stage(self) -> Architecture:
         """What the device holds that holds most."""
-        return self.architecture.stage(self.split) if self.split.pp > 1 else self.rank
+        return self._fullest[0]
+
+    @cached_property
+    def _fullest(self) -> tuple[Architecture, Placement | None]:
+        """The same, and what of it lies on the host, if anything does."""
+        where = self.offload.placement if self.offload else None
+        if self.split.pp == 1:
+            return self.rank, where
+        if where is None or where.nothing:
+            return self.architecture.stage(self.split), None
+        from roofsim.engine.tiers import fullest
+
+        return fullest(self.rank, where, self.split.pp)
+
+    @property
+    def waits(self) -> bool:
+        """Whether devices wait for the processor of their host in every pass, so that one stage works at a time."""
+        return self.offload is not None and self.offload.beside is not None
 
     def tiers(self, w: Workload) -> Tiers | None:
         """The device and the processor beside it, where something lies on the host; else None."""
@@ -113,14 +130,17 @@ class Setup:
             return None
         from roofsim.engine.tiers import Tiers
 
-        beside = self.offload.beside
+        beside, (stage, its) = self.offload.beside, self._fullest
         return Tiers(
             self.stack(w.dtype),
             beside.stack(computed_in(beside.device, w.dtype)) if beside else None,
             beside.precision(w) if beside else self.precision(w),
             self.offload.placement,
             self.link,
+            self.architecture,
+            (stage, its or self.offload.placement),
             self.disk,
+            self.split.stage,
         )
 
     @property
@@ -148,7 +168,11 @@ class Setup:
             reached = reached * self.offload.faster
         crossing = policy.crossing.value if policy.crossing else 0
         copies_from = policy.copies_from if policy.processor else None
-        return Link(reached * link.value, crossing, policy.streams or "copied", copies_from, policy.experts == "used")
+        rate = reached * link.value
+        if not self.split.alone:  # which read the memory of the host at the same time
+            at_once = self.split.stage * (self.split.pp if self.runtime.parallel.micro_batches else 1)
+            rate = minimum(rate, tier(self).memory.bandwidth.value / at_once)
+        return Link(rate, crossing, policy.streams or "copied", copies_from, policy.experts == "used")
 
     def precision(self, w: Workload) -> Precision:
         """Bytes per element, and how quantised weights are multiplied; raises Unsupported if they cannot be.
@@ -235,6 +259,7 @@ def setup(
 ) -> Setup:
     """Look up names, aliases and paths; the host is the device's own unless named, the cluster its usual one.
 
+    A cluster that is named in the place of a device means one of its devices, and itself for several.
     Raises Unsupported for a model that cannot be divided so, or among devices of this cluster.
     """
     found = library.device(device) if isinstance(device, str) else device
@@ -253,6 +278,8 @@ def setup(
     chosen = host or found.host
     made = library.host(chosen) if isinstance(chosen, str) else chosen
     around = library.cluster(cluster) if isinstance(cluster, str) else cluster
+    if around is None and isinstance(device, str):
+        around = library.stands_for(device)
     if around is None and not split.alone:
         around = library.cluster_of(found)
     check_divided(network, found, stack, split, around)
@@ -262,7 +289,8 @@ def setup(
 def check_divided(model: Architecture, device: Device, runtime: Runtime, split: Split, cluster: Cluster | None) -> None:
     """Raises Unsupported unless the runtime divides a model so, the cluster has devices for it and sizes divide."""
     if cluster and cluster.device != device.id.partition("@")[0]:
-        raise Unsupported(f"--cluster {cluster.id or cluster.name}: is of {cluster.device}, not of {device.id}")
+        name = cluster.id or cluster.name
+        raise Unsupported(f"--cluster {name}: is of {cluster.device}, not of {device.id}; -d {name} means its devices")
     if split.alone:
         return
     can, who = runtime.parallel.divides, runtime.id or runtime.name
@@ -273,7 +301,7 @@ def check_divided(model: Architecture, device: Device, runtime: Runtime, split: 
     if cluster and split.devices > cluster.devices:
         raise Unsupported(
             f"{split.devices} devices ({in_words(split)}): {cluster.id or cluster.name} has {cluster.devices} "
-            f"({cluster.nodes} x {cluster.per_node})"
+            f"({cluster.nodes} x {cluster.per_node}); divide among no more, or name a larger one (--cluster)"
         )
     try:
         model.sharded(split)

@@ -23,7 +23,7 @@ def held_sequences(s: Setup, w: Workload) -> Number:
 
 def in_flight(s: Setup, w: Workload) -> Number:
     """Parts into which a batch is cut, so that every stage of a pipeline has one at the same time."""
-    if s.split.pp == 1 or not s.runtime.parallel.micro_batches:
+    if s.split.pp == 1 or not s.runtime.parallel.micro_batches or s.waits:
         return 1
     return minimum(s.split.pp, held_sequences(s, w))
 

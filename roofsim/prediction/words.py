@@ -70,8 +70,11 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
 def divided(s: Setup) -> list[str]:
     """What is taken for granted of several devices."""
     split, said = s.split, []
-    if split.alone or s.cluster is None:
+    if s.cluster is None:
         return []
+    if split.alone:
+        several = s.cluster.per_node if s.cluster.per_node > 1 else s.cluster.nodes
+        return [f"one device of {s.cluster.name}; --tp {several} would share the model among {several}"]
     nodes = -(-split.devices // s.cluster.per_node)
     said.append(
         f"{split.devices} devices in {f'{nodes} nodes' if nodes > 1 else 'a node'} of {s.cluster.name}, "

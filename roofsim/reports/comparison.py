@@ -10,7 +10,7 @@ from roofsim.prediction.intervals import Interval
 from roofsim.prediction.places import COUNTS
 from roofsim.reports import table
 from roofsim.reports.records import ends_of, records, with_ends
-from roofsim.reports.several import cells_of, full_names, heads, refusals, shared, told
+from roofsim.reports.several import cells_of, clusters_of, full_names, heads, refusals, shared, told
 from roofsim.reports.table import TOGETHER, Column, Table, tokens_that_fit
 from roofsim.spaces.compare import FIGURES, FILTERS, Comparison, Row
 
@@ -22,7 +22,7 @@ def comparison_tables(c: Comparison) -> list[Table]:
     notes = [] if c.rows else ["No combination passes."]
     if c.left_out:
         notes.append(f"Left out: {', '.join(f'{n:,} {FILTERS[why]}' for why, n in c.left_out.items())}.")
-    notes += [*told(c, [(row, row.cautions) for row in runs]), *full_names(c)]
+    notes += [*told(c, [(row, row.cautions) for row in runs]), *full_names(c), *clusters_of(c, runs)]
     return [*tables, Table("", (), (), [*notes, *([NOTE] if runs else [])])]
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
+from roofsim import library
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.split import RANKS
 from roofsim.prediction.places import COUNTS
@@ -104,6 +107,18 @@ def full_name(c: Labelled, kind: str) -> str:
     """The one device or runtime of all rows in full; empty where there are several."""
     found: list[str] = list(dict.fromkeys(str(row.chosen[kind]) for row in c.rows if row.chosen.get(kind) is not None))
     return c.labels.names.get(found[0], found[0]) if len(found) == 1 else ""
+
+
+def clusters_of(c: Labelled, rows: Iterable[Chosen]) -> list[str]:
+    """What several devices of a row stand in, where no column says it."""
+    found = {}
+    for row in rows:
+        if any(row.chosen.get(each) not in (None, 1) for each in RANKS) and "cluster" not in varying(c):
+            device = row.chosen["device"]
+            with suppress(InputError):
+                stands = library.cluster_of(library.device(c.labels.asked.get(device, device)))
+                found[row.chosen.get("cluster") or stands.id] = True
+    return [f"Several devices stand in {', '.join(found)}."] if found else []
 
 
 def titles_of(c: Labelled) -> Callable[[Chosen], str]:

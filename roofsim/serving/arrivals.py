@@ -20,6 +20,8 @@ MOST = 10**6
 """Requests of a simulation."""
 HASHED = 512
 """Tokens of a block in the `hash_ids` of Mooncake's traces (arXiv 2407.00079)."""
+HASHED_CHATS = 16
+"""Those in Bailian's (alibaba-edu/qwen-bailian-usagetraces-anon)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,24 +193,26 @@ def rate_of(arrivals: Sequence[Arrival]) -> float | None:
     return (len(arrivals) - 1) / span if span > 0 else None
 
 
-TIMES = ("timestamp", "time", "arrival", "arrival_time", "arrived_at")
+TIMES = ("timestamp", "time", "arrival", "arrival_time", "arrived_at", "arrival_time_ns")
 PROMPTS = (
     "contexttokens", "prompt_len", "prompt_length", "prompt_tokens", "input_length", "input_len", "input_tokens",
-    "num_prefill_tokens", "request_tokens", "prompt",
+    "num_prefill_tokens", "request_tokens", "input_toks", "prompt",
 )  # fmt: skip
 ANSWERS = (
     "generatedtokens", "output_len", "output_length", "output_tokens", "num_decode_tokens", "response_tokens",
-    "generate",
+    "output_toks", "generate",
 )  # fmt: skip
-"""What columns are called in Azure's, Mooncake's, BurstGPT's, Vidur's and SGLang's traces, and here."""
+"""What columns are called by Azure, Mooncake, BurstGPT, Vidur, SGLang, LLMServingSim and Bailian, and here."""
 
 
-def read_trace(path: str | Path, requests: int = MOST, speed: float = 1.0) -> tuple[Arrival, ...]:
+def read_trace(path: str | Path, requests: int = MOST, speed: float = 1.0) -> tuple[tuple[Arrival, ...], int]:
     """The first requests of a trace in their order, the first at 0 s; at twice the `speed` they come twice as often.
 
     A CSV has times in seconds or as dates, as Azure's traces of 2023 and 2024 have them; lines of JSON have them in
-    milliseconds, as Mooncake's. `hash_ids` of blocks of the prompt, as those have them, say what was asked for before:
-    that counts as cached. Raises InputError for a file or a line that is no such thing.
+    milliseconds, as Mooncake's, in seconds where they have a `chat_id`, as Bailian's, or in nanoseconds where they say
+    so, as LLMServingSim's. `hash_ids` of blocks of the prompt say what was asked for before: that counts as cached.
+    Requests without an answer, which BurstGPT has where one failed, are left out; the second value is how many.
+    Raises InputError for a file or a line that is no such thing.
     """
     _between("speed", speed, 0, float("inf"), "above 0 and finite", open_below=True)
     count = _count("requests", requests)
@@ -216,11 +220,12 @@ def read_trace(path: str | Path, requests: int = MOST, speed: float = 1.0) -> tu
         first = file.read(1)
         file.seek(0)
         rows = _of_json(file, path) if first == "{" else _of_csv(csv.DictReader(file), path)
-        found = sorted(islice(rows, count), key=lambda each: each.time)
-    if not found:
-        raise SpecError([f"{path}: no request in it"])
-    start = found[0].time
-    return tuple(replace(each, time=(each.time - start) / speed) for each in found)
+        found = list(islice(rows, count))
+    answered = sorted((each for each in found if each.generate), key=lambda each: each.time)
+    if not answered:
+        raise SpecError([f"{path}: no request in it" + (" that was answered" if found else "")])
+    start = answered[0].time
+    return tuple(replace(each, time=(each.time - start) / speed) for each in answered), len(found) - len(answered)
 
 
 def _of_csv(reader: csv.DictReader[str], path: str | Path) -> Iterator[Arrival]:
@@ -244,13 +249,16 @@ def _of_json(lines: Iterator[str], path: str | Path) -> Iterator[Arrival]:
             raise SpecError([f"{where}: not a mapping of names to values"])
         names = {_plain(name): name for name in row}
         # the text of a prompt may stand beside its length
-        made = _arrival([row[_column(names, known, where)] for known in (TIMES, PROMPTS, ANSWERS)], 1e-3, where)
+        columns = [_column(names, known, where) for known in (TIMES, PROMPTS, ANSWERS)]
+        chats = "chat_id" in names
+        unit = 1e-9 if _plain(columns[0]).endswith("_ns") else 1.0 if chats else 1e-3
+        made = _arrival([row[name] for name in columns], unit, where)
         blocks = row.get("hash_ids", [])
         if not isinstance(blocks, list) or not all(isinstance(each, int | str) for each in blocks):
             raise SpecError([f"{where}: hash_ids are a list of numbers"])
         asked_before = next((i for i, each in enumerate(blocks) if each not in seen), len(blocks))
         seen.update(blocks)
-        yield replace(made, cached=min(asked_before * HASHED, made.prompt - 1))
+        yield replace(made, cached=min(asked_before * (HASHED_CHATS if chats else HASHED), made.prompt - 1))
 
 
 def _plain(name: object) -> str:
@@ -269,17 +277,21 @@ def _column(names: Mapping[str, str], known: Sequence[str], where: object) -> st
 def _arrival(values: Sequence[object], unit: float, where: str) -> Arrival:
     time, prompt, generate = values
     try:
-        return Arrival(_seconds(time, unit), whole(prompt, 1, MAX_COUNT), whole(generate, 1, MAX_COUNT))
+        return Arrival(_seconds(time, unit), whole(prompt, 1, MAX_COUNT), whole(generate, 0, MAX_COUNT))
     except ValueError as error:
         raise SpecError([f"{where}: {error}"]) from None
 
 
 def _seconds(written: object, unit: float) -> float:
     try:
-        return finite(written) * unit
+        number = finite(written)
     except ValueError:
         if not isinstance(written, str):
             raise
+    else:
+        if number < 0:
+            raise ValueError(f"time: {written} is before the beginning; times are from 0 on")
+        return number * unit
     try:
         date = datetime.fromisoformat(written.strip())
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from math import ceil, inf
 from types import ModuleType
@@ -23,10 +23,18 @@ BETWEEN = 1e-6
 """Seconds from the first request of a user to that of the next: any time much shorter than a step."""
 
 
-def simulated(step: Step, arrivals: Sequence[Arrival], limits: Rules, users: Users | None = None) -> Simulated:
+TOLD = 100
+"""Requests that are answered until progress is told again."""
+
+
+def simulated(
+    step: Step, arrivals: Sequence[Arrival], limits: Rules, users: Users | None = None,
+    progress: Callable[[int], None] = lambda answered: None,
+) -> Simulated:  # fmt: skip
     """All requests answered, one step after the other; with `users` each asks when the answer before has ended.
 
-    Raises InputError for a request that never fits, and MissingExtra without SimPy.
+    `progress` is told how many were answered, now and then. Raises InputError for a request that never fits, and
+    MissingExtra without SimPy.
     """
     simpy = _simpy()
     for number, each in enumerate(arrivals, 1):
@@ -72,7 +80,10 @@ def simulated(step: Step, arrivals: Sequence[Arrival], limits: Rules, users: Use
 
     def serve() -> Iterator[Any]:
         plans: deque[list[Part]] = deque()
+        told = 0
         while len(engine.done) < len(arrivals):
+            if len(engine.done) >= told + TOLD:
+                progress(told := len(engine.done))
             while engine.inside < limits.stages and len(plans) <= limits.ahead and (plan := engine.scheduled()):
                 plans.append(plan)
             engine.level(env.now)
@@ -116,7 +127,7 @@ def capacity(step: Step, arrivals: Sequence[Arrival], limits: Rules) -> float:
 
 def serve_events(
     step: StepTime, arrivals: Sequence[Arrival], *, users: Users | None = None, limits: Rules | None = None,
-    rate: float | None = None,
+    rate: float | None = None, progress: Callable[[int], None] = lambda answered: None,
 ) -> Simulated:  # fmt: skip
     """A model on a device with a runtime that serves requests as they arrive, or as users ask.
 
@@ -124,7 +135,7 @@ def serve_events(
     `overloaded` says that it is too much.
     """
     kept = limits or rules(step.s, step.w)
-    found = simulated(step.of, arrivals, kept, users)
+    found = simulated(step.of, arrivals, kept, users, progress)
     if users is not None:
         return found
     return replace(found, rate=rate or rate_of(arrivals), capacity=capacity(step.of, arrivals, kept))

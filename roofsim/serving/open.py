@@ -1,156 +1,219 @@
-"""Requests that come at a rate: how long they wait for a step, for each other, and for a place.
+"""Requests that come at a rate: how many decode, how long they wait for a step, for each other, and for a place.
 
-Arrivals are a Poisson process. Where several prompts fit a step, all that came while one ran go into the next: a server
-behind a gate, whose steps T are followed by V + N(T) D, N(T) being the arrivals in T, V a step of decoding and D what a
-prompt adds. Its moments are those of a cycle of gated service (Takagi, Queueing Analysis 1, 1991, 2.3). Where one does
-not fit beside another, prompts are served one after the other and steps between them are vacations: M/D/1 with
-vacations (Doshi 1986), whose wait is that of M/D/1 and what is left of a vacation. Places, and steps that overflow, are
-servers of which there are several (Sakasegawa 1977).
+Arrivals are a Poisson process. How many sequences decode changes slowly, what waits for the next step at once: so the
+steps beside n sequences are a chain of their own (`chain`), which says how long a request decodes there, D(n). All n
+have their share of steps, each at the rate 1 / D(n): generalised processor sharing (Cohen 1979; Kelly 1979), where the
+chance of n is that of n - 1 times rate D(n) / n, whatever the lengths of answers are. Beyond the places that there are
+requests wait, first come first served (Avi-Itzhak and Halfin 1988), half as long as for services of exponential length.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from statistics import NormalDist
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from roofsim.engine.passes import Later
 from roofsim.foundation.errors import InputError
-from roofsim.model.step import Pass, together
+from roofsim.model.step import Pass
+from roofsim.model.step import together as join
 from roofsim.prediction.steps import decode, prefill
-from roofsim.serving.quantiles import quantiles
 
 if TYPE_CHECKING:
+    from roofsim.serving.chain import Chain
     from roofsim.serving.steady import Server
 
-NEAR = 1e-9
-"""How near to the truth the number of sequences is found, relative."""
-
-PROMPTS = 4
-"""Prompts of a step that what each adds is taken from: two alone may cost what one does, where weights bind."""
-
-
-@dataclass(frozen=True, slots=True)
-class Times:
-    """Seconds of a step of decoding, of one with one prompt (or piece) beside, and of each prompt more."""
-
-    alone: Any
-    one: Any
-    more: Any
+APART = 1.5
+"""How far apart the numbers of sequences are at which steps are looked at; between two, times are interpolated."""
+RARE = 1e-4
+"""What is so much rarer than the most frequent number of sequences does not count."""
+SURE = 0.8
+"""The share of what is answered at most up to which simulations agree (docs/queues.md)."""
+BULK, WIDE, MANY = (0.05, 0.95), 3, 8
+"""Sequences differ where the ends of the bulk lie so far apart, and more than these decode."""
+PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """Requests a second, and what each brings: `own` steps with its prompt, of which `beside` fit one step, and `steps`
-    of decoding. `ahead` steps are laid out already; there are `places` at most.
-    """
+class Sample(NamedTuple):
+    """Seconds, each with its share."""
 
-    rate: float
-    own: float
-    beside: float
-    steps: float
-    ahead: int
-    places: float
+    seconds: Any
+    shares: Any
+
+    @classmethod
+    def of(cls, seconds: Any) -> Sample:
+        """Equal shares."""
+        import numpy as np
+
+        return cls(seconds, np.full(len(seconds), 1 / len(seconds)))
+
+    @classmethod
+    def mixed(cls, parts: Sequence[Sample]) -> Sample:
+        """All of several together."""
+        import numpy as np
+
+        return cls(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
     @property
-    def alone(self) -> bool:
-        """Whether a prompt shares its steps with no other."""
-        return self.beside < 2
+    def mean(self) -> float:
+        """Their mean."""
+        return float(self.seconds @ self.shares / self.shares.sum())
+
+    @property
+    def percentiles(self) -> dict[str, float]:
+        """Their percentiles."""
+        import numpy as np
+
+        order = np.argsort(self.seconds)
+        sums = np.cumsum(self.shares[order])
+        places = np.searchsorted(sums, np.array(list(PERCENTILES.values())) * sums[-1])
+        return dict(zip(PERCENTILES, self.seconds[order[np.minimum(places, len(order) - 1)]].tolist(), strict=True))
+
+    def scaled(self, by: float) -> Sample:
+        """The same with a share of all."""
+        return Sample(self.seconds, self.shares * by)
+
+    def delayed(self, chance: float, mean: float) -> Sample:
+        """The same where some wait first, exponentially so long in the mean."""
+        import numpy as np
+
+        waits = -mean * np.log((0.5 + np.arange(len(self.seconds)) * GOLDEN) % 1 + 1e-12)
+        return Sample.mixed([self.scaled(1 - chance), Sample(self.seconds + waits, self.shares * chance)])
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Mean of a step, of the time to the first token, its variance, and what it takes at least."""
-
-    step: Any
-    first: Any
-    variance: float
-    least: float
+LARGE = 1e200
+"""A number that chances are divided by before they are too large to be told."""
+GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-def several(servers: float, busy: Any, service: Any) -> Any:
-    """Mean wait for one of several servers that are `busy` a share of their time, of services that take equally long.
+class Queue(NamedTuple):
+    """The chances that n sequences decode, from `least` on, and how requests wait for a place: how often, how long."""
 
-    Sakasegawa 1977, eq. 3 with a coefficient of variation of 0 for services; exact for one server (M/D/1).
+    least: int
+    chances: Any
+    waits: float
+    wait: float
+
+    @property
+    def mean(self) -> float:
+        """The sequences that decode in the mean."""
+        return float(self.chances @ (self.least + self.numbers))
+
+    @property
+    def numbers(self) -> Any:
+        """From 0 on, as many as there are chances."""
+        import numpy as np
+
+        return np.arange(len(self.chances))
+
+
+class Beside(NamedTuple):
+    """What a request sees that decodes beside a number of sequences: steps without prompts, seconds of the others, and
+    how many more sequences there are for it than for anybody, since prompts end in bursts.
     """
-    return service * busy ** (math.sqrt(2 * (servers + 1)) - 1) / (2 * servers * (1 - busy))
+
+    alone: float
+    others: float
+    close: float
 
 
-def moments(v: Any, d: Any, rate: float) -> tuple[Any, Any, float]:
-    """The first three moments of steps T that are followed by v + N d, N being the Poisson arrivals in T."""
-    busy = rate * d
-    first = v / (1 - busy)
-    second = (v * v + 2 * v * busy * first + d * busy * first) / (1 - busy * busy)
-    a, b, r, m1, m2 = float(v), float(d), float(busy), float(first), float(second)
-    third = a**3 + 3 * a * a * r * m1 + 3 * a * (b * r * m1 + r * r * m2) + b * b * r * m1 + 3 * b * r * r * m2
-    return first, second, third / (1 - r**3)
+def shared(rate: float, beside: Mapping[int, Beside], alone: Any, places: float) -> Queue | None:
+    """Requests at a rate that decode beside others; None where too many come for the places.
 
-
-def behind_a_gate(load: Load, t: Times, busy: float) -> Found:
-    """Where all prompts that came in a step go into the next; `busy` is how often a request finds the engine at work.
-
-    A step without prompts differs from what others are without theirs: it counts as often as nobody came.
+    The recursion of Kaufman (1981) and Roberts (1981), n p(n) = D(n) sum k rate(k) p(n - k): those who end their
+    prompts together are a burst of k sequences. D(n) is `alone[n]` for each step without prompts, and the time of the
+    others. Bursts are geometric, and as large as makes a request have so many `close` to it. Who finds no place waits,
+    half as long as in a queue of which each number is as often again as the one before.
     """
-    more = t.more
-    with_any = t.one - more
-    window = float(t.alone)
-    for _ in range(20):
-        some = 1 - math.exp(-load.rate * window)
-        window = float(t.alone + some * (with_any - t.alone)) / (1 - load.rate * float(more))
-    start = t.alone + some * (with_any - t.alone)
-    m1, m2, m3 = moments(start, more, load.rate)
-    seen = m2 / m1
-    left = busy * (seen / 2 + load.ahead * m1)
-    others = load.rate * more * seen * busy
-    r, s, spread = load.rate * float(more), float(seen), m3 / float(m1) - float(seen) ** 2
-    variance = busy * (m3 / float(m1) / 12 + float(more) * r * s + (0.5 + r) ** 2 * spread)
-    variance += busy * (1 - busy) * (s / 2 + load.ahead * float(m1)) ** 2
-    over = several(load.beside, load.rate * m1 / load.beside, m1)
-    # the step that ends a prompt is long, and prompts that came in it make the next ones longer: by a share each
-    steps, r = load.steps, load.rate * more
-    after = m1 + (t.one + others - m1) * r * (1 - r**steps) / ((1 - r) * steps) if steps else m1
-    return Found(after, left + t.one + others + over, variance + float(over) ** 2, float(t.one))
+    import numpy as np
+
+    at, (steps, others, close) = list(beside), zip(*beside.values(), strict=True)
+    most = int(min(at[-1], places))
+    n = np.arange(at[0], most + 1)
+    times = (np.interp(n, at, steps) * alone[n] + np.interp(n, at, others)).tolist()
+    sizes = (1 + np.interp(n, at, close) / 2).tolist()
+    chances, once, more = [1.0], 0.0, 0.0
+    for i, (time, size) in enumerate(zip(times[1:], sizes[1:], strict=True), 1):
+        again = 1 - 1 / size
+        once = chances[-1] + again * once
+        more = once + again * more
+        chances.append(rate / size**2 * time * more / (at[0] + i))
+        if chances[-1] > LARGE:
+            chances, once, more = [each / LARGE for each in chances], once / LARGE, more / LARGE
+    found = np.array(chances)
+    if at[-1] < places:
+        return Queue(at[0], found / found.sum(), 0.0, 0.0)
+    ratio = rate * times[-1] / most
+    if ratio >= 1:
+        return None
+    found[-1] /= 1 - ratio
+    found /= found.sum()
+    return Queue(at[0], found, float(found[-1]), ratio / rate / (2 * (1 - ratio)))
 
 
-def one_by_one(load: Load, t: Times, busy: float) -> Found:
-    """Where prompts go through one after the other, each in its steps."""
-    service = load.own * t.one
-    at_work = load.rate * service
-    step = 1 / (load.rate * load.own + (1 - at_work) / t.alone)
-    queued = several(1, at_work, service)
-    left = busy * (t.alone / 2 + load.ahead * step)
-    q, s, v = float(queued), float(service), float(t.alone)
-    variance = q * q + load.rate * s**3 / (3 * (1 - float(at_work))) + busy * v * v / 12
-    variance += busy * (1 - busy) * (v / 2 + load.ahead * float(step)) ** 2
-    first = queued + left + service
-    # prompts that came in the time to the first token lie in the steps after it; few lie at the end of most steps
-    share = load.rate * load.own * step
-    behind = (1 - share) * load.rate * (first - t.alone) * (service - load.own * t.alone)
-    after = step + behind * step / (t.alone * load.steps) if load.steps else step
-    return Found(after, first, variance, s)
+@dataclass(frozen=True)
+class Steps:
+    """The times of an engine's steps beside any number of sequences; what those hold is taken in the mean."""
 
+    server: Server
 
-def found(load: Load, t: Times, present: float) -> Found:
-    """Times at a load, with so many sequences decoding in the mean."""
-    busy = 1 - math.exp(-present)
-    return one_by_one(load, t, busy) if load.alone else behind_a_gate(load, t, busy)
+    @property
+    def prompt(self) -> float:
+        """Tokens of a prompt that go through."""
+        return float(self.server.prompt)
 
+    @property
+    def held(self) -> float:
+        """Tokens that a sequence holds while it decodes."""
+        return float(self.server.whole + max(self.server.w.generate - 2, 0) / 2)
 
-def placed(load: Load, f: Found) -> tuple[Any, Any]:
-    """The mean wait for a place, and the requests that are served at a time."""
-    service = f.first + load.steps * f.step
-    running = load.rate * service
-    if not math.isfinite(load.places):
-        return 0.0, running
-    return several(load.places, running / load.places, service), running
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers of sequences up to all places, further and further apart."""
+        found = [0]
+        while found[-1] < self.server.most:
+            found.append(min(max(found[-1] + 1, int(found[-1] * APART)), self.server.most))
+        return tuple(found)
+
+    @cached_property
+    def cuts(self) -> dict[int, tuple[int, int]]:
+        """Parts of a prompt, and parts that a step takes, beside each of them."""
+        from roofsim.serving.chain import cut
+
+        e = self.server.engine
+        return {n: cut(max(e.tokens - n * self.server.each, 1) / self.prompt, e.whole) for n in self.numbers}
+
+    @cached_property
+    def times(self) -> dict[int, Any]:
+        """Seconds of a step with 0, 1, ... parts of prompts beside each of them."""
+        import numpy as np
+
+        prompts = np.concatenate([np.arange(most + 1) / parts for parts, most in self.cuts.values()])
+        lengths = [most + 1 for _, most in self.cuts.values()]
+        found = self.server.steps.of(np.repeat(self.numbers, lengths), self.held, *self.pieces(prompts))[0]
+        return dict(zip(self.numbers, np.split(found, np.cumsum(lengths)[:-1]), strict=True))
+
+    @cached_property
+    def alone(self) -> Any:
+        """Seconds of a step without prompts, of 0, 1, ... sequences."""
+        import numpy as np
+
+        return self.server.steps.of(np.arange(self.server.most + 1), self.held)[0]
+
+    def pieces(self, prompts: Any) -> tuple[Any, Any, Any]:
+        """Pieces that so much of prompts is, tokens of each, and tokens before it, in the mean."""
+        import numpy as np
+
+        pieces = np.maximum(prompts, 1)
+        new = prompts / pieces * self.prompt
+        return pieces * (prompts > 0), new, self.server.whole - self.prompt + (self.prompt - new) / 2
 
 
 @dataclass(frozen=True)
 class Solved:
-    """The number of sequences that requests at a rate keep decoding, found by halving, and all that follows from it.
+    """What follows from the steps beside all numbers of sequences that occur where requests come at a rate.
 
     Raises InputError for a rate at which waiting has no mean.
     """
@@ -158,139 +221,216 @@ class Solved:
     server: Server
     rate: float
 
-    def _load(self, n: float) -> Load:
-        e = self.server.engine
-        prompt = self._prompt
-        room = max(float(e.tokens) - n * self.server.each, 1.0)
-        fit = room / prompt
-        beside = math.floor(fit) if e.whole else fit
-        own = 1 if e.whole or fit >= 1 else math.ceil(prompt / room)
-        return Load(self.rate, own, max(beside, 1.0), self.server.later, e.ahead, self.server.most)
+    @property
+    def _of(self) -> Steps:
+        return self.server.open_steps
 
     @property
-    def _prompt(self) -> float:
-        return float(self.server.prompt)
+    def _steps(self) -> float:
+        """Steps of a request after the one that ends its prompt."""
+        return self.server.later
+
+    def _chain(self, n: int) -> Chain:
+        """The steps beside so many sequences; without any, an engine rests where nothing waits."""
+        from roofsim.serving.chain import Chain
+
+        of, ahead = self._of, self.server.engine.ahead
+        return Chain(self.rate, of.times[n], of.cuts[n][0], ahead if n else 0, rests=not n)
+
+    @cached_property
+    def _glimpsed(self) -> dict[int, Chain]:
+        """The steps beside numbers of sequences up to those that are rare where no prompt waits for another's step."""
+        found: dict[int, Chain] = {}
+        for n in self._of.numbers:
+            found[n] = self._chain(n)
+            if n and self._roughly(found)[-1] < RARE:
+                break
+        return found
+
+    def _roughly(self, chains: Mapping[int, Chain]) -> Any:
+        """The chances of so many sequences if all prompts fit the next step and came by themselves."""
+        beside = {n: Beside(0, self._steps * each.about, 0) for n, each in chains.items()}
+        return self._chances(beside)
+
+    def _chances(self, beside: Mapping[int, Beside]) -> Any:
+        found = shared(self.rate, beside, self._of.alone, math.inf)
+        return () if found is None else found.chances
+
+    @cached_property
+    def _beside(self) -> tuple[dict[int, Chain], dict[int, Beside]]:
+        """The steps beside the numbers of sequences that occur, and what a request sees that decodes there."""
+        chains: dict[int, Chain] = {}
+        beside: dict[int, Beside] = {}
+        if not self._steps:
+            return {0: self._chain(0)}, {0: Beside(0, 0, 0)}
+        # prompts that wait make sequences more and not fewer: what is rare below without stays so
+        least = int((self._roughly(self._glimpsed) > RARE).argmax())
+        for n in self._of.numbers:
+            if n + 1 < least / APART:
+                continue
+            chains[n] = self._glimpsed.get(n) or self._chain(n)
+            beside[n] = self._decoding(chains[n]) if n else Beside(0, 0, 0)
+            if len(chains) > 1 and self._chances(beside)[-1] < RARE:
+                break
+        return chains, beside
+
+    def _decoding(self, chain: Chain) -> Beside:
+        """What a request sees that decodes among such steps."""
+        whole = max(round(self._steps), 1)
+        seconds, close = chain.decode(whole)
+        alone = self._steps * float(chain.taken[0])
+        return Beside(alone, seconds * self._steps / whole - alone * float(chain.times[0]), close)
 
     @property
-    def _held(self) -> float:
-        return float(self.server.whole + max(self.server.w.generate - 2, 0) / 2)
-
-    def _piece(self, load: Load) -> tuple[float, float]:
-        """New tokens of a piece of a prompt, and what was before it in the mean."""
-        new = self._prompt / load.own
-        return new, (self.server.whole - self._prompt) + (self._prompt - new) / 2
-
-    def _groups(self, n: float, prompts: int, load: Load) -> Pass:
-        """A step of n sequences that decode, and of so many pieces of prompts."""
-        s, w = self.server.s, self.server.w
-        new, context = self._piece(load)
-        step = replace(decode(s, w), batch=n, context=self._held)
-        piece = replace(prefill(s, w), batch=prompts, new=new, context=context, begins=1 / load.own)
-        return together([*([piece] if prompts else []), *([step] if n else [])])
-
-    def _times(self, n: float, time: Callable[[float, int], Any]) -> Times:
-        """Steps as a request finds them: with the others, if there are any, and itself, from the `time` of a step."""
-        busy = 1 - math.exp(-n)
-
-        def found(prompts: int) -> Any:
-            idle = (1 - busy) * time(0, prompts)
-            return idle + busy * time(n / busy, prompts) if busy else idle
-
-        last = max(min(PROMPTS, int(self._load(n).beside)), 2)
-        return Times(time(n + 1, 0), one := found(1), (found(last) - one) / (last - 1))
-
-    def _at(self, n: float, load: Load) -> Times:
-        new, context = self._piece(load)
-        of = self.server.steps.of
-        return self._times(n, lambda k, prompts: of(k, self._held, prompts, new, context)[0])
-
-    def _found(self, n: float) -> Found | None:
-        """Times with n sequences; None where so many requests are not answered."""
-        load = self._load(n)
-        t = self._at(n, load)
-        prompts = load.own * t.one if load.alone else (t.one + (load.beside - 1) * t.more) / load.beside
-        if load.rate * prompts >= 1:
-            return None
-        return found(load, t, n)
-
-    def _kept(self, n: float) -> float:
-        """The sequences that decode if n do, less n: below 0 where more are served than come."""
-        f = self._found(n)
-        return math.inf if f is None else float(self.rate * self.server.later * f.step - n)
+    def _chains(self) -> dict[int, Chain]:
+        return self._beside[0]
 
     @cached_property
-    def decoding(self) -> float:
-        """The sequences that decode in the mean."""
-        low, high = 0.0, float(self.server.most)
-        if self._kept(low) <= 0:
-            return low
-        if self._kept(high) > 0:
-            raise InputError(
-                f"rate: {self.rate:g} requests a second are within what is answered at most, "
-                f"{self.server.capacity:.4g}, but so near that waiting has no mean"
-            )
-        while high - low > NEAR * high:
-            middle = (low + high) / 2
-            low, high = (middle, high) if self._kept(middle) > 0 else (low, middle)
-        return high
+    def _alone(self) -> tuple[float, int]:
+        """Seconds and steps of a prompt that finds nothing."""
+        chain = self._chains[0]
+        steps = math.ceil(chain.parts / chain.most)
+        last = chain.parts - (steps - 1) * chain.most
+        return float((steps - 1) * chain.times[-1] + chain.times[last]), steps
 
     @cached_property
-    def _load_there(self) -> Load:
-        return self._load(self.decoding)
+    def _busy(self) -> float:
+        """How much of the time in which nothing decodes prompts are at work."""
+        chain = self._chains[0]
+        if self._steps:
+            return self.rate * self._alone[0] / (1 + self.rate * self._alone[0])
+        return chain.mean / (chain.mean + chain.rested / self.rate)
 
     @cached_property
-    def _there(self) -> Found:
-        found = self._found(self.decoding)
+    def _firsts(self) -> dict[int, Sample]:
+        """Times to the first token beside so many."""
+        import numpy as np
+
+        found = {n: Sample.of(each.first.times) for n, each in self._chains.items() if n or not self._steps}
+        if 0 in self._chains:
+            if self._steps:
+                found[0] = Sample.of(self._behind_the_first())
+            rest = Sample(np.array([self._alone[0]]), np.array([1 - self._busy]))
+            found[0] = Sample.mixed([found[0].scaled(self._busy), rest])
+        return found
+
+    def _behind_the_first(self) -> Any:
+        """Times to the first token of those who find the prompt of one that came when there was nothing."""
+        from roofsim.serving.chain import POINTS, counted, spread_points
+
+        points, chain = spread_points(POINTS, 4), self._chains[1]
+        gone = points[0] * self._alone[0]
+        come = chain.parts * counted(points[1], self.rate * gone)
+        wait, step = self._alone[0] - gone, chain.times[0]
+        return chain.answered(come, wait + step * bool(chain.ahead), step, points[2:], wait).times
+
+    @cached_property
+    def _shared(self) -> Queue:
+        """How many sequences decode, and how long requests wait for a place; their prompts have places, too."""
+        most = self.server.most
+        if most in self._chains:
+            most = max(int(most - self.rate * self._firsts[most].mean), 1)
+        found = shared(self.rate, self._beside[1], self._of.alone, most)
         if found is None:
-            raise InputError(f"rate: {self.rate:g} requests a second are more than are answered")
+            raise InputError(
+                f"rate: {self.rate:g} requests a second are within what is answered in rounds at most, "
+                f"{self.server.capacity / self.server.lanes:.4g}, but not if they come as they like: with prompts in "
+                f"so many steps as then, {most:,} sequences make room for fewer"
+            )
         return found
 
     @cached_property
-    def _place(self) -> tuple[float, float]:
-        """The wait for a place, and the requests that are served."""
-        wait, running = placed(self._load_there, self._there)
-        return float(wait), float(running)
+    def _weights(self) -> dict[int, float]:
+        """How much what is known at some numbers of sequences counts for all."""
+        import numpy as np
+
+        at, n = list(self._chains), self._shared.least + self._shared.numbers
+        return {each: float(np.interp(n, at, unit) @ self._shared.chances)
+                for each, unit in zip(at, np.eye(len(at)), strict=True)}  # fmt: skip
+
+    @property
+    def decoding(self) -> float:
+        """The sequences that decode in the mean."""
+        return self._shared.mean
 
     @property
     def running(self) -> float:
         """The requests that are served at a time."""
-        return self._place[1]
+        return self.present - self.rate * self._shared.waits * self._shared.wait
 
     @cached_property
     def ttft(self) -> dict[str, float]:
         """Mean and percentiles of the time to the first token."""
-        mean = float(self._there.first) + self._place[0]
-        return {"mean": mean, **_gamma(self._there.least, mean, math.sqrt(self._there.variance + self._place[0] ** 2))}
+        found = Sample.mixed([self._firsts[n].scaled(weight) for n, weight in self._weights.items()])
+        if self._shared.waits:
+            found = found.delayed(self._shared.waits, self._shared.wait)
+        return {"mean": found.mean, **found.percentiles}
 
     @cached_property
     def itl(self) -> dict[str, float]:
-        """Mean and percentiles of the time between two tokens."""
-        load, step = self._load_there, float(self._there.step)
-        gaps = _gaps(load, self._at(self.decoding, load), step)
-        drafts = self.server.drafts
-        return {"mean": self.server.between * step, **quantiles(drafts.gaps(gaps) if drafts else gaps)}
+        """Mean (Little's law) and percentiles of the time between two tokens."""
+        if not self._steps:
+            return dict.fromkeys(("mean", *PERCENTILES), 0.0)
+        import numpy as np
+
+        n, at = self._shared.least + self._shared.numbers, [n for n in self._chains if n]
+        chains = [self._chains[each] for each in at]
+        often = np.interp(n, at, [float(each.taken[0]) / each.mean for each in chains])
+        steps = [Sample(self._of.alone[n], self._shared.chances * n * often)]
+        steps += [Sample(each.times[1:], each.taken[1:] * k * self._weights[k] / each.mean)
+                  for k, each in zip(at, chains, strict=True)]  # fmt: skip
+        gaps, drafts = Sample.mixed(steps), self.server.drafts
+        if drafts:
+            gaps = Sample.mixed([Sample(gaps.seconds / made, gaps.shares * made * chance)
+                                 for made, chance in enumerate(drafts.ends, 1)])  # fmt: skip
+        return {"mean": self.server.between * self.decoding / (self.rate * self._steps), **gaps.percentiles}
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What makes all this less sure."""
+        import numpy as np
+
+        found = []
+        if self.rate * self.server.lanes > SURE * self.server.capacity:
+            found.append(f"beyond {SURE:.0%} of what is answered at most, times are less sure than their intervals say")
+        low, high = np.searchsorted(np.cumsum(self._shared.chances), BULK) + self._shared.least
+        if high > WIDE * max(low, MANY):
+            found.append(
+                f"from {low:,} to {high:,} sequences decode, for long at a time: where few do, steps are short, and "
+                "few come in them; a run may differ from the mean"
+            )
+        return tuple(found)
 
     @property
     def present(self) -> float:
         """The requests that are there, waiting or served (Little's law)."""
-        return self.rate * (self.ttft["mean"] + self._load_there.steps * float(self._there.step))
+        return self.rate * self.ttft["mean"] + self.decoding
 
     @cached_property
     def steps(self) -> tuple[float, float]:
         """Steps without prompts in a second, and with."""
-        prompts = self.rate * self._load_there.own
-        return max(self.rate * self._load_there.steps / self._together - prompts, 0.0), prompts
-
-    @property
-    def _together(self) -> float:
-        """Sequences in a step, of which there is none without any."""
-        busy = 1 - math.exp(-self.decoding)
-        return max(self.decoding / busy if busy else 1.0, 1.0)
+        alone = mixed = 0.0
+        for n, chain in self._chains.items():
+            if n:
+                each = self._weights[n] / chain.mean
+                alone += each * float(chain.taken[0])
+                mixed += each * float(1 - chain.taken[0])
+            elif self._steps:
+                mixed += self._weights[0] * self._busy / self._alone[0] * self._alone[1]
+            else:
+                mixed += self._busy / chain.mean
+        return alone, mixed
 
     @cached_property
     def _passes(self) -> tuple[Pass, Pass]:
-        load = self._load_there
-        return self._groups(self._together, 0, load), self._groups(self.decoding, 1, load)
+        """A step without prompts, and one with, in the mean."""
+        s, w = self.server.s, self.server.w
+        alone, mixed = self.steps
+        together = max(self.rate * self._steps / (alone + mixed), 1.0)
+        pieces, new, before = (float(each) for each in self._of.pieces(self.rate / mixed))
+        step = replace(decode(s, w), batch=together, context=self._of.held)
+        piece = replace(prefill(s, w), batch=pieces, new=new, context=before, begins=min(new / self._of.prompt, 1))
+        return step, join([piece, *([replace(step, batch=self.decoding)] if self._steps else [])])
 
     @cached_property
     def figures(self) -> tuple[Later, Later]:
@@ -313,33 +453,3 @@ class Solved:
             "itl": work, "ttft": figures[1].time, "round": self.server.full_round,
             "joules_per_token": self.server.ranks * spent / (self.rate * self.server.w.generate),
         }  # fmt: skip
-
-
-FAR = 9
-"""Standard deviations from the mean of arrivals in which all of them are."""
-
-
-def _gaps(load: Load, t: Times, step: float) -> list[tuple[float, float]]:
-    """Seconds of steps with no prompt, with one, with more, each behind its share."""
-    if load.alone:
-        share = min(load.rate * load.own * step, 1.0)
-        return [(1 - share, float(t.alone)), (share, float(t.one))]
-    mean = load.rate * step
-    near = FAR * (math.sqrt(mean) + 1)
-    return [
-        (math.exp(k * math.log(mean) - mean - math.lgamma(k + 1)), float(t.one + (k - 1) * t.more if k else t.alone))
-        for k in range(max(int(mean - near), 0), int(mean + near) + 1)
-    ]
-
-
-def _gamma(least: float, mean: float, spread: float) -> dict[str, float]:
-    """Percentiles of a gamma distribution from `least` on, with this mean and spread (Wilson and Hilferty 1931)."""
-    over = mean - least
-    if over <= 0 or spread <= 0:
-        return dict.fromkeys(("p50", "p95", "p99"), mean)
-    shape = (over / spread) ** 2
-    found: dict[str, float] = {}
-    for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
-        z = NormalDist().inv_cdf(q)
-        found[name] = least + over * max(1 - 1 / (9 * shape) + z / (3 * math.sqrt(shape)), 0.0) ** 3
-    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from math import ceil
 from statistics import fmean
@@ -87,8 +87,8 @@ class Load:
             return Constant(rate)
         return Poisson(rate) if self.cv in (None, 1) else Bursty(rate, self.cv)
 
-    def arrivals(self, prompt: int, generate: int) -> tuple[Arrival, ...]:
-        """The requests, of such lengths where no trace says others."""
+    def arrivals(self, prompt: int, generate: int) -> tuple[tuple[Arrival, ...], int]:
+        """The requests, of such lengths where no trace says others, and how many of a trace have no answer."""
         if self.trace is not None:
             return read_trace(self.trace, self.requests or USUAL, self.speed)
         found = 1.0 if self.hit_rate is None else self.hit_rate
@@ -96,8 +96,8 @@ class Load:
         count = self.requests or USUAL
         _few(count * generate)
         if self.users is not None:
-            return asked(lengths, count, self.seed)
-        return arrive(self.process, lengths, count, self.seed)
+            return asked(lengths, count, self.seed), 0
+        return arrive(self.process, lengths, count, self.seed), 0
 
     @property
     def said(self) -> str:
@@ -115,7 +115,9 @@ class Load:
 USUAL = 1000
 """Requests unless another number is given."""
 MOST_TOKENS = 10**8
-"""Tokens of answers that are made one by one in about a minute."""
+"""Tokens of answers that are made one by one in some minutes."""
+SAMPLE = 5000
+"""Requests of which it is told what comes of steps that take as little, and as long, as they may."""
 
 
 @dataclass(frozen=True)
@@ -185,23 +187,42 @@ def _plain(value: Spread | None) -> dict[str, Any] | None:
 
 
 def simulate(
-    s: Setup, w: Workload, load: Load, *, tokens: int | None = None, sequences: int | None = None
-) -> Simulation:
+    s: Setup, w: Workload, load: Load, *, tokens: int | None = None, sequences: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Simulation:  # fmt: skip
     """Serve a load; prompt and answer of `w` are how long requests are, in the mean.
 
-    `tokens` of a step and `sequences` at once are those of the runtime unless they are given. Raises InputError.
+    `tokens` of a step and `sequences` at once are those of the runtime unless they are given; `progress` is told of how
+    many requests how many were answered. Raises InputError.
     """
     t, groups = StepTime(s, w), s.split.dp
     if w.generate < 1 and load.trace is None:
         raise InputError("generate: a request that is served has at least one token")
-    arrivals = load.arrivals(w.prompt, w.generate)[::groups]
-    _within_window(s, arrivals)
+    coming, unanswered = load.arrivals(w.prompt, w.generate)
+    arrivals = coming[::groups]
+    said = [*cautions(s, t.w), *_within_window(s, arrivals)]
+    if unanswered:
+        said.append(f"{unanswered:,} requests of the trace have no answer, and are left out")
     _few(sum(each.generate for each in arrivals))
     users = None if load.users is None else Users(ceil(load.users / groups), load.think)
     limits = rules(s, t.w, tokens=tokens, sequences=sequences).sharing(load.prefix)
-    found = serve_events(t, arrivals, users=users, limits=limits, rate=load.rate and load.rate / groups)
-    ends = [simulated(_scaled(t.of, by), arrivals, limits, users) for by in _doubt(t, found)]
-    said = list(cautions(s, t.w))
+    sample = arrivals[:SAMPLE]
+    of = len(arrivals) + (2 if len(sample) == len(arrivals) else 3) * len(sample)
+    done = len(arrivals)
+    found = serve_events(
+        t, arrivals, users=users, limits=limits, rate=load.rate and load.rate / groups,
+        progress=lambda answered: progress(answered, of),
+    )  # fmt: skip
+
+    def again(by: float) -> Simulated:
+        nonlocal done
+        made = simulated(_scaled(t.of, by), sample, limits, users, lambda answered: progress(done + answered, of))
+        done += len(sample)
+        return made
+
+    whole = found if len(sample) == len(arrivals) else again(1.0)
+    ends = [again(by) for by in _doubt(t, found)]
+    progress(of, of)
     if found.overloaded and found.rate is not None and found.capacity is not None:
         said.append(
             f"{found.rate * groups:.3g} requests come in a second and {found.capacity * groups:.3g} can be answered: "
@@ -209,7 +230,7 @@ def simulate(
         )
     return Simulation(
         s.model_name, s.device.id, s.runtime.id, s.calibration_name, t.w, load, found, groups, s.devices,
-        _spans(found, ends, groups), tuple(said),
+        _spans(found, whole, ends, groups), tuple(said),
     )  # fmt: skip
 
 
@@ -234,15 +255,20 @@ def _scaled(step: Step, by: float) -> Step:
     return scaled
 
 
-def _spans(r: Simulated, ends: Sequence[Simulated], groups: int) -> dict[str, Interval]:
-    """What comes of the same requests where all steps take as little, and as long, as they may."""
+def _spans(r: Simulated, sample: Simulated, ends: Sequence[Simulated], groups: int) -> dict[str, Interval]:
+    """What comes of the same requests where all steps take as little, and as long, as they may.
+
+    Of a sample of them those means are told, which lie as far beside the mean of all.
+    """
     found = {}
     for name in ("ttft", "itl", "tpot", "e2e"):
-        means = [each.mean for end in (r, *ends) if (each := getattr(end, name)) is not None]
-        if means:
-            found[name] = min(means), max(means)
-    rates = [each.tokens_per_second * groups for each in (r, *ends)]
-    return {**found, "tokens_per_second": (min(rates), max(rates))}
+        means = [each.mean for one in (sample, *ends) if (each := getattr(one, name)) is not None]
+        if means and (all_of := getattr(r, name)) is not None:
+            by = all_of.mean / means[0] if means[0] else 1.0
+            found[name] = min(means) * by, max(means) * by
+    rates = [each.tokens_per_second * groups for each in (sample, *ends)]
+    by = r.tokens_per_second * groups / rates[0]
+    return {**found, "tokens_per_second": (min(rates) * by, max(rates) * by)}
 
 
 def _few(tokens: int) -> None:
@@ -250,8 +276,20 @@ def _few(tokens: int) -> None:
         raise InputError(f"requests: {tokens:,} tokens of answers are too many to simulate; at most {MOST_TOKENS:,}")
 
 
-def _within_window(s: Setup, arrivals: Sequence[Arrival]) -> None:
-    most = s.architecture.positions
-    longest = max(each.prompt + each.generate for each in arrivals)
-    if most and longest > most + 1:
-        raise InputError(f"a request of {longest:,} tokens is longer than {s.model_name} has positions for ({most:,})")
+def _within_window(s: Setup, arrivals: Sequence[Arrival]) -> Sequence[str]:
+    """What is said of requests that are longer than the model is made for; raises InputError if they cannot be."""
+    a = s.architecture
+    lengths = [each.prompt + each.generate for each in arrivals]
+    longest = max(lengths)
+    if a.positions and longest > a.positions + 1:
+        raise InputError(
+            f"request {lengths.index(longest) + 1}: {longest:,} tokens are more than {s.model_name} has positions for "
+            f"({a.positions:,})"
+        )
+    beyond = sum(each > a.window + 1 for each in lengths) if a.window else 0
+    if not beyond:
+        return ()
+    return (
+        f"{beyond:,} of {len(lengths):,} requests are longer than the {a.window:,} tokens that {s.model_name} is made "
+        "for; servers refuse such",
+    )

@@ -168,20 +168,34 @@ def _batch(server: Server, slo: Sequence[Promise]) -> Found:
     return _search(slo, lambda n: glance(replace(server, sequences=n), n * groups), server.most * flights, server.limit)
 
 
-FINE = 1e-6
+FINE = 1e-4
 """How finely a rate is found, relative."""
+INSIDE = 0.05
+"""How far inside of where a rate lies the next one is tried, at least."""
 
 
 def _rate(server: Server, slo: Sequence[Promise]) -> Found:
-    low, high, ended = 0.0, server.capacity, server.ends
+    """By the Illinois method (Dowell and Jarratt 1971), as long as both ends have times, else by halving."""
+    low, high, again = FINE * server.capacity, server.capacity, True
+    kept, lost = _beyond(server, slo, low), float("inf")
+    if kept > 0:
+        return 0.0, server.ends
     while high - low > FINE * server.capacity:
-        middle = (low + high) / 2
-        times = glance_at(server, middle)
-        if times is not None and broken(slo, times) is None:
-            low = middle
+        share = min(max(kept / (kept - lost), INSIDE), 1 - INSIDE) if isfinite(lost) else 0.5
+        middle = low + share * (high - low)
+        over = _beyond(server, slo, middle)
+        if over <= 0:
+            low, kept, lost, again = middle, over, lost / (1 + again), True
         else:
-            high, ended = middle, server.ends if times is None else str(broken(slo, times))
-    return low, ended
+            high, kept, lost, again = middle, kept * (1 if again else 0.5), over, False
+    times = glance_at(server, high)
+    return low, server.ends if times is None or broken(slo, times) is None else str(broken(slo, times))
+
+
+def _beyond(server: Server, slo: Sequence[Promise], rate: float) -> float:
+    """By how much times at a rate are beyond the promise that is kept least, relative; at most 0 if all are kept."""
+    times = glance_at(server, rate)
+    return float("inf") if times is None else max(times[p.time][p.figure] / p.seconds for p in slo) - 1
 
 
 SEARCH: Mapping[Find, Callable[[Server, Sequence[Promise]], Found]] = {

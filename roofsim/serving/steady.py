@@ -2,7 +2,7 @@
 
 Two kinds of load. Users who each ask again as soon as they are answered (a closed loop, as benchmarks have it): their
 requests are alike and began together, so that rounds repeat (`prediction.loop`). Or requests that come as they like, at
-a rate: a Poisson process, whose waiting is that of a queue with a gate (Takagi 1991) or of one server with vacations.
+a rate: a Poisson process, whose requests share steps and wait for them (`open`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from roofsim.prediction.server import cache_room, engine_of, held_bytes, in_flig
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import assumptions, cautions
 from roofsim.serving.drafting import Drafting
-from roofsim.serving.open import Solved
+from roofsim.serving.open import Solved, Steps
 from roofsim.serving.prefix import Prefix, Shared
 from roofsim.serving.quantiles import quantiles
 from roofsim.serving.step import StepTime
@@ -197,6 +197,11 @@ class Server:
     def steps(self) -> StepTime:
         """The time of any step."""
         return StepTime(self.s, self.w, self.drafts)
+
+    @cached_property
+    def open_steps(self) -> Steps:
+        """The steps of requests that come at a rate."""
+        return Steps(self)
 
     @cached_property
     def _kept(self) -> tuple[float, float]:
@@ -521,10 +526,11 @@ def open_loop(server: Server, rate: float) -> Served:
     others, prompts = found.steps
     alone, mixed = (float(each.time) for each in found.figures)
     of_prompts = prompts * (mixed - alone) / (prompts * mixed + others * alone)
-    return _served(
+    served = _served(
         server, lanes * found.present, rate, lanes * found.running, found.itl, found.ttft, _open_bound(found),
         found.doubtful, "rate", lanes, of_prompts,
     )  # fmt: skip
+    return replace(served, cautions=(*served.cautions, *found.cautions))
 
 
 def glance_at(server: Server, rate: float) -> Mapping[str, Mapping[str, float]] | None:

@@ -51,6 +51,8 @@ def axis(name: str, given: Any) -> Axis:
         values = [given]
     if name in (*COUNTS, *RANKS):
         values = [_count(name, each) for each in values]
+    elif name == "offload":
+        values = _divisions(values)
     elif "." in name:
         values = [each if isinstance(each, str) else repr(each) for each in values]
     if not values:
@@ -72,6 +74,22 @@ def axes(given: Mapping[str, Any]) -> tuple[Axis, ...]:
     check(dict.fromkeys(given, ()))
     found = [axis(name, values) for name, values in given.items()]
     return tuple(sorted(found, key=lambda each: each.numeric))
+
+
+def _divisions(values: Iterable[Any]) -> list[str]:
+    """What may lie in the memory of the host, with ranges of layers (`0..32+8`) written out; raises InputError."""
+    from roofsim.prediction.offload import asked_for
+
+    found: list[str] = []
+    for each in values:
+        text = str(each).strip()
+        try:
+            found += map(str, parse_counts(text, 0)) if ".." in text else [text]
+        except ValueError as error:
+            raise InputError(f"offload: {error}") from None
+    for each in found:
+        asked_for(each)
+    return found
 
 
 def _flat(values: Any) -> list[Any]:

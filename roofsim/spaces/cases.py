@@ -21,9 +21,12 @@ from roofsim.specs.workload import FIELDS, Workload, workload
 NAMES = ("model", "device", "runtime", "host", "calibration", "cluster")
 """Specs that are chosen by name; those from the runtime on have a default."""
 
+OFFLOAD = "offload"
+"""The choice of what lies in the memory of the host."""
+
 Choices = Mapping[str, Sequence[Any]]
-"""What to choose from, by the name of the choice: one of `NAMES`, `RANKS`, `FIELDS`, the counts of a workload, or the
-path of a field as --set has it, whose values are then written as there (`2x`, `500 GB/s`)."""
+"""What to choose from, by the name of the choice: one of `NAMES`, `RANKS`, `FIELDS`, the counts of a workload,
+`OFFLOAD`, or the path of a field as --set has it, whose values are then written as there (`2x`, `500 GB/s`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Case:
 def known(name: str) -> bool:
     """Whether something of this name can be chosen."""
     root, dot, _ = name.partition(".")
-    return name in (*NAMES, *RANKS, *FIELDS, *COUNTS) or bool(dot and root in (*SPECS, "parameters"))
+    return name in (*NAMES, *RANKS, *FIELDS, *COUNTS, OFFLOAD) or bool(dot and root in (*SPECS, "parameters"))
 
 
 def check(choices: Choices) -> None:
@@ -50,8 +53,9 @@ def check(choices: Choices) -> None:
     for name in choices:
         if not known(name):
             raise UnknownName(
-                "axes", name, [*NAMES, *RANKS, *FIELDS, *COUNTS, *(f"{each}." for each in (*SPECS, "parameters"))]
-            )
+                "axes", name,
+                [*NAMES, *RANKS, *FIELDS, *COUNTS, OFFLOAD, *(f"{each}." for each in (*SPECS, "parameters"))],
+            )  # fmt: skip
 
 
 def cases(choices: Choices) -> Iterator[Case]:
@@ -111,7 +115,28 @@ def case(picked: Mapping[str, Any], specs: Specs) -> Case:
         found.precision(settled(found, asked))
     except Unsupported as error:
         return Case(picked, found, None, str(error))
-    return Case(picked, found, settled(found, asked))
+    asked = settled(found, asked)
+    try:
+        return Case(picked, divided(found, asked, picked), asked)
+    except Unsupported as error:
+        return Case(picked, found, None, str(error))
+
+
+def divided(s: Setup, w: Workload, picked: Mapping[str, Any]) -> Setup:
+    """The setup with what was chosen to lie in the memory of the host; raises Unsupported where that cannot be.
+
+    What is looked for depends on the numbers of the request: it stays open until they are chosen.
+    """
+    if picked.get(OFFLOAD) is None or (open_division(picked) and not all(name in picked for name in COUNTS)):
+        return s
+    from roofsim.prediction.offload import offloaded
+
+    return offloaded(s, w, picked[OFFLOAD])
+
+
+def open_division(picked: Mapping[str, Any]) -> bool:
+    """Whether the best division is asked for, which is another for every request."""
+    return picked.get(OFFLOAD) == AUTO
 
 
 def fields_of(picked: Mapping[str, Any]) -> dict[str, Any]:

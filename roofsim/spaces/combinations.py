@@ -13,7 +13,18 @@ from roofsim.model.split import RANKS
 from roofsim.prediction.fitted import AUTO, NONE
 from roofsim.prediction.places import COUNTS, number_at
 from roofsim.prediction.setup import Setup
-from roofsim.spaces.cases import NAMES, OPTIONAL, Case, Choices, Specs, case, check, fields_of
+from roofsim.spaces.cases import (
+    NAMES,
+    OFFLOAD,
+    OPTIONAL,
+    Case,
+    Choices,
+    Specs,
+    case,
+    check,
+    fields_of,
+    open_division,
+)
 from roofsim.specs.workload import FIELDS, Workload
 
 S = TypeVar("S")
@@ -226,10 +237,18 @@ def described(each: Case) -> dict[str, Any]:
         "cache": (w.cache_dtype or w.dtype) if w else picked.get("cache"),
         **{name: getattr(w, name) if w else picked[name] for name in COUNTS},
         **{name: _id(x) for name, x in picked.items() if name in ("host", "dtype", "logits", "cluster")},
+        **({OFFLOAD: _division(each)} if OFFLOAD in picked else {}),
         **{name: x for name, x in picked.items() if name in RANKS},
         **({"calibration": _id(picked["calibration"]) or NONE} if "calibration" in picked else {}),
         **{path: _at(each.setup, path, x) for path, x in picked.items() if "." in path},
     }
+
+
+def _division(each: Case) -> str:
+    """What was chosen to lie on the host; of what was looked for, what was found as well."""
+    asked = str(each.chosen[OFFLOAD])
+    found = each.setup.offload if each.setup and open_division(each.chosen) else None
+    return f"{asked}: {found.words}" if found else asked
 
 
 def _unit(every: Sequence[Case], path: str) -> str | None:

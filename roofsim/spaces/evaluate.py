@@ -12,7 +12,7 @@ from typing import Any
 
 from roofsim.engine.passes import BOUNDS
 from roofsim.foundation import units
-from roofsim.foundation.errors import InputError, UnknownName, Unsupported
+from roofsim.foundation.errors import DoesNotFit, InputError, UnknownName, Unsupported
 from roofsim.foundation.expression import Expression
 from roofsim.foundation.schema import variant
 from roofsim.model.split import RANKS
@@ -23,7 +23,7 @@ from roofsim.prediction.places import COUNTS, SPECS, number_at
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.what_if import what_if
 from roofsim.spaces.axes import Axis
-from roofsim.spaces.cases import NAMES, Case, Specs, case, label
+from roofsim.spaces.cases import NAMES, OFFLOAD, Case, Specs, case, divided, label, open_division
 from roofsim.spaces.space import Space, blocks
 from roofsim.specs.workload import FIELDS, Workload
 
@@ -82,7 +82,7 @@ class Study:
         axes = {axis.name for axis in self.space.axes}
         if twice := sorted(axes & set(self.columns)):
             raise InputError(f"{', '.join(twice)}: both an axis and a column")
-        known = {*COLUMNS, *axes, *COUNTS, *FIELDS, *NAMES, *RANKS}
+        known = {*COLUMNS, *axes, *COUNTS, *FIELDS, *NAMES, *RANKS, OFFLOAD}
         for name, each in self.derived.items():
             _known(each, known)
             known.add(name)
@@ -296,13 +296,14 @@ class CaseAtWork:
         import numpy as np
 
         mesh = self.study.space.mesh
-        if mesh >= FEW and not self._decisive:
+        few = mesh < FEW or open_division(self.case.chosen)
+        if not few and not self._decisive:
             return self._named(self._function(**{name: arrays[name] for name in self._function.variables}))
         flat = {name: np.broadcast_to(x, shape).ravel() for name, x in arrays.items()}
         rows = np.empty((len(self._paths), int(np.prod(shape))))
-        if mesh < FEW:
+        if few:
             for i in range(rows.shape[1]):
-                rows[:, i] = self._directly({name: x[i] for name, x in flat.items()})
+                rows[:, i] = self._point({name: x[i] for name, x in flat.items()})
         else:
             self._by_setting(flat, rows)
         return self._named({path: row.reshape(shape) for path, row in zip(self._paths, rows, strict=True)})
@@ -325,7 +326,8 @@ class CaseAtWork:
         s, w = self._ready
         counts = {name: int(x) for name, x in values.items() if name in COUNTS}
         changes = [f"{path}={written(s, path, x)}" for path, x in values.items() if path not in COUNTS]
-        return what_if(s, changes), variant(w, **counts)
+        w = variant(w, **counts)
+        return divided(what_if(s, changes), w, {**self.case.chosen, **dict.fromkeys(COUNTS, "")}), w
 
     @property
     def _ready(self) -> tuple[Setup, Workload]:
@@ -358,7 +360,12 @@ class CaseAtWork:
         return tuple(name for name in self._varying if name not in COUNTS and self._decides(name))
 
     def _decides(self, name: str) -> bool:
-        """Whether a branch is taken by a number: it says so, or (a comparison with another) shows in the figures."""
+        """Whether a branch is taken by a number: it says so, or (a comparison with another) shows in the figures.
+
+        What computes on a host has specs of its own, into which no number of a compiled function goes.
+        """
+        if self._single[0].offload:
+            return True
         try:
             function = compiled(*self._single, self._paths, [name])
         except Unsupported:
@@ -371,6 +378,13 @@ class CaseAtWork:
             if not _alike(self._directly({**self._only, name: value}), function.at(value)):
                 return True
         return False
+
+    def _point(self, values: Mapping[str, float]) -> list[float]:
+        """The figures of one point; no numbers but that it does not fit, where no division of a model does."""
+        try:
+            return self._directly(values)
+        except DoesNotFit:
+            return [0.0 if path == "fits" else float("nan") for path in self._paths]
 
     def _directly(self, values: Mapping[str, float]) -> list[float]:
         """The figures of one point, not compiled."""

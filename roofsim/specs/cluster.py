@@ -42,6 +42,9 @@ class Link(Spec):
     fabric of network switches between nodes."""
     efficiency: Reached
     """The part of the bandwidth that long messages reach."""
+    crowded: Reached | None = None
+    """The part of that which is left where more than two devices of a node send: through the processors of a node, and
+    what joins these."""
     reduces: bool = False
     """Whether the switch adds up what devices send (NVLink SHARP), so that each sends its share once."""
 

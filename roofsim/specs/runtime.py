@@ -167,6 +167,8 @@ class OffloadPolicy(Spec):
     """Whether weights on the host are mapped from their file: those that exceed its memory are read from its disk."""
     experts: Literal["used", "all"] = "used"
     """Whether the experts that are used are copied, or all of a layer."""
+    caches: bool = False
+    """Whether caches may lie there of layers that the device computes; they come to it for every pass."""
     reaches: Sourced | None = None
     """Share of the rate of the link to the host that its copies reach; all of it, if nothing is said."""
     crossing: Time | None = None

@@ -37,19 +37,27 @@ def divisions(s: Setup, w: Workload) -> Divisions:
     """All divisions of the family that the setup's own is of; of the first that its software has, without one."""
     asked = s.offload.words if s.offload else ""
     known = {_name(made(1)): (made, most) for made, most in families(s)}
-    name = asked.partition(":")[0] if asked.startswith("experts") else asked.partition("=")[0]
+    name = _called(asked)
     made, most = known.get(name) or next(iter(known.values()))
     at = tuple(_at(made, w, most, away) for away in range(most, -1, -1))
-    what = {"experts=cpu": "layers with their experts", "experts=stream": "layers with their experts"}.get(
-        name, "layers, the LM head among them" if most > s.architecture.depth else "layers"
-    )
+    what = {
+        "experts=cpu": "layers with their experts", "experts=stream": "layers with their experts",
+        "layers+experts=cpu": "layers without experts, the LM head among them",
+    }.get(name, "layers, the LM head among them" if most > s.architecture.depth else "layers")  # fmt: skip
     chosen = next((most - away for away in range(most + 1) if _same(made(away), s)), None)
     return Divisions(what, at, chosen)
 
 
 def _name(s: Setup) -> str:
-    words = s.offload.words if s.offload else ""
-    return words.partition(":")[0] if words.startswith("experts") else words.partition("=")[0]
+    return _called(s.offload.words if s.offload else "")
+
+
+def _called(words: str) -> str:
+    """The family of a division: its words without their numbers of layers."""
+    parts = (
+        each.partition(":")[0] if each.startswith("experts") else each.partition("=")[0] for each in words.split("+")
+    )
+    return "+".join(parts)
 
 
 def _same(one: Setup, other: Setup) -> bool:
@@ -58,4 +66,5 @@ def _same(one: Setup, other: Setup) -> bool:
 
 def _at(made: Callable[[int], Setup], w: Workload, most: int, away: int) -> Division:
     e = Evaluation(made(away), w)
-    return Division(most - away, parts_of(e.prefill), parts_of(e.decode), bool(e.fits))
+    devices = e.s.devices
+    return Division(most - away, parts_of(e.prefill, devices), parts_of(e.decode, devices), bool(e.fits))

@@ -96,10 +96,24 @@ def test_links_can_be_changed_and_named() -> None:
     assert slow["cluster"] == "dgx-h100"
 
 
-def test_a_cluster_in_the_place_of_a_device_is_told_how_to_be_asked_for() -> None:
-    result = run("predict", "Llama-3.1-8B", "-d", "hgx-h100", "-r", "vllm")
-    assert result.exit_code == 2
-    assert "is a cluster of h100-sxm: say -d h100-sxm --cluster dgx-h100" in result.output
+def test_a_cluster_in_the_place_of_a_device_is_one_of_its_devices_and_itself_for_several() -> None:
+    one = data("predict", "Llama-3.1-8B", "-d", "hgx-h100", "-r", "vllm")
+    plain = data("predict", "Llama-3.1-8B", "-d", "h100-sxm", "-r", "vllm")
+    assert (one["device"], one["cluster"]) == ("h100-sxm", "dgx-h100")
+    assert one["decode"]["time"] == plain["decode"]["time"]
+    assert "one device of NVIDIA DGX H100; --tp 8 would share the model among 8" in one["assumptions"]
+    table = run("predict", "Llama-3.1-8B", "-d", "4x-rtx-4090", "-r", "vllm", "--tp", "1,2,8").output
+    assert "Several devices stand in 4x-rtx-4090." in table
+    assert "8 devices (TP 8): 4x-rtx-4090 has 4 (1 x 4)" in table
+    pair = ("-r", "vllm", "--tp", "2")
+    bridged = data("predict", "Qwen2.5-0.5B", "-d", "2x-rtx-3090-nvlink", *pair)
+    named = data("predict", "Qwen2.5-0.5B", "-d", "rtx-3090", "--cluster", "2x-rtx-3090-nvlink", *pair)
+    assert bridged["cluster"] == "2x-rtx-3090-nvlink"
+    assert bridged["decode"]["time"] == named["decode"]["time"]
+    assert data("limits", "Qwen2.5-0.5B", "-d", "dgx-h100")["device"] == "h100-sxm"
+    refused = run("predict", "Llama-3.1-8B", "-d", "dgx-h10")
+    assert refused.exit_code == 2
+    assert "devices: no 'dgx-h10'; nearest:" in refused.output
 
 
 @pytest.mark.parametrize(

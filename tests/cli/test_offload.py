@@ -17,7 +17,22 @@ LLAMA = "predict Llama-3.1-8B -d rtx-4060 -r llama.cpp"
         (f"{LLAMA} --offload layers=x", "'layers=x': 'x' is not a number of layers"),
         (f"{LLAMA} --offload layers=-1", "'-1' is not a number of layers"),
         (f"{LLAMA} --offload layers=34", "the model has 32 layers and the LM head"),
-        (f"{LLAMA} --offload layers=99999999999999999999", "the model has 32 layers"),
+        (f"{LLAMA} --offload layers=99999999999999999999", "is not a number of layers"),
+        (f"{LLAMA} --offload 34", "'34': the model has 32 layers and the LM head"),
+        (f"{LLAMA} --offload stream=20+layers=3", "what is streamed is whole layers already"),
+        (f"{LLAMA} --offload layers=3+layers=4", "says 'layers' twice"),
+        (f"{LLAMA} --offload layers=3+auto", "'layers=3+auto' is none of what there is"),
+        (f"{LLAMA} --offload none,half", "'half' is none of what there is"),
+        (f"{LLAMA} --offload 8..4", "offload: '8..4'"),
+        (f"{LLAMA} --offload 3,3", "'3' is given twice"),
+        ("predict Llama-3.1-8B -d h100-sxm -r vllm --offload cache", "vllm keeps caches of running sequences"),
+        ("predict Llama-3.1-8B -d rtx-3090 -r llama.cpp --pp 2 --offload 0", "leaves nothing for 2 devices"),
+        ("predict Llama-3.1-8B -d rtx-3090 -r llama.cpp --pp 2 --offload 2", "1 layers are left for 2 devices"),
+        (
+            "predict Llama-3.1-8B -d h100-sxm -r ideal --dp 2 --offload 9",
+            "the same tokens (--tp, --pp), not with --dp 2",
+        ),
+        ("predict Llama-3.1-405B -d h100-sxm -r vllm --tp 8 --pp 2 --offload stream", "stand in several nodes"),
         (f"{LLAMA} --offload stream", "llama.cpp streams no weights to the device; ideal"),
         (f"{LLAMA} --offload experts=cpu", "Llama-3.1-8B has no routed experts"),
         ("predict OLMoE-1B-7B -d rtx-4060 -r llama.cpp --offload experts=disk", "none of what there is"),
@@ -26,7 +41,6 @@ LLAMA = "predict Llama-3.1-8B -d rtx-4060 -r llama.cpp"
         ("predict Llama-3.1-8B -d rtx-4060 -r cuda-graph --offload auto", "cuda-graph computes nothing on the host"),
         ("predict Llama-3.1-8B -d orin -r llama.cpp --offload layers=3", "has no second tier of memory"),
         (f"{LLAMA} --offload layers=3 --host mac", "nothing is known of the memory of host mac; use --host"),
-        ("predict Llama-3.1-8B -d h100-sxm -r vllm --tp 2 --offload stream", "the model is divided among 2"),
         ("predict Llama-3.1-405B -d rtx-4060 -r vllm --offload auto", "fits both, at batch 1"),
     ],
 )
@@ -89,3 +103,48 @@ def test_what_finds_no_room_in_either_memory_is_read_from_the_disk(data, roofsim
     shown = re.sub(r"\s+", " ", roofsim(line))
     assert "of weights come from the disk of the host, at best at its full rate" in shown
     assert "does not fit" not in shown
+
+
+def test_offload_is_an_axis_whose_rows_are_single_predictions(data):
+    line = "-d rtx-4060 -r llama.cpp --weights q8_0 -p 64"
+    rows = data(f"compare Llama-3.1-8B {line} --offload 0..20+10,auto,none")["rows"]
+    assert [each["offload"] for each in rows] == ["0", "10", "20", "auto: layers=32", "none"]
+    for row, words in zip(rows[1:4], ("10", "layers=20", "auto"), strict=True):
+        one = data(f"predict Llama-3.1-8B {line} --offload {words}")
+        assert (row["tpot"], row["fits"]) == (one["request"]["tpot"], one["memory"]["fits"])
+    assert [each["fits"] for each in rows] == [True, True, True, True, False]
+
+
+def test_a_sweep_divides_anew_at_every_point_and_says_where_nothing_fits(data):
+    found = data(
+        "sweep Llama-3.1-8B -d rtx-4060 -r llama.cpp --weights q8_0 --offload layers=9,auto -p 64,2k "
+        "--set device.memory.bandwidth=2x --figures tpot,fits"
+    )["rows"]
+    of = {(row["offload"], row["prompt"]): row for row in found}
+    for words, prompt in of:
+        one = data(
+            f"predict Llama-3.1-8B -d rtx-4060 -r llama.cpp --weights q8_0 --offload {words} -p {prompt} "
+            "--set device.memory.bandwidth=2x"
+        )
+        assert of[words, prompt]["tpot"] == pytest.approx(one["request"]["tpot"]), (words, prompt)
+    assert of["auto", 64]["tpot"] < of["auto", 2048]["tpot"]
+
+
+def test_what_a_model_has_not_is_a_row_that_says_so(roofsim):
+    shown = re.sub(
+        r"\s+", " ", roofsim("compare Llama-3.2-1B OLMoE-1B-7B -d rtx-4060 -r llama.cpp --offload experts,18")
+    )
+    assert "Llama-3.2-1B experts offload: Llama-3.2-1B has no routed experts" in shown
+    assert "the model has 16 layers and the LM head, which is one more" in shown
+
+
+def test_two_devices_have_one_host(data, roofsim):
+    line = "predict Llama-3.1-70B -d rtx-3090 -r llama.cpp --weights q8_0 --offload layers=41"
+    one, two = data(line)["offload"], data(f"{line} --pp 2")["offload"]
+    assert one["decode"]["processor_time"] == pytest.approx(two["decode"]["processor_time"])
+    assert one["tiers"][1]["weights"] == two["tiers"][1]["weights"]
+    assert one["decode"]["link_bytes"] == pytest.approx(two["decode"]["link_bytes"])
+    half = two["tiers"][0]["weights"] / one["tiers"][0]["weights"]
+    assert 0.5 <= half < 0.53
+    assert two["tiers"][0]["name"] == "2 x rtx-3090, the fullest"
+    assert "layers=41" in roofsim(f"{line} --pp 2")

@@ -72,6 +72,7 @@ def test_there_are_pages() -> None:
 
 
 OF_OTHERS = {"--cpu-moe", "--n-cpu-moe", "--cpu-offload-gb", "--no-kv-offload", "--burstiness",
+             "--split-mode", "--fit", "--fit-target", "--tensor-split",
              "--max-concurrency", "--max-num-seqs", "--enable-mixed-chunk"}  # fmt: skip
 """Options of llama.cpp, vLLM and SGLang by which pages say what is predicted."""
 

@@ -15,8 +15,9 @@ PAGE = (ROOT / "docs" / "tiers.md").read_text(encoding="utf-8")
 
 
 def test_the_page_has_a_line_for_each_row_of_its_files() -> None:
-    lines = re.findall(r"^\| (?!figure|model|`--offload`|---).*$", PAGE, re.M)
-    assert len(lines) == len(tiers.rows("tiers.csv")) + len(tiers.rows("offload.csv"))
+    lines = re.findall(r"^\| (?!figure|model|`--offload`|processor|---).*$", PAGE, re.M)
+    files = ("tiers.csv", "offload.csv", "offload_prompts.csv", "memory.csv")
+    assert len(lines) == sum(len(tiers.rows(name)) for name in files)
     assert {row["figure"] for row in tiers.rows("tiers.csv")} == set(tiers.FIGURES)
 
 
@@ -34,3 +35,10 @@ def test_a_measured_division_lies_in_its_interval() -> None:
     p = tiers.asked(row)
     low, high = p.intervals["tpot"]
     assert low < 1 / tiers.rate_of(row) < high
+
+
+def test_a_host_of_stated_memory_is_predicted_by_it() -> None:
+    row = next(row for row in tiers.rows("offload.csv") if row["source"] == "llama.cpp 4716")
+    one = tiers.asked(row).request.tpot
+    two = tiers.asked({**row, "memory": str(2 * float(row["memory"]))}).request.tpot
+    assert 1.8 < one / two < 2

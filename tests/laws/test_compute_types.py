@@ -57,8 +57,11 @@ FORMATS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("runtime", "fmt"), [(name, each) for name, formats in FORMATS.items() for each in formats])
-@pytest.mark.parametrize("model", ["Qwen3-30B-A3B", "Falcon-H1-0.5B"])
+EXPERTS = [("Qwen3-30B-A3B", name, each) for name, formats in FORMATS.items() for each in formats]
+HYBRID = [("Falcon-H1-0.5B", name, formats[0]) for name, formats in FORMATS.items()]
+
+
+@pytest.mark.parametrize(("model", "runtime", "fmt"), [*EXPERTS, *HYBRID])
 def test_a_prediction_of_arrays_is_that_of_each_number(model: str, runtime: str, fmt: str) -> None:
     batch, prompt = np.array([1, 1, 3]), np.array([1, 2, 513])
     found = predict(model, "b200", runtime, weight_format=fmt, batch=batch, prompt=prompt)

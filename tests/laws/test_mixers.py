@@ -78,6 +78,7 @@ ROUTED = ("moe", "dense_and_moe")
 """Kinds that read more of their weights when there are more tokens."""
 BYTES = Precision(weights=1, activations=1, cache=1, state=1)
 
+few = settings(max_examples=40)  # each of them makes a part, which takes a millisecond
 every_kind = pytest.mark.parametrize("kind", EXAMPLES)
 SIZES = st.integers(1, 12)
 
@@ -109,6 +110,7 @@ def test_every_kind_has_a_row_of_examples() -> None:
 
 
 @every_kind
+@few
 @given(data=st.data(), batch=st.integers(1, 3), new=SIZES, context=st.integers(0, 12))
 def test_prefill_does_the_work_of_the_steps_it_replaces(
     kind: str, data: st.DataObject, batch: int, new: int, context: int
@@ -121,6 +123,7 @@ def test_prefill_does_the_work_of_the_steps_it_replaces(
 
 
 @every_kind
+@few
 @given(data=st.data(), bytes_per=st.sampled_from([0.53125, 1, 2]), context=st.integers(0, 12))
 def test_a_step_reads_every_parameter_that_it_uses_once(
     kind: str, data: st.DataObject, bytes_per: float, context: int
@@ -135,6 +138,7 @@ def test_a_step_reads_every_parameter_that_it_uses_once(
 
 
 @every_kind
+@few
 @given(data=st.data(), batch=st.integers(1, 3), context=st.integers(0, 12))
 def test_a_step_reads_and_writes_its_constant_state_and_reads_what_has_grown(
     kind: str, data: st.DataObject, batch: int, context: int
@@ -149,6 +153,7 @@ def test_a_step_reads_and_writes_its_constant_state_and_reads_what_has_grown(
 
 
 @every_kind
+@few
 @given(data=st.data(), times=st.integers(2, 50), new=SIZES, context=st.integers(0, 12))
 def test_cost_is_linear_in_the_batch_and_the_weights_are_read_once(
     kind: str, data: st.DataObject, times: int, new: int, context: int

@@ -15,7 +15,6 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.loop import Engine, Loop
 from roofsim.prediction.setup import setup
-from roofsim.serving.open import moments, several
 from roofsim.serving.slo import broken, find, promises
 from roofsim.serving.steady import Server, closed, open_loop
 from roofsim.specs.workload import workload
@@ -178,24 +177,6 @@ def test_a_runtime_that_serves_nobody_is_refused():
 def test_nothing_fits_is_said():
     with pytest.raises(InputError, match="nothing fits"):
         closed(server(prompt=2**20), 1)
-
-
-@given(st.floats(0.01, 0.95), st.floats(1e-4, 1))
-def test_moments_of_gated_steps_follow_from_themselves(busy, d):
-    rate, v = busy / d, 3 * d
-    m1, m2, m3 = moments(v, d, rate)
-    # N is Poisson in T: its moments from those of T
-    n1 = rate * m1
-    n2 = n1 + rate**2 * m2
-    n3 = rate * m1 + 3 * rate**2 * m2 + rate**3 * m3
-    assert m1 == approx(v + d * n1)
-    assert m2 == approx(v * v + 2 * v * d * n1 + d * d * n2)
-    assert m3 == approx(v**3 + 3 * v * v * d * n1 + 3 * v * d * d * n2 + d**3 * n3)
-
-
-def test_the_wait_for_one_server_is_that_of_m_d_1():
-    assert several(1, 0.8, 2.0) == approx(0.8 * 2 / (2 * (1 - 0.8)))
-    assert several(10, 0.8, 2.0) < several(1, 0.8, 2.0) / 10
 
 
 @lru_cache

@@ -11,6 +11,7 @@ import pytest
 
 from roofsim import library
 from roofsim.foundation.schema import variant
+from roofsim.model.split import Split
 from roofsim.prediction import offload
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
@@ -197,3 +198,60 @@ def test_what_a_request_says_of_its_tiers_adds_up() -> None:
 def test_the_processor_of_a_host_is_a_processor() -> None:
     named = [library.host(name).processor for name in library.names("hardware/hosts")]
     assert {library.device(each).kind for each in named if each} == {"cpu"}
+
+
+@pytest.mark.parametrize(("runtime", "words"), [("vllm", "stream=9"), ("ideal", "stream"), ("ideal", "layers=9")])
+def test_ranks_divide_what_comes_over_their_links_and_not_what_the_host_computes(runtime: str, words: str) -> None:
+    one, w = case(DENSE, runtime, "h100-sxm", prompt=20)
+    two = chosen(setup(DENSE, "h100-sxm", runtime, split=Split(tp=2)))
+    alone, shared = (Evaluation(offloaded(s, w, words), w) for s in (one, two))
+    assert shared.behind == pytest.approx(float(alone.behind), rel=1e-3)  # norms are on each
+    if words.startswith("layers"):
+        assert shared.decode.processor_time == alone.decode.processor_time  # type: ignore[attr-defined]
+    else:
+        assert shared.decode.link_bytes == pytest.approx(float(alone.decode.link_bytes) / 2, rel=1e-3)  # type: ignore[attr-defined]
+    assert shared.away(0).weights < alone.away(0).weights
+
+
+def test_one_device_of_a_cluster_is_one_device() -> None:
+    s, w = case(DENSE, "llama.cpp", "rtx-4090")
+    in_cluster = chosen(setup(DENSE, "rtx-4090", "llama.cpp", split=Split(), cluster="2x-rtx-4090"))
+    for words in ("layers=5", "layers=9+cache"):
+        a, b = (Evaluation(offloaded(each, w, words), w) for each in (s, in_cluster))
+        assert (a.total_time, a.energy, a.grown, a.held) == (b.total_time, b.energy, b.grown, b.held)
+
+
+def test_devices_that_read_the_memory_of_one_host_at_the_same_time_share_its_rate() -> None:
+    one, _ = case(DENSE, "ideal", "h100-sxm")
+    several = [chosen(setup(DENSE, "h100-sxm", "ideal", split=Split(tp=n))) for n in (2, 4, 8)]
+    memory = library.device("xeon-platinum-8480").memory.bandwidth.value
+    assert [s.link.rate for s in several] == [min(float(one.link.rate), memory / n) for n in (2, 4, 8)]
+    assert several[-1].link.rate < one.link.rate
+
+
+def test_stages_that_wait_for_a_processor_take_the_time_of_one_device_and_the_sends() -> None:
+    one, w = case(DENSE, "llama.cpp", "rtx-3090", prompt=600)
+    two = chosen(setup(DENSE, "rtx-3090", "llama.cpp", split=Split(pp=2)))
+    alone, shared = (Evaluation(offloaded(s, w, "layers=9"), w) for s in (one, two))
+    for a, b in ((alone.prefill, shared.prefill), (alone.decode, shared.decode)):
+        assert float(a.time) < float(b.time) < float(a.time) + 2e-3
+        assert b.processor_time == pytest.approx(float(a.processor_time))  # type: ignore[attr-defined]
+        assert b.link_wait == pytest.approx(float(a.link_wait))  # type: ignore[attr-defined]
+    found = predict_request(offloaded(two, w, "layers=9"), w).offload
+    assert found
+    assert found.decode
+    parts = found.decode.device_time + found.decode.processor_time + found.decode.link_wait
+    assert parts == pytest.approx(float(shared.decode.time))
+    assert shared.grown < alone.grown
+
+
+@pytest.mark.parametrize("share", [0.08, 0.3, 0.7])
+def test_no_mixture_of_layers_and_experts_is_faster_than_what_is_found(share: float) -> None:
+    """Every number of whole layers by every number of experts away, against the three families that are looked at."""
+    s, w = case(SPARSE, prompt=20, generate=8)
+    s = smaller(s, share * float(Evaluation(s, w).held.reserved))
+    best = float(Evaluation(offloaded(s, w, "auto"), w).total_time)
+    for away, experts in ((a, e) for a in range(0, 17, 4) for e in range(a, 17, 4)):
+        e = Evaluation(offloaded(s, w, f"layers={17 - away}+experts=cpu:{experts}"), w)
+        # what is left of the device's memory may just take another division, by less than a layer
+        assert not e.fits or float(e.total_time) >= 0.99 * best

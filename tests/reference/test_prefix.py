@@ -13,7 +13,7 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import setup
-from roofsim.serving.open import Solved
+from roofsim.serving.open import Steps
 from roofsim.serving.prefix import Prefix, Shared
 from roofsim.serving.steady import Server, closed, open_loop
 from roofsim.specs.workload import workload
@@ -134,8 +134,9 @@ def test_a_server_computes_what_is_left_of_prompts_on_top_of_what_was_found() ->
     room, each = served(None)._kept
     assert server._kept == (room - 3072 * token, each - 1536 * token)
     assert server.cache(3).sequences == int((room - 3072 * token) // (each - 1536 * token))
-    solved = Solved(server, 3.0)
-    load = solved._load(4.0)
-    assert (solved._prompt, solved._held) == (2560, 4096 + 63)
-    assert solved._piece(load) == (2560 / load.own, 1536 + (2560 - 2560 / load.own) / 2)
+    steps = Steps(server)
+    assert (steps.prompt, steps.held) == (2560, 4096 + 63)
+    assert steps.pieces(0.25) == (1, 640, 1536 + (2560 - 640) / 2)
+    assert steps.pieces(2.5) == (2.5, 2560, 1536)
+    assert steps.pieces(0)[0] == 0
     assert closed(server, 16).rate > closed(served(None), 16).rate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +14,18 @@ from roofsim import library
 from roofsim.engine.energy import Activity, activity, energy
 from roofsim.engine.passes import Stack, pass_bound
 from roofsim.engine.roofline import Machine, terms
-from roofsim.engine.tiers import Disk, Link, Placement, Tiered, Tiers, run_tiers, tier_operators
+from roofsim.engine.tiers import (
+    Disk,
+    Link,
+    Placement,
+    Tiered,
+    Tiers,
+    evenly,
+    fullest,
+    run_tiers,
+    tier_operators,
+)
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import priors
 from roofsim.foundation.schema import variant
 from roofsim.lowering.step import LoweredRow, lower
@@ -57,7 +69,8 @@ BY_EXPERTS = ("experts_up", "experts_act", "experts_down")
 
 
 def tiers(link: Link, **placed: object) -> Tiers:
-    return Tiers(DEVICE, PROCESSOR, BYTES, Placement(**placed), link)  # type: ignore[arg-type]
+    where = Placement(**placed)  # type: ignore[arg-type]
+    return Tiers(DEVICE, PROCESSOR, BYTES, where, link, TOY, (TOY, where))
 
 
 def run(t: Tiers, p: Pass) -> Tiered:
@@ -117,6 +130,9 @@ def test_formats_count_where_they_are_stored() -> None:
 
 def test_what_lies_on_the_host_is_what_was_put_there() -> None:
     link = Link(1e6)
+    for found in (tiers(link, computed={"dense": 1, "sparse": 2}),):
+        behind = found.behind(BYTES, 7, 5, 5)
+        assert (behind.weights, behind.state) == (DENSE + 2 * SPARSE + TABLE, 5 * 3 * 7 * STATE)
     away = tiers(link, computed={"dense": 1, "sparse": 2}).away(7, BYTES)
     assert (away.weights, away.state) == (DENSE + 2 * SPARSE + TABLE, 3 * 7 * STATE)
     away = tiers(link, computed={"dense": 1, "sparse": 3}, head=True).away(7, BYTES)
@@ -408,3 +424,127 @@ def test_experts_come_from_the_disk_as_often_as_they_do_not_fit(placed: str) -> 
     assert found.disk_bytes == pytest.approx(read)
     assert found.time == pytest.approx(run(t, PROMPT).time + read / 1e3)
     assert run(t, PROMPT).disk_time == 0
+
+
+@pytest.mark.parametrize(
+    ("placed", "layers_here"),
+    [({}, 4), ({"computed": {"sparse": 1}}, 3), ({"experts": {"sparse": 3}}, 4), ({"streamed": {"dense": 1}}, 4)],
+)
+@pytest.mark.parametrize("p", [STEP, PROMPT], ids=["step", "prompt"])
+def test_caches_on_the_host_come_to_the_layers_of_the_device_and_go_back_by_what_is_new(
+    p: Pass, placed: Mapping[str, object], layers_here: int
+) -> None:
+    link = Link(1e4, 3e-3)
+    found, without = (run(tiers(link, **placed, cache=each), p) for each in (True, False))
+    batch, new, context = float(p.batch), float(p.new), float(p.context)
+    moved = layers_here * batch * STATE * ((context + new) + new)
+    assert found.link_bytes == pytest.approx(without.link_bytes + moved)
+    assert found.link_wait == pytest.approx(without.link_wait + moved / 1e4 + 2 * layers_here * 3e-3)
+    assert found.time - found.link_wait == pytest.approx(without.time - without.link_wait)
+
+
+def test_where_the_device_computes_with_what_is_copied_caches_come_to_it_once() -> None:
+    link = Link(1e5, copies_from=10)
+    found = run(tiers(link, computed={"dense": 1}, experts={"sparse": 1}, cache=True), PROMPT)
+    without = run(tiers(link, computed={"dense": 1}, experts={"sparse": 1}), PROMPT)
+    cached = 2 * 5 * STATE
+    # the layer that is copied has brought its cache along already; of all four what is new goes back
+    assert found.link_bytes == pytest.approx(without.link_bytes + 3 * cached + 4 * cached)
+
+
+def test_weights_and_caches_that_are_fetched_ahead_hide_together() -> None:
+    found = run(tiers(Link(1e6, streams="prefetched"), streamed={"sparse": 3}, cache=True), STEP)
+    one = (SPARSE - 6 * EXPERT + 7 * STATE) / 1e6, spent(FAST, STEP, {"sparse": 1})
+    back, first = 4 * STATE / 1e6, (7 * STATE / 1e6, spent(FAST, STEP, {"dense": 1}))
+    ends = spent(FAST, STEP, {"embedding": 1, "head": 1})
+    # the dense layer, whose cache alone is copied, is the first, before it nothing runs
+    hidden = sum(max(size - time, 0) for size, time in (first, one, one, one)) + min(first)
+    assert found.time == pytest.approx(ends + first[1] + 3 * one[1] + hidden + back)
+
+
+def test_a_state_goes_there_and_back_whole() -> None:
+    values = {
+        "name": "toy", "family": "toy", "d_model": 10, "vocab": 7, "tied_embeddings": True,
+        "layers": {"conv": [{"kind": "short_conv", "channels": 4, "d_conv": 3}]},
+        "layout": [{"repeat": 5, "of": ["conv"]}], "sources": {"here": "made up"},
+    }  # fmt: skip
+    toy = build(Architecture, values, "toy.yaml")
+    where = Placement(cache=True)
+    t = Tiers(replace(DEVICE, architecture=toy), None, BYTES, where, Link(1e4), toy, (toy, where))
+    found = run_tiers(t, STEP, lower(toy, IDEAL, STEP, DEVICE.device), ())
+    held = layers.state_bytes(toy, "conv", 9, BYTES)
+    assert held > 0
+    assert found.link_bytes == pytest.approx(5 * 2 * held)
+    assert (t.away(9, BYTES).weights, t.away(9, BYTES).state) == (0, 5 * held)
+    assert t.behind(BYTES, 9, 3, 3).state == 3 * 5 * held
+
+
+def test_room_for_a_cache_that_comes_is_that_of_one_layer_or_of_two() -> None:
+    for link, layers_there in ((Link(1), 1), (Link(1, streams="prefetched"), 2), (Link(1, streams="in_place"), 0)):
+        assert tiers(link, cache=True).staging(BYTES, 7, 3) == layers_there * 3 * 7 * STATE
+    assert tiers(Link(1), streamed={"dense": 1}, cache=True).staging(BYTES, 7, 3) == 2 * 10 * 12 + 3 * 7 * STATE
+
+
+def test_caches_of_layers_on_the_device_lie_beside_those_of_layers_on_the_host() -> None:
+    t = tiers(Link(1), computed={"sparse": 2}, cache=True)
+    assert t.behind(BYTES, 7, 5, 5).state == 5 * 4 * 7 * STATE
+    assert t.away(7, BYTES).state == 4 * 7 * STATE
+
+
+def test_several_devices_have_what_streams_each_for_itself_and_what_is_computed_once() -> None:
+    t = replace(tiers(Link(1), computed={"dense": 1}, streamed={"sparse": 2}, cache=True), ranks=3)
+    behind = t.behind(BYTES, 7, 6, 2)
+    assert behind.weights == DENSE + TABLE + 3 * 2 * SPARSE
+    assert behind.state == 6 * 7 * STATE + 3 * 2 * 3 * 7 * STATE
+
+
+def test_the_joules_of_a_processor_are_shared_by_the_devices_that_wait_for_it() -> None:
+    t = tiers(Link(1e4), computed={"dense": 1})
+    one, two = run(t, STEP), run(replace(t, ranks=2), STEP)
+    done = Activity()
+    for row in lower(TOY, IDEAL, STEP):
+        for _, lowered in row:
+            for k in lowered.kernels if row.row.layer in ("embedding", "dense") else ():
+                done += activity(k, terms(k, SLOW), SLOW) * k.count
+    there = float(energy(PROCESSOR.device, SLOW, one.time, done))
+    assert two.energy == pytest.approx(float(one.energy) - there / 2)
+    parts = ("idle_energy", "waiting_energy", "active_energy", "work_energy", "traffic_energy")
+    assert sum(getattr(two, each) for each in parts) == pytest.approx(float(two.energy))
+
+
+@pytest.mark.parametrize(
+    "sizes", [[1, 1, 1, 1], [5, 1, 1, 1, 1, 1], [1, 2, 3, 4, 5], [3, 1, 4, 1, 5, 9, 2, 6], [0, 0, 7]]
+)
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_runs_are_as_even_as_whole_layers_allow(sizes: list[float], parts: int) -> None:
+    found = evenly(sizes, parts)
+    assert [n for *_, n in found] == list(range(parts))
+    assert [first for first, *_ in found] == [0, *(end for _, end, _ in found[:-1])]
+    assert found[-1][1] == len(sizes)
+    assert all(first < end for first, end, _ in found)
+    every = (
+        (0, *cuts, len(sizes)) for cuts in itertools.combinations(range(1, len(sizes)), parts - 1)
+    )  # fmt: skip
+    least = min(max(sum(sizes[a:b]) for a, b in itertools.pairwise(cuts)) for cuts in every)
+    assert max(sum(sizes[a:b]) for a, b, _ in found) == least
+
+
+def test_the_fullest_device_has_what_is_left_of_the_layers_by_their_bytes() -> None:
+    # three layers with experts are left, the head stands behind the last: two and one
+    stage, where = fullest(TOY, Placement(computed={"dense": 1}), 2)
+    assert (stage.counts, stage.begins, stage.ends) == ({"sparse": 2}, False, False)
+    assert where == Placement()
+    # without the experts of two: 920, 920, 4,280 and the head of 140
+    stage, where = fullest(TOY, Placement(computed={"dense": 1}, experts={"sparse": 2}), 2)
+    assert (stage.counts, stage.begins, stage.ends) == ({"sparse": 1}, False, True)
+    assert where == Placement()
+    # the dense layer is the first, with the table; the one that is streamed goes with it: 1,260 and 4,280 against 4,420
+    stage, where = fullest(TOY, Placement(streamed={"sparse": 1}, cache=True), 2)
+    assert (stage.counts, stage.begins, stage.ends) == ({"dense": 1, "sparse": 2}, True, False)
+    assert where == Placement(streamed={"sparse": 1}, cache=True)
+    # 1,260 and 920 against 920 and 1,060
+    stage, where = fullest(TOY, Placement(streamed_experts={"sparse": 3}), 2)
+    assert (stage.counts, stage.begins, stage.ends) == ({"dense": 1, "sparse": 1}, True, False)
+    assert where == Placement(streamed_experts={"sparse": 1})
+    with pytest.raises(InputError, match="1 layers are left for 2 devices"):
+        fullest(TOY, Placement(computed={"dense": 1, "sparse": 2}), 2)

@@ -121,6 +121,12 @@ MOONCAKE = """{"timestamp": 0, "input_length": 1100, "output_length": 52, "hash_
 {"timestamp": 3000, "input_length": 1400, "output_length": 4, "hash_ids": [0, 1, 7]}
 {"timestamp": 6000, "input_length": 1024, "output_length": 4, "hash_ids": [0, 1]}
 """
+BAILIAN = """{"chat_id": 1, "timestamp": 61.5, "input_length": 40, "output_length": 9, "hash_ids": [5]}
+{"chat_id": 2, "parent_chat_id": 1, "timestamp": 63.0, "input_length": 70, "output_length": 3, "hash_ids": [5, 6]}
+"""
+SERVINGSIM = """{"input_toks": 1472, "output_toks": 133, "arrival_time_ns": 4059740, "input_tok_ids": [1]}
+{"input_toks": 10, "output_toks": 2, "arrival_time_ns": 1004059740}
+"""
 AUTOBENCH = '{"prompt":[1,2,3],"prompt_len":3,"output_len":1,"timestamp":200}\n'
 
 
@@ -132,20 +138,33 @@ AUTOBENCH = '{"prompt":[1,2,3],"prompt_len":3,"output_len":1,"timestamp":200}\n'
         (BURST, [(0, 472, 18, 0), (40, 1087, 230, 0)]),
         (VIDUR, [(0, 200, 8, 0), (0.25, 100, 7, 0)]),
         (MOONCAKE, [(0, 1100, 52, 0), (3, 1400, 4, 1024), (6, 1024, 4, 1023)]),
+        (BAILIAN, [(0, 40, 9, 0), (1.5, 70, 3, 16)]),
+        (SERVINGSIM, [(0, 1472, 133, 0), (1, 10, 2, 0)]),
         (AUTOBENCH, [(0, 3, 1, 0)]),
     ],
 )
 def test_traces_are_read_as_they_are_published(tmp_path: Path, text: str, expected: list[tuple[float, ...]]) -> None:
     path = tmp_path / "trace"
     path.write_text(text)
-    found = [(each.time, each.prompt, each.generate, each.cached) for each in read_trace(path)]
+    found = [(each.time, each.prompt, each.generate, each.cached) for each in read_trace(path)[0]]
     assert found == [pytest.approx(each, abs=1e-6) for each in expected]
+
+
+def test_requests_that_failed_are_left_out_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text(BURST + "50,GPT-4,100,0,100,API log\n61,GPT-4,100,7,107,API log\n")
+    found, unanswered = read_trace(path)
+    assert [each.generate for each in found] == [18, 230, 7]
+    assert unanswered == 1
+    path.write_text("time,prompt,generate\n1,2,0\n")
+    with pytest.raises(InputError, match="no request in it that was answered"):
+        read_trace(path)
 
 
 def test_a_trace_is_cut_and_sped_up(tmp_path: Path) -> None:
     path = tmp_path / "trace.jsonl"
     path.write_text(MOONCAKE)
-    assert [each.time for each in read_trace(path, requests=2, speed=3)] == [0, 1]
+    assert [each.time for each in read_trace(path, requests=2, speed=3)[0]] == [0, 1]
     with pytest.raises(InputError, match="speed: 0"):
         read_trace(path, speed=0)
 
@@ -162,6 +181,8 @@ def test_a_trace_is_cut_and_sped_up(tmp_path: Path) -> None:
         ("time,prompt,generate\n1,2,1e30\n", "line 2: '1e30' is not a whole number"),
         ("time,prompt,generate\n1,2,nan\n", "line 2: 'nan' is not a whole number"),
         ("time,prompt,generate\ninf,2,3\n", "line 2: 'inf' is neither"),
+        ("time,prompt,generate\n-5,2,3\n", "line 2: time: -5 is before the beginning"),
+        ("time,prompt,generate\n1,2,-3\n", "line 2: '-3' is not a whole number from 0"),
         ('{"timestamp": 1\n', "line 1: not valid JSON"),
         ('{"timestamp": 1}\n', "line 1: has timestamp; one of"),
         ('{"timestamp": [1], "input_length": 2, "output_length": 3}\n', "line 1: .* is not a number"),
