@@ -11,7 +11,7 @@ from roofsim.api import checked
 from roofsim.api.asked import Asked
 from roofsim.api.results import OfOne, as_engine
 from roofsim.api.shown import Shown
-from roofsim.api.speculated import Chances, drafts_of
+from roofsim.api.speculated import Chances, accepted, drafts_of
 from roofsim.api.words import (
     CalibrationLike,
     Changes,
@@ -172,12 +172,6 @@ def _server(
     return Server(s, w, sequences, prefix, drafts.on(s, w, at) if drafts else None)
 
 
-def _accepted(accept: Chances | None) -> Chances:
-    if accept is None:
-        raise InputError("draft: how likely are its tokens accepted? Give accept, like accept=0.7")
-    return accept
-
-
 def _share(word: str, value: object) -> float:
     """A share from 0 to 1; raises InputError."""
     found = checked.number(word, value, least=-1e-300)
@@ -236,7 +230,7 @@ def serve(
         None if prefix is None else Prefix(checked.count("prefix", prefix), _share("hit_rate", hit_rate)),
         None
         if draft is None
-        else drafts_of(draft, _accepted(accept), draft_tokens, tree, draft_weights, rollback, draft_overhead),
+        else drafts_of(draft, accepted(accept), draft_tokens, tree, draft_weights, rollback, draft_overhead),
     )
     asked = Asked(model, device, runtime, prompt, 1, generate, dtype, weights, cache, None, host, calibration, transfer,
                   set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip

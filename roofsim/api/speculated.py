@@ -10,6 +10,7 @@ from roofsim.api import checked
 from roofsim.api.asked import Asked
 from roofsim.api.results import OfOne, as_engine
 from roofsim.api.words import CalibrationLike, Changes, DeviceLike, HostLike, Logits, ModelLike, Quantity, RuntimeLike
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.request import settled
@@ -78,6 +79,13 @@ class Speculated(OfOne, speculating.Speculation):
         from roofsim.api import plots
 
         return plots.speculate(self, theme=theme)
+
+
+def accepted(accept: Chances | None) -> Chances:
+    """What is said; raises InputError where nothing is."""
+    if accept is None:
+        raise InputError("draft: how likely are its tokens accepted? Give accept, like accept=0.7")
+    return accept
 
 
 def drafts_of(

@@ -127,8 +127,6 @@ def command(
         raise InputError("--hit-rate: of what? Give --prefix, the tokens that requests share")
     options["prefix"] = None if prefix is None else Prefix(prefix, 1.0 if hit_rate is None else hit_rate)
     options["drafts"] = _drafts.drafts_of(options)
-    if simulated and options["drafts"]:
-        raise InputError("--simulate, --draft: drafts are served in closed form alone; leave out --simulate")
     options["at"] = concurrency[0] if concurrency else 1
     if simulated and prefix is not None:
         raise InputError("--simulate, --prefix: `roofsim simulate --prefix` has such requests")
@@ -244,7 +242,7 @@ def _events(server: Server, row: Served, rate: bool) -> Times:
     from roofsim.serving.simulation import Load, simulate
 
     load = Load(rate=row.rate, requests=REQUESTS) if rate else Load(users=int(row.concurrency), requests=REQUESTS)
-    found = simulate(server.s, server.w, load, sequences=server.sequences).result
+    found = simulate(server.s, server.w, load, sequences=server.sequences, drafts=server.drafts).result
     return {
         name: {each: getattr(times, each) for each in ("mean", "p50", "p95", "p99")} if times else None
         for name, times in (("itl", found.itl), ("ttft", found.ttft))

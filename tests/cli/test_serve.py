@@ -93,7 +93,6 @@ def test_a_front_falls_from_the_fastest_for_a_user(roofsim):
         ("-c 1 --draft Llama-3.1-70B --accept 0.7 -k 2", "beside the weights of the draft (131 GiB)"),
         ("-c 1 --draft eagle --accept 0.7 --pp 2", "drafts in no pipeline, and pp is 2"),
         ("-c 1 --draft eagle --accept 0.7 --tree depth=2", "top and nodes missing"),
-        ("-c 1 --draft eagle --accept 0.7 --simulate", "leave out --simulate"),
     ],
 )
 def test_loads_that_cannot_be_are_refused(refused, words, said):

@@ -21,12 +21,15 @@ from roofsim.model.step import Pass, together
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.setup import setup
 from roofsim.serving.acceptance import Acceptance, acceptance
+from roofsim.serving.arrivals import Arrival
 from roofsim.serving.drafting import Drafting, Drafts
 from roofsim.serving.drafts import drafter
 from roofsim.serving.front import seen
 from roofsim.serving.gained import with_gain
 from roofsim.serving.rounds import Speculating, batches
+from roofsim.serving.scheduler import Engine, Live, Rules, rules
 from roofsim.serving.shapes import SIBLINGS, SIBLINGS_SPREAD, Shape, chain, levels, of_rank, tree
+from roofsim.serving.simulation import Load, simulate
 from roofsim.serving.slo import SEARCH, promises
 from roofsim.serving.speculation import speculation
 from roofsim.serving.states import again, copies, moved
@@ -338,3 +341,72 @@ def test_a_crossover_lies_where_the_interval_of_the_gain_does() -> None:
     assert low < found.pays_until < high
     off = found.intervals["speedup"][0] / found.row.speedup
     assert spoken.gain(low, 8, Acceptance(0.3)) * off > 1 >= spoken.gain(low + 1, 8, Acceptance(0.3)) * off
+
+
+def live(generate: int, **more) -> tuple[Engine, Rules]:
+    limits = Rules(tokens=100, sequences=8, each=4, **more)
+    engine = Engine(lambda *sizes: (1.0, 1.0), limits)
+    engine.waiting.append(Live(0, Arrival(0.0, 10, generate)))
+    return engine, limits
+
+
+def test_a_simulated_step_makes_as_many_tokens_as_are_drawn() -> None:
+    engine, _ = live(9, ends=(0.0, 0.0, 1.0))  # three tokens of each step
+    at, plans = 0.0, []
+    while not engine.done:
+        plan = engine.scheduled()
+        plans.append([(new, before) for _, new, before in plan])
+        at += engine.timed(plan)
+        engine.finish(plan, at)
+    # the prompt makes one, steps three, three, and the two that are left
+    assert plans == [[(10, 0)], [(1, 10)], [(1, 13)], [(1, 16)]]
+    assert list(engine.gaps) == EXACT([1 / 3] * 6 + [1 / 2] * 2)
+    (done,) = engine.done
+    assert (done.first, done.last) == (1.0, 4.0)
+
+
+def test_tokens_are_drawn_with_the_chances_of_rounds() -> None:
+    engine, _ = live(10**6, ends=(0.5, 0.3, 0.2))
+    (plan,) = (engine.scheduled(),)
+    engine.finish(plan, 1.0)
+    request, drawn = engine.running[0], []
+    for _ in range(20_000):
+        before = request.made
+        engine.finish(engine.scheduled(), 1.0)
+        drawn.append(request.made - before)
+        assert request.left == 1
+    assert [drawn.count(n) / len(drawn) for n in (1, 2, 3)] == EXACT([0.5, 0.3, 0.2], abs=0.015)
+
+
+def test_verified_tokens_take_the_room_of_a_step_and_of_the_cache() -> None:
+    limits = Rules(tokens=10, sequences=8, room=20, need=float, each=4, ends=(1.0,))
+    engine = Engine(lambda *sizes: (1.0, 1.0), limits)
+    engine.waiting.extend(Live(i, Arrival(0.0, 8, 9)) for i in range(2))
+    first = engine.scheduled()
+    assert [(each.number, new) for each, new, _ in first] == [(0, 8), (1, 2)]
+    second = engine.scheduled()  # 4 tokens of 10 are verified for the first, which holds 12 of 20 then
+    assert [(each.number, new) for each, new, _ in second] == [(0, 1), (1, 6)]
+    assert (engine.free, engine.preemptions) == (0, 0)
+
+
+def test_what_drafts_hold_lies_beside_the_model_in_a_simulation() -> None:
+    it = server("Qwen3.5-4B", "mtp", 4)
+    with_, without = rules(it.s, it.w, drafts=it.drafts), rules(it.s, it.w)
+    assert without.room - with_.room == EXACT(it.drafts.weights)
+    assert with_.need(1000) - without.need(1000) == EXACT(it.drafts.held(it.s, it.w, 1000))
+    assert (with_.each, with_.ends) == (5, it.drafts.ends)
+    assert (without.each, without.ends) == (1, ())
+
+
+def test_one_user_sees_in_events_what_the_closed_form_says() -> None:
+    pytest.importorskip("simpy", reason="SimPy is not installed: the extra `serving`")
+    it = server()
+    found = simulate(it.s, it.w, Load(users=1, requests=60), drafts=it.drafts)
+    one = closed(it, 1)
+    assert found.result.itl.mean == EXACT(one.itl["mean"], rel=0.02)
+    assert found.result.ttft.mean == EXACT(one.ttft["mean"], rel=1e-3)
+    assert found.result.requests_per_second == EXACT(one.rate, rel=0.02)
+    assert found.drafts[0].startswith("3 tokens of each sequence, drafted by an EAGLE head")
+    assert found.to_dict()["drafts"] == list(found.drafts)
+    low, high = found.intervals["itl"]
+    assert low < found.result.itl.mean < high
