@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-NAMES = ("draft", "accept", "tokens", "tree", "draft_weights", "rollback", "draft_overhead")
+NAMES = ("draft", "accept", "draft_tokens", "tree", "draft_weights", "rollback", "draft_overhead")
 
 
 def draft_options(required: bool) -> Callable[[F], F]:
@@ -31,7 +31,7 @@ def draft_options(required: bool) -> Callable[[F], F]:
             "rate=0.56, accepted of drafted tokens; length=3.2, tokens of a round.",
         ),
         click.option(
-            "--draft-tokens", "-k", "tokens", type=o.Tokens(), metavar="N", help="Drafted tokens.  [default: the best]"
+            "--draft-tokens", "-k", type=o.Tokens(), metavar="N", help="Drafted tokens.  [default: the best]"
         ),
         click.option(
             "--tree", metavar="SHAPE", default=None,
@@ -64,7 +64,7 @@ def drafts_of(options: dict[str, Any]) -> Drafts | None:
             raise InputError("--draft: how likely are its tokens accepted? Give --accept, like --accept 0.7")
         return drafts_asked(options)
     given = {name: options.pop(name) for name in NAMES}
-    for option, name in (("--accept", "accept"), ("--draft-tokens", "tokens"), ("--tree", "tree"),
+    for option, name in (("--accept", "accept"), ("--draft-tokens", "draft_tokens"), ("--tree", "tree"),
                          ("--draft-weights", "draft_weights"), ("--draft-overhead", "draft_overhead")):  # fmt: skip
         if given[name]:
             raise InputError(f"{option}: of which drafts? Give --draft")
