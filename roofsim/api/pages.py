@@ -15,6 +15,7 @@ from roofsim.api.words import (
     CalibrationLike,
     Changes,
     ClusterLike,
+    Counts,
     DeviceLike,
     HostLike,
     Logits,
@@ -129,12 +130,14 @@ class Page:
 
 def explore(
     *models: ModelLike, device: Several[DeviceLike] = (), runtime: Several[RuntimeLike] = (),
-    weights: Several[str] = (),
+    weights: Several[str] = (), tp: Counts | None = None,
 ) -> Page:  # fmt: skip
     """Make one page to explore on, which needs no server and no network: `roofsim.explore(...).save("page.html")`.
 
     Without models, devices or runtimes the usual ones are taken (20, 8 and 4: minutes of work). `weights` are formats
-    beside the dtype of activations, those that are usual with a runtime if none are named. Raises InputError.
+    beside the dtype of activations, those that are usual with a runtime if none are named. `tp` says among how many
+    devices a model can be divided, where these stand in a cluster: 1, 2, 4 and 8 with runtimes that serve, one with
+    others, unless it is given. Raises InputError.
     """
     from roofsim.web.choices import chosen, named
     from roofsim.web.page import page
@@ -142,6 +145,7 @@ def explore(
     choices = chosen(
         _several("models", models, Architecture), _several("device", device, Device),
         _several("runtime", runtime, Runtime), [] if _none(weights) else checked.names("weights", weights),
+        () if tp is None else checked.counts("tp", tp),
     )  # fmt: skip
     return Page(
         tuple(map(named, choices.models)), tuple(map(named, choices.devices)), tuple(map(named, choices.runtimes)),

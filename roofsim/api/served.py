@@ -37,6 +37,7 @@ from roofsim.serving.prefix import Prefix
 from roofsim.serving.slo import FIND, Find, Largest, Promise
 from roofsim.serving.states import Rollback
 from roofsim.serving.steady import Served, Server, closed, open_loop
+from roofsim.specs.device import Device
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -136,10 +137,11 @@ class Serving(OfOne):
 
 @dataclass(frozen=True, repr=False)
 class ServingFront(Shown, fronts.Front):
-    """Choices of how to serve that nothing beats in tokens per second of a user and of a device: `points`."""
+    """Choices of how to serve that nothing beats in all `objectives`: `points`."""
 
     on: Setup = field(kw_only=True, compare=False)
     asked: Asked = field(kw_only=True, compare=False)
+    place: str = field(kw_only=True, compare=False)
 
     def _short(self) -> str:
         return f"{self.model} on {self.device} with {self.runtime}: {len(self.points)} of {self.looked_at:,} choices"
@@ -150,7 +152,7 @@ class ServingFront(Shown, fronts.Front):
     def _tables(self) -> Sequence[Table]:
         from roofsim.reports.serve import front_tables
 
-        return front_tables(self, self.on.device.name, self.on.runtime.name)
+        return front_tables(self, self.place, self.on.runtime.name)
 
     def _records(self) -> Table:
         from roofsim.reports.serve import front_records
@@ -158,7 +160,7 @@ class ServingFront(Shown, fronts.Front):
         return front_records(self)
 
     def plot(self, *, theme: Theme = "light") -> Figure:
-        """Tokens per second of a device against those of a user."""
+        """The first two objectives against each other."""
         from roofsim.api import plots
 
         return plots.serve_front(self, theme=theme)
@@ -238,17 +240,19 @@ def serve(
 
 
 def serve_front(
-    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = "vllm", *, weights: Several[str] | None = None,
-    cache: Several[str] | None = None, concurrency: Counts | None = None, sequences: Counts | None = None,
-    slo: str | None = None, prompt: int | str = 1024, generate: int | str = 128, dtype: str | None = None,
+    model: ModelLike, device: Several[DeviceLike], runtime: RuntimeLike = "vllm", *,
+    weights: Several[str] | None = None, cache: Several[str] | None = None, concurrency: Counts | None = None,
+    sequences: Counts | None = None, slo: str | None = None, objectives: Several[str] | None = None,
+    prompt: int | str = 1024, generate: int | str = 128, dtype: str | None = None,
     host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     tp: Counts = 1, pp: Counts = 1, ep: Counts = 1, dp: Counts = 1, cp: Counts = 1, cluster: ClusterLike = None,
 ) -> ServingFront:  # fmt: skip
     """Find the choices of how to serve that nothing beats in tokens per second of a user and of a device.
 
-    All combinations of `weights`, `cache`, `tp`, `pp`, `ep`, `dp`, `cp`, `concurrency` and `sequences` at once are
-    looked at, those that keep the `slo` (of means) are kept; what cannot be is in `refused`. The rest is as for
-    `serve`. Raises InputError.
+    All combinations of devices, `weights`, `cache`, `tp`, `pp`, `ep`, `dp`, `cp`, `concurrency` and `sequences` at once
+    are looked at, those that keep the `slo` (of means) are kept; what cannot be is in `refused`. Other `objectives` are
+    "usd_per_million", which takes the place of "device" for several kinds of device, "joules_per_token", "devices",
+    "itl", "ttft" and "concurrency". The rest is as for `serve`. Raises InputError.
     """
     formats, caches = _formats("weights", weights), _formats("cache", cache)
     promised = () if slo is None else promising.promises(checked.text("slo", slo))
@@ -258,16 +262,22 @@ def serve_front(
         name: checked.counts(name, value)
         for name, value in (("tp", tp), ("pp", pp), ("ep", ep), ("dp", dp), ("cp", cp))
     }  # fmt: skip
-    several = [name for name, values in ways.items() if len(values) > 1]
+    devices = checked.specs("device", device, Device)
+    wanted = () if objectives is None else fronts.objectives_named(checked.names("objectives", objectives))
+    several = [*(["device"] if len(devices) > 1 else []), *(name for name, values in ways.items() if len(values) > 1)]
     several += [name for name, each in (("weights", formats), ("cache", caches)) if len(each) > 1]
     choices: list[tuple[fronts.Choice, Server]] = []
     refused: dict[str, str] = {}
-    for format_, each, split in product(formats, caches, product(*ways.values())):
-        words: dict[str, str | int] = {"weights": format_ or "", "cache": each or ""}
+    for one, format_, each, split in product(devices, formats, caches, product(*ways.values())):
+        words: dict[str, str | int] = {
+            "device": one if isinstance(one, str) else one.id or one.name,
+            "weights": format_ or "",
+            "cache": each or "",
+        }
         words.update(zip(ways, split, strict=True))
         told = {name: words[name] for name in several if words[name]}
         t, p, e, d, c = split
-        asked = Asked(model, device, runtime, prompt, 1, generate, dtype, format_, each, None, host, calibration,
+        asked = Asked(model, one, runtime, prompt, 1, generate, dtype, format_, each, None, host, calibration,
                       transfer, set, None, None, t, p, e, d, c, cluster)  # fmt: skip
         try:
             choices.append((told, _server(asked, None)))
@@ -278,5 +288,5 @@ def serve_front(
     if not choices:
         raise InputError(next(iter(refused.values())))
     every = users or fronts.usual_users([server for _, server in choices])
-    found = fronts.front(choices, every, at_once, promised, refused)
-    return ServingFront(**columns(found), on=choices[0][1].s, asked=asked)
+    found = fronts.front(choices, every, at_once, promised, refused, wanted)
+    return ServingFront(**columns(found), on=choices[0][1].s, asked=asked, place=fronts.on_what(choices))

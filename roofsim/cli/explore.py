@@ -29,6 +29,11 @@ from roofsim.foundation import writing
     "--weights", type=o.Several(o.Word("WEIGHT_FORMATS")), metavar="FMTS", default=None,
     help="Formats of weights beside the dtype of activations, set off by commas.  [default: the runtime's usual ones]",
 )  # fmt: skip
+@click.option(
+    "--tp", type=o.Range(), metavar="COUNTS", default=None,
+    help="Devices that a model can be divided among (tensor parallel), where they stand in a cluster.  "
+    "[default: 1,2,4,8 with runtimes that serve, 1 with others]",
+)  # fmt: skip
 @o.download_option
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")
 def command(
@@ -37,6 +42,7 @@ def command(
     devices: list[str] | None,
     runtimes: list[str] | None,
     weights: list[str] | None,
+    tp: list[int] | None,
     quiet: bool,
 ) -> None:
     """Write one HTML file to explore: models side by side, crossovers, rooflines, memory, what-ifs.
@@ -50,7 +56,7 @@ def command(
     from roofsim.web.choices import chosen
     from roofsim.web.page import page
 
-    choices = chosen(models or (), devices or (), runtimes or (), weights or ())
+    choices = chosen(models or (), devices or (), runtimes or (), weights or (), tp or ())
     size = len(choices.models) * len(choices.devices) * len(choices.runtimes)
     with bar(size, quiet, "combinations") as step:
         text = page(choices, step)

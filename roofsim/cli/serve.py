@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from roofsim.serving.steady import Served, Server
 
 Times: TypeAlias = "Mapping[str, Mapping[str, float] | None]"
-EACH = ("tp", "pp", "ep", "dp", "cp", "weights", "cache", "dtype")
+EACH = ("device", "tp", "pp", "ep", "dp", "cp", "weights", "cache", "dtype")
 """What there may be several of: each combination is a choice of how to serve."""
-WAYS = EACH[:5]
+WAYS = EACH[1:6]
 """How a model is divided among devices."""
 
 
@@ -43,7 +43,7 @@ class Rate(click.ParamType[float]):
 @click.command()
 @click.argument("model", type=o.Name("models", "models/families"))
 @o.download_option
-@o.device_option()
+@o.device_option(many=True)
 @o.prompt_option()
 @o.generate_option()
 @click.option(
@@ -65,7 +65,13 @@ class Rate(click.ParamType[float]):
 )  # fmt: skip
 @click.option(
     "--front", "fronted", is_flag=True,
-    help="Throughput of a device against that of a user over all choices, users and --sequences: what nothing beats.",
+    help="What nothing beats of all choices, users and --sequences: throughput of a device against that of a user.",
+)  # fmt: skip
+@click.option(
+    "--objectives", metavar="NAMES", default=None,
+    help="With --front: what is to be good: user and device (tokens per second), usd_per_million, joules_per_token, "
+    "devices (the fewest), itl, ttft, concurrency.  [default: user,device; for several kinds of device "
+    "user,usd_per_million]",
 )  # fmt: skip
 @click.option("--sequences", type=o.Range(), metavar="COUNTS", default=None,
               help="Most sequences at once; several with --front.  [default: as the server has it]")  # fmt: skip
@@ -97,7 +103,7 @@ class Rate(click.ParamType[float]):
 @o.output_options
 def command(
     model: str, concurrency: list[int] | None, rate: list[float] | None, slo: str | None, what: Any, fronted: bool,
-    sequences: list[int] | None, rounds: int | None, simulated: bool,
+    objectives: str | None, sequences: list[int] | None, rounds: int | None, simulated: bool,
     prefix: int | None, hit_rate: float | None, plot: o.Plot | None,
     format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
@@ -114,6 +120,7 @@ def command(
     Example: roofsim serve Llama-3.1-8B -d h100-sxm --slo ttft=1s,itl=50ms --find concurrency
     Example: roofsim serve Llama-3.1-8B -d h100-sxm --draft eagle --accept 0.7 -k 3 --concurrency 1,16,64
     Example: roofsim serve Llama-3.1-8B -d h100-sxm --front --weights bf16,fp8,int4-g128 --plot front.svg
+    Example: roofsim serve Qwen3-8B -d h100-sxm,l40s --front --tp 1,2 --slo itl=30ms --objectives usd_per_million
     """
     from roofsim.foundation.errors import InputError
     from roofsim.serving.prefix import Prefix
@@ -142,8 +149,12 @@ def command(
         choices = list(_choices(model, options, None, refused))
         if not choices:
             raise InputError(next(iter(refused.values())))
-        _front(out, choices, refused, concurrency, sequences, promised, plot)
+        _front(out, choices, refused, concurrency, sequences, promised, objectives, plot)
         return
+    if objectives:
+        raise InputError("--objectives: are of a front; give --front")
+    if len(options["device"]) > 1:
+        raise InputError("--device: several are for --front")
     if sequences and len(sequences) > 1:
         raise InputError("--sequences: several are for --front")
     choices = list(_choices(model, options, sequences[0] if sequences else None))
@@ -178,7 +189,7 @@ def _choices(
         told = {name: chosen[name] for name, all_ in many if chosen[name] and len(all_) > 1}
         try:
             s = o.changed_setup(
-                model, options["device"], options["runtime"] or USUAL_RUNTIME, options["host"], options["changes"],
+                model, chosen["device"], options["runtime"] or USUAL_RUNTIME, options["host"], options["changes"],
                 options["calibration"] or "auto", options["transfer"],
                 {name: chosen[name] for name in WAYS if chosen[name]}, clusters[0],
             )  # fmt: skip
@@ -312,19 +323,20 @@ def _found(
 
 def _front(
     out: o.Output, choices: Sequence[tuple[Choice, Server]], refused: Mapping[str, str],
-    concurrency: Sequence[int] | None, sequences: Sequence[int] | None, slo: Sequence[Promise], plot: o.Plot | None,
+    concurrency: Sequence[int] | None, sequences: Sequence[int] | None, slo: Sequence[Promise],
+    objectives: str | None, plot: o.Plot | None,
 ) -> None:  # fmt: skip
     from roofsim.reports.serve import front_records, front_tables
-    from roofsim.serving.front import front, usual_users
+    from roofsim.serving.front import front, objectives_named, on_what, usual_users
 
+    asked = objectives_named(objectives) if objectives else ()
     users = concurrency or usual_users([server for _, server in choices])
-    result = front(choices, users, sequences, slo, refused)
+    result = front(choices, users, sequences, slo, refused, asked)
     s = choices[0][1].s
     drawn = None
     if plot:
         from roofsim.reports.figures.serve import front as figure
 
         drawn = figure(result, s, choices[0][1].w, theme=plot.theme)
-    where = s.device.name if len({server.s.split for _, server in choices}) > 1 else s.device_name
-    out.write(front_tables(result, where, s.runtime.name), result.to_dict(), lambda: front_records(result))
+    out.write(front_tables(result, on_what(choices), s.runtime.name), result.to_dict(), lambda: front_records(result))
     out.draw(plot, drawn)

@@ -14,6 +14,7 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from roofsim.foundation.arith import Number, at_least, maximum, minimum
+from roofsim.foundation.extremes import places
 from roofsim.lowering.kernels import Exchange
 from roofsim.specs.runtime import Way
 
@@ -263,6 +264,22 @@ def _apart(x: Exchange, g: Group, p: Parameters) -> Number:
     return _message(share, wire, g, p)
 
 
+def _by_experts(x: Exchange, g: Group, p: Parameters) -> Number:
+    """Tokens to the nodes of their experts and there to their ranks, or results back, by kernels of their own."""
+    return p["collective_time"] + (g.steps(0, 1) if g.far else g.steps(1)) + g.wire(*_to_experts(x, g, COPY))
+
+
+def _to_experts(x: Exchange, g: Group, own: float = 0) -> tuple[Number, Number]:
+    """Bytes out of a device over the links of its node, and over the network, to which a token goes once for a node.
+
+    `own` is how its own share counts, relative to one that leaves.
+    """
+    if x.chosen is None:
+        raise ValueError(f"{x.what}: nothing says which experts tokens choose")
+    to_ranks, to_nodes = (x.payload * places(each, *x.chosen) for each in (g.ranks, g.nodes))
+    return to_ranks * (g.inside - 1 + own) / g.inside, to_nodes * (g.nodes - 1) / g.nodes
+
+
 def _send(x: Exchange, g: Group, p: Parameters) -> Number:
     """One message to the next; where some of a row are in other nodes, the slower link counts."""
     level = g.far or g.near
@@ -281,7 +298,7 @@ def _message(size: Number, wire: Number, g: Group, p: Parameters) -> Number:
     return long * by(among[-1]) + (1 - long) * by(among[0])
 
 
-ALONE = {"all_to_all": _apart, "send": _send}
+ALONE = {"all_to_all": _apart, "to_experts": _by_experts, "send": _send}
 """Exchanges of single messages."""
 
 
@@ -316,6 +333,8 @@ def light_time(x: Exchange, network: Network) -> Number:
         return x.payload / level.rate if level else 0
     if x.what == "all_to_all":
         return g.wire(x.payload * (g.inside - 1) / g.ranks, x.payload * (g.ranks - g.inside) / g.ranks)
+    if x.what == "to_experts":
+        return g.wire(*_to_experts(x, g))
     moved = ROUNDS.get(x.what, 1) * x.payload
     near = moved * (g.inside - 1) / g.inside
     if x.what == "all_reduce" and g.near and g.near.reduces:

@@ -170,13 +170,19 @@ class PassRun:
                 for each in operators
             ]
             if s.runtime.parallel.overlaps != "nothing":
-                pieces = _overlapped(pieces, operators)
+                pieces = _overlapped(pieces, operators, s.runtime.parallel.overlaps == "halves", self.taken)
             stretches += _together(pieces, row.row.count)
         start = starting_time(s.runtime, m, plans(s.architecture, s.runtime, s.device, p), serving_work(s.runtime, p))
         gaps = self.kernels * gap_time(s.runtime, p.phase) + graphs(s.runtime, p.phase) * m["replay_time"]
         work = ahead_work(s.runtime, p)
         ahead = None if work is None else work * m["dispatch"]
         return times(stretches, start, s.runtime.host.mode == "inline", gaps, ahead)
+
+    @property
+    def taken(self) -> Number:
+        """The share of the units of the device that exchanging keeps busy."""
+        units = self.stack.runtime.parallel.units
+        return 0 if units is None or self.p.phase == "decode" else units.value / self.stack.machine.units
 
     @cached_property
     def work(self) -> Cost:
@@ -277,18 +283,55 @@ def ahead_work(runtime: Runtime, p: Pass) -> Number | None:
 
 
 def _overlapped(
-    pieces: Sequence[Stretch], operators: Sequence[Sequence[tuple[Kernel, Terms]]]
+    pieces: Sequence[Stretch], operators: Sequence[Sequence[tuple[Kernel, Terms]]], halves: bool, taken: Number
 ) -> list[Stretch]:  # fmt: skip
     """What devices do together in a layer, at the same time as what each computes of another part of the step."""
     exchanges = [any(k.exchange for k, _ in each) for each in operators]
     if not any(exchanges):
         return list(pieces)
     host = sum(each.host for each in pieces)
-    alone, with_others = (
-        sum(each.device for each, exchanged in zip(pieces, exchanges, strict=True) if exchanged is which)
-        for which in (False, True)
-    )
-    return [Stretch(host, maximum(alone, with_others), 1)]
+    if not halves:
+        alone, with_others = (
+            sum(each.device for each, exchanged in zip(pieces, exchanges, strict=True) if exchanged is which)
+            for which in (False, True)
+        )
+        return [Stretch(host, maximum(alone, with_others), 1)]
+    computing = [sum(k.count * t.bound_times["compute"] for k, t in each) for each in operators]
+    return [Stretch(host, _in_turns([each.device for each in pieces], computing, exchanges, taken), 1)]
+
+
+def _in_turns(times: Sequence[Number], computing: Sequence[Number], exchanges: Sequence[bool], taken: Number) -> Number:
+    """Seconds of a layer for one of two halves that take turns: each computes while the other exchanges.
+
+    What is computed between two exchanges of a half stands beside the exchange before it, of the other half, and the
+    same of the other half beside the exchange after it; what is left at the end of a layer goes on with the next one.
+    """
+    stretches: list[tuple[Number, Number]] = [(0, 0)]
+    exchanged: list[Number] = []
+    for time, computed, of_all in zip(times, computing, exchanges, strict=True):
+        if of_all:
+            exchanged.append(time)
+            stretches.append((0, 0))
+        else:
+            stretches[-1] = stretches[-1][0] + time, stretches[-1][1] + computed
+    (time, computed), last = stretches[0], stretches.pop()
+    stretches[0] = time + last[0], computed + last[1]
+    windows = [
+        _beside(each, stretch, taken)
+        for i, stretch in enumerate(stretches)
+        for each in (exchanged[i - 1], exchanged[i])
+    ]
+    return sum(windows) / 2
+
+
+def _beside(exchange: Number, computed: tuple[Number, Number], taken: Number) -> Number:
+    """Seconds in which an exchange and what is computed meanwhile are both done.
+
+    A part of the time of the latter is bound by computing, which has the units that are left: kernels are told how many
+    they may use (DeepGEMM's set_num_sms), so that others are idle where the exchange is done sooner.
+    """
+    time, bound = computed
+    return maximum(exchange, time + taken / (1 - taken) * bound)
 
 
 def _together(pieces: Sequence[Stretch], count: int) -> list[Stretch]:

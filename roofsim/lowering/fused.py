@@ -25,6 +25,10 @@ TILE = 128
 FEW_ROWS = 64
 """Rows up to which such a product has tiles as small as any."""
 
+BESIDE = 640
+"""Inputs in whose time a tile of DeepGEMM waits for its first data and writes its results: 4 % off at most over ten
+published products of 512 to 16,384 inputs (`data/published/deepgemm.csv`, tests/validation/test_deepgemm.py)."""
+
 LIKE: dict[CostFunction, Class] = {
     gemm.linear: "gemm",
     gemm.expert_linear: "gemm",
@@ -90,7 +94,7 @@ def products(operator: Operator, p: Pass, inputs: Number) -> tuple[tuple[Kernel,
     if unit:
         elements, narrow = inputs * z["d_in"], ACTIVATION_BYTES[unit]
         quantise = piece("quantise", "strided", elements, z["act_bytes"] + narrow, QUANTISE_FLOPS)
-        return (quantise, *tiled(operator, last)), elements * narrow
+        return (quantise, *tiled(operator, last, p)), elements * narrow
     least = COPIED_FROM.get(computed(operator, p))
     if least is None or operator.function is not gemm.linear:
         return (last,), 0
@@ -104,7 +108,7 @@ def products(operator: Operator, p: Pass, inputs: Number) -> tuple[tuple[Kernel,
     return (unpack, replace(last, cost=moved)), many * copy
 
 
-def tiled(operator: Operator, product: Kernel) -> tuple[Kernel, ...]:
+def tiled(operator: Operator, product: Kernel, p: Pass) -> tuple[Kernel, ...]:
     """A product on a narrower unit, from 65 rows on in tiles that go round by round, since their sums are not split.
 
     Tiles of 128 × 128, up to 128 rows of 64 × 128 (vLLM's CUTLASS kernels for sm90, scaled_mm_sm90_fp8_dispatch.cuh;
@@ -117,11 +121,17 @@ def tiled(operator: Operator, product: Kernel) -> tuple[Kernel, ...]:
     if single(many) and not many:
         return (product,)
     down = (1 - wide) * ceil(z["tokens"] / (TILE / 2)) + wide * ceil(z["tokens"] / TILE)
-    work = (1 + wide) * TILE * TILE * z["d_in"]
+    work = (1 + wide) * TILE * TILE * whole_inputs(operator, p)
     tiles = replace(product, fill=0, tiles=down * ceil(z["d_out"] / TILE), tile=work)
     if single(many):
         return (tiles,)
     return replace(product, count=1 - many), replace(tiles, count=many)
+
+
+def whole_inputs(o: Operator, p: Pass) -> Number:
+    """Inputs of a tile, and what it takes beside its products, where a kernel is DeepGEMM's, in further inputs."""
+    own: Number = o.sizes["d_in"]
+    return own + BESIDE if p.precision.scaled and unit_of(o, p) else own
 
 
 def rows(operator: Operator) -> Number:

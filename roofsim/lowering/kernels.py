@@ -28,7 +28,8 @@ class Exchange:
     """What a group of devices does together in one launch: the name of its operator, `payload` bytes in all.
 
     Each of `ranks` devices stands `stride` from the next in the order of devices; the fastest of `ways` that their
-    links allow is taken.
+    links allow is taken. Where tokens go to experts, `chosen` says among how many experts, how many groups of them and
+    how many groups of a token, and how many it chooses.
     """
 
     what: str
@@ -36,6 +37,7 @@ class Exchange:
     ranks: int
     stride: int
     ways: tuple[Way, ...]
+    chosen: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused
 from roofsim.lowering.eager import ssd_kernels
 from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, piece, tiny
+from roofsim.model.step import Pass
+from roofsim.model.weights import ACTIVATION_BYTES
 from roofsim.ops import attention, conv, gemm, pointwise, recurrence, scan
 from roofsim.ops.base import Operator, Role
 from roofsim.ops.pairs import causal_pairs
@@ -93,7 +95,7 @@ def sorted_by_expert(o: Operator) -> tuple[Kernel, ...]:
     return (tiny("sort by expert", often * (2 - few * (1 - at_least(rows, 1024)))),)
 
 
-def in_tiles(o: Operator, product: Kernel) -> Kernel:
+def in_tiles(o: Operator, product: Kernel, p: Pass) -> Kernel:
     """A product of experts whose tiles are of one expert each, computed whole (`get_default_config` in fused_moe.py).
 
     Rows differ from expert to expert, so that the last of several tiles is half full on average.
@@ -103,7 +105,7 @@ def in_tiles(o: Operator, product: Kernel) -> Kernel:
     wide = 64 * (1 + at_least(z["tokens"], 65))
     touched = gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
     each = maximum(fused.rows(o) / touched / high + 1 / 2, 1)
-    tiles, tile = touched * each * ceil(z["d_out"] / wide), 2 * high * wide * z["d_in"]
+    tiles, tile = touched * each * ceil(z["d_out"] / wide), 2 * high * wide * fused.whole_inputs(o, p)
     # four bits go to kernels of Marlin and others
     return replace(product, fill=0, tiles=tiles, tile=tile, triton=float(z["weight_bytes"]) >= 1)
 
@@ -117,7 +119,7 @@ def attention_kernels(operator: Operator, s: Situation) -> tuple[Kernel, ...]:
     """
     whole, z = paged(operator, s.runtime), operator.sizes
     if s.p.phase == "prefill":
-        return (whole,)
+        return (*joined_keys(operator), whole)
     summed = Kernel("sum of splits", "stream", Cost())
     if s.units is None or "kv_heads" not in z:
         return fused.in_parts(whole, operator), summed
@@ -132,6 +134,37 @@ def attention_kernels(operator: Operator, s: Situation) -> tuple[Kernel, ...]:
         replace(summed, count=split),
         piece("results regrouped", "strided", results, 2 * z["act_bytes"]),
     )
+
+
+def joined_keys(o: Operator) -> tuple[Kernel, ...]:
+    """What lays the two parts of expanded keys side by side: the shared one, which is turned, behind that of each head.
+
+    `_concat_k_nope_k_pe` in vLLM's mla/common.py, `k[..., : nope] = k_nope` in SGLang's forward_mha.py.
+    """
+    if not reads(o, "kv_b_proj"):
+        return ()
+    z = o.sizes
+    keys = z["batch"] * (z["context"] + z["new"]) * z["kv_heads"] * z["qk_dim"]
+    return (piece("keys joined", "strided", keys, 2 * z["act_bytes"]),)
+
+
+def reads(o: Operator, name: str) -> bool:
+    """Whether an operator reads what one of that name made, in its own part of a layer."""
+    return any(use.rpartition(".")[2] == name for use in o.uses)
+
+
+def experts_in(o: Operator, p: Pass) -> tuple[Kernel, ...]:
+    """What stands before the first product of experts where tokens came from other ranks, quantised already.
+
+    Those of DeepEP's kernels for prompts are copied to the rows of their experts (`ep_scatter` in SGLang's
+    ep_moe/kernels.py and vLLM's deep_gemm_utils.py), those of the kernels for steps lie there.
+    """
+    if p.routing.gathered:
+        return sorted_by_expert(o)
+    if p.phase == "decode":
+        return ()
+    byte = ACTIVATION_BYTES.get(p.precision.product(o.name), o.sizes["act_bytes"])
+    return (piece("rows by expert", "strided", fused.rows(o) * o.sizes["d_in"], 2 * byte),)
 
 
 def paged(operator: Operator, runtime: Runtime) -> Kernel:
@@ -160,7 +193,13 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
         # tokens are quantised before they go to experts, what experts made of them row by row
         rows = z["tokens"] if operator.role is Role.EXPERT_IN else fused.rows(operator)
         (*before, product), copied = fused.products(operator, situation.p, rows)
-        return Lowered((*before, *sorted_by_expert(operator), in_tiles(operator, product)), copied)
+        if reads(operator, "dispatch"):
+            return Lowered((*experts_in(operator, situation.p), in_tiles(operator, product, situation.p)))
+        return Lowered((*before, *sorted_by_expert(operator), in_tiles(operator, product, situation.p)), copied)
+    if operator.role is Role.COMBINE and reads(operator, "collect") and situation.p.phase == "prefill":
+        # results of a rank's experts are added up by token there (`ep_gather`), those of ranks as they come in
+        results = z["tokens"] * z["top_k"] * z["width"]
+        return Lowered((piece("results by token", "strided", results, 2 * z["act_bytes"], 2),))
     of_stream = operator.role is Role.PART_NORM or "x" in operator.uses
     if operator.function in (pointwise.rms_norm, pointwise.layer_norm) and of_stream:
         elements = z["tokens"] * z["width"]

@@ -88,13 +88,15 @@ class Stored(Spec):
 class Architecture(Documented):
     """A decoder-only language model: kinds of layer by name, and how they are stacked."""
 
-    derived: ClassVar[tuple[str, ...]] = ("split", "begins", "ends")
+    derived: ClassVar[tuple[str, ...]] = ("split", "begins", "ends", "stream_shared")
     split: ClassVar[Split] = Split()
     """The ranks of which this is what one computes."""
     begins: ClassVar[bool] = True
     """Whether the embedding is part of it."""
     ends: ClassVar[bool] = True
     """Whether the LM head is."""
+    stream_shared: ClassVar[bool] = False
+    """Whether each rank of a layer has the stream of a share of the tokens between its parts."""
 
     name: str
     """What it is called in full."""
@@ -209,6 +211,21 @@ class Architecture(Documented):
         layers = {name: tuple(self._share(name, part, split) for part in layer) for name, layer in self.layers.items()}
         return variant(self, layers=layers, split=self.split * split)
 
+    def sharing(self, caches: bool, stream: bool) -> Architecture:
+        """The same rank where ranks hold shares of caches instead of copies, and of the stream; raises InputError.
+
+        What stands between parts is then done for a share of the tokens, in place of all on each rank (Korthikanti et
+        al. 2022, sequence parallelism, arXiv 2205.05198).
+        """
+        if not stream or self.split.tp == 1:
+            shared = {name: tuple(part.shared() for part in layer) for name, layer in self.layers.items()}
+            return variant(self, layers=shared) if caches and shared != self.layers else self
+        if self.parallel_residual or self.norm_position != "before":
+            raise InputError(f"{self.name}: the stream can be shared where a norm stands before each part, in turn")
+        if any(part.joins is not collective.all_reduce for part, _ in self.parts()):
+            raise InputError(f"{self.name}: the stream can be shared where the results of ranks are summands alone")
+        return variant(self.sharing(caches, False), stream_shared=True)
+
     def _share(self, layer: str, part: Part, split: Split) -> Part:
         try:
             return part.sharded(split)
@@ -315,7 +332,11 @@ class Architecture(Documented):
         read = table / self.split.tp if self.split.tp > 1 else table  # each rank has the rows of some tokens
         yield elementwise(p, "embedding", pointwise.embedding, width, weight_bytes=read, acts_as=Role.EMBEDDING)
         last = "embedding"
-        yield from added_up(p, "embedding_join", width, self.split.tp, last)
+        if self.stream_shared and not self.embedding_width:
+            yield self._scatter(p, "embedding_join", last)
+            p = self._stream(p)
+        else:
+            yield from added_up(p, "embedding_join", width, self.split.tp, last)
         if self.embedding_width:
             yield linear(p, "embedding_up", self.embedding_width, self.d_model, last)
             last = "embedding_up"
@@ -334,13 +355,18 @@ class Architecture(Documented):
         stream = "x"
         norm = ""
         awaited = ""  # of parts that read the same, ranks add up the sum
+        own = self._stream(p)
         for number, part in enumerate(layer[:until], 1):
             source = "x" if self.parallel_residual else stream
             if part.normed and self.norm_position != "after":
                 if not (norm and self.shared_norm):
                     norm = f"norm_{number}"
-                    yield self._norm(p, norm, source, acts_as=Role.PART_NORM)
+                    yield self._norm(own, norm, source, acts_as=Role.PART_NORM)
                 source = norm
+            if self.stream_shared:
+                whole = p.activation_bytes(self.d_model)
+                yield exchange(f"gather_{number}", collective.all_gather, whole, self.split.tp, source, out=whole)
+                source = f"gather_{number}"
             last = source
             for each in part.operators(p, self.d_model):
                 yield each.reading(source)
@@ -351,13 +377,27 @@ class Architecture(Documented):
             if self._joins_later(layer, number):
                 awaited = last
                 continue
-            yield from part.join(p, f"join_{number}", self.d_model, last)
+            if self.stream_shared:
+                yield self._scatter(p, f"join_{number}", last)
+                last = f"join_{number}"
+            else:
+                yield from part.join(p, f"join_{number}", self.d_model, last)
             if part.normed and self.norm_position != "before":
                 yield self._norm(p, f"post_norm_{number}", last)
                 last = f"post_norm_{number}"
             total = f"residual_{number}"
-            yield elementwise(p, total, pointwise.add, self.d_model, stream, last, acts_as=Role.RESIDUAL)
+            yield elementwise(own, total, pointwise.add, self.d_model, stream, last, acts_as=Role.RESIDUAL)
             stream = total
+
+    def _stream(self, p: Pass) -> Pass:
+        """The tokens whose stream a rank has."""
+        tp = self.split.tp
+        return replace(p, batch=p.batch / tp, padding=p.padding / tp) if self.stream_shared else p
+
+    def _scatter(self, p: Pass, name: str, last: str) -> Operator:
+        """The sum of what ranks made, each of which gets that of its tokens."""
+        summands, out = p.activation_bytes(self.d_model), self._stream(p).activation_bytes(self.d_model)
+        return exchange(name, collective.reduce_scatter, summands, self.split.tp, last, out=out)
 
     def _joins_later(self, layer: Layer, number: int) -> bool:
         """Whether what a part made is first added to what the next one makes of the same input, as summands."""
@@ -379,8 +419,12 @@ class Architecture(Documented):
         scored = replace(p, new=self._scored_positions(p), padding=0)
         last = "x"
         if self.final_norm:
-            yield self._norm(p, "final_norm", last)
+            yield self._norm(self._stream(p), "final_norm", last)
             last = "final_norm"
+        if self.stream_shared:
+            whole = p.activation_bytes(self.d_model)
+            yield exchange("stream_gather", collective.all_gather, whole, self.split.tp, last, out=whole)
+            last = "stream_gather"
         if self.embedding_width:
             yield linear(scored, "embedding_down", self.d_model, self.embedding_width, last)
             last = "embedding_down"

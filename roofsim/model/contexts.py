@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from roofsim.foundation.arith import Number, maximum, minimum
+from roofsim.foundation.arith import Number, maximum, minimum, single
 from roofsim.model.part import exchange
 from roofsim.model.split import Split
 from roofsim.model.step import Pass
@@ -57,3 +57,38 @@ def states(p: Pass, state_bytes: Number, split: Split, *uses: str) -> Iterator[O
     if split.cp > 1 and p.phase != "decode":
         payload = split.cp * p.batch * state_bytes
         yield exchange("state_gather", collective.all_gather, payload, split.cp, *uses, stride=split.tp)
+
+
+def share_of_cache(p: Pass, sharers: int) -> Pass:
+    """What one of so many ranks that share the tokens of a cache sees of it in a step."""
+    if sharers == 1 or p.phase != "decode":
+        return p
+    return replace(p, context=maximum((p.context + p.new) / sharers - p.new, 0))
+
+
+def cache_gathered(p: Pass, width: Number, sharers: int, *uses: str) -> Iterator[Operator]:
+    """The gathering of what came before a piece of a prompt, `width` elements a token."""
+    if sharers > 1 and p.phase != "decode" and not (single(p.context) and not p.context):
+        payload = p.batch * p.context * width * p.precision.cache
+        yield exchange("cache_gather", collective.all_gather, payload, sharers, *uses)
+
+
+def queries_gathered(p: Pass, width: Number, sharers: int, *uses: str) -> Iterator[Operator]:
+    """The gathering of the queries of a step, of which each rank has `width` elements a token, by those that share."""
+    if sharers > 1 and p.phase == "decode":
+        whole = p.activation_bytes(width * sharers)
+        yield exchange("queries_gather", collective.all_gather, whole, sharers, *uses, out=whole)
+
+
+def results_merged(p: Pass, heads: int, width: int, sharers: int) -> Iterator[Operator]:
+    """What ranks made of their shares of a cache for the heads of all, added up with the weights of each.
+
+    vLLM's attention/ops/common.py (`cp_lse_ag_out_rs`): weights are gathered, sums scattered by head.
+    """
+    if sharers > 1 and p.phase == "decode":
+        weights = sharers * sharers * heads * MAXIMA_BYTES * p.tokens
+        yield exchange("weights_gather", collective.all_gather, weights, sharers, "attention")
+        sums, own = (p.activation_bytes(n * heads * width) for n in (sharers, 1))
+        yield exchange(
+            "results_scatter", collective.reduce_scatter, sums, sharers, "attention", "weights_gather", out=own
+        )

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any, ClassVar, TypeVar
 
 from roofsim.foundation.arith import Number
-from roofsim.foundation.schema import Spec, checked, variant
+from roofsim.foundation.schema import Spec, checked, items, variant
 from roofsim.model.split import Indivisible, Split
 from roofsim.model.step import Pass, Precision
 from roofsim.ops import collective, conv, gemm, pointwise
@@ -54,9 +54,13 @@ class Part(Spec):
 
     normed: ClassVar[bool] = True
     """Whether the layer applies its norm before this part."""
-    derived: ClassVar[tuple[str, ...]] = ("split",)
+    derived: ClassVar[tuple[str, ...]] = ("split", "copies", "sharers")
     split: ClassVar[Split] = Split()
     """The ranks of which this is the part of one."""
+    copies: ClassVar[int] = 1
+    """How many of them have the same keys."""
+    sharers: ClassVar[int] = 1
+    """How many of those hold a share of the tokens each, in place of a copy of all."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Register the subclass under the literal of its field `kind`."""
@@ -85,6 +89,18 @@ class Part(Spec):
         if split.tp > 1:
             raise Indivisible(f"what {type(self).__name__} computes cannot be divided by tp {split.tp}")
         return {}
+
+    @property
+    def shareable(self) -> bool:
+        """Whether ranks with the same keys can hold a share of their tokens each."""
+        return False
+
+    def shared(self: P) -> P:
+        """The part where ranks hold shares instead of copies of what is held token by token, where they can."""
+        changes: dict[str, Any] = {name: each.shared() for name, each in items(self) if isinstance(each, Part)}
+        if self.copies > 1 and self.shareable:
+            changes["sharers"] = self.copies
+        return variant(self, **changes) if changes else self
 
     @property
     def joins(self) -> CostFunction | None:

@@ -24,6 +24,7 @@ class Precision:
 
     `stored` has the operators whose weights take another number of bytes, and under `vectors` what is no matrix.
     `products` says how products with quantised weights are computed: by operator, under `weights` for all others.
+    `scaled` is after how many inputs their sums are multiplied by scales, if that is within a product.
     """
 
     weights: Number = 2
@@ -32,6 +33,7 @@ class Precision:
     state: Number = 4
     stored: Mapping[str, Number] = field(default_factory=dict)
     products: Mapping[str, Product] = field(default_factory=dict)
+    scaled: int = 0
 
     def of(self, operator: str) -> Number:
         """Bytes per weight of the matrix that an operator reads."""
@@ -54,6 +56,18 @@ class Precision:
         return self.of("vectors")
 
 
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """How tokens get to experts on other ranks, and how evenly they choose them.
+
+    `spread` is the standard deviation of how often experts are chosen, beyond chance and relative to the mean.
+    `gathered` says that every rank gets all tokens, and not those alone that chose one of its experts.
+    """
+
+    spread: Number = 0
+    gathered: bool = False
+
+
 @dataclass(frozen=True)
 class Pass:
     """`batch` sequences, each with `new` tokens on top of `context` tokens that it already holds.
@@ -63,7 +77,8 @@ class Pass:
     `padding` counts tokens that belong to no sequence, added to reach a size that software is prepared for. Where code
     goes on with the scored positions alone after the last mixer, `scored` is the share of such passes that end in
     scores: all but the last piece of a prompt do not. `begins` is the share of its sequences that were handed in for
-    it. A step may hold several groups of sequences that differ in this: `beside` has the others (`together`).
+    it. A step may hold several groups of sequences that differ in this: `beside` has the others (`together`). `routing`
+    is what the software and the text make of experts on several ranks.
     """
 
     batch: Number
@@ -77,6 +92,7 @@ class Pass:
     scored: Number | None = None
     begins: Number = 1
     beside: tuple[Pass, ...] = ()
+    routing: Routing = Routing()
 
     @cached_property
     def tokens(self) -> Number:
@@ -127,7 +143,7 @@ def _same(a: object, b: object) -> bool:
     return a is b or (plain and a == b)
 
 
-_PLAIN = (int, float, str, Precision, tuple)
+_PLAIN = (int, float, str, Precision, Routing, tuple)
 
 
 def _place(p: Pass) -> tuple[bool, float, float]:

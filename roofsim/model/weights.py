@@ -27,7 +27,8 @@ class Encoding:
     """`bits` for each weight, and `shared` bits for each `group` of them: scales, zero points, minima.
 
     A row that groups do not divide is stored in the encoding `fallback`, if there is one. Kernels are written for a
-    `family` of encodings; those of plain 16 or 32 bits are of none.
+    `family` of encodings; those of plain 16 or 32 bits are of none. Where groups are blocks that scale the sums over
+    some inputs, `scaled` says how many.
     """
 
     bits: float
@@ -36,6 +37,7 @@ class Encoding:
     source: str = ""
     fallback: str = ""
     family: str = ""
+    scaled: int = 0
 
 
 PLAIN = "IEEE 754, OCP OFP8: the width of the type"
@@ -83,7 +85,12 @@ ENCODINGS: Mapping[str, Encoding] = MappingProxyType(
             8, ROW, 16, "as int8-channel, for kernels that unpack weights to 16 bits (W8A16)", family="w8a16"
         ),
         "fp8-block128": Encoding(
-            8, 128 * 128, 32, "DeepSeek-V3 (arXiv 2412.19437), 3.3.2: an fp32 scale per 128 x 128", family="fp8"
+            8,
+            128 * 128,
+            32,
+            "DeepSeek-V3 (arXiv 2412.19437), 3.3.2: an fp32 scale per 128 x 128",
+            family="fp8",
+            scaled=128,
         ),
         "nvfp4": Encoding(
             4,

@@ -41,6 +41,21 @@ def all_to_all(payload: Number, *, ranks: Number, stride: Number) -> Cost:
 
 
 @operator("collective", Role.COLLECTIVE)
+def to_experts(
+    payload: Number, *, ranks: Number, stride: Number, copies: Number, experts: Number, expert_groups: Number,
+    group_limit: Number, top_k: Number,
+) -> Cost:  # fmt: skip
+    """Every rank has `payload` bytes of tokens, each for so many ranks that have experts which it chose: `copies`.
+
+    A node gets a token once and hands it on to its ranks; results take the same way back, added up in each node
+    (DeepSeek-V3, arXiv 2412.19437, 3.2.2). How many nodes that are follows from the `top_k` experts that a token
+    chooses in `group_limit` of their `expert_groups`.
+    """
+    leaves = payload * copies * (ranks - 1) / ranks
+    return Cost(activations=2 * leaves, network=leaves)
+
+
+@operator("collective", Role.COLLECTIVE)
 def send(payload: Number, *, ranks: Number, stride: Number) -> Cost:
     """A rank passes `payload` bytes on to the next of a row of `ranks`, and gets as many from the one before."""
     return Cost(activations=2 * payload, network=payload)

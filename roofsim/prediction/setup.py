@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
 from roofsim.model.split import Split
 from roofsim.model.step import Precision
+from roofsim.model.weights import ACTIVATION_BYTES, ENCODINGS
 from roofsim.prediction.cost import Rates, rates
 from roofsim.specs.caches import check_cache
 from roofsim.specs.calibration import Calibration
@@ -100,7 +101,7 @@ class Setup:
     @cached_property
     def rank(self) -> Architecture:
         """What one device computes in a pass through all stages; the model itself on one device."""
-        return self.architecture.sharded(self.split)
+        return self._sharing(self.architecture.sharded(self.split))
 
     @cached_property
     def stage(self) -> Architecture:
@@ -114,10 +115,15 @@ class Setup:
         if self.split.pp == 1:
             return self.rank, where
         if where is None or where.nothing:
-            return self.architecture.stage(self.split), None
+            return self._sharing(self.architecture.stage(self.split)), None
         from roofsim.engine.tiers import fullest
 
         return fullest(self.rank, where, self.split.pp)
+
+    def _sharing(self, rank: Architecture) -> Architecture:
+        """What it shares with other ranks of a layer as the runtime says."""
+        policy = self.runtime.parallel
+        return rank.sharing(policy.copies == "shared", policy.stream == "shared")
 
     @property
     def waits(self) -> bool:
@@ -187,7 +193,9 @@ class Setup:
         if name == w.dtype:
             return w.precision(self.state, self.architecture)
         product = product_of(name, self.runtime, self.device)
-        return w.precision(self.state, self.architecture, product)
+        made = w.precision(self.state, self.architecture, product)
+        form = ENCODINGS.get(name)
+        return replace(made, scaled=form.scaled) if form and form.scaled and product in ACTIVATION_BYTES else made
 
     def formats(self, w: Workload, kinds: Container[str]) -> tuple[str, str]:
         """The formats of the weights, and of keys and values where there is attention among the kinds of operator."""
@@ -304,7 +312,8 @@ def check_divided(model: Architecture, device: Device, runtime: Runtime, split: 
             f"({cluster.nodes} x {cluster.per_node}); divide among no more, or name a larger one (--cluster)"
         )
     try:
-        model.sharded(split)
+        policy = runtime.parallel
+        model.sharded(split).sharing(policy.copies == "shared", policy.stream == "shared")
     except InputError as problem:
         raise Unsupported(str(problem)) from None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
-from roofsim.model.step import Pass
+from roofsim.model.step import Pass, Routing
 from roofsim.prediction.setup import Setup
 from roofsim.specs.workload import Workload
 
@@ -51,6 +51,12 @@ def half(s: Setup, p: Pass) -> Pass:
     return replace(p, batch=p.batch / halves(s, p)) if overlaps(s) else p
 
 
+def routing(s: Setup) -> Routing:
+    """How the runtime gets tokens to experts on several devices."""
+    policy = s.runtime.parallel
+    return Routing(policy.expert_spread.value if policy.expert_spread else 0, policy.tokens == "gathered")
+
+
 def prefill(s: Setup, w: Workload) -> Pass:
     """The pass over whole prompts, after the model's own prefix tokens.
 
@@ -61,14 +67,16 @@ def prefill(s: Setup, w: Workload) -> Pass:
     logits = w.logits or s.runtime.logits
     scored = 1 if s.runtime.narrows and logits == "last" else None
     latents = s.runtime.attention.latents if s.architecture.chooses_tokens else "expanded"
-    return Pass(sequences(s, w), new, 0, s.precision(w), logits, latents=latents, scored=scored)
+    p = Pass(sequences(s, w), new, 0, s.precision(w), logits, latents=latents, scored=scored)
+    return p if s.split.ep == 1 else replace(p, routing=routing(s))
 
 
 def decode(s: Setup, w: Workload, done: Number = 0) -> Pass:
     """The step after the prompt and `done` generated tokens."""
     held = w.prompt + s.architecture.prefix_tokens + done
     precision = s.precision(w)
-    return Pass(sequences(s, w), 1, held, precision, "last", "decode", s.runtime.attention.latents)
+    p = Pass(sequences(s, w), 1, held, precision, "last", "decode", s.runtime.attention.latents)
+    return p if s.split.ep == 1 else replace(p, routing=routing(s))
 
 
 def turns(s: Setup, batch: Number, most: int = 0) -> Number:

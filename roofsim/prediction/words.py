@@ -89,6 +89,10 @@ def divided(s: Setup) -> list[str]:
         said.append(f"stages take the same time, {flight}")
     if split.dp > 1:
         said.append(f"each of {split.dp} groups takes its share of the batch")
+    if s.split.ep > 1:
+        spread = s.runtime.parallel.expert_spread
+        evenly = "unevenly" if spread and spread.value else "evenly"
+        said.append(f"experts are chosen {evenly}, the busiest device decides")
     if s.runtime.parallel.overlaps != "nothing":
         half = "one half of a step while they exchange the other" if overlaps(s) else "while they exchange"
         said.append(f"devices compute {half}")

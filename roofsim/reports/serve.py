@@ -8,12 +8,12 @@ from types import MappingProxyType
 from typing import Any
 
 from roofsim.model.split import Split
-from roofsim.prediction.results import interval_basis
+from roofsim.prediction.results import interval_basis, plain
 from roofsim.prediction.words import by
 from roofsim.reports.heading import assumed, heading
 from roofsim.reports.records import ends_of, records, with_ends
 from roofsim.reports.table import Column, Figure, Table
-from roofsim.serving.front import Front
+from roofsim.serving.front import OBJECTIVES, PRICES, Front, Point, evenly
 from roofsim.serving.quantiles import FIGURES
 from roofsim.serving.slo import Largest, Promise, broken
 from roofsim.serving.steady import Served
@@ -252,11 +252,9 @@ SHOWN = 16
 
 
 def front_tables(f: Front, device: str, runtime: str) -> list[Table]:
-    """Points of the front, from the fastest for a user to the most for a device."""
+    """Points of the front, from the best in the first objective on."""
     names = list(dict.fromkeys(name for p in f.points for name in p.choice))
-    shown = f.points
-    if len(shown) > SHOWN:
-        shown = tuple(shown[round(i * (len(f.points) - 1) / (SHOWN - 1))] for i in range(SHOWN))
+    shown = tuple(f.points[i] for i in evenly(len(f.points), SHOWN))
     columns = [
         *(Column(name, "text") for name in names), Column("users", "count"), Column("at once", "count"),
         Column("tok/s/user", "rate"), Column("tok/s/device", "rate"), Column("ITL", "s"), Column("TTFT", "s"),
@@ -267,14 +265,55 @@ def front_tables(f: Front, device: str, runtime: str) -> list[Table]:
          p.itl, p.ttft, p.joules_per_token]
         for p in shown
     ]  # fmt: skip
+    more = {
+        "devices": (Column("devices", "count"), any(p.devices > 1 for p in f.points)),
+        "usd_per_million": (Column("USD/M", "ratio"), any(_costs(p) for p in f.points)),
+    }
+    for name, (column, there) in more.items():
+        if there:
+            columns.append(column)
+            for row, p in zip(rows, shown, strict=True):
+                row.append(getattr(p, name))
     title = f"{f.model} serving requests of {f.prompt:,} + {f.generate:,} tokens on {device}\nwith {runtime}: the front"
     kept = f", of which {f.kept:,} keep {', '.join(map(str, f.slo))}" if f.slo else ""
     some = f"; {len(shown)} of {len(f.points):,} are shown" if len(shown) < len(f.points) else ""
-    notes = [
-        f"{f.looked_at:,} choices were looked at{kept}; {len(f.points):,} are beaten by none in tokens per second of a "
-        f"user and of a device{some}."
-    ]
+    what = "is the best in" if len(f.objectives) == 1 else "are beaten by none in"
+    notes = [f"{f.looked_at:,} choices were looked at{kept}; {len(f.points):,} {what} {' and '.join(better(f))}{some}."]
+    notes += [_sure(p) for p in f.points] if len(f.points) == 1 else []
+    if any(_costs(p) for p in f.points):
+        each = [f"{name}: {why}" if len(f.paid) > 1 else why for name, why in f.paid.items()]
+        notes.append(f"J/token and USD/M: of output tokens, with their prompts. Paid: {'; '.join(each)}.")
     return [Table(title, columns, rows, [*notes, *_left_out(f.refused), assumed(f.assumptions)], keys=len(names) + 1)]
+
+
+def better(f: Front) -> list[str]:
+    """What the points of a front are good in, in words."""
+    return [OBJECTIVES[name].words for name in f.objectives]
+
+
+def _sure(p: Point) -> str:
+    """The intervals of a point in words."""
+    ends = {
+        OBJECTIVES[name].words: [str(Figure(each, OBJECTIVES[name].unit)) for each in p.intervals[name]]
+        for name in ("itl", "ttft", "usd_per_million") if name in p.intervals
+    }  # fmt: skip
+    return f"95 % intervals: {', '.join(f'{words} {low} to {high}' for words, (low, high) in ends.items())}."
+
+
+def _costs(p: Point) -> bool:
+    return p.usd_per_million == p.usd_per_million
+
+
+SURE = {
+    "user": "user", "per_device": "device", "itl": "itl", "ttft": "ttft", "joules_per_token": "joules_per_token",
+    "usd_per_million": "usd_per_million",
+}  # fmt: skip
+"""What has an interval, by its column."""
+
+
+def _ends_named() -> dict[str, str]:
+    """Columns of the ends of intervals, with their units."""
+    return {f"{column}_{end}": OBJECTIVES[name].unit for column, name in SURE.items() for end in ("low", "high")}
 
 
 def front_records(f: Front) -> Table:
@@ -283,14 +322,18 @@ def front_records(f: Front) -> Table:
     units: dict[str, str | None] = {
         **dict.fromkeys(("model", "device", "runtime", *names)),
         **dict.fromkeys(("devices", "concurrency", "sequences", "user", "per_device"), ""), "itl": "s", "ttft": "s",
-        "joules_per_token": "J",
+        "joules_per_token": "J", **dict.fromkeys(PRICES, "USD"),
+        **_ends_named(),
     }  # fmt: skip
     common = {"model": f.model, "device": f.device, "runtime": f.runtime}
     return records(
         [
             {**common, **{name: p.choice.get(name) for name in names}, "devices": p.devices,
              "concurrency": p.concurrency, "sequences": p.sequences, "user": p.user, "per_device": p.device,
-             "itl": p.itl, "ttft": p.ttft, "joules_per_token": p.joules_per_token}
+             "itl": p.itl, "ttft": p.ttft, "joules_per_token": p.joules_per_token,
+             **{name: plain(getattr(p, name)) for name in PRICES},
+             **dict.fromkeys(_ends_named()),
+             **ends_of({column: p.intervals[x] for column, x in SURE.items() if x in p.intervals})}
             for p in f.points
         ],
         units,

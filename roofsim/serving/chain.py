@@ -26,12 +26,14 @@ COARSE = 0.04
 """The share of a step's room that parts may leave empty, if as many parts are not too many."""
 MANY = 16
 """Whole prompts that fit a step, from which on none is cut."""
-WAITING = 16
-"""Prompts that may wait beyond those that come in a step: more are left out."""
+WAITING = 64
+"""Prompts that may wait beyond those that come in a step, at most: more are left out."""
+TAIL = 3.5
+"""Half the logarithm of how rare the longest queue is that is looked at, one in a thousand."""
 SPACING = 1.5
 """How much longer each of the kinds of step is that arrivals are told apart by."""
-NEAR = 1e-4
-"""How near to its end the mean step is when the chain has settled, relative."""
+EVERY, NEAR = 8, 1e-3
+"""A chain has settled when no more than such a share of its steps has changed in so many."""
 LEFT_OUT = 1e-8
 """Chances below this do not count."""
 CALM = 1e-3
@@ -163,9 +165,11 @@ class Chain:
 
     @cached_property
     def room(self) -> int:
-        """Columns of a state."""
+        """Columns of a state, as many as such a queue may be long (M/D/1 at a high load: Kingman 1961)."""
         come: int = self.parts * self.arrivals.shape[1]
-        return max(come, self.most) + WAITING * self.parts + 1
+        busy = self.rate * self.parts * float(self.times[-1]) / self.most
+        waiting = WAITING if busy >= 1 else min(math.ceil(TAIL * busy / (1 - busy)) + 2, WAITING)
+        return max(come, self.most) + waiting * self.parts + 1
 
     @cached_property
     def _unhindered(self) -> Array:
@@ -193,14 +197,13 @@ class Chain:
         come = kinds @ self.arrivals
         if not self.rests and come[self.parts * np.arange(len(come)) > self.most].sum() < LEFT_OUT:
             return state
-        before = 0.0
-        for i in range(ROUNDS):
+        before = state
+        for i in range(1, ROUNDS + 1):
             state = self.after(state)
-            if i % 8 == 0:
-                now = float(state.sum(axis=1) @ self.lasts)
-                if abs(now - before) < NEAR * now:
+            if i % EVERY == 0:
+                if np.abs(state - before).sum() < NEAR:
                     break
-                before = now
+                before = state
         return _whole(state)
 
     def after(self, state: Array) -> Array:

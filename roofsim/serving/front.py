@@ -1,17 +1,28 @@
-"""What a model's users can be given for what: every choice of how it is served, and those that nothing beats."""
+"""What a model's users can be given for what: every choice of how it is served, and those that nothing beats.
+
+What is better is said by objectives: speed of a user, throughput of a device, dollars and joules of a token, devices.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import nan
 from typing import TYPE_CHECKING, Any
 
-from roofsim.foundation.errors import InputError
+from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.foundation.pareto import SENSES
+from roofsim.foundation.pareto import front as unbeaten
 from roofsim.foundation.version import SCHEMA
+from roofsim.model.split import Split
+from roofsim.prediction.cost import MILLION, priced
+from roofsim.prediction.cost import steady as steady_cost
+from roofsim.prediction.intervals import Interval
 from roofsim.prediction.loop import ENDLESS
+from roofsim.prediction.results import plain
 from roofsim.prediction.server import in_flight
 from roofsim.serving.slo import Promise
-from roofsim.serving.steady import Server
+from roofsim.serving.steady import Server, closed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,8 +35,58 @@ Choice = Mapping[str, str | int]
 
 
 @dataclass(frozen=True, slots=True)
+class Objective:
+    """What a choice can be better in: its name, its words, its unit, and whether `min` or `max` is better."""
+
+    name: str
+    words: str
+    unit: str
+    sense: str
+
+
+PRICES = ("usd_per_million", "usd_per_million_output", "usd_per_million_input")
+"""What is said of prices: of output tokens with their prompts, and what each of both kinds carries."""
+OBJECTIVES: Mapping[str, Objective] = {
+    each.name: each
+    for each in (
+        Objective("user", "output tokens per second of a user", "", "max"),
+        Objective("device", "output tokens per second of a device", "", "max"),
+        Objective("usd_per_million", "price of a million output tokens", "USD", "min"),
+        Objective("joules_per_token", "energy of an output token", "J", "min"),
+        Objective("devices", "devices", "", "min"),
+        Objective("itl", "time between two tokens", "s", "min"),
+        Objective("ttft", "time to the first token", "s", "min"),
+        Objective("concurrency", "users", "", "max"),
+    )
+}
+"""Those that there are, by name; between equals the first of these decide."""
+TIES = ("usd_per_million", "device", "user")
+"""What tells choices apart that are equal in all objectives."""
+
+
+def objectives_named(words: str | Sequence[str]) -> tuple[str, ...]:
+    """Names of objectives, each once, written like "user,usd_per_million_output" or in a list; raises UnknownName."""
+    names = [each.strip() for each in words.split(",")] if isinstance(words, str) else [*words]
+    for name in names:
+        if name not in OBJECTIVES:
+            raise UnknownName("--objectives", name, OBJECTIVES)
+    return tuple(dict.fromkeys(names))
+
+
+def usual_objectives(servers: Sequence[Server]) -> tuple[str, ...]:
+    """Speed of a user, and throughput of a device, or what a token costs if there are several kinds of device."""
+    kinds = {each.s.device.id for each in servers}
+    known = all(each.s.rates.second == each.s.rates.second for each in servers)
+    return ("user", "usd_per_million" if len(kinds) > 1 and known else "device")
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
-    """A choice with so many users and sequences at once: output tokens per second of a user and of a device, times."""
+    """A choice with so many users and sequences at once: output tokens per second of a user and of a device, times.
+
+    Dollars of a million output tokens, with their prompts as in joules of a token, and what `serve` says of both kinds;
+    no numbers where nothing says what the device costs. `intervals` are of 95 %, for `CERTAIN` points of a front.
+    """
 
     choice: Choice
     devices: int
@@ -36,14 +97,19 @@ class Point:
     itl: float
     ttft: float
     joules_per_token: float
+    usd_per_million: float = nan
+    usd_per_million_output: float = nan
+    usd_per_million_input: float = nan
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Front:
-    """Of all `points` those that nothing beats: of no other do both a user and a device get more.
+    """Of all `points` those that nothing beats: no other is as good in all `objectives` and better in one.
 
-    `looked_at` is how many there are, of which `kept` keep what is promised; `refused` has choices that do not fit, and
-    why. `lines` are those of each choice with as many sequences at once as there are users.
+    They are in the order of the first objective, the best one first. `paid` says what each device costs. `looked_at` is
+    how many there are, of which `kept` keep what is promised; `refused` has choices that do not fit, and why. `lines`
+    are those of each choice with as many sequences at once as there are users.
     """
 
     model: str
@@ -58,6 +124,8 @@ class Front:
     refused: Mapping[str, str]
     slo: tuple[Promise, ...] = ()
     assumptions: tuple[str, ...] = ()
+    objectives: tuple[str, ...] = ("user", "device")
+    paid: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units."""
@@ -66,10 +134,12 @@ class Front:
             "workload": {"prompt": self.prompt, "generate": self.generate}, "looked_at": self.looked_at,
             "kept": self.kept, "refused": dict(self.refused),
             "slo": {f"{p.time}.{p.figure}": p.seconds for p in self.slo},
+            "objectives": {name: OBJECTIVES[name].sense for name in self.objectives}, "paid": dict(self.paid),
             "front": [
                 {**p.choice, "devices": p.devices, "concurrency": p.concurrency, "sequences": p.sequences,
                  "tokens_per_second": {"user": p.user, "device": p.device}, "itl": p.itl, "ttft": p.ttft,
-                 "joules_per_token": p.joules_per_token}
+                 "joules_per_token": p.joules_per_token,
+                 **{name: plain(getattr(p, name)) for name in PRICES}, "intervals": plain(p.intervals)}
                 for p in self.points
             ],
             "assumptions": list(self.assumptions),
@@ -81,6 +151,7 @@ class _Seen:
     """The figures of a choice over users and sequences at once, as arrays."""
 
     choice: Choice
+    kind: str
     devices: int
     users: Array
     sequences: Array
@@ -88,6 +159,7 @@ class _Seen:
     ttft: Array
     rate: Array
     joules: Array
+    usd: tuple[Array, ...]
     generate: int
 
     @property
@@ -102,10 +174,22 @@ class _Seen:
         speed: Array = self.rate * self.generate / self.devices
         return speed
 
+    def by(self, objective: str) -> Array:
+        """What each is in an objective."""
+        import numpy as np
+
+        of: Mapping[str, Array] = {
+            "user": self.user, "device": self.device, "itl": self.itl, "ttft": self.ttft, "concurrency": self.users,
+            **dict(zip(PRICES, self.usd, strict=True)),
+            "joules_per_token": self.joules, "devices": np.full(self.users.shape, float(self.devices)),
+        }  # fmt: skip
+        return of[objective]
+
     def point(self, i: int) -> Point:
         return Point(
             self.choice, self.devices, int(self.users[i]), int(self.sequences[i]), float(self.user[i]),
             float(self.device[i]), float(self.itl[i]), float(self.ttft[i]), float(self.joules[i]),
+            float(self.usd[0][i]), float(self.usd[1][i]), float(self.usd[2][i]),
         )  # fmt: skip
 
 
@@ -130,10 +214,19 @@ def seen(server: Server, choice: Choice, users: Any, sequences: Any) -> _Seen:
     ]
     seconds, joules = zip(*kinds, alone, strict=True)
     took, spent = loop.steps.of(seconds), loop.steps.of(joules)
+    rate = spread * running / took
+    made = server.w.generate
+    drawn = spent / (server.s.split.dp * running)  # a step has the joules of all groups, each with sequences of its own
+    added = [n * (t - seconds[-1]) for n, t in zip(loop.steps, seconds[:-1], strict=False)]
+    cost = steady_cost(server.s.rates, rate, drawn, sum(added) / took, server.prompt, made)
+    paid: tuple[Any, ...] = (
+        MILLION * cost.request / made, cost.usd_per_million_output, cost.usd_per_million_input
+    )  # fmt: skip
     return _Seen(
-        choice, server.s.devices, users, sequences, server.between * loop.between_tokens(ENDLESS).of(seconds),
-        loop.until_first(ENDLESS).of(seconds), spread * running / took,
-        server.ranks * spent / (running * server.w.generate), server.w.generate,
+        choice, server.s.device.id, server.s.devices, users, sequences,
+        server.between * loop.between_tokens(ENDLESS).of(seconds),
+        loop.until_first(ENDLESS).of(seconds), rate, drawn / made,
+        tuple(each * np.ones(users.size) for each in paid), made,
     )  # fmt: skip
 
 
@@ -149,12 +242,12 @@ def usual_users(servers: Sequence[Server]) -> list[int]:
 
 def front(
     servers: Sequence[tuple[Choice, Server]], users: Sequence[int], sequences: Sequence[int] | None = None,
-    slo: Sequence[Promise] = (), refused: Mapping[str, str] | None = None,
+    slo: Sequence[Promise] = (), refused: Mapping[str, str] | None = None, objectives: Sequence[str] = (),
 ) -> Front:  # fmt: skip
     """The front over choices, users and sequences at once (as many as users, if None); of means alone.
 
-    `refused` has choices that cannot be, and why. Raises InputError for promises of percentiles, and if nothing fits or
-    keeps what is promised.
+    `refused` has choices that cannot be, and why; no `objectives` are the usual ones. Raises InputError for promises of
+    percentiles, for prices that nobody knows, and if nothing fits or keeps what is promised.
     """
     import numpy as np
 
@@ -164,6 +257,7 @@ def front(
     refused = dict(refused or {})
     found: list[_Seen] = []
     lines: list[_Seen] = []
+    fit: list[Server] = []
     for choice, server in servers:
         if server.most < 1:
             try:
@@ -171,25 +265,80 @@ def front(
             except InputError as error:
                 refused[named(choice)] = str(error)
                 continue
+        fit.append(server)
         n = np.asarray(sorted(set(users)), dtype=float)
         lines.append(seen(server, choice, n, n))
         found.append(lines[-1] if sequences is None else seen(server, choice, n[:, None], sorted(set(sequences))))
     if not found:
         raise InputError(f"nothing fits: {next(iter(refused.values()), 'no choice is given')}")
-    places = [(k, i) for k, each in enumerate(found) for i in _best(each, slo)]
+    asked = objectives_named(objectives) or usual_objectives([server for _, server in servers])
+    paid = {server.s.device.id: priced(replace(server.s, split=Split())) for _, server in servers}
+    for name in asked:
+        unknown = [each for each in found if np.isnan(each.by(name)).all()]
+        if len(unknown) == len(found):
+            raise InputError(f"--objectives {name}: {next(iter(paid.values()))}")
+        refused |= {named(each.choice): paid[each.kind] for each in unknown}
+    places = [(k, i) for k, each in enumerate(found) for i in _best(each, slo, asked)]
     kept = sum(int(_kept(each, slo).sum()) for each in found)
     if not places:
         raise InputError(f"--slo: of {sum(each.users.size for each in found):,} choices none keeps {_said(slo)}")
-    user = np.array([found[k].user[i] for k, i in places])
-    device = np.array([found[k].device[i] for k, i in places])
-    chosen = [places[j] for j in _unbeaten(user, device)]
+    chosen = [places[j] for j in _unbeaten(lambda name: np.array([found[k].by(name)[i] for k, i in places]), asked)]
     first = servers[0][1]
+    certain = {chosen[j] for j in evenly(len(chosen), CERTAIN)}
+    points = [
+        replace(p, intervals=intervals_of(fit[k], p) if (k, i) in certain else {})
+        for k, i in chosen for p in [found[k].point(i)]
+    ]  # fmt: skip
     return Front(
-        first.s.model_name, first.s.device.id, first.s.runtime.id, first.w.prompt, first.w.generate,
-        tuple(found[k].point(i) for k, i in chosen),
+        first.s.model_name, ",".join(paid), first.s.runtime.id, first.w.prompt, first.w.generate,
+        tuple(points),
         tuple(tuple(each.point(i) for i in range(each.users.size)) for each in lines),
-        sum(each.users.size for each in found), kept, refused, tuple(slo), first.said("users"),
+        sum(each.users.size for each in found), kept, refused, tuple(slo),
+        assumed_of([fit[k] for k in dict.fromkeys(k for k, _ in chosen)]), asked, paid,
     )  # fmt: skip
+
+
+CERTAIN = 64
+"""So many points of a front have their intervals, evenly spread over it."""
+
+
+def evenly(size: int, most: int) -> list[int]:
+    """Places of at most so many of some, spread evenly, both ends among them."""
+    return [*range(size)] if size <= most else [round(i * (size - 1) / (most - 1)) for i in range(most)]
+
+
+def intervals_of(server: Server, p: Point) -> dict[str, Interval]:
+    """Those of a point; what a token costs is as sure as the seconds and joules that it takes."""
+    fewer = p.sequences < p.concurrency
+    of = closed(replace(server, sequences=p.sequences) if fewer else server, p.concurrency).intervals
+    found = {name: of[name] for name in ("itl", "ttft", "joules_per_token")}
+    found["user"] = 1 / of["itl"][1], 1 / of["itl"][0]
+    found["device"] = of["tokens_per_second"][0] / p.devices, of["tokens_per_second"][1] / p.devices
+    if p.usd_per_million == p.usd_per_million:
+        slow, fast = (1 / each for each in of["tokens_per_second"])
+        low, high = (
+            MILLION * float(server.s.rates.dollars(time, joules))
+            for time, joules in zip((fast, slow), of["joules_per_token"], strict=True)
+        )
+        found["usd_per_million"] = low, high
+    return found
+
+
+def assumed_of(servers: Sequence[Server]) -> tuple[str, ...]:
+    """What is assumed of all, then what is of some devices alone, each once."""
+    said = {server.s.device.id: server.said("users") for server in servers}
+    common = [each for each in next(iter(said.values())) if all(each in other for other in said.values())]
+    own = [f"{name}: {each}" for name, every in said.items() for each in every if each not in common]
+    return (*common, *own)
+
+
+def on_what(servers: Sequence[tuple[Choice, Server]]) -> str:
+    """What choices run on, in words."""
+    every = [server.s for _, server in servers]
+    kinds = list(dict.fromkeys(s.device.name for s in every))
+    if len(kinds) > 1:
+        return f"{len(kinds)} kinds of device"
+    return kinds[0] if len({s.split for s in every}) > 1 else every[0].device_name
 
 
 def _said(slo: Sequence[Promise]) -> str:
@@ -210,21 +359,25 @@ def _kept(each: _Seen, slo: Sequence[Promise]) -> Any:
     return inside
 
 
-def _best(each: _Seen, slo: Sequence[Promise]) -> list[int]:
+def _best(each: _Seen, slo: Sequence[Promise], objectives: Sequence[str]) -> list[int]:
     """Where a choice keeps what is promised and nothing of its own beats it."""
     import numpy as np
 
     where = np.flatnonzero(_kept(each, slo))
-    return [int(where[j]) for j in _unbeaten(each.user[where], each.device[where])]
+    return [int(where[j]) for j in _unbeaten(lambda name: each.by(name)[where], objectives)]
 
 
-def _unbeaten(user: Array, device: Array) -> list[int]:
-    """Places at which no other has at least as much of both and more of one, from the fastest for a user on."""
+def _unbeaten(by: Callable[[str], Array], objectives: Sequence[str]) -> list[int]:
+    """Places at which no other is as good in all objectives and better in one, the best in the first of them first.
+
+    Of places that are equal in all of them there is one, which `TIES` decide.
+    """
     import numpy as np
 
-    most, found = -1.0, []
-    for j in np.lexsort((-device, -user)):
-        if device[j] > most:
-            most = float(device[j])
-            found.append(int(j))
-    return found
+    senses = [OBJECTIVES[name].sense for name in objectives]
+    values = np.stack([by(name) for name in objectives], axis=1)
+    where = np.flatnonzero(unbeaten(values, senses))
+    keys = [SENSES[OBJECTIVES[name].sense] * by(name)[where] for name in (*objectives, *TIES)]
+    ordered = where[np.lexsort(keys[::-1])]
+    new = np.append(True, (values[ordered[1:]] != values[ordered[:-1]]).any(axis=1))[: len(ordered)]
+    return [int(j) for j in ordered[new]]

@@ -297,9 +297,11 @@ class Solved:
     def _busy(self) -> float:
         """How much of the time in which nothing decodes prompts are at work."""
         chain = self._chains[0]
-        if self._steps:
-            return self.rate * self._alone[0] / (1 + self.rate * self._alone[0])
-        return chain.mean / (chain.mean + chain.rested / self.rate)
+        if not self._steps:
+            return chain.mean / (chain.mean + chain.rested / self.rate)
+        # the last that decodes may leave while prompts are at work, and none come before those are through
+        rests = float(self._chains[1].taken[0])
+        return self._alone[0] / (self._alone[0] + rests / self.rate)
 
     @cached_property
     def _firsts(self) -> dict[int, Sample]:

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.expression import parse
+from roofsim.foundation.pareto import SENSES, front
 from roofsim.prediction.intervals import COSTS, Interval, intervals
 from roofsim.prediction.metrics import METRICS
 from roofsim.spaces import executors
 from roofsim.spaces.cases import Specs, case, label
 from roofsim.spaces.evaluate import COLUMNS, WORDS, CaseAtWork, Part, Study
-from roofsim.spaces.pareto import SENSES, front
 from roofsim.spaces.sweep import Swept
 
 ENUMERATED = 10**8

@@ -12,13 +12,13 @@ from typing import Any
 from roofsim import library
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.expression import Expression, most, parse
+from roofsim.foundation.pareto import front
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.fitted import AUTO, chosen
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup, setup
 from roofsim.prediction.what_if import what_if
 from roofsim.spaces.many import figures_of
-from roofsim.spaces.pareto import front
 from roofsim.spaces.quality import LOSS, ByLaw, Quality, measured
 from roofsim.spaces.share import Binding, binding
 from roofsim.specs.calibration import Calibration

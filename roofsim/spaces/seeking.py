@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from roofsim.foundation.errors import InputError, MissingExtra
+from roofsim.foundation.pareto import SENSES
 from roofsim.spaces.evaluate import Part, Runner, Study
 from roofsim.spaces.fronts import CLOUD, Front, objectives_of, on_front, ordered, thinned
-from roofsim.spaces.pareto import SENSES
 
 POPULATION = 100
 """Points of a generation, as Deb et al. have it; fewer where the budget is no twenty of those."""

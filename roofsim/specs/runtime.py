@@ -223,6 +223,20 @@ class ParallelPolicy(Spec):
     overlaps: Literal["nothing", "halves", "all"] = "nothing"
     """What devices compute while they exchange: nothing; one half of a step while they exchange the other, so that each
     half reads all weights; or all of a layer at the same time, which is a bound."""
+    units: Sourced | None = None
+    """Units of a device that are busy with exchanging, and not there to compute meanwhile, in a prefill."""
+    tokens: Literal["sent", "gathered"] = "sent"
+    """How tokens get to experts on other devices: to those that have the experts which they chose (sent), or to all
+    (gathered), whose results are added up."""
+    expert_spread: Sourced | None = None
+    """Standard deviation of how often experts are chosen, beyond chance and relative to the mean, as the placement of
+    experts and their copies leaves it; evenly, without it."""
+    copies: Literal["kept", "shared"] = "kept"
+    """What devices of a layer hold of keys of which each would have a copy: it (kept), or a share of the tokens
+    (shared)."""
+    stream: Literal["whole", "shared"] = "whole"
+    """What they have of the stream between the parts of a layer, where norms are: all of it (whole), or that of a share
+    of the tokens (shared), which sums are scattered to and inputs gathered from."""
     micro_batches: bool = False
     """Whether every stage of a pipeline has a part of the batch at the same time, or one stage all of it."""
 

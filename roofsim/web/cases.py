@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from roofsim.foundation.errors import InputError
@@ -20,7 +21,7 @@ from roofsim.specs.calibration import Reach
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload, workload
-from roofsim.web.choices import Choices, combined, named
+from roofsim.web.choices import Choices, combined, named, on
 from roofsim.web.functions import Functions
 from roofsim.web.stacks import shipped
 
@@ -44,7 +45,7 @@ def every_case(choices: Choices, step: Step) -> tuple[Cases, Functions]:
             for caches in case.get("formats", {}).values():
                 caches.update({name: x if isinstance(x, str) else numbers[x] for name, x in caches.items()})
         cases |= found
-        step(len(cases), each * len(alone))
+        step(sum(name.count("|") == 2 for name in cases), each * len(alone))
     return cases, functions
 
 
@@ -67,12 +68,15 @@ def _of_models(alone: Sequence[Choices], processes: int) -> Iterator[tuple[Cases
 def _of_model(choices: Choices) -> tuple[Cases, Functions]:
     """The combinations of one model."""
     functions = Functions()
-    cases = {
-        f"{named(model)}|{named(device)}|{named(runtime)}": _case(model, device, runtime, choices.weights, functions)
-        for model in choices.models
-        for device in choices.devices
-        for runtime in choices.runtimes
-    }
+    cases: Cases = {}
+    for model, device, runtime in product(choices.models, choices.devices, choices.runtimes):
+        name = f"{named(model)}|{named(device)}|{named(runtime)}"
+        cases[name] = _case(model, device, runtime, choices.weights, functions)
+        if "lacks" not in cases[name]:
+            cases |= {
+                f"{name}|{tp}": _case(model, device, runtime, choices.weights, functions, tp)
+                for tp in choices.counts(on(runtime, device)) if tp > 1
+            }  # fmt: skip
     functions.forget()
     return cases, functions
 
@@ -83,11 +87,11 @@ def request_of(s: Setup, weights: str | None = None, cache: str | None = None, *
 
 
 def _case(
-    model: Architecture, device: Device, runtime: Runtime, weights: tuple[str, ...], functions: Functions
+    model: Architecture, device: Device, runtime: Runtime, weights: tuple[str, ...], functions: Functions, tp: int = 1
 ) -> dict[str, Any]:
     """The requests of a combination by formats of weights and cache, or why it cannot be run."""
     try:
-        s = combined(model, device, runtime)
+        s = combined(model, device, runtime, tp)
         auto = chosen(s, AUTO)
         assumptions(auto, request_of(auto), one_length=False)  # which refuses what no host launches
     except InputError as error:

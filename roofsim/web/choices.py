@@ -10,6 +10,7 @@ from typing import TypeVar
 from roofsim import library
 from roofsim.foundation.errors import Unsupported
 from roofsim.model.architecture import Architecture
+from roofsim.model.split import Split
 from roofsim.model.weights import format_named
 from roofsim.prediction.setup import Setup, setup
 from roofsim.prediction.words import elsewhere
@@ -32,11 +33,16 @@ RUNTIMES = ("transformers-4.52-eager", "transformers-5-static", "llama.cpp", "vl
 """What a page has if nothing is named: the models of the paper's kinds, small and large, from a board to a server."""
 
 
+TP = (1, 2, 4, 8)
+"""Devices that a model is divided among by a runtime that serves, where they stand in a cluster."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choices:
     """The specs of a page; `weights` are formats beside each model's own dtype, the usual ones if none.
 
-    `command` is what makes the same page, empty if none does.
+    `tp` says among how many devices a model can be divided, one first; the usual counts, of runtimes that serve, if
+    none. `command` is what makes the same page, empty if none does.
     """
 
     models: tuple[Architecture, ...]
@@ -44,22 +50,28 @@ class Choices:
     runtimes: tuple[Runtime, ...]
     weights: tuple[str, ...] = ()
     command: str = ""
+    tp: tuple[int, ...] = ()
+
+    def counts(self, runtime: Runtime) -> tuple[int, ...]:
+        """Among how many devices the runtime divides a model."""
+        return self.tp or (TP if runtime.server else (1,))
 
 
 def chosen(
     models: Sequence[str | Architecture] = (), devices: Sequence[str | Device] = (),
-    runtimes: Sequence[str | Runtime] = (), weights: Sequence[str] = (),
+    runtimes: Sequence[str | Runtime] = (), weights: Sequence[str] = (), tp: Sequence[int] = (),
 ) -> Choices:  # fmt: skip
     """Specs by name or value, the usual ones where none are named; raises InputError for names that are not known."""
-    given = {"models": models, "devices": devices, "runtimes": runtimes, "weights": weights}
+    given = {"models": models, "devices": devices, "runtimes": runtimes, "weights": weights, "tp": tp}
     words = [f"--{name} {shlex.quote(','.join(map(str, each)))}" for name, each in given.items() if each]
-    named_all = all(isinstance(one, str) for each in given.values() for one in each)
+    named_all = all(isinstance(one, str | int) for each in given.values() for one in each)
     return Choices(
         _each_once(library.architecture(each) if isinstance(each, str) else each for each in models or MODELS),
         _each_once(library.device(each) if isinstance(each, str) else each for each in devices or DEVICES),
         _each_once(library.runtime(each) if isinstance(each, str) else each for each in runtimes or RUNTIMES),
         tuple(dict.fromkeys(map(format_named, weights))),
         " ".join(["roofsim explore", *words]) if named_all else "",
+        tuple(sorted({1, *tp})) if tp else (),
     )
 
 
@@ -83,9 +95,11 @@ def on(runtime: Runtime, device: Device) -> Runtime:
     return runtime
 
 
-def combined(model: Architecture, device: Device, runtime: Runtime) -> Setup:
+def combined(model: Architecture, device: Device, runtime: Runtime, tp: int = 1) -> Setup:
     """The setup of a combination, without a calibration; raises Unsupported for what cannot run."""
-    s = setup(model, device, on(runtime, device))
+    if tp > 1 and library.standing(device) is None:
+        raise Unsupported(f"{named(device)}: no file says what several of it stand in")
+    s = setup(model, device, on(runtime, device), split=Split(tp=tp))
     if not s.runtime.written_for(device.vendor, device.kind):
         raise Unsupported(elsewhere(s))
     return s

@@ -20,13 +20,18 @@ from roofsim.specs.device import Device
 from roofsim.specs.workload import Workload
 from roofsim.studies.crossover import LONGEST, POINTS, SHORTEST
 from roofsim.web.cases import Step, every_case
-from roofsim.web.choices import Choices, named
+from roofsim.web.choices import TP, Choices, named
 from roofsim.web.functions import OF_OPERATOR, OUTPUTS, Functions
 from roofsim.web.numbers import NUMBERS, VARIABLES
 from roofsim.web.stacks import knobs, stack_of
 
 START = ("Qwen2.5-0.5B", "mamba2-780m", "Falcon-H1-0.5B")
 """The models that a page opens with, if it has them: the kinds of the paper."""
+
+
+OF_TOKENS = {"cost": "usd_per_million"}
+"""Metrics of a request that the page has of tokens, a constant times them."""
+WORDS = {"cost": "price of a million output tokens", "memory": "peak memory of a device"}
 
 
 def page_data(choices: Choices, step: Step) -> tuple[dict[str, Any], Functions]:
@@ -51,7 +56,8 @@ def page_data(choices: Choices, step: Step) -> tuple[dict[str, Any], Functions]:
         },
         "figures": [
             {
-                "name": "memory" if m.name == "memory" else m.figure, "figure": m.figure, "label": m.words,
+                "name": "memory" if m.name == "memory" else OF_TOKENS.get(m.name, m.figure),
+                "figure": OF_TOKENS.get(m.name, m.figure), "label": WORDS.get(m.name, m.words),
                 "unit": m.unit or "tokens/s", "better": "more" if m.higher else "less", "interval": m.interval,
             }
             for m in METRICS.values()
@@ -66,6 +72,7 @@ def page_data(choices: Choices, step: Step) -> tuple[dict[str, Any], Functions]:
         "runtimes": [{"name": named(each), "title": each.name} for each in choices.runtimes],
         "knobs": [{"path": path, "label": label, "unit": unit} for path, label, unit in knobs(choices.devices)],
         "cache_bytes": dict(CACHE_BYTES),
+        "tp": list(choices.tp or TP),
         "stacks": stacks,
         "cases": cases,
         "requests": list(functions.requests),

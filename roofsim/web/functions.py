@@ -17,18 +17,19 @@ from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.lowering.step import LoweredRow
 from roofsim.model.step import Pass
+from roofsim.prediction.cost import MILLION
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.places import COUNTS
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import decode, pieces
+from roofsim.prediction.steps import decode, half, halves, pieces
 from roofsim.specs.workload import Workload
 from roofsim.web.kernels import Kernels, called_activity
 from roofsim.web.numbers import OPERATORS, PLACES, VARIABLES, structure, varying
 
 ALONE: Mapping[str, Number] = MappingProxyType({"network": 0, "network_time": 0})
-"""What a pass of one device has not: the page shows one."""
+"""What a pass of one device has not."""
 OF_PASS = (*(each.name for each in fields(PassFigures) if each.name not in ALONE), "compute_time", "memory_time")
-"""What the function of a pass gives."""
+"""What the function of a pass gives; of several devices also for how long links bound it."""
 SIZES = ("batch", "new", "context", "scored", "begins")
 """What it takes, of these what varies; of a piece of prompts also how many tokens it has in all."""
 OF_OPERATOR: Mapping[str, Callable[[OperatorTimes], Number]] = MappingProxyType({
@@ -40,8 +41,9 @@ OF_OPERATOR: Mapping[str, Callable[[OperatorTimes], Number]] = MappingProxyType(
     "matrix_flops": lambda o: o.cost.matrix,
     "vector_flops": lambda o: o.cost.vector,
     "bytes": lambda o: o.cost.bytes,
+    "network_time": lambda o: o.by_bound.get("network", 0),
 })  # fmt: skip
-"""What it gives for each operator, if operators are asked for."""
+"""What it gives for each operator, if operators are asked for; the last of several devices alone."""
 SHOWN = ("time", "device_time", "host_time", "kernels", "matrix_flops", "vector_flops", "bytes", "energy", "bound")
 FIGURES: tuple[str, ...] = (
     "ttft", "tpot", "total_time", "tokens_per_second", "energy", "cost",
@@ -50,6 +52,7 @@ FIGURES: tuple[str, ...] = (
     *(f"{part}.{name}" for part in ("prefill", "decode") for name in SHOWN),
 )  # fmt: skip
 MORE: Mapping[str, Callable[[Evaluation], Number]] = MappingProxyType({
+    "usd_per_million": lambda e: MILLION * figure("cost")(e) / (e.w.batch * e.w.generate),
     "room": lambda e: e.s.device.share(e.s.runtime.memory.reserve or 1),
 })  # fmt: skip
 """What the page needs beside the figures that have a name."""
@@ -122,9 +125,10 @@ class Functions:
         w = variant(w, **{name: x[name] for name in COUNTS})
         e = _Called(varying(s, w, x), w, functions=self, plain=s)
         outputs = [figure(name)(e) for name in FIGURES] + [read(e) for read in MORE.values()]
-        prefill = [(times, *e.call(p)) for times, p in pieces(e.s, e.w)]
-        place, sizes = e.call(decode(e.s, e.w))
-        more = [each for times, _, of in prefill for each in (times, *of)] + [1, *sizes]
+        prefill = [(times * halves(e.s, p), *e.call(half(e.s, p))) for times, p in pieces(e.s, e.w)]
+        step = decode(e.s, e.w)
+        place, sizes = e.call(half(e.s, step))
+        more = [each for times, _, of in prefill for each in (times, *of)] + [halves(e.s, step), *sizes]
         text = javascript_list(x["prompt"].graph, outputs, PLACES, [], more, OPERATORS)
         number = self.texts.setdefault(text, len(self.texts))
         return number, tuple(e.passes), tuple(place for _, place, _ in prefill), (place,)
@@ -140,11 +144,16 @@ class Functions:
         stack = replace(s.stack(w.dtype), terms=self.kernels.terms, activity=called_activity)
         p = replace(p, precision=s.precision(w), **sizes)
         found, rows = with_operators(stack, p)
-        outputs = [getattr(found, name) for name in OF_PASS]
-        more = [read(row) for row in rows for read in OF_OPERATOR.values()]
+        outputs = [getattr(found, name) for name in of_pass(s)]
+        more = [read(row) for row in rows for name, read in OF_OPERATOR.items() if name not in ALONE or s.devices > 1]
         names = {name: f"a{i}" for i, name in enumerate(opened)}
         text = javascript_list(graph, outputs, {**PLACES, **names}, list(names.values()), more, OPERATORS)
         return self._pass(text, [[row.layer, row.operator, row.kind, row.count] for row in rows])
+
+
+def of_pass(s: Setup) -> tuple[str, ...]:
+    """What the function of a pass on these devices gives."""
+    return OF_PASS if s.split.alone else (*OF_PASS, "network_time")
 
 
 def _variables(graph: Graph) -> dict[str, Sum]:
@@ -182,5 +191,5 @@ class _Called(Evaluation):
     def _run(self, p: Pass, rows: Sequence[LoweredRow] | None = None) -> Later:
         place, sizes = self.call(p)
         graph: Graph = next(x.graph for x in sizes if isinstance(x, Sum))
-        results = graph.called(f"p{place}", sizes, len(OF_PASS))
-        return Later({**ALONE, **dict(zip(OF_PASS, results, strict=True))}.__getitem__)
+        results = graph.called(f"p{place}", sizes, len(of_pass(self.s)))
+        return Later({**ALONE, **dict(zip(of_pass(self.s), results, strict=True))}.__getitem__)

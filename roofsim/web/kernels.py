@@ -14,11 +14,12 @@ from roofsim.engine.roofline import Bound, Machine, Terms
 from roofsim.foundation.arith import Number, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering.kernels import Kernel
-from roofsim.web.numbers import PLACES, VARIABLES, machine_of
+from roofsim.web.numbers import PLACES, VARIABLES, joined, machine_of
 
 SIZES = tuple(
     each.name for each in fields(Kernel)
-    if each.name not in ("name", "like", "cost", "count", "beneath", "instead", "unit", "triton", "joined", "replayed")
+    if each.name not in ("name", "like", "cost", "count", "beneath", "instead", "unit", "triton", "joined", "replayed",
+                         "exchange")
 )  # fmt: skip
 """Fields of a kernel that are numbers and decide its time."""
 COSTS = tuple(each.name for each in fields(Cost))
@@ -40,12 +41,13 @@ class Called(Terms):
     @property
     def bound_times(self) -> Mapping[Bound, Number]:
         """The time if computing or memory decides it; what is left is the launch."""
-        return {"compute": self.results[1], "memory": self.results[2]}
+        found: dict[Bound, Number] = {"compute": self.results[1], "memory": self.results[2]}
+        return {**found, "network": self.results[RESULTS]} if len(self.results) > RESULTS else found
 
     @property
     def activity(self) -> Activity:
         """What it does that draws power."""
-        return Activity(*self.results[3:])
+        return Activity(*self.results[3:RESULTS])
 
 
 class Kernels:
@@ -59,12 +61,12 @@ class Kernels:
         """The call of the function of such a kernel on a machine of variables."""
         sizes: list[Number] = []
         shape = _shape(kernel, sizes.append)
-        known = (shape, m.by_vectors)
+        known = (shape, m.by_vectors, joined(m) if kernel.exchange else None)
         if known not in self._known:
             self._known[known] = self.named(_text(kernel, m))
         machine: Any = m.bandwidth
         graph: Graph = machine.graph
-        results = graph.called(self._known[known], tuple(sizes), RESULTS)
+        results = graph.called(self._known[known], tuple(sizes), RESULTS + bool(kernel.exchange))
         return Called(0, 0, 0, results=tuple(results))
 
     def forget(self) -> None:
@@ -77,6 +79,7 @@ class Kernels:
 
 
 RESULTS = 6
+"""What all give; what devices do together also says how long links bound it."""
 
 
 def called_activity(kernel: Kernel, t: Terms, m: Machine) -> Activity:
@@ -97,6 +100,8 @@ def _shape(kernel: Kernel, size: Callable[[Number], None]) -> tuple[Any, ...]:
         else:
             found.append("size")
             size(x)
+    x = kernel.exchange
+    found.append(x and (x.what, x.ranks, x.stride, x.ways, _size(x.payload, size)))
     found.append(_shape(kernel.beneath, size) if kernel.beneath else None)
     for each in kernel.instead:
         found += [_shape(each, size), _size(each.count, size)]
@@ -118,12 +123,13 @@ def _opened(kernel: Kernel, made: Callable[[], Any]) -> Kernel:
 
     cost = Cost(**{name: opened(getattr(kernel.cost, name)) for name in COSTS})
     sizes = {name: opened(getattr(kernel, name)) for name in SIZES}
+    exchange = kernel.exchange and replace(kernel.exchange, payload=opened(kernel.exchange.payload))
     beneath = _opened(kernel.beneath, made) if kernel.beneath else None
     instead = []
     for each in kernel.instead:
         one = _opened(each, made)
         instead.append(replace(one, count=opened(each.count)))
-    return replace(kernel, cost=cost, **sizes, beneath=beneath, instead=tuple(instead))
+    return replace(kernel, cost=cost, **sizes, exchange=exchange, beneath=beneath, instead=tuple(instead))
 
 
 def _text(kernel: Kernel, m: Machine) -> str:
@@ -139,5 +145,6 @@ def _text(kernel: Kernel, m: Machine) -> str:
     machine = machine_of(m, {name: graph.variable(name) for name in VARIABLES})
     t = roofline.terms(opened, machine)
     done = activity(opened, t, machine)
-    outputs = (t.time, t.bound_times["compute"], t.bound_times["memory"], done.active, done.work, done.traffic)
+    outputs = [t.time, t.bound_times["compute"], t.bound_times["memory"], done.active, done.work, done.traffic]
+    outputs += [t.bound_times["network"]] if kernel.exchange else []
     return javascript_list(graph, outputs, {**PLACES, **{name: name for name in names}}, names)

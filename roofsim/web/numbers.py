@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from math import nan
 from typing import Any, get_args
 
+from roofsim import library
 from roofsim.engine.energy import full_power, idle_power
+from roofsim.engine.network import Level, network_of
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.arith import Number
 from roofsim.foundation.parameters import PARAMETERS
@@ -26,8 +28,11 @@ SIZES = ("capacity", "usable")
 POWERS = ("tdp", "idle", "dynamic")
 COSTS = ("usd_per_second", "usd_per_joule")
 """What a second of a device costs, and a joule that it draws."""
+LEVELS = ("node", "between")
+LINKS = tuple(f"{level}.{name}" for level in LEVELS for name in ("rate", "latency"))
+"""Bytes a second and seconds of a short message of links to other devices, within a node and between nodes."""
 NUMBERS = (
-    *RATES, *(f"peaks.{unit}" for unit in UNITS), *SIZES, *POWERS, *COSTS,
+    *RATES, *(f"peaks.{unit}" for unit in UNITS), *SIZES, *POWERS, *COSTS, *LINKS,
     *(f"parameters.{name}" for name in PARAMETERS),
 )  # fmt: skip
 """All of them, beside the counts of a workload."""
@@ -50,11 +55,23 @@ def numbers(s: Setup, dtype: str) -> dict[str, float]:
         "tdp": d.power.tdp.value if d.power.tdp else nan,
         "idle": idle_power(d) if d.power.tdp else nan,
         "dynamic": full_power(d) if d.power.tdp else nan,
-        "usd_per_second": s.rates.dollars(1.0, 0.0),
+        "usd_per_second": s.rates.dollars(1.0, 0.0) / s.devices,
         "usd_per_joule": s.rates.dollars(0.0, 1.0),
+        **_links(s),
         **{f"parameters.{name}": x for name, x in m.parameters.items()},
     }
     return {name: float(found[name]) for name in NUMBERS}
+
+
+def _links(s: Setup) -> dict[str, Number]:
+    """Rates and latencies of the links that a device has in its cluster; none where it stands alone."""
+    cluster = s.cluster or library.standing(s.device)
+    around = network_of(cluster) if cluster else None
+    found = {level: getattr(around, level) for level in LEVELS} if around else {}
+    return {
+        f"{level}.{name}": getattr(found[level], name) if found.get(level) else nan
+        for level in LEVELS for name in ("rate", "latency")
+    }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +100,10 @@ def varying(s: Setup, w: Workload, x: Mapping[str, Any]) -> Varying:
     if w.cache_dtype is None:
         precision = replace(precision, cache=x[CACHE])
     machine = machine_of(s.machine(w.dtype), x)
-    costs = Rates(x["usd_per_second"], 0.0, x["usd_per_joule"], 1.0, 0.0)
+    costs = Rates(s.devices * x["usd_per_second"], 0.0, x["usd_per_joule"], 1.0, 0.0)
     return Varying(
-        s.architecture, _with(s.device, x), s.runtime, s.host, stored=precision, known=machine, costs=costs
+        s.architecture, _with(s.device, x), s.runtime, s.host, stored=precision, split=s.split, cluster=s.cluster,
+        known=machine, costs=costs,
     )  # fmt: skip
 
 
@@ -95,16 +113,31 @@ def structure(s: Setup, dtype: str) -> tuple[Any, ...]:
     return (
         d.vendor, d.kind, d.memory.unified, d.plans_attention, d.attention_rows and d.attention_rows.value,
         *(tuple(sorted(each)) for each in (d.peak.matrix, d.peak.vector)), d.peak.fp16_accumulation is None, dtype,
-        s.machine(dtype).by_vectors,
+        s.machine(dtype).by_vectors, s.split, joined(s.machine(dtype)),
     )  # fmt: skip
+
+
+def joined(m: Machine) -> tuple[Any, ...] | None:
+    """What of the links of devices decides how they exchange, rates and latencies apart."""
+    if m.network is None:
+        return None
+    levels = (getattr(m.network, name) for name in LEVELS)
+    return (m.network.per_node, *(each and (each.direct, each.reduces, each.parts) for each in levels))
 
 
 def machine_of(m: Machine, x: Mapping[str, Any]) -> Machine:
     """A machine with these values in the place of its numbers."""
+    network = m.network and replace(
+        m.network, node=_level(m.network.node, x, "node"), between=_level(m.network.between, x, "between")
+    )
     return replace(
-        m, **{name: x[name] for name in RATES}, peaks={unit: x[f"peaks.{unit}"] for unit in UNITS},
+        m, network=network, **{name: x[name] for name in RATES}, peaks={unit: x[f"peaks.{unit}"] for unit in UNITS},
         parameters={name: x[f"parameters.{name}"] for name in PARAMETERS},
     )  # fmt: skip
+
+
+def _level(level: Level | None, x: Mapping[str, Any], name: str) -> Level | None:
+    return level and replace(level, rate=x[f"{name}.rate"], latency=x[f"{name}.latency"])
 
 
 def _with(d: Device, x: Mapping[str, Any]) -> Device:

@@ -11,8 +11,8 @@ from typing import Any
 
 from roofsim.web.functions import Functions
 
-NUMBER = re.compile(r"(?<![\w.\[])\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w\]])")
-"""A number of a text: no part of a name, and no place in a list."""
+NUMBER = re.compile(r"(?<![\w.\[])\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w\]])|(?<=\bk)\d+(?=\()")
+"""A number of a text: no part of a name but of the function of a kernel, and no place in a list."""
 GAP = "#"
 """What stands in its place."""
 BETWEEN = "\0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isclose, isfinite
 from typing import Any
 
@@ -13,6 +14,7 @@ from roofsim.model.architecture import Architecture
 from roofsim.prediction.fitted import NONE, chosen, doubted
 from roofsim.prediction.intervals import FIGURES as WITH_INTERVALS
 from roofsim.prediction.intervals import scatter
+from roofsim.prediction.places import number_at
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.spoken import words
 from roofsim.prediction.what_if import what_if
@@ -20,7 +22,10 @@ from roofsim.prediction.words import basis_of
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
 from roofsim.web.choices import combined, named, on
-from roofsim.web.numbers import NUMBERS, numbers
+from roofsim.web.numbers import COSTS, LEVELS, NUMBERS, numbers
+
+PRICE = "cost.price_per_hour"
+LINKS = tuple(f"cluster.links.{level}.bandwidth" for level in LEVELS)
 
 
 def shipped(s: Setup) -> list[str]:
@@ -88,6 +93,8 @@ def knobs(devices: Sequence[Device]) -> list[tuple[str, str, str]]:
         ("device.memory.capacity", "B"),
         ("device.cache.last_level", "B"),
         ("host.dispatch", "s"),
+        *((path, "B/s") for path in LINKS if any(library.standing(each) for each in devices)),
+        (PRICE, "USD/h"),
         ("parameters.gemm_efficiency", ""),
         ("parameters.memory_efficiency", ""),
         ("parameters.tensor_kernel_time", "s"),
@@ -99,8 +106,19 @@ def _moved(s: Setup, path: str, device: Device, now: Mapping[str, float]) -> lis
     """The number at a path, which of the numbers that functions take go with it, and which of those are certain then.
 
     None where there is none. Parameters have limits, so that half of one is tried; what follows is what changes by the
-    same factor.
+    same factor. Rent contains electricity, whoever paid for that before: what goes with it is set anew, to so much for
+    each dollar an hour, which is said last.
     """
+    if path == PRICE:
+        rented = numbers(what_if(s, [f"{path}=1USD/h"]), device.default_dtype)
+        each = [rented[name] for name in COSTS]
+        price = now[COSTS[0]] / each[0]
+        return [price, [NUMBERS.index(name) for name in COSTS], [], each] if isfinite(price) else None
+    if path in LINKS:
+        around = s.cluster or library.standing(device)
+        if around is None or path != LINKS[around.per_node == 1]:
+            return None
+        s = replace(s, cluster=around)
     try:
         changed = what_if(s, [f"{path}=0.5x"])
     except InputError:
@@ -108,4 +126,7 @@ def _moved(s: Setup, path: str, device: Device, now: Mapping[str, float]) -> lis
     made = numbers(changed, device.default_dtype)
     moved = [i for i, name in enumerate(NUMBERS) if now[name] and isclose(made[name], now[name] / 2)]
     certain = [NUMBERS.index(f"parameters.{name}") for name in changed.parameters]
-    return [now[NUMBERS[moved[0]]], moved, certain] if moved else None
+    if not moved:
+        return None
+    said = number_at(s, path)[0] if path in LINKS else now[NUMBERS[moved[0]]]  # of links a part is reached
+    return [said, moved, certain]

@@ -67,12 +67,13 @@ def in_browser(page: Any) -> Ask:
 PREDICT = """(views) => views.map((view) => {
   const p = roofsim.predict(view), flat = {};
   for (const each of roofsim.figures) flat[each.figure] = p[each.name];
+  flat.cost = p.usd_per_million * view.batch * view.generate / 1e6;
   for (const name in p.parts) flat[`memory.${name}`] = p.parts[name];
   for (const phase of ["prefill", "decode"]) for (const name in p[phase]) flat[`${phase}.${name}`] = p[phase][name];
   return {...flat, fits: p.fits ? 1 : 0};
 })"""
 FIGURES = (
-    "ttft", "tpot", "total_time", "tokens_per_second", "energy", "fits",
+    "ttft", "tpot", "total_time", "tokens_per_second", "energy", "cost", "fits",
     *(f"memory.{name}" for name in (
         "weights", "state", "activations", "logits", "masks", "workspace", "peak", "reserved")),
     *(f"{phase}.{name}" for phase in ("prefill", "decode") for name in (
@@ -91,10 +92,11 @@ class Point:
     cache: str
     calibration: str
     numbers: tuple[str, ...]
+    tp: int = 1
 
     def setup(self) -> tuple[Setup, Workload]:
         parts = library.architecture(self.model), library.device(self.device), library.runtime(self.runtime)
-        s = chosen(combined(*parts), self.calibration)
+        s = chosen(combined(*parts, self.tp), self.calibration)
         return s, request_of(s, None if self.weights == s.device.default_dtype else self.weights, self.cache)
 
     def view(self, values: Mapping[str, float]) -> dict[str, Any]:
@@ -105,8 +107,8 @@ class Point:
 CHOICES = """() => {
   const found = [];
   for (const {name: model} of roofsim.models) for (const {name: device} of roofsim.devices)
-    for (const {name: runtime} of roofsim.runtimes) {
-      const view = {model, device, runtime};
+    for (const {name: runtime} of roofsim.runtimes) for (const tp of roofsim.tp) {
+      const view = {model, device, runtime, tp};
       if (roofsim.lacks(view)) continue;
       for (const {name: weights, lacks} of roofsim.formats(view).weights) {
         if (lacks) continue;
@@ -130,7 +132,7 @@ def drawn(choices: Sequence[Mapping[str, Any]], seed: int, settings: int) -> Ite
             knobs = dict(draw.sample(one["knobs"], min(4, len(one["knobs"]))))
             yield Point(
                 model, one["device"], runtime, one["weights"], draw.choice(one["cache"]),
-                draw.choice(one["calibrations"]), tuple(knobs),
+                draw.choice(one["calibrations"]), tuple(knobs), one["tp"],
             ), knobs  # fmt: skip
 
 

@@ -76,6 +76,7 @@ def one_model() -> list[str]:
     fronts: roofsim.ServingFront = roofsim.serve_front(
         MODEL,
         MEASURED,
+        objectives=["user", "usd_per_million"],
         weights=["bf16", "fp8"],
         cache="fp8",
         concurrency="1..64*2",

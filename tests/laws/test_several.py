@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,8 @@ import pytest
 from roofsim import library
 from roofsim.engine.roofline import machine
 from roofsim.foundation.errors import Unsupported
-from roofsim.foundation.schema import variant
+from roofsim.foundation.quantity import Sourced
+from roofsim.foundation.schema import assembled, variant
 from roofsim.model.split import RANKS, Split
 from roofsim.prediction.compiled import compiled
 from roofsim.prediction.evaluation import FIGURES, Evaluation, figure
@@ -181,17 +181,39 @@ def test_computing_meanwhile_hides_the_shorter_of_the_two() -> None:
     assert one_by_one.prefill.time - both.prefill.time == pytest.approx(exchanged, rel=0.01)
 
 
-def test_halves_that_overlap_each_read_all_weights_and_take_the_longer_of_computing_and_exchanging() -> None:
+def test_units_that_exchange_are_not_there_to_compute_a_prompt_and_a_step_has_all() -> None:
+    halves = {"overlaps": "halves"}
+    s = on("vllm", tp=8)
+    free, taken = (
+        replace(s, runtime=variant(s.runtime, parallel=variant(s.runtime.parallel, **halves, units=units)))
+        for units in (None, assembled(Sourced, value=33))  # a quarter of 132
+    )
+    a, b = (predict_request(each, asked(each, batch=8, prompt=4000)) for each in (free, taken))
+    assert a.decode.time == b.decode.time
+    computing = sum(row.time for row in a.prefill.operators if row.bound == "compute" and row.count > 1)
+    assert a.prefill.device_time < b.prefill.device_time
+    assert b.prefill.device_time - a.prefill.device_time == pytest.approx(computing / 3, rel=0.05)
+
+
+def test_halves_that_overlap_each_read_all_weights_and_take_turns() -> None:
+    """What a half computes stands beside the exchange before it of the other half, which does so beside the next."""
     s = on("vllm", tp=8)
     in_halves = replace(s, runtime=variant(s.runtime, parallel=variant(s.runtime.parallel, overlaps="halves")))
     one, half = (predict_request(each, asked(each, batch=n, prompt=500)) for each, n in ((in_halves, 8), (s, 4)))
     assert one.decode.bytes == pytest.approx(2 * half.decode.bytes)
     assert one.decode.kernels == 2 * half.decode.kernels
-    times = Counter[tuple[str, bool]]()
-    for row in half.decode.operators:
-        times[row.layer, row.kind == "collective"] += row.time
-    longer = sum(max(times[layer, True], times[layer, False]) for layer, exchanged in times if not exchanged)
-    assert one.decode.device_time == pytest.approx(2 * longer)
+    rows = [row for row in half.decode.operators if row.count > 1]
+    alone = sum(row.time for row in half.decode.operators if row.count == 1 and row.kind != "collective")
+    joined = [i for i, row in enumerate(rows) if row.kind == "collective"]
+    first, second = (rows[i].time for i in joined)
+    before = sum(row.time for row in (*rows[: joined[0]], *rows[joined[1] + 1 :]))
+    between = sum(row.time for row in rows[joined[0] + 1 : joined[1]])
+    layers = sum(max(each, beside) for each in (before, between) for beside in (first, second)) / 2
+    others = [(row.layer, row.time) for row in half.decode.operators if row.count == 1 and row.kind == "collective"]
+    for layer, time in others:
+        computed = sum(r.time for r in half.decode.operators if r.layer == layer and r.kind != "collective")
+        layers, alone = layers + max(time, computed), alone - computed
+    assert one.decode.device_time == pytest.approx(2 * (layers + alone))
     assert sum(row.time for row in one.decode.operators) == pytest.approx(2 * half.decode.device_time)
     alone, same = (predict_request(each, asked(each, batch=1)) for each in (in_halves, s))
     assert alone.decode.bytes == same.decode.bytes  # one token cannot be halved

@@ -94,6 +94,148 @@ def test_ranks_add_up_after_each_part_and_after_the_embedding_and_gather_the_log
     ]
 
 
+def half(row: Row) -> Row:
+    """A row that is done for half the tokens."""
+    return replace(row, sizes={**row.sizes, "tokens": row.sizes["tokens"] / 2}, out=row.out / 2)
+
+
+def test_ranks_that_share_the_stream_scatter_sums_and_gather_inputs_with_norms_of_half_the_tokens_between() -> None:
+    model = network(Split(tp=2))
+    ranks = {row.layer: rows_of(row.operators) for row in model.sharing(caches=False, stream=True).rows(PASS)}
+    scatter = (collective.reduce_scatter, STREAM, 2)
+    assert ranks["embedding"][1:] == [exchange("embedding_join", *scatter, "embedding", out=STREAM / 2)]
+    gather = (collective.all_gather, STREAM, 2)
+    assert ranks["one"][:2] == [half(norm("norm_1", 10, "x")), exchange("gather_1", *gather, "norm_1", out=STREAM)]
+    assert ranks["one"][2].uses == ("gather_1",)
+    assert ranks["one"][-8:] == [
+        half(each("residual_1", pointwise.add, 10, "x", "join_1")),
+        half(norm("norm_2", 10, "residual_1")),
+        exchange("gather_2", *gather, "norm_2", out=STREAM),
+        matrix("up_proj", 10, 3, "gather_2"),
+        each("activation", pointwise.activation, 3, "up_proj"),
+        matrix("down_proj", 3, 10, "activation"),
+        exchange("join_2", *scatter, "down_proj", out=STREAM / 2),
+        half(each("residual_2", pointwise.add, 10, "residual_1", "join_2")),
+    ]
+    logits = 8 * ACT * TOKENS
+    assert ranks["head"] == [
+        half(norm("final_norm", 10, "x")),
+        exchange("stream_gather", *gather, "final_norm", out=STREAM),
+        matrix("lm_head", 10, 4, "stream_gather"),
+        exchange("logits_gather", collective.all_gather, logits, 2, "lm_head", out=logits),
+    ]
+    padded = model.sharing(caches=False, stream=True).rows(replace(PASS, padding=2))[1].operators[0]
+    assert padded.sizes["tokens"] == (TOKENS + 2) / 2
+
+
+def test_what_ranks_share_is_as_much_as_it_was_and_one_rank_shares_nothing() -> None:
+    whole, rank = network(Split(tp=2)), network(Split(tp=2)).sharing(caches=True, stream=True)
+    total = [
+        sum(row.count * o.cost.network for row in each.rows(PASS) for o in row.operators) for each in (whole, rank)
+    ]
+    assert total[0] == pytest.approx(total[1])
+    assert whole.parameters == rank.parameters
+    alone = network()
+    assert alone.sharing(caches=True, stream=True) is alone
+    assert whole.sharing(caches=False, stream=False) is whole
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"parallel_residual": True}, "a norm stands before each part"), ({"norm_position": "both"}, "a norm stands")],
+)
+def test_a_stream_is_shared_where_norms_stand_before_parts(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        network(Split(tp=2), **changes).sharing(caches=False, stream=True)
+
+
+def test_a_stream_is_shared_where_results_are_summands() -> None:
+    split, sent = Split(tp=2, dp=2, ep=4), {"one": [GQA, MOE]}
+    with pytest.raises(InputError, match="summands alone"):
+        network(split, layers=sent).sharing(caches=False, stream=True)
+
+
+WIDER = {**MLP, "width": 8}
+
+
+def test_ranks_with_the_same_keys_share_their_tokens() -> None:
+    """Four ranks have the same keys. Of 15 tokens and one more each sees four, for the heads of all."""
+    rank = network(Split(tp=4), layers={"one": [{**GQA, "kv_heads": 1}, WIDER]}).sharing(caches=True, stream=False)
+    step = Pass(BATCH, 1, 15, PRECISION, phase="decode")
+    found = {o.name: o for o in rank.rows(step)[1].operators}
+    assert found["cache_append"].sizes["width"] == 2 * 3 / 4
+    queries = 4 * 3 * ACT * BATCH
+    assert rows_of([found["queries_gather"]]) == [
+        exchange("queries_gather", collective.all_gather, queries, 4, "q_proj", out=queries)
+    ]
+    size = found["attention"].sizes
+    assert (size["heads"], size["kv_heads"], size["context"], size["new"], size["window"]) == (4, 1, 3, 1, 4)
+    assert found["attention"].out == queries
+    assert found["attention"].uses == ("queries_gather", "q_proj", "k_proj", "v_proj")
+    assert rows_of([found["weights_gather"], found["results_scatter"]]) == [
+        exchange("weights_gather", collective.all_gather, 4 * 4 * 4 * BATCH, 4, "attention"),
+        exchange(
+            "results_scatter", collective.reduce_scatter, queries, 4, "attention", "weights_gather", out=queries / 4
+        ),
+    ]
+    assert found["o_proj"].uses == ("results_scatter",)
+    whole = network(layers={"one": [{**GQA, "kv_heads": 1}, WIDER]})
+    assert 4 * rank.state_bytes(16, PRECISION) == whole.state_bytes(16, PRECISION)
+    assert 4 * found["attention"].cost.state == pytest.approx(
+        next(o.cost.state for o in whole.rows(step)[1].operators if o.name == "attention")
+    )
+
+
+def test_what_came_before_a_piece_of_a_prompt_is_gathered_from_those_that_share_it() -> None:
+    mla = {"kind": "mla", "heads": 4, "kv_rank": 6, "nope_dim": 4, "rope_dim": 2, "v_dim": 5}
+    for part, width in (({**GQA, "kv_heads": 1}, 2 * 3), (mla, 6 + 2)):
+        rank = network(Split(tp=2), layers={"one": [part, MLP]}).sharing(caches=True, stream=False)
+        p = replace(PASS, latents="expanded")
+        found = {o.name: o for o in rank.rows(p)[1].operators}
+        assert found["cache_gather"].sizes["payload"] == BATCH * CONTEXT * width * CACHE
+        assert found["attention"].sizes["heads"] == 2
+        assert found["attention"].sizes["context"] == CONTEXT
+        first = {o.name for o in rank.rows(replace(p, context=0))[1].operators}
+        assert not {"cache_gather", "queries_gather", "results_scatter"} & first
+
+
+def test_ranks_share_the_tokens_of_latents_that_all_heads_attend_to() -> None:
+    """Two ranks of two heads: latents of 6 and keys of 2 elements. Of nine tokens and one more each sees five."""
+    mla = {"kind": "mla", "heads": 4, "kv_rank": 6, "nope_dim": 4, "rope_dim": 2, "v_dim": 5}
+    rank = network(Split(tp=2), layers={"one": [mla, MLP]}).sharing(caches=True, stream=False)
+    step = Pass(BATCH, 1, 9, PRECISION, phase="decode", latents="absorbed")
+    found = {o.name: o for o in rank.rows(step)[1].operators}
+    assert found["cache_append"].sizes["width"] == 8 / 2
+    assert found["queries_gather"].sizes["payload"] == 4 * 8 * ACT * BATCH
+    assert (found["attention"].sizes["heads"], found["attention"].sizes["context"]) == (4, 4)
+    assert found["attention"].sizes["window"] == 5
+    assert found["attention"].out == 4 * 6 * ACT * BATCH
+    assert found["attention"].uses[0] == "queries_gather"
+    assert found["results_scatter"].sizes["payload"] == 4 * 6 * ACT * BATCH
+    assert found["weights_gather"].sizes["payload"] == 2 * 4 * 4 * BATCH
+    assert (found["v_absorb"].uses, found["v_absorb"].sizes["heads"]) == (("results_scatter",), 2)
+    assert rank.state_bytes(10, PRECISION) == 5 * 10 * 8 * CACHE / 2
+    chosen = {**mla, "q_rank": 5, "index_top_k": 3}
+    assert network(Split(tp=2), layers={"one": [chosen, MLP]}).sharing(True, False).state_bytes(10, PRECISION) == (
+        5 * 10 * 8 * CACHE
+    )
+
+
+@pytest.mark.parametrize("limit", [{"window": 4}, {"chunk": 4}, {"block": 2, "blocks": 2}, {"repeated_cache": True}])
+def test_caches_that_are_cut_or_repeated_are_kept_as_copies(limit: dict[str, Any]) -> None:
+    rank = network(Split(tp=4), layers={"one": [{**GQA, "kv_heads": 1, **limit}, WIDER]})
+    assert rank.sharing(caches=True, stream=False) is rank
+
+
+def test_parts_inside_of_others_share_as_well() -> None:
+    ssm = {"kind": "mamba2", "heads": 4, "head_dim": 3, "d_state": 5, "chunk": 2, "groups": 4}
+    both = {"kind": "parallel", "attention": {**GQA, "kind": "attention", "kv_heads": 1}, "ssm": ssm}
+    rank = network(Split(tp=4), layers={"one": [both, WIDER]})
+    attention = rank.layers["one"][0].attention
+    assert attention.state_bytes(8, PRECISION) == 4 * attention.shared().state_bytes(8, PRECISION)
+    assert rank.sharing(True, False).layers["one"][0].attention.sharers == 4
+
+
 def test_parts_on_the_same_input_are_added_before_ranks_add_them_up() -> None:
     model = network(Split(tp=2), parallel_residual=True, shared_norm=True)
     rows = {row.layer: rows_of(row.operators) for row in model.rows(PASS)}["one"]

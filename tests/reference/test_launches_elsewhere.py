@@ -33,10 +33,14 @@ from counting.rows import ACT, CACHE, PRECISION, TOKENS, D
 
 from roofsim import library
 from roofsim.engine.roofline import machine
-from roofsim.lowering.kernels import Kernel
+from roofsim.foundation.schema import checked
+from roofsim.lowering import serving
+from roofsim.lowering.kernels import Kernel, Situation
 from roofsim.lowering.step import graph_size, keeps, lower, mask_bytes, plans
 from roofsim.model.architecture import Architecture
-from roofsim.model.step import Pass, Precision
+from roofsim.model.part import PARTS
+from roofsim.model.split import Split
+from roofsim.model.step import Pass, Phase, Precision, Routing
 from roofsim.specs.runtime import Runtime
 
 EVERY = TOKENS * D
@@ -174,6 +178,61 @@ def test_a_serving_engine_sorts_tokens_by_expert_and_computes_whole_tiles_of_eac
         assert product.tile == 2 * high * wide * d_in
         assert product.tiles == pytest.approx(touched * of_each * -(-d_out // wide))
     assert [k.name for k in found["experts_down"]] == ["experts_down"]
+
+
+@pytest.mark.parametrize(("gathered", "phase"), [(False, "prefill"), (False, "decode"), (True, "prefill")])
+def test_tokens_of_other_ranks_come_quantised_and_go_to_the_rows_of_their_experts(gathered: bool, phase: Phase) -> None:
+    """Four ranks with a half of eight experts each: rows of 16 elements in fp8, and results of 5 choices in 2 bytes."""
+    part = checked(PARTS["moe"], {"kind": "moe", "experts": 8, "top_k": 5, "width": 70}).sharded(Split(dp=4, ep=4))
+    precision = Precision(weights=1, activations=2, products={"weights": "fp8"})
+    p = Pass(3, 7, 0, precision, phase=phase, routing=Routing(gathered=gathered))
+    operators = {o.name: o for o in part.operators(p, 16)}
+    found = {
+        name: serving.kernels(operators[name], Situation(library.runtime("vllm"), p)).kernels for name in operators
+    }
+    rows = operators["experts_up"].sizes["tokens"]
+    before = [(k.name, k.cost.activations) for k in found["experts_up"][:-1]]
+    if gathered:
+        assert [name for name, _ in before] == ["sort by expert"]
+    else:
+        assert before == ([("rows by expert", pytest.approx(rows * 16 * 2))] if phase == "prefill" else [])
+    (combined,) = found["combine"]
+    assert combined.name == ("results by token" if phase == "prefill" and not gathered else "combine")
+    if combined.name == "results by token":
+        assert combined.cost.activations == 21 * 5 * 16 * (2 + 2)
+        assert combined.cost.vector == 21 * 5 * 16 * 2
+    assert [k.name for k in found["experts_down"]] == ["quantise", "experts_down"]
+
+
+def test_expanded_keys_are_laid_beside_the_one_that_all_heads_share() -> None:
+    """Two sequences of 3 + 5 tokens, four heads with keys of 6 + 2: read and written in two bytes each."""
+    mla = {"kind": "mla", "heads": 4, "kv_rank": 10, "q_rank": 5, "nope_dim": 6, "rope_dim": 2, "v_dim": 4}
+    part, s = checked(PARTS["mla"], mla), library.runtime("vllm")
+    for phase in ("prefill", "decode"):
+        p = Pass(2, 5, 3, Precision(), phase=phase, latents="expanded")
+        (attends,) = (o for o in part.operators(p, 16) if o.name == "attention")
+        first, *others = serving.kernels(attends, Situation(s, p)).kernels
+        if phase == "prefill":
+            assert (first.name, first.like, first.cost.activations) == ("keys joined", "strided", 2 * 8 * 4 * 8 * 4)
+            assert [k.name for k in others] == ["attention"]
+        else:
+            assert first.name == "attention"
+
+
+def test_tiles_whose_sums_are_scaled_take_640_inputs_more_on_units_that_scale() -> None:
+    part = checked(PARTS["mlp"], {"kind": "mlp", "width": 256})
+    for scaled, unit, more in ((0, "fp8", 0), (128, "fp8", 640), (128, None, None)):
+        products = {"weights": "fp8" if unit else "weights_only"}
+        p = Pass(1, 200, 0, Precision(weights=1, products=products, scaled=scaled))
+        (up, *_) = part.operators(p, 512)
+        product = serving.kernels(up, Situation(library.runtime("vllm"), p)).kernels[-1]
+        assert product.tile == (0 if more is None else 2 * 128 * 128 * (512 + more))
+    experts = checked(PARTS["moe"], {"kind": "moe", "experts": 4, "top_k": 2, "width": 96})
+    for scaled in (0, 128):
+        p = Pass(1, 1000, 0, Precision(weights=1, products={"weights": "fp8"}, scaled=scaled))
+        down = {o.name: o for o in experts.operators(p, 64)}["experts_down"]
+        product = serving.kernels(down, Situation(library.runtime("vllm"), p)).kernels[-1]
+        assert product.tile == 2 * 128 * 128 * (96 + 5 * scaled)
 
 
 def test_experts_in_four_bits_are_not_launched_through_triton() -> None:

@@ -88,6 +88,8 @@ def test_a_switch_that_adds_up_gets_all_data_once_and_hands_out_the_sum_of_each_
     assert time("all_reduce", 1 * MB, 3, "nvls") == pytest.approx(6.6 * US + chunked(1 * MB, 32768, 3))
     over = (6.6 + 2 * 3) * US + max(chunked(8 * MB, 65536, 8), 2 * 8 * MB / 8 / 10e9)
     assert time("all_reduce", 8 * MB, 16, "nvls", on=NODES) == pytest.approx(over)
+    four = (6.6 + 4 * 3) * US + max(chunked(8 * MB, 65536, 8), 2 * MB / 10e9)
+    assert time("all_reduce", 8 * MB, 32, "nvls", on=NODES) == pytest.approx(four)
     slow = replace(NODES, between=replace(FAR, rate=1e9))
     assert time("all_reduce", 8 * MB, 16, "nvls", on=slow) == pytest.approx((6.6 + 2 * 3) * US + 2 * MB / 1e9)
     sent = 8 * MB + 8 * MB / 8
@@ -103,6 +105,8 @@ def test_a_sum_in_two_levels_is_one_in_each_node_and_one_of_shares_between_nodes
     near, far = 2 * 7 / 8 * 80 * MB / 100e9, 2 * 1 / 2 * 10 * MB / 10e9
     expected = 3 * 6.6 * US + 14 * US + 2 * 3 * US + near + far
     assert time("all_reduce", 80 * MB, 16, "two_level", on=NODES) == pytest.approx(expected)
+    three = 3 * 6.6 * US + 14 * US + 4 * 3 * US + near + 2 * 2 / 3 * 10 * MB / 10e9
+    assert time("all_reduce", 80 * MB, 24, "two_level", on=NODES) == pytest.approx(three)
 
 
 def test_all_to_all_sends_to_each_what_is_for_it_over_the_network_only_what_leaves_the_node() -> None:
@@ -115,6 +119,19 @@ def test_all_to_all_sends_to_each_what_is_for_it_over_the_network_only_what_leav
     three = max(7.5 / 24 * 240 * MB / 100e9, 16 / 24 * 240 * MB / 10e9)
     assert time("all_to_all", 240 * MB, 24, on=NODES) == pytest.approx(6.6 * US + 3 * US + three)
     assert time("all_to_all", 80 * MB, 8, on=Network(8, replace(NEAR, parts=7))) == time("all_to_all", 80 * MB, 8)
+
+
+def test_tokens_go_to_nodes_once_and_there_to_each_rank_that_has_experts_of_them() -> None:
+    """Two nodes of eight: of 16 experts in two groups, one a node, a token chooses two of one group."""
+    x = Exchange("to_experts", 160 * MB, 16, 1, (), (16, 2, 1, 2))
+    near, far = 160 * MB * 2 * 7.5 / 8 / 100e9, 160 * MB * 1 * 1 / 2 / 10e9
+    assert float(exchange_time(x, NODES, P)) == pytest.approx(6.6 * US + 3 * US + max(near, far))
+    inside = float(exchange_time(replace(x, ranks=8), NODES, P))
+    ranks = 8 / 2 * (1 - 6 / 8 * 5 / 7)
+    assert inside == pytest.approx(6.6 * US + 1 * US + 160 * MB * ranks * 7.5 / 8 / 100e9)
+    assert float(light_time(x, NODES)) == pytest.approx(max(160 * MB * 2 * 7 / 8 / 125e9, 160 * MB / 2 / 12.5e9))
+    with pytest.raises(ValueError, match="nothing says which experts"):
+        exchange_time(replace(x, chosen=None), NODES, P)
 
 
 def test_a_send_is_one_message_over_the_slowest_link_of_its_row() -> None:
@@ -234,6 +251,8 @@ def test_more_than_two_devices_crowd_the_ways_through_a_processor() -> None:
     apart = Exchange("all_to_all", 8 * MB, 4, 1, ())
     assert exchange_time(apart, on, P) == pytest.approx((8.4 + 1 + 4.7) * US + 3.5 * 2 * MB / 25e9)
     assert time("all_to_all", 8 * MB, 2, on=on) == pytest.approx((8.4 + 1 + 4.7) * US + 1.5 * 4 * MB / 100e9)
+    three = Exchange("all_to_all", 6 * MB, 3, 1, ())
+    assert exchange_time(three, on, P) == pytest.approx((8.4 + 1 + 4.7) * US + 2.5 * 2 * MB / 25e9)
     assert light_time(apart, on) == pytest.approx(6 * MB / 125e9)
     file = assembled(
         Cluster, name="four", device="d", per_node=4,

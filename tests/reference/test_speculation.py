@@ -213,7 +213,7 @@ def test_graphs_grow_with_the_tokens_of_a_sequence_up_to_a_limit() -> None:
     assert float(with_graphs(vllm, 1).host.captured) == 256
     assert float(with_graphs(vllm, 3).host.captured) == 512
     assert with_graphs(library.runtime("llama.cpp"), 3) == library.runtime("llama.cpp")
-    assert float(with_graphs(library.runtime("sglang"), 16).host.captured) == 160 * 16  # of so many sequences
+    assert float(with_graphs(library.runtime("sglang"), 16).host.captured) == 256 * 16  # of so many sequences
 
 
 def test_the_engine_schedules_a_round_once() -> None:
@@ -251,7 +251,7 @@ def test_a_step_that_is_not_prepared_beforehand_waits_for_its_host() -> None:
     it = asked("Llama-3.1-8B", "h100-sxm", "sglang", "eagle")
     p = Pass(3, 5, 1000, it.s.precision(it.w), "all", "decode")
     host = verifying(it.s.runtime, p).host
-    assert (host.ahead_work, float(host.captured)) == (None, 160 * 5)
+    assert (host.ahead_work, float(host.captured)) == (None, 256 * 5)
     assert float(host.step_work) == EXACT(9.5 + 46 + 3 * 0.62 + 70)
     assert verifying(library.runtime("vllm"), p).host.ahead_work == 46
     assert verifying(it.s.runtime, replace(p, phase="prefill")) == it.s.runtime

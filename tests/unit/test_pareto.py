@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from roofsim.foundation.errors import InputError
-from roofsim.spaces.pareto import front
+from roofsim.foundation.pareto import front
 
 NAN, INF = float("nan"), float("inf")
 

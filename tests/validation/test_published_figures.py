@@ -19,15 +19,23 @@ AIMED = [row for row in ROWS if row.within]
 
 @pytest.mark.parametrize("row", AIMED, ids=lambda row: f"{row.study} {row.figure} {row.cluster} {row.batch}")
 def test_a_figure_is_met_or_the_page_says_why_not(row):
-    error = tool.FIGURES[row.figure][1](tool.asked(row)) / float(row.published) - 1
+    error = tool.ours(row) / float(row.published) - 1
     assert abs(error) <= float(row.within) or row.study in tool.REASONS
 
 
 def test_exchanges_of_experts_are_as_measured():
-    """DeepEP's kernels on 16 to 128 H800: within 15 %, though no link was fitted to them."""
+    """DeepEP's kernels for steps on 16 to 128 H800: within 20 %, though no link was fitted to them."""
     for row in ROWS:
         if row.study == "deepep":
-            assert tool.FIGURES[row.figure][1](tool.asked(row)) == pytest.approx(float(row.published), rel=0.15)
+            assert tool.FIGURES[row.figure][1](tool.asked(row)) == pytest.approx(float(row.published), rel=0.2)
+
+
+def test_exchanges_of_prompts_are_as_measured():
+    """DeepEP's kernels for prompts on 8 to 64 H800: within 20 %, within 5 % where the network bounds them."""
+    for row in ROWS:
+        if row.study == "deepep-normal":
+            within = 0.05 if int(row.batch) >= 32 else 0.2
+            assert tool.ours(row) == pytest.approx(float(row.published), rel=within)
 
 
 def test_every_row_has_a_source_and_a_title_and_says_whether_it_was_read():

@@ -26,7 +26,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
         playwright = pytest.importorskip("playwright.sync_api", reason="there is neither node nor playwright")
         if not chromium:
             pytest.skip("there is neither node nor chromium")
-    data = packed(*page_data(chosen(MODELS, DEVICES, RUNTIMES), lambda done, size: None))
+    data = packed(*page_data(chosen(MODELS, DEVICES, RUNTIMES, tp=(1, 2)), lambda done, size: None))
     if node:
         yield by_node(node, data, tmp_path_factory.mktemp("page"))
         return

@@ -6,6 +6,7 @@ import pytest
 from exploring import disagreements
 
 import roofsim
+from roofsim import library
 
 pytestmark = pytest.mark.xdist_group("page")  # one process makes the page that all look at
 
@@ -18,12 +19,15 @@ VIEWS = [
     QWEN | COUNTS | {"runtime": "vllm", "weights": "fp8", "cache": "fp8", "prompt": 9000},
     {"model": "mamba2-780m", "device": "raspberry-pi-5", "runtime": "llama.cpp", "weights": "q8_0"} | COUNTS,
     {"model": "Qwen3-30B-A3B", "device": "rtx-4090", "runtime": "llama.cpp", "weights": "q4_k_m"} | COUNTS,
+    {"model": "Qwen3-30B-A3B", "device": "rtx-4090", "runtime": "vllm", "weights": "fp8", "tp": 2} | COUNTS,
+    QWEN | COUNTS | {"tp": 2},
 ]
+SEVERAL = VIEWS[-2:]
 ON_A_PROCESSOR = {"llama.cpp": "llama.cpp-cpu"}
 
 
 def python(view):
-    words = {name: view[name] for name in ("weights", "cache", "calibration") if name in view}
+    words = {name: view[name] for name in ("weights", "cache", "calibration", "tp") if name in view}
     runtime = view["runtime"] if view["device"] != "raspberry-pi-5" else ON_A_PROCESSOR[view["runtime"]]
     counts = {name: view[name] for name in COUNTS}
     return roofsim.predict(view["model"], view["device"], runtime, **counts, **words)
@@ -46,6 +50,54 @@ def test_operators_are_those_of_python(ask):
                 names = ("kernels", "time", "matrix_flops", "vector_flops", "bytes")
                 assert [there[key][name] for name in names] == pytest.approx(mine, rel=1e-9), key
                 assert (there[key]["kind"], there[key]["count"]) == (o.kind, o.count)
+
+
+def test_what_devices_exchange_is_among_operators_and_bounded_by_links(ask):
+    for view, found in zip(SEVERAL, ask("(views) => views.map(roofsim.operators)", SEVERAL), strict=True):
+        p = python(view)
+        for phase in ("prefill", "decode"):
+            there = [row for row in found["rows"] if row["phase"] == phase and row["kind"] == "collective"]
+            here = [o for o in getattr(p, phase).operators if o.kind == "collective"]
+            assert there
+            assert {row["bound"] for row in there} == {o.bound for o in here}
+            assert sum(row["time"] for row in there) == pytest.approx(sum(o.time for o in here), rel=1e-9)
+
+
+def test_a_slower_link_makes_exchanges_longer_and_is_none_of_one_device(ask):
+    link, view = "cluster.links.node.bandwidth", QWEN | COUNTS | {"tp": 2, "prompt": 32768}
+    own = ask("(view, path) => roofsim.value(view, path)", view, link)
+    assert own == library.cluster("4x-rtx-4090").links.node.bandwidth.value
+    half = ask("(view) => roofsim.predict(view)", view | {"numbers": {link: own / 2}})
+    p = roofsim.predict(*QWEN.values(), tp=2, prompt=32768, set={link: "0.5x"})
+    assert half["ttft"] == pytest.approx(p.request.ttft, rel=1e-9)
+    assert half["ttft"] > 1.05 * ask("(view) => roofsim.predict(view)", view)["ttft"]
+    assert ask("(view, path) => roofsim.value(view, path)", view | {"tp": 1}, link) is None
+
+
+def test_a_million_tokens_cost_what_all_devices_are_paid_for(ask):
+    price, view = "cost.price_per_hour", SEVERAL[0] | {"batch": 8}
+    rented = ask("(view) => roofsim.predict(view)", view | {"numbers": {price: 0.5}})
+    assert rented["usd_per_million"] == pytest.approx(2 * 0.5 * rented["total_time"] / 3600 / (8 * 128) * 1e6, rel=1e-9)
+    assert ask("(view, path) => roofsim.value(view, path)", view, price) == pytest.approx(
+        1599 / (3 * 365.25 * 24), rel=1e-2
+    )
+    bought = ask("(view) => roofsim.predict(view)", view)
+    p = roofsim.predict("Qwen3-30B-A3B", "rtx-4090", "vllm", weights="fp8", tp=2, batch=8, prompt=1024, generate=128)
+    assert bought["usd_per_million"] == pytest.approx(p.cost.request / (8 * 128) * 1e6, rel=1e-9)
+    first, *_ = ask("(view) => roofsim.elasticities(view, 'usd_per_million')", view | {"numbers": {price: 0.5}})
+    assert first["path"] == price
+    assert first["value"] == pytest.approx(1, abs=1e-6)
+
+
+def test_so_many_devices_as_a_model_or_a_cluster_has_not_are_refused_as_python_does(ask):
+    view = {"model": "Qwen2.5-0.5B", "device": "raspberry-pi-5", "runtime": "llama.cpp"} | COUNTS
+    assert ask("(view) => roofsim.lacks(view)", view | {"tp": 2}) == (
+        "raspberry-pi-5: no file says what several of it stand in"
+    )
+    said = ask("(view) => roofsim.lacks(view)", view | {"device": "rtx-4090", "tp": 2})
+    assert said == "--tp 2: llama.cpp does not divide a model so; it divides by pp"
+    said = ask("(view) => roofsim.lacks(view)", QWEN | COUNTS | {"tp": 3})
+    assert said == "this page has transformers-4.52-eager on fewer devices; roofsim explore --tp has more"
 
 
 def test_host_times_of_operators_add_up_to_that_of_the_pass_without_what_begins_it(ask):

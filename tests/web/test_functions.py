@@ -96,7 +96,7 @@ def test_functions_that_others_made_are_taken_over_under_numbers_of_their_own():
 
 
 def test_a_pack_holds_the_texts_each_once_with_their_numbers_apart():
-    data, functions = page_data(chosen(["mamba-130m", "mamba-790m"], ["rtx-4090"], ["ideal"]), lambda *x: None)
+    data, functions = page_data(chosen(["mamba-130m", "mamba-790m"], ["rtx-4090"], ["ideal"], tp=[1]), lambda *x: None)
     parts = zlib.decompress(b64decode(packed(data, functions))).decode().split(BETWEEN)
     assert len(parts) == 10
     forms, which, values = (part.split(mark) for part, mark in zip(parts[4:7], ("\f", " ", "\f"), strict=True))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from roofsim.foundation.arith import Number, minimum, share
+from roofsim.foundation.arith import Number, minimum, share, single
 from roofsim.foundation.errors import InputError
-from roofsim.foundation.extremes import largest
+from roofsim.foundation.extremes import largest, places
 from roofsim.foundation.schema import Extra, Size
 from roofsim.model.part import Parameters, Part, elementwise, exchange, linear
 from roofsim.model.split import Split, divided
@@ -66,8 +66,8 @@ class Moe(Part):
             raise InputError(f"ep {ep} is more than the {self.experts} experts of a layer")
         if tp % ep and ep % tp:
             raise InputError(f"ep {ep} neither divides tp {tp} nor is a multiple of it")
-        if ep > tp and split.cp > 1:
-            raise InputError(f"cp {split.cp} with ep {ep}: experts can be shared by the {tp} ranks of a layer then")
+        if (tp * split.cp) % ep and ep % (tp * split.cp):
+            raise InputError(f"ep {ep} neither divides tp × cp {tp * split.cp} nor is a multiple of it")
         shared = divided("shared_width", self.shared_width, tp)
         return {"width": divided("width", self.width, max(tp // ep, 1)), "shared_width": shared}
 
@@ -78,7 +78,7 @@ class Moe(Part):
 
     @property
     def exchanged(self) -> bool:
-        """Whether tokens go to experts on ranks that have others."""
+        """Whether tokens go to experts on ranks that have others, in a prompt."""
         return self.split.groups > 1
 
     @property
@@ -86,6 +86,24 @@ class Moe(Part):
         """Summands, or shares of the tokens where experts on other ranks made the sums."""
         gathers = self.exchanged and self.split.tp > 1 and not self.shared_width
         return collective.all_gather if gathers else super().joins
+
+    def join(self, p: Pass, name: str, d_model: int, last: str) -> Iterator[Operator]:
+        """The operator of that; ranks that share the tokens of a sequence have the same ones in a step."""
+        split, alike = self.split, self._alike(p)
+        if alike == split.tp or split.ep <= split.tp:
+            yield from super().join(p, name, d_model, last)
+            return
+        shares = self._groups(p) > 1
+        function = self.joins or collective.all_gather if shares else collective.all_reduce
+        yield exchange(name, function, p.activation_bytes(d_model), min(split.ep, alike), last)
+
+    def _alike(self, p: Pass) -> int:
+        """Ranks that have the same tokens: those of a layer, in a step also those that share a cache."""
+        return self.split.tp * (self.split.cp if p.phase == "decode" else 1)
+
+    def _groups(self, p: Pass) -> int:
+        """Groups of them that have experts in common."""
+        return max(self.split.ep // self._alike(p), 1)
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Router, the chosen experts, their sum, and the shared expert."""
@@ -102,11 +120,11 @@ class Moe(Part):
             ops.append(linear(p, "latent_down", d_model, self.latent, "x", bias=self.latent_bias))
             d, source = self.latent, "latent_down"
         q, chosen = self._routed(p)
-        if self.exchanged:
+        exchanged = self._groups(p) > 1
+        if exchanged:
             # quantised before they are sent where the product needs them so (DeepSeek-V3, 3.4)
             byte = ACTIVATION_BYTES.get(p.precision.product("experts_up"), p.precision.activations)
-            sent = q.tokens * d * byte
-            ops.append(self._exchange(p, "dispatch", d * byte, sent, source, "route"))
+            ops.append(self._dispatch(p, q, d * byte, source, "route"))
             source = "dispatch"
         first = 2 * self.width if self.gated else self.width
         act = pointwise.gated_activation if self.gated else pointwise.activation
@@ -117,16 +135,20 @@ class Moe(Part):
             Operator("experts_act", act, sizes, gathered, ("experts_up",)),
             self._expert(q, chosen, Role.EXPERT_OUT, "experts_down", self.width, d, "experts_act"),
         ]
-        source, own, terms = "experts_down", p, chosen
-        if self.exchanged:
-            own, terms = self._own(p), self.top_k
-            sent = own.activation_bytes(d * terms)
+        source, own = "experts_down", p
+        if exchanged and not p.routing.gathered:
+            own, chosen = self._own(p), self.top_k
+            sent = own.activation_bytes(d * chosen)
             ops.append(self._exchange(p, "collect", d * p.precision.activations, sent, source))
-            source = "collect"
-        sizes = {"tokens": own.tokens, "top_k": terms, "width": d, "act_bytes": p.precision.activations}
-        ops.append(Operator("combine", routing.combine, sizes, own.activation_bytes(d), (source, "route")))
+            source, q = "collect", own
+        sizes = {"tokens": q.tokens, "top_k": chosen, "width": d, "act_bytes": p.precision.activations}
+        ops.append(Operator("combine", routing.combine, sizes, q.activation_bytes(d), (source, "route")))
+        if exchanged and p.routing.gathered:
+            own = self._own(p)
+            sums, out = q.activation_bytes(d), own.activation_bytes(d)
+            ops.append(exchange("collect", collective.reduce_scatter, sums, self.split.ep, "combine", out=out))
         if self.latent:
-            ops.append(linear(own, "latent_up", self.latent, d_model, "combine", bias=self.latent_bias))
+            ops.append(linear(own, "latent_up", self.latent, d_model, ops[-1].name, bias=self.latent_bias))
         if self.shared_width:
             ops += self._shared(p, d_model, ops[-1].name)
         return ops
@@ -134,32 +156,47 @@ class Moe(Part):
     def _routed(self, p: Pass) -> tuple[Pass, Number]:
         """The tokens that a rank's experts see, and how many of them each chooses; the rank is the busiest.
 
-        Where tokens are sent, each choice of one of the rank's experts is a token of its own.
+        Where tokens are sent, each choice of one of the rank's experts is a token of its own; where they are gathered,
+        the rank has those of all.
         """
-        ranks, groups = self.split.ep, self.split.groups
+        ranks, groups = self.split.ep, self._groups(p)
         if ranks == 1:
             return p, self.top_k
         of_all = p.tokens * groups
-        chosen = busiest(of_all, self.experts, self.top_k, self.held, ranks)
-        if self.exchanged:
-            return replace(p, batch=share(of_all * chosen), new=1, padding=0), 1
-        return p, share(chosen)
+        chosen = busiest(of_all, self.experts, self.top_k, self.held, ranks, p.routing.spread)
+        if groups == 1:
+            return p, share(chosen)
+        if p.routing.gathered:
+            return replace(p, batch=of_all, new=1, padding=0), share(chosen)
+        return replace(p, batch=share(of_all * chosen), new=1, padding=0), 1
 
     def _own(self, p: Pass) -> Pass:
         """The tokens that a rank sends to experts: ranks of a layer have the same ones, and take a share each."""
-        tp = self.split.tp
-        return p if tp == 1 else replace(p, batch=p.batch / tp, padding=p.padding / tp)
+        alike = self._alike(p)
+        return p if alike == 1 else replace(p, batch=p.batch / alike, padding=p.padding / alike)
+
+    def _dispatch(self, p: Pass, q: Pass, copy: Number, *uses: str) -> Operator:
+        """Tokens of `copy` bytes each to the ranks of their experts, or those of all to every rank."""
+        out = q.tokens * copy
+        if p.routing.gathered:
+            return exchange("dispatch", collective.all_gather, out, self.split.ep, *uses, out=out)
+        return self._exchange(p, "dispatch", copy, out, *uses)
 
     def _exchange(self, p: Pass, name: str, copy: Number, out: Number, *uses: str) -> Operator:
-        """Tokens to the ranks of their experts, or back: one copy for each, or in a prompt for each group of them.
+        """Tokens to the ranks of their experts, or back: one copy for each choice, or in a prompt for each node.
 
         A `copy` of a token is so many bytes. DeepSeek's DeepEP has kernels for prompts that send a token to a node
         once, and others for decode.
         """
-        once = self.expert_groups > 1 and p.phase == "prefill"
-        copies = min(self.top_k, self.group_limit) if once else self.top_k
-        payload = self._own(p).tokens * copies * copy
-        return exchange(name, collective.all_to_all, payload, self.split.ep, *uses, out=out)
+        tokens, ranks = self._own(p).tokens, self.split.ep
+        if p.phase == "decode":
+            return exchange(name, collective.all_to_all, tokens * self.top_k * copy, ranks, *uses, out=out)
+        chosen = (self.experts, self.expert_groups, self.group_limit, self.top_k)
+        sizes = {
+            "payload": tokens * copy, "ranks": ranks, "stride": 1, "copies": places(ranks, *chosen),
+            **dict(zip(("experts", "expert_groups", "group_limit", "top_k"), chosen, strict=True)),
+        }  # fmt: skip
+        return Operator(name, collective.to_experts, sizes, out, uses)
 
     def _expert(self, p: Pass, chosen: Number, role: Role, name: str, d_in: int, d_out: int, *uses: str) -> Operator:
         byte = p.precision
@@ -206,17 +243,27 @@ class Moe(Part):
         return (self.held - used) * self.expert_parameters(d_model)
 
 
-def busiest(tokens: Number, experts: int, top_k: int, held: int, ranks: int) -> Number:
-    """Choices per token that fall on the busiest of `ranks` with `held` experts each, if tokens choose evenly.
+def busiest(tokens: Number, experts: int, top_k: int, held: int, ranks: int, spread: Number = 0) -> Number:
+    """Choices per token that fall on the busiest of `ranks` with `held` experts each.
 
-    A rank gets μ = n k / ranks of them on average (where experts do not go round, places hold copies of some), with
-    the variance of drawing without return and the skew of a Poisson count. Loads of ranks add up to a constant, which
-    widens the gap of the largest by as much as their variance lacks of v = μ (E − k) / (E − 1). So the largest is
-    m₁ √v + (m₂ − 1) / 6 above μ, where m₁ and m₂ are the expectations of the largest of as many standard normals and
-    of its square (Cornish and Fisher 1938, doi:10.2307/1400905, first order in the skew); at most all that can fall on
-    one rank.
+    A rank gets μ = n k / ranks of them on average (where experts do not go round, places hold copies of some). If
+    tokens choose evenly, they have the variance of drawing without return and the skew of a Poisson count. Loads of
+    ranks add up to a constant, which widens the gap of the largest by as much as their variance lacks of
+    v = μ (E − k) / (E − 1). So the largest is m₁ √v + (m₂ − 1) / 6 above μ, where m₁ and m₂ are the expectations of the
+    largest of as many standard normals and of its square (Cornish and Fisher 1938, doi:10.2307/1400905, first order in
+    the skew); at most all that can fall on one rank.
+
+    Where some experts are chosen more often than others, with a standard deviation of c = `spread` of the mean, a sum
+    over `held` of them has c² μ² / held more variance, and if the shares are log-normal, a third central moment of
+    c⁴ (3 + c²) μ³ / held² beside that of chance.
     """
     mean = top_k / ranks
     first, second = largest(ranks)
-    spread = mean * (experts - top_k) / max(experts - 1, 1)
-    return minimum(mean + first * (spread / tokens) ** (1 / 2) + (second - 1) / 6 / tokens, min(top_k, held))
+    by_chance = mean * (experts - top_k) / max(experts - 1, 1) / tokens
+    if single(spread) and not spread:
+        over = first * by_chance ** (1 / 2) + (second - 1) / 6 / tokens
+    else:
+        varied = by_chance + spread**2 * mean**2 / held
+        third = by_chance / tokens + spread**4 * (3 + spread**2) * mean**3 / held**2
+        over = first * varied ** (1 / 2) + (second - 1) / 6 * third / varied
+    return minimum(mean + over, min(top_k, held))

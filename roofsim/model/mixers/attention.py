@@ -128,7 +128,16 @@ class Attention(Part):
     def divided(self, split: Split) -> Mapping[str, Any]:
         """Heads; keys and values below one head each are on several ranks, as in vLLM and Megatron."""
         t = split.tp
-        return {"heads": divided("heads", self.heads, t), "kv_heads": replicated("kv_heads", self.kv_heads, t)}
+        return {
+            "heads": divided("heads", self.heads, t),
+            "kv_heads": replicated("kv_heads", self.kv_heads, t),
+            "copies": self.copies * max(t // self.kv_heads, 1),
+        }
+
+    @property
+    def shareable(self) -> bool:
+        """Not where tokens see a window, a chunk or blocks, or keys are another layer's or repeated."""
+        return not (self.window or self.chunk or self.block or self.reuses_kv or self.repeated_cache)
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Projections, norms, positions, cache, scores, gate, output."""
@@ -154,26 +163,32 @@ class Attention(Part):
         size["cache_bytes"] = byte.cache
         if not self.reuses_kv:
             kept = tuple(dict.fromkeys((source["k"], source["v"])))
-            append = {**size, "width": self.cached_width}
+            append = {**size, "width": self.cached_width / self.sharers if self.sharers > 1 else self.cached_width}
             ops.append(Operator("cache_append", attention.cache_append, append, 0, kept, held=self._held(p.context)))
         keys = dict.fromkeys(source[part] for part in ("k", "v") if part in source)
         ops += contexts.ring(p, self.kv_width, self.split, *keys, window=self.window or self.chunk)
-        function, limit = self._scores(p)
+        ops += contexts.cache_gathered(p, self.kv_width, self.sharers, *keys)
+        gathered = list(contexts.queries_gathered(p, self.q_width, self.sharers, source["q"]))
+        ops += gathered
+        seen = contexts.share_of_cache(p, self.sharers)
+        function, limit = self._scores(seen)
+        heads = self.heads * (self.sharers if gathered else 1)
         score = {
             **size,
-            "context": p.context,
-            "heads": self.heads,
+            "context": seen.context,
+            "heads": heads,
             "kv_heads": self.heads if self.repeated_cache else self.kv_heads,
             "qk_dim": self.head_dim,
             "v_dim": self.value_dim,
             "pair_flops": SOFTMAX_FLOPS + SOFT_CAP_FLOPS * self.soft_cap + ALIBI_FLOPS * self.alibi,
             **limit,
         }
-        read = tuple(dict.fromkeys(source.values()))
-        out, held = p.activation_bytes(self.out_width), self._held(p.context)
+        read = tuple(dict.fromkeys((*(each.name for each in gathered), *source.values())))
+        out, held = p.activation_bytes(heads * self.value_dim), self._held(p.context)
         ops.append(Operator("attention", function, score, out, read, held=held))
         ops += contexts.partial_results(p, self.heads, self.value_dim, self.split)
-        made = "attention"
+        ops += contexts.results_merged(p, self.heads, self.value_dim, self.sharers)
+        made = ops[-1].name if gathered else "attention"
         if self.output_gate:
             ops.append(elementwise(p, "output_gate", pointwise.gated_activation, self.out_width, made, "q_proj"))
             made = "output_gate"
@@ -241,7 +256,8 @@ class Attention(Part):
         if self.reuses_kv:
             return 0
         held = self._held(context)
-        return (context if held is None else held) * self.cached_width * precision.cache
+        whole = (context if held is None else held) * self.cached_width * precision.cache
+        return whole / self.sharers if self.sharers > 1 else whole
 
     def _held(self, context: Number) -> Number | None:
         """Tokens that the cache holds, if those are not all."""

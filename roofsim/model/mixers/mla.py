@@ -53,7 +53,12 @@ class LatentAttention(Part):
 
     def divided(self, split: Split) -> Mapping[str, Any]:
         """Heads; every rank makes and keeps the latents, and chooses tokens, for itself, as in vLLM."""
-        return {"heads": divided("heads", self.heads, split.tp)}
+        return {"heads": divided("heads", self.heads, split.tp), "copies": self.copies * split.tp}
+
+    @property
+    def shareable(self) -> bool:
+        """Not where an indexer chooses tokens."""
+        return self.index_top_k is None
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Down- and up-projections, cache, attention in one of its two forms, output."""
@@ -77,12 +82,15 @@ class LatentAttention(Part):
             turned = ("q_proj", "rotary")
         byte = p.precision
         size = {"batch": p.batch, "new": p.new, "act_bytes": byte.activations, "cache_bytes": byte.cache}
-        append = {**size, "width": cached + (self.index_dim or 0)}
+        kept = cached + (self.index_dim or 0)
+        append = {**size, "width": kept / self.sharers if self.sharers > 1 else kept}
         ops.append(Operator("cache_append", attention.cache_append, append, 0, ("kv_a_norm", turned[1])))
         ops += self._index(p, d_model, {**size, "context": p.context})
-        window = self.index_top_k or p.context + p.new
-        size |= {"context": p.context, "heads": self.heads, "pair_flops": SOFTMAX_FLOPS, "window": window}
+        seen = contexts.share_of_cache(p, self.sharers) if p.latents == "absorbed" else p
+        window = self.index_top_k or seen.context + seen.new
+        size |= {"context": seen.context, "heads": self.heads, "pair_flops": SOFTMAX_FLOPS, "window": window}
         ops += contexts.ring(p, cached, self.split, "kv_a_norm", turned[1])
+        ops += contexts.cache_gathered(p, cached, self.sharers, "kv_a_norm", turned[1])
         if p.latents == "expanded":
             ops += self._expanded(p, size, turned)
             last = "attention"
@@ -122,13 +130,23 @@ class LatentAttention(Part):
 
     def _absorbed(self, p: Pass, size: dict[str, Number], uses: tuple[str, ...]) -> list[Operator]:
         """Queries into the space of the latents, attention there, and back out to the values of each head."""
-        latents = p.activation_bytes(self.heads * self.kv_rank)
-        score = {**size, "kv_rank": self.kv_rank, "rope_dim": self.rope_dim}
+        queries = head_linear(p, "q_absorb", self.heads, self.nope_dim, self.kv_rank, "q_proj", matrix="kv_b_proj")
+        cached, sharers = self.kv_rank + self.rope_dim, self.sharers
+        gathered = list(contexts.queries_gathered(p, self.heads * cached, sharers, "q_absorb", *uses))
+        heads = self.heads * (sharers if gathered else 1)
+        score = {**size, "heads": heads, "kv_rank": self.kv_rank, "rope_dim": self.rope_dim}
+        latents = p.activation_bytes(heads * self.kv_rank)
+        read = (*(each.name for each in gathered), *uses, "q_absorb", "kv_a_norm")
+        attends = Operator("attention", attention.latent_attention, score, latents, read)
+        merged = list(contexts.results_merged(p, self.heads, self.kv_rank, sharers))
+        made = merged[-1].name if merged else "attention"
         return [
-            head_linear(p, "q_absorb", self.heads, self.nope_dim, self.kv_rank, "q_proj", matrix="kv_b_proj"),
-            Operator("attention", attention.latent_attention, score, latents, (*uses, "q_absorb", "kv_a_norm")),
+            queries,
+            *gathered,
+            attends,
             *contexts.partial_results(p, self.heads, self.kv_rank, self.split),
-            head_linear(p, "v_absorb", self.heads, self.kv_rank, self.v_dim, "attention", matrix="kv_b_proj"),
+            *merged,
+            head_linear(p, "v_absorb", self.heads, self.kv_rank, self.v_dim, made, matrix="kv_b_proj"),
         ]
 
     def parameters(self, d_model: int) -> Parameters:
@@ -145,4 +163,5 @@ class LatentAttention(Part):
 
     def state_bytes(self, context: Number, precision: Precision) -> Number:
         """The latent and the shared key of every token, and the key of the indexer."""
-        return context * (self.kv_rank + self.rope_dim + (self.index_dim or 0)) * precision.cache
+        whole = context * (self.kv_rank + self.rope_dim + (self.index_dim or 0)) * precision.cache
+        return whole / self.sharers if self.sharers > 1 else whole

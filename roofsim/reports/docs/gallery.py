@@ -191,6 +191,13 @@ GALLERY: Sequence[Part] = (
             'roofsim.serve_front("Llama-3.1-8B", "h100-sxm", weights="bf16,fp8,int4-g128").plot()',
         ),
         Entry(
+            "What speed costs",
+            "Dollars of a million output tokens against the speed of a user, on devices alone and in twos, and what "
+            "nothing beats.",
+            "roofsim serve Qwen3-8B -d h100-sxm,l40s,rtx-4090 --front --tp 1,2 --slo itl=30ms --plot price.svg",
+            'roofsim.serve_front("Qwen3-8B", ["h100-sxm", "l40s", "rtx-4090"], tp=[1, 2], slo="itl=30ms").plot()',
+        ),
+        Entry(
             "What drafts gain",
             "Speedup of speculative decoding over sequences at once, and over how likely drafted tokens are accepted.",
             "roofsim speculate Llama-3.1-8B -d h100-sxm -r vllm --draft eagle --accept 0.7 -k 4 --plot drafts.svg",

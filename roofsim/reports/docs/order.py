@@ -69,6 +69,7 @@ ORDER: Sequence[Chapter] = (
         Page("load.md", "Serving a load", "Users, requests at a rate: latency, throughput, what ends it"),
         Page("phases.md", "Prefill and decode apart", "Mixed steps, both inside each device, or pools of their own"),
         Page("simulate.md", "Requests as they arrive", "Bursts, traces and tails, event by event; simulators"),
+        Page("queues.md", "Closed forms and events", "What is said in an instant beside every request simulated"),
         Page("speculation.md", "Speculative decoding", "What drafts gain, from which acceptance and up to which batch"),
         Page("sampling.md", "Repeated sampling", "Several answers to one prompt, and how a budget is split"),
     )),

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from roofsim.foundation.pareto import SENSES
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.metrics import WORDED
 from roofsim.reports.figures.about import said, study
@@ -18,7 +19,6 @@ from roofsim.reports.figures.style import MARKERS, colours, heading, ink, look, 
 from roofsim.reports.theme import Theme
 from roofsim.spaces.evaluate import COLUMNS
 from roofsim.spaces.fronts import Front, intervals_of
-from roofsim.spaces.pareto import SENSES
 
 NAMED = 14
 """Points of a front up to which each is named by what was chosen for it."""

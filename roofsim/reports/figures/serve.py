@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,15 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import show
 from roofsim.model.split import Split
 from roofsim.prediction.loop import ENDLESS
 from roofsim.prediction.setup import Setup
 from roofsim.reports.figures.about import case
+from roofsim.reports.figures.captions import on
 from roofsim.reports.figures.labels import Label, among, settle
 from roofsim.reports.figures.style import heading, ink, look, looks, quantities, subplots
 from roofsim.reports.theme import Theme
-from roofsim.serving.front import Choice, Front, Point, named
+from roofsim.serving.front import OBJECTIVES, Choice, Front, Point, evenly, named
 from roofsim.serving.slo import Promise
 from roofsim.serving.steady import Served, Server, closed, open_loop
 from roofsim.specs.workload import Workload
@@ -77,10 +79,21 @@ def _loads(server: Server, kind: str, rounds: float | None) -> list[Served]:
     """Loads from next to none to a little beyond what fits, or to nearly all that is answered."""
     if kind == "rate":
         most = FULL * server.capacity
-        return [open_loop(server, most * (i + 1) / RATES) for i in range(RATES)]
+        return list(_answered(server, [most * (i + 1) / RATES for i in range(RATES)]))
     most = MARGIN * server.most
     counts = sorted({max(round(most ** (i / (USERS - 1))), 1) for i in range(USERS)})
     return [closed(server, n, rounds or ENDLESS) for n in counts]
+
+
+def _answered(server: Server, rates: Sequence[float]) -> Iterator[Served]:
+    """Rates in their order, up to the first at which waiting has no end; raises InputError if that is the first."""
+    for i, rate in enumerate(rates):
+        try:
+            yield open_loop(server, rate)
+        except InputError:
+            if not i:
+                raise
+            return
 
 
 def _load(row: Served, kind: str) -> float:
@@ -132,46 +145,73 @@ def _along(axes: Axes, kind: str, loads: Sequence[float]) -> None:
 
 
 def front(f: Front, s: Setup, w: Workload, *, theme: Theme = "light") -> Figure:
-    """Tokens per second of a device against those of a user: a line for each choice, and the front of all."""
+    """The first two objectives against each other: a line for each choice, and the front of all."""
+    x, y = axes_of(f)
     with look(theme):
         figure, axes = subplots(figsize=(6.8, 4.6))
         found = looks([named(line[0].choice) for line in f.lines])
-        every = [p for line in f.lines for p in line]
+        every = [p for line in f.lines for p in line if getattr(p, y) == getattr(p, y)]
         for line in f.lines:
             one = found[named(line[0].choice)]
-            axes.plot([p.user for p in line], [p.device for p in line], color=one.colour, ls=one.dashes, lw=1.3,
-                      label=named(line[0].choice) or "users", zorder=2)  # fmt: skip
-        axes.step([p.user for p in f.points], [p.device for p in f.points], where="pre", color=ink(0.8), lw=2.4,
-                  alpha=0.35, label="front", zorder=1)  # fmt: skip
-        for which, name in (("x", "user"), ("y", "device")):
+            axes.plot([getattr(p, x) for p in line], [getattr(p, y) for p in line], color=one.colour, ls=one.dashes,
+                      lw=1.3, label=named(line[0].choice) or "users", zorder=2)  # fmt: skip
+        if f.objectives == (x, y):
+            axes.step([getattr(p, x) for p in f.points], [getattr(p, y) for p in f.points], where="pre", lw=2.4,
+                      color=ink(0.8), alpha=0.35, label="front", zorder=1)  # fmt: skip
+        marked = _spread([p for p in f.points if p.intervals] or f.points)
+        for which, name in (("x", x), ("y", y)):
             values = [getattr(p, name) for p in (*every, *f.points)]
-            quantities(axes, which, "", min(values) / MARGIN, max(values) * MARGIN, log=True)  # type: ignore[arg-type]
-        axes.set_xlabel("output tokens per second of a user")
-        axes.set_ylabel("output tokens per second of a device")
+            values += [end for p in marked for end in p.intervals.get(name, ())]
+            unit = OBJECTIVES[name].unit
+            quantities(axes, which, unit, min(values) / MARGIN, max(values) * MARGIN, log=True)  # type: ignore[arg-type]
+            axes.set(**{f"{which}label": OBJECTIVES[name].words})
         for promise in f.slo:
-            if promise.time == "itl":
-                words = f"ITL {show(promise.seconds, 's')}"
-                axes.axvline(1 / promise.seconds, color=ink(0.75), ls=(0, (5, 2)), lw=1.1, label=words)
+            words = f"{promise.time.upper()} {show(promise.seconds, 's')}"
+            style = {"color": ink(0.75), "ls": (0, (5, 2)), "lw": 1.1, "label": words}
+            if (promise.time, x) in (("itl", "user"), (x, x)):
+                axes.axvline(1 / promise.seconds if x == "user" else promise.seconds, **style)
+            elif promise.time == y:
+                axes.axhline(promise.seconds, **style)
+        for i, p in enumerate(marked):
+            ends = {name: p.intervals.get(name, (getattr(p, name),) * 2) for name in (x, y)}
+            style = {"color": ink(0.6), "lw": 0.8, "zorder": 3}
+            axes.plot(ends[x], [getattr(p, y)] * 2, **style)
+            axes.plot([getattr(p, x)] * 2, ends[y], **style, label="" if i else "95 % interval, of each alone")
         figure.legend(loc="outside lower center", ncols=4)
         kept = f", {f.kept:,} of them within {', '.join(map(str, f.slo))}" if f.slo else ""
-        heading(figure, "What a user and a device can be given",
-                *case(s if len({line[0].devices for line in f.lines}) == 1 else replace(s, split=Split()), w,
-                      "batch", "logits", *(["weight_format", "dtype"] if len(f.lines) > 1 else []), mark=""),
-                f"{f.looked_at:,} choices{kept}; numbers are users of a replica")  # fmt: skip
+        differ = ["weight_format", "dtype"] if len(f.lines) > 1 else []
+        said = case(s if len({line[0].devices for line in f.lines}) == 1 else replace(s, split=Split()), w,
+                    "batch", "logits", *differ, mark="")  # fmt: skip
+        if len(f.paid) > 1:
+            said = on(f"{len(f.paid)} kinds of device", s.runtime.name, s.model_name), said[1]
+        also = [OBJECTIVES[name].words for name in f.objectives if name not in (x, y)]
+        contained = "; tokens of answers carry their prompts" if {x, y} & OF_TOKENS else ""
+        judged = f"; marked: best in {' and '.join(also)} too" if also else ""
+        heading(figure, f"{OBJECTIVES[y].words[0].upper()}{OBJECTIVES[y].words[1:]} against {OBJECTIVES[x].words}",
+                *said, f"{f.looked_at:,} choices{kept}; numbers are users of a replica{judged}{contained}")  # fmt: skip
         settle(figure)
-        labels = [Label(p.user, p.device, f"{p.concurrency:,}", ink(0.9)) for p in _spread(f.points)]
-        among(axes, labels, np.array([[p.user, p.device] for p in every]), size=6.8, must=False)
-        for p in _spread(f.points):
-            axes.plot([p.user], [p.device], marker="o", ms=3.5, color=ink(0.8), ls="none", zorder=4)
+        labels = [Label(getattr(p, x), getattr(p, y), f"{p.concurrency:,}", ink(0.9)) for p in marked]
+        drawn = np.array([[getattr(p, x), getattr(p, y)] for p in every])
+        among(axes, labels, drawn, size=6.8, must=False)
+        for p in marked:
+            axes.plot([getattr(p, x)], [getattr(p, y)], marker="o", ms=3.5, color=ink(0.8), ls="none", zorder=4)
         return figure
 
 
+def axes_of(f: Front) -> tuple[str, str]:
+    """The objectives that a figure is drawn over: the first two, one that is alone against the speed of a user."""
+    first, *others = f.objectives
+    if others:
+        return first, others[0]
+    return ("user", first) if first != "user" else (first, "device")
+
+
+OF_TOKENS = {"usd_per_million", "joules_per_token"}
+"""What is said of output tokens and contains their prompts."""
 NAMED = 9
 """Points of a front whose users are said."""
 
 
 def _spread(points: Sequence[Point]) -> list[Point]:
     """Some points, spread over the front."""
-    if len(points) <= NAMED:
-        return list(points)
-    return [points[round(i * (len(points) - 1) / (NAMED - 1))] for i in range(NAMED)]
+    return [points[i] for i in evenly(len(points), NAMED)]

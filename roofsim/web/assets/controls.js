@@ -94,16 +94,10 @@
       if (add.value) page.change({ models: placed(page.state().models, add.value) });
       add.value = "";
     });
-    const selects = ["device", "runtime", "weights", "cache", "calibration"].map((key) => {
+    const selects = ["device", "tp", "runtime", "weights", "cache", "calibration"].map((key) => {
       const select = element("select", { id: key });
-      select.addEventListener("change", () =>
-        page.change(key === "device" ? { device: select.value, numbers: {} } : { [key]: select.value }),
-      );
-      return {
-        key,
-        select,
-        label: element("label", { htmlFor: key, textContent: { weights: "weights", cache: "cache" }[key] ?? key }),
-      };
+      select.addEventListener("change", () => page.change(taken(page.state(), key, select.value)));
+      return { key, select, label: element("label", { htmlFor: key, textContent: { tp: "how many" }[key] ?? key }) };
     });
     const main = SLIDERS.map((spec) => ({
       spec,
@@ -181,8 +175,9 @@
       const lists = choices(state);
       for (const { key: name, select } of selects) {
         view.options(select, lists[name]);
-        select.value = lists[name].some((one) => one.name === state[name]) ? state[name] : (lists[name][0]?.name ?? "");
-        select.closest(".field").hidden = lists[name].length < 2 && (name === "cache" || name === "calibration");
+        const now = String(state[name]);
+        select.value = lists[name].some((one) => one.name === now) ? now : (lists[name][0]?.name ?? "");
+        select.closest(".field").hidden = lists[name].length < 2 && ["tp", "cache", "calibration"].includes(name);
       }
       form.querySelector("#assumed").textContent = assumed(state);
       for (const { spec, show } of main) show(state[spec.key]);
@@ -195,6 +190,14 @@
       if (Object.keys(state.numbers).length) ownBox.open = true;
     }
     return { sync };
+  }
+
+  /** What a choice changes: another device has numbers of its own, and need not have several that stand together. */
+  function taken(state, key, value) {
+    if (key === "tp") return { tp: Number(value) };
+    const found = { ...state, [key]: value, ...(key === "device" ? { numbers: {} } : {}) };
+    const several = choices(found).tp.find((one) => one.name === String(state.tp));
+    return { [key]: value, numbers: found.numbers, tp: several && !several.lacks ? state.tp : 1 };
   }
 
   /** The models with one more, in the first free place: the others keep their colours. */
@@ -226,7 +229,8 @@
     const known = roofsim.calibrations(asked);
     const used = known.find((one) => one.name === state.calibration) ?? known[0];
     const device = roofsim.devices.find((one) => one.name === state.device);
-    const on = [device.title, device.says].filter(Boolean).join(", ");
+    const several = state.tp > 1 ? `${state.tp} × ${device.title} (tensor parallel), each` : device.title;
+    const on = [several, device.says].filter(Boolean).join(", ");
     return [on, title, host && `host ${host}`, used?.title].filter(Boolean).join("; ");
   }
 
@@ -243,8 +247,11 @@
     };
     const formats = asked.map((one) => roofsim.formats(one));
     const calibrations = union(asked.map((one) => roofsim.calibrations(one)));
+    const lacking = (tp) => asked.map((one) => roofsim.lacks({ ...one, tp }));
+    const why = (tp) => (asked.length && lacking(tp).every(Boolean) ? lacking(tp)[0] : null);
     return {
       device: roofsim.devices,
+      tp: roofsim.tp.map((tp) => ({ name: String(tp), label: tp > 1 ? `${tp} (TP ${tp})` : "1", lacks: tp > 1 && why(tp) })),
       runtime: roofsim.runtimes,
       weights: union(formats.map((one) => one.weights)),
       cache: union(formats.map((one) => one.cache)),

@@ -64,7 +64,11 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
 
   // --- choices ---
 
-  const caseOf = (view) => data.cases[`${view.model}|${view.device}|${view.runtime}`];
+  /** A combination: of several devices its own, unless one of them has none already. */
+  function caseOf(view) {
+    const name = `${view.model}|${view.device}|${view.runtime}`, alone = data.cases[name];
+    return alone && !alone.lacks && view.tp > 1 ? data.cases[`${name}|${view.tp}`] : alone;
+  }
   const stackOf = (view) => data.stacks[`${view.device}|${view.runtime}`];
   const deviceOf = (view) => data.devices.find((each) => each.name === view.device);
 
@@ -80,6 +84,7 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
   /** The number of a view's request, or why there is none. */
   function chosen(view) {
     const found = caseOf(view);
+    if (!found && view.tp > 1) return `this page has ${view.runtime} on fewer devices; roofsim explore --tp has more`;
     if (!found) return "the page does not have this combination";
     if (found.lacks) return found.lacks;
     const caches = found.formats[weightsOf(view, found)];
@@ -103,7 +108,8 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
   /** Sets the number at a path, and those that go with it. */
   function move(calibration, path, x) {
     const knob = calibration.knobs[path];
-    if (knob) for (const i of knob[1]) v[firstNumber + i] = calibration.numbers[i] * (x / knob[0]);
+    if (knob && knob[3]) knob[1].forEach((i, k) => { v[firstNumber + i] = knob[3][k] * x; });
+    else if (knob) for (const i of knob[1]) v[firstNumber + i] = calibration.numbers[i] * (x / knob[0]);
     else if (path in at) v[at[path]] = x;
   }
 
@@ -136,7 +142,7 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
     if (view.numbers && path in view.numbers) return view.numbers[path];
     if (COUNTS.includes(path)) return view[path];
     const stack = stackOf(view);
-    if (!stack) return null;
+    if (!stack || (path.startsWith("cluster.") && !(view.tp > 1))) return null;
     const knob = (roofsim.lacks(view) ? Object.values(stack.calibrations)[0] : calibrationOf(view)).knobs[path];
     return knob ? knob[0] : null;
   };
@@ -207,18 +213,20 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
       for (const place of through[k]) {
         const run = pass(passes[place]), times = sizes[next++];
         const given = sizes.slice(next, next += run.length), y = run(...given);
-        data.operators[passes[place]].forEach(([layer, operator, kind, count], i) => {
+        const rows = data.operators[passes[place]], fields = data.of_operator.slice(0, y.length / rows.length);
+        rows.forEach(([layer, operator, kind, count], i) => {
           const key = `${layer}|${operator}`;
-          if (!found.has(key)) found.set(key, {phase, layer, operator, kind, count, sums: {}});
+          if (!found.has(key)) found.set(key, {phase, layer, operator, kind, count, sums: {network_time: 0}});
           const {sums} = found.get(key);
-          data.of_operator.forEach((name, j) => {
-            sums[name] = (sums[name] || 0) + times * count * y[i * data.of_operator.length + j];
+          fields.forEach((name, j) => {
+            sums[name] = (sums[name] || 0) + times * count * y[i * fields.length + j];
           });
         });
       }
       for (const {sums, ...row} of found.values()) {
         if (!sums.kernels && !sums.time) continue; // done in the kernel of another operator
-        const shares = [sums.compute_time, sums.memory_time, sums.time - sums.compute_time - sums.memory_time];
+        const {compute_time: compute, memory_time: memory, network_time: network} = sums;
+        const shares = [compute, memory, sums.time - compute - memory - network, network];
         const {kernels, time, host_time: host, matrix_flops, vector_flops, bytes} = sums;
         rows.push({...row, kernels, time, host, matrix_flops, vector_flops, bytes,
           bound: BOUNDS[shares.indexOf(Math.max(...shares))]});
@@ -345,9 +353,10 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
       places.forEach((place, k) => { v[place] = now[k]; });
       if (Math.abs(value) > STEP) rows.push({path, label, value});
     };
+    const together = ([, places, , each]) => places.filter((_, k) => !each || each[k]);
     for (const {path, label} of roofsim.knobs) {
       if (calibration.knobs[path] && !path.startsWith("parameters."))
-        add(path, label, calibration.knobs[path][1].map((n) => firstNumber + n));
+        add(path, label, together(calibration.knobs[path]).map((n) => firstNumber + n));
     }
     Object.keys(data.parameters).forEach((name, n) => {
       const place = firstParameter + n;
@@ -492,6 +501,7 @@ var roofsim = globalThis.roofsim = globalThis.roofsim || {};
     firstNumber = operatorsAsked - data.numbers.length;
     firstParameter = operatorsAsked - Object.keys(data.parameters).length;
     v = new Float64Array(operatorsAsked + 1);
+    roofsim.tp = data.tp;
     for (const each of ["about", "models", "devices", "runtimes", "figures"]) roofsim[each] = data[each];
     roofsim.knobs = data.knobs.map((knob) => ({...knob, scale: "log", default: (device) => {
       const found = Object.entries(data.stacks).find(([name, stack]) =>

@@ -216,7 +216,7 @@
   (view.panels ??= {}).memory = {
     order: 4,
     name: "Memory",
-    title: () => "Memory against length",
+    title: (state) => state.tp > 1 ? `Memory of each of ${state.tp} devices against length` : "Memory against length",
     options: [],
     draw,
     wide: true,

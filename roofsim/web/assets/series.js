@@ -16,6 +16,7 @@
   const request = (state, model) => ({
     model,
     device: state.device,
+    tp: state.tp,
     runtime: state.runtime,
     weights: state.weights,
     cache: state.cache,
@@ -89,7 +90,7 @@
       return `${knob?.label ?? path} ${say(value, knob?.unit)}`;
     });
     return [
-      title(roofsim.devices, state.device) + (own.length ? ` with ${own.join(", ")}` : ""),
+      (state.tp > 1 ? `${state.tp} × ` : "") + title(roofsim.devices, state.device) + (own.length ? ` with ${own.join(", ")}` : ""),
       title(roofsim.runtimes, state.runtime),
       ...(state.weights ? [`${state.weights} weights`] : []),
       ...(state.cache ? [`${state.cache} cache`] : []),

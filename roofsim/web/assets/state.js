@@ -6,6 +6,7 @@
   // name in the address, default, how it is read: words stay words, numbers must be positive
   const FIELDS = {
     device: ["device", "", "word"],
+    tp: ["tp", 1, "count"],
     runtime: ["runtime", "", "word"],
     weights: ["weights", "", "word"],
     cache: ["cache", "", "word"],

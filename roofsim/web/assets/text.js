@@ -63,7 +63,7 @@
     if (unit === "%") return `${number(value)} %`;
     if (PLAIN.has(unit))
       return `${Number.isInteger(value) ? grouped(0).format(value) : number(value)} ${SPOKEN[unit]}`.trimEnd();
-    if (value === 0) return `0 ${unit}`;
+    if (value === 0 || unit.startsWith("USD")) return `${number(value)} ${unit}`; // nobody counts in kUSD
     if (unit === "B") {
       const [name, size] = scaled(value, BINARY);
       return `${number(value / size)} ${name}`;

@@ -6,14 +6,15 @@
   const STRONGEST = 0.92;
   const APART = 12; // where passes differ by more, bars are shares of their own pass: the shorter ones would vanish
   const SMALLEST = 0.02; // smaller shares of a bar become one segment, "others"
+  const EXCHANGED = "between devices"; // what several devices do together, which is no work of a model's own
 
-  /** Segments of one bar, the largest first: operators of equal name together. */
+  /** Segments of one bar, the largest first: operators of equal name together, and all that devices exchange. */
   function segments(rows, value) {
     const sums = d3.sort(
       d3.rollups(
         rows,
         (same) => d3.sum(same, value),
-        (row) => row.operator,
+        (row) => (row.kind === "collective" ? EXCHANGED : row.operator),
       ),
       ([, sum]) => -sum,
     );
@@ -92,7 +93,7 @@
         time: part.to - part.from,
         from: scaled(bar, part.from),
         to: scaled(bar, part.to),
-        fill: view.theme.tint(bar.one.colour, part.tint, theme),
+        fill: part.name === EXCHANGED ? theme.soft : view.theme.tint(bar.one.colour, part.tint, theme),
       })),
     );
     const y1 = (row) => step(null, row.i);
@@ -209,6 +210,7 @@
       .filter((bar) => bar.pass.bound === "launch" && bar.what === "device")
       .map((bar) => `${bar.one.name} ${bar.phase}`);
     const said = ["device: time of kernels, host: time to launch them"];
+    if (all.some((bar) => bar.parts.some((part) => part.name === EXCHANGED))) said.push(`grey: time ${EXCHANGED}`);
     if (all.some((bar) => bar.waits > SMALLEST * bar.total)) said.push("dashed: the device waits for the host");
     const own = d3
       .groups(all, (bar) => bar.phase)

@@ -38,6 +38,17 @@ def all_to_all(t: Tally, payload: float, ranks: int, stride: int) -> None:
     messages(t, ranks - 1, payload / ranks)
 
 
+@counts(
+    collective.to_experts, **GROUP, copies=[2.5], experts=[16], expert_groups=[4], group_limit=[2], top_k=[4],
+)  # fmt: skip
+def to_experts(
+    t: Tally, payload: float, ranks: int, stride: int, copies: float, experts: int, expert_groups: int,
+    group_limit: int, top_k: int,
+) -> None:  # fmt: skip
+    """Of the copies of a token each rank gets an equal share, and one of so many ranks is the token's own."""
+    messages(t, ranks - 1, payload * copies / ranks)
+
+
 @counts(collective.send, **GROUP)
 def send(t: Tally, payload: float, ranks: int, stride: int) -> None:
     messages(t, 1, payload)
