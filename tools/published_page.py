@@ -206,7 +206,7 @@ REASONS: Mapping[str, Sequence[str]] = {
         "receives, and kernels that are slower while others exchange, as the source sees in its own",
         "prompts with experts placed by their use are missed: balance costs SGLang 15 % of its tokens there, "
         "three times of what TensorRT-LLM's placement would leave. A spread of 0.5 in place of 0.12 would do the same, "
-        "and brings all three lengths to 12 to 17 % from the published; but nothing published says it",
+        "and brings all three lengths to 12 to 17 % above the published; but nothing published says it",
     ),
     "mi325x": (
         "Llama-3.1-405B at 500 is missed: to compute 15,944 tokens a second takes 12.9 PFLOP/s, 62 % of what eight "

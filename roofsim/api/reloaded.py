@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Any, Self
 from roofsim.api import checked
 from roofsim.api.asked import Asked
 from roofsim.api.results import OfOne, as_engine
-from roofsim.api.words import CalibrationLike, Changes, Counts, DeviceLike, HostLike, Logits, ModelLike, RuntimeLike
+from roofsim.api.words import (
+    CalibrationLike,
+    Changes,
+    ClusterLike,
+    Counts,
+    DeviceLike,
+    HostLike,
+    Logits,
+    ModelLike,
+    RuntimeLike,
+)
 from roofsim.prediction.results import columns
-from roofsim.prediction.setup import DEFAULT_RUNTIME
+from roofsim.serving import USUAL_RUNTIME
 from roofsim.studies import reload as reloading
 
 if TYPE_CHECKING:
@@ -62,11 +72,12 @@ class Reloaded(OfOne, reloading.Reload):
 
 
 def reload(
-    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = DEFAULT_RUNTIME, *,
+    model: ModelLike, device: DeviceLike, runtime: RuntimeLike = USUAL_RUNTIME, *,
     tiers: str | Sequence[str] = (), lengths: Counts | None = None, batch: int | str = 1, dtype: str | None = None,
     weights: str | None = None, cache: str | None = None, logits: Logits | None = None, host: HostLike = None,
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
+    tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
 ) -> Reloaded:  # fmt: skip
     """Say from which length on loading what a sequence holds is faster than computing it again.
 
@@ -74,6 +85,6 @@ def reload(
     listed. The rest is as for `predict`. Raises InputError.
     """
     asked = Asked(model, device, runtime, 1024, batch, 1, dtype, weights, cache, logits, host, calibration, transfer,
-                  set, weight_format, cache_dtype)  # fmt: skip
+                  set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
     shown = reloading.LENGTHS if lengths is None else sorted({*checked.counts("lengths", lengths)})
     return Reloaded.of(asked, (checked.names("tiers", tiers), shown))

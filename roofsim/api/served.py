@@ -171,6 +171,10 @@ def _server(
 ) -> Server:
     s = asked.setup()
     w = asked.single(s.device)
+    if asked.offload is not None:
+        from roofsim.prediction.offload import served
+
+        s = served(s, checked.text("offload", asked.offload))
     return Server(s, w, sequences, prefix, drafts.on(s, w, at) if drafts else None)
 
 
@@ -206,9 +210,10 @@ def serve(
     prompt: int | str = 1024, generate: int | str = 128, dtype: str | None = None, weights: str | None = None,
     cache: str | None = None, host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False,
     set: Changes = (), weight_format: str | None = None, cache_dtype: str | None = None, tp: int = 1, pp: int = 1,
-    ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None, draft: ModelLike | None = None,
-    accept: Chances | None = None, draft_tokens: int | str | None = None, tree: str | None = None,
-    draft_weights: str | None = None, rollback: Rollback = "copies", draft_overhead: Quantity = 0.0,
+    ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None, offload: str | None = None,
+    draft: ModelLike | None = None, accept: Chances | None = None, draft_tokens: int | str | None = None,
+    tree: str | None = None, draft_weights: str | None = None, rollback: Rollback = "copies",
+    draft_overhead: Quantity = 0.0,
 ) -> Serving:  # fmt: skip
     """Say what users of a serving engine see, what it makes of a load, and what ends that.
 
@@ -235,7 +240,7 @@ def serve(
         else drafts_of(draft, accepted(accept), draft_tokens, tree, draft_weights, rollback, draft_overhead),
     )
     asked = Asked(model, device, runtime, prompt, 1, generate, dtype, weights, cache, None, host, calibration, transfer,
-                  set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
+                  set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster, offload)  # fmt: skip
     return Serving.of(asked, given)
 
 
@@ -251,7 +256,7 @@ def serve_front(
 
     All combinations of devices, `weights`, `cache`, `tp`, `pp`, `ep`, `dp`, `cp`, `concurrency` and `sequences` at once
     are looked at, those that keep the `slo` (of means) are kept; what cannot be is in `refused`. Other `objectives` are
-    "usd_per_million", which takes the place of "device" for several kinds of device, "joules_per_token", "devices",
+    "usd_per_million", which takes the place of "device" for several kinds of device, "energy_per_token", "devices",
     "itl", "ttft" and "concurrency". The rest is as for `serve`. Raises InputError.
     """
     formats, caches = _formats("weights", weights), _formats("cache", cache)

@@ -442,6 +442,13 @@ offload_option = click.option(
 )  # fmt: skip
 
 
+def one_of(option: str, given: Sequence[T]) -> T:
+    """The one value of an option that takes several elsewhere."""
+    if len(given) > 1:
+        raise InputError(f"{option}: one is expected here, not several")
+    return given[0]
+
+
 def set_option(many: bool = False) -> Callable[[F], F]:
     """What-ifs."""
     tried = "; or try several values of it, 0.5x..4x*2 or 1k,4k" if many else ""

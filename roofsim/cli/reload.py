@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
 from roofsim.cli._click import click
+from roofsim.serving import USUAL_RUNTIME
 
 if TYPE_CHECKING:
     from roofsim.prediction.setup import Setup
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 @o.device_option(many=True)
 @o.batch_option(many=True)
 @o.format_options(many=True)
-@o.stack_options(many=True)
+@o.devices_options(many=True)
+@o.stack_options(many=True, usual=USUAL_RUNTIME)
 @o.transfer_option
 @o.set_option(many=True)
 @click.option(
@@ -42,6 +44,7 @@ def command(
     \b
     Example: roofsim reload Llama-3.1-8B --device h100-sxm -r vllm --plot reload.png
     Example: roofsim reload Qwen2.5-0.5B mamba2-780m -d rtx-4090 --from host,2GB/s
+    Example: roofsim reload Llama-3.1-70B -d h100-sxm --tp 4,8 --lengths 8k,64k
     """
     from roofsim.reports.reload import reload_records, reload_row, reload_tables, row_notes
     from roofsim.studies.limits import listed
@@ -52,6 +55,7 @@ def command(
     def found_of(s: Setup, w: Workload) -> Reload:
         return reload(s, w, tiers or (), shown)
 
+    options["runtime"] = options["runtime"] or [USUAL_RUNTIME]
     out = o.Output(format_, output, quiet)
     chosen = _studies.single(models, options)
     if chosen is None:
@@ -68,7 +72,7 @@ def command(
     else:
         s, w = _studies.one_case(chosen, options)
         r = found_of(s, w)
-        out.write(reload_tables(r, s.device.name, s.runtime.name), r.to_dict(), lambda: reload_records(r))
+        out.write(reload_tables(r, s.device_name, s.runtime.name), r.to_dict(), lambda: reload_records(r))
         cases = [("", r)]
     if plot:
         from roofsim.reports.figures.reload import reload as figure

@@ -69,7 +69,7 @@ class Rate(click.ParamType[float]):
 )  # fmt: skip
 @click.option(
     "--objectives", metavar="NAMES", default=None,
-    help="With --front: what is to be good: user and device (tokens per second), usd_per_million, joules_per_token, "
+    help="With --front: what is to be good: user and device (tokens per second), usd_per_million, energy_per_token, "
     "devices (the fewest), itl, ttft, concurrency.  [default: user,device; for several kinds of device "
     "user,usd_per_million]",
 )  # fmt: skip
@@ -93,6 +93,7 @@ class Rate(click.ParamType[float]):
     help="Also serve 1,000 requests of each load event by event, as `roofsim simulate` does.",
 )  # fmt: skip
 @_drafts.draft_options(required=False)
+@o.offload_option
 @o.devices_options(many=True)
 @o.stack_options(usual=USUAL_RUNTIME)
 @o.number_options(many=True)
@@ -195,6 +196,10 @@ def _choices(
             )  # fmt: skip
             formats = {FIELD[name]: chosen[name] for name in FIELD}
             w = o.workload_of(s, {"prompt": options["prompt"], "generate": options["generate"], **formats})
+            if options["offload"]:
+                from roofsim.prediction.offload import served
+
+                s = served(s, o.one_of("--offload", options["offload"]))
             if refused is not None and options["drafts"]:  # a front is with them and without
                 yield {**told, "draft": "no draft"}, Server(s, w, sequences, options["prefix"])
                 told = {**told, "draft": str(options["drafts"].draft)}

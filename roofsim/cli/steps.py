@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from roofsim.cli import _options as o
@@ -33,6 +34,10 @@ from roofsim.serving import USUAL_RUNTIME
     "--sglang", type=o.Target((".json",)), metavar="FILE", default=None,
     help="Also write the table there as the replay table of SGLang's simulator.",
 )  # fmt: skip
+@click.option(
+    "--llmservingsim", type=click.Path(file_okay=False), metavar="FOLDER", default=None,
+    help="Also write times of layers for LLMServingSim there: .../perf/H100/meta-llama/Llama-3.1-8B/bf16.",
+)  # fmt: skip
 @o.devices_options()
 @o.format_options()
 @o.stack_options(usual=USUAL_RUNTIME)
@@ -41,7 +46,8 @@ from roofsim.serving import USUAL_RUNTIME
 @o.output_options
 def command(
     model: str, device: str, decodes: list[int], held: list[int], pieces: list[int], new: list[int],
-    context: list[int], sglang: str | None, format_: str, output: str | None, quiet: bool, **options: Any,
+    context: list[int], sglang: str | None, llmservingsim: str | None, format_: str, output: str | None, quiet: bool,
+    **options: Any,
 ) -> None:  # fmt: skip
     """Time and energy of one step of a serving engine, for simulators.
 
@@ -54,13 +60,23 @@ def command(
     """
     from roofsim.foundation import writing
     from roofsim.reports.steps import step_records, step_tables
+    from roofsim.serving.bundle import bundle
     from roofsim.serving.step import StepTime
     from roofsim.serving.table import step_table
 
     s = o.serving_setup(model, device, options)
-    found = step_table(StepTime(s, o.workload_of(s, options)), decodes, held, pieces, new, context)
+    t = StepTime(s, o.workload_of(s, options))
+    found = step_table(t, decodes, held, pieces, new, context)
     out = o.Output(format_, output, quiet)
     if sglang is not None:
         writing.text(sglang, found.sglang() + "\n")
         out.say(f"wrote {sglang}")
+    if llmservingsim is not None:
+        layers = bundle(t, llmservingsim)
+        with writing.together() as files:
+            for name, content in layers.items():
+                path = Path(llmservingsim, name)
+                files.folder(str(path.parent))
+                writing.text(str(path), content)
+        out.say(f"wrote {', '.join(layers)} to {llmservingsim}")
     out.write(step_tables(found, s.device_name, s.runtime.name), found.to_dict(), lambda: step_records(found))

@@ -32,7 +32,7 @@ class Level:
     `peak` is what the data sheet says of the former, `slow` how many times longer a message takes than the file says.
     `direct` says that each device reaches each other without a third, `reduces` that the switch between them adds up;
     the rate of a device is split over `parts` links, one to each of the others; the part `crowded` of it is left where
-    more than two send.
+    more than two send. `peers` says whether devices can read each other's memory.
     """
 
     rate: Number
@@ -43,6 +43,7 @@ class Level:
     parts: int = 1
     crowded: Number = 1
     slow: Number = 1
+    peers: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,9 @@ def _level(link: Link | None, devices: int) -> Level | None:
     parts = devices - 1 if link.topology == "mesh" else 1
     direct = link.topology in ("switch", "mesh")
     crowded = link.crowded.value if link.crowded else 1
-    return Level(link.rate, link.latency.value, link.bandwidth.value, direct, link.reduces, parts, crowded)
+    return Level(
+        link.rate, link.latency.value, link.bandwidth.value, direct, link.reduces, parts, crowded, peers=link.peers
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,13 +221,21 @@ def _two_level(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
 
 def _by_peers(g: Group) -> bool:
     """Whether kernels can read the memory of all others: in a node, where no data pass through a third."""
-    return g.nodes == 1 and g.near is not None and (g.near.direct or g.ranks == 2)
+    return g.nodes == 1 and g.near is not None and g.near.peers and (g.near.direct or g.ranks == 2)
+
+
+ASKED = 36 * 512 * 16
+"""Bytes of each other device that a kernel asks for at once: 16 for each thread (csrc/custom_all_reduce.cuh)."""
 
 
 def _one_shot(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:
-    """Each reads what all others have: a signal, a read there and back, a signal."""
+    """Each reads what all others have: a signal, a read there and back, a signal.
+
+    Of few others less is on the way than links could carry: each part that is asked for takes its way there and back.
+    """
     if _by_peers(g):
-        yield p["peer_time"] + g.steps(4) + g.wire(x.payload * (g.ranks - 1))
+        waited = x.payload / ASKED * g.steps(2)
+        yield p["peer_time"] + g.steps(4) + maximum(g.wire(x.payload * (g.ranks - 1)), waited)
 
 
 def _two_shot(x: Exchange, g: Group, p: Parameters) -> Iterator[Number]:

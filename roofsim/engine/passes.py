@@ -42,7 +42,8 @@ Basis = Literal["calibrated", "prior", "set"]
 class Stack:
     """What runs a pass: a model with a runtime on a device, and the numbers that decide time.
 
-    `terms` says what decides the time of a launch, `activity` what it does that draws power.
+    `terms` says what decides the time of a launch, `activity` what it does that draws power, `divided` how a pass runs
+    of which not all weights lie on the device.
     """
 
     architecture: Architecture
@@ -51,6 +52,7 @@ class Stack:
     machine: Machine
     terms: Callable[[Kernel, Machine], Terms] = terms
     activity: Callable[[Kernel, Terms, Machine], Activity] = activity
+    divided: Callable[[Pass], Later] | None = None
 
 
 @dataclass(frozen=True)
@@ -255,7 +257,7 @@ _FIGURES: Mapping[str, Callable[[PassRun], Number]] = {
 
 def run_pass(stack: Stack, p: Pass, rows: Sequence[LoweredRow] | None = None) -> Later:
     """The figures of one pass; `rows` is how it is lowered, where that is known already."""
-    return Later(PassRun(stack, p, rows).figure)
+    return stack.divided(p) if stack.divided else Later(PassRun(stack, p, rows).figure)
 
 
 def starting_time(runtime: Runtime, m: Machine, planned: Number, work: Number = 0) -> Number:
@@ -284,38 +286,33 @@ def ahead_work(runtime: Runtime, p: Pass) -> Number | None:
 
 def _overlapped(
     pieces: Sequence[Stretch], operators: Sequence[Sequence[tuple[Kernel, Terms]]], halves: bool, taken: Number
-) -> list[Stretch]:  # fmt: skip
+) -> list[Stretch]:
     """What devices do together in a layer, at the same time as what each computes of another part of the step."""
-    exchanges = [any(k.exchange for k, _ in each) for each in operators]
-    if not any(exchanges):
+    exchanged: list[Number] = []
+    computed: list[tuple[Number, Number]] = [(0, 0)]
+    for k, t in (each for operator in operators for each in operator):
+        if k.exchange:
+            exchanged.append(k.count * t.time)
+            computed.append((0, 0))
+        else:
+            time, bound = computed[-1]
+            computed[-1] = time + k.count * t.time, bound + k.count * t.bound_times["compute"]
+    if not exchanged:
         return list(pieces)
     host = sum(each.host for each in pieces)
-    if not halves:
-        alone, with_others = (
-            sum(each.device for each, exchanged in zip(pieces, exchanges, strict=True) if exchanged is which)
-            for which in (False, True)
-        )
-        return [Stretch(host, maximum(alone, with_others), 1)]
-    computing = [sum(k.count * t.bound_times["compute"] for k, t in each) for each in operators]
-    return [Stretch(host, _in_turns([each.device for each in pieces], computing, exchanges, taken), 1)]
+    if halves:
+        return [Stretch(host, _in_turns(exchanged, computed, taken), 1)]
+    return [Stretch(host, maximum(sum(time for time, _ in computed), sum(exchanged)), 1)]
 
 
-def _in_turns(times: Sequence[Number], computing: Sequence[Number], exchanges: Sequence[bool], taken: Number) -> Number:
+def _in_turns(exchanged: Sequence[Number], computed: Sequence[tuple[Number, Number]], taken: Number) -> Number:
     """Seconds of a layer for one of two halves that take turns: each computes while the other exchanges.
 
     What is computed between two exchanges of a half stands beside the exchange before it, of the other half, and the
     same of the other half beside the exchange after it; what is left at the end of a layer goes on with the next one.
     """
-    stretches: list[tuple[Number, Number]] = [(0, 0)]
-    exchanged: list[Number] = []
-    for time, computed, of_all in zip(times, computing, exchanges, strict=True):
-        if of_all:
-            exchanged.append(time)
-            stretches.append((0, 0))
-        else:
-            stretches[-1] = stretches[-1][0] + time, stretches[-1][1] + computed
-    (time, computed), last = stretches[0], stretches.pop()
-    stretches[0] = time + last[0], computed + last[1]
+    (time, bound), *others, last = computed
+    stretches = [(time + last[0], bound + last[1]), *others]
     windows = [
         _beside(each, stretch, taken)
         for i, stretch in enumerate(stretches)

@@ -18,7 +18,7 @@ from roofsim.engine.passes import Basis, Later, OperatorRow, PassRun, Stack, ope
 from roofsim.foundation.arith import Number, at_least, maximum, minimum, single
 from roofsim.foundation.errors import InputError
 from roofsim.lowering.kernels import FP32
-from roofsim.lowering.step import LoweredRow
+from roofsim.lowering.step import LoweredRow, lower
 from roofsim.model import layers
 from roofsim.model.architecture import Architecture, Row
 from roofsim.model.step import Pass, Precision
@@ -364,6 +364,12 @@ Rows = Sequence[LoweredRow]
 def run_tiers(t: Tiers, p: Pass, here: Rows, there: Rows) -> Tiered:
     """The figures of one pass, whose rows are lowered for the device (`here`) and for the processor (`there`)."""
     return Tiered(partial(_figure, _ways(t, p, here, there)))
+
+
+def run_streamed(t: Tiers, p: Pass) -> Tiered:
+    """The figures of one pass of which the device computes all, and what is not on it comes over the link."""
+    a = t.device
+    return run_tiers(t, p, lower(a.architecture, a.runtime, p, a.device), ())
 
 
 def tier_operators(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from roofsim.lowering.kernels import Exchange, Kernel, Lowered, Situation
+from dataclasses import replace
+
+from roofsim.lowering.fused import QUANTISE_FLOPS
+from roofsim.lowering.kernels import Exchange, Kernel, Lowered, Situation, piece
+from roofsim.model.weights import ACTIVATION_BYTES
 from roofsim.ops import collective
-from roofsim.ops.base import Operator
+from roofsim.ops.base import Operator, Role
 
 
 def lower(operator: Operator, situation: Situation) -> Lowered:
@@ -20,4 +24,15 @@ def lower(operator: Operator, situation: Situation) -> Lowered:
         chosen = experts, groups, limit, top_k
     exchange = Exchange(operator.function.__name__, z["payload"], ranks, stride, ways, chosen)
     launched = Kernel(operator.name, "collective", operator.cost, replayed=situation.captured, exchange=exchange)
-    return Lowered((launched,))
+    return Lowered((*quantised(operator, situation), launched))
+
+
+def quantised(operator: Operator, situation: Situation) -> tuple[Kernel, ...]:
+    """What quantises a rank's tokens before they go to experts; kernels for steps do so as they send."""
+    p, z = situation.p, operator.sizes
+    narrow = ACTIVATION_BYTES.get(p.precision.product("experts_up"))
+    if operator.role is not Role.DISPATCH or narrow is None or (p.phase == "decode" and not p.routing.gathered):
+        return ()
+    elements = z["payload"] / narrow / (z["ranks"] if p.routing.gathered else 1)
+    moved = p.precision.activations + narrow
+    return (replace(piece("quantise", "strided", elements, moved, QUANTISE_FLOPS), replayed=situation.captured),)

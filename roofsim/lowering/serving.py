@@ -141,16 +141,11 @@ def joined_keys(o: Operator) -> tuple[Kernel, ...]:
 
     `_concat_k_nope_k_pe` in vLLM's mla/common.py, `k[..., : nope] = k_nope` in SGLang's forward_mha.py.
     """
-    if not reads(o, "kv_b_proj"):
+    if o.role is not Role.EXPANDED:
         return ()
     z = o.sizes
     keys = z["batch"] * (z["context"] + z["new"]) * z["kv_heads"] * z["qk_dim"]
     return (piece("keys joined", "strided", keys, 2 * z["act_bytes"]),)
-
-
-def reads(o: Operator, name: str) -> bool:
-    """Whether an operator reads what one of that name made, in its own part of a layer."""
-    return any(use.rpartition(".")[2] == name for use in o.uses)
 
 
 def experts_in(o: Operator, p: Pass) -> tuple[Kernel, ...]:
@@ -193,10 +188,11 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
         # tokens are quantised before they go to experts, what experts made of them row by row
         rows = z["tokens"] if operator.role is Role.EXPERT_IN else fused.rows(operator)
         (*before, product), copied = fused.products(operator, situation.p, rows)
-        if reads(operator, "dispatch"):
+        if operator.role is Role.EXPERT_IN and situation.p.routing.apart:
             return Lowered((*experts_in(operator, situation.p), in_tiles(operator, product, situation.p)))
         return Lowered((*before, *sorted_by_expert(operator), in_tiles(operator, product, situation.p)), copied)
-    if operator.role is Role.COMBINE and reads(operator, "collect") and situation.p.phase == "prefill":
+    sent = situation.p.routing.apart and not situation.p.routing.gathered
+    if operator.role is Role.COMBINE and sent and situation.p.phase == "prefill":
         # results of a rank's experts are added up by token there (`ep_gather`), those of ranks as they come in
         results = z["tokens"] * z["top_k"] * z["width"]
         return Lowered((piece("results by token", "strided", results, 2 * z["act_bytes"], 2),))

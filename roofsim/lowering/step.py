@@ -123,7 +123,7 @@ def _row(row: Row, how: ModuleType, s: Situation, groups: Sequence[Situation]) -
 
 def _way(o: Operator, how: ModuleType, s: Situation) -> ModuleType:
     """What lowers an operator: what devices do together is the same whatever runs on each."""
-    if o.role is Role.COLLECTIVE:
+    if o.is_one_of((Role.COLLECTIVE,)):
         return collective
     return fused if o.is_one_of(s.runtime.fused) else how
 

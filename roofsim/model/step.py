@@ -61,10 +61,12 @@ class Routing:
     """How tokens get to experts on other ranks, and how evenly they choose them.
 
     `spread` is the standard deviation of how often experts are chosen, beyond chance and relative to the mean.
-    `gathered` says that every rank gets all tokens, and not those alone that chose one of its experts.
+    `apart` says that experts of a token may be on ranks that do not have it, `gathered` that every rank then gets all
+    tokens, and not those alone that chose one of its experts.
     """
 
     spread: Number = 0
+    apart: bool = False
     gathered: bool = False
 
 

@@ -68,6 +68,8 @@ class Role(StrEnum):
     FFN_GATE = "ffn_gate", "the projection to the gate of a dense layer"
     FFN_UP = "ffn_up", "the projection up of a dense layer, beside that to the gate"
     FFN_OUT = "ffn_out", "the projection that ends a dense layer"
+    EXPANDED = "expanded", "attention to keys that were expanded from latents beside one that all heads share"
+    DISPATCH = "dispatch", "the way of tokens to experts on other devices"
     EXPERT_IN = "expert_in", "the first product of the experts"
     EXPERT_OUT = "expert_out", "the last product of the experts"
     STATE_IN = "state_in", "the projection into a state-space layer"

@@ -8,8 +8,9 @@ and the runtime belong to. No NumPy here: `predict` starts without it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from math import exp, isfinite, log, sqrt
 from typing import Any
 
 from roofsim.engine.derivative import gradient
@@ -97,6 +98,23 @@ def within(s: Setup, x: Number, sigma: float) -> Interval:
     if not float(x):
         return 0.0, 0.0
     return interval(float(x), float(variance(s, relative(x))) + sigma**2)
+
+
+def reaching(x: float, ends: Interval, others: Iterable[float]) -> Interval:
+    """The interval of a figure that may also be each of `others`, for reasons of their own.
+
+    What is not known of how a thing was done is independent of what is not known of the machine: distances on the
+    scale of logarithms add up as squares do, on either side. Each other value counts as an end of 95 %.
+    """
+    if not (x > 0 and ends[0] > 0 and isfinite(ends[1])):
+        return ends
+    below, above = log(x / ends[0]) ** 2, log(ends[1] / x) ** 2
+    for other in others:
+        if 0 < other < x:
+            below += log(x / other) ** 2
+        elif other > x and isfinite(other):
+            above += log(other / x) ** 2
+    return x / exp(sqrt(below)), x * exp(sqrt(above))
 
 
 def with_slopes(s: Setup, w: Workload) -> Setup:

@@ -8,9 +8,10 @@ of two kinds of step, with prompts and without, are all that depends on the devi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from math import comb
 from typing import NamedTuple
 
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
@@ -33,6 +34,10 @@ class Kinds(NamedTuple):
     def of(self, each: Sequence[Number]) -> Number:
         """The sum of what each step takes, for so many of each kind."""
         return self.first * each[0] + self.others * each[1] + self.alone * each[2]
+
+    def scaled(self, by: Number) -> Kinds:
+        """So many times as many of each."""
+        return Kinds(*(by * n for n in self))
 
     def blended(self, other: Kinds, share: Number) -> Kinds:
         """A mean with a share of others."""
@@ -66,7 +71,14 @@ class Loop:
     running: Number
     prompt: Number
     generate: Number
+    slip: int = 0
+    """Steps that requests wait for beyond what is laid out, less than none if they are in time for one before it."""
+    put_back: Number = 0
+    """How often a request gives up its place, in the mean; what it held then is computed again beside the prompts."""
+    put_off: Number = 1 / 4
+    """The part of a round that it waits for another then: none if others end one by one, a half if all end together."""
     each: Number = 1
+    """Tokens that a step computes for each sequence that generates: more than one where a draft is verified."""
 
     @cached_property
     def _steps(self) -> Number:
@@ -91,9 +103,20 @@ class Loop:
         return ceil(self.prompt / self._full)
 
     @cached_property
+    def _again(self) -> Number:
+        """Tokens that a request computes again: each time its prompt and what it had made of its answer, half of it."""
+        return self.put_back * (self.prompt + self.generate / 2)
+
+    @cached_property
+    def _behind(self) -> tuple[Number, Number]:
+        """Sequences that go through behind the first prompt of a round, and their tokens in all."""
+        others = self.running - 1
+        return others + self.running * self.put_back, others * self.prompt + self.running * self._again
+
+    @cached_property
     def others(self) -> Number:
         """Steps in which the others do."""
-        return ceil((self.running - 1) * self.prompt / self._full)
+        return ceil(self._behind[1] / self._full)
 
     @cached_property
     def mixed(self) -> Number:
@@ -113,18 +136,18 @@ class Loop:
     @cached_property
     def pieces(self) -> Number:
         """Prompts of which a part goes through a step with others."""
-        return maximum((self.running - 1) / self._some, 1)
+        return maximum(self._behind[0] / self._some, 1)
 
     @cached_property
     def new(self) -> tuple[Number, Number]:
         """Tokens of a piece: of the first prompt, of each other."""
-        others = (self.running - 1) * self.prompt / (self._some * self.pieces)
-        return self.prompt / self.first, maximum(others, 1)
+        return self.prompt / self.first, maximum(self._behind[1] / (self._some * self.pieces), 1)
 
     @cached_property
     def own(self) -> Number:
         """Steps in which the prompt of a request that is not the first goes through."""
-        return maximum(self.others / maximum(self.running - 1, 1), 1)
+        share = self.prompt / maximum(self._behind[1], 1)
+        return maximum(self.others * share, 1)
 
     @cached_property
     def late(self) -> Number:
@@ -132,8 +155,18 @@ class Loop:
 
         Without others to run there are none. A request that waits for a place is at hand when there is one.
         """
-        waits = at_least(self.running, self.users) + self.engine.ahead
-        return waits * at_least(self.others, 1) * at_least(self._steps, 1)
+        return self._looked_at * at_least(self.others, 1) * at_least(self._steps, 1)
+
+    @property
+    def _looked_at(self) -> Number:
+        """Steps until the server looks at who has come."""
+        at_once = at_least(self.running * (1 + self.away) * (1 + NEAR), self.users)
+        return maximum(at_once + self.engine.ahead + self.slip, 0)
+
+    @cached_property
+    def away(self) -> Number:
+        """Rounds in which a request has begun and has no place, in the mean."""
+        return self.put_back * self.put_off
 
     @cached_property
     def round(self) -> Number:
@@ -207,7 +240,12 @@ class Loop:
     @cached_property
     def _queued(self) -> Kinds:
         """Steps until there is a place."""
-        return Kinds(*((self.turns - 1) * n for n in self.steps))
+        return Kinds(*(self._queue * n for n in self.steps))
+
+    @cached_property
+    def _queue(self) -> Number:
+        """Rounds in which a request waits for its first place."""
+        return maximum(self.turns - 1 - self.away, 0)
 
     def until_first(self, rounds: Number) -> Kinds:
         """Steps before a request's first token, its own included, in the mean over rounds that begin together.
@@ -220,21 +258,179 @@ class Loop:
         return Kinds(*(a + b for a, b in zip(met, self._queued, strict=True)))
 
     def between_tokens(self, rounds: Number) -> Kinds:
+        """The steps from one token of a request to the next, in the mean over rounds, with those it has no place in."""
+        away = self.away / maximum(self._steps, 1)
+        return Kinds(*(n + away * all_ for n, all_ in zip(self.gaps(rounds), self.steps, strict=True)))
+
+    def gaps(self, rounds: Number) -> Kinds:
         """What kinds a request's steps after its first token are, in the mean over rounds; they add up to one.
 
         Prompts that it has not met before, it meets now. After the last round nobody begins.
         """
         met = self._ended
-        seen = Kinds(self.first - met.first, self.others - met.others, 0)
+        seen = Kinds(self.steps.first - met.first, self.steps.others - met.others, 0)
         last = Kinds(0, self.others / self.running + self._rest * (self.others - self.own) / 2, 0)
         now, steps = seen.blended(last, 1 / rounds), maximum(self._steps, 1)
         first = minimum(maximum(now.first, 0) / steps, 1)
         others = minimum(maximum(now.others, 0) / steps, 1 - first)
         return Kinds(first, others, 1 - first - others)
 
+    def first_tokens(self, rounds: float) -> list[tuple[float, Kinds]]:
+        """The steps before the first tokens of requests, each with its share, for numbers.
+
+        In the first of so many rounds all prompts are there at once.
+        """
+        others, own = int(float(self.others)), self.own
+        begun = [(1 / float(self.running), Kinds(self.first, 0, 0))]
+        share = float(self._rest / self._some)
+        begun += [(share, Kinds(self.first, maximum(j, own), 0)) for j in range(1, others + 1)]
+        parts = [(part * (1 - 1 / rounds), steps) for part, steps in self._steady()]
+        parts += [(part / rounds, steps) for part, steps in begun]
+        # who finds no place waits for whole rounds: some for one more than others
+        rounds_waited = float(self._queue)
+        whole = int(rounds_waited)
+        queued = [(whole + 1 - rounds_waited, whole), (rounds_waited - whole, whole + 1)]
+        return [
+            (part * share, Kinds(*(a + n * b for a, b in zip(steps, self.steps, strict=True))))
+            for share, n in queued
+            for part, steps in parts
+        ]
+
+    def _steady(self) -> list[tuple[float, Kinds]]:
+        """The same in the steady state, once there is a place: the first of a round find steps without prompts."""
+        others, share = int(float(self.others)), float(self._rest / self._some)
+        alone = minimum(self.between, self.waits)
+        found = [(1 / float(self.running), Kinds(self.first, self.waits - alone, alone))]
+        places = min(self.engine.ahead + 1, others)
+        for place in range(places):
+            met = self.behind(place)
+            longer = self.waits - self.late + self.own
+            found.append((share, Kinds(met.first, met.others + longer, met.alone)))
+        found.append((share * (others - places), Kinds(0, self.waits + self.own, 0)))
+        return found
+
+
+@dataclass(frozen=True)
+class Apart(Loop):
+    """The same users after they have drifted apart: each comes back at a time of its own, and no prompt meets another.
+
+    Lengths that differ do that, and answers that end early. Who comes in such a time finds steps of either kind as
+    often as there are any.
+    """
+
+    @cached_property
+    def mixed(self) -> Number:
+        """Steps with a prompt, each with one."""
+        return self.running * self.first * (1 + self._again / self.prompt)
+
+    @cached_property
+    def late(self) -> Number:
+        """Steps that a request waits for; one that has the engine for itself waits for none."""
+        return self._looked_at * at_least(self.running, 2) * at_least(self._steps, 1)
+
+    @cached_property
+    def steps(self) -> Kinds:
+        """Steps of a round by kind."""
+        return Kinds(self.mixed, 0, self.round - self.mixed)
+
+    @cached_property
+    def _met(self) -> Number:
+        """The share of steps that have a prompt."""
+        return self.mixed / self.round
+
+    @cached_property
+    def waited(self) -> Kinds:
+        """Steps that a request waits for, in the mean over requests."""
+        return Kinds(self.waits * self._met, 0, self.waits * (1 - self._met))
+
+    @cached_property
+    def decoding(self) -> Number:
+        """Sequences that decode in a step, with a prompt or without."""
+        return self.running * self._steps / self.round
+
+    @cached_property
+    def decoding_alone(self) -> Number:
+        """The same where no prompt is; there is a step for one at least."""
+        return maximum(self.decoding, 1)
+
+    @cached_property
+    def _ended(self) -> Kinds:
+        waited = self.waited
+        return Kinds(waited.first + self.first, 0, waited.alone)
+
+    def _steady(self) -> list[tuple[float, Kinds]]:
+        """Of the steps that a request waits for each has a prompt or has none, whatever the others have."""
+        waits, met = round(float(self.waits)), float(self._met)
+        if met == 1:
+            return [(1.0, Kinds(self.first + waits, 0, 0))]
+        shares = [comb(waits, k) * met**k * (1 - met) ** (waits - k) for k in range(waits + 1)]
+        return [(share, Kinds(self.first + k, 0, waits - k)) for k, share in enumerate(shares)]
+
+
+NEAR = 1e-9
+"""How near to all users those are who have a place or gave it up, relative, where nobody waits for the first one."""
+
 
 ENDLESS = float("inf")
 """Rounds of the steady state."""
+USUAL_ROUNDS = 10
+"""Requests of each user in a benchmark: ten times the concurrency are sent in all, where a tool is let do as it likes
+(aiconfigurator's runner of AIPerf, InferenceMAX's of vLLM's client)."""
+
+
+class Otherwise(NamedTuple):
+    """A load that may be there instead of the one that is taken, and how many rounds of it."""
+
+    loop: Loop
+    rounds: Number
+
+
+def served(users: Number, most: Number, put_back: Number) -> Number:
+    """Of so many users those who have a place, of at most so many places; who gave one up waits for another."""
+    return minimum(users / (1 + put_back * Loop.put_off), most)
+
+
+def together_of(loop: Loop) -> Loop:
+    """The same users, who stay together."""
+    return Loop(*(getattr(loop, each.name) for each in fields(loop)))
+
+
+def apart_of(loop: Loop) -> Apart | None:
+    """The same users after they have drifted apart; None where prompts are so many that they must share steps."""
+    found = Apart(*(getattr(loop, each.name) for each in fields(loop)))
+    return found if float(found.mixed) < float(found.round) else None
+
+
+def otherwise(loop: Loop, rounds: Number, stated: bool = True, places: bool = False) -> Iterator[Otherwise]:
+    """What may be otherwise of users who ask again, each by itself and as far from what is taken as it goes.
+
+    Whether they stay together; whether who comes back is in time for the step that is laid out, or misses one more;
+    whether the server has all its `places` when they come, where it has one for each; and how the load began, where
+    that is not `stated`. Nothing of it is in the figures of a benchmark, and each changes the times that it shows.
+    """
+    if float(loop.running) <= 1:
+        return
+    other = together_of(loop) if isinstance(loop, Apart) else apart_of(loop)
+    if other is not None:
+        yield Otherwise(other, ENDLESS)
+    for slip in (-1, 1):
+        yield Otherwise(replace(loop, slip=loop.slip + slip), rounds)
+    if places and loop.users == loop.running:
+        yield Otherwise(replace(loop, running=loop.running - 1), rounds)
+    if float(loop.put_back):
+        for put_off in (0, 1 / 2):
+            one = replace(loop, put_off=put_off)
+            # where all are served or have given up their places, more of them wait if they do so for longer
+            running = min(float(loop.running), float(loop.users / (1 + one.away)))
+            yield Otherwise(replace(one, running=running), rounds)
+    if not stated:
+        yield Otherwise(loop, USUAL_ROUNDS if rounds == ENDLESS else ENDLESS)
+
+
+def alike_steps(one: Loop, other: Loop) -> bool:
+    """Whether steps of two loops are alike: one sequence more or less hardly makes another step."""
+    return abs(float(one.running) - float(other.running)) <= 1
+
 
 Passes = tuple[Pass, Pass, Pass]
 """The kinds of step of a loop as passes of a model, in the order of `Kinds`."""
@@ -252,7 +448,9 @@ def passes(s: Setup, w: Workload, loop: Loop) -> Passes:
     idle = single(loop.decoding) and not float(loop.decoding)
     mixed = []
     for pieces, new, own in ((1, loop.new[0], loop.first), (loop.pieces, loop.new[1], loop.own)):
-        piece = replace(begun, batch=pieces, new=new, context=cached + (loop.prompt - new) / 2, begins=1 / own)
+        piece = replace(
+            begun, batch=pieces, new=new, context=cached + maximum(loop.prompt - new, 0) / 2, begins=1 / own
+        )
         mixed.append(piece if idle else together([piece, replace(step, batch=loop.decoding)]))
     return mixed[0], mixed[1], replace(step, batch=loop.decoding_alone)
 

@@ -106,6 +106,22 @@ def offloaded(s: Setup, w: Workload, words: str | None) -> Setup:
     return best(s, w)
 
 
+def served(s: Setup, words: str | None) -> Setup:
+    """The setup with a division for steps of many requests; raises Unsupported for one that is for single requests."""
+    asked = NONE if words is None else asked_for(words)
+    if not isinstance(asked, AskedFor):
+        if asked == NONE:
+            return whole(s)
+        raise InputError("offload: auto is of one request, and a server has many; name a division")
+    made = divided(s, asked)
+    if made.waits:
+        raise Unsupported(
+            f"offload: {s.runtime.id} serves with what its devices compute; weights can come over the link: stream=N, "
+            "experts=stream"
+        )
+    return made
+
+
 def divided(s: Setup, asked: AskedFor) -> Setup:
     """The setup with a division: how much of it lies on the host is counted from the first layer on.
 
@@ -271,32 +287,45 @@ def best(s: Setup, w: Workload) -> Setup:
     return replace(fastest, offload=replace(fastest.offload, found=True)) if fastest.offload else fastest
 
 
-Family = tuple[Callable[[int], Setup], int]
-"""Divisions by how many layers are away, of at most so many."""
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Divisions by how many layers are away, of at most so many; `of` are all that could be on the device."""
+
+    made: Callable[[int], Setup]
+    most: int
+    of: int
 
 
-def families(s: Setup) -> Iterator[Family]:
-    """What the software can do: whole layers, experts or both on the host, computed there or streamed."""
+def families(s: Setup, *, cache: bool = False) -> Iterator[Family]:
+    """What the software can do: whole layers, experts or both on the host, computed there or streamed.
+
+    Beside them caches lie there, if that is said.
+    """
     policy, depth = s.runtime.offload, s.architecture.depth
     tier(s)
     experts = any(has_experts(s, name) for name in s.architecture.layers)
     if policy.processor is None and policy.streams is None:
         beside(s)
-    on_devices = depth + 1 if s.split.alone else depth - s.split.pp  # each of several needs a layer, the last the head
+
+    def of(**asked: Any) -> Setup:
+        return divided(s, AskedFor("", cache=cache, **asked))
+
+    whole_model = depth + 1
+    most = whole_model if s.split.alone else depth - s.split.pp  # each of several needs a layer, the last the head
     if policy.processor and s.split.dp * s.split.cp * s.split.ep == 1:
-        yield (lambda away: divided(s, AskedFor("", layers=depth + 1 - away))), on_devices
+        yield Family(lambda away: of(layers=whole_model - away), most, whole_model)
         if experts:
-            yield (lambda away: divided(s, AskedFor("", experts=away, how="cpu"))), depth
-            yield (lambda away: divided(s, AskedFor("", layers=depth + 1 - away, experts=ALL, how="cpu"))), on_devices
+            yield Family(lambda away: of(experts=away, how="cpu"), depth, depth)
+            yield Family(lambda away: of(layers=whole_model - away, experts=ALL, how="cpu"), most, whole_model)
     if policy.streams:
-        yield (lambda away: divided(s, AskedFor("", streamed=away))), depth
+        yield Family(lambda away: of(streamed=away), depth, depth)
         if experts:
-            yield (lambda away: divided(s, AskedFor("", experts=away, how="stream"))), depth
+            yield Family(lambda away: of(experts=away, how="stream"), depth, depth)
 
 
 def _most(family: Family, w: Workload) -> Iterator[Setup]:
     """The division of a family with the fewest layers away that fits the device, if it fits the host too."""
-    made, most = family
+    made, most = family.made, family.most
 
     def fits_with(kept: int) -> bool:
         return bool(Evaluation(made(most - kept), w).fits_device)

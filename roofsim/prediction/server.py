@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.prediction import limits
@@ -45,21 +47,65 @@ def cache_room(s: Setup, w: Workload, engine: Engine, share: float | None = None
 
     `share` of what is left is for that, if it is not the server's own.
     """
-    room = limits.cache_room(s, variant(w, batch=1), engine.tokens) * (
-        share or (s.runtime.server.share if s.runtime.server else 1)
-    )
+    room = limits.cache_room(s, variant(w, batch=1), engine.tokens) * _share(s, share)
     return room, held_bytes(s, w, w.prompt + (w.generate - 1) / 2)
 
 
-def sequences_held(
-    s: Setup, w: Workload, engine: Engine, share: float | None = None, *, once: float = 0.0, saved: float = 0.0
-) -> int:
-    """Sequences of a lane that there is room for.
+def _share(s: Setup, share: float | None) -> float:
+    return share or (s.runtime.server.share if s.runtime.server else 1)
 
-    What they hold in the mean counts, or all their tokens, as the server has it. `once` are bytes that all hold
-    together, of which each has `saved` less to hold.
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes that there are `free` for what sequences of a lane hold, and what one holds: in the mean, first and last.
+
+    `rule` is what a request finds room for before it begins, `kept` a share of what those that run may still make (see
+    `ServerPolicy`). `whole` are the bytes that all of the device's memory would give.
     """
-    room, each = cache_room(s, w, engine, share)
-    if s.runtime.server and s.runtime.server.room == "all":
-        each = held_bytes(s, w, w.prompt + w.generate)
-    return max(int((room - once) // (each - saved)), 0) if each else 2**31
+
+    free: float
+    mean: float
+    begun: float
+    ended: float
+    whole: float
+    rule: str = "grown"
+    kept: float = 0.0
+
+    def sequences(self, more: float = 0.0) -> int:
+        """How many there is room for, if there is `more` of the device's memory than is taken, or less."""
+        free = self.free + more * self.whole
+        if self.rule == "next" and self.mean:
+            # the next one has room for all its tokens
+            beside = self.mean + self.kept * (self.ended - self.mean)
+            return int((free - self.ended) // beside) + 1 if free >= self.ended else 0
+        each = self.ended if self.rule == "all" else self.mean
+        return max(int(free // each), 0) if each else 2**31
+
+    def put_back(self, users: float) -> float:
+        """How often one of the sequences of so many users gives up its room to others, in the mean.
+
+        Sequences that began together hold from what all hold when they begin to what all hold at their end, evenly
+        over a round, and more than there is for a part of it. Then one ends and another begins, and until the next one
+        ends all have grown by what one grows, for which so many of mean size give up theirs.
+        """
+        grown = self.ended - self.begun
+        if self.rule != "grown" or grown <= 0:
+            return 0.0
+        over = min(max((self.ended - self.free / users) / grown, 0.0), 1.0)
+        return over * grown / self.mean
+
+
+def room_of(
+    s: Setup, w: Workload, engine: Engine, share: float | None = None, *, once: float = 0.0, saved: float = 0.0
+) -> Room:
+    """The room for what sequences of a lane hold; `once` are bytes that all hold together, each `saved` less."""
+    free, mean = cache_room(s, w, engine, share)
+    begun, ended = (held_bytes(s, w, w.prompt + made) - saved for made in (0, w.generate))
+    whole, policy = float(s.device.capacity) * _share(s, share), s.runtime.server
+    rule = (policy.room, policy.kept) if policy else ()
+    return Room(free - once, mean - saved, begun, ended, whole, *rule)
+
+
+def sequences_held(s: Setup, w: Workload, engine: Engine, share: float | None = None, **sharing: float) -> int:
+    """Sequences of a lane that there is room for."""
+    return room_of(s, w, engine, share, **sharing).sequences()

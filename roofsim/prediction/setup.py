@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from roofsim import library
@@ -95,8 +95,13 @@ class Setup:
         return machine(self.device, self.host, dtype, {**self.fitted, **self.parameters}, self.runtime, self.cluster)
 
     def stack(self, dtype: str) -> Stack:
-        """What runs a pass with activations in `dtype`."""
-        return Stack(self.rank, self.runtime, self.device, self.machine(dtype))
+        """What runs a pass with activations in `dtype`; what of it is streamed comes over the link."""
+        made = Stack(self.rank, self.runtime, self.device, self.machine(dtype))
+        if self.offload is None or self.offload.placement.nothing or self.waits:
+            return made
+        from roofsim.engine.tiers import run_streamed
+
+        return replace(made, divided=partial(run_streamed, self._tiers(made, None, Precision())))
 
     @cached_property
     def rank(self) -> Architecture:
@@ -134,20 +139,23 @@ class Setup:
         """The device and the processor beside it, where something lies on the host; else None."""
         if self.offload is None or self.offload.placement.nothing:
             return None
-        from roofsim.engine.tiers import Tiers
-
-        beside, (stage, its) = self.offload.beside, self._fullest
-        return Tiers(
+        beside = self.offload.beside
+        return self._tiers(
             self.stack(w.dtype),
             beside.stack(computed_in(beside.device, w.dtype)) if beside else None,
             beside.precision(w) if beside else self.precision(w),
-            self.offload.placement,
-            self.link,
-            self.architecture,
-            (stage, its or self.offload.placement),
-            self.disk,
-            self.split.stage,
         )
+
+    def _tiers(self, device: Stack, processor: Stack | None, precision: Precision) -> Tiers:
+        """A device and what computes beside it, in a precision, with what lies where."""
+        from roofsim.engine.tiers import Placement, Tiers
+
+        stage, its = self._fullest
+        where = self.offload.placement if self.offload else Placement()
+        return Tiers(
+            device, processor, precision, where, self.link, self.architecture, (stage, its or where), self.disk,
+            self.split.stage,
+        )  # fmt: skip
 
     @property
     def disk(self) -> Disk | None:

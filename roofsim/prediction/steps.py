@@ -51,10 +51,11 @@ def half(s: Setup, p: Pass) -> Pass:
     return replace(p, batch=p.batch / halves(s, p)) if overlaps(s) else p
 
 
-def routing(s: Setup) -> Routing:
-    """How the runtime gets tokens to experts on several devices."""
+def routing(s: Setup, alike: int) -> Routing:
+    """How the runtime gets tokens to experts where so many devices have the same ones."""
     policy = s.runtime.parallel
-    return Routing(policy.expert_spread.value if policy.expert_spread else 0, policy.tokens == "gathered")
+    spread = policy.expert_spread.value if policy.expert_spread else 0
+    return Routing(spread, s.split.ep > alike, policy.tokens == "gathered")
 
 
 def prefill(s: Setup, w: Workload) -> Pass:
@@ -68,7 +69,7 @@ def prefill(s: Setup, w: Workload) -> Pass:
     scored = 1 if s.runtime.narrows and logits == "last" else None
     latents = s.runtime.attention.latents if s.architecture.chooses_tokens else "expanded"
     p = Pass(sequences(s, w), new, 0, s.precision(w), logits, latents=latents, scored=scored)
-    return p if s.split.ep == 1 else replace(p, routing=routing(s))
+    return p if s.split.ep == 1 else replace(p, routing=routing(s, s.split.tp))
 
 
 def decode(s: Setup, w: Workload, done: Number = 0) -> Pass:
@@ -76,7 +77,7 @@ def decode(s: Setup, w: Workload, done: Number = 0) -> Pass:
     held = w.prompt + s.architecture.prefix_tokens + done
     precision = s.precision(w)
     p = Pass(sequences(s, w), 1, held, precision, "last", "decode", s.runtime.attention.latents)
-    return p if s.split.ep == 1 else replace(p, routing=routing(s))
+    return p if s.split.ep == 1 else replace(p, routing=routing(s, s.split.tp * s.split.cp))
 
 
 def turns(s: Setup, batch: Number, most: int = 0) -> Number:

@@ -26,14 +26,22 @@ def reload_tables(r: Reload, device: str, runtime: str) -> list[Table]:
     at = Table(
         "Times to the first token",
         [Column("length", "count"), Column("held", "B"), Column("computed", "s"),
-         *(Column(t.tier, "s") for t in r.turns), Column("pays from", "B/s")],
-        [[each.prompt, each.bytes, each.recomputed, *(each.reloaded[t.tier] for t in r.turns), each.needed]
+         *(Column(t.tier, "s") for t in r.turns), Column("pays from", "B/s"), *_keeps(r)],
+        [[each.prompt, each.bytes, each.recomputed, *(each.reloaded[t.tier] for t in r.turns), each.needed,
+          *([each.kept] if _keeps(r) else [])]
          for each in r.at],
         ["Pays from: the rate from which loading is faster at that length: bytes held over the time that computing "
-         "takes longer than the step after loading.", assumed(r.assumptions, r.cautions)],
+         "takes longer than the step after loading."
+         + (" Host keeps: sequences of that length that its memory has room for." if _keeps(r) else ""),
+         assumed(r.assumptions, r.cautions)],
     )  # fmt: skip
     reasons = [f"{t.tier}: {t.closed_form}" for t in r.turns if t.closed_form]
     return [turns, *([Table("Why", (), (), reasons)] if reasons else []), at]
+
+
+def _keeps(r: Reload) -> list[Column]:
+    """A column for the sequences that the memory of the host has room for, where it is known."""
+    return [Column("host keeps", "count")] if any(each.kept is not None for each in r.at) else []
 
 
 def _ahead(r: Reload, t: Turn) -> str:
@@ -58,7 +66,16 @@ def _remarks(r: Reload) -> list[str]:
     if r.context_window and any(t.length and t.length > r.context_window for t in r.turns):
         found.append(f"{BEYOND}: beyond the context window of {r.model}, {r.context_window:,} tokens.")
     if not r.grows:
-        found.append(f"{r.model} holds the same at any length: loading takes the same time however long the prompt.")
+        found.append(
+            f"{r.model} holds the same at any length: loading takes the same time however long the prompt, so that it "
+            "is the faster from some length on whatever the rate."
+        )
+    elif r.constant:
+        found.append(
+            f"{Figure(r.constant, 'B')} of what is held are states, the same at any length; the rest grows with it."
+        )
+    if r.devices > 1:
+        found.append(f"Rates are those of all {r.devices} devices together, each of which loads its part.")
     return found
 
 
@@ -89,7 +106,7 @@ def reload_records(r: Reload) -> Table:
     named = ("model", "device", "runtime", "calibration")
     units = {
         **dict.fromkeys((*named, "basis", "batch", "tier")), "rate": "B/s", **with_ends({"faster_from": ""}),
-        "prompt": "", "bytes": "B", "recomputed": "s", "reloaded": "s", "needed": "B/s",
+        "prompt": "", "bytes": "B", "recomputed": "s", "reloaded": "s", "needed": "B/s", "kept": "",
     }  # fmt: skip
     common = {**columns(r), "basis": interval_basis(r.calibration), "batch": r.workload.batch}
     rows = []

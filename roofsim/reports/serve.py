@@ -93,7 +93,7 @@ def _lines(rows: Sequence[Served], slo: Sequence[Promise]) -> tuple[list[Column]
         Column("users", "count" if whole else "rate"), Column("req/s", "rate"), Column("ITL", "s"),
         Column("ITL p95", "s"), Column("TTFT", "s"), Column("TTFT p95", "s"), Column("tok/s/user", "rate"),
         Column("tok/s/device", "rate"),
-        Column("J/token", "ratio"), *([Column("USD/M out", "ratio")] if priced else []), Column("KV", "%"),
+        Column("energy/token", "J"), *([Column("USD/M out", "ratio")] if priced else []), Column("KV", "%"),
         Column("binds", "text"),
         *([Column("gain", "")] if rows[0].drafts else []),
         *([Column("holds", "text")] if slo else []),
@@ -101,7 +101,7 @@ def _lines(rows: Sequence[Served], slo: Sequence[Promise]) -> tuple[list[Column]
     lines = [
         [
             *(values[i] for _, values in differ), r.concurrency, r.rate, r.itl["mean"], r.itl["p95"], r.ttft["mean"],
-            r.ttft["p95"], r.tokens_per_second.user, r.tokens_per_second.device, r.joules_per_token,
+            r.ttft["p95"], r.tokens_per_second.user, r.tokens_per_second.device, r.energy_per_token,
             *([r.cost["usd_per_million_output"]] if priced else []),
             r.kv.used / r.kv.capacity if r.kv.capacity > 0 else None, r.binds, *([r.drafts.gain] if r.drafts else []),
             *([holds(r, slo)] if slo else []),
@@ -143,10 +143,11 @@ def sentence(found: Largest) -> str:
 
 
 def _within(r: Served) -> str:
-    """The intervals of both times in words."""
-    ends = {name: [str(Figure(end, "s")) if end < float("inf") else "any" for end in r.intervals[name]]
-            for name in ("itl", "ttft")}  # fmt: skip
-    said = ", ".join(f"{words} {' to '.join(ends[name])}" for name, words in (("itl", "ITL"), ("ttft", "TTFT")))
+    """The intervals of both times in words, in the mean and at the percentile that is shown."""
+    said = ", ".join(
+        f"{words} {_ends(r, name)} (p95 {_ends(r, f'{name}_p95')})"
+        for name, words in (("itl", "ITL"), ("ttft", "TTFT"))
+    )
     return f"95 % intervals {by(r.calibration)}: {said}."
 
 
@@ -171,6 +172,10 @@ def _drafted(rows: Sequence[Served]) -> list[str]:
     return said
 
 
+def _ends(r: Served, name: str) -> str:
+    return " to ".join(str(Figure(end, "s")) if end < float("inf") else "any" for end in r.intervals[name])
+
+
 def _full(rows: Sequence[Served]) -> list[str]:
     """What a full engine answers, and where sequences outgrow it."""
     said = []
@@ -181,12 +186,17 @@ def _full(rows: Sequence[Served]) -> list[str]:
         )
     for r in rows:
         if r.kv.preempts:
+            often = f"{r.kv.preemptions:.2g} times each in the mean" if r.kv.preemptions else "which is not counted"
             return [
                 *said,
                 f"With {r.concurrency:,.4g} users sequences outgrow their room: some are put back and computed again, "
-                "which is not counted.",
+                f"{often}.",
             ]
     return said
+
+
+JOULES = ("energy_per_token", "joules_per_token", "joules_per_input_token")
+"""Joules of a token, as data: all that devices draw over tokens of answers, and those at the wall of either kind."""
 
 
 def served_records(rows: Sequence[Served], found: Sequence[Largest] = ()) -> Table:
@@ -196,8 +206,8 @@ def served_records(rows: Sequence[Served], found: Sequence[Largest] = ()) -> Tab
         **dict.fromkeys(("model", "device", "runtime", "calibration", "basis")),
         **dict.fromkeys(("cluster", "weights", "cache")), **dict.fromkeys(WAYS, ""),
         **dict.fromkeys(("prompt", "generate", "devices", "concurrency", "running", "capacity"), ""),
-        **with_ends({"rate": "", "itl": "s", "ttft": "s", "tokens_per_second": ""}), **times,
-        "tokens_per_second_user": "", "tokens_per_second_device": "", **with_ends({"joules_per_token": "J"}),
+        **with_ends({"rate": "", "itl": "s", "ttft": "s", "tokens_per_second": ""}), **with_ends(times),
+        "tokens_per_second_user": "", "tokens_per_second_device": "", **with_ends(dict.fromkeys(JOULES, "J")),
         **dict.fromkeys(("usd_per_million_output", "usd_per_million_input"), "USD"),
         **dict.fromkeys(("co2_per_million_output", "co2_per_million_input"), "kg"), "kv_capacity": "B", "kv_used": "B",
         "sequences": "", "binds": None,
@@ -222,7 +232,7 @@ def _record(r: Served, found: Largest | None) -> dict[str, Any]:
         "itl": r.itl["mean"], "ttft": r.ttft["mean"], "tokens_per_second": speed.total, **ends_of(r.intervals),
         **{f"{name}_{each}": getattr(r, name)[each] for name in ("itl", "ttft") for each in FIGURES[1:]},
         "tokens_per_second_user": speed.user, "tokens_per_second_device": speed.device,
-        "joules_per_token": r.joules_per_token, **r.cost, "kv_capacity": r.kv.capacity, "kv_used": r.kv.used,
+        "energy_per_token": r.energy_per_token, **r.cost, "kv_capacity": r.kv.capacity, "kv_used": r.kv.used,
         "sequences": r.kv.sequences, "binds": r.binds, **_of_drafts(r), **more,
     }  # fmt: skip
 
@@ -258,11 +268,11 @@ def front_tables(f: Front, device: str, runtime: str) -> list[Table]:
     columns = [
         *(Column(name, "text") for name in names), Column("users", "count"), Column("at once", "count"),
         Column("tok/s/user", "rate"), Column("tok/s/device", "rate"), Column("ITL", "s"), Column("TTFT", "s"),
-        Column("J/token", "ratio"),
+        Column("energy/token", "J"),
     ]  # fmt: skip
     rows = [
         [*(str(p.choice.get(name)) for name in names), p.concurrency, min(p.sequences, p.concurrency), p.user, p.device,
-         p.itl, p.ttft, p.joules_per_token]
+         p.itl, p.ttft, p.energy_per_token]
         for p in shown
     ]  # fmt: skip
     more = {
@@ -282,7 +292,7 @@ def front_tables(f: Front, device: str, runtime: str) -> list[Table]:
     notes += [_sure(p) for p in f.points] if len(f.points) == 1 else []
     if any(_costs(p) for p in f.points):
         each = [f"{name}: {why}" if len(f.paid) > 1 else why for name, why in f.paid.items()]
-        notes.append(f"J/token and USD/M: of output tokens, with their prompts. Paid: {'; '.join(each)}.")
+        notes.append(f"energy/token and USD/M: of output tokens, with their prompts. Paid: {'; '.join(each)}.")
     return [Table(title, columns, rows, [*notes, *_left_out(f.refused), assumed(f.assumptions)], keys=len(names) + 1)]
 
 
@@ -305,7 +315,7 @@ def _costs(p: Point) -> bool:
 
 
 SURE = {
-    "user": "user", "per_device": "device", "itl": "itl", "ttft": "ttft", "joules_per_token": "joules_per_token",
+    "user": "user", "per_device": "device", "itl": "itl", "ttft": "ttft", "energy_per_token": "energy_per_token",
     "usd_per_million": "usd_per_million",
 }  # fmt: skip
 """What has an interval, by its column."""
@@ -322,7 +332,7 @@ def front_records(f: Front) -> Table:
     units: dict[str, str | None] = {
         **dict.fromkeys(("model", "device", "runtime", *names)),
         **dict.fromkeys(("devices", "concurrency", "sequences", "user", "per_device"), ""), "itl": "s", "ttft": "s",
-        "joules_per_token": "J", **dict.fromkeys(PRICES, "USD"),
+        "energy_per_token": "J", **dict.fromkeys(PRICES, "USD"),
         **_ends_named(),
     }  # fmt: skip
     common = {"model": f.model, "device": f.device, "runtime": f.runtime}
@@ -330,7 +340,7 @@ def front_records(f: Front) -> Table:
         [
             {**common, **{name: p.choice.get(name) for name in names}, "devices": p.devices,
              "concurrency": p.concurrency, "sequences": p.sequences, "user": p.user, "per_device": p.device,
-             "itl": p.itl, "ttft": p.ttft, "joules_per_token": p.joules_per_token,
+             "itl": p.itl, "ttft": p.ttft, "energy_per_token": p.energy_per_token,
              **{name: plain(getattr(p, name)) for name in PRICES},
              **dict.fromkeys(_ends_named()),
              **ends_of({column: p.intervals[x] for column, x in SURE.items() if x in p.intervals})}

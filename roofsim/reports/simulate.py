@@ -36,7 +36,7 @@ def _notes(found: Simulation) -> list[str]:
     notes = [] if n == 1 else [f"One of {n:,} groups of devices is simulated, to which one of {n:,} requests goes."]
     notes += [
         f"{len(r.requests):,} requests in {Figure(r.duration, 's')} and {r.steps:,} steps: {rate}{of}, "
-        f"{found.tokens_per_second:,.0f} tokens/s of answers, {Figure(found.joules_per_token, 'J')} each.",
+        f"{found.tokens_per_second:,.0f} tokens/s of answers, {Figure(found.energy_per_token, 'J')} each.",
         f"In the mean {r.mean['running']:.3g} requests ran (at most {r.most['running']:,.0f}) and "
         f"{r.mean['waiting']:.3g} waited (at most {r.most['waiting']:,.0f}); {r.mean['cache']:.1%} of the cache was in "
         f"use (at most {r.most['cache']:.1%}).",

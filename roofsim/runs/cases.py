@@ -18,14 +18,14 @@ from roofsim.model.weights import CACHE_BYTES, DTYPE_BYTES, ENCODINGS, format_na
 from roofsim.ops.base import Kind
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
-from roofsim.prediction.loop import first_token, next_token, passes
+from roofsim.prediction.loop import Loop, Passes, alike_steps, first_token, next_token, passes
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import ALONE, Setup, setup
 from roofsim.prediction.steps import decode, late, pieces, samples, turns
 from roofsim.runs.names import device_of, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, lacks, part_of
 from roofsim.runs.reading import FLAGS, Run
-from roofsim.runs.serving import CHAT_TOKENS, SERVING, cache_of, loop_of, rate_of, template_of
+from roofsim.runs.serving import CHAT_TOKENS, SERVING, cache_of, load_of, mean_length, rate_of, template_of, unstated
 from roofsim.runs.targets import Figure, Group, Job, Jobs, Target
 from roofsim.specs.calibration import Reach
 from roofsim.specs.device import Device
@@ -74,7 +74,8 @@ class Case:
     """A measured figure and what it is predicted from: a weighted sum over jobs, or a number that needs none.
 
     `configuration` names what was run (all figures of one run share it), `kinds` the kinds of operator in it. Of what
-    takes time `weights` is the format, `cache` that of keys and values, if it reads any.
+    takes time `weights` is the format, `cache` that of keys and values, if it reads any. `otherwise` are targets of
+    what the run may have been instead, as far as it is stated.
     """
 
     run: Run
@@ -89,6 +90,7 @@ class Case:
     flags: tuple[str, ...] = ()
     weights: str = ""
     cache: str = ""
+    otherwise: tuple[Target, ...] = ()
 
     @property
     def group(self) -> str:
@@ -306,15 +308,25 @@ class Reader:
             raise Skip("the lengths of prompt and answer are not stated")
         precision = _precision(s, w)
         try:
-            loop, rounds = loop_of(run, s, w)
+            load = load_of(run, s, w)
         except RoofsimError as error:
             raise Skip(str(error).split(";")[0]) from None
-        steps = {"prefill": first_token, "decode": next_token}[run.phase](loop, passes(s, w, loop), rounds)
-        parts = tuple((float(n), self.jobs.add(s, p, w.dtype)) for n, p in steps if float(n))
+        loop, rounds = load.loop, load.rounds
+        counted, taken = {"prefill": first_token, "decode": next_token}[run.phase], passes(s, w, loop)
+
+        def target(of: Loop, p: Passes, begun: Number) -> Target:
+            parts = tuple((float(n), self.jobs.add(s, each, w.dtype)) for n, each in counted(of, p, begun) if float(n))
+            return Target("wall", parts)
+
+        may = tuple(
+            target(each.loop, taken if alike_steps(each.loop, loop) else passes(s, w, each.loop), each.rounds)
+            for each in unstated(run, load)
+        )
         configuration = "|".join(
             map(str, (s.device.id, s.runtime.id, s.architecture.id, s.split, loop, rounds, w.dtype, precision))
         )
-        return self._made(run, s, run.metric, run.value, Target("wall", parts), configuration, w)
+        made = self._made(run, s, run.metric, run.value, target(loop, taken, rounds), configuration, w)
+        return replace(made, otherwise=may)
 
     def _made(
         self, run: Run, s: Setup, metric: str, measured: float, target: Target, configuration: str,
@@ -367,10 +379,13 @@ class Reader:
             raise Skip("the row is no single batch of equal requests")
         logits = run.notes.get("logits")
         dtype, format_ = _formats(run, s.device)
+        prompt, generated = run.prompt or run.context or 0, run.generated or 0
+        if run.op == SERVING:
+            prompt, generated = mean_length(run, prompt), mean_length(run, generated)
         fields = {
             "batch": run.batch or 1,
-            "prompt": max((run.prompt or run.context or 0) + _beside(run, s), 1),
-            "generate": max(run.generated or 0, 1),
+            "prompt": max(prompt + _beside(run, s), 1),
+            "generate": max(generated, 1),
             "dtype": dtype,
             "weight_format": format_,
             "cache_dtype": _cache(run) or (cache_of(run) if run.op == SERVING else None),

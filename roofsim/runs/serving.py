@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from roofsim.foundation.units import finite
-from roofsim.prediction.loop import ENDLESS, Loop
-from roofsim.prediction.server import engine_of, lanes, sequences_held
+from roofsim.prediction.loop import ENDLESS, Loop, Otherwise, apart_of, otherwise, served
+from roofsim.prediction.server import engine_of, lanes, room_of
 from roofsim.prediction.setup import Setup
 from roofsim.runs.reading import Run
 from roofsim.specs.workload import Workload
@@ -23,7 +24,8 @@ class Tool:
 
     Each user asks `rounds` times. A step has `spare` tokens beside a prompt and a token of each user. `share` is, by
     the runtime, what of the memory that weights leave is for the cache, `caches` the encoding of the cache by the dtype
-    of a row. `chat` says that prompts go through a chat's template, whose tokens are not counted.
+    of a row. `chat` says that prompts go through a chat's template, whose tokens are not counted. Lengths are those
+    that are stated, or drawn evenly from the `shortest` share of them on, so that users drift apart.
     """
 
     rounds: float | None = None
@@ -31,9 +33,18 @@ class Tool:
     share: Mapping[str, float] = field(default_factory=dict)
     caches: Mapping[str, str] = field(default_factory=dict)
     chat: bool = False
+    shortest: float = 1.0
 
 
 TOOLS = (
+    (
+        r"InferenceMAX|InferenceX|silicon_sample\.csv id=(\d{4}_\d\d_\d\d_|\S*_cfg\d+$)",
+        # benchmarks/benchmark_lib.sh, utils/bench_serving/benchmark_serving.py (sample_random_requests), read on
+        # 2026-11-30: ten prompts for each user, random_range_ratio 0.8 of the workflows, a chat template within
+        # the length; rows of aiconfigurator whose ids have a date or the number of a configuration name its workflow
+        # runs, images, models and lengths
+        Tool(10, shortest=0.8),
+    ),
     (
         r"aiconfigurator",
         # genai_perf_runner.py: 10 requests a user to /v1/chat/completions, after a warm-up of two;
@@ -65,6 +76,11 @@ def template_of(run: Run, family: str | None) -> int:
     return CHAT_TOKENS.get(family or "", 0) if tool_of(run).chat else 0
 
 
+def mean_length(run: Run, tokens: int) -> int:
+    """The mean length of prompts or answers of which the row states so many tokens."""
+    return round(tokens * (1 + tool_of(run).shortest) / 2)
+
+
 def rate_of(run: Run) -> float | None:
     """The requests a second that a run was made with, None if users asked as fast as they were answered."""
     words = run.notes.get("request_rate", "inf")
@@ -74,8 +90,19 @@ def rate_of(run: Run) -> float | None:
         return None
 
 
-def loop_of(run: Run, s: Setup, w: Workload) -> tuple[Loop, float]:
+class Load(NamedTuple):
     """The round of steps of a run at a concurrency (of a lane of it), and how many rounds were measured.
+
+    `running` are the users who are served at once, by how much more of the device's memory there is than is taken.
+    """
+
+    loop: Loop
+    rounds: float
+    running: Callable[[float], float]
+
+
+def load_of(run: Run, s: Setup, w: Workload) -> Load:
+    """The load of a run at a concurrency.
 
     A note may say `max_num_batched_tokens`, `max_num_seqs` and `requests`, in all.
     """
@@ -89,10 +116,36 @@ def loop_of(run: Run, s: Setup, w: Workload) -> tuple[Loop, float]:
     )  # fmt: skip
     requests = _count(run, "requests")
     rounds = max(requests / users, 1.0) if requests else tool.rounds or ENDLESS
-    share = tool.share.get(s.runtime.id)
     each = max(users / lanes(s), 1)
-    running = min(each, engine.sequences, sequences_held(s, w, engine, share))
-    return Loop(engine, each, max(running, 1), w.prompt + s.architecture.prefix_tokens, w.generate), rounds
+    room = room_of(s, w, engine, tool.share.get(s.runtime.id))
+    back = room.put_back(min(each, engine.sequences))
+
+    def running(more: float) -> float:
+        return max(float(served(each, min(engine.sequences, room.sequences(more)), back)), 1)
+
+    loop = Loop(engine, each, running(0), w.prompt + s.architecture.prefix_tokens, w.generate, put_back=back)
+    if tool.shortest < 1:
+        loop = apart_of(loop) or loop
+    return Load(loop, rounds, running)
+
+
+def unstated(run: Run, load: Load) -> Iterator[Otherwise]:
+    """What the run of a row may have been instead of what is taken: see `otherwise`.
+
+    Of its server it is not known how many places it has, unless they are stated: tools often set as many as users. Nor
+    is the share of the memory that it takes.
+    """
+    known = _count(run, "requests") is not None
+    yield from otherwise(load.loop, load.rounds, known, places=_count(run, "max_num_seqs") is None)
+    for more in (-SHARE_OFF, SHARE_OFF):
+        running = load.running(more)
+        if running != load.loop.running:
+            yield Otherwise(replace(load.loop, running=running), load.rounds)
+
+
+SHARE_OFF = 0.04
+"""By how much the share of a device that a server took is off, where a row does not state it: by themselves SGLang 0.5
+takes 0.84 of 80 GB (`runtimes/sglang.yaml`) and vLLM 0.9, later 0.92 (`gpu_memory_utilization` in its log)."""
 
 
 def _count(run: Run, key: str) -> int | None:

@@ -16,6 +16,7 @@ from roofsim.foundation.errors import Unsupported
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Logits, Pass, together
 from roofsim.prediction.intervals import with_slopes
+from roofsim.prediction.loop import Kinds
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import decode, prefill
@@ -30,9 +31,6 @@ from roofsim.specs.workload import Workload
 EXACTLY = 512
 """Tokens up to which rounds are counted one by one; behind them each token takes as many as the mean has it, to 1e-9
 and better for all drafts of up to 64 tokens (renewal theorem)."""
-
-Shares = Sequence[tuple[float, float]]
-"""Values, each behind its share."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +66,11 @@ class Drafting:
             needed.append(1 + rest)
         return needed[-1] + max(tokens - EXACTLY, 0) / self.made
 
-    def gaps(self, steps: Shares) -> list[tuple[float, float]]:
-        """Times between tokens of steps, each behind its share: all tokens of one are as far apart."""
+    def gaps(self, steps: Sequence[tuple[float, Kinds]]) -> list[tuple[float, Kinds]]:
+        """What lies between two tokens, each behind its share, from steps: those of one are equally far apart."""
         return [
-            (share * made * chance / self.made, seconds / made)
-            for share, seconds in steps
+            (share * made * chance / self.made, step.scaled(1 / made))
+            for share, step in steps
             for made, chance in enumerate(self.ends, 1)
         ]
 

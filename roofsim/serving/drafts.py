@@ -112,7 +112,7 @@ def drafter(s: Setup, w: Workload, draft: str | Architecture, weights: str | Non
                 network = variant(network, vocab=min(network.vocab, FREQUENT), tied_embeddings=False)
                 joined = _joining(network)
             said = tuple(_said(s.architecture, kind))
-            return Drafter(kind, kind, replace(s, architecture=network), own, said, joined)
+            return Drafter(kind, kind, replace(s, architecture=network, offload=None), own, said, joined)
     found = setup(draft, s.device, s.runtime, s.host)
     theirs, ours = found.architecture, s.architecture
     if abs(theirs.vocab - ours.vocab) > VOCABULARIES:

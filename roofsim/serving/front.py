@@ -6,7 +6,7 @@ What is better is said by objectives: speed of a user, throughput of a device, d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from math import nan
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from roofsim.model.split import Split
 from roofsim.prediction.cost import MILLION, priced
 from roofsim.prediction.cost import steady as steady_cost
 from roofsim.prediction.intervals import Interval
-from roofsim.prediction.loop import ENDLESS
+from roofsim.prediction.loop import ENDLESS, Apart
 from roofsim.prediction.results import plain
 from roofsim.prediction.server import in_flight
 from roofsim.serving.slo import Promise
@@ -52,7 +52,7 @@ OBJECTIVES: Mapping[str, Objective] = {
         Objective("user", "output tokens per second of a user", "", "max"),
         Objective("device", "output tokens per second of a device", "", "max"),
         Objective("usd_per_million", "price of a million output tokens", "USD", "min"),
-        Objective("joules_per_token", "energy of an output token", "J", "min"),
+        Objective("energy_per_token", "energy of an output token", "J", "min"),
         Objective("devices", "devices", "", "min"),
         Objective("itl", "time between two tokens", "s", "min"),
         Objective("ttft", "time to the first token", "s", "min"),
@@ -96,7 +96,7 @@ class Point:
     device: float
     itl: float
     ttft: float
-    joules_per_token: float
+    energy_per_token: float
     usd_per_million: float = nan
     usd_per_million_output: float = nan
     usd_per_million_input: float = nan
@@ -138,7 +138,7 @@ class Front:
             "front": [
                 {**p.choice, "devices": p.devices, "concurrency": p.concurrency, "sequences": p.sequences,
                  "tokens_per_second": {"user": p.user, "device": p.device}, "itl": p.itl, "ttft": p.ttft,
-                 "joules_per_token": p.joules_per_token,
+                 "energy_per_token": p.energy_per_token,
                  **{name: plain(getattr(p, name)) for name in PRICES}, "intervals": plain(p.intervals)}
                 for p in self.points
             ],
@@ -181,7 +181,7 @@ class _Seen:
         of: Mapping[str, Array] = {
             "user": self.user, "device": self.device, "itl": self.itl, "ttft": self.ttft, "concurrency": self.users,
             **dict(zip(PRICES, self.usd, strict=True)),
-            "joules_per_token": self.joules, "devices": np.full(self.users.shape, float(self.devices)),
+            "energy_per_token": self.joules, "devices": np.full(self.users.shape, float(self.devices)),
         }  # fmt: skip
         return of[objective]
 
@@ -202,32 +202,41 @@ def seen(server: Server, choice: Choice, users: Any, sequences: Any) -> _Seen:
     ))  # fmt: skip
     spread = np.minimum(users, server.lanes)
     running = np.minimum(np.minimum(users / spread, np.maximum(sequences // in_flight(server.s), 1)), server.most)
-    prompt = server.prompt
-    loop: Any = server.looped(users / spread, running)
+    together: Any = server.looped(users / spread, running)
+    took, spent, added, itl, ttft = _rounds(server, together)
+    if server.drafts:  # who has drafts does not stay together, where prompts leave steps without any
+        apart: Any = Apart(*(getattr(together, each.name) for each in fields(together)))
+        alone = (apart.mixed < apart.round) & (running > 1)
+        both = zip(_rounds(server, apart), (took, spent, added, itl, ttft), strict=True)
+        took, spent, added, itl, ttft = (np.where(alone, one, other) for one, other in both)
+    rate = spread * running / took
+    made = server.w.generate
+    drawn = spent / (server.s.split.dp * running)  # a step has the joules of all groups, each with sequences of its own
+    cost = steady_cost(server.s.rates, rate, drawn, added / took, server.prompt, made)
+    paid: tuple[Any, ...] = (
+        MILLION * cost.request / made, cost.usd_per_million_output, cost.usd_per_million_input
+    )  # fmt: skip
+    return _Seen(
+        choice, server.s.device.id, server.s.devices, users, sequences, server.between * itl, ttft, rate, drawn / made,
+        tuple(each * np.ones(users.size) for each in paid), made,
+    )  # fmt: skip
+
+
+def _rounds(server: Server, loop: Any) -> tuple[Any, Any, Any, Any, Any]:
+    """Seconds and joules of rounds, what prompts add to them, the time of a step, and until a first token."""
+    import numpy as np
+
     held = server.whole + max(server.w.generate - 2, 0) / 2
-    of = server.steps.of
-    alone = of(loop.decoding_alone, held)
+    of, prompt = server.steps.of, server.prompt
     cached = server.whole - prompt
     kinds = [
         of(loop.decoding, held, pieces, new, cached + np.maximum(prompt - new, 0) / 2)
         for pieces, new in ((1, loop.new[0]), (loop.pieces, loop.new[1]))
     ]
-    seconds, joules = zip(*kinds, alone, strict=True)
-    took, spent = loop.steps.of(seconds), loop.steps.of(joules)
-    rate = spread * running / took
-    made = server.w.generate
-    drawn = spent / (server.s.split.dp * running)  # a step has the joules of all groups, each with sequences of its own
-    added = [n * (t - seconds[-1]) for n, t in zip(loop.steps, seconds[:-1], strict=False)]
-    cost = steady_cost(server.s.rates, rate, drawn, sum(added) / took, server.prompt, made)
-    paid: tuple[Any, ...] = (
-        MILLION * cost.request / made, cost.usd_per_million_output, cost.usd_per_million_input
-    )  # fmt: skip
-    return _Seen(
-        choice, server.s.device.id, server.s.devices, users, sequences,
-        server.between * loop.between_tokens(ENDLESS).of(seconds),
-        loop.until_first(ENDLESS).of(seconds), rate, drawn / made,
-        tuple(each * np.ones(users.size) for each in paid), made,
-    )  # fmt: skip
+    seconds, joules = zip(*kinds, of(loop.decoding_alone, held), strict=True)
+    added = sum(n * (t - seconds[-1]) for n, t in zip(loop.steps, seconds[:-1], strict=False))
+    waits = loop.between_tokens(ENDLESS).of(seconds), loop.until_first(ENDLESS).of(seconds)
+    return loop.steps.of(seconds), loop.steps.of(joules), added, *waits
 
 
 POINTS = 64
@@ -311,14 +320,14 @@ def intervals_of(server: Server, p: Point) -> dict[str, Interval]:
     """Those of a point; what a token costs is as sure as the seconds and joules that it takes."""
     fewer = p.sequences < p.concurrency
     of = closed(replace(server, sequences=p.sequences) if fewer else server, p.concurrency).intervals
-    found = {name: of[name] for name in ("itl", "ttft", "joules_per_token")}
+    found = {name: of[name] for name in ("itl", "ttft", "energy_per_token")}
     found["user"] = 1 / of["itl"][1], 1 / of["itl"][0]
     found["device"] = of["tokens_per_second"][0] / p.devices, of["tokens_per_second"][1] / p.devices
     if p.usd_per_million == p.usd_per_million:
         slow, fast = (1 / each for each in of["tokens_per_second"])
         low, high = (
             MILLION * float(server.s.rates.dollars(time, joules))
-            for time, joules in zip((fast, slow), of["joules_per_token"], strict=True)
+            for time, joules in zip((fast, slow), of["energy_per_token"], strict=True)
         )
         found["usd_per_million"] = low, high
     return found

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from roofsim.engine.energy import idle_power
 from roofsim.engine.passes import Later
 from roofsim.foundation.errors import InputError
 from roofsim.model.step import Pass
@@ -31,8 +32,8 @@ RARE = 1e-4
 """What is so much rarer than the most frequent number of sequences does not count."""
 SURE = 0.8
 """The share of what is answered at most up to which simulations agree (docs/queues.md)."""
-BULK, WIDE, MANY = (0.05, 0.95), 3, 8
-"""Sequences differ where the ends of the bulk lie so far apart, and more than these decode."""
+LEVEL = 0.01
+"""A number of sequences that is more frequent than its neighbours counts from this part of the most frequent one on."""
 PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -100,6 +101,15 @@ class Queue(NamedTuple):
     def mean(self) -> float:
         """The sequences that decode in the mean."""
         return float(self.chances @ (self.least + self.numbers))
+
+    @property
+    def levels(self) -> list[int]:
+        """The numbers of sequences that are more frequent than those about them."""
+        import numpy as np
+
+        rises = np.diff(self.chances)
+        tops = 1 + np.flatnonzero((rises[:-1] > 0) & (rises[1:] <= 0))
+        return [int(n) + self.least for n in tops if self.chances[n] > LEVEL * self.chances.max()]
 
     @property
     def numbers(self) -> Any:
@@ -390,16 +400,14 @@ class Solved:
     @property
     def cautions(self) -> tuple[str, ...]:
         """What makes all this less sure."""
-        import numpy as np
-
         found = []
         if self.rate * self.server.lanes > SURE * self.server.capacity:
             found.append(f"beyond {SURE:.0%} of what is answered at most, times are less sure than their intervals say")
-        low, high = np.searchsorted(np.cumsum(self._shared.chances), BULK) + self._shared.least
-        if high > WIDE * max(low, MANY):
+        levels = self._shared.levels
+        if len(levels) > 1:
             found.append(
-                f"from {low:,} to {high:,} sequences decode, for long at a time: where few do, steps are short, and "
-                "few come in them; a run may differ from the mean"
+                f"two levels: {levels[0]:,} sequences decode or {levels[-1]:,}, each for long; where few do, steps are "
+                "short, and few come in them. A run may show one of them alone"
             )
         return tuple(found)
 
@@ -444,14 +452,15 @@ class Solved:
     def doubtful(self) -> dict[str, Any]:
         """What is in doubt, with its slopes by parameters: work of a second, a step with a prompt, joules of a token.
 
-        Joules are those of the steps that are run: an engine that has nothing to do draws its idle power beside.
+        Joules are those of the steps that are run, and of the time in which there are none.
         """
         figures = self.server.figures(self._passes, self.server.doubting)
         work, spent = (
             sum(n * getattr(each, name) for n, each in zip(self.steps, figures, strict=True))
             for name in ("time", "energy")
         )
+        waits = max(1 - float(work), 0.0) * float(idle_power(self.server.s.device))
         return {
             "itl": work, "ttft": figures[1].time, "round": self.server.full_round,
-            "joules_per_token": self.server.ranks * spent / (self.rate * self.server.w.generate),
+            "energy_per_token": self.server.ranks * (spent + waits) / (self.rate * self.server.w.generate),
         }  # fmt: skip

@@ -115,6 +115,6 @@ class Simulated:
         return len(self.requests) / self.duration
 
     @property
-    def joules_per_token(self) -> float:
+    def energy_per_token(self) -> float:
         """Joules of all steps over the tokens of answers."""
         return self.energy / sum(each.generate for each in self.requests)

@@ -148,9 +148,9 @@ class Simulation:
         return self.result.tokens_per_second * self.groups
 
     @property
-    def joules_per_token(self) -> float:
+    def energy_per_token(self) -> float:
         """Joules of all devices over the tokens of answers of all groups."""
-        return self.result.joules_per_token / self.groups
+        return self.result.energy_per_token / self.groups
 
     @property
     def said(self) -> str:
@@ -179,7 +179,7 @@ class Simulation:
             },
             "requests_per_second": r.requests_per_second * self.groups,
             "requests": len(r.requests), "duration": r.duration, "steps": r.steps, "prompt_tokens": r.computed,
-            "preemptions": r.preemptions, "joules_per_token": self.joules_per_token,
+            "preemptions": r.preemptions, "energy_per_token": self.energy_per_token,
             "mean": dict(r.mean), "most": dict(r.most), "intervals": plain(self.intervals),
             "basis": interval_basis(self.calibration), "cautions": list(self.cautions),
             **({"drafts": list(self.drafts)} if self.drafts else {}),

@@ -15,7 +15,7 @@ from roofsim.prediction.limits import largest
 from roofsim.prediction.server import in_flight
 from roofsim.prediction.setup import check_divided
 from roofsim.serving.quantiles import FIGURES
-from roofsim.serving.steady import Served, Server, closed, full, glance, glance_at, open_loop
+from roofsim.serving.steady import Served, Server, closed, figure, full, glance, glance_at, longer, open_loop
 from roofsim.specs.cluster import Cluster
 from roofsim.specs.device import Device
 
@@ -127,13 +127,14 @@ def find(
         times = glance_at(server, FINE * server.capacity) if what == "rate" else glance(server, 1)
         raise InputError(f"--slo: not even {LEAST[what]} keeps it: {_missed(slo, times or {})}")
     served = SERVED[what](server, value)
-    at = closed(server, max(round(served.running), 1))
+    # when requests come is known of a rate
+    off = longer(server, max(round(served.running), 1), arrivals=what != "rate")
     ends = []
     for end in (0, 1):
-        itl, ttft = (at.intervals[name][end] / times["mean"] for name, times in (("itl", at.itl), ("ttft", at.ttft)))
-        scaled = [replace(p, seconds=p.seconds / (itl if p.time == "itl" else ttft)) for p in slo]
+        by = [off.get(p.time if what == "rate" else figure(p.time, p.figure), (1.0, 1.0))[end] for p in slo]
+        scaled = [replace(p, seconds=p.seconds / times_as_long) for p, times_as_long in zip(slo, by, strict=True)]
         # with all times so much longer a rate is as much lower
-        ends.append(search(server, scaled)[0] / (itl if what == "rate" else 1))
+        ends.append(search(server, scaled)[0] / (off["itl"][end] if what == "rate" else 1))
     return Largest(what, value, (min(*ends, value), max(*ends, value)), ended, served, slo, server)
 
 

@@ -7,9 +7,10 @@ a rate: a Poisson process, whose requests share steps and wait for them (`open`)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from math import exp
 from typing import Any, Literal
 
 from roofsim.engine.passes import Later, pass_bound
@@ -21,18 +22,32 @@ from roofsim.model.step import Pass
 from roofsim.prediction.cost import priced
 from roofsim.prediction.cost import steady as steady_cost
 from roofsim.prediction.fitted import reach, unsure
-from roofsim.prediction.intervals import Interval, scatter, with_slopes, within
-from roofsim.prediction.loop import ENDLESS, Engine, Kinds, Loop, Passes, passes
+from roofsim.prediction.intervals import FIGURES as PREDICTED
+from roofsim.prediction.intervals import Interval, reaching, scatter, with_slopes, within
+from roofsim.prediction.loop import (
+    ENDLESS,
+    Engine,
+    Kinds,
+    Loop,
+    Otherwise,
+    Passes,
+    alike_steps,
+    apart_of,
+    otherwise,
+    passes,
+    served,
+)
 from roofsim.prediction.request import settled
 from roofsim.prediction.results import columns, interval_basis, plain
-from roofsim.prediction.server import cache_room, engine_of, held_bytes, in_flight, lanes, sequences_held
+from roofsim.prediction.server import Room, engine_of, in_flight, lanes, room_of
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import assumptions, cautions
 from roofsim.serving.drafting import Drafting
 from roofsim.serving.open import Solved, Steps
 from roofsim.serving.prefix import Prefix, Shared
-from roofsim.serving.quantiles import quantiles
+from roofsim.serving.quantiles import FIGURES, quantiles
 from roofsim.serving.step import StepTime
+from roofsim.specs.calibration import NORMAL_95
 from roofsim.specs.workload import Workload
 
 Times = Mapping[str, float]
@@ -42,14 +57,15 @@ Times = Mapping[str, float]
 class Cache:
     """Bytes of what sequences hold: the room for it, what is in it in the mean, and how many sequences it has room for.
 
-    `preempts` says whether sequences grow beyond it, so that some are put back and computed again, which is not
-    counted.
+    `preempts` says whether sequences grow beyond it, so that some are put back and computed again, `preemptions` how
+    often that is counted for each request, in the mean; of requests that come at a rate it is not.
     """
 
     capacity: float
     used: float
     sequences: int
     preempts: bool
+    preemptions: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +83,9 @@ class Served:
 
     `concurrency` are the requests that are there, of which `running` are served, `rate` those that come (and are
     answered) in a second, `capacity` the rate that can be answered at most. `itl` is the time between two tokens of a
-    request, `ttft` from its arrival to the first. `drafts` is what those gain (`gained.Gained`), if there are any.
+    request, `ttft` from its arrival to the first. `energy_per_token` are the joules of all devices, those of prompts
+    and of waiting among them, over the tokens of answers; `cost` has joules at the wall of tokens of either kind.
+    `drafts` is what those gain (`gained.Gained`), if there are any.
     """
 
     model: str
@@ -83,7 +101,7 @@ class Served:
     tokens_per_second: Throughput
     binds: str
     kv: Cache
-    joules_per_token: float
+    energy_per_token: float
     intervals: Mapping[str, Interval]
     devices: int = 1
     assumptions: tuple[str, ...] = ()
@@ -120,8 +138,8 @@ class Served:
             "tokens_per_second": plain(self.tokens_per_second),
             "binds": self.binds,
             "kv": plain(self.kv),
-            "cost": {**dict.fromkeys(COSTS), **self.cost,
-                     "joules_per_token": plain(self.joules_per_token), "paid": self.paid},
+            "energy_per_token": plain(self.energy_per_token),
+            "cost": {**dict.fromkeys(COSTS), **self.cost, "paid": self.paid},
             "intervals": plain(self.intervals),
             "basis": interval_basis(self.calibration),
             "cautions": list(self.cautions),
@@ -204,12 +222,6 @@ class Server:
         return Steps(self)
 
     @cached_property
-    def _kept(self) -> tuple[float, float]:
-        """Bytes that there are for what sequences hold, and how many bytes one holds in the mean."""
-        room, each = cache_room(self.s, self.w, self.engine)
-        return room - self._sharing.get("once", 0), each - self._sharing.get("saved", 0)
-
-    @cached_property
     def lanes(self) -> int:
         """Parts of the load that each have sequences and steps of their own."""
         return lanes(self.s)
@@ -237,14 +249,23 @@ class Server:
 
     @cached_property
     def _most_held(self) -> int:
-        return sequences_held(self.s, self.w, self.engine, **self._sharing)
+        return self.room.sequences()
 
-    def cache(self, running: float) -> Cache:
-        """What so many sequences of a lane hold."""
-        room, each = self._kept
-        last = held_bytes(self.s, self.w, self.w.prompt + self.w.generate)
-        last -= self._sharing.get("saved", 0)
-        return Cache(room, running * each, self._most_held * self.lanes, running * last > room)
+    @cached_property
+    def room(self) -> Room:
+        """What there is for what sequences of a lane hold."""
+        return room_of(self.s, self.w, self.engine, **self._sharing)
+
+    def cache(self, running: float, users: float = 0.0) -> Cache:
+        """What so many sequences of a lane hold; of so many `users` who ask again."""
+        room = self.room
+        back = room.put_back(self._there(users)) if users else 0.0
+        beyond = back > 0 or running * room.ended > room.free
+        return Cache(room.free, running * room.mean, self._most_held * self.lanes, beyond, back)
+
+    def _there(self, users: float) -> float:
+        """Users of a lane who have a place or wait for room."""
+        return min(users, self.engine.sequences)
 
     def spread(self, users: float) -> float:
         """The lanes that so many users fill."""
@@ -253,23 +274,26 @@ class Server:
     def loop(self, users: float) -> Loop:
         """The round of so many users of a lane."""
         if self.most < 1:
-            room, each = self._kept
-            asks = f"a request of {self.w.prompt:,} + {self.w.generate:,} tokens holds {show(each, 'B')}"
+            room = self.room
+            asks = f"a request of {self.w.prompt:,} + {self.w.generate:,} tokens holds {show(room.mean, 'B')}"
             beside = ""
             if self.drafts and self.drafts.weights:
                 beside = f" beside the weights of the draft ({show(self.drafts.weights, 'B')})"
             least = (
-                f"there is room for {show(room, 'B')}{beside}"
-                if room > 0
+                f"there is room for {show(room.free, 'B')}{beside}"
+                if room.free > 0
                 else f"weights and the work of a step leave no room{beside}; "
                 "divide the model (--tp 2) or store it in fewer bits (--weights)"
             )
             raise InputError(f"{self.s.model_name} on {self.s.device.id}: nothing fits: {asks}, and {least}")
-        return self.looped(users, min(users, self.most))
+        back = self.room.put_back(self._there(users))
+        found = self.looped(users, served(users, self.most, back), back)
+        # what is accepted differs from one to another, so that users do not stay together
+        return (apart_of(found) or found) if self.drafts and float(found.running) > 1 else found
 
-    def looped(self, users: Any, running: Any) -> Loop:
-        """The round of so many users of a lane, of whom so many are served at once."""
-        return Loop(self.engine, users, running, self.prompt, 1 + self.later, self.each)
+    def looped(self, users: Any, running: Any, put_back: float = 0.0) -> Loop:
+        """The round of so many users of a lane who stay together, and of whom so many are served at once."""
+        return Loop(self.engine, users, running, self.prompt, 1 + self.later, put_back=put_back, each=self.each)
 
     @property
     def whole(self) -> int:
@@ -285,6 +309,16 @@ class Server:
         """What the load and the server are taken to be like, and all else that is assumed."""
         drafts = self.drafts.said(self.s, self.w) if self.drafts else ()
         return (*_said(self, kind), *drafts, *assumptions(self.s, self.w)[1:])
+
+    def otherwise(self, loop: Loop, rounds: float) -> Iterator[Otherwise]:
+        """What else there may be of users who ask again: what is not known of when they come, and of the memory."""
+        yield from otherwise(loop, rounds, places=self.engine.sequences == loop.users)
+        off = exp(NORMAL_95 * scatter(self.doubting, PREDICTED["peak"][1])) - 1
+        for more in (-off, off):
+            most = min(self.engine.sequences, self.room.sequences(more))
+            running = max(float(served(loop.users, most, loop.put_back)), 1)
+            if running != loop.running:
+                yield Otherwise(replace(loop, running=running), rounds)
 
     def passes(self, loop: Loop) -> Passes:
         """The kinds of step of a loop."""
@@ -356,20 +390,38 @@ class _Round:
         return self.loop.between_tokens(self.rounds)
 
     @cached_property
+    def steps(self) -> dict[str, dict[str, Kinds]]:
+        """The steps that its times are made of, by name: in the mean, and at percentiles."""
+        kinds = (Kinds(1, 0, 0), Kinds(0, 1, 0), Kinds(0, 0, 1))
+        gaps = [(float(n), kind) for n, kind in zip(self.loop.gaps(self.rounds), kinds, strict=True)]
+        if self.server.drafts:
+            gaps = self.server.drafts.gaps(gaps)
+        return {
+            "itl": {"mean": self.later.scaled(self.server.between), **self._quantiles(gaps)},
+            "ttft": {"mean": self.until_first, **self._quantiles(self.loop.first_tokens(self.rounds))},
+        }
+
+    def _quantiles(self, each: Sequence[tuple[float, Kinds]]) -> dict[str, Kinds]:
+        """What percentiles of a time are made of that is `each`, with its share."""
+        taking = [(share, float(steps.of(self.seconds)), steps) for share, steps in each]
+        at = quantiles([(share, seconds) for share, seconds, _ in taking])
+        return {
+            name: next(steps for share, seconds, steps in taking if share > 0 and seconds == found)
+            for name, found in at.items()
+        }
+
+    @cached_property
     def times(self) -> dict[str, dict[str, float]]:
         """Its times by name."""
-        steps = [(float(share), seconds) for share, seconds in zip(self.later, self.seconds, strict=True)]
-        drafts = self.server.drafts
         return {
-            "itl": {
-                "mean": self.server.between * float(self.later.of(self.seconds)),
-                **quantiles(drafts.gaps(steps) if drafts else steps),
-            },
-            "ttft": {
-                "mean": float(self.until_first.of(self.seconds)),
-                **quantiles(_first_tokens(self.loop, self.rounds, *self.seconds)),
-            },
+            name: {figure: float(n.of(self.seconds)) for figure, n in steps.items()}
+            for name, steps in self.steps.items()
         }
+
+    @property
+    def rate(self) -> float:
+        """Requests that it answers in a second."""
+        return float(self.loop.running) / self.took
 
 
 def _round(server: Server, users: float, rounds: float = ENDLESS) -> _Round:
@@ -392,17 +444,54 @@ def closed(server: Server, users: int, rounds: float = ENDLESS) -> Served:
     found = _round(server, users, rounds)
     loop, spread = found.loop, server.spread(users)
     rate = spread * float(loop.running) / found.took
-    doubted = server.figures(found.passes, server.doubting)
-    seconds, made = [each.time for each in doubted], float(loop.running) * server.w.generate
-    doubtful = {
-        "itl": server.between * found.later.of(seconds),
-        "ttft": found.until_first.of(seconds),
-        "round": loop.steps.of(seconds),
-        "joules_per_token": server.ranks * loop.steps.of([each.energy for each in doubted]) / made,
-    }
     binds = server.limit if users > server.most * server.lanes else found.bound
     return _served(server, users, rate, spread * float(loop.running), found.times["itl"], found.times["ttft"], binds,
-                   doubtful, "users", spread, found.of_prompts)  # fmt: skip
+                   _doubtful(server, found), "users", spread, found.of_prompts, _otherwise(server, found))  # fmt: skip
+
+
+def _doubtful(server: Server, found: _Round) -> dict[str, Any]:
+    """Figures of users who ask again, with their slopes by parameters."""
+    doubted = server.figures(found.passes, server.doubting)
+    seconds, made = [each.time for each in doubted], float(found.loop.running) * server.w.generate
+    return {
+        **{figure(name, at): n.of(seconds) for name, steps in found.steps.items() for at, n in steps.items()},
+        "round": found.loop.steps.of(seconds),
+        "energy_per_token": server.ranks * found.loop.steps.of([each.energy for each in doubted]) / made,
+    }
+
+
+def longer(server: Server, users: int, arrivals: bool = True) -> dict[str, Interval]:
+    """How many times as long the times of so many users may be as predicted, by name: the ends of 95 %.
+
+    What is not known of when they come belongs to it, unless `arrivals` are taken to be as they are.
+    """
+    found = _round(server, users)
+    doubtful = _doubtful(server, found)
+    ends, may = certainty(server, doubtful), _otherwise(server, found) if arrivals else {}
+    said = {
+        name: (float(doubtful[name]), reaching(float(doubtful[name]), ends[name], may.get(name, ()))) for name in ends
+    }
+    return {name: (low / x, high / x) for name, (x, (low, high)) in said.items() if x}
+
+
+def figure(name: str, at: str) -> str:
+    """A figure of a time by its name: `ttft` in the mean, `ttft_p95` at a percentile."""
+    return name if at == "mean" else f"{name}_{at}"
+
+
+def _otherwise(server: Server, found: _Round) -> dict[str, list[float]]:
+    """The figures of all else that there may be, by name."""
+    may: dict[str, list[float]] = {}
+    for loop, rounds in server.otherwise(found.loop, found.rounds):
+        other = replace(found, loop=loop, rounds=float(rounds))
+        if not alike_steps(loop, found.loop):
+            p = server.passes(loop)
+            other = replace(other, passes=p, figures=server.figures(p))
+        for name, times in other.times.items():
+            for at, seconds in times.items():
+                may.setdefault(figure(name, at), []).append(seconds)
+        may.setdefault("round", []).append(found.took * found.rate / other.rate)
+    return may
 
 
 def doubted_step(server: Server, users: int) -> Any:
@@ -417,57 +506,44 @@ def full(server: Server, batch: int) -> Served:
     return closed(replace(server, sequences=batch), batch * server.s.split.dp)
 
 
-def _first_tokens(loop: Loop, rounds: float, f: float, m: float, a: float) -> list[tuple[float, float]]:
-    """The times to the first token of the requests of a closed loop, each with its share.
-
-    `f`, `m` and `a` are the seconds of a step with the first prompt, with others, with none. The first requests of a
-    round find steps without prompts before them; in the first round all prompts are there.
-    """
-    n, others, waits = float(loop.running), float(loop.others), float(loop.waits)
-    seconds, own = [f, m, a], float(loop.own)
-    queued, share = (float(loop.turns) - 1) * float(loop.steps.of(seconds)), (1 - 1 / n) / max(others, 1)
-    alone = min(float(loop.between), waits)
-    steady = [(1 / n, queued + alone * a + (waits - alone) * m + float(loop.first) * f)]
-    places = min(loop.engine.ahead + 1, int(others))
-    for place in range(places):
-        met = loop.behind(place)
-        longer = waits - float(loop.late) + own
-        steady.append((share, queued + float(met.of(seconds)) + longer * m))
-    steady.append((share * (others - places), queued + (waits + own) * m))
-    begun = [(1 / n, queued + float(loop.first) * f)]
-    begun += [(share, queued + float(loop.first) * f + max(j, own) * m) for j in range(1, int(others) + 1)]
-    return [*((part * (1 - 1 / rounds), t) for part, t in steady), *((part / rounds, t) for part, t in begun)]
-
-
 def _served(
     server: Server, concurrency: float, rate: float, running: float, itl: Times, ttft: Times, binds: str,
     doubtful: Mapping[str, Any], kind: Literal["users", "rate"], spread: float, of_prompts: float,
+    otherwise: Mapping[str, Sequence[float]] = {},
 ) -> Served:  # fmt: skip
     s, w = server.s, server.w
-    unsure_of = server.doubting
-    sigma = {name: scatter(unsure_of, measured) for name, measured in MEASURED.items()}
-    found = {name: within(unsure_of, x, sigma[name]) for name, x in doubtful.items()}
+    found = certainty(server, doubtful)
     if kind == "rate":
-        found |= {name: _stretched(server, rate, name, doubtful[name], found[name]) for name in ("itl", "ttft")}
+        found |= _stretched(server, rate, {name: (doubtful[name], found[name]) for name in ("itl", "ttft")})
+    found |= {name: reaching(float(doubtful[name]), found[name], others) for name, others in otherwise.items()}
+    kv = server.cache(running / spread, concurrency / spread if kind == "users" else 0.0)
     total = rate * w.generate
     per_user = 1 / itl["mean"] if itl["mean"] else 0.0
     fast, slow = (float(doubtful["round"]) / end for end in found.pop("round"))
     found["capacity"] = server.capacity * slow, server.capacity * fast
     found["rate"] = (rate * slow, rate * fast) if kind == "users" else (rate, rate)
     found["tokens_per_second"] = found["rate"][0] * w.generate, found["rate"][1] * w.generate
-    joules = float(doubtful["joules_per_token"])
+    joules = float(doubtful["energy_per_token"])
     tokens = steady_cost(s.rates, rate, joules * w.generate, of_prompts, server.prompt, w.generate)
     cost = {name: _known(getattr(tokens, name)) for name in COSTS}
+    # prices are taken as they are, and what is drawn at the wall is in proportion
+    for name in ("joules_per_token", "joules_per_input_token"):
+        if each := cost[name]:
+            found[name] = each * found["energy_per_token"][0] / joules, each * found["energy_per_token"][1] / joules
     return Served(
         s.model_name, s.device.id, s.runtime.id, w, concurrency, rate, running, server.capacity, itl, ttft,
-        Throughput(per_user, total / s.devices, total), binds, server.cache(running / spread), joules, found, s.devices,
+        Throughput(per_user, total / s.devices, total), binds, kv, joules, found, s.devices,
         server.said(kind), cautions(s, w), s.calibration_name, s.cluster_name,
         {each.name: getattr(s.split, each.name) for each in fields(s.split)}, cost, priced(s),
     )  # fmt: skip
 
 
-COSTS = ("usd_per_million_output", "usd_per_million_input", "co2_per_million_output", "co2_per_million_input")
-"""What is said of a million tokens: dollars, and kilograms of CO2."""
+COSTS = (
+    "usd_per_million_output", "usd_per_million_input", "co2_per_million_output", "co2_per_million_input",
+    "joules_per_token", "joules_per_input_token",
+)  # fmt: skip
+"""What is said of a million tokens: dollars, and kilograms of CO2; and joules at the wall of an output token and of an
+input token, as `predict` has them."""
 
 
 def _known(cost: Any) -> float | None:
@@ -476,34 +552,45 @@ def _known(cost: Any) -> float | None:
     return None if each != each else each
 
 
-def _stretched(server: Server, rate: float, name: str, x: Any, ends: Interval) -> Interval:
-    """The interval of a time at a rate, from that of the steps it is made of.
+def certainty(server: Server, doubtful: Mapping[str, Any]) -> dict[str, Interval]:
+    """Intervals of figures that carry their slopes by parameters: what is not known of the machine."""
+    s = server.doubting
+    measured = {name: MEASURED[name if name in MEASURED else name.partition("_")[0]] for name in doubtful}
+    return {name: within(s, x, scatter(s, measured[name])) for name, x in doubtful.items()}
+
+
+def _stretched(server: Server, rate: float, steps: Mapping[str, tuple[Any, Interval]]) -> dict[str, Interval]:
+    """The intervals of times at a rate, from those of the steps that each is made of.
 
     If all steps take so many times longer, so do all times, at a rate that is as much higher; beyond what is answered
     they have no end.
     """
-    low, high = (_longer(server, rate, name, end / float(x)) for end in ends)
-    return low, high
+    found: dict[str, Interval] = {}
+    for name, (x, ends) in steps.items():
+        low, high = (_longer(server, rate, name, end / float(x)) for end in ends)
+        found |= {figure(name, at): (low[at], high[at]) for at in FIGURES}
+    return found
 
 
-def _longer(server: Server, rate: float, name: str, times: float) -> float:
+def _longer(server: Server, rate: float, name: str, times: float) -> Times:
     found = glance_at(server, rate * times)
-    return float("inf") if found is None else times * found[name]["mean"]
+    return dict.fromkeys(FIGURES, float("inf")) if found is None else {at: times * t for at, t in found[name].items()}
 
 
 MEASURED: Mapping[str, tuple[str, str]] = {
     "itl": ("latency_s", "decode"), "ttft": ("latency_s", "prefill"), "round": ("latency_s", "decode"),
-    "joules_per_token": ("energy_j", "decode"),
+    "energy_per_token": ("energy_j", "decode"),
 }  # fmt: skip
-"""Figures with intervals, and the kind of measurement whose scatter they have."""
+"""Figures with intervals, and the kind of measurement whose scatter they have; percentiles of a time have its own."""
 
 
 def _said(server: Server, kind: Literal["users", "rate"]) -> tuple[str, ...]:
     """What the load is taken to be like."""
     e = server.engine
+    begun = "none at the same time" if server.drafts else "all began together"
     like = f"requests are alike: {server.w.prompt:,} tokens in, {server.w.generate:,} out"
     of = (
-        "every user asks again as soon as the answer is there; all began together"
+        f"every user asks again as soon as the answer is there; {begun}"
         if kind == "users"
         else "requests come independently of each other (Poisson)"
     )

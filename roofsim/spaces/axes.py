@@ -77,7 +77,10 @@ def axes(given: Mapping[str, Any]) -> tuple[Axis, ...]:
 
 
 def _divisions(values: Iterable[Any]) -> list[str]:
-    """What may lie in the memory of the host, with ranges of layers (`0..32+8`) written out; raises InputError."""
+    """What may lie in the memory of the host, with ranges of layers (`0..32+8`) written out; raises InputError.
+
+    Numbers alone are spelled out, so that all are words.
+    """
     from roofsim.prediction.offload import asked_for
 
     found: list[str] = []
@@ -89,7 +92,7 @@ def _divisions(values: Iterable[Any]) -> list[str]:
             raise InputError(f"offload: {error}") from None
     for each in found:
         asked_for(each)
-    return found
+    return [f"layers={each}" if each.isdecimal() else each for each in found]
 
 
 def _flat(values: Any) -> list[Any]:

@@ -215,7 +215,7 @@ def _left(architecture: Architecture, p: Pass, alone: Pass) -> Left:
     """
     return [
         [
-            1 - (1 - own.cost.state / o.cost.state) * (1 - 1 / p.batch) if o.role in READS_CACHE else 1
+            1 - (1 - own.cost.state / o.cost.state) * (1 - 1 / p.batch) if o.is_one_of(READS_CACHE) else 1
             for o, own in zip(row.operators, without.operators, strict=True)
         ]
         for row, without in zip(architecture.rows(p), architecture.rows(alone), strict=True)

@@ -47,6 +47,8 @@ class Link(Spec):
     what joins these."""
     reduces: bool = False
     """Whether the switch adds up what devices send (NVLink SHARP), so that each sends its share once."""
+    peers: bool = True
+    """Whether devices can read each other's memory; else data pass through that of the node."""
 
     def __post_init__(self) -> None:
         if self.latency.value > LONGEST:

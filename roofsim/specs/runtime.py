@@ -149,8 +149,11 @@ class ServerPolicy(Spec):
     """Whether prompts go through whole, where others are cut to what fits a step."""
     share: Annotated[float, Limit(gt=0, le=1)] = 1.0
     """Share of the memory that weights and activations leave which is for what sequences hold."""
-    room: Literal["grown", "all"] = "grown"
-    """What a request finds room for before it begins: its prompt, and more as it grows (grown), or all its tokens."""
+    room: Literal["grown", "next", "all"] = "grown"
+    """What a request finds room for before it begins: its prompt, and more as it grows (grown), all its tokens, as all
+    did before it (all), or all its own beside what others hold and a part of what they may still make (next)."""
+    kept: Annotated[float, Limit(ge=0, le=1)] = 0.0
+    """The share of the tokens that those may still make for which there is room (next)."""
 
 
 class OffloadPolicy(Spec):

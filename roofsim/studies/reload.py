@@ -18,7 +18,8 @@ from roofsim.prediction.intervals import LINK_SPREAD, logs, scatter, variance
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.places import placed
 from roofsim.prediction.results import interval_basis, plain
-from roofsim.prediction.setup import Setup
+from roofsim.prediction.setup import Setup, tier
+from roofsim.prediction.steps import held_sequences
 from roofsim.prediction.symbols import symbols_of
 from roofsim.prediction.words import assumptions, cautions
 from roofsim.specs.calibration import NORMAL_95
@@ -32,7 +33,7 @@ LENGTHS = (1024, 8192, 65536)
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """A memory from which caches come, and the bytes a second that reach the device."""
+    """A memory from which caches come, and the bytes a second that reach the device, or all devices together."""
 
     name: str
     rate: float
@@ -42,7 +43,8 @@ class Tier:
 class At:
     """One length: bytes that a sequence holds, seconds to the first token with them loaded and computed, and more.
 
-    `needed` is the rate in bytes a second from which loading is the faster; None if it never is.
+    `needed` is the rate in bytes a second from which loading is the faster; None if it never is. `kept` are sequences
+    that the memory of the host has room for; None where nothing is known of it.
     """
 
     prompt: int
@@ -50,6 +52,7 @@ class At:
     recomputed: float
     reloaded: Mapping[str, float]
     needed: float | None
+    kept: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class Reload:
     """Loading against computing again, of one model on one device.
 
     `values` holds the seconds to the first token at `lengths`, computed and by memory. `grows` says whether what a
-    sequence holds grows with its length.
+    sequence holds grows with its length, `constant` are the bytes of it that do not.
     """
 
     model: str
@@ -89,6 +92,8 @@ class Reload:
     assumptions: tuple[str, ...]
     cautions: tuple[str, ...]
     calibration: str | None
+    constant: float = 0.0
+    devices: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units."""
@@ -135,12 +140,26 @@ def _tier(s: Setup, name: str) -> Tier:
             raise Unsupported(
                 f"reload: {s.device.id} shares its memory with its host: nothing lies behind it but a disk"
             )
-        return Tier(name, float(s.link.rate))
+        return Tier(name, links(s))
     stated = getattr(host, name) if host else None
     if stated is None:
         raise Unsupported(f"reload: {host.id if host else s.device.id} states no {name}; name a rate: --from 7GB/s")
     rate = float(stated.value)
-    return Tier(name, rate if unified else min(rate, float(s.link.rate)))
+    return Tier(name, rate if unified else min(rate, links(s)))
+
+
+def links(s: Setup) -> float:
+    """Bytes a second over the links of all devices to their host, which its memory gives out at most."""
+    every = float(s.link.rate) * s.devices
+    return every if s.split.alone else min(every, tier(s).memory.bandwidth.value)
+
+
+def room(s: Setup) -> float | None:
+    """Bytes of the memory of the host; None where nothing is known of it, or it is that of the device."""
+    try:
+        return float(tier(s).capacity)
+    except Unsupported:
+        return None
 
 
 def reload(s: Setup, w: Workload, names: Sequence[str] = (), lengths: Sequence[int] = LENGTHS) -> Reload:
@@ -171,6 +190,7 @@ def reload(s: Setup, w: Workload, names: Sequence[str] = (), lengths: Sequence[i
         s.architecture.window or None,
         tuple(int(n) for n in grid), {name: tuple(map(float, each)) for name, each in values.items()},
         assumptions(s, w, one_length=False), cautions(s, w, one_length=False), s.calibration_name,
+        sides.constant, s.devices,
     )  # fmt: skip
 
 
@@ -188,8 +208,14 @@ class _Sides:
         return *(found[name] for name in FIGURES), self.bytes(lengths)
 
     def bytes(self, length: Any) -> Any:
-        """What all sequences hold at a length, a number or a variable."""
-        return self.s.architecture.state_bytes(length, self.s.precision(self.w)) * self.w.batch
+        """What all sequences hold at a length, a number or a variable, on all devices that have a part of it."""
+        each = self.s.rank.state_bytes(length, self.s.precision(self.w))
+        return each * self.w.batch if self.s.split.alone else each * held_sequences(self.s, self.w) * self.s.split.stage
+
+    @property
+    def constant(self) -> float:
+        """What they hold whatever the length: recurrent states."""
+        return float(self.bytes(-self.s.architecture.prefix_tokens))
 
     def gain(self, length: int, rate: float) -> float:
         """Seconds by which loading is faster."""
@@ -216,7 +242,8 @@ def _at(sides: _Sides, tiers: Sequence[Tier], length: int) -> At:
     e = Evaluation(sides.s, variant(sides.w, prompt=length))
     computed, step, held = float(e.prefill.time), float(e.decode.time), float(sides.bytes(length))
     loaded = {each.name: held / each.rate + step for each in tiers}
-    return At(length, held, computed, loaded, held / (computed - step) if computed > step else None)
+    needed, there = held / (computed - step) if computed > step else None, room(sides.s)
+    return At(length, held, computed, loaded, needed, None if there is None else int(there * sides.w.batch // held))
 
 
 def _turn(sides: _Sides, known: Setup, tier: Tier, grid: Any, computed: Any, step: Any, held: Any) -> Turn:

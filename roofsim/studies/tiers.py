@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from roofsim.prediction.evaluation import Evaluation
-from roofsim.prediction.offload import Parts, families, parts_of
+from roofsim.prediction.offload import Family, Parts, families, parts_of
 from roofsim.prediction.setup import Setup
 from roofsim.specs.workload import Workload
 
@@ -35,16 +34,16 @@ class Divisions:
 
 def divisions(s: Setup, w: Workload) -> Divisions:
     """All divisions of the family that the setup's own is of; of the first that its software has, without one."""
-    asked = s.offload.words if s.offload else ""
-    known = {_name(made(1)): (made, most) for made, most in families(s)}
-    name = _called(asked)
-    made, most = known.get(name) or next(iter(known.values()))
-    at = tuple(_at(made, w, most, away) for away in range(most, -1, -1))
+    cache = s.offload is not None and s.offload.placement.cache
+    known = {_name(each.made(1)): each for each in families(s, cache=cache)}
+    name = _name(s)
+    family = known.get(name) or next(iter(known.values()))
+    at = tuple(_at(family, w, away) for away in range(family.most, -1, -1))
     what = {
         "experts=cpu": "layers with their experts", "experts=stream": "layers with their experts",
         "layers+experts=cpu": "layers without experts, the LM head among them",
-    }.get(name, "layers, the LM head among them" if most > s.architecture.depth else "layers")  # fmt: skip
-    chosen = next((most - away for away in range(most + 1) if _same(made(away), s)), None)
+    }.get(name, "layers, the LM head among them" if family.of > s.architecture.depth else "layers")  # fmt: skip
+    chosen = next((family.of - away for away in range(family.most + 1) if _same(family.made(away), s)), None)
     return Divisions(what, at, chosen)
 
 
@@ -53,10 +52,11 @@ def _name(s: Setup) -> str:
 
 
 def _called(words: str) -> str:
-    """The family of a division: its words without their numbers of layers."""
+    """The family of a division: its words without their numbers of layers, and without caches."""
     parts = (
-        each.partition(":")[0] if each.startswith("experts") else each.partition("=")[0] for each in words.split("+")
-    )
+        each.partition(":")[0] if each.startswith("experts") else each.partition("=")[0]
+        for each in words.split("+") if each != "cache"
+    )  # fmt: skip
     return "+".join(parts)
 
 
@@ -64,7 +64,7 @@ def _same(one: Setup, other: Setup) -> bool:
     return (one.offload and one.offload.placement) == (other.offload and other.offload.placement)
 
 
-def _at(made: Callable[[int], Setup], w: Workload, most: int, away: int) -> Division:
-    e = Evaluation(made(away), w)
+def _at(family: Family, w: Workload, away: int) -> Division:
+    e = Evaluation(family.made(away), w)
     devices = e.s.devices
-    return Division(most - away, parts_of(e.prefill, devices), parts_of(e.decode, devices), bool(e.fits))
+    return Division(family.of - away, parts_of(e.prefill, devices), parts_of(e.decode, devices), bool(e.fits))

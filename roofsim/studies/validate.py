@@ -13,7 +13,7 @@ from roofsim.foundation.errors import InputError, RoofsimError, UnknownName, Uns
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.fitted import AUTO, NONE, Doubt, chosen, doubt, doubted
-from roofsim.prediction.intervals import scatter, variance
+from roofsim.prediction.intervals import reaching, scatter, variance
 from roofsim.prediction.results import plain
 from roofsim.prediction.setup import DEFAULT_RUNTIME, Setup
 from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Sample, Skip
@@ -221,12 +221,22 @@ def _predicted(s: Setup, reader: Reader, cases: Sequence[Case]) -> Iterator[Row]
     program = Program([case.target for case in cases], reader.jobs, s.device, s.host, s.runtime)
     predicted = program.predict(s.fitted)
     spread = _variances(s, program, cases)
+    may = iter(_otherwise(s, reader, cases))
     for case, value, off in zip(cases, predicted.tolist(), spread, strict=True):
-        run = case.run
+        run, others = case.run, [next(may) for _ in case.otherwise]
         yield Row(
             run.line, case.device, s.runtime.id, case.model, phase_of(case), run.batch or 1, case.tokens,
-            case.metric, case.measured, value, case.flags, interval(value, off),
+            case.metric, case.measured, value, case.flags, reaching(value, interval(value, off), others),
         )  # fmt: skip
+
+
+def _otherwise(s: Setup, reader: Reader, cases: Sequence[Case]) -> list[float]:
+    """The figures of what runs may have been instead, those of each case in a row."""
+    targets = [target for case in cases for target in case.otherwise]
+    if not targets:
+        return []
+    found: list[float] = Program(targets, reader.jobs, s.device, s.host, s.runtime).predict(s.fitted).tolist()
+    return found
 
 
 ANY_MODEL: Any = None

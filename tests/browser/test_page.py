@@ -71,6 +71,36 @@ def test_dragging_a_slider_changes_the_charts_before_it_is_let_go(opened):
     page.mouse.up()
 
 
+def test_a_chart_over_prompts_stays_as_it_is_while_the_prompt_is_dragged_but_for_the_line_of_now(opened):
+    page = opened(TWO)
+    look = """["crossover", "memory"].map((id) => { const svg = document.querySelector(`#${id} svg`);
+      return [svg, Number(svg.querySelector(".now line").getAttribute("x1"))]; })"""
+    later, first = page.evaluate(f"""() => new Promise((done) => {{
+      const range = document.getElementById("prompt"), found = [];
+      const step = () => {{
+        found.push({look});
+        if (found.length > 12)
+          return done([1, 2].map((k) => found.at(-k).map(([svg, x], i) => [svg === found.at(-k - 1)[i][0], x])));
+        range.value = Number(range.value) + 4;
+        range.dispatchEvent(new Event("input", {{ bubbles: true }}));
+        requestAnimationFrame(step);
+      }};
+      step();
+    }})""")
+    assert [same for same, _ in later] == [True, True]
+    assert all(there >= here for (_, here), (_, there) in zip(first, later, strict=True))
+    page.wait_for_timeout(50)
+    before = page.evaluate(f"{look}.map(([, x]) => x)")
+    rest(page)
+    assert page.evaluate(f"{look}.map(([, x]) => x)") == pytest.approx(before, abs=0.5)
+
+
+def test_devices_that_stand_alone_are_not_asked_how_many_there_are(opened):
+    page = opened(TWO)
+    assert [each.get_attribute("value") for each in page.locator("#tp option:not([disabled])").all()] == ["1"]
+    assert all(each.get_attribute("title") for each in page.locator("#tp option[disabled]").all())
+
+
 def test_what_is_typed_is_taken_as_people_write_it_and_nonsense_is_marked(opened):
     page = opened(TWO)
     page.fill("#prompt-typed", "32k")

@@ -108,7 +108,7 @@ def test_what_finds_no_room_in_either_memory_is_read_from_the_disk(data, roofsim
 def test_offload_is_an_axis_whose_rows_are_single_predictions(data):
     line = "-d rtx-4060 -r llama.cpp --weights q8_0 -p 64"
     rows = data(f"compare Llama-3.1-8B {line} --offload 0..20+10,auto,none")["rows"]
-    assert [each["offload"] for each in rows] == ["0", "10", "20", "auto: layers=32", "none"]
+    assert [each["offload"] for each in rows] == ["layers=0", "layers=10", "layers=20", "auto: layers=32", "none"]
     for row, words in zip(rows[1:4], ("10", "layers=20", "auto"), strict=True):
         one = data(f"predict Llama-3.1-8B {line} --offload {words}")
         assert (row["tpot"], row["fits"]) == (one["request"]["tpot"], one["memory"]["fits"])

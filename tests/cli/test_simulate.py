@@ -107,7 +107,7 @@ def test_one_group_of_devices_serves_its_share():
     assert two["ttft"]["mean"] == pytest.approx(one["ttft"]["mean"], rel=0.01)
     assert two["tokens_per_second"]["device"] == pytest.approx(one["tokens_per_second"]["total"], rel=0.1)
     # both devices are there for half of the tokens each
-    assert two["joules_per_token"] == pytest.approx(one["joules_per_token"], rel=0.01)
+    assert two["energy_per_token"] == pytest.approx(one["energy_per_token"], rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -191,3 +191,71 @@ def test_a_table_of_nothing_is_refused(options, message):
     result = run(*STEPS, *options)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
+
+
+def test_layers_for_llmservingsim_lie_in_the_folder_that_names_them(tmp_path):
+    folder = tmp_path / "perf" / "H100" / "Qwen" / "Qwen2.5-0.5B" / "bf16"
+    said = run(*STEPS, "--decodes", "1", "--llmservingsim", str(folder))
+    assert said.exit_code == 0
+    meta = (folder / "meta.yaml").read_text()
+    assert "hardware: 'H100'" in meta
+    assert "model: 'Qwen/Qwen2.5-0.5B'" in meta
+    dense, heads, attention = (
+        list(csv.DictReader((folder / "tp1" / name).read_text().splitlines()))
+        for name in ("dense.csv", "per_sequence.csv", "attention.csv")
+    )
+    assert {"embedding", "layernorm", "qkv_proj", "rotary_emb", "o_proj", "gate_up_proj", "act_fn", "down_proj",
+            "final_layernorm"} == {row["layer"] for row in dense}  # fmt: skip
+    # the layers of a step are all of what its kernels take: 24 blocks of which each has two norms
+    t = roofsim.step_time("Qwen2.5-0.5B", "h100-sxm")
+    one = {row["layer"]: float(row["time_us"]) for row in dense if row["tokens"] == "1024"}
+    blocks = sum(time for name, time in one.items() if name not in ("embedding", "final_layernorm")) + one["layernorm"]
+    blocks += next(float(row["time_us"]) for row in attention
+                   if (row["prefill_chunk"], row["prefill_key"], row["n_decode"]) == ("1024", "512", "0"))  # fmt: skip
+    last = sum(float(row["time_us"]) for row in heads if row["sequences"] == "1")
+    whole = 24 * blocks + one["embedding"] + one["final_layernorm"] + last
+    assert whole / 1e6 == pytest.approx(t.run([(1, 1024, 0)]).device_time, rel=0.02)
+    # what is at once adds up
+    each = {(row["prefill_chunk"], row["prefill_key"], row["n_decode"], row["kv_decode"]): float(row["time_us"])
+            for row in attention}  # fmt: skip
+    assert each["64", "544", "4", "512"] == pytest.approx(
+        each["64", "544", "0", "0"] + each["0", "0", "4", "512"], rel=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "folder", "said"),
+    [
+        ("Qwen2.5-0.5B", "here", "write it like profiler/perf/H100/meta-llama/Llama-3.1-8B/bf16"),
+        ("mamba2-130m", "perf/H100/state-spaces/mamba2/bf16", "dense Transformers"),
+    ],
+)
+def test_layers_for_llmservingsim_are_refused_for_others(model, folder, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("steps", model, "-d", "h100-sxm", "--decodes", "1", "--llmservingsim", folder)
+    assert result.exit_code == 2
+    assert said in " ".join(result.output.split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_layers_of_several_devices_are_those_of_one_without_what_they_exchange(tmp_path):
+    times = {}
+    for ranks in (1, 2):
+        folder = tmp_path / "H100" / "meta-llama" / "Llama-3.2-1B" / f"bf16-{ranks}"
+        run(
+            "steps",
+            "Llama-3.2-1B",
+            "-d",
+            "h100-sxm",
+            "--decodes",
+            "1",
+            "--tp",
+            str(ranks),
+            "--llmservingsim",
+            str(folder),
+        )
+        rows = csv.DictReader((folder / f"tp{ranks}" / "dense.csv").read_text().splitlines())
+        times[ranks] = {(row["layer"], row["tokens"]): float(row["time_us"]) for row in rows}
+    assert times[1].keys() == times[2].keys()
+    assert times[1]["layernorm", "64"] == times[2]["layernorm", "64"]
+    assert 0.4 < times[2]["down_proj", "8192"] / times[1]["down_proj", "8192"] < 0.7

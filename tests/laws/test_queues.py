@@ -258,8 +258,18 @@ def test_more_requests_than_places_make_room_for_are_refused():
         Solved(server(LAUNCHED, 100, 200, most=8), 6).ttft["mean"]
 
 
-def test_a_wide_range_of_sequences_is_told():
-    # few make short steps, in which few come: at this rate both few and many go on
-    wide = Solved(server(LAUNCHED, 100, 200, most=256, ahead=1), 6)
-    assert any("sequences decode, for long at a time" in said for said in wide.cautions)
+def test_two_levels_of_sequences_are_told():
+    # beyond some, steps take three times as long: few go on as few, many as many
+    two = {n: Beside(0, 1.0 if n < 20 else 3.0, 0) for n in range(1, 80)}
+    found = shared(12.0, {0: Beside(0, 0, 0), **two}, NOTHING, float("inf"))
+    assert found.levels == [11, 35] or found.levels == [12, 36]
+    assert shared(12.0, constant(1.0), NOTHING, float("inf")).levels in ([11], [12])
+    wide = Solved(server(lambda n, *more: jumps(n, *more), 1, 101, most=256), 12.0)
+    assert any("two levels" in said for said in wide.cautions)
     assert Solved(server(AFFINE, 100, 20, ahead=1), 5).cautions == ()
+
+
+def jumps(decodes, held=0, pieces=0, new=0, context=0):
+    """Steps that take three times as long from twenty sequences on."""
+    seconds = 0.01 * np.where(np.asarray(decodes) < 20, 1.0, 3.0) + 0.0 * (held + np.asarray(pieces))
+    return seconds, 0 * seconds

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from roofsim.engine.energy import idle_power
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.model.split import Split
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
-from roofsim.prediction.loop import Engine, Loop
+from roofsim.prediction.loop import ENDLESS, Apart, Engine, Loop, served
 from roofsim.prediction.setup import setup
 from roofsim.serving.slo import broken, find, promises
-from roofsim.serving.steady import Server, closed, open_loop
+from roofsim.serving.steady import FIGURES, Server, closed, figure, longer, open_loop
 from roofsim.specs.workload import workload
 
 approx = pytest.approx
@@ -71,6 +72,38 @@ def test_littles_law_of_users_who_ask_again(engine, users, running, prompt, gene
     assert rate * each == approx(users, rel=1e-6 if exact else 0.15)
 
 
+@given(engines, counts, counts, st.integers(1, 30_000), st.integers(2, 3000), st.integers(-1, 2))
+def test_users_who_drifted_apart_keep_littles_law(engine, users, running, prompt, generate, slip):
+    one = Apart(engine, users, min(users, running), prompt, generate, slip)
+    seconds = (0.05, 0.2, 0.01)
+    each = one.until_first(ENDLESS).of(seconds) + (generate - 1) * one.between_tokens(ENDLESS).of(seconds)
+    assert one.running / one.steps.of(seconds) * each == approx(users, rel=1e-6)
+    made = one.mixed * one.decoding + (one.round - one.mixed) * one.decoding
+    assert made == approx(one.running * (generate - 1))
+
+
+@given(st.sampled_from([Loop, Apart]), engines, counts, counts, st.integers(1, 30_000), st.integers(1, 300),
+       st.sampled_from([1, 2, 10, ENDLESS]))  # fmt: skip
+def test_the_mean_is_that_of_all_first_tokens(kind, engine, users, running, prompt, generate, rounds):
+    one = kind(engine, users, min(users, running), prompt, generate)
+    each = one.first_tokens(rounds)
+    assert sum(share for share, _ in each) == approx(1)
+    for i, n in enumerate(one.until_first(rounds)):
+        # where a prompt fits a step, and answers are longer than what is laid out
+        if prompt + one.running <= engine.tokens and generate > engine.ahead + 1:
+            assert sum(share * steps[i] for share, steps in each) == approx(n, abs=1e-6)
+
+
+@given(engines, counts, st.integers(1, 400), st.integers(1, 400), st.integers(3, 900), st.floats(0, 2))
+def test_littles_law_of_users_of_whom_some_give_up_their_places(engine, users, most, prompt, generate, put_back):
+    running = max(served(users, most, put_back), 1)
+    one = Apart(engine, users, running, prompt, generate, put_back=put_back)
+    if running < users / (1 + one.away) or running > 1:
+        seconds = (0.03, 0.05, 0.01)
+        each = one.until_first(ENDLESS).of(seconds) + (generate - 1) * one.between_tokens(ENDLESS).of(seconds)
+        assert running / one.steps.of(seconds) * each == approx(users, rel=1e-6)
+
+
 def test_one_user_has_the_times_of_a_request():
     # but for what a batch of one leaves to be done beforehand
     found, e = closed(server(), 1), Evaluation(server().s, server().w)
@@ -104,7 +137,7 @@ def test_more_load_takes_longer_and_makes_more_until_it_ends():
     for less, more in pairwise(loads):
         assert more.itl["mean"] > less.itl["mean"]
         assert more.tokens_per_second.total > less.tokens_per_second.total
-        assert more.joules_per_token < less.joules_per_token
+        assert more.energy_per_token < less.energy_per_token
     assert closed(server(), 5000).rate == approx(loads[0].capacity)
 
 
@@ -124,7 +157,7 @@ def test_a_rate_above_what_is_answered_is_said_to_be_so():
 def test_every_mean_is_within_its_interval():
     for found in (closed(server(), 64), open_loop(server(), 10)):
         for name, value in (("itl", found.itl["mean"]), ("ttft", found.ttft["mean"]), ("rate", found.rate),
-                            ("joules_per_token", found.joules_per_token), ("capacity", found.capacity)):  # fmt: skip
+                            ("energy_per_token", found.energy_per_token), ("capacity", found.capacity)):  # fmt: skip
             low, high = found.intervals[name]
             assert low <= value <= high, name
 
@@ -193,7 +226,7 @@ def test_groups_of_data_parallel_each_serve_their_share(users):
     assert both.ttft["mean"] == approx(alone.ttft["mean"])
     assert both.rate == approx(2 * alone.rate)
     assert both.tokens_per_second.device == approx(alone.tokens_per_second.device)
-    assert both.joules_per_token == approx(alone.joules_per_token)
+    assert both.energy_per_token == approx(alone.energy_per_token)
     assert both.capacity == approx(2 * alone.capacity)
     assert both.kv.sequences == 2 * alone.kv.sequences
 
@@ -212,7 +245,7 @@ def test_stages_make_room_for_more_and_each_has_batches_in_flight():
     a, b = closed(alone, 64), closed(staged, 128)
     assert b.itl["mean"] == approx(a.itl["mean"], rel=0.05)  # but for what they send
     assert b.rate == approx(2 * a.rate, rel=0.05)
-    assert b.joules_per_token == approx(a.joules_per_token, rel=0.1)
+    assert b.energy_per_token == approx(a.energy_per_token, rel=0.1)
 
 
 def test_requests_at_a_rate_are_spread_over_groups():
@@ -226,10 +259,25 @@ def test_requests_at_a_rate_are_spread_over_groups():
 def test_tokens_in_and_out_cost_what_the_seconds_do(found):
     r = found()
     rates = server().s.rates
-    a_second = rates.dollars(1.0, r.joules_per_token * 128 * r.rate)
+    a_second = rates.dollars(1.0, r.energy_per_token * 128 * r.rate)
     said = r.cost["usd_per_million_output"] * 128 + r.cost["usd_per_million_input"] * 1024
     assert said * r.rate / 1e6 == approx(float(a_second))
+    at_the_wall = r.cost["joules_per_token"] * 128 + r.cost["joules_per_input_token"] * 1024
+    assert at_the_wall == approx(rates.overhead * r.energy_per_token * 128)
     assert min(r.cost.values()) > 0
+
+
+def test_an_engine_without_requests_draws_what_a_device_does_that_waits():
+    watts = [r.energy_per_token * 128 * r.rate for r in (open_loop(server(), x) for x in (1e-6, 0.02, 0.04))]
+    idle = float(idle_power(server().s.device))
+    assert watts[0] == approx(idle, rel=1e-4)
+    # what each request more draws is above what waiting would
+    e = Evaluation(server().s, server().w)
+    more = float(e.energy - idle * e.total_time) * 0.02
+    assert (watts[1] - watts[0], watts[2] - watts[1]) == (approx(more, rel=0.05), approx(more, rel=0.05))
+    # devices of a group and those of several
+    both = open_loop(divided(dp=2), 1e-6)
+    assert both.energy_per_token * 128 * both.rate == approx(2 * idle, rel=1e-4)
 
 
 @pytest.mark.parametrize("ways", [{"tp": 2}, {"tp": 4}])
@@ -238,4 +286,35 @@ def test_one_user_of_several_devices_has_the_times_and_joules_of_a_request(ways)
     found, e = closed(divided(**ways), 1), Evaluation(s, divided(**ways).w)
     assert found.ttft["mean"] == approx(float(e.prefill.time), rel=1e-9)
     assert found.itl["mean"] == approx(float(e.step[0]), rel=1e-3)
-    assert found.joules_per_token * 128 == approx(float(e.energy), rel=0.01)
+    assert found.energy_per_token * 128 == approx(float(e.energy), rel=0.01)
+
+
+def test_every_time_lies_in_its_interval():
+    for found in (closed(server(), 16), closed(server(), 900), open_loop(server(), 9)):
+        for name, at in product(("itl", "ttft"), FIGURES):
+            low, high = found.intervals[figure(name, at)]
+            assert 0 < low < getattr(found, name)[at] < high
+
+
+def test_what_is_certain_of_a_percentile_is_what_is_of_the_steps_that_it_consists_of():
+    # half of all steps are without prompts, and the mean of few users hardly has others
+    sure = longer(server(), 2, arrivals=False)
+    assert sure["itl_p50"] == approx(sure["itl"], rel=1e-2)
+    assert sure["itl_p50"][0] * sure["itl_p50"][1] == approx(1)
+    # when users come is not known of times to the first token, and of the time between tokens little
+    off = longer(server(), 16)
+    sure = longer(server(), 16, arrivals=False)
+    wider = {name: (off[name][1] / off[name][0]) / (high / low) for name, (low, high) in sure.items()}
+    assert wider["ttft"] > 2 > 1.1 > wider["itl"] > 1
+    assert wider["energy_per_token"] == approx(1)
+
+
+def test_of_one_user_nothing_is_otherwise():
+    assert longer(server(), 1) == {name: approx(ends) for name, ends in longer(server(), 1, arrivals=False).items()}
+
+
+def test_a_place_for_each_user_may_be_one_less_and_a_full_cache_hold_fewer():
+    # who waits for another to end waits for all of it
+    assert longer(server(sequences=16), 16)["ttft_p99"][1] > 4 > longer(server(sequences=17), 16)["ttft_p99"][1]
+    full = server(2048, 1024)
+    assert longer(full, full.most)["ttft"][1] > 1.2 * longer(full, full.most - 8)["ttft"][1]

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 
 from roofsim import library
+from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.model.split import Split
 from roofsim.prediction import offload
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
-from roofsim.prediction.offload import offloaded
+from roofsim.prediction.offload import offloaded, served
 from roofsim.prediction.request import compile_request, predict_request
 from roofsim.prediction.setup import Setup, setup
+from roofsim.serving.steady import Server
+from roofsim.serving.step import StepTime
 from roofsim.specs.workload import Workload, workload
 from roofsim.studies.tiers import divisions
 
@@ -142,7 +145,7 @@ def test_auto_is_the_fastest_of_all_divisions_that_fit(model: str, runtime: str,
     s, w = case(model, runtime, prompt=20, generate=8)
     whole = Evaluation(s, w)
     s = smaller(s, share * float(whole.held.reserved))
-    every = [made(away) for made, most in offload.families(s) for away in range(1, most + 1)]
+    every = [each.made(away) for each in offload.families(s) for away in range(1, each.most + 1)]
     fitting = [e for e in (Evaluation(each, w) for each in every) if e.fits]
     found = offloaded(s, w, "auto")
     assert found.offload
@@ -255,3 +258,41 @@ def test_no_mixture_of_layers_and_experts_is_faster_than_what_is_found(share: fl
         e = Evaluation(offloaded(s, w, f"layers={17 - away}+experts=cpu:{experts}"), w)
         # what is left of the device's memory may just take another division, by less than a layer
         assert not e.fits or float(e.total_time) >= 0.99 * best
+
+
+def test_steps_of_a_server_read_what_is_streamed_as_single_requests_do() -> None:
+    s, w = case("Llama-3.1-8B", "vllm", "h100-sxm")
+    divided = served(s, "stream=9")
+    e = Evaluation(divided, w)
+    steps = StepTime(divided, w)
+    assert steps([steps.decoding(1, 200)]) == pytest.approx(float(e.decode.time))
+    assert steps.of(1, 200)[0] == pytest.approx(float(e.decode.time))
+    for words in ("none", None):
+        assert served(divided, words).offload is None
+    mixed, whole = ([x.decoding(8, 500), x.piece(1, 64)] for x in (steps, StepTime(s, w)))
+    link = 9 * float(s.architecture.weight_bytes(s.precision(w)) - 2 * 128256 * 4096 * 2) / 32 / float(s.link.rate)
+    slower = steps(mixed) - StepTime(s, w)(whole)
+    assert 0.9 * link < slower < link  # kernels that read over the link wait for it, or compute meanwhile
+    long = variant(w, prompt=8000)
+    assert Server(divided, long).most > Server(s, long).most
+
+
+def test_a_server_has_no_best_division_and_computes_on_devices_alone() -> None:
+    s, _ = case("Llama-3.1-8B", "vllm", "h100-sxm")
+    with pytest.raises(InputError, match="auto is of one request"):
+        served(s, "auto")
+    with pytest.raises(Unsupported, match="ideal serves with what its devices compute"):
+        served(replace(s, runtime=library.runtime("ideal")), "layers=3")
+
+
+def test_what_is_drawn_of_several_devices_and_of_caches_is_what_was_asked_for() -> None:
+    two, w = chosen(setup(DENSE, "rtx-3090", "llama.cpp", split=Split(pp=2))), case(DENSE)[1]
+    found = divisions(offloaded(two, w, "layers=9"), w)
+    assert (found.chosen, found.at[0].layers, found.at[-1].layers) == (9, 3, 17)
+    s, w = case(SPARSE)
+    for words, chosen_layers in (("layers=5+experts=cpu+cache", 5), ("cache", 17), ("experts=cpu:6+cache", 10)):
+        divided = offloaded(s, w, words)
+        found = divisions(divided, w)
+        assert found.chosen == chosen_layers
+        (at,) = [each for each in found.at if each.layers == chosen_layers]
+        assert at.decode.link_wait == pytest.approx(float(Evaluation(divided, w).decode.link_wait))  # type: ignore[attr-defined]

@@ -8,15 +8,16 @@ import pytest
 
 from roofsim import library
 from roofsim.engine.energy import idle_power, waiting_power
-from roofsim.engine.passes import Devices, Later, Stack, operators, run_pass, together
+from roofsim.engine.passes import Devices, Later, PassRun, Stack, _in_turns, _overlapped, operators, run_pass, together
 from roofsim.engine.roofline import machine
+from roofsim.engine.schedule import Stretch
 from roofsim.foundation.schema import variant
 from roofsim.model.split import Split
-from roofsim.model.step import Pass
+from roofsim.model.step import Pass, Routing
 from roofsim.ops.base import Role
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.setup import Setup, setup
-from roofsim.prediction.steps import decode, half, halves, held_sequences, in_flight, pieces, sequences
+from roofsim.prediction.steps import decode, half, halves, held_sequences, in_flight, pieces, prefill, sequences
 from roofsim.specs.workload import Workload, workload
 
 H100 = library.device("h100-sxm")
@@ -104,6 +105,74 @@ def test_halves_are_two_passes_of_half_the_sequences_but_of_a_single_token() -> 
     assert (halves(turns, prompt), half(turns, prompt).batch) == (2, 0.5)
     alone = replace(turns, split=Split())
     assert halves(alone, prompt) == 1
+
+
+def test_a_pass_knows_how_tokens_get_to_experts_on_other_devices() -> None:
+    w = workload(prompt=300, batch=16, dtype="bf16")
+
+    def found(runtime: str, **ranks: int) -> list[Routing]:
+        s = setup("deepseek-v2-lite", "h100-sxm", runtime, split=Split(**ranks))
+        return [prefill(s, w).routing, decode(s, w).routing]
+
+    assert found("vllm", dp=2, ep=2) == found("sglang", dp=2, ep=2) == [Routing(1.28, True, True)] * 2
+    assert found("vllm", tp=2, ep=2) == [Routing(1.28, False, True)] * 2
+    assert found("vllm", dp=2) == [Routing()] * 2
+    assert found("ideal", cp=2, ep=2) == [Routing(0, True), Routing(0, False)]
+    assert found("ideal", cp=2, dp=2, ep=4) == [Routing(0, True)] * 2
+
+
+def test_tokens_are_quantised_before_they_go_to_experts_but_by_kernels_for_steps() -> None:
+    """Of 4,096 prompts 2,048 are a device's; tokens of 2,048 elements, read in two bytes and written in one."""
+    for tokens, phases in (("sent", ["prefill"]), ("gathered", ["prefill", "decode"])):
+        s = setup("deepseek-v2-lite", "h100-sxm", "vllm", split=Split(dp=2, ep=2))
+        policy = variant(s.runtime.parallel, tokens=tokens)
+        s = replace(s, runtime=variant(s.runtime, parallel=policy))
+        for phase, weights in (("prefill", "fp8"), ("decode", "fp8"), ("prefill", "bf16")):
+            w = workload(prompt=1, batch=4096, dtype="bf16", weight_format=weights)
+            p = (prefill if phase == "prefill" else decode)(s, w)
+            rows = {r.operator: r for r in operators(Evaluation(s, w).stack, p, lambda _: "prior") if r.layer == "moe"}
+            sends = rows["dispatch"]
+            quantised = phase in phases and weights == "fp8"
+            assert sends.kernels == sends.count * (1 + quantised)
+            moved = sends.count * 2048 * 2048 * (2 + 1) * quantised
+            assert sends.bytes_activations == pytest.approx(2 * sends.bytes_network + moved)
+
+
+def test_halves_take_turns_window_by_window() -> None:
+    """Exchanges of 2 and 7 s; 3 s before them, 4 between, 1 behind, of which computing bounds 2, 4 and 1; a quarter of
+    the units exchange: (4 + 3/3) s beside 7 and 2, (4 + 4/3) s beside 2 and 7."""
+    assert _in_turns([2, 7], [(3, 2), (4, 4), (1, 1)], 1 / 4) == pytest.approx((7 + 5 + 16 / 3 + 7) / 2)
+    assert _in_turns([2, 7], [(3, 2), (4, 4), (1, 1)], 0) == (7 + 4 + 4 + 7) / 2
+    assert _in_turns([6], [(3, 0), (1, 0)], 1 / 2) == 6
+
+
+def test_exchanges_of_prompts_keep_units_of_the_device() -> None:
+    s, w = on(tp=2)
+    stack = Evaluation(s, w).stack
+    assert PassRun(stack, prefill(s, w), None).taken == 20 / 132
+    assert PassRun(stack, decode(s, w), None).taken == 0
+    none = replace(stack, runtime=variant(s.runtime, parallel=variant(s.runtime.parallel, units=None)))
+    assert PassRun(none, prefill(s, w), None).taken == 0
+
+
+def test_a_layer_that_exchanges_takes_turns_and_another_is_as_it_is() -> None:
+    s, w = on(tp=2)
+    run = PassRun(Evaluation(s, w).stack, prefill(s, w), None)
+    rows = {row.row.layer: operators for row, operators in zip(run.rows, run.terms, strict=True)}
+    (name,) = (row.row.layer for row in run.rows if row.row.count > 1)
+    layer = [(bool(k.exchange), k.count * t.time, k.count * t.bound_times["compute"]) for o in rows[name] for k, t in o]
+    joins = [i for i, (exchanges, _, _) in enumerate(layer) if exchanges]
+    first, second = (layer[i][1] for i in joins)
+    outer, inner = [*layer[: joins[0]], *layer[joins[1] + 1 :]], layer[joins[0] + 1 : joins[1]]
+    windows = [sum(time for _, time, _ in part) + sum(bound for _, _, bound in part) / 3 for part in (outer, inner)]
+    pieces = [Stretch(1, 5, 1), Stretch(2, 5, 1)]
+    (found,) = _overlapped(pieces, rows[name], halves=True, taken=1 / 4)
+    assert (found.host, found.count) == (3, 1)
+    assert found.device == pytest.approx(sum(max(x, y) for x in windows for y in (first, second)) / 2)
+    (found,) = _overlapped(pieces, rows[name], halves=False, taken=1 / 4)
+    assert found.device == pytest.approx(max(sum(time for _, time, _ in (*outer, *inner)), first + second))
+    none = [[(k, t) for k, t in each if not k.exchange] for each in rows[name]]
+    assert _overlapped(pieces, none, halves=True, taken=1 / 4) == pieces
 
 
 def test_what_devices_do_together_is_one_launch_of_its_bytes() -> None:

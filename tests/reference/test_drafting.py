@@ -19,6 +19,7 @@ from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.model.split import Split
 from roofsim.model.step import Pass, together
 from roofsim.prediction.fitted import chosen
+from roofsim.prediction.loop import Kinds
 from roofsim.prediction.setup import setup
 from roofsim.serving.acceptance import Acceptance, acceptance
 from roofsim.serving.arrivals import Arrival
@@ -104,7 +105,8 @@ def test_steps_of_a_request_are_those_that_renewals_take() -> None:
 
 def test_tokens_of_a_step_are_equally_far_apart() -> None:
     it = server(k=2, alpha=0.5).drafts
-    gaps = it.gaps([(0.75, 4.0), (0.25, 8.0)])
+    kinds = [(0.75, Kinds(4.0, 0, 0)), (0.25, Kinds(0, 8.0, 0))]
+    gaps = [(share, float(sum(kind))) for share, kind in it.gaps(kinds)]
     counted = [[3 / 14, 4], [3 / 14, 2], [9 / 28, 4 / 3], [1 / 14, 8], [1 / 14, 4], [3 / 28, 8 / 3]]
     assert np.array(gaps) == EXACT(np.array(counted))
     assert sum(share for share, _ in gaps) == EXACT(1)
@@ -148,13 +150,13 @@ def test_arrays_are_the_steady_state_with_drafts() -> None:
 
 def test_sequences_hold_the_draft_s_cache_and_states_beside_their_own() -> None:
     it, without = server("Qwen3.5-4B", "mtp", 4), server("Qwen3.5-4B", None)
-    room, each = without._kept
+    room, each = without.room.free, without.room.mean
     d, recurrent = it.drafts.drafter, 4 * float(it.s.stage.state_bytes(1024, replace(it.s.precision(it.w), cache=0)))
     own = d.state(1024 + 127 / 2 + 4)
-    assert it._kept == EXACT((room - d.weights(chain(4)), each + own + recurrent))
+    assert (it.room.free, it.room.mean) == EXACT((room - d.weights(chain(4)), each + own + recurrent))
     assert it.most == int((room - d.weights(chain(4))) // (each + own + recurrent))
     one = replace(it, drafts=replace(it.drafts, rollback="replay"))
-    assert one._kept[1] == EXACT(each + own + recurrent / 4)
+    assert one.room.mean == EXACT(each + own + recurrent / 4)
 
 
 def test_a_rate_that_is_next_to_none_is_one_user_alone() -> None:

@@ -185,7 +185,7 @@ def test_tokens_of_other_ranks_come_quantised_and_go_to_the_rows_of_their_expert
     """Four ranks with a half of eight experts each: rows of 16 elements in fp8, and results of 5 choices in 2 bytes."""
     part = checked(PARTS["moe"], {"kind": "moe", "experts": 8, "top_k": 5, "width": 70}).sharded(Split(dp=4, ep=4))
     precision = Precision(weights=1, activations=2, products={"weights": "fp8"})
-    p = Pass(3, 7, 0, precision, phase=phase, routing=Routing(gathered=gathered))
+    p = Pass(3, 7, 0, precision, phase=phase, routing=Routing(apart=True, gathered=gathered))
     operators = {o.name: o for o in part.operators(p, 16)}
     found = {
         name: serving.kernels(operators[name], Situation(library.runtime("vllm"), p)).kernels for name in operators

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from roofsim.prediction.loop import Engine, Kinds, Loop, first_token, next_token, passes
+from roofsim.prediction.loop import (
+    Apart,
+    Engine,
+    Kinds,
+    Loop,
+    Otherwise,
+    first_token,
+    next_token,
+    otherwise,
+    passes,
+    served,
+)
 from roofsim.prediction.request import settled
+from roofsim.prediction.server import Room
 from roofsim.prediction.setup import setup
 from roofsim.specs.workload import workload
 
@@ -200,3 +214,144 @@ def test_steps_before_a_token_and_between_two_are_those_of_their_kinds():
     p = passes(s, w, four)
     assert list(first_token(four, p, 10)) == list(zip(four.until_first(10), p, strict=True))
     assert list(next_token(four, p, 10)) == list(zip(four.between_tokens(10), p, strict=True))
+
+
+def test_who_misses_a_step_waits_for_one_more_and_who_is_in_time_for_one_less():
+    four = loop(ASYNC, 4, 1500, 20)
+    # one in progress, one laid out
+    assert [replace(four, slip=n).late for n in (-3, -2, -1, 0, 1)] == [0, 0, 1, 2, 3]
+    assert (replace(four, slip=1).round, replace(four, slip=1).waits) == (23, 3)
+    # who waits in the queue waits for what is laid out
+    queued = loop(ASYNC, 12, 1000, 10, running=4)
+    assert [replace(queued, slip=n).late for n in (-1, 0, 1)] == [0, 1, 2]
+
+
+def apart(*sizes, **more):
+    together = loop(*sizes, **more)
+    return Apart(together.engine, together.users, together.running, together.prompt, together.generate)
+
+
+def test_users_who_drifted_apart_find_steps_of_either_kind_as_often_as_there_are_any():
+    four = apart(ASYNC, 4, 1500, 20)
+    # 19 steps after the prompt's own and two that are waited for: 22, of which four have a prompt
+    assert (four.mixed, four.late, four.round, four.steps) == (4, 2, 22, (4, 0, 18))
+    assert four.waited == near(2 * 4 / 22, 0, 2 * 18 / 22)
+    assert four.until_first(ENDLESS) == near(1 + 8 / 22, 0, 36 / 22)
+    # 4 prompts less the own and those that were waited for
+    assert four.between_tokens(ENDLESS) == near((3 - 8 / 22) / 19, 0, 1 - (3 - 8 / 22) / 19)
+    # 4 x 19 tokens in 22 steps
+    assert (four.decoding, four.decoding_alone) == near(76 / 22, 76 / 22)
+    assert four.first_tokens(ENDLESS)[:3] == [
+        (pytest.approx((18 / 22) ** 2), (1, 0, 2)), (pytest.approx(2 * 18 / 22 * 4 / 22), (2, 0, 1)),
+        (pytest.approx((4 / 22) ** 2), (3, 0, 0)),
+    ]  # fmt: skip
+    # they began together all the same: the first of four after its own step, the others after one, two and three more
+    assert four.until_first(2) == near((1 + 8 / 22 + 1) / 2, 6 / 4 / 2, 36 / 22 / 2)
+
+
+def test_nobody_is_apart_from_himself_and_prompts_alone_may_take_all_steps():
+    one = apart(ASYNC, 1, 1000, 10)
+    assert (one.steps, one.until_first(ENDLESS)) == ((1, 0, 9), (1, 0, 0))
+    assert one.decoding == pytest.approx(9 / 10)
+    assert one.decoding_alone == 1
+    many = apart(ASYNC, 40, 1500, 20)
+    assert (many.round, many.waits, many.steps) == (40, 20, (40, 0, 0))
+    assert many.until_first(ENDLESS) == near(21, 0, 0)
+    assert many.between_tokens(ENDLESS) == near(1, 0, 0)
+    assert many.first_tokens(ENDLESS)[0] == (1, (21, 0, 0))
+
+
+def test_first_tokens_of_a_round_one_by_one():
+    four = loop(ASYNC, 4, 1500, 20)
+    # the first after two steps without, the second after the first's and one without, the third after one without and
+    # the second's, the last after the second's and third's; the own each
+    assert [each for each in four.first_tokens(ENDLESS) if each[0]] == [
+        (1 / 4, (1, 0, 2)), (1 / 4, (1, 1, 1)), (1 / 4, (0, 2, 1)), (1 / 4, (0, 3, 0))
+    ]  # fmt: skip
+    assert [steps for share, steps in four.first_tokens(1) if share] == [(1, n, 0) for n in range(4)]
+    queued = loop(ASYNC, 12, 1000, 10, running=4)
+    # two rounds of the engine before there is a place
+    assert all(sum(steps) >= 2 * queued.round for share, steps in queued.first_tokens(ENDLESS) if share)
+    # of five users with four places one in four waits for a round, the others for none
+    five = replace(queued, users=5)
+    waits = [(share, sum(steps) - five.round > 0) for share, steps in five.first_tokens(ENDLESS)]
+    assert sum(share for share, waited in waits if waited) == pytest.approx(1 / 4)
+
+
+def test_what_may_be_otherwise_is_told_each_by_itself():
+    four = loop(ASYNC, 4, 1500, 20)
+    same = (four.engine, 4, 4, 1500, 20)
+    assert list(otherwise(four, 10)) == [
+        Otherwise(Apart(*same), ENDLESS), Otherwise(Loop(*same, -1), 10), Otherwise(Loop(*same, 1), 10)
+    ]  # fmt: skip
+    assert list(otherwise(four, 10, stated=False, places=True))[3:] == [
+        Otherwise(loop(ASYNC, 4, 1500, 20, running=3), 10), Otherwise(four, ENDLESS)
+    ]  # fmt: skip
+    # of a steady state a benchmark shows ten requests of each; who has no place anyhow has none to lose
+    queued = loop(ASYNC, 12, 1000, 10, running=4)
+    assert [each.rounds for each in otherwise(queued, ENDLESS, stated=False, places=True)] == [ENDLESS] * 3 + [10]
+    assert next(otherwise(apart(ASYNC, 4, 1500, 20), ENDLESS)) == Otherwise(four, ENDLESS)
+    assert not list(otherwise(loop(ASYNC, 1, 1500, 20), ENDLESS, stated=False))
+
+
+def test_users_whose_prompts_fill_all_steps_are_not_apart():
+    # 40 prompts, one a step, in the 22 steps of a request
+    many = loop(ASYNC, 40, 1500, 20)
+    assert [type(each.loop) for each in otherwise(many, ENDLESS)] == [Loop, Loop]
+    # 21 are one less than steps, 22 as many
+    assert [isinstance(next(otherwise(loop(ASYNC, n, 1500, 20), ENDLESS)).loop, Apart) for n in (21, 22)] == [
+        True,
+        False,
+    ]
+
+
+ROOM = Room(free=1000.0, mean=15.0, begun=10.0, ended=20.0, whole=4000.0)
+
+
+def test_how_many_sequences_there_is_room_for():
+    # 1,000 over 15 each in the mean; 0.05 of 4,000 more or less; over 20 each if all of it is taken beforehand
+    assert [ROOM.sequences(more) for more in (0, 0.05, -0.05, -1)] == [66, 80, 53, 0]
+    assert replace(ROOM, rule="all").sequences() == 50
+    # 20 of the next one, and of each before it 15 and half of the 5 that it may still make, in the mean
+    assert replace(ROOM, rule="next", kept=0.5).sequences() == 1 + 980 // 17.5
+    assert [replace(ROOM, rule="next", free=x).sequences() for x in (19, 20)] == [0, 1]
+    assert replace(ROOM, mean=0.0).sequences() == 2**31
+
+
+def test_sequences_that_outgrow_their_room_give_it_up():
+    # 50 fit at their end, 80 hold more than 12.5 each for 0.75 of a round, 100 always: each grows by 10 of 15
+    often = [ROOM.put_back(users) for users in (40, 50, 80, 100, 400)]
+    assert often == pytest.approx([0, 0, 0.75 * 10 / 15, 10 / 15, 10 / 15])
+    assert [replace(ROOM, rule=rule).put_back(400) for rule in ("next", "all")] == [0, 0]
+    assert replace(ROOM, begun=20.0).put_back(400) == 0
+
+
+def test_what_gave_up_its_room_is_computed_again():
+    # each of 4 computes half a time again 1,500 tokens and 10 of its answer: 3 prompts and 2 of 1,510 behind the first
+    four = replace(loop(TOGETHER, 4, 1500, 20), put_back=0.5)
+    assert (four.first, four.others) == (1, -(-(3 * 1500 + 2 * 1510) // 1500))
+    assert four.pieces == 1
+    assert four.new == near(1500, (3 * 1500 + 2 * 1510) / 6)
+    # a prompt is 1,500 of the 7,520 tokens of 6 steps
+    assert four.own == pytest.approx(6 * 1500 / 7520)
+    # many short ones: 9 prompts and 5 of 105 in steps of 19
+    ten = replace(loop(TOGETHER, 10, 100, 10), put_back=0.5)
+    assert (ten.others, ten.pieces) == (1, 14)
+    assert ten.new[1] == pytest.approx((900 + 525) / 14)
+
+
+def test_who_gave_up_its_room_waits_for_another():
+    # a quarter of a round each time: of 9 users 8 have places, and one has begun
+    assert (served(9, 100, 0.5), served(9, 4, 0.5), served(9, 100, 0)) == (8, 4, 9)
+    nine = replace(loop(TOGETHER, 9, 100, 10, running=8), put_back=0.5)
+    assert nine.away == pytest.approx(1 / 8)
+    # nobody waits for the first place
+    assert (nine.late, sum(nine.until_first(ENDLESS))) == (1, pytest.approx(nine.waits + 1))
+    assert sum(nine.gaps(ENDLESS)) == pytest.approx(1)
+    assert sum(nine.between_tokens(ENDLESS)) == pytest.approx(1 + nine.round / 8 / 9)
+    # 12 users: an eighth of a round less for it than the half that four make
+    twelve = replace(nine, users=12)
+    assert twelve.late == 0
+    assert sum(twelve.until_first(ENDLESS)) == pytest.approx(twelve.waits + 1 + (12 / 8 - 1 - 1 / 8) * twelve.round)
+    by = list(otherwise(nine, ENDLESS))[-2:]
+    assert [(each.loop.put_off, each.loop.running) for each in by] == [(0, 8), (0.5, 9 / 1.25)]

@@ -101,6 +101,26 @@ def test_one_shot_reads_all_of_all_others_and_two_shot_a_share_of_each_twice() -
     assert time("all_reduce", 1 * MB, 4, "two_shot") == pytest.approx(4 * US + 6 * US + 2 * 0.75 * MB / 50e9)
 
 
+def test_of_one_other_device_a_kernel_reads_what_its_threads_ask_for_in_a_round_trip() -> None:
+    """36 x 512 threads ask for 16 bytes each, 294,912 in all, and get them 2 us later; the link would take less."""
+    fast = Network(8, replace(NEAR, rate=400e9))
+    parts = 8 * MB / 294912
+    assert time("all_reduce", 8 * MB, 2, "one_shot", on=fast) == pytest.approx((2 + 4) * US + parts * 2 * US)
+    assert time("all_reduce", 8 * MB, 8, "one_shot", on=fast) == pytest.approx((2 + 4) * US + 56 * MB / 400e9)
+
+
+def test_devices_that_cannot_read_each_other_have_no_kernels_that_do() -> None:
+    for two in (NEAR, replace(NEAR, direct=False)):
+        apart = Network(2, replace(two, peers=False))
+        assert time("all_reduce", 1000, 2, "one_shot", "ring", on=apart) == time(
+            "all_reduce", 1000, 2, "ring", on=apart
+        )
+    file = assembled(
+        Cluster, name="two", device="d", per_node=2, links=assembled(Levels, node=link("pcie", peers=False))
+    )
+    assert network_of(file) == Network(2, Level(100e9, 2e-6, 200e9, False, peers=False))
+
+
 def test_a_sum_in_two_levels_is_one_in_each_node_and_one_of_shares_between_nodes() -> None:
     near, far = 2 * 7 / 8 * 80 * MB / 100e9, 2 * 1 / 2 * 10 * MB / 10e9
     expected = 3 * 6.6 * US + 14 * US + 2 * 3 * US + near + far

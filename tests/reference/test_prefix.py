@@ -131,8 +131,8 @@ def test_a_server_computes_what_is_left_of_prompts_on_top_of_what_was_found() ->
     assert loop.prompt == 2560
     assert piece.new == loop.new[1]
     assert piece.context == 1536 + (2560 - loop.new[1]) / 2
-    room, each = served(None)._kept
-    assert server._kept == (room - 3072 * token, each - 1536 * token)
+    room, each = served(None).room.free, served(None).room.mean
+    assert (server.room.free, server.room.mean) == (room - 3072 * token, each - 1536 * token)
     assert server.cache(3).sequences == int((room - 3072 * token) // (each - 1536 * token))
     steps = Steps(server)
     assert (steps.prompt, steps.held) == (2560, 4096 + 63)

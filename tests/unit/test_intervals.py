@@ -15,7 +15,16 @@ from roofsim.foundation.parameters import PARAMETERS
 from roofsim.prediction.compiled import compiled
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.fitted import chosen
-from roofsim.prediction.intervals import FIGURES, intervals, limits_within, logs, scatter, variance, with_slopes
+from roofsim.prediction.intervals import (
+    FIGURES,
+    intervals,
+    limits_within,
+    logs,
+    reaching,
+    scatter,
+    variance,
+    with_slopes,
+)  # fmt: skip
 from roofsim.prediction.limits import limits_of
 from roofsim.prediction.request import operator_intervals, predict_request, settled
 from roofsim.prediction.setup import setup
@@ -300,3 +309,15 @@ def test_an_operator_that_takes_no_time_takes_none_for_certain() -> None:
     none = [ends for row, ends in zip(rows, within, strict=True) if not row.time]
     assert none
     assert set(none) == {(0.0, 0.0)}
+
+
+def test_what_else_may_have_been_done_widens_an_interval_on_its_side():
+    # logarithms of 2, 3 and 4 off by twos: sqrt(1 + 1) and sqrt(1 + 4 + 4) times that of 2
+    low, high = reaching(8.0, (4.0, 16.0), [4.0, 32.0, 32.0, 8.0])
+    assert low == pytest.approx(8 / 2 ** (2**0.5))
+    assert high == pytest.approx(8 * 2**3)
+    assert reaching(8.0, (4.0, 16.0), []) == pytest.approx((4, 16))
+    # what has no end keeps none, and what takes no time takes none
+    assert reaching(8.0, (4.0, float("inf")), [2.0]) == (4.0, float("inf"))
+    assert reaching(0.0, (0.0, 0.0), [1.0]) == (0.0, 0.0)
+    assert reaching(8.0, (4.0, 16.0), [0.0, float("inf")]) == pytest.approx((4, 16))

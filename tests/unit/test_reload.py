@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
+from roofsim import library
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
+from roofsim.model.split import Split
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.setup import Setup, setup
+from roofsim.reports.reload import reload_tables
 from roofsim.specs.workload import Workload, workload
 from roofsim.studies.reload import Reload, reload, tiers_of
 
@@ -113,3 +116,34 @@ def test_lengths_end_with_the_positions_of_a_model() -> None:
 def test_a_memory_that_is_none_is_told(device: str, names: list[str], said: str) -> None:
     with pytest.raises((InputError, Unsupported), match=said):
         tiers_of(case("Llama-3.1-8B", device)[0], names)
+
+
+def test_several_devices_load_their_parts_at_the_same_time() -> None:
+    one, w = case("Llama-3.1-8B", runtime="vllm")
+    four = chosen(setup("Llama-3.1-8B", "h100-sxm", "vllm", split=Split(tp=4)))
+    memory = 307.2e9
+    assert {t.name: t.rate for t in tiers_of(four)} == {"host": 4 * 0.8 * 64e9, "disk": 14e9, "remote": 50e9}
+    eight = chosen(setup("Llama-3.1-8B", "h100-sxm", "vllm", split=Split(tp=8)))
+    assert tiers_of(eight, ["host"])[0].rate == memory < 8 * 0.8 * 64e9
+    (mine,), (theirs,) = (reload(s, w, ["host"], [8192]).at for s in (one, four))
+    assert theirs.bytes == mine.bytes  # eight heads of keys are divided among four
+    step = float(Evaluation(four, variant(w, prompt=8192)).decode.time)
+    assert theirs.reloaded["host"] == pytest.approx(mine.bytes / (4 * 0.8 * 64e9) + step)
+    assert reload(eight, w, ["host"], [8192]).at[0].bytes == mine.bytes
+
+
+def test_a_host_keeps_as_many_sequences_as_its_memory_holds() -> None:
+    s, w = case("Llama-3.1-8B", batch=3)
+    (at,) = reload(s, w, ["host"], [8192]).at
+    assert at.kept is not None
+    each = 8192 * 2 * 32 * 1024 * 2
+    assert at.bytes == 3 * each
+    assert at.kept == library.device("xeon-platinum-8480").capacity // each
+    assert reload(*case("Llama-3.1-8B", "dgx-spark"), ["disk"], [8192]).at[0].kept is None
+
+
+def test_states_are_what_a_hybrid_holds_at_no_length() -> None:
+    found = {name: reload(*case(name), ["host"], [1024]).constant for name in ("Llama-3.1-8B", "Falcon-H1-7B")}
+    assert found["Llama-3.1-8B"] == 0 < found["Falcon-H1-7B"]
+    notes = reload_tables(reload(*case("Falcon-H1-7B"), ["host"], [1024]), "", "")[0].notes
+    assert any("of what is held are states, the same at any length" in each for each in notes)

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from roofsim.model.split import Split
-from roofsim.prediction.loop import ENDLESS
+from roofsim.prediction.loop import ENDLESS, Apart, Loop
 from roofsim.prediction.setup import setup
 from roofsim.runs.cases import Reader
 from roofsim.runs.program import Program
 from roofsim.runs.reading import Run
-from roofsim.runs.serving import loop_of, rate_of, template_of
+from roofsim.runs.serving import load_of, mean_length, rate_of, template_of, unstated
 from roofsim.runs.stacks import runtime_of
 from roofsim.serving.steady import Server, closed
 from roofsim.specs.workload import workload
@@ -30,7 +30,7 @@ def run(**fields):
 
 def of(row, runtime="vllm", **sizes):
     s = setup(row.model, "h100-sxm", runtime)
-    return loop_of(row, s, workload(**{"prompt": row.prompt, "generate": row.generated, **sizes}))
+    return load_of(row, s, workload(**{"prompt": row.prompt, "generate": row.generated, **sizes}))[:2]
 
 
 def test_a_server_of_which_nothing_is_known_has_its_own_limits():
@@ -101,3 +101,51 @@ def test_a_row_is_predicted_as_the_steady_state_is(ways):
         case = reader.case(run(model="Llama-3.1-8B", phase=phase, batch=16, note=ways))
         program = Program([case.target], reader.jobs, s.device, s.host, s.runtime)
         assert program.predict({})[0] == pytest.approx(value)
+
+
+def otherwise(row, runtime="vllm", **sizes):
+    s = setup(row.model, "h100-sxm", runtime)
+    w = workload(**{"prompt": row.prompt, "generate": row.generated, **sizes})
+    return [(each.loop.running, each.rounds) for each in unstated(row, load_of(row, s, w))]
+
+
+def test_what_a_row_does_not_state_may_have_been_otherwise():
+    # together or not, a step sooner or later, a place less, and all at once
+    assert otherwise(run()) == [(4, ENDLESS)] * 3 + [(3, ENDLESS), (4, 10)]
+    assert otherwise(run(note="requests=40;max_num_seqs=9")) == [(4, ENDLESS), (4, 10), (4, 10)]
+
+
+def test_the_share_of_the_memory_that_a_server_took_decides_how_many_it_had_room_for():
+    # 28 KiB a token: 0.04 of 80 GiB are 3.66 sequences of 32,777 tokens in the mean, more or less
+    row = run(batch=200, prompt=2**15)
+    taken, (less, more) = of(row)[0].running, [running for running, _ in otherwise(row)[-2:]]
+    assert 60 < taken < 80
+    assert {taken - less, more - taken} <= {3, 4}
+    # rows whose users all find room are the same with a little less of it
+    assert len(otherwise(run(batch=8))) == 5
+
+
+def test_a_row_knows_what_it_may_have_been():
+    reader = Reader("vllm")
+    case = reader.case(run(phase="prefill"))
+    assert len(case.otherwise) == 5
+    # steps of a place less are those that are there
+    assert {key for each in case.otherwise for _, key in each.parts} == set(reader.jobs)
+    assert len(reader.jobs) == 3
+
+
+def test_lengths_that_are_drawn_are_shorter_in_the_mean_and_part_users():
+    row = run(source="x/aiconfigurator@1:systems/silicon_sample.csv id=2026_01_31_model_h100_c4", batch=4)
+    assert (mean_length(row, 1000), mean_length(row, 20)) == (900, 18)
+    loop, rounds = of(row, prompt=900, generate=18)
+    assert (type(loop), loop.users, rounds) == (Apart, 4, 10)
+    # in the case they are as long as in the mean, and no template is put around them
+    load, _ = of(run(), prompt=900, generate=18)
+    assert type(load) is Loop
+    first = Reader("vllm").case(row._replace(phase="prefill"))
+    said = loop.until_first(10)
+    assert sorted(n for n, _ in first.target.parts) == pytest.approx(sorted(n for n in said if n))
+    # where prompts fill all steps they share them
+    assert type(of(row._replace(batch=400), prompt=900, generate=18)[0]) is Loop
+    planner = run(source="x/aiconfigurator@1:silicon.csv id=model_h100_c4_1")
+    assert (mean_length(planner, 1000), mean_length(run(), 1000)) == (1000, 1000)

@@ -33,7 +33,7 @@ def test_arrays_are_the_steady_state_of_each_of_their_places():
         assert found.itl[i] == pytest.approx(one.itl["mean"], rel=1e-9)
         assert found.ttft[i] == pytest.approx(one.ttft["mean"], rel=1e-9)
         assert found.rate[i] == pytest.approx(one.rate, rel=1e-9)
-        assert found.joules[i] == pytest.approx(one.joules_per_token, rel=1e-9)
+        assert found.joules[i] == pytest.approx(one.energy_per_token, rel=1e-9)
 
         assert found.usd[1][i] == pytest.approx(one.cost["usd_per_million_output"], rel=1e-9)
         assert found.usd[2][i] == pytest.approx(one.cost["usd_per_million_input"], rel=1e-9)
@@ -45,7 +45,7 @@ def test_arrays_are_the_steady_state_of_several_devices(split):
     found, one = seen(several, {}, [64], [1024]), closed(several, 64)
     assert found.itl[0] == pytest.approx(one.itl["mean"], rel=1e-9)
     assert found.rate[0] == pytest.approx(one.rate, rel=1e-9)
-    assert found.joules[0] == pytest.approx(one.joules_per_token, rel=1e-9)
+    assert found.joules[0] == pytest.approx(one.energy_per_token, rel=1e-9)
     assert found.usd[1][0] == pytest.approx(one.cost["usd_per_million_output"], rel=1e-9)
     ends = intervals_of(several, found.point(0))
     assert all(low < getattr(found.point(0), name) < high for name, (low, high) in ends.items())

@@ -45,3 +45,10 @@ def test_time_to_the_first_token_is_within_a_quarter(found):
 def test_times_to_the_first_token_of_each_model(found, model, most):
     # of Llama's, one user of all waits for a place through the whole run, which is not stated (docs/load.md)
     assert off(found, model, "prefill") <= most
+
+
+def test_intervals_of_times_to_the_first_token_hold_most_of_them_and_say_something(found):
+    rows = [r for r in found.rows if r.phase == "prefill"]
+    assert 0.88 <= sum(r.covered for r in rows) / len(rows) <= 0.99
+    # a factor up and down
+    assert median((r.interval[1] / r.interval[0]) ** 0.5 for r in rows) <= 2.5

@@ -179,8 +179,10 @@ class Moe(Part):
         """Tokens of `copy` bytes each to the ranks of their experts, or those of all to every rank."""
         out = q.tokens * copy
         if p.routing.gathered:
-            return exchange("dispatch", collective.all_gather, out, self.split.ep, *uses, out=out)
-        return self._exchange(p, "dispatch", copy, out, *uses)
+            sent = exchange("dispatch", collective.all_gather, out, self.split.ep, *uses, out=out)
+        else:
+            sent = self._exchange(p, "dispatch", copy, out, *uses)
+        return replace(sent, acts_as=Role.DISPATCH)
 
     def _exchange(self, p: Pass, name: str, copy: Number, out: Number, *uses: str) -> Operator:
         """Tokens to the ranks of their experts, or back: one copy for each choice, or in a prompt for each node.

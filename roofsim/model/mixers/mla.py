@@ -124,7 +124,7 @@ class LatentAttention(Part):
         out = p.activation_bytes(self.heads * self.v_dim)
         return [
             linear(everything, "kv_b_proj", self.kv_rank, width, "kv_a_norm"),
-            Operator("attention", attention.causal_attention, score, out, (*uses, "kv_b_proj")),
+            Operator("attention", attention.causal_attention, score, out, (*uses, "kv_b_proj"), acts_as=Role.EXPANDED),
             *contexts.partial_results(p, self.heads, self.v_dim, self.split),
         ]
 

@@ -27,7 +27,7 @@ from roofsim.serving.steady import Served, Server, closed, open_loop
 from roofsim.specs.workload import Workload
 
 PANELS = (("itl", "time between two tokens"), ("ttft", "time to the first token"))
-USERS, RATES = 28, 24
+USERS, RATES = 28, 20
 """Loads that a line is drawn through."""
 FULL = 0.97
 """Up to which share of what is answered at most rates are drawn."""
@@ -206,7 +206,7 @@ def axes_of(f: Front) -> tuple[str, str]:
     return ("user", first) if first != "user" else (first, "device")
 
 
-OF_TOKENS = {"usd_per_million", "joules_per_token"}
+OF_TOKENS = {"usd_per_million", "energy_per_token"}
 """What is said of output tokens and contains their prompts."""
 NAMED = 9
 """Points of a front whose users are said."""

@@ -86,6 +86,39 @@
   const cursor = (context, data) =>
     !context.live && Plot.ruleX(data, Plot.pointerX({ x: "x", stroke: context.theme.soft, strokeOpacity: 0.6 }));
 
+  /** A line at where the number along the x axis is now; `moving` puts it elsewhere. */
+  const now = (context, value) =>
+    Plot.ruleX([value], { className: "now", stroke: context.theme.soft, strokeDasharray: "2 3" });
+
+  /** Gives a chart the scale along which its line of now moves. */
+  const moving = (svg, px) => Object.assign(svg, { px });
+
+  const kept = new Map();
+
+  /** What all that a chart shows hangs on while `path` is dragged: not on that itself, of which it shows all values. */
+  const hangsOn = ({ state, theme, width }, path, range) =>
+    JSON.stringify([{ ...state, [path]: 0, numbers: { ...state.numbers, [path]: 0 } }, path, theme.name, width, range]);
+
+  /** While what stands along the x axis is dragged, the chart is what it was but for the line of now. */
+  function still(name, context, path, range) {
+    const found = context.live && kept.get(name);
+    if (!found || found.on !== hangsOn(context, path, range)) return null;
+    const at = view.series.value(context.state, path);
+    for (const node of found.drawn.nodes) {
+      for (const svg of [node, ...node.querySelectorAll("svg")].filter((one) => one.px)) {
+        for (const line of svg.querySelectorAll(".now line"))
+          for (const end of ["x1", "x2"]) line.setAttribute(end, svg.px(at));
+      }
+    }
+    return found.drawn;
+  }
+
+  /** Keeps what was drawn for `still`. */
+  function keep(name, context, path, range, drawn) {
+    if (context.live) kept.set(name, { on: hangsOn(context, path, range), drawn });
+    return drawn;
+  }
+
   /** Text with the paper around it, so that lines behind do not touch it. */
   const text = (context, data, options) =>
     Plot.text(data, {
@@ -126,5 +159,5 @@
     nodes: [sentence(series.length ? "None of the chosen models runs with these choices." : "Choose a model.")],
   });
 
-  view.chart = { nothing, plot, axes, tip, cursor, text, labels, sentence, legend, FAMILY };
+  view.chart = { nothing, plot, axes, tip, cursor, now, moving, still, keep, text, labels, sentence, legend, FAMILY };
 }

@@ -251,7 +251,11 @@
     const why = (tp) => (asked.length && lacking(tp).every(Boolean) ? lacking(tp)[0] : null);
     return {
       device: roofsim.devices,
-      tp: roofsim.tp.map((tp) => ({ name: String(tp), label: tp > 1 ? `${tp} (TP ${tp})` : "1", lacks: tp > 1 && why(tp) })),
+      tp: roofsim.tp.map((tp) => ({
+        name: String(tp),
+        label: tp > 1 ? `${tp} (TP ${tp})` : "1",
+        lacks: tp > 1 && why(tp),
+      })),
       runtime: roofsim.runtimes,
       weights: union(formats.map((one) => one.weights)),
       cache: union(formats.map((one) => one.cache)),

@@ -57,6 +57,8 @@
     if (!series.length) return view.chart.nothing(context);
     const figure = view.figure(state.figure);
     const x = along(state, series);
+    const before = view.chart.still("crossover", context, x.path, [x.low, x.high]);
+    if (before) return before;
     const xs = view.scale.steps(x.low, x.high, live ? FEW : MANY, x.unit);
     const curves = [];
     for (const one of series) {
@@ -87,12 +89,12 @@
       }
     }
     const { svg, unplaced } = view.crossover.render(context, { figure, x, xs, curves, crossings });
-    return {
+    return view.chart.keep("crossover", context, x.path, [x.low, x.high], {
       nodes: [svg, ...view.crossover.legend(x, curves, crossings, unplaced)],
       table: () => table(x, xs, figure, curves),
       summary: svg.getAttribute("aria-label"),
       crossings: { x, met: crossings },
-    };
+    });
   }
 
   /** The interval at every x, in pieces between which the reader is not kept waiting. */

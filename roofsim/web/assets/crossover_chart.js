@@ -122,7 +122,7 @@
             dx: -margin.left + 2,
           },
         }),
-        Plot.ruleX([here], { stroke: theme.soft, strokeDasharray: "2 3" }),
+        view.chart.now(context, here),
         Plot.areaY(
           rows.filter((row) => row.high > 0),
           {
@@ -176,7 +176,7 @@
         view.chart.cursor(context, rows),
       ],
     });
-    return { svg, unplaced: unplaced.map((label) => label.said) };
+    return { svg: view.chart.moving(svg, px), unplaced: unplaced.map((label) => label.said) };
   }
 
   /** What binds each pass of a curve at a length, of the passes in which it changes. */

@@ -10,6 +10,8 @@
     const series = view.series.runs(context.series);
     if (!series.length) return view.chart.nothing(context);
     const { low, high } = view.lengths(state, series);
+    const before = view.chart.still("memory", context, "prompt", [low, high]);
+    if (before) return before;
     const xs = view.scale.steps(low, high, live ? FEW : MANY, "tokens");
     const across = Math.min(series.length === 4 ? 2 : Math.min(series.length, 3), Math.max(1, Math.floor(width / 340)));
     const box = document.createElement("div");
@@ -25,11 +27,11 @@
       box.append(
         render(context, found, xs, ceiling(found), Math.floor((width - (across - 1) * 12) / across), across > 1),
       );
-    return {
+    return view.chart.keep("memory", context, "prompt", [low, high], {
       nodes: [box, legend(drawn)],
       table: () => table(drawn, xs),
       summary: drawn.map((found) => spoken(found, xs)).join(" "),
-    };
+    });
   }
 
   /** Air above the capacity, so that what does not fit is seen to; what is far beyond is cut there. */
@@ -75,7 +77,7 @@
     const ink = above ? { fill: view.theme.over(above.fill), stroke: "none" } : { fill: theme.ink };
     const unit = top > 4096 * GIB ? 2 ** 40 : GIB;
 
-    return view.chart.plot(context, {
+    const svg = view.chart.plot(context, {
       width,
       height,
       margin,
@@ -120,7 +122,7 @@
           textAnchor: "start",
           ...ink,
         }),
-        Plot.ruleX([state.prompt], { stroke: theme.soft, strokeDasharray: "2 3" }),
+        view.chart.now(context, state.prompt),
         end > xs[0] &&
           end < xs[last] &&
           Plot.dot([end], { x: [end], y: [usable], symbol: "times", stroke: theme.ink, strokeWidth: 2.2, r: 5 }),
@@ -160,6 +162,7 @@
           }),
       ],
     });
+    return view.chart.moving(svg, px);
   }
 
   const niceBytes = (top, unit) => d3.ticks(0, top / unit, 5).map((value) => value * unit);
@@ -216,7 +219,7 @@
   (view.panels ??= {}).memory = {
     order: 4,
     name: "Memory",
-    title: (state) => state.tp > 1 ? `Memory of each of ${state.tp} devices against length` : "Memory against length",
+    title: (state) => (state.tp > 1 ? `Memory of each of ${state.tp} devices against length` : "Memory against length"),
     options: [],
     draw,
     wide: true,

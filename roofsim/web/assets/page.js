@@ -3,7 +3,7 @@
 {
   const view = ((globalThis.roofsim ??= {}).view ??= {});
   const REST = 160; // milliseconds without a change after which everything is drawn in full
-  const BUDGET = 8; // milliseconds of a frame for charts; what is left over is drawn in the next
+  const BUDGET = 6; // milliseconds of a frame for charts; what is left over is drawn in the next
   const SLICE = 24; // milliseconds of work at rest between two looks at what the reader does
 
   view.figure = (name) => roofsim.figures.find((one) => one.name === name) ?? roofsim.figures[0];

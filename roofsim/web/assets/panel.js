@@ -52,8 +52,8 @@
       summary: () => drawn.summary ?? "",
       /** Put what was drawn in its place; the table only where it is looked at. */
       show(found, rested) {
+        if (found !== drawn) figure.replaceChildren(...found.nodes);
         drawn = found;
-        figure.replaceChildren(...found.nodes);
         section.classList.toggle("moving", !rested);
         if (rested && details.open) fill();
       },

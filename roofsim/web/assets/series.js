@@ -90,7 +90,9 @@
       return `${knob?.label ?? path} ${say(value, knob?.unit)}`;
     });
     return [
-      (state.tp > 1 ? `${state.tp} × ` : "") + title(roofsim.devices, state.device) + (own.length ? ` with ${own.join(", ")}` : ""),
+      (state.tp > 1 ? `${state.tp} × ` : "") +
+        title(roofsim.devices, state.device) +
+        (own.length ? ` with ${own.join(", ")}` : ""),
       title(roofsim.runtimes, state.runtime),
       ...(state.weights ? [`${state.weights} weights`] : []),
       ...(state.cache ? [`${state.cache} cache`] : []),
