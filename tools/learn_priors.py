@@ -2,7 +2,8 @@
 
 usage: python tools/learn_priors.py FOLDER [--date YYYY-MM-DD] [-o FILE]
 
-FOLDER holds files of runs besides our own in data/; a file of the same name there is left out. Every stack in them is
+FOLDER holds files of runs besides our own in data/ and the published ones named below; a file of the same name there
+is left out. Every stack in them is
 fitted, and means, spreads and scatters of all classes of devices and runtimes go into hardware/priors/population.yaml,
 with the error on stacks that were left out, which is put into docs/calibration.md as well.
 Takes a minute or two; needs SciPy.
@@ -30,16 +31,19 @@ from roofsim.specs.population import Population
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "hardware" / "priors" / "population.yaml"
+PUBLISHED = ("products_amd.csv", "steps_amd.csv")
+"""Runs of others in data/published, of devices that none of the other files has (data/README.md)."""
 PAGE = ROOT / "docs" / "calibration.md"
 BEGIN, END = (f"<!-- left out: {which} -->" for which in ("begin (tools/learn_priors.py)", "end"))
 SHOWN = ("latency_s", "device_time_s", "peak_mem_bytes", "energy_j")
 """Metrics in the table of the page."""
 
-# fp32 takes the vector unit in PyTorch, and cards that were measured with it state themselves what they reach; short
-# prompts of SSM-Scope on the Orin Nano ran at half its clock (tools/calibrate_shipped.py)
+# requests of a server are kept aside: they check sums over its steps. fp32 takes the vector unit in PyTorch, and cards
+# that were measured with it state themselves what they reach; short prompts of SSM-Scope on the Orin Nano ran at half
+# its clock (tools/calibrate_shipped.py)
 WHERE = (
-    "dtype != 'fp32' and dtype != 'f32' and not ('Orin Nano' in device and 'mamba_ssm' in framework "
-    "and metric != 'peak_mem_bytes' and prompt_len < 1024)"
+    "op != 'e2e_serving' and dtype != 'fp32' and dtype != 'f32' and not ('Orin Nano' in device "
+    "and 'mamba_ssm' in framework and metric != 'peak_mem_bytes' and prompt_len < 1024)"
 )
 METHOD = (
     "each stack fitted alone; per parameter random effects of device class, device, runtime class and stack about what "
@@ -55,7 +59,7 @@ def main() -> None:
     arguments.add_argument("--date", default=dt.datetime.now(dt.UTC).date().isoformat())
     arguments.add_argument("-o", "--output", type=Path, default=FILE)
     given = arguments.parse_args()
-    own = sorted((ROOT / "data").glob("*.csv"))
+    own = [*sorted((ROOT / "data").glob("*.csv")), *(ROOT / "data" / "published" / name for name in PUBLISHED)]
     names = {path.name for path in own}
     paths = [*own, *(path for path in sorted(given.folder.glob("*.csv")) if path.name not in names)]
     files = [read_runs(str(path), skip_bad_rows=True) for path in paths]

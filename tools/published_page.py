@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import roofsim
 from roofsim.api.results import Prediction
@@ -126,6 +127,20 @@ def of_layer(made: Prediction, name: str) -> float:
     return float(found.time) / found.count
 
 
+def of_prompt(made: Prediction, names: Sequence[str]) -> float:
+    """Seconds that operators take in one layer with experts of a prompt."""
+    found = [each for each in made.prefill.operators if each.layer == "moe" and each.operator in names]
+    return sum(float(each.time) / each.count for each in found)
+
+
+EXPERTS = ("experts_up", "experts_act", "experts_down", "combine")
+ATTENTION = (
+    "q_a_proj", "q_a_norm", "q_proj", "kv_a_proj", "kv_a_norm", "rotary", "cache_append", "kv_b_proj", "attention",
+    "o_proj",
+)  # fmt: skip
+"""Operators of a layer that a module of software computes."""
+
+
 def rate(made: Prediction, name: str) -> float:
     """Bytes a second of tokens to the nodes, in a single one to the ranks, that have experts of them."""
     (found,) = (each for each in made.prefill.operators if each.operator == name)
@@ -154,10 +169,22 @@ def in_a_node(made: Prediction, tokens: float, time: float) -> float:
     return tokens / time / made.on.split.devices * 8
 
 
+def cached_latency(made: Prediction) -> float:
+    """Seconds of a request of users who all ask at once, of whose prompts only the last token is not in the cache."""
+    a, w = made.asked, made.workload
+    row = roofsim.serve(
+        a.model, device=a.device, runtime=a.runtime, cluster=a.cluster, tp=a.tp, weights=a.weights, cache=a.cache,
+        concurrency=int(w.batch), rounds=1, prompt=int(w.prompt), prefix=int(w.prompt) - 1, generate=int(w.generate),
+    ).row  # fmt: skip
+    return row.ttft["mean"] + (int(w.generate) - 1) * row.itl["mean"]
+
+
 FIGURES: Mapping[str, tuple[str, Callable[[Prediction], float]]] = {
     "exchange_bound": ("bound of a layer's exchanges", exchange_bound),
     "step_bound": ("bound of a step", step_bound),
     "user_bound": ("bound of a user's rate", lambda made: 1 / step_bound(made)),
+    "experts_of_prompt": ("experts of a prompt", lambda made: of_prompt(made, EXPERTS)),
+    "attention_of_prompt": ("attention of a prompt", lambda made: of_prompt(made, ATTENTION)),
     "dispatch_rate": ("tokens to nodes", lambda made: rate(made, "dispatch")),
     "collect_rate": ("results from nodes", lambda made: rate(made, "collect")),
     "dispatch": ("tokens to experts", lambda made: of_layer(made, "dispatch")),
@@ -170,6 +197,7 @@ FIGURES: Mapping[str, tuple[str, Callable[[Prediction], float]]] = {
         lambda made: in_a_node(made, made.workload.batch * made.workload.prompt, float(made.request.ttft)),
     ),
     "latency": ("latency of a request", lambda made: float(made.request.total_time)),
+    "latency_cached": ("the same, prompts in the cache", cached_latency),
     "all_tokens": (
         "prompt and output tokens",
         lambda made: made.workload.batch * (made.workload.prompt + made.workload.generate)
@@ -178,15 +206,31 @@ FIGURES: Mapping[str, tuple[str, Callable[[Prediction], float]]] = {
 }  # fmt: skip
 """What a row can be of: in words, and as a function of a prediction."""
 
+
+@cache
+def loaded(row: Row) -> Mapping[str, Any]:
+    """The requests of a row served as they come to a place, all of them waiting from the beginning."""
+    ways = {name: int(number) for name, number in words(row.split).items()}
+    return roofsim.serve(
+        row.model, device=row.device, runtime=row.runtime, cluster=row.cluster, weights=row.weights,
+        cache=row.cache or None, concurrency=int(row.batch), rounds=1, prompt=int(row.prompt),
+        generate=int(row.generate), set=words(row.set), **ways,
+    ).row.to_dict()  # fmt: skip
+
+
 TITLES = {
     "insights": "DeepSeek-V3: bounds of expert parallelism",
     "open-infra": "DeepSeek-V3 on H800: a day of its service",
     "sglang-ep": "DeepSeek-V3 on 96 H100: SGLang",
     "profile": "DeepSeek-V3 on H800: its profile",
+    "sglang-kernels": "DeepSeek-V3 on H100: layers of SGLang, one by one",
     "deepep": "DeepSeek-V3 on H800: exchanges of a step",
     "deepep-normal": "DeepSeek-V3 on H800: exchanges of a prompt",
     "mi325x": "Llama-3.1-405B and DeepSeek-V3.2 on eight MI325X",
-    "oracle": "Llama-3.1-405B on eight MI300X",
+    "oracle": "Llama-3.1-405B on eight MI300X: Oracle",
+    "rocm-vllm": "Llama-3.1-405B on eight MI300X: AMD",
+    "trtllm": "Five devices at full load: TensorRT-LLM",
+    "dstack": "Llama-3.1-405B on eight H100 and on eight MI300X: vLLM of 2024",
 }
 """What the part of each study is called."""
 
@@ -202,33 +246,58 @@ REASONS: Mapping[str, Sequence[str]] = {
         "products are as fast as DeepGEMM's were published to be in the same week, within 6 % from 4,096 rows on",
     ),
     "sglang-ep": (
-        "with balance simulated, what is left is most of the time in which the host waits for the sizes of what it "
-        "receives, and kernels that are slower while others exchange, as the source sees in its own",
+        "with balance simulated, what is left is not in the layers by themselves (below): the host waits for the sizes "
+        "of what it receives, and kernels are slower while others exchange, as the source sees in its own",
         "prompts with experts placed by their use are missed: balance costs SGLang 15 % of its tokens there, "
         "three times of what TensorRT-LLM's placement would leave. A spread of 0.5 in place of 0.12 would do the same, "
         "and brings all three lengths to 12 to 17 % above the published; but nothing published says it",
     ),
     "mi325x": (
         "Llama-3.1-405B at 500 is missed: to compute 15,944 tokens a second takes 12.9 PFLOP/s, 62 % of what eight "
-        "devices have in fp8, and leaves no time for steps; so most prompts were likely not computed but found in "
-        "vLLM's prefix cache, as requests of such a benchmark are alike. Then DeepSeek-V3.2 is met by luck. Taken that "
-        "way, what is left are steps, of which ours take 21, 25 and 36 ms with 10, 50 and 100 sequences and theirs "
-        "about 32, 39 and 50",
-        "the efficiencies are those of vLLM on NVIDIA devices, and predictions for AMD devices say so; Oracle's rows "
-        "below are of the same kind and 29 to 40 % slower than ours too. No kernel of an MI300 was measured by us",
+        "devices have in fp8 and more than products reach there, and leaves no time for steps; so most prompts were "
+        "likely not computed but found in vLLM's prefix cache, which is on unless asked otherwise. Then DeepSeek-V3.2 "
+        "is met by luck",
+        "the same client with 200, 500 and 1,000 requests at once has the latency and the throughput of 100 "
+        "(docs.vultr.com/inference-cookbook, concurrency tuning), so that no more than 100 seem to have been under way",
+        "latencies lie between those with all prompts computed and with all in the cache; how many were found is not "
+        "said",
+    ),
+    "oracle": ("vLLM of 2024 prepared a step after the one before had ended: see the rows of H100 and MI300X below",),
+    "rocm-vllm": (
+        "nothing of these rows was fitted; Llama-3.1-70B of the same table, prompts of 128 tokens, is among what "
+        "efficiencies of AMD devices are learnt from",
+    ),
+    "trtllm": (
+        "of these devices the H100 is among what efficiencies are learnt from, and recurrences on the B200; nothing of "
+        "TensorRT-LLM is. Llama-3.1-70B, which has no experts, is met on all five",
+        "models with experts are too fast, those on one device as well: products of many small matrices are taken to "
+        "be as fast as one, which DeepGEMM's are and those in fp4 are not. Experts are as uneven as DeepSeek-R1's, "
+        "tokens gathered. On Hopper, mxfp4 goes through kernels of Triton there (`moe_config.backend: TRITON`)",
+    ),
+    "dstack": (
+        "vLLM 0.6.3, whose host prepared a step after the one before had ended, in part without graphs: with 4 and 16 "
+        "sequences a step is 10 ms longer than ours on both kinds of device. That is not described; from one device "
+        "to the other it is as predicted",
     ),
 }
 """Why figures of a study are further off than was asked."""
 
 
+OF_ROWS: Mapping[str, tuple[str, Callable[[Row], float]]] = {
+    "served": ("output tokens of a device", lambda row: float(loaded(row)["tokens_per_second"]["device"])),
+    "gain_of_copies": ("gain of copies of experts", gain_of_copies),
+}
+"""The same of what is no single prediction, as functions of the row."""
+
+
 def ours(row: Row) -> float:
     """What roofsim says of a row."""
-    return gain_of_copies(row) if row.figure == GAIN else FIGURES[row.figure][1](asked(row))
+    return OF_ROWS[row.figure][1](row) if row.figure in OF_ROWS else FIGURES[row.figure][1](asked(row))
 
 
 def what(row: Row) -> str:
     """What a row is of, in words."""
-    return "gain of copies of experts" if row.figure == GAIN else FIGURES[row.figure][0]
+    return (OF_ROWS if row.figure in OF_ROWS else FIGURES)[row.figure][0]
 
 
 def shown(row: Row) -> list[str]:
@@ -241,7 +310,6 @@ def shown(row: Row) -> list[str]:
     return [what(row), setting(row), *values, f"{error:+.0%}", verdict]
 
 
-GAIN = "gain_of_copies"
 SHOWN: Mapping[str, Callable[[float], str]] = {
     "s": lambda x: show(x, "s"), "tokens/s": lambda x: f"{x:,.0f} tokens/s", "B/s": lambda x: show(x, "B/s"),
     "x": lambda x: f"{x:.2f} x",
@@ -253,7 +321,8 @@ def setting(row: Row) -> str:
     """What a row is of, in words."""
     sizes = f"{int(row.batch):,} x {int(row.prompt):,} + {int(row.generate):,}"
     ways = ", ".join(f"{name.upper()} {number}" for name, number in words(row.split).items())
-    return f"{row.model}, {row.cluster}, {ways}: {sizes}"
+    of = f"{row.model} in {row.weights}" if row.figure == "served" else row.model
+    return f"{of}, {row.cluster}, {ways}: {sizes}"
 
 
 def page(lines: Sequence[Row]) -> str:

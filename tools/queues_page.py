@@ -186,8 +186,8 @@ the chain has them. Times to the first token are those of 1,024 requests that co
 chain. The mean between tokens is Little's law.
 
 **What is assumed.** Requests are alike and independent of each other; n changes slowly against what waits; sequences
-hold what they hold in the mean; nothing is put back. Who finds no place waits half as long as if times were
-exponential.
+hold what they hold in the mean; nothing is put back. Who finds no place waits as for one of so many servers whose
+services take equally long (Cosmetatos 1976).
 
 **Where it is less sure.** Beyond 0.8 of what is answered at most; where sequences are put back (p); and where an
 engine has two levels: with few sequences steps are short, so that few prompts come in a step, with many they are long

@@ -14,6 +14,7 @@ import csv
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import exp, log
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
@@ -73,29 +74,33 @@ def local_memory(row: Row) -> float:
     return 1 - float(found.memory.reserved) / float(found.on.device.memory.capacity.value)
 
 
-def turn(model: str, device: str, runtime: str) -> int:
-    """The batch, of powers of two, from which on the device takes longer for a prompt than its host."""
-    batch = 1
+def of_skip(row: Row, machine: str, batch: int) -> roofsim.Prediction:
+    """So many prompts of SKIP on a device, which may stand beside another host than its usual one: `device/host`."""
+    device, _, host = machine.partition("/")
+    return roofsim.predict(row["model"], device, row["runtime"], host=host or None, prompt=TOKENS, batch=batch,
+                           generate=1, dtype="fp16")  # fmt: skip
+
+
+def turn(row: Row, machine: str) -> float:
+    """The batch at which the device takes as long for a prompt as its host, between powers of two as a power law."""
+    batch, before = 1, 0.0
     while True:
-        p = roofsim.predict(model, device, runtime, prompt=TOKENS, batch=batch, generate=1, dtype="fp16").prefill
-        if float(p.device_time) >= float(p.host_time):
-            return batch
-        batch *= 2
+        p = of_skip(row, machine, batch).prefill
+        over = log(float(p.device_time) / float(p.host_time))
+        if over >= 0:
+            return batch * 2 ** (-over / (over - before)) if batch > 1 else batch * exp(-over)
+        batch, before = 2 * batch, over
 
 
 def turn_ratio(row: Row) -> float:
     """The batch at which the first device turns over that of the second."""
-    first, second = (turn(row["model"], each, row["runtime"]) for each in row["devices"].split())
+    first, second = (turn(row, each) for each in row["devices"].split())
     return first / second
 
 
 def prefill_ratio(row: Row) -> float:
     """How many times faster the first device is than the second at a large batch."""
-    first, second = (
-        float(roofsim.predict(row["model"], each, row["runtime"], prompt=TOKENS, batch=LARGE, generate=1,
-                              dtype="fp16").request.ttft)
-        for each in row["devices"].split()
-    )  # fmt: skip
+    first, second = (float(of_skip(row, each, LARGE).request.ttft) for each in row["devices"].split())
     return second / first
 
 
@@ -132,7 +137,8 @@ def _ratio(row: Row) -> list[str]:
     within = float(row["within"]) if row["within"] else None
     verdict = "" if within is None else f"{within:.0%}, {'met' if abs(error) <= within else 'missed'}"
     values = [f"{x:.0%}" if row["unit"] == "share" else f"{x:.3g} times" for x in (published, ours)]
-    return [words, f"{row['model']}, {row['devices'].replace(' ', ' against ')}", *values, f"{error:+.0%}", verdict]
+    of_what = f"{row['model']}, {row['devices'].replace(' ', ' against ').replace('/', ' beside ')}"
+    return [words, of_what, *values, f"{error:+.0%}", verdict]
 
 
 def case(row: Row, memory: float | None = None) -> tuple[Setup, Workload]:

@@ -43,9 +43,9 @@ def predict(
     name or path, "auto" for the shipped one that fits device and runtime, or "none"; with `transfer` it may be of
     others. `set` changes fields for a what-if, as --set does. `tp`, `pp`, `ep`, `dp` and `cp` divide the model among
     devices of the `cluster` (docs/several.md). `offload` says what lies in the memory of the host: "auto" (the fastest
-    division that fits), "layers=20", "experts=cpu", "experts=stream" or "stream". `price` ("2.5USD/h", "1599USD"),
-    `lifetime`, `electricity`, `carbon`, `utilisation` and `overhead` are the terms of its cost (docs/cost.md). Raises
-    InputError for what cannot be used.
+    division that fits), "layers=20", "experts=cpu", "stream=10GiB", "cache" or several with a + (docs/offload.md).
+    `price` ("2.5USD/h", "1599USD"), `lifetime`, `electricity`, `carbon`, `utilisation` and `overhead` are the terms of
+    its cost (docs/cost.md). Raises InputError for what cannot be used.
     """
     given = checked.terms(set, price=price, lifetime=lifetime, electricity=electricity, carbon=carbon,
                           utilisation=utilisation, overhead=overhead)  # fmt: skip

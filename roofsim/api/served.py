@@ -174,7 +174,7 @@ def _server(
     if asked.offload is not None:
         from roofsim.prediction.offload import served
 
-        s = served(s, checked.text("offload", asked.offload))
+        s = served(s, w, checked.text("offload", asked.offload))
     return Server(s, w, sequences, prefix, drafts.on(s, w, at) if drafts else None)
 
 

@@ -437,7 +437,8 @@ offload_option = click.option(
     "--offload", type=Several(Word("WORDS", "roofsim.prediction.offload")), metavar="HOW",
     help="What lies in the memory of the host: auto (the fastest division that fits), layers=20 or 20 (on the device, "
     "as -ngl counts), experts=cpu (as --cpu-moe; experts=cpu:12: of so many layers), experts=stream, stream (each "
-    "layer comes over the link in every pass), stream=20, cache (as --no-kv-offload); with a + between them several. "
+    "layer comes over the link in every pass), stream=20, stream=10GiB (of each device, as --cpu-offload-gb), cache "
+    "(as --no-kv-offload); with a + between them several. "
     "Or try 0,16,auto or 0..32+8.  [default: nothing]",
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ from roofsim.serving import USUAL_RUNTIME
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from roofsim.prediction.setup import Setup
     from roofsim.serving.front import Choice
     from roofsim.serving.slo import Promise
     from roofsim.serving.steady import Served, Server
@@ -154,8 +155,6 @@ def command(
         return
     if objectives:
         raise InputError("--objectives: are of a front; give --front")
-    if len(options["device"]) > 1:
-        raise InputError("--device: several are for --front")
     if sequences and len(sequences) > 1:
         raise InputError("--sequences: several are for --front")
     choices = list(_choices(model, options, sequences[0] if sequences else None))
@@ -199,7 +198,7 @@ def _choices(
             if options["offload"]:
                 from roofsim.prediction.offload import served
 
-                s = served(s, o.one_of("--offload", options["offload"]))
+                s = served(s, w, o.one_of("--offload", options["offload"]))
             if refused is not None and options["drafts"]:  # a front is with them and without
                 yield {**told, "draft": "no draft"}, Server(s, w, sequences, options["prefix"])
                 told = {**told, "draft": str(options["drafts"].draft)}
@@ -280,11 +279,18 @@ def _write(
     every = [row.to_dict() for row in rows]
     for row, seen in zip(every, events, strict=False):
         row["simulated"] = seen
-    tables = served_tables(rows, s.device_name, s.runtime.name, slo)
+    tables = served_tables(rows, _where(choices, s), s.runtime.name, slo)
     if events:
         tables.append(simulated_table(rows, events))
     out.write(tables, every[0] if len(every) == 1 else {"rows": every}, lambda: served_records(rows))
     out.draw(plot, drawn)
+
+
+def _where(choices: Sequence[tuple[Choice, Server]], first: Setup) -> str:
+    """What a table is of: the first device, with how the model is divided, or how many kinds of it there are."""
+    from roofsim.serving.front import on_what
+
+    return on_what(choices) if len({server.s.device.id for _, server in choices}) > 1 else first.device_name
 
 
 def _found(
@@ -321,7 +327,7 @@ def _found(
         kind = "rate" if what == "rate" or rate else "users"
         drawn = over_load([(told, one.server) for told, one in found], kind, slo, theme=plot.theme)
     data = rows[0].to_dict() if len(choices) == 1 else {"rows": [one.to_dict() for one in rows], "refused": refused}
-    out.write(found_tables(rows, s.device_name, s.runtime.name, refused), data,
+    out.write(found_tables(rows, _where([(told, one.server) for told, one in found], s), s.runtime.name, refused), data,
               lambda: served_records([one.served for one in rows], rows))  # fmt: skip
     out.draw(plot, drawn)
 

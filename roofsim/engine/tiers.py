@@ -48,6 +48,11 @@ class Placement:
         """Whether all lies on the device."""
         return self == Placement()
 
+    @property
+    def table(self) -> bool:
+        """Whether tokens are looked up on the host: where its processor computes anything."""
+        return bool(self.computed or self.experts)
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -164,7 +169,7 @@ def _computed_bytes(a: Architecture, where: Placement, precision: Precision) -> 
     """Bytes of the weights that the processor computes with."""
     weights = sum(n * layers.layer_bytes(a, name, precision) for name, n in where.computed.items())
     weights = weights + sum(n * layers.expert_bytes(a, name, precision) for name, n in where.experts.items())
-    if where.computed:
+    if where.table and a.begins:
         weights = weights + layers.table_bytes(a, precision)
     return weights + layers.head_bytes(a, precision) if where.head else weights
 
@@ -186,7 +191,7 @@ def fullest(rank: Architecture, where: Placement, stages: int) -> tuple[Architec
     What is left of the model for `stages` devices is divided as evenly as whole layers allow. Raises InputError where
     there are fewer layers than devices.
     """
-    order = [name for stretch in rank.layout for _ in range(stretch.repeat) for name in stretch.of]
+    order = rank.order
     first = sum(where.computed.values())
     left = {kind: dict(getattr(where, kind)) for kind in DIVIDED}
     places: list[str] = []
@@ -202,7 +207,7 @@ def fullest(rank: Architecture, where: Placement, stages: int) -> tuple[Architec
         sizes.append(size)
     if len(sizes) < stages:
         raise InputError(f"offload: {len(sizes)} layers are left for {stages} devices, and each needs one")
-    ends = (0.0 if first else float(layers.table_bytes(rank, usual)), float(layers.head_bytes(rank, usual)))
+    ends = (0.0 if where.table else float(layers.table_bytes(rank, usual)), float(layers.head_bytes(rank, usual)))
     sizes[0], sizes[-1] = sizes[0] + ends[0], sizes[-1] + ends[1]
     low, high, number = max(evenly(sizes, stages), key=lambda each: sum(sizes[each[0] : each[1]]))
     before = int(first > 0)  # what the host computes is a stage of its own
@@ -425,7 +430,7 @@ def _divided(t: Tiers, p: Pass, here: Rows, there: Rows, *, copied: bool = False
         name = mine.row.layer
         its = its_rows.get(name, mine)
         if name in ("embedding", "head", "stages"):
-            away = bool(where.computed) if name == "embedding" else where.head and name == "head"
+            away = where.table if name == "embedding" else where.head and name == "head"
             (processor if away else device).append(its if away else mine)
             continue
         kind, count = name if name in a.layers else name.removeprefix("last "), mine.row.count
@@ -455,7 +460,7 @@ def _divided(t: Tiers, p: Pass, here: Rows, there: Rows, *, copied: bool = False
         processor += _some(its, computed) + _some(_kept(its, experts=True), experts)
         if experts:
             crossings += [(experts, size) for size in _handed(its)]
-    if where.computed and not copied and any(row.row.layer not in ("embedding",) for row in device):
+    if where.table and not copied and any(row.row.layer not in ("embedding",) for row in device):
         crossings.append((1, p.tokens * a.d_model * FP32))
     mine_run = PassRun(t.device, p, device) if device else None
     its_run = PassRun(t.processor, replace(p, precision=t.precision), processor) if processor and t.processor else None

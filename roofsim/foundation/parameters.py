@@ -183,10 +183,11 @@ _ROWS = (
     ),
     Parameter(
         "row_attention_efficiency", "eta_o", "", 0.04, 0.002, 1, 0.5, "device",
-        "rate of ggml's attention on a processor where queries go one by one, as a fraction of the fp32 vector peak: "
-        "sums are kept in fp16 and converted at each key",
+        "rate of attention on a processor where queries go one by one, as a fraction of the fp32 vector peak: ggml "
+        "keeps sums in fp16 and converts them at each key; PyTorch in a decode step",
         "decode at depths of 0 and 512 in f16 on two cores of an EPYC 7001: 2.6 GFLOP/s in LFM2-350M and Qwen2.5-0.5B "
-        "(epyc_2_cores_llamacpp.csv)",
+        "(epyc_2_cores_llamacpp.csv); PyTorch in bf16 on two cores of an EPYC 9004: the same, 0.016 of their peak "
+        "(epyc_2_cores_transformers_eager.csv)",
     ),
     Parameter(
         "scalar_flops", "f_s", "FLOP", 0.6, 0.05, 8, 0.5, "device",

@@ -140,6 +140,9 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     if repeated:
         cost = replace(flash.cost, state=0, activations=flash.cost.activations + keys * heads * byte)
         flash = replace(flash, cost=cost)
+    if s.p.phase == "decode" and s.runtime.host.mode == "inline":
+        # on a processor a thread goes over the keys of a query of one head at a time (docs/decisions/079)
+        flash = Kernel(flash.name, "row_attention", flash.cost, blocks=z["batch"] * heads)
     kernels.append(replace(flash, count=1 - s.masked))
     if s.p.phase == "prefill" and s.runtime.attention.copies_queries:
         # what flash attention returns is laid out as the queries are

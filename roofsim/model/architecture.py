@@ -184,6 +184,11 @@ class Architecture(Documented):
         return self.positions or self.context_window or 0
 
     @property
+    def order(self) -> list[str]:
+        """The kinds of all layers, from the first to the last."""
+        return [name for stretch in self.layout for _ in range(stretch.repeat) for name in stretch.of]
+
+    @property
     def depth(self) -> int:
         """Number of layers."""
         return sum(self.counts.values())
@@ -239,7 +244,7 @@ class Architecture(Documented):
         rank = self.sharded(split)
         if split.pp == 1:
             return rank
-        order = [name for stretch in self.layout for _ in range(stretch.repeat) for name in stretch.of]
+        order = self.order
         stages = [rank.between(order, *ends, n, split.pp) for n, ends in enumerate(_stages(len(order), split.pp))]
         return max(stages, key=lambda stage: stage.total_parameters)
 

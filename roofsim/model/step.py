@@ -62,12 +62,14 @@ class Routing:
 
     `spread` is the standard deviation of how often experts are chosen, beyond chance and relative to the mean.
     `apart` says that experts of a token may be on ranks that do not have it, `gathered` that every rank then gets all
-    tokens, and not those alone that chose one of its experts.
+    tokens, and not those alone that chose one of its experts. In a step with prompts single tokens go with those of
+    them (`beside_prompts`), by the kernels for prompts.
     """
 
     spread: Number = 0
     apart: bool = False
     gathered: bool = False
+    beside_prompts: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ def together(groups: Sequence[Pass]) -> Pass:
     if len(merged) == 1:
         return merged[0] if len(groups) > 1 else groups[0]
     first, *others = sorted(merged, key=_place)
+    if first.phase == "prefill" and first.routing.apart:
+        others = [replace(each, routing=replace(each.routing, beside_prompts=True)) for each in others]
     return replace(first, beside=tuple(others))
 
 

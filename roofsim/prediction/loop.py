@@ -20,6 +20,9 @@ from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import decode, prefill
 from roofsim.specs.workload import Workload
 
+ENDLESS = float("inf")
+"""Rounds of the steady state."""
+
 Steps = Sequence[tuple[Number, Pass]]
 """Steps, each with how often; a time is the sum of theirs."""
 
@@ -77,6 +80,8 @@ class Loop:
     """How often a request gives up its place, in the mean; what it held then is computed again beside the prompts."""
     put_off: Number = 1 / 4
     """The part of a round that it waits for another then: none if others end one by one, a half if all end together."""
+    gone: Number = ENDLESS
+    """Rounds that have gone before, in the mean over those that are looked at."""
     each: Number = 1
     """Tokens that a step computes for each sequence that generates: more than one where a draft is verified."""
 
@@ -90,12 +95,26 @@ class Loop:
         """Tokens of prompts that a step takes, beside one of every sequence.
 
         They are those of whole prompts, if any fit: requests that ended together come back together, and those whose
-        prompts were cut ended with the next ones.
+        prompts were cut ended with the next ones. Where users wait for places, those take the places of who ended; who
+        comes back finds one when others end, in a step of their own: so that as many go together as wait. Those who
+        gave up places go first, so that it is not so there.
         """
         room = maximum(self.engine.tokens - self.each * self.running, 1)
         fit = -ceil(-(room / self.prompt))
         some = at_least(fit, 1)
+        apart = self._crowded * (1 - at_least(self.put_back, NEAR))
+        fit = minimum(fit, maximum(self._waiting, (1 - apart) * fit))
         return some * fit * self.prompt + (1 - some) * (self.prompt if self.engine.whole else room)
+
+    @cached_property
+    def _waiting(self) -> Number:
+        """Users who wait for their first place, one at least."""
+        return maximum(self.users - self.running * (1 + self.away), 1)
+
+    @cached_property
+    def _crowded(self) -> Number:
+        """1 if there are any, 0 if not."""
+        return 1 - at_least(self.running * (1 + self.away) * (1 + NEAR), self.users)
 
     @cached_property
     def first(self) -> Number:
@@ -115,8 +134,18 @@ class Loop:
 
     @cached_property
     def others(self) -> Number:
-        """Steps in which the others do."""
-        return ceil(self._behind[1] / self._full)
+        """Steps in which the others do.
+
+        In the first round prompts fill steps and are cut, so that one more ends in each than fits whole. They come back
+        together, the last one is cut and ends with the next ones, which then are one too many: in every round one group
+        more has what fits whole, until all have.
+        """
+        tokens = self._behind[1]
+        whole = tokens / self._full
+        if self.engine.whole or (single(self.gone) and float(self.gone) == ENDLESS):
+            return ceil(whole)
+        room = maximum(self.engine.tokens - self.running, 1)
+        return ceil(minimum(whole, tokens / room + self.gone / (1 - ceil(-(room / self.prompt)))))
 
     @cached_property
     def mixed(self) -> Number:
@@ -160,8 +189,7 @@ class Loop:
     @property
     def _looked_at(self) -> Number:
         """Steps until the server looks at who has come."""
-        at_once = at_least(self.running * (1 + self.away) * (1 + NEAR), self.users)
-        return maximum(at_once + self.engine.ahead + self.slip, 0)
+        return maximum(1 - self._crowded + self.engine.ahead + self.slip, 0)
 
     @cached_property
     def away(self) -> Number:
@@ -371,8 +399,6 @@ NEAR = 1e-9
 """How near to all users those are who have a place or gave it up, relative, where nobody waits for the first one."""
 
 
-ENDLESS = float("inf")
-"""Rounds of the steady state."""
 USUAL_ROUNDS = 10
 """Requests of each user in a benchmark: ten times the concurrency are sent in all, where a tool is let do as it likes
 (aiconfigurator's runner of AIPerf, InferenceMAX's of vLLM's client)."""
@@ -388,6 +414,11 @@ class Otherwise(NamedTuple):
 def served(users: Number, most: Number, put_back: Number) -> Number:
     """Of so many users those who have a place, of at most so many places; who gave one up waits for another."""
     return minimum(users / (1 + put_back * Loop.put_off), most)
+
+
+def over(loop: Loop, rounds: Number) -> Loop:
+    """The same, in the mean over so many rounds from the first one on."""
+    return replace(loop, gone=(rounds - 1) / 2)
 
 
 def together_of(loop: Loop) -> Loop:
@@ -424,7 +455,8 @@ def otherwise(loop: Loop, rounds: Number, stated: bool = True, places: bool = Fa
             running = min(float(loop.running), float(loop.users / (1 + one.away)))
             yield Otherwise(replace(one, running=running), rounds)
     if not stated:
-        yield Otherwise(loop, USUAL_ROUNDS if rounds == ENDLESS else ENDLESS)
+        begun = USUAL_ROUNDS if rounds == ENDLESS else ENDLESS
+        yield Otherwise(over(loop, begun), begun)
 
 
 def alike_steps(one: Loop, other: Loop) -> bool:

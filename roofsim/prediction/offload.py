@@ -11,8 +11,9 @@ from roofsim.engine.passes import Later
 from roofsim.engine.tiers import Placement, Tiered
 from roofsim.foundation.arith import single
 from roofsim.foundation.errors import DoesNotFit, InputError, Unsupported
+from roofsim.foundation.units import parse, show
 from roofsim.model.architecture import Architecture
-from roofsim.model.layers import by_experts, first_layers
+from roofsim.model.layers import by_experts, first_layers, layer_bytes
 from roofsim.model.step import Pass
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
@@ -23,10 +24,13 @@ from roofsim.specs.workload import Workload
 AUTO, NONE = "auto", "none"
 WORDS = (
     "auto", "none", "layers=N", "experts", "experts=cpu", "experts=cpu:N", "experts=stream", "stream", "stream=N",
-    "cache",
+    "stream=BYTES", "cache",
 )  # fmt: skip
 """What may be asked for; several go together with a + between them."""
-EXAMPLE = "write it like auto, layers=20, experts=cpu, experts=cpu:12, stream=20, cache or layers=20+experts=cpu+cache"
+EXAMPLE = (
+    "write it like auto, layers=20, experts=cpu, experts=cpu:12, stream=20, stream=10GiB, cache or "
+    "layers=20+experts=cpu+cache"
+)
 MOST_LAYERS = 10**6
 """No model has so many layers."""
 
@@ -36,7 +40,8 @@ class AskedFor:
     """What is asked to lie in the memory of the host, as far as words say it; `layers` are those on the device.
 
     `experts` and `streamed` are how many layers have theirs there, all of them for ALL, `how` experts are computed:
-    by the host (cpu), by the device (stream), or as the software can.
+    by the host (cpu), by the device (stream), or as the software can. `bytes` are those of weights that each device
+    streams, in the place of a number of layers.
     """
 
     words: str
@@ -45,6 +50,7 @@ class AskedFor:
     how: str = ""
     streamed: int | None = None
     cache: bool = False
+    bytes: float | None = None
 
 
 ALL = -1
@@ -60,14 +66,19 @@ def asked_for(words: str) -> AskedFor | str:
     if asked in (AUTO, NONE):
         return asked
     found: dict[str, Any] = {}
-    for each in asked.split("+"):
-        key, equals, value = each.strip().partition("=")
+    for each in str(words).strip().split("+"):
+        key, equals, given = each.strip().partition("=")
+        key, value = key.lower(), given.lower()
         if key.isdecimal() and not equals:
             more: dict[str, Any] = {"layers": _count(words, key)}
         elif key == "layers" and equals:
             more = {"layers": _count(words, value)}
         elif key == "stream":
-            more = {"streamed": _count(words, value) if equals else ALL}
+            size = _size(given) if equals else None  # whose unit has capitals
+            more = {
+                "streamed": ALL if not equals or size else _count(words, value),
+                **({"bytes": size} if size else {}),
+            }
         elif key == "cache" and not equals:
             more = {"cache": True}
         elif key == "experts" and (not equals or value.partition(":")[0] in ("cpu", "stream")):
@@ -81,6 +92,14 @@ def asked_for(words: str) -> AskedFor | str:
     if "streamed" in found and ("layers" in found or "experts" in found):
         raise InputError(f"offload: '{words}': what is streamed is whole layers already; {EXAMPLE}")
     return AskedFor(asked, **found)
+
+
+def _size(text: str) -> float | None:
+    """Bytes that a text with a unit says; None for one that says none."""
+    try:
+        return parse(text, "B") if not text.strip().isdecimal() else None
+    except ValueError:
+        return None
 
 
 def _count(words: str, text: str) -> int:
@@ -98,7 +117,7 @@ def offloaded(s: Setup, w: Workload, words: str | None) -> Setup:
     """
     asked = NONE if words is None else asked_for(words)
     if isinstance(asked, AskedFor):
-        return divided(s, asked)
+        return divided(s, _in_layers(s, w, asked))
     if asked == NONE:
         return whole(s)
     if not all(single(each) for each in (w.batch, w.prompt, w.generate)):
@@ -106,14 +125,33 @@ def offloaded(s: Setup, w: Workload, words: str | None) -> Setup:
     return best(s, w)
 
 
-def served(s: Setup, words: str | None) -> Setup:
+def _in_layers(s: Setup, w: Workload, asked: AskedFor) -> AskedFor:
+    """The same with layers for bytes: as many as hold so many, of what a rank has; raises Unsupported for too many."""
+    if asked.bytes is None:
+        return asked
+    precision, order = s.precision(w), s.rank.order
+    sizes = {name: float(layer_bytes(s.rank, name, precision)) for name in s.rank.layers}
+    left = asked.bytes
+    for layers, name in enumerate(order):
+        if left <= 0:
+            return replace(asked, streamed=layers)
+        left -= sizes[name]
+    if left > 0:
+        every = show(asked.bytes - left, "B")
+        raise Unsupported(
+            f"offload: '{asked.words}': the layers of the model have {every} on each device; stream is all"
+        )
+    return replace(asked, streamed=ALL)
+
+
+def served(s: Setup, w: Workload, words: str | None) -> Setup:
     """The setup with a division for steps of many requests; raises Unsupported for one that is for single requests."""
     asked = NONE if words is None else asked_for(words)
     if not isinstance(asked, AskedFor):
         if asked == NONE:
             return whole(s)
         raise InputError("offload: auto is of one request, and a server has many; name a division")
-    made = divided(s, asked)
+    made = divided(s, _in_layers(s, w, asked))
     if made.waits:
         raise Unsupported(
             f"offload: {s.runtime.id} serves with what its devices compute; weights can come over the link: stream=N, "
@@ -470,5 +508,5 @@ def words_of(s: Setup) -> tuple[str, str]:
         there = [f"weights of {streamed} of {depth} layers", *(["all state"] if where.cache else [])]
     else:
         here = ["all other weights" if experts else "all weights", *state]
-        there += ["all state"] if where.cache else []
+        there += [*(["table of tokens"] if where.table else []), *(["all state"] if where.cache else [])]
     return ", ".join(here) or "nothing", ", ".join(there)

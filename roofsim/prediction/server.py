@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from roofsim.foundation.arith import Number, maximum, minimum
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.prediction import limits
@@ -81,7 +82,7 @@ class Room:
         each = self.ended if self.rule == "all" else self.mean
         return max(int(free // each), 0) if each else 2**31
 
-    def put_back(self, users: float) -> float:
+    def put_back(self, users: Number) -> Number:
         """How often one of the sequences of so many users gives up its room to others, in the mean.
 
         Sequences that began together hold from what all hold when they begin to what all hold at their end, evenly
@@ -91,7 +92,7 @@ class Room:
         grown = self.ended - self.begun
         if self.rule != "grown" or grown <= 0:
             return 0.0
-        over = min(max((self.ended - self.free / users) / grown, 0.0), 1.0)
+        over = minimum(maximum((self.ended - self.free / users) / grown, 0), 1)
         return over * grown / self.mean
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from roofsim import library
 from roofsim.engine.passes import Basis, Stack
 from roofsim.engine.roofline import Machine, machine
-from roofsim.foundation.arith import Number, minimum
+from roofsim.foundation.arith import Number, minimum, single
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
 from roofsim.model.split import Split
-from roofsim.model.step import Precision
+from roofsim.model.step import Precision, Product
 from roofsim.model.weights import ACTIVATION_BYTES, ENCODINGS
 from roofsim.prediction.cost import Rates, rates
 from roofsim.specs.caches import check_cache
@@ -201,9 +201,7 @@ class Setup:
         if name == w.dtype:
             return w.precision(self.state, self.architecture)
         product = product_of(name, self.runtime, self.device)
-        made = w.precision(self.state, self.architecture, product)
-        form = ENCODINGS.get(name)
-        return replace(made, scaled=form.scaled) if form and form.scaled and product in ACTIVATION_BYTES else made
+        return with_scales(w.precision(self.state, self.architecture, product), name, product)
 
     def formats(self, w: Workload, kinds: Container[str]) -> tuple[str, str]:
         """The formats of the weights, and of keys and values where there is attention among the kinds of operator."""
@@ -265,6 +263,12 @@ class Setup:
         return self.calibration.id or self.calibration.name if self.calibration else None
 
 
+def with_scales(made: Precision, weights: str | None, product: Product) -> Precision:
+    """The same where sums are multiplied by scales within a product of such weights, if it is on quantised inputs."""
+    form = ENCODINGS.get(weights or "")
+    return replace(made, scaled=form.scaled) if form and form.scaled and product in ACTIVATION_BYTES else made
+
+
 def setup(
     model: str | Architecture,
     device: str | Device,
@@ -319,8 +323,10 @@ def check_divided(model: Architecture, device: Device, runtime: Runtime, split: 
             f"{split.devices} devices ({in_words(split)}): {cluster.id or cluster.name} has {cluster.devices} "
             f"({cluster.nodes} x {cluster.per_node}); divide among no more, or name a larger one (--cluster)"
         )
+    policy, units = runtime.parallel, device.units.value
+    if policy.units and policy.overlaps == "halves" and single(policy.units.value) and policy.units.value >= units:
+        raise Unsupported(f"{who}: exchanges take {policy.units.value:g} units, and {device.id} has {units:g}")
     try:
-        policy = runtime.parallel
         model.sharded(split).sharing(policy.copies == "shared", policy.stream == "shared")
     except InputError as problem:
         raise Unsupported(str(problem)) from None
@@ -341,8 +347,8 @@ def tier(s: Setup) -> Device:
     d, host = s.device, s.host
     if d.memory.unified:
         raise Unsupported(
-            f"offload: {d.id} has no second tier of memory: its processor shares the memory of the device, and behind "
-            "it is only the disk"
+            f"offload: {d.id} has no second tier of memory: its processor shares the memory of the device, so that "
+            "nothing would be gained, and behind it is only the disk"
         )
     if host is None or host.processor is None:
         who = f"host {host.id}" if host else f"{d.id}, which names no host,"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool) -> list[Table]:
     """The request, both passes side by side, memory by part, and the operators."""
     request = replace(request_table(p), title=heading(f"{p.model} on {device}\nwith {runtime}", p.cautions))
-    tables = [request, *([tier_table(p.offload)] if p.offload else [])]
+    tables = [request, *([tier_table(p.offload, p.split.devices)] if p.offload else [])]
     tables += [*([interval_table(p)] if p.intervals else []), pass_table(p), memory_table(p)]
     tables.append(cost_table(p))
     for name, each in (("prefill", p.prefill), ("decode", p.decode)):
@@ -101,8 +101,8 @@ def cost_table(p: Prediction) -> Table:
     return Table("Cost of a million tokens", [Column("tokens"), *(Column(each, "text") for each in heads)], rows, notes)
 
 
-def tier_table(found: Offloaded) -> Table:
-    """What lies where, and how much of the time of each pass goes there."""
+def tier_table(found: Offloaded, devices: int = 1) -> Table:
+    """What lies where, and how much of the time of each pass goes there; so many devices each have a link."""
     rows: list[list[object]] = []
     for each in found.tiers:
         parts = [_part(of, each.tier) for of in (found.prefill, found.decode)]
@@ -117,7 +117,8 @@ def tier_table(found: Offloaded) -> Table:
             for name, of in (("prefill", found.prefill), ("a step", found.decode))
         )
         notes.append(
-            f"Over the link go {moved}, at {Figure(found.link, 'B/s')}; its time is what all else waits for it. "
+            f"Over the link{'' if devices == 1 else f's of {devices} devices'} go {moved}, at "
+            f"{Figure(found.link, 'B/s')}{'' if devices == 1 else ' each'}; its time is what all else waits for it. "
             f"Prefill is bound by the {found.prefill.binds}, decode by the {found.decode.binds}. A step takes "
             f"{found.slowdown:.3g} times as long as on a device with room for all of it."
         )

@@ -13,7 +13,7 @@ from roofsim.prediction.words import by
 from roofsim.reports.heading import assumed, heading
 from roofsim.reports.records import ends_of, records, with_ends
 from roofsim.reports.table import Column, Figure, Table
-from roofsim.serving.front import OBJECTIVES, PRICES, Front, Point, evenly
+from roofsim.serving.front import OBJECTIVES, PRICES, Front, Point, evenly, in_common
 from roofsim.serving.quantiles import FIGURES
 from roofsim.serving.slo import Largest, Promise, broken
 from roofsim.serving.steady import Served
@@ -31,9 +31,9 @@ BOUND = {
 def served_tables(rows: Sequence[Served], device: str, runtime: str, slo: Sequence[Promise] = ()) -> list[Table]:
     """A row for each load."""
     first = rows[0]
-    notes = [*([_within(first)] if len(rows) == 1 else []), *_drafted(rows), *_full(rows), *_paid(first)]
+    notes = [*([_within(first)] if len(rows) == 1 else []), *_drafted(rows), *_full(rows), *_paid(rows)]
     columns, lines = _lines(rows, slo)
-    return [Table(_titled(first, device, runtime), columns, lines, [*notes, _assumed(first)])]
+    return [Table(_titled(first, device, runtime), columns, lines, [*notes, _assumed(rows)])]
 
 
 def found_tables(
@@ -41,11 +41,11 @@ def found_tables(
 ) -> list[Table]:
     """What was found first, then the steady state there; `refused` are choices that keep nothing, and why."""
     rows = [each.served for each in found]
-    more = [*_drafted(rows), *_full(rows), *_paid(rows[0]), *_left_out(refused)]
+    more = [*_drafted(rows), *_full(rows), *_paid(rows), *_left_out(refused)]
     notes = [*([_within(rows[0])] if len(rows) == 1 else []), *more]
     said = [f"{whose}{sentence(one)}" for one, whose in zip(found, _whose(rows), strict=True)]
     columns, lines = _lines(rows, found[0].slo)
-    return [Table(_titled(rows[0], device, runtime), columns, lines, [*said, *notes, _assumed(rows[0])])]
+    return [Table(_titled(rows[0], device, runtime), columns, lines, [*said, *notes, _assumed(rows)])]
 
 
 def _titled(first: Served, device: str, runtime: str) -> str:
@@ -54,18 +54,21 @@ def _titled(first: Served, device: str, runtime: str) -> str:
     return heading(title, first.cautions)
 
 
-def _paid(first: Served) -> list[str]:
+def _paid(rows: Sequence[Served]) -> list[str]:
     """What tokens are paid with, if a device has a price."""
-    return [f"Paid: {first.paid}."] if first.cost["usd_per_million_output"] is not None else []
+    found = {r.device: r.paid for r in rows if r.cost["usd_per_million_output"] is not None}
+    each = [f"{name}: {why}" if len(found) > 1 else why for name, why in found.items()]
+    return [f"Paid: {'; '.join(each)}."] if each else []
 
 
-def _assumed(first: Served) -> str:
-    return assumed(first.assumptions, first.cautions)
+def _assumed(rows: Sequence[Served]) -> str:
+    return assumed(in_common({r.device: r.assumptions for r in rows}), rows[0].cautions)
 
 
 def _differ(rows: Sequence[Served]) -> list[tuple[str, list[str]]]:
     """In what ways of dividing the model and in which formats rows differ: the name, and that of each row."""
-    every = [(way, [str(r.parallel[way]) for r in rows]) for way in WAYS]
+    every = [("device", [r.device for r in rows])]
+    every += [(way, [str(r.parallel[way]) for r in rows]) for way in WAYS]
     every += [
         (name, [str(getattr(r.workload, field) or r.workload.dtype) for r in rows])
         for name, field in (("weights", "weight_format"), ("cache", "cache_dtype"))

@@ -20,7 +20,7 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
 from roofsim.prediction.loop import Loop, Passes, alike_steps, first_token, next_token, passes
 from roofsim.prediction.request import settled
-from roofsim.prediction.setup import ALONE, Setup, setup
+from roofsim.prediction.setup import ALONE, Setup, setup, with_scales
 from roofsim.prediction.steps import decode, late, pieces, samples, turns
 from roofsim.runs.names import device_of, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, lacks, part_of
@@ -246,7 +246,7 @@ class Reader:
         return self._lacking[model, op]
 
     def _pass(self, run: Run, device: Device, part: str | None) -> Case:
-        s = self._setup(run.model, device, _split(run) if run.op == SERVING else ALONE)
+        s = self._setup(run.model, device, _split(run))
         metric = WHOLE_PASS.get(run.op) or ("device_time_s" if part else run.metric)
         if run.phase == "load" and metric == "weights_bytes":
             size = float(s.architecture.weight_bytes(_precision(s, self._loaded(run, s))))
@@ -366,7 +366,8 @@ class Reader:
             product = unit
         elif format_ and format_ != dtype and not run.notes.get("quant", "").endswith("_wo"):
             product = product_of(format_, self.runtime, device)
-        return w.precision("fp32", product=product)  # as tables of recurrences have states that say nothing of them
+        # fp32 as tables of recurrences have states that say nothing of them
+        return with_scales(w.precision("fp32", product=product), format_, product)
 
     def _loaded(self, run: Run, s: Setup) -> Workload:
         """The workload of an engine that was started with the formats of a run."""
@@ -552,7 +553,9 @@ def _precision(s: Setup, w: Workload) -> Precision:
         raise Skip(str(error).split(";")[0]) from None
 
 
-_KINDS: Mapping[str, Kind] = {"gemm": "gemm", "linear": "gemm", "copy": "pointwise", "add": "pointwise"}
+_KINDS: Mapping[str, Kind] = {
+    "gemm": "gemm", "linear": "gemm", "moe": "gemm", "copy": "pointwise", "add": "pointwise"
+}  # fmt: skip
 
 
 def _kind(op: str) -> Kind:

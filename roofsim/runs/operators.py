@@ -15,6 +15,7 @@ from roofsim.lowering import eager, fused, masked, recurrent, serving
 from roofsim.lowering.kernels import Kernel, Situation, piece
 from roofsim.lowering.step import common_tiles
 from roofsim.model.architecture import Architecture
+from roofsim.model.ffn.moe import Moe
 from roofsim.model.mixers.attention import SOFTMAX_FLOPS
 from roofsim.model.step import Pass, Phase, Precision
 from roofsim.ops import attention, conv, gemm, pointwise, recurrence, scan
@@ -282,6 +283,21 @@ def _delta_in_triton(*, channels: bool) -> Builder:
     return build
 
 
+def _experts(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    """Experts of a layer from chosen scores to the sum of what they made, as aiconfigurator times a fused layer.
+
+    `moe_tp` devices that share each expert have its width in parts.
+    """
+    if z.get("moe_ep_size|moe_ep|ep", 1) > 1:
+        raise Unsupported("experts that are divided among devices: how many of the tokens are theirs is not known")
+    width = -(-z["inter_size|inter|width"] // z.get("moe_tp_size|moe_tp|tp", 1))
+    layer = Moe(kind="moe", experts=z["num_experts|experts"], top_k=z["topk|top_k"], width=width)
+    step = Pass(1, z["num_tokens|tokens|m"], 0, p)
+    situation = Situation(r, step, units=common_tiles(r, z.device))
+    operators = (o for o in layer.operators(step, z["hidden_size|hidden"]) if o.name != "router")
+    return tuple(kernel for o in operators for kernel in serving.lower(o, situation).kernels)
+
+
 def _of_model(role: Role, *, cut: bool = False) -> Builder:
     """The first operator of a role in the model of a row, for so many tokens, as a serving engine runs it.
 
@@ -345,6 +361,7 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "kda:flashkda_fwd": _delta_rule("prefill", channels=True),
         "kda:fused_recurrent_kda_packed_decode": _delta_rule("decode", channels=True),
         "linear_recurrence_scan": _first_order,
+        "moe": _experts,
         "gdn:causal_conv1d_fn": _convolution("prefill"),
         "gdn:causal_conv1d_update": _convolution("decode"),
         "selective_scan": _selective_scan,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from roofsim.foundation.units import finite
-from roofsim.prediction.loop import ENDLESS, Loop, Otherwise, apart_of, otherwise, served
+from roofsim.prediction.loop import ENDLESS, Loop, Otherwise, apart_of, otherwise, over, served
 from roofsim.prediction.server import engine_of, lanes, room_of
 from roofsim.prediction.setup import Setup
 from roofsim.runs.reading import Run
@@ -118,12 +118,13 @@ def load_of(run: Run, s: Setup, w: Workload) -> Load:
     rounds = max(requests / users, 1.0) if requests else tool.rounds or ENDLESS
     each = max(users / lanes(s), 1)
     room = room_of(s, w, engine, tool.share.get(s.runtime.id))
-    back = room.put_back(min(each, engine.sequences))
+    back = float(room.put_back(min(each, engine.sequences)))
 
     def running(more: float) -> float:
         return max(float(served(each, min(engine.sequences, room.sequences(more)), back)), 1)
 
     loop = Loop(engine, each, running(0), w.prompt + s.architecture.prefix_tokens, w.generate, put_back=back)
+    loop = over(loop, rounds)
     if tool.shortest < 1:
         loop = apart_of(loop) or loop
     return Load(loop, rounds, running)

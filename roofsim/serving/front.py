@@ -201,11 +201,11 @@ def seen(server: Server, choice: Choice, users: Any, sequences: Any) -> _Seen:
         np.asarray(users, dtype=float), np.asarray(sequences, dtype=float)
     ))  # fmt: skip
     spread = np.minimum(users, server.lanes)
-    running = np.minimum(np.minimum(users / spread, np.maximum(sequences // in_flight(server.s), 1)), server.most)
-    together: Any = server.looped(users / spread, running)
-    took, spent, added, itl, ttft = _rounds(server, together)
+    loop: Any = server.looped(users / spread, np.maximum(sequences // in_flight(server.s), 1))
+    running = loop.running
+    took, spent, added, itl, ttft = _rounds(server, loop)
     if server.drafts:  # who has drafts does not stay together, where prompts leave steps without any
-        apart: Any = Apart(*(getattr(together, each.name) for each in fields(together)))
+        apart: Any = Apart(*(getattr(loop, each.name) for each in fields(loop)))
         alone = (apart.mixed < apart.round) & (running > 1)
         both = zip(_rounds(server, apart), (took, spent, added, itl, ttft), strict=True)
         took, spent, added, itl, ttft = (np.where(alone, one, other) for one, other in both)
@@ -303,7 +303,7 @@ def front(
         tuple(points),
         tuple(tuple(each.point(i) for i in range(each.users.size)) for each in lines),
         sum(each.users.size for each in found), kept, refused, tuple(slo),
-        assumed_of([fit[k] for k in dict.fromkeys(k for k, _ in chosen)]), asked, paid,
+        in_common({fit[k].s.device.id: fit[k].said("users") for k, _ in chosen}), asked, paid,
     )  # fmt: skip
 
 
@@ -333,9 +333,8 @@ def intervals_of(server: Server, p: Point) -> dict[str, Interval]:
     return found
 
 
-def assumed_of(servers: Sequence[Server]) -> tuple[str, ...]:
-    """What is assumed of all, then what is of some devices alone, each once."""
-    said = {server.s.device.id: server.said("users") for server in servers}
+def in_common(said: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """What is said of all devices, then what is said of some alone, by the names of these."""
     common = [each for each in next(iter(said.values())) if all(each in other for other in said.values())]
     own = [f"{name}: {each}" for name, every in said.items() for each in every if each not in common]
     return (*common, *own)

@@ -4,7 +4,7 @@ Arrivals are a Poisson process. How many sequences decode changes slowly, what w
 steps beside n sequences are a chain of their own (`chain`), which says how long a request decodes there, D(n). All n
 have their share of steps, each at the rate 1 / D(n): generalised processor sharing (Cohen 1979; Kelly 1979), where the
 chance of n is that of n - 1 times rate D(n) / n, whatever the lengths of answers are. Beyond the places that there are
-requests wait, first come first served (Avi-Itzhak and Halfin 1988), half as long as for services of exponential length.
+requests wait, first come first served (Avi-Itzhak and Halfin 1988), for services that take equally long.
 """
 
 from __future__ import annotations
@@ -134,8 +134,9 @@ def shared(rate: float, beside: Mapping[int, Beside], alone: Any, places: float)
 
     The recursion of Kaufman (1981) and Roberts (1981), n p(n) = D(n) sum k rate(k) p(n - k): those who end their
     prompts together are a burst of k sequences. D(n) is `alone[n]` for each step without prompts, and the time of the
-    others. Bursts are geometric, and as large as makes a request have so many `close` to it. Who finds no place waits,
-    half as long as in a queue of which each number is as often again as the one before.
+    others. Bursts are geometric, and as large as makes a request have so many `close` to it. Who finds no place waits
+    as in a queue of which each number is as often again as the one before, but for services that take equally long:
+    half as long for one place, longer for more (Cosmetatos 1976).
     """
     import numpy as np
 
@@ -160,7 +161,8 @@ def shared(rate: float, beside: Mapping[int, Beside], alone: Any, places: float)
         return None
     found[-1] /= 1 - ratio
     found /= found.sum()
-    return Queue(at[0], found, float(found[-1]), ratio / rate / (2 * (1 - ratio)))
+    alike = (1 + (1 - ratio) * (most - 1) * (math.sqrt(4 + 5 * most) - 2) / (16 * ratio * most)) / 2
+    return Queue(at[0], found, float(found[-1]), alike * ratio / rate / (1 - ratio))
 
 
 @dataclass(frozen=True)
@@ -338,11 +340,28 @@ class Solved:
 
     @cached_property
     def _shared(self) -> Queue:
-        """How many sequences decode, and how long requests wait for a place; their prompts have places, too."""
+        """How many sequences decode."""
+        return self._queue(self._beside[1])
+
+    @cached_property
+    def _places(self) -> Queue:
+        """How many requests have a place, and how long others wait for one: prompts have places, too."""
+        if not self._steps:
+            return self._shared
+        import numpy as np
+
+        at, each = zip(*((n, one) for n, one in self._beside[1].items() if n), strict=True)
+        decoding = np.array([one.alone * self._of.alone[n] + one.others for n, one in zip(at, each, strict=True)])
+        served = decoding + np.array([self._firsts[n].mean for n in at])
+        there = at * served / decoding
+        numbers = np.arange(1, min(int(there[-1]), self.server.most) + 1)
+        times, close = (np.interp(numbers, there, y) for y in (served, [one.close for one in each]))
+        beside = {n: Beside(0, *one) for n, *one in zip(numbers.tolist(), times, close, strict=True)}
+        return self._queue({0: Beside(0, 0, 0), **beside})
+
+    def _queue(self, beside: Mapping[int, Beside]) -> Queue:
         most = self.server.most
-        if most in self._chains:
-            most = max(int(most - self.rate * self._firsts[most].mean), 1)
-        found = shared(self.rate, self._beside[1], self._of.alone, most)
+        found = shared(self.rate, beside, self._of.alone, most)
         if found is None:
             raise InputError(
                 f"rate: {self.rate:g} requests a second are within what is answered in rounds at most, "
@@ -368,14 +387,14 @@ class Solved:
     @property
     def running(self) -> float:
         """The requests that are served at a time."""
-        return self.present - self.rate * self._shared.waits * self._shared.wait
+        return self.present - self.rate * self._places.waits * self._places.wait
 
     @cached_property
     def ttft(self) -> dict[str, float]:
         """Mean and percentiles of the time to the first token."""
         found = Sample.mixed([self._firsts[n].scaled(weight) for n, weight in self._weights.items()])
-        if self._shared.waits:
-            found = found.delayed(self._shared.waits, self._shared.wait)
+        if self._places.waits:
+            found = found.delayed(self._places.waits, self._places.wait)
         return {"mean": found.mean, **found.percentiles}
 
     @cached_property

@@ -46,8 +46,10 @@ class Rules:
     progress; prompts go through `whole`, or are cut to what fits a step; a request begins when there is room for its
     prompt, or for `all` its tokens. Where devices are `stages` of a pipeline, as many steps are on their way at once,
     and a request waits for the token of one before it goes into another. Steps are `mixed`, or those of prompts go
-    before those of sequences that decode. Prompts begin with `prefix` tokens, which are held once. A sequence that
-    decodes takes `each` tokens of a step and makes 1, 2, ... with the chances `ends`, drawn with a `seed`.
+    before those of sequences that decode. Prompts begin with `prefix` tokens, which are held once. Where `kept` is
+    given, a request begins when all its tokens have room beside what others hold and that part of what they may still
+    make. A sequence that decodes takes `each` tokens of a step and makes 1, 2, ... with the chances `ends`, drawn with
+    a `seed`.
     """
 
     tokens: float = inf
@@ -61,6 +63,7 @@ class Rules:
     stages: int = 1
     mixed: bool = True
     prefix: int = 0
+    kept: float | None = None
     each: int = 1
     ends: tuple[float, ...] = ()
     seed: int = 0
@@ -98,8 +101,11 @@ def rules(
     else:
         engine = engine_of(s, sequences)
         engine = replace(engine, tokens=tokens or engine.tokens)
-        room, whole = cache_room(s, w, engine)[0], s.runtime.server.room == "all"
-        found = Rules(engine.tokens, engine.sequences, room, ahead=engine.ahead, whole=engine.whole, all=whole)
+        server, room = s.runtime.server, cache_room(s, w, engine)[0]
+        found = Rules(
+            engine.tokens, engine.sequences, room, ahead=engine.ahead, whole=engine.whole, all=server.room == "all",
+            kept=server.kept if server.room == "next" else None,
+        )  # fmt: skip
         found = replace(found, mixed=s.runtime.memory.mixed)
     if s.split.pp > 1:
         found = replace(found, ahead=0, stages=s.split.pp)
@@ -218,7 +224,7 @@ class Engine:
             cached = min(live.asked.cached, live.left - 1)
             new = self._cut(live.left - cached, budget, plan)
             room = live.asked.prompt + live.asked.generate - 1 if self.limits.all else cached + new
-            if not new or self.preemptions > before or not self._holds(live, room):
+            if not new or self.preemptions > before or not self._fits(live) or not self._holds(live, room):
                 break
             self.running.append(self.waiting.popleft())
             live.computed = cached
@@ -253,6 +259,18 @@ class Engine:
             return 1
         drawn = bisect(self.chances, self.random.random() * self.chances[-1]) + 1
         return min(drawn, len(self.chances), live.asked.generate - live.made)
+
+    def _fits(self, live: Live) -> bool:
+        """Whether a request may begin beside what others may still make."""
+        if self.limits.kept is None:
+            return True
+        more = sum(self._all_of(each) - each.held for each in self.running)
+        return self._all_of(live) + self.limits.kept * more <= self.free
+
+    def _all_of(self, live: Live) -> float:
+        """Bytes of all tokens that a request may have."""
+        asked = live.asked
+        return self.limits.bytes_of(asked.prompt + asked.generate - 1, live.number == 0 or asked.cached > 0)
 
     def _holds(self, live: Live, tokens: int) -> bool:
         """Whether there are blocks for so many tokens, which are then taken."""

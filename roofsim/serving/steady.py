@@ -14,6 +14,7 @@ from math import exp
 from typing import Any, Literal
 
 from roofsim.engine.passes import Later, pass_bound
+from roofsim.foundation.arith import Number, minimum
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.foundation.units import show
@@ -34,6 +35,7 @@ from roofsim.prediction.loop import (
     alike_steps,
     apart_of,
     otherwise,
+    over,
     passes,
     served,
 )
@@ -259,13 +261,9 @@ class Server:
     def cache(self, running: float, users: float = 0.0) -> Cache:
         """What so many sequences of a lane hold; of so many `users` who ask again."""
         room = self.room
-        back = room.put_back(self._there(users)) if users else 0.0
+        back = float(room.put_back(min(users, self.engine.sequences))) if users else 0.0
         beyond = back > 0 or running * room.ended > room.free
         return Cache(room.free, running * room.mean, self._most_held * self.lanes, beyond, back)
-
-    def _there(self, users: float) -> float:
-        """Users of a lane who have a place or wait for room."""
-        return min(users, self.engine.sequences)
 
     def spread(self, users: float) -> float:
         """The lanes that so many users fill."""
@@ -286,14 +284,16 @@ class Server:
                 "divide the model (--tp 2) or store it in fewer bits (--weights)"
             )
             raise InputError(f"{self.s.model_name} on {self.s.device.id}: nothing fits: {asks}, and {least}")
-        back = self.room.put_back(self._there(users))
-        found = self.looped(users, served(users, self.most, back), back)
+        found = self.looped(users, self.engine.sequences)
         # what is accepted differs from one to another, so that users do not stay together
         return (apart_of(found) or found) if self.drafts and float(found.running) > 1 else found
 
-    def looped(self, users: Any, running: Any, put_back: float = 0.0) -> Loop:
-        """The round of so many users of a lane who stay together, and of whom so many are served at once."""
-        return Loop(self.engine, users, running, self.prompt, 1 + self.later, put_back=put_back, each=self.each)
+    def looped(self, users: Number, sequences: Number) -> Loop:
+        """The round of users of a lane who stay together, of which so many are served at once if there is room."""
+        most = minimum(sequences, min(self._most_held, self.engine.tokens // self.each))
+        back = self.room.put_back(minimum(users, sequences))
+        running = served(users, most, back)
+        return Loop(self.engine, users, running, self.prompt, 1 + self.later, put_back=back, each=self.each)
 
     @property
     def whole(self) -> int:
@@ -425,7 +425,7 @@ class _Round:
 
 
 def _round(server: Server, users: float, rounds: float = ENDLESS) -> _Round:
-    loop = server.loop(users / server.spread(users))
+    loop = over(server.loop(users / server.spread(users)), rounds)
     p = server.passes(loop)
     return _Round(loop, p, server.figures(p), rounds, server)
 

@@ -25,6 +25,7 @@ from roofsim.spaces.cases import (
     fields_of,
     open_division,
 )
+from roofsim.specs.device import Device
 from roofsim.specs.workload import FIELDS, Workload
 
 S = TypeVar("S")
@@ -190,6 +191,9 @@ def _told_apart(name: str, words: Sequence[Any], specs: Sequence[Any]) -> None:
             first = seen[_id(spec)][0]
             same = f" ({_id(first)} is the same)" if _id(first) != _id(word) else ""
             raise InputError(f"{name}: {_id(word)} is given twice{same}")
+        if isinstance(spec, Device) and _id(spec) in seen and isinstance(word, str):
+            both = f"{_id(seen[_id(spec)][0])},{word}"
+            raise InputError(f"device: {both} are both of {_id(spec)}: say -d {_id(spec)} --cluster {both}")
         seen[_id(spec)] = (word, spec)
 
 

@@ -214,6 +214,18 @@ Way = Literal["ring", "tree", "nvls", "two_level", "one_shot", "two_shot", "mult
 Division = Literal["tp", "pp", "ep", "dp", "cp"]
 
 
+class Taken(Sourced):
+    """A number of units."""
+
+    value: Annotated[float, Limit(ge=0, le=MAX_COUNT)]
+
+
+class Spread(Sourced):
+    """A standard deviation relative to its mean."""
+
+    value: Annotated[float, Limit(ge=0, le=100)]
+
+
 class ParallelPolicy(Spec):
     """How a model runs on several devices."""
 
@@ -226,12 +238,12 @@ class ParallelPolicy(Spec):
     overlaps: Literal["nothing", "halves", "all"] = "nothing"
     """What devices compute while they exchange: nothing; one half of a step while they exchange the other, so that each
     half reads all weights; or all of a layer at the same time, which is a bound."""
-    units: Sourced | None = None
+    units: Taken | None = None
     """Units of a device that are busy with exchanging, and not there to compute meanwhile, in a prefill."""
     tokens: Literal["sent", "gathered"] = "sent"
     """How tokens get to experts on other devices: to those that have the experts which they chose (sent), or to all
     (gathered), whose results are added up."""
-    expert_spread: Sourced | None = None
+    expert_spread: Spread | None = None
     """Standard deviation of how often experts are chosen, beyond chance and relative to the mean, as the placement of
     experts and their copies leaves it; evenly, without it."""
     copies: Literal["kept", "shared"] = "kept"

@@ -118,11 +118,12 @@ def structure(s: Setup, dtype: str) -> tuple[Any, ...]:
 
 
 def joined(m: Machine) -> tuple[Any, ...] | None:
-    """What of the links of devices decides how they exchange, rates and latencies apart."""
+    """What of the links of devices decides how they exchange, all but rates and latencies."""
     if m.network is None:
         return None
     levels = (getattr(m.network, name) for name in LEVELS)
-    return (m.network.per_node, *(each and (each.direct, each.reduces, each.parts) for each in levels))
+    opened = {"rate": 0, "latency": 0, "peak": 0}
+    return (m.network.per_node, *(each and replace(each, **opened) for each in levels))
 
 
 def machine_of(m: Machine, x: Mapping[str, Any]) -> Machine:

@@ -42,6 +42,9 @@ def one_model() -> list[str]:
     divided: roofsim.Prediction = roofsim.predict("OLMoE-1B-7B", "rtx-4060", "llama.cpp", prompt=64, offload="auto")
     assert divided.offload
     assert roofsim.limits("OLMoE-1B-7B", "rtx-4060", "llama.cpp", offload="layers=9").limits.max_batch > 0
+    rows = roofsim.compare("OLMoE-1B-7B", device="rtx-4060", runtime="llama.cpp", prompt=64, offload=["9", "experts"])
+    assert [row.chosen["offload"] for row in rows.rows] == ["layers=9", "experts"]
+    assert roofsim.serve("Llama-3.1-8B", "h100-sxm", concurrency=4, offload="stream=9").rows[0].itl["mean"] > 0
     why: roofsim.Explanation = roofsim.explain(MODEL, DEVICE, metric="tpot", prompt=2048)
     f: roofsim.Compiled = roofsim.compile(MODEL, DEVICE, figures=["ttft"], over=["prompt", "device.memory.bandwidth"])
     number: float = f(prompt=1024, **{"device.memory.bandwidth": 1e11})["ttft"]

@@ -111,9 +111,26 @@ def test_a_cluster_in_the_place_of_a_device_is_one_of_its_devices_and_itself_for
     assert bridged["cluster"] == "2x-rtx-3090-nvlink"
     assert bridged["decode"]["time"] == named["decode"]["time"]
     assert data("limits", "Qwen2.5-0.5B", "-d", "dgx-h100")["device"] == "h100-sxm"
+    both = run("compare", "Qwen2.5-0.5B", "-d", "2x-rtx-3090,2x-rtx-3090-nvlink", *pair)
+    assert both.exit_code == 2
+    assert "are both of rtx-3090: say -d rtx-3090 --cluster 2x-rtx-3090,2x-rtx-3090-nvlink" in both.output
     refused = run("predict", "Llama-3.1-8B", "-d", "dgx-h10")
     assert refused.exit_code == 2
     assert "devices: no 'dgx-h10'; nearest:" in refused.output
+
+
+def test_ranks_share_keys_and_the_stream_as_asked_and_one_that_cannot_says_so() -> None:
+    asked = ("predict", "DeepSeek-V2-Lite", "-d", "h100-sxm", "-r", "vllm", "--tp", "2", "-p", "512")
+    kept, shared = data(*asked), data(*asked, "--set", "runtime.parallel.copies=shared")
+    assert kept["memory"]["state"] == pytest.approx(2 * shared["memory"]["state"])
+    stream = data(*asked, "--set", "runtime.parallel.stream=shared")
+    assert {"gather_1", "join_1", "stream_gather"} <= {row["operator"] for row in stream["decode"]["operators"]}
+    refused = run("predict", "gpt-j-6b", "-d", "h100-sxm", *asked[4:], "--set", "runtime.parallel.stream=shared")
+    assert refused.exit_code == 2
+    assert "the stream can be shared where a norm stands before each part" in refused.output
+
+
+HALVES = ("--set", "runtime.parallel.overlaps=halves")
 
 
 @pytest.mark.parametrize(
@@ -128,6 +145,13 @@ def test_a_cluster_in_the_place_of_a_device_is_one_of_its_devices_and_itself_for
         (("--cp", "2"), "vllm does not divide a model so; it divides by tp, pp, ep, dp"),
         (("--tp", "0"), "'0' is not a whole number from 1"),
         (("--set", "cluster.nodes=2"), "one device is used"),
+        (
+            ("--tp", "2", *HALVES, "--set", "runtime.parallel.units=132"),
+            "exchanges take 132 units, and h100-sxm has 132",
+        ),
+        (("--tp", "2", "--set", "runtime.parallel.units=-1"), "runtime.parallel.units"),
+        (("--tp", "2", "--set", "runtime.parallel.expert_spread=-1"), "runtime.parallel.expert_spread"),
+        (("--tp", "2", "--set", "runtime.parallel.tokens=lost"), "should be 'sent' or 'gathered', not 'lost'"),
     ],
 )
 def test_what_cannot_be_is_said_with_what_can(words: tuple[str, ...], said: str) -> None:

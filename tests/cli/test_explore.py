@@ -33,7 +33,7 @@ def test_it_is_silent_if_asked_and_named_page_unless_named(attempt, here):
     ("-o nowhere/page.html", "there is no folder 'nowhere'"),
     ("-m mamba-130m,mamba-130m", "is given twice"),
     ("-m Zamba2-1.2B -r llama.cpp", "none of these can be run: llama.cpp does not run zamba2"),
-    ("-r vllm -d raspberry-pi-5", "none of these can be run: vllm is written for NVIDIA gpu, NVIDIA soc, not for"),
+    ("-r vllm -d raspberry-pi-5", "none of these can be run: vllm is written for NVIDIA gpu, NVIDIA soc, AMD gpu"),
 ])  # fmt: skip
 def test_what_cannot_be_is_said_and_nothing_is_written(attempt, here, words, said):
     small = [each for each in ("-m mamba-130m", "-d orin", "-r ideal") if each[:2] not in words]

@@ -147,4 +147,4 @@ def test_two_devices_have_one_host(data, roofsim):
     half = two["tiers"][0]["weights"] / one["tiers"][0]["weights"]
     assert 0.5 <= half < 0.53
     assert two["tiers"][0]["name"] == "2 x rtx-3090, the fullest"
-    assert "layers=41" in roofsim(f"{line} --pp 2")
+    assert "Over the links of 2 devices go" in roofsim(f"{line} --pp 2")

@@ -45,6 +45,31 @@ def test_several_loads_and_formats_are_rows(roofsim):
     assert "bf16" in roofsim(f"{LLAMA} -c 1,4 --weights bf16,fp8")
 
 
+def test_kinds_of_device_are_rows_each_with_its_price_and_what_is_assumed_of_it(roofsim):
+    asked = "serve Llama-3.1-8B -d h100-sxm,dgx-spark -c 4"
+    rows = json.loads(roofsim(f"{asked} -f json"))["rows"]
+    assert [row["device"] for row in rows] == ["h100-sxm", "dgx-spark"]
+    said = " ".join(roofsim(asked).split())
+    assert "on 2 kinds of device" in said
+    assert "Paid: h100-sxm: 23.6 USD/h for 8 (a node of dgx-h100); dgx-spark: 3,999 USD" in said
+    assert said.count("bf16; logits of the last position") == 1
+    assert "dgx-spark: 113 GiB of 128 GiB of memory usable" in said
+
+
+def test_a_front_by_price_names_the_cheapest_its_interval_and_what_is_paid(roofsim):
+    asked = f"{LLAMA} --front --weights bf16,fp8 -c 1,32 --slo itl=50ms --objectives usd_per_million --price 2USD/h"
+    (point,) = json.loads(roofsim(f"{asked} -f json"))["front"]
+    assert (point["weights"], point["concurrency"]) == ("fp8", 32)
+    hours = 1e6 / point["tokens_per_second"]["device"] / 3600
+    assert point["usd_per_million"] == pytest.approx(2 * hours, rel=1e-9)
+    low, high = point["intervals"]["usd_per_million"]
+    assert low < point["usd_per_million"] < high
+    table = roofsim(asked)
+    assert "1 is the best in price of a million output tokens" in " ".join(table.split())
+    assert "USD/M" in table
+    assert "Paid: 2.00 USD/h" in table
+
+
 def test_a_front_falls_from_the_fastest_for_a_user(roofsim):
     found = json.loads(roofsim(f"{LLAMA} --front --weights bf16,fp8 -c 1..64*4 --sequences 4,64 -f json"))
     speeds = [p["tokens_per_second"] for p in found["front"]]
@@ -62,6 +87,9 @@ def test_a_front_falls_from_the_fastest_for_a_user(roofsim):
         ("--rate many", "is not a number of requests a second"),
         ("--rate 1000", "1000 requests a second are more than Llama-3.1-8B on h100-sxm answers: 26.37 at most"),
         ("-c 1 --rate 1", "two kinds of load"),
+        ("-c 1 --objectives user", "--objectives: are of a front"),
+        ("--front -c 1 --objectives usd", "--objectives: no 'usd'"),
+        ("--front -c 1 --objectives user,", "--objectives: no ''"),
         ("-c 1 --hit-rate 0.5", "Give --prefix"),
         ("-c 1 --prefix 1k --hit-rate 2", "2"),
         ("-c 1 -p 1k --prefix 2k", "2,048 tokens are more than the 1,024 of a prompt"),

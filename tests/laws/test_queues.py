@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, factorial
+from math import exp, factorial, sqrt
 from statistics import fmean
 from types import SimpleNamespace
 
@@ -142,10 +142,13 @@ def test_bursts_are_as_large_as_they_make_each_other_close():
 
 
 def test_who_finds_all_places_taken_waits_as_erlang_says():
-    # 3 places of which 2 are taken in the mean: 4 / 9 wait; of exponential services for 1 / (3 - 2) of one, here half
+    # 3 places of which 2 are taken in the mean: 4 / 9 wait; of exponential services for 1 / (3 - 2) of one
     found = shared(2.0, constant(1.0, 4), NOTHING, 3)
     assert found.waits == approx(4 / 9)
-    assert found.wait == approx(1 / 2)
+    # M/D/3: (1 + (1 / 3) 2 (sqrt(19) - 2) / (16 (2 / 3) 3)) / 2 of that (Cosmetatos 1976)
+    assert found.wait == approx((1 + 2 * (sqrt(19) - 2) / 96) / 2)
+    # of M/D/1 half
+    assert shared(0.5, constant(1.0, 2), NOTHING, 1).wait == approx(1 / 2 / (1 - 0.5))
     assert found.mean == approx(2)
     assert shared(3.0, constant(1.0, 4), NOTHING, 3) is None
 
@@ -207,6 +210,7 @@ LAUNCHED = step(5e-3, 1e-4, 100e-3, 1e-6)
         (AFFINE, 495, 12, 60, {"ahead": 1}),  # two prompts and a few sequences do not quite fit
         (AFFINE, 1700, 30, 15, {"ahead": 0}),  # prompts of several steps
         (AFFINE, 600, 8, 60, {"ahead": 1, "whole": True}),
+        (AFFINE, 100, 30, 10, {"ahead": 1, "most": 4}),  # places are short
     ],
 )
 def test_means_are_those_of_requests_gone_through_one_by_one(of, prompt, generate, rate, engine):

@@ -275,9 +275,9 @@ def test_an_engine_without_requests_draws_what_a_device_does_that_waits():
     e = Evaluation(server().s, server().w)
     more = float(e.energy - idle * e.total_time) * 0.02
     assert (watts[1] - watts[0], watts[2] - watts[1]) == (approx(more, rel=0.05), approx(more, rel=0.05))
-    # devices of a group and those of several
-    both = open_loop(divided(dp=2), 1e-6)
-    assert both.energy_per_token * 128 * both.rate == approx(2 * idle, rel=1e-4)
+    for ways in ({"dp": 2}, {"tp": 2}, {"pp": 2}):
+        both = open_loop(divided(**ways), 1e-6)
+        assert both.energy_per_token * 128 * both.rate == approx(2 * idle, rel=1e-4)
 
 
 @pytest.mark.parametrize("ways", [{"tp": 2}, {"tp": 4}])

@@ -191,8 +191,8 @@ def test_units_that_exchange_are_not_there_to_compute_a_prompt_and_a_step_has_al
     a, b = (predict_request(each, asked(each, batch=8, prompt=4000)) for each in (free, taken))
     assert a.decode.time == b.decode.time
     computing = sum(row.time for row in a.prefill.operators if row.bound == "compute" and row.count > 1)
-    assert a.prefill.device_time < b.prefill.device_time
-    assert b.prefill.device_time - a.prefill.device_time == pytest.approx(computing / 3, rel=0.05)
+    lost = b.prefill.device_time - a.prefill.device_time
+    assert 0.8 * computing / 3 < lost <= computing / 3 * (1 + 1e-9)  # less where an exchange takes longer
 
 
 def test_halves_that_overlap_each_read_all_weights_and_take_turns() -> None:

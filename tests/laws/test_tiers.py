@@ -12,6 +12,7 @@ import pytest
 from roofsim import library
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
+from roofsim.model.layers import layer_bytes
 from roofsim.model.split import Split
 from roofsim.prediction import offload
 from roofsim.prediction.evaluation import Evaluation
@@ -262,13 +263,13 @@ def test_no_mixture_of_layers_and_experts_is_faster_than_what_is_found(share: fl
 
 def test_steps_of_a_server_read_what_is_streamed_as_single_requests_do() -> None:
     s, w = case("Llama-3.1-8B", "vllm", "h100-sxm")
-    divided = served(s, "stream=9")
+    divided = served(s, w, "stream=9")
     e = Evaluation(divided, w)
     steps = StepTime(divided, w)
     assert steps([steps.decoding(1, 200)]) == pytest.approx(float(e.decode.time))
     assert steps.of(1, 200)[0] == pytest.approx(float(e.decode.time))
     for words in ("none", None):
-        assert served(divided, words).offload is None
+        assert served(divided, w, words).offload is None
     mixed, whole = ([x.decoding(8, 500), x.piece(1, 64)] for x in (steps, StepTime(s, w)))
     link = 9 * float(s.architecture.weight_bytes(s.precision(w)) - 2 * 128256 * 4096 * 2) / 32 / float(s.link.rate)
     slower = steps(mixed) - StepTime(s, w)(whole)
@@ -278,11 +279,11 @@ def test_steps_of_a_server_read_what_is_streamed_as_single_requests_do() -> None
 
 
 def test_a_server_has_no_best_division_and_computes_on_devices_alone() -> None:
-    s, _ = case("Llama-3.1-8B", "vllm", "h100-sxm")
+    s, w = case("Llama-3.1-8B", "vllm", "h100-sxm")
     with pytest.raises(InputError, match="auto is of one request"):
-        served(s, "auto")
+        served(s, w, "auto")
     with pytest.raises(Unsupported, match="ideal serves with what its devices compute"):
-        served(replace(s, runtime=library.runtime("ideal")), "layers=3")
+        served(replace(s, runtime=library.runtime("ideal")), w, "layers=3")
 
 
 def test_what_is_drawn_of_several_devices_and_of_caches_is_what_was_asked_for() -> None:
@@ -296,3 +297,16 @@ def test_what_is_drawn_of_several_devices_and_of_caches_is_what_was_asked_for() 
         assert found.chosen == chosen_layers
         (at,) = [each for each in found.at if each.layers == chosen_layers]
         assert at.decode.link_wait == pytest.approx(float(Evaluation(divided, w).decode.link_wait))  # type: ignore[attr-defined]
+
+
+def test_so_many_bytes_of_each_device_are_as_many_layers_as_hold_them() -> None:
+    s, w = case("Llama-3.1-8B", "vllm", "h100-sxm")
+    each = float(layer_bytes(s.architecture, "decoder", s.precision(w)))
+    for size, layers in ((each - 1, 1), (each + 1, 2), (9 * each, 9), (31.5 * each, 32)):
+        found = offloaded(s, w, f"stream={size:.0f} B")
+        assert found == offloaded(s, w, f"stream={layers}")
+        assert served(s, w, f"stream={size:.0f} B") == found
+    two = chosen(setup("Llama-3.1-8B", "h100-sxm", "vllm", split=Split(tp=2)))
+    assert offloaded(two, w, "stream=2GiB").offload == offloaded(two, w, "stream=10").offload
+    with pytest.raises(Unsupported, match=r"the layers of the model have 13\.0 GiB on each device"):
+        offloaded(s, w, "stream=14GiB")

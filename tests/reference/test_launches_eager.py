@@ -159,6 +159,13 @@ def test_attention_is_one_kernel_and_in_a_step_a_sum_of_splits() -> None:
     check(model, unsplit, STEP, {"attention": [of_a_token(4, 2)]})
 
 
+def test_on_a_processor_a_step_goes_over_the_keys_of_a_query_in_a_loop() -> None:
+    """Seven keys of two sequences, four heads of width six; a prompt goes in tiles as on a GPU."""
+    model, stack = network(GQA), runtime("transformers-5-cpu")
+    check(model, stack, PREFILL, {"attention": [tiled(4)]})
+    check(model, stack, STEP, {"attention": [Own("row_attention", blocks=2 * 4)]})
+
+
 def repeated(seen: int) -> Launch:
     """Keys, then values, of three elements each: read once for two heads, found and written for four."""
     written = 2 * seen * 4 * 3

@@ -12,12 +12,14 @@ from roofsim.prediction.loop import (
     Kinds,
     Loop,
     Otherwise,
+    alike_steps,
     first_token,
     next_token,
     otherwise,
+    over,
     passes,
     served,
-)
+)  # fmt: skip
 from roofsim.prediction.request import settled
 from roofsim.prediction.server import Room
 from roofsim.prediction.setup import setup
@@ -289,7 +291,10 @@ def test_what_may_be_otherwise_is_told_each_by_itself():
     ]  # fmt: skip
     # of a steady state a benchmark shows ten requests of each; who has no place anyhow has none to lose
     queued = loop(ASYNC, 12, 1000, 10, running=4)
-    assert [each.rounds for each in otherwise(queued, ENDLESS, stated=False, places=True)] == [ENDLESS] * 3 + [10]
+    each = list(otherwise(queued, ENDLESS, stated=False, places=True))
+    assert [one.rounds for one in each] == [ENDLESS] * 3 + [10]
+    # nine rounds are before the last of ten
+    assert [one.loop.gone for one in each] == [ENDLESS] * 3 + [9 / 2]
     assert next(otherwise(apart(ASYNC, 4, 1500, 20), ENDLESS)) == Otherwise(four, ENDLESS)
     assert not list(otherwise(loop(ASYNC, 1, 1500, 20), ENDLESS, stated=False))
 
@@ -355,3 +360,94 @@ def test_who_gave_up_its_room_waits_for_another():
     assert sum(twelve.until_first(ENDLESS)) == pytest.approx(twelve.waits + 1 + (12 / 8 - 1 - 1 / 8) * twelve.round)
     by = list(otherwise(nine, ENDLESS))[-2:]
     assert [(each.loop.put_off, each.loop.running) for each in by] == [(0, 8), (0.5, 9 / 1.25)]
+
+
+THREE = Engine(tokens=2048, sequences=256, ahead=2)
+EACH = [
+    loop(ASYNC, 4, 1500, 20), loop(ASYNC, 9, 1500, 20, running=4), loop(TOGETHER, 4, 1500, 20), loop(ASYNC, 8, 250, 20),
+    loop(THREE, 2, 1500, 2), loop(Engine(1600, 256, ahead=1, whole=True), 100, 1500, 20), loop(ASYNC, 1, 5000, 10),
+    apart(ASYNC, 4, 1500, 20), apart(ASYNC, 9, 1500, 20, running=4), apart(ASYNC, 40, 1500, 20),
+    replace(loop(TOGETHER, 12, 100, 10, running=8), put_back=0.5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("one", EACH)
+@pytest.mark.parametrize("rounds", [1, 3, ENDLESS])
+def test_first_tokens_one_by_one_have_the_mean_of_all(one, rounds):
+    each = one.first_tokens(rounds)
+    assert sum(share for share, _ in each) == pytest.approx(1)
+    means = [sum(share * steps[i] for share, steps in each) for i in range(3)]
+    # answers of fewer steps than are laid out ahead end before the next ones begin
+    assert means == pytest.approx(list(one.until_first(rounds)), abs=1e-9 if one.generate > 3 else 1)
+
+
+def test_an_answer_that_ends_before_the_next_prompt_is_there():
+    # of two users: three steps are waited for, one between the rounds, two behind the first prompt
+    two = loop(THREE, 2, 1500, 2)
+    assert (two.late, two.round, two.gap, two.between, two.waits) == (3, 5, 2, 1, 3)
+    assert two.waited == near(1 / 2, 1 / 2, 2)
+
+
+def test_who_waits_in_a_queue_is_counted_by_whole_rounds():
+    # nine users on four places: one in four waits for two rounds, the others for one
+    nine = loop(ASYNC, 9, 1500, 20, running=4)
+    steps = [(share, sum(each) / nine.round) for share, each in nine.first_tokens(ENDLESS)]
+    assert sum(share for share, n in steps if 2 < n < 2.3) == pytest.approx(1 / 4)
+    assert sum(share for share, n in steps if 1 < n < 1.3) == pytest.approx(3 / 4)
+
+
+def test_long_prompts_of_users_apart_take_their_steps_alone():
+    # three steps each, of 22 and two; with half of them again, each time a prompt and ten tokens of its answer
+    three = apart(ASYNC, 3, 5000, 20)
+    assert (three.first, three.mixed, three.round) == (3, 9, 24)
+    again = replace(three, put_back=0.5)
+    assert again.mixed == pytest.approx(9 * (1 + 0.5 * 5010 / 5000))
+    # two wait for each other, one of a single token does not
+    assert apart(ASYNC, 2, 1000, 20).late == 2
+    assert apart(ASYNC, 2, 1000, 2).late == 2
+    assert apart(ASYNC, 2, 1000, 1).late == 0
+
+
+def test_steps_of_one_sequence_more_are_alike():
+    four = loop(ASYNC, 8, 1500, 20, running=4)
+    others = [replace(four, running=n) for n in (2.5, 3, 4, 5, 5.5)]
+    assert [alike_steps(four, other) for other in others] == [False, True, True, True, False]
+    assert [alike_steps(other, four) for other in others] == [False, True, True, True, False]
+
+
+def test_what_is_otherwise_counts_from_what_is_taken():
+    late = replace(loop(ASYNC, 2, 1500, 20), slip=1)
+    assert [each.loop.slip for each in otherwise(late, ENDLESS)] == [1, 0, 2]
+
+
+def test_a_user_who_gave_up_nothing_is_as_many_as_places_to_the_last_bit():
+    # 1 + 0.1 / 4 of 40 are 41 users but for rounding
+    some = replace(loop(TOGETHER, 41, 100, 10, running=40), put_back=0.1)
+    assert some.late == 1
+    assert replace(some, users=42).late == 0
+    # a request of one token has no step in which it could give up a place
+    one = replace(loop(TOGETHER, 41, 100, 1, running=40), put_back=0.1)
+    assert sum(one.between_tokens(ENDLESS)) == pytest.approx(1 + one.away * one.round)
+
+
+def test_prompts_that_are_cut_part_one_round_after_the_other():
+    # room 4,000 of 1,500: 99 in 37.1 steps at first, and in each third round a step more, until two go in each
+    many = Loop(Engine(4100, 100), 100, 100, 1500, 20)
+    assert [replace(many, gone=n).others for n in (0, 9, 30, 60, ENDLESS)] == [38, 41, 48, 50, 50]
+    assert replace(many, engine=Engine(4100, 100, whole=True), gone=0).others == 50
+    # those that fit no step are cut always
+    assert replace(loop(ASYNC, 3, 5000, 20), gone=0).others == loop(ASYNC, 3, 5000, 20).others
+    assert over(many, 11).gone == 5
+    assert over(many, ENDLESS).gone == ENDLESS
+
+
+def test_as_many_prompts_go_together_as_users_wait():
+    # eight prompts of 250 fit a step
+    eight = loop(ASYNC, 8, 250, 20)
+    assert (eight.others, eight.pieces) == (1, 7)
+    others = [replace(eight, users=n).others for n in (9, 10, 11, 15, 99)]
+    assert others == [7, 4, 3, 1, 1]
+    # who gave up a place goes before those who wait, a quarter of a round each time
+    assert replace(eight, users=10, put_back=0.25).others == 2
+    # a long one goes alone anyhow
+    assert replace(loop(ASYNC, 4, 5000, 20), users=6).others == loop(ASYNC, 4, 5000, 20).others

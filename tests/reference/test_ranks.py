@@ -16,7 +16,7 @@ from roofsim.foundation.schema import checked
 from roofsim.model.ffn.moe import busiest
 from roofsim.model.part import PARTS, Part
 from roofsim.model.split import Split
-from roofsim.model.step import Pass, Routing
+from roofsim.model.step import Pass, Routing, together
 from roofsim.ops import collective
 from roofsim.ops.base import Operator
 
@@ -233,6 +233,19 @@ def test_a_prompt_sends_a_token_once_to_each_rank_that_has_experts_of_it_and_res
         )
     assert operators["dispatch"].out == pytest.approx(8 * TOKENS * busiest(8 * TOKENS, 8, 4, 1, 8) * 10 * ACT)
     assert operators["collect"].out == TOKENS * 4 * 10 * ACT
+
+
+def test_single_tokens_go_to_experts_with_those_of_prompts_in_the_same_step() -> None:
+    rank = made(WIDE).sharded(Split(dp=4, ep=4))
+    apart = Routing(apart=True)
+    mixed = together([replace(STEP, new=1, routing=apart), replace(PASS, routing=apart)])
+    prompts, steps = mixed.groups
+    assert (prompts.phase, steps.phase) == ("prefill", "decode")
+    for group, tokens in ((prompts, TOKENS), (steps, BATCH)):
+        (dispatch,) = (o for o in rank.operators(group, D) if o.name == "dispatch")
+        assert (dispatch.function, dispatch.sizes["payload"]) == (collective.to_experts, tokens * 10 * ACT)
+    (alone,) = (o for o in rank.operators(replace(STEP, routing=apart), D) if o.name == "dispatch")
+    assert alone.function is collective.all_to_all
 
 
 def test_where_tokens_are_gathered_each_rank_has_those_of_all_and_hands_back_sums() -> None:

@@ -137,9 +137,9 @@ def test_what_lies_on_the_host_is_what_was_put_there() -> None:
     assert (away.weights, away.state) == (DENSE + 2 * SPARSE + TABLE, 3 * 7 * STATE)
     away = tiers(link, computed={"dense": 1, "sparse": 3}, head=True).away(7, BYTES)
     assert (away.weights, away.state) == (DENSE + 3 * SPARSE + TABLE + HEAD, 4 * 7 * STATE)
-    for words in ("experts", "streamed_experts"):
+    for words, table in (("experts", TABLE), ("streamed_experts", 0)):  # tokens are looked up where experts compute
         away = tiers(link, **{words: {"sparse": 2}}).away(7, BYTES)
-        assert (away.weights, away.state) == (16 * EXPERT, 0)
+        assert (away.weights, away.state) == (16 * EXPERT + table, 0)
     away = tiers(link, streamed={"dense": 1, "sparse": 1}).away(7, BYTES)
     assert (away.weights, away.state) == (DENSE + SPARSE, 0)
 
@@ -275,15 +275,13 @@ def test_all_of_it_on_the_host_is_a_pass_of_the_host() -> None:
 @pytest.mark.parametrize("p", [STEP, PROMPT], ids=["step", "prompt"])
 def test_experts_on_the_host_get_tokens_and_choices_and_give_back_what_each_made(p: Pass) -> None:
     found = run(tiers(Link(1e4, 3e-3), experts={"sparse": 2}), p)
-    there = spent(SLOW, p, {"sparse": 2}, experts=True)
-    here = spent(FAST, p, {"sparse": 2}, experts=False) + spent(
-        FAST, p, {"embedding": 1, "dense": 1, "sparse": 1, "head": 1}
-    )
-    handed = 2 * p.tokens * (10 * 4 + 2 * 4 + 2 * 10 * 4)
+    there = spent(SLOW, p, {"embedding": 1}) + spent(SLOW, p, {"sparse": 2}, experts=True)
+    here = spent(FAST, p, {"sparse": 2}, experts=False) + spent(FAST, p, {"dense": 1, "sparse": 1, "head": 1})
+    handed = 2 * p.tokens * (10 * 4 + 2 * 4 + 2 * 10 * 4) + p.tokens * 10 * 4
     assert found.processor_time == pytest.approx(there)
     assert found.link_bytes == handed
-    assert found.link_wait == pytest.approx(4 * 3e-3 + handed / 1e4)
-    assert found.time == pytest.approx(here + there + 4 * 3e-3 + handed / 1e4)
+    assert found.link_wait == pytest.approx(5 * 3e-3 + handed / 1e4)
+    assert found.time == pytest.approx(here + there + 5 * 3e-3 + handed / 1e4)
 
 
 TOUCHED = {1: 2, 10: 8 * (1 - (6 / 8) ** 10)}
@@ -355,9 +353,10 @@ def test_from_so_many_tokens_on_the_device_computes_with_what_is_copied() -> Non
     found = run(tiers(link, computed={"dense": 1}), later)
     assert found.link_bytes == pytest.approx(DENSE + 2 * (4 + 5) * STATE)
     found = run(tiers(link, experts={"sparse": 2}), PROMPT)
-    assert found.time == pytest.approx(spent(FAST, PROMPT, ALL) + 2 * used / 1e5)
+    looked_up = spent(SLOW, PROMPT, {"embedding": 1})
+    assert found.time == pytest.approx(spent(FAST, PROMPT, {**ALL, "embedding": 0}) + looked_up + 2 * used / 1e5)
     fewer = run(tiers(replace(link, copies_from=11), experts={"sparse": 2}), PROMPT)
-    assert fewer.processor_time == pytest.approx(spent(SLOW, PROMPT, {"sparse": 2}, experts=True))
+    assert fewer.processor_time == pytest.approx(looked_up + spent(SLOW, PROMPT, {"sparse": 2}, experts=True))
 
 
 def test_work_and_joules_are_those_of_both_processors_for_as_long_as_the_pass_takes() -> None:
@@ -417,10 +416,11 @@ def test_layers_that_are_used_in_turn_come_from_the_disk_where_not_all_of_them_f
 @pytest.mark.parametrize("placed", ["experts", "streamed_experts"])
 def test_experts_come_from_the_disk_as_often_as_they_do_not_fit(placed: str) -> None:
     t = tiers(Link(1e4), **{placed: {"sparse": 3}})
+    table = TABLE if placed == "experts" else 0
     small = replace(t, disk=Disk(1e3, 18 * EXPERT))
-    assert small.beyond(BYTES) == 6 * EXPERT
+    assert small.beyond(BYTES) == 6 * EXPERT + table
     found = run(small, PROMPT)
-    read = 3 * TOUCHED[10] * EXPERT * 6 / 24
+    read = 3 * TOUCHED[10] * EXPERT * (6 * EXPERT + table) / (24 * EXPERT + table)
     assert found.disk_bytes == pytest.approx(read)
     assert found.time == pytest.approx(run(t, PROMPT).time + read / 1e3)
     assert run(t, PROMPT).disk_time == 0
@@ -543,6 +543,14 @@ def test_the_fullest_device_has_what_is_left_of_the_layers_by_their_bytes() -> N
     assert (stage.counts, stage.begins, stage.ends) == ({"dense": 1, "sparse": 2}, True, False)
     assert where == Placement(streamed={"sparse": 1}, cache=True)
     # 1,260 and 920 against 920 and 1,060
+    stage, where = fullest(TOY, Placement(experts={"sparse": 3}), 2)  # the table is the host's: 1,120 and 920
+    assert (stage.counts, stage.begins, where) == ({"dense": 1, "sparse": 1}, True, Placement(experts={"sparse": 1}))
+    first = Tiers(DEVICE, PROCESSOR, BYTES, Placement(experts={"sparse": 3}), Link(1), TOY, (stage, where))
+    assert first.away(0, BYTES).weights == 8 * EXPERT + TABLE
+    last = replace(
+        first, fullest=(TOY.between(["dense", *["sparse"] * 3], 2, 4, 1, 2), Placement(experts={"sparse": 2}))
+    )
+    assert last.away(0, BYTES).weights == 16 * EXPERT
     stage, where = fullest(TOY, Placement(streamed_experts={"sparse": 3}), 2)
     assert (stage.counts, stage.begins, stage.ends) == ({"dense": 1, "sparse": 1}, True, False)
     assert where == Placement(streamed_experts={"sparse": 1})

@@ -602,6 +602,31 @@ def test_a_row_that_names_an_operator_of_a_model_has_the_sizes_of_that_model():
         Reader("vllm").case(run(op="act_fn", note="tokens=1", model="", phase="op"))
 
 
+def test_experts_of_a_layer_are_its_products_of_those_that_tokens_choose():
+    """Qwen3-30B-A3B's layer of a single token: three matrices of 2,048 x 768 of each of its eight experts."""
+    said = "num_tokens=1;hidden_size=2048;inter_size=768;topk=8;num_experts=128"
+    kernels = kernels_of("moe", said)
+    products = [k for k in kernels if k.like == "gemm"]
+    assert sum(k.cost.weights for k in products) == pytest.approx(8 * 3 * 2048 * 768 * 2, rel=1e-3)
+    assert sum(k.cost.matrix for k in products) == 2 * 8 * 3 * 2048 * 768
+    assert {k.name for k in kernels} >= {"route", "experts_up", "experts_act", "experts_down", "combine"}
+    halves = [k for k in kernels_of("moe", f"{said};moe_tp_size=2") if k.like == "gemm"]
+    assert sum(k.cost.matrix for k in halves) == 8 * 3 * 2048 * 768
+    with pytest.raises(Skip, match="divided among devices"):
+        Reader("vllm").case(run(op="moe", note=f"{said};moe_ep_size=2", model="", phase="op"))
+
+
+@pytest.mark.parametrize(("weights", "inputs"), [("fp8", 2048), ("fp8_block", 2048 + 640)])
+def test_products_whose_sums_are_scaled_within_take_longer_in_rows_of_single_operators_too(weights, inputs):
+    """Tiles of 64 rows and 128 outputs where 512 tokens choose experts; scales of blocks as long as 640 inputs."""
+    note = "num_tokens=512;hidden_size=2048;inter_size=768;topk=8;num_experts=128"
+    row = run(op="moe", note=note, model="", device="H100 SXM", dtype="fp8", weight_dtype=weights, phase="op")
+    reader = Reader("vllm")
+    (group,) = reader.jobs[reader.case(row).target.parts[0][1]].groups
+    (up,) = (k for k in group.kernels if k.name == "experts_up")
+    assert up.tile == 2 * 64 * 128 * inputs
+
+
 def test_a_linear_recurrence_reads_two_values_and_writes_one():
     (kernel,) = kernels_of("linear_recurrence_scan", "channels=10", batch=2, prompt=3)
     assert (kernel.like, kernel.cost.activations, kernel.cost.vector) == ("stream", 3 * 2 * 60, 2 * 60)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+import roofsim
 from roofsim.model.split import Split
 from roofsim.prediction.loop import ENDLESS, Apart, Loop
 from roofsim.prediction.setup import setup
@@ -101,6 +102,20 @@ def test_a_row_is_predicted_as_the_steady_state_is(ways):
         case = reader.case(run(model="Llama-3.1-8B", phase=phase, batch=16, note=ways))
         program = Program([case.target], reader.jobs, s.device, s.host, s.runtime)
         assert program.predict({})[0] == pytest.approx(value)
+
+
+@pytest.mark.parametrize("ways", ["", "tp=2"])
+def test_a_pass_of_a_divided_model_is_that_of_one_device_of_its_cluster(ways):
+    """Sixteen prompts of 1,000 tokens, on one H100 and on two in their usual cluster."""
+    split = {name: int(n) for name, _, n in (each.partition("=") for each in ways.split(";") if each)}
+    said = roofsim.predict("Llama-3.1-8B", device="h100-sxm", runtime="vllm", batch=16, prompt=1000,
+                           calibration=None, **split)  # fmt: skip
+    reader = Reader("vllm")
+    case = reader.case(run(model="Llama-3.1-8B", op="e2e", phase="prefill", batch=16, prompt=1000, note=ways))
+    s = said.on
+    assert Program([case.target], reader.jobs, s.device, s.host, s.runtime).predict({})[0] == pytest.approx(
+        float(said.request.ttft)
+    )
 
 
 def otherwise(row, runtime="vllm", **sizes):

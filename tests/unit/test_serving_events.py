@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roofsim.foundation.errors import InputError, Unsupported
+from roofsim.prediction.loop import Engine, Loop, over
 from roofsim.prediction.setup import setup
 from roofsim.serving.arrivals import Arrival, Constant, Lengths, Poisson, Users, arrive, asked
 from roofsim.serving.events import capacity, serve_events, simulated
@@ -164,6 +165,29 @@ def test_room_for_all_tokens_means_that_none_is_put_back() -> None:
     grown = simulated(Recorded(), [Arrival(0, 6, 5), Arrival(0, 6, 6)], Rules(room=20))
     assert grown.requests[0].last == 5
     assert grown.requests[1].first == 1
+
+
+@pytest.mark.parametrize(("kept", "begins"), [(0.0, 0), (0.5, 0), (1.0, 4)])
+def test_who_begins_has_room_beside_a_part_of_what_others_may_still_make(kept: float, begins: int) -> None:
+    """Of 18 tokens a request of 6 + 4 takes 6, and 3 more later: one of 7 + 4 needs 10 of 12, or waits for the 3."""
+    limits = Rules(tokens=100, sequences=9, room=18, need=float, kept=kept)
+    found = simulated(Recorded(), [Arrival(0, 6, 4), Arrival(0, 7, 4)], limits)
+    first = {each.prompt: each.first for each in found.requests}
+    assert first == {6: 1, 7: begins + 1}
+    # together they come to hold 19
+    assert found.preemptions == (0 if begins else 1)
+
+
+def test_who_begins_waits_for_room_for_all_of_it() -> None:
+    step = Recorded()
+    limits = Rules(tokens=100, sequences=9, room=15, need=float, kept=0.1)
+    found = simulated(step, [Arrival(0, 6, 4), Arrival(0, 6, 4)], limits)
+    # nine of nine free ones, but for a tenth of the three that the first may make
+    assert sorted(each.first for each in found.requests) == [1, 5]
+    # a server that gives room as requests grow lets both begin
+    assert sorted(
+        each.first for each in simulated(step, [Arrival(0, 6, 4)] * 2, replace(limits, kept=None)).requests
+    ) == [1, 1]
 
 
 def test_cached_tokens_of_a_prompt_are_held_and_not_computed() -> None:
@@ -402,3 +426,12 @@ def test_a_runtime_without_a_server_takes_what_its_steps_take() -> None:
     assert (cut.tokens, cut.sequences) == (512, 4)
     with pytest.raises(Unsupported, match="leaves no room"):
         rules(setup("Llama-3.1-8B", "orin", "ideal"), w)
+
+
+@pytest.mark.parametrize("rounds", [1, 4, 12])
+def test_prompts_that_are_cut_part_one_round_after_the_other(rounds: int) -> None:
+    # two of 4,096 tokens fill a step of 8,192 all but for those that decode
+    step = Recorded()
+    simulated(step, [Arrival(0, 4096, 128)] * (32 * rounds), Rules(tokens=8192, sequences=32, ahead=1), Users(32))
+    loop = over(Loop(Engine(8192, 32, ahead=1), 32, 32, 4096, 128), rounds)
+    assert sum(pieces > 0 for _, _, pieces, _, _ in step.asked) / rounds == pytest.approx(loop.mixed, abs=0.5)

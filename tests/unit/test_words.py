@@ -18,7 +18,7 @@ def said(device: str, runtime: str) -> str:
         ("h100-sxm", "llama.cpp-cpu", "llama.cpp-cpu is written for cpu, not for NVIDIA gpu (llama.cpp"),
         ("apple-m4", "llama.cpp", "not for Apple soc (llama.cpp-"),
         ("raspberry-pi-5", "transformers-4.52-eager", "not for Raspberry Pi cpu (transformers-5-cpu is)"),
-        ("tpu-v6e", "vllm", "vllm is written for NVIDIA gpu, NVIDIA soc, not for Google gpu"),
+        ("tpu-v6e", "vllm", "vllm is written for NVIDIA gpu, NVIDIA soc, AMD gpu, not for Google gpu"),
     ],
 )
 def test_software_on_a_device_that_it_is_not_written_for_is_told_with_what_is(device, runtime, words):

@@ -54,19 +54,27 @@ def test_devices_of_a_structure_share_their_functions_and_others_do_not():
     assert made[0] == made[1] != made[2]
 
 
-def test_devices_that_share_would_each_have_the_same_functions():
+@pytest.mark.parametrize(("tp", "least"), [(1, 4), (2, 1)])
+def test_devices_that_share_would_each_have_the_same_functions(tp, least):
     model, runtime = library.architecture("Qwen2.5-0.5B"), library.runtime("vllm")
     groups = {}
     for device in map(library.device, library.names("hardware")):
-        if runtime.written_for(device.vendor, device.kind) and device.host:
-            s = combined(model, device, runtime)
+        if runtime.written_for(device.vendor, device.kind) and device.host and (tp == 1 or library.standing(device)):
+            s = combined(model, device, runtime, tp)
             groups.setdefault(structure(s, device.default_dtype), []).append(s)
     several = [group for group in groups.values() if len(group) > 1]
-    assert len(several) > 3
+    assert len(several) >= least
     for first, *_, last in several:
         functions = Functions()
         one, other = (functions.made(s, request_of(s)) for s in (first, last))
         assert one == other
+
+
+def test_links_that_exchange_in_another_way_have_functions_of_their_own():
+    model, runtime = library.architecture("Qwen2.5-0.5B"), library.runtime("vllm")
+    found = [structure(combined(model, library.device(name), runtime, 2), "bf16")[-1]
+             for name in ("h100-sxm", "h200-sxm", "h100-pcie")]  # fmt: skip
+    assert found[0] == found[1] != found[2]
 
 
 def test_every_number_of_a_machine_has_a_name():

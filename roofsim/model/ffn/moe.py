@@ -191,7 +191,7 @@ class Moe(Part):
         once, and others for decode.
         """
         tokens, ranks = self._own(p).tokens, self.split.ep
-        if p.phase == "decode":
+        if p.phase == "decode" and not p.routing.beside_prompts:
             return exchange(name, collective.all_to_all, tokens * self.top_k * copy, ranks, *uses, out=out)
         chosen = (self.experts, self.expert_groups, self.group_limit, self.top_k)
         sizes = {

@@ -46,6 +46,10 @@ def _goodputs(axes: Axes, r: Phases, prompts: list[int], found: Mapping[str, Loo
         low, high = ([row.prompt * row.intervals[name][end] for row in r.rows] for end in (0, 1))
         axes.fill_between(prompts, low, high, color=one.colour, alpha=0.12, lw=0)
         axes.plot(prompts, values, marker=one.marker, ms=4, color=one.colour, label=f"{name}: {MEANT[name]}")
+    if not any(getattr(row, name) for row in r.rows for name in LAYOUTS):
+        axes.set_ylim(0, 1)
+        axes.set_yticks([0])
+        axes.text(0.5, 0.5, "none keeps what is promised", transform=axes.transAxes, ha="center", color=ink(0.75))
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axes.set_title("tokens of prompts a second and device")

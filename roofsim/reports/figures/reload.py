@@ -38,9 +38,10 @@ def reload(cases: Sequence[tuple[str, Reload]], *, theme: Theme = "light") -> Fi
         head = on(
             *(called(name, getattr(found[0], name)) if same[name] else "" for name in ("device", "runtime", "model"))
         )
+        sure = f"; intervals: {rests_on(each.calibration for each in found)}" if _key(found) else ""
         heading(
             figure, "Time to the first token: loading against computing again", head,
-            f"batch {found[0].workload.batch}; intervals: {rests_on(each.calibration for each in found)}",
+            f"batch {found[0].workload.batch}{sure}",
         )  # fmt: skip
         low, high = _heights(found)
         for axes in shown:

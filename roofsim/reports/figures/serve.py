@@ -17,7 +17,7 @@ from roofsim.model.split import Split
 from roofsim.prediction.loop import ENDLESS
 from roofsim.prediction.setup import Setup
 from roofsim.reports.figures.about import case
-from roofsim.reports.figures.captions import on
+from roofsim.reports.figures.captions import on, rests_on
 from roofsim.reports.figures.labels import Label, among, settle
 from roofsim.reports.figures.style import heading, ink, look, looks, quantities, subplots
 from roofsim.reports.theme import Theme
@@ -63,9 +63,14 @@ def over_load(
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
         said = f", {rounds:g} requests of each" if rounds else ""
         who = "requests that come at a rate" if kind == "rate" else f"users who ask again at once{said}"
+        kinds = {each.s.device.id: each.s.calibration_name for _, each in choices}
+        mark = "" if len(kinds) > 1 else "band" if len(lines) == 1 else "bands"
+        about = case(server.s, server.w, *_same(choices), mark=mark)
+        if len(kinds) > 1:
+            about = (on(f"{len(kinds)} kinds of device", server.s.runtime.name, server.s.model_name),
+                     f"{about[1]}, bands: {rests_on(kinds.values())}")  # fmt: skip
         drafts = [server.drafts.said(server.s, server.w)[0]] if server.drafts else []
-        of = case(server.s, server.w, *_same(choices), mark="band" if len(lines) == 1 else "")
-        heading(figure, f"What {who} see", *of, *drafts)
+        heading(figure, f"What {who} see", *about, *drafts)
         return figure
 
 
@@ -103,13 +108,15 @@ def _load(row: Served, kind: str) -> float:
 def _line(
     axes: Axes, rows: Sequence[Served], time: str, kind: str, one: Any, name: str, *, single: bool
 ) -> list[float]:
-    """A line of means, with its band and the 95th percentile if it is the only one; the values that it spans."""
+    """A line of means with its band, and the 95th percentile if it is the only one; the values that it spans."""
     x = [_load(row, kind) for row in rows]
     means = [getattr(row, time)["mean"] for row in rows]
     axes.plot(x, means, color=one.colour, ls=one.dashes, lw=1.6, label=name or "mean", zorder=3)
-    if not single:
-        return means
     low, high = zip(*(row.intervals[time] for row in rows), strict=True)
+    if not single:
+        top = 9 * max(means)
+        axes.fill_between(x, low, [min(end, top) for end in high], color=one.colour, alpha=0.1, lw=0, zorder=1)
+        return [*means, *low, *(end for end in high if end < 2 * max(means))]
     tail = [getattr(row, time)["p95"] for row in rows]
     top = 9 * max(*means, *tail)  # where times have no end
     ends = [min(end, top) for end in high]
