@@ -64,6 +64,15 @@ def one_model() -> list[str]:
         OTHER, MEASURED, "vllm", concurrency=[1, 8], slo="itl=50ms", sequences=16, rounds=10, prompt="2k", generate=64
     )
     assert served.row.itl["mean"] < served.rows[1].itl["mean"]
+    drawn: roofsim.Simulation = roofsim.simulate(
+        OTHER, MEASURED, users=2, requests=4, generate=8, draft="ngram", accept=0.5, draft_tokens=2
+    )
+    assert drawn.drafts
+    fast: roofsim.Serving = roofsim.serve(
+        OTHER, MEASURED, concurrency=4, draft="eagle", accept=[0.8, 0.5], draft_tokens=2, rollback="replay"
+    )
+    assert fast.row.drafts is not None
+    assert fast.row.drafts.made == 1 + 0.8 + 0.5
     most: roofsim.Serving = roofsim.serve(OTHER, MEASURED, slo="ttft.p95=1s", find="rate", weights="bf16", tp=2)
     assert most.found is not None
     assert most.found.interval[0] <= most.found.value
