@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,6 +11,7 @@ from roofsim.api import checked
 from roofsim.api.asked import Asked
 from roofsim.api.results import OfOne, as_engine
 from roofsim.api.shown import Shown
+from roofsim.api.speculated import Chances, accepted, drafts_of
 from roofsim.api.words import (
     CalibrationLike,
     Changes,
@@ -19,6 +20,7 @@ from roofsim.api.words import (
     DeviceLike,
     HostLike,
     ModelLike,
+    Quantity,
     RuntimeLike,
     Several,
 )
@@ -29,8 +31,11 @@ from roofsim.prediction.results import columns
 from roofsim.prediction.setup import Setup
 from roofsim.serving import front as fronts
 from roofsim.serving import slo as promising
+from roofsim.serving.drafting import Drafts
+from roofsim.serving.gained import with_gain
 from roofsim.serving.prefix import Prefix
 from roofsim.serving.slo import FIND, Find, Largest, Promise
+from roofsim.serving.states import Rollback
 from roofsim.serving.steady import Served, Server, closed, open_loop
 from roofsim.specs.device import Device
 
@@ -52,6 +57,7 @@ class _Asking:
     sequences: int | None
     rounds: int | None
     prefix: Prefix | None = None
+    drafts: Drafts | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,7 +75,8 @@ class Serving(OfOne):
     @classmethod
     def of(cls, asked: Asked, given: _Asking) -> Self:
         """What was asked for."""
-        server = _server(asked, given.sequences, given.prefix)
+        at = given.concurrency[0] if given.concurrency else 1
+        server = _server(asked, given.sequences, given.prefix, given.drafts, at)
         users, rates = given.concurrency, given.rate
         if users and rates:
             raise InputError("concurrency, rate: are two kinds of load; give one of them")
@@ -80,10 +87,13 @@ class Serving(OfOne):
                 raise InputError(f"find: {given.find} is for one load, and several are given")
             found = promising.find(server, given.slo, given.find, users=users[0] if users else None,
                                    rate=rates[0] if rates else None, divide=server.s.split.alone)  # fmt: skip
+            of_rate = given.find == "rate" or bool(rates)
+            found = replace(found, served=with_gain(found.server, found.served, of_rate))
             return cls((found.served,), found, given.slo, asked=asked, on=found.server.s, _given=given)
         rows = [closed(server, n, given.rounds or ENDLESS) for n in users] + [open_loop(server, r) for r in rates]
         if not rows:
             raise InputError("concurrency, rate: which load? Give one of them, or slo with find")
+        rows = [with_gain(server, row, bool(rates)) for row in rows]
         return cls(tuple(rows), None, given.slo, asked=asked, on=server.s, _given=given)
 
     def _again(self, asked: Asked) -> Self:
@@ -156,14 +166,16 @@ class ServingFront(Shown, fronts.Front):
         return plots.serve_front(self, theme=theme)
 
 
-def _server(asked: Asked, sequences: int | None, prefix: Prefix | None = None) -> Server:
+def _server(
+    asked: Asked, sequences: int | None, prefix: Prefix | None = None, drafts: Drafts | None = None, at: int = 1
+) -> Server:
     s = asked.setup()
     w = asked.single(s.device)
     if asked.offload is not None:
         from roofsim.prediction.offload import served
 
         s = served(s, w, checked.text("offload", asked.offload))
-    return Server(s, w, sequences, prefix)
+    return Server(s, w, sequences, prefix, drafts.on(s, w, at) if drafts else None)
 
 
 def _share(word: str, value: object) -> float:
@@ -199,6 +211,9 @@ def serve(
     cache: str | None = None, host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False,
     set: Changes = (), weight_format: str | None = None, cache_dtype: str | None = None, tp: int = 1, pp: int = 1,
     ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None, offload: str | None = None,
+    draft: ModelLike | None = None, accept: Chances | None = None, draft_tokens: int | str | None = None,
+    tree: str | None = None, draft_weights: str | None = None, rollback: Rollback = "copies",
+    draft_overhead: Quantity = 0.0,
 ) -> Serving:  # fmt: skip
     """Say what users of a serving engine see, what it makes of a load, and what ends that.
 
@@ -208,7 +223,9 @@ def serve(
     best if `tp` and the others are 1. `sequences` are the most at
     once, if not as the runtime's server has it; `rounds` makes it the mean over so many requests of each user, who all
     begin together. `prefix` are the first tokens of prompts that requests share, found in the cache by a share
-    `hit_rate` of them. The rest is as for `predict`. Raises InputError, for a rate above what is answered too.
+    `hit_rate` of them. With a `draft`, drafted tokens of every sequence are verified in each step (the words are
+    those of `speculate`); what they gain is in `drafts` of a row. The rest is as for `predict`. Raises InputError, for
+    a rate above what is answered too.
     """
     given = _Asking(
         [] if concurrency is None else checked.counts("concurrency", concurrency),
@@ -218,6 +235,9 @@ def serve(
         None if sequences is None else checked.count("sequences", sequences),
         None if rounds is None else checked.count("rounds", rounds),
         None if prefix is None else Prefix(checked.count("prefix", prefix), _share("hit_rate", hit_rate)),
+        None
+        if draft is None
+        else drafts_of(draft, accepted(accept), draft_tokens, tree, draft_weights, rollback, draft_overhead),
     )
     asked = Asked(model, device, runtime, prompt, 1, generate, dtype, weights, cache, None, host, calibration, transfer,
                   set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster, offload)  # fmt: skip

@@ -10,6 +10,7 @@ from roofsim.api import checked
 from roofsim.api.asked import Asked
 from roofsim.api.choices import seed_of
 from roofsim.api.results import OfOne, as_engine
+from roofsim.api.speculated import Chances, accepted, drafts_of
 from roofsim.api.words import (
     AnyPath,
     CalibrationLike,
@@ -25,6 +26,7 @@ from roofsim.api.words import (
 from roofsim.prediction.results import columns
 from roofsim.serving import USUAL_RUNTIME, simulation
 from roofsim.serving.simulation import Load
+from roofsim.serving.states import Rollback
 from roofsim.serving.step import StepTime
 
 if TYPE_CHECKING:
@@ -44,8 +46,10 @@ class Simulation(OfOne, simulation.Simulation):
     def of(cls, asked: Asked, given: Mapping[str, object]) -> Self:
         """What was asked for; `given` is what the engine takes beside setup and workload."""
         s = asked.setup()
-        more: Any = given
-        found = simulation.simulate(s, asked.single(s.device), **more)
+        more: dict[str, Any] = dict(given)
+        w, drafts, load = asked.single(s.device), more.pop("drafts"), more["load"]
+        on = drafts.on(s, w, load.users or 1) if drafts else None
+        found = simulation.simulate(s, w, more.pop("load"), drafts=on, **more)
         return cls(**columns(found), asked=asked, on=s, _given=given)
 
     def _again(self, asked: Asked) -> Self:
@@ -106,6 +110,9 @@ def simulate(
     calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     weight_format: str | None = None, cache_dtype: str | None = None,
     tp: int = 1, pp: int = 1, ep: int = 1, dp: int = 1, cp: int = 1, cluster: ClusterLike = None,
+    draft: ModelLike | None = None, accept: Chances | None = None, draft_tokens: int | str | None = None,
+    tree: str | None = None, draft_weights: str | None = None, rollback: Rollback = "copies",
+    draft_overhead: Quantity = 0.0,
 ) -> Simulation:  # fmt: skip
     """Serve requests as they arrive, event by event; needs the extra `serving`.
 
@@ -114,7 +121,8 @@ def simulate(
     `speed`. `requests` is how many (1,000 unless given), `spread` how far lengths are from `prompt` and `generate`,
     `prefix` the tokens with which all prompts begin, which a share `hit_rate` of the requests finds in the cache,
     `seed` which are drawn. A step has as many `tokens`, and there are as many `sequences` at once, as the runtime says
-    unless they are given. The rest is as for `predict`. Raises InputError.
+    unless they are given. With a `draft` steps verify drafted tokens, of which as many are accepted as is drawn (the
+    words are those of `speculate`). The rest is as for `predict`. Raises InputError.
     """
     numbers = {"rate": rate, "cv": cv, "spread": spread, "hit_rate": hit_rate, "speed": speed}
     times = {"on": on, "off": off, "think": think}
@@ -131,7 +139,10 @@ def simulate(
         "load": load,
         "tokens": None if tokens is None else checked.count("tokens", tokens),
         "sequences": None if sequences is None else checked.count("sequences", sequences),
-    }
+        "drafts": None if draft is None else drafts_of(
+            draft, accepted(accept), draft_tokens, tree, draft_weights, rollback, draft_overhead
+        ),
+    }  # fmt: skip
     asked = Asked(model, device, runtime, prompt, 1, generate, dtype, weights, cache, logits, host, calibration,
                   transfer, set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
     return Simulation.of(asked, given)

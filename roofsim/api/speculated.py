@@ -10,15 +10,18 @@ from roofsim.api import checked
 from roofsim.api.asked import Asked
 from roofsim.api.results import OfOne, as_engine
 from roofsim.api.words import CalibrationLike, Changes, DeviceLike, HostLike, Logits, ModelLike, Quantity, RuntimeLike
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.request import settled
 from roofsim.prediction.results import columns
 from roofsim.prediction.setup import DEFAULT_RUNTIME
 from roofsim.serving import speculation as speculating
-from roofsim.serving.acceptance import Acceptance, acceptance
+from roofsim.serving.acceptance import Acceptance
+from roofsim.serving.drafting import Drafts
 from roofsim.serving.drafts import drafter
-from roofsim.serving.rounds import SAID, Rollback
+from roofsim.serving.shapes import tree as tree_of
+from roofsim.serving.states import SAID, Rollback
 from roofsim.specs.workload import workload
 
 if TYPE_CHECKING:
@@ -35,16 +38,17 @@ Chances: TypeAlias = "float | str | Sequence[float] | Acceptance"
 class Speculated(OfOne, speculating.Speculation):
     """What drafts gain: `row` of those asked for, `rows` by length, `over_batch`, `pays_until`, 95 % `intervals`."""
 
-    _given: Mapping[str, object] = field(kw_only=True, compare=False)
+    _given: Drafts = field(kw_only=True, compare=False)
 
     @classmethod
-    def of(cls, asked: Asked, given: Mapping[str, object]) -> Self:
-        """What was asked for; `given` is what the engine takes beside setup and workload."""
+    def of(cls, asked: Asked, given: Drafts) -> Self:
+        """What was asked for."""
         s = asked.setup()
         w = settled(s, asked.single(s.device))
-        more: dict[str, Any] = dict(given)
-        drafts = drafter(s, w, more.pop("draft"), more.pop("weights"))
-        found = speculating.speculation(s, w, drafts, more.pop("accepted"), more.pop("tokens"), **more)
+        found = speculating.speculation(
+            s, w, drafter(s, w, given.draft, given.weights), given.accepted, given.tokens,
+            rollback=given.rollback, overhead=given.overhead, tree=given.tree,
+        )  # fmt: skip
         return cls(**columns(found), asked=asked, on=s, _given=given)
 
     def _again(self, asked: Asked) -> Self:
@@ -77,9 +81,34 @@ class Speculated(OfOne, speculating.Speculation):
         return plots.speculate(self, theme=theme)
 
 
+def accepted(accept: Chances | None) -> Chances:
+    """What is said; raises InputError where nothing is."""
+    if accept is None:
+        raise InputError("draft: how likely are its tokens accepted? Give accept, like accept=0.7")
+    return accept
+
+
+def drafts_of(
+    draft: ModelLike, accept: Chances, draft_tokens: int | str | None, tree: str | None, draft_weights: str | None,
+    rollback: Rollback, overhead: Quantity,
+) -> Drafts:  # fmt: skip
+    """What is asked of drafts; raises InputError."""
+    tokens = None if draft_tokens is None else checked.count("draft_tokens", draft_tokens)
+    format_ = None
+    if draft_weights is not None:
+        format_ = variant(workload(weight_format=checked.text("draft_weights", draft_weights))).weight_format
+    back: Rollback = "replay" if checked.one_of("rollback", rollback, SAID) == "replay" else "copies"
+    given = Drafts(
+        checked.spec("draft", draft, Architecture), accept, tokens,
+        None if tree is None else tree_of(checked.text("tree", tree)), format_, back,
+        checked.number("overhead", overhead, "s", least=-1e-300),
+    )  # fmt: skip
+    return given.checked
+
+
 def speculate(
     model: ModelLike, device: DeviceLike, runtime: RuntimeLike = DEFAULT_RUNTIME, *, draft: ModelLike,
-    accept: Chances, draft_tokens: int | str | None = None, draft_weights: str | None = None,
+    accept: Chances, draft_tokens: int | str | None = None, tree: str | None = None, draft_weights: str | None = None,
     rollback: Rollback = "copies", overhead: Quantity = 0.0, prompt: int | str = 1024, batch: int | str = 1,
     generate: int | str = 128, dtype: str | None = None, weights: str | None = None, cache: str | None = None,
     logits: Logits | None = None, host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False,
@@ -88,24 +117,14 @@ def speculate(
     """Say what drafting tokens and verifying them in one step gains.
 
     `draft` is a model, or "ngram" (the text before it), "mtp" (the model's own module), "eagle" (a head of one dense
-    layer) or "eagle3" (one with an LM head of fewer tokens). `accept` is how likely a drafted token is accepted: a
-    chance, the chances that all tokens up to each place are, or text that says what servers report, "rate=0.56"
-    (accepted of drafted tokens) or "length=3.2" (tokens of a round). `draft_tokens` are drafted at a time, as many as
-    gain most if None, in `draft_weights`; `rollback` says how recurrent states are taken back, "copies" or "replay",
-    `overhead` is the time of a round beside its passes. The rest is as for `predict`. Raises InputError.
+    layer), "eagle3" (one with an LM head of fewer tokens) or "medusa" (a head for each token). `accept` is how likely a
+    drafted token is accepted: a chance, the chances that all tokens up to each place are, or text that says what
+    servers report, "rate=0.56" (accepted of drafted tokens) or "length=3.2" (tokens of a round). `draft_tokens` are
+    drafted at a time, as many as gain most if None, in `draft_weights`, or a `tree` like "depth=5,top=8,nodes=63";
+    `rollback` says how recurrent states are taken back, "copies" or "replay", `overhead` is the time of a round beside
+    its passes. The rest is as for `predict`. Raises InputError.
     """
-    tokens = None if draft_tokens is None else checked.count("draft_tokens", draft_tokens)
-    format_ = None
-    if draft_weights is not None:
-        format_ = variant(workload(weight_format=checked.text("draft_weights", draft_weights))).weight_format
-    given = {
-        "draft": checked.spec("draft", draft, Architecture),
-        "accepted": acceptance(accept, tokens),
-        "tokens": tokens,
-        "weights": format_,
-        "rollback": checked.one_of("rollback", rollback, SAID),
-        "overhead": checked.number("overhead", overhead, "s", least=-1e-300),
-    }
+    drafts = drafts_of(draft, accept, draft_tokens, tree, draft_weights, rollback, overhead)
     asked = Asked(model, device, runtime, prompt, batch, generate, dtype, weights, cache, logits, host, calibration,
                   transfer, set, weight_format, cache_dtype)  # fmt: skip
-    return Speculated.of(asked, given)
+    return Speculated.of(asked, drafts)

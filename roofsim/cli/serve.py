@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from roofsim.cli import _drafts
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.serving import USUAL_RUNTIME
@@ -91,6 +93,7 @@ class Rate(click.ParamType[float]):
     "--simulate", "simulated", is_flag=True,
     help="Also serve 1,000 requests of each load event by event, as `roofsim simulate` does.",
 )  # fmt: skip
+@_drafts.draft_options(required=False)
 @o.offload_option
 @o.devices_options(many=True)
 @o.stack_options(usual=USUAL_RUNTIME)
@@ -110,13 +113,14 @@ def command(
 
     An engine with continuous batching makes a token of every running sequence in each step, and puts pieces of waiting
     prompts beside. ITL is the time between two tokens of a request, TTFT that to its first. With --concurrency users
-    each ask again at once; with --rate requests come independently of each other. --plot draws the times over the load,
-    with --front the throughputs.
+    each ask again at once; with --rate requests come independently of each other. With --draft drafted tokens of every
+    sequence are verified in each step. --plot draws the times over the load, with --front the throughputs.
 
     \b
     Example: roofsim serve Llama-3.1-8B -d h100-sxm --concurrency 1,8,64 --prompt 2k --generate 256
     Example: roofsim serve Llama-3.1-8B -d h100-sxm --rate 4 --slo ttft.p95=1s --plot load.svg
     Example: roofsim serve Llama-3.1-8B -d h100-sxm --slo ttft=1s,itl=50ms --find concurrency
+    Example: roofsim serve Llama-3.1-8B -d h100-sxm --draft eagle --accept 0.7 -k 3 --concurrency 1,16,64
     Example: roofsim serve Llama-3.1-8B -d h100-sxm --front --weights bf16,fp8,int4-g128 --plot front.svg
     Example: roofsim serve Qwen3-8B -d h100-sxm,l40s --front --tp 1,2 --slo itl=30ms --objectives usd_per_million
     """
@@ -131,6 +135,8 @@ def command(
     if hit_rate is not None and prefix is None:
         raise InputError("--hit-rate: of what? Give --prefix, the tokens that requests share")
     options["prefix"] = None if prefix is None else Prefix(prefix, 1.0 if hit_rate is None else hit_rate)
+    options["drafts"] = _drafts.drafts_of(options)
+    options["at"] = concurrency[0] if concurrency else 1
     if simulated and prefix is not None:
         raise InputError("--simulate, --prefix: `roofsim simulate --prefix` has such requests")
     promised = promises(slo) if slo is not None else ()
@@ -193,7 +199,11 @@ def _choices(
                 from roofsim.prediction.offload import served
 
                 s = served(s, w, o.one_of("--offload", options["offload"]))
-            yield told, Server(s, w, sequences, options["prefix"])
+            if refused is not None and options["drafts"]:  # a front is with them and without
+                yield {**told, "draft": "no draft"}, Server(s, w, sequences, options["prefix"])
+                told = {**told, "draft": str(options["drafts"].draft)}
+            drafts = options["drafts"].on(s, w, options["at"]) if options["drafts"] else None
+            yield told, Server(s, w, sequences, options["prefix"], drafts)
         except InputError as error:
             if refused is None:
                 raise
@@ -215,8 +225,19 @@ def _loads(
     if not concurrency and not rate:
         raise InputError("which load? Give --concurrency N or --rate R, or --slo TIMES --find concurrency")
     if concurrency:
-        return [closed(server, n, rounds or ENDLESS) for n in concurrency]
-    return [open_loop(server, each) for each in rate or ()]
+        rows = [closed(server, n, rounds or ENDLESS) for n in concurrency]
+    else:
+        rows = [open_loop(server, each) for each in rate or ()]
+    return _gaining(server, rows, bool(rate))
+
+
+def _gaining(server: Server, rows: Sequence[Served], rate: bool) -> list[Served]:
+    """Loads with what drafts gain of them, if there are any."""
+    if server.drafts is None:
+        return list(rows)
+    from roofsim.serving.gained import with_gain
+
+    return [with_gain(server, row, rate) for row in rows]
 
 
 def _paired(
@@ -236,7 +257,7 @@ def _events(server: Server, row: Served, rate: bool) -> Times:
     from roofsim.serving.simulation import Load, simulate
 
     load = Load(rate=row.rate, requests=REQUESTS) if rate else Load(users=int(row.concurrency), requests=REQUESTS)
-    found = simulate(server.s, server.w, load, sequences=server.sequences).result
+    found = simulate(server.s, server.w, load, sequences=server.sequences, drafts=server.drafts).result
     return {
         name: {each: getattr(times, each) for each in ("mean", "p50", "p95", "p99")} if times else None
         for name, times in (("itl", found.itl), ("ttft", found.ttft))
@@ -295,6 +316,8 @@ def _found(
             refused[named(told)] = str(error)
     if not found:
         raise InputError(next(iter(refused.values())))
+    of_rate = what == "rate" or each is not None
+    found = [(told, replace(one, served=_gaining(one.server, [one.served], of_rate)[0])) for told, one in found]
     rows = [one for _, one in found]
     s = rows[0].server.s
     drawn = None

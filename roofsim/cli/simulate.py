@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from roofsim.cli import _drafts
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.cli.sweep import bar
@@ -59,6 +60,7 @@ from roofsim.serving import USUAL_RUNTIME
               help="Most new tokens of a step.  [default: as the runtime has it]")  # fmt: skip
 @click.option("--sequences", type=o.Tokens(), metavar="N", default=None,
               help="Most sequences at once.  [default: as the runtime has it]")  # fmt: skip
+@_drafts.draft_options(required=False)
 @o.devices_options()
 @o.format_options()
 @o.stack_options(usual=USUAL_RUNTIME)
@@ -74,11 +76,13 @@ def command(
 
     An engine with continuous batching, step by step: requests wait for room in the cache, prompts go through in pieces
     beside sequences that decode. With --rate they come independently of each other or in bursts, --users each ask again
-    when they are answered, a --trace says when which come. Needs the extra `serving`.
+    when they are answered, a --trace says when which come. With --draft steps verify drafted tokens, of which as many
+    are accepted as is drawn. Needs the extra `serving`.
 
     \b
     Example: roofsim simulate Llama-3.1-8B -d h100-sxm --rate 8 --spread 0.5 -n 200
     Example: roofsim simulate Llama-3.1-8B -d h100-sxm --users 16 --prompt 2k -n 64
+    Example: roofsim simulate Llama-3.1-8B -d h100-sxm --users 4 --draft eagle --accept 0.7 -k 3 -n 64
     """
     from dataclasses import fields
 
@@ -87,8 +91,10 @@ def command(
 
     s = o.serving_setup(model, device, options)
     load = Load(**{each.name: options[each.name] for each in fields(Load)})
+    asked, w = _drafts.drafts_of(options), o.workload_of(s, options)
+    drafts = asked.on(s, w, load.users or 1) if asked else None
     with bar(0, quiet, "requests") as progress:
-        found = simulate(s, o.workload_of(s, options), load, tokens=tokens, sequences=sequences, progress=progress)
+        found = simulate(s, w, load, tokens=tokens, sequences=sequences, drafts=drafts, progress=progress)
     drawn = None
     if plot:
         from roofsim.reports.figures.simulation import simulation as figure

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from roofsim.cli import _drafts, _studies
 from roofsim.cli import _options as o
-from roofsim.cli import _studies
 from roofsim.cli._click import click
 
 if TYPE_CHECKING:
@@ -16,37 +16,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @_studies.case_options
-@click.option(
-    "--draft", required=True, type=o.Name("models", words=("ngram", "mtp", "eagle", "eagle3")), metavar="MODEL",
-    help="What drafts: a model; ngram, the text before it; mtp, the model's own module; eagle, a head of one dense "
-    "layer; eagle3, one with an LM head of its own.",
-)  # fmt: skip
-@click.option(
-    "--accept", required=True, metavar="CHANCE",
-    help="How likely a drafted token is accepted: 0.7 each; 0.8,0.6,0.5 all up to each place, as vLLM logs it; "
-    "rate=0.56, accepted of drafted tokens; length=3.2, tokens of a round.",
-)  # fmt: skip
-@click.option(
-    "--draft-tokens", "-k", "tokens", type=o.Tokens(), metavar="N", help="Drafted tokens.  [default: the best]"
-)
-@click.option(
-    "--draft-weights", type=o.Word("WEIGHT_FORMATS"), metavar="FMT",
-    help="Format of the draft's weights.  [default: that of the model's]",
-)  # fmt: skip
-@click.option(
-    "--rollback", type=o.Choice(["copies", "replay"]), default="copies",
-    help="How recurrent states are taken back: one is kept of every token, or what was accepted runs again.  "
-    "[default: copies]",
-)  # fmt: skip
-@click.option(
-    "--overhead", type=o.Quantity("s"), default=0.0, metavar="TIME",
-    help="Time of a round beside its passes: 0.5ms.  [default: none]",
-)  # fmt: skip
+@_drafts.draft_options(required=True)
 @o.plot_option
 @o.output_options
 def command(
-    models: tuple[str, ...], draft: str, accept: str, tokens: int | None, draft_weights: str | None, rollback: Any,
-    overhead: float, plot: o.Plot | None, format_: str, output: str | None, quiet: bool, **options: Any,
+    models: tuple[str, ...], plot: o.Plot | None, format_: str, output: str | None, quiet: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Gain of drafting tokens and verifying them in one step: speedup by length of drafts, over batch and acceptance.
 
@@ -55,6 +29,7 @@ def command(
 
     \b
     Example: roofsim speculate Llama-3.1-8B -d h100-sxm -r vllm --draft Llama-3.2-1B --accept 0.7
+    Example: roofsim speculate Llama-3.1-8B -d h200 -r sglang --draft eagle3 --accept 0.7 --tree depth=5,top=4,nodes=15
     Example: roofsim speculate Qwen3.5-27B -d rtx-4090 -r llama.cpp --weights q4_k_m --draft mtp --accept rate=0.56 -k 2
     """
     from roofsim.reports.speculation import (
@@ -62,15 +37,18 @@ def command(
         speculation_row,
         speculation_tables,
     )
-    from roofsim.serving.acceptance import acceptance
     from roofsim.serving.drafts import drafter
     from roofsim.serving.speculation import speculation
 
-    known = acceptance(accept, tokens)
+    asked = _drafts.drafts_asked(options)
+    known = asked.accepted
 
     def ask(s: Setup, w: Workload) -> tuple[Speculation, Setup]:
-        drafts = drafter(s, w, draft, draft_weights)
-        return speculation(s, w, drafts, known, tokens, rollback=rollback, overhead=overhead), s
+        drafts = drafter(s, w, asked.draft, asked.weights)
+        found = speculation(
+            s, w, drafts, known, asked.tokens, rollback=asked.rollback, overhead=asked.overhead, tree=asked.tree
+        )
+        return found, s
 
     out = o.Output(format_, output, quiet)
     chosen = _studies.single(models, options)
@@ -78,7 +56,7 @@ def command(
         _studies.refuse_of_several({"--plot": plot})
         found = _studies.answers_of(models, options, ask, out.quiet).map(lambda each: each[0])
         _studies.write_several(
-            out, found, f"Drafts by {draft}", speculation_row, speculation_records, data=lambda r: r.to_dict(),
+            out, found, f"Drafts by {asked.draft}", speculation_row, speculation_records, data=lambda r: r.to_dict(),
             cautions=lambda r: r.cautions,
         )  # fmt: skip
         return

@@ -38,6 +38,10 @@ class Kinds(NamedTuple):
         """The sum of what each step takes, for so many of each kind."""
         return self.first * each[0] + self.others * each[1] + self.alone * each[2]
 
+    def scaled(self, by: Number) -> Kinds:
+        """So many times as many of each."""
+        return Kinds(*(by * n for n in self))
+
     def blended(self, other: Kinds, share: Number) -> Kinds:
         """A mean with a share of others."""
         return Kinds(*(a + share * (b - a) for a, b in zip(self, other, strict=True)))
@@ -78,6 +82,8 @@ class Loop:
     """The part of a round that it waits for another then: none if others end one by one, a half if all end together."""
     gone: Number = ENDLESS
     """Rounds that have gone before, in the mean over those that are looked at."""
+    each: Number = 1
+    """Tokens that a step computes for each sequence that generates: more than one where a draft is verified."""
 
     @cached_property
     def _steps(self) -> Number:
@@ -93,7 +99,7 @@ class Loop:
         comes back finds one when others end, in a step of their own: so that as many go together as wait. Those who
         gave up places go first, so that it is not so there.
         """
-        room = maximum(self.engine.tokens - self.running, 1)
+        room = maximum(self.engine.tokens - self.each * self.running, 1)
         fit = -ceil(-(room / self.prompt))
         some = at_least(fit, 1)
         apart = self._crowded * (1 - at_least(self.put_back, NEAR))
@@ -103,7 +109,7 @@ class Loop:
     @cached_property
     def _waiting(self) -> Number:
         """Users who wait for their first place, one at least."""
-        return maximum(self.users - self.running * (1 + self.away), 1)
+        return maximum(self.users - self.running, 1)
 
     @cached_property
     def _crowded(self) -> Number:

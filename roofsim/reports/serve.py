@@ -14,8 +14,9 @@ from roofsim.reports.heading import assumed, heading
 from roofsim.reports.records import ends_of, records, with_ends
 from roofsim.reports.table import Column, Figure, Table
 from roofsim.serving.front import OBJECTIVES, PRICES, Front, Point, evenly, in_common
+from roofsim.serving.quantiles import FIGURES
 from roofsim.serving.slo import Largest, Promise, broken
-from roofsim.serving.steady import FIGURES, Served
+from roofsim.serving.steady import Served
 
 WAYS = tuple(each.name for each in fields(Split))
 """How a model is divided, by name."""
@@ -30,7 +31,7 @@ BOUND = {
 def served_tables(rows: Sequence[Served], device: str, runtime: str, slo: Sequence[Promise] = ()) -> list[Table]:
     """A row for each load."""
     first = rows[0]
-    notes = [*([_within(first)] if len(rows) == 1 else []), *_full(rows), *_paid(rows)]
+    notes = [*([_within(first)] if len(rows) == 1 else []), *_drafted(rows), *_full(rows), *_paid(rows)]
     columns, lines = _lines(rows, slo)
     return [Table(_titled(first, device, runtime), columns, lines, [*notes, _assumed(rows)])]
 
@@ -40,7 +41,8 @@ def found_tables(
 ) -> list[Table]:
     """What was found first, then the steady state there; `refused` are choices that keep nothing, and why."""
     rows = [each.served for each in found]
-    notes = [*([_within(rows[0])] if len(rows) == 1 else []), *_full(rows), *_paid(rows), *_left_out(refused)]
+    more = [*_drafted(rows), *_full(rows), *_paid(rows), *_left_out(refused)]
+    notes = [*([_within(rows[0])] if len(rows) == 1 else []), *more]
     said = [f"{whose}{sentence(one)}" for one, whose in zip(found, _whose(rows), strict=True)]
     columns, lines = _lines(rows, found[0].slo)
     return [Table(_titled(rows[0], device, runtime), columns, lines, [*said, *notes, _assumed(rows)])]
@@ -96,6 +98,7 @@ def _lines(rows: Sequence[Served], slo: Sequence[Promise]) -> tuple[list[Column]
         Column("tok/s/device", "rate"),
         Column("energy/token", "J"), *([Column("USD/M out", "ratio")] if priced else []), Column("KV", "%"),
         Column("binds", "text"),
+        *([Column("gain", "")] if rows[0].drafts else []),
         *([Column("holds", "text")] if slo else []),
     ]  # fmt: skip
     lines = [
@@ -103,7 +106,8 @@ def _lines(rows: Sequence[Served], slo: Sequence[Promise]) -> tuple[list[Column]
             *(values[i] for _, values in differ), r.concurrency, r.rate, r.itl["mean"], r.itl["p95"], r.ttft["mean"],
             r.ttft["p95"], r.tokens_per_second.user, r.tokens_per_second.device, r.energy_per_token,
             *([r.cost["usd_per_million_output"]] if priced else []),
-            r.kv.used / r.kv.capacity if r.kv.capacity > 0 else None, r.binds, *([holds(r, slo)] if slo else []),
+            r.kv.used / r.kv.capacity if r.kv.capacity > 0 else None, r.binds, *([r.drafts.gain] if r.drafts else []),
+            *([holds(r, slo)] if slo else []),
         ]
         for i, r in enumerate(rows)
     ]  # fmt: skip
@@ -150,6 +154,27 @@ def _within(r: Served) -> str:
     return f"95 % intervals {by(r.calibration)}: {said}."
 
 
+def _drafted(rows: Sequence[Served]) -> list[str]:
+    """What drafts gain, and up to how many users they pay."""
+    said = []
+    for whose, r in dict(zip(_whose(rows), rows, strict=True)).items():
+        d = r.drafts
+        if d is None:
+            continue
+        gain = ""
+        if len(rows) == 1 and d.gain:
+            gain = f"They gain {d.gain:.2f} over none, {d.interval[0]:.2f} to {d.interval[1]:.2f} (95 %). "
+        low, high = d.pays_within
+        between = f"{low:,} to {high:,}" if low < high else f"{low:,}"
+        ends = f"They pay for as many users as are served at once ({d.users:,}); by the interval up to {between}."
+        if d.pays_until is None:
+            ends = f"They pay for no number of users; by the interval up to {between}."
+        elif d.pays_until < d.users:
+            ends = f"They pay up to {d.pays_until:,} users (95 % interval {between}), of {d.users:,} served at once."
+        said.append(f"{whose}{d.tokens} drafted, {d.made:.2f} tokens a step. {gain}{ends}")
+    return said
+
+
 def _ends(r: Served, name: str) -> str:
     return " to ".join(str(Figure(end, "s")) if end < float("inf") else "any" for end in r.intervals[name])
 
@@ -189,6 +214,7 @@ def served_records(rows: Sequence[Served], found: Sequence[Largest] = ()) -> Tab
         **dict.fromkeys(("usd_per_million_output", "usd_per_million_input"), "USD"),
         **dict.fromkeys(("co2_per_million_output", "co2_per_million_input"), "kg"), "kv_capacity": "B", "kv_used": "B",
         "sequences": "", "binds": None,
+        **(dict.fromkeys(DRAFTED, "") if rows[0].drafts else {}),
         **({"found": None, "found_value": "", "found_low": "", "found_high": "", "ended_by": None} if found else {}),
     }  # fmt: skip
     return records([_record(each, found[i] if found else None) for i, each in enumerate(rows)], units)
@@ -210,8 +236,20 @@ def _record(r: Served, found: Largest | None) -> dict[str, Any]:
         **{f"{name}_{each}": getattr(r, name)[each] for name in ("itl", "ttft") for each in FIGURES[1:]},
         "tokens_per_second_user": speed.user, "tokens_per_second_device": speed.device,
         "energy_per_token": r.energy_per_token, **r.cost, "kv_capacity": r.kv.capacity, "kv_used": r.kv.used,
-        "sequences": r.kv.sequences, "binds": r.binds, **more,
+        "sequences": r.kv.sequences, "binds": r.binds, **_of_drafts(r), **more,
     }  # fmt: skip
+
+
+DRAFTED = ("drafted", "made", "gain", "gain_low", "gain_high", "pays_until")
+"""What is said of drafts, as data."""
+
+
+def _of_drafts(r: Served) -> dict[str, Any]:
+    d = r.drafts
+    if d is None:
+        return {}
+    low, high = d.interval or (None, None)
+    return dict(zip(DRAFTED, (d.tokens, d.made, d.gain, low, high, d.pays_until), strict=True))
 
 
 def _left_out(refused: Mapping[str, str]) -> list[str]:

@@ -48,6 +48,8 @@ def _notes(found: Simulation) -> list[str]:
         for name, (low, high) in found.intervals.items()
         if name in ("ttft", "itl")
     )
+    if found.drafts:
+        notes.append(f"Drafts: {'; '.join(found.drafts)}.")
     notes.append(f"95 % intervals of the means {by(found.calibration)}: {said}. Another --seed draws other requests.")
     return notes
 

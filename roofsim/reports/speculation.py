@@ -54,12 +54,14 @@ def _notes(r: Speculation) -> list[str]:
 
 def pays(r: Speculation) -> str:
     """Up to which batch drafts pay, in a sentence."""
+    low, high = r.pays_within
+    within = f"{low:,} to {high:,}" if low < high else f"{high:,}"
     if r.pays_until is None:
-        return "They do not pay at any batch."
+        return f"They do not pay at any batch (95 % interval: up to {within})."
     but = f", but not at {', '.join(f'{each:,}' for each in r.dips)}" if r.dips else ""
     if r.pays_until >= r.most:
-        return f"They pay at every batch that runs at once ({r.most:,}){but}."
-    return f"They pay up to batch {r.pays_until:,}, of {r.most:,} that run at once{but}."
+        return f"They pay at every batch that runs at once ({r.most:,}){but}; by the interval up to {within}."
+    return f"They pay up to batch {r.pays_until:,} (95 % interval {within}), of {r.most:,} that run at once{but}."
 
 
 def speculation_row(r: Speculation) -> Table:
@@ -76,11 +78,13 @@ def speculation_records(r: Speculation) -> Table:
         **dict.fromkeys(("model", "device", "runtime", "calibration", "basis", "draft", "rollback")),
         **dict.fromkeys(("batch", "prompt", "generate"), ""), "tokens": "", "made": "", "draft_time": "s",
         "verify_time": "s", "state_time": "s", "tpot": "s", "speedup": "", "energy": "J", "break_even": "",
-        "chosen": None, "best": None, "pays_until": "", "ttft": "s", **dict.fromkeys(PARTS, "B"),
+        "chosen": None, "best": None, "pays_until": "", "pays_low": "", "pays_high": "", "ttft": "s",
+        **dict.fromkeys(PARTS, "B"),
         **with_ends({"tpot_without": "s"}),
     }  # fmt: skip
     ends = ends_of({"tpot_without": r.intervals["tpot_without"]})
     common = {
+        "pays_low": r.pays_within[0], "pays_high": r.pays_within[1],
         **columns(r), "basis": interval_basis(r.calibration), "tpot_without": r.without, **ends,
         "batch": r.workload.batch, "prompt": r.workload.prompt, "generate": r.workload.generate, **r.memory,
         "model": r.model,

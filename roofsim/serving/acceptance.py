@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import finite
+
+if TYPE_CHECKING:
+    from roofsim.serving.shapes import Shape
 
 Accepted = float | int | str | Sequence[float]
 """A chance, its text (0.7, 70%), one for each place (0.8,0.6,0.5), or what servers report: rate=0.56, length=3.2."""
@@ -21,11 +24,13 @@ class Acceptance:
     """How likely drafted tokens are accepted.
 
     `alpha` is the chance of a token whose forerunners were all accepted, the same at every place; or `places` are the
-    chances that the tokens up to each place are all accepted, as vLLM logs them (per-position acceptance rate).
+    chances that the tokens up to each place are all accepted, as vLLM logs them (per-position acceptance rate). It may
+    be `counted` from the tokens that rounds of the same drafts make.
     """
 
     alpha: float | None = None
     places: tuple[float, ...] = ()
+    counted: bool = field(default=False, compare=False)
 
     @property
     def most(self) -> int | None:
@@ -59,19 +64,19 @@ class Acceptance:
         return f"drafted tokens are accepted up to each place with chances of {said}"
 
 
-def alpha_of(tokens: float, drafted: int) -> float | None:
-    """The chance α at which rounds with so many drafted tokens make so many; None if they never do."""
-    if not 1 <= tokens <= drafted + 1:
+def alpha_of(tokens: float, made: Callable[[Acceptance], float], most: int) -> float | None:
+    """The chance α at which rounds that make `made` tokens, `most` drafted ones and one, make so many; None if none."""
+    if not 1 <= tokens <= most + 1:
         return None
     low, high = 0.0, 1.0
     for _ in range(60):  # to the last bit
         middle = (low + high) / 2
-        low, high = (middle, high) if Acceptance(middle).made(drafted) < tokens else (low, middle)
+        low, high = (middle, high) if made(Acceptance(middle)) < tokens else (low, middle)
     return high
 
 
-def acceptance(given: Accepted | Acceptance, drafted: int | None) -> Acceptance:
-    """What is meant by a number, a text or several numbers; `rate` and `length` are of drafts of `drafted` tokens.
+def acceptance(given: Accepted | Acceptance, drafted: Shape | None) -> Acceptance:
+    """What is meant by a number, a text or several numbers; `rate` and `length` are of what is `drafted` at a time.
 
     Raises InputError for what is no chance.
     """
@@ -98,20 +103,20 @@ def acceptance(given: Accepted | Acceptance, drafted: int | None) -> Acceptance:
     return Acceptance(None, chances)
 
 
-def _reported(name: str, value: float, drafted: int | None) -> Acceptance:
+def _reported(name: str, value: float, drafted: Shape | None) -> Acceptance:
     """The chance behind a rate (accepted of drafted tokens) or a length (tokens of a round) of such drafts."""
     if name not in ("rate", "length"):
         raise InputError(f"accept: no '{name}'; {WRITTEN}")
     if drafted is None:
         raise InputError(f"accept: a {name} is one of drafts of some length; say which with --draft-tokens")
-    tokens = 1 + value * drafted if name == "rate" else value
-    found = alpha_of(tokens, drafted)
+    tokens = 1 + value * drafted.tokens if name == "rate" else value
+    found = alpha_of(tokens, drafted.made, drafted.depth)
     if found is None:
-        ends = (0, 1) if name == "rate" else (1, drafted + 1)
+        ends = (0, drafted.depth / drafted.tokens) if name == "rate" else (1, drafted.depth + 1)
         raise InputError(
-            f"accept: a {name} of drafts of {drafted} tokens lies from {ends[0]} to {ends[1]}, not {value:g}"
+            f"accept: a {name} of drafts of {drafted.words} lies from {ends[0]:g} to {ends[1]:g}, not {value:g}"
         )
-    return Acceptance(found)
+    return Acceptance(found, counted=True)
 
 
 def _number(written: Any) -> float:

@@ -20,8 +20,8 @@ from roofsim.prediction.limits import largest
 from roofsim.prediction.server import engine_of, lanes, sequences_held
 from roofsim.prediction.setup import ALONE, Setup
 from roofsim.prediction.steps import prefill
+from roofsim.serving.quantiles import FIGURES, PERCENTILES
 from roofsim.serving.slo import Promise
-from roofsim.serving.steady import FIGURES, PERCENTILES
 from roofsim.serving.step import StepTime
 from roofsim.specs.workload import Workload
 

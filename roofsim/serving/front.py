@@ -6,7 +6,7 @@ What is better is said by objectives: speed of a user, throughput of a device, d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from math import nan
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from roofsim.model.split import Split
 from roofsim.prediction.cost import MILLION, priced
 from roofsim.prediction.cost import steady as steady_cost
 from roofsim.prediction.intervals import Interval
-from roofsim.prediction.loop import ENDLESS
+from roofsim.prediction.loop import ENDLESS, Apart
 from roofsim.prediction.results import plain
 from roofsim.prediction.server import in_flight
 from roofsim.serving.slo import Promise
@@ -201,32 +201,42 @@ def seen(server: Server, choice: Choice, users: Any, sequences: Any) -> _Seen:
         np.asarray(users, dtype=float), np.asarray(sequences, dtype=float)
     ))  # fmt: skip
     spread = np.minimum(users, server.lanes)
-    prompt = server.prompt
     loop: Any = server.looped(users / spread, np.maximum(sequences // in_flight(server.s), 1))
     running = loop.running
+    took, spent, added, itl, ttft = _rounds(server, loop)
+    if server.drafts:  # who has drafts does not stay together, where prompts leave steps without any
+        apart: Any = Apart(*(getattr(loop, each.name) for each in fields(loop)))
+        alone = (apart.mixed < apart.round) & (running > 1)
+        both = zip(_rounds(server, apart), (took, spent, added, itl, ttft), strict=True)
+        took, spent, added, itl, ttft = (np.where(alone, one, other) for one, other in both)
+    rate = spread * running / took
+    made = server.w.generate
+    drawn = spent / (server.s.split.dp * running)  # a step has the joules of all groups, each with sequences of its own
+    cost = steady_cost(server.s.rates, rate, drawn, added / took, server.prompt, made)
+    paid: tuple[Any, ...] = (
+        MILLION * cost.request / made, cost.usd_per_million_output, cost.usd_per_million_input
+    )  # fmt: skip
+    return _Seen(
+        choice, server.s.device.id, server.s.devices, users, sequences, server.between * itl, ttft, rate, drawn / made,
+        tuple(each * np.ones(users.size) for each in paid), made,
+    )  # fmt: skip
+
+
+def _rounds(server: Server, loop: Any) -> tuple[Any, Any, Any, Any, Any]:
+    """Seconds and joules of rounds, what prompts add to them, the time of a step, and until a first token."""
+    import numpy as np
+
     held = server.whole + max(server.w.generate - 2, 0) / 2
-    of = server.steps.of
-    alone = of(loop.decoding_alone, held)
+    of, prompt = server.steps.of, server.prompt
     cached = server.whole - prompt
     kinds = [
         of(loop.decoding, held, pieces, new, cached + np.maximum(prompt - new, 0) / 2)
         for pieces, new in ((1, loop.new[0]), (loop.pieces, loop.new[1]))
     ]
-    seconds, joules = zip(*kinds, alone, strict=True)
-    took, spent = loop.steps.of(seconds), loop.steps.of(joules)
-    rate = spread * running / took
-    made = server.w.generate
-    drawn = spent / (server.s.split.dp * running)  # a step has the joules of all groups, each with sequences of its own
-    added = [n * (t - seconds[-1]) for n, t in zip(loop.steps, seconds[:-1], strict=False)]
-    cost = steady_cost(server.s.rates, rate, drawn, sum(added) / took, server.prompt, made)
-    paid: tuple[Any, ...] = (
-        MILLION * cost.request / made, cost.usd_per_million_output, cost.usd_per_million_input
-    )  # fmt: skip
-    return _Seen(
-        choice, server.s.device.id, server.s.devices, users, sequences, loop.between_tokens(ENDLESS).of(seconds),
-        loop.until_first(ENDLESS).of(seconds), rate, drawn / made,
-        tuple(each * np.ones(users.size) for each in paid), made,
-    )  # fmt: skip
+    seconds, joules = zip(*kinds, of(loop.decoding_alone, held), strict=True)
+    added = sum(n * (t - seconds[-1]) for n, t in zip(loop.steps, seconds[:-1], strict=False))
+    waits = loop.between_tokens(ENDLESS).of(seconds), loop.until_first(ENDLESS).of(seconds)
+    return loop.steps.of(seconds), loop.steps.of(joules), added, *waits
 
 
 POINTS = 64

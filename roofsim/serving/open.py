@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from roofsim.engine.energy import idle_power
-from roofsim.engine.passes import Later, run_pass
+from roofsim.engine.passes import Later
 from roofsim.foundation.errors import InputError
 from roofsim.model.step import Pass
 from roofsim.model.step import together as join
@@ -195,7 +195,7 @@ class Steps:
         from roofsim.serving.chain import cut
 
         e = self.server.engine
-        return {n: cut(max(e.tokens - n, 1) / self.prompt, e.whole) for n in self.numbers}
+        return {n: cut(max(e.tokens - n * self.server.each, 1) / self.prompt, e.whole) for n in self.numbers}
 
     @cached_property
     def times(self) -> dict[int, Any]:
@@ -238,9 +238,9 @@ class Solved:
         return self.server.open_steps
 
     @property
-    def _steps(self) -> int:
+    def _steps(self) -> float:
         """Steps of a request after the one that ends its prompt."""
-        return int(self.server.w.generate) - 1
+        return self.server.later
 
     def _chain(self, n: int) -> Chain:
         """The steps beside so many sequences; without any, an engine rests where nothing waits."""
@@ -288,9 +288,10 @@ class Solved:
 
     def _decoding(self, chain: Chain) -> Beside:
         """What a request sees that decodes among such steps."""
-        seconds, close = chain.decode(self._steps)
+        whole = max(round(self._steps), 1)
+        seconds, close = chain.decode(whole)
         alone = self._steps * float(chain.taken[0])
-        return Beside(alone, seconds - alone * float(chain.times[0]), close)
+        return Beside(alone, seconds * self._steps / whole - alone * float(chain.times[0]), close)
 
     @property
     def _chains(self) -> dict[int, Chain]:
@@ -409,7 +410,11 @@ class Solved:
         steps = [Sample(self._of.alone[n], self._shared.chances * n * often)]
         steps += [Sample(each.times[1:], each.taken[1:] * k * self._weights[k] / each.mean)
                   for k, each in zip(at, chains, strict=True)]  # fmt: skip
-        return {"mean": self.decoding / (self.rate * self._steps), **Sample.mixed(steps).percentiles}
+        gaps, drafts = Sample.mixed(steps), self.server.drafts
+        if drafts:
+            gaps = Sample.mixed([Sample(gaps.seconds / made, gaps.shares * made * chance)
+                                 for made, chance in enumerate(drafts.ends, 1)])  # fmt: skip
+        return {"mean": self.server.between * self.decoding / (self.rate * self._steps), **gaps.percentiles}
 
     @property
     def cautions(self) -> tuple[str, ...]:
@@ -428,7 +433,7 @@ class Solved:
     @property
     def present(self) -> float:
         """The requests that are there, waiting or served (Little's law)."""
-        return self.rate * (self.ttft["mean"] + self._steps * self.itl["mean"])
+        return self.rate * self.ttft["mean"] + self.decoding
 
     @cached_property
     def steps(self) -> tuple[float, float]:
@@ -459,8 +464,7 @@ class Solved:
     @cached_property
     def figures(self) -> tuple[Later, Later]:
         """Figures of a step without prompts, and of one with."""
-        stack = self.server.s.stack(self.server.w.dtype)
-        alone, mixed = (run_pass(stack, each) for each in self._passes)
+        alone, mixed = self.server.figures(self._passes)
         return alone, mixed
 
     @cached_property
@@ -469,8 +473,7 @@ class Solved:
 
         Joules are those of the steps that are run, and of the time in which there are none.
         """
-        stack = self.server.doubting.stack(self.server.w.dtype)
-        figures = [run_pass(stack, each) for each in self._passes]
+        figures = self.server.figures(self._passes, self.server.doubting)
         work, spent = (
             sum(n * getattr(each, name) for n, each in zip(self.steps, figures, strict=True))
             for name in ("time", "energy")

@@ -11,16 +11,13 @@ round is kept, and what was accepted is run again where not all was (`replay`: l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
-from roofsim.engine.roofline import terms
 from roofsim.foundation.arith import Number
-from roofsim.foundation.cost import Cost
 from roofsim.foundation.schema import variant
-from roofsim.lowering.kernels import Kernel
 from roofsim.prediction.compiled import compiled
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import reach, unsure
@@ -33,20 +30,16 @@ from roofsim.prediction.steps import held_sequences, samples
 from roofsim.prediction.words import room
 from roofsim.serving.acceptance import Acceptance, alpha_of
 from roofsim.serving.drafts import Drafter
+from roofsim.serving.shapes import Shape, chain
+from roofsim.serving.states import Rollback, again, copies, moved, recurrent_bytes, streamed
 from roofsim.serving.timed import Run, Timed, sloped
 from roofsim.specs.calibration import HOST_MATTERS
 from roofsim.specs.workload import Workload
 
-Rollback = Literal["copies", "replay"]
-
-SAID: Mapping[Rollback, str] = {
-    "copies": "recurrent states are written after every token of a round, and each sequence holds one for each",
-    "replay": "the recurrent states before a round are kept, and what was accepted runs again where not all was",
-}
-"""What recurrent states cost, by how they are taken back."""
-
 LONGEST = 16
 """Drafted tokens that are looked at, at most: what llama.cpp and vLLM are commonly given ends well before it."""
+NODES = (4, 8, 16, 24, 32, 48, 63)
+"""Sizes of trees that are looked at: with the token before them, those that EAGLE and SGLang are given end at 64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +79,21 @@ class Drafted:
 
 @dataclass(frozen=True)
 class Speculating:
-    """A model that drafts for another on a setup; `overhead` are seconds of a round beside its passes."""
+    """A model that drafts for another on a setup; `overhead` are seconds of a round beside its passes.
+
+    Drafts of so many tokens are a chain, or a `tree` of so many nodes as deep and as wide as that one.
+    """
 
     s: Setup
     w: Workload
     drafter: Drafter
     rollback: Rollback = "copies"
     overhead: float = 0.0
+    tree: Shape | None = None
+
+    def shape(self, drafted: int) -> Shape:
+        """What is drafted where so many tokens are verified."""
+        return replace(self.tree, tokens=drafted) if self.tree else chain(drafted)
 
     @cached_property
     def _steps(self) -> Timed:
@@ -103,15 +104,18 @@ class Speculating:
         return Timed(self.s, self.w, verifies=True)
 
     @cached_property
-    def _drafting(self) -> Timed | None:
-        d = self.drafter
-        return Timed(d.s, d.w, alone=False) if d.s is not None and d.w is not None else None
+    def _drafting(self) -> list[Timed]:
+        """The draft's passes, for drafts of any length: the first of a round, and those that follow."""
+        w = self.drafter.w
+        if w is None:
+            return []
+        first, *further = (s for _, _, s in self.drafter.passes(Shape(2, 2)))
+        return [Timed(first, w), *(Timed(s, w, scores="all" if self.tree else "last") for s in further)]
 
     @cached_property
     def recurrent(self) -> Number:
         """Bytes of the states of one sequence on a device that no cut takes back."""
-        precision = replace(self.s.precision(self.w), cache=0)
-        return self.s.rank.state_bytes(self.w.prompt, precision)
+        return recurrent_bytes(self.s, self.w)
 
     def _sequences(self, batch: int) -> int:
         """Sequences of which a device holds a share."""
@@ -135,42 +139,35 @@ class Speculating:
 
     def round(self, batch: int, drafted: int, a: Acceptance, slopes: bool = False) -> Round:
         """A round of so many drafted tokens for each sequence; with `slopes`, by every parameter."""
-        steps, verifying, drafting = self._runs(slopes)
+        steps, verifying, *drafting = self._runs(slopes)
+        shape = self.shape(drafted)
         verify, energy = self._mean(verifying, batch, drafted + 1)
         draft: Number = 0.0
-        if drafting is not None:
-            one, joules = self._mean(drafting, batch, 1)
-            draft, energy = drafted * one, energy + drafted * joules
+        for run, (count, new, _) in zip(drafting, self.drafter.passes(shape), strict=False):
+            one, joules = self._mean(run, batch, new)
+            draft, energy = draft + count * one, energy + count * joules
         states: Number = self.overhead
         if float(self.recurrent):
-            bytes_ = self._sequences(batch) * self.recurrent
-            if self.rollback == "copies":
-                states = states + drafted * self._stream(bytes_, slopes)
-            else:
-                rejected = 1 - a.whole(drafted)
-                states = states + (1 + rejected) * self._stream(2 * bytes_, slopes)
-                for made, chance in enumerate(a.ends(drafted)[:-1], 1):
-                    time, joules = self._mean(steps, batch, made)
-                    states, energy = states + chance * time, energy + chance * joules
+            often = moved(self.rollback, shape, a)
+            states = states + often * self._stream(self._sequences(batch) * self.recurrent, slopes)
+            for chance, made in again(self.rollback, shape, a):
+                time, joules = self._mean(steps, batch, made)
+                states, energy = states + chance * time, energy + chance * joules
         return Round(draft, verify, states, energy)
 
-    def _runs(self, slopes: bool) -> tuple[Run, Run, Run | None]:
-        """Steps, verifications and drafts as functions."""
-
-        def run(timed: Timed) -> Run:
-            return sloped(timed) if slopes else timed.at
-
-        return run(self._steps), run(self._verifying), run(self._drafting) if self._drafting else None
+    def _runs(self, slopes: bool) -> list[Run]:
+        """Steps, verifications, and drafts, the first of a round apart, as functions."""
+        every = [self._steps, self._verifying, *self._drafting]
+        return [sloped(timed) if slopes else timed.at for timed in every]
 
     def _stream(self, bytes_: Number, slopes: bool) -> Number:
         """Seconds in which memory moves so many bytes of states."""
-        s = with_slopes(self.s, self.w) if slopes else self.s
-        return terms(Kernel("states", "stream", Cost(state=bytes_)), s.machine(self.w.dtype)).memory
+        return streamed(with_slopes(self.s, self.w) if slopes else self.s, self.w, bytes_)
 
     def drafted(self, batch: int, tokens: int, a: Acceptance) -> Drafted:
         """What drafts of so many tokens give."""
         step, _ = self.without(batch)
-        found, made = self.round(batch, tokens, a), a.made(tokens)
+        found, made = self.round(batch, tokens, a), self.shape(tokens).made(a)
         tpot = float(found.time) / made
         return Drafted(
             tokens, made, float(found.draft), float(found.verify), float(found.states), tpot, float(step) / tpot,
@@ -179,17 +176,26 @@ class Speculating:
 
     def gain(self, batch: int, tokens: int, a: Acceptance) -> float:
         """The speedup of drafts of so many tokens."""
-        return float(self.without(batch)[0]) * a.made(tokens) / float(self.round(batch, tokens, a).time)
+        made = self.shape(tokens).made(a)
+        return float(self.without(batch)[0]) * made / float(self.round(batch, tokens, a).time)
 
     def best(self, batch: int, a: Acceptance) -> int:
-        """The length of a draft that gains most."""
-        return max(range(1, (a.most or LONGEST) + 1), key=lambda k: self.gain(batch, k, a))
+        """The length of a draft, or the number of nodes of a tree, that gains most."""
+        return max(self.lengths(a), key=lambda k: self.gain(batch, k, a))
+
+    def lengths(self, a: Acceptance) -> Sequence[int]:
+        """Numbers of drafted tokens to look at."""
+        if self.tree is None:
+            return range(1, (a.most or LONGEST) + 1)
+        least, most = self.tree.ends_of_tokens
+        return sorted({each for each in NODES if least <= each <= most} | {self.tree.tokens})
 
     def break_even(self, batch: int, tokens: int) -> float | None:
         """The chance of acceptance from which on drafts of so many tokens pay, None if even certain ones do not."""
         if self.rollback == "copies" or not float(self.recurrent):  # a round takes as long whatever is accepted
             a = Acceptance(1.0)
-            return alpha_of(max(float(self.round(batch, tokens, a).time) / float(self.without(batch)[0]), 1.0), tokens)
+            needed = max(float(self.round(batch, tokens, a).time) / float(self.without(batch)[0]), 1.0)
+            return alpha_of(needed, self.shape(tokens).made, self.shape(tokens).depth)
         if self.gain(batch, tokens, Acceptance(1.0)) < 1:
             return None
         low, high = 0.0, 1.0
@@ -198,19 +204,19 @@ class Speculating:
             low, high = (middle, high) if self.gain(batch, tokens, Acceptance(middle)) < 1 else (low, middle)
         return high
 
-    def pays_until(self, tokens: int, a: Acceptance, most: int) -> int | None:
-        """The largest batch at which drafts of so many tokens pay; None if they pay at none of those looked at.
+    def pays_until(self, tokens: int, a: Acceptance, most: int, least: float = 1.0) -> int | None:
+        """The largest batch at which drafts of so many tokens gain more than the least; None if they do at none.
 
         Steps grow by leaps (a size of graphs, a tile, experts), so that they may not pay at smaller ones (`dips`).
         """
         grid = batches(most)
-        paying = [batch for batch in grid if self.gain(batch, tokens, a) > 1]
+        paying = [batch for batch in grid if self.gain(batch, tokens, a) > least]
         if not paying:
             return None
         low, high = paying[-1], next((batch for batch in grid if batch > paying[-1]), None)
         while high is not None and high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if self.gain(middle, tokens, a) > 1 else (low, middle)
+            low, high = (middle, high) if self.gain(middle, tokens, a) > least else (low, middle)
         return low
 
     def dips(self, tokens: int, a: Acceptance, until: int) -> tuple[int, ...]:
@@ -223,12 +229,12 @@ class Speculating:
 
     def memory(self, batch: int, tokens: int) -> Mapping[str, float]:
         """Bytes that are held: for the model as without drafts, and beside it for the draft and for states."""
-        copies, held = tokens if self.rollback == "copies" else 1, self._sequences(batch)
+        held = self._sequences(batch)
         return {
             "target": max(self._held(batch, self.w.prompt)),
-            "draft_weights": self.drafter.weights,
+            "draft_weights": self.drafter.weights(self.shape(tokens)),
             "draft_cache": held * self.drafter.state(self.w.prompt + self.w.generate + tokens),
-            "states": held * copies * float(self.recurrent),
+            "states": held * copies(self.rollback, self.shape(tokens)) * float(self.recurrent),
         }
 
     def fits(self, batch: int, tokens: int) -> bool:
@@ -251,11 +257,12 @@ class Speculating:
         host = float(e.decode.host_time) > HOST_MATTERS * float(e.decode.device_time)
         sigma = scatter(s, METRICS["tpot"].measured, host)
         step, _ = sure._mean(sloped(sure._steps), batch, 1)
-        tpot = sure.round(batch, tokens, a, slopes=True).time / a.made(tokens)
+        doubt = self.shape(tokens).doubt(a)
+        tpot = sure.round(batch, tokens, a, slopes=True).time / self.shape(tokens).made(a)
         found: dict[str, Interval] = {
             "tpot_without": within(s, step, sigma),
-            "tpot": within(s, tpot, sigma),
-            "speedup": within(s, step / tpot, 2 ** (1 / 2) * sigma),
+            "tpot": within(s, tpot, (sigma**2 + doubt**2) ** (1 / 2)),
+            "speedup": within(s, step / tpot, (2 * sigma**2 + doubt**2) ** (1 / 2)),
         }
         return found
 

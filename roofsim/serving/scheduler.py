@@ -9,12 +9,15 @@ gives up all of its own, and is computed anew later.
 from __future__ import annotations
 
 from array import array
+from bisect import bisect
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import accumulate
 from math import ceil, inf
-from typing import Any
+from random import Random
+from typing import TYPE_CHECKING, Any
 
 from roofsim.foundation.errors import Unsupported
 from roofsim.prediction.loop import Engine as Server
@@ -25,6 +28,9 @@ from roofsim.serving.arrivals import Arrival
 from roofsim.serving.outcome import Done
 from roofsim.serving.step import summed
 from roofsim.specs.workload import Workload
+
+if TYPE_CHECKING:
+    from roofsim.serving.drafting import Drafting
 
 Step = Callable[[float, float, float, float, float], tuple[float, float]]
 """Seconds and joules of a step: decoding sequences, tokens held, pieces of prompts, new tokens, context."""
@@ -42,7 +48,8 @@ class Rules:
     and a request waits for the token of one before it goes into another. Steps are `mixed`, or those of prompts go
     before those of sequences that decode. Prompts begin with `prefix` tokens, which are held once. Where `kept` is
     given, a request begins when all its tokens have room beside what others hold and that part of what they may still
-    make.
+    make. A sequence that decodes takes `each` tokens of a step and makes 1, 2, ... with the chances `ends`, drawn with
+    a `seed`.
     """
 
     tokens: float = inf
@@ -57,6 +64,9 @@ class Rules:
     mixed: bool = True
     prefix: int = 0
     kept: float | None = None
+    each: int = 1
+    ends: tuple[float, ...] = ()
+    seed: int = 0
 
     def bytes_of(self, tokens: int, found: bool = True) -> float:
         """Bytes of the blocks of so many tokens, without those of the prefix where that is `found`."""
@@ -74,10 +84,13 @@ class Rules:
         return replace(kept, room=self.room - kept.common)
 
 
-def rules(s: Setup, w: Workload, *, tokens: int | None = None, sequences: int | None = None) -> Rules:
+def rules(
+    s: Setup, w: Workload, *, tokens: int | None = None, sequences: int | None = None, drafts: Drafting | None = None
+) -> Rules:
     """Those of a runtime's server on a device, but for the tokens of a step and the sequences at once that are given.
 
-    A runtime that has no server takes what its steps take, and as many sequences as it runs.
+    A runtime that has no server takes what its steps take, and as many sequences as it runs. What `drafts` hold lies
+    beside what the model does.
     """
     precision = prefill(s, w).precision
     if s.runtime.server is None:
@@ -96,9 +109,16 @@ def rules(s: Setup, w: Workload, *, tokens: int | None = None, sequences: int | 
         found = replace(found, mixed=s.runtime.memory.mixed)
     if s.split.pp > 1:
         found = replace(found, ahead=0, stages=s.split.pp)
+    if drafts:
+        found = replace(found, room=found.room - drafts.weights, each=drafts.verified, ends=drafts.ends)
     if found.room <= 0:
-        raise Unsupported(f"{s.model_name} leaves no room for a cache on {s.device.id}")
-    need = lru_cache(maxsize=2**16)(lambda n: float(s.stage.state_bytes(n, precision)))
+        beside = " beside the weights of the draft" if drafts and drafts.weights else ""
+        raise Unsupported(f"{s.model_name} leaves no room for a cache on {s.device.id}{beside}")
+
+    @lru_cache(maxsize=2**16)
+    def need(n: int) -> float:
+        return float(s.stage.state_bytes(n, precision)) + (drafts.held(s, w, n) if drafts else 0.0)
+
     return replace(found, block=s.runtime.memory.block, need=need)
 
 
@@ -106,7 +126,8 @@ def rules(s: Setup, w: Workload, *, tokens: int | None = None, sequences: int | 
 class Live:
     """A request on its way: tokens computed and made when the steps that are laid out have ended, bytes held.
 
-    `out` are the tokens that are there already, and `first` and `last` when the first and the newest came.
+    `out` are the tokens that are there already, and `first` and `last` when the first and the newest came. `coming` are
+    those that each step makes which is laid out.
     """
 
     number: int
@@ -119,6 +140,7 @@ class Live:
     last: float = -1.0
     preempted: int = 0
     ended: Any = None
+    coming: deque[int] = field(default_factory=deque)
 
     @property
     def left(self) -> int:
@@ -145,6 +167,11 @@ class Clock:
             self.most[name] = max(self.most[name], level)
 
 
+def _decodes(live: Live, new: int) -> bool:
+    """Whether a request in a step gets tokens on top of others, with nothing else to compute."""
+    return new == 1 and live.made > 0 and live.left == 1
+
+
 Part = tuple[Live, int, int]
 """A request in a step: its new tokens, and those that were computed before."""
 
@@ -164,6 +191,8 @@ class Engine:
         self.inside = 0  # steps on their way
         self.ending = 0  # requests whose last token is in a step that is laid out
         self.energy = 0.0
+        self.random = Random(limits.seed)
+        self.chances = list(accumulate(limits.ends))
 
     def scheduled(self) -> list[Part]:
         """The requests of the next step, each with its new tokens, as far as they are known when it is laid out."""
@@ -182,13 +211,14 @@ class Engine:
             wanted = decodes if live.left == 1 and live.made else prompts
             if not (new and wanted) or (self.limits.stages > 1 and live.made > live.out):
                 continue
-            while not self._holds(live, live.computed + new):
+            verified = self.limits.each if _decodes(live, new) else new
+            while not self._holds(live, live.computed + verified):
                 last = self.running.pop()
                 self._preempt(last)
                 if last is live:
                     return self._begun(plan)
             plan.append((live, new, live.computed))
-            budget -= new
+            budget -= verified
         while prompts and self.waiting and budget > 0 and len(self.running) + self.ending < self.limits.sequences:
             live = self.waiting[0]
             cached = min(live.asked.cached, live.left - 1)
@@ -212,13 +242,23 @@ class Engine:
         """The same, with what will have been computed then: the next step may be laid out before this one ends."""
         for live, new, _ in plan:
             self.computed += min(new, max(live.asked.prompt - live.computed, 0))
+            made = self._made(live) if _decodes(live, new) else 1
             live.computed += new
             if not live.left:
-                live.made += 1
+                live.made += made
+                live.computed += made - 1
+                live.coming.append(made)
                 if live.made == live.asked.generate:
                     self.running.remove(live)
                     self.ending += 1
         return plan
+
+    def _made(self, live: Live) -> int:
+        """Tokens that a step makes of a sequence that decodes: one, and what is accepted of its drafts."""
+        if not self.chances:
+            return 1
+        drawn = bisect(self.chances, self.random.random() * self.chances[-1]) + 1
+        return min(drawn, len(self.chances), live.asked.generate - live.made)
 
     def _fits(self, live: Live) -> bool:
         """Whether a request may begin beside what others may still make."""
@@ -267,11 +307,12 @@ class Engine:
         for live, new, before in plan:
             if before + new < live.asked.prompt + live.out:
                 continue
-            live.out += 1
+            made = live.coming.popleft()
+            live.out += made
             if live.first < 0:
                 live.first = now
-            else:
-                self.gaps.append(now - live.last)
+            else:  # those of a step are equally far apart
+                self.gaps.extend([(now - live.last) / made] * made)
             live.last = now
             if live.out == live.asked.generate:
                 self.ending -= 1

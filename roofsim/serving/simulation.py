@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from math import ceil
 from statistics import fmean
 from typing import Any
@@ -28,6 +28,7 @@ from roofsim.serving.arrivals import (
     asked,
     read_trace,
 )
+from roofsim.serving.drafting import Drafting
 from roofsim.serving.events import serve_events, simulated
 from roofsim.serving.outcome import Simulated, Spread
 from roofsim.serving.scheduler import Step, rules
@@ -124,7 +125,8 @@ SAMPLE = 5000
 class Simulation:
     """What was simulated, of what; SI units. `intervals` are the 95 % intervals of the means.
 
-    Of several `groups` of devices (data parallel) one is simulated: every so many requests go to it.
+    Of several `groups` of devices (data parallel) one is simulated: every so many requests go to it. `drafts` is what
+    is assumed of drafted tokens, if there are any.
     """
 
     model: str
@@ -138,6 +140,7 @@ class Simulation:
     devices: int = 1
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     cautions: tuple[str, ...] = ()
+    drafts: tuple[str, ...] = ()
 
     @property
     def tokens_per_second(self) -> float:
@@ -179,6 +182,7 @@ class Simulation:
             "preemptions": r.preemptions, "energy_per_token": self.energy_per_token,
             "mean": dict(r.mean), "most": dict(r.most), "intervals": plain(self.intervals),
             "basis": interval_basis(self.calibration), "cautions": list(self.cautions),
+            **({"drafts": list(self.drafts)} if self.drafts else {}),
         }  # fmt: skip
 
 
@@ -188,14 +192,14 @@ def _plain(value: Spread | None) -> dict[str, Any] | None:
 
 def simulate(
     s: Setup, w: Workload, load: Load, *, tokens: int | None = None, sequences: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    drafts: Drafting | None = None, progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Simulation:  # fmt: skip
     """Serve a load; prompt and answer of `w` are how long requests are, in the mean.
 
     `tokens` of a step and `sequences` at once are those of the runtime unless they are given; `progress` is told of how
-    many requests how many were answered. Raises InputError.
+    many requests how many were answered. With `drafts` steps verify drafted tokens. Raises InputError.
     """
-    t, groups = StepTime(s, w), s.split.dp
+    t, groups = StepTime(s, w, drafts), s.split.dp
     if w.generate < 1 and load.trace is None:
         raise InputError("generate: a request that is served has at least one token")
     coming, unanswered = load.arrivals(w.prompt, w.generate)
@@ -205,7 +209,8 @@ def simulate(
         said.append(f"{unanswered:,} requests of the trace have no answer, and are left out")
     _few(sum(each.generate for each in arrivals))
     users = None if load.users is None else Users(ceil(load.users / groups), load.think)
-    limits = rules(s, t.w, tokens=tokens, sequences=sequences).sharing(load.prefix)
+    limits = rules(s, t.w, tokens=tokens, sequences=sequences, drafts=drafts).sharing(load.prefix)
+    limits = replace(limits, seed=load.seed)
     sample = arrivals[:SAMPLE]
     of = len(arrivals) + (2 if len(sample) == len(arrivals) else 3) * len(sample)
     done = len(arrivals)
@@ -230,14 +235,15 @@ def simulate(
         )
     return Simulation(
         s.model_name, s.device.id, s.runtime.id, s.calibration_name, t.w, load, found, groups, s.devices,
-        _spans(found, whole, ends, groups), tuple(said),
+        _spans(found, whole, ends, groups), tuple(said), drafts.said(s, t.w) if drafts else (),
     )  # fmt: skip
 
 
 def _doubt(t: StepTime, r: Simulated) -> Interval:
     """Factors between which 95 % of the times of such steps lie, of all that were simulated."""
     s = unsure(t.s, reach(t.s, t.w))
-    sloped = StepTime(with_slopes(s, t.w), t.w)
+    slopes = with_slopes(s, t.w)
+    sloped = StepTime(slopes, t.w, t.drafts and t.drafts.under(slopes))
     prompt, generate = (fmean(getattr(each, name) for each in r.requests) for name in ("prompt", "generate"))
     decode = sloped.run([sloped.decoding(max(r.mean["running"], 1), prompt + generate / 2)]).time
     x = decode * r.steps + sloped.run([sloped.piece(1, prompt)]).time * len(r.requests)

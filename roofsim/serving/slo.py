@@ -14,7 +14,8 @@ from roofsim.model.split import Split
 from roofsim.prediction.limits import largest
 from roofsim.prediction.server import in_flight
 from roofsim.prediction.setup import check_divided
-from roofsim.serving.steady import FIGURES, Served, Server, closed, figure, full, glance, glance_at, longer, open_loop
+from roofsim.serving.quantiles import FIGURES
+from roofsim.serving.steady import Served, Server, closed, figure, full, glance, glance_at, longer, open_loop
 from roofsim.specs.cluster import Cluster
 from roofsim.specs.device import Device
 
@@ -216,7 +217,7 @@ def _fewest(server: Server, slo: tuple[Promise, ...], users: int | None, rate: f
             break
         try:
             check_divided(server.s.architecture, server.s.device, server.s.runtime, split, around)
-            one = replace(server, s=replace(server.s, split=split, cluster=around))
+            one = server.divided(replace(server.s, split=split, cluster=around))
             found.append(_replicas(one, slo, users, rate))
         except InputError as problem:
             problems.append(problem)

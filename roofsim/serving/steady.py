@@ -13,12 +13,13 @@ from functools import cached_property
 from math import exp
 from typing import Any, Literal
 
-from roofsim.engine.passes import Later, pass_bound, run_pass
+from roofsim.engine.passes import Later, pass_bound
 from roofsim.foundation.arith import Number, minimum
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.foundation.units import show
 from roofsim.foundation.version import SCHEMA
+from roofsim.model.step import Pass
 from roofsim.prediction.cost import priced
 from roofsim.prediction.cost import steady as steady_cost
 from roofsim.prediction.fitted import reach, unsure
@@ -32,25 +33,24 @@ from roofsim.prediction.loop import (
     Otherwise,
     Passes,
     alike_steps,
+    apart_of,
     otherwise,
     over,
     passes,
     served,
 )
 from roofsim.prediction.request import settled
-from roofsim.prediction.results import interval_basis, plain
+from roofsim.prediction.results import columns, interval_basis, plain
 from roofsim.prediction.server import Room, engine_of, in_flight, lanes, room_of
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.words import assumptions, cautions
+from roofsim.serving.drafting import Drafting
 from roofsim.serving.open import Solved, Steps
 from roofsim.serving.prefix import Prefix, Shared
+from roofsim.serving.quantiles import FIGURES, quantiles
 from roofsim.serving.step import StepTime
 from roofsim.specs.calibration import NORMAL_95
 from roofsim.specs.workload import Workload
-
-PERCENTILES = (0.5, 0.95, 0.99)
-FIGURES = ("mean", "p50", "p95", "p99")
-"""What is said of a time: its mean, and percentiles."""
 
 Times = Mapping[str, float]
 
@@ -87,6 +87,7 @@ class Served:
     answered) in a second, `capacity` the rate that can be answered at most. `itl` is the time between two tokens of a
     request, `ttft` from its arrival to the first. `energy_per_token` are the joules of all devices, those of prompts
     and of waiting among them, over the tokens of answers; `cost` has joules at the wall of tokens of either kind.
+    `drafts` is what those gain (`gained.Gained`), if there are any.
     """
 
     model: str
@@ -112,6 +113,7 @@ class Served:
     parallel: Mapping[str, int] = field(default_factory=lambda: {"tp": 1, "pp": 1, "ep": 1, "dp": 1})
     cost: Mapping[str, float | None] = field(default_factory=dict)
     paid: str = ""
+    drafts: Any = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, SI units."""
@@ -144,17 +146,22 @@ class Served:
             "basis": interval_basis(self.calibration),
             "cautions": list(self.cautions),
             "assumptions": list(self.assumptions),
+            **({"drafts": columns(self.drafts)} if self.drafts else {}),
         }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Server:
-    """A setup that serves requests like `w`: the batch of the workload says nothing. They may share a `prefix`."""
+    """A setup that serves requests like `w`: the batch of the workload says nothing. They may share a `prefix`.
+
+    With `drafts` a step verifies drafted tokens of every sequence.
+    """
 
     s: Setup
     w: Workload
     sequences: int | None = None
     prefix: Prefix | None = None
+    drafts: Drafting | None = None
 
     def __post_init__(self) -> None:
         if self.s.runtime.server is None:
@@ -163,17 +170,43 @@ class Server:
             raise InputError("--generate: a request that is served has at least one token")
         object.__setattr__(self, "w", variant(settled(self.s, self.w), batch=1, logits="last"))
 
+    def divided(self, s: Setup) -> Server:
+        """The same on a setup that differs in how the model is divided; raises Unsupported where drafts cannot be."""
+        return replace(self, s=s, drafts=self.drafts and self.drafts.divided(s))
+
     @cached_property
     def shared(self) -> Shared | None:
         """What requests have of the prefix, if there is one."""
         return None if self.prefix is None else Shared(self.s, self.w, self.prefix)
 
+    @cached_property
+    def later(self) -> float:
+        """Steps of a request after its first token: one for each token more, but for what drafts make of a step."""
+        tokens = self.w.generate - 1
+        return tokens if self.drafts is None else self.drafts.steps(tokens)
+
+    @property
+    def between(self) -> float:
+        """Steps from a token to the next, in the mean."""
+        return self.later / (self.w.generate - 1) if self.drafts and self.later else 1.0
+
+    @property
+    def each(self) -> int:
+        """Tokens of a sequence that decodes in a step."""
+        return 1 if self.drafts is None else self.drafts.verified
+
     @property
     def _sharing(self) -> dict[str, float]:
         """Bytes that all hold together, and that each has less to hold, one of every lane of a pipeline."""
-        if self.shared is None:
+        if self.shared is None and self.drafts is None:
             return {}
-        return {"once": self.shared.once, "saved": self.shared.saved * in_flight(self.s)}
+        once, saved = (self.shared.once, self.shared.saved) if self.shared else (0.0, 0.0)
+        if self.drafts:
+            all_ = self.s.runtime.server is not None and self.s.runtime.server.room == "all"
+            made = self.w.generate if all_ else (self.w.generate - 1) / 2
+            once += self.drafts.weights
+            saved -= self.drafts.held(self.s, self.w, self.w.prompt + made)
+        return {"once": once, "saved": saved * in_flight(self.s)}
 
     @cached_property
     def engine(self) -> Engine:
@@ -183,7 +216,7 @@ class Server:
     @cached_property
     def steps(self) -> StepTime:
         """The time of any step."""
-        return StepTime(self.s, self.w)
+        return StepTime(self.s, self.w, self.drafts)
 
     @cached_property
     def open_steps(self) -> Steps:
@@ -203,12 +236,12 @@ class Server:
     @cached_property
     def most(self) -> int:
         """Sequences of a lane that can run at once."""
-        return min(self.engine.sequences, self._most_held)
+        return min(self.engine.sequences, self._most_held, self.engine.tokens // self.each)
 
     @property
     def limit(self) -> str:
         """What ends that: the cache, or how many sequences the server takes."""
-        return "kv" if self._most_held < self.engine.sequences else "sequences"
+        return "kv" if self._most_held <= self.most and self._most_held < self.engine.sequences else "sequences"
 
     @cached_property
     def ends(self) -> str:
@@ -241,20 +274,26 @@ class Server:
         if self.most < 1:
             room = self.room
             asks = f"a request of {self.w.prompt:,} + {self.w.generate:,} tokens holds {show(room.mean, 'B')}"
+            beside = ""
+            if self.drafts and self.drafts.weights:
+                beside = f" beside the weights of the draft ({show(self.drafts.weights, 'B')})"
             least = (
-                f"there is room for {show(room.free, 'B')}"
+                f"there is room for {show(room.free, 'B')}{beside}"
                 if room.free > 0
-                else "weights and the work of a step leave no room; "
+                else f"weights and the work of a step leave no room{beside}; "
                 "divide the model (--tp 2) or store it in fewer bits (--weights)"
             )
             raise InputError(f"{self.s.model_name} on {self.s.device.id}: nothing fits: {asks}, and {least}")
-        return self.looped(users, self.engine.sequences)
+        found = self.looped(users, self.engine.sequences)
+        # what is accepted differs from one to another, so that users do not stay together
+        return (apart_of(found) or found) if self.drafts and float(found.running) > 1 else found
 
     def looped(self, users: Number, sequences: Number) -> Loop:
-        """The round of so many users of a lane, of which so many are served at once if there is room."""
+        """The round of users of a lane who stay together, of which so many are served at once if there is room."""
+        most = minimum(sequences, min(self._most_held, self.engine.tokens // self.each))
         back = self.room.put_back(minimum(users, sequences))
-        running = served(users, minimum(sequences, self._most_held), back)
-        return Loop(self.engine, users, running, self.prompt, self.w.generate, put_back=back)
+        running = served(users, most, back)
+        return Loop(self.engine, users, running, self.prompt, 1 + self.later, put_back=back, each=self.each)
 
     @property
     def whole(self) -> int:
@@ -268,7 +307,8 @@ class Server:
 
     def said(self, kind: Literal["users", "rate"]) -> tuple[str, ...]:
         """What the load and the server are taken to be like, and all else that is assumed."""
-        return (*_said(self, kind), *assumptions(self.s, self.w)[1:])
+        drafts = self.drafts.said(self.s, self.w) if self.drafts else ()
+        return (*_said(self, kind), *drafts, *assumptions(self.s, self.w)[1:])
 
     def otherwise(self, loop: Loop, rounds: float) -> Iterator[Otherwise]:
         """What else there may be of users who ask again: what is not known of when they come, and of the memory."""
@@ -284,10 +324,10 @@ class Server:
         """The kinds of step of a loop."""
         return passes(self.s, self.w, loop)
 
-    def figures(self, p: Passes, s: Setup | None = None) -> tuple[Later, ...]:
+    def figures(self, p: Sequence[Pass], s: Setup | None = None) -> tuple[Later, ...]:
         """Their figures, on the setup or on one with other parameters."""
-        stack = (s or self.s).stack(self.w.dtype)
-        return tuple(run_pass(stack, each) for each in p)
+        steps = self.steps if s is None else StepTime(s, self.w, self.drafts and self.drafts.under(s))
+        return tuple(steps.passed(each) for each in p)
 
     @cached_property
     def doubting(self) -> Setup:
@@ -315,6 +355,7 @@ class _Round:
     passes: Passes
     figures: tuple[Later, ...]
     rounds: float
+    server: Server
 
     @cached_property
     def seconds(self) -> list[float]:
@@ -353,15 +394,17 @@ class _Round:
         """The steps that its times are made of, by name: in the mean, and at percentiles."""
         kinds = (Kinds(1, 0, 0), Kinds(0, 1, 0), Kinds(0, 0, 1))
         gaps = [(float(n), kind) for n, kind in zip(self.loop.gaps(self.rounds), kinds, strict=True)]
+        if self.server.drafts:
+            gaps = self.server.drafts.gaps(gaps)
         return {
-            "itl": {"mean": self.later, **self._quantiles(gaps)},
+            "itl": {"mean": self.later.scaled(self.server.between), **self._quantiles(gaps)},
             "ttft": {"mean": self.until_first, **self._quantiles(self.loop.first_tokens(self.rounds))},
         }
 
     def _quantiles(self, each: Sequence[tuple[float, Kinds]]) -> dict[str, Kinds]:
         """What percentiles of a time are made of that is `each`, with its share."""
         taking = [(share, float(steps.of(self.seconds)), steps) for share, steps in each]
-        at = _quantiles([(share, seconds) for share, seconds, _ in taking])
+        at = quantiles([(share, seconds) for share, seconds, _ in taking])
         return {
             name: next(steps for share, seconds, steps in taking if share > 0 and seconds == found)
             for name, found in at.items()
@@ -384,7 +427,7 @@ class _Round:
 def _round(server: Server, users: float, rounds: float = ENDLESS) -> _Round:
     loop = over(server.loop(users / server.spread(users)), rounds)
     p = server.passes(loop)
-    return _Round(loop, p, server.figures(p), rounds)
+    return _Round(loop, p, server.figures(p), rounds, server)
 
 
 def glance(server: Server, users: float) -> Mapping[str, Mapping[str, float]]:
@@ -451,23 +494,16 @@ def _otherwise(server: Server, found: _Round) -> dict[str, list[float]]:
     return may
 
 
+def doubted_step(server: Server, users: int) -> Any:
+    """Seconds in which a lane of so many users makes a token of each that is served, with their slopes."""
+    loop = server.loop(users / server.spread(users))
+    took = loop.steps.of([each.time for each in server.figures(server.passes(loop), server.doubting)])
+    return took / (float(loop.running) * server.w.generate)
+
+
 def full(server: Server, batch: int) -> Served:
     """The steady state of engines (of each group of data parallel one) that always have requests for such a batch."""
     return closed(replace(server, sequences=batch), batch * server.s.split.dp)
-
-
-def _quantiles(shares: Sequence[tuple[float, float]]) -> dict[str, float]:
-    """Percentiles of values, each with its share."""
-    ordered = sorted((value, share) for share, value in shares if share > 0)
-    found = {}
-    for name, q in zip(FIGURES[1:], PERCENTILES, strict=True):
-        below = 0.0
-        for value, share in ordered:
-            below += share
-            if below >= q - 1e-9:
-                found[name] = value
-                break
-    return found
 
 
 def _served(
@@ -551,9 +587,10 @@ MEASURED: Mapping[str, tuple[str, str]] = {
 def _said(server: Server, kind: Literal["users", "rate"]) -> tuple[str, ...]:
     """What the load is taken to be like."""
     e = server.engine
+    begun = "none at the same time" if server.drafts else "all began together"
     like = f"requests are alike: {server.w.prompt:,} tokens in, {server.w.generate:,} out"
     of = (
-        "every user asks again as soon as the answer is there; all began together"
+        f"every user asks again as soon as the answer is there; {begun}"
         if kind == "users"
         else "requests come independently of each other (Poisson)"
     )

@@ -16,12 +16,14 @@ from roofsim.model.step import Pass, together
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import decode, halves, overlaps, prefill
+from roofsim.serving.timed import verifying
 from roofsim.specs.workload import Workload
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+    from roofsim.serving.drafting import Drafting
     from roofsim.serving.table import SGLangPredictor
 
 Group = tuple[float, float, float]
@@ -36,11 +38,13 @@ class StepTime:
 
     Called with groups `[(sequences, new, held), ...]` it is exact for sequences of many lengths. `of` takes what a
     scheduler knows of a step in five numbers, and answers in some microseconds from one compiled function. Of several
-    groups of devices (data parallel) it is the step of one, with the joules of all.
+    groups of devices (data parallel) it is the step of one, with the joules of all. With `drafts` every sequence that
+    decodes has its drafted tokens verified in it.
     """
 
     s: Setup
     w: Workload
+    drafts: Drafting | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "w", settled(self.s, self.w))
@@ -57,15 +61,20 @@ class StepTime:
         if not groups:
             raise InputError("step: no group of sequences; at least one is needed")
         passes = [each if isinstance(each, Pass) else self._read(each) for each in groups]
-        return self._passed(together(passes))
+        return self.passed(together(passes))
 
-    def _passed(self, p: Pass) -> Later:
+    def passed(self, p: Pass) -> Later:
+        """The figures of a step, with the drafts of its sequences if there are any."""
+        return self.drafts.passed(self.s, self.w, p, self._run) if self.drafts else self._run(p)
+
+    def _run(self, p: Pass) -> Later:
         """The figures of a step; where halves of it overlap, those of both."""
+        stack = self._stack if self.drafts is None else replace(self._stack, runtime=verifying(self.s.runtime, p))
         if not overlaps(self.s):
-            return run_pass(self._stack, p)
+            return run_pass(stack, p)
         times = halves(self.s, p)
         half, *others = (replace(each, batch=each.batch / times) for each in p.groups)
-        return weighted([(times, run_pass(self._stack, replace(half, beside=tuple(others))))])
+        return weighted([(times, run_pass(stack, replace(half, beside=tuple(others))))])
 
     @cached_property
     def _stack(self) -> Stack:
@@ -166,7 +175,7 @@ class StepTime:
             groups.append(self.decoding(x["decodes"], x["held"]))
         if "pieces" in x:
             groups.append(self.piece(x["pieces"], x["new"], x["context"]))
-        figures = self._passed(together(groups))
+        figures = self.passed(together(groups))
         # the stages of a pipeline are each at another step; what they draw while they wait is not counted
         outputs = {"time": figures.time, "energy": figures.energy * self.s.split.stage}
         return Function(graph, outputs, tuple(names))

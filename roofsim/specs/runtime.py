@@ -85,7 +85,16 @@ class HostPolicy(Spec):
     calls of attention, what has more is launched."""
     captured_most: PositiveInt | None = None
     """Most tokens of them where steps verify drafts, with as many more tokens as each sequence has drafted; without it
-    they do not grow."""
+    graphs are of so many sequences, whatever tokens each has."""
+    drafts: Literal["each", "round"] = "each"
+    """How the drafts of a round are launched: each pass of a draft for itself, or all as one captured graph (round)."""
+    drafts_ahead: bool = True
+    """Whether steps that verify drafts are prepared while the device is at the step before, where others are."""
+    drafts_work: NotNegative = 0.0
+    """Host time of a round of drafts beside what its passes and a step take, in launches of a kernel, in which the
+    device has nothing to do."""
+    draft_map: NotNegative = 0.0
+    """Kernels that make of a draft's scores those of the model's vocabulary, where the head has one of its own."""
     step_work: NotNegative = 0.0
     """Host time of each step, in launches of a kernel, in which the device has nothing to do."""
     ahead_work: NotNegative | None = None

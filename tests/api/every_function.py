@@ -64,6 +64,15 @@ def one_model() -> list[str]:
         OTHER, MEASURED, "vllm", concurrency=[1, 8], slo="itl=50ms", sequences=16, rounds=10, prompt="2k", generate=64
     )
     assert served.row.itl["mean"] < served.rows[1].itl["mean"]
+    drawn: roofsim.Simulation = roofsim.simulate(
+        OTHER, MEASURED, users=2, requests=4, generate=8, draft="ngram", accept=0.5, draft_tokens=2
+    )
+    assert drawn.drafts
+    fast: roofsim.Serving = roofsim.serve(
+        OTHER, MEASURED, concurrency=4, draft="eagle", accept=[0.8, 0.5], draft_tokens=2, rollback="replay"
+    )
+    assert fast.row.drafts is not None
+    assert fast.row.drafts.made == 1 + 0.8 + 0.5
     most: roofsim.Serving = roofsim.serve(OTHER, MEASURED, slo="ttft.p95=1s", find="rate", weights="bf16", tp=2)
     assert most.found is not None
     assert most.found.interval[0] <= most.found.value
@@ -92,7 +101,7 @@ def one_model() -> list[str]:
     assert min(rates) > 0
     paper: roofsim.Report = roofsim.report(MODEL, DEVICE, against=OTHER, prompt=2048, set="device.memory.bandwidth=2x")
     assert paper.with_(batch=2).markdown().startswith("# ")
-    page: roofsim.Page = roofsim.explore(MODEL, device=[device], runtime="ideal", weights="int4-g128")
+    page: roofsim.Page = roofsim.explore(MODEL, device=[device], runtime="ideal", weights="int4-g128", tp=[1])
     assert len(page.html()) > len(repr(page)) > 0
     help_: list[str] = [each.change for each in p.remedies()]
     assert help_

@@ -112,10 +112,40 @@ def test_a_front_falls_from_the_fastest_for_a_user(roofsim):
         ("--rate 1 --simulate --prefix 64", "roofsim simulate --prefix"),
         ("-c 1 --tp 3", "heads 32 is not divisible by tp 3"),
         ("-c 1 --cluster dgx-h100,gb200-nvl72", "one is expected here"),
+        ("-c 1 --draft eagle", "Give --accept"),
+        ("-c 1 --accept 0.7", "--accept: of which drafts? Give --draft"),
+        ("-c 1 -k 3", "--draft-tokens: of which drafts? Give --draft"),
+        ("-c 1 --draft eagle --accept 1.7", "1.7 is not a chance"),
+        ("-c 1 --draft eagle --accept 0.7 -k 0", "'0' is not a whole number"),
+        ("-c 1 --draft Qwen3-0.6B --accept 0.7 -k 2", "a draft must be of the same tokens"),
+        ("-c 1 --draft Llama-3.1-70B --accept 0.7 -k 2", "beside the weights of the draft (131 GiB)"),
+        ("-c 1 --draft eagle --accept 0.7 --pp 2", "drafts in no pipeline, and pp is 2"),
+        ("-c 1 --draft eagle --accept 0.7 --tree depth=2", "top and nodes missing"),
     ],
 )
 def test_loads_that_cannot_be_are_refused(refused, words, said):
     assert said in " ".join(refused(f"{LLAMA} {words}").split())
+
+
+def test_drafts_gain_and_say_up_to_how_many_users(roofsim):
+    words = "--draft eagle --accept 0.7 -k 3"
+    found = json.loads(roofsim(f"{LLAMA} -c 8 {words} -f json"))
+    drafts = found["drafts"]
+    assert (drafts["tokens"], drafts["made"]) == (3, pytest.approx(1 + 0.7 + 0.49 + 0.343))
+    assert drafts["interval"][0] < drafts["gain"] < drafts["interval"][1]
+    said = " ".join(roofsim(f"{LLAMA} -c 8 {words}").split())
+    assert "3 drafted, 2.53 tokens a step. They gain" in said
+    assert "They pay for as many users as are served at once" in said
+    few = " ".join(roofsim(f"{LLAMA} -c 1,8 --draft ngram --accept 0.2 -k 8").split())
+    assert "They pay up to" in few
+    row = roofsim(f"{LLAMA} -c 8 {words} -f csv").splitlines()
+    assert {"drafted", "made", "gain", "gain_low", "gain_high", "pays_until"} <= set(row[0].split(","))
+
+
+def test_a_front_is_with_drafts_and_without(roofsim):
+    found = json.loads(roofsim(f"{LLAMA} --front --draft eagle --accept 0.7 -k 3 -c 1..64*8 -f json"))
+    assert found["looked_at"] == 2 * 3
+    assert found["front"][0]["draft"] == "eagle"
 
 
 def test_a_front_says_what_does_not_fit(roofsim):

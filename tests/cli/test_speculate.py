@@ -53,6 +53,14 @@ def test_several_are_a_table_with_a_row_each():
     assert "pays to batch" in " ".join(run(*NGRAM, "-b", "1,8").stdout.split())
 
 
+def test_a_tree_has_a_row_for_each_size():
+    given = ("--draft", "mtp", "--accept", "0.8", "--tree", "depth=2,top=2,nodes=5")
+    found = json.loads(run(*given, "-f", "json").stdout)
+    assert (found["chosen"], [row["tokens"] for row in found["rows"]]) == (5, [4, 5])
+    assert found["rows"][1]["made"] > 1 + 0.8 + 0.64
+    assert "a tree of 5 tokens, 2 deep, with the best 2 of each pass" in " ".join(run(*given).stdout.split())
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -69,6 +77,9 @@ def test_several_are_a_table_with_a_row_each():
         (("--draft", "Llama-3.2-1B", "--accept", "0.8"), "128,256 tokens in its vocabulary and Qwen3.5-4B 248,320"),
         (("--draft", "Qwen3.5-27B", "--accept", "0.8"), "the draft does not fit beside the model: Qwen3.5-4B"),
         (("--draft", "no-such", "--accept", "0.8"), "no-such"),
+        (("--draft", "mtp", "--accept", "0.8", "--tree", "depth=2,top=2,nodes=9"), "there are from 2 to 6"),
+        (("--draft", "mtp", "--accept", "0.8", "--tree", "depth=2,top=2,nodes=6", "-k", "2"), "give one of them"),
+        ((*NGRAM, "--tree", "depth=2,top=2,nodes=6"), "a tree is drafted by a model or a head"),
         ((*NGRAM, "-b", "1,2", "--plot", "f.svg"), "--plot: is of one model on one device"),
     ],
 )

@@ -21,8 +21,9 @@ from roofsim.prediction.setup import setup
 from roofsim.serving.acceptance import Acceptance, acceptance, alpha_of
 from roofsim.serving.drafts import drafter, predictor
 from roofsim.serving.rounds import Speculating, batches
+from roofsim.serving.shapes import Shape, chain
 from roofsim.serving.speculation import speculation
-from roofsim.serving.timed import sloped, with_graphs
+from roofsim.serving.timed import sloped, verifying, with_graphs, within_step
 from roofsim.specs.workload import workload
 
 EXACT = pytest.approx
@@ -53,13 +54,13 @@ def test_tokens_of_a_round() -> None:
 
 
 def test_a_chance_is_found_from_what_servers_report() -> None:
-    assert alpha_of(1 + 0.5 + 0.25, 2) == EXACT(0.5)
-    assert acceptance("rate=0.375", 2).alpha == EXACT(0.5)  # 0.75 of two drafted tokens
-    assert acceptance("length=1.75", 2).alpha == EXACT(0.5)
-    assert acceptance("rate=37.5%", 2).alpha == EXACT(0.5)
-    assert alpha_of(3.0, 2) == EXACT(1)
-    assert alpha_of(1.0, 2) == EXACT(0, abs=1e-12)
-    assert alpha_of(3.1, 2) is None
+    assert alpha_of(1 + 0.5 + 0.25, chain(2).made, 2) == EXACT(0.5)
+    assert acceptance("rate=0.375", chain(2)).alpha == EXACT(0.5)  # 0.75 of two drafted tokens
+    assert acceptance("length=1.75", chain(2)).alpha == EXACT(0.5)
+    assert acceptance("rate=37.5%", chain(2)).alpha == EXACT(0.5)
+    assert alpha_of(3.0, chain(2).made, 2) == EXACT(1)
+    assert alpha_of(1.0, chain(2).made, 2) == EXACT(0, abs=1e-12)
+    assert alpha_of(3.1, chain(2).made, 2) is None
     assert acceptance(0.3, None) == Acceptance(0.3)
     assert acceptance([0.5, 0.25], None).places == (0.5, 0.25)
 
@@ -122,24 +123,41 @@ def test_a_head_is_one_matrix_one_layer_and_a_norm() -> None:
     norms = 1 + 3 + 1  # of the token, before matrix, attention and MLP, before the LM head
     assert head.total_parameters == 2 * d * d + layer + norms * d + 2 * vocab * d
     it = asked("Llama-3.1-8B", "h100-sxm", "ideal", "eagle")
-    assert it.drafter.weights == 2 * (2 * d * d + layer + norms * d)  # tables are the model's
+    assert it.drafter.weights(chain(4)) == 2 * (2 * d * d + layer + norms * d)  # tables are the model's
     assert it.drafter.state(10) == 10 * 2 * kv * 2
-    assert asked("Llama-3.1-8B", "h100-sxm", "ideal", "ngram").drafter.weights == 0
+    assert asked("Llama-3.1-8B", "h100-sxm", "ideal", "ngram").drafter.weights(chain(4)) == 0
     one = asked("Llama-3.1-8B", "h100-sxm", "ideal", "Llama-3.2-1B")
-    assert one.drafter.weights == 2 * library.architecture("Llama-3.2-1B").total_parameters
+    assert one.drafter.weights(chain(4)) == 2 * library.architecture("Llama-3.2-1B").total_parameters
 
 
 @pytest.mark.parametrize("model", ["Llama-3.1-8B", "Llama-3.2-1B"])  # the second has one table for both ends
 def test_an_eagle_3_head_has_an_lm_head_of_its_own(model) -> None:
     one, three = (asked(model, "h100-sxm", "ideal", draft) for draft in ("eagle", "eagle3"))
     width = library.architecture(model).d_model
-    assert three.drafter.weights - one.drafter.weights == 2 * 32000 * width
+    joined = 2 * (3 * width * width + 2 * width)  # and the norms of the token and before it
+    assert three.drafter.weights(chain(4)) - one.drafter.weights(chain(4)) == 2 * 32000 * width + joined
     layers = [each.drafter.s.architecture.layers for each in (one, three)]
     assert layers[0] == layers[1]
+    assert three.drafter.joined.layout[0].of == ("join",)
+    three = replace(three, drafter=replace(three.drafter, joined=None))
     saved = one.round(1, 3, Acceptance(0.5)).draft - three.round(1, 3, Acceptance(0.5)).draft
     m, gone = one.s.machine("bf16"), library.architecture(model).vocab - 32000
     assert saved == EXACT(3 * 2 * gone * width / (float(m.bandwidth) * m["memory_efficiency"]), rel=1e-3)
     assert any("32,000 tokens" in note for note in three.drafter.notes)
+
+
+def test_medusa_has_a_head_for_each_place() -> None:
+    it = asked("Llama-3.1-8B", "h100-sxm", "ideal", "medusa")
+    d, vocab = 4096, 128256
+    one = 2 * (d * d + d * vocab + 2 * d)  # a norm before the matrix, and its own
+    assert [it.drafter.weights(shape) for shape in (chain(1), Shape(20, 4, 3))] == [one, 4 * one]
+    assert it.drafter.state(1000) == 0
+    ((heads, new, _),) = it.drafter.passes(Shape(20, 4, 3))
+    assert (heads, new) == (4, 1)
+    (passes,) = it._drafting
+    assert it.round(2, 4, Acceptance(0.5)).draft == EXACT(4 * float(passes.run(2, 1, 1000)[0]))
+    found = speculation(it.s, it.w, it.drafter, Acceptance(0.5), 4)
+    assert found.ttft == EXACT(float(Evaluation(it.s, it.w).prefill.time))  # prompts pass no head
 
 
 def test_the_mtp_module_of_deepseek_v3_has_the_published_size() -> None:
@@ -195,16 +213,54 @@ def test_graphs_grow_with_the_tokens_of_a_sequence_up_to_a_limit() -> None:
     assert float(with_graphs(vllm, 1).host.captured) == 256
     assert float(with_graphs(vllm, 3).host.captured) == 512
     assert with_graphs(library.runtime("llama.cpp"), 3) == library.runtime("llama.cpp")
+    assert float(with_graphs(library.runtime("sglang"), 16).host.captured) == 256 * 16  # of so many sequences
 
 
 def test_the_engine_schedules_a_round_once() -> None:
     it = asked("Llama-3.1-8B", "h100-sxm", "vllm", "eagle")
-    drafting = it._drafting.s.runtime.host
+    drafting = it._drafting[0].s.runtime.host
     assert (drafting.ahead_work, drafting.step_work, drafting.sequence_work) == (9.5, 0, 0)
     alone = it.s.runtime.host
     assert (alone.ahead_work, alone.step_work) == (46, 9.5)
     here = asked("Llama-3.1-8B", "rtx-4090", "llama.cpp", "eagle")
-    assert here._drafting.s.runtime.host.ahead_work is None  # whose drafts are read back one by one
+    assert here._drafting[0].s.runtime.host.ahead_work is None  # whose drafts are read back one by one
+
+
+def test_scores_of_another_vocabulary_take_four_launches_more() -> None:
+    """EAGLE-3 in vLLM: numbers of rows, their sum with distances, a row of minus infinity, scores written into it."""
+    one, three = (asked("Llama-3.1-8B", "h100-sxm", "vllm", draft) for draft in ("eagle", "eagle3"))
+    host = one.s.machine("bf16")["dispatch"]
+    ahead = [float(each._drafting[1].s.runtime.host.ahead_work) for each in (one, three)]
+    assert ahead == [9.5, 9.5 + 4 * 2.0]
+    longer = three.round(1, 2, Acceptance(0.5)).draft - one.round(1, 2, Acceptance(0.5)).draft
+    assert longer == EXACT(2 * 8 * host, rel=1e-2)  # the host bounds both
+    map_alone = variant(one.s.runtime, host=variant(one.s.runtime.host, ahead_work=None))
+    assert within_step(map_alone, True).host.step_work == 9.5 + 8
+
+
+def test_drafts_that_are_one_graph_are_launched_for_nothing() -> None:
+    it = asked("Llama-3.1-8B", "h100-sxm", "sglang", "eagle")
+    host = it._drafting[0].s.runtime.host
+    assert (host.mode, host.ahead_work, host.step_work, host.request_work) == ("none", None, 0, 0)
+    p = Pass(1, 1, 1000, it.drafter.s.precision(it.w), "last", "decode", it.drafter.s.runtime.attention.latents)
+    alone = float(run_pass(it.drafter.s.stack("bf16"), p).device_time)
+    assert float(it._drafting[1].run(1, 1, 1000)[0]) == EXACT(alone, rel=0.02)
+
+
+def test_a_step_that_is_not_prepared_beforehand_waits_for_its_host() -> None:
+    it = asked("Llama-3.1-8B", "h100-sxm", "sglang", "eagle")
+    p = Pass(3, 5, 1000, it.s.precision(it.w), "all", "decode")
+    host = verifying(it.s.runtime, p).host
+    assert (host.ahead_work, float(host.captured)) == (None, 256 * 5)
+    assert float(host.step_work) == EXACT(9.5 + 46 + 3 * 0.62 + 70)
+    assert verifying(library.runtime("vllm"), p).host.ahead_work == 46
+    assert verifying(it.s.runtime, replace(p, phase="prefill")) == it.s.runtime
+    mixed = replace(p, phase="prefill", beside=(p,))
+    assert (verifying(it.s.runtime, mixed).host.ahead_work, verifying(it.s.runtime, mixed).host.step_work) == (46, 79.5)
+
+
+def test_verifying_is_scheduled_as_steps_are() -> None:
+    it = asked("Llama-3.1-8B", "h100-sxm", "vllm", "eagle")
     assert it._verifying.s.runtime.host.ahead_work == it.s.runtime.host.ahead_work
 
 
@@ -255,11 +311,13 @@ def test_keys_are_cut_for_what_is_verified_where_kernels_do(device, runtime, par
 def test_joules_of_a_round_are_those_of_its_passes() -> None:
     it = asked("Qwen3.5-4B", "rtx-4090", "ideal", "mtp")
     a, step = Acceptance(0.5), it._steps.run
-    verify, draft = float(it._verifying.run(3, 3, 1000)[1]), float(it._drafting.run(3, 1, 1000)[1])
-    assert it.round(3, 2, a).energy == EXACT(verify + 2 * draft)
-    assert it.drafted(3, 2, a).energy == EXACT((verify + 2 * draft) / 1.75 / 3)
+    first, further = it._drafting
+    verify, draft = float(it._verifying.run(3, 3, 1000)[1]), float(further.run(3, 1, 1000)[1])
+    drafts = draft + float(first.run(3, 3, 1000)[1])
+    assert it.round(3, 2, a).energy == EXACT(verify + drafts)
+    assert it.drafted(3, 2, a).energy == EXACT((verify + drafts) / 1.75 / 3)
     again = replace(it, rollback="replay").round(3, 2, a).energy
-    assert again == EXACT(verify + 2 * draft + float(step(3, 1, 1000)[1]) / 2 + float(step(3, 2, 1000)[1]) / 4)
+    assert again == EXACT(verify + drafts + float(step(3, 1, 1000)[1]) / 2 + float(step(3, 2, 1000)[1]) / 4)
 
 
 def test_intervals_hold_parameters_in_common_and_scatter_of_both() -> None:
@@ -313,11 +371,11 @@ def test_a_draft_has_a_format_of_its_own() -> None:
     w = settled(s, workload(weight_format="q4_k_m", dtype="bf16"))
     own, same = drafter(s, w, "Qwen3-0.6B", "q8_0"), drafter(s, w, "Qwen3-0.6B")
     assert (own.w.weight_format, same.w.weight_format) == ("q8_0", "q4_k_m")
-    assert own.weights > same.weights
+    assert own.weights(chain(1)) > same.weights(chain(1))
     head = drafter(s, w, "mtp")
     tables = 151936 * 4096 * (6.5625 + 4.5) / 8  # LM head in q6_k, embedding in q4_k
     precision = head.s.precision(head.w)
-    assert head.weights == EXACT(float(head.s.architecture.weight_bytes(precision)) - tables)
+    assert head.weights(chain(1)) == EXACT(float(head.s.architecture.weight_bytes(precision)) - tables)
     assert asked("Qwen3-8B", "rtx-4090", "ideal", "ngram").drafter.state(100) == 0
     kinds = {part.kind: part for part in predictor(library.architecture("Mixtral-8x7B"), dense=True).layers["draft"]}
     assert kinds["gated_mlp"].width == 2 * 14336

@@ -45,14 +45,20 @@ def over_load(
         figure, grid = subplots(1, 2, figsize=(7.6, 3.8))
         found = looks([named(choice) for choice, _ in choices])
         lines = {named(choice): _loads(each, kind, rounds) for choice, each in choices}
+        alone = len(lines) == 1 and server.drafts is not None
+        without = _loads(replace(server, drafts=None), kind, rounds) if alone else []
         for axes, (time, words) in zip(grid, PANELS, strict=True):
             values: list[float] = [p.seconds for p in slo if p.time == time]
             for name, rows in lines.items():
                 values += _line(axes, rows, time, kind, found[name], name, single=len(lines) == 1)
+            if without:
+                x, means = [_load(row, kind) for row in without], [getattr(row, time)["mean"] for row in without]
+                axes.plot(x, means, color=ink(0.6), ls=(0, (5, 1.6)), lw=1.2, label="mean without drafts", zorder=2)
+                values += means
             _promised(axes, time, slo)
             axes.set_title(words)
             quantities(axes, "y", "s", min(values) / MARGIN, max(values) * MARGIN, log=True)
-            _along(axes, kind, [_load(row, kind) for rows in lines.values() for row in rows])
+            _along(axes, kind, [_load(row, kind) for rows in (*lines.values(), without) for row in rows])
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
         said = f", {rounds:g} requests of each" if rounds else ""
@@ -63,7 +69,8 @@ def over_load(
         if len(kinds) > 1:
             about = (on(f"{len(kinds)} kinds of device", server.s.runtime.name, server.s.model_name),
                      f"{about[1]}, bands: {rests_on(kinds.values())}")  # fmt: skip
-        heading(figure, f"What {who} see", *about)
+        drafts = [server.drafts.said(server.s, server.w)[0]] if server.drafts else []
+        heading(figure, f"What {who} see", *about, *drafts)
         return figure
 
 

@@ -38,6 +38,7 @@ def speculation(r: Speculation, s: Setup, *, theme: Theme = "light") -> Figure:
             figure,
             f"What drafts by {CALLED.get(r.draft, r.draft)} gain",
             *case(s, r.workload, "batch", mark="bars"),
+            *([r.drafted.words] if r.drafted.is_tree else []),
             r.acceptance.words,
         )
         handles = [*right.get_legend_handles_labels()[0], *left.get_legend_handles_labels()[0]]
