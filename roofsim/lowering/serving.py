@@ -98,16 +98,28 @@ def sorted_by_expert(o: Operator) -> tuple[Kernel, ...]:
 def in_tiles(o: Operator, product: Kernel, p: Pass) -> Kernel:
     """A product of experts whose tiles are of one expert each, computed whole (`get_default_config` in fused_moe.py).
 
-    Rows differ from expert to expert, so that the last of several tiles is half full on average.
+    Rows differ from expert to expert, so that the last of several tiles is half full on average. From 1,024 tokens on
+    tiles are 256 wide (most of the files in its configs/ for Hopper and Blackwell), those of blocks of eight bits 64
+    high. Tiles beside each other load the same rows, those one below the other the same weights, from the last-level
+    cache; DeepGEMM's, to which such blocks go on several ranks, load them for two at a time.
     """
-    z = o.sizes
+    z, unit = o.sizes, fused.unit_of(o, p)
+    blocks = bool(p.precision.scaled) and unit == "fp8"
+    many, deep = at_least(z["tokens"], 65), blocks and p.routing.apart
     high = 16 * (1 + at_least(z["tokens"], 33) + 2 * at_least(z["tokens"], 97) + 4 * at_least(z["tokens"], 513))
-    wide = 64 * (1 + at_least(z["tokens"], 65))
+    wide = 64 * (1 + many)
+    if blocks and not deep:
+        high, wide = 16 * (1 + 3 * many), fused.TILE
+    elif not deep:
+        wide = wide + 128 * at_least(z["tokens"], 1024)
     touched = gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
     each = maximum(fused.rows(o) / touched / high + 1 / 2, 1)
-    tiles, tile = touched * each * ceil(z["d_out"] / wide), 2 * high * wide * fused.whole_inputs(o, p)
+    across = ceil(z["d_out"] / wide)
+    tiles, tile = touched * each * across, 2 * high * wide * fused.whole_inputs(o, p)
+    byte = ACTIVATION_BYTES.get(unit or "", z["act_bytes"])
+    again = 0 if deep else (across - 1) * fused.rows(o) * z["d_in"] * byte + (each - 1) * product.cost.weights
     # four bits go to kernels of Marlin and others
-    return replace(product, fill=0, tiles=tiles, tile=tile, triton=float(z["weight_bytes"]) >= 1)
+    return replace(product, fill=0, tiles=tiles, tile=tile, triton=float(z["weight_bytes"]) >= 1, again=again)
 
 
 def attention_kernels(operator: Operator, s: Situation) -> tuple[Kernel, ...]:

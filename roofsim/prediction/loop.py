@@ -109,7 +109,7 @@ class Loop:
     @cached_property
     def _waiting(self) -> Number:
         """Users who wait for their first place, one at least."""
-        return maximum(self.users - self.running * (1 + self.away), 1)
+        return maximum(self.users - self.running, 1)
 
     @cached_property
     def _crowded(self) -> Number:

@@ -314,14 +314,15 @@ def best(s: Setup, w: Workload) -> Setup:
     s = whole(s)
     if fits(s, w):
         return replace(s, offload=Offload(NONE, Placement(), None, found=True))
-    found = [each for family in families(s) for each in _most(family, w)]
+    e = Evaluation(s, w)  # kernels are the same wherever they run: they are lowered once
+    found = [each for family in families(s) for each in _most(family, e)]
     if not found:
         families_known = ", ".join(WORDS[2:-1])
         raise DoesNotFit(
             f"offload: no division of {s.model_name} between {s.device.id} and its host fits both, at batch {w.batch} "
             f"and {w.prompt:,} + {w.generate:,} tokens (of {families_known})"
         )
-    fastest = min(found, key=lambda each: float(Evaluation(each, w).total_time))
+    fastest = min(found, key=lambda each: float(e.under(each).total_time))
     return replace(fastest, offload=replace(fastest.offload, found=True)) if fastest.offload else fastest
 
 
@@ -361,16 +362,16 @@ def families(s: Setup, *, cache: bool = False) -> Iterator[Family]:
             yield Family(lambda away: of(experts=away, how="stream"), depth, depth)
 
 
-def _most(family: Family, w: Workload) -> Iterator[Setup]:
+def _most(family: Family, e: Evaluation) -> Iterator[Setup]:
     """The division of a family with the fewest layers away that fits the device, if it fits the host too."""
     made, most = family.made, family.most
 
     def fits_with(kept: int) -> bool:
-        return bool(Evaluation(made(most - kept), w).fits_device)
+        return bool(e.under(made(most - kept)).fits_device)
 
     if fits_with(0):
         found = made(most - (largest(lambda n: fits_with(n - 1), most) - 1))
-        if fits(found, w):
+        if e.under(found).fits:
             yield found
 
 

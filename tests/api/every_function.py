@@ -101,7 +101,7 @@ def one_model() -> list[str]:
     assert min(rates) > 0
     paper: roofsim.Report = roofsim.report(MODEL, DEVICE, against=OTHER, prompt=2048, set="device.memory.bandwidth=2x")
     assert paper.with_(batch=2).markdown().startswith("# ")
-    page: roofsim.Page = roofsim.explore(MODEL, device=[device], runtime="ideal", weights="int4-g128")
+    page: roofsim.Page = roofsim.explore(MODEL, device=[device], runtime="ideal", weights="int4-g128", tp=[1])
     assert len(page.html()) > len(repr(page)) > 0
     help_: list[str] = [each.change for each in p.remedies()]
     assert help_

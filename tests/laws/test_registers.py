@@ -87,11 +87,13 @@ def test_every_implementation_is_named_and_every_family_in_it_is_that_of_a_shipp
 
 
 def test_every_role_is_that_of_an_operator_of_a_shipped_model_and_says_what_it_means() -> None:
-    roles = {each.role for model in MODELS for row in model.rows(Pass(1, 1, 0)) for each in row.operators}
+    passes = (Pass(1, 1, 0), Pass(1, 1, 0, latents="expanded"))
+    roles = {each.role for model in MODELS for p in passes for row in model.rows(p) for each in row.operators}
     assert {role for role in Role if role.meaning} - roles == {
         Role.EXPERT,
         Role.COLLECTIVE,
-    }  # experts' products are the first or last
+        Role.DISPATCH,
+    }  # experts' products are the first or last, and one device exchanges nothing
 
 
 def test_every_rule_of_a_lowering_is_for_a_registered_operator() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -232,7 +233,31 @@ def test_tiles_whose_sums_are_scaled_take_640_inputs_more_on_units_that_scale() 
         p = Pass(1, 1000, 0, Precision(weights=1, products={"weights": "fp8"}, scaled=scaled))
         down = {o.name: o for o in experts.operators(p, 64)}["experts_down"]
         product = serving.kernels(down, Situation(library.runtime("vllm"), p)).kernels[-1]
-        assert product.tile == 2 * 128 * 128 * (96 + 5 * scaled)
+        assert product.tile == 2 * (64 if scaled else 128) * 128 * (96 + 5 * scaled)
+
+
+def test_tiles_of_experts_load_rows_and_weights_again() -> None:
+    """1,000 and 2,000 tokens, each for two of four experts, which all have some; 96 inputs, 320 outputs."""
+    z = {"experts": 4, "top_k": 2, "d_in": 96, "d_out": 320, "weight_bytes": 1}
+    sent = Routing(apart=True, gathered=False)
+    for tokens, unit, scaled, routing, high, wide in (
+        (1000, "fp8", 0, Routing(), 128, 128), (2000, "fp8", 0, Routing(), 128, 256),
+        (2000, None, 0, Routing(), 128, 256), (2000, "fp8", 128, Routing(), 64, 128),
+        (60, "fp8", 128, Routing(), 16, 128),
+        (2000, "fp8", 128, sent, 128, 128), (2000, "fp8", 0, sent, 128, 256),
+    ):  # fmt: skip
+        products = {"weights": unit or "weights_only"}
+        p = Pass(1, tokens, 0, Precision(weights=1, products=products, scaled=scaled), routing=routing)
+        part = checked(PARTS["moe"], {"kind": "moe", "experts": 4, "top_k": 2, "width": 96})
+        down = {o.name: o for o in part.operators(p, 320)}["experts_down"]
+        assert {name: down.sizes[name] for name in z} == z
+        product = serving.kernels(down, Situation(library.runtime("vllm"), p)).kernels[-1]
+        rows, across = 2 * tokens, ceil(320 / wide)
+        below = rows / 4 / high + 1 / 2
+        assert product.tiles == pytest.approx(4 * below * across)
+        loaded = across * rows * 96 * (1 if unit else 2) + below * 4 * 96 * 320
+        once = rows * 96 * (1 if unit else 2) + 4 * 96 * 320
+        assert product.again == pytest.approx(0 if scaled and routing == sent else loaded - once)
 
 
 def test_experts_in_four_bits_are_not_launched_through_triton() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.prediction.loop import Engine, Loop, over
+from roofsim.prediction.server import Room
 from roofsim.prediction.setup import setup
 from roofsim.serving.arrivals import Arrival, Constant, Lengths, Poisson, Users, arrive, asked
 from roofsim.serving.events import capacity, serve_events, simulated
@@ -435,3 +436,16 @@ def test_prompts_that_are_cut_part_one_round_after_the_other(rounds: int) -> Non
     simulated(step, [Arrival(0, 4096, 128)] * (32 * rounds), Rules(tokens=8192, sequences=32, ahead=1), Users(32))
     loop = over(Loop(Engine(8192, 32, ahead=1), 32, 32, 4096, 128), rounds)
     assert sum(pieces > 0 for _, _, pieces, _, _ in step.asked) / rounds == pytest.approx(loop.mixed, abs=0.5)
+
+
+@pytest.mark.parametrize(("prompt", "generate", "most"), [(64, 32, 27), (32, 64, 33)])
+def test_users_who_outgrow_the_room_give_it_up_as_often_as_the_closed_form_has_it(
+    prompt: int, generate: int, most: int
+) -> None:
+    mean = prompt + generate / 2
+    room = Room(most * mean, mean, prompt, prompt + generate, most * mean)
+    limits = Rules(tokens=10**6, sequences=999, room=room.free, need=float, ahead=1)
+    for users in (int(room.free / room.ended), most, round(1.6 * most)):
+        found = simulated(Recorded(), [Arrival(0, prompt, generate)] * (9 * users), limits, Users(users))
+        # as many as fit at their end, as many as fit in the mean, and so many that there is always too little room
+        assert found.preemptions / (9 * users) == pytest.approx(float(room.put_back(users)), rel=0.3)

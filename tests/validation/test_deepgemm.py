@@ -16,7 +16,7 @@ from roofsim.engine.roofline import machine, terms
 from roofsim.lowering import serving
 from roofsim.lowering.fused import BESIDE, TILE
 from roofsim.lowering.kernels import Situation
-from roofsim.model.step import Pass, Precision
+from roofsim.model.step import Pass, Precision, Routing
 from roofsim.ops import gemm
 from roofsim.ops.base import Operator, Role
 
@@ -35,7 +35,7 @@ def sizes_of(row: dict[str, str]) -> tuple[int, int, int, int]:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: "x".join(row[name] for name in ("groups", "m", "n", "k")))
 def test_products_are_within_7_percent(row: dict[str, str]) -> None:
     groups, m, n, k = sizes_of(row)
-    p, rows = Pass(1, groups * m, 0, PRECISION), groups * m
+    p, rows = Pass(1, groups * m, 0, PRECISION, routing=Routing(apart=True)), groups * m
     sizes = {"tokens": rows, "d_in": k, "d_out": n, "bias": 0, "weight_bytes": 1, "act_bytes": 2}
     o = Operator("op", gemm.linear, sizes)
     if groups > 1:

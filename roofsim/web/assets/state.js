@@ -78,7 +78,7 @@
         const [name, kind] = byKey[key];
         const fits =
           kind === "count"
-            ? Number.isInteger(number) && number > 0
+            ? Number.isInteger(number) && number > 0 && (name !== "tp" || roofsim.tp.includes(number))
             : !lists[name] || lists[name].some((one) => one.name === value);
         if (fits) state[name] = kind === "count" ? number : value;
         else unread.push(part);
