@@ -201,6 +201,12 @@ Llama-3.1-8B with 256 + 256 tokens at 0.8 has an ITL of 16.9 ms in a run of 3,00
 """
 
 
+OF_USERS = """\
+The same of users who ask again when they are answered, which a [round](load.md) is counted for. Where whole
+prompts fill steps and one round follows another, it is exact. Where they straddle steps, or their steps fill most
+of a round, times to the first token are short by a sixth, and by four tenths at 64 users of 4,096 + 64 tokens."""
+
+
 def per_cent(value: float) -> str:
     """It, signed and rounded."""
     return "–" if value != value else f"{100 * value:+.0f}"
@@ -259,9 +265,7 @@ def page(rates: Mapping[Case, Sequence[Met]], users: Mapping[Case, Sequence[Met]
         [[case.said, *map(cell, met)] for case, met in rates.items()],
     )
     yield "\n## Users who ask again\n"
-    yield "The same of users who ask again when they are answered, which a [round](load.md) is counted for. Where whole"
-    yield "prompts fill steps and one round follows another, it is exact. Where they straddle steps, or their steps fill most"
-    yield "of a round, times to the first token are short by a sixth, and by four tenths at 64 users of 4,096 + 64 tokens."
+    yield OF_USERS
     yield ""
     yield from table(
         ["requests", *(f"{n} users" for n in USERS)],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Self
 
 from roofsim.api import checked
@@ -21,6 +21,7 @@ from roofsim.api.words import (
     RuntimeLike,
 )
 from roofsim.foundation.cost import COLUMNS
+from roofsim.foundation.values import dataclass
 from roofsim.prediction import results
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.setup import DEFAULT_RUNTIME

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 from roofsim import library
 from roofsim.api import checked
@@ -20,6 +20,7 @@ from roofsim.api.words import (
 )
 from roofsim.foundation.arith import single
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.model.architecture import Architecture
 from roofsim.model.split import Split
 from roofsim.prediction.fitted import AUTO, NONE, chosen

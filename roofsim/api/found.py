@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Self
 
 from roofsim.api import checked
@@ -12,6 +12,7 @@ from roofsim.api.results import OfOne, as_engine
 from roofsim.api.shown import Shown
 from roofsim.api.words import AnyPath, Cell, Quantity
 from roofsim.foundation.units import show
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.results import columns
 from roofsim.reports.choices import OF_SWEEP, OfSweep
 from roofsim.spaces import advise as advising

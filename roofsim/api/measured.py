@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from roofsim.fitting import run as fitting
 from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import plain, variant
+from roofsim.foundation.values import dataclass
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.results import columns
 from roofsim.runs.importers import read_all

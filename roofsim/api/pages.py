@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from roofsim.api import checked
@@ -24,6 +24,7 @@ from roofsim.api.words import (
     Several,
 )
 from roofsim.foundation import writing
+from roofsim.foundation.values import dataclass
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.setup import DEFAULT_RUNTIME
 from roofsim.specs.device import Device

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,6 +23,7 @@ from roofsim.api.words import (
     RuntimeLike,
 )
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.results import columns
 from roofsim.prediction.setup import Setup
 from roofsim.serving import USUAL_RUNTIME

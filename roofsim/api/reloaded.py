@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Self
 
 from roofsim.api import checked
@@ -20,6 +20,7 @@ from roofsim.api.words import (
     ModelLike,
     RuntimeLike,
 )
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.results import columns
 from roofsim.serving import USUAL_RUNTIME
 from roofsim.studies import reload as reloading

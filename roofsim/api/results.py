@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
 
 from roofsim.api import checked
@@ -13,6 +13,7 @@ from roofsim.api.words import CalibrationLike, Changes, Counts, DeviceLike, Host
 from roofsim.foundation.arith import single
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import show
+from roofsim.foundation.values import dataclass
 from roofsim.prediction import results
 from roofsim.prediction.metrics import METRICS
 from roofsim.prediction.request import predict_arrays, predict_request

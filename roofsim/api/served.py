@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,6 +26,7 @@ from roofsim.api.words import (
 )
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import show
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.loop import ENDLESS
 from roofsim.prediction.results import columns
 from roofsim.prediction.setup import Setup

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Self
 
 from roofsim.api import checked
@@ -23,6 +23,7 @@ from roofsim.api.words import (
     Quantity,
     RuntimeLike,
 )
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.results import columns
 from roofsim.serving import USUAL_RUNTIME, simulation
 from roofsim.serving.simulation import Load

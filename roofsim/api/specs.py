@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from roofsim.api import checked
 from roofsim.api.checked import one_of
 from roofsim.api.shown import Shown
 from roofsim.api.words import AnyPath
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.architecture import Architecture
 from roofsim.model.weights import DTYPE_BYTES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from roofsim.api import checked
@@ -12,6 +12,7 @@ from roofsim.api.results import OfOne, as_engine
 from roofsim.api.words import CalibrationLike, Changes, DeviceLike, HostLike, Logits, ModelLike, Quantity, RuntimeLike
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
+from roofsim.foundation.values import dataclass
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.request import settled
 from roofsim.prediction.results import columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from roofsim.api import checked
@@ -11,6 +11,7 @@ from roofsim.api.asked import Asked
 from roofsim.api.shown import Shown
 from roofsim.api.words import AnyPath, CalibrationLike, Changes, DeviceLike, HostLike, Logits, ModelLike, RuntimeLike
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.results import columns
 from roofsim.prediction.setup import DEFAULT_RUNTIME
 from roofsim.runs.traces import read_trace

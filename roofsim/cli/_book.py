@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.measure.points import Point, known, state
 from roofsim.measure.runs import Row, Runs
 from roofsim.model.step import Phase

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from roofsim.adapters.gguf.write import checked
 from roofsim.cli._book import Asked, Book, show_plan
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.measure.llamacpp import Files, Programs, Session
 from roofsim.measure.points import Point, known, points, state
 from roofsim.measure.programs import Ended, program

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +13,7 @@ from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError, nearest
 from roofsim.foundation.units import UNITS, finite, parse, parse_count, parse_counts, parse_short_count
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.split import RANKS
 from roofsim.reports.formats import FORMATS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +12,7 @@ from roofsim.cli import _options as o
 from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -7,7 +7,6 @@ at once; a choice that falls otherwise in a cell of the grid counts if the figur
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import log, log2
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from roofsim.engine.compiled import Function
 from roofsim.engine.derivative import Swept, number_of, swept
 from roofsim.engine.graph import Atom, Graph, key_of, reachable
+from roofsim.foundation.values import dataclass
 
 FURTHEST = 64
 """The largest factor that is looked at, and one over the smallest."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from roofsim.engine.emit import javascript, python
 from roofsim.engine.graph import Graph
 from roofsim.foundation.errors import InputError, MissingExtra
+from roofsim.foundation.values import dataclass
 
 CHUNK = 2**13
 """Points computed at once: few enough that what is alive at a time stays in a processor's cache."""

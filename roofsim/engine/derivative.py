@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import reduce
 from math import log, prod
 from typing import Any
 
 from roofsim.engine.graph import Atom, Graph, Sum, Undecided, reachable
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, share
+from roofsim.foundation.values import dataclass
 
 
 def derivative(graph: Graph, output: Any, variable: str) -> Any:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from roofsim.engine.graph import Graph, Product, Sum, reachable
+from roofsim.foundation.values import dataclass
 
 Place = tuple[str, Any]
 """An atom or a product, as something that is computed once."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import nan
 
 from roofsim.engine.roofline import Machine, Terms, traffic
 from roofsim.foundation.arith import Number, maximum, share
+from roofsim.foundation.values import dataclass
 from roofsim.lowering.kernels import Kernel
 from roofsim.specs.device import Device
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from roofsim.foundation.arith import Number, at_least, leading, maximum
+from roofsim.foundation.values import dataclass
 from roofsim.lowering.step import LoweredRow, drops_cache, keeps, mask_bytes
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass

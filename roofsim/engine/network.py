@@ -9,12 +9,13 @@ follows from the times (docs/decisions/065).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from roofsim.foundation.arith import Number, at_least, maximum, minimum
 from roofsim.foundation.extremes import places
+from roofsim.foundation.values import dataclass
 from roofsim.lowering.kernels import Exchange
 from roofsim.specs.runtime import Way
 

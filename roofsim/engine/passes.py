@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import cached_property, partial
 from typing import ClassVar, Literal
 
@@ -23,6 +23,7 @@ from roofsim.engine.roofline import (
 from roofsim.engine.schedule import Stretch, Times, times
 from roofsim.foundation.arith import Number, at_least, maximum, share, single
 from roofsim.foundation.cost import Cost
+from roofsim.foundation.values import dataclass
 from roofsim.lowering.fused import unit_of
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import LoweredRow, lower, plans

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from roofsim.engine.graph import Graph, NotPolynomial, Product, Sum
 from roofsim.foundation.nomenclature import SYMBOLS
+from roofsim.foundation.values import dataclass
 
 Powers = tuple[tuple[str, int], ...]
 Polynomial = dict[Powers, float]

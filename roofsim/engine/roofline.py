@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Literal
 
 from roofsim import library
@@ -11,6 +11,7 @@ from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, s
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.values import dataclass
 from roofsim.lowering.kernels import Class, Exchange, Kernel
 from roofsim.model.step import Phase
 from roofsim.specs.device import VECTOR_PATH, Device

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from roofsim.foundation.arith import Number, maximum, single
+from roofsim.foundation.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

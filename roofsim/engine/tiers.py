@@ -8,7 +8,7 @@ made. Several devices of a node have the memory of its host in common, and each 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property, partial
 from typing import Literal
 
@@ -17,6 +17,7 @@ from roofsim.engine.memory import Away
 from roofsim.engine.passes import Basis, Later, OperatorRow, PassRun, Stack, operators_of
 from roofsim.foundation.arith import Number, at_least, maximum, minimum, single
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.lowering.kernels import FP32
 from roofsim.lowering.step import LoweredRow, lower
 from roofsim.model import layers

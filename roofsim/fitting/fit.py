@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.optimize import least_squares
 
 from roofsim.fitting.problem import SOFT, Problem, psi
+from roofsim.foundation.values import dataclass
 from roofsim.runs.program import Array
 
 DETERMINED = 0.7

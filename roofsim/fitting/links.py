@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import cast
@@ -21,6 +20,7 @@ from roofsim import library
 from roofsim.engine.network import Network, exchange_time, network_of
 from roofsim.foundation.arith import Number
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.values import dataclass
 from roofsim.lowering.kernels import Exchange
 from roofsim.specs.calibration import NORMAL_95
 from roofsim.specs.population import Typical

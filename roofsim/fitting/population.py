@@ -10,7 +10,7 @@ others lean on the rest. What whole models are off by beyond that is seen on sta
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Literal
 
@@ -23,6 +23,7 @@ from roofsim.fitting.fit import START, Fit, fit, touched
 from roofsim.fitting.problem import Prior, Problem, prior
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.fitted import MEASURED_APART, SIBLING
 from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
 from roofsim.runs.program import Array, Program

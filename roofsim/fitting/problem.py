@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.values import dataclass
 from roofsim.runs.cases import Case
 from roofsim.runs.program import Array, Program
 

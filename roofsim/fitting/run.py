@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.metadata import version
 from statistics import median
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from roofsim.fitting.fit import Fit, determined, fit, touched
 from roofsim.fitting.problem import Prior, Problem, prior
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import __version__
 from roofsim.runs.cases import Case, Reader, Sample, Skip
 from roofsim.runs.names import made_with, unknown_device

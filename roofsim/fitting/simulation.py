@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from roofsim.fitting.problem import Prior
 from roofsim.fitting.run import Options, calibrate, expected
+from roofsim.foundation.values import dataclass
 from roofsim.runs.cases import Reader
 from roofsim.runs.program import Array, Program
 from roofsim.runs.reading import Run, Runs

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from operator import attrgetter
 
 from roofsim.foundation.arith import Number
+from roofsim.foundation.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from roofsim.foundation import units
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 
 COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = MappingProxyType(
     {

@@ -8,9 +8,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from shlex import quote
 from types import MappingProxyType
+
+from roofsim.foundation.values import dataclass
 
 EXTRAS: Mapping[str, str] = MappingProxyType(
     {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from math import exp, log
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from typing import Annotated, Any
 from roofsim.foundation.errors import nearest
 from roofsim.foundation.quantity import Sourced
 from roofsim.foundation.units import parse
+from roofsim.foundation.values import dataclass
 
 EDGE = 1e-6
 """How near to a limit a value may come, as a share of the range, before its scale without limits has an end."""

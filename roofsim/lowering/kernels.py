@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.cost import Cost
+from roofsim.foundation.values import dataclass
 from roofsim.model.step import Pass, Phase
 from roofsim.ops.base import Operator, Role
 from roofsim.specs.implementation import NOTHING_KNOWN, Facts

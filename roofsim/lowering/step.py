@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +12,7 @@ from types import ModuleType
 from roofsim import library
 from roofsim.foundation.arith import Number, at_least, ceil, single
 from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.values import dataclass
 from roofsim.lowering import collective, fused
 from roofsim.lowering.kernels import Kernel, Lowered, Situation, tiny
 from roofsim.model.architecture import Architecture, Row

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from roofsim import library
 from roofsim.adapters.published.read import read_json
 from roofsim.foundation.errors import InputError, SpecError
+from roofsim.foundation.values import dataclass
 from roofsim.measure.configs import config_fields
 from roofsim.measure.stack import DTYPES, Stack
 from roofsim.model.architecture import Architecture

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
 
+from roofsim.foundation.values import dataclass
 from roofsim.measure.stack import Stack
 
 T = TypeVar("T")

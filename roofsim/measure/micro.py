@@ -11,13 +11,13 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from statistics import median
 from time import perf_counter
 from typing import Any
 
+from roofsim.foundation.values import dataclass
 from roofsim.measure.runs import Row
 from roofsim.measure.stack import DTYPES, Stack
 

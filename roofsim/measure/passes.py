@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from statistics import median, stdev
 from time import perf_counter
 from typing import Any
 
 from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.values import dataclass
 from roofsim.measure.build import Built
 from roofsim.measure.meters import Counter, Energy, Memory, Profile, energy_of, profiled, with_memory
 from roofsim.measure.stack import Stack

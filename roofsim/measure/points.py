@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from roofsim.foundation.values import dataclass
 from roofsim.measure.runs import ENDS, Row, Runs
 from roofsim.model.step import Phase
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.measure import passes, static
 from roofsim.measure.build import Built, Subject, built
 from roofsim.measure.meters import Counter

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import re
-from dataclasses import dataclass
 from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from roofsim.foundation.errors import InputError, MissingExtra
+from roofsim.foundation.values import dataclass
 
 OFFLINE = {
     "HF_HUB_OFFLINE": "1",

@@ -7,12 +7,12 @@ import math
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.measure import vllm_engine
 from roofsim.measure.build import Subject
 from roofsim.measure.points import STEPS, Done, Point, state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from functools import cached_property
 from itertools import groupby
 from typing import Annotated, Any, ClassVar, Literal
@@ -13,6 +13,7 @@ from roofsim.foundation.arith import Number, maximum, single
 from roofsim.foundation.errors import InputError, one_of
 from roofsim.foundation.quantity import Documented, Name, Valued
 from roofsim.foundation.schema import Extra, Limit, Size, Spec, assembled, default, items, variant
+from roofsim.foundation.values import dataclass
 from roofsim.model import contexts
 from roofsim.model.groups import side_by_side
 from roofsim.model.part import Part, added_up, elementwise, exchange, linear

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from functools import cached_property
 from typing import Literal
 
 from roofsim.foundation.arith import Number
+from roofsim.foundation.values import dataclass
 
 Logits = Literal["all", "last"]
 Phase = Literal["prefill", "decode"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import pairwise
 from types import MappingProxyType
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import UnknownName
+from roofsim.foundation.values import dataclass
 from roofsim.model.step import Product
 
 DTYPE_BYTES: Mapping[str, float] = MappingProxyType(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.cost import Cost
+from roofsim.foundation.values import dataclass
 
 Kind = Literal["gemm", "attention", "scan", "conv", "norm", "pointwise", "routing", "embedding", "collective"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, overload
 
@@ -13,6 +13,7 @@ from roofsim.engine.derivative import derivative
 from roofsim.engine.graph import Graph
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.places import COUNTS, placed
 from roofsim.prediction.setup import Setup

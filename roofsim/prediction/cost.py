@@ -11,7 +11,6 @@ o the power at the wall over that of the devices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import nan
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +18,7 @@ from roofsim import library
 from roofsim.engine.energy import idle_power
 from roofsim.foundation.arith import Number, maximum
 from roofsim.foundation.units import show
+from roofsim.foundation.values import dataclass
 
 if TYPE_CHECKING:
     from roofsim.prediction.setup import Setup

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from roofsim.engine.memory import Away, Held, Memory, peak, timeline
 from roofsim.engine.passes import Devices, Later, PassFigures, Stack, bound_number, run_pass, together, weighted
 from roofsim.foundation.arith import Number, at_least, maximum, single
 from roofsim.foundation.errors import UnknownName
+from roofsim.foundation.values import dataclass
 from roofsim.lowering.step import LoweredRow, lower
 from roofsim.model.step import Pass, Precision
 from roofsim.prediction.cost import Cost, Rates, cost_of

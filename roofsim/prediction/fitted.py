@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import log
 from typing import Literal
 
@@ -12,6 +12,7 @@ from roofsim.engine.roofline import OF_PRODUCTS, machine
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.schema import variant
+from roofsim.foundation.values import dataclass
 from roofsim.model.step import Pass
 from roofsim.ops.base import Kind
 from roofsim.prediction.setup import Setup

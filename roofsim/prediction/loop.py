@@ -9,12 +9,13 @@ of two kinds of step, with prompts and without, are all that depends on the devi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import cached_property
 from math import comb
 from typing import NamedTuple
 
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
+from roofsim.foundation.values import dataclass
 from roofsim.model.step import Pass, together
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import decode, prefill

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from roofsim.foundation.errors import UnknownName
+from roofsim.foundation.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

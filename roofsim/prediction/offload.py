@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from roofsim import library
@@ -12,6 +12,7 @@ from roofsim.engine.tiers import Placement, Tiered
 from roofsim.foundation.arith import single
 from roofsim.foundation.errors import DoesNotFit, InputError, Unsupported
 from roofsim.foundation.units import parse, show
+from roofsim.foundation.values import dataclass
 from roofsim.model.architecture import Architecture
 from roofsim.model.layers import by_experts, first_layers, layer_bytes
 from roofsim.model.step import Pass

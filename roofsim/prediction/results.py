@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +11,7 @@ from roofsim.engine.memory import Memory
 from roofsim.engine.passes import OperatorRow, PassFigures
 from roofsim.engine.roofline import Bound
 from roofsim.foundation.arith import Number, maximum
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.split import Split
 from roofsim.prediction.cost import HOUR, NO_COST, Cost, CostBasis

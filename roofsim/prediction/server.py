@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from roofsim.foundation.arith import Number, maximum, minimum
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.schema import variant
+from roofsim.foundation.values import dataclass
 from roofsim.prediction import limits
 from roofsim.prediction.loop import Engine
 from roofsim.prediction.setup import Setup

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from roofsim.engine.passes import Basis, Stack
 from roofsim.engine.roofline import Machine, machine
 from roofsim.foundation.arith import Number, minimum, single
 from roofsim.foundation.errors import InputError, Unsupported
+from roofsim.foundation.values import dataclass
 from roofsim.lowering.step import facts
 from roofsim.model.architecture import Architecture
 from roofsim.model.split import Split

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from roofsim.engine.derivative import gradient
@@ -11,6 +10,7 @@ from roofsim.engine.graph import Graph
 from roofsim.engine.regime import LENGTH
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.metrics import Metric
 from roofsim.prediction.places import number_at, placed

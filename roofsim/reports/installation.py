@@ -8,13 +8,14 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from roofsim import library
 from roofsim.adapters import hub
 from roofsim.foundation import installation
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import __version__
 from roofsim.reports.table import Column, Table, to_copy
 from roofsim.specs import cache

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from roofsim.foundation import units
 from roofsim.foundation.arith import Number
+from roofsim.foundation.values import dataclass
 
 TOGETHER = "\u00a0"
 """A blank at which text is not folded; it is shown as any other."""

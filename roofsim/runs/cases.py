@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from roofsim import library
 from roofsim.adapters import hub
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import RoofsimError, shortened
 from roofsim.foundation.schema import variant
+from roofsim.foundation.values import dataclass
 from roofsim.model.architecture import Architecture
 from roofsim.model.split import RANKS, Split
 from roofsim.model.step import Pass, Phase, Precision, Product

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 
 from roofsim.foundation.arith import Number, ceil
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.schema import variant
+from roofsim.foundation.values import dataclass
 from roofsim.lowering import eager, fused, masked, recurrent, serving
 from roofsim.lowering.kernels import Kernel, Situation, piece
 from roofsim.lowering.step import common_tiles

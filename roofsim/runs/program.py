@@ -7,7 +7,7 @@ them once per class of kernel instead of once per kernel.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from roofsim.engine.schedule import Stretch, Times, times
 from roofsim.foundation.arith import Number, maximum
 from roofsim.foundation.cost import COLUMNS, Cost
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.foundation.values import dataclass
 from roofsim.lowering.kernels import Kernel
 from roofsim.model.step import Phase
 from roofsim.runs.targets import Job, Target

@@ -10,7 +10,7 @@ import csv
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from sys import intern
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from roofsim.foundation.errors import InputError, shortened
 from roofsim.foundation.units import MAX_COUNT, finite, parse, parse_count, whole
+from roofsim.foundation.values import dataclass
 from roofsim.runs.columns import METRICS, Measured, column, measured
 from roofsim.specs.text import text_file
 

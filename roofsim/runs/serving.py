@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import NamedTuple
 
 from roofsim.foundation.units import finite
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.loop import ENDLESS, Loop, Otherwise, apart_of, otherwise, over, served
 from roofsim.prediction.server import engine_of, lanes, room_of
 from roofsim.prediction.setup import Setup

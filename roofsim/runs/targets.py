@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from roofsim.engine.passes import ahead_work, serving_work
 from roofsim.foundation.arith import Number
+from roofsim.foundation.values import dataclass
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import lower, plans
 from roofsim.model.step import Pass, Phase

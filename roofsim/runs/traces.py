@@ -9,12 +9,12 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import finite
+from roofsim.foundation.values import dataclass
 from roofsim.specs.json_text import parsed
 from roofsim.specs.text import read_text, regular
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import finite
+from roofsim.foundation.values import dataclass
 
 if TYPE_CHECKING:
     from roofsim.serving.shapes import Shape

@@ -9,12 +9,12 @@ model is divided, which may be others in each pool.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from math import inf, log
 from typing import Any
 
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.model.split import Split
 from roofsim.prediction.limits import largest
 from roofsim.prediction.server import engine_of, lanes, sequences_held

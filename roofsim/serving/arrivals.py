@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from itertools import accumulate, islice
 from math import isfinite
@@ -14,6 +14,7 @@ from random import Random
 
 from roofsim.foundation.errors import InputError, SpecError
 from roofsim.foundation.units import MAX_COUNT, finite, whole
+from roofsim.foundation.values import dataclass
 from roofsim.specs.text import text_file
 
 MOST = 10**6

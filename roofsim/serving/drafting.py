@@ -7,12 +7,13 @@ draft as well, beside the drafts of a step.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from roofsim.engine.passes import Later, run_pass, weighted
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.values import dataclass
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Logits, Pass, together
 from roofsim.prediction.intervals import with_slopes

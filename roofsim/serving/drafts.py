@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
+from roofsim.foundation.values import dataclass
 from roofsim.model.architecture import Architecture, Layer, Stretch
 from roofsim.model.ffn.draft_input import DraftInput
 from roofsim.model.part import Part

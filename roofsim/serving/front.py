@@ -6,13 +6,14 @@ What is better is said by objectives: speed of a user, throughput of a device, d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from math import nan
 from typing import TYPE_CHECKING, Any
 
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.pareto import SENSES
 from roofsim.foundation.pareto import front as unbeaten
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.split import Split
 from roofsim.prediction.cost import MILLION, priced

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.intervals import Interval, scatter, within
 from roofsim.serving.front import seen
 from roofsim.serving.rounds import batches

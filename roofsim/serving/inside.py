@@ -8,7 +8,7 @@ it, and where both phases ask for more than there is, each gets it in proportion
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from roofsim.engine.compiled import Function
@@ -17,6 +17,7 @@ from roofsim.engine.passes import run_pass
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.model.step import Pass, together
 from roofsim.prediction.setup import Setup
 from roofsim.prediction.steps import decode, prefill

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from roofsim.engine.energy import idle_power
 from roofsim.engine.passes import Later
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.model.step import Pass
 from roofsim.model.step import together as join
 from roofsim.prediction.steps import decode, prefill

@@ -8,7 +8,7 @@ pages of one size (mamba_cache_mode align), so that a block of a hybrid has as m
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from math import ceil
 from typing import Any
@@ -19,6 +19,7 @@ from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import Spec, items
 from roofsim.foundation.units import show
+from roofsim.foundation.values import dataclass
 from roofsim.lowering.kernels import Kernel
 from roofsim.model.part import Part
 from roofsim.model.step import Precision

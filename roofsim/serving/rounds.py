@@ -12,12 +12,13 @@ round is kept, and what was accepted is run again where not all was (`replay`: l
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.schema import variant
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.compiled import compiled
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import reach, unsure

@@ -8,13 +8,14 @@ the best with the chance of a chain, the next with what is left of it, which fal
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from heapq import heappop, heappush
 from itertools import pairwise
 from math import exp, log
 
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.serving.acceptance import Acceptance
 
 SIBLINGS, SIBLINGS_SPREAD = 0.27, 0.59

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from math import ceil
 from statistics import fmean
 from typing import Any
 
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.fitted import reach, unsure
 from roofsim.prediction.intervals import Interval, scatter, with_slopes, within

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil, isfinite
 from typing import Any, Literal, get_args
 
 from roofsim import library
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.units import MAX_COUNT, parse, show
+from roofsim.foundation.values import dataclass
 from roofsim.model.split import Split
 from roofsim.prediction.limits import largest
 from roofsim.prediction.server import in_flight

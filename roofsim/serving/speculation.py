@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import show
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.results import Intervals, columns, interval_basis, plain

@@ -8,7 +8,7 @@ a rate: a Poisson process, whose requests share steps and wait for them (`open`)
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from functools import cached_property
 from math import exp
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from roofsim.foundation.arith import Number, minimum
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.foundation.units import show
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.step import Pass
 from roofsim.prediction.cost import priced

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
@@ -12,6 +12,7 @@ from roofsim.engine.graph import Graph
 from roofsim.engine.passes import Later, Stack, run_pass, weighted
 from roofsim.foundation.arith import Number, at_least
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.model.step import Pass, together
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import inf, prod
 from types import MappingProxyType
 from typing import Any
 
 from roofsim import library
 from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.results import plain

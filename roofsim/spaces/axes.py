@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import MAX_COUNT, MOST_COUNTS, finite, is_quantity, parse_count, parse_counts
+from roofsim.foundation.values import dataclass
 from roofsim.model.split import RANKS
 from roofsim.prediction.places import COUNTS
 from roofsim.spaces.cases import check

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from typing import Any
 
 from roofsim import library
 from roofsim.foundation.errors import InputError, UnknownName, Unsupported
+from roofsim.foundation.values import dataclass
 from roofsim.model.split import RANKS, Split
 from roofsim.prediction.fitted import AUTO, NONE, chosen
 from roofsim.prediction.places import COUNTS, SPECS

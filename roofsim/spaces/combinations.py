@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from itertools import product
 from math import prod
 from typing import Any, Generic, TypeVar
 
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.model.split import RANKS
 from roofsim.prediction.fitted import AUTO, NONE
 from roofsim.prediction.places import COUNTS, number_at

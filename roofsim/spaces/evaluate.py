@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, product
 from math import prod
@@ -15,6 +14,7 @@ from roofsim.foundation import units
 from roofsim.foundation.errors import DoesNotFit, InputError, UnknownName, Unsupported
 from roofsim.foundation.expression import Expression
 from roofsim.foundation.schema import variant
+from roofsim.foundation.values import dataclass
 from roofsim.model.split import RANKS
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.evaluation import FIGURES, Evaluation, figure

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.intervals import COSTS
 from roofsim.prediction.places import COUNTS, number_at
 from roofsim.spaces.evaluate import COLUMNS, WORDS, CaseAtWork, Part, Runner, Study

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.expression import parse
 from roofsim.foundation.pareto import SENSES, front
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.intervals import COSTS, Interval, intervals
 from roofsim.prediction.metrics import METRICS
 from roofsim.spaces import executors

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from roofsim.engine.derivative import evaluated, number_of
@@ -11,6 +11,7 @@ from roofsim.engine.graph import Graph, Undecided
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Count, Sourced
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.places import COUNTS, PEAK, SPECS, parameter_at, placed, steps
 from roofsim.prediction.setup import Setup

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.units import finite, short_count
+from roofsim.foundation.values import dataclass
 from roofsim.model.architecture import Architecture
 from roofsim.specs.scaling import TRAINED, ScalingLaw
 from roofsim.specs.text import text_file

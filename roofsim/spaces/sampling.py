@@ -10,7 +10,7 @@ energy are those of the runtime, as in every prediction.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import cached_property
 from math import inf, log
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from roofsim.foundation.cost import Cost
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.foundation.units import MAX_COUNT, finite, parse, show, whole
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import LoweredRow, lower

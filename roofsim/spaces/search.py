@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from roofsim import library
 from roofsim.foundation.errors import InputError, UnknownName
 from roofsim.foundation.expression import Expression, most, parse
 from roofsim.foundation.pareto import front
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.fitted import AUTO, chosen

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from roofsim.engine.branches import Turn as Flip
 from roofsim.engine.derivative import evaluated, number_of, swept
 from roofsim.foundation import units
 from roofsim.foundation.errors import InputError, UnknownName
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.compiled import compiled
 from roofsim.prediction.evaluation import Evaluation

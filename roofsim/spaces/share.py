@@ -7,13 +7,14 @@ resource binds. Bisection finds where the figure reaches the budget; the line is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from roofsim.engine.regime import LENGTH, expand
 from roofsim.foundation.arith import Number, single
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import assembled, variant
+from roofsim.foundation.values import dataclass
 from roofsim.model.architecture import Architecture, Stretch
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.places import placed

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError, MissingExtra
 from roofsim.foundation.expression import parse
 from roofsim.foundation.units import show
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.spaces import executors
 from roofsim.spaces.evaluate import COLUMNS, DEFAULT_FIGURES, Part, Runner, Study, look

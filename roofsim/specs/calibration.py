@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from math import exp, isfinite, sqrt
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from roofsim.foundation.arith import Number, maximum
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import File, Name
 from roofsim.foundation.schema import Limit, Spec, variant
+from roofsim.foundation.values import dataclass
 from roofsim.model.weights import read_as
 
 NORMAL_95 = 1.959963984540054

@@ -7,12 +7,13 @@ has it, which holds what was read by hand before.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Literal
 
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Name
 from roofsim.foundation.schema import Limit, Spec
+from roofsim.foundation.values import dataclass
 from roofsim.specs.calibration import Dataset, Scatter, most_alike
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from roofsim.engine.passes import OperatorRow, PassFigures
 from roofsim.foundation.schema import variant
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.request import decode_operators, prefill_operators, settled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from roofsim.engine.passes import pass_bound
@@ -11,6 +11,7 @@ from roofsim.engine.regime import LENGTH, Expansion, expand
 from roofsim.foundation.errors import InputError, Unsupported
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.schema import variant
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.step import NEVER, mask_from
 from roofsim.prediction.compiled import Compiled, compiled

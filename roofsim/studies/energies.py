@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from types import MappingProxyType
 
 from roofsim.engine.energy import Joules
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.schema import variant
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.request import settled

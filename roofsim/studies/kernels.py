@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from roofsim.foundation.arith import Number
 from roofsim.foundation.errors import InputError
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import LoweredRow, lower

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from roofsim.engine.memory import Memory
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.intervals import limits_within

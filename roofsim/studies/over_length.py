@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
+from roofsim.foundation.values import dataclass
 from roofsim.lowering.step import mask_from
 from roofsim.prediction.compiled import compiled
 from roofsim.prediction.fitted import Doubt, doubt, doubted, reach

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.offload import Family, Parts, families, parts_of
 from roofsim.prediction.setup import Setup

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from roofsim import library
 from roofsim.foundation.errors import InputError, RoofsimError, UnknownName, Unsupported
+from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.architecture import Architecture
 from roofsim.prediction.fitted import AUTO, NONE, Doubt, chosen, doubt, doubted

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from roofsim import library
 from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.values import dataclass
 from roofsim.model.architecture import Architecture
 from roofsim.model.split import Split
 from roofsim.model.weights import format_named

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 from roofsim.engine import roofline
@@ -13,6 +13,7 @@ from roofsim.engine.graph import Graph
 from roofsim.engine.roofline import Bound, Machine, Terms
 from roofsim.foundation.arith import Number, single
 from roofsim.foundation.cost import Cost
+from roofsim.foundation.values import dataclass
 from roofsim.lowering.kernels import Kernel
 from roofsim.web.numbers import PLACES, VARIABLES, joined, machine_of
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import nan
 from typing import Any, get_args
 
@@ -15,6 +15,7 @@ from roofsim.foundation.arith import Number
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Sourced
 from roofsim.foundation.schema import assembled, variant
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.cost import Rates, rates
 from roofsim.prediction.places import COUNTS
 from roofsim.prediction.setup import Setup

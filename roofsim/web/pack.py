@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from base64 import b64encode
+from base64 import b85encode
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +16,8 @@ NUMBER = re.compile(r"(?<![\w.\[])\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w\]])|(?<=\bk)
 GAP = "#"
 """What stands in its place."""
 BETWEEN = "\0"
+PLAIN = bytes.maketrans(b"<&", b".,")
+"""Letters of base 85 that mean something in HTML, and two that it leaves."""
 
 
 def packed(data: Mapping[str, Any], functions: Functions) -> str:
@@ -25,7 +27,7 @@ def packed(data: Mapping[str, Any], functions: Functions) -> str:
         parts += _parted(texts)
     whole = BETWEEN.join(parts).encode()
     pack = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS, 9)
-    return b64encode(pack.compress(whole) + pack.flush()).decode()
+    return b85encode(pack.compress(whole) + pack.flush()).translate(PLAIN).decode()
 
 
 def _parted(texts: Iterable[str]) -> tuple[str, str, str]:

@@ -178,7 +178,8 @@ def server(of, prompt, generate, tokens=1000, most=64, **more):
     """What the closed form asks of a server."""
     found = SimpleNamespace(
         engine=Engine(tokens, most, **more), prompt=prompt, whole=prompt, most=most, lanes=1, capacity=float("inf"),
-        w=SimpleNamespace(generate=generate), steps=SimpleNamespace(of=of),
+        w=SimpleNamespace(generate=generate), steps=SimpleNamespace(of=of), later=generate - 1, each=1, between=1.0,
+        drafts=None,
     )  # fmt: skip
     found.open_steps = Steps(found)
     return found

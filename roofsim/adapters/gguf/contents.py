@@ -8,12 +8,12 @@ stands under `vocab_size`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
 from typing import Any
 
 from roofsim.foundation.errors import Unsupported
+from roofsim.foundation.values import dataclass
 from roofsim.model.architecture import Architecture
 from roofsim.model.ffn.gated_mlp import GatedMlp
 from roofsim.model.ffn.moe import Moe

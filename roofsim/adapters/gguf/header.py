@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from struct import Struct
 from typing import Any
 
 from roofsim.foundation.errors import MissingExtra, SpecError
+from roofsim.foundation.values import dataclass
 from roofsim.specs.text import regular
 
 MAGIC = b"GGUF"

@@ -7,13 +7,14 @@ which layer is what, follows from the tensors that are there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
 from roofsim.adapters.gguf.header import Header, Tensor
 from roofsim.adapters.published.base import divided
+from roofsim.foundation.values import dataclass
 
 MAX_LAYERS = 10_000
 """No model has as many layers."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +17,7 @@ from roofsim.adapters import hub, published
 from roofsim.adapters.published.base import ADAPTERS, Config, architecture_values, ignorable, without_effect
 from roofsim.adapters.published.quantised import CACHE, stored_weights
 from roofsim.foundation.errors import SpecError, UnknownName, Unsupported
+from roofsim.foundation.values import dataclass
 from roofsim.model.architecture import Architecture
 from roofsim.specs.files import build, problem_line
 from roofsim.specs.json_text import parsed

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from roofsim.foundation.values import dataclass
 from roofsim.reports.docs.console import PACKAGE
 
 FOLDER = PACKAGE / "docs"

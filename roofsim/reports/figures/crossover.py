@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.metrics import METRICS
 from roofsim.reports.figures.captions import asked, on, rests_on
 from roofsim.reports.figures.labels import Label, among, at_ends, settle, spread

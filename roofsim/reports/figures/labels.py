@@ -7,7 +7,6 @@ stand among points after it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from roofsim.foundation.values import dataclass
 from roofsim.reports.figures.style import LINE, between, width_of
 
 SIZE = 7.5

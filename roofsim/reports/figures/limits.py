@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, MultipleLocator
 
 from roofsim.foundation.units import show
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.setup import Setup
 from roofsim.reports.figures.about import devices_of
 from roofsim.reports.figures.captions import rests_on, shared

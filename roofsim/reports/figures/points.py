@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from matplotlib.axes import Axes
@@ -13,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from roofsim.fitting.run import Result
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.words import interval_label
 from roofsim.reports.figures.captions import where
 from roofsim.reports.figures.panels import grid

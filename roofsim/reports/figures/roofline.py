@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from matplotlib.lines import Line2D
 from roofsim.engine.passes import OperatorRow
 from roofsim.engine.roofline import Machine
 from roofsim.foundation import units
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.results import Prediction
 from roofsim.prediction.setup import Setup

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -35,6 +34,7 @@ from matplotlib.ticker import (
 from matplotlib.transforms import Bbox
 
 from roofsim.foundation import units, writing
+from roofsim.foundation.values import dataclass
 from roofsim.reports.theme import Theme
 
 LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5A5A5A")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from roofsim.foundation.values import dataclass
 from roofsim.reports.table import Table
 
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from roofsim.foundation.errors import InputError, Unsupported
+from roofsim.foundation.values import dataclass
 from roofsim.prediction.intervals import Interval
 from roofsim.prediction.request import operator_intervals, predict_request
 from roofsim.prediction.results import Intervals, Limits, Prediction, plain

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from io import StringIO
 from typing import TYPE_CHECKING
 
+from roofsim.foundation.values import dataclass
 from roofsim.reports.theme import THEMES
 
 if TYPE_CHECKING:
