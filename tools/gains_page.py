@@ -57,7 +57,7 @@ REASONS = """What of it is understood, and what is not:
   runtime does not describe: its steps wait for their host. Another copy of the paper names an A100. At 48 and 56
   sequences, where the device decides, ours lie within 21 %.
 - DeepSeek-V3: makers say 1.8 with 85 to 90 % accepted, which is 1.875 tokens over a round as long as a step. With few
-  sequences a device ours is 1.76; at 32 a device 1.39, since twice the tokens are exchanged and attend. Exchanges are
+  sequences a device ours is 1.76; at 32 a device 1.41, since twice the tokens are exchanged and attend. Exchanges are
   hidden behind another half of the batch and experts are copied, as they do it; their load is not said.
 - DeepSeek-V3.2: not understood; the device is not said.
 - vLLM 12755: of the engine before V1, whose steps took 55 ms.

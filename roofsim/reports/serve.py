@@ -168,7 +168,7 @@ def _drafted(rows: Sequence[Served]) -> list[str]:
         between = f"{low:,} to {high:,}" if low < high else f"{low:,}"
         ends = f"They pay for as many users as are served at once ({d.users:,}); by the interval up to {between}."
         if d.pays_until is None:
-            ends = f"They pay for no number of users; by the interval up to {between}."
+            ends = f"They pay for no number of users{f'; by the interval up to {between}' if high else ''}."
         elif d.pays_until < d.users:
             ends = f"They pay up to {d.pays_until:,} users (95 % interval {between}), of {d.users:,} served at once."
         said.append(f"{whose}{d.tokens} drafted, {d.made:.2f} tokens a step. {gain}{ends}")

@@ -97,7 +97,7 @@ class Drafter:
 def drafter(s: Setup, w: Workload, draft: str | Architecture, weights: str | None = None) -> Drafter:
     """What a word or a model means; `weights` is the format of a draft's weights, if that is not the model's.
 
-    Raises InputError for a model with another vocabulary, and what looking one up raises.
+    Raises InputError for a model with another vocabulary or more parameters, and what looking one up raises.
     """
     own = w if weights is None else variant(w, weight_format=weights)
     if draft == "ngram":
@@ -120,6 +120,11 @@ def drafter(s: Setup, w: Workload, draft: str | Architecture, weights: str | Non
         raise InputError(
             f"draft: {found.model_name} has {theirs.vocab:,} tokens in its vocabulary and {s.model_name} "
             f"{ours.vocab:,}; a draft must be of the same tokens"
+        )
+    if theirs.total_parameters > ours.total_parameters:
+        raise InputError(
+            f"draft: {found.model_name} ({theirs.total_parameters / 1e9:.3g} B parameters) is larger than "
+            f"{s.model_name} ({ours.total_parameters / 1e9:.3g} B), whose tokens it would draft; name the smaller one"
         )
     ways = s.split if theirs.inventory.experts else replace(s.split, ep=1)  # it is divided as the model is
     found = replace(

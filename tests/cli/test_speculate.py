@@ -75,7 +75,7 @@ def test_a_tree_has_a_row_for_each_size():
         (("--draft", "ngram", "--accept", "0.8,0.6", "-k", "3"), "3 is not a number of drafted tokens"),
         (("--draft", "ngram", "--accept", "0.8", "-k", "0"), "0"),
         (("--draft", "Llama-3.2-1B", "--accept", "0.8"), "128,256 tokens in its vocabulary and Qwen3.5-4B 248,320"),
-        (("--draft", "Qwen3.5-27B", "--accept", "0.8"), "the draft does not fit beside the model: Qwen3.5-4B"),
+        (("--draft", "Qwen3.5-27B", "--accept", "0.8"), "(26.9 B parameters) is larger than Qwen3.5-4B (4.21 B)"),
         (("--draft", "no-such", "--accept", "0.8"), "no-such"),
         (("--draft", "mtp", "--accept", "0.8", "--tree", "depth=2,top=2,nodes=9"), "there are from 2 to 6"),
         (("--draft", "mtp", "--accept", "0.8", "--tree", "depth=2,top=2,nodes=6", "-k", "2"), "give one of them"),
@@ -88,3 +88,10 @@ def test_wrong_input_is_told(given, said):
     assert result.exit_code == 2
     assert said in result.stderr
     assert not result.stdout
+
+
+def test_a_draft_that_does_not_fit_is_told():
+    words = ["speculate", "Llama-3.1-8B", "-d", "rtx-4090", "--draft", "Llama-3.1-8B", "--accept", "0.8"]
+    result = CliRunner().invoke(group, words, prog_name="roofsim")
+    assert result.exit_code == 2
+    assert "the draft does not fit beside the model: Llama-3.1-8B 15.3 GiB" in result.stderr

@@ -212,7 +212,8 @@ def test_drafts_that_cannot_be_are_refused() -> None:
             asked.on(s, w)
     with pytest.raises(Unsupported, match="drafts in no pipeline"):
         Drafts("eagle", 0.7, 3).on(setup("Llama-3.1-8B", "h100-sxm", "vllm", split=Split(pp=2)), w)
-    large = Server(s, w, drafts=Drafts("Llama-3.1-70B", 0.7, 3).on(s, w))
+    w = workload(prompt=262144, generate=128)
+    large = Server(s, w, drafts=Drafts("Llama-3.1-8B", 0.7, 3).on(s, w))
     with pytest.raises(InputError, match="beside the weights of the draft"):
         closed(large, 1)
 

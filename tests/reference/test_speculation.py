@@ -349,9 +349,10 @@ def test_the_best_length_is_the_best_of_all_that_are_looked_at() -> None:
 def test_vocabularies_may_differ_by_padding_alone() -> None:
     assert library.architecture("Qwen2.5-7B").vocab - library.architecture("Qwen2.5-0.5B").vocab == 128
     assert asked("Qwen2.5-7B", "h100-sxm", "vllm", "Qwen2.5-0.5B").drafter.kind == "model"
-    assert asked("Qwen2.5-0.5B", "h100-sxm", "vllm", "Qwen2.5-7B").drafter.kind == "model"
     with pytest.raises(InputError, match=r"128,256 tokens in its vocabulary and Qwen2\.5-7B 152,064"):
         asked("Qwen2.5-7B", "h100-sxm", "vllm", "Llama-3.2-1B")
+    with pytest.raises(InputError, match=r"Qwen2\.5-7B \(7\.62 B parameters\) is larger than Qwen2\.5-0\.5B"):
+        asked("Qwen2.5-0.5B", "h100-sxm", "vllm", "Qwen2.5-7B")
 
 
 def test_what_is_assumed_of_a_drafter_is_said() -> None:
