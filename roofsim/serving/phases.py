@@ -34,7 +34,7 @@ from roofsim.serving.apart import (
     step_promised,
 )
 from roofsim.serving.inside import SHARES, Beside, Inside
-from roofsim.serving.slo import Promise, find
+from roofsim.serving.slo import SEARCH, Promise, find
 from roofsim.serving.steady import Server
 from roofsim.specs.workload import Workload
 
@@ -154,7 +154,7 @@ def phases(
 class _Found:
     """What the layouts answer, each with the setup that does; with what the sharing and the pools are."""
 
-    mixed: tuple[float, Interval, Setup]
+    mixed: tuple[float, Setup]
     inside: tuple[Beside | None, float, Setup]
     pools: Pools
     pooled: tuple[Setup, Setup]
@@ -172,7 +172,7 @@ class _Found:
     @property
     def divided(self) -> dict[str, str]:
         """Among which devices the model is, in words."""
-        of = (self.mixed[2], self.inside[2], *self.pooled)
+        of = (self.mixed[1], self.inside[2], *self.pooled)
         return {name: in_words(s.split) or ALONE for name, s in zip(DIVIDED, of, strict=True)}
 
 
@@ -185,13 +185,26 @@ NONE = "none"
 
 def found(setups: Sequence[Setup], w: Workload, slo: Sequence[Promise], wire: Wire) -> _Found:
     """What each layout answers at the length of the workload's prompts, with the setup that answers most in it."""
+    return _Found(_in_mixed(setups, w, slo), _inside(setups, w, slo, wire), *_apart(setups, w, slo, wire))
+
+
+def _in_mixed(setups: Sequence[Setup], w: Workload, slo: Sequence[Promise]) -> tuple[float, Setup]:
+    return max(((_mixed(s, w, slo), s) for s in setups), key=lambda each: each[0])
+
+
+def _inside(
+    setups: Sequence[Setup], w: Workload, slo: Sequence[Promise], wire: Wire
+) -> tuple[Beside | None, float, Setup]:
+    every = ((*beside(Inside(s, w), Apart(s, w, wire), slo), s) for s in setups)
+    return max(every, key=lambda each: each[1])
+
+
+def _apart(
+    setups: Sequence[Setup], w: Workload, slo: Sequence[Promise], wire: Wire
+) -> tuple[Pools, tuple[Setup, Setup]]:
     aparts = [Apart(s, w, wire) for s in setups]
-    one, other = max(product(aparts, aparts), key=lambda pair: pools(pair[0], pair[1], slo).goodput)
-    return _Found(
-        max(((*_mixed(s, w, slo), s) for s in setups), key=lambda each: each[0]),
-        max(((*beside(Inside(each.s, w), each, slo), each.s) for each in aparts), key=lambda each: each[1]),
-        pools(one, other, slo), (one.s, other.s),
-    )  # fmt: skip
+    every = ((pools(one, other, slo), (one.s, other.s)) for one, other in product(aparts, aparts))
+    return max(every, key=lambda each: each[0].goodput)
 
 
 def laid(setups: Sequence[Setup], w: Workload, slo: Sequence[Promise], wire: Wire) -> Laid:
@@ -202,7 +215,7 @@ def laid(setups: Sequence[Setup], w: Workload, slo: Sequence[Promise], wire: Wir
     shares = [at.share] if at else SHARES
     alone, apart = Apart(s, w, wire), zip(_slow(one.s, w), _slow(other.s, w), strict=True)
     of = {
-        "mixed": here.mixed[1],
+        "mixed": _ends_of_mixed(here.mixed[1], w, slo),
         "inside": _ordered(*(beside(Inside(s, w), alone, slo, end, shares)[1] for end in _slow(s, w)), rate),
         "apart": _ordered(
             *(pools(one, other, slo, Slow(first.prompt, second.step)).goodput for first, second in apart),
@@ -242,14 +255,21 @@ def beside(
     return best, most
 
 
-def _mixed(s: Setup, w: Workload, slo: Sequence[Promise]) -> tuple[float, Interval]:
-    """What mixed steps of a device answer, with its interval; nothing where they cannot keep what is promised."""
+def _mixed(s: Setup, w: Workload, slo: Sequence[Promise]) -> float:
+    """What mixed steps of a device answer; nothing where they cannot keep what is promised."""
     try:
-        rate = find(Server(s, w), slo, "rate")
+        return SEARCH["rate"](Server(s, w), slo)[0] / s.devices
     except InputError:
-        return 0.0, (0.0, 0.0)
-    low, high = rate.interval
-    return rate.value / s.devices, (low / s.devices, high / s.devices)
+        return 0.0
+
+
+def _ends_of_mixed(s: Setup, w: Workload, slo: Sequence[Promise]) -> Interval:
+    """Its interval."""
+    try:
+        low, high = find(Server(s, w), slo, "rate").interval
+    except InputError:
+        return 0.0, 0.0
+    return low / s.devices, high / s.devices
 
 
 def _slow(s: Setup, w: Workload) -> tuple[Slow, Slow]:
@@ -267,11 +287,19 @@ def _ordered(*values: float) -> Interval:
 
 
 def _turn(setups: Sequence[Setup], w: Workload, slo: Sequence[Promise], wire: Wire, before: Laid, after: Laid) -> int:
-    """The length between two at which the best layout becomes another, to within 5 %."""
+    """The length between two from which the layout that is best there answers more, to within 5 %."""
+    rates: Mapping[str, Callable[[Workload], float]] = {
+        "mixed": lambda at: _in_mixed(setups, at, slo)[0],
+        "inside": lambda at: _inside(setups, at, slo, wire)[1],
+        "apart": lambda at: _apart(setups, at, slo, wire)[0].goodput,
+        NONE: lambda at: 0.0,
+    }
     low, high = before.prompt, after.prompt
     while high - low > max(high / 20, 1):
         middle = (low + high) // 2
-        if found(setups, variant(w, prompt=middle), slo, wire).best == before.best:
+        at = variant(w, prompt=middle)
+        first, then = rates[before.best](at), rates[after.best](at)
+        if first > then or (first == then and before.best == NONE):
             low = middle
         else:
             high = middle
