@@ -170,7 +170,7 @@ def _batch(server: Server, slo: Sequence[Promise]) -> Found:
     return _search(slo, lambda n: glance(replace(server, sequences=n), n * groups), server.most * flights, server.limit)
 
 
-FINE = 1e-4
+FINE = 1e-3
 """How finely a rate is found, relative."""
 INSIDE = 0.05
 """How far inside of where a rate lies the next one is tried, at least."""

@@ -38,7 +38,6 @@ def test_the_table_says_which_answers_most():
         (("--slo", "soon"), "write it like ttft=1s,itl=50ms"),
         (("--link", "0GB/s"), "a rate above 0 is expected"),
         (("--link", "fast"), "'fast' is not a quantity in B/s"),
-        (("--link", "1GB/s", "--cluster", "dgx-a100-80gb"), "give one of them"),
         (("--cluster", "no-such"), "no-such"),
         (("-g", "1"), "one token is made by the prompt"),
         (("-r", "llama.cpp"), "serves no requests that come and go"),

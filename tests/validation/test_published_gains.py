@@ -17,7 +17,9 @@ DRAFTS, INSIDE = tool.rows(tool.DRAFTS), tool.rows(tool.INSIDE)
 
 def test_the_page_has_every_row():
     said = tool.PAGE.read_text(encoding="utf-8")
-    assert all(f"{row['draft']}, {row['drafted']} drafted, {row['acceptance']} |" in said for row in DRAFTS)
+    assert all(
+        f"{row['draft']}, {row['tree'] or row['drafted'] + ' drafted'}, {row['acceptance']} |" in said for row in DRAFTS
+    )
     assert said.count("\n| qwen38-mtp") == sum(row["source"] == "qwen38-mtp" for row in DRAFTS)
     assert all(f"| {row['prompt']} + {row['generate']} | {row['batch']} |" in said for row in INSIDE)
 
