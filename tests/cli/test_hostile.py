@@ -372,15 +372,12 @@ def test_process_substitution_is_refused_by_its_name(here):
 
 
 def until_at_work(pid):
-    """Waits until a process has used half a second of a processor, which takes longer where others need it too."""
-    used = Path(f"/proc/{pid}/stat")
-    if not used.exists():
-        time.sleep(1)
-        return
-    end = time.monotonic() + SECONDS
-    half = os.sysconf("SC_CLK_TCK") / 2
-    while time.monotonic() < end and int(used.read_text().rpartition(")")[2].split()[11]) < half:
+    """Waits until a process has others at work, which takes longer where somebody else needs the processors too."""
+    workers = Path(f"/proc/{pid}/task/{pid}/children")
+    end = time.monotonic() + (SECONDS if workers.exists() and (os.cpu_count() or 1) > 1 else 1)
+    while time.monotonic() < end and not (workers.exists() and workers.read_text()):
         time.sleep(0.02)
+    time.sleep(0.2)
 
 
 def test_ctrl_c_exits_130_and_leaves_nothing(here):
