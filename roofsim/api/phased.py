@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field, replace
-from itertools import product
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Self
 
 from roofsim.api import checked
@@ -22,10 +21,9 @@ from roofsim.api.words import (
     Quantity,
     RuntimeLike,
 )
-from roofsim.foundation.errors import InputError
 from roofsim.foundation.values import dataclass
+from roofsim.model.split import Split
 from roofsim.prediction.results import columns
-from roofsim.prediction.setup import Setup
 from roofsim.serving import USUAL_RUNTIME
 from roofsim.serving import phases as sharing
 from roofsim.serving.slo import promises
@@ -47,7 +45,7 @@ class Phased(OfOne, sharing.Phases):
     def of(cls, asked: Asked, given: Mapping[str, object]) -> Self:
         """What was asked for; `given` is what the engine takes beside setup and workload."""
         more: dict[str, Any] = dict(given)
-        setups, refused = _divided(asked, more["ways"])
+        setups, refused = sharing.setups_of(more["ways"], lambda split: asked.divided(Split(**split)).setup())
         s = setups[0]
         wire, linked = sharing.wire_of(s, more["link"])
         found = sharing.phases(setups, asked.single(s.device), more["prompts"], more["slo"], wire, linked, refused)
@@ -78,20 +76,6 @@ class Phased(OfOne, sharing.Phases):
         from roofsim.api import plots
 
         return plots.phases(self, theme=theme)
-
-
-def _divided(asked: Asked, ways: Mapping[str, Sequence[int]]) -> tuple[list[Setup], dict[str, str]]:
-    """A setup for every way to divide the model, and of several those that cannot be, with why."""
-    found, refused = [], {}
-    for tp, pp, ep, dp, cp in product(*ways.values()):
-        one = replace(asked, tp=tp, pp=pp, ep=ep, dp=dp, cp=cp)
-        try:
-            found.append(one.setup())
-        except InputError as error:
-            refused[", ".join(f"{way} {n}" for way in ways if (n := getattr(one, way)) > 1)] = str(error)
-    if not found:
-        raise InputError(next(iter(refused.values())))
-    return found, refused
 
 
 def phases(

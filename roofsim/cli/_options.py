@@ -646,25 +646,3 @@ def serving_setup(model: str, device: str, options: Mapping[str, Any]) -> Setup:
         model, device, options["runtime"] or USUAL_RUNTIME, options["host"], options["changes"],
         options["calibration"] or "auto", options["transfer"], split_of(options), options["cluster"],
     )  # fmt: skip
-
-
-def serving_setups(model: str, device: str, options: Mapping[str, Any]) -> tuple[list[Setup], dict[str, str]]:
-    """The same for every way to divide the model that options name, and of several those that cannot be, with why.
-
-    Raises InputError if none can.
-    """
-    from itertools import product
-
-    clusters = options["cluster"] or [None]
-    if len(clusters) > 1:
-        raise InputError("--cluster: one is expected here, not several")
-    found, refused = [], {}
-    for ranks in product(*(options[way] or [None] for way in RANKS)):
-        one = {**options, **dict(zip(RANKS, ranks, strict=True)), "cluster": clusters[0]}
-        try:
-            found.append(serving_setup(model, device, one))
-        except InputError as error:
-            refused[", ".join(f"{way} {n}" for way, n in split_of(one).items())] = str(error)
-    if not found:
-        raise InputError(next(iter(refused.values())))
-    return found, refused

@@ -6,6 +6,7 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.model.split import RANKS
 from roofsim.serving import USUAL_RUNTIME
 
 
@@ -50,10 +51,14 @@ def command(
     """
     from roofsim.cli.sweep import bar
     from roofsim.reports.phases import phases_records, phases_tables
-    from roofsim.serving.phases import phases, wire_of
+    from roofsim.serving.phases import phases, setups_of, wire_of
     from roofsim.serving.slo import promises
 
-    setups, refused = o.serving_setups(model, device, options)
+    cluster = o.one_of("--cluster", options["cluster"] or [None])
+    ways = {way: options[way] for way in RANKS if options[way]}
+    setups, refused = setups_of(
+        ways, lambda split: o.serving_setup(model, device, {**options, **split, "cluster": cluster})
+    )  # fmt: skip
     s = setups[0]
     wire, linked = wire_of(s, link)
     with bar(len(prompts), quiet, "lengths") as progress:

@@ -180,9 +180,7 @@ def _choices(
     from roofsim.serving.front import named
     from roofsim.serving.steady import Server
 
-    clusters = options["cluster"] or [None]
-    if len(clusters) > 1:
-        raise InputError("--cluster: one is expected here, not several")
+    cluster = o.one_of("--cluster", options["cluster"] or [None])
     many = [(name, options[name] or [None]) for name in EACH]
     for values in product(*(each for _, each in many)):
         chosen = dict(zip(EACH, values, strict=True))
@@ -191,7 +189,7 @@ def _choices(
             s = o.changed_setup(
                 model, chosen["device"], options["runtime"] or USUAL_RUNTIME, options["host"], options["changes"],
                 options["calibration"] or "auto", options["transfer"],
-                {name: chosen[name] for name in WAYS if chosen[name]}, clusters[0],
+                {name: chosen[name] for name in WAYS if chosen[name]}, cluster,
             )  # fmt: skip
             formats = {FIELD[name]: chosen[name] for name in FIELD}
             w = o.workload_of(s, {"prompt": options["prompt"], "generate": options["generate"], **formats})
