@@ -25,7 +25,7 @@ def phases_tables(r: Phases, device: str, runtime: str) -> list[Table]:
     where = f" ({r.cluster})" if r.cluster else ""
     title = f"Requests a second and device at {promised}: {r.model} on {device}{where}\nwith {runtime}"
     found = [Table(heading(title, r.cautions), named, rows, _notes(r))]
-    return [*found, _divided(r)] if any(set(row.divided.values()) != {ALONE} for row in r.rows) else found
+    return [*found, _divided(r)] if r.refused or any(set(row.divided.values()) != {ALONE} for row in r.rows) else found
 
 
 def _divided(r: Phases) -> Table:
